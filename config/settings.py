@@ -1,0 +1,165 @@
+"""Every setting of the node: parsed and validated once, at the edge.
+
+`load(path)` reads a TOML file; environment variables named MAMMO_NODE__SECTION__KEY override it. The only reader of
+the environment. config/node.example.toml documents each key (a test holds it to this file).
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+AETitle = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=16, pattern=r"^[ -\[\]-~]+$")
+]
+"""A DICOM application entity title: 1..16 printable characters without backslash (PS3.5 section 6.2, VR AE)."""
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class SettingsError(Exception):
+    """The configuration cannot be used; the message names the file, the keys and what is wrong with each."""
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Receiver(Section):
+    """The DICOM listener."""
+
+    ae_title: AETitle = "MAMMO_NODE"
+    host: str = "127.0.0.1"
+    port: Port = 11112
+    max_associations: int = Field(default=32, ge=1)
+    max_pdu_bytes: int = Field(default=131072, ge=4096)
+    idle_timeout_s: float = Field(default=60, gt=0)
+    min_free_mb: int = Field(default=2048, ge=0)
+    quota_mb: int | None = Field(default=None, ge=1)
+    max_image_mb: int = Field(default=1024, ge=1)
+    max_image_pixels: int = Field(default=100_000_000, ge=1)
+
+
+class Sender(Section):
+    """A PACS or modality that may send to the node."""
+
+    ae_title: AETitle
+    host: str | None = None
+    reads_secondary_capture: bool = False
+    find_host: str | None = None
+    find_port: Port | None = None
+
+    @model_validator(mode="after")
+    def _find_is_whole(self) -> Sender:
+        if (self.find_host is None) != (self.find_port is None):
+            raise ValueError("find_host and find_port go together")
+        return self
+
+
+class Closing(Section):
+    """When a study counts as complete."""
+
+    four_views_quiet_s: float = Field(default=5, ge=0)
+    quiet_s: float = Field(default=60, gt=0)
+    deadline_s: float = Field(default=1800, gt=0)
+
+
+class Reader(Section):
+    """The process that reads images."""
+
+    bundle: str = "research-default"
+    device: Annotated[str, StringConstraints(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+    batch: int = Field(default=4, ge=1)
+    mixed_precision: bool = True
+    threads: int | None = Field(default=None, ge=1)
+    attempts: int = Field(default=3, ge=1)
+    lease_s: float = Field(default=600, gt=0)
+
+
+class Destination(Section):
+    """A PACS that receives results."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
+    ae_title: AETitle
+    host: str
+    port: Port
+    timeout_s: float = Field(default=30, gt=0)
+    retry_first_s: float = Field(default=30, gt=0)
+    retry_ceiling_s: float = Field(default=3600, gt=0)
+    dead_after_s: float = Field(default=72 * 3600, gt=0)
+
+
+class Settings(BaseSettings):
+    """All of them. Frozen: a running node never re-reads its settings."""
+
+    model_config = SettingsConfigDict(extra="forbid", frozen=True, env_prefix="MAMMO_NODE__", env_nested_delimiter="__")
+
+    data_dir: Path
+    database_url: str | None = None
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    nominal_geometry: bool = True
+    receiver: Receiver = Receiver()
+    senders: tuple[Sender, ...] = ()
+    closing: Closing = Closing()
+    reader: Reader = Reader()
+    destinations: tuple[Destination, ...] = ()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment goes before the file, whose contents come as init arguments."""
+        return env_settings, init_settings
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Settings:
+        for what, names in (
+            ("senders: ae_title", [sender.ae_title for sender in self.senders]),
+            ("destinations: name", [destination.name for destination in self.destinations]),
+        ):
+            twice = {name for name in names if names.count(name) > 1}
+            if twice:
+                raise ValueError(f"{what} is used twice: {', '.join(sorted(twice))}")
+        return self
+
+    @property
+    def database(self) -> str:
+        """The SQLAlchemy URL of the queue: `database_url`, or SQLite in the data folder."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'queue.sqlite'}"
+
+
+def load(path: Path) -> Settings:
+    """The settings in a TOML file, overridden by the environment; a relative data_dir is taken from the file's folder.
+
+    Raises:
+        SettingsError: the file is missing, is not TOML, or says what the node cannot use.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(
+            f"{path}: cannot be read: {error.strerror}. Start from config/node.example.toml."
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: is not TOML: {error}") from error
+    try:
+        settings = Settings(**values)
+    except ValidationError as error:
+        raise SettingsError(_told(path, error)) from error
+    return settings.model_copy(update={"data_dir": (path.parent / settings.data_dir).resolve()})
+
+
+def _told(path: Path, error: ValidationError) -> str:
+    lines = [f"{path}: {error.error_count()} setting(s) cannot be used:"]
+    for fault in error.errors():
+        key = ".".join(str(part) for part in fault["loc"]) or "(whole file)"
+        lines.append(f"  {key}: {fault['msg']}")
+    return "\n".join(lines)

@@ -1,0 +1,43 @@
+"""What can go wrong with DICOM, and what it means for the caller.
+
+DicomError
+├── NotReadable        this image will never be read; the reason goes into the report
+├── NotEncodable       a result could not be written, or did not read back as it was written
+└── DestinationError
+    ├── Unreachable    nobody answered, or the association broke: try again later
+    └── Rejected       the peer answered and refused; trying again may or may not help
+"""
+
+from __future__ import annotations
+
+
+class DicomError(Exception):
+    """The message is one sentence for a person, without patient data."""
+
+
+class NotReadable(DicomError):
+    """An image cannot be read: wrong kind, undecodable pixels, absurd dimensions."""
+
+
+class NotEncodable(DicomError):
+    """A result object could not be made out of a reading."""
+
+
+class DestinationError(DicomError):
+    """A result did not reach its destination."""
+
+
+class Unreachable(DestinationError):
+    """No association, or it broke before the answer came."""
+
+
+class Rejected(DestinationError):
+    """The destination answered with a failure.
+
+    Attributes:
+        status: the DIMSE status (PS3.7 Annex C), or None where the association or presentation context was refused.
+    """
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status

@@ -1,0 +1,218 @@
+"""The nouns of a reading: what goes into the models and what comes out of them.
+
+Coordinates are rows and columns of the source image in pixels, counted from the top left, half-open:
+a box covers `pixels[top:bottom, left:right]`. Probabilities are in 0..1. This module imports numpy alone, so
+that every package may use it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Laterality(StrEnum):
+    """The breast an image shows (DICOM Image Laterality (0020,0062))."""
+
+    LEFT = "L"
+    RIGHT = "R"
+
+
+class FindingKind(StrEnum):
+    """What a lesion is, as far as the detector's classes tell."""
+
+    MASS = "mass"
+    CALCIFICATION = "calcification"
+
+
+@dataclass(frozen=True)
+class Box:
+    """A half-open rectangle of source-image pixels: rows top..bottom-1, columns left..right-1.
+
+    Raises:
+        ValueError: the box is empty or begins before row or column 0.
+    """
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.top < self.bottom and 0 <= self.left < self.right):
+            raise ValueError(f"Not a box: {self.top}, {self.left}, {self.bottom}, {self.right}")
+
+    @property
+    def height(self) -> int:
+        return self.bottom - self.top
+
+    @property
+    def width(self) -> int:
+        return self.right - self.left
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """The index by which an image gives up this box: `pixels[box.slices]`."""
+        return slice(self.top, self.bottom), slice(self.left, self.right)
+
+
+@dataclass(frozen=True, eq=False)
+class Mask:
+    """A lesion's pixels: a box of the source image and, in it, which pixels belong (bool, box.height × box.width).
+
+    Raises:
+        ValueError: the crop is not bool or its shape is not the box's.
+    """
+
+    box: Box
+    crop: NDArray[np.bool_]
+
+    def __post_init__(self) -> None:
+        if self.crop.dtype != np.bool_ or self.crop.shape != (self.box.height, self.box.width):
+            raise ValueError(f"A mask of {self.crop.dtype} {self.crop.shape} does not fill its box {self.box}")
+
+    @property
+    def area_px(self) -> int:
+        return int(np.count_nonzero(self.crop))
+
+    def full(self, shape: tuple[int, int]) -> NDArray[np.bool_]:
+        """The mask at the size of the whole image (rows, columns)."""
+        whole = np.zeros(shape, dtype=np.bool_)
+        whole[self.box.slices] = self.crop
+        return whole
+
+
+@dataclass(frozen=True, eq=False)
+class Mammogram:
+    """One image as the models see it.
+
+    Attributes:
+        pixels: rows × columns, float32 in 0..1, display polarity (dense tissue bright), VOI applied.
+        spacing_mm: (row, column) distance of pixel centres at the detector in mm; None where the header has none.
+        laterality: the breast shown; None where the header does not say.
+        view: DICOM view abbreviation ("CC", "MLO", "ML", …); None where the header does not say.
+        magnified: a magnification or spot view: never measured as if it were a full field.
+        warnings: what the reader of the pixels thinks a radiologist should know (one sentence each).
+    """
+
+    pixels: NDArray[np.float32]
+    spacing_mm: tuple[float, float] | None = None
+    laterality: Laterality | None = None
+    view: str | None = None
+    magnified: bool = False
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.pixels.shape[0], self.pixels.shape[1]
+
+
+@dataclass(frozen=True)
+class Detection:
+    """A detector's proposal: where, what, and how sure (confidence 0..1)."""
+
+    box: Box
+    kind: FindingKind
+    confidence: float
+
+
+@dataclass(frozen=True, eq=False)
+class Finding:
+    """One lesion in one image.
+
+    Attributes:
+        box: the detector's box (not enlarged).
+        mask: the segmenter's outline; never empty.
+        confidence: the detector's, 0..1. How sure it is that a lesion is there, not that it is malignant.
+        malignancy: the classifier's score for malignancy, 0..1.
+    """
+
+    kind: FindingKind
+    box: Box
+    mask: Mask
+    confidence: float
+    malignancy: float
+
+
+@dataclass(frozen=True)
+class BundleId:
+    """Which models read an image: they stand in every result."""
+
+    name: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}"
+
+
+@dataclass(frozen=True, eq=False)
+class ImageReading:
+    """What the models say of one image.
+
+    Attributes:
+        findings: by falling malignancy.
+        malignancy: the image's score, 0..1.
+        shape: rows, columns of the image read.
+        bundle: the models.
+        seconds: what each stage took, by its name (decode, detect, segment, classify).
+        warnings: sentences for the report.
+    """
+
+    findings: tuple[Finding, ...]
+    malignancy: float
+    shape: tuple[int, int]
+    bundle: BundleId
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class ReadImage:
+    """An image reading with its place in the study."""
+
+    sop_instance_uid: str
+    laterality: Laterality | None
+    view: str | None
+    reading: ImageReading
+
+
+@dataclass(frozen=True)
+class UnreadImage:
+    """An instance of the study that was not read, and why (one sentence for the report)."""
+
+    sop_instance_uid: str
+    what: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class BreastReading:
+    """One breast's score: the highest of its images (the joining rule is named in every report)."""
+
+    laterality: Laterality
+    malignancy: float
+
+
+@dataclass(frozen=True, eq=False)
+class ExamReading:
+    """Image readings put together.
+
+    Attributes:
+        images: what was read.
+        unread: what was not, each with its reason.
+        missing: views that were expected and are not there, e.g. "left MLO".
+        breasts: one for each breast that was read.
+        malignancy: the exam's score, the highest of its images; None where nothing was read.
+        warnings: sentences for the report, those of the images among them.
+    """
+
+    images: tuple[ReadImage, ...]
+    unread: tuple[UnreadImage, ...]
+    missing: tuple[str, ...]
+    breasts: tuple[BreastReading, ...]
+    malignancy: float | None
+    warnings: tuple[str, ...] = ()

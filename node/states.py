@@ -1,0 +1,90 @@
+"""The states of the queue's rows and the only ways between them, drawn in docs/architecture.md."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TypeVar
+
+
+class StudyState(StrEnum):
+    OPEN = "open"
+    """Images may still come; what has come is being read."""
+    CLOSED = "closed"
+    """Complete by the ladder of closing.py; waits for its last readings and its report."""
+    REPORTED = "reported"
+    """Its results are written and stand in the outbox."""
+    NOT_READ = "not-read"
+    """No breast image in it: nothing is sent, the reason stands in `why`."""
+    QUARANTINED = "quarantined"
+    """Its identity or pixels contradict each other: nothing is sent until a person has looked."""
+
+
+class JobKind(StrEnum):
+    READ_IMAGE = "read-image"
+    REPORT = "report"
+
+
+class JobState(StrEnum):
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    """Given up: its image is unreadable, or its report could not be written."""
+    CANCELLED = "cancelled"
+    """Overtaken: an image came after the study had closed and before it was reported."""
+
+
+class DeliveryState(StrEnum):
+    WAITING = "waiting"
+    SENT = "sent"
+    DEAD = "dead"
+    """Retried for as long as the settings say, or refused for good: `mammo-node retry` tries anew."""
+
+
+State = TypeVar("State", StudyState, JobState, DeliveryState)
+
+
+class IllegalTransition(Exception):
+    """A row was asked to go a way that its states do not have."""
+
+
+_STUDY = {
+    StudyState.OPEN: {StudyState.CLOSED, StudyState.NOT_READ, StudyState.QUARANTINED},
+    StudyState.CLOSED: {StudyState.OPEN, StudyState.REPORTED, StudyState.QUARANTINED},
+    StudyState.REPORTED: {StudyState.OPEN, StudyState.QUARANTINED},
+    StudyState.NOT_READ: {StudyState.OPEN, StudyState.QUARANTINED},
+    StudyState.QUARANTINED: {StudyState.OPEN},
+}
+_JOB = {
+    JobState.WAITING: {JobState.RUNNING, JobState.CANCELLED},
+    JobState.RUNNING: {JobState.DONE, JobState.FAILED, JobState.WAITING, JobState.CANCELLED},
+    JobState.DONE: {JobState.WAITING},
+    JobState.FAILED: {JobState.WAITING},
+    JobState.CANCELLED: set[JobState](),
+}
+_DELIVERY = {
+    DeliveryState.WAITING: {DeliveryState.SENT, DeliveryState.DEAD},
+    DeliveryState.SENT: set[DeliveryState](),
+    DeliveryState.DEAD: {DeliveryState.WAITING},
+}
+
+
+def moved(old: State, new: State) -> State:
+    """`new`, if a row may go there from `old`.
+
+    Raises:
+        IllegalTransition: it may not.
+    """
+    if new not in _ways(old):
+        raise IllegalTransition(f"{type(old).__name__}: {old} → {new}")
+    return new
+
+
+def _ways(state: StudyState | JobState | DeliveryState) -> set[StudyState] | set[JobState] | set[DeliveryState]:
+    match state:
+        case StudyState():
+            return _STUDY[state]
+        case JobState():
+            return _JOB[state]
+        case DeliveryState():
+            return _DELIVERY[state]

@@ -1,0 +1,142 @@
+"""The database: what the queue remembers. One class a table; states and their transitions are in states.py.
+
+Times are UTC seconds since the epoch (float), so that SQLite and PostgreSQL compare them alike; they are always
+given by the caller, never read from a clock here. Paths are relative to the data folder.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import JSON, ForeignKey, Index, MetaData, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+from node.states import DeliveryState, JobKind, JobState, StudyState
+
+
+class Table(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {dict[str, object]: JSON}  # noqa: RUF012 - SQLAlchemy reads a plain class attribute
+
+
+class Study(Table):
+    """A study as its source calls it. `id` is the job number that logs may carry."""
+
+    __tablename__ = "study"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_instance_uid: Mapped[str] = mapped_column(unique=True)
+    source: Mapped[str]
+    """The calling AE title that sent its first image ("" for files)."""
+    state: Mapped[StudyState] = mapped_column(default=StudyState.OPEN, index=True)
+    why: Mapped[str] = mapped_column(default="")
+    """Why it waits, was closed, was not read or is in quarantine: one sentence without patient data."""
+    revision: Mapped[int] = mapped_column(default=1)
+    """Counts reports: an image that comes after a report opens the next revision."""
+    patient_id: Mapped[str]
+    patient_birth_date: Mapped[str]
+    first_received_at: Mapped[float]
+    last_received_at: Mapped[float]
+    expected_instances: Mapped[int | None]
+    """The source's own count, where it was asked (C-FIND) and answered."""
+
+    instances: Mapped[list[Instance]] = relationship(back_populates="study", order_by="Instance.id")
+    results: Mapped[list[Result]] = relationship(back_populates="study", order_by="Result.id")
+
+
+class Instance(Table):
+    """One SOP instance received, with what was read from it."""
+
+    __tablename__ = "instance"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("study.id"), index=True)
+    sop_instance_uid: Mapped[str] = mapped_column(unique=True)
+    sop_class_uid: Mapped[str]
+    series_instance_uid: Mapped[str]
+    transfer_syntax_uid: Mapped[str]
+    kind: Mapped[str]
+    """dicom_io.headers.InstanceKind."""
+    laterality: Mapped[str | None]
+    view: Mapped[str | None]
+    full_field: Mapped[bool]
+    """A screening view: not magnified, not spot-compressed, not of a specimen."""
+    path: Mapped[str]
+    received_at: Mapped[float]
+    unread_reason: Mapped[str | None]
+    """Why the image was not (or cannot be) read: a sentence for the report and for `status`."""
+    reading: Mapped[dict[str, object] | None]
+    """models.reading_json, without the masks."""
+    masks_path: Mapped[str | None]
+
+    study: Mapped[Study] = relationship(back_populates="instances")
+
+
+class Job(Table):
+    """Work to be done once. The row stays while its job runs; see queue.py for leases and fencing."""
+
+    __tablename__ = "job"
+    __table_args__ = (Index("ix_job_claim", "state", "kind", "id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[JobKind]
+    study_id: Mapped[int] = mapped_column(ForeignKey("study.id"), index=True)
+    instance_id: Mapped[int | None] = mapped_column(ForeignKey("instance.id"))
+    """The image, for READ_IMAGE."""
+    revision: Mapped[int]
+    """The study's revision that this job belongs to."""
+    state: Mapped[JobState] = mapped_column(default=JobState.WAITING)
+    attempts: Mapped[int] = mapped_column(default=0)
+    token: Mapped[int] = mapped_column(default=0)
+    """Fencing: grows with every claim; only the holder of the newest may finish the job."""
+    worker: Mapped[str | None]
+    lease_until: Mapped[float | None]
+    error: Mapped[str] = mapped_column(default="")
+
+    study: Mapped[Study] = relationship()
+    instance: Mapped[Instance | None] = relationship()
+
+
+class Result(Table):
+    """An object written for a study: a SEG of one image or the SR of a revision."""
+
+    __tablename__ = "result"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("study.id"), index=True)
+    revision: Mapped[int]
+    kind: Mapped[str]
+    """"SEG" or "SR"."""
+    sop_instance_uid: Mapped[str] = mapped_column(unique=True)
+    path: Mapped[str]
+    written_at: Mapped[float]
+
+    study: Mapped[Study] = relationship(back_populates="results")
+
+
+class Delivery(Table):
+    """The outbox: one result on its way to one destination."""
+
+    __tablename__ = "delivery"
+    __table_args__ = (
+        UniqueConstraint("result_id", "destination"),
+        Index("ix_delivery_due", "destination", "state", "next_at"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    result_id: Mapped[int] = mapped_column(ForeignKey("result.id"), index=True)
+    destination: Mapped[str]
+    """The destination's name in the settings."""
+    state: Mapped[DeliveryState] = mapped_column(default=DeliveryState.WAITING)
+    attempts: Mapped[int] = mapped_column(default=0)
+    created_at: Mapped[float]
+    next_at: Mapped[float]
+    sent_at: Mapped[float | None]
+    error: Mapped[str] = mapped_column(default="")
+
+    result: Mapped[Result] = relationship()
