@@ -38,7 +38,7 @@ class InstanceHeader:
     laterality: Laterality | None
     view: str | None
     full_field: bool
-    """Neither magnified nor spot-compressed (View Modifier Code Sequence, Estimated Radiographic Magnification Factor)."""
+    """Neither magnified nor spot-compressed, by View Modifier Code Sequence and magnification factor."""
     ours: bool
     """Written by a mammo-node: never input (safety rule 1)."""
 

@@ -44,7 +44,7 @@ def migrate(engine: Engine) -> None:
 
 
 def _set_up_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-    connection.isolation_level = None  # type: ignore[attr-defined]  # pysqlite must leave BEGIN to us
+    connection.isolation_level = None  # pysqlite must leave BEGIN to us
     cursor = connection.cursor()
     for pragma in ("busy_timeout=30000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
