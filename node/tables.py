@@ -42,6 +42,10 @@ class Study(Table):
     patient_birth_date: Mapped[str]
     first_received_at: Mapped[float]
     last_received_at: Mapped[float]
+    opened_at: Mapped[float]
+    """When the first image of this revision came: the deadline counts from here."""
+    closed_at: Mapped[float | None]
+    """When this revision was complete: the content date of its results, so that a second try writes the same bytes."""
     expected_instances: Mapped[int | None]
     """The source's own count, where it was asked (C-FIND) and answered."""
 
