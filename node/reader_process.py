@@ -1,0 +1,108 @@
+"""The reader's process: spawned, watched, started again when it dies."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from multiprocessing.connection import wait
+from multiprocessing.context import SpawnProcess
+
+from sqlalchemy import exists, select
+
+from node.database import Sessions
+from node.queue import give_back
+from node.states import JobKind, JobState
+from node.tables import Job
+
+log = logging.getLogger(__name__)
+
+
+class ReaderSupervisor:
+    """Keeps one reader alive.
+
+    Args:
+        target: the reader's main function and its arguments; both must be picklable.
+        worker: the name under which it holds its leases: they are given back when it dies.
+        now: UTC seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        target: Callable[..., None],
+        arguments: tuple[object, ...],
+        sessions: Sessions,
+        worker: str,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._target = target
+        self._arguments = arguments
+        self._sessions = sessions
+        self._worker = worker
+        self._now = now
+
+    def run(self, stop: threading.Event) -> None:
+        """Returns after `stop` was set and the reader has ended."""
+        self._give_back(counts=True)  # of an earlier life of this node that was killed
+        pause_s = 0.0
+        while not stop.wait(pause_s):
+            process = self._start()
+            while not stop.is_set() and not wait([process.sentinel], timeout=0.25):
+                if self._overdue():
+                    log.error("the reader hangs: its lease ran out; it is killed")
+                    process.kill()
+            if stop.is_set():
+                self._end(process)
+                return
+            process.join()
+            held = self._give_back(counts=True)
+            log.error("the reader ended by itself (exit status %s) with %d job(s) in hand", process.exitcode, held)
+            # One that dies with nothing in hand will do so again: ask for it less and less often.
+            pause_s = 0.0 if held else min(60.0, 2 * pause_s + 1)
+
+    def _start(self) -> SpawnProcess:
+        process = multiprocessing.get_context("spawn").Process(
+            target=_reader_main, args=(self._target, self._arguments), name="reader"
+        )
+        process.start()
+        return process
+
+    def _end(self, process: SpawnProcess) -> None:
+        process.terminate()
+        process.join(timeout=5)
+        if process.is_alive():
+            process.kill()
+            process.join()
+        self._give_back(counts=False)
+
+    def _give_back(self, *, counts: bool) -> int:
+        with self._sessions.begin() as session:
+            return give_back(session, self._worker, counts=counts)
+
+    def _overdue(self) -> bool:
+        with self._sessions.begin() as session:
+            overdue = exists().where(
+                Job.kind == JobKind.READ_IMAGE,
+                Job.worker == self._worker,
+                Job.state == JobState.RUNNING,
+                Job.lease_until < self._now(),
+            )
+            return bool(session.scalar(select(overdue)))
+
+
+def _reader_main(target: Callable[..., None], arguments: tuple[object, ...]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the node ends its reader itself
+    threading.Thread(target=_end_with_the_node, name="parent-watch", daemon=True).start()
+    target(*arguments)
+
+
+def _end_with_the_node() -> None:
+    """Ends this process when the node dies, however it dies: an orphan would go on reading under its leases."""
+    node = multiprocessing.parent_process()
+    if node is not None:
+        wait([node.sentinel])
+        os._exit(1)

@@ -1,0 +1,128 @@
+"""The reader's loop: claim images, decode them, let the models read them, publish what they say.
+
+Runs in a process of its own (reader_process.py), the only one with torch. Nothing here catches what it does not
+expect: an image that brings the process down is claimed again alone, and given up after `attempts` times.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pydicom import dcmread
+
+from dicom_io.durable import write_durably
+from dicom_io.errors import NotReadable
+from dicom_io.headers import chest_wall_side
+from dicom_io.pixels import read_mammogram
+from models.breast import breast_side
+from models.pipeline import Pipeline
+from models.reading_json import masks_of, to_json
+from models.types import ImageReading, Mammogram
+from node.database import Sessions
+from node.queue import Claim, LeaseLost, claim, finish, renew
+from node.states import JobKind, JobState
+from node.tables import Instance
+
+log = logging.getLogger(__name__)
+
+KILLS_THE_READER = "unreadable: kills the reader ({attempts} attempts)"
+
+
+@dataclass(frozen=True)
+class ReadingLimits:
+    """See config.settings.Reader and Receiver."""
+
+    batch: int
+    attempts: int
+    lease_s: float
+    max_image_pixels: int
+
+
+@dataclass(frozen=True)
+class ImageReader:
+    """Reads the images that the queue holds.
+
+    Attributes:
+        data_dir: what the paths in the database are relative to.
+        worker: the name under which leases are held.
+        now: UTC seconds since the epoch.
+    """
+
+    sessions: Sessions
+    data_dir: Path
+    pipeline: Pipeline
+    worker: str
+    limits: ReadingLimits
+    now: Callable[[], float]
+
+    def read_some(self) -> int:
+        """Reads one batch; says how many images it claimed (0: nothing to do)."""
+        with self.sessions.begin() as session:
+            claims = claim(session, JobKind.READ_IMAGE, self.worker, self.now(), self.limits.lease_s, self.limits.batch)
+            paths = {held.job_id: self._path(session.get_one(Instance, held.instance_id)) for held in claims}
+        decoded: list[tuple[Claim, Mammogram, float]] = []
+        for held in claims:
+            if held.attempts > self.limits.attempts:
+                self._give_up(held, KILLS_THE_READER.format(attempts=self.limits.attempts))
+                continue
+            began = self.now()
+            try:
+                image = self._decode(paths[held.job_id])
+            except NotReadable as reason:
+                self._give_up(held, str(reason))
+                continue
+            decoded.append((held, image, self.now() - began))
+        if decoded:
+            self._read(decoded)
+        return len(claims)
+
+    def _path(self, instance: Instance) -> Path:
+        return self.data_dir / instance.path
+
+    def _decode(self, path: Path) -> Mammogram:
+        image = read_mammogram(path, self.limits.max_image_pixels)
+        expected = chest_wall_side(dcmread(path, stop_before_pixels=True))
+        seen = breast_side(image.pixels)
+        if expected is not None and seen != expected:
+            warning = (
+                f"The header puts the chest wall on the {expected}, the pixels on the {seen}: check the laterality."
+            )
+            return replace(image, warnings=(*image.warnings, warning))
+        return image
+
+    def _read(self, decoded: list[tuple[Claim, Mammogram, float]]) -> None:
+        with self.sessions.begin() as session:
+            renew(session, [held for held, _, _ in decoded], self.now(), self.limits.lease_s)
+        readings = self.pipeline.read([image for _, image, _ in decoded])
+        for (held, _, decode_s), reading in zip(decoded, readings, strict=True):
+            self._publish(held, replace(reading, seconds={"decode": decode_s, **reading.seconds}))
+
+    def _publish(self, held: Claim, reading: ImageReading) -> None:
+        # The token in the name: a reader that lost its lease never writes over the masks of the one that has it.
+        masks_path = Path("readings") / f"{held.instance_id}-{held.token}.npz"
+        write_durably(self.data_dir / masks_path, masks_of(reading))
+        try:
+            with self.sessions.begin() as session:
+                finish(session, held, JobState.DONE)
+                instance = session.get_one(Instance, held.instance_id)
+                instance.reading = to_json(reading)
+                instance.masks_path = str(masks_path)
+                instance.unread_reason = None
+        except LeaseLost:
+            (self.data_dir / masks_path).unlink()
+            log.warning("job %d: its lease was lost while it was read; the reading is dropped", held.job_id)
+        else:
+            log.info("job %d: read, %d finding(s)", held.job_id, len(reading.findings))
+
+    def _give_up(self, held: Claim, reason: str) -> None:
+        try:
+            with self.sessions.begin() as session:
+                finish(session, held, JobState.FAILED, reason)
+                session.get_one(Instance, held.instance_id).unread_reason = reason
+        except LeaseLost:
+            log.warning("job %d: its lease was lost before it was given up", held.job_id)
+        else:
+            log.warning("job %d: not readable: %s", held.job_id, reason)
