@@ -1,0 +1,141 @@
+"""The outbox's way out: one thread a destination, so that a fault of one holds up no other."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from dicom_io.errors import DestinationError, Unreachable
+from node.database import Sessions
+from node.retry import RetryPolicy, next_try
+from node.states import DeliveryState, moved
+from node.tables import Delivery, Result
+
+log = logging.getLogger(__name__)
+
+
+class Destination(Protocol):
+    """Where results go: dicom_io.scu.CStoreDestination, for one."""
+
+    def send(self, path: Path) -> None:
+        """Returns when the destination has taken the object.
+
+        Raises:
+            Unreachable: nobody answered; every other object would fare the same.
+            Rejected: this object was refused.
+        """
+
+    def close(self) -> None:
+        """Ends what connection there is."""
+
+
+@dataclass(frozen=True)
+class _Due:
+    delivery_id: int
+    path: Path
+
+
+@dataclass(frozen=True)
+class Deliverer:
+    """Sends what is due to one destination.
+
+    Attributes:
+        name: the destination's name in the settings and in the delivery rows.
+        data_dir: what the results' paths are relative to.
+        now: UTC seconds since the epoch.
+    """
+
+    name: str
+    destination: Destination
+    policy: RetryPolicy
+    sessions: Sessions
+    data_dir: Path
+    now: Callable[[], float]
+
+    def run(self, stop: threading.Event, pause_s: float = 0.25) -> None:
+        """Delivers until `stop` is set."""
+        try:
+            while not stop.is_set():
+                if not self.deliver_due(stop):
+                    # An association with nothing to carry only takes a place at the destination.
+                    self.destination.close()
+                    stop.wait(pause_s)
+        finally:
+            self.destination.close()
+
+    def deliver_due(self, stop: threading.Event | None = None) -> int:
+        """Tries every delivery that is due, oldest first; says how many were tried."""
+        due = self._due()
+        for tried, delivery in enumerate(due):
+            if stop is not None and stop.is_set():
+                return tried
+            try:
+                self.destination.send(delivery.path)
+            except Unreachable as error:
+                # The others would wait for the same silence one by one.
+                for unsent in due[tried:]:
+                    self._failed(unsent, error)
+                return tried + 1
+            except DestinationError as error:
+                self._failed(delivery, error)
+            else:
+                self._sent(delivery)
+        return len(due)
+
+    def _due(self) -> list[_Due]:
+        with self.sessions.begin() as session:
+            rows = session.execute(
+                select(Delivery.id, Result.path)
+                .join(Delivery.result)
+                .where(
+                    Delivery.destination == self.name,
+                    Delivery.state == DeliveryState.WAITING,
+                    Delivery.next_at <= self.now(),
+                )
+                .order_by(Delivery.id)
+            )
+            return [_Due(delivery_id, self.data_dir / path) for delivery_id, path in rows]
+
+    def _sent(self, due: _Due) -> None:
+        with self.sessions.begin() as session:
+            delivery = self._still_waiting(session, due)
+            if delivery is None:
+                return
+            delivery.state = moved(delivery.state, DeliveryState.SENT)
+            delivery.attempts += 1
+            delivery.sent_at = self.now()
+            delivery.error = ""
+        log.info("delivery %d to %s: sent", due.delivery_id, self.name)
+
+    def _failed(self, due: _Due, error: DestinationError) -> None:
+        with self.sessions.begin() as session:
+            delivery = self._still_waiting(session, due)
+            if delivery is None:
+                return
+            delivery.attempts += 1
+            delivery.error = str(error)
+            again_at = next_try(self.policy, delivery.attempts, delivery.created_at, self.now())
+            if again_at is None:
+                delivery.state = moved(delivery.state, DeliveryState.DEAD)
+            else:
+                delivery.next_at = again_at
+        log.warning(
+            "delivery %d to %s: not sent: %s (%s)",
+            due.delivery_id,
+            self.name,
+            error,
+            "given up" if again_at is None else "will be tried again",
+        )
+
+    @staticmethod
+    def _still_waiting(session: Session, due: _Due) -> Delivery | None:
+        """The row, unless a person changed its state while it was on its way."""
+        delivery = session.get_one(Delivery, due.delivery_id)
+        return delivery if delivery.state is DeliveryState.WAITING else None

@@ -1,0 +1,113 @@
+"""The threads of `mammo-node serve`: they start together, and when one fails the whole node stops and says why.
+
+A node that ran on with one of its threads dead would look alive and deliver nothing; one that ends is started again by
+its supervisor (systemd, Docker) and loses nothing, since all it knows is in the database.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from apscheduler.events import EVENT_JOB_ERROR, JobExecutionEvent
+from apscheduler.schedulers.background import BackgroundScheduler
+
+log = logging.getLogger(__name__)
+
+
+class Listening(Protocol):
+    """dicom_io.scp.Listener, for one."""
+
+    def start(self) -> None: ...
+
+    def stop(self, grace_s: float) -> None: ...
+
+
+@dataclass(frozen=True)
+class Loop:
+    """A thread's work: `run` returns soon after the event it is given is set."""
+
+    name: str
+    run: Callable[[threading.Event], None]
+
+
+@dataclass(frozen=True)
+class Tick:
+    """Work done every so many seconds by APScheduler; never the queue itself."""
+
+    name: str
+    every_s: float
+    run: Callable[[], None]
+
+
+class Service:
+    """Runs a listener, loops and ticks until it is told to stop.
+
+    Args:
+        grace_s: how long associations may go on after the stop before they are aborted.
+    """
+
+    def __init__(self, listener: Listening, loops: Sequence[Loop], ticks: Sequence[Tick], grace_s: float = 5) -> None:
+        self._listener = listener
+        self._loops = loops
+        self._ticks = ticks
+        self._grace_s = grace_s
+        self._stop = threading.Event()
+        self._faults: list[BaseException] = []
+
+    def stop(self) -> None:
+        """Asks the service to end; safe to call from a signal handler."""
+        self._stop.set()
+
+    def run(self) -> None:
+        """Returns after everything has ended cleanly.
+
+        Raises:
+            Exception: what ended one of the threads.
+        """
+        threads = [threading.Thread(target=self._guard, args=(loop,), name=loop.name) for loop in self._loops]
+        scheduler = self._scheduler()
+        self._listener.start()
+        try:
+            for thread in threads:
+                thread.start()
+            scheduler.start()
+            self._stop.wait()
+        finally:
+            self._stop.set()
+            self._listener.stop(self._grace_s)
+            if scheduler.running:
+                scheduler.shutdown()
+            for thread in threads:
+                if thread.ident is not None:
+                    thread.join()
+        if self._faults:
+            raise self._faults[0]
+
+    def _guard(self, loop: Loop) -> None:
+        try:
+            loop.run(self._stop)
+        except Exception as fault:
+            log.exception("%s failed: the node stops", loop.name)
+            self._fail(fault)
+
+    def _fail(self, fault: BaseException) -> None:
+        self._faults.append(fault)
+        self._stop.set()
+
+    def _scheduler(self) -> BackgroundScheduler:
+        scheduler = BackgroundScheduler(timezone="UTC")
+        for tick in self._ticks:
+            # A tick that is late is done once, not as often as it was missed; one that hangs never runs beside itself.
+            scheduler.add_job(
+                tick.run, "interval", seconds=tick.every_s, name=tick.name, max_instances=1, coalesce=True
+            )
+
+        def failed(event: JobExecutionEvent) -> None:
+            self._fail(event.exception)
+
+        scheduler.add_listener(failed, EVENT_JOB_ERROR)
+        return scheduler

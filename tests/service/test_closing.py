@@ -1,0 +1,37 @@
+"""When a study is complete: the ladder, rung by rung."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from models.types import Laterality
+from node.closing import Arrivals, Close, Ladder, Wait, closing
+
+LADDER = Ladder(four_views_quiet_s=5, quiet_s=60, deadline_s=1800)
+ALL = frozenset((side, view) for side in Laterality for view in ("CC", "MLO"))
+LEFT = frozenset((Laterality.LEFT, view) for view in ("CC", "MLO"))
+TWO_LEFT = Arrivals(views=LEFT, count=2, expected=None, opened_at=1000, last_at=1010)
+
+
+def test_four_views_close_after_a_short_quiet() -> None:
+    four = replace(TWO_LEFT, views=ALL, count=4)
+    assert isinstance(closing(four, LADDER, 1014), Wait)
+    assert closing(four, LADDER, 1015) == Close("four views are there")
+
+
+def test_two_views_wait_for_the_quiet_period() -> None:
+    assert isinstance(closing(TWO_LEFT, LADDER, 1069), Wait)
+    assert closing(TWO_LEFT, LADDER, 1070) == Close("nothing more has come in the quiet period")
+
+
+def test_the_sources_count_closes_a_unilateral_exam_early() -> None:
+    assert isinstance(closing(replace(TWO_LEFT, expected=2), LADDER, 1015), Close)
+
+
+def test_a_study_of_which_the_source_holds_more_is_not_closed_by_quiet() -> None:
+    waiting = closing(replace(TWO_LEFT, expected=3), LADDER, 1500)
+    assert waiting == Wait("2 of the 3 instances that the source holds have come")
+
+
+def test_the_deadline_closes_whatever_is_missing() -> None:
+    assert closing(replace(TWO_LEFT, expected=4, last_at=2799), LADDER, 2800) == Close("the deadline has passed")
