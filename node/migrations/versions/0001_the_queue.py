@@ -26,6 +26,8 @@ def upgrade() -> None:
         sa.Column("patient_birth_date", sa.String(), nullable=False),
         sa.Column("first_received_at", sa.Double(), nullable=False),
         sa.Column("last_received_at", sa.Double(), nullable=False),
+        sa.Column("opened_at", sa.Double(), nullable=False),
+        sa.Column("closed_at", sa.Double(), nullable=True),
         sa.Column("expected_instances", sa.Integer(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_study")),
         sa.UniqueConstraint("study_instance_uid", name=op.f("uq_study_study_instance_uid")),
