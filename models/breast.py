@@ -1,0 +1,102 @@
+"""Where the breast is in a mammogram: its mask, its box and the image edge that the chest wall is on."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import cv2
+import numpy as np
+from cv2.typing import MatLike
+from numpy.typing import NDArray
+
+from models.types import Box
+
+Side = Literal["left", "right"]
+
+_SCALE = 8
+"""The mask is found on a copy this many times smaller: fine enough for a skin line, fast on 4,000 rows."""
+_SMALLEST_SIDE = 96
+"""A copy never gets a shorter side than this many pixels, so that small images keep a shape at all."""
+_ROOT = 1 / 3
+"""Greys are compared by their cube root: it lifts fat away from air, so that Otsu finds the skin, not the gland."""
+_LACE, _FRAME, _GAP = 7, 11, 15
+"""Pixels of the copy: dark meshes closed at first; bright frames of a scanned film cut off; bays closed at last."""
+
+
+def breast_mask(pixels: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """The pixels of the breast (pectoral muscle included), without labels, markers and a film's noisy background.
+
+    Otsu's threshold (IEEE Trans. SMC 9, 1979) on the cube root of the greys, then the largest component, with its
+    holes filled.
+
+    Args:
+        pixels: rows × columns, float32 in 0..1, dense tissue bright.
+
+    Returns:
+        bool, of the same shape; all False where the image holds nothing but one grey.
+    """
+    rows, columns = pixels.shape
+    factor = max(1, min(_SCALE, min(rows, columns) // _SMALLEST_SIDE))
+    size = (max(1, columns // factor), max(1, rows // factor))
+    small = cv2.GaussianBlur(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), (5, 5), 0)
+    whole = _filled(_closed(_largest(_unframed(_closed(_tissue(small), _LACE))), _GAP))
+    return cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_NEAREST).astype(np.bool_)
+
+
+def breast_box(pixels: NDArray[np.float32]) -> Box:
+    """The smallest box round the breast; the whole image where no breast is found."""
+    mask = breast_mask(pixels)
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not rows.size:
+        return Box(0, 0, *mask.shape)
+    return Box(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
+
+
+def breast_side(pixels: NDArray[np.float32]) -> Side | None:
+    """The image edge that the chest wall is on: the breast lies against it and tapers away from it.
+
+    Returns:
+        "left" or "right" edge of the image; None where no breast is found.
+    """
+    by_column = breast_mask(pixels).sum(axis=0)
+    if not by_column.any():
+        return None
+    half = by_column.size // 2
+    return "left" if by_column[:half].sum() >= by_column[-half:].sum() else "right"
+
+
+def _tissue(small: MatLike) -> MatLike:
+    """What is not air (0 or 1); nothing where there is but one grey."""
+    levels = np.round(255 * np.clip(small, 0, 1) ** _ROOT).astype(np.uint8)
+    if levels.min() == levels.max():
+        return np.zeros_like(levels)
+    return cv2.threshold(levels, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)[1]
+
+
+def _closed(shape: MatLike, gap: int) -> MatLike:
+    return cv2.morphologyEx(shape, cv2.MORPH_CLOSE, _disc(gap))
+
+
+def _unframed(shape: MatLike) -> MatLike:
+    # Beyond the image lies air, not more frame: hence the border value.
+    return cv2.morphologyEx(shape, cv2.MORPH_OPEN, _disc(_FRAME), borderType=cv2.BORDER_CONSTANT, borderValue=0)
+
+
+def _disc(diameter: int) -> MatLike:
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (diameter, diameter))
+
+
+def _largest(shape: MatLike) -> MatLike:
+    """The component with the most pixels."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(shape, connectivity=4)
+    if len(stats) == 1:
+        return np.zeros_like(shape)
+    return np.equal(labels, 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))).astype(np.uint8)
+
+
+def _filled(shape: MatLike) -> MatLike:
+    """`shape` without holes."""
+    outlines, _ = cv2.findContours(shape, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    whole = np.zeros_like(shape)
+    cv2.drawContours(whole, outlines, -1, 1, cv2.FILLED)
+    return whole
