@@ -11,13 +11,14 @@ import re
 from collections.abc import Sequence
 
 from pydicom import Dataset
+from pydicom.errors import BytesLengthException
 from pydicom.multival import MultiValue
 
 from dicom_io.errors import NotReadable
 
 # PS3.5 §9.1: components of digits joined by dots, none with a leading zero, 64 characters at most.
 _UID = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+")
-_MALFORMED = (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, NotImplementedError)
+_MALFORMED = (BytesLengthException, ValueError, TypeError, KeyError, ArithmeticError, NotImplementedError)
 
 
 def values(dataset: Dataset, keyword: str) -> tuple[object, ...]:

@@ -11,6 +11,7 @@ from pydicom import Dataset
 from pydicom.uid import UID
 
 from dicom_io.attributes import code, items, number, text, uid, values
+from dicom_io.device import is_ours
 from models.types import Laterality
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
@@ -98,7 +99,7 @@ def describe(dataset: Dataset) -> InstanceHeader:
         laterality=laterality_of(dataset),
         view=view_of(dataset),
         full_field=is_full_field(dataset),
-        ours=_is_ours(dataset),
+        ours=is_ours(dataset),
     )
 
 
@@ -210,11 +211,3 @@ def _modifiers(dataset: Dataset) -> set[str]:
         for view in _view_codes(dataset)
         for modifier in items(view, "ViewModifierCodeSequence")
     }
-
-
-def _is_ours(dataset: Dataset) -> bool:
-    # Replaced by dicom_io.device.is_ours as soon as that file is there.
-    return any(
-        "mammo-node" in (text(equipment, "Manufacturer"), text(equipment, "ManufacturerModelName"))
-        for equipment in (dataset, *items(dataset, "ContributingEquipmentSequence"))
-    )

@@ -9,7 +9,6 @@ RLE stream that holds them, stay byte for byte what they were.
 from __future__ import annotations
 
 import importlib.util
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from pathlib import Path
 from pydicom import Dataset, FileMetaDataset, dcmread
 from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation
 
+from dicom_io.uids import derive_uid
 from models.types import Laterality
 
 CHANGES = (
@@ -154,18 +154,13 @@ def _write_study(patient: str, sources: Sequence[Dataset], out: Path) -> DemoStu
         files.append(folder / f"{side}{view}.dcm")
         mammogram = as_mammogram(of_patient[side, view], list(of_patient.values()))
         mammogram.save_as(files[-1], enforce_file_format=True)
-    return DemoStudy(patient, _derived_uid("study", patient), folder, tuple(files), _TRUTH[patient])
+    return DemoStudy(patient, derive_uid("demo study", patient), folder, tuple(files), _TRUTH[patient])
 
 
 def _identity(source: Dataset) -> tuple[str, str, str]:
     """(patient, "L" or "R", view) out of a Patient ID such as Mass-Test_P_00820_RIGHT_CC."""
     _, letter, number, side, view = str(source.PatientID).split("_")
     return f"{letter}_{number}", side[0], view
-
-
-def _derived_uid(*parts: str) -> str:
-    """A UUID-derived UID (PS3.5 §B.2), the same for the same parts."""
-    return f"2.25.{uuid.uuid5(uuid.NAMESPACE_URL, '|'.join(('cbis-ddsm regrouped', *parts))).int}"
 
 
 def _describe_study(mammogram: Dataset, patient: str, siblings: Sequence[Dataset]) -> None:
@@ -176,8 +171,8 @@ def _describe_study(mammogram: Dataset, patient: str, siblings: Sequence[Dataset
     mammogram.PatientBirthDate = mammogram.PatientSex = ""
     mammogram.PatientIdentityRemoved = "YES"
     mammogram.DeidentificationMethod = "As published in CBIS-DDSM"
-    mammogram.StudyInstanceUID = _derived_uid("study", patient)
-    mammogram.SeriesInstanceUID = _derived_uid("series", patient)
+    mammogram.StudyInstanceUID = derive_uid("demo study", patient)
+    mammogram.SeriesInstanceUID = derive_uid("demo series", patient)
     mammogram.StudyDate = mammogram.SeriesDate = first.StudyDate
     mammogram.StudyTime = mammogram.SeriesTime = first.StudyTime
     mammogram.StudyID = first.StudyID
@@ -207,7 +202,7 @@ def _describe_view(mammogram: Dataset, laterality: str, view: str) -> None:
 
 def _describe_image(mammogram: Dataset, source: Dataset) -> None:
     mammogram.SOPClassUID = DigitalMammographyXRayImageStorageForPresentation
-    mammogram.SOPInstanceUID = _derived_uid("image", str(source.SOPInstanceUID))
+    mammogram.SOPInstanceUID = derive_uid("demo image", str(source.SOPInstanceUID))
     mammogram.ImageType = ["DERIVED", "PRIMARY"]
     mammogram.DerivationDescription = "Digitised film of CBIS-DDSM, new header; pixel data unchanged"
     original = Dataset()

@@ -1,0 +1,102 @@
+"""What an instance is, by its header."""
+
+import pytest
+from pydicom import Dataset
+from pydicom.dataelem import RawDataElement
+from pydicom.tag import Tag
+from pydicom.uid import UID
+
+from dicom_io.attributes import items, number, numbers, text, values
+from dicom_io.errors import NotReadable
+from dicom_io.headers import InstanceKind, describe, kind_of
+
+STORAGE = "1.2.840.10008.5.1.4.1.1."
+
+
+def a_header(**attributes: object) -> Dataset:
+    dataset = Dataset()
+    dataset.SOPClassUID = STORAGE + "1.2"
+    dataset.SOPInstanceUID, dataset.StudyInstanceUID, dataset.SeriesInstanceUID = "2.25.1", "2.25.2", "2.25.3"
+    for keyword, value in attributes.items():
+        setattr(dataset, keyword, value)
+    return dataset
+
+
+@pytest.mark.parametrize(
+    ("sop_class", "attributes", "kind"),
+    [
+        ("1.2", {}, InstanceKind.FOR_PRESENTATION),
+        ("1.2", {"PresentationIntentType": "FOR PRESENTATION"}, InstanceKind.FOR_PRESENTATION),
+        ("1.2.1", {"PresentationIntentType": "FOR PROCESSING"}, InstanceKind.FOR_PROCESSING),
+        ("1.2", {"PresentationIntentType": "FOR PROCESSING"}, InstanceKind.FOR_PROCESSING),
+        ("1", {"Modality": "CR", "BodyPartExamined": "BREAST"}, InstanceKind.FOR_PRESENTATION),
+        ("1", {"Modality": "MG"}, InstanceKind.FOR_PRESENTATION),
+        ("1", {"Modality": "CR", "BodyPartExamined": "CHEST"}, InstanceKind.OTHER_IMAGE),
+        ("1.1", {"Modality": "DX", "BodyPartExamined": "CHEST"}, InstanceKind.OTHER_IMAGE),
+        ("1.1", {"Modality": "DX", "BodyPartExamined": "BREAST"}, InstanceKind.FOR_PRESENTATION),
+        ("1.1.1", {"Modality": "MG"}, InstanceKind.FOR_PROCESSING),
+        ("13.1.3", {}, InstanceKind.TOMOSYNTHESIS),
+        ("7", {"Modality": "MG"}, InstanceKind.SECONDARY_CAPTURE),
+        ("7.1", {"BodyPartExamined": "BREAST"}, InstanceKind.SECONDARY_CAPTURE),
+        ("7.4", {"Modality": "MG"}, InstanceKind.SECONDARY_CAPTURE),
+        ("7", {"Modality": "OT"}, InstanceKind.OTHER_IMAGE),
+        ("2", {"Modality": "CT"}, InstanceKind.OTHER_IMAGE),
+        ("6.1", {"Modality": "US", "BodyPartExamined": "BREAST"}, InstanceKind.OTHER_IMAGE),
+        ("66.4", {"Rows": 10, "Columns": 10}, InstanceKind.SEGMENTATION),
+        ("88.33", {"Modality": "SR"}, InstanceKind.REPORT),
+        ("88.34", {}, InstanceKind.REPORT),
+        ("88.50", {}, InstanceKind.REPORT),
+        ("88.59", {"Modality": "KO"}, InstanceKind.OTHER),
+        ("104.1", {}, InstanceKind.OTHER),
+        ("11.1", {"Modality": "PR"}, InstanceKind.OTHER),
+    ],
+)
+def test_every_kind_of_object_is_told(sop_class: str, attributes: dict[str, object], kind: InstanceKind) -> None:
+    assert kind_of(a_header(SOPClassUID=STORAGE + sop_class, **attributes)) is kind
+
+
+def test_an_unknown_class_with_pixels_is_an_image_of_no_interest() -> None:
+    assert kind_of(a_header(SOPClassUID="1.3.6.1.4.1.99999.1", Rows=5, Columns=5)) is InstanceKind.OTHER_IMAGE
+
+
+@pytest.mark.parametrize("keyword", ["SOPInstanceUID", "SOPClassUID", "StudyInstanceUID", "SeriesInstanceUID"])
+@pytest.mark.parametrize("value", ["", "1.2.03", "../../etc/passwd", "1.2.x", "1..2", "1.2.", "7", "1." + "2" * 63])
+def test_what_is_no_uid_is_refused_and_named_without_its_value(keyword: str, value: str) -> None:
+    dataset = a_header()
+    dataset[keyword]._value = UID(value, validation_mode=0)
+    with pytest.raises(NotReadable, match=keyword) as refusal:
+        describe(dataset)
+    assert not value or value not in str(refusal.value)
+
+
+def test_a_missing_uid_is_refused_and_named() -> None:
+    dataset = a_header()
+    del dataset.StudyInstanceUID
+    with pytest.raises(NotReadable, match="no StudyInstanceUID"):
+        describe(dataset)
+
+
+def test_a_uid_of_64_characters_is_taken() -> None:
+    longest = "1." + "2" * 62
+    assert describe(a_header(SOPInstanceUID=longest)).sop_instance_uid == longest
+
+
+def test_patient_ids_that_differ_after_a_backslash_stay_different() -> None:
+    one, other = (describe(a_header(PatientID=["A", last])).patient_id for last in "12")
+    assert one != other
+
+
+def test_our_own_results_are_recognised() -> None:
+    assert not describe(a_header(Manufacturer="ACME", ManufacturerModelName="Mammo 1")).ours
+    assert describe(a_header(Manufacturer="mammo-node", ManufacturerModelName="mammo-node")).ours
+
+
+def test_a_malformed_number_counts_as_absent() -> None:
+    dataset = Dataset()
+    for tag, vr in (((0x0018, 0x1114), "DS"), ((0x0028, 0x0010), "US"), ((0x0020, 0x0013), "IS")):
+        dataset[tag] = RawDataElement(Tag(tag), vr, 3, b"abc", 0, False, True)
+    assert number(dataset, "EstimatedRadiographicMagnificationFactor") is None
+    assert numbers(dataset, "Rows") == ()
+    assert values(dataset, "InstanceNumber") == ()
+    assert text(dataset, "PatientID") == ""
+    assert items(dataset, "ViewCodeSequence") == []
