@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, selectinload
@@ -40,7 +41,7 @@ def close(session: Session, study: Study, now: float) -> None:
 
     A study without a breast image ends here: nothing is sent, and `why` says so.
     """
-    begun = _begun(session, study)
+    begun = readings_begun(session, study)
     if not any(_is_breast_image(instance, begun) for instance in study.instances):
         kinds = sorted({instance.kind for instance in study.instances})
         study.state = moved(study.state, StudyState.NOT_READ)
@@ -54,16 +55,25 @@ def close(session: Session, study: Study, now: float) -> None:
     log.info("study %d: revision %d closed: %s", study.id, study.revision, study.why)
 
 
-def _begun(session: Session, study: Study) -> frozenset[int | None]:
+def views_of(study: Study, begun: Collection[int | None]) -> frozenset[tuple[Laterality, str]]:
+    """(laterality, view) of the study's full-field breast images, read or not; `begun` as `readings_begun` says."""
+    return frozenset(
+        (Laterality(instance.laterality), instance.view)
+        for instance in study.instances
+        if _is_breast_image(instance, begun) and instance.full_field and instance.laterality and instance.view
+    )
+
+
+def readings_begun(session: Session, study: Study) -> frozenset[int | None]:
     """The ids of the study's instances for which a reading was asked."""
     return frozenset(session.scalars(select(Job.instance_id).where(Job.study_id == study.id)))
 
 
-def _is_breast_image(instance: Instance, begun: frozenset[int | None]) -> bool:
+def _is_breast_image(instance: Instance, begun: Collection[int | None]) -> bool:
     return instance.kind in BREAST_IMAGES or (instance.kind == InstanceKind.SECONDARY_CAPTURE and instance.id in begun)
 
 
-def _choose_raw_images(session: Session, study: Study, begun: frozenset[int | None]) -> None:
+def _choose_raw_images(session: Session, study: Study, begun: Collection[int | None]) -> None:
     """A raw image is read only where its view has no image for presentation (safety rule 6)."""
     shown = {(i.laterality, i.view) for i in study.instances if i.kind == InstanceKind.FOR_PRESENTATION}
     for raw in study.instances:
@@ -76,14 +86,9 @@ def _choose_raw_images(session: Session, study: Study, begun: frozenset[int | No
 
 
 def _arrivals(session: Session, study: Study) -> Arrivals:
-    begun = _begun(session, study)
     ours = session.scalar(select(func.count()).select_from(Result).where(Result.study_id == study.id)) or 0
     return Arrivals(
-        views=frozenset(
-            (Laterality(instance.laterality), instance.view)
-            for instance in study.instances
-            if _is_breast_image(instance, begun) and instance.full_field and instance.laterality and instance.view
-        ),
+        views=views_of(study, readings_begun(session, study)),
         count=len(study.instances) + ours,
         expected=study.expected_instances,
         opened_at=study.opened_at,

@@ -1,0 +1,159 @@
+"""Results of a closed study: the exam put together, encoded, written, and put into the outbox in one transaction.
+
+Runs without torch. A report that is written a second time (its first writer was killed) has the same UIDs and bytes.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydicom import Dataset, dcmread
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from dicom_io.durable import write_durably
+from dicom_io.results import Encoding, ResultObject, encode_results
+from models.exam import put_together
+from models.reading_json import from_json
+from models.types import BundleId, ExamReading, Laterality, ReadImage, UnreadImage
+from node.database import Sessions
+from node.queue import Claim, LeaseLost, claim, finish
+from node.states import JobKind, JobState, StudyState, moved
+from node.studies import readings_begun, views_of
+from node.tables import Delivery, Result, Study
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Reporter:
+    """Reports the studies that are closed and read.
+
+    Attributes:
+        data_dir: what the paths in the database are relative to.
+        destinations: their names in the settings: each result goes to all of them.
+        bundle: the models that read, named also where nothing could be read.
+        worker: the name under which leases are held.
+        nominal_geometry: see config.settings.
+        now: UTC seconds since the epoch.
+    """
+
+    sessions: Sessions
+    data_dir: Path
+    destinations: Sequence[str]
+    bundle: BundleId
+    worker: str
+    lease_s: float
+    nominal_geometry: bool
+    now: Callable[[], float]
+
+    def run(self, stop: threading.Event, pause_s: float = 0.25) -> None:
+        """Reports until `stop` is set."""
+        while not stop.is_set():
+            if not self.report_one():
+                stop.wait(pause_s)
+
+    def report_one(self) -> bool:
+        """Reports one study; False where none is ready."""
+        with self.sessions.begin() as session:
+            claims = claim(session, JobKind.REPORT, self.worker, self.now(), self.lease_s)
+        for held in claims:
+            try:
+                self._report_or_fail(held)
+            except LeaseLost:
+                log.info("job %d: overtaken while it was reported; its results are dropped", held.job_id)
+        return bool(claims)
+
+    def _report_or_fail(self, held: Claim) -> None:
+        try:
+            self._report(held)
+        except LeaseLost:
+            raise
+        except Exception as fault:  # noqa: BLE001 - whatever keeps one study from being reported is written to its job,
+            # where `status` shows it and `retry` takes it up; the other studies go on.
+            log.exception("job %d: the report failed", held.job_id)
+            with self.sessions.begin() as session:
+                finish(session, held, JobState.FAILED, f"{type(fault).__name__}: {fault}")
+                session.get_one(Study, held.study_id).why = "its report could not be written: see its job"
+
+    def _report(self, held: Claim) -> None:
+        study, exam, sources, predecessor = self._gather(held)
+        if study.closed_at is None:
+            raise ValueError("a study without a closing time was claimed for its report")
+        encoding = Encoding(
+            written_at=datetime.fromtimestamp(study.closed_at, UTC).astimezone(),
+            revision=held.revision,
+            bundle=self.bundle,
+            nominal_geometry=self.nominal_geometry,
+        )
+        objects = encode_results(exam, sources, encoding, predecessor)
+        folder = Path("results") / str(study.id) / f"revision-{held.revision}"
+        paths = [folder / f"{number:02}-{result.kind}.dcm" for number, result in enumerate(objects, start=1)]
+        for result, path in zip(objects, paths, strict=True):
+            write_durably(self.data_dir / path, result.content)
+        self._publish(held, objects, paths)
+
+    def _gather(self, held: Claim) -> tuple[Study, ExamReading, dict[str, Dataset], Dataset | None]:
+        """The study, its exam, the headers of its instances by SOP Instance UID, and the report that came before."""
+        with self.sessions.begin() as session:
+            study = session.get_one(Study, held.study_id)
+            exam = exam_of(session, study, self.data_dir)
+            earlier = session.scalars(
+                select(Result)
+                .where(Result.study_id == study.id, Result.kind == "SR", Result.revision < held.revision)
+                .order_by(Result.revision.desc())
+            ).first()
+        headers = {
+            instance.sop_instance_uid: dcmread(self.data_dir / instance.path, stop_before_pixels=True, force=True)
+            for instance in study.instances
+        }
+        predecessor = dcmread(self.data_dir / earlier.path) if earlier else None
+        return study, exam, headers, predecessor
+
+    def _publish(self, held: Claim, objects: Sequence[ResultObject], paths: Sequence[Path]) -> None:
+        now = self.now()
+        with self.sessions.begin() as session:
+            finish(session, held, JobState.DONE)
+            study = session.get_one(Study, held.study_id)
+            study.state = moved(study.state, StudyState.REPORTED)
+            for result, path in zip(objects, paths, strict=True):
+                row = Result(
+                    study_id=study.id,
+                    revision=held.revision,
+                    kind=result.kind,
+                    sop_instance_uid=result.sop_instance_uid,
+                    path=str(path),
+                    written_at=now,
+                )
+                session.add(row)
+                session.flush()
+                session.add_all(
+                    Delivery(result_id=row.id, destination=name, created_at=now, next_at=now)
+                    for name in self.destinations
+                )
+        log.info("study %d: revision %d reported: %d object(s)", held.study_id, held.revision, len(objects))
+
+
+def exam_of(session: Session, study: Study, data_dir: Path) -> ExamReading:
+    """The exam that a study's rows make: what was read, and what was not with its reason."""
+    images = [
+        ReadImage(
+            sop_instance_uid=instance.sop_instance_uid,
+            laterality=Laterality(instance.laterality) if instance.laterality else None,
+            view=instance.view,
+            reading=from_json(instance.reading, (data_dir / instance.masks_path).read_bytes()),
+        )
+        for instance in study.instances
+        if instance.reading is not None and instance.masks_path is not None
+    ]
+    unread = [
+        UnreadImage(instance.sop_instance_uid, instance.kind, instance.unread_reason)
+        for instance in study.instances
+        if instance.unread_reason is not None
+    ]
+    return put_together(images, unread, views_of(study, readings_begun(session, study)))
