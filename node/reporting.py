@@ -74,8 +74,9 @@ class Reporter:
             self._report(held)
         except LeaseLost:
             raise
-        except Exception as fault:  # noqa: BLE001 - whatever keeps one study from being reported is written to its job,
-            # where `status` shows it and `retry` takes it up; the other studies go on.
+        except Exception as fault:
+            # Whatever keeps one study from being reported is written to its job, where `status` shows it and `retry`
+            # takes it up; the other studies go on.
             log.exception("job %d: the report failed", held.job_id)
             with self.sessions.begin() as session:
                 finish(session, held, JobState.FAILED, f"{type(fault).__name__}: {fault}")
