@@ -1,0 +1,104 @@
+"""Another DICOM application: how an association with it is opened, and what its answers mean.
+
+Every wait ends: a peer that hangs is cut off when it does not accept the connection, negotiate, read what is sent or
+answer in time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydicom import Dataset
+from pynetdicom import AE, evt
+from pynetdicom.association import Association
+from pynetdicom.presentation import PresentationContext
+from pynetdicom.status import code_to_category
+
+from dicom_io.errors import Rejected, Unreachable
+
+_TRANSIENT = 0x02  # A-ASSOCIATE-RJ result, PS3.8 section 9.3.4
+
+
+@dataclass(frozen=True)
+class Peer:
+    """Another application's address, and ours as it sees it."""
+
+    ae_title: str
+    host: str
+    port: int
+    timeout_s: float
+    calling_ae_title: str
+
+    def __str__(self) -> str:
+        return f"{self.ae_title} at {self.host}:{self.port}"
+
+    def associate(self, contexts: list[PresentationContext]) -> Association:
+        """An established association. Every wait in it ends after timeout_s.
+
+        Raises:
+            Unreachable, Rejected
+        """
+        ae = AE(self.calling_ae_title)
+        ae.connection_timeout = self.timeout_s
+        ae.acse_timeout = self.timeout_s
+        ae.dimse_timeout = self.timeout_s
+        ae.network_timeout = self.timeout_s
+        association = ae.associate(
+            self.host,
+            self.port,
+            contexts,
+            ae_title=self.ae_title,
+            evt_handlers=[(evt.EVT_CONN_OPEN, _limit_waiting, [self.timeout_s])],
+        )
+        if association.is_established:
+            association.network_timeout_response = "A-RELEASE"  # an idle association ends politely
+            return association
+        if association.is_rejected:
+            refusal = association.acceptor.primitive
+            reason = refusal.reason_str if refusal is not None else "no reason given"
+            message = f"{self} refuses the association: {reason}"
+            if refusal is not None and refusal.result == _TRANSIENT:
+                raise Unreachable(message)
+            raise Rejected(message)
+        raise Unreachable(f"{self} does not answer (waited up to {self.timeout_s:g} s)")
+
+    def must_not_fail(self, answer: Dataset) -> None:
+        """Nothing, if a DIMSE answer says success, warning or pending.
+
+        Raises:
+            Unreachable: there was no answer (pynetdicom gives an empty data set).
+            Rejected: it says failure.
+        """
+        if "Status" not in answer:
+            raise Unreachable(f"{self} broke the association, or did not answer in time")
+        status = int(answer.Status)
+        category = code_to_category(status)
+        if category not in ("Success", "Warning", "Pending"):
+            raise Rejected(f"{self} answers with status 0x{status:04X} ({_meaning(status)})", status)
+
+
+def _limit_waiting(event: evt.Event, timeout_s: float) -> None:
+    """pynetdicom takes the socket's time-out away once it is connected, and would wait for ever for a peer that stops
+    reading, or stops in the middle of a PDU."""
+    connection = event.assoc.dul.socket
+    if connection is not None and connection.socket is not None:
+        connection.socket.settimeout(timeout_s)
+
+
+def _meaning(status: int) -> str:
+    """PS3.4 table B.2-1 and PS3.7 Annex C, by the status's range."""
+    match status >> 8:
+        case 0xA7:
+            return "out of resources"
+        case 0xA9:
+            return "the data set does not match its SOP class"
+        case high if high >> 4 == 0xC:
+            return "it cannot understand the data set"
+        case _:
+            return {
+                0x0111: "the instance is there already",
+                0x0117: "invalid SOP instance",
+                0x0122: "SOP class not supported",
+                0x0124: "not authorised",
+                0x0211: "unrecognised operation",
+            }.get(status, "failure")

@@ -1,0 +1,254 @@
+"""The network's other half: what the node asks of and sends to other applications (C-STORE, C-ECHO, C-FIND).
+
+Files are streamed from disk as they are; no pixel is decoded and nothing is converted (PS3.4 Annex B, PS3.7 9.1).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydicom import Dataset
+from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.filereader import read_file_meta_info
+from pydicom.uid import UID
+from pynetdicom import _config
+from pynetdicom.association import Association
+from pynetdicom.presentation import build_context
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made from tables at run time
+    StudyRootQueryRetrieveInformationModelFind,
+    Verification,
+)
+
+from dicom_io.errors import NotReadable, Rejected, Unreachable
+from dicom_io.peer import Peer
+
+_config.STORE_SEND_CHUNKED_DATASET = True  # pynetdicom's switch for streaming a file instead of decoding it
+
+MAX_CONTEXTS = 128
+"""Presentation contexts in one association: their ids are the odd numbers of a byte (PS3.8 section 9.3.2.2)."""
+SLOWEST_BYTES_PER_S = 250_000
+"""A file's answer may take the time-out and its size at this rate: slower peers count as hung."""
+_NOT_DICOM = (
+    InvalidDicomError,
+    BytesLengthException,
+    EOFError,
+    NotImplementedError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
+"""What pydicom raises for meta information that is none."""
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a file asks of an association: its SOP class in its transfer syntax, each a context of its own."""
+
+    sop_class_uid: UID
+    transfer_syntax_uid: UID
+
+
+def content_of(path: Path) -> Content:
+    """The content of a DICOM file, from its meta information.
+
+    Raises:
+        NotReadable: the file cannot be read, has no DICOM preamble, or its meta information lacks a UID.
+    """
+    try:
+        meta = read_file_meta_info(path)
+        for keyword in ("MediaStorageSOPClassUID", "MediaStorageSOPInstanceUID", "TransferSyntaxUID"):
+            if not UID(meta.get(keyword) or "").is_valid:
+                raise NotReadable(f"it has no {keyword}")
+        return Content(UID(meta.MediaStorageSOPClassUID), UID(meta.TransferSyntaxUID))
+    except OSError as error:
+        raise NotReadable(f"it cannot be read: {error.strerror}") from error
+    except _NOT_DICOM as error:
+        raise NotReadable("it is not a DICOM file") from error
+
+
+class CStoreDestination:
+    """A storage SCP. One association serves many sends; it is opened at need and renewed when it broke.
+
+    Not for several threads at once. Use as a context manager, or call `close`.
+    """
+
+    def __init__(
+        self,
+        ae_title: str,
+        host: str,
+        port: int,
+        timeout_s: float,
+        calling_ae_title: str,
+        contents: Iterable[Content] = (),
+    ) -> None:
+        """`contents`: what will be sent, where it is known beforehand; at most MAX_CONTEXTS."""
+        self._peer = Peer(ae_title, host, port, timeout_s, calling_ae_title)
+        self._proposed = tuple(dict.fromkeys(contents))
+        self._association: Association | None = None
+
+    def __enter__(self) -> CStoreDestination:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def send(self, path: Path) -> None:
+        """Sends one file; on return the destination has it (a status of success or warning).
+
+        Raises:
+            Unreachable: nobody answers, or not in time.
+            Rejected: the destination refuses the association, the kind of object, or this one,
+                or the file is not DICOM.
+        """
+        try:
+            content = content_of(path)
+        except NotReadable as error:
+            raise Rejected(f"it cannot be sent: {error}") from error
+        association = self._association
+        if association is not None and association.is_established and content in self._proposed:
+            try:
+                return self._send_over(association, path, content)
+            except Unreachable:
+                pass  # it had idled and broke: that says nothing about a new one
+        self._send_over(self._opened(content), path, content)
+
+    def open(self) -> None:
+        """Opens the association before it is needed, to see whether the peer grants one.
+
+        Raises:
+            Unreachable, Rejected: as for `send`.
+        """
+        self._opened()
+
+    def close(self) -> None:
+        """Releases the association, if there is one."""
+        association, self._association = self._association, None
+        if association is not None:
+            association.release()
+
+    def _opened(self, *contents: Content) -> Association:
+        """A new association for what was proposed so far and `contents`."""
+        self.close()
+        wanted = tuple(dict.fromkeys((*self._proposed, *contents)))
+        self._proposed = wanted if len(wanted) <= MAX_CONTEXTS else contents
+        self._association = self._peer.associate(
+            [build_context(content.sop_class_uid, content.transfer_syntax_uid) for content in self._proposed]
+        )
+        return self._association
+
+    def _send_over(self, association: Association, path: Path, content: Content) -> None:
+        if not _accepts(association, content):
+            raise Rejected(
+                f"{self._peer} does not accept {content.sop_class_uid.name} in {content.transfer_syntax_uid.name}"
+            )
+        association.dimse_timeout = self._peer.timeout_s + path.stat().st_size / SLOWEST_BYTES_PER_S
+        try:
+            answer = association.send_c_store(path)
+        except RuntimeError as error:  # the association broke since it was looked at
+            raise Unreachable(f"{self._peer} broke the association") from error
+        self._peer.must_not_fail(answer)
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What became of one file: `error` is None where it arrived, else one sentence."""
+
+    path: Path
+    size_bytes: int
+    error: str | None
+
+
+def send_files(
+    paths: Sequence[Path], *, ae_title: str, host: str, port: int, timeout_s: float, calling_ae_title: str
+) -> Iterator[Sent]:
+    """Sends files, and tells of each as soon as it is known; those that are not DICOM first.
+
+    Files are sent in the order given, but for those that must wait for another association because all of them
+    together need more than MAX_CONTEXTS presentation contexts.
+
+    Raises:
+        Unreachable: nobody answers: the files not told of were not sent.
+        Rejected: the peer refuses the association.
+    """
+    contents: dict[Path, Content] = {}
+    for path in paths:
+        try:
+            contents[path] = content_of(path)
+        except NotReadable as error:
+            yield Sent(path, 0, str(error))
+    kinds = list(dict.fromkeys(contents.values()))
+    for start in range(0, len(kinds), MAX_CONTEXTS):
+        batch = kinds[start : start + MAX_CONTEXTS]
+        with CStoreDestination(ae_title, host, port, timeout_s, calling_ae_title, batch) as destination:
+            destination.open()
+            for path in (path for path, content in contents.items() if content in batch):
+                yield Sent(path, path.stat().st_size, _refusal(destination, path))
+
+
+def _refusal(destination: CStoreDestination, path: Path) -> str | None:
+    try:
+        destination.send(path)
+    except Rejected as refusal:
+        return str(refusal)
+    return None
+
+
+def echo(ae_title: str, host: str, port: int, timeout_s: float, calling_ae_title: str) -> None:
+    """Verifies that a DICOM application answers (C-ECHO, PS3.4 Annex A).
+
+    Raises:
+        Unreachable: nobody answers, or not in time.
+        Rejected: it refuses the association or the C-ECHO.
+    """
+    peer = Peer(ae_title, host, port, timeout_s, calling_ae_title)
+    association = peer.associate([build_context(Verification)])
+    try:
+        if not association.accepted_contexts:
+            raise Rejected(f"{peer} does not accept C-ECHO")
+        peer.must_not_fail(association.send_c_echo())
+    except RuntimeError as error:
+        raise Unreachable(f"{peer} broke the association") from error
+    finally:
+        association.release()
+
+
+def count_instances(
+    study_instance_uid: str, *, ae_title: str, host: str, port: int, timeout_s: float, calling_ae_title: str
+) -> int | None:
+    """How many instances a study has at its source: C-FIND at STUDY level (PS3.4 section C.6.2.1), Number of Study
+    Related Instances (0020,1208); None where the source does not know the study or does not return the count.
+
+    Raises:
+        Unreachable: nobody answers, or not in time.
+        Rejected: it refuses the association or the query.
+    """
+    peer = Peer(ae_title, host, port, timeout_s, calling_ae_title)
+    association = peer.associate([build_context(StudyRootQueryRetrieveInformationModelFind)])
+    query = Dataset()
+    query.QueryRetrieveLevel = "STUDY"
+    query.StudyInstanceUID = study_instance_uid
+    query.NumberOfStudyRelatedInstances = None
+    count = None
+    try:
+        if not association.accepted_contexts:
+            raise Rejected(f"{peer} does not accept Study Root C-FIND")
+        for answer, match in association.send_c_find(query, StudyRootQueryRetrieveInformationModelFind):
+            peer.must_not_fail(answer)
+            if match is not None and match.get("StudyInstanceUID") == study_instance_uid:
+                told = match.get("NumberOfStudyRelatedInstances")
+                count = int(told) if told is not None else None
+    except RuntimeError as error:
+        raise Unreachable(f"{peer} broke the association") from error
+    finally:
+        association.release()
+    return count
+
+
+def _accepts(association: Association, content: Content) -> bool:
+    return any(
+        context.abstract_syntax == content.sop_class_uid and content.transfer_syntax_uid in context.transfer_syntax
+        for context in association.accepted_contexts
+    )
