@@ -1,0 +1,59 @@
+"""Image readings put together into the reading of an exam. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+
+from models.types import BreastReading, ExamReading, Laterality, ReadImage, UnreadImage
+
+FOUR_VIEWS = frozenset((side, view) for side in Laterality for view in ("CC", "MLO"))
+"""The views of a screening exam of both breasts."""
+
+JOINING_RULE = "A breast's score is the highest of its images, the exam's score the highest of all images."
+"""How images become breasts and breasts the exam: it stands in every report."""
+
+_SIDES = {Laterality.LEFT: "left", Laterality.RIGHT: "right"}
+_NO_SIDE = "The header does not say which breast this is: it counts for the exam's score, but for no breast's."
+
+
+def put_together(
+    images: Sequence[ReadImage],
+    unread: Sequence[UnreadImage],
+    arrived: Collection[tuple[Laterality, str]],
+) -> ExamReading:
+    """The exam's reading by the joining rule above.
+
+    Args:
+        images: what was read, magnification and spot views among them.
+        unread: what was not.
+        arrived: (laterality, view) of every full-field image of the study, read or not: what came and could not be
+            read is unread, not missing; a magnified view fills the place of no full-field one.
+    """
+    breasts = [side for side in Laterality if any(image.laterality is side for image in images)]
+    there = {*breasts, *(side for side, _ in arrived)}
+    return ExamReading(
+        images=tuple(images),
+        unread=tuple(unread),
+        missing=tuple(_named(side, view) for side, view in sorted(FOUR_VIEWS - set(arrived)) if side in there),
+        breasts=tuple(
+            BreastReading(side, max(image.reading.malignancy for image in images if image.laterality is side))
+            for side in breasts
+        ),
+        malignancy=max((image.reading.malignancy for image in images), default=None),
+        warnings=tuple(_warnings(images)),
+    )
+
+
+def _warnings(images: Iterable[ReadImage]) -> Iterable[str]:
+    """Each sentence once, with the images that it is about."""
+    about: dict[str, list[str]] = {}
+    for image in images:
+        own = image.reading.warnings if image.laterality else (*image.reading.warnings, _NO_SIDE)
+        for sentence in dict.fromkeys(own):
+            about.setdefault(sentence, []).append(_named(image.laterality, image.view))
+    return (f"{', '.join(dict.fromkeys(names))}: {sentence}" for sentence, names in about.items())
+
+
+def _named(side: Laterality | None, view: str | None) -> str:
+    """ "left MLO"; what the header does not say is called unknown."""
+    return f"{_SIDES[side] if side else 'unknown side'} {view or 'unknown view'}"
