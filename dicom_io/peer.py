@@ -36,20 +36,24 @@ class Peer:
         """An established association. Every wait in it ends after timeout_s.
 
         Raises:
-            Unreachable, Rejected
+            Unreachable: nobody answers, or not in time, or the peer is too busy for now.
+            Rejected: the peer refuses the association or all of its contexts.
         """
         ae = AE(self.calling_ae_title)
         ae.connection_timeout = self.timeout_s
         ae.acse_timeout = self.timeout_s
         ae.dimse_timeout = self.timeout_s
         ae.network_timeout = self.timeout_s
-        association = ae.associate(
-            self.host,
-            self.port,
-            contexts,
-            ae_title=self.ae_title,
-            evt_handlers=[(evt.EVT_CONN_OPEN, _limit_waiting, [self.timeout_s])],
-        )
+        try:
+            association = ae.associate(
+                self.host,
+                self.port,
+                contexts,
+                ae_title=self.ae_title,
+                evt_handlers=[(evt.EVT_CONN_OPEN, _limit_waiting, [self.timeout_s])],
+            )
+        except OSError as error:  # the name's resolution, which pynetdicom leaves to its caller
+            raise Unreachable(f"{self}: the host is not known ({error.strerror})") from error
         if association.is_established:
             association.network_timeout_response = "A-RELEASE"  # an idle association ends politely
             return association
@@ -60,6 +64,8 @@ class Peer:
             if refusal is not None and refusal.result == _TRANSIENT:
                 raise Unreachable(message)
             raise Rejected(message)
+        if association.rejected_contexts:
+            raise Rejected(f"{self} does not accept {_names(association.rejected_contexts)}")
         raise Unreachable(f"{self} does not answer (waited up to {self.timeout_s:g} s)")
 
     def must_not_fail(self, answer: Dataset) -> None:
@@ -83,6 +89,11 @@ def _limit_waiting(event: evt.Event, timeout_s: float) -> None:
     connection = event.assoc.dul.socket
     if connection is not None and connection.socket is not None:
         connection.socket.settimeout(timeout_s)
+
+
+def _names(contexts: list[PresentationContext]) -> str:
+    names = {context.abstract_syntax.name for context in contexts if context.abstract_syntax is not None}
+    return ", ".join(sorted(names))
 
 
 def _meaning(status: int) -> str:

@@ -206,8 +206,6 @@ def echo(ae_title: str, host: str, port: int, timeout_s: float, calling_ae_title
     peer = Peer(ae_title, host, port, timeout_s, calling_ae_title)
     association = peer.associate([build_context(Verification)])
     try:
-        if not association.accepted_contexts:
-            raise Rejected(f"{peer} does not accept C-ECHO")
         peer.must_not_fail(association.send_c_echo())
     except RuntimeError as error:
         raise Unreachable(f"{peer} broke the association") from error
@@ -233,8 +231,6 @@ def count_instances(
     query.NumberOfStudyRelatedInstances = None
     count = None
     try:
-        if not association.accepted_contexts:
-            raise Rejected(f"{peer} does not accept Study Root C-FIND")
         for answer, match in association.send_c_find(query, StudyRootQueryRetrieveInformationModelFind):
             peer.must_not_fail(answer)
             if match is not None and match.get("StudyInstanceUID") == study_instance_uid:

@@ -1,0 +1,342 @@
+"""What the node sends and asks, against real pynetdicom peers on 127.0.0.1."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom import Dataset, dcmread
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import (
+    AllTransferSyntaxes,
+    ComprehensiveSRStorage,
+    DigitalMammographyXRayImageStorageForPresentation,
+    ExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    SegmentationStorage,
+    generate_uid,
+)
+from pynetdicom import AE, AllStoragePresentationContexts, evt
+from pynetdicom.sop_class import (
+    StudyRootQueryRetrieveInformationModelFind,
+    Verification,
+)
+
+from dicom_io.errors import Rejected, Unreachable
+from dicom_io.scu import MAX_CONTEXTS, CStoreDestination, count_instances, echo, send_files
+
+MG = DigitalMammographyXRayImageStorageForPresentation
+CALLING = "MAMMO_NODE"
+
+
+class Pacs:
+    """A peer that keeps what it gets and counts associations."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, tuple[str, bytes]] = {}
+        self.associations = 0
+        self.store_status = 0x0000
+        self.find_answers: list[tuple[int, Dataset | None]] = []
+        self.ae = AE("PACS")
+        for sop_class in (MG, SegmentationStorage):
+            self.ae.add_supported_context(sop_class, AllTransferSyntaxes)
+        self.ae.add_supported_context(Verification)
+        self.ae.add_supported_context(StudyRootQueryRetrieveInformationModelFind)
+
+    def start(self) -> None:
+        self._server = self.ae.start_server(
+            ("127.0.0.1", 0),
+            block=False,
+            evt_handlers=[
+                (evt.EVT_C_STORE, self._store),
+                (evt.EVT_C_FIND, self._find),
+                (evt.EVT_ACCEPTED, self._accepted),
+            ],
+        )
+        self.port = self._server.socket.getsockname()[1]
+
+    def stop(self) -> None:
+        self._server.shutdown()
+
+    def hang_up(self) -> None:
+        """Aborts what associations there are, as a PACS does with those that idle."""
+        for association in self._server.active_associations:
+            association.abort()
+
+    def address(self, **changed: object) -> dict[str, object]:
+        return {"ae_title": "PACS", "host": "127.0.0.1", "port": self.port, "timeout_s": 20.0} | changed
+
+    def _accepted(self, event: evt.Event) -> None:
+        self.associations += 1
+
+    def _store(self, event: evt.Event) -> int:
+        self.kept[event.request.AffectedSOPInstanceUID] = (
+            event.context.transfer_syntax,
+            event.request.DataSet.getvalue(),
+        )
+        return self.store_status
+
+    def _find(self, event: evt.Event) -> Iterator[tuple[int, Dataset | None]]:
+        yield from self.find_answers
+
+
+@pytest.fixture
+def pacs() -> Iterator[Pacs]:
+    peer = Pacs()
+    peer.start()
+    yield peer
+    peer.stop()
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A port where connections are taken and nothing is ever said."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+@pytest.fixture
+def closed_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@pytest.fixture
+def a_file(tmp_path: Path) -> Callable[..., Path]:
+    def write(name: str, sop_class: str = MG, syntax: str = ExplicitVRLittleEndian, rows: int = 8) -> Path:
+        image = Dataset()
+        image.file_meta = FileMetaDataset()
+        image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        image.SOPClassUID = sop_class
+        image.SOPInstanceUID = generate_uid(entropy_srcs=[name])
+        image.Rows = image.Columns = rows
+        image.BitsAllocated = image.BitsStored = 16
+        image.SamplesPerPixel = 1
+        image.PixelRepresentation = 0
+        image.PhotometricInterpretation = "MONOCHROME2"
+        image.PixelData = np.zeros((rows, rows), np.uint16).tobytes()
+        if syntax != ExplicitVRLittleEndian:
+            image.compress(syntax, generate_instance_uid=False)
+        path = tmp_path / name
+        image.save_as(path, enforce_file_format=True)
+        return path
+
+    return write
+
+
+def uid_of(path: Path) -> str:
+    return str(dcmread(path).SOPInstanceUID)
+
+
+def data_set_of(path: Path) -> bytes:
+    """The file's bytes after its meta information."""
+    length = dcmread(path).file_meta.FileMetaInformationGroupLength
+    return path.read_bytes()[128 + 4 + 12 + length :]
+
+
+def test_a_file_arrives_byte_for_byte_in_its_own_transfer_syntax(pacs, a_file):
+    path = a_file("j2k", syntax=JPEG2000Lossless, rows=64)
+    with CStoreDestination(**pacs.address(), calling_ae_title=CALLING) as destination:
+        destination.send(path)
+    assert pacs.kept[uid_of(path)] == (JPEG2000Lossless, data_set_of(path))
+
+
+def test_one_association_serves_many_sends(pacs, a_file):
+    with CStoreDestination(**pacs.address(), calling_ae_title=CALLING) as destination:
+        for name in "abc":
+            destination.send(a_file(name))
+    assert len(pacs.kept) == 3
+    assert pacs.associations == 1
+
+
+def test_a_new_kind_of_object_opens_an_association_for_all_kinds_so_far(pacs, a_file):
+    image, segmentation = a_file("image"), a_file("segmentation", SegmentationStorage)
+    with CStoreDestination(**pacs.address(), calling_ae_title=CALLING) as destination:
+        for path in (image, segmentation, image, segmentation):
+            destination.send(path)
+    assert pacs.associations == 2
+
+
+def test_an_association_that_the_peer_dropped_between_sends_is_opened_anew(pacs, a_file):
+    with CStoreDestination(**pacs.address(), calling_ae_title=CALLING) as destination:
+        destination.send(a_file("first"))
+        pacs.hang_up()
+        destination.send(a_file("second"))
+    assert len(pacs.kept) == 2
+
+
+def test_a_warning_counts_as_sent(pacs, a_file):
+    pacs.store_status = 0xB000
+    with CStoreDestination(**pacs.address(), calling_ae_title=CALLING) as destination:
+        destination.send(a_file("coerced"))
+
+
+def test_a_refusal_tells_its_status_and_no_uid(pacs, a_file):
+    pacs.store_status = 0xA700
+    path = a_file("refused")
+    with (
+        CStoreDestination(**pacs.address(), calling_ae_title=CALLING) as destination,
+        pytest.raises(Rejected, match=r"0xA700 .out of resources.") as refusal,
+    ):
+        destination.send(path)
+    assert refusal.value.status == 0xA700
+    assert uid_of(path) not in str(refusal.value)
+
+
+def test_a_kind_of_object_that_the_peer_does_not_know_is_rejected(pacs, a_file):
+    with (
+        CStoreDestination(**pacs.address(), calling_ae_title=CALLING) as destination,
+        pytest.raises(Rejected, match="does not accept Comprehensive SR Storage"),
+    ):
+        destination.send(a_file("report", ComprehensiveSRStorage))
+
+
+def test_a_result_that_is_no_dicom_file_is_rejected_and_does_not_stop_the_deliverer(pacs, tmp_path):
+    (tmp_path / "torn").write_bytes(b"\0" * 128 + b"DICM")
+    with (
+        CStoreDestination(**pacs.address(), calling_ae_title=CALLING) as destination,
+        pytest.raises(Rejected, match="cannot be sent"),
+    ):
+        destination.send(tmp_path / "torn")
+
+
+def test_a_wrong_called_ae_title_is_rejected_with_the_reason(pacs, a_file):
+    pacs.ae.require_called_aet = True
+    with (
+        CStoreDestination(**pacs.address(ae_title="OTHER"), calling_ae_title=CALLING) as destination,
+        pytest.raises(Rejected, match=r"[Cc]alled AE title not recogni[sz]ed"),
+    ):
+        destination.send(a_file("image"))
+
+
+def test_nobody_listening_is_unreachable(closed_port, a_file):
+    destination = CStoreDestination("PACS", "127.0.0.1", closed_port, 5, CALLING)
+    with pytest.raises(Unreachable, match=f"PACS at 127.0.0.1:{closed_port}"):
+        destination.send(a_file("image"))
+
+
+def test_a_host_without_an_address_is_unreachable(a_file):
+    destination = CStoreDestination("PACS", "no-such-host.invalid", 104, 5, CALLING)
+    with pytest.raises(Unreachable):
+        destination.send(a_file("image"))
+
+
+def test_a_peer_that_never_answers_the_association_is_cut_off(silent_port, a_file):
+    destination = CStoreDestination("PACS", "127.0.0.1", silent_port, 0.3, CALLING)
+    with pytest.raises(Unreachable):
+        destination.send(a_file("image"))
+
+
+def test_a_peer_that_takes_the_file_and_never_answers_is_cut_off(pacs, a_file):
+    released = threading.Event()
+    pacs._store = lambda event: released.wait(20) and 0x0000
+    pacs.stop()
+    pacs.start()
+    try:
+        with (
+            CStoreDestination(**pacs.address(timeout_s=0.3), calling_ae_title=CALLING) as destination,
+            pytest.raises(Unreachable),
+        ):
+            destination.send(a_file("image"))
+    finally:
+        released.set()
+
+
+def test_a_peer_that_stops_reading_in_the_middle_of_a_file_is_cut_off(pacs, a_file):
+    """The image is larger than the sockets' buffers, so that the sender itself comes to a stand."""
+    released = threading.Event()
+
+    def freeze(event: evt.Event) -> None:
+        if type(event.pdu).__name__ == "P_DATA_TF":
+            released.wait(30)
+
+    pacs._server.bind(evt.EVT_PDU_RECV, freeze)
+    try:
+        with (
+            CStoreDestination(**pacs.address(timeout_s=0.3), calling_ae_title=CALLING) as destination,
+            pytest.raises(Unreachable),
+        ):
+            destination.send(a_file("large", rows=4096))
+    finally:
+        released.set()
+
+
+def test_echo_finds_a_peer_that_answers(pacs):
+    echo(**pacs.address(), calling_ae_title=CALLING)
+
+
+def test_echo_tells_a_closed_port_and_a_silent_peer(closed_port, silent_port):
+    for port in (closed_port, silent_port):
+        with pytest.raises(Unreachable):
+            echo("PACS", "127.0.0.1", port, 0.3, CALLING)
+
+
+def study(uid: str, count: int | None) -> Dataset:
+    match = Dataset()
+    match.QueryRetrieveLevel = "STUDY"
+    match.StudyInstanceUID = uid
+    match.NumberOfStudyRelatedInstances = count
+    return match
+
+
+@pytest.mark.parametrize(
+    ("answers", "count"),
+    [
+        ([(0xFF00, study("1.2.3", 4))], 4),
+        ([(0xFF00, study("1.2.3", None))], None),
+        ([(0xFF00, study("1.2.4", 7)), (0xFF00, study("1.2.3", 4))], 4),
+        ([], None),
+    ],
+    ids=["told", "count not returned", "other studies are passed over", "study not known"],
+)
+def test_the_sources_own_count_of_a_study(pacs, answers, count):
+    pacs.find_answers = answers
+    assert count_instances("1.2.3", **pacs.address(), calling_ae_title=CALLING) == count
+
+
+def test_a_failed_query_is_told(pacs):
+    pacs.find_answers = [(0xA700, None)]
+    with pytest.raises(Rejected):
+        count_instances("1.2.3", **pacs.address(), calling_ae_title=CALLING)
+
+
+def test_send_files_names_what_is_not_dicom_and_sends_the_rest(pacs, a_file, tmp_path):
+    readme = tmp_path / "readme.txt"
+    readme.write_text("Not an image.")
+    image, refused = a_file("image"), a_file("report", ComprehensiveSRStorage)
+    told = {s.path: s for s in send_files([image, readme, refused], **pacs.address(), calling_ae_title=CALLING)}
+    assert told[image].error is None
+    assert told[image].size_bytes == image.stat().st_size
+    assert "not a DICOM file" in told[readme].error
+    assert "does not accept" in told[refused].error
+    assert list(pacs.kept) == [uid_of(image)]
+
+
+def test_more_kinds_than_one_association_can_hold_are_sent_over_several(pacs, a_file):
+    classes = [str(context.abstract_syntax) for context in AllStoragePresentationContexts[: MAX_CONTEXTS + 2]]
+    for sop_class in classes:
+        pacs.ae.add_supported_context(sop_class)
+    pacs.stop()
+    pacs.start()
+    paths = [a_file(f"{n:03}", sop_class) for n, sop_class in enumerate(classes)]
+    told = list(send_files(paths, **pacs.address(), calling_ae_title=CALLING))
+    assert [sent.error for sent in told] == [None] * len(paths)
+    assert len(pacs.kept) == len(paths)
+    assert pacs.associations == 2
+
+
+def test_send_files_stops_where_nobody_answers(closed_port, a_file):
+    sending = send_files(
+        [a_file("image")],
+        ae_title="PACS",
+        host="127.0.0.1",
+        port=closed_port,
+        timeout_s=1,
+        calling_ae_title=CALLING,
+    )
+    with pytest.raises(Unreachable):
+        list(sending)
