@@ -1,0 +1,151 @@
+"""What a compressed frame says about itself, before any decoder allocates by it, and whether all of it is there.
+
+Decoders fill what is missing with zeros or grey, some without a word. So a frame that was cut short is found here:
+
+- JPEG and JPEG-LS: no end-of-image marker after the scan. Entropy-coded data never holds one by chance, but a cut
+  frame to which some device appended the marker passes.
+- JPEG 2000 and HTJ2K: a tile-part longer than what is left, or a tile without any part (ISO 15444-1 §A.4.2).
+- RLE: too few segments here; too few bytes in one are refused by the decoder, which counts them.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pydicom.uid import (
+    UID,
+    JPEG2000TransferSyntaxes,
+    JPEGLSTransferSyntaxes,
+    JPEGTransferSyntaxes,
+    RLELossless,
+)
+
+from dicom_io.errors import NotReadable
+
+_CUT_SHORT = "The compressed pixel data is cut short."
+_NO_START = "The compressed pixel data is not what its transfer syntax says."
+
+_SOI, _EOI, _SOS, _TEM = 0xD8, 0xD9, 0xDA, 0x01
+_JPEG_SOF = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
+_SOC, _SIZ, _SOT, _EOC = b"\xff\x4f", 0xFF51, 0xFF90, 0xFFD9
+_JP2_SIGNATURE = b"\x00\x00\x00\x0cjP  "
+
+
+@dataclass(frozen=True)
+class FrameShape:
+    """The size that a codestream declares."""
+
+    rows: int
+    columns: int
+    components: int
+
+
+def without_wrapper(frame: bytes) -> bytes:
+    """A JPEG 2000 codestream out of the JP2 file that some devices store, against PS3.5 §A.4.4; others as they are."""
+    if not frame.startswith(_JP2_SIGNATURE):
+        return frame
+    start = frame.find(_SOC + b"\xff\x51")
+    return frame[start:] if start >= 0 else frame
+
+
+def check_frame(frame: bytes, transfer_syntax: UID, expected: FrameShape, bytes_a_sample: int) -> None:
+    """Makes sure that a frame is whole and has the size that the header gave.
+
+    Raises:
+        NotReadable: it is cut short, is no such codestream, or is of another size.
+    """
+    if transfer_syntax == RLELossless:
+        _check_rle(frame, expected.components * bytes_a_sample)
+        return
+    try:
+        if transfer_syntax in JPEG2000TransferSyntaxes:
+            found = _check_j2k(frame)
+        elif transfer_syntax in JPEGTransferSyntaxes or transfer_syntax in JPEGLSTransferSyntaxes:
+            found = _check_jpeg(frame)
+        else:
+            return
+    except (struct.error, IndexError) as cause:
+        raise NotReadable(_CUT_SHORT) from cause
+    if found != expected:
+        raise NotReadable(
+            f"The header declares {expected.rows} × {expected.columns} pixels of {expected.components} sample(s), "
+            f"the compressed image {found.rows} × {found.columns} of {found.components}."
+        )
+
+
+def _check_rle(frame: bytes, expected_segments: int) -> None:
+    # PS3.5 §G.5: 16 little-endian words, the number of segments and their offsets.
+    if len(frame) < 64:
+        raise NotReadable(_CUT_SHORT)
+    segments, *offsets = struct.unpack("<16L", frame[:64])
+    if segments != expected_segments:
+        raise NotReadable(_NO_START)
+    if any(offset >= len(frame) for offset in offsets[:segments]):
+        raise NotReadable(_CUT_SHORT)
+
+
+def _check_jpeg(frame: bytes) -> FrameShape:
+    if frame[:2] != bytes((0xFF, _SOI)):
+        raise NotReadable(_NO_START)
+    shape, position = None, 2
+    while True:
+        while frame[position] == 0xFF and frame[position + 1] == 0xFF:  # fill bytes
+            position += 1
+        marker = frame[position + 1]
+        if frame[position] != 0xFF:
+            raise NotReadable(_NO_START)
+        position += 2
+        if marker == _TEM:
+            continue
+        if marker in _JPEG_SOF:
+            rows, columns, components = struct.unpack_from(">HHB", frame, position + 3)
+            shape = FrameShape(rows, columns, components)
+        if marker == _SOS:
+            break
+        position += struct.unpack_from(">H", frame, position)[0]
+    if shape is None:
+        raise NotReadable(_NO_START)
+    if frame.find(bytes((0xFF, _EOI)), position) < 0:
+        raise NotReadable(_CUT_SHORT)
+    return shape
+
+
+def _check_j2k(frame: bytes) -> FrameShape:
+    if frame[:2] != _SOC:
+        raise NotReadable(_NO_START)
+    shape, tiles, seen, position = None, 0, set(), 2
+    for marker, position in _main_header(frame):
+        if marker == _SIZ:
+            x1, y1, x0, y0, tile_w, tile_h, tile_x, tile_y, components = struct.unpack_from(">8LH", frame, position + 6)
+            if not (x1 > x0 and y1 > y0 and tile_w and tile_h):
+                raise NotReadable(_NO_START)
+            shape = FrameShape(y1 - y0, x1 - x0, components)
+            tiles = -((tile_x - x1) // tile_w) * -((tile_y - y1) // tile_h)
+    while position + 2 <= len(frame) and struct.unpack_from(">H", frame, position)[0] == _SOT:
+        tile, length = struct.unpack_from(">HL", frame, position + 4)
+        seen.add(tile)
+        if length == 0:  # up to the end of the codestream
+            if not frame.rstrip(b"\x00").endswith(struct.pack(">H", _EOC)):
+                raise NotReadable(_CUT_SHORT)
+            break
+        position += max(length, 12)
+    if shape is None:
+        raise NotReadable(_NO_START)
+    if position > len(frame) or len(seen) < tiles:
+        raise NotReadable(_CUT_SHORT)
+    return shape
+
+
+def _main_header(frame: bytes) -> Iterator[tuple[int, int]]:
+    """The markers of the main header with their positions, the first SOT last."""
+    position = 2
+    while True:
+        (marker,) = struct.unpack_from(">H", frame, position)
+        yield marker, position
+        if marker == _SOT:
+            return
+        if marker < 0xFF00:
+            raise NotReadable(_NO_START)
+        position += 2 + struct.unpack_from(">H", frame, position + 2)[0]

@@ -1,0 +1,116 @@
+"""A DICOM mammogram as the models see it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import Dataset
+
+from dicom_io.attributes import number, numbers
+from dicom_io.decoding import read_dataset, stored_values
+from dicom_io.errors import NotReadable
+from dicom_io.headers import (
+    InstanceKind,
+    has_implant,
+    is_full_field,
+    kind_of,
+    laterality_of,
+    view_of,
+)
+from dicom_io.luts import approximate_presentation, display_values, modality_values
+from models.types import Mammogram
+
+# ITU-R BT.601: what a grey image saved in colour was, and a fair grey for one that has colour.
+_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+# Detectors and film scanners for mammography lie between 0.025 and 0.2 mm; beyond these bounds the header is wrong.
+_PLAUSIBLE_SPACING_MM = (0.01, 0.5)
+
+
+def read_mammogram(path: Path, max_pixels: int = 100_000_000) -> Mammogram:
+    """Reads one image: decoded, through its Modality and VOI LUT, dense tissue bright.
+
+    Raw images (For Processing) are made presentable by an approximation, and a warning says so. Whether the image is
+    a mammogram at all is the caller's question (`headers.describe`).
+
+    Args:
+        max_pixels: more samples than these are refused by the header alone, before any memory is taken.
+
+    Raises:
+        NotReadable: this file will never be read; the message is one sentence for the report.
+        FileNotFoundError, PermissionError: the file is not there or may not be read.
+        MemoryError: this machine did not hold the image.
+    """
+    dataset = read_dataset(path, max_pixels)
+    stored = stored_values(dataset)
+    if stored.ndim == 3:
+        stored = np.rint(stored @ _LUMA)
+    inside = _outside_padding(dataset, stored)
+    modality = modality_values(dataset, stored)
+    del stored
+    picture = modality[inside]
+    if picture.size == 0 or picture.min() == picture.max():
+        raise NotReadable("The image is blank: all its pixels have the same value.")
+    if kind_of(dataset) is InstanceKind.FOR_PROCESSING:
+        pixels = approximate_presentation(dataset, modality, inside)
+        remark: str | None = (
+            "Only the raw (For Processing) image was there: it was made presentable by an approximation, "
+            "and scores on such images are less dependable."
+        )
+    else:
+        pixels, remark = display_values(dataset, modality, inside)
+    pixels[~inside] = 0
+    spacing, spacing_remark = _spacing(dataset)
+    full_field = is_full_field(dataset)
+    remarks = (
+        remark,
+        spacing_remark,
+        None if full_field else _magnification_remark(dataset),
+        "A breast implant is present or was displaced for this view." if has_implant(dataset) else None,
+    )
+    return Mammogram(
+        pixels=np.ascontiguousarray(pixels),
+        spacing_mm=spacing,
+        laterality=laterality_of(dataset),
+        view=view_of(dataset),
+        magnified=not full_field,
+        warnings=tuple(sentence for sentence in remarks if sentence),
+    )
+
+
+def _outside_padding(dataset: Dataset, stored: NDArray[Any]) -> NDArray[np.bool_]:
+    """Where no padding is (PS3.3 §C.7.5.1.1.2): Pixel Padding Value alone, or up to its range limit."""
+    value = number(dataset, "PixelPaddingValue")
+    if value is None:
+        return np.ones(stored.shape, dtype=np.bool_)
+    limit = number(dataset, "PixelPaddingRangeLimit")
+    low, high = sorted(_as_stored(dataset, bound) for bound in (value, value if limit is None else limit))
+    return (stored < low) | (stored > high)
+
+
+def _as_stored(dataset: Dataset, value: float) -> float:
+    """A padding value in the sign of the pixels: some headers write the bits of a negative one as unsigned."""
+    bits = int(number(dataset, "BitsAllocated") or 16)
+    if number(dataset, "PixelRepresentation") == 1 and value >= 1 << (bits - 1):
+        return value - (1 << bits)
+    return value
+
+
+def _spacing(dataset: Dataset) -> tuple[tuple[float, float] | None, str | None]:
+    """(row, column) spacing in mm at the detector: Imager Pixel Spacing, or Pixel Spacing where only that is there."""
+    for keyword in ("ImagerPixelSpacing", "PixelSpacing"):
+        found = numbers(dataset, keyword)
+        if len(found) == 2:
+            low, high = _PLAUSIBLE_SPACING_MM
+            if all(low <= distance <= high for distance in found):
+                return (found[0], found[1]), None
+            return None, "The header's pixel spacing is not that of a mammogram and was not used."
+    return None, None
+
+
+def _magnification_remark(dataset: Dataset) -> str:
+    factor = number(dataset, "EstimatedRadiographicMagnificationFactor")
+    enlarged = f" (factor {factor:.2f})" if factor is not None else ""
+    return f"A magnification or spot view{enlarged}: it is not measured as if it were a full field."
