@@ -154,11 +154,13 @@ class CStoreDestination:
 
 @dataclass(frozen=True)
 class Sent:
-    """What became of one file: `error` is None where it arrived, else one sentence."""
+    """What became of one file: `error` is None where it arrived, else one sentence; `is_dicom` is False where it could
+    not even be tried."""
 
     path: Path
     size_bytes: int
     error: str | None
+    is_dicom: bool = True
 
 
 def send_files(
@@ -178,7 +180,7 @@ def send_files(
         try:
             contents[path] = content_of(path)
         except NotReadable as error:
-            yield Sent(path, 0, str(error))
+            yield Sent(path, 0, str(error), is_dicom=False)
     kinds = list(dict.fromkeys(contents.values()))
     for start in range(0, len(kinds), MAX_CONTEXTS):
         batch = kinds[start : start + MAX_CONTEXTS]

@@ -1,0 +1,118 @@
+"""Is everything there that the node needs? Each question gets one answer; no answer holds up another."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Engine, create_engine, make_url, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from config.settings import Destination, Settings
+from dicom_io.errors import DestinationError, Rejected
+from dicom_io.scu import echo
+
+MB = 1_000_000
+
+
+@dataclass(frozen=True)
+class Answer:
+    """`about`: what was asked; `ok`: whether the node can work with it; `says`: one sentence."""
+
+    about: str
+    ok: bool
+    says: str
+
+
+Question = Callable[[], Answer]
+
+
+def questions(settings: Settings) -> list[Question]:
+    """Everything that `mammo-node check` asks: database, free disk, weights, and a C-ECHO to every destination."""
+    return [
+        lambda: database(settings),
+        lambda: disk(settings),
+        lambda: weights(settings),
+        *(lambda to=destination: destination_answers(to, settings) for destination in settings.destinations),
+    ]
+
+
+def ask(asked: Sequence[Question]) -> list[Answer]:
+    """The answers, in the questions' order; all are asked at once, so that a hung peer delays no one but itself."""
+    with ThreadPoolExecutor(max_workers=max(1, len(asked))) as pool:
+        return list(pool.map(lambda question: question(), asked))
+
+
+def database(settings: Settings) -> Answer:
+    """Whether the queue can be opened. Changes nothing: a queue that is not there yet is made by `serve`."""
+    url = make_url(settings.database)
+    shown = url.render_as_string(hide_password=True)
+    if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
+        return Answer("database", True, f"{shown} is not there yet: serve makes it")
+    try:
+        studies = _count_studies(create_engine(url))
+    except (SQLAlchemyError, ModuleNotFoundError) as error:  # a driver that is not installed
+        return Answer("database", False, f"{shown} cannot be opened: {getattr(error, 'orig', None) or error}")
+    return Answer("database", True, f"{shown} holds {studies} studies")
+
+
+def _count_studies(engine: Engine) -> int:
+    try:
+        with engine.connect() as connection:
+            return int(connection.execute(text("SELECT count(*) FROM study")).scalar_one())
+    finally:
+        engine.dispose()
+
+
+def disk(settings: Settings) -> Answer:
+    """Whether there is room for images in the data folder, or where it will be made."""
+    folder = next(parent for parent in (settings.data_dir, *settings.data_dir.parents) if parent.is_dir())
+    free_mb = shutil.disk_usage(folder).free // MB
+    floor_mb = settings.receiver.min_free_mb
+    says = f"{settings.data_dir}: {free_mb} MB free; below {floor_mb} MB (receiver.min_free_mb) images are refused"
+    return Answer("disk", free_mb > floor_mb, says)
+
+
+def weights(settings: Settings) -> Answer:
+    """Whether the bundle is there and every file of it has the SHA-256 that bundle.toml tells."""
+    from models.bundle import BundleError, find_bundle, read_bundle, verify
+
+    try:
+        bundle = read_bundle(find_bundle(settings.reader.bundle))
+        verify(bundle)
+    except BundleError as error:
+        return Answer("weights", False, str(error))
+    return Answer("weights", True, f"{bundle.id}: every file has its SHA-256")
+
+
+def destination_answers(destination: Destination, settings: Settings) -> Answer:
+    """Whether a destination answers a C-ECHO."""
+    about = f"destination {destination.name}"
+    peer = f"{destination.ae_title} at {destination.host}:{destination.port}"
+    try:
+        echo(
+            destination.ae_title,
+            destination.host,
+            destination.port,
+            destination.timeout_s,
+            settings.receiver.ae_title,
+        )
+    except DestinationError as error:
+        return Answer(about, False, str(error))
+    return Answer(about, True, f"{peer} answers")
+
+
+def listener(settings: Settings) -> Answer:
+    """Whether the node itself answers. It may refuse its own AE title as an unknown sender: that is an answer too."""
+    receiver = settings.receiver
+    host = "127.0.0.1" if receiver.host in ("0.0.0.0", "::") else receiver.host
+    try:
+        echo(receiver.ae_title, host, receiver.port, 5, receiver.ae_title)
+    except Rejected:
+        pass
+    except DestinationError as error:
+        return Answer("listener", False, str(error))
+    return Answer("listener", True, f"{receiver.ae_title} at {host}:{receiver.port} answers")

@@ -1,0 +1,38 @@
+"""`mammo-node check`: is everything there that the node needs?"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from node.cli.options import DEFAULT_CONFIG, AsJson, ConfigFile
+
+
+def check(
+    config: ConfigFile = DEFAULT_CONFIG,
+    alive: Annotated[
+        bool, typer.Option("--alive", help="Ask only whether the running node answers (for container health checks).")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Check configuration, database, free disk, model weights and every destination (C-ECHO).
+
+    One line each. The exit status is 0 where all is well, 1 where something is not, 2 where the configuration cannot
+    be used at all. Changes nothing and may be run beside a running node.
+    """
+    from config.settings import load
+    from node.checking import Answer, ask, listener, questions
+
+    settings = load(config)
+    configuration = Answer("configuration", True, str(config))
+    answers = [listener(settings)] if alive else [configuration, *ask(questions(settings))]
+    if as_json:
+        typer.echo(json.dumps([asdict(answer) for answer in answers], indent=2))
+    else:
+        for answer in answers:
+            mark = typer.style("ok    ", fg="green") if answer.ok else typer.style("FAILED", fg="red")
+            typer.echo(f"{mark}  {answer.about}: {answer.says}")
+    raise typer.Exit(0 if all(answer.ok for answer in answers) else 1)

@@ -1,0 +1,44 @@
+"""`mammo-node config show`: the settings as the node understands them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+import typer
+
+from node.cli.options import DEFAULT_CONFIG, AsJson, ConfigFile
+
+
+def config_show(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """Show the settings in force: the file's, the environment's and the defaults. Passwords are hidden."""
+    from sqlalchemy import make_url
+
+    from config.settings import load
+
+    settings = load(config)
+    values = settings.model_dump(mode="json")
+    if settings.database_url is not None:
+        values["database_url"] = make_url(settings.database_url).render_as_string(hide_password=True)
+    typer.echo(json.dumps(values, indent=2) if as_json else toml_of(values))
+
+
+def toml_of(values: Mapping[str, object]) -> str:
+    """Settings as TOML: plain keys first, then tables and arrays of tables; what is not set stands as a comment."""
+    plain = [_line(key, value) for key, value in values.items() if not _is_section(value)]
+    sections = []
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            sections.append(f"\n[{key}]\n" + toml_of(value))
+        elif isinstance(value, list):
+            sections += [f"\n[[{key}]]\n" + toml_of(entry) for entry in value]
+    return "\n".join(plain + sections)
+
+
+def _is_section(value: object) -> bool:
+    return isinstance(value, Mapping | list)
+
+
+def _line(key: str, value: object) -> str:
+    # JSON's strings, numbers and booleans are TOML's too.
+    return f"# {key} is not set" if value is None else f"{key} = {json.dumps(value, ensure_ascii=False)}"

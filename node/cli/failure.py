@@ -1,0 +1,7 @@
+"""What ends a command with one message and no traceback."""
+
+from __future__ import annotations
+
+
+class CommandFailed(Exception):
+    """The person at the prompt can mend it; the message says how."""

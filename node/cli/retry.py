@@ -1,0 +1,33 @@
+"""`mammo-node retry`: sets a study going again."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import typer
+
+from node.cli.failure import CommandFailed
+from node.cli.options import DEFAULT_CONFIG, ConfigFile
+
+
+def retry(
+    study: Annotated[int, typer.Argument(help="The study's id, the number that `status` shows before it.")],
+    config: ConfigFile = DEFAULT_CONFIG,
+) -> None:
+    """Set a study going again: failed reading and reporting, dead deliveries, quarantine.
+
+    A study in quarantine is let out and read as it is: look at it first (`status` says why it stands there). A running
+    node takes it up by itself.
+    """
+    from config.settings import load
+    from node.cli.options import open_queue
+    from node.second_chance import NoSuchStudy, retry_study
+
+    with open_queue(load(config)).begin() as session:
+        try:
+            done = retry_study(session, study, time.time())
+        except NoSuchStudy as error:
+            raise CommandFailed(str(error)) from error
+    for line in done or ["nothing failed, is dead or in quarantine: nothing was changed"]:
+        typer.echo(f"study {study}: {line}")

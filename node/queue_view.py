@@ -1,0 +1,168 @@
+"""What the queue holds, for people: read by `status`, and by whatever else shows it. No patient names in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, exists, func, or_, select
+from sqlalchemy.orm import Session, selectinload
+
+from node.states import DeliveryState, JobState, StudyState
+from node.tables import Delivery, Instance, Job, Result, Study
+
+SETTLED = frozenset({StudyState.REPORTED, StudyState.NOT_READ})
+
+
+@dataclass(frozen=True)
+class ImageView:
+    """One instance of a study: `outcome` is "read", "not read" (see `reason`) or "waiting"."""
+
+    id: int
+    kind: str
+    laterality: str | None
+    view: str | None
+    outcome: str
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class JobView:
+    """Work that is not done: waiting, running or failed (see `error`)."""
+
+    id: int
+    kind: str
+    image: int | None
+    state: str
+    attempts: int
+    error: str
+
+
+@dataclass(frozen=True)
+class DeliveryView:
+    """One result on its way to one destination. Times are UTC seconds since the epoch."""
+
+    id: int
+    result: str
+    revision: int
+    destination: str
+    state: str
+    attempts: int
+    next_at: float
+    sent_at: float | None
+    error: str
+
+
+@dataclass(frozen=True)
+class StudyView:
+    """A study with all that waits, failed or was delivered."""
+
+    id: int
+    study_instance_uid: str
+    source: str
+    state: str
+    why: str
+    revision: int
+    first_received_at: float
+    last_received_at: float
+    expected_instances: int | None
+    images: tuple[ImageView, ...]
+    jobs: tuple[JobView, ...]
+    deliveries: tuple[DeliveryView, ...]
+
+
+@dataclass(frozen=True)
+class QueueView:
+    """`counts`: all studies by their state; `studies`: those asked for, oldest first."""
+
+    counts: dict[str, int]
+    studies: tuple[StudyView, ...]
+
+
+def view_queue(session: Session, newest: int | None = None) -> QueueView:
+    """The queue. With `newest`, only that many of the latest studies, and every older one that is not settled: that
+    waits, failed, stands in quarantine or has results still to be delivered."""
+    counts = {str(state): 0 for state in StudyState}
+    for state, count in session.execute(select(Study.state, func.count()).group_by(Study.state)):
+        counts[str(state)] = count
+    query = select(Study).options(selectinload(Study.instances), selectinload(Study.results)).order_by(Study.id)
+    if newest is not None:
+        latest = select(Study.id).order_by(Study.id.desc()).limit(newest).scalar_subquery()
+        query = query.where(or_(Study.id.in_(latest), _unsettled()))
+    studies = session.scalars(query).all()
+    ids = [study.id for study in studies]
+    return QueueView(counts, tuple(_study_view(study, *rows) for study, rows in _with_rows(session, studies, ids)))
+
+
+def _unsettled() -> ColumnElement[bool]:
+    return or_(
+        Study.state.not_in(SETTLED),
+        exists().where(Job.study_id == Study.id, Job.state == JobState.FAILED),
+        exists().where(
+            Result.study_id == Study.id, Delivery.result_id == Result.id, Delivery.state != DeliveryState.SENT
+        ),
+    )
+
+
+def _with_rows(
+    session: Session, studies: Sequence[Study], ids: list[int]
+) -> list[tuple[Study, tuple[list[Job], list[Delivery]]]]:
+    pending = [JobState.WAITING, JobState.RUNNING, JobState.FAILED]
+    jobs = session.scalars(select(Job).where(Job.study_id.in_(ids), Job.state.in_(pending)).order_by(Job.id)).all()
+    deliveries = session.scalars(
+        select(Delivery)
+        .join(Delivery.result)
+        .where(Result.study_id.in_(ids))
+        .options(selectinload(Delivery.result))
+        .order_by(Delivery.id)
+    ).all()
+    return [
+        (
+            study,
+            (
+                [job for job in jobs if job.study_id == study.id],
+                [delivery for delivery in deliveries if delivery.result.study_id == study.id],
+            ),
+        )
+        for study in studies
+    ]
+
+
+def _study_view(study: Study, jobs: list[Job], deliveries: list[Delivery]) -> StudyView:
+    return StudyView(
+        id=study.id,
+        study_instance_uid=study.study_instance_uid,
+        source=study.source,
+        state=str(study.state),
+        why=study.why,
+        revision=study.revision,
+        first_received_at=study.first_received_at,
+        last_received_at=study.last_received_at,
+        expected_instances=study.expected_instances,
+        images=tuple(_image_view(instance) for instance in study.instances),
+        jobs=tuple(
+            JobView(job.id, str(job.kind), job.instance_id, str(job.state), job.attempts, job.error) for job in jobs
+        ),
+        deliveries=tuple(
+            DeliveryView(
+                delivery.id,
+                delivery.result.kind,
+                delivery.result.revision,
+                delivery.destination,
+                str(delivery.state),
+                delivery.attempts,
+                delivery.next_at,
+                delivery.sent_at,
+                delivery.error,
+            )
+            for delivery in deliveries
+        ),
+    )
+
+
+def _image_view(instance: Instance) -> ImageView:
+    if instance.unread_reason is not None:
+        outcome = "not read"
+    else:
+        outcome = "read" if instance.reading is not None else "waiting"
+    return ImageView(instance.id, instance.kind, instance.laterality, instance.view, outcome, instance.unread_reason)

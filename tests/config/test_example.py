@@ -1,0 +1,89 @@
+"""config/node.example.toml documents every setting, with the default that the code has."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from config.settings import Destination, Sender, Settings, load
+
+EXAMPLE = Path(__file__).parents[2] / "config" / "node.example.toml"
+LISTS = {"senders": Sender, "destinations": Destination}
+
+
+def uncommented() -> dict[str, Any]:
+    """The example with every key and block in force."""
+    text = re.sub(r"^# (?=\[\[[a-z]+\]\]$|[a-z_]+ = )", "", EXAMPLE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    # Blocks of arrays stand between the sections: each key belongs to the header before it, in TOML as on the page.
+    return tomllib.loads(text)
+
+
+def keys_of_settings() -> set[str]:
+    """Every key of the settings, with dots; those of lists under the list's name."""
+    keys = set()
+    for name, field in Settings.model_fields.items():
+        section = LISTS.get(name) or field.annotation
+        if isinstance(section, type) and issubclass(section, BaseModel):
+            keys |= {f"{name}.{key}" for key in section.model_fields}
+        else:
+            keys.add(name)
+    return keys
+
+
+def test_the_example_documents_every_setting_and_no_other():
+    keys = set()
+    for name, value in uncommented().items():
+        match value:
+            case [block]:
+                keys |= {f"{name}.{key}" for key in block}
+            case dict():
+                keys |= {f"{name}.{key}" for key in value}
+            case _:
+                keys.add(name)
+    assert keys == keys_of_settings()
+
+
+def test_the_examples_defaults_are_the_codes():
+    wrong = []
+    for name, value in uncommented().items():
+        if name in LISTS:
+            wrong += _differences(name, LISTS[name], value[0])
+        elif isinstance(value, dict):
+            wrong += _differences(name, type(Settings.model_fields[name].default), value)
+        else:
+            default = Settings.model_fields[name].default
+            if default not in (PydanticUndefined, None, value):
+                wrong.append(name)
+    assert wrong == []
+
+
+def _differences(name: str, section: type[BaseModel], shown: dict[str, Any]) -> list[str]:
+    """The keys with a default that is not the one shown; what must be set, or is not set, shows a made-up value."""
+    defaults = {key: section.model_fields[key].default for key in shown}
+    return [f"{name}.{key}" for key in shown if defaults[key] not in (PydanticUndefined, None, shown[key])]
+
+
+def test_what_happens_without_a_setting_is_said_where_it_has_no_default():
+    """Such a key shows a made-up value, which must not be taken for its default."""
+    paragraphs = re.split(r"\n#?\n", EXAMPLE.read_text(encoding="utf-8"))
+    optional = [key for key in keys_of_settings() if _default(key) is None]
+    assert "receiver.quota_mb" in optional
+    for key in (key.rpartition(".")[2] for key in optional):
+        assert any("Not set:" in text and f"\n# {key} = " in text for text in paragraphs), key
+
+
+def _default(key: str) -> Any:
+    section, _, name = key.rpartition(".")
+    model = LISTS.get(section) or (type(Settings.model_fields[section].default) if section else Settings)
+    return model.model_fields[name].default
+
+
+def test_the_example_itself_is_usable(monkeypatch, tmp_path):
+    copy = tmp_path / "node.toml"
+    copy.write_text(EXAMPLE.read_text(encoding="utf-8"), encoding="utf-8")
+    assert load(copy).receiver.host == "127.0.0.1"
