@@ -1,0 +1,85 @@
+"""What every object we write has in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from io import BytesIO
+
+from pydicom import Dataset, dcmwrite
+
+from dicom_io.device import MANUFACTURER, MODEL, contributing_equipment, device_uid, software_versions
+from dicom_io.uids import derive_uid
+from models.types import BundleId, FindingKind, ReadImage
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """Under which circumstances a result is written: equal circumstances and equal readings give equal bytes.
+
+    Attributes:
+        written_at: the site's local time, as sources state theirs (no time zone is written).
+        revision: counts the reports of the study, from 1.
+        bundle: the models in use; they enter the UIDs.
+        profile: names the way of encoding, so that two ways do not share UIDs.
+        nominal_geometry: give SEGs a plane in space, which a projection does not have but viewers ask for.
+    """
+
+    written_at: datetime
+    revision: int
+    bundle: BundleId
+    profile: str = "standard"
+    nominal_geometry: bool = True
+
+    def uid(self, study_instance_uid: str, *parts: str) -> str:
+        """The UID of something that is written once for a study, this revision, bundle and profile."""
+        return derive_uid(
+            study_instance_uid, str(self.revision), self.bundle.name, self.bundle.version, self.profile, *parts
+        )
+
+
+@dataclass(frozen=True)
+class LesionName:
+    """How one lesion in one image is called, alike in SEG and SR and in every revision."""
+
+    label: str
+    """For people, e.g. "R CC mass 1"; two images of one view give the same label."""
+    identifier: str
+    """Tracking Identifier: the label with a few characters of the UID, so that no two lesions share it by chance."""
+    uid: str
+    """Tracking Unique Identifier: of the lesion in this image (viewers merge what shares one)."""
+
+
+def place(image: ReadImage) -> str:
+    """Breast and view in short, e.g. "R CC"; "view not stated" where the header says neither."""
+    return " ".join(part for part in (image.laterality, image.view) if part) or "view not stated"
+
+
+def lesion_name(image: ReadImage, number: int) -> LesionName:
+    """The name of the image's finding `number`, counted from 1 in the order of the reading."""
+    kind = {FindingKind.MASS: "mass", FindingKind.CALCIFICATION: "calcifications"}[
+        image.reading.findings[number - 1].kind
+    ]
+    bundle = image.reading.bundle
+    uid = derive_uid("lesion", image.sop_instance_uid, bundle.name, bundle.version, str(number))
+    label = f"{place(image)} {kind} {number}"
+    return LesionName(label, f"{label} ({uid[-4:]})", uid)
+
+
+def sign(dataset: Dataset, encoding: Encoding) -> None:
+    """Sets who wrote the object and when, over whatever a library put there."""
+    dataset.Manufacturer = MANUFACTURER
+    dataset.ManufacturerModelName = MODEL
+    dataset.DeviceSerialNumber = device_uid()
+    dataset.SoftwareVersions = software_versions(encoding.bundle)
+    dataset.ContributingEquipmentSequence = [contributing_equipment(encoding.bundle)]
+    date, time = encoding.written_at.strftime("%Y%m%d"), encoding.written_at.strftime("%H%M%S")
+    dataset.InstanceCreationDate = dataset.SeriesDate = dataset.ContentDate = date
+    dataset.InstanceCreationTime = dataset.SeriesTime = dataset.ContentTime = time
+
+
+def to_bytes(dataset: Dataset) -> bytes:
+    """The object as a file (PS3.10) in the transfer syntax of its file meta information."""
+    file = BytesIO()
+    dcmwrite(file, dataset, enforce_file_format=True)
+    return file.getvalue()

@@ -1,0 +1,175 @@
+"""DICOM Segmentation (PS3.3 §A.51): the outlines of one image's lesions, a segment a lesion, in a series of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from io import BytesIO
+
+import numpy as np
+from highdicom import AlgorithmIdentificationSequence
+from highdicom.color import CIELabColor
+from highdicom.seg import (
+    SegmentAlgorithmTypeValues,
+    Segmentation,
+    SegmentationTypeValues,
+    SegmentDescription,
+    segread,
+)
+from numpy.typing import NDArray
+from pydicom import Dataset
+from pydicom.uid import ExplicitVRLittleEndian
+
+from dicom_io import codes
+from dicom_io.device import MANUFACTURER, MODEL, device_uid
+from dicom_io.encoding import Encoding, lesion_name, place, sign
+from dicom_io.errors import NotEncodable
+from dicom_io.sources import demographics, patient_orientation, spacing_mm, stand_in
+from models.types import FindingKind, ReadImage
+
+SERIES_NUMBER = 9100
+# Orange and sky blue: told apart by colour-blind readers too (Okabe and Ito), and unlike the grey of the image.
+_COLOURS = {FindingKind.MASS: (230, 159, 0), FindingKind.CALCIFICATION: (86, 180, 233)}
+
+
+def encode_seg(source: Dataset, image: ReadImage, *, encoding: Encoding) -> Dataset:
+    """The findings of one image as a BINARY segmentation; segment n is the reading's finding n.
+
+    Args:
+        source: the image's header (pixel data is not looked at).
+        image: its reading, with at least one finding.
+
+    Raises:
+        NotEncodable: there are no findings, or a mask is empty or reaches out of the image.
+    """
+    _check(image)
+    study, instance = source.StudyInstanceUID, image.sop_instance_uid
+    seg = Segmentation(
+        source_images=[stand_in(source, image.reading.shape)],
+        pixel_array=_planes(image),
+        segmentation_type=SegmentationTypeValues.BINARY,
+        segment_descriptions=[_describe(image, number) for number in range(1, len(image.reading.findings) + 1)],
+        series_instance_uid=encoding.uid(study, "SEG series", instance),
+        series_number=SERIES_NUMBER,
+        sop_instance_uid=encoding.uid(study, "SEG", instance),
+        instance_number=1,
+        manufacturer=MANUFACTURER,
+        manufacturer_model_name=MODEL,
+        software_versions=str(encoding.bundle)[:64],
+        device_serial_number=device_uid(),
+        content_label="FINDINGS",
+        content_description=f"Lesions found by {encoding.bundle}; research use only"[:64],
+        content_creator_name=f"{MANUFACTURER}^",
+        series_description=f"mammo-node findings {place(image)}"[:64],
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+    )
+    sign(seg, encoding)
+    seg.update(demographics(source))
+    seg.PatientOrientation = list(patient_orientation(source) or ())
+    _own_dimensions(seg, encoding.uid(study, "SEG dimensions", instance))
+    _segments_per_frame(seg)
+    if encoding.nominal_geometry:
+        frame_of_reference_uid = encoding.uid(study, "SEG frame of reference", instance)
+        _add_nominal_geometry(seg, spacing_mm(source) or (1.0, 1.0), frame_of_reference_uid)
+    return seg
+
+
+def read_back(seg_bytes: bytes, image: ReadImage) -> None:
+    """Compares an encoded segmentation, as a receiver would decode it, with the masks it was made of.
+
+    Raises:
+        NotEncodable: a segment is missing, is another lesion's, or differs from its mask in a single pixel.
+    """
+    seg = segread(BytesIO(seg_bytes))
+    findings = image.reading.findings
+    if seg.number_of_segments != len(findings):
+        raise NotEncodable(f"The SEG holds {seg.number_of_segments} segments for {len(findings)} findings.")
+    for number, finding in enumerate(findings, start=1):
+        if seg.get_segment_description(number).tracking_uid != lesion_name(image, number).uid:
+            raise NotEncodable(f"Segment {number} of the SEG names another lesion than finding {number}.")
+        decoded = seg.get_pixels_by_source_instance(
+            source_sop_instance_uids=[image.sop_instance_uid], segment_numbers=[number]
+        )[0, :, :, 0]
+        if not np.array_equal(decoded.astype(bool), finding.mask.full(image.reading.shape)):
+            raise NotEncodable(f"Segment {number} of the SEG does not read back as the mask of finding {number}.")
+
+
+def _check(image: ReadImage) -> None:
+    rows, columns = image.reading.shape
+    if not image.reading.findings:
+        raise NotEncodable("An image without findings gets no SEG.")
+    for number, finding in enumerate(image.reading.findings, start=1):
+        if finding.mask.box.bottom > rows or finding.mask.box.right > columns:
+            raise NotEncodable(f"The mask of finding {number} reaches out of the image.")
+        if finding.mask.area_px == 0:
+            raise NotEncodable(f"The mask of finding {number} is empty.")
+
+
+def _planes(image: ReadImage) -> NDArray[np.bool_]:
+    """1 × rows × columns × segments: lesions may overlap."""
+    rows, columns = image.reading.shape
+    planes = np.zeros((1, rows, columns, len(image.reading.findings)), dtype=np.bool_)
+    for index, finding in enumerate(image.reading.findings):
+        planes[0, *finding.mask.box.slices, index] = finding.mask.crop
+    return planes
+
+
+def _describe(image: ReadImage, number: int) -> SegmentDescription:
+    finding = image.reading.findings[number - 1]
+    bundle = image.reading.bundle
+    name = lesion_name(image, number)
+    return SegmentDescription(
+        segment_number=number,
+        segment_label=name.label,
+        segmented_property_category=codes.MORPHOLOGICALLY_ABNORMAL,
+        segmented_property_type=codes.FINDINGS[finding.kind],
+        algorithm_type=SegmentAlgorithmTypeValues.AUTOMATIC,
+        algorithm_identification=AlgorithmIdentificationSequence(
+            name=bundle.name, version=bundle.version, family=codes.ARTIFICIAL_INTELLIGENCE
+        ),
+        tracking_uid=name.uid,
+        tracking_id=name.identifier,
+        anatomic_regions=[codes.BREAST],
+        display_color=CIELabColor.from_rgb(*_COLOURS[finding.kind]),
+    )
+
+
+def _own_dimensions(seg: Dataset, dimension_organization_uid: str) -> None:
+    """Replaces the UID that highdicom draws at random."""
+    seg.DimensionOrganizationSequence[0].DimensionOrganizationUID = dimension_organization_uid
+    for index in seg.DimensionIndexSequence:
+        index.DimensionOrganizationUID = dimension_organization_uid
+
+
+def _segments_per_frame(seg: Dataset) -> None:
+    """Names each frame's segment in the frame's own groups: some viewers (Weasis) look there only."""
+    shared = seg.SharedFunctionalGroupsSequence[0]
+    if "SegmentIdentificationSequence" not in shared:
+        return
+    for frame in _frames(seg):
+        frame.SegmentIdentificationSequence = shared.SegmentIdentificationSequence
+    del shared.SegmentIdentificationSequence
+
+
+def _add_nominal_geometry(seg: Dataset, spacing: tuple[float, float], frame_of_reference_uid: str) -> None:
+    """A plane in space for an image that has none: viewers (OHIF) do not show a SEG without one.
+
+    The frame of reference is the SEG's own, so that nobody takes the plane for the patient's.
+    """
+    measures = Dataset()
+    measures.PixelSpacing = list(spacing)
+    measures.SliceThickness = 1
+    orientation = Dataset()
+    orientation.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+    shared = seg.SharedFunctionalGroupsSequence[0]
+    shared.PixelMeasuresSequence = [measures]
+    shared.PlaneOrientationSequence = [orientation]
+    for frame in _frames(seg):
+        position = Dataset()
+        position.ImagePositionPatient = [0, 0, 0]
+        frame.PlanePositionSequence = [position]
+    seg.FrameOfReferenceUID = frame_of_reference_uid
+    seg.PositionReferenceIndicator = ""
+
+
+def _frames(seg: Dataset) -> Iterator[Dataset]:
+    yield from seg.PerFrameFunctionalGroupsSequence

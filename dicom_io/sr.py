@@ -1,0 +1,82 @@
+"""Our report: one Comprehensive 3D SR (PS3.3 §A.35.13) for each revision of a study, in a series of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pydicom import Dataset, FileMetaDataset
+from pydicom.uid import PYDICOM_IMPLEMENTATION_UID, Comprehensive3DSRStorage, ExplicitVRLittleEndian
+
+from dicom_io.encoding import Encoding, sign
+from dicom_io.errors import NotEncodable
+from dicom_io.sources import demographics, study_references
+from dicom_io.sr_content import measurement_report
+from models.types import ExamReading
+
+SERIES_NUMBER = 9000
+
+
+def encode_sr(
+    exam: ExamReading,
+    sources: Mapping[str, Dataset],
+    segs: Mapping[str, Dataset],
+    *,
+    encoding: Encoding,
+    predecessor: Dataset | None = None,
+) -> Dataset:
+    """The report of what was read, what was not and why; also of a study of which nothing could be read.
+
+    Args:
+        exam: the reading.
+        sources: the header of each instance of the study, by SOP Instance UID; of an instance that was not read only
+            its SOP class and its study, series and instance UIDs are needed.
+        segs: our segmentations, by the SOP Instance UID of the image they segment.
+        predecessor: the report that this revision replaces.
+
+    Raises:
+        NotEncodable: there is no source to refer to (viewers do not open a report without evidence), a source belongs
+            to another study, or an image that was read has no header.
+    """
+    _check(exam, sources)
+    described = sources[exam.images[0].sop_instance_uid] if exam.images else next(iter(sources.values()))
+    study = described.StudyInstanceUID
+    sr = Dataset()
+    sr.SOPClassUID = Comprehensive3DSRStorage
+    sr.SOPInstanceUID = encoding.uid(study, "SR")
+    sr.file_meta = _file_meta(sr)
+    sr.update(demographics(described))
+    sr.StudyInstanceUID = study
+    sr.Modality = "SR"
+    sr.SeriesInstanceUID = encoding.uid(study, "SR series")
+    sr.SeriesNumber = SERIES_NUMBER
+    sr.SeriesDescription = "mammo-node report, research use only"
+    sr.InstanceNumber = encoding.revision
+    sr.ReferencedPerformedProcedureStepSequence = []
+    sr.PerformedProcedureCodeSequence = []
+    sr.CompletionFlag = "COMPLETE"
+    sr.PreliminaryFlag = "PRELIMINARY"
+    sr.VerificationFlag = "UNVERIFIED"
+    sr.CurrentRequestedProcedureEvidenceSequence = study_references((*sources.values(), *segs.values()))
+    if predecessor is not None:
+        sr.PredecessorDocumentsSequence = study_references([predecessor])
+    sr.update(measurement_report(exam, sources, encoding))
+    sign(sr, encoding)
+    return sr
+
+
+def _check(exam: ExamReading, sources: Mapping[str, Dataset]) -> None:
+    if not sources:
+        raise NotEncodable("A report needs at least one instance of its study to refer to.")
+    if len({source.StudyInstanceUID for source in sources.values()}) > 1:
+        raise NotEncodable("The sources of a report belong to more than one study.")
+    if any(image.sop_instance_uid not in sources for image in exam.images):
+        raise NotEncodable("An image that was read is not among the sources of the report.")
+
+
+def _file_meta(sr: Dataset) -> FileMetaDataset:
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = sr.SOPClassUID
+    meta.MediaStorageSOPInstanceUID = sr.SOPInstanceUID
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.ImplementationClassUID = PYDICOM_IMPLEMENTATION_UID
+    return meta

@@ -1,0 +1,137 @@
+"""The content tree of our report: TID 1500 Measurement Report (PS3.16), top down."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from highdicom.sr import (
+    CodeContentItem,
+    CompositeContentItem,
+    ContainerContentItem,
+    ContentItem,
+    ContentSequence,
+    DeviceObserverIdentifyingAttributes,
+    ImageContentItem,
+    LanguageOfContentItemAndDescendants,
+    NumContentItem,
+    ObservationContext,
+    ObserverContext,
+    RelationshipTypeValues,
+    TextContentItem,
+)
+from highdicom.sr.coding import CodedConcept
+from pydicom import Dataset
+from pydicom.sr.codedict import codes as dictionary
+from pydicom.sr.coding import Code
+
+from dicom_io import codes
+from dicom_io.attributes import code, text
+from dicom_io.device import MANUFACTURER, MODEL, device_uid
+from dicom_io.encoding import Encoding
+from dicom_io.headers import InstanceKind, kind_of
+from dicom_io.sources import patient_orientation, spacing_mm
+from dicom_io.sr_groups import breast_groups, lesion_groups
+from dicom_io.statements import Statement, statements
+from models.types import ExamReading, ReadImage
+
+_CONTAINS = RelationshipTypeValues.CONTAINS
+_CONCEPT = RelationshipTypeValues.HAS_CONCEPT_MOD
+_ACQUISITION = RelationshipTypeValues.HAS_ACQ_CONTEXT
+_INFERRED = RelationshipTypeValues.INFERRED_FROM
+
+
+def measurement_report(exam: ExamReading, sources: Mapping[str, Dataset], encoding: Encoding) -> ContainerContentItem:
+    """The root container; `sources` holds the header of every instance of the study by SOP Instance UID."""
+    root = ContainerContentItem(name=codes.IMAGING_MEASUREMENT_REPORT, template_id="1500")
+    root.ContentSequence = ContentSequence()
+    root.ContentSequence.extend(LanguageOfContentItemAndDescendants(CodedConcept.from_code(codes.ENGLISH)))
+    root.ContentSequence.extend(_observed_by_device())
+    root.ContentSequence.append(CodeContentItem(codes.PROCEDURE_REPORTED, codes.IMAGING_PROCEDURE, _CONCEPT))
+    if exam.images:
+        root.ContentSequence.append(_image_library(exam, sources))
+        root.ContentSequence.append(_measurements(exam, sources, encoding))
+    root.ContentSequence.append(_evaluations(exam, sources, encoding))
+    return root
+
+
+def _observed_by_device() -> ObservationContext:
+    """TID 1001: a device observed, never a person (safety: a machine is never taken for a radiologist)."""
+    device = DeviceObserverIdentifyingAttributes(
+        uid=device_uid(), name=MODEL, manufacturer_name=MANUFACTURER, model_name=MODEL
+    )
+    return ObservationContext(observer_device_context=ObserverContext(dictionary.DCM.Device, device))
+
+
+def _image_library(exam: ExamReading, sources: Mapping[str, Dataset]) -> ContainerContentItem:
+    """TID 1600: what was read."""
+    group = ContainerContentItem(codes.IMAGE_LIBRARY_GROUP, relationship_type=_CONTAINS)
+    group.ContentSequence = ContentSequence()
+    for image in exam.images:
+        source = sources[image.sop_instance_uid]
+        entry = ImageContentItem(codes.SOURCE, source.SOPClassUID, source.SOPInstanceUID, relationship_type=_CONTAINS)
+        entry.ContentSequence = ContentSequence(list(_descriptors(image, source)))
+        group.ContentSequence.append(entry)
+    library = ContainerContentItem(codes.IMAGE_LIBRARY, relationship_type=_CONTAINS)
+    library.ContentSequence = ContentSequence([group])
+    return library
+
+
+def _descriptors(image: ReadImage, source: Dataset) -> Iterator[ContentItem]:
+    """TID 1602 and 1603. Not highdicom's: it leaves laterality and view out and needs what many headers lack."""
+    modality = codes.MODALITIES.get(code(source, "Modality"), codes.MODALITIES["MG"])
+    yield CodeContentItem(codes.MODALITY, modality, _ACQUISITION)
+    yield CodeContentItem(codes.TARGET_REGION, codes.BREAST, _ACQUISITION)
+    if image.laterality:
+        yield CodeContentItem(codes.IMAGE_LATERALITY, codes.LATERALITIES[image.laterality], _ACQUISITION)
+    rows, columns = image.reading.shape
+    yield _number(codes.PIXEL_DATA_ROWS, rows, codes.PIXELS)
+    yield _number(codes.PIXEL_DATA_COLUMNS, columns, codes.PIXELS)
+    if image.view in codes.VIEWS:
+        yield CodeContentItem(codes.IMAGE_VIEW, codes.VIEWS[image.view], _ACQUISITION)
+    if orientation := patient_orientation(source):
+        yield TextContentItem(codes.PATIENT_ORIENTATION_ROW, orientation[0], _ACQUISITION)
+        yield TextContentItem(codes.PATIENT_ORIENTATION_COLUMN, orientation[1], _ACQUISITION)
+    if spacing := spacing_mm(source):
+        yield _number(codes.HORIZONTAL_PIXEL_SPACING, spacing[1], codes.MILLIMETRE)
+        yield _number(codes.VERTICAL_PIXEL_SPACING, spacing[0], codes.MILLIMETRE)
+
+
+def _number(name: Code, value: float, unit: Code) -> NumContentItem:
+    return NumContentItem(name, value, unit, relationship_type=_ACQUISITION)
+
+
+def _measurements(exam: ExamReading, sources: Mapping[str, Dataset], encoding: Encoding) -> ContainerContentItem:
+    # Lesions first: OHIF opens a report at its first measurement, which must have a place in an image.
+    container = ContainerContentItem(codes.IMAGING_MEASUREMENTS, relationship_type=_CONTAINS)
+    container.ContentSequence = ContentSequence()
+    for group in (*lesion_groups(exam, sources), *breast_groups(exam, sources, encoding)):
+        container.ContentSequence.extend(group)
+    return container
+
+
+def _evaluations(exam: ExamReading, sources: Mapping[str, Dataset], encoding: Encoding) -> ContainerContentItem:
+    """TID 1500 rows 12 to 14: what became of the reading, as a code and in words."""
+    container = ContainerContentItem(codes.QUALITATIVE_EVALUATIONS, relationship_type=_CONTAINS)
+    container.ContentSequence = ContentSequence([CodeContentItem(codes.CAD_SUMMARY, _summary(exam), _CONTAINS)])
+    for statement in statements(exam, encoding.bundle):
+        container.ContentSequence.append(_comment(statement, sources))
+    return container
+
+
+def _summary(exam: ExamReading) -> Code:
+    if not exam.images:
+        return codes.NO_ALGORITHM_SUCCEEDED
+    found = any(image.reading.findings for image in exam.images)
+    return codes.CAD_SUMMARIES[not exam.unread, found]
+
+
+def _comment(statement: Statement, sources: Mapping[str, Dataset]) -> TextContentItem:
+    item = TextContentItem(codes.COMMENT, statement.sentence, _CONTAINS)
+    instance = sources.get(statement.sop_instance_uid or "")
+    if instance is not None and text(instance, "SOPClassUID"):
+        is_image = kind_of(instance) not in (InstanceKind.REPORT, InstanceKind.OTHER)
+        about = ImageContentItem if is_image else CompositeContentItem
+        item.ContentSequence = ContentSequence(
+            [about(codes.SOURCE, instance.SOPClassUID, instance.SOPInstanceUID, relationship_type=_INFERRED)]
+        )
+    return item

@@ -1,0 +1,118 @@
+"""The measurement groups of our report: a lesion each (TID 1410), a breast each and the exam (TID 1501)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from highdicom.sr import (
+    AlgorithmIdentification,
+    FindingSite,
+    GraphicTypeValues,
+    ImageRegion,
+    Measurement,
+    MeasurementsAndQualitativeEvaluations,
+    PlanarROIMeasurementsAndQualitativeEvaluations,
+    SourceImageForMeasurement,
+    SourceImageForRegion,
+    TrackingIdentifier,
+)
+from pydicom import Dataset
+from pydicom.sr.coding import Code
+
+from dicom_io import codes
+from dicom_io.encoding import Encoding, lesion_name
+from dicom_io.geometry import outline
+from models.types import ExamReading, Laterality, ReadImage
+
+_BREASTS = {Laterality.LEFT: "left breast", Laterality.RIGHT: "right breast"}
+
+
+def lesion_groups(
+    exam: ExamReading, sources: Mapping[str, Dataset]
+) -> Iterator[PlanarROIMeasurementsAndQualitativeEvaluations]:
+    """A group for each lesion in each image, its tracking UID being that of its segment in the SEG.
+
+    A group holds one region, either an outline or a segment (TID 1410 rows 5 to 8). It is the outline: viewers (OHIF)
+    fail on a group without one, and the tracking UID leads to the segment.
+    """
+    for image in exam.images:
+        for number in range(1, len(image.reading.findings) + 1):
+            yield _lesion_group(image, number, sources[image.sop_instance_uid])
+
+
+def breast_groups(
+    exam: ExamReading, sources: Mapping[str, Dataset], encoding: Encoding
+) -> Iterator[MeasurementsAndQualitativeEvaluations]:
+    """A group with the score of each breast, then one with the exam's."""
+    for breast in exam.breasts:
+        images = [image for image in exam.images if image.laterality is breast.laterality]
+        yield _score_group(
+            _BREASTS[breast.laterality],
+            codes.LATERALITIES[breast.laterality],
+            breast.malignancy,
+            sources[_highest(images).sop_instance_uid],
+            encoding,
+        )
+    if exam.malignancy is not None:
+        lateralities = [codes.LATERALITIES[breast.laterality] for breast in exam.breasts]
+        site = codes.BOTH if len(lateralities) == 2 else next(iter(lateralities), None)
+        yield _score_group("exam", site, exam.malignancy, sources[_highest(exam.images).sop_instance_uid], encoding)
+
+
+def _lesion_group(image: ReadImage, number: int, source: Dataset) -> PlanarROIMeasurementsAndQualitativeEvaluations:
+    finding = image.reading.findings[number - 1]
+    name = lesion_name(image, number)
+    return PlanarROIMeasurementsAndQualitativeEvaluations(
+        tracking_identifier=TrackingIdentifier(uid=name.uid, identifier=name.identifier),
+        referenced_region=ImageRegion(
+            graphic_type=GraphicTypeValues.POLYLINE,
+            graphic_data=outline(finding.mask),
+            source_image=SourceImageForRegion(source.SOPClassUID, source.SOPInstanceUID),
+        ),
+        finding_type=codes.FINDINGS[finding.kind],
+        finding_sites=[_site(codes.LATERALITIES[image.laterality] if image.laterality else None)],
+        algorithm_id=AlgorithmIdentification(
+            name=image.reading.bundle.name,
+            version=image.reading.bundle.version,
+            family=codes.ARTIFICIAL_INTELLIGENCE,
+        ),
+        measurements=[
+            Measurement(codes.PROBABILITY_OF_CANCER, _percent(finding.malignancy), codes.PERCENT),
+            Measurement(codes.CERTAINTY_OF_FINDING, _percent(finding.confidence), codes.PERCENT),
+        ],
+    )
+
+
+def _score_group(
+    name: str, laterality: Code | None, score: float, decisive: Dataset, encoding: Encoding
+) -> MeasurementsAndQualitativeEvaluations:
+    # The number names the one image that it comes from. OHIF 3.12 fails on a number without exactly one such item, and
+    # on a group without a tracking UID.
+    uid = encoding.uid(decisive.StudyInstanceUID, "score", name)
+    return MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=TrackingIdentifier(uid=uid, identifier=name),
+        finding_sites=[_site(laterality)],
+        algorithm_id=AlgorithmIdentification(
+            name=encoding.bundle.name, version=encoding.bundle.version, family=codes.ARTIFICIAL_INTELLIGENCE
+        ),
+        measurements=[
+            Measurement(
+                codes.PROBABILITY_OF_CANCER,
+                _percent(score),
+                codes.PERCENT,
+                referenced_images=[SourceImageForMeasurement(decisive.SOPClassUID, decisive.SOPInstanceUID)],
+            )
+        ],
+    )
+
+
+def _highest(images: tuple[ReadImage, ...] | list[ReadImage]) -> ReadImage:
+    return max(images, key=lambda image: image.reading.malignancy)
+
+
+def _site(laterality: Code | None) -> FindingSite:
+    return FindingSite(anatomic_location=codes.BREAST, laterality=laterality)
+
+
+def _percent(fraction: float) -> float:
+    return round(100 * float(fraction), 2)

@@ -1,0 +1,45 @@
+"""Independent judges of DICOM objects: each returns the errors it finds (none: the object is well-formed)."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+_JARS = Path("/usr/share/java")
+
+
+def dciodvfy(path: Path) -> list[str]:
+    """IOD validation by dicom3tools. Its exit status says nothing; lines that begin with "Error" do."""
+    return [line for line in _run("dciodvfy", str(path)) if line.startswith(("Error", "Abort"))]
+
+
+def dsrdump(path: Path) -> list[str]:
+    """Relationship constraints of structured reports by DCMTK, warnings included."""
+    return [line for line in _run("dsrdump", str(path)) if line.startswith(("E:", "F:", "W:"))]
+
+
+def pixelmed(path: Path) -> list[str]:
+    """Template validation of structured reports by PixelMed (some 20 s)."""
+    if not (_JARS / "pixelmed.jar").exists():
+        pytest.skip("PixelMed is not installed (Debian: libpixelmed-java)")
+    limits = ("xpathExprOpLimit", "xpathExprGrpLimit", "xpathTotalOpLimit")
+    lines = _run(
+        "java",
+        *(f"-Djdk.xml.{limit}=0" for limit in limits),
+        "-cp",
+        str(_JARS / "*"),
+        "com.pixelmed.validate.DicomSRValidator",
+        str(path),
+    )
+    assert any("Template Validation Complete" in line for line in lines), "\n".join(lines)
+    return [line for line in lines if "Error" in line]
+
+
+def _run(tool: str, *arguments: str) -> list[str]:
+    if shutil.which(tool) is None:
+        pytest.skip(f"{tool} is not installed (Debian: dicom3tools, dcmtk, libpixelmed-java)")
+    run = subprocess.run([tool, *arguments], capture_output=True, text=True, errors="replace", check=False)
+    return (run.stdout + run.stderr).splitlines()
