@@ -234,5 +234,5 @@ def load(weights: Mapping[str, Tensor], device: torch.device, mixed_precision: b
     """
     net = LiteMedSamNet()
     net.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
-    net = net.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
+    net = net.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)
     return LiteMedSam(net, device, mixed_precision, Settings(**settings))

@@ -1,0 +1,64 @@
+"""Which architectures there are, and the way from a bundle to a pipeline that runs.
+
+To add one: a file beside its kind (models/detectors, segmenters, classifiers) with
+`load(weights, device, mixed_precision, **settings)`, and a line below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from models.bundle import CARD, Bundle, BundleError, Part, verify
+from models.pipeline import Pipeline
+
+ARCHITECTURES: Mapping[str, str] = {
+    "yolov8n-cbam": "models.detectors.yolo_cbam",
+    "lite-medsam": "models.segmenters.lite_medsam",
+    "efficientnet-lite0": "models.classifiers.efficient_net",
+}
+"""Name in bundle.toml → module. Imported only when a bundle asks for it: each brings a library of its own."""
+
+
+def load_pipeline(bundle: Bundle, device: torch.device, mixed_precision: bool, clock: Callable[[], float]) -> Pipeline:
+    """The bundle's models on `device`, ready to read. Weights are checked against their digests before any is opened.
+
+    Args:
+        device: see models.device.choose_device.
+        mixed_precision: half precision where it is worth it; on CUDA alone.
+        clock: seconds from any origin, for the time that each stage took (time.perf_counter).
+
+    Raises:
+        BundleError: weights are missing or damaged, an architecture is unknown, or the two do not fit.
+    """
+    problems = verify(bundle)
+    if problems:
+        raise BundleError("\n".join(problems))
+    return Pipeline(
+        detector=_load(bundle, bundle.detector, device, mixed_precision),
+        segmenter=_load(bundle, bundle.segmenter, device, mixed_precision),
+        classifier=_load(bundle, bundle.classifier, device, mixed_precision),
+        bundle=bundle.id,
+        assumed_spacing_mm=bundle.assumed_spacing_mm,
+        clock=clock,
+    )
+
+
+def _load(bundle: Bundle, part: Part, device: torch.device, mixed_precision: bool) -> Any:
+    if part.architecture not in ARCHITECTURES:
+        raise BundleError(
+            f"{bundle.folder / CARD}: architecture {part.architecture!r} is unknown. "
+            f"Known: {', '.join(sorted(ARCHITECTURES))}."
+        )
+    adapter = import_module(ARCHITECTURES[part.architecture])
+    try:
+        return adapter.load(load_file(part.weights), device, mixed_precision, **part.settings)
+    except (RuntimeError, TypeError, SafetensorError) as error:
+        raise BundleError(
+            f"{part.weights}: does not load as {part.architecture!r} with the settings in {CARD}: {error}"
+        ) from error

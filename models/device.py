@@ -1,0 +1,27 @@
+"""Which device the models run on."""
+
+from __future__ import annotations
+
+import torch
+
+
+class NoSuchDevice(Exception):
+    """The settings name a device that this machine does not have."""
+
+
+def choose_device(wanted: str) -> torch.device:
+    """The device for a setting of "auto" (the first CUDA device, else the CPU), "cpu", "cuda" or "cuda:N".
+
+    Raises:
+        NoSuchDevice: a CUDA device is asked for and not there.
+    """
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if wanted == "auto":
+        wanted = "cuda" if count else "cpu"
+    device = torch.device(wanted)
+    if device.type == "cuda" and (device.index or 0) >= count:
+        raise NoSuchDevice(
+            f"reader.device is {wanted!r}, but torch sees {count} CUDA device(s). "
+            'Set it to "auto" or "cpu", or check the driver with nvidia-smi.'
+        )
+    return device

@@ -1,0 +1,108 @@
+"""One road for every image: detect → segment → classify. No torch here: the three models bring what they need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import numpy as np
+
+from models.protocols import Classifier, Detector, OutOfMemory, Segmenter
+from models.types import BundleId, Detection, Finding, ImageReading, Mammogram, Mask
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+ASSUMED_SPACING = "The header gives no pixel spacing: {mm:g} mm a pixel was assumed."
+NO_OUTLINE = "{count} finding(s) could not be outlined: the detector's box stands for the outline."
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """Three models that read together.
+
+    Attributes:
+        assumed_spacing_mm: millimetres a pixel where an image's header gives none.
+        clock: seconds from any origin.
+    """
+
+    detector: Detector
+    segmenter: Segmenter
+    classifier: Classifier
+    bundle: BundleId
+    assumed_spacing_mm: float
+    clock: Callable[[], float]
+
+    def read(self, images: Sequence[Mammogram]) -> list[ImageReading]:
+        """One reading an image, in their order. `seconds` has detect (its share of the batch), segment and classify.
+
+        What does not fit on the device is tried again in halves.
+
+        Raises:
+            OutOfMemory: not even a single image, outline or lesion fits.
+        """
+        scaled = [self._with_spacing(image) for image in images]
+        began = self.clock()
+        detected = in_halves(self.detector.detect, scaled)
+        detect_s = (self.clock() - began) / max(1, len(scaled))
+        return [self._read(image, found, detect_s) for image, found in zip(scaled, detected, strict=True)]
+
+    def _with_spacing(self, image: Mammogram) -> Mammogram:
+        if image.spacing_mm is not None:
+            return image
+        mm = self.assumed_spacing_mm
+        return replace(image, spacing_mm=(mm, mm), warnings=(*image.warnings, ASSUMED_SPACING.format(mm=mm)))
+
+    def _read(self, image: Mammogram, found: Sequence[Detection], detect_s: float) -> ImageReading:
+        began = self.clock()
+        outlines = in_halves(lambda boxes: self.segmenter.segment(image, boxes), [one.box for one in found])
+        segmented = self.clock()
+        masks = [_whole(one) if outline is None else outline for outline, one in zip(outlines, found, strict=True)]
+        malignancy, scores = self._classify(image, masks)
+        classified = self.clock()
+        findings = [
+            Finding(one.kind, one.box, mask, one.confidence, score)
+            for one, mask, score in zip(found, masks, scores, strict=True)
+        ]
+        without = outlines.count(None)
+        return ImageReading(
+            findings=tuple(sorted(findings, key=lambda finding: -finding.malignancy)),
+            malignancy=malignancy,
+            shape=image.shape,
+            bundle=self.bundle,
+            seconds={"detect": detect_s, "segment": segmented - began, "classify": classified - segmented},
+            warnings=(*image.warnings, *([NO_OUTLINE.format(count=without)] if without else [])),
+        )
+
+    def _classify(self, image: Mammogram, masks: Sequence[Mask]) -> tuple[float, list[float]]:
+        if not masks:
+            return self.classifier.classify(image, masks)
+
+        def scored(some: Sequence[Mask]) -> list[tuple[float, float]]:
+            whole, each = self.classifier.classify(image, some)
+            return [(whole, one) for one in each]
+
+        pairs = in_halves(scored, masks)
+        return pairs[0][0], [one for _, one in pairs]
+
+
+def in_halves(work: Callable[[Sequence[In]], list[Out]], items: Sequence[In]) -> list[Out]:
+    """`work` on all items at once or, where memory does not hold them, on one half after the other.
+
+    Raises:
+        OutOfMemory: a single item is too much.
+    """
+    if not items:
+        return []
+    try:
+        return work(items)
+    except OutOfMemory:
+        if len(items) == 1:
+            raise
+    half = len(items) // 2
+    return in_halves(work, items[:half]) + in_halves(work, items[half:])
+
+
+def _whole(detection: Detection) -> Mask:
+    return Mask(detection.box, np.ones((detection.box.height, detection.box.width), dtype=np.bool_))
