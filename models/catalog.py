@@ -6,6 +6,7 @@ To add one: a file beside its kind (models/detectors, segmenters, classifiers) w
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
@@ -25,13 +26,15 @@ ARCHITECTURES: Mapping[str, str] = {
 """Name in bundle.toml → module. Imported only when a bundle asks for it: each brings a library of its own."""
 
 
-def load_pipeline(bundle: Bundle, device: torch.device, mixed_precision: bool, clock: Callable[[], float]) -> Pipeline:
+def load_pipeline(
+    bundle: Bundle, device: torch.device, mixed_precision: bool, clock: Callable[[], float] = time.perf_counter
+) -> Pipeline:
     """The bundle's models on `device`, ready to read. Weights are checked against their digests before any is opened.
 
     Args:
         device: see models.device.choose_device.
         mixed_precision: half precision where it is worth it; on CUDA alone.
-        clock: seconds from any origin, for the time that each stage took (time.perf_counter).
+        clock: seconds from any origin, for the time that each stage takes.
 
     Raises:
         BundleError: weights are missing or damaged, an architecture is unknown, or the two do not fit.

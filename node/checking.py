@@ -82,9 +82,10 @@ def weights(settings: Settings) -> Answer:
 
     try:
         bundle = read_bundle(find_bundle(settings.reader.bundle))
-        verify(bundle)
     except BundleError as error:
         return Answer("weights", False, str(error))
+    if problems := verify(bundle):
+        return Answer("weights", False, " ".join(problems))
     return Answer("weights", True, f"{bundle.id}: every file has its SHA-256")
 
 

@@ -86,7 +86,7 @@ class ImageReader:
         image = read_mammogram(path, self.limits.max_image_pixels)
         expected = chest_wall_side(dcmread(path, stop_before_pixels=True))
         seen = breast_side(image.pixels)
-        if expected is not None and seen != expected:
+        if expected is not None and seen is not None and seen != expected:
             warning = (
                 f"The header puts the chest wall on the {expected}, the pixels on the {seen}: check the laterality."
             )
