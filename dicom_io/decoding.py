@@ -79,7 +79,8 @@ def stored_values(dataset: Dataset) -> NDArray[Any]:
         NotReadable: no pixel data, an unknown transfer syntax, or data that is cut short or cannot be decoded.
     """
     if "PixelData" not in dataset or not dataset["PixelData"].value:
-        raise NotReadable("The file holds no pixel data.")
+        # pydicom leaves out encapsulated pixel data whose end it does not find.
+        raise NotReadable("The file holds no pixel data, or is cut short within it.")
     syntax = UID(dataset.file_meta.TransferSyntaxUID)
     try:
         decoder = get_decoder(syntax)
