@@ -1,0 +1,169 @@
+"""From stored values to the display, by the formulas of PS3.3."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from pydicom import Dataset, FileMetaDataset, dcmread
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+from dicom_io.errors import NotReadable
+from dicom_io.luts import approximate_presentation, display_values, modality_values, window
+
+RAMP = np.arange(0, 4096, dtype=np.float32)
+INSIDE = np.ones(RAMP.shape, dtype=np.bool_)
+
+
+def an_image(**attributes: object) -> Dataset:
+    dataset = Dataset()
+    dataset.PhotometricInterpretation = "MONOCHROME2"
+    dataset.BitsStored, dataset.BitsAllocated, dataset.PixelRepresentation = 12, 16, 0
+    for keyword, value in attributes.items():
+        setattr(dataset, keyword, value)
+    return dataset
+
+
+def a_lut(first: int, bits: int, entries: list[int]) -> Dataset:
+    lut = Dataset()
+    lut.add_new("LUTDescriptor", "US", [len(entries), first, bits])
+    lut.add_new("LUTData", "US", entries)
+    return lut
+
+
+def shown(dataset: Dataset, values: NDArray[np.float32] = RAMP) -> NDArray[np.float32]:
+    return display_values(dataset, values, np.ones(values.shape, dtype=np.bool_))[0]
+
+
+def test_rescale_slope_and_intercept_come_first() -> None:
+    np.testing.assert_allclose(modality_values(an_image(RescaleSlope=2, RescaleIntercept=-5), RAMP[:3]), [-5, -3, -1])
+
+
+def test_a_modality_lut_is_looked_up_and_clamped_at_both_ends() -> None:
+    dataset = an_image(ModalityLUTSequence=[a_lut(10, 16, [100, 200, 300])])
+    np.testing.assert_array_equal(modality_values(dataset, np.array([0, 10, 11, 12, 99])), [100, 100, 200, 300, 300])
+
+
+def test_a_slope_of_zero_is_refused() -> None:
+    with pytest.raises(NotReadable, match="RescaleSlope"):
+        modality_values(an_image(RescaleSlope=0), RAMP)
+
+
+def test_a_linear_window_follows_the_standards_half_pixel() -> None:
+    # PS3.3 §C.11.2.1.2.1, its example: c = 2048, w = 4096 maps 0 to 0 and 4095 to 1.
+    values = window(RAMP, 2048, 4096, "LINEAR")
+    assert values[0] == 0
+    assert values[-1] == 1
+    assert values[2048] == pytest.approx((2048 - 2047.5) / 4095 + 0.5, abs=1e-6)
+
+
+def test_a_linear_exact_window_has_no_half_pixel() -> None:
+    values = window(RAMP, 1000, 500, "LINEAR_EXACT")
+    assert values[750] == 0
+    assert values[1000] == pytest.approx(0.5)
+    assert values[1250] == 1
+
+
+def test_a_sigmoid_window_is_the_standards() -> None:
+    values = window(RAMP, 1000, 400, "SIGMOID")
+    assert values[1000] == pytest.approx(0.5)
+    assert values[1100] == pytest.approx(1 / (1 + np.exp(-1)), abs=1e-6)
+    assert np.isfinite(values).all()
+
+
+def test_a_linear_window_of_width_one_is_a_step() -> None:
+    assert window(np.array([9, 10, 11], dtype=np.float32), 10, 1, "LINEAR").tolist() == [0, 1, 1]
+
+
+def test_of_several_windows_the_first_is_used() -> None:
+    several = an_image(WindowCenter=[1000, 3000], WindowWidth=[400, 10])
+    np.testing.assert_array_equal(shown(several), window(RAMP, 1000, 400, "LINEAR"))
+
+
+def test_the_windows_function_is_obeyed() -> None:
+    sigmoid = an_image(WindowCenter=1000, WindowWidth=400, VOILUTFunction="SIGMOID")
+    np.testing.assert_array_equal(shown(sigmoid), window(RAMP, 1000, 400, "SIGMOID"))
+
+
+def test_for_presentation_is_windowed_too() -> None:
+    image = an_image(WindowCenter=1000, WindowWidth=400, PresentationIntentType="FOR PRESENTATION")
+    np.testing.assert_array_equal(shown(image), window(RAMP, 1000, 400, "LINEAR"))
+
+
+def test_a_voi_lut_goes_before_a_window_and_is_scaled_by_its_bits() -> None:
+    dataset = an_image(VOILUTSequence=[a_lut(100, 10, [0, 511, 1023])], WindowCenter=1, WindowWidth=1)
+    np.testing.assert_allclose(shown(dataset)[[0, 100, 101, 102, 4000]], [0, 0, 511 / 1023, 1, 1], atol=1e-6)
+
+
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian])
+@pytest.mark.parametrize("vr", ["US", "OW"])
+def test_a_voi_lut_reads_the_same_out_of_every_encoding(tmp_path: Path, syntax: str, vr: str) -> None:
+    entries = np.linspace(0, 4095, 4096).astype("<u2")
+    lut = Dataset()
+    lut.add_new("LUTDescriptor", "US", [4096, 0, 12])
+    big = syntax == ExplicitVRBigEndian
+    lut.add_new("LUTData", vr, entries.tolist() if vr == "US" else entries.astype(">u2" if big else "<u2").tobytes())
+    dataset = an_image(VOILUTSequence=[lut], SOPClassUID="1.2.3", SOPInstanceUID="1.2.4")
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = syntax
+    dataset.save_as(tmp_path / "lut.dcm", enforce_file_format=True)
+    np.testing.assert_allclose(shown(dcmread(tmp_path / "lut.dcm")), RAMP / 4095, atol=1e-3)
+
+
+def test_a_lut_that_begins_below_zero_may_be_written_unsigned() -> None:
+    dataset = an_image(VOILUTSequence=[a_lut(65536 - 2, 8, [0, 50, 100, 150, 255])])
+    values = np.array([-2, -1, 0, 1, 2], dtype=np.float32)
+    np.testing.assert_allclose(shown(dataset, values) * 255, [0, 50, 100, 150, 255], atol=1e-4)
+
+
+def test_a_table_of_bytes_packed_in_words_is_unpacked() -> None:
+    lut = Dataset()
+    lut.add_new("LUTDescriptor", "US", [4, 0, 8])
+    lut.add_new("LUTData", "OW", bytes([0, 85, 170, 255]))
+    np.testing.assert_allclose(shown(an_image(VOILUTSequence=[lut]))[:4], [0, 1 / 3, 2 / 3, 1], atol=1e-6)
+
+
+def test_a_table_shorter_than_its_descriptor_is_refused() -> None:
+    lut = a_lut(0, 12, [1, 2, 3])
+    lut.LUTDescriptor = [300, 0, 12]
+    with pytest.raises(NotReadable, match="look-up table"):
+        shown(an_image(VOILUTSequence=[lut]))
+
+
+def test_monochrome1_is_inverted_after_the_window_and_only_once() -> None:
+    expected = 1 - window(RAMP, 1000, 400, "LINEAR")
+    image = an_image(WindowCenter=1000, WindowWidth=400, PhotometricInterpretation="MONOCHROME1")
+    np.testing.assert_array_equal(shown(image), expected)
+    image.PresentationLUTShape = "INVERSE"
+    np.testing.assert_array_equal(shown(image), expected)
+
+
+def test_without_a_window_deep_images_are_stretched_and_say_so() -> None:
+    values, remark = display_values(an_image(), RAMP[500:1001], INSIDE[500:1001])
+    assert (values[0], values[-1]) == (0, 1)
+    assert remark is not None
+    assert "window" in remark
+
+
+def test_without_a_window_8_bit_images_are_shown_as_they_are() -> None:
+    values, remark = display_values(an_image(BitsStored=8), RAMP[:101], INSIDE[:101])
+    assert values[100] == pytest.approx(100 / 255)
+    assert remark is None
+
+
+@pytest.mark.parametrize("width", [0, 0.5, -3])
+def test_an_impossible_window_counts_as_none(width: float) -> None:
+    assert display_values(an_image(WindowCenter=5, WindowWidth=width), RAMP, INSIDE)[1] is not None
+
+
+def test_raw_images_become_bright_where_the_breast_is_dense() -> None:
+    rng = np.random.default_rng(0)
+    thickness = np.concatenate([np.zeros(5000), rng.uniform(1, 3, 5000), np.full(200, 3.0)])
+    raw = (12000 * np.exp(-thickness)).astype(np.float32)
+    inside = np.ones(raw.shape, dtype=np.bool_)
+    linear = approximate_presentation(an_image(PixelIntensityRelationship="LIN"), raw, inside)
+    assert linear[:5000].max() == 0
+    assert linear[-1] > 0.99
+    logarithm = (1000 * thickness).astype(np.float32)
+    already = an_image(PixelIntensityRelationship="LOG", PixelIntensityRelationshipSign=-1)
+    np.testing.assert_allclose(approximate_presentation(already, logarithm, inside), linear, atol=0.02)

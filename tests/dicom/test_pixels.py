@@ -1,0 +1,266 @@
+"""What reading a mammogram promises, and what it refuses."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom import Dataset, dcmread
+from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless, RLELossless
+from transfer_syntaxes import at_depth, encode, save
+
+from dicom_io.errors import NotReadable
+from dicom_io.pixels import read_mammogram
+from models.types import Laterality, Mammogram
+from node.demo.studies import DemoStudy
+
+
+@pytest.fixture
+def image(mammogram_study: DemoStudy) -> Dataset:
+    """The left CC view, 16 bits, uncompressed; each test changes its own copy."""
+    return dcmread(mammogram_study.files[1])
+
+
+def read(dataset: Dataset, folder: Path) -> Mammogram:
+    return read_mammogram(save(dataset, folder / "image.dcm"))
+
+
+def refused(dataset: Dataset, folder: Path) -> str:
+    with pytest.raises(NotReadable) as refusal:
+        read(dataset, folder)
+    sentence = str(refusal.value)
+    assert "P_00820" not in sentence
+    assert sentence.endswith(".")
+    return sentence
+
+
+def stored(dataset: Dataset) -> np.ndarray:
+    return np.frombuffer(dataset.PixelData, np.uint16).reshape(dataset.Rows, dataset.Columns)
+
+
+def test_a_mammogram_comes_as_the_models_want_it(image: Dataset, tmp_path: Path) -> None:
+    mammogram = read(image, tmp_path)
+    assert mammogram.pixels.dtype == np.float32
+    assert mammogram.shape == (image.Rows, image.Columns)
+    np.testing.assert_allclose(mammogram.pixels, stored(image) / np.float32(65535), atol=1e-6)
+    assert (mammogram.laterality, mammogram.view) == (Laterality.LEFT, "CC")
+    assert mammogram.spacing_mm is None
+    assert not mammogram.magnified
+    assert mammogram.warnings == ()
+
+
+def test_signed_pixels_read_as_unsigned_ones_do(image: Dataset, tmp_path: Path) -> None:
+    plain = read(image, tmp_path).pixels
+    image.PixelData = (stored(image).astype(np.int32) - 32768).astype(np.int16).tobytes()
+    image.PixelRepresentation, image.RescaleIntercept = 1, 32768
+    np.testing.assert_allclose(read(image, tmp_path).pixels, plain, atol=1e-6)
+    for syntax in (RLELossless, JPEG2000Lossless, JPEGLSLossless):
+        np.testing.assert_allclose(read(encode(image, syntax), tmp_path).pixels, plain, atol=1e-6)
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, RLELossless])
+def test_junk_in_the_bits_that_are_not_stored_is_ignored(image: Dataset, tmp_path: Path, syntax: str) -> None:
+    twelve = at_depth(image, 12)
+    clean = read(twelve, tmp_path).pixels
+    junk = np.random.default_rng(1).integers(0, 16, stored(twelve).shape, dtype=np.uint16) << 12
+    twelve.PixelData = (stored(twelve) | junk).tobytes()
+    np.testing.assert_array_equal(read(encode(twelve, syntax), tmp_path).pixels, clean)
+
+
+def test_bits_stored_at_the_high_end_are_shifted_down(image: Dataset, tmp_path: Path) -> None:
+    twelve = at_depth(image, 12)
+    clean = read(twelve, tmp_path).pixels
+    twelve.PixelData = (stored(twelve) << 4).tobytes()
+    twelve.HighBit = 15
+    np.testing.assert_array_equal(read(twelve, tmp_path).pixels, clean)
+
+
+def test_a_codestream_whose_sign_contradicts_the_header_reads_as_the_header_says(
+    image: Dataset, tmp_path: Path
+) -> None:
+    twelve = at_depth(image, 12)
+    plain = read(twelve, tmp_path).pixels
+    signed = encode(twelve, JPEG2000Lossless)  # an unsigned codestream …
+    signed.PixelRepresentation = 1  # … whose bits mean signed numbers
+    signed.WindowCenter = 0
+    stored_as_signed = (stored(twelve).astype(np.int32) + 2048) % 4096 - 2048
+    expected = np.clip((stored_as_signed + 0.5) / 4095 + 0.5, 0, 1)
+    np.testing.assert_allclose(read(signed, tmp_path).pixels, expected, atol=1e-4)
+    assert not np.allclose(plain, expected)
+
+
+def test_a_codestream_of_less_precision_than_the_header_says_is_read(image: Dataset, tmp_path: Path) -> None:
+    eight = at_depth(image, 8)
+    plain = read(eight, tmp_path).pixels
+    codestream = encode(eight, JPEG2000Lossless)
+    codestream.BitsAllocated, codestream.BitsStored, codestream.HighBit = 16, 12, 11
+    np.testing.assert_array_equal(read(codestream, tmp_path).pixels, plain)
+
+
+def test_padding_is_black_and_does_not_stretch_the_picture(image: Dataset, tmp_path: Path) -> None:
+    del image.WindowCenter, image.WindowWidth
+    values = (stored(image) // 16 + 1000).astype(np.uint16)
+    values[:50] = 65535
+    image.PixelData = values.tobytes()
+    image.add_new("PixelPaddingValue", "US", 65535)
+    pixels = read(image, tmp_path).pixels
+    assert not pixels[:50].any()
+    assert pixels[50:].max() == 1
+    image.PhotometricInterpretation = "MONOCHROME1"
+    assert not read(image, tmp_path).pixels[:50].any()
+
+
+def test_a_padding_range_is_padding_too(image: Dataset, tmp_path: Path) -> None:
+    values = stored(image).copy()
+    values[:10], values[10:20] = 60000, 60010
+    image.PixelData = values.tobytes()
+    image.add_new("PixelPaddingValue", "US", 60000)
+    image.add_new("PixelPaddingRangeLimit", "US", 60010)
+    assert not read(image, tmp_path).pixels[:20].any()
+
+
+def test_a_negative_padding_value_is_found_in_signed_pixels(image: Dataset, tmp_path: Path) -> None:
+    values = (stored(image) // 4).astype(np.int16)
+    values[:10] = -2000
+    image.PixelData, image.PixelRepresentation = values.tobytes(), 1
+    image.add_new("PixelPaddingValue", "US", 65536 - 2000)
+    image.WindowCenter, image.WindowWidth = 0, 8192
+    assert not read(image, tmp_path).pixels[:10].any()
+
+
+def test_a_colour_capture_of_a_grey_image_is_grey_again(image: Dataset, tmp_path: Path) -> None:
+    eight = at_depth(image, 8)
+    plain = read(eight, tmp_path).pixels
+    grey = np.frombuffer(eight.PixelData, np.uint8)
+    eight.SamplesPerPixel, eight.PhotometricInterpretation, eight.PlanarConfiguration = 3, "RGB", 0
+    eight.PixelData = np.repeat(grey, 3).tobytes()
+    np.testing.assert_allclose(read(eight, tmp_path).pixels, plain, atol=1e-6)
+
+
+def test_the_spacing_is_the_detectors(image: Dataset, tmp_path: Path) -> None:
+    image.PixelSpacing = [0.2, 0.2]
+    assert read(image, tmp_path).spacing_mm == (0.2, 0.2)
+    image.ImagerPixelSpacing = [0.07, 0.08]
+    assert read(image, tmp_path).spacing_mm == (0.07, 0.08)
+
+
+def test_an_absurd_spacing_is_not_used_and_said(image: Dataset, tmp_path: Path) -> None:
+    image.ImagerPixelSpacing = [1, 1]
+    mammogram = read(image, tmp_path)
+    assert mammogram.spacing_mm is None
+    assert any("spacing" in sentence for sentence in mammogram.warnings)
+
+
+def test_magnification_and_implants_are_said(image: Dataset, tmp_path: Path) -> None:
+    image.EstimatedRadiographicMagnificationFactor = 1.8
+    image.BreastImplantPresent = "YES"
+    mammogram = read(image, tmp_path)
+    assert mammogram.magnified
+    assert [word for word in ("1.80", "implant") if word in " ".join(mammogram.warnings)] == ["1.80", "implant"]
+
+
+def test_a_raw_image_is_read_with_a_warning(image: Dataset, tmp_path: Path) -> None:
+    bright = read(image, tmp_path).pixels
+    image.SOPClassUID = image.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.1.2.1"
+    image.PresentationIntentType = "FOR PROCESSING"
+    image.PixelIntensityRelationship, image.PixelIntensityRelationshipSign = "LIN", 1
+    image.PixelData = (14000 * np.exp(-3 * bright)).astype(np.uint16).tobytes()
+    raw = read(image, tmp_path)
+    assert any("For Processing" in sentence for sentence in raw.warnings)
+    assert np.corrcoef(raw.pixels.ravel(), bright.ravel())[0, 1] > 0.95
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"Rows": 0}, "0 ×"),
+        ({"Rows": None}, "Rows is missing"),
+        ({"Columns": None}, "Columns is missing"),
+        ({"BitsAllocated": None}, "BitsAllocated is missing"),
+        ({"PixelRepresentation": None}, "PixelRepresentation is missing"),
+        ({"PhotometricInterpretation": None}, "PhotometricInterpretation"),
+        ({"PhotometricInterpretation": "PALETTE COLOR"}, "PhotometricInterpretation"),
+        ({"SamplesPerPixel": 4}, "SamplesPerPixel"),
+        ({"BitsStored": 17}, "bits"),
+        ({"BitsAllocated": 1, "BitsStored": 1, "HighBit": 0}, "bits"),
+        ({"HighBit": 3}, "bits"),
+        ({"PixelRepresentation": 7}, "PixelRepresentation"),
+        ({"NumberOfFrames": 0}, "0 frames"),
+        ({"NumberOfFrames": 40}, "40 frames"),
+        ({"PixelData": None}, "no pixel data"),
+        ({"PixelData": b""}, "no pixel data"),
+        ({"Rows": 60000, "Columns": 60000}, "limit"),
+    ],
+)
+def test_what_is_no_image_is_refused_with_the_reason(
+    image: Dataset, tmp_path: Path, changes: dict[str, object], reason: str
+) -> None:
+    for keyword, value in changes.items():
+        if value is None:
+            delattr(image, keyword)
+        else:
+            setattr(image, keyword, value)
+    assert reason in refused(image, tmp_path)
+
+
+def test_a_blank_image_is_refused(image: Dataset, tmp_path: Path) -> None:
+    image.PixelData = bytes(len(image.PixelData))
+    assert "blank" in refused(image, tmp_path)
+
+
+def test_what_is_no_dicom_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_bytes(b"no image at all" * 100)
+    with pytest.raises(NotReadable, match="not a DICOM file"):
+        read_mammogram(path)
+
+
+def test_a_missing_file_is_no_fault_of_the_image(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        read_mammogram(tmp_path / "gone.dcm")
+
+
+def test_one_frame_of_a_multi_frame_class_is_read(image: Dataset, tmp_path: Path) -> None:
+    image.NumberOfFrames = 1
+    assert read(image, tmp_path).shape == (image.Rows, image.Columns)
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, RLELossless, JPEG2000Lossless])
+def test_an_absurd_size_takes_no_memory(image: Dataset, tmp_path: Path, syntax: str) -> None:
+    absurd = encode(image, syntax)
+    absurd.Rows = absurd.Columns = 60000
+    path = save(absurd, tmp_path / "image.dcm")
+    assert _memory_mib(path, limit=10**12) < 50
+    with pytest.raises(NotReadable, match="limit"):
+        read_mammogram(path)
+
+
+def test_a_deflated_bomb_takes_no_memory(image: Dataset, tmp_path: Path) -> None:
+    image.PixelData = bytes(150 << 20)
+    image.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1.99"
+    path = save(image, tmp_path / "image.dcm")
+    assert path.stat().st_size < 1 << 20
+    assert _memory_mib(path, limit=10_000_000) < 50
+
+
+def _memory_mib(path: Path, limit: int) -> int:
+    """What a process of its own takes to refuse this image, by the kernel's count of its highest memory."""
+    program = """
+import sys
+from pathlib import Path
+from dicom_io.errors import NotReadable
+from dicom_io.pixels import read_mammogram
+
+def memory(name):
+    return int(Path("/proc/self/status").read_text().split(name)[1].split()[0]) // 1024
+
+before = memory("VmRSS:")
+try:
+    read_mammogram(Path(sys.argv[1]), int(sys.argv[2]))
+except NotReadable:
+    print(memory("VmHWM:") - before)
+"""
+    command = [sys.executable, "-c", program, str(path), str(limit)]
+    root = Path(__file__).parents[2]
+    return int(subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout)
