@@ -1,0 +1,134 @@
+"""A data set on its way from the network to the disk."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import mmap
+import os
+import tempfile
+from pathlib import Path
+
+from dicom_io.answers import Answer, Status
+
+BLOCK = 1 << 20
+"""Bytes written at once: all that an association ever holds of an image."""
+_SECTOR = 4096
+_DIRECT = getattr(os, "O_DIRECT", 0)
+
+
+def new_block() -> memoryview:
+    """A buffer for IncomingFile, aligned to a memory page as direct writing wants it."""
+    return memoryview(mmap.mmap(-1, BLOCK))
+
+
+class IncomingFile:
+    """Takes a data set in pieces and lays it down, behind its file meta information, as a Part 10 file.
+
+    The name is of our own making. A fault (disk full, larger than allowed) does not raise: the rest is swallowed, as
+    the protocol has no way to stop a sender within a data set, and `fault` is what it will be answered.
+
+    The blocks go past the page cache (O_DIRECT) where the file system can do that: they must be on the disk before
+    the answer anyway, a mammogram is not read again at once, and copying it into cache pages that are then written
+    back costs more than the network does.
+    """
+
+    def __init__(
+        self, folder: Path, head: bytes, max_bytes: int, block: memoryview, refused: Answer | None = None
+    ) -> None:
+        """Opens a new file in `folder` that begins with `head` (preamble, prefix, file meta information).
+
+        `block` is a buffer from `new_block` that nobody else uses until `finish`. What is `refused` beforehand is
+        swallowed and not written.
+        """
+        self.fault = refused
+        self._block = block
+        self._filled = 0
+        self._written = 0
+        self._max_bytes = max_bytes
+        descriptor, name = tempfile.mkstemp(dir=folder, suffix=".part")
+        self._descriptor: int | None = descriptor
+        self.path = Path(name)
+        self._direct = _go_direct(descriptor)
+        self.write(head)
+
+    def room(self, size: int) -> memoryview:
+        """Where the next bytes of the data set belong: at least 1 and at most `size` of them."""
+        if self._filled == len(self._block):
+            self._flush()
+        return self._block[self._filled : self._filled + size]
+
+    def took(self, size: int) -> None:
+        """Says that `size` bytes were put into `room`."""
+        self._filled += size
+
+    def write(self, data: bytes | memoryview) -> None:
+        """The same for bytes that lie elsewhere already."""
+        rest = memoryview(data)
+        while rest:
+            room = self.room(len(rest))
+            room[:] = rest[: len(room)]
+            self.took(len(room))
+            rest = rest[len(room) :]
+
+    def finish(self) -> None:
+        """Writes what is left and waits until all is on the disk (but for the name: see durable.sync_folder)."""
+        self._flush()
+        if self.fault is None and self._descriptor is not None:
+            try:
+                os.ftruncate(self._descriptor, self._written)  # the last block was filled up to a whole sector
+                os.fsync(self._descriptor)
+            except OSError as error:
+                self.fault = _told(error)
+        self._close()
+
+    def discard(self) -> None:
+        """Closes the file and removes it, unless it was moved to its place meanwhile."""
+        self._close()
+        self.path.unlink(missing_ok=True)
+
+    def _flush(self) -> None:
+        filled, self._filled = self._filled, 0
+        self._written += filled
+        if self.fault is None and self._written > self._max_bytes:
+            self.fault = Answer(Status.TOO_LARGE, "larger than this node takes (max_image_mb)")
+        if self.fault is not None or self._descriptor is None:
+            return
+        try:
+            self._write(self._descriptor, filled)
+        except OSError as error:
+            self.fault = _told(error)
+
+    def _write(self, descriptor: int, filled: int) -> None:
+        data = self._block[: filled + -filled % _SECTOR] if self._direct else self._block[:filled]
+        while data:
+            try:
+                data = data[os.write(descriptor, data) :]
+            except OSError as error:
+                if not self._direct or error.errno != errno.EINVAL:
+                    raise
+                _leave_direct(descriptor)  # opened so, but the file system wants another alignment than ours
+                self._direct = False
+
+    def _close(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def _go_direct(descriptor: int) -> bool:
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_SETFL, fcntl.fcntl(descriptor, fcntl.F_GETFL) | _DIRECT)
+    except OSError:
+        return False  # a file system without it: the bytes go through the cache, which is as safe and slower
+    return bool(_DIRECT)
+
+
+def _leave_direct(descriptor: int) -> None:
+    fcntl.fcntl(descriptor, fcntl.F_SETFL, fcntl.fcntl(descriptor, fcntl.F_GETFL) & ~_DIRECT)
+
+
+def _told(error: OSError) -> Answer:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return Answer(Status.NO_SPACE, "out of disk space: free some and send again")
+    return Answer(Status.NO_STORAGE, f"cannot write to disk: {errno.errorcode.get(error.errno or 0, 'I/O error')}")

@@ -1,0 +1,165 @@
+"""Is a received file whole? Its header is read; its pixels are only measured, never brought into memory."""
+
+from __future__ import annotations
+
+import struct
+import tempfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from pydicom import Dataset, dcmread
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import FileDataset
+from pydicom.errors import InvalidDicomError
+from pydicom.filereader import read_file_meta_info
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
+
+from dicom_io.errors import NotReadable
+
+_LARGE = 1 << 16  # bytes: longer values are passed over until somebody asks for them
+_UNDEFINED = 0xFFFFFFFF
+_ITEM, _ITEMS_END = 0xFFFEE000, 0xFFFEE0DD
+_MOST_FRAGMENTS = 100_000
+
+
+class CutShort(NotReadable):
+    """The file ends before its data set does."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """Bytes `start` to `end` - 1 of a file."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, eq=False)
+class WholeFile:
+    """A file that was found to be whole.
+
+    Attributes:
+        dataset: everything before the pixel data.
+        header: where that stands in the file; None in a deflated file, where bytes do not tell.
+        pixels: where the pixel data's value stands, fragments and delimiter included; None where there is none.
+        has_pixels: whether there is pixel data, deflated or not.
+    """
+
+    path: Path
+    dataset: Dataset
+    transfer_syntax_uid: UID
+    header: Span | None
+    pixels: Span | None
+    has_pixels: bool
+
+
+def read_whole_file(path: Path, max_bytes: int) -> WholeFile:
+    """Reads a Part 10 file's header and checks that every element up to the end of the pixel data is there.
+
+    Args:
+        max_bytes: more than these a deflated data set must not grow to.
+
+    Raises:
+        CutShort: the file ends within an element.
+        NotReadable: no DICOM file, or damaged.
+    """
+    try:
+        meta = read_file_meta_info(path)
+        syntax = UID(meta.TransferSyntaxUID)
+        start = 144 + int(meta.FileMetaInformationGroupLength)  # PS3.10 section 7.1
+        if syntax == DeflatedExplicitVRLittleEndian:
+            with _inflated(path, start, max_bytes) as file:
+                dataset, pixels = _measured(file)
+            return WholeFile(path, dataset, syntax, None, None, pixels is not None)
+        with path.open("rb") as file:
+            dataset, pixels = _measured(file)
+            header = Span(start, pixels.start if pixels else path.stat().st_size)
+        return WholeFile(path, dataset, syntax, header, pixels, pixels is not None)
+    except NotReadable:
+        raise
+    except InvalidDicomError as cause:
+        raise NotReadable("The file is not a DICOM file.") from cause
+    except (EOFError, struct.error) as cause:
+        raise CutShort("The file is cut short within its header.") from cause
+    except OSError as cause:
+        if cause.errno is not None:
+            raise
+        raise CutShort("The file is cut short within its header.") from cause  # pydicom's, in a sequence
+    except MemoryError:
+        raise
+    except Exception as cause:  # whatever a parser may stumble over in damaged bytes
+        raise NotReadable("The DICOM file is damaged.") from cause
+
+
+def _measured(file: BinaryIO) -> tuple[Dataset, Span | None]:
+    dataset = dcmread(file, stop_before_pixels=True, defer_size=_LARGE, force=True)
+    position = file.tell()
+    size = file.seek(0, 2)
+    if not dataset:
+        raise NotReadable("The file holds no data set in its transfer syntax.")
+    _check_lengths(dataset, position, size)
+    file.seek(position)
+    return dataset, None if position == size else _pixels(file, dataset, size)
+
+
+def _check_lengths(dataset: Dataset, position: int, size: int) -> None:
+    """Sees that each element is as long as it says, and that nothing is left over of one more."""
+    end = position
+    for tag in dataset.keys():  # noqa: SIM118 - iterating a Dataset converts its values
+        element = dataset.get_item(tag)
+        if not isinstance(element, RawDataElement) or element.length == _UNDEFINED:
+            end = position  # a sequence of undefined length does not say where it ends
+            continue
+        end = element.value_tell + element.length
+        if end > size or (element.value is not None and len(element.value) < element.length):
+            raise CutShort("The file is cut short within its header.")
+    if end != position:
+        raise CutShort("The file is cut short within its header.")
+
+
+def _pixels(file: BinaryIO, dataset: FileDataset, size: int) -> Span:
+    implicit, little = dataset.original_encoding
+    order = "<" if little else ">"
+    head = file.read(8)
+    if len(head) < 8:
+        raise CutShort("The file is cut short before its pixel data.")
+    group, element = struct.unpack(order + "HH", head[:4])
+    if (group, element) not in ((0x7FE0, 0x0008), (0x7FE0, 0x0009), (0x7FE0, 0x0010)):
+        raise CutShort("The file is cut short or damaged before its pixel data.")
+    (length,) = struct.unpack(order + "L", head[4:] if implicit else file.read(4))
+    start = file.tell()
+    if length != _UNDEFINED:
+        if start + length > size:
+            raise CutShort("The file is cut short within its pixel data.")
+        return Span(start, start + length)
+    for _ in range(_MOST_FRAGMENTS):
+        group, element, length = struct.unpack("<HHL", file.read(8))
+        tag = group << 16 | element
+        if tag == _ITEMS_END:
+            return Span(start, file.tell())
+        if tag != _ITEM or length == _UNDEFINED:
+            raise NotReadable("The fragments of the pixel data are damaged.")
+        if file.seek(length, 1) > size:
+            break
+    raise CutShort("The file is cut short within its pixel data.")
+
+
+@contextmanager
+def _inflated(path: Path, start: int, max_bytes: int) -> Iterator[BinaryIO]:
+    """The data set of a deflated file (PS3.5 Annex A.5), inflated piece by piece to a nameless file."""
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    with tempfile.TemporaryFile(dir=path.parent) as plain, path.open("rb") as packed:
+        packed.seek(start)
+        while not inflater.eof:
+            piece = inflater.unconsumed_tail or packed.read(_LARGE)
+            if not piece:
+                raise CutShort("The deflated data set is cut short.")
+            plain.write(inflater.decompress(piece, 1 << 20))
+            if plain.tell() > max_bytes:
+                raise NotReadable("The deflated data set is larger than this node takes.")
+        plain.seek(0)
+        yield plain

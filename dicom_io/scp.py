@@ -1,0 +1,256 @@
+"""The listener: takes what senders store, streams it to disk and asks an Intake what to answer."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import socket
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, cast
+
+from pydicom import Dataset
+from pydicom.dataset import FileMetaDataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_file_meta_info
+from pydicom.uid import UID
+from pynetdicom import AE, PYNETDICOM_IMPLEMENTATION_UID, PYNETDICOM_IMPLEMENTATION_VERSION, evt
+from pynetdicom.association import Association
+from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.pdu_primitives import A_ASSOCIATE
+
+from dicom_io.answers import Answer, Status
+from dicom_io.incoming import IncomingFile
+from dicom_io.scp_contexts import supported_contexts
+from dicom_io.scp_stream import ReceivingServer, StreamingDIMSE, StreamingHandler
+
+log = logging.getLogger(__name__)
+
+# A-ASSOCIATE-RJ (PS3.8 section 9.3.4): rejected-permanent by the service-user, calling AE title not recognised
+_UNKNOWN_CALLER = (1, 1, 3)
+
+
+@dataclass(frozen=True)
+class ReceivedFile:
+    """A data set that has come whole, as a Part 10 file whose bytes are on the disk (its name may not be yet).
+
+    Attributes:
+        path: in the incoming folder; whoever accepts the file moves it away, what is left there is removed.
+        calling_ae_title: who sent it.
+        peer: the address it came from.
+        sop_class_uid, sop_instance_uid, transfer_syntax_uid: as the request says, unchecked.
+    """
+
+    path: Path
+    calling_ae_title: str
+    peer: str
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+
+
+class Intake(Protocol):
+    """Decides what becomes of what is received. Called by many threads at once."""
+
+    def refusal(self) -> Answer | None:
+        """Asked before a data set comes: the answer if nothing can be taken now, so that nothing is written."""
+
+    def accept(self, received: ReceivedFile) -> Answer:
+        """Success is a promise: what was sent must outlive a power cut by the time this returns."""
+
+
+@dataclass(frozen=True)
+class AllowedSender:
+    """Who may associate: an AE title, and the host name or address it must come from, if one is given."""
+
+    ae_title: str
+    host: str | None = None
+
+    def is_at(self, address: str) -> bool:
+        """Whether `address` is this sender's.
+
+        Raises:
+            socket.gaierror: its host name does not resolve.
+        """
+        if self.host is None:
+            return True
+        known = {str(entry[4][0]) for entry in socket.getaddrinfo(self.host, None)}
+        return _plain(address) in {_plain(one) for one in known}
+
+
+@dataclass(frozen=True)
+class ListenerLimits:
+    """What one listener takes on.
+
+    Attributes:
+        max_associations: at once; one more is rejected for now.
+        max_pdu_bytes: what senders are told to keep their PDUs to.
+        idle_timeout_s: after which an association without a sign of life is aborted.
+        max_image_bytes: the largest data set.
+    """
+
+    max_associations: int = 32
+    max_pdu_bytes: int = 131072
+    idle_timeout_s: float = 60
+    max_image_bytes: int = 1 << 30
+
+
+class Listener:
+    """C-ECHO and C-STORE SCP. An AE title that is not in `senders` is rejected; without senders, everybody is."""
+
+    def __init__(
+        self,
+        ae_title: str,
+        host: str,
+        port: int,
+        senders: Sequence[AllowedSender],
+        incoming: Path,
+        intake: Intake,
+        limits: ListenerLimits = ListenerLimits(),
+    ) -> None:
+        self._address = (host, port)
+        self._senders = tuple(senders)
+        self._incoming = incoming
+        self._intake = intake
+        self._limits = limits
+        self._server: ReceivingServer | None = None
+        self._ae = AE(ae_title)
+        self._ae.supported_contexts = supported_contexts()
+        self._ae.require_called_aet = True
+        self._ae.maximum_associations = limits.max_associations
+        self._ae.maximum_pdu_size = limits.max_pdu_bytes
+        self._ae.network_timeout = limits.idle_timeout_s
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on; the one that the system chose where 0 was asked for."""
+        return self._address[1]
+
+    def start(self) -> None:
+        """Listens from now on. What an earlier process left half received is removed: it was never acknowledged.
+
+        Raises:
+            OSError: the port is taken, or the incoming folder cannot be made.
+        """
+        self._incoming.mkdir(parents=True, exist_ok=True)
+        for leftover in self._incoming.glob("*.part"):
+            leftover.unlink()
+        server = self._ae.make_server(
+            self._address,
+            evt_handlers=[(evt.EVT_REQUESTED, self._check_caller), (evt.EVT_C_STORE, self._store)],
+            server_class=ReceivingServer,
+            request_handler=StreamingHandler,
+        )
+        server = cast(ReceivingServer, server)
+        server.open_file = self._open
+        self._ae._servers.append(server)  # its shutdown() takes it from this list
+        self._server = server
+        self._address = (self._address[0], server.server_address[1])
+        threading.Thread(target=server.serve_forever, name="listener", daemon=True).start()
+
+    def stop(self, grace_s: float) -> None:
+        """Takes no more associations, gives those that run `grace_s` seconds to end, and aborts the rest."""
+        if self._server is None:
+            return
+        associations = self._server.active_associations
+        self._server.shutdown()
+        self._server = None
+        deadline = threading.Event()
+        timer = threading.Timer(grace_s, deadline.set)
+        timer.start()
+        for association in associations:
+            while association.is_alive() and not deadline.is_set():
+                association.join(timeout=0.05)
+        timer.cancel()
+        for association in associations:
+            if association.is_alive():
+                _abort(association)
+
+    def _check_caller(self, event: evt.Event) -> None:
+        association = event.assoc
+        title = (cast(A_ASSOCIATE, association.requestor.primitive).calling_ae_title or "").strip()
+        address = association.requestor.address
+        if self._may_send(title, address):
+            return
+        log.warning("association refused: %r at %s is not among the senders", title, address)
+        association.acse.send_reject(*_UNKNOWN_CALLER)
+        association.kill()
+
+    def _may_send(self, title: str, address: str) -> bool:
+        for sender in self._senders:
+            if sender.ae_title.strip() != title:
+                continue
+            try:
+                if sender.is_at(address):
+                    return True
+            except socket.gaierror:
+                log.warning("sender %r: its host %r does not resolve", sender.ae_title, sender.host)
+        return False
+
+    def _open(self, command: Dataset, transfer_syntax_uid: str, block: memoryview) -> IncomingFile:
+        head = _head(command, transfer_syntax_uid)
+        return IncomingFile(self._incoming, head, self._limits.max_image_bytes, block, self._intake.refusal())
+
+    def _store(self, event: evt.Event) -> Dataset:
+        dimse = cast(StreamingDIMSE, event.assoc.dimse)
+        file = dimse.arrived.pop(event.dataset_path)
+        try:
+            file.finish()
+            answer = file.fault or self._asked(event)
+        finally:
+            file.discard()
+        response = Dataset()
+        response.Status = int(answer.status)
+        if answer.comment:
+            response.ErrorComment = answer.comment
+        return response
+
+    def _asked(self, event: evt.Event) -> Answer:
+        request, context = cast(C_STORE, event.request), event.context
+        if request.AffectedSOPClassUID != context.abstract_syntax:
+            return Answer(Status.DOES_NOT_MATCH, "SOP class is not that of the presentation context")
+        return self._intake.accept(
+            ReceivedFile(
+                path=event.dataset_path,
+                calling_ae_title=event.assoc.requestor.ae_title.strip(),
+                peer=event.assoc.requestor.address,
+                sop_class_uid=str(request.AffectedSOPClassUID),
+                sop_instance_uid=str(request.AffectedSOPInstanceUID),
+                transfer_syntax_uid=str(context.transfer_syntax),
+            )
+        )
+
+
+def _head(command: Dataset, transfer_syntax_uid: str) -> bytes:
+    """Preamble, prefix and file meta information (PS3.10 section 7.1) of the file that a C-STORE becomes."""
+    meta = FileMetaDataset()
+    meta.FileMetaInformationVersion = b"\x00\x01"
+    meta.MediaStorageSOPClassUID = UID(str(command.get("AffectedSOPClassUID", "")))
+    meta.MediaStorageSOPInstanceUID = UID(str(command.get("AffectedSOPInstanceUID", "")))
+    meta.TransferSyntaxUID = UID(transfer_syntax_uid)
+    meta.ImplementationClassUID = PYNETDICOM_IMPLEMENTATION_UID
+    meta.ImplementationVersionName = PYNETDICOM_IMPLEMENTATION_VERSION
+    encoded = DicomBytesIO()
+    write_file_meta_info(encoded, meta, enforce_standard=False)
+    return b"\x00" * 128 + b"DICM" + encoded.getvalue()
+
+
+def _abort(association: Association) -> None:
+    """Aborts it even where its peer has gone silent: a thread that waits for it wakes when the socket is closed."""
+    wake = threading.Timer(0.5, association.dul.socket._shutdown_socket) if association.dul.socket else None
+    if wake:
+        wake.start()
+    association.abort()
+    association.join(timeout=5)
+    if wake:
+        wake.cancel()
+
+
+def _plain(address: str) -> str:
+    """An address as text in one form: IPv4 also where it comes wrapped in IPv6, without a zone."""
+    parsed = ipaddress.ip_address(address.split("%")[0])
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped:
+        parsed = parsed.ipv4_mapped
+    return str(parsed)

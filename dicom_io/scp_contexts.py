@@ -1,0 +1,83 @@
+"""What the listener takes: SOP classes and transfer syntaxes."""
+
+from __future__ import annotations
+
+from pydicom.uid import (
+    HTJ2K,
+    JPEG2000,
+    AllTransferSyntaxes,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+    RLELossless,
+)
+from pynetdicom import build_context
+from pynetdicom.presentation import PresentationContext
+
+_VERIFICATION = "1.2.840.10008.1.1"
+_STORAGE = "1.2.840.10008.5.1.4.1.1."
+STORAGE_CLASSES = tuple(
+    _STORAGE + suffix
+    for suffix in (
+        "1",  # Computed Radiography
+        "1.1",  # Digital X-Ray, For Presentation
+        "1.1.1",  # Digital X-Ray, For Processing
+        "1.2",  # Digital Mammography, For Presentation
+        "1.2.1",  # Digital Mammography, For Processing
+        "13.1.3",  # Breast Tomosynthesis
+        "13.1.4",  # Breast Projection X-Ray, For Presentation
+        "13.1.5",  # Breast Projection X-Ray, For Processing
+        "7",  # Secondary Capture and its multi-frame kin
+        "7.1",
+        "7.2",
+        "7.3",
+        "7.4",
+        "66.4",  # Segmentation
+        "66.5",  # Surface Segmentation
+        "66.7",  # Label Map Segmentation
+        *(f"88.{number}" for number in (11, 22, 33, 34, 35, 40, 50, 59, 65, *range(67, 78))),  # structured reports
+    )
+)
+"""SOP Class UIDs (PS3.4 section B.5)."""
+
+# A sender that offers several transfer syntaxes in one presentation context gets the first of these: uncompressed
+# before lossless before lossy, so that nobody ever compresses an image with loss on the way to us.
+_PREFERRED = (
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    DeflatedExplicitVRLittleEndian,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEG2000Lossless,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
+    RLELossless,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLSNearLossless,
+    JPEG2000,
+    HTJ2K,
+)
+# JPIP leaves the pixels on somebody's server; SMPTE ST 2110 is for live video. Neither is something that can be stored.
+_NOT_STORABLE = ("1.2.840.10008.1.2.4.204", "1.2.840.10008.1.2.4.205", "1.2.840.10008.1.2.7.")
+TRANSFER_SYNTAXES = (
+    *_PREFERRED,
+    *(uid for uid in AllTransferSyntaxes if uid not in _PREFERRED and not uid.startswith(_NOT_STORABLE)),
+)
+
+
+def supported_contexts() -> list[PresentationContext]:
+    """Verification, and every storage class in every transfer syntax."""
+    return [build_context(_VERIFICATION), *(build_context(uid, list(TRANSFER_SYNTAXES)) for uid in STORAGE_CLASSES)]

@@ -1,0 +1,163 @@
+"""What a new instance means to its study: the transaction's part of receiving, for the network and for files."""
+
+from __future__ import annotations
+
+import logging
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from dicom_io.headers import InstanceHeader, InstanceKind
+from node.states import JobKind, JobState, StudyState, moved
+from node.tables import Instance, Job, Study
+
+log = logging.getLogger(__name__)
+
+IMAGES = frozenset(
+    {
+        InstanceKind.FOR_PRESENTATION,
+        InstanceKind.FOR_PROCESSING,
+        InstanceKind.SECONDARY_CAPTURE,
+        InstanceKind.TOMOSYNTHESIS,
+        InstanceKind.OTHER_IMAGE,
+    }
+)
+"""Kinds whose arrival opens a study again. Reports and segmentations are kept with it and change nothing."""
+
+_TOMOSYNTHESIS = "breast tomosynthesis: only single images are read so far"
+_NO_MAMMOGRAM = "an image, but no mammogram"
+_SECONDARY_CAPTURE = (
+    "secondary capture: read as a mammogram only where the setting reads_secondary_capture of its sender says so"
+)
+_IN_QUARANTINE = "the study is in quarantine"
+TWO_PATIENTS = "its instances disagree about the patient's ID or birth date"
+
+
+def register(
+    session: Session,
+    header: InstanceHeader,
+    transfer_syntax_uid: str,
+    path: str,
+    source: str,
+    now: float,
+    reads_secondary_capture: bool,
+) -> Instance:
+    """Enters an instance that is not known yet, moves its study and asks for its reading; within a transaction.
+
+    Args:
+        path: of the file, relative to the data folder; its bytes and name must be durable before the commit.
+        source: the calling AE title, "" for files.
+        now: UTC seconds since the epoch.
+        reads_secondary_capture: whether secondary captures from this source are mammograms.
+    """
+    study = _study_of(session, header, source, now)
+    study.last_received_at = now
+    if contradicts(study, header):
+        quarantine(session, study, TWO_PATIENTS)
+    study.patient_birth_date = study.patient_birth_date or header.patient_birth_date
+    if header.kind in IMAGES:
+        reopen(session, study, now, new_image=True)
+    reason = _unread_reason(study, header, reads_secondary_capture)
+    instance = Instance(
+        study=study,
+        sop_instance_uid=header.sop_instance_uid,
+        sop_class_uid=header.sop_class_uid,
+        series_instance_uid=header.series_instance_uid,
+        transfer_syntax_uid=transfer_syntax_uid,
+        kind=header.kind,
+        laterality=header.laterality,
+        view=header.view,
+        full_field=header.full_field,
+        path=path,
+        received_at=now,
+        unread_reason=reason,
+    )
+    session.add(instance)
+    session.flush()
+    if reason is None and header.kind in (InstanceKind.FOR_PRESENTATION, InstanceKind.SECONDARY_CAPTURE):
+        session.add(Job(kind=JobKind.READ_IMAGE, study_id=study.id, instance_id=instance.id, revision=study.revision))
+    return instance
+
+
+def contradicts(study: Study, header: InstanceHeader) -> bool:
+    """Another patient under the study's UID. A birth date that is not given contradicts none; an absent ID does."""
+    dates = {study.patient_birth_date, header.patient_birth_date} - {""}
+    return study.patient_id != header.patient_id or len(dates) > 1
+
+
+def reopen(session: Session, study: Study, now: float, *, new_image: bool) -> None:
+    """Opens a study for what came late; after a report, as the next revision. One in quarantine stays there.
+
+    Without a `new_image` (a corrected header came) a study that ended as not read stays so: there is no report to mend.
+    """
+    if study.state is StudyState.CLOSED:
+        cancel_reports(session, study)
+    elif study.state is StudyState.REPORTED:
+        study.revision += 1
+        study.opened_at = now
+    elif study.state is StudyState.NOT_READ and new_image:
+        study.opened_at = now
+    else:
+        return
+    study.state = moved(study.state, StudyState.OPEN)
+    study.closed_at = None
+    study.why = ""
+
+
+def quarantine(session: Session, study: Study, why: str) -> None:
+    """Holds the study until a person has looked: nothing of it is sent. The first reason stays."""
+    if study.state is StudyState.QUARANTINED:
+        return
+    cancel_reports(session, study)
+    study.state = moved(study.state, StudyState.QUARANTINED)
+    study.why = why
+    log.warning("study %d: in quarantine: %s", study.id, why)
+
+
+def cancel_reports(session: Session, study: Study) -> None:
+    """Takes back the reports that were asked for and not yet made."""
+    session.execute(
+        update(Job)
+        .where(
+            Job.study_id == study.id,
+            Job.kind == JobKind.REPORT,
+            Job.state.in_([JobState.WAITING, JobState.RUNNING]),
+        )
+        .values(state=JobState.CANCELLED, worker=None, lease_until=None)
+    )
+
+
+def _study_of(session: Session, header: InstanceHeader, source: str, now: float) -> Study:
+    """The instance's study, locked; a new row where it is the first."""
+    known = session.scalar(select(Study).where(Study.study_instance_uid == header.study_instance_uid).with_for_update())
+    if known is not None:
+        return known
+    study = Study(
+        study_instance_uid=header.study_instance_uid,
+        source=source,
+        state=StudyState.OPEN,
+        why="",
+        revision=1,
+        patient_id=header.patient_id,
+        patient_birth_date=header.patient_birth_date,
+        first_received_at=now,
+        last_received_at=now,
+        opened_at=now,
+    )
+    session.add(study)
+    session.flush()
+    return study
+
+
+def _unread_reason(study: Study, header: InstanceHeader, reads_secondary_capture: bool) -> str | None:
+    match header.kind:
+        case InstanceKind.TOMOSYNTHESIS:
+            return _TOMOSYNTHESIS
+        case InstanceKind.OTHER_IMAGE:
+            return _NO_MAMMOGRAM
+        case InstanceKind.SECONDARY_CAPTURE if not reads_secondary_capture:
+            return _SECONDARY_CAPTURE
+        case InstanceKind.FOR_PRESENTATION | InstanceKind.SECONDARY_CAPTURE | InstanceKind.FOR_PROCESSING:
+            return _IN_QUARANTINE if study.state is StudyState.QUARANTINED else None
+        case _:
+            return None

@@ -1,0 +1,214 @@
+"""The node's Intake: what a received file means, and what its sender is told.
+
+The order is what makes Success a promise: the bytes are on the disk, then the name, then the row, then the answer.
+A crash in between leaves at worst a file without a row, which the sender's next try replaces.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import exists, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from dicom_io.answers import Answer, Status
+from dicom_io.durable import sync_folder
+from dicom_io.errors import NotReadable
+from dicom_io.headers import InstanceHeader, InstanceKind, describe
+from dicom_io.intact import CutShort, WholeFile, read_whole_file
+from dicom_io.scp import ReceivedFile
+from node.arrivals import IMAGES, register
+from node.database import Sessions
+from node.resends import (
+    OTHER_PIXELS,
+    OTHER_STUDY,
+    Difference,
+    compare,
+    contradict,
+    correct,
+    version_for,
+)
+from node.space import Space
+from node.tables import Instance, Result, Study
+
+log = logging.getLogger(__name__)
+
+INCOMING = "incoming"
+ARCHIVE = "archive"
+QUARANTINE = "quarantine"
+_SUCCESS = Answer(Status.SUCCESS)
+
+
+@dataclass(frozen=True)
+class ReceivingLimits:
+    """See config.settings.Receiver.
+
+    Attributes:
+        min_free_bytes: refuse when less is free on the disk.
+        quota_bytes: refuse when the archive holds this much.
+        max_image_bytes: the largest data set, inflated where it was deflated.
+        max_image_pixels: the largest image that is decoded to be compared with one of the same UID.
+    """
+
+    min_free_bytes: int = 0
+    quota_bytes: int | None = None
+    max_image_bytes: int = 1 << 30
+    max_image_pixels: int = 100_000_000
+
+
+class Receiving:
+    """Keeps what the listener received. Thread-safe; files of one study take turns."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        data_dir: Path,
+        limits: ReceivingLimits,
+        secondary_capture_from: frozenset[str],
+        now: Callable[[], float],
+    ) -> None:
+        """`secondary_capture_from`: the AE titles whose secondary captures are mammograms."""
+        self._sessions = sessions
+        self._data_dir = data_dir
+        self._limits = limits
+        self._secondary_capture_from = secondary_capture_from
+        self._now = now
+        self._turns = _Turns()
+        for folder in (INCOMING, ARCHIVE, QUARANTINE):
+            (data_dir / folder).mkdir(parents=True, exist_ok=True)
+        sync_folder(data_dir)
+        kept_in = [data_dir / ARCHIVE, data_dir / QUARANTINE]
+        self._space = Space(kept_in, data_dir, limits.min_free_bytes, limits.quota_bytes)
+
+    @property
+    def incoming(self) -> Path:
+        """The folder in which the listener must put what it receives: on the archive's file system."""
+        return self._data_dir / INCOMING
+
+    def refusal(self) -> Answer | None:
+        return self._space.refusal()
+
+    def accept(self, received: ReceivedFile) -> Answer:
+        try:
+            whole = read_whole_file(received.path, self._limits.max_image_bytes)
+        except CutShort as error:
+            return Answer(Status.TRUNCATED, str(error))
+        except NotReadable as error:
+            return Answer(Status.NOT_DICOM, str(error))
+        try:
+            header = describe(whole.dataset)
+        except NotReadable as error:
+            return Answer(Status.BAD_UID, str(error))
+        if (received.sop_class_uid, received.sop_instance_uid) != (header.sop_class_uid, header.sop_instance_uid):
+            return Answer(Status.DOES_NOT_MATCH, "request and data set name different SOP class or instance")
+        if header.kind in IMAGES | {InstanceKind.SEGMENTATION} and not whole.has_pixels:
+            return Answer(Status.TRUNCATED, "an image without pixel data: cut short?")
+        try:
+            with self._turns.of(header.study_instance_uid):
+                return self._keep(received, whole, header)
+        except SQLAlchemyError as error:
+            # Only its name: the message quotes the row, and the row names the patient.
+            log.error("the database did not take an instance: %s", type(error).__name__)
+            return Answer(Status.NO_STORAGE, "the node's database cannot be written: send again")
+        except OSError as error:
+            log.error("the archive did not take an instance: %s", errno.errorcode.get(error.errno or 0, "unknown"))
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            return Answer(Status.NO_SPACE if full else Status.NO_STORAGE, "the node's disk did not take it: send again")
+
+    def _keep(self, received: ReceivedFile, whole: WholeFile, header: InstanceHeader) -> Answer:
+        with self._sessions.begin() as session:
+            ours = exists().where(Result.sop_instance_uid == header.sop_instance_uid)
+            is_ours = header.ours or bool(session.scalar(select(ours)))
+            row = session.execute(
+                select(Instance, Study.study_instance_uid)
+                .join(Instance.study)
+                .where(Instance.sop_instance_uid == header.sop_instance_uid)
+            ).one_or_none()
+        if is_ours:
+            log.info("an object of our own came back: acknowledged and not kept")
+            return _SUCCESS
+        if row is None:
+            return self._keep_new(received, whole, header)
+        known, study_instance_uid = row
+        if study_instance_uid != header.study_instance_uid:
+            return self._set_aside(whole, header, known, OTHER_STUDY)
+        return self._keep_resent(whole, header, known)
+
+    def _keep_new(self, received: ReceivedFile, whole: WholeFile, header: InstanceHeader) -> Answer:
+        folder = self._data_dir / ARCHIVE / header.study_instance_uid
+        path = self._place(whole.path, folder / f"{header.sop_instance_uid}.dcm")
+        with self._sessions.begin() as session:
+            instance = register(
+                session,
+                header,
+                str(whole.transfer_syntax_uid),
+                path,
+                source=received.calling_ae_title,
+                now=self._now(),
+                reads_secondary_capture=received.calling_ae_title in self._secondary_capture_from,
+            )
+            log.info("study %d: instance %d received: %s", instance.study_id, instance.id, header.kind)
+        return _SUCCESS
+
+    def _keep_resent(self, whole: WholeFile, header: InstanceHeader, known: Instance) -> Answer:
+        old = read_whole_file(self._data_dir / known.path, self._limits.max_image_bytes)
+        difference = compare(old, whole, self._limits.max_image_pixels)
+        if difference is Difference.PIXELS:
+            return self._set_aside(whole, header, known, OTHER_PIXELS)
+        if difference is Difference.NONE:
+            log.info("study %d: instance %d came again unchanged", known.study_id, known.id)
+            return _SUCCESS
+        version = version_for(old.path.parent, header.sop_instance_uid, whole)
+        path = self._relative(version.path) if version.is_there else self._place(whole.path, version.path)
+        with self._sessions.begin() as session:
+            correct(session, session.get_one(Instance, known.id), old, whole, header, path, self._now())
+        return _SUCCESS
+
+    def _set_aside(self, whole: WholeFile, header: InstanceHeader, known: Instance, why: str) -> Answer:
+        folder = self._data_dir / QUARANTINE / header.study_instance_uid
+        version = version_for(folder, header.sop_instance_uid, whole)
+        if not version.is_there:
+            self._place(whole.path, version.path)
+        with self._sessions.begin() as session:
+            contradict(session, session.get_one(Instance, known.id), why)
+        return Answer(Status.CONTRADICTS, f"{why}: set aside"[:64])
+
+    def _place(self, source: Path, target: Path) -> str:
+        """Moves a file whose bytes are durable to its name, durably too. Both UIDs in the name were validated."""
+        if not target.parent.exists():
+            target.parent.mkdir()
+            sync_folder(target.parent.parent)
+        size = source.stat().st_size
+        source.replace(target)
+        sync_folder(target.parent)
+        self._space.took(size)
+        return self._relative(target)
+
+    def _relative(self, path: Path) -> str:
+        return path.relative_to(self._data_dir).as_posix()
+
+
+class _Turns:
+    """Lets threads with the same key go one after another, and all others at once."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+        self._given_back = threading.Condition()
+
+    @contextmanager
+    def of(self, key: str) -> Iterator[None]:
+        with self._given_back:
+            self._given_back.wait_for(lambda: key not in self._taken)
+            self._taken.add(key)
+        try:
+            yield
+        finally:
+            with self._given_back:
+                self._taken.discard(key)
+                self._given_back.notify_all()

@@ -1,0 +1,150 @@
+"""The same SOP Instance UID again: nothing new, a corrected header, or a contradiction (safety rule 5)."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from enum import Enum, auto
+from pathlib import Path
+
+import numpy as np
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from dicom_io.attributes import text
+from dicom_io.decoding import read_dataset, stored_values
+from dicom_io.errors import NotReadable
+from dicom_io.headers import InstanceHeader
+from dicom_io.intact import Span, WholeFile
+from node.arrivals import TWO_PATIENTS, contradicts, quarantine, reopen
+from node.tables import Instance, Study
+
+log = logging.getLogger(__name__)
+
+OTHER_PIXELS = "an instance of it came again with other pixels"
+OTHER_STUDY = "an instance of it came again under another study"
+
+_DEMOGRAPHICS = ("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber")
+_PICTURE = ("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "BitsStored", "PixelRepresentation")
+_CHUNK = 1 << 20
+
+
+class Difference(Enum):
+    """What a resent file is beside the one that is kept."""
+
+    NONE = auto()
+    HEADER = auto()
+    PIXELS = auto()
+
+
+def compare(old: WholeFile, new: WholeFile, max_pixels: int) -> Difference:
+    """Byte by byte where both are encoded alike; otherwise by the decoded values."""
+    alike = old.transfer_syntax_uid == new.transfer_syntax_uid
+    same_header = alike and _same_bytes(old, old.header, new, new.header)
+    if old.has_pixels != new.has_pixels:
+        return Difference.PIXELS
+    if old.has_pixels and not (alike and _same_bytes(old, old.pixels, new, new.pixels)):
+        if not _same_picture(old, new, max_pixels):
+            return Difference.PIXELS
+        return Difference.HEADER
+    return Difference.NONE if same_header else Difference.HEADER
+
+
+def correct(
+    session: Session, instance: Instance, old: WholeFile, new: WholeFile, header: InstanceHeader, path: str, now: float
+) -> None:
+    """Enters a corrected header, kept at `path` beside the old one; its reading stays, as its pixels are the same.
+
+    A report that exists or was asked for is made anew where the header says something else of what it states. A study
+    of several instances that no longer agree about the patient goes into quarantine, whichever of them is right: a
+    person must see that all of them were corrected. With one instance there is nothing to disagree with.
+    """
+    study = session.get_one(Study, instance.study_id, with_for_update=True)
+    stated = any(text(old.dataset, keyword) != text(new.dataset, keyword) for keyword in _DEMOGRAPHICS)
+    stated |= (instance.laterality, instance.view, instance.full_field) != (
+        header.laterality,
+        header.view,
+        header.full_field,
+    )
+    instance.path = path
+    instance.transfer_syntax_uid = str(new.transfer_syntax_uid)
+    instance.series_instance_uid = header.series_instance_uid
+    instance.laterality, instance.view, instance.full_field = header.laterality, header.view, header.full_field
+    if contradicts(study, header):
+        if _count(session, study) > 1:
+            quarantine(session, study, TWO_PATIENTS)
+        else:
+            study.patient_id, study.patient_birth_date = header.patient_id, header.patient_birth_date
+    if stated:
+        reopen(session, study, now, new_image=False)
+    log.info("study %d: instance %d came again with a corrected header", study.id, instance.id)
+
+
+def contradict(session: Session, instance: Instance, why: str) -> None:
+    """Puts the study of an instance that came again as something else into quarantine."""
+    study = session.get_one(Study, instance.study_id, with_for_update=True)
+    quarantine(session, study, why)
+
+
+@dataclass(frozen=True)
+class Version:
+    """Where one more file of an instance belongs: the path, and whether the very same file lies there already."""
+
+    path: Path
+    is_there: bool
+
+
+def version_for(folder: Path, sop_instance_uid: str, new: WholeFile) -> Version:
+    """`<uid>.<n>.dcm` with the first free n from 2, or the older version that is byte for byte the new one."""
+    first = folder / f"{sop_instance_uid}.dcm"
+    if first.exists() and same_file(first, new.path):
+        return Version(first, True)
+    number = 2
+    while (path := folder / f"{sop_instance_uid}.{number}.dcm").exists():
+        if same_file(path, new.path):
+            return Version(path, True)
+        number += 1
+    return Version(path, False)
+
+
+def same_file(one: Path, other: Path) -> bool:
+    """Whether two files hold the same bytes. Their meta information is the receiver's own, and alike."""
+    size = one.stat().st_size
+    return size == other.stat().st_size and _equal(one, Span(0, size), other, Span(0, size))
+
+
+def _same_bytes(old: WholeFile, old_span: Span | None, new: WholeFile, new_span: Span | None) -> bool:
+    if old_span is None or new_span is None:
+        return False
+    return _equal(old.path, old_span, new.path, new_span)
+
+
+def _equal(one: Path, span: Span, other: Path, other_span: Span) -> bool:
+    left = span.end - span.start
+    if left != other_span.end - other_span.start:
+        return False
+    with one.open("rb") as first, other.open("rb") as second:
+        first.seek(span.start)
+        second.seek(other_span.start)
+        while left > 0:
+            wanted = min(left, _CHUNK)
+            if first.read(wanted) != second.read(wanted):
+                return False
+            left -= wanted
+    return True
+
+
+def _same_picture(old: WholeFile, new: WholeFile, max_pixels: int) -> bool:
+    """Whether both decode to the same values. What cannot be decoded cannot be shown to be the same."""
+    if any(text(old.dataset, keyword) != text(new.dataset, keyword) for keyword in _PICTURE):
+        return False
+    try:
+        before = stored_values(read_dataset(old.path, max_pixels))
+        after = stored_values(read_dataset(new.path, max_pixels))
+    except NotReadable:
+        return False
+    return np.array_equal(before, after)
+
+
+def _count(session: Session, study: Study) -> int:
+    return session.scalar(select(func.count()).select_from(Instance).where(Instance.study_id == study.id)) or 0

@@ -1,0 +1,39 @@
+"""Room on the disk: refuses new images before anything breaks (safety rule 8)."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+
+from dicom_io.answers import Answer, Status
+
+
+class Space:
+    """Watches the file system of the data folder, and a quota for what is kept in it."""
+
+    def __init__(self, kept_in: Iterable[Path], disk: Path, min_free_bytes: int, quota_bytes: int | None) -> None:
+        """`kept_in` are the folders that count against the quota; they are measured once, here."""
+        self._disk = disk
+        self._min_free_bytes = min_free_bytes
+        self._quota_bytes = quota_bytes
+        self._lock = threading.Lock()
+        self._used = sum(_size(folder) for folder in kept_in) if quota_bytes is not None else 0
+
+    def refusal(self) -> Answer | None:
+        """What a sender is told while there is no room; None where there is."""
+        if shutil.disk_usage(self._disk).free < self._min_free_bytes:
+            return Answer(Status.NO_SPACE, "disk nearly full (min_free_mb): free some and send again")
+        if self._quota_bytes is not None and self._used >= self._quota_bytes:
+            return Answer(Status.NO_SPACE, "the node's quota (quota_mb) is used up")
+        return None
+
+    def took(self, size: int) -> None:
+        """Counts a file that was kept."""
+        with self._lock:
+            self._used += size
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
