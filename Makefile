@@ -36,7 +36,7 @@ lock: $(BIN)/uv
 
 # Everything is installed by hash, setuptools included, which then installs the node itself without fetching anything.
 $(READY): requirements-dev.txt pyproject.toml | $(BIN)/uv
-	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements-dev.txt
+	$(BIN)/uv pip sync --python $(BIN)/python --require-hashes requirements-dev.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 

@@ -1,0 +1,30 @@
+# The node, for CPU and CUDA alike: PyTorch's wheels bring their own CUDA libraries, the host brings the driver.
+# Settings are mounted at /etc/mammo-node/node.toml; everything that must last is in the volume /data.
+
+FROM python:3.13-slim-bookworm AS build
+WORKDIR /src
+RUN python -m venv /opt/mammo-node
+ENV PATH=/opt/mammo-node/bin:$PATH
+COPY requirements-uv.txt requirements.txt ./
+RUN pip install --no-cache-dir --no-deps --require-hashes -r requirements-uv.txt
+RUN uv pip sync --no-cache --python /opt/mammo-node/bin/python --compile-bytecode --require-hashes requirements.txt
+COPY pyproject.toml README.md LICENSE ./
+COPY config config
+COPY dicom_io dicom_io
+COPY models models
+COPY node node
+RUN uv pip install --no-cache --python /opt/mammo-node/bin/python --no-deps --no-build-isolation .
+
+FROM python:3.13-slim-bookworm
+COPY --from=build /opt/mammo-node /opt/mammo-node
+ENV PATH=/opt/mammo-node/bin:$PATH PYTHONUNBUFFERED=1
+RUN useradd --system --uid 10001 --home-dir /data --shell /usr/sbin/nologin mammo-node \
+    && install -d -o mammo-node /data
+USER mammo-node
+WORKDIR /data
+VOLUME /data
+EXPOSE 11112
+HEALTHCHECK --interval=60s --timeout=15s --start-period=60s \
+    CMD ["mammo-node", "check", "--alive", "--config", "/etc/mammo-node/node.toml"]
+ENTRYPOINT ["mammo-node"]
+CMD ["serve", "--config", "/etc/mammo-node/node.toml"]
