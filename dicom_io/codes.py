@@ -8,6 +8,7 @@ from models.types import FindingKind, Laterality
 
 # Documents: CID 7021, CID 100, CID 5000
 IMAGING_MEASUREMENT_REPORT = Code("126000", "DCM", "Imaging Measurement Report")
+ONCOLOGY_MEASUREMENT_REPORT = Code("126001", "DCM", "Oncology Measurement Report")
 IMAGING_PROCEDURE = Code("363679005", "SCT", "Imaging procedure")
 PROCEDURE_REPORTED = Code("121058", "DCM", "Procedure reported")
 ENGLISH = Code("en-US", "RFC5646", "English (United States)")

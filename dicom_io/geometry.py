@@ -49,6 +49,12 @@ def outline(mask: Mask) -> NDArray[np.float64]:
     return to_xy(simple - 1 + (mask.box.top, mask.box.left))
 
 
+def frame(shape: tuple[int, int]) -> NDArray[np.float64]:
+    """The edge of a whole image of rows × columns, as a closed SCOORD POLYLINE."""
+    rows, columns = shape
+    return np.array([(0, 0), (columns, 0), (columns, rows), (0, rows), (0, 0)], dtype=np.float64)
+
+
 def _enclosed_area(contour: NDArray[np.float64]) -> float:
     rows, columns = contour[:, 0], contour[:, 1]
     return float(abs(np.dot(rows[:-1], columns[1:]) - np.dot(columns[:-1], rows[1:])) / 2)

@@ -30,7 +30,7 @@ from dicom_io.device import MANUFACTURER, MODEL, device_uid
 from dicom_io.encoding import Encoding
 from dicom_io.headers import InstanceKind, kind_of
 from dicom_io.sources import patient_orientation, spacing_mm
-from dicom_io.sr_groups import breast_groups, lesion_groups
+from dicom_io.sr_groups import lesion_groups, score_groups
 from dicom_io.statements import Statement, statements
 from models.types import ExamReading, ReadImage
 
@@ -42,7 +42,9 @@ _INFERRED = RelationshipTypeValues.INFERRED_FROM
 
 def measurement_report(exam: ExamReading, sources: Mapping[str, Dataset], encoding: Encoding) -> ContainerContentItem:
     """The root container; `sources` holds the header of every instance of the study by SOP Instance UID."""
-    root = ContainerContentItem(name=codes.IMAGING_MEASUREMENT_REPORT, template_id="1500")
+    # OHIF fails on an Imaging Measurement Report without measurements, and shows other documents as text.
+    title = codes.IMAGING_MEASUREMENT_REPORT if exam.images else codes.ONCOLOGY_MEASUREMENT_REPORT
+    root = ContainerContentItem(name=title, template_id="1500")
     root.ContentSequence = ContentSequence()
     root.ContentSequence.extend(LanguageOfContentItemAndDescendants(CodedConcept.from_code(codes.ENGLISH)))
     root.ContentSequence.extend(_observed_by_device())
@@ -104,7 +106,7 @@ def _measurements(exam: ExamReading, sources: Mapping[str, Dataset], encoding: E
     # Lesions first: OHIF opens a report at its first measurement, which must have a place in an image.
     container = ContainerContentItem(codes.IMAGING_MEASUREMENTS, relationship_type=_CONTAINS)
     container.ContentSequence = ContentSequence()
-    for group in (*lesion_groups(exam, sources), *breast_groups(exam, sources, encoding)):
+    for group in (*lesion_groups(exam, sources), *score_groups(exam, sources, encoding)):
         container.ContentSequence.extend(group)
     return container
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
 from highdicom.sr import (
     AlgorithmIdentification,
     FindingSite,
@@ -12,16 +13,16 @@ from highdicom.sr import (
     Measurement,
     MeasurementsAndQualitativeEvaluations,
     PlanarROIMeasurementsAndQualitativeEvaluations,
-    SourceImageForMeasurement,
     SourceImageForRegion,
     TrackingIdentifier,
 )
+from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.sr.coding import Code
 
 from dicom_io import codes
 from dicom_io.encoding import Encoding, lesion_name
-from dicom_io.geometry import outline
+from dicom_io.geometry import frame, outline
 from models.types import ExamReading, Laterality, ReadImage
 
 _BREASTS = {Laterality.LEFT: "left breast", Laterality.RIGHT: "right breast"}
@@ -40,23 +41,19 @@ def lesion_groups(
             yield _lesion_group(image, number, sources[image.sop_instance_uid])
 
 
-def breast_groups(
+def score_groups(
     exam: ExamReading, sources: Mapping[str, Dataset], encoding: Encoding
 ) -> Iterator[MeasurementsAndQualitativeEvaluations]:
     """A group with the score of each breast, then one with the exam's."""
     for breast in exam.breasts:
         images = [image for image in exam.images if image.laterality is breast.laterality]
-        yield _score_group(
-            _BREASTS[breast.laterality],
-            codes.LATERALITIES[breast.laterality],
-            breast.malignancy,
-            sources[_highest(images).sop_instance_uid],
-            encoding,
-        )
+        laterality = codes.LATERALITIES[breast.laterality]
+        name = _BREASTS[breast.laterality]
+        yield _score_group(name, laterality, breast.malignancy, _highest(images), sources, encoding)
     if exam.malignancy is not None:
         lateralities = [codes.LATERALITIES[breast.laterality] for breast in exam.breasts]
-        site = codes.BOTH if len(lateralities) == 2 else next(iter(lateralities), None)
-        yield _score_group("exam", site, exam.malignancy, sources[_highest(exam.images).sop_instance_uid], encoding)
+        both = codes.BOTH if len(lateralities) == 2 else next(iter(lateralities), None)
+        yield _score_group("exam", both, exam.malignancy, _highest(exam.images), sources, encoding)
 
 
 def _lesion_group(image: ReadImage, number: int, source: Dataset) -> PlanarROIMeasurementsAndQualitativeEvaluations:
@@ -64,18 +61,10 @@ def _lesion_group(image: ReadImage, number: int, source: Dataset) -> PlanarROIMe
     name = lesion_name(image, number)
     return PlanarROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(uid=name.uid, identifier=name.identifier),
-        referenced_region=ImageRegion(
-            graphic_type=GraphicTypeValues.POLYLINE,
-            graphic_data=outline(finding.mask),
-            source_image=SourceImageForRegion(source.SOPClassUID, source.SOPInstanceUID),
-        ),
+        referenced_region=_region(outline(finding.mask), source),
         finding_type=codes.FINDINGS[finding.kind],
         finding_sites=[_site(codes.LATERALITIES[image.laterality] if image.laterality else None)],
-        algorithm_id=AlgorithmIdentification(
-            name=image.reading.bundle.name,
-            version=image.reading.bundle.version,
-            family=codes.ARTIFICIAL_INTELLIGENCE,
-        ),
+        algorithm_id=_algorithm(image),
         measurements=[
             Measurement(codes.PROBABILITY_OF_CANCER, _percent(finding.malignancy), codes.PERCENT),
             Measurement(codes.CERTAINTY_OF_FINDING, _percent(finding.confidence), codes.PERCENT),
@@ -84,29 +73,41 @@ def _lesion_group(image: ReadImage, number: int, source: Dataset) -> PlanarROIMe
 
 
 def _score_group(
-    name: str, laterality: Code | None, score: float, decisive: Dataset, encoding: Encoding
+    name: str,
+    laterality: Code | None,
+    score: float,
+    decisive: ReadImage,
+    sources: Mapping[str, Dataset],
+    encoding: Encoding,
 ) -> MeasurementsAndQualitativeEvaluations:
-    # The number names the one image that it comes from. OHIF 3.12 fails on a number without exactly one such item, and
-    # on a group without a tracking UID.
-    uid = encoding.uid(decisive.StudyInstanceUID, "score", name)
-    return MeasurementsAndQualitativeEvaluations(
-        tracking_identifier=TrackingIdentifier(uid=uid, identifier=name),
-        finding_sites=[_site(laterality)],
-        algorithm_id=AlgorithmIdentification(
-            name=encoding.bundle.name, version=encoding.bundle.version, family=codes.ARTIFICIAL_INTELLIGENCE
+    """The score, and the image that it comes from framed as a whole: OHIF fails on a group without a place."""
+    source = sources[decisive.sop_instance_uid]
+    group = MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=TrackingIdentifier(
+            uid=encoding.uid(source.StudyInstanceUID, "score", name), identifier=name
         ),
-        measurements=[
-            Measurement(
-                codes.PROBABILITY_OF_CANCER,
-                _percent(score),
-                codes.PERCENT,
-                referenced_images=[SourceImageForMeasurement(decisive.SOPClassUID, decisive.SOPInstanceUID)],
-            )
-        ],
+        finding_sites=[_site(laterality)],
+        algorithm_id=_algorithm(decisive),
+        measurements=[Measurement(codes.PROBABILITY_OF_CANCER, _percent(score), codes.PERCENT)],
+    )
+    group[0].ContentSequence.append(_region(frame(decisive.reading.shape), source))
+    return group
+
+
+def _region(xy: NDArray[np.float64], source: Dataset) -> ImageRegion:
+    return ImageRegion(
+        graphic_type=GraphicTypeValues.POLYLINE,
+        graphic_data=xy,
+        source_image=SourceImageForRegion(source.SOPClassUID, source.SOPInstanceUID),
     )
 
 
-def _highest(images: tuple[ReadImage, ...] | list[ReadImage]) -> ReadImage:
+def _algorithm(image: ReadImage) -> AlgorithmIdentification:
+    bundle = image.reading.bundle
+    return AlgorithmIdentification(name=bundle.name, version=bundle.version, family=codes.ARTIFICIAL_INTELLIGENCE)
+
+
+def _highest(images: Sequence[ReadImage]) -> ReadImage:
     return max(images, key=lambda image: image.reading.malignancy)
 
 
