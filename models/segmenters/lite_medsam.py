@@ -44,7 +44,7 @@ class Settings:
     """
 
     margin_mm: float = 5.0
-    context: float = 2.5
+    context: float = 8.0
     smallest_crop_px: int = 256
     batch: int = 8
 
@@ -91,7 +91,7 @@ class LiteMedSam:
     """The segmenter (models.protocols.Segmenter)."""
 
     def __init__(self, net: LiteMedSamNet, device: torch.device, mixed_precision: bool, settings: Settings) -> None:
-        self._net = net
+        self.net = net
         self._device = device
         self._mixed = mixed_precision and device.type == "cuda"
         self._settings = settings
@@ -123,9 +123,9 @@ class LiteMedSam:
                 pixels = grey[:, None].expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
                 # Positions of boxes do not bear half precision: the encoder alone is worth it.
                 with torch.autocast(self._device.type, torch.float16, enabled=self._mixed):
-                    embedded = self._net.embed(pixels)
+                    embedded = self.net.embed(pixels)
                 scaled = np.stack([box * scale for box, scale in zip(boxes, scales, strict=True)])
-                logits = self._net.decode(embedded.float(), torch.from_numpy(scaled).to(self._device)).cpu().numpy()
+                logits = self.net.decode(embedded.float(), torch.from_numpy(scaled).to(self._device)).cpu().numpy()
         except torch.OutOfMemoryError as error:
             torch.cuda.empty_cache()
             raise OutOfMemory(f"{len(crops)} crops do not fit on {self._device}") from error

@@ -1,0 +1,144 @@
+"""The pipeline joins three models, whatever they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import count
+
+import numpy as np
+import pytest
+
+from models.pipeline import Pipeline
+from models.protocols import OutOfMemory
+from models.types import Box, BundleId, Detection, FindingKind, Mammogram, Mask
+
+BOXES = (Box(10, 10, 20, 20), Box(30, 5, 50, 25), Box(60, 60, 70, 90))
+
+
+@dataclass
+class Boxes:
+    """Finds the same boxes everywhere; its device holds `room` images."""
+
+    boxes: Sequence[Box] = BOXES
+    room: int = 99
+    batches: list[int] = field(default_factory=list)
+
+    def detect(self, images: Sequence[Mammogram]) -> list[tuple[Detection, ...]]:
+        if len(images) > self.room:
+            raise OutOfMemory
+        self.batches.append(len(images))
+        return [
+            tuple(Detection(box, FindingKind.MASS, 0.9 - index / 10) for index, box in enumerate(self.boxes))
+            for _ in images
+        ]
+
+
+@dataclass
+class Diamonds:
+    """Draws a box's middle; nothing in those it does not like."""
+
+    not_in: Sequence[Box] = ()
+    room: int = 99
+    spacings: list[tuple[float, float] | None] = field(default_factory=list)
+
+    def segment(self, image: Mammogram, boxes: Sequence[Box]) -> list[Mask | None]:
+        if len(boxes) > self.room:
+            raise OutOfMemory
+        self.spacings.append(image.spacing_mm)
+        return [None if box in self.not_in else self._middle(box) for box in boxes]
+
+    def _middle(self, box: Box) -> Mask:
+        inner = Box(box.top + 2, box.left + 2, box.bottom - 2, box.right - 2)
+        return Mask(inner, np.ones((inner.height, inner.width), dtype=np.bool_))
+
+
+@dataclass
+class ByArea:
+    """The larger, the worse."""
+
+    room: int = 99
+
+    def classify(self, image: Mammogram, masks: Sequence[Mask]) -> tuple[float, list[float]]:
+        if len(masks) > self.room:
+            raise OutOfMemory
+        return 0.25, [mask.area_px / 10_000 for mask in masks]
+
+
+def _pipeline(
+    detector: Boxes | None = None, segmenter: Diamonds | None = None, classifier: ByArea | None = None
+) -> Pipeline:
+    ticks = count()
+    return Pipeline(
+        detector=detector or Boxes(),
+        segmenter=segmenter or Diamonds(),
+        classifier=classifier or ByArea(),
+        bundle=BundleId("test", "1"),
+        assumed_spacing_mm=0.1,
+        clock=lambda: float(next(ticks)),
+    )
+
+
+def _image(**known: object) -> Mammogram:
+    return Mammogram(np.zeros((100, 120), dtype=np.float32), **{"spacing_mm": (0.07, 0.07), **known})  # type: ignore[arg-type]
+
+
+def test_findings_come_with_outline_and_score_the_most_malignant_first() -> None:
+    [reading] = _pipeline().read([_image()])
+    assert [finding.box for finding in reading.findings] == [BOXES[1], BOXES[2], BOXES[0]]
+    assert [finding.malignancy for finding in reading.findings] == [0.0256, 0.0156, 0.0036]
+    assert [finding.confidence for finding in reading.findings] == [0.8, 0.7, 0.9]
+    assert reading.findings[0].mask.box == Box(32, 7, 48, 23)
+    assert reading.malignancy == 0.25
+    assert reading.shape == (100, 120)
+    assert reading.bundle == BundleId("test", "1")
+    assert reading.warnings == ()
+
+
+def test_an_image_without_findings_has_a_score_of_its_own() -> None:
+    [reading] = _pipeline(Boxes(())).read([_image()])
+    assert reading.findings == ()
+    assert reading.malignancy == 0.25
+
+
+def test_a_lesion_that_could_not_be_outlined_has_its_box_and_the_reading_says_so() -> None:
+    [reading] = _pipeline(segmenter=Diamonds(not_in=BOXES[:1])).read([_image()])
+    [finding] = [finding for finding in reading.findings if finding.box == BOXES[0]]
+    assert finding.mask.box == BOXES[0]
+    assert finding.mask.crop.all()
+    assert reading.warnings == ("1 finding(s) could not be outlined: the detector's box stands for the outline.",)
+
+
+def test_a_missing_spacing_is_assumed_and_said() -> None:
+    segmenter = Diamonds()
+    [reading] = _pipeline(segmenter=segmenter).read([_image(spacing_mm=None, warnings=("Implant.",))])
+    assert segmenter.spacings == [(0.1, 0.1)]
+    assert reading.warnings == ("Implant.", "The header gives no pixel spacing: 0.1 mm a pixel was assumed.")
+
+
+def test_what_does_not_fit_is_read_in_halves_with_the_same_result() -> None:
+    images = [_image() for _ in range(5)]
+    detector = Boxes(room=2)
+    small = _pipeline(detector, Diamonds(room=1), ByArea(room=2)).read(images)
+    large = _pipeline().read(images)
+    assert detector.batches == [2, 1, 2]
+    assert [[(f.box, f.malignancy) for f in reading.findings] for reading in small] == [
+        [(f.box, f.malignancy) for f in reading.findings] for reading in large
+    ]
+
+
+@pytest.mark.parametrize("room", ["detector", "segmenter", "classifier"])
+def test_when_not_even_one_fits_the_caller_hears_of_it(room: str) -> None:
+    full: dict[str, object] = {"detector": Boxes(room=0), "segmenter": Diamonds(room=0), "classifier": ByArea(room=0)}
+    with pytest.raises(OutOfMemory):
+        _pipeline(**{room: full[room]}).read([_image()])  # type: ignore[arg-type]
+
+
+def test_each_stage_is_timed() -> None:
+    [one, other] = _pipeline().read([_image(), _image()])
+    assert one.seconds == {"detect": 0.5, "segment": 1.0, "classify": 1.0}
+    assert other.seconds == one.seconds
+
+
+def test_no_images_are_no_readings() -> None:
+    assert _pipeline().read([]) == []

@@ -1,0 +1,70 @@
+"""A reading that was stored is the reading that was made."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from models.reading_json import from_json, masks_of, to_json
+from models.types import Box, BundleId, Finding, FindingKind, ImageReading, Mask
+
+
+def _reading(findings: int) -> ImageReading:
+    random = np.random.default_rng(7)
+    return ImageReading(
+        findings=tuple(
+            Finding(
+                kind=FindingKind.MASS if index % 2 else FindingKind.CALCIFICATION,
+                box=Box(10, 20 + index, 40, 60),
+                mask=Mask(Box(8, 18, 8 + 33, 18 + 47), random.random((33, 47)) > 0.5),
+                confidence=float(random.random()),
+                malignancy=1 / (3 + index),
+            )
+            for index in range(findings)
+        ),
+        malignancy=0.1 + 0.2,
+        shape=(4000, 3000),
+        bundle=BundleId("research-default", "0.1.0"),
+        seconds={"decode": 0.25, "detect": 1e-9},
+        warnings=("Nothing was seen, “with quotes” and ümlauts.",),
+    )
+
+
+@pytest.mark.parametrize("findings", [0, 1, 12])
+def test_a_reading_comes_back_as_it_was(findings: int) -> None:
+    reading = _reading(findings)
+    back = from_json(json.loads(json.dumps(to_json(reading))), masks_of(reading))
+    assert to_json(back) == to_json(reading)
+    for one, other in zip(back.findings, reading.findings, strict=True):
+        assert one.mask.box == other.mask.box
+        assert one.mask.crop.dtype == np.bool_
+        np.testing.assert_array_equal(one.mask.crop, other.mask.crop)
+    assert back.shape == reading.shape
+    assert isinstance(back.shape, tuple)
+
+
+def test_the_same_reading_gives_the_same_bytes() -> None:
+    assert masks_of(_reading(3)) == masks_of(_reading(3))
+
+
+def test_masks_of_another_reading_are_refused() -> None:
+    with pytest.raises(ValueError, match="masks"):
+        from_json(to_json(_reading(1)), masks_of(_reading(2)))
+    with pytest.raises(ValueError, match="Not a stored reading"):
+        from_json(to_json(_reading(2)), masks_of(_reading(1)))
+
+
+def test_damaged_masks_are_refused() -> None:
+    with pytest.raises(ValueError, match="Not a stored reading"):
+        from_json(to_json(_reading(1)), masks_of(_reading(1))[:40])
+
+
+def test_pickled_masks_are_never_opened() -> None:
+    import io
+
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **{"0": np.array([{"a": 1}], dtype=object)})
+    with pytest.raises(ValueError):
+        from_json(to_json(_reading(1)), buffer.getvalue())
