@@ -6,13 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pydicom import Dataset
+from pydicom.uid import Comprehensive3DSRStorage, ExplicitVRLittleEndian, SegmentationStorage
 
 from dicom_io.encoding import Encoding, to_bytes
+from dicom_io.scu import Content
 from dicom_io.seg import encode_seg, read_back
 from dicom_io.sr import encode_sr
 from models.types import ExamReading
 
-__all__ = ["Encoding", "ResultObject", "encode_results"]
+__all__ = ["CONTENTS", "Encoding", "ResultObject", "encode_results"]
+
+CONTENTS = tuple(Content(kind, ExplicitVRLittleEndian) for kind in (SegmentationStorage, Comprehensive3DSRStorage))
+"""What a destination is asked to accept."""
 
 
 @dataclass(frozen=True)

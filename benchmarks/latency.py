@@ -1,0 +1,146 @@
+"""From the last image sent to the SR stored in Orthanc: where the time goes.
+
+    .venv/bin/python benchmarks/latency.py [--repeat N] [--device cpu|cuda] [--json]
+
+Sends the demo's exams (real CBIS-DDSM films, four views each) to a real node whose destination is Debian's Orthanc.
+The first exam warms the reader up (loading the models) and is not counted. The quiet period that the node waits for
+after four views is taken off: it is a setting, not work. Stage times are the node's own records; what they do not
+cover is waiting (for the reader, which takes the images in turn, or between the steps).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+from orthanc import Orthanc, debian_orthanc
+from pydicom import dcmread
+from rich.console import Console
+from rich.table import Table
+from running import RunningNode, eventually
+from sqlalchemy import select
+
+from dicom_io.scu import send_files
+from dicom_io.uids import derive_uid
+from node.demo.studies import DemoStudy, find_cases, make_studies
+from node.states import DeliveryState, StudyState
+from node.tables import Delivery, Result, Study
+
+QUIET_S = 1.0
+STAGES = ("decode", "detect", "segment", "classify")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeat", type=int, default=3, help="exams to time")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        runs = measure(Path(scratch), arguments.repeat, arguments.device)
+    medians = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
+    if arguments.json:
+        print(json.dumps({"quiet_s": QUIET_S, "runs": runs, "median": medians}, indent=2))
+    else:
+        show(medians, len(runs))
+
+
+def measure(scratch: Path, repeat: int, device: str) -> list[dict[str, float]]:
+    exams = make_studies(find_cases(), scratch / "exams")
+    with debian_orthanc(scratch / "orthanc") as orthanc:
+        node = RunningNode(scratch / "node", settings(orthanc, device))
+        node.start()
+        try:
+            time_exam(node, exams[0], scratch, "warm")
+            return [time_exam(node, exams[1], scratch, str(number)) for number in range(repeat)]
+        finally:
+            node.end()
+
+
+def settings(orthanc: Orthanc, device: str) -> str:
+    return f"""
+[[senders]]
+ae_title = "BENCH"
+[closing]
+four_views_quiet_s = {QUIET_S}
+[reader]
+device = "{device}"
+[[destinations]]
+name = "orthanc"
+ae_title = "{orthanc.ae_title}"
+host = "{orthanc.host}"
+port = {orthanc.dicom_port}
+"""
+
+
+def time_exam(node: RunningNode, exam: DemoStudy, scratch: Path, name: str) -> dict[str, float]:
+    """Seconds by stage, for an exam under UIDs of its own."""
+    study_instance_uid, files = renamed(exam, scratch / "sent" / name, name)
+    for sent in send_files(
+        files, ae_title="MAMMO_NODE", host="127.0.0.1", port=node.port, timeout_s=60, calling_ae_title="BENCH"
+    ):
+        if sent.error:
+            sys.exit(f"{sent.path}: {sent.error}")
+
+    def delivered() -> dict[str, float] | None:
+        with node.database() as session:
+            study = session.scalars(select(Study).where(Study.study_instance_uid == study_instance_uid)).one_or_none()
+            if study is None or study.state != StudyState.REPORTED:
+                return None
+            rows = session.execute(
+                select(Delivery, Result).join(Delivery.result).where(Result.study_id == study.id)
+            ).all()
+            if any(delivery.state != DeliveryState.SENT for delivery, _ in rows):
+                return None
+            return stages(study, [delivery for delivery, _ in rows], [result for _, result in rows])
+
+    return eventually("the exam is delivered", delivered, timeout_s=600)
+
+
+def stages(study: Study, deliveries: list[Delivery], results: list[Result]) -> dict[str, float]:
+    last_received = max(instance.received_at for instance in study.instances)
+    stored = max(delivery.sent_at or 0.0 for delivery in deliveries)
+    written = max(result.written_at for result in results)
+    readings = [instance.reading or {} for instance in study.instances]
+    total = stored - last_received - QUIET_S
+    seconds = {stage: sum(float(reading["seconds"].get(stage, 0)) for reading in readings) for stage in STAGES}
+    return {"total": total, **seconds, "deliver": stored - written, "objects": float(len(results))}
+
+
+def renamed(exam: DemoStudy, folder: Path, name: str) -> tuple[str, list[Path]]:
+    """A copy of the exam under new UIDs, so that the node takes it for another."""
+    folder.mkdir(parents=True)
+    study_instance_uid = derive_uid(exam.study_instance_uid, name)
+    files = []
+    for number, file in enumerate(exam.files):
+        dataset = dcmread(file)
+        dataset.StudyInstanceUID = study_instance_uid
+        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = derive_uid(dataset.SOPInstanceUID, name)
+        dataset.SeriesInstanceUID = derive_uid(dataset.SeriesInstanceUID, name)
+        files.append(folder / f"{number}.dcm")
+        dataset.save_as(files[-1])
+    return study_instance_uid, files
+
+
+def show(medians: dict[str, float], runs: int) -> None:
+    total = medians["total"]
+    table = Table(title=f"Last image sent → SR in Orthanc, less the quiet of {QUIET_S:g} s; median of {runs}")
+    for heading in ("stage", "seconds", "share of the total"):
+        table.add_column(heading, justify="left" if heading == "stage" else "right")
+    for stage in (*STAGES, "deliver", "total"):
+        table.add_row(stage, f"{medians[stage]:.2f}", f"{medians[stage] / total:.0%}")
+    console = Console()
+    console.print(table)
+    console.print(
+        "Reading begins while images still arrive, so the stages of the four images can add up to more than the total."
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,198 @@
+"""Puts the node together: the one place where settings, database, network and models meet.
+
+Importing this module never imports torch; only `run_reader`, in the reader's own process, does.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from config.settings import Destination, Sender, Settings
+from dicom_io.results import CONTENTS
+from dicom_io.scp import AllowedSender, Listener, ListenerLimits
+from dicom_io.scu import CStoreDestination, count_instances
+from models.bundle import find_bundle, read_bundle
+from node.asking import Count, ask_sources
+from node.closing import Ladder
+from node.database import Sessions, open_database, sessions_of
+from node.delivery import Deliverer
+from node.logs import set_up_logging
+from node.reader_process import ReaderSupervisor
+from node.receiving import Receiving, ReceivingLimits
+from node.reporting import Reporter
+from node.retry import RetryPolicy
+from node.service import Loop, Service, Tick
+from node.studies import close_complete
+
+CLOSING_EVERY_S = 1.0
+ASKING_EVERY_S = 10.0
+IDLE_S = 0.2
+MB = 1_000_000
+
+
+class AlreadyRunning(Exception):
+    """Another node works in this data folder; two would read and send everything twice."""
+
+
+@contextmanager
+def only_node(data_dir: Path) -> Iterator[None]:
+    """Holds the data folder for this process; the lock goes when the process ends, however it ends.
+
+    Raises:
+        AlreadyRunning: another process holds it.
+    """
+    data_dir.mkdir(parents=True, exist_ok=True)
+    with (data_dir / "node.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise AlreadyRunning(
+                f"Another mammo-node works in {data_dir}: stop it, or set another data_dir."
+            ) from error
+        yield
+
+
+def build_service(settings: Settings) -> Service:
+    """The node that these settings describe, ready to run."""
+    sessions = sessions_of(open_database(settings.database))
+    bundle = read_bundle(find_bundle(settings.reader.bundle))
+    reporter = Reporter(
+        sessions=sessions,
+        data_dir=settings.data_dir,
+        destinations=[destination.name for destination in settings.destinations],
+        bundle=bundle.id,
+        worker=f"{settings.receiver.ae_title}/reporter",
+        lease_s=settings.reader.lease_s,
+        nominal_geometry=settings.nominal_geometry,
+        now=time.time,
+    )
+    supervisor = ReaderSupervisor(run_reader, (settings,), sessions, reader_name(settings))
+    loops = [Loop("reader", supervisor.run), Loop("reporter", reporter.run)]
+    for destination in settings.destinations:
+        loops.append(Loop(f"delivery to {destination.name}", _deliverer(destination, settings, sessions).run))
+    ticks = [Tick("closing", CLOSING_EVERY_S, partial(_close, sessions, _ladder(settings)))]
+    counts = {
+        sender.ae_title: _count(sender, sender.find_host, sender.find_port, settings)
+        for sender in settings.senders
+        if sender.find_host is not None and sender.find_port is not None
+    }
+    if counts:
+        ticks.append(Tick("asking", ASKING_EVERY_S, partial(_ask, sessions, counts, settings)))
+    return Service(_listener(settings, sessions), loops, ticks)
+
+
+def reader_name(settings: Settings) -> str:
+    """The name under which this node's reader holds its leases."""
+    return f"{settings.receiver.ae_title}/reader"
+
+
+def run_reader(settings: Settings) -> None:
+    """The reader's process: loads the bundle once, then reads until it is ended."""
+    import torch
+
+    from models.catalog import load_pipeline
+    from models.device import choose_device
+    from node.reading import ImageReader, ReadingLimits
+
+    set_up_logging(settings.log_level)
+    if settings.reader.threads is not None:
+        torch.set_num_threads(settings.reader.threads)
+    pipeline = load_pipeline(
+        read_bundle(find_bundle(settings.reader.bundle)),
+        choose_device(settings.reader.device),
+        mixed_precision=settings.reader.mixed_precision,
+        clock=time.perf_counter,
+    )
+    reader = ImageReader(
+        sessions=sessions_of(open_database(settings.database)),
+        data_dir=settings.data_dir,
+        pipeline=pipeline,
+        worker=reader_name(settings),
+        limits=ReadingLimits(
+            batch=settings.reader.batch,
+            attempts=settings.reader.attempts,
+            lease_s=settings.reader.lease_s,
+            max_image_pixels=settings.receiver.max_image_pixels,
+        ),
+        now=time.time,
+    )
+    while True:
+        if not reader.read_some():
+            time.sleep(IDLE_S)
+
+
+def _listener(settings: Settings, sessions: Sessions) -> Listener:
+    limits = settings.receiver
+    receiving = Receiving(
+        sessions,
+        settings.data_dir,
+        ReceivingLimits(
+            min_free_bytes=limits.min_free_mb * MB,
+            quota_bytes=None if limits.quota_mb is None else limits.quota_mb * MB,
+            max_image_bytes=limits.max_image_mb * MB,
+            max_image_pixels=limits.max_image_pixels,
+        ),
+        frozenset(sender.ae_title for sender in settings.senders if sender.reads_secondary_capture),
+        time.time,
+    )
+    return Listener(
+        limits.ae_title,
+        limits.host,
+        limits.port,
+        [AllowedSender(sender.ae_title, sender.host) for sender in settings.senders],
+        receiving.incoming,
+        receiving,
+        ListenerLimits(
+            max_associations=limits.max_associations,
+            max_pdu_bytes=limits.max_pdu_bytes,
+            idle_timeout_s=limits.idle_timeout_s,
+            max_image_bytes=limits.max_image_mb * MB,
+        ),
+    )
+
+
+def _ladder(settings: Settings) -> Ladder:
+    closing = settings.closing
+    return Ladder(closing.four_views_quiet_s, closing.quiet_s, closing.deadline_s)
+
+
+def _close(sessions: Sessions, ladder: Ladder) -> None:
+    close_complete(sessions, ladder, time.time())
+
+
+def _ask(sessions: Sessions, counts: dict[str, Count], settings: Settings) -> None:
+    ask_sources(sessions, counts, settings.closing.four_views_quiet_s, time.time())
+
+
+def _count(sender: Sender, host: str, port: int, settings: Settings) -> Count:
+    return partial(
+        count_instances,
+        ae_title=sender.ae_title,
+        host=host,
+        port=port,
+        timeout_s=10,
+        calling_ae_title=settings.receiver.ae_title,
+    )
+
+
+def _deliverer(destination: Destination, settings: Settings, sessions: Sessions) -> Deliverer:
+    return Deliverer(
+        name=destination.name,
+        destination=CStoreDestination(
+            destination.ae_title,
+            destination.host,
+            destination.port,
+            destination.timeout_s,
+            settings.receiver.ae_title,
+            contents=CONTENTS,
+        ),
+        policy=RetryPolicy(destination.retry_first_s, destination.retry_ceiling_s, destination.dead_after_s),
+        sessions=sessions,
+        data_dir=settings.data_dir,
+        now=time.time,
+    )

@@ -1,0 +1,120 @@
+"""`mammo-node demo`: the main job on real mammograms."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from node.cli.failure import CommandFailed
+
+if TYPE_CHECKING:
+    from models.types import ReadImage
+    from node.demo.run import Demo, Outcome
+    from node.demo.studies import DemoStudy
+
+
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="A folder for everything that the demo writes.")] = Path("demo"),
+    keep: Annotated[bool, typer.Option("--keep", help="Leave node and PACS running until Ctrl-C.")] = False,
+) -> None:
+    """Send two real four-view exams through a node, and show what comes back.
+
+    Starts a node and a small receiving PACS on this machine (nothing listens beyond it), makes two mammography studies
+    out of real CBIS-DDSM films, sends them by C-STORE, and prints what the node found beside the radiologist's BI-RADS
+    category and the pathology. The SEG, the SR and a PNG overlay of every view stay in the folder.
+    """
+    import tempfile
+
+    from node.demo.run import Demo, DemoFailed
+    from node.demo.studies import CHANGES, CasesMissing, find_cases, make_studies
+
+    console = Console()
+    out.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="run-", dir=out))
+    try:
+        studies = make_studies(find_cases(), folder / "studies")
+        console.print(f"Two real exams: {CHANGES}\n")
+        scene = Demo(folder)
+        with scene.running():
+            console.print(
+                f"A node listens on 127.0.0.1:{scene.port}; its settings and log: {folder}/node.toml, node.log"
+            )
+            _follow(scene, studies, console)
+            outcomes = [scene.outcome(study) for study in studies]
+            _show(outcomes, folder, console)
+            if keep:
+                _stay(scene, console)
+    except (CasesMissing, DemoFailed) as error:
+        raise CommandFailed(str(error)) from error
+
+
+def _follow(scene: Demo, studies: list[DemoStudy], console: Console) -> None:
+    images = sum(len(study.files) for study in studies)
+    columns = (TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as bars:
+        sent = bars.add_task("sent to the node (C-STORE)", total=images)
+        read = bars.add_task("read", total=images)
+        back = bars.add_task("studies back in the PACS", total=len(studies))
+        scene.send(studies, lambda _: bars.advance(sent))
+        pause = threading.Event()
+        while not (progress := scene.progress()).delivered:
+            if progress.failed:
+                raise CommandFailed(f"The node failed: {progress.failed}. See {scene.folder / 'node.log'}")
+            bars.update(read, completed=progress.read)
+            pause.wait(0.3)
+        bars.update(read, completed=progress.read)
+        bars.update(back, completed=len(studies))
+
+
+def _show(outcomes: list[Outcome], folder: Path, console: Console) -> None:
+    for outcome in outcomes:
+        exam = outcome.exam
+        table = Table(title=f"\nPatient {outcome.study.patient_id}", title_justify="left", show_lines=True)
+        for heading in ("view", "findings (malignancy)", "image", "breast", "radiologist", "pathology"):
+            table.add_column(heading)
+        truths = {truth.laterality: truth for truth in outcome.study.truth}
+        scores = {breast.laterality: breast.malignancy for breast in exam.breasts}
+        for image in exam.images:
+            if image.laterality is None:
+                raise CommandFailed("A demo image came back without its laterality.")
+            truth = truths[image.laterality]
+            table.add_row(
+                f"{image.laterality} {image.view}",
+                _findings(image),
+                f"{image.reading.malignancy:.0%}",
+                f"{scores[image.laterality]:.0%}",
+                f"BI-RADS {truth.assessment}",
+                truth.pathology,
+            )
+        console.print(table)
+        console.print(f"Exam: {'not read' if exam.malignancy is None else format(exam.malignancy, '.0%')}")
+        for sentence in (*(one.reason for one in exam.unread), *exam.warnings):
+            console.print(f"  [yellow]{sentence}[/yellow]")
+        console.print("SEG and SR in the demo's PACS:", *(str(path) for path in outcome.results), sep="\n  ")
+        console.print("Overlays:", *(str(path) for path in outcome.overlays), sep="\n  ")
+    console.print(
+        f"\nAll of it is in {folder}. Scores are uncalibrated: they imply no BI-RADS category.\n"
+        "[bold]Research use only, not for diagnosis.[/bold]"
+    )
+
+
+def _findings(image: ReadImage) -> str:
+    lines = [f"{finding.kind} {finding.malignancy:.0%}" for finding in image.reading.findings]
+    return "\n".join(lines) or "none"
+
+
+def _stay(scene: Demo, console: Console) -> None:
+    console.print(
+        f"\nThe node goes on: `mammo-node status --config {scene.folder}/node.toml`, or send it more with\n"
+        f"`mammo-node send FOLDER MAMMO_NODE@127.0.0.1:{scene.port} --calling DEMO_SENDER`. Ctrl-C ends it."
+    )
+    try:
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        console.print("Ended.")

@@ -1,0 +1,103 @@
+"""`mammo-node read`: the studies in a folder, from files to results."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from node.cli.failure import CommandFailed
+from node.cli.options import AsJson
+
+if TYPE_CHECKING:
+    from node.folder import SkippedFile, StudyOutcome
+
+
+def read(
+    folder: Annotated[Path, typer.Argument(help="A folder (with all below it) or one DICOM file.", exists=True)],
+    out: Annotated[Path, typer.Option("--out", help="Where results are written, a folder a study.")],
+    bundle: Annotated[str, typer.Option(help="A shipped bundle's name, or the folder of one.")] = "research-default",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    batch: Annotated[int, typer.Option(help="Images read at once.", min=1)] = 1,
+    secondary_capture: Annotated[
+        bool,
+        typer.Option("--secondary-capture", help="Read secondary captures of the breast as mammograms (CBIS-DDSM)."),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Read the mammography studies in a folder and write SEG, SR, PNG overlays and reading.json. No network.
+
+    A file that cannot be read is named with the reason, and the rest goes on. The exit status is 1 where a file was
+    skipped or an image was not read. Research use only, not for diagnosis.
+    """
+    import tempfile
+    import time
+
+    from models.bundle import BundleError, find_bundle, read_bundle
+    from models.catalog import load_pipeline
+    from models.device import choose_device
+    from node.folder import FolderLimits, FolderReading
+
+    paths = [folder] if folder.is_file() else sorted(path for path in folder.rglob("*") if path.is_file())
+    with tempfile.TemporaryDirectory(prefix="mammo-node-") as scratch, _progress(hidden=as_json) as progress:
+        loading = progress.add_task("Loading the models", total=None)
+        try:
+            pipeline = load_pipeline(
+                read_bundle(find_bundle(bundle)), choose_device(device), mixed_precision=True, clock=time.perf_counter
+            )
+        except (BundleError, ValueError) as error:
+            raise CommandFailed(str(error)) from error
+        progress.remove_task(loading)
+        reading = FolderReading(pipeline, Path(scratch), out, FolderLimits(batch=batch), time.time)
+        skipped = reading.take(paths, reads_secondary_capture=secondary_capture)
+        task = progress.add_task("Reading images", total=reading.to_read())
+        reading.read(lambda count: progress.advance(task, count))
+        outcomes = reading.report()
+    typer.echo(_as_json(outcomes, skipped) if as_json else _as_text(outcomes, skipped))
+    if not outcomes:
+        raise CommandFailed(f"{folder}: there is no DICOM study in it.")
+    raise typer.Exit(1 if skipped or any(outcome.unread for outcome in outcomes) else 0)
+
+
+def _progress(*, hidden: bool) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True), disable=hidden)
+
+
+def _as_json(outcomes: list[StudyOutcome], skipped: list[SkippedFile]) -> str:
+    return json.dumps(
+        {
+            "studies": [
+                {
+                    "study_instance_uid": outcome.study_instance_uid,
+                    "malignancy": outcome.exam.malignancy if outcome.exam else None,
+                    "folder": str(outcome.folder) if outcome.folder else None,
+                    "why": outcome.why,
+                    "not_read": {str(one.path): one.reason for one in outcome.unread},
+                }
+                for outcome in outcomes
+            ],
+            "skipped": {str(one.path): one.reason for one in skipped},
+        },
+        indent=2,
+    )
+
+
+def _as_text(outcomes: list[StudyOutcome], skipped: list[SkippedFile]) -> str:
+    lines = [f"skipped: {one.path}: {one.reason}" for one in skipped]
+    for outcome in outcomes:
+        lines += [f"not read: {one.path}: {one.reason}" for one in outcome.unread]
+        if outcome.exam is None or outcome.folder is None:
+            lines.append(f"Study {outcome.study_instance_uid}: nothing written: {outcome.why}")
+            continue
+        findings = sum(len(image.reading.findings) for image in outcome.exam.images)
+        score = "not scored" if outcome.exam.malignancy is None else f"malignancy {outcome.exam.malignancy:.0%}"
+        lines.append(
+            f"Study {outcome.study_instance_uid}: {len(outcome.exam.images)} image(s) read, {findings} finding(s), "
+            f"{score} (uncalibrated) → {outcome.folder}"
+        )
+    return "\n".join([*lines, "Research use only, not for diagnosis."])

@@ -1,0 +1,26 @@
+"""`mammo-node serve`: the node itself."""
+
+from __future__ import annotations
+
+import signal
+
+from node.cli.options import DEFAULT_CONFIG, ConfigFile
+
+
+def serve(config: ConfigFile = DEFAULT_CONFIG) -> None:
+    """Run the node: receive studies, read them, send the results.
+
+    Stops on SIGTERM or Ctrl-C: associations are finished or aborted within seconds, and what was being read is read
+    again at the next start. Whatever was acknowledged with Success is kept, even if the machine loses its power.
+    """
+    from config.settings import load
+    from node.app import build_service, only_node
+    from node.logs import set_up_logging
+
+    settings = load(config)
+    set_up_logging(settings.log_level)
+    with only_node(settings.data_dir):
+        service = build_service(settings)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: service.stop())
+        service.run()

@@ -1,0 +1,184 @@
+"""The demo: two real exams go through a real node, and what comes back is shown beside what is known of them."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from config.settings import Settings, load
+from dicom_io.errors import DestinationError
+from dicom_io.scu import echo, send_files
+from models.types import ExamReading
+from node.database import Sessions, open_database, sessions_of
+from node.demo.pacs import Folder, demo_pacs
+from node.demo.studies import DemoStudy
+from node.overlays import write_overlays
+from node.queue_view import StudyView, view_queue
+from node.reporting import exam_of
+from node.states import DeliveryState, StudyState
+from node.tables import Study
+
+AE_TITLE = "MAMMO_NODE"
+SENDER = "DEMO_SENDER"
+
+SETTINGS = """\
+# Written by `mammo-node demo`.
+data_dir = "data"
+
+[receiver]
+ae_title = "{ae_title}"
+port = {port}
+
+[[senders]]
+ae_title = "{sender}"
+
+[closing]
+four_views_quiet_s = 1
+
+[[destinations]]
+name = "demo-pacs"
+ae_title = "DEMO_PACS"
+host = "127.0.0.1"
+port = {pacs_port}
+"""
+
+
+class DemoFailed(Exception):
+    """The demo could not go on; the message says where to look."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A demo study with what the node made of it."""
+
+    study: DemoStudy
+    exam: ExamReading
+    results: list[Path]
+    overlays: list[Path]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the node has come."""
+
+    images: int
+    read: int
+    studies: tuple[StudyView, ...]
+
+    @property
+    def delivered(self) -> bool:
+        return bool(self.studies) and all(
+            study.state == StudyState.REPORTED
+            and study.deliveries
+            and all(delivery.state == DeliveryState.SENT for delivery in study.deliveries)
+            for study in self.studies
+        )
+
+    @property
+    def failed(self) -> str:
+        """What went wrong for good, or nothing."""
+        faults = [job.error for study in self.studies for job in study.jobs if job.error]
+        return "; ".join(faults)
+
+
+class Demo:
+    """A node and a PACS of its own, in a scratch folder. Use as a context manager."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.pacs = Folder(folder / "pacs")
+        self.port = _free_port()
+        self._listener = demo_pacs(self.pacs, AE_TITLE)
+        self._sessions: Sessions | None = None
+        self.settings: Settings | None = None
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Starts the PACS and the node, waits until the node answers, and ends both on leaving.
+
+        Raises:
+            DemoFailed: the node did not start.
+        """
+        self._listener.start()
+        try:
+            config = self.folder / "node.toml"
+            config.write_text(
+                SETTINGS.format(ae_title=AE_TITLE, port=self.port, sender=SENDER, pacs_port=self._listener.port)
+            )
+            self.settings = load(config)
+            with (self.folder / "node.log").open("wb") as log:
+                node = subprocess.Popen(
+                    [sys.executable, "-m", "node.cli.main", "serve", "--config", config], stderr=log
+                )
+            try:
+                self._wait_for(node)
+                self._sessions = sessions_of(open_database(self.settings.database))
+                yield
+            finally:
+                node.terminate()
+                node.wait()
+        finally:
+            self._listener.stop(grace_s=1)
+
+    def send(self, studies: list[DemoStudy], on_sent: Callable[[Path], None]) -> None:
+        """Sends the studies to the node by C-STORE.
+
+        Raises:
+            DemoFailed: the node did not take an image.
+        """
+        files = [file for study in studies for file in study.files]
+        answers = send_files(
+            files, ae_title=AE_TITLE, host="127.0.0.1", port=self.port, timeout_s=60, calling_ae_title=SENDER
+        )
+        for sent in answers:
+            if sent.error is not None:
+                raise DemoFailed(f"{sent.path}: not taken by the node: {sent.error}")
+            on_sent(sent.path)
+
+    def progress(self) -> Progress:
+        with self._queue().begin() as session:
+            studies = view_queue(session).studies
+        images = [image for study in studies for image in study.images]
+        return Progress(len(images), sum(image.outcome != "waiting" for image in images), studies)
+
+    def outcome(self, study: DemoStudy) -> Outcome:
+        """What came of a study that was delivered; draws its overlays."""
+        settings = self.settings
+        if settings is None:
+            raise DemoFailed("The demo's node is not running.")
+        with self._queue().begin() as session:
+            row = session.query(Study).filter_by(study_instance_uid=study.study_instance_uid).one()
+            exam = exam_of(session, row, settings.data_dir)
+            files = {instance.sop_instance_uid: settings.data_dir / instance.path for instance in row.instances}
+        overlays = write_overlays(
+            exam, files, self.folder / "overlays" / study.patient_id, settings.receiver.max_image_pixels
+        )
+        return Outcome(study, exam, self.pacs.study(study.study_instance_uid), overlays)
+
+    def _queue(self) -> Sessions:
+        if self._sessions is None:
+            raise DemoFailed("The demo's node is not running.")
+        return self._sessions
+
+    def _wait_for(self, node: subprocess.Popen[bytes]) -> None:
+        answered, pause = False, threading.Event()
+        while not answered:
+            if node.poll() is not None:
+                raise DemoFailed(f"The node ended with status {node.returncode}: see {self.folder / 'node.log'}")
+            try:
+                echo(AE_TITLE, "127.0.0.1", self.port, 5, SENDER)
+                answered = True
+            except DestinationError:
+                pause.wait(0.2)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,34 @@
+"""`reading.json`: what was read in a study, for programs."""
+
+from __future__ import annotations
+
+from models.exam import JOINING_RULE
+from models.reading_json import to_json
+from models.types import ExamReading
+
+RESEARCH_USE_ONLY = "Research use only, not for diagnosis."
+
+
+def exam_to_json(exam: ExamReading, study_instance_uid: str) -> dict[str, object]:
+    """An exam for `json.dumps`. Scores are 0..1 and uncalibrated; boxes are [top, left, bottom, right] in pixels."""
+    return {
+        "intended_use": RESEARCH_USE_ONLY,
+        "study_instance_uid": study_instance_uid,
+        "malignancy": exam.malignancy,
+        "joining_rule": JOINING_RULE,
+        "breasts": [{"laterality": str(one.laterality), "malignancy": one.malignancy} for one in exam.breasts],
+        "images": [
+            {
+                "sop_instance_uid": image.sop_instance_uid,
+                "laterality": image.laterality and str(image.laterality),
+                "view": image.view,
+                **to_json(image.reading),
+            }
+            for image in exam.images
+        ],
+        "not_read": [
+            {"sop_instance_uid": one.sop_instance_uid, "what": one.what, "reason": one.reason} for one in exam.unread
+        ],
+        "missing_views": list(exam.missing),
+        "warnings": list(exam.warnings),
+    }

@@ -1,0 +1,32 @@
+"""PNG overlays of what was read, beside the DICOM results: for people without a viewer at hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dicom_io.durable import write_durably
+from dicom_io.pixels import read_mammogram
+from models.overlay import draw_overlay
+from models.types import ExamReading
+
+
+def write_overlays(exam: ExamReading, files: dict[str, Path], out: Path, max_pixels: int) -> list[Path]:
+    """One PNG a read image, named by its place in the study ("1-R-CC.png").
+
+    Args:
+        files: the images' files by SOP Instance UID.
+        max_pixels: see dicom_io.pixels.read_mammogram.
+    """
+    written = []
+    for number, image in enumerate(exam.images, start=1):
+        place = "-".join(part for part in (image.laterality, image.view) if part) or "view-not-stated"
+        path = out / f"{number}-{_safe(place)}.png"
+        mammogram = read_mammogram(files[image.sop_instance_uid], max_pixels)
+        write_durably(path, draw_overlay(mammogram, image.reading))
+        written.append(path)
+    return written
+
+
+def _safe(name: str) -> str:
+    """A header's word as part of a file name."""
+    return "".join(letter if letter.isalnum() or letter == "-" else "_" for letter in name)

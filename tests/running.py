@@ -1,0 +1,137 @@
+"""Real programs that tests start on 127.0.0.1, wait for, and end by their own process id."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.orm import Session
+
+Value = TypeVar("Value")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def eventually(what: str, look: Callable[[], Value | None], timeout_s: float = 120, every_s: float = 0.05) -> Value:
+    """What `look` sees as soon as it sees anything; another process's doings have no event to wait on."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        seen = look()
+        if seen:
+            return seen
+        time.sleep(every_s)
+    pytest.fail(f"within {timeout_s:.0f} s this did not come true: {what}")
+
+
+@contextmanager
+def running(arguments: Sequence[str | Path], log: Path, cwd: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    """A program in a process group of its own, all of which is ended on leaving."""
+    with log.open("ab") as output:
+        process = subprocess.Popen(arguments, stdout=output, stderr=output, cwd=cwd, start_new_session=True)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
+            try:
+                process.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+
+class RunningNode:
+    """A `mammo-node serve` with a configuration of its own. Its database can be looked into while it runs."""
+
+    def __init__(self, folder: Path, settings: str) -> None:
+        """`settings` is TOML without data_dir and the receiver's port; a [receiver] table must come last in it."""
+        self.folder = folder
+        self.port = free_port()
+        self.config = folder / "node.toml"
+        self.log = folder / "node.log"
+        self.data_dir = folder / "data"
+        folder.mkdir(parents=True, exist_ok=True)
+        self.config.write_text(
+            f'data_dir = "{self.data_dir}"\n{settings.strip()}\n' + _receiver(settings) + f"port = {self.port}\n"
+        )
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self.log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "node.cli.main", "serve", "--config", self.config],
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        eventually("the node listens", self._listens, timeout_s=60)
+
+    def kill(self) -> None:
+        """SIGKILL for the node's main process alone: its reader has to notice by itself."""
+        process = self._started()
+        process.kill()
+        process.wait()
+
+    def stop(self) -> int:
+        """SIGTERM, as systemd and Docker do; the exit status."""
+        process = self._started()
+        process.terminate()
+        return process.wait(timeout=60)
+
+    def end(self) -> None:
+        """Whatever still runs of it is ended."""
+        if self._process is not None and self._process.poll() is None:
+            self.stop()
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """`mammo-node …` with this node's configuration."""
+        return subprocess.run(
+            [sys.executable, "-m", "node.cli.main", *arguments, "--config", str(self.config)],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    def status(self) -> dict[str, object]:
+        answer = self.command("status", "--json")
+        assert answer.returncode == 0, answer.stderr
+        return dict(json.loads(answer.stdout))
+
+    @contextmanager
+    def database(self) -> Iterator[Session]:
+        """A session that only looks: it never begins a writing transaction, so the node is not held up."""
+        engine: Engine = create_engine(f"sqlite:///{self.data_dir / 'queue.sqlite'}")
+        with Session(engine) as session:
+            yield session
+        engine.dispose()
+
+    def _listens(self) -> bool:
+        process = self._started()
+        if process.poll() is not None:
+            pytest.fail(f"the node ended with status {process.returncode}:\n{self.log.read_text()[-4000:]}")
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        assert self._process is not None, "the node was not started"
+        return self._process
+
+
+def _receiver(settings: str) -> str:
+    return "" if "[receiver]" in settings else "[receiver]\n"
