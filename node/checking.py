@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from config.settings import Destination, Settings
 from dicom_io.errors import DestinationError, Rejected
 from dicom_io.scu import echo
+from models.bundle import BundleError, find_bundle, read_bundle, verify
 
 MB = 1_000_000
 
@@ -78,8 +79,6 @@ def disk(settings: Settings) -> Answer:
 
 def weights(settings: Settings) -> Answer:
     """Whether the bundle is there and every file of it has the SHA-256 that bundle.toml tells."""
-    from models.bundle import BundleError, find_bundle, read_bundle, verify
-
     try:
         bundle = read_bundle(find_bundle(settings.reader.bundle))
     except BundleError as error:

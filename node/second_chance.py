@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from dicom_io.headers import InstanceKind
+from node.arrivals import IN_QUARANTINE, reopen
 from node.states import DeliveryState, JobKind, JobState, StudyState, moved
 from node.tables import Delivery, Job, Result, Study
 
@@ -32,44 +32,55 @@ def retry_study(session: Session, study_id: int, now: float) -> list[str]:
         select(Job).where(Job.study_id == study_id, Job.state == JobState.FAILED).order_by(Job.id)
     ).all()
     unread = [job for job in failed if job.kind is JobKind.READ_IMAGE]
-    unreported = [job for job in failed if job.kind is JobKind.REPORT]
     done = []
     if study.state is StudyState.QUARANTINED:
-        done.append(f"let out of quarantine, where it stood because: {study.why or 'no reason was noted'}")
-        _reopen(session, study, now)
+        done += _let_out(session, study, now)
     elif unread and study.state in (StudyState.REPORTED, StudyState.NOT_READ):
-        _reopen(session, study, now)
-        done.append(f"opened for revision {study.revision}")
-    for job in unread:
-        _wait_again(job, study)
-        if job.instance is not None:
-            job.instance.unread_reason = None
-        done.append(f"image {job.instance_id} will be read again (job {job.id})")
-    if study.state is StudyState.CLOSED:
-        for job in unreported:
-            _wait_again(job, study)
-            done.append(f"its report will be written again (job {job.id})")
+        reopen(session, study, now, new_image=True)
+        done.append(f"open again, for revision {study.revision}")
+    done += [_read_again(job, study) for job in unread]
+    done += [_report_again(job, study) for job in failed if job.kind is JobKind.REPORT]
     return done + _send_again(session, study, now)
 
 
-def _reopen(session: Session, study: Study, now: float) -> None:
-    """Opens a study whose images are here already: closing.py closes it as soon as its quiet is over."""
+def _let_out(session: Session, study: Study, now: float) -> list[str]:
+    done = [f"let out of quarantine, where it stood because: {study.why}"]
     if any(result.revision == study.revision for result in study.results):
         study.revision += 1
     study.state = moved(study.state, StudyState.OPEN)
-    study.why = ""
     study.opened_at = now
-    for report in _reports_to_come(session, study):  # closing asks for the report anew
-        if report.state is JobState.FAILED:
-            report.state = moved(report.state, JobState.WAITING)
-        report.state = moved(report.state, JobState.CANCELLED)
+    study.closed_at = None
+    study.why = ""
+    for instance in study.instances:
+        if instance.unread_reason == IN_QUARANTINE:
+            instance.unread_reason = None
+            if instance.kind != InstanceKind.FOR_PROCESSING:  # closing.py decides which raw images are read
+                session.add(
+                    Job(
+                        kind=JobKind.READ_IMAGE,
+                        study_id=study.id,
+                        instance_id=instance.id,
+                        revision=study.revision,
+                    )
+                )
+                done.append(f"image {instance.id}, which came meanwhile, will be read")
+    return done
 
 
-def _reports_to_come(session: Session, study: Study) -> Sequence[Job]:
-    live = [JobState.WAITING, JobState.RUNNING, JobState.FAILED]
-    return session.scalars(
-        select(Job).where(Job.study_id == study.id, Job.kind == JobKind.REPORT, Job.state.in_(live))
-    ).all()
+def _read_again(job: Job, study: Study) -> str:
+    _wait_again(job, study)
+    if job.instance is not None:
+        job.instance.unread_reason = None
+    return f"image {job.instance_id} will be read again (job {job.id})"
+
+
+def _report_again(job: Job, study: Study) -> str:
+    overtaken = study.state is not StudyState.CLOSED or job.revision != study.revision
+    _wait_again(job, study)
+    if overtaken:
+        job.state = moved(job.state, JobState.CANCELLED)
+        return f"the report that failed is dropped: a later one takes its place (job {job.id})"
+    return f"its report will be written again (job {job.id})"
 
 
 def _wait_again(job: Job, study: Study) -> None:
