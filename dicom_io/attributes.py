@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import struct
 from collections.abc import Sequence
 
 from pydicom import Dataset
@@ -18,7 +19,17 @@ from dicom_io.errors import NotReadable
 
 # PS3.5 §9.1: components of digits joined by dots, none with a leading zero, 64 characters at most.
 _UID = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+")
-_MALFORMED = (BytesLengthException, ValueError, TypeError, KeyError, ArithmeticError, NotImplementedError)
+_MALFORMED = (
+    ArithmeticError,
+    BytesLengthException,
+    EOFError,
+    LookupError,
+    NotImplementedError,
+    OSError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
 
 
 def values(dataset: Dataset, keyword: str) -> tuple[object, ...]:

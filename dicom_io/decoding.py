@@ -15,6 +15,7 @@ from pydicom.filereader import read_file_meta_info
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import (
     UID,
+    AllTransferSyntaxes,
     DeflatedExplicitVRLittleEndian,
     JPEGLSTransferSyntaxes,
     RLELossless,
@@ -78,26 +79,34 @@ def stored_values(dataset: Dataset) -> NDArray[Any]:
     Raises:
         NotReadable: no pixel data, an unknown transfer syntax, or data that is cut short or cannot be decoded.
     """
+    syntax = UID(text(dataset.file_meta, "TransferSyntaxUID"))
+    if syntax not in AllTransferSyntaxes:
+        raise NotReadable("The file does not say its transfer syntax, or names none that is known.")
+    try:
+        return _decoded(dataset, syntax)
+    except (NotReadable, MemoryError, KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as cause:  # each codec has its own way to say it, and a panic in Rust is no Exception
+        raise NotReadable(f"The pixel data ({syntax.name}) is damaged, cut short or not as the header says.") from cause
+
+
+def _decoded(dataset: Dataset, syntax: UID) -> NDArray[Any]:
     if "PixelData" not in dataset or not dataset["PixelData"].value:
         # pydicom leaves out encapsulated pixel data whose end it does not find.
         raise NotReadable("The file holds no pixel data, or is cut short within it.")
-    syntax = UID(dataset.file_meta.TransferSyntaxUID)
     try:
         decoder = get_decoder(syntax)
     except NotImplementedError as cause:
         raise NotReadable(f"The transfer syntax {syntax.name} is not supported.") from cause
-    try:
-        if syntax.is_encapsulated:
-            _check_encapsulated(dataset, syntax)
-        plugin = "pyjpegls" if syntax in JPEGLSTransferSyntaxes else "pylibjpeg" if syntax.is_encapsulated else ""
-        plain = not syntax.is_encapsulated or syntax == RLELossless
-        options: Any = {"correct_unused_bits": False} if plain else {}
-        array, _ = decoder.as_array(dataset, index=0, decoding_plugin=plugin, **options)
-    except (NotReadable, MemoryError):
-        raise
-    except Exception as cause:  # each codec has its own way to say that the data is damaged
-        raise NotReadable(f"The pixel data ({syntax.name}) is damaged, cut short or not as the header says.") from cause
-    return _used_bits(dataset, array) if plain else array
+    if syntax.is_encapsulated:
+        _check_encapsulated(dataset, syntax)
+    if syntax.is_encapsulated and syntax != RLELossless:
+        # CharLS notices a stream that is cut short, libjpeg does not.
+        plugin = "pyjpegls" if syntax in JPEGLSTransferSyntaxes else "pylibjpeg"
+        return decoder.as_array(dataset, index=0, decoding_plugin=plugin)[0]
+    keep_all_bits: Any = {"correct_unused_bits": False}
+    plugin = "pylibjpeg" if syntax == RLELossless else ""
+    return _used_bits(dataset, decoder.as_array(dataset, index=0, decoding_plugin=plugin, **keep_all_bits)[0])
 
 
 def _check_deflated(path: Path, limit: int) -> None:

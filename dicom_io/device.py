@@ -6,6 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from pydicom import Dataset
 
+from dicom_io.attributes import items, text
 from dicom_io.uids import derive_uid
 from models.types import BundleId
 
@@ -50,11 +51,6 @@ def is_ours(dataset: Dataset) -> bool:
     Told by the equipment, which a PACS leaves alone when it coerces demographics or re-identifies a study: Manufacturer
     with Manufacturer's Model Name, or our Device UID among the contributing equipment.
     """
-    if (_plain(dataset, "Manufacturer"), _plain(dataset, "ManufacturerModelName")) == (MANUFACTURER, MODEL):
+    if (text(dataset, "Manufacturer"), text(dataset, "ManufacturerModelName")) == (MANUFACTURER, MODEL):
         return True
-    equipment = dataset.get("ContributingEquipmentSequence") or []
-    return any(_plain(item, "DeviceUID") == device_uid() for item in equipment)
-
-
-def _plain(dataset: Dataset, keyword: str) -> str:
-    return str(dataset.get(keyword) or "").strip()
+    return any(text(item, "DeviceUID") == device_uid() for item in items(dataset, "ContributingEquipmentSequence"))

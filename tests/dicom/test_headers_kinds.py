@@ -93,10 +93,16 @@ def test_our_own_results_are_recognised() -> None:
 
 def test_a_malformed_number_counts_as_absent() -> None:
     dataset = Dataset()
-    for tag, vr in (((0x0018, 0x1114), "DS"), ((0x0028, 0x0010), "US"), ((0x0020, 0x0013), "IS")):
-        dataset[tag] = RawDataElement(Tag(tag), vr, 3, b"abc", 0, False, True)
+    for keyword, vr in (
+        ("EstimatedRadiographicMagnificationFactor", "DS"),
+        ("InstanceNumber", "IS"),
+        ("Rows", "US"),
+        ("Columns", "??"),
+    ):
+        dataset[keyword] = RawDataElement(Tag(keyword), vr, 3, b"abc", 0, False, True)
     assert number(dataset, "EstimatedRadiographicMagnificationFactor") is None
     assert numbers(dataset, "Rows") == ()
-    assert values(dataset, "InstanceNumber") == ()
+    assert number(dataset, "InstanceNumber") is None
+    assert values(dataset, "Columns") == ()
     assert text(dataset, "PatientID") == ""
-    assert items(dataset, "ViewCodeSequence") == []
+    assert not items(dataset, "ViewCodeSequence")

@@ -1,6 +1,7 @@
 """A mammogram reads the same, whatever transfer syntax a PACS sends it in."""
 
 import contextlib
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -129,4 +130,14 @@ def test_a_transfer_syntax_without_a_decoder_is_refused_by_name(original: Datase
     dataset = encode(original, JPEGLSLossless)
     dataset.file_meta.TransferSyntaxUID = MPEG2MPML
     with pytest.raises(NotReadable, match="MPEG2"):
+        read_mammogram(save(dataset, tmp_path / "image.dcm"))
+
+
+def test_an_rle_segment_of_too_many_pixels_ends_no_process(original: Dataset, tmp_path: Path) -> None:
+    # The decoder is written in Rust and panics here, which Python sees as a BaseException and no Exception.
+    dataset = encode(original, RLELossless)
+    too_long = bytes([129, 7]) * (original.Rows * original.Columns // 128 + 2)
+    offsets = struct.pack("<16L", 2, 64, 64 + len(too_long), *[0] * 13)
+    dataset.PixelData = encapsulate([offsets + too_long + too_long])
+    with pytest.raises(NotReadable):
         read_mammogram(save(dataset, tmp_path / "image.dcm"))
