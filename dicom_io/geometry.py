@@ -46,13 +46,25 @@ def outline(mask: Mask) -> NDArray[np.float64]:
         simple = approximate_polygon(longest, tolerance)
     if len(simple) < 4:  # a lesion of a few pixels is no wider than the tolerance
         simple = longest
-    return to_xy(simple - 1 + (mask.box.top, mask.box.left))
+    return to_xy(_told_from_tool(simple) - 1 + (mask.box.top, mask.box.left))
 
 
 def frame(shape: tuple[int, int]) -> NDArray[np.float64]:
     """The edge of a whole image of rows × columns, as a closed SCOORD POLYLINE."""
     rows, columns = shape
-    return np.array([(0, 0), (columns, 0), (columns, rows), (0, rows), (0, 0)], dtype=np.float64)
+    corners = np.array([(0, 0), (columns, 0), (columns, rows), (0, rows), (0, 0)], dtype=np.float64)
+    return _told_from_tool(corners)
+
+
+def _told_from_tool(ring: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The ring with a point amid each side where it has 5 points or fewer.
+
+    OHIF takes a region of 4 or 5 points for one drawn with its rectangle tool, and offers to go on editing it.
+    """
+    if len(ring) > 5:
+        return ring
+    amid = (ring[:-1] + ring[1:]) / 2
+    return np.vstack([np.stack([ring[:-1], amid], axis=1).reshape(-1, 2), ring[-1:]])
 
 
 def _enclosed_area(contour: NDArray[np.float64]) -> float:

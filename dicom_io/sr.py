@@ -49,7 +49,7 @@ def encode_sr(
     sr.Modality = "SR"
     sr.SeriesInstanceUID = encoding.uid(study, "SR series")
     sr.SeriesNumber = SERIES_NUMBER
-    sr.SeriesDescription = "mammo-node report, research use only"
+    sr.SeriesDescription = "AI report, mammo-node, research use only"
     sr.InstanceNumber = encoding.revision
     sr.ReferencedPerformedProcedureStepSequence = []
     sr.PerformedProcedureCodeSequence = []

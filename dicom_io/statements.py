@@ -52,17 +52,21 @@ def _statements(exam: ExamReading, bundle: BundleId) -> Iterator[Statement]:
     if exam.images and not any(image.reading.findings for image in exam.images):
         yield Statement(NO_FINDINGS)
     for unread in exam.unread:
-        yield Statement(f"Not read: {unread.what}: {unread.reason}", unread.sop_instance_uid)
+        yield Statement(_sentence(f"Not read: {unread.what}: {unread.reason}"), unread.sop_instance_uid)
     for view in exam.missing:
         yield Statement(f"Missing view: {view}.")
     for warning in exam.warnings:
-        yield Statement(f"Warning: {warning}")
+        yield Statement(_sentence(f"Warning: {warning}"))
 
 
 def _read(image: ReadImage) -> str:
     count = len(image.reading.findings)
     findings = {0: "no findings", 1: "1 finding"}.get(count, f"{count} findings")
     return f"{place(image)}: read; {findings}; score {image.reading.malignancy:.1%}."
+
+
+def _sentence(words: str) -> str:
+    return words if words.endswith((".", "!", "?")) else f"{words}."
 
 
 def _ascii(sentence: str) -> str:
