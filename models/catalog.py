@@ -19,7 +19,7 @@ from models.bundle import CARD, Bundle, BundleError, Part, verify
 from models.pipeline import Pipeline
 
 ARCHITECTURES: Mapping[str, str] = {
-    "yolov8n-cbam": "models.detectors.yolo_cbam",
+    "yolov8-cbam": "models.detectors.yolo_cbam",
     "lite-medsam": "models.segmenters.lite_medsam",
     "efficientnet-lite0": "models.classifiers.efficient_net",
 }
