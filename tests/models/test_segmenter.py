@@ -67,10 +67,12 @@ class Stencil(LiteMedSamNet):
     def __init__(self, draws: bool = True, room: int = 99) -> None:
         torch.nn.Module.__init__(self)
         self.draws, self.room = draws, room
+        self.embedded = 0
 
     def embed(self, crops: Tensor) -> Tensor:
         if len(crops) > self.room:
             raise torch.OutOfMemoryError
+        self.embedded += len(crops)
         assert crops.shape[1:] == (3, 256, 256)
         assert 0 <= crops.min() <= crops.max() <= 1
         return crops
@@ -139,10 +141,23 @@ def test_every_box_gets_its_own_mask_in_order_also_over_several_batches() -> Non
     assert segmenter.segment(image, []) == []
 
 
+def test_neighbours_share_a_crop_and_its_embedding() -> None:
+    image = Mammogram(np.random.default_rng(1).random((4000, 3000), dtype=np.float32), (0.1, 0.1))
+    near = [Box(500, 500, 600, 600), Box(600, 700, 690, 790), Box(500, 500, 600, 600)]
+    far = Box(3500, 2500, 3600, 2600)
+    net = Stencil()
+    masks = LiteMedSam(net, CPU, mixed_precision=False, settings=Settings()).segment(image, [*near, far])
+    assert net.embedded == 2
+    for box, mask in zip([*near, far], masks, strict=True):
+        assert mask is not None
+        assert abs(mask.box.top + 50 - box.top) <= 14
+        assert abs(mask.box.left + 50 - box.left) <= 14
+
+
 def test_a_full_device_is_said_in_the_projects_own_words() -> None:
     image = Mammogram(np.zeros((500, 400), dtype=np.float32), (0.1, 0.1))
-    segmenter = LiteMedSam(Stencil(room=1), CPU, mixed_precision=False, settings=Settings())
-    with pytest.raises(OutOfMemory, match="2 crops"):
+    segmenter = LiteMedSam(Stencil(room=0), CPU, mixed_precision=False, settings=Settings())
+    with pytest.raises(OutOfMemory, match="2 boxes"):
         segmenter.segment(image, [Box(0, 0, 9, 9), Box(50, 50, 90, 90)])
 
 
