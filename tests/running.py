@@ -74,7 +74,7 @@ class RunningNode:
     def start(self) -> None:
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "node.cli.main", "serve", "--config", self.config],
+                [sys.executable, "-m", "node", "serve", "--config", self.config],
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
@@ -101,7 +101,7 @@ class RunningNode:
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """`mammo-node …` with this node's configuration."""
         return subprocess.run(
-            [sys.executable, "-m", "node.cli.main", *arguments, "--config", str(self.config)],
+            [sys.executable, "-m", "node", *arguments, "--config", str(self.config)],
             capture_output=True,
             text=True,
             timeout=120,

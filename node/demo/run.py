@@ -114,7 +114,7 @@ class Demo:
             self.settings = load(config)
             with (self.folder / "node.log").open("wb") as log:
                 node = subprocess.Popen(
-                    [sys.executable, "-m", "node.cli.main", "serve", "--config", config], stderr=log
+                    [sys.executable, "-m", "node", "serve", "--config", config], stderr=log
                 )
             try:
                 self._wait_for(node)
