@@ -13,7 +13,7 @@ import sys
 import warnings
 from datetime import UTC, datetime
 
-_UID = re.compile(r"\b(?!1\.2\.840\.10008\.)[012](?:\.\d+){5,}\b")
+_UID = re.compile(r"(?<![\d.])(?!1\.2\.840\.10008\.)[012](?:\.\d+){5,}")
 """A DICOM UID, but for those of the standard itself (SOP classes, transfer syntaxes), which name no patient."""
 
 _CHATTY = ("pydicom", "pynetdicom", "highdicom", "apscheduler", "alembic")

@@ -53,6 +53,5 @@ def _for_people() -> tuple[type[Exception], ...]:
     from config.settings import SettingsError
     from dicom_io.errors import DicomError
     from models.bundle import BundleError
-    from node.app import AlreadyRunning
 
-    return CommandFailed, SettingsError, DicomError, BundleError, AlreadyRunning
+    return CommandFailed, SettingsError, DicomError, BundleError

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 
+from node.cli.failure import CommandFailed
 from node.cli.options import DEFAULT_CONFIG, ConfigFile
 
 
@@ -14,13 +15,17 @@ def serve(config: ConfigFile = DEFAULT_CONFIG) -> None:
     again at the next start. Whatever was acknowledged with Success is kept, even if the machine loses its power.
     """
     from config.settings import load
-    from node.app import build_service, only_node
     from node.logs import set_up_logging
 
-    settings = load(config)
+    settings = load(config)  # before what takes long to import: a mistake is told at once
     set_up_logging(settings.log_level)
-    with only_node(settings.data_dir):
-        service = build_service(settings)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: service.stop())
-        service.run()
+    from node.app import AlreadyRunning, build_service, only_node
+
+    try:
+        with only_node(settings.data_dir):
+            service = build_service(settings)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, lambda *_: service.stop())
+            service.run()
+    except AlreadyRunning as error:
+        raise CommandFailed(str(error)) from error

@@ -1,0 +1,125 @@
+"""A queue with something of everything, and the command line over it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result as Ran
+from typer.testing import CliRunner
+
+from config.settings import load
+from node.cli.main import build
+from node.database import Sessions, open_database, sessions_of
+from node.states import JobKind, JobState, StudyState
+from node.tables import Delivery, Instance, Job, Result, Study
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "node.toml"
+    path.write_text('data_dir = "data"\n')
+    (tmp_path / "data").mkdir()
+    return path
+
+
+@pytest.fixture
+def sessions(config: Path) -> Sessions:
+    return sessions_of(open_database(load(config).database))
+
+
+@pytest.fixture
+def command() -> Callable[..., Ran]:
+    def run(*arguments: object) -> Ran:
+        return CliRunner().invoke(build(), [str(argument) for argument in arguments])
+
+    return run
+
+
+@pytest.fixture
+def a_study(sessions: Sessions) -> Callable[..., int]:
+    """Adds a study of one image (PatientID SECRET-7) and gives its id."""
+
+    def add(
+        state: StudyState = StudyState.OPEN,
+        *,
+        why: str = "",
+        reading: JobState = JobState.DONE,
+        unread_reason: str | None = None,
+        report: JobState | None = None,
+        reported: bool = False,
+        delivery: dict[str, object] | None = None,
+    ) -> int:
+        with sessions.begin() as session:
+            number = session.query(Study).count() + 1
+            study = Study(
+                study_instance_uid=f"1.2.826.0.1.77.{number}",
+                source="ORTHANC",
+                state=state,
+                why=why,
+                patient_id="SECRET-7",
+                patient_birth_date="19600101",
+                first_received_at=0.0,
+                last_received_at=0.0,
+                opened_at=0.0,
+            )
+            session.add(study)
+            session.flush()
+            instance = Instance(
+                study=study,
+                sop_instance_uid=f"{study.study_instance_uid}.1",
+                sop_class_uid="1.2.840.10008.5.1.4.1.1.1.2",
+                series_instance_uid=f"{study.study_instance_uid}.2",
+                transfer_syntax_uid="1.2.840.10008.1.2.1",
+                kind="for-presentation",
+                laterality="L",
+                view="CC",
+                full_field=True,
+                path="x.dcm",
+                received_at=0.0,
+                unread_reason=unread_reason,
+                reading={} if reading is JobState.DONE and unread_reason is None else None,
+            )
+            session.add(instance)
+            session.flush()
+            jobs = [(JobKind.READ_IMAGE, instance.id, reading), (JobKind.REPORT, None, report)]
+            for kind, instance_id, job_state in jobs:
+                if job_state is not None:
+                    session.add(
+                        Job(
+                            kind=kind,
+                            study_id=study.id,
+                            instance_id=instance_id,
+                            revision=1,
+                            state=job_state,
+                            attempts=3,
+                            error="it broke" if job_state is JobState.FAILED else "",
+                        )
+                    )
+            if reported or delivery:
+                result = Result(
+                    study=study,
+                    revision=1,
+                    kind="SR",
+                    sop_instance_uid=f"{study.study_instance_uid}.3",
+                    path="sr.dcm",
+                    written_at=0.0,
+                )
+                session.add(result)
+                session.flush()
+                if delivery:
+                    session.add(
+                        Delivery(
+                            **{
+                                "result_id": result.id,
+                                "destination": "pacs",
+                                "created_at": 0.0,
+                                "next_at": 0.0,
+                                **delivery,
+                            }
+                        )
+                    )
+            return study.id
+
+    return add

@@ -1,0 +1,112 @@
+"""What `check` finds, and how long it takes to."""
+
+from __future__ import annotations
+
+import json
+import socket
+
+import pytest
+from pynetdicom import AE
+from pynetdicom.sop_class import Verification
+
+from config.settings import Destination, Settings
+from node.checking import ask, database, destination_answers, disk, listener
+
+
+@pytest.fixture
+def answering_port():
+    ae = AE("PACS")
+    ae.add_supported_context(Verification)
+    server = ae.start_server(("127.0.0.1", 0), block=False)
+    yield server.socket.getsockname()[1]
+    server.shutdown()
+
+
+@pytest.fixture
+def silent_port():
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        yield held.getsockname()[1]
+
+
+def settings(tmp_path, **changed: object) -> Settings:
+    return Settings(data_dir=tmp_path / "data", **changed)
+
+
+def destination(port: int, timeout_s: float = 10) -> Destination:
+    return Destination(name="pacs", ae_title="PACS", host="127.0.0.1", port=port, timeout_s=timeout_s)
+
+
+def test_a_destination_that_answers_is_well(tmp_path, answering_port):
+    assert destination_answers(destination(answering_port), settings(tmp_path)).ok
+
+
+def test_a_hung_destination_is_told_and_takes_nothing_from_the_others(tmp_path, answering_port, silent_port):
+    of = settings(tmp_path)
+    hung, well = ask(
+        [
+            lambda: destination_answers(destination(silent_port, 0.5), of),
+            lambda: destination_answers(destination(answering_port), of),
+        ]
+    )
+    assert not hung.ok
+    assert "does not answer" in hung.says
+    assert well.ok
+
+
+def test_a_queue_that_is_not_there_yet_is_well_and_is_not_made(tmp_path):
+    assert database(settings(tmp_path)).ok
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_file_that_is_no_queue_is_told(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "queue.sqlite").write_text("not a database, and long enough to be looked at" * 40)
+    answer = database(settings(tmp_path))
+    assert not answer.ok
+    assert "cannot be opened" in answer.says
+
+
+def test_a_databases_password_is_never_shown(tmp_path):
+    answer = database(settings(tmp_path, database_url="postgresql+nodriver://node:secret@127.0.0.1/queue"))
+    assert not answer.ok
+    assert "secret" not in answer.says
+
+
+def test_too_little_room_is_told(tmp_path):
+    answer = disk(settings(tmp_path, receiver={"min_free_mb": 10**12}))
+    assert not answer.ok
+    assert "min_free_mb" in answer.says
+
+
+def test_a_running_node_that_refuses_its_own_title_is_alive(tmp_path, answering_port):
+    receiver = {"ae_title": "ANOTHER", "port": answering_port}
+    assert listener(settings(tmp_path, receiver=receiver)).ok
+
+
+def test_a_node_that_does_not_run_is_told_with_exit_status_1(tmp_path, command, silent_port):
+    config = tmp_path / "node.toml"
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        closed_port = held.getsockname()[1]
+    config.write_text(f'data_dir = "data"\n[receiver]\nport = {closed_port}')
+    ran = command("check", "--alive", "--json", "-c", config)
+    assert ran.exit_code == 1
+    assert [answer["about"] for answer in json.loads(ran.output)] == ["listener"]
+
+
+def test_check_tells_one_line_each_and_fails_for_scripts(tmp_path, command, silent_port):
+    config = tmp_path / "node.toml"
+    config.write_text(
+        'data_dir = "data"\n[[destinations]]\nname = "pacs"\nae_title = "PACS"\nhost = "127.0.0.1"\n'
+        f"port = {silent_port}\ntimeout_s = 0.3"
+    )
+    ran = command("check", "-c", config)
+    assert ran.exit_code == 1
+    lines = ran.output.splitlines()
+    assert [line.split()[1].rstrip(":") for line in lines] == [
+        "configuration",
+        "database",
+        "disk",
+        "weights",
+        "destination",
+    ]
+    assert lines[-1].startswith("FAILED")

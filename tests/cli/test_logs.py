@@ -1,0 +1,37 @@
+"""Logs carry no patient's UIDs, whoever wrote the message."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+
+from node.logs import JsonLines, Lines, without_uids
+
+UID = "1.3.6.1.4.1.9590.100.1.2.100131208110604806117271735422083351547"
+
+
+def record(message: str, *, fault: bool = False) -> logging.LogRecord:
+    try:
+        raise ValueError(f"no such instance {UID}")
+    except ValueError:
+        exc_info = sys.exc_info() if fault else None
+    return logging.LogRecord("node.test", logging.INFO, __file__, 1, message, None, exc_info)
+
+
+def test_a_line_is_json_with_the_time_in_utc():
+    event = json.loads(JsonLines().format(record("image read")))
+    assert (event["level"], event["logger"], event["message"]) == ("INFO", "node.test", "image read")
+    assert event["time"].endswith("Z")
+
+
+def test_uids_are_taken_out_of_messages_and_tracebacks():
+    for formatter in (JsonLines(), Lines()):
+        line = formatter.format(record(f"stored {UID}", fault=True))
+        assert UID not in line
+        assert line.count("(uid)") == 2
+
+
+def test_the_standards_own_uids_and_addresses_stay():
+    text = "1.2.840.10008.5.1.4.1.1.1.2 from 192.0.2.10:104"
+    assert without_uids(text) == text

@@ -1,0 +1,54 @@
+"""The command line as a process: quick, without torch, and with mistakes told in one message."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    code = "from node.cli.main import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+
+def test_help_lists_every_command():
+    told = run("--help").stdout
+    for command in ("serve", "read", "send", "status", "retry", "check", "config", "train", "demo"):
+        assert command in told
+
+
+@pytest.mark.parametrize("heavy", ["torch", "sqlalchemy", "pynetdicom"])
+def test_help_waits_for_nothing_heavy(heavy):
+    code = f"import sys, node.cli.main as main; main.build(); sys.exit({heavy!r} in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("command", ["serve", "check", "status", "config show"])
+def test_a_configuration_that_cannot_be_used_is_told_without_a_traceback(tmp_path, command):
+    config = tmp_path / "node.toml"
+    config.write_text('data_dir = "d"\n[receiver]\nprot = 104')
+    ran = run(*command.split(), "--config", config)
+    assert ran.returncode == 2
+    assert "receiver.prot" in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_config_show_gives_what_can_be_loaded_again(tmp_path):
+    config = tmp_path / "node.toml"
+    config.write_text(
+        'data_dir = "d"\ndatabase_url = "postgresql://node:secret@host/queue"\n'
+        '[[senders]]\nae_title = "A"\n[[senders]]\nae_title = "B"\nhost = "192.0.2.1"\n'
+    )
+    shown = run("config", "show", "--config", config).stdout
+    values = tomllib.loads(shown)
+    assert [sender["ae_title"] for sender in values["senders"]] == ["A", "B"]
+    assert values["receiver"]["port"] == 11112
+    assert "secret" not in shown

@@ -1,0 +1,95 @@
+"""What `retry` sets going again, and what it says of it."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import select
+
+from node.arrivals import IN_QUARANTINE
+from node.second_chance import NoSuchStudy, retry_study
+from node.states import DeliveryState, JobKind, JobState, StudyState
+from node.tables import Delivery, Instance, Job, Study
+
+NOW = 1000.0
+DEAD = {"state": DeliveryState.DEAD, "attempts": 9, "error": "refused"}
+
+
+@pytest.fixture
+def retried(sessions):
+    def run(study_id: int) -> list[str]:
+        with sessions.begin() as session:
+            return retry_study(session, study_id, NOW)
+
+    return run
+
+
+@pytest.fixture
+def row(sessions):
+    def get(table, row_id: int = 1):
+        with sessions() as session:
+            return session.get_one(table, row_id)
+
+    return get
+
+
+def test_a_dead_delivery_is_due_at_once_with_all_its_time_before_it(a_study, retried, row):
+    study_id = a_study(StudyState.REPORTED, delivery=DEAD)
+    assert retried(study_id) == ["SR will be sent to pacs again"]
+    delivery = row(Delivery)
+    assert (delivery.state, delivery.attempts, delivery.created_at, delivery.next_at) == ("waiting", 0, NOW, NOW)
+    assert row(Study).state is StudyState.REPORTED
+
+
+def test_an_image_given_up_before_the_report_is_read_again(a_study, retried, row):
+    retried(a_study(StudyState.CLOSED, reading=JobState.FAILED, unread_reason="unreadable", report=JobState.WAITING))
+    assert (row(Job).state, row(Job).attempts) == (JobState.WAITING, 0)
+    assert row(Instance).unread_reason is None
+    assert row(Study).state is StudyState.CLOSED
+
+
+def test_an_image_given_up_in_a_reported_study_is_read_for_the_next_revision(a_study, retried, row):
+    study_id = a_study(
+        StudyState.REPORTED, reading=JobState.FAILED, unread_reason="unreadable", report=JobState.DONE, reported=True
+    )
+    assert retried(study_id) == ["open again, for revision 2", "image 1 will be read again (job 1)"]
+    assert (row(Study).state, row(Study).revision, row(Job).revision) == (StudyState.OPEN, 2, 2)
+
+
+def test_a_report_that_failed_is_written_again(a_study, retried, row):
+    assert retried(a_study(StudyState.CLOSED, report=JobState.FAILED)) == ["its report will be written again (job 2)"]
+    assert row(Job, 2).state is JobState.WAITING
+
+
+def test_a_failed_report_that_a_later_one_replaces_is_not_written_twice(a_study, retried, row):
+    retried(a_study(StudyState.OPEN, report=JobState.FAILED))
+    assert row(Job, 2).state is JobState.CANCELLED
+
+
+def test_a_study_in_quarantine_is_let_out_and_its_reason_is_told(a_study, retried, row):
+    (told,) = retried(a_study(StudyState.QUARANTINED, why="two patients"))
+    assert "two patients" in told
+    assert row(Study).state is StudyState.OPEN
+
+
+def test_an_image_that_came_during_quarantine_is_read_after_it(a_study, retried, row, sessions):
+    study_id = a_study(StudyState.QUARANTINED, why="two patients", unread_reason=IN_QUARANTINE)
+    retried(study_id)
+    assert row(Instance).unread_reason is None
+    with sessions() as session:
+        waiting = select(Job.instance_id).where(Job.kind == JobKind.READ_IMAGE, Job.state == JobState.WAITING)
+        assert session.scalars(waiting).all() == [1]
+
+
+def test_a_study_that_was_reported_before_its_quarantine_gets_a_new_revision(a_study, retried, row):
+    retried(a_study(StudyState.QUARANTINED, why="two patients", reported=True))
+    assert row(Study).revision == 2
+
+
+def test_nothing_is_changed_where_nothing_failed(a_study, command, config):
+    study_id = a_study(StudyState.REPORTED, delivery={"state": DeliveryState.SENT, "sent_at": 1.0})
+    assert "nothing was changed" in command("retry", study_id, "-c", config).output
+
+
+def test_an_unknown_study_is_told(retried):
+    with pytest.raises(NoSuchStudy, match="mammo-node status"):
+        retried(7)

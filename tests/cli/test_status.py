@@ -1,0 +1,69 @@
+"""What `status` tells the administrator."""
+
+from __future__ import annotations
+
+import json
+
+from node.cli.status import NEWEST
+from node.states import DeliveryState, JobState, StudyState
+
+DEAD = {"state": DeliveryState.DEAD, "attempts": 9, "error": "PACS at 192.0.2.1:104 does not answer"}
+
+
+def test_status_says_why_a_study_waits(command, config, a_study):
+    a_study(why="more images may come: quiet period", reading=JobState.WAITING)
+    told = command("status", "-c", config).output
+    assert "1 open" in told
+    assert "more images may come: quiet period" in told
+    assert "0 read, 0 not read, 1 waiting" in told
+
+
+def test_status_says_which_image_was_not_read_and_why(command, config, a_study):
+    a_study(StudyState.REPORTED, reading=JobState.FAILED, unread_reason="unreadable: kills the reader")
+    told = command("status", "-c", config).output
+    assert "not read: image 1, left CC for-presentation: unreadable: kills the reader" in told
+    assert "failed: read-image (job 1, image 1) after 3 attempt(s): it broke" in told
+
+
+def test_status_shows_each_deliverys_state_and_last_error(command, config, a_study):
+    a_study(StudyState.REPORTED, delivery=DEAD)
+    told = command("status", "-c", config).output
+    assert "SR (revision 1) to pacs: dead after 9 attempt(s): PACS at 192.0.2.1:104 does not answer" in told
+
+
+def test_status_shows_the_next_try_of_a_delivery_that_waits(command, config, a_study):
+    a_study(StudyState.REPORTED, delivery=DEAD | {"state": DeliveryState.WAITING, "next_at": 86400.0})
+    assert "next try 1970-01-0" in command("status", "-c", config).output
+
+
+def test_status_as_json_holds_the_same(command, config, a_study):
+    study_id = a_study(StudyState.REPORTED, delivery=DEAD)
+    queue = json.loads(command("status", "-c", config, "--json").output)
+    assert queue["counts"]["reported"] == 1
+    (study,) = queue["studies"]
+    assert (study["id"], study["study_instance_uid"]) == (study_id, "1.2.826.0.1.77.1")
+    assert study["images"][0]["outcome"] == "read"
+    assert study["deliveries"][0]["state"] == "dead"
+
+
+def test_status_names_no_patient(command, config, a_study):
+    a_study(StudyState.QUARANTINED, why="its instances disagree about the patient's ID or birth date")
+    for arguments in ((), ("--json",)):
+        told = command("status", "-c", config, *arguments).output
+        assert "SECRET-7" not in told
+        assert "19600101" not in told
+
+
+def test_status_shows_old_studies_only_where_something_is_left_to_do(command, config, a_study):
+    unsettled = [a_study(StudyState.REPORTED, delivery=DEAD), a_study(StudyState.QUARANTINED)]
+    a_study(StudyState.REPORTED)
+    newest = [a_study(StudyState.REPORTED) for _ in range(NEWEST)]
+    shown = json.loads(command("status", "-c", config, "--json").output)["studies"]
+    assert [study["id"] for study in shown] == unsettled + newest
+    everything = json.loads(command("status", "-c", config, "--json", "--all").output)["studies"]
+    assert len(everything) == NEWEST + 3
+
+
+def test_status_before_the_first_run_says_so(command, config):
+    ran = command("status", "-c", config)
+    assert "mammo-node serve" in str(ran.exception)
