@@ -19,7 +19,7 @@ _SMALLEST_SIDE = 96
 """A copy never gets a shorter side than this many pixels, so that small images keep a shape at all."""
 _ROOT = 1 / 3
 """Greys are compared by their cube root: it lifts fat away from air, so that Otsu finds the skin, not the gland."""
-_LACE, _FRAME, _GAP = 7, 11, 15
+_LACE, _FRAME, _GAP = 7, 21, 15
 """Pixels of the copy: dark meshes closed at first; bright frames of a scanned film cut off; bays closed at last."""
 
 
