@@ -42,6 +42,9 @@ _CONNECTION_CLOSED = "Evt17"
 _INVALID_PDU = "Evt19"
 _LARGEST_OTHER_PDU = 1 << 20  # an A-ASSOCIATE-RQ of 128 contexts with 40 transfer syntaxes each takes 0.2 MB
 _LARGEST_COMMAND = 1 << 16
+# Many senders write a command and its data set in two calls with Nagle's algorithm on: the second waits until the first
+# is acknowledged, and an acknowledgement that waits for company in its turn costs each small object 40 ms.
+_TCP_QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 _COMMAND, _LAST = 0x01, 0x02  # the message control header's bits (PS3.8 Annex E.2)
 
 
@@ -91,6 +94,7 @@ class LookaheadSocket(AssociationSocket):
 
     def __init__(self, association: Association, client_socket: socket.socket) -> None:
         super().__init__(association, client_socket)
+        client_socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._put_back = b""
 
     @property
@@ -111,6 +115,8 @@ class LookaheadSocket(AssociationSocket):
         with memoryview(data) as view:
             read = ahead + self._read_into(view[ahead:])
         del data[read:]
+        if _TCP_QUICKACK is not None:  # not sticky: asked for anew after every read
+            self._open_socket.setsockopt(socket.IPPROTO_TCP, _TCP_QUICKACK, 1)
         return data
 
     def read_exactly(self, size: int) -> bytes:

@@ -1,0 +1,142 @@
+"""Success is a promise: it outlives SIGKILL, and many senders at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from pynetdicom import AE
+
+NODE = """
+import sys, threading, time
+from pathlib import Path
+from dicom_io.scp import AllowedSender, Listener
+from node.database import open_database, sessions_of
+from node.receiving import Receiving, ReceivingLimits
+data_dir = Path(sys.argv[1])
+sessions = sessions_of(open_database(f"sqlite:///{data_dir / 'queue.sqlite'}"))
+receiving = Receiving(sessions, data_dir, ReceivingLimits(), frozenset(), time.time)
+listener = Listener("NODE", "127.0.0.1", 0, [AllowedSender("PACS")], receiving.incoming, receiving)
+listener.start()
+print(listener.port, flush=True)
+threading.Event().wait()
+"""
+MAMMOGRAPHY = "1.2.840.10008.5.1.4.1.1.1.2"
+
+
+def start(data_dir: Path) -> tuple[subprocess.Popen[str], int]:
+    root = Path(__file__).parents[2]
+    process = subprocess.Popen(
+        [sys.executable, "-c", NODE, str(data_dir)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(root)},
+    )
+    assert process.stdout is not None
+    return process, int(process.stdout.readline())
+
+
+def associate(port: int):
+    ae = AE("PACS")
+    ae.add_requested_context(MAMMOGRAPHY)
+    return ae.associate("127.0.0.1", port, ae_title="NODE")
+
+
+def rows(data_dir: Path) -> dict[str, str]:
+    with sqlite3.connect(data_dir / "queue.sqlite") as connection:
+        return dict(connection.execute("SELECT sop_instance_uid, path FROM instance"))
+
+
+def test_everything_acknowledged_before_a_kill_is_there_after_it(tmp_path, mammogram):
+    process, port = start(tmp_path)
+    acknowledged: list[str] = []
+    enough = threading.Event()
+
+    def send(sender: int) -> None:
+        association = associate(port)
+        for number in range(1, 10_000):
+            uid = f"1.2.3.{sender}.{number}"
+            image = mammogram(uid, Rows=512, Columns=512, PixelData=bytes(1 << 19), StudyInstanceUID=f"1.2.{sender}")
+            answer = association.send_c_store(image) if association.is_established else None
+            if answer is None or "Status" not in answer:
+                return
+            assert answer.Status == 0
+            acknowledged.append(uid)
+            if len(acknowledged) >= 12:
+                enough.set()
+
+    senders = [threading.Thread(target=send, args=(number,)) for number in (1, 2, 3)]
+    for sender in senders:
+        sender.start()
+    assert enough.wait(60)
+    process.send_signal(signal.SIGKILL)  # while three transfers are under way
+    process.wait()
+    for sender in senders:
+        sender.join(60)
+    kept = rows(tmp_path)
+    assert set(acknowledged) <= set(kept)
+    for path in kept.values():
+        assert (tmp_path / path).stat().st_size > 1 << 19
+    process, port = start(tmp_path)  # whatever was half done is cleared away, and what is missing can come again
+    assert list((tmp_path / "incoming").iterdir()) == []
+    association = associate(port)
+    for uid in [*acknowledged[-2:], "1.2.3.1.9999"]:
+        study = f"1.2.{uid.split('.')[3]}"
+        image = mammogram(uid, Rows=512, Columns=512, PixelData=bytes(1 << 19), StudyInstanceUID=study)
+        assert association.send_c_store(image).Status == 0
+    association.release()
+    assert len(rows(tmp_path)) == len(kept) + 1
+    process.kill()
+    process.wait()
+
+
+def test_a_file_without_a_row_is_replaced_by_the_next_try(listening_node, mammogram):
+    orphan = listening_node.data_dir / "archive/1.2.3/1.2.3.1.dcm"
+    orphan.parent.mkdir()
+    orphan.write_bytes(b"left by a crash between the rename and the commit")
+    assert listening_node.store(mammogram()).Status == 0
+    assert orphan.read_bytes()[128:132] == b"DICM"
+
+
+def test_sixteen_senders_at_once_lose_nothing(listening_node, mammogram):
+    answers: list[int] = []
+
+    def send(sender: int) -> None:
+        with listening_node.association((MAMMOGRAPHY, "1.2.840.10008.1.2.1")) as association:
+            for number in range(1, 5):
+                # all senders share four studies, so that they meet at the same rows
+                image = mammogram(f"1.2.3.{sender}.{number}", seed=sender, StudyInstanceUID=f"1.2.{number}")
+                answers.append(association.send_c_store(image).Status)
+
+    senders = [threading.Thread(target=send, args=(number,)) for number in range(1, 17)]
+    for sender in senders:
+        sender.start()
+    for sender in senders:
+        sender.join(120)
+    assert answers == [0] * 64
+    assert len(listening_node.instances()) == len(listening_node.files("archive")) == 64
+    assert len(listening_node.studies()) == 4
+    assert len(listening_node.jobs()) == 64
+
+
+def test_two_senders_with_the_same_new_image_enter_it_once(listening_node, mammogram):
+    both = threading.Barrier(2)
+    answers: list[int] = []
+
+    def send() -> None:
+        with listening_node.association((MAMMOGRAPHY, "1.2.840.10008.1.2.1")) as association:
+            both.wait(30)
+            answers.append(association.send_c_store(mammogram()).Status)
+
+    senders = [threading.Thread(target=send) for _ in range(2)]
+    for sender in senders:
+        sender.start()
+    for sender in senders:
+        sender.join(60)
+    assert answers == [0, 0]
+    assert len(listening_node.instances()) == len(listening_node.jobs()) == 1

@@ -1,0 +1,84 @@
+"""A file that is cut anywhere is never taken for whole."""
+
+from __future__ import annotations
+
+import pytest
+from pydicom import Dataset
+from pydicom.encaps import encapsulate
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+)
+
+from dicom_io.errors import NotReadable
+from dicom_io.intact import CutShort, read_whole_file
+
+SYNTAXES = [
+    ImplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    DeflatedExplicitVRLittleEndian,
+    JPEG2000Lossless,
+]
+
+
+def write(path, mammogram, syntax) -> bytes:
+    view = Dataset()
+    view.CodeValue, view.CodingSchemeDesignator, view.CodeMeaning = "399162004", "SCT", "cranio-caudal"
+    image = mammogram(Rows=4, Columns=4, ViewCodeSequence=[view])
+    image["ViewCodeSequence"].is_undefined_length = True
+    image.PixelData = encapsulate([b"abcdef" * 9]) if syntax.is_encapsulated else bytes(range(32))
+    image["PixelData"].VR = "OW"
+    image["PixelData"].is_undefined_length = syntax.is_encapsulated
+    image.file_meta.TransferSyntaxUID = syntax
+    image.save_as(path, enforce_file_format=True)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES, ids=lambda uid: uid.name)
+@pytest.mark.filterwarnings("ignore")
+def test_a_file_cut_anywhere_is_not_whole(tmp_path, mammogram, syntax):
+    path = tmp_path / "image.dcm"
+    whole = write(path, mammogram, syntax)
+    assert read_whole_file(path, 1 << 20).has_pixels
+    padding = syntax == DeflatedExplicitVRLittleEndian and whole[-1] == 0
+    for length in range(len(whole) - padding):
+        path.write_bytes(whole[:length])
+        try:
+            cut = read_whole_file(path, 1 << 20)
+        except NotReadable:
+            continue
+        assert not cut.has_pixels  # cut between two elements: what makes it an image is missing, and that is seen
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES, ids=lambda uid: uid.name)
+def test_pixels_are_found_and_not_read(tmp_path, mammogram, syntax):
+    path = tmp_path / "image.dcm"
+    data = write(path, mammogram, syntax)
+    whole = read_whole_file(path, 1 << 20)
+    assert "PixelData" not in whole.dataset
+    assert whole.dataset.PatientID == "ONE"
+    if whole.pixels:
+        found = data[whole.pixels.start : whole.pixels.end]
+        assert (b"abcdef" if syntax.is_encapsulated else bytes(range(32))) in found
+
+
+def test_an_image_cut_in_its_last_byte_is_said_to_be_cut_short(tmp_path, mammogram):
+    path = tmp_path / "image.dcm"
+    path.write_bytes(write(path, mammogram, ExplicitVRLittleEndian)[:-1])
+    with pytest.raises(CutShort, match="pixel data"):
+        read_whole_file(path, 1 << 20)
+
+
+def test_a_deflated_bomb_is_refused_before_it_fills_the_disk(tmp_path, mammogram):
+    path = tmp_path / "image.dcm"
+    image = mammogram(Rows=2000, Columns=2000, PixelData=bytes(8_000_000))
+    image.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    image.save_as(path, enforce_file_format=True)
+    assert path.stat().st_size < 20_000
+    with pytest.raises(NotReadable, match="larger than"):
+        read_whole_file(path, 1 << 20)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["image.dcm"]

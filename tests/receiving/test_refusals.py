@@ -1,0 +1,138 @@
+"""What is refused, with which status, and that nothing of it stays."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
+from sqlalchemy import text
+
+from dicom_io.answers import Answer, Status
+from node.receiving import ReceivingLimits
+
+
+def nothing_stays(node) -> bool:
+    return not (node.files("incoming") or node.files("archive") or node.instances() or node.studies())
+
+
+def test_what_is_not_dicom_cannot_be_understood(listening_node):
+    answer = listening_node.store_bytes(b"%PDF-1.7 this is no data set at all " * 40)
+    assert answer.Status in (Status.NOT_DICOM, Status.TRUNCATED)
+    assert answer.ErrorComment
+    assert nothing_stays(listening_node)
+
+
+def test_an_empty_data_set_cannot_be_understood(listening_node):
+    assert listening_node.store_bytes(b"\x08\x00").Status in (Status.NOT_DICOM, Status.TRUNCATED)
+    assert nothing_stays(listening_node)
+
+
+@pytest.mark.parametrize("left", [0.3, 0.6, 0.98])
+def test_a_truncated_image_is_refused_and_said_to_be(listening_node, mammogram, raw_bytes, left):
+    data = raw_bytes(mammogram())
+    answer = listening_node.store_bytes(data[: int(len(data) * left)])
+    assert answer.Status == Status.TRUNCATED
+    assert "cut short" in answer.ErrorComment
+    assert nothing_stays(listening_node)
+
+
+def test_a_truncated_deflated_image_is_refused(listening_node, mammogram):
+    image = mammogram()
+    image.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    assert listening_node.store(image).Status == Status.SUCCESS
+
+
+@pytest.mark.parametrize("keyword", ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID"])
+def test_a_missing_uid_is_named(listening_node, mammogram, raw_bytes, keyword):
+    image = mammogram()
+    delattr(image, keyword)
+    answer = listening_node.store_bytes(raw_bytes(image))
+    assert answer.Status == Status.BAD_UID
+    assert keyword in answer.ErrorComment
+    assert nothing_stays(listening_node)
+
+
+@pytest.mark.parametrize("evil", ["../../../tmp/evil", "1.2/../../evil", "/etc/passwd", "1.2.\\evil", "..", "1..2"])
+@pytest.mark.parametrize("keyword", ["StudyInstanceUID", "SOPInstanceUID"])
+def test_path_characters_in_uids_never_reach_the_disk(listening_node, mammogram, raw_bytes, keyword, evil):
+    image = mammogram()
+    image.add_new(keyword, "UI", "")
+    image[keyword]._value = evil
+    asked = evil if keyword == "SOPInstanceUID" and "\\" not in evil else "1.2.3.1"
+    answer = listening_node.store_bytes(raw_bytes(image), sop_instance_uid=asked)
+    assert answer.Status == Status.BAD_UID
+    assert evil not in answer.ErrorComment
+    assert nothing_stays(listening_node)
+
+
+def test_a_request_for_another_instance_than_the_data_sets_does_not_match(listening_node, mammogram, raw_bytes):
+    answer = listening_node.store_bytes(raw_bytes(mammogram()), sop_instance_uid="1.2.3.2")
+    assert answer.Status == Status.DOES_NOT_MATCH
+    assert nothing_stays(listening_node)
+
+
+def test_a_data_set_of_another_sop_class_does_not_match(listening_node, mammogram, raw_bytes):
+    ct = mammogram(SOPClassUID="1.2.840.10008.5.1.4.1.1.2")
+    assert listening_node.store_bytes(raw_bytes(ct)).Status == Status.DOES_NOT_MATCH
+    assert nothing_stays(listening_node)
+
+
+def test_a_nearly_full_disk_refuses_before_anything_breaks(start_node, mammogram):
+    node = start_node(limits=ReceivingLimits(min_free_bytes=1 << 60))
+    answer = node.store(mammogram())
+    assert answer.Status == Status.NO_SPACE
+    assert "min_free_mb" in answer.ErrorComment
+    assert nothing_stays(node)
+    with node.association(("1.2.840.10008.1.1", ExplicitVRLittleEndian)) as association:
+        assert association.send_c_echo().Status == Status.SUCCESS
+
+
+def test_the_quota_refuses_the_next_image_also_after_a_restart(start_node, mammogram):
+    node = start_node(limits=ReceivingLimits(quota_bytes=1))
+    assert node.store(mammogram("1.2.3.1")).Status == Status.SUCCESS
+    assert node.store(mammogram("1.2.3.2")).Status == Status.NO_SPACE
+    node.listener.stop(grace_s=0.1)
+    again = start_node(limits=ReceivingLimits(quota_bytes=1))
+    assert again.store(mammogram("1.2.3.2")).Status == Status.NO_SPACE
+    assert again.files("archive") == ["1.2.3/1.2.3.1.dcm"]
+
+
+@pytest.fixture
+def tiny_disk(tmp_path) -> Path:
+    """A file system of 4 MB."""
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder]).returncode:
+        pytest.skip("needs the right to mount a tmpfs")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+def test_a_disk_that_fills_up_within_an_image_refuses_it_and_goes_on(start_node, tiny_disk, mammogram):
+    node = start_node(data_dir=tiny_disk / "data")
+    large = mammogram("1.2.3.1", Rows=2000, Columns=1500, PixelData=bytes(6_000_000))
+    with node.association() as association:
+        answer = association.send_c_store(large)
+        assert answer.Status == Status.NO_SPACE
+        assert association.send_c_store(mammogram("1.2.3.2")).Status == Status.SUCCESS
+    assert node.files("incoming") == []
+    assert node.files("archive") == ["1.2.3/1.2.3.2.dcm"]
+
+
+def test_a_database_that_fails_is_no_success_and_tells_no_patient(listening_node, mammogram, caplog):
+    with listening_node.sessions.begin() as session:
+        session.execute(text("DROP TABLE job"))
+    answer = listening_node.store(mammogram(PatientID="SECRET"))
+    assert answer.Status == Status.NO_STORAGE
+    assert listening_node.instances() == []
+    assert "OperationalError" in caplog.text
+    assert "SECRET" not in caplog.text
+    assert "1.2.3" not in caplog.text
+
+
+def test_no_answer_carries_a_comment_that_does_not_fit():
+    with pytest.raises(ValueError):
+        Answer(Status.NOT_DICOM, "x" * 65)

@@ -1,0 +1,144 @@
+"""The same SOP Instance UID again."""
+
+from __future__ import annotations
+
+import pytest
+from pydicom import dcmread
+from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, JPEG2000Lossless, RLELossless
+
+from dicom_io.answers import Status
+from node.states import JobKind, JobState, StudyState
+from node.tables import Job, Study
+
+
+def put(node, state: StudyState) -> None:
+    with node.sessions.begin() as session:
+        session.get_one(Study, 1).state = state
+
+
+def test_an_identical_resend_is_a_success_and_changes_nothing(listening_node, mammogram):
+    listening_node.store(mammogram())
+    put(listening_node, StudyState.REPORTED)
+    assert listening_node.store(mammogram()).Status == Status.SUCCESS
+    (study,) = listening_node.studies()
+    assert (study.state, study.revision) == (StudyState.REPORTED, 1)
+    assert listening_node.files("archive") == ["1.2.3/1.2.3.1.dcm"]
+    assert len(listening_node.jobs()) == 1
+
+
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRBigEndian, RLELossless, JPEG2000Lossless])
+def test_the_same_pixels_in_another_transfer_syntax_are_no_new_image(listening_node, mammogram, syntax):
+    listening_node.store(mammogram())
+    put(listening_node, StudyState.REPORTED)
+    again = mammogram()
+    if syntax.is_encapsulated:
+        again.compress(syntax, generate_instance_uid=False)
+    elif syntax == ExplicitVRBigEndian:
+        again.PixelData = again.pixel_array.byteswap().tobytes()
+    again.file_meta.TransferSyntaxUID = syntax
+    assert listening_node.store(again).Status == Status.SUCCESS
+    (study,), (instance,) = listening_node.studies(), listening_node.instances()
+    assert (study.state, study.revision) == (StudyState.REPORTED, 1)
+    assert instance.path == "archive/1.2.3/1.2.3.1.2.dcm"
+    assert instance.transfer_syntax_uid == syntax
+    assert listening_node.files("archive") == ["1.2.3/1.2.3.1.2.dcm", "1.2.3/1.2.3.1.dcm"]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"PatientName": "Married^Name"}, {"AccessionNumber": "A2"}, {"PatientSex": "O"}, {"ViewPosition": "ML"}]
+)
+def test_a_corrected_header_is_reported_anew_and_not_read_anew(listening_node, mammogram, changes):
+    listening_node.store(mammogram())
+    put(listening_node, StudyState.REPORTED)
+    assert listening_node.store(mammogram(**changes)).Status == Status.SUCCESS
+    (study,), (instance,) = listening_node.studies(), listening_node.instances()
+    assert (study.state, study.revision) == (StudyState.OPEN, 2)
+    kept = dcmread(listening_node.data_dir / instance.path)
+    assert all(kept[keyword].value == value for keyword, value in changes.items())
+    assert len(listening_node.files("archive")) == 2
+    assert len(listening_node.jobs()) == 1
+
+
+def test_a_header_that_changed_in_nothing_that_is_reported_reports_nothing_anew(listening_node, mammogram):
+    listening_node.store(mammogram())
+    put(listening_node, StudyState.REPORTED)
+    listening_node.store(mammogram(InstitutionName="Elsewhere"))
+    (study,), (instance,) = listening_node.studies(), listening_node.instances()
+    assert (study.state, study.revision) == (StudyState.REPORTED, 1)
+    assert instance.path.endswith("1.2.3.1.2.dcm")
+
+
+def test_a_corrected_header_before_the_report_takes_the_report_back(listening_node, mammogram):
+    listening_node.store(mammogram())
+    put(listening_node, StudyState.CLOSED)
+    with listening_node.sessions.begin() as session:
+        session.add(Job(kind=JobKind.REPORT, study_id=1, revision=1))
+    listening_node.store(mammogram(PatientName="Married^Name"))
+    assert listening_node.studies()[0].state is StudyState.OPEN
+    assert listening_node.studies()[0].revision == 1
+    assert listening_node.jobs()[1].state is JobState.CANCELLED
+
+
+def test_a_corrected_patient_id_of_a_studys_only_image_corrects_the_study(listening_node, mammogram):
+    listening_node.store(mammogram())
+    put(listening_node, StudyState.REPORTED)
+    listening_node.store(mammogram(PatientID="RIGHT"))
+    (study,) = listening_node.studies()
+    assert (study.state, study.revision, study.patient_id) == (StudyState.OPEN, 2, "RIGHT")
+
+
+def test_a_corrected_patient_id_of_one_of_several_images_goes_into_quarantine(listening_node, mammogram):
+    listening_node.store(mammogram("1.2.3.1"))
+    listening_node.store(mammogram("1.2.3.2", seed=2))
+    put(listening_node, StudyState.REPORTED)
+    assert listening_node.store(mammogram("1.2.3.1", PatientID="RIGHT")).Status == Status.SUCCESS
+    (study,) = listening_node.studies()
+    assert (study.state, study.patient_id) == (StudyState.QUARANTINED, "ONE")
+
+
+def test_a_correction_that_is_taken_back_finds_its_old_file(listening_node, mammogram):
+    for name in ("First^Name", "Second^Name", "First^Name", "Second^Name"):
+        listening_node.store(mammogram(PatientName=name))
+    assert listening_node.instances()[0].path == "archive/1.2.3/1.2.3.1.2.dcm"
+    assert len(listening_node.files("archive")) == 2
+
+
+def test_other_pixels_under_a_known_uid_are_set_aside_and_told(listening_node, mammogram):
+    listening_node.store(mammogram(seed=1))
+    put(listening_node, StudyState.REPORTED)
+    for _ in range(2):  # a sender that tries again fills no disk
+        answer = listening_node.store(mammogram(seed=2))
+        assert answer.Status == Status.CONTRADICTS
+        assert "other pixels" in answer.ErrorComment
+    (study,), (instance,) = listening_node.studies(), listening_node.instances()
+    assert study.state is StudyState.QUARANTINED
+    assert "other pixels" in study.why
+    assert instance.path == "archive/1.2.3/1.2.3.1.dcm"
+    assert listening_node.files("quarantine") == ["1.2.3/1.2.3.1.2.dcm"]
+    assert dcmread(listening_node.data_dir / instance.path).PixelData == mammogram(seed=1).PixelData
+
+
+@pytest.mark.parametrize("changes", [{"Rows": 32, "Columns": 128}, {"PhotometricInterpretation": "MONOCHROME1"}])
+def test_the_same_bytes_that_show_something_else_are_other_pixels(listening_node, mammogram, changes):
+    listening_node.store(mammogram())
+    assert listening_node.store(mammogram(**changes)).Status == Status.CONTRADICTS
+
+
+def test_a_resent_report_is_kept_beside_the_old_one(listening_node, mammogram):
+    def report(text):
+        made = mammogram(SOPClassUID="1.2.840.10008.5.1.4.1.1.88.33", Modality="SR", ContentLabel=text)
+        del made.PixelData, made.Rows, made.Columns
+        return made
+
+    for text in ("OLD", "NEW"):
+        assert listening_node.store(report(text)).Status == Status.SUCCESS
+    assert listening_node.instances()[0].path == "archive/1.2.3/1.2.3.1.2.dcm"
+    assert listening_node.studies()[0].state is StudyState.OPEN
+
+
+def test_a_known_instance_under_another_study_is_set_aside(listening_node, mammogram):
+    listening_node.store(mammogram())
+    assert listening_node.store(mammogram(StudyInstanceUID="1.2.4")).Status == Status.CONTRADICTS
+    (study,) = listening_node.studies()
+    assert study.state is StudyState.QUARANTINED
+    assert listening_node.files("quarantine") == ["1.2.4/1.2.3.1.2.dcm"]
