@@ -19,6 +19,8 @@ _SMALLEST_SIDE = 96
 """A copy never gets a shorter side than this many pixels, so that small images keep a shape at all."""
 _ROOT = 1 / 3
 """Greys are compared by their cube root: it lifts fat away from air, so that Otsu finds the skin, not the gland."""
+_EVEN = 0.9
+"""Halves of an image whose shares of the breast differ by less do not tell the chest wall's side."""
 _LACE, _FRAME, _GAP = 7, 21, 15
 """Pixels of the copy: dark meshes closed at first; bright frames of a scanned film cut off; bays closed at last."""
 
@@ -56,13 +58,14 @@ def breast_side(pixels: NDArray[np.float32]) -> Side | None:
     """The image edge that the chest wall is on: the breast lies against it and tapers away from it.
 
     Returns:
-        "left" or "right" edge of the image; None where no breast is found.
+        "left" or "right" edge of the image; None where no breast is found, or as much of it on either side.
     """
     by_column = breast_mask(pixels).sum(axis=0)
-    if not by_column.any():
-        return None
     half = by_column.size // 2
-    return "left" if by_column[:half].sum() >= by_column[-half:].sum() else "right"
+    left, right = int(by_column[:half].sum()), int(by_column[-half:].sum())
+    if min(left, right) >= _EVEN * max(left, right):
+        return None
+    return "left" if left > right else "right"
 
 
 def _tissue(small: MatLike) -> MatLike:
