@@ -1,0 +1,43 @@
+"""What every training loop here does alike: the learning rate's course and the running average of the weights."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+_LAST = 0.01
+"""The learning rate ends at this share of its highest value."""
+
+
+def schedule(optimizer: Optimizer, warmup: int, steps: int) -> LambdaLR:
+    """A straight rise over `warmup` steps, then a cosine down to a hundredth at the last of `steps`."""
+
+    def factor(step: int) -> float:
+        if step < warmup:
+            return (step + 1) / warmup
+        done = min(1.0, (step - warmup) / max(1, steps - warmup))
+        return _LAST + (1 - _LAST) * (1 + math.cos(math.pi * done)) / 2
+
+    return LambdaLR(optimizer, factor)
+
+
+@torch.no_grad()
+def average_into(running: nn.Module, network: nn.Module, keep: float) -> None:
+    """Moves the running average of the weights a step towards the network's; counters are copied."""
+    for mean, new in zip(running.state_dict().values(), network.state_dict().values(), strict=True):
+        if mean.dtype.is_floating_point:
+            mean.lerp_(new, 1 - keep)
+        else:
+            mean.copy_(new)
+
+
+def half_weights(network: nn.Module) -> dict[str, torch.Tensor]:
+    """The state dict as a bundle stores it: floats in half precision, contiguous, on the CPU."""
+    return {
+        name: (tensor.half() if tensor.dtype.is_floating_point else tensor).detach().cpu().contiguous()
+        for name, tensor in network.state_dict().items()
+    }
