@@ -1,0 +1,191 @@
+"""The node's road in one process, with three simple models: for what the road promises, not for what models see."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from pydicom import Dataset, dcmread
+from sqlalchemy import select
+
+from dicom_io.answers import Answer
+from dicom_io.scp import ReceivedFile
+from models.pipeline import Pipeline
+from models.types import Box, BundleId, Detection, FindingKind, Mammogram, Mask
+from node.closing import Ladder
+from node.database import Sessions, open_database, sessions_of
+from node.reading import ImageReader, ReadingLimits
+from node.receiving import Receiving, ReceivingLimits
+from node.reporting import Reporter
+from node.studies import close_complete
+from node.tables import Delivery, Instance, Job, Result, Study
+
+LADDER = Ladder(four_views_quiet_s=5, quiet_s=60, deadline_s=1800)
+BUNDLE = BundleId("test", "1")
+
+
+@dataclass(frozen=True)
+class OneMass:
+    """Detector, segmenter and classifier in one: a mass in the middle of every image that is not all dark."""
+
+    malignancy: float = 0.5
+
+    def detect(self, images: Sequence[Mammogram]) -> list[tuple[Detection, ...]]:
+        return [
+            (Detection(middle(image), FindingKind.MASS, 0.9),) if image.pixels.max() > 0 else () for image in images
+        ]
+
+    def segment(self, image: Mammogram, boxes: Sequence[Box]) -> list[Mask | None]:
+        return [Mask(box, np.ones((box.height, box.width), dtype=np.bool_)) for box in boxes]
+
+    def classify(self, image: Mammogram, masks: Sequence[Mask]) -> tuple[float, list[float]]:
+        return self.malignancy, [self.malignancy for _ in masks]
+
+
+class Nothing(OneMass):
+    """Sees no lesion anywhere."""
+
+    def detect(self, images: Sequence[Mammogram]) -> list[tuple[Detection, ...]]:
+        return [() for _ in images]
+
+
+def middle(image: Mammogram) -> Box:
+    rows, columns = image.shape
+    return Box(rows // 3, columns // 3, rows // 2, columns // 2)
+
+
+def pipeline_of(models: OneMass) -> Pipeline:
+    return Pipeline(models, models, models, BUNDLE, assumed_spacing_mm=0.1, clock=lambda: 0.0)
+
+
+@dataclass
+class Clock:
+    seconds: float = 1_700_000_000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@dataclass
+class Road:
+    """One node's road, step by step; its clock stands still until it is moved."""
+
+    data_dir: Path
+    models: OneMass = field(default_factory=OneMass)
+    destinations: Sequence[str] = ("pacs",)
+    secondary_capture_from: frozenset[str] = frozenset()
+    clock: Clock = field(default_factory=Clock)
+
+    def __post_init__(self) -> None:
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        self.sessions: Sessions = sessions_of(open_database(f"sqlite:///{self.data_dir / 'queue.sqlite'}"))
+        self.receiving = Receiving(
+            self.sessions, self.data_dir, ReceivingLimits(), self.secondary_capture_from, self.clock
+        )
+        self.reader = ImageReader(
+            self.sessions,
+            self.data_dir,
+            pipeline_of(self.models),
+            "node/reader",
+            ReadingLimits(batch=4, attempts=3, lease_s=600, max_image_pixels=100_000_000),
+            self.clock,
+        )
+        self.reporter = Reporter(
+            self.sessions, self.data_dir, self.destinations, BUNDLE, "node/reporter", 600, True, self.clock
+        )
+
+    def receive(self, *images: Dataset | Path, sender: str = "PACS") -> list[Answer]:
+        """What the listener does once an image has come."""
+        return [self._receive(image if isinstance(image, Path) else self._saved(image), sender) for image in images]
+
+    def read(self) -> None:
+        while self.reader.read_some():
+            pass
+
+    def close(self, after_s: float = 61) -> None:
+        """Lets `after_s` seconds of quiet pass and closes what is complete then."""
+        self.clock.seconds += after_s
+        close_complete(self.sessions, LADDER, self.clock())
+
+    def report(self) -> None:
+        while self.reporter.report_one():
+            pass
+
+    def all_of_it(self, *images: Dataset | Path, sender: str = "PACS") -> None:
+        self.receive(*images, sender=sender)
+        self.read()
+        self.close()
+        self.read()
+        self.report()
+
+    def study(self) -> Study:
+        with self.sessions.begin() as session:
+            return session.scalars(select(Study)).one()
+
+    def instances(self) -> list[Instance]:
+        with self.sessions.begin() as session:
+            return list(session.scalars(select(Instance).order_by(Instance.id)))
+
+    def jobs(self) -> list[Job]:
+        with self.sessions.begin() as session:
+            return list(session.scalars(select(Job).order_by(Job.id)))
+
+    def deliveries(self) -> list[Delivery]:
+        with self.sessions.begin() as session:
+            return list(session.scalars(select(Delivery).order_by(Delivery.id)))
+
+    def results(self, kind: str | None = None, revision: int | None = None) -> list[Dataset]:
+        """What was written, as it lies on disk."""
+        with self.sessions.begin() as session:
+            rows = session.scalars(select(Result).order_by(Result.id)).all()
+        return [
+            dcmread(self.data_dir / row.path)
+            for row in rows
+            if kind in (None, row.kind) and revision in (None, row.revision)
+        ]
+
+    def _saved(self, image: Dataset) -> Path:
+        path = self.data_dir / "to-send.dcm"
+        image.save_as(path, enforce_file_format=True)
+        return path
+
+    def _receive(self, file: Path, sender: str) -> Answer:
+        incoming = self.receiving.incoming / "one.dcm"
+        shutil.copy(file, incoming)
+        header = dcmread(file, stop_before_pixels=True)
+        return self.receiving.accept(
+            ReceivedFile(
+                incoming,
+                sender,
+                "127.0.0.1",
+                header.SOPClassUID,
+                header.SOPInstanceUID,
+                header.file_meta.TransferSyntaxUID,
+            )
+        )
+
+
+def changed(file: Path, **changes: object) -> Dataset:
+    """A file's data set with some attributes changed; a new SOP Instance UID goes into the file's head too."""
+    dataset = dcmread(file)
+    for keyword, value in changes.items():
+        setattr(dataset, keyword, value)
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
+    return dataset
+
+
+def texts(report: Dataset) -> str:
+    """All that a report says in words."""
+    return "\n".join(_texts(report))
+
+
+def _texts(item: Dataset) -> list[str]:
+    own = [str(item.TextValue)] if "TextValue" in item else []
+    return own + [text for child in item.get("ContentSequence", []) for text in _texts(child)]
+
+
+Change = Callable[[Dataset], None]

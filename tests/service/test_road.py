@@ -1,0 +1,234 @@
+"""What becomes of a study on its road: which images are read, what is reported, and what is never sent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+from pydicom.uid import (
+    BreastTomosynthesisImageStorage,
+    ComputedRadiographyImageStorage,
+    DigitalMammographyXRayImageStorageForProcessing,
+    SecondaryCaptureImageStorage,
+)
+from road import Clock, Nothing, Road, changed, texts
+
+from dicom_io.answers import Status
+from dicom_io.device import is_ours
+from node.demo.studies import DemoStudy
+from node.second_chance import retry_study
+from node.states import DeliveryState, JobState, StudyState
+
+
+@pytest.fixture
+def road(tmp_path: Path) -> Road:
+    return Road(tmp_path)
+
+
+def test_a_four_view_study_gives_a_seg_an_image_and_one_report(road: Road, mammogram_study: DemoStudy) -> None:
+    road.all_of_it(*mammogram_study.files)
+    assert road.study().state is StudyState.REPORTED
+    segs, (report,) = road.results("SEG"), road.results("SR")
+    assert len(segs) == 4
+    assert len({seg.SeriesInstanceUID for seg in segs}) == 4
+    assert all(is_ours(result) for result in (*segs, report))
+    assert len(road.deliveries()) == 5
+    assert all(delivery.state is DeliveryState.WAITING for delivery in road.deliveries())
+
+
+def test_every_result_goes_to_every_destination(tmp_path: Path, mammogram_study: DemoStudy) -> None:
+    road = Road(tmp_path, destinations=("first", "second"))
+    road.all_of_it(*mammogram_study.files)
+    assert sorted(delivery.destination for delivery in road.deliveries()) == ["first"] * 5 + ["second"] * 5
+
+
+def test_reading_begins_before_the_study_is_complete(road: Road, mammogram_study: DemoStudy) -> None:
+    road.receive(mammogram_study.files[0])
+    road.read()
+    assert road.instances()[0].reading is not None
+    assert road.study().state is StudyState.OPEN
+
+
+def test_a_study_without_findings_gets_a_report_and_no_seg(tmp_path: Path, mammogram_study: DemoStudy) -> None:
+    road = Road(tmp_path, models=Nothing(malignancy=0.1))
+    road.all_of_it(*mammogram_study.files)
+    assert [result.Modality for result in road.results()] == ["SR"]
+
+
+def test_a_mammography_study_that_could_not_be_read_gets_a_report_that_says_so(
+    road: Road, mammogram_study: DemoStudy
+) -> None:
+    broken = changed(mammogram_study.files[0], BitsAllocated=64)
+    road.all_of_it(broken)
+    (report,) = road.results()
+    assert report.Modality == "SR"
+    (instance,) = road.instances()
+    assert instance.unread_reason
+    assert instance.unread_reason in texts(report)
+
+
+def test_a_partial_study_is_reported_with_what_is_missing(road: Road, mammogram_study: DemoStudy) -> None:
+    road.all_of_it(*mammogram_study.files[:3])
+    (report,) = road.results("SR")
+    assert "left MLO" in texts(report)
+
+
+def test_a_unilateral_exam_misses_no_view_of_the_other_breast(road: Road, mammogram_study: DemoStudy) -> None:
+    road.all_of_it(mammogram_study.files[1], mammogram_study.files[3])
+    (report,) = road.results("SR")
+    assert "right" not in texts(report)
+
+
+def test_a_late_image_opens_a_revision_whose_report_names_its_predecessor(
+    road: Road, mammogram_study: DemoStudy
+) -> None:
+    road.all_of_it(*mammogram_study.files[:3])
+    (first,) = road.results("SR")
+    attempts = [job.attempts for job in road.jobs()]
+    road.all_of_it(mammogram_study.files[3])
+    second = road.results("SR")[-1]
+    assert road.study().revision == 2
+    assert second.SOPInstanceUID != first.SOPInstanceUID
+    predecessor = second.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
+    assert predecessor.ReferencedSOPInstanceUID == first.SOPInstanceUID
+    assert [job.attempts for job in road.jobs()][: len(attempts)] == attempts, "what was read is not read again"
+    assert "left MLO" not in texts(second).split("missing")[-1][:40]
+
+
+def test_our_own_results_come_back_and_open_nothing(road: Road, mammogram_study: DemoStudy) -> None:
+    road.all_of_it(*mammogram_study.files)
+    before = (road.study().revision, len(road.instances()), len(road.jobs()))
+    answers = road.receive(*road.results())
+    assert {answer.status for answer in answers} == {Status.SUCCESS}
+    road.close()
+    assert (road.study().revision, len(road.instances()), len(road.jobs())) == before
+    assert road.study().state is StudyState.REPORTED
+
+
+def test_a_raw_image_is_not_read_beside_its_image_for_presentation(road: Road, mammogram_study: DemoStudy) -> None:
+    shown = mammogram_study.files[1]
+    raw = changed(
+        shown,
+        SOPInstanceUID="1.2.3",
+        SOPClassUID=DigitalMammographyXRayImageStorageForProcessing,
+        PresentationIntentType="FOR PROCESSING",
+    )
+    road.all_of_it(raw, shown)
+    read = {instance.kind: instance.unread_reason for instance in road.instances()}
+    assert read["for-presentation"] is None
+    assert read["for-processing"] is not None
+    assert read["for-processing"] in texts(road.results("SR")[0])
+
+
+def test_a_raw_image_alone_is_read(road: Road, mammogram_study: DemoStudy) -> None:
+    raw = changed(
+        mammogram_study.files[1],
+        SOPClassUID=DigitalMammographyXRayImageStorageForProcessing,
+        PresentationIntentType="FOR PROCESSING",
+    )
+    road.all_of_it(raw)
+    assert road.instances()[0].reading is not None
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_secondary_captures_are_read_only_where_their_senders_setting_says_so(
+    tmp_path: Path, mammogram_study: DemoStudy, allowed: bool
+) -> None:
+    road = Road(tmp_path, secondary_capture_from=frozenset({"FILM"} if allowed else ()))
+    capture = changed(
+        mammogram_study.files[1], SOPClassUID=SecondaryCaptureImageStorage, Modality="MG", BodyPartExamined="BREAST"
+    )
+    road.all_of_it(capture, sender="FILM")
+    assert road.study().state is (StudyState.REPORTED if allowed else StudyState.NOT_READ)
+    assert bool(road.results()) is allowed
+
+
+def test_a_chest_x_ray_is_not_read_and_status_says_why(road: Road, mammogram_study: DemoStudy) -> None:
+    chest = changed(
+        mammogram_study.files[1],
+        SOPClassUID=ComputedRadiographyImageStorage,
+        Modality="CR",
+        BodyPartExamined="CHEST",
+    )
+    road.all_of_it(chest)
+    assert road.study().state is StudyState.NOT_READ
+    assert "no breast image" in road.study().why
+    assert road.results() == []
+
+
+def test_tomosynthesis_is_named_in_the_report(road: Road, mammogram_study: DemoStudy) -> None:
+    volume = changed(mammogram_study.files[1], SOPInstanceUID="1.2.3", SOPClassUID=BreastTomosynthesisImageStorage)
+    road.all_of_it(mammogram_study.files[0], volume)
+    assert "tomosynthesis" in texts(road.results("SR")[0])
+
+
+def test_two_patients_under_one_study_uid_send_nothing(road: Road, mammogram_study: DemoStudy) -> None:
+    other = changed(mammogram_study.files[1], PatientID="SOMEBODY ELSE")
+    road.all_of_it(mammogram_study.files[0], other)
+    assert road.study().state is StudyState.QUARANTINED
+    assert road.results() == []
+
+
+def test_an_image_that_comes_while_its_study_waits_for_the_report_is_in_that_report(
+    road: Road, mammogram_study: DemoStudy
+) -> None:
+    road.receive(*mammogram_study.files[:3])
+    road.close()
+    road.receive(mammogram_study.files[3])
+    assert road.study().state is StudyState.OPEN
+    road.read()
+    road.report()
+    assert road.results() == [], "the report that was asked for before is cancelled"
+    road.close()
+    road.report()
+    assert road.study().revision == 1
+    assert len(road.results("SEG")) == 4
+
+
+def test_a_report_written_twice_is_the_same_to_the_byte(tmp_path: Path, mammogram_study: DemoStudy) -> None:
+    written = []
+    for name in ("one", "two"):
+        road = Road(tmp_path / name)
+        road.all_of_it(*mammogram_study.files)
+        written.append([path.read_bytes() for path in sorted((road.data_dir / "results").rglob("*.dcm"))])
+    assert written[0] == written[1]
+
+
+def test_a_report_that_cannot_be_written_is_told_and_tried_again_on_retry(
+    road: Road, mammogram_study: DemoStudy
+) -> None:
+    road.receive(*mammogram_study.files)
+    road.read()
+    road.close()
+    in_the_way = road.data_dir / "results"
+    in_the_way.write_text("a file where a folder should be")
+    road.report()
+    assert road.study().state is StudyState.CLOSED
+    assert [job.state for job in road.jobs()][-1] is JobState.FAILED
+    in_the_way.unlink()
+    with road.sessions.begin() as session:
+        assert retry_study(session, road.study().id, road.clock())
+    road.report()
+    assert road.study().state is StudyState.REPORTED
+
+
+def test_demographics_on_results_are_those_of_the_source_image(road: Road, mammogram_study: DemoStudy) -> None:
+    road.all_of_it(*mammogram_study.files)
+    source = dcmread(mammogram_study.files[0], stop_before_pixels=True)
+    for result in road.results():
+        assert (result.PatientID, result.PatientName) == (source.PatientID, source.PatientName)
+
+
+def test_the_hard_deadline_reports_a_study_that_never_falls_quiet(tmp_path: Path, mammogram_study: DemoStudy) -> None:
+    road = Road(tmp_path, clock=Clock(1_700_000_000.0))
+    road.receive(mammogram_study.files[0])
+    road.close(after_s=30)
+    assert road.study().state is StudyState.OPEN
+    road.clock.seconds += 1760
+    road.receive(mammogram_study.files[1])
+    road.close(after_s=10)
+    assert road.study().why == "the deadline has passed"
+    road.read()
+    road.report()
+    assert "left MLO" in texts(road.results("SR")[0])
