@@ -1,0 +1,100 @@
+"""The documentation names every command, option and setting, and names none that is not there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer.main
+from typer.core import TyperGroup
+
+from config.settings import Settings
+from node.cli.main import build
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+EXAMPLE = (ROOT / "config" / "node.example.toml").read_text(encoding="utf-8")
+
+
+def commands(group: TyperGroup, name: str = "") -> Iterator[tuple[str, list[str]]]:
+    """Every command, with the long options it takes."""
+    for child_name, child in group.commands.items():
+        full = f"{name} {child_name}".strip()
+        if isinstance(child, TyperGroup):
+            yield from commands(child, full)
+        else:
+            yield (
+                full,
+                [
+                    option
+                    for parameter in child.params
+                    for option in (*parameter.opts, *parameter.secondary_opts)
+                    if option.startswith("--") and option != "--help"
+                ],
+            )
+
+
+def command_line() -> list[tuple[str, list[str]]]:
+    group = typer.main.get_command(build())
+    assert isinstance(group, TyperGroup)
+    return list(commands(group))
+
+
+@pytest.mark.parametrize(("command", "options"), command_line(), ids=lambda value: str(value))
+def test_every_command_and_option_is_documented(command, options):
+    section = _section(command)
+    assert f"mammo-node {command}" in section
+    missing = [option for option in options if option not in section]
+    assert not missing, f"docs/commands.md, {command}: {missing}"
+
+
+def _section(command: str) -> str:
+    """The part of docs/commands.md under the command's heading, or its group's."""
+    sections = {part.partition("\n")[0]: part for part in re.split(r"^## ", COMMANDS, flags=re.MULTILINE)}
+    return sections.get(command) or sections[command.partition(" ")[0]]
+
+
+@pytest.mark.parametrize("page", [README, COMMANDS], ids=["README.md", "docs/commands.md"])
+def test_no_page_names_a_command_or_option_that_is_not_there(page):
+    known = dict(command_line())
+    groups = {command.partition(" ")[0] for command in known}
+    for line in re.findall(r"mammo-node ((?:[a-z]+ ?)+[^`\n]*)", "\n".join(_code(page))):
+        words = line.split()
+        command = " ".join(words[:2]) if " ".join(words[:2]) in known else words[0]
+        assert command in known or command in groups, line
+        for option in re.findall(r"--[a-z-]+", line):
+            assert option in (*known.get(command, ()), "--help"), f"{command} has no {option}"
+
+
+def _code(page: str) -> list[str]:
+    """Indented code lines and code spans that call the command."""
+    indented = [line.strip() for line in page.splitlines() if line.startswith("    ")]
+    return [text for text in indented + re.findall(r"`([^`\n]+)`", page) if text.startswith("mammo-node ")]
+
+
+def test_every_setting_the_readme_shows_exists():
+    blocks = re.findall(r"```toml\n(.*?)```", README, flags=re.DOTALL)
+    assert blocks
+    for block in blocks:
+        for key in re.findall(r"^\s*([a-z_]+) = ", block, flags=re.MULTILINE):
+            assert re.search(rf"^(# )?{key} = ", EXAMPLE, flags=re.MULTILINE), key
+
+
+def test_the_readmes_defaults_are_the_codes():
+    closing = Settings.model_fields["closing"].default
+    assert f"nothing has come for {closing.four_views_quiet_s:g} seconds" in README
+    assert f"after {closing.quiet_s:g} quiet seconds" in README
+
+
+def test_links_between_pages_lead_somewhere():
+    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_every_page_that_a_user_meets_says_what_it_is_not():
+    assert "not a medical device" in README
+    assert "Research use only" in README

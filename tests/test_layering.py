@@ -1,0 +1,165 @@
+"""The house's absences (docs/architecture.md), read from the source itself."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("config", "dicom_io", "models", "node")
+SOURCES = {path.relative_to(ROOT).as_posix(): path for package in PACKAGES for path in (ROOT / package).rglob("*.py")}
+TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in SOURCES.items()}
+
+# What each package may import of ours and may not import of others.
+MAY_USE = {
+    "config": set(),
+    "dicom_io": {"models.types"},
+    "models": {"models"},
+    "node": {"config", "dicom_io", "models"},
+}
+MUST_NOT_USE = {
+    "config": {"torch", "pydicom", "sqlalchemy"},
+    "dicom_io": {"torch", "sqlalchemy"},
+    "models": {"pydicom", "pynetdicom", "highdicom", "sqlalchemy"},
+    "node": set(),
+}
+MODEL_LIBRARIES = {"ultralytics", "timm", "segment_anything"}
+# LiteMedSAM is one library's image encoder before another's mask decoder.
+TWO_LIBRARIES = {"models/segmenters/lite_medsam.py"}
+# ultralytics takes its switches from variables only, at its import.
+SETS_VARIABLES = {"models/detectors/yolo_cbam.py"}
+FORBIDDEN_NAMES = {"utils", "common", "helpers", "manager", "base", "misc"}
+RECEIVERS_MODULES = ("dicom_io.scp", "dicom_io.scu", "node.receiving", "node.app", "node.cli.serve")
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    """Every module that a file names in an import, as `package.module`; of `from a.b import c` both a.b and a.b.c."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def under(module: str, roots: set[str]) -> bool:
+    return any(module == root or module.startswith(root + ".") for root in roots)
+
+
+def module_of(name: str) -> str:
+    return name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_no_import_runs_against_the_arrows(name):
+    package = name.partition("/")[0]
+    for module in imports(TREES[name]):
+        top = module.partition(".")[0]
+        if top in PACKAGES and top != package:
+            assert under(module, MAY_USE[package]), f"{name} imports {module}"
+        assert top not in MUST_NOT_USE[package], f"{name} imports {module}"
+
+
+def test_no_import_goes_in_a_circle():
+    modules = {module_of(name) for name in SOURCES}
+    graph = {
+        module_of(name): {used for used in imports(tree) if used in modules and used != module_of(name)}
+        for name, tree in TREES.items()
+    }
+    done: set[str] = set()
+
+    def visit(module: str, road: tuple[str, ...]) -> None:
+        assert module not in road, " → ".join((*road[road.index(module) :], module))
+        if module not in done:
+            for used in sorted(graph[module]):
+                visit(used, (*road, module))
+            done.add(module)
+
+    for module in sorted(graph):
+        visit(module, ())
+
+
+def test_every_init_is_empty():
+    assert [name for name, path in SOURCES.items() if path.name == "__init__.py" and path.read_text().strip()] == []
+
+
+@pytest.mark.parametrize("module", RECEIVERS_MODULES)
+def test_the_receivers_process_never_imports_torch(module):
+    code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr or f"{module} imports torch"
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_no_module_keeps_state(name):
+    """No `global`, and no list, dict or set at module level that the module then fills."""
+    tree = TREES[name]
+    assert not any(isinstance(node, ast.Global | ast.Nonlocal) for node in ast.walk(tree)), f"{name}: global"
+    containers = {
+        target.id
+        for statement in tree.body
+        if isinstance(statement, ast.Assign | ast.AnnAssign)
+        for target in (statement.targets if isinstance(statement, ast.Assign) else [statement.target])
+        if isinstance(target, ast.Name) and isinstance(statement.value, ast.List | ast.Dict | ast.Set | ast.Call)
+    }
+    changing = {"append", "add", "update", "setdefault", "extend", "insert", "pop", "clear", "remove", "discard"}
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id=owner), attr=attribute)) if attribute in changing:
+                assert owner not in containers - _locals(tree), f"{name}: {owner}.{attribute}()"
+            case ast.Subscript(value=ast.Name(id=owner), ctx=ast.Store() | ast.Del()):
+                assert owner not in containers - _locals(tree), f"{name}: {owner}[…] is set"
+
+
+def _locals(tree: ast.Module) -> set[str]:
+    """Names that functions bind themselves: those are not the module's."""
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    return {
+        node.id
+        for function in functions
+        for node in ast.walk(function)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    }
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_only_config_reads_the_environment(name):
+    """One adapter sets its library's variables before it imports it; nobody else touches any."""
+    if name.startswith("config/"):
+        return
+    tree = TREES[name]
+    allowed = {id(set_) for node in ast.walk(tree) if name in SETS_VARIABLES and (set_ := _variable_set(node))}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr in ("environ", "environb", "getenv"):
+            assert id(node) in allowed, f"{name}:{node.lineno} reads the environment"
+
+
+def _variable_set(node: ast.AST) -> ast.expr | None:
+    """The `os.environ` of `os.environ["X"] = …`, `os.environ |= …` or `os.environ.setdefault(…)`."""
+    match node:
+        case ast.Subscript(value=ast.Attribute(attr="environ") as environ, ctx=ast.Store()):
+            return environ
+        case ast.AugAssign(target=ast.Attribute(attr="environ") as environ):
+            return environ
+        case ast.Attribute(value=ast.Attribute(attr="environ") as environ, attr="setdefault" | "update"):
+            return environ
+    return None
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_one_model_library_an_adapter_and_none_outside_models(name):
+    used = {module.partition(".")[0] for module in imports(TREES[name])} & MODEL_LIBRARIES
+    most = 2 if name in TWO_LIBRARIES else int(name.startswith("models/"))
+    assert len(used) <= most, f"{name} imports {used}"
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_no_drawer_for_odds_and_ends(name):
+    stem = Path(name).stem
+    assert stem not in FORBIDDEN_NAMES
+    assert not (name.startswith("models/") and stem in ("yolo", "common")), "old YOLO pickles name such modules"
