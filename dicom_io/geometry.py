@@ -13,9 +13,11 @@ from skimage.morphology import convex_hull_image
 
 from models.types import Mask
 
-# GraphicData of one item holds at most 16383 numbers in explicit VR (a 16-bit length of 4-byte floats); viewers are
-# slow long before that.
-_MOST_POINTS = 500
+# Viewers become slow with long outlines long before GraphicData is full (8191 points in explicit VR).
+_MOST_POINTS = 1000
+_MOST_CONTOUR_POINTS = 20_000
+_NEARLY_ALL = 0.95
+_TOLERANCES_PX = (1 / 3, 2 / 3, 4 / 3)
 
 
 def to_xy(rows_columns: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -31,22 +33,17 @@ def to_rows_columns(xy: NDArray[np.float64]) -> NDArray[np.float64]:
 def outline(mask: Mask) -> NDArray[np.float64]:
     """A closed polygon round a lesion, as SCOORD POLYLINE data: x, y (n × 2), the last point being the first again.
 
-    It runs half way between the mask's pixels and their neighbours, simplified to within half a pixel (more for very
-    ragged masks, so that there are at most 500 points). A mask in several parts is drawn by the convex hull of them
-    all: a measurement group holds one region, and the SEG has the parts exactly. Holes are left out.
+    It runs half way between the mask's pixels and their neighbours, simplified to within a third of a pixel (up to 4/3
+    where it would be longer than 1000 points), without holes. Stray pixels beside a lesion (up to a twentieth) are left
+    out; a mask in several parts, or one too ragged to be drawn with 1000 points, is outlined by its convex hull. The
+    reason: a measurement group holds one region. The SEG has the lesion exactly.
     """
     crop = np.pad(mask.crop, 1)
-    if label(crop, connectivity=2).max() > 1:
-        crop = convex_hull_image(crop)
-    longest = max(find_contours(crop.astype(np.float32), 0.5, fully_connected="high"), key=_enclosed_area)
-    tolerance = 0.5
-    simple = approximate_polygon(longest, tolerance)
-    while len(simple) > _MOST_POINTS:
-        tolerance *= 2
-        simple = approximate_polygon(longest, tolerance)
-    if len(simple) < 4:  # a lesion of a few pixels is no wider than the tolerance
-        simple = longest
-    return to_xy(_told_from_tool(simple) - 1 + (mask.box.top, mask.box.left))
+    parts_px = np.bincount(label(crop, connectivity=2).ravel())[1:]
+    ring = _simplified(_contour(crop)) if parts_px.max() >= _NEARLY_ALL * mask.area_px else None
+    if ring is None:
+        ring = approximate_polygon(_contour(convex_hull_image(crop)), _TOLERANCES_PX[-1])
+    return to_xy(_told_from_tool(ring) - 1 + (mask.box.top, mask.box.left))
 
 
 def frame(shape: tuple[int, int]) -> NDArray[np.float64]:
@@ -65,6 +62,22 @@ def _told_from_tool(ring: NDArray[np.float64]) -> NDArray[np.float64]:
         return ring
     amid = (ring[:-1] + ring[1:]) / 2
     return np.vstack([np.stack([ring[:-1], amid], axis=1).reshape(-1, 2), ring[-1:]])
+
+
+def _contour(crop: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """The outer contour as a ring of rows and columns."""
+    return max(find_contours(crop.astype(np.float32), 0.5, fully_connected="high"), key=_enclosed_area)
+
+
+def _simplified(contour: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """The ring with as few points as the tolerances allow; None where that is still too many."""
+    if len(contour) > _MOST_CONTOUR_POINTS:
+        return None
+    for tolerance in _TOLERANCES_PX:
+        ring = approximate_polygon(contour, tolerance)
+        if len(ring) <= _MOST_POINTS:
+            return ring if len(ring) >= 4 else contour  # a lesion of a few pixels is no wider than the tolerance
+    return None
 
 
 def _enclosed_area(contour: NDArray[np.float64]) -> float:

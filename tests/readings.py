@@ -1,0 +1,76 @@
+"""Readings and headers as tests need them: small, and the same every time."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import Dataset
+
+from dicom_io.encoding import Encoding
+from models.types import Box, BundleId, Finding, FindingKind, ImageReading, Laterality, Mask, ReadImage
+
+BUNDLE = BundleId("research-default", "1.0")
+ENCODING = Encoding(written_at=datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC), revision=1, bundle=BUNDLE)
+STUDY = "1.2.826.0.1.3680043.10.1"
+
+
+def blob(height: int, width: int, seed: int = 0) -> NDArray[np.bool_]:
+    """A ragged ellipse without symmetry: any flip, shift or transposition of it shows."""
+    rows, columns = np.mgrid[:height, :width]
+    radius = ((rows - height / 2) / (height / 2)) ** 2 + ((columns - width / 2) / (width / 2)) ** 2
+    mask = radius < np.random.default_rng(seed).uniform(0.7, 1.0, (height, width))
+    mask[: height // 2, : width // 3] = False
+    return mask
+
+
+def lesion(
+    top: int,
+    left: int,
+    crop: NDArray[np.bool_],
+    kind: FindingKind = FindingKind.MASS,
+    malignancy: float = 0.625,
+    confidence: float = 0.9,
+) -> Finding:
+    box = Box(top, left, top + crop.shape[0], left + crop.shape[1])
+    return Finding(kind, box, Mask(box, crop), confidence, malignancy)
+
+
+def read_image(
+    uid: str,
+    shape: tuple[int, int],
+    *findings: Finding,
+    laterality: Laterality | None = Laterality.RIGHT,
+    view: str | None = "CC",
+    malignancy: float = 0.5,
+) -> ReadImage:
+    return ReadImage(uid, laterality, view, ImageReading(tuple(findings), malignancy, shape, BUNDLE))
+
+
+def header(uid: str, shape: tuple[int, int], laterality: str = "R", view: str = "CC") -> Dataset:
+    """A mammogram's header without its pixels."""
+    dataset = Dataset()
+    dataset.SpecificCharacterSet = "ISO_IR 100"
+    dataset.SOPClassUID = "1.2.840.10008.5.1.4.1.1.1.2"
+    dataset.SOPInstanceUID = uid
+    dataset.StudyInstanceUID = STUDY
+    dataset.SeriesInstanceUID = f"{STUDY}.{laterality == 'R':d}"
+    dataset.PatientName = "Müller^Änne"
+    dataset.PatientID = "P-1"
+    dataset.PatientBirthDate = "19600102"
+    dataset.PatientSex = "F"
+    dataset.StudyDate = "20260301"
+    dataset.StudyTime = "101112"
+    dataset.StudyID = "7"
+    dataset.AccessionNumber = "A-1"
+    dataset.ReferringPhysicianName = "Rüf^Rita"
+    dataset.Modality = "MG"
+    dataset.Manufacturer = "A maker of mammographs"
+    dataset.ImageLaterality = laterality
+    dataset.ViewPosition = view
+    dataset.PatientOrientation = ["P", "L"] if laterality == "R" else ["A", "R"]
+    dataset.ImagerPixelSpacing = [0.07, 0.08]
+    dataset.PixelSpacing = [0.07, 0.08]
+    dataset.Rows, dataset.Columns = shape
+    return dataset
