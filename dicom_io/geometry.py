@@ -6,16 +6,15 @@ counts x (column) and y (row) from the top left corner of the top left pixel, wh
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
-from skimage.measure import approximate_polygon, find_contours, label
-from skimage.morphology import convex_hull_image
+from skimage.measure import find_contours, label
 
 from models.types import Mask
 
 # Viewers become slow with long outlines long before GraphicData is full (8191 points in explicit VR).
 _MOST_POINTS = 1000
-_MOST_CONTOUR_POINTS = 20_000
 _NEARLY_ALL = 0.95
 _TOLERANCES_PX = (1 / 3, 2 / 3, 4 / 3)
 
@@ -39,10 +38,12 @@ def outline(mask: Mask) -> NDArray[np.float64]:
     reason: a measurement group holds one region. The SEG has the lesion exactly.
     """
     crop = np.pad(mask.crop, 1)
+    contours = find_contours(crop.astype(np.float32), 0.5, fully_connected="high")
     parts_px = np.bincount(label(crop, connectivity=2).ravel())[1:]
-    ring = _simplified(_contour(crop)) if parts_px.max() >= _NEARLY_ALL * mask.area_px else None
+    in_one_part = parts_px.max() >= _NEARLY_ALL * mask.area_px
+    ring = _simplified(max(contours, key=_enclosed_area)) if in_one_part else None
     if ring is None:
-        ring = approximate_polygon(_contour(convex_hull_image(crop)), _TOLERANCES_PX[-1])
+        ring = _closed(cv2.convexHull(np.vstack(contours).astype(np.float32)))
     return to_xy(_told_from_tool(ring) - 1 + (mask.box.top, mask.box.left))
 
 
@@ -64,20 +65,19 @@ def _told_from_tool(ring: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.vstack([np.stack([ring[:-1], amid], axis=1).reshape(-1, 2), ring[-1:]])
 
 
-def _contour(crop: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """The outer contour as a ring of rows and columns."""
-    return max(find_contours(crop.astype(np.float32), 0.5, fully_connected="high"), key=_enclosed_area)
-
-
 def _simplified(contour: NDArray[np.float64]) -> NDArray[np.float64] | None:
     """The ring with as few points as the tolerances allow; None where that is still too many."""
-    if len(contour) > _MOST_CONTOUR_POINTS:
-        return None
     for tolerance in _TOLERANCES_PX:
-        ring = approximate_polygon(contour, tolerance)
+        ring = _closed(cv2.approxPolyDP(contour[:-1].astype(np.float32), tolerance, True))
         if len(ring) <= _MOST_POINTS:
             return ring if len(ring) >= 4 else contour  # a lesion of a few pixels is no wider than the tolerance
     return None
+
+
+def _closed(points: NDArray[np.generic]) -> NDArray[np.float64]:
+    """OpenCV's n × 1 × 2 points as n × 2, the first again at the end."""
+    ring = points.reshape(-1, 2).astype(np.float64)
+    return np.vstack([ring, ring[:1]])
 
 
 def _enclosed_area(contour: NDArray[np.float64]) -> float:
