@@ -1,0 +1,156 @@
+"""Results reach their destinations, or it is told why not; one destination's fault holds up no other."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from pynetdicom import AE, evt
+from pynetdicom.sop_class import Comprehensive3DSRStorage, SegmentationStorage
+from road import Road
+from running import eventually
+
+from dicom_io.results import CONTENTS
+from dicom_io.scu import CStoreDestination
+from node.delivery import Deliverer
+from node.demo.studies import DemoStudy
+from node.retry import RetryPolicy
+from node.second_chance import retry_study
+from node.states import DeliveryState
+from node.tables import Delivery
+
+POLICY = RetryPolicy(first_s=30, ceiling_s=3600, dead_after_s=7200)
+
+
+class Pacs:
+    """A storage SCP that counts what it takes, and answers as it is told."""
+
+    def __init__(self) -> None:
+        self.status = 0x0000
+        self.stored: list[str] = []
+        self.associations = 0
+        self.port = 0
+
+    @contextmanager
+    def listening(self) -> Iterator[Pacs]:
+        ae = AE("PACS")
+        for context in (SegmentationStorage, Comprehensive3DSRStorage):
+            ae.add_supported_context(context)
+        handlers = [(evt.EVT_C_STORE, self._store), (evt.EVT_ACCEPTED, self._accepted)]
+        server = ae.start_server(("127.0.0.1", self.port), block=False, evt_handlers=handlers)
+        self.port = server.server_address[1]
+        try:
+            yield self
+        finally:
+            server.shutdown()
+
+    def _store(self, event: evt.Event) -> int:
+        if self.status == 0x0000:
+            self.stored.append(event.request.AffectedSOPInstanceUID)
+        return self.status
+
+    def _accepted(self, event: evt.Event) -> None:
+        self.associations += 1
+
+
+@pytest.fixture
+def road(tmp_path: Path, mammogram_study: DemoStudy) -> Road:
+    """A reported study: four SEGs and an SR, due at one destination."""
+    road = Road(tmp_path)
+    road.all_of_it(*mammogram_study.files)
+    return road
+
+
+def deliverer(road: Road, port: int, timeout_s: float = 5, name: str = "pacs") -> Deliverer:
+    destination = CStoreDestination("PACS", "127.0.0.1", port, timeout_s, "NODE", contents=CONTENTS)
+    return Deliverer(name, destination, POLICY, road.sessions, road.data_dir, road.clock)
+
+
+def states(road: Road) -> set[DeliveryState]:
+    return {delivery.state for delivery in road.deliveries()}
+
+
+def test_everything_due_goes_over_one_association_and_the_report_last(road: Road) -> None:
+    with Pacs().listening() as pacs:
+        assert deliverer(road, pacs.port).deliver_due() == 5
+    assert states(road) == {DeliveryState.SENT}
+    assert pacs.associations == 1
+    assert pacs.stored == [result.SOPInstanceUID for result in road.results()]
+    assert road.results()[-1].Modality == "SR"
+
+
+def test_what_is_sent_is_not_sent_again(road: Road) -> None:
+    with Pacs().listening() as pacs:
+        delivering = deliverer(road, pacs.port)
+        delivering.deliver_due()
+        assert delivering.deliver_due() == 0
+    assert len(pacs.stored) == 5
+
+
+def test_a_destination_that_is_down_is_tried_again_later_and_then_gets_everything(road: Road) -> None:
+    pacs = Pacs()
+    with pacs.listening():
+        pass  # takes its port, and goes down
+    delivering = deliverer(road, pacs.port)
+    assert delivering.deliver_due() == 1, "the others would meet the same silence"
+    waiting = road.deliveries()
+    assert all(delivery.error and delivery.next_at == road.clock() + 30 for delivery in waiting)
+    assert delivering.deliver_due() == 0
+    road.clock.seconds += 30
+    with pacs.listening():
+        assert delivering.deliver_due() == 5
+    assert states(road) == {DeliveryState.SENT}
+
+
+def test_a_destination_that_refuses_is_said_to_and_the_next_object_is_tried(road: Road) -> None:
+    with Pacs().listening() as pacs:
+        pacs.status = 0xA700
+        assert deliverer(road, pacs.port).deliver_due() == 5
+    assert states(road) == {DeliveryState.WAITING}
+    assert all("A700" in delivery.error.upper() for delivery in road.deliveries())
+
+
+def test_what_was_not_taken_for_long_is_dead_until_a_person_retries(road: Road) -> None:
+    with Pacs().listening() as pacs:
+        pacs.status = 0xC000
+        delivering = deliverer(road, pacs.port)
+        road.clock.seconds += POLICY.dead_after_s
+        delivering.deliver_due()
+        assert states(road) == {DeliveryState.DEAD}
+        assert delivering.deliver_due() == 0
+        pacs.status = 0x0000
+        with road.sessions.begin() as session:
+            retry_study(session, road.study().id, road.clock())
+        assert delivering.deliver_due() == 5
+    assert states(road) == {DeliveryState.SENT}
+
+
+def test_a_destination_that_hangs_holds_up_no_other(tmp_path: Path, mammogram_study: DemoStudy) -> None:
+    road = Road(tmp_path, destinations=("hangs", "works"))
+    road.all_of_it(*mammogram_study.files)
+    stop = threading.Event()
+    with socket.socket() as silent, Pacs().listening() as pacs:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        loops = [
+            deliverer(road, silent.getsockname()[1], timeout_s=2, name="hangs"),
+            deliverer(road, pacs.port, name="works"),
+        ]
+        threads = [threading.Thread(target=loop.run, args=(stop,)) for loop in loops]
+        for thread in threads:
+            thread.start()
+        eventually("the destination that works has everything", lambda: len(pacs.stored) == 5)
+        eventually("the one that hangs is given up for now", lambda: _of(road, "hangs")[0].error)
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert {delivery.state for delivery in _of(road, "works")} == {DeliveryState.SENT}
+    assert {delivery.state for delivery in _of(road, "hangs")} == {DeliveryState.WAITING}
+
+
+def _of(road: Road, destination: str) -> list[Delivery]:
+    return [delivery for delivery in road.deliveries() if delivery.destination == destination]

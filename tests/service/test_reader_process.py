@@ -1,0 +1,115 @@
+"""The reader is watched: what kills it is found out, and what hangs is ended."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from road import OneMass, Road, changed, pipeline_of
+from running import eventually
+
+from models.types import Detection, Mammogram
+from node.database import open_database, sessions_of
+from node.demo.studies import DemoStudy
+from node.queue import claim
+from node.reader_process import ReaderSupervisor
+from node.reading import ImageReader, ReadingLimits
+from node.states import JobKind, JobState
+
+WORKER = "node/reader"
+KILLS = "3 attempts"
+
+
+class DiesOfWide(OneMass):
+    """Takes its process down, as a broken driver or the kernel's memory killer would, over images wider than high."""
+
+    def detect(self, images: Sequence[Mammogram]) -> list[tuple[Detection, ...]]:
+        if any(image.shape[1] > image.shape[0] for image in images):
+            os._exit(139)
+        return super().detect(images)
+
+
+class HangsOnWide(OneMass):
+    """Never comes back from them."""
+
+    def detect(self, images: Sequence[Mammogram]) -> list[tuple[Detection, ...]]:
+        if any(image.shape[1] > image.shape[0] for image in images):
+            threading.Event().wait()
+        return super().detect(images)
+
+
+def read(data_dir: Path, models: OneMass, lease_s: float) -> None:
+    """The reader's process."""
+    reader = ImageReader(
+        sessions_of(open_database(f"sqlite:///{data_dir / 'queue.sqlite'}")),
+        data_dir,
+        pipeline_of(models),
+        WORKER,
+        ReadingLimits(batch=2, attempts=3, lease_s=lease_s, max_image_pixels=100_000_000),
+        time.time,
+    )
+    while True:
+        if not reader.read_some():
+            time.sleep(0.05)
+
+
+@contextmanager
+def supervised(road: Road, models: OneMass, lease_s: float = 600) -> Iterator[None]:
+    stop = threading.Event()
+    supervisor = ReaderSupervisor(read, (road.data_dir, models, lease_s), road.sessions, WORKER)
+    thread = threading.Thread(target=supervisor.run, args=(stop,))
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+@pytest.fixture
+def road(tmp_path: Path, mammogram_study: DemoStudy) -> Road:
+    """Four images, the second of them lying on its side."""
+    road = Road(tmp_path)
+    wide = changed(mammogram_study.files[1])
+    wide.PixelData = wide.pixel_array.T.tobytes()
+    wide.Rows, wide.Columns = wide.Columns, wide.Rows
+    road.receive(mammogram_study.files[0], wide, *mammogram_study.files[2:])
+    return road
+
+
+def settled(road: Road) -> bool:
+    return all(job.state in (JobState.DONE, JobState.FAILED) for job in road.jobs())
+
+
+@pytest.mark.parametrize(("models", "lease_s"), [(DiesOfWide(), 600.0), (HangsOnWide(), 1.0)])
+def test_an_image_that_takes_the_reader_down_is_given_up_after_three_attempts_and_the_others_are_read(
+    road: Road, models: OneMass, lease_s: float
+) -> None:
+    with supervised(road, models, lease_s):
+        eventually("all images are read or given up", lambda: settled(road))
+    first, wide, *others = road.instances()
+    assert wide.unread_reason == f"unreadable: kills the reader ({KILLS})"
+    assert all(instance.reading is not None for instance in (first, *others))
+    road.close()
+    road.report()
+    assert len(road.results("SEG")) == 3
+
+
+def test_a_stop_ends_the_reader_and_gives_its_leases_back_without_counting_an_attempt(road: Road) -> None:
+    with supervised(road, HangsOnWide()):
+        eventually("the reader hangs", lambda: any(job.state is JobState.RUNNING for job in road.jobs()))
+    assert not any(job.state is JobState.RUNNING for job in road.jobs())
+    assert all(job.attempts == (job.state is JobState.DONE) for job in road.jobs())
+
+
+def test_leases_of_a_node_that_was_killed_are_given_back_at_the_next_start(road: Road) -> None:
+    with road.sessions.begin() as session:
+        assert len(claim(session, JobKind.READ_IMAGE, WORKER, time.time(), 10_000, limit=4)) == 4
+    with supervised(road, OneMass()):
+        eventually("all images are read", lambda: settled(road))
+    assert all(instance.reading is not None for instance in road.instances())
