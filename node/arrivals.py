@@ -29,7 +29,7 @@ _NO_MAMMOGRAM = "an image, but no mammogram"
 _SECONDARY_CAPTURE = (
     "secondary capture: read as a mammogram only where the setting reads_secondary_capture of its sender says so"
 )
-_IN_QUARANTINE = "the study is in quarantine"
+IN_QUARANTINE = "the study is in quarantine"
 TWO_PATIENTS = "its instances disagree about the patient's ID or birth date"
 
 
@@ -158,6 +158,6 @@ def _unread_reason(study: Study, header: InstanceHeader, reads_secondary_capture
         case InstanceKind.SECONDARY_CAPTURE if not reads_secondary_capture:
             return _SECONDARY_CAPTURE
         case InstanceKind.FOR_PRESENTATION | InstanceKind.SECONDARY_CAPTURE | InstanceKind.FOR_PROCESSING:
-            return _IN_QUARANTINE if study.state is StudyState.QUARANTINED else None
+            return IN_QUARANTINE if study.state is StudyState.QUARANTINED else None
         case _:
             return None
