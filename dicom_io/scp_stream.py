@@ -11,10 +11,13 @@ state machine, association control, commands, answers) stays pynetdicom's. `Stre
 from __future__ import annotations
 
 import logging
+import queue
+import select
 import socket
 import struct
+from contextlib import suppress
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from pydicom import Dataset
 from pynetdicom import evt
@@ -29,7 +32,7 @@ from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dul import DULServiceProvider
-from pynetdicom.pdu_primitives import P_DATA
+from pynetdicom.pdu_primitives import P_DATA, _PDUPrimitiveType
 from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
 
 from dicom_io.incoming import IncomingFile, new_block
@@ -40,6 +43,7 @@ _P_DATA_TF = 0x04
 _ESTABLISHED = "Sta6"  # PS3.8 section 9.2: association established, ready for data transfer
 _CONNECTION_CLOSED = "Evt17"
 _INVALID_PDU = "Evt19"
+_NAP_S = 0.1  # how long a thread of an idle association sleeps at most before it looks at its timers
 _LARGEST_OTHER_PDU = 1 << 20  # an A-ASSOCIATE-RQ of 128 contexts with 40 transfer syntaxes each takes 0.2 MB
 _LARGEST_COMMAND = 1 << 16
 # Many senders write a command and its data set in two calls with Nagle's algorithm on: the second waits until the first
@@ -165,6 +169,15 @@ class StreamingDIMSE(DIMSEServiceProvider):
         self.arrived: dict[Path, IncomingFile] = {}
         self._block = new_block()
 
+    def get_msg(self, block: bool = False) -> Any:
+        """The next message. Asked not to wait, it waits for a nap all the same: its caller does nothing but ask."""
+        if block:
+            return super().get_msg(block=True)
+        try:
+            return self.msg_queue.get(timeout=_NAP_S)
+        except queue.Empty:
+            return None, None
+
     def receive_primitive(self, primitive: P_DATA) -> None:
         """Takes what does not come by the fast road: commands, and data sets in one PDU with their command."""
         try:
@@ -227,14 +240,57 @@ class StreamingDIMSE(DIMSEServiceProvider):
             raise ProtocolFault("a command without an end")
 
 
+class _Knocking(queue.Queue[Any]):
+    """A queue that also wakes whoever waits for messages: what is put here is the end of an association."""
+
+    def __init__(self, messages: queue.Queue[Any]) -> None:
+        super().__init__()
+        self._messages = messages
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        super().put(item, block, timeout)
+        self._messages.put((None, None))
+
+
 class StreamingDUL(DULServiceProvider):
-    """Reads the data sets of C-STOREs without pynetdicom's queues and state machine between their PDUs."""
+    """Reads the data sets of C-STOREs without pynetdicom's queues and state machine between their PDUs.
+
+    It also waits for the socket where pynetdicom asks it a thousand times a second: sixteen associations that nobody
+    uses would cost half a core, and the more senders there are the more each would be in the others' way.
+    """
+
+    def __init__(self, association: Association) -> None:
+        super().__init__(association)
+        self.to_user_queue = _Knocking(self._dimse.msg_queue)
+        self._bell, self._clapper = socket.socketpair()
+        self._bell.setblocking(False)
+        self._clapper.setblocking(False)
 
     def run_reactor(self) -> None:
         try:
             super().run_reactor()
         finally:
             self._dimse.discard()
+            self._bell.close()
+            self._clapper.close()
+
+    def send_pdu(self, primitive: _PDUPrimitiveType) -> None:
+        super().send_pdu(primitive)
+        with suppress(OSError):  # full: it rings already; closed: the reactor has ended
+            self._clapper.send(b"!")
+
+    def _is_transport_event(self) -> bool:
+        stream = cast(LookaheadSocket, self.socket)
+        if self.state_machine.current_state == _ESTABLISHED and stream.socket is not None:
+            poll = select.poll()
+            poll.register(stream.socket, select.POLLIN)
+            poll.register(self._bell, select.POLLIN)
+            poll.poll(_NAP_S * 1000)
+            with suppress(BlockingIOError):
+                self._bell.recv(4096)
+            if not self.to_provider_queue.empty():
+                return False
+        return super()._is_transport_event()
 
     @property
     def _dimse(self) -> StreamingDIMSE:

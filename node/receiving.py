@@ -16,6 +16,7 @@ from pathlib import Path
 
 from sqlalchemy import exists, select
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
 from dicom_io.answers import Answer, Status
 from dicom_io.durable import sync_folder
@@ -80,6 +81,7 @@ class Receiving:
         self._secondary_capture_from = secondary_capture_from
         self._now = now
         self._turns = _Turns()
+        self._one_writer = threading.Lock()
         for folder in (INCOMING, ARCHIVE, QUARANTINE):
             (data_dir / folder).mkdir(parents=True, exist_ok=True)
         sync_folder(data_dir)
@@ -122,7 +124,7 @@ class Receiving:
             return Answer(Status.NO_SPACE if full else Status.NO_STORAGE, "the node's disk did not take it: send again")
 
     def _keep(self, received: ReceivedFile, whole: WholeFile, header: InstanceHeader) -> Answer:
-        with self._sessions.begin() as session:
+        with self._transaction() as session:
             ours = exists().where(Result.sop_instance_uid == header.sop_instance_uid)
             is_ours = header.ours or bool(session.scalar(select(ours)))
             row = session.execute(
@@ -143,7 +145,7 @@ class Receiving:
     def _keep_new(self, received: ReceivedFile, whole: WholeFile, header: InstanceHeader) -> Answer:
         folder = self._data_dir / ARCHIVE / header.study_instance_uid
         path = self._place(whole.path, folder / f"{header.sop_instance_uid}.dcm")
-        with self._sessions.begin() as session:
+        with self._transaction() as session:
             instance = register(
                 session,
                 header,
@@ -166,7 +168,7 @@ class Receiving:
             return _SUCCESS
         version = version_for(old.path.parent, header.sop_instance_uid, whole)
         path = self._relative(version.path) if version.is_there else self._place(whole.path, version.path)
-        with self._sessions.begin() as session:
+        with self._transaction() as session:
             correct(session, session.get_one(Instance, known.id), old, whole, header, path, self._now())
         return _SUCCESS
 
@@ -175,9 +177,16 @@ class Receiving:
         version = version_for(folder, header.sop_instance_uid, whole)
         if not version.is_there:
             self._place(whole.path, version.path)
-        with self._sessions.begin() as session:
+        with self._transaction() as session:
             contradict(session, session.get_one(Instance, known.id), why)
         return Answer(Status.CONTRADICTS, f"{why}: set aside"[:64])
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Session]:
+        # SQLite lets one writer in and has the others sleep, up to a tenth of a second at a time, before they look
+        # again; here the next one is called at once.
+        with self._one_writer, self._sessions.begin() as session:
+            yield session
 
     def _place(self, source: Path, target: Path) -> str:
         """Moves a file whose bytes are durable to its name, durably too. Both UIDs in the name were validated."""
