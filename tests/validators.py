@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,11 @@ _JARS = Path("/usr/share/java")
 def dciodvfy(path: Path) -> list[str]:
     """IOD validation by dicom3tools. Its exit status says nothing; lines that begin with "Error" do."""
     return [line for line in _run("dciodvfy", str(path)) if line.startswith(("Error", "Abort"))]
+
+
+def dcentvfy(paths: Sequence[Path]) -> list[str]:
+    """Whether objects of one study agree about patient, study, series and frame of reference (dicom3tools)."""
+    return [line for line in _run("dcentvfy", *map(str, paths)) if line.startswith(("Error", "Abort"))]
 
 
 def dsrdump(path: Path) -> list[str]:
