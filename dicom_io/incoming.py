@@ -46,10 +46,11 @@ class IncomingFile:
         self._filled = 0
         self._written = 0
         self._max_bytes = max_bytes
-        descriptor, name = tempfile.mkstemp(dir=folder, suffix=".part")
-        self._descriptor: int | None = descriptor
-        self.path = Path(name)
-        self._direct = _go_direct(descriptor)
+        self._descriptor: int | None = None
+        self._direct = False
+        self.path = folder / f"{id(self):x}.part"  # never there, if nothing is to be written
+        if refused is None:
+            self._create(folder)
         self.write(head)
 
     def room(self, size: int) -> memoryview:
@@ -86,6 +87,15 @@ class IncomingFile:
         """Closes the file and removes it, unless it was moved to its place meanwhile."""
         self._close()
         self.path.unlink(missing_ok=True)
+
+    def _create(self, folder: Path) -> None:
+        try:
+            self._descriptor, name = tempfile.mkstemp(dir=folder, suffix=".part")
+        except OSError as error:
+            self.fault = _told(error)
+        else:
+            self.path = Path(name)
+            self._direct = _go_direct(self._descriptor)
 
     def _flush(self) -> None:
         filled, self._filled = self._filled, 0

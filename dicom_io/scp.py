@@ -9,6 +9,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from traceback import extract_tb
 from typing import Protocol, cast
 
 from pydicom import Dataset
@@ -194,13 +195,18 @@ class Listener:
         return IncomingFile(self._incoming, head, self._limits.max_image_bytes, block, self._intake.refusal())
 
     def _store(self, event: evt.Event) -> Dataset:
-        dimse = cast(StreamingDIMSE, event.assoc.dimse)
-        file = dimse.arrived.pop(event.dataset_path)
-        try:
-            file.finish()
-            answer = file.fault or self._asked(event)
-        finally:
-            file.discard()
+        file = cast(StreamingDIMSE, event.assoc.dimse).arrived.pop(event.dataset_path, None)
+        answer = Answer(Status.TRUNCATED, "a request without a data set")
+        if file is not None:
+            try:
+                file.finish()
+                answer = file.fault or self._asked(event)
+            except Exception as error:  # noqa: BLE001 - a fault of ours: the sender is told that it failed
+                answer = Answer(Status.PROCESSING_FAILURE, "a fault of the node's own: its log says more")
+                # Where it was, and not what it says: that may quote the patient.
+                log.error("%s while an instance was taken, at %s", type(error).__name__, _where(error))
+            finally:
+                file.discard()
         response = Dataset()
         response.Status = int(answer.status)
         if answer.comment:
@@ -226,6 +232,7 @@ class Listener:
 def _head(command: Dataset, transfer_syntax_uid: str) -> bytes:
     """Preamble, prefix and file meta information (PS3.10 section 7.1) of the file that a C-STORE becomes."""
     meta = FileMetaDataset()
+    meta.FileMetaInformationGroupLength = 0  # counted as it is written
     meta.FileMetaInformationVersion = b"\x00\x01"
     meta.MediaStorageSOPClassUID = UID(str(command.get("AffectedSOPClassUID", "")))
     meta.MediaStorageSOPInstanceUID = UID(str(command.get("AffectedSOPInstanceUID", "")))
@@ -235,6 +242,10 @@ def _head(command: Dataset, transfer_syntax_uid: str) -> bytes:
     encoded = DicomBytesIO()
     write_file_meta_info(encoded, meta, enforce_standard=False)
     return b"\x00" * 128 + b"DICM" + encoded.getvalue()
+
+
+def _where(error: Exception) -> str:
+    return " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in extract_tb(error.__traceback__)[::-1])
 
 
 def _abort(association: Association) -> None:

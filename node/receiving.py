@@ -159,7 +159,12 @@ class Receiving:
         return _SUCCESS
 
     def _keep_resent(self, whole: WholeFile, header: InstanceHeader, known: Instance) -> Answer:
-        old = read_whole_file(self._data_dir / known.path, self._limits.max_image_bytes)
+        kept = self._data_dir / known.path
+        if not kept.exists():
+            self._place(whole.path, kept)
+            log.warning("study %d: instance %d: its file was gone, and came again", known.study_id, known.id)
+            return _SUCCESS
+        old = read_whole_file(kept, self._limits.max_image_bytes)
         difference = compare(old, whole, self._limits.max_image_pixels)
         if difference is Difference.PIXELS:
             return self._set_aside(whole, header, known, OTHER_PIXELS)

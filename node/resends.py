@@ -11,7 +11,7 @@ import numpy as np
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from dicom_io.attributes import text
+from dicom_io.attributes import code, text
 from dicom_io.decoding import read_dataset, stored_values
 from dicom_io.errors import NotReadable
 from dicom_io.headers import InstanceHeader
@@ -40,14 +40,16 @@ class Difference(Enum):
 def compare(old: WholeFile, new: WholeFile, max_pixels: int) -> Difference:
     """Byte by byte where both are encoded alike; otherwise by the decoded values."""
     alike = old.transfer_syntax_uid == new.transfer_syntax_uid
-    same_header = alike and _same_bytes(old, old.header, new, new.header)
     if old.has_pixels != new.has_pixels:
         return Difference.PIXELS
-    if old.has_pixels and not (alike and _same_bytes(old, old.pixels, new, new.pixels)):
-        if not _same_picture(old, new, max_pixels):
+    if old.has_pixels:
+        if _picture(old) != _picture(new):
             return Difference.PIXELS
-        return Difference.HEADER
-    return Difference.NONE if same_header else Difference.HEADER
+        if not (alike and _same_bytes(old, old.pixels, new, new.pixels)) and not _same_values(old, new, max_pixels):
+            return Difference.PIXELS
+    if alike and (_same_bytes(old, old.header, new, new.header) or same_file(old.path, new.path)):
+        return Difference.NONE
+    return Difference.HEADER
 
 
 def correct(
@@ -134,10 +136,16 @@ def _equal(one: Path, span: Span, other: Path, other_span: Span) -> bool:
     return True
 
 
-def _same_picture(old: WholeFile, new: WholeFile, max_pixels: int) -> bool:
-    """Whether both decode to the same values. What cannot be decoded cannot be shown to be the same."""
-    if any(text(old.dataset, keyword) != text(new.dataset, keyword) for keyword in _PICTURE):
-        return False
+def _picture(file: WholeFile) -> list[str]:
+    """The attributes without which the pixel data's bytes say nothing."""
+    said = [text(file.dataset, keyword) for keyword in _PICTURE]
+    grey = code(file.dataset, "PhotometricInterpretation").startswith("MONOCHROME")
+    # Colour may change its model with its compression; black and white may not change places.
+    return [*said, code(file.dataset, "PhotometricInterpretation") if grey else "colour"]
+
+
+def _same_values(old: WholeFile, new: WholeFile, max_pixels: int) -> bool:
+    """Whether both decode to the same. What cannot be decoded cannot be shown to be the same."""
     try:
         before = stored_values(read_dataset(old.path, max_pixels))
         after = stored_values(read_dataset(new.path, max_pixels))

@@ -18,7 +18,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
 )
-from pynetdicom import AE
+from pynetdicom import AE, evt
 
 from dicom_io.answers import Answer, Status
 from dicom_io.scp import AllowedSender, ListenerLimits
@@ -173,6 +173,34 @@ def test_a_pdu_of_gigabytes_takes_no_memory_and_aborts(listening_node):
         peer.sendall(struct.pack(">BxL", 4, 0xFFFFFFFF))
         peer.settimeout(10)
         assert peer.recv(1) == b"\x07"
+
+
+def test_a_request_without_a_data_set_is_answered(listening_node):
+    command = store_command()
+    nothing = struct.pack("<HHLH", 0, 0x0800, 2, 0x0101)
+    with raw_association(listening_node.listener.port) as (peer, context_id):
+        peer.sendall(pdu(context_id, 0x03, command.replace(struct.pack("<HHLH", 0, 0x0800, 2, 1), nothing)))
+        peer.settimeout(10)
+        assert peer.recv(1) == b"\x04"
+
+
+def test_a_fault_of_the_nodes_own_is_a_failure_and_tells_no_patient(listening_node, mammogram, caplog, monkeypatch):
+    def fault(_):
+        raise KeyError("SECRET^NAME")
+
+    monkeypatch.setattr(listening_node.receiving, "accept", fault)
+    assert listening_node.store(mammogram()).Status == Status.PROCESSING_FAILURE
+    assert "KeyError while an instance was taken, at test_listener.py" in caplog.text
+    assert "SECRET" not in caplog.text
+    assert listening_node.files("incoming") == []
+
+
+def test_the_receivers_pynetdicom_logs_no_requests(listening_node, mammogram):
+    with listening_node.association() as association:
+        (ours,) = listening_node.listener._server.active_associations
+        assert association.send_c_store(mammogram()).Status == 0x0000
+        for event in (evt.EVT_DIMSE_RECV, evt.EVT_DIMSE_SENT, evt.EVT_PDU_RECV, evt.EVT_PDU_SENT):
+            assert ours.get_handlers(event) == []
 
 
 def test_nothing_is_written_where_the_intake_refuses_beforehand(listening_node, mammogram, monkeypatch):

@@ -142,3 +142,11 @@ def test_a_known_instance_under_another_study_is_set_aside(listening_node, mammo
     (study,) = listening_node.studies()
     assert study.state is StudyState.QUARANTINED
     assert listening_node.files("quarantine") == ["1.2.4/1.2.3.1.2.dcm"]
+
+
+def test_a_resend_brings_back_a_file_that_was_lost(listening_node, mammogram):
+    listening_node.store(mammogram())
+    (listening_node.data_dir / "archive/1.2.3/1.2.3.1.dcm").unlink()
+    assert listening_node.store(mammogram()).Status == Status.SUCCESS
+    assert listening_node.files("archive") == ["1.2.3/1.2.3.1.dcm"]
+    assert len(listening_node.instances()) == 1
