@@ -13,6 +13,8 @@ from models.types import Box, Mask
 _DARKEST, _BRIGHTEST = 1.0, 99.7
 """Percentiles of the breast box's greys that become 0 and 1: scanners and windows differ, and labels are brighter
 than any tissue."""
+_LEAST_CONTRAST = 1e-6
+"""Less than this between the two is one grey and rounding."""
 _SAMPLE = 256
 """The percentiles are taken of about this many rows and columns: the same to a thousandth, and hundreds of times
 faster than all of 4,000 × 3,000 pixels."""
@@ -78,6 +80,6 @@ def frame(pixels: NDArray[np.float32], part: Box, side: int) -> Frame:
 def _evened(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
     step = max(1, max(pixels.shape) // _SAMPLE)
     dark, bright = np.percentile(pixels[::step, ::step], (_DARKEST, _BRIGHTEST))
-    if bright <= dark:
+    if bright - dark < _LEAST_CONTRAST:
         return np.zeros_like(pixels)
     return np.asarray(np.clip((pixels - dark) / (bright - dark), 0, 1), dtype=np.float32)

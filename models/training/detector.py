@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from models.breast import breast_box, breast_mask
@@ -28,7 +28,7 @@ from models.detectors.yolo_cbam import KINDS, YoloCbam, build, start_classes
 from models.framing import Frame, frame
 from models.training.augment import Picture, mosaic, moved, relit
 from models.training.held_out import hold_out, patient_of
-from models.training.measures import Figure, ImageResult, froc_score, match, sensitivity, with_interval
+from models.training.measures import Figure, ImageResult, froc_score, match, sensitivity, threshold, with_interval
 from models.training.recipe import DetectorRecipe, Progress
 from models.training.start import read_start, take_start
 from models.training.stepping import average_into, half_weights, schedule
@@ -99,16 +99,34 @@ def train_detector(
     figures = {
         "images": {"train": len(pictures), "validation": len(validation), "test": len(test)},
         "left_out": [asdict(one) for one in left_out],
-        "test": measure(_results(_reader(best, recipe, device), test), test, recipe.split.seed),
+        **measure_weights(out / WEIGHTS, validation, test, recipe, device),
     }
     (out / "detector-figures.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     return figures
 
 
+def measure_weights(
+    weights: Path, validation: Sequence[Sample], test: Sequence[Sample], recipe: DetectorRecipe, device: torch.device
+) -> dict[str, Any]:
+    """The figures of weights as they are stored.
+
+    Returns:
+        "confidence": what the validation images would choose, the lowest with one false positive an image;
+        "test": see `measure`.
+    """
+    network = build(recipe.scale)
+    network.load_state_dict(load_file(weights))
+    reader = _reader(network.to(device), recipe, device)
+    return {
+        "confidence": threshold(_results(reader, validation), 1.0),
+        "test": measure(_results(reader, test), test, recipe.split.seed),
+    }
+
+
 def measure(results: Sequence[ImageResult], samples: Sequence[Sample], seed: int) -> dict[str, Any]:
     """Sensitivity at 1/2, 1 and 2 false positives an image, with 95 % intervals; by kind and by part of the set.
 
-    For one kind (or part) the threshold is that of all images: false positives have no kind.
+    The false positives of a part are those in its own images.
     """
 
     def at(chosen: Sequence[int], point: float) -> float:
@@ -116,13 +134,13 @@ def measure(results: Sequence[ImageResult], samples: Sequence[Sample], seed: int
 
     def part(chosen: Sequence[int]) -> dict[str, Any]:
         patients = [results[index].patient for index in chosen]
+        lesions = sum(results[index].lesions for index in chosen)
+        points = (0.5, 1.0, 2.0) if lesions else ()
         return {
             "images": len(chosen),
             "patients": len(set(patients)),
-            "lesions": sum(results[index].lesions for index in chosen),
-            "sensitivity": {
-                str(point): asdict(_interval(patients, chosen, point, at, seed)) for point in (0.5, 1.0, 2.0)
-            },
+            "lesions": lesions,
+            "sensitivity": {str(point): asdict(_interval(patients, chosen, point, at, seed)) for point in points},
         }
 
     everything = range(len(results))

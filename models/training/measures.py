@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,20 @@ class ImageResult:
     patient: str
     lesions: int
     proposals: tuple[tuple[float, int | None], ...]
+
+    @cached_property
+    def wrong(self) -> NDArray[np.float64]:
+        """The confidences of the false positives."""
+        return np.array([confidence for confidence, lesion in self.proposals if lesion is None])
+
+    @cached_property
+    def hits(self) -> NDArray[np.float64]:
+        """The highest confidence of each lesion found."""
+        best: dict[int, float] = {}
+        for confidence, lesion in self.proposals:
+            if lesion is not None:
+                best[lesion] = max(confidence, best.get(lesion, 0.0))
+        return np.array(list(best.values()))
 
 
 @dataclass(frozen=True)
@@ -68,11 +83,15 @@ def sensitivity(results: Sequence[ImageResult], false_positives: float) -> float
     lesions = sum(result.lesions for result in results)
     if not lesions:
         return float("nan")
-    wrong = np.array([confidence for result in results for confidence, lesion in result.proposals if lesion is None])
-    best = np.array([confidence for result in results for confidence in _best_hits(result)])
+    hits = np.concatenate([result.hits for result in results])
+    return float(np.count_nonzero(hits > threshold(results, false_positives))) / lesions
+
+
+def threshold(results: Sequence[ImageResult], false_positives: float) -> float:
+    """The confidence that proposals must exceed for at most so many false positives an image; 0 where all may stay."""
+    wrong = np.concatenate([result.wrong for result in results])
     allowed = int(false_positives * len(results))
-    threshold = -np.inf if wrong.size <= allowed else np.sort(wrong)[::-1][allowed]
-    return float(np.count_nonzero(best > threshold)) / lesions
+    return 0.0 if wrong.size <= allowed else float(np.sort(wrong)[::-1][allowed])
 
 
 def froc_score(results: Sequence[ImageResult]) -> float:
@@ -104,11 +123,3 @@ def with_interval(patients: Sequence[str], measure: Callable[[list[int]], float]
         values.append(measure([index for group in chosen for index in members[group]]))
     low, high = np.nanpercentile(values, (2.5, 97.5))
     return Figure(measure(list(range(len(patients)))), float(low), float(high))
-
-
-def _best_hits(result: ImageResult) -> list[float]:
-    best: dict[int, float] = {}
-    for confidence, lesion in result.proposals:
-        if lesion is not None:
-            best[lesion] = max(confidence, best.get(lesion, 0.0))
-    return list(best.values())

@@ -1,0 +1,88 @@
+"""The classifier scores an image and each of its lesions, and sees nothing but the lesion where it scores one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from models.classifiers.efficient_net import LESION_PX, PADDING_PX, MalignancyNet, lesion_picture, load
+from models.protocols import OutOfMemory
+from models.types import Box, Mammogram, Mask
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def weights() -> dict[str, torch.Tensor]:
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    return {name: _halved(tensor) for name, tensor in MalignancyNet().state_dict().items()}
+
+
+def _halved(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.half() if tensor.is_floating_point() else tensor
+
+
+def _mammogram(factor: int = 1) -> Mammogram:
+    y, x = np.mgrid[: 300 * factor, : 200 * factor] / factor
+    breast = ((y - 150) / 140) ** 2 + (x / 160) ** 2 < 1
+    waves = 0.4 + 0.2 * np.sin(x / 9) * np.cos(y / 13)
+    return Mammogram((breast * waves).astype(np.float32))
+
+
+def _mask(top: int, left: int, height: int, width: int) -> Mask:
+    return Mask(Box(top, left, top + height, left + width), np.ones((height, width), dtype=np.bool_))
+
+
+def test_there_is_a_score_for_the_image_and_one_for_each_mask(weights: dict[str, torch.Tensor]) -> None:
+    classifier = load(weights, CPU, False, image_px=96)
+    masks = [_mask(100, 50, 30, 40), _mask(60, 20, 10, 10), _mask(150, 80, 1, 1)]
+    score, scores = classifier.classify(_mammogram(), masks)
+    assert len(scores) == 3
+    assert all(0 <= one <= 1 for one in (score, *scores))
+    assert classifier.classify(_mammogram(), []) == (pytest.approx(score), [])
+
+
+def test_the_size_of_the_image_gives_nothing_away(weights: dict[str, torch.Tensor]) -> None:
+    classifier = load(weights, CPU, False, image_px=96)
+    score, (lesion,) = classifier.classify(_mammogram(), [_mask(100, 50, 40, 30)])
+    larger, (larger_lesion,) = classifier.classify(_mammogram(3), [_mask(300, 150, 120, 90)])
+    assert larger == pytest.approx(score, abs=0.02)
+    assert larger_lesion == pytest.approx(lesion, abs=0.02)
+
+
+def test_a_lesion_is_shown_masked_and_centred_with_twenty_pixels_round_it() -> None:
+    pixels = np.full((512, 512), 0.5, dtype=np.float32)
+    drawn = np.zeros((512, 512), dtype=np.bool_)
+    drawn[300:400, 10:60] = True
+    drawn[300:310, 10:20] = False
+    picture = lesion_picture(pixels, drawn)
+    rows, columns = np.flatnonzero(picture.any(axis=1)), np.flatnonzero(picture.any(axis=0))
+    assert (rows[0], rows[-1]) == (PADDING_PX, LESION_PX - PADDING_PX - 1)
+    assert columns[0] + columns[-1] == pytest.approx(LESION_PX - 1, abs=1)
+    assert picture[PADDING_PX, columns[0]] == 0
+
+
+def test_what_lies_beside_the_mask_does_not_change_a_lesions_picture() -> None:
+    pixels = np.random.default_rng(0).random((512, 512), dtype=np.float32)
+    drawn = np.zeros((512, 512), dtype=np.bool_)
+    drawn[200:260, 200:300] = True
+    beside = np.where(drawn, pixels, 1 - pixels).astype(np.float32)
+    assert np.array_equal(lesion_picture(pixels, drawn), lesion_picture(beside, drawn))
+
+
+def test_a_full_gpu_is_told_as_out_of_memory(weights: dict[str, torch.Tensor]) -> None:
+    classifier = load(weights, CPU, False, image_px=96)
+
+    def full(*_: object) -> None:
+        raise torch.cuda.OutOfMemoryError
+
+    classifier._network.backbone.register_forward_pre_hook(full)
+    with pytest.raises(OutOfMemory):
+        classifier.classify(_mammogram(), [])
+
+
+def test_weights_of_another_network_are_refused() -> None:
+    with pytest.raises(RuntimeError, match="Missing key"):
+        load({}, CPU, False)
