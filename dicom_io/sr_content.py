@@ -124,7 +124,8 @@ def _summary(exam: ExamReading) -> Code:
     if not exam.images:
         return codes.NO_ALGORITHM_SUCCEEDED
     found = any(image.reading.findings for image in exam.images)
-    return codes.CAD_SUMMARIES[not exam.unread, found]
+    complete = all(image.on_purpose for image in exam.unread)
+    return codes.CAD_SUMMARIES[complete, found]
 
 
 def _comment(statement: Statement, sources: Mapping[str, Dataset]) -> TextContentItem:

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 
 from dicom_io.device import MANUFACTURER
 from dicom_io.encoding import place
-from models.types import BundleId, ExamReading, ReadImage
+from models.types import JOINING_RULE, BundleId, ExamReading, ReadImage
 
 RESEARCH_USE_ONLY = "For research use only. Not for diagnosis."
 NOT_CALIBRATED = (
     "The scores are not calibrated: they rank lesions and images, they are not the chance of cancer, "
     "and they imply no BI-RADS category."
 )
-JOINING_RULE = "A breast's score is the highest of its images, the exam's score the highest of all images."
 NOTHING_READ = "Nothing in this study could be read: this report says nothing about the breasts."
 NO_FINDINGS = "Detection succeeded in every image that was read, and nothing was found."
 

@@ -9,9 +9,6 @@ from models.types import BreastReading, ExamReading, Laterality, ReadImage, Unre
 FOUR_VIEWS = frozenset((side, view) for side in Laterality for view in ("CC", "MLO"))
 """The views of a screening exam of both breasts."""
 
-JOINING_RULE = "A breast's score is the highest of its images, the exam's score the highest of all images."
-"""How images become breasts and breasts the exam: it stands in every report."""
-
 _SIDES = {Laterality.LEFT: "left", Laterality.RIGHT: "right"}
 _NO_SIDE = "The header does not say which breast this is: it counts for the exam's score, but for no breast's."
 

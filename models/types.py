@@ -182,11 +182,20 @@ class ReadImage:
 
 @dataclass(frozen=True)
 class UnreadImage:
-    """An instance of the study that was not read, and why (one sentence for the report)."""
+    """An instance of the study that was not read, and why (one sentence for the report).
+
+    Attributes:
+        on_purpose: nothing is missing without it: it is another copy of an image that was read.
+    """
 
     sop_instance_uid: str
     what: str
     reason: str
+    on_purpose: bool = False
+
+
+JOINING_RULE = "A breast's score is the highest of its images, the exam's score the highest of all images."
+"""How images become breasts and breasts the exam: it stands in every report."""
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from models.exam import JOINING_RULE
 from models.reading_json import to_json
-from models.types import ExamReading
+from models.types import JOINING_RULE, ExamReading
 
 RESEARCH_USE_ONLY = "Research use only, not for diagnosis."
 

@@ -17,12 +17,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dicom_io.durable import write_durably
+from dicom_io.headers import InstanceKind
 from dicom_io.results import Encoding, ResultObject, encode_results
 from models.exam import put_together
 from models.reading_json import from_json
 from models.types import BundleId, ExamReading, Laterality, ReadImage, UnreadImage
 from node.database import Sessions
-from node.queue import Claim, LeaseLost, claim, finish
+from node.queue import Claim, LeaseLost, claim, finish, give_back
 from node.states import JobKind, JobState, StudyState, moved
 from node.studies import readings_begun, views_of
 from node.tables import Delivery, Result, Study
@@ -54,6 +55,8 @@ class Reporter:
 
     def run(self, stop: threading.Event, pause_s: float = 0.25) -> None:
         """Reports until `stop` is set."""
+        with self.sessions.begin() as session:
+            give_back(session, self.worker, counts=True)  # of an earlier life of this node that was killed
         while not stop.is_set():
             if not self.report_one():
                 stop.wait(pause_s)
@@ -152,9 +155,15 @@ def exam_of(session: Session, study: Study, data_dir: Path) -> ExamReading:
         for instance in study.instances
         if instance.reading is not None and instance.masks_path is not None
     ]
+    begun = readings_begun(session, study)
     unread = [
-        UnreadImage(instance.sop_instance_uid, instance.kind, instance.unread_reason)
+        UnreadImage(
+            instance.sop_instance_uid,
+            instance.kind,
+            instance.unread_reason,
+            on_purpose=instance.kind == InstanceKind.FOR_PROCESSING and instance.id not in begun,
+        )
         for instance in study.instances
         if instance.unread_reason is not None
     ]
-    return put_together(images, unread, views_of(study, readings_begun(session, study)))
+    return put_together(images, unread, views_of(study, begun))

@@ -71,6 +71,10 @@ class RunningNode:
         )
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def process_id(self) -> int:
+        return self._started().pid
+
     def start(self) -> None:
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(

@@ -13,9 +13,9 @@ from dicom_io.errors import NotEncodable
 from dicom_io.results import encode_results
 from dicom_io.seg import encode_seg
 from dicom_io.sr import encode_sr
-from dicom_io.statements import JOINING_RULE, NO_FINDINGS, NOTHING_READ, RESEARCH_USE_ONLY
+from dicom_io.statements import NO_FINDINGS, NOTHING_READ, RESEARCH_USE_ONLY
 from models import exam as exams
-from models.types import ExamReading, FindingKind, Laterality, ReadImage, UnreadImage
+from models.types import JOINING_RULE, ExamReading, FindingKind, Laterality, ReadImage, UnreadImage
 
 SHAPE = (120, 101)
 R_CC, L_CC, R_MLO, TOMO, OLD_REPORT = (f"{STUDY}.{number}" for number in range(2, 7))
@@ -174,7 +174,6 @@ def test_the_report_says_what_it_is_and_what_was_read_and_what_not():
     assert comments[0] == RESEARCH_USE_ONLY
     assert any(str(BUNDLE) in comment for comment in comments)
     assert JOINING_RULE in comments
-    assert JOINING_RULE == exams.JOINING_RULE
     assert "R CC: read; 2 findings; score 50.0%." in comments
     assert "R MLO: read; no findings; score 75.0%." in comments
     assert "Not read: tomosynthesis: breast tomosynthesis is not read yet - 2 x 60 frames." in comments

@@ -1,0 +1,222 @@
+"""The whole node is killed (SIGKILL) in the middle of each step and started again: nothing is lost or doubled."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from pynetdicom import AE, evt
+from pynetdicom.sop_class import Comprehensive3DSRStorage, SegmentationStorage
+from road import changed
+from running import RunningNode, eventually
+from sqlalchemy import select
+
+from dicom_io.errors import DestinationError
+from dicom_io.scu import CStoreDestination, send_files
+from node.demo.studies import DemoStudy
+from node.states import DeliveryState, JobKind, JobState, StudyState
+from node.tables import Delivery, Instance, Job, Result, Study
+
+pytestmark = pytest.mark.acceptance
+
+SETTINGS = """
+[[senders]]
+ae_title = "TEST"
+[closing]
+four_views_quiet_s = 1
+quiet_s = 1
+[reader]
+bundle = "{bundle}"
+[[destinations]]
+name = "pacs"
+ae_title = "PACS"
+host = "127.0.0.1"
+port = {port}
+retry_first_s = 1
+"""
+
+
+class Pacs:
+    """A PACS that writes down what it has taken, and can be held up in the middle of taking something."""
+
+    def __init__(self) -> None:
+        self.stored: list[tuple[str, str]] = []
+        self.held_up = threading.Event()
+        self.go_on = threading.Event()
+        self.go_on.set()
+        self.port = 0
+
+    @contextmanager
+    def listening(self) -> Iterator[Pacs]:
+        ae = AE("PACS")
+        for context in (SegmentationStorage, Comprehensive3DSRStorage):
+            ae.add_supported_context(context)
+        server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, self._store)])
+        self.port = server.server_address[1]
+        try:
+            yield self
+        finally:
+            self.go_on.set()
+            server.shutdown()
+
+    def of(self, sop_class: str) -> list[str]:
+        return [uid for kind, uid in self.stored if kind == sop_class]
+
+    def _store(self, event: evt.Event) -> int:
+        self.stored.append((event.request.AffectedSOPClassUID, event.request.AffectedSOPInstanceUID))
+        self.held_up.set()
+        self.go_on.wait()
+        return 0x0000
+
+
+@pytest.fixture
+def pacs() -> Iterator[Pacs]:
+    with Pacs().listening() as listening:
+        yield listening
+
+
+@pytest.fixture
+def node(tmp_path: Path, eager_bundle: Path, pacs: Pacs) -> Iterator[RunningNode]:
+    node = RunningNode(tmp_path / "node", SETTINGS.format(bundle=eager_bundle, port=pacs.port))
+    node.start()
+    yield node
+    node.end()
+
+
+def send(node: RunningNode, *files: Path) -> None:
+    for sent in send_files(
+        files, ae_title="MAMMO_NODE", host="127.0.0.1", port=node.port, timeout_s=30, calling_ae_title="TEST"
+    ):
+        assert sent.error is None
+
+
+def kill_while(node: RunningNode, kind: JobKind) -> None:
+    """SIGKILL while a job of this kind is certain to be running: the node is stopped first, then looked at."""
+    process = node.process_id
+
+    def caught() -> bool:
+        if not running(node, kind):
+            return False
+        os.kill(process, signal.SIGSTOP)
+        if running(node, kind):
+            return True
+        os.kill(process, signal.SIGCONT)
+        return False
+
+    eventually(f"a {kind} job is running", caught, every_s=0.002)
+    node.kill()
+    assert running(node, kind)
+
+
+def running(node: RunningNode, kind: JobKind) -> bool:
+    with node.database() as session:
+        query = select(Job.id).where(Job.kind == kind, Job.state == JobState.RUNNING)
+        return session.scalars(query).first() is not None
+
+
+def all_sent(node: RunningNode) -> bool:
+    with node.database() as session:
+        states = session.scalars(select(Study.state)).all()
+        deliveries = session.scalars(select(Delivery.state)).all()
+    return set(states) == {StudyState.REPORTED} and set(deliveries) == {DeliveryState.SENT}
+
+
+def results(node: RunningNode) -> set[str]:
+    with node.database() as session:
+        return set(session.scalars(select(Result.sop_instance_uid)))
+
+
+def assert_reported_once(node: RunningNode, pacs: Pacs, images: int) -> None:
+    eventually("everything is reported and sent", lambda: all_sent(node), timeout_s=300)
+    with node.database() as session:
+        assert len(session.scalars(select(Instance).where(Instance.reading.is_not(None))).all()) == images
+        assert [study.revision for study in session.scalars(select(Study))] == [1]
+    assert {uid for _, uid in pacs.stored} == results(node), "whatever was sent before the kill has the same UIDs"
+    assert len(set(pacs.of(Comprehensive3DSRStorage))) == 1
+
+
+@pytest.mark.parametrize("kind", [JobKind.READ_IMAGE, JobKind.REPORT])
+def test_a_study_killed_mid_read_or_mid_report_is_reported_once(
+    node: RunningNode, pacs: Pacs, mammogram_study: DemoStudy, kind: JobKind
+) -> None:
+    send(node, *mammogram_study.files[:2])
+    kill_while(node, kind)
+    assert pacs.stored == []
+    node.start()
+    assert_reported_once(node, pacs, images=2)
+    assert len(pacs.of(Comprehensive3DSRStorage)) == 1
+    assert len(pacs.stored) == len(results(node)), "each object was sent once"
+
+
+def test_a_study_killed_mid_delivery_is_sent_again_under_the_same_uids(
+    node: RunningNode, pacs: Pacs, mammogram_study: DemoStudy
+) -> None:
+    pacs.go_on.clear()
+    send(node, *mammogram_study.files[:2])
+    assert pacs.held_up.wait(timeout=300)
+    node.kill()
+    pacs.go_on.set()
+    node.start()
+    assert_reported_once(node, pacs, images=2)
+
+
+def test_an_image_killed_mid_receive_was_never_acknowledged_and_comes_again(
+    node: RunningNode, pacs: Pacs, mammogram_study: DemoStudy, tmp_path: Path
+) -> None:
+    first, second = mammogram_study.files[:2]
+    send(node, first)
+    large = tmp_path / "large.dcm"
+    changed(second, PixelData=bytes(2 * 9000 * 9000), Rows=9000, Columns=9000).save_as(large)
+    answer = sending(node, large)
+    eventually("the image is half received", lambda: any(parts(node, at_least=1_000_000)), every_s=0.001)
+    node.kill()
+    with pytest.raises(DestinationError):
+        answer()
+    with node.database() as session:
+        assert len(session.scalars(select(Instance)).all()) == 1
+    node.start()
+    assert parts(node) == []
+    send(node, first, second)
+    assert_reported_once(node, pacs, images=2)
+
+
+def test_a_node_that_is_told_to_stop_ends_cleanly_and_goes_on_where_it_was(
+    node: RunningNode, pacs: Pacs, mammogram_study: DemoStudy
+) -> None:
+    send(node, *mammogram_study.files[:2])
+    eventually("an image is being read", lambda: running(node, JobKind.READ_IMAGE), every_s=0.002)
+    assert node.stop() == 0
+    assert not running(node, JobKind.READ_IMAGE), "its leases are given back"
+    node.start()
+    assert_reported_once(node, pacs, images=2)
+
+
+def sending(node: RunningNode, file: Path) -> Callable[[], None]:
+    """Sends a file in the background; the result is a function that waits for the end and raises what went wrong."""
+    faults: list[DestinationError] = []
+
+    def send_it() -> None:
+        with CStoreDestination("MAMMO_NODE", "127.0.0.1", node.port, 30, "TEST") as destination:
+            try:
+                destination.send(file)
+            except DestinationError as fault:
+                faults.append(fault)
+
+    thread = threading.Thread(target=send_it)
+    thread.start()
+
+    def answer() -> None:
+        thread.join()
+        if faults:
+            raise faults[0]
+
+    return answer
+
+
+def parts(node: RunningNode, at_least: int = 0) -> list[Path]:
+    return [path for path in (node.data_dir / "incoming").glob("*.part") if path.stat().st_size >= at_least]
