@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
@@ -32,7 +33,7 @@ def read_start(path: Path, known: Iterable[type] = ()) -> dict[str, torch.Tensor
             return load_file(path)
         with torch.serialization.safe_globals(list(known)):
             content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
+    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError, SafetensorError) as error:
         raise StartError(f"{path} cannot be read as weights ({type(error).__name__}). Give a state dict.") from error
     if isinstance(content, Mapping) and isinstance(content.get("model"), nn.Module):
         content = content["model"].state_dict()

@@ -133,6 +133,15 @@ def test_a_checkpoint_that_would_run_code_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "sprung").exists()
 
 
+@pytest.mark.parametrize("name", ["weights.safetensors", "weights.pt"])
+def test_a_damaged_or_missing_file_of_start_weights_is_named(tmp_path: Path, name: str) -> None:
+    with pytest.raises(StartError, match=name):
+        read_start(tmp_path / name)
+    (tmp_path / name).write_bytes(b"not weights at all")
+    with pytest.raises(StartError, match=name):
+        read_start(tmp_path / name)
+
+
 def test_start_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "weights.safetensors"
     save_file({"something": torch.zeros(3)}, path)
