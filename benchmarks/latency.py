@@ -26,7 +26,7 @@ from rich.table import Table
 from running import RunningNode, eventually
 from sqlalchemy import select
 
-from dicom_io.scu import send_files
+from dicom_io.network.scu import send_files
 from dicom_io.uids import derive_uid
 from node.demo.studies import DemoStudy, find_cases, make_studies
 from node.states import DeliveryState, StudyState

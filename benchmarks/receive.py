@@ -40,7 +40,7 @@ STORESCU = ("storescu", "--scan-directories", "-aet", "STORESCU", "-aec", "BENCH
 NODE = """
 import sys, threading, time
 from pathlib import Path
-from dicom_io.scp import AllowedSender, Listener
+from dicom_io.network.scp import AllowedSender, Listener
 from node.database import open_database, sessions_of
 from node.receiving import Receiving, ReceivingLimits
 data_dir, port = Path(sys.argv[1]), int(sys.argv[2])

@@ -3,6 +3,7 @@
 DicomError
 ├── NotReadable        this image will never be read; the reason goes into the report
 ├── NotEncodable       a result could not be written, or did not read back as it was written
+├── NotListening       the listener's address cannot be had
 └── DestinationError
     ├── Unreachable    nobody answered, or the association broke: try again later
     └── Rejected       the peer answered and refused; trying again may or may not help
@@ -21,6 +22,10 @@ class NotReadable(DicomError):
 
 class NotEncodable(DicomError):
     """A result object could not be made out of a reading."""
+
+
+class NotListening(DicomError):
+    """Another program has the port, or the address is none of this machine's."""
 
 
 class DestinationError(DicomError):

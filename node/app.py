@@ -13,9 +13,9 @@ from functools import partial
 from pathlib import Path
 
 from config.settings import Destination, Sender, Settings
-from dicom_io.results import CONTENTS
-from dicom_io.scp import AllowedSender, Listener, ListenerLimits
-from dicom_io.scu import CStoreDestination, count_instances
+from dicom_io.network.scp import AllowedSender, Listener, ListenerLimits
+from dicom_io.network.scu import CStoreDestination, count_instances
+from dicom_io.results.encode import CONTENTS
 from models.bundle import find_bundle, read_bundle
 from node.asking import Count, ask_sources
 from node.closing import Ladder

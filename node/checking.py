@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from config.settings import Destination, Settings
 from dicom_io.errors import DestinationError, Rejected
-from dicom_io.scu import echo
+from dicom_io.network.scu import echo
 from models.bundle import BundleError, find_bundle, read_bundle, verify
 
 MB = 1_000_000

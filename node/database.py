@@ -21,7 +21,7 @@ def open_database(url: str) -> Engine:
     SQLite runs in WAL mode with synchronous=FULL, so that a committed row outlives a power cut, and every transaction
     begins IMMEDIATE, so that a reader that goes on to write never meets a stale snapshot.
     """
-    engine = create_engine(url)
+    engine = create_engine(url, hide_parameters=True)  # an error that quoted its row would name the patient
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))

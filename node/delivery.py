@@ -15,14 +15,14 @@ from sqlalchemy.orm import Session
 from dicom_io.errors import DestinationError, Unreachable
 from node.database import Sessions
 from node.retry import RetryPolicy, next_try
-from node.states import DeliveryState, moved
-from node.tables import Delivery, Result
+from node.states import DeliveryState, StudyState, moved
+from node.tables import Delivery, Result, Study
 
 log = logging.getLogger(__name__)
 
 
 class Destination(Protocol):
-    """Where results go: dicom_io.scu.CStoreDestination, for one."""
+    """Where results go: dicom_io.network.scu.CStoreDestination, for one."""
 
     def send(self, path: Path) -> None:
         """Returns when the destination has taken the object.
@@ -94,7 +94,9 @@ class Deliverer:
             rows = session.execute(
                 select(Delivery.id, Result.path)
                 .join(Delivery.result)
+                .join(Result.study)
                 .where(
+                    Study.state != StudyState.QUARANTINED,  # safety rule 5: nothing leaves until a person has looked
                     Delivery.destination == self.name,
                     Delivery.state == DeliveryState.WAITING,
                     Delivery.next_at <= self.now(),

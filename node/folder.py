@@ -17,7 +17,7 @@ from sqlalchemy import func, select
 from dicom_io.durable import write_durably
 from dicom_io.errors import NotReadable
 from dicom_io.headers import describe
-from dicom_io.intact import read_whole_file
+from dicom_io.pixels.intact import read_whole_file
 from models.pipeline import Pipeline
 from models.types import ExamReading
 from node.arrivals import register

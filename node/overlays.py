@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dicom_io.durable import write_durably
-from dicom_io.pixels import read_mammogram
+from dicom_io.pixels.mammogram import read_mammogram
 from models.overlay import draw_overlay
 from models.types import ExamReading
 
@@ -15,7 +15,7 @@ def write_overlays(exam: ExamReading, files: dict[str, Path], out: Path, max_pix
 
     Args:
         files: the images' files by SOP Instance UID.
-        max_pixels: see dicom_io.pixels.read_mammogram.
+        max_pixels: see dicom_io.pixels.mammogram.read_mammogram.
     """
     written = []
     for number, image in enumerate(exam.images, start=1):

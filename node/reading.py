@@ -16,7 +16,7 @@ from pydicom import dcmread
 from dicom_io.durable import write_durably
 from dicom_io.errors import NotReadable
 from dicom_io.headers import chest_wall_side
-from dicom_io.pixels import read_mammogram
+from dicom_io.pixels.mammogram import read_mammogram
 from models.breast import breast_side
 from models.pipeline import Pipeline
 from models.reading_json import masks_of, to_json

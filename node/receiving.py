@@ -18,12 +18,12 @@ from sqlalchemy import exists, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from dicom_io.answers import Answer, Status
 from dicom_io.durable import sync_folder
 from dicom_io.errors import NotReadable
 from dicom_io.headers import InstanceHeader, InstanceKind, describe
-from dicom_io.intact import CutShort, WholeFile, read_whole_file
-from dicom_io.scp import ReceivedFile
+from dicom_io.network.answers import Answer, Status
+from dicom_io.network.scp import ReceivedFile
+from dicom_io.pixels.intact import CutShort, WholeFile, read_whole_file
 from node.arrivals import IMAGES, register
 from node.database import Sessions
 from node.resends import (

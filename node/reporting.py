@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from dicom_io.durable import write_durably
 from dicom_io.headers import InstanceKind
-from dicom_io.results import Encoding, ResultObject, encode_results
+from dicom_io.results.encode import Encoding, ResultObject, encode_results
 from models.exam import put_together
 from models.reading_json import from_json
 from models.types import BundleId, ExamReading, Laterality, ReadImage, UnreadImage

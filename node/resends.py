@@ -12,10 +12,10 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from dicom_io.attributes import code, text
-from dicom_io.decoding import read_dataset, stored_values
 from dicom_io.errors import NotReadable
 from dicom_io.headers import InstanceHeader
-from dicom_io.intact import Span, WholeFile
+from dicom_io.pixels.decoding import read_dataset, stored_values
+from dicom_io.pixels.intact import Span, WholeFile
 from node.arrivals import TWO_PATIENTS, contradicts, quarantine, reopen
 from node.tables import Instance, Study
 

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class Listening(Protocol):
-    """dicom_io.scp.Listener, for one."""
+    """dicom_io.network.scp.Listener, for one."""
 
     def start(self) -> None: ...
 

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterable
 from pathlib import Path
 
-from dicom_io.answers import Answer, Status
+from dicom_io.network.answers import Answer, Status
 
 
 class Space:

@@ -27,7 +27,7 @@ def close_complete(sessions: Sessions, ladder: Ladder, now: float) -> None:
         open_ids = session.scalars(select(Study.id).where(Study.state == StudyState.OPEN)).all()
     for study_id in open_ids:
         with sessions.begin() as session:
-            study = session.get_one(Study, study_id, options=[selectinload(Study.instances)])
+            study = session.get_one(Study, study_id, with_for_update=True, options=[selectinload(Study.instances)])
             if study.state is not StudyState.OPEN:
                 continue
             decision = closing(_arrivals(session, study), ladder, now)

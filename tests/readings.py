@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
-from dicom_io.encoding import Encoding
+from dicom_io.results.encoding import Encoding
 from models.types import Box, BundleId, Finding, FindingKind, ImageReading, Laterality, Mask, ReadImage
 
 BUNDLE = BundleId("research-default", "1.0")

@@ -11,8 +11,8 @@ import numpy as np
 from pydicom import Dataset, dcmread
 from sqlalchemy import select
 
-from dicom_io.answers import Answer
-from dicom_io.scp import ReceivedFile
+from dicom_io.network.answers import Answer
+from dicom_io.network.scp import ReceivedFile
 from models.pipeline import Pipeline
 from models.types import Box, BundleId, Detection, FindingKind, Mammogram, Mask
 from node.closing import Ladder

@@ -34,7 +34,7 @@ TWO_LIBRARIES = {"models/segmenters/lite_medsam.py"}
 # ultralytics takes its switches from variables only, at its import.
 SETS_VARIABLES = {"models/detectors/yolo_cbam.py"}
 FORBIDDEN_NAMES = {"utils", "common", "helpers", "manager", "base", "misc"}
-RECEIVERS_MODULES = ("dicom_io.scp", "dicom_io.scu", "node.receiving", "node.app", "node.cli.serve")
+RECEIVERS_MODULES = ("dicom_io.network.scp", "dicom_io.network.scu", "node.receiving", "node.app", "node.cli.serve")
 
 
 def imports(tree: ast.AST) -> Iterator[str]:

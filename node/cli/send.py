@@ -17,7 +17,7 @@ from node.cli.failure import CommandFailed
 from node.cli.options import AsJson
 
 if TYPE_CHECKING:
-    from dicom_io.scu import Sent
+    from dicom_io.network.scu import Sent
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def send(
     The exit status is 1 where one was refused, or the destination cannot be reached.
     """
     from dicom_io.errors import DestinationError
-    from dicom_io.scu import send_files
+    from dicom_io.network.scu import send_files
 
     paths = [folder] if folder.is_file() else sorted(path for path in folder.rglob("*") if path.is_file())
     told: list[Sent] = []

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from pydicom import dcmread
 
-from dicom_io.answers import Answer, Status
-from dicom_io.scp import AllowedSender, Listener, ReceivedFile
+from dicom_io.network.answers import Answer, Status
+from dicom_io.network.scp import AllowedSender, Listener, ReceivedFile
 
 
 @dataclass(frozen=True)

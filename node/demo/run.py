@@ -13,7 +13,7 @@ from pathlib import Path
 
 from config.settings import Settings, load
 from dicom_io.errors import DestinationError
-from dicom_io.scu import echo, send_files
+from dicom_io.network.scu import echo, send_files
 from models.types import ExamReading
 from node.database import Sessions, open_database, sessions_of
 from node.demo.pacs import Folder, demo_pacs
@@ -113,9 +113,7 @@ class Demo:
             )
             self.settings = load(config)
             with (self.folder / "node.log").open("wb") as log:
-                node = subprocess.Popen(
-                    [sys.executable, "-m", "node", "serve", "--config", config], stderr=log
-                )
+                node = subprocess.Popen([sys.executable, "-m", "node", "serve", "--config", config], stderr=log)
             try:
                 self._wait_for(node)
                 self._sessions = sessions_of(open_database(self.settings.database))

@@ -5,7 +5,7 @@ from scipy.ndimage import binary_fill_holes
 from skimage.draw import polygon2mask
 from skimage.measure import points_in_poly
 
-from dicom_io.geometry import frame, outline, to_rows_columns, to_xy
+from dicom_io.results.geometry import frame, outline, to_rows_columns, to_xy
 
 
 def test_the_centre_of_the_first_pixel_is_half_a_pixel_in():

@@ -9,7 +9,7 @@ from pydicom import Dataset, FileMetaDataset, dcmread
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from dicom_io.errors import NotReadable
-from dicom_io.luts import approximate_presentation, display_values, modality_values, window
+from dicom_io.pixels.luts import approximate_presentation, display_values, modality_values, window
 
 RAMP = np.arange(0, 4096, dtype=np.float32)
 INSIDE = np.ones(RAMP.shape, dtype=np.bool_)

@@ -11,7 +11,7 @@ from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless
 from transfer_syntaxes import at_depth, encode, save
 
 from dicom_io.errors import NotReadable
-from dicom_io.pixels import read_mammogram
+from dicom_io.pixels.mammogram import read_mammogram
 from models.types import Laterality, Mammogram
 from node.demo.studies import DemoStudy
 
@@ -250,7 +250,7 @@ def _memory_mib(path: Path, limit: int) -> int:
 import sys
 from pathlib import Path
 from dicom_io.errors import NotReadable
-from dicom_io.pixels import read_mammogram
+from dicom_io.pixels.mammogram import read_mammogram
 
 def memory(name):
     return int(Path("/proc/self/status").read_text().split(name)[1].split()[0]) // 1024

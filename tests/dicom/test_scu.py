@@ -27,7 +27,7 @@ from pynetdicom.sop_class import (
 )
 
 from dicom_io.errors import Rejected, Unreachable
-from dicom_io.scu import MAX_CONTEXTS, CStoreDestination, count_instances, echo, send_files
+from dicom_io.network.scu import MAX_CONTEXTS, CStoreDestination, count_instances, echo, send_files
 
 MG = DigitalMammographyXRayImageStorageForPresentation
 CALLING = "MAMMO_NODE"

@@ -7,9 +7,9 @@ from pydicom import Dataset, dcmread
 from readings import BUNDLE, ENCODING, STUDY, blob, header, lesion, read_image
 
 from dicom_io.device import device_uid, is_ours
-from dicom_io.encoding import lesion_name, to_bytes
 from dicom_io.errors import NotEncodable
-from dicom_io.seg import encode_seg, read_back
+from dicom_io.results.encoding import lesion_name, to_bytes
+from dicom_io.results.seg import encode_seg, read_back
 from models.types import FindingKind, ReadImage
 
 UID = "1.2.826.0.1.3680043.10.2"

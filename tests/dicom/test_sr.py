@@ -8,12 +8,12 @@ from pydicom import Dataset, dcmread
 from readings import BUNDLE, ENCODING, STUDY, blob, header, lesion, read_image
 
 from dicom_io.device import device_uid, is_ours
-from dicom_io.encoding import to_bytes
 from dicom_io.errors import NotEncodable
-from dicom_io.results import encode_results
-from dicom_io.seg import encode_seg
-from dicom_io.sr import encode_sr
-from dicom_io.statements import NO_FINDINGS, NOTHING_READ, RESEARCH_USE_ONLY
+from dicom_io.results.encode import encode_results
+from dicom_io.results.encoding import to_bytes
+from dicom_io.results.seg import encode_seg
+from dicom_io.results.sr import encode_sr
+from dicom_io.results.statements import NO_FINDINGS, NOTHING_READ, RESEARCH_USE_ONLY
 from models import exam as exams
 from models.types import JOINING_RULE, ExamReading, FindingKind, Laterality, ReadImage, UnreadImage
 

@@ -13,7 +13,7 @@ from pydicom.uid import MPEG2MPML, UID, HTJ2KLossless, JPEG2000Lossless, JPEGLSL
 from transfer_syntaxes import DEPTHS, LOSSLESS, LOSSY, at_depth, encode, save
 
 from dicom_io.errors import NotReadable
-from dicom_io.pixels import read_mammogram
+from dicom_io.pixels.mammogram import read_mammogram
 from node.demo.studies import DemoStudy
 
 ENCAPSULATED = [syntax for syntax in (*LOSSLESS, *LOSSY) if UID(syntax).is_encapsulated]

@@ -10,9 +10,9 @@ from pydicom import Dataset, dcmread
 from readings import ENCODING, blob, lesion, read_image
 from validators import dcentvfy, dciodvfy, dsrdump, pixelmed
 
-from dicom_io.encoding import Encoding
 from dicom_io.headers import describe
-from dicom_io.results import encode_results
+from dicom_io.results.encode import encode_results
+from dicom_io.results.encoding import Encoding
 from models.exam import put_together
 from models.types import ExamReading, FindingKind, ReadImage, UnreadImage
 from node.demo.studies import DemoStudy

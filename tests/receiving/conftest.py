@@ -21,7 +21,7 @@ from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 from sqlalchemy import select
 
-from dicom_io.scp import AllowedSender, Listener, ListenerLimits
+from dicom_io.network.scp import AllowedSender, Listener, ListenerLimits
 from node.database import Sessions, open_database, sessions_of
 from node.receiving import Receiving, ReceivingLimits
 from node.tables import Instance, Job, Study

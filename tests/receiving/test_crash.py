@@ -15,7 +15,7 @@ from pynetdicom import AE
 NODE = """
 import sys, threading, time
 from pathlib import Path
-from dicom_io.scp import AllowedSender, Listener
+from dicom_io.network.scp import AllowedSender, Listener
 from node.database import open_database, sessions_of
 from node.receiving import Receiving, ReceivingLimits
 data_dir = Path(sys.argv[1])

@@ -14,7 +14,7 @@ from pydicom.uid import (
 )
 
 from dicom_io.errors import NotReadable
-from dicom_io.intact import CutShort, read_whole_file
+from dicom_io.pixels.intact import CutShort, read_whole_file
 
 SYNTAXES = [
     ImplicitVRLittleEndian,

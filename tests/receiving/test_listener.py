@@ -20,9 +20,9 @@ from pydicom.uid import (
 )
 from pynetdicom import AE, evt
 
-from dicom_io.answers import Answer, Status
-from dicom_io.scp import AllowedSender, ListenerLimits
-from dicom_io.scp_contexts import STORAGE_CLASSES, TRANSFER_SYNTAXES
+from dicom_io.network.answers import Answer, Status
+from dicom_io.network.scp import AllowedSender, ListenerLimits
+from dicom_io.network.scp_contexts import STORAGE_CLASSES, TRANSFER_SYNTAXES
 
 MAMMOGRAPHY = "1.2.840.10008.5.1.4.1.1.1.2"
 CT = "1.2.840.10008.5.1.4.1.1.2"

@@ -10,7 +10,7 @@ import pytest
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 from sqlalchemy import text
 
-from dicom_io.answers import Answer, Status
+from dicom_io.network.answers import Answer, Status
 from node.receiving import ReceivingLimits
 
 

@@ -6,7 +6,7 @@ import pytest
 from pydicom import dcmread
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, JPEG2000Lossless, RLELossless
 
-from dicom_io.answers import Status
+from dicom_io.network.answers import Status
 from node.states import JobKind, JobState, StudyState
 from node.tables import Job, Study
 

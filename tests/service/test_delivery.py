@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import Comprehensive3DSRStorage, SegmentationStorage
-from road import Road
+from road import Road, changed
 from running import eventually
 
-from dicom_io.results import CONTENTS
-from dicom_io.scu import CStoreDestination
+from dicom_io.network.scu import CStoreDestination
+from dicom_io.results.encode import CONTENTS
 from node.delivery import Deliverer
 from node.demo.studies import DemoStudy
 from node.retry import RetryPolicy
@@ -150,6 +150,15 @@ def test_a_destination_that_hangs_holds_up_no_other(tmp_path: Path, mammogram_st
             thread.join()
     assert {delivery.state for delivery in _of(road, "works")} == {DeliveryState.SENT}
     assert {delivery.state for delivery in _of(road, "hangs")} == {DeliveryState.WAITING}
+
+
+def test_nothing_of_a_study_in_quarantine_leaves_until_a_person_has_looked(
+    road: Road, mammogram_study: DemoStudy
+) -> None:
+    road.receive(changed(mammogram_study.files[0], SOPInstanceUID="1.2.3", PatientID="SOMEBODY ELSE"))
+    with Pacs().listening() as pacs:
+        assert deliverer(road, pacs.port).deliver_due() == 0
+    assert pacs.stored == []
 
 
 def _of(road: Road, destination: str) -> list[Delivery]:

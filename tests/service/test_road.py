@@ -14,8 +14,8 @@ from pydicom.uid import (
 )
 from road import Clock, Nothing, Road, changed, texts
 
-from dicom_io.answers import Status
 from dicom_io.device import is_ours
+from dicom_io.network.answers import Status
 from node.demo.studies import DemoStudy
 from node.second_chance import retry_study
 from node.states import DeliveryState, JobState, StudyState

@@ -9,7 +9,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from dicom_io.answers import Answer, Status
+from dicom_io.network.answers import Answer, Status
 
 BLOCK = 1 << 20
 """Bytes written at once: all that an association ever holds of an image."""

@@ -22,10 +22,11 @@ from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 
-from dicom_io.answers import Answer, Status
-from dicom_io.incoming import IncomingFile
-from dicom_io.scp_contexts import supported_contexts
-from dicom_io.scp_stream import ReceivingServer, StreamingDIMSE, StreamingHandler
+from dicom_io.errors import NotListening
+from dicom_io.network.answers import Answer, Status
+from dicom_io.network.incoming import IncomingFile
+from dicom_io.network.scp_contexts import supported_contexts
+from dicom_io.network.scp_stream import ReceivingServer, StreamingDIMSE, StreamingHandler
 
 log = logging.getLogger(__name__)
 
@@ -133,17 +134,24 @@ class Listener:
         """Listens from now on. What an earlier process left half received is removed: it was never acknowledged.
 
         Raises:
-            OSError: the port is taken, or the incoming folder cannot be made.
+            NotListening: the port is taken, or the address is none of this machine's.
+            OSError: the incoming folder cannot be made.
         """
         self._incoming.mkdir(parents=True, exist_ok=True)
         for leftover in self._incoming.glob("*.part"):
             leftover.unlink()
-        server = self._ae.make_server(
-            self._address,
-            evt_handlers=[(evt.EVT_REQUESTED, self._check_caller), (evt.EVT_C_STORE, self._store)],
-            server_class=ReceivingServer,
-            request_handler=StreamingHandler,
-        )
+        try:
+            server = self._ae.make_server(
+                self._address,
+                evt_handlers=[(evt.EVT_REQUESTED, self._check_caller), (evt.EVT_C_STORE, self._store)],
+                server_class=ReceivingServer,
+                request_handler=StreamingHandler,
+            )
+        except OSError as error:
+            host, port = self._address
+            raise NotListening(
+                f"Cannot listen on {host}:{port}: {error.strerror}. Set another receiver.port or receiver.host."
+            ) from error
         server = cast(ReceivingServer, server)
         server.open_file = self._open
         self._ae._servers.append(server)  # its shutdown() takes it from this list

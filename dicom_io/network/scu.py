@@ -23,7 +23,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made from ta
 )
 
 from dicom_io.errors import NotReadable, Rejected, Unreachable
-from dicom_io.peer import Peer
+from dicom_io.network.peer import Peer
 
 _config.STORE_SEND_CHUNKED_DATASET = True  # pynetdicom's switch for streaming a file instead of decoding it
 

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.sr.coding import Code
 
-from dicom_io import codes
-from dicom_io.encoding import Encoding, lesion_name
-from dicom_io.geometry import frame, outline
+from dicom_io.results import codes
+from dicom_io.results.encoding import Encoding, lesion_name
+from dicom_io.results.geometry import frame, outline
 from models.types import ExamReading, Laterality, ReadImage
 
 _BREASTS = {Laterality.LEFT: "left breast", Laterality.RIGHT: "right breast"}

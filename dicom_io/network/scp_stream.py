@@ -35,7 +35,7 @@ from pynetdicom.dul import DULServiceProvider
 from pynetdicom.pdu_primitives import P_DATA, _PDUPrimitiveType
 from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
 
-from dicom_io.incoming import IncomingFile, new_block
+from dicom_io.network.incoming import IncomingFile, new_block
 
 log = logging.getLogger(__name__)
 

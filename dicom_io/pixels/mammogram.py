@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 
 from dicom_io.attributes import number, numbers
-from dicom_io.decoding import read_dataset, stored_values
 from dicom_io.errors import NotReadable
 from dicom_io.headers import (
     InstanceKind,
@@ -20,7 +19,8 @@ from dicom_io.headers import (
     laterality_of,
     view_of,
 )
-from dicom_io.luts import approximate_presentation, display_values, modality_values
+from dicom_io.pixels.decoding import read_dataset, stored_values
+from dicom_io.pixels.luts import approximate_presentation, display_values, modality_values
 from models.types import Mammogram
 
 # ITU-R BT.601: what a grey image saved in colour was, and a fair grey for one that has colour.

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pydicom import Dataset, FileMetaDataset
 from pydicom.uid import PYDICOM_IMPLEMENTATION_UID, Comprehensive3DSRStorage, ExplicitVRLittleEndian
 
-from dicom_io.encoding import Encoding, sign
 from dicom_io.errors import NotEncodable
-from dicom_io.sources import demographics, study_references
-from dicom_io.sr_content import measurement_report
+from dicom_io.results.encoding import Encoding, sign
+from dicom_io.results.sources import demographics, study_references
+from dicom_io.results.sr_content import measurement_report
 from models.types import ExamReading
 
 SERIES_NUMBER = 9000

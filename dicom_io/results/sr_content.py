@@ -24,14 +24,14 @@ from pydicom import Dataset
 from pydicom.sr.codedict import codes as dictionary
 from pydicom.sr.coding import Code
 
-from dicom_io import codes
 from dicom_io.attributes import code, text
 from dicom_io.device import MANUFACTURER, MODEL, device_uid
-from dicom_io.encoding import Encoding
 from dicom_io.headers import InstanceKind, kind_of
-from dicom_io.sources import patient_orientation, spacing_mm
-from dicom_io.sr_groups import lesion_groups, score_groups
-from dicom_io.statements import Statement, statements
+from dicom_io.results import codes
+from dicom_io.results.encoding import Encoding
+from dicom_io.results.sources import patient_orientation, spacing_mm
+from dicom_io.results.sr_groups import lesion_groups, score_groups
+from dicom_io.results.statements import Statement, statements
 from models.types import ExamReading, ReadImage
 
 _CONTAINS = RelationshipTypeValues.CONTAINS

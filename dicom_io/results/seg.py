@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from dicom_io import codes
 from dicom_io.device import MANUFACTURER, MODEL, device_uid
-from dicom_io.encoding import Encoding, lesion_name, place, sign
 from dicom_io.errors import NotEncodable
-from dicom_io.sources import demographics, patient_orientation, spacing_mm, stand_in
+from dicom_io.results import codes
+from dicom_io.results.encoding import Encoding, lesion_name, place, sign
+from dicom_io.results.sources import demographics, patient_orientation, spacing_mm, stand_in
 from models.types import FindingKind, ReadImage
 
 SERIES_NUMBER = 9100

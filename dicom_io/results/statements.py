@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dicom_io.device import MANUFACTURER
-from dicom_io.encoding import place
+from dicom_io.results.encoding import place
 from models.types import JOINING_RULE, BundleId, ExamReading, ReadImage
 
 RESEARCH_USE_ONLY = "For research use only. Not for diagnosis."

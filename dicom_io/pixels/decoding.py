@@ -22,8 +22,8 @@ from pydicom.uid import (
 )
 
 from dicom_io.attributes import code, number, numbers, text
-from dicom_io.codestreams import FrameShape, check_frame, without_wrapper
 from dicom_io.errors import NotReadable
+from dicom_io.pixels.codestreams import FrameShape, check_frame, without_wrapper
 
 _HEADER_ROOM = 16 << 20
 _MONOCHROME = ("MONOCHROME1", "MONOCHROME2")

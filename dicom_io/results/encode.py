@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pydicom import Dataset
 from pydicom.uid import Comprehensive3DSRStorage, ExplicitVRLittleEndian, SegmentationStorage
 
-from dicom_io.encoding import Encoding, to_bytes
-from dicom_io.scu import Content
-from dicom_io.seg import encode_seg, read_back
-from dicom_io.sr import encode_sr
+from dicom_io.network.scu import Content
+from dicom_io.results.encoding import Encoding, to_bytes
+from dicom_io.results.seg import encode_seg, read_back
+from dicom_io.results.sr import encode_sr
 from models.types import ExamReading
 
 __all__ = ["CONTENTS", "Encoding", "ResultObject", "encode_results"]
