@@ -17,7 +17,7 @@ from running import RunningNode, eventually
 from sqlalchemy import select
 
 from dicom_io.errors import DestinationError
-from dicom_io.scu import CStoreDestination, send_files
+from dicom_io.network.scu import CStoreDestination, send_files
 from node.demo.studies import DemoStudy
 from node.states import DeliveryState, JobKind, JobState, StudyState
 from node.tables import Delivery, Instance, Job, Result, Study

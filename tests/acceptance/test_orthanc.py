@@ -13,7 +13,7 @@ from sqlalchemy import select
 from transfer_syntaxes import LOSSLESS, encode
 from validators import dciodvfy, dsrdump, pixelmed
 
-from dicom_io.scu import send_files
+from dicom_io.network.scu import send_files
 from dicom_io.uids import derive_uid
 from node.demo.studies import DemoStudy
 from node.states import StudyState
