@@ -19,7 +19,7 @@ from dicom_io.errors import NotReadable
 from dicom_io.headers import describe
 from dicom_io.pixels.intact import read_whole_file
 from models.pipeline import Pipeline
-from models.types import ExamReading
+from models.types import BundleId, ExamReading
 from node.arrivals import register
 from node.database import Sessions, open_database, sessions_of
 from node.exam_json import exam_to_json
@@ -71,32 +71,25 @@ class FolderReading:
     """One reading of a folder.
 
     Args:
+        bundle: the models that will read.
         scratch: an empty folder for the queue and what is put together in it.
         out: where a folder a study is written, named by its Study Instance UID.
         now: UTC seconds since the epoch.
     """
 
     def __init__(
-        self, pipeline: Pipeline, scratch: Path, out: Path, limits: FolderLimits, now: Callable[[], float]
+        self, bundle: BundleId, scratch: Path, out: Path, limits: FolderLimits, now: Callable[[], float]
     ) -> None:
         self._sessions: Sessions = sessions_of(open_database(f"sqlite:///{scratch / 'queue.sqlite'}"))
         self._scratch = scratch
         self._out = out
         self._limits = limits
         self._now = now
-        self._reader = ImageReader(
-            sessions=self._sessions,
-            data_dir=scratch,
-            pipeline=pipeline,
-            worker="reader",
-            limits=ReadingLimits(limits.batch, 1, _LEASE_S, limits.max_image_pixels),
-            now=now,
-        )
         self._reporter = Reporter(
             sessions=self._sessions,
             data_dir=scratch,
             destinations=(),
-            bundle=pipeline.bundle,
+            bundle=bundle,
             worker="reporter",
             lease_s=_LEASE_S,
             nominal_geometry=True,
@@ -122,9 +115,17 @@ class FolderReading:
             waiting = select(func.count()).where(Job.kind == JobKind.READ_IMAGE, Job.state == JobState.WAITING)
             return session.scalar(waiting) or 0
 
-    def read(self, on_read: Callable[[int], None]) -> None:
+    def read(self, pipeline: Pipeline, on_read: Callable[[int], None]) -> None:
         """Reads all images; tells how many at a time."""
-        while count := self._reader.read_some():
+        reader = ImageReader(
+            sessions=self._sessions,
+            data_dir=self._scratch,
+            pipeline=pipeline,
+            worker="reader",
+            limits=ReadingLimits(self._limits.batch, 1, _LEASE_S, self._limits.max_image_pixels),
+            now=self._now,
+        )
+        while count := reader.read_some():
             on_read(count)
 
     def report(self) -> list[StudyOutcome]:

@@ -14,6 +14,8 @@ from node.cli.failure import CommandFailed
 from node.cli.options import AsJson
 
 if TYPE_CHECKING:
+    from models.bundle import Bundle
+    from models.pipeline import Pipeline
     from node.folder import SkippedFile, StudyOutcome
 
 
@@ -37,30 +39,35 @@ def read(
     import tempfile
     import time
 
-    from models.bundle import BundleError, find_bundle, read_bundle
-    from models.catalog import load_pipeline
-    from models.device import choose_device
+    from models.bundle import find_bundle, read_bundle
     from node.folder import FolderLimits, FolderReading
 
     paths = [folder] if folder.is_file() else sorted(path for path in folder.rglob("*") if path.is_file())
+    models = read_bundle(find_bundle(bundle))
     with tempfile.TemporaryDirectory(prefix="mammo-node-") as scratch, _progress(hidden=as_json) as progress:
-        loading = progress.add_task("Loading the models", total=None)
-        try:
-            pipeline = load_pipeline(
-                read_bundle(find_bundle(bundle)), choose_device(device), mixed_precision=True, clock=time.perf_counter
-            )
-        except (BundleError, ValueError) as error:
-            raise CommandFailed(str(error)) from error
-        progress.remove_task(loading)
-        reading = FolderReading(pipeline, Path(scratch), out, FolderLimits(batch=batch), time.time)
+        reading = FolderReading(models.id, Path(scratch), out, FolderLimits(batch=batch), time.time)
         skipped = reading.take(paths, reads_secondary_capture=secondary_capture)
-        task = progress.add_task("Reading images", total=reading.to_read())
-        reading.read(lambda count: progress.advance(task, count))
+        if to_read := reading.to_read():
+            loading = progress.add_task("Loading the models", total=None)
+            pipeline = _load(models, device)
+            progress.remove_task(loading)
+            task = progress.add_task("Reading images", total=to_read)
+            reading.read(pipeline, lambda count: progress.advance(task, count))
         outcomes = reading.report()
     typer.echo(_as_json(outcomes, skipped) if as_json else _as_text(outcomes, skipped))
     if not outcomes:
         raise CommandFailed(f"{folder}: there is no DICOM study in it.")
     raise typer.Exit(1 if skipped or any(outcome.unread for outcome in outcomes) else 0)
+
+
+def _load(bundle: Bundle, device: str) -> Pipeline:
+    from models.catalog import load_pipeline
+    from models.device import NoSuchDevice, choose_device
+
+    try:
+        return load_pipeline(bundle, choose_device(device), mixed_precision=True)
+    except NoSuchDevice as error:
+        raise CommandFailed(str(error)) from error
 
 
 def _progress(*, hidden: bool) -> Progress:
