@@ -12,9 +12,15 @@ import re
 import sys
 import warnings
 from datetime import UTC, datetime
+from pathlib import Path
+from traceback import extract_tb
 
-_UID = re.compile(r"(?<![\d.])(?!1\.2\.840\.10008\.)[012](?:\.\d+){5,}")
-"""A DICOM UID, but for those of the standard itself (SOP classes, transfer syntaxes), which name no patient."""
+_UID = re.compile(r"(?<![\d.])(?!1\.2\.840\.10008\.)(?:2\.25\.\d{4,}(?:\.\d+)*|[012](?:\.\d+){5,})")
+"""A DICOM UID, but for those of the standard itself (SOP classes, transfer syntaxes), which name no patient. Six
+components or more, so that addresses and versions stay; those made of a UUID (2.25, PS3.5 Annex B.2) have but three."""
+
+_ROOT = Path(__file__).parent.parent
+_OURS = frozenset({"node", "dicom_io", "models", "config"})
 
 _CHATTY = ("pydicom", "pynetdicom", "highdicom", "apscheduler", "alembic")
 
@@ -58,6 +64,28 @@ class Lines(logging.Formatter):
 def without_uids(text: str) -> str:
     """`text` with every UID that could name a patient's object replaced."""
     return _UID.sub("(uid)", text)
+
+
+def place_of(fault: BaseException) -> str:
+    """The fault's type and the innermost line of ours that it passed: `KeyError at node/reading.py:61`.
+
+    For logs that must not carry the fault's message, since it may quote a value of the data set.
+    """
+    frames = extract_tb(fault.__traceback__)
+    ours = [(path, frame.lineno) for frame in frames if (path := _own(frame.filename))]
+    if not ours:
+        return type(fault).__name__
+    path, line = ours[-1]
+    return f"{type(fault).__name__} at {path}:{line}"
+
+
+def _own(filename: str) -> str:
+    """A file's path within our packages; empty where it lies in none of them."""
+    path = Path(filename)
+    if not path.is_relative_to(_ROOT):
+        return ""
+    inside = path.relative_to(_ROOT)
+    return str(inside) if inside.parts[0] in _OURS else ""
 
 
 def _time(record: logging.LogRecord) -> str:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 
-from node.logs import JsonLines, Lines, without_uids
+import pytest
+
+from config.settings import SettingsError, load
+from node.logs import JsonLines, Lines, place_of, without_uids
 
 UID = "1.3.6.1.4.1.9590.100.1.2.100131208110604806117271735422083351547"
 
@@ -35,3 +39,25 @@ def test_uids_are_taken_out_of_messages_and_tracebacks():
 def test_the_standards_own_uids_and_addresses_stay():
     text = "1.2.840.10008.5.1.4.1.1.1.2 from 192.0.2.10:104"
     assert without_uids(text) == text
+
+
+@pytest.mark.parametrize(
+    "uid", ["2.25.330121863123847239845512345678901234567", "2.25.123456789", "2.25.123456789.4", UID]
+)
+def test_uids_made_of_a_uuid_are_taken_out_too(uid):
+    assert without_uids(f"study {uid}.") == "study (uid)."
+
+
+def test_an_address_that_begins_like_a_uid_stays():
+    assert without_uids("from 2.25.130.7:104") == "from 2.25.130.7:104"
+
+
+def test_a_faults_place_is_told_without_its_message(tmp_path):
+    (tmp_path / "DOE^JANE").mkdir()
+    with pytest.raises(SettingsError, match="JANE") as caught:
+        load(tmp_path / "DOE^JANE")
+    assert re.fullmatch(r"SettingsError at config/settings\.py:\d+", place_of(caught.value))
+
+
+def test_a_fault_that_passed_none_of_our_lines_is_told_by_its_type_alone():
+    assert place_of(KeyError("DOE^JANE")) == "KeyError"
