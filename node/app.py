@@ -22,7 +22,7 @@ from node.closing import Ladder
 from node.database import Sessions, open_database, sessions_of
 from node.delivery import Deliverer
 from node.logs import set_up_logging
-from node.reader_process import ReaderSupervisor
+from node.reader_process import ReaderSupervisor, Unwell
 from node.receiving import Receiving, ReceivingLimits
 from node.reporting import Reporter
 from node.retry import RetryPolicy
@@ -121,9 +121,12 @@ def run_reader(settings: Settings) -> None:
         ),
         now=time.time,
     )
-    while True:
-        if not reader.read_some():
-            time.sleep(IDLE_S)
+    try:
+        while True:
+            if not reader.read_some():
+                time.sleep(IDLE_S)
+    except torch.AcceleratorError as error:
+        raise Unwell("the GPU does not answer") from error
 
 
 def _listener(settings: Settings, sessions: Sessions) -> Listener:

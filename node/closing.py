@@ -29,8 +29,8 @@ class Arrivals:
     """What has come of a study.
 
     Attributes:
-        views: (laterality, view) of its full-field breast images.
-        count: its instances here, our own results among them.
+        views: (laterality, view) of its full-field images that are read.
+        count: its instances here.
         expected: the source's own count; None where it was not asked or did not answer.
         opened_at: when the first image of this revision came.
         last_at: when the last instance came.

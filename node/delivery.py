@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from dicom_io.errors import DestinationError, Unreachable
-from node.database import Sessions
+from node.database import Sessions, looking
 from node.retry import RetryPolicy, next_try
 from node.states import DeliveryState, StudyState, moved
 from node.tables import Delivery, Result, Study
@@ -76,6 +76,8 @@ class Deliverer:
         for tried, delivery in enumerate(due):
             if stop is not None and stop.is_set():
                 return tried
+            if not self._may_leave(delivery):
+                continue
             try:
                 self.destination.send(delivery.path)
             except Unreachable as error:
@@ -90,20 +92,26 @@ class Deliverer:
         return len(due)
 
     def _due(self) -> list[_Due]:
-        with self.sessions.begin() as session:
-            rows = session.execute(
-                select(Delivery.id, Result.path)
-                .join(Delivery.result)
-                .join(Result.study)
-                .where(
-                    Study.state != StudyState.QUARANTINED,  # safety rule 5: nothing leaves until a person has looked
-                    Delivery.destination == self.name,
-                    Delivery.state == DeliveryState.WAITING,
-                    Delivery.next_at <= self.now(),
-                )
-                .order_by(Delivery.id)
-            )
+        with looking(self.sessions) as session:
+            rows = session.execute(self._waiting().where(Delivery.next_at <= self.now()).order_by(Delivery.id))
             return [_Due(delivery_id, self.data_dir / path) for delivery_id, path in rows]
+
+    def _may_leave(self, due: _Due) -> bool:
+        """Asked once more before each sending: a study may have come into quarantine since the list was made."""
+        with looking(self.sessions) as session:
+            return session.execute(self._waiting().where(Delivery.id == due.delivery_id)).first() is not None
+
+    def _waiting(self) -> Select[int, str]:
+        return (
+            select(Delivery.id, Result.path)
+            .join(Delivery.result)
+            .join(Result.study)
+            .where(
+                Study.state != StudyState.QUARANTINED,  # safety rule 5: nothing leaves until a person has looked
+                Delivery.destination == self.name,
+                Delivery.state == DeliveryState.WAITING,
+            )
+        )
 
     def _sent(self, due: _Due) -> None:
         with self.sessions.begin() as session:

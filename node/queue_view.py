@@ -116,16 +116,13 @@ def _with_rows(
         .options(selectinload(Delivery.result))
         .order_by(Delivery.id)
     ).all()
-    return [
-        (
-            study,
-            (
-                [job for job in jobs if job.study_id == study.id],
-                [delivery for delivery in deliveries if delivery.result.study_id == study.id],
-            ),
-        )
-        for study in studies
-    ]
+    jobs_of: dict[int, list[Job]] = {study_id: [] for study_id in ids}
+    deliveries_of: dict[int, list[Delivery]] = {study_id: [] for study_id in ids}
+    for job in jobs:
+        jobs_of[job.study_id].append(job)
+    for delivery in deliveries:
+        deliveries_of[delivery.result.study_id].append(delivery)
+    return [(study, (jobs_of[study.id], deliveries_of[study.id])) for study in studies]
 
 
 def _study_view(study: Study, jobs: list[Job], deliveries: list[Delivery]) -> StudyView:

@@ -6,6 +6,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -13,13 +14,22 @@ from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
 
 from sqlalchemy import exists, select
+from sqlalchemy.exc import SQLAlchemyError
 
-from node.database import Sessions
+from node.database import Sessions, looking
+from node.logs import place_of
 from node.queue import give_back
 from node.states import JobKind, JobState
 from node.tables import Job
 
 log = logging.getLogger(__name__)
+
+EXIT_UNWELL = 75
+"""The exit status of a reader that stopped for no fault of its images (EX_TEMPFAIL of sysexits.h)."""
+
+
+class Unwell(Exception):
+    """The reader cannot go on, and no image is to blame: the GPU is lost, say."""
 
 
 class ReaderSupervisor:
@@ -51,18 +61,23 @@ class ReaderSupervisor:
         pause_s = 0.0
         while not stop.wait(pause_s):
             process = self._start()
-            while not stop.is_set() and not wait([process.sentinel], timeout=0.25):
-                if self._overdue():
-                    log.error("the reader hangs: its lease ran out; it is killed")
-                    process.kill()
-            if stop.is_set():
-                self._end(process)
-                return
-            process.join()
-            held = self._give_back(counts=True)
-            log.error("the reader ended by itself (exit status %s) with %d job(s) in hand", process.exitcode, held)
-            # One that dies with nothing in hand will do so again: ask for it less and less often.
-            pause_s = 0.0 if held else min(60.0, 2 * pause_s + 1)
+            try:
+                self._watch(process, stop)
+            finally:
+                _end(process)
+            blames_image = not stop.is_set() and process.exitcode != EXIT_UNWELL
+            held = self._give_back(counts=blames_image)
+            if not stop.is_set():
+                log.error("the reader ended by itself (exit status %s) with %d job(s) in hand", process.exitcode, held)
+            # One that dies for no image's sake will do so again: start it less and less often.
+            pause_s = 0.0 if held and blames_image else min(60.0, 2 * pause_s + 1)
+
+    def _watch(self, process: SpawnProcess, stop: threading.Event) -> None:
+        """Returns when the process has ended or is to be ended."""
+        while not stop.is_set() and not wait([process.sentinel], timeout=0.25):
+            if self._overdue():
+                log.error("the reader hangs: its lease ran out; it is killed")
+                process.kill()
 
     def _start(self) -> SpawnProcess:
         process = multiprocessing.get_context("spawn").Process(
@@ -71,33 +86,41 @@ class ReaderSupervisor:
         process.start()
         return process
 
-    def _end(self, process: SpawnProcess) -> None:
-        process.terminate()
-        process.join(timeout=5)
-        if process.is_alive():
-            process.kill()
-            process.join()
-        self._give_back(counts=False)
-
     def _give_back(self, *, counts: bool) -> int:
         with self._sessions.begin() as session:
             return give_back(session, self._worker, counts=counts)
 
     def _overdue(self) -> bool:
-        with self._sessions.begin() as session:
-            overdue = exists().where(
-                Job.kind == JobKind.READ_IMAGE,
-                Job.worker == self._worker,
-                Job.state == JobState.RUNNING,
-                Job.lease_until < self._now(),
-            )
+        overdue = exists().where(
+            Job.kind == JobKind.READ_IMAGE,
+            Job.worker == self._worker,
+            Job.state == JobState.RUNNING,
+            Job.lease_until < self._now(),
+        )
+        with looking(self._sessions) as session:
             return bool(session.scalar(select(overdue)))
+
+
+def _end(process: SpawnProcess) -> None:
+    process.terminate()
+    process.join(timeout=5)
+    if process.is_alive():
+        process.kill()
+        process.join()
 
 
 def _reader_main(target: Callable[..., None], arguments: tuple[object, ...]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the node ends its reader itself
     threading.Thread(target=_end_with_the_node, name="parent-watch", daemon=True).start()
-    target(*arguments)
+    try:
+        target(*arguments)
+    except (Unwell, OSError, SQLAlchemyError) as fault:
+        log.error("the reader stops, through no image's fault: %s", place_of(fault))
+        sys.exit(EXIT_UNWELL)
+    except Exception as fault:  # noqa: BLE001 - see below
+        # Only its place: multiprocessing would print its message, which may quote a header.
+        log.error("the reader stops: %s", place_of(fault))
+        sys.exit(1)
 
 
 def _end_with_the_node() -> None:

@@ -19,6 +19,7 @@ from dicom_io.headers import chest_wall_side
 from dicom_io.pixels.mammogram import read_mammogram
 from models.breast import breast_side
 from models.pipeline import Pipeline
+from models.protocols import OutOfMemory
 from models.reading_json import masks_of, to_json
 from models.types import ImageReading, Mammogram
 from node.database import Sessions
@@ -29,6 +30,7 @@ from node.tables import Instance
 log = logging.getLogger(__name__)
 
 KILLS_THE_READER = "unreadable: kills the reader ({attempts} attempts)"
+TOO_LARGE = "unreadable: the device's memory does not hold it, even alone"
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,10 @@ class ImageReader:
         return self.data_dir / instance.path
 
     def _decode(self, path: Path) -> Mammogram:
-        image = read_mammogram(path, self.limits.max_image_pixels)
+        try:
+            image = read_mammogram(path, self.limits.max_image_pixels)
+        except FileNotFoundError as error:
+            raise NotReadable("its file is gone from the archive: send it again") from error
         expected = chest_wall_side(dcmread(path, stop_before_pixels=True))
         seen = breast_side(image.pixels)
         if expected is not None and seen is not None and seen != expected:
@@ -96,7 +101,15 @@ class ImageReader:
     def _read(self, decoded: list[tuple[Claim, Mammogram, float]]) -> None:
         with self.sessions.begin() as session:
             renew(session, [held for held, _, _ in decoded], self.now(), self.limits.lease_s)
-        readings = self.pipeline.read([image for _, image, _ in decoded])
+        try:
+            readings = self.pipeline.read([image for _, image, _ in decoded])
+        except OutOfMemory:
+            if len(decoded) == 1:
+                self._give_up(decoded[0][0], TOO_LARGE)
+            else:
+                for one in decoded:
+                    self._read([one])
+            return
         for (held, _, decode_s), reading in zip(decoded, readings, strict=True):
             self._publish(held, replace(reading, seconds={"decode": decode_s, **reading.seconds}))
 

@@ -14,21 +14,34 @@ from pathlib import Path
 
 from pydicom import Dataset, dcmread
 from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session, selectinload
 
 from dicom_io.durable import write_durably
+from dicom_io.errors import DicomError
 from dicom_io.headers import InstanceKind
 from dicom_io.results.encode import Encoding, ResultObject, encode_results
 from models.exam import put_together
 from models.reading_json import from_json
 from models.types import BundleId, ExamReading, Laterality, ReadImage, UnreadImage
-from node.database import Sessions
+from node.database import Sessions, looking
+from node.logs import place_of
 from node.queue import Claim, LeaseLost, claim, finish, give_back
 from node.states import JobKind, JobState, StudyState, moved
-from node.studies import readings_begun, views_of
+from node.studies import (
+    RAW_COPY,
+    arrived_views,
+    choose_raw_images,
+    readings_begun,
+    shown_views,
+    view_of,
+)
 from node.tables import Delivery, Result, Study
 
 log = logging.getLogger(__name__)
+
+ATTEMPTS = 5
+"""How often a report may end the whole node before it is given up."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +69,7 @@ class Reporter:
     def run(self, stop: threading.Event, pause_s: float = 0.25) -> None:
         """Reports until `stop` is set."""
         with self.sessions.begin() as session:
-            give_back(session, self.worker, counts=True)  # of an earlier life of this node that was killed
+            give_back(session, self.worker, counts=True)  # of an earlier life that was killed, or before a fault
         while not stop.is_set():
             if not self.report_one():
                 stop.wait(pause_s)
@@ -74,16 +87,32 @@ class Reporter:
 
     def _report_or_fail(self, held: Claim) -> None:
         try:
-            self._report(held)
+            if held.attempts > ATTEMPTS:
+                self._give_up(held, f"the node ended {ATTEMPTS} times while it wrote this report")
+            elif not self._asked_for_more(held):
+                self._report(held)
         except LeaseLost:
             raise
-        except Exception as fault:
+        except OperationalError:
+            raise  # the database is busy or full: that says nothing about this report; the lease is given back
+        except Exception as fault:  # noqa: BLE001 - see below
             # Whatever keeps one study from being reported is written to its job, where `status` shows it and `retry`
-            # takes it up; the other studies go on.
-            log.exception("job %d: the report failed", held.job_id)
-            with self.sessions.begin() as session:
-                finish(session, held, JobState.FAILED, f"{type(fault).__name__}: {fault}")
-                session.get_one(Study, held.study_id).why = "its report could not be written: see its job"
+            # takes it up; the other studies go on. Only the fault's place: its message may quote a header.
+            log.error("job %d: the report failed: %s", held.job_id, place_of(fault))
+            self._give_up(held, str(fault) if isinstance(fault, DicomError) else place_of(fault))
+
+    def _give_up(self, held: Claim, error: str) -> None:
+        with self.sessions.begin() as session:
+            finish(session, held, JobState.FAILED, error)
+            session.get_one(Study, held.study_id).why = f"its report could not be written: {error}"
+
+    def _asked_for_more(self, held: Claim) -> bool:
+        """Whether an image must be read first, after all: then the report waits for it."""
+        with self.sessions.begin() as session:
+            asked = choose_raw_images(session, session.get_one(Study, held.study_id))
+            if asked:
+                finish(session, held, JobState.WAITING)
+        return asked
 
     def _report(self, held: Claim) -> None:
         study, exam, sources, predecessor = self._gather(held)
@@ -104,8 +133,8 @@ class Reporter:
 
     def _gather(self, held: Claim) -> tuple[Study, ExamReading, dict[str, Dataset], Dataset | None]:
         """The study, its exam, the headers of its instances by SOP Instance UID, and the report that came before."""
-        with self.sessions.begin() as session:
-            study = session.get_one(Study, held.study_id)
+        with looking(self.sessions) as session:
+            study = session.get_one(Study, held.study_id, options=[selectinload(Study.instances)])
             exam = exam_of(session, study, self.data_dir)
             earlier = session.scalars(
                 select(Result)
@@ -125,6 +154,7 @@ class Reporter:
             finish(session, held, JobState.DONE)
             study = session.get_one(Study, held.study_id)
             study.state = moved(study.state, StudyState.REPORTED)
+            study.why = ""
             for result, path in zip(objects, paths, strict=True):
                 row = Result(
                     study_id=study.id,
@@ -144,26 +174,24 @@ class Reporter:
 
 
 def exam_of(session: Session, study: Study, data_dir: Path) -> ExamReading:
-    """The exam that a study's rows make: what was read, and what was not with its reason."""
-    images = [
-        ReadImage(
-            sop_instance_uid=instance.sop_instance_uid,
-            laterality=Laterality(instance.laterality) if instance.laterality else None,
-            view=instance.view,
-            reading=from_json(instance.reading, (data_dir / instance.masks_path).read_bytes()),
-        )
-        for instance in study.instances
-        if instance.reading is not None and instance.masks_path is not None
-    ]
-    begun = readings_begun(session, study)
-    unread = [
-        UnreadImage(
-            instance.sop_instance_uid,
-            instance.kind,
-            instance.unread_reason,
-            on_purpose=instance.kind == InstanceKind.FOR_PROCESSING and instance.id not in begun,
-        )
-        for instance in study.instances
-        if instance.unread_reason is not None
-    ]
-    return put_together(images, unread, views_of(study, begun))
+    """The exam that a study's rows make: what was read, and what was not with its reason.
+
+    The reading of a raw image is left out where, in the end, its view was read from an image for presentation.
+    """
+    shown, begun = shown_views(study), readings_begun(session, study)
+    images, unread = [], []
+    for instance in study.instances:
+        raw_copy = instance.kind == InstanceKind.FOR_PROCESSING and view_of(instance) in shown
+        if instance.reading is not None and instance.masks_path is not None and not raw_copy:
+            images.append(
+                ReadImage(
+                    sop_instance_uid=instance.sop_instance_uid,
+                    laterality=Laterality(instance.laterality) if instance.laterality else None,
+                    view=instance.view,
+                    reading=from_json(instance.reading, (data_dir / instance.masks_path).read_bytes()),
+                )
+            )
+        elif raw_copy or instance.unread_reason is not None:
+            reason = RAW_COPY if raw_copy else instance.unread_reason or ""
+            unread.append(UnreadImage(instance.sop_instance_uid, instance.kind, reason, on_purpose=raw_copy))
+    return put_together(images, unread, arrived_views(study, begun))

@@ -14,8 +14,13 @@ from typing import Protocol
 
 from apscheduler.events import EVENT_JOB_ERROR, JobExecutionEvent
 from apscheduler.schedulers.background import BackgroundScheduler
+from sqlalchemy.exc import OperationalError
+
+from node.logs import place_of
 
 log = logging.getLogger(__name__)
+
+DATABASE_PAUSE_S = 5.0
 
 
 class Listening(Protocol):
@@ -88,11 +93,16 @@ class Service:
             raise self._faults[0]
 
     def _guard(self, loop: Loop) -> None:
-        try:
-            loop.run(self._stop)
-        except Exception as fault:
-            log.exception("%s failed: the node stops", loop.name)
-            self._fail(fault)
+        while not self._stop.is_set():
+            try:
+                loop.run(self._stop)
+            except OperationalError as fault:
+                # A database that is busy, or a disk that is full, passes; receiving goes on and says so to senders.
+                log.error("%s: the database does not answer, it is tried again: %s", loop.name, place_of(fault))
+                self._stop.wait(DATABASE_PAUSE_S)
+            except Exception as fault:  # noqa: BLE001 - told, and raised where the service ends
+                log.critical("%s failed, the node stops: %s", loop.name, place_of(fault))
+                self._fail(fault)
 
     def _fail(self, fault: BaseException) -> None:
         self._faults.append(fault)
@@ -107,7 +117,12 @@ class Service:
             )
 
         def failed(event: JobExecutionEvent) -> None:
-            self._fail(event.exception)
+            fault = event.exception
+            if isinstance(fault, OperationalError):
+                log.error("a tick is left out: the database does not answer: %s", place_of(fault))
+            else:
+                log.critical("a tick failed, the node stops: %s", place_of(fault))
+                self._fail(fault)
 
         scheduler.add_listener(failed, EVENT_JOB_ERROR)
         return scheduler

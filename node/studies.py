@@ -5,34 +5,43 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
 
 from dicom_io.headers import InstanceKind
 from models.types import Laterality
-from node.closing import Arrivals, Close, Ladder, closing
-from node.database import Sessions
+from node.closing import Arrivals, Close, Ladder, Wait, closing
+from node.database import Sessions, looking
 from node.states import JobKind, StudyState, moved
-from node.tables import Instance, Job, Result, Study
+from node.tables import Instance, Job, Study
 
 log = logging.getLogger(__name__)
 
 BREAST_IMAGES = frozenset({InstanceKind.FOR_PRESENTATION, InstanceKind.FOR_PROCESSING, InstanceKind.TOMOSYNTHESIS})
 """Kinds that make a study a mammography study; a secondary capture does where its sender's setting has it read."""
+RAW_COPY = "raw image: the image for presentation of the same view was read instead"
+
+View = tuple[Laterality, str]
 
 
 def close_complete(sessions: Sessions, ladder: Ladder, now: float) -> None:
     """Closes every open study that the ladder says is complete, each in a transaction of its own."""
-    with sessions.begin() as session:
-        open_ids = session.scalars(select(Study.id).where(Study.state == StudyState.OPEN)).all()
-    for study_id in open_ids:
+    with looking(sessions) as session:
+        query = select(Study).where(Study.state == StudyState.OPEN).options(selectinload(Study.instances))
+        decisions = {
+            study.id: decision
+            for study in session.scalars(query)
+            if isinstance(decision := _decision(session, study, ladder, now), Close) or decision.why != study.why
+        }
+    for study_id in decisions:
         with sessions.begin() as session:
             study = session.get_one(Study, study_id, with_for_update=True, options=[selectinload(Study.instances)])
             if study.state is not StudyState.OPEN:
                 continue
-            decision = closing(_arrivals(session, study), ladder, now)
+            decision = _decision(session, study, ladder, now)  # an image may have come since
             study.why = decision.why
             if isinstance(decision, Close):
+                study.why = f"complete: {decision.why}"
                 close(session, study, now)
 
 
@@ -48,20 +57,48 @@ def close(session: Session, study: Study, now: float) -> None:
         study.why = f"no breast image among its {len(study.instances)} instance(s): {', '.join(kinds)}"
         log.info("study %d: not read: %s", study.id, study.why)
         return
-    _choose_raw_images(session, study, begun)
+    choose_raw_images(session, study)
     study.state = moved(study.state, StudyState.CLOSED)
     study.closed_at = now
     session.add(Job(kind=JobKind.REPORT, study_id=study.id, revision=study.revision))
     log.info("study %d: revision %d closed: %s", study.id, study.revision, study.why)
 
 
-def views_of(study: Study, begun: Collection[int | None]) -> frozenset[tuple[Laterality, str]]:
-    """(laterality, view) of the study's full-field breast images, read or not; `begun` as `readings_begun` says."""
-    return frozenset(
-        (Laterality(instance.laterality), instance.view)
-        for instance in study.instances
-        if _is_breast_image(instance, begun) and instance.full_field and instance.laterality and instance.view
-    )
+def choose_raw_images(session: Session, study: Study) -> bool:
+    """Whether the reading of a raw image had to be asked for: none of its view can be shown (safety rule 6).
+
+    Done at the close and once more before the report, since an image for presentation may prove unreadable meanwhile.
+    """
+    begun, shown, asked = readings_begun(session, study), shown_views(study), False
+    for raw in study.instances:
+        if raw.kind != InstanceKind.FOR_PROCESSING or raw.id in begun:
+            continue
+        if view_of(raw) in shown:
+            raw.unread_reason = RAW_COPY
+        else:
+            raw.unread_reason = None
+            session.add(Job(kind=JobKind.READ_IMAGE, study_id=study.id, instance_id=raw.id, revision=study.revision))
+            asked = True
+    return asked
+
+
+def shown_views(study: Study) -> frozenset[View | None]:
+    """The full-field views of which there is an image for presentation that was read, or may still be."""
+    shown = (i for i in study.instances if i.kind == InstanceKind.FOR_PRESENTATION and i.unread_reason is None)
+    return frozenset(map(view_of, shown)) - {None}
+
+
+def arrived_views(study: Study, begun: Collection[int | None]) -> frozenset[View]:
+    """The full-field views of which any breast image came, read or not; `begun` as `readings_begun` says."""
+    breast = (instance for instance in study.instances if _is_breast_image(instance, begun))
+    return frozenset(view for view in map(view_of, breast) if view is not None)
+
+
+def view_of(instance: Instance) -> View | None:
+    """The full-field view that an image shows; None where it is magnified or its header does not say."""
+    if not instance.full_field or instance.laterality is None or instance.view is None:
+        return None
+    return Laterality(instance.laterality), instance.view
 
 
 def readings_begun(session: Session, study: Study) -> frozenset[int | None]:
@@ -73,24 +110,16 @@ def _is_breast_image(instance: Instance, begun: Collection[int | None]) -> bool:
     return instance.kind in BREAST_IMAGES or (instance.kind == InstanceKind.SECONDARY_CAPTURE and instance.id in begun)
 
 
-def _choose_raw_images(session: Session, study: Study, begun: Collection[int | None]) -> None:
-    """A raw image is read only where its view has no image for presentation (safety rule 6)."""
-    shown = {(i.laterality, i.view) for i in study.instances if i.kind == InstanceKind.FOR_PRESENTATION}
-    for raw in study.instances:
-        if raw.kind != InstanceKind.FOR_PROCESSING or raw.id in begun:
-            continue
-        if (raw.laterality, raw.view) in shown:
-            raw.unread_reason = "raw image: the image for presentation of the same view was read instead"
-        else:
-            session.add(Job(kind=JobKind.READ_IMAGE, study_id=study.id, instance_id=raw.id, revision=study.revision))
-
-
-def _arrivals(session: Session, study: Study) -> Arrivals:
-    ours = session.scalar(select(func.count()).select_from(Result).where(Result.study_id == study.id)) or 0
-    return Arrivals(
-        views=views_of(study, readings_begun(session, study)),
-        count=len(study.instances) + ours,
+def _decision(session: Session, study: Study, ladder: Ladder, now: float) -> Wait | Close:
+    begun = readings_begun(session, study)
+    # Raw images and tomosynthesis often come before the images that are read: their views close nothing early.
+    readable = {InstanceKind.FOR_PRESENTATION, InstanceKind.SECONDARY_CAPTURE}
+    views = (view_of(i) for i in study.instances if i.kind in readable and i.id in begun)
+    arrivals = Arrivals(
+        views=frozenset(view for view in views if view is not None),
+        count=len(study.instances),
         expected=study.expected_instances,
         opened_at=study.opened_at,
         last_at=study.last_received_at,
     )
+    return closing(arrivals, ladder, now)

@@ -228,7 +228,7 @@ def test_the_hard_deadline_reports_a_study_that_never_falls_quiet(tmp_path: Path
     road.clock.seconds += 1760
     road.receive(mammogram_study.files[1])
     road.close(after_s=10)
-    assert road.study().why == "the deadline has passed"
+    assert road.study().why == "complete: the deadline has passed"
     road.read()
     road.report()
     assert "left MLO" in texts(road.results("SR")[0])
