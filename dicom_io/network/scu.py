@@ -1,6 +1,7 @@
 """The network's other half: what the node asks of and sends to other applications (C-STORE, C-ECHO, C-FIND).
 
-Files are streamed from disk as they are; no pixel is decoded and nothing is converted (PS3.4 Annex B, PS3.7 9.1).
+Files are streamed from disk as they are (PS3.4 Annex B, PS3.7 9.1), and no pixel is ever decoded. An uncompressed one
+is written anew for a peer that takes nothing but the default transfer syntax, which all must take (PS3.5 section 10.1).
 """
 
 from __future__ import annotations
@@ -10,18 +11,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydicom import Dataset
+from pydicom import Dataset, dcmread
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_file_meta_info
-from pydicom.uid import UID
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import _config
 from pynetdicom.association import Association
-from pynetdicom.presentation import build_context
+from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made from tables at run time
     StudyRootQueryRetrieveInformationModelFind,
     Verification,
 )
 
+from dicom_io.attributes import numbers, text
 from dicom_io.errors import NotReadable, Rejected, Unreachable
 from dicom_io.network.peer import Peer
 
@@ -41,6 +43,8 @@ _NOT_DICOM = (
     struct.error,
 )
 """What pydicom raises for meta information that is none."""
+_LARGEST_COUNT = 2**31 - 1
+"""Of an integer string (PS3.5 section 6.2)."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,15 @@ class Content:
 
     sop_class_uid: UID
     transfer_syntax_uid: UID
+
+    def otherwise(self) -> Content | None:
+        """The same in the default transfer syntax, where nothing but the elements' encoding changes by that.
+
+        A context of its own too: a peer that is offered both in one may take the default though it knows the file's.
+        """
+        if self.transfer_syntax_uid in (ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian):
+            return Content(self.sop_class_uid, ImplicitVRLittleEndian)
+        return None
 
 
 def content_of(path: Path) -> Content:
@@ -84,7 +97,7 @@ class CStoreDestination:
         calling_ae_title: str,
         contents: Iterable[Content] = (),
     ) -> None:
-        """`contents`: what will be sent, where it is known beforehand; at most MAX_CONTEXTS."""
+        """`contents`: what will be sent, where it is known beforehand; `batches` says how much at most."""
         self._peer = Peer(ae_title, host, port, timeout_s, calling_ae_title)
         self._proposed = tuple(dict.fromkeys(contents))
         self._association: Association | None = None
@@ -133,23 +146,35 @@ class CStoreDestination:
         """A new association for what was proposed so far and `contents`."""
         self.close()
         wanted = tuple(dict.fromkeys((*self._proposed, *contents)))
-        self._proposed = wanted if len(wanted) <= MAX_CONTEXTS else contents
-        self._association = self._peer.associate(
-            [build_context(content.sop_class_uid, content.transfer_syntax_uid) for content in self._proposed]
-        )
+        self._proposed = wanted if len(_contexts(wanted)) <= MAX_CONTEXTS else contents
+        self._association = self._peer.associate(_contexts(self._proposed))
         return self._association
 
     def _send_over(self, association: Association, path: Path, content: Content) -> None:
-        if not _accepts(association, content):
-            raise Rejected(
-                f"{self._peer} does not accept {content.sop_class_uid.name} in {content.transfer_syntax_uid.name}"
-            )
+        message = self._message(association, path, content)
         association.dimse_timeout = self._peer.timeout_s + path.stat().st_size / SLOWEST_BYTES_PER_S
         try:
-            answer = association.send_c_store(path)
+            answer = association.send_c_store(message)
         except RuntimeError as error:  # the association broke since it was looked at
             raise Unreachable(f"{self._peer} broke the association") from error
+        except (AttributeError, ValueError) as error:  # pynetdicom, of a data set that contradicts its meta information
+            raise Rejected("it cannot be sent: it cannot be written in the transfer syntax that was agreed") from error
         self._peer.must_not_fail(answer)
+
+    def _message(self, association: Association, path: Path, content: Content) -> Path | Dataset:
+        """The file as it is, or its data set, which pynetdicom encodes for the context that was accepted."""
+        if _accepts(association, content):
+            return path
+        otherwise = content.otherwise()
+        if otherwise is None or not _accepts(association, otherwise):
+            raise Rejected(
+                f"{self._peer} does not accept {content.sop_class_uid.name} in {content.transfer_syntax_uid.name}"
+                + (f" or {otherwise.transfer_syntax_uid.name}" if otherwise else "")
+            )
+        try:
+            return dcmread(path)
+        except _NOT_DICOM as error:
+            raise Rejected("it cannot be sent: it is damaged") from error
 
 
 @dataclass(frozen=True)
@@ -181,13 +206,29 @@ def send_files(
             contents[path] = content_of(path)
         except NotReadable as error:
             yield Sent(path, 0, str(error), is_dicom=False)
-    kinds = list(dict.fromkeys(contents.values()))
-    for start in range(0, len(kinds), MAX_CONTEXTS):
-        batch = kinds[start : start + MAX_CONTEXTS]
+    for batch in batches(contents.values()):
         with CStoreDestination(ae_title, host, port, timeout_s, calling_ae_title, batch) as destination:
             destination.open()
             for path in (path for path, content in contents.items() if content in batch):
                 yield Sent(path, path.stat().st_size, _refusal(destination, path))
+
+
+def batches(contents: Iterable[Content]) -> list[list[Content]]:
+    """The contents, each once, in groups that one association can hold."""
+    groups: list[list[Content]] = []
+    for content in dict.fromkeys(contents):
+        if groups and len(_contexts([*groups[-1], content])) <= MAX_CONTEXTS:
+            groups[-1].append(content)
+        else:
+            groups.append([content])
+    return groups
+
+
+def _contexts(contents: Iterable[Content]) -> list[PresentationContext]:
+    """What is proposed to the peer: each content, and the default transfer syntax beside it where that will do."""
+    own = list(contents)
+    proposed = dict.fromkeys([*own, *(other for content in own if (other := content.otherwise()))])
+    return [build_context(content.sop_class_uid, content.transfer_syntax_uid) for content in proposed]
 
 
 def _refusal(destination: CStoreDestination, path: Path) -> str | None:
@@ -219,7 +260,7 @@ def count_instances(
     study_instance_uid: str, *, ae_title: str, host: str, port: int, timeout_s: float, calling_ae_title: str
 ) -> int | None:
     """How many instances a study has at its source: C-FIND at STUDY level (PS3.4 section C.6.2.1), Number of Study
-    Related Instances (0020,1208); None where the source does not know the study or does not return the count.
+    Related Instances (0020,1208); None where the source does not know the study, or returns no number.
 
     Raises:
         Unreachable: nobody answers, or not in time.
@@ -235,14 +276,20 @@ def count_instances(
     try:
         for answer, match in association.send_c_find(query, StudyRootQueryRetrieveInformationModelFind):
             peer.must_not_fail(answer)
-            if match is not None and match.get("StudyInstanceUID") == study_instance_uid:
-                told = match.get("NumberOfStudyRelatedInstances")
-                count = int(told) if told is not None else None
+            if match is not None and text(match, "StudyInstanceUID") == study_instance_uid:
+                count = _count(match)
     except RuntimeError as error:
         raise Unreachable(f"{peer} broke the association") from error
     finally:
         association.release()
     return count
+
+
+def _count(match: Dataset) -> int | None:
+    told = numbers(match, "NumberOfStudyRelatedInstances")
+    if len(told) != 1 or not told[0].is_integer() or not 0 <= told[0] <= _LARGEST_COUNT:
+        return None
+    return int(told[0])
 
 
 def _accepts(association: Association, content: Content) -> bool:

@@ -5,22 +5,28 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 from pydicom import Dataset, dcmread
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import FileMetaDataset
+from pydicom.tag import Tag
 from pydicom.uid import (
     AllTransferSyntaxes,
     ComprehensiveSRStorage,
+    DeflatedExplicitVRLittleEndian,
     DigitalMammographyXRayImageStorageForPresentation,
     ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
     JPEG2000Lossless,
     SegmentationStorage,
     generate_uid,
 )
 from pynetdicom import AE, AllStoragePresentationContexts, evt
+from pynetdicom.dsutils import decode
 from pynetdicom.sop_class import (
     StudyRootQueryRetrieveInformationModelFind,
     Verification,
@@ -143,6 +149,55 @@ def test_a_file_arrives_byte_for_byte_in_its_own_transfer_syntax(pacs, a_file):
     with CStoreDestination(**pacs.address(), calling_ae_title=CALLING) as destination:
         destination.send(path)
     assert pacs.kept[uid_of(path)] == (JPEG2000Lossless, data_set_of(path))
+
+
+@pytest.fixture
+def plain_pacs() -> Iterator[Pacs]:
+    """A peer that knows no transfer syntax but the default one."""
+    peer = Pacs()
+    peer.ae.supported_contexts = []
+    for sop_class in (MG, SegmentationStorage):
+        peer.ae.add_supported_context(sop_class, ImplicitVRLittleEndian)
+    peer.start()
+    yield peer
+    peer.stop()
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian])
+def test_a_peer_of_the_default_transfer_syntax_alone_gets_the_same_object_in_it(plain_pacs, a_file, syntax):
+    path = a_file("image")
+    sent = dcmread(path)
+    sent.file_meta.TransferSyntaxUID = syntax
+    sent.save_as(path, enforce_file_format=True)
+    with CStoreDestination(**plain_pacs.address(), calling_ae_title=CALLING) as destination:
+        destination.send(path)
+        destination.send(path)
+    assert plain_pacs.associations == 1
+    transfer_syntax, encoded = plain_pacs.kept[uid_of(path)]
+    assert transfer_syntax == ImplicitVRLittleEndian
+    arrived = decode(BytesIO(encoded), is_implicit_vr=True, is_little_endian=True)
+    assert list(arrived.keys()) == list(sent.keys())
+    assert {element.tag: element.value for element in arrived} == {element.tag: element.value for element in sent}
+
+
+def test_a_compressed_file_is_never_converted_for_a_peer_that_cannot_take_it(plain_pacs, a_file):
+    with CStoreDestination(**plain_pacs.address(), calling_ae_title=CALLING) as destination:
+        destination.send(a_file("image"))
+        with pytest.raises(Rejected, match=r"does not accept .* in JPEG 2000"):
+            destination.send(a_file("j2k", syntax=JPEG2000Lossless, rows=64))
+
+
+def test_a_file_that_contradicts_its_meta_information_is_rejected_where_it_must_be_written_anew(plain_pacs, a_file):
+    path = a_file("image")
+    odd = dcmread(path)
+    odd.SOPClassUID = ComprehensiveSRStorage
+    odd.save_as(path, enforce_file_format=False)
+    assert dcmread(path).file_meta.MediaStorageSOPClassUID == MG
+    with (
+        CStoreDestination(**plain_pacs.address(), calling_ae_title=CALLING) as destination,
+        pytest.raises(Rejected, match="cannot be sent"),
+    ):
+        destination.send(path)
 
 
 def test_one_association_serves_many_sends(pacs, a_file):
@@ -283,6 +338,15 @@ def study(uid: str, count: int | None) -> Dataset:
     return match
 
 
+def misspelt(count: str) -> Dataset:
+    """An answer whose count is no integer string, as it comes from the wire."""
+    match = study("1.2.3", None)
+    match["NumberOfStudyRelatedInstances"] = RawDataElement(
+        Tag("NumberOfStudyRelatedInstances"), "IS", len(count), count.encode(), 0, True, True
+    )
+    return match
+
+
 @pytest.mark.parametrize(
     ("answers", "count"),
     [
@@ -290,8 +354,23 @@ def study(uid: str, count: int | None) -> Dataset:
         ([(0xFF00, study("1.2.3", None))], None),
         ([(0xFF00, study("1.2.4", 7)), (0xFF00, study("1.2.3", 4))], 4),
         ([], None),
+        ([(0xFF00, misspelt("n/a"))], None),
+        ([(0xFF00, misspelt("4\\5"))], None),
+        ([(0xFF00, misspelt("-4"))], None),
+        ([(0xFF00, misspelt("4.5"))], None),
+        ([(0xFF00, misspelt("999999999999"))], None),
     ],
-    ids=["told", "count not returned", "other studies are passed over", "study not known"],
+    ids=[
+        "told",
+        "count not returned",
+        "other studies are passed over",
+        "study not known",
+        "no number",
+        "two numbers",
+        "below zero",
+        "a fraction",
+        "more than a count can be",
+    ],
 )
 def test_the_sources_own_count_of_a_study(pacs, answers, count):
     pacs.find_answers = answers
@@ -317,7 +396,8 @@ def test_send_files_names_what_is_not_dicom_and_sends_the_rest(pacs, a_file, tmp
 
 
 def test_more_kinds_than_one_association_can_hold_are_sent_over_several(pacs, a_file):
-    classes = [str(context.abstract_syntax) for context in AllStoragePresentationContexts[: MAX_CONTEXTS + 2]]
+    # Each takes two: its own transfer syntax, and the default one.
+    classes = [str(context.abstract_syntax) for context in AllStoragePresentationContexts[: MAX_CONTEXTS // 2 + 2]]
     for sop_class in classes:
         pacs.ae.add_supported_context(sop_class)
     pacs.stop()
