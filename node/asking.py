@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from dicom_io.errors import DestinationError
 from node.database import Sessions
@@ -21,21 +21,35 @@ Count = Callable[[str], int | None]
 def ask_sources(sessions: Sessions, counts: Mapping[str, Count], quiet_s: float, now: float) -> None:
     """Asks each source (by its AE title) about its open studies that have been quiet for a moment.
 
-    A source that does not answer leaves the study to its quiet period: the count it gave before is forgotten, so that
-    an old one never holds a study up.
+    Only before a study's first report: after it, the source's count may hold our own results, and tells nothing of
+    what is still to come. A source that does not answer is not asked again in this round, and leaves its studies to
+    their quiet period: the count it gave before is forgotten, so that an old one never holds a study up.
     """
     with sessions.begin() as session:
+        session.execute(
+            update(Study)
+            .where(Study.state == StudyState.OPEN, Study.revision > 1, Study.expected_instances.is_not(None))
+            .values(expected_instances=None)
+        )
         quiet = (
             select(Study.id, Study.study_instance_uid, Study.source)
-            .where(Study.state == StudyState.OPEN, Study.source.in_(counts), Study.last_received_at <= now - quiet_s)
+            .where(
+                Study.state == StudyState.OPEN,
+                Study.revision == 1,
+                Study.source.in_(counts),
+                Study.last_received_at <= now - quiet_s,
+            )
             .order_by(Study.id)
         )
         studies = session.execute(quiet).all()
+    silent: set[str] = set()
     for study_id, study_instance_uid, source in studies:
-        try:
-            expected = counts[source](study_instance_uid)
-        except DestinationError as error:
-            log.warning("study %d: its source was asked for its count in vain: %s", study_id, error)
-            expected = None
+        expected = None
+        if source not in silent:
+            try:
+                expected = counts[source](study_instance_uid)
+            except DestinationError as error:
+                silent.add(source)
+                log.warning("study %d: its source was asked for its count in vain: %s", study_id, error)
         with sessions.begin() as session:
             session.get_one(Study, study_id).expected_instances = expected
