@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import torch
 
 
@@ -13,11 +15,13 @@ def choose_device(wanted: str) -> torch.device:
     """The device for a setting of "auto" (the first CUDA device, else the CPU), "cpu", "cuda" or "cuda:N".
 
     Raises:
-        NoSuchDevice: a CUDA device is asked for and not there.
+        NoSuchDevice: it is none of these, or a CUDA device that is not there.
     """
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if wanted == "auto":
         wanted = "cuda" if count else "cpu"
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", wanted):
+        raise NoSuchDevice(f"{wanted!r} is no device: give auto, cpu, cuda or cuda:N.")
     device = torch.device(wanted)
     if device.type == "cuda" and (device.index or 0) >= count:
         raise NoSuchDevice(

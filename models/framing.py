@@ -56,7 +56,14 @@ class Frame:
         across = (mask.box.left - self.part.left + 0.5) * self.scale + self.left - 0.5
         move = np.array([[self.scale, 0, across], [0, self.scale, down]])
         soft = cv2.warpAffine(mask.crop.astype(np.float32), move, (columns, rows), flags=cv2.INTER_LINEAR)
-        return np.asarray(soft >= 0.5)
+        drawn = np.asarray(soft >= 0.5)
+        if not drawn.any():  # a lesion of a few source pixels can fall between the frame's: its place stands for it
+            row = round((mask.box.top + mask.box.bottom - 1) / 2 * self.scale + self.top - self.part.top * self.scale)
+            column = round(
+                (mask.box.left + mask.box.right - 1) / 2 * self.scale + self.left - self.part.left * self.scale
+            )
+            drawn[np.clip(row, 0, rows - 1), np.clip(column, 0, columns - 1)] = True
+        return drawn
 
 
 def frame(pixels: NDArray[np.float32], part: Box, side: int) -> Frame:

@@ -92,7 +92,8 @@ class Mammogram:
 
     Attributes:
         pixels: rows × columns, float32 in 0..1, display polarity (dense tissue bright), VOI applied.
-        spacing_mm: (row, column) distance of pixel centres at the detector in mm; None where the header has none.
+        spacing_mm: (row, column) distance of pixel centres in mm: at the detector for a full field, in the breast for a
+            magnified view; None where the header does not tell.
         laterality: the breast shown; None where the header does not say.
         view: DICOM view abbreviation ("CC", "MLO", "ML", …); None where the header does not say.
         magnified: a magnification or spot view: never measured as if it were a full field.
@@ -194,7 +195,11 @@ class UnreadImage:
     on_purpose: bool = False
 
 
-JOINING_RULE = "A breast's score is the highest of its images, the exam's score the highest of all images."
+JOINING_RULE = (
+    "An image's score is that of the whole image; the scores of its lesions come from another model, and the two do not "
+    "compare. "
+    "A breast's score is the highest of its images, the exam's score the highest of all images."
+)
 """How images become breasts and breasts the exam: it stands in every report."""
 
 

@@ -16,7 +16,7 @@ from config.settings import Destination, Sender, Settings
 from dicom_io.network.scp import AllowedSender, Listener, ListenerLimits
 from dicom_io.network.scu import CStoreDestination, count_instances
 from dicom_io.results.encode import CONTENTS
-from models.bundle import find_bundle, read_bundle
+from models.bundle import BundleError, find_bundle, read_bundle, verify
 from node.asking import Count, ask_sources
 from node.closing import Ladder
 from node.database import Sessions, open_database, sessions_of
@@ -58,9 +58,15 @@ def only_node(data_dir: Path) -> Iterator[None]:
 
 
 def build_service(settings: Settings) -> Service:
-    """The node that these settings describe, ready to run."""
+    """The node that these settings describe, ready to run.
+
+    Raises:
+        BundleError: the models are not there, or their weights are damaged.
+    """
     sessions = sessions_of(open_database(settings.database))
     bundle = read_bundle(find_bundle(settings.reader.bundle))
+    if problems := verify(bundle):
+        raise BundleError("\n".join(problems))
     reporter = Reporter(
         sessions=sessions,
         data_dir=settings.data_dir,

@@ -105,9 +105,18 @@ def _spacing(dataset: Dataset) -> tuple[tuple[float, float] | None, str | None]:
         if len(found) == 2:
             low, high = _PLAUSIBLE_SPACING_MM
             if all(low <= distance <= high for distance in found):
-                return (found[0], found[1]), None
+                return _in_the_breast(dataset, found[0], found[1]), None
             return None, "The header's pixel spacing is not that of a mammogram and was not used."
     return None, None
+
+
+def _in_the_breast(dataset: Dataset, row_mm: float, column_mm: float) -> tuple[float, float] | None:
+    """The spacing at the detector, or for a magnified view what it is in the breast: None where nobody says how far
+    it was magnified (safety rule 6: never measured as if it were a full field)."""
+    if is_full_field(dataset):
+        return row_mm, column_mm
+    factor = number(dataset, "EstimatedRadiographicMagnificationFactor")
+    return (row_mm / factor, column_mm / factor) if factor else None
 
 
 def _magnification_remark(dataset: Dataset) -> str:

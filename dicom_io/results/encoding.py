@@ -32,10 +32,25 @@ class Encoding:
     nominal_geometry: bool = True
 
     def uid(self, study_instance_uid: str, *parts: str) -> str:
-        """The UID of something that is written once for a study, this revision, bundle and profile."""
+        """The UID of something that is written once for a study, this revision, bundle and profile.
+
+        The time enters as well: a study read anew from an empty queue begins at revision 1 again, and a PACS that has
+        the first report must not take another one for it. It is the row's, so a second try has the same UIDs.
+        """
         return derive_uid(
-            study_instance_uid, str(self.revision), self.bundle.name, self.bundle.version, self.profile, *parts
+            study_instance_uid,
+            str(self.revision),
+            self.written_at.isoformat(),
+            self.bundle.name,
+            self.bundle.version,
+            self.profile,
+            *parts,
         )
+
+    @property
+    def edition(self) -> str:
+        """What tells this revision's series from an earlier one's in a viewer's list; empty for the first."""
+        return f", revision {self.revision}" if self.revision > 1 else ""
 
 
 @dataclass(frozen=True)

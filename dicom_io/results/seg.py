@@ -59,7 +59,7 @@ def encode_seg(source: Dataset, image: ReadImage, *, encoding: Encoding) -> Data
         content_label="FINDINGS",
         content_description=f"Lesions found by {encoding.bundle}; research use only"[:64],
         content_creator_name=f"{MANUFACTURER}^",
-        series_description=f"{place(image)} findings, mammo-node"[:64],
+        series_description=f"{place(image)} findings{encoding.edition}, mammo-node"[:64],
         transfer_syntax_uid=ExplicitVRLittleEndian,
     )
     sign(seg, encoding)

@@ -49,11 +49,14 @@ def encode_sr(
     sr.Modality = "SR"
     sr.SeriesInstanceUID = encoding.uid(study, "SR series")
     sr.SeriesNumber = SERIES_NUMBER
-    sr.SeriesDescription = "AI report, mammo-node, research use only"
+    sr.SeriesDescription = f"AI report{encoding.edition}, mammo-node, research use only"
     sr.InstanceNumber = encoding.revision
     sr.ReferencedPerformedProcedureStepSequence = []
     sr.PerformedProcedureCodeSequence = []
-    sr.CompletionFlag = "COMPLETE"
+    partial = bool(exam.missing) or any(not image.on_purpose for image in exam.unread)
+    sr.CompletionFlag = "PARTIAL" if partial else "COMPLETE"
+    if partial:
+        sr.CompletionFlagDescription = "Views are missing or images were not read: see the comments"
     sr.PreliminaryFlag = "PRELIMINARY"
     sr.VerificationFlag = "UNVERIFIED"
     sr.CurrentRequestedProcedureEvidenceSequence = study_references((*sources.values(), *segs.values()))

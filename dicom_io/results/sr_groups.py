@@ -64,7 +64,7 @@ def _lesion_group(image: ReadImage, number: int, source: Dataset) -> PlanarROIMe
         referenced_region=_region(outline(finding.mask), source),
         finding_type=codes.FINDINGS[finding.kind],
         finding_sites=[_site(codes.LATERALITIES[image.laterality] if image.laterality else None)],
-        algorithm_id=_algorithm(image),
+        algorithm_id=_algorithm(image, "lesions"),
         measurements=[
             Measurement(codes.PROBABILITY_OF_CANCER, _percent(finding.malignancy), codes.PERCENT),
             Measurement(codes.CERTAINTY_OF_FINDING, _percent(finding.confidence), codes.PERCENT),
@@ -87,7 +87,7 @@ def _score_group(
             uid=encoding.uid(source.StudyInstanceUID, "score", name), identifier=name
         ),
         finding_sites=[_site(laterality)],
-        algorithm_id=_algorithm(decisive),
+        algorithm_id=_algorithm(decisive, "whole images"),
         measurements=[Measurement(codes.PROBABILITY_OF_CANCER, _percent(score), codes.PERCENT)],
     )
     group[0].ContentSequence.append(_region(frame(decisive.reading.shape), source))
@@ -102,9 +102,11 @@ def _region(xy: NDArray[np.float64], source: Dataset) -> ImageRegion:
     )
 
 
-def _algorithm(image: ReadImage) -> AlgorithmIdentification:
+def _algorithm(image: ReadImage, of: str) -> AlgorithmIdentification:
+    """`of`: what it scores; lesions and whole images are scored by different models, whose scores do not compare."""
     bundle = image.reading.bundle
-    return AlgorithmIdentification(name=bundle.name, version=bundle.version, family=codes.ARTIFICIAL_INTELLIGENCE)
+    name = f"{bundle.name}, score of {of}"
+    return AlgorithmIdentification(name=name, version=bundle.version, family=codes.ARTIFICIAL_INTELLIGENCE)
 
 
 def _highest(images: Sequence[ReadImage]) -> ReadImage:

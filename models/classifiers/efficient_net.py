@@ -118,7 +118,7 @@ class EfficientNetClassifier:
 
 
 def load(
-    weights: Mapping[str, torch.Tensor], device: torch.device, mixed_precision: bool, *, image_px: int = 384
+    weights: Mapping[str, torch.Tensor], device: torch.device, mixed_precision: bool, *, image_px: int
 ) -> EfficientNetClassifier:
     """Builds the classifier from a bundle's weights and settings.
 

@@ -40,7 +40,7 @@ def eager_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bundle") / "eager"
     shutil.copytree(find_bundle("research-default"), folder)
     description = folder / "bundle.toml"
-    eager, changed = re.subn(r"(?m)^confidence = .*$", "confidence = 0.005", description.read_text())
+    eager, changed = re.subn(r"(?m)^confidence = .*$", "confidence = 0.01", description.read_text())
     assert changed == 1
     description.write_text(eager)
     return folder

@@ -128,7 +128,7 @@ def test_each_lesion_has_its_score_site_and_the_tracking_uid_of_its_segment():
         site = _named(group, "363698007")[0]
         assert site.ConceptCodeSequence[0].CodeValue == "76752008"
         assert _named(site, "272741003")[0].ConceptCodeSequence[0].CodeValue == "24028007"
-        assert _named(group, "111001")[0].TextValue == BUNDLE.name
+        assert _named(group, "111001")[0].TextValue == f"{BUNDLE.name}, score of lesions"
         assert _named(group, "111003")[0].TextValue == BUNDLE.version
 
 

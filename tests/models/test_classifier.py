@@ -85,4 +85,4 @@ def test_a_full_gpu_is_told_as_out_of_memory(weights: dict[str, torch.Tensor]) -
 
 def test_weights_of_another_network_are_refused() -> None:
     with pytest.raises(RuntimeError, match="Missing key"):
-        load({}, CPU, False)
+        load({}, CPU, False, image_px=64)

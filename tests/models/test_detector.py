@@ -103,7 +103,7 @@ def test_no_images_and_empty_images_give_no_proposals() -> None:
 
 def test_weights_of_another_network_are_refused() -> None:
     with pytest.raises(RuntimeError, match="size mismatch"):
-        load(_weights(), CPU, False, scale="s")
+        load(_weights(), CPU, False, **{**SMALL, "scale": "s"})
 
 
 def test_a_full_gpu_is_told_as_out_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
