@@ -6,8 +6,8 @@ are the node's own, so that a file means here what it means when a PACS sends it
 
 from __future__ import annotations
 
+import filecmp
 import json
-import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from dicom_io.pixels.intact import read_whole_file
 from models.pipeline import Pipeline
 from models.types import BundleId, ExamReading
 from node.arrivals import register
-from node.database import Sessions, open_database, sessions_of
+from node.database import Sessions, looking, open_database, sessions_of
 from node.exam_json import exam_to_json
 from node.overlays import write_overlays
 from node.reading import ImageReader, ReadingLimits
@@ -44,10 +44,15 @@ class FolderLimits:
 
 @dataclass(frozen=True)
 class SkippedFile:
-    """A file that is no part of any study, and why."""
+    """A file that was not read, or is no part of any study, and why.
+
+    Attributes:
+        on_purpose: nothing is missing without it: a second copy, a list of files, a result of a node.
+    """
 
     path: Path
     reason: str
+    on_purpose: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,9 +60,11 @@ class StudyOutcome:
     """What became of one study.
 
     Attributes:
-        exam: None where nothing was to be read; `why` tells.
+        why: how it ended: one sentence.
+        exam: None where there are no results; `why` tells.
         folder: where its results lie; None where there are none.
         unread: the files of the study that were not read, each with its reason.
+        failed: there should have been results: it stands in quarantine, or its report could not be written.
     """
 
     study_instance_uid: str
@@ -65,10 +72,11 @@ class StudyOutcome:
     exam: ExamReading | None
     folder: Path | None
     unread: tuple[SkippedFile, ...]
+    failed: bool
 
 
 class FolderReading:
-    """One reading of a folder.
+    """One reading of a folder. A study's results are written as soon as its last image is read.
 
     Args:
         bundle: the models that will read.
@@ -85,6 +93,7 @@ class FolderReading:
         self._out = out
         self._limits = limits
         self._now = now
+        self._written: dict[int, Path] = {}  # study's row → the folder of its results
         self._reporter = Reporter(
             sessions=self._sessions,
             data_dir=scratch,
@@ -100,9 +109,9 @@ class FolderReading:
         """Registers the files and closes their studies; files that belong to none come back with the reason."""
         skipped = []
         for path in paths:
-            reason = self._register(path.resolve(), reads_secondary_capture)
+            reason, on_purpose = self._register(path.resolve(), reads_secondary_capture)
             if reason:
-                skipped.append(SkippedFile(path, reason))
+                skipped.append(SkippedFile(path, reason, on_purpose))
         with self._sessions.begin() as session:
             for study in session.scalars(select(Study).where(Study.state == StudyState.OPEN)):
                 study.why = "all files of the folder are there"
@@ -116,7 +125,7 @@ class FolderReading:
             return session.scalar(waiting) or 0
 
     def read(self, pipeline: Pipeline, on_read: Callable[[int], None]) -> None:
-        """Reads all images; tells how many at a time."""
+        """Reads all images; tells how many at a time. Writes the results of each study that is complete by then."""
         reader = ImageReader(
             sessions=self._sessions,
             data_dir=self._scratch,
@@ -125,34 +134,38 @@ class FolderReading:
             limits=ReadingLimits(self._limits.batch, 1, _LEASE_S, self._limits.max_image_pixels),
             now=self._now,
         )
-        while count := reader.read_some():
-            on_read(count)
+        while self.to_read():  # a report may ask for a raw image after all
+            while count := reader.read_some():
+                on_read(count)
+                self._write_results()
+            self._write_results()
 
     def report(self) -> list[StudyOutcome]:
-        """Writes each study's SEG, SR, overlays and reading.json.
-
-        Raises:
-            RuntimeError: a result could not be written.
-        """
-        while self._reporter.report_one():
-            pass
-        with self._sessions.begin() as session:
+        """Writes what results are not written yet, and says what became of every study, oldest first."""
+        self._write_results()
+        with looking(self._sessions) as session:
             ids = session.scalars(select(Study.id).order_by(Study.id)).all()
         return [self._outcome(study_id) for study_id in ids]
 
-    def _register(self, path: Path, reads_secondary_capture: bool) -> str:
-        """Why the file cannot be registered; empty where it was."""
+    def _register(self, path: Path, reads_secondary_capture: bool) -> tuple[str, bool]:
+        """Why the file was not registered, and whether on purpose; empty where it was."""
         try:
             whole = read_whole_file(path, self._limits.max_image_bytes)
+            if "DirectoryRecordSequence" in whole.dataset:
+                return "a DICOMDIR: a list of files", True
             header = describe(whole.dataset)
         except NotReadable as error:
-            return str(error)
+            return str(error), False
+        except OSError as error:
+            return f"it cannot be read: {error.strerror}", False
         if header.ours:
-            return "a result of a mammo-node: never read"
+            return "a result of a mammo-node: never read", True
         with self._sessions.begin() as session:
             known = session.scalar(select(Instance.path).where(Instance.sop_instance_uid == header.sop_instance_uid))
             if known is not None:
-                return f"the same SOP Instance UID as {known}"
+                if filecmp.cmp(path, known, shallow=False):
+                    return f"a copy of {known}", True
+                return f"another file than {known}, of the same SOP Instance UID", False
             register(
                 session,
                 header,
@@ -162,31 +175,47 @@ class FolderReading:
                 now=self._now(),
                 reads_secondary_capture=reads_secondary_capture,
             )
-        return ""
+        return "", False
 
-    def _outcome(self, study_id: int) -> StudyOutcome:
-        with self._sessions.begin() as session:
+    def _write_results(self) -> None:
+        """Reports every study that is read, and writes what that gave."""
+        while self._reporter.report_one():
+            pass
+        with looking(self._sessions) as session:
+            reported = session.scalars(select(Study.id).where(Study.state == StudyState.REPORTED)).all()
+        for study_id in reported:
+            if study_id not in self._written:
+                self._written[study_id] = self._write(study_id)
+
+    def _write(self, study_id: int) -> Path:
+        """Writes a study's SEG, SR, overlays and reading.json, and says where."""
+        with looking(self._sessions) as session:
             study = session.get_one(Study, study_id)
-            failed = session.scalar(
-                select(Job.error).where(Job.study_id == study_id, Job.kind == JobKind.REPORT, Job.error != "")
-            )
-            if failed:
-                raise RuntimeError(f"The report of study {study.study_instance_uid} could not be written: {failed}")
-            unread = tuple(
-                SkippedFile(Path(instance.path), instance.unread_reason)
-                for instance in study.instances
-                if instance.unread_reason is not None
-            )
-            if study.state is not StudyState.REPORTED:
-                return StudyOutcome(study.study_instance_uid, study.why, None, None, unread)
             exam = exam_of(session, study, self._scratch)
             results = [self._scratch / result.path for result in study.results]
             files = {instance.sop_instance_uid: Path(instance.path) for instance in study.instances}
         folder = self._out / study.study_instance_uid
-        folder.mkdir(parents=True, exist_ok=True)
         for result in results:
-            shutil.copy(result, folder)
+            write_durably(folder / result.name, result.read_bytes())
         write_overlays(exam, files, folder, self._limits.max_image_pixels)
         told = json.dumps(exam_to_json(exam, study.study_instance_uid), indent=2)
         write_durably(folder / "reading.json", told.encode())
-        return StudyOutcome(study.study_instance_uid, study.why, exam, folder, unread)
+        return folder
+
+    def _outcome(self, study_id: int) -> StudyOutcome:
+        with looking(self._sessions) as session:
+            study = session.get_one(Study, study_id)
+            exam = exam_of(session, study, self._scratch)
+            files = {instance.sop_instance_uid: Path(instance.path) for instance in study.instances}
+        folder = self._written.get(study_id)
+        quarantined = study.state is StudyState.QUARANTINED
+        return StudyOutcome(
+            study_instance_uid=study.study_instance_uid,
+            why=f"in quarantine: {study.why}" if quarantined else study.why,
+            exam=exam if folder else None,
+            folder=folder,
+            unread=tuple(
+                SkippedFile(files[image.sop_instance_uid], image.reason, image.on_purpose) for image in exam.unread
+            ),
+            failed=folder is None and study.state is not StudyState.NOT_READ,
+        )

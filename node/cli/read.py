@@ -33,8 +33,9 @@ def read(
 ) -> None:
     """Read the mammography studies in a folder and write SEG, SR, PNG overlays and reading.json. No network.
 
-    A file that cannot be read is named with the reason, and the rest goes on. The exit status is 1 where a file was
-    skipped or an image was not read. Research use only, not for diagnosis.
+    A file that cannot be read is named with the reason, and the rest goes on. A study's results are written as soon as
+    its last image is read. The exit status is 1 where a file or a study was not read that should have been. Research
+    use only, not for diagnosis.
     """
     import tempfile
     import time
@@ -44,6 +45,7 @@ def read(
 
     paths = [folder] if folder.is_file() else sorted(path for path in folder.rglob("*") if path.is_file())
     models = read_bundle(find_bundle(bundle))
+    _make(out)
     with tempfile.TemporaryDirectory(prefix="mammo-node-") as scratch, _progress(hidden=as_json) as progress:
         reading = FolderReading(models.id, Path(scratch), out, FolderLimits(batch=batch), time.time)
         skipped = reading.take(paths, reads_secondary_capture=secondary_capture)
@@ -57,7 +59,21 @@ def read(
     typer.echo(_as_json(outcomes, skipped) if as_json else _as_text(outcomes, skipped))
     if not outcomes:
         raise CommandFailed(f"{folder}: there is no DICOM study in it.")
-    raise typer.Exit(1 if skipped or any(outcome.unread for outcome in outcomes) else 0)
+    unread = [*skipped, *(one for outcome in outcomes for one in outcome.unread)]
+    missing = any(outcome.failed for outcome in outcomes) or not all(one.on_purpose for one in unread)
+    raise typer.Exit(1 if missing else 0)
+
+
+def _make(out: Path) -> None:
+    """The folder for the results, before an hour is spent on what cannot be written."""
+    import tempfile
+
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise CommandFailed(f"--out {out}: nothing can be written there: {error.strerror}") from error
 
 
 def _load(bundle: Bundle, device: str) -> Pipeline:
@@ -84,6 +100,7 @@ def _as_json(outcomes: list[StudyOutcome], skipped: list[SkippedFile]) -> str:
                     "malignancy": outcome.exam.malignancy if outcome.exam else None,
                     "folder": str(outcome.folder) if outcome.folder else None,
                     "why": outcome.why,
+                    "failed": outcome.failed,
                     "not_read": {str(one.path): one.reason for one in outcome.unread},
                 }
                 for outcome in outcomes

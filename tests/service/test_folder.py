@@ -8,7 +8,12 @@ from pathlib import Path
 
 import pytest
 from pydicom import dcmread
-from pydicom.uid import ComputedRadiographyImageStorage
+from pydicom.fileset import FileSet
+from pydicom.uid import (
+    ComputedRadiographyImageStorage,
+    DigitalMammographyXRayImageStorageForProcessing,
+    generate_uid,
+)
 from road import BUNDLE, Clock, OneMass, changed, pipeline_of
 
 from node.demo.studies import DemoStudy
@@ -62,6 +67,94 @@ def test_what_is_no_dicom_file_is_named_and_the_rest_goes_on(
     assert len(outcome.exam.images) == 4
     assert {one.path.name for one in skipped} == {"notes.txt", "cut.dcm", "twice.dcm"}
     assert all(one.reason for one in skipped)
+    assert {one.path.name for one in skipped if one.on_purpose} == {"twice.dcm"}
+
+
+def test_a_copy_a_list_of_files_and_a_raw_image_beside_its_twin_are_told_as_left_out_on_purpose(
+    mammogram_study: DemoStudy, scratch: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    first = folder / "first.dcm"
+    shutil.copy(mammogram_study.files[0], first)
+    shutil.copy(first, folder / "second.dcm")
+    raw = changed(first, SOPClassUID=DigitalMammographyXRayImageStorageForProcessing, SOPInstanceUID=generate_uid())
+    raw.PresentationIntentType = "FOR PROCESSING"
+    raw.save_as(folder / "raw.dcm")
+    listed = FileSet()
+    listed.add(first)
+    listed.write(tmp_path / "medium")
+    shutil.copy(tmp_path / "medium" / "DICOMDIR", folder)
+    (outcome,), skipped = read(folder, scratch, tmp_path / "out")
+    assert {one.path.name: one.on_purpose for one in skipped} == {"DICOMDIR": True, "second.dcm": True}
+    assert [(one.path.name, one.on_purpose) for one in outcome.unread] == [("raw.dcm", True)]
+    assert not outcome.failed
+
+
+def test_another_file_under_a_known_uid_is_not_taken_for_a_copy(
+    mammogram_study: DemoStudy, scratch: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    shutil.copy(mammogram_study.files[0], folder / "a.dcm")
+    changed(mammogram_study.files[0], ViewPosition="XCCL").save_as(folder / "b.dcm")
+    _, (skipped,) = read(folder, scratch, tmp_path / "out")
+    assert (skipped.path.name, skipped.on_purpose) == ("b.dcm", False)
+
+
+def test_a_study_of_two_patients_is_held_back_and_says_so(
+    mammogram_study: DemoStudy, scratch: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "in"
+    shutil.copytree(mammogram_study.folder, folder)
+    last = folder / mammogram_study.files[-1].relative_to(mammogram_study.folder)
+    changed(last, PatientID="ANOTHER").save_as(last)
+    (outcome,), _ = read(folder, scratch, tmp_path / "out")
+    assert outcome.failed
+    assert outcome.folder is None
+    assert outcome.why.startswith("in quarantine: its instances disagree")
+
+
+def test_a_study_whose_report_fails_is_told_and_the_others_are_written(
+    mammogram_studies: list[DemoStudy], scratch: Path, tmp_path: Path
+) -> None:
+    broken, sound = mammogram_studies
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for file in (*broken.files, *sound.files):
+        shutil.copy(file, folder / f"{file.parent.name}-{file.name}")
+    reading = FolderReading(BUNDLE, scratch, tmp_path / "out", FolderLimits(batch=8), Clock())
+    reading.take(sorted(folder.iterdir()), reads_secondary_capture=False)
+
+    def lose_a_header(_: int) -> None:
+        (folder / f"{broken.files[0].parent.name}-{broken.files[0].name}").unlink()
+
+    reading.read(pipeline_of(OneMass()), lose_a_header)
+    outcomes = {outcome.study_instance_uid: outcome for outcome in reading.report()}
+    assert outcomes[broken.study_instance_uid].failed
+    assert outcomes[broken.study_instance_uid].why.startswith("its report could not be written")
+    assert not outcomes[sound.study_instance_uid].failed
+    assert outcomes[sound.study_instance_uid].folder is not None
+
+
+def test_what_was_read_before_an_interruption_is_kept(
+    mammogram_studies: list[DemoStudy], scratch: Path, tmp_path: Path
+) -> None:
+    files = [file for study in mammogram_studies for file in study.files]
+    reading = FolderReading(BUNDLE, scratch, tmp_path / "out", FolderLimits(), Clock())
+    reading.take(files, reads_secondary_capture=False)
+    seen: list[int] = []
+
+    def interrupt_at_the_sixth(count: int) -> None:
+        seen.append(count)
+        if len(seen) == 6:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        reading.read(pipeline_of(OneMass()), interrupt_at_the_sixth)
+    (written,) = (tmp_path / "out").iterdir()
+    assert written.name == mammogram_studies[0].study_instance_uid
+    assert (written / "reading.json").is_file()
 
 
 def test_an_image_that_cannot_be_read_is_named_with_its_file(
@@ -99,3 +192,4 @@ def test_results_in_the_folder_are_not_read_as_input(mammogram_study: DemoStudy,
     outcomes, skipped = read(first.folder, again, tmp_path / "out-again")
     assert outcomes == []
     assert len(skipped) == len(list(first.folder.iterdir()))
+    assert {one.path.suffix for one in skipped if one.on_purpose} == {".dcm"}
