@@ -1,0 +1,70 @@
+"""What `read` says and its exit status, where no model is needed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from pydicom import Dataset
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import ComprehensiveSRStorage, ComputedRadiographyImageStorage, ExplicitVRLittleEndian
+
+from node.cli.failure import CommandFailed
+
+
+def write(path: Path, number: int, **attributes: object) -> Path:
+    """A file of study 1.2.3: a report, unless the attributes say otherwise."""
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.SOPClassUID = ComprehensiveSRStorage
+    dataset.SOPInstanceUID = f"1.2.3.{number}"
+    dataset.StudyInstanceUID = "1.2.3"
+    dataset.SeriesInstanceUID = "1.2.3.0"
+    dataset.PatientID = "ONE"
+    dataset.update(attributes)
+    path.parent.mkdir(exist_ok=True)
+    dataset.save_as(path, enforce_file_format=True)
+    return path
+
+
+def test_a_copy_is_told_and_is_no_failure(tmp_path, command):
+    shutil.copy(write(tmp_path / "in" / "report.dcm", 1), tmp_path / "in" / "twice.dcm")
+    ran = command("read", tmp_path / "in", "--out", tmp_path / "out", "--json")
+    told = json.loads(ran.stdout)
+    assert list(told["skipped"]) == [str(tmp_path / "in" / "twice.dcm")]
+    assert "a copy of" in next(iter(told["skipped"].values()))
+    assert ran.exit_code == 0
+
+
+def test_a_file_that_is_no_dicom_file_is_a_failure(tmp_path, command):
+    write(tmp_path / "in" / "report.dcm", 1)
+    (tmp_path / "in" / "notes.txt").write_text("not an image")
+    ran = command("read", tmp_path / "in", "--out", tmp_path / "out")
+    assert "notes.txt: The file is not a DICOM file." in ran.stdout
+    assert ran.exit_code == 1
+
+
+def test_a_study_in_quarantine_is_a_failure_and_says_why(tmp_path, command):
+    for number, patient in enumerate(("ONE", "TWO"), start=1):
+        write(tmp_path / "in" / f"{number}.dcm", number, PatientID=patient)
+    ran = command("read", tmp_path / "in", "--out", tmp_path / "out")
+    assert "nothing written: in quarantine: its instances disagree" in ran.stdout
+    assert ran.exit_code == 1
+
+
+def test_an_image_of_no_breast_is_named(tmp_path, command):
+    chest = {"SOPClassUID": ComputedRadiographyImageStorage, "Rows": 1, "Columns": 1, "PixelData": b"\0\0"}
+    write(tmp_path / "in" / "chest.dcm", 1, **chest, BitsAllocated=16, BodyPartExamined="CHEST")
+    ran = command("read", tmp_path / "in", "--out", tmp_path / "out")
+    assert "chest.dcm: an image, but no mammogram" in ran.stdout
+    assert ran.exit_code == 1
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_anything_is_read(tmp_path, command):
+    write(tmp_path / "in" / "report.dcm", 1)
+    (tmp_path / "file").write_text("in the way")
+    ran = command("read", tmp_path / "in", "--out", tmp_path / "file" / "out")
+    assert isinstance(ran.exception, CommandFailed)
+    assert "nothing can be written there" in str(ran.exception)
