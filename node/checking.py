@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -32,11 +33,14 @@ Question = Callable[[], Answer]
 
 
 def questions(settings: Settings) -> list[Question]:
-    """Everything that `mammo-node check` asks: database, free disk, weights, and a C-ECHO to every destination."""
+    """Everything that `mammo-node check` asks: database, disk, weights, the device where one is named, and a C-ECHO to
+    every destination."""
+    device = [lambda: device_is_there(settings)] if settings.reader.device.startswith("cuda") else []
     return [
         lambda: database(settings),
         lambda: disk(settings),
         lambda: weights(settings),
+        *device,
         *(lambda to=destination: destination_answers(to, settings) for destination in settings.destinations),
     ]
 
@@ -69,8 +73,13 @@ def _count_studies(engine: Engine) -> int:
 
 
 def disk(settings: Settings) -> Answer:
-    """Whether there is room for images in the data folder, or where it will be made."""
-    folder = next(parent for parent in (settings.data_dir, *settings.data_dir.parents) if parent.is_dir())
+    """Whether the data folder, or the one where it will be made, can be written and has room for images."""
+    folder = next(parent for parent in (settings.data_dir, *settings.data_dir.parents) if parent.exists())
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        return Answer("disk", False, f"{settings.data_dir}: nothing can be written in {folder}: {error.strerror}")
     free_mb = shutil.disk_usage(folder).free // MB
     floor_mb = settings.receiver.min_free_mb
     says = f"{settings.data_dir}: {free_mb} MB free; below {floor_mb} MB (receiver.min_free_mb) images are refused"
@@ -86,6 +95,17 @@ def weights(settings: Settings) -> Answer:
     if problems := verify(bundle):
         return Answer("weights", False, " ".join(problems))
     return Answer("weights", True, f"{bundle.id}: every file has its SHA-256")
+
+
+def device_is_there(settings: Settings) -> Answer:
+    """Whether this machine has the CUDA device that reader.device names. Imports torch, so ask only where it does."""
+    from models.device import NoSuchDevice, choose_device
+
+    try:
+        choose_device(settings.reader.device)
+    except NoSuchDevice as error:
+        return Answer("device", False, str(error))
+    return Answer("device", True, f"{settings.reader.device} is there")
 
 
 def destination_answers(destination: Destination, settings: Settings) -> Answer:

@@ -10,7 +10,7 @@ from pynetdicom import AE
 from pynetdicom.sop_class import Verification
 
 from config.settings import Destination, Settings
-from node.checking import ask, database, destination_answers, disk, listener
+from node.checking import ask, database, destination_answers, disk, listener, questions
 
 
 @pytest.fixture
@@ -76,6 +76,30 @@ def test_too_little_room_is_told(tmp_path):
     answer = disk(settings(tmp_path, receiver={"min_free_mb": 10**12}))
     assert not answer.ok
     assert "min_free_mb" in answer.says
+
+
+@pytest.mark.parametrize("place", ["/proc", "a file"])
+def test_a_data_folder_that_cannot_be_written_is_told(tmp_path, place):
+    (tmp_path / "a file").write_text("in the way")
+    answer = disk(Settings(data_dir=tmp_path / place / "data"))
+    assert not answer.ok
+    assert "nothing can be written in" in answer.says
+
+
+def test_a_data_folder_is_not_made_and_nothing_is_left_in_it(tmp_path):
+    assert disk(settings(tmp_path, receiver={"min_free_mb": 0})).ok
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cuda_device_that_is_named_and_not_there_is_told(tmp_path):
+    (answer,) = [a for a in ask(questions(settings(tmp_path, reader={"device": "cuda:99"}))) if a.about == "device"]
+    assert not answer.ok
+    assert "cuda:99" in answer.says
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu"])
+def test_where_no_cuda_device_is_named_none_is_asked_for(tmp_path, device):
+    assert "device" not in [a.about for a in ask(questions(settings(tmp_path, reader={"device": device})))]
 
 
 def test_a_running_node_that_refuses_its_own_title_is_alive(tmp_path, answering_port):
