@@ -52,17 +52,13 @@ def register(
     """
     study = _study_of(session, header, source, now)
     study.last_received_at = now
-    if contradicts(study, header):
-        quarantine(session, study, TWO_PATIENTS)
-    study.patient_birth_date = study.patient_birth_date or header.patient_birth_date
-    if header.kind in IMAGES:
-        reopen(session, study, now, new_image=True)
-    reason = _unread_reason(study, header, reads_secondary_capture)
     instance = Instance(
         study=study,
         sop_instance_uid=header.sop_instance_uid,
         sop_class_uid=header.sop_class_uid,
         series_instance_uid=header.series_instance_uid,
+        patient_id=header.patient_id,
+        patient_birth_date=header.patient_birth_date,
         transfer_syntax_uid=transfer_syntax_uid,
         kind=header.kind,
         laterality=header.laterality,
@@ -70,19 +66,31 @@ def register(
         full_field=header.full_field,
         path=path,
         received_at=now,
-        unread_reason=reason,
     )
     session.add(instance)
     session.flush()
-    if reason is None and header.kind in (InstanceKind.FOR_PRESENTATION, InstanceKind.SECONDARY_CAPTURE):
+    if are_two_patients(session, study):
+        quarantine(session, study, TWO_PATIENTS)
+    if header.kind in IMAGES:
+        reopen(session, study, now, new_image=True)
+    instance.unread_reason = _unread_reason(study, header, reads_secondary_capture)
+    if instance.unread_reason is None and header.kind in (
+        InstanceKind.FOR_PRESENTATION,
+        InstanceKind.SECONDARY_CAPTURE,
+    ):
         session.add(Job(kind=JobKind.READ_IMAGE, study_id=study.id, instance_id=instance.id, revision=study.revision))
     return instance
 
 
-def contradicts(study: Study, header: InstanceHeader) -> bool:
-    """Another patient under the study's UID. A birth date that is not given contradicts none; an absent ID does."""
-    dates = {study.patient_birth_date, header.patient_birth_date} - {""}
-    return study.patient_id != header.patient_id or len(dates) > 1
+def are_two_patients(session: Session, study: Study) -> bool:
+    """Whether the study's instances disagree about the patient.
+
+    A birth date that is not given contradicts none; an absent ID does.
+    """
+    stated = session.execute(
+        select(Instance.patient_id, Instance.patient_birth_date).where(Instance.study_id == study.id).distinct()
+    ).all()
+    return len({patient_id for patient_id, _ in stated}) > 1 or len({date for _, date in stated} - {""}) > 1
 
 
 def reopen(session: Session, study: Study, now: float, *, new_image: bool) -> None:
@@ -99,8 +107,14 @@ def reopen(session: Session, study: Study, now: float, *, new_image: bool) -> No
         study.opened_at = now
     else:
         return
+    wait_for_images(study)
+
+
+def wait_for_images(study: Study) -> None:
+    """Puts the study into the state in which it knows nothing yet of when it will be complete."""
     study.state = moved(study.state, StudyState.OPEN)
     study.closed_at = None
+    study.expected_instances = None
     study.why = ""
 
 
@@ -115,13 +129,13 @@ def quarantine(session: Session, study: Study, why: str) -> None:
 
 
 def cancel_reports(session: Session, study: Study) -> None:
-    """Takes back the reports that were asked for and not yet made."""
+    """Takes back the reports that were asked for and not made, also those that could not be written."""
     session.execute(
         update(Job)
         .where(
             Job.study_id == study.id,
             Job.kind == JobKind.REPORT,
-            Job.state.in_([JobState.WAITING, JobState.RUNNING]),
+            Job.state.in_([JobState.WAITING, JobState.RUNNING, JobState.FAILED]),
         )
         .values(state=JobState.CANCELLED, worker=None, lease_until=None)
     )
@@ -138,8 +152,6 @@ def _study_of(session: Session, header: InstanceHeader, source: str, now: float)
         state=StudyState.OPEN,
         why="",
         revision=1,
-        patient_id=header.patient_id,
-        patient_birth_date=header.patient_birth_date,
         first_received_at=now,
         last_received_at=now,
         opened_at=now,

@@ -27,12 +27,14 @@ from dicom_io.pixels.intact import CutShort, WholeFile, read_whole_file
 from node.arrivals import IMAGES, register
 from node.database import Sessions
 from node.resends import (
+    OTHER_KIND,
     OTHER_PIXELS,
     OTHER_STUDY,
     Difference,
     compare,
     contradict,
     correct,
+    states_otherwise,
     version_for,
 )
 from node.space import Space
@@ -140,10 +142,13 @@ class Receiving:
         known, study_instance_uid = row
         if study_instance_uid != header.study_instance_uid:
             return self._set_aside(whole, header, known, OTHER_STUDY)
+        if known.kind != header.kind:
+            return self._set_aside(whole, header, known, OTHER_KIND)
         return self._keep_resent(whole, header, known)
 
     def _keep_new(self, received: ReceivedFile, whole: WholeFile, header: InstanceHeader) -> Answer:
         folder = self._data_dir / ARCHIVE / header.study_instance_uid
+        # Only this instance's own row could name this path, and there is none: at most a crash's leftover is replaced.
         path = self._place(whole.path, folder / f"{header.sop_instance_uid}.dcm")
         with self._transaction() as session:
             instance = register(
@@ -160,30 +165,38 @@ class Receiving:
 
     def _keep_resent(self, whole: WholeFile, header: InstanceHeader, known: Instance) -> Answer:
         kept = self._data_dir / known.path
-        if not kept.exists():
-            self._place(whole.path, kept)
-            log.warning("study %d: instance %d: its file was gone, and came again", known.study_id, known.id)
+        try:
+            old = read_whole_file(kept, self._limits.max_image_bytes)
+        except (NotReadable, FileNotFoundError):
+            log.warning("study %d: instance %d: its file was gone or damaged, and came again", known.study_id, known.id)
+            self._correct(known, whole, header, self._place(whole.path, kept), restated=False)
             return _SUCCESS
-        old = read_whole_file(kept, self._limits.max_image_bytes)
         difference = compare(old, whole, self._limits.max_image_pixels)
         if difference is Difference.PIXELS:
             return self._set_aside(whole, header, known, OTHER_PIXELS)
         if difference is Difference.NONE:
             log.info("study %d: instance %d came again unchanged", known.study_id, known.id)
             return _SUCCESS
-        version = version_for(old.path.parent, header.sop_instance_uid, whole)
+        restated = states_otherwise(old.dataset, whole.dataset)
+        version = version_for(kept.parent, header.sop_instance_uid, whole)
         path = self._relative(version.path) if version.is_there else self._place(whole.path, version.path)
-        with self._transaction() as session:
-            correct(session, session.get_one(Instance, known.id), old, whole, header, path, self._now())
+        self._correct(known, whole, header, path, restated=restated)
         return _SUCCESS
+
+    def _correct(self, known: Instance, whole: WholeFile, header: InstanceHeader, path: str, *, restated: bool) -> None:
+        with self._transaction() as session:
+            instance = session.get_one(Instance, known.id)
+            correct(session, instance, header, str(whole.transfer_syntax_uid), path, self._now(), restated=restated)
 
     def _set_aside(self, whole: WholeFile, header: InstanceHeader, known: Instance, why: str) -> Answer:
         folder = self._data_dir / QUARANTINE / header.study_instance_uid
         version = version_for(folder, header.sop_instance_uid, whole)
+        # The study goes into quarantine before the file goes to its place: a file that is there was told before, and
+        # a sender that tries again does not undo what a person decided since.
         if not version.is_there:
+            with self._transaction() as session:
+                contradict(session, session.get_one(Instance, known.id), why)
             self._place(whole.path, version.path)
-        with self._transaction() as session:
-            contradict(session, session.get_one(Instance, known.id), why)
         return Answer(Status.CONTRADICTS, f"{why}: set aside"[:64])
 
     @contextmanager

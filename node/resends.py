@@ -8,23 +8,30 @@ from enum import Enum, auto
 from pathlib import Path
 
 import numpy as np
-from sqlalchemy import func, select
+from pydicom import Dataset
 from sqlalchemy.orm import Session
 
-from dicom_io.attributes import code, text
+from dicom_io.attributes import code, text, values
 from dicom_io.errors import NotReadable
 from dicom_io.headers import InstanceHeader
 from dicom_io.pixels.decoding import read_dataset, stored_values
 from dicom_io.pixels.intact import Span, WholeFile
-from node.arrivals import TWO_PATIENTS, contradicts, quarantine, reopen
+from dicom_io.pixels.luts import is_inverse
+from node.arrivals import TWO_PATIENTS, are_two_patients, quarantine, reopen
 from node.tables import Instance, Study
 
 log = logging.getLogger(__name__)
 
 OTHER_PIXELS = "an instance of it came again with other pixels"
+OTHER_KIND = "an instance of it came again as another kind of object"
 OTHER_STUDY = "an instance of it came again under another study"
 
-_DEMOGRAPHICS = ("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber")
+# What results take over from the images they are about; compared besides the columns of an instance's row.
+_STATED = (
+    "PatientName", "PatientID", "IssuerOfPatientID", "PatientBirthDate", "PatientSex", "PatientAge",
+    "StudyDate", "StudyTime", "StudyID", "StudyDescription", "AccessionNumber", "ReferringPhysicianName",
+    "PatientOrientation", "ImagerPixelSpacing",
+)  # fmt: skip
 _PICTURE = ("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "BitsStored", "PixelRepresentation")
 _CHUNK = 1 << 20
 
@@ -52,32 +59,37 @@ def compare(old: WholeFile, new: WholeFile, max_pixels: int) -> Difference:
     return Difference.HEADER
 
 
-def correct(
-    session: Session, instance: Instance, old: WholeFile, new: WholeFile, header: InstanceHeader, path: str, now: float
-) -> None:
-    """Enters a corrected header, kept at `path` beside the old one; its reading stays, as its pixels are the same.
+def states_otherwise(old: Dataset, new: Dataset) -> bool:
+    """Whether results made of the new header would differ from those made of the old one."""
+    return any(values(old, keyword) != values(new, keyword) for keyword in _STATED)
 
-    A report that exists or was asked for is made anew where the header says something else of what it states. A study
-    of several instances that no longer agree about the patient goes into quarantine, whichever of them is right: a
-    person must see that all of them were corrected. With one instance there is nothing to disagree with.
+
+def correct(
+    session: Session,
+    instance: Instance,
+    header: InstanceHeader,
+    transfer_syntax_uid: str,
+    path: str,
+    now: float,
+    *,
+    restated: bool,
+) -> None:
+    """Enters a corrected header, kept at `path`; the reading stays, as the pixels are the same.
+
+    A report that exists or was asked for is made anew where the header says something else of what it states:
+    `restated`, or what the row itself holds. A study whose instances no longer agree about the patient goes into
+    quarantine, whichever of them is right: a person must see that all of them were corrected.
     """
     study = session.get_one(Study, instance.study_id, with_for_update=True)
-    stated = any(text(old.dataset, keyword) != text(new.dataset, keyword) for keyword in _DEMOGRAPHICS)
-    stated |= (instance.laterality, instance.view, instance.full_field) != (
-        header.laterality,
-        header.view,
-        header.full_field,
-    )
+    said = _said(instance)
     instance.path = path
-    instance.transfer_syntax_uid = str(new.transfer_syntax_uid)
+    instance.transfer_syntax_uid = transfer_syntax_uid
     instance.series_instance_uid = header.series_instance_uid
+    instance.patient_id, instance.patient_birth_date = header.patient_id, header.patient_birth_date
     instance.laterality, instance.view, instance.full_field = header.laterality, header.view, header.full_field
-    if contradicts(study, header):
-        if _count(session, study) > 1:
-            quarantine(session, study, TWO_PATIENTS)
-        else:
-            study.patient_id, study.patient_birth_date = header.patient_id, header.patient_birth_date
-    if stated:
+    if are_two_patients(session, study):
+        quarantine(session, study, TWO_PATIENTS)
+    if restated or said != _said(instance):
         reopen(session, study, now, new_image=False)
     log.info("study %d: instance %d came again with a corrected header", study.id, instance.id)
 
@@ -97,12 +109,15 @@ class Version:
 
 
 def version_for(folder: Path, sop_instance_uid: str, new: WholeFile) -> Version:
-    """`<uid>.<n>.dcm` with the first free n from 2, or the older version that is byte for byte the new one."""
+    """`<uid>_<n>.dcm` with the first free n from 2, or the older version that is byte for byte the new one.
+
+    No UID holds an underscore: a version's name is never the name of another instance.
+    """
     first = folder / f"{sop_instance_uid}.dcm"
     if first.exists() and same_file(first, new.path):
         return Version(first, True)
     number = 2
-    while (path := folder / f"{sop_instance_uid}.{number}.dcm").exists():
+    while (path := folder / f"{sop_instance_uid}_{number}.dcm").exists():
         if same_file(path, new.path):
             return Version(path, True)
         number += 1
@@ -141,7 +156,7 @@ def _picture(file: WholeFile) -> list[str]:
     said = [text(file.dataset, keyword) for keyword in _PICTURE]
     grey = code(file.dataset, "PhotometricInterpretation").startswith("MONOCHROME")
     # Colour may change its model with its compression; black and white may not change places.
-    return [*said, code(file.dataset, "PhotometricInterpretation") if grey else "colour"]
+    return [*said, f"grey, inverse: {is_inverse(file.dataset)}" if grey else "colour"]
 
 
 def _same_values(old: WholeFile, new: WholeFile, max_pixels: int) -> bool:
@@ -154,5 +169,12 @@ def _same_values(old: WholeFile, new: WholeFile, max_pixels: int) -> bool:
     return np.array_equal(before, after)
 
 
-def _count(session: Session, study: Study) -> int:
-    return session.scalar(select(func.count()).select_from(Instance).where(Instance.study_id == study.id)) or 0
+def _said(instance: Instance) -> tuple[object, ...]:
+    return (
+        instance.series_instance_uid,
+        instance.patient_id,
+        instance.patient_birth_date,
+        instance.laterality,
+        instance.view,
+        instance.full_field,
+    )

@@ -2,55 +2,74 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dicom_io.headers import InstanceKind
-from node.arrivals import IN_QUARANTINE, reopen
+from node.arrivals import IN_QUARANTINE, are_two_patients, reopen, wait_for_images
 from node.states import DeliveryState, JobKind, JobState, StudyState, moved
 from node.tables import Delivery, Job, Result, Study
 
 
-class NoSuchStudy(Exception):
+class CannotRetry(Exception):
+    """The message says why, and what helps."""
+
+
+class NoSuchStudy(CannotRetry):
     """The queue has no study with this id."""
+
+
+class StillTwoPatients(CannotRetry):
+    """The study's instances disagree about the patient: a report would mix two patients."""
 
 
 def retry_study(session: Session, study_id: int, now: float) -> list[str]:
     """Sets a study going again and says what was done, one sentence each; nothing, where there was nothing to do.
 
-    Images given up are read again, and where their study was reported without them it is reported anew, as its next
-    revision. A report that could not be written is tried again; dead deliveries are due at once, with all of their
-    time before them; a study in quarantine is let out: whoever calls this has looked at it.
+    Images given up are read again; a study that is past its close is opened for them, after its report as the next
+    revision. A report that could not be written is tried again; dead deliveries of the study's present revision are
+    due at once, with all of their time before them; a study in quarantine is let out: whoever calls this has looked
+    at it. What an earlier revision left undelivered when its study went into quarantine is not sent any more.
 
     Raises:
         NoSuchStudy
+        StillTwoPatients: nothing was changed.
     """
-    study = session.get(Study, study_id)
+    study = session.get(Study, study_id, with_for_update=True)
     if study is None:
         raise NoSuchStudy(f"There is no study {study_id}: `mammo-node status` lists them.")
-    failed = session.scalars(
-        select(Job).where(Job.study_id == study_id, Job.state == JobState.FAILED).order_by(Job.id)
-    ).all()
-    unread = [job for job in failed if job.kind is JobKind.READ_IMAGE]
+    unread = _failed(session, study, JobKind.READ_IMAGE)
     done = []
     if study.state is StudyState.QUARANTINED:
         done += _let_out(session, study, now)
-    elif unread and study.state in (StudyState.REPORTED, StudyState.NOT_READ):
+    elif unread and study.state is not StudyState.OPEN:
         reopen(session, study, now, new_image=True)
         done.append(f"open again, for revision {study.revision}")
     done += [_read_again(job, study) for job in unread]
-    done += [_report_again(job, study) for job in failed if job.kind is JobKind.REPORT]
+    # Asked for only now: a report that the study's opening overtook is cancelled.
+    done += [_report_again(job, study) for job in _failed(session, study, JobKind.REPORT)]
     return done + _send_again(session, study, now)
 
 
+def _failed(session: Session, study: Study, kind: JobKind) -> Sequence[Job]:
+    return session.scalars(
+        select(Job).where(Job.study_id == study.id, Job.kind == kind, Job.state == JobState.FAILED).order_by(Job.id)
+    ).all()
+
+
 def _let_out(session: Session, study: Study, now: float) -> list[str]:
+    if are_two_patients(session, study):
+        raise StillTwoPatients(
+            f"Study {study.id} stays in quarantine: its instances disagree about the patient's ID or birth date. "
+            "Correct them at their source, send them again, and retry then."
+        )
     done = [f"let out of quarantine, where it stood because: {study.why}"]
     if any(result.revision == study.revision for result in study.results):
         study.revision += 1
-    study.state = moved(study.state, StudyState.OPEN)
     study.opened_at = now
-    study.closed_at = None
-    study.why = ""
+    wait_for_images(study)
     for instance in study.instances:
         if instance.unread_reason == IN_QUARANTINE:
             instance.unread_reason = None
@@ -64,7 +83,25 @@ def _let_out(session: Session, study: Study, now: float) -> list[str]:
                     )
                 )
                 done.append(f"image {instance.id}, which came meanwhile, will be read")
-    return done
+    return done + _hold_back_earlier(session, study)
+
+
+def _hold_back_earlier(session: Session, study: Study) -> list[str]:
+    """What was said before the quarantine must not leave after it."""
+    unsent = session.scalars(
+        select(Delivery)
+        .join(Delivery.result)
+        .where(
+            Result.study_id == study.id,
+            Result.revision < study.revision,
+            Delivery.state.in_([DeliveryState.WAITING, DeliveryState.DEAD]),
+        )
+    ).all()
+    for delivery in unsent:
+        if delivery.state is DeliveryState.WAITING:
+            delivery.state = moved(delivery.state, DeliveryState.DEAD)
+        delivery.error = f"replaced by revision {study.revision}"
+    return [f"not sent any more: {len(unsent)} delivery(ies), replaced by revision {study.revision}"] if unsent else []
 
 
 def _read_again(job: Job, study: Study) -> str:
@@ -75,11 +112,7 @@ def _read_again(job: Job, study: Study) -> str:
 
 
 def _report_again(job: Job, study: Study) -> str:
-    overtaken = study.state is not StudyState.CLOSED or job.revision != study.revision
     _wait_again(job, study)
-    if overtaken:
-        job.state = moved(job.state, JobState.CANCELLED)
-        return f"the report that failed is dropped: a later one takes its place (job {job.id})"
     return f"its report will be written again (job {job.id})"
 
 
@@ -91,10 +124,15 @@ def _wait_again(job: Job, study: Study) -> None:
 
 
 def _send_again(session: Session, study: Study, now: float) -> list[str]:
+    """Revives the deliveries of the present revision; what the next one replaces stays where it is."""
     dead = session.scalars(
         select(Delivery)
         .join(Delivery.result)
-        .where(Result.study_id == study.id, Delivery.state == DeliveryState.DEAD)
+        .where(
+            Result.study_id == study.id,
+            Result.revision == study.revision,
+            Delivery.state == DeliveryState.DEAD,
+        )
         .order_by(Delivery.id)
     ).all()
     for delivery in dead:

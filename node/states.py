@@ -31,7 +31,7 @@ class JobState(StrEnum):
     FAILED = "failed"
     """Given up: its image is unreadable, or its report could not be written."""
     CANCELLED = "cancelled"
-    """Overtaken: an image came after the study had closed and before it was reported."""
+    """Overtaken: its study was opened again, or went into quarantine, before it was reported."""
 
 
 class DeliveryState(StrEnum):
@@ -58,8 +58,8 @@ _STUDY = {
 _JOB = {
     JobState.WAITING: {JobState.RUNNING, JobState.CANCELLED},
     JobState.RUNNING: {JobState.DONE, JobState.FAILED, JobState.WAITING, JobState.CANCELLED},
-    JobState.DONE: {JobState.WAITING},
-    JobState.FAILED: {JobState.WAITING},
+    JobState.DONE: set[JobState](),
+    JobState.FAILED: {JobState.WAITING, JobState.CANCELLED},
     JobState.CANCELLED: set[JobState](),
 }
 _DELIVERY = {

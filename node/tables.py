@@ -38,8 +38,6 @@ class Study(Table):
     """Why it waits, was closed, was not read or is in quarantine: one sentence without patient data."""
     revision: Mapped[int] = mapped_column(default=1)
     """Counts reports: an image that comes after a report opens the next revision."""
-    patient_id: Mapped[str]
-    patient_birth_date: Mapped[str]
     first_received_at: Mapped[float]
     last_received_at: Mapped[float]
     opened_at: Mapped[float]
@@ -63,6 +61,9 @@ class Instance(Table):
     sop_instance_uid: Mapped[str] = mapped_column(unique=True)
     sop_class_uid: Mapped[str]
     series_instance_uid: Mapped[str]
+    patient_id: Mapped[str]
+    """As this instance states it, like the birth date: a study's instances must agree (safety rule 5)."""
+    patient_birth_date: Mapped[str]
     transfer_syntax_uid: Mapped[str]
     kind: Mapped[str]
     """dicom_io.headers.InstanceKind."""

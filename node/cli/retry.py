@@ -22,12 +22,12 @@ def retry(
     """
     from config.settings import load
     from node.cli.options import open_queue
-    from node.second_chance import NoSuchStudy, retry_study
+    from node.second_chance import CannotRetry, retry_study
 
     with open_queue(load(config)).begin() as session:
         try:
             done = retry_study(session, study, time.time())
-        except NoSuchStudy as error:
+        except CannotRetry as error:
             raise CommandFailed(str(error)) from error
     for line in done or ["nothing failed, is dead or in quarantine: nothing was changed"]:
         typer.echo(f"study {study}: {line}")

@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from node.arrivals import IN_QUARANTINE
+from node.cli.failure import CommandFailed
 from node.second_chance import NoSuchStudy, retry_study
 from node.states import DeliveryState, JobKind, JobState, StudyState
 from node.tables import Delivery, Instance, Job, Study
@@ -41,10 +42,12 @@ def test_a_dead_delivery_is_due_at_once_with_all_its_time_before_it(a_study, ret
 
 
 def test_an_image_given_up_before_the_report_is_read_again(a_study, retried, row):
-    retried(a_study(StudyState.CLOSED, reading=JobState.FAILED, unread_reason="unreadable", report=JobState.WAITING))
+    study_id = a_study(StudyState.CLOSED, reading=JobState.FAILED, unread_reason="unreadable", report=JobState.WAITING)
+    assert retried(study_id) == ["open again, for revision 1", "image 1 will be read again (job 1)"]
     assert (row(Job).state, row(Job).attempts) == (JobState.WAITING, 0)
     assert row(Instance).unread_reason is None
-    assert row(Study).state is StudyState.CLOSED
+    assert row(Study).state is StudyState.OPEN
+    assert row(Job, 2).state is JobState.CANCELLED, "nothing is reported without the image"
 
 
 def test_an_image_given_up_in_a_reported_study_is_read_for_the_next_revision(a_study, retried, row):
@@ -60,8 +63,8 @@ def test_a_report_that_failed_is_written_again(a_study, retried, row):
     assert row(Job, 2).state is JobState.WAITING
 
 
-def test_a_failed_report_that_a_later_one_replaces_is_not_written_twice(a_study, retried, row):
-    retried(a_study(StudyState.OPEN, report=JobState.FAILED))
+def test_a_failed_report_without_an_image_that_is_read_again_is_not_written(a_study, retried, row):
+    retried(a_study(StudyState.CLOSED, reading=JobState.FAILED, unread_reason="unreadable", report=JobState.FAILED))
     assert row(Job, 2).state is JobState.CANCELLED
 
 
@@ -88,6 +91,18 @@ def test_a_study_that_was_reported_before_its_quarantine_gets_a_new_revision(a_s
 def test_nothing_is_changed_where_nothing_failed(a_study, command, config):
     study_id = a_study(StudyState.REPORTED, delivery={"state": DeliveryState.SENT, "sent_at": 1.0})
     assert "nothing was changed" in command("retry", study_id, "-c", config).output
+
+
+def test_two_patients_stay_in_quarantine_and_the_command_says_what_helps(a_study, command, config, sessions):
+    study_id = a_study(StudyState.QUARANTINED, why="two patients")
+    with sessions.begin() as session:
+        first = session.get_one(Instance, 1)
+        of_row = {column.key: getattr(first, column.key) for column in Instance.__table__.columns}
+        session.add(Instance(**of_row | {"id": 2, "sop_instance_uid": "1.2", "patient_id": "SECRET-8"}))
+    ran = command("retry", study_id, "-c", config)
+    assert isinstance(ran.exception, CommandFailed)
+    assert "at their source" in str(ran.exception)
+    assert "SECRET" not in str(ran.exception)
 
 
 def test_an_unknown_study_is_told(retried):

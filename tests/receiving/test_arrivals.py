@@ -88,7 +88,7 @@ def test_an_image_after_a_study_was_not_read_opens_the_same_revision(listening_n
     assert (study.state, study.revision) == (StudyState.OPEN, 1)
 
 
-@pytest.mark.parametrize("report", [JobState.WAITING, JobState.RUNNING])
+@pytest.mark.parametrize("report", [JobState.WAITING, JobState.RUNNING, JobState.FAILED])
 def test_an_image_between_close_and_report_joins_the_same_revision(listening_node, mammogram, report):
     listening_node.store(mammogram("1.2.3.1"))
     put(listening_node, StudyState.CLOSED, report=report)
@@ -147,8 +147,25 @@ def test_two_patients_under_one_study_uid_go_into_quarantine(listening_node, mam
 def test_an_image_without_a_birth_date_is_no_other_patient(listening_node, mammogram):
     listening_node.store(mammogram("1.2.3.1", PatientBirthDate=""))
     listening_node.store(mammogram("1.2.3.2", seed=2))
-    (study,) = listening_node.studies()
-    assert (study.state, study.patient_birth_date) == (StudyState.OPEN, "19600101")
+    assert listening_node.studies()[0].state is StudyState.OPEN
+
+
+def test_every_birth_date_is_remembered_for_the_next_instance(listening_node, mammogram):
+    for number, birth_date in enumerate(("", "19600101", "")):
+        listening_node.store(mammogram(f"1.2.3.{number + 1}", seed=number, PatientBirthDate=birth_date))
+    assert listening_node.studies()[0].state is StudyState.OPEN
+    listening_node.store(mammogram("1.2.3.8", seed=8, PatientBirthDate="19700101"))
+    assert listening_node.studies()[0].state is StudyState.QUARANTINED
+
+
+@pytest.mark.parametrize("state", [StudyState.REPORTED, StudyState.CLOSED])
+def test_a_study_that_opens_again_forgets_the_count_its_source_gave(listening_node, mammogram, state):
+    listening_node.store(mammogram("1.2.3.1"))
+    put(listening_node, state)
+    with listening_node.sessions.begin() as session:
+        session.get_one(Study, 1).expected_instances = 1
+    listening_node.store(mammogram("1.2.3.2", seed=2))
+    assert listening_node.studies()[0].expected_instances is None
 
 
 def test_images_for_a_study_in_quarantine_are_kept_and_not_read(listening_node, mammogram):

@@ -7,6 +7,7 @@ from pydicom import dcmread
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, JPEG2000Lossless, RLELossless
 
 from dicom_io.network.answers import Status
+from node.second_chance import retry_study
 from node.states import JobKind, JobState, StudyState
 from node.tables import Job, Study
 
@@ -39,13 +40,22 @@ def test_the_same_pixels_in_another_transfer_syntax_are_no_new_image(listening_n
     assert listening_node.store(again).Status == Status.SUCCESS
     (study,), (instance,) = listening_node.studies(), listening_node.instances()
     assert (study.state, study.revision) == (StudyState.REPORTED, 1)
-    assert instance.path == "archive/1.2.3/1.2.3.1.2.dcm"
+    assert instance.path == "archive/1.2.3/1.2.3.1_2.dcm"
     assert instance.transfer_syntax_uid == syntax
-    assert listening_node.files("archive") == ["1.2.3/1.2.3.1.2.dcm", "1.2.3/1.2.3.1.dcm"]
+    assert listening_node.files("archive") == ["1.2.3/1.2.3.1.dcm", "1.2.3/1.2.3.1_2.dcm"]
 
 
 @pytest.mark.parametrize(
-    "changes", [{"PatientName": "Married^Name"}, {"AccessionNumber": "A2"}, {"PatientSex": "O"}, {"ViewPosition": "ML"}]
+    "changes",
+    [
+        {"PatientName": "Married^Name"},
+        {"AccessionNumber": "A2"},
+        {"PatientSex": "O"},
+        {"ViewPosition": "ML"},
+        {"StudyDate": "20240102"},
+        {"SeriesInstanceUID": "1.2.3.10"},
+        {"ImagerPixelSpacing": [0.07, 0.07]},
+    ],
 )
 def test_a_corrected_header_is_reported_anew_and_not_read_anew(listening_node, mammogram, changes):
     listening_node.store(mammogram())
@@ -65,7 +75,7 @@ def test_a_header_that_changed_in_nothing_that_is_reported_reports_nothing_anew(
     listening_node.store(mammogram(InstitutionName="Elsewhere"))
     (study,), (instance,) = listening_node.studies(), listening_node.instances()
     assert (study.state, study.revision) == (StudyState.REPORTED, 1)
-    assert instance.path.endswith("1.2.3.1.2.dcm")
+    assert instance.path.endswith("1.2.3.1_2.dcm")
 
 
 def test_a_corrected_header_before_the_report_takes_the_report_back(listening_node, mammogram):
@@ -83,8 +93,9 @@ def test_a_corrected_patient_id_of_a_studys_only_image_corrects_the_study(listen
     listening_node.store(mammogram())
     put(listening_node, StudyState.REPORTED)
     listening_node.store(mammogram(PatientID="RIGHT"))
+    listening_node.store(mammogram("1.2.3.2", seed=2, PatientID="RIGHT"))
     (study,) = listening_node.studies()
-    assert (study.state, study.revision, study.patient_id) == (StudyState.OPEN, 2, "RIGHT")
+    assert (study.state, study.revision) == (StudyState.OPEN, 2)
 
 
 def test_a_corrected_patient_id_of_one_of_several_images_goes_into_quarantine(listening_node, mammogram):
@@ -92,15 +103,42 @@ def test_a_corrected_patient_id_of_one_of_several_images_goes_into_quarantine(li
     listening_node.store(mammogram("1.2.3.2", seed=2))
     put(listening_node, StudyState.REPORTED)
     assert listening_node.store(mammogram("1.2.3.1", PatientID="RIGHT")).Status == Status.SUCCESS
-    (study,) = listening_node.studies()
-    assert (study.state, study.patient_id) == (StudyState.QUARANTINED, "ONE")
+    assert listening_node.studies()[0].state is StudyState.QUARANTINED
 
 
 def test_a_correction_that_is_taken_back_finds_its_old_file(listening_node, mammogram):
     for name in ("First^Name", "Second^Name", "First^Name", "Second^Name"):
         listening_node.store(mammogram(PatientName=name))
-    assert listening_node.instances()[0].path == "archive/1.2.3/1.2.3.1.2.dcm"
+    assert listening_node.instances()[0].path == "archive/1.2.3/1.2.3.1_2.dcm"
     assert len(listening_node.files("archive")) == 2
+
+
+def test_a_corrected_image_never_lies_where_another_image_belongs(listening_node, mammogram):
+    listening_node.store(mammogram("1.2.3.1", seed=1))
+    listening_node.store(mammogram("1.2.3.1", seed=1, PatientName="Married^Name"))
+    assert listening_node.store(mammogram("1.2.3.1.2", seed=2)).Status == Status.SUCCESS
+    corrected, other = (dcmread(listening_node.data_dir / instance.path) for instance in listening_node.instances())
+    assert (corrected.SOPInstanceUID, corrected.PatientName) == ("1.2.3.1", "Married^Name")
+    assert other.SOPInstanceUID == "1.2.3.1.2"
+    assert len(listening_node.files("archive")) == 3
+
+
+def test_a_file_that_a_person_has_decided_about_does_not_ask_again(listening_node, mammogram):
+    listening_node.store(mammogram(seed=1))
+    listening_node.store(mammogram(seed=2))
+    with listening_node.sessions.begin() as session:
+        retry_study(session, 1, listening_node.clock())
+    assert listening_node.store(mammogram(seed=2)).Status == Status.CONTRADICTS
+    assert listening_node.studies()[0].state is StudyState.OPEN
+    listening_node.store(mammogram(seed=3))
+    assert listening_node.studies()[0].state is StudyState.QUARANTINED
+
+
+def test_an_image_that_comes_again_as_another_kind_is_set_aside(listening_node, mammogram):
+    listening_node.store(mammogram())
+    answer = listening_node.store(mammogram(PresentationIntentType="FOR PROCESSING"))
+    assert answer.Status == Status.CONTRADICTS
+    assert "another kind" in listening_node.studies()[0].why
 
 
 def test_other_pixels_under_a_known_uid_are_set_aside_and_told(listening_node, mammogram):
@@ -114,11 +152,18 @@ def test_other_pixels_under_a_known_uid_are_set_aside_and_told(listening_node, m
     assert study.state is StudyState.QUARANTINED
     assert "other pixels" in study.why
     assert instance.path == "archive/1.2.3/1.2.3.1.dcm"
-    assert listening_node.files("quarantine") == ["1.2.3/1.2.3.1.2.dcm"]
+    assert listening_node.files("quarantine") == ["1.2.3/1.2.3.1_2.dcm"]
     assert dcmread(listening_node.data_dir / instance.path).PixelData == mammogram(seed=1).PixelData
 
 
-@pytest.mark.parametrize("changes", [{"Rows": 32, "Columns": 128}, {"PhotometricInterpretation": "MONOCHROME1"}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"Rows": 32, "Columns": 128},
+        {"PhotometricInterpretation": "MONOCHROME1"},
+        {"PresentationLUTShape": "INVERSE"},
+    ],
+)
 def test_the_same_bytes_that_show_something_else_are_other_pixels(listening_node, mammogram, changes):
     listening_node.store(mammogram())
     assert listening_node.store(mammogram(**changes)).Status == Status.CONTRADICTS
@@ -132,7 +177,7 @@ def test_a_resent_report_is_kept_beside_the_old_one(listening_node, mammogram):
 
     for text in ("OLD", "NEW"):
         assert listening_node.store(report(text)).Status == Status.SUCCESS
-    assert listening_node.instances()[0].path == "archive/1.2.3/1.2.3.1.2.dcm"
+    assert listening_node.instances()[0].path == "archive/1.2.3/1.2.3.1_2.dcm"
     assert listening_node.studies()[0].state is StudyState.OPEN
 
 
@@ -141,12 +186,31 @@ def test_a_known_instance_under_another_study_is_set_aside(listening_node, mammo
     assert listening_node.store(mammogram(StudyInstanceUID="1.2.4")).Status == Status.CONTRADICTS
     (study,) = listening_node.studies()
     assert study.state is StudyState.QUARANTINED
-    assert listening_node.files("quarantine") == ["1.2.4/1.2.3.1.2.dcm"]
+    assert listening_node.files("quarantine") == ["1.2.4/1.2.3.1_2.dcm"]
 
 
-def test_a_resend_brings_back_a_file_that_was_lost(listening_node, mammogram):
+def lose(file):
+    file.unlink()
+
+
+def damage(file):
+    file.write_bytes(file.read_bytes()[:700])
+
+
+@pytest.mark.parametrize("spoil", [lose, damage])
+def test_a_resend_brings_back_a_file_that_was_lost_or_damaged(listening_node, mammogram, spoil):
     listening_node.store(mammogram())
-    (listening_node.data_dir / "archive/1.2.3/1.2.3.1.dcm").unlink()
+    file = listening_node.data_dir / "archive/1.2.3/1.2.3.1.dcm"
+    spoil(file)
     assert listening_node.store(mammogram()).Status == Status.SUCCESS
+    assert dcmread(file).PixelData == mammogram().PixelData
     assert listening_node.files("archive") == ["1.2.3/1.2.3.1.dcm"]
     assert len(listening_node.instances()) == 1
+
+
+def test_what_comes_in_place_of_a_lost_file_is_no_other_patient_unseen(listening_node, mammogram):
+    listening_node.store(mammogram("1.2.3.1"))
+    listening_node.store(mammogram("1.2.3.2", seed=2))
+    (listening_node.data_dir / "archive/1.2.3/1.2.3.1.dcm").unlink()
+    listening_node.store(mammogram("1.2.3.1", PatientID="TWO"))
+    assert listening_node.studies()[0].state is StudyState.QUARANTINED

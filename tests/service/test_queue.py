@@ -25,8 +25,6 @@ def add_study(sessions: Sessions, images: int = 3, report: bool = False) -> int:
         study = Study(
             study_instance_uid=f"1.2.{images}.{report:d}",
             source="PACS",
-            patient_id="",
-            patient_birth_date="",
             first_received_at=0.0,
             last_received_at=0.0,
             opened_at=0.0,
@@ -39,6 +37,8 @@ def add_study(sessions: Sessions, images: int = 3, report: bool = False) -> int:
                 sop_instance_uid=f"{study.study_instance_uid}.{number}",
                 sop_class_uid="1.2",
                 series_instance_uid="1.2",
+                patient_id="",
+                patient_birth_date="",
                 transfer_syntax_uid="1.2.840.10008.1.2.1",
                 kind="for-presentation",
                 full_field=True,
