@@ -160,6 +160,22 @@ def test_magnification_and_implants_are_said(image: Dataset, tmp_path: Path) -> 
     assert [word for word in ("1.80", "implant") if word in " ".join(mammogram.warnings)] == ["1.80", "implant"]
 
 
+@pytest.mark.parametrize(("factor", "expected"), [(1.8, (0.05, 0.05)), (None, None)])
+def test_a_magnified_view_is_never_measured_as_if_it_were_a_full_field(
+    image: Dataset, tmp_path: Path, factor: float | None, expected: tuple[float, float] | None
+) -> None:
+    magnification = Dataset()
+    magnification.CodeValue, magnification.CodingSchemeDesignator = "399163009", "SCT"
+    magnification.CodeMeaning = "magnification"
+    view = image.ViewCodeSequence[0]
+    view.ViewModifierCodeSequence = [magnification]
+    image.ImagerPixelSpacing = [0.09, 0.09]
+    image.EstimatedRadiographicMagnificationFactor = factor
+    mammogram = read(image, tmp_path)
+    assert mammogram.magnified
+    assert mammogram.spacing_mm == (pytest.approx(expected) if expected else None)
+
+
 def test_a_raw_image_is_read_with_a_warning(image: Dataset, tmp_path: Path) -> None:
     bright = read(image, tmp_path).pixels
     image.SOPClassUID = image.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.1.2.1"
