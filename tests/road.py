@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -186,6 +186,3 @@ def texts(report: Dataset) -> str:
 def _texts(item: Dataset) -> list[str]:
     own = [str(item.TextValue)] if "TextValue" in item else []
     return own + [text for child in item.get("ContentSequence", []) for text in _texts(child)]
-
-
-Change = Callable[[Dataset], None]
