@@ -42,8 +42,8 @@ def demo(
         console.print(f"Two real exams: {CHANGES}\n")
         scene = Demo(folder)
         with scene.running():
-            console.print(
-                f"A node listens on 127.0.0.1:{scene.port}; its settings and log: {folder}/node.toml, node.log"
+            _say(
+                console, f"A node listens on 127.0.0.1:{scene.port}; its settings and log: {folder}/node.toml, node.log"
             )
             _follow(scene, studies, console)
             outcomes = [scene.outcome(study) for study in studies]
@@ -64,8 +64,6 @@ def _follow(scene: Demo, studies: list[DemoStudy], console: Console) -> None:
         scene.send(studies, lambda _: bars.advance(sent))
         pause = threading.Event()
         while not (progress := scene.progress()).delivered:
-            if progress.failed:
-                raise CommandFailed(f"The node failed: {progress.failed}. See {scene.folder / 'node.log'}")
             bars.update(read, completed=progress.read)
             pause.wait(0.3)
         bars.update(read, completed=progress.read)
@@ -93,15 +91,22 @@ def _show(outcomes: list[Outcome], folder: Path, console: Console) -> None:
                 truth.pathology,
             )
         console.print(table)
-        console.print(f"Exam: {'not read' if exam.malignancy is None else format(exam.malignancy, '.0%')}")
+        _say(console, "Exam score: " + ("none" if exam.malignancy is None else format(exam.malignancy, ".0%")))
         for sentence in (*(one.reason for one in exam.unread), *exam.warnings):
-            console.print(f"  [yellow]{sentence}[/yellow]")
-        console.print("SEG and SR in the demo's PACS:", *(str(path) for path in outcome.results), sep="\n  ")
-        console.print("Overlays:", *(str(path) for path in outcome.overlays), sep="\n  ")
-    console.print(
-        f"\nAll of it is in {folder}. Scores are uncalibrated: they imply no BI-RADS category.\n"
-        "[bold]Research use only, not for diagnosis.[/bold]"
-    )
+            console.print(f"  {sentence}", style="yellow", markup=False, soft_wrap=True)
+        _say(console, f"SEG and SR in the demo's PACS: {_counted(outcome.results, 'objects')}")
+        _say(console, f"Overlays: {_counted(outcome.overlays, 'images')}")
+    _say(console, f"\nAll of it is in {folder}. Scores are uncalibrated: they imply no BI-RADS category.")
+    console.print("[bold]Research use only, not for diagnosis.[/bold]")
+
+
+def _say(console: Console, text: str) -> None:
+    """Prints a text with paths in it, which Rich must neither break nor take for markup."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _counted(files: list[Path], noun: str) -> str:
+    return f"{len(files)} {noun} in {files[0].parent}" if files else "none"
 
 
 def _findings(image: ReadImage) -> str:
@@ -110,9 +115,10 @@ def _findings(image: ReadImage) -> str:
 
 
 def _stay(scene: Demo, console: Console) -> None:
-    console.print(
+    _say(
+        console,
         f"\nThe node goes on: `mammo-node status --config {scene.folder}/node.toml`, or send it more with\n"
-        f"`mammo-node send FOLDER MAMMO_NODE@127.0.0.1:{scene.port} --calling DEMO_SENDER`. Ctrl-C ends it."
+        f"`mammo-node send FOLDER MAMMO_NODE@127.0.0.1:{scene.port} --calling DEMO_SENDER`. Ctrl-C ends it.",
     )
     try:
         threading.Event().wait()

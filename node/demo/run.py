@@ -21,7 +21,7 @@ from node.demo.studies import DemoStudy
 from node.overlays import write_overlays
 from node.queue_view import StudyView, view_queue
 from node.reporting import exam_of
-from node.states import DeliveryState, StudyState
+from node.states import DeliveryState, JobState, StudyState
 from node.tables import Study
 
 AE_TITLE = "MAMMO_NODE"
@@ -46,6 +46,8 @@ name = "demo-pacs"
 ae_title = "DEMO_PACS"
 host = "127.0.0.1"
 port = {pacs_port}
+retry_first_s = 2
+dead_after_s = 60
 """
 
 
@@ -82,9 +84,19 @@ class Progress:
 
     @property
     def failed(self) -> str:
-        """What went wrong for good, or nothing."""
-        faults = [job.error for study in self.studies for job in study.jobs if job.error]
-        return "; ".join(faults)
+        """What went wrong for good, in one sentence, or nothing."""
+        return "; ".join(fault for study in self.studies for fault in _faults(study))
+
+
+def _faults(study: StudyView) -> Iterator[str]:
+    if study.state in (StudyState.QUARANTINED, StudyState.NOT_READ):
+        yield f"study {study.id} is {study.state}: {study.why}"
+    for job in study.jobs:
+        if job.state == JobState.FAILED:
+            yield f"study {study.id}: {job.error}"
+    for delivery in study.deliveries:
+        if delivery.state == DeliveryState.DEAD:
+            yield f"study {study.id}: its {delivery.result} did not reach the PACS: {delivery.error}"
 
 
 class Demo:
@@ -95,8 +107,14 @@ class Demo:
         self.pacs = Folder(folder / "pacs")
         self.port = _free_port()
         self._listener = demo_pacs(self.pacs, AE_TITLE)
+        self._node: subprocess.Popen[bytes] | None = None
         self._sessions: Sessions | None = None
         self.settings: Settings | None = None
+
+    @property
+    def log(self) -> Path:
+        """Where the node tells what it does."""
+        return self.folder / "node.log"
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -112,10 +130,11 @@ class Demo:
                 SETTINGS.format(ae_title=AE_TITLE, port=self.port, sender=SENDER, pacs_port=self._listener.port)
             )
             self.settings = load(config)
-            with (self.folder / "node.log").open("wb") as log:
+            with self.log.open("wb") as log:
                 node = subprocess.Popen([sys.executable, "-m", "node", "serve", "--config", config], stderr=log)
+            self._node = node
             try:
-                self._wait_for(node)
+                self._wait_until_it_answers()
                 self._sessions = sessions_of(open_database(self.settings.database))
                 yield
             finally:
@@ -128,18 +147,33 @@ class Demo:
         """Sends the studies to the node by C-STORE.
 
         Raises:
-            DemoFailed: the node did not take an image.
+            DemoFailed: the node did not take an image, or did not answer.
         """
         files = [file for study in studies for file in study.files]
         answers = send_files(
             files, ae_title=AE_TITLE, host="127.0.0.1", port=self.port, timeout_s=60, calling_ae_title=SENDER
         )
-        for sent in answers:
-            if sent.error is not None:
-                raise DemoFailed(f"{sent.path}: not taken by the node: {sent.error}")
-            on_sent(sent.path)
+        try:
+            for sent in answers:
+                if sent.error is not None:
+                    raise DemoFailed(f"{sent.path}: not taken by the node: {sent.error}. See {self.log}")
+                on_sent(sent.path)
+        except DestinationError as error:
+            raise DemoFailed(f"The node did not take the images: {error}. See {self.log}") from error
 
     def progress(self) -> Progress:
+        """How far it has come.
+
+        Raises:
+            DemoFailed: the node ended, or something went wrong for good.
+        """
+        self._must_live()
+        progress = self._progress()
+        if progress.failed:
+            raise DemoFailed(f"The node did not do its work: {progress.failed}. See {self.log}")
+        return progress
+
+    def _progress(self) -> Progress:
         with self._queue().begin() as session:
             studies = view_queue(session).studies
         images = [image for study in studies for image in study.images]
@@ -164,11 +198,15 @@ class Demo:
             raise DemoFailed("The demo's node is not running.")
         return self._sessions
 
-    def _wait_for(self, node: subprocess.Popen[bytes]) -> None:
+    def _must_live(self) -> None:
+        if self._node is None or self._node.poll() is None:
+            return
+        raise DemoFailed(f"The node ended with status {self._node.returncode}. See {self.log}")
+
+    def _wait_until_it_answers(self) -> None:
         answered, pause = False, threading.Event()
         while not answered:
-            if node.poll() is not None:
-                raise DemoFailed(f"The node ended with status {node.returncode}: see {self.folder / 'node.log'}")
+            self._must_live()
             try:
                 echo(AE_TITLE, "127.0.0.1", self.port, 5, SENDER)
                 answered = True
