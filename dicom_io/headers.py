@@ -24,6 +24,9 @@ _SEGMENTATION = {_STORAGE + "66.4", _STORAGE + "66.5", _STORAGE + "66.7"}
 _STRUCTURED_REPORTS = _STORAGE + "88."
 _KEY_OBJECTS = _STORAGE + "88.59"
 
+SPECIMEN = "SPECIMEN"
+"""The view of a radiograph of tissue that was taken out."""
+
 # CID 4014 View for Mammography: SNOMED CT codes and the SNOMED RT codes that older senders use (designator SRT, SNM3
 # or 99SDM), with the abbreviations of ACR MQCM 1999 that the context group lists beside them.
 _VIEWS = {
@@ -38,7 +41,7 @@ _VIEWS = {
     **dict.fromkeys(("399265009", "R-102CF"), "XCC"),
     **dict.fromkeys(("399192008", "R-1024A", "Y-X1770"), "XCCL"),
     **dict.fromkeys(("399101009", "R-1024B", "Y-X1771"), "XCCM"),
-    **dict.fromkeys(("127457009", "G-8310"), "SPECIMEN"),
+    **dict.fromkeys(("127457009", "G-8310"), SPECIMEN),
 }
 # CID 4015 View Modifier for Mammography
 _MAGNIFICATION = {"399163009", "R-102D6"}

@@ -7,9 +7,9 @@ import logging
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from dicom_io.headers import InstanceHeader, InstanceKind
-from node.states import JobKind, JobState, StudyState, moved
-from node.tables import Instance, Job, Study
+from dicom_io.headers import SPECIMEN, InstanceHeader, InstanceKind
+from node.states import DeliveryState, JobKind, JobState, StudyState, moved
+from node.tables import Delivery, Instance, Job, Result, Study
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +26,7 @@ IMAGES = frozenset(
 
 _TOMOSYNTHESIS = "breast tomosynthesis: only single images are read so far"
 _NO_MAMMOGRAM = "an image, but no mammogram"
+_SPECIMEN = "a specimen radiograph: no breast is in it"
 _SECONDARY_CAPTURE = (
     "secondary capture: read as a mammogram only where the setting reads_secondary_capture of its sender says so"
 )
@@ -128,6 +129,24 @@ def quarantine(session: Session, study: Study, why: str) -> None:
     log.warning("study %d: in quarantine: %s", study.id, why)
 
 
+def hold_back_replaced(session: Session, study: Study) -> int:
+    """Keeps undelivered results of earlier revisions from leaving, where they said what is wrong; says how many."""
+    unsent = session.scalars(
+        select(Delivery)
+        .join(Delivery.result)
+        .where(
+            Result.study_id == study.id,
+            Result.revision < study.revision,
+            Delivery.state.in_([DeliveryState.WAITING, DeliveryState.DEAD]),
+        )
+    ).all()
+    for delivery in unsent:
+        if delivery.state is DeliveryState.WAITING:
+            delivery.state = moved(delivery.state, DeliveryState.DEAD)
+        delivery.error = f"replaced by revision {study.revision}"
+    return len(unsent)
+
+
 def cancel_reports(session: Session, study: Study) -> None:
     """Takes back the reports that were asked for and not made, also those that could not be written."""
     session.execute(
@@ -167,6 +186,8 @@ def _unread_reason(study: Study, header: InstanceHeader, reads_secondary_capture
             return _TOMOSYNTHESIS
         case InstanceKind.OTHER_IMAGE:
             return _NO_MAMMOGRAM
+        case _ if header.view == SPECIMEN:
+            return _SPECIMEN
         case InstanceKind.SECONDARY_CAPTURE if not reads_secondary_capture:
             return _SECONDARY_CAPTURE
         case InstanceKind.FOR_PRESENTATION | InstanceKind.SECONDARY_CAPTURE | InstanceKind.FOR_PROCESSING:

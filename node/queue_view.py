@@ -99,7 +99,10 @@ def _unsettled() -> ColumnElement[bool]:
         Study.state.not_in(SETTLED),
         exists().where(Job.study_id == Study.id, Job.state == JobState.FAILED),
         exists().where(
-            Result.study_id == Study.id, Delivery.result_id == Result.id, Delivery.state != DeliveryState.SENT
+            Result.study_id == Study.id,
+            Result.revision == Study.revision,
+            Delivery.result_id == Result.id,
+            Delivery.state != DeliveryState.SENT,
         ),
     )
 

@@ -17,7 +17,7 @@ from dicom_io.headers import InstanceHeader
 from dicom_io.pixels.decoding import read_dataset, stored_values
 from dicom_io.pixels.intact import Span, WholeFile
 from dicom_io.pixels.luts import is_inverse
-from node.arrivals import TWO_PATIENTS, are_two_patients, quarantine, reopen
+from node.arrivals import TWO_PATIENTS, are_two_patients, hold_back_replaced, quarantine, reopen
 from node.tables import Instance, Study
 
 log = logging.getLogger(__name__)
@@ -91,6 +91,7 @@ def correct(
         quarantine(session, study, TWO_PATIENTS)
     if restated or said != _said(instance):
         reopen(session, study, now, new_image=False)
+        hold_back_replaced(session, study)
     log.info("study %d: instance %d came again with a corrected header", study.id, instance.id)
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dicom_io.headers import InstanceKind
-from node.arrivals import IN_QUARANTINE, are_two_patients, reopen, wait_for_images
+from node.arrivals import IN_QUARANTINE, are_two_patients, hold_back_replaced, reopen, wait_for_images
 from node.states import DeliveryState, JobKind, JobState, StudyState, moved
 from node.tables import Delivery, Job, Result, Study
 
@@ -83,25 +83,9 @@ def _let_out(session: Session, study: Study, now: float) -> list[str]:
                     )
                 )
                 done.append(f"image {instance.id}, which came meanwhile, will be read")
-    return done + _hold_back_earlier(session, study)
-
-
-def _hold_back_earlier(session: Session, study: Study) -> list[str]:
-    """What was said before the quarantine must not leave after it."""
-    unsent = session.scalars(
-        select(Delivery)
-        .join(Delivery.result)
-        .where(
-            Result.study_id == study.id,
-            Result.revision < study.revision,
-            Delivery.state.in_([DeliveryState.WAITING, DeliveryState.DEAD]),
-        )
-    ).all()
-    for delivery in unsent:
-        if delivery.state is DeliveryState.WAITING:
-            delivery.state = moved(delivery.state, DeliveryState.DEAD)
-        delivery.error = f"replaced by revision {study.revision}"
-    return [f"not sent any more: {len(unsent)} delivery(ies), replaced by revision {study.revision}"] if unsent else []
+    if unsent := hold_back_replaced(session, study):
+        done.append(f"not sent any more: {unsent} delivery(ies), replaced by revision {study.revision}")
+    return done
 
 
 def _read_again(job: Job, study: Study) -> str:

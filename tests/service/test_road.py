@@ -157,6 +157,52 @@ def test_a_chest_x_ray_is_not_read_and_status_says_why(road: Road, mammogram_stu
     assert road.results() == []
 
 
+def test_a_specimen_radiograph_is_named_and_not_read(road: Road, mammogram_study: DemoStudy) -> None:
+    specimen = changed(mammogram_study.files[1], SOPInstanceUID="1.2.3", ViewPosition=None)
+    specimen.ViewCodeSequence[0].CodeValue = "127457009"
+    road.all_of_it(mammogram_study.files[0], specimen)
+    assert "specimen" in texts(road.results("SR")[0])
+    assert [instance.reading is not None for instance in road.instances()] == [True, False]
+
+
+def test_a_raw_image_is_read_after_all_when_its_image_for_presentation_proves_unreadable(
+    road: Road, mammogram_study: DemoStudy
+) -> None:
+    shown = changed(mammogram_study.files[1], BitsAllocated=64)
+    raw = changed(
+        mammogram_study.files[1],
+        SOPInstanceUID="1.2.3",
+        SOPClassUID=DigitalMammographyXRayImageStorageForProcessing,
+        PresentationIntentType="FOR PROCESSING",
+    )
+    road.receive(shown, raw)
+    road.close()
+    assert road.instances()[1].unread_reason is not None, "its image for presentation may still be read"
+    road.read()
+    road.report()
+    assert road.results() == [], "the report waits for the raw image now"
+    road.read()
+    road.report()
+    assert road.instances()[1].reading is not None
+    assert len(road.results("SEG")) == 1
+
+
+def test_a_raw_image_that_was_read_gives_way_to_a_late_image_for_presentation(
+    road: Road, mammogram_study: DemoStudy
+) -> None:
+    raw = changed(
+        mammogram_study.files[1],
+        SOPInstanceUID="1.2.3",
+        SOPClassUID=DigitalMammographyXRayImageStorageForProcessing,
+        PresentationIntentType="FOR PROCESSING",
+    )
+    road.all_of_it(raw)
+    road.all_of_it(mammogram_study.files[1])
+    (report,) = road.results("SR", revision=2)
+    assert len(road.results("SEG", revision=2)) == 1
+    assert "raw image" in texts(report)
+
+
 def test_tomosynthesis_is_named_in_the_report(road: Road, mammogram_study: DemoStudy) -> None:
     volume = changed(mammogram_study.files[1], SOPInstanceUID="1.2.3", SOPClassUID=BreastTomosynthesisImageStorage)
     road.all_of_it(mammogram_study.files[0], volume)
