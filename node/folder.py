@@ -30,6 +30,8 @@ from node.states import JobKind, JobState, StudyState
 from node.studies import close
 from node.tables import Instance, Job, Study
 
+WRITTEN = ("*-SEG.dcm", "*-SR.dcm", "[0-9]*-*.png", "reading.json")
+"""What a study's folder holds."""
 _LEASE_S = 24 * 3600.0  # nobody else works in this queue
 
 
@@ -195,6 +197,9 @@ class FolderReading:
             results = [self._scratch / result.path for result in study.results]
             files = {instance.sop_instance_uid: Path(instance.path) for instance in study.instances}
         folder = self._out / study.study_instance_uid
+        for pattern in WRITTEN:  # an earlier run's results would stand beside this one's as if they belonged together
+            for earlier in folder.glob(pattern):
+                earlier.unlink()
         for result in results:
             write_durably(folder / result.name, result.read_bytes())
         write_overlays(exam, files, folder, self._limits.max_image_pixels)

@@ -118,7 +118,8 @@ def _decision(session: Session, study: Study, ladder: Ladder, now: float) -> Wai
     arrivals = Arrivals(
         views=frozenset(view for view in views if view is not None),
         count=len(study.instances),
-        expected=study.expected_instances,
+        # Later revisions would count our own results among what the source holds.
+        expected=study.expected_instances if study.revision == 1 else None,
         opened_at=study.opened_at,
         last_at=study.last_received_at,
     )

@@ -184,6 +184,24 @@ def test_a_study_without_a_breast_writes_nothing_and_says_why(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_second_run_leaves_nothing_of_the_first_beside_its_own(
+    mammogram_study: DemoStudy, scratch: Path, tmp_path: Path
+) -> None:
+    read(mammogram_study.folder, scratch, tmp_path / "out")
+    one, again = tmp_path / "one", tmp_path / "again"
+    one.mkdir()
+    again.mkdir()
+    shutil.copy(mammogram_study.files[0], one)
+    (outcome,), _ = read(one, again, tmp_path / "out")
+    assert outcome.folder is not None
+    assert sorted(path.name for path in outcome.folder.iterdir()) == [
+        "01-SEG.dcm",
+        "02-SR.dcm",
+        "1-R-CC.png",
+        "reading.json",
+    ]
+
+
 def test_results_in_the_folder_are_not_read_as_input(mammogram_study: DemoStudy, scratch: Path, tmp_path: Path) -> None:
     (first,), _ = read(mammogram_study.folder, scratch, tmp_path / "out")
     assert first.folder is not None
