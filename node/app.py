@@ -22,6 +22,7 @@ from node.closing import Ladder
 from node.database import Sessions, open_database, sessions_of
 from node.delivery import Deliverer
 from node.logs import set_up_logging
+from node.queue import give_back
 from node.reader_process import ReaderSupervisor, Unwell
 from node.receiving import Receiving, ReceivingLimits
 from node.reporting import Reporter
@@ -67,12 +68,15 @@ def build_service(settings: Settings) -> Service:
     bundle = read_bundle(find_bundle(settings.reader.bundle))
     if problems := verify(bundle):
         raise BundleError("\n".join(problems))
+    with sessions.begin() as session:  # leases of an earlier life of this node that was killed
+        for worker in (reader_name(settings), reporter_name(settings)):
+            give_back(session, worker, counts=True)
     reporter = Reporter(
         sessions=sessions,
         data_dir=settings.data_dir,
         destinations=[destination.name for destination in settings.destinations],
         bundle=bundle.id,
-        worker=f"{settings.receiver.ae_title}/reporter",
+        worker=reporter_name(settings),
         lease_s=settings.reader.lease_s,
         nominal_geometry=settings.nominal_geometry,
         now=time.time,
@@ -95,6 +99,11 @@ def build_service(settings: Settings) -> Service:
 def reader_name(settings: Settings) -> str:
     """The name under which this node's reader holds its leases."""
     return f"{settings.receiver.ae_title}/reader"
+
+
+def reporter_name(settings: Settings) -> str:
+    """The name under which this node's reporter holds its leases."""
+    return f"{settings.receiver.ae_title}/reporter"
 
 
 def run_reader(settings: Settings) -> None:

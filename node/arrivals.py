@@ -26,7 +26,7 @@ IMAGES = frozenset(
 
 _TOMOSYNTHESIS = "breast tomosynthesis: only single images are read so far"
 _NO_MAMMOGRAM = "an image, but no mammogram"
-_SPECIMEN = "a specimen radiograph: no breast is in it"
+SPECIMEN_REASON = "a specimen radiograph: no breast is in it"
 _SECONDARY_CAPTURE = (
     "secondary capture: read as a mammogram only where the setting reads_secondary_capture of its sender says so"
 )
@@ -187,7 +187,7 @@ def _unread_reason(study: Study, header: InstanceHeader, reads_secondary_capture
         case InstanceKind.OTHER_IMAGE:
             return _NO_MAMMOGRAM
         case _ if header.view == SPECIMEN:
-            return _SPECIMEN
+            return SPECIMEN_REASON
         case InstanceKind.SECONDARY_CAPTURE if not reads_secondary_capture:
             return _SECONDARY_CAPTURE
         case InstanceKind.FOR_PRESENTATION | InstanceKind.SECONDARY_CAPTURE | InstanceKind.FOR_PROCESSING:

@@ -30,7 +30,8 @@ from node.states import JobKind, JobState, StudyState
 from node.studies import close
 from node.tables import Instance, Job, Study
 
-WRITTEN = ("*-SEG.dcm", "*-SR.dcm", "[0-9]*-*.png", "reading.json")
+READING = "reading.json"
+WRITTEN = ("[0-9][0-9]-SEG.dcm", "[0-9][0-9]-SR.dcm", "[0-9]-*.png", "[0-9][0-9]-*.png", READING)
 """What a study's folder holds."""
 _LEASE_S = 24 * 3600.0  # nobody else works in this queue
 
@@ -197,15 +198,22 @@ class FolderReading:
             results = [self._scratch / result.path for result in study.results]
             files = {instance.sop_instance_uid: Path(instance.path) for instance in study.instances}
         folder = self._out / study.study_instance_uid
-        for pattern in WRITTEN:  # an earlier run's results would stand beside this one's as if they belonged together
-            for earlier in folder.glob(pattern):
-                earlier.unlink()
+        self._clear(folder, set(files.values()))
         for result in results:
             write_durably(folder / result.name, result.read_bytes())
         write_overlays(exam, files, folder, self._limits.max_image_pixels)
         told = json.dumps(exam_to_json(exam, study.study_instance_uid), indent=2)
-        write_durably(folder / "reading.json", told.encode())
+        write_durably(folder / READING, told.encode())
         return folder
+
+    def _clear(self, folder: Path, inputs: set[Path]) -> None:
+        """Removes an earlier run's results, which would stand beside this one's as if they belonged together."""
+        if not (folder / READING).exists():
+            return
+        for pattern in WRITTEN:
+            for earlier in folder.glob(pattern):
+                if earlier.resolve() not in inputs:
+                    earlier.unlink()
 
     def _outcome(self, study_id: int) -> StudyOutcome:
         with looking(self._sessions) as session:

@@ -32,6 +32,7 @@ def set_up_logging(level: str) -> None:
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for name in _CHATTY:
         logging.getLogger(name).setLevel(logging.ERROR)
+    logging.getLogger("apscheduler").setLevel(logging.CRITICAL)  # service.py tells a tick's fault, without its words
     warnings.filterwarnings("ignore", module="pydicom")  # they quote the values that they find wrong
 
 

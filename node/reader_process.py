@@ -24,12 +24,14 @@ from node.tables import Job
 
 log = logging.getLogger(__name__)
 
-EXIT_UNWELL = 75
-"""The exit status of a reader that stopped for no fault of its images (EX_TEMPFAIL of sysexits.h)."""
+EXIT_NO_IMAGE_TO_BLAME = 75
+"""The exit status of a reader that stopped for a fault of disk or database (EX_TEMPFAIL of sysexits.h)."""
+EXIT_UNWELL = 76
+"""The exit status of a reader whose device failed: an image is to blame when it was in hand both times."""
 
 
 class Unwell(Exception):
-    """The reader cannot go on, and no image is to blame: the GPU is lost, say."""
+    """The device failed: the GPU is lost, or an image brought it down."""
 
 
 class ReaderSupervisor:
@@ -57,20 +59,32 @@ class ReaderSupervisor:
 
     def run(self, stop: threading.Event) -> None:
         """Returns after `stop` was set and the reader has ended."""
-        self._give_back(counts=True)  # of an earlier life of this node that was killed
-        pause_s = 0.0
+        pause_s, unwell_with = 0.0, frozenset[int]()
+        self._give_back(counts=False)  # of this supervisor, where a fault of the database ended it
         while not stop.wait(pause_s):
             process = self._start()
             try:
                 self._watch(process, stop)
             finally:
                 _end(process)
-            blames_image = not stop.is_set() and process.exitcode != EXIT_UNWELL
-            held = self._give_back(counts=blames_image)
+            held = self._held()
+            match process.exitcode:
+                case _ if stop.is_set():
+                    blamed = False
+                case code if code == EXIT_NO_IMAGE_TO_BLAME:
+                    blamed = False
+                case code if code == EXIT_UNWELL:
+                    blamed = held == unwell_with
+                    unwell_with = held
+                case _:
+                    blamed = True
+            self._give_back(counts=blamed)
             if not stop.is_set():
-                log.error("the reader ended by itself (exit status %s) with %d job(s) in hand", process.exitcode, held)
+                log.error(
+                    "the reader ended by itself (exit status %s) with %d job(s) in hand", process.exitcode, len(held)
+                )
             # One that dies for no image's sake will do so again: start it less and less often.
-            pause_s = 0.0 if held and blames_image else min(60.0, 2 * pause_s + 1)
+            pause_s = 0.0 if held and blamed else min(60.0, 2 * pause_s + 1)
 
     def _watch(self, process: SpawnProcess, stop: threading.Event) -> None:
         """Returns when the process has ended or is to be ended."""
@@ -89,6 +103,11 @@ class ReaderSupervisor:
     def _give_back(self, *, counts: bool) -> int:
         with self._sessions.begin() as session:
             return give_back(session, self._worker, counts=counts)
+
+    def _held(self) -> frozenset[int]:
+        with looking(self._sessions) as session:
+            held = select(Job.id).where(Job.worker == self._worker, Job.state == JobState.RUNNING)
+            return frozenset(session.scalars(held))
 
     def _overdue(self) -> bool:
         overdue = exists().where(
@@ -114,8 +133,11 @@ def _reader_main(target: Callable[..., None], arguments: tuple[object, ...]) -> 
     threading.Thread(target=_end_with_the_node, name="parent-watch", daemon=True).start()
     try:
         target(*arguments)
-    except (Unwell, OSError, SQLAlchemyError) as fault:
+    except (OSError, SQLAlchemyError) as fault:
         log.error("the reader stops, through no image's fault: %s", place_of(fault))
+        sys.exit(EXIT_NO_IMAGE_TO_BLAME)
+    except Unwell as fault:
+        log.error("the reader stops, since its device failed: %s", place_of(fault))
         sys.exit(EXIT_UNWELL)
     except Exception as fault:  # noqa: BLE001 - see below
         # Only its place: multiprocessing would print its message, which may quote a header.

@@ -89,6 +89,8 @@ class ImageReader:
             image = read_mammogram(path, self.limits.max_image_pixels)
         except FileNotFoundError as error:
             raise NotReadable("its file is gone from the archive: send it again") from error
+        except PermissionError as error:
+            raise NotReadable("its file in the archive may not be read: mend its permissions, then retry") from error
         expected = chest_wall_side(dcmread(path, stop_before_pixels=True))
         seen = breast_side(image.pixels)
         if expected is not None and seen is not None and seen != expected:
@@ -104,6 +106,9 @@ class ImageReader:
         try:
             readings = self.pipeline.read([image for _, image, _ in decoded])
         except OutOfMemory:
+            readings = []
+        # Outside the handler, whose traceback would hold on to the memory of the batch that failed.
+        if not readings:
             if len(decoded) == 1:
                 self._give_up(decoded[0][0], TOO_LARGE)
             else:

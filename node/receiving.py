@@ -169,7 +169,9 @@ class Receiving:
             old = read_whole_file(kept, self._limits.max_image_bytes)
         except (NotReadable, FileNotFoundError):
             log.warning("study %d: instance %d: its file was gone or damaged, and came again", known.study_id, known.id)
-            self._correct(known, whole, header, self._place(whole.path, kept), restated=False)
+            version = version_for(kept.parent, header.sop_instance_uid, whole)
+            path = self._relative(version.path) if version.is_there else self._place(whole.path, version.path)
+            self._correct(known, whole, header, path, restated=True, lost=True)
             return _SUCCESS
         difference = compare(old, whole, self._limits.max_image_pixels)
         if difference is Difference.PIXELS:
@@ -183,10 +185,20 @@ class Receiving:
         self._correct(known, whole, header, path, restated=restated)
         return _SUCCESS
 
-    def _correct(self, known: Instance, whole: WholeFile, header: InstanceHeader, path: str, *, restated: bool) -> None:
+    def _correct(
+        self,
+        known: Instance,
+        whole: WholeFile,
+        header: InstanceHeader,
+        path: str,
+        *,
+        restated: bool,
+        lost: bool = False,
+    ) -> None:
+        syntax = str(whole.transfer_syntax_uid)
         with self._transaction() as session:
             instance = session.get_one(Instance, known.id)
-            correct(session, instance, header, str(whole.transfer_syntax_uid), path, self._now(), restated=restated)
+            correct(session, instance, header, syntax, path, self._now(), restated=restated, lost=lost)
 
     def _set_aside(self, whole: WholeFile, header: InstanceHeader, known: Instance, why: str) -> Answer:
         folder = self._data_dir / QUARANTINE / header.study_instance_uid

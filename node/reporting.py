@@ -14,17 +14,18 @@ from pathlib import Path
 
 from pydicom import Dataset, dcmread
 from sqlalchemy import select
-from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, selectinload
 
 from dicom_io.durable import write_durably
 from dicom_io.errors import DicomError
-from dicom_io.headers import InstanceKind
+from dicom_io.headers import SPECIMEN, InstanceKind
 from dicom_io.results.encode import Encoding, ResultObject, encode_results
 from models.exam import put_together
 from models.reading_json import from_json
 from models.types import BundleId, ExamReading, Laterality, ReadImage, UnreadImage
+from node.arrivals import SPECIMEN_REASON
 from node.database import Sessions, looking
+from node.faults import passes
 from node.logs import place_of
 from node.queue import Claim, LeaseLost, claim, finish, give_back
 from node.states import JobKind, JobState, StudyState, moved
@@ -69,7 +70,7 @@ class Reporter:
     def run(self, stop: threading.Event, pause_s: float = 0.25) -> None:
         """Reports until `stop` is set."""
         with self.sessions.begin() as session:
-            give_back(session, self.worker, counts=True)  # of an earlier life that was killed, or before a fault
+            give_back(session, self.worker, counts=False)  # where a fault of disk or database ended this loop before
         while not stop.is_set():
             if not self.report_one():
                 stop.wait(pause_s)
@@ -93,13 +94,16 @@ class Reporter:
                 self._report(held)
         except LeaseLost:
             raise
-        except OperationalError:
-            raise  # the database is busy or full: that says nothing about this report; the lease is given back
-        except Exception as fault:  # noqa: BLE001 - see below
-            # Whatever keeps one study from being reported is written to its job, where `status` shows it and `retry`
-            # takes it up; the other studies go on. Only the fault's place: its message may quote a header.
-            log.error("job %d: the report failed: %s", held.job_id, place_of(fault))
-            self._give_up(held, str(fault) if isinstance(fault, DicomError) else place_of(fault))
+        except Exception as fault:
+            if passes(fault):
+                raise  # it says nothing about this report: the loop begins anew, and gives the lease back
+            self._failed(held, fault)
+
+    def _failed(self, held: Claim, fault: Exception) -> None:
+        """Whatever keeps one study from being reported is written to its job, where `status` shows it and `retry` takes
+        it up; the other studies go on. Only the fault's place: its message may quote a header."""
+        log.error("job %d: the report failed: %s", held.job_id, place_of(fault))
+        self._give_up(held, str(fault) if isinstance(fault, DicomError) else place_of(fault))
 
     def _give_up(self, held: Claim, error: str) -> None:
         with self.sessions.begin() as session:
@@ -182,7 +186,8 @@ def exam_of(session: Session, study: Study, data_dir: Path) -> ExamReading:
     images, unread = [], []
     for instance in study.instances:
         raw_copy = instance.kind == InstanceKind.FOR_PROCESSING and view_of(instance) in shown
-        if instance.reading is not None and instance.masks_path is not None and not raw_copy:
+        specimen = instance.view == SPECIMEN  # its header may have been corrected after it was read
+        if instance.reading is not None and instance.masks_path is not None and not (raw_copy or specimen):
             images.append(
                 ReadImage(
                     sop_instance_uid=instance.sop_instance_uid,
@@ -191,7 +196,7 @@ def exam_of(session: Session, study: Study, data_dir: Path) -> ExamReading:
                     reading=from_json(instance.reading, (data_dir / instance.masks_path).read_bytes()),
                 )
             )
-        elif raw_copy or instance.unread_reason is not None:
-            reason = RAW_COPY if raw_copy else instance.unread_reason or ""
+        elif raw_copy or specimen or instance.unread_reason is not None:
+            reason = RAW_COPY if raw_copy else instance.unread_reason or SPECIMEN_REASON
             unread.append(UnreadImage(instance.sop_instance_uid, instance.kind, reason, on_purpose=raw_copy))
     return put_together(images, unread, arrived_views(study, begun))

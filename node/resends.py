@@ -9,16 +9,25 @@ from pathlib import Path
 
 import numpy as np
 from pydicom import Dataset
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dicom_io.attributes import code, text, values
 from dicom_io.errors import NotReadable
-from dicom_io.headers import InstanceHeader
+from dicom_io.headers import SPECIMEN, InstanceHeader, InstanceKind
 from dicom_io.pixels.decoding import read_dataset, stored_values
 from dicom_io.pixels.intact import Span, WholeFile
 from dicom_io.pixels.luts import is_inverse
-from node.arrivals import TWO_PATIENTS, are_two_patients, hold_back_replaced, quarantine, reopen
-from node.tables import Instance, Study
+from node.arrivals import (
+    SPECIMEN_REASON,
+    TWO_PATIENTS,
+    are_two_patients,
+    hold_back_replaced,
+    quarantine,
+    reopen,
+)
+from node.states import JobKind, JobState, moved
+from node.tables import Instance, Job, Study
 
 log = logging.getLogger(__name__)
 
@@ -73,8 +82,10 @@ def correct(
     now: float,
     *,
     restated: bool,
+    lost: bool = False,
 ) -> None:
-    """Enters a corrected header, kept at `path`; the reading stays, as the pixels are the same.
+    """Enters a corrected header, kept at `path`; the reading stays, as the pixels are the same, unless the file before
+    was `lost`: then they are read anew.
 
     A report that exists or was asked for is made anew where the header says something else of what it states:
     `restated`, or what the row itself holds. A study whose instances no longer agree about the patient goes into
@@ -89,10 +100,25 @@ def correct(
     instance.laterality, instance.view, instance.full_field = header.laterality, header.view, header.full_field
     if are_two_patients(session, study):
         quarantine(session, study, TWO_PATIENTS)
+    if lost or (instance.unread_reason == SPECIMEN_REASON and instance.view != SPECIMEN):
+        _read_anew(session, instance, study)
     if restated or said != _said(instance):
         reopen(session, study, now, new_image=False)
         hold_back_replaced(session, study)
     log.info("study %d: instance %d came again with a corrected header", study.id, instance.id)
+
+
+def _read_anew(session: Session, instance: Instance, study: Study) -> None:
+    """Asks for the reading of an image whose file was lost, or that proved to be a mammogram after all."""
+    jobs = session.scalars(select(Job).where(Job.instance_id == instance.id)).all()
+    for job in jobs:
+        if job.state is JobState.FAILED:
+            job.state = moved(job.state, JobState.CANCELLED)
+    if not jobs and instance.unread_reason != SPECIMEN_REASON:
+        return  # no image, or none that is read
+    instance.unread_reason = instance.reading = None
+    if instance.kind != InstanceKind.FOR_PROCESSING:  # studies.py decides which raw images are read
+        session.add(Job(kind=JobKind.READ_IMAGE, study_id=study.id, instance_id=instance.id, revision=study.revision))
 
 
 def contradict(session: Session, instance: Instance, why: str) -> None:

@@ -14,13 +14,17 @@ from typing import Protocol
 
 from apscheduler.events import EVENT_JOB_ERROR, JobExecutionEvent
 from apscheduler.schedulers.background import BackgroundScheduler
-from sqlalchemy.exc import OperationalError
 
+from node.faults import passes
 from node.logs import place_of
 
 log = logging.getLogger(__name__)
 
-DATABASE_PAUSE_S = 5.0
+PAUSE_S = 5.0
+
+
+class ServiceFailed(Exception):
+    """A thread of the node failed. The message says where, not what: a fault's own words may quote a header."""
 
 
 class Listening(Protocol):
@@ -61,7 +65,7 @@ class Service:
         self._ticks = ticks
         self._grace_s = grace_s
         self._stop = threading.Event()
-        self._faults: list[BaseException] = []
+        self._faults: list[str] = []
 
     def stop(self) -> None:
         """Asks the service to end; safe to call from a signal handler."""
@@ -71,7 +75,7 @@ class Service:
         """Returns after everything has ended cleanly.
 
         Raises:
-            Exception: what ended one of the threads.
+            ServiceFailed: one of the threads failed.
         """
         threads = [threading.Thread(target=self._guard, args=(loop,), name=loop.name) for loop in self._loops]
         scheduler = self._scheduler()
@@ -90,22 +94,22 @@ class Service:
                 if thread.ident is not None:
                     thread.join()
         if self._faults:
-            raise self._faults[0]
+            raise ServiceFailed(self._faults[0])
 
     def _guard(self, loop: Loop) -> None:
         while not self._stop.is_set():
             try:
                 loop.run(self._stop)
-            except OperationalError as fault:
-                # A database that is busy, or a disk that is full, passes; receiving goes on and says so to senders.
-                log.error("%s: the database does not answer, it is tried again: %s", loop.name, place_of(fault))
-                self._stop.wait(DATABASE_PAUSE_S)
             except Exception as fault:  # noqa: BLE001 - told, and raised where the service ends
-                log.critical("%s failed, the node stops: %s", loop.name, place_of(fault))
-                self._fail(fault)
+                if passes(fault):  # receiving goes on meanwhile, and tells its senders
+                    log.error("%s: disk or database do not answer, it is tried again: %s", loop.name, place_of(fault))
+                    self._stop.wait(PAUSE_S)
+                else:
+                    log.critical("%s failed, the node stops: %s", loop.name, place_of(fault))
+                    self._fail(loop.name, fault)
 
-    def _fail(self, fault: BaseException) -> None:
-        self._faults.append(fault)
+    def _fail(self, name: str, fault: BaseException) -> None:
+        self._faults.append(f"{name} failed: {place_of(fault)}")
         self._stop.set()
 
     def _scheduler(self) -> BackgroundScheduler:
@@ -118,11 +122,11 @@ class Service:
 
         def failed(event: JobExecutionEvent) -> None:
             fault = event.exception
-            if isinstance(fault, OperationalError):
-                log.error("a tick is left out: the database does not answer: %s", place_of(fault))
+            if passes(fault):
+                log.error("a tick is left out: disk or database do not answer: %s", place_of(fault))
             else:
                 log.critical("a tick failed, the node stops: %s", place_of(fault))
-                self._fail(fault)
+                self._fail("a tick", fault)
 
         scheduler.add_listener(failed, EVENT_JOB_ERROR)
         return scheduler

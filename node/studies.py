@@ -8,7 +8,7 @@ from collections.abc import Collection
 from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
 
-from dicom_io.headers import InstanceKind
+from dicom_io.headers import SPECIMEN, InstanceKind
 from models.types import Laterality
 from node.closing import Arrivals, Close, Ladder, Wait, closing
 from node.database import Sessions, looking
@@ -71,7 +71,7 @@ def choose_raw_images(session: Session, study: Study) -> bool:
     """
     begun, shown, asked = readings_begun(session, study), shown_views(study), False
     for raw in study.instances:
-        if raw.kind != InstanceKind.FOR_PROCESSING or raw.id in begun:
+        if raw.kind != InstanceKind.FOR_PROCESSING or raw.id in begun or raw.view == SPECIMEN:
             continue
         if view_of(raw) in shown:
             raw.unread_reason = RAW_COPY

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from io import BytesIO
 
 from pydicom import Dataset, dcmwrite
@@ -40,7 +40,7 @@ class Encoding:
         return derive_uid(
             study_instance_uid,
             str(self.revision),
-            self.written_at.isoformat(),
+            self.written_at.astimezone(UTC).isoformat(),
             self.bundle.name,
             self.bundle.version,
             self.profile,

@@ -20,6 +20,7 @@ def serve(config: ConfigFile = DEFAULT_CONFIG) -> None:
     settings = load(config)  # before what takes long to import: a mistake is told at once
     set_up_logging(settings.log_level)
     from node.app import AlreadyRunning, build_service, only_node
+    from node.service import ServiceFailed
 
     try:
         with only_node(settings.data_dir):
@@ -29,3 +30,5 @@ def serve(config: ConfigFile = DEFAULT_CONFIG) -> None:
             service.run()
     except AlreadyRunning as error:
         raise CommandFailed(str(error)) from error
+    except ServiceFailed as error:
+        raise CommandFailed(f"The node stops: {error}. Its log says more.") from error
