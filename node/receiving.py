@@ -169,9 +169,9 @@ class Receiving:
             old = read_whole_file(kept, self._limits.max_image_bytes)
         except (NotReadable, FileNotFoundError):
             log.warning("study %d: instance %d: its file was gone or damaged, and came again", known.study_id, known.id)
-            version = version_for(kept.parent, header.sop_instance_uid, whole)
-            path = self._relative(version.path) if version.is_there else self._place(whole.path, version.path)
-            self._correct(known, whole, header, path, restated=True, lost=True)
+            # A damaged file stays where it is: nothing that was accepted is ever written over.
+            place = version_for(kept.parent, header.sop_instance_uid, whole).path if kept.exists() else kept
+            self._correct(known, whole, header, self._place(whole.path, place), restated=True, lost=True)
             return _SUCCESS
         difference = compare(old, whole, self._limits.max_image_pixels)
         if difference is Difference.PIXELS:

@@ -197,15 +197,16 @@ def damage(file):
     file.write_bytes(file.read_bytes()[:700])
 
 
-@pytest.mark.parametrize("spoil", [lose, damage])
-def test_a_resend_brings_back_a_file_that_was_lost_or_damaged(listening_node, mammogram, spoil):
+@pytest.mark.parametrize(("spoil", "archive"), [(lose, ["1.2.3.1"]), (damage, ["1.2.3.1", "1.2.3.1_2"])])
+def test_a_resend_brings_back_a_file_that_was_lost_or_damaged_and_it_is_read(listening_node, mammogram, spoil, archive):
     listening_node.store(mammogram())
     file = listening_node.data_dir / "archive/1.2.3/1.2.3.1.dcm"
     spoil(file)
     assert listening_node.store(mammogram()).Status == Status.SUCCESS
-    assert dcmread(file).PixelData == mammogram().PixelData
-    assert listening_node.files("archive") == ["1.2.3/1.2.3.1.dcm"]
-    assert len(listening_node.instances()) == 1
+    (instance,) = listening_node.instances()
+    assert dcmread(listening_node.data_dir / instance.path).PixelData == mammogram().PixelData
+    assert listening_node.files("archive") == [f"1.2.3/{name}.dcm" for name in archive]
+    assert [job.state for job in listening_node.jobs()][-1] is JobState.WAITING
 
 
 def test_what_comes_in_place_of_a_lost_file_is_no_other_patient_unseen(listening_node, mammogram):

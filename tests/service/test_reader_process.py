@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,19 @@ class HangsOnWide(OneMass):
     def detect(self, images: Sequence[Mammogram]) -> list[tuple[Detection, ...]]:
         if any(image.shape[1] > image.shape[0] for image in images):
             threading.Event().wait()
+        return super().detect(images)
+
+
+@dataclass(frozen=True)
+class OnFullDisk(OneMass):
+    """Fails as a full disk does, until there is room."""
+
+    room: Path = Path()
+
+    def detect(self, images: Sequence[Mammogram]) -> list[tuple[Detection, ...]]:
+        if not self.room.exists():
+            (self.room.parent / "failed").touch()
+            raise OSError(errno.ENOSPC, "No space left on device")
         return super().detect(images)
 
 
@@ -98,6 +113,17 @@ def test_an_image_that_takes_the_reader_down_is_given_up_after_three_attempts_an
     road.close()
     road.report()
     assert len(road.results("SEG")) == 3
+
+
+def test_a_full_disk_blames_no_image(road: Road) -> None:
+    room = road.data_dir / "room"
+    with supervised(road, OnFullDisk(room=room)):
+        eventually("the reader has failed", (road.data_dir / "failed").exists)
+        eventually("its leases are given back", lambda: all(job.state is JobState.WAITING for job in road.jobs()))
+        assert [job.attempts for job in road.jobs()] == [0, 0, 0, 0]
+        room.touch()
+        eventually("all images are read", lambda: settled(road))
+    assert all(instance.reading is not None for instance in road.instances())
 
 
 def test_a_stop_ends_the_reader_and_gives_its_leases_back_without_counting_an_attempt(road: Road) -> None:

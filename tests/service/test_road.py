@@ -165,6 +165,19 @@ def test_a_specimen_radiograph_is_named_and_not_read(road: Road, mammogram_study
     assert [instance.reading is not None for instance in road.instances()] == [True, False]
 
 
+def test_an_image_that_was_called_a_specimen_by_mistake_is_read_once_its_header_is_corrected(
+    road: Road, mammogram_study: DemoStudy
+) -> None:
+    mistaken = changed(mammogram_study.files[1], ViewPosition=None)
+    mistaken.ViewCodeSequence[0].CodeValue = "127457009"
+    road.all_of_it(mistaken)
+    assert "specimen" in texts(road.results("SR")[0])
+    road.all_of_it(mammogram_study.files[1])
+    (report,) = road.results("SR", revision=2)
+    assert "specimen" not in texts(report)
+    assert len(road.results("SEG", revision=2)) == 1
+
+
 def test_a_raw_image_is_read_after_all_when_its_image_for_presentation_proves_unreadable(
     road: Road, mammogram_study: DemoStudy
 ) -> None:
