@@ -68,16 +68,12 @@ class ReaderSupervisor:
             finally:
                 _end(process)
             held = self._held()
-            match process.exitcode:
-                case _ if stop.is_set():
-                    blamed = False
-                case code if code == EXIT_NO_IMAGE_TO_BLAME:
-                    blamed = False
-                case code if code == EXIT_UNWELL:
-                    blamed = held == unwell_with
-                    unwell_with = held
-                case _:
-                    blamed = True
+            if stop.is_set() or process.exitcode == EXIT_NO_IMAGE_TO_BLAME:
+                blamed = False
+            elif process.exitcode == EXIT_UNWELL:
+                blamed, unwell_with = held == unwell_with, held
+            else:
+                blamed = True
             self._give_back(counts=blamed)
             if not stop.is_set():
                 log.error(
