@@ -96,7 +96,11 @@ def _show(outcomes: list[Outcome], folder: Path, console: Console) -> None:
             console.print(f"  {sentence}", style="yellow", markup=False, soft_wrap=True)
         _say(console, f"SEG and SR in the demo's PACS: {_counted(outcome.results, 'objects')}")
         _say(console, f"Overlays: {_counted(outcome.overlays, 'images')}")
-    _say(console, f"\nAll of it is in {folder}. Scores are uncalibrated: they imply no BI-RADS category.")
+    _say(
+        console,
+        f"\nAll of it is in {folder}. Scores are uncalibrated: they imply no BI-RADS category.\n"
+        "Two exams show the road, not how well these small models see: their card.md has figures on held-out patients.",
+    )
     console.print("[bold]Research use only, not for diagnosis.[/bold]")
 
 
