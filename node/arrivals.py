@@ -79,8 +79,13 @@ def register(
         InstanceKind.FOR_PRESENTATION,
         InstanceKind.SECONDARY_CAPTURE,
     ):
-        session.add(Job(kind=JobKind.READ_IMAGE, study_id=study.id, instance_id=instance.id, revision=study.revision))
+        ask_for_reading(session, study, instance)
     return instance
+
+
+def ask_for_reading(session: Session, study: Study, image: Instance) -> None:
+    """Puts the reading of an image into the queue, for the study's present revision."""
+    session.add(Job(kind=JobKind.READ_IMAGE, study_id=study.id, instance_id=image.id, revision=study.revision))
 
 
 def are_two_patients(session: Session, study: Study) -> bool:

@@ -123,7 +123,7 @@ class FolderReading:
 
     def to_read(self) -> int:
         """How many images wait to be read."""
-        with self._sessions.begin() as session:
+        with looking(self._sessions) as session:
             waiting = select(func.count()).where(Job.kind == JobKind.READ_IMAGE, Job.state == JobState.WAITING)
             return session.scalar(waiting) or 0
 

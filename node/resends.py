@@ -22,11 +22,12 @@ from node.arrivals import (
     SPECIMEN_REASON,
     TWO_PATIENTS,
     are_two_patients,
+    ask_for_reading,
     hold_back_replaced,
     quarantine,
     reopen,
 )
-from node.states import JobKind, JobState, moved
+from node.states import JobState, moved
 from node.tables import Instance, Job, Study
 
 log = logging.getLogger(__name__)
@@ -117,8 +118,8 @@ def _read_anew(session: Session, instance: Instance, study: Study) -> None:
     if not jobs and instance.unread_reason != SPECIMEN_REASON:
         return  # no image, or none that is read
     instance.unread_reason = instance.reading = None
-    if instance.kind != InstanceKind.FOR_PROCESSING:  # studies.py decides which raw images are read
-        session.add(Job(kind=JobKind.READ_IMAGE, study_id=study.id, instance_id=instance.id, revision=study.revision))
+    if jobs or instance.kind != InstanceKind.FOR_PROCESSING:  # a raw image's first reading is asked for at the close
+        ask_for_reading(session, study, instance)
 
 
 def contradict(session: Session, instance: Instance, why: str) -> None:

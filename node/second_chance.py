@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dicom_io.headers import InstanceKind
-from node.arrivals import IN_QUARANTINE, are_two_patients, hold_back_replaced, reopen, wait_for_images
+from node.arrivals import IN_QUARANTINE, are_two_patients, ask_for_reading, hold_back_replaced, reopen, wait_for_images
 from node.states import DeliveryState, JobKind, JobState, StudyState, moved
 from node.tables import Delivery, Job, Result, Study
 
@@ -74,14 +74,7 @@ def _let_out(session: Session, study: Study, now: float) -> list[str]:
         if instance.unread_reason == IN_QUARANTINE:
             instance.unread_reason = None
             if instance.kind != InstanceKind.FOR_PROCESSING:  # closing.py decides which raw images are read
-                session.add(
-                    Job(
-                        kind=JobKind.READ_IMAGE,
-                        study_id=study.id,
-                        instance_id=instance.id,
-                        revision=study.revision,
-                    )
-                )
+                ask_for_reading(session, study, instance)
                 done.append(f"image {instance.id}, which came meanwhile, will be read")
     if unsent := hold_back_replaced(session, study):
         done.append(f"not sent any more: {unsent} delivery(ies), replaced by revision {study.revision}")

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session, selectinload
 
 from dicom_io.headers import SPECIMEN, InstanceKind
 from models.types import Laterality
+from node.arrivals import ask_for_reading
 from node.closing import Arrivals, Close, Ladder, Wait, closing
 from node.database import Sessions, looking
 from node.states import JobKind, StudyState, moved
@@ -77,7 +78,7 @@ def choose_raw_images(session: Session, study: Study) -> bool:
             raw.unread_reason = RAW_COPY
         else:
             raw.unread_reason = None
-            session.add(Job(kind=JobKind.READ_IMAGE, study_id=study.id, instance_id=raw.id, revision=study.revision))
+            ask_for_reading(session, study, raw)
             asked = True
     return asked
 

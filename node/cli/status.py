@@ -32,10 +32,11 @@ def status(
     """
     from config.settings import load
     from node.cli.options import open_queue
+    from node.database import looking
     from node.queue_view import view_queue
 
     settings = load(config)
-    with open_queue(settings).begin() as session:
+    with looking(open_queue(settings)) as session:
         queue = view_queue(session, None if everything else NEWEST)
     if as_json:
         typer.echo(json.dumps(asdict(queue), indent=2))

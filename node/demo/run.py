@@ -15,7 +15,7 @@ from config.settings import Settings, load
 from dicom_io.errors import DestinationError
 from dicom_io.network.scu import echo, send_files
 from models.types import ExamReading
-from node.database import Sessions, open_database, sessions_of
+from node.database import Sessions, looking, open_database, sessions_of
 from node.demo.pacs import Folder, demo_pacs
 from node.demo.studies import DemoStudy
 from node.overlays import write_overlays
@@ -174,7 +174,7 @@ class Demo:
         return progress
 
     def _progress(self) -> Progress:
-        with self._queue().begin() as session:
+        with looking(self._queue()) as session:
             studies = view_queue(session).studies
         images = [image for study in studies for image in study.images]
         return Progress(len(images), sum(image.outcome != "waiting" for image in images), studies)
@@ -184,7 +184,7 @@ class Demo:
         settings = self.settings
         if settings is None:
             raise DemoFailed("The demo's node is not running.")
-        with self._queue().begin() as session:
+        with looking(self._queue()) as session:
             row = session.query(Study).filter_by(study_instance_uid=study.study_instance_uid).one()
             exam = exam_of(session, row, settings.data_dir)
             files = {instance.sop_instance_uid: settings.data_dir / instance.path for instance in row.instances}

@@ -165,6 +165,19 @@ def test_a_specimen_radiograph_is_named_and_not_read(road: Road, mammogram_study
     assert [instance.reading is not None for instance in road.instances()] == [True, False]
 
 
+def test_a_raw_image_whose_lost_file_came_back_is_read_anew(road: Road, mammogram_study: DemoStudy) -> None:
+    raw = changed(
+        mammogram_study.files[1],
+        SOPClassUID=DigitalMammographyXRayImageStorageForProcessing,
+        PresentationIntentType="FOR PROCESSING",
+    )
+    road.all_of_it(raw)
+    (road.data_dir / road.instances()[0].path).unlink()
+    road.all_of_it(raw)
+    assert road.instances()[0].reading is not None
+    assert len(road.results("SEG", revision=2)) == 1
+
+
 def test_an_image_that_was_called_a_specimen_by_mistake_is_read_once_its_header_is_corrected(
     road: Road, mammogram_study: DemoStudy
 ) -> None:
