@@ -99,16 +99,26 @@ class YoloCbam:
 
     def detect(self, images: Sequence[Mammogram]) -> list[tuple[Detection, ...]]:
         """Lesions of each image, most confident first; see the protocol."""
-        if not images:
-            return []
         frames = [frame(image.pixels, breast_box(image.pixels), self._input_px) for image in images]
+        # A processor gains nothing by batches, and without them what is found in an image never depends, not by a
+        # rounding error, on which others were waiting beside it.
+        at_once = max(1, len(frames)) if self._device.type == "cuda" else 1
+        outputs = [
+            output
+            for first in range(0, len(frames), at_once)
+            for output in self._outputs(frames[first : first + at_once])
+        ]
+        return [self._detections(output, one) for output, one in zip(outputs, frames, strict=True)]
+
+    def _outputs(self, frames: Sequence[Frame]) -> torch.Tensor:
         batch = torch.from_numpy(np.stack([one.pixels for one in frames]))[:, None].expand(-1, 3, -1, -1)
         try:
             with torch.inference_mode(), torch.autocast(self._device.type, torch.float16, enabled=self._half):
                 outputs, _ = self._network(batch.to(self._device))
         except torch.cuda.OutOfMemoryError as error:
-            raise OutOfMemory(f"{len(images)} images of {self._input_px} pixels did not fit on the device") from error
-        return [self._detections(output, one) for output, one in zip(outputs.float().cpu(), frames, strict=True)]
+            raise OutOfMemory(f"{len(frames)} images of {self._input_px} pixels did not fit on the device") from error
+        found: torch.Tensor = outputs.float().cpu()
+        return found
 
     def _detections(self, output: torch.Tensor, shown: Frame) -> tuple[Detection, ...]:
         """`output` is 4 + classes rows (centre x, y, width, height in frame pixels; scores) × places."""

@@ -109,7 +109,7 @@ def test_one_study_gives_the_same_findings_in_every_lossless_transfer_syntax(
     readings = {syntax.name: _reading(node, study) for syntax, study in variants.items()}
     first = next(iter(readings.values()))
     assert first["findings"]
-    assert all(reading == first for reading in readings.values())
+    assert all(reading == first for reading in readings.values()), readings
 
 
 def _variant(source: Dataset, syntax: str, folder: Path) -> tuple[str, Path]:
