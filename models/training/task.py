@@ -1,0 +1,35 @@
+"""What there is to train: the seam between the training loop (fit.py) and the three kinds of model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+
+class Task(Protocol):
+    """A network with its training pictures, its loss and the validation patients that judge it.
+
+    Attributes:
+        network: all that the bundle part stores, trained and frozen parts alike; on the CPU when the loop gets it.
+        figure: which of `validate`'s figures decides which weights are kept; higher is better.
+    """
+
+    network: nn.Module
+    figure: str
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """What is trained: "params" and "lr_scale" (of the recipe's learning rate) a group; frozen ones are absent."""
+
+    def steps(self) -> int:
+        """Batches an epoch."""
+
+    def batches(self, epoch: int) -> Iterator[Any]:
+        """The batches of an epoch (counted from 0), on the CPU. The same for the same seed and epoch."""
+
+    def loss(self, network: nn.Module, batch: Any) -> tuple[Tensor, dict[str, float]]:
+        """The sum to be made small, and its terms by name, for the record. Moves the batch to the network's device."""
+
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        """Figures on the validation patients, `figure` among them."""
