@@ -1,0 +1,184 @@
+"""What held-out images say: sensitivity against false positives, area under the ROC curve, and how sure either is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
+
+from models.types import Box
+
+RESAMPLES = 2000
+HIT_IOU = 0.2
+"""A proposal finds the lesion it overlaps most, when intersection over union is at least this."""
+FROC_POINTS = (0.25, 0.5, 1.0, 2.0, 4.0)
+"""False positives an image."""
+
+
+@dataclass(frozen=True)
+class ImageResult:
+    """What a detector did on one image.
+
+    Attributes:
+        patient: images of one patient are drawn together when the bootstrap draws.
+        lesions: how many there are.
+        proposals: confidence and the number of the lesion found, or None for a false positive.
+    """
+
+    patient: str
+    lesions: int
+    proposals: tuple[tuple[float, int | None], ...]
+
+    @cached_property
+    def wrong(self) -> NDArray[np.float64]:
+        """The confidences of the false positives."""
+        return np.array([confidence for confidence, lesion in self.proposals if lesion is None], dtype=np.float64)
+
+    @cached_property
+    def hits(self) -> NDArray[np.float64]:
+        """The highest confidence of each lesion found."""
+        best: dict[int, float] = {}
+        for confidence, lesion in self.proposals:
+            if lesion is not None:
+                best[lesion] = max(confidence, best.get(lesion, 0.0))
+        return np.array(list(best.values()), dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A measured value with its 95 % confidence interval (percentile bootstrap over patients)."""
+
+    value: float
+    low: float
+    high: float
+
+
+def match(
+    proposals: Sequence[tuple[Box, float]], lesions: Sequence[Box], least: float = HIT_IOU
+) -> tuple[tuple[float, int | None], ...]:
+    """Which lesion each proposal (box, confidence) finds: the one it overlaps most, by an IoU of at least `least`."""
+    found: list[tuple[float, int | None]] = []
+    for box, confidence in proposals:
+        overlaps = [iou(box, lesion) for lesion in lesions]
+        best = int(np.argmax(overlaps)) if overlaps else None
+        found.append((confidence, best if best is not None and overlaps[best] >= least else None))
+    return tuple(found)
+
+
+def iou(one: Box, other: Box) -> float:
+    """Intersection over union of two boxes, 0..1."""
+    height = min(one.bottom, other.bottom) - max(one.top, other.top)
+    width = min(one.right, other.right) - max(one.left, other.left)
+    if height <= 0 or width <= 0:
+        return 0.0
+    both = height * width
+    return both / (one.height * one.width + other.height * other.width - both)
+
+
+def sensitivity(results: Sequence[ImageResult], false_positives: float) -> float:
+    """The share of lesions found at the lowest threshold with at most so many false positives an image.
+
+    A lesion found twice counts once, and its second proposal is no false positive. NaN where there are no lesions.
+    """
+    return sensitivities(results, (false_positives,))[0]
+
+
+def sensitivities(results: Sequence[ImageResult], points: Sequence[float]) -> list[float]:
+    """`sensitivity` at several points of the free-response ROC (Bunch et al., Proc. SPIE 127, 1977)."""
+    lesions = sum(result.lesions for result in results)
+    if not lesions:
+        return [float("nan")] * len(points)
+    hits = np.concatenate([result.hits for result in results])
+    wrong = _falling([result.wrong for result in results])
+    return [float(np.count_nonzero(hits > _passed(wrong, int(point * len(results))))) / lesions for point in points]
+
+
+def threshold(results: Sequence[ImageResult], false_positives: float) -> float:
+    """The confidence that proposals must exceed for at most so many false positives an image; 0 where all may stay."""
+    return _passed(_falling([result.wrong for result in results]), int(false_positives * len(results)))
+
+
+def froc_score(results: Sequence[ImageResult]) -> float:
+    """The mean sensitivity at 1/4, 1/2, 1, 2 and 4 false positives an image."""
+    return float(np.mean(sensitivities(results, FROC_POINTS)))
+
+
+def froc_curve(results: Sequence[ImageResult]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The whole curve: false positives an image and, at each, the share of lesions found; both rise.
+
+    It begins at (0, …) and ends where every proposal stays. Empty where there are no lesions.
+    """
+    lesions = sum(result.lesions for result in results)
+    if not lesions:
+        return np.empty(0), np.empty(0)
+    wrong = _falling([result.wrong for result in results])
+    hits = np.concatenate([result.hits for result in results])
+    thresholds = np.append(wrong, 0.0)  # above the n-th false positive there are n − 1 of them
+    found = np.array([np.count_nonzero(hits > one) for one in thresholds])
+    return np.arange(thresholds.size) / len(results), found / lesions
+
+
+def auc(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:
+    """Area under the ROC curve (scikit-learn's), ties half; NaN without one of either."""
+    if positive.all() or not positive.any():
+        return float("nan")
+    return float(roc_auc_score(positive, scores))
+
+
+def with_interval(
+    patients: Sequence[str], measure: Callable[[list[int]], float], seed: int, resamples: int = RESAMPLES
+) -> Figure:
+    """A measure of all items with its 95 % interval; see `with_intervals`."""
+    return with_intervals(patients, lambda at: (measure(at),), seed, resamples)[0]
+
+
+def with_intervals(
+    patients: Sequence[str],
+    measure: Callable[[list[int]], Sequence[float]],
+    seed: int,
+    resamples: int = RESAMPLES,
+) -> list[Figure]:
+    """Measures of all items, each with its 95 % interval: whole patients drawn with replacement, 2,000 times.
+
+    Args:
+        patients: the patient of each item; at least one.
+        measure: the values of the items with these indices; a value that is NaN in a draw is passed over there. The
+            interval is NaN where it is so in every draw.
+        seed: of the draws.
+        resamples: how many draws.
+    """
+    groups: dict[str, list[int]] = {}
+    for index, patient in enumerate(patients):
+        groups.setdefault(patient, []).append(index)
+    members, draw = list(groups.values()), np.random.default_rng(seed)
+    drawn: list[Any] = []
+    for _ in range(resamples):
+        chosen = draw.integers(0, len(members), len(members)).tolist()
+        drawn.append(measure([index for group in chosen for index in members[group]]))
+    whole = measure(list(range(len(patients))))
+    return [
+        Figure(float(value), *_interval(column))
+        for value, column in zip(whole, np.array(drawn, dtype=np.float64).T, strict=True)
+    ]
+
+
+def _interval(values: NDArray[np.float64]) -> tuple[float, float]:
+    known = values[~np.isnan(values)]
+    if not known.size:
+        return float("nan"), float("nan")
+    low, high = np.percentile(known, (2.5, 97.5))
+    return float(low), float(high)
+
+
+def _falling(confidences: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    return np.sort(np.concatenate(confidences))[::-1] if confidences else np.empty(0)
+
+
+def _passed(falling: NDArray[np.float64], allowed: int) -> float:
+    """What a confidence must exceed to leave at most so many of these above it."""
+    return 0.0 if falling.size <= allowed else float(falling[allowed])
