@@ -19,7 +19,7 @@ from models.bundle import CARD, Bundle, BundleError, Part, verify
 from models.pipeline import Pipeline
 
 ARCHITECTURES: Mapping[str, str] = {
-    "yolov8-cbam": "models.detectors.yolo_cbam",
+    "yolov8": "models.detectors.yolov8",
     "lite-medsam": "models.segmenters.lite_medsam",
     "efficientnet-lite0": "models.classifiers.efficient_net",
 }
@@ -61,7 +61,7 @@ def _load(bundle: Bundle, part: Part, device: torch.device, mixed_precision: boo
     adapter = import_module(ARCHITECTURES[part.architecture])
     try:
         return adapter.load(load_file(part.weights), device, mixed_precision, **part.settings)
-    except (RuntimeError, TypeError, SafetensorError) as error:
+    except (RuntimeError, TypeError, ValueError, SafetensorError) as error:
         raise BundleError(
             f"{part.weights}: does not load as {part.architecture!r} with the settings in {CARD}: {error}"
         ) from error

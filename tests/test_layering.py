@@ -32,7 +32,7 @@ MODEL_LIBRARIES = {"ultralytics", "timm", "segment_anything"}
 # LiteMedSAM is one library's image encoder before another's mask decoder.
 TWO_LIBRARIES = {"models/segmenters/lite_medsam.py"}
 # ultralytics takes its switches from variables only, at its import.
-SETS_VARIABLES = {"models/detectors/yolo_cbam.py"}
+SETS_VARIABLES = {"models/detectors/stock.py"}
 FORBIDDEN_NAMES = {"utils", "common", "helpers", "manager", "base", "misc"}
 RECEIVERS_MODULES = ("dicom_io.network.scp", "dicom_io.network.scu", "node.receiving", "node.app", "node.cli.serve")
 

@@ -23,7 +23,7 @@ intended_use = "Research use only, not for diagnosis."
 training_data = "None."
 assumed_spacing_mm = 0.1
 [detector]
-architecture = "yolov8-cbam"
+architecture = "yolov8"
 weights = "detector.safetensors"
 sha256 = "{sha256}"
 settings = {{ input_px = 320 }}
@@ -120,7 +120,7 @@ def test_weights_of_another_network_are_refused_and_named(folder: Path) -> None:
 
 def test_an_unknown_architecture_is_told_the_known_ones(folder: Path) -> None:
     card = folder / "bundle.toml"
-    card.write_text(card.read_text().replace("yolov8-cbam", "yolov99"))
+    card.write_text(card.read_text().replace("yolov8", "yolov99"))
     with pytest.raises(BundleError, match=r"'yolov99' is unknown. Known: .*lite-medsam"):
         load_pipeline(read_bundle(folder), torch.device("cpu"), mixed_precision=False)
 

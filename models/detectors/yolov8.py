@@ -1,72 +1,78 @@
-"""YOLOv8 with CBAM behind its two early stages (Chen, Liu and Wang, Yolo-MLSAM, section 3.1), by ultralytics.
+"""YOLOv8, plain or with attention behind early stages (Chen, Liu and Wang, Yolo-MLSAM, section 3.1).
 
-The paper does not say which layers those are; here they are the two C2f blocks at strides 4 and 8 (layers 2 and 4).
-The network is ultralytics' own with these two blocks replaced, so its state-dict keys stay and stock weights load.
-
-Importing ultralytics writes a settings file, looks for the network, sets OMP_NUM_THREADS and replaces torch.save. Its
-own switches for that are environment variables, which are therefore set here, before the import, and torch.save is
-put back. This file and those in `models/training` that import it are the only places that import ultralytics.
+The paper does not say which stages those are; here they are the two C2f blocks at strides 4 and 8 (layers 2 and 4),
+and `attended` names others. The network is ultralytics' own with these blocks extended, so its state-dict keys stay
+and stock weights load.
 """
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 from torchvision.ops import nms  # type: ignore[import-untyped]
 
 from models.breast import breast_box
-from models.detectors.cbam import CBAM
+from models.detectors.attention import Attention, make_attention
+from models.detectors.stock import DFL, SPPF, Bottleneck, C2f, Concat, Conv, Detect, DetectionModel
 from models.framing import Frame, frame
 from models.protocols import OutOfMemory
 from models.types import Detection, FindingKind, Mammogram
-
-_SAVE, _LOAD = torch.save, torch.load
-with tempfile.TemporaryDirectory(prefix="mammo-node-yolo-") as _folder:
-    os.environ.setdefault("OMP_NUM_THREADS", str(torch.get_num_threads()))
-    os.environ |= {"YOLO_CONFIG_DIR": _folder, "YOLO_AUTOINSTALL": "false", "YOLO_OFFLINE": "true"}
-    os.environ |= {"YOLO_VERBOSE": "false"}
-    from ultralytics.nn.modules.block import DFL, SPPF, Bottleneck, C2f
-    from ultralytics.nn.modules.conv import Concat, Conv
-    from ultralytics.nn.modules.head import Detect
-    from ultralytics.nn.tasks import DetectionModel
-torch.save, torch.load = _SAVE, _LOAD
 
 KINDS = (FindingKind.MASS, FindingKind.CALCIFICATION)
 """The network's classes, in the order of its outputs."""
 ATTENDED_LAYERS = (2, 4)
 
-Scale = Literal["n", "s"]
-"""How wide the network is: YOLOv8's nano or small."""
+Scale = Literal["n", "s", "m", "l", "x"]
+"""How wide and deep the network is: YOLOv8's nano, small, medium, large, extra large."""
 
 
 class AttendedC2f(C2f):
-    """A C2f block whose output passes through CBAM; it takes the place, and the weights, of a stock block."""
+    """A C2f block whose output passes through attention; it takes the place, and the weights, of a stock block.
 
-    cbam: CBAM
+    Attributes:
+        attention: which one; it is the block's child of that name, so that state dicts tell them apart.
+    """
+
+    attention: Attention
 
     @classmethod
-    def around(cls, block: Any) -> None:
+    def extend(cls, block: Any, attention: Attention) -> None:
         """Turns a stock block into an attended one, in place: ultralytics' bookkeeping on it stays."""
-        block.__class__ = cls
-        block.cbam = CBAM(block.cv2.conv.out_channels)
+        made = make_attention(attention, block.cv2.conv.out_channels)
+        if made is not None:
+            block.__class__ = cls
+            block.attention = attention
+            block.add_module(attention, made)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        attended: torch.Tensor = self.cbam(super().forward(features))
+        attended: torch.Tensor = self.get_submodule(self.attention)(super().forward(features))
         return attended
 
 
-def build(scale: Scale) -> nn.Module:
-    """The untrained network, with one class for each of `KINDS`."""
+def build(scale: Scale, attention: Attention, attended: Sequence[int] = ATTENDED_LAYERS) -> nn.Module:
+    """The untrained network, with one class for each of `KINDS`.
+
+    Args:
+        scale: YOLOv8's size.
+        attention: what stands behind the attended stages.
+        attended: numbers of ultralytics' layers; each must be a C2f block (2, 4, 6, 8 in the backbone).
+
+    Raises:
+        ValueError: there is no such scale or attention, or an attended layer is no C2f block.
+    """
+    if scale not in get_args(Scale) or attention not in get_args(Attention):
+        raise ValueError(f"There is no YOLOv8 of scale {scale!r} with attention {attention!r}.")
     network: nn.Module = DetectionModel(f"yolov8{scale}.yaml", nc=len(KINDS), verbose=False)  # type: ignore[no-untyped-call]
     layers: Any = network.model
-    for layer in ATTENDED_LAYERS:
-        AttendedC2f.around(layers[layer])
+    for layer in attended:
+        if not (0 <= layer < len(layers) and isinstance(layers[layer], C2f)):
+            raise ValueError(f"Layer {layer} of YOLOv8 is no C2f block. Set attended to some of 2, 4, 6 and 8.")
+        AttendedC2f.extend(layers[layer], attention)
     return network
 
 
@@ -77,7 +83,7 @@ def start_classes() -> tuple[type, ...]:
     return (*stock, *layers, set)
 
 
-class YoloCbam:
+class YoloDetector:
     """The detector: a frame of the breast in, boxes in source-image pixels out. See `models.protocols.Detector`."""
 
     def __init__(
@@ -90,16 +96,21 @@ class YoloCbam:
         confidence: float,
         iou: float,
         most: int,
+        mirrored: bool,
     ) -> None:
         self._network = network.to(device).to(memory_format=torch.channels_last).eval()
         self._device = device
         # Half precision is faster on a GPU alone.
         self._half = mixed_precision and device.type == "cuda"
         self._input_px, self._confidence, self._iou, self._most = input_px, confidence, iou, most
+        self._mirrored = mirrored
 
     def detect(self, images: Sequence[Mammogram]) -> list[tuple[Detection, ...]]:
         """Lesions of each image, most confident first; see the protocol."""
-        frames = [frame(image.pixels, breast_box(image.pixels), self._input_px) for image in images]
+        return self.detect_framed([frame(image.pixels, breast_box(image.pixels), self._input_px) for image in images])
+
+    def detect_framed(self, frames: Sequence[Frame]) -> list[tuple[Detection, ...]]:
+        """The same, of images whose breast is framed already in `input_px` pixels."""
         # A processor gains nothing by batches, and without them what is found in an image never depends, not by a
         # rounding error, on which others were waiting beside it.
         at_once = max(1, len(frames)) if self._device.type == "cuda" else 1
@@ -111,12 +122,19 @@ class YoloCbam:
         return [self._detections(output, one) for output, one in zip(outputs, frames, strict=True)]
 
     def _outputs(self, frames: Sequence[Frame]) -> torch.Tensor:
-        batch = torch.from_numpy(np.stack([one.pixels for one in frames]))[:, None].expand(-1, 3, -1, -1)
+        pixels = np.stack([one.pixels for one in frames])
         try:
-            with torch.inference_mode(), torch.autocast(self._device.type, torch.float16, enabled=self._half):
-                outputs, _ = self._network(batch.to(self._device))
+            found = self._run(pixels)
+            if self._mirrored:
+                found = (found + _mirror(self._run(pixels[..., ::-1].copy()), self._input_px)) / 2
         except torch.cuda.OutOfMemoryError as error:
             raise OutOfMemory(f"{len(frames)} images of {self._input_px} pixels did not fit on the device") from error
+        return found
+
+    def _run(self, pixels: NDArray[np.float32]) -> torch.Tensor:
+        batch = torch.from_numpy(pixels)[:, None].expand(-1, 3, -1, -1)
+        with torch.inference_mode(), torch.autocast(self._device.type, torch.float16, enabled=self._half):
+            outputs, _ = self._network(batch.to(self._device))
         found: torch.Tensor = outputs.float().cpu()
         return found
 
@@ -136,6 +154,23 @@ class YoloCbam:
         return tuple(found)
 
 
+def _mirror(outputs: torch.Tensor, side: int) -> torch.Tensor:
+    """What was found in a mirrored frame, each place where it belongs in the frame itself.
+
+    `outputs` is batch × (4 + classes) × places; the places are those of strides 8, 16 and 32, row by row.
+    """
+    widths = [side // stride for stride in (8, 16, 32)]
+    grids = torch.split(outputs, [width * width for width in widths], dim=-1)
+    turned = torch.cat(
+        [
+            grid.reshape(*grid.shape[:-1], width, width).flip(-1).flatten(-2)
+            for grid, width in zip(grids, widths, strict=True)
+        ],
+        dim=-1,
+    )
+    return torch.cat((side - turned[:, :1], turned[:, 1:]), dim=1)
+
+
 def load(
     weights: Mapping[str, torch.Tensor],
     device: torch.device,
@@ -143,25 +178,41 @@ def load(
     *,
     scale: Scale,
     input_px: int,
+    attention: Attention = "cbam",
+    attended: Sequence[int] = ATTENDED_LAYERS,
     confidence: float = 0.2,
     iou: float = 0.5,
     most: int = 50,
-) -> YoloCbam:
+    mirrored: bool = False,
+) -> YoloDetector:
     """Builds the detector from a bundle's weights and settings.
 
     Args:
         weights: the network's state dict, in any floating-point type.
         device: where it runs.
         mixed_precision: half precision, where the device is a GPU.
-        scale: YOLOv8's width, "n" or "s".
+        scale: YOLOv8's size, "n" to "x".
         input_px: side of the square that the breast is set in; a multiple of 32.
+        attention: what stands behind the attended stages: "none", "cbam", "se" or "eca".
+        attended: which stages those are; see `build`.
         confidence: boxes below it are not proposed (0.2 as in the paper).
         iou: of two boxes that overlap by more, the less sure one is dropped.
         most: no more boxes than this an image.
+        mirrored: the breast is shown a second time, mirrored, and what is said of each place is averaged.
 
     Raises:
         RuntimeError: the weights are not those of this network.
+        ValueError: see `build`.
     """
-    network = build(scale)
+    network = build(scale, attention, attended)
     network.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
-    return YoloCbam(network, device, mixed_precision, input_px=input_px, confidence=confidence, iou=iou, most=most)
+    return YoloDetector(
+        network,
+        device,
+        mixed_precision,
+        input_px=input_px,
+        confidence=confidence,
+        iou=iou,
+        most=most,
+        mirrored=mirrored,
+    )

@@ -1,0 +1,111 @@
+"""Attention: the three that Chen, Liu and Wang compare behind early stages of YOLOv8 (Yolo-MLSAM, section 3.1).
+
+Each weights features (batch × channels × rows × columns) by numbers in 0..1 and keeps their shape. Each begins by
+weighting everything alike (CBAM and SE by about 0.9, ECA, which has no bias, by a half), so that a network trained
+without it keeps what it knows.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, cast
+
+import torch
+from torch import nn
+
+Attention = Literal["none", "cbam", "se", "eca"]
+
+_REDUCTION = 16
+"""Channels to hidden units in CBAM and SE; the published value."""
+_WINDOW = 7
+"""CBAM's window over places; the published value."""
+_GAMMA, _B = 2, 1
+"""How ECA's window grows with the channels; the published values."""
+
+
+class CBAM(nn.Module):
+    """Weights channels, then places (Yolo-MLSAM, equations 4–11; Woo et al. 2018, doi 10.1007/978-3-030-01234-2_1).
+
+    Channels: one two-layer perceptron, shared by the average and the maximum over all places, summed, sigmoid.
+    Places: a 7 × 7 convolution over the average and the maximum over all channels, sigmoid.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.shared = _perceptron(channels, bias=1.0)
+        self.places = _even(nn.Conv2d(2, 1, _WINDOW, padding=_WINDOW // 2), bias=2.0)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        average = self.shared(features.mean(dim=(2, 3), keepdim=True))
+        highest = self.shared(features.amax(dim=(2, 3), keepdim=True))
+        features = features * torch.sigmoid(average + highest)
+        flat = torch.cat((features.mean(dim=1, keepdim=True), features.amax(dim=1, keepdim=True)), dim=1)
+        return features * torch.sigmoid(self.places(flat))
+
+
+class SE(nn.Module):
+    """Squeeze and excitation: weights channels by a two-layer perceptron of their averages over all places.
+
+    Hu, Shen and Sun 2018, doi 10.1109/CVPR.2018.00745, equations 2–4; reduction 16.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.excite = _perceptron(channels, bias=2.0)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        weights: torch.Tensor = torch.sigmoid(self.excite(features.mean(dim=(2, 3), keepdim=True)))
+        return features * weights
+
+
+class ECA(nn.Module):
+    """Efficient channel attention: weights a channel by the averages of itself and its neighbours over all places.
+
+    Wang et al. 2020, doi 10.1109/CVPR42600.2020.01155, equations 5, 9 and 12: one convolution along the channels,
+    without bias, its window k = |log2(channels) / 2 + 1/2| made odd.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        window = eca_window(channels)
+        self.neighbours = nn.Conv1d(1, 1, window, padding=window // 2, bias=False)
+        nn.init.zeros_(self.neighbours.weight)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        averages = features.mean(dim=(2, 3))[:, None]
+        return features * torch.sigmoid(self.neighbours(averages)).transpose(1, 2)[..., None]
+
+
+def eca_window(channels: int) -> int:
+    """The odd number of neighbouring channels that ECA looks at: 3 up to 128 channels, 5 up to 2,048.
+
+    As the authors' own code makes it odd: cut to a whole number, and one more where that is even.
+    """
+    whole = int(abs(math.log2(channels) / _GAMMA + _B / _GAMMA))
+    return whole if whole % 2 else whole + 1
+
+
+def make_attention(kind: Attention, channels: int) -> nn.Module | None:
+    """The attention of this name; None for "none"."""
+    match kind:
+        case "none":
+            return None
+        case "cbam":
+            return CBAM(channels)
+        case "se":
+            return SE(channels)
+        case "eca":
+            return ECA(channels)
+
+
+def _perceptron(channels: int, bias: float) -> nn.Sequential:
+    """Two layers over channels, written as 1 × 1 convolutions."""
+    hidden = max(1, channels // _REDUCTION)
+    return nn.Sequential(nn.Conv2d(channels, hidden, 1), nn.ReLU(), _even(nn.Conv2d(hidden, channels, 1), bias))
+
+
+def _even(layer: nn.Conv2d, bias: float) -> nn.Conv2d:
+    """The layer, made to answer `bias` whatever it sees."""
+    nn.init.zeros_(layer.weight)
+    nn.init.constant_(cast(nn.Parameter, layer.bias), bias)
+    return layer

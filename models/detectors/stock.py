@@ -1,0 +1,28 @@
+"""What is used of ultralytics, and the one place that imports it.
+
+Importing ultralytics writes a settings file, looks for the network, sets OMP_NUM_THREADS and replaces torch.save. Its
+own switches for that are environment variables, which are therefore set here, before the import, and torch.save is
+put back.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+import torch
+
+_SAVE, _LOAD = torch.save, torch.load
+with tempfile.TemporaryDirectory(prefix="mammo-node-yolo-") as _folder:
+    os.environ.setdefault("OMP_NUM_THREADS", str(torch.get_num_threads()))
+    os.environ |= {"YOLO_CONFIG_DIR": _folder, "YOLO_AUTOINSTALL": "false", "YOLO_OFFLINE": "true"}
+    os.environ |= {"YOLO_VERBOSE": "false"}
+    from ultralytics.nn.modules.block import DFL, SPPF, Bottleneck, C2f
+    from ultralytics.nn.modules.conv import Concat, Conv
+    from ultralytics.nn.modules.head import Detect
+    from ultralytics.nn.tasks import DetectionModel
+    from ultralytics.utils.loss import BboxLoss, v8DetectionLoss
+torch.save, torch.load = _SAVE, _LOAD
+
+__all__ = ["DFL", "SPPF", "BboxLoss", "Bottleneck", "C2f", "Concat", "Conv", "Detect", "DetectionModel"]
+__all__ += ["v8DetectionLoss"]
