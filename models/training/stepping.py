@@ -9,8 +9,27 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from models.training.recipe import FitRecipe
+
 _LAST = 0.01
 """The learning rate ends at this share of its highest value."""
+
+
+def rate_factor(recipe: FitRecipe, step: int, steps_an_epoch: int) -> float:
+    """What share of its highest the learning rate has at a step (counted from 0 over the whole training), 0..1.
+
+    A straight rise over the warm-up, then the recipe's schedule.
+    """
+    rise = min(1.0, (step + 1) / recipe.warmup) if recipe.warmup else 1.0
+    match recipe.schedule:
+        case "cosine":
+            steps = recipe.epochs * steps_an_epoch
+            done = min(1.0, max(0, step - recipe.warmup) / max(1, steps - recipe.warmup))
+            return rise * (_LAST + (1 - _LAST) * (1 + math.cos(math.pi * done)) / 2)
+        case "step":
+            return rise * float(recipe.step_factor ** (step // steps_an_epoch // recipe.step_epochs))
+        case "constant":
+            return rise
 
 
 def schedule(optimizer: Optimizer, warmup: int, steps: int) -> LambdaLR:
@@ -27,8 +46,13 @@ def schedule(optimizer: Optimizer, warmup: int, steps: int) -> LambdaLR:
 
 @torch.no_grad()
 def average_into(running: nn.Module, network: nn.Module, keep: float) -> None:
-    """Moves the running average of the weights a step towards the network's; counters are copied."""
-    for mean, new in zip(running.state_dict().values(), network.state_dict().values(), strict=True):
+    """Moves the running average of the weights a step towards the network's; counters are copied, frozen ones left."""
+    frozen = {name for name, parameter in network.named_parameters() if not parameter.requires_grad}
+    means = running.state_dict()
+    for name, new in network.state_dict().items():
+        if name in frozen:
+            continue
+        mean = means[name]
         if mean.dtype.is_floating_point:
             mean.lerp_(new, 1 - keep)
         else:

@@ -1,0 +1,216 @@
+"""The training loop: one for all kinds of model (see task.py). It goes on after a kill as if nothing had happened.
+
+Randomness is seeded anew at the start of every epoch from the recipe's seed and the epoch's number, and each epoch ends
+with a checkpoint: on one machine's CPU, a training that was killed and started again gives the same weights, bit for
+bit, as one that was not. (On CUDA some kernels add in any order: the same figures, not the same bits.)
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.tensorboard import SummaryWriter
+
+from models.durable import write_durably
+from models.training.checkpoint import Checkpoint, Course, read_checkpoint, write_checkpoint
+from models.training.recipe import FitRecipe, Progress
+from models.training.stepping import average_into, rate_factor
+from models.training.task import Task
+
+HISTORY = "history.json"
+
+
+class TrainingError(ValueError):
+    """The training cannot go on; the message says why and what to change."""
+
+
+def fit(
+    task: Task, recipe: FitRecipe, folder: Path, device: torch.device, progress: Progress, depends_on: str = ""
+) -> nn.Module:
+    """Fits the task's network and gives back the best weights: the running average at the best validation figure.
+
+    Writes into `folder`: checkpoint/ (after every epoch), tensorboard/ (loss terms, learning rate, validation figures),
+    and history.json at the end. Found there a checkpoint of the same training, it goes on from it; one that has ended
+    gives its weights back at once.
+
+    Args:
+        task: what is trained, on what, judged by what.
+        recipe: how.
+        folder: this training's own; made where missing.
+        device: where to train.
+        progress: told after each step.
+        depends_on: names all else that the training depends on (recipe, split, start weights): a checkpoint that was
+            made from something else is refused.
+
+    Returns:
+        The network in evaluation mode on `device`, nothing in it to be trained.
+
+    Raises:
+        CheckpointError: the folder's checkpoint is damaged or of another training.
+        TrainingError: there is nothing to train on, or the loss is not a number.
+    """
+    if task.steps() < 1:
+        raise TrainingError("There is nothing to train on: no training picture can be used. Give more images.")
+    folder.mkdir(parents=True, exist_ok=True)
+    digest = hashlib.sha256(f"{recipe.model_dump_json()}\n{depends_on}".encode()).hexdigest()
+    loop = _Loop(task, recipe, device)
+    if (found := read_checkpoint(folder, digest)) is not None:
+        loop.take(found)
+    with SummaryWriter(folder / "tensorboard", purge_step=loop.course.epoch * task.steps()) as board:
+        while not loop.ended:
+            loop.epoch(progress, board)
+            write_checkpoint(folder, loop.checkpoint(), digest)
+    write_durably(folder / HISTORY, (json.dumps(loop.course.history, indent=1) + "\n").encode())
+    return loop.best_network()
+
+
+class _Loop:
+    """A training that stands at the end of an epoch."""
+
+    def __init__(self, task: Task, recipe: FitRecipe, device: torch.device) -> None:
+        self._task, self._recipe, self._device = task, recipe, device
+        self._network = task.network.to(device)
+        self._optimizer = _optimizer(task.parameter_groups(), recipe)
+        self._average = copy.deepcopy(self._network).requires_grad_(False).eval()
+        self._best = _moving(self._network, self._average)
+        self._scaler = torch.amp.GradScaler(device.type, enabled=recipe.mixed_precision and device.type == "cuda")
+        self.course = Course()
+
+    @property
+    def ended(self) -> bool:
+        """All epochs are done, or too many have gone by without a better figure."""
+        course, patience = self.course, self._recipe.patience
+        tired = patience is not None and course.best_epoch is not None and course.epoch - course.best_epoch >= patience
+        return tired or course.epoch >= self._recipe.epochs
+
+    def epoch(self, progress: Progress, board: SummaryWriter) -> None:
+        """One epoch, and where it is time a look at the validation patients."""
+        recipe, course, steps = self._recipe, self.course, self._task.steps()
+        torch.manual_seed(recipe.seed * 1_000_003 + course.epoch)
+        self._network.train()
+        sums: dict[str, float] = {}
+        total, done = recipe.epochs * steps, course.epoch * steps
+        for batch in self._task.batches(course.epoch):
+            factor = rate_factor(recipe, done, steps)
+            terms = self._step(batch, factor)
+            done += 1
+            for name, value in terms.items():
+                sums[name] = sums.get(name, 0.0) + value
+                board.add_scalar(f"loss/{name}", value, done)
+            board.add_scalar("learning_rate", recipe.learning_rate * factor, done)
+            progress(done, total, self._told(terms["sum"]))
+        course.epoch += 1
+        figures = self._validate() if self._is_looked_at() else {}
+        for name, value in figures.items():
+            board.add_scalar(f"validation/{name}", value, done)
+        means = {name: value / steps for name, value in sums.items()}
+        course.history.append({"epoch": course.epoch, "loss": means, "validation": figures})
+
+    def _step(self, batch: Any, factor: float) -> dict[str, float]:
+        for group in self._optimizer.param_groups:
+            group["lr"] = self._recipe.learning_rate * group["lr_scale"] * factor
+        narrow = torch.float16 if self._device.type == "cuda" else torch.bfloat16
+        with torch.autocast(self._device.type, narrow, enabled=self._recipe.mixed_precision):
+            loss, terms = self._task.loss(self._network, batch)
+        value = loss.item()
+        if not math.isfinite(value):
+            raise TrainingError(
+                f"The loss of epoch {self.course.epoch + 1} is {value}. "
+                "Lower learning_rate, set largest_gradient, or turn mixed_precision off."
+            )
+        self._optimizer.zero_grad()
+        self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        if self._recipe.largest_gradient is not None:
+            self._scaler.unscale_(self._optimizer)
+            trained = [parameter for group in self._optimizer.param_groups for parameter in group["params"]]
+            nn.utils.clip_grad_norm_(trained, self._recipe.largest_gradient)
+        self._scaler.step(self._optimizer)
+        self._scaler.update()
+        average_into(self._average, self._network, self._recipe.average)
+        return {"sum": value, **terms}
+
+    def _is_looked_at(self) -> bool:
+        epoch, recipe = self.course.epoch, self._recipe
+        return epoch % recipe.validate_every == 0 or epoch == recipe.epochs
+
+    def _validate(self) -> dict[str, float]:
+        """The figures of the running average; keeps its weights where they are the best so far."""
+        with torch.no_grad():
+            figures = self._task.validate(self._average.eval())
+        figure, course = figures[self._task.figure], self.course
+        if course.best_figure is None or figure > course.best_figure or math.isnan(course.best_figure):
+            course.best_epoch, course.best_figure = course.epoch, figure
+            self._best = _moving(self._network, self._average)
+        return figures
+
+    def _told(self, loss: float) -> str:
+        best = self.course.best_figure
+        so_far = "" if best is None else f", best {self._task.figure} {best:.3f}"
+        return f"epoch {self.course.epoch + 1} of {self._recipe.epochs}, loss {loss:.3f}{so_far}"
+
+    def checkpoint(self) -> Checkpoint:
+        """Where it stands. Frozen weights are left out: they are the start's."""
+        state = self._optimizer.state_dict()["state"]
+        tensors = {
+            "weights": _moving(self._network, self._network),
+            "average": _moving(self._network, self._average),
+            "best": self._best,
+            "optimizer": {
+                f"{number}/{name}": value
+                for number, values in state.items()
+                for name, value in values.items()
+                if isinstance(value, Tensor)
+            },
+        }
+        return Checkpoint(self.course, tensors, self._scaler.state_dict())
+
+    def take(self, checkpoint: Checkpoint) -> None:
+        """Goes on from there."""
+        self.course = checkpoint.course
+        _put(self._network, checkpoint.tensors["weights"])
+        _put(self._average, checkpoint.tensors["average"])
+        self._best = dict(checkpoint.tensors["best"])
+        state: dict[int, dict[str, Any]] = {}
+        for key, tensor in checkpoint.tensors.get("optimizer", {}).items():
+            number, _, name = key.partition("/")
+            state.setdefault(int(number), {})[name] = tensor
+        self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": state})
+        if checkpoint.scaler:
+            self._scaler.load_state_dict(checkpoint.scaler)
+
+    def best_network(self) -> nn.Module:
+        """The running average with the best weights in it."""
+        _put(self._average, self._best)
+        return self._average
+
+
+def _optimizer(groups: list[dict[str, Any]], recipe: FitRecipe) -> torch.optim.Optimizer:
+    scaled = [{"lr_scale": 1.0, **group, "lr": recipe.learning_rate} for group in groups]
+    match recipe.optimizer:
+        case "adamw":
+            return torch.optim.AdamW(scaled, recipe.learning_rate, weight_decay=recipe.weight_decay)
+        case "adam":
+            return torch.optim.Adam(scaled, recipe.learning_rate, weight_decay=recipe.weight_decay)
+        case "sgd":
+            decay = recipe.weight_decay
+            return torch.optim.SGD(scaled, recipe.learning_rate, momentum=0.9, nesterov=True, weight_decay=decay)
+
+
+def _moving(trained: nn.Module, values: nn.Module) -> dict[str, Tensor]:
+    """Copies, on the CPU, of all in `values` that training moves: what `trained` does not hold frozen, and buffers."""
+    frozen = {name for name, parameter in trained.named_parameters() if not parameter.requires_grad}
+    return {name: tensor.cpu().clone() for name, tensor in values.state_dict().items() if name not in frozen}
+
+
+def _put(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    own = network.state_dict()
+    for name, tensor in tensors.items():
+        own[name].copy_(tensor)

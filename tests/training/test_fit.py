@@ -1,0 +1,207 @@
+"""A training goes on after a kill as if nothing had happened, and ends when it learns no more."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from models.training.checkpoint import FILE, CheckpointError
+from models.training.fit import TrainingError, fit
+from models.training.recipe import FitRecipe
+from models.training.stepping import rate_factor
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+class Line:
+    """A frozen layer before a trained one with dropout and batch norm, that learn to tell two clouds apart."""
+
+    figure = "right"
+
+    def __init__(self, figures: list[float] | None = None) -> None:
+        torch.manual_seed(7)
+        self.network = nn.Sequential(nn.Linear(2, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Dropout(0.3), nn.Linear(4, 1))
+        self.network[0].requires_grad_(False)
+        self.figures = figures
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        return [{"params": self.network[1].parameters()}, {"params": self.network[4].parameters(), "lr_scale": 2.0}]
+
+    def steps(self) -> int:
+        return 3
+
+    def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        draw = torch.Generator().manual_seed(epoch)
+        for _ in range(3):
+            labels = torch.randint(0, 2, (8,), generator=draw).float()
+            yield torch.randn(8, 2, generator=draw) + labels[:, None], labels
+
+    def loss(self, network: nn.Module, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, dict[str, float]]:
+        seen, labels = batch
+        loss = nn.functional.binary_cross_entropy_with_logits(network(seen)[:, 0].float(), labels)
+        return loss, {"entropy": loss.item()}
+
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        assert not network.training
+        if self.figures is not None:
+            return {"right": self.figures.pop(0)}
+        seen, labels = next(self.batches(999))
+        return {"right": float(((network(seen)[:, 0] > 0) == (labels > 0.5)).float().mean())}
+
+
+def recipe(**changes: Any) -> FitRecipe:
+    return FitRecipe(**{"epochs": 6, "learning_rate": 0.05, "average": 0.5, "warmup": 2, **changes})
+
+
+def quiet(done: int, total: int, text: str) -> None:
+    pass
+
+
+def same(one: nn.Module, other: nn.Module) -> bool:
+    pairs = zip(one.state_dict().items(), other.state_dict().items(), strict=True)
+    return all(name == again and torch.equal(tensor, twin) for (name, tensor), (again, twin) in pairs)
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd"])
+@pytest.mark.parametrize("mixed_precision", [False, True])
+def test_a_training_that_was_stopped_goes_on_to_the_same_weights(
+    tmp_path: Path, optimizer: str, mixed_precision: bool
+) -> None:
+    how = recipe(optimizer=optimizer, mixed_precision=mixed_precision, largest_gradient=1.0)
+
+    def stop(done: int, total: int, text: str) -> None:
+        if done == 11:  # in the fourth epoch
+            raise Killed
+
+    undisturbed = fit(Line(), how, tmp_path / "one", CPU, quiet)
+    with pytest.raises(Killed):
+        fit(Line(), how, tmp_path / "two", CPU, stop)
+    first_again: list[int] = []
+    resumed = fit(Line(), how, tmp_path / "two", CPU, lambda done, *_: first_again.append(done))
+    assert first_again[0] == 10
+    assert same(undisturbed, resumed)
+    histories = [json.loads((tmp_path / name / "history.json").read_text()) for name in ("one", "two")]
+    assert histories[0] == histories[1]
+    assert [line["epoch"] for line in histories[0]] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_killed_process_leaves_a_checkpoint_from_which_training_goes_on(tmp_path: Path) -> None:
+    code = f"""
+import sys, torch
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from pathlib import Path
+from test_fit import CPU, Line, fit, recipe
+torch.set_num_threads(1)
+def told(done, total, text):
+    print(done, flush=True)
+    if done == 5:
+        sys.stdin.read()
+fit(Line(), recipe(), Path({str(tmp_path / "killed")!r}), CPU, told)
+"""
+    child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    for line in child.stdout:
+        if line.strip() == "5":
+            break
+    os.kill(child.pid, signal.SIGKILL)
+    child.communicate()
+    assert child.returncode == -signal.SIGKILL
+    assert (tmp_path / "killed" / FILE).is_file()
+    resumed = fit(Line(), recipe(), tmp_path / "killed", CPU, quiet)
+    assert same(resumed, fit(Line(), recipe(), tmp_path / "undisturbed", CPU, quiet))
+
+
+def test_a_training_that_has_ended_gives_its_weights_back_at_once(tmp_path: Path) -> None:
+    first = fit(Line(), recipe(), tmp_path, CPU, quiet)
+
+    def never(*_: object) -> None:
+        raise AssertionError("trained again")
+
+    assert same(first, fit(Line(), recipe(), tmp_path, CPU, never))
+
+
+def test_training_ends_when_it_learns_no_more_and_gives_the_best_weights(tmp_path: Path) -> None:
+    seen: list[int] = []
+    how = recipe(epochs=50, patience=3)
+    task = Line([0.1, 0.5, 0.9, 0.2, 0.9, 0.3, 1.0])
+    best = fit(task, how, tmp_path, CPU, lambda done, *_: seen.append(done))
+    assert seen[-1] == 6 * 3
+    upto = fit(Line([0.1, 0.2, 0.3]), recipe(epochs=3, schedule="constant", warmup=0), tmp_path / "three", CPU, quiet)
+    again = Line([0.1, 0.2, 0.9, 0.0])
+    cut = fit(again, recipe(epochs=4, schedule="constant", warmup=0), tmp_path / "four", CPU, quiet)
+    assert same(upto, cut)
+    assert not same(upto, best)
+
+
+def test_frozen_weights_are_neither_changed_nor_stored(tmp_path: Path) -> None:
+    before = Line().network[0].weight.clone()
+    trained = fit(Line(), recipe(), tmp_path, CPU, quiet)
+    assert torch.equal(trained.get_submodule("0").weight, before)
+    assert not any(name.endswith("/0.weight") for name in load_file(tmp_path / FILE))
+
+
+def test_a_checkpoint_of_another_training_is_refused_with_the_cure(tmp_path: Path) -> None:
+    fit(Line(), recipe(), tmp_path, CPU, quiet, "one split")
+    with pytest.raises(CheckpointError, match=r"training\.safetensors is of another training.*--restart"):
+        fit(Line(), recipe(), tmp_path, CPU, quiet, "another split")
+    with pytest.raises(CheckpointError, match="of another training"):
+        fit(Line(), recipe(learning_rate=0.1), tmp_path, CPU, quiet, "one split")
+
+
+@pytest.mark.parametrize("content", [b"", b"no checkpoint at all, but long enough to have a header"])
+def test_a_damaged_checkpoint_is_refused_with_the_cure(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / FILE).parent.mkdir()
+    (tmp_path / FILE).write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"cannot be read as a checkpoint.*--restart"):
+        fit(Line(), recipe(), tmp_path, CPU, quiet)
+    save_file({"x": torch.zeros(1)}, tmp_path / FILE)
+    with pytest.raises(CheckpointError, match="cannot be read as a checkpoint"):
+        fit(Line(), recipe(), tmp_path, CPU, quiet)
+
+
+def test_a_loss_that_is_no_number_ends_the_training_with_the_cure(tmp_path: Path) -> None:
+    class Broken(Line):
+        def loss(self, network: nn.Module, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, dict[str, float]]:
+            loss, terms = super().loss(network, batch)
+            return loss * float("nan"), terms
+
+    with pytest.raises(TrainingError, match=r"loss of epoch 1 is nan.*learning_rate"):
+        fit(Broken(), recipe(), tmp_path, CPU, quiet)
+
+
+def test_loss_rate_and_figures_are_written_for_tensorboard(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    fit(Line(), recipe(), tmp_path, CPU, quiet)
+    board = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert {"loss/sum", "loss/entropy", "learning_rate", "validation/right"} <= set(board.Tags()["scalars"])
+    assert [event.step for event in board.Scalars("loss/sum")] == list(range(1, 19))
+
+
+def test_the_rate_rises_then_falls_by_its_schedule() -> None:
+    cosine = [rate_factor(recipe(epochs=10, warmup=4), step, 2) for step in range(20)]
+    assert cosine[:4] == [0.25, 0.5, 0.75, 1.0]
+    assert cosine[3:] == sorted(cosine[3:], reverse=True)
+    assert 0.01 <= cosine[-1] < 0.03
+    steps = [rate_factor(recipe(schedule="step", warmup=0, step_epochs=2), step, 3) for step in range(18)]
+    assert steps == pytest.approx([1.0] * 6 + [0.1] * 6 + [0.01] * 6)
