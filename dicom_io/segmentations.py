@@ -1,0 +1,296 @@
+"""What anybody's DICOM SEG says: which pixels of which image belong to which segment (PS3.3 sections A.51 and C.8.20).
+
+Reads BINARY, FRACTIONAL and LABELMAP segmentations of single images, whoever wrote them; ours and those of viewers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import Dataset, dcmread
+from pydicom.errors import InvalidDicomError
+from pydicom.pixels import iter_pixels
+
+from dicom_io.attributes import code, items, number, numbers, text
+from dicom_io.errors import NotReadable
+from models.types import Box, FindingKind, Mask
+
+MAX_PIXELS = 100_000_000
+"""The largest frame that is read, rows × columns."""
+
+HALF = 0.5
+"""From this part of Maximum Fractional Value on, a pixel of a FRACTIONAL segmentation belongs to the segment."""
+
+# Segmented Property Type: what mammo-node writes (CID 7150 and 6014), and what others use for the same.
+_KINDS = {
+    "129788004": FindingKind.MASS,  # SCT, Mammographic breast mass
+    "129793001": FindingKind.MASS,  # SCT, Mammography breast density: a mass in one view only
+    "4147007": FindingKind.MASS,  # SCT, Mass
+    "M-03000": FindingKind.MASS,  # SRT, Mass
+    "129769006": FindingKind.CALCIFICATION,  # SCT, Calcification Cluster
+    "129770007": FindingKind.CALCIFICATION,  # SCT, Individual Calcification
+    "F-01775": FindingKind.CALCIFICATION,  # SRT, Calcification Cluster
+}
+# The first of these that the label holds decides: "mass with calcifications" is outlined as a mass.
+_WORDS = (
+    ("mass", FindingKind.MASS),
+    ("calc", FindingKind.CALCIFICATION),
+    ("tumor", FindingKind.MASS),
+    ("tumour", FindingKind.MASS),
+    ("nodule", FindingKind.MASS),
+)
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A segment as the header describes it.
+
+    Attributes:
+        number: Segment Number.
+        label: Segment Label.
+        kind: by the property type's code, else by the words of the label; None where neither tells.
+        automatic_by: the algorithm's name where the algorithm type is AUTOMATIC ("" where it is not named); else None.
+    """
+
+    number: int
+    label: str
+    kind: FindingKind | None
+    automatic_by: str | None
+
+
+@dataclass(frozen=True, eq=False)
+class ReadSegment:
+    """The pixels of one segment in one image; never empty.
+
+    Attributes:
+        image_uid: the SOP Instance UID of the image; None where the segmentation does not say which one it is.
+        mask: at the size of the segmentation's frames.
+    """
+
+    number: int
+    label: str
+    kind: FindingKind | None
+    image_uid: str | None
+    mask: Mask
+
+
+def read_segments(source: Path | Dataset, rows_columns: tuple[int, int] | None = None) -> list[ReadSegment]:
+    """The pixels of each segment in each image, by image and segment number; segments without pixels are left out.
+
+    Args:
+        source: a SEG file, or its data set with pixel data.
+        rows_columns: the shape that the segmentation must have: that of the image it was made on.
+
+    Raises:
+        NotReadable: no segmentation, of another shape or turned, or its frames and header contradict each other.
+    """
+    dataset = source if isinstance(source, Dataset) else _read(source)
+    shape = shape_of(dataset)
+    if rows_columns is not None and shape != rows_columns:
+        raise NotReadable(
+            f"The segmentation has {shape[0]} × {shape[1]} pixels, its image {rows_columns[0]} × {rows_columns[1]}: "
+            "make it on the image as it was received, neither cropped nor resampled."
+        )
+    _check_orientation(dataset)
+    described = {segment.number: segment for segment in segments_of(dataset)}
+    pixels: dict[tuple[str, int], NDArray[np.bool_]] = {}
+    images = images_of_frames(dataset)
+    for index, plane in enumerate(_planes(dataset)):
+        for segment_number, drawn in _segments_in(dataset, index, plane):
+            if segment_number not in described:
+                raise NotReadable(f"A frame belongs to segment {segment_number}, which the header does not describe.")
+            key = (images[index] or "", segment_number)
+            pixels[key] = pixels[key] | drawn if key in pixels else drawn
+    return [
+        ReadSegment(
+            segment_number, described[segment_number].label, described[segment_number].kind, image or None, mask
+        )
+        for (image, segment_number), drawn in sorted(pixels.items(), key=lambda entry: entry[0])
+        if (mask := mask_of(drawn)) is not None
+    ]
+
+
+def mask_of(drawn: NDArray[np.bool_]) -> Mask | None:
+    """The mask that covers what is drawn (rows × columns, the whole image); None where nothing is."""
+    rows, columns = np.flatnonzero(drawn.any(axis=1)), np.flatnonzero(drawn.any(axis=0))
+    if not rows.size:
+        return None
+    box = Box(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
+    return Mask(box, np.ascontiguousarray(drawn[box.slices]))
+
+
+def segments_of(dataset: Dataset) -> list[Segment]:
+    """The segments that the header describes, without the background of a LABELMAP (PS3.3 section C.8.20.2)."""
+    described = [_described(item) for item in items(dataset, "SegmentSequence")]
+    return [segment for segment in described if segment.number != 0]
+
+
+def shape_of(dataset: Dataset) -> tuple[int, int]:
+    """Rows and columns of the segmentation's frames.
+
+    Raises:
+        NotReadable: they are missing, or beyond MAX_PIXELS.
+    """
+    rows, columns = number(dataset, "Rows") or 0, number(dataset, "Columns") or 0
+    if rows < 1 or columns < 1 or rows * columns > MAX_PIXELS:
+        raise NotReadable(f"The header declares a segmentation of {rows:g} × {columns:g} pixels.")
+    return int(rows), int(columns)
+
+
+def images_of_frames(dataset: Dataset) -> list[str | None]:
+    """For each frame the SOP Instance UID of its image.
+
+    By the frame's Derivation Image Sequence, else the shared one; where neither names an image, and the segmentation
+    refers to a single one, it is that.
+    """
+    shared = _sources(_shared(dataset))
+    referenced = referenced_images(dataset)
+    only = referenced[0] if len(referenced) == 1 else None
+    return [_only(_sources([frame]) or shared) or only for frame in _frames(dataset)]
+
+
+def referenced_images(dataset: Dataset) -> tuple[str, ...]:
+    """The SOP Instance UIDs of the images that the segmentation as a whole refers to, each once.
+
+    By Referenced Series Sequence; where that is absent, by the Source Image or Referenced Image Sequence.
+    """
+    in_series = [
+        text(instance, "ReferencedSOPInstanceUID")
+        for series in items(dataset, "ReferencedSeriesSequence")
+        for instance in items(series, "ReferencedInstanceSequence")
+    ]
+    direct = [
+        text(instance, "ReferencedSOPInstanceUID")
+        for keyword in ("SourceImageSequence", "ReferencedImageSequence")
+        for instance in items(dataset, keyword)
+    ]
+    return tuple(dict.fromkeys(filter(None, in_series or direct)))
+
+
+def has_no_frames(dataset: Dataset) -> bool:
+    """Whether the header says that nothing is segmented: no frames at all, and so no pixel data."""
+    return number(dataset, "NumberOfFrames") == 0 and not _frames(dataset)
+
+
+def _read(path: Path) -> Dataset:
+    try:
+        dataset = dcmread(path)
+    except InvalidDicomError as cause:
+        raise NotReadable("The file is not a DICOM file.") from cause
+    except (FileNotFoundError, PermissionError, MemoryError):
+        raise
+    except Exception as cause:  # whatever a parser may stumble over in damaged bytes
+        raise NotReadable("The DICOM file is damaged or cut short.") from cause
+    if "SegmentSequence" not in dataset:
+        raise NotReadable("The file is no DICOM segmentation: it has no SegmentSequence.")
+    return dataset
+
+
+def _check_orientation(dataset: Dataset) -> None:
+    # A projection has no orientation in space: where a viewer gave it one, the nominal one, its rows and columns are
+    # those of the image. Any other says that the viewer turned or mirrored what it shows.
+    for group in (*_shared(dataset), *_frames(dataset)):
+        for plane in items(group, "PlaneOrientationSequence"):
+            stated = numbers(plane, "ImageOrientationPatient")
+            if stated and not np.allclose(stated, (1, 0, 0, 0, 1, 0), atol=1e-3):
+                raise NotReadable(
+                    "The segmentation's ImageOrientationPatient says that its frames are turned or mirrored against "
+                    "the image: export it with the image's own rows and columns."
+                )
+
+
+def _planes(dataset: Dataset) -> Iterator[NDArray[Any]]:
+    """The frames' stored values, rows × columns, one after another: all of them at once may not fit into memory."""
+    count = number(dataset, "NumberOfFrames") or 0
+    if count != len(_frames(dataset)):
+        raise NotReadable("The segmentation's NumberOfFrames is not the number of its per-frame functional groups.")
+    if not count:
+        return
+    shape = shape_of(dataset)
+    try:
+        for plane in iter_pixels(dataset, raw=True):
+            if plane.shape != shape:
+                raise NotReadable("The segmentation's frames have other dimensions than its header says.")
+            yield plane
+    except (NotReadable, MemoryError, GeneratorExit):
+        raise
+    except Exception as cause:  # each codec has its own way to say it
+        raise NotReadable("The segmentation's pixel data is damaged, cut short or not as its header says.") from cause
+
+
+def _segments_in(dataset: Dataset, index: int, plane: NDArray[Any]) -> Iterator[tuple[int, NDArray[np.bool_]]]:
+    match code(dataset, "SegmentationType"):
+        case "LABELMAP":
+            background = {0, int(number(dataset, "PixelPaddingValue") or 0)}
+            for value in np.unique(plane):
+                if int(value) not in background:
+                    yield int(value), plane == value
+        case "FRACTIONAL":
+            full = number(dataset, "MaximumFractionalValue")
+            if not full:
+                raise NotReadable("A FRACTIONAL segmentation must state its MaximumFractionalValue.")
+            yield _segment_of(dataset, index), plane >= HALF * full
+        case "BINARY":
+            yield _segment_of(dataset, index), plane != 0
+        case _:
+            raise NotReadable("The segmentation's SegmentationType is neither BINARY, FRACTIONAL nor LABELMAP.")
+
+
+def _segment_of(dataset: Dataset, index: int) -> int:
+    for group in (_frames(dataset)[index], *_shared(dataset)):
+        for identification in items(group, "SegmentIdentificationSequence"):
+            value = number(identification, "ReferencedSegmentNumber")
+            if value is not None:
+                return int(value)
+    raise NotReadable(f"Frame {index + 1} of the segmentation does not say to which segment it belongs.")
+
+
+def _described(item: Dataset) -> Segment:
+    label = text(item, "SegmentLabel")
+    automatic = code(item, "SegmentAlgorithmType") == "AUTOMATIC"
+    return Segment(
+        number=int(number(item, "SegmentNumber") or 0),
+        label=label,
+        kind=_kind(item, label),
+        automatic_by=text(item, "SegmentAlgorithmName") if automatic else None,
+    )
+
+
+def _kind(item: Dataset, label: str) -> FindingKind | None:
+    types = items(item, "SegmentedPropertyTypeCodeSequence")
+    for coded in types:
+        if kind := _KINDS.get(text(coded, "CodeValue")):
+            return kind
+    told = (label, text(item, "SegmentDescription"), *(text(coded, "CodeMeaning") for coded in types))
+    for words in told:
+        for word, kind in _WORDS:
+            if word in words.lower():
+                return kind
+    return None
+
+
+def _frames(dataset: Dataset) -> Sequence[Dataset]:
+    return items(dataset, "PerFrameFunctionalGroupsSequence")
+
+
+def _shared(dataset: Dataset) -> Sequence[Dataset]:
+    return items(dataset, "SharedFunctionalGroupsSequence")
+
+
+def _sources(groups: Sequence[Dataset]) -> tuple[str, ...]:
+    named = [
+        text(image, "ReferencedSOPInstanceUID")
+        for group in groups
+        for derivation in items(group, "DerivationImageSequence")
+        for image in items(derivation, "SourceImageSequence")
+    ]
+    return tuple(dict.fromkeys(filter(None, named)))
+
+
+def _only(uids: tuple[str, ...]) -> str | None:
+    return uids[0] if len(uids) == 1 else None
