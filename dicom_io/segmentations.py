@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 from pydicom.errors import InvalidDicomError
-from pydicom.pixels import iter_pixels
+from pydicom.pixels.utils import iter_pixels
 
-from dicom_io.attributes import code, items, number, numbers, text
+from dicom_io import attributes
+from dicom_io.attributes import code, items, numbers, text
 from dicom_io.errors import NotReadable
 from models.types import Box, FindingKind, Mask
 
@@ -101,16 +102,14 @@ def read_segments(source: Path | Dataset, rows_columns: tuple[int, int] | None =
     pixels: dict[tuple[str, int], NDArray[np.bool_]] = {}
     images = images_of_frames(dataset)
     for index, plane in enumerate(_planes(dataset)):
-        for segment_number, drawn in _segments_in(dataset, index, plane):
-            if segment_number not in described:
-                raise NotReadable(f"A frame belongs to segment {segment_number}, which the header does not describe.")
-            key = (images[index] or "", segment_number)
+        for segment, drawn in _segments_in(dataset, index, plane):
+            if segment not in described:
+                raise NotReadable(f"A frame belongs to segment {segment}, which the header does not describe.")
+            key = (images[index] or "", segment)
             pixels[key] = pixels[key] | drawn if key in pixels else drawn
     return [
-        ReadSegment(
-            segment_number, described[segment_number].label, described[segment_number].kind, image or None, mask
-        )
-        for (image, segment_number), drawn in sorted(pixels.items(), key=lambda entry: entry[0])
+        ReadSegment(number, described[number].label, described[number].kind, image or None, mask)
+        for (image, number), drawn in sorted(pixels.items(), key=lambda entry: entry[0])
         if (mask := mask_of(drawn)) is not None
     ]
 
@@ -136,7 +135,7 @@ def shape_of(dataset: Dataset) -> tuple[int, int]:
     Raises:
         NotReadable: they are missing, or beyond MAX_PIXELS.
     """
-    rows, columns = number(dataset, "Rows") or 0, number(dataset, "Columns") or 0
+    rows, columns = attributes.number(dataset, "Rows") or 0, attributes.number(dataset, "Columns") or 0
     if rows < 1 or columns < 1 or rows * columns > MAX_PIXELS:
         raise NotReadable(f"The header declares a segmentation of {rows:g} × {columns:g} pixels.")
     return int(rows), int(columns)
@@ -174,7 +173,7 @@ def referenced_images(dataset: Dataset) -> tuple[str, ...]:
 
 def has_no_frames(dataset: Dataset) -> bool:
     """Whether the header says that nothing is segmented: no frames at all, and so no pixel data."""
-    return number(dataset, "NumberOfFrames") == 0 and not _frames(dataset)
+    return attributes.number(dataset, "NumberOfFrames") == 0 and not _frames(dataset)
 
 
 def _read(path: Path) -> Dataset:
@@ -206,7 +205,7 @@ def _check_orientation(dataset: Dataset) -> None:
 
 def _planes(dataset: Dataset) -> Iterator[NDArray[Any]]:
     """The frames' stored values, rows × columns, one after another: all of them at once may not fit into memory."""
-    count = number(dataset, "NumberOfFrames") or 0
+    count = attributes.number(dataset, "NumberOfFrames") or 0
     if count != len(_frames(dataset)):
         raise NotReadable("The segmentation's NumberOfFrames is not the number of its per-frame functional groups.")
     if not count:
@@ -226,12 +225,12 @@ def _planes(dataset: Dataset) -> Iterator[NDArray[Any]]:
 def _segments_in(dataset: Dataset, index: int, plane: NDArray[Any]) -> Iterator[tuple[int, NDArray[np.bool_]]]:
     match code(dataset, "SegmentationType"):
         case "LABELMAP":
-            background = {0, int(number(dataset, "PixelPaddingValue") or 0)}
+            background = {0, int(attributes.number(dataset, "PixelPaddingValue") or 0)}
             for value in np.unique(plane):
                 if int(value) not in background:
                     yield int(value), plane == value
         case "FRACTIONAL":
-            full = number(dataset, "MaximumFractionalValue")
+            full = attributes.number(dataset, "MaximumFractionalValue")
             if not full:
                 raise NotReadable("A FRACTIONAL segmentation must state its MaximumFractionalValue.")
             yield _segment_of(dataset, index), plane >= HALF * full
@@ -244,7 +243,7 @@ def _segments_in(dataset: Dataset, index: int, plane: NDArray[Any]) -> Iterator[
 def _segment_of(dataset: Dataset, index: int) -> int:
     for group in (_frames(dataset)[index], *_shared(dataset)):
         for identification in items(group, "SegmentIdentificationSequence"):
-            value = number(identification, "ReferencedSegmentNumber")
+            value = attributes.number(identification, "ReferencedSegmentNumber")
             if value is not None:
                 return int(value)
     raise NotReadable(f"Frame {index + 1} of the segmentation does not say to which segment it belongs.")
@@ -254,7 +253,7 @@ def _described(item: Dataset) -> Segment:
     label = text(item, "SegmentLabel")
     automatic = code(item, "SegmentAlgorithmType") == "AUTOMATIC"
     return Segment(
-        number=int(number(item, "SegmentNumber") or 0),
+        number=int(attributes.number(item, "SegmentNumber") or 0),
         label=label,
         kind=_kind(item, label),
         automatic_by=text(item, "SegmentAlgorithmName") if automatic else None,
