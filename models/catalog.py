@@ -21,7 +21,7 @@ from models.pipeline import Pipeline
 ARCHITECTURES: Mapping[str, str] = {
     "yolov8": "models.detectors.yolov8",
     "lite-medsam": "models.segmenters.lite_medsam",
-    "efficientnet-lite0": "models.classifiers.efficient_net",
+    "efficientnet": "models.classifiers.efficient_net",
 }
 """Name in bundle.toml → module. Imported only when a bundle asks for it: each brings a library of its own."""
 

@@ -84,7 +84,8 @@ class Pipeline:
             return [(whole, one) for one in each]
 
         pairs = in_halves(scored, masks)
-        return pairs[0][0], [one for _, one in pairs]
+        # The highest: a classifier of lesions scores an image by those it was shown, and a half may not hold the worst.
+        return max(whole for whole, _ in pairs), [one for _, one in pairs]
 
 
 def in_halves(work: Callable[[Sequence[In]], list[Out]], items: Sequence[In]) -> list[Out]:

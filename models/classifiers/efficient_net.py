@@ -1,124 +1,176 @@
 """EfficientNet as a classifier of malignancy, by timm (Guo, Cai and Dungey, the framework's classification section).
 
-As in the paper: ImageNet features, global average pooling, two fully connected layers with ReLU, one sigmoid; a lesion
-is shown masked and centred in 224 × 224 with 20 pixels round it, and the whole image is scored as well. Ours differs
-in two things: EfficientNet-Lite0 stands in for B0 (its ImageNet weights can be had), and lesion and image share one
-backbone with a head for each.
+As in the paper: ImageNet features, global average pooling, two fully connected layers with ReLU, one sigmoid. What it
+looks at is the mode:
+
+    "mask"             each lesion, masked and centred in 224 × 224 with 20 pixels round it. The image's score is the
+                       highest of its lesions'; without lesions it is `floor`, which is not 0: detectors miss some.
+    "whole"            the breast. A lesion's score is its image's.
+    "whole+radiomics"  the breast, and with it the radiomics of one lesion (`models/radiomics`), put behind the pooled
+                       features. The image's score is the highest of its lesions'; without lesions the radiomics are
+                       those of an average lesion, and the breast alone decides.
+    "both"             the breast and the lesions through one backbone, a head for each. Not in the paper: few pictures
+                       teach the backbone more that way. Image and lesion scores come from different heads and do not
+                       compare.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import cast
+from dataclasses import dataclass
+from typing import Any, Literal, cast
 
-import cv2
 import numpy as np
 import timm
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
-from models.breast import breast_box
-from models.framing import Frame, frame
+from models.classifiers.pictures import breast_frame, image_picture, lesion_picture
 from models.protocols import OutOfMemory
+from models.radiomics.texture import LENGTH, Radiomics
 from models.types import Mammogram, Mask
 
-LESION_PX = 224
-PADDING_PX = 20
-FRAME_PX = 512
-"""Everything is seen through a frame of this side: the classifier cannot tell one size of image from another."""
-_MEAN, _DEVIATION = 127 / 255, 128 / 255
-"""What the ImageNet weights were trained with."""
+Mode = Literal["mask", "whole", "whole+radiomics", "both"]
+
+_TRAINED_WITH = {"efficientnet_lite0": ((127 / 255,) * 3, (128 / 255,) * 3)}
+"""Mean and deviation of pixels that ImageNet weights were trained with, where timm's own entry is for other weights."""
 _HIDDEN = (256, 64)
-_LESIONS_AT_ONCE = 32
+_AT_ONCE = 32
+"""Lesions that go through the network together."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the network looks at.
+
+    Attributes:
+        mode: see above.
+        backbone: timm's name of an EfficientNet, or of any other network that pools features.
+        image_px: side of the square that the breast is shown in.
+        frame_px: everything is seen through a frame of this side, so that a classifier cannot tell images of at least
+            this size from one another by it.
+        floor: an image's score in the mode "mask" where it has no lesion, 0..1.
+    """
+
+    mode: Mode = "whole"
+    backbone: str = "efficientnet_b0"
+    image_px: int = 512
+    frame_px: int = 512
+    floor: float = 0.01
+
+    @property
+    def sees_images(self) -> bool:
+        return self.mode != "mask"
+
+    @property
+    def sees_lesions(self) -> bool:
+        return self.mode in ("mask", "both")
+
+    @property
+    def uses_radiomics(self) -> bool:
+        return self.mode == "whole+radiomics"
 
 
 class MalignancyNet(nn.Module):
-    """One backbone, a head for whole images and one for lesions; both give logits of malignancy."""
+    """A backbone and the heads that its mode asks for; they give logits of malignancy."""
 
-    def __init__(self, dropout: float = 0.0) -> None:
+    def __init__(self, mode: Mode, backbone: str, dropout: float = 0.0) -> None:
         super().__init__()
-        self.backbone = timm.create_model("efficientnet_lite0", pretrained=False, num_classes=0)
+        settings = Settings(mode=mode, backbone=backbone)
+        self.backbone = timm.create_model(backbone, pretrained=False, num_classes=0)
         features = cast(int, self.backbone.num_features)
-        self.image_head = _head(features, dropout)
-        self.lesion_head = _head(features, dropout)
+        mean, deviation = _TRAINED_WITH.get(backbone) or (
+            self.backbone.pretrained_cfg["mean"],
+            self.backbone.pretrained_cfg["std"],
+        )
+        self.register_buffer("mean", torch.tensor(mean)[:, None, None], persistent=False)
+        self.register_buffer("deviation", torch.tensor(deviation)[:, None, None], persistent=False)
+        if settings.sees_images:
+            self.image_head = _head(features + (LENGTH if settings.uses_radiomics else 0), dropout)
+        if settings.sees_lesions:
+            self.lesion_head = _head(features, dropout)
+        if settings.uses_radiomics:
+            self.register_buffer("texture_mean", torch.zeros(LENGTH))
+            self.register_buffer("texture_deviation", torch.ones(LENGTH))
 
-    def score_images(self, pictures: torch.Tensor) -> torch.Tensor:
-        """Logits (batch) of whole images, batch × side × side, 0..1."""
-        return self._score(pictures, self.image_head)
+    def features(self, pictures: Tensor) -> Tensor:
+        """Pooled features, batch × features, of pictures, batch × side × side, 0..1."""
+        pooled: Tensor = self.backbone((pictures[:, None] - self.mean) / self.deviation)
+        return pooled
 
-    def score_lesions(self, pictures: torch.Tensor) -> torch.Tensor:
+    def score_images(self, pictures: Tensor) -> Tensor:
+        """Logits (batch) of whole images, batch × side × side, 0..1. Not for the mode "whole+radiomics"."""
+        return _logits(self.image_head, self.features(pictures))
+
+    def score_lesions(self, pictures: Tensor) -> Tensor:
         """Logits (batch) of lesion pictures, batch × 224 × 224, 0..1."""
-        return self._score(pictures, self.lesion_head)
+        return _logits(self.lesion_head, self.features(pictures))
 
-    def _score(self, pictures: torch.Tensor, head: nn.Module) -> torch.Tensor:
-        normalised = ((pictures - _MEAN) / _DEVIATION)[:, None].expand(-1, 3, -1, -1)
-        logits: torch.Tensor = head(self.backbone(normalised))
-        return logits.squeeze(1).float()
+    def score_with_texture(self, features: Tensor, textures: Tensor) -> Tensor:
+        """Logits (batch) of pooled features with the radiomics of a lesion, batch × LENGTH.
 
-
-def lesion_picture(pixels: NDArray[np.float32], drawn: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """A lesion as the network sees it: 224 × 224, all but the mask 0, its long side 184 pixels, centred.
-
-    Args:
-        pixels: a frame's, side × side, 0..1.
-        drawn: the lesion in it; where nothing is drawn the picture is 0.
-    """
-    picture = np.zeros((LESION_PX, LESION_PX), dtype=np.float32)
-    rows, columns = np.flatnonzero(drawn.any(axis=1)), np.flatnonzero(drawn.any(axis=0))
-    if not rows.size:
-        return picture
-    part = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-    shown = np.where(drawn[part], pixels[part], np.float32(0))
-    scale = (LESION_PX - 2 * PADDING_PX) / max(shown.shape)
-    height, width = (max(1, round(length * scale)) for length in shown.shape)
-    resized = cv2.resize(shown, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    top, left = (LESION_PX - height) // 2, (LESION_PX - width) // 2
-    picture[top : top + height, left : left + width] = resized
-    return picture
-
-
-def image_picture(pixels: NDArray[np.float32], side: int) -> NDArray[np.float32]:
-    """A frame as the network sees it whole: side × side."""
-    return np.asarray(cv2.resize(pixels, (side, side), interpolation=cv2.INTER_AREA), dtype=np.float32)
-
-
-def breast_frame(image: Mammogram) -> Frame:
-    """The breast in the frame that both sorts of picture are cut from."""
-    return frame(image.pixels, breast_box(image.pixels), FRAME_PX)
+        A row of NaN stands for an image without a lesion: it counts as the average of the training lesions.
+        """
+        standard = torch.nan_to_num((textures - self.texture_mean) / self.texture_deviation, nan=0.0)
+        return _logits(self.image_head, torch.cat((features, standard.to(features.dtype)), dim=1))
 
 
 class EfficientNetClassifier:
-    """The classifier. See `models.protocols.Classifier`."""
+    """The classifier. See `models.protocols.Classifier`, and above for what each mode says of images and lesions."""
 
-    def __init__(self, network: MalignancyNet, device: torch.device, mixed_precision: bool, *, image_px: int) -> None:
+    def __init__(self, network: MalignancyNet, device: torch.device, mixed_precision: bool, settings: Settings) -> None:
         self._network = network.to(device).eval()
         self._device = device
         # Half precision is faster on a GPU alone.
         self._half = mixed_precision and device.type == "cuda"
-        self._image_px = image_px
+        self._settings = settings
+        self._radiomics = Radiomics() if settings.uses_radiomics else None
 
     def classify(self, image: Mammogram, masks: Sequence[Mask]) -> tuple[float, list[float]]:
-        """The image's score and one a mask; see the protocol."""
-        shown = breast_frame(image)
-        lesions = [lesion_picture(shown.pixels, shown.draw(mask)) for mask in masks]
+        """The image's score and one a mask; see the protocol.
+
+        Raises:
+            ValueError: "whole+radiomics" alone: the image has no spacing; the pipeline fills in a missing one.
+        """
+        shown = breast_frame(image, self._settings.frame_px)
         try:
             with torch.inference_mode(), torch.autocast(self._device.type, torch.float16, enabled=self._half):
-                whole = self._network.score_images(self._tensor([image_picture(shown.pixels, self._image_px)]))
-                parts = [
-                    self._network.score_lesions(self._tensor(lesions[first : first + _LESIONS_AT_ONCE]))
-                    for first in range(0, len(lesions), _LESIONS_AT_ONCE)
-                ]
+                if self._radiomics is not None:
+                    textures = [texture.vector for texture in self._radiomics.textures(image, masks)]
+                    return self._with_textures(shown.pixels, textures)
+                lesions: list[float] = []
+                if self._settings.sees_lesions:
+                    lesions = self._lesions([lesion_picture(shown.pixels, shown.draw(mask)) for mask in masks])
+                if not self._settings.sees_images:
+                    return max(lesions, default=self._settings.floor), lesions
+                whole = torch.sigmoid(self._network.score_images(self._whole(shown.pixels))).item()
+                return whole, lesions if self._settings.sees_lesions else [whole] * len(masks)
         except torch.cuda.OutOfMemoryError as error:
             raise OutOfMemory("An image and its lesions did not fit on the device") from error
-        return torch.sigmoid(whole).item(), [score for part in parts for score in torch.sigmoid(part).tolist()]
 
-    def _tensor(self, pictures: Sequence[NDArray[np.float32]]) -> torch.Tensor:
-        return torch.from_numpy(np.stack(pictures)).to(self._device)
+    def _with_textures(
+        self, pixels: NDArray[np.float32], textures: Sequence[NDArray[np.float32]]
+    ) -> tuple[float, list[float]]:
+        rows = self._tensor(textures or [np.full(LENGTH, np.nan, dtype=np.float32)])
+        features = self._network.features(self._whole(pixels)).expand(len(rows), -1)
+        scores: list[float] = torch.sigmoid(self._network.score_with_texture(features, rows)).tolist()
+        return max(scores), scores[: len(textures)]
+
+    def _lesions(self, pictures: Sequence[NDArray[np.float32]]) -> list[float]:
+        parts = [pictures[first : first + _AT_ONCE] for first in range(0, len(pictures), _AT_ONCE)]
+        logits = [self._network.score_lesions(self._tensor(part)) for part in parts]
+        return [score for part in logits for score in torch.sigmoid(part).tolist()]
+
+    def _whole(self, pixels: NDArray[np.float32]) -> Tensor:
+        return self._tensor([image_picture(pixels, self._settings.image_px)])
+
+    def _tensor(self, arrays: Sequence[NDArray[np.float32]]) -> Tensor:
+        return torch.from_numpy(np.stack(arrays)).to(self._device)
 
 
 def load(
-    weights: Mapping[str, torch.Tensor], device: torch.device, mixed_precision: bool, *, image_px: int
+    weights: Mapping[str, Tensor], device: torch.device, mixed_precision: bool, **settings: Any
 ) -> EfficientNetClassifier:
     """Builds the classifier from a bundle's weights and settings.
 
@@ -126,16 +178,23 @@ def load(
         weights: the network's state dict, in any floating-point type.
         device: where it runs.
         mixed_precision: half precision, where the device is a GPU.
-        image_px: side of the square that the whole breast is shown in.
+        settings: see `Settings`.
 
     Raises:
-        RuntimeError: the weights are not those of this network.
+        RuntimeError: the weights are not those of this network, or timm does not know the backbone.
+        TypeError: a setting is unknown.
     """
-    network = MalignancyNet()
+    chosen = Settings(**settings)
+    network = MalignancyNet(chosen.mode, chosen.backbone)
     network.load_state_dict(
         {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
     )
-    return EfficientNetClassifier(network, device, mixed_precision, image_px=image_px)
+    return EfficientNetClassifier(network, device, mixed_precision, chosen)
+
+
+def _logits(head: nn.Module, features: Tensor) -> Tensor:
+    logits: Tensor = head(features)
+    return logits.squeeze(1).float()
 
 
 def _head(features: int, dropout: float) -> nn.Sequential:

@@ -32,7 +32,7 @@ architecture = "lite-medsam"
 weights = "segmenter.safetensors"
 sha256 = "{sha256}"
 [classifier]
-architecture = "efficientnet-lite0"
+architecture = "efficientnet"
 weights = "classifier.safetensors"
 sha256 = "{sha256}"
 [figures]

@@ -1,0 +1,46 @@
+"""What a classifier sees of an image and of its lesions."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from models.breast import breast_box
+from models.framing import Frame, frame
+from models.types import Mammogram
+
+LESION_PX = 224
+PADDING_PX = 20
+"""A lesion is shown in 224 × 224 pixels, with 20 round it (Guo, Cai and Dungey)."""
+
+
+def breast_frame(image: Mammogram, side: int) -> Frame:
+    """The breast in the frame, side × side, that both sorts of picture are cut from."""
+    return frame(image.pixels, breast_box(image.pixels), side)
+
+
+def lesion_picture(pixels: NDArray[np.float32], drawn: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """A lesion as a network sees it: 224 × 224, all but the mask 0, its long side 184 pixels, centred.
+
+    Args:
+        pixels: a frame's, or a part of one, 0..1.
+        drawn: the lesion in it, of the same shape; where nothing is drawn the picture is 0.
+    """
+    picture = np.zeros((LESION_PX, LESION_PX), dtype=np.float32)
+    rows, columns = np.flatnonzero(drawn.any(axis=1)), np.flatnonzero(drawn.any(axis=0))
+    if not rows.size:
+        return picture
+    part = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    shown = np.where(drawn[part], pixels[part], np.float32(0))
+    scale = (LESION_PX - 2 * PADDING_PX) / max(shown.shape)
+    height, width = (max(1, round(length * scale)) for length in shown.shape)
+    resized = cv2.resize(shown, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    top, left = (LESION_PX - height) // 2, (LESION_PX - width) // 2
+    picture[top : top + height, left : left + width] = resized
+    return picture
+
+
+def image_picture(pixels: NDArray[np.float32], side: int) -> NDArray[np.float32]:
+    """A frame as a network sees it whole: side × side."""
+    return np.asarray(cv2.resize(pixels, (side, side), interpolation=cv2.INTER_AREA), dtype=np.float32)
