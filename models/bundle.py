@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from models.calibration import Calibration, Level, Method
 from models.types import BundleId
 
 CARD = "bundle.toml"
@@ -27,13 +28,17 @@ class Part:
         architecture: a name in models/catalog.py.
         weights: a safetensors file.
         sha256: what the weights' digest must be, hexadecimal.
-        settings: keyword arguments of the architecture's `load`.
+        settings: keyword arguments of the architecture's `load`: input geometry and thresholds among them.
+        licence: of these weights, where the part says; else the bundle's.
+        training_data: what they learned from, where the part says; else the bundle's.
     """
 
     architecture: str
     weights: Path
     sha256: str
     settings: Mapping[str, Any]
+    licence: str
+    training_data: str
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,8 @@ class Bundle:
 
     Attributes:
         assumed_spacing_mm: millimetres a pixel where an image's header gives none; the report says so then.
-        figures: what the models reached on held-out patients, as the card puts it.
+        figures: what the models reached on held-out patients, as the card puts it, by role.
+        calibration: what the classifier's scores are worth, at the levels where that is known.
     """
 
     folder: Path
@@ -55,6 +61,7 @@ class Bundle:
     segmenter: Part
     classifier: Part
     figures: Mapping[str, Any]
+    calibration: Mapping[Level, Calibration]
 
     @property
     def parts(self) -> tuple[Part, Part, Part]:
@@ -94,7 +101,7 @@ def read_bundle(folder: Path) -> Bundle:
         raise BundleError(f"{path}: cannot be read: {error.strerror}. Give the folder of a bundle.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BundleError(f"{path}: is not TOML: {error}. Restore the file that came with the weights.") from error
-    detector, segmenter, classifier = (_part(card.table(role), role, folder) for role in ROLES)
+    detector, segmenter, classifier = (_part(card, role, folder) for role in ROLES)
     return Bundle(
         folder=folder,
         id=BundleId(card.text("name"), card.text("version")),
@@ -106,6 +113,7 @@ def read_bundle(folder: Path) -> Bundle:
         segmenter=segmenter,
         classifier=classifier,
         figures=card.table("figures").values,
+        calibration=_calibrations(card),
     )
 
 
@@ -158,7 +166,8 @@ class _Card:
         return value
 
 
-def _part(card: _Card, role: str, folder: Path) -> Part:
+def _part(whole: _Card, role: str, folder: Path) -> Part:
+    card = whole.table(role)
     weights = card.text("weights")
     if Path(weights).name != weights:
         raise BundleError(f"{card.path}: {role}.weights is {weights!r}. Name a file in the bundle's own folder.")
@@ -167,7 +176,34 @@ def _part(card: _Card, role: str, folder: Path) -> Part:
         weights=folder / weights,
         sha256=card.text("sha256"),
         settings=card.table("settings").values if "settings" in card.values else {},
+        licence=(card if "licence" in card.values else whole).text("licence"),
+        training_data=(card if "training_data" in card.values else whole).text("training_data"),
     )
+
+
+def _calibrations(card: _Card) -> dict[Level, Calibration]:
+    if "calibration" not in card.values:
+        return {}
+    tables = card.table("calibration")
+    unknown = set(tables.values) - set(Level)
+    if unknown:
+        raise BundleError(f"{card.path}: calibration.{min(unknown)} is no level. Levels: {', '.join(Level)}.")
+    return {Level(name): _calibration(Level(name), tables.table(name)) for name in tables.values}
+
+
+def _calibration(level: Level, card: _Card) -> Calibration:
+    parameters = card.table("parameters").values
+    try:
+        return Calibration(
+            level=level,
+            method=Method(card.text("method")),
+            parameters={name: tuple(map(float, values)) for name, values in parameters.items()},
+            prevalence=card.positive("prevalence"),
+            cases=int(card.positive("cases")),
+            patients=int(card.positive("patients")),
+        )
+    except (TypeError, ValueError) as error:
+        raise BundleError(f"{card.path}: {card.prefix}method cannot be used: {error}. Train the part anew.") from error
 
 
 _SHIPPED = Path(__file__).with_name("bundles")

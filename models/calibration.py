@@ -1,0 +1,113 @@
+"""From a score to a probability of malignancy: at the level it was measured at, for the prevalence it is read at.
+
+A score of 0.7 means nothing until it is known how often such a score was right, and among whom. A calibration is fitted
+on validation patients (`models/training/calibrating.py`) and says how many of its cases were malignant: where fewer or
+more are, the odds shift with the prior (Bayes; Elkan, "The foundations of cost-sensitive learning", IJCAI 2001, theorem
+2). No torch here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+import numpy as np
+
+SCREENING_PREVALENCE = 0.006
+"""Cancers among screening exams: 5.1 detected and 0.8 missed of 1,000 (Lehman et al., Radiology 2017, 283:49-58, the
+Breast Cancer Surveillance Consortium's benchmarks)."""
+
+_LEAST = 1e-6
+"""Scores this near 0 and 1 count as this near: their logit is finite."""
+
+
+class Level(StrEnum):
+    """What a score is about."""
+
+    LESION = "lesion"
+    IMAGE = "image"
+    BREAST = "breast"
+    EXAM = "exam"
+
+
+class Method(StrEnum):
+    """How a score becomes a probability."""
+
+    TEMPERATURE = "temperature"
+    PLATT = "platt"
+    ISOTONIC = "isotonic"
+
+
+PARAMETERS: Mapping[Method, tuple[str, ...]] = {
+    Method.TEMPERATURE: ("slope",),
+    Method.PLATT: ("slope", "offset"),
+    Method.ISOTONIC: ("scores", "probabilities"),
+}
+"""What each method is made of: of the logit of the score a slope (one over the temperature; Guo et al., ICML 2017) and
+an offset (Platt 1999), or the corners of a rising line (Zadrozny and Elkan 2002)."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What a score at one level is worth.
+
+    Attributes:
+        parameters: see `PARAMETERS`; a slope and an offset are one number each.
+        prevalence: the share of malignant ones among the cases it was fitted on, 0..1 exclusive.
+        cases: how many those were.
+        patients: of how many patients.
+        prior: the share among those it is read for; None: as among its cases.
+
+    Raises:
+        ValueError: its parameters are not the method's, or a share is not between 0 and 1.
+    """
+
+    level: Level
+    method: Method
+    parameters: Mapping[str, tuple[float, ...]]
+    prevalence: float
+    cases: int
+    patients: int
+    prior: float | None = None
+
+    def __post_init__(self) -> None:
+        if set(self.parameters) != set(PARAMETERS[self.method]):
+            raise ValueError(f"{self.method} has the parameters {', '.join(PARAMETERS[self.method])}")
+        lengths = {len(values) for values in self.parameters.values()}
+        if len(lengths) != 1 or 0 in lengths or (self.method is not Method.ISOTONIC and lengths != {1}):
+            raise ValueError(f"the parameters of {self.method} are not of one length")
+        if not all(0 < share < 1 for share in (self.prevalence, *([] if self.prior is None else [self.prior]))):
+            raise ValueError("a prevalence lies between 0 and 1")
+
+    def probability(self, score: float) -> float:
+        """The probability of malignancy of a score (0..1), 0..1 exclusive; never falls where the score rises."""
+        if self.method is Method.ISOTONIC:
+            corner = 1 / (self.cases + 2)  # so few cases prove neither 0 nor 1
+            found = float(np.interp(score, self.parameters["scores"], self.parameters["probabilities"]))
+            odds = logit(min(1 - corner, max(corner, found)))
+        else:
+            odds = self.parameters["slope"][0] * logit(score) + sum(self.parameters.get("offset", ()))
+        if self.prior is not None:
+            odds += logit(self.prior) - logit(self.prevalence)
+        return 1 / (1 + math.exp(-min(500.0, max(-500.0, odds))))
+
+    def at_prevalence(self, prior: float) -> Calibration:
+        """The same where the share of malignant ones is `prior` (0..1 exclusive): ranks stay, probabilities move."""
+        return replace(self, prior=prior)
+
+
+def logit(share: float) -> float:
+    """The logarithm of the odds of a share, 0..1."""
+    held = min(1 - _LEAST, max(_LEAST, share))
+    return math.log(held / (1 - held))
+
+
+def prior_of(level: Level, exams: float) -> float:
+    """The prior at a level where `exams` (a share, 0..1) of the exams have a cancer.
+
+    A cancer is nearly always in one breast alone: half of that for a breast and an image. A finding gets the image's
+    prior too, which holds where about one finding an image is reported.
+    """
+    return exams if level is Level.EXAM else exams / 2

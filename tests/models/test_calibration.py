@@ -1,0 +1,108 @@
+"""A calibrated score is right as often as it says, at the prevalence it is read at; its order never changes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from models.calibration import Calibration, Level, Method, logit, prior_of
+from models.training.calibrating import Scored, calibrate, fit_calibration
+from models.training.recipe import CalibrationRecipe
+
+
+def cases(count: int, slope: float, offset: float, seed: int = 1) -> list[Scored]:
+    """Scores whose logit, times `slope` plus `offset`, is the true log odds of malignancy."""
+    draw = np.random.default_rng(seed)
+    logits = draw.normal(0, 2, count)
+    truth = 1 / (1 + np.exp(-(slope * logits + offset)))
+    malignant = draw.random(count) < truth
+    scores = 1 / (1 + np.exp(-logits))
+    return [
+        Scored(Level.LESION, float(score), bool(label), str(number // 2))
+        for number, (score, label) in enumerate(zip(scores, malignant, strict=True))
+    ]
+
+
+def test_a_known_overconfidence_is_found() -> None:
+    found = fit_calibration(Level.LESION, cases(20_000, 0.5, 0.0), Method.TEMPERATURE)
+    assert found.parameters["slope"][0] == pytest.approx(0.5, abs=0.03)
+    assert found.probability(0.5) == 0.5
+    assert (found.cases, found.patients) == (20_000, 10_000)
+
+
+def test_a_known_slope_and_offset_are_found() -> None:
+    found = fit_calibration(Level.LESION, cases(20_000, 0.7, -1.0), Method.PLATT)
+    assert found.parameters["slope"][0] == pytest.approx(0.7, abs=0.03)
+    assert found.parameters["offset"][0] == pytest.approx(-1.0, abs=0.06)
+
+
+@pytest.mark.parametrize("method", [Method.PLATT, Method.ISOTONIC])
+def test_probabilities_are_right_as_often_as_they_say(method: Method) -> None:
+    found = fit_calibration(Level.LESION, cases(20_000, 0.5, -1.0), method)
+    fresh = cases(20_000, 0.5, -1.0, seed=2)
+    said = np.array([found.probability(one.score) for one in fresh])
+    truth = np.array([one.malignant for one in fresh])
+    for low in (0.1, 0.3, 0.5):
+        some = (said >= low) & (said < low + 0.2)
+        assert truth[some].mean() == pytest.approx(said[some].mean(), abs=0.03)
+
+
+@pytest.mark.parametrize("method", list(Method))
+def test_the_sites_prior_moves_the_mean_and_keeps_the_order(method: Method) -> None:
+    some = cases(5_000, 0.8, 0.5)
+    found = fit_calibration(Level.LESION, some, method)
+    at_site = found.at_prevalence(0.006)
+    scores = np.array([one.score for one in some])
+    truth = np.array([one.malignant for one in some])
+    before, after = (np.array([one.probability(score) for score in scores]) for one in (found, at_site))
+    assert roc_auc_score(truth, after) == pytest.approx(roc_auc_score(truth, before))
+    assert after.mean() < 0.1 < before.mean()
+    assert found.at_prevalence(found.prevalence).probability(0.3) == pytest.approx(found.probability(0.3))
+    odds = [logit(one.probability(0.4)) for one in (found, at_site)]
+    assert odds[1] - odds[0] == pytest.approx(logit(0.006) - logit(found.prevalence))
+
+
+def test_perfectly_parted_scores_give_no_certainty() -> None:
+    few = [Scored(Level.IMAGE, score, score > 0.5, str(score)) for score in (0.1, 0.2, 0.3, 0.7, 0.8, 0.9)]
+    for method in Method:
+        found = fit_calibration(Level.IMAGE, few, method)
+        assert 0.01 < found.probability(0.01) < found.probability(0.99) < 0.995, method
+
+
+def test_scores_that_mislead_never_turn_the_order_round() -> None:
+    wrong = [Scored(Level.IMAGE, score, score < 0.5, str(score)) for score in np.linspace(0.05, 0.95, 40)]
+    found = fit_calibration(Level.IMAGE, wrong, Method.PLATT)
+    assert found.probability(0.1) == pytest.approx(found.probability(0.9)) == pytest.approx(0.5, abs=0.05)
+
+
+def test_levels_with_too_few_cases_stay_uncalibrated_and_say_so() -> None:
+    some = [*cases(200, 1, 0), *(Scored(Level.IMAGE, 0.5, number == 0, str(number)) for number in range(30))]
+    found, missing = calibrate(some, CalibrationRecipe())
+    assert set(found) == {Level.LESION}
+    assert missing == [
+        "Scores of the level image are not calibrated: 1 malignant and 29 other validation cases, and [calibration] "
+        "least asks for 10 of each."
+    ]
+    assert calibrate(some, CalibrationRecipe(method="none")) == ({}, [])
+
+
+def test_a_breast_has_half_the_exams_prior() -> None:
+    assert prior_of(Level.EXAM, 0.006) == 0.006
+    assert prior_of(Level.BREAST, 0.006) == 0.003
+
+
+@pytest.mark.parametrize(
+    ("method", "parameters", "prevalence"),
+    [
+        (Method.PLATT, {"slope": (1.0,)}, 0.5),
+        (Method.ISOTONIC, {"scores": (0.1, 0.2), "probabilities": (0.1,)}, 0.5),
+        (Method.TEMPERATURE, {"slope": (1.0, 2.0)}, 0.5),
+        (Method.TEMPERATURE, {"slope": (1.0,)}, 1.0),
+    ],
+)
+def test_a_calibration_that_means_nothing_is_refused(
+    method: Method, parameters: dict[str, tuple[float, ...]], prevalence: float
+) -> None:
+    with pytest.raises(ValueError, match=r"parameters|prevalence"):
+        Calibration(Level.LESION, method, parameters, prevalence, 10, 10)
