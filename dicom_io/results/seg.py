@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from io import BytesIO
 
 import numpy as np
@@ -23,6 +22,7 @@ from dicom_io.device import MANUFACTURER, MODEL, device_uid
 from dicom_io.errors import NotEncodable
 from dicom_io.results import codes
 from dicom_io.results.encoding import Encoding, lesion_name, place, sign
+from dicom_io.results.seg_frames import add_nominal_geometry, own_dimensions, segments_per_frame
 from dicom_io.results.sources import demographics, patient_orientation, spacing_mm, stand_in
 from models.types import FindingKind, ReadImage
 
@@ -65,11 +65,11 @@ def encode_seg(source: Dataset, image: ReadImage, *, encoding: Encoding) -> Data
     sign(seg, encoding)
     seg.update(demographics(source))
     seg.PatientOrientation = list(patient_orientation(source) or ())
-    _own_dimensions(seg, encoding.uid(study, "SEG dimensions", instance))
-    _segments_per_frame(seg)
+    own_dimensions(seg, encoding.uid(study, "SEG dimensions", instance))
+    segments_per_frame(seg)
     if encoding.nominal_geometry:
         frame_of_reference_uid = encoding.uid(study, "SEG frame of reference", instance)
-        _add_nominal_geometry(seg, spacing_mm(source) or (1.0, 1.0), frame_of_reference_uid)
+        add_nominal_geometry(seg, spacing_mm(source) or (1.0, 1.0), frame_of_reference_uid)
     return seg
 
 
@@ -131,45 +131,3 @@ def _describe(image: ReadImage, number: int) -> SegmentDescription:
         anatomic_regions=[codes.BREAST],
         display_color=CIELabColor.from_rgb(*_COLOURS[finding.kind]),
     )
-
-
-def _own_dimensions(seg: Dataset, dimension_organization_uid: str) -> None:
-    """Replaces the UID that highdicom draws at random."""
-    seg.DimensionOrganizationSequence[0].DimensionOrganizationUID = dimension_organization_uid
-    for index in seg.DimensionIndexSequence:
-        index.DimensionOrganizationUID = dimension_organization_uid
-
-
-def _segments_per_frame(seg: Dataset) -> None:
-    """Names each frame's segment in the frame's own groups: some viewers (Weasis) look there only."""
-    shared = seg.SharedFunctionalGroupsSequence[0]
-    if "SegmentIdentificationSequence" not in shared:
-        return
-    for frame in _frames(seg):
-        frame.SegmentIdentificationSequence = shared.SegmentIdentificationSequence
-    del shared.SegmentIdentificationSequence
-
-
-def _add_nominal_geometry(seg: Dataset, spacing: tuple[float, float], frame_of_reference_uid: str) -> None:
-    """A plane in space for an image that has none: viewers (OHIF) do not show a SEG without one.
-
-    The frame of reference is the SEG's own, so that nobody takes the plane for the patient's.
-    """
-    measures = Dataset()
-    measures.PixelSpacing = list(spacing)
-    measures.SliceThickness = 1
-    orientation = Dataset()
-    orientation.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
-    shared = seg.SharedFunctionalGroupsSequence[0]
-    shared.PixelMeasuresSequence = [measures]
-    shared.PlaneOrientationSequence = [orientation]
-    for frame in _frames(seg):
-        position = Dataset()
-        position.ImagePositionPatient = [0, 0, 0]
-        frame.PlanePositionSequence = [position]
-    seg.FrameOfReferenceUID = frame_of_reference_uid
-    seg.PositionReferenceIndicator = ""
-
-
-def _frames(seg: Dataset) -> Iterator[Dataset]:
-    yield from seg.PerFrameFunctionalGroupsSequence
