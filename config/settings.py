@@ -74,6 +74,7 @@ class Reader(Section):
     device: Annotated[str, StringConstraints(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
     batch: int = Field(default=4, ge=1)
     mixed_precision: bool = True
+    prevalence: float = Field(default=0.006, gt=0, lt=1)
     threads: int | None = Field(default=None, ge=1)
     attempts: int = Field(default=3, ge=1)
     lease_s: float = Field(default=600, gt=0)

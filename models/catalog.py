@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from models.bundle import CARD, Bundle, BundleError, Part, verify
+from models.calibration import SCREENING_PREVALENCE, prior_of
 from models.pipeline import Pipeline
 
 ARCHITECTURES: Mapping[str, str] = {
@@ -27,7 +28,11 @@ ARCHITECTURES: Mapping[str, str] = {
 
 
 def load_pipeline(
-    bundle: Bundle, device: torch.device, mixed_precision: bool, clock: Callable[[], float] = time.perf_counter
+    bundle: Bundle,
+    device: torch.device,
+    mixed_precision: bool,
+    clock: Callable[[], float] = time.perf_counter,
+    prevalence: float = SCREENING_PREVALENCE,
 ) -> Pipeline:
     """The bundle's models on `device`, ready to read. Weights are checked against their digests before any is opened.
 
@@ -35,6 +40,7 @@ def load_pipeline(
         device: see models.device.choose_device.
         mixed_precision: half precision where it is worth it; on CUDA alone.
         clock: seconds from any origin, for the time that each stage takes.
+        prevalence: the share of exams with a cancer where the node reads, 0..1 exclusive, for calibrated bundles.
 
     Raises:
         BundleError: weights are missing or damaged, an architecture is unknown, or the two do not fit.
@@ -49,6 +55,9 @@ def load_pipeline(
         bundle=bundle.id,
         assumed_spacing_mm=bundle.assumed_spacing_mm,
         clock=clock,
+        calibration={
+            level: one.at_prevalence(prior_of(level, prevalence)) for level, one in bundle.calibration.items()
+        },
     )
 
 

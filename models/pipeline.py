@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import numpy as np
 
+from models.calibration import Calibration, Level
 from models.protocols import Classifier, Detector, OutOfMemory, Segmenter
 from models.types import BundleId, Detection, Finding, ImageReading, Mammogram, Mask
 
@@ -25,6 +26,7 @@ class Pipeline:
     Attributes:
         assumed_spacing_mm: millimetres a pixel where an image's header gives none.
         clock: seconds from any origin.
+        calibration: what scores are worth, at the levels where that is known, already at the site's prevalence.
     """
 
     detector: Detector
@@ -33,6 +35,7 @@ class Pipeline:
     bundle: BundleId
     assumed_spacing_mm: float
     clock: Callable[[], float]
+    calibration: Mapping[Level, Calibration] = field(default_factory=dict)
 
     def read(self, images: Sequence[Mammogram]) -> list[ImageReading]:
         """One reading an image, in their order. `seconds` has detect (its share of the batch), segment and classify.
@@ -62,7 +65,7 @@ class Pipeline:
         malignancy, scores = self._classify(image, masks)
         classified = self.clock()
         findings = [
-            Finding(one.kind, one.box, mask, one.confidence, score)
+            Finding(one.kind, one.box, mask, one.confidence, score, self._worth(Level.LESION, score))
             for one, mask, score in zip(found, masks, scores, strict=True)
         ]
         without = outlines.count(None)
@@ -73,7 +76,12 @@ class Pipeline:
             bundle=self.bundle,
             seconds={"detect": detect_s, "segment": segmented - began, "classify": classified - segmented},
             warnings=(*image.warnings, *([NO_OUTLINE.format(count=without)] if without else [])),
+            probability=self._worth(Level.IMAGE, malignancy),
         )
+
+    def _worth(self, level: Level, score: float) -> float | None:
+        calibration = self.calibration.get(level)
+        return calibration and calibration.probability(score)
 
     def _classify(self, image: Mammogram, masks: Sequence[Mask]) -> tuple[float, list[float]]:
         if not masks:

@@ -17,6 +17,7 @@ def to_json(reading: ImageReading) -> dict[str, object]:
         "bundle": {"name": reading.bundle.name, "version": reading.bundle.version},
         "shape": list(reading.shape),
         "malignancy": reading.malignancy,
+        "probability": reading.probability,
         "findings": [_finding_to_json(finding) for finding in reading.findings],
         "seconds": dict(reading.seconds),
         "warnings": list(reading.warnings),
@@ -52,6 +53,7 @@ def from_json(values: dict[str, Any], masks: bytes) -> ImageReading:
             bundle=BundleId(**values["bundle"]),
             seconds=dict(values["seconds"]),
             warnings=tuple(values["warnings"]),
+            probability=values.get("probability"),  # readings stored before there were any lack it
         )
     except (KeyError, TypeError, OSError, zipfile.BadZipFile) as error:
         raise ValueError(f"Not a stored reading: {error}") from error
@@ -64,6 +66,7 @@ def _finding_to_json(finding: Finding) -> dict[str, object]:
         "mask_box": _box_to_json(finding.mask.box),
         "confidence": finding.confidence,
         "malignancy": finding.malignancy,
+        "probability": finding.probability,
     }
 
 
@@ -74,6 +77,7 @@ def _finding_from_json(values: dict[str, Any], crop: np.ndarray[Any, np.dtype[np
         mask=Mask(Box(*values["mask_box"]), crop),
         confidence=values["confidence"],
         malignancy=values["malignancy"],
+        probability=values.get("probability"),
     )
 
 

@@ -130,6 +130,7 @@ class Finding:
         mask: the segmenter's outline; never empty.
         confidence: the detector's, 0..1. How sure it is that a lesion is there, not that it is malignant.
         malignancy: the classifier's score for malignancy, 0..1.
+        probability: of malignancy, at the prevalence the node is set to; None where lesions are not calibrated.
     """
 
     kind: FindingKind
@@ -137,6 +138,7 @@ class Finding:
     mask: Mask
     confidence: float
     malignancy: float
+    probability: float | None = None
 
 
 @dataclass(frozen=True)
@@ -161,6 +163,7 @@ class ImageReading:
         bundle: the models.
         seconds: what each stage took, by its name (decode, detect, segment, classify).
         warnings: sentences for the report.
+        probability: of malignancy, at the prevalence the node is set to; None where images are not calibrated.
     """
 
     findings: tuple[Finding, ...]
@@ -169,6 +172,7 @@ class ImageReading:
     bundle: BundleId
     seconds: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    probability: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

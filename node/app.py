@@ -121,6 +121,7 @@ def run_reader(settings: Settings) -> None:
         read_bundle(find_bundle(settings.reader.bundle)),
         choose_device(settings.reader.device),
         mixed_precision=settings.reader.mixed_precision,
+        prevalence=settings.reader.prevalence,
         clock=time.perf_counter,
     )
     reader = ImageReader(

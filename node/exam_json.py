@@ -9,7 +9,11 @@ RESEARCH_USE_ONLY = "Research use only, not for diagnosis."
 
 
 def exam_to_json(exam: ExamReading, study_instance_uid: str) -> dict[str, object]:
-    """An exam for `json.dumps`. Scores are 0..1 and uncalibrated; boxes are [top, left, bottom, right] in pixels."""
+    """An exam for `json.dumps`. Boxes are [top, left, bottom, right] in pixels.
+
+    "malignancy" is a score, 0..1 and uncalibrated; "probability" what it is worth at the prevalence the node is set to,
+    null where the bundle does not say.
+    """
     return {
         "intended_use": RESEARCH_USE_ONLY,
         "study_instance_uid": study_instance_uid,

@@ -144,7 +144,7 @@ class _Loop:
     def _validate(self) -> dict[str, float]:
         """The figures of the running average; keeps its weights where they are the best so far."""
         with torch.no_grad():
-            figures = self._task.validate(self._average.eval())
+            figures = self._task.validate(_settled(self._average))
         figure, course = figures[self._task.figure], self.course
         if course.best_figure is None or figure > course.best_figure or math.isnan(course.best_figure):
             course.best_epoch, course.best_figure = course.epoch, figure
@@ -189,7 +189,7 @@ class _Loop:
     def best_network(self) -> nn.Module:
         """The running average with the best weights in it."""
         _put(self._average, self._best)
-        return self._average
+        return _settled(self._average)
 
 
 def _optimizer(groups: list[dict[str, Any]], recipe: FitRecipe) -> torch.optim.Optimizer:
@@ -208,6 +208,12 @@ def _moving(trained: nn.Module, values: nn.Module) -> dict[str, Tensor]:
     """Copies, on the CPU, of all in `values` that training moves: what `trained` does not hold frozen, and buffers."""
     frozen = {name for name, parameter in trained.named_parameters() if not parameter.requires_grad}
     return {name: tensor.cpu().clone() for name, tensor in values.state_dict().items() if name not in frozen}
+
+
+def _settled(network: nn.Module) -> nn.Module:
+    """Ready to read after its weights were changed from outside: timm's TinyViT keeps a table made of them, which only
+    a change of mode throws away."""
+    return network.train().eval()
 
 
 def _put(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 
 import numpy as np
 import pytest
 
+from models.calibration import Calibration, Level, Method
 from models.pipeline import Pipeline
 from models.protocols import OutOfMemory
 from models.types import Box, BundleId, Detection, FindingKind, Mammogram, Mask
@@ -142,3 +143,18 @@ def test_each_stage_is_timed() -> None:
 
 def test_no_images_are_no_readings() -> None:
     assert _pipeline().read([]) == []
+
+
+def test_a_calibrated_bundle_says_what_each_score_is_worth_where_it_reads() -> None:
+    [plain] = _pipeline().read([_image()])
+    assert plain.probability is None
+    assert {finding.probability for finding in plain.findings} == {None}
+    calibrations = {
+        level: Calibration(level, Method.TEMPERATURE, {"slope": (1.0,)}, 0.5, 100, 50).at_prevalence(0.01)
+        for level in (Level.IMAGE, Level.LESION)
+    }
+    [reading] = replace(_pipeline(), calibration=calibrations).read([_image()])
+    assert reading.probability == pytest.approx(calibrations[Level.IMAGE].probability(reading.malignancy))
+    for finding in reading.findings:
+        assert finding.probability is not None
+        assert finding.probability < finding.malignancy

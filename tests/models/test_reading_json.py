@@ -21,6 +21,7 @@ def _reading(findings: int) -> ImageReading:
                 mask=Mask(Box(8, 18, 8 + 33, 18 + 47), random.random((33, 47)) > 0.5),
                 confidence=float(random.random()),
                 malignancy=1 / (3 + index),
+                probability=0.01 / 3 if index else None,
             )
             for index in range(findings)
         ),
@@ -29,6 +30,7 @@ def _reading(findings: int) -> ImageReading:
         bundle=BundleId("research-default", "0.1.0"),
         seconds={"decode": 0.25, "detect": 1e-9},
         warnings=("Nothing was seen, “with quotes” and ümlauts.",),
+        probability=0.1 / 3,
     )
 
 
@@ -43,6 +45,15 @@ def test_a_reading_comes_back_as_it_was(findings: int) -> None:
         np.testing.assert_array_equal(one.mask.crop, other.mask.crop)
     assert back.shape == reading.shape
     assert isinstance(back.shape, tuple)
+
+
+def test_a_reading_stored_before_there_were_probabilities_still_loads() -> None:
+    stored = json.loads(json.dumps(to_json(_reading(2))))
+    for table in (stored, *stored["findings"]):
+        del table["probability"]
+    back = from_json(stored, masks_of(_reading(2)))
+    assert back.probability is None
+    assert [finding.probability for finding in back.findings] == [None, None]
 
 
 def test_the_same_reading_gives_the_same_bytes() -> None:
