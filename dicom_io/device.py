@@ -12,6 +12,8 @@ from models.types import BundleId
 
 MANUFACTURER = "mammo-node"
 MODEL = "mammo-node"
+SEGMENTATIONS = frozenset({"1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7"})
+"""Segmentation Storage and Label Map Segmentation Storage (PS3.4 Annex B.5)."""
 
 
 def device_uid() -> str:
@@ -49,8 +51,13 @@ def is_ours(dataset: Dataset) -> bool:
     """Whether a mammo-node wrote this object (safety: it must never be read as input).
 
     Told by the equipment, which a PACS leaves alone when it coerces demographics or re-identifies a study: Manufacturer
-    with Manufacturer's Model Name, or our Device UID among the contributing equipment.
+    with Manufacturer's Model Name, or our Device UID among the contributing equipment. A segmentation by another maker
+    is not ours even so: a viewer in which somebody corrected our outlines may carry our equipment over as one that
+    contributed, which it did (PS3.3 section C.12.1.1).
     """
-    if (text(dataset, "Manufacturer"), text(dataset, "ManufacturerModelName")) == (MANUFACTURER, MODEL):
+    maker, model = text(dataset, "Manufacturer"), text(dataset, "ManufacturerModelName")
+    if (maker, model) == (MANUFACTURER, MODEL):
         return True
+    if maker not in ("", MANUFACTURER) and text(dataset, "SOPClassUID") in SEGMENTATIONS:
+        return False
     return any(text(item, "DeviceUID") == device_uid() for item in items(dataset, "ContributingEquipmentSequence"))

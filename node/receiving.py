@@ -24,6 +24,8 @@ from dicom_io.headers import InstanceHeader, InstanceKind, describe
 from dicom_io.network.answers import Answer, Status
 from dicom_io.network.scp import ReceivedFile
 from dicom_io.pixels.intact import CutShort, WholeFile, read_whole_file
+from dicom_io.segmentations import has_no_frames
+from node.annotations_received import enter_annotation
 from node.arrivals import IMAGES, register
 from node.database import Sessions
 from node.resends import (
@@ -111,7 +113,8 @@ class Receiving:
             return Answer(Status.BAD_UID, str(error))
         if (received.sop_class_uid, received.sop_instance_uid) != (header.sop_class_uid, header.sop_instance_uid):
             return Answer(Status.DOES_NOT_MATCH, "request and data set name different SOP class or instance")
-        if header.kind in IMAGES | {InstanceKind.SEGMENTATION} and not whole.has_pixels:
+        emptied = header.kind is InstanceKind.SEGMENTATION and has_no_frames(whole.dataset)
+        if header.kind in IMAGES | {InstanceKind.SEGMENTATION} and not whole.has_pixels and not emptied:
             return Answer(Status.TRUNCATED, "an image without pixel data: cut short?")
         try:
             with self._turns.of(header.study_instance_uid):
@@ -144,7 +147,7 @@ class Receiving:
             return self._set_aside(whole, header, known, OTHER_STUDY)
         if known.kind != header.kind:
             return self._set_aside(whole, header, known, OTHER_KIND)
-        return self._keep_resent(whole, header, known)
+        return self._keep_resent(received, whole, header, known)
 
     def _keep_new(self, received: ReceivedFile, whole: WholeFile, header: InstanceHeader) -> Answer:
         folder = self._data_dir / ARCHIVE / header.study_instance_uid
@@ -160,10 +163,13 @@ class Receiving:
                 now=self._now(),
                 reads_secondary_capture=received.calling_ae_title in self._secondary_capture_from,
             )
+            enter_annotation(session, instance, whole.dataset, received.calling_ae_title)
             log.info("study %d: instance %d received: %s", instance.study_id, instance.id, header.kind)
         return _SUCCESS
 
-    def _keep_resent(self, whole: WholeFile, header: InstanceHeader, known: Instance) -> Answer:
+    def _keep_resent(
+        self, received: ReceivedFile, whole: WholeFile, header: InstanceHeader, known: Instance
+    ) -> Answer:
         kept = self._data_dir / known.path
         try:
             old = read_whole_file(kept, self._limits.max_image_bytes)
@@ -171,7 +177,8 @@ class Receiving:
             log.warning("study %d: instance %d: its file was gone or damaged, and came again", known.study_id, known.id)
             # A damaged file stays where it is: nothing that was accepted is ever written over.
             place = version_for(kept.parent, header.sop_instance_uid, whole).path if kept.exists() else kept
-            self._correct(known, whole, header, self._place(whole.path, place), restated=True, lost=True)
+            path = self._place(whole.path, place)
+            self._correct(received, known, whole, header, path, restated=True, lost=True)
             return _SUCCESS
         difference = compare(old, whole, self._limits.max_image_pixels)
         if difference is Difference.PIXELS:
@@ -182,11 +189,12 @@ class Receiving:
         restated = states_otherwise(old.dataset, whole.dataset)
         version = version_for(kept.parent, header.sop_instance_uid, whole)
         path = self._relative(version.path) if version.is_there else self._place(whole.path, version.path)
-        self._correct(known, whole, header, path, restated=restated)
+        self._correct(received, known, whole, header, path, restated=restated)
         return _SUCCESS
 
     def _correct(
         self,
+        received: ReceivedFile,
         known: Instance,
         whole: WholeFile,
         header: InstanceHeader,
@@ -199,6 +207,7 @@ class Receiving:
         with self._transaction() as session:
             instance = session.get_one(Instance, known.id)
             correct(session, instance, header, syntax, path, self._now(), restated=restated, lost=lost)
+            enter_annotation(session, instance, whole.dataset, received.calling_ae_title)
 
     def _set_aside(self, whole: WholeFile, header: InstanceHeader, known: Instance, why: str) -> Answer:
         folder = self._data_dir / QUARANTINE / header.study_instance_uid

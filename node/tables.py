@@ -21,7 +21,7 @@ class Table(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {dict[str, object]: JSON}  # noqa: RUF012 - SQLAlchemy reads a plain class attribute
+    type_annotation_map = {dict[str, object]: JSON, list[str]: JSON}  # noqa: RUF012 - SQLAlchemy reads a plain class attribute
 
 
 class Study(Table):
@@ -80,6 +80,31 @@ class Instance(Table):
     masks_path: Mapped[str | None]
 
     study: Mapped[Study] = relationship(back_populates="instances")
+
+
+class Annotation(Table):
+    """A segmentation by somebody else that may be ground truth: who drew what, and when. Its file is the instance's.
+
+    Whether it counts (its images are here, the patient is theirs, a person drew it) is asked anew each time: its images
+    may come after it. See annotations.py.
+    """
+
+    __tablename__ = "annotation"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    instance_id: Mapped[int] = mapped_column(ForeignKey("instance.id"), unique=True)
+    creator: Mapped[str]
+    """Content Creator's Name, "" where not stated: staff, not the patient; never logged all the same."""
+    created_at: Mapped[float | None]
+    """As the segmentation says; when it came stands in the instance's row."""
+    source: Mapped[str]
+    """The calling AE title that sent it ("" for files)."""
+    images: Mapped[list[str]]
+    """SOP Instance UIDs of the images that it says something about."""
+    automatic_by: Mapped[list[str]]
+    """The algorithms' names where all its segments are said to be automatic, otherwise empty."""
+
+    instance: Mapped[Instance] = relationship()
 
 
 class Job(Table):

@@ -1,0 +1,128 @@
+"""A segmentation that somebody else made on our images: an expert's correction of what the node proposed.
+
+Viewers tell apart what the standard lets them: OHIF names no Content Creator and keeps the algorithm of the segments
+that it loaded; 3D Slicer and MITK (dcmqi) name one. So a correction is known by the images that it is about and by not
+being ours (dicom_io.device), never by tracking UIDs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta, timezone
+from pathlib import Path
+
+from pydicom import Dataset, dcmread
+from pydicom.valuerep import DA, TM
+
+from dicom_io.attributes import text
+from dicom_io.segmentations import (
+    ReadSegment,
+    Segment,
+    images_of_frames,
+    read_segments,
+    referenced_images,
+    segments_of,
+)
+
+
+@dataclass(frozen=True)
+class CorrectionHeader:
+    """What the header of a segmentation says, without its pixels.
+
+    Attributes:
+        creator: Content Creator's Name: who drew it; "" where it is not said. A member of staff, not the patient.
+        created: Content Date and Time, or else those of Instance Creation, in the time zone that the segmentation
+            states or else this machine's; None where it says neither.
+        images: SOP Instance UIDs of the images about which it says what is there, be it that nothing is: those of
+            its frames, empty frames too; where it has no frames at all, all that it refers to. None where it does not
+            tell to which of several images a frame belongs.
+        segments: as described.
+        automatic_by: the algorithms' names where every segment is said to be AUTOMATIC: then no person drew them,
+            unless they are proposals that were opened in a viewer. Empty where any of them was drawn.
+    """
+
+    creator: str
+    created: datetime | None
+    images: tuple[str, ...]
+    segments: tuple[Segment, ...]
+    automatic_by: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Correction:
+    """A correction with its pixels.
+
+    Attributes:
+        images: see CorrectionHeader; one of them without any of `segments` holds no lesion.
+        segments: what is drawn, each in one of `images`.
+    """
+
+    sop_instance_uid: str
+    creator: str
+    created: datetime | None
+    images: tuple[str, ...]
+    segments: tuple[ReadSegment, ...]
+
+
+def describe_correction(dataset: Dataset) -> CorrectionHeader:
+    """Who drew this segmentation, when, on which images, and what its segments are."""
+    segments = tuple(segments_of(dataset))
+    automatic = [segment.automatic_by for segment in segments if segment.automatic_by is not None]
+    return CorrectionHeader(
+        creator=text(dataset, "ContentCreatorName"),
+        created=_moment(dataset, "ContentDate", "ContentTime")
+        or _moment(dataset, "InstanceCreationDate", "InstanceCreationTime"),
+        images=_images(dataset),
+        segments=segments,
+        automatic_by=tuple(dict.fromkeys(automatic)) if automatic and len(automatic) == len(segments) else (),
+    )
+
+
+def read_correction(path: Path, rows_columns: tuple[int, int] | None = None) -> Correction:
+    """A correction out of a file.
+
+    Args:
+        rows_columns: the shape of its images, which must be its own.
+
+    Raises:
+        NotReadable: no segmentation, damaged, of another shape than its images, or with frames that name no image.
+    """
+    drawn = read_segments(path, rows_columns)
+    header = dcmread(path, stop_before_pixels=True)
+    said = describe_correction(header)
+    return Correction(
+        sop_instance_uid=text(header, "SOPInstanceUID"),
+        creator=said.creator,
+        created=said.created,
+        images=said.images,
+        segments=tuple(segment for segment in drawn if segment.image_uid in said.images),
+    )
+
+
+def _images(dataset: Dataset) -> tuple[str, ...]:
+    of_frames = images_of_frames(dataset)
+    if not of_frames:
+        return referenced_images(dataset)
+    return () if None in of_frames else tuple(dict.fromkeys(uid for uid in of_frames if uid))
+
+
+def _moment(dataset: Dataset, date_keyword: str, time_keyword: str) -> datetime | None:
+    try:
+        day = DA(text(dataset, date_keyword))
+        clock = TM(text(dataset, time_keyword))
+        zone = _zone(text(dataset, "TimezoneOffsetFromUTC"))
+    except ValueError:
+        return None
+    if not isinstance(day, date):
+        return None
+    moment = datetime.combine(day, clock if isinstance(clock, time) else time())
+    return moment.replace(tzinfo=zone) if zone else moment.astimezone()
+
+
+def _zone(offset: str) -> timezone | None:
+    """From "+0100" (PS3.3 section C.12.1.1)."""
+    if not offset:
+        return None
+    sign = -1 if offset.startswith("-") else 1
+    digits = offset.lstrip("+-")
+    return timezone(sign * timedelta(hours=int(digits[:2]), minutes=int(digits[2:] or 0)))
