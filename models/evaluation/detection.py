@@ -1,0 +1,186 @@
+"""How well lesions are found: the free-response ROC, paper B's Tables 1 and 2."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from models.evaluation.average_precision import Boxes, mean_average_precision
+from models.evaluation.measures import FROC_POINTS, HIT_IOU, ImageResult, froc_curve, sensitivities
+from models.evaluation.observations import THRESHOLDS, Observation
+from models.evaluation.papers import printed
+from models.evaluation.plots import froc_plot
+from models.evaluation.scores import Confusion, confusion
+from models.evaluation.tables import Cell, Counts, Draws, Row, Section, Table, figures
+
+PAPERS_CONFIDENCE = 0.2
+_PAPERS_IOU = 0.5
+_FEWER_DRAWS = 200
+"""Of average precisions: each takes a tenth of a second."""
+_NO_LESIONS = "No image among them holds a lesion."
+
+B1_COLUMNS = ("Pr", "TPR", "F1", "mAP50", "mAP50-95")
+B2_COLUMNS = ("TPR", "FPR", "ACC", "Pr", "Dice")
+
+
+def measured_images(observations: Sequence[Observation]) -> list[Observation]:
+    """Those on which a detector can be measured: looked at by one, and all their lesions drawn."""
+    return [one for one in observations if one.proposals is not None and one.marked_up]
+
+
+def detection_section(observations: Sequence[Observation], draws: Draws) -> Section:
+    """FROC, what the node would show, and paper B's tables of the detector."""
+    images = measured_images(observations)
+    results = [one.result() for one in images]
+    plots = (froc_plot(*froc_curve(results)),) if any(one.lesions for one in images) else ()
+    return Section(
+        "detection",
+        "Detection",
+        f"A proposal finds the lesion it overlaps most, by an intersection over union of {HIT_IOU:g} or more. A lesion "
+        "found twice counts once, and its second proposal is no false positive.",
+        (
+            _froc(images, draws),
+            _shown(images, draws),
+            average_precision_table(images, "this detector", draws),
+            _thresholds(images, draws),
+        ),
+        plots,
+    )
+
+
+def counts_of(images: Sequence[Observation]) -> Counts:
+    """Patients, images and lesions."""
+    return Counts(len({one.patient for one in images}), len(images), sum(len(one.lesions) for one in images))
+
+
+def _froc(images: Sequence[Observation], draws: Draws) -> Table:
+    def measure(some: list[ImageResult]) -> list[float]:
+        found = sensitivities(some, FROC_POINTS)
+        return [*found, float(np.mean(found))]
+
+    results = [one.result() for one in images]
+    cells = figures(results, lambda one: one.patient, measure, len(FROC_POINTS) + 1, draws, why_none(images))
+    return Table(
+        "froc",
+        "Sensitivity at so many false positives an image (FROC)",
+        (*(f"{point:g}" for point in FROC_POINTS), "mean"),
+        (Row("all lesions", cells, counts_of(images)),),
+    )
+
+
+def why_none(images: Sequence[Observation]) -> str:
+    """Why a figure of the detector is absent."""
+    if not images:
+        return "No detector was run, or no image of the data has all its lesions drawn."
+    return _NO_LESIONS
+
+
+def _shown(images: Sequence[Observation], draws: Draws) -> Table:
+    def measure(some: list[Observation]) -> tuple[float, float]:
+        lesions = sum(len(one.lesions) for one in some)
+        found = sum(lesion.found for one in some for lesion in one.lesions)
+        wrong = sum(
+            proposal.lesion is None and proposal.confidence >= one.confidence
+            for one in some
+            for proposal in one.proposals or ()
+        )
+        return found / lesions if lesions else float("nan"), wrong / len(some)
+
+    return Table(
+        "shown",
+        "What the node would show",
+        ("sensitivity", "false positives an image"),
+        (
+            Row(
+                f"confidence {images[0].confidence:g} and above" if images else "the bundle's confidence",
+                figures(images, lambda one: one.patient, measure, 2, draws, why_none(images)),
+                counts_of(images),
+            ),
+        ),
+    )
+
+
+def average_precision_row(images: Sequence[Observation], name: str, draws: Draws) -> Row:
+    """A row of paper B's Table 1 about these images."""
+    matched = [(one, one.result(_PAPERS_IOU)) for one in images]
+
+    def counted(some: list[tuple[Observation, ImageResult]]) -> tuple[float, float, float]:
+        lesions = sum(result.lesions for _, result in some)
+        said = sum(confidence >= PAPERS_CONFIDENCE for _, result in some for confidence, _ in result.proposals)
+        found = sum(int(np.count_nonzero(result.hits >= PAPERS_CONFIDENCE)) for _, result in some)
+        one = Confusion(found, said - found, lesions - found, 0)
+        return one.precision, one.recall, one.f1
+
+    def averaged(some: list[Observation]) -> tuple[float, float]:
+        return mean_average_precision([Boxes(one.boxes, tuple(lesion.box for lesion in one.lesions)) for one in some])
+
+    none = why_none(images)
+    reasons = (f"Nothing reaches the confidence of {PAPERS_CONFIDENCE:g}.", none, none)
+    fewer = Draws(draws.seed, min(draws.resamples, _FEWER_DRAWS))
+    return Row(
+        name,
+        (
+            *figures(matched, lambda one: one[0].patient, counted, 3, draws, reasons if images else none),
+            *figures(images, lambda one: one.patient, averaged, 2, fewer, why_none(images)),
+        ),
+        counts_of(images),
+    )
+
+
+def average_precision_table(images: Sequence[Observation], name: str, draws: Draws) -> Table:
+    """Paper B's Table 1 with one row of ours."""
+    return Table(
+        "attention",
+        "Precision, sensitivity and average precision",
+        B1_COLUMNS,
+        (average_precision_row(images, name, draws), *printed("B1", B1_COLUMNS)),
+        "paper B, Table 1",
+        percent=True,
+        notes=B1_NOTES,
+    )
+
+
+B1_NOTES = (
+    f"Pr, TPR and F1 are of lesions, at the paper's confidence of {PAPERS_CONFIDENCE:g} and an IoU of {_PAPERS_IOU:g}; "
+    "a lesion's second proposal is a false positive here. The paper does not say at which IoU it counts.",
+    f"mAP by COCO's rules (torchmetrics), masses and calcifications as one class; {_FEWER_DRAWS} draws an interval.",
+)
+
+
+def _thresholds(images: Sequence[Observation], draws: Draws) -> Table:
+    ours = tuple(
+        Row(f"{at:g}", _at_threshold(images, number, at, draws), counts_of(images))
+        for number, at in enumerate(THRESHOLDS)
+    )
+    return Table(
+        "thresholds",
+        "The detector's threshold",
+        B2_COLUMNS,
+        (*ours, *printed("B2", B2_COLUMNS)),
+        "paper B, Table 2",
+        percent=True,
+        notes=(
+            "Our reading, as the paper does not say what a sample is: TPR, FPR, ACC and Pr are of images (one with a "
+            "lesion, called so where any proposal reaches the threshold).",
+            "Dice is the mean over images with lesions: all outlines of the threshold against all true ones, 0 where "
+            "nothing is proposed.",
+        ),
+    )
+
+
+def _at_threshold(images: Sequence[Observation], number: int, at: float, draws: Draws) -> tuple[Cell, ...]:
+    def rates(some: list[Observation]) -> tuple[float, ...]:
+        called = np.array([any(one.confidence >= at for one in image.proposals or ()) for image in some])
+        table: Confusion = confusion(called, np.array([bool(image.lesions) for image in some]))
+        return table.recall, 1 - table.specificity, table.accuracy, table.precision
+
+    def dice(some: list[Observation]) -> tuple[float]:
+        return (float(np.mean([image.by_threshold[number].dice for image in some])),)
+
+    outlined = [image for image in images if image.lesions and image.by_threshold]
+    none = why_none(images)
+    reasons = (none, "Every image holds a lesion: none can be called falsely.", none, "Nothing reaches the threshold.")
+    cells = figures(images, lambda one: one.patient, rates, 4, draws, reasons if images else none)
+    no_outline = "No image with a lesion has all its outlines drawn, or no segmenter was run."
+    return (*cells, *figures(outlined, lambda one: one.patient, dice, 1, draws, no_outline))

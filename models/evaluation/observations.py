@@ -1,0 +1,146 @@
+"""What was seen of each image, so that every table is made of one pass over the data; kept in a file as it comes, so
+that an evaluation that was stopped goes on where it was."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from models.datasets.case import Pathology
+from models.evaluation.measures import ImageResult, match
+from models.evaluation.overlap import Overlap
+from models.types import Box, FindingKind, Laterality
+
+THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5)
+"""The detector's confidences of paper B's Table 2."""
+
+
+class EvaluationError(ValueError):
+    """There is nothing that could be measured, or nowhere to go on; the message names the cause and the cure."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """One box of the detector; `lesion` is the number of the lesion it finds (see measures.HIT_IOU), None for none."""
+
+    box: Box
+    kind: FindingKind
+    confidence: float
+    lesion: int | None
+
+
+@dataclass(frozen=True)
+class SeenLesion:
+    """One true lesion.
+
+    Attributes:
+        outlined: its outline was drawn, and not a box alone.
+        diameter_mm: its longest.
+        found: a proposal that the node would show finds it.
+        by_true_box: the segmenter's outline after each pass against the true one, from the true box, which the
+            segmenter enlarges as it does a detector's. Empty where nothing was outlined or no segmenter is there.
+        by_found_box: the same from the most confident proposal that finds it, among those that the node would show.
+        score: the classifier's for the true outline, 0..1; None without a classifier.
+    """
+
+    box: Box
+    kind: FindingKind
+    pathology: Pathology | None
+    birads: str | None
+    outlined: bool
+    diameter_mm: float
+    found: bool
+    by_true_box: tuple[Overlap, ...]
+    by_found_box: tuple[Overlap, ...]
+    score: float | None
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One image: what its data set says of it, and what the models did.
+
+    Attributes:
+        name, patient, exam, laterality, view, pathology, birads, density, marked_up, label_is_fair: see `Case`.
+        spacing_assumed: the header gives no spacing: diameters are by the bundle's assumption.
+        confidence: proposals of at least this confidence would be shown by the node.
+        proposals: all of the detector's, shown or not, most confident first; None without a detector.
+        by_threshold: all outlines of at least each of THRESHOLDS, together, against all true ones; empty where the
+            image is not marked up, an outline is missing, or detector or segmenter are not there.
+        score: the image's malignancy, 0..1; None without a classifier.
+    """
+
+    name: str
+    dataset: str
+    patient: str
+    exam: str | None
+    laterality: Laterality | None
+    view: str | None
+    pathology: Pathology | None
+    birads: str | None
+    density: str | None
+    marked_up: bool
+    label_is_fair: bool
+    spacing_assumed: bool
+    confidence: float
+    proposals: tuple[Proposal, ...] | None
+    lesions: tuple[SeenLesion, ...]
+    by_threshold: tuple[Overlap, ...]
+    score: float | None
+
+    @property
+    def malignant(self) -> bool:
+        return self.pathology is Pathology.MALIGNANT
+
+    @property
+    def boxes(self) -> tuple[tuple[Box, float], ...]:
+        return tuple((one.box, one.confidence) for one in self.proposals or ())
+
+    def result(self, least_iou: float | None = None) -> ImageResult:
+        """What the detector did, for the FROC; matched anew where another overlap than HIT_IOU is asked."""
+        if least_iou is None:
+            pairs = tuple((one.confidence, one.lesion) for one in self.proposals or ())
+        else:
+            pairs = match(self.boxes, [lesion.box for lesion in self.lesions], least_iou)
+        return ImageResult(self.patient, len(self.lesions), pairs)
+
+
+class Kept:
+    """A file of observations, one JSON a line under a line that says of which models they are.
+
+    Raises:
+        EvaluationError: the file is of other models, or is none of ours.
+    """
+
+    def __init__(self, path: Path, models: str) -> None:
+        self._path = path
+        self._header = json.dumps({"observations": 1, "models": models})
+        self._rows = TypeAdapter(Observation)
+        self.seen = {one.name: one for one in self._read()}
+
+    def add(self, observation: Observation) -> None:
+        """Writes it down before the next is begun."""
+        with self._path.open("ab") as file:
+            file.write(self._rows.dump_json(observation) + b"\n")
+        self.seen[observation.name] = observation
+
+    def _read(self) -> Iterator[Observation]:
+        if not self._path.exists():
+            self._path.write_text(self._header + "\n", encoding="utf-8")
+            return
+        header, _, rest = self._path.read_bytes().partition(b"\n")
+        if header.decode(errors="replace") != self._header:
+            raise EvaluationError(
+                f"{self._path}: holds what other models did (or is damaged). Give another --out, or delete the file."
+            )
+        whole, _, torn = rest.rpartition(b"\n")
+        if torn:  # the evaluation was killed while it wrote: that image is done again
+            self._path.write_bytes(header + b"\n" + (whole + b"\n" if whole else b""))
+        for number, line in enumerate(whole.splitlines(), start=2):
+            try:
+                yield self._rows.validate_json(line)
+            except ValidationError as error:
+                raise EvaluationError(f"{self._path}: line {number} is damaged. Delete the file.") from error

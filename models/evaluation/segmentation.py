@@ -1,0 +1,247 @@
+"""How well lesions are outlined: paper A's Figures 4 and 5, and the figures of paper B's Tables 3 to 5."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import fmean
+
+import numpy as np
+
+from models.evaluation.observations import Observation, SeenLesion
+from models.evaluation.overlap import Overlap
+from models.evaluation.papers import printed
+from models.evaluation.plots import diameter_plot, passes_plot
+from models.evaluation.scores import pearson
+from models.evaluation.tables import Absent, Cell, Counts, Draws, Row, Section, Table, figures
+from models.types import FindingKind
+
+_PASS_COLUMNS = ("DSC", "IoU", "boundary IoU")
+B3_COLUMNS = ("mIoU", "mBIoU")
+B4_COLUMNS = ("TPR", "FPR", "ACC", "Dice")
+SIZES_MM = (0.0, 10.0, 20.0, float("inf"))
+"""Bounds of the bands of diameter."""
+
+NO_OUTLINE = "No lesion's outline is drawn in the data, or no segmenter was run."
+PIXEL_NOTE = (
+    "Our reading, as the paper does not say what a sample is: TPR, FPR and ACC are of pixels in the lesion's box with "
+    "5 mm more on each side (in the whole image FPR would be near 0 and ACC near 1 whatever is drawn); the mean over "
+    "lesions."
+)
+BOUNDARY_NOTE = "Boundary IoU after Cheng et al. 2021: borders as wide as 2 % of the image's diagonal."
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A lesion's outlines after each pass, and where they are from."""
+
+    image: str
+    patient: str
+    lesion: SeenLesion
+    passes: tuple[Overlap, ...]
+
+    @property
+    def last(self) -> Overlap:
+        """The node's own: after the last configured pass."""
+        return self.passes[-1]
+
+
+def by_true_box(observations: Sequence[Observation]) -> list[Drawn]:
+    """Outlines from true boxes."""
+    return _drawn(observations, lambda lesion: lesion.by_true_box)
+
+
+def by_found_box(observations: Sequence[Observation]) -> list[Drawn]:
+    """Outlines from the boxes that the detector found."""
+    return _drawn(observations, lambda lesion: lesion.by_found_box)
+
+
+def _drawn(observations: Sequence[Observation], passes: Callable[[SeenLesion], tuple[Overlap, ...]]) -> list[Drawn]:
+    return [
+        Drawn(one.name, one.patient, lesion, passes(lesion))
+        for one in observations
+        for lesion in one.lesions
+        if passes(lesion)
+    ]
+
+
+def counts_of(drawn: Sequence[Drawn]) -> Counts:
+    """Patients, images and lesions."""
+    return Counts(len({one.patient for one in drawn}), len({one.image for one in drawn}), len(drawn))
+
+
+def segmentation_section(observations: Sequence[Observation], draws: Draws) -> Section:
+    """Dice and IoU by pass, against diameter, and by pixel."""
+    true, found = by_true_box(observations), by_found_box(observations)
+    plots = (passes_plot([[one.passes[at].dice for one in true] for at in range(_most(true))]),) if true else ()
+    if true:
+        diameters, dices = [one.lesion.diameter_mm for one in true], [one.last.dice for one in true]
+        plots = (*plots, diameter_plot(diameters, dices))
+    assumed = sum(one.spacing_assumed for one in observations)
+    spacing = f" {assumed} image(s) give no pixel spacing: their millimetres are assumed." if assumed else ""
+    return Section(
+        "segmentation",
+        "Segmentation",
+        "Outlines against drawn ones, from the true box and from the box that the detector found; the segmenter "
+        "enlarges both as it always does. DSC is Dice's coefficient." + spacing,
+        (
+            _by_pass(true, found, draws),
+            _found_or_not(observations, found, draws),
+            _against_diameter(true, draws),
+            _pixels(true, found, draws),
+        ),
+        plots,
+    )
+
+
+def _most(drawn: Sequence[Drawn]) -> int:
+    return max((len(one.passes) for one in drawn), default=0)
+
+
+def overlap_row(name: str, drawn: Sequence[Drawn], pick: Callable[[Drawn], Overlap], draws: Draws) -> Row:
+    """DSC, IoU and boundary IoU, means over lesions."""
+    return _row(name, drawn, lambda one: (pick(one).dice, pick(one).iou, pick(one).boundary_iou or 0.0), 3, draws)
+
+
+def boundary_row(name: str, drawn: Sequence[Drawn], draws: Draws) -> Row:
+    """A row of paper B's Table 3."""
+    return _row(name, drawn, lambda one: (one.last.iou, one.last.boundary_iou or 0.0), 2, draws)
+
+
+def pixel_row(name: str, drawn: Sequence[Drawn], draws: Draws) -> Row:
+    """A row of paper B's Tables 4 and 5."""
+    return _row(name, drawn, lambda one: (one.last.tpr, one.last.fpr, one.last.accuracy, one.last.dice), 4, draws)
+
+
+def _row(
+    name: str, drawn: Sequence[Drawn], values: Callable[[Drawn], tuple[float, ...]], width: int, draws: Draws
+) -> Row:
+    table = {id(one): values(one) for one in drawn}
+
+    def means(some: list[Drawn]) -> list[float]:
+        return [float(value) for value in np.nanmean([table[id(one)] for one in some], axis=0)]
+
+    return Row(name, figures(drawn, lambda one: one.patient, means, width, draws, NO_OUTLINE), counts_of(drawn))
+
+
+def _best(one: Drawn) -> Overlap:
+    return max(one.passes, key=lambda overlap: overlap.dice)
+
+
+def _by_pass(true: Sequence[Drawn], found: Sequence[Drawn], draws: Draws) -> Table:
+    rows: list[Row] = []
+    for boxes, drawn in (("true box", true), ("found box", found)):
+        if not drawn:
+            rows.append(Row(boxes, (Absent(NO_OUTLINE if boxes == "true box" else _NONE_FOUND),) * 3))
+        for at in range(_most(drawn)):
+            reached = [one for one in drawn if len(one.passes) > at]
+            rows.append(overlap_row(f"{boxes}, pass {at + 1}", reached, lambda one, at=at: one.passes[at], draws))  # type: ignore[misc]
+        if _most(drawn) > 1:
+            best = overlap_row(f"{boxes}, best pass", drawn, _best, draws)
+            rows.append(Row(best.name, best.cells, best.counts, oracle=True))
+    for kind in FindingKind:
+        those = [one for one in true if one.lesion.kind is kind]
+        rows.append(overlap_row(f"true box, {kind}s", those, lambda one: one.last, draws))
+    return Table(
+        "passes",
+        "Dice and IoU by pass",
+        _PASS_COLUMNS,
+        (*rows, *printed("A4", _PASS_COLUMNS)),
+        "paper A, Figure 4",
+        notes=(
+            "Oracle: the best pass by DSC is chosen with a look at the truth, as the paper does; no node can do that.",
+            BOUNDARY_NOTE,
+        ),
+    )
+
+
+_NONE_FOUND = "The detector found none of the outlined lesions, or was not run."
+
+
+def _found_or_not(observations: Sequence[Observation], found: Sequence[Drawn], draws: Draws) -> Table:
+    """Dice with detected boxes, and the same with 0 for what was not found."""
+    outlined = [
+        (one.patient, lesion.by_found_box[-1].dice if lesion.by_found_box else 0.0)
+        for one in observations
+        if one.proposals is not None
+        for lesion in one.lesions
+        if lesion.by_true_box
+    ]
+    images = {one.name for one in observations for lesion in one.lesions if lesion.by_true_box}
+    every = figures(outlined, lambda one: one[0], lambda some: (fmean(one[1] for one in some),), 1, draws, NO_OUTLINE)
+    shown = figures(
+        found, lambda one: one.patient, lambda some: (fmean(one.last.dice for one in some),), 1, draws, _NONE_FOUND
+    )
+    return Table(
+        "found",
+        "Dice with the detector's boxes",
+        ("DSC",),
+        (
+            Row("of lesions that were found", shown, counts_of(found)),
+            Row(
+                "of all lesions, 0 where none was found",
+                every,
+                Counts(len({patient for patient, _ in outlined}), len(images) if outlined else 0, len(outlined)),
+            ),
+        ),
+    )
+
+
+def size_bands() -> list[tuple[str, float, float]]:
+    """Name, least and greatest diameter (mm, half-open) of each band."""
+    named = {0: "below {high:g} mm", len(SIZES_MM) - 2: "{low:g} mm and more"}
+    return [
+        (named.get(at, "{low:g} to {high:g} mm").format(low=low, high=high), low, high)
+        for at, (low, high) in enumerate(pairwise(SIZES_MM))
+    ]
+
+
+def _against_diameter(true: Sequence[Drawn], draws: Draws) -> Table:
+    def correlation(some: list[Drawn]) -> tuple[float]:
+        return (pearson([one.lesion.diameter_mm for one in some], [one.last.dice for one in some])[0],)
+
+    few = "Fewer than three outlined lesions, or all of one size."
+    (r,) = figures(true, lambda one: one.patient, correlation, 1, draws, few)
+    p: Cell = Absent(few)
+    if not isinstance(r, Absent):
+        p = pearson([one.lesion.diameter_mm for one in true], [one.last.dice for one in true])[1]
+    rows = [Row("Pearson's r, DSC against diameter", (r, p), counts_of(true))]
+    for name, low, high in size_bands():
+        band = [one for one in true if low <= one.lesion.diameter_mm < high]
+        (dice,) = figures(
+            band,
+            lambda one: one.patient,
+            lambda some: (fmean(one.last.dice for one in some),),
+            1,
+            draws,
+            "No outlined lesion is of this size.",
+        )
+        rows.append(Row(f"DSC, {name}", (dice, ""), counts_of(band)))
+    theirs = tuple(Row(row.name, (row.cells[0], "< 0.0001"), theirs=True) for row in printed("A5", ("Pearson r",)))
+    return Table(
+        "diameter",
+        "Dice against the lesion's diameter",
+        ("value", "p"),
+        (*rows, *theirs),
+        "paper A, Figure 5",
+        notes=(
+            "From the true box, after the last pass. p is of lesions taken as independent; the interval is by patient.",
+        ),
+    )
+
+
+def _pixels(true: Sequence[Drawn], found: Sequence[Drawn], draws: Draws) -> Table:
+    return Table(
+        "pixels",
+        "By pixel",
+        B4_COLUMNS,
+        (
+            pixel_row("true box", true, draws),
+            pixel_row("found box", found, draws),
+            *printed("B5", B4_COLUMNS, ("HQ-SAM, mean", "Yolo-MLSAM, mean")),
+        ),
+        "paper B, Tables 4 and 5",
+        percent=True,
+        notes=(PIXEL_NOTE,),
+    )

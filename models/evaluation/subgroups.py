@@ -1,0 +1,219 @@
+"""The same figures by view, density, lesion type and size, and the radiologist's category."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.evaluation.measures import Figure, auc, with_intervals
+from models.evaluation.observations import Observation, SeenLesion
+from models.evaluation.segmentation import size_bands
+from models.evaluation.tables import Absent, Cell, Counts, Draws, Row, Section, Table
+from models.types import FindingKind
+
+COLUMNS = ("sensitivity at 1 FP/image", "DSC, true box", "DSC, found box", "AUC, images")
+_FALSE_POSITIVES = 1.0
+
+_WHY = (
+    "None of its lesions is in an image whose lesions are all drawn, or no detector was run.",
+    "None of its lesions is outlined, or no segmenter was run.",
+    "None of its outlined lesions was found, or no detector was run.",
+    "Its images of known pathology, with a label that nothing but the disease tells, are all malignant or none is.",
+)
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Some lesions, and the images that count as theirs."""
+
+    name: str
+    image: Callable[[Observation], bool]
+    lesion: Callable[[Observation, SeenLesion], bool]
+
+
+def subgroups_section(observations: Sequence[Observation], draws: Draws) -> Section:
+    """A table for each way to divide."""
+    return Section(
+        "subgroups",
+        "Subgroups",
+        "Sensitivity is at the confidence that gives one false positive an image over all images, so that the groups "
+        "compare. An image belongs to a group of lesions where it holds one of them.",
+        tuple(
+            Table(f"by-{name.split()[0]}", f"By {name}", COLUMNS, _rows(observations, groups, draws))
+            for name, groups in _divisions(observations)
+        ),
+    )
+
+
+def _divisions(observations: Sequence[Observation]) -> list[tuple[str, list[Group]]]:
+    views = sorted({one.view for one in observations if one.view})
+    return [
+        ("view", [_of_view(view) for view in views]),
+        ("density", [_of_density(density) for density in "ABCD"]),
+        ("type of lesion", [_of_kind(kind) for kind in FindingKind]),
+        ("size of lesion", [_of_size(*band) for band in size_bands()]),
+        ("BI-RADS category", [_of_category(category) for category in ("4A", "4B", "4C")]),
+    ]
+
+
+def _of_view(view: str) -> Group:
+    return _of_images(view, lambda one: one.view == view)
+
+
+def _of_density(density: str) -> Group:
+    return _of_images(f"ACR {density}", lambda one: one.density == density)
+
+
+def _of_kind(kind: FindingKind) -> Group:
+    return _of_lesions(kind, lambda _, lesion: lesion.kind is kind)
+
+
+def _of_size(name: str, low: float, high: float) -> Group:
+    return _of_lesions(name, lambda _, lesion: low <= lesion.diameter_mm < high)
+
+
+def _of_category(category: str) -> Group:
+    return _of_lesions(category, lambda one, lesion: (lesion.birads or one.birads) == category)
+
+
+def _of_images(name: str, chosen: Callable[[Observation], bool]) -> Group:
+    return Group(name, chosen, lambda one, _: chosen(one))
+
+
+def _of_lesions(name: str, chosen: Callable[[Observation, SeenLesion], bool]) -> Group:
+    return Group(name, lambda one: any(chosen(one, lesion) for lesion in one.lesions), chosen)
+
+
+def _rows(observations: Sequence[Observation], groups: Sequence[Group], draws: Draws) -> tuple[Row, ...]:
+    columns = _Columns.of(observations)
+    there = [group for group in groups if any(group.image(one) for one in observations)]
+    images = [np.array([group.image(one) for one in observations], dtype=np.bool_) for group in there]
+    lesions = [
+        np.array([group.lesion(one, lesion) for one in observations for lesion in one.lesions], dtype=np.bool_)
+        for group in there
+    ]
+    measured: list[Figure] = []
+    if there:
+        measured = with_intervals(
+            [one.patient for one in observations],
+            lambda at: columns.measure(at, images, lesions),
+            draws.seed,
+            draws.resamples,
+        )
+    width = len(COLUMNS)
+    by_name = {group.name: measured[width * at : width * (at + 1)] for at, group in enumerate(there)}
+    return tuple(
+        Row(group.name, _cells(by_name.get(group.name)), _counts(observations, group)) for group in groups
+    ) or (Row("none", (Absent("The data do not say it."),) * width),)
+
+
+def _cells(figures: Sequence[Figure] | None) -> tuple[Cell, ...]:
+    if figures is None:
+        return (Absent("The data hold none, or do not say."),) * len(COLUMNS)
+    return tuple(Absent(why) if np.isnan(one.value) else one for one, why in zip(figures, _WHY, strict=True))
+
+
+def _counts(observations: Sequence[Observation], group: Group) -> Counts:
+    those = [one for one in observations if group.image(one)]
+    lesions = sum(group.lesion(one, lesion) for one in those for lesion in one.lesions)
+    return Counts(len({one.patient for one in those}), len(those), lesions)
+
+
+@dataclass(frozen=True, eq=False)
+class _Columns:
+    """Images and lesions as arrays, so that a draw is a vector of weights.
+
+    Attributes:
+        marked: images on which the detector is measured.
+        wrong, wrong_in: false positives' confidences, falling, and their images.
+        score: of each image; NaN where it has none or its label is not fair.
+        lesion_in: the image of each lesion.
+        hit: the highest confidence that found it, 0 for none; true, found: Dice, NaN where there is none.
+    """
+
+    marked: Bools
+    wrong: Floats
+    wrong_in: NDArray[np.intp]
+    score: Floats
+    malignant: Bools
+    lesion_in: NDArray[np.intp]
+    hit: Floats
+    true: Floats
+    found: Floats
+
+    @classmethod
+    def of(cls, observations: Sequence[Observation]) -> _Columns:
+        nan = float("nan")
+        wrong = sorted(
+            (
+                (proposal.confidence, at)
+                for at, one in enumerate(observations)
+                if one.marked_up
+                for proposal in one.proposals or ()
+                if proposal.lesion is None
+            ),
+            reverse=True,
+        )
+        lesions = [
+            (at, number, one, lesion)
+            for at, one in enumerate(observations)
+            for number, lesion in enumerate(one.lesions)
+        ]
+        return cls(
+            marked=np.array([one.marked_up and one.proposals is not None for one in observations], dtype=np.bool_),
+            wrong=np.array([confidence for confidence, _ in wrong]),
+            wrong_in=np.array([at for _, at in wrong], dtype=np.intp),
+            score=np.array(
+                [
+                    one.score if one.score is not None and one.label_is_fair and one.pathology else nan
+                    for one in observations
+                ]
+            ),
+            malignant=np.array([one.malignant for one in observations], dtype=np.bool_),
+            lesion_in=np.array([at for at, *_ in lesions], dtype=np.intp),
+            hit=np.array(
+                [
+                    max((p.confidence for p in one.proposals or () if p.lesion == number), default=0.0)
+                    for _, number, one, _ in lesions
+                ]
+            ),
+            true=np.array([lesion.by_true_box[-1].dice if lesion.by_true_box else nan for *_, lesion in lesions]),
+            found=np.array([lesion.by_found_box[-1].dice if lesion.by_found_box else nan for *_, lesion in lesions]),
+        )
+
+    def measure(self, drawn: Sequence[int], images: Sequence[Bools], lesions: Sequence[Bools]) -> list[float]:
+        """Four figures a group, for images drawn so often."""
+        weights = np.bincount(drawn, minlength=self.marked.size)
+        threshold = self._threshold(weights)
+        of_lesions = weights[self.lesion_in]
+        values: list[float] = []
+        for some_images, some_lesions in zip(images, lesions, strict=True):
+            counted = of_lesions * some_lesions
+            detected = counted * self.marked[self.lesion_in]
+            known = ~np.isnan(self.score) & some_images
+            repeated = np.repeat(np.flatnonzero(known), weights[known])
+            values += [
+                _mean((self.hit > threshold).astype(np.float64), detected),
+                _mean(self.true, counted),
+                _mean(self.found, counted),
+                auc(self.score[repeated], self.malignant[repeated]) if repeated.size else float("nan"),
+            ]
+        return values
+
+    def _threshold(self, weights: NDArray[np.intp]) -> float:
+        """As measures.threshold, of the images drawn."""
+        allowed = int(_FALSE_POSITIVES * weights[self.marked].sum())
+        over = np.flatnonzero(np.cumsum(weights[self.wrong_in]) > allowed)
+        return float(self.wrong[over[0]]) if over.size else 0.0
+
+
+def _mean(values: Floats, weights: NDArray[np.intp]) -> float:
+    known = ~np.isnan(values)
+    total = float(np.sum(weights[known]))
+    return float(np.sum(values[known] * weights[known])) / total if total else float("nan")
