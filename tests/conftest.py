@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from phantoms import WrittenPhantoms, write_phantoms
 from pydicom import Dataset, dcmread
 from pydicom.uid import ExplicitVRLittleEndian
 
@@ -44,6 +45,12 @@ def mammogram_studies(cbis_cases: Path, tmp_path_factory: pytest.TempPathFactory
 def mammogram_study(mammogram_studies: list[DemoStudy]) -> DemoStudy:
     """One four-view study, small: left breast malignant, right benign."""
     return mammogram_studies[1]
+
+
+@pytest.fixture(scope="session")
+def phantom_set(tmp_path_factory: pytest.TempPathFactory) -> WrittenPhantoms:
+    """Ten phantom exams with 1 mm pixels: 12 of 20 breasts have lesions. Do not write into the folder."""
+    return write_phantoms(tmp_path_factory.mktemp("phantoms") / "set", studies=10)
 
 
 def _reduced(source: Dataset, factor: int) -> Dataset:

@@ -1,0 +1,113 @@
+"""Phantoms that `mammo-node phantom` wrote: exams of nobody, with lesions that are known (docs/phantoms.md).
+
+The folder read here holds `studies/PATIENT/*.dcm` and `truth/PATIENT/truth.json` with the outlines as DICOM SEG beside
+it (`models.phantom.truth`). A study whose images are not all there makes the set unusable: phantoms are made again
+more easily than they are mended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from models.datasets.case import Case, Cases, DatasetError, Lesion, Pathology
+from models.datasets.dicom import DicomReader
+from models.phantom.truth import NAME, StudyTruth, TrueImage
+from models.types import Mammogram
+
+_CURE = "Make the phantoms again: mammo-node phantom, with the same seed, into an empty folder."
+
+
+def read_phantoms(folder: Path, reader: DicomReader) -> Cases:
+    """The images of the set; no pixels are read.
+
+    Raises:
+        DatasetError: there is no truth, it is damaged, or a file that it names is missing.
+    """
+    truths = sorted((folder / "truth").glob(f"*/{NAME}"))
+    if not truths:
+        raise DatasetError(
+            f"{folder} holds no phantoms: there is no truth/*/{NAME} in it. "
+            "Give the folder that was --out of mammo-node phantom."
+        )
+    return Cases(tuple(case for path in truths for case in _cases(folder, path, reader)), ())
+
+
+def _cases(folder: Path, path: Path, reader: DicomReader) -> list[Case]:
+    truth = _read(path)
+    breasts = {breast.laterality: breast for breast in truth.breasts}
+    cases = []
+    for image in truth.images:
+        if image.laterality not in breasts:
+            raise DatasetError(f"{path} tells nothing of the {image.laterality} breast that it has images of. {_CURE}")
+        for named in (image.file, image.segmentation):
+            if named is not None and not (folder / named).is_file():
+                raise DatasetError(f"{folder / named} is missing, and {path} names it. {_CURE}")
+        if image.lesions and image.segmentation is None:
+            raise DatasetError(f"{path} names lesions of {image.file} but no segmentation. {_CURE}")
+        breast = breasts[image.laterality]
+        cases.append(
+            Case(
+                name=f"{truth.patient}/{image.laterality}{image.view}",
+                dataset="phantom",
+                patients=(truth.patient,),
+                exam=truth.patient,
+                laterality=image.laterality,
+                view=image.view,
+                pathology=breast.pathology,
+                birads=breast.birads,
+                density=truth.density,
+                marked_up=True,
+                label_is_fair=True,
+                official=None,
+                read=_opener(folder / image.file, reader),
+                read_lesions=_drawer(folder, image, reader),
+                kinds=frozenset(lesion.kind for lesion in image.lesions),
+            )
+        )
+    return cases
+
+
+def _read(path: Path) -> StudyTruth:
+    try:
+        return StudyTruth.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise DatasetError(f"{path} cannot be read: {error.strerror}. {_CURE}") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise DatasetError(f"{path} is damaged ({where}: {first['msg']}). {_CURE}") from error
+
+
+def _opener(path: Path, reader: DicomReader) -> Callable[[], Mammogram]:
+    return lambda: reader.mammogram(path)
+
+
+def _drawer(folder: Path, image: TrueImage, reader: DicomReader) -> Callable[[Mammogram], tuple[Lesion, ...]]:
+    def draw(read: Mammogram) -> tuple[Lesion, ...]:
+        if image.segmentation is None:
+            return ()
+        path = folder / image.segmentation
+        if read.shape != (image.rows, image.columns):
+            raise DatasetError(
+                f"{folder / image.file} has {read.shape[0]} × {read.shape[1]} pixels, and its truth is of "
+                f"{image.rows} × {image.columns}. {_CURE}"
+            )
+        masks = dict(reader.segments(path, read.shape))
+        if missing := [lesion.label for lesion in image.lesions if lesion.label not in masks]:
+            raise DatasetError(f"{path} lacks the segment {missing[0]}. {_CURE}")
+        return tuple(
+            Lesion(
+                mask=masks[lesion.label],
+                outlined=True,
+                kind=lesion.kind,
+                pathology=Pathology.MALIGNANT if lesion.malignant else Pathology.BENIGN,
+                birads=lesion.birads,
+                subtype=lesion.subtype,
+            )
+            for lesion in image.lesions
+        )
+
+    return draw

@@ -1,0 +1,246 @@
+"""A four-view exam of a person who does not exist, with everything that is known of it.
+
+The two views of a breast show the same lesions: same distance behind the nipple (the rule by which radiologists match
+views: the arc or straight-line method, Kopans, Breast Imaging, 3rd ed. 2007), and heights that follow from the place
+in the breast. The texture of the parenchyma is drawn anew for each view.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.phantom.breast import BreastShape, ViewShape, depth_mm, draw_breast, thickness_mm
+from models.phantom.detector import attenuation, exposed, for_presentation
+from models.phantom.grid import Field, Grid, stream
+from models.phantom.lesions import Finding, LesionBody, Projection, draw_cluster, draw_mass, project
+from models.phantom.tissue import DENSITIES, TissueRecipe, glandular_mm
+from models.types import Box, Laterality, Mask
+
+ORDER = (
+    (Laterality.RIGHT, "CC"),
+    (Laterality.LEFT, "CC"),
+    (Laterality.RIGHT, "MLO"),
+    (Laterality.LEFT, "MLO"),
+)
+"""The order of an exam's images."""
+CATEGORIES = ("1", "2", "3", "4A", "4B", "4C", "5")
+"""BI-RADS assessment categories by rising suspicion."""
+
+_DENSITY_SHARES = (0.1, 0.4, 0.4, 0.1)
+"""Of women in the United States, by BI-RADS density (ACR BI-RADS, fifth edition)."""
+_MARGIN_MM = 4.0
+"""A lesion keeps this far from skin, chest wall, muscle and the next lesion."""
+_TRIES = 4000
+
+
+@dataclass(frozen=True)
+class Prevalence:
+    """How often things are. All are shares, 0..1.
+
+    Attributes:
+        lesions: of breasts that have a lesion.
+        malignant: of lesions.
+        calcifications: of lesions; the others are masses.
+        second: of breasts with a lesion that have two.
+
+    Raises:
+        ValueError: a share is out of 0..1.
+    """
+
+    lesions: float = 0.4
+    malignant: float = 0.5
+    calcifications: float = 0.4
+    second: float = 0.15
+
+    def __post_init__(self) -> None:
+        for name, share in vars(self).items():
+            if not 0 <= share <= 1:
+                raise ValueError(f"The share of {name} lies between 0 and 1, not {share}")
+
+
+@dataclass(frozen=True, eq=False)
+class PhantomLesion:
+    """A lesion in one image.
+
+    Attributes:
+        number: within its breast, from 1: the same in CC and MLO.
+        behind_nipple_mm: its centre's distance behind the nipple, the same in both views.
+        mask: what a careful reader would draw.
+    """
+
+    number: int
+    finding: Finding
+    behind_nipple_mm: float
+    mask: Mask
+
+
+@dataclass(frozen=True, eq=False)
+class PhantomImage:
+    """One view.
+
+    Attributes:
+        pixels: uint16, 12 bits, dense tissue bright, air 0.
+        thickness_mm: compressed.
+    """
+
+    laterality: Laterality
+    view: str
+    pixels: NDArray[np.uint16]
+    spacing_mm: float
+    thickness_mm: float
+    lesions: tuple[PhantomLesion, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class PhantomExam:
+    """Four images, in `ORDER`.
+
+    Attributes:
+        number, seed: what it was drawn from.
+        density: "A" to "D".
+    """
+
+    number: int
+    seed: int
+    density: str
+    images: tuple[PhantomImage, ...]
+
+    def findings(self, laterality: Laterality) -> tuple[Finding, ...]:
+        """The lesions of a breast."""
+        shown = next(image for image in self.images if image.laterality is laterality)
+        return tuple(lesion.finding for lesion in shown.lesions)
+
+
+def category(findings: Sequence[Finding]) -> str:
+    """The BI-RADS category of a breast or an exam: its most suspicious lesion's; "1" where there is none."""
+    return max(("1", *(finding.birads for finding in findings)), key=CATEGORIES.index)
+
+
+@dataclass(frozen=True, eq=False)
+class _Placed:
+    """A lesion at its place in the breast, in mm: behind the nipple, lateral of it, above it."""
+
+    body: LesionBody
+    behind: float
+    lateral: float
+    up: float
+
+    def centre_mm(self, shape: ViewShape) -> tuple[float, float]:
+        by_lateral, by_up = shape.vertical
+        return (
+            shape.nipple_row_mm + by_lateral * self.lateral + by_up * self.up,
+            shape.breast.nipple_mm - self.behind,
+        )
+
+
+def draw_exam(number: int, seed: int, spacing_mm: float, prevalence: Prevalence) -> PhantomExam:
+    """Exam `number` of those that `seed` stands for; equal arguments give equal exams.
+
+    Raises:
+        ValueError: a pixel size that phantoms cannot have (see `Grid`).
+    """
+    grid = Grid(spacing_mm)
+    density = str(stream(seed, number, "density").choice(DENSITIES, p=_DENSITY_SHARES))
+    # The two breasts of a person are alike in size and density, and differ in everything else.
+    shape = draw_breast(stream(seed, number, "shape"))
+    lesions = {side: _draw_lesions(stream(seed, number, side, "lesions"), shape, prevalence) for side in Laterality}
+    images = []
+    for side, view in ORDER:
+        own_seed = int(stream(seed, number, side).integers(1 << 60))
+        images.append(_image(side, ViewShape(shape, view), TissueRecipe(density, own_seed), lesions[side], grid))
+    return PhantomExam(number, seed, density, tuple(images))
+
+
+def _draw_lesions(rng: np.random.Generator, shape: BreastShape, prevalence: Prevalence) -> list[_Placed]:
+    count = int(rng.random() < prevalence.lesions) * (1 + int(rng.random() < prevalence.second))
+    placed: list[_Placed] = []
+    for _ in range(count):
+        malignant = bool(rng.random() < prevalence.malignant)
+        draw = draw_cluster if rng.random() < prevalence.calcifications else draw_mass
+        if found := _place(rng, shape, draw(rng, malignant), placed):
+            placed.append(found)
+    return placed
+
+
+def _place(rng: np.random.Generator, shape: BreastShape, body: LesionBody, others: Sequence[_Placed]) -> _Placed | None:
+    """A place that both views show whole; None where a second lesion finds none beside the first."""
+    coarse = Grid(1.0)
+    views = [ViewShape(shape, view) for view in ("CC", "MLO")]
+    depths = [depth_mm(view, coarse) for view in views]
+    for _ in range(_TRIES):
+        candidate = _Placed(
+            body,
+            behind=float(rng.uniform(10, shape.nipple_mm - 10)),
+            lateral=float(rng.normal(8, 0.3 * shape.nipple_mm)),
+            up=float(rng.normal(8, 0.3 * shape.nipple_mm)),
+        )
+        if all(_fits(candidate, view, depth, others) for view, depth in zip(views, depths, strict=True)):
+            return candidate
+    if not others:
+        raise ValueError(f"No place for a lesion of {body.body_mm:.0f} mm in a breast of {shape.nipple_mm:.0f} mm")
+    return None
+
+
+def _fits(candidate: _Placed, view: ViewShape, depth: Field, others: Sequence[_Placed]) -> bool:
+    row, column = candidate.centre_mm(view)
+    room = candidate.body.body_mm + _MARGIN_MM
+    edge = float(view.muscle_edge_mm(np.float32([[max(row - room, 0)]]))[0, 0])
+    whole = candidate.body.reach_mm + _MARGIN_MM
+    if not (
+        whole < row < depth.shape[0] - whole
+        and column > max(edge + room, whole)
+        and depth[int(row), int(column)] > room
+    ):
+        return False
+    return all(
+        np.hypot(*np.subtract(other.centre_mm(view), (row, column))) > room + other.body.body_mm for other in others
+    )
+
+
+def _image(
+    side: Laterality, shape: ViewShape, recipe: TissueRecipe, lesions: Sequence[_Placed], grid: Grid
+) -> PhantomImage:
+    depth = depth_mm(shape, grid)
+    thickness = thickness_mm(shape, depth)
+    taken = attenuation(glandular_mm(recipe, shape, grid, depth, thickness), thickness, depth)
+    shown = [project(one.body, one.centre_mm(shape), shape.vertical, grid) for one in lesions]
+    for projection in shown:
+        _put_into(taken, thickness, projection)
+    measured = exposed(stream(recipe.seed, shape.view, "quanta"), taken, grid)
+    pixels = for_presentation(measured, thickness, shape.thickness_mm)
+    mirrored = side is Laterality.RIGHT
+    return PhantomImage(
+        laterality=side,
+        view=shape.view,
+        pixels=np.ascontiguousarray(pixels[:, ::-1] if mirrored else pixels),
+        spacing_mm=grid.spacing_mm,
+        thickness_mm=shape.thickness_mm,
+        lesions=tuple(
+            PhantomLesion(number, one.body.finding, one.behind, _mask(projection, grid, mirrored))
+            for number, (one, projection) in enumerate(zip(lesions, shown, strict=True), start=1)
+        ),
+    )
+
+
+def _put_into(taken: Field, thickness: Field, projection: Projection) -> None:
+    """The lesion takes the place of as much of the tissue above and below it."""
+    where = projection.box.slices
+    whole = np.maximum(thickness[where], np.float32(1e-3))
+    lesion = np.minimum(projection.thickness_mm, whole)
+    taken[where] += lesion * (np.float32(projection.attenuation_per_mm) - taken[where] / whole)
+
+
+def _mask(projection: Projection, grid: Grid, mirrored: bool) -> Mask:
+    rows, columns = np.flatnonzero(projection.outline.any(axis=1)), np.flatnonzero(projection.outline.any(axis=0))
+    top, bottom, left, right = (int(part) for part in (rows[0], rows[-1] + 1, columns[0], columns[-1] + 1))
+    crop = projection.outline[top:bottom, left:right]
+    row, column = projection.box.top, projection.box.left
+    if mirrored:
+        width = grid.shape[1]
+        box = Box(row + top, width - column - right, row + bottom, width - column - left)
+        return Mask(box, np.ascontiguousarray(crop[:, ::-1]))
+    return Mask(Box(row + top, column + left, row + bottom, column + right), crop.copy())

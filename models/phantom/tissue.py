@@ -1,0 +1,160 @@
+"""What the breast is made of: parenchyma, Cooper's ligaments, ducts, the pectoral muscle, as mm of glandular tissue.
+
+- Parenchyma: a power-law field (`power_law`) made into a share of glandular tissue behind the nipple, away from the
+  skin. How much of the breast is dense goes by the density categories of ACR BI-RADS, fifth edition (2013): A almost
+  entirely fatty, B scattered, C heterogeneously dense, D extremely dense.
+- Cooper's ligaments: thin shells round compartments of fat, seen edge on as a web of lines (Bakic et al., Med Phys
+  29:2131, 2002; Pokrajac et al., Med Phys 39:2290, 2012). Here the web is the set of zero lines of smooth noise.
+- Ducts: trees that branch from the nipple backwards (Bakic et al., Med Phys 30:1914, 2003).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import scipy.special
+
+from models.phantom.breast import ViewShape
+from models.phantom.grid import Field, Grid, stream
+from models.phantom.power_law import power_law_field
+
+DENSITIES = ("A", "B", "C", "D")
+
+_DENSE_SHARE_BIAS = {"A": -1.35, "B": -0.7, "C": 0.15, "D": 1.3}
+"""Standard deviations by which the field is raised before it becomes a share of glandular tissue."""
+_WEBS = ((3.5, 1.0), (6.5, 1.6), (12.0, 2.4))
+"""Ligaments: (size of the compartments in mm, glandular tissue in mm that a line stands for)."""
+_LIGAMENT_MM = 0.45
+_RADIAL_STRETCH = 2.2
+"""Compartments are longer towards the nipple than across."""
+_MUSCLE_SHARE = 0.8
+
+
+@dataclass(frozen=True)
+class TissueRecipe:
+    """What makes one view's tissue: equal recipes give equal tissue.
+
+    Attributes:
+        density: "A" to "D".
+        seed: of this breast; each view draws its own texture from it.
+    """
+
+    density: str
+    seed: int
+
+
+def glandular_mm(recipe: TissueRecipe, shape: ViewShape, grid: Grid, depth: Field, thickness: Field) -> Field:
+    """Millimetres of the compressed thickness that are not fat, at each pixel (0 outside the breast).
+
+    Args:
+        depth: distance from the skin (`breast.depth_mm`).
+        thickness: compressed thickness (`breast.thickness_mm`).
+    """
+    disc = _fibroglandular_disc(recipe, shape, grid, depth)
+    texture = power_law_field(
+        stream(recipe.seed, shape.view, "parenchyma"), grid.shape, (grid.spacing_mm, grid.spacing_mm)
+    )
+    share = disc * _sigmoid(1.7 * (texture + np.float32(_DENSE_SHARE_BIAS[recipe.density])))
+    # The same field goes on where its share has reached 0 or 1: fat and gland are never quite even.
+    share = 0.84 * share + 0.05 + 0.028 * texture
+    strands = _ligaments(recipe, shape, grid) + _ducts(recipe, shape, grid)
+    glandular = share * thickness + strands * np.clip(depth / 6, 0, 1)
+    muscle = _muscle(recipe, shape, grid)
+    glandular = glandular * (1 - muscle) + thickness * _MUSCLE_SHARE * muscle
+    return np.asarray(np.clip(glandular, 0, thickness), dtype=np.float32)
+
+
+def _sigmoid(values: Field) -> Field:
+    return np.asarray(scipy.special.expit(values), dtype=np.float32)
+
+
+def _fibroglandular_disc(recipe: TissueRecipe, shape: ViewShape, grid: Grid, depth: Field) -> Field:
+    """0..1: where glandular tissue may be: behind the nipple, under the subcutaneous fat, before the chest wall."""
+    rng = stream(recipe.seed, shape.view, "disc")
+    border = power_law_field(rng, grid.shape, (grid.spacing_mm, grid.spacing_mm))
+    rows, columns = grid.rows_mm() - np.float32(shape.nipple_row_mm), grid.columns_mm()
+    nipple = np.float32(shape.breast.nipple_mm)
+    near_nipple = np.exp(-((rows / 14) ** 2) - ((nipple - columns) / 26) ** 2)
+    subcutaneous = np.float32(rng.uniform(6, 10)) * (1 - 0.9 * near_nipple)
+    chest_wall = np.float32(rng.uniform(0.02, 0.14)) * nipple
+    centre = np.float32(-0.07 * nipple)  # a little lateral, and up in MLO
+    spread = np.float32(0.30 if recipe.density in "AB" else 0.42) * nipple + 0.45 * np.maximum(nipple - columns, 0)
+    behind_nipple = _sigmoid((spread - np.abs(rows - centre) + 9 * border) / 6)
+    under_fat = _sigmoid((depth - subcutaneous + 3 * border) / 1.6)
+    before_chest_wall = _sigmoid((columns - shape.muscle_edge_mm(grid.rows_mm()) - chest_wall + 7 * border) / 4)
+    return np.asarray(behind_nipple * under_fat * before_chest_wall, dtype=np.float32)
+
+
+def _ligaments(recipe: TissueRecipe, shape: ViewShape, grid: Grid) -> Field:
+    """Lines between compartments of fat, drawn out towards the nipple."""
+    web = np.zeros(grid.shape, dtype=np.float32)
+    for number, (compartment_mm, line_mm) in enumerate(_WEBS):
+        rng = stream(recipe.seed, shape.view, "ligaments", number)
+        smooth = _around_nipple(rng, shape, grid, compartment_mm)
+        down, across = np.gradient(smooth, np.float32(grid.spacing_mm))
+        away_mm = np.abs(smooth) / (np.hypot(down, across) + np.float32(1e-6))
+        # Where the noise is flat, its zero line is a blot and no line.
+        line = np.exp(-((away_mm / max(_LIGAMENT_MM, grid.spacing_mm / 2)) ** 2))
+        coming_and_going = np.clip(0.45 + 0.55 * _around_nipple(rng, shape, grid, 2 * compartment_mm), 0, None)
+        web += np.float32(line_mm) * line * coming_and_going
+    return web
+
+
+def _around_nipple(rng: np.random.Generator, shape: ViewShape, grid: Grid, size_mm: float) -> Field:
+    """Smooth noise with details of `size_mm`, longer along the rays from the nipple; standard deviation 1."""
+    step = size_mm / 6
+    reach, half_turn = 300.0, 260.0  # mm along the rays, and along the arc 80 mm from the nipple
+    noise = rng.standard_normal((round(2 * half_turn / step), round(reach / (step * _RADIAL_STRETCH))))
+    smooth = cv2.GaussianBlur(noise.astype(np.float32), (0, 0), 6 / 2.5)
+    smooth /= smooth.std()
+    rows = grid.rows_mm() - np.float32(shape.nipple_row_mm)
+    columns = np.float32(shape.breast.nipple_mm + 12) - grid.columns_mm()
+    ray = np.hypot(rows, columns) / np.float32(step * _RADIAL_STRETCH)
+    arc = (np.arctan2(rows, columns) * 80 + half_turn) / np.float32(step)
+    return np.asarray(cv2.remap(smooth, ray, arc, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101), dtype=np.float32)
+
+
+def _ducts(recipe: TissueRecipe, shape: ViewShape, grid: Grid) -> Field:
+    """Main ducts from the nipple, each branching backwards, thinner at every branch."""
+    rng = stream(recipe.seed, shape.view, "ducts")
+    canvas = np.zeros(grid.shape, dtype=np.uint8)
+    start = np.array([shape.breast.nipple_mm - 1, shape.nipple_row_mm])
+    for angle in np.linspace(-0.75, 0.75, int(rng.integers(6, 10))):
+        _grow(rng, canvas, grid, start, np.pi + angle + rng.normal(0, 0.08), width_mm=1.3, left=4)
+    soft = cv2.GaussianBlur(canvas, (0, 0), max(0.35 * grid.pixels(1), 0.3))
+    return np.asarray(soft, dtype=np.float32) * np.float32(2.4 / 255)
+
+
+def _grow(
+    rng: np.random.Generator,
+    canvas: cv2.typing.MatLike,
+    grid: Grid,
+    start: Field,
+    angle: float,
+    width_mm: float,
+    left: int,
+) -> None:
+    points = [start]
+    for _ in range(int(rng.integers(5, 9))):
+        angle += rng.normal(0, 0.16)
+        points.append(points[-1] + 3.0 * np.array([np.cos(angle), np.sin(angle)]))
+    line = np.round(np.array(points) * grid.pixels(1) * 16).astype(np.int32)
+    strength = int(255 * min(1, width_mm / 1.3))
+    cv2.polylines(canvas, [line], False, strength, max(1, round(grid.pixels(width_mm))), cv2.LINE_AA, shift=4)
+    if left:
+        for turn in (-1, 1):
+            _grow(rng, canvas, grid, points[-1], angle + turn * rng.uniform(0.15, 0.5), 0.75 * width_mm, left - 1)
+
+
+def _muscle(recipe: TissueRecipe, shape: ViewShape, grid: Grid) -> Field:
+    """0..1: the pectoral muscle, with a soft edge and faint fibres along it."""
+    if shape.view == "CC":
+        return np.zeros(grid.shape, dtype=np.float32)
+    inside_mm = shape.muscle_edge_mm(grid.rows_mm()) - grid.columns_mm()
+    fibres = power_law_field(
+        stream(recipe.seed, shape.view, "fibres"), grid.shape, (grid.spacing_mm, 3 * grid.spacing_mm), beta=2.4
+    )
+    body = _sigmoid((inside_mm - 1.5) / 1.1) * (0.8 + 0.2 * np.clip(inside_mm / 30, 0, 1) + 0.025 * fibres)
+    return np.asarray(np.clip(body, 0, 1), dtype=np.float32)
