@@ -23,6 +23,7 @@ ARCHITECTURES: Mapping[str, str] = {
     "yolov8": "models.detectors.yolov8",
     "lite-medsam": "models.segmenters.lite_medsam",
     "efficientnet": "models.classifiers.efficient_net",
+    "medsam-mlp": "models.classifiers.medsam_mlp",
 }
 """Name in bundle.toml → module. Imported only when a bundle asks for it: each brings a library of its own."""
 
@@ -49,9 +50,9 @@ def load_pipeline(
     if problems:
         raise BundleError("\n".join(problems))
     return Pipeline(
-        detector=_load(bundle, bundle.detector, device, mixed_precision),
-        segmenter=_load(bundle, bundle.segmenter, device, mixed_precision),
-        classifier=_load(bundle, bundle.classifier, device, mixed_precision),
+        detector=load_part(bundle, bundle.detector, device, mixed_precision),
+        segmenter=load_part(bundle, bundle.segmenter, device, mixed_precision),
+        classifier=load_part(bundle, bundle.classifier, device, mixed_precision),
         bundle=bundle.id,
         assumed_spacing_mm=bundle.assumed_spacing_mm,
         clock=clock,
@@ -61,16 +62,36 @@ def load_pipeline(
     )
 
 
-def _load(bundle: Bundle, part: Part, device: torch.device, mixed_precision: bool) -> Any:
+def load_part(bundle: Bundle, part: Part, device: torch.device, mixed_precision: bool) -> Any:
+    """One part's adapter: a Detector, Segmenter or Classifier. Its digest is not checked here.
+
+    Raises:
+        BundleError: its architecture is unknown, or weights and settings do not fit it.
+    """
     if part.architecture not in ARCHITECTURES:
         raise BundleError(
             f"{bundle.folder / CARD}: architecture {part.architecture!r} is unknown. "
             f"Known: {', '.join(sorted(ARCHITECTURES))}."
         )
-    adapter = import_module(ARCHITECTURES[part.architecture])
     try:
-        return adapter.load(load_file(part.weights), device, mixed_precision, **part.settings)
+        return adapter_of(part.architecture, load_file(part.weights), part.settings, device, mixed_precision)
     except (RuntimeError, TypeError, ValueError, SafetensorError) as error:
         raise BundleError(
             f"{part.weights}: does not load as {part.architecture!r} with the settings in {CARD}: {error}"
         ) from error
+
+
+def adapter_of(
+    architecture: str,
+    weights: Mapping[str, torch.Tensor],
+    settings: Mapping[str, Any],
+    device: torch.device,
+    mixed_precision: bool,
+) -> Any:
+    """An adapter out of weights that may not stand in a bundle yet.
+
+    Raises:
+        KeyError: the architecture is unknown.
+        RuntimeError, TypeError, ValueError: weights and settings do not fit it.
+    """
+    return import_module(ARCHITECTURES[architecture]).load(weights, device, mixed_precision, **settings)

@@ -81,7 +81,7 @@ class Pipeline:
 
     def _worth(self, level: Level, score: float) -> float | None:
         calibration = self.calibration.get(level)
-        return calibration and calibration.probability(score)
+        return None if calibration is None else calibration.probability(score)
 
     def _classify(self, image: Mammogram, masks: Sequence[Mask]) -> tuple[float, list[float]]:
         if not masks:
