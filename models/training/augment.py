@@ -1,4 +1,7 @@
-"""Pictures as other scanners, other breasts and other hands would have made them. Every draw comes from `draw`."""
+"""Pictures as other scanners, other breasts and other hands would have made them. Every draw comes from `draw`.
+
+`strength` scales how far a picture is changed: 0 not at all, 1 as far as the numbers below say.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,18 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from models.training.scanners import relit
+
 _CENTRE_SHIFT = 0.12
-_ZOOM = (0.75, 1.35)
-_TURN_DEGREES = 12.0
+_ZOOM = 1.4
+"""From 1/1.4 to 1.4."""
+_TURN_DEGREES = 15.0
+_MIRRORED = (0.5, 0.3)
+"""Chance of left–right and of top–bottom."""
+_ERASED = 0.3
+"""Chance that patches of a picture are painted over."""
+_PATCHES = 3
+_LARGEST_PATCH = 0.15
 _LEAST_VISIBLE = 0.35
 """A lesion of which less than this share of its box stays in the picture is no longer one to be found."""
 
@@ -37,15 +49,21 @@ class Picture:
         return np.clip(np.array(corners, dtype=np.float32).reshape(-1, 4), 0, side)
 
 
-def moved(picture: Picture, draw: np.random.Generator) -> Picture:
+def changed(picture: Picture, draw: np.random.Generator, strength: float) -> Picture:
+    """The picture, or the mosaic, in other light and with patches painted over."""
+    lit = Picture(relit(picture.pixels, draw, strength), picture.outlines, picture.kinds)
+    return erased(lit, draw) if draw.random() < _ERASED * strength else lit
+
+
+def moved(picture: Picture, draw: np.random.Generator, strength: float = 1.0) -> Picture:
     """Mirrored, turned, zoomed and shifted, lesions with it."""
     side = picture.pixels.shape[0]
     middle = (side - 1) / 2
-    turn = np.deg2rad(draw.uniform(-_TURN_DEGREES, _TURN_DEGREES))
-    zoom = draw.uniform(*_ZOOM)
-    mirror = np.diag(np.where(draw.random(2) < (0.5, 0.3), -1.0, 1.0))
+    turn = np.deg2rad(_TURN_DEGREES) * strength * draw.uniform(-1, 1)
+    zoom = _ZOOM ** (strength * draw.uniform(-1, 1))
+    mirror = np.diag(np.where(draw.random(2) < np.multiply(_MIRRORED, min(1.0, strength)), -1.0, 1.0))
     matrix = zoom * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]) @ mirror
-    shift = middle + draw.uniform(-_CENTRE_SHIFT, _CENTRE_SHIFT, 2) * side - matrix @ (middle, middle)
+    shift = middle + _CENTRE_SHIFT * strength * draw.uniform(-1, 1, 2) * side - matrix @ (middle, middle)
     return _warped(picture, np.column_stack((matrix, shift)))
 
 
@@ -67,20 +85,18 @@ def mosaic(pictures: Sequence[Picture], draw: np.random.Generator) -> Picture:
     return Picture(whole, tuple(outlines), tuple(kinds))
 
 
-def relit(pixels: NDArray[np.float32], draw: np.random.Generator) -> NDArray[np.float32]:
-    """Another scanner: gamma, contrast, brightness, sharpness, coarseness, JPEG's loss and noise. Shape kept."""
-    pixels = np.power(pixels, np.float32(np.exp(draw.uniform(-0.5, 0.5))))
-    pixels = (pixels - 0.5) * draw.uniform(0.75, 1.3) + 0.5 + draw.uniform(-0.08, 0.08)
-    if draw.random() < 0.3:
-        pixels = _coarser(pixels, draw.uniform(0.4, 0.9))
-    if draw.random() < 0.3:
-        pixels = np.asarray(cv2.GaussianBlur(pixels, (0, 0), draw.uniform(0.4, 1.2)), dtype=np.float32)
-    if draw.random() < 0.4:
-        pixels = _through_jpeg(pixels, int(draw.integers(55, 95)))
-    if draw.random() < 0.5:
-        spread = np.float32(draw.uniform(0.005, 0.03))
-        pixels = pixels + spread * draw.standard_normal(pixels.shape, dtype=np.float32)
-    return np.clip(pixels, 0, 1).astype(np.float32)
+def erased(picture: Picture, draw: np.random.Generator) -> Picture:
+    """One to three patches painted with one grey each, as labels, markers and clips cover tissue; never on a lesion."""
+    side = picture.pixels.shape[0]
+    pixels, boxes = picture.pixels.copy(), picture.boxes()
+    for _ in range(int(draw.integers(1, _PATCHES + 1))):
+        width, height = 1 + (draw.uniform(0.02, _LARGEST_PATCH, 2) * side).astype(int)
+        left, top = (draw.random(2) * (side - width, side - height)).astype(int)
+        grey = np.float32(draw.random())
+        clear = (boxes[:, 0] >= left + width) | (boxes[:, 2] <= left) | (boxes[:, 1] >= top + height)
+        if bool(np.all(clear | (boxes[:, 3] <= top))):
+            pixels[top : top + height, left : left + width] = grey
+    return Picture(pixels, picture.outlines, picture.kinds)
 
 
 def _warped(picture: Picture, matrix: NDArray[np.float64], side: int | None = None) -> Picture:
@@ -99,15 +115,3 @@ def _visible_share(points: NDArray[np.float64], side: int) -> float:
     low, high = points.min(axis=0), points.max(axis=0) + 1
     inside = np.clip(high, 0, side) - np.clip(low, 0, side)
     return float(np.prod(inside) / np.prod(high - low))
-
-
-def _coarser(pixels: NDArray[np.float32], share: float) -> NDArray[np.float32]:
-    rows, columns = pixels.shape
-    small = cv2.resize(pixels, (round(columns * share), round(rows * share)), interpolation=cv2.INTER_AREA)
-    return np.asarray(cv2.resize(small, (columns, rows), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
-
-
-def _through_jpeg(pixels: NDArray[np.float32], quality: int) -> NDArray[np.float32]:
-    levels = np.round(np.clip(pixels, 0, 1) * 255).astype(np.uint8)
-    _, encoded = cv2.imencode(".jpg", levels, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.asarray(cv2.imdecode(encoded, cv2.IMREAD_GRAYSCALE), dtype=np.float32) / np.float32(255)

@@ -1,175 +1,272 @@
-"""Trains the detector (YOLOv8 with CBAM) on CDD-CESM and measures it on patients it never saw.
+"""Trains the detector: the `Task` of YOLOv8 with or without attention, on any data set whose lesions are all drawn.
 
-The loss is ultralytics' for YOLOv8: CIoU, distribution focal loss and binary cross-entropy with task-aligned
-assignment. (Yolo-MLSAM's text calls its box loss CIoU; the formula it prints, eq. 3, is closer to SIoU. The text is
-followed.)
+The loss is ultralytics' for YOLOv8 (box loss, distribution focal loss, binary cross-entropy, task-aligned assignment)
+with the box loss of one's choice (`box_loss.py`). The deciding figure is the FROC score on the validation patients,
+measured through the adapter that the node uses. The defaults are Yolo-MLSAM's (section 3.1) where the paper says them.
 """
 
 from __future__ import annotations
 
 import copy
-import json
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
-from torch import nn
+from pydantic import Field
+from torch import Tensor, nn
 
-from models.datasets.cdd_cesm import DatasetError, read_dataset
-from models.detectors.yolo_cbam import KINDS, build, start_classes
-from models.training.augment import Picture, mosaic, moved, relit
-from models.training.detector_figures import measure_weights, reader_of, results_of
-from models.training.held_out import hold_out
-from models.training.measures import froc_score
-from models.training.recipe import DetectorRecipe, Progress
-from models.training.samples import Sample, picture_of, samples_of
+from models.datasets.case import Case, DatasetError
+from models.detectors.attention import Attention
+from models.detectors.yolov8 import ATTENDED_LAYERS, KINDS, Scale, Stage, YoloDetector, build, start_classes
+from models.evaluation.measures import ImageResult, froc_score, match, sensitivity, threshold
+from models.training.augment import Picture, changed, mosaic, moved
+from models.training.box_loss import ALPHA, BETA, BoxLoss, detection_loss
+from models.training.framed import Framed, Kept, framed, kept
+from models.training.recipe import Chance, FitRecipe, Recipe, RecipeTable
 from models.training.start import read_start, take_start
-from models.training.stepping import average_into, half_weights, schedule
 
-WEIGHTS = "detector.safetensors"
-_GAINS = SimpleNamespace(box=7.5, cls=0.5, dfl=1.5)
-"""ultralytics' defaults for the three losses."""
-_LARGEST_GRADIENT = 10.0
 _PLAIN_SHARE = 0.2
 """The last epochs see no mosaics, but pictures as they will be."""
+_MEASURED_FROM = 0.005
+"""Figures look at all proposals of at least this confidence."""
+_MOST = 50
+_EVALUATION_BATCH = 8
+
+Batch = tuple[Tensor, dict[str, Tensor]]
 
 
-def train_detector(
-    recipe: DetectorRecipe, data: Path, out: Path, start: Path | None, device: torch.device, progress: Progress
-) -> dict[str, Any]:
-    """Trains, then writes `detector.safetensors`, `split.json` and `detector-figures.json` into `out`.
+class Model(RecipeTable):
+    """The network.
+
+    Attributes:
+        scale: YOLOv8's size.
+        attention: what stands behind the attended stages.
+        attended: ultralytics' numbers of those stages.
+        input_px: side of the square that the breast is set in.
+    """
+
+    scale: Scale = "s"
+    attention: Attention = "cbam"
+    attended: tuple[Stage, ...] = ATTENDED_LAYERS
+    input_px: int = Field(default=640, ge=64, multiple_of=32)
+
+
+class TaskSettings(RecipeTable):
+    """Pictures, loss and batches; and what the detector does with its boxes when it reads.
+
+    Attributes:
+        batch: images a step.
+        mosaic: chance that four images make one; never in the last fifth of the epochs.
+        augment: how far pictures are changed (`augment.py`): 0 not at all, 1 as is usual.
+        unmarked: images without a lesion an epoch, drawn anew each time: at most so many for each image with one.
+        box_loss: "ciou" or "eq3" (see `box_loss.py`).
+        alpha: of eq. 3, the distance's weight.
+        beta: of eq. 3, the angle's weight.
+        summed: the loss is summed over a batch's images, not averaged: ultralytics' learning rates for SGD expect that.
+        keep_classes: of start weights, also the layers that tell classes apart are taken. False where those are others.
+        confidence: the node proposes no box below it (0.2: Yolo-MLSAM, Table 2).
+        iou: of two boxes that overlap by more, the less sure one is dropped.
+        most: the node proposes no more boxes than this an image.
+        mirrored: the node looks at each breast a second time, mirrored.
+    """
+
+    batch: int = Field(default=8, ge=1)
+    mosaic: Chance = 1.0
+    augment: float = Field(default=1.0, ge=0, le=1)
+    unmarked: float = Field(default=1.0, ge=0)
+    box_loss: BoxLoss = "ciou"
+    alpha: float = Field(default=ALPHA, ge=0)
+    beta: float = Field(default=BETA, ge=0)
+    summed: bool = False
+    keep_classes: bool = True
+    confidence: Chance = 0.2
+    iou: Chance = 0.5
+    most: int = Field(default=50, ge=1)
+    mirrored: bool = False
+
+
+class Detecting:
+    """The detector's `models.training.task.Task`."""
+
+    figure = "froc"
+
+    def __init__(
+        self,
+        network: nn.Module,
+        model: Model,
+        task: TaskSettings,
+        fit: FitRecipe,
+        pictures: Sequence[Kept],
+        validation: Sequence[Framed],
+    ) -> None:
+        self.network = network
+        self._model, self._task, self._fit = model, task, fit
+        self._pictures, self._validation = pictures, validation
+        self._marked = [number for number, picture in enumerate(pictures) if picture.kinds]
+        self._unmarked = [number for number, picture in enumerate(pictures) if not picture.kinds]
+        self._loss_of: tuple[nn.Module, Any] | None = None
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Weight decay is for kernels; norms and biases have none."""
+        trained = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+        return [
+            {"params": [one for one in trained if one.ndim > 1], "lr_scale": 1.0},
+            {"params": [one for one in trained if one.ndim <= 1], "lr_scale": 1.0, "weight_decay": 0.0},
+        ]
+
+    def steps(self) -> int:
+        return -(-(len(self._marked) + self._unmarked_an_epoch) // self._task.batch)
+
+    @property
+    def _unmarked_an_epoch(self) -> int:
+        return min(len(self._unmarked), round(self._task.unmarked * len(self._marked)))
+
+    def batches(self, epoch: int) -> Iterator[Batch]:
+        """See the protocol. Pictures are made in threads, a batch ahead, each by draws of its own."""
+        seed, size = self._fit.seed, self._task.batch
+        draw = np.random.default_rng((seed, epoch))
+        unmarked = draw.permutation(self._unmarked)[: self._unmarked_an_epoch].tolist()
+        order = draw.permutation([*self._marked, *unmarked]).astype(int).tolist()
+        mosaics = self._task.mosaic if epoch < self._fit.epochs * (1 - _PLAIN_SHARE) else 0.0
+
+        def made(number: int) -> Picture:
+            return self._augmented(number, mosaics, np.random.default_rng((seed, epoch, number)))
+
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+            ahead: Iterator[Picture] = iter(())
+            for first in range(0, len(order), size):
+                # map begins at once: the next batch is made while this one is trained on.
+                now, ahead = ahead, pool.map(made, order[first : first + size])
+                if first:
+                    yield _tensors(list(now))
+            if order:
+                yield _tensors(list(ahead))
+
+    def _augmented(self, number: int, mosaics: float, draw: np.random.Generator) -> Picture:
+        strength = self._task.augment
+        if draw.random() < mosaics:
+            others = draw.integers(0, len(self._pictures), 3).tolist()
+            parts = [moved(self._pictures[one].picture, draw, strength) for one in (number, *others)]
+            return changed(mosaic(parts, draw), draw, strength)
+        return changed(moved(self._pictures[number].picture, draw, strength), draw, strength)
+
+    def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+        device = next(network.parameters()).device
+        pixels, targets = batch
+        images = pixels.to(device)[:, None].expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
+        outputs = network(images)
+        # Sums over thousands of places, and boxes, are beyond half precision.
+        with torch.autocast(device.type, enabled=False):
+            outputs = {name: _float(value) for name, value in outputs.items()}
+            losses, _ = self._criterion(network)(outputs, {name: one.to(device) for name, one in targets.items()})
+        losses = losses / len(pixels)
+        box, classes, focal = losses.detach().tolist()
+        factor = len(pixels) if self._task.summed else 1
+        return losses.sum() * factor, {"box": box, "classes": classes, "focal": focal}
+
+    def _criterion(self, network: nn.Module) -> Any:
+        if self._loss_of is None or self._loss_of[0] is not network:
+            task = self._task
+            self._loss_of = network, detection_loss(network, task.box_loss, task.alpha, task.beta)
+        return self._loss_of[1]
+
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        """ "froc": the mean sensitivity at 1/4, 1/2, 1, 2 and 4 false positives an image; and that at 1."""
+        results = self._results(network)
+        return {"froc": froc_score(results), "sensitivity at 1": sensitivity(results, 1.0)}
+
+    def operating_point(self, network: nn.Module, false_positives: float) -> float:
+        """The lowest confidence, in thousandths, with at most so many false positives a validation image."""
+        least = threshold(self._results(network), false_positives)
+        return min(0.999, math.floor(max(least, _MEASURED_FROM) * 1000 + 1) / 1000)
+
+    def _results(self, network: nn.Module) -> list[ImageResult]:
+        device = next(network.parameters()).device
+        detector = YoloDetector(
+            copy.deepcopy(network),
+            device,
+            self._fit.mixed_precision,
+            input_px=self._model.input_px,
+            confidence=_MEASURED_FROM,
+            iou=self._task.iou,
+            most=_MOST,
+            mirrored=self._task.mirrored,
+        )
+        results = []
+        for first in range(0, len(self._validation), _EVALUATION_BATCH):
+            batch = self._validation[first : first + _EVALUATION_BATCH]
+            found = detector.detect_framed([one.shown for one in batch])
+            for one, detections in zip(batch, found, strict=True):
+                proposals = match([(each.box, each.confidence) for each in detections], one.lesions)
+                results.append(ImageResult(one.patient, len(one.lesions), proposals))
+        return results
+
+
+def prepare(
+    recipe: Recipe, train: Sequence[Case], validation: Sequence[Case], start: Path | None, device: torch.device
+) -> Detecting:
+    """Reads and frames the images and builds the network.
 
     Args:
-        recipe: every number of it.
-        data: the data set's folder (see `models.datasets.cdd_cesm`).
-        out: an existing folder.
-        start: weights to start from; None for random ones.
-        device: where to train.
-        progress: told after each step.
-
-    Returns:
-        The figures, as they are written.
+        recipe: with `Model` and `TaskSettings` as its tables.
+        train: images to learn from; those not marked up are passed over.
+        validation: images to be judged by; the same.
+        start: weights to start from, a state dict or a checkpoint of ultralytics'; None for random ones.
+        device: where it will be trained.
 
     Raises:
-        DatasetError: the data set is incomplete or has no image with a lesion.
-        SplitError: it cannot be split by patient.
+        DatasetError: a case cannot be read, or no image has a lesion.
         StartError: the start weights do not fit.
     """
-    torch.manual_seed(recipe.seed)
-    dataset = read_dataset(data)
-    sides = hold_out(dataset, recipe.split, out)
-    left_out = list(dataset.left_out)
-    pictures = [picture_of(sample, recipe.input_px, KINDS) for sample in samples_of(sides.train, left_out)]
-    validation, test = list(samples_of(sides.validation, left_out)), list(samples_of(sides.test, left_out))
-    for name, lesions in (
-        ("training", sum(len(picture.outlines) for picture in pictures)),
-        ("validation", sum(len(sample.lesions) for sample in validation)),
-        ("test", sum(len(sample.lesions) for sample in test)),
-    ):
-        if not lesions:
-            raise DatasetError(f"No {name} image of {data} has a lesion that can be used. Give more images.")
-
-    network = build(recipe.scale)
+    model: Model = recipe.model
+    task: TaskSettings = recipe.task
+    torch.manual_seed(recipe.fit.seed)
+    network = build(model.scale, model.attention, model.attended)
     if start is not None:
-        take_start(network, _without_classes(read_start(start, start_classes())))
-    best = _fit(network.to(device), pictures, validation, recipe, device, progress)
-    save_file(half_weights(best), out / WEIGHTS)
+        weights = read_start(start, start_classes())
+        take_start(network, weights if task.keep_classes else _without_classes(weights))
+    workers = torch.get_num_threads()
+    pictures = kept([case for case in train if case.marked_up], model.input_px, KINDS, workers)
+    judged = framed([case for case in validation if case.marked_up], model.input_px, workers)
+    for name, marked in (
+        ("training", [one.kinds for one in pictures]),
+        ("validation", [one.lesions for one in judged]),
+    ):
+        if not any(marked):
+            raise DatasetError(f"No {name} image has a lesion that can be used. Give more images, or split otherwise.")
+    return Detecting(network, model, task, recipe.fit, pictures, judged)
 
-    figures = {
-        "images": {"train": len(pictures), "validation": len(validation), "test": len(test)},
-        "left_out": [asdict(one) for one in left_out],
-        **measure_weights(out / WEIGHTS, validation, test, recipe, device),
+
+def part(network: nn.Module, recipe: Recipe) -> tuple[str, dict[str, Any]]:
+    """The architecture's name and settings, as bundle.toml has them."""
+    model: Model = recipe.model
+    task: TaskSettings = recipe.task
+    return "yolov8", {
+        **model.model_dump(mode="json"),
+        **task.model_dump(mode="json", include={"confidence", "iou", "most", "mirrored"}),
     }
-    (out / "detector-figures.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-    return figures
 
 
-def _fit(
-    network: nn.Module,
-    pictures: Sequence[Picture],
-    validation: Sequence[Sample],
-    recipe: DetectorRecipe,
-    device: torch.device,
-    progress: Progress,
-) -> nn.Module:
-    """The running average of the weights at the epoch with the highest FROC score on the validation images."""
-    from ultralytics.utils.loss import v8DetectionLoss
-
-    draw = np.random.default_rng(recipe.seed)
-    network.args = _GAINS  # type: ignore[assignment]  # where ultralytics' loss looks for its gains
-    criterion = v8DetectionLoss(network)
-    optimizer = torch.optim.AdamW(network.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
-    steps_an_epoch = -(-len(pictures) // recipe.batch)
-    total = steps_an_epoch * recipe.epochs
-    course = schedule(optimizer, recipe.warmup, total)
-    running = copy.deepcopy(network).requires_grad_(False)
-    best, best_score = copy.deepcopy(running), -1.0
-    for epoch in range(recipe.epochs):
-        network.train()
-        mosaics = recipe.mosaic if epoch < recipe.epochs * (1 - _PLAIN_SHARE) else 0.0
-        for step, batch in enumerate(_batches(pictures, recipe.batch, mosaics, draw), start=1):
-            images, targets = _tensors(batch, device)
-            with torch.autocast(device.type, torch.bfloat16, enabled=recipe.mixed_precision):
-                outputs = network(images)
-            outputs = {name: _float(value) for name, value in outputs.items()}
-            loss = criterion(outputs, targets)[0].sum() / len(batch)
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(network.parameters(), _LARGEST_GRADIENT)
-            optimizer.step()
-            course.step()
-            average_into(running, network, recipe.average)
-            done = epoch * steps_an_epoch + step
-            progress(
-                done, total, f"epoch {epoch + 1}, loss {loss.item():.2f}, best FROC score {max(0, best_score):.3f}"
-            )
-        if (epoch + 1) % recipe.validate_every == 0 or epoch + 1 == recipe.epochs:
-            score = froc_score(results_of(reader_of(running, recipe, device), validation))
-            if score >= best_score:
-                best, best_score = copy.deepcopy(running), score
-    return best
-
-
-def _batches(
-    pictures: Sequence[Picture], size: int, mosaics: float, draw: np.random.Generator
-) -> Iterator[list[Picture]]:
-    order = draw.permutation(len(pictures)).tolist()
-    for first in range(0, len(order), size):
-        yield [_augmented(pictures, index, mosaics, draw) for index in order[first : first + size]]
-
-
-def _augmented(pictures: Sequence[Picture], index: int, mosaics: float, draw: np.random.Generator) -> Picture:
-    if draw.random() < mosaics:
-        others = draw.integers(0, len(pictures), 3).tolist()
-        made = mosaic([moved(pictures[one], draw) for one in (index, *others)], draw)
-    else:
-        made = moved(pictures[index], draw)
-    return Picture(relit(made.pixels, draw), made.outlines, made.kinds)
-
-
-def _tensors(batch: Sequence[Picture], device: torch.device) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """Images (batch × 3 × side × side) and targets as ultralytics' loss takes them: boxes as centre and size, 0..1."""
+def _tensors(batch: Sequence[Picture]) -> Batch:
+    """Images (batch × side × side) and targets as ultralytics' loss takes them: boxes as centre and size, 0..1."""
     side = batch[0].pixels.shape[0]
-    images = torch.from_numpy(np.stack([picture.pixels for picture in batch]))[:, None].expand(-1, 3, -1, -1)
     corners = torch.from_numpy(np.concatenate([picture.boxes() for picture in batch])) / side
     targets = {
         "batch_idx": torch.tensor([number for number, picture in enumerate(batch) for _ in picture.kinds]),
         "cls": torch.tensor([kind for picture in batch for kind in picture.kinds], dtype=torch.float32),
         "bboxes": torch.cat(((corners[:, :2] + corners[:, 2:]) / 2, corners[:, 2:] - corners[:, :2]), dim=1),
     }
-    images = images.to(device).contiguous(memory_format=torch.channels_last)
-    return images, {name: tensor.to(device) for name, tensor in targets.items()}
+    return torch.from_numpy(np.stack([picture.pixels for picture in batch])), targets
 
 
 def _float(value: Any) -> Any:
     return [one.float() for one in value] if isinstance(value, list) else value.float()
 
 
-def _without_classes(start: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The last layers of the class branches tell other classes apart: those start anew."""
+def _without_classes(start: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """All but the last layers of the class branches."""
     return {name: tensor for name, tensor in start.items() if ".cv3." not in name or name.split(".")[4] != "2"}

@@ -1,4 +1,4 @@
-"""The detector proposes boxes in the image, and YOLOv8 with CBAM is still YOLOv8."""
+"""The detector proposes boxes in the image, and YOLOv8 with attention is still YOLOv8."""
 
 from __future__ import annotations
 
@@ -7,18 +7,21 @@ import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from models.detectors.cbam import CBAM
-from models.detectors.yolo_cbam import ATTENDED_LAYERS, build, load
+from models.detectors.attention import CBAM, ECA, SE, eca_window
+from models.detectors.stock import DetectionModel
+from models.detectors.yolov8 import ATTENDED_LAYERS, YoloDetector, build, load
+from models.framing import Frame
 from models.protocols import OutOfMemory
-from models.types import Mammogram
+from models.types import Box, Mammogram
 
 CPU = torch.device("cpu")
-SMALL = {"scale": "n", "input_px": 128}
+SMALL: dict[str, Any] = {"scale": "n", "input_px": 128}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -26,9 +29,9 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def _weights() -> dict[str, torch.Tensor]:
+def _weights(attention: str = "cbam") -> dict[str, torch.Tensor]:
     torch.manual_seed(0)
-    return {name: tensor.half() for name, tensor in build("n").state_dict().items()}
+    return {name: tensor.half() for name, tensor in build("n", attention).state_dict().items()}
 
 
 def _mammogram(rows: int = 300, columns: int = 200) -> Mammogram:
@@ -38,15 +41,16 @@ def _mammogram(rows: int = 300, columns: int = 200) -> Mammogram:
     return Mammogram(breast * (0.3 + 0.4 * grain))
 
 
-def test_attention_keeps_the_shape_and_begins_by_weighting_everything_alike() -> None:
+@pytest.mark.parametrize("kind", [CBAM, SE, ECA])
+def test_attention_keeps_the_shape_and_begins_by_weighting_everything_alike(kind: type[torch.nn.Module]) -> None:
     features = torch.rand(2, 32, 8, 6)
-    attended = CBAM(32)(features).detach()
+    attended = kind(32)(features).detach()
     assert attended.shape == features.shape
     assert torch.allclose(attended / features, (attended / features).mean(), atol=1e-4)
-    assert 0.7 < float(attended.sum() / features.sum()) < 1
+    assert 0.4 < float(attended.sum() / features.sum()) < 1
 
 
-def test_attention_weights_channels_by_both_pools_and_places_by_a_seven_pixel_window() -> None:
+def test_cbam_weights_channels_by_both_pools_and_places_by_a_seven_pixel_window() -> None:
     attention = CBAM(32)
     assert attention.places.kernel_size == (7, 7)
     assert attention.places.in_channels == 2
@@ -59,18 +63,101 @@ def test_attention_weights_channels_by_both_pools_and_places_by_a_seven_pixel_wi
     assert change.abs().max() > 0
 
 
-def test_stock_weights_load_and_only_the_attention_is_new() -> None:
-    from ultralytics.nn.tasks import DetectionModel
+@pytest.mark.parametrize("kind", [SE, ECA])
+def test_channel_attention_gives_all_places_of_a_channel_the_same_weight(kind: type[torch.nn.Module]) -> None:
+    attention = kind(32)
+    for parameter in attention.parameters():
+        torch.nn.init.normal_(parameter)
+    features = 1 + torch.rand(2, 32, 8, 6)
+    weights = (attention(features) / features).detach()
+    assert torch.allclose(weights, weights.mean(dim=(2, 3), keepdim=True).expand_as(weights), atol=1e-5)
+    assert weights.mean(dim=(2, 3)).std() > 0.01
 
-    stock = DetectionModel("yolov8n.yaml", nc=2, verbose=False).state_dict()
-    missing, unexpected = build("n").load_state_dict(stock, strict=False)
+
+def test_squeeze_and_excitation_is_two_layers_with_a_sixteenth_of_the_channels_between() -> None:
+    torch.manual_seed(0)
+    attention = SE(64)
+    for parameter in attention.parameters():
+        torch.nn.init.normal_(parameter)
+    features = torch.rand(3, 64, 5, 5)
+    first, _, second = attention.excite
+    assert first.out_channels == 4
+    hidden = torch.relu(features.mean(dim=(2, 3)) @ first.weight[:, :, 0, 0].T + first.bias)
+    weights = torch.sigmoid(hidden @ second.weight[:, :, 0, 0].T + second.bias)
+    assert torch.allclose(attention(features), features * weights[:, :, None, None], atol=1e-6)
+
+
+def test_efficient_channel_attention_looks_at_more_neighbours_the_more_channels_there_are() -> None:
+    assert [eca_window(channels) for channels in (32, 64, 128, 256, 512, 1024)] == [3, 3, 5, 5, 5, 5]
+    attention = ECA(64)
+    assert sum(parameter.numel() for parameter in attention.parameters()) == 3
+    torch.nn.init.ones_(attention.neighbours.weight)
+    features = torch.ones(1, 64, 4, 4)
+    brighter = features.clone()
+    brighter[0, 10] = 3
+    changed = (attention(brighter) / brighter != attention(features) / features)[0].any(dim=(1, 2))
+    assert changed.nonzero().flatten().tolist() == [9, 10, 11]
+
+
+def _let_through(network: Any) -> None:
+    """Attention made to change nothing: CBAM and SE by a bias at which a float32 sigmoid is 1."""
+    for layer in ATTENDED_LAYERS:
+        block = network.model[layer]
+        if block.attention == "eca":
+            block.eca = torch.nn.Identity()
+            continue
+        last = [block.cbam.shared[2], block.cbam.places] if block.attention == "cbam" else [block.se.excite[2]]
+        for convolution in last:
+            torch.nn.init.constant_(convolution.bias, 50.0)
+
+
+@pytest.mark.parametrize("attention", ["none", "cbam", "se", "eca"])
+def test_a_network_whose_attention_changes_nothing_is_stock_yolov8_bit_for_bit(attention: Any) -> None:
+    torch.manual_seed(0)
+    stock: Any = DetectionModel("yolov8n.yaml", nc=2, verbose=False)
+    ours = build("n", attention)
+    missing, unexpected = ours.load_state_dict(stock.state_dict(), strict=False)
     assert not unexpected
-    assert {name.split(".")[1] for name in missing} == {str(layer) for layer in ATTENDED_LAYERS}
-    assert all(".cbam." in name for name in missing)
+    assert all(f".{attention}." in name for name in missing)
+    if attention != "none":
+        _let_through(ours)
+    pixels = torch.rand(2, 3, 96, 64)
+    with torch.no_grad():
+        assert torch.equal(ours.eval()(pixels)[0], stock.eval()(pixels)[0])
+        ours.train()
+        stock.train()
+        for name, output in stock(pixels).items():
+            if isinstance(output, torch.Tensor):
+                assert torch.equal(ours(pixels)[name], output)
+
+
+@pytest.mark.parametrize("scale", ["n", "s", "m", "l", "x"])
+def test_every_size_has_the_stock_networks_weights_and_beside_them_attention_alone(scale: Any) -> None:
+    stock: Any = DetectionModel(f"yolov8{scale}.yaml", nc=2, verbose=False)
+    shapes = {name: tensor.shape for name, tensor in stock.state_dict().items()}
+    ours = {name: tensor.shape for name, tensor in build(scale, "cbam").state_dict().items()}
+    added = {name for name in ours if name not in shapes}
+    assert {name: shape for name, shape in ours.items() if name not in added} == shapes
+    assert {tuple(name.split(".")[:3]) for name in added} == {
+        ("model", str(layer), "cbam") for layer in ATTENDED_LAYERS
+    }
+
+
+def test_attention_stands_where_it_is_wanted_and_nowhere_else() -> None:
+    names = build("n", "se", attended=(6,)).state_dict()
+    assert {name.split(".")[1] for name in names if ".se." in name} == {"6"}
+    for wrong in ({"attended": (3,)}, {"scale": "z"}, {"attention": "cbma"}):
+        with pytest.raises(ValueError, match="No YOLOv8 has"):
+            build(**{"scale": "n", "attention": "se", **wrong})
+
+
+def test_weights_of_another_attention_are_refused() -> None:
+    with pytest.raises(RuntimeError, match="Missing key"):
+        load(_weights("se"), CPU, False, **SMALL, attention="eca")
 
 
 def test_ultralytics_changes_nothing_outside_its_adapter(tmp_path: Path) -> None:
-    script = "import torch; before = torch.save, torch.load; import models.detectors.yolo_cbam\n"
+    script = "import torch; before = torch.save, torch.load; import models.detectors.yolov8\n"
     script += "assert before == (torch.save, torch.load)"
     home = {"HOME": str(tmp_path), "TMPDIR": str(tmp_path), "PATH": os.environ["PATH"]}
     subprocess.run([sys.executable, "-c", script], env=home, check=True, timeout=300)
@@ -112,3 +199,40 @@ def test_a_full_gpu_is_told_as_out_of_memory(monkeypatch: pytest.MonkeyPatch) ->
     detector._network.register_forward_pre_hook(full)
     with pytest.raises(OutOfMemory, match="1 images of 128 pixels"):
         detector.detect([_mammogram()])
+
+
+class Brightness(torch.nn.Module):
+    """A network that is as sure of a lesion as a place is bright, but half as sure in the right half of its picture."""
+
+    def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, None]:
+        found = []
+        for stride in (8, 16, 32):
+            grey = torch.nn.functional.avg_pool2d(pixels[:, :1], stride)
+            width = grey.shape[-1]
+            grey = grey * torch.where(torch.arange(width) < width / 2, 1.0, 0.5)
+            y, x = torch.meshgrid(torch.arange(width), torch.arange(width), indexing="ij")
+            box = torch.stack((stride * (x + 0.5), stride * (y + 0.5), 0 * x + stride, 0 * y + stride))
+            found.append(torch.cat((box.expand(len(grey), -1, -1, -1), grey, 0 * grey), dim=1).flatten(2))
+        return torch.cat(found, dim=2), None
+
+
+def test_a_second_mirrored_look_averages_what_is_said_of_the_same_place() -> None:
+    pixels = np.zeros((128, 128), dtype=np.float32)
+    pixels[32:40, 16:24], pixels[64:72, 104:112] = 1.0, 1.0  # one lesion on the left, one on the right
+    shown = Frame(pixels, Box(0, 0, 128, 128), 1.0, 0, 0)
+    settings: dict[str, Any] = {"input_px": 128, "confidence": 0.4, "iou": 0.2, "most": 9}
+    once = YoloDetector(Brightness(), CPU, False, **settings, mirrored=False).detect_framed([shown])[0]
+    twice = YoloDetector(Brightness(), CPU, False, **settings, mirrored=True).detect_framed([shown])[0]
+    assert [(one.box, one.confidence) for one in once] == [(Box(32, 16, 40, 24), 1.0), (Box(64, 104, 72, 112), 0.5)]
+    assert [(one.box, one.confidence) for one in twice] == [(Box(32, 16, 40, 24), 0.75), (Box(64, 104, 72, 112), 0.75)]
+
+
+def test_a_mirrored_breast_gets_mirrored_proposals_where_it_is_looked_at_twice() -> None:
+    image = _mammogram()
+    detector = load(_weights(), CPU, False, **SMALL, confidence=0.0, most=5, mirrored=True)
+    found, again, mirrored = detector.detect([image, image, Mammogram(np.ascontiguousarray(image.pixels[:, ::-1]))])
+    assert found == again
+    for one, other in zip(found, mirrored, strict=True):
+        assert one.confidence == pytest.approx(other.confidence, abs=1e-5)
+        assert (one.box.left, one.box.right) == pytest.approx((200 - other.box.right, 200 - other.box.left), abs=1)
+        assert (one.box.top, one.box.bottom) == (other.box.top, other.box.bottom)
