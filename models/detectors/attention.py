@@ -77,7 +77,7 @@ class ECA(nn.Module):
 
 
 def eca_window(channels: int) -> int:
-    """The odd number of neighbouring channels that ECA looks at: 3 up to 128 channels, 5 up to 2,048.
+    """The odd number of neighbouring channels that ECA looks at: 3 for 64 channels, 5 for 128 to 1,024.
 
     As the authors' own code makes it odd: cut to a whole number, and one more where that is even.
     """

@@ -25,7 +25,10 @@ from models.types import Detection, FindingKind, Mammogram
 
 KINDS = (FindingKind.MASS, FindingKind.CALCIFICATION)
 """The network's classes, in the order of its outputs."""
-ATTENDED_LAYERS = (2, 4)
+
+Stage = Literal[2, 4, 6, 8]
+"""The C2f blocks of the backbone, at strides 4, 8, 16 and 32, by ultralytics' numbers."""
+ATTENDED_LAYERS: tuple[Stage, ...] = (2, 4)
 
 Scale = Literal["n", "s", "m", "l", "x"]
 """How wide and deep the network is: YOLOv8's nano, small, medium, large, extra large."""
@@ -54,24 +57,22 @@ class AttendedC2f(C2f):
         return attended
 
 
-def build(scale: Scale, attention: Attention, attended: Sequence[int] = ATTENDED_LAYERS) -> nn.Module:
+def build(scale: Scale, attention: Attention, attended: Sequence[Stage] = ATTENDED_LAYERS) -> nn.Module:
     """The untrained network, with one class for each of `KINDS`.
 
     Args:
         scale: YOLOv8's size.
         attention: what stands behind the attended stages.
-        attended: numbers of ultralytics' layers; each must be a C2f block (2, 4, 6, 8 in the backbone).
+        attended: the stages that are.
 
     Raises:
-        ValueError: there is no such scale or attention, or an attended layer is no C2f block.
+        ValueError: there is no such scale, attention or stage.
     """
-    if scale not in get_args(Scale) or attention not in get_args(Attention):
-        raise ValueError(f"There is no YOLOv8 of scale {scale!r} with attention {attention!r}.")
+    if scale not in get_args(Scale) or attention not in get_args(Attention) or set(attended) - set(get_args(Stage)):
+        raise ValueError(f"No YOLOv8 has scale {scale!r} and attention {attention!r} behind layers {attended}.")
     network: nn.Module = DetectionModel(f"yolov8{scale}.yaml", nc=len(KINDS), verbose=False)  # type: ignore[no-untyped-call]
     layers: Any = network.model
     for layer in attended:
-        if not (0 <= layer < len(layers) and isinstance(layers[layer], C2f)):
-            raise ValueError(f"Layer {layer} of YOLOv8 is no C2f block. Set attended to some of 2, 4, 6 and 8.")
         AttendedC2f.extend(layers[layer], attention)
     return network
 
@@ -179,7 +180,7 @@ def load(
     scale: Scale,
     input_px: int,
     attention: Attention = "cbam",
-    attended: Sequence[int] = ATTENDED_LAYERS,
+    attended: Sequence[Stage] = ATTENDED_LAYERS,
     confidence: float = 0.2,
     iou: float = 0.5,
     most: int = 50,
