@@ -70,6 +70,7 @@ class Case:
         official: the side its publishers put it on, where they did.
         read: the image.
         read_lesions: what is drawn in it; takes what `read` gave.
+        kinds: what is drawn in it, as far as the set's tables tell: splits are even in it.
     """
 
     name: str
@@ -86,6 +87,7 @@ class Case:
     official: Side | None
     read: Callable[[], Mammogram]
     read_lesions: Callable[[Mammogram], tuple[Lesion, ...]]
+    kinds: frozenset[FindingKind] = frozenset()
 
     @property
     def patient(self) -> str:
@@ -103,7 +105,14 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Cases:
-    """The images of one or several data sets that can be used, and what was left out."""
+    """The images of one or several data sets that can be used.
+
+    Attributes:
+        cases: the images.
+        left_out: what is not used.
+        mended: what is used though it was not as it should be, and what was done about it (one sentence each).
+    """
 
     cases: tuple[Case, ...]
     left_out: tuple[LeftOut, ...]
+    mended: tuple[str, ...] = ()

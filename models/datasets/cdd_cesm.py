@@ -1,254 +1,252 @@
 """CDD-CESM: low-energy mammograms with drawn lesions (doi 10.7937/29kw-ae92, CC BY 4.0).
 
-Sources: Khaled et al. 2021 (10.7937/29kw-ae92), Khaled et al. 2022 (10.1038/s41597-022-01238-0), Clark et al. 2013
-(10.1007/s10278-013-9622-7). The folder read here:
+Sources: Khaled et al. 2021 (10.7937/29kw-ae92), Khaled et al. 2022 (Scientific Data, 10.1038/s41597-022-01238-0),
+Clark et al. 2013 (10.1007/s10278-013-9622-7). Two layouts are read. The Cancer Imaging Archive's, whose pictures may
+lie at any depth:
 
-    annotations.csv           one row an image: findings, view, pathology
-    native-cc/labels.csv      one row an image, with its patient or the range of patient numbers it belongs to
-    native-cc/images, masks   JPEG at the original size, CC views; PNG masks
-    malignant-512/images, masks   JPEG padded to 512 × 512, CC and MLO, all malignant
+    Radiology-manual-annotations.xlsx (or .csv)   one row an image: findings, view, BI-RADS, pathology
+    Radiology_hand_drawn_segmentations_v2.csv     one row a region
+    Low energy images of CDD-CESM/P1_L_DM_CC.jpg  the subtracted images beside them are not used
 
-View and size give the label away: every MLO image and every one of 512 pixels is malignant. `Record.native` says which
-images a malignancy figure may be measured on.
+and that of a part of it, with regions as pictures:
+
+    annotations.csv                               the first table
+    native-cc/labels.csv                          one row an image, with the range of patient numbers it belongs to
+    native-cc/images, masks                       JPEG at the original size, CC views; PNG masks
+    malignant-512/images, masks                   JPEG padded to 512 × 512, CC and MLO, all malignant
+
+There, view and size give the label away: every MLO image and every one of 512 pixels is malignant. Malignancy may be
+measured on the native images alone (`label_is_fair`).
+
+Opening the set reads the images that something is drawn in: whether a region can be a lesion depends on the breast.
 """
 
 from __future__ import annotations
 
-import csv
-import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
+from models.breast import breast_mask
+from models.datasets.case import Case, Cases, DatasetError, LeftOut, Lesion, Pathology
 
-from models.types import Box, FindingKind, Mask
+# Until the modules that still read records are rewritten.
+from models.datasets.cdd_cesm_records import Dataset, Record, read_dataset, read_lesions, read_pixels  # noqa: F401
+from models.datasets.cdd_cesm_regions import kind_of, those_of_lesions
+from models.datasets.labels import birads_of, density_of, laterality_of
+from models.datasets.pictures import parts_of, read_drawn, read_grey
+from models.datasets.spreadsheet import read_sheet
+from models.datasets.tables import Row, read_csv
+from models.datasets.via import Region, drawn_regions
+from models.types import Mammogram, Mask
 
-_DRAWN = 128
-"""Masks are JPEG or PNG: a pixel belongs to a region from this grey on."""
-_SOFT = re.compile(r"mass|nodul|node|imln|asymm?etr|distortion|densit", re.IGNORECASE)
-_MASS = re.compile(r"mass|nodul|node|imln", re.IGNORECASE)
-_CALCIFICATION = re.compile(r"calcifi|calcification", re.IGNORECASE)
-_HARMLESS = re.compile(r"(benign|vascular)[^$]*calcif[^$]*", re.IGNORECASE)
-
-LARGEST_SHARE = 0.3
-"""A region larger than this share of the breast outlines oedema or the whole gland, not a lesion."""
-LARGEST_BOX_SHARE = 0.5
-"""A region whose box is larger than this share of the breast is drawn along the skin, or is several in one."""
-SMALLEST_SIDE = 0.02
-"""A region shorter than this share of the breast's long side is a slip of the pen or not resolved at 512 pixels."""
-LONGEST_STRIP = 6.0
-"""Area over the square of the greatest width: a disc has 0.8, thickened skin drawn along the breast 10 to 40."""
-
-
-class DatasetError(ValueError):
-    """The folder does not hold the data set as it is described."""
-
-
-class Pathology(StrEnum):
-    """What the follow-up or the biopsy said of the image's breast."""
-
-    NORMAL = "normal"
-    BENIGN = "benign"
-    MALIGNANT = "malignant"
+_ANNOTATIONS = ("Image_name", "Findings", "View")
+_PATHOLOGY = "Pathology Classification/ Follow up"
+_NATIVE = ("file", "repo_class", "tcia_name", "tcia_pathology", "findings", "bbox_union", "patient_low", "patient_high")
+_TABLES = ("Radiology-manual-annotations.xlsx", "Radiology-manual-annotations.csv", "Radiology_manual_annotations.xlsx")
+_REGIONS = "Radiology_hand_drawn_segmentations_v2.csv"
 
 
 @dataclass(frozen=True)
-class Record:
-    """One image of the set.
+class _Picture:
+    """An image as the tables describe it.
 
     Attributes:
-        name: its file name without the ending, unique in the set.
-        image: the image file.
-        mask: the file with the drawn regions; None where none was drawn.
-        patients: first and last number of the patients it may belong to; equal where the patient is known.
-        view: "CC" or "MLO".
-        pathology: of the breast.
-        kind: what the drawn regions are, by the findings' words; None where nothing is drawn or the words name no
-            lesion that a mammogram shows (oedema, a scar, a duct, "normal").
-        native: at its original size, of the part of the set that has benign, malignant and normal images.
-        unmarked: known to show no lesion; an image without a region is not unmarked when its findings are unknown.
+        row: of the annotations; empty where they do not know the image.
+        draw: the regions drawn in it, given its shape; None where none was drawn.
+        findings: in words.
     """
 
     name: str
-    image: Path
-    mask: Path | None
-    patients: tuple[int, int]
+    path: Path
+    patients: tuple[str, ...]
+    laterality: str
     view: str
     pathology: Pathology
-    kind: FindingKind | None
+    row: Row
+    findings: str
+    draw: Callable[[tuple[int, int]], list[Mask]] | None
     native: bool
-    unmarked: bool
-
-    @property
-    def for_detection(self) -> bool:
-        """Whether a detector can learn from it: it shows drawn lesions, or none at all."""
-        return self.kind is not None or self.unmarked
 
 
-@dataclass(frozen=True)
-class LeftOut:
-    """What the set offers and is not used, and why."""
-
-    name: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """The images that can be used, by name, and what was left out."""
-
-    records: tuple[Record, ...]
-    left_out: tuple[LeftOut, ...]
-
-
-def read_dataset(folder: Path) -> Dataset:
-    """Lists the images of the set; no pixels are read.
+def read_cdd_cesm(folder: Path) -> Cases:
+    """The images of the set, in either layout.
 
     Raises:
-        DatasetError: a table, an image or a mask is missing, or there are no images.
+        DatasetError: a table, an image or a mask is missing or damaged, or there are no images.
     """
-    findings = {row["Image_name"].strip(): row for row in _table(folder / "annotations.csv")}
-    native = list(_native(folder / "native-cc", findings))
-    known = {twin for _, twin in native}
-    records, left_out = [record for record, _ in native], []
-    for record in _malignant(folder / "malignant-512", findings):
-        if record.name in known:
-            left_out.append(LeftOut(record.name, "the same image stands in native-cc at its original size"))
+    if (folder / _REGIONS).is_file():
+        pictures, left_out = _archive(folder)
+    else:
+        pictures, left_out = _part(folder)
+    if not pictures:
+        raise DatasetError(f"No images in {folder}. Give the folder that holds the tables of CDD-CESM and its images.")
+    cases = []
+    for picture in pictures:
+        lesions, faulty = _lesions(picture)
+        left_out.extend(faulty)
+        cases.append(_case(picture, lesions))
+    return Cases(tuple(cases), tuple(left_out))
+
+
+def _case(picture: _Picture, lesions: tuple[Lesion, ...]) -> Case:
+    # An image without a region is known to show no lesion only where the breast is normal.
+    unmarked = picture.draw is None and picture.pathology is Pathology.NORMAL
+
+    def read() -> Mammogram:
+        return Mammogram(read_grey(picture.path), laterality=laterality_of(picture.laterality), view=picture.view)
+
+    return Case(
+        name=picture.name,
+        dataset="cdd-cesm",
+        patients=picture.patients,
+        exam=picture.patients[0] if len(picture.patients) == 1 else None,
+        laterality=laterality_of(picture.laterality),
+        view=picture.view,
+        pathology=picture.pathology,
+        birads=birads_of(picture.row.get("BIRADS", "")),
+        density=density_of(picture.row.get("Breast density (ACR)", "")),
+        marked_up=bool(lesions) or unmarked,
+        label_is_fair=picture.native,
+        official=None,
+        read=read,
+        read_lesions=lambda _: lesions,
+        kinds=frozenset(lesion.kind for lesion in lesions),
+    )
+
+
+def _lesions(picture: _Picture) -> tuple[tuple[Lesion, ...], tuple[LeftOut, ...]]:
+    """The regions of an image that are lesions, and what is not used of it for detection."""
+    unused = f"{picture.name} for detection"
+    if picture.draw is None:
+        none_there = picture.pathology is Pathology.NORMAL
+        return (), () if none_there else (LeftOut(unused, "nothing is drawn where a lesion may be"),)
+    kind = kind_of(picture.findings)
+    if kind is None:
+        return (), (LeftOut(unused, "its findings name no lesion, though something is drawn"),)
+    pixels = read_grey(picture.path)
+    shape = pixels.shape[0], pixels.shape[1]
+    masks, faulty = those_of_lesions(picture.name, picture.draw(shape), breast_mask(pixels))
+    if not masks:
+        faulty += (LeftOut(unused, "none of its drawn regions can be a lesion"),)
+    return tuple(Lesion(mask, True, kind, picture.pathology) for mask in masks), faulty
+
+
+def _part(folder: Path) -> tuple[list[_Picture], list[LeftOut]]:
+    rows = {row["Image_name"]: row for row in read_csv(folder / "annotations.csv", _ANNOTATIONS)}
+    native = list(_native(folder / "native-cc", rows))
+    twins = {twin for _, twin in native}
+    pictures, left_out = [picture for picture, _ in native], []
+    for picture in _malignant(folder / "malignant-512", rows):
+        if picture.name in twins:
+            left_out.append(LeftOut(picture.name, "the same image stands in native-cc at its original size"))
         else:
-            records.append(record)
-    if not records:
-        raise DatasetError(f"No images in {folder}. Give the folder that holds annotations.csv and native-cc.")
-    return Dataset(tuple(records), tuple(left_out))
+            pictures.append(picture)
+    return pictures, left_out
 
 
-def read_pixels(record: Record) -> NDArray[np.float32]:
-    """The image, rows × columns, float32 in 0..1.
-
-    Raises:
-        DatasetError: the file is not an image.
-    """
-    pixels = cv2.imread(str(record.image), cv2.IMREAD_GRAYSCALE)
-    if pixels is None:
-        raise DatasetError(f"{record.image} cannot be read as an image. Fetch it again.")
-    return np.divide(pixels, 255, dtype=np.float32)
-
-
-def read_lesions(record: Record, breast: NDArray[np.bool_]) -> tuple[tuple[Mask, ...], tuple[LeftOut, ...]]:
-    """The drawn regions that can be a lesion, and those that cannot, each with its reason.
-
-    Args:
-        record: the image.
-        breast: the breast's pixels (`models.breast.breast_mask`), of the image's shape.
-
-    Raises:
-        DatasetError: the mask is not an image or not of the image's shape.
-    """
-    if record.mask is None or record.kind is None:
-        return (), ()
-    drawn = cv2.imread(str(record.mask), cv2.IMREAD_GRAYSCALE)
-    if drawn is None or drawn.shape != breast.shape:
-        raise DatasetError(f"{record.mask} is not a mask of the size of {record.image.name}. Fetch both again.")
-    _, labels, stats, _ = cv2.connectedComponentsWithStats((drawn >= _DRAWN).astype(np.uint8))
-    lesions, left_out = [], []
-    for number, (left, top, width, height, area) in enumerate(stats[1:].tolist(), start=1):
-        box = Box(top, left, top + height, left + width)
-        mask = Mask(box, labels[box.slices] == number)
-        fault = _fault(mask, area, breast)
-        if fault is None:
-            lesions.append(mask)
-        else:
-            left_out.append(LeftOut(f"{record.name} region {number}", fault))
-    return tuple(lesions), tuple(left_out)
-
-
-def kind_of(findings: str) -> FindingKind | None:
-    """What the drawn regions of an image are, by the words of its findings.
-
-    Calcifications called benign or vascular do not count: they are not what was drawn. Suspicious calcifications
-    without a mass or node are a calcification, also where they lie over an asymmetry or a distortion; every other
-    soft-tissue finding (mass, node, asymmetry, distortion) is a mass. One answer for all regions of an image: the
-    set does not say which region is which.
-    """
-    words = _HARMLESS.sub("", findings)
-    if _CALCIFICATION.search(words) and not _MASS.search(words):
-        return FindingKind.CALCIFICATION
-    if _SOFT.search(words):
-        return FindingKind.MASS
-    return FindingKind.CALCIFICATION if _only_benign_calcifications(findings) else None
-
-
-def _only_benign_calcifications(findings: str) -> bool:
-    # "Benign macrocalcification" and no other finding: then it is what was drawn.
-    return bool(re.fullmatch(r"\s*(benign|pop ?corn)\s+macro-?calcifications?\s*", findings, re.IGNORECASE))
-
-
-def _fault(mask: Mask, area: int, breast: NDArray[np.bool_]) -> str | None:
-    breast_area = max(1, int(np.count_nonzero(breast)))
-    long_side = max(int(np.count_nonzero(breast.any(axis=0))), int(np.count_nonzero(breast.any(axis=1))))
-    if max(mask.box.height, mask.box.width) < SMALLEST_SIDE * long_side:
-        return f"shorter than {SMALLEST_SIDE:.0%} of the breast"
-    if area > LARGEST_SHARE * breast_area:
-        return f"larger than {LARGEST_SHARE:.0%} of the breast"
-    if mask.box.height * mask.box.width > LARGEST_BOX_SHARE * breast_area:
-        return f"its box is larger than {LARGEST_BOX_SHARE:.0%} of the breast"
-    edged = np.pad(mask.crop.astype(np.uint8), 1)
-    width = 2 * float(cv2.distanceTransform(edged, cv2.DIST_L2, 5).max())
-    if area > LONGEST_STRIP * width**2:
-        return "a strip, as thickened skin is drawn"
-    return None
-
-
-def _native(folder: Path, findings: dict[str, dict[str, str]]) -> Iterator[tuple[Record, str]]:
+def _native(folder: Path, rows: dict[str, Row]) -> Iterator[tuple[_Picture, str]]:
     """Each image of native-cc with the name it has in the collection ("" where that is unknown)."""
-    for row in _table(folder / "labels.csv"):
-        twin = row["tcia_name"].strip()
-        words = findings[twin]["Findings"] if twin in findings else row["findings"]
-        drawn = bool(row["bbox_union"])
-        name = Path(row["file"]).stem
-        pathology = Pathology((row["tcia_pathology"] or _class(row["repo_class"])).strip().lower())
-        record = Record(
+    table = folder / "labels.csv"
+    for label in read_csv(table, _NATIVE):
+        name, twin = Path(label["file"]).stem, label["tcia_name"]
+        row = rows.get(twin, {})
+        path = _present(folder / "images" / label["file"])
+        mask = _present(folder / "masks" / f"{name}.png") if label["bbox_union"] else None
+        try:
+            numbers = range(int(label["patient_low"]), int(label["patient_high"]) + 1)
+        except ValueError as error:
+            raise DatasetError(f"{table}, {label['file']}: its patient is no number. Fetch the table again.") from error
+        picture = _Picture(
             name=name,
-            image=_present(folder / "images" / row["file"]),
-            mask=_present(folder / "masks" / f"{name}.png") if drawn else None,
-            patients=(int(row["patient_low"]), int(row["patient_high"])),
+            path=path,
+            patients=tuple(str(number) for number in numbers),
+            laterality=row.get("Side") or label.get("repo_side", ""),
             view="CC",
-            pathology=pathology,
-            kind=kind_of(words) if drawn else None,
+            pathology=_pathology(table, name, label["tcia_pathology"] or _class(label["repo_class"])),
+            row=row,
+            findings=row.get("Findings", label["findings"]),
+            draw=_painted(mask, path) if mask else None,
             native=True,
-            unmarked=not drawn and pathology is Pathology.NORMAL,
         )
-        yield record, twin
+        yield picture, twin
 
 
 def _class(repo_class: str) -> str:
     return Pathology.MALIGNANT if repo_class == "mixed" else repo_class
 
 
-def _malignant(folder: Path, findings: dict[str, dict[str, str]]) -> Iterator[Record]:
-    for image in sorted((folder / "images").glob("*.jpg")):
-        if image.stem not in findings:
-            raise DatasetError(f"annotations.csv has no row for {image}. Fetch the table that belongs to the images.")
-        patient = int(image.stem.split("_")[0].removeprefix("P"))
-        yield Record(
-            name=image.stem,
-            image=image,
-            mask=_present(folder / "masks" / image.name),
-            patients=(patient, patient),
-            view=findings[image.stem]["View"].strip(),
+def _malignant(folder: Path, rows: dict[str, Row]) -> Iterator[_Picture]:
+    for path in sorted((folder / "images").glob("*.jpg")):
+        if path.stem not in rows:
+            raise DatasetError(f"annotations.csv has no row for {path}. Fetch the table that belongs to the images.")
+        row = rows[path.stem]
+        yield _Picture(
+            name=path.stem,
+            path=path,
+            patients=(_patient(path.stem),),
+            laterality=row.get("Side", ""),
+            view=row["View"],
             pathology=Pathology.MALIGNANT,
-            kind=kind_of(findings[image.stem]["Findings"]),
+            row=row,
+            findings=row["Findings"],
+            draw=_painted(_present(folder / "masks" / path.name), path),
             native=False,
-            unmarked=False,
         )
 
 
-def _table(path: Path) -> list[dict[str, str]]:
-    with _present(path).open(encoding="utf-8-sig", newline="") as file:
-        return list(csv.DictReader(file))
+def _archive(folder: Path) -> tuple[list[_Picture], list[LeftOut]]:
+    """The layout of The Cancer Imaging Archive."""
+    table = next((folder / name for name in _TABLES if (folder / name).is_file()), folder / _TABLES[0])
+    columns = (*_ANNOTATIONS, "Patient_ID", "Side", "Type", _PATHOLOGY)
+    rows = read_sheet(table, columns) if table.suffix == ".xlsx" else read_csv(table, columns)
+    paths = {path.stem.strip(): path for path in sorted(folder.rglob("*.jpg"))}
+    regions = drawn_regions(folder / _REGIONS)
+    pictures, left_out = [], []
+    for row in rows:
+        name = row["Image_name"]
+        if row["Type"] != "DM":  # subtracted images are no mammograms as a screening reader knows them
+            continue
+        if name not in paths:
+            left_out.append(LeftOut(name, "the image is not in the folder"))
+            continue
+        drawn = regions.get(name, [])
+        pictures.append(
+            _Picture(
+                name=name,
+                path=paths[name],
+                patients=(row["Patient_ID"],),
+                laterality=row["Side"],
+                view=row["View"],
+                pathology=_pathology(table, name, row[_PATHOLOGY]),
+                row=row,
+                findings=row["Findings"],
+                draw=partial(_outlined, drawn) if drawn else None,
+                native=True,
+            )
+        )
+    return pictures, left_out
+
+
+def _painted(mask: Path, image: Path) -> Callable[[tuple[int, int]], list[Mask]]:
+    return lambda shape: parts_of(read_drawn(mask, shape, image))
+
+
+def _outlined(regions: Sequence[Region], shape: tuple[int, int]) -> list[Mask]:
+    return [mask for region in regions if (mask := region.mask(shape)) is not None]
+
+
+def _patient(name: str) -> str:
+    """The number in "P35_L_DM_CC"."""
+    return name.split("_")[0].removeprefix("P")
+
+
+def _pathology(table: Path, name: str, words: str) -> Pathology:
+    try:
+        return Pathology(words.lower())
+    except ValueError as error:
+        raise DatasetError(f"{table} gives {name} the pathology {words!r}. Fetch the table again.") from error
 
 
 def _present(path: Path) -> Path:

@@ -1,0 +1,80 @@
+"""Data sets by name: what the command line's `--data NAME:FOLDER` opens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+from types import MappingProxyType
+
+from models.datasets.case import Case, Cases, DatasetError
+from models.datasets.cbis_ddsm import read_cbis_ddsm
+from models.datasets.cdd_cesm import read_cdd_cesm
+from models.datasets.dicom import CheckedReader, DicomReader
+from models.datasets.inbreast import read_inbreast
+from models.datasets.phantom import read_phantoms
+from models.datasets.vindr_mammo import read_vindr_mammo
+
+DATASETS: Mapping[str, Callable[[Path, DicomReader], Cases]] = MappingProxyType(
+    {
+        "cbis-ddsm": read_cbis_ddsm,
+        "cdd-cesm": lambda folder, _: read_cdd_cesm(folder),
+        "inbreast": read_inbreast,
+        "vindr-mammo": read_vindr_mammo,
+        "phantom": read_phantoms,
+    }
+)
+"""Every set that is known here (docs/data.md says how each is had and laid out)."""
+
+
+def open_data(specs: Sequence[str], reader: DicomReader) -> Cases:
+    """The images of one or several data sets, each given as `NAME:FOLDER`.
+
+    Patients are named `NAME/patient`, so that those of two sets are never taken for one, and those of one set in two
+    folders are not taken for two.
+
+    Raises:
+        DatasetError: a set is unknown, its folder is missing, or it cannot be used; two images have the same name.
+    """
+    if not specs:
+        raise DatasetError(f"No data set is given. Give NAME:FOLDER, NAME being one of {', '.join(DATASETS)}.")
+    opened = [_open(spec, CheckedReader(reader)) for spec in specs]
+    cases = tuple(chain.from_iterable(one.cases for one in opened))
+    _check_names(cases)
+    return Cases(
+        cases,
+        tuple(chain.from_iterable(one.left_out for one in opened)),
+        tuple(chain.from_iterable(one.mended for one in opened)),
+    )
+
+
+def _open(spec: str, reader: DicomReader) -> Cases:
+    name, _, place = spec.partition(":")
+    if name not in DATASETS or not place:
+        raise DatasetError(
+            f"{spec!r} names no data set. Give NAME:FOLDER, NAME being one of {', '.join(DATASETS)}, "
+            "for example cbis-ddsm:/data/CBIS-DDSM."
+        )
+    folder = Path(place).expanduser()
+    if not folder.is_dir():
+        raise DatasetError(f"{folder} is not a folder. Give the folder that {name} was downloaded to.")
+    found = DATASETS[name](folder, reader)
+    if not found.cases:
+        raise DatasetError(f"No image of {name} can be used in {folder}. docs/data.md says how the set is laid out.")
+    return replace(found, cases=tuple(_of_set(name, case) for case in found.cases))
+
+
+def _of_set(name: str, case: Case) -> Case:
+    return replace(case, patients=tuple(f"{name}/{patient}" for patient in case.patients))
+
+
+def _check_names(cases: Sequence[Case]) -> None:
+    seen: dict[str, Case] = {}
+    for case in cases:
+        if case.name in seen:
+            raise DatasetError(
+                f"Two images are named {case.name} ({seen[case.name].dataset} and {case.dataset}). "
+                "Give each data set once, and images in one folder alone."
+            )
+        seen[case.name] = case

@@ -1,0 +1,205 @@
+"""CBIS-DDSM: scanned film mammograms with drawn lesions and biopsies (doi 10.7937/K9/TCIA.2016.7O02S9CY, CC BY 3.0).
+
+Source: Lee et al. 2017 (Scientific Data, 10.1038/sdata.2017.177). The folder read here holds the four tables and, at
+any depth, a folder for each image and each of its abnormalities, as TCIA's downloaders make them (with UIDs or with
+descriptions below, neither of which is looked at):
+
+    mass_case_description_train_set.csv, mass_…_test_set.csv, calc_…_train_set.csv, calc_…_test_set.csv
+    Mass-Training_P_00001_LEFT_CC/…/*.dcm      the mammogram
+    Mass-Training_P_00001_LEFT_CC_1/…/*.dcm    its abnormality 1: a mask and a crop
+
+Masses and calcifications were published apart, and a patient may be trained on in one part and tested on in the other.
+Where a film stands in both parts the two become one case with the lesions of both, which counts as a test image if
+either does.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from models.datasets.case import Case, Cases, DatasetError, LeftOut, Lesion, Pathology, Side
+from models.datasets.cbis_ddsm_files import FoundMask, files_by_name, find_mask, read_mask
+from models.datasets.dicom import DicomReader
+from models.datasets.labels import birads_of, density_of, laterality_of, worst_birads, worst_pathology
+from models.datasets.tables import Row, read_csv
+from models.types import FindingKind, Mammogram
+
+_TABLES = MappingProxyType(
+    {
+        "mass_case_description_train_set.csv": ("Mass-Training", FindingKind.MASS, Side.TRAIN),
+        "mass_case_description_test_set.csv": ("Mass-Test", FindingKind.MASS, Side.TEST),
+        "calc_case_description_train_set.csv": ("Calc-Training", FindingKind.CALCIFICATION, Side.TRAIN),
+        "calc_case_description_test_set.csv": ("Calc-Test", FindingKind.CALCIFICATION, Side.TEST),
+    }
+)
+_COLUMNS = ("patient_id", "left or right breast", "image view", "abnormality id", "assessment", "pathology")
+_WORDS = MappingProxyType(
+    {
+        FindingKind.MASS: ("mass shape", "mass margins"),
+        FindingKind.CALCIFICATION: ("calc type", "calc distribution"),
+    }
+)
+_PATHOLOGIES = MappingProxyType(
+    {
+        "MALIGNANT": Pathology.MALIGNANT,
+        "BENIGN": Pathology.BENIGN,
+        "BENIGN_WITHOUT_CALLBACK": Pathology.BENIGN,
+    }
+)
+
+
+@dataclass(frozen=True)
+class _Abnormality:
+    name: str
+    mask: FoundMask
+    kind: FindingKind
+    pathology: Pathology
+    birads: str | None
+    subtype: str
+
+
+@dataclass(frozen=True)
+class _Film:
+    """An image of one of the four parts."""
+
+    name: str
+    path: Path
+    shape: tuple[int, int]
+    patient: str
+    breast: str
+    view: str
+    density: str | None
+    side: Side
+    abnormalities: tuple[_Abnormality, ...]
+
+
+def read_cbis_ddsm(folder: Path, reader: DicomReader) -> Cases:
+    """The images of the set; headers are read, and pixels only where they must tell a mask from a crop.
+
+    Raises:
+        DatasetError: there is no table, or one is not as it was published; a file's header cannot be read.
+    """
+    tables = {name: folder / name for name in _TABLES if (folder / name).is_file()}
+    if not tables:
+        raise DatasetError(f"{folder} holds none of {', '.join(_TABLES)}. Put the tables beside the images.")
+    left_out = [LeftOut(name, "the table is not in the folder") for name in _TABLES if name not in tables]
+    found = files_by_name(folder)
+    films = []
+    for name, table in tables.items():
+        part, kind, side = _TABLES[name]
+        for image, rows in _by_image(part, read_csv(table, (*_COLUMNS, *_WORDS[kind]))).items():
+            files = found.get(image, ())
+            if len(files) == 1:
+                shape = reader.shape(files[0])
+                abnormalities = tuple(_abnormality(table, image, row, shape, kind, found, reader) for row in rows)
+                films.append(_film(image, files[0], shape, rows[0], side, abnormalities))
+            else:
+                why = f"{len(files)} files stand where one image is expected" if files else "it is not in the folder"
+                left_out.append(LeftOut(image, why))
+    drawn = [one for film in films for one in film.abnormalities]
+    left_out.extend(LeftOut(one.name, one.mask.fault) for one in drawn if one.mask.fault)
+    mended = tuple(f"{one.name}: {one.mask.mended}." for one in drawn if one.mask.mended)
+    return Cases(tuple(_cases(films, reader)), tuple(left_out), mended)
+
+
+def _by_image(part: str, rows: Sequence[Row]) -> Mapping[str, Sequence[Row]]:
+    images = defaultdict(list)
+    for row in rows:
+        name = "_".join((part, row["patient_id"], row["left or right breast"], row["image view"]))
+        images[name].append(row)
+    return images
+
+
+def _film(
+    name: str, path: Path, shape: tuple[int, int], row: Row, side: Side, abnormalities: tuple[_Abnormality, ...]
+) -> _Film:
+    return _Film(
+        name=name,
+        path=path,
+        shape=shape,
+        patient=row["patient_id"],
+        breast=row["left or right breast"],
+        view=row["image view"],
+        # The tables of masses and of calcifications spell this column differently.
+        density=density_of(row.get("breast_density") or row.get("breast density") or ""),
+        side=side,
+        abnormalities=abnormalities,
+    )
+
+
+def _abnormality(
+    table: Path,
+    image: str,
+    row: Row,
+    shape: tuple[int, int],
+    kind: FindingKind,
+    found: Mapping[str, Sequence[Path]],
+    reader: DicomReader,
+) -> _Abnormality:
+    name = f"{image}_{row['abnormality id']}"
+    if row["pathology"] not in _PATHOLOGIES:
+        raise DatasetError(
+            f"{table} gives {name} the pathology {row['pathology']!r}, which is none of {', '.join(_PATHOLOGIES)}. "
+            "Fetch the table as it was published."
+        )
+    return _Abnormality(
+        name=name,
+        mask=find_mask(found.get(name, ()), shape, reader),
+        kind=kind,
+        pathology=_PATHOLOGIES[row["pathology"]],
+        birads=birads_of(row["assessment"]),
+        subtype=", ".join(row[column].lower() for column in _WORDS[kind] if row[column] not in ("", "N/A")),
+    )
+
+
+def _cases(films: Sequence[_Film], reader: DicomReader) -> Iterator[Case]:
+    breasts: dict[tuple[str, str], list[_Abnormality]] = defaultdict(list)
+    views: dict[tuple[str, str, str], list[_Film]] = defaultdict(list)
+    for film in films:
+        breasts[film.patient, film.breast].extend(film.abnormalities)
+        views[film.patient, film.breast, film.view].append(film)
+    for same_view in views.values():
+        breast = breasts[same_view[0].patient, same_view[0].breast]
+        if len({film.shape for film in same_view}) == 1:
+            yield _case(same_view, breast, reader, marked_up=True)
+        else:  # two films of one view: what is drawn in one is to be seen in the other too
+            yield from (_case([film], breast, reader, marked_up=False) for film in same_view)
+
+
+def _case(films: Sequence[_Film], breast: Sequence[_Abnormality], reader: DicomReader, marked_up: bool) -> Case:
+    first = films[0]
+    abnormalities = [one for film in films for one in film.abnormalities]
+
+    def read() -> Mammogram:
+        return reader.mammogram(first.path)
+
+    def read_lesions(image: Mammogram) -> tuple[Lesion, ...]:
+        return tuple(
+            Lesion(
+                read_mask(one.mask.path, image.shape, reader), True, one.kind, one.pathology, one.birads, one.subtype
+            )
+            for one in abnormalities
+            if one.mask.path is not None
+        )
+
+    return Case(
+        name=first.name,
+        dataset="cbis-ddsm",
+        patients=(first.patient,),
+        exam=first.patient,
+        laterality=laterality_of(first.breast),
+        view=first.view,
+        pathology=worst_pathology(one.pathology for one in breast),
+        birads=worst_birads(one.birads for one in breast),
+        density=first.density,
+        marked_up=marked_up and all(one.mask.path is not None for one in abnormalities),
+        label_is_fair=True,
+        official=Side.TEST if any(film.side is Side.TEST for film in films) else Side.TRAIN,
+        read=read,
+        read_lesions=read_lesions,
+        kinds=frozenset(one.kind for one in abnormalities),
+    )

@@ -1,0 +1,104 @@
+"""Where CBIS-DDSM's files are, and which of them is a mask.
+
+A mask and the crop that was cut out along it stand side by side, under names and in an order that mean nothing, and the
+set's tables confuse the two in places. So a file is told by what it is: a mask has its image's size, a crop has not.
+Where no file has, the mask is the largest one of two values and of the image's proportions.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from models.datasets.case import DatasetError
+from models.datasets.dicom import DicomReader
+from models.datasets.pictures import mask_of
+from models.types import Mask
+
+_FOLDER = re.compile(r"(Mass|Calc)-(Training|Test)_P_\d+_(LEFT|RIGHT)_[A-Z]+(_\d+)?")
+_PROPORTIONS = 0.05
+"""Height over width of a mask may differ from its image's by this share; a crop's seldom comes as close."""
+
+
+@dataclass(frozen=True)
+class FoundMask:
+    """The file that an abnormality is drawn in, or why there is none.
+
+    Attributes:
+        path: the file; None where `fault` says what is wrong.
+        mended: what is done about a file that is not as it should be; "" where it is.
+    """
+
+    path: Path | None
+    fault: str = ""
+    mended: str = ""
+
+
+def files_by_name(folder: Path) -> Mapping[str, Sequence[Path]]:
+    """The DICOM files of each image ("Mass-Training_P_00001_LEFT_CC") and abnormality ("…_CC_1"), at any depth."""
+    found = defaultdict(list)
+    for path in sorted(folder.rglob("*.dcm")):
+        for part in reversed(path.relative_to(folder).parts[:-1]):
+            if _FOLDER.fullmatch(part):
+                found[part].append(path)
+                break
+    return found
+
+
+def find_mask(files: Sequence[Path], shape: tuple[int, int], reader: DicomReader) -> FoundMask:
+    """Finds the mask among an abnormality's files.
+
+    Args:
+        shape: rows and columns of the image that it is drawn on.
+
+    Raises:
+        DatasetError: a file cannot be read.
+    """
+    if not files:
+        return FoundMask(None, fault="its mask is not in the folder")
+    shapes = {path: reader.shape(path) for path in files}
+    fitting = [path for path in files if shapes[path] == shape]
+    if len(fitting) == 1:
+        return FoundMask(fitting[0])
+    near = fitting or [path for path in files if _alike(shapes[path], shape)]
+    drawn = [path for path in near if _two_valued(reader.stored(path))]
+    if not drawn:
+        return FoundMask(None, fault="none of its files is a mask of the image's proportions")
+    largest = max(drawn, key=lambda path: shapes[path])
+    if shapes[largest] == shape:
+        return FoundMask(largest)
+    mended = f"its mask has {shapes[largest]} pixels, the image {shape}: stretched to the image"
+    return FoundMask(largest, mended=mended)
+
+
+def read_mask(path: Path, shape: tuple[int, int], reader: DicomReader) -> Mask:
+    """The mask at the size of its image: nearest neighbour where it has another.
+
+    Raises:
+        DatasetError: it cannot be read, or nothing is drawn in it.
+    """
+    stored = reader.stored(path)
+    drawn = (stored > stored.max() / 2).astype(np.uint8)
+    if drawn.shape != shape:
+        drawn = cv2.resize(drawn, (shape[1], shape[0]), interpolation=cv2.INTER_NEAREST_EXACT)
+    mask = mask_of(drawn.astype(np.bool_))
+    if mask is None:
+        raise DatasetError(f"Nothing is drawn in {path}. Fetch it again, or take its row out of the set's table.")
+    return mask
+
+
+def _alike(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    return abs(one[0] / one[1] / (other[0] / other[1]) - 1) <= _PROPORTIONS
+
+
+def _two_valued(stored: NDArray[np.generic]) -> bool:
+    first = stored.flat[0]
+    others = stored[stored != first]
+    return bool(others.size) and bool((others == others[0]).all())

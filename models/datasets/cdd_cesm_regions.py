@@ -1,0 +1,85 @@
+"""What CDD-CESM's drawn regions are, and which of them can be a lesion.
+
+The set does not say of a region what it is: its image's findings do, in words. Some regions outline skin thickening,
+oedema or the whole breast.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from models.datasets.case import LeftOut
+from models.types import FindingKind, Mask
+
+_SOFT = re.compile(r"mass|nodul|node|imln|asymm?etr|distortion|densit", re.IGNORECASE)
+_MASS = re.compile(r"mass|nodul|node|imln", re.IGNORECASE)
+_CALCIFICATION = re.compile(r"calcifi|calcification", re.IGNORECASE)
+_HARMLESS = re.compile(r"(benign|vascular)[^$]*calcif[^$]*", re.IGNORECASE)
+_ONLY_HARMLESS = re.compile(r"\s*(benign|pop ?corn)\s+macro-?calcifications?\s*", re.IGNORECASE)
+
+LARGEST_SHARE = 0.3
+"""A region larger than this share of the breast outlines oedema or the whole gland, not a lesion."""
+LARGEST_BOX_SHARE = 0.5
+"""A region whose box is larger than this share of the breast is drawn along the skin, or is several in one."""
+SMALLEST_SIDE = 0.02
+"""A region shorter than this share of the breast's long side is a slip of the pen or not resolved at 512 pixels."""
+LONGEST_STRIP = 6.0
+"""Area over the square of the greatest width: a disc has 0.8, thickened skin drawn along the breast 10 to 40."""
+
+
+def kind_of(findings: str) -> FindingKind | None:
+    """What the drawn regions of an image are, by the words of its findings.
+
+    Calcifications called benign or vascular do not count: they are not what was drawn. Suspicious calcifications
+    without a mass or node are a calcification, also where they lie over an asymmetry or a distortion; every other
+    soft-tissue finding (mass, node, asymmetry, distortion) is a mass. One answer for all regions of an image: the
+    set does not say which region is which. None where the words name no lesion that a mammogram shows (oedema, a scar,
+    a duct, "normal").
+    """
+    words = _HARMLESS.sub("", findings)
+    if _CALCIFICATION.search(words) and not _MASS.search(words):
+        return FindingKind.CALCIFICATION
+    if _SOFT.search(words):
+        return FindingKind.MASS
+    # "Benign macrocalcification" and no other finding: then it is what was drawn.
+    return FindingKind.CALCIFICATION if _ONLY_HARMLESS.fullmatch(findings) else None
+
+
+def those_of_lesions(
+    image: str, regions: Sequence[Mask], breast: NDArray[np.bool_]
+) -> tuple[tuple[Mask, ...], tuple[LeftOut, ...]]:
+    """The regions that can be a lesion, and those that cannot, each with its reason.
+
+    Args:
+        image: its name, for the reasons.
+        breast: the breast's pixels (`models.breast.breast_mask`), of the image's shape.
+    """
+    lesions, left_out = [], []
+    for number, region in enumerate(regions, start=1):
+        fault = _fault(region, breast)
+        if fault is None:
+            lesions.append(region)
+        else:
+            left_out.append(LeftOut(f"{image} region {number}", fault))
+    return tuple(lesions), tuple(left_out)
+
+
+def _fault(region: Mask, breast: NDArray[np.bool_]) -> str | None:
+    breast_area = max(1, int(np.count_nonzero(breast)))
+    long_side = max(int(np.count_nonzero(breast.any(axis=0))), int(np.count_nonzero(breast.any(axis=1))))
+    if max(region.box.height, region.box.width) < SMALLEST_SIDE * long_side:
+        return f"shorter than {SMALLEST_SIDE:.0%} of the breast"
+    if region.area_px > LARGEST_SHARE * breast_area:
+        return f"larger than {LARGEST_SHARE:.0%} of the breast"
+    if region.box.height * region.box.width > LARGEST_BOX_SHARE * breast_area:
+        return f"its box is larger than {LARGEST_BOX_SHARE:.0%} of the breast"
+    edged = np.pad(region.crop.astype(np.uint8), 1)
+    width = 2 * float(cv2.distanceTransform(edged, cv2.DIST_L2, 5).max())
+    if region.area_px > LONGEST_STRIP * width**2:
+        return "a strip, as thickened skin is drawn"
+    return None

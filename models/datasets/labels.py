@@ -1,0 +1,42 @@
+"""What data sets say of a breast, in one vocabulary."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from models.datasets.case import Pathology
+from models.types import Laterality
+
+_BIRADS = ("0", "1", "2", "3", "4", "4A", "4B", "4C", "5", "6")
+"""By rising suspicion; 0 (incomplete) says least."""
+_ASSESSMENT = re.compile(r"(?<![0-9A-Z.])(?:(4[ABC])|([0-6]))(?![0-9A-Z])")
+_PATHOLOGY = (Pathology.NORMAL, Pathology.BENIGN, Pathology.MALIGNANT)
+
+
+def birads_of(words: str) -> str | None:
+    """The assessment in words such as "4$2", "BI-RADS 4" or "4a": the most suspicious where there are several."""
+    found = ["".join(pair) for pair in _ASSESSMENT.findall(words.upper())]
+    return worst_birads(found)
+
+
+def density_of(words: str) -> str | None:
+    """ "A" to "D" of words such as "C", "DENSITY C" or 3 (1 to 4 are the fourth edition's names of A to D)."""
+    found = re.search(r"\b([A-D1-4])\b", words.upper())
+    return "ABCD"["1234".index(found[1])] if found and found[1].isdigit() else found[1] if found else None
+
+
+def worst_birads(found: Iterable[str | None]) -> str | None:
+    """The most suspicious of several assessments."""
+    return max((one for one in found if one is not None), key=_BIRADS.index, default=None)
+
+
+def worst_pathology(found: Iterable[Pathology | None]) -> Pathology | None:
+    """A breast's pathology, out of its lesions'."""
+    return max((one for one in found if one is not None), key=_PATHOLOGY.index, default=None)
+
+
+def laterality_of(words: str) -> Laterality | None:
+    """The breast, of words such as "L", "LEFT" or "Right"."""
+    first = words.strip()[:1].upper()
+    return Laterality(first) if first in ("L", "R") else None
