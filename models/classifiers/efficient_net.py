@@ -75,15 +75,18 @@ class Settings:
 class MalignancyNet(nn.Module):
     """A backbone and the heads that its mode asks for; they give logits of malignancy."""
 
+    mean: Tensor
+    deviation: Tensor
+    texture_mean: Tensor
+    texture_deviation: Tensor
+
     def __init__(self, mode: Mode, backbone: str, dropout: float = 0.0) -> None:
         super().__init__()
         settings = Settings(mode=mode, backbone=backbone)
         self.backbone = timm.create_model(backbone, pretrained=False, num_classes=0)
         features = cast(int, self.backbone.num_features)
-        mean, deviation = _TRAINED_WITH.get(backbone) or (
-            self.backbone.pretrained_cfg["mean"],
-            self.backbone.pretrained_cfg["std"],
-        )
+        timms = cast(Mapping[str, Sequence[float]], self.backbone.pretrained_cfg)
+        mean, deviation = _TRAINED_WITH.get(backbone) or (timms["mean"], timms["std"])
         self.register_buffer("mean", torch.tensor(mean)[:, None, None], persistent=False)
         self.register_buffer("deviation", torch.tensor(deviation)[:, None, None], persistent=False)
         if settings.sees_images:

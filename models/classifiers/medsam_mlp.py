@@ -1,0 +1,185 @@
+"""A three-layer perceptron on MedSAM as a classifier of malignancy (Guo, Cai and Dungey, Table 1, the rows "MedSAM").
+
+As in the paper: hidden layers of 100 and 50 units, after each ReLU, batch norm and dropout of one half; a softmax over
+two. The breast, cut out of the image, goes through MedSAM's image encoder (or LiteMedSAM's); what the perceptron reads
+of it is named by `reads`:
+
+    "embedding"  the encoder's embedding, 256 × 64 × 64, averaged over the picture: 256 numbers. The paper does not say
+                 how it is pooled; the average is the choice here.
+    "tokens"     the mask decoder's output tokens (one for the mask's quality, four for masks) after its transformer,
+                 asked with one box round the whole picture: 5 × 256 numbers.
+    "upscaled"   the mask decoder's upscaled features under the same prompt, averaged over the picture: 32 numbers.
+
+What is trained beside the perceptron is named by `tuned`: "frozen" (nothing), "decoder", "all" (the image encoder, and
+the decoder where it is read; never the prompt encoder). The paper tunes the
+"decoder only", yet an embedding does not pass the decoder. The choice here: the perceptron then reads the decoder's
+tokens ("upscaled" is the other reading), so that the decoder learns from the malignancy.
+
+It sees whole images: a lesion's score is its image's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from models.breast import breast_box
+from models.protocols import OutOfMemory
+from models.segmenters.lite_medsam import LiteMedSamNet
+from models.segmenters.network import told
+from models.segmenters.sam import build
+from models.segmenters.sam_decoder import SamDecodedNet
+from models.segmenters.vit import CHANNELS
+from models.types import Mammogram, Mask
+
+Encoder = Literal["medsam-vit-b", "lite-medsam"]
+Reads = Literal["embedding", "tokens", "upscaled"]
+Tuned = Literal["frozen", "decoder", "all"]
+
+_HIDDEN = (100, 50)
+_DROPOUT = 0.5
+_TOKENS = 5
+_MALIGNANT = 1
+"""Of the two classes."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the perceptron is built on.
+
+    Attributes:
+        encoder: "medsam-vit-b": MedSAM's, 1024 × 1024; "lite-medsam": LiteMedSAM's TinyViT, 256 × 256.
+        reads: see above.
+    """
+
+    encoder: Encoder = "medsam-vit-b"
+    reads: Reads = "embedding"
+
+
+class MedSamMlp(nn.Module):
+    """MedSAM or LiteMedSAM, whole, and the perceptron."""
+
+    def __init__(self, encoder: Encoder, reads: Reads, tuned: Tuned = "frozen") -> None:
+        super().__init__()
+        self.sam: SamDecodedNet = LiteMedSamNet() if encoder == "lite-medsam" else build(encoder)
+        self.mlp = _perceptron({"embedding": CHANNELS, "tokens": _TOKENS * CHANNELS, "upscaled": CHANNELS // 8}[reads])
+        self._reads, self._tuned = reads, tuned
+        self.sam.requires_grad_(False)
+        parts = self.sam.parts()
+        if tuned == "all":
+            _tune(parts["image_encoder"])
+        if tuned != "frozen" and reads != "embedding":
+            _tune(parts["mask_decoder"])
+
+    def train(self, mode: bool = True) -> MedSamMlp:
+        """What is not tuned stays as it is, running averages of its norms too."""
+        super().train(mode)
+        if self._tuned != "all":
+            self.sam.eval()
+        return self
+
+    def embed(self, pictures: Tensor) -> Tensor:
+        """Pictures, N × side × side, as `picture_of` makes them, to N × 256 × 64 × 64, float32."""
+        return self.sam.embed(pictures[:, None].expand(-1, 3, -1, -1))[0].float()
+
+    def read(self, embedded: Tensor) -> Tensor:
+        """What the perceptron reads of embeddings: N × its inputs."""
+        if self._reads == "embedding":
+            return embedded.mean(dim=(2, 3))
+        encoder: Any = self.sam.prompt_encoder
+        decoder: Any = self.sam.mask_decoder
+        count, channels, rows, columns = embedded.shape
+        whole = embedded.new_tensor([[0, 0, self.sam.picture.side, self.sam.picture.side]])
+        sparse, dense = told(encoder, whole, None, None)
+        tokens = torch.cat((decoder.iou_token.weight, decoder.mask_tokens.weight, sparse[0]))
+        outputs, features = decoder.transformer(
+            embedded + dense, encoder.get_dense_pe().expand(count, -1, -1, -1), tokens.expand(count, -1, -1)
+        )
+        if self._reads == "tokens":
+            return torch.as_tensor(outputs[:, :_TOKENS]).flatten(1)
+        upscaled: Tensor = decoder.output_upscaling(features.transpose(1, 2).view(count, channels, rows, columns))
+        return upscaled.mean(dim=(2, 3))
+
+    def score(self, read: Tensor) -> Tensor:
+        """What was read to logits of the two classes, benign and malignant: N × 2."""
+        logits: Tensor = self.mlp(read)
+        return logits.float()
+
+
+def picture_of(image: Mammogram, network: SamDecodedNet) -> NDArray[np.float32]:
+    """The breast as the network's encoder takes it in, one of three equal channels: side × side, 0..1."""
+    prepared = network.picture.prepare(image.pixels[breast_box(image.pixels).slices])
+    return np.asarray(prepared[0].numpy(), dtype=np.float32)
+
+
+class MedSamMlpClassifier:
+    """The classifier. See `models.protocols.Classifier`."""
+
+    def __init__(self, network: MedSamMlp, device: torch.device, mixed_precision: bool) -> None:
+        self._network = network.to(device).eval().requires_grad_(False)
+        self._device = device
+        self._half = mixed_precision and device.type == "cuda"
+
+    def classify(self, image: Mammogram, masks: Sequence[Mask]) -> tuple[float, list[float]]:
+        """The image's score, and the same for each mask; see the protocol."""
+        picture = torch.from_numpy(picture_of(image, self._network.sam))[None]
+        try:
+            with torch.inference_mode():
+                # Positions of boxes do not bear half precision: the encoder alone is worth it.
+                with torch.autocast(self._device.type, torch.float16, enabled=self._half):
+                    embedded = self._network.embed(picture.to(self._device))
+                logits = self._network.score(self._network.read(embedded))
+        except torch.cuda.OutOfMemoryError as error:
+            raise OutOfMemory("An image did not fit on the device") from error
+        score = torch.softmax(logits, dim=1)[0, _MALIGNANT].item()
+        return score, [score] * len(masks)
+
+
+def load(
+    weights: Mapping[str, Tensor], device: torch.device, mixed_precision: bool, **settings: Any
+) -> MedSamMlpClassifier:
+    """Builds the classifier from a bundle's weights and settings.
+
+    Args:
+        weights: the network's state dict, in any floating-point type.
+        device: where it runs.
+        mixed_precision: half precision, where the device is a GPU.
+        settings: see `Settings`.
+
+    Raises:
+        RuntimeError: the weights are not those of this network.
+        TypeError: a setting is unknown, or has no such value.
+    """
+    chosen = Settings(**settings)
+    for value, known in ((chosen.encoder, get_args(Encoder)), (chosen.reads, get_args(Reads))):
+        if value not in known:
+            raise TypeError(f"{value!r} is none of {', '.join(known)}")
+    network = MedSamMlp(chosen.encoder, chosen.reads)
+    network.load_state_dict(
+        {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
+    )
+    return MedSamMlpClassifier(network, device, mixed_precision)
+
+
+def _tune(parameters: Iterable[nn.Parameter]) -> None:
+    for parameter in parameters:
+        parameter.requires_grad_(True)
+
+
+def _perceptron(inputs: int) -> nn.Sequential:
+    first, second = _HIDDEN
+    return nn.Sequential(
+        *_hidden(inputs, first),
+        *_hidden(first, second),
+        nn.Linear(second, 2),
+    )
+
+
+def _hidden(inputs: int, units: int) -> tuple[nn.Module, ...]:
+    return nn.Linear(inputs, units), nn.ReLU(), nn.BatchNorm1d(units), nn.Dropout(_DROPOUT)
