@@ -131,6 +131,7 @@ def phantom_truth(image: Dataset, segments: Sequence[TrueSegment]) -> Dataset:
         series_description=f"{image.ImageLaterality} {image.ViewPosition} truth of the phantom",
         transfer_syntax_uid=ExplicitVRLittleEndian,
     )
+    del seg.ContributingEquipmentSequence  # highdicom's, with the time of day
     seg.InstanceCreationDate = seg.SeriesDate = seg.ContentDate = _TAKEN_ON
     seg.InstanceCreationTime = seg.SeriesTime = seg.ContentTime = _TAKEN_AT
     seg.update(demographics(image))
@@ -202,9 +203,6 @@ def _describe_detector(image: Dataset, view: PhantomView) -> None:
     image.DetectorID = "phantom"
     image.ImagerPixelSpacing = [view.spacing_mm, view.spacing_mm]
     image.EstimatedRadiographicMagnificationFactor = 1
-    image.FieldOfViewHorizontalFlip = "NO"
-    image.FieldOfViewOrigin = [0, 0]
-    image.FieldOfViewRotation = 0
     image.BurnedInAnnotation = "NO"
     image.LossyImageCompression = "00"
 

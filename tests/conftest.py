@@ -49,7 +49,7 @@ def mammogram_study(mammogram_studies: list[DemoStudy]) -> DemoStudy:
 
 @pytest.fixture(scope="session")
 def phantom_set(tmp_path_factory: pytest.TempPathFactory) -> WrittenPhantoms:
-    """Ten phantom exams with 1 mm pixels: 12 of 20 breasts have lesions. Do not write into the folder."""
+    """Ten phantom exams with 0.5 mm pixels (480 × 360): 12 of 20 breasts have lesions. Do not write into the folder."""
     return write_phantoms(tmp_path_factory.mktemp("phantoms") / "set", studies=10)
 
 

@@ -9,7 +9,7 @@ from models.phantom.exam import Prevalence
 from models.phantom.truth import StudyTruth
 from node.phantoms import PhantomSet, write_set
 
-SMALL = PhantomSet(seed=6, spacing_mm=1.0, prevalence=Prevalence(lesions=0.7))
+SMALL = PhantomSet(seed=6, spacing_mm=0.5, prevalence=Prevalence(lesions=0.7))
 """Its first ten studies: 6 breasts with benign, 6 with malignant lesions, 8 without; 8 clusters and 7 masses."""
 
 
@@ -26,6 +26,6 @@ class WrittenPhantoms:
 
 
 def write_phantoms(folder: Path, studies: int, phantoms: PhantomSet = SMALL) -> WrittenPhantoms:
-    """Some 0.2 s a study at 1 mm."""
+    """Some 0.4 s a study at 0.5 mm."""
     paths = list(write_set(phantoms, studies, folder))
     return WrittenPhantoms(folder, tuple(StudyTruth.model_validate_json(path.read_bytes()) for path in paths))

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.phantom.breast import BreastShape, ViewShape, depth_mm, draw_breast, thickness_mm
+from models.phantom.breast import VIEWS, BreastShape, ViewShape, depth_mm, draw_breast, thickness_mm
 from models.phantom.detector import attenuation, exposed, for_presentation
-from models.phantom.grid import Field, Grid, stream
+from models.phantom.grid import HEIGHT_MM, WIDTH_MM, Field, Grid, stream
 from models.phantom.lesions import Finding, LesionBody, Projection, draw_cluster, draw_mass, project
 from models.phantom.tissue import DENSITIES, TissueRecipe, glandular_mm
 from models.types import Box, Laterality, Mask
@@ -35,6 +35,8 @@ _DENSITY_SHARES = (0.1, 0.4, 0.4, 0.1)
 _MARGIN_MM = 4.0
 """A lesion keeps this far from skin, chest wall, muscle and the next lesion."""
 _TRIES = 4000
+_COARSE = Grid(0.5)
+"""Where there is room is looked up here, so that a lesion lies in the same place whatever the pixels are."""
 
 
 @dataclass(frozen=True)
@@ -168,9 +170,8 @@ def _draw_lesions(rng: np.random.Generator, shape: BreastShape, prevalence: Prev
 
 def _place(rng: np.random.Generator, shape: BreastShape, body: LesionBody, others: Sequence[_Placed]) -> _Placed | None:
     """A place that both views show whole; None where a second lesion finds none beside the first."""
-    coarse = Grid(1.0)
-    views = [ViewShape(shape, view) for view in ("CC", "MLO")]
-    depths = [depth_mm(view, coarse) for view in views]
+    views = [ViewShape(shape, view) for view in VIEWS]
+    depths = [depth_mm(view, _COARSE) for view in views]
     for _ in range(_TRIES):
         candidate = _Placed(
             body,
@@ -188,13 +189,11 @@ def _place(rng: np.random.Generator, shape: BreastShape, body: LesionBody, other
 def _fits(candidate: _Placed, view: ViewShape, depth: Field, others: Sequence[_Placed]) -> bool:
     row, column = candidate.centre_mm(view)
     room = candidate.body.body_mm + _MARGIN_MM
-    edge = float(view.muscle_edge_mm(np.float32([[max(row - room, 0)]]))[0, 0])
-    whole = candidate.body.reach_mm + _MARGIN_MM
-    if not (
-        whole < row < depth.shape[0] - whole
-        and column > max(edge + room, whole)
-        and depth[int(row), int(column)] > room
-    ):
+    whole = candidate.body.reach_mm + _MARGIN_MM  # spicules may run into the muscle, and never out of the image
+    muscle = float(view.muscle_edge_mm(np.float32([[max(row - room, 0)]]))[0, 0])
+    if not (whole < row < HEIGHT_MM - whole and max(muscle + room, whole) < column < WIDTH_MM - whole):
+        return False
+    if depth[int(_COARSE.pixels(row)), int(_COARSE.pixels(column))] < room:
         return False
     return all(
         np.hypot(*np.subtract(other.centre_mm(view), (row, column))) > room + other.body.body_mm for other in others

@@ -24,7 +24,7 @@ class Grid:
     """Pixels on the detector.
 
     Attributes:
-        spacing_mm: distance of pixel centres, 0.05 to 1.
+        spacing_mm: distance of pixel centres, 0.05 to 0.5 (coarser ones a node takes for an error in the header).
 
     Raises:
         ValueError: the spacing is out of that range.
@@ -33,8 +33,8 @@ class Grid:
     spacing_mm: float
 
     def __post_init__(self) -> None:
-        if not 0.05 <= self.spacing_mm <= 1:
-            raise ValueError(f"Phantoms have pixels of 0.05 to 1 mm, not {self.spacing_mm}")
+        if not 0.05 <= self.spacing_mm <= 0.5:
+            raise ValueError(f"Phantoms have pixels of 0.05 to 0.5 mm, not {self.spacing_mm}")
 
     @property
     def shape(self) -> tuple[int, int]:

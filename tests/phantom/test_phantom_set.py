@@ -79,7 +79,7 @@ def test_the_node_reads_pixels_spacing_and_side_as_they_were_made(phantom_set: W
     for told, made in zip(truth.images, exam.images, strict=True):
         image = READER.mammogram(phantom_set.folder / told.file)
         assert (image.laterality, image.view, image.warnings) == (made.laterality, made.view, ())
-        assert image.spacing_mm == (1.0, 1.0)
+        assert image.spacing_mm == (0.5, 0.5)
         np.testing.assert_allclose(image.pixels, made.pixels / 4095, atol=1e-3)
 
 
@@ -182,7 +182,7 @@ def test_an_image_of_another_size_than_its_truth_is_refused(damaged: Path) -> No
     image.PixelData = image.PixelData[: image.Rows * image.Columns * 2]
     image.save_as(path)
     case = next(case for case in read_phantoms(damaged, READER).cases if case.name.endswith("RCC"))
-    with pytest.raises(DatasetError, match=r"RCC.dcm has 230 × 180 pixels, and its truth is of 240 × 180"):
+    with pytest.raises(DatasetError, match=r"RCC.dcm has 470 × 360 pixels, and its truth is of 480 × 360"):
         case.read_lesions(case.read())
 
 
