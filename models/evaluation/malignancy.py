@@ -1,24 +1,22 @@
 """How well malignancy is told: paper A's Table 1 and Figure 7, ROC, precision–recall, calibration, and a decision at a
-fixed sensitivity. Only images whose label nothing but the disease tells (`Case.label_is_fair`) are counted."""
+fixed sensitivity."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from models.datasets.case import Pathology
+from models.calibration import Calibration, Level
 from models.evaluation.measures import auc
 from models.evaluation.observations import Observation
 from models.evaluation.papers import printed
 from models.evaluation.plots import calibration_plot, confusion_plot, precision_recall_plot, roc_plot
+from models.evaluation.scored import Scored, arrays, birads_of, levels, scored_images, worth
 from models.evaluation.scores import (
-    Bools,
-    Floats,
     average_precision,
     brier,
-    calibration,
+    calibration_curve,
     confusion,
     threshold_at_sensitivity,
 )
@@ -28,6 +26,10 @@ from models.types import FindingKind
 A1_COLUMNS = ("accuracy", "F1", "precision", "recall")
 _CUT = 0.5
 FIXED_SENSITIVITY = 0.9
+CUT_NOTE = (
+    f"{_CUT:g} and above counts as malignant: of the probability where the bundle is calibrated (at the prevalence it "
+    "was fitted at), else of the score."
+)
 RECALLED = frozenset({"0", "4", "4A", "4B", "4C", "5"})
 NOT_RECALLED = frozenset({"1", "2", "3"})
 BIRADS_NOTE = (
@@ -40,106 +42,51 @@ NO_SCORES = (
 _ONE_SORT = "The images are all malignant or none is: both sorts are needed."
 
 
-@dataclass(frozen=True)
-class Scored:
-    """Something with a score and an outcome: an image, a breast, an exam or a lesion."""
-
-    patient: str
-    score: float
-    malignant: bool
-
-
-def scored_images(observations: Iterable[Observation]) -> list[Scored]:
-    """Images with a score and a pathology that may be measured."""
-    return [
-        Scored(one.patient, one.score, one.malignant) for one in observations if _fair(one) and one.score is not None
-    ]
-
-
-def _fair(one: Observation) -> bool:
-    return one.label_is_fair and one.pathology is not None
-
-
-def scored_lesions(observations: Iterable[Observation]) -> list[Scored]:
-    """Lesions with a pathology of their own, by their true outlines."""
-    return [
-        Scored(one.patient, lesion.score, lesion.pathology is Pathology.MALIGNANT)
-        for one in observations
-        if one.label_is_fair
-        for lesion in one.lesions
-        if lesion.score is not None and lesion.pathology is not None
-    ]
-
-
-def joined(observations: Iterable[Observation], part: Callable[[Observation], tuple[str, ...] | None]) -> list[Scored]:
-    """Breasts or exams: the highest score and the worst pathology of their images (the node's joining rule).
-
-    Args:
-        part: names what an image is a part of; None where that is not known.
-    """
-    groups: dict[tuple[str, ...], list[Observation]] = {}
-    for one in observations:
-        if one.score is not None and _fair(one) and (key := part(one)) is not None:
-            groups.setdefault(key, []).append(one)
-    return [
-        Scored(
-            some[0].patient,
-            max(one.score for one in some if one.score is not None),
-            any(one.malignant for one in some),
-        )
-        for some in groups.values()
-    ]
-
-
-def breast_of(one: Observation) -> tuple[str, ...] | None:
-    """The breast that an image shows, of its exam."""
-    return None if one.exam is None or one.laterality is None else (one.dataset, one.exam, one.laterality)
-
-
-def exam_of(one: Observation) -> tuple[str, ...] | None:
-    """The exam that an image is of."""
-    return None if one.exam is None else (one.dataset, one.exam)
-
-
-def arrays(some: Sequence[Scored]) -> tuple[Floats, Bools]:
-    """Scores and outcomes."""
-    return np.array([one.score for one in some]), np.array([one.malignant for one in some], dtype=np.bool_)
-
-
 def malignancy_section(
-    observations: Sequence[Observation], validation: Sequence[Observation] | None, draws: Draws
+    observations: Sequence[Observation],
+    validation: Sequence[Observation] | None,
+    calibrations: Mapping[Level, Calibration],
+    draws: Draws,
 ) -> Section:
     """Everything about scores.
 
     Args:
+        calibrations: the bundle's, for the prevalence that they were fitted at.
         validation: of other patients, to choose the threshold on; None where there are none.
     """
-    images = scored_images(observations)
+    by_level = levels(observations)
+    images = by_level[Level.IMAGE]
     unfair = sum(one.score is not None and not one.label_is_fair for one in observations)
-    text = "Malignant against the rest (benign and normal together). Scores are those the node would report."
+    text = "Malignant against the rest (benign and normal together)."
     if unfair:
         text += f" {unfair} image(s) are left out, since their size, view or format gives their label away."
-    plots: tuple[Plot, ...] = ()
-    if len({one.malignant for one in images}) == 2:
-        scores, malignant = arrays(images)
-        plots = (
-            roc_plot(scores, malignant),
-            precision_recall_plot(scores, malignant),
-            calibration_plot(calibration(scores, malignant)),
-            confusion_plot(confusion(scores >= _CUT, malignant)),
-        )
+    calibration = calibrations.get(Level.IMAGE)
     return Section(
         "malignancy",
         "Malignancy",
         text,
         (
-            _areas(observations, images, draws),
-            _decisions(observations, images, draws),
-            _confusion(images),
-            _calibration(images, draws),
+            _areas(by_level, draws),
+            _decisions(observations, calibration, draws),
+            _confusion(worth(images, calibration)),
+            _calibration(by_level, calibrations, draws),
             _fixed(images, None if validation is None else scored_images(validation), draws),
         ),
-        plots,
+        _plots(images, calibration),
+    )
+
+
+def _plots(images: Sequence[Scored], calibration: Calibration | None) -> tuple[Plot, ...]:
+    if len({one.malignant for one in images}) != 2:
+        return ()
+    scores, malignant = arrays(images)
+    probabilities, _ = arrays(worth(images, calibration))
+    corrected, _ = arrays(worth(images, calibration and calibration.at_prevalence(float(malignant.mean()))))
+    return (
+        roc_plot(scores, malignant),
+        precision_recall_plot(scores, malignant),
+        calibration_plot(calibration_curve(corrected, malignant)),
+        confusion_plot(confusion(probabilities >= _CUT, malignant)),
     )
 
 
@@ -147,22 +94,22 @@ def _patient(one: Scored) -> str:
     return one.patient
 
 
-def _areas(observations: Sequence[Observation], images: Sequence[Scored], draws: Draws) -> Table:
+def _areas(by_level: Mapping[Level, Sequence[Scored]], draws: Draws) -> Table:
     def areas(some: list[Scored]) -> tuple[float, float]:
         scores, malignant = arrays(some)
         return auc(scores, malignant), average_precision(scores, malignant)
 
-    no_exams = "The data do not say which images are of one exam."
-    lesions = scored_lesions(observations)
-    levels = (
-        ("images", images, NO_SCORES),
-        ("breasts", joined(observations, breast_of), no_exams if images else NO_SCORES),
-        ("exams", joined(observations, exam_of), no_exams if images else NO_SCORES),
-        ("lesions, by their true outlines", lesions, "No classifier was run, or no lesion has a pathology of its own."),
-    )
+    no_exams = "The data do not say which images are of one exam." if by_level[Level.IMAGE] else NO_SCORES
+    whys = {
+        Level.IMAGE: NO_SCORES,
+        Level.BREAST: no_exams,
+        Level.EXAM: no_exams,
+        Level.LESION: "No classifier was run, or no lesion has a pathology of its own.",
+    }
     rows = []
-    for name, some, why in levels:
-        cells = figures(some, _patient, areas, 2, draws, (_ONE_SORT if some else why,) * 2)
+    for level, some in by_level.items():
+        name = f"{level}s" if level is not Level.LESION else "lesions, by their true outlines"
+        cells = figures(some, _patient, areas, 2, draws, (_ONE_SORT if some else whys[level],) * 2)
         if len({one.malignant for one in some}) == 1:
             cells = (Absent(_ONE_SORT),) * 2
         rows.append(Row(f"{name} ({_sorts(some)})" if some else name, cells, _counted(some)))
@@ -212,16 +159,8 @@ def birads_row(observations: Sequence[Observation], draws: Draws) -> Row:
     return Row(row.name, row.cells, row.counts)
 
 
-def birads_of(one: Observation) -> str | None:
-    """The breast's category or, where only its lesions have one, the highest of theirs (0 above 3, below 4)."""
-    if one.birads is not None:
-        return one.birads
-    order = ("1", "2", "3", "0", "4", "4A", "4B", "4C", "5", "6")
-    given = [lesion.birads for lesion in one.lesions if lesion.birads in order]
-    return max(given, key=lambda category: order.index(str(category)), default=None)
-
-
-def _decisions(observations: Sequence[Observation], images: Sequence[Scored], draws: Draws) -> Table:
+def _decisions(observations: Sequence[Observation], calibration: Calibration | None, draws: Draws) -> Table:
+    images = scored_images(observations)
     masses = scored_images(
         one for one in observations if any(lesion.kind is FindingKind.MASS for lesion in one.lesions)
     )
@@ -230,13 +169,13 @@ def _decisions(observations: Sequence[Observation], images: Sequence[Scored], dr
         "Malignant or not",
         A1_COLUMNS,
         (
-            decision_row("these models, images", images, draws, NO_SCORES),
-            decision_row("these models, images with masses", masses, draws, NO_SCORES),
+            decision_row("these models, images", worth(images, calibration), draws, NO_SCORES),
+            decision_row("these models, images with masses", worth(masses, calibration), draws, NO_SCORES),
             birads_row(observations, draws),
             *printed("A1", A1_COLUMNS),
         ),
         "paper A, Table 1",
-        notes=(f"Scores of {_CUT:g} and above count as malignant.", BIRADS_NOTE),
+        notes=(CUT_NOTE, BIRADS_NOTE),
     )
 
 
@@ -258,19 +197,36 @@ def _confusion(images: Sequence[Scored]) -> Table:
     )
 
 
-def _calibration(images: Sequence[Scored], draws: Draws) -> Table:
+def _calibration(
+    by_level: Mapping[Level, Sequence[Scored]], calibrations: Mapping[Level, Calibration], draws: Draws
+) -> Table:
     def errors(some: list[Scored]) -> tuple[float, float]:
         scores, malignant = arrays(some)
-        return calibration(scores, malignant).error, brier(scores, malignant)
+        return calibration_curve(scores, malignant).error, brier(scores, malignant)
 
+    def row(name: str, some: Sequence[Scored]) -> Row:
+        return Row(name, figures(some, _patient, errors, 2, draws, NO_SCORES), _counted(some))
+
+    rows = [row("image: scores as they are", by_level[Level.IMAGE])]
+    for level, calibration in calibrations.items():
+        some = by_level[level]
+        rows.append(
+            row(f"{level}: probabilities at a prevalence of {calibration.prevalence:.3g}", worth(some, calibration))
+        )
+        share = float(np.mean([one.malignant for one in some])) if some else 0.0
+        if 0 < share < 1:
+            corrected = worth(some, calibration.at_prevalence(share))
+            rows.append(row(f"{level}: probabilities corrected to {share:.3g}, these data's", corrected))
+    if not calibrations:
+        rows.append(Row("probabilities", (Absent("The bundle is not calibrated."),) * 2))
     return Table(
         "calibration",
         "Calibration",
         ("expected calibration error", "Brier score"),
-        (Row("images", figures(images, _patient, errors, 2, draws, NO_SCORES), _counted(images)),),
+        tuple(rows),
         notes=(
-            "Ten bins of equal width. Scores are calibrated for the prevalence that the bundle states: on data with "
-            "another share of malignant images they must differ.",
+            "Ten bins of equal width. The node corrects probabilities to its site's prevalence, as the last row of a "
+            "level does to these data's.",
         ),
     )
 

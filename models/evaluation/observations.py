@@ -44,6 +44,7 @@ class SeenLesion:
         by_true_box: the segmenter's outline after each pass against the true one, from the true box, which the
             segmenter enlarges as it does a detector's. Empty where nothing was outlined or no segmenter is there.
         by_found_box: the same from the most confident proposal that finds it, among those that the node would show.
+        own_pass: which pass (counted from 1) the node goes by.
         score: the classifier's for the true outline, 0..1; None without a classifier.
     """
 
@@ -56,7 +57,18 @@ class SeenLesion:
     found: bool
     by_true_box: tuple[Overlap, ...]
     by_found_box: tuple[Overlap, ...]
+    own_pass: int
     score: float | None
+
+    @property
+    def true_dice(self) -> float | None:
+        """Dice from the true box, as the node draws; None where nothing was outlined."""
+        return self.by_true_box[self.own_pass - 1].dice if self.by_true_box else None
+
+    @property
+    def found_dice(self) -> float | None:
+        """Dice from the box found; None where none was or nothing was outlined."""
+        return self.by_found_box[self.own_pass - 1].dice if self.by_found_box else None
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 import numpy as np
 
@@ -13,16 +13,16 @@ from models.evaluation.measures import match
 from models.evaluation.observations import THRESHOLDS, Kept, Observation, Proposal, SeenLesion
 from models.evaluation.overlap import Overlap, boundary_iou, diameter_mm, enlarged, overlap
 from models.pipeline import in_halves
-from models.protocols import Classifier, Detector, Segmenter
+from models.protocols import Classifier, Detector
 from models.types import Box, Detection, Mammogram, Mask
 
 WINDOW_MM = 5.0
 """Pixel rates are counted in the lesion's box with so much more on each side: paper A's 1 cm in all."""
 
 Progress = Callable[[int, int, str], None]
+Passes = tuple[Mask | None, ...]
 
 
-@runtime_checkable
 class ByPasses(Protocol):
     """A segmenter that tells the mask after each of its passes."""
 
@@ -36,14 +36,17 @@ class Parts:
 
     Attributes:
         detector: gives proposals of low confidence too.
+        segmenter: goes through as many passes as are to be looked at.
+        own_pass: which of them (counted from 1) the node goes by.
         confidence: from which on the node would show a proposal.
         most: how many the node would show of an image.
         assumed_spacing_mm: where a header gives none.
     """
 
     detector: Detector | None
-    segmenter: Segmenter | None
+    segmenter: ByPasses | None
     classifier: Classifier | None
+    own_pass: int
     confidence: float
     most: int
     assumed_spacing_mm: float
@@ -85,13 +88,14 @@ def observe(parts: Parts, case: Case) -> Observation:
     """
     read = case.read()
     lesions = case.read_lesions(read)
-    spacing = read.spacing_mm or (parts.assumed_spacing_mm, parts.assumed_spacing_mm)
-    image = replace(read, spacing_mm=spacing)
+    image = replace(read, spacing_mm=_spacing(parts, read))
     found = parts.detector.detect([image])[0] if parts.detector else ()
     matched = match([(one.box, one.confidence) for one in found], [lesion.mask.box for lesion in lesions])
     shown = parts.shown(found)
-    outlines = _outlines(parts, image, found)
+    outlined = _outlined(parts, image, found, len(shown))
+    true = _by_pass(parts, image, [lesion.mask.box for lesion in lesions])
     scores = _lesion_scores(parts, image, lesions)
+    finders = [_finder(matched[: len(shown)], number) for number in range(len(lesions))]
     return Observation(
         name=case.name,
         dataset=case.dataset,
@@ -108,12 +112,28 @@ def observe(parts: Parts, case: Case) -> Observation:
         confidence=parts.confidence,
         proposals=_proposals(found, matched) if parts.detector else None,
         lesions=tuple(
-            _seen(parts, image, lesion, _finder(shown, matched, number), score)
-            for number, (lesion, score) in enumerate(zip(lesions, scores, strict=True))
+            SeenLesion(
+                box=lesion.mask.box,
+                kind=lesion.kind,
+                pathology=lesion.pathology,
+                birads=lesion.birads,
+                outlined=lesion.outlined,
+                diameter_mm=diameter_mm(lesion.mask, _spacing(parts, image)),
+                found=finders[number] is not None,
+                by_true_box=_overlaps(parts, image, lesion, true[number]),
+                by_found_box=_overlaps(parts, image, lesion, _at(outlined, finders[number])),
+                own_pass=parts.own_pass,
+                score=scores[number],
+            )
+            for number, lesion in enumerate(lesions)
         ),
-        by_threshold=_by_threshold(parts, image, case, lesions, found, outlines),
-        score=_image_score(parts, image, shown, outlines),
+        by_threshold=_by_threshold(parts, image, case, lesions, found, outlined),
+        score=_image_score(parts, image, shown, outlined),
     )
+
+
+def _spacing(parts: Parts, image: Mammogram) -> tuple[float, float]:
+    return image.spacing_mm or (parts.assumed_spacing_mm, parts.assumed_spacing_mm)
 
 
 def _proposals(found: Sequence[Detection], matched: Sequence[tuple[float, int | None]]) -> tuple[Proposal, ...]:
@@ -122,16 +142,49 @@ def _proposals(found: Sequence[Detection], matched: Sequence[tuple[float, int | 
     )
 
 
-def _outlines(parts: Parts, image: Mammogram, found: Sequence[Detection]) -> list[Mask]:
-    """Of the most confident proposals, down to Table 2's lowest threshold or the node's own, as the node outlines them:
-    the box stands in for an outline that is missing."""
-    if parts.segmenter is None:
-        return []
-    least = min(parts.confidence, *THRESHOLDS)
-    boxes = [one.box for one in found if one.confidence >= least]
-    segment = parts.segmenter.segment
-    masks = in_halves(lambda some: segment(image, some), boxes)
-    return [_filled(box) if mask is None else mask for box, mask in zip(boxes, masks, strict=True)]
+def _outlined(parts: Parts, image: Mammogram, found: Sequence[Detection], shown: int) -> list[Passes]:
+    """Of the most confident proposals, down to Table 2's lowest threshold or the node's own. Those that the node would
+    show are outlined together, as the node does it."""
+    boxes = [one.box for one in found if one.confidence >= min(parts.confidence, *THRESHOLDS)]
+    return [*_by_pass(parts, image, boxes[:shown]), *_by_pass(parts, image, boxes[shown:])]
+
+
+def _by_pass(parts: Parts, image: Mammogram, boxes: Sequence[Box]) -> list[Passes]:
+    """Of each box the mask after each pass; nothing without a segmenter."""
+    segmenter = parts.segmenter
+    if segmenter is None:
+        return [()] * len(boxes)
+    return [tuple(one) for one in in_halves(lambda some: segmenter.passes(image, some), boxes)]
+
+
+def _own(parts: Parts, box: Box, passes: Passes) -> Mask:
+    """The outline that the node goes by: the box stands in for one that is missing."""
+    mask = passes[parts.own_pass - 1] if passes else None
+    return Mask(box, np.ones((box.height, box.width), dtype=np.bool_)) if mask is None else mask
+
+
+def _finder(matched: Sequence[tuple[float, int | None]], number: int) -> int | None:
+    """Which of the proposals, the most confident, finds this lesion."""
+    return next((at for at, (_, lesion) in enumerate(matched) if lesion == number), None)
+
+
+def _at(outlined: Sequence[Passes], number: int | None) -> Passes:
+    return () if number is None else outlined[number]
+
+
+def _overlaps(parts: Parts, image: Mammogram, lesion: Lesion, passes: Passes) -> tuple[Overlap, ...]:
+    """What was drawn of a lesion in each pass against its true outline."""
+    if not lesion.outlined:
+        return ()
+    rows_mm, columns_mm = _spacing(parts, image)
+    window = enlarged(lesion.mask.box, (WINDOW_MM / rows_mm, WINDOW_MM / columns_mm), image.shape)
+    return tuple(
+        replace(
+            overlap([] if mask is None else [mask], [lesion.mask], image.shape, window),
+            boundary_iou=boundary_iou(mask, lesion.mask, image.shape),
+        )
+        for mask in passes
+    )
 
 
 def _by_threshold(
@@ -140,58 +193,24 @@ def _by_threshold(
     case: Case,
     lesions: Sequence[Lesion],
     found: Sequence[Detection],
-    outlines: Sequence[Mask],
+    outlined: Sequence[Passes],
 ) -> tuple[Overlap, ...]:
     drawn = case.marked_up and all(lesion.outlined for lesion in lesions)
     if not drawn or parts.detector is None or parts.segmenter is None:
         return ()
+    masks = [(one.confidence, _own(parts, one.box, passes)) for one, passes in zip(found, outlined, strict=False)]
     true = [lesion.mask for lesion in lesions]
-    kept = [[mask for mask, one in zip(outlines, found, strict=False) if one.confidence >= at] for at in THRESHOLDS]
-    return tuple(overlap(masks, true, image.shape) for masks in kept)
-
-
-def _seen(parts: Parts, image: Mammogram, lesion: Lesion, found: Box | None, score: float | None) -> SeenLesion:
-    spacing = image.spacing_mm or (parts.assumed_spacing_mm, parts.assumed_spacing_mm)
-    return SeenLesion(
-        box=lesion.mask.box,
-        kind=lesion.kind,
-        pathology=lesion.pathology,
-        birads=lesion.birads,
-        outlined=lesion.outlined,
-        diameter_mm=diameter_mm(lesion.mask, spacing),
-        found=found is not None,
-        by_true_box=_by_pass(parts.segmenter, image, lesion, lesion.mask.box, spacing),
-        by_found_box=_by_pass(parts.segmenter, image, lesion, found, spacing),
-        score=score,
-    )
-
-
-def _by_pass(
-    segmenter: Segmenter | None, image: Mammogram, lesion: Lesion, box: Box | None, spacing: tuple[float, float]
-) -> tuple[Overlap, ...]:
-    """The segmenter's outline of a lesion after each pass against the true one."""
-    if segmenter is None or box is None or not lesion.outlined:
-        return ()
-    window = enlarged(lesion.mask.box, (WINDOW_MM / spacing[0], WINDOW_MM / spacing[1]), image.shape)
     return tuple(
-        replace(
-            overlap([] if mask is None else [mask], [lesion.mask], image.shape, window),
-            boundary_iou=boundary_iou(mask, lesion.mask, image.shape),
-        )
-        for mask in _passes(segmenter, image, box)
+        overlap([mask for confidence, mask in masks if confidence >= at], true, image.shape) for at in THRESHOLDS
     )
 
 
-def _passes(segmenter: Segmenter, image: Mammogram, box: Box) -> Sequence[Mask | None]:
-    if isinstance(segmenter, ByPasses):
-        return segmenter.passes(image, [box])[0]
-    return segmenter.segment(image, [box])
-
-
-def _image_score(parts: Parts, image: Mammogram, shown: Sequence[Detection], outlines: Sequence[Mask]) -> float | None:
+def _image_score(
+    parts: Parts, image: Mammogram, shown: Sequence[Detection], outlined: Sequence[Passes]
+) -> float | None:
     if parts.classifier is None:
         return None
-    masks = outlines[: len(shown)] if parts.segmenter else [_filled(one.box) for one in shown]
+    masks = [_own(parts, one.box, passes) for one, passes in zip(shown, outlined, strict=False)]
     return parts.classifier.classify(image, masks)[0]
 
 
@@ -199,12 +218,3 @@ def _lesion_scores(parts: Parts, image: Mammogram, lesions: Sequence[Lesion]) ->
     if parts.classifier is None or not lesions:
         return [None] * len(lesions)
     return parts.classifier.classify(image, [lesion.mask for lesion in lesions])[1]
-
-
-def _finder(shown: Sequence[Detection], matched: Sequence[tuple[float, int | None]], number: int) -> Box | None:
-    """The box of the most confident shown proposal that finds this lesion."""
-    return next((one.box for one, (_, lesion) in zip(shown, matched, strict=False) if lesion == number), None)
-
-
-def _filled(box: Box) -> Mask:
-    return Mask(box, np.ones((box.height, box.width), dtype=np.bool_))

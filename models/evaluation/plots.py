@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from models.evaluation.measures import FROC_POINTS
-from models.evaluation.scores import Bools, Calibration, Confusion, Floats, precision_recall, roc
+from models.evaluation.scores import Bools, CalibrationCurve, Confusion, Floats, precision_recall, roc
 from models.evaluation.tables import Plot
 
 INK, SOFT, LINE, SECOND = "#1d2733", "#8a96a3", "#1f6f8b", "#c8553d"
@@ -105,7 +105,7 @@ def precision_recall_plot(scores: Floats, malignant: Bools) -> Plot:
     return _plot("precision-recall", "Precision and recall, images", draw)
 
 
-def calibration_plot(curve: Calibration) -> Plot:
+def calibration_plot(curve: CalibrationCurve) -> Plot:
     """The share of malignant images against the mean score of their bin; larger dots hold more images."""
 
     def draw(axes: Axes) -> None:

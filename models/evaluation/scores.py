@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import pearsonr
-from sklearn.calibration import calibration_curve
+from sklearn.calibration import calibration_curve as sklearn_curve
 from sklearn.metrics import (
     average_precision_score,
     brier_score_loss,
@@ -89,7 +89,7 @@ def precision_recall(scores: Floats, positive: Bools) -> tuple[Floats, Floats]:
 
 
 @dataclass(frozen=True)
-class Calibration:
+class CalibrationCurve:
     """Of each bin that is not empty: its mean score, the share of positives, and how many are in it."""
 
     predicted: tuple[float, ...]
@@ -106,14 +106,14 @@ class Calibration:
         return sum(gaps) / total if total else float("nan")
 
 
-def calibration(scores: Floats, positive: Bools) -> Calibration:
+def calibration_curve(scores: Floats, positive: Bools) -> CalibrationCurve:
     """The calibration curve in ten equally wide bins. Scores are 0..1."""
     if not scores.size:
-        return Calibration((), (), ())
-    observed, predicted = calibration_curve(positive, scores, n_bins=BINS, strategy="uniform")
+        return CalibrationCurve((), (), ())
+    observed, predicted = sklearn_curve(positive, scores, n_bins=BINS, strategy="uniform")
     bins = np.searchsorted(np.linspace(0, 1, BINS + 1)[1:-1], scores)  # as scikit-learn does
     counts = np.bincount(bins, minlength=BINS)
-    return Calibration(
+    return CalibrationCurve(
         tuple(predicted.tolist()), tuple(observed.tolist()), tuple(int(count) for count in counts if count)
     )
 

@@ -42,9 +42,9 @@ class Drawn:
     passes: tuple[Overlap, ...]
 
     @property
-    def last(self) -> Overlap:
-        """The node's own: after the last configured pass."""
-        return self.passes[-1]
+    def own(self) -> Overlap:
+        """After the pass that the node goes by."""
+        return self.passes[self.lesion.own_pass - 1]
 
 
 def by_true_box(observations: Sequence[Observation]) -> list[Drawn]:
@@ -76,7 +76,7 @@ def segmentation_section(observations: Sequence[Observation], draws: Draws) -> S
     true, found = by_true_box(observations), by_found_box(observations)
     plots = (passes_plot([[one.passes[at].dice for one in true] for at in range(_most(true))]),) if true else ()
     if true:
-        diameters, dices = [one.lesion.diameter_mm for one in true], [one.last.dice for one in true]
+        diameters, dices = [one.lesion.diameter_mm for one in true], [one.own.dice for one in true]
         plots = (*plots, diameter_plot(diameters, dices))
     assumed = sum(one.spacing_assumed for one in observations)
     spacing = f" {assumed} image(s) give no pixel spacing: their millimetres are assumed." if assumed else ""
@@ -106,12 +106,12 @@ def overlap_row(name: str, drawn: Sequence[Drawn], pick: Callable[[Drawn], Overl
 
 def boundary_row(name: str, drawn: Sequence[Drawn], draws: Draws) -> Row:
     """A row of paper B's Table 3."""
-    return _row(name, drawn, lambda one: (one.last.iou, one.last.boundary_iou or 0.0), 2, draws)
+    return _row(name, drawn, lambda one: (one.own.iou, one.own.boundary_iou or 0.0), 2, draws)
 
 
 def pixel_row(name: str, drawn: Sequence[Drawn], draws: Draws) -> Row:
     """A row of paper B's Tables 4 and 5."""
-    return _row(name, drawn, lambda one: (one.last.tpr, one.last.fpr, one.last.accuracy, one.last.dice), 4, draws)
+    return _row(name, drawn, lambda one: (one.own.tpr, one.own.fpr, one.own.accuracy, one.own.dice), 4, draws)
 
 
 def _row(
@@ -142,7 +142,7 @@ def _by_pass(true: Sequence[Drawn], found: Sequence[Drawn], draws: Draws) -> Tab
             rows.append(Row(best.name, best.cells, best.counts, oracle=True))
     for kind in FindingKind:
         those = [one for one in true if one.lesion.kind is kind]
-        rows.append(overlap_row(f"true box, {kind}s", those, lambda one: one.last, draws))
+        rows.append(overlap_row(f"true box, {kind}s", those, lambda one: one.own, draws))
     return Table(
         "passes",
         "Dice and IoU by pass",
@@ -162,7 +162,7 @@ _NONE_FOUND = "The detector found none of the outlined lesions, or was not run."
 def _found_or_not(observations: Sequence[Observation], found: Sequence[Drawn], draws: Draws) -> Table:
     """Dice with detected boxes, and the same with 0 for what was not found."""
     outlined = [
-        (one.patient, lesion.by_found_box[-1].dice if lesion.by_found_box else 0.0)
+        (one.patient, lesion.found_dice or 0.0)
         for one in observations
         if one.proposals is not None
         for lesion in one.lesions
@@ -171,7 +171,7 @@ def _found_or_not(observations: Sequence[Observation], found: Sequence[Drawn], d
     images = {one.name for one in observations for lesion in one.lesions if lesion.by_true_box}
     every = figures(outlined, lambda one: one[0], lambda some: (fmean(one[1] for one in some),), 1, draws, NO_OUTLINE)
     shown = figures(
-        found, lambda one: one.patient, lambda some: (fmean(one.last.dice for one in some),), 1, draws, _NONE_FOUND
+        found, lambda one: one.patient, lambda some: (fmean(one.own.dice for one in some),), 1, draws, _NONE_FOUND
     )
     return Table(
         "found",
@@ -199,20 +199,20 @@ def size_bands() -> list[tuple[str, float, float]]:
 
 def _against_diameter(true: Sequence[Drawn], draws: Draws) -> Table:
     def correlation(some: list[Drawn]) -> tuple[float]:
-        return (pearson([one.lesion.diameter_mm for one in some], [one.last.dice for one in some])[0],)
+        return (pearson([one.lesion.diameter_mm for one in some], [one.own.dice for one in some])[0],)
 
     few = "Fewer than three outlined lesions, or all of one size."
     (r,) = figures(true, lambda one: one.patient, correlation, 1, draws, few)
     p: Cell = Absent(few)
     if not isinstance(r, Absent):
-        p = pearson([one.lesion.diameter_mm for one in true], [one.last.dice for one in true])[1]
+        p = pearson([one.lesion.diameter_mm for one in true], [one.own.dice for one in true])[1]
     rows = [Row("Pearson's r, DSC against diameter", (r, p), counts_of(true))]
     for name, low, high in size_bands():
         band = [one for one in true if low <= one.lesion.diameter_mm < high]
         (dice,) = figures(
             band,
             lambda one: one.patient,
-            lambda some: (fmean(one.last.dice for one in some),),
+            lambda some: (fmean(one.own.dice for one in some),),
             1,
             draws,
             "No outlined lesion is of this size.",

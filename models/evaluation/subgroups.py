@@ -183,8 +183,8 @@ class _Columns:
                     for _, number, one, _ in lesions
                 ]
             ),
-            true=np.array([lesion.by_true_box[-1].dice if lesion.by_true_box else nan for *_, lesion in lesions]),
-            found=np.array([lesion.by_found_box[-1].dice if lesion.by_found_box else nan for *_, lesion in lesions]),
+            true=np.array([lesion.true_dice for *_, lesion in lesions], dtype=np.float64),
+            found=np.array([lesion.found_dice for *_, lesion in lesions], dtype=np.float64),
         )
 
     def measure(self, drawn: Sequence[int], images: Sequence[Bools], lesions: Sequence[Bools]) -> list[float]:
