@@ -22,10 +22,23 @@ from models.pipeline import Pipeline
 ARCHITECTURES: Mapping[str, str] = {
     "yolov8": "models.detectors.yolov8",
     "lite-medsam": "models.segmenters.lite_medsam",
+    "medsam-vit-b": "models.segmenters.sam:medsam-vit-b",
+    "sam-vit-b": "models.segmenters.sam:vit-b",
+    "sam-vit-l": "models.segmenters.sam:vit-l",
+    "sam-vit-h": "models.segmenters.sam:vit-h",
+    "sam-hq-tiny": "models.segmenters.hq_sam:tiny",
+    "sam-hq-vit-b": "models.segmenters.hq_sam:vit-b",
+    "sam-hq-vit-l": "models.segmenters.hq_sam:vit-l",
+    "sam-hq-vit-h": "models.segmenters.hq_sam:vit-h",
+    "mlsam-tiny": "models.segmenters.mlsam:tiny",
+    "mlsam-vit-b": "models.segmenters.mlsam:vit-b",
+    "mlsam-vit-l": "models.segmenters.mlsam:vit-l",
+    "mlsam-vit-h": "models.segmenters.mlsam:vit-h",
     "efficientnet": "models.classifiers.efficient_net",
     "medsam-mlp": "models.classifiers.medsam_mlp",
 }
-"""Name in bundle.toml → module. Imported only when a bundle asks for it: each brings a library of its own."""
+"""Name in bundle.toml → module, or module:variant, which its `load` is told. Imported only when a bundle asks for it:
+each brings a library of its own."""
 
 
 def load_pipeline(
@@ -94,4 +107,6 @@ def adapter_of(
         KeyError: the architecture is unknown.
         RuntimeError, TypeError, ValueError: weights and settings do not fit it.
     """
-    return import_module(ARCHITECTURES[architecture]).load(weights, device, mixed_precision, **settings)
+    module, _, variant = ARCHITECTURES[architecture].partition(":")
+    variants = {"variant": variant} if variant else {}
+    return import_module(module).load(weights, device, mixed_precision, **variants, **settings)

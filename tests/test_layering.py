@@ -28,9 +28,9 @@ MUST_NOT_USE = {
     "models": {"pydicom", "pynetdicom", "highdicom", "sqlalchemy"},
     "node": set(),
 }
-MODEL_LIBRARIES = {"ultralytics", "timm", "segment_anything"}
-# LiteMedSAM is one library's image encoder before another's mask decoder.
-TWO_LIBRARIES = {"models/segmenters/lite_medsam.py"}
+MODEL_LIBRARIES = {"ultralytics", "timm", "segment_anything", "segment_anything_hq"}
+# LiteMedSAM is one library's image encoder before another's mask decoder; hq_library keeps one out of the other's way.
+TWO_LIBRARIES = {"models/segmenters/lite_medsam.py", "models/segmenters/hq_library.py"}
 # ultralytics takes its switches from variables only, at its import.
 SETS_VARIABLES = {"models/detectors/stock.py"}
 FORBIDDEN_NAMES = {"utils", "common", "helpers", "manager", "base", "misc"}

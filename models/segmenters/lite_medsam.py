@@ -11,25 +11,25 @@ those near it.
 from __future__ import annotations
 
 import re
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
-from segment_anything.modeling import MaskDecoder, PromptEncoder, TwoWayTransformer  # type: ignore[import-untyped]
 from segment_anything.modeling.common import LayerNorm2d  # type: ignore[import-untyped]
 from timm.models.tiny_vit import ConvNorm, TinyVit
 from torch import Tensor, nn
 
-from models.segmenters.network import Embedded, PromptedNet, asked
-from models.segmenters.pictures import LiteMedSamPicture
+from models.segmenters.network import Embedded
+from models.segmenters.pictures import LiteMedSamPicture, Picture
 from models.segmenters.prompted import PromptedSegmenter, loaded
 from models.segmenters.prompts import Settings
+from models.segmenters.sam_decoder import SamDecodedNet
+from models.segmenters.vit import CHANNELS
 
 PROMPTS = Settings()
 """How a lesion is shown, where a bundle does not say otherwise."""
 
-_SIDE = 256
-"""The network's input, pixels."""
 _GRID = 64
 """Its embedding: 256 channels × 64 × 64."""
 
@@ -42,53 +42,39 @@ _RENAMES = (
 )
 
 
-class LiteMedSamNet(PromptedNet):
+class LiteMedSamNet(SamDecodedNet):
     """Pictures of 256 × 256 and prompts to mask logits of 256 × 256."""
 
     ENCODERS: ClassVar[tuple[str, ...]] = ("image_encoder.", "neck.")
 
     def __init__(self) -> None:
-        super().__init__(LiteMedSamPicture(_SIDE))
-        self.image_encoder = _encoder()
-        self.neck = nn.Sequential(
-            nn.Conv2d(320, 256, kernel_size=1, bias=False),
-            LayerNorm2d(256),
-            nn.Conv2d(256, 256, kernel_size=3, padding=1, bias=False),
-            LayerNorm2d(256),
-        )
-        self.prompt_encoder = PromptEncoder(256, (_GRID, _GRID), (_SIDE, _SIDE), mask_in_chans=16)
-        self.mask_decoder = MaskDecoder(
-            transformer_dim=256, transformer=TwoWayTransformer(depth=2, embedding_dim=256, num_heads=8, mlp_dim=2048)
-        )
+        super().__init__(LiteMedSamPicture(), _GRID)
+        self.image_encoder = _tiny_vit()
+        self.neck = _neck()
 
     def embed(self, pictures: Tensor) -> Embedded:
         """One tensor, N × 256 × 64 × 64."""
         return (self.neck(self.image_encoder(pictures)),)
 
-    def decode(
-        self,
-        embedded: Embedded,
-        index: Tensor,
-        boxes: Tensor | None = None,
-        points: Tensor | None = None,
-        masks: Tensor | None = None,
-    ) -> Tensor:
-        """P × 256 × 256: see PromptedNet."""
-        sparse, dense = asked(self.prompt_encoder, boxes, points, masks)
-        # The decoder pairs the one embedding it is given with every prompt. Ours come one to one: as dense prompts,
-        # to which the decoder adds that embedding, here nothing.
-        logits, _ = self.mask_decoder(
-            image_embeddings=torch.zeros_like(embedded[0][:1]),
-            image_pe=self.prompt_encoder.get_dense_pe(),
-            sparse_prompt_embeddings=sparse,
-            dense_prompt_embeddings=embedded[0][index] + dense,
-            multimask_output=False,
-        )
-        drawn: Tensor = logits[:, 0]
-        return drawn
+
+def image_encoder() -> tuple[nn.Module, Picture]:
+    """The image encoder alone, with arbitrary weights, and how it takes a picture in.
+
+    N × 3 × 256 × 256 to N × 256 × 64 × 64. Its weights have the names that they have in the whole network's.
+    """
+    return nn.Sequential(OrderedDict(image_encoder=_tiny_vit(), neck=_neck())), LiteMedSamPicture()
 
 
-def _encoder() -> nn.Module:
+def _neck() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(320, CHANNELS, kernel_size=1, bias=False),
+        LayerNorm2d(CHANNELS),
+        nn.Conv2d(CHANNELS, CHANNELS, kernel_size=3, padding=1, bias=False),
+        LayerNorm2d(CHANNELS),
+    )
+
+
+def _tiny_vit() -> nn.Module:
     """timm's TinyViT 5M without its head: N × 3 × 256 × 256 to N × 320 × 64 × 64.
 
     Patches are single pixels, and the last stage keeps its resolution (as in MobileSAM).

@@ -95,10 +95,10 @@ class PromptedNet(nn.Module, ABC):
             )
 
 
-def asked(
-    encoder: nn.Module, boxes: Tensor | None, points: Tensor | None, masks: Tensor | None
+def told(
+    prompt_encoder: nn.Module, boxes: Tensor | None, points: Tensor | None, masks: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """SAM's prompt encoder on `decode`'s prompts: sparse (P × tokens × 256) and dense (P × 256 × grid × grid)."""
+    """`decode`'s prompts out of SAM's prompt encoder: sparse (P × tokens × 256), dense (P × 256 × grid × grid)."""
     labelled = None if points is None else (points[:, None], points.new_ones((len(points), 1)))
-    sparse, dense = encoder(points=labelled, boxes=boxes, masks=None if masks is None else masks[:, None])
+    sparse, dense = prompt_encoder(points=labelled, boxes=boxes, masks=None if masks is None else masks[:, None])
     return sparse, dense

@@ -1,0 +1,68 @@
+"""HQ-SAM's image encoders, which hand out what they see on the way beside the embedding."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from torch import Tensor, nn
+
+from models.segmenters.hq_library import ImageEncoderViT, TinyViT
+from models.segmenters.vit import CHANNELS, PATCH, VITS, Vit
+
+
+class HqVit(ImageEncoderViT):  # type: ignore[misc]
+    """SAM's ViT: N × 3 × side × side to the embedding and, for each global block, N × grid × grid × width.
+
+    Attributes:
+        widths: channels of what it hands out on the way, in order.
+    """
+
+    def __init__(self, vit: Vit, side: int) -> None:
+        super().__init__(
+            img_size=side,
+            patch_size=PATCH,
+            embed_dim=vit.width,
+            depth=vit.depth,
+            num_heads=vit.heads,
+            out_chans=CHANNELS,
+            norm_layer=partial(nn.LayerNorm, eps=1e-6),
+            use_rel_pos=True,
+            window_size=14,
+            global_attn_indexes=vit.global_blocks,
+        )
+        self.widths = (vit.width,) * len(vit.global_blocks)
+
+
+class HqTinyVit(TinyViT):  # type: ignore[misc]
+    """The TinyViT of MobileSAM: as HqVit, but what it hands out are the outputs of its second, third and last stage.
+
+    Each stage's output is taken after its merging of patches, where the library takes the second one's.
+    """
+
+    def __init__(self, side: int) -> None:
+        super().__init__(
+            img_size=side,
+            num_classes=0,
+            embed_dims=[64, 128, 160, 320],
+            depths=[2, 2, 6, 2],
+            num_heads=[2, 4, 5, 10],
+            window_sizes=[7, 7, 14, 7],
+            drop_path_rate=0.0,
+        )
+        del self.norm_head, self.head  # of the classifier that it once was
+        self.widths = (160, 320, 320)
+
+    def forward(self, pictures: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The library's own takes the grid to be 64 × 64."""
+        grid = self.img_size // PATCH
+        tokens = self.layers[0](self.patch_embed(pictures))
+        stages = []
+        for layer in self.layers[1:]:
+            tokens = layer(tokens)
+            stages.append(tokens.view(len(pictures), grid, grid, -1))
+        return self.neck(stages[-1].permute(0, 3, 1, 2)), stages
+
+
+def encoder(variant: str, side: int) -> HqVit | HqTinyVit:
+    """With arbitrary weights; `variant` is "tiny" or a key of VITS."""
+    return HqTinyVit(side) if variant == "tiny" else HqVit(VITS[variant], side)
