@@ -11,6 +11,7 @@ from node.cli.check import check
 from node.cli.config_show import config_show
 from node.cli.demo import demo
 from node.cli.failure import CommandFailed
+from node.cli.phantom import phantom
 from node.cli.read import read
 from node.cli.retry import retry
 from node.cli.send import send
@@ -28,7 +29,7 @@ def build() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
-    for command in (demo, check, serve, read, status, retry, send):
+    for command in (demo, check, serve, read, status, retry, send, phantom):
         app.command()(command)
     config = typer.Typer(help="The node's settings.", no_args_is_help=True)
     config.command("show")(config_show)

@@ -1,0 +1,43 @@
+"""`mammo-node phantom`: mammograms of nobody."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from node.cli.failure import CommandFailed
+
+
+def phantom(
+    studies: Annotated[int, typer.Option(min=1, max=9999, help="How many four-view studies.")],
+    out: Annotated[Path, typer.Option("--out", help="A new folder, or one that an earlier run has begun.")],
+    seed: Annotated[int, typer.Option(min=0, max=999_999, help="The same seed gives the same bytes.")] = 1,
+    spacing_mm: Annotated[float, typer.Option(min=0.05, max=0.5, help="Pixel size; clinical ones are 0.05 to 0.1.")] = 0.1,
+    lesions: Annotated[float, typer.Option(min=0, max=1, help="Share of the breasts that have a lesion.")] = 0.4,
+    malignant: Annotated[float, typer.Option(min=0, max=1, help="Share of the lesions that are malignant.")] = 0.5,
+) -> None:
+    """Make mammography studies of nobody, with lesions that are known.
+
+    Writes four-view DICOM studies below OUT/studies, and what is known of them below OUT/truth: the lesions as DICOM
+    SEG and a truth.json for each study. They test and load a node. They never stand for clinical performance: a model
+    that reads phantoms well has shown nothing about women.
+    """
+    from models.phantom.exam import Prevalence
+    from node.phantoms import NotAPhantomFolder, PhantomSet, write_set
+
+    phantoms = PhantomSet(seed, spacing_mm, Prevalence(lesions=lesions, malignant=malignant))
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    try:
+        with Progress(*columns, console=Console(stderr=True)) as progress:
+            for _ in progress.track(write_set(phantoms, studies, out), total=studies, description="Making phantoms"):
+                pass
+    except NotAPhantomFolder as error:
+        raise CommandFailed(str(error)) from error
+    except OSError as error:
+        raise CommandFailed(f"--out {out}: nothing can be written there: {error.strerror}") from error
+    typer.echo(f"{studies} studies in {out / 'studies'}, their truth in {out / 'truth'}.")
+    typer.echo("Phantoms, for tests alone: they never stand for clinical performance.")
