@@ -107,6 +107,21 @@ def adapter_of(
         KeyError: the architecture is unknown.
         RuntimeError, TypeError, ValueError: weights and settings do not fit it.
     """
-    module, _, variant = ARCHITECTURES[architecture].partition(":")
-    variants = {"variant": variant} if variant else {}
-    return import_module(module).load(weights, device, mixed_precision, **variants, **settings)
+    module, variant = _module(architecture)
+    return module.load(weights, device, mixed_precision, **variant, **settings)
+
+
+def untrained(architecture: str, settings: Mapping[str, Any]) -> Any:
+    """A segmenter's network with arbitrary weights and its `Settings`: see models/segmenters.
+
+    Raises:
+        KeyError: the architecture is unknown.
+        TypeError, ValueError: a setting is unknown or wrong.
+    """
+    module, variant = _module(architecture)
+    return module.untrained(**variant, **settings)
+
+
+def _module(architecture: str) -> tuple[Any, dict[str, str]]:
+    name, _, variant = ARCHITECTURES[architecture].partition(":")
+    return import_module(name), {"variant": variant} if variant else {}

@@ -8,6 +8,7 @@ checkpoints fit as they are.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -132,20 +133,29 @@ def from_official(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: weight for name, weight in state.items() if not name.startswith(unused)}
 
 
+def untrained(
+    variant: str, hq_token_only: bool = False, picture: PictureName = "sam", **settings: Any
+) -> tuple[PromptedNet, Settings]:
+    """The network with arbitrary weights, and how a lesion is shown to it; settings as `load` takes them.
+
+    Raises:
+        TypeError, ValueError: a setting is unknown or wrong.
+    """
+    return build(variant, hq_token_only, picture), replace(PROMPTS, **settings)
+
+
 def load(
     weights: Mapping[str, Tensor],
     device: torch.device,
     mixed_precision: bool,
     variant: str,
-    hq_token_only: bool = False,
-    picture: PictureName = "sam",
     **settings: Any,
 ) -> PromptedSegmenter:
-    """The segmenter out of its weights; further `settings` are models.segmenters.prompts.Settings'.
+    """The segmenter out of its weights; `settings` are those of `build` and of models.segmenters.prompts.Settings.
 
     Raises:
         RuntimeError: the weights are not this network's.
         TypeError, ValueError: a setting is unknown or wrong.
     """
-    net = build(variant, hq_token_only, picture)
-    return loaded(net, weights, device, mixed_precision, PROMPTS, settings)
+    net, prompts = untrained(variant, **settings)
+    return loaded(net, weights, device, mixed_precision, prompts)

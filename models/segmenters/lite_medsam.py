@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
@@ -20,7 +21,7 @@ from segment_anything.modeling.common import LayerNorm2d  # type: ignore[import-
 from timm.models.tiny_vit import ConvNorm, TinyVit
 from torch import Tensor, nn
 
-from models.segmenters.network import Embedded
+from models.segmenters.network import Embedded, PromptedNet
 from models.segmenters.pictures import LiteMedSamPicture, Picture
 from models.segmenters.prompted import PromptedSegmenter, loaded
 from models.segmenters.prompts import Settings
@@ -108,6 +109,15 @@ def _renamed(name: str) -> str:
     return re.sub(r"^(image_encoder\.1\.)(\d)(\.downsample\.)", lambda m: f"{m[1]}{int(m[2]) + 1}{m[3]}", name)
 
 
+def untrained(**settings: Any) -> tuple[PromptedNet, Settings]:
+    """The network with arbitrary weights, and how a lesion is shown to it; settings as `load` takes them.
+
+    Raises:
+        TypeError, ValueError: a setting is unknown or wrong.
+    """
+    return LiteMedSamNet(), replace(PROMPTS, **settings)
+
+
 def load(
     weights: Mapping[str, Tensor], device: torch.device, mixed_precision: bool, **settings: Any
 ) -> PromptedSegmenter:
@@ -117,4 +127,5 @@ def load(
         RuntimeError: the weights are not this network's.
         TypeError, ValueError: a setting is unknown or wrong.
     """
-    return loaded(LiteMedSamNet(), weights, device, mixed_precision, PROMPTS, settings)
+    net, prompts = untrained(**settings)
+    return loaded(net, weights, device, mixed_precision, prompts)

@@ -18,7 +18,7 @@ Each new branch ends in zeros: with HQ-SAM's weights (`start_from`) the network 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import reduce
 from typing import Any, ClassVar
 
@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from models.segmenters.hq_encoders import HqTinyVit, HqVit, encoder
 from models.segmenters.hq_library import LayerNorm2d
 from models.segmenters.hq_sam import HqSamNet, PictureName, picture_of
-from models.segmenters.network import Embedded
+from models.segmenters.network import Embedded, PromptedNet
 from models.segmenters.pictures import Picture
 from models.segmenters.prompted import PromptedSegmenter, loaded
 from models.segmenters.prompts import Settings
@@ -124,23 +124,32 @@ def build(
     return MlsamNet(encoder(variant, shown.side), shown, branches or Branches(), hq_token_only)
 
 
-def load(
-    weights: Mapping[str, Tensor],
-    device: torch.device,
-    mixed_precision: bool,
-    variant: str,
-    hq_token_only: bool = False,
-    picture: PictureName = "sam",
-    **settings: Any,
-) -> PromptedSegmenter:
-    """The segmenter out of its weights; `settings` are those of Branches and of models.segmenters.prompts.Settings.
+def untrained(
+    variant: str, hq_token_only: bool = False, picture: PictureName = "sam", **settings: Any
+) -> tuple[PromptedNet, Settings]:
+    """The network with arbitrary weights, and how a lesion is shown to it; settings as `load` takes them.
 
     Raises:
-        RuntimeError: the weights are not this network's.
         TypeError, ValueError: a setting is unknown or wrong.
     """
     names = {field.name for field in fields(Branches)}
     branches = Branches(**{name: value for name, value in settings.items() if name in names})
     others = {name: value for name, value in settings.items() if name not in names}
-    net = build(variant, hq_token_only, picture, branches)
-    return loaded(net, weights, device, mixed_precision, PROMPTS, others)
+    return build(variant, hq_token_only, picture, branches), replace(PROMPTS, **others)
+
+
+def load(
+    weights: Mapping[str, Tensor],
+    device: torch.device,
+    mixed_precision: bool,
+    variant: str,
+    **settings: Any,
+) -> PromptedSegmenter:
+    """The segmenter out of its weights; `settings` are those of `build`, of Branches and of models.segmenters.prompts.Settings.
+
+    Raises:
+        RuntimeError: the weights are not this network's.
+        TypeError, ValueError: a setting is unknown or wrong.
+    """
+    net, prompts = untrained(variant, **settings)
+    return loaded(net, weights, device, mixed_precision, prompts)

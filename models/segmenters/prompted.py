@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any
 
 import cv2
 import numpy as np
@@ -112,24 +110,13 @@ def touching(drawn: NDArray[np.bool_], prompt: Prompt) -> Mask | None:
 
 
 def loaded(
-    net: PromptedNet,
-    weights: Mapping[str, Tensor],
-    device: torch.device,
-    mixed_precision: bool,
-    defaults: Settings,
-    settings: Mapping[str, Any],
+    net: PromptedNet, weights: Mapping[str, Tensor], device: torch.device, mixed_precision: bool, settings: Settings
 ) -> PromptedSegmenter:
     """A network with its weights, as a segmenter.
 
-    Args:
-        defaults: the architecture's own.
-        settings: what is set otherwise.
-
     Raises:
         RuntimeError: the weights are not this network's.
-        TypeError, ValueError: a setting is unknown or wrong.
     """
-    chosen = replace(defaults, **settings)
     net.load_state_dict({name: weight.float() for name, weight in weights.items()})
     net = net.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)
-    return PromptedSegmenter(net, device, mixed_precision, chosen)
+    return PromptedSegmenter(net, device, mixed_precision, settings)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,7 +17,7 @@ import torch
 from segment_anything.modeling import ImageEncoderViT  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
-from models.segmenters.network import Embedded
+from models.segmenters.network import Embedded, PromptedNet
 from models.segmenters.pictures import MedSamPicture, Picture, SamPicture
 from models.segmenters.prompted import PromptedSegmenter, loaded
 from models.segmenters.prompts import Settings
@@ -83,6 +84,15 @@ def from_official(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return dict(state)
 
 
+def untrained(variant: str, **settings: Any) -> tuple[PromptedNet, Settings]:
+    """The network with arbitrary weights, and how a lesion is shown to it; settings as `load` takes them.
+
+    Raises:
+        TypeError, ValueError: a setting is unknown or wrong.
+    """
+    return build(variant), replace(PROMPTS, **settings)
+
+
 def load(
     weights: Mapping[str, Tensor], device: torch.device, mixed_precision: bool, variant: str, **settings: Any
 ) -> PromptedSegmenter:
@@ -92,4 +102,5 @@ def load(
         RuntimeError: the weights are not this network's.
         TypeError, ValueError: a setting is unknown or wrong.
     """
-    return loaded(build(variant), weights, device, mixed_precision, PROMPTS, settings)
+    net, prompts = untrained(variant, **settings)
+    return loaded(net, weights, device, mixed_precision, prompts)
