@@ -93,6 +93,12 @@ class Destination(Section):
     dead_after_s: float = Field(default=72 * 3600, gt=0)
 
 
+class Review(Section):
+    """Which studies an expert should look at while the node runs unattended."""
+
+    share: float = Field(default=0, ge=0, le=1)
+
+
 class Settings(BaseSettings):
     """All of them. Frozen: a running node never re-reads its settings."""
 
@@ -106,6 +112,7 @@ class Settings(BaseSettings):
     senders: tuple[Sender, ...] = ()
     closing: Closing = Closing()
     reader: Reader = Reader()
+    review: Review = Review()
     destinations: tuple[Destination, ...] = ()
 
     @classmethod

@@ -1,8 +1,9 @@
 """A segmentation that somebody else made on our images: an expert's correction of what the node proposed.
 
-Viewers tell apart what the standard lets them: OHIF names no Content Creator and keeps the algorithm of the segments
-that it loaded; 3D Slicer and MITK (dcmqi) name one. So a correction is known by the images that it is about and by not
-being ours (dicom_io.device), never by tracking UIDs.
+Viewers keep little of what they loaded. OHIF 3.12 writes the Manufacturer "Unspecified", no Content Creator, the type
+"Tissue" and the algorithm type MANUAL for every segment; it keeps labels and Series Instance UID, and names what was
+edited in the Predecessor Documents Sequence. 3D Slicer and MITK (both by dcmqi) write the Manufacturer "QIICR" and what
+their user filled in. So a correction is known by the images that it is about and by not being ours (dicom_io.device).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 from pydicom import Dataset, dcmread
 from pydicom.valuerep import DA, TM
 
-from dicom_io.attributes import text
+from dicom_io.attributes import items, text
 from dicom_io.segmentations import (
     ReadSegment,
     Segment,
@@ -39,6 +40,7 @@ class CorrectionHeader:
         segments: as described.
         automatic_by: the algorithms' names where every segment is said to be AUTOMATIC: then no person drew them,
             unless they are proposals that were opened in a viewer. Empty where any of them was drawn.
+        predecessors: SOP Instance UIDs of the objects that it says it is an edited version of.
     """
 
     creator: str
@@ -46,6 +48,7 @@ class CorrectionHeader:
     images: tuple[str, ...]
     segments: tuple[Segment, ...]
     automatic_by: tuple[str, ...]
+    predecessors: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +78,12 @@ def describe_correction(dataset: Dataset) -> CorrectionHeader:
         images=_images(dataset),
         segments=segments,
         automatic_by=tuple(dict.fromkeys(automatic)) if automatic and len(automatic) == len(segments) else (),
+        predecessors=tuple(
+            text(sop, "ReferencedSOPInstanceUID")
+            for document in items(dataset, "PredecessorDocumentsSequence")
+            for series in items(document, "ReferencedSeriesSequence")
+            for sop in items(series, "ReferencedSOPSequence")
+        ),
     )
 
 
@@ -110,13 +119,13 @@ def _moment(dataset: Dataset, date_keyword: str, time_keyword: str) -> datetime 
     try:
         day = DA(text(dataset, date_keyword))
         clock = TM(text(dataset, time_keyword))
+        if not isinstance(day, date):
+            return None
+        moment = datetime.combine(day, clock if isinstance(clock, time) else time())
         zone = _zone(text(dataset, "TimezoneOffsetFromUTC"))
-    except ValueError:
+        return moment.replace(tzinfo=zone) if zone else moment.astimezone()
+    except (ValueError, OverflowError):  # no date, or none that a clock could show
         return None
-    if not isinstance(day, date):
-        return None
-    moment = datetime.combine(day, clock if isinstance(clock, time) else time())
-    return moment.replace(tzinfo=zone) if zone else moment.astimezone()
 
 
 def _zone(offset: str) -> timezone | None:

@@ -6,6 +6,7 @@ Reads BINARY, FRACTIONAL and LABELMAP segmentations of single images, whoever wr
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,13 @@ from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 from pydicom.errors import InvalidDicomError
 from pydicom.pixels.utils import iter_pixels
+from pydicom.tag import Tag
+from pydicom.uid import ExplicitVRLittleEndian
 
 from dicom_io import attributes
 from dicom_io.attributes import code, items, numbers, text
 from dicom_io.errors import NotReadable
+from dicom_io.uids import derive_uid
 from models.types import Box, FindingKind, Mask
 
 MAX_PIXELS = 100_000_000
@@ -112,6 +116,31 @@ def read_segments(source: Path | Dataset, rows_columns: tuple[int, int] | None =
         for (image, number), drawn in sorted(pixels.items(), key=lambda entry: entry[0])
         if (mask := mask_of(drawn)) is not None
     ]
+
+
+def of_one_image(dataset: Dataset, image_uid: str) -> Dataset:
+    """The part of a segmentation that is about one of its images, uncompressed, under a UID of its own.
+
+    Raises:
+        NotReadable: see `read_segments`.
+    """
+    chosen = [index for index, uid in enumerate(images_of_frames(dataset)) if uid == image_uid]
+    planes = [plane for index, plane in enumerate(_planes(dataset)) if index in chosen]
+    part = Dataset({tag: dataset.get_item(tag) for tag in dataset.keys() if tag != Tag("PixelData")})  # noqa: SIM118
+    part.file_meta = deepcopy(dataset.file_meta)
+    part.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    part.SOPInstanceUID = derive_uid("of one image", dataset.SOPInstanceUID, image_uid)
+    part.file_meta.MediaStorageSOPInstanceUID = part.SOPInstanceUID
+    part.NumberOfFrames = len(chosen)
+    part.PerFrameFunctionalGroupsSequence = [_frames(dataset)[index] for index in chosen]
+    stack = np.stack(planes) if planes else np.zeros((0, *shape_of(dataset)), dtype=np.uint8)
+    if attributes.number(dataset, "BitsAllocated") == 1:
+        packed = np.packbits((stack != 0).ravel(), bitorder="little").tobytes()
+    else:
+        packed = stack.astype(stack.dtype.newbyteorder("<")).tobytes()
+    part.PixelData = packed + b"\0" * (len(packed) % 2)
+    part["PixelData"].VR = "OB" if stack.dtype.itemsize == 1 else "OW"
+    return part
 
 
 def mask_of(drawn: NDArray[np.bool_]) -> Mask | None:

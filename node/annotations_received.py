@@ -31,3 +31,4 @@ def enter_annotation(session: Session, instance: Instance, dataset: Dataset, sou
     annotation.created_at = said.created.timestamp() if said.created else None
     annotation.images = list(said.images)
     annotation.automatic_by = list(said.automatic_by)
+    annotation.predecessors = list(said.predecessors)

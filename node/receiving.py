@@ -131,12 +131,18 @@ class Receiving:
     def _keep(self, received: ReceivedFile, whole: WholeFile, header: InstanceHeader) -> Answer:
         with self._transaction() as session:
             ours = exists().where(Result.sop_instance_uid == header.sop_instance_uid)
-            is_ours = header.ours or bool(session.scalar(select(ours)))
+            known_result = bool(session.scalar(select(ours)))
+            is_ours = header.ours or known_result
             row = session.execute(
                 select(Instance, Study.study_instance_uid)
                 .join(Instance.study)
                 .where(Instance.sop_instance_uid == header.sop_instance_uid)
             ).one_or_none()
+        if is_ours and not known_result and header.kind is InstanceKind.SEGMENTATION:
+            log.warning(
+                "a segmentation with mammo-node as its maker came that this node did not write: not kept. If it is an "
+                "expert's, the viewer must name itself as the Manufacturer."
+            )
         if is_ours:
             log.info("an object of our own came back: acknowledged and not kept")
             return _SUCCESS
@@ -167,9 +173,7 @@ class Receiving:
             log.info("study %d: instance %d received: %s", instance.study_id, instance.id, header.kind)
         return _SUCCESS
 
-    def _keep_resent(
-        self, received: ReceivedFile, whole: WholeFile, header: InstanceHeader, known: Instance
-    ) -> Answer:
+    def _keep_resent(self, received: ReceivedFile, whole: WholeFile, header: InstanceHeader, known: Instance) -> Answer:
         kept = self._data_dir / known.path
         try:
             old = read_whole_file(kept, self._limits.max_image_bytes)

@@ -103,6 +103,8 @@ class Annotation(Table):
     """SOP Instance UIDs of the images that it says something about."""
     automatic_by: Mapped[list[str]]
     """The algorithms' names where all its segments are said to be automatic, otherwise empty."""
+    predecessors: Mapped[list[str]]
+    """SOP Instance UIDs of what it says it is an edited version of."""
 
     instance: Mapped[Instance] = relationship()
 

@@ -21,6 +21,7 @@ def upgrade() -> None:
         sa.Column("source", sa.String(), nullable=False),
         sa.Column("images", sa.JSON(), nullable=False),
         sa.Column("automatic_by", sa.JSON(), nullable=False),
+        sa.Column("predecessors", sa.JSON(), nullable=False),
         sa.ForeignKeyConstraint(["instance_id"], ["instance.id"], name=op.f("fk_annotation_instance_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_annotation")),
         sa.UniqueConstraint("instance_id", name=op.f("uq_annotation_instance_id")),

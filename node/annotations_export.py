@@ -1,0 +1,71 @@
+"""Corrected images as a folder that `--data archive:FOLDER` reads (models/datasets/archive.py)."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydicom import dcmread
+
+from dicom_io.segmentations import images_of_frames, of_one_image, shape_of
+from models.datasets.archive import NAME, VERSION, Export, ExportedImage, ExportedLesion
+from models.types import Laterality
+from node.archive_cases import TrueImage
+from node.exam_json import RESEARCH_USE_ONLY
+
+IMAGES = "images"
+SEGMENTATIONS = "segmentations"
+
+
+class NotEmpty(Exception):
+    """The folder to export to holds something already; the message says so."""
+
+
+def export(images: Sequence[TrueImage], data_dir: Path, out: Path) -> None:
+    """Copies images and segmentations as they were received and writes archive.json, last.
+
+    A segmentation of several images is written once for each, with that image's frames alone.
+
+    Raises:
+        NotEmpty: `out` holds something already: files of two exports are not to be mixed.
+        NotReadable: a segmentation became unreadable meanwhile.
+    """
+    if out.exists() and any(out.iterdir()):
+        raise NotEmpty(f"{out} is not empty: give a new or an empty folder.")
+    for folder in (IMAGES, SEGMENTATIONS):
+        (out / folder).mkdir(parents=True)
+    written = tuple(_export_one(image, data_dir, out) for image in images)
+    told = Export(version=VERSION, intended_use=RESEARCH_USE_ONLY, images=written)
+    (out / NAME).write_text(told.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+def _export_one(truth: TrueImage, data_dir: Path, out: Path) -> ExportedImage:
+    file = f"{IMAGES}/{truth.name}.dcm"
+    shutil.copyfile(data_dir / truth.image.image_path, out / file)
+    segmentation = None
+    if truth.lesions:
+        segmentation = f"{SEGMENTATIONS}/{truth.name}.dcm"
+        _copy_segmentation(truth, data_dir / truth.image.correction_path, out / segmentation)
+    rows, columns = shape_of(dcmread(out / file, stop_before_pixels=True))
+    return ExportedImage(
+        name=truth.name,
+        patient=truth.patient,
+        exam=truth.exam,
+        laterality=Laterality(truth.image.laterality) if truth.image.laterality else None,
+        view=truth.image.view,
+        rows=rows,
+        columns=columns,
+        file=file,
+        segmentation=segmentation,
+        annotator=truth.annotator,
+        lesions=tuple(ExportedLesion(label=one.segment.label, kind=one.kind) for one in truth.lesions),
+    )
+
+
+def _copy_segmentation(truth: TrueImage, source: Path, target: Path) -> None:
+    dataset = dcmread(source)
+    if len(set(images_of_frames(dataset))) == 1:
+        shutil.copyfile(source, target)
+    else:
+        of_one_image(dataset, truth.image.image_uid).save_as(target, enforce_file_format=True)

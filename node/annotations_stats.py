@@ -1,0 +1,99 @@
+"""How well proposals and corrections agree, over all corrected images."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.evaluation.measures import Figure, with_intervals
+from node.annotations_compared import Comparison
+
+FEWEST_PATIENTS = 10
+"""An interval from fewer patients would tell more of the draw than of the proposals."""
+_SEED = 0
+
+
+@dataclass(frozen=True)
+class AnnotationStats:
+    """Counts are of lesions in one image each; only images with proposals to compare enter what follows `compared`.
+
+    Attributes:
+        images, patients: corrected.
+        compared: of the images, those that the node had read before.
+        proposed, drawn: lesions by the node and by the experts.
+        kept: lesions in both; `unchanged` of them to the pixel.
+        added: drawn and not proposed.
+        removed: proposed and taken away.
+        dice_mean, dice_median: over the kept; None where there are none. Intervals (95 %, bootstrap by patient) are
+            NaN with fewer than FEWEST_PATIENTS patients.
+        found: the share of the drawn lesions that were proposed; None where nothing was drawn.
+        right: the share of the proposed lesions that were kept; None where nothing was proposed.
+    """
+
+    images: int
+    patients: int
+    compared: int
+    proposed: int
+    drawn: int
+    kept: int
+    unchanged: int
+    added: int
+    removed: int
+    dice_mean: Figure | None
+    dice_median: Figure | None
+    found: Figure | None
+    right: Figure | None
+
+
+def annotation_stats(comparisons: Sequence[Comparison]) -> AnnotationStats:
+    """Counts, and the measures with their intervals over patients."""
+    compared = [one for one in comparisons if one.image.revision is not None]
+    patients = [_patient(one) for one in compared]
+    measured = _measured(compared, patients)
+    return AnnotationStats(
+        images=len(comparisons),
+        patients=len({_patient(one) for one in comparisons}),
+        compared=len(compared),
+        proposed=sum(len(one.kept) + len(one.removed) for one in compared),
+        drawn=sum(len(one.drawn) for one in compared),
+        kept=sum(len(one.kept) for one in compared),
+        unchanged=sum(pair.dice == 1 for one in compared for pair in one.kept),
+        added=sum(len(one.added) for one in compared),
+        removed=sum(len(one.removed) for one in compared),
+        dice_mean=measured[0],
+        dice_median=measured[1],
+        found=measured[2],
+        right=measured[3],
+    )
+
+
+def _measured(compared: Sequence[Comparison], patients: Sequence[str]) -> list[Figure | None]:
+    def measure(at: list[int]) -> tuple[float, ...]:
+        some = [compared[index] for index in at]
+        dices = [pair.dice for one in some for pair in one.kept]
+        added, removed = sum(len(one.added) for one in some), sum(len(one.removed) for one in some)
+        return (
+            float(np.mean(dices)) if dices else math.nan,
+            float(np.median(dices)) if dices else math.nan,
+            _share(len(dices), len(dices) + added),
+            _share(len(dices), len(dices) + removed),
+        )
+
+    if not compared:
+        return [None] * 4
+    if len(set(patients)) < FEWEST_PATIENTS:
+        figures = [Figure(value, math.nan, math.nan) for value in measure(list(range(len(compared))))]
+    else:
+        figures = with_intervals(patients, measure, _SEED)
+    return [None if math.isnan(figure.value) else figure for figure in figures]
+
+
+def _patient(comparison: Comparison) -> str:
+    return comparison.image.patient_id or comparison.image.study_uid
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else math.nan

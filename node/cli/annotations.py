@@ -1,0 +1,248 @@
+"""`mammo-node annotations`: what experts made of the node's outlines, sent back through the PACS."""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from node.cli.options import DEFAULT_CONFIG, AsJson, ConfigFile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from config.settings import Settings
+    from models.evaluation.measures import Figure
+    from node.annotations import AnnotatedImage, Annotations, NotCounted
+    from node.annotations_compared import Comparison
+    from node.annotations_stats import AnnotationStats
+
+annotation_commands = typer.Typer(
+    help="Corrected segmentations that came back: the node's proposals against them.", no_args_is_help=True
+)
+
+
+@annotation_commands.command("list")
+def list_annotations(
+    config: ConfigFile = DEFAULT_CONFIG,
+    due: Annotated[
+        bool, typer.Option("--due", help="Instead, the studies drawn for review that nobody has corrected yet.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show each corrected image: study, who, when, lesions, and how far they are the node's own.
+
+    For the administrator at the machine: it shows experts' names, but no patient's.
+    """
+    from config.settings import load
+
+    settings = load(config)
+    found = _found(settings)
+    if due:
+        _list_due(settings, found, as_json)
+        return
+    comparisons, unreadable = _compared(found, settings.data_dir)
+    if as_json:
+        not_counted = [_not_counted_values(one) for one in found.not_counted]
+        told = [_values(one) for one in comparisons]
+        unusable = [
+            {"annotation": image.annotation_id, "study": image.study_id, "image": image.image_id, "why": why}
+            for image, why in unreadable
+        ]
+        typer.echo(json.dumps({"images": told, "not_counted": not_counted + unusable}, indent=2))
+        return
+    typer.echo(f"{len(comparisons)} corrected image(s)")
+    for one in comparisons:
+        typer.echo("\n".join(_lines(one)))
+    for other in found.not_counted:
+        typer.echo(
+            f"study {other.study_id}  not counted: annotation {other.annotation_id}, from {other.source or 'a file'} "
+            f"{_when(other.received_at)}: {other.why}"
+        )
+    for image, why in unreadable:
+        typer.echo(f"study {image.study_id}  not counted: image {image.image_id}: {why}")
+
+
+@annotation_commands.command("export")
+def export_annotations(
+    out: Annotated[Path, typer.Option("--out", help="A new or empty folder.", file_okay=False)],
+    config: ConfigFile = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+) -> None:
+    """Copy corrected images and their outlines to a folder, for `--data archive:FOLDER` of train and evaluate.
+
+    Patients and experts have pseudonyms in archive.json, but the images and segmentations themselves are copied as they
+    were received and STILL HOLD PATIENT DATA: de-identify them before they leave the house.
+    """
+    from config.settings import load
+    from node.annotations_export import NotEmpty, export
+    from node.archive_cases import true_images
+    from node.cli.failure import CommandFailed
+    from node.pseudonyms import open_pseudonyms
+
+    settings = load(config)
+    found = _found(settings)
+    images, left_out = true_images(found, settings.data_dir, open_pseudonyms(settings.data_dir))
+    try:
+        export(images, settings.data_dir, out)
+    except NotEmpty as error:
+        raise CommandFailed(str(error)) from error
+    if as_json:
+        named = [{"what": one.name, "why": one.reason} for one in left_out]
+        typer.echo(json.dumps({"images": len(images), "out": str(out), "left_out": named}, indent=2))
+        return
+    for one in left_out:
+        typer.echo(f"left out: {one.name}: {one.reason}")
+    typer.echo(f"{len(images)} image(s) in {out}. The DICOM files hold patient data as they were received.")
+
+
+@annotation_commands.command("stats")
+def stats_of_annotations(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """Show how well proposals and corrections agree: Dice, added, removed, with 95 % intervals by patient."""
+    from config.settings import load
+    from node.annotations_stats import annotation_stats
+
+    settings = load(config)
+    comparisons, unreadable = _compared(_found(settings), settings.data_dir)
+    stats = annotation_stats(comparisons)
+    if as_json:
+        typer.echo(json.dumps(_stats_values(stats), indent=2))
+        return
+    for line in _stats_lines(stats):
+        typer.echo(line)
+    if unreadable:
+        typer.echo(f"{len(unreadable)} image(s) could not be compared: `mammo-node annotations list` says why")
+
+
+def _found(settings: Settings) -> Annotations:
+    from node.annotations import read_annotations
+    from node.cli.options import open_queue
+    from node.database import looking
+
+    with looking(open_queue(settings)) as session:
+        return read_annotations(session, settings.data_dir)
+
+
+def _compared(found: Annotations, data_dir: Path) -> tuple[list[Comparison], list[tuple[AnnotatedImage, str]]]:
+    from dicom_io.errors import NotReadable
+    from node.annotations_compared import compare
+
+    comparisons, unreadable = [], []
+    for image in found.images:
+        try:
+            comparisons.append(compare(image, data_dir))
+        except NotReadable as error:
+            unreadable.append((image, str(error)))
+    return comparisons, unreadable
+
+
+def _list_due(settings: Settings, found: Annotations, as_json: bool) -> None:
+    from node.cli.options import open_queue
+    from node.database import looking
+    from node.review import due_for_review
+
+    share = settings.review.share
+    with looking(open_queue(settings)) as session:
+        due = due_for_review(session, share, {image.study_id for image in found.images})
+    if as_json:
+        told = [
+            {
+                "study": one.study_id,
+                "study_instance_uid": one.study_instance_uid,
+                "revision": one.revision,
+                "reported_at": one.reported_at,
+            }
+            for one in due
+        ]
+        typer.echo(json.dumps({"share": share, "due": told}, indent=2))
+        return
+    typer.echo(f"{len(due)} study(ies) due for review; {share:.0%} of those reported are drawn (review.share)")
+    for one in due:
+        typer.echo(f"{one.study_id}  reported {_when(one.reported_at)}  {one.study_instance_uid}")
+
+
+def _lines(one: Comparison) -> Iterator[str]:
+    image = one.image
+    side = {"L": "left", "R": "right"}.get(image.laterality or "", "")
+    place = " ".join(filter(None, (f"image {image.image_id}", side, image.view)))
+    drawn = _when(image.created_at) if image.created_at is not None else "at a time not stated"
+    earlier = f"; {image.earlier} earlier one(s) kept" if image.earlier else ""
+    yield (
+        f"study {image.study_id}  {place}: by {image.creator or 'somebody not named'}, {drawn}, "
+        f"from {image.source or 'a file'} {_when(image.received_at)}{earlier}"
+    )
+    if image.revision is None:
+        yield f"   {len(one.drawn)} lesion(s); the node had proposed nothing to compare with"
+        return
+    dices = ", ".join(f"{pair.dice:.3f}" for pair in one.kept)
+    yield (
+        f"   {len(one.drawn)} lesion(s): {len(one.kept)} kept{f' (Dice {dices})' if dices else ''}, "
+        f"{len(one.added)} added, {len(one.removed)} removed; against revision {image.revision}"
+    )
+
+
+def _values(one: Comparison) -> dict[str, Any]:
+    image = one.image
+    return {
+        "annotation": image.annotation_id,
+        "study": image.study_id,
+        "image": image.image_id,
+        "laterality": image.laterality,
+        "view": image.view,
+        "creator": image.creator,
+        "created_at": image.created_at,
+        "source": image.source,
+        "received_at": image.received_at,
+        "earlier": image.earlier,
+        "revision": image.revision,
+        "lesions": [{"label": lesion.label, "kind": lesion.kind} for lesion in one.drawn],
+        "dice": [pair.dice for pair in one.kept],
+        "added": [lesion.label for lesion in one.added],
+        "removed": [lesion.label for lesion in one.removed],
+    }
+
+
+def _not_counted_values(one: NotCounted) -> dict[str, Any]:
+    return {
+        "annotation": one.annotation_id,
+        "study": one.study_id,
+        "source": one.source,
+        "received_at": one.received_at,
+        "why": one.why,
+    }
+
+
+def _stats_values(stats: AnnotationStats) -> dict[str, Any]:
+    return {name: value if not hasattr(value, "low") else _figure_values(value) for name, value in vars(stats).items()}
+
+
+def _figure_values(figure: Figure) -> dict[str, float | None]:
+    known = not math.isnan(figure.low)
+    return {"value": figure.value, "low": figure.low if known else None, "high": figure.high if known else None}
+
+
+def _stats_lines(stats: AnnotationStats) -> Sequence[str]:
+    return [
+        f"corrected: {stats.images} image(s) of {stats.patients} patient(s), {stats.compared} with proposals",
+        f"lesions: {stats.proposed} proposed, {stats.drawn} drawn by experts",
+        f"   kept {stats.kept} ({stats.unchanged} unchanged), added {stats.added}, removed {stats.removed}",
+        f"Dice of the kept: mean {_told(stats.dice_mean)}, median {_told(stats.dice_median)}",
+        f"of the drawn, proposed: {_told(stats.found)}",
+        f"of the proposed, kept: {_told(stats.right)}",
+    ]
+
+
+def _told(figure: Figure | None) -> str:
+    if figure is None:
+        return "none"
+    if math.isnan(figure.low):
+        return f"{figure.value:.3f} (too few patients for an interval)"
+    return f"{figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f})"
+
+
+def _when(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds).astimezone().isoformat(sep=" ", timespec="seconds")
