@@ -8,6 +8,7 @@ from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 
+from models.datasets.archive import read_archive
 from models.datasets.case import Case, Cases, DatasetError
 from models.datasets.cbis_ddsm import read_cbis_ddsm
 from models.datasets.cdd_cesm import read_cdd_cesm
@@ -23,6 +24,7 @@ DATASETS: Mapping[str, Callable[[Path, DicomReader], Cases]] = MappingProxyType(
         "inbreast": read_inbreast,
         "vindr-mammo": read_vindr_mammo,
         "phantom": read_phantoms,
+        "archive": read_archive,
     }
 )
 """Every set that is known here (docs/data.md says how each is had and laid out)."""
