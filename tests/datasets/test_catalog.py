@@ -1,0 +1,38 @@
+"""What `--data NAME:FOLDER` opens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dicom_io.pixels.case_reader import CaseReader
+from models.datasets.case import DatasetError
+from models.datasets.catalog import open_data
+
+
+def test_several_sets_become_one_and_their_patients_keep_apart(cbis: Path, vindr: Path) -> None:
+    found = open_data([f"cbis-ddsm:{cbis}", f"vindr-mammo:{vindr}"], CaseReader())
+    assert {one.dataset for one in found.cases} == {"cbis-ddsm", "vindr-mammo"}
+    assert all(patient.startswith(f"{one.dataset}/") for one in found.cases for patient in one.patients)
+    assert len({one.name for one in found.cases}) == len(found.cases) == 8
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("ddsm:/data", "'ddsm:/data' names no data set.*cbis-ddsm"),
+        ("cbis-ddsm", "Give NAME:FOLDER"),
+        ("cbis-ddsm:/nowhere/at/all", "/nowhere/at/all is not a folder"),
+    ],
+)
+def test_what_names_no_data_is_refused_with_what_to_give(spec: str, message: str) -> None:
+    with pytest.raises(DatasetError, match=message):
+        open_data([spec], CaseReader())
+
+
+def test_nothing_to_open_and_a_set_given_twice_are_refused(vindr: Path) -> None:
+    with pytest.raises(DatasetError, match="No data set is given"):
+        open_data([], CaseReader())
+    with pytest.raises(DatasetError, match="Two images are named i1"):
+        open_data([f"vindr-mammo:{vindr}"] * 2, CaseReader())

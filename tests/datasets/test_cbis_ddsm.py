@@ -1,0 +1,140 @@
+"""CBIS-DDSM as TCIA ships it, traps and all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from data_files import write_dicom
+
+from dicom_io.pixels.case_reader import CaseReader
+from models.datasets.case import Case, Cases, DatasetError, Lesion, Pathology, Side
+from models.datasets.catalog import open_data
+from models.types import FindingKind, Laterality
+
+MASKED = "Mass-Training_P_00001_LEFT_CC"
+TWO = "Mass-Training_P_00002_RIGHT_MLO"
+ODD = "Calc-Test_P_00004_RIGHT_CC"
+
+
+def opened(folder: Path) -> Cases:
+    return open_data([f"cbis-ddsm:{folder}"], CaseReader())
+
+
+def case(folder: Path, name: str) -> Case:
+    return next(one for one in opened(folder).cases if one.name == name)
+
+
+def lesions(one: Case) -> tuple[Lesion, ...]:
+    return one.read_lesions(one.read())
+
+
+def test_an_image_comes_with_what_the_tables_tell_of_it(cbis: Path) -> None:
+    one = case(cbis, MASKED)
+    assert (one.dataset, one.patients, one.laterality, one.view) == (
+        "cbis-ddsm",
+        ("cbis-ddsm/P_00001",),
+        Laterality.LEFT,
+        "CC",
+    )
+    assert (one.pathology, one.birads, one.density, one.official) == (Pathology.MALIGNANT, "5", "C", Side.TRAIN)
+    assert one.marked_up
+    (lesion,) = lesions(one)
+    assert (lesion.kind, lesion.pathology, lesion.birads) == (FindingKind.MASS, Pathology.MALIGNANT, "5")
+    assert lesion.subtype == "irregular, spiculated"
+    assert lesion.outlined
+    assert (lesion.mask.box.top, lesion.mask.box.left, lesion.mask.box.height) == (80, 40, 41)
+
+
+def test_the_mask_is_found_whatever_the_files_are_called_and_whichever_comes_first(cbis: Path) -> None:
+    first, second = lesions(case(cbis, TWO))
+    assert (first.mask.box.height, second.mask.box.height) == (21, 25)
+    assert (first.pathology, second.subtype) == (Pathology.BENIGN, "round")
+
+
+def test_a_mask_of_another_size_is_stretched_to_its_image_and_the_set_says_so(cbis: Path) -> None:
+    assert any(ODD in sentence and "stretched" in sentence for sentence in opened(cbis).mended)
+    (lesion,) = lesions(case(cbis, ODD))
+    assert lesion.mask.box.height == pytest.approx(41, abs=2)
+    assert lesion.mask.box.top == pytest.approx(100, abs=2)
+
+
+def test_a_film_of_both_parts_is_one_case_with_the_lesions_of_both_and_a_test_image(cbis: Path) -> None:
+    found = opened(cbis)
+    assert len(found.cases) == 4
+    (both,) = [one for one in found.cases if one.patients == ("cbis-ddsm/P_00003",)]
+    assert both.official is Side.TEST
+    assert both.pathology is Pathology.MALIGNANT
+    assert {lesion.kind for lesion in lesions(both)} == set(FindingKind) == both.kinds
+
+
+def test_two_films_of_one_view_are_not_marked_up(cbis: Path) -> None:
+    other = next((cbis / "CBIS-DDSM" / "Mass-Test_P_00003_LEFT_CC").rglob("*.dcm"))
+    write_dicom(other, np.arange(300 * 200).reshape(300, 200))
+    write_dicom(
+        next((cbis / "CBIS-DDSM" / "Mass-Test_P_00003_LEFT_CC_1").rglob("1-1.dcm")), np.eye(300, 200, dtype=np.uint8)
+    )
+    films = [one for one in opened(cbis).cases if one.patients == ("cbis-ddsm/P_00003",)]
+    assert [film.marked_up for film in films] == [False, False]
+
+
+def test_a_missing_mask_is_told_and_its_image_not_taken_for_marked_up(cbis: Path) -> None:
+    for path in (cbis / "CBIS-DDSM" / f"{MASKED}_1").rglob("*.dcm"):
+        path.unlink()
+    found = opened(cbis)
+    assert [(one.name, one.reason) for one in found.left_out] == [(f"{MASKED}_1", "its mask is not in the folder")]
+    assert not case(cbis, MASKED).marked_up
+    assert lesions(case(cbis, MASKED)) == ()
+
+
+def test_a_crop_alone_is_not_taken_for_a_mask(cbis: Path) -> None:
+    next((cbis / "CBIS-DDSM" / f"{MASKED}_1").rglob("1-1.dcm")).unlink()
+    assert "none of its files is a mask" in opened(cbis).left_out[0].reason
+
+
+def test_a_missing_image_is_told(cbis: Path) -> None:
+    next((cbis / "CBIS-DDSM" / MASKED).rglob("*.dcm")).unlink()
+    found = opened(cbis)
+    assert (MASKED, "it is not in the folder") in [(one.name, one.reason) for one in found.left_out]
+    assert len(found.cases) == 3
+
+
+def test_a_table_that_is_not_there_is_told(cbis: Path) -> None:
+    (cbis / "calc_case_description_test_set.csv").unlink()
+    assert opened(cbis).left_out[0].name == "calc_case_description_test_set.csv"
+
+
+def test_a_folder_without_tables_or_images_is_refused(cbis: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(DatasetError, match="holds none of mass_case_description_train_set"):
+        opened(empty)
+    for table in cbis.glob("*.csv"):
+        (empty / table.name).write_bytes(table.read_bytes())
+    with pytest.raises(DatasetError, match="No image of cbis-ddsm can be used"):
+        opened(empty)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("pathology", "verdict", r"mass_case_description_train_set\.csv has no column pathology"),
+        ("MALIGNANT", "PERHAPS", "the pathology 'PERHAPS', which is none of MALIGNANT"),
+    ],
+)
+def test_a_damaged_table_is_named(cbis: Path, before: str, after: str, message: str) -> None:
+    table = cbis / "mass_case_description_train_set.csv"
+    table.write_text(table.read_text().replace(before, after))
+    with pytest.raises(DatasetError, match=message):
+        opened(cbis)
+
+
+def test_an_empty_mask_and_a_file_that_is_no_dicom_are_named(cbis: Path) -> None:
+    mask = next((cbis / "CBIS-DDSM" / f"{MASKED}_1").rglob("1-1.dcm"))
+    write_dicom(mask, np.zeros((240, 160), dtype=np.uint8))
+    with pytest.raises(DatasetError, match=r"Nothing is drawn in .*1-1\.dcm"):
+        lesions(case(cbis, MASKED))
+    mask.write_bytes(b"no DICOM")
+    with pytest.raises(DatasetError, match=r"1-1\.dcm cannot be used: The file is not a DICOM file"):
+        opened(cbis)

@@ -1,0 +1,85 @@
+"""INbreast as it is published."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dicom_io.pixels.case_reader import CaseReader
+from models.datasets.case import Case, Cases, DatasetError
+from models.datasets.catalog import open_data
+from models.types import FindingKind, Laterality
+
+
+def opened(folder: Path) -> Cases:
+    return open_data([f"inbreast:{folder}"], CaseReader())
+
+
+def case(folder: Path, name: str) -> Case:
+    return next(one for one in opened(folder).cases if one.name == name)
+
+
+def test_an_image_comes_with_what_the_table_tells_of_it(inbreast: Path) -> None:
+    found = opened(inbreast)
+    assert len(found.cases) == 4
+    one = case(inbreast, "20586908")
+    assert one.patients == ("inbreast/6c613a14b80a8591",)
+    assert (one.laterality, one.view, one.birads, one.density) == (Laterality.RIGHT, "CC", "4A", "B")
+    assert one.pathology is None
+    assert one.official is None
+
+
+def test_a_mass_is_a_lesion_and_its_spicules_are_part_of_it(inbreast: Path) -> None:
+    one = case(inbreast, "20586908")
+    (lesion,) = one.read_lesions(one.read())
+    assert (lesion.kind, lesion.subtype, lesion.outlined) == (FindingKind.MASS, "mass", True)
+    assert (lesion.mask.box.top, lesion.mask.box.left) == (60, 40)
+    assert one.marked_up
+
+
+def test_calcifications_are_lesions_where_they_are_grouped(inbreast: Path) -> None:
+    one = case(inbreast, "20586934")
+    cluster, group = one.read_lesions(one.read())
+    assert (cluster.outlined, group.outlined) == (True, False)
+    assert cluster.kind is group.kind is FindingKind.CALCIFICATION
+    assert (group.mask.box.left, group.mask.box.right) == (55, 116)
+
+
+def test_an_image_with_nothing_drawn_is_marked_up_only_where_the_breast_is_normal(inbreast: Path) -> None:
+    assert case(inbreast, "20586960").marked_up
+    assert not case(inbreast, "20586986").marked_up
+
+
+def test_a_region_that_does_not_say_what_it_is_leaves_the_image_unmarked(inbreast: Path) -> None:
+    path = inbreast / "AllXML" / "20586908.xml"
+    path.write_text(path.read_text().replace("Espiculated Region", "Unnamed"))
+    assert [one.name for one in opened(inbreast).left_out] == ["20586908, region Unnamed"]
+    assert not case(inbreast, "20586908").marked_up
+
+
+def test_a_missing_image_is_told(inbreast: Path) -> None:
+    next((inbreast / "AllDICOMs").glob("20586960*")).unlink()
+    assert [one.name for one in opened(inbreast).left_out] == ["20586960"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"not XML",
+        b'<?xml version="1.0"?><plist version="1.0"><dict/></plist>',
+        b'<?xml version="1.0"?><!DOCTYPE p [<!ENTITY a "b">]><plist version="1.0"><string>&a;</string></plist>',
+    ],
+)
+def test_a_damaged_file_of_regions_is_named(inbreast: Path, content: bytes) -> None:
+    (inbreast / "AllXML" / "20586908.xml").write_bytes(content)
+    with pytest.raises(DatasetError, match=r"20586908\.xml holds no regions"):
+        opened(inbreast)
+
+
+def test_a_region_outside_the_image_is_named(inbreast: Path) -> None:
+    path = inbreast / "AllXML" / "20586908.xml"
+    path.write_text(path.read_text().replace("(40.", "(4000.").replace("(80.", "(8000."))
+    one = case(inbreast, "20586908")
+    with pytest.raises(DatasetError, match="lies outside the image"):
+        one.read_lesions(one.read())

@@ -1,0 +1,57 @@
+"""VinDr-Mammo as PhysioNet ships it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dicom_io.pixels.case_reader import CaseReader
+from models.datasets.case import Cases, DatasetError, Side
+from models.datasets.catalog import open_data
+from models.types import Box, FindingKind, Laterality
+
+
+def opened(folder: Path) -> Cases:
+    return open_data([f"vindr-mammo:{folder}"], CaseReader())
+
+
+def test_boxes_are_lesions_without_an_outline(vindr: Path) -> None:
+    first, second, normal, benign = opened(vindr).cases
+    assert first.patients == ("vindr-mammo/s1",)
+    assert (first.laterality, first.view, first.birads, first.density) == (Laterality.LEFT, "CC", "4", "C")
+    assert first.pathology is None
+    assert (first.official, normal.official) == (Side.TRAIN, Side.TEST)
+    (mass,) = first.read_lesions(first.read())
+    assert (mass.kind, mass.outlined, mass.birads) == (FindingKind.MASS, False, "4")
+    assert mass.mask.box == Box(30, 20, 90, 80)
+    (calcification,) = second.read_lesions(second.read())
+    assert calcification.kind is FindingKind.CALCIFICATION
+    assert calcification.mask.box == Box(100, 0, 240, 60)
+    assert calcification.subtype == "suspicious calcification, focal asymmetry"
+    assert [one.marked_up for one in (first, second, normal, benign)] == [True, True, True, False]
+
+
+def test_what_cannot_be_used_is_told(vindr: Path) -> None:
+    (vindr / "images" / "s2" / "i3.dicom").unlink()
+    table = vindr / "finding_annotations.csv"
+    table.write_text(
+        table.read_text().replace("['Mass']", "['Global Asymmetry']").replace("-5.5,100,60", "900,100,960")
+    )
+    found = opened(vindr)
+    assert sorted((one.name, one.reason) for one in found.left_out) == [
+        ("i1, Global Asymmetry", "it is no lesion with an outline"),
+        ("i2, Suspicious Calcification, Focal Asymmetry", "its box lies outside the image"),
+        ("i3", "the image is not in the folder"),
+    ]
+    assert [one.marked_up for one in found.cases] == [False, False, False]
+
+
+def test_a_damaged_table_is_named_with_its_line(vindr: Path) -> None:
+    table = vindr / "finding_annotations.csv"
+    table.write_text(table.read_text().replace("['Mass']", "__import__('os')"))
+    with pytest.raises(DatasetError, match=r"finding_annotations\.csv, line 2: finding_categories is no list"):
+        opened(vindr)
+    table.unlink()
+    with pytest.raises(DatasetError, match=r"finding_annotations\.csv is missing"):
+        opened(vindr)
