@@ -107,7 +107,7 @@ def adapter_of(
         KeyError: the architecture is unknown.
         RuntimeError, TypeError, ValueError: weights and settings do not fit it.
     """
-    module, variant = _module(architecture)
+    module, variant = module_of(architecture)
     return module.load(weights, device, mixed_precision, **variant, **settings)
 
 
@@ -118,10 +118,10 @@ def untrained(architecture: str, settings: Mapping[str, Any]) -> Any:
         KeyError: the architecture is unknown.
         TypeError, ValueError: a setting is unknown or wrong.
     """
-    module, variant = _module(architecture)
+    module, variant = module_of(architecture)
     return module.untrained(**variant, **settings)
 
 
-def _module(architecture: str) -> tuple[Any, dict[str, str]]:
+def module_of(architecture: str) -> tuple[Any, dict[str, str]]:
     name, _, variant = ARCHITECTURES[architecture].partition(":")
     return import_module(name), {"variant": variant} if variant else {}

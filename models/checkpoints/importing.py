@@ -1,0 +1,107 @@
+"""A published checkpoint becomes a part of a bundle: its digest checked, no code in it run, its names those of ours."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+
+from models.bundle import Bundle
+from models.bundle_writing import NewPart, put_part
+from models.catalog import adapter_of, module_of
+from models.checkpoints.known import OFFICIAL, Official
+from models.training.start import StartError, read_start
+
+_SHOWN = 300
+
+
+class ImportRefused(ValueError):
+    """A checkpoint cannot be imported; the message names the file, the cause and the cure."""
+
+
+def import_checkpoint(
+    path: Path,
+    name: str,
+    out: Path,
+    base: Bundle | None = None,
+    *,
+    sha256: str | None = None,
+    half: bool = False,
+) -> Bundle:
+    """Puts a user's checkpoint into the bundle in `out`.
+
+    Args:
+        path: a state dict, as PyTorch or safetensors write it (ultralytics' files hold a network, taken apart).
+        name: what it is: a key of `OFFICIAL`.
+        out: the bundle's folder; made where missing.
+        base: where a new bundle's other parts come from; see `put_part`.
+        sha256: vouches for a file whose digest is not the published one, hexadecimal.
+        half: store kernels in half precision.
+
+    Raises:
+        ImportRefused: the name is unknown, the digest another, the file damaged, or its weights another network's.
+        BundleError: `out` holds a bundle that cannot be read.
+    """
+    if name not in OFFICIAL:
+        raise ImportRefused(f"{name!r} is not known. Give --as one of {', '.join(OFFICIAL)}.")
+    official = OFFICIAL[name]
+    _check_digest(path, name, official, sha256)
+    module, _ = module_of(official.architecture)
+    classes: Callable[[], tuple[type, ...]] = getattr(module, "start_classes", tuple)
+    try:
+        found = read_start(path, classes())
+    except StartError as error:
+        raise ImportRefused(
+            f"{path}: is damaged or no checkpoint (nothing but named tensors is read). "
+            f"Get it anew from {official.source}."
+        ) from error
+    renamed: Callable[[Mapping[str, torch.Tensor]], dict[str, torch.Tensor]] = getattr(module, "from_official", dict)
+    weights = renamed(found)
+    _check_fit(path, name, official, weights)
+    part = NewPart(
+        role=official.role,
+        weights=weights,
+        architecture=official.architecture,
+        settings=official.settings,
+        licence=official.licence,
+        training_data=official.training_data,
+        half=half,
+    )
+    return put_part(out, part, base)
+
+
+def _check_digest(path: Path, name: str, official: Official, sha256: str | None) -> None:
+    algorithm, wanted = ("sha256", sha256.lower()) if sha256 is not None else (official.algorithm, official.digest)
+    found, own = _digest(path, algorithm), _digest(path, "sha256")
+    if not wanted:
+        raise ImportRefused(
+            f"{path}: no digest of {name} is known here, so it cannot be told from another file. Where you trust it, "
+            f"add --sha256 {own}"
+        )
+    if found != wanted:
+        label = algorithm.upper().replace("SHA256", "SHA-256")
+        raise ImportRefused(
+            f"{path}: {label} is {found}, not {wanted}: it is cut off, damaged, or another file than {name}. "
+            f"Get it anew from {official.source}. Where you trust it as it is, give its own with --sha256 {own}"
+        )
+
+
+def _digest(path: Path, algorithm: str) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
+    except OSError as error:
+        raise ImportRefused(f"{path}: cannot be read: {error.strerror}. Give the checkpoint's file.") from error
+
+
+def _check_fit(path: Path, name: str, official: Official, weights: Mapping[str, torch.Tensor]) -> None:
+    try:
+        adapter_of(official.architecture, weights, official.settings, torch.device("cpu"), mixed_precision=False)
+    except (RuntimeError, ValueError) as error:
+        said = " ".join(str(error).split())
+        raise ImportRefused(
+            f"{path}: its weights are not those of {name}: {said[:_SHOWN]}{' …' if len(said) > _SHOWN else ''} "
+            "Say with --as what it is; weights of a detector for other classes are a --start for `train detector`."
+        ) from error

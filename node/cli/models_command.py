@@ -1,0 +1,153 @@
+"""`mammo-node models`: bundles that are there, whether they are whole, and checkpoints brought in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from node.cli.failure import CommandFailed
+from node.cli.options import AsJson
+
+if TYPE_CHECKING:
+    from models.bundle import Bundle
+
+models = typer.Typer(help="Bundles of models: list, verify, import checkpoints.", no_args_is_help=True)
+
+BASE = "research-default"
+
+
+@models.command("list")
+def list_models(
+    folder: Annotated[
+        Path | None, typer.Argument(help="A bundle's folder, or one that holds several.", exists=True, file_okay=False)
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """The bundles that ship with the node and those in a folder; what can be imported and which architectures run."""
+    import json
+
+    from models.bundle import CARD, find_bundle, read_bundle, shipped
+    from models.catalog import ARCHITECTURES
+    from models.checkpoints.known import OFFICIAL
+
+    cards = [] if folder is None else sorted({*folder.glob(CARD), *folder.glob(f"*/{CARD}")})
+    bundles = [read_bundle(place) for place in (*map(find_bundle, shipped()), *(card.parent for card in cards))]
+    if as_json:
+        described = [_described(bundle) for bundle in bundles]
+        told = {"bundles": described, "architectures": sorted(ARCHITECTURES), "importable": sorted(OFFICIAL)}
+        typer.echo(json.dumps(told, indent=2))
+        return
+    for bundle in bundles:
+        typer.echo("\n".join(_lines(bundle)))
+    typer.echo(f"Architectures: {', '.join(sorted(ARCHITECTURES))}")
+    typer.echo(f"Can be imported: {', '.join(OFFICIAL)}")
+
+
+@models.command("verify")
+def verify_models(
+    bundle: Annotated[
+        list[str] | None, typer.Argument(help="Shipped names or folders of bundles; all that ship where left out.")
+    ] = None,
+) -> None:
+    """Check every weights file against its digest and load it. Exit status 1 where one is not well."""
+    import torch
+
+    from models.bundle import BundleError, find_bundle, read_bundle, shipped, verify
+    from models.catalog import load_part
+
+    well = True
+    for name in bundle or shipped():
+        found = read_bundle(find_bundle(name))
+        problems = verify(found)
+        for part in () if problems else found.parts:
+            try:
+                load_part(found, part, torch.device("cpu"), mixed_precision=False)
+            except BundleError as error:
+                problems.append(str(error))
+        well = well and not problems
+        for problem in problems or [f"{found.id}: all weights are whole and load."]:
+            typer.echo(problem)
+    raise typer.Exit(0 if well else 1)
+
+
+@models.command("import")
+def import_model(
+    file: Annotated[Path, typer.Argument(help="The checkpoint, as its publisher gives it.", dir_okay=False)],
+    name: Annotated[str, typer.Option("--as", help="What it is, e.g. medsam-vit-b; `models list` names them.")],
+    out: Annotated[Path, typer.Option("--out", help="The bundle's folder; made where missing.", file_okay=False)],
+    base: Annotated[str, typer.Option("--base", help="The bundle that a new one takes its other parts from.")] = BASE,
+    sha256: Annotated[
+        str | None, typer.Option("--sha256", help="Vouch for a file whose digest is not the published one.")
+    ] = None,
+    half: Annotated[bool, typer.Option("--half", help="Store kernels in half precision.")] = False,
+) -> None:
+    """Bring a published checkpoint into a bundle.
+
+    Its digest is checked against the published one, no code in it is run, and its weights must be those of the network
+    that it is said to be.
+    """
+    from models.bundle import find_bundle, read_bundle
+    from models.checkpoints.importing import ImportRefused, import_checkpoint
+
+    try:
+        made = import_checkpoint(file, name, out, read_bundle(find_bundle(base)), sha256=sha256, half=half)
+    except ImportRefused as error:
+        raise CommandFailed(str(error)) from error
+    typer.echo("\n".join(_lines(made)))
+
+
+def _lines(bundle: Bundle) -> Iterator[str]:
+    from models.bundle import ROLES
+
+    yield f"{bundle.id}  ({bundle.folder})"
+    yield f"  {bundle.intended_use}"
+    for role in ROLES:
+        part = getattr(bundle, role)
+        yield f"  {role}: {part.architecture}{_settings(part.settings)}; {part.licence}"
+        yield from (f"    {name}: {value}" for name, value in _flat(bundle.figures.get(role, {})))
+    levels = [f"{level} ({one.method}, {one.cases} cases)" for level, one in bundle.calibration.items()]
+    yield f"  calibrated: {', '.join(levels) or 'no'}"
+
+
+def _settings(settings: Mapping[str, Any]) -> str:
+    return f" ({', '.join(f'{name} {value}' for name, value in settings.items())})" if settings else ""
+
+
+def _flat(figures: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in figures.items():
+        match value:
+            case Mapping():
+                yield from _flat(value, f"{prefix}{name} ")
+            case [float() as middle, float() as low, float() as high]:
+                yield f"{prefix}{name}", f"{middle:.2f} (95 % CI {low:.2f} to {high:.2f})"
+            case float():
+                yield f"{prefix}{name}", f"{value:.3f}"
+            case _:
+                yield f"{prefix}{name}", str(value)
+
+
+def _described(bundle: Bundle) -> dict[str, Any]:
+    from models.bundle import ROLES
+
+    parts = {role: getattr(bundle, role) for role in ROLES}
+    return {
+        "name": bundle.id.name,
+        "version": bundle.id.version,
+        "folder": str(bundle.folder),
+        "intended_use": bundle.intended_use,
+        **{
+            role: {
+                "architecture": part.architecture,
+                "settings": dict(part.settings),
+                "licence": part.licence,
+                "training_data": part.training_data,
+                "sha256": part.sha256,
+                "figures": bundle.figures.get(role, {}),
+            }
+            for role, part in parts.items()
+        },
+        "calibrated": [str(level) for level in bundle.calibration],
+    }
