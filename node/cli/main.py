@@ -7,10 +7,13 @@ import sys
 
 import typer
 
+from node.cli.annotations import annotation_commands
 from node.cli.check import check
 from node.cli.config_show import config_show
 from node.cli.demo import demo
+from node.cli.evaluate import evaluate
 from node.cli.failure import CommandFailed
+from node.cli.models_command import models
 from node.cli.phantom import phantom
 from node.cli.read import read
 from node.cli.retry import retry
@@ -29,12 +32,14 @@ def build() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
-    for command in (demo, check, serve, read, status, retry, send, phantom):
+    for command in (demo, check, serve, read, status, retry, send, phantom, evaluate):
         app.command()(command)
     config = typer.Typer(help="The node's settings.", no_args_is_help=True)
     config.command("show")(config_show)
     app.add_typer(config, name="config")
     app.add_typer(train, name="train")
+    app.add_typer(models, name="models")
+    app.add_typer(annotation_commands, name="annotations")
     return app
 
 

@@ -1,111 +1,186 @@
-"""`mammo-node train`: a recipe and a data set in, a part of a bundle out."""
+"""`mammo-node train`: a recipe and data sets in, a part of a bundle out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from node.cli.failure import CommandFailed
+from node.cli.options import DEFAULT_CONFIG, ConfigFile
+from node.cli.training_progress import training_progress
 
 if TYPE_CHECKING:
-    from models.training.recipe import Progress
+    from models.datasets.case import Cases
+    from models.training.runs import Trained
 
 train = typer.Typer(
-    help="Train a part of a bundle on CDD-CESM and measure it on held-out patients.", no_args_is_help=True
+    help="Train a part of a bundle and measure it on held-out patients. Goes on where an earlier call was killed.",
+    no_args_is_help=True,
 )
 
-RecipeFile = Annotated[Path, typer.Option("--recipe", help="Every number of the training (TOML).", dir_okay=False)]
-Data = Annotated[Path, typer.Option("--data", help="The data set's folder, with annotations.csv in it.")]
-Out = Annotated[Path, typer.Option("--out", help="Where weights, split.json and figures go; made where missing.")]
+RecipeSource = Annotated[
+    str, typer.Option("--recipe", help="Every number of the training: a TOML file, or the name of one that ships.")
+]
+Data = Annotated[
+    list[str], typer.Option("--data", help="NAME:FOLDER of a data set, or archive (the node's own); may be repeated.")
+]
+Out = Annotated[
+    Path, typer.Option("--out", help="The bundle's folder; made where missing. Goes on where it was killed.")
+]
 Start = Annotated[Path | None, typer.Option("--start", help="Weights to start from.", dir_okay=False)]
-Device = Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:N.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
+Folds = Annotated[
+    int | None, typer.Option("--folds", help="As many trainings over folds of patients, in OUT/fold-1, …", min=3)
+]
+Restart = Annotated[bool, typer.Option("--restart", help="Forget what an earlier call has reached.")]
+Base = Annotated[str, typer.Option("--base", help="The bundle that a new one takes its other parts from.")]
+
+ARCHIVE = "archive"
 
 
 @train.command("detector")
-def train_detector(recipe: RecipeFile, data: Data, out: Out, start: Start = None, device: Device = "cpu") -> None:
-    """Train the detector; writes detector.safetensors, split.json and detector-figures.json."""
-    from models.training import detector
-    from models.training.recipe import DetectorRecipe
+def train_detector(
+    recipe: RecipeSource,
+    data: Data,
+    out: Out,
+    start: Start = None,
+    device: Device = "auto",
+    folds: Folds = None,
+    restart: Restart = False,
+    base: Base = "research-default",
+    config: ConfigFile = DEFAULT_CONFIG,
+) -> None:
+    """Train the detector on images whose lesions are all drawn."""
+    _run("detector", recipe, data, out, start, device, folds, restart, base, config)
 
-    _run(recipe, DetectorRecipe, detector.train_detector, data, out, start, device)
+
+@train.command("segmenter")
+def train_segmenter(
+    recipe: RecipeSource,
+    data: Data,
+    out: Out,
+    start: Start = None,
+    device: Device = "auto",
+    folds: Folds = None,
+    restart: Restart = False,
+    base: Base = "research-default",
+    config: ConfigFile = DEFAULT_CONFIG,
+) -> None:
+    """Train the segmenter on lesions whose outlines are drawn."""
+    _run("segmenter", recipe, data, out, start, device, folds, restart, base, config)
 
 
 @train.command("classifier")
-def train_classifier(recipe: RecipeFile, data: Data, out: Out, start: Start = None, device: Device = "cpu") -> None:
-    """Train the classifier; writes classifier.safetensors, split.json and classifier-figures.json."""
-    from models.training import classifier
-    from models.training.recipe import ClassifierRecipe
-
-    _run(recipe, ClassifierRecipe, classifier.train_classifier, data, out, start, device)
+def train_classifier(
+    recipe: RecipeSource,
+    data: Data,
+    out: Out,
+    start: Start = None,
+    device: Device = "auto",
+    folds: Folds = None,
+    restart: Restart = False,
+    base: Base = "research-default",
+    config: ConfigFile = DEFAULT_CONFIG,
+) -> None:
+    """Train the classifier of malignancy and calibrate it on the validation patients."""
+    _run("classifier", recipe, data, out, start, device, folds, restart, base, config)
 
 
 def _run(
-    recipe: Path,
-    kind: type[Any],
-    training: Callable[..., dict[str, Any]],
-    data: Path,
+    kind: str,
+    recipe: str,
+    data: list[str],
     out: Path,
     start: Path | None,
     device: str,
+    folds: int | None,
+    restart: bool,
+    base: str,
+    config: Path,
 ) -> None:
-    import torch
-
-    from models.datasets.cdd_cesm import DatasetError
-    from models.training.recipe import RecipeError, read_recipe
-    from models.training.split import SplitError
+    from models.bundle import find_bundle, read_bundle
+    from models.datasets.case import DatasetError
+    from models.datasets.split import SplitError
+    from models.device import NoSuchDevice, choose_device
+    from models.training.checkpoint import CheckpointError
+    from models.training.fit import TrainingError
+    from models.training.recipe import RecipeError
+    from models.training.runs import recipe_of, train, train_folds
     from models.training.start import StartError
 
     try:
-        numbers = read_recipe(recipe, kind)
-        out.mkdir(parents=True, exist_ok=True)
-        with _progress() as progress:
-            figures = training(numbers, data, out, start, torch.device(device), progress)
-    except (RecipeError, DatasetError, SplitError, StartError) as error:
+        numbers, where, old = recipe_of(kind, recipe), choose_device(device), read_bundle(find_bundle(base))
+        cases = open_cases(data, config)
+        typer.echo(told_of_cases(cases))
+        with training_progress() as progress:
+            if folds is None:
+                done = [train(numbers, cases, out, start, where, progress, restart=restart, base=old)]
+            else:
+                done = train_folds(numbers, cases, folds, out, start, where, progress, restart=restart, base=old)
+    except (RecipeError, DatasetError, SplitError, StartError, CheckpointError, TrainingError, NoSuchDevice) as error:
         raise CommandFailed(str(error)) from error
-    typer.echo(_summary(figures["test"]))
-    typer.echo(f"Written to {out}")
+    typer.echo(_summary(done[0]) if folds is None else _summary_of_folds(done))
+    typer.echo(f"Written to {out}. Research use only, not for diagnosis.")
 
 
-@contextmanager
-def _progress() -> Iterator[Progress]:
-    """A bar on the terminal with the time that is left."""
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
+def open_cases(data: list[str], config: Path) -> Cases:
+    """The images of `--data`: data sets by NAME:FOLDER, and the archive of the node that `config` is of.
+
+    Raises:
+        DatasetError: one cannot be used.
+        SettingsError: the archive is asked for, and the node's settings cannot be read.
+    """
+    from dicom_io.pixels.case_reader import CaseReader
+    from models.datasets.case import Cases
+    from models.datasets.catalog import open_data
+
+    reader, specs = CaseReader(), [spec for spec in data if spec != ARCHIVE]
+    opened = [open_data(specs, reader)] if specs or not data else []
+    if ARCHIVE in data:
+        from config.settings import load
+        from node.archive_cases import archive_cases
+
+        opened.append(archive_cases(load(config), reader))
+    return Cases(
+        tuple(case for one in opened for case in one.cases),
+        tuple(left for one in opened for left in one.left_out),
+        tuple(mended for one in opened for mended in one.mended),
     )
 
-    columns = (
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[how]}"),
-    )
-    with Progress(*columns) as bar:
-        task = bar.add_task("training", total=None, how="reading the images")
-        yield lambda done, total, how: bar.update(task, completed=done, total=total, how=how)
 
-
-def _summary(figures: dict[str, Any]) -> str:
-    """The figures of the held-out patients, a line each."""
-    lines = ["On held-out patients:"]
-    for part, numbers in figures.items():
-        counts = ", ".join(f"{value} {name}" for name, value in numbers.items() if isinstance(value, int))
-        lines.append(f"  {part} ({counts})")
-        measured = numbers.get("sensitivity", {})
-        lines.extend(f"    sensitivity at {at} false positives an image: {_told(one)}" for at, one in measured.items())
-        if numbers.get("auc"):
-            lines.append(f"    area under the ROC curve, malignant against the rest: {_told(numbers['auc'])}")
+def told_of_cases(cases: Cases) -> str:
+    """What is used, what was mended, and what was left out, a line for each reason."""
+    patients = len({case.patient for case in cases.cases})
+    lines = [f"{len(cases.cases)} images of {patients} patients."]
+    lines += [f"Mended: {sentence}" for sentence in cases.mended]
+    reasons = Counter(one.reason for one in cases.left_out)
+    lines += [f"Left out: {count}: {reason}" for reason, count in reasons.most_common()]
     return "\n".join(lines)
 
 
-def _told(figure: dict[str, float]) -> str:
-    return f"{figure['value']:.2f} (95 % CI {figure['low']:.2f} to {figure['high']:.2f})"
+def _summary(done: Trained) -> str:
+    lines = [f"{done.bundle.id}", "On held-out patients:"]
+    lines += [f"  {name}: {_number(value)}" for name, value in done.figures.items()]
+    levels = [f"{level} ({one.cases} cases)" for level, one in done.bundle.calibration.items()]
+    lines += [f"Calibrated: {', '.join(levels)}"] if levels else []
+    return "\n".join([*lines, *done.notes])
+
+
+def _summary_of_folds(done: list[Trained]) -> str:
+    from models.training.runs import fold_summary
+
+    summary = fold_summary(done)
+    width = max([len("figure"), *map(len, summary)])
+    heads = "".join(f"{f'fold {number}':>9}" for number in range(1, len(done) + 1))
+    lines = [f"On each fold's held-out patients:\n  {'figure':{width}}{heads}   mean ± sd"]
+    for name, row in summary.items():
+        each = "".join(f"{_number(one.figures[name]):>9}" for one in done)
+        lines.append(f"  {name:{width}}{each}   {row['mean']:.3f} ± {row['sd']:.3f}")
+    return "\n".join(dict.fromkeys([*lines, *(note for one in done for note in one.notes)]))
+
+
+def _number(value: object) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
