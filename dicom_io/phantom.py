@@ -132,8 +132,9 @@ def phantom_truth(image: Dataset, segments: Sequence[TrueSegment]) -> Dataset:
         transfer_syntax_uid=ExplicitVRLittleEndian,
     )
     del seg.ContributingEquipmentSequence  # highdicom's, with the time of day
-    seg.InstanceCreationDate = seg.SeriesDate = seg.ContentDate = _TAKEN_ON
-    seg.InstanceCreationTime = seg.SeriesTime = seg.ContentTime = _TAKEN_AT
+    for part in ("InstanceCreation", "Series", "Content"):
+        setattr(seg, f"{part}Date", _TAKEN_ON)
+        setattr(seg, f"{part}Time", _TAKEN_AT)
     seg.update(demographics(image))
     seg.PatientOrientation = list(image.PatientOrientation)
     own_dimensions(seg, derive_uid("phantom truth dimensions", instance))

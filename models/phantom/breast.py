@@ -18,7 +18,7 @@ from models.phantom.grid import HEIGHT_MM, Field, Grid
 VIEWS = ("CC", "MLO")
 _OBLIQUITY = np.deg2rad(50)
 """Angle of the MLO projection against the vertical."""
-_NIPPLE_HEIGHT_MM, _NIPPLE_WIDTH_MM = 5.0, 4.5
+_NIPPLE_HEIGHT_MM, _NIPPLE_WIDTH_MM = 4.5, 4.0
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class ViewShape:
         offset = np.abs(rows_mm - self.nipple_row_mm)
         along = np.clip(offset / np.where(above, up, down), 0, 1)
         arc = self.breast.nipple_mm * (1 - along**self.breast.pointed) ** 0.68
-        nipple = _NIPPLE_HEIGHT_MM * np.exp(-((offset / _NIPPLE_WIDTH_MM) ** 4))
+        nipple = _NIPPLE_HEIGHT_MM * np.exp(-(np.abs(offset / _NIPPLE_WIDTH_MM) ** 2.6))
         return np.asarray(np.where(along < 1, arc + nipple, 0), dtype=np.float32)
 
     def muscle_edge_mm(self, rows_mm: Field) -> Field:
@@ -102,13 +102,13 @@ def draw_breast(rng: np.random.Generator) -> BreastShape:
     def between(low: float, high: float) -> float:
         return float(low + (high - low) * np.clip(size + rng.normal(0, 0.15), 0, 1))
 
-    nipple, fold = between(70, 112), between(58, 84)
+    nipple, fold = between(74, 124), between(60, 86)
     thickness = between(40, 62)
     mlo_row = float(min(between(128, 150), HEIGHT_MM - fold - 6))
     return BreastShape(
         nipple_mm=nipple,
-        lateral_mm=between(74, 104),
-        medial_mm=between(70, 100),
+        lateral_mm=between(78, 110),
+        medial_mm=between(74, 106),
         nipple_row_mm=(float(HEIGHT_MM / 2 + rng.uniform(-6, 6)), mlo_row),
         axilla_mm=mlo_row * float(rng.uniform(1.08, 1.25)),
         fold_mm=fold,

@@ -43,8 +43,9 @@ def attenuation(glandular: Field, thickness: Field, depth: Field) -> Field:
 def exposed(rng: np.random.Generator, taken: Field, grid: Grid) -> Field:
     """The attenuation as the detector measures it: blurred, and noisy where few quanta come through."""
     quanta = np.float32(_QUANTA_PER_MM2 * grid.spacing_mm**2) * np.exp(-taken)
-    quanta = cv2.GaussianBlur(quanta, (0, 0), max(grid.pixels(_BLUR_MM), 0.1))
-    counted = quanta + np.sqrt(quanta) * rng.standard_normal(quanta.shape, dtype=np.float32)
+    blurred = cv2.GaussianBlur(quanta, (0, 0), max(grid.pixels(_BLUR_MM), 0.1))
+    reaching = np.asarray(blurred, dtype=np.float32)
+    counted = reaching + np.sqrt(reaching) * rng.standard_normal(reaching.shape, dtype=np.float32)
     return np.asarray(np.log(_QUANTA_PER_MM2 * grid.spacing_mm**2) - np.log(np.maximum(counted, 1)), dtype=np.float32)
 
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from models.phantom.breast import VIEWS, BreastShape, ViewShape, depth_mm, draw_breast, thickness_mm
 from models.phantom.detector import attenuation, exposed, for_presentation
 from models.phantom.grid import HEIGHT_MM, WIDTH_MM, Field, Grid, stream
-from models.phantom.lesions import Finding, LesionBody, Projection, draw_cluster, draw_mass, project
-from models.phantom.tissue import DENSITIES, TissueRecipe, glandular_mm
+from models.phantom.lesions import Category, Finding, LesionBody, Projection, draw_cluster, draw_mass, project
+from models.phantom.tissue import DENSITIES, Density, TissueRecipe, glandular_mm
 from models.types import Box, Laterality, Mask
 
 ORDER = (
@@ -27,7 +27,7 @@ ORDER = (
     (Laterality.LEFT, "MLO"),
 )
 """The order of an exam's images."""
-CATEGORIES = ("1", "2", "3", "4A", "4B", "4C", "5")
+CATEGORIES: tuple[Category, ...] = ("1", "2", "3", "4A", "4B", "4C", "5")
 """BI-RADS assessment categories by rising suspicion."""
 
 _DENSITY_SHARES = (0.1, 0.4, 0.4, 0.1)
@@ -103,12 +103,11 @@ class PhantomExam:
 
     Attributes:
         number, seed: what it was drawn from.
-        density: "A" to "D".
     """
 
     number: int
     seed: int
-    density: str
+    density: Density
     images: tuple[PhantomImage, ...]
 
     def findings(self, laterality: Laterality) -> tuple[Finding, ...]:
@@ -117,9 +116,10 @@ class PhantomExam:
         return tuple(lesion.finding for lesion in shown.lesions)
 
 
-def category(findings: Sequence[Finding]) -> str:
+def category(findings: Sequence[Finding]) -> Category:
     """The BI-RADS category of a breast or an exam: its most suspicious lesion's; "1" where there is none."""
-    return max(("1", *(finding.birads for finding in findings)), key=CATEGORIES.index)
+    found: tuple[Category, ...] = ("1", *(finding.birads for finding in findings))
+    return max(found, key=CATEGORIES.index)
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +146,7 @@ def draw_exam(number: int, seed: int, spacing_mm: float, prevalence: Prevalence)
         ValueError: a pixel size that phantoms cannot have (see `Grid`).
     """
     grid = Grid(spacing_mm)
-    density = str(stream(seed, number, "density").choice(DENSITIES, p=_DENSITY_SHARES))
+    density = DENSITIES[int(stream(seed, number, "density").choice(len(DENSITIES), p=_DENSITY_SHARES))]
     # The two breasts of a person are alike in size and density, and differ in everything else.
     shape = draw_breast(stream(seed, number, "shape"))
     lesions = {side: _draw_lesions(stream(seed, number, side, "lesions"), shape, prevalence) for side in Laterality}
@@ -190,7 +190,7 @@ def _fits(candidate: _Placed, view: ViewShape, depth: Field, others: Sequence[_P
     row, column = candidate.centre_mm(view)
     room = candidate.body.body_mm + _MARGIN_MM
     whole = candidate.body.reach_mm + _MARGIN_MM  # spicules may run into the muscle, and never out of the image
-    muscle = float(view.muscle_edge_mm(np.float32([[max(row - room, 0)]]))[0, 0])
+    muscle = float(view.muscle_edge_mm(np.array([max(row - room, 0)], dtype=np.float32))[0])
     if not (whole < row < HEIGHT_MM - whole and max(muscle + room, whole) < column < WIDTH_MM - whole):
         return False
     if depth[int(_COARSE.pixels(row)), int(_COARSE.pixels(column))] < room:

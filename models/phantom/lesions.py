@@ -9,6 +9,7 @@ size, or many fine ones that differ in size and shape, strewn along a segment (B
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -17,12 +18,15 @@ from numpy.typing import NDArray
 from models.phantom.grid import Field, Grid
 from models.types import Box, FindingKind
 
+Category = Literal["1", "2", "3", "4A", "4B", "4C", "5"]
+"""A BI-RADS assessment category."""
+
 MASS_PER_MM = {False: 0.0802, True: 0.0875}
 """Attenuation by malignancy: benign masses are like gland, carcinomas somewhat more (Johns & Yaffe 1987)."""
 CALCIFICATION_PER_MM = 1.2
 """Of calcium salts in tissue, less than solid hydroxyapatite's."""
 
-_SPICULE_MM, _SPICULE_THICK_MM = 0.9, 3.0
+_SPICULE_MM, _SPICULE_THICK_MM = 0.8, 5.5
 _ROUND_CLUSTER_MM, _SEGMENT_MM = (16.0, 30.0), (18.0, 32.0)
 _DRAWN_ROUND_MM = 1.5
 """An outline drawn round a cluster leaves this much beside the outermost grains."""
@@ -43,7 +47,7 @@ class Finding:
     kind: FindingKind
     malignant: bool
     subtype: str
-    birads: str
+    birads: Category
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +77,7 @@ class Mass:
     @property
     def reach_mm(self) -> float:
         """No part of it is farther from its centre."""
-        return max(self.body_mm, *np.linalg.norm(self.spicules, axis=1), 0.0) + 3 * self.softness_mm
+        return float(np.linalg.norm(self.spicules, axis=1).max(initial=self.body_mm)) + 3 * self.softness_mm
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,7 +160,7 @@ def draw_mass(rng: np.random.Generator, malignant: bool) -> Mass:
     heights = 0.34 * irregularity * rng.uniform(0.4, 1, count) / np.linspace(1, 4, count)
     if not malignant:
         heights[4:] = 0  # gentle lobes only
-    spicules = _directions(rng, int(rng.integers(14, 26)) if spiculated else 0)
+    spicules = _directions(rng, int(rng.integers(18, 34)) if spiculated else 0)
     radius = rng.uniform(4.2, 11) if not malignant else rng.uniform(4, 9)
     return Mass(
         finding=finding,
@@ -164,7 +168,7 @@ def draw_mass(rng: np.random.Generator, malignant: bool) -> Mass:
         waves=waves,
         phases=rng.uniform(0, 2 * np.pi, count),
         heights=heights,
-        spicules=spicules * (radius * rng.uniform(1.4, 2.6, len(spicules)))[:, None],
+        spicules=spicules * (radius * rng.uniform(1.5, 3.0, len(spicules)))[:, None],
         softness_mm=0.3 if not malignant else 0.9,
     )
 

@@ -6,11 +6,8 @@ Burgess, Jacobson & Judy, Med Phys 28:419, 2001).
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import scipy.fft
-from numpy.typing import NDArray
 
 from models.phantom.grid import Field
 
@@ -35,24 +32,3 @@ def power_law_field(
     field = scipy.fft.irfft2(spectrum * frequency ** np.float32(-beta / 2), s=(rows, columns))[: shape[0], : shape[1]]
     field -= field.mean()
     return np.asarray(field / field.std(), dtype=np.float32)
-
-
-def spectral_exponent(
-    image: NDArray[np.floating], spacing_mm: float, band_per_mm: tuple[float, float] = (0.1, 0.7)
-) -> float:
-    """β of an image region: the negative slope of log power over log frequency, Hann-windowed, rings averaged.
-
-    Args:
-        band_per_mm: the cycles per mm that the line is fitted to; Burgess et al. (2001) fitted 0.07 to 1.
-    """
-    windows = (np.hanning(length) for length in image.shape)
-    window = np.outer(*windows)
-    centred = image - (image * window).sum() / window.sum()
-    power = np.abs(np.fft.fft2(centred * window)) ** 2
-    frequency = np.hypot(*np.meshgrid(*(np.fft.fftfreq(n, spacing_mm) for n in image.shape), indexing="ij"))
-    low, high = band_per_mm
-    edges = np.geomspace(low, high, 13)
-    rings = [(frequency >= a) & (frequency < b) for a, b in itertools.pairwise(edges)]
-    points = [(np.log(frequency[ring].mean()), np.log(power[ring].mean())) for ring in rings if ring.any()]
-    slope = np.polyfit(*np.transpose(points), deg=1)[0]
-    return float(-slope)

@@ -11,25 +11,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import cv2
 import numpy as np
 import scipy.special
+from numpy.typing import NDArray
 
 from models.phantom.breast import ViewShape
 from models.phantom.grid import Field, Grid, stream
 from models.phantom.power_law import power_law_field
 
-DENSITIES = ("A", "B", "C", "D")
+Density = Literal["A", "B", "C", "D"]
+DENSITIES: tuple[Density, ...] = ("A", "B", "C", "D")
 
 _DENSE_SHARE_BIAS = {"A": -1.35, "B": -0.7, "C": 0.15, "D": 1.3}
 """Standard deviations by which the field is raised before it becomes a share of glandular tissue."""
-_WEBS = ((3.5, 1.0), (6.5, 1.6), (12.0, 2.4))
+_WEBS = ((2.6, 1.6), (4.5, 2.6), (8.0, 3.6))
 """Ligaments: (size of the compartments in mm, glandular tissue in mm that a line stands for)."""
-_LIGAMENT_MM = 0.45
+_LIGAMENT_MM = 0.38
 _RADIAL_STRETCH = 2.2
 """Compartments are longer towards the nipple than across."""
-_MUSCLE_SHARE = 0.8
+_MUSCLE_SHARE = 0.72
+_STREAKED = 1.3
+"""The parenchyma's texture is so many times longer from front to back than across."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +42,10 @@ class TissueRecipe:
     """What makes one view's tissue: equal recipes give equal tissue.
 
     Attributes:
-        density: "A" to "D".
         seed: of this breast; each view draws its own texture from it.
     """
 
-    density: str
+    density: Density
     seed: int
 
 
@@ -54,20 +58,19 @@ def glandular_mm(recipe: TissueRecipe, shape: ViewShape, grid: Grid, depth: Fiel
     """
     disc = _fibroglandular_disc(recipe, shape, grid, depth)
     texture = power_law_field(
-        stream(recipe.seed, shape.view, "parenchyma"), grid.shape, (grid.spacing_mm, grid.spacing_mm)
+        stream(recipe.seed, shape.view, "parenchyma"), grid.shape, (grid.spacing_mm, grid.spacing_mm / _STREAKED)
     )
-    share = disc * _sigmoid(1.7 * (texture + np.float32(_DENSE_SHARE_BIAS[recipe.density])))
+    # Density is a person's: where the disc is, the field's mean and spread are the same in every view.
+    mean = np.average(texture, weights=disc)
+    texture = (texture - mean) / np.sqrt(np.average((texture - mean) ** 2, weights=disc))
+    share = disc * scipy.special.expit(1.7 * (texture + np.float32(_DENSE_SHARE_BIAS[recipe.density])))
+    strands = _ligaments(recipe, shape, grid) * (1 - 0.85 * share) + _ducts(recipe, shape, grid)
     # The same field goes on where its share has reached 0 or 1: fat and gland are never quite even.
-    share = 0.84 * share + 0.05 + 0.028 * texture
-    strands = _ligaments(recipe, shape, grid) + _ducts(recipe, shape, grid)
+    share = 0.76 * share + 0.06 + 0.045 * texture
     glandular = share * thickness + strands * np.clip(depth / 6, 0, 1)
     muscle = _muscle(recipe, shape, grid)
     glandular = glandular * (1 - muscle) + thickness * _MUSCLE_SHARE * muscle
     return np.asarray(np.clip(glandular, 0, thickness), dtype=np.float32)
-
-
-def _sigmoid(values: Field) -> Field:
-    return np.asarray(scipy.special.expit(values), dtype=np.float32)
 
 
 def _fibroglandular_disc(recipe: TissueRecipe, shape: ViewShape, grid: Grid, depth: Field) -> Field:
@@ -81,9 +84,11 @@ def _fibroglandular_disc(recipe: TissueRecipe, shape: ViewShape, grid: Grid, dep
     chest_wall = np.float32(rng.uniform(0.02, 0.14)) * nipple
     centre = np.float32(-0.07 * nipple)  # a little lateral, and up in MLO
     spread = np.float32(0.30 if recipe.density in "AB" else 0.42) * nipple + 0.45 * np.maximum(nipple - columns, 0)
-    behind_nipple = _sigmoid((spread - np.abs(rows - centre) + 9 * border) / 6)
-    under_fat = _sigmoid((depth - subcutaneous + 3 * border) / 1.6)
-    before_chest_wall = _sigmoid((columns - shape.muscle_edge_mm(grid.rows_mm()) - chest_wall + 7 * border) / 4)
+    behind_nipple = scipy.special.expit((spread - np.abs(rows - centre) + 9 * border) / 6)
+    under_fat = scipy.special.expit((depth - subcutaneous + 3 * border) / 1.6)
+    before_chest_wall = scipy.special.expit(
+        (columns - shape.muscle_edge_mm(grid.rows_mm()) - chest_wall + 7 * border) / 4
+    )
     return np.asarray(behind_nipple * under_fat * before_chest_wall, dtype=np.float32)
 
 
@@ -97,7 +102,7 @@ def _ligaments(recipe: TissueRecipe, shape: ViewShape, grid: Grid) -> Field:
         away_mm = np.abs(smooth) / (np.hypot(down, across) + np.float32(1e-6))
         # Where the noise is flat, its zero line is a blot and no line.
         line = np.exp(-((away_mm / max(_LIGAMENT_MM, grid.spacing_mm / 2)) ** 2))
-        coming_and_going = np.clip(0.45 + 0.55 * _around_nipple(rng, shape, grid, 2 * compartment_mm), 0, None)
+        coming_and_going = np.clip(0.6 + 0.6 * _around_nipple(rng, shape, grid, 2 * compartment_mm), 0, 1.6)
         web += np.float32(line_mm) * line * coming_and_going
     return web
 
@@ -107,8 +112,8 @@ def _around_nipple(rng: np.random.Generator, shape: ViewShape, grid: Grid, size_
     step = size_mm / 6
     reach, half_turn = 300.0, 260.0  # mm along the rays, and along the arc 80 mm from the nipple
     noise = rng.standard_normal((round(2 * half_turn / step), round(reach / (step * _RADIAL_STRETCH))))
-    smooth = cv2.GaussianBlur(noise.astype(np.float32), (0, 0), 6 / 2.5)
-    smooth /= smooth.std()
+    blurred = np.asarray(cv2.GaussianBlur(noise, (0, 0), 6 / 2.5), dtype=np.float32)
+    smooth = blurred / blurred.std()
     rows = grid.rows_mm() - np.float32(shape.nipple_row_mm)
     columns = np.float32(shape.breast.nipple_mm + 12) - grid.columns_mm()
     ray = np.hypot(rows, columns) / np.float32(step * _RADIAL_STRETCH)
@@ -131,12 +136,12 @@ def _grow(
     rng: np.random.Generator,
     canvas: cv2.typing.MatLike,
     grid: Grid,
-    start: Field,
+    start: NDArray[np.float64],
     angle: float,
     width_mm: float,
     left: int,
 ) -> None:
-    points = [start]
+    points: list[NDArray[np.float64]] = [start]
     for _ in range(int(rng.integers(5, 9))):
         angle += rng.normal(0, 0.16)
         points.append(points[-1] + 3.0 * np.array([np.cos(angle), np.sin(angle)]))
@@ -152,9 +157,14 @@ def _muscle(recipe: TissueRecipe, shape: ViewShape, grid: Grid) -> Field:
     """0..1: the pectoral muscle, with a soft edge and faint fibres along it."""
     if shape.view == "CC":
         return np.zeros(grid.shape, dtype=np.float32)
-    inside_mm = shape.muscle_edge_mm(grid.rows_mm()) - grid.columns_mm()
+    edge_mm = shape.muscle_edge_mm(grid.rows_mm())
+    inside_mm = edge_mm - grid.columns_mm()
     fibres = power_law_field(
         stream(recipe.seed, shape.view, "fibres"), grid.shape, (grid.spacing_mm, 3 * grid.spacing_mm), beta=2.4
     )
-    body = _sigmoid((inside_mm - 1.5) / 1.1) * (0.8 + 0.2 * np.clip(inside_mm / 30, 0, 1) + 0.025 * fibres)
+    body = (
+        np.clip(edge_mm / 8, 0, 1)
+        * scipy.special.expit((inside_mm - 1.5) / 1.1)
+        * (0.8 + 0.2 * np.clip(inside_mm / 30, 0, 1) + 0.025 * fibres)
+    )
     return np.asarray(np.clip(body, 0, 1), dtype=np.float32)

@@ -36,12 +36,12 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.datasets.case import Pathology
+from models.phantom.lesions import Category
+from models.phantom.tissue import Density
 from models.types import FindingKind, Laterality
 
-FORMAT = 1
 NAME = "truth.json"
 
-Category = Literal["1", "2", "3", "4A", "4B", "4C", "5"]
 RelativePath = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+(/[A-Za-z0-9-]+)*\.dcm$")]
 """A file below the set's folder, and never one outside it."""
 
@@ -89,6 +89,6 @@ class StudyTruth(_Part):
     number: int = Field(ge=1)
     spacing_mm: float = Field(gt=0)
     birads: Category
-    density: Literal["A", "B", "C", "D"]
+    density: Density
     breasts: tuple[TrueBreast, ...]
     images: tuple[TrueImage, ...]

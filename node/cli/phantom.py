@@ -16,7 +16,9 @@ def phantom(
     studies: Annotated[int, typer.Option(min=1, max=9999, help="How many four-view studies.")],
     out: Annotated[Path, typer.Option("--out", help="A new folder, or one that an earlier run has begun.")],
     seed: Annotated[int, typer.Option(min=0, max=999_999, help="The same seed gives the same bytes.")] = 1,
-    spacing_mm: Annotated[float, typer.Option(min=0.05, max=0.5, help="Pixel size; clinical ones are 0.05 to 0.1.")] = 0.1,
+    spacing_mm: Annotated[
+        float, typer.Option(min=0.05, max=0.5, help="Pixel size; clinical ones are 0.05 to 0.1.")
+    ] = 0.1,
     lesions: Annotated[float, typer.Option(min=0, max=1, help="Share of the breasts that have a lesion.")] = 0.4,
     malignant: Annotated[float, typer.Option(min=0, max=1, help="Share of the lesions that are malignant.")] = 0.5,
 ) -> None:
