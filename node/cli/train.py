@@ -10,7 +10,7 @@ import typer
 
 from node.cli.failure import CommandFailed
 from node.cli.options import DEFAULT_CONFIG, ConfigFile
-from node.cli.training_progress import training_progress
+from node.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from models.datasets.case import Cases
@@ -115,7 +115,7 @@ def _run(
         numbers, where, old = recipe_of(kind, recipe), choose_device(device), read_bundle(find_bundle(base))
         cases = open_cases(data, config)
         typer.echo(told_of_cases(cases))
-        with training_progress() as progress:
+        with progress_bar(f"Training the {kind}") as progress:
             if folds is None:
                 done = [train(numbers, cases, out, start, where, progress, restart=restart, base=old)]
             else:

@@ -8,26 +8,27 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
 
 EVERY_S = 30.0
 """Seconds between two lines."""
 
-Told = Callable[[int, int, str], None]
+Progress = Callable[[int, int, str], None]
 
 
 @contextmanager
-def training_progress() -> Iterator[Told]:
-    """Something to be told the steps done, the steps there are, and how it goes."""
+def progress_bar(what: str) -> Iterator[Progress]:
+    """Told the steps done, the steps there are, and a line on how it goes."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield Lines(time.monotonic, lambda line: typer.echo(line, err=True))
+        yield Lines(time.monotonic, lambda line: typer.echo(f"{what}: {line}", err=True))
         return
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Bar(*columns, TextColumn("{task.fields[how]}"), console=console) as bar:
-        task = bar.add_task("training", total=None, how="reading the images")
+    with Bar(TextColumn("{task.description}"), *columns, TextColumn("{task.fields[how]}"), console=console) as bar:
+        task = bar.add_task(what, total=None, how="")
         yield lambda done, total, how: bar.update(task, completed=done, total=total, how=how)
 
 
@@ -51,10 +52,7 @@ class Lines:
         if now < self._next and done < total:
             return
         began, before = self._first
-        left = "" if done == before else f", about {_rounded((now - began) / (done - before) * (total - done))} left"
+        seconds = 0.0 if done == before else (now - began) / (done - before) * (total - done)
+        left = f", about {timedelta(seconds=round(seconds))} left" if seconds else ""
         self._say(f"{done} of {total}{left}: {how}")
         self._next = now + EVERY_S
-
-
-def _rounded(seconds: float) -> str:
-    return str(timedelta(seconds=round(seconds)))

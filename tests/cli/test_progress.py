@@ -1,0 +1,19 @@
+"""In a log, a long work tells now and then how far it is and how long it will take."""
+
+from __future__ import annotations
+
+from node.cli.progress import Lines
+
+
+def test_lines_come_now_and_then_with_the_time_that_is_left() -> None:
+    said: list[str] = []
+    now = iter(range(0, 1000, 10))  # ten seconds a step
+    lines = Lines(lambda: float(next(now)), said.append)
+    for step in range(1, 9):
+        lines(step, 8, "loss 1")
+    assert said == [
+        "1 of 8: loss 1",
+        "4 of 8, about 0:00:40 left: loss 1",
+        "7 of 8, about 0:00:10 left: loss 1",
+        "8 of 8: loss 1",
+    ]
