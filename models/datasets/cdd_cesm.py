@@ -30,9 +30,6 @@ from pathlib import Path
 
 from models.breast import breast_mask
 from models.datasets.case import Case, Cases, DatasetError, LeftOut, Lesion, Pathology
-
-# Until the modules that still read records are rewritten.
-from models.datasets.cdd_cesm_records import Dataset, Record, read_dataset, read_lesions, read_pixels  # noqa: F401
 from models.datasets.cdd_cesm_regions import kind_of, those_of_lesions
 from models.datasets.labels import birads_of, density_of, laterality_of
 from models.datasets.pictures import parts_of, read_drawn, read_grey

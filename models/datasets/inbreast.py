@@ -7,7 +7,7 @@ The folder read here:
     AllXML/FILE.xml     regions as OsiriX writes them (a property list); only of images with a region
 
 No pathology is known: BI-RADS is a reader's opinion, and no biopsies are told. Calcifications were drawn one by one,
-often hundreds an image, and sometimes a cluster's outline round them. A lesion here is a cluster: one that was outlined,
+often hundreds an image, and sometimes a cluster's outline round them. A lesion is a cluster: one that was outlined,
 or at least five single calcifications (what BI-RADS calls grouped), each within 5 mm of another; such a group's mask is
 its convex hull, and not counted as outlined. Fewer than five are no lesion.
 """

@@ -8,11 +8,10 @@ keeps the shares of each stratum closest to what was asked for.
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
-from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.datasets.case import Case
 
@@ -23,6 +22,8 @@ _IN_DOUBT = 3.0
 
 Interval = tuple[int, int]
 """First and last, both included, of the set's patients in their natural order."""
+Touched = NDArray[np.bool_]
+"""Images × parts: whether a patient that an image may be of stands in a part."""
 
 
 def hold_out_intervals(cases: Sequence[Case], test: float, validation: float, seed: int) -> dict[str, frozenset[int]]:
@@ -32,23 +33,21 @@ def hold_out_intervals(cases: Sequence[Case], test: float, validation: float, se
     shares = (test, validation, 1 - test - validation)
     draw = np.random.default_rng(seed)
     drawn = [_interval_pair(size, test, validation, draw) for _ in range(_DRAWS)]
-    apart = [pair for pair in drawn if not _overlap(*pair)]
+    apart = [pair for pair in drawn if pair[0][1] < pair[1][0] or pair[1][1] < pair[0][0]]
     if not apart:  # a set of a few patients: all of it is trained on
         return {case.name: frozenset({2}) for case in cases}
-    best = min(apart, key=lambda pair: _cost(strata, _held_out(spans, pair), shares))
-    return {case.name: parts for case, parts in zip(cases, _held_out(spans, best), strict=True)}
+    return _named(cases, min((_held_out(spans, pair) for pair in apart), key=lambda one: _cost(strata, one, shares)))
 
 
 def fold_intervals(cases: Sequence[Case], k: int, seed: int) -> dict[str, frozenset[int]]:
     """Parts 0 to k - 1, one interval each: the parts that each image, by name, may stand in."""
     spans, size = _spans(cases)
-    draw = np.random.default_rng(seed)
-    even = np.arange(1, k) * size / k
-    jitter = draw.uniform(-0.4, 0.4, (_FOLD_DRAWS, k - 1)) * size / k
-    drawn = np.sort(np.rint(even + jitter).astype(int), axis=1).tolist()
     strata = _strata(cases)
-    best = min(drawn, key=lambda cuts: _cost(strata, _folded(spans, cuts), (1 / k,) * k))
-    return {case.name: parts for case, parts in zip(cases, _folded(spans, best), strict=True)}
+    draw = np.random.default_rng(seed)
+    jitter = draw.uniform(-0.4, 0.4, (_FOLD_DRAWS, k - 1))
+    drawn = np.sort(np.rint((np.arange(1, k) + jitter) * size / k).astype(np.int64), axis=1)
+    shares = (1 / k,) * k
+    return _named(cases, min((_folded(spans, cuts) for cuts in drawn), key=lambda one: _cost(strata, one, shares)))
 
 
 def natural(name: str) -> list[tuple[int, str]]:
@@ -56,12 +55,19 @@ def natural(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", name)]
 
 
-def _spans(cases: Sequence[Case]) -> tuple[list[Interval], int]:
-    """Each image's first and last patient, as numbers in the order of all such, and how many there are."""
-    ends = [tuple(sorted(case.patients, key=natural)) for case in cases]
-    known = sorted({end for names in ends for end in (names[0], names[-1])}, key=natural)
+def _spans(cases: Sequence[Case]) -> tuple[NDArray[np.int64], int]:
+    """Each image's first and last patient (images × 2), as numbers in the order of all such, and how many there are."""
+    ends = [(names[0], names[-1]) for names in (sorted(case.patients, key=natural) for case in cases)]
+    known = sorted({name for pair in ends for name in pair}, key=natural)
     number = {name: position for position, name in enumerate(known)}
-    return [(number[names[0]], number[names[-1]]) for names in ends], len(known)
+    return np.array([(number[first], number[last]) for first, last in ends]), len(known)
+
+
+def _strata(cases: Sequence[Case]) -> NDArray[np.int64]:
+    """Each image's stratum, counted in the order in which they first stand."""
+    words = [f"{case.pathology} {case.label_is_fair}" for case in cases]
+    numbers = {stratum: number for number, stratum in enumerate(dict.fromkeys(words))}
+    return np.array([numbers[stratum] for stratum in words])
 
 
 def _interval_pair(size: int, test: float, validation: float, draw: np.random.Generator) -> tuple[Interval, Interval]:
@@ -80,39 +86,30 @@ def _interval(size: int, start: int, length: int) -> Interval:
     return min(start, size - 1), min(start + length - 1, size - 1)
 
 
-def _held_out(spans: Sequence[Interval], held_out: tuple[Interval, Interval]) -> list[frozenset[int]]:
-    rest = 2
-    parts = []
-    for span in spans:
-        touched = {part for part, interval in enumerate(held_out) if _overlap(span, interval)}
-        inside = any(_within(span, interval) for interval in held_out)
-        parts.append(frozenset(touched if inside else touched | {rest}))
-    return parts
+def _held_out(spans: NDArray[np.int64], intervals: tuple[Interval, Interval]) -> Touched:
+    first, last = spans.T
+    touched = [(first <= high) & (low <= last) for low, high in intervals]
+    inside = [(low <= first) & (last <= high) for low, high in intervals]
+    return np.stack([*touched, ~np.logical_or(*inside)], axis=1)
 
 
-def _folded(spans: Sequence[Interval], cuts: Sequence[int]) -> list[frozenset[int]]:
-    return [frozenset(range(bisect_right(cuts, first), bisect_right(cuts, last) + 1)) for first, last in spans]
+def _folded(spans: NDArray[np.int64], cuts: NDArray[np.int64]) -> Touched:
+    """Each cut is the first patient of a part."""
+    first, last = np.searchsorted(cuts, spans, side="right").T
+    part = np.arange(len(cuts) + 1)
+    touched: Touched = (first[:, None] <= part) & (part <= last[:, None])
+    return touched
 
 
-def _strata(cases: Sequence[Case]) -> list[str]:
-    return [f"{case.pathology} {case.label_is_fair}" for case in cases]
-
-
-def _cost(strata: Sequence[str], parts: Sequence[frozenset[int]], shares: Sequence[float]) -> float:
-    totals = Counter(strata)
-    counts = Counter(zip(strata, parts, strict=True))
-    in_doubt = sum(count for (_, where), count in counts.items() if len(where) > 1)
+def _cost(strata: NDArray[np.int64], touched: Touched, shares: Sequence[float]) -> float:
+    totals = np.bincount(strata)
+    sure = touched.sum(axis=1) == 1
     uneven = sum(
-        abs(counts[stratum, frozenset({part})] / total - share)
+        float(np.abs(np.bincount(strata[sure & touched[:, part]], minlength=len(totals)) / totals - share).sum())
         for part, share in enumerate(shares)
-        for stratum, total in totals.items()
     )
-    return _IN_DOUBT * in_doubt / len(strata) + uneven
+    return _IN_DOUBT * float(np.mean(~sure)) + uneven
 
 
-def _overlap(one: Interval, other: Interval) -> bool:
-    return one[0] <= other[1] and other[0] <= one[1]
-
-
-def _within(one: Interval, other: Interval) -> bool:
-    return other[0] <= one[0] and one[1] <= other[1]
+def _named(cases: Sequence[Case], touched: Touched) -> dict[str, frozenset[int]]:
+    return {case.name: frozenset(np.flatnonzero(parts).tolist()) for case, parts in zip(cases, touched, strict=True)}

@@ -8,8 +8,11 @@ import cv2
 import numpy as np
 import pytest
 
-from models.datasets.cdd_cesm import DatasetError, Pathology, Record, kind_of, read_dataset, read_lesions, read_pixels
-from models.types import FindingKind
+from models.datasets.case import DatasetError, LeftOut, Pathology
+from models.datasets.cdd_cesm import read_cdd_cesm
+from models.datasets.cdd_cesm_regions import kind_of, those_of_lesions
+from models.datasets.pictures import parts_of, read_drawn
+from models.types import FindingKind, Mask
 
 ROWS, COLUMNS = 400, 300
 
@@ -37,41 +40,76 @@ def test_the_findings_words_tell_masses_from_calcifications(findings: str, kind:
 
 
 def test_every_image_is_listed_once_and_its_smaller_copy_is_left_out_by_name(cesm_template: Path) -> None:
-    dataset = read_dataset(cesm_template)
-    assert len(dataset.records) == 8 + 4 + 5
-    assert [one.name for one in dataset.left_out] == ["P1_L_DM_CC"]
-    by_name = {record.name: record for record in dataset.records}
+    found = read_cdd_cesm(cesm_template)
+    assert len(found.cases) == 8 + 4 + 5
+    assert [one.name for one in found.left_out] == ["P1_L_DM_CC"]
+    by_name = {case.name: case for case in found.cases}
     assert by_name["IM0001"].pathology is Pathology.MALIGNANT
-    assert by_name["IM0021"].patients == (9, 10)
-    assert by_name["IM0021"].unmarked
-    assert not by_name["P3_L_DM_MLO"].native
-    assert by_name["P7_L_DM_MLO"].kind is FindingKind.CALCIFICATION
+    assert by_name["IM0021"].patients == ("9", "10")
+    assert by_name["IM0021"].marked_up
+    assert by_name["P7_L_DM_MLO"].kinds == {FindingKind.CALCIFICATION}
+
+
+def test_an_image_is_of_its_exam_where_its_patient_is_known(cesm_template: Path) -> None:
+    by_name = {case.name: case for case in read_cdd_cesm(cesm_template).cases}
+    assert (by_name["IM0001"].exam, by_name["P1_L_DM_MLO"].exam, by_name["IM0021"].exam) == ("1", "1", None)
+
+
+def test_malignancy_is_measured_on_native_images_alone(cesm_template: Path) -> None:
+    """View and size give the others' away: all are malignant."""
+    cases = read_cdd_cesm(cesm_template).cases
+    assert all(case.label_is_fair == case.name.startswith("IM") for case in cases)
+
+
+def test_image_and_lesions_are_read(cesm_template: Path) -> None:
+    case = next(case for case in read_cdd_cesm(cesm_template).cases if case.name == "IM0001")
+    image = case.read()
+    assert (image.shape, image.view, image.spacing_mm) == ((320, 200), "CC", None)
+    (lesion,) = case.read_lesions(image)
+    assert (lesion.kind, lesion.outlined, lesion.pathology) == (FindingKind.MASS, True, Pathology.MALIGNANT)
+    assert image.pixels[lesion.mask.box.slices][lesion.mask.crop].mean() > 0.8
+
+
+def test_an_image_whose_drawings_are_no_lesions_is_not_taken_for_one_without(cesm: Path) -> None:
+    path = cesm / "native-cc" / "masks" / "IM0002.png"
+    cv2.imwrite(str(path), np.full((320, 200), 255, dtype=np.uint8))
+    found = read_cdd_cesm(cesm)
+    case = next(case for case in found.cases if case.name == "IM0002")
+    assert not case.marked_up
+    assert case.read_lesions(case.read()) == ()
+    assert LeftOut("IM0002 for detection", "none of its drawn regions can be a lesion") in found.left_out
 
 
 def test_a_missing_mask_is_named(cesm: Path) -> None:
     (cesm / "native-cc" / "masks" / "IM0002.png").unlink()
     with pytest.raises(DatasetError, match=r"IM0002\.png is missing"):
-        read_dataset(cesm)
+        read_cdd_cesm(cesm)
 
 
 def test_a_folder_without_the_set_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"annotations\.csv is missing"):
-        read_dataset(tmp_path)
+        read_cdd_cesm(tmp_path)
 
 
 def test_an_empty_set_is_refused(cesm: Path) -> None:
-    (cesm / "native-cc" / "labels.csv").write_text("file,tcia_name\n")
+    labels = cesm / "native-cc" / "labels.csv"
+    labels.write_text(labels.read_text().partition("\n")[0] + "\n")
     for image in (cesm / "malignant-512" / "images").iterdir():
         image.unlink()
     with pytest.raises(DatasetError, match="No images in"):
-        read_dataset(cesm)
+        read_cdd_cesm(cesm)
+
+
+def test_a_table_cut_short_is_named(cesm: Path) -> None:
+    (cesm / "native-cc" / "labels.csv").write_text("file,tcia_name\n")
+    with pytest.raises(DatasetError, match=r"labels\.csv has no column repo_class"):
+        read_cdd_cesm(cesm)
 
 
 def test_a_file_that_is_no_image_is_named(cesm: Path) -> None:
     (cesm / "native-cc" / "images" / "IM0001.jpg").write_bytes(b"not a picture")
-    record = next(record for record in read_dataset(cesm).records if record.name == "IM0001")
     with pytest.raises(DatasetError, match=r"IM0001\.jpg cannot be read"):
-        read_pixels(record)
+        read_cdd_cesm(cesm)
 
 
 def test_drawings_that_cannot_be_a_lesion_are_left_out_each_with_its_reason(tmp_path: Path) -> None:
@@ -80,7 +118,7 @@ def test_drawings_that_cannot_be_a_lesion_are_left_out_each_with_its_reason(tmp_
     cv2.circle(drawn, (150, 180), 2, 255, -1)  # a slip of the pen
     cv2.rectangle(drawn, (20, 220), (280, 226), 255, -1)  # skin
     cv2.rectangle(drawn, (40, 240), (290, 390), 255, -1)  # half the breast
-    lesions, left_out = read_lesions(_record(tmp_path, drawn), np.ones((ROWS, COLUMNS), dtype=np.bool_))
+    lesions, left_out = _sorted_out(tmp_path, drawn)
     assert [(mask.box.top, mask.box.left, mask.box.height) for mask in lesions] == [(75, 125, 51)]
     assert [one.reason for one in left_out] == [
         "shorter than 2% of the breast",
@@ -91,34 +129,24 @@ def test_drawings_that_cannot_be_a_lesion_are_left_out_each_with_its_reason(tmp_
 
 def test_a_frame_drawn_round_the_breast_is_left_out(tmp_path: Path) -> None:
     drawn = cv2.rectangle(np.zeros((ROWS, COLUMNS), dtype=np.uint8), (20, 20), (280, 380), 255, 5)
-    lesions, left_out = read_lesions(_record(tmp_path, drawn), np.ones((ROWS, COLUMNS), dtype=np.bool_))
+    lesions, left_out = _sorted_out(tmp_path, drawn)
     assert lesions == ()
     assert "box is larger than 50%" in left_out[0].reason
 
 
 def test_the_grey_fringes_of_a_jpeg_mask_are_not_drawn(tmp_path: Path) -> None:
     drawn = cv2.circle(np.full((ROWS, COLUMNS), 20, dtype=np.uint8), (150, 100), 25, 250, -1)
-    lesions, _ = read_lesions(_record(tmp_path, drawn), np.ones((ROWS, COLUMNS), dtype=np.bool_))
+    lesions, _ = _sorted_out(tmp_path, drawn)
     assert len(lesions) == 1
 
 
 def test_a_mask_of_another_size_is_refused(tmp_path: Path) -> None:
-    record = _record(tmp_path, np.zeros((10, 10), dtype=np.uint8))
     with pytest.raises(DatasetError, match="is not a mask of the size of"):
-        read_lesions(record, np.ones((ROWS, COLUMNS), dtype=np.bool_))
+        _sorted_out(tmp_path, np.zeros((10, 10), dtype=np.uint8))
 
 
-def _record(folder: Path, drawn: np.ndarray) -> Record:
+def _sorted_out(folder: Path, drawn: np.ndarray) -> tuple[tuple[Mask, ...], tuple[LeftOut, ...]]:
     mask = folder / "mask.png"
     cv2.imwrite(str(mask), drawn)
-    return Record(
-        "one",
-        folder / "one.jpg",
-        mask,
-        (1, 1),
-        "CC",
-        Pathology.MALIGNANT,
-        FindingKind.MASS,
-        native=True,
-        unmarked=False,
-    )
+    regions = parts_of(read_drawn(mask, (ROWS, COLUMNS), folder / "one.jpg"))
+    return those_of_lesions("one", regions, np.ones((ROWS, COLUMNS), dtype=np.bool_))
