@@ -91,7 +91,7 @@ class ViewShape:
             return np.zeros_like(rows_mm)
         along = np.clip(rows_mm / self.breast.muscle_length_mm, 0, 1)
         straight = self.breast.muscle_width_mm * (1 - along)
-        convex = 0.12 * self.breast.muscle_width_mm * np.sin(np.pi * along)
+        convex = 0.48 * self.breast.muscle_width_mm * along * (1 - along)
         return np.asarray(straight + convex, dtype=np.float32)
 
 

@@ -32,6 +32,8 @@ _WEBS = ((2.6, 1.6), (4.5, 2.6), (8.0, 3.6))
 _LIGAMENT_MM = 0.38
 _RADIAL_STRETCH = 2.2
 """Compartments are longer towards the nipple than across."""
+_ARC_MM = 80.0
+"""So far from the nipple compartments are as wide as they are said to be; nearer they are narrower."""
 _MUSCLE_SHARE = 0.72
 _STREAKED = 1.3
 """The parenchyma's texture is so many times longer from front to back than across."""
@@ -94,31 +96,34 @@ def _fibroglandular_disc(recipe: TissueRecipe, shape: ViewShape, grid: Grid, dep
 
 def _ligaments(recipe: TissueRecipe, shape: ViewShape, grid: Grid) -> Field:
     """Lines between compartments of fat, drawn out towards the nipple."""
+    rows = grid.rows_mm() - np.float32(shape.nipple_row_mm)
+    columns = np.float32(shape.breast.nipple_mm + 12) - grid.columns_mm()
+    rays = np.hypot(rows, columns), np.arctan2(rows, columns) * np.float32(_ARC_MM)
     web = np.zeros(grid.shape, dtype=np.float32)
     for number, (compartment_mm, line_mm) in enumerate(_WEBS):
         rng = stream(recipe.seed, shape.view, "ligaments", number)
-        smooth = _around_nipple(rng, shape, grid, compartment_mm)
+        smooth = _along_rays(rng, rays, compartment_mm)
         down, across = np.gradient(smooth, np.float32(grid.spacing_mm))
         away_mm = np.abs(smooth) / (np.hypot(down, across) + np.float32(1e-6))
-        # Where the noise is flat, its zero line is a blot and no line.
         line = np.exp(-((away_mm / max(_LIGAMENT_MM, grid.spacing_mm / 2)) ** 2))
-        coming_and_going = np.clip(0.6 + 0.6 * _around_nipple(rng, shape, grid, 2 * compartment_mm), 0, 1.6)
+        coming_and_going = np.clip(0.6 + 0.6 * _along_rays(rng, rays, 2 * compartment_mm), 0, 1.6)
         web += np.float32(line_mm) * line * coming_and_going
     return web
 
 
-def _around_nipple(rng: np.random.Generator, shape: ViewShape, grid: Grid, size_mm: float) -> Field:
-    """Smooth noise with details of `size_mm`, longer along the rays from the nipple; standard deviation 1."""
+def _along_rays(rng: np.random.Generator, rays: tuple[Field, Field], size_mm: float) -> Field:
+    """Smooth noise with details of `size_mm`, longer along the rays from the nipple; standard deviation 1.
+
+    Args:
+        rays: of each pixel, the distance from the nipple, and how far round the arc `_ARC_MM` from it; mm.
+    """
     step = size_mm / 6
-    reach, half_turn = 300.0, 260.0  # mm along the rays, and along the arc 80 mm from the nipple
+    reach, half_turn = 240.0, 2 * _ARC_MM
     noise = rng.standard_normal((round(2 * half_turn / step), round(reach / (step * _RADIAL_STRETCH))))
     blurred = np.asarray(cv2.GaussianBlur(noise, (0, 0), 6 / 2.5), dtype=np.float32)
-    smooth = blurred / blurred.std()
-    rows = grid.rows_mm() - np.float32(shape.nipple_row_mm)
-    columns = np.float32(shape.breast.nipple_mm + 12) - grid.columns_mm()
-    ray = np.hypot(rows, columns) / np.float32(step * _RADIAL_STRETCH)
-    arc = (np.arctan2(rows, columns) * 80 + half_turn) / np.float32(step)
-    return np.asarray(cv2.remap(smooth, ray, arc, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101), dtype=np.float32)
+    ray, arc = rays[0] / np.float32(step * _RADIAL_STRETCH), (rays[1] + np.float32(half_turn)) / np.float32(step)
+    found = cv2.remap(blurred / blurred.std(), ray, arc, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
+    return np.asarray(found, dtype=np.float32)
 
 
 def _ducts(recipe: TissueRecipe, shape: ViewShape, grid: Grid) -> Field:

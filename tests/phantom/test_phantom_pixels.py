@@ -17,7 +17,7 @@ from models.phantom.power_law import power_law_field
 from models.phantom.tissue import DENSITIES, Density, TissueRecipe, glandular_mm
 from models.types import FindingKind, Laterality
 
-FINE = Grid(0.25)
+GRID = Grid(0.3)
 
 
 def exponent(region: NDArray[np.floating], spacing_mm: float, band_per_mm: tuple[float, float]) -> float:
@@ -35,16 +35,16 @@ def exponent(region: NDArray[np.floating], spacing_mm: float, band_per_mm: tuple
 def tissue(density: Density, view: str, seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32], ViewShape]:
     """Share of glandular tissue, distance from the skin, and the shape that they are of."""
     shape = ViewShape(draw_breast(stream(seed, "shape")), view)
-    depth = depth_mm(shape, FINE)
+    depth = depth_mm(shape, GRID)
     thickness = thickness_mm(shape, depth)
-    glandular = glandular_mm(TissueRecipe(density, seed), shape, FINE, depth, thickness)
+    glandular = glandular_mm(TissueRecipe(density, seed), shape, GRID, depth, thickness)
     return glandular / np.maximum(thickness, 1), depth, shape
 
 
 @pytest.fixture(scope="module")
 def exams() -> list[PhantomExam]:
     """Both kinds, benign and malignant, both breasts."""
-    return [draw_exam(number, 2, 0.4, Prevalence(lesions=0.9, second=0.5)) for number in range(1, 7)]
+    return [draw_exam(number, 2, 0.5, Prevalence(lesions=1, second=0.4)) for number in range(1, 4)]
 
 
 def images(exams: list[PhantomExam]) -> list[PhantomImage]:
@@ -63,9 +63,9 @@ def test_parenchyma_falls_as_the_power_of_frequency_that_mammograms_fall_with(de
     found = []
     for seed in (1, 2):
         share, _, shape = tissue(density, "CC", seed)
-        middle, half = int(FINE.pixels(shape.nipple_row_mm)), int(FINE.pixels(22))
-        column = int(FINE.pixels(shape.breast.nipple_mm * 0.5))
-        found.append(exponent(share[middle - half : middle + half, column - half : column + half], 0.25, (0.1, 1.0)))
+        middle, half = int(GRID.pixels(shape.nipple_row_mm)), int(GRID.pixels(22))
+        column = int(GRID.pixels(shape.breast.nipple_mm * 0.5))
+        found.append(exponent(share[middle - half : middle + half, column - half : column + half], 0.3, (0.1, 1.0)))
     assert 2.5 < np.mean(found) < 3.5
 
 
@@ -74,7 +74,7 @@ def test_denser_categories_hold_more_glandular_tissue(view: str) -> None:
     shares = []
     for density in DENSITIES:
         share, depth, shape = tissue(density, view, 3)
-        breast = (depth > 5) & (FINE.columns_mm() > shape.muscle_edge_mm(FINE.rows_mm()) + 5)
+        breast = (depth > 5) & (GRID.columns_mm() > shape.muscle_edge_mm(GRID.rows_mm()) + 5)
         shares.append(float((share[breast] > 0.4).mean()))
     assert shares == sorted(shares)
     assert shares[0] < 0.15
@@ -94,21 +94,21 @@ def test_a_breast_curves_away_from_its_chest_wall_in_air_that_is_black(exams: li
 def test_the_breast_darkens_towards_the_skin(exams: list[PhantomExam]) -> None:
     for exam in exams:
         image = exam.images[1]
-        row = image.pixels[image.pixels.shape[0] // 2 - 60].astype(float)
+        row = image.pixels[image.pixels.shape[0] // 2 - 40].astype(float)
         skin = int(np.flatnonzero(row)[-1])
-        edge, inside = row[skin - 2 : skin].mean(), row[skin - 40 : skin - 20].mean()
+        edge, inside = row[skin - 2 : skin].mean(), row[skin - 30 : skin - 16].mean()
         assert edge < 0.5 * inside
 
 
 def test_the_muscle_is_a_bright_triangle_in_mlo_and_absent_in_cc() -> None:
     shape = draw_breast(stream(5, "shape"))
-    rows = FINE.rows_mm()
+    rows = GRID.rows_mm()
     edges = ViewShape(shape, "MLO").muscle_edge_mm(rows)
     assert edges[0, 0] > 0.3 * shape.nipple_mm
     assert edges[-1, 0] == 0
     assert not ViewShape(shape, "CC").muscle_edge_mm(rows).any()
     share, _, _ = tissue("A", "MLO", 5)
-    inside, outside = share[: int(FINE.pixels(30)), : int(FINE.pixels(15))], share[:, int(FINE.pixels(50)) :]
+    inside, outside = share[: int(GRID.pixels(30)), : int(GRID.pixels(15))], share[:, int(GRID.pixels(50)) :]
     assert inside.mean() > 2 * outside[outside > 0].mean()
 
 
@@ -119,11 +119,11 @@ def test_both_views_show_the_same_lesions_equally_far_behind_the_nipple(exams: l
             views = {image.view: image for image in exam.images if image.laterality is side}
             for cc, mlo in zip(views["CC"].lesions, views["MLO"].lesions, strict=True):
                 assert (cc.number, cc.finding, cc.behind_nipple_mm) == (mlo.number, mlo.finding, mlo.behind_nipple_mm)
-                depth_cc, depth_mlo = ((lesion.mask.box.left + lesion.mask.box.right) / 2 * 0.4 for lesion in (cc, mlo))
+                depth_cc, depth_mlo = ((lesion.mask.box.left + lesion.mask.box.right) / 2 * 0.5 for lesion in (cc, mlo))
                 assert depth_cc == pytest.approx(depth_mlo, abs=4)
                 assert cc.mask.area_px == pytest.approx(mlo.mask.area_px, rel=0.6)
                 lesions += 1
-    assert lesions > 6
+    assert lesions > 5
 
 
 def test_a_healthy_breast_shows_nothing_and_gets_category_1() -> None:
@@ -152,7 +152,7 @@ def test_malignancy_follows_shape(malignant: bool) -> None:
         assert (len(mass.spicules) > 0) == ("spiculated" in mass.finding.subtype)
         assert ("irregular" in mass.finding.subtype) == mass.finding.malignant == malignant
         assert (CATEGORIES.index(mass.finding.birads) > CATEGORIES.index("3")) == malignant
-        assert (np.abs(mass.heights).sum() > 0.25) == malignant
+        assert mass.heights[4:].any() == malignant
     for cluster in (draw_cluster(stream(seed, "cluster"), malignant) for seed in range(12)):
         assert (cluster.elongations.std() > 0) == ("pleomorphic" in cluster.finding.subtype) == malignant
         assert cluster.diameters_mm.max() < 1
