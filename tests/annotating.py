@@ -7,6 +7,7 @@ from io import BytesIO
 from typing import Any
 
 import numpy as np
+from highdicom import AlgorithmIdentificationSequence
 from highdicom.seg import (
     SegmentAlgorithmTypeValues,
     Segmentation,
@@ -18,6 +19,11 @@ from pydicom import Dataset, dcmread
 from pydicom.dataset import FileMetaDataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from road import Road
+
+from node.annotations import Annotations, read_annotations
+from node.annotations_compared import Comparison, compare
+from node.database import looking
 
 IMAGE = "1.2.3.1"
 OTHER_IMAGE = "1.2.3.2"
@@ -51,6 +57,7 @@ def segmentation(
     source: Dataset | None = None,
     kind: SegmentationTypeValues = SegmentationTypeValues.BINARY,
     algorithm: SegmentAlgorithmTypeValues = SegmentAlgorithmTypeValues.MANUAL,
+    algorithm_name: str = "",
     **changes: object,
 ) -> Dataset:
     """A SEG by another maker's viewer, a segment for each label; "calc" in a label makes it a calcification cluster.
@@ -66,7 +73,9 @@ def segmentation(
         source_images=[header],
         pixel_array=planes if kind is SegmentationTypeValues.FRACTIONAL else planes.astype(np.uint8),
         segmentation_type=kind,
-        segment_descriptions=[_described(number, label, algorithm) for number, label in enumerate(drawn, start=1)],
+        segment_descriptions=[
+            _described(number, label, algorithm, algorithm_name) for number, label in enumerate(drawn, start=1)
+        ],
         series_instance_uid=generate_uid(),
         series_number=300,
         sop_instance_uid=generate_uid(),
@@ -96,13 +105,15 @@ def segmentation(
     return dcmread(stored)
 
 
-def _described(number: int, label: str, algorithm: SegmentAlgorithmTypeValues) -> SegmentDescription:
+def _described(number: int, label: str, algorithm: SegmentAlgorithmTypeValues, name: str) -> SegmentDescription:
+    family = codes.DCM.ArtificialIntelligence
     return SegmentDescription(
         segment_number=number,
         segment_label=label,
         segmented_property_category=codes.SCT.MorphologicallyAbnormalStructure,
         segmented_property_type=codes.SCT.CalcificationCluster if "calc" in label else codes.SCT.Mass,
         algorithm_type=algorithm,
+        algorithm_identification=AlgorithmIdentificationSequence(name, family, "1") if name else None,
     )
 
 
@@ -114,3 +125,30 @@ def _stand_in(source: Dataset) -> Dataset:
     ):  # fmt: skip
         setattr(header, keyword, source.get(keyword, ""))
     return header
+
+
+def proposals(road: Road) -> dict[str, Dataset]:
+    """The node's own segmentations of the newest revision, by the image they are about."""
+    return {
+        seg.ReferencedSeriesSequence[0].ReferencedInstanceSequence[0].ReferencedSOPInstanceUID: seg
+        for seg in road.results("SEG", road.study().revision)
+    }
+
+
+def proposed_mass(road: Road, image: Dataset) -> NDArray[np.bool_]:
+    """The one lesion that the node proposed in an image."""
+    mask: NDArray[np.bool_] = (
+        proposals(road)[image.SOPInstanceUID].pixel_array.astype(bool).reshape(image.Rows, image.Columns)
+    )
+    return mask
+
+
+def annotations_of(road: Road) -> Annotations:
+    """What the node knows of experts' segmentations."""
+    with looking(road.sessions) as session:
+        return read_annotations(session, road.data_dir)
+
+
+def comparisons_of(road: Road) -> list[Comparison]:
+    """Each corrected image against the node's proposals."""
+    return [compare(image, road.data_dir) for image in annotations_of(road).images]

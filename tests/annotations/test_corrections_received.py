@@ -1,0 +1,261 @@
+"""A segmentation that an expert sent is kept as the truth, and is never taken for an image or for our own result."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from annotating import annotations_of, comparisons_of, disc, proposals, proposed_mass, segmentation
+from highdicom.seg import SegmentAlgorithmTypeValues
+from pydicom import Dataset
+from pydicom.uid import generate_uid
+from road import Road, changed
+from sqlalchemy import select
+
+from dicom_io.device import contributing_equipment
+from dicom_io.network.answers import Status
+from models.types import BundleId
+from node.annotations import BY_A_MACHINE, IN_QUARANTINE, NO_IMAGE_HERE, NO_IMAGE_NAMED, OTHER_PATIENT
+from node.states import StudyState
+from node.tables import Annotation
+
+
+def _smaller(road: Road, image: Dataset) -> np.ndarray:
+    """The proposal without its upper half."""
+    mask = proposed_mass(road, image).copy()
+    mask[: image.Rows // 2 - image.Rows // 12] = False
+    return mask
+
+
+def _rows(road: Road) -> list[Annotation]:
+    with road.sessions.begin() as session:
+        return list(session.scalars(select(Annotation)))
+
+
+def test_a_corrected_segmentation_is_the_truth_of_its_image(reported: Road, images: list[Dataset]):
+    drawn = _smaller(reported, images[0])
+    seg = segmentation({"R CC mass 1": drawn}, images[0], ContentDate="20231115", ContentTime="101500")
+    seg.TimezoneOffsetFromUTC = "+0100"
+    (answer,) = reported.receive(seg, sender="ORTHANC")
+    assert answer.status == Status.SUCCESS
+    (image,) = annotations_of(reported).images
+    assert image.image_uid == images[0].SOPInstanceUID
+    assert (image.creator, image.source, image.revision, image.earlier) == ("Expert^Anna", "ORTHANC", 1, 0)
+    assert image.created_at == datetime(2023, 11, 15, 9, 15, tzinfo=UTC).timestamp()
+    assert image.received_at == reported.clock()
+    (comparison,) = comparisons_of(reported)
+    (pair,) = comparison.kept
+    whole = proposed_mass(reported, images[0])
+    assert np.array_equal(pair.drawn.mask.full(drawn.shape), drawn)
+    assert pair.dice == pytest.approx(2 * drawn.sum() / (drawn.sum() + whole.sum()))
+    assert (comparison.added, comparison.removed) == ((), ())
+
+
+def test_a_correction_opens_no_revision_and_is_read_by_nobody(reported: Road, images: list[Dataset]):
+    jobs, deliveries = len(reported.jobs()), len(reported.deliveries())
+    reported.receive(segmentation({"mass": _smaller(reported, images[0])}, images[0]))
+    reported.read()
+    reported.close(after_s=3600)
+    reported.report()
+    assert (reported.study().state, reported.study().revision) == (StudyState.REPORTED, 1)
+    assert (len(reported.jobs()), len(reported.deliveries())) == (jobs, deliveries)
+
+
+def test_our_own_segmentation_is_never_a_correction(reported: Road):
+    for seg in proposals(reported).values():
+        assert reported.receive(seg)[0].status == Status.SUCCESS
+    assert _rows(reported) == []
+
+
+def test_what_a_viewer_wrote_under_our_uid_or_our_name_is_not_taken_for_a_persons(
+    reported: Road, images: list[Dataset], caplog: pytest.LogCaptureFixture
+):
+    ours = proposals(reported)[images[0].SOPInstanceUID]
+    same_uid = segmentation({"mass": _smaller(reported, images[0])}, images[0], SOPInstanceUID=ours.SOPInstanceUID)
+    our_name = segmentation(
+        {"mass": _smaller(reported, images[0])},
+        images[0],
+        Manufacturer="mammo-node",
+        ManufacturerModelName="mammo-node",
+    )
+    with caplog.at_level(logging.INFO):
+        reported.receive(same_uid, our_name)
+    assert _rows(reported) == []
+    assert "the viewer must name itself as the Manufacturer" in caplog.text
+    assert images[0].PatientID not in caplog.text
+
+
+def test_a_viewer_may_carry_our_equipment_over_as_one_that_contributed(reported: Road, images: list[Dataset]):
+    seg = segmentation({"mass": _smaller(reported, images[0])}, images[0])
+    seg.ContributingEquipmentSequence = [contributing_equipment(BundleId("test", "1"))]
+    reported.receive(seg)
+    assert len(annotations_of(reported).images) == 1
+
+
+def test_the_same_segmentation_again_is_one_annotation(reported: Road, images: list[Dataset]):
+    seg = segmentation({"mass": _smaller(reported, images[0])}, images[0])
+    assert [answer.status for answer in reported.receive(seg, seg)] == [Status.SUCCESS] * 2
+    assert len(_rows(reported)) == 1
+
+
+def test_a_corrected_header_brings_the_annotation_up_to_date(reported: Road, images: list[Dataset]):
+    seg = segmentation({"mass": _smaller(reported, images[0])}, images[0])
+    reported.receive(seg)
+    seg.ContentCreatorName = "Expert^Berta"
+    reported.receive(seg)
+    (image,) = annotations_of(reported).images
+    assert (image.creator, image.earlier) == ("Expert^Berta", 0)
+    assert image.correction_path.endswith("_2.dcm")
+
+
+def test_of_several_corrections_the_newest_counts_and_all_are_kept(reported: Road, images: list[Dataset]):
+    whole, smaller = proposed_mass(reported, images[0]), _smaller(reported, images[0])
+    newest = segmentation({"mass": smaller}, images[0], ContentDate="20231114", ContentTime="120000")
+    oldest = segmentation({"mass": whole}, images[0], ContentDate="20231113", ContentTime="120000")
+    oldest.ContentCreatorName = "Expert^Berta"
+    reported.receive(newest, oldest)  # a PACS may send them in any order
+    (image,) = annotations_of(reported).images
+    assert (image.creator, image.earlier) == ("Expert^Anna", 1)
+    reported.clock.seconds += 60
+    reported.receive(segmentation({"mass": whole}, images[0], ContentDate="20990101", ContentTime="000000"))
+    reported.clock.seconds += 60
+    last = segmentation({"mass": smaller}, images[0], ContentDate=None, ContentTime=None, InstanceCreationDate=None)
+    last.ContentCreatorName = "Expert^Clara"
+    reported.receive(last)
+    (image,) = annotations_of(reported).images
+    assert (image.creator, image.earlier) == ("Expert^Clara", 3), "a clock that runs ahead does not win for ever"
+
+
+def test_a_segmentation_that_was_emptied_says_that_there_is_no_lesion(reported: Road, images: list[Dataset]):
+    nothing = np.zeros((images[0].Rows, images[0].Columns), dtype=bool)
+    reported.receive(segmentation({"mass": nothing}, images[0]))
+    (comparison,) = comparisons_of(reported)
+    assert (comparison.drawn, comparison.kept, comparison.added) == ((), (), ())
+    assert [segment.label for segment in comparison.removed] == [_label(reported, images[0])]
+
+
+def test_a_segmentation_without_any_frame_says_the_same(reported: Road, images: list[Dataset]):
+    seg = segmentation({"mass": proposed_mass(reported, images[1])}, images[1])
+    seg.SegmentSequence = []
+    seg.NumberOfFrames = 0
+    del seg.PerFrameFunctionalGroupsSequence
+    del seg.PixelData
+    assert reported.receive(seg)[0].status == Status.SUCCESS
+    (comparison,) = comparisons_of(reported)
+    assert len(comparison.removed) == 1
+    assert comparison.drawn == ()
+
+
+def test_a_segmentation_that_lost_its_pixels_on_the_way_is_refused(reported: Road, images: list[Dataset]):
+    seg = segmentation({"mass": proposed_mass(reported, images[1])}, images[1])
+    del seg.PixelData
+    assert reported.receive(seg)[0].status == Status.TRUNCATED
+
+
+def test_added_and_removed_lesions_are_told_from_kept_ones(reported: Road, images: list[Dataset]):
+    corner, other = (disc((image.Rows, image.Columns), 20, 20, 9) for image in images[:2])
+    both = segmentation({"mass": proposed_mass(reported, images[0]), "calc": corner}, images[0])
+    reported.receive(both, segmentation({"mass": other}, images[1]))
+    first, second = comparisons_of(reported)
+    assert [pair.dice for pair in first.kept] == [1.0]
+    assert [segment.label for segment in first.added] == ["calc"]
+    assert (len(second.kept), len(second.added), len(second.removed)) == (0, 1, 1)
+
+
+def test_one_segmentation_may_be_about_several_images(reported: Road, images: list[Dataset], mammogram_study):
+    other = changed(mammogram_study.files[0], SOPInstanceUID=generate_uid())
+    reported.all_of_it(other)
+    seg = segmentation(
+        {"mass": proposed_mass(reported, images[0]), "mass 2": proposed_mass(reported, other)}, images[0]
+    )
+    frame = seg.PerFrameFunctionalGroupsSequence[1]
+    frame.DerivationImageSequence[0].SourceImageSequence[0].ReferencedSOPInstanceUID = other.SOPInstanceUID
+    reported.receive(seg)
+    assert [[pair.dice for pair in one.kept] for one in comparisons_of(reported)] == [[1.0], [1.0]]
+
+
+def test_a_segmentation_may_come_before_its_images(road: Road, images: list[Dataset], mammogram_study):
+    whole = np.zeros((images[0].Rows, images[0].Columns), dtype=bool)
+    whole[100:200, 100:200] = True
+    road.receive(segmentation({"mass": whole}, images[0]))
+    assert [one.why for one in annotations_of(road).not_counted] == [NO_IMAGE_HERE]
+    road.clock.seconds += 3600
+    road.all_of_it(*mammogram_study.files)
+    (image,) = annotations_of(road).images
+    assert image.revision is None, "nothing had been proposed when it came"
+    (comparison,) = comparisons_of(road)
+    assert len(comparison.drawn) == 1
+    assert (comparison.added, comparison.removed) == ((), ())
+
+
+def test_one_that_names_what_it_edits_corrects_that_revision(reported: Road, images: list[Dataset], mammogram_study):
+    ours = proposals(reported)[images[0].SOPInstanceUID]
+    reported.all_of_it(changed(mammogram_study.files[0], SOPInstanceUID=generate_uid()))
+    assert reported.study().revision == 2
+    seg = segmentation({"mass": _smaller(reported, images[0])}, images[0])
+    sop = Dataset()
+    sop.ReferencedSOPClassUID, sop.ReferencedSOPInstanceUID = ours.SOPClassUID, ours.SOPInstanceUID
+    series, document = Dataset(), Dataset()
+    series.SeriesInstanceUID, series.ReferencedSOPSequence = ours.SeriesInstanceUID, [sop]
+    document.StudyInstanceUID, document.ReferencedSeriesSequence = ours.StudyInstanceUID, [series]
+    seg.PredecessorDocumentsSequence = [document]
+    reported.clock.seconds += 60
+    reported.receive(seg, segmentation({"mass": _smaller(reported, images[1])}, images[1]))
+    assert {image.image_uid: image.revision for image in annotations_of(reported).images} == {
+        images[0].SOPInstanceUID: 1,
+        images[1].SOPInstanceUID: 2,
+    }
+
+
+def test_what_is_about_no_image_of_ours_is_kept_and_said(reported: Road, images: list[Dataset]):
+    stranger = segmentation({"mass": disc((60, 50), 30, 20, 9)}, StudyInstanceUID=images[0].StudyInstanceUID)
+    stranger.PatientID, stranger.PatientBirthDate = images[0].PatientID, images[0].PatientBirthDate
+    assert reported.receive(stranger)[0].status == Status.SUCCESS
+    found = annotations_of(reported)
+    assert found.images == ()
+    assert [one.why for one in found.not_counted] == [NO_IMAGE_HERE]
+    assert reported.study().state is StudyState.REPORTED
+
+
+def test_frames_that_may_belong_to_either_image_do_not_count(reported: Road, images: list[Dataset]):
+    seg = segmentation({"mass": _smaller(reported, images[0])}, images[0])
+    del seg.PerFrameFunctionalGroupsSequence[0].DerivationImageSequence
+    other = Dataset()
+    other.ReferencedSOPClassUID, other.ReferencedSOPInstanceUID = images[1].SOPClassUID, images[1].SOPInstanceUID
+    seg.ReferencedSeriesSequence[0].ReferencedInstanceSequence.append(other)
+    reported.receive(seg)
+    assert [one.why for one in annotations_of(reported).not_counted] == [NO_IMAGE_NAMED]
+
+
+def test_another_patients_segmentation_in_the_study_puts_it_into_quarantine(reported: Road, images: list[Dataset]):
+    reported.receive(segmentation({"mass": _smaller(reported, images[0])}, images[0], PatientID="SOMEBODY"))
+    assert reported.study().state is StudyState.QUARANTINED
+    assert [one.why for one in annotations_of(reported).not_counted] == [OTHER_PATIENT]
+    reported.receive(segmentation({"mass": _smaller(reported, images[1])}, images[1]))
+    assert [one.why for one in annotations_of(reported).not_counted] == [OTHER_PATIENT, IN_QUARANTINE]
+
+
+def test_another_patients_segmentation_from_another_study_does_not_count(reported: Road, images: list[Dataset]):
+    reported.receive(
+        segmentation(
+            {"mass": _smaller(reported, images[0])}, images[0], PatientID="SOMEBODY", StudyInstanceUID=generate_uid()
+        )
+    )
+    assert [one.why for one in annotations_of(reported).not_counted] == [OTHER_PATIENT]
+
+
+def test_another_machines_segmentation_is_no_experts(reported: Road, images: list[Dataset]):
+    automatic = SegmentAlgorithmTypeValues.AUTOMATIC
+    mask = _smaller(reported, images[0])
+    reported.receive(segmentation({"mass": mask}, images[0], algorithm=automatic, algorithm_name="Other CAD"))
+    assert [one.why for one in annotations_of(reported).not_counted] == [BY_A_MACHINE]
+    # Viewers may keep how a segment began: ours stays "automatic" after somebody edited it.
+    mask = _smaller(reported, images[1])
+    reported.receive(segmentation({"mass": mask}, images[1], algorithm=automatic, algorithm_name="test"))
+    assert len(annotations_of(reported).images) == 1
+
+
+def _label(road: Road, image: Dataset) -> str:
+    return str(proposals(road)[image.SOPInstanceUID].SegmentSequence[0].SegmentLabel)
