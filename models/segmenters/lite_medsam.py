@@ -11,7 +11,6 @@ those near it.
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -22,7 +21,7 @@ from timm.models.tiny_vit import ConvNorm, TinyVit
 from torch import Tensor, nn
 
 from models.segmenters.network import Embedded, PromptedNet
-from models.segmenters.pictures import LiteMedSamPicture, Picture
+from models.segmenters.pictures import LiteMedSamPicture
 from models.segmenters.prompted import PromptedSegmenter, loaded
 from models.segmenters.prompts import Settings
 from models.segmenters.sam_decoder import SamDecodedNet
@@ -51,28 +50,16 @@ class LiteMedSamNet(SamDecodedNet):
     def __init__(self) -> None:
         super().__init__(LiteMedSamPicture(), _GRID)
         self.image_encoder = _tiny_vit()
-        self.neck = _neck()
+        self.neck = nn.Sequential(
+            nn.Conv2d(320, CHANNELS, kernel_size=1, bias=False),
+            LayerNorm2d(CHANNELS),
+            nn.Conv2d(CHANNELS, CHANNELS, kernel_size=3, padding=1, bias=False),
+            LayerNorm2d(CHANNELS),
+        )
 
     def embed(self, pictures: Tensor) -> Embedded:
         """One tensor, N × 256 × 64 × 64."""
         return (self.neck(self.image_encoder(pictures)),)
-
-
-def image_encoder() -> tuple[nn.Module, Picture]:
-    """The image encoder alone, with arbitrary weights, and how it takes a picture in.
-
-    N × 3 × 256 × 256 to N × 256 × 64 × 64. Its weights have the names that they have in the whole network's.
-    """
-    return nn.Sequential(OrderedDict(image_encoder=_tiny_vit(), neck=_neck())), LiteMedSamPicture()
-
-
-def _neck() -> nn.Module:
-    return nn.Sequential(
-        nn.Conv2d(320, CHANNELS, kernel_size=1, bias=False),
-        LayerNorm2d(CHANNELS),
-        nn.Conv2d(CHANNELS, CHANNELS, kernel_size=3, padding=1, bias=False),
-        LayerNorm2d(CHANNELS),
-    )
 
 
 def _tiny_vit() -> nn.Module:

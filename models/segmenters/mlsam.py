@@ -145,7 +145,7 @@ def load(
     variant: str,
     **settings: Any,
 ) -> PromptedSegmenter:
-    """The segmenter out of its weights; `settings` are those of `build`, of Branches and of models.segmenters.prompts.Settings.
+    """The segmenter out of its weights; `settings` are those of `build`, of Branches, and prompts.Settings'.
 
     Raises:
         RuntimeError: the weights are not this network's.

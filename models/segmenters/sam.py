@@ -7,7 +7,6 @@ Dungey. Built of segment-anything's own parts, so that its published checkpoints
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -51,16 +50,6 @@ def build(variant: str) -> SamNet:
     """A network with arbitrary weights; `variant` is a key of VARIANTS."""
     size, picture = VARIANTS[variant]
     return SamNet(VITS[size], picture())
-
-
-def image_encoder(variant: str) -> tuple[nn.Module, Picture]:
-    """The image encoder alone, with arbitrary weights, and how it takes a picture in.
-
-    N × 3 × 1024 × 1024 to N × 256 × 64 × 64. Its weights have the names that they have in the whole network's.
-    """
-    size, picture = VARIANTS[variant]
-    shown = picture()
-    return nn.Sequential(OrderedDict(image_encoder=_vit(VITS[size], shown.side))), shown
 
 
 def _vit(vit: Vit, side: int) -> nn.Module:

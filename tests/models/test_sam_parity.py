@@ -185,7 +185,7 @@ def test_sam_draws_what_segment_anything_draws(vit: Vit, shape: tuple[int, int])
     photo = photograph(shape)
     predictor = SamPredictor(reference)
     predictor.set_image(np.repeat(photo[:, :, None], 3, axis=2))
-    tolerance = 1e-3 if max(shape) == SIDE else 0.05
+    tolerance = 1e-4 if max(shape) == SIDE else 0.05
     asked = {"point_coords": np.array([POINT]), "point_labels": np.array([1])}
     mask: NDArray[np.float32] | None = None
     for box, point, told in [
@@ -227,7 +227,7 @@ def test_medsam_draws_what_its_published_steps_draw(shape: tuple[int, int]) -> N
         )
         wanted = functional.interpolate(torch.sigmoid(low), size=shape, mode="bilinear", align_corners=False)
     drawn, large = ours(net.eval(), photo, BOX)
-    close(drawn, low[0], 1e-3 if shape == (SIDE, SIDE) else 0.15)
+    close(drawn, low[0], 1e-4 if shape == (SIDE, SIDE) else 0.05)
     # The script enlarges probabilities where we enlarge logits: the outlines differ by less than a pixel.
     different = (wanted[0, 0] > 0.5) != (large > 0)
     assert float(different.float().mean()) < 0.01
@@ -245,12 +245,12 @@ def test_medsams_picture_is_the_published_one_to_a_grey_or_two() -> None:
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_hq_sam_draws_what_segment_anything_hq_draws(shape: tuple[int, int]) -> None:
-    same_as_hq_predictor("vit", photograph(shape), 1e-3 if max(shape) == SIDE else 0.05)
+    same_as_hq_predictor("vit", photograph(shape), 1e-4 if max(shape) == SIDE else 0.05)
 
 
 def test_hq_sam_tiny_draws_what_segment_anything_hq_draws() -> None:
     """At 1024 pixels: the library's TinyViT knows no other grid."""
-    same_as_hq_predictor("tiny", photograph((1024, 300)), 1e-3)
+    same_as_hq_predictor("tiny", photograph((1024, 300)), 1e-4)
 
 
 def same_as_hq_predictor(encoder: str, photo: NDArray[np.uint8], tolerance: float) -> None:
@@ -400,16 +400,6 @@ def test_a_published_tiny_checkpoint_loses_only_its_classifier() -> None:
     assert set(state) - set(kept) == {
         f"image_encoder.{layer}.{kind}" for layer in ("norm_head", "head") for kind in ("weight", "bias")
     }
-
-
-def test_the_image_encoder_alone_embeds_as_the_whole_network_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sam.VITS, "vit-b", Vit(width=24, depth=1, heads=2, global_blocks=()))  # type: ignore[arg-type]
-    net = seeded(sam.build("medsam-vit-b"))
-    encoder, picture = sam.image_encoder("medsam-vit-b")
-    encoder.load_state_dict({name: net.state_dict()[name] for name in encoder.state_dict()})
-    shown = picture.prepare(photograph((300, 200)).astype(np.float32) / 255)[None]
-    with torch.inference_mode():
-        assert torch.equal(encoder.eval()(shown), net.embed(shown)[0])
 
 
 def test_timm_still_knows_its_own_tiny_vit() -> None:
