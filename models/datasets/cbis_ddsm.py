@@ -23,7 +23,7 @@ from types import MappingProxyType
 
 from models.datasets.case import Case, Cases, DatasetError, LeftOut, Lesion, Pathology, Side
 from models.datasets.cbis_ddsm_files import FoundMask, files_by_name, find_mask, read_mask
-from models.datasets.dicom import DicomReader
+from models.datasets.dicom import DicomReader, placed
 from models.datasets.labels import birads_of, density_of, laterality_of, worst_birads, worst_pathology
 from models.datasets.tables import Row, read_csv
 from models.types import FindingKind, Mammogram
@@ -175,7 +175,7 @@ def _case(films: Sequence[_Film], breast: Sequence[_Abnormality], reader: DicomR
     abnormalities = [one for film in films for one in film.abnormalities]
 
     def read() -> Mammogram:
-        return reader.mammogram(first.path)
+        return placed(reader.mammogram(first.path), laterality_of(first.breast), first.view)
 
     def read_lesions(image: Mammogram) -> tuple[Lesion, ...]:
         return tuple(

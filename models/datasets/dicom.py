@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.datasets.case import DatasetError
-from models.types import Mammogram, Mask
+from models.types import Laterality, Mammogram, Mask
 
 Read = TypeVar("Read")
 
@@ -54,6 +54,11 @@ class CheckedReader:
 
     def segments(self, path: Path, rows_columns: tuple[int, int]) -> list[tuple[str, Mask]]:
         return _named(path, lambda: self.reader.segments(path, rows_columns))
+
+
+def placed(image: Mammogram, laterality: Laterality | None, view: str | None) -> Mammogram:
+    """The image with the breast and view that a set's tables tell, where its header does not."""
+    return replace(image, laterality=image.laterality or laterality, view=image.view or view)
 
 
 def _named(path: Path, read: Callable[[], Read]) -> Read:

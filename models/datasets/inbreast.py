@@ -28,7 +28,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
 from models.datasets.case import Case, Cases, DatasetError, LeftOut, Lesion
-from models.datasets.dicom import DicomReader
+from models.datasets.dicom import DicomReader, placed
 from models.datasets.labels import birads_of, density_of, laterality_of
 from models.datasets.pictures import polygon_mask
 from models.datasets.tables import Row, read_csv
@@ -88,7 +88,7 @@ def _case(row: Row, path: Path, all_told: bool, regions: tuple[Region, ...], rea
     birads = birads_of(row["Bi-Rads"])
 
     def read() -> Mammogram:
-        return reader.mammogram(path)
+        return placed(reader.mammogram(path), laterality_of(row["Laterality"]), row["View"].upper() or None)
 
     return Case(
         name=row["File Name"],

@@ -19,7 +19,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from models.datasets.case import Case, Cases, DatasetError, LeftOut, Lesion, Side
-from models.datasets.dicom import DicomReader
+from models.datasets.dicom import DicomReader, placed
 from models.datasets.labels import birads_of, density_of, laterality_of
 from models.datasets.pictures import box_mask
 from models.datasets.tables import Row, read_csv
@@ -72,7 +72,7 @@ def _case(row: Row, path: Path, lesions: tuple[Lesion, ...], all_told: bool, rea
     birads = birads_of(row["breast_birads"])
 
     def read() -> Mammogram:
-        return reader.mammogram(path)
+        return placed(reader.mammogram(path), laterality_of(row["laterality"]), row["view_position"])
 
     return Case(
         name=row["image_id"],

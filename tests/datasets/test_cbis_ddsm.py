@@ -40,6 +40,7 @@ def test_an_image_comes_with_what_the_tables_tell_of_it(cbis: Path) -> None:
     )
     assert (one.pathology, one.birads, one.density, one.official) == (Pathology.MALIGNANT, "5", "C", Side.TRAIN)
     assert one.marked_up
+    assert (one.read().laterality, one.read().view) == (Laterality.LEFT, "CC")
     (lesion,) = lesions(one)
     assert (lesion.kind, lesion.pathology, lesion.birads) == (FindingKind.MASS, Pathology.MALIGNANT, "5")
     assert lesion.subtype == "irregular, spiculated"
