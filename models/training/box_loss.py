@@ -4,12 +4,12 @@ The paper's text names CIoU (Zheng et al. 2020); the formula it prints, eq. 3, i
 angular term, which is nearer to SIoU (Gevorgyan 2022), and gives no α and β. Both can be chosen; eq. 3 is read so:
 
     d   distance of the two centres over the diagonal of the smallest box round both;
-    v   SIoU's angle, sin 2φ, φ being the angle between the line of the centres and an axis: 0 where the centres lie
-        side by side or one above the other, 1 where they lie cornerwise. φ does not shrink with the distance, so that
-        nearly equal boxes would be pushed about by it; here v fades out within a tenth of the diagonal:
-        v = 2·|x|·|y| / (x² + y² + (diagonal/10)²), where x and y are the differences of the centres;
+    v   SIoU's angle cost, sin 2φ, times d², φ being the angle between the line of the centres and an axis: 0 where one
+        centre lies straight beside or above the other, d² where they lie cornerwise. In SIoU too the angle acts by
+        way of the distance. Alone it would not shrink with the distance: it would push nearly equal boxes about, and in
+        small trials it kept networks from learning their first boxes at all;
     α   1, as for the distance in CIoU;
-    β   0.1: with it the pull of the angle is at most what that of the distance is at half a diagonal.
+    β   1, so that the angle never outweighs the distance.
 """
 
 from __future__ import annotations
@@ -24,16 +24,14 @@ from models.detectors.stock import BboxLoss, v8DetectionLoss
 
 BoxLoss = Literal["ciou", "eq3"]
 
-ALPHA, BETA = 1.0, 0.1
-_FADES = 0.1
-"""Share of the enclosing diagonal within which the angular term fades out."""
+ALPHA, BETA = 1.0, 1.0
 _GAINS = SimpleNamespace(box=7.5, cls=0.5, dfl=1.5)
 """ultralytics' defaults for the three losses."""
 _TINY = 1e-7
 
 
 def eq3(boxes: Tensor, targets: Tensor, alpha: float = ALPHA, beta: float = BETA) -> Tensor:
-    """Equation 3 for each pair of boxes: 0 where they are equal, at most 2 + α + β.
+    """Equation 3 for each pair of boxes: 0 where they are equal, less than 1 + α + β.
 
     Args:
         boxes: n × 4, left, top, right, bottom.
@@ -51,8 +49,8 @@ def eq3(boxes: Tensor, targets: Tensor, alpha: float = ALPHA, beta: float = BETA
     diagonal = around.square().sum(dim=1) + _TINY  # squared, as is the distance
     apart = (boxes[:, :2] + boxes[:, 2:] - targets[:, :2] - targets[:, 2:]) / 2
     distance = apart.square().sum(dim=1)
-    angle = 2 * apart.prod(dim=1).abs() / (distance + _FADES**2 * diagonal)
-    loss: Tensor = 1 - both / (union + _TINY) + alpha * distance / diagonal + beta * angle
+    angle = 2 * apart.prod(dim=1).abs()  # sin 2φ times the squared distance
+    loss: Tensor = 1 - both / (union + _TINY) + (alpha * distance + beta * angle) / diagonal
     return loss[:, None]
 
 

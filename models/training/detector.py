@@ -69,6 +69,7 @@ class TaskSettings(RecipeTable):
         summed: the loss is summed over a batch's images, not averaged: ultralytics' learning rates for SGD expect that.
         keep_classes: of start weights, also the layers that tell classes apart are taken. False where those are others.
         confidence: the node proposes no box below it (0.2: Yolo-MLSAM, Table 2).
+        false_positives: where given, `confidence` is instead the lowest with at most so many a validation image.
         iou: of two boxes that overlap by more, the less sure one is dropped.
         most: the node proposes no more boxes than this an image.
         mirrored: the node looks at each breast a second time, mirrored.
@@ -84,6 +85,7 @@ class TaskSettings(RecipeTable):
     summed: bool = False
     keep_classes: bool = True
     confidence: Chance = 0.2
+    false_positives: float | None = Field(default=None, ge=0)
     iou: Chance = 0.5
     most: int = Field(default=50, ge=1)
     mirrored: bool = False
@@ -183,6 +185,11 @@ class Detecting:
         """The lowest confidence, in thousandths, with at most so many false positives a validation image."""
         least = threshold(self._results(network), false_positives)
         return min(0.999, math.floor(max(least, _MEASURED_FROM) * 1000 + 1) / 1000)
+
+    def chosen(self, network: nn.Module) -> dict[str, Any]:
+        """Settings of the part that the validation patients choose: the confidence, where the recipe says so."""
+        wanted = self._task.false_positives
+        return {} if wanted is None else {"confidence": self.operating_point(network, wanted)}
 
     def _results(self, network: nn.Module) -> list[ImageResult]:
         device = next(network.parameters()).device

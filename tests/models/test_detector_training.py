@@ -1,0 +1,243 @@
+"""The detector's training: what it learns from, how it is judged, and that what comes of it loads."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from models.datasets.case import Case, DatasetError, Lesion
+from models.detectors import yolov8
+from models.training.detector import Detecting, Model, TaskSettings, part, prepare
+from models.training.framed import framed
+from models.training.recipe import CalibrationRecipe, FitRecipe, Recipe, RecipeError, SplitRecipe, read_recipe
+from models.types import Box, FindingKind, Mammogram, Mask
+
+CPU = torch.device("cpu")
+RECIPES = Path(yolov8.__file__).parents[1] / "recipes"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def _case(number: int, lesion: FindingKind | None = FindingKind.MASS, marked_up: bool = True, radius: int = 9) -> Case:
+    """A breast of 160 × 100 pixels with a bright round lesion at a place of its own."""
+    rows, columns = 160, 100
+    y, x = np.mgrid[:rows, :columns]
+    pixels = np.where(((y - 80) / 75) ** 2 + (x / 85) ** 2 < 1, 0.35, 0.0).astype(np.float32)
+    grain = np.random.default_rng(number).random((rows, columns), dtype=np.float32)
+    pixels += 0.1 * grain * (pixels > 0)
+    row, column = 40 + 17 * (number % 5), radius + 4 + 11 * (number % 4)
+    drawn = np.zeros((rows, columns), dtype=np.uint8)
+    cv2.circle(drawn, (column, row), radius, 1, cv2.FILLED)
+    lesions: tuple[Lesion, ...] = ()
+    if lesion is not None:
+        pixels[drawn == 1] = 1.0
+        box = Box(row - radius, column - radius, row + radius + 1, column + radius + 1)
+        lesions = (Lesion(Mask(box, drawn[box.slices] == 1), outlined=True, kind=lesion),)
+    return Case(
+        name=f"image {number}",
+        dataset="drawn",
+        patients=(f"patient {number}",),
+        exam=None,
+        laterality=None,
+        view=None,
+        pathology=None,
+        birads=None,
+        density=None,
+        marked_up=marked_up,
+        label_is_fair=True,
+        official=None,
+        read=lambda: Mammogram(pixels),
+        read_lesions=lambda _: lesions,
+    )
+
+
+def _recipe(model: dict[str, Any] | None = None, task: dict[str, Any] | None = None, **fit: Any) -> Recipe:
+    return Recipe(
+        name="small",
+        kind="detector",
+        split=SplitRecipe(),
+        fit=FitRecipe(**{"epochs": 10, "learning_rate": 0.01, **fit}),
+        model=Model(**{"scale": "n", "attention": "none", "input_px": 96, **(model or {})}),
+        task=TaskSettings(**{"batch": 2, **(task or {})}),
+        calibration=CalibrationRecipe(),
+    )
+
+
+def _task(recipe: Recipe, train: int = 4, start: Path | None = None) -> Detecting:
+    kinds = (FindingKind.MASS, FindingKind.CALCIFICATION)
+    cases = [_case(number, kinds[number % 2]) for number in range(train + 2)]
+    return prepare(recipe, cases[:train], cases[train:], start, CPU)
+
+
+@pytest.mark.parametrize("box_loss", ["ciou", "eq3"])
+def test_it_learns_to_find_what_it_was_shown(box_loss: str) -> None:
+    cases = [_case(0, FindingKind.MASS, radius=24), _case(3, FindingKind.CALCIFICATION, radius=24)]
+    task = prepare(_recipe(task={"mosaic": 0.0, "augment": 0.0, "box_loss": box_loss}), cases, cases, None, CPU)
+    for module in task.network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = 0.3  # a few dozen steps must do for what it remembers of the pictures
+    steps = torch.optim.AdamW(task.parameter_groups(), 3e-3)
+    for epoch in range(36):
+        for batch in task.batches(epoch):
+            loss, terms = task.loss(task.network.train(), batch)
+            steps.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            steps.step()
+    assert terms.keys() == {"box", "classes", "focal"}
+    assert sum(terms.values()) == pytest.approx(loss.item(), rel=1e-4)
+    assert task.validate(task.network)["froc"] == 1
+
+
+def test_a_loss_summed_over_the_batch_is_so_many_times_the_average() -> None:
+    mean, whole = (_task(_recipe(task={"summed": summed})) for summed in (False, True))
+    (one, _), (other, _) = (task.loss(task.network, next(task.batches(0))) for task in (mean, whole))
+    assert other.item() == pytest.approx(2 * one.item(), rel=1e-5)
+
+
+def test_batches_are_the_same_for_the_same_seed_and_epoch_and_others_for_another() -> None:
+    def pixels(epoch: int, seed: int) -> torch.Tensor:
+        return torch.cat([images for images, _ in _task(_recipe(seed=seed), train=5).batches(epoch)])
+
+    first = pixels(0, 1)
+    assert len(first) == 5
+    assert torch.equal(first, pixels(0, 1))
+    assert not torch.equal(first, pixels(1, 1))
+    assert not torch.equal(first, pixels(0, 2))
+
+
+def test_an_epoch_has_as_many_batches_as_it_says() -> None:
+    for count in (1, 4, 5):
+        task = _task(_recipe(), train=count)
+        assert len(list(task.batches(0))) == task.steps() == -(-count // 2)
+
+
+def test_the_targets_lie_on_the_lesions_of_the_changed_pictures() -> None:
+    task = _task(_recipe(task={"mosaic": 0.5, "augment": 0.3}), train=6)
+    for images, targets in task.batches(0):
+        for number, box in zip(targets["batch_idx"].int().tolist(), targets["bboxes"] * 96, strict=True):
+            left, top = (box[:2] - box[2:] / 4).round().int().tolist()
+            right, bottom = (box[:2] + box[2:] / 4).round().int().tolist()
+            assert images[number, top : bottom + 1, left : right + 1].mean() > 2 * images[number].mean()
+
+
+def test_the_last_epochs_see_pictures_as_they_will_be_without_mosaics() -> None:
+    task = _task(_recipe(task={"mosaic": 1.0, "augment": 0.0, "batch": 4}))
+    as_read = {float(kept.levels.astype(np.float64).sum()) for kept in task._pictures}
+
+    def are_as_read(epoch: int) -> bool:
+        ((images, _),) = task.batches(epoch)
+        return {round(float(image.double().sum() * 255)) for image in images} == as_read
+
+    assert [are_as_read(epoch) for epoch in (0, 7, 8, 9)] == [False, False, True, True]
+
+
+def test_images_without_lesions_are_learned_from_in_proportion_and_others_in_other_epochs() -> None:
+    cases = [_case(0), _case(1), *(_case(number, lesion=None) for number in range(2, 12))]
+    task = prepare(_recipe(task={"unmarked": 1.5, "mosaic": 0.0, "augment": 0.0}), cases, cases, None, CPU)
+    sums = []
+    for epoch in range(2):
+        images = torch.cat([images for images, _ in task.batches(epoch)])
+        assert len(images) == 5
+        sums.append({round(float(image.double().sum()), 3) for image in images})
+    assert sums[0] != sums[1]
+
+
+def test_images_whose_lesions_are_not_all_drawn_are_not_read() -> None:
+    def never() -> Mammogram:
+        raise AssertionError("read")
+
+    unmarked = replace(_case(5, marked_up=False), read=never)
+    task = prepare(_recipe(), [_case(0), unmarked], [_case(1), unmarked], None, CPU)
+    assert len(next(task.batches(0))[0]) == 1
+
+
+@pytest.mark.parametrize(
+    ("train", "validation", "named"), [(None, FindingKind.MASS, "training"), (FindingKind.MASS, None, "validation")]
+)
+def test_without_any_lesion_nothing_is_trained(train: Any, validation: Any, named: str) -> None:
+    with pytest.raises(DatasetError, match=f"No {named} image has a lesion"):
+        prepare(_recipe(), [_case(0, train)], [_case(1, validation)], None, CPU)
+
+
+def test_it_is_judged_by_sensitivity_over_false_positives_and_training_goes_on_unharmed() -> None:
+    task = _task(_recipe())
+    before = {name: tensor.clone() for name, tensor in task.network.state_dict().items()}
+    task.network.train()
+    figures = task.validate(task.network)
+    assert 0 <= figures[task.figure] <= 1
+    assert task.network.training
+    assert all(torch.equal(before[name], tensor) for name, tensor in task.network.state_dict().items())
+
+
+def test_what_is_trained_loads_with_the_settings_of_its_part_and_reads() -> None:
+    recipe = _recipe({"attention": "eca", "attended": (2, 6)}, {"confidence": 0.3, "most": 4, "mirrored": True})
+    architecture, settings = part(_task(recipe).network, recipe)
+    assert architecture == "yolov8"
+    assert settings["confidence"] == 0.3
+    detector = yolov8.load(_task(recipe).network.state_dict(), CPU, False, **settings)
+    assert len(detector.detect([_case(0).read()])) == 1
+
+
+@pytest.mark.parametrize("allowed", [0.0, 1.0])
+def test_the_operating_point_keeps_to_the_false_positives_allowed(allowed: float) -> None:
+    recipe = _recipe(task={"false_positives": allowed})
+    task = _task(recipe)
+    assert _task(_recipe()).chosen(task.network) == {}
+    settings = part(task.network, recipe)[1] | task.chosen(task.network)
+    detector = yolov8.load(task.network.state_dict(), CPU, False, **settings)
+    cases = [_case(4), _case(5)]
+    found = detector.detect_framed([one.shown for one in framed(cases, 96, 1)])
+    assert sum(map(len, found)) <= allowed * len(cases) + len(cases)  # at most one hit an image
+    assert 0 < settings["confidence"] < 1
+
+
+@pytest.mark.parametrize("keep_classes", [True, False])
+def test_start_weights_are_taken_with_or_without_the_layers_that_tell_classes_apart(
+    tmp_path: Path, keep_classes: bool
+) -> None:
+    torch.manual_seed(7)
+    start = {name: tensor + 0.5 for name, tensor in yolov8.build("n", "none").state_dict().items()}
+    save_file(start, tmp_path / "start.safetensors")
+    recipe = _recipe(task={"keep_classes": keep_classes})
+    taken = _task(recipe, start=tmp_path / "start.safetensors").network.state_dict()
+    assert torch.equal(taken["model.0.conv.weight"], start["model.0.conv.weight"])
+    assert torch.equal(taken["model.22.cv2.0.2.bias"], start["model.22.cv2.0.2.bias"])
+    assert torch.equal(taken["model.22.cv3.0.2.bias"], start["model.22.cv3.0.2.bias"]) is keep_classes
+
+
+def test_norms_and_biases_are_not_pulled_towards_nothing_and_every_weight_is_trained_once() -> None:
+    task = _task(_recipe({"attention": "cbam"}))
+    kernels, others = task.parameter_groups()
+    assert others["weight_decay"] == 0.0
+    assert "weight_decay" not in kernels
+    trained = [id(parameter) for parameter in task.network.parameters() if parameter.requires_grad]
+    assert sorted(trained) == sorted(map(id, (*kernels["params"], *others["params"])))
+
+
+@pytest.mark.parametrize("name", ["detector", "yolo-mlsam-detector"])
+def test_the_detectors_recipes_that_ship_can_be_read(name: str) -> None:
+    assert read_recipe(RECIPES / f"{name}.toml", "detector", Model, TaskSettings).model.attention == "cbam"
+
+
+def test_the_papers_recipe_says_what_the_paper_says() -> None:
+    recipe = read_recipe(RECIPES / "yolo-mlsam-detector.toml", "detector", Model, TaskSettings)
+    assert (recipe.fit.epochs, recipe.fit.learning_rate, recipe.fit.schedule) == (150, 0.01, "cosine")
+    assert (recipe.task.batch, recipe.task.confidence, recipe.task.mosaic) == (8, 0.2, 1.0)
+
+
+@pytest.mark.parametrize("wrong", ["input_px = 100", 'scale = "z"', 'attention = "cbma"', "attended = [3]"])
+def test_a_recipe_for_a_network_that_is_not_there_is_refused(tmp_path: Path, wrong: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(f'kind = "detector"\n[fit]\nepochs = 1\nlearning_rate = 0.1\n[model]\n{wrong}\n')
+    with pytest.raises(RecipeError, match=f"model.{wrong.split(' ')[0]}"):
+        read_recipe(path, "detector", Model, TaskSettings)
