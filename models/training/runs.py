@@ -28,7 +28,7 @@ from models.durable import write_durably
 from models.training.calibrating import Scored, calibrate
 from models.training.fit import fit
 from models.training.recipe import Progress, Recipe, RecipeError, SplitRecipe, read_recipe
-from models.training.task import Task
+from models.training.task import Choosing, Task
 
 KINDS: Mapping[str, str] = MappingProxyType(
     {
@@ -149,6 +149,8 @@ def train(
     task = module.prepare(recipe, train_cases, validation, start, device)
     network = fit(task, recipe.fit, folder, device, progress, depends_on)
     architecture, settings = module.part(network, recipe)
+    if isinstance(task, Choosing):
+        settings = {**settings, **task.chosen(network)}
 
     weights = stored(network.state_dict(), half=True)
     calibration, notes = _calibration(recipe, architecture, settings, weights, validation, device)

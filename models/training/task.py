@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -33,3 +33,11 @@ class Task(Protocol):
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         """Figures on the validation patients, `figure` among them."""
+
+
+@runtime_checkable
+class Choosing(Protocol):
+    """A task whose validation patients choose settings of the part, such as the detector's confidence."""
+
+    def chosen(self, network: nn.Module) -> dict[str, Any]:
+        """Settings that stand in bundle.toml in place of the recipe's."""
