@@ -63,13 +63,14 @@ class Settings:
 
 
 class MedSamMlp(nn.Module):
-    """MedSAM or LiteMedSAM, whole, and the perceptron."""
+    """MedSAM or another network with its decoder, whole, and the perceptron."""
 
-    def __init__(self, encoder: Encoder, reads: Reads, tuned: Tuned = "frozen") -> None:
+    def __init__(self, sam: SamDecodedNet, reads: Reads, tuned: Tuned = "frozen") -> None:
         super().__init__()
-        self.sam: SamDecodedNet = LiteMedSamNet() if encoder == "lite-medsam" else build(encoder)
+        self.sam = sam
         self.mlp = _perceptron({"embedding": CHANNELS, "tokens": _TOKENS * CHANNELS, "upscaled": CHANNELS // 8}[reads])
-        self._reads, self._tuned = reads, tuned
+        self.tuned: Tuned = tuned
+        self._reads: Reads = reads
         self.sam.requires_grad_(False)
         parts = self.sam.parts()
         if tuned == "all":
@@ -80,7 +81,7 @@ class MedSamMlp(nn.Module):
     def train(self, mode: bool = True) -> MedSamMlp:
         """What is not tuned stays as it is, running averages of its norms too."""
         super().train(mode)
-        if self._tuned != "all":
+        if self.tuned != "all":
             self.sam.eval()
         return self
 
@@ -110,6 +111,11 @@ class MedSamMlp(nn.Module):
         """What was read to logits of the two classes, benign and malignant: N × 2."""
         logits: Tensor = self.mlp(read)
         return logits.float()
+
+
+def encoder_of(name: Encoder) -> SamDecodedNet:
+    """MedSAM or LiteMedSAM with arbitrary weights."""
+    return LiteMedSamNet() if name == "lite-medsam" else build(name)
 
 
 def picture_of(image: Mammogram, network: SamDecodedNet) -> NDArray[np.float32]:
@@ -160,7 +166,7 @@ def load(
     for value, known in ((chosen.encoder, get_args(Encoder)), (chosen.reads, get_args(Reads))):
         if value not in known:
             raise TypeError(f"{value!r} is none of {', '.join(known)}")
-    network = MedSamMlp(chosen.encoder, chosen.reads)
+    network = MedSamMlp(encoder_of(chosen.encoder), chosen.reads)
     network.load_state_dict(
         {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
     )

@@ -11,6 +11,7 @@ from torch import nn
 
 from models.calibration import Level
 from models.classifiers.efficient_net import Settings
+from models.classifiers.medsam_mlp import MedSamMlp, encoder_of
 from models.datasets.case import Case, DatasetError, Pathology
 from models.protocols import Classifier
 from models.radiomics.texture import Radiomics
@@ -18,7 +19,7 @@ from models.training.calibrating import Scored
 from models.training.classifier_recipe import EfficientNetModel, MedSamMlpModel, Model, TaskSettings
 from models.training.classifier_samples import Wanted, read_samples, with_spacing
 from models.training.efficient_net import EfficientNetTask
-from models.training.medsam_mlp import MedSamMlpTask
+from models.training.medsam_mlp import MedSamMlpTask, start_from
 from models.training.recipe import Recipe
 
 __all__ = ["Model", "TaskSettings", "part", "prepare", "scores"]
@@ -139,7 +140,11 @@ def _medsam_mlp(
     device: torch.device,
     seed: int,
 ) -> MedSamMlpTask:
-    task = MedSamMlpTask(model, settings, train, validation, start, device, seed)
+    torch.manual_seed(seed)
+    network = MedSamMlp(encoder_of(model.encoder), model.reads, model.tuned)
+    if start is not None:
+        start_from(network, start)
+    task = MedSamMlpTask(network, settings, train, validation, device, seed)
     _both("training images", [one.malignant for one in task.train])
     _both("validation images", [one.malignant for one in task.validation])
     return task

