@@ -20,6 +20,7 @@ _FEWER_DRAWS = 200
 """Of average precisions: each takes a tenth of a second."""
 _NO_LESIONS = "No image among them holds a lesion."
 
+FROC_COLUMNS = (*(f"{point:g}" for point in FROC_POINTS), "mean")
 B1_COLUMNS = ("Pr", "TPR", "F1", "mAP50", "mAP50-95")
 B2_COLUMNS = ("TPR", "FPR", "ACC", "Pr", "Dice")
 
@@ -54,18 +55,24 @@ def counts_of(images: Sequence[Observation]) -> Counts:
     return Counts(len({one.patient for one in images}), len(images), sum(len(one.lesions) for one in images))
 
 
-def _froc(images: Sequence[Observation], draws: Draws) -> Table:
+def froc_row(images: Sequence[Observation], name: str, draws: Draws) -> Row:
+    """Sensitivity at 1/4, 1/2, 1, 2 and 4 false positives an image, and their mean."""
+
     def measure(some: list[ImageResult]) -> list[float]:
         found = sensitivities(some, FROC_POINTS)
         return [*found, float(np.mean(found))]
 
     results = [one.result() for one in images]
-    cells = figures(results, lambda one: one.patient, measure, len(FROC_POINTS) + 1, draws, why_none(images))
+    cells = figures(results, lambda one: one.patient, measure, len(FROC_COLUMNS), draws, why_none(images))
+    return Row(name, cells, counts_of(images))
+
+
+def _froc(images: Sequence[Observation], draws: Draws) -> Table:
     return Table(
         "froc",
         "Sensitivity at so many false positives an image (FROC)",
-        (*(f"{point:g}" for point in FROC_POINTS), "mean"),
-        (Row("all lesions", cells, counts_of(images)),),
+        FROC_COLUMNS,
+        (froc_row(images, "all lesions", draws),),
     )
 
 

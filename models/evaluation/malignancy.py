@@ -23,6 +23,7 @@ from models.evaluation.scores import (
 from models.evaluation.tables import Absent, Cell, Counts, Draws, Plot, Row, Section, Table, figures
 from models.types import FindingKind
 
+AREA_COLUMNS = ("AUC", "average precision")
 A1_COLUMNS = ("accuracy", "F1", "precision", "recall")
 _CUT = 0.5
 FIXED_SENSITIVITY = 0.9
@@ -94,11 +95,21 @@ def _patient(one: Scored) -> str:
     return one.patient
 
 
-def _areas(by_level: Mapping[Level, Sequence[Scored]], draws: Draws) -> Table:
-    def areas(some: list[Scored]) -> tuple[float, float]:
-        scores, malignant = arrays(some)
+def area_row(name: str, some: Sequence[Scored], draws: Draws, why: str) -> Row:
+    """Areas under the ROC and the precision–recall curve."""
+
+    def areas(chosen: list[Scored]) -> tuple[float, float]:
+        scores, malignant = arrays(chosen)
         return auc(scores, malignant), average_precision(scores, malignant)
 
+    if len({one.malignant for one in some}) == 2:
+        cells = figures(some, _patient, areas, 2, draws, _ONE_SORT)
+    else:
+        cells = (Absent(_ONE_SORT if some else why),) * 2
+    return Row(f"{name} ({_sorts(some)})" if some else name, cells, _counted(some))
+
+
+def _areas(by_level: Mapping[Level, Sequence[Scored]], draws: Draws) -> Table:
     no_exams = "The data do not say which images are of one exam." if by_level[Level.IMAGE] else NO_SCORES
     whys = {
         Level.IMAGE: NO_SCORES,
@@ -106,18 +117,12 @@ def _areas(by_level: Mapping[Level, Sequence[Scored]], draws: Draws) -> Table:
         Level.EXAM: no_exams,
         Level.LESION: "No classifier was run, or no lesion has a pathology of its own.",
     }
-    rows = []
-    for level, some in by_level.items():
-        name = f"{level}s" if level is not Level.LESION else "lesions, by their true outlines"
-        cells = figures(some, _patient, areas, 2, draws, (_ONE_SORT if some else whys[level],) * 2)
-        if len({one.malignant for one in some}) == 1:
-            cells = (Absent(_ONE_SORT),) * 2
-        rows.append(Row(f"{name} ({_sorts(some)})" if some else name, cells, _counted(some)))
+    names = {Level.LESION: "lesions, by their true outlines"}
     return Table(
         "areas",
         "Areas under the ROC and the precision–recall curve",
-        ("AUC", "average precision"),
-        tuple(rows),
+        AREA_COLUMNS,
+        tuple(area_row(names.get(level, f"{level}s"), some, draws, whys[level]) for level, some in by_level.items()),
         notes=(
             "A breast's score is the highest of its images, an exam's the highest of all; its pathology the worst.",
         ),

@@ -128,7 +128,7 @@ def observe(parts: Parts, case: Case) -> Observation:
             for number, lesion in enumerate(lesions)
         ),
         by_threshold=_by_threshold(parts, image, case, lesions, found, outlined),
-        score=_image_score(parts, image, shown, outlined),
+        score=_image_score(parts, image, lesions, shown, outlined),
     )
 
 
@@ -206,10 +206,17 @@ def _by_threshold(
 
 
 def _image_score(
-    parts: Parts, image: Mammogram, shown: Sequence[Detection], outlined: Sequence[Passes]
+    parts: Parts,
+    image: Mammogram,
+    lesions: Sequence[Lesion],
+    shown: Sequence[Detection],
+    outlined: Sequence[Passes],
 ) -> float | None:
+    """By the lesions that the node would show; a classifier that is measured alone sees the true ones."""
     if parts.classifier is None:
         return None
+    if parts.detector is None:
+        return parts.classifier.classify(image, [lesion.mask for lesion in lesions])[0]
     masks = [_own(parts, one.box, passes) for one, passes in zip(shown, outlined, strict=False)]
     return parts.classifier.classify(image, masks)[0]
 

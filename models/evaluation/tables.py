@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeVar
 
 from models.evaluation.measures import RESAMPLES, Figure, with_intervals
@@ -61,8 +61,7 @@ class Table:
 
     Attributes:
         source: the table or figure of a paper that it answers; "" for none.
-        percent: figures are shown in percent, as the paper prints them. They are stored as shares all the same, but for
-            those printed by the paper, which are stored as shares too.
+        percent: figures are shown in percent, as the paper prints them; they are stored as shares, the paper's too.
         notes: what must be known to read it.
     """
 
@@ -73,6 +72,12 @@ class Table:
     source: str = ""
     percent: bool = False
     notes: tuple[str, ...] = ()
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why figures are absent, each reason once."""
+        ours = (cell for row in self.rows if not row.theirs for cell in row.cells)
+        return tuple(dict.fromkeys(cell.not_measured for cell in ours if isinstance(cell, Absent)))
 
 
 @dataclass(frozen=True)
@@ -120,7 +125,7 @@ class Report:
     """An evaluation, ready to be printed."""
 
     about: About
-    sections: tuple[Section, ...] = field(default_factory=tuple)
+    sections: tuple[Section, ...] = ()
 
 
 def figures(

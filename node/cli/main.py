@@ -7,6 +7,7 @@ import sys
 
 import typer
 
+from node.cli.ablate import ablate
 from node.cli.annotations import annotation_commands
 from node.cli.check import check
 from node.cli.config_show import config_show
@@ -32,7 +33,7 @@ def build() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
-    for command in (demo, check, serve, read, status, retry, send, phantom, evaluate):
+    for command in (demo, check, serve, read, status, retry, send, phantom, evaluate, ablate):
         app.command()(command)
     config = typer.Typer(help="The node's settings.", no_args_is_help=True)
     config.command("show")(config_show)

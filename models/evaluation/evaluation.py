@@ -1,0 +1,87 @@
+"""An evaluation from images to a report."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from models.bundle import ROLES, Bundle
+from models.datasets.case import Case, LeftOut
+from models.evaluation.detection import detection_section
+from models.evaluation.loading import digest, load_for_measuring
+from models.evaluation.malignancy import malignancy_section
+from models.evaluation.observations import EvaluationError, Kept, Observation
+from models.evaluation.observe import Progress, observe_all
+from models.evaluation.segmentation import segmentation_section
+from models.evaluation.subgroups import subgroups_section
+from models.evaluation.tables import About, Draws, Report
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What a bundle's models did.
+
+    Attributes:
+        test: on the images that are measured.
+        validation: on other patients' images, their scores alone; None where there are none.
+        left_out: images that could not be read.
+    """
+
+    test: tuple[Observation, ...]
+    validation: tuple[Observation, ...] | None
+    left_out: tuple[LeftOut, ...]
+
+
+def observe_bundle(
+    bundle: Bundle,
+    test: Sequence[Case],
+    validation: Sequence[Case] | None,
+    folder: Path,
+    device: torch.device,
+    mixed_precision: bool,
+    progress: Progress,
+    roles: Collection[str] = ROLES,
+) -> Observed:
+    """Runs a bundle over images; what is done already, by `folder`, is not done again.
+
+    Args:
+        folder: holds observations.jsonl and validation.jsonl; made where missing.
+        roles: which parts are measured.
+
+    Raises:
+        BundleError: the bundle's weights are missing, damaged or do not fit.
+        EvaluationError: there are no images, none could be read, or `folder` holds another bundle's observations.
+    """
+    if not test:
+        raise EvaluationError("There is no image to measure: the data, or this side of the split, are empty.")
+    models = digest(bundle, roles)
+    folder.mkdir(parents=True, exist_ok=True)
+    kept, kept_scores = Kept(folder / "observations.jsonl", models), Kept(folder / "validation.jsonl", models)
+    parts = load_for_measuring(bundle, device, mixed_precision, roles)
+    observations, left_out = observe_all(parts, test, kept, progress)
+    if not observations:
+        raise EvaluationError(f"None of {len(test)} images could be read. The first: {left_out[0].reason}")
+    scores: tuple[Observation, ...] | None = None
+    if validation and parts.classifier is not None:
+        # Of them only the image's score is asked: no lesion is looked at.
+        bare = [replace(case, marked_up=False, read_lesions=lambda _: ()) for case in validation if case.label_is_fair]
+        seen, unread = observe_all(parts, bare, kept_scores, progress)
+        scores, left_out = tuple(seen), [*left_out, *unread]
+    return Observed(tuple(observations), scores, tuple(left_out))
+
+
+def make_report(about: About, observed: Observed, bundle: Bundle, draws: Draws) -> Report:
+    """All sections about what was observed."""
+    lost = tuple((one.name, one.reason) for one in observed.left_out)
+    return Report(
+        replace(about, left_out=(*about.left_out, *lost)),
+        (
+            detection_section(observed.test, draws),
+            segmentation_section(observed.test, draws),
+            malignancy_section(observed.test, observed.validation, bundle.calibration, draws),
+            subgroups_section(observed.test, draws),
+        ),
+    )

@@ -1,0 +1,98 @@
+"""A report as a page that opens without a network, and as JSON with the same numbers."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from models.durable import write_durably
+from models.evaluation.measures import Figure
+from models.evaluation.tables import Absent, Cell, Report, Table
+
+RESEARCH_USE_ONLY = "Research use only, not for diagnosis. These figures say nothing of a clinical performance."
+PAGE, DATA = "report.html", "report.json"
+
+
+def write_report(report: Report, folder: Path) -> None:
+    """Writes report.html and report.json into `folder`, made where missing."""
+    write_durably(folder / PAGE, page(report).encode())
+    write_durably(folder / DATA, (json.dumps(data(report), indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def data(report: Report) -> dict[str, Any]:
+    """The report without its pictures. Shares are 0..1, also where the page shows percent.
+
+    A cell is {"value", "low", "high"}, {"not_measured": why}, a number or a text.
+    """
+    return {
+        "use": RESEARCH_USE_ONLY,
+        "about": asdict(report.about),
+        "sections": [
+            {
+                "id": section.id,
+                "title": section.title,
+                "text": section.text,
+                "tables": [asdict(table) for table in section.tables],
+                "plots": [plot.id for plot in section.plots],
+            }
+            for section in report.sections
+        ],
+    }
+
+
+def page(report: Report) -> str:
+    """The HTML page, whole in itself."""
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    environment.filters["cell"] = shown
+    environment.filters["svg"] = lambda svg: Markup(svg)
+    template = environment.get_template("report.html.jinja")
+    return template.render(report=report, use=RESEARCH_USE_ONLY) + "\n"
+
+
+def shown(cell: Cell, table: Table) -> Markup:
+    """A cell as the page shows it."""
+    match cell:
+        case Absent():
+            return Markup('<span class="absent" title="{0}">not measured</span>').format(cell.not_measured)
+        case Figure():
+            low, high = (number(one, table) for one in (cell.low, cell.high))
+            return Markup('{0} <span class="interval">{1}–{2}</span>').format(number(cell.value, table), low, high)
+        case int() | float():
+            return Markup.escape(number(cell, table))
+        case _:
+            return Markup.escape(cell)
+
+
+def text(cell: Cell, table: Table) -> str:
+    """A cell for the terminal."""
+    match cell:
+        case Absent():
+            return "not measured"
+        case Figure():
+            return f"{number(cell.value, table)} ({number(cell.low, table)}–{number(cell.high, table)})"
+        case int() | float():
+            return number(cell, table)
+        case _:
+            return cell
+
+
+def number(value: float, table: Table) -> str:
+    """A share with three digits, or in percent where its table is; counts as they are."""
+    if isinstance(value, int):
+        return str(value)
+    if math.isnan(value):
+        return "?"
+    if table.percent:
+        return f"{100 * value:.1f}"
+    return f"{value:.1e}" if 0 < abs(value) < 0.0005 else f"{value:.3f}"
+
+
+_TEMPLATES = Path(__file__).with_name("templates")

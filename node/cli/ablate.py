@@ -1,0 +1,111 @@
+"""`mammo-node ablate`: several recipes over the same folds, side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from node.cli.evaluate import Data, Device, Resamples, Seed, named
+from node.cli.failure import CommandFailed
+from node.cli.options import DEFAULT_CONFIG, ConfigFile
+from node.cli.progress import progress_bar
+from node.cli.train import open_cases, told_of_cases
+
+if TYPE_CHECKING:
+    from models.evaluation.tables import Report
+
+
+def ablate(
+    recipes: Annotated[list[str], typer.Argument(help="Recipes: TOML files, or names of those that ship.")],
+    data: Data,
+    out: Annotated[Path, typer.Option("--out", help="Where bundles and the report go. Goes on where it was killed.")],
+    folds: Annotated[
+        int | None, typer.Option("--folds", min=3, help="Folds of patients; without it the first recipe's split.")
+    ] = None,
+    start: Annotated[
+        list[str], typer.Option("--start", help="RECIPE=FILE, weights that a recipe starts from; may be repeated.")
+    ] = [],  # noqa: B006 (typer's way; nobody adds to it)
+    device: Device = "auto",
+    resamples: Resamples = 2000,
+    seed: Seed = 1,
+    config: ConfigFile = DEFAULT_CONFIG,
+) -> None:
+    """Train and measure several recipes over the same patients: the papers' tables, with the papers' figures beside."""
+    from models.datasets.case import DatasetError
+    from models.datasets.split import SplitError
+    from models.device import NoSuchDevice, choose_device
+    from models.evaluation.ablation import ablation_report, any_recipe, contend, make_folds
+    from models.evaluation.observations import EvaluationError
+    from models.evaluation.report import PAGE, write_report
+    from models.evaluation.tables import About, Draws
+    from models.training.checkpoint import CheckpointError
+    from models.training.fit import TrainingError
+    from models.training.recipe import RecipeError
+    from models.training.start import StartError
+
+    try:
+        where, read = choose_device(device), [any_recipe(recipe) for recipe in recipes]
+        starts = _starts(start, [recipe.name for recipe in read])
+        cases = open_cases(data, config)
+        typer.echo(told_of_cases(cases))
+        splits = make_folds(read, cases, folds)
+        with progress_bar("ablation") as progress:
+            contenders = [
+                contend(recipe, cases, splits, out, starts.get(recipe.name), where, progress) for recipe in read
+            ]
+    except (
+        RecipeError,
+        DatasetError,
+        SplitError,
+        StartError,
+        CheckpointError,
+        TrainingError,
+        EvaluationError,
+        NoSuchDevice,
+    ) as error:
+        raise CommandFailed(str(error)) from error
+    lost = [one for contender in contenders for fold in contender.folds for one in fold.left_out]
+    about = About(
+        title="Recipes side by side",
+        models=", ".join(recipe.name for recipe in read),
+        data=tuple(named(spec) for spec in data),
+        side=f"the test sides of {len(splits)} split(s): {splits[0].scheme}, seed {splits[0].seed}",
+        lines=(("Bootstrap", f"{resamples} draws of patients, seed {seed}"),),
+        left_out=tuple(dict.fromkeys((one.name, one.reason) for one in (*cases.left_out, *lost))),
+    )
+    report = ablation_report(about, contenders, Draws(seed, resamples))
+    write_report(report, out)
+    _print(report)
+    typer.echo(f"Written: {out / PAGE}")
+
+
+def _starts(given: list[str], names: list[str]) -> dict[str, Path]:
+    starts = dict(one.partition("=")[::2] for one in given)
+    for name, file in starts.items():
+        if name not in names or not file:
+            raise CommandFailed(f"--start {name}: give RECIPE=FILE, RECIPE being one of {', '.join(names)}.")
+        if not Path(file).is_file():
+            raise CommandFailed(f"--start: {file} is no file.")
+    return {name: Path(file) for name, file in starts.items()}
+
+
+def _print(report: Report) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    from models.evaluation.report import text
+
+    console = Console()
+    for section in report.sections:
+        for table in section.tables:
+            shown = Table(title=f"{table.title} {table.source}", box=box.SIMPLE_HEAD, title_justify="left")
+            shown.add_column("")
+            for column in table.columns:
+                shown.add_column(f"{column} %" if table.percent else column, justify="right")
+            for row in table.rows:
+                style = "dim" if row.theirs else ""
+                shown.add_row(row.name, *(text(cell, table) for cell in row.cells), style=style)
+            console.print(shown)

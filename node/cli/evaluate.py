@@ -1,0 +1,88 @@
+"""`mammo-node evaluate`: a bundle and data sets in, a report out."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from node.cli.failure import CommandFailed
+from node.cli.options import DEFAULT_CONFIG, ConfigFile
+from node.cli.progress import progress_bar
+from node.cli.train import open_cases, told_of_cases
+
+Data = Annotated[
+    list[str], typer.Option("--data", help="NAME:FOLDER of a data set, or archive (the node's own); may be repeated.")
+]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
+Resamples = Annotated[int, typer.Option("--resamples", min=1, help="Bootstrap draws of each interval.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Of the bootstrap.")]
+
+
+class SideOfSplit(StrEnum):
+    """Which images of a split are measured."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    TEST = "test"
+
+
+def evaluate(
+    data: Data,
+    out: Annotated[Path, typer.Option("--out", help="Where the report goes; made where missing.", file_okay=False)],
+    bundle: Annotated[str, typer.Option("--bundle", help="A shipped bundle's name, or a folder.")] = "research-default",
+    split: Annotated[
+        Path | None, typer.Option("--split", help="split.json of a training; without it all images.", dir_okay=False)
+    ] = None,
+    side: Annotated[SideOfSplit, typer.Option("--side", help="Which images of the split.")] = SideOfSplit.TEST,
+    device: Device = "auto",
+    resamples: Resamples = 2000,
+    seed: Seed = 1,
+    config: ConfigFile = DEFAULT_CONFIG,
+) -> None:
+    """Measure a bundle on data sets: report.html and report.json, by the tables of both papers and the field's own."""
+    from models.bundle import find_bundle, read_bundle
+    from models.datasets.case import DatasetError
+    from models.datasets.split import SplitError, read_split, sides
+    from models.device import NoSuchDevice, choose_device
+    from models.evaluation.evaluation import make_report, observe_bundle
+    from models.evaluation.observations import EvaluationError
+    from models.evaluation.report import PAGE, write_report
+    from models.evaluation.tables import About, Draws
+
+    try:
+        found = read_bundle(find_bundle(bundle))
+        cases = open_cases(data, config)
+        typer.echo(told_of_cases(cases))
+        chosen, validation = list(cases.cases), None
+        if split is not None:
+            by_side = dict(zip(SideOfSplit, sides(cases.cases, read_split(split, cases.cases)), strict=True))
+            chosen = by_side[side]
+            validation = by_side[SideOfSplit.VALIDATION] if side is SideOfSplit.TEST else None
+        with progress_bar("measuring") as progress:
+            where = choose_device(device)
+            observed = observe_bundle(found, chosen, validation, out, where, where.type == "cuda", progress)
+    except (DatasetError, SplitError, EvaluationError, NoSuchDevice) as error:
+        raise CommandFailed(str(error)) from error
+    about = About(
+        title=f"{found.id}: evaluation",
+        models=str(found.id),
+        data=tuple(named(spec) for spec in data),
+        side=f"{len(observed.test)} images: " + (f"the {side} side of {split.name}" if split else "all of them"),
+        lines=(
+            ("Trained on", " ".join(found.training_data.split())),
+            ("Bootstrap", f"{resamples} draws of patients, seed {seed}"),
+            *((("Mended", "; ".join(cases.mended)),) if cases.mended else ()),
+        ),
+        left_out=tuple((one.name, one.reason) for one in cases.left_out),
+    )
+    write_report(make_report(about, observed, found, Draws(seed, resamples)), out)
+    typer.echo(f"Written: {out / PAGE}")
+
+
+def named(spec: str) -> str:
+    """A data set without the place it lies at, which is nobody else's business."""
+    name, _, folder = spec.partition(":")
+    return f"{name} ({Path(folder).name})" if folder else name
