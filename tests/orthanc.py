@@ -17,6 +17,9 @@ import pytest
 from pydicom import Dataset, dcmread
 from running import eventually, free_port, running
 
+ROUTING = Path(__file__).parents[1] / "compose" / "corrections.lua"
+"""Sends experts' segmentations to the modality "mammo-node"."""
+
 
 @dataclass(frozen=True)
 class Orthanc:
@@ -89,6 +92,7 @@ def debian_orthanc(folder: Path) -> Iterator[Orthanc]:
         "UnknownSopClassAccepted": True,
         "OverwriteInstances": True,
         "DicomScuTimeout": 120,
+        "LuaScripts": [str(ROUTING)],
     }
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "orthanc.json").write_text(json.dumps(configuration))
