@@ -1,4 +1,4 @@
-"""What the networks see: the breast, cut out, set in a square of a fixed size, with a scanner's greys evened out."""
+"""What the networks see: the breast, cut out, set in a frame of a fixed size, with a scanner's greys evened out."""
 
 from __future__ import annotations
 
@@ -20,12 +20,17 @@ _SAMPLE = 256
 faster than all of 4,000 × 3,000 pixels."""
 
 
+Size = int | tuple[int, int]
+"""Pixels: the side of a square, or rows and columns. A breast is nearly twice as high as wide: in a square, four places
+of ten are air."""
+
+
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """A square picture of a part of an image, and the way between the two.
+    """A picture, of a size that a network wants, of a part of an image, and the way between the two.
 
     Attributes:
-        pixels: side × side, float32 in 0..1; what the part does not fill is 0, as air is.
+        pixels: rows × columns, float32 in 0..1; what the part does not fill is 0, as air is.
         part: the part of the source image shown.
         scale: frame pixels to a source pixel.
         top: the frame row of the part's first row.
@@ -49,7 +54,7 @@ class Frame:
         return Box(first_row, first_column, last_row, last_column)
 
     def draw(self, mask: Mask) -> NDArray[np.bool_]:
-        """A mask of the source image as it lies in the frame: side × side; what lies outside the part is cut off."""
+        """A mask of the source image as it lies in the frame, of its shape; what lies outside the part is cut off."""
         rows, columns = self.pixels.shape
         # Centres of pixels stand at half: (x + 0.5) · scale − 0.5 is where a source column's centre comes to lie.
         down = (mask.box.top - self.part.top + 0.5) * self.scale + self.top - 0.5
@@ -66,22 +71,27 @@ class Frame:
         return drawn
 
 
-def frame(pixels: NDArray[np.float32], part: Box, side: int) -> Frame:
-    """Shows a part of an image in a square of `side` pixels: aspect kept, centred, 0 around it.
+def frame(pixels: NDArray[np.float32], part: Box, size: Size) -> Frame:
+    """Shows a part of an image in `size` pixels: aspect kept, centred, 0 around it.
 
     Args:
         pixels: rows × columns, float32 in 0..1.
         part: usually the breast's box; it lies within the image.
-        side: rows and columns of the frame.
+        size: of the frame.
     """
     cut = pixels[part.slices]
-    scale = side / max(part.height, part.width)
+    height, width = rows_columns(size)
+    scale = min(height / part.height, width / part.width)
     rows, columns = max(1, round(part.height * scale)), max(1, round(part.width * scale))
     resized = cv2.resize(cut, (columns, rows), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    top, left = (side - rows) // 2, (side - columns) // 2
-    square = np.zeros((side, side), dtype=np.float32)
-    square[top : top + rows, left : left + columns] = _evened(np.asarray(resized, dtype=np.float32))
-    return Frame(square, part, scale, top, left)
+    top, left = (height - rows) // 2, (width - columns) // 2
+    framed = np.zeros((height, width), dtype=np.float32)
+    framed[top : top + rows, left : left + columns] = _evened(np.asarray(resized, dtype=np.float32))
+    return Frame(framed, part, scale, top, left)
+
+
+def rows_columns(size: Size) -> tuple[int, int]:
+    return (size, size) if isinstance(size, int) else (size[0], size[1])
 
 
 def _evened(pixels: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -19,7 +19,7 @@ from torchvision.ops import nms  # type: ignore[import-untyped]
 from models.breast import breast_box
 from models.detectors.attention import Attention, make_attention
 from models.detectors.stock import DFL, SPPF, Bottleneck, C2f, Concat, Conv, Detect, DetectionModel
-from models.framing import Frame, frame
+from models.framing import Frame, Size, frame, rows_columns
 from models.protocols import OutOfMemory
 from models.types import Detection, FindingKind, Mammogram
 
@@ -93,7 +93,7 @@ class YoloDetector:
         device: torch.device,
         mixed_precision: bool,
         *,
-        input_px: int,
+        input_px: Size,
         confidence: float,
         iou: float,
         most: int,
@@ -127,7 +127,7 @@ class YoloDetector:
         try:
             found = self._run(pixels)
             if self._mirrored:
-                found = (found + _mirror(self._run(pixels[..., ::-1].copy()), self._input_px)) / 2
+                found = (found + _mirror(self._run(pixels[..., ::-1].copy()), rows_columns(self._input_px))) / 2
         except torch.cuda.OutOfMemoryError as error:
             raise OutOfMemory(f"{len(frames)} images of {self._input_px} pixels did not fit on the device") from error
         return found
@@ -155,21 +155,21 @@ class YoloDetector:
         return tuple(found)
 
 
-def _mirror(outputs: torch.Tensor, side: int) -> torch.Tensor:
+def _mirror(outputs: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     """What was found in a mirrored frame, each place where it belongs in the frame itself.
 
     `outputs` is batch × (4 + classes) × places; the places are those of strides 8, 16 and 32, row by row.
     """
-    widths = [side // stride for stride in (8, 16, 32)]
-    grids = torch.split(outputs, [width * width for width in widths], dim=-1)
+    shapes = [(size[0] // stride, size[1] // stride) for stride in (8, 16, 32)]
+    grids = torch.split(outputs, [rows * columns for rows, columns in shapes], dim=-1)
     turned = torch.cat(
         [
-            grid.reshape(*grid.shape[:-1], width, width).flip(-1).flatten(-2)
-            for grid, width in zip(grids, widths, strict=True)
+            grid.reshape(*grid.shape[:-1], *shape).flip(-1).flatten(-2)
+            for grid, shape in zip(grids, shapes, strict=True)
         ],
         dim=-1,
     )
-    return torch.cat((side - turned[:, :1], turned[:, 1:]), dim=1)
+    return torch.cat((size[1] - turned[:, :1], turned[:, 1:]), dim=1)
 
 
 def load(
@@ -178,7 +178,7 @@ def load(
     mixed_precision: bool,
     *,
     scale: Scale,
-    input_px: int,
+    input_px: Size,
     attention: Attention = "cbam",
     attended: Sequence[Stage] = ATTENDED_LAYERS,
     confidence: float = 0.2,
@@ -193,7 +193,7 @@ def load(
         device: where it runs.
         mixed_precision: half precision, where the device is a GPU.
         scale: YOLOv8's size, "n" to "x".
-        input_px: side of the square that the breast is set in; a multiple of 32.
+        input_px: of the frame that the breast is set in: a side, or rows and columns; multiples of 32.
         attention: what stands behind the attended stages: "none", "cbam", "se" or "eca".
         attended: which stages those are; see `build`.
         confidence: boxes below it are not proposed (0.2 as in the paper).

@@ -33,7 +33,7 @@ class Picture:
     """A frame with its lesions.
 
     Attributes:
-        pixels: side × side, float32 in 0..1.
+        pixels: rows × columns, float32 in 0..1.
         outlines: one array a lesion, points × 2 (x, y), float32, in frame pixels.
         kinds: the class number of each.
     """
@@ -44,9 +44,14 @@ class Picture:
 
     def boxes(self) -> NDArray[np.float32]:
         """Left, top, right, bottom of each lesion, cut to the picture: lesions × 4, float32."""
-        side = self.pixels.shape[0]
         corners = [(*points.min(axis=0), *(points.max(axis=0) + 1)) for points in self.outlines]
-        return np.clip(np.array(corners, dtype=np.float32).reshape(-1, 4), 0, side)
+        most = np.tile(self.size, 2).astype(np.float32)
+        return np.clip(np.array(corners, dtype=np.float32).reshape(-1, 4), 0, most)
+
+    @property
+    def size(self) -> NDArray[np.int64]:
+        """Columns and rows, as x and y go."""
+        return np.array(self.pixels.shape[::-1])
 
 
 def changed(picture: Picture, draw: np.random.Generator, strength: float) -> Picture:
@@ -57,29 +62,28 @@ def changed(picture: Picture, draw: np.random.Generator, strength: float) -> Pic
 
 def moved(picture: Picture, draw: np.random.Generator, strength: float = 1.0) -> Picture:
     """Mirrored, turned, zoomed and shifted, lesions with it."""
-    side = picture.pixels.shape[0]
-    middle = (side - 1) / 2
+    middle = (picture.size - 1) / 2
     turn = np.deg2rad(_TURN_DEGREES) * strength * draw.uniform(-1, 1)
     zoom = _ZOOM ** (strength * draw.uniform(-1, 1))
     mirror = np.diag(np.where(draw.random(2) < np.multiply(_MIRRORED, min(1.0, strength)), -1.0, 1.0))
     matrix = zoom * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]) @ mirror
-    shift = middle + _CENTRE_SHIFT * strength * draw.uniform(-1, 1, 2) * side - matrix @ (middle, middle)
+    shift = middle + _CENTRE_SHIFT * strength * draw.uniform(-1, 1, 2) * picture.size - matrix @ middle
     return _warped(picture, np.column_stack((matrix, shift)))
 
 
 def mosaic(pictures: Sequence[Picture], draw: np.random.Generator) -> Picture:
     """Windows onto four pictures, made smaller, side by side (Mosaic, as in YOLOv4 and Yolo-MLSAM section 3.1)."""
-    side = pictures[0].pixels.shape[0]
-    half = side // 2
+    size = pictures[0].size
+    half = size // 2
     whole = np.zeros_like(pictures[0].pixels)
     outlines: list[NDArray[np.float32]] = []
     kinds: list[int] = []
     for place, picture in enumerate(pictures[:4]):
         corner = half * np.array((place % 2, place // 2))
         zoom = draw.uniform(0.5, 0.8)
-        left, top = -(side * zoom - half) * draw.random(2)
+        left, top = -(size * zoom - half) * draw.random(2)
         part = _warped(picture, np.array([[zoom, 0, left], [0, zoom, top]]), half)
-        whole[corner[1] : corner[1] + half, corner[0] : corner[0] + half] = part.pixels
+        whole[corner[1] : corner[1] + half[1], corner[0] : corner[0] + half[0]] = part.pixels
         outlines.extend((points + corner).astype(np.float32) for points in part.outlines)
         kinds.extend(part.kinds)
     return Picture(whole, tuple(outlines), tuple(kinds))
@@ -87,11 +91,10 @@ def mosaic(pictures: Sequence[Picture], draw: np.random.Generator) -> Picture:
 
 def erased(picture: Picture, draw: np.random.Generator) -> Picture:
     """One to three patches painted with one grey each, as labels, markers and clips cover tissue; never on a lesion."""
-    side = picture.pixels.shape[0]
     pixels, boxes = picture.pixels.copy(), picture.boxes()
     for _ in range(int(draw.integers(1, _PATCHES + 1))):
-        width, height = 1 + (draw.uniform(0.02, _LARGEST_PATCH, 2) * side).astype(int)
-        left, top = (draw.random(2) * (side - width, side - height)).astype(int)
+        width, height = 1 + (draw.uniform(0.02, _LARGEST_PATCH, 2) * picture.size).astype(int)
+        left, top = (draw.random(2) * (picture.size - (width, height))).astype(int)
         grey = np.float32(draw.random())
         clear = (boxes[:, 0] >= left + width) | (boxes[:, 2] <= left) | (boxes[:, 1] >= top + height)
         if bool(np.all(clear | (boxes[:, 3] <= top))):
@@ -99,19 +102,19 @@ def erased(picture: Picture, draw: np.random.Generator) -> Picture:
     return Picture(pixels, picture.outlines, picture.kinds)
 
 
-def _warped(picture: Picture, matrix: NDArray[np.float64], side: int | None = None) -> Picture:
-    side = side or picture.pixels.shape[0]
-    pixels = cv2.warpAffine(picture.pixels, matrix, (side, side), flags=cv2.INTER_LINEAR)
+def _warped(picture: Picture, matrix: NDArray[np.float64], size: NDArray[np.int64] | None = None) -> Picture:
+    size = picture.size if size is None else size
+    pixels = cv2.warpAffine(picture.pixels, matrix, (int(size[0]), int(size[1])), flags=cv2.INTER_LINEAR)
     outlines, kinds = [], []
     for points, kind in zip(picture.outlines, picture.kinds, strict=True):
         there = points @ matrix[:, :2].T + matrix[:, 2]
-        if _visible_share(there, side) >= _LEAST_VISIBLE:
-            outlines.append(there.astype(np.float32).clip(0, side - 1))
+        if _visible_share(there, size) >= _LEAST_VISIBLE:
+            outlines.append(there.clip(0, size - 1).astype(np.float32))
             kinds.append(kind)
     return Picture(pixels.astype(np.float32), tuple(outlines), tuple(kinds))
 
 
-def _visible_share(points: NDArray[np.float64], side: int) -> float:
+def _visible_share(points: NDArray[np.float64], size: NDArray[np.int64]) -> float:
     low, high = points.min(axis=0), points.max(axis=0) + 1
-    inside = np.clip(high, 0, side) - np.clip(low, 0, side)
+    inside = np.clip(high, 0, size) - np.clip(low, 0, size)
     return float(np.prod(inside) / np.prod(high - low))

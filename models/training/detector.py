@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from models.evaluation.measures import ImageResult, froc_score, match, sensitivi
 from models.training.augment import Picture, changed, mosaic, moved
 from models.training.box_loss import ALPHA, BETA, BoxLoss, detection_loss
 from models.training.framed import Framed, Kept, framed, kept
+from models.training.planting import planted
 from models.training.recipe import Chance, FitRecipe, Recipe, RecipeTable
 from models.training.start import read_start, take_start
 
@@ -39,6 +40,9 @@ _EVALUATION_BATCH = 8
 Batch = tuple[Tensor, dict[str, Tensor]]
 
 
+InputSide = Annotated[int, Field(ge=64, multiple_of=32)]
+
+
 class Model(RecipeTable):
     """The network.
 
@@ -46,13 +50,13 @@ class Model(RecipeTable):
         scale: YOLOv8's size.
         attention: what stands behind the attended stages.
         attended: ultralytics' numbers of those stages.
-        input_px: side of the square that the breast is set in.
+        input_px: of the frame that the breast is set in: a side, or rows and columns.
     """
 
     scale: Scale = "s"
     attention: Attention = "cbam"
     attended: tuple[Stage, ...] = ATTENDED_LAYERS
-    input_px: int = Field(default=640, ge=64, multiple_of=32)
+    input_px: InputSide | tuple[InputSide, InputSide] = 640
 
 
 class TaskSettings(RecipeTable):
@@ -61,6 +65,7 @@ class TaskSettings(RecipeTable):
     Attributes:
         batch: images a step.
         mosaic: chance that four images make one; never in the last fifth of the epochs.
+        planted: chance that a picture which is no mosaic gets a lesion of another one (`planting.py`).
         augment: how far pictures are changed (`augment.py`): 0 not at all, 1 as is usual.
         unmarked: images without a lesion an epoch, drawn anew each time: at most so many for each image with one.
         box_loss: "ciou" or "eq3" (see `box_loss.py`).
@@ -77,6 +82,7 @@ class TaskSettings(RecipeTable):
 
     batch: int = Field(default=8, ge=1)
     mosaic: Chance = 1.0
+    planted: Chance = 0.0
     augment: float = Field(default=1.0, ge=0, le=1)
     unmarked: float = Field(default=1.0, ge=0)
     box_loss: BoxLoss = "ciou"
@@ -154,7 +160,10 @@ class Detecting:
             others = draw.integers(0, len(self._pictures), 3).tolist()
             parts = [moved(self._pictures[one].picture, draw, strength) for one in (number, *others)]
             return changed(mosaic(parts, draw), draw, strength)
-        return changed(moved(self._pictures[number].picture, draw, strength), draw, strength)
+        picture = self._pictures[number].picture
+        if draw.random() < self._task.planted:
+            picture = planted(picture, self._pictures[int(draw.choice(self._marked))].picture, draw)
+        return changed(moved(picture, draw, strength), draw, strength)
 
     def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         device = next(network.parameters()).device
@@ -259,9 +268,10 @@ def part(network: nn.Module, recipe: Recipe) -> tuple[str, dict[str, Any]]:
 
 
 def _tensors(batch: Sequence[Picture]) -> Batch:
-    """Images (batch × side × side) and targets as ultralytics' loss takes them: boxes as centre and size, 0..1."""
-    side = batch[0].pixels.shape[0]
-    corners = torch.from_numpy(np.concatenate([picture.boxes() for picture in batch])) / side
+    """Images (batch × rows × columns) and targets as ultralytics' loss takes them: boxes as centre and size, 0..1."""
+    rows, columns = batch[0].pixels.shape
+    corners = torch.from_numpy(np.concatenate([picture.boxes() for picture in batch]))
+    corners /= torch.tensor([columns, rows, columns, rows])
     targets = {
         "batch_idx": torch.tensor([number for number, picture in enumerate(batch) for _ in picture.kinds]),
         "cls": torch.tensor([kind for picture in batch for kind in picture.kinds], dtype=torch.float32),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from models.breast import breast_box
 from models.datasets.case import Case, Lesion
-from models.framing import Frame, frame
+from models.framing import Frame, Size, frame
 from models.training.augment import Picture
 from models.types import Box, FindingKind, Mask
 
@@ -40,7 +40,7 @@ class Kept:
     """An image to be trained on, a quarter of a `Picture`'s size.
 
     Attributes:
-        levels: side × side, the frame's greys in 255 steps.
+        levels: rows × columns, the frame's greys in 255 steps.
         outlines, kinds: see `Picture`.
     """
 
@@ -53,25 +53,25 @@ class Kept:
         return Picture(self.levels.astype(np.float32) / np.float32(255), self.outlines, self.kinds)
 
 
-def framed(cases: Sequence[Case], side: int, workers: int) -> list[Framed]:
-    """Every case in a frame of `side` × `side` pixels, in their order; so many are read at a time.
+def framed(cases: Sequence[Case], size: Size, workers: int) -> list[Framed]:
+    """Every case in a frame of this size, in their order; so many are read at a time.
 
     Raises:
         DatasetError: a case cannot be read.
     """
 
     def one(case: Case) -> Framed:
-        shown, lesions = _read(case, side)
+        shown, lesions = _read(case, size)
         return Framed(case.patient, shown, tuple(lesion.mask.box for lesion in lesions))
 
     return _each(cases, one, workers)
 
 
-def kept(cases: Sequence[Case], side: int, kinds: Sequence[FindingKind], workers: int) -> list[Kept]:
+def kept(cases: Sequence[Case], size: Size, kinds: Sequence[FindingKind], workers: int) -> list[Kept]:
     """Every case as a training picture; `kinds` are the classes in the order of their numbers. See `framed`."""
 
     def one(case: Case) -> Kept:
-        shown, lesions = _read(case, side)
+        shown, lesions = _read(case, size)
         drawn = [(outline(lesion.mask, shown), kinds.index(lesion.kind)) for lesion in lesions]
         drawn = [(points, kind) for points, kind in drawn if len(points)]
         levels = np.round(shown.pixels * 255).astype(np.uint8)
@@ -87,9 +87,9 @@ def outline(mask: Mask, shown: Frame) -> NDArray[np.float32]:
     return np.concatenate(points).astype(np.float32) if points else np.zeros((0, 2), dtype=np.float32)
 
 
-def _read(case: Case, side: int) -> tuple[Frame, tuple[Lesion, ...]]:
+def _read(case: Case, size: Size) -> tuple[Frame, tuple[Lesion, ...]]:
     image = case.read()
-    return frame(image.pixels, breast_box(image.pixels), side), case.read_lesions(image)
+    return frame(image.pixels, breast_box(image.pixels), size), case.read_lesions(image)
 
 
 def _each(cases: Sequence[Case], work: Callable[[Case], Made], workers: int) -> list[Made]:

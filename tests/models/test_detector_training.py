@@ -14,8 +14,10 @@ from safetensors.torch import save_file
 
 from models.datasets.case import Case, DatasetError, Lesion
 from models.detectors import yolov8
+from models.training.augment import Picture, mosaic, moved
 from models.training.detector import Detecting, Model, TaskSettings, part, prepare
 from models.training.framed import framed
+from models.training.planting import planted
 from models.training.recipe import CalibrationRecipe, FitRecipe, Recipe, RecipeError, SplitRecipe, read_recipe
 from models.types import Box, FindingKind, Mammogram, Mask
 
@@ -241,3 +243,40 @@ def test_a_recipe_for_a_network_that_is_not_there_is_refused(tmp_path: Path, wro
     path.write_text(f'kind = "detector"\n[fit]\nepochs = 1\nlearning_rate = 0.1\n[model]\n{wrong}\n')
     with pytest.raises(RecipeError, match=f"model.{wrong.split(' ')[0]}"):
         read_recipe(path, "detector", Model, TaskSettings)
+
+
+def test_a_planted_lesion_is_a_lesion_more_and_lies_in_the_breast() -> None:
+    rows, columns = 96, 64
+    down, across = np.mgrid[:rows, :columns]
+    breast = np.where((down - 48) ** 2 / 45**2 + across**2 / 60**2 < 1, 0.4, 0.0).astype(np.float32)
+    spot = breast.copy()
+    spot[40:48, 20:28] = 0.9
+    corners = np.array([[20, 40], [27, 40], [27, 47], [20, 47]], dtype=np.float32)
+    donor = Picture(spot, (corners,), (1,))
+    made = planted(Picture(breast, (), ()), donor, np.random.default_rng(3))
+    assert made.kinds == (1,)
+    ((left, top, right, bottom),) = made.boxes().astype(int).tolist()
+    assert made.pixels[top:bottom, left:right].max() > 0.7
+    assert breast[top:bottom, left:right].mean() > 0.35
+    outside = made.pixels.copy()
+    outside[max(0, top - 8) : bottom + 8, max(0, left - 8) : right + 8] = 0.4
+    assert outside.max() < 0.45
+
+
+def test_a_breast_without_room_is_left_as_it_is() -> None:
+    corners = np.array([[2, 2], [9, 2], [9, 9], [2, 9]], dtype=np.float32)
+    donor = Picture(np.full((32, 32), 0.5, dtype=np.float32), (corners,), (0,))
+    air = Picture(np.zeros((32, 32), dtype=np.float32), (), ())
+    assert planted(air, donor, np.random.default_rng(0)) is air
+
+
+def test_an_oblong_frame_keeps_its_boxes_in_every_change() -> None:
+    pixels = np.zeros((96, 64), dtype=np.float32)
+    pixels[30:50, 20:40] = 1
+    corners = np.array([[20, 30], [39, 30], [39, 49], [20, 49]], dtype=np.float32)
+    picture = Picture(pixels, (corners,), (0,))
+    draw = np.random.default_rng(0)
+    for made in (moved(picture, draw), mosaic([picture] * 4, draw)):
+        assert made.pixels.shape == (96, 64)
+        for left, top, right, bottom in made.boxes().astype(int).tolist():
+            assert made.pixels[(top + bottom) // 2, (left + right) // 2] > 0.5
