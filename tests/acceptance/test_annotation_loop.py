@@ -49,7 +49,7 @@ def corrected(
     """Study → node → SEG in Orthanc → the expert's own SEG into Orthanc by C-STORE → routed to the node."""
     study = {orthanc.upload(file) for file in mammogram_studies[0].files}.pop()
     orthanc.post("/modalities/mammo-node/store", {"Resources": [study], "Synchronous": True})
-    eventually("the report is in Orthanc", lambda: orthanc.instances(study, "SR"), timeout_s=300)
+    eventually("the report is in Orthanc", lambda: orthanc.instances(study, "SR"), timeout_s=600)
     proposal = eventually("a proposal is in Orthanc", lambda: orthanc.instances(study, "SEG"), timeout_s=60)[0]
     about = proposal.ReferencedSeriesSequence[0].ReferencedInstanceSequence[0].ReferencedSOPInstanceUID
     image = next(one for one in orthanc.instances(study, "MG") if one.SOPInstanceUID == about)
