@@ -1,8 +1,9 @@
 """Trains a segmenter: the `Task` of every prompted network, on any data set whose lesions are outlined.
 
-Which parts learn is the recipe's choice (`trained`): MedSAM's mask decoder, or all of it (Guo, Cai and Dungey); HQ-SAM's
-and MLSAM's additions alone, with all of SAM frozen (Ke et al., "Segment Anything in High Quality", NeurIPS 2023, section
-4; Chen, Liu and Wang, 3.2). While the image encoder is frozen, every view of a lesion is embedded once and kept.
+Which parts learn is the recipe's choice (`trained`): MedSAM's mask decoder, or all of it (Guo, Cai and Dungey);
+HQ-SAM's and MLSAM's additions alone, with all of SAM frozen (Ke et al., "Segment Anything in High Quality", NeurIPS
+2023, section 4; Chen, Liu and Wang, 3.2). While the image encoder is frozen, every view of a lesion is embedded once
+and kept.
 
 A lesion is prompted as a detector would: with its box, moved a little. Views are mirrored, turned by right angles and
 relit, and everything else is done by the code that reads (`prompts_of`, the network's `picture`).
@@ -33,6 +34,8 @@ from models.training.start import StartError, read_start
 from models.types import Box, Mammogram, Mask
 
 _EMBEDDED_AT_ONCE = 4
+_FINER = 2
+"""Views are relit at so many times the network's resolution: what is finer is lost to it anyway."""
 
 
 class Model(RecipeTable):
@@ -44,7 +47,7 @@ class Model(RecipeTable):
     """
 
     architecture: str = "lite-medsam"
-    settings: dict[str, Any] = {}
+    settings: dict[str, Any] = Field(default_factory=dict)
 
 
 class TaskSettings(RecipeTable):
@@ -261,10 +264,9 @@ def _view(
     (prompt,) = prompts_of(image, [box], prompts)
     crop = prompt.crop
     pixels = np.ascontiguousarray(image.pixels[crop.slices])
+    shape, picture = (crop.height, crop.width), network.picture
     if draw is not None:
-        pixels = relit(pixels, draw)
-    shape = (crop.height, crop.width)
-    picture = network.picture
+        pixels = relit(_shrunk(pixels, _FINER * picture.side), draw)
     scale = picture.scale(shape)
     return View(
         shown=(picture.prepare(pixels)[None].half(),),
@@ -272,6 +274,14 @@ def _view(
         point=torch.from_numpy(prompt.point_in(scale)),
         drawn=torch.from_numpy(_drawn(mask, crop, scale, picture.side, _places(network))),
     )
+
+
+def _shrunk(pixels: NDArray[np.float32], longest: int) -> NDArray[np.float32]:
+    share = longest / max(pixels.shape)
+    if share >= 1:
+        return pixels
+    rows, columns = (max(1, round(length * share)) for length in pixels.shape)
+    return np.asarray(cv2.resize(pixels, (columns, rows), interpolation=cv2.INTER_AREA), dtype=np.float32)
 
 
 def _places(network: PromptedNet) -> int:
