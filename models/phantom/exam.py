@@ -172,6 +172,7 @@ def _place(rng: np.random.Generator, shape: BreastShape, body: LesionBody, other
     """A place that both views show whole; None where a second lesion finds none beside the first."""
     views = [ViewShape(shape, view) for view in VIEWS]
     depths = [depth_mm(view, _COARSE) for view in views]
+    room = body.body_mm + _MARGIN_MM
     for _ in range(_TRIES):
         candidate = _Placed(
             body,
@@ -179,16 +180,15 @@ def _place(rng: np.random.Generator, shape: BreastShape, body: LesionBody, other
             lateral=float(rng.normal(8, 0.3 * shape.nipple_mm)),
             up=float(rng.normal(8, 0.3 * shape.nipple_mm)),
         )
-        if all(_fits(candidate, view, depth, others) for view, depth in zip(views, depths, strict=True)):
+        if all(_fits(candidate, room, view, depth, others) for view, depth in zip(views, depths, strict=True)):
             return candidate
     if not others:
         raise ValueError(f"No place for a lesion of {body.body_mm:.0f} mm in a breast of {shape.nipple_mm:.0f} mm")
     return None
 
 
-def _fits(candidate: _Placed, view: ViewShape, depth: Field, others: Sequence[_Placed]) -> bool:
+def _fits(candidate: _Placed, room: float, view: ViewShape, depth: Field, others: Sequence[_Placed]) -> bool:
     row, column = candidate.centre_mm(view)
-    room = candidate.body.body_mm + _MARGIN_MM
     whole = candidate.body.reach_mm + _MARGIN_MM  # spicules may run into the muscle, and never out of the image
     muscle = float(view.muscle_edge_mm(np.array([max(row - room, 0)], dtype=np.float32))[0])
     if not (whole < row < HEIGHT_MM - whole and max(muscle + room, whole) < column < WIDTH_MM - whole):

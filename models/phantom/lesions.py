@@ -1,7 +1,7 @@
 """Lesions with a shape in three dimensions, so that both views of a breast show one and the same.
 
 Shapes and words follow ACR BI-RADS, fifth edition (2013). A mass is a body whose surface is an ellipsoid with waves on
-it, and, where it is malignant, spicules: de Sisternes et al. (Med Phys 42:2211, 2015) build masses likewise out of a
+it, and, where it is malignant, spicules: de Sisternes et al. (Med Phys 42:1098, 2015) build masses likewise out of a
 Gaussian random sphere and branching spicules. A cluster of calcifications is a cloud of grains: few round ones of one
 size, or many fine ones that differ in size and shape, strewn along a segment (BI-RADS: fine pleomorphic, segmental).
 """
@@ -9,6 +9,7 @@ size, or many fine ones that differ in size and shape, strewn along a segment (B
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import cv2
@@ -26,7 +27,9 @@ MASS_PER_MM = {False: 0.0802, True: 0.0875}
 CALCIFICATION_PER_MM = 1.2
 """Of calcium salts in tissue, less than solid hydroxyapatite's."""
 
-_SPICULE_MM, _SPICULE_THICK_MM = 0.8, 5.5
+_SPICULE_MM, _SPICULE_THICK_MM = 0.9, 8.0
+_NARROWEST = 0.4
+"""A surface never comes nearer to the centre than this share of the ellipsoid."""
 _ROUND_CLUSTER_MM, _SEGMENT_MM = (16.0, 30.0), (18.0, 32.0)
 _DRAWN_ROUND_MM = 1.5
 """An outline drawn round a cluster leaves this much beside the outermost grains."""
@@ -69,12 +72,19 @@ class Mass:
     spicules: NDArray[np.float64]
     softness_mm: float
 
-    @property
+    def radius_mm(self, directions: NDArray[np.float64]) -> NDArray[np.float64]:
+        """How far its surface is from its centre along unit vectors (… × 3)."""
+        ellipsoid = 1 / np.sqrt(((directions / self.radii_mm) ** 2).sum(axis=-1))
+        waves = (self.heights * np.cos(directions @ self.waves.T + self.phases)).sum(axis=-1)
+        return np.asarray(ellipsoid * np.maximum(1 + waves, _NARROWEST))
+
+    @cached_property
     def body_mm(self) -> float:
         """No part of its body is farther from its centre; spicules may be."""
-        return float(self.radii_mm.max() * (1 + np.abs(self.heights).sum()))
+        evenly = _directions(np.random.default_rng(0), 2000)
+        return float(self.radius_mm(evenly).max())
 
-    @property
+    @cached_property
     def reach_mm(self) -> float:
         """No part of it is farther from its centre."""
         return float(np.linalg.norm(self.spicules, axis=1).max(initial=self.body_mm)) + 3 * self.softness_mm
@@ -97,12 +107,12 @@ class Cluster:
     elongations: NDArray[np.float64]
     angles: NDArray[np.float64]
 
-    @property
+    @cached_property
     def body_mm(self) -> float:
         """No part of it is farther from its centre."""
         return float(np.linalg.norm(self.grains, axis=1).max()) + _DRAWN_ROUND_MM
 
-    @property
+    @cached_property
     def reach_mm(self) -> float:
         """As far as its body."""
         return self.body_mm
@@ -156,20 +166,20 @@ def draw_mass(rng: np.random.Generator, malignant: bool) -> Mass:
         finding = Finding(FindingKind.MASS, True, "irregular indistinct", "4C")
     count = 10
     waves = rng.normal(0, 1, (count, 3))
-    waves *= (np.linspace(1.5, 9, count) / np.linalg.norm(waves, axis=1))[:, None]
-    heights = 0.34 * irregularity * rng.uniform(0.4, 1, count) / np.linspace(1, 4, count)
+    waves *= (np.linspace(2, 13, count) / np.linalg.norm(waves, axis=1))[:, None]
+    heights = 0.30 * irregularity * rng.uniform(0.4, 1, count) / np.linspace(1, 2.4, count)
     if not malignant:
         heights[4:] = 0  # gentle lobes only
     spicules = _directions(rng, int(rng.integers(18, 34)) if spiculated else 0)
-    radius = rng.uniform(4.2, 11) if not malignant else rng.uniform(4, 9)
+    radius = rng.uniform(4.2, 11) if not malignant else rng.uniform(3.5, 7.5)
     return Mass(
         finding=finding,
         radii_mm=radius * np.array([1, *rng.uniform(0.66, 1, 2)]) if not malignant else np.full(3, radius),
         waves=waves,
         phases=rng.uniform(0, 2 * np.pi, count),
         heights=heights,
-        spicules=spicules * (radius * rng.uniform(1.5, 3.0, len(spicules)))[:, None],
-        softness_mm=0.3 if not malignant else 0.9,
+        spicules=spicules * (radius * rng.uniform(1.8, 3.4, len(spicules)))[:, None],
+        softness_mm=0.3 if not malignant else 0.7,
     )
 
 
@@ -220,9 +230,7 @@ def _project_mass(mass: Mass, patch: _Patch) -> tuple[Field, NDArray[np.bool_]]:
     distance = np.hypot(down, right) + 1e-6
     # The surface is cut by the plane of the image: a star-shaped outline, alike wherever two planes meet.
     directions = np.stack([right, down * patch.vertical[0], down * patch.vertical[1]], axis=-1) / distance[..., None]
-    ellipsoid = 1 / np.sqrt(((directions / mass.radii_mm) ** 2).sum(axis=-1))
-    surface = 1 + (mass.heights * np.cos(directions @ mass.waves.T + mass.phases)).sum(axis=-1)
-    relative = distance / (ellipsoid * surface)
+    relative = distance / mass.radius_mm(directions)
     thickness = (2 * mass.radii_mm.mean() * np.sqrt(np.clip(1 - relative**2, 0, None))).astype(np.float32)
     soft = cv2.GaussianBlur(thickness, (0, 0), max(mass.softness_mm / patch.spacing_mm, 0.1))
     return np.maximum(soft, _spicules(mass, patch), dtype=np.float32), relative <= 1

@@ -1,7 +1,7 @@
 """Random fields with a power-law spectrum: the texture of mammograms.
 
-The power spectrum of mammographic parenchyma falls as 1/f^β with β near 3 (Burgess, J Opt Soc Am A 16:633, 1999;
-Burgess, Jacobson & Judy, Med Phys 28:419, 2001).
+The power spectrum of mammograms falls as 1/f^β: β is 3 on average in Burgess, Jacobson & Judy (Med Phys 28:419, 2001),
+and 1.5 to 3.5 with a mean near 2.8 in Burgess & Judy (Proc SPIE 5034, 2003).
 """
 
 from __future__ import annotations

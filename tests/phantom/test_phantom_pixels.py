@@ -59,7 +59,7 @@ def test_the_field_has_the_spectrum_that_it_is_asked_for() -> None:
 
 @pytest.mark.parametrize("density", DENSITIES)
 def test_parenchyma_falls_as_the_power_of_frequency_that_mammograms_fall_with(density: Density) -> None:
-    """β of mammograms is 2 to 4 with a mean near 3 (Burgess et al. 2001)."""
+    """β is 3 on average (Burgess et al. 2001)."""
     found = []
     for seed in (1, 2):
         share, _, shape = tissue(density, "CC", seed)

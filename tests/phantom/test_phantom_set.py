@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from phantoms import SMALL, WrittenPhantoms, write_phantoms
 from pydicom import Dataset, dcmread
+from road import BUNDLE, Clock, OneMass, pipeline_of
 from validators import dcentvfy, dciodvfy
 
 from dicom_io.device import is_ours
@@ -21,6 +22,7 @@ from models.datasets.catalog import open_data
 from models.datasets.phantom import read_phantoms
 from models.phantom.exam import draw_exam
 from models.types import FindingKind, Laterality
+from node.folder import FolderLimits, FolderReading
 from node.phantoms import NotAPhantomFolder
 
 READER = CaseReader()
@@ -37,11 +39,14 @@ def headers(phantoms: WrittenPhantoms) -> list[Dataset]:
     return [dcmread(path, stop_before_pixels=True) for path in paths]
 
 
-def test_the_same_seed_gives_the_same_bytes_and_another_seed_another_person(tmp_path: Path) -> None:
-    once, again = write_phantoms(tmp_path / "once", 1), write_phantoms(tmp_path / "again", 1)
-    assert files(once.folder) == files(again.folder)
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_another_person(
+    phantom_set: WrittenPhantoms, tmp_path: Path
+) -> None:
+    once, longer = files(write_phantoms(tmp_path / "once", 1).folder), files(phantom_set.folder)
+    assert len(once) >= 6
+    assert once == {name: longer[name] for name in once}
     other = write_phantoms(tmp_path / "other", 1, replace(SMALL, seed=SMALL.seed + 1))
-    one, two = headers(once)[0], headers(other)[0]
+    one, two = headers(phantom_set)[0], headers(other)[0]
     for keyword in ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
         assert one[keyword].value != two[keyword].value
 
@@ -64,6 +69,21 @@ def test_a_node_takes_phantoms_for_mammograms_and_not_for_its_own_results(phanto
     truths = [dcmread(path) for path in phantom_set.folder.glob("truth/*/*.dcm")]
     assert truths
     assert not any(is_ours(truth) for truth in truths)
+
+
+def test_a_phantom_study_goes_the_whole_road_of_read(phantom_set: WrittenPhantoms, tmp_path: Path) -> None:
+    patient = phantom_set.truths[0].patient
+    (tmp_path / "scratch").mkdir()
+    reading = FolderReading(BUNDLE, tmp_path / "scratch", tmp_path / "out", FolderLimits(), Clock())
+    images = sorted((phantom_set.folder / "studies" / patient).iterdir())
+    assert reading.take(images, reads_secondary_capture=False) == []
+    reading.read(pipeline_of(OneMass()), lambda _: None)
+    (outcome,) = reading.report()
+    assert not outcome.failed
+    assert outcome.exam is not None
+    assert {(image.laterality, image.view) for image in outcome.exam.images} == {
+        (side, view) for side in Laterality for view in ("CC", "MLO")
+    }
 
 
 def test_nothing_in_a_phantom_could_be_taken_for_a_patient(phantom_set: WrittenPhantoms) -> None:
