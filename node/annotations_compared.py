@@ -10,6 +10,7 @@ import numpy as np
 from pydicom import dcmread
 
 from dicom_io.corrections import Correction, read_correction
+from dicom_io.errors import NotReadable
 from dicom_io.segmentations import ReadSegment, read_segments, shape_of
 from models.evaluation.overlap import Overlap
 from models.types import Mask
@@ -50,9 +51,16 @@ def compare(image: AnnotatedImage, data_dir: Path) -> Comparison:
     """Reads the pixels of one image's correction and proposals.
 
     Raises:
-        NotReadable: the correction is damaged, or has not the shape of its image.
+        NotReadable: the correction is damaged, has not the shape of its image, or a file is gone from the archive.
     """
-    drawn = _of_image(correction_of(image, data_dir).segments, image)
+    try:
+        return _compared(image, data_dir)
+    except FileNotFoundError as cause:
+        raise NotReadable("a file of it is gone from the data folder: send it again") from cause
+
+
+def _compared(image: AnnotatedImage, data_dir: Path) -> Comparison:
+    drawn = _of_image(_correction_of(image, data_dir).segments, image)
     if image.revision is None:
         return Comparison(image, drawn, (), (), ())
     proposed = _of_image(read_segments(data_dir / image.proposal_path), image) if image.proposal_path else ()
@@ -65,16 +73,6 @@ def compare(image: AnnotatedImage, data_dir: Path) -> Comparison:
         added=tuple(segment for segment in drawn if id(segment) not in found),
         removed=tuple(segment for segment in proposed if id(segment) not in meant),
     )
-
-
-def correction_of(image: AnnotatedImage, data_dir: Path) -> Correction:
-    """What the expert drew in all images of this segmentation.
-
-    Raises:
-        NotReadable: it is damaged, or has not the shape of its image.
-    """
-    shape = shape_of(dcmread(data_dir / image.image_path, stop_before_pixels=True))
-    return read_correction(data_dir / image.correction_path, shape)
 
 
 def match(proposed: Sequence[ReadSegment], drawn: Sequence[ReadSegment]) -> tuple[Pair, ...]:
@@ -98,6 +96,11 @@ def match(proposed: Sequence[ReadSegment], drawn: Sequence[ReadSegment]) -> tupl
             partner[-other] = -one
     pairs = [(proposed[one], drawn[other]) for other, one in sorted(partner.items())]
     return tuple(Pair(ours, theirs, _overlap(ours.mask, theirs.mask).dice) for ours, theirs in pairs)
+
+
+def _correction_of(image: AnnotatedImage, data_dir: Path) -> Correction:
+    shape = shape_of(dcmread(data_dir / image.image_path, stop_before_pixels=True))
+    return read_correction(data_dir / image.correction_path, shape)
 
 
 def _of_image(segments: Sequence[ReadSegment], image: AnnotatedImage) -> tuple[ReadSegment, ...]:

@@ -124,6 +124,13 @@ def test_a_correction_of_another_size_is_left_out_and_said(reported: Road, image
     assert not [secret for secret in _secrets(images) if secret in left_out.name + left_out.reason]
 
 
+def test_a_correction_whose_file_is_gone_is_left_out_and_said(corrected: Road):
+    (corrected.data_dir / annotations_of(corrected).images[0].correction_path).unlink()
+    cases = archive_cases(_settings(corrected), CaseReader())
+    assert len(cases.cases) == 1
+    assert "is gone from the data folder" in cases.left_out[0].reason
+
+
 def test_a_node_without_an_archive_is_told_so(tmp_path: Path):
     with pytest.raises(DatasetError, match="mammo-node serve"):
         archive_cases(Settings(data_dir=tmp_path), CaseReader())
