@@ -21,6 +21,7 @@ from models.training.classifier_samples import Wanted, read_samples, with_spacin
 from models.training.efficient_net import EfficientNetTask
 from models.training.medsam_mlp import MedSamMlpTask, start_from
 from models.training.recipe import Recipe
+from models.types import Laterality
 
 __all__ = ["Model", "TaskSettings", "part", "prepare", "scores"]
 
@@ -62,8 +63,9 @@ def part(network: nn.Module, recipe: Recipe) -> tuple[str, dict[str, Any]]:
 def scores(classifier: Classifier, cases: Sequence[Case], assumed_spacing_mm: float = 0.1) -> list[Scored]:
     """What a classifier says of cases whose truth is known, at every level, by the true outlines.
 
-    A breast's score is the highest of its images, an exam's the highest of its breasts (`models/exam.py`); there is
-    one where the exam is known. Cases whose label is not fair say nothing (`Case.label_is_fair`).
+    A breast's score is the highest of its images, an exam's the highest of its breasts (`models/exam.py`). There is one
+    only where at least two images show the breast, and both breasts the exam: the highest of fewer would be lower than
+    what the node reports. Cases whose label is not fair say nothing (`Case.label_is_fair`).
 
     Args:
         classifier: as the node uses it.
@@ -74,7 +76,7 @@ def scores(classifier: Classifier, cases: Sequence[Case], assumed_spacing_mm: fl
         DatasetError: a file cannot be read.
     """
     found: list[Scored] = []
-    joined: dict[tuple[Level, str], Scored] = {}
+    exams: dict[str, dict[Laterality, list[Scored]]] = {}
     for case in cases:
         if not case.label_is_fair:
             continue
@@ -86,20 +88,20 @@ def scores(classifier: Classifier, cases: Sequence[Case], assumed_spacing_mm: fl
                 found.append(Scored(Level.LESION, score, pathology is Pathology.MALIGNANT, case.patient))
         if case.pathology is None:
             continue
-        malignant = case.pathology is Pathology.MALIGNANT
-        found.append(Scored(Level.IMAGE, whole, malignant, case.patient))
-        if case.exam is not None:
-            exam = f"{case.dataset}/{case.exam}"
-            _join(joined, Scored(Level.EXAM, whole, malignant, case.patient), exam)
-            if case.laterality is not None:
-                _join(joined, Scored(Level.BREAST, whole, malignant, case.patient), f"{exam}/{case.laterality}")
-    return [*found, *joined.values()]
+        found.append(Scored(Level.IMAGE, whole, case.pathology is Pathology.MALIGNANT, case.patient))
+        if case.exam is not None and case.laterality is not None:
+            exam = exams.setdefault(f"{case.dataset}/{case.patient}/{case.exam}", {})
+            exam.setdefault(case.laterality, []).append(found[-1])
+    for exam in exams.values():
+        breasts = [_highest(Level.BREAST, images) for images in exam.values() if len(images) > 1]
+        found.extend(breasts)
+        if len(breasts) == len(Laterality):
+            found.append(_highest(Level.EXAM, breasts))
+    return found
 
 
-def _join(joined: dict[tuple[Level, str], Scored], one: Scored, name: str) -> None:
-    before = joined.get((one.level, name), one)
-    highest, malignant = max(before.score, one.score), before.malignant or one.malignant
-    joined[one.level, name] = Scored(one.level, highest, malignant, one.patient)
+def _highest(level: Level, some: Sequence[Scored]) -> Scored:
+    return Scored(level, max(one.score for one in some), any(one.malignant for one in some), some[0].patient)
 
 
 def _efficient_net(

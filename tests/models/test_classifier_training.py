@@ -17,7 +17,7 @@ from torch import nn
 
 from models.calibration import Level
 from models.catalog import adapter_of
-from models.datasets.case import DatasetError, Pathology
+from models.datasets.case import Case, DatasetError, Pathology
 from models.training import classifier
 from models.training.classifier_samples import Samples, Wanted, as_ellipse, pieces, read_samples
 from models.training.efficient_net import EfficientNetTask
@@ -66,7 +66,7 @@ def test_every_mode_is_trained_and_its_weights_load_in_the_node(mode: str, tmp_p
     architecture, settings = classifier.part(network, recipe)
     adapter = adapter_of(architecture, half_weights(network), settings, CPU, False)
     scored = classifier.scores(adapter, drawn_cases(4))
-    assert {one.level for one in scored} == set(Level)
+    assert {one.level for one in scored} == {Level.LESION, Level.IMAGE}
     assert all(0 <= one.score <= 1 for one in scored)
 
 
@@ -144,20 +144,28 @@ def test_radiomics_are_standardised_by_the_training_lesions_and_an_image_without
     assert torch.equal(known, unknown)
 
 
+def _of(exam: str | None, laterality: Laterality, number: int, pathology: Pathology = Pathology.BENIGN) -> Case:
+    return replace(drawn_case(number, pathology), patients=("one",), exam=exam, laterality=laterality)
+
+
 def test_a_breast_scores_as_its_highest_image_and_is_malignant_if_one_of_them_is() -> None:
-    cases = [
-        replace(drawn_case(0, Pathology.BENIGN), exam="one", laterality=Laterality.LEFT),
-        replace(drawn_case(1, Pathology.MALIGNANT), exam="one", laterality=Laterality.LEFT),
-        replace(drawn_case(2, Pathology.BENIGN), exam="one", laterality=Laterality.RIGHT),
-        replace(drawn_case(3, Pathology.BENIGN), exam=None),
-    ]
-    scored = classifier.scores(_Brightness(), cases)
+    left, right = Laterality.LEFT, Laterality.RIGHT
+    cases = [_of("first", left, 0), _of("first", left, 1, Pathology.MALIGNANT), _of("first", right, 2)]
+    scored = classifier.scores(_Brightness(), [*cases, _of("first", right, 3), _of(None, right, 4)])
     counts = {level: sum(one.level is level for one in scored) for level in Level}
-    assert counts == {Level.LESION: 4, Level.IMAGE: 4, Level.BREAST: 2, Level.EXAM: 1}
+    assert counts == {Level.LESION: 5, Level.IMAGE: 5, Level.BREAST: 2, Level.EXAM: 1}
     images = [one.score for one in scored if one.level is Level.IMAGE]
     (exam,) = (one for one in scored if one.level is Level.EXAM)
-    assert (exam.score, exam.malignant) == (max(images[:3]), True)
+    assert (exam.score, exam.malignant) == (max(images[:4]), True)
     assert [one.malignant for one in scored if one.level is Level.BREAST] == [True, False]
+
+
+def test_what_was_not_seen_whole_has_no_score_as_breast_or_exam() -> None:
+    left, right = Laterality.LEFT, Laterality.RIGHT
+    cases = [_of("first", left, 0), _of("first", left, 1), _of("first", right, 2), _of("second", left, 3)]
+    levels = [one.level for one in classifier.scores(_Constant(), cases)]
+    assert levels.count(Level.BREAST) == 1
+    assert Level.EXAM not in levels
 
 
 @pytest.mark.parametrize("model", [{**SMALL, "mode": "both"}, {**SMALL, "mode": "mask"}])
