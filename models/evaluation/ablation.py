@@ -47,8 +47,9 @@ from models.evaluation.segmentation import (
     pixel_row,
 )
 from models.evaluation.tables import About, Absent, Cell, Counts, Draws, Report, Row, Section, Table
+from models.training.kinds import recipe_of
 from models.training.recipe import Recipe, find_recipe
-from models.training.runs import make_split, recipe_of, train
+from models.training.runs import make_split, train
 
 _POOLED = (
     "Each recipe's figures are of the test patients of all folds together, each read by the model that never saw them."
@@ -122,7 +123,7 @@ def contend(
         def told(done: int, total: int, how: str, number: int = number) -> None:
             progress(done, total, f"{recipe.name}, fold {number} of {len(splits)}: {how}")
 
-        trained = train(recipe, cases, place, start, device, told, split=split)
+        trained = train(recipe, cases, place, start, device, told, split=split, measured=False)
         _, validation, test = sides(cases.cases, split)
         mixed = recipe.fit.mixed_precision
         seen = observe_bundle(

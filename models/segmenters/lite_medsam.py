@@ -2,7 +2,7 @@
 
 Ma et al., "Segment anything in medical images", Nature Communications 15:654 (2024), in its light form: a TinyViT
 (Wu et al., ECCV 2022) in place of SAM's ViT, distilled from MedSAM, at 256 × 256. Here it is timm's TinyViT and
-segment-anything's prompt encoder and mask decoder; import_lite_medsam.py brings the published weights into this shape.
+segment-anything's prompt encoder and mask decoder; `models import` brings the published weights into this shape.
 
 Small lesions vanish where a whole mammogram is shrunk to 256 pixels: a lesion is shown in a crop, which it shares with
 those near it.

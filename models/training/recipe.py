@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -198,82 +198,3 @@ def _listed() -> str:
 
 
 _SHIPPED = Path(__file__).parents[1] / "recipes"
-
-
-# Below: until detector.py and classifier.py are Tasks.
-
-
-class DetectorRecipe(BaseModel):
-    """How the detector is trained.
-
-    Attributes:
-        scale: YOLOv8's width.
-        input_px: side of the square that the breast is set in.
-        epochs: passes over the training images.
-        validate_every: so many epochs lie between two looks at the validation images; the last epoch is looked at too.
-        batch: images a step.
-        learning_rate: AdamW's highest; it rises over the first `warmup` steps and falls as a cosine.
-        average: how much of the running average of the weights each step keeps.
-        mosaic: chance that four images make one; never in the last fifth of the epochs.
-        mixed_precision: bfloat16 where that is enough.
-        seed: of the first weights, the order and the augmentations.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    split: SplitRecipe
-    scale: Literal["n", "s"]
-    input_px: int = Field(ge=64, multiple_of=32)
-    epochs: int = Field(ge=1)
-    validate_every: int = Field(ge=1)
-    batch: int = Field(ge=1)
-    learning_rate: float = Field(gt=0)
-    warmup: int = Field(ge=0)
-    weight_decay: float = Field(ge=0)
-    average: Chance
-    mosaic: Chance
-    mixed_precision: bool
-    seed: int
-
-
-class ClassifierRecipe(BaseModel):
-    """How the classifier is trained.
-
-    Attributes:
-        image_px: side of the square that the whole breast is shown in.
-        epochs: passes over the training images and lesions.
-        batch: pictures of each sort a step.
-        learning_rate: AdamW's highest for the heads; the backbone learns at `backbone_rate` times that.
-        average: how much of the running average of the weights each step keeps.
-        dropout: share of the pooled features left out in training.
-        mixed_precision: bfloat16 where that is enough.
-        seed: of the first weights, the order and the augmentations.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    split: SplitRecipe
-    image_px: int = Field(ge=64, multiple_of=32)
-    epochs: int = Field(ge=1)
-    batch: int = Field(ge=1)
-    learning_rate: float = Field(gt=0)
-    backbone_rate: float = Field(gt=0)
-    warmup: int = Field(ge=0)
-    weight_decay: float = Field(ge=0)
-    average: Chance
-    dropout: Chance
-    mixed_precision: bool
-    seed: int
-
-
-Old = TypeVar("Old", bound=BaseModel)
-
-
-def read_old_recipe(path: Path, kind: type[Old]) -> Old:
-    """For the trainings that are not Tasks yet."""
-    try:
-        return kind.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise RecipeError(f"{path} cannot be read: {error.strerror}. Give a recipe such as detector.toml.") from error
-    except tomllib.TOMLDecodeError as error:
-        raise RecipeError(f"{path} is not TOML: {error}.") from error
-    except ValidationError as error:
-        raise RecipeError(f"{path} is not a recipe for this training: {_faults(error)}.") from error

@@ -6,68 +6,30 @@ import hashlib
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from importlib import import_module
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
-from pydantic import BaseModel
-from torch import nn
 
 from models.bundle import CARD, Bundle, read_bundle, verify
 from models.bundle_writing import NewPart, put_part, stored
 from models.calibration import Calibration, Level
 from models.catalog import adapter_of
-from models.datasets.case import Case, Cases, DatasetError
+from models.datasets.case import Case, Cases
 from models.datasets.split import Split, folds, official, paper, sides, split_by_patient
 from models.durable import write_durably
-from models.training.calibrating import Scored, calibrate
+from models.training.calibrating import calibrate
 from models.training.fit import fit
-from models.training.recipe import Progress, Recipe, RecipeError, SplitRecipe, read_recipe
-from models.training.task import Choosing, Task
-
-KINDS: Mapping[str, str] = MappingProxyType(
-    {
-        "detector": "models.training.detector",
-        "segmenter": "models.training.segmenter",
-        "classifier": "models.training.classifier",
-    }
-)
-"""What can be trained, and the module that knows how."""
+from models.training.held_out_figures import is_interval, measure
+from models.training.kinds import module_of
+from models.training.recipe import Progress, Recipe, SplitRecipe
+from models.training.task import Choosing
 
 LICENCE = "AGPL-3.0-or-later"
 """Of weights that are trained here: the project's, which is that of the libraries they are trained with."""
-
-
-class Kind(Protocol):
-    """What each module of `KINDS` offers. The classifier's has `scores` besides, for its calibration."""
-
-    Model: type[BaseModel]
-    TaskSettings: type[BaseModel]
-
-    def prepare(
-        self,
-        recipe: Recipe,
-        train: Sequence[Case],
-        validation: Sequence[Case],
-        start: Path | None,
-        device: torch.device,
-    ) -> Task:
-        """What is trained, on what, judged by what."""
-
-    def part(self, network: nn.Module, recipe: Recipe) -> tuple[str, dict[str, Any]]:
-        """The architecture's name and settings, as bundle.toml has them."""
-
-
-class Scoring(Protocol):
-    """What the classifier's module offers besides."""
-
-    def scores(self, adapter: Any, cases: Sequence[Case]) -> Iterable[Scored]:
-        """What the adapter says of lesions and images whose truth is known."""
 
 
 @dataclass(frozen=True)
@@ -75,25 +37,13 @@ class Trained:
     """What came of it.
 
     Attributes:
-        figures: on the held-out patients.
+        figures: on the held-out patients; see `measure`.
         notes: what a person should know: what was not calibrated, what could not be measured.
     """
 
     bundle: Bundle
     figures: Mapping[str, Any]
     notes: tuple[str, ...] = field(default=())
-
-
-def recipe_of(kind: str, source: str | Path) -> Recipe:
-    """The recipe for a kind of training, by its file or its shipped name.
-
-    Raises:
-        RecipeError: see `read_recipe`; or there is no such kind.
-    """
-    if kind not in KINDS:
-        raise RecipeError(f"{kind!r} cannot be trained. Known: {', '.join(KINDS)}.")
-    module = _module(kind)
-    return read_recipe(source, kind, module.Model, module.TaskSettings)
 
 
 def train(
@@ -107,6 +57,7 @@ def train(
     split: Split | None = None,
     restart: bool = False,
     base: Bundle | None = None,
+    measured: bool = True,
 ) -> Trained:
     """Trains a part and puts it into the bundle in `out`; goes on where an earlier call was killed.
 
@@ -123,6 +74,7 @@ def train(
         split: who is held out; None: as the recipe says.
         restart: forget what an earlier call has reached.
         base: where a new bundle's other parts come from; see `put_part`.
+        measured: whether the part is measured on the test patients, and the figures go into the bundle.
 
     Raises:
         SplitError: the images cannot be split as the recipe says.
@@ -132,13 +84,13 @@ def train(
         TrainingError: the loss is not a number.
         BundleError: `out` holds a bundle that cannot be read.
     """
-    module = _module(recipe.kind)
+    module = module_of(recipe.kind)
     split = split or make_split(recipe.split, cases.cases)
     folder = out / "training" / recipe.kind
     if restart:
         shutil.rmtree(folder, ignore_errors=True)
     depends_on = _digest(recipe, split, start)
-    if (known := _known(folder, out, recipe.kind, depends_on)) is not None:
+    if (known := _known(folder, out, recipe.kind, depends_on, measured)) is not None:
         return known
     folder.mkdir(parents=True, exist_ok=True)
     split.write(folder / "split.json")
@@ -154,24 +106,22 @@ def train(
 
     weights = stored(network.state_dict(), half=True)
     calibration, notes = _calibration(recipe, architecture, settings, weights, validation, device)
-    figures, unmeasured = _figures(recipe, weights, network, test, start, device)
-    bundle = put_part(
-        out,
-        NewPart(
-            role=recipe.kind,
-            weights=weights,
-            architecture=architecture,
-            settings=settings,
-            licence=LICENCE,
-            training_data=_told(recipe, train_cases, start),
-            figures=figures,
-            calibration=calibration,
-        ),
-        base,
+    part = NewPart(
+        role=recipe.kind,
+        weights=weights,
+        architecture=architecture,
+        settings=settings,
+        licence=LICENCE,
+        training_data=_told(recipe, train_cases, start),
+        calibration=calibration,
     )
-    trained = Trained(bundle, figures, (*notes, *unmeasured))
-    _write(folder / "figures.json", {"depends_on": depends_on, "figures": figures, "notes": trained.notes})
-    return trained
+    bundle, figures = put_part(out, part, base), None
+    if measured:
+        figures, unmeasured = measure(recipe.kind, bundle, test, folder / "observed", device, progress)
+        notes += unmeasured
+        bundle = put_part(out, replace(part, figures=figures))
+    _write(folder / "figures.json", {"depends_on": depends_on, "figures": figures, "notes": notes})
+    return Trained(bundle, figures or {}, tuple(notes))
 
 
 def train_folds(
@@ -206,12 +156,8 @@ def train_folds(
 
 def fold_summary(done: Sequence[Trained]) -> dict[str, dict[str, float]]:
     """Mean and standard deviation (of a sample) over the folds of every figure that all of them have."""
-    names = [
-        name
-        for name, value in done[0].figures.items()
-        if isinstance(value, float) and all(name in one.figures for one in done)
-    ]
-    values = {name: np.array([one.figures[name] for one in done]) for name in names}
+    shared = set.intersection(*({name for name, one in fold.figures.items() if is_interval(one)} for fold in done))
+    values = {name: np.array([fold.figures[name][0] for fold in done]) for name in done[0].figures if name in shared}
     return {name: {"mean": float(row.mean()), "sd": float(row.std(ddof=1))} for name, row in values.items()}
 
 
@@ -230,12 +176,6 @@ def make_split(recipe: SplitRecipe, cases: Sequence[Case]) -> Split:
             return paper(cases, recipe.seed)
 
 
-def _module(kind: str) -> Kind:
-    module: Any = import_module(KINDS[kind])
-    found: Kind = module
-    return found
-
-
 def _digest(recipe: Recipe, split: Split, start: Path | None) -> str:
     """Changes with whatever the weights depend on."""
     weights = hashlib.sha256(start.read_bytes()).hexdigest() if start is not None and start.is_file() else ""
@@ -243,15 +183,17 @@ def _digest(recipe: Recipe, split: Split, start: Path | None) -> str:
     return hashlib.sha256(said.encode()).hexdigest()
 
 
-def _known(folder: Path, out: Path, kind: str, depends_on: str) -> Trained | None:
+def _known(folder: Path, out: Path, kind: str, depends_on: str, measured: bool) -> Trained | None:
     """What an earlier call has brought to its end, where the bundle still holds it."""
     path = folder / "figures.json"
     if not path.is_file() or not (out / CARD).is_file():
         return None
     told = json.loads(path.read_text(encoding="utf-8"))
-    bundle = read_bundle(out)
-    same = told["depends_on"] == depends_on and told["figures"] == bundle.figures.get(kind)
-    return Trained(bundle, told["figures"], tuple(told["notes"])) if same and not verify(bundle) else None
+    bundle, figures = read_bundle(out), told["figures"]
+    same = told["depends_on"] == depends_on and (figures or {}) == bundle.figures.get(kind)
+    if not same or (measured and figures is None) or verify(bundle):
+        return None
+    return Trained(bundle, figures or {}, tuple(told["notes"]))
 
 
 def _calibration(
@@ -264,30 +206,9 @@ def _calibration(
 ) -> tuple[dict[Level, Calibration], list[str]]:
     if recipe.kind != "classifier":
         return {}, []
-    scoring: Any = _module(recipe.kind)
+    scoring: Any = module_of(recipe.kind)
     adapter = adapter_of(architecture, weights, settings, device, recipe.fit.mixed_precision)
     return calibrate(list(scoring.scores(adapter, validation)), recipe.calibration)
-
-
-def _figures(
-    recipe: Recipe,
-    weights: Mapping[str, torch.Tensor],
-    network: nn.Module,
-    test: Sequence[Case],
-    start: Path | None,
-    device: torch.device,
-) -> tuple[dict[str, Any], list[str]]:
-    """The kind's own figures on the test patients (`mammo-node evaluate` has all others), by the weights as stored."""
-    network.load_state_dict({name: one.float() if one.is_floating_point() else one for name, one in weights.items()})
-    network.train().eval()
-    try:
-        judge = _module(recipe.kind).prepare(recipe, test, test, start, device)
-    except DatasetError as error:
-        return {}, [f"Nothing was measured on the held-out patients: {error}"]
-    with torch.no_grad():
-        figures = judge.validate(network)
-    counts = {"images": len(test), "patients": len({case.patient for case in test})}
-    return {**counts, **{name: float(value) for name, value in figures.items() if np.isfinite(value)}}, []
 
 
 def _told(recipe: Recipe, cases: Sequence[Case], start: Path | None) -> str:

@@ -6,8 +6,6 @@ import math
 
 import torch
 from torch import nn
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
 
 from models.training.recipe import FitRecipe
 
@@ -32,18 +30,6 @@ def rate_factor(recipe: FitRecipe, step: int, steps_an_epoch: int) -> float:
             return rise
 
 
-def schedule(optimizer: Optimizer, warmup: int, steps: int) -> LambdaLR:
-    """A straight rise over `warmup` steps, then a cosine down to a hundredth at the last of `steps`."""
-
-    def factor(step: int) -> float:
-        if step < warmup:
-            return (step + 1) / warmup
-        done = min(1.0, (step - warmup) / max(1, steps - warmup))
-        return _LAST + (1 - _LAST) * (1 + math.cos(math.pi * done)) / 2
-
-    return LambdaLR(optimizer, factor)
-
-
 @torch.no_grad()
 def average_into(running: nn.Module, network: nn.Module, keep: float) -> None:
     """Moves the running average of the weights a step towards the network's; counters are copied, frozen ones left."""
@@ -57,11 +43,3 @@ def average_into(running: nn.Module, network: nn.Module, keep: float) -> None:
             mean.lerp_(new, 1 - keep)
         else:
             mean.copy_(new)
-
-
-def half_weights(network: nn.Module) -> dict[str, torch.Tensor]:
-    """The state dict as a bundle stores it: floats in half precision, contiguous, on the CPU."""
-    return {
-        name: (tensor.half() if tensor.dtype.is_floating_point else tensor).detach().cpu().contiguous()
-        for name, tensor in network.state_dict().items()
-    }

@@ -107,8 +107,9 @@ def _run(
     from models.device import NoSuchDevice, choose_device
     from models.training.checkpoint import CheckpointError
     from models.training.fit import TrainingError
+    from models.training.kinds import recipe_of
     from models.training.recipe import RecipeError
-    from models.training.runs import recipe_of, train, train_folds
+    from models.training.runs import train, train_folds
     from models.training.start import StartError
 
     try:

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from safetensors.torch import save_file
 from torch import nn
 
+from models.bundle_writing import stored
 from models.calibration import Level
 from models.catalog import adapter_of
 from models.datasets.case import Case, DatasetError, Pathology
@@ -24,7 +25,6 @@ from models.training.efficient_net import EfficientNetTask
 from models.training.fit import fit
 from models.training.recipe import CalibrationRecipe, FitRecipe, Recipe, SplitRecipe, read_recipe, shipped_recipes
 from models.training.start import StartError
-from models.training.stepping import half_weights
 from models.types import Laterality, Mammogram, Mask
 
 CPU = torch.device("cpu")
@@ -64,7 +64,7 @@ def test_every_mode_is_trained_and_its_weights_load_in_the_node(mode: str, tmp_p
     network = fit(task, recipe.fit, tmp_path, CPU, lambda *_: None)
     assert not torch.equal(network.state_dict()["backbone.conv_stem.weight"], before["backbone.conv_stem.weight"])
     architecture, settings = classifier.part(network, recipe)
-    adapter = adapter_of(architecture, half_weights(network), settings, CPU, False)
+    adapter = adapter_of(architecture, stored(network.state_dict(), half=True), settings, CPU, False)
     scored = classifier.scores(adapter, drawn_cases(4))
     assert {one.level for one in scored} == {Level.LESION, Level.IMAGE}
     assert all(0 <= one.score <= 1 for one in scored)

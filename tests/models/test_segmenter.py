@@ -14,7 +14,6 @@ from torch import Tensor
 
 from models.bundle import find_bundle, read_bundle
 from models.protocols import OutOfMemory
-from models.segmenters.import_lite_medsam import convert
 from models.segmenters.lite_medsam import load
 from models.segmenters.network import Embedded, PromptedNet
 from models.segmenters.pictures import LiteMedSamPicture
@@ -301,13 +300,6 @@ def test_the_parts_are_all_parameters_each_once(net: PromptedNet) -> None:
 
 def _random(shape: tuple[int, int]) -> Mammogram:
     return Mammogram(np.random.default_rng(1).random(shape, dtype=np.float32), (0.1, 0.1))
-
-
-def test_only_the_published_file_is_converted(tmp_path: Path) -> None:
-    other = tmp_path / "lite_medsam.pth"
-    other.write_bytes(b"something else")
-    with pytest.raises(ValueError, match="SHA-256"):
-        convert(other, tmp_path / "segmenter.safetensors")
 
 
 @pytest.mark.gpu

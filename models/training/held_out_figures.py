@@ -1,0 +1,84 @@
+"""A freshly trained part on the held-out patients: the few figures that stand in the bundle's card.
+
+`mammo-node evaluate` measures everything else.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from models.bundle import Bundle
+from models.calibration import Level
+from models.datasets.case import Case
+from models.evaluation.detection import FROC_COLUMNS, froc_row, measured_images
+from models.evaluation.evaluation import observe_bundle
+from models.evaluation.malignancy import AREA_COLUMNS, NO_SCORES, area_row
+from models.evaluation.measures import Figure
+from models.evaluation.observations import EvaluationError, Observation
+from models.evaluation.scored import levels
+from models.evaluation.segmentation import by_true_box, overlap_row
+from models.evaluation.tables import Absent, Draws, Row
+from models.training.recipe import Progress
+
+_OVERLAPS = ("Dice", "IoU", "boundary IoU")
+
+
+def measure(
+    kind: str, bundle: Bundle, test: Sequence[Case], folder: Path, device: torch.device, progress: Progress
+) -> tuple[dict[str, Any], list[str]]:
+    """The figures of one part, by its weights as they stand in the bundle.
+
+    Args:
+        folder: for what each image showed; what an earlier call left there is forgotten.
+
+    Returns:
+        counts (whole numbers) and figures: value, low and high end of the 95 % interval, bootstrap by patient; and a
+        sentence for what could not be measured.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        seen = observe_bundle(bundle, test, None, folder, device, False, progress, (kind,))
+    except EvaluationError as error:
+        return {}, [f"Nothing was measured on the held-out patients: {error}"]
+    found: dict[str, Any] = {}
+    missing: list[str] = []
+    for row, names in _rows(kind, seen.test):
+        counts = row.counts
+        if counts is not None and not found:
+            found |= {"patients": counts.patients, "images": counts.images}
+            found |= {"lesions": counts.lesions} if counts.lesions is not None else {}
+        for name, cell in zip(names, row.cells, strict=True):
+            match cell:
+                case Figure():
+                    found[name] = [cell.value, cell.low, cell.high]
+                case Absent(why):
+                    missing.append(f"Not measured on the held-out patients: {name}: {why}")
+    return found, missing
+
+
+def is_interval(value: object) -> bool:
+    """Whether it is a figure with its interval, and not a count."""
+    return isinstance(value, list) and len(value) == 3
+
+
+def _rows(kind: str, seen: Sequence[Observation]) -> list[tuple[Row, list[str]]]:
+    """Rows of the evaluation's tables, and what each of their figures is called."""
+    draws = Draws()
+    match kind:
+        case "detector":
+            names = [f"sensitivity at {column} false positives an image" for column in FROC_COLUMNS[:-1]]
+            return [(froc_row(measured_images(seen), kind, draws), [*names, "FROC score"])]
+        case "segmenter":
+            names = [f"{name} in true boxes" for name in _OVERLAPS]
+            return [(overlap_row(kind, by_true_box(seen), lambda one: one.own, draws), names)]
+        case _:
+            return [
+                (area_row(kind, some, draws, NO_SCORES), [f"{level} {name}" for name in AREA_COLUMNS])
+                for level, some in levels(seen).items()
+                if some or level is Level.IMAGE
+            ]

@@ -1,0 +1,243 @@
+"""`mammo-node train`: recipe and data in, a part of a bundle out that the node can load; kills, folds and bad input."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import Result as Ran
+from phantoms import WrittenPhantoms
+from safetensors.torch import load_file, save_file
+from typer.testing import CliRunner
+
+from models.bundle import read_bundle, verify
+from models.bundle_writing import stored
+from models.catalog import load_part, untrained
+from models.training.checkpoint import FILE
+from models.training.kinds import KINDS, recipe_of
+from models.training.recipe import RecipeError, find_recipe, shipped_recipes
+from node.cli.failure import CommandFailed
+from node.cli.train import train
+
+DETECTOR = """
+kind = "detector"
+[split]
+test = 0.2
+validation = 0.2
+[fit]
+epochs = 2
+learning_rate = 1e-3
+average = 0.5
+patience = 3
+[model]
+scale = "n"
+input_px = 64
+[task]
+batch = 8
+"""
+CLASSIFIER = """
+kind = "classifier"
+[split]
+test = 0.3
+validation = 0.3
+[fit]
+epochs = 1
+learning_rate = 1e-3
+[model]
+kind = "efficientnet"
+mode = "both"
+backbone = "efficientnet_lite0"
+image_px = 64
+frame_px = 128
+[task]
+batch = 4
+[calibration]
+least = 2
+"""
+SEGMENTER = """
+kind = "segmenter"
+[split]
+test = 0.3
+validation = 0.3
+[fit]
+epochs = 1
+learning_rate = 1e-3
+[model]
+architecture = "lite-medsam"
+[task]
+batch = 4
+views = 1
+"""
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def command(phantom_set: WrittenPhantoms, tmp_path: Path) -> Callable[..., Ran]:
+    """`mammo-node train KIND` by a recipe's text on the phantoms."""
+
+    def run(kind: str, recipe: str, *arguments: object, out: str = "bundle") -> Ran:
+        path = tmp_path / f"{kind}.toml"
+        path.write_text(recipe)
+        data = ("--data", phantom_set.spec, "--out", tmp_path / out, "--device", "cpu")
+        return CliRunner().invoke(train, [kind, "--recipe", str(path), *map(str, (*data, *arguments))])
+
+    return run
+
+
+def refused(ran: Ran) -> str:
+    assert isinstance(ran.exception, CommandFailed), ran.output
+    return str(ran.exception)
+
+
+def test_a_detector_is_trained_into_a_bundle(command: Callable[..., Ran], tmp_path: Path) -> None:
+    ran = command("detector", DETECTOR)
+    assert ran.exit_code == 0, ran.output
+    assert "On held-out patients:" in ran.output
+    assert "Research use only" in ran.output
+    bundle = read_bundle(tmp_path / "bundle")
+    assert verify(bundle) == []
+    assert "phantom" in bundle.detector.training_data
+    value, low, high = bundle.figures["detector"]["FROC score"]
+    assert 0 <= low <= value <= high <= 1
+    load_part(bundle, bundle.detector, torch.device("cpu"), mixed_precision=False)
+    split = json.loads((tmp_path / "bundle" / "training" / "detector" / "split.json").read_text())
+    assert not set(split["train"]) & set(split["test"])
+
+
+def test_a_classifier_is_trained_and_calibrated(command: Callable[..., Ran], tmp_path: Path) -> None:
+    ran = command("classifier", CLASSIFIER)
+    assert ran.exit_code == 0, ran.output
+    assert "Calibrated: lesion" in ran.output
+    bundle = read_bundle(tmp_path / "bundle")
+    assert "image" in bundle.calibration
+    assert 0 < bundle.calibration["image"].prevalence < 1
+    again = command("classifier", CLASSIFIER)
+    assert read_bundle(tmp_path / "bundle").id == bundle.id
+    assert again.exit_code == 0
+
+
+def test_a_training_killed_after_its_first_epoch_ends_with_the_same_weights(
+    command: Callable[..., Ran], phantom_set: WrittenPhantoms, tmp_path: Path
+) -> None:
+    assert command("detector", DETECTOR, out="undisturbed").exit_code == 0
+    killed = tmp_path / "killed"
+    code = f"""
+import sys, os, signal
+sys.argv = ["mammo-node", "train", "detector", "--recipe", {str(tmp_path / "detector.toml")!r}, "--device", "cpu",
+    "--data", {phantom_set.spec!r}, "--out", {str(killed)!r}]
+import torch
+torch.set_num_threads(1)
+import models.training.fit as fit
+write = fit.write_checkpoint
+def then_die(*arguments):
+    write(*arguments)
+    os.kill(os.getpid(), signal.SIGKILL)
+fit.write_checkpoint = then_die
+from node.cli.main import main
+main()
+"""
+    ended = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
+    assert (killed / "training" / "detector" / FILE).is_file()
+    assert not (killed / "bundle.toml").exists()
+    assert command("detector", DETECTOR, out="killed").exit_code == 0
+    one, other = (read_bundle(tmp_path / name).detector for name in ("undisturbed", "killed"))
+    assert one.sha256 == other.sha256
+
+
+def test_another_recipe_in_the_same_folder_is_refused_and_restart_begins_anew(
+    command: Callable[..., Ran], tmp_path: Path
+) -> None:
+    short = DETECTOR.replace("epochs = 2", "epochs = 1")
+    assert command("detector", short).exit_code == 0
+    changed = short.replace("1e-3", "2e-3")
+    told = refused(command("detector", changed))
+    assert "training.safetensors is of another training" in told
+    assert "--restart" in told
+    before = read_bundle(tmp_path / "bundle").id
+    assert command("detector", changed, "--restart").exit_code == 0
+    assert read_bundle(tmp_path / "bundle").id != before
+
+
+def test_folds_are_trained_each_in_its_folder_and_told_side_by_side(
+    command: Callable[..., Ran], tmp_path: Path
+) -> None:
+    ran = command("detector", DETECTOR.replace("epochs = 2", "epochs = 1"), "--folds", 3)
+    assert ran.exit_code == 0, ran.output
+    assert "mean ± sd" in ran.output
+    tested = [
+        json.loads((tmp_path / f"bundle/fold-{n}/training/detector/split.json").read_text())["test"] for n in (1, 2, 3)
+    ]
+    assert sum(map(len, tested)) == len({name for fold in tested for name in fold})
+    summary = json.loads((tmp_path / "bundle" / "folds.json").read_text())["summary"]
+    assert set(summary["FROC score"]) == {"mean", "sd"}
+
+
+def test_data_that_cannot_be_used_ends_the_command_with_what_to_give(
+    command: Callable[..., Ran], tmp_path: Path
+) -> None:
+    told = refused(command("detector", DETECTOR, "--data", "nothing:here"))
+    assert "'nothing:here' names no data set" in told
+    told = refused(command("detector", DETECTOR, "--data", f"cdd-cesm:{tmp_path}"))
+    assert str(tmp_path) in told
+
+
+@pytest.mark.parametrize(
+    ("change", "to", "told"),
+    [
+        ('kind = "detector"', 'kind = "segmenter"', "kind is 'segmenter', but a detector is to be trained"),
+        ("input_px = 64", "input_px = 100", "model.input_px"),
+        ("batch = 8", "batches = 8", "task.batches"),
+        ("epochs = 2", "epochs = 0", "fit.epochs"),
+        ("test = 0.2", "test = 0.9", "split.test"),
+        ("[fit]", "[fits]", "fit: Field required"),
+        ("epochs = 2", "epochs = ", "is not TOML"),
+    ],
+)
+def test_a_recipe_that_cannot_be_used_is_named_with_the_key(tmp_path: Path, change: str, to: str, told: str) -> None:
+    path = tmp_path / "detector.toml"
+    path.write_text(DETECTOR.replace(change, to))
+    with pytest.raises(RecipeError, match=told.replace("(", r"\(")) as caught:
+        recipe_of("detector", path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_missing_recipe_is_told_which_ones_ship(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"none\.toml cannot be read.*Ship with the node: .*detector"):
+        recipe_of("detector", tmp_path / "none.toml")
+    with pytest.raises(RecipeError, match=r"'painter' cannot be trained\. Known: detector"):
+        recipe_of("painter", "detector")
+
+
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_every_recipe_that_ships_is_one_of_its_kind(name: str) -> None:
+    kind = next(kind for kind in KINDS if f'kind = "{kind}"' in find_recipe(name).read_text().splitlines())
+    recipe = recipe_of(kind, name)
+    assert recipe.name == name
+    assert len(recipe.digest) == 64
+
+
+def test_a_segmenter_is_trained_and_what_is_frozen_stays_as_it_was(command: Callable[..., Ran], tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    network, _ = untrained("lite-medsam", {})
+    start = tmp_path / "start.safetensors"
+    save_file(network.state_dict(), start)
+    ran = command("segmenter", SEGMENTER, "--start", start)
+    assert ran.exit_code == 0, ran.output
+    bundle = read_bundle(tmp_path / "bundle")
+    trained = load_file(bundle.segmenter.weights)
+    kept = stored(network.state_dict(), half=True)
+    changed = {name for name in kept if not torch.equal(trained[name], kept[name])}
+    assert changed
+    assert all(name.startswith("mask_decoder.") for name in changed)
+    load_part(bundle, bundle.segmenter, torch.device("cpu"), mixed_precision=False)
