@@ -128,6 +128,20 @@ def test_what_does_not_fit_is_read_in_halves_with_the_same_result() -> None:
     ]
 
 
+class ByWorstLesion(ByArea):
+    """An image is as bad as the worst of the lesions that are shown together."""
+
+    def classify(self, image: Mammogram, masks: Sequence[Mask]) -> tuple[float, list[float]]:
+        _, scores = super().classify(image, masks)
+        return max(scores, default=0.0), scores
+
+
+def test_an_image_scored_by_its_lesions_scores_the_same_in_halves() -> None:
+    [small] = _pipeline(classifier=ByWorstLesion(room=1)).read([_image()])
+    [large] = _pipeline(classifier=ByWorstLesion()).read([_image()])
+    assert small.malignancy == large.malignancy == max(finding.malignancy for finding in small.findings)
+
+
 @pytest.mark.parametrize("room", ["detector", "segmenter", "classifier"])
 def test_when_not_even_one_fits_the_caller_hears_of_it(room: str) -> None:
     full: dict[str, object] = {"detector": Boxes(room=0), "segmenter": Diamonds(room=0), "classifier": ByArea(room=0)}
