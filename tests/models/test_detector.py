@@ -208,19 +208,20 @@ class Brightness(torch.nn.Module):
         found = []
         for stride in (8, 16, 32):
             grey = torch.nn.functional.avg_pool2d(pixels[:, :1], stride)
-            width = grey.shape[-1]
+            height, width = grey.shape[-2:]
             grey = grey * torch.where(torch.arange(width) < width / 2, 1.0, 0.5)
-            y, x = torch.meshgrid(torch.arange(width), torch.arange(width), indexing="ij")
+            y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
             box = torch.stack((stride * (x + 0.5), stride * (y + 0.5), 0 * x + stride, 0 * y + stride))
             found.append(torch.cat((box.expand(len(grey), -1, -1, -1), grey, 0 * grey), dim=1).flatten(2))
         return torch.cat(found, dim=2), None
 
 
-def test_a_second_mirrored_look_averages_what_is_said_of_the_same_place() -> None:
-    pixels = np.zeros((128, 128), dtype=np.float32)
+@pytest.mark.parametrize("rows", [128, 160])
+def test_a_second_mirrored_look_averages_what_is_said_of_the_same_place(rows: int) -> None:
+    pixels = np.zeros((rows, 128), dtype=np.float32)
     pixels[32:40, 16:24], pixels[64:72, 104:112] = 1.0, 1.0  # one lesion on the left, one on the right
-    shown = Frame(pixels, Box(0, 0, 128, 128), 1.0, 0, 0)
-    settings: dict[str, Any] = {"input_px": 128, "confidence": 0.4, "iou": 0.2, "most": 9}
+    shown = Frame(pixels, Box(0, 0, rows, 128), 1.0, 0, 0)
+    settings: dict[str, Any] = {"input_px": (rows, 128), "confidence": 0.4, "iou": 0.2, "most": 9}
     once = YoloDetector(Brightness(), CPU, False, **settings, mirrored=False).detect_framed([shown])[0]
     twice = YoloDetector(Brightness(), CPU, False, **settings, mirrored=True).detect_framed([shown])[0]
     assert [(one.box, one.confidence) for one in once] == [(Box(32, 16, 40, 24), 1.0), (Box(64, 104, 72, 112), 0.5)]
