@@ -18,12 +18,11 @@ from pydicom.valuerep import DA, TM
 from dicom_io.attributes import items, text
 from dicom_io.segmentations import (
     ReadSegment,
-    Segment,
     images_of_frames,
     read_segments,
     referenced_images,
-    segments_of,
 )
+from dicom_io.segments import Segment, segments_of
 
 
 @dataclass(frozen=True)

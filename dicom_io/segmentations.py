@@ -22,6 +22,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from dicom_io import attributes
 from dicom_io.attributes import code, items, numbers, text
 from dicom_io.errors import NotReadable
+from dicom_io.segments import segments_of
 from dicom_io.uids import derive_uid
 from models.types import Box, FindingKind, Mask
 
@@ -30,42 +31,6 @@ MAX_PIXELS = 100_000_000
 
 HALF = 0.5
 """From this part of Maximum Fractional Value on, a pixel of a FRACTIONAL segmentation belongs to the segment."""
-
-# Segmented Property Type: what mammo-node writes (CID 7150 and 6014), and what others use for the same.
-_KINDS = {
-    "129788004": FindingKind.MASS,  # SCT, Mammographic breast mass
-    "129793001": FindingKind.MASS,  # SCT, Mammography breast density: a mass in one view only
-    "4147007": FindingKind.MASS,  # SCT, Mass
-    "M-03000": FindingKind.MASS,  # SRT, Mass
-    "129769006": FindingKind.CALCIFICATION,  # SCT, Calcification Cluster
-    "129770007": FindingKind.CALCIFICATION,  # SCT, Individual Calcification
-    "F-01775": FindingKind.CALCIFICATION,  # SRT, Calcification Cluster
-}
-# The first of these that the label holds decides: "mass with calcifications" is outlined as a mass.
-_WORDS = (
-    ("mass", FindingKind.MASS),
-    ("calc", FindingKind.CALCIFICATION),
-    ("tumor", FindingKind.MASS),
-    ("tumour", FindingKind.MASS),
-    ("nodule", FindingKind.MASS),
-)
-
-
-@dataclass(frozen=True)
-class Segment:
-    """A segment as the header describes it.
-
-    Attributes:
-        number: Segment Number.
-        label: Segment Label.
-        kind: by the property type's code, else by the words of the label; None where neither tells.
-        automatic_by: the algorithm's name where the algorithm type is AUTOMATIC ("" where it is not named); else None.
-    """
-
-    number: int
-    label: str
-    kind: FindingKind | None
-    automatic_by: str | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,12 +115,6 @@ def mask_of(drawn: NDArray[np.bool_]) -> Mask | None:
         return None
     box = Box(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
     return Mask(box, np.ascontiguousarray(drawn[box.slices]))
-
-
-def segments_of(dataset: Dataset) -> list[Segment]:
-    """The segments that the header describes, without the background of a LABELMAP (PS3.3 section C.8.20.2)."""
-    described = [_described(item) for item in items(dataset, "SegmentSequence")]
-    return [segment for segment in described if segment.number != 0]
 
 
 def shape_of(dataset: Dataset) -> tuple[int, int]:
@@ -276,30 +235,6 @@ def _segment_of(dataset: Dataset, index: int) -> int:
             if value is not None:
                 return int(value)
     raise NotReadable(f"Frame {index + 1} of the segmentation does not say to which segment it belongs.")
-
-
-def _described(item: Dataset) -> Segment:
-    label = text(item, "SegmentLabel")
-    automatic = code(item, "SegmentAlgorithmType") == "AUTOMATIC"
-    return Segment(
-        number=int(attributes.number(item, "SegmentNumber") or 0),
-        label=label,
-        kind=_kind(item, label),
-        automatic_by=text(item, "SegmentAlgorithmName") if automatic else None,
-    )
-
-
-def _kind(item: Dataset, label: str) -> FindingKind | None:
-    types = items(item, "SegmentedPropertyTypeCodeSequence")
-    for coded in types:
-        if kind := _KINDS.get(text(coded, "CodeValue")):
-            return kind
-    told = (label, text(item, "SegmentDescription"), *(text(coded, "CodeMeaning") for coded in types))
-    for words in told:
-        for word, kind in _WORDS:
-            if word in words.lower():
-                return kind
-    return None
 
 
 def _frames(dataset: Dataset) -> Sequence[Dataset]:

@@ -14,7 +14,8 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import JPEGLSLossless, RLELossless
 
 from dicom_io.errors import NotReadable
-from dicom_io.segmentations import ReadSegment, images_of_frames, read_segments, referenced_images, segments_of
+from dicom_io.segmentations import ReadSegment, images_of_frames, read_segments, referenced_images
+from dicom_io.segments import segments_of
 from models.types import FindingKind
 
 SHAPE = (61, 47)

@@ -1,0 +1,76 @@
+"""The segments that a DICOM SEG describes: what each is, and who says so (PS3.3 section C.8.20.4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydicom import Dataset
+
+from dicom_io.attributes import code, items, number, text
+from models.types import FindingKind
+
+# Segmented Property Type: what mammo-node writes (CID 7150 and 6014), and what others use for the same.
+_KINDS = {
+    "129788004": FindingKind.MASS,  # SCT, Mammographic breast mass
+    "129793001": FindingKind.MASS,  # SCT, Mammography breast density: a mass in one view only
+    "4147007": FindingKind.MASS,  # SCT, Mass
+    "M-03000": FindingKind.MASS,  # SRT, Mass
+    "129769006": FindingKind.CALCIFICATION,  # SCT, Calcification Cluster
+    "129770007": FindingKind.CALCIFICATION,  # SCT, Individual Calcification
+    "F-01775": FindingKind.CALCIFICATION,  # SRT, Calcification Cluster
+}
+# The first of these that the label holds decides: "mass with calcifications" is outlined as a mass.
+_WORDS = (
+    ("mass", FindingKind.MASS),
+    ("calc", FindingKind.CALCIFICATION),
+    ("tumor", FindingKind.MASS),
+    ("tumour", FindingKind.MASS),
+    ("nodule", FindingKind.MASS),
+)
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A segment as the header describes it.
+
+    Attributes:
+        number: Segment Number.
+        label: Segment Label.
+        kind: by the property type's code, else by the words of the label; None where neither tells.
+        automatic_by: the algorithm's name where the algorithm type is AUTOMATIC ("" where it is not named); else None.
+    """
+
+    number: int
+    label: str
+    kind: FindingKind | None
+    automatic_by: str | None
+
+
+def segments_of(dataset: Dataset) -> list[Segment]:
+    """The segments that the header describes, without the background of a LABELMAP (PS3.3 section C.8.20.2)."""
+    described = [_described(item) for item in items(dataset, "SegmentSequence")]
+    return [segment for segment in described if segment.number != 0]
+
+
+def _described(item: Dataset) -> Segment:
+    label = text(item, "SegmentLabel")
+    automatic = code(item, "SegmentAlgorithmType") == "AUTOMATIC"
+    return Segment(
+        number=int(number(item, "SegmentNumber") or 0),
+        label=label,
+        kind=_kind(item, label),
+        automatic_by=text(item, "SegmentAlgorithmName") if automatic else None,
+    )
+
+
+def _kind(item: Dataset, label: str) -> FindingKind | None:
+    types = items(item, "SegmentedPropertyTypeCodeSequence")
+    for coded in types:
+        if kind := _KINDS.get(text(coded, "CodeValue")):
+            return kind
+    told = (label, text(item, "SegmentDescription"), *(text(coded, "CodeMeaning") for coded in types))
+    for words in told:
+        for word, kind in _WORDS:
+            if word in words.lower():
+                return kind
+    return None
