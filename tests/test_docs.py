@@ -65,7 +65,7 @@ def test_no_page_names_a_command_or_option_that_is_not_there(page):
         words = line.split()
         command = " ".join(words[:2]) if " ".join(words[:2]) in known else words[0]
         assert command in known or command in groups, line
-        for option in re.findall(r"--[a-z-]+", line):
+        for option in re.findall(r"--[a-z0-9-]+", line):
             assert option in (*known.get(command, ()), "--help"), f"{command} has no {option}"
 
 

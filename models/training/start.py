@@ -39,7 +39,7 @@ def read_start(path: Path, known: Iterable[type] = ()) -> dict[str, torch.Tensor
         content = content["model"].state_dict()
     if not isinstance(content, Mapping) or not all(isinstance(value, torch.Tensor) for value in content.values()):
         raise StartError(f"{path} holds no state dict. Give a file of named tensors.")
-    return {str(name): tensor.float() for name, tensor in content.items()}
+    return {str(name): one.float() if one.is_floating_point() else one for name, one in content.items()}
 
 
 def take_start(network: nn.Module, start: Mapping[str, torch.Tensor]) -> float:

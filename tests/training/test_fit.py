@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import signal
@@ -205,3 +206,28 @@ def test_the_rate_rises_then_falls_by_its_schedule() -> None:
     assert 0.01 <= cosine[-1] < 0.03
     steps = [rate_factor(recipe(schedule="step", warmup=0, step_epochs=2), step, 3) for step in range(18)]
     assert steps == pytest.approx([1.0] * 6 + [0.1] * 6 + [0.01] * 6)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("mixed_precision", [False, True])
+def test_a_training_on_a_gpu_goes_on_with_its_scaled_gradients(tmp_path: Path, mixed_precision: bool) -> None:
+    cuda, how = torch.device("cuda"), recipe(mixed_precision=mixed_precision, largest_gradient=1.0)
+
+    class OnCuda(Line):
+        def loss(self, network: nn.Module, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, dict[str, float]]:
+            return super().loss(network, (batch[0].cuda(), batch[1].cuda()))
+
+        def validate(self, network: nn.Module) -> dict[str, float]:
+            return super().validate(copy.deepcopy(network).cpu())
+
+    def stop(done: int, total: int, text: str) -> None:
+        if done == 11:
+            raise Killed
+
+    undisturbed = fit(OnCuda(), how, tmp_path / "one", cuda, quiet)
+    with pytest.raises(Killed):
+        fit(OnCuda(), how, tmp_path / "two", cuda, stop)
+    resumed = fit(OnCuda(), how, tmp_path / "two", cuda, quiet)
+    for one, other in zip(undisturbed.state_dict().values(), resumed.state_dict().values(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
