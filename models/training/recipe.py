@@ -1,9 +1,10 @@
 """Recipes: every number a training run depends on, in a TOML file, so that it can be repeated.
 
-A recipe says nothing of the data: those are given on the command line. Its tables: [split] how images are held out,
-[fit] how the weights are fitted, [model] the network, [task] pictures, loss and batches, [calibration]. What stands in
-[model] and [task] is checked by the kind's own module (`models/training/detector.py`, `segmenter.py`,
-`classifier.py`: their `Model` and `TaskSettings`).
+A recipe says nothing of the data: those are given on the command line. It may be `like = "…"` another one (a file
+beside it, or one that ships) and say only what differs. Its tables: [split] how images are held out, [fit] how the
+weights are fitted, [model] the network, [task] pictures, loss and batches, [calibration]. What stands in [model] and
+[task] is checked by the kind's own module (`models/training/detector.py`, `segmenter.py`, `classifier.py`: their
+`Model` and `TaskSettings`).
 """
 
 from __future__ import annotations
@@ -150,7 +151,7 @@ def read_recipe(source: str | Path, kind: str, model: type[BaseModel], task: typ
     """
     path = find_recipe(source)
     try:
-        tables = _Tables.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        tables = _Tables.model_validate(_said(path))
     except OSError as error:
         raise RecipeError(f"{path} cannot be read: {error.strerror}. Ship with the node: {_listed()}.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -168,6 +169,18 @@ def read_recipe(source: str | Path, kind: str, model: type[BaseModel], task: typ
         task=_checked(path, "task", task, tables.task),
         calibration=tables.calibration,
     )
+
+
+def _said(path: Path) -> dict[str, Any]:
+    """The file's tables, put over those of the recipe that it is `like`."""
+    said = tomllib.loads(path.read_text(encoding="utf-8"))
+    other = said.pop("like", None)
+    if other is None:
+        return said
+    neighbour = path.with_name(f"{other}.toml")
+    under = _said(neighbour if neighbour.is_file() and neighbour != path else find_recipe(str(other)))
+    own = {name: {**under.get(name, {}), **value} if isinstance(value, dict) else value for name, value in said.items()}
+    return {**under, **own}
 
 
 def find_recipe(source: str | Path) -> Path:

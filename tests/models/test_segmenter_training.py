@@ -132,3 +132,13 @@ def test_every_recipe_of_a_segmenter_can_be_read() -> None:
     for name in segmenters:
         model = recipe_of("segmenter", name).model
         assert untrained(model.architecture, model.settings) if "tiny" in model.architecture else model.architecture
+
+
+def test_the_rows_of_table_3_differ_in_what_the_table_says() -> None:
+    def branches(name: str) -> dict[str, Any]:
+        return dict(recipe_of("segmenter", name).model.settings)
+
+    assert recipe_of("segmenter", "mlsam-unfused").fit == recipe_of("segmenter", "hq-sam-vit-l").fit
+    assert branches("mlsam-vit-l") == {"hq_token_only": True}
+    assert branches("mlsam-unfused") == {"hq_token_only": True, "global_fusion": False}
+    assert branches("mlsam-final") == {"hq_token_only": True, "early": False, "middle": False}
