@@ -31,7 +31,7 @@ def printed(table: str, columns: Sequence[str], only: Collection[str] | None = N
             round(by_column[column] / scale, 6) if column in by_column else Absent("The paper does not print it.")
             for column in columns
         )
-        rows.append(Row(f"{name} ({said['source']}, on {said['data']})", cells, theirs=True))
+        rows.append(Row(name, cells, theirs=f"{said['source']}: theirs, on {said['data']}"))
     return tuple(rows)
 
 

@@ -124,12 +124,13 @@ def confusion_plot(table: Confusion) -> Plot:
     shares = cells / np.maximum(1, cells.sum(axis=1, keepdims=True))
 
     def draw(axes: Axes) -> None:
-        axes.imshow(shares, cmap="GnBu", vmin=0, vmax=1.2)
+        axes.pcolormesh([0, 1], [0, 1], shares, cmap="GnBu", vmin=0, vmax=1.2, shading="nearest")
+        axes.invert_yaxis()
         for (row, column), count in np.ndenumerate(cells):
             axes.text(column, row, f"{count}\n{100 * shares[row, column]:.0f} %", ha="center", va="center", color=INK)
         axes.set_xticks([0, 1], ["malignant", "not"])
         axes.set_yticks([0, 1], ["malignant", "not"])
-        axes.set(xlabel="called", ylabel="is")
+        axes.set(xlabel="called", ylabel="is", aspect="equal")
         axes.grid(visible=False)
         axes.spines[:].set_visible(False)
         axes.tick_params(length=0)

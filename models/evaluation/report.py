@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from models.durable import write_durably
 from models.evaluation.measures import Figure
-from models.evaluation.tables import Absent, Cell, Report, Table
+from models.evaluation.tables import Absent, Cell, Report, Row, Table
 
 RESEARCH_USE_ONLY = "Research use only, not for diagnosis. These figures say nothing of a clinical performance."
 PAGE, DATA = "report.html", "report.json"
@@ -57,9 +57,11 @@ def page(report: Report) -> str:
     return template.render(report=report, use=RESEARCH_USE_ONLY) + "\n"
 
 
-def shown(cell: Cell, table: Table) -> Markup:
+def shown(cell: Cell, table: Table, row: Row) -> Markup:
     """A cell as the page shows it."""
     match cell:
+        case Absent() if row.theirs:
+            return Markup('<span class="absent" title="{0}">–</span>').format(cell.not_measured)
         case Absent():
             return Markup('<span class="absent" title="{0}">not measured</span>').format(cell.not_measured)
         case Figure():

@@ -218,7 +218,9 @@ def _against_diameter(true: Sequence[Drawn], draws: Draws) -> Table:
             "No outlined lesion is of this size.",
         )
         rows.append(Row(f"DSC, {name}", (dice, ""), counts_of(band)))
-    theirs = tuple(Row(row.name, (row.cells[0], "< 0.0001"), theirs=True) for row in printed("A5", ("Pearson r",)))
+    theirs = tuple(
+        Row(row.name, (row.cells[0], "< 0.0001"), theirs=row.theirs) for row in printed("A5", ("Pearson r",))
+    )
     return Table(
         "diameter",
         "Dice against the lesion's diameter",

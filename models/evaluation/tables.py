@@ -44,14 +44,14 @@ class Row:
     """One line of a table.
 
     Attributes:
-        theirs: printed by the paper, on the paper's data.
+        theirs: the paper's table and data, where the row is printed by a paper; "" for ours.
         oracle: chosen by a look at the truth: no reader could do it.
     """
 
     name: str
     cells: tuple[Cell, ...]
     counts: Counts | None = None
-    theirs: bool = False
+    theirs: str = ""
     oracle: bool = False
 
 

@@ -99,6 +99,8 @@ def _print(report: Report) -> None:
     from models.evaluation.report import text
 
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=160)  # a file or a pipe has no edge
     for section in report.sections:
         for table in section.tables:
             shown = Table(title=f"{table.title} {table.source}", box=box.SIMPLE_HEAD, title_justify="left")
@@ -107,5 +109,6 @@ def _print(report: Report) -> None:
                 shown.add_column(f"{column} %" if table.percent else column, justify="right")
             for row in table.rows:
                 style = "dim" if row.theirs else ""
-                shown.add_row(row.name, *(text(cell, table) for cell in row.cells), style=style)
+                name = f"theirs: {row.name}" if row.theirs else row.name
+                shown.add_row(name, *(text(cell, table) for cell in row.cells), style=style)
             console.print(shown)

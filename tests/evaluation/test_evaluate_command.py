@@ -1,0 +1,202 @@
+"""`mammo-node evaluate` and `mammo-node ablate` on phantoms: reports out, bad input refused with a sentence."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import Result as Ran
+from phantoms import WrittenPhantoms
+from typer.testing import CliRunner
+
+from models.bundle import BundleError, find_bundle
+from models.datasets.split import Split
+from node.cli.failure import CommandFailed
+from node.cli.main import build
+
+DETECTOR = """
+kind = "detector"
+[split]
+test = 0.2
+validation = 0.2
+[fit]
+epochs = 1
+learning_rate = 1e-3
+[model]
+scale = "n"
+input_px = 64
+attention = "{attention}"
+[task]
+batch = 16
+"""
+CLASSIFIER = """
+kind = "classifier"
+[split]
+test = 0.3
+validation = 0.3
+[fit]
+epochs = 1
+learning_rate = 1e-3
+[model]
+kind = "efficientnet"
+mode = "both"
+backbone = "efficientnet_lite0"
+image_px = 64
+frame_px = 128
+[task]
+batch = 4
+[calibration]
+least = 2
+"""
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def command() -> Callable[..., Ran]:
+    def run(*arguments: object) -> Ran:
+        return CliRunner().invoke(build(), [str(argument) for argument in arguments])
+
+    return run
+
+
+@pytest.fixture
+def split(phantom_set: WrittenPhantoms, tmp_path: Path) -> Path:
+    """One image with a lesion and one without are tested, one of another patient chooses the threshold."""
+    images = [(truth.patient, image) for truth in phantom_set.truths for image in truth.images]
+
+    def name(lesions: bool, but: str = "") -> str:
+        patient, image = next(
+            (patient, image) for patient, image in images if bool(image.lesions) is lesions and patient != but
+        )
+        return f"{patient}/{image.laterality}{image.view}"
+
+    test = name(lesions=True)
+    validation = name(lesions=True, but=test.partition("/")[0])
+    held = {test.partition("/")[0], validation.partition("/")[0]}
+    train = tuple(f"{patient}/{image.laterality}{image.view}" for patient, image in images if patient not in held)
+    path = tmp_path / "split.json"
+    Split("patient", 1, train, (validation,), (test,)).write(path)
+    return path
+
+
+def test_a_bundle_is_measured_into_a_page_and_numbers(
+    command: Callable[..., Ran], phantom_set: WrittenPhantoms, split: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "report"
+    asked = (
+        "evaluate",
+        "--data",
+        phantom_set.spec,
+        "--out",
+        out,
+        "--split",
+        split,
+        "--device",
+        "cpu",
+        "--resamples",
+        9,
+    )
+    ran = command(*asked)
+    assert ran.exit_code == 0, ran.output
+    told = json.loads((out / "report.json").read_text())
+    assert [section["id"] for section in told["sections"]] == ["detection", "segmentation", "malignancy", "subgroups"]
+    assert told["about"]["models"].startswith("research-default")
+    assert str(phantom_set.folder.parent) not in (out / "report.html").read_text()
+    seen = (out / "observations.jsonl").read_text()
+    assert seen.count("\n") == 2  # the header and one image
+    assert json.loads(seen.splitlines()[1])["lesions"][0]["by_true_box"][2]["true"] > 0  # three passes were looked at
+
+    assert command(*asked, "--resamples", 9).exit_code == 0
+    assert (out / "observations.jsonl").read_text() == seen
+    assert json.loads((out / "report.json").read_text()) == told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--data", "nothing:/nowhere"), "names no data set"),
+        (("--data", "phantom:/nowhere"), "is not a folder"),
+        (("--split", "missing.json"), "cannot be read"),
+        (("--device", "abacus"), "is no device"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_with_a_sentence(
+    command: Callable[..., Ran],
+    phantom_set: WrittenPhantoms,
+    tmp_path: Path,
+    arguments: tuple[str, str],
+    said: str,
+) -> None:
+    data = () if "--data" in arguments else ("--data", phantom_set.spec)
+    ran = command("evaluate", "--out", tmp_path / "report", *data, *arguments)
+    assert isinstance(ran.exception, CommandFailed)
+    assert said in str(ran.exception)
+
+
+def test_an_empty_side_of_a_split_is_refused(
+    command: Callable[..., Ran], phantom_set: WrittenPhantoms, split: Path, tmp_path: Path
+) -> None:
+    told = json.loads(split.read_text())
+    split.write_text(json.dumps({**told, "test": []}))
+    ran = command("evaluate", "--data", phantom_set.spec, "--out", tmp_path / "report", "--split", split)
+    assert isinstance(ran.exception, CommandFailed)
+    assert "There is no image to measure" in str(ran.exception)
+
+
+def test_a_damaged_bundle_is_named(command: Callable[..., Ran], phantom_set: WrittenPhantoms, tmp_path: Path) -> None:
+    bundle = tmp_path / "bundle"
+    shutil.copytree(find_bundle("research-default"), bundle)
+    weights = next(bundle.glob("detector*.safetensors"))
+    weights.write_bytes(weights.read_bytes()[:-1])
+    ran = command("evaluate", "--data", phantom_set.spec, "--out", tmp_path / "report", "--bundle", bundle)
+    assert isinstance(ran.exception, BundleError)
+    assert weights.name in str(ran.exception)
+
+
+def test_recipes_stand_side_by_side_over_the_same_patients(
+    command: Callable[..., Ran], phantom_set: WrittenPhantoms, tmp_path: Path
+) -> None:
+    recipes = [tmp_path / f"{name}.toml" for name in ("plain", "attended", "scores")]
+    texts = (DETECTOR.format(attention="none"), DETECTOR.format(attention="cbam"), CLASSIFIER)
+    for path, text in zip(recipes, texts, strict=True):
+        path.write_text(text)
+    out = tmp_path / "ablation"
+    asked = ("ablate", *recipes, "--data", phantom_set.spec, "--out", out, "--device", "cpu", "--resamples", 5)
+    ran = command(*asked)
+    assert ran.exit_code == 0, ran.output
+    tables = {
+        table["id"]: table
+        for section in json.loads((out / "report.json").read_text())["sections"]
+        for table in section["tables"]
+    }
+    ours = [row for row in tables["B1"]["rows"] if not row["theirs"]]
+    assert [row["name"] for row in ours] == ["plain", "attended"]
+    assert ours[0]["counts"] == ours[1]["counts"]
+    assert tables["A1"]["rows"][0]["name"] == "scores, images"
+    assert "theirs: CBAM" in ran.output
+    splits = [
+        (out / name / "fold-1/training" / kind / "split.json").read_text()
+        for name, kind in (("plain", "detector"), ("attended", "detector"), ("scores", "classifier"))
+    ]
+    assert splits[0] == splits[1] == splits[2]
+
+
+def test_recipes_of_one_name_and_weights_for_no_recipe_are_refused(
+    command: Callable[..., Ran], phantom_set: WrittenPhantoms, tmp_path: Path
+) -> None:
+    recipe = tmp_path / "one.toml"
+    recipe.write_text(DETECTOR.format(attention="se"))
+    asked = ("--data", phantom_set.spec, "--out", tmp_path / "ablation", "--device", "cpu")
+    assert "Two recipes are named one" in str(command("ablate", recipe, recipe, *asked).exception)
+    assert "give RECIPE=FILE" in str(command("ablate", recipe, "--start", "other=x.pt", *asked).exception)
+    assert "is no file" in str(command("ablate", recipe, "--start", "one=x.pt", *asked).exception)
+    recipe.write_text("epochs = 3")
+    assert "is not a recipe" in str(command("ablate", recipe, *asked).exception)

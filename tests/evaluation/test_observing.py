@@ -1,0 +1,146 @@
+"""One pass over the images: what is noted, and how an evaluation that was stopped goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from observations import image, lesion, many
+
+from models.datasets.case import Case, DatasetError, Lesion, Pathology
+from models.evaluation.observations import EvaluationError, Kept
+from models.evaluation.observe import Parts, observe, observe_all
+from models.types import Box, Detection, FindingKind, Mammogram, Mask
+
+BOX, WRONG, UNSURE = Box(20, 20, 40, 40), Box(60, 60, 80, 80), Box(20, 60, 40, 80)
+
+
+def filled(box: Box) -> Mask:
+    return Mask(box, np.ones((box.height, box.width), dtype=np.bool_))
+
+
+class Detects:
+    """Finds the lesion surely, something else less so, and a third thing hardly."""
+
+    def detect(self, images: Sequence[Mammogram]) -> list[tuple[Detection, ...]]:
+        said = [(BOX, 0.9), (WRONG, 0.45), (UNSURE, 0.02)]
+        return [tuple(Detection(box, FindingKind.MASS, confidence) for box, confidence in said) for _ in images]
+
+
+class Outlines:
+    """The box in the first pass, its upper half in the second, nothing in the third."""
+
+    def passes(self, image: Mammogram, boxes: Sequence[Box]) -> list[list[Mask | None]]:
+        halves = [filled(Box(box.top, box.left, box.top + box.height // 2, box.right)) for box in boxes]
+        return [[filled(box), half, None] for box, half in zip(boxes, halves, strict=True)]
+
+
+class Scores:
+    """The more masks, the higher the score."""
+
+    def classify(self, image: Mammogram, masks: Sequence[Mask]) -> tuple[float, list[float]]:
+        return 0.1 * len(masks), [0.5] * len(masks)
+
+
+PARTS = Parts(Detects(), Outlines(), Scores(), own_pass=1, confidence=0.4, most=10, assumed_spacing_mm=0.1)
+
+
+def case(name: str = "one", *, broken: bool = False, **changed: object) -> Case:
+    def read() -> Mammogram:
+        if broken:
+            raise DatasetError(f"{name}.dcm cannot be used: the file is cut short. Fetch it again.")
+        return Mammogram(np.zeros((100, 100), dtype=np.float32))
+
+    drawn = Lesion(filled(BOX), outlined=True, kind=FindingKind.MASS, pathology=Pathology.MALIGNANT)
+    plain = Case(
+        name=name,
+        dataset="made-up",
+        patients=(name,),
+        exam=None,
+        laterality=None,
+        view="CC",
+        pathology=Pathology.MALIGNANT,
+        birads=None,
+        density=None,
+        marked_up=True,
+        label_is_fair=True,
+        official=None,
+        read=read,
+        read_lesions=lambda _: (drawn,),
+    )
+    return replace(plain, **changed)  # type: ignore[arg-type]
+
+
+def test_an_image_is_seen_as_the_node_would_show_it_and_below_that() -> None:
+    seen = observe(PARTS, case())
+    assert [one.lesion for one in seen.proposals or ()] == [0, None, None]
+    (found,) = seen.lesions
+    assert found.found
+    assert [one.dice for one in found.by_true_box] == pytest.approx([1, 2 / 3, 0])
+    assert found.by_found_box == found.by_true_box
+    assert found.diameter_mm == pytest.approx(19 * 2**0.5 * 0.1 + 0.1)
+    assert seen.spacing_assumed
+    assert [one.drawn for one in seen.by_threshold] == [800, 800, 800, 800, 400]
+    assert seen.score == pytest.approx(0.2)  # two proposals are shown
+
+
+def test_a_lesion_drawn_as_a_box_alone_has_no_dice() -> None:
+    box = Lesion(filled(BOX), outlined=False, kind=FindingKind.MASS)
+    seen = observe(PARTS, case(read_lesions=lambda _: (box,)))
+    assert seen.lesions[0].by_true_box == ()
+    assert seen.by_threshold == ()
+
+
+def test_parts_that_are_not_there_are_not_measured() -> None:
+    alone = replace(PARTS, detector=None, segmenter=None)
+    seen = observe(alone, case())
+    assert seen.proposals is None
+    assert seen.lesions[0].by_true_box == ()
+    assert seen.score == pytest.approx(0.1)  # a classifier alone is shown the true lesion
+
+
+def test_an_image_that_cannot_be_read_is_left_out_and_named(tmp_path: Path) -> None:
+    kept = Kept(tmp_path / "observations.jsonl", "a")
+    seen, left_out = observe_all(PARTS, [case("bad", broken=True), case("good")], kept, lambda *_: None)
+    assert [one.name for one in seen] == ["good"]
+    assert "bad.dcm" in left_out[0].reason
+
+
+def test_what_was_observed_is_not_observed_again(tmp_path: Path) -> None:
+    path = tmp_path / "observations.jsonl"
+    first, _ = observe_all(PARTS, [case("one"), case("two")], Kept(path, "a"), lambda *_: None)
+    broken = [case("one", broken=True), case("two", broken=True)]
+    again, left_out = observe_all(PARTS, broken, Kept(path, "a"), lambda *_: None)
+    assert again == first
+    assert left_out == []
+
+
+def test_a_line_that_a_kill_has_torn_is_done_again(tmp_path: Path) -> None:
+    path = tmp_path / "observations.jsonl"
+    kept = Kept(path, "a")
+    for one in (image("1", "a", lesion()), image("2", "b")):
+        kept.add(one)
+    path.write_bytes(path.read_bytes()[:-20])
+    assert list(Kept(path, "a").seen) == ["1"]
+    Kept(path, "a").add(image("2", "b"))
+    assert list(Kept(path, "a").seen) == ["1", "2"]
+
+
+def test_every_observation_comes_back_as_it_was(tmp_path: Path) -> None:
+    kept = Kept(tmp_path / "observations.jsonl", "a")
+    for one in many(4):
+        kept.add(one)
+    assert list(Kept(tmp_path / "observations.jsonl", "a").seen.values()) == many(4)
+
+
+def test_observations_of_other_models_are_not_taken_for_these(tmp_path: Path) -> None:
+    path = tmp_path / "observations.jsonl"
+    Kept(path, "a").add(image("1", "a"))
+    with pytest.raises(EvaluationError, match="other models"):
+        Kept(path, "b")
+    path.write_text(path.read_text() + "{}\n")
+    with pytest.raises(EvaluationError, match="line 3 is damaged"):
+        Kept(path, "a")

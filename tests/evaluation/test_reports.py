@@ -1,0 +1,226 @@
+"""What stands in an evaluation's report."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from observations import BOX, ELSEWHERE, image, lesion, many
+
+from models.calibration import Calibration, Level, Method
+from models.evaluation.detection import detection_section
+from models.evaluation.malignancy import malignancy_section
+from models.evaluation.observations import Observation, Proposal
+from models.evaluation.report import number, page, write_report
+from models.evaluation.segmentation import segmentation_section
+from models.evaluation.subgroups import subgroups_section
+from models.evaluation.tables import About, Absent, Draws, Figure, Report, Row, Section, Table
+from models.types import FindingKind
+
+DRAWS = Draws(seed=1, resamples=20)
+ABOUT = About("made-up 1: evaluation", "made-up 1", ("made-up",), "all images", left_out=(("x.dcm", "No pixels."),))
+CALIBRATION = Calibration(Level.IMAGE, Method.TEMPERATURE, {"slope": (1.0,)}, 0.5, 40, 20)
+
+
+def sections(observations: list[Observation]) -> tuple[Section, ...]:
+    return (
+        detection_section(observations, DRAWS),
+        segmentation_section(observations, DRAWS),
+        malignancy_section(observations, None, {Level.IMAGE: CALIBRATION}, DRAWS),
+        subgroups_section(observations, DRAWS),
+    )
+
+
+@pytest.fixture(scope="module")
+def report() -> Report:
+    return Report(ABOUT, sections(many()))
+
+
+def table(section: Section, name: str) -> Table:
+    return next(one for one in section.tables if one.id == name)
+
+
+def row(of: Table, start: str) -> Row:
+    return next(one for one in of.rows if one.name.startswith(start))
+
+
+def value(cell: object) -> float:
+    assert isinstance(cell, Figure)
+    return cell.value
+
+
+def found(observation: Observation, confidence: float = 0.9) -> Observation:
+    right = Proposal(BOX, FindingKind.MASS, confidence, 0)
+    return replace(observation, proposals=(right, *(observation.proposals or ())))
+
+
+def test_a_perfect_detector_is_perfect_in_every_table() -> None:
+    section = detection_section([found(image("1", "a", lesion())), image("2", "b")], DRAWS)
+    assert [value(cell) for cell in row(table(section, "froc"), "all").cells] == [1] * 6
+    assert [value(cell) for cell in row(table(section, "shown"), "confidence").cells] == [1, 0]
+    assert [value(cell) for cell in row(table(section, "attention"), "this").cells] == pytest.approx([1] * 5)
+    assert [value(cell) for cell in row(table(section, "thresholds"), "0.5").cells][:4] == [1, 0, 1, 1]
+
+
+def test_a_silent_detector_finds_nothing_and_its_precision_is_not_measured() -> None:
+    silent = [image("1", "a", lesion(found=False)), image("2", "b")]
+    section = detection_section(silent, DRAWS)
+    assert value(row(table(section, "froc"), "all").cells[-1]) == 0
+    assert isinstance(row(table(section, "attention"), "this").cells[0], Absent)
+    segmented = segmentation_section(silent, DRAWS)
+    assert isinstance(row(table(segmented, "passes"), "found box").cells[0], Absent)
+    assert value(row(table(segmented, "found"), "of all lesions").cells[0]) == 0
+
+
+def test_table_2_counts_images_and_takes_nothing_proposed_as_no_overlap() -> None:
+    wrong = Proposal(ELSEWHERE, FindingKind.MASS, 0.35, None)
+    images = [found(image("1", "a", lesion()), 0.25), replace(image("2", "b"), proposals=(wrong,)), image("3", "c")]
+    section = detection_section(images, DRAWS)
+    assert [value(cell) for cell in row(table(section, "thresholds"), "0.2").cells][:4] == [1, 0.5, 2 / 3, 0.5]
+    assert [value(cell) for cell in row(table(section, "thresholds"), "0.3").cells][:3] == [0, 0.5, 1 / 3]
+    assert value(row(table(section, "thresholds"), "0.3").cells[4]) == 0
+
+
+def test_the_best_pass_is_marked_as_chosen_with_a_look_at_the_truth(report: Report) -> None:
+    passes = table(report.sections[1], "passes")
+    oracles = [one for one in passes.rows if one.oracle]
+    assert [one.name for one in oracles] == ["true box, best pass", "found box, best pass"]
+    assert all(value(row(passes, "true box, pass 1").cells[0]) <= value(one.cells[0]) for one in oracles[:1])
+    assert "true box, best pass (oracle)" in page(report)
+
+
+def test_breasts_and_exams_take_the_highest_score_and_the_worst_pathology() -> None:
+    images = [
+        replace(image("1", "a", lesion()), score=0.2, view="CC"),
+        replace(image("2", "a"), score=0.9, view="MLO"),
+        replace(image("3", "b"), score=0.5),
+    ]
+    areas = table(malignancy_section(images, None, {}, DRAWS), "areas")
+    assert value(row(areas, "images").cells[0]) == 0
+    assert value(row(areas, "breasts").cells[0]) == 1
+    assert value(row(areas, "exams").cells[0]) == 1
+
+
+def test_images_whose_format_gives_the_label_away_are_not_scored() -> None:
+    images = [replace(image(str(at), str(at)), label_is_fair=False) for at in range(3)]
+    section = malignancy_section(images, None, {}, DRAWS)
+    assert isinstance(row(table(section, "areas"), "image").cells[0], Absent)
+    assert "3 image(s) are left out" in section.text
+
+
+def test_a_radiologists_zero_counts_as_a_recall_and_six_is_left_out() -> None:
+    categories = {"0": True, "3": False, "4A": True, "6": None, "2": False}
+    images = [
+        replace(image(birads, birads, *([lesion()] if recalled else [])), birads=birads)
+        for birads, recalled in categories.items()
+    ]
+    radiologists = row(table(malignancy_section(images, None, {}, DRAWS), "decisions"), "BI-RADS")
+    assert value(radiologists.cells[0]) == 1
+    assert radiologists.counts is not None
+    assert radiologists.counts.images == 4
+
+
+def test_the_fixed_threshold_is_chosen_on_validation_patients_where_there_are_some() -> None:
+    test = [replace(image(str(at), str(at), *([lesion()] if at % 2 else [])), score=at / 10) for at in range(10)]
+    validation = [replace(image("v", "v", lesion()), score=0.55), replace(image("w", "w"), score=0.1)]
+    other = table(malignancy_section(test, validation, {}, DRAWS), "fixed-sensitivity")
+    assert other.rows[0].cells[0] == 0.55
+    assert [value(cell) for cell in other.rows[0].cells[1:]] == [2 / 5, 3 / 5]
+    same = table(malignancy_section(test, None, {}, DRAWS), "fixed-sensitivity")
+    assert "flatter" in same.notes[0]
+
+
+def test_subgroups_take_the_confidence_of_all_images() -> None:
+    wrong = Proposal(ELSEWHERE, FindingKind.MASS, 0.5, None)
+    cc, mlo = found(image("1", "a", lesion()), 0.6), found(image("2", "b", lesion()), 0.4)
+    crowded = replace(image("3", "c"), view="MLO", proposals=(wrong, wrong, wrong, wrong))
+    by_view = table(subgroups_section([cc, replace(mlo, view="MLO"), crowded], DRAWS), "by-view")
+    assert value(row(by_view, "CC").cells[0]) == 1
+    assert value(row(by_view, "MLO").cells[0]) == 0
+
+
+def test_what_was_not_measured_says_why_and_no_number_stands_there() -> None:
+    alone = replace(image("1", "a"), proposals=None, score=None, by_threshold=(), pathology=None, birads=None)
+    for section in sections([alone]):
+        for one in section.tables:
+            for line in one.rows:
+                if not line.theirs:
+                    cells = [cell for cell in line.cells if cell != ""]
+                    assert all(isinstance(cell, Absent) and cell.not_measured for cell in cells), (one.id, line.name)
+
+
+def test_every_row_of_ours_says_of_how_many_patients(report: Report) -> None:
+    for section in report.sections:
+        for one in section.tables:
+            for line in one.rows:
+                if any(isinstance(cell, Figure) for cell in line.cells):
+                    assert line.counts is not None, (one.id, line.name)
+                    assert line.counts.patients > 0
+
+
+def test_the_papers_figures_stand_beside_ours_marked_as_theirs(report: Report) -> None:
+    theirs = [line for section in report.sections for one in section.tables for line in one.rows if line.theirs]
+    assert {line.theirs.partition(":")[0] for line in theirs} == {
+        "paper A, Figure 4",
+        "paper A, Figure 5",
+        "paper A, Table 1",
+        "paper B, Table 1",
+        "paper B, Table 2",
+        "paper B, Table 5",
+    }
+    assert all("theirs, on " in line.theirs for line in theirs)
+    assert page(report).count('class="theirs"') == len(theirs)
+
+
+class Reader(HTMLParser):
+    """Addresses that a browser would fetch, and the text of the page's tables."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fetched: list[str] = []
+        self.ids: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert tag not in ("script", "link", "iframe", "img")
+        for name, told in attrs:
+            if name in ("src", "href", "xlink:href") and told and not told.startswith("#"):
+                self.fetched.append(told)
+            if name == "id" and told:
+                self.ids.add(told)
+
+
+def test_the_page_opens_without_a_network_and_holds_every_section_table_and_plot(report: Report) -> None:
+    html = page(report)
+    reader = Reader()
+    reader.feed(html)
+    assert reader.fetched == []
+    assert not re.search(r"@import|url\((?!#)", html)
+    for section in report.sections:
+        assert {section.id, *(f"{section.id}-{one.id}" for one in section.tables)} <= reader.ids
+        assert {f"{section.id}-plot-{one.id}" for one in section.plots} <= reader.ids
+    assert html.count("<svg") == sum(len(section.plots) for section in report.sections) == 7
+    assert "Research use only" in html
+    assert "x.dcm" in html
+    assert "No pixels." in html
+
+
+def test_the_json_holds_the_numbers_of_the_page(report: Report, tmp_path: Path) -> None:
+    write_report(report, tmp_path)
+    html, told = (tmp_path / "report.html").read_text(), json.loads((tmp_path / "report.json").read_text())
+    assert "NaN" not in (tmp_path / "report.json").read_text()
+    assert told["about"]["models"] == "made-up 1"
+    for section, printed in zip(report.sections, told["sections"], strict=True):
+        for one, same in zip(section.tables, printed["tables"], strict=True):
+            for line, same_line in zip(one.rows, same["rows"], strict=True):
+                for cell, same_cell in zip(line.cells, same_line["cells"], strict=True):
+                    if isinstance(cell, Figure):
+                        assert same_cell["value"] == cell.value
+                        assert number(same_cell["value"], one) in html
+
+
+def test_the_same_observations_make_the_same_page(report: Report) -> None:
+    assert page(report) == page(Report(ABOUT, sections(many())))
