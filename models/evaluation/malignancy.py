@@ -196,9 +196,7 @@ def _confusion(images: Sequence[Scored]) -> Table:
         ("called malignant", "called not malignant"),
         (Row("malignant", cells[0], _counted(images)), Row("not malignant", cells[1], _counted(images))),
         "paper A, Figure 7",
-        notes=(
-            f"Images; scores of {_CUT:g} and above are called malignant. The paper prints its matrix as a picture.",
-        ),
+        notes=(f"Images. {CUT_NOTE} The paper prints its matrix as a picture.",),
     )
 
 

@@ -39,7 +39,8 @@ def froc_plot(false_positives: Floats, sensitivity: Floats) -> Plot:
     """Sensitivity against false positives an image, up to 4."""
 
     def draw(axes: Axes) -> None:
-        axes.step(false_positives, sensitivity, where="post", color=LINE, linewidth=1.8)
+        ends = max(float(false_positives[-1]), FROC_POINTS[-1])  # nothing is found beyond the last proposal
+        axes.step([*false_positives, ends], [*sensitivity, sensitivity[-1]], where="post", color=LINE, linewidth=1.8)
         for point in FROC_POINTS:
             axes.axvline(point, color="#d7dde3", linewidth=0.8, zorder=0)
         axes.set(xlim=(0, FROC_POINTS[-1] * 1.02), ylim=(0, 1.02))

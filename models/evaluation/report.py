@@ -94,7 +94,7 @@ def number(value: float, table: Table) -> str:
         return "?"
     if table.percent:
         return f"{100 * value:.1f}"
-    return f"{value:.1e}" if 0 < abs(value) < 0.0005 else f"{value:.3f}"
+    return (f"{value:.1e}" if 0 < abs(value) < 0.0005 else f"{value:.3f}").replace("-", "−")
 
 
 _TEMPLATES = Path(__file__).with_name("templates")

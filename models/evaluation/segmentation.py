@@ -227,9 +227,7 @@ def _against_diameter(true: Sequence[Drawn], draws: Draws) -> Table:
         ("value", "p"),
         (*rows, *theirs),
         "paper A, Figure 5",
-        notes=(
-            "From the true box, after the last pass. p is of lesions taken as independent; the interval is by patient.",
-        ),
+        notes=("From the true box, after the pass that the node goes by. p takes lesions as independent.",),
     )
 
 
