@@ -135,7 +135,7 @@ def open_cases(data: list[str], config: Path) -> Cases:
         SettingsError: the archive is asked for, and the node's settings cannot be read.
     """
     from dicom_io.pixels.case_reader import CaseReader
-    from models.datasets.case import Cases
+    from models.datasets.case import Cases, DatasetError
     from models.datasets.catalog import open_data
 
     reader, specs = CaseReader(), [spec for spec in data if spec != ARCHIVE]
@@ -145,6 +145,12 @@ def open_cases(data: list[str], config: Path) -> Cases:
         from node.archive_cases import archive_cases
 
         opened.append(archive_cases(load(config), reader))
+    if not any(one.cases for one in opened):
+        reasons = "; ".join(dict.fromkeys(left.reason for one in opened for left in one.left_out))
+        raise DatasetError(
+            f"{', '.join(data)}: no image can be used{f' ({reasons})' if reasons else ''}. "
+            "Of an archive those are used whose segmentation an expert has corrected: `mammo-node annotations list`."
+        )
     return Cases(
         tuple(case for one in opened for case in one.cases),
         tuple(left for one in opened for left in one.left_out),
