@@ -37,6 +37,10 @@ class Segmenter(Protocol):
 class Classifier(Protocol):
     """Scores malignancy."""
 
+    @property
+    def scores_images_alone(self) -> bool:
+        """Whether an image's score is the same whatever masks come with it."""
+
     def classify(self, image: Mammogram, masks: Sequence[Mask]) -> tuple[float, list[float]]:
         """The whole image's score and one score a mask, each 0..1.
 

@@ -200,7 +200,7 @@ class UnreadImage:
 
 
 JOINING_RULE = (
-    "An image's score is that of the whole image; its lesions' scores come from another model and do not compare. "
+    "An image's score is the classifier's for the image, not the highest of its lesions' scores, which do not compare. "
     "A breast's score is the highest of its images, the exam's score the highest of all images."
 )
 """How images become breasts and breasts the exam: it stands in every report."""

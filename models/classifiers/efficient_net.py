@@ -10,8 +10,8 @@ looks at is the mode:
                        features. The image's score is the highest of its lesions'; without lesions the radiomics are
                        those of an average lesion, and the breast alone decides.
     "both"             the breast and the lesions through one backbone, a head for each. Not in the paper: few pictures
-                       teach the backbone more that way. Image and lesion scores come from different heads and do not
-                       compare.
+                       teach the backbone more that way. `lesion_share` says how much the worst lesion weighs in the
+                       image's score, on the logits; without lesions `floor` stands for it.
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ import numpy as np
 import timm
 import torch
 from numpy.typing import NDArray
+from scipy.special import expit
 from torch import Tensor, nn
 
+from models.calibration import logit as log_odds
 from models.classifiers.pictures import breast_frame, image_picture, lesion_picture
 from models.protocols import OutOfMemory
 from models.radiomics.texture import LENGTH, Radiomics
@@ -50,7 +52,11 @@ class Settings:
         image_px: side of the square that the breast is shown in.
         frame_px: everything is seen through a frame of this side, so that a classifier cannot tell images of at least
             this size from one another by it.
-        floor: an image's score in the mode "mask" where it has no lesion, 0..1.
+        floor: what stands for the worst lesion's score where there is no lesion, 0..1 exclusive.
+        lesion_share: of the worst lesion in the image's score in the mode "both", 0..1.
+
+    Raises:
+        ValueError: a number is out of its range.
     """
 
     mode: Mode = "whole"
@@ -58,6 +64,16 @@ class Settings:
     image_px: int = 512
     frame_px: int = 512
     floor: float = 0.01
+    lesion_share: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (0 < self.floor < 1 and 0 <= self.lesion_share <= 1):
+            raise ValueError(f"floor is {self.floor}, lesion_share {self.lesion_share}; give shares of 1")
+
+    @property
+    def scores_images_alone(self) -> bool:
+        """Whether an image's score is the same whatever is found in it."""
+        return self.mode == "whole" or (self.mode == "both" and self.lesion_share == 0)
 
     @property
     def sees_images(self) -> bool:
@@ -130,6 +146,11 @@ class EfficientNetClassifier:
         self._settings = settings
         self._radiomics = Radiomics() if settings.uses_radiomics else None
 
+    @property
+    def scores_images_alone(self) -> bool:
+        """See the protocol."""
+        return self._settings.scores_images_alone
+
     def classify(self, image: Mammogram, masks: Sequence[Mask]) -> tuple[float, list[float]]:
         """The image's score and one a mask; see the protocol.
 
@@ -147,8 +168,11 @@ class EfficientNetClassifier:
                     lesions = self._lesions([lesion_picture(shown.pixels, shown.draw(mask)) for mask in masks])
                 if not self._settings.sees_images:
                     return max(lesions, default=self._settings.floor), lesions
-                whole = torch.sigmoid(self._network.score_images(self._whole(shown.pixels))).item()
-                return whole, lesions if self._settings.sees_lesions else [whole] * len(masks)
+                logit = self._network.score_images(self._whole(shown.pixels)).item()
+                if not self._settings.sees_lesions:
+                    return float(expit(logit)), [float(expit(logit))] * len(masks)
+                share, worst = self._settings.lesion_share, max(lesions, default=self._settings.floor)
+                return float(expit((1 - share) * logit + share * log_odds(worst))), lesions
         except torch.cuda.OutOfMemoryError as error:
             raise OutOfMemory("An image and its lesions did not fit on the device") from error
 
@@ -185,7 +209,7 @@ def load(
 
     Raises:
         RuntimeError: the weights are not those of this network, or timm does not know the backbone.
-        TypeError: a setting is unknown.
+        TypeError, ValueError: a setting is unknown or out of its range.
     """
     chosen = Settings(**settings)
     network = MalignancyNet(chosen.mode, chosen.backbone)

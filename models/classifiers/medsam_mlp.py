@@ -132,6 +132,11 @@ class MedSamMlpClassifier:
         self._device = device
         self._half = mixed_precision and device.type == "cuda"
 
+    @property
+    def scores_images_alone(self) -> bool:
+        """See the protocol: always."""
+        return True
+
     def classify(self, image: Mammogram, masks: Sequence[Mask]) -> tuple[float, list[float]]:
         """The image's score, and the same for each mask; see the protocol."""
         picture = torch.from_numpy(picture_of(image, self._network.sam))[None]

@@ -54,7 +54,7 @@ def part(network: nn.Module, recipe: Recipe) -> tuple[str, dict[str, Any]]:
     """The architecture's name in models/catalog.py and its settings in bundle.toml."""
     match recipe.model.root:
         case EfficientNetModel() as model:
-            return "efficientnet", model.model_dump(include={"mode", "backbone", "image_px", "frame_px"})
+            return "efficientnet", model.model_dump(exclude={"kind", "dropout"})
         case MedSamMlpModel() as model:
             return "medsam-mlp", model.model_dump(include={"encoder", "reads"})
     raise TypeError(f"No classifier is trained from {type(recipe.model.root).__name__}")
@@ -65,7 +65,8 @@ def scores(classifier: Classifier, cases: Sequence[Case], assumed_spacing_mm: fl
 
     A breast's score is the highest of its images, an exam's the highest of its breasts (`models/exam.py`). There is one
     only where at least two images show the breast, and both breasts the exam: the highest of fewer would be lower than
-    what the node reports. Cases whose label is not fair say nothing (`Case.label_is_fair`).
+    what the node reports. Cases whose label is not fair say nothing (`Case.label_is_fair`), nor do images whose score
+    depends on their findings: with the true outlines it is another than with a detector's.
 
     Args:
         classifier: as the node uses it.
@@ -86,7 +87,7 @@ def scores(classifier: Classifier, cases: Sequence[Case], assumed_spacing_mm: fl
         for lesion, score in zip(lesions, each, strict=True):
             if (pathology := lesion.pathology or case.pathology) is not None:
                 found.append(Scored(Level.LESION, score, pathology is Pathology.MALIGNANT, case.patient))
-        if case.pathology is None:
+        if case.pathology is None or not classifier.scores_images_alone:
             continue
         found.append(Scored(Level.IMAGE, whole, case.pathology is Pathology.MALIGNANT, case.patient))
         if case.exam is not None and case.laterality is not None:

@@ -28,6 +28,8 @@ class EfficientNetModel(RecipeTable):
     backbone: str = "efficientnet_b0"
     image_px: int = Field(default=512, ge=32, multiple_of=32)
     frame_px: int = Field(default=512, ge=32)
+    floor: float = Field(default=0.01, gt=0, lt=1)
+    lesion_share: Chance = 0.0
     dropout: Chance = 0.0
 
 

@@ -52,6 +52,15 @@ batch = 4
 [calibration]
 least = 2
 """
+SEGMENTER = """
+kind = "segmenter"
+[fit]
+epochs = 1
+learning_rate = 1e-4
+[task]
+batch = 8
+views = 1
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -200,3 +209,20 @@ def test_recipes_of_one_name_and_weights_for_no_recipe_are_refused(
     assert "is no file" in str(command("ablate", recipe, "--start", "one=x.pt", *asked).exception)
     recipe.write_text("epochs = 3")
     assert "is not a recipe" in str(command("ablate", recipe, *asked).exception)
+
+
+def test_segmenters_are_compared_fold_by_fold(
+    command: Callable[..., Ran], phantom_set: WrittenPhantoms, tmp_path: Path
+) -> None:
+    recipe = tmp_path / "drawn.toml"
+    recipe.write_text(SEGMENTER)
+    out = tmp_path / "ablation"
+    asked = ("ablate", recipe, "--folds", 3, "--data", phantom_set.spec, "--out", out, "--device", "cpu")
+    ran = command(*asked, "--resamples", 5)
+    assert ran.exit_code == 0, ran.output
+    (section,) = json.loads((out / "report.json").read_text())["sections"]
+    tables = {table["id"]: [row for row in table["rows"] if not row["theirs"]] for table in section["tables"]}
+    assert [row["name"] for row in tables["B5"]] == [*(f"drawn, fold {number}" for number in (1, 2, 3)), "drawn, mean"]
+    assert [row["name"] for row in tables["B3"]] == [row["name"] for row in tables["B4"]] == ["drawn"]
+    lesions = sum(len(image.lesions) for truth in phantom_set.truths for image in truth.images)
+    assert tables["B4"][0]["counts"]["lesions"] == lesions, "each lesion is tested in one fold"

@@ -130,3 +130,21 @@ def test_an_unknown_setting_or_backbone_is_refused() -> None:
         load({}, CPU, False, colour="grey")
     with pytest.raises(RuntimeError, match="no-such-net"):
         load({}, CPU, False, backbone="no-such-net")
+
+
+def test_the_worst_lesion_weighs_in_an_images_score_as_much_as_is_set() -> None:
+    image, masks = _mammogram(), [Mask(Box(30, 20, 50, 45), np.ones((20, 25), dtype=np.bool_))]
+    weights = {name: one.clone() for name, one in MalignancyNet("both", "efficientnet_lite0").state_dict().items()}
+
+    def scores(share: float, some: list[Mask]) -> tuple[float, list[float]]:
+        small: dict[str, Any] = {"mode": "both", "backbone": "efficientnet_lite0", "image_px": 64, "frame_px": 64}
+        return load(weights, CPU, False, **small, lesion_share=share, floor=0.2).classify(image, some)
+
+    alone, (lesion,) = scores(0.0, masks)
+    assert scores(0.0, []) == (alone, [])
+    assert scores(1.0, masks)[0] == pytest.approx(lesion)
+    assert scores(1.0, [])[0] == pytest.approx(0.2)
+    low, high = sorted((alone, lesion))
+    assert low <= scores(0.5, masks)[0] <= high
+    with pytest.raises(ValueError, match="lesion_share 2"):
+        scores(2, masks)

@@ -203,10 +203,14 @@ def test_training_starts_from_a_backbone_or_from_a_whole_classifier(tmp_path: Pa
 
 
 class _Constant:
+    scores_images_alone = True
+
     def classify(self, image: Mammogram, masks: Sequence[Mask]) -> tuple[float, list[float]]:
         return 0.5, [0.5] * len(masks)
 
 
 class _Brightness:
+    scores_images_alone = True
+
     def classify(self, image: Mammogram, masks: Sequence[Mask]) -> tuple[float, list[float]]:
         return float(image.pixels.mean()), [float(image.pixels[mask.box.slices].mean()) for mask in masks]
