@@ -27,10 +27,10 @@ from models.evaluation.malignancy import (
     AREA_COLUMNS,
     BIRADS_NOTE,
     CUT_NOTE,
-    NO_SCORES,
     area_row,
     birads_row,
     decision_row,
+    why_no_scores,
 )
 from models.evaluation.measures import Figure
 from models.evaluation.observations import EvaluationError, Observation
@@ -235,12 +235,13 @@ def _mean_row(one: Contender, rows: Sequence[Row]) -> Row:
 def _classifiers(contenders: Sequence[Contender], draws: Draws) -> Section:
     images = {one.name: _worth(one, Level.IMAGE) for one in contenders}
     lesions = {one.name: _worth(one, Level.LESION) for one in contenders}
+    why = {one.name: why_no_scores(one.pooled) for one in contenders}
     no_lesions = "No lesion has a pathology of its own."
     decisions = [
         row
         for name in images
         for row in (
-            decision_row(f"{name}, images", images[name], draws, NO_SCORES),
+            decision_row(f"{name}, images", images[name], draws, why[name]),
             decision_row(f"{name}, lesions", lesions[name], draws, no_lesions),
         )
     ]
@@ -248,15 +249,15 @@ def _classifiers(contenders: Sequence[Contender], draws: Draws) -> Section:
         row
         for name in images
         for row in (
-            area_row(f"{name}, images", images[name], draws, NO_SCORES),
+            area_row(f"{name}, images", images[name], draws, why[name]),
             area_row(f"{name}, lesions", lesions[name], draws, no_lesions),
         )
     ]
     return Section(
         "classifiers",
         "Classifiers",
-        f"{_POOLED} A classifier that looks at lesions is shown their true outlines; one that looks at images alone "
-        "gives a lesion its image's score.",
+        f"{_POOLED} Lesions are scored by their true outlines; a classifier that looks at images alone gives them "
+        "its image's score. One whose image score depends on findings has none here.",
         (
             Table(
                 "A1",

@@ -40,6 +40,9 @@ BIRADS_NOTE = (
 NO_SCORES = (
     "No classifier was run, or no image of known pathology whose label nothing but the disease tells is among them."
 )
+WITHHELD = "Its score depends on findings, which it does not make: measure the whole bundle (mammo-node evaluate)."
+_NO_BREASTS = "No breast is shown by two or more images of one exam that can all be scored."
+_NO_EXAMS = "No exam shows either breast by two or more images that can all be scored."
 _ONE_SORT = "The images are all malignant or none is: both sorts are needed."
 
 
@@ -95,6 +98,11 @@ def _patient(one: Scored) -> str:
     return one.patient
 
 
+def why_no_scores(observations: Sequence[Observation]) -> str:
+    """Why no image has a score."""
+    return WITHHELD if any(one.score_withheld for one in observations) else NO_SCORES
+
+
 def area_row(name: str, some: Sequence[Scored], draws: Draws, why: str) -> Row:
     """Areas under the ROC and the precision–recall curve."""
 
@@ -110,11 +118,11 @@ def area_row(name: str, some: Sequence[Scored], draws: Draws, why: str) -> Row:
 
 
 def _areas(by_level: Mapping[Level, Sequence[Scored]], draws: Draws) -> Table:
-    no_exams = "The data do not say which images are of one exam." if by_level[Level.IMAGE] else NO_SCORES
+    scored = bool(by_level[Level.IMAGE])
     whys = {
         Level.IMAGE: NO_SCORES,
-        Level.BREAST: no_exams,
-        Level.EXAM: no_exams,
+        Level.BREAST: _NO_BREASTS if scored else NO_SCORES,
+        Level.EXAM: _NO_EXAMS if scored else NO_SCORES,
         Level.LESION: "No classifier was run, or no lesion has a pathology of its own.",
     }
     names = {Level.LESION: "lesions, by their true outlines"}
@@ -124,7 +132,9 @@ def _areas(by_level: Mapping[Level, Sequence[Scored]], draws: Draws) -> Table:
         AREA_COLUMNS,
         tuple(area_row(names.get(level, f"{level}s"), some, draws, whys[level]) for level, some in by_level.items()),
         notes=(
-            "A breast's score is the highest of its images, an exam's the highest of all; its pathology the worst.",
+            "A breast's score is the highest of its images, an exam's the highest of all; its pathology the worst. "
+            "A breast counts that at least two images of an exam show, an exam that shows both breasts so, and neither "
+            "where one of its images has no score, no known pathology or a label that its format gives away.",
         ),
     )
 

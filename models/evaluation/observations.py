@@ -82,7 +82,9 @@ class Observation:
         proposals: all of the detector's, shown or not, most confident first; None without a detector.
         by_threshold: all outlines of at least each of THRESHOLDS, together, against all true ones; empty where the
             image is not marked up, an outline is missing, or detector or segmenter are not there.
-        score: the image's malignancy, 0..1; None without a classifier.
+        score: the image's malignancy, 0..1; None without a classifier, or where it is withheld.
+        score_withheld: the classifier was measured without a detector, and its image score depends on findings.
+        truth: a digest of the image and of what its data set says of it (see `Truth`).
     """
 
     name: str
@@ -102,6 +104,8 @@ class Observation:
     lesions: tuple[SeenLesion, ...]
     by_threshold: tuple[Overlap, ...]
     score: float | None
+    score_withheld: bool = False
+    truth: str = ""
 
     @property
     def malignant(self) -> bool:
@@ -121,7 +125,8 @@ class Observation:
 
 
 class Kept:
-    """A file of observations, one JSON a line under a line that says of which models they are.
+    """A file of observations, one JSON a line under a line that says of which models they are. Of two lines about one
+    image the later counts.
 
     Raises:
         EvaluationError: the file is of other models, or is none of ours.

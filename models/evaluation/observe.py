@@ -12,6 +12,7 @@ from models.datasets.case import Case, DatasetError, LeftOut, Lesion
 from models.evaluation.measures import match
 from models.evaluation.observations import THRESHOLDS, Kept, Observation, Proposal, SeenLesion
 from models.evaluation.overlap import Overlap, boundary_iou, diameter_mm, enlarged, overlap
+from models.evaluation.truth import Truth, read_truth
 from models.pipeline import in_halves
 from models.protocols import Classifier, Detector
 from models.types import Box, Detection, Mammogram, Mask
@@ -59,35 +60,31 @@ class Parts:
 def observe_all(
     parts: Parts, cases: Sequence[Case], kept: Kept, progress: Progress
 ) -> tuple[list[Observation], list[LeftOut]]:
-    """Observes every case that `kept` does not hold yet.
+    """Observes every case that `kept` does not hold yet, or holds of another truth.
 
     Returns:
         what was seen, in the order of `cases`; images that could not be read, with the reason.
     """
     observations, left_out = [], []
     for done, case in enumerate(cases, start=1):
+        try:
+            truth = read_truth(case)
+        except DatasetError as error:
+            left_out.append(LeftOut(case.name, str(error)))
+            progress(done, len(cases), "one cannot be read")
+            continue
         known = kept.seen.get(case.name)
-        if known is None:
-            try:
-                known = observe(parts, case)
-            except DatasetError as error:
-                left_out.append(LeftOut(case.name, str(error)))
-                progress(done, len(cases), "one cannot be read")
-                continue
+        if known is None or known.truth != truth.digest:
+            known = observe(parts, truth)
             kept.add(known)
         observations.append(known)
         progress(done, len(cases), "observed")
     return observations, left_out
 
 
-def observe(parts: Parts, case: Case) -> Observation:
-    """What the models do on one image.
-
-    Raises:
-        DatasetError: its pixels or masks cannot be read.
-    """
-    read = case.read()
-    lesions = case.read_lesions(read)
+def observe(parts: Parts, truth: Truth) -> Observation:
+    """What the models do on one image."""
+    case, read, lesions = truth.case, truth.image, truth.lesions
     image = replace(read, spacing_mm=_spacing(parts, read))
     found = parts.detector.detect([image])[0] if parts.detector else ()
     matched = match([(one.box, one.confidence) for one in found], [lesion.mask.box for lesion in lesions])
@@ -128,7 +125,9 @@ def observe(parts: Parts, case: Case) -> Observation:
             for number, lesion in enumerate(lesions)
         ),
         by_threshold=_by_threshold(parts, image, case, lesions, found, outlined),
-        score=_image_score(parts, image, lesions, shown, outlined),
+        score=_image_score(parts, image, shown, outlined),
+        score_withheld=_withheld(parts),
+        truth=truth.digest,
     )
 
 
@@ -208,17 +207,19 @@ def _by_threshold(
 def _image_score(
     parts: Parts,
     image: Mammogram,
-    lesions: Sequence[Lesion],
     shown: Sequence[Detection],
     outlined: Sequence[Passes],
 ) -> float | None:
-    """By the lesions that the node would show; a classifier that is measured alone sees the true ones."""
-    if parts.classifier is None:
+    """By the lesions that the node would show. The true ones are never shown: they would tell the truth."""
+    if parts.classifier is None or _withheld(parts):
         return None
-    if parts.detector is None:
-        return parts.classifier.classify(image, [lesion.mask for lesion in lesions])[0]
     masks = [_own(parts, one.box, passes) for one, passes in zip(shown, outlined, strict=False)]
     return parts.classifier.classify(image, masks)[0]
+
+
+def _withheld(parts: Parts) -> bool:
+    """Whether an image's score asks for findings that nobody makes."""
+    return parts.classifier is not None and parts.detector is None and not parts.classifier.scores_images_alone
 
 
 def _lesion_scores(parts: Parts, image: Mammogram, lesions: Sequence[Lesion]) -> Sequence[float | None]:

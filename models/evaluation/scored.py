@@ -12,6 +12,7 @@ from models.calibration import Calibration, Level
 from models.datasets.case import Pathology
 from models.evaluation.observations import Observation
 from models.evaluation.scores import Bools, Floats
+from models.types import Laterality
 
 
 @dataclass(frozen=True)
@@ -25,13 +26,12 @@ class Scored:
 
 def scored_images(observations: Iterable[Observation]) -> list[Scored]:
     """Images with a score and a pathology that may be measured."""
-    return [
-        Scored(one.patient, one.score, one.malignant) for one in observations if _fair(one) and one.score is not None
-    ]
+    return [_worst([one]) for one in observations if can_be_scored(one)]
 
 
-def _fair(one: Observation) -> bool:
-    return one.label_is_fair and one.pathology is not None
+def can_be_scored(one: Observation) -> bool:
+    """Whether an image has a score, and a known pathology that nothing but the disease tells."""
+    return one.score is not None and one.label_is_fair and one.pathology is not None
 
 
 def scored_lesions(observations: Iterable[Observation]) -> list[Scored]:
@@ -45,34 +45,47 @@ def scored_lesions(observations: Iterable[Observation]) -> list[Scored]:
     ]
 
 
-def joined(observations: Iterable[Observation], part: Callable[[Observation], tuple[str, ...] | None]) -> list[Scored]:
-    """Breasts or exams: the highest score and the worst pathology of their images (the node's joining rule).
+def scored_breasts(observations: Iterable[Observation]) -> list[Scored]:
+    """Breasts: the highest score and the worst pathology of their images (the node's joining rule).
 
-    Args:
-        part: names what an image is a part of; None where that is not known.
+    Those that at least two images of an exam show: the highest of one view would be lower than what the node reports.
+    A breast with an image that cannot be scored is left out, lest the worst be looked for among the others alone.
     """
-    groups: dict[tuple[str, ...], list[Observation]] = {}
-    for one in observations:
-        if one.score is not None and _fair(one) and (key := part(one)) is not None:
-            groups.setdefault(key, []).append(one)
     return [
-        Scored(
-            some[0].patient,
-            max(one.score for one in some if one.score is not None),
-            any(one.malignant for one in some),
-        )
-        for some in groups.values()
+        _worst(some)
+        for (*_, laterality), some in _groups(observations, lambda one: (*_exam(one), one.laterality)).items()
+        if laterality is not None and len(some) > 1 and all(map(can_be_scored, some))
     ]
 
 
-def breast_of(one: Observation) -> tuple[str, ...] | None:
-    """The breast that an image shows, of its exam."""
-    return None if one.exam is None or one.laterality is None else (one.dataset, one.exam, one.laterality)
+def scored_exams(observations: Iterable[Observation]) -> list[Scored]:
+    """Exams, in the same way: those with at least two images of either breast, all of which can be scored."""
+    return [
+        _worst(some)
+        for some in _groups(observations, _exam).values()
+        if all(sum(one.laterality is side for one in some) > 1 for side in Laterality) and all(map(can_be_scored, some))
+    ]
 
 
-def exam_of(one: Observation) -> tuple[str, ...] | None:
-    """The exam that an image is of."""
-    return None if one.exam is None else (one.dataset, one.exam)
+def _exam(one: Observation) -> tuple[str | None, ...]:
+    return one.dataset, one.patient, one.exam
+
+
+def _groups(
+    observations: Iterable[Observation], part: Callable[[Observation], tuple[str | None, ...]]
+) -> dict[tuple[str | None, ...], list[Observation]]:
+    """Images by what they are a part of, of those whose exam is known."""
+    groups: dict[tuple[str | None, ...], list[Observation]] = {}
+    for one in observations:
+        if one.exam is not None:
+            groups.setdefault(part(one), []).append(one)
+    return groups
+
+
+def _worst(some: Sequence[Observation]) -> Scored:
+    """All images can be scored."""
+    scores = [one.score for one in some if one.score is not None]
+    return Scored(some[0].patient, max(scores), any(one.malignant for one in some))
 
 
 def arrays(some: Sequence[Scored]) -> tuple[Floats, Bools]:
@@ -84,8 +97,8 @@ def levels(observations: Sequence[Observation]) -> dict[Level, list[Scored]]:
     """What can be scored, at each level."""
     return {
         Level.IMAGE: scored_images(observations),
-        Level.BREAST: joined(observations, breast_of),
-        Level.EXAM: joined(observations, exam_of),
+        Level.BREAST: scored_breasts(observations),
+        Level.EXAM: scored_exams(observations),
         Level.LESION: scored_lesions(observations),
     }
 

@@ -88,7 +88,7 @@ def segmentation_section(observations: Sequence[Observation], draws: Draws) -> S
         (
             _by_pass(true, found, draws),
             _found_or_not(observations, found, draws),
-            _against_diameter(true, draws),
+            _against_diameter(true, found, draws),
             _pixels(true, found, draws),
         ),
         plots,
@@ -197,27 +197,13 @@ def size_bands() -> list[tuple[str, float, float]]:
     ]
 
 
-def _against_diameter(true: Sequence[Drawn], draws: Draws) -> Table:
-    def correlation(some: list[Drawn]) -> tuple[float]:
-        return (pearson([one.lesion.diameter_mm for one in some], [one.own.dice for one in some])[0],)
-
-    few = "Fewer than three outlined lesions, or all of one size."
-    (r,) = figures(true, lambda one: one.patient, correlation, 1, draws, few)
-    p: Cell = Absent(few)
-    if not isinstance(r, Absent):
-        p = pearson([one.lesion.diameter_mm for one in true], [one.own.dice for one in true])[1]
-    rows = [Row("Pearson's r, DSC against diameter", (r, p), counts_of(true))]
-    for name, low, high in size_bands():
-        band = [one for one in true if low <= one.lesion.diameter_mm < high]
-        (dice,) = figures(
-            band,
-            lambda one: one.patient,
-            lambda some: (fmean(one.own.dice for one in some),),
-            1,
-            draws,
-            "No outlined lesion is of this size.",
-        )
-        rows.append(Row(f"DSC, {name}", (dice, ""), counts_of(band)))
+def _against_diameter(true: Sequence[Drawn], found: Sequence[Drawn], draws: Draws) -> Table:
+    rows = [
+        *_diameter_rows("true box", true, "No outlined lesion is of this size, or no segmenter was run.", draws),
+        *_diameter_rows(
+            "found box", found, "No outlined lesion of this size was found, or no detector was run.", draws
+        ),
+    ]
     theirs = tuple(
         Row(row.name, (row.cells[0], "< 0.0001"), theirs=row.theirs) for row in printed("A5", ("Pearson r",))
     )
@@ -227,8 +213,32 @@ def _against_diameter(true: Sequence[Drawn], draws: Draws) -> Table:
         ("value", "p"),
         (*rows, *theirs),
         "paper A, Figure 5",
-        notes=("From the true box, after the pass that the node goes by. p takes lesions as independent.",),
+        notes=(
+            "After the pass that the node goes by; the found box's rows are of the lesions that were found. p takes "
+            "lesions as independent.",
+        ),
     )
+
+
+def _diameter_rows(boxes: str, drawn: Sequence[Drawn], none: str, draws: Draws) -> list[Row]:
+    """The correlation, and Dice of each band."""
+
+    def correlation(some: list[Drawn]) -> tuple[float]:
+        return (pearson([one.lesion.diameter_mm for one in some], [one.own.dice for one in some])[0],)
+
+    few = "Fewer than three outlined lesions, or all of one size or one Dice."
+    (r,) = figures(drawn, lambda one: one.patient, correlation, 1, draws, few)
+    p: Cell = Absent(few)
+    if not isinstance(r, Absent):
+        p = pearson([one.lesion.diameter_mm for one in drawn], [one.own.dice for one in drawn])[1]
+    rows = [Row(f"{boxes}, Pearson's r of DSC and diameter", (r, p), counts_of(drawn))]
+    for name, low, high in size_bands():
+        band = [one for one in drawn if low <= one.lesion.diameter_mm < high]
+        (dice,) = figures(
+            band, lambda one: one.patient, lambda some: (fmean(one.own.dice for one in some),), 1, draws, none
+        )
+        rows.append(Row(f"{boxes}, DSC, {name}", (dice, ""), counts_of(band)))
+    return rows
 
 
 def _pixels(true: Sequence[Drawn], found: Sequence[Drawn], draws: Draws) -> Table:

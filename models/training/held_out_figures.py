@@ -17,7 +17,7 @@ from models.calibration import Level
 from models.datasets.case import Case
 from models.evaluation.detection import FROC_COLUMNS, froc_row, measured_images
 from models.evaluation.evaluation import observe_bundle
-from models.evaluation.malignancy import AREA_COLUMNS, NO_SCORES, area_row
+from models.evaluation.malignancy import AREA_COLUMNS, area_row, why_no_scores
 from models.evaluation.measures import Figure
 from models.evaluation.observations import EvaluationError, Observation
 from models.evaluation.scored import levels
@@ -78,7 +78,7 @@ def _rows(kind: str, seen: Sequence[Observation]) -> list[tuple[Row, list[str]]]
             return [(overlap_row(kind, by_true_box(seen), lambda one: one.own, draws), names)]
         case _:
             return [
-                (area_row(kind, some, draws, NO_SCORES), [f"{level} {name}" for name in AREA_COLUMNS])
+                (area_row(kind, some, draws, why_no_scores(seen)), [f"{level} {name}" for name in AREA_COLUMNS])
                 for level, some in levels(seen).items()
                 if some or level is Level.IMAGE
             ]

@@ -184,10 +184,16 @@ def _summary_of_folds(done: list[Trained]) -> str:
     heads = "".join(f"{f'fold {number}':>9}" for number in range(1, len(done) + 1))
     lines = [f"On each fold's held-out patients:\n  {'figure':{width}}{heads}   mean ± sd"]
     for name, row in summary.items():
-        each = "".join(f"{_number(one.figures[name]):>9}" for one in done)
+        each = "".join(f"{_number(one.figures[name][0]):>9}" for one in done)
         lines.append(f"  {name:{width}}{each}   {row['mean']:.3f} ± {row['sd']:.3f}")
     return "\n".join(dict.fromkeys([*lines, *(note for one in done for note in one.notes)]))
 
 
 def _number(value: object) -> str:
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
+    match value:
+        case [float(figure), float(low), float(high)]:
+            return f"{figure:.2f} (95 % CI {low:.2f} to {high:.2f})"
+        case float():
+            return f"{value:.3f}"
+        case _:
+            return str(value)

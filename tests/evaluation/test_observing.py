@@ -13,6 +13,7 @@ from observations import image, lesion, many
 from models.datasets.case import Case, DatasetError, Lesion, Pathology
 from models.evaluation.observations import EvaluationError, Kept
 from models.evaluation.observe import Parts, observe, observe_all
+from models.evaluation.truth import read_truth
 from models.types import Box, Detection, FindingKind, Mammogram, Mask
 
 BOX, WRONG, UNSURE = Box(20, 20, 40, 40), Box(60, 60, 80, 80), Box(20, 60, 40, 80)
@@ -41,8 +42,26 @@ class Outlines:
 class Scores:
     """The more masks, the higher the score."""
 
+    scores_images_alone = False
+
     def classify(self, image: Mammogram, masks: Sequence[Mask]) -> tuple[float, list[float]]:
         return 0.1 * len(masks), [0.5] * len(masks)
+
+
+class LooksAtImages:
+    """An image's score, whatever is found in it."""
+
+    scores_images_alone = True
+
+    def classify(self, image: Mammogram, masks: Sequence[Mask]) -> tuple[float, list[float]]:
+        return 0.3, [0.3] * len(masks)
+
+
+class Tired:
+    """A detector that must not be asked."""
+
+    def detect(self, images: Sequence[Mammogram]) -> list[tuple[Detection, ...]]:
+        raise AssertionError("asked again")
 
 
 PARTS = Parts(Detects(), Outlines(), Scores(), own_pass=1, confidence=0.4, most=10, assumed_spacing_mm=0.1)
@@ -75,7 +94,7 @@ def case(name: str = "one", *, broken: bool = False, **changed: object) -> Case:
 
 
 def test_an_image_is_seen_as_the_node_would_show_it_and_below_that() -> None:
-    seen = observe(PARTS, case())
+    seen = observe(PARTS, read_truth(case()))
     assert [one.lesion for one in seen.proposals or ()] == [0, None, None]
     (found,) = seen.lesions
     assert found.found
@@ -89,17 +108,28 @@ def test_an_image_is_seen_as_the_node_would_show_it_and_below_that() -> None:
 
 def test_a_lesion_drawn_as_a_box_alone_has_no_dice() -> None:
     box = Lesion(filled(BOX), outlined=False, kind=FindingKind.MASS)
-    seen = observe(PARTS, case(read_lesions=lambda _: (box,)))
+    seen = observe(PARTS, read_truth(case(read_lesions=lambda _: (box,))))
     assert seen.lesions[0].by_true_box == ()
     assert seen.by_threshold == ()
 
 
 def test_parts_that_are_not_there_are_not_measured() -> None:
     alone = replace(PARTS, detector=None, segmenter=None)
-    seen = observe(alone, case())
+    seen = observe(alone, read_truth(case()))
     assert seen.proposals is None
     assert seen.lesions[0].by_true_box == ()
-    assert seen.score == pytest.approx(0.1)  # a classifier alone is shown the true lesion
+
+
+def test_a_classifier_alone_is_never_told_the_truth_of_an_image() -> None:
+    alone = replace(PARTS, detector=None, segmenter=None)
+    seen = observe(alone, read_truth(case()))
+    assert seen.score is None
+    assert seen.score_withheld
+    assert seen.lesions[0].score == 0.5  # a lesion is what it is asked about
+    indifferent = observe(replace(alone, classifier=LooksAtImages()), read_truth(case()))
+    assert indifferent.score == 0.3
+    assert not indifferent.score_withheld
+    assert not observe(PARTS, read_truth(case())).score_withheld
 
 
 def test_an_image_that_cannot_be_read_is_left_out_and_named(tmp_path: Path) -> None:
@@ -112,10 +142,30 @@ def test_an_image_that_cannot_be_read_is_left_out_and_named(tmp_path: Path) -> N
 def test_what_was_observed_is_not_observed_again(tmp_path: Path) -> None:
     path = tmp_path / "observations.jsonl"
     first, _ = observe_all(PARTS, [case("one"), case("two")], Kept(path, "a"), lambda *_: None)
-    broken = [case("one", broken=True), case("two", broken=True)]
-    again, left_out = observe_all(PARTS, broken, Kept(path, "a"), lambda *_: None)
+    same = [case("one"), case("two")]
+    again, left_out = observe_all(replace(PARTS, detector=Tired()), same, Kept(path, "a"), lambda *_: None)
     assert again == first
     assert left_out == []
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"pathology": Pathology.BENIGN},
+        {"label_is_fair": False},
+        {"read": lambda: Mammogram(np.ones((100, 100), dtype=np.float32))},
+        {"read_lesions": lambda _: (Lesion(filled(WRONG), outlined=True, kind=FindingKind.MASS),)},
+    ],
+)
+def test_an_image_of_the_same_name_and_another_truth_is_observed_anew(
+    changed: dict[str, object], tmp_path: Path
+) -> None:
+    path = tmp_path / "observations.jsonl"
+    observe_all(PARTS, [case("one")], Kept(path, "a"), lambda *_: None)
+    other = case("one", **changed)
+    seen, _ = observe_all(PARTS, [other], Kept(path, "a"), lambda *_: None)
+    assert seen == [observe(PARTS, read_truth(other))]
+    assert Kept(path, "a").seen["one"] == seen[0], "what was noted last counts"
 
 
 def test_a_line_that_a_kill_has_torn_is_done_again(tmp_path: Path) -> None:

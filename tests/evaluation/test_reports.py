@@ -14,12 +14,12 @@ from observations import BOX, ELSEWHERE, image, lesion, many
 from models.calibration import Calibration, Level, Method
 from models.evaluation.detection import detection_section
 from models.evaluation.malignancy import malignancy_section
-from models.evaluation.observations import Observation, Proposal
+from models.evaluation.observations import Observation, Proposal, SeenLesion
 from models.evaluation.report import number, page, write_report
 from models.evaluation.segmentation import segmentation_section
 from models.evaluation.subgroups import subgroups_section
 from models.evaluation.tables import About, Absent, Draws, Figure, Report, Row, Section, Table
-from models.types import FindingKind
+from models.types import FindingKind, Laterality
 
 DRAWS = Draws(seed=1, resamples=20)
 ABOUT = About("made-up 1: evaluation", "made-up 1", ("made-up",), "all images", left_out=(("x.dcm", "No pixels."),))
@@ -58,6 +58,18 @@ def found(observation: Observation, confidence: float = 0.9) -> Observation:
     return replace(observation, proposals=(right, *(observation.proposals or ())))
 
 
+def exam(patient: str, *lesions: SeenLesion, scores: tuple[float, float] | None = None) -> list[Observation]:
+    """Two views of either breast; the lesions are in the left CC, the scores are the left breast's."""
+    views = [(side, view) for side in (Laterality.LEFT, Laterality.RIGHT) for view in ("CC", "MLO")]
+    plain = [
+        replace(image(f"{patient}/{side}{view}", patient), laterality=side, view=view, score=0.1)
+        for side, view in views
+    ]
+    first = image(plain[0].name, patient, *lesions)
+    scores = scores or ((0.9, 0.9) if lesions else (0.1, 0.1))
+    return [replace(first, score=scores[0]), replace(plain[1], score=scores[1]), *plain[2:]]
+
+
 def test_a_perfect_detector_is_perfect_in_every_table() -> None:
     section = detection_section([found(image("1", "a", lesion())), image("2", "b")], DRAWS)
     assert [value(cell) for cell in row(table(section, "froc"), "all").cells] == [1] * 6
@@ -94,15 +106,45 @@ def test_the_best_pass_is_marked_as_chosen_with_a_look_at_the_truth(report: Repo
 
 
 def test_breasts_and_exams_take_the_highest_score_and_the_worst_pathology() -> None:
-    images = [
-        replace(image("1", "a", lesion()), score=0.2, view="CC"),
-        replace(image("2", "a"), score=0.9, view="MLO"),
-        replace(image("3", "b"), score=0.5),
-    ]
+    ill, well = exam("a", lesion(), scores=(0.2, 0.9)), exam("b", scores=(0.5, 0.5))
+    areas = table(malignancy_section([*ill, *well], None, {}, DRAWS), "areas")
+    assert value(row(areas, "images").cells[0]) < 1
+    breasts, exams = row(areas, "breasts"), row(areas, "exams")
+    assert value(exams.cells[0]) == 1
+    assert exams.counts is not None
+    assert exams.counts.images == 2
+    assert breasts.name == "breasts (1 malignant, 3 not)"
+
+
+@pytest.mark.parametrize("changed", [{"label_is_fair": False}, {"pathology": None}, {"score": None}])
+def test_an_exam_whose_malignant_image_may_not_be_scored_is_no_healthy_one(changed: dict[str, object]) -> None:
+    images = [*exam("a", lesion()), *exam("b"), *exam("c", lesion())]
+    images[0] = replace(images[0], **changed)  # type: ignore[arg-type]
     areas = table(malignancy_section(images, None, {}, DRAWS), "areas")
-    assert value(row(areas, "images").cells[0]) == 0
+    assert row(areas, "exams").name == "exams (1 malignant, 1 not)"
+    assert row(areas, "breasts").name == "breasts (1 malignant, 4 not)"
+
+
+def test_a_single_view_is_no_breast_and_a_single_breast_no_exam() -> None:
+    images = [one for one in (*exam("a", lesion()), *exam("b")) if one.view == "CC"]
+    areas = table(malignancy_section(images, None, {}, DRAWS), "areas")
+    assert isinstance(row(areas, "breasts").cells[0], Absent)
+    assert isinstance(row(areas, "exams").cells[0], Absent)
+    left = [one for one in (*exam("a", lesion()), *exam("b")) if one.laterality is Laterality.LEFT]
+    areas = table(malignancy_section(left, None, {}, DRAWS), "areas")
     assert value(row(areas, "breasts").cells[0]) == 1
-    assert value(row(areas, "exams").cells[0]) == 1
+    assert isinstance(row(areas, "exams").cells[0], Absent)
+
+
+def test_dice_by_size_is_told_of_true_and_of_found_boxes() -> None:
+    images = [image("1", "a", lesion(found=True)), image("2", "b", lesion(found=False))]
+    sizes = table(segmentation_section(images, DRAWS), "diameter")
+    true, found = row(sizes, "true box, DSC, 10"), row(sizes, "found box, DSC, 10")
+    assert value(true.cells[0]) == value(found.cells[0]) == pytest.approx(0.8)
+    assert true.counts is not None
+    assert found.counts is not None
+    assert (true.counts.lesions, found.counts.lesions) == (2, 1)
+    assert "was found" in row(sizes, "found box, DSC, below").cells[0].not_measured  # type: ignore[union-attr]
 
 
 def test_images_whose_format_gives_the_label_away_are_not_scored() -> None:

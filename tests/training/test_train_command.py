@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -103,6 +104,7 @@ def test_a_detector_is_trained_into_a_bundle(command: Callable[..., Ran], tmp_pa
     ran = command("detector", DETECTOR)
     assert ran.exit_code == 0, ran.output
     assert "On held-out patients:" in ran.output
+    assert re.search(r"FROC score: \d\.\d\d \(95 % CI \d\.\d\d to \d\.\d\d\)\n", ran.output)
     assert "Research use only" in ran.output
     bundle = read_bundle(tmp_path / "bundle")
     assert verify(bundle) == []
