@@ -55,7 +55,7 @@ class Pipeline:
         if image.spacing_mm is not None:
             return image
         mm = self.assumed_spacing_mm
-        return replace(image, spacing_mm=(mm, mm), warnings=(*image.warnings, ASSUMED_SPACING.format(mm=mm)))
+        return replace(image.with_spacing(mm), warnings=(*image.warnings, ASSUMED_SPACING.format(mm=mm)))
 
     def _read(self, image: Mammogram, found: Sequence[Detection], detect_s: float) -> ImageReading:
         began = self.clock()

@@ -8,7 +8,7 @@ that every package may use it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import numpy as np
@@ -110,6 +110,10 @@ class Mammogram:
     @property
     def shape(self) -> tuple[int, int]:
         return self.pixels.shape[0], self.pixels.shape[1]
+
+    def with_spacing(self, assumed_mm: float) -> Mammogram:
+        """The image, with the assumed spacing (mm, in rows and columns alike) where its header gives none."""
+        return self if self.spacing_mm is not None else replace(self, spacing_mm=(assumed_mm, assumed_mm))
 
 
 @dataclass(frozen=True)

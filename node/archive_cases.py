@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sqlalchemy import make_url
@@ -11,18 +10,14 @@ from sqlalchemy import make_url
 from config.settings import Settings
 from dicom_io.errors import NotReadable
 from dicom_io.segmentations import ReadSegment
-from models.datasets.case import Case, Cases, DatasetError, LeftOut, Lesion
+from models.datasets.archive import ArchiveImage, cases_of
+from models.datasets.case import Cases, DatasetError, LeftOut
 from models.datasets.dicom import DicomReader
 from models.types import FindingKind, Laterality, Mammogram
 from node.annotations import AnnotatedImage, Annotations, read_annotations
 from node.annotations_compared import Comparison, compare
 from node.database import looking, open_database, sessions_of
 from node.pseudonyms import Pseudonyms, open_pseudonyms
-
-DATASET = "archive"
-NO_KIND = (
-    "a lesion in it is neither called a mass nor a calcification: name its segment so in the viewer and send it again"
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,20 +39,16 @@ class TrueImage:
     annotator: str
     lesions: tuple[TrueLesion, ...]
 
-    @property
-    def is_complete(self) -> bool:
-        """Whether every lesion's kind is known."""
-        return all(lesion.kind is not None for lesion in self.lesions)
-
 
 def archive_cases(settings: Settings, reader: DicomReader) -> Cases:
     """The images of the archive about which an expert said what is there; nothing of it names a patient.
 
     Only images that a correction is about: those that an expert left alone may hold what nobody looked for. BI-RADS,
-    density and pathology are not known here.
+    density and pathology are not known here: reports are not read yet.
 
     Raises:
-        DatasetError: the node has no archive yet.
+        DatasetError: the node has no archive yet, or the key of its pseudonyms is damaged. Reading an image raises it
+            where the image's file is gone or damaged.
     """
     url = make_url(settings.database)
     if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
@@ -65,9 +56,8 @@ def archive_cases(settings: Settings, reader: DicomReader) -> Cases:
     with looking(sessions_of(open_database(settings.database))) as session:
         found = read_annotations(session, settings.data_dir)
     images, left_out = true_images(found, settings.data_dir, open_pseudonyms(settings.data_dir))
-    cases = tuple(_case(image, settings.data_dir / image.image.image_path, reader) for image in images)
-    unknown = tuple(LeftOut(_place(one.image), NO_KIND) for one in images if not one.is_complete)
-    return Cases(cases, (*left_out, *unknown))
+    cases = cases_of([_archive_image(one, settings.data_dir / one.image.image_path, reader) for one in images])
+    return replace(cases, left_out=(*left_out, *cases.left_out))
 
 
 def true_images(
@@ -102,31 +92,29 @@ def _lesions(comparison: Comparison) -> tuple[TrueLesion, ...]:
     return tuple(TrueLesion(segment, segment.kind or proposed.get(id(segment))) for segment in comparison.drawn)
 
 
-def _case(truth: TrueImage, path: Path, reader: DicomReader) -> Case:
-    lesions = tuple(
-        Lesion(mask=one.segment.mask, outlined=True, kind=one.kind) for one in truth.lesions if one.kind is not None
-    )
-    return Case(
+def _archive_image(truth: TrueImage, path: Path, reader: DicomReader) -> ArchiveImage:
+    return ArchiveImage(
+        place=_place(truth.image),
         name=truth.name,
-        dataset=DATASET,
-        patients=(truth.patient,),
+        patient=truth.patient,
         exam=truth.exam,
         laterality=Laterality(truth.image.laterality) if truth.image.laterality else None,
         view=truth.image.view,
-        pathology=None,
-        birads=None,
-        density=None,
-        marked_up=truth.is_complete,
-        label_is_fair=True,
-        official=None,
-        read=_opener(path, reader),
-        read_lesions=lambda _: lesions,
-        kinds=frozenset(lesion.kind for lesion in lesions),
+        kinds=tuple(lesion.kind for lesion in truth.lesions),
+        read=lambda: _read(path, truth.image, reader),
+        draw=lambda _: [lesion.segment.mask for lesion in truth.lesions],
     )
 
 
-def _opener(path: Path, reader: DicomReader) -> Callable[[], Mammogram]:
-    return lambda: reader.mammogram(path)
+def _read(path: Path, image: AnnotatedImage, reader: DicomReader) -> Mammogram:
+    # Not by CheckedReader: it names the file, and a file of the archive is named by its UIDs.
+    try:
+        return reader.mammogram(path)
+    except OSError as error:
+        cause = f"its file cannot be opened: {error.strerror or type(error).__name__}."
+    except ValueError as error:
+        cause = f"its file cannot be used: {error}"
+    raise DatasetError(f"The archive's {_place(image)}: {cause} Have the PACS send the study again.")
 
 
 def _place(image: AnnotatedImage) -> str:

@@ -1,22 +1,30 @@
 """What `mammo-node annotations export` wrote: a node's images with the outlines that experts drew (docs/annotation.md).
 
 The folder holds `archive.json`, `images/*.dcm` and `segmentations/*.dcm`. Patients, exams and images have names that
-only the node's own key leads back to; the DICOM files are as they were received.
+only the node's own key leads back to; the DICOM files are as they were received. BI-RADS, density and pathology are
+not known: reports are not read yet.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from models.datasets.case import Case, Cases, DatasetError, LeftOut, Lesion
 from models.datasets.dicom import DicomReader
-from models.types import FindingKind, Laterality, Mammogram
+from models.datasets.listed import check_files, read_listing
+from models.types import FindingKind, Laterality, Mammogram, Mask
 
+DATASET = "archive"
 NAME = "archive.json"
 VERSION = 1
+NO_KIND = (
+    "a lesion in it is neither called a mass nor a calcification: name its segment so in the viewer and send it again"
+)
 _CURE = "Export it again: mammo-node annotations export, into an empty folder."
 
 
@@ -25,9 +33,12 @@ class _Record(BaseModel):
 
 
 class ExportedLesion(_Record):
-    """A segment of the image's segmentation; `kind` is None where nobody said what it is."""
+    """A segment of the image's segmentation, by its Segment Number; `kind` is None where nobody said what it is.
 
-    label: str
+    Its label is not here: it is free text, in which an expert may have written anything.
+    """
+
+    number: int
     kind: FindingKind | None
 
 
@@ -62,77 +73,107 @@ class Export(_Record):
     images: tuple[ExportedImage, ...]
 
 
+@dataclass(frozen=True, eq=False)
+class ArchiveImage:
+    """An image that an expert corrected, exported or still in the node's archive.
+
+    Attributes:
+        place: what messages call it.
+        kinds: of its lesions; None where nobody said.
+        read: the image.
+        draw: the lesions' masks, in the order of `kinds`; takes what `read` gave.
+    """
+
+    place: str
+    name: str
+    patient: str
+    exam: str
+    laterality: Laterality | None
+    view: str | None
+    kinds: tuple[FindingKind | None, ...]
+    read: Callable[[], Mammogram]
+    draw: Callable[[Mammogram], Sequence[Mask]]
+
+
+def cases_of(images: Iterable[ArchiveImage]) -> Cases:
+    """The images as cases.
+
+    A lesion whose kind nobody said is not used. Its image is then used for the outlines of the others alone (it is not
+    `marked_up`), or left out where there are no others.
+    """
+    cases, left_out, mended = [], [], []
+    for image in images:
+        unknown = image.kinds.count(None)
+        if unknown and unknown == len(image.kinds):
+            left_out.append(LeftOut(image.place, NO_KIND))
+            continue
+        if unknown:
+            mended.append(f"{image.place}: used for the outlines of its other lesions alone, for {NO_KIND}.")
+        cases.append(_case(image, marked_up=not unknown))
+    return Cases(tuple(cases), tuple(left_out), tuple(mended))
+
+
 def read_archive(folder: Path, reader: DicomReader) -> Cases:
     """The images of an export; no pixels are read.
 
     Raises:
         DatasetError: there is no archive.json, it is damaged, or a file that it names is missing.
     """
-    export = _read(folder / NAME)
-    cases, left_out = [], []
-    for image in export.images:
-        for named in (image.file, image.segmentation):
-            if named is not None and not (folder / named).is_file():
-                raise DatasetError(f"{folder / named} is missing, and {folder / NAME} names it. {_CURE}")
-        if image.lesions and image.segmentation is None:
-            raise DatasetError(f"{folder / NAME} names lesions of {image.file} but no segmentation. {_CURE}")
-        complete = all(lesion.kind is not None for lesion in image.lesions)
-        if not complete:
-            left_out.append(LeftOut(image.name, "a lesion in it is neither called a mass nor a calcification"))
-        cases.append(
-            Case(
-                name=image.name,
-                dataset="archive",
-                patients=(image.patient,),
-                exam=image.exam,
-                laterality=image.laterality,
-                view=image.view,
-                pathology=None,
-                birads=None,
-                density=None,
-                marked_up=complete,
-                label_is_fair=True,
-                official=None,
-                read=_opener(folder / image.file, reader),
-                read_lesions=_drawer(folder, image, reader),
-                kinds=frozenset(lesion.kind for lesion in image.lesions if lesion.kind is not None),
-            )
-        )
-    return Cases(tuple(cases), tuple(left_out))
-
-
-def _read(path: Path) -> Export:
-    try:
-        export = Export.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise DatasetError(
-            f"{path} cannot be read: {error.strerror}. Give the folder that was --out of mammo-node annotations export."
-        ) from error
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise DatasetError(f"{path} is damaged ({where}: {first['msg']}). {_CURE}") from error
+    path = folder / NAME
+    export = read_listing(
+        path, Export, missing="Give the folder that was --out of mammo-node annotations export.", damaged=_CURE
+    )
     if export.version != VERSION:
         raise DatasetError(f"{path} is of version {export.version}; this program reads version {VERSION}. {_CURE}")
-    return export
+    check_files(folder, path, export.images, _CURE)
+    return cases_of([_image(folder, image, reader) for image in export.images])
 
 
-def _opener(path: Path, reader: DicomReader) -> Callable[[], Mammogram]:
-    return lambda: reader.mammogram(path)
+def _case(image: ArchiveImage, *, marked_up: bool) -> Case:
+    def read_lesions(read: Mammogram) -> tuple[Lesion, ...]:
+        drawn = zip(image.draw(read), image.kinds, strict=True)
+        return tuple(Lesion(mask=mask, outlined=True, kind=kind) for mask, kind in drawn if kind is not None)
+
+    return Case(
+        name=image.name,
+        dataset=DATASET,
+        patients=(image.patient,),
+        exam=image.exam,
+        laterality=image.laterality,
+        view=image.view,
+        pathology=None,
+        birads=None,
+        density=None,
+        marked_up=marked_up,
+        label_is_fair=True,
+        official=None,
+        read=image.read,
+        read_lesions=read_lesions,
+        kinds=frozenset(kind for kind in image.kinds if kind is not None),
+    )
 
 
-def _drawer(folder: Path, image: ExportedImage, reader: DicomReader) -> Callable[[Mammogram], tuple[Lesion, ...]]:
-    def draw(read: Mammogram) -> tuple[Lesion, ...]:
-        if image.segmentation is None:
-            return ()
-        path = folder / image.segmentation
-        segments = reader.segments(path, read.shape)
-        if [label for label, _ in segments] != [lesion.label for lesion in image.lesions]:
-            raise DatasetError(f"{path} holds other segments than {folder / NAME} names. {_CURE}")
-        return tuple(
-            Lesion(mask=mask, outlined=True, kind=lesion.kind)
-            for (_, mask), lesion in zip(segments, image.lesions, strict=True)
-            if lesion.kind is not None
+def _image(folder: Path, image: ExportedImage, reader: DicomReader) -> ArchiveImage:
+    return ArchiveImage(
+        place=image.name,
+        name=image.name,
+        patient=image.patient,
+        exam=image.exam,
+        laterality=image.laterality,
+        view=image.view,
+        kinds=tuple(lesion.kind for lesion in image.lesions),
+        read=partial(reader.mammogram, folder / image.file),
+        draw=lambda read: _masks(folder, image, reader, read.shape),
+    )
+
+
+def _masks(folder: Path, image: ExportedImage, reader: DicomReader, shape: tuple[int, int]) -> list[Mask]:
+    if image.segmentation is None:
+        return []
+    path = folder / image.segmentation
+    masks = [mask for _, mask in reader.segments(path, shape)]
+    if len(masks) != len(image.lesions):
+        raise DatasetError(
+            f"{path} holds {len(masks)} segment(s), and {folder / NAME} names {len(image.lesions)}. {_CURE}"
         )
-
-    return draw
+    return masks

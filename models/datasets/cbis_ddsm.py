@@ -16,7 +16,7 @@ either does.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -52,6 +52,12 @@ _PATHOLOGIES = MappingProxyType(
 )
 
 
+_NO_TABLE = "the table is not in the folder; no image counts as marked up without it, for it may name lesions of any"
+
+View = tuple[str, str, str]
+"""Patient, breast and view, as the tables spell them."""
+
+
 @dataclass(frozen=True)
 class _Abnormality:
     name: str
@@ -69,26 +75,27 @@ class _Film:
     name: str
     path: Path
     shape: tuple[int, int]
-    patient: str
-    breast: str
-    view: str
+    shown: View
     density: str | None
     side: Side
     abnormalities: tuple[_Abnormality, ...]
 
 
 def read_cbis_ddsm(folder: Path, reader: DicomReader) -> Cases:
-    """The images of the set; headers are read, and pixels only where they must tell a mask from a crop.
+    """The images of the set; headers are read, and of the masks the pixels (some minutes for the whole set).
+
+    An image is marked up where its lesions of both kinds are there: all four tables, each of its films that they name,
+    and each mask.
 
     Raises:
-        DatasetError: there is no table, or one is not as it was published; a file's header cannot be read.
+        DatasetError: there is no table, or one is not as it was published; a header or a mask cannot be read.
     """
     tables = {name: folder / name for name in _TABLES if (folder / name).is_file()}
     if not tables:
         raise DatasetError(f"{folder} holds none of {', '.join(_TABLES)}. Put the tables beside the images.")
-    left_out = [LeftOut(name, "the table is not in the folder") for name in _TABLES if name not in tables]
+    left_out = [LeftOut(name, _NO_TABLE) for name in _TABLES if name not in tables]
     found = files_by_name(folder)
-    films = []
+    films, missing = [], set()
     for name, table in tables.items():
         part, kind, side = _TABLES[name]
         for image, rows in _by_image(part, read_csv(table, (*_COLUMNS, *_WORDS[kind]))).items():
@@ -100,16 +107,22 @@ def read_cbis_ddsm(folder: Path, reader: DicomReader) -> Cases:
             else:
                 why = f"{len(files)} files stand where one image is expected" if files else "it is not in the folder"
                 left_out.append(LeftOut(image, why))
+                missing.add(_view(rows[0]))
     drawn = [one for film in films for one in film.abnormalities]
     left_out.extend(LeftOut(one.name, one.mask.fault) for one in drawn if one.mask.fault)
     mended = tuple(f"{one.name}: {one.mask.mended}." for one in drawn if one.mask.mended)
-    return Cases(tuple(_cases(films, reader)), tuple(left_out), mended)
+    known = {film.shown for film in films} - missing if len(tables) == len(_TABLES) else set()
+    return Cases(tuple(_cases(films, known, reader)), tuple(left_out), mended)
+
+
+def _view(row: Row) -> View:
+    return row["patient_id"], row["left or right breast"], row["image view"]
 
 
 def _by_image(part: str, rows: Sequence[Row]) -> Mapping[str, Sequence[Row]]:
     images = defaultdict(list)
     for row in rows:
-        name = "_".join((part, row["patient_id"], row["left or right breast"], row["image view"]))
+        name = "_".join((part, *_view(row)))
         images[name].append(row)
     return images
 
@@ -121,9 +134,7 @@ def _film(
         name=name,
         path=path,
         shape=shape,
-        patient=row["patient_id"],
-        breast=row["left or right breast"],
-        view=row["image view"],
+        shown=_view(row),
         # The tables of masses and of calcifications spell this column differently.
         density=density_of(row.get("breast_density") or row.get("breast density") or ""),
         side=side,
@@ -156,26 +167,28 @@ def _abnormality(
     )
 
 
-def _cases(films: Sequence[_Film], reader: DicomReader) -> Iterator[Case]:
+def _cases(films: Sequence[_Film], known: Set[View], reader: DicomReader) -> Iterator[Case]:
+    """`known` are the views of which no table and no film is missing."""
     breasts: dict[tuple[str, str], list[_Abnormality]] = defaultdict(list)
-    views: dict[tuple[str, str, str], list[_Film]] = defaultdict(list)
+    views: dict[View, list[_Film]] = defaultdict(list)
     for film in films:
-        breasts[film.patient, film.breast].extend(film.abnormalities)
-        views[film.patient, film.breast, film.view].append(film)
-    for same_view in views.values():
-        breast = breasts[same_view[0].patient, same_view[0].breast]
+        breasts[film.shown[:2]].extend(film.abnormalities)
+        views[film.shown].append(film)
+    for view, same_view in views.items():
+        breast = breasts[view[:2]]
         if len({film.shape for film in same_view}) == 1:
-            yield _case(same_view, breast, reader, marked_up=True)
+            yield _case(same_view, breast, reader, marked_up=view in known)
         else:  # two films of one view: what is drawn in one is to be seen in the other too
             yield from (_case([film], breast, reader, marked_up=False) for film in same_view)
 
 
 def _case(films: Sequence[_Film], breast: Sequence[_Abnormality], reader: DicomReader, marked_up: bool) -> Case:
     first = films[0]
+    patient, side, view = first.shown
     abnormalities = [one for film in films for one in film.abnormalities]
 
     def read() -> Mammogram:
-        return placed(reader.mammogram(first.path), laterality_of(first.breast), first.view)
+        return placed(reader.mammogram(first.path), laterality_of(side), view)
 
     def read_lesions(image: Mammogram) -> tuple[Lesion, ...]:
         return tuple(
@@ -189,10 +202,10 @@ def _case(films: Sequence[_Film], breast: Sequence[_Abnormality], reader: DicomR
     return Case(
         name=first.name,
         dataset="cbis-ddsm",
-        patients=(first.patient,),
-        exam=first.patient,
-        laterality=laterality_of(first.breast),
-        view=first.view,
+        patients=(patient,),
+        exam=patient,
+        laterality=laterality_of(side),
+        view=view,
         pathology=worst_pathology(one.pathology for one in breast),
         birads=worst_birads(one.birads for one in breast),
         density=first.density,

@@ -1,8 +1,8 @@
 """Where CBIS-DDSM's files are, and which of them is a mask.
 
 A mask and the crop that was cut out along it stand side by side, under names and in an order that mean nothing, and the
-set's tables confuse the two in places. So a file is told by what it is: a mask has its image's size, a crop has not.
-Where no file has, the mask is the largest one of two values and of the image's proportions.
+set's tables confuse the two in places. So a file is told by what it is: a mask has two values and its image's size.
+Where no file has both, the mask is the largest one of two values and of the image's proportions.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ def files_by_name(folder: Path) -> Mapping[str, Sequence[Path]]:
 
 
 def find_mask(files: Sequence[Path], shape: tuple[int, int], reader: DicomReader) -> FoundMask:
-    """Finds the mask among an abnormality's files.
+    """Finds the mask among an abnormality's files. Pixels are read: an empty mask that came to light only in training
+    would have to stop it, or leave a lesion in the image that counts as none.
 
     Args:
         shape: rows and columns of the image that it is drawn on.
@@ -64,18 +65,16 @@ def find_mask(files: Sequence[Path], shape: tuple[int, int], reader: DicomReader
     if not files:
         return FoundMask(None, fault="its mask is not in the folder")
     shapes = {path: reader.shape(path) for path in files}
-    fitting = [path for path in files if shapes[path] == shape]
-    if len(fitting) == 1:
-        return FoundMask(fitting[0])
-    near = fitting or [path for path in files if _alike(shapes[path], shape)]
-    drawn = [path for path in near if _two_valued(reader.stored(path))]
-    if not drawn:
-        return FoundMask(None, fault="none of its files is a mask of the image's proportions")
-    largest = max(drawn, key=lambda path: shapes[path])
-    if shapes[largest] == shape:
-        return FoundMask(largest)
-    mended = f"its mask has {shapes[largest]} pixels, the image {shape}: stretched to the image"
-    return FoundMask(largest, mended=mended)
+    near = [path for path in files if _alike(shapes[path], shape)]
+    near.sort(key=lambda path: (shapes[path] == shape, shapes[path]), reverse=True)
+    found = next((path for path in near if _two_valued(reader.stored(path))), None)
+    if found is None:
+        return FoundMask(
+            None, fault="none of its files is a mask of the image's proportions with something drawn in it"
+        )
+    if shapes[found] == shape:
+        return FoundMask(found)
+    return FoundMask(found, mended=f"its mask has {shapes[found]} pixels, the image {shape}: stretched to the image")
 
 
 def read_mask(path: Path, shape: tuple[int, int], reader: DicomReader) -> Mask:

@@ -8,12 +8,12 @@ more easily than they are mended.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-
-from pydantic import ValidationError
 
 from models.datasets.case import Case, Cases, DatasetError, Lesion, Pathology
 from models.datasets.dicom import DicomReader
+from models.datasets.listed import check_files, read_listing
 from models.phantom.truth import NAME, StudyTruth, TrueImage
 from models.types import Mammogram
 
@@ -36,17 +36,13 @@ def read_phantoms(folder: Path, reader: DicomReader) -> Cases:
 
 
 def _cases(folder: Path, path: Path, reader: DicomReader) -> list[Case]:
-    truth = _read(path)
+    truth = read_listing(path, StudyTruth, missing=_CURE, damaged=_CURE)
+    check_files(folder, path, truth.images, _CURE)
     breasts = {breast.laterality: breast for breast in truth.breasts}
     cases = []
     for image in truth.images:
         if image.laterality not in breasts:
             raise DatasetError(f"{path} tells nothing of the {image.laterality} breast that it has images of. {_CURE}")
-        for named in (image.file, image.segmentation):
-            if named is not None and not (folder / named).is_file():
-                raise DatasetError(f"{folder / named} is missing, and {path} names it. {_CURE}")
-        if image.lesions and image.segmentation is None:
-            raise DatasetError(f"{path} names lesions of {image.file} but no segmentation. {_CURE}")
         breast = breasts[image.laterality]
         cases.append(
             Case(
@@ -62,27 +58,12 @@ def _cases(folder: Path, path: Path, reader: DicomReader) -> list[Case]:
                 marked_up=True,
                 label_is_fair=True,
                 official=None,
-                read=_opener(folder / image.file, reader),
+                read=partial(reader.mammogram, folder / image.file),
                 read_lesions=_drawer(folder, image, reader),
                 kinds=frozenset(lesion.kind for lesion in image.lesions),
             )
         )
     return cases
-
-
-def _read(path: Path) -> StudyTruth:
-    try:
-        return StudyTruth.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise DatasetError(f"{path} cannot be read: {error.strerror}. {_CURE}") from error
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise DatasetError(f"{path} is damaged ({where}: {first['msg']}). {_CURE}") from error
-
-
-def _opener(path: Path, reader: DicomReader) -> Callable[[], Mammogram]:
-    return lambda: reader.mammogram(path)
 
 
 def _drawer(folder: Path, image: TrueImage, reader: DicomReader) -> Callable[[Mammogram], tuple[Lesion, ...]]:

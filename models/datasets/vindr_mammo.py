@@ -43,13 +43,18 @@ _MASSES = {"Mass", "Asymmetry", "Focal Asymmetry", "Architectural Distortion", "
 _CALCIFICATION = "Suspicious Calcification"
 _WHOLE_BREAST = "Global Asymmetry"
 _NOTHING = "No Finding"
+_SIZES = (
+    "the image has {shape[0]} × {shape[1]} pixels, and its boxes are drawn on {told[0]} × {told[1]}: "
+    "fetch the image as it was published"
+)
 
 
 def read_vindr_mammo(folder: Path, reader: DicomReader) -> Cases:
-    """The images of the set; no pixels are read.
+    """The images of the set; no pixels are read. Of images with boxes the header is: boxes drawn on an image of
+    another size would lie elsewhere.
 
     Raises:
-        DatasetError: a table is missing or not as it was published.
+        DatasetError: a table is missing or not as it was published; a header cannot be read.
     """
     images = read_csv(folder / "breast-level_annotations.csv", _IMAGES)
     findings = defaultdict(list)
@@ -62,7 +67,12 @@ def read_vindr_mammo(folder: Path, reader: DicomReader) -> Cases:
         if not path.is_file():
             left_out.append(LeftOut(row["image_id"], "the image is not in the folder"))
             continue
-        lesions, faulty = _lesions(row, findings[row["image_id"]])
+        told = int(_number(row["height"]) or 0), int(_number(row["width"]) or 0)
+        found = findings[row["image_id"]]
+        if any(_kind(categories) for _, categories in found) and (shape := reader.shape(path)) != told:
+            left_out.append(LeftOut(row["image_id"], _SIZES.format(shape=shape, told=told)))
+            continue
+        lesions, faulty = _lesions(row["image_id"], told, found)
         left_out.extend(faulty)
         cases.append(_case(row, path, lesions, not faulty, reader))
     return Cases(tuple(cases), tuple(left_out))
@@ -93,20 +103,21 @@ def _case(row: Row, path: Path, lesions: tuple[Lesion, ...], all_told: bool, rea
     )
 
 
-def _lesions(row: Row, findings: list[tuple[Row, list[str]]]) -> tuple[tuple[Lesion, ...], tuple[LeftOut, ...]]:
+def _lesions(
+    image: str, shape: tuple[int, int], findings: list[tuple[Row, list[str]]]
+) -> tuple[tuple[Lesion, ...], tuple[LeftOut, ...]]:
     """What is drawn in one image, and what of it hides lesions and cannot be used."""
-    shape = int(_number(row["height"]) or 0), int(_number(row["width"]) or 0)
     lesions, left_out = [], []
     for finding, categories in findings:
         kind = _kind(categories)
         if kind is None:
             if _WHOLE_BREAST in categories:
-                left_out.append(LeftOut(f"{row['image_id']}, {_WHOLE_BREAST}", "it is no lesion with an outline"))
+                left_out.append(LeftOut(f"{image}, {_WHOLE_BREAST}", "it is no lesion with an outline"))
             continue  # skin and nipple: neither a lesion nor one's hiding place
         edges = tuple(_number(finding[edge]) for edge in ("xmin", "ymin", "xmax", "ymax"))
         mask = box_mask([edge for edge in edges if edge is not None], shape) if None not in edges else None
         if mask is None:
-            left_out.append(LeftOut(f"{row['image_id']}, {', '.join(categories)}", "its box lies outside the image"))
+            left_out.append(LeftOut(f"{image}, {', '.join(categories)}", "its box lies outside the image"))
             continue
         lesions.append(
             Lesion(

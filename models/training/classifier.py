@@ -17,7 +17,7 @@ from models.protocols import Classifier
 from models.radiomics.texture import Radiomics
 from models.training.calibrating import Scored
 from models.training.classifier_recipe import EfficientNetModel, MedSamMlpModel, Model, TaskSettings
-from models.training.classifier_samples import Wanted, read_samples, with_spacing
+from models.training.classifier_samples import Wanted, read_samples
 from models.training.efficient_net import EfficientNetTask
 from models.training.medsam_mlp import MedSamMlpTask, start_from
 from models.training.recipe import Recipe
@@ -54,10 +54,14 @@ def part(network: nn.Module, recipe: Recipe) -> tuple[str, dict[str, Any]]:
     """The architecture's name in models/catalog.py and its settings in bundle.toml."""
     match recipe.model.root:
         case EfficientNetModel() as model:
-            return "efficientnet", model.model_dump(exclude={"kind", "dropout"})
+            return _as_in_the_bundle(model)
         case MedSamMlpModel() as model:
             return "medsam-mlp", model.model_dump(include={"encoder", "reads"})
     raise TypeError(f"No classifier is trained from {type(recipe.model.root).__name__}")
+
+
+def _as_in_the_bundle(model: EfficientNetModel) -> tuple[str, dict[str, Any]]:
+    return "efficientnet", model.model_dump(exclude={"kind", "dropout"})
 
 
 def scores(classifier: Classifier, cases: Sequence[Case], assumed_spacing_mm: float = 0.1) -> list[Scored]:
@@ -81,7 +85,7 @@ def scores(classifier: Classifier, cases: Sequence[Case], assumed_spacing_mm: fl
     for case in cases:
         if not case.label_is_fair:
             continue
-        image = with_spacing(case.read(), assumed_spacing_mm)
+        image = case.read().with_spacing(assumed_spacing_mm)
         lesions = case.read_lesions(image)
         whole, each = classifier.classify(image, [lesion.mask for lesion in lesions])
         for lesion, score in zip(lesions, each, strict=True):
@@ -113,12 +117,13 @@ def _efficient_net(
     start: Path | None,
     seed: int,
 ) -> EfficientNetTask:
-    seen = Settings(mode=model.mode)
+    _, said = _as_in_the_bundle(model)
+    seen = Settings(**said)
     wanted = Wanted(
         images=seen.sees_images,
         lesions=seen.sees_lesions,
         frame_px=model.frame_px,
-        radiomics=Radiomics() if seen.uses_radiomics else None,
+        radiomics=Radiomics(seen.regions) if seen.uses_radiomics else None,
         assumed_spacing_mm=settings.assumed_spacing_mm,
     )
     learnt = read_samples(train, wanted)

@@ -21,7 +21,6 @@ from models.radiomics.texture import Radiomics
 from models.training.augment import Picture, moved
 from models.training.classifier_recipe import Augmentation
 from models.training.scanners import relit
-from models.types import Mammogram
 
 _ROUND = 8
 """Frame pixels kept round a lesion, so that blur and JPEG act on it as they would in the frame."""
@@ -107,7 +106,7 @@ def read_samples(cases: Sequence[Case], wanted: Wanted) -> Samples:
     for case in cases:
         if not wanted.lesions and not case.label_is_fair:
             continue
-        image = with_spacing(case.read(), wanted.assumed_spacing_mm)
+        image = case.read().with_spacing(wanted.assumed_spacing_mm)
         shown = breast_frame(image, wanted.frame_px)
         kept = shown.pixels.astype(np.float16)
         known = [(one, pathology) for one in case.read_lesions(image) if (pathology := one.pathology or case.pathology)]
@@ -129,11 +128,6 @@ def read_samples(cases: Sequence[Case], wanted: Wanted) -> Samples:
             if case.pathology is Pathology.NORMAL and case.marked_up and not known:
                 normal.append(kept)
     return Samples(tuple(images), tuple(lesions), tuple(normal))
-
-
-def with_spacing(image: Mammogram, assumed_mm: float) -> Mammogram:
-    """The image, with the assumed spacing where its header gives none."""
-    return image if image.spacing_mm is not None else replace(image, spacing_mm=(assumed_mm, assumed_mm))
 
 
 def pieces(samples: Samples, draw: np.random.Generator) -> list[LesionSample]:

@@ -15,6 +15,7 @@ from models.types import FindingKind, Laterality
 
 MASKED = "Mass-Training_P_00001_LEFT_CC"
 TWO = "Mass-Training_P_00002_RIGHT_MLO"
+SHAPE = (240, 160)
 ODD = "Calc-Test_P_00004_RIGHT_CC"
 
 
@@ -94,6 +95,18 @@ def test_a_crop_alone_is_not_taken_for_a_mask(cbis: Path) -> None:
     assert "none of its files is a mask" in opened(cbis).left_out[0].reason
 
 
+@pytest.mark.parametrize("pixels", [np.zeros(SHAPE, np.uint8), np.arange(240 * 160).reshape(SHAPE) % 4000])
+def test_an_empty_mask_or_a_film_in_its_place_is_told_and_its_image_not_taken_for_marked_up(
+    cbis: Path, pixels: np.ndarray
+) -> None:
+    write_dicom(next((cbis / "CBIS-DDSM" / f"{MASKED}_1").rglob("1-1.dcm")), pixels)
+    found = opened(cbis)
+    assert [one.name for one in found.left_out] == [f"{MASKED}_1"]
+    assert "none of its files is a mask" in found.left_out[0].reason
+    assert not case(cbis, MASKED).marked_up
+    assert lesions(case(cbis, MASKED)) == ()
+
+
 def test_a_missing_image_is_told(cbis: Path) -> None:
     next((cbis / "CBIS-DDSM" / MASKED).rglob("*.dcm")).unlink()
     found = opened(cbis)
@@ -101,9 +114,23 @@ def test_a_missing_image_is_told(cbis: Path) -> None:
     assert len(found.cases) == 3
 
 
-def test_a_table_that_is_not_there_is_told(cbis: Path) -> None:
-    (cbis / "calc_case_description_test_set.csv").unlink()
-    assert opened(cbis).left_out[0].name == "calc_case_description_test_set.csv"
+def test_without_a_table_no_image_is_marked_up_and_the_set_says_so(cbis: Path) -> None:
+    assert all(one.marked_up for one in opened(cbis).cases)
+    for table in cbis.glob("calc_*.csv"):
+        table.unlink()
+    found = opened(cbis)
+    assert [one.name for one in found.left_out] == [
+        f"calc_case_description_{side}_set.csv" for side in ("train", "test")
+    ]
+    assert "no image counts as marked up without it" in found.left_out[0].reason
+    assert len(found.cases) == 3
+    assert not any(one.marked_up for one in found.cases)
+
+
+def test_a_film_whose_other_parts_film_is_missing_is_not_marked_up(cbis: Path) -> None:
+    next((cbis / "CBIS-DDSM" / "Calc-Training_P_00003_LEFT_CC").rglob("*.dcm")).unlink()
+    marked_up = {one.name: one.marked_up for one in opened(cbis).cases}
+    assert marked_up == {MASKED: True, TWO: True, ODD: True, "Mass-Test_P_00003_LEFT_CC": False}
 
 
 def test_a_folder_without_tables_or_images_is_refused(cbis: Path, tmp_path: Path) -> None:
@@ -131,11 +158,7 @@ def test_a_damaged_table_is_named(cbis: Path, before: str, after: str, message: 
         opened(cbis)
 
 
-def test_an_empty_mask_and_a_file_that_is_no_dicom_are_named(cbis: Path) -> None:
-    mask = next((cbis / "CBIS-DDSM" / f"{MASKED}_1").rglob("1-1.dcm"))
-    write_dicom(mask, np.zeros((240, 160), dtype=np.uint8))
-    with pytest.raises(DatasetError, match=r"Nothing is drawn in .*1-1\.dcm"):
-        lesions(case(cbis, MASKED))
-    mask.write_bytes(b"no DICOM")
+def test_a_file_that_is_no_dicom_is_named(cbis: Path) -> None:
+    next((cbis / "CBIS-DDSM" / f"{MASKED}_1").rglob("1-1.dcm")).write_bytes(b"no DICOM")
     with pytest.raises(DatasetError, match=r"1-1\.dcm cannot be used: The file is not a DICOM file"):
         opened(cbis)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from data_files import write_dicom
 
 from dicom_io.pixels.case_reader import CaseReader
 from models.datasets.case import Cases, DatasetError, Side
@@ -45,6 +47,15 @@ def test_what_cannot_be_used_is_told(vindr: Path) -> None:
         ("i3", "the image is not in the folder"),
     ]
     assert [one.marked_up for one in found.cases] == [False, False, False]
+
+
+def test_an_image_of_another_size_than_its_boxes_were_drawn_on_is_left_out_with_both_sizes(vindr: Path) -> None:
+    for study, image in (("s1", "i1"), ("s2", "i4")):
+        write_dicom(vindr / "images" / study / f"{image}.dicom", np.arange(120 * 80).reshape(120, 80))
+    found = opened(vindr)
+    assert [one.name for one in found.left_out] == ["i1"]
+    assert "has 120 × 80 pixels, and its boxes are drawn on 240 × 160: fetch" in found.left_out[0].reason
+    assert [one.name for one in found.cases] == ["i2", "i3", "i4"], "where nothing is drawn the size does not matter"
 
 
 def test_a_damaged_table_is_named_with_its_line(vindr: Path) -> None:
