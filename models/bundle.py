@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -153,7 +154,7 @@ class _Card:
 
     def positive(self, key: str) -> float:
         number = float(self._get(key, (int, float), "a number"))
-        if number <= 0:
+        if not 0 < number < math.inf:
             raise BundleError(f"{self.path}: {self.prefix}{key} is {number}. Give a number above 0.")
         return number
 
@@ -203,7 +204,8 @@ def _calibration(level: Level, card: _Card) -> Calibration:
             patients=int(card.positive("patients")),
         )
     except (TypeError, ValueError) as error:
-        raise BundleError(f"{card.path}: {card.prefix}method cannot be used: {error}. Train the part anew.") from error
+        table = card.prefix.rstrip(".")
+        raise BundleError(f"{card.path}: {table} cannot be used: {error}. Train the part anew.") from error
 
 
 _SHIPPED = Path(__file__).with_name("bundles")

@@ -67,7 +67,7 @@ def put_part(folder: Path, part: NewPart, base: Bundle | None = None) -> Bundle:
         BundleError: the folder holds a card that cannot be read, or the base cannot be found.
     """
     has_card = (folder / CARD).is_file()
-    old = read_bundle(folder) if has_card else base or read_bundle(find_bundle(DEFAULT_BASE))
+    old = other_parts(folder, base)
     data = save(stored(part.weights, half=part.half))
     sha256 = hashlib.sha256(data).hexdigest()
     weights = folder / f"{part.role}-{sha256[:8]}.safetensors"
@@ -89,6 +89,17 @@ def put_part(folder: Path, part: NewPart, base: Bundle | None = None) -> Bundle:
     _write_cards(bundle)
     _drop_what_no_card_names(folder)
     return read_bundle(folder)
+
+
+def other_parts(folder: Path, base: Bundle | None = None) -> Bundle:
+    """The bundle that a part put into `folder` will read with; see `put_part`.
+
+    Raises:
+        BundleError: the folder holds a card that cannot be read, or the base cannot be found.
+    """
+    if (folder / CARD).is_file():
+        return read_bundle(folder)
+    return base or read_bundle(find_bundle(DEFAULT_BASE))
 
 
 def stored(weights: Mapping[str, torch.Tensor], *, half: bool) -> dict[str, torch.Tensor]:

@@ -9,9 +9,10 @@ more are, the odds shift with the prior (Bayes; Elkan, "The foundations of cost-
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import pairwise
 
 import numpy as np
 
@@ -46,7 +47,8 @@ PARAMETERS: Mapping[Method, tuple[str, ...]] = {
     Method.ISOTONIC: ("scores", "probabilities"),
 }
 """What each method is made of: of the logit of the score a slope (one over the temperature; Guo et al., ICML 2017) and
-an offset (Platt 1999), or the corners of a rising line (Zadrozny and Elkan 2002)."""
+an offset (Platt 1999), or the corners of a rising line (Zadrozny and Elkan 2002). Where the slope is all, a score of
+0.5 tells nothing: the probability there is the prevalence."""
 
 
 @dataclass(frozen=True)
@@ -54,14 +56,16 @@ class Calibration:
     """What a score at one level is worth.
 
     Attributes:
-        parameters: see `PARAMETERS`; a slope and an offset are one number each.
+        parameters: see `PARAMETERS`; a slope (0 or more) and an offset are one number each, corners lie within 0..1 and
+            never fall.
         prevalence: the share of malignant ones among the cases it was fitted on, 0..1 exclusive.
         cases: how many those were.
         patients: of how many patients.
         prior: the share among those it is read for; None: as among its cases.
 
     Raises:
-        ValueError: its parameters are not the method's, or a share is not between 0 and 1.
+        ValueError: its parameters are not the method's or out of their range, a share is not between 0 and 1, or there
+            are no cases.
     """
 
     level: Level
@@ -78,6 +82,15 @@ class Calibration:
         lengths = {len(values) for values in self.parameters.values()}
         if len(lengths) != 1 or 0 in lengths or (self.method is not Method.ISOTONIC and lengths != {1}):
             raise ValueError(f"the parameters of {self.method} are not of one length")
+        for name, values in self.parameters.items():
+            if not all(map(math.isfinite, values)):
+                raise ValueError(f"the parameters of {self.method} are not all numbers ({name})")
+        if any(slope < 0 for slope in self.parameters.get("slope", ())):
+            raise ValueError("the parameters turn the scores' order round: slope is below 0")
+        if self.method is Method.ISOTONIC and not all(map(_rises_within_0_1, self.parameters.values())):
+            raise ValueError("the parameters of isotonic are no rising line within 0..1")
+        if self.cases < 1 or self.patients < 1:
+            raise ValueError("parameters without cases and patients prove nothing")
         if not all(0 < share < 1 for share in (self.prevalence, *([] if self.prior is None else [self.prior]))):
             raise ValueError("a prevalence lies between 0 and 1")
 
@@ -88,7 +101,8 @@ class Calibration:
             found = float(np.interp(score, self.parameters["scores"], self.parameters["probabilities"]))
             odds = logit(min(1 - corner, max(corner, found)))
         else:
-            odds = self.parameters["slope"][0] * logit(score) + sum(self.parameters.get("offset", ()))
+            (offset,) = self.parameters.get("offset", (logit(self.prevalence),))
+            odds = self.parameters["slope"][0] * logit(score) + offset
         if self.prior is not None:
             odds += logit(self.prior) - logit(self.prevalence)
         return 1 / (1 + math.exp(-min(500.0, max(-500.0, odds))))
@@ -102,6 +116,10 @@ def logit(share: float) -> float:
     """The logarithm of the odds of a share, 0..1."""
     held = min(1 - _LEAST, max(_LEAST, share))
     return math.log(held / (1 - held))
+
+
+def _rises_within_0_1(values: Sequence[float]) -> bool:
+    return values[0] >= 0 and values[-1] <= 1 and all(low <= high for low, high in pairwise(values))
 
 
 def prior_of(level: Level, exams: float) -> float:

@@ -12,7 +12,7 @@ from models.bundle import Bundle
 from models.bundle_writing import NewPart, put_part
 from models.catalog import adapter_of, module_of
 from models.checkpoints.known import OFFICIAL, Official
-from models.training.start import StartError, read_start
+from models.checkpoints.reading import StartError, read_start
 
 _SHOWN = 300
 
@@ -49,9 +49,8 @@ def import_checkpoint(
     official = OFFICIAL[name]
     _check_digest(path, name, official, sha256)
     module, _ = module_of(official.architecture)
-    classes: Callable[[], tuple[type, ...]] = getattr(module, "start_classes", tuple)
     try:
-        found = read_start(path, classes())
+        found = read_start(path)
     except StartError as error:
         raise ImportRefused(
             f"{path}: is damaged or no checkpoint (nothing but named tensors is read). "

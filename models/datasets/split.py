@@ -9,6 +9,7 @@ from pathlib import Path
 
 from models.datasets.case import Case, Side
 from models.datasets.draws import deal, draw_folds, draw_sides
+from models.durable import write_durably
 
 _SIDES = ("train", "validation", "test")
 
@@ -36,7 +37,7 @@ class Split:
 
     def write(self, path: Path) -> None:
         """Writes the split as JSON, so that it can be read, checked and used again."""
-        path.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+        write_durably(path, (json.dumps(asdict(self), indent=1) + "\n").encode())
 
 
 def read_split(path: Path, cases: Iterable[Case]) -> Split:

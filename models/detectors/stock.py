@@ -17,12 +17,9 @@ with tempfile.TemporaryDirectory(prefix="mammo-node-yolo-") as _folder:
     os.environ.setdefault("OMP_NUM_THREADS", str(torch.get_num_threads()))
     os.environ |= {"YOLO_CONFIG_DIR": _folder, "YOLO_AUTOINSTALL": "false", "YOLO_OFFLINE": "true"}
     os.environ |= {"YOLO_VERBOSE": "false"}
-    from ultralytics.nn.modules.block import DFL, SPPF, Bottleneck, C2f
-    from ultralytics.nn.modules.conv import Concat, Conv
-    from ultralytics.nn.modules.head import Detect
+    from ultralytics.nn.modules.block import C2f
     from ultralytics.nn.tasks import DetectionModel
     from ultralytics.utils.loss import BboxLoss, v8DetectionLoss
 torch.save, torch.load = _SAVE, _LOAD
 
-__all__ = ["DFL", "SPPF", "BboxLoss", "Bottleneck", "C2f", "Concat", "Conv", "Detect", "DetectionModel"]
-__all__ += ["v8DetectionLoss"]
+__all__ = ["BboxLoss", "C2f", "DetectionModel", "v8DetectionLoss"]

@@ -18,7 +18,7 @@ from torchvision.ops import nms  # type: ignore[import-untyped]
 
 from models.breast import breast_box
 from models.detectors.attention import Attention, make_attention
-from models.detectors.stock import DFL, SPPF, Bottleneck, C2f, Concat, Conv, Detect, DetectionModel
+from models.detectors.stock import C2f, DetectionModel
 from models.framing import Frame, Size, frame, rows_columns
 from models.protocols import OutOfMemory
 from models.types import Detection, FindingKind, Mammogram
@@ -75,13 +75,6 @@ def build(scale: Scale, attention: Attention, attended: Sequence[Stage] = ATTEND
     for layer in attended:
         AttendedC2f.extend(layers[layer], attention)
     return network
-
-
-def start_classes() -> tuple[type, ...]:
-    """The classes a pickled stock YOLOv8 is made of; reading one may make these and no others."""
-    stock = (DetectionModel, Detect, C2f, Bottleneck, SPPF, DFL, Conv, Concat)
-    layers = (nn.Sequential, nn.ModuleList, nn.Conv2d, nn.BatchNorm2d, nn.SiLU, nn.MaxPool2d, nn.Upsample)
-    return (*stock, *layers, set)
 
 
 class YoloDetector:

@@ -7,11 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.special import expit
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
 from models.calibration import Calibration, Level, Method, logit
 from models.training.recipe import CalibrationRecipe
+
+_FLAT = 1e-9
+"""A slope, or a rise of the probability over all scores, that is rounding alone."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,7 @@ class Scored:
 
 
 def calibrate(scored: Sequence[Scored], recipe: CalibrationRecipe) -> tuple[dict[Level, Calibration], list[str]]:
-    """A calibration for each level that has cases enough, and a sentence for each level that has not.
+    """A calibration for each level that has cases enough and scores that tell; a sentence for each other level.
 
     Args:
         scored: of validation patients; where the weights were chosen by the same patients, a little too well off.
@@ -50,48 +55,87 @@ def calibrate(scored: Sequence[Scored], recipe: CalibrationRecipe) -> tuple[dict
                 f"other validation cases, and [calibration] least asks for {recipe.least} of each."
             )
             continue
-        fitted[level] = fit_calibration(level, cases, Method(recipe.method))
+        found = fit_calibration(level, cases, Method(recipe.method))
+        if found is None:
+            missing.append(
+                f"Scores of the level {level} are not calibrated: those of the {malignant} malignant validation cases "
+                f"are no higher than those of the {len(cases) - malignant} others."
+            )
+            continue
+        fitted[level] = found
     return fitted, missing
 
 
-def fit_calibration(level: Level, cases: Sequence[Scored], method: Method) -> Calibration:
-    """A calibration of these cases, of which some must be malignant and some not."""
+def fit_calibration(level: Level, cases: Sequence[Scored], method: Method) -> Calibration | None:
+    """A calibration of these cases, of which some must be malignant and some not.
+
+    None where the scores do not rise with malignancy: they tell nothing or mislead, and a probability made of them
+    would hide it.
+    """
     scores = np.array([one.score for one in cases])
     labels = np.array([one.malignant for one in cases])
+    parameters = _FITS[method](scores, labels)
+    if parameters is None:
+        return None
     return Calibration(
         level=level,
         method=method,
-        parameters=_isotonic(scores, labels) if method is Method.ISOTONIC else _line(scores, labels, method),
+        parameters=parameters,
         prevalence=float(labels.mean()),
         cases=len(cases),
         patients=len({one.patient for one in cases}),
     )
 
 
-def _line(scores: NDArray[np.float64], labels: NDArray[np.bool_], method: Method) -> dict[str, tuple[float, ...]]:
-    """Logistic regression on the logits.
+_Parameters = dict[str, tuple[float, ...]]
 
-    Every case counts a little as its opposite, as Platt (1999) has it, so that the slope of perfectly parted scores
-    stays finite; and a slope below 0, which would turn the scores' order round, is taken for none.
-    """
-    logits = np.array([logit(score) for score in scores])[:, None]
-    counts = {True: int(labels.sum()), False: int((~labels).sum())}
-    surely = np.array([(counts[bool(label)] + 1) / (counts[bool(label)] + 2) for label in labels])
-    regression = LogisticRegression(C=np.inf, fit_intercept=method is Method.PLATT, max_iter=1000)
+
+def _platt(scores: NDArray[np.float64], labels: NDArray[np.bool_]) -> _Parameters | None:
+    """Logistic regression on the logits."""
+    logits, targets = _logits(scores), _targets(labels)
+    regression = LogisticRegression(C=np.inf, max_iter=1000)
     regression.fit(
-        np.concatenate((logits, logits)),
-        np.concatenate((labels, ~labels)),
-        sample_weight=np.concatenate((surely, 1 - surely)),
+        np.concatenate((logits, logits))[:, None],
+        np.repeat((True, False), len(logits)),
+        sample_weight=np.concatenate((targets, 1 - targets)),
     )
-    slope, offset = float(regression.coef_[0, 0]), float(np.ravel(regression.intercept_)[0])
-    if slope <= 0:
-        slope, offset = 0.0, logit(float(labels.mean()))
-    return {"slope": (slope,), "offset": (offset,)} if method is Method.PLATT else {"slope": (slope,)}
+    slope, offset = float(regression.coef_[0, 0]), float(regression.intercept_[0])
+    return {"slope": (slope,), "offset": (offset,)} if slope > _FLAT else None
 
 
-def _isotonic(scores: NDArray[np.float64], labels: NDArray[np.bool_]) -> dict[str, tuple[float, ...]]:
+def _temperature(scores: NDArray[np.float64], labels: NDArray[np.bool_]) -> _Parameters | None:
+    """Logistic regression on the logits whose offset is the log odds of the prevalence: the slope alone is fitted."""
+    logits, targets, offset = _logits(scores), _targets(labels), logit(float(labels.mean()))
+
+    def rise(slope: float) -> float:
+        """Of the cross-entropy; it never falls where the slope rises."""
+        return float(np.sum((expit(slope * logits + offset) - targets) * logits))
+
+    if rise(_FLAT) >= 0:
+        return None
+    high = 1.0
+    while rise(high) < 0:
+        high *= 2
+    return {"slope": (float(brentq(rise, _FLAT, high)),)}
+
+
+def _isotonic(scores: NDArray[np.float64], labels: NDArray[np.bool_]) -> _Parameters | None:
     regression = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(scores, labels.astype(float))
-    return {
-        "scores": tuple(float(one) for one in regression.X_thresholds_),
-        "probabilities": tuple(float(one) for one in regression.y_thresholds_),
-    }
+    corners, probabilities = regression.X_thresholds_, regression.y_thresholds_
+    if probabilities[-1] - probabilities[0] <= _FLAT:
+        return None
+    return {"scores": tuple(map(float, corners)), "probabilities": tuple(map(float, probabilities))}
+
+
+_FITS = {Method.PLATT: _platt, Method.TEMPERATURE: _temperature, Method.ISOTONIC: _isotonic}
+
+
+def _logits(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.array([logit(score) for score in scores])
+
+
+def _targets(labels: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Every case counts a little as its opposite, as Platt (1999) has it: the slope of perfectly parted scores stays
+    finite."""
+    malignant, others = int(labels.sum()), int((~labels).sum())
+    return np.where(labels, (malignant + 1) / (malignant + 2), 1 / (others + 2))

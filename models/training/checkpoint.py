@@ -34,7 +34,7 @@ class Course:
         best_epoch: the epoch (counted from 1) after which the best weights stood; None before the first figure.
         best_figure: the deciding figure there.
         history: one table an epoch: "epoch", "loss" (mean of each term), "validation" (figures; none where it was
-            not the time to look).
+            not the time to look); None stands for what is not a number.
     """
 
     epoch: int = 0

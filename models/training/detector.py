@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,16 +19,17 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from models.checkpoints.reading import read_start
 from models.datasets.case import Case, DatasetError
 from models.detectors.attention import Attention
-from models.detectors.yolov8 import ATTENDED_LAYERS, KINDS, Scale, Stage, YoloDetector, build, start_classes
+from models.detectors.yolov8 import ATTENDED_LAYERS, KINDS, Scale, Stage, YoloDetector, build
 from models.evaluation.measures import ImageResult, froc_score, match, sensitivity, threshold
 from models.training.augment import Picture, changed, mosaic, moved
 from models.training.box_loss import ALPHA, BETA, BoxLoss, detection_loss
 from models.training.framed import Framed, Kept, framed, kept
 from models.training.planting import planted
 from models.training.recipe import Chance, FitRecipe, Recipe, RecipeTable
-from models.training.start import read_start, take_start
+from models.training.start import take_start
 
 _PLAIN_SHARE = 0.2
 """The last epochs see no mosaics, but pictures as they will be."""
@@ -236,24 +237,29 @@ def prepare(
 
     Raises:
         DatasetError: a case cannot be read, or no image has a lesion.
-        StartError: the start weights do not fit.
+        StartError: the start weights cannot be read, or are not half of the network (attention and the layers that
+            tell classes apart not counted).
     """
     model: Model = recipe.model
     task: TaskSettings = recipe.task
     torch.manual_seed(recipe.fit.seed)
     network = build(model.scale, model.attention, model.attended)
     if start is not None:
-        weights = read_start(start, start_classes())
-        take_start(network, weights if task.keep_classes else _without_classes(weights))
+        weights = read_start(start)
+        taken = {name: one for name, one in weights.items() if task.keep_classes or not _tells_classes(name)}
+        take_start(network, taken, start, lambda name: _tells_classes(name) or model.attention in name.split("."))
     workers = torch.get_num_threads()
     pictures = kept([case for case in train if case.marked_up], model.input_px, KINDS, workers)
     judged = framed([case for case in validation if case.marked_up], model.input_px, workers)
-    for name, marked in (
-        ("training", [one.kinds for one in pictures]),
-        ("validation", [one.lesions for one in judged]),
+    for name, marked, offered in (
+        ("training", [one.kinds for one in pictures], train),
+        ("validation", [one.lesions for one in judged], validation),
     ):
         if not any(marked):
-            raise DatasetError(f"No {name} image has a lesion that can be used. Give more images, or split otherwise.")
+            raise DatasetError(
+                f"No {name} image has a lesion that can be used. Of {len(offered)} images {len(offered) - len(marked)} "
+                "were passed over because not all their lesions are drawn. Give more images, or split otherwise."
+            )
     return Detecting(network, model, task, recipe.fit, pictures, judged)
 
 
@@ -284,6 +290,6 @@ def _float(value: Any) -> Any:
     return [one.float() for one in value] if isinstance(value, list) else value.float()
 
 
-def _without_classes(start: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """All but the last layers of the class branches."""
-    return {name: tensor for name, tensor in start.items() if ".cv3." not in name or name.split(".")[4] != "2"}
+def _tells_classes(name: str) -> bool:
+    """Whether a tensor is of the last layers of the class branches: their width is the number of classes."""
+    return ".cv3." in name and name.split(".")[4] == "2"

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from models.checkpoints.reading import StartError, read_start
 from models.classifiers.efficient_net import MalignancyNet, Settings
 from models.classifiers.pictures import image_picture, lesion_picture
 from models.evaluation.measures import auc
@@ -26,7 +27,6 @@ from models.training.classifier_samples import (
     pieces,
     relit_as,
 )
-from models.training.start import StartError, read_start
 
 _AT_ONCE = 16
 """Validation pictures that go through the network together."""

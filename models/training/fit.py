@@ -22,7 +22,7 @@ from torch.utils.tensorboard import SummaryWriter
 from models.durable import write_durably
 from models.training.checkpoint import Checkpoint, Course, read_checkpoint, write_checkpoint
 from models.training.recipe import FitRecipe, Progress
-from models.training.stepping import average_into, rate_factor
+from models.training.stepping import average_into, kept_of_average, rate_factor
 from models.training.task import Task
 
 HISTORY = "history.json"
@@ -55,7 +55,7 @@ def fit(
 
     Raises:
         CheckpointError: the folder's checkpoint is damaged or of another training.
-        TrainingError: there is nothing to train on, or the loss is not a number.
+        TrainingError: there is nothing to train on, the loss is not a number, or the deciding figure never is one.
     """
     if task.steps() < 1:
         raise TrainingError("There is nothing to train on: no training picture can be used. Give more images.")
@@ -64,11 +64,17 @@ def fit(
     loop = _Loop(task, recipe, device)
     if (found := read_checkpoint(folder, digest)) is not None:
         loop.take(found)
-    with SummaryWriter(folder / "tensorboard", purge_step=loop.course.epoch * task.steps()) as board:
+    # What a killed epoch has written is dropped; steps are counted from 1.
+    with SummaryWriter(folder / "tensorboard", purge_step=loop.course.epoch * task.steps() + 1) as board:
         while not loop.ended:
             loop.epoch(progress, board)
             write_checkpoint(folder, loop.checkpoint(), digest)
     write_durably(folder / HISTORY, (json.dumps(loop.course.history, indent=1) + "\n").encode())
+    if loop.course.best_epoch is None:
+        raise TrainingError(
+            f"No look at the validation patients gave a {task.figure} that is a number, so there are no best weights. "
+            "Give more validation images ([split] of the recipe)."
+        )
     return loop.best_network()
 
 
@@ -88,7 +94,8 @@ class _Loop:
     def ended(self) -> bool:
         """All epochs are done, or too many have gone by without a better figure."""
         course, patience = self.course, self._recipe.patience
-        tired = patience is not None and course.best_epoch is not None and course.epoch - course.best_epoch >= patience
+        waited = course.epoch - (course.best_epoch or 0)
+        tired = patience is not None and waited >= patience and self._is_looked_at()
         return tired or course.epoch >= self._recipe.epochs
 
     def epoch(self, progress: Progress, board: SummaryWriter) -> None:
@@ -100,7 +107,7 @@ class _Loop:
         total, done = recipe.epochs * steps, course.epoch * steps
         for batch in self._task.batches(course.epoch):
             factor = rate_factor(recipe, done, steps)
-            terms = self._step(batch, factor)
+            terms = self._step(batch, factor, kept_of_average(recipe, done))
             done += 1
             for name, value in terms.items():
                 sums[name] = sums.get(name, 0.0) + value
@@ -112,9 +119,9 @@ class _Loop:
         for name, value in figures.items():
             board.add_scalar(f"validation/{name}", value, done)
         means = {name: value / steps for name, value in sums.items()}
-        course.history.append({"epoch": course.epoch, "loss": means, "validation": figures})
+        course.history.append({"epoch": course.epoch, "loss": _numbers(means), "validation": _numbers(figures)})
 
-    def _step(self, batch: Any, factor: float) -> dict[str, float]:
+    def _step(self, batch: Any, factor: float, kept: float) -> dict[str, float]:
         for group in self._optimizer.param_groups:
             group["lr"] = self._recipe.learning_rate * group["lr_scale"] * factor
         narrow = torch.float16 if self._device.type == "cuda" else torch.bfloat16
@@ -134,7 +141,7 @@ class _Loop:
             nn.utils.clip_grad_norm_(trained, self._recipe.largest_gradient)
         self._scaler.step(self._optimizer)
         self._scaler.update()
-        average_into(self._average, self._network, self._recipe.average)
+        average_into(self._average, self._network, kept)
         return {"sum": value, **terms}
 
     def _is_looked_at(self) -> bool:
@@ -142,18 +149,22 @@ class _Loop:
         return epoch % recipe.validate_every == 0 or epoch == recipe.epochs
 
     def _validate(self) -> dict[str, float]:
-        """The figures of the running average; keeps its weights where they are the best so far."""
+        """The figures of the running average; keeps its weights where they are the best so far. A deciding figure that
+        is not a number, as where the validation patients have nothing to measure it on, is never the best."""
         with torch.no_grad():
             figures = self._task.validate(_settled(self._average))
         figure, course = figures[self._task.figure], self.course
-        if course.best_figure is None or figure > course.best_figure or math.isnan(course.best_figure):
+        if math.isfinite(figure) and (course.best_figure is None or figure > course.best_figure):
             course.best_epoch, course.best_figure = course.epoch, figure
             self._best = _moving(self._network, self._average)
         return figures
 
     def _told(self, loss: float) -> str:
-        best = self.course.best_figure
-        so_far = "" if best is None else f", best {self._task.figure} {best:.3f}"
+        course, figure = self.course, self._task.figure
+        so_far = "" if course.best_figure is None else f", best {figure} {course.best_figure:.3f}"
+        looks = [line["validation"] for line in course.history if line["validation"]]
+        if looks and looks[-1][figure] is None:
+            so_far += f", the last {figure} is not a number"
         return f"epoch {self.course.epoch + 1} of {self._recipe.epochs}, loss {loss:.3f}{so_far}"
 
     def checkpoint(self) -> Checkpoint:
@@ -190,6 +201,11 @@ class _Loop:
         """The running average with the best weights in it."""
         _put(self._average, self._best)
         return _settled(self._average)
+
+
+def _numbers(values: Mapping[str, float]) -> dict[str, float | None]:
+    """As JSON can hold them: None for what is not a number."""
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}
 
 
 def _optimizer(groups: list[dict[str, Any]], recipe: FitRecipe) -> torch.optim.Optimizer:

@@ -12,12 +12,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from models.checkpoints.reading import StartError, read_start
 from models.classifiers.medsam_mlp import MedSamMlp, Tuned, picture_of
 from models.datasets.case import Case, Pathology
 from models.evaluation.measures import auc
 from models.training.classifier_recipe import TaskSettings
 from models.training.classifier_samples import dealt, moved_as, relit_as
-from models.training.start import StartError, read_start
 
 _AT_ONCE = 4
 """Pictures that go through the encoder together when nothing is learnt from them."""

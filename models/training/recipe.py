@@ -63,9 +63,10 @@ class FitRecipe(RecipeTable):
         schedule: "cosine": down to a hundredth at the last step; "step": times `step_factor` after every `step_epochs`
             epochs; "constant".
         weight_decay: the optimizer's.
-        average: how much of the running average of the weights each step keeps; 0: the last weights stand for it.
+        average: how much of the running average of the weights each step keeps, (1 + step) / (10 + step) at most; 0:
+            the last weights stand for it.
         mixed_precision: bfloat16 on a CPU, float16 with scaled gradients on CUDA, where that is enough.
-        patience: end after so many epochs without a better validation figure; None: never.
+        patience: end where a look at the validation patients brings no better figure for so many epochs; None: never.
         validate_every: so many epochs lie between two looks at the validation patients; the last is looked at too.
         largest_gradient: gradients are cut to this norm; None: never.
         seed: of the first weights, the order and the augmentations.
@@ -91,7 +92,8 @@ class CalibrationRecipe(RecipeTable):
     """How scores become probabilities, fitted on validation patients (see `models/training/calibrating.py`).
 
     Attributes:
-        method: "platt" (slope and offset on the logit), "temperature" (slope alone), "isotonic", or "none".
+        method: "platt" (slope and offset on the logit), "temperature" (slope alone: a score of 0.5 means the prevalence),
+            "isotonic", or "none".
         least: fewer cases of either sort than this calibrate nothing, and the training says so.
     """
 

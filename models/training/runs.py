@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from models.bundle import CARD, Bundle, read_bundle, verify
-from models.bundle_writing import NewPart, put_part, stored
+from models.bundle_writing import NewPart, other_parts, put_part, stored
 from models.calibration import Calibration, Level
 from models.catalog import adapter_of
 from models.datasets.case import Case, Cases
@@ -105,7 +105,8 @@ def train(
         settings = {**settings, **task.chosen(network)}
 
     weights = stored(network.state_dict(), half=True)
-    calibration, notes = _calibration(recipe, architecture, settings, weights, validation, device)
+    assumed_spacing_mm = other_parts(out, base).assumed_spacing_mm
+    calibration, notes = _calibration(recipe, architecture, settings, weights, validation, assumed_spacing_mm, device)
     part = NewPart(
         role=recipe.kind,
         weights=weights,
@@ -202,13 +203,14 @@ def _calibration(
     settings: Mapping[str, Any],
     weights: Mapping[str, torch.Tensor],
     validation: Sequence[Case],
+    assumed_spacing_mm: float,
     device: torch.device,
 ) -> tuple[dict[Level, Calibration], list[str]]:
     if recipe.kind != "classifier":
         return {}, []
     scoring: Any = module_of(recipe.kind)
     adapter = adapter_of(architecture, weights, settings, device, recipe.fit.mixed_precision)
-    return calibrate(list(scoring.scores(adapter, validation)), recipe.calibration)
+    return calibrate(list(scoring.scores(adapter, validation, assumed_spacing_mm)), recipe.calibration)
 
 
 def _told(recipe: Recipe, cases: Sequence[Case], start: Path | None) -> str:

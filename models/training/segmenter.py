@@ -24,13 +24,13 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from models.catalog import untrained
+from models.checkpoints.reading import StartError, read_start
 from models.datasets.case import Case, DatasetError
 from models.segmenters.network import Embedded, PartName, PromptedNet
 from models.segmenters.prompts import Settings, prompts_of
 from models.training.mask_loss import dice_and_cross_entropy, uncertain_points
 from models.training.recipe import FitRecipe, Recipe, RecipeTable
 from models.training.scanners import relit
-from models.training.start import StartError, read_start
 from models.types import Box, Mammogram, Mask
 
 _EMBEDDED_AT_ONCE = 4

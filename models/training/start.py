@@ -1,60 +1,45 @@
-"""Weights to start training from, made by others for other pictures."""
+"""Takes weights over that others made for other pictures."""
 
 from __future__ import annotations
 
-import pickle
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
 
+from models.checkpoints.reading import StartError
 
-class StartError(ValueError):
-    """The file does not hold weights for this network."""
+__all__ = ["StartError", "take_start"]
 
-
-def read_start(path: Path, known: Iterable[type] = ()) -> dict[str, torch.Tensor]:
-    """Reads a state dict from a safetensors file or a PyTorch checkpoint; no code in a checkpoint is run.
-
-    Args:
-        path: the file.
-        known: classes a checkpoint may hold besides tensors (it is read with `weights_only`). One that pickles a
-            whole network under "model", as ultralytics writes it, is taken apart into its state dict.
-
-    Raises:
-        StartError: the file is missing or holds anything else.
-    """
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        with torch.serialization.safe_globals(list(known)):
-            content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError, SafetensorError) as error:
-        raise StartError(f"{path} cannot be read as weights ({type(error).__name__}). Give a state dict.") from error
-    if isinstance(content, Mapping) and isinstance(content.get("model"), nn.Module):
-        content = content["model"].state_dict()
-    if not isinstance(content, Mapping) or not all(isinstance(value, torch.Tensor) for value in content.values()):
-        raise StartError(f"{path} holds no state dict. Give a file of named tensors.")
-    return {str(name): one.float() if one.is_floating_point() else one for name, one in content.items()}
+_LEAST = 0.5
 
 
-def take_start(network: nn.Module, start: Mapping[str, torch.Tensor]) -> float:
+def take_start(
+    network: nn.Module, start: Mapping[str, torch.Tensor], source: Path, new: Callable[[str], bool] = lambda _: False
+) -> float:
     """Copies every tensor whose name and shape fit into the network.
 
+    Args:
+        network: takes them.
+        start: tensors by name.
+        source: where they are from, for the message.
+        new: whether the network's tensor of a name is not expected of a start: it is copied where it fits, not counted.
+
     Returns:
-        The share of the network's numbers that were copied, 0..1.
+        The share of the network's other numbers that were copied, 0.5..1.
 
     Raises:
-        StartError: none fits.
+        StartError: it is less than half: these are weights of another network. Nothing was copied.
     """
     own = network.state_dict()
     fitting = {name: tensor for name, tensor in start.items() if name in own and own[name].shape == tensor.shape}
-    if not fitting:
-        raise StartError("None of the start weights fits this network. Give weights of the same architecture.")
+    expected = {name: tensor.numel() for name, tensor in own.items() if not new(name)}
+    share = sum(count for name, count in expected.items() if name in fitting) / sum(expected.values())
+    if share < _LEAST:
+        raise StartError(
+            f"{source} holds {share:.0%} of this network's numbers: it is of another architecture or scale. "
+            "Give weights of the recipe's network, or name theirs in the recipe ([model])."
+        )
     network.load_state_dict(fitting, strict=False)
-    copied = sum(own[name].numel() for name in fitting)
-    return float(copied / sum(tensor.numel() for tensor in own.values()))
+    return float(share)

@@ -30,6 +30,14 @@ def rate_factor(recipe: FitRecipe, step: int, steps_an_epoch: int) -> float:
             return rise
 
 
+def kept_of_average(recipe: FitRecipe, step: int) -> float:
+    """How much of the running average stays at a step (counted from 0 over the whole training), 0..1.
+
+    The recipe's share, but less at the beginning: the first weights, often random ones, are soon forgotten.
+    """
+    return min(recipe.average, (1 + step) / (10 + step))
+
+
 @torch.no_grad()
 def average_into(running: nn.Module, network: nn.Module, keep: float) -> None:
     """Moves the running average of the weights a step towards the network's; counters are copied, frozen ones left."""

@@ -193,6 +193,16 @@ def test_a_split_is_written_and_read_again(tmp_path: Path) -> None:
     assert read_split(tmp_path / "split.json", ranged()) == split
 
 
+def test_a_split_that_is_written_anew_takes_the_old_ones_place_in_one_stroke(tmp_path: Path) -> None:
+    path, old = tmp_path / "split.json", tmp_path / "old.json"
+    first, second = (split_by_patient(known(), 0.2, 0.15, seed=seed) for seed in (1, 2))
+    first.write(path)
+    old.hardlink_to(path)
+    second.write(path)
+    assert read_split(path, known()) == second
+    assert read_split(old, known()) == first
+
+
 def test_a_split_file_with_a_patient_on_two_sides_is_refused(tmp_path: Path) -> None:
     split = split_by_patient(known(), 0.3, 0.15, seed=1)
     leaky = replace(split, validation=(*split.validation, split.test[0].replace("CC", "MLO")), test=split.test[:1])

@@ -77,6 +77,7 @@ def test_a_name_that_is_no_bundle_is_told_what_ships() -> None:
     [
         ('name = "mine"', "", "name is missing"),
         ("assumed_spacing_mm = 0.1", "assumed_spacing_mm = 0", "assumed_spacing_mm is 0"),
+        ("assumed_spacing_mm = 0.1", "assumed_spacing_mm = nan", "assumed_spacing_mm is nan"),
         ("assumed_spacing_mm = 0.1", "assumed_spacing_mm = true", "assumed_spacing_mm is True"),
         ('architecture = "lite-medsam"', "architecture = 3", "segmenter.architecture is 3"),
         ("[classifier]", "[klassifier]", "classifier is missing"),
@@ -90,6 +91,29 @@ def test_a_faulty_card_is_named_with_its_fault(folder: Path, change: str, to: st
     with pytest.raises(BundleError, match=told) as caught:
         read_bundle(folder)
     assert str(card) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "to", "told"),
+    [
+        ("slope = [1.0]", "slope = [-1.0]", "slope is below 0"),
+        ("slope = [1.0]", "slope = [nan]", "not all numbers"),
+        ("slope = [1.0]", "slope = 1.0", "not iterable"),
+        ("prevalence = 0.3", "prevalence = 1.5", "prevalence lies between"),
+        ("cases = 10", "cases = 0.5", "without cases"),
+        ("patients = 5", "patients = inf", "calibration.image.patients is inf"),
+    ],
+)
+def test_a_calibration_that_means_nothing_is_named_with_its_file(folder: Path, change: str, to: str, told: str) -> None:
+    card = folder / "bundle.toml"
+    table = '[calibration.image]\nmethod = "temperature"\nprevalence = 0.3\ncases = 10\npatients = 5\n'
+    said = card.read_text() + table + "parameters = { slope = [1.0] }\n"
+    card.write_text(said)
+    assert read_bundle(folder).calibration
+    card.write_text(said.replace(change, to))
+    with pytest.raises(BundleError, match=told) as caught:
+        read_bundle(folder)
+    assert f"{card}: calibration.image" in str(caught.value)
 
 
 def test_a_folder_without_a_card_is_refused(tmp_path: Path) -> None:

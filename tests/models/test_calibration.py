@@ -26,8 +26,9 @@ def cases(count: int, slope: float, offset: float, seed: int = 1) -> list[Scored
 
 def test_a_known_overconfidence_is_found() -> None:
     found = fit_calibration(Level.LESION, cases(20_000, 0.5, 0.0), Method.TEMPERATURE)
+    assert found is not None
     assert found.parameters["slope"][0] == pytest.approx(0.5, abs=0.03)
-    assert found.probability(0.5) == 0.5
+    assert found.probability(0.5) == pytest.approx(found.prevalence)
     assert (found.cases, found.patients) == (20_000, 10_000)
 
 
@@ -35,6 +36,30 @@ def test_a_known_slope_and_offset_are_found() -> None:
     found = fit_calibration(Level.LESION, cases(20_000, 0.7, -1.0), Method.PLATT)
     assert found.parameters["slope"][0] == pytest.approx(0.7, abs=0.03)
     assert found.parameters["offset"][0] == pytest.approx(-1.0, abs=0.06)
+
+
+@pytest.mark.parametrize("share", [0.05, 0.3])
+def test_a_temperature_is_right_where_few_are_malignant(share: float) -> None:
+    """Scores of a network that was taught with as many of either sort: their odds lack the prior."""
+    draw = np.random.default_rng(5)
+
+    def some(count: int) -> list[Scored]:
+        labels = draw.random(count) < share
+        logits = 2 * draw.normal(np.where(labels, 0.5, -0.5))  # of true log odds 1, said twice as sure
+        scores = 1 / (1 + np.exp(-logits))
+        return [Scored(Level.IMAGE, float(one), bool(label), "p") for one, label in zip(scores, labels, strict=True)]
+
+    found = fit_calibration(Level.IMAGE, some(20_000), Method.TEMPERATURE)
+    assert found is not None
+    assert found.parameters["slope"][0] == pytest.approx(0.5, abs=0.04)
+    fresh = some(20_000)
+    said = np.array([found.probability(one.score) for one in fresh])
+    truth = np.array([one.malignant for one in fresh])
+    assert said.mean() == pytest.approx(share, abs=0.01)
+    for low, high in ((0.0, 0.05), (0.05, 0.2), (0.2, 0.6)):
+        within = (said >= low) & (said < high)
+        assert truth[within].mean() == pytest.approx(said[within].mean(), abs=0.03)
+    assert found.at_prevalence(0.01).probability(0.5) == pytest.approx(0.01)
 
 
 @pytest.mark.parametrize("method", [Method.PLATT, Method.ISOTONIC])
@@ -70,10 +95,17 @@ def test_perfectly_parted_scores_give_no_certainty() -> None:
         assert 0.01 < found.probability(0.01) < found.probability(0.99) < 0.995, method
 
 
-def test_scores_that_mislead_never_turn_the_order_round() -> None:
-    wrong = [Scored(Level.IMAGE, score, score < 0.5, str(score)) for score in np.linspace(0.05, 0.95, 40)]
-    found = fit_calibration(Level.IMAGE, wrong, Method.PLATT)
-    assert found.probability(0.1) == pytest.approx(found.probability(0.9)) == pytest.approx(0.5, abs=0.05)
+@pytest.mark.parametrize("method", list(Method))
+@pytest.mark.parametrize("misleading", [True, False])
+def test_scores_that_mislead_or_tell_nothing_stay_uncalibrated_and_say_so(method: Method, misleading: bool) -> None:
+    scores = np.linspace(0.05, 0.95, 40)
+    wrong = [Scored(Level.IMAGE, score if misleading else 0.3, score < 0.5, str(score)) for score in scores]
+    found, missing = calibrate([*cases(200, 1, 0), *wrong], CalibrationRecipe(method=method.value))
+    assert set(found) == {Level.LESION}
+    assert missing == [
+        "Scores of the level image are not calibrated: those of the 20 malignant validation cases are no higher than "
+        "those of the 20 others."
+    ]
 
 
 def test_levels_with_too_few_cases_stay_uncalibrated_and_say_so() -> None:
@@ -99,6 +131,15 @@ def test_a_breast_has_half_the_exams_prior() -> None:
         (Method.ISOTONIC, {"scores": (0.1, 0.2), "probabilities": (0.1,)}, 0.5),
         (Method.TEMPERATURE, {"slope": (1.0, 2.0)}, 0.5),
         (Method.TEMPERATURE, {"slope": (1.0,)}, 1.0),
+        (Method.TEMPERATURE, {"slope": (-0.1,)}, 0.5),
+        (Method.TEMPERATURE, {"slope": (float("nan"),)}, 0.5),
+        (Method.TEMPERATURE, {"slope": (1.0,)}, float("nan")),
+        (Method.PLATT, {"slope": (1.0,), "offset": (float("inf"),)}, 0.5),
+        (Method.PLATT, {"slope": (-1.0,), "offset": (0.0,)}, 0.5),
+        (Method.ISOTONIC, {"scores": (0.2, 0.1), "probabilities": (0.1, 0.2)}, 0.5),
+        (Method.ISOTONIC, {"scores": (0.1, 0.2), "probabilities": (0.2, 0.1)}, 0.5),
+        (Method.ISOTONIC, {"scores": (0.1, 0.2), "probabilities": (0.2, 1.1)}, 0.5),
+        (Method.ISOTONIC, {"scores": (-0.1, 0.2), "probabilities": (0.2, 0.3)}, 0.5),
     ],
 )
 def test_a_calibration_that_means_nothing_is_refused(

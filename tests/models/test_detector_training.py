@@ -19,6 +19,7 @@ from models.training.detector import Detecting, Model, TaskSettings, part, prepa
 from models.training.framed import framed
 from models.training.planting import planted
 from models.training.recipe import CalibrationRecipe, FitRecipe, Recipe, RecipeError, SplitRecipe, read_recipe
+from models.training.start import StartError
 from models.types import Box, FindingKind, Mammogram, Mask
 
 CPU = torch.device("cpu")
@@ -174,6 +175,14 @@ def test_without_any_lesion_nothing_is_trained(train: Any, validation: Any, name
         prepare(_recipe(), [_case(0, train)], [_case(1, validation)], None, CPU)
 
 
+def test_where_nothing_can_be_learned_it_says_how_many_images_were_passed_over() -> None:
+    unmarked = [_case(number, marked_up=False) for number in (1, 2)]
+    with pytest.raises(
+        DatasetError, match=r"No training image .* Of 3 images 2 were passed over because not all their"
+    ):
+        prepare(_recipe(), [_case(0, None), *unmarked], [_case(3)], None, CPU)
+
+
 def test_it_is_judged_by_sensitivity_over_false_positives_and_training_goes_on_unharmed() -> None:
     task = _task(_recipe())
     before = {name: tensor.clone() for name, tensor in task.network.state_dict().items()}
@@ -218,6 +227,20 @@ def test_start_weights_are_taken_with_or_without_the_layers_that_tell_classes_ap
     assert torch.equal(taken["model.0.conv.weight"], start["model.0.conv.weight"])
     assert torch.equal(taken["model.22.cv2.0.2.bias"], start["model.22.cv2.0.2.bias"])
     assert torch.equal(taken["model.22.cv3.0.2.bias"], start["model.22.cv3.0.2.bias"]) is keep_classes
+
+
+@pytest.mark.parametrize("attention", ["none", "cbam"])
+def test_start_weights_of_another_scale_are_refused_and_those_without_attention_taken(
+    tmp_path: Path, attention: str
+) -> None:
+    recipe = _recipe(model={"attention": attention})
+    save_file(yolov8.build("s", "none").state_dict(), tmp_path / "wide.safetensors")
+    with pytest.raises(StartError, match=r"wide\.safetensors holds \d% of this network's numbers"):
+        _task(recipe, start=tmp_path / "wide.safetensors")
+    start = yolov8.build("n", "none").state_dict()
+    save_file(start, tmp_path / "start.safetensors")
+    taken = _task(recipe, start=tmp_path / "start.safetensors").network.state_dict()
+    assert all(torch.equal(taken[name], tensor) for name, tensor in start.items())
 
 
 def test_norms_and_biases_are_not_pulled_towards_nothing_and_every_weight_is_trained_once() -> None:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from models.training.checkpoint import FILE, CheckpointError
 from models.training.fit import TrainingError, fit
 from models.training.recipe import FitRecipe
-from models.training.stepping import rate_factor
+from models.training.stepping import average_into, kept_of_average, rate_factor
 
 CPU = torch.device("cpu")
 
@@ -197,6 +197,72 @@ def test_loss_rate_and_figures_are_written_for_tensorboard(tmp_path: Path) -> No
     board = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     assert {"loss/sum", "loss/entropy", "learning_rate", "validation/right"} <= set(board.Tags()["scalars"])
     assert [event.step for event in board.Scalars("loss/sum")] == list(range(1, 19))
+
+
+def test_tensorboard_keeps_every_finished_epoch_where_training_goes_on(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    def stop(done: int, total: int, text: str) -> None:
+        if done == 11:  # in the fourth epoch
+            raise Killed
+
+    with pytest.raises(Killed):
+        fit(Line(), recipe(), tmp_path, CPU, stop)
+    fit(Line(), recipe(), tmp_path, CPU, quiet)
+    board = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert [event.step for event in board.Scalars("loss/sum")] == list(range(1, 19))
+    assert [event.step for event in board.Scalars("validation/right")] == [3, 6, 9, 12, 15, 18]
+
+
+@pytest.mark.parametrize("strange", [float("nan"), float("inf")])
+def test_a_figure_that_is_no_number_is_never_the_best_and_is_said(tmp_path: Path, strange: float) -> None:
+    told: list[str] = []
+    task = Line([strange, 0.5, strange, strange, strange, 0.9])
+    how = recipe(epochs=50, patience=3, schedule="constant", warmup=0)
+    best = fit(task, how, tmp_path / "strange", CPU, lambda _, __, text: told.append(text))
+    assert len(task.figures or []) == 1, "patience counts looks without a number"
+    assert "the last right is not a number" in told[3]
+    assert "best right 0.500" in told[-1]
+    plain = fit(Line([0.1, 0.5]), recipe(epochs=2, schedule="constant", warmup=0), tmp_path / "plain", CPU, quiet)
+    assert same(best, plain)
+
+    def no_number(name: str) -> None:
+        raise AssertionError(f"{name} is not JSON")
+
+    history = json.loads((tmp_path / "strange" / "history.json").read_text(), parse_constant=no_number)
+    assert [line["validation"]["right"] for line in history] == [None, 0.5, None, None, None]
+
+
+def test_a_training_without_any_figure_ends_by_its_patience_and_says_what_to_do(tmp_path: Path) -> None:
+    task = Line([float("nan")] * 9)
+    for _ in range(2):
+        with pytest.raises(TrainingError, match=r"gave a right that is a number.*more validation images"):
+            fit(task, recipe(epochs=9, patience=2), tmp_path, CPU, quiet)
+    assert len(task.figures or []) == 7
+
+
+def test_patience_ends_no_training_before_it_was_looked_at(tmp_path: Path) -> None:
+    seen: list[int] = []
+    task = Line([0.1, 0.2, 0.1])
+    fit(task, recipe(epochs=20, patience=2, validate_every=3), tmp_path, CPU, lambda done, *_: seen.append(done))
+    assert seen[-1] == 9 * 3
+
+
+def test_random_first_weights_are_soon_forgotten_by_the_average(tmp_path: Path) -> None:
+    running, network = nn.Linear(1, 1), nn.Linear(1, 1)
+    nn.init.ones_(running.weight)
+    nn.init.zeros_(network.weight)
+    how = recipe(average=0.9999)
+    for step in range(18):
+        average_into(running, network, kept_of_average(how, step))
+    assert running.weight.item() < 1e-6
+    assert kept_of_average(how, 10**6) == 0.9999
+    assert kept_of_average(recipe(average=0.0), 5) == 0
+    task = Line()
+    start = task.network.get_submodule("4").weight.clone()
+    trained = fit(task, recipe(average=0.9999, epochs=20), tmp_path, CPU, quiet).get_submodule("4").weight
+    last = task.network.get_submodule("4").weight
+    assert (trained - last).norm() < (trained - start).norm()
 
 
 def test_the_rate_rises_then_falls_by_its_schedule() -> None:

@@ -1,0 +1,98 @@
+"""Reads weights that others made, without trusting the file they are in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+
+_NETWORK_CLASSES = (
+    *(f"ultralytics.nn.modules.block.{name}" for name in ("Bottleneck", "C2f", "DFL", "SPPF")),
+    *(f"ultralytics.nn.modules.conv.{name}" for name in ("Concat", "Conv")),
+    "ultralytics.nn.modules.head.Detect",
+    "ultralytics.nn.tasks.DetectionModel",
+    "torch.nn.modules.activation.SiLU",
+    "torch.nn.modules.batchnorm.BatchNorm2d",
+    *(f"torch.nn.modules.container.{name}" for name in ("ModuleList", "Sequential")),
+    "torch.nn.modules.conv.Conv2d",
+    "torch.nn.modules.pooling.MaxPool2d",
+    "torch.nn.modules.upsampling.Upsample",
+)
+"""What a pickled stock YOLOv8 is made of: ultralytics writes its checkpoints so, not as state dicts."""
+
+
+class StartError(ValueError):
+    """The file does not hold weights for this network; the message names the file, the cause and the cure."""
+
+
+def read_start(path: Path) -> dict[str, torch.Tensor]:
+    """Reads a state dict from a safetensors file or a PyTorch checkpoint.
+
+    A checkpoint is read by torch's `weights_only` unpickler: it calls nothing that the file names but what makes
+    tensors and plain containers. Where the file pickles a whole YOLOv8 under "model", as ultralytics writes it, each of
+    that network's classes is replaced by one that does nothing, and the tensors are taken out of it: neither
+    ultralytics' code nor any in the file runs.
+
+    Args:
+        path: the file.
+
+    Returns:
+        By name; floating-point numbers in single precision.
+
+    Raises:
+        StartError: the file is missing, damaged, or holds anything else.
+    """
+    try:
+        content = load_file(path) if path.suffix == ".safetensors" else _unpickled(path)
+    except FileNotFoundError as error:
+        raise StartError(f"{path} cannot be read as weights: there is no such file. Give a state dict.") from error
+    except Exception as error:  # damaged bytes lead the readers anywhere: to an IndexError, a struct.error, …
+        raise StartError(
+            f"{path} cannot be read as weights ({type(error).__name__}): it is damaged, or holds more than tensors. "
+            "Get it anew, or give a state dict."
+        ) from error
+    if not isinstance(content, Mapping) or not all(isinstance(value, torch.Tensor) for value in content.values()):
+        raise StartError(f"{path} holds no state dict. Give a file of named tensors.")
+    plain = {str(name): one.detach() for name, one in content.items()}
+    return {name: one.float() if one.is_floating_point() else one for name, one in plain.items()}
+
+
+class _StandIn:
+    """Stands for an object of a network's class: its tensors and parts are kept, all else is passed over."""
+
+    tensors: dict[str, object]
+    parts: dict[str, object]
+
+    def __new__(cls) -> _StandIn:
+        # Not in __init__, which an unpickler does not call. Arguments are refused.
+        made = super().__new__(cls)
+        made.tensors, made.parts = {}, {}
+        return made
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        fleeting = state.get("_non_persistent_buffers_set", ())
+        buffers = {name: one for name, one in state["_buffers"].items() if name not in fleeting}
+        self.tensors = {**state["_parameters"], **buffers}
+        self.parts = dict(state["_modules"])
+
+    def state_dict(self, prefix: str = "") -> Iterator[tuple[str, object]]:
+        """Names and tensors as `nn.Module.state_dict` gives them."""
+        for name, tensor in self.tensors.items():
+            if tensor is not None:
+                yield f"{prefix}{name}", tensor
+        for name, part in self.parts.items():
+            if isinstance(part, _StandIn):
+                yield from part.state_dict(f"{prefix}{name}.")
+            elif part is not None:
+                raise TypeError(f"{prefix}{name} is no part of a network")
+
+
+def _unpickled(path: Path) -> Any:
+    with torch.serialization.safe_globals([(_StandIn, name) for name in _NETWORK_CLASSES]):
+        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    if isinstance(content, Mapping) and isinstance(content.get("model"), _StandIn):
+        return dict(content["model"].state_dict())
+    return content
