@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from functools import partial
-
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.segmenters.hq_library import ImageEncoderViT, TinyViT
-from models.segmenters.vit import CHANNELS, PATCH, VITS, Vit
+from models.segmenters.vit import PATCH, VITS, Vit
 
 
 class HqVit(ImageEncoderViT):  # type: ignore[misc]
@@ -18,18 +16,7 @@ class HqVit(ImageEncoderViT):  # type: ignore[misc]
     """
 
     def __init__(self, vit: Vit, side: int) -> None:
-        super().__init__(
-            img_size=side,
-            patch_size=PATCH,
-            embed_dim=vit.width,
-            depth=vit.depth,
-            num_heads=vit.heads,
-            out_chans=CHANNELS,
-            norm_layer=partial(nn.LayerNorm, eps=1e-6),
-            use_rel_pos=True,
-            window_size=14,
-            global_attn_indexes=vit.global_blocks,
-        )
+        super().__init__(**vit.arguments(side))
         self.widths = (vit.width,) * len(vit.global_blocks)
 
 

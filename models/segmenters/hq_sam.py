@@ -18,7 +18,7 @@ from models.segmenters.hq_encoders import HqTinyVit, HqVit, encoder
 from models.segmenters.hq_library import MaskDecoderHQ, PromptEncoder, TwoWayTransformer
 from models.segmenters.network import Embedded, PromptedNet, told
 from models.segmenters.pictures import MedSamPicture, Picture, SamPicture
-from models.segmenters.prompted import PromptedSegmenter, loaded
+from models.segmenters.prompted import loading
 from models.segmenters.prompts import Settings
 from models.segmenters.vit import CHANNELS, PATCH
 
@@ -33,7 +33,7 @@ class HqSamNet(PromptedNet):
 
     Attributes:
         hq_token_only: the new token's mask alone; else SAM's logits are added, as the published code does by default.
-            To be true while the additions are trained, since SAM itself stays as it is (Ke et al., 3.3).
+            The additions are trained so, since SAM itself stays as it is (Ke et al., 3.3), and read with the sum.
         handed_on: which of the tensors that the encoder hands out on its way `embed` hands on.
     """
 
@@ -144,18 +144,4 @@ def untrained(
     return build(variant, hq_token_only, picture), replace(PROMPTS, **settings)
 
 
-def load(
-    weights: Mapping[str, Tensor],
-    device: torch.device,
-    mixed_precision: bool,
-    variant: str,
-    **settings: Any,
-) -> PromptedSegmenter:
-    """The segmenter out of its weights; `settings` are those of `build` and of models.segmenters.prompts.Settings.
-
-    Raises:
-        RuntimeError: the weights are not this network's.
-        TypeError, ValueError: a setting is unknown or wrong.
-    """
-    net, prompts = untrained(variant, **settings)
-    return loaded(net, weights, device, mixed_precision, prompts)
+load = loading(untrained)

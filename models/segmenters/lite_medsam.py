@@ -15,14 +15,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
-import torch
 from segment_anything.modeling.common import LayerNorm2d  # type: ignore[import-untyped]
 from timm.models.tiny_vit import ConvNorm, TinyVit
 from torch import Tensor, nn
 
 from models.segmenters.network import Embedded, PromptedNet
 from models.segmenters.pictures import LiteMedSamPicture
-from models.segmenters.prompted import PromptedSegmenter, loaded
+from models.segmenters.prompted import loading
 from models.segmenters.prompts import Settings
 from models.segmenters.sam_decoder import SamDecodedNet
 from models.segmenters.vit import CHANNELS
@@ -105,14 +104,4 @@ def untrained(**settings: Any) -> tuple[PromptedNet, Settings]:
     return LiteMedSamNet(), replace(PROMPTS, **settings)
 
 
-def load(
-    weights: Mapping[str, Tensor], device: torch.device, mixed_precision: bool, **settings: Any
-) -> PromptedSegmenter:
-    """The segmenter out of its weights; `settings` are models.segmenters.prompts.Settings'.
-
-    Raises:
-        RuntimeError: the weights are not this network's.
-        TypeError, ValueError: a setting is unknown or wrong.
-    """
-    net, prompts = untrained(**settings)
-    return loaded(net, weights, device, mixed_precision, prompts)
+load = loading(untrained)

@@ -17,7 +17,6 @@ Each new branch ends in zeros: with HQ-SAM's weights (`start_from`) the network 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import reduce
 from typing import Any, ClassVar
@@ -30,7 +29,7 @@ from models.segmenters.hq_library import LayerNorm2d
 from models.segmenters.hq_sam import HqSamNet, PictureName, picture_of
 from models.segmenters.network import Embedded, PromptedNet
 from models.segmenters.pictures import Picture
-from models.segmenters.prompted import PromptedSegmenter, loaded
+from models.segmenters.prompted import loading
 from models.segmenters.prompts import Settings
 from models.segmenters.vit import CHANNELS
 
@@ -85,6 +84,18 @@ class MlsamNet(HqSamNet):
         self.compress_middle = _silent_branch(widths[branches.middle_block])
         self.compress_last = _silent_branch(widths[-1]) if branches.last_block else None
 
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """See PromptedNet."""
+        on = self.branches
+        used = {
+            "mask_decoder.embedding_encoder.": on.final,
+            "mask_decoder.compress_vit_feat.": on.early,
+            "compress_middle.": on.middle,
+            "mask_decoder.embedding_maskfeature.": on.mask_features and on.global_fusion,
+        }
+        return tuple(name for name, is_on in used.items() if not is_on)
+
     def fine_features(self, embedded: Embedded, index: Tensor, features: Tensor) -> Tensor:
         """See HqSamNet."""
         on, decoder = self.branches, self.mask_decoder
@@ -138,18 +149,4 @@ def untrained(
     return build(variant, hq_token_only, picture, branches), replace(PROMPTS, **others)
 
 
-def load(
-    weights: Mapping[str, Tensor],
-    device: torch.device,
-    mixed_precision: bool,
-    variant: str,
-    **settings: Any,
-) -> PromptedSegmenter:
-    """The segmenter out of its weights; `settings` are those of `build`, of Branches, and prompts.Settings'.
-
-    Raises:
-        RuntimeError: the weights are not this network's.
-        TypeError, ValueError: a setting is unknown or wrong.
-    """
-    net, prompts = untrained(variant, **settings)
-    return loaded(net, weights, device, mixed_precision, prompts)
+load = loading(untrained)

@@ -77,6 +77,11 @@ class PromptedNet(nn.Module, ABC):
             return "image_encoder"
         return "prompt_encoder" if name.startswith("prompt_encoder.") else "mask_decoder"
 
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """How the names of those parameters begin that this network's settings leave out of what it draws."""
+        return ()
+
     def start_from(self, weights: Mapping[str, Tensor]) -> None:
         """Takes over weights that may lack this network's additions, which then stay as they are: SAM's into HQ-SAM,
         HQ-SAM's into MLSAM.

@@ -30,15 +30,22 @@ class Picture(Protocol):
     def scale(self, shape: tuple[int, int]) -> tuple[float, float]:
         """Input pixels to a pixel of a crop of this shape, down and across."""
 
+    def shrink(self, crop: NDArray[np.float32]) -> Tensor:
+        """A crop's greys at the input's size: rows × columns of at most `side`, float32."""
+
+    def fill(self, small: Tensor) -> Tensor:
+        """What `shrink` gave to the input: 3 × side × side, float32."""
+
     def prepare(self, crop: NDArray[np.float32]) -> Tensor:
         """A crop to 3 × side × side, float32."""
+        return self.fill(self.shrink(crop))
 
     def restore(self, logits: Tensor, shape: tuple[int, int]) -> Tensor:
         """A network's logits (square, any size) at the size of the crop they were drawn for (rows × columns)."""
 
 
 @dataclass(frozen=True)
-class SamPicture:
+class SamPicture(Picture):
     """SAM's and HQ-SAM's: longer side to `side`, ImageNet's mean and deviation, then zeros below or to the right.
 
     As segment_anything's SamPredictor does it, but for the rounding to 8 bits: 0..1 stands for its 0..255.
@@ -50,9 +57,12 @@ class SamPicture:
         rows, columns = self._filled(shape)
         return rows / shape[0], columns / shape[1]
 
-    def prepare(self, crop: NDArray[np.float32]) -> Tensor:
-        rows, columns = self._filled((crop.shape[0], crop.shape[1]))
-        small = _resized(torch.from_numpy(np.ascontiguousarray(crop)), (rows, columns), "bilinear", antialias=True)
+    def shrink(self, crop: NDArray[np.float32]) -> Tensor:
+        filled = self._filled((crop.shape[0], crop.shape[1]))
+        return _resized(torch.from_numpy(np.ascontiguousarray(crop)), filled, "bilinear", antialias=True)
+
+    def fill(self, small: Tensor) -> Tensor:
+        rows, columns = small.shape
         mean, deviation = (torch.tensor(values)[:, None, None] for values in (_MEAN, _DEVIATION))
         return functional.pad((small * 255 - mean) / deviation, (0, self.side - columns, 0, self.side - rows))
 
@@ -67,7 +77,7 @@ class SamPicture:
 
 
 @dataclass(frozen=True)
-class MedSamPicture:
+class MedSamPicture(Picture):
     """MedSAM's: both sides squashed to `side` (cubic), greys spread over 0..1; no mean, no deviation.
 
     The published code resizes with scikit-image (order 3, smoothed before shrinking) and cuts down to 8 bits. Here it
@@ -79,19 +89,22 @@ class MedSamPicture:
     def scale(self, shape: tuple[int, int]) -> tuple[float, float]:
         return self.side / shape[0], self.side / shape[1]
 
-    def prepare(self, crop: NDArray[np.float32]) -> Tensor:
+    def shrink(self, crop: NDArray[np.float32]) -> Tensor:
         pixels = torch.from_numpy(np.ascontiguousarray(crop))
         small = _resized(pixels, (self.side, self.side), "bicubic", antialias=True)
         small = small.clamp(pixels.min(), pixels.max())
         low, high = small.min(), small.max()
-        return ((small - low) / (high - low).clamp(min=1e-8)).expand(3, -1, -1)
+        return (small - low) / (high - low).clamp(min=1e-8)
+
+    def fill(self, small: Tensor) -> Tensor:
+        return small.expand(3, -1, -1)
 
     def restore(self, logits: Tensor, shape: tuple[int, int]) -> Tensor:
         return _resized(logits, shape, "bilinear")
 
 
 @dataclass(frozen=True)
-class LiteMedSamPicture:
+class LiteMedSamPicture(Picture):
     """LiteMedSAM's: longer side to 256, greys spread over 0..1, zeros below or to the right."""
 
     side: int = 256
@@ -99,14 +112,16 @@ class LiteMedSamPicture:
     def scale(self, shape: tuple[int, int]) -> tuple[float, float]:
         return self.side / max(shape), self.side / max(shape)
 
-    def prepare(self, crop: NDArray[np.float32]) -> Tensor:
+    def shrink(self, crop: NDArray[np.float32]) -> Tensor:
         rows, columns = self._filled((crop.shape[0], crop.shape[1]))
         shrinks = max(crop.shape) > self.side
         small = cv2.resize(crop, (columns, rows), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
         low, high = float(small.min()), float(small.max())
-        whole = np.zeros((self.side, self.side), dtype=np.float32)
-        whole[:rows, :columns] = (small - low) / max(high - low, 1e-8)
-        return torch.from_numpy(whole).expand(3, -1, -1)
+        return torch.from_numpy((small - low) / max(high - low, 1e-8))
+
+    def fill(self, small: Tensor) -> Tensor:
+        rows, columns = small.shape
+        return functional.pad(small, (0, self.side - columns, 0, self.side - rows)).expand(3, -1, -1)
 
     def restore(self, logits: Tensor, shape: tuple[int, int]) -> Tensor:
         rows, columns = self._filled(shape)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -109,14 +110,29 @@ def touching(drawn: NDArray[np.bool_], prompt: Prompt) -> Mask | None:
     return Mask(Box(crop.top + top, crop.left + left, crop.top + top + height, crop.left + left + width), whole)
 
 
-def loaded(
-    net: PromptedNet, weights: Mapping[str, Tensor], device: torch.device, mixed_precision: bool, settings: Settings
-) -> PromptedSegmenter:
-    """A network with its weights, as a segmenter.
+class Load(Protocol):
+    """An adapter's `load`, which models/catalog.py calls."""
 
-    Raises:
-        RuntimeError: the weights are not this network's.
-    """
-    net.load_state_dict({name: weight.float() for name, weight in weights.items()})
-    net = net.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)
-    return PromptedSegmenter(net, device, mixed_precision, settings)
+    def __call__(
+        self, weights: Mapping[str, Tensor], device: torch.device, mixed_precision: bool, **settings: Any
+    ) -> PromptedSegmenter:
+        """The segmenter out of its weights; the settings are those that the adapter's `untrained` takes.
+
+        Raises:
+            RuntimeError: the weights are not this network's.
+            TypeError, ValueError: a setting is unknown or wrong.
+        """
+
+
+def loading(untrained: Callable[..., tuple[PromptedNet, Settings]]) -> Load:
+    """An adapter's `load`, out of its `untrained`: the network, given its weights, as a segmenter."""
+
+    def load(
+        weights: Mapping[str, Tensor], device: torch.device, mixed_precision: bool, **settings: Any
+    ) -> PromptedSegmenter:
+        net, prompts = untrained(**settings)
+        net.load_state_dict({name: weight.float() for name, weight in weights.items()})
+        net = net.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)
+        return PromptedSegmenter(net, device, mixed_precision, prompts)
+
+    return load

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from torch import nn
 
 CHANNELS = 256
 """Of an embedding, whatever the encoder."""
@@ -26,6 +30,21 @@ class Vit:
     depth: int
     heads: int
     global_blocks: tuple[int, ...]
+
+    def arguments(self, side: int) -> dict[str, Any]:
+        """What segment_anything's and segment_anything_hq's ImageEncoderViT take, for pictures of side × side."""
+        return {
+            "img_size": side,
+            "patch_size": PATCH,
+            "embed_dim": self.width,
+            "depth": self.depth,
+            "num_heads": self.heads,
+            "out_chans": CHANNELS,
+            "norm_layer": partial(nn.LayerNorm, eps=1e-6),
+            "use_rel_pos": True,
+            "window_size": 14,
+            "global_attn_indexes": self.global_blocks,
+        }
 
 
 VITS: Mapping[str, Vit] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +10,18 @@ import numpy as np
 import pytest
 import torch
 from drawn_cases import drawn_case, drawn_cases
+from pydantic import ValidationError
 from safetensors.torch import save_file
 
 from models.catalog import untrained
-from models.datasets.case import DatasetError, Pathology
+from models.datasets.case import Case, DatasetError, Lesion, Pathology
+from models.segmenters.vit import VITS, Vit
 from models.training.fit import fit
 from models.training.kinds import recipe_of
 from models.training.mask_loss import dice_and_cross_entropy, uncertain_points
 from models.training.recipe import CalibrationRecipe, FitRecipe, Recipe, SplitRecipe, find_recipe, shipped_recipes
-from models.training.segmenter import Model, TaskSettings, _turned, part, prepare
+from models.training.segmenter import Model, TaskSettings, part, prepare
+from models.training.segmenter_views import _turned
 from models.training.start import StartError
 from models.types import Box, Mammogram, Mask
 
@@ -27,6 +31,12 @@ CPU = torch.device("cpu")
 @pytest.fixture(scope="module", autouse=True)
 def one_thread() -> None:
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def small_vit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SAM's and MedSAM's encoder with one narrow block: pictures of 1024 pixels in a second."""
+    monkeypatch.setitem(VITS, "vit-b", Vit(16, 1, 1, ()))  # type: ignore[arg-type]
 
 
 def _recipe(model: dict[str, Any] | None = None, **task: Any) -> Recipe:
@@ -41,24 +51,115 @@ def _recipe(model: dict[str, Any] | None = None, **task: Any) -> Recipe:
     )
 
 
+@pytest.mark.usefixtures("small_vit")
 @pytest.mark.parametrize(
     ("architecture", "trained", "loss"),
     [
         ("lite-medsam", ("mask_decoder",), "dice+bce"),
         ("lite-medsam", ("image_encoder", "mask_decoder"), "dice+bce"),
+        ("sam-hq-tiny", ("additions",), "uncertain-points"),
         ("mlsam-tiny", ("additions",), "uncertain-points"),
+        ("medsam-vit-b", ("mask_decoder",), "dice+bce"),
+        ("medsam-vit-b", ("image_encoder", "mask_decoder"), "dice+bce"),
+        ("sam-vit-b", ("mask_decoder",), "dice+bce"),
     ],
 )
 def test_only_the_parts_that_the_recipe_names_are_changed(
     architecture: str, trained: tuple[str, ...], loss: str, tmp_path: Path
 ) -> None:
     recipe = _recipe({"architecture": architecture}, trained=trained, loss=loss)
-    task = prepare(recipe, drawn_cases(2), drawn_cases(1, first=2), None, CPU)
-    before = {name: one.clone() for name, one in task.network.named_parameters()}
-    network = fit(task, recipe.fit, tmp_path, CPU, lambda *_: None)
-    changed = {name for name, one in network.named_parameters() if not torch.equal(one, before[name])}
-    net, _ = untrained(architecture, {})
-    assert {net.part_of(name) for name in changed} == set(trained)
+    task = prepare(recipe, drawn_cases(1), drawn_cases(1, first=2), None, CPU)
+    before = {name: one.clone() for name, one in task.network.state_dict().items()}
+    network: Any = fit(task, recipe.fit, tmp_path, CPU, lambda *_: None)
+    changed = {name for name, one in network.state_dict().items() if not torch.equal(one, before[name])}
+    assert {network.part_of(name) for name in changed} == set(trained)
+
+
+def test_a_branch_that_is_off_does_not_learn() -> None:
+    settings = {"early": False, "middle": False, "global_fusion": False}
+    recipe = _recipe({"architecture": "mlsam-tiny", "settings": settings}, trained=("additions",))
+    network = prepare(recipe, drawn_cases(1), drawn_cases(1), None, CPU).network
+    learning = {".".join(name.split(".")[:2]) for name, one in network.named_parameters() if one.requires_grad}
+    assert learning == {"mask_decoder.hf_token", "mask_decoder.hf_mlp", "mask_decoder.embedding_encoder"}
+
+
+@pytest.mark.usefixtures("small_vit")
+def test_positions_of_boxes_keep_full_precision_in_a_training_of_mixed_precision() -> None:
+    task = prepare(_recipe({"architecture": "medsam-vit-b"}), drawn_cases(2), drawn_cases(1), None, CPU)
+    (batch,) = task.batches(0)
+    exact, _ = task.loss(task.network, batch)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed, _ = task.loss(task.network, batch)
+    assert mixed.item() == exact.item()
+
+
+@pytest.mark.usefixtures("small_vit")
+def test_an_encoder_that_learns_may_have_half_precision_and_the_decoder_after_it_not() -> None:
+    recipe = _recipe({"architecture": "medsam-vit-b"}, trained=("image_encoder",))
+    task = prepare(recipe, drawn_cases(1), drawn_cases(1), None, CPU)
+    (batch,) = task.batches(0)
+    with torch.autocast("cpu", torch.bfloat16):
+        logits, _ = task._logits(task.network, batch)
+    assert logits.dtype == torch.float32
+    assert not torch.equal(logits, logits.bfloat16().float())
+
+
+def _two_lesions(apart: int) -> Case:
+    one, other = drawn_case(0, Pathology.BENIGN), drawn_case(apart, Pathology.BENIGN)
+    both: tuple[Lesion, ...] = (*one.read_lesions(one.read()), *other.read_lesions(other.read()))
+    return replace(one, read_lesions=lambda _: both)
+
+
+@pytest.mark.usefixtures("small_vit")
+@pytest.mark.parametrize("trained", [("mask_decoder",), ("image_encoder", "mask_decoder")])
+def test_lesions_in_one_part_of_an_image_share_its_memory(trained: tuple[str, ...]) -> None:
+    recipe = _recipe({"architecture": "sam-vit-b"}, trained=trained, views=3)
+    task = prepare(recipe, [_two_lesions(apart=4)], [_two_lesions(apart=4)], None, CPU)
+    assert len(task._views) == 6
+    assert len({view.shown for view in task._views}) == 3
+    assert len({view.shown for view in task._validation}) == 1
+    for view in task._views:
+        if "image_encoder" in trained:  # one channel in half precision
+            assert view.shown.content[0].nbytes == 1024 * 768 * 2
+        assert {one.dtype for one in view.shown.content} == {torch.float16}
+
+
+@pytest.mark.usefixtures("small_vit")
+def test_what_is_shared_is_drawn_as_if_each_lesion_had_its_own() -> None:
+    recipe = _recipe({"architecture": "sam-vit-b"})
+    task = prepare(recipe, [_two_lesions(apart=4)], drawn_cases(1), None, CPU)
+    network = task.network.eval()
+    together, truth = task._logits(network, task._views)
+    for number, view in enumerate(task._views):
+        alone, drawn = task._logits(network, [view])
+        assert torch.allclose(together[number], alone[0], atol=1e-4)
+        assert torch.equal(truth[number], drawn[0])
+    assert not torch.allclose(together[0], together[1], atol=1e-2)
+
+
+def test_the_new_token_is_trained_alone_and_judged_and_read_with_sams_mask() -> None:
+    recipe = _recipe({"architecture": "sam-hq-tiny"}, trained=("additions",), token_only=True)
+    task = prepare(recipe, drawn_cases(1), drawn_cases(1), None, CPU)
+    network: Any = task.network.eval()
+    asked: list[bool] = []
+    decode = network.decode
+    network.decode = lambda *said, **told: (asked.append(network.hq_token_only), decode(*said, **told))[1]
+    (batch,) = task.batches(0)
+    task.loss(network, batch)
+    task.validate(network)
+    assert asked == [True, False]
+    assert part(network, recipe) == ("sam-hq-tiny", {})
+
+
+def test_a_part_that_the_network_lacks_is_named() -> None:
+    with pytest.raises(StartError, match="lite-medsam has no additions"):
+        prepare(_recipe(trained=("mask_decoder", "additions")), drawn_cases(1), drawn_cases(1), None, CPU)
+    with pytest.raises(StartError, match="lite-medsam would learn nothing"):
+        prepare(_recipe(trained=()), drawn_cases(1), drawn_cases(1), None, CPU)
+    with pytest.raises(StartError, match="lite-medsam has no token"):
+        prepare(_recipe(token_only=True), drawn_cases(1), drawn_cases(1), None, CPU)
+    with pytest.raises(ValidationError):
+        _recipe(trained=("decoder",))
 
 
 def test_training_draws_a_lesion_better(tmp_path: Path) -> None:
@@ -86,7 +187,7 @@ def test_a_lesion_is_shown_as_it_will_be_when_it_is_read() -> None:
 def test_a_turned_image_takes_its_mask_with_it(which: int) -> None:
     pixels = np.random.default_rng(0).random((6, 9)).astype(np.float32)
     mask = Mask(Box(1, 2, 4, 7), pixels[1:4, 2:7] > 0.5)
-    image, turned = _turned(Mammogram(pixels, spacing_mm=(0.1, 0.2)), mask, which)
+    image, (turned,) = _turned(Mammogram(pixels, spacing_mm=(0.1, 0.2)), [mask], which)
     assert sorted(image.pixels[turned.full(image.shape)]) == sorted(pixels[mask.full((6, 9))])
     assert image.spacing_mm == ((0.2, 0.1) if which & 4 else (0.1, 0.2))
 
@@ -131,14 +232,22 @@ def test_every_recipe_of_a_segmenter_can_be_read() -> None:
     assert segmenters
     for name in segmenters:
         model = recipe_of("segmenter", name).model
-        assert untrained(model.architecture, model.settings) if "tiny" in model.architecture else model.architecture
+        # Without memory, but for TinyViT, which reads numbers of its own while it is built.
+        with torch.device("cpu" if "tiny" in model.architecture else "meta"):
+            network, _ = untrained(model.architecture, model.settings)
+        assert network.parts()
 
 
 def test_the_rows_of_table_3_differ_in_what_the_table_says() -> None:
     def branches(name: str) -> dict[str, Any]:
-        return dict(recipe_of("segmenter", name).model.settings)
+        recipe = recipe_of("segmenter", name)
+        assert (recipe.task.token_only, recipe.task.trained) == (True, ("additions",))
+        return dict(recipe.model.settings)
 
     assert recipe_of("segmenter", "mlsam-unfused").fit == recipe_of("segmenter", "hq-sam-vit-l").fit
-    assert branches("mlsam-vit-l") == {"hq_token_only": True}
-    assert branches("mlsam-unfused") == {"hq_token_only": True, "global_fusion": False}
-    assert branches("mlsam-final") == {"hq_token_only": True, "early": False, "middle": False}
+    assert branches("hq-sam-vit-l") == branches("mlsam-vit-l") == {}
+    assert branches("mlsam-unfused") == {"global_fusion": False}
+    assert branches("mlsam-final") == {"early": False, "middle": False}
+    none = {"early": False, "middle": False, "final": False}
+    assert branches("mlsam-decoder-fused") == none
+    assert branches("mlsam-decoder") == {**none, "global_fusion": False}
