@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from models.calibration import logit as log_odds
 from models.classifiers.pictures import breast_frame, image_picture, lesion_picture
 from models.protocols import OutOfMemory
+from models.radiomics.regions import RegionSettings
 from models.radiomics.texture import LENGTH, Radiomics
 from models.types import Mammogram, Mask
 
@@ -54,6 +55,7 @@ class Settings:
             this size from one another by it.
         floor: what stands for the worst lesion's score where there is no lesion, 0..1 exclusive.
         lesion_share: of the worst lesion in the image's score in the mode "both", 0..1.
+        near_mm, far_mm: the regions that the radiomics compare: see `models.radiomics.regions.RegionSettings`.
 
     Raises:
         ValueError: a number is out of its range.
@@ -65,10 +67,15 @@ class Settings:
     frame_px: int = 512
     floor: float = 0.01
     lesion_share: float = 0.0
+    near_mm: float = RegionSettings.near_mm
+    far_mm: Sequence[float] = RegionSettings.far_mm
 
     def __post_init__(self) -> None:
         if not (0 < self.floor < 1 and 0 <= self.lesion_share <= 1):
             raise ValueError(f"floor is {self.floor}, lesion_share {self.lesion_share}; give shares of 1")
+        if len(self.far_mm) != 2:
+            raise ValueError(f"far_mm is {self.far_mm}; give two diameters, the inner one first")
+        _ = self.regions  # raises where there are none
 
     @property
     def scores_images_alone(self) -> bool:
@@ -82,6 +89,11 @@ class Settings:
     @property
     def sees_lesions(self) -> bool:
         return self.mode in ("mask", "both")
+
+    @property
+    def regions(self) -> RegionSettings:
+        inner, outer = self.far_mm
+        return RegionSettings(near_mm=self.near_mm, far_mm=(inner, outer))
 
     @property
     def uses_radiomics(self) -> bool:
@@ -144,7 +156,7 @@ class EfficientNetClassifier:
         # Half precision is faster on a GPU alone.
         self._half = mixed_precision and device.type == "cuda"
         self._settings = settings
-        self._radiomics = Radiomics() if settings.uses_radiomics else None
+        self._radiomics = Radiomics(settings.regions) if settings.uses_radiomics else None
 
     @property
     def scores_images_alone(self) -> bool:

@@ -1,8 +1,8 @@
 """Attention: the three that Chen, Liu and Wang compare behind early stages of YOLOv8 (Yolo-MLSAM, section 3.1).
 
 Each weights features (batch × channels × rows × columns) by numbers in 0..1 and keeps their shape. Each begins by
-weighting everything alike (CBAM and SE by about 0.9, ECA, which has no bias, by a half), so that a network trained
-without it keeps what it knows.
+weighting everything alike (SE by σ(2) ≈ 0.88; CBAM, which weights twice, by σ(2)² ≈ 0.78; ECA, which has no bias, by a
+half), so that a network trained without it keeps what it knows.
 """
 
 from __future__ import annotations

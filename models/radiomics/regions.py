@@ -2,7 +2,7 @@
 
 The paper takes "a 3 cm region round the mass" and "a 6–9 cm region about it", both cut to the breast. Read here as a
 disc of 3 cm diameter round the middle of the mass, and the ring between 6 and 9 cm of diameter about the same middle;
-`RegionSettings` has the other readings (a wider disc, a far region that holds the near one).
+the recipe's near_mm and far_mm have the other readings (a wider disc, a far region that holds the near one).
 """
 
 from __future__ import annotations
@@ -28,11 +28,21 @@ class RegionSettings:
         near_mm: diameter of the disc round the mass.
         far_mm: inner and outer diameter of the ring about it; an inner 0 makes it a disc.
         working_mm: side of a working pixel: every image is brought to this spacing before its texture is taken.
+
+    Raises:
+        ValueError: there is no such disc or ring.
     """
 
     near_mm: float = 30.0
     far_mm: tuple[float, float] = (60.0, 90.0)
     working_mm: float = 0.25
+
+    def __post_init__(self) -> None:
+        inner, outer = self.far_mm
+        if not (self.near_mm > 0 and 0 <= inner < outer):
+            raise ValueError(
+                f"near_mm is {self.near_mm}, far_mm {inner} to {outer}; give diameters, the inner one first"
+            )
 
     @property
     def side(self) -> int:

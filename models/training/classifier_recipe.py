@@ -8,6 +8,7 @@ from pydantic import Field, RootModel, model_validator
 
 from models.classifiers.efficient_net import Mode
 from models.classifiers.medsam_mlp import Encoder, Reads, Tuned
+from models.radiomics.regions import RegionSettings
 from models.training.recipe import Chance, RecipeTable
 
 Augmentation = Literal["none", "turn-and-flip", "strong"]
@@ -30,7 +31,14 @@ class EfficientNetModel(RecipeTable):
     frame_px: int = Field(default=512, ge=32)
     floor: float = Field(default=0.01, gt=0, lt=1)
     lesion_share: Chance = 0.0
+    near_mm: float = Field(default=RegionSettings.near_mm, gt=0)
+    far_mm: tuple[float, float] = RegionSettings.far_mm
     dropout: Chance = 0.0
+
+    @model_validator(mode="after")
+    def _regions_are_some(self) -> EfficientNetModel:
+        RegionSettings(near_mm=self.near_mm, far_mm=self.far_mm)
+        return self
 
 
 class MedSamMlpModel(RecipeTable):

