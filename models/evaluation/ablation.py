@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -27,10 +26,12 @@ from models.evaluation.malignancy import (
     AREA_COLUMNS,
     BIRADS_NOTE,
     CUT_NOTE,
+    NO_BIRADS,
     area_row,
     birads_row,
     decision_row,
     why_no_scores,
+    with_birads,
 )
 from models.evaluation.measures import Figure
 from models.evaluation.observations import EvaluationError, Observation
@@ -40,15 +41,15 @@ from models.evaluation.scored import Scored, scored_images, scored_lesions, wort
 from models.evaluation.segmentation import (
     B3_COLUMNS,
     B4_COLUMNS,
-    BOUNDARY_NOTE,
     PIXEL_NOTE,
+    border_note,
     boundary_row,
     by_true_box,
     pixel_row,
 )
 from models.evaluation.tables import About, Absent, Cell, Counts, Draws, Report, Row, Section, Table
 from models.training.kinds import recipe_of
-from models.training.recipe import Recipe, find_recipe
+from models.training.recipe import Recipe, kind_of
 from models.training.runs import make_split, train
 
 _POOLED = (
@@ -80,11 +81,7 @@ def any_recipe(source: str) -> Recipe:
     Raises:
         RecipeError: see `read_recipe`.
     """
-    try:
-        kind = str(tomllib.loads(find_recipe(source).read_text(encoding="utf-8"))["kind"])
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError):
-        kind = "detector"  # which says what is wrong with the file
-    return recipe_of(kind, source)
+    return recipe_of(kind_of(source), source)
 
 
 def make_folds(recipes: Sequence[Recipe], cases: Cases, count: int | None) -> list[Split]:
@@ -187,7 +184,7 @@ def _segmenters(contenders: Sequence[Contender], draws: Draws) -> Section:
                 (*(boundary_row(name, some, draws) for name, some in drawn.items()), *printed("B3", B3_COLUMNS)),
                 "paper B, Table 3",
                 percent=True,
-                notes=(BOUNDARY_NOTE,),
+                notes=(border_note(next(iter(drawn.values()), [])),),
             ),
             Table(
                 "B4",
@@ -235,6 +232,8 @@ def _mean_row(one: Contender, rows: Sequence[Row]) -> Row:
 def _classifiers(contenders: Sequence[Contender], draws: Draws) -> Section:
     images = {one.name: _worth(one, Level.IMAGE) for one in contenders}
     lesions = {one.name: _worth(one, Level.LESION) for one in contenders}
+    compared = {one.name: _worth(one, Level.IMAGE, with_birads) for one in contenders}
+    read = next((one.pooled for one in contenders if with_birads(one.pooled)), [])
     why = {one.name: why_no_scores(one.pooled) for one in contenders}
     no_lesions = "No lesion has a pathology of its own."
     decisions = [
@@ -243,6 +242,7 @@ def _classifiers(contenders: Sequence[Contender], draws: Draws) -> Section:
         for row in (
             decision_row(f"{name}, images", images[name], draws, why[name]),
             decision_row(f"{name}, lesions", lesions[name], draws, no_lesions),
+            decision_row(f"{name}, images with a BI-RADS category", compared[name], draws, NO_BIRADS),
         )
     ]
     areas = [
@@ -263,7 +263,7 @@ def _classifiers(contenders: Sequence[Contender], draws: Draws) -> Section:
                 "A1",
                 "Malignant or not",
                 A1_COLUMNS,
-                (*decisions, birads_row(contenders[0].pooled, draws), *printed("A1", A1_COLUMNS)),
+                (*decisions, birads_row(read, draws), *printed("A1", A1_COLUMNS)),
                 "paper A, Table 1",
                 notes=(CUT_NOTE, BIRADS_NOTE),
             ),
@@ -272,13 +272,15 @@ def _classifiers(contenders: Sequence[Contender], draws: Draws) -> Section:
     )
 
 
-def _worth(one: Contender, level: Level) -> list[Scored]:
+def _worth(
+    one: Contender, level: Level, chosen: Callable[[Sequence[Observation]], Sequence[Observation]] = tuple
+) -> list[Scored]:
     """Scores of all folds, each fold's by its own calibration."""
     scored = scored_images if level is Level.IMAGE else scored_lesions
     return [
         score
         for fold, calibrations in zip(one.folds, one.calibrations, strict=True)
-        for score in worth(scored(fold.test), calibrations.get(level))
+        for score in worth(scored(chosen(fold.test)), calibrations.get(level))
     ]
 
 

@@ -3,7 +3,7 @@ fixed sensitivity."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from models.evaluation.measures import auc
 from models.evaluation.observations import Observation
 from models.evaluation.papers import printed
 from models.evaluation.plots import calibration_plot, confusion_plot, precision_recall_plot, roc_plot
-from models.evaluation.scored import Scored, arrays, birads_of, levels, scored_images, worth
+from models.evaluation.scored import Scored, arrays, birads_of, can_be_scored, levels, scored_images, worth
 from models.evaluation.scores import (
     average_precision,
     brier,
@@ -37,6 +37,7 @@ BIRADS_NOTE = (
     "BI-RADS: above 3 counts as malignant, up to 3 as benign, as in the paper. 0 is a recall and stands with above 3; "
     "6 (proven already) is left out."
 )
+NO_BIRADS = "No scored image has a BI-RADS category."
 NO_SCORES = (
     "No classifier was run, or no image of known pathology whose label nothing but the disease tells is among them."
 )
@@ -162,16 +163,14 @@ def decision_row(name: str, some: Sequence[Scored], draws: Draws, why: str) -> R
 
 
 def birads_row(observations: Sequence[Observation], draws: Draws) -> Row:
-    """The radiologists' row of paper A's Table 1 on the same images: their category against the pathology."""
-    some = [
-        Scored(one.patient, float(category in RECALLED), one.malignant)
-        for one in observations
-        if one.pathology is not None and (category := birads_of(one)) in RECALLED | NOT_RECALLED
-    ]
-    row = decision_row(
-        "BI-RADS > 3 = malignant", some, draws, "The data hold no BI-RADS categories beside a pathology."
-    )
-    return Row(row.name, row.cells, row.counts)
+    """The radiologists' row of paper A's Table 1: their category against the pathology, of `with_birads`."""
+    some = [Scored(one.patient, float(birads_of(one) in RECALLED), one.malignant) for one in with_birads(observations)]
+    return decision_row("BI-RADS > 3 = malignant, the same images", some, draws, NO_BIRADS)
+
+
+def with_birads(observations: Iterable[Observation]) -> list[Observation]:
+    """Scored images of which the radiologists said a category, so that both can be held against one another."""
+    return [one for one in observations if can_be_scored(one) and birads_of(one) in RECALLED | NOT_RECALLED]
 
 
 def _decisions(observations: Sequence[Observation], calibration: Calibration | None, draws: Draws) -> Table:
@@ -186,6 +185,12 @@ def _decisions(observations: Sequence[Observation], calibration: Calibration | N
         (
             decision_row("these models, images", worth(images, calibration), draws, NO_SCORES),
             decision_row("these models, images with masses", worth(masses, calibration), draws, NO_SCORES),
+            decision_row(
+                "these models, images with a BI-RADS category",
+                worth(scored_images(with_birads(observations)), calibration),
+                draws,
+                NO_BIRADS,
+            ),
             birads_row(observations, draws),
             *printed("A1", A1_COLUMNS),
         ),

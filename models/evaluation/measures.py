@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +15,8 @@ from sklearn.metrics import roc_auc_score
 from models.types import Box
 
 RESAMPLES = 2000
+LEAST_PATIENTS = 5
+"""Fewer are too few to draw from: their figures have no interval."""
 HIT_IOU = 0.2
 """A proposal finds the lesion it overlaps most, when intersection over union is at least this."""
 FROC_POINTS = (0.25, 0.5, 1.0, 2.0, 4.0)
@@ -51,11 +54,22 @@ class ImageResult:
 
 @dataclass(frozen=True)
 class Figure:
-    """A measured value with its 95 % confidence interval (percentile bootstrap over patients)."""
+    """A measured value with its 95 % confidence interval (percentile bootstrap over patients).
+
+    Attributes:
+        low, high: NaN where there is no interval: too few patients, or defined in no draw.
+        undefined: in so many draws it was not defined; they are passed over.
+    """
 
     value: float
     low: float
     high: float
+    undefined: int = 0
+
+    @property
+    def bare(self) -> bool:
+        """Whether it has no interval."""
+        return math.isnan(self.low)
 
 
 def match(
@@ -148,21 +162,23 @@ def with_intervals(
     Args:
         patients: the patient of each item; at least one.
         measure: the values of the items with these indices; a value that is NaN in a draw is passed over there. The
-            interval is NaN where it is so in every draw.
+            interval is NaN where it is so in every draw, and of fewer than LEAST_PATIENTS patients.
         seed: of the draws.
         resamples: how many draws.
     """
     groups: dict[str, list[int]] = {}
     for index, patient in enumerate(patients):
         groups.setdefault(patient, []).append(index)
+    whole = measure(list(range(len(patients))))
+    if len(groups) < LEAST_PATIENTS:
+        return [Figure(float(value), math.nan, math.nan) for value in whole]
     members, draw = list(groups.values()), np.random.default_rng(seed)
     drawn: list[Any] = []
     for _ in range(resamples):
         chosen = draw.integers(0, len(members), len(members)).tolist()
         drawn.append(measure([index for group in chosen for index in members[group]]))
-    whole = measure(list(range(len(patients))))
     return [
-        Figure(float(value), *_interval(column))
+        Figure(float(value), *_interval(column), int(np.isnan(column).sum()))
         for value, column in zip(whole, np.array(drawn, dtype=np.float64).T, strict=True)
     ]
 

@@ -46,6 +46,7 @@ class SeenLesion:
         by_found_box: the same from the most confident proposal that finds it, among those that the node would show.
         own_pass: which pass (counted from 1) the node goes by.
         score: the classifier's for the true outline, 0..1; None without a classifier.
+        all_border: nowhere deeper than the border of the boundary IoU.
     """
 
     box: Box
@@ -59,6 +60,7 @@ class SeenLesion:
     by_found_box: tuple[Overlap, ...]
     own_pass: int
     score: float | None
+    all_border: bool = False
 
     @property
     def true_dice(self) -> float | None:
@@ -134,7 +136,7 @@ class Kept:
 
     def __init__(self, path: Path, models: str) -> None:
         self._path = path
-        self._header = json.dumps({"observations": 1, "models": models})
+        self._header = json.dumps({"observations": 2, "models": models})
         self._rows = TypeAdapter(Observation)
         self.seen = {one.name: one for one in self._read()}
 
@@ -151,7 +153,8 @@ class Kept:
         header, _, rest = self._path.read_bytes().partition(b"\n")
         if header.decode(errors="replace") != self._header:
             raise EvaluationError(
-                f"{self._path}: holds what other models did (or is damaged). Give another --out, or delete the file."
+                f"{self._path}: holds what other models or another version of this program did, or is damaged. Give "
+                "another --out, or delete the file."
             )
         whole, _, torn = rest.rpartition(b"\n")
         if torn:  # the evaluation was killed while it wrote: that image is done again

@@ -11,7 +11,7 @@ import numpy as np
 from models.datasets.case import Case, DatasetError, LeftOut, Lesion
 from models.evaluation.measures import match
 from models.evaluation.observations import THRESHOLDS, Kept, Observation, Proposal, SeenLesion
-from models.evaluation.overlap import Overlap, boundary_iou, diameter_mm, enlarged, overlap
+from models.evaluation.overlap import Overlap, all_border, boundary_iou, diameter_mm, enlarged, overlap
 from models.evaluation.truth import Truth, read_truth
 from models.pipeline import in_halves
 from models.protocols import Classifier, Detector
@@ -121,6 +121,7 @@ def observe(parts: Parts, truth: Truth) -> Observation:
                 by_found_box=_overlaps(parts, image, lesion, _at(outlined, finders[number])),
                 own_pass=parts.own_pass,
                 score=scores[number],
+                all_border=all_border(lesion.mask, image.shape),
             )
             for number, lesion in enumerate(lesions)
         ),

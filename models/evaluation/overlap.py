@@ -91,8 +91,17 @@ def boundary_iou(drawn: Mask | None, true: Mask, shape: tuple[int, int]) -> floa
     """
     if drawn is None:
         return 0.0
-    width = max(1, round(_BOUNDARY * float(np.hypot(*shape))))
+    width = _border_px(shape)
     return overlap([_border(drawn, width)], [_border(true, width)], shape).iou
+
+
+def all_border(mask: Mask, shape: tuple[int, int]) -> bool:
+    """Whether a mask is nowhere deeper than its border: its boundary IoU is then its IoU with the other's border."""
+    return bool((_border(mask, _border_px(shape)).crop == mask.crop).all())
+
+
+def _border_px(shape: tuple[int, int]) -> int:
+    return max(1, round(_BOUNDARY * float(np.hypot(*shape))))
 
 
 def enlarged(box: Box, by_px: tuple[float, float], shape: tuple[int, int]) -> Box:

@@ -22,28 +22,47 @@ PAGE, DATA = "report.html", "report.json"
 def write_report(report: Report, folder: Path) -> None:
     """Writes report.html and report.json into `folder`, made where missing."""
     write_durably(folder / PAGE, page(report).encode())
-    write_durably(folder / DATA, (json.dumps(data(report), indent=1, ensure_ascii=False) + "\n").encode())
+    write_durably(
+        folder / DATA, (json.dumps(data(report), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    )
 
 
 def data(report: Report) -> dict[str, Any]:
     """The report without its pictures. Shares are 0..1, also where the page shows percent.
 
-    A cell is {"value", "low", "high"}, {"not_measured": why}, a number or a text.
+    A cell is {"value", "low", "high", "undefined"} (low and high null where there is no interval), {"not_measured":
+    why}, a number or a text.
     """
-    return {
-        "use": RESEARCH_USE_ONLY,
-        "about": asdict(report.about),
-        "sections": [
-            {
-                "id": section.id,
-                "title": section.title,
-                "text": section.text,
-                "tables": [asdict(table) for table in section.tables],
-                "plots": [plot.id for plot in section.plots],
-            }
-            for section in report.sections
-        ],
-    }
+    told: dict[str, Any] = _without_nan(
+        {
+            "use": RESEARCH_USE_ONLY,
+            "about": asdict(report.about),
+            "sections": [
+                {
+                    "id": section.id,
+                    "title": section.title,
+                    "text": section.text,
+                    "tables": [asdict(table) for table in section.tables],
+                    "plots": [plot.id for plot in section.plots],
+                }
+                for section in report.sections
+            ],
+        }
+    )
+    return told
+
+
+def _without_nan(value: Any) -> Any:
+    """JSON knows no NaN: null stands for it."""
+    match value:
+        case dict():
+            return {name: _without_nan(one) for name, one in value.items()}
+        case list() | tuple():
+            return [_without_nan(one) for one in value]
+        case float() if math.isnan(value):
+            return None
+        case _:
+            return value
 
 
 def page(report: Report) -> str:
@@ -64,6 +83,8 @@ def shown(cell: Cell, table: Table, row: Row) -> Markup:
             return Markup('<span class="absent" title="{0}">–</span>').format(cell.not_measured)
         case Absent():
             return Markup('<span class="absent" title="{0}">not measured</span>').format(cell.not_measured)
+        case Figure() if cell.bare:
+            return Markup('{0} <span class="interval">no interval</span>').format(number(cell.value, table))
         case Figure():
             low, high = (number(one, table) for one in (cell.low, cell.high))
             return Markup('{0} <span class="interval">{1}–{2}</span>').format(number(cell.value, table), low, high)
@@ -78,6 +99,8 @@ def text(cell: Cell, table: Table) -> str:
     match cell:
         case Absent():
             return "not measured"
+        case Figure() if cell.bare:
+            return f"{number(cell.value, table)} (no interval)"
         case Figure():
             return f"{number(cell.value, table)} ({number(cell.low, table)}–{number(cell.high, table)})"
         case int() | float():

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.evaluation.measures import Figure, auc, with_intervals
+from models.evaluation.measures import LEAST_PATIENTS, Figure, auc, with_intervals
 from models.evaluation.observations import Observation, SeenLesion
 from models.evaluation.segmentation import size_bands
 from models.evaluation.tables import Absent, Cell, Counts, Draws, Row, Section, Table
@@ -108,15 +109,20 @@ def _rows(observations: Sequence[Observation], groups: Sequence[Group], draws: D
         )
     width = len(COLUMNS)
     by_name = {group.name: measured[width * at : width * (at + 1)] for at, group in enumerate(there)}
-    return tuple(
-        Row(group.name, _cells(by_name.get(group.name)), _counts(observations, group)) for group in groups
-    ) or (Row("none", (Absent("The data do not say it."),) * width),)
+    return tuple(_row(group.name, by_name.get(group.name), _counts(observations, group)) for group in groups) or (
+        Row("none", (Absent("The data do not say it."),) * width),
+    )
 
 
-def _cells(figures: Sequence[Figure] | None) -> tuple[Cell, ...]:
+def _row(name: str, figures: Sequence[Figure] | None, counts: Counts) -> Row:
     if figures is None:
-        return (Absent("The data hold none, or do not say."),) * len(COLUMNS)
-    return tuple(Absent(why) if np.isnan(one.value) else one for one, why in zip(figures, _WHY, strict=True))
+        return Row(name, (Absent("The data hold none, or do not say."),) * len(COLUMNS), counts)
+    if counts.patients < LEAST_PATIENTS:  # the draws were of all patients
+        figures = [Figure(one.value, math.nan, math.nan) for one in figures]
+    cells: tuple[Cell, ...] = tuple(
+        Absent(why) if np.isnan(one.value) else one for one, why in zip(figures, _WHY, strict=True)
+    )
+    return Row(name, cells, counts)
 
 
 def _counts(observations: Sequence[Observation], group: Group) -> Counts:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from models.evaluation.measures import RESAMPLES, Figure, with_intervals
+from models.evaluation.measures import LEAST_PATIENTS, RESAMPLES, Figure, with_intervals
 
 Item = TypeVar("Item")
 
@@ -79,6 +79,17 @@ class Table:
         ours = (cell for row in self.rows if not row.theirs for cell in row.cells)
         return tuple(dict.fromkeys(cell.not_measured for cell in ours if isinstance(cell, Absent)))
 
+    @property
+    def intervals(self) -> tuple[str, ...]:
+        """What is to be said of the intervals, where not every draw made one."""
+        ours = [cell for row in self.rows if not row.theirs for cell in row.cells if isinstance(cell, Figure)]
+        said = []
+        if any(one.bare for one in ours):
+            said.append(f"No interval: of fewer than {LEAST_PATIENTS} patients (too few), or defined in no draw.")
+        if most := max((one.undefined for one in ours), default=0):
+            said.append(f"Draws in which a figure was not defined are passed over: {most} at most.")
+        return tuple(said)
+
 
 @dataclass(frozen=True)
 class Plot:
@@ -110,6 +121,8 @@ class About:
         side: which images of them ("test of split.json", "all").
         lines: name and value, for the head of the report.
         left_out: name and reason of every image that was not used.
+        warnings: what makes the figures flatter; stands at the head of the report.
+        elsewhere: images that were not asked for, a sentence a sort.
     """
 
     title: str
@@ -118,6 +131,8 @@ class About:
     side: str
     lines: tuple[tuple[str, str], ...] = ()
     left_out: tuple[tuple[str, str], ...] = ()
+    warnings: tuple[str, ...] = ()
+    elsewhere: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -37,8 +37,8 @@ def measure(
         folder: for what each image showed; what an earlier call left there is forgotten.
 
     Returns:
-        counts (whole numbers) and figures: value, low and high end of the 95 % interval, bootstrap by patient; and a
-        sentence for what could not be measured.
+        counts (whole numbers) and figures: value, low and high end of the 95 % interval, bootstrap by patient
+        (the value alone where the patients are too few); and a sentence for what could not be measured.
     """
     shutil.rmtree(folder, ignore_errors=True)
     try:
@@ -54,6 +54,8 @@ def measure(
             found |= {"lesions": counts.lesions} if counts.lesions is not None else {}
         for name, cell in zip(names, row.cells, strict=True):
             match cell:
+                case Figure() if cell.bare:
+                    found[name] = [cell.value]
                 case Figure():
                     found[name] = [cell.value, cell.low, cell.high]
                 case Absent(why):
@@ -62,8 +64,8 @@ def measure(
 
 
 def is_interval(value: object) -> bool:
-    """Whether it is a figure with its interval, and not a count."""
-    return isinstance(value, list) and len(value) == 3
+    """Whether it is a figure, with its interval where it has one, and not a count."""
+    return isinstance(value, list)
 
 
 def _rows(kind: str, seen: Sequence[Observation]) -> list[tuple[Row, list[str]]]:

@@ -151,15 +151,7 @@ def read_recipe(source: str | Path, kind: str, model: type[BaseModel], task: typ
     Raises:
         RecipeError: the file is missing, is no TOML, is for another kind, or a key is missing, unknown or out of range.
     """
-    path = find_recipe(source)
-    try:
-        tables = _Tables.model_validate(_said(path))
-    except OSError as error:
-        raise RecipeError(f"{path} cannot be read: {error.strerror}. Ship with the node: {_listed()}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path} is not TOML: {error}.") from error
-    except ValidationError as error:
-        raise RecipeError(f"{path} is not a recipe: {_faults(error)}.") from error
+    path, tables = _tables(source)
     if tables.kind != kind:
         raise RecipeError(f"{path}: kind is {tables.kind!r}, but a {kind} is to be trained. Give a {kind}'s recipe.")
     return Recipe(
@@ -171,6 +163,27 @@ def read_recipe(source: str | Path, kind: str, model: type[BaseModel], task: typ
         task=_checked(path, "task", task, tables.task),
         calibration=tables.calibration,
     )
+
+
+def kind_of(source: str | Path) -> str:
+    """What a recipe says it trains.
+
+    Raises:
+        RecipeError: the file is missing, is no TOML or no recipe.
+    """
+    return _tables(source)[1].kind
+
+
+def _tables(source: str | Path) -> tuple[Path, _Tables]:
+    path = find_recipe(source)
+    try:
+        return path, _Tables.model_validate(_said(path))
+    except OSError as error:
+        raise RecipeError(f"{path} cannot be read: {error.strerror}. Ship with the node: {_listed()}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path} is not TOML: {error}.") from error
+    except ValidationError as error:
+        raise RecipeError(f"{path} is not a recipe: {_faults(error)}.") from error
 
 
 def _said(path: Path) -> dict[str, Any]:

@@ -7,20 +7,26 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from node.cli.evaluate import Data, Device, Resamples, Seed, named
+from node.cli.evaluate import Resamples, Seed, named
 from node.cli.failure import CommandFailed
 from node.cli.options import DEFAULT_CONFIG, ConfigFile
 from node.cli.progress import progress_bar
-from node.cli.train import open_cases, told_of_cases
+from node.cli.train import Data, Device, open_cases, told_of_cases
+from node.cli.writing import writing_to
 
 if TYPE_CHECKING:
     from models.evaluation.tables import Report
 
 
 def ablate(
-    recipes: Annotated[list[str], typer.Argument(help="Recipes: TOML files, or names of those that ship.")],
+    recipes: Annotated[
+        list[str], typer.Argument(help="Recipes: TOML files, or names of those that ship (a wrong one lists them).")
+    ],
     data: Data,
-    out: Annotated[Path, typer.Option("--out", help="Where bundles and the report go. Goes on where it was killed.")],
+    out: Annotated[
+        Path,
+        typer.Option("--out", help="Where bundles and the report go. Goes on where it was killed.", file_okay=False),
+    ],
     folds: Annotated[
         int | None, typer.Option("--folds", min=3, help="Folds of patients; without it the first recipe's split.")
     ] = None,
@@ -37,6 +43,7 @@ def ablate(
     from models.datasets.split import SplitError
     from models.device import NoSuchDevice, choose_device
     from models.evaluation.ablation import ablation_report, any_recipe, contend, make_folds
+    from models.evaluation.held_out import made_of_own_outlines, not_asked_for
     from models.evaluation.observations import EvaluationError
     from models.evaluation.report import PAGE, write_report
     from models.evaluation.tables import About, Draws
@@ -51,7 +58,7 @@ def ablate(
         cases = open_cases(data, config)
         typer.echo(told_of_cases(cases))
         splits = make_folds(read, cases, folds)
-        with progress_bar("ablation") as progress:
+        with writing_to(out), progress_bar("ablation") as progress:
             contenders = [
                 contend(recipe, cases, splits, out, starts.get(recipe.name), where, progress) for recipe in read
             ]
@@ -67,6 +74,8 @@ def ablate(
     ) as error:
         raise CommandFailed(str(error)) from error
     lost = [one for contender in contenders for fold in contender.folds for one in fold.left_out]
+    measured = {name for split in splits for name in split.test}
+    both = {name for split in splits for name in split.left_out} - measured
     about = About(
         title="Recipes side by side",
         models=", ".join(recipe.name for recipe in read),
@@ -74,9 +83,14 @@ def ablate(
         side=f"the test sides of {len(splits)} split(s): {splits[0].scheme}, seed {splits[0].seed}",
         lines=(("Bootstrap", f"{resamples} draws of patients, seed {seed}"),),
         left_out=tuple(dict.fromkeys((one.name, one.reason) for one in (*cases.left_out, *lost))),
+        warnings=tuple(made_of_own_outlines([case for case in cases.cases if case.name in measured])),
+        elsewhere=not_asked_for(len(cases.cases), len(measured), len(both), "on a test side"),
     )
     report = ablation_report(about, contenders, Draws(seed, resamples))
-    write_report(report, out)
+    for warning in about.warnings:
+        typer.secho(warning, fg=typer.colors.RED, bold=True)
+    with writing_to(out):
+        write_report(report, out)
     _print(report)
     typer.echo(f"Written: {out / PAGE}")
 

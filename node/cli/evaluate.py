@@ -11,12 +11,9 @@ import typer
 from node.cli.failure import CommandFailed
 from node.cli.options import DEFAULT_CONFIG, ConfigFile
 from node.cli.progress import progress_bar
-from node.cli.train import open_cases, told_of_cases
+from node.cli.train import Data, Device, open_cases, told_of_cases
+from node.cli.writing import writing_to
 
-Data = Annotated[
-    list[str], typer.Option("--data", help="NAME:FOLDER of a data set, or archive (the node's own); may be repeated.")
-]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
 Resamples = Annotated[int, typer.Option("--resamples", min=1, help="Bootstrap draws of each interval.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Of the bootstrap.")]
 
@@ -48,6 +45,7 @@ def evaluate(
     from models.datasets.split import SplitError, read_split, sides
     from models.device import NoSuchDevice, choose_device
     from models.evaluation.evaluation import make_report, observe_bundle
+    from models.evaluation.held_out import made_of_own_outlines, not_asked_for, seen_in_training
     from models.evaluation.observations import EvaluationError
     from models.evaluation.report import PAGE, write_report
     from models.evaluation.tables import About, Draws
@@ -57,13 +55,21 @@ def evaluate(
         cases = open_cases(data, config)
         typer.echo(told_of_cases(cases))
         chosen, validation = list(cases.cases), None
+        elsewhere: tuple[str, ...] = ()
+        tested = split is not None and side is SideOfSplit.TEST
         if split is not None:
-            by_side = dict(zip(SideOfSplit, sides(cases.cases, read_split(split, cases.cases)), strict=True))
+            known = read_split(split, cases.cases)
+            by_side = dict(zip(SideOfSplit, sides(cases.cases, known), strict=True))
             chosen = by_side[side]
-            validation = by_side[SideOfSplit.VALIDATION] if side is SideOfSplit.TEST else None
-        with progress_bar("measuring") as progress:
-            where = choose_device(device)
-            observed = observe_bundle(found, chosen, validation, out, where, where.type == "cuda", progress)
+            validation = by_side[SideOfSplit.VALIDATION] if tested else None
+            where = f"on the {side} side of {split.name}"
+            elsewhere = not_asked_for(len(cases.cases), len(chosen), len(known.left_out), where)
+        warnings = (*seen_in_training(found.folder, cases.cases, chosen, tested), *made_of_own_outlines(chosen))
+        for warning in warnings:
+            typer.secho(warning, fg=typer.colors.RED, bold=True)
+        with writing_to(out), progress_bar("measuring") as progress:
+            place = choose_device(device)
+            observed = observe_bundle(found, chosen, validation, out, place, place.type == "cuda", progress)
     except (DatasetError, SplitError, EvaluationError, NoSuchDevice) as error:
         raise CommandFailed(str(error)) from error
     about = About(
@@ -77,8 +83,12 @@ def evaluate(
             *((("Mended", "; ".join(cases.mended)),) if cases.mended else ()),
         ),
         left_out=tuple((one.name, one.reason) for one in cases.left_out),
+        warnings=warnings,
+        elsewhere=elsewhere,
     )
-    write_report(make_report(about, observed, found, Draws(seed, resamples)), out)
+    report = make_report(about, observed, found, Draws(seed, resamples))
+    with writing_to(out):
+        write_report(report, out)
     typer.echo(f"Written: {out / PAGE}")
 
 

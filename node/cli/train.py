@@ -22,10 +22,19 @@ train = typer.Typer(
 )
 
 RecipeSource = Annotated[
-    str, typer.Option("--recipe", help="Every number of the training: a TOML file, or the name of one that ships.")
+    str,
+    typer.Option(
+        "--recipe",
+        help="Every number of the training: a TOML file, or the name of one that ships (a wrong one lists them).",
+    ),
 ]
 Data = Annotated[
-    list[str], typer.Option("--data", help="NAME:FOLDER of a data set, or archive (the node's own); may be repeated.")
+    list[str],
+    typer.Option(
+        "--data",
+        help="NAME:FOLDER of a data set, NAME being cbis-ddsm, cdd-cesm, inbreast, vindr-mammo, phantom or archive; or "
+        "archive alone (the node's own); may be repeated. docs/data.md says how each is laid out.",
+    ),
 ]
 Out = Annotated[
     Path, typer.Option("--out", help="The bundle's folder; made where missing. Goes on where it was killed.")
@@ -39,6 +48,7 @@ Restart = Annotated[bool, typer.Option("--restart", help="Forget what an earlier
 Base = Annotated[str, typer.Option("--base", help="The bundle that a new one takes its other parts from.")]
 
 ARCHIVE = "archive"
+_CORRECTED = " Of an archive those are used whose segmentation an expert has corrected: `mammo-node annotations list`."
 
 
 @train.command("detector")
@@ -131,12 +141,12 @@ def open_cases(data: list[str], config: Path) -> Cases:
     """The images of `--data`: data sets by NAME:FOLDER, and the archive of the node that `config` is of.
 
     Raises:
-        DatasetError: one cannot be used.
+        DatasetError: one cannot be used, or two hold the same image: an archive and its export do.
         SettingsError: the archive is asked for, and the node's settings cannot be read.
     """
     from dicom_io.pixels.case_reader import CaseReader
-    from models.datasets.case import Cases, DatasetError
-    from models.datasets.catalog import open_data
+    from models.datasets.case import DatasetError
+    from models.datasets.catalog import of_set, open_data, put_together
 
     reader, specs = CaseReader(), [spec for spec in data if spec != ARCHIVE]
     opened = [open_data(specs, reader)] if specs or not data else []
@@ -144,18 +154,13 @@ def open_cases(data: list[str], config: Path) -> Cases:
         from config.settings import load
         from node.archive_cases import archive_cases
 
-        opened.append(archive_cases(load(config), reader))
-    if not any(one.cases for one in opened):
-        reasons = "; ".join(dict.fromkeys(left.reason for one in opened for left in one.left_out))
-        raise DatasetError(
-            f"{', '.join(data)}: no image can be used{f' ({reasons})' if reasons else ''}. "
-            "Of an archive those are used whose segmentation an expert has corrected: `mammo-node annotations list`."
-        )
-    return Cases(
-        tuple(case for one in opened for case in one.cases),
-        tuple(left for one in opened for left in one.left_out),
-        tuple(mended for one in opened for mended in one.mended),
-    )
+        opened.append(of_set(ARCHIVE, archive_cases(load(config), reader)))
+    cases = put_together(opened)
+    if not cases.cases:
+        reasons = "; ".join(dict.fromkeys(left.reason for left in cases.left_out))
+        why, cure = f" ({reasons})" if reasons else "", _CORRECTED if ARCHIVE in data else ""
+        raise DatasetError(f"{', '.join(data)}: no image can be used{why}.{cure}")
+    return cases
 
 
 def told_of_cases(cases: Cases) -> str:
@@ -170,7 +175,7 @@ def told_of_cases(cases: Cases) -> str:
 
 def _summary(done: Trained) -> str:
     lines = [f"{done.bundle.id}", "On held-out patients:"]
-    lines += [f"  {name}: {_number(value)}" for name, value in done.figures.items()]
+    lines += [f"  {name}: {told(value)}" for name, value in done.figures.items()]
     levels = [f"{level} ({one.cases} cases)" for level, one in done.bundle.calibration.items()]
     lines += [f"Calibrated: {', '.join(levels)}"] if levels else []
     return "\n".join([*lines, *done.notes])
@@ -184,16 +189,17 @@ def _summary_of_folds(done: list[Trained]) -> str:
     heads = "".join(f"{f'fold {number}':>9}" for number in range(1, len(done) + 1))
     lines = [f"On each fold's held-out patients:\n  {'figure':{width}}{heads}   mean ± sd"]
     for name, row in summary.items():
-        each = "".join(f"{_number(one.figures[name][0]):>9}" for one in done)
+        each = "".join(f"{one.figures[name][0]:>9.3f}" for one in done)
         lines.append(f"  {name:{width}}{each}   {row['mean']:.3f} ± {row['sd']:.3f}")
     return "\n".join(dict.fromkeys([*lines, *(note for one in done for note in one.notes)]))
 
 
-def _number(value: object) -> str:
+def told(value: object) -> str:
+    """A held-out figure for the terminal: value, low and high end of its interval; the value alone; or a count."""
     match value:
         case [float(figure), float(low), float(high)]:
             return f"{figure:.2f} (95 % CI {low:.2f} to {high:.2f})"
-        case float():
-            return f"{value:.3f}"
+        case [float(figure)]:
+            return f"{figure:.2f} (no interval: too few patients)"
         case _:
             return str(value)

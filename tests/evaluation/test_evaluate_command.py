@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,10 @@ from phantoms import WrittenPhantoms
 from typer.testing import CliRunner
 
 from models.bundle import BundleError, find_bundle
+from models.datasets.catalog import DATASETS
 from models.datasets.split import Split
+from models.evaluation.ablation import any_recipe
+from models.training.recipe import RecipeError
 from node.cli.failure import CommandFailed
 from node.cli.main import build
 
@@ -78,54 +82,79 @@ def command() -> Callable[..., Ran]:
 
 @pytest.fixture
 def split(phantom_set: WrittenPhantoms, tmp_path: Path) -> Path:
-    """One image with a lesion and one without are tested, one of another patient chooses the threshold."""
-    images = [(truth.patient, image) for truth in phantom_set.truths for image in truth.images]
-
-    def name(lesions: bool, but: str = "") -> str:
-        patient, image = next(
-            (patient, image) for patient, image in images if bool(image.lesions) is lesions and patient != but
-        )
-        return f"{patient}/{image.laterality}{image.view}"
-
-    test = name(lesions=True)
-    validation = name(lesions=True, but=test.partition("/")[0])
-    held = {test.partition("/")[0], validation.partition("/")[0]}
+    """Two malignant and two healthy images, of four patients, are tested; one of a fifth chooses the threshold."""
+    images = [(truth.patient, image) for truth in phantom_set.truths for image in truth.images if image.view == "CC"]
+    held: dict[str, str] = {}
+    for lesions, many in ((True, 3), (False, 2)):
+        fitting = [
+            (patient, image) for patient, image in images if lesions is any(one.malignant for one in image.lesions)
+        ]
+        for patient, image in fitting:
+            if patient not in held and many and lesions is bool(image.lesions):
+                held[patient] = f"{patient}/{image.laterality}{image.view}"
+                many -= 1
+    validation, *test = held.values()
     train = tuple(f"{patient}/{image.laterality}{image.view}" for patient, image in images if patient not in held)
     path = tmp_path / "split.json"
-    Split("patient", 1, train, (validation,), (test,)).write(path)
+    Split("patient", 1, train, (validation,), tuple(test)).write(path)
     return path
 
 
 def test_a_bundle_is_measured_into_a_page_and_numbers(
     command: Callable[..., Ran], phantom_set: WrittenPhantoms, split: Path, tmp_path: Path
 ) -> None:
-    out = tmp_path / "report"
-    asked = (
-        "evaluate",
-        "--data",
-        phantom_set.spec,
-        "--out",
-        out,
-        "--split",
-        split,
-        "--device",
-        "cpu",
-        "--resamples",
-        9,
-    )
+    recipe, bundle, out = tmp_path / "plain.toml", tmp_path / "bundle", tmp_path / "report"
+    recipe.write_text(DETECTOR.format(attention="none"))
+    data = ("--data", phantom_set.spec, "--device", "cpu")
+    assert command("train", "detector", "--recipe", recipe, "--out", bundle, *data).exit_code == 0
+    asked = ("evaluate", "--bundle", bundle, "--out", out, "--split", split, *data, "--resamples", 9)
     ran = command(*asked)
     assert ran.exit_code == 0, ran.output
     told = json.loads((out / "report.json").read_text())
     assert [section["id"] for section in told["sections"]] == ["detection", "segmentation", "malignancy", "subgroups"]
-    assert told["about"]["models"].startswith("research-default")
+    assert {"roc", "precision-recall", "calibration"} <= set(told["sections"][2]["plots"])
+    tables = {table["id"]: table for section in told["sections"] for table in section["tables"]}
+    assert tables["areas"]["rows"][0]["name"] == "images (2 malignant, 2 not)"
+    assert all(0 <= cell["value"] <= 1 for cell in tables["areas"]["rows"][0]["cells"])
+    assert all(0 <= cell["value"] <= 1 for cell in tables["calibration"]["rows"][0]["cells"])
+    assert "images of patients" not in told["about"]["side"]
+    assert any("that the detector was trained on" in warning for warning in told["about"]["warnings"])
+    assert "Not held out" in ran.output
+    assert any("not on the test side of split.json" in one for one in told["about"]["elsewhere"])
     assert str(phantom_set.folder.parent) not in (out / "report.html").read_text()
     seen = (out / "observations.jsonl").read_text()
-    assert seen.count("\n") == 2  # the header and one image
-    assert json.loads(seen.splitlines()[1])["lesions"][0]["by_true_box"][2]["true"] > 0  # three passes were looked at
+    assert seen.count("\n") == 5  # the header and four images
+    drawn = [lesion for line in seen.splitlines()[1:] for lesion in json.loads(line)["lesions"]]
+    assert drawn[0]["by_true_box"][2]["true"] > 0  # three passes were looked at
 
-    assert command(*asked, "--resamples", 9).exit_code == 0
+    assert command(*asked).exit_code == 0
     assert (out / "observations.jsonl").read_text() == seen
     assert json.loads((out / "report.json").read_text()) == told
+
+
+def test_help_names_the_data_sets(command: Callable[..., Ran]) -> None:
+    for asked in (("evaluate",), ("ablate",), ("train", "detector")):
+        said = re.sub(r"[^a-z-]", "", command(*asked, "--help").output)
+        assert all(name in said for name in DATASETS), asked
+
+
+def test_a_folder_that_cannot_be_written_is_named(
+    command: Callable[..., Ran], phantom_set: WrittenPhantoms, split: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    recipe = tmp_path / "plain.toml"
+    recipe.write_text(DETECTOR.format(attention="none"))
+    out = tmp_path / "file" / "report"
+    asked = ("--data", phantom_set.spec, "--device", "cpu", "--out", out)
+    for ran in (command("evaluate", "--split", split, *asked), command("ablate", recipe, *asked)):
+        assert isinstance(ran.exception, CommandFailed)
+        assert "cannot be written" in str(ran.exception)
+
+
+def test_a_recipe_that_cannot_be_read_is_named_and_those_that_ship_are_listed() -> None:
+    assert any_recipe("mlsam-final").kind == "segmenter"
+    with pytest.raises(RecipeError, match=r"no-such.*Ship with the node: classifier, detector"):
+        any_recipe("no-such")
 
 
 @pytest.mark.parametrize(

@@ -49,10 +49,22 @@ def test_the_area_under_the_curve_counts_pairs_in_the_right_order_and_ties_half(
 
 def test_the_interval_draws_whole_patients_and_repeats_with_its_seed() -> None:
     values = np.array([0.0, 0.0, 1.0, 1.0, 1.0, 0.0])
-    patients = ["a", "a", "b", "b", "c", "d"]
+    patients = ["a", "a", "b", "c", "d", "e"]
     figure = with_interval(patients, lambda at: float(values[at].mean()), seed=1)
     assert figure.value == 0.5
     assert figure.low < 0.5 < figure.high
     assert figure == with_interval(patients, lambda at: float(values[at].mean()), seed=1)
-    alone = with_interval(["a"] * 6, lambda at: float(values[at].mean()), seed=1)
-    assert alone.low == alone.high == 0.5
+    assert figure.undefined == 0
+
+
+def test_too_few_patients_have_no_interval() -> None:
+    few = with_interval(["a", "a", "b", "c", "d", "d"], lambda at: len(at) / 6, seed=1)
+    assert few.value == 1
+    assert few.bare
+    assert math.isnan(few.high)
+
+
+def test_draws_in_which_a_figure_is_not_defined_are_counted() -> None:
+    figure = with_interval(list("abcdef"), lambda at: 1.0 if 0 in at else math.nan, seed=1, resamples=100)
+    assert (figure.low, figure.high) == (1, 1)
+    assert 10 < figure.undefined < 60  # a sixth is not drawn in (5/6)^6 of them

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from models.evaluation.overlap import boundary_iou, diameter_mm, enlarged, overlap
+from models.evaluation.overlap import all_border, boundary_iou, diameter_mm, enlarged, overlap
 from models.types import Box, Mask
 
 
@@ -69,3 +69,10 @@ def test_the_diameter_is_the_longest_and_in_millimetres() -> None:
 
 def test_an_enlarged_box_stays_in_the_image() -> None:
     assert enlarged(Box(2, 10, 20, 30), (5, 6), (22, 100)) == Box(0, 4, 22, 36)
+
+
+def test_a_small_mask_is_border_throughout_and_a_large_one_is_not() -> None:
+    shape = (1000, 1000)  # the border is 28 pixels wide
+    small, large = (Mask(Box(0, 0, px, px), np.ones((px, px), dtype=np.bool_)) for px in (50, 70))
+    assert all_border(small, shape)
+    assert not all_border(large, shape)

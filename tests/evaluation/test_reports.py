@@ -166,6 +166,42 @@ def test_a_radiologists_zero_counts_as_a_recall_and_six_is_left_out() -> None:
     assert radiologists.counts.images == 4
 
 
+def test_models_and_radiologists_are_compared_on_the_same_images() -> None:
+    images = [replace(image(str(at), str(at), *([lesion()] if at % 2 else [])), birads="5") for at in range(8)]
+    images[0] = replace(images[0], label_is_fair=False)
+    images[1] = replace(images[1], birads="6")
+    images[2] = replace(images[2], score=None)
+    decisions = table(malignancy_section(images, None, {}, DRAWS), "decisions")
+    ours, theirs = row(decisions, "these models, images with a BI-RADS"), row(decisions, "BI-RADS > 3 = malignant, the")
+    assert ours.counts == theirs.counts
+    assert ours.counts is not None
+    assert ours.counts.images == 5
+
+
+def test_a_small_subgroup_has_no_interval_and_the_json_no_nan(tmp_path: Path) -> None:
+    images = [*many(), replace(image("x", "x", lesion()), view="LM")]
+    told = Report(ABOUT, sections(images))
+    rare = row(table(told.sections[3], "by-view"), "LM").cells[1]
+    assert isinstance(rare, Figure)
+    assert rare.bare
+    write_report(told, tmp_path)
+    parsed = json.loads((tmp_path / "report.json").read_text(), parse_constant=pytest.fail)
+    (by_view,) = (one for one in parsed["sections"][3]["tables"] if one["id"] == "by-view")
+    (line,) = (one for one in by_view["rows"] if one["name"] == "LM")
+    assert line["cells"][1]["low"] is None
+    assert "no interval" in page(told)
+    assert "fewer than 5 patients" in page(told)
+
+
+def test_what_flatters_and_what_was_not_asked_for_is_said() -> None:
+    about = replace(ABOUT, warnings=("Beware.",), elsewhere=("9 images elsewhere.",), left_out=())
+    html = page(Report(about, ()))
+    assert '<p class="warning">Beware.</p>' in html
+    assert "9 images elsewhere." in html
+    assert "Nothing: every image" not in html
+    assert "Nothing: every image" in page(Report(replace(ABOUT, left_out=()), ()))
+
+
 def test_the_fixed_threshold_is_chosen_on_validation_patients_where_there_are_some() -> None:
     test = [replace(image(str(at), str(at), *([lesion()] if at % 2 else [])), score=at / 10) for at in range(10)]
     validation = [replace(image("v", "v", lesion()), score=0.55), replace(image("w", "w"), score=0.1)]
@@ -212,6 +248,7 @@ def test_the_papers_figures_stand_beside_ours_marked_as_theirs(report: Report) -
         "paper A, Table 1",
         "paper B, Table 1",
         "paper B, Table 2",
+        "paper B, Table 4",
         "paper B, Table 5",
     }
     assert all("theirs, on " in line.theirs for line in theirs)
