@@ -68,7 +68,8 @@ def test_every_mode_is_trained_and_its_weights_load_in_the_node(mode: str, tmp_p
     architecture, settings = classifier.part(network, recipe)
     adapter = adapter_of(architecture, stored(network.state_dict(), half=True), settings, CPU, False)
     scored = classifier.scores(adapter, drawn_cases(4))
-    assert {one.level for one in scored} == {Level.LESION, Level.IMAGE}
+    # An image's score that depends on its findings is another by the true outlines than by a detector's.
+    assert {one.level for one in scored} == {Level.LESION, *([Level.IMAGE] if mode in ("whole", "both") else [])}
     assert all(0 <= one.score <= 1 for one in scored)
 
 
