@@ -16,6 +16,7 @@ from pydicom import Dataset, dcmread
 from pydicom.valuerep import DA, TM
 
 from dicom_io.attributes import items, text
+from dicom_io.device import MANUFACTURER
 from dicom_io.segmentations import (
     ReadSegment,
     images_of_frames,
@@ -30,9 +31,10 @@ class CorrectionHeader:
     """What the header of a segmentation says, without its pixels.
 
     Attributes:
-        creator: Content Creator's Name: who drew it; "" where it is not said. A member of staff, not the patient.
+        creator: Content Creator's Name: who drew it; "" where it is not said, or names this program, whose results
+            carry its name there. A member of staff, not the patient.
         created: Content Date and Time, or else those of Instance Creation, in the time zone that the segmentation
-            states or else this machine's; None where it says neither.
+            states or else this machine's; None where it says neither, or a date without a time.
         images: SOP Instance UIDs of the images about which it says what is there, be it that nothing is: those of
             its frames, empty frames too; where it has no frames at all, all that it refers to. None where it does not
             tell to which of several images a frame belongs.
@@ -55,6 +57,7 @@ class Correction:
     """A correction with its pixels.
 
     Attributes:
+        by_hand: whether any segment, be it empty, is said to be MANUAL.
         images: see CorrectionHeader; one of them without any of `segments` holds no lesion.
         segments: what is drawn, each in one of `images`.
     """
@@ -62,6 +65,7 @@ class Correction:
     sop_instance_uid: str
     creator: str
     created: datetime | None
+    by_hand: bool
     images: tuple[str, ...]
     segments: tuple[ReadSegment, ...]
 
@@ -71,7 +75,7 @@ def describe_correction(dataset: Dataset) -> CorrectionHeader:
     segments = tuple(segments_of(dataset))
     automatic = [segment.automatic_by for segment in segments if segment.automatic_by is not None]
     return CorrectionHeader(
-        creator=text(dataset, "ContentCreatorName"),
+        creator=_creator(dataset),
         created=_moment(dataset, "ContentDate", "ContentTime")
         or _moment(dataset, "InstanceCreationDate", "InstanceCreationTime"),
         images=_images(dataset),
@@ -102,9 +106,15 @@ def read_correction(path: Path, rows_columns: tuple[int, int] | None = None) -> 
         sop_instance_uid=text(header, "SOPInstanceUID"),
         creator=said.creator,
         created=said.created,
+        by_hand=any(segment.by_hand for segment in said.segments),
         images=said.images,
         segments=tuple(segment for segment in drawn if segment.image_uid in said.images),
     )
+
+
+def _creator(dataset: Dataset) -> str:
+    name = text(dataset, "ContentCreatorName")
+    return "" if name.rstrip("^ ").lower() == MANUFACTURER else name
 
 
 def _images(dataset: Dataset) -> tuple[str, ...]:
@@ -118,9 +128,9 @@ def _moment(dataset: Dataset, date_keyword: str, time_keyword: str) -> datetime 
     try:
         day = DA(text(dataset, date_keyword))
         clock = TM(text(dataset, time_keyword))
-        if not isinstance(day, date):
+        if not isinstance(day, date) or not isinstance(clock, time):
             return None
-        moment = datetime.combine(day, clock if isinstance(clock, time) else time())
+        moment = datetime.combine(day, clock)
         zone = _zone(text(dataset, "TimezoneOffsetFromUTC"))
         return moment.replace(tzinfo=zone) if zone else moment.astimezone()
     except (ValueError, OverflowError):  # no date, or none that a clock could show

@@ -164,18 +164,32 @@ def has_no_frames(dataset: Dataset) -> bool:
     return attributes.number(dataset, "NumberOfFrames") == 0 and not _frames(dataset)
 
 
+def read_header(path: Path) -> Dataset:
+    """A file's data set without its pixels.
+
+    Raises:
+        NotReadable: it is not DICOM, or damaged.
+        OSError: it cannot be had.
+    """
+    return _parsed(path, stop_before_pixels=True)
+
+
 def _read(path: Path) -> Dataset:
+    dataset = _parsed(path)
+    if "SegmentSequence" not in dataset:
+        raise NotReadable("The file is no DICOM segmentation: it has no SegmentSequence.")
+    return dataset
+
+
+def _parsed(path: Path, *, stop_before_pixels: bool = False) -> Dataset:
     try:
-        dataset = dcmread(path)
+        return dcmread(path, stop_before_pixels=stop_before_pixels)
     except InvalidDicomError as cause:
         raise NotReadable("The file is not a DICOM file.") from cause
     except (FileNotFoundError, PermissionError, MemoryError):
         raise
     except Exception as cause:  # whatever a parser may stumble over in damaged bytes
         raise NotReadable("The DICOM file is damaged or cut short.") from cause
-    if "SegmentSequence" not in dataset:
-        raise NotReadable("The file is no DICOM segmentation: it has no SegmentSequence.")
-    return dataset
 
 
 def _check_orientation(dataset: Dataset) -> None:

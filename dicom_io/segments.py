@@ -38,12 +38,14 @@ class Segment:
         label: Segment Label.
         kind: by the property type's code, else by the words of the label; None where neither tells.
         automatic_by: the algorithm's name where the algorithm type is AUTOMATIC ("" where it is not named); else None.
+        by_hand: whether the algorithm type is MANUAL.
     """
 
     number: int
     label: str
     kind: FindingKind | None
     automatic_by: str | None
+    by_hand: bool
 
 
 def segments_of(dataset: Dataset) -> list[Segment]:
@@ -54,12 +56,13 @@ def segments_of(dataset: Dataset) -> list[Segment]:
 
 def _described(item: Dataset) -> Segment:
     label = text(item, "SegmentLabel")
-    automatic = code(item, "SegmentAlgorithmType") == "AUTOMATIC"
+    made = code(item, "SegmentAlgorithmType")
     return Segment(
         number=int(number(item, "SegmentNumber") or 0),
         label=label,
         kind=_kind(item, label),
-        automatic_by=text(item, "SegmentAlgorithmName") if automatic else None,
+        automatic_by=text(item, "SegmentAlgorithmName") if made == "AUTOMATIC" else None,
+        by_hand=made == "MANUAL",
     )
 
 

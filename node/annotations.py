@@ -6,28 +6,32 @@ the images that it is about.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydicom import dcmread
 from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
-from dicom_io.segmentations import images_of_frames
+from dicom_io.corrections import Correction, read_correction
+from dicom_io.errors import NotReadable
+from dicom_io.segmentations import read_header, shape_of
+from node.proposals import Proposals
 from node.states import StudyState
-from node.tables import Annotation, Instance, Result
+from node.tables import Annotation, Instance
 
 NO_IMAGE_NAMED = "it does not say which image its frames belong to"
 NO_IMAGE_HERE = "none of its images is here"
 OTHER_PATIENT = "it names another patient than its image"
 IN_QUARANTINE = "its study, or its image's, is in quarantine"
 BY_A_MACHINE = "every segment is said to be automatic, by an algorithm that is not the node's"
+UNCHANGED_COPY = "every segment is said to be the node's own, and nobody is named: a copy of its result"
+EMPTY_BY_NOBODY = "it is empty, and neither names who saw that nothing is there nor is an edited result of the node"
 
 
 @dataclass(frozen=True)
 class AnnotatedImage:
-    """One image of which an expert said what is there: the newest who did.
+    """One image of which an expert said what is there: the newest who did and can be read.
 
     Attributes:
         study_id, image_id: the node's own numbers. The study is the image's.
@@ -40,6 +44,7 @@ class AnnotatedImage:
         earlier: how many older segmentations of this image are kept and do not count any more.
         revision: the report whose proposals it is measured against; None where there were none (not read by then).
         proposal_path: our SEG of that revision; None where it found nothing in this image.
+        proposal_lost: why there is no telling what was proposed (our SEG's file is gone); revision is None then.
     """
 
     annotation_id: int
@@ -59,17 +64,19 @@ class AnnotatedImage:
     earlier: int
     revision: int | None
     proposal_path: str | None
+    proposal_lost: str = ""
 
 
 @dataclass(frozen=True)
 class NotCounted:
-    """A segmentation that is kept and is no ground truth, and why."""
+    """A segmentation that is kept and is no ground truth, and why; where an `image_id` is given, for that one alone."""
 
     annotation_id: int
     study_id: int
     source: str
     received_at: float
     why: str
+    image_id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -81,27 +88,35 @@ class Annotations:
 
 
 def read_annotations(session: Session, data_dir: Path) -> Annotations:
-    """Every segmentation by others: of each image the newest counts, all are kept.
+    """Every segmentation by others: of each image the newest that can be read counts, all are kept.
 
-    Newest by what it says of its making, unless that lies after its coming.
+    Newest by what it says of its making, unless that lies after its coming. Reads the pixels of those that count.
     """
     rows = session.scalars(
         select(Annotation).options(joinedload(Annotation.instance).joinedload(Instance.study)).order_by(Annotation.id)
     ).all()
     images = _images(session, rows)
-    proposals = _Proposals(session, data_dir)
+    proposals = Proposals(session, data_dir)
     not_counted: list[NotCounted] = []
     of_image: dict[int, list[Annotation]] = {}
     for row in rows:
         found = [images[uid] for uid in row.images if uid in images]
         if why := _why_not(row, found):
-            instance = row.instance
-            not_counted.append(NotCounted(row.id, instance.study_id, row.source, instance.received_at, why))
+            not_counted.append(_not_counted(row, why))
             continue
         for image in found:
             of_image.setdefault(image.id, []).append(row)
     by_id = {image.id: image for image in images.values()}
-    counted = [_annotated(by_id[image_id], sorted(made, key=_moment), proposals) for image_id, made in of_image.items()]
+    counted: list[AnnotatedImage] = []
+    for image_id, made in of_image.items():
+        image, older = by_id[image_id], sorted(made, key=_moment)
+        while older:
+            row = older.pop()
+            if why := _why_unusable(row, image, data_dir, proposals):
+                not_counted.append(_not_counted(row, why, image))
+                continue
+            counted.append(_annotated(image, row, len(older), proposals))
+            break
     counted.sort(key=lambda one: (one.study_id, one.image_id))
     return Annotations(tuple(counted), tuple(not_counted))
 
@@ -131,7 +146,36 @@ def _why_not(row: Annotation, images: Sequence[Instance]) -> str | None:
         return IN_QUARANTINE
     if row.automatic_by and not set(row.automatic_by) <= {_reader_of(image) for image in images}:
         return BY_A_MACHINE
+    if row.automatic_by and not row.creator and not row.predecessors:
+        return UNCHANGED_COPY
     return None
+
+
+def _why_unusable(row: Annotation, image: Instance, data_dir: Path, proposals: Proposals) -> str | None:
+    try:
+        correction = read_truth(data_dir, image.path, row.instance.path)
+    except NotReadable as error:
+        return str(error)
+    # Another machine that found nothing has no segment to say that it is automatic.
+    a_person = row.creator or correction.by_hand or proposals.are_edited_by(row)
+    return None if correction.segments or a_person else EMPTY_BY_NOBODY
+
+
+def read_truth(data_dir: Path, image_path: str, correction_path: str) -> Correction:
+    """A correction's pixels, with its image's own rows and columns.
+
+    Raises:
+        NotReadable: it is damaged, has another shape than its image, or the file of one of them is gone.
+    """
+    try:
+        return read_correction(data_dir / correction_path, shape_of(read_header(data_dir / image_path)))
+    except FileNotFoundError as cause:
+        raise NotReadable("a file of it is gone from the data folder: send it again") from cause
+
+
+def _not_counted(row: Annotation, why: str, image: Instance | None = None) -> NotCounted:
+    study_id, image_id = (row.instance.study_id, None) if image is None else (image.study_id, image.id)
+    return NotCounted(row.id, study_id, row.source, row.instance.received_at, why, image_id)
 
 
 def _reader_of(image: Instance) -> str | None:
@@ -145,9 +189,13 @@ def _moment(row: Annotation) -> tuple[float, int]:
     return (received if row.created_at is None else min(row.created_at, received), row.id)
 
 
-def _annotated(image: Instance, made: Sequence[Annotation], proposals: _Proposals) -> AnnotatedImage:
-    newest = made[-1]
-    revision = proposals.revision(image, newest)
+def _annotated(image: Instance, newest: Annotation, earlier: int, proposals: Proposals) -> AnnotatedImage:
+    revision, path, lost = proposals.revision(image, newest), None, ""
+    if revision is not None:
+        try:
+            path = proposals.path(image, revision)
+        except NotReadable as error:  # the correction is the truth all the same
+            revision, lost = None, str(error)
     return AnnotatedImage(
         annotation_id=newest.id,
         study_id=image.study_id,
@@ -163,47 +211,8 @@ def _annotated(image: Instance, made: Sequence[Annotation], proposals: _Proposal
         source=newest.source,
         created_at=newest.created_at,
         received_at=newest.instance.received_at,
-        earlier=len(made) - 1,
+        earlier=earlier,
         revision=revision,
-        proposal_path=None if revision is None else proposals.path(image, revision),
+        proposal_path=path,
+        proposal_lost=lost,
     )
-
-
-class _Proposals:
-    """Our own SEGs, found by study, revision and image; each header is read once."""
-
-    def __init__(self, session: Session, data_dir: Path) -> None:
-        self._session = session
-        self._data_dir = data_dir
-        self._results: dict[int, list[Result]] = {}
-        self._paths: dict[tuple[int, int], dict[str, str]] = {}
-
-    def revision(self, image: Instance, annotation: Annotation) -> int | None:
-        """The revision that an annotation corrects: that of the SEG it names, else the newest that was written when the
-        annotation came; None where the image was not read in one."""
-        if image.reading is None:
-            return None
-        written = self._of_study(image.study_id)
-        named = [result.revision for result in written if result.sop_instance_uid in annotation.predecessors]
-        seen = [result.revision for result in written if result.written_at <= annotation.instance.received_at]
-        return max(named or seen, default=None)
-
-    def path(self, image: Instance, revision: int) -> str | None:
-        """Our SEG of an image; None where it has none."""
-        key = (image.study_id, revision)
-        if key not in self._paths:
-            self._paths[key] = dict(self._segs(*key))
-        return self._paths[key].get(image.sop_instance_uid)
-
-    def _segs(self, study_id: int, revision: int) -> Iterator[tuple[str, str]]:
-        for result in self._of_study(study_id):
-            if result.kind == "SEG" and result.revision == revision:
-                header = dcmread(self._data_dir / result.path, stop_before_pixels=True)
-                yield from ((uid, result.path) for uid in images_of_frames(header) if uid)
-
-    def _of_study(self, study_id: int) -> list[Result]:
-        if study_id not in self._results:
-            self._results[study_id] = list(
-                self._session.scalars(select(Result).where(Result.study_id == study_id).order_by(Result.id))
-            )
-        return self._results[study_id]

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from pydicom import dcmread
 
-from dicom_io.corrections import Correction, read_correction
 from dicom_io.errors import NotReadable
-from dicom_io.segmentations import ReadSegment, read_segments, shape_of
+from dicom_io.segmentations import ReadSegment, read_segments
 from models.evaluation.overlap import Overlap
 from models.types import Mask
-from node.annotations import AnnotatedImage
+from node.annotations import AnnotatedImage, read_truth
 
 SAME_LESION_IOU = 0.1
 """From this overlap on a drawn lesion is the proposed one: an expert may redraw most of it."""
@@ -60,7 +58,7 @@ def compare(image: AnnotatedImage, data_dir: Path) -> Comparison:
 
 
 def _compared(image: AnnotatedImage, data_dir: Path) -> Comparison:
-    drawn = _of_image(_correction_of(image, data_dir).segments, image)
+    drawn = _of_image(read_truth(data_dir, image.image_path, image.correction_path).segments, image)
     if image.revision is None:
         return Comparison(image, drawn, (), (), ())
     proposed = _of_image(read_segments(data_dir / image.proposal_path), image) if image.proposal_path else ()
@@ -96,11 +94,6 @@ def match(proposed: Sequence[ReadSegment], drawn: Sequence[ReadSegment]) -> tupl
             partner[-other] = -one
     pairs = [(proposed[one], drawn[other]) for other, one in sorted(partner.items())]
     return tuple(Pair(ours, theirs, _overlap(ours.mask, theirs.mask).dice) for ours, theirs in pairs)
-
-
-def _correction_of(image: AnnotatedImage, data_dir: Path) -> Correction:
-    shape = shape_of(dcmread(data_dir / image.image_path, stop_before_pixels=True))
-    return read_correction(data_dir / image.correction_path, shape)
 
 
 def _of_image(segments: Sequence[ReadSegment], image: AnnotatedImage) -> tuple[ReadSegment, ...]:

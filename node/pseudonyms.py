@@ -6,10 +6,15 @@ import hashlib
 import hmac
 import os
 import secrets
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 
+from dicom_io.durable import sync_folder
+from models.datasets.case import DatasetError
+
 KEY_FILE = "pseudonyms.key"
-_KEY_BYTES = 32
+KEY_BYTES = 32
 _LENGTH = 20
 
 
@@ -33,13 +38,32 @@ def open_pseudonyms(data_dir: Path) -> Pseudonyms:
     """With the key in the data folder, which is made at first use, for its owner's eyes only.
 
     Whoever loses it gets other names: splits that were written with the old ones then fit no more.
+
+    Raises:
+        DatasetError: the key is not one that this program made: with an empty one anybody could try all IDs.
     """
     path = data_dir / KEY_FILE
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return Pseudonyms(path.read_bytes())
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(key := secrets.token_bytes(_KEY_BYTES))
-        os.fsync(file.fileno())
+    if not path.exists():
+        _make_key(path)
+    key = path.read_bytes()
+    if len(key) != KEY_BYTES:
+        raise DatasetError(
+            f"{path} holds {len(key)} bytes, and a key has {KEY_BYTES}: it was cut short or replaced. Put it back from "
+            "a backup. Where there is none, delete it: a new one is made, and old split files and exports fit no more."
+        )
     return Pseudonyms(key)
+
+
+def _make_key(path: Path) -> None:
+    """Whole or not at all, and never over one that another process has made meanwhile."""
+    descriptor, part = tempfile.mkstemp(dir=path.parent, prefix=f".{KEY_FILE}.")  # readable by its owner alone
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_bytes(KEY_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            os.link(part, path)
+    finally:
+        Path(part).unlink()
+    sync_folder(path.parent)

@@ -138,10 +138,12 @@ class Receiving:
                 .join(Instance.study)
                 .where(Instance.sop_instance_uid == header.sop_instance_uid)
             ).one_or_none()
+            study_id = session.scalar(select(Study.id).where(Study.study_instance_uid == header.study_instance_uid))
         if is_ours and not known_result and header.kind is InstanceKind.SEGMENTATION:
             log.warning(
-                "a segmentation with mammo-node as its maker came that this node did not write: not kept. If it is an "
-                "expert's, the viewer must name itself as the Manufacturer."
+                "%s: a segmentation with mammo-node as its maker came that this node did not write: not kept. If it is "
+                "an expert's, the viewer must name itself as the Manufacturer.",
+                "a study that is not here" if study_id is None else f"study {study_id}",
             )
         if is_ours:
             log.info("an object of our own came back: acknowledged and not kept")

@@ -127,6 +127,25 @@ def _stand_in(source: Dataset) -> Dataset:
     return header
 
 
+def edited(seg: Dataset, original: Dataset) -> Dataset:
+    """The segmentation as an edited version of another: it names it as its predecessor, as OHIF does."""
+    sop, series, document = Dataset(), Dataset(), Dataset()
+    sop.ReferencedSOPClassUID, sop.ReferencedSOPInstanceUID = original.SOPClassUID, original.SOPInstanceUID
+    series.SeriesInstanceUID, series.ReferencedSOPSequence = original.SeriesInstanceUID, [sop]
+    document.StudyInstanceUID, document.ReferencedSeriesSequence = original.StudyInstanceUID, [series]
+    seg.PredecessorDocumentsSequence = [document]
+    return seg
+
+
+def emptied(seg: Dataset) -> Dataset:
+    """The segmentation without any segment and frame."""
+    seg.SegmentSequence = []
+    seg.NumberOfFrames = 0
+    del seg.PerFrameFunctionalGroupsSequence
+    del seg.PixelData
+    return seg
+
+
 def proposals(road: Road) -> dict[str, Dataset]:
     """The node's own segmentations of the newest revision, by the image they are about."""
     return {

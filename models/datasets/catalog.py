@@ -42,6 +42,15 @@ def open_data(specs: Sequence[str], reader: DicomReader) -> Cases:
     if not specs:
         raise DatasetError(f"No data set is given. Give NAME:FOLDER, NAME being one of {', '.join(DATASETS)}.")
     opened = [_open(spec, CheckedReader(reader)) for spec in specs]
+    return put_together(opened)
+
+
+def put_together(opened: Sequence[Cases]) -> Cases:
+    """Several sets as one.
+
+    Raises:
+        DatasetError: two images have the same name.
+    """
     cases = tuple(chain.from_iterable(one.cases for one in opened))
     _check_names(cases)
     return Cases(
@@ -49,6 +58,11 @@ def open_data(specs: Sequence[str], reader: DicomReader) -> Cases:
         tuple(chain.from_iterable(one.left_out for one in opened)),
         tuple(chain.from_iterable(one.mended for one in opened)),
     )
+
+
+def of_set(name: str, found: Cases) -> Cases:
+    """The images with patients named `NAME/patient`."""
+    return replace(found, cases=tuple(_of_set(name, case) for case in found.cases))
 
 
 def _open(spec: str, reader: DicomReader) -> Cases:
@@ -64,7 +78,7 @@ def _open(spec: str, reader: DicomReader) -> Cases:
     found = DATASETS[name](folder, reader)
     if not found.cases:
         raise DatasetError(f"No image of {name} can be used in {folder}. docs/data.md says how the set is laid out.")
-    return replace(found, cases=tuple(_of_set(name, case) for case in found.cases))
+    return of_set(name, found)
 
 
 def _of_set(name: str, case: Case) -> Case:

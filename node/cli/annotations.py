@@ -30,13 +30,18 @@ annotation_commands = typer.Typer(
 def list_annotations(
     config: ConfigFile = DEFAULT_CONFIG,
     due: Annotated[
-        bool, typer.Option("--due", help="Instead, the studies drawn for review that nobody has corrected yet.")
+        bool,
+        typer.Option(
+            "--due",
+            help="Instead, the studies drawn for review of which no image is corrected yet, with StudyInstanceUIDs.",
+        ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show each corrected image: study, who, when, lesions, and how far they are the node's own.
 
-    For the administrator at the machine: it shows experts' names, but no patient's.
+    For the administrator at the machine: it shows experts' names, but no patient's. With --due it shows each study's
+    StudyInstanceUID, by which the PACS leads to the patient: patient data.
     """
     from config.settings import load
 
@@ -59,9 +64,10 @@ def list_annotations(
     for one in comparisons:
         typer.echo("\n".join(_lines(one)))
     for other in found.not_counted:
+        place = "" if other.image_id is None else f"image {other.image_id}: "
         typer.echo(
-            f"study {other.study_id}  not counted: annotation {other.annotation_id}, from {other.source or 'a file'} "
-            f"{_when(other.received_at)}: {other.why}"
+            f"study {other.study_id}  not counted: {place}annotation {other.annotation_id}, "
+            f"from {other.source or 'a file'} {_when(other.received_at)}: {other.why}"
         )
     for image, why in unreadable:
         typer.echo(f"study {image.study_id}  not counted: image {image.image_id}: {why}")
@@ -79,6 +85,7 @@ def export_annotations(
     were received and STILL HOLD PATIENT DATA: de-identify them before they leave the house.
     """
     from config.settings import load
+    from models.datasets.case import DatasetError
     from node.annotations_export import NotEmpty, export
     from node.archive_cases import true_images
     from node.cli.failure import CommandFailed
@@ -86,10 +93,10 @@ def export_annotations(
 
     settings = load(config)
     found = _found(settings)
-    images, left_out = true_images(found, settings.data_dir, open_pseudonyms(settings.data_dir))
     try:
+        images, left_out = true_images(found, settings.data_dir, open_pseudonyms(settings.data_dir))
         export(images, settings.data_dir, out)
-    except NotEmpty as error:
+    except (DatasetError, NotEmpty) as error:
         raise CommandFailed(str(error)) from error
     if as_json:
         named = [{"what": one.name, "why": one.reason} for one in left_out]
@@ -107,15 +114,17 @@ def stats_of_annotations(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = 
     from node.annotations_stats import annotation_stats
 
     settings = load(config)
-    comparisons, unreadable = _compared(_found(settings), settings.data_dir)
+    found = _found(settings)
+    comparisons, unreadable = _compared(found, settings.data_dir)
+    not_used = len(found.not_counted) + len(unreadable)
     stats = annotation_stats(comparisons)
     if as_json:
-        typer.echo(json.dumps(_stats_values(stats), indent=2))
+        typer.echo(json.dumps({**_stats_values(stats), "not_counted": not_used}, indent=2))
         return
     for line in _stats_lines(stats):
         typer.echo(line)
-    if unreadable:
-        typer.echo(f"{len(unreadable)} image(s) could not be compared: `mammo-node annotations list` says why")
+    if not_used:
+        typer.echo(f"{not_used} not counted: `mammo-node annotations list` says why")
 
 
 def _found(settings: Settings) -> Annotations:
@@ -175,6 +184,9 @@ def _lines(one: Comparison) -> Iterator[str]:
         f"study {image.study_id}  {place}: by {image.creator or 'somebody not named'}, {drawn}, "
         f"from {image.source or 'a file'} {_when(image.received_at)}{earlier}"
     )
+    if image.proposal_lost:
+        yield f"   {len(one.drawn)} lesion(s); nothing to compare with: {image.proposal_lost}"
+        return
     if image.revision is None:
         yield f"   {len(one.drawn)} lesion(s); the node had proposed nothing to compare with"
         return
@@ -199,6 +211,7 @@ def _values(one: Comparison) -> dict[str, Any]:
         "received_at": image.received_at,
         "earlier": image.earlier,
         "revision": image.revision,
+        "proposal_lost": image.proposal_lost,
         "lesions": [{"label": lesion.label, "kind": lesion.kind} for lesion in one.drawn],
         "dice": [pair.dice for pair in one.kept],
         "added": [lesion.label for lesion in one.added],
@@ -210,6 +223,7 @@ def _not_counted_values(one: NotCounted) -> dict[str, Any]:
     return {
         "annotation": one.annotation_id,
         "study": one.study_id,
+        "image": one.image_id,
         "source": one.source,
         "received_at": one.received_at,
         "why": one.why,

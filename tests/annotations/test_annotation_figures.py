@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from annotating import comparisons_of, disc, proposed_mass, segmentation
+from annotating import annotations_of, comparisons_of, disc, proposed_mass, segmentation
 from pydicom import Dataset
 from pydicom.uid import generate_uid
 from road import Road
@@ -19,6 +19,7 @@ from models.types import FindingKind
 from node.annotations import AnnotatedImage
 from node.annotations_compared import Comparison, Pair, match
 from node.annotations_stats import annotation_stats
+from node.cli.failure import CommandFailed
 from node.cli.main import build
 from node.database import looking
 from node.review import due_for_review, is_drawn
@@ -149,7 +150,29 @@ def test_stats_as_text_and_json(reported: Road, images: list[Dataset], config: P
     assert "kept 1 (1 unchanged), added 0, removed 0" in _told(config, "stats")
     stats = json.loads(_told(config, "stats", "--json"))
     assert stats["dice_mean"] == {"value": 1.0, "low": None, "high": None}
-    assert stats["images"] == 1
+    assert (stats["images"], stats["not_counted"]) == (1, 0)
+    (reported.data_dir / annotations_of(reported).images[0].correction_path).unlink()
+    stats = json.loads(_told(config, "stats", "--json"))
+    assert (stats["images"], stats["not_counted"]) == (0, 1)
+    assert "1 not counted: `mammo-node annotations list` says why" in _told(config, "stats")
+
+
+def test_list_tells_a_proposal_that_is_lost(reported: Road, images: list[Dataset], config: Path):
+    reported.receive(segmentation({"mass": proposed_mass(reported, images[0])}, images[0]))
+    (reported.data_dir / str(annotations_of(reported).images[0].proposal_path)).unlink()
+    assert "1 lesion(s); nothing to compare with: the node's own segmentation of it is gone" in _told(config, "list")
+
+
+def test_help_says_that_due_shows_uids():
+    told = CliRunner().invoke(build(), ["annotations", "list", "--help"], env={"COLUMNS": "300"}).stdout
+    assert "StudyInstanceUID" in told
+
+
+def test_export_with_a_damaged_key_says_so(reported: Road, images: list[Dataset], config: Path):
+    (reported.data_dir / "pseudonyms.key").write_bytes(b"")
+    out = str(config.parent / "out")
+    ran = CliRunner().invoke(build(), ["annotations", "export", "--out", out, "--config", str(config)])
+    assert isinstance(ran.exception, CommandFailed)
 
 
 def test_export_says_that_the_images_hold_patient_data(reported: Road, images: list[Dataset], config: Path):

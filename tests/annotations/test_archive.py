@@ -15,12 +15,13 @@ from road import Road, changed
 
 from config.settings import Settings
 from dicom_io.pixels.case_reader import CaseReader
-from models.datasets.archive import read_archive
+from models.datasets.archive import NO_KIND, read_archive
 from models.datasets.case import Case, Cases, DatasetError
 from models.datasets.catalog import open_data
 from models.types import FindingKind
 from node.annotations_export import NotEmpty, export
-from node.archive_cases import NO_KIND, archive_cases, true_images
+from node.archive_cases import archive_cases, true_images
+from node.cli.train import open_cases
 from node.pseudonyms import open_pseudonyms
 
 
@@ -90,6 +91,15 @@ def test_the_key_of_the_pseudonyms_is_its_owners_alone(tmp_path: Path):
     assert one.of("patient", "A") == open_pseudonyms(tmp_path).of("patient", "A")
     assert one.of("patient", "A") != other.of("patient", "A")
     assert one.of("patient", "A") != one.of("exam", "A")
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["pseudonyms.key"]
+
+
+@pytest.mark.parametrize("key", [b"", b"short", bytes(33)])
+def test_a_key_that_was_cut_short_is_refused_and_named(tmp_path: Path, key: bytes):
+    (tmp_path / "pseudonyms.key").write_bytes(key)
+    with pytest.raises(DatasetError, match=rf"pseudonyms\.key holds {len(key)} bytes, and a key has 32"):
+        open_pseudonyms(tmp_path)
+    assert (tmp_path / "pseudonyms.key").read_bytes() == key
 
 
 def test_a_lesion_that_nobody_named_takes_the_kind_of_the_proposal_it_was_drawn_over(
@@ -108,6 +118,20 @@ def test_a_lesion_that_nobody_named_takes_the_kind_of_the_proposal_it_was_drawn_
     assert kind is FindingKind.MASS
     assert np.array_equal(found, mask)
     assert not case.marked_up, "the other lesion is there, and is not drawn"
+    assert cases.left_out == ()
+    assert [NO_KIND in sentence for sentence in cases.mended] == [True], "used, and for what"
+
+
+@pytest.mark.parametrize("exported", [False, True])
+def test_an_image_none_of_whose_lesions_has_a_kind_is_left_out_and_not_used(
+    reported: Road, images: list[Dataset], tmp_path: Path, *, exported: bool
+):
+    seg = segmentation({"Segment 1": disc((images[0].Rows, images[0].Columns), 30, 30, 11)}, images[0])
+    seg.SegmentSequence[0].SegmentedPropertyTypeCodeSequence[0].CodeValue = "T-D0050"
+    seg.SegmentSequence[0].SegmentedPropertyTypeCodeSequence[0].CodeMeaning = "Tissue"
+    reported.receive(seg)
+    cases = _exported(reported, tmp_path / "out") if exported else archive_cases(_settings(reported), CaseReader())
+    assert cases.cases == ()
     assert [one.reason for one in cases.left_out] == [NO_KIND]
 
 
@@ -153,10 +177,44 @@ def test_an_export_reads_as_the_archive_itself(corrected: Road, tmp_path: Path):
     assert len(open_data([f"archive:{tmp_path / 'out'}"], CaseReader()).cases) == 2
 
 
+@pytest.mark.parametrize("damage", ["gone", "cut short"])
+def test_an_archived_image_that_is_lost_is_told_without_naming_the_study(
+    corrected: Road, images: list[Dataset], damage: str
+):
+    cases = archive_cases(_settings(corrected), CaseReader()).cases
+    file = corrected.data_dir / annotations_of(corrected).images[0].image_path
+    if damage == "gone":
+        file.unlink()
+    else:
+        file.write_bytes(file.read_bytes()[:5000])
+    with pytest.raises(DatasetError, match="study 1, image 1: its file cannot be") as caught:
+        cases[0].read()
+    assert not [secret for secret in _secrets(images) if secret in str(caught.value)]
+
+
+def test_a_patient_of_the_archive_and_of_its_export_is_one(corrected: Road, images: list[Dataset], tmp_path: Path):
+    _exported(corrected, tmp_path / "old")
+    config = tmp_path / "node.toml"
+    config.write_text(f'data_dir = "{corrected.data_dir}"\n')
+    both = ["archive", f"archive:{tmp_path / 'old'}"]
+    with pytest.raises(DatasetError, match=r"Two images are named .* \(archive and archive\)"):
+        open_cases(both, config)
+    told = json.loads((tmp_path / "old" / "archive.json").read_text())
+    for image in told["images"]:  # an export of other images of hers
+        image["name"] = f"other {image['name']}"
+    (tmp_path / "old" / "archive.json").write_text(json.dumps(told))
+    cases = open_cases(both, config).cases
+    assert len(cases) == 4
+    (patient,) = {case.patient for case in cases}
+    assert patient.startswith("archive/")
+
+
 def test_the_exports_json_names_nobody(corrected: Road, images: list[Dataset], tmp_path: Path):
+    mask = proposed_mass(corrected, images[2])
+    corrected.receive(segmentation({"mass of Mrs Miller": mask}, images[2]))
     _exported(corrected, tmp_path / "out")
     told = (tmp_path / "out" / "archive.json").read_text()
-    assert not [secret for secret in (*_secrets(images), "Expert", "Anna") if secret in told]
+    assert not [secret for secret in (*_secrets(images), "Expert", "Anna", "Miller") if secret in told]
     assert "Research use only" in told
     names = [path.name for path in (tmp_path / "out").rglob("*.dcm")]
     assert not [secret for secret in _secrets(images) if any(secret in name for name in names)]
@@ -183,7 +241,7 @@ def test_two_exports_are_never_mixed(corrected: Road, tmp_path: Path):
         _exported(corrected, tmp_path / "out")
 
 
-@pytest.mark.parametrize("damage", ["json", "image", "segmentation", "version", "label", "gone"])
+@pytest.mark.parametrize("damage", ["json", "image", "segmentation", "version", "lesions", "gone"])
 def test_a_damaged_export_is_refused_and_named(corrected: Road, tmp_path: Path, damage: str):
     out = tmp_path / "out"
     _exported(corrected, out)
@@ -200,9 +258,9 @@ def test_a_damaged_export_is_refused_and_named(corrected: Road, tmp_path: Path, 
             (out / first["segmentation"]).unlink()
         case "version":
             told["version"] = 99
-        case "label":
-            first["lesions"][0]["label"] = "another"
-    if damage in ("version", "label"):
+        case "lesions":
+            del first["lesions"][0]
+    if damage in ("version", "lesions"):
         (out / "archive.json").write_text(json.dumps(told))
     with pytest.raises(DatasetError, match="annotations export"):
         _all_drawn(out)

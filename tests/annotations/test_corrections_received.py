@@ -7,7 +7,17 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from annotating import annotations_of, comparisons_of, disc, proposals, proposed_mass, segmentation
+from annotating import (
+    annotations_of,
+    comparisons_of,
+    disc,
+    edited,
+    emptied,
+    mammogram_header,
+    proposals,
+    proposed_mass,
+    segmentation,
+)
 from highdicom.seg import SegmentAlgorithmTypeValues
 from pydicom import Dataset
 from pydicom.uid import generate_uid
@@ -17,7 +27,15 @@ from sqlalchemy import select
 from dicom_io.device import contributing_equipment
 from dicom_io.network.answers import Status
 from models.types import BundleId
-from node.annotations import BY_A_MACHINE, IN_QUARANTINE, NO_IMAGE_HERE, NO_IMAGE_NAMED, OTHER_PATIENT
+from node.annotations import (
+    BY_A_MACHINE,
+    EMPTY_BY_NOBODY,
+    IN_QUARANTINE,
+    NO_IMAGE_HERE,
+    NO_IMAGE_NAMED,
+    OTHER_PATIENT,
+    UNCHANGED_COPY,
+)
 from node.states import StudyState
 from node.tables import Annotation
 
@@ -84,6 +102,7 @@ def test_what_a_viewer_wrote_under_our_uid_or_our_name_is_not_taken_for_a_person
         reported.receive(same_uid, our_name)
     assert _rows(reported) == []
     assert "the viewer must name itself as the Manufacturer" in caplog.text
+    assert f"study {reported.study().id}: a segmentation with mammo-node as its maker" in caplog.text
     assert images[0].PatientID not in caplog.text
 
 
@@ -137,11 +156,7 @@ def test_a_segmentation_that_was_emptied_says_that_there_is_no_lesion(reported: 
 
 
 def test_a_segmentation_without_any_frame_says_the_same(reported: Road, images: list[Dataset]):
-    seg = segmentation({"mass": proposed_mass(reported, images[1])}, images[1])
-    seg.SegmentSequence = []
-    seg.NumberOfFrames = 0
-    del seg.PerFrameFunctionalGroupsSequence
-    del seg.PixelData
+    seg = emptied(segmentation({"mass": proposed_mass(reported, images[1])}, images[1]))
     assert reported.receive(seg)[0].status == Status.SUCCESS
     (comparison,) = comparisons_of(reported)
     assert len(comparison.removed) == 1
@@ -195,12 +210,7 @@ def test_one_that_names_what_it_edits_corrects_that_revision(reported: Road, ima
     reported.all_of_it(changed(mammogram_study.files[0], SOPInstanceUID=generate_uid()))
     assert reported.study().revision == 2
     seg = segmentation({"mass": _smaller(reported, images[0])}, images[0])
-    sop = Dataset()
-    sop.ReferencedSOPClassUID, sop.ReferencedSOPInstanceUID = ours.SOPClassUID, ours.SOPInstanceUID
-    series, document = Dataset(), Dataset()
-    series.SeriesInstanceUID, series.ReferencedSOPSequence = ours.SeriesInstanceUID, [sop]
-    document.StudyInstanceUID, document.ReferencedSeriesSequence = ours.StudyInstanceUID, [series]
-    seg.PredecessorDocumentsSequence = [document]
+    edited(seg, ours)
     reported.clock.seconds += 60
     reported.receive(seg, segmentation({"mass": _smaller(reported, images[1])}, images[1]))
     assert {image.image_uid: image.revision for image in annotations_of(reported).images} == {
@@ -255,6 +265,115 @@ def test_another_machines_segmentation_is_no_experts(reported: Road, images: lis
     mask = _smaller(reported, images[1])
     reported.receive(segmentation({"mass": mask}, images[1], algorithm=automatic, algorithm_name="test"))
     assert len(annotations_of(reported).images) == 1
+
+
+def test_our_own_segmentation_under_another_uid_and_makers_name_is_no_truth(reported: Road, images: list[Dataset]):
+    """As a gateway or a router re-issues it: whatever it rewrites, nobody looked at it."""
+    copies = list(proposals(reported).values())
+    for copy in copies:
+        copy.SOPInstanceUID = copy.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+        copy.Manufacturer = "Gateway Ltd"
+    del copies[1].ContentCreatorName
+    reported.receive(*copies)
+    found = annotations_of(reported)
+    assert found.images == ()
+    assert {one.why for one in found.not_counted} == {UNCHANGED_COPY}
+
+
+def test_ours_that_somebody_saved_again_is_confirmed(reported: Road, images: list[Dataset]):
+    """A viewer may leave the segments "automatic": then a name, or what it edited, tells that a person was there."""
+    named, unnamed = (proposals(reported)[image.SOPInstanceUID] for image in images[:2])
+    original = proposals(reported)[images[1].SOPInstanceUID]
+    for seg in (named, unnamed):
+        seg.SOPInstanceUID = seg.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+        seg.Manufacturer = "Unspecified"
+    named.ContentCreatorName = "Expert^Anna"
+    del unnamed.ContentCreatorName
+    reported.receive(named, edited(unnamed, original))
+    assert [image.creator for image in annotations_of(reported).images] == ["Expert^Anna", ""]
+
+
+def test_another_machine_that_found_nothing_is_no_expert_who_saw_no_lesion(reported: Road, images: list[Dataset]):
+    seg = emptied(segmentation({"mass": _smaller(reported, images[0])}, images[0], ContentCreatorName=""))
+    reported.receive(seg)
+    found = annotations_of(reported)
+    assert found.images == ()
+    assert [one.why for one in found.not_counted] == [EMPTY_BY_NOBODY]
+
+
+def test_an_empty_one_counts_where_a_person_or_our_result_stands_behind_it(reported: Road, images: list[Dataset]):
+    ours = proposals(reported)
+    segs = [
+        emptied(segmentation({"mass": _smaller(reported, image)}, image, ContentCreatorName="")) for image in images[:3]
+    ]
+    edited(segs[0], ours[images[0].SOPInstanceUID])
+    segs[1].SeriesInstanceUID = ours[images[1].SOPInstanceUID].SeriesInstanceUID
+    segs[2].ContentCreatorName = "Expert^Anna"
+    nothing = np.zeros((images[3].Rows, images[3].Columns), dtype=bool)
+    reported.receive(*segs, segmentation({"mass": nothing}, images[3], ContentCreatorName=""))  # MANUAL: a person's
+    assert [len(one.removed) for one in comparisons_of(reported)] == [1, 1, 1, 1]
+
+
+def test_a_newest_segmentation_that_cannot_be_read_leaves_the_one_before_it_counting(
+    reported: Road, images: list[Dataset]
+):
+    reported.receive(segmentation({"mass": _smaller(reported, images[0])}, images[0]))
+    reported.clock.seconds += 60
+    cropped = segmentation(
+        {"mass": disc((90, 70), 40, 30, 12)}, mammogram_header((90, 70), images[0].SOPInstanceUID), ContentDate=None
+    )
+    cropped.StudyInstanceUID, cropped.PatientID = images[0].StudyInstanceUID, images[0].PatientID
+    cropped.PatientBirthDate, cropped.ContentCreatorName = images[0].PatientBirthDate, "Expert^Berta"
+    del cropped.InstanceCreationDate
+    reported.receive(cropped)
+    found = annotations_of(reported)
+    (image,) = found.images
+    assert (image.creator, image.earlier) == ("Expert^Anna", 0)
+    ((told),) = found.not_counted
+    assert (told.annotation_id, told.image_id) == (2, image.image_id)
+    assert "90 × 70 pixels" in told.why
+
+
+@pytest.mark.parametrize("damage", ["gone", "damaged"])
+def test_a_proposal_whose_file_is_lost_is_told_for_its_image_alone(reported: Road, images: list[Dataset], damage: str):
+    reported.receive(*(segmentation({"mass": _smaller(reported, image)}, image) for image in images[:2]))
+    lost = reported.data_dir / str(annotations_of(reported).images[0].proposal_path)
+    if damage == "gone":
+        lost.unlink()
+    else:
+        lost.write_bytes(lost.read_bytes()[:300])
+    first, second = annotations_of(reported).images
+    assert (first.revision, first.proposal_path) == (None, None)
+    assert "is gone" in first.proposal_lost
+    assert (second.revision, second.proposal_lost) == (1, "")
+    told, compared = comparisons_of(reported)
+    assert (len(told.drawn), told.added) == (1, ()), "the correction is the truth all the same"
+    assert len(compared.kept) == 1
+
+
+def test_a_report_that_an_image_was_not_part_of_proposed_nothing_in_it(
+    reported: Road, images: list[Dataset], mammogram_study
+):
+    late = changed(mammogram_study.files[0], SOPInstanceUID=generate_uid())
+    reported.receive(segmentation({"mass": proposed_mass(reported, images[0])}, late))
+    reported.clock.seconds += 60
+    reported.all_of_it(late)
+    assert reported.study().revision == 2
+    (image,) = annotations_of(reported).images
+    assert image.revision is None
+    (comparison,) = comparisons_of(reported)
+    assert comparison.added == ()
+
+
+def test_a_date_without_a_time_does_not_say_midnight(reported: Road, images: list[Dataset]):
+    reported.receive(
+        segmentation(
+            {"mass": _smaller(reported, images[0])}, images[0], ContentDate="20231114", ContentTime="",
+            InstanceCreationDate=None, InstanceCreationTime=None,
+        )
+    )  # fmt: skip
+    (image,) = annotations_of(reported).images
+    assert image.created_at is None
 
 
 def _label(road: Road, image: Dataset) -> str:

@@ -1,0 +1,105 @@
+"""Our own segmentations of past reports: what a correction is measured against."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from dicom_io.attributes import text
+from dicom_io.errors import NotReadable
+from dicom_io.segmentations import images_of_frames, read_header
+from node.states import JobKind
+from node.tables import Annotation, Instance, Job, Result
+
+
+@dataclass(frozen=True)
+class _Written:
+    """The SEGs of one revision.
+
+    Attributes:
+        paths: by the SOP Instance UID of the image; relative to the data folder.
+        series: their Series Instance UIDs.
+        lost: whether the file of one is gone or damaged: which image it was about is not known any more.
+    """
+
+    paths: dict[str, str]
+    series: frozenset[str]
+    lost: bool
+
+
+class Proposals:
+    """Our own SEGs, found by study, revision and image; each header is read once."""
+
+    def __init__(self, session: Session, data_dir: Path) -> None:
+        self._session = session
+        self._data_dir = data_dir
+        self._results: dict[int, list[Result]] = {}
+        self._written: dict[tuple[int, int], _Written] = {}
+
+    def revision(self, image: Instance, annotation: Annotation) -> int | None:
+        """The report that an annotation corrects: that of the SEG it names, else the newest that was written when the
+        annotation came; None where the image was part of none."""
+        first = self._first_revision(image)
+        if image.reading is None or first is None:
+            return None
+        reports = [result for result in self._of_study(image.study_id) if result.revision >= first]
+        named = [result.revision for result in reports if result.sop_instance_uid in annotation.predecessors]
+        seen = [result.revision for result in reports if result.written_at <= annotation.instance.received_at]
+        return max(named or seen, default=None)
+
+    def path(self, image: Instance, revision: int) -> str | None:
+        """Our SEG of an image, relative to the data folder; None where it has none.
+
+        Raises:
+            NotReadable: the image had findings, and a file of the report is gone or damaged: it must have been that.
+        """
+        written = self._written_in(image.study_id, revision)
+        path = written.paths.get(image.sop_instance_uid)
+        if path is None and written.lost and (image.reading or {}).get("findings"):
+            raise NotReadable("the node's own segmentation of it is gone from the data folder, or damaged")
+        return path
+
+    def are_edited_by(self, annotation: Annotation) -> bool:
+        """Whether an annotation names one of our results of its study as its predecessor, or lies in a series of ours,
+        as one that a viewer made of ours does."""
+        results = self._of_study(annotation.instance.study_id)
+        if {result.sop_instance_uid for result in results} & set(annotation.predecessors):
+            return True
+        return any(
+            annotation.instance.series_instance_uid in self._written_in(annotation.instance.study_id, revision).series
+            for revision in {result.revision for result in results}
+        )
+
+    def _written_in(self, study_id: int, revision: int) -> _Written:
+        key = (study_id, revision)
+        if key not in self._written:
+            paths: dict[str, str] = {}
+            series, lost = set(), False
+            for result in self._of_study(study_id):
+                if result.kind == "SEG" and result.revision == revision:
+                    try:
+                        header = read_header(self._data_dir / result.path)
+                    except (NotReadable, OSError):
+                        lost = True
+                        continue
+                    images = [uid for uid in images_of_frames(header) if uid]
+                    lost = lost or not images  # ours always have frames: it was cut short
+                    series.add(text(header, "SeriesInstanceUID"))
+                    paths.update(dict.fromkeys(images, result.path))
+            self._written[key] = _Written(paths, frozenset(series), lost)
+        return self._written[key]
+
+    def _first_revision(self, image: Instance) -> int | None:
+        """The first report for which the image was read; None where its reading was never asked for."""
+        asked = select(func.min(Job.revision)).where(Job.instance_id == image.id, Job.kind == JobKind.READ_IMAGE)
+        return self._session.scalar(asked)
+
+    def _of_study(self, study_id: int) -> list[Result]:
+        if study_id not in self._results:
+            self._results[study_id] = list(
+                self._session.scalars(select(Result).where(Result.study_id == study_id).order_by(Result.id))
+            )
+        return self._results[study_id]
