@@ -15,6 +15,9 @@ and that of a part of it, with regions as pictures:
     native-cc/images, masks                       JPEG at the original size, CC views; PNG masks
     malignant-512/images, masks                   JPEG padded to 512 × 512, CC and MLO, all malignant
 
+No image states its spacing. Those of the part were shrunk to 512 pixels by 4.19 times (the median of the 29 that stand
+in both sizes; 2.8 to 6.6): their millimetres follow from an assumed 0.1 mm a pixel at the original size.
+
 There, view and size give the label away: every MLO image and every one of 512 pixels is malignant. Malignancy may be
 measured on the native images alone (`label_is_fair`).
 
@@ -38,6 +41,7 @@ from models.datasets.tables import Row, read_csv
 from models.datasets.via import Region, drawn_regions
 from models.types import Mammogram, Mask
 
+_SHRUNK_SPACING_MM = 0.1 * 4.19
 _ANNOTATIONS = ("Image_name", "Findings", "View")
 _PATHOLOGY = "Pathology Classification/ Follow up"
 _NATIVE = ("file", "repo_class", "tcia_name", "tcia_pathology", "findings", "bbox_union", "patient_low", "patient_high")
@@ -66,6 +70,11 @@ class _Picture:
     draw: Callable[[tuple[int, int]], list[Mask]] | None
     native: bool
 
+    @property
+    def spacing_mm(self) -> tuple[float, float] | None:
+        """At its original size none is known; whoever measures assumes one."""
+        return None if self.native else (_SHRUNK_SPACING_MM, _SHRUNK_SPACING_MM)
+
 
 def read_cdd_cesm(folder: Path) -> Cases:
     """The images of the set, in either layout.
@@ -92,7 +101,8 @@ def _case(picture: _Picture, lesions: tuple[Lesion, ...]) -> Case:
     unmarked = picture.draw is None and picture.pathology is Pathology.NORMAL
 
     def read() -> Mammogram:
-        return Mammogram(read_grey(picture.path), laterality=laterality_of(picture.laterality), view=picture.view)
+        laterality = laterality_of(picture.laterality)
+        return Mammogram(read_grey(picture.path), picture.spacing_mm, laterality=laterality, view=picture.view)
 
     return Case(
         name=picture.name,
