@@ -92,8 +92,8 @@ class CalibrationRecipe(RecipeTable):
     """How scores become probabilities, fitted on validation patients (see `models/training/calibrating.py`).
 
     Attributes:
-        method: "platt" (slope and offset on the logit), "temperature" (slope alone: a score of 0.5 means the prevalence),
-            "isotonic", or "none".
+        method: "platt" (slope and offset on the logit), "temperature" (slope alone: a score of 0.5 means the
+            prevalence), "isotonic", or "none".
         least: fewer cases of either sort than this calibrate nothing, and the training says so.
     """
 
