@@ -148,7 +148,7 @@ def _by_pass(true: Sequence[Drawn], found: Sequence[Drawn], draws: Draws) -> Tab
             rows.append(Row(best.name, best.cells, best.counts, oracle=True))
     for kind in FindingKind:
         those = [one for one in true if one.lesion.kind is kind]
-        rows.append(overlap_row(f"true box, {kind}s", those, lambda one: one.own, draws))
+        rows.append(overlap_row(f"true box, of the kind {kind}", those, lambda one: one.own, draws))
     return Table(
         "passes",
         "Dice and IoU by pass",
