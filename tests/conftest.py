@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--orthanc-dicom-port", type=int, default=4242)
     group.addoption("--orthanc-ae-title", default="ORTHANC")
     group.addoption("--node-host", default="127.0.0.1", help="this machine's address, as that Orthanc sees it")
+
+
+@pytest.fixture(autouse=True)
+def the_same_chance_every_time() -> None:
+    """Tests that draw weights or pictures draw the same ones in every run, alone or among others."""
+    if torch := sys.modules.get("torch"):  # most tests get by without it
+        torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")
