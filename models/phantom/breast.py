@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from scipy.ndimage import distance_transform_edt
 
 from models.phantom.grid import HEIGHT_MM, Field, Grid
 
@@ -125,7 +126,8 @@ def depth_mm(shape: ViewShape, grid: Grid) -> Field:
     rows, columns = grid.shape
     far = rows // 2
     framed = cv2.copyMakeBorder(inside, far, 1, far, 1, cv2.BORDER_REPLICATE)
-    away = cv2.distanceTransform(framed, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[far : far + rows, far : far + columns]
+    # OpenCV's rounds differently with another number of threads: the same seed must give the same bytes.
+    away = distance_transform_edt(framed)[far : far + rows, far : far + columns]
     return np.asarray(away * np.float32(grid.spacing_mm), dtype=np.float32)
 
 
