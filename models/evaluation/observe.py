@@ -85,7 +85,7 @@ def observe_all(
 def observe(parts: Parts, truth: Truth) -> Observation:
     """What the models do on one image."""
     case, read, lesions = truth.case, truth.image, truth.lesions
-    image = replace(read, spacing_mm=_spacing(parts, read))
+    image = read.with_spacing(parts.assumed_spacing_mm)
     found = parts.detector.detect([image])[0] if parts.detector else ()
     matched = match([(one.box, one.confidence) for one in found], [lesion.mask.box for lesion in lesions])
     shown = parts.shown(found)

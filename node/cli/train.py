@@ -51,52 +51,27 @@ ARCHIVE = "archive"
 _CORRECTED = " Of an archive those are used whose segmentation an expert has corrected: `mammo-node annotations list`."
 
 
-@train.command("detector")
-def train_detector(
-    recipe: RecipeSource,
-    data: Data,
-    out: Out,
-    start: Start = None,
-    device: Device = "auto",
-    folds: Folds = None,
-    restart: Restart = False,
-    base: Base = "research-default",
-    config: ConfigFile = DEFAULT_CONFIG,
-) -> None:
-    """Train the detector on images whose lesions are all drawn."""
-    _run("detector", recipe, data, out, start, device, folds, restart, base, config)
+def _add_command(kind: str, what: str) -> None:
+    """One command a kind; all take the same options."""
+
+    @train.command(kind, help=what)
+    def command(
+        recipe: RecipeSource,
+        data: Data,
+        out: Out,
+        start: Start = None,
+        device: Device = "auto",
+        folds: Folds = None,
+        restart: Restart = False,
+        base: Base = "research-default",
+        config: ConfigFile = DEFAULT_CONFIG,
+    ) -> None:
+        _run(kind, recipe, data, out, start, device, folds, restart, base, config)
 
 
-@train.command("segmenter")
-def train_segmenter(
-    recipe: RecipeSource,
-    data: Data,
-    out: Out,
-    start: Start = None,
-    device: Device = "auto",
-    folds: Folds = None,
-    restart: Restart = False,
-    base: Base = "research-default",
-    config: ConfigFile = DEFAULT_CONFIG,
-) -> None:
-    """Train the segmenter on lesions whose outlines are drawn."""
-    _run("segmenter", recipe, data, out, start, device, folds, restart, base, config)
-
-
-@train.command("classifier")
-def train_classifier(
-    recipe: RecipeSource,
-    data: Data,
-    out: Out,
-    start: Start = None,
-    device: Device = "auto",
-    folds: Folds = None,
-    restart: Restart = False,
-    base: Base = "research-default",
-    config: ConfigFile = DEFAULT_CONFIG,
-) -> None:
-    """Train the classifier of malignancy and calibrate it on the validation patients."""
-    _run("classifier", recipe, data, out, start, device, folds, restart, base, config)
+_add_command("detector", "Train the detector on images whose lesions are all drawn.")
+_add_command("segmenter", "Train the segmenter on lesions whose outlines are drawn.")
+_add_command("classifier", "Train the classifier of malignancy and calibrate it on the validation patients.")
 
 
 def _run(
