@@ -16,6 +16,9 @@ from itertools import pairwise
 
 import numpy as np
 
+from models.birads import implied_category
+from models.types import Likelihood
+
 SCREENING_PREVALENCE = 0.006
 """Cancers among screening exams: 5.1 detected and 0.8 missed of 1,000 (Lehman et al., Radiology 2017, 283:49-58, the
 Breast Cancer Surveillance Consortium's benchmarks)."""
@@ -61,6 +64,8 @@ class Calibration:
         prevalence: the share of malignant ones among the cases it was fitted on, 0..1 exclusive.
         cases: how many those were.
         patients: of how many patients.
+        low_score: a score (0..1) below which nothing above "essentially 0" is implied: nearly all malignant cases lay
+            at or above it. 0: no score is that low.
         prior: the share among those it is read for; None: as among its cases.
 
     Raises:
@@ -74,6 +79,7 @@ class Calibration:
     prevalence: float
     cases: int
     patients: int
+    low_score: float = 0.0
     prior: float | None = None
 
     def __post_init__(self) -> None:
@@ -93,6 +99,8 @@ class Calibration:
             raise ValueError("parameters without cases and patients prove nothing")
         if not all(0 < share < 1 for share in (self.prevalence, *([] if self.prior is None else [self.prior]))):
             raise ValueError("a prevalence lies between 0 and 1")
+        if not 0 <= self.low_score <= 1:
+            raise ValueError("low_score is no score (0 to 1)")
 
     def probability(self, score: float) -> float:
         """The probability of malignancy of a score (0..1), 0..1 exclusive; never falls where the score rises."""
@@ -106,6 +114,11 @@ class Calibration:
         if self.prior is not None:
             odds += logit(self.prior) - logit(self.prevalence)
         return 1 / (1 + math.exp(-min(500.0, max(-500.0, odds))))
+
+    def likelihood(self, score: float) -> Likelihood:
+        """The probability of a score (0..1), and the BI-RADS category that it implies."""
+        probability = self.probability(score)
+        return Likelihood(probability, implied_category(probability, low=score < self.low_score))
 
     def at_prevalence(self, prior: float) -> Calibration:
         """The same where the share of malignant ones is `prior` (0..1 exclusive): ranks stay, probabilities move."""

@@ -72,6 +72,7 @@ def load_pipeline(
         calibration={
             level: one.at_prevalence(prior_of(level, prevalence)) for level, one in bundle.calibration.items()
         },
+        prevalence=prevalence,
     )
 
 

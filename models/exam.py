@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
+from models.two_views import tie_views
 from models.types import BreastReading, ExamReading, Laterality, ReadImage, UnreadImage
 
 FOUR_VIEWS = frozenset((side, view) for side in Laterality for view in ("CC", "MLO"))
@@ -32,13 +33,21 @@ def put_together(
         images=tuple(images),
         unread=tuple(unread),
         missing=tuple(_named(side, view) for side, view in sorted(FOUR_VIEWS - set(arrived)) if side in there),
-        breasts=tuple(
-            BreastReading(side, max(image.reading.malignancy for image in images if image.laterality is side))
-            for side in breasts
-        ),
-        malignancy=max((image.reading.malignancy for image in images), default=None),
+        breasts=tuple(_breast(side, [image for image in images if image.laterality is side]) for side in breasts),
+        malignancy=highest.reading.malignancy if (highest := _highest(images)) else None,
         warnings=tuple(_warnings(images)),
+        likelihood=highest.reading.as_exam if highest else None,
+        ties=tie_views(images),
     )
+
+
+def _breast(side: Laterality, images: Sequence[ReadImage]) -> BreastReading:
+    reading = max((image.reading for image in images), key=lambda reading: reading.malignancy)
+    return BreastReading(side, reading.malignancy, reading.as_breast)
+
+
+def _highest(images: Sequence[ReadImage]) -> ReadImage | None:
+    return max(images, key=lambda image: image.reading.malignancy, default=None)
 
 
 def _warnings(images: Iterable[ReadImage]) -> Iterable[str]:

@@ -8,9 +8,11 @@ from typing import TypeVar
 
 import numpy as np
 
-from models.calibration import Calibration, Level
+from models.calibration import SCREENING_PREVALENCE, Calibration, Level
+from models.landmarks import find_nipple
+from models.preview import preview_of
 from models.protocols import Classifier, Detector, OutOfMemory, Segmenter
-from models.types import BundleId, Detection, Finding, ImageReading, Mammogram, Mask
+from models.types import BundleId, Detection, Finding, ImageReading, Likelihood, Mammogram, Mask
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -27,6 +29,7 @@ class Pipeline:
         assumed_spacing_mm: millimetres a pixel where an image's header gives none.
         clock: seconds from any origin.
         calibration: what scores are worth, at the levels where that is known, already at the site's prevalence.
+        prevalence: that prevalence: the share of exams with a cancer, 0..1.
     """
 
     detector: Detector
@@ -36,6 +39,7 @@ class Pipeline:
     assumed_spacing_mm: float
     clock: Callable[[], float]
     calibration: Mapping[Level, Calibration] = field(default_factory=dict)
+    prevalence: float = SCREENING_PREVALENCE
 
     def read(self, images: Sequence[Mammogram]) -> list[ImageReading]:
         """One reading an image, in their order. `seconds` has detect (its share of the batch), segment and classify.
@@ -49,7 +53,10 @@ class Pipeline:
         began = self.clock()
         detected = in_halves(self.detector.detect, scaled)
         detect_s = (self.clock() - began) / max(1, len(scaled))
-        return [self._read(image, found, detect_s) for image, found in zip(scaled, detected, strict=True)]
+        return [
+            self._read(image, found, detect_s, plain.spacing_mm)
+            for plain, image, found in zip(images, scaled, detected, strict=True)
+        ]
 
     def _with_spacing(self, image: Mammogram) -> Mammogram:
         if image.spacing_mm is not None:
@@ -57,7 +64,13 @@ class Pipeline:
         mm = self.assumed_spacing_mm
         return replace(image.with_spacing(mm), warnings=(*image.warnings, ASSUMED_SPACING.format(mm=mm)))
 
-    def _read(self, image: Mammogram, found: Sequence[Detection], detect_s: float) -> ImageReading:
+    def _read(
+        self,
+        image: Mammogram,
+        found: Sequence[Detection],
+        detect_s: float,
+        stated_spacing_mm: tuple[float, float] | None,
+    ) -> ImageReading:
         began = self.clock()
         outlines = in_halves(lambda boxes: self.segmenter.segment(image, boxes), [one.box for one in found])
         segmented = self.clock()
@@ -76,12 +89,18 @@ class Pipeline:
             bundle=self.bundle,
             seconds={"detect": detect_s, "segment": segmented - began, "classify": classified - segmented},
             warnings=(*image.warnings, *([NO_OUTLINE.format(count=without)] if without else [])),
-            probability=self._worth(Level.IMAGE, malignancy),
+            likelihood=self._worth(Level.IMAGE, malignancy),
+            as_breast=self._worth(Level.BREAST, malignancy),
+            as_exam=self._worth(Level.EXAM, malignancy),
+            prevalence=self.prevalence if self.calibration else None,
+            spacing_mm=stated_spacing_mm,
+            nipple=find_nipple(image.pixels),
+            preview=preview_of(image.pixels),
         )
 
-    def _worth(self, level: Level, score: float) -> float | None:
+    def _worth(self, level: Level, score: float) -> Likelihood | None:
         calibration = self.calibration.get(level)
-        return None if calibration is None else calibration.probability(score)
+        return None if calibration is None else calibration.likelihood(score)
 
     def _classify(self, image: Mammogram, masks: Sequence[Mask]) -> tuple[float, list[float]]:
         if not masks:

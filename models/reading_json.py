@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from models.types import Box, BundleId, Finding, FindingKind, ImageReading, Mask
+from models.types import Box, BundleId, Category, Finding, FindingKind, ImageReading, Likelihood, Mask
+
+_PREVIEW = "preview"
 
 
 def to_json(reading: ImageReading) -> dict[str, object]:
@@ -17,7 +19,12 @@ def to_json(reading: ImageReading) -> dict[str, object]:
         "bundle": {"name": reading.bundle.name, "version": reading.bundle.version},
         "shape": list(reading.shape),
         "malignancy": reading.malignancy,
-        "probability": reading.probability,
+        "likelihood": _likelihood_to_json(reading.likelihood),
+        "as_breast": _likelihood_to_json(reading.as_breast),
+        "as_exam": _likelihood_to_json(reading.as_exam),
+        "prevalence": reading.prevalence,
+        "spacing_mm": reading.spacing_mm and list(reading.spacing_mm),
+        "nipple": reading.nipple and list(reading.nipple),
         "findings": [_finding_to_json(finding) for finding in reading.findings],
         "seconds": dict(reading.seconds),
         "warnings": list(reading.warnings),
@@ -25,10 +32,15 @@ def to_json(reading: ImageReading) -> dict[str, object]:
 
 
 def masks_of(reading: ImageReading) -> bytes:
-    """The masks' pixels as npz: bool arrays named 0, 1, … in the order of the findings. Same masks, same bytes."""
+    """The pixels as npz: masks as bool arrays named 0, 1, … in the order of the findings, and the preview where there
+    is one. Same pixels, same bytes."""
     buffer = io.BytesIO()
-    crops = {str(index): finding.mask.crop for index, finding in enumerate(reading.findings)}
-    np.savez_compressed(buffer, allow_pickle=False, **crops)
+    arrays: dict[str, np.ndarray[Any, Any]] = {
+        str(index): finding.mask.crop for index, finding in enumerate(reading.findings)
+    }
+    if reading.preview is not None:
+        arrays[_PREVIEW] = reading.preview
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()
 
 
@@ -43,8 +55,10 @@ def from_json(values: dict[str, Any], masks: bytes) -> ImageReading:
             findings = tuple(
                 _finding_from_json(finding, crops[str(index)]) for index, finding in enumerate(values["findings"])
             )
-            if len(crops.files) != len(findings):
-                raise ValueError(f"{len(crops.files)} masks for {len(findings)} findings")
+            preview = crops[_PREVIEW] if _PREVIEW in crops.files else None
+            masks_there = len(crops.files) - (preview is not None)
+            if masks_there != len(findings):
+                raise ValueError(f"{masks_there} masks for {len(findings)} findings")
         rows, columns = values["shape"]
         return ImageReading(
             findings=findings,
@@ -53,7 +67,14 @@ def from_json(values: dict[str, Any], masks: bytes) -> ImageReading:
             bundle=BundleId(**values["bundle"]),
             seconds=dict(values["seconds"]),
             warnings=tuple(values["warnings"]),
-            probability=values.get("probability"),  # readings stored before there were any lack it
+            # Readings stored before there were any lack what follows.
+            likelihood=_likelihood_from_json(values.get("likelihood")),
+            as_breast=_likelihood_from_json(values.get("as_breast")),
+            as_exam=_likelihood_from_json(values.get("as_exam")),
+            prevalence=values.get("prevalence"),
+            spacing_mm=_pair(values.get("spacing_mm")),
+            nipple=_pair(values.get("nipple")),
+            preview=preview,
         )
     except (KeyError, TypeError, OSError, zipfile.BadZipFile) as error:
         raise ValueError(f"Not a stored reading: {error}") from error
@@ -66,7 +87,7 @@ def _finding_to_json(finding: Finding) -> dict[str, object]:
         "mask_box": _box_to_json(finding.mask.box),
         "confidence": finding.confidence,
         "malignancy": finding.malignancy,
-        "probability": finding.probability,
+        "likelihood": _likelihood_to_json(finding.likelihood),
     }
 
 
@@ -77,9 +98,23 @@ def _finding_from_json(values: dict[str, Any], crop: np.ndarray[Any, np.dtype[np
         mask=Mask(Box(*values["mask_box"]), crop),
         confidence=values["confidence"],
         malignancy=values["malignancy"],
-        probability=values.get("probability"),
+        likelihood=_likelihood_from_json(values.get("likelihood")),
     )
 
 
 def _box_to_json(box: Box) -> list[int]:
     return [box.top, box.left, box.bottom, box.right]
+
+
+def _likelihood_to_json(likelihood: Likelihood | None) -> dict[str, object] | None:
+    if likelihood is None:
+        return None
+    return {"probability": likelihood.probability, "category": likelihood.category.value}
+
+
+def _likelihood_from_json(values: dict[str, Any] | None) -> Likelihood | None:
+    return None if values is None else Likelihood(values["probability"], Category(values["category"]))
+
+
+def _pair(values: list[Any] | None) -> tuple[Any, Any] | None:
+    return None if values is None else (values[0], values[1])

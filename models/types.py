@@ -29,6 +29,42 @@ class FindingKind(StrEnum):
     CALCIFICATION = "calcification"
 
 
+class Category(StrEnum):
+    """A BI-RADS assessment category (ACR BI-RADS Atlas, 5th edition, 2013).
+
+    A radiologist assigns each of them but ONE_OR_TWO; a calibrated probability implies ONE_OR_TWO, THREE, FOUR_A,
+    FOUR_B, FOUR_C or FIVE (models/birads.py).
+    """
+
+    ZERO = "0"
+    """Incomplete: needs more imaging, a recall."""
+    ONE = "1"
+    TWO = "2"
+    ONE_OR_TWO = "1-2"
+    """A score cannot tell negative from benign."""
+    THREE = "3"
+    FOUR = "4"
+    FOUR_A = "4A"
+    FOUR_B = "4B"
+    FOUR_C = "4C"
+    FIVE = "5"
+    SIX = "6"
+    """Known cancer."""
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """What a calibrated score stands for, at the level (lesion, image, breast, exam) that it was calibrated at.
+
+    Attributes:
+        probability: of malignancy, 0..1 exclusive, at the prevalence that the reading names.
+        category: the one that the probability implies.
+    """
+
+    probability: float
+    category: Category
+
+
 @dataclass(frozen=True)
 class Box:
     """A half-open rectangle of source-image pixels: rows top..bottom-1, columns left..right-1.
@@ -134,7 +170,7 @@ class Finding:
         mask: the segmenter's outline; never empty.
         confidence: the detector's, 0..1. How sure it is that a lesion is there, not that it is malignant.
         malignancy: the classifier's score for malignancy, 0..1.
-        probability: of malignancy, at the prevalence the node is set to; None where lesions are not calibrated.
+        likelihood: of malignancy; None where lesions are not calibrated.
     """
 
     kind: FindingKind
@@ -142,7 +178,7 @@ class Finding:
     mask: Mask
     confidence: float
     malignancy: float
-    probability: float | None = None
+    likelihood: Likelihood | None = None
 
 
 @dataclass(frozen=True)
@@ -167,7 +203,17 @@ class ImageReading:
         bundle: the models.
         seconds: what each stage took, by its name (decode, detect, segment, classify).
         warnings: sentences for the report.
-        probability: of malignancy, at the prevalence the node is set to; None where images are not calibrated.
+        likelihood: of malignancy in the image; None where images are not calibrated.
+        as_breast: what the image's score is worth where it stands for its breast; None where breasts are not
+            calibrated.
+        as_exam: the same for the exam.
+        prevalence: the share of exams with a cancer (0..1) that all likelihoods of this reading hold for; None where
+            nothing is calibrated.
+        spacing_mm: (row, column) as the Mammogram had it; None where it was not known, also where one was assumed.
+        nipple: (row, column) in source-image pixels, as estimated from the breast's outline; None where it was not
+            found.
+        preview: the image as it was read, uint8, display polarity, at most PREVIEW_ROWS rows; None in readings stored
+            before there were any.
     """
 
     findings: tuple[Finding, ...]
@@ -176,7 +222,16 @@ class ImageReading:
     bundle: BundleId
     seconds: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
-    probability: float | None = None
+    likelihood: Likelihood | None = None
+    as_breast: Likelihood | None = None
+    as_exam: Likelihood | None = None
+    prevalence: float | None = None
+    spacing_mm: tuple[float, float] | None = None
+    nipple: tuple[int, int] | None = None
+    preview: NDArray[np.uint8] | None = None
+
+
+PREVIEW_ROWS = 960
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,10 +267,79 @@ JOINING_RULE = (
 
 @dataclass(frozen=True)
 class BreastReading:
-    """One breast's score: the highest of its images (the joining rule is named in every report)."""
+    """One breast's score: the highest of its images (the joining rule is named in every report).
+
+    Attributes:
+        likelihood: of malignancy in the breast; None where breasts are not calibrated.
+    """
 
     laterality: Laterality
     malignancy: float
+    likelihood: Likelihood | None = None
+
+
+@dataclass(frozen=True)
+class FindingId:
+    """Which finding of an exam: the image's SOP Instance UID and the finding's place in its reading, from 1."""
+
+    sop_instance_uid: str
+    number: int
+
+
+@dataclass(frozen=True)
+class Tie:
+    """Two findings of one breast, in two views, that may be one lesion (models/two_views.py says how).
+
+    Attributes:
+        findings: the one in the cranio-caudal view, then the one in the oblique or lateral view.
+        distances_mm: of each to the nipple, in their order.
+        certainty: 0..1, the share of such pairs that were one lesion where it was measured.
+    """
+
+    findings: tuple[FindingId, FindingId]
+    distances_mm: tuple[float, float]
+    certainty: float
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """A radiologist's BI-RADS category.
+
+    Attributes:
+        laterality: the breast it is about; None: the exam.
+        source: how it came: "SR", "HL7" or "CSV".
+        sop_instance_uid: of the document that holds it, where that is a DICOM object of the study.
+    """
+
+    laterality: Laterality | None
+    category: Category
+    source: str
+    sop_instance_uid: str | None = None
+
+
+class Agreement(StrEnum):
+    """How the implied category stands to the assigned one: up to 3 against above 3; 0, a recall, stands with above."""
+
+    AGREE = "agree"
+    AI_HIGHER = "AI higher"
+    AI_LOWER = "AI lower"
+    NOT_COMPARED = "not compared"
+
+
+@dataclass(frozen=True)
+class Concordance:
+    """An assessment held against what the models imply, for one breast or (laterality None) the exam.
+
+    Attributes:
+        implied: None where nothing is calibrated or read.
+        why: of NOT_COMPARED, one sentence; otherwise empty.
+    """
+
+    laterality: Laterality | None
+    assessment: Assessment
+    implied: Category | None
+    agreement: Agreement
+    why: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,6 +353,9 @@ class ExamReading:
         breasts: one for each breast that was read.
         malignancy: the exam's score, the highest of its images; None where nothing was read.
         warnings: sentences for the report, those of the images among them.
+        likelihood: of malignancy in the exam; None where exams are not calibrated or nothing was read.
+        ties: findings of two views that may be one lesion.
+        concordances: the radiologist's assessments held against this reading, where they have come.
     """
 
     images: tuple[ReadImage, ...]
@@ -237,3 +364,6 @@ class ExamReading:
     breasts: tuple[BreastReading, ...]
     malignancy: float | None
     warnings: tuple[str, ...] = ()
+    likelihood: Likelihood | None = None
+    ties: tuple[Tie, ...] = ()
+    concordances: tuple[Concordance, ...] = ()

@@ -15,7 +15,8 @@ from pathlib import Path
 from config.settings import Destination, Sender, Settings
 from dicom_io.network.scp import AllowedSender, Listener, ListenerLimits
 from dicom_io.network.scu import CStoreDestination, count_instances
-from dicom_io.results.encode import CONTENTS
+from dicom_io.results.encode import contents_of
+from dicom_io.results.profiles import PROFILES
 from models.bundle import BundleError, find_bundle, read_bundle, verify
 from node.asking import Count, ask_sources
 from node.closing import Ladder
@@ -208,7 +209,7 @@ def _deliverer(destination: Destination, settings: Settings, sessions: Sessions)
             destination.port,
             destination.timeout_s,
             settings.receiver.ae_title,
-            contents=CONTENTS,
+            contents=contents_of(PROFILES["ohif"]),
         ),
         policy=RetryPolicy(destination.retry_first_s, destination.retry_ceiling_s, destination.dead_after_s),
         sessions=sessions,

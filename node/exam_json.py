@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from models.reading_json import to_json
 from models.types import JOINING_RULE, ExamReading
 
@@ -11,15 +13,17 @@ RESEARCH_USE_ONLY = "Research use only, not for diagnosis."
 def exam_to_json(exam: ExamReading, study_instance_uid: str) -> dict[str, object]:
     """An exam for `json.dumps`. Boxes are [top, left, bottom, right] in pixels.
 
-    "malignancy" is a score, 0..1 and uncalibrated; "probability" what it is worth at the prevalence the node is set to,
-    null where the bundle does not say.
+    "malignancy" is a score, 0..1 and uncalibrated; "likelihood" what it is worth at the prevalence the node is set to
+    and the BI-RADS category which that implies, null where the bundle does not say.
     """
     return {
         "intended_use": RESEARCH_USE_ONLY,
         "study_instance_uid": study_instance_uid,
         "malignancy": exam.malignancy,
         "joining_rule": JOINING_RULE,
-        "breasts": [{"laterality": str(one.laterality), "malignancy": one.malignancy} for one in exam.breasts],
+        "likelihood": exam.likelihood and asdict(exam.likelihood),
+        "breasts": [asdict(breast) for breast in exam.breasts],
+        "ties": [asdict(tie) for tie in exam.ties],
         "images": [
             {
                 "sop_instance_uid": image.sop_instance_uid,

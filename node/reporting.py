@@ -20,6 +20,7 @@ from dicom_io.durable import write_durably
 from dicom_io.errors import DicomError
 from dicom_io.headers import SPECIMEN, InstanceKind
 from dicom_io.results.encode import Encoding, ResultObject, encode_results
+from dicom_io.results.profiles import PROFILES
 from models.exam import put_together
 from models.reading_json import from_json
 from models.types import BundleId, ExamReading, Laterality, ReadImage, UnreadImage
@@ -126,7 +127,8 @@ class Reporter:
             written_at=datetime.fromtimestamp(study.closed_at, UTC).astimezone(),
             revision=held.revision,
             bundle=self.bundle,
-            nominal_geometry=self.nominal_geometry,
+            profile=PROFILES["ohif"],
+            began_at=datetime.fromtimestamp(study.first_received_at, UTC),
         )
         objects = encode_results(exam, sources, encoding, predecessor)
         folder = Path("results") / str(study.id) / f"revision-{held.revision}"

@@ -9,10 +9,17 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 
 from dicom_io.results.encoding import Encoding
+from dicom_io.results.profiles import PROFILES
 from models.types import Box, BundleId, Finding, FindingKind, ImageReading, Laterality, Mask, ReadImage
 
 BUNDLE = BundleId("research-default", "1.0")
-ENCODING = Encoding(written_at=datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC), revision=1, bundle=BUNDLE)
+ENCODING = Encoding(
+    written_at=datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC),
+    revision=1,
+    bundle=BUNDLE,
+    profile=PROFILES["ohif"],
+    began_at=datetime(2026, 3, 4, 5, 4, 3, tzinfo=UTC),
+)
 STUDY = "1.2.826.0.1.3680043.10.1"
 
 

@@ -6,18 +6,46 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pydicom import Dataset
-from pydicom.uid import Comprehensive3DSRStorage, ExplicitVRLittleEndian, SegmentationStorage
+from pydicom.uid import (
+    Comprehensive3DSRStorage,
+    ExplicitVRLittleEndian,
+    GrayscaleSoftcopyPresentationStateStorage,
+    KeyObjectSelectionDocumentStorage,
+    MammographyCADSRStorage,
+    SecondaryCaptureImageStorage,
+    SegmentationStorage,
+)
 
 from dicom_io.network.scu import Content
+from dicom_io.results.cad_sr import encode_cad_sr
+from dicom_io.results.checks import check_together
 from dicom_io.results.encoding import Encoding, to_bytes
+from dicom_io.results.gsps import encode_gsps
+from dicom_io.results.key_objects import encode_key_objects
+from dicom_io.results.profiles import Profile, ResultKind
 from dicom_io.results.seg import encode_seg, read_back
 from dicom_io.results.sr import encode_sr
+from dicom_io.results.summary import encode_summary
 from models.types import ExamReading
 
-__all__ = ["CONTENTS", "Encoding", "ResultObject", "encode_results"]
+__all__ = ["CONTENTS", "Encoding", "ResultObject", "contents_of", "encode_results"]
 
-CONTENTS = tuple(Content(kind, ExplicitVRLittleEndian) for kind in (SegmentationStorage, Comprehensive3DSRStorage))
-"""What a destination is asked to accept."""
+CONTENTS: Mapping[ResultKind, Content] = {
+    kind: Content(sop_class_uid, ExplicitVRLittleEndian)
+    for kind, sop_class_uid in (
+        (ResultKind.SEG, SegmentationStorage),
+        (ResultKind.SR, Comprehensive3DSRStorage),
+        (ResultKind.CAD_SR, MammographyCADSRStorage),
+        (ResultKind.GSPS, GrayscaleSoftcopyPresentationStateStorage),
+        (ResultKind.SC, SecondaryCaptureImageStorage),
+        (ResultKind.KO, KeyObjectSelectionDocumentStorage),
+    )
+}
+
+
+def contents_of(profile: Profile) -> tuple[Content, ...]:
+    """What a destination of this profile is asked to accept."""
+    return tuple(content for kind, content in CONTENTS.items() if kind in profile.kinds)
 
 
 @dataclass(frozen=True)
@@ -25,11 +53,10 @@ class ResultObject:
     """One object, ready to be stored.
 
     Attributes:
-        kind: "SEG" or "SR".
         content: the file (PS3.10).
     """
 
-    kind: str
+    kind: ResultKind
     sop_instance_uid: str
     content: bytes
 
@@ -37,24 +64,44 @@ class ResultObject:
 def encode_results(
     exam: ExamReading, sources: Mapping[str, Dataset], encoding: Encoding, predecessor: Dataset | None = None
 ) -> list[ResultObject]:
-    """A SEG for each image with findings, then the report.
+    """All objects of the encoding's profile, checked: what each image with findings gives, then those of the exam.
 
     Args:
         sources: the header of each instance of the study, by SOP Instance UID.
-        predecessor: the report that this revision replaces.
+        predecessor: the report of the same profile that this revision replaces.
 
     Raises:
-        NotEncodable: an object cannot be written, or a SEG does not read back as the masks it was made of.
+        NotEncodable: an object cannot be written, a SEG does not read back as the masks it was made of, or objects
+            refer to what is not there (see checks.py).
     """
+    kinds = encoding.profile.kinds
+    with_findings = [image for image in exam.images if image.reading.findings]
     segs: dict[str, Dataset] = {}
+    written: list[tuple[ResultKind, Dataset]] = []
     objects: list[ResultObject] = []
-    for image in exam.images:
-        if image.reading.findings:
-            seg = encode_seg(sources[image.sop_instance_uid], image, encoding=encoding)
-            content = to_bytes(seg)
-            read_back(content, image)
-            del seg.PixelData  # the report needs the header alone
+
+    def put(kind: ResultKind, dataset: Dataset) -> bytes:
+        content = to_bytes(dataset)
+        written.append((kind, dataset))
+        objects.append(ResultObject(kind, dataset.SOPInstanceUID, content))
+        return content
+
+    for image in with_findings:
+        source = sources[image.sop_instance_uid]
+        if ResultKind.SEG in kinds:
+            seg = encode_seg(source, image, encoding=encoding)
+            read_back(put(ResultKind.SEG, seg), image)
+            del seg.PixelData  # the others need its header alone
             segs[image.sop_instance_uid] = seg
-            objects.append(ResultObject("SEG", seg.SOPInstanceUID, content))
-    sr = encode_sr(exam, sources, segs, encoding=encoding, predecessor=predecessor)
-    return [*objects, ResultObject("SR", sr.SOPInstanceUID, to_bytes(sr))]
+        if ResultKind.GSPS in kinds:
+            put(ResultKind.GSPS, encode_gsps(source, image, encoding=encoding))
+    if ResultKind.CAD_SR in kinds:
+        put(ResultKind.CAD_SR, encode_cad_sr(exam, sources, encoding=encoding))
+    if ResultKind.SC in kinds:
+        put(ResultKind.SC, encode_summary(exam, sources, encoding=encoding))
+    if ResultKind.KO in kinds and with_findings:
+        put(ResultKind.KO, encode_key_objects(exam, sources, encoding=encoding))
+    if ResultKind.SR in kinds:
+        put(ResultKind.SR, encode_sr(exam, sources, segs, encoding=encoding, predecessor=predecessor))
+    check_together(written, exam, sources, predecessor)
+    return objects

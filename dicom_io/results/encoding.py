@@ -9,6 +9,7 @@ from io import BytesIO
 from pydicom import Dataset, dcmwrite
 
 from dicom_io.device import MANUFACTURER, MODEL, contributing_equipment, device_uid, software_versions
+from dicom_io.results.profiles import Profile
 from dicom_io.uids import derive_uid
 from models.types import BundleId, FindingKind, ReadImage
 
@@ -21,29 +22,43 @@ class Encoding:
         written_at: the site's local time, as sources state theirs (no time zone is written).
         revision: counts the reports of the study, from 1.
         bundle: the models in use; they enter the UIDs.
-        profile: names the way of encoding, so that two ways do not share UIDs.
-        nominal_geometry: give SEGs a plane in space, which a projection does not have but viewers ask for.
+        profile: for whom it is written.
+        began_at: when the node had the study's first image.
     """
 
     written_at: datetime
     revision: int
     bundle: BundleId
-    profile: str = "standard"
-    nominal_geometry: bool = True
+    profile: Profile
+    began_at: datetime
 
     def uid(self, study_instance_uid: str, *parts: str) -> str:
-        """The UID of something that is written once for a study, this revision, bundle and profile.
+        """The UID of something that is written anew in every revision: the report.
 
         The time enters as well: a study read anew from an empty queue begins at revision 1 again, and a PACS that has
         the first report must not take another one for it. It is the row's, so a second try has the same UIDs.
         """
+        written = self.written_at.astimezone(UTC).isoformat()
+        return self._uid(study_instance_uid, f"revision {self.revision} of {written}", *parts)
+
+    def lasting_uid(self, study_instance_uid: str, content: str, *parts: str) -> str:
+        """The UID of something that stays as it is until what it is made of changes: every object but the report.
+
+        A late image or a radiologist's assessment opens a new revision; what it does not touch keeps its UID, is not
+        sent again, and does not stand twice in the viewer's list.
+
+        Args:
+            content: the digest of all that the object is made of (fingerprints.py).
+        """
+        return self._uid(study_instance_uid, f"content {content}", *parts)
+
+    def _uid(self, study_instance_uid: str, *parts: str) -> str:
         return derive_uid(
             study_instance_uid,
-            str(self.revision),
-            self.written_at.astimezone(UTC).isoformat(),
+            self.began_at.astimezone(UTC).isoformat(),
             self.bundle.name,
             self.bundle.version,
-            self.profile,
+            self.profile.name,
             *parts,
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from io import BytesIO
 
 import numpy as np
@@ -22,6 +23,7 @@ from dicom_io.device import MANUFACTURER, MODEL, device_uid
 from dicom_io.errors import NotEncodable
 from dicom_io.results import codes
 from dicom_io.results.encoding import Encoding, lesion_name, place, sign
+from dicom_io.results.fingerprints import image_fingerprint
 from dicom_io.results.seg_frames import add_nominal_geometry, own_dimensions, segments_per_frame
 from dicom_io.results.sources import demographics, patient_orientation, spacing_mm, stand_in
 from models.types import FindingKind, ReadImage
@@ -42,15 +44,15 @@ def encode_seg(source: Dataset, image: ReadImage, *, encoding: Encoding) -> Data
         NotEncodable: there are no findings, or a mask is empty or reaches out of the image.
     """
     _check(image)
-    study, instance = source.StudyInstanceUID, image.sop_instance_uid
+    uid = partial(encoding.lasting_uid, source.StudyInstanceUID, image_fingerprint(image, source))
     seg = Segmentation(
         source_images=[stand_in(source, image.reading.shape)],
         pixel_array=_planes(image),
         segmentation_type=SegmentationTypeValues.BINARY,
         segment_descriptions=[_describe(image, number) for number in range(1, len(image.reading.findings) + 1)],
-        series_instance_uid=encoding.uid(study, "SEG series", instance),
+        series_instance_uid=uid("SEG series", image.sop_instance_uid),
         series_number=SERIES_NUMBER,
-        sop_instance_uid=encoding.uid(study, "SEG", instance),
+        sop_instance_uid=uid("SEG", image.sop_instance_uid),
         instance_number=1,
         manufacturer=MANUFACTURER,
         manufacturer_model_name=MODEL,
@@ -65,10 +67,10 @@ def encode_seg(source: Dataset, image: ReadImage, *, encoding: Encoding) -> Data
     sign(seg, encoding)
     seg.update(demographics(source))
     seg.PatientOrientation = list(patient_orientation(source) or ())
-    own_dimensions(seg, encoding.uid(study, "SEG dimensions", instance))
+    own_dimensions(seg, uid("SEG dimensions", image.sop_instance_uid))
     segments_per_frame(seg)
-    if encoding.nominal_geometry:
-        frame_of_reference_uid = encoding.uid(study, "SEG frame of reference", instance)
+    if encoding.profile.nominal_geometry:
+        frame_of_reference_uid = uid("SEG frame of reference", image.sop_instance_uid)
         add_nominal_geometry(seg, spacing_mm(source) or (1.0, 1.0), frame_of_reference_uid)
     return seg
 

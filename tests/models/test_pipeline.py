@@ -161,14 +161,16 @@ def test_no_images_are_no_readings() -> None:
 
 def test_a_calibrated_bundle_says_what_each_score_is_worth_where_it_reads() -> None:
     [plain] = _pipeline().read([_image()])
-    assert plain.probability is None
-    assert {finding.probability for finding in plain.findings} == {None}
+    assert plain.likelihood is None
+    assert plain.prevalence is None
+    assert {finding.likelihood for finding in plain.findings} == {None}
     calibrations = {
         level: Calibration(level, Method.TEMPERATURE, {"slope": (1.0,)}, 0.5, 100, 50).at_prevalence(0.01)
         for level in (Level.IMAGE, Level.LESION)
     }
     [reading] = replace(_pipeline(), calibration=calibrations).read([_image()])
-    assert reading.probability == pytest.approx(calibrations[Level.IMAGE].probability(reading.malignancy))
+    assert reading.likelihood == calibrations[Level.IMAGE].likelihood(reading.malignancy)
+    assert (reading.as_breast, reading.as_exam) == (None, None)
     for finding in reading.findings:
-        assert finding.probability is not None
-        assert finding.probability < finding.malignancy
+        assert finding.likelihood is not None
+        assert finding.likelihood.probability < finding.malignancy

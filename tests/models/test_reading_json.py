@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from models.reading_json import from_json, masks_of, to_json
-from models.types import Box, BundleId, Finding, FindingKind, ImageReading, Mask
+from models.types import Box, BundleId, Category, Finding, FindingKind, ImageReading, Likelihood, Mask
 
 
 def _reading(findings: int) -> ImageReading:
@@ -21,7 +22,7 @@ def _reading(findings: int) -> ImageReading:
                 mask=Mask(Box(8, 18, 8 + 33, 18 + 47), random.random((33, 47)) > 0.5),
                 confidence=float(random.random()),
                 malignancy=1 / (3 + index),
-                probability=0.01 / 3 if index else None,
+                likelihood=Likelihood(0.01 / 3, Category.THREE) if index else None,
             )
             for index in range(findings)
         ),
@@ -30,7 +31,13 @@ def _reading(findings: int) -> ImageReading:
         bundle=BundleId("research-default", "0.1.0"),
         seconds={"decode": 0.25, "detect": 1e-9},
         warnings=("Nothing was seen, “with quotes” and ümlauts.",),
-        probability=0.1 / 3,
+        likelihood=Likelihood(0.1 / 3, Category.FOUR_A),
+        as_breast=Likelihood(0.2 / 3, Category.FOUR_A),
+        as_exam=Likelihood(0.3 / 3, Category.FOUR_B),
+        prevalence=0.006,
+        spacing_mm=(0.07, 0.08),
+        nipple=(2000, 2900),
+        preview=random.integers(0, 256, (96, 72), dtype=np.uint8),
     )
 
 
@@ -45,15 +52,21 @@ def test_a_reading_comes_back_as_it_was(findings: int) -> None:
         np.testing.assert_array_equal(one.mask.crop, other.mask.crop)
     assert back.shape == reading.shape
     assert isinstance(back.shape, tuple)
+    assert (back.spacing_mm, back.nipple, back.as_exam) == (reading.spacing_mm, reading.nipple, reading.as_exam)
+    np.testing.assert_array_equal(back.preview, reading.preview)
 
 
-def test_a_reading_stored_before_there_were_probabilities_still_loads() -> None:
-    stored = json.loads(json.dumps(to_json(_reading(2))))
+def test_a_reading_stored_before_there_were_likelihoods_and_previews_still_loads() -> None:
+    reading = replace(_reading(2), preview=None)
+    stored = json.loads(json.dumps(to_json(reading)))
     for table in (stored, *stored["findings"]):
-        del table["probability"]
-    back = from_json(stored, masks_of(_reading(2)))
-    assert back.probability is None
-    assert [finding.probability for finding in back.findings] == [None, None]
+        del table["likelihood"]
+    for later in ("as_breast", "as_exam", "prevalence", "spacing_mm", "nipple"):
+        del stored[later]
+    back = from_json(stored, masks_of(reading))
+    assert back.likelihood is None
+    assert back.preview is None
+    assert [finding.likelihood for finding in back.findings] == [None, None]
 
 
 def test_the_same_reading_gives_the_same_bytes() -> None:

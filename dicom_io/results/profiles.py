@@ -1,0 +1,65 @@
+"""Which objects a destination gets, and with which allowances for its viewers."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class ResultKind(StrEnum):
+    """The kinds of objects that we write; their names stand in settings, in `status` and in file names."""
+
+    SEG = "SEG"
+    """Segmentation: the outline of each lesion, an instance an image with findings."""
+    SR = "SR"
+    """Comprehensive 3D SR by TID 1500: the report."""
+    CAD_SR = "CAD-SR"
+    """Mammography CAD SR (TID 4000)."""
+    GSPS = "GSPS"
+    """Grayscale Softcopy Presentation State: outlines and labels, an instance an image with findings."""
+    SC = "SC"
+    """Secondary Capture: the summary page."""
+    KO = "KO"
+    """Key Object Selection: the images with findings."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A way of writing results. Objects of one profile refer to one another and to the sources, never to another's.
+
+    Attributes:
+        name: tells profiles apart; it enters the UIDs.
+        nominal_geometry: give SEGs a plane in space, which a projection does not have but viewers (OHIF) ask for.
+    """
+
+    name: str
+    kinds: frozenset[ResultKind]
+    nominal_geometry: bool
+
+
+PROFILES: Mapping[str, Profile] = {
+    name: Profile(name, frozenset(kinds), nominal_geometry)
+    for name, kinds, nominal_geometry in (
+        ("ohif", (ResultKind.SEG, ResultKind.SR), True),
+        ("workstation-cad-sr", (ResultKind.CAD_SR, ResultKind.KO), False),
+        ("overlay-only", (ResultKind.GSPS, ResultKind.SC, ResultKind.KO), False),
+        ("all", tuple(ResultKind), True),
+    )
+}
+
+
+def profile_of(name: str, objects: Collection[str] | None = None, nominal_geometry: bool | None = None) -> Profile:
+    """A named profile, or one made of it by listing the objects or by another geometry; equal wishes, equal names.
+
+    Raises:
+        KeyError: no profile has this name.
+        ValueError: no kind of object has one of these names.
+    """
+    named = PROFILES[name]
+    kinds = named.kinds if objects is None else frozenset(map(ResultKind, objects))
+    geometry = named.nominal_geometry if nominal_geometry is None else nominal_geometry
+    if (kinds, geometry) == (named.kinds, named.nominal_geometry):
+        return named
+    listed = "+".join(kind for kind in ResultKind if kind in kinds)
+    return Profile(f"{listed}{' with nominal geometry' if geometry else ''}", kinds, geometry)
