@@ -20,6 +20,9 @@ AETitle = Annotated[
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
+
+
 class SettingsError(Exception):
     """The configuration cannot be used; the message names the file, the keys and what is wrong with each."""
 
@@ -80,17 +83,26 @@ class Reader(Section):
     lease_s: float = Field(default=600, gt=0)
 
 
-class Destination(Section):
-    """A PACS that receives results."""
+class Outlet(Section):
+    """What all destinations have in common: which results they get, and how often they are tried."""
 
-    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
-    ae_title: AETitle
-    host: str
-    port: Port
+    name: Name
+    profile: Literal["ohif", "workstation-cad-sr", "overlay-only", "all"] = "ohif"
+    objects: tuple[Literal["SEG", "SR", "CAD-SR", "GSPS", "SC", "KO"], ...] | None = Field(default=None, min_length=1)
+    nominal_geometry: bool | None = None
+    only_discordant: bool = False
     timeout_s: float = Field(default=30, gt=0)
     retry_first_s: float = Field(default=30, gt=0)
     retry_ceiling_s: float = Field(default=3600, gt=0)
     dead_after_s: float = Field(default=72 * 3600, gt=0)
+
+
+class Destination(Outlet):
+    """A PACS that receives results by C-STORE."""
+
+    ae_title: AETitle
+    host: str
+    port: Port
 
 
 class Review(Section):
@@ -107,7 +119,6 @@ class Settings(BaseSettings):
     data_dir: Path
     database_url: str | None = None
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    nominal_geometry: bool = True
     receiver: Receiver = Receiver()
     senders: tuple[Sender, ...] = ()
     closing: Closing = Closing()

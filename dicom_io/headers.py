@@ -76,6 +76,7 @@ class InstanceHeader:
     series_instance_uid: str
     patient_id: str
     patient_birth_date: str
+    accession_number: str
     kind: InstanceKind
     laterality: Laterality | None
     view: str | None
@@ -98,6 +99,7 @@ def describe(dataset: Dataset) -> InstanceHeader:
         series_instance_uid=uid(dataset, "SeriesInstanceUID"),
         patient_id="\\".join(str(part).strip() for part in values(dataset, "PatientID")),
         patient_birth_date=text(dataset, "PatientBirthDate"),
+        accession_number=text(dataset, "AccessionNumber"),
         kind=kind_of(dataset),
         laterality=laterality_of(dataset),
         view=view_of(dataset),

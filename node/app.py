@@ -12,17 +12,18 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from config.settings import Destination, Sender, Settings
+from config.settings import Destination, Outlet, Sender, Settings
 from dicom_io.network.scp import AllowedSender, Listener, ListenerLimits
 from dicom_io.network.scu import CStoreDestination, count_instances
 from dicom_io.results.encode import contents_of
-from dicom_io.results.profiles import PROFILES
+from dicom_io.results.profiles import profile_of
 from models.bundle import BundleError, find_bundle, read_bundle, verify
 from node.asking import Count, ask_sources
 from node.closing import Ladder
 from node.database import Sessions, open_database, sessions_of
 from node.delivery import Deliverer
 from node.logs import set_up_logging
+from node.publishing import Recipient
 from node.queue import give_back
 from node.reader_process import ReaderSupervisor, Unwell
 from node.receiving import Receiving, ReceivingLimits
@@ -75,11 +76,10 @@ def build_service(settings: Settings) -> Service:
     reporter = Reporter(
         sessions=sessions,
         data_dir=settings.data_dir,
-        destinations=[destination.name for destination in settings.destinations],
+        recipients=[_recipient(destination) for destination in settings.destinations],
         bundle=bundle.id,
         worker=reporter_name(settings),
         lease_s=settings.reader.lease_s,
-        nominal_geometry=settings.nominal_geometry,
         now=time.time,
     )
     supervisor = ReaderSupervisor(run_reader, (settings,), sessions, reader_name(settings))
@@ -200,6 +200,11 @@ def _count(sender: Sender, host: str, port: int, settings: Settings) -> Count:
     )
 
 
+def _recipient(outlet: Outlet) -> Recipient:
+    profile = profile_of(outlet.profile, outlet.objects, outlet.nominal_geometry)
+    return Recipient(outlet.name, profile, outlet.only_discordant)
+
+
 def _deliverer(destination: Destination, settings: Settings, sessions: Sessions) -> Deliverer:
     return Deliverer(
         name=destination.name,
@@ -209,7 +214,7 @@ def _deliverer(destination: Destination, settings: Settings, sessions: Sessions)
             destination.port,
             destination.timeout_s,
             settings.receiver.ae_title,
-            contents=contents_of(PROFILES["ohif"]),
+            contents=contents_of(_recipient(destination).profile),
         ),
         policy=RetryPolicy(destination.retry_first_s, destination.retry_ceiling_s, destination.dead_after_s),
         sessions=sessions,

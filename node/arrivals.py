@@ -60,6 +60,7 @@ def register(
         series_instance_uid=header.series_instance_uid,
         patient_id=header.patient_id,
         patient_birth_date=header.patient_birth_date,
+        accession_number=header.accession_number,
         transfer_syntax_uid=transfer_syntax_uid,
         kind=header.kind,
         laterality=header.laterality,
@@ -141,7 +142,7 @@ def hold_back_replaced(session: Session, study: Study) -> int:
         .join(Delivery.result)
         .where(
             Result.study_id == study.id,
-            Result.revision < study.revision,
+            Result.last_revision < study.revision,
             Delivery.state.in_([DeliveryState.WAITING, DeliveryState.DEAD]),
         )
     ).all()

@@ -18,12 +18,14 @@ from dicom_io.durable import write_durably
 from dicom_io.errors import NotReadable
 from dicom_io.headers import describe
 from dicom_io.pixels.intact import read_whole_file
+from dicom_io.results.profiles import PROFILES, Profile, ResultKind
 from models.pipeline import Pipeline
 from models.types import BundleId, ExamReading
 from node.arrivals import register
 from node.database import Sessions, looking, open_database, sessions_of
 from node.exam_json import exam_to_json
 from node.overlays import write_overlays
+from node.publishing import Recipient
 from node.reading import ImageReader, ReadingLimits
 from node.reporting import Reporter, exam_of
 from node.states import JobKind, JobState, StudyState
@@ -31,7 +33,7 @@ from node.studies import close
 from node.tables import Instance, Job, Study
 
 READING = "reading.json"
-WRITTEN = ("[0-9][0-9]-SEG.dcm", "[0-9][0-9]-SR.dcm", "[0-9]-*.png", "[0-9][0-9]-*.png", READING)
+WRITTEN = (*(f"[0-9][0-9]-{kind}.dcm" for kind in ResultKind), "[0-9]-*.png", "[0-9][0-9]-*.png", READING)
 """What a study's folder holds."""
 _LEASE_S = 24 * 3600.0  # nobody else works in this queue
 
@@ -89,7 +91,13 @@ class FolderReading:
     """
 
     def __init__(
-        self, bundle: BundleId, scratch: Path, out: Path, limits: FolderLimits, now: Callable[[], float]
+        self,
+        bundle: BundleId,
+        scratch: Path,
+        out: Path,
+        limits: FolderLimits,
+        now: Callable[[], float],
+        profile: Profile = PROFILES["all"],
     ) -> None:
         self._sessions: Sessions = sessions_of(open_database(f"sqlite:///{scratch / 'queue.sqlite'}"))
         self._scratch = scratch
@@ -100,11 +108,10 @@ class FolderReading:
         self._reporter = Reporter(
             sessions=self._sessions,
             data_dir=scratch,
-            destinations=(),
+            recipients=(Recipient("folder", profile),),
             bundle=bundle,
             worker="reporter",
             lease_s=_LEASE_S,
-            nominal_geometry=True,
             now=now,
         )
 

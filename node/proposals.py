@@ -79,7 +79,7 @@ class Proposals:
             paths: dict[str, str] = {}
             series, lost = set(), False
             for result in self._of_study(study_id):
-                if result.kind == "SEG" and result.revision == revision:
+                if result.kind == "SEG" and result.revision <= revision <= result.last_revision:
                     try:
                         header = read_header(self._data_dir / result.path)
                     except (NotReadable, OSError):

@@ -100,9 +100,9 @@ def _unsettled() -> ColumnElement[bool]:
         exists().where(Job.study_id == Study.id, Job.state == JobState.FAILED),
         exists().where(
             Result.study_id == Study.id,
-            Result.revision == Study.revision,
+            Result.last_revision == Study.revision,
             Delivery.result_id == Result.id,
-            Delivery.state != DeliveryState.SENT,
+            Delivery.state.not_in([DeliveryState.SENT, DeliveryState.COMMITTED]),
         ),
     )
 

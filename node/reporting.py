@@ -7,27 +7,29 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pydicom import Dataset, dcmread
-from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
 
 from dicom_io.durable import write_durably
 from dicom_io.errors import DicomError
 from dicom_io.headers import SPECIMEN, InstanceKind
 from dicom_io.results.encode import Encoding, ResultObject, encode_results
-from dicom_io.results.profiles import PROFILES
+from dicom_io.results.profiles import Profile, ResultKind
+from models.concordance import concordances, is_discordant
 from models.exam import put_together
 from models.reading_json import from_json
 from models.types import BundleId, ExamReading, Laterality, ReadImage, UnreadImage
 from node.arrivals import SPECIMEN_REASON
+from node.assessments import assessments_of
 from node.database import Sessions, looking
 from node.faults import passes
 from node.logs import place_of
+from node.publishing import Recipient, Written, profiles_of, publish
 from node.queue import Claim, LeaseLost, claim, finish, give_back
 from node.states import JobKind, JobState, StudyState, moved
 from node.studies import (
@@ -38,7 +40,7 @@ from node.studies import (
     shown_views,
     view_of,
 )
-from node.tables import Delivery, Result, Study
+from node.tables import Study
 
 log = logging.getLogger(__name__)
 
@@ -52,20 +54,18 @@ class Reporter:
 
     Attributes:
         data_dir: what the paths in the database are relative to.
-        destinations: their names in the settings: each result goes to all of them.
-        bundle: the models that read, named also where nothing could be read.
+        recipients: who gets results.
+        bundle: the models in use, named where nothing could be read.
         worker: the name under which leases are held.
-        nominal_geometry: see config.settings.
         now: UTC seconds since the epoch.
     """
 
     sessions: Sessions
     data_dir: Path
-    destinations: Sequence[str]
+    recipients: Sequence[Recipient]
     bundle: BundleId
     worker: str
     lease_s: float
-    nominal_geometry: bool
     now: Callable[[], float]
 
     def run(self, stop: threading.Event, pause_s: float = 0.25) -> None:
@@ -120,62 +120,61 @@ class Reporter:
         return asked
 
     def _report(self, held: Claim) -> None:
-        study, exam, sources, predecessor = self._gather(held)
+        study, exam, sources, predecessors = self._gather(held)
         if study.closed_at is None:
             raise ValueError("a study without a closing time was claimed for its report")
-        encoding = Encoding(
-            written_at=datetime.fromtimestamp(study.closed_at, UTC).astimezone(),
-            revision=held.revision,
-            bundle=self.bundle,
-            profile=PROFILES["ohif"],
-            began_at=datetime.fromtimestamp(study.first_received_at, UTC),
-        )
-        objects = encode_results(exam, sources, encoding, predecessor)
-        folder = Path("results") / str(study.id) / f"revision-{held.revision}"
-        paths = [folder / f"{number:02}-{result.kind}.dcm" for number, result in enumerate(objects, start=1)]
-        for result, path in zip(objects, paths, strict=True):
-            write_durably(self.data_dir / path, result.content)
-        self._publish(held, objects, paths)
+        recipients = [one for one in self.recipients if is_discordant(exam) or not one.only_discordant]
+        written: list[Written] = []
+        for profile in profiles_of(self.recipients):
+            encoding = Encoding(
+                written_at=datetime.fromtimestamp(study.closed_at, UTC).astimezone(),
+                revision=held.revision,
+                bundle=exam.images[0].reading.bundle if exam.images else self.bundle,
+                profile=profile,
+                began_at=datetime.fromtimestamp(study.first_received_at, UTC),
+            )
+            objects = encode_results(exam, sources, encoding, predecessors.get(profile.name))
+            written += self._written(study, held.revision, profile, objects)
+        self._publish(held, written, recipients)
 
-    def _gather(self, held: Claim) -> tuple[Study, ExamReading, dict[str, Dataset], Dataset | None]:
-        """The study, its exam, the headers of its instances by SOP Instance UID, and the report that came before."""
+    def _gather(self, held: Claim) -> tuple[Study, ExamReading, dict[str, Dataset], dict[str, Dataset]]:
+        """The study, its exam, the headers of its instances by SOP Instance UID, and the reports before by profile."""
         with looking(self.sessions) as session:
-            study = session.get_one(Study, held.study_id, options=[selectinload(Study.instances)])
+            study = session.get_one(
+                Study, held.study_id, options=[selectinload(Study.instances), selectinload(Study.results)]
+            )
             exam = exam_of(session, study, self.data_dir)
-            earlier = session.scalars(
-                select(Result)
-                .where(Result.study_id == study.id, Result.kind == "SR", Result.revision < held.revision)
-                .order_by(Result.revision.desc())
-            ).first()
+            earlier = {
+                result.profile: result.path
+                for result in sorted(study.results, key=lambda result: result.revision)
+                if result.kind == ResultKind.SR and result.revision < held.revision
+            }
         headers: dict[str, Dataset] = {
             instance.sop_instance_uid: dcmread(self.data_dir / instance.path, stop_before_pixels=True, force=True)
             for instance in study.instances
         }
-        predecessor = dcmread(self.data_dir / earlier.path) if earlier else None
-        return study, exam, headers, predecessor
+        return study, exam, headers, {profile: dcmread(self.data_dir / path) for profile, path in earlier.items()}
 
-    def _publish(self, held: Claim, objects: Sequence[ResultObject], paths: Sequence[Path]) -> None:
-        now = self.now()
+    def _written(
+        self, study: Study, revision: int, profile: Profile, objects: Sequence[ResultObject]
+    ) -> Iterator[Written]:
+        """Writes the objects that no earlier revision wrote."""
+        known = {result.sop_instance_uid: result.path for result in study.results}
+        folder = Path("results") / str(study.id) / f"revision-{revision}" / profile.name
+        for number, one in enumerate(objects, start=1):
+            path = known.get(one.sop_instance_uid)
+            if path is None:
+                path = str(folder / f"{number:02}-{one.kind}.dcm")
+                write_durably(self.data_dir / path, one.content)
+            yield Written(profile.name, one.kind, one.sop_instance_uid, path)
+
+    def _publish(self, held: Claim, objects: Sequence[Written], recipients: Sequence[Recipient]) -> None:
         with self.sessions.begin() as session:
             finish(session, held, JobState.DONE)
             study = session.get_one(Study, held.study_id)
             study.state = moved(study.state, StudyState.REPORTED)
             study.why = ""
-            for result, path in zip(objects, paths, strict=True):
-                row = Result(
-                    study_id=study.id,
-                    revision=held.revision,
-                    kind=result.kind,
-                    sop_instance_uid=result.sop_instance_uid,
-                    path=str(path),
-                    written_at=now,
-                )
-                session.add(row)
-                session.flush()
-                session.add_all(
-                    Delivery(result_id=row.id, destination=name, created_at=now, next_at=now)
-                    for name in self.destinations
-                )
+            publish(session, study, objects, recipients, self.now())
         log.info("study %d: revision %d reported: %d object(s)", held.study_id, held.revision, len(objects))
 
 
@@ -201,4 +200,5 @@ def exam_of(session: Session, study: Study, data_dir: Path) -> ExamReading:
         elif raw_copy or specimen or instance.unread_reason is not None:
             reason = RAW_COPY if raw_copy else instance.unread_reason or SPECIMEN_REASON
             unread.append(UnreadImage(instance.sop_instance_uid, instance.kind, reason, on_purpose=raw_copy))
-    return put_together(images, unread, arrived_views(study, begun))
+    exam = put_together(images, unread, arrived_views(study, begun))
+    return replace(exam, concordances=concordances(exam, assessments_of(session, study)))

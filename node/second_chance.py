@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from dicom_io.headers import InstanceKind
 from node.arrivals import IN_QUARANTINE, are_two_patients, ask_for_reading, hold_back_replaced, reopen, wait_for_images
+from node.publishing import send_again
 from node.states import DeliveryState, JobKind, JobState, StudyState, moved
 from node.tables import Delivery, Job, Result, Study
 
@@ -107,14 +108,11 @@ def _send_again(session: Session, study: Study, now: float) -> list[str]:
         .join(Delivery.result)
         .where(
             Result.study_id == study.id,
-            Result.revision == study.revision,
+            Result.last_revision == study.revision,
             Delivery.state == DeliveryState.DEAD,
         )
         .order_by(Delivery.id)
     ).all()
     for delivery in dead:
-        delivery.state = moved(delivery.state, DeliveryState.WAITING)
-        delivery.attempts = 0
-        delivery.created_at = now  # the time after which it is dead counts from here again
-        delivery.next_at = now
+        send_again(delivery, now)
     return [f"{delivery.result.kind} will be sent to {delivery.destination} again" for delivery in dead]

@@ -37,6 +37,9 @@ class JobState(StrEnum):
 class DeliveryState(StrEnum):
     WAITING = "waiting"
     SENT = "sent"
+    """Taken by the destination; where it is set to commit, not delivered before it is COMMITTED."""
+    COMMITTED = "committed"
+    """The destination has promised to keep it (storage commitment, PS3.4 Annex J)."""
     DEAD = "dead"
     """Retried for as long as the settings say, or refused for good: `mammo-node retry` tries anew."""
 
@@ -51,7 +54,8 @@ class IllegalTransition(Exception):
 _STUDY = {
     StudyState.OPEN: {StudyState.CLOSED, StudyState.NOT_READ, StudyState.QUARANTINED},
     StudyState.CLOSED: {StudyState.OPEN, StudyState.REPORTED, StudyState.QUARANTINED},
-    StudyState.REPORTED: {StudyState.OPEN, StudyState.QUARANTINED},
+    # REPORTED to CLOSED: a radiologist's assessment came, and the report is written anew with it.
+    StudyState.REPORTED: {StudyState.OPEN, StudyState.CLOSED, StudyState.QUARANTINED},
     StudyState.NOT_READ: {StudyState.OPEN, StudyState.QUARANTINED},
     StudyState.QUARANTINED: {StudyState.OPEN},
 }
@@ -64,7 +68,8 @@ _JOB = {
 }
 _DELIVERY = {
     DeliveryState.WAITING: {DeliveryState.SENT, DeliveryState.DEAD},
-    DeliveryState.SENT: set[DeliveryState](),
+    DeliveryState.SENT: {DeliveryState.COMMITTED, DeliveryState.WAITING, DeliveryState.DEAD},
+    DeliveryState.COMMITTED: set[DeliveryState](),
     DeliveryState.DEAD: {DeliveryState.WAITING},
 }
 

@@ -64,6 +64,8 @@ class Instance(Table):
     patient_id: Mapped[str]
     """As this instance states it, like the birth date: a study's instances must agree (safety rule 5)."""
     patient_birth_date: Mapped[str]
+    accession_number: Mapped[str] = mapped_column(default="", index=True)
+    """By which a radiologist's assessment without a Study Instance UID finds its study."""
     transfer_syntax_uid: Mapped[str]
     kind: Mapped[str]
     """dicom_io.headers.InstanceKind."""
@@ -135,15 +137,20 @@ class Job(Table):
 
 
 class Result(Table):
-    """An object written for a study: a SEG of one image or the SR of a revision."""
+    """An object written for a study, by one profile. What a later revision does not change stays part of it."""
 
     __tablename__ = "result"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     study_id: Mapped[int] = mapped_column(ForeignKey("study.id"), index=True)
     revision: Mapped[int]
+    """That it was written for."""
+    last_revision: Mapped[int]
+    """The newest that it is part of: below the study's revision it is replaced, or its report is still to be made."""
+    profile: Mapped[str]
+    """The name of the dicom_io.results.profiles.Profile."""
     kind: Mapped[str]
-    """"SEG" or "SR"."""
+    """dicom_io.results.profiles.ResultKind."""
     sop_instance_uid: Mapped[str] = mapped_column(unique=True)
     path: Mapped[str]
     written_at: Mapped[float]
@@ -169,6 +176,37 @@ class Delivery(Table):
     created_at: Mapped[float]
     next_at: Mapped[float]
     sent_at: Mapped[float | None]
+    transaction_uid: Mapped[str | None] = mapped_column(index=True)
+    """Of the storage commitment that was asked for it, where its destination is set to commit."""
+    commitment_asked_at: Mapped[float | None]
     error: Mapped[str] = mapped_column(default="")
 
     result: Mapped[Result] = relationship()
+
+
+class ReceivedAssessment(Table):
+    """A radiologist's BI-RADS category of a breast or an exam, as it came; matched with a study, or waiting for one."""
+
+    __tablename__ = "assessment"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_id: Mapped[int | None] = mapped_column(ForeignKey("study.id"), index=True)
+    """None: no study here matches it so far, and `why` says so."""
+    study_instance_uid: Mapped[str] = mapped_column(default="", index=True)
+    """As the document states it, "" where it does not; so are the next two."""
+    accession_number: Mapped[str] = mapped_column(default="", index=True)
+    patient_id: Mapped[str] = mapped_column(default="")
+    laterality: Mapped[str | None]
+    """"L", "R"; None: the exam."""
+    category: Mapped[str]
+    """models.types.Category."""
+    source: Mapped[str]
+    """"SR", "HL7" or "CSV"."""
+    document: Mapped[str]
+    """What it came in: a SOP Instance UID, a message control ID, a file and its line. The same again adds nothing."""
+    assessed_at: Mapped[float | None]
+    """When the radiologist said so, where the document tells; of two for one breast the later one counts."""
+    received_at: Mapped[float]
+    why: Mapped[str] = mapped_column(default="")
+
+    study: Mapped[Study | None] = relationship()

@@ -13,10 +13,12 @@ from sqlalchemy import select
 
 from dicom_io.network.answers import Answer
 from dicom_io.network.scp import ReceivedFile
+from dicom_io.results.profiles import PROFILES
 from models.pipeline import Pipeline
 from models.types import Box, BundleId, Detection, FindingKind, Mammogram, Mask
 from node.closing import Ladder
 from node.database import Sessions, open_database, sessions_of
+from node.publishing import Recipient
 from node.reading import ImageReader, ReadingLimits
 from node.receiving import Receiving, ReceivingLimits
 from node.reporting import Reporter
@@ -76,6 +78,7 @@ class Road:
     data_dir: Path
     models: OneMass = field(default_factory=OneMass)
     destinations: Sequence[str] = ("pacs",)
+    profile: str = "ohif"
     secondary_capture_from: frozenset[str] = frozenset()
     clock: Clock = field(default_factory=Clock)
 
@@ -94,7 +97,13 @@ class Road:
             self.clock,
         )
         self.reporter = Reporter(
-            self.sessions, self.data_dir, self.destinations, BUNDLE, "node/reporter", 600, True, self.clock
+            self.sessions,
+            self.data_dir,
+            [Recipient(name, PROFILES[self.profile]) for name in self.destinations],
+            BUNDLE,
+            "node/reporter",
+            600,
+            self.clock,
         )
 
     def receive(self, *images: Dataset | Path, sender: str = "PACS") -> list[Answer]:

@@ -9,6 +9,7 @@ from readings import BUNDLE, ENCODING, STUDY, blob, header, lesion, read_image
 from dicom_io.device import device_uid, is_ours
 from dicom_io.errors import NotEncodable
 from dicom_io.results.encoding import lesion_name, to_bytes
+from dicom_io.results.profiles import PROFILES
 from dicom_io.results.seg import encode_seg, read_back
 from models.types import FindingKind, ReadImage
 
@@ -107,7 +108,7 @@ def test_viewers_find_the_image_and_can_place_the_segmentation():
 
 def test_no_geometry_is_asserted_where_the_setting_says_so():
     image = _two_lesions()
-    seg, content = _encoded(image, nominal_geometry=False)
+    seg, content = _encoded(image, profile=replace(PROFILES["ohif"], nominal_geometry=False))
     assert "FrameOfReferenceUID" not in seg
     assert "PlaneOrientationSequence" not in seg.SharedFunctionalGroupsSequence[0]
     read_back(content, image)
@@ -129,7 +130,7 @@ def test_the_segmentation_is_known_as_ours():
     assert str(BUNDLE) in seg.SoftwareVersions
 
 
-def test_each_image_gets_a_series_of_its_own_and_each_revision_new_uids():
+def test_each_image_gets_a_series_of_its_own_and_a_new_one_only_where_something_changed():
     other = "1.2.826.0.1.3680043.10.3"
     first = encode_seg(header(UID, (80, 90)), read_image(UID, (80, 90), lesion(1, 2, blob(9, 9))), encoding=ENCODING)
     second = encode_seg(
@@ -137,7 +138,9 @@ def test_each_image_gets_a_series_of_its_own_and_each_revision_new_uids():
     )
     assert first.SeriesInstanceUID != second.SeriesInstanceUID
     assert first.SOPInstanceUID != second.SOPInstanceUID
-    again, _ = _encoded(read_image(UID, (80, 90), lesion(1, 2, blob(9, 9))), revision=2)
+    unchanged, _ = _encoded(read_image(UID, (80, 90), lesion(1, 2, blob(9, 9))), revision=2)
+    assert unchanged.SOPInstanceUID == first.SOPInstanceUID, "a revision that does not touch it sends nothing again"
+    again, _ = _encoded(read_image(UID, (80, 90), lesion(1, 2, blob(9, 9, seed=1))), revision=2)
     assert again.SOPInstanceUID != first.SOPInstanceUID
     assert again.SegmentSequence[0].TrackingUID == first.SegmentSequence[0].TrackingUID, "it is the same lesion"
 

@@ -1,0 +1,59 @@
+"""Profiles of results, storage commitment, accession numbers and radiologists' assessments"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    with op.batch_alter_table("instance") as instance:
+        instance.add_column(sa.Column("accession_number", sa.String(), nullable=False, server_default=""))
+        instance.create_index("ix_instance_accession_number", ["accession_number"])
+    with op.batch_alter_table("result") as result:
+        result.add_column(sa.Column("profile", sa.String(), nullable=False, server_default="standard"))
+        result.add_column(sa.Column("last_revision", sa.Integer(), nullable=False, server_default="1"))
+    op.execute("UPDATE result SET last_revision = revision")
+    with op.batch_alter_table("delivery") as delivery:
+        delivery.add_column(sa.Column("transaction_uid", sa.String(), nullable=True))
+        delivery.add_column(sa.Column("commitment_asked_at", sa.Double(), nullable=True))
+        delivery.create_index("ix_delivery_transaction_uid", ["transaction_uid"])
+    op.create_table(
+        "assessment",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("study_id", sa.Integer(), nullable=True),
+        sa.Column("study_instance_uid", sa.String(), nullable=False),
+        sa.Column("accession_number", sa.String(), nullable=False),
+        sa.Column("patient_id", sa.String(), nullable=False),
+        sa.Column("laterality", sa.String(), nullable=True),
+        sa.Column("category", sa.String(), nullable=False),
+        sa.Column("source", sa.String(), nullable=False),
+        sa.Column("document", sa.String(), nullable=False),
+        sa.Column("assessed_at", sa.Double(), nullable=True),
+        sa.Column("received_at", sa.Double(), nullable=False),
+        sa.Column("why", sa.String(), nullable=False),
+        sa.ForeignKeyConstraint(["study_id"], ["study.id"], name=op.f("fk_assessment_study_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_assessment")),
+    )
+    op.create_index("ix_assessment_study_id", "assessment", ["study_id"])
+    op.create_index("ix_assessment_accession_number", "assessment", ["accession_number"])
+    op.create_index("ix_assessment_study_instance_uid", "assessment", ["study_instance_uid"])
+
+
+def downgrade() -> None:
+    op.drop_table("assessment")
+    with op.batch_alter_table("delivery") as delivery:
+        delivery.drop_index("ix_delivery_transaction_uid")
+        delivery.drop_column("commitment_asked_at")
+        delivery.drop_column("transaction_uid")
+    with op.batch_alter_table("result") as result:
+        result.drop_column("last_revision")
+        result.drop_column("profile")
+    with op.batch_alter_table("instance") as instance:
+        instance.drop_index("ix_instance_accession_number")
+        instance.drop_column("accession_number")
