@@ -22,15 +22,14 @@ from pydicom.uid import ExplicitVRLittleEndian
 from dicom_io.device import MANUFACTURER, MODEL, device_uid
 from dicom_io.errors import NotEncodable
 from dicom_io.results import codes
+from dicom_io.results.colours import COLOURS
 from dicom_io.results.encoding import Encoding, lesion_name, place, sign
 from dicom_io.results.fingerprints import image_fingerprint
 from dicom_io.results.seg_frames import add_nominal_geometry, own_dimensions, segments_per_frame
 from dicom_io.results.sources import demographics, patient_orientation, spacing_mm, stand_in
-from models.types import FindingKind, ReadImage
+from models.types import ReadImage
 
 SERIES_NUMBER = 9100
-# Orange and sky blue: told apart by colour-blind readers too (Okabe and Ito), and unlike the grey of the image.
-_COLOURS = {FindingKind.MASS: (230, 159, 0), FindingKind.CALCIFICATION: (86, 180, 233)}
 
 
 def encode_seg(source: Dataset, image: ReadImage, *, encoding: Encoding) -> Dataset:
@@ -131,5 +130,5 @@ def _describe(image: ReadImage, number: int) -> SegmentDescription:
         tracking_uid=name.uid,
         tracking_id=name.identifier,
         anatomic_regions=[codes.BREAST],
-        display_color=CIELabColor.from_rgb(*_COLOURS[finding.kind]),
+        display_color=CIELabColor.from_rgb(*COLOURS[finding.kind]),
     )
