@@ -6,12 +6,18 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock"
 
-.PHONY: help setup demo test lock bench
+OHIF := 3.12.10
+VIEWER := .viewer/ohif-$(OHIF)
+# The SHA-512 of npm's @ohif/app, of which the viewer is the folder package/dist.
+OHIF_SHA512 := d24b85eba32af5cf5d303fbe6d4b138ccac9a57270699873f41e2e4b6e380dac008d2913c0860553dde9c4fb915108b16918bb4001e517715ed6ab9d06566b98
+
+.PHONY: help setup demo test viewer lock bench
 
 help:
 	@echo "make demo   read two real exams through a node of your own, and show what comes back"
 	@echo "make test   check the style and the types, and run the tests"
 	@echo "make setup  create $(VENV) from the pinned, hashed requirements (the others do it too)"
+	@echo "make viewer fetch the OHIF viewer ($(OHIF), 46 MiB) that tests show results in"
 	@echo "make bench  measure receiving and latency"
 	@echo "make lock   pin the newest requirements that pyproject.toml allows"
 
@@ -25,6 +31,16 @@ test: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+
+viewer: $(VIEWER)/index.html
+
+$(VIEWER)/index.html:
+	@command -v npm >/dev/null || { echo "npm fetches the viewer. Install it (Debian: apt-get install npm)."; exit 1; }
+	rm -rf $(VIEWER) && mkdir -p $(VIEWER)
+	npm pack --silent --pack-destination .viewer @ohif/app@$(OHIF)
+	echo "$(OHIF_SHA512)  .viewer/ohif-app-$(OHIF).tgz" | sha512sum --check --quiet
+	tar --extract --file .viewer/ohif-app-$(OHIF).tgz --touch --directory $(VIEWER) --strip-components 2 package/dist
+	rm .viewer/ohif-app-$(OHIF).tgz
 
 bench: setup
 	$(BIN)/python benchmarks/receive.py

@@ -19,6 +19,8 @@ from running import eventually, free_port, running
 
 ROUTING = Path(__file__).parents[1] / "compose" / "corrections.lua"
 """Sends experts' segmentations to the modality "mammo-node"."""
+DICOMWEB = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
+"""Debian's package orthanc-dicomweb."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,11 @@ class Orthanc:
     ae_title: str = "ORTHANC"
     credentials: str | None = None
     """ "user:password", where its REST API asks for them."""
+
+    @property
+    def has_dicomweb(self) -> bool:
+        plugins = self.get("/plugins")
+        return isinstance(plugins, list) and "dicom-web" in plugins
 
     def get(self, path: str) -> object:
         return json.loads(self._call("GET", path))
@@ -93,6 +100,8 @@ def debian_orthanc(folder: Path) -> Iterator[Orthanc]:
         "OverwriteInstances": True,
         "DicomScuTimeout": 120,
         "LuaScripts": [str(ROUTING)],
+        "Plugins": [str(plugin) for plugin in [DICOMWEB] if plugin.exists()],
+        "DicomWeb": {"Enable": True, "Root": "/dicom-web/", "EnableWado": True, "WadoRoot": "/wado"},
     }
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "orthanc.json").write_text(json.dumps(configuration))
