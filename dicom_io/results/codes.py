@@ -6,11 +6,12 @@ from pydicom.sr.coding import Code
 
 from models.types import FindingKind, Laterality
 
-# Documents: CID 7021, CID 100, CID 5000
+# Documents: CID 7021, CID 7010, CID 100, CID 5000
 IMAGING_MEASUREMENT_REPORT = Code("126000", "DCM", "Imaging Measurement Report")
 ONCOLOGY_MEASUREMENT_REPORT = Code("126001", "DCM", "Oncology Measurement Report")
 IMAGING_PROCEDURE = Code("363679005", "SCT", "Imaging procedure")
 PROCEDURE_REPORTED = Code("121058", "DCM", "Procedure reported")
+OF_INTEREST = Code("113000", "DCM", "Of Interest")
 ENGLISH = Code("en-US", "RFC5646", "English (United States)")
 IMAGING_MEASUREMENTS = Code("126010", "DCM", "Imaging Measurements")
 QUALITATIVE_EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
@@ -41,6 +42,7 @@ MILLIMETRE = Code("mm", "UCUM", "millimeter")
 # Anatomy: CID 4031, CID 244
 BREAST = Code("76752008", "SCT", "Breast")
 BOTH = Code("51440002", "SCT", "Bilateral")
+LATERALITY = Code("272741003", "SCT", "Laterality")
 LATERALITIES = {
     Laterality.LEFT: Code("7771000", "SCT", "Left"),
     Laterality.RIGHT: Code("24028007", "SCT", "Right"),
@@ -70,6 +72,7 @@ FINDINGS = {
 PROBABILITY_OF_CANCER = Code("111047", "DCM", "Probability of cancer")
 CERTAINTY_OF_FINDING = Code("111012", "DCM", "Certainty of Finding")
 PERCENT = Code("%", "UCUM", "Percent")
+LONG_AXIS = Code("103339001", "SCT", "Long axis")  # CID 7470
 ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")
 
 # What became of the reading as a whole: CID 6047, by (every image was read, something was found)
@@ -81,3 +84,60 @@ CAD_SUMMARIES = {
     (False, True): Code("111244", "DCM", "Not all algorithms succeeded; with findings"),
 }
 NO_ALGORITHM_SUCCEEDED = Code("111245", "DCM", "No algorithms succeeded; without findings")
+
+# What others said: TID 1000
+QUOTATION_MODE = Code("121001", "DCM", "Quotation Mode")
+DOCUMENT = Code("121003", "DCM", "Document")
+QUOTED_SOURCE = Code("121002", "DCM", "Quoted Source")
+
+# Mammography CAD SR: TID 4000 to 4020, TID 1204, TID 4108
+MAMMOGRAPHY_CAD_REPORT = Code("111036", "DCM", "Mammography CAD Report")
+LANGUAGE = Code("121049", "DCM", "Language of Content Item and Descendants")
+STUDY_DATE = Code("111060", "DCM", "Study Date")
+STUDY_TIME = Code("111061", "DCM", "Study Time")
+CONTENT_DATE = Code("111018", "DCM", "Content Date")
+CONTENT_TIME = Code("111019", "DCM", "Content Time")
+IMPRESSION_DESCRIPTION = Code("111033", "DCM", "Impression Description")
+INDIVIDUAL_IMPRESSION = Code("111034", "DCM", "Individual Impression/Recommendation")
+RENDERING_INTENT = Code("111056", "DCM", "Rendering Intent")
+PRESENTATION_REQUIRED = Code("111150", "DCM", "Presentation Required: Rendering device is expected to present")
+COMPOSITE_FEATURE = Code("111015", "DCM", "Composite Feature")
+COMPOSITE_TYPE = Code("111016", "DCM", "Composite type")
+RELATED_SPATIALLY = Code("111154", "DCM", "Target content items are related spatially")
+SCOPE_OF_FEATURE = Code("111057", "DCM", "Scope of Feature")
+ON_MULTIPLE_IMAGES = Code("111158", "DCM", "Feature detected on multiple images")
+CERTAINTY_OF_FEATURE = Code("111011", "DCM", "Certainty of Feature")
+SINGLE_IMAGE_FINDING = Code("111059", "DCM", "Single Image Finding")
+SINGLE_IMAGE_FINDINGS = {  # CID 6014, which has no mass: that takes two views
+    FindingKind.MASS: Code("129793001", "SCT", "Mammography breast density"),
+    FindingKind.CALCIFICATION: FINDINGS[FindingKind.CALCIFICATION],
+}
+TRACKING_IDENTIFIER = Code("112039", "DCM", "Tracking Identifier")
+TRACKING_UID = Code("112040", "DCM", "Tracking Unique Identifier")
+CENTER = Code("111010", "DCM", "Center")
+OUTLINE = Code("111041", "DCM", "Outline")
+ALGORITHM_NAME = Code("111001", "DCM", "Algorithm Name")
+ALGORITHM_VERSION = Code("111003", "DCM", "Algorithm Version")
+BOTH_BREASTS = Code("63762007", "SCT", "Both breasts")  # CID 6022
+BREASTS = {
+    Laterality.LEFT: Code("80248007", "SCT", "Left breast"),
+    Laterality.RIGHT: Code("73056007", "SCT", "Right breast"),
+}
+SUMMARY_OF_DETECTIONS = Code("111064", "DCM", "Summary of Detections")
+SUCCESSFUL_DETECTIONS = Code("111063", "DCM", "Successful Detections")
+FAILED_DETECTIONS = Code("111025", "DCM", "Failed Detections")
+DETECTION_PERFORMED = Code("111022", "DCM", "Detection Performed")
+SUMMARY_OF_ANALYSES = Code("111065", "DCM", "Summary of Analyses")
+SUCCESSFUL_ANALYSES = Code("111062", "DCM", "Successful Analyses")
+FAILED_ANALYSES = Code("111024", "DCM", "Failed Analyses")
+ANALYSIS_PERFORMED = Code("111004", "DCM", "Analysis Performed")
+OVERALL_ANALYSIS = Code("111234", "DCM", "Overall Impression/Recommendation Analysis")  # CID 6043
+INDIVIDUAL_ANALYSIS = Code("111233", "DCM", "Individual Impression/Recommendation Analysis")
+COLLOCATION_ANALYSIS = Code("133884007", "SCT", "Spatial collocation analysis")
+NOT_ATTEMPTED = Code("111225", "DCM", "Not Attempted")
+# CID 6042, by (some image was read, some image could not be read)
+RESULT_STATUSES = {
+    (True, False): Code("111222", "DCM", "Succeeded"),
+    (True, True): Code("111223", "DCM", "Partially Succeeded"),
+    (False, True): Code("111224", "DCM", "Failed"),
+}

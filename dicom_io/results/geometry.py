@@ -1,7 +1,8 @@
 """Rows and columns to DICOM's x and y, and back: the only file that knows of both.
 
 We count pixels by row and column from 0, the whole number being the pixel's centre. A DICOM SCOORD (PS3.3 §C.18.6.1.2)
-counts x (column) and y (row) from the top left corner of the top left pixel, whose centre is 0.5\\0.5.
+counts x (column) and y (row) from the top left corner of the top left pixel, whose centre is 0.5\\0.5. So do graphic
+annotations in PIXEL units (PS3.3 §C.10.5), which end at Columns\\Rows.
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.distance import pdist
 from skimage.measure import find_contours, label
 
-from models.types import Mask
+from models.types import Box, Mask
 
 # Viewers become slow with long outlines long before GraphicData is full (8191 points in explicit VR).
 _MOST_POINTS = 1000
@@ -52,6 +54,28 @@ def frame(shape: tuple[int, int]) -> NDArray[np.float64]:
     rows, columns = shape
     corners = np.array([(0, 0), (columns, 0), (columns, rows), (0, rows), (0, 0)], dtype=np.float64)
     return _told_from_tool(corners)
+
+
+def edges(box: Box) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom edge of a box of pixels, in x and y."""
+    return float(box.left), float(box.top), float(box.right), float(box.bottom)
+
+
+def nearest(xy: NDArray[np.float64], box: Box) -> tuple[float, float]:
+    """The point x, y of a line (n × 2) that lies nearest to a box."""
+    left, top, right, bottom = edges(box)
+    away = xy - np.clip(xy, (left, top), (right, bottom))
+    x, y = xy[np.argmin(np.square(away).sum(axis=1))]
+    return float(x), float(y)
+
+
+def longest_extent_mm(xy: NDArray[np.float64], spacing_mm: tuple[float, float]) -> float:
+    """The longest distance in mm between two points of an outline (x, y, n × 2).
+
+    Args:
+        spacing_mm: of rows, of columns (Mammogram.spacing_mm).
+    """
+    return float(pdist(xy * spacing_mm[::-1]).max())
 
 
 def _told_from_tool(ring: NDArray[np.float64]) -> NDArray[np.float64]:

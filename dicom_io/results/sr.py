@@ -9,6 +9,7 @@ from pydicom.uid import PYDICOM_IMPLEMENTATION_UID, Comprehensive3DSRStorage, Ex
 
 from dicom_io.errors import NotEncodable
 from dicom_io.results.encoding import Encoding, sign
+from dicom_io.results.own_codes import coding_scheme
 from dicom_io.results.sources import demographics, study_references
 from dicom_io.results.sr_content import measurement_report
 from models.types import ExamReading
@@ -62,6 +63,7 @@ def encode_sr(
     sr.CurrentRequestedProcedureEvidenceSequence = study_references((*sources.values(), *segs.values()))
     if predecessor is not None:
         sr.PredecessorDocumentsSequence = study_references([predecessor])
+    sr.CodingSchemeIdentificationSequence = [coding_scheme()]
     sr.update(measurement_report(exam, sources, encoding))
     sign(sr, encoding)
     return sr

@@ -30,6 +30,7 @@ from dicom_io.headers import InstanceKind, kind_of
 from dicom_io.results import codes
 from dicom_io.results.encoding import Encoding
 from dicom_io.results.sources import patient_orientation, spacing_mm
+from dicom_io.results.sr_concordance import concordance_items
 from dicom_io.results.sr_groups import lesion_groups, score_groups
 from dicom_io.results.statements import Statement, statements
 from models.types import ExamReading, ReadImage
@@ -47,7 +48,7 @@ def measurement_report(exam: ExamReading, sources: Mapping[str, Dataset], encodi
     root = ContainerContentItem(name=title, template_id="1500")
     root.ContentSequence = ContentSequence()
     root.ContentSequence.extend(LanguageOfContentItemAndDescendants(CodedConcept.from_code(codes.ENGLISH)))
-    root.ContentSequence.extend(_observed_by_device())
+    root.ContentSequence.extend(observed_by_device())
     root.ContentSequence.append(CodeContentItem(codes.PROCEDURE_REPORTED, codes.IMAGING_PROCEDURE, _CONCEPT))
     if exam.images:
         root.ContentSequence.append(_image_library(exam, sources))
@@ -56,7 +57,7 @@ def measurement_report(exam: ExamReading, sources: Mapping[str, Dataset], encodi
     return root
 
 
-def _observed_by_device() -> ObservationContext:
+def observed_by_device() -> ObservationContext:
     """TID 1001: a device observed, never a person (safety: a machine is never taken for a radiologist)."""
     device = DeviceObserverIdentifyingAttributes(
         uid=device_uid(), name=MODEL, manufacturer_name=MANUFACTURER, model_name=MODEL
@@ -112,9 +113,10 @@ def _measurements(exam: ExamReading, sources: Mapping[str, Dataset], encoding: E
 
 
 def _evaluations(exam: ExamReading, sources: Mapping[str, Dataset], encoding: Encoding) -> ContainerContentItem:
-    """TID 1500 rows 12 to 14: what became of the reading, as a code and in words."""
+    """TID 1500 rows 12 to 14: what became of the reading, and how it compares; in codes, then in words."""
     container = ContainerContentItem(codes.QUALITATIVE_EVALUATIONS, relationship_type=_CONTAINS)
     container.ContentSequence = ContentSequence([CodeContentItem(codes.CAD_SUMMARY, _summary(exam), _CONTAINS)])
+    container.ContentSequence.extend(concordance_items(exam, sources))
     for statement in statements(exam, encoding.bundle):
         container.ContentSequence.append(_comment(statement, sources))
     return container

@@ -13,17 +13,21 @@ from highdicom.sr import (
     Measurement,
     MeasurementsAndQualitativeEvaluations,
     PlanarROIMeasurementsAndQualitativeEvaluations,
+    QualitativeEvaluation,
+    RelationshipTypeValues,
     SourceImageForRegion,
+    TextContentItem,
     TrackingIdentifier,
 )
 from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.sr.coding import Code
 
-from dicom_io.results import codes
+from dicom_io.results import birads_codes, codes, own_codes
 from dicom_io.results.encoding import Encoding, lesion_name
-from dicom_io.results.geometry import frame, outline
-from models.types import ExamReading, Laterality, ReadImage
+from dicom_io.results.geometry import frame, longest_extent_mm, outline
+from dicom_io.results.ties import ties_of
+from models.types import ExamReading, Laterality, Likelihood, ReadImage
 
 _BREASTS = {Laterality.LEFT: "left breast", Laterality.RIGHT: "right breast"}
 
@@ -38,7 +42,12 @@ def lesion_groups(
     """
     for image in exam.images:
         for number in range(1, len(image.reading.findings) + 1):
-            yield _lesion_group(image, number, sources[image.sop_instance_uid])
+            group = _lesion_group(image, number, sources[image.sop_instance_uid])
+            for tie in ties_of(exam, image, number):
+                group[0].ContentSequence.append(
+                    TextContentItem(codes.COMMENT, tie, relationship_type=RelationshipTypeValues.CONTAINS)
+                )
+            yield group
 
 
 def score_groups(
@@ -46,52 +55,91 @@ def score_groups(
 ) -> Iterator[MeasurementsAndQualitativeEvaluations]:
     """A group with the score of each breast, then one with the exam's."""
     for breast in exam.breasts:
-        images = [image for image in exam.images if image.laterality is breast.laterality]
-        laterality = codes.LATERALITIES[breast.laterality]
-        name = _BREASTS[breast.laterality]
-        yield _score_group(name, laterality, breast.malignancy, _highest(images), sources, encoding)
+        decisive = _highest([image for image in exam.images if image.laterality is breast.laterality])
+        yield _score_group(
+            _BREASTS[breast.laterality],
+            codes.LATERALITIES[breast.laterality],
+            _worth(breast.malignancy, breast.likelihood, decisive),
+            _implied(breast.likelihood),
+            decisive,
+            sources[decisive.sop_instance_uid],
+            encoding,
+        )
     if exam.malignancy is not None:
         lateralities = [codes.LATERALITIES[breast.laterality] for breast in exam.breasts]
-        both = codes.BOTH if len(lateralities) == 2 else next(iter(lateralities), None)
-        yield _score_group("exam", both, exam.malignancy, _highest(exam.images), sources, encoding)
+        decisive = _highest(exam.images)
+        yield _score_group(
+            "exam",
+            codes.BOTH if len(lateralities) == 2 else next(iter(lateralities), None),
+            _worth(exam.malignancy, exam.likelihood, decisive),
+            _implied(exam.likelihood),
+            decisive,
+            sources[decisive.sop_instance_uid],
+            encoding,
+        )
 
 
 def _lesion_group(image: ReadImage, number: int, source: Dataset) -> PlanarROIMeasurementsAndQualitativeEvaluations:
     finding = image.reading.findings[number - 1]
     name = lesion_name(image, number)
+    ring = outline(finding.mask)
+    measurements = _worth(finding.malignancy, finding.likelihood, image)
+    measurements.append(Measurement(codes.CERTAINTY_OF_FINDING, _percent(finding.confidence), codes.PERCENT))
+    if image.reading.spacing_mm:
+        extent = round(longest_extent_mm(ring, image.reading.spacing_mm), 1)
+        measurements.append(Measurement(codes.LONG_AXIS, extent, codes.MILLIMETRE))
     return PlanarROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(uid=name.uid, identifier=name.identifier),
-        referenced_region=_region(outline(finding.mask), source),
+        referenced_region=_region(ring, source),
         finding_type=codes.FINDINGS[finding.kind],
         finding_sites=[_site(codes.LATERALITIES[image.laterality] if image.laterality else None)],
         algorithm_id=_algorithm(image, "lesions"),
-        measurements=[
-            Measurement(codes.PROBABILITY_OF_CANCER, _percent(finding.malignancy), codes.PERCENT),
-            Measurement(codes.CERTAINTY_OF_FINDING, _percent(finding.confidence), codes.PERCENT),
-        ],
+        measurements=measurements,
+        qualitative_evaluations=_implied(finding.likelihood),
     )
 
 
 def _score_group(
     name: str,
     laterality: Code | None,
-    score: float,
+    measurements: Sequence[Measurement],
+    implied: Sequence[QualitativeEvaluation],
     decisive: ReadImage,
-    sources: Mapping[str, Dataset],
+    source: Dataset,
     encoding: Encoding,
 ) -> MeasurementsAndQualitativeEvaluations:
     """The score, and the image that it comes from framed as a whole: OHIF fails on a group without a place."""
-    source = sources[decisive.sop_instance_uid]
     group = MeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(
             uid=encoding.uid(source.StudyInstanceUID, "score", name), identifier=name
         ),
         finding_sites=[_site(laterality)],
         algorithm_id=_algorithm(decisive, "whole images"),
-        measurements=[Measurement(codes.PROBABILITY_OF_CANCER, _percent(score), codes.PERCENT)],
+        measurements=measurements,
+        qualitative_evaluations=implied,
     )
     group[0].ContentSequence.append(_region(frame(decisive.reading.shape), source))
     return group
+
+
+def _worth(score: float, likelihood: Likelihood | None, image: ReadImage) -> list[Measurement]:
+    """The score and, where it is calibrated, the probability with the prevalence that it holds for.
+
+    Viewers (OHIF) print them in this order and pass over a number that has items of its own.
+    """
+    worth = [Measurement(own_codes.MALIGNANCY_SCORE, round(float(score), 4), own_codes.SCORE_UNIT)]
+    if likelihood:
+        worth.insert(0, Measurement(codes.PROBABILITY_OF_CANCER, _percent(likelihood.probability), codes.PERCENT))
+        if image.reading.prevalence is not None:
+            worth.append(Measurement(own_codes.PREVALENCE, _percent(image.reading.prevalence), codes.PERCENT))
+    return worth
+
+
+def _implied(likelihood: Likelihood | None) -> list[QualitativeEvaluation]:
+    if likelihood is None:
+        return []
+    category = own_codes.IMPLIED_CATEGORIES[likelihood.category]
+    return [QualitativeEvaluation(birads_codes.ASSESSMENT_CATEGORY, category)]
 
 
 def _region(xy: NDArray[np.float64], source: Dataset) -> ImageRegion:
@@ -118,4 +166,4 @@ def _site(laterality: Code | None) -> FindingSite:
 
 
 def _percent(fraction: float) -> float:
-    return round(100 * float(fraction), 2)
+    return round(100 * float(fraction), 4)

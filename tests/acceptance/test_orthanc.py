@@ -66,9 +66,9 @@ def test_the_study_in_orthanc_holds_a_seg_for_each_image_with_findings_and_one_r
     items = list(_items(report))
     assert tracked <= {item.UID for item in items if item.ValueType == "UIDREF" and _name(item) == "112040"}
     assert any(TEXT_OF_USE in item.TextValue for item in items if item.ValueType == "TEXT")
-    scores = [item.MeasuredValueSequence[0].NumericValue for item in items if _name(item) == "111047"]
+    scores = [item.MeasuredValueSequence[0].NumericValue for item in items if _name(item) == "SCORE"]
     assert len(scores) >= len(tracked) + 2
-    assert all(0 <= score <= 100 for score in scores)
+    assert all(0 <= score <= 1 for score in scores)
 
 
 def test_every_result_passes_dciodvfy_pixelmed_and_dsrdump(orthanc: Orthanc, reported: str, tmp_path: Path) -> None:

@@ -119,10 +119,10 @@ def test_each_lesion_has_its_score_site_and_the_tracking_uid_of_its_segment():
     images, sources = _images(), _sources()
     seg = encode_seg(sources[R_CC], images[0], encoding=ENCODING)
     groups = _groups(_report(_exam()))
-    for segment, score, kind in zip(seg.SegmentSequence, (62.5, 25.0), ("129788004", "129769006"), strict=True):
+    for segment, score, kind in zip(seg.SegmentSequence, (0.625, 0.25), ("129788004", "129769006"), strict=True):
         group = groups[segment.TrackingID]
         assert segment.TrackingUID == _named(group, "112040")[0].UID
-        assert _number(group, "111047") == score
+        assert _number(group, "SCORE") == score
         assert _number(group, "111012") == 90
         assert _named(group, "121071")[0].ConceptCodeSequence[0].CodeValue == kind
         site = _named(group, "363698007")[0]
@@ -156,9 +156,9 @@ def test_lesions_come_before_scores_so_that_viewers_open_at_a_lesion():
 
 def test_breasts_and_exam_have_the_highest_score_of_their_images():
     groups = _groups(_report(_exam()))
-    assert _number(groups["left breast"], "111047") == 12.5
-    assert _number(groups["right breast"], "111047") == 75
-    assert _number(groups["exam"], "111047") == 75
+    assert _number(groups["left breast"], "SCORE") == 0.125
+    assert _number(groups["right breast"], "SCORE") == 0.75
+    assert _number(groups["exam"], "SCORE") == 0.75
     decisive = _named(groups["right breast"], "111030")[0].ContentSequence[0].ReferencedSOPSequence[0]
     assert decisive.ReferencedSOPInstanceUID == R_MLO
 
@@ -174,8 +174,8 @@ def test_the_report_says_what_it_is_and_what_was_read_and_what_not():
     assert comments[0] == RESEARCH_USE_ONLY
     assert any(str(BUNDLE) in comment for comment in comments)
     assert JOINING_RULE in comments
-    assert "R CC: read; 2 findings; score 50.0%." in comments
-    assert "R MLO: read; no findings; score 75.0%." in comments
+    assert "R CC: read; 2 findings; score 0.500." in comments
+    assert "R MLO: read; no findings; score 0.750." in comments
     assert "Not read: tomosynthesis: breast tomosynthesis is not read yet - 2 x 60 frames." in comments
     assert "Not read: report: it is no image." in comments
     assert "Missing view: left MLO." in comments

@@ -1,0 +1,59 @@
+"""The radiologist's categories in our report, quoted and held against the implied ones (TID 1500 row 13)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from highdicom.sr import (
+    CodeContentItem,
+    CompositeContentItem,
+    ContentItem,
+    ContentSequence,
+    RelationshipTypeValues,
+    TextContentItem,
+)
+from pydicom import Dataset
+
+from dicom_io.results import birads_codes, codes, own_codes
+from models.types import Assessment, Concordance, ExamReading
+
+_CONCEPT = RelationshipTypeValues.HAS_CONCEPT_MOD
+_CONTEXT = RelationshipTypeValues.HAS_OBS_CONTEXT
+_INFERRED = RelationshipTypeValues.INFERRED_FROM
+
+
+def concordance_items(exam: ExamReading, sources: Mapping[str, Dataset]) -> Iterator[CodeContentItem]:
+    """One evaluation for each assessment: how the categories stand to one another, inferred from both.
+
+    Args:
+        sources: the header of each instance of the study, by SOP Instance UID: a document among them is referred to.
+    """
+    for concordance in exam.concordances:
+        item = CodeContentItem(
+            own_codes.CONCORDANCE, own_codes.AGREEMENTS[concordance.agreement], RelationshipTypeValues.CONTAINS
+        )
+        item.ContentSequence = ContentSequence(list(_grounds(concordance, sources)))
+        yield item
+
+
+def _grounds(concordance: Concordance, sources: Mapping[str, Dataset]) -> Iterator[ContentItem]:
+    if concordance.laterality:
+        yield CodeContentItem(codes.LATERALITY, codes.LATERALITIES[concordance.laterality], _CONCEPT)
+    quoted = birads_codes.CODES[concordance.assessment.category]
+    assigned = CodeContentItem(own_codes.QUOTED_CATEGORY, quoted, _INFERRED)
+    assigned.ContentSequence = ContentSequence(list(_quotation(concordance.assessment, sources)))
+    yield assigned
+    if concordance.implied:
+        implied = own_codes.IMPLIED_CATEGORIES[concordance.implied]
+        yield CodeContentItem(birads_codes.ASSESSMENT_CATEGORY, implied, _INFERRED)
+
+
+def _quotation(assessment: Assessment, sources: Mapping[str, Dataset]) -> Iterator[ContentItem]:
+    """TID 1000, where the quoted document is an object of the study."""
+    yield TextContentItem(own_codes.QUOTED_FROM, assessment.source, _CONTEXT)
+    document = sources.get(assessment.sop_instance_uid or "")
+    if document is not None:
+        yield CodeContentItem(codes.QUOTATION_MODE, codes.DOCUMENT, _CONTEXT)
+        yield CompositeContentItem(
+            codes.QUOTED_SOURCE, document.SOPClassUID, document.SOPInstanceUID, relationship_type=_CONTEXT
+        )

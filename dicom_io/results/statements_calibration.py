@@ -1,0 +1,65 @@
+"""What a report says of its probabilities: at which levels there are any, for which prevalence, what they imply."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from models.types import ExamReading, Likelihood
+
+NOT_CALIBRATED = (
+    "The scores are not calibrated: they rank lesions and images, they are not the chance of cancer, "
+    "and they imply no BI-RADS category."
+)
+LOW_CUT_OFF = (
+    "Category 1-2 stands for a score below the models' low cut-off: a score cannot tell negative (1) from benign (2)."
+)
+
+
+def calibration_sentences(exam: ExamReading) -> Iterator[str]:
+    """Which scores of an exam that was read are calibrated and which are not; nothing of levels without a score."""
+    levels = _levels(exam)
+    calibrated = [_share(name, worth, True) for name, worth in levels if any(worth)]
+    uncalibrated = [_share(name, worth, False) for name, worth in levels if not all(worth)]
+    if not calibrated:
+        yield NOT_CALIBRATED
+        return
+    yield (
+        f"Probabilities of cancer of {_listed(calibrated)} are calibrated{_prevalence(exam)}. "
+        "Their categories are implied by ACR BI-RADS 5th ed. likelihoods and are no radiologist's assessment."
+    )
+    yield LOW_CUT_OFF
+    if uncalibrated:
+        yield (
+            f"The scores of {_listed(uncalibrated)} are not calibrated: they rank, they are not the chance of cancer, "
+            "and they imply no BI-RADS category."
+        )
+
+
+def _levels(exam: ExamReading) -> list[tuple[str, list[Likelihood | None]]]:
+    lesions = [finding.likelihood for image in exam.images for finding in image.reading.findings]
+    return [
+        (name, worth)
+        for name, worth in (
+            ("lesions", lesions),
+            ("images", [image.reading.likelihood for image in exam.images]),
+            ("breasts", [breast.likelihood for breast in exam.breasts]),
+            ("the exam", [exam.likelihood]),
+        )
+        if worth
+    ]
+
+
+def _share(name: str, worth: Sequence[Likelihood | None], calibrated: bool) -> str:
+    """The level's name, "some" before it where images were read by models of which not all are calibrated."""
+    return name if all((one is not None) is calibrated for one in worth) else f"some {name}"
+
+
+def _prevalence(exam: ExamReading) -> str:
+    stated = {image.reading.prevalence for image in exam.images} - {None}
+    percents = [f"{100 * share:.3g} %" for share in sorted(share for share in stated if share is not None)]
+    return f" at a prevalence of {' or '.join(percents)}" if percents else ""
+
+
+def _listed(names: Sequence[str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
