@@ -1,18 +1,68 @@
-"""Mammography CAD SR (PS3.3 §A.35.5, TID 4000)."""
+"""Mammography CAD SR (PS3.3 §A.35.5, TID 4000): one for every study, also where nothing was found or could be read."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pydicom import Dataset
+from pydicom import Dataset, FileMetaDataset
+from pydicom.uid import PYDICOM_IMPLEMENTATION_UID, ExplicitVRLittleEndian, MammographyCADSRStorage
 
 from dicom_io.errors import NotEncodable
-from dicom_io.results.encoding import Encoding
+from dicom_io.results.cad_sr_content import LIBRARY_POSITION, cad_report
+from dicom_io.results.cad_sr_library import library_of
+from dicom_io.results.encoding import Encoding, sign
+from dicom_io.results.fingerprints import exam_fingerprint
+from dicom_io.results.sources import demographics, study_references
 from models.types import ExamReading
+
+SERIES_NUMBER = 9200
 
 
 def encode_cad_sr(exam: ExamReading, sources: Mapping[str, Dataset], *, encoding: Encoding) -> Dataset:
-    """Raises:
-    NotEncodable: not written yet.
+    """What was looked for, where it succeeded, where it failed, and what was found.
+
+    Args:
+        exam: the reading.
+        sources: the header of each instance of the study, by SOP Instance UID; of an instance that was not read only
+            its SOP class and its study, series and instance UIDs are needed.
+
+    Raises:
+        NotEncodable: there is no image to refer to, a source belongs to another study, or an image that was read has
+            no header.
     """
-    raise NotEncodable("not written yet")
+    if len({source.StudyInstanceUID for source in sources.values()}) > 1:
+        raise NotEncodable("The sources of a CAD report belong to more than one study.")
+    library = library_of(exam, sources, LIBRARY_POSITION)
+    described = library.sources[0]
+    study, content = described.StudyInstanceUID, exam_fingerprint(exam, sources)
+    sr = Dataset()
+    sr.SOPClassUID = MammographyCADSRStorage
+    sr.SOPInstanceUID = encoding.lasting_uid(study, content, "CAD-SR")
+    sr.file_meta = _file_meta(sr)
+    sr.update(demographics(described))
+    sr.StudyInstanceUID = study
+    sr.Modality = "SR"
+    sr.SeriesInstanceUID = encoding.lasting_uid(study, content, "CAD-SR series")
+    sr.SeriesNumber = SERIES_NUMBER
+    sr.SeriesDescription = f"AI CAD{encoding.edition}, mammo-node, research use only"[:64]
+    sr.InstanceNumber = 1
+    sr.ReferencedPerformedProcedureStepSequence = []
+    sr.PerformedProcedureCodeSequence = []
+    partial = bool(exam.missing) or any(not image.on_purpose for image in exam.unread)
+    sr.CompletionFlag = "PARTIAL" if partial else "COMPLETE"
+    if partial:
+        sr.CompletionFlagDescription = "Views are missing or images were not read: see the impression"
+    sr.VerificationFlag = "UNVERIFIED"
+    sr.CurrentRequestedProcedureEvidenceSequence = study_references(library.sources)
+    sr.update(cad_report(exam, library, encoding.bundle))
+    sign(sr, encoding)
+    return sr
+
+
+def _file_meta(sr: Dataset) -> FileMetaDataset:
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = sr.SOPClassUID
+    meta.MediaStorageSOPInstanceUID = sr.SOPInstanceUID
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.ImplementationClassUID = PYDICOM_IMPLEMENTATION_UID
+    return meta

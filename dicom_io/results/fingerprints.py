@@ -11,6 +11,8 @@ from enum import StrEnum
 import numpy as np
 from pydicom import Dataset
 
+from dicom_io.attributes import text
+from dicom_io.headers import laterality_of, view_of
 from dicom_io.results.sources import demographics, patient_orientation, spacing_mm
 from models.types import ExamReading, ReadImage
 
@@ -35,6 +37,8 @@ def _taken(source: Dataset) -> object:
         "class": str(source.get("SOPClassUID", "")),
         "orientation": patient_orientation(source),
         "spacing": spacing_mm(source),
+        "place": [laterality_of(source), view_of(source)],
+        "content": [text(source, "ContentDate"), text(source, "ContentTime")],
     }
 
 

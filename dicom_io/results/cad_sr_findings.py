@@ -1,0 +1,88 @@
+"""The findings of a Mammography CAD SR: an Individual Impression (TID 4003) for each lesion."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from highdicom.sr import GraphicTypeValues
+from numpy.typing import NDArray
+from pydicom import Dataset
+
+from dicom_io.results import codes
+from dicom_io.results.cad_sr_items import Part, Relation, algorithm, coded, container, percent, region, unique, words
+from dicom_io.results.cad_sr_library import ImageLibrary
+from dicom_io.results.encoding import lesion_name
+from dicom_io.results.geometry import outline, to_xy
+from models.types import ExamReading, Mask, ReadImage, Tie
+
+
+def impressions(exam: ExamReading, library: ImageLibrary) -> Iterator[Dataset]:
+    """First the lesions that were seen in two views, then those of one view, in the order of the reading.
+
+    A finding of two ties stands in both, under its one Tracking UID.
+    """
+    tied = {(one.sop_instance_uid, one.number) for tie in exam.ties for one in tie.findings}
+    for tie in exam.ties:
+        yield _impression(_composite_feature(tie, exam, library))
+    for image in exam.images:
+        for number in range(1, len(image.reading.findings) + 1):
+            if (image.sop_instance_uid, number) not in tied:
+                yield _impression(_single_image_finding(image, number, library, Relation.CONTAINS))
+
+
+def _impression(feature: Dataset) -> Dataset:
+    return container(codes.INDIVIDUAL_IMPRESSION, Relation.INFERRED_FROM, [_to_be_shown(), feature])
+
+
+def _composite_feature(tie: Tie, exam: ExamReading, library: ImageLibrary) -> Dataset:
+    """TID 4004. Its certainty is that the two are one lesion; of such a pair no probability of cancer is known."""
+    images = {image.sop_instance_uid: image for image in exam.images}
+    first = images[tie.findings[0].sop_instance_uid].reading
+    return coded(
+        codes.COMPOSITE_FEATURE,
+        Relation.CONTAINS,
+        codes.FINDINGS[first.findings[tie.findings[0].number - 1].kind],
+        [
+            _to_be_shown(),
+            coded(codes.COMPOSITE_TYPE, Relation.HAS_PROPERTIES, codes.RELATED_SPATIALLY),
+            coded(codes.SCOPE_OF_FEATURE, Relation.HAS_PROPERTIES, codes.ON_MULTIPLE_IMAGES),
+            *algorithm(first.bundle, Part.TWO_VIEWS),
+            percent(codes.CERTAINTY_OF_FEATURE, tie.certainty),
+            *(
+                _single_image_finding(images[one.sop_instance_uid], one.number, library, Relation.INFERRED_FROM)
+                for one in tie.findings
+            ),
+        ],
+    )
+
+
+def _single_image_finding(image: ReadImage, number: int, library: ImageLibrary, relation: Relation) -> Dataset:
+    """TID 4006. A probability of cancer stands there only where it is one: an uncalibrated score is none."""
+    finding = image.reading.findings[number - 1]
+    name = lesion_name(image, number)
+    content = [
+        _to_be_shown(),
+        words(codes.TRACKING_IDENTIFIER, Relation.HAS_OBS_CONTEXT, name.identifier),
+        unique(codes.TRACKING_UID, Relation.HAS_OBS_CONTEXT, name.uid),
+        *algorithm(image.reading.bundle, Part.DETECTION),
+        percent(codes.CERTAINTY_OF_FINDING, finding.confidence),
+    ]
+    if finding.likelihood is not None:
+        content.append(percent(codes.PROBABILITY_OF_CANCER, finding.likelihood.probability))
+    where = library.refer(Relation.SELECTED_FROM, image.sop_instance_uid)
+    content += [
+        region(codes.CENTER, GraphicTypeValues.POINT, to_xy(_centre(finding.mask)), where),
+        region(codes.OUTLINE, GraphicTypeValues.POLYLINE, outline(finding.mask), where),
+    ]
+    return coded(codes.SINGLE_IMAGE_FINDING, relation, codes.SINGLE_IMAGE_FINDINGS[finding.kind], content)
+
+
+def _centre(mask: Mask) -> NDArray[np.float64]:
+    """The centre of mass, in row, column (1 × 2)."""
+    rows, columns = np.nonzero(mask.crop)
+    return np.array([[mask.box.top + rows.mean(), mask.box.left + columns.mean()]])
+
+
+def _to_be_shown() -> Dataset:
+    return coded(codes.RENDERING_INTENT, Relation.HAS_CONCEPT_MOD, codes.PRESENTATION_REQUIRED)

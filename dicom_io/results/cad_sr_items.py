@@ -1,0 +1,124 @@
+"""Content items in plain pydicom (PS3.3 §C.17.3): highdicom's trees hold no item that is given by reference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+import numpy as np
+from highdicom.sr import GraphicTypeValues, RelationshipTypeValues, ValueTypeValues
+from highdicom.sr.coding import CodedConcept
+from numpy.typing import NDArray
+from pydicom import Dataset
+from pydicom.sr.coding import Code
+from pydicom.valuerep import DS
+
+from dicom_io.results import codes
+from dicom_io.results.sources import instance_reference
+from models.types import BundleId
+
+Relation = RelationshipTypeValues
+
+
+class Part(StrEnum):
+    """Parts of our models, as algorithms are named."""
+
+    DETECTION = "detection"
+    LESIONS = "score of lesions"
+    WHOLE_IMAGES = "score of whole images"
+    TWO_VIEWS = "lesions seen in two views"
+
+
+def container(name: Code, relation: Relation | None, children: Iterable[Dataset]) -> Dataset:
+    """A heading; without a relation it is the root."""
+    item = _item(ValueTypeValues.CONTAINER, name, relation, children)
+    item.ContinuityOfContent = "SEPARATE"
+    return item
+
+
+def coded(name: Code, relation: Relation, value: Code, children: Iterable[Dataset] = ()) -> Dataset:
+    item = _item(ValueTypeValues.CODE, name, relation, children)
+    item.ConceptCodeSequence = [CodedConcept.from_code(value)]
+    return item
+
+
+def words(name: Code, relation: Relation, value: str) -> Dataset:
+    item = _item(ValueTypeValues.TEXT, name, relation)
+    item.TextValue = value
+    return item
+
+
+def unique(name: Code, relation: Relation, uid: str) -> Dataset:
+    item = _item(ValueTypeValues.UIDREF, name, relation)
+    item.UID = uid
+    return item
+
+
+def day(name: Code, relation: Relation, value: str) -> Dataset:
+    item = _item(ValueTypeValues.DATE, name, relation)
+    item.Date = value
+    return item
+
+
+def hour(name: Code, relation: Relation, value: str) -> Dataset:
+    item = _item(ValueTypeValues.TIME, name, relation)
+    item.Time = value
+    return item
+
+
+def measured(name: Code, relation: Relation, value: float, unit: Code) -> Dataset:
+    measurement = Dataset()
+    measurement.NumericValue = DS(float(value), auto_format=True)
+    measurement.MeasurementUnitsCodeSequence = [CodedConcept.from_code(unit)]
+    item = _item(ValueTypeValues.NUM, name, relation)
+    item.MeasuredValueSequence = [measurement]
+    return item
+
+
+def percent(name: Code, fraction: float) -> Dataset:
+    """A property in percent, of a fraction in 0..1."""
+    return measured(name, Relation.HAS_PROPERTIES, round(100 * float(fraction), 2), codes.PERCENT)
+
+
+def image(instance: Dataset, relation: Relation, children: Iterable[Dataset]) -> Dataset:
+    item = _item(ValueTypeValues.IMAGE, None, relation, children)
+    item.ReferencedSOPSequence = [instance_reference(instance)]
+    return item
+
+
+def region(name: Code, graphic: GraphicTypeValues, xy: NDArray[np.float64], in_image: Dataset) -> Dataset:
+    """A place, as a property: SCOORD x, y (n × 2), in the image that `in_image` refers to."""
+    item = _item(ValueTypeValues.SCOORD, name, Relation.HAS_PROPERTIES, [in_image])
+    item.GraphicType = graphic.value
+    item.GraphicData = [float(value) for value in xy.ravel()]
+    return item
+
+
+def reference(relation: Relation, position: Iterable[int]) -> Dataset:
+    """An item by reference: its position in the tree, from 1 at every level."""
+    item = Dataset()
+    item.RelationshipType = relation.value
+    item.ReferencedContentItemIdentifier = list(position)
+    return item
+
+
+def algorithm(bundle: BundleId, part: Part) -> list[Dataset]:
+    """TID 4019: which part of which models did it."""
+    return [
+        words(codes.ALGORITHM_NAME, Relation.HAS_PROPERTIES, f"{bundle.name}, {part}"),
+        words(codes.ALGORITHM_VERSION, Relation.HAS_PROPERTIES, bundle.version),
+    ]
+
+
+def _item(
+    value_type: ValueTypeValues, name: Code | None, relation: Relation | None, children: Iterable[Dataset] = ()
+) -> Dataset:
+    item = Dataset()
+    item.ValueType = value_type.value
+    if relation is not None:
+        item.RelationshipType = relation.value
+    if name is not None:
+        item.ConceptNameCodeSequence = [CodedConcept.from_code(name)]
+    if within := list(children):
+        item.ContentSequence = within
+    return item

@@ -1,0 +1,104 @@
+"""The images that a Mammography CAD SR is about: its Image Library (TID 4020), to which all else in it refers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from pydicom import Dataset
+
+from dicom_io.attributes import text
+from dicom_io.errors import NotEncodable
+from dicom_io.headers import SPECIMEN, InstanceKind, kind_of, laterality_of, view_of
+from dicom_io.results import codes
+from dicom_io.results.cad_sr_items import Relation, coded, container, day, hour, image, measured, reference, words
+from dicom_io.results.sources import demographics, patient_orientation, spacing_mm
+from models.types import ExamReading, Laterality, ReadImage
+
+_NO_IMAGES = (InstanceKind.REPORT, InstanceKind.SEGMENTATION, InstanceKind.OTHER)
+_MAMMOGRAMS = (InstanceKind.FOR_PRESENTATION, InstanceKind.FOR_PROCESSING)
+_ACQUIRED = Relation.HAS_ACQ_CONTEXT
+
+
+@dataclass(frozen=True)
+class ImageLibrary:
+    """What was read, then what was not and is missed; copies of what was read are left out.
+
+    Attributes:
+        position: of the library in the content tree.
+        read: each image with its header.
+        unread: the headers of the others, of which little may be known.
+    """
+
+    position: tuple[int, ...]
+    read: tuple[tuple[ReadImage, Dataset], ...]
+    unread: tuple[Dataset, ...]
+
+    @property
+    def attempted(self) -> bool:
+        """Whether there was a mammogram to read; otherwise the study was not suitable."""
+        return bool(self.read) or any(
+            kind_of(source) in _MAMMOGRAMS and view_of(source) != SPECIMEN for source in self.unread
+        )
+
+    @property
+    def sources(self) -> list[Dataset]:
+        return [*(source for _, source in self.read), *self.unread]
+
+    def refer(self, relation: Relation, sop_instance_uid: str) -> Dataset:
+        """An item that points at an image of the library."""
+        uids = [source.SOPInstanceUID for source in self.sources]
+        return reference(relation, (*self.position, uids.index(sop_instance_uid) + 1))
+
+    def content(self) -> Dataset:
+        read = [_entry(source, one.laterality, one.view) for one, source in self.read]
+        unread = [_entry(source, laterality_of(source), view_of(source)) for source in self.unread]
+        return container(codes.IMAGE_LIBRARY, Relation.CONTAINS, [*read, *unread])
+
+
+def library_of(exam: ExamReading, sources: Mapping[str, Dataset], position: tuple[int, ...]) -> ImageLibrary:
+    """The library of an exam.
+
+    Raises:
+        NotEncodable: there is no image to refer to (the template demands one), or one that was read has no header.
+    """
+    if any(image.sop_instance_uid not in sources for image in exam.images):
+        raise NotEncodable("An image that was read is not among the sources of the CAD report.")
+    missed = [
+        sources[one.sop_instance_uid] for one in exam.unread if not one.on_purpose and one.sop_instance_uid in sources
+    ]
+    library = ImageLibrary(
+        position=position,
+        read=tuple((image, sources[image.sop_instance_uid]) for image in exam.images),
+        unread=tuple(source for source in missed if kind_of(source) not in _NO_IMAGES),
+    )
+    if not library.sources:
+        raise NotEncodable("A CAD report needs at least one image of its study to refer to.")
+    return library
+
+
+def _entry(source: Dataset, laterality: Laterality | None, view: str | None) -> Dataset:
+    return image(source, Relation.CONTAINS, _acquired(source, laterality, view))
+
+
+def _acquired(source: Dataset, laterality: Laterality | None, view: str | None) -> Iterator[Dataset]:
+    if laterality:
+        yield coded(codes.IMAGE_LATERALITY, _ACQUIRED, codes.BREASTS[laterality])
+    if view in codes.VIEWS:
+        yield coded(codes.IMAGE_VIEW, _ACQUIRED, codes.VIEWS[view])
+    if orientation := patient_orientation(source):
+        yield words(codes.PATIENT_ORIENTATION_ROW, _ACQUIRED, orientation[0])
+        yield words(codes.PATIENT_ORIENTATION_COLUMN, _ACQUIRED, orientation[1])
+    study = demographics(source)
+    if date := text(study, "StudyDate"):
+        yield day(codes.STUDY_DATE, _ACQUIRED, date)
+    if time := text(study, "StudyTime"):
+        yield hour(codes.STUDY_TIME, _ACQUIRED, time)
+    if re.fullmatch(r"\d{8}", date := text(source, "ContentDate")):
+        yield day(codes.CONTENT_DATE, _ACQUIRED, date)
+    if re.fullmatch(r"\d{6}(\.\d{1,6})?", time := text(source, "ContentTime")):
+        yield hour(codes.CONTENT_TIME, _ACQUIRED, time)
+    if spacing := spacing_mm(source):
+        yield measured(codes.HORIZONTAL_PIXEL_SPACING, _ACQUIRED, spacing[1], codes.MILLIMETRE)
+        yield measured(codes.VERTICAL_PIXEL_SPACING, _ACQUIRED, spacing[0], codes.MILLIMETRE)

@@ -1,0 +1,93 @@
+"""What a Mammography CAD SR says was done: its Summaries of Detections and of Analyses (TID 4015 to 4018)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from pydicom import Dataset
+from pydicom.sr.coding import Code
+
+from dicom_io.results import codes
+from dicom_io.results.cad_sr_items import Part, Relation, algorithm, coded, container
+from dicom_io.results.cad_sr_library import ImageLibrary
+from models.types import BundleId, ExamReading, ReadImage
+
+
+@dataclass(frozen=True)
+class _Names:
+    """What a summary, its two lists and their entries are called."""
+
+    summary: Code
+    succeeded: Code
+    failed: Code
+    performed: Code
+
+
+_DETECTIONS = _Names(
+    codes.SUMMARY_OF_DETECTIONS, codes.SUCCESSFUL_DETECTIONS, codes.FAILED_DETECTIONS, codes.DETECTION_PERFORMED
+)
+_ANALYSES = _Names(
+    codes.SUMMARY_OF_ANALYSES, codes.SUCCESSFUL_ANALYSES, codes.FAILED_ANALYSES, codes.ANALYSIS_PERFORMED
+)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """Something that was done with images: what, by which part of the models, and with which."""
+
+    what: Code
+    part: Part
+    images: Sequence[ReadImage]
+
+
+def summary_of_detections(exam: ExamReading, library: ImageLibrary, bundle: BundleId) -> Dataset:
+    """Masses and calcification clusters were looked for in all images."""
+    tasks = [_Task(what, Part.DETECTION, exam.images) for what in codes.SINGLE_IMAGE_FINDINGS.values()]
+    return _summary(_DETECTIONS, tasks, tasks, library, bundle)
+
+
+def summary_of_analyses(exam: ExamReading, library: ImageLibrary, bundle: BundleId) -> Dataset:
+    """All images were classified, and so were lesions and pairs of lesions where there were any."""
+    tied = {one.sop_instance_uid for tie in exam.ties for one in tie.findings}
+    overall = _Task(codes.OVERALL_ANALYSIS, Part.WHOLE_IMAGES, exam.images)
+    of_lesions = [
+        _Task(codes.INDIVIDUAL_ANALYSIS, Part.LESIONS, [image for image in exam.images if image.reading.findings]),
+        _Task(codes.COLLOCATION_ANALYSIS, Part.TWO_VIEWS, [one for one in exam.images if one.sop_instance_uid in tied]),
+    ]
+    return _summary(_ANALYSES, [overall, *of_lesions], [overall], library, bundle)
+
+
+def _summary(
+    named: _Names,
+    succeeded: Iterable[_Task],
+    failed: Iterable[_Task],
+    library: ImageLibrary,
+    bundle: BundleId,
+) -> Dataset:
+    """What succeeded with the images that were read, and failed with the others; nothing where none was suitable."""
+    if not library.attempted:
+        return coded(named.summary, Relation.CONTAINS, codes.NOT_ATTEMPTED)
+    lists = []
+    if library.read:
+        done = [item for task in succeeded for item in _done(named.performed, task, library)]
+        lists.append(container(named.succeeded, Relation.INFERRED_FROM, done))
+    if library.unread:
+        uids = [source.SOPInstanceUID for source in library.unread]
+        tried = [_performed(named.performed, task, bundle, uids, library) for task in failed]
+        lists.append(container(named.failed, Relation.INFERRED_FROM, tried))
+    return coded(
+        named.summary, Relation.CONTAINS, codes.RESULT_STATUSES[bool(library.read), bool(library.unread)], lists
+    )
+
+
+def _done(performed: Code, task: _Task, library: ImageLibrary) -> Iterator[Dataset]:
+    """An item for each bundle: a late image may have been read with newer models."""
+    for bundle in dict.fromkeys(image.reading.bundle for image in task.images):
+        uids = [image.sop_instance_uid for image in task.images if image.reading.bundle == bundle]
+        yield _performed(performed, task, bundle, uids, library)
+
+
+def _performed(performed: Code, task: _Task, bundle: BundleId, uids: Iterable[str], library: ImageLibrary) -> Dataset:
+    images = [library.refer(Relation.HAS_PROPERTIES, uid) for uid in uids]
+    return coded(performed, Relation.CONTAINS, task.what, [*algorithm(bundle, task.part), *images])
