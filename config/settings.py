@@ -7,10 +7,23 @@ the environment. config/node.example.toml documents each key (a test holds it to
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 AETitle = Annotated[
@@ -105,6 +118,86 @@ class Destination(Outlet):
     port: Port
 
 
+class Web(Section):
+    """A DICOMweb service: its root, and how the node shows who it is. Secrets stand in files, never here."""
+
+    url: str
+    bearer_token_file: Path | None = None
+    ca_file: Path | None = None
+    client_certificate: Path | None = None
+    client_key: Path | None = None
+
+    @field_validator("url")
+    @classmethod
+    def _is_a_root(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("must be the address of a DICOMweb service, such as https://pacs.example/dicom-web")
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise ValueError("must hold no user, password, query or fragment; a token goes into bearer_token_file")
+        return url.rstrip("/")
+
+    @model_validator(mode="after")
+    def _secrets_stay_secret(self) -> Self:
+        if self.client_key is not None and self.client_certificate is None:
+            raise ValueError("client_key needs client_certificate")
+        parts = urlsplit(self.url)
+        if self.bearer_token_file and parts.scheme != "https" and not _is_this_machine(parts.hostname or ""):
+            raise ValueError("bearer_token_file needs an https url: over http everybody on the way reads the token")
+        return self
+
+    def beside(self, folder: Path) -> Self:
+        """The same with its files' paths taken from `folder`."""
+        files = ("bearer_token_file", "ca_file", "client_certificate", "client_key")
+        return self.model_copy(update={key: folder / path for key in files if (path := getattr(self, key)) is not None})
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+class WebDestination(Web, Outlet):
+    """A DICOMweb service that receives results by STOW-RS."""
+
+
+class Source(Section):
+    """What all sources of `mammo-node pull` have in common."""
+
+    name: Name
+    timeout_s: float = Field(default=120, gt=0)
+
+
+class DicomSource(Source):
+    """A PACS that is asked by C-FIND."""
+
+    ae_title: AETitle
+    host: str
+    port: Port
+    retrieve: Literal["c-get", "c-move"] = "c-get"
+
+
+class WebSource(Web, Source):
+    """A DICOMweb service that is asked by QIDO-RS and WADO-RS."""
+
+
+_DICOM, _WEB = "by DICOM", "by DICOMweb"
+
+
+def _kind(entry: object) -> str:
+    """Which of the two a destination or source is: what has a url speaks DICOMweb."""
+    is_web = "url" in entry if isinstance(entry, Mapping) else isinstance(entry, Web)
+    return _WEB if is_web else _DICOM
+
+
+AnyDestination = Annotated[
+    Annotated[Destination, Tag(_DICOM)] | Annotated[WebDestination, Tag(_WEB)], Discriminator(_kind)
+]
+AnySource = Annotated[Annotated[DicomSource, Tag(_DICOM)] | Annotated[WebSource, Tag(_WEB)], Discriminator(_kind)]
+
+
 class Review(Section):
     """Which studies an expert should look at while the node runs unattended."""
 
@@ -124,7 +217,8 @@ class Settings(BaseSettings):
     closing: Closing = Closing()
     reader: Reader = Reader()
     review: Review = Review()
-    destinations: tuple[Destination, ...] = ()
+    destinations: tuple[AnyDestination, ...] = ()
+    sources: tuple[AnySource, ...] = ()
 
     @classmethod
     def settings_customise_sources(
@@ -143,6 +237,7 @@ class Settings(BaseSettings):
         for what, names in (
             ("senders: ae_title", [sender.ae_title for sender in self.senders]),
             ("destinations: name", [destination.name for destination in self.destinations]),
+            ("sources: name", [source.name for source in self.sources]),
         ):
             twice = {name for name in names if names.count(name) > 1}
             if twice:
@@ -156,7 +251,7 @@ class Settings(BaseSettings):
 
 
 def load(path: Path) -> Settings:
-    """The settings in a TOML file, overridden by the environment; a relative data_dir is taken from the file's folder.
+    """The settings in a TOML file, overridden by the environment; relative paths are taken from the file's folder.
 
     Raises:
         SettingsError: the file is missing, is not TOML, or says what the node cannot use.
@@ -173,12 +268,18 @@ def load(path: Path) -> Settings:
         settings = Settings(**values)
     except ValidationError as error:
         raise SettingsError(_told(path, error)) from error
-    return settings.model_copy(update={"data_dir": (path.parent / settings.data_dir).resolve()})
+    folder = path.parent.resolve()
+    found = {
+        "data_dir": (folder / settings.data_dir).resolve(),
+        "destinations": tuple(to.beside(folder) if isinstance(to, Web) else to for to in settings.destinations),
+        "sources": tuple(source.beside(folder) if isinstance(source, Web) else source for source in settings.sources),
+    }
+    return settings.model_copy(update=found)
 
 
 def _told(path: Path, error: ValidationError) -> str:
     lines = [f"{path}: {error.error_count()} setting(s) cannot be used:"]
     for fault in error.errors():
-        key = ".".join(str(part) for part in fault["loc"]) or "(whole file)"
+        key = ".".join(str(part) for part in fault["loc"] if part not in (_DICOM, _WEB)) or "(whole file)"
         lines.append(f"  {key}: {fault['msg']}")
     return "\n".join(lines)

@@ -10,10 +10,15 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from config.settings import Destination, Sender, Settings, load
+from config.settings import Destination, DicomSource, Sender, Settings, WebDestination, WebSource, load
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "node.example.toml"
-LISTS = {"senders": Sender, "destinations": Destination}
+LISTS: dict[str, tuple[type[BaseModel], ...]] = {
+    "senders": (Sender,),
+    "destinations": (Destination, WebDestination),
+    "sources": (DicomSource, WebSource),
+}
+"""The kinds of blocks of each list, in the example's order."""
 
 
 def uncommented() -> dict[str, Any]:
@@ -27,11 +32,12 @@ def keys_of_settings() -> set[str]:
     """Every key of the settings, with dots; those of lists under the list's name."""
     keys = set()
     for name, field in Settings.model_fields.items():
-        section = LISTS.get(name) or field.annotation
-        if isinstance(section, type) and issubclass(section, BaseModel):
-            keys |= {f"{name}.{key}" for key in section.model_fields}
-        else:
-            keys.add(name)
+        sections = LISTS.get(name) or (field.annotation,)
+        for section in sections:
+            if isinstance(section, type) and issubclass(section, BaseModel):
+                keys |= {f"{name}.{key}" for key in section.model_fields}
+            else:
+                keys.add(name)
     return keys
 
 
@@ -39,8 +45,8 @@ def test_the_example_documents_every_setting_and_no_other():
     keys = set()
     for name, value in uncommented().items():
         match value:
-            case [block]:
-                keys |= {f"{name}.{key}" for key in block}
+            case [*blocks]:
+                keys |= {f"{name}.{key}" for block in blocks for key in block}
             case dict():
                 keys |= {f"{name}.{key}" for key in value}
             case _:
@@ -52,7 +58,8 @@ def test_the_examples_defaults_are_the_codes():
     wrong = []
     for name, value in uncommented().items():
         if name in LISTS:
-            wrong += _differences(name, LISTS[name], value[0])
+            for kind, block in zip(LISTS[name], value, strict=True):
+                wrong += _differences(name, kind, block)
         elif isinstance(value, dict):
             wrong += _differences(name, type(Settings.model_fields[name].default), value)
         else:
@@ -79,8 +86,8 @@ def test_what_happens_without_a_setting_is_said_where_it_has_no_default():
 
 def _default(key: str) -> Any:
     section, _, name = key.rpartition(".")
-    model = LISTS.get(section) or (type(Settings.model_fields[section].default) if section else Settings)
-    return model.model_fields[name].default
+    kinds = LISTS.get(section) or ((type(Settings.model_fields[section].default) if section else Settings),)
+    return next(kind.model_fields[name].default for kind in kinds if name in kind.model_fields)
 
 
 def test_the_example_itself_is_usable(monkeypatch, tmp_path):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from config.settings import SettingsError, load
+from config.settings import Destination, SettingsError, WebDestination, load
 
 
 @pytest.fixture
@@ -45,9 +45,27 @@ def test_another_database_is_one_key(toml):
         ('data_dir = "d"\n[receiver]\nae_title = "LONGER_THAN_SIXTEEN"', "receiver.ae_title"),
         ('data_dir = "d"\n[reader]\ndevice = "gpu"', "reader.device"),
         ('data_dir = "d"\n[[destinations]]\nname = "pacs"\nae_title = "A"\nport = 1', "destinations.0.host"),
+        ('data_dir = "d"\n[[destinations]]\nname = "web"\nurl = "ftp://pacs"', "destinations.0.url"),
+        ('data_dir = "d"\n[[destinations]]\nname = "web"\nurl = "https://u:p@pacs"', "destinations.0.url"),
+        ('data_dir = "d"\n[[destinations]]\nname = "web"\nurl = "https://pacs"\nport = 1', "destinations.0.port"),
+        ('data_dir = "d"\n[[sources]]\nname = "pacs"\nae_title = "A"\nport = 1', "sources.0.host"),
+        ('data_dir = "d"\n[[sources]]\nname = "s"\nurl = "http://pacs"\nbearer_token_file = "t"', "sources.0"),
         ('data_dir = "d"\n[[senders]]\nae_title = "A"\nfind_port = 1', "senders.0"),
     ],
-    ids=["missing", "misspelt", "out of range", "too long", "not a choice", "in a destination", "belongs together"],
+    ids=[
+        "missing",
+        "misspelt",
+        "out of range",
+        "too long",
+        "not a choice",
+        "in a destination",
+        "no web address",
+        "a password in an address",
+        "DICOM and DICOMweb at once",
+        "in a source",
+        "a token that everybody could read",
+        "belongs together",
+    ],
 )
 def test_a_mistake_is_told_with_the_file_and_the_key(toml, text, key):
     path = toml(text)
@@ -61,6 +79,39 @@ def test_two_destinations_of_one_name_are_refused(toml):
     block = '[[destinations]]\nname = "pacs"\nae_title = "A"\nhost = "h"\nport = 1\n'
     with pytest.raises(SettingsError, match="pacs"):
         load(toml('data_dir = "d"\n' + block + block))
+
+
+def test_destinations_and_sources_speak_dicom_or_dicomweb(toml, tmp_path):
+    settings = load(
+        toml(
+            """data_dir = "d"
+[[destinations]]
+name = "pacs"
+ae_title = "A"
+host = "h"
+port = 1
+[[destinations]]
+name = "web"
+url = "https://pacs.example/dicom-web/"
+bearer_token_file = "token"
+[[sources]]
+name = "web"
+url = "http://127.0.0.1:8042/dicom-web"
+client_certificate = "/etc/node.pem"
+"""
+        )
+    )
+    pacs, web = settings.destinations
+    assert isinstance(pacs, Destination)
+    assert isinstance(web, WebDestination)
+    assert (web.url, web.bearer_token_file) == ("https://pacs.example/dicom-web", tmp_path / "token")
+    assert settings.sources[0].client_certificate == Path("/etc/node.pem")
+
+
+def test_a_password_in_an_address_is_not_repeated(toml):
+    with pytest.raises(SettingsError) as told:
+        load(toml('data_dir = "d"\n[[sources]]\nname = "web"\nurl = "https://user:secret@pacs"'))
+    assert "secret" not in str(told.value)
 
 
 def test_a_missing_file_tells_where_to_start(tmp_path):
