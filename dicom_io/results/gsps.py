@@ -1,16 +1,63 @@
-"""Grayscale Softcopy Presentation State (PS3.3 §A.33.1)."""
+"""Grayscale Softcopy Presentation State (PS3.3 §A.33.1): one image's findings as outlines with labels beside them."""
 
 from __future__ import annotations
 
+from functools import partial
+
+from highdicom.pr import GrayscaleSoftcopyPresentationState
 from pydicom import Dataset
 
-from dicom_io.errors import NotEncodable
-from dicom_io.results.encoding import Encoding
+from dicom_io.device import MANUFACTURER, MODEL, device_uid
+from dicom_io.results.encoding import Encoding, place, sign
+from dicom_io.results.fingerprints import image_fingerprint
+from dicom_io.results.gsps_display import as_displayed, pixel_aspect_ratio
+from dicom_io.results.gsps_graphics import annotate
+from dicom_io.results.masks import check_masks
+from dicom_io.results.sources import demographics, stand_in
 from models.types import ReadImage
+
+SERIES_NUMBER = 9300
 
 
 def encode_gsps(source: Dataset, image: ReadImage, *, encoding: Encoding) -> Dataset:
-    """Raises:
-    NotEncodable: not written yet.
+    """The findings of one image, in a series of its own; the image itself is shown as it is without them.
+
+    Args:
+        source: the image's header (pixel data is not looked at).
+        image: its reading, with at least one finding.
+
+    Raises:
+        NotEncodable: there are no findings, or a mask is empty or reaches out of the image.
     """
-    raise NotEncodable("not written yet")
+    check_masks(image)
+    display = as_displayed(source)
+    content = image_fingerprint(image, source)
+    uid = partial(encoding.lasting_uid, source.StudyInstanceUID, content, display.to_json(), image.sop_instance_uid)
+    seen = stand_in(source, image.reading.shape)
+    seen.SamplesPerPixel = 1
+    layers, annotations = annotate(seen, image)
+    state = GrayscaleSoftcopyPresentationState(
+        referenced_images=[seen],
+        series_instance_uid=uid("GSPS series"),
+        series_number=SERIES_NUMBER,
+        sop_instance_uid=uid("GSPS"),
+        instance_number=1,
+        manufacturer=MANUFACTURER,
+        manufacturer_model_name=MODEL,
+        software_versions=str(encoding.bundle)[:64],
+        device_serial_number=device_uid(),
+        content_label="FINDINGS",
+        content_description=f"Lesions found by {encoding.bundle}; research use only"[:64],
+        content_creator_name=f"{MANUFACTURER}^",
+        graphic_layers=layers,
+        graphic_annotations=annotations,
+        series_description=f"{place(image)} outlines{encoding.edition}, mammo-node, research use only"[:64],
+    )
+    sign(state, encoding)
+    state.PresentationCreationDate, state.PresentationCreationTime = state.ContentDate, state.ContentTime
+    del state.ContentDate, state.ContentTime  # which presentation states do not have
+    state.DisplayedAreaSelectionSequence[0].PresentationPixelAspectRatio = list(pixel_aspect_ratio(source))
+    state.update(demographics(source))
+    state.update(display)
+    state.Laterality = image.laterality or ""
+    return state

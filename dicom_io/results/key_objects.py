@@ -1,18 +1,66 @@
-"""Key Object Selection (PS3.3 §A.35.4)."""
+"""Key Object Selection (PS3.3 §A.35.4, TID 2010): the images in which something was found."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from highdicom.ko import KeyObjectSelection, KeyObjectSelectionDocument
+from highdicom.sr import DeviceObserverIdentifyingAttributes, ObserverContext
 from pydicom import Dataset
+from pydicom.sr.codedict import codes as dictionary
 
+from dicom_io.device import MANUFACTURER, MODEL, device_uid
 from dicom_io.errors import NotEncodable
-from dicom_io.results.encoding import Encoding
+from dicom_io.results import codes
+from dicom_io.results.encoding import Encoding, sign
+from dicom_io.results.fingerprints import exam_fingerprint
+from dicom_io.results.sources import demographics, stand_in
 from models.types import ExamReading
+
+SERIES_NUMBER = 9500
 
 
 def encode_key_objects(exam: ExamReading, sources: Mapping[str, Dataset], *, encoding: Encoding) -> Dataset:
-    """Raises:
-    NotEncodable: not written yet.
+    """The images with findings, in the order of the reading.
+
+    Args:
+        exam: the reading, with at least one finding.
+        sources: the header of each instance of the study, by SOP Instance UID.
+
+    Raises:
+        NotEncodable: there are no findings, or an image with findings has no header.
     """
-    raise NotEncodable("not written yet")
+    found = [image for image in exam.images if image.reading.findings]
+    if not found:
+        raise NotEncodable("An exam without findings gets no key objects.")
+    if any(image.sop_instance_uid not in sources for image in found):
+        raise NotEncodable("An image with findings is not among the sources of the key objects.")
+    images = [stand_in(sources[image.sop_instance_uid], image.reading.shape) for image in found]
+    study, content = images[0].StudyInstanceUID, exam_fingerprint(exam, sources)
+    key_objects = KeyObjectSelectionDocument(
+        evidence=images,
+        content=KeyObjectSelection(
+            document_title=codes.OF_INTEREST,
+            referenced_objects=images,
+            observer_device_context=ObserverContext(dictionary.DCM.Device, _observer()),
+            description=f"Images with AI findings by {encoding.bundle}; research use only, not for diagnosis",
+        ),
+        series_instance_uid=encoding.lasting_uid(study, content, "KO series"),
+        series_number=SERIES_NUMBER,
+        sop_instance_uid=encoding.lasting_uid(study, content, "KO"),
+        instance_number=1,
+        manufacturer=MANUFACTURER,
+        series_description=f"AI key images{encoding.edition}, mammo-node, research use only"[:64],
+    )
+    sign(key_objects, encoding)
+    key_objects.update(demographics(sources[found[0].sop_instance_uid]))
+    for item in key_objects.ContentSequence:
+        if item.ValueType == "IMAGE":
+            del item.ConceptNameCodeSequence  # TID 2010 gives the references no name
+    return key_objects
+
+
+def _observer() -> DeviceObserverIdentifyingAttributes:
+    return DeviceObserverIdentifyingAttributes(
+        uid=device_uid(), name=MODEL, manufacturer_name=MANUFACTURER, model_name=MODEL
+    )

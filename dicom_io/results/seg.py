@@ -25,6 +25,7 @@ from dicom_io.results import codes
 from dicom_io.results.colours import COLOURS
 from dicom_io.results.encoding import Encoding, lesion_name, place, sign
 from dicom_io.results.fingerprints import image_fingerprint
+from dicom_io.results.masks import check_masks
 from dicom_io.results.seg_frames import add_nominal_geometry, own_dimensions, segments_per_frame
 from dicom_io.results.sources import demographics, patient_orientation, spacing_mm, stand_in
 from models.types import ReadImage
@@ -42,7 +43,7 @@ def encode_seg(source: Dataset, image: ReadImage, *, encoding: Encoding) -> Data
     Raises:
         NotEncodable: there are no findings, or a mask is empty or reaches out of the image.
     """
-    _check(image)
+    check_masks(image)
     uid = partial(encoding.lasting_uid, source.StudyInstanceUID, image_fingerprint(image, source))
     seg = Segmentation(
         source_images=[stand_in(source, image.reading.shape)],
@@ -92,17 +93,6 @@ def read_back(seg_bytes: bytes, image: ReadImage) -> None:
         )[0, :, :, 0]
         if not np.array_equal(decoded.astype(bool), finding.mask.full(image.reading.shape)):
             raise NotEncodable(f"Segment {number} of the SEG does not read back as the mask of finding {number}.")
-
-
-def _check(image: ReadImage) -> None:
-    rows, columns = image.reading.shape
-    if not image.reading.findings:
-        raise NotEncodable("An image without findings gets no SEG.")
-    for number, finding in enumerate(image.reading.findings, start=1):
-        if finding.mask.box.bottom > rows or finding.mask.box.right > columns:
-            raise NotEncodable(f"The mask of finding {number} reaches out of the image.")
-        if finding.mask.area_px == 0:
-            raise NotEncodable(f"The mask of finding {number} is empty.")
 
 
 def _planes(image: ReadImage) -> NDArray[np.bool_]:

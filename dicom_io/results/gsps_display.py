@@ -1,0 +1,61 @@
+"""The grey scale of a presentation state: the one by which the image is shown without it."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from fractions import Fraction
+
+from pydicom import Dataset
+
+from dicom_io.attributes import items, number, text
+from dicom_io.pixels.luts import is_inverse
+from dicom_io.results.sources import spacing_mm
+
+
+def as_displayed(source: Dataset) -> Dataset:
+    """The attributes of the Modality LUT, Softcopy VOI LUT and Softcopy Presentation LUT modules (PS3.3 §C.11.1,
+    §C.11.8, §C.11.6) that leave an image looking as its own header has it.
+
+    A presentation state replaces all three of the image: what it leaves out is the identity. As in dicom_io.pixels, a
+    VOI LUT goes before a window and the first of several is the default; a malformed one counts as absent.
+    """
+    display = Dataset()
+    _put_modality_lut(display, source)
+    voi = _voi(source)
+    if voi:
+        display.SoftcopyVOILUTSequence = [voi]
+    # The Photometric Interpretation of the image has no say where a presentation state is applied.
+    display.PresentationLUTShape = "INVERSE" if is_inverse(source) else "IDENTITY"
+    return display
+
+
+def pixel_aspect_ratio(source: Dataset) -> tuple[int, int]:
+    """Height to width of a pixel as whole numbers (PS3.3 §C.10.4): 1 to 1 where the header does not tell."""
+    height, width = spacing_mm(source) or (1.0, 1.0)
+    ratio = Fraction(height / width).limit_denominator(1000)
+    return ratio.numerator, ratio.denominator
+
+
+def _put_modality_lut(display: Dataset, source: Dataset) -> None:
+    if luts := items(source, "ModalityLUTSequence"):
+        display.ModalityLUTSequence = [deepcopy(luts[0])]
+        return
+    slope, intercept = number(source, "RescaleSlope"), number(source, "RescaleIntercept")
+    if slope is not None or intercept is not None:
+        display.RescaleSlope = 1 if slope is None else slope
+        display.RescaleIntercept = 0 if intercept is None else intercept
+        display.RescaleType = text(source, "RescaleType") or "US"
+
+
+def _voi(source: Dataset) -> Dataset:
+    # Without its explanation: the window is the image's, whatever its maker called it.
+    voi = Dataset()
+    if luts := items(source, "VOILUTSequence"):
+        voi.VOILUTSequence = [deepcopy(luts[0])]
+        return voi
+    centre, width = number(source, "WindowCenter"), number(source, "WindowWidth")
+    if centre is not None and width is not None:
+        voi.WindowCenter, voi.WindowWidth = centre, width
+        if function := text(source, "VOILUTFunction"):
+            voi.VOILUTFunction = function
+    return voi

@@ -1,0 +1,120 @@
+"""What a presentation state draws over an image: outlines, labels beside them, and what it is for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from highdicom.color import CIELabColor
+from highdicom.pr import (
+    AnnotationUnitsValues,
+    GraphicAnnotation,
+    GraphicLayer,
+    GraphicObject,
+    GraphicTypeValues,
+    TextJustificationValues,
+    TextObject,
+)
+from numpy.typing import NDArray
+from pydicom import Dataset
+
+from dicom_io.results.colours import COLOURS, RGB
+from dicom_io.results.encoding import lesion_name
+from dicom_io.results.geometry import edges, nearest, outline
+from dicom_io.results.labels import place_labels, worth
+from models.types import Box, FindingKind, ReadImage
+
+_LAYERS = {FindingKind.MASS: "MASSES", FindingKind.CALCIFICATION: "CALCIFICATIONS"}
+_NOTE = "mammo-node: research use only"
+_NOTE_LAYER = "NOTE"
+_NOTE_COLOUR = (190, 190, 190)
+_PIXEL = AnnotationUnitsValues.PIXEL
+
+# A box says where text begins; the letters are the viewer's own, some 17 of a thousand rows high on a usual monitor.
+_LINES_AN_IMAGE = 60
+_LETTER_WIDTH = 0.55  # of a line's height
+
+
+@dataclass(frozen=True, eq=False)
+class _Drawn:
+    graphic: GraphicObject
+    label: TextObject
+
+
+def annotate(seen: Dataset, image: ReadImage) -> tuple[list[GraphicLayer], list[GraphicAnnotation]]:
+    """A layer for each kind of finding, with outlines and labels, so that a viewer switches them together; above them
+    one with the note.
+
+    Args:
+        seen: what the annotations refer to (SOP class and instance, series, Rows, Columns).
+        image: its reading, with findings.
+    """
+    findings = image.reading.findings
+    line_px = max(1, max(image.reading.shape) // _LINES_AN_IMAGE)
+    note = _note_box(image.reading.shape, line_px)
+    drawn = _draw(image, line_px, note)
+    layers: list[GraphicLayer] = []
+    annotations: list[GraphicAnnotation] = []
+
+    def add(name: str, rgb: RGB, graphics: list[GraphicObject], texts: list[TextObject]) -> None:
+        layers.append(GraphicLayer(name, len(layers) + 1, display_color=CIELabColor.from_rgb(*rgb)))
+        annotations.append(GraphicAnnotation([seen], layers[-1], graphic_objects=graphics, text_objects=texts))
+
+    for kind, name in _LAYERS.items():
+        of_kind = [one for one, finding in zip(drawn, findings, strict=True) if finding.kind is kind]
+        if of_kind:
+            add(name, COLOURS[kind], [one.graphic for one in of_kind], [one.label for one in of_kind])
+    add(_NOTE_LAYER, _NOTE_COLOUR, [], [TextObject(_NOTE, _PIXEL, edges(note))])
+    return layers, annotations
+
+
+def _draw(image: ReadImage, line_px: int, note: Box) -> list[_Drawn]:
+    findings = image.reading.findings
+    words = [_words(image, number) for number in range(1, len(findings) + 1)]
+    boxes = place_labels(
+        [finding.mask.box for finding in findings],
+        [_size_px(text, line_px) for text in words],
+        image.reading.shape,
+        gap=line_px,
+        taken=[note],
+    )
+    drawn = []
+    for number, (finding, text, box) in enumerate(zip(findings, words, boxes, strict=True), start=1):
+        ring = outline(finding.mask)
+        drawn.append(_Drawn(_polyline(ring, image, number), _label(text, box, ring)))
+    return drawn
+
+
+def _words(image: ReadImage, number: int) -> str:
+    finding = image.reading.findings[number - 1]
+    return f"{lesion_name(image, number).label}\r\n{worth(finding.malignancy, finding.likelihood)}"
+
+
+def _polyline(ring: NDArray[np.float64], image: ReadImage, number: int) -> GraphicObject:
+    name = lesion_name(image, number)
+    return GraphicObject(GraphicTypeValues.POLYLINE, ring, _PIXEL, tracking_id=name.identifier, tracking_uid=name.uid)
+
+
+def _label(words: str, box: Box, ring: NDArray[np.float64]) -> TextObject:
+    """The text in its box, tied to the nearest point of its lesion: on a crowded image they may lie apart."""
+    return TextObject(
+        words,
+        _PIXEL,
+        bounding_box=edges(box),
+        anchor_point=nearest(ring, box),
+        text_justification=TextJustificationValues.LEFT,
+    )
+
+
+def _size_px(words: str, line_px: int) -> tuple[int, int]:
+    """Rows and columns that a text takes."""
+    lines = words.split("\r\n")
+    return line_px * len(lines), round(_LETTER_WIDTH * line_px * max(map(len, lines))) + 1
+
+
+def _note_box(shape: tuple[int, int], line_px: int) -> Box:
+    """At the lower edge, in the middle: the markers of the acquisition stand in the upper corners."""
+    rows, columns = shape
+    height, width = _size_px(_NOTE, line_px)
+    left = max(0, (columns - width) // 2)
+    return Box(max(0, rows - 2 * height), left, rows, min(columns, left + width))
