@@ -1,13 +1,25 @@
-"""The last look at a profile's objects before they leave: geometry and references."""
+"""The last look at a profile's objects before they leave: whose they are, what they refer to and where they point.
+
+The encoders see to all of this; here nothing of theirs is believed. What does not hold together is not sent.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from pydicom import Dataset
 
+from dicom_io.attributes import items, text
+from dicom_io.device import is_ours
+from dicom_io.errors import NotEncodable
+from dicom_io.results.encoding import lesion_name
+from dicom_io.results.places import Place, places, tracking_uid_of
 from dicom_io.results.profiles import ResultKind
-from models.types import ExamReading
+from dicom_io.results.sources import demographics
+from models.types import Box, ExamReading
+
+_IDENTITY = ("StudyInstanceUID", "PatientID", "PatientBirthDate")
+_EVIDENCE = ("CurrentRequestedProcedureEvidenceSequence", "PertinentOtherEvidenceSequence")
 
 
 def check_together(
@@ -16,4 +28,148 @@ def check_together(
     sources: Mapping[str, Dataset],
     predecessor: Dataset | None,
 ) -> None:
-    """Nothing, where all is well."""
+    """Looks at all objects that one destination gets of a revision.
+
+    Args:
+        objects: what was written; pixels are not looked at (seg.read_back does).
+        sources: the header of each instance of the study, by SOP Instance UID.
+        predecessor: the report that is replaced.
+
+    Raises:
+        NotEncodable: an object is another patient's or study's, is not marked as ours, bears another's UID, refers to
+            what is neither a source nor among the objects nor the predecessor, does not list its evidence, points
+            outside an image or beside its lesion, or does not name the lesions of the reading.
+    """
+    _check_uids(objects, sources, predecessor)
+    instances = [*sources.values(), *(dataset for _, dataset in objects), *([predecessor] if predecessor else [])]
+    classes = {text(instance, "SOPInstanceUID"): text(instance, "SOPClassUID") for instance in instances}
+    identities, lesions = _identities(exam, sources), _lesions(exam)
+    shapes = {image.sop_instance_uid: image.reading.shape for image in exam.images}
+    for kind, dataset in objects:
+        _check_identity(kind, dataset, identities)
+        _check_origin(kind, dataset)
+        _check_references(kind, dataset, classes)
+        _check_evidence(kind, dataset)
+        for place in places(dataset):
+            _check_place(kind, place, shapes, lesions)
+    _check_lesions(objects, lesions)
+
+
+def _check_uids(
+    objects: Sequence[tuple[ResultKind, Dataset]], sources: Mapping[str, Dataset], predecessor: Dataset | None
+) -> None:
+    taken = set(sources)
+    if predecessor is not None:
+        taken.add(text(predecessor, "SOPInstanceUID"))
+    for kind, dataset in objects:
+        uid = text(dataset, "SOPInstanceUID")
+        if not uid or uid in taken:
+            raise NotEncodable(f"The {kind} bears the UID of another object.")
+        taken.add(uid)
+
+
+def _identities(exam: ExamReading, sources: Mapping[str, Dataset]) -> Mapping[str, set[str]]:
+    """What the images that were read state of study and patient; where none was, all instances of the study."""
+    told = {uid: _identity(source) for uid, source in sources.items()}
+    for keyword in _IDENTITY:
+        if len({identity[keyword] for identity in told.values()} - {""}) > 1:
+            raise NotEncodable(f"The instances of the study disagree in their {keyword}.")
+    read = {image.sop_instance_uid for image in exam.images}
+    return {keyword: {told[uid][keyword] for uid in told if uid in read or not read} for keyword in _IDENTITY}
+
+
+def _identity(source: Dataset) -> dict[str, str]:
+    who = demographics(source)
+    who.StudyInstanceUID = source.StudyInstanceUID
+    return {keyword: text(who, keyword) for keyword in _IDENTITY}
+
+
+def _check_identity(kind: ResultKind, dataset: Dataset, identities: Mapping[str, set[str]]) -> None:
+    for keyword, stated in identities.items():
+        if text(dataset, keyword) not in stated:
+            raise NotEncodable(f"The {kind} has another {keyword} than the images it is about.")
+
+
+def _check_origin(kind: ResultKind, dataset: Dataset) -> None:
+    if not is_ours(dataset):
+        raise NotEncodable(f"The {kind} is not marked as ours: it would come back as another maker's.")
+    if text(dataset, "VerificationFlag") not in ("", "UNVERIFIED") or "VerifyingObserverSequence" in dataset:
+        raise NotEncodable(f"The {kind} claims that a person verified it.")
+
+
+def _check_references(kind: ResultKind, dataset: Dataset, classes: Mapping[str, str]) -> None:
+    for item in _within(dataset):
+        if "ReferencedSOPInstanceUID" not in item:
+            continue
+        sop_class = classes.get(text(item, "ReferencedSOPInstanceUID"))
+        if sop_class is None:
+            raise NotEncodable(f"The {kind} refers to an object that is neither a source nor sent with it.")
+        if text(item, "ReferencedSOPClassUID") != sop_class:
+            raise NotEncodable(f"The {kind} refers to an object under another SOP class than it has.")
+
+
+def _check_evidence(kind: ResultKind, dataset: Dataset) -> None:
+    listed = {uid for keyword in _EVIDENCE for item in items(dataset, keyword) for uid in _referenced(item)}
+    if any(uid not in listed for item in items(dataset, "ContentSequence") for uid in _referenced(item)):
+        raise NotEncodable(f"The {kind} refers to an object that it does not list as evidence.")
+
+
+def _check_place(
+    kind: ResultKind,
+    place: Place,
+    shapes: Mapping[str, tuple[int, int]],
+    lesions: Mapping[str, tuple[str, Box]],
+) -> None:
+    if place.sop_instance_uid not in shapes:
+        raise NotEncodable(f"The {kind} points into an image that was not read.")
+    rows, columns = shapes[place.sop_instance_uid]
+    if not len(place.xy) or place.xy.min() < 0 or (place.xy > (columns, rows)).any():
+        raise NotEncodable(f"The {kind} points outside its image.")
+    if place.tracking_uid in lesions:
+        sop_instance_uid, box = lesions[place.tracking_uid]
+        beside = (place.xy.max(axis=0) < (box.left, box.top)) | (place.xy.min(axis=0) > (box.right, box.bottom))
+        if sop_instance_uid != place.sop_instance_uid or beside.any():
+            raise NotEncodable(f"The {kind} draws a lesion where it is not.")
+
+
+def _check_lesions(objects: Sequence[tuple[ResultKind, Dataset]], lesions: Collection[str]) -> None:
+    """SEG and SR name the lesions of the reading, each once, and so the same ones."""
+    of_segs = [uid for kind, seg in objects if kind is ResultKind.SEG for uid in _segments(seg)]
+    of_reports = [uid for kind, report in objects if kind is ResultKind.SR for uid in _planar_regions(report)]
+    for kind, named in ((ResultKind.SEG, of_segs), (ResultKind.SR, of_reports)):
+        if any(kind is written for written, _ in objects) and sorted(named) != sorted(lesions):
+            raise NotEncodable(f"The lesions that the {kind} tracks are not those of the reading.")
+
+
+def _lesions(exam: ExamReading) -> dict[str, tuple[str, Box]]:
+    """The image and the mask's box of each lesion, by its tracking UID."""
+    return {
+        lesion_name(image, number).uid: (image.sop_instance_uid, finding.mask.box)
+        for image in exam.images
+        for number, finding in enumerate(image.reading.findings, start=1)
+    }
+
+
+def _segments(seg: Dataset) -> Iterator[str]:
+    for segment in items(seg, "SegmentSequence"):
+        yield text(segment, "TrackingUID")
+
+
+def _planar_regions(report: Dataset) -> Iterator[str]:
+    """The tracking UIDs of the groups with a lesion (TID 1410)."""
+    for item in _within(report):
+        if any(text(template, "TemplateIdentifier") == "1410" for template in items(item, "ContentTemplateSequence")):
+            yield tracking_uid_of(item)
+
+
+def _referenced(dataset: Dataset) -> Iterator[str]:
+    return (text(item, "ReferencedSOPInstanceUID") for item in _within(dataset) if "ReferencedSOPInstanceUID" in item)
+
+
+def _within(dataset: Dataset) -> Iterator[Dataset]:
+    """The data set and all items in it, but for predecessors: these name what was, and may name what is gone."""
+    yield dataset
+    for element in dataset:
+        if element.VR == "SQ" and element.keyword != "PredecessorDocumentsSequence":
+            for item in element.value:
+                yield from _within(item)

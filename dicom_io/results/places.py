@@ -1,0 +1,88 @@
+"""Where the objects that we write point in images, read from the finished objects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import Dataset
+
+from dicom_io.attributes import items, numbers, text, values
+
+TRACKING_UID = "112040"
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """Points that an object draws in an image.
+
+    Attributes:
+        sop_instance_uid: of the image; empty where the object does not lead to one.
+        xy: x, y (n × 2) in pixels, the edges of the image being 0 and its columns, 0 and its rows.
+        tracking_uid: of the lesion that the points are about; empty where the object does not say.
+    """
+
+    sop_instance_uid: str
+    xy: NDArray[np.float64]
+    tracking_uid: str
+
+
+def places(dataset: Dataset) -> Iterator[Place]:
+    """All places in a structured report's content or on a presentation state; none in other objects."""
+    yield from _in_content(dataset, dataset)
+    yield from _in_annotations(dataset)
+
+
+def name_of(item: Dataset) -> str:
+    """The Code Value of a content item's concept name, empty where it has none."""
+    return next((text(code, "CodeValue") for code in items(item, "ConceptNameCodeSequence")), "")
+
+
+def tracking_uid_of(item: Dataset) -> str:
+    """The Tracking Unique Identifier that stands directly under a content item, empty where there is none."""
+    children = items(item, "ContentSequence")
+    return next((text(child, "UID") for child in children if name_of(child) == TRACKING_UID), "")
+
+
+def _in_content(item: Dataset, root: Dataset) -> Iterator[Place]:
+    tracking_uid = tracking_uid_of(item)
+    for child in items(item, "ContentSequence"):
+        if text(child, "ValueType") == "SCOORD":
+            yield Place(_image_of(child, root), _points(child, "GraphicData"), tracking_uid)
+        yield from _in_content(child, root)
+
+
+def _image_of(region: Dataset, root: Dataset) -> str:
+    for child in items(region, "ContentSequence"):
+        for reference in items(_target(child, root), "ReferencedSOPSequence"):
+            return text(reference, "ReferencedSOPInstanceUID")
+    return ""
+
+
+def _target(item: Dataset, root: Dataset) -> Dataset:
+    """The item itself, or where it is given by reference (PS3.3 section C.17.3.2.5) the one it stands for."""
+    target = item
+    for depth, position in enumerate(map(int, numbers(item, "ReferencedContentItemIdentifier"))):
+        children = [root] if depth == 0 else items(target, "ContentSequence")
+        target = children[position - 1] if 1 <= position <= len(children) else Dataset()
+    return target
+
+
+def _in_annotations(dataset: Dataset) -> Iterator[Place]:
+    for annotation in items(dataset, "GraphicAnnotationSequence"):
+        images = [text(item, "ReferencedSOPInstanceUID") for item in items(annotation, "ReferencedImageSequence")]
+        for image in images or [""]:
+            for graphic in items(annotation, "GraphicObjectSequence"):
+                yield Place(image, _points(graphic, "GraphicData"), text(graphic, "TrackingUID"))
+            for label in items(annotation, "TextObjectSequence"):
+                for keyword in ("BoundingBoxTopLeftHandCorner", "BoundingBoxBottomRightHandCorner", "AnchorPoint"):
+                    if values(label, keyword):
+                        yield Place(image, _points(label, keyword), "")
+
+
+def _points(item: Dataset, keyword: str) -> NDArray[np.float64]:
+    """x, y (n × 2); of an odd number of values the last is left out."""
+    found = numbers(item, keyword)
+    return np.array(found[: len(found) // 2 * 2], dtype=np.float64).reshape(-1, 2)

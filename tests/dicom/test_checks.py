@@ -1,0 +1,248 @@
+"""What is damaged does not leave: each kind of damage on a real set of objects."""
+
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import replace
+from io import BytesIO
+
+import pytest
+from pydicom import Dataset, dcmread
+from readings import ENCODING, header
+from reports import L_CC, R_CC, SHAPE, TOMO, calibrated, named, some_exam, some_sources
+
+from dicom_io.errors import NotEncodable
+from dicom_io.results.checks import check_together
+from dicom_io.results.encode import ResultObject, encode_results
+from dicom_io.results.profiles import PROFILES, ResultKind
+
+Objects = list[tuple[ResultKind, Dataset]]
+SEG, SR, CAD_SR, GSPS, KO = ResultKind.SEG, ResultKind.SR, ResultKind.CAD_SR, ResultKind.GSPS, ResultKind.KO
+ALL = replace(ENCODING, profile=PROFILES["all"])
+EXAM, SOURCES = calibrated(some_exam()), some_sources()
+
+
+@pytest.fixture(scope="module")
+def written() -> list[ResultObject]:
+    return encode_results(EXAM, SOURCES, ALL)
+
+
+@pytest.fixture
+def objects(written: list[ResultObject]) -> Objects:
+    """A set to be damaged."""
+    return _read(written)
+
+
+def _read(written: list[ResultObject]) -> Objects:
+    return [(one.kind, dcmread(BytesIO(one.content), stop_before_pixels=True)) for one in written]
+
+
+def _second_revision(first: Dataset) -> Objects:
+    return _read(encode_results(EXAM, SOURCES, replace(ALL, revision=2), first))
+
+
+def _first(objects: Objects, kind: ResultKind) -> Dataset:
+    return next(dataset for one, dataset in objects if one is kind)
+
+
+def _check(objects: Objects, sources: dict[str, Dataset] | None = None, predecessor: Dataset | None = None) -> None:
+    check_together(objects, EXAM, sources or SOURCES, predecessor)
+
+
+def test_what_was_written_leaves(objects: Objects):
+    assert {kind for kind, _ in objects} == set(ResultKind)
+    _check(objects)
+
+
+def test_a_second_revision_names_its_predecessor_and_leaves(objects: Objects):
+    first = _first(objects, SR)
+    _check(_second_revision(first), predecessor=first)
+
+
+@pytest.mark.parametrize("kind", list(ResultKind))
+@pytest.mark.parametrize(
+    ("keyword", "another"),
+    [("StudyInstanceUID", "1.2.3"), ("PatientID", "P-2"), ("PatientID", ""), ("PatientBirthDate", "19700101")],
+)
+def test_an_object_of_another_study_or_patient_stays(objects: Objects, kind: ResultKind, keyword: str, another: str):
+    setattr(_first(objects, kind), keyword, another)
+    with pytest.raises(NotEncodable, match=f"The {kind} has another {keyword}"):
+        _check(objects)
+
+
+def test_sources_of_two_patients_give_no_results(objects: Objects):
+    stranger = header(TOMO, SHAPE)
+    stranger.PatientID = "P-2"
+    with pytest.raises(NotEncodable, match="disagree in their PatientID"):
+        _check(objects, {**SOURCES, TOMO: stranger})
+
+
+def test_sources_of_two_studies_give_no_results(objects: Objects):
+    stranger = header(TOMO, SHAPE)
+    stranger.StudyInstanceUID = "1.2.3"
+    with pytest.raises(NotEncodable, match="disagree in their StudyInstanceUID"):
+        _check(objects, {**SOURCES, TOMO: stranger})
+
+
+@pytest.mark.parametrize("taken", ["a source's", "another object's", "the predecessor's", "none"])
+def test_an_object_with_a_uid_that_is_taken_stays(objects: Objects, taken: str):
+    predecessor = header("1.2.3.4", SHAPE)
+    seg, other = (dataset for kind, dataset in objects if kind is SEG)
+    other.SOPInstanceUID = {
+        "a source's": R_CC,
+        "another object's": seg.SOPInstanceUID,
+        "the predecessor's": "1.2.3.4",
+        "none": "",
+    }[taken]
+    with pytest.raises(NotEncodable, match="The SEG bears the UID of another object"):
+        _check(objects, predecessor=predecessor)
+
+
+def _refer(item: Dataset, uid: str) -> None:
+    item.ReferencedSOPInstanceUID = uid
+
+
+_STRANGERS: dict[ResultKind, Callable[[Dataset], Dataset]] = {
+    SEG: lambda seg: seg.PerFrameFunctionalGroupsSequence[0].DerivationImageSequence[0].SourceImageSequence[0],
+    SR: lambda report: named(report, "111030")[0].ContentSequence[0].ReferencedSOPSequence[0],
+    CAD_SR: lambda report: next(item for item in named(report, "111028")[0].ContentSequence).ReferencedSOPSequence[0],
+    GSPS: lambda state: state.GraphicAnnotationSequence[0].ReferencedImageSequence[0],
+    KO: lambda keys: next(item for item in keys.ContentSequence if item.ValueType == "IMAGE").ReferencedSOPSequence[0],
+}
+
+
+@pytest.mark.parametrize("kind", _STRANGERS)
+def test_an_object_that_refers_to_what_nobody_has_stays(objects: Objects, kind: ResultKind):
+    _STRANGERS[kind](_first(objects, kind)).ReferencedSOPInstanceUID = "1.2.3.4"
+    with pytest.raises(NotEncodable, match=f"The {kind} refers to an object that is neither a source nor sent"):
+        _check(objects)
+
+
+def test_an_object_that_refers_to_a_seg_of_another_destination_stays(objects: Objects):
+    without = [(kind, dataset) for kind, dataset in objects if kind is not SEG]
+    with pytest.raises(NotEncodable, match="The SR refers to an object that is neither a source nor sent"):
+        _check(without)
+
+
+def test_what_a_predecessor_is_called_is_its_own_matter(objects: Objects):
+    first = _first(objects, SR)
+    second = _second_revision(first)
+    gone = _first(second, SR).PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence
+    gone.append(deepcopy(gone[0]))
+    gone[1].ReferencedSOPInstanceUID = "1.2.3.4"
+    _check(second, predecessor=first)
+
+
+def test_a_reference_with_a_wrong_class_stays(objects: Objects):
+    _STRANGERS[SEG](_first(objects, SEG)).ReferencedSOPClassUID = "1.2.840.10008.5.1.4.1.1.7"
+    with pytest.raises(NotEncodable, match="under another SOP class"):
+        _check(objects)
+
+
+@pytest.mark.parametrize("kind", [SR, CAD_SR, KO])
+def test_a_document_that_does_not_list_its_evidence_stays(objects: Objects, kind: ResultKind):
+    document = _first(objects, kind)
+    for series in document.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence:
+        series.ReferencedSOPSequence = [
+            item for item in series.ReferencedSOPSequence if item.ReferencedSOPInstanceUID != R_CC
+        ]
+    with pytest.raises(NotEncodable, match=f"The {kind} refers to an object that it does not list as evidence"):
+        _check(objects)
+
+
+_POINTS: dict[ResultKind, Callable[[Dataset], Dataset]] = {
+    SR: lambda report: named(report, "111030")[0],
+    CAD_SR: lambda report: named(report, "111041")[0],
+    GSPS: lambda state: state.GraphicAnnotationSequence[0].GraphicObjectSequence[0],
+}
+
+
+@pytest.mark.parametrize("kind", _POINTS)
+@pytest.mark.parametrize(("place", "value"), [(0, -0.5), (0, SHAPE[1] + 0.5), (1, SHAPE[0] + 0.5)])
+def test_a_point_outside_its_image_stays(objects: Objects, kind: ResultKind, place: int, value: float):
+    drawn = _POINTS[kind](_first(objects, kind))
+    points = list(drawn.GraphicData)
+    points[place] = value
+    drawn.GraphicData = points
+    with pytest.raises(NotEncodable, match=f"The {kind} points outside its image"):
+        _check(objects)
+
+
+@pytest.mark.parametrize("kind", _POINTS)
+def test_rows_and_columns_in_each_others_place_stay(objects: Objects, kind: ResultKind):
+    for drawn in _outlines(_first(objects, kind), kind):
+        points = list(drawn.GraphicData)
+        drawn.GraphicData = [points[index ^ 1] for index in range(len(points))]
+    with pytest.raises(NotEncodable, match=f"The {kind} (draws a lesion where it is not|points outside its image)"):
+        _check(objects)
+
+
+def _outlines(dataset: Dataset, kind: ResultKind) -> list[Dataset]:
+    if kind is GSPS:
+        return [
+            drawn for layer in dataset.GraphicAnnotationSequence for drawn in layer.get("GraphicObjectSequence", [])
+        ]
+    return [item for code in ("111030", "111041") for item in named(dataset, code)]
+
+
+def test_a_lesion_drawn_in_the_wrong_image_stays(objects: Objects):
+    reference = named(_first(objects, SR), "111030")[0].ContentSequence[0].ReferencedSOPSequence[0]
+    reference.ReferencedSOPInstanceUID = L_CC
+    with pytest.raises(NotEncodable, match="The SR draws a lesion where it is not"):
+        _check(objects)
+
+
+def test_a_place_in_an_image_that_was_not_read_stays(objects: Objects):
+    report = _first(objects, SR)
+    reference = named(report, "111030")[0].ContentSequence[0].ReferencedSOPSequence[0]
+    reference.ReferencedSOPInstanceUID = TOMO
+    reference.ReferencedSOPClassUID = SOURCES[TOMO].SOPClassUID
+    with pytest.raises(NotEncodable, match="points into an image that was not read"):
+        _check(objects)
+
+
+def test_a_place_without_an_image_stays(objects: Objects):
+    del named(_first(objects, SR), "111030")[0].ContentSequence
+    with pytest.raises(NotEncodable, match="points into an image that was not read"):
+        _check(objects)
+
+
+def test_a_place_that_leads_nowhere_by_reference_stays(objects: Objects):
+    outline = named(_first(objects, CAD_SR), "111041")[0]
+    outline.ContentSequence[0].ReferencedContentItemIdentifier = [1, 99, 1]
+    with pytest.raises(NotEncodable, match="points into an image that was not read"):
+        _check(objects)
+
+
+@pytest.mark.parametrize("damage", ["renamed", "twice", "missing"])
+@pytest.mark.parametrize("kind", [SEG, SR])
+def test_lesions_that_seg_and_sr_do_not_share_stay(objects: Objects, kind: ResultKind, damage: str):
+    dataset = _first(objects, kind)
+    if kind is SEG:
+        held, name = dataset.SegmentSequence, "TrackingUID"
+        tracking = held[0]
+    else:
+        held, name = named(dataset, "126010")[0].ContentSequence, "UID"
+        tracking = named(held[0], "112040")[0]
+    if damage == "renamed":
+        setattr(tracking, name, "1.2.3.4")
+    elif damage == "twice":
+        held.append(deepcopy(held[0]))
+    else:
+        del held[0]
+    with pytest.raises(NotEncodable, match=f"The lesions that the {kind} tracks are not those of the reading"):
+        _check(objects)
+
+
+@pytest.mark.parametrize("kind", list(ResultKind))
+def test_an_object_that_we_would_read_as_another_makers_stays(objects: Objects, kind: ResultKind):
+    dataset = _first(objects, kind)
+    dataset.Manufacturer = "A maker of viewers"
+    dataset.pop("ContributingEquipmentSequence")
+    with pytest.raises(NotEncodable, match=f"The {kind} is not marked as ours"):
+        _check(objects)
+
+
+def test_a_report_that_claims_to_be_verified_stays(objects: Objects):
+    _first(objects, SR).VerificationFlag = "VERIFIED"
+    with pytest.raises(NotEncodable, match="The SR claims that a person verified it"):
+        _check(objects)

@@ -1,0 +1,92 @@
+"""The radiologist's categories in our report: quoted, compared, and never ours."""
+
+from dataclasses import replace
+
+from pydicom import Dataset
+from readings import ENCODING
+from reports import OLD_REPORT, calibrated, comments_of, evidence, named, report_on, some_exam, value, walk
+
+from dicom_io.device import is_ours
+from dicom_io.results.statements import AGREEMENT_RULE
+from models.concordance import KNOWN_CANCER, NOT_CALIBRATED, concordances
+from models.types import Assessment, Category, ExamReading, Laterality
+
+LEFT_BY_SR = Assessment(Laterality.LEFT, Category.FOUR_B, "SR", OLD_REPORT)
+RIGHT_BY_HL7 = Assessment(Laterality.RIGHT, Category.SIX, "HL7")
+EXAM_BY_CSV = Assessment(None, Category.ZERO, "CSV")
+
+
+def _compared(*assessments: Assessment, exam: ExamReading | None = None) -> ExamReading:
+    exam = exam or calibrated(some_exam())
+    return replace(exam, concordances=concordances(exam, assessments))
+
+
+def _evaluations(report: Dataset) -> list[Dataset]:
+    return named(report, "CONCORDANCE")
+
+
+def test_each_assessment_is_held_against_the_implied_category_of_its_breast():
+    left, right, whole = _evaluations(report_on(_compared(LEFT_BY_SR, RIGHT_BY_HL7, EXAM_BY_CSV)))
+    stands = [item.ConceptCodeSequence[0].CodeValue for item in (left, right, whole)]
+    assert stands == ["AI_LOWER", "NOT_COMPARED", "AGREE"]
+    assert value(left, "272741003") == "7771000"
+    assert value(right, "272741003") == "24028007"
+    assert named(whole, "272741003") == []
+    assert [value(item, "QUOTED_CATEGORY") for item in (left, right, whole)] == [
+        "MA.II.A.5.4B",
+        "MA.II.A.5.6",
+        "397138000",
+    ]
+    assert [value(item, "111005") for item in (left, right, whole)] == ["1-2", "MA.II.A.5.4A", "MA.II.A.5.4A"]
+
+
+def test_the_report_says_in_words_how_they_stand_and_how_that_is_counted():
+    comments = comments_of(report_on(_compared(LEFT_BY_SR, RIGHT_BY_HL7)))
+    assert "Left breast: the radiologist's BI-RADS category (by SR): 4B; implied: 1-2; AI lower." in comments
+    assert (
+        f"Right breast: the radiologist's BI-RADS category (by HL7): 6; implied: 4A; not compared: {KNOWN_CANCER}."
+    ) in comments
+    assert AGREEMENT_RULE in comments
+    for rule in ("up to 3 against above 3", "0 is a recall and stands with above 3", "6 is left out"):
+        assert rule in AGREEMENT_RULE
+
+
+def test_without_an_assessment_nothing_is_said_of_agreement():
+    report = report_on(calibrated(some_exam()))
+    assert _evaluations(report) == []
+    assert AGREEMENT_RULE not in comments_of(report)
+
+
+def test_what_is_not_calibrated_is_not_compared_and_the_report_says_why():
+    report = report_on(_compared(LEFT_BY_SR, exam=some_exam()))
+    (item,) = _evaluations(report)
+    assert item.ConceptCodeSequence[0].CodeValue == "NOT_COMPARED"
+    assert named(item, "111005") == []
+    assert any(f"none is implied; not compared: {NOT_CALIBRATED}." in comment for comment in comments_of(report))
+
+
+def test_the_radiologists_document_is_quoted_where_the_study_has_it():
+    report = report_on(_compared(LEFT_BY_SR, RIGHT_BY_HL7))
+    left, right = (named(item, "QUOTED_CATEGORY")[0] for item in _evaluations(report))
+    assert value(left, "121001") == "121003"
+    assert named(left, "121002")[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID == OLD_REPORT
+    assert OLD_REPORT in evidence(report)
+    assert named(left, "QUOTED_FROM")[0].TextValue == "SR"
+    assert named(right, "121001") == named(right, "121002") == []
+    assert named(right, "QUOTED_FROM")[0].TextValue == "HL7"
+
+
+def test_a_quoted_category_is_never_taken_for_an_assessment_of_ours():
+    report = report_on(_compared(LEFT_BY_SR, RIGHT_BY_HL7, EXAM_BY_CSV))
+    assert is_ours(report)
+    assert report.VerificationFlag == "UNVERIFIED"
+    assert "VerifyingObserverSequence" not in report
+    assert [item.ConceptCodeSequence[0].CodeMeaning for item in named(report, "121005")] == ["Device"]
+    assert not any(item.ValueType == "PNAME" for item in walk(report) if "ValueType" in item)
+    under_assessment = {item.ConceptCodeSequence[0].CodeValue for item in named(report, "111005")}
+    assert under_assessment.isdisjoint({"MA.II.A.5.6", "397138000"}), "quoted categories have another name"
+
+
+def test_a_report_with_concordance_is_told_from_the_first_in_a_viewers_list():
+    report = report_on(_compared(LEFT_BY_SR), encoding=replace(ENCODING, revision=2))
+    assert report.SeriesDescription == "AI report, revision 2, mammo-node, research use only"
