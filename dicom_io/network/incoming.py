@@ -9,12 +9,34 @@ import os
 import tempfile
 from pathlib import Path
 
+from pydicom import Dataset
+from pydicom.dataset import FileMetaDataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_file_meta_info
+from pydicom.uid import UID
+from pynetdicom import PYNETDICOM_IMPLEMENTATION_UID, PYNETDICOM_IMPLEMENTATION_VERSION
+
 from dicom_io.network.answers import Answer, Status
 
 BLOCK = 1 << 20
 """Bytes written at once: all that an association ever holds of an image."""
 _SECTOR = 4096
 _DIRECT = getattr(os, "O_DIRECT", 0)
+
+
+def head_of(command: Dataset, transfer_syntax_uid: str) -> bytes:
+    """Preamble, prefix and file meta information (PS3.10 section 7.1) of the file that a C-STORE becomes."""
+    meta = FileMetaDataset()
+    meta.FileMetaInformationGroupLength = 0  # counted as it is written
+    meta.FileMetaInformationVersion = b"\x00\x01"
+    meta.MediaStorageSOPClassUID = UID(str(command.get("AffectedSOPClassUID", "")))
+    meta.MediaStorageSOPInstanceUID = UID(str(command.get("AffectedSOPInstanceUID", "")))
+    meta.TransferSyntaxUID = UID(transfer_syntax_uid)
+    meta.ImplementationClassUID = PYNETDICOM_IMPLEMENTATION_UID
+    meta.ImplementationVersionName = PYNETDICOM_IMPLEMENTATION_VERSION
+    encoded = DicomBytesIO()
+    write_file_meta_info(encoded, meta, enforce_standard=False)
+    return b"\x00" * 128 + b"DICM" + encoded.getvalue()
 
 
 def new_block() -> memoryview:

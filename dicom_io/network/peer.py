@@ -6,11 +6,14 @@ answer in time.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pydicom import Dataset
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
+from pynetdicom.events import EventHandlerType
+from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.status import code_to_category
 
@@ -32,8 +35,17 @@ class Peer:
     def __str__(self) -> str:
         return f"{self.ae_title} at {self.host}:{self.port}"
 
-    def associate(self, contexts: list[PresentationContext]) -> Association:
+    def associate(
+        self,
+        contexts: list[PresentationContext],
+        roles: Sequence[SCP_SCU_RoleSelectionNegotiation] = (),
+        handlers: Sequence[EventHandlerType] = (),
+    ) -> Association:
         """An established association. Every wait in it ends after timeout_s.
+
+        Args:
+            roles: SOP classes of which the node is the SCP here (PS3.7 section D.3.3.4), as C-GET needs it.
+            handlers: what is called on pynetdicom's events.
 
         Raises:
             Unreachable: nobody answers, or not in time, or the peer is too busy for now.
@@ -50,7 +62,8 @@ class Peer:
                 self.port,
                 contexts,
                 ae_title=self.ae_title,
-                evt_handlers=[(evt.EVT_CONN_OPEN, _limit_waiting, [self.timeout_s])],
+                ext_neg=list(roles),
+                evt_handlers=[(evt.EVT_CONN_OPEN, _limit_waiting, [self.timeout_s]), *handlers],
             )
         except OSError as error:  # the name's resolution, which pynetdicom leaves to its caller
             raise Unreachable(f"{self}: the host is not known ({error.strerror})") from error
@@ -80,7 +93,7 @@ class Peer:
         status = int(answer.Status)
         category = code_to_category(status)
         if category not in ("Success", "Warning", "Pending"):
-            raise Rejected(f"{self} answers with status 0x{status:04X} ({_meaning(status)})", status)
+            raise Rejected(f"{self} answers with status 0x{status:04X} ({meaning(status)})", status)
 
 
 def _limit_waiting(event: evt.Event, timeout_s: float) -> None:
@@ -96,8 +109,8 @@ def _names(contexts: list[PresentationContext]) -> str:
     return ", ".join(sorted(names))
 
 
-def _meaning(status: int) -> str:
-    """PS3.4 table B.2-1 and PS3.7 Annex C, by the status's range."""
+def meaning(status: int) -> str:
+    """What a status or failure reason says, by its range (PS3.4 table B.2-1, PS3.7 Annex C)."""
     match status >> 8:
         case 0xA7:
             return "out of resources"

@@ -13,18 +13,14 @@ from traceback import extract_tb
 from typing import Protocol, cast
 
 from pydicom import Dataset
-from pydicom.dataset import FileMetaDataset
-from pydicom.filebase import DicomBytesIO
-from pydicom.filewriter import write_file_meta_info
-from pydicom.uid import UID
-from pynetdicom import AE, PYNETDICOM_IMPLEMENTATION_UID, PYNETDICOM_IMPLEMENTATION_VERSION, evt
+from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 
 from dicom_io.errors import NotListening
 from dicom_io.network.answers import Answer, Status
-from dicom_io.network.incoming import IncomingFile
+from dicom_io.network.incoming import IncomingFile, head_of
 from dicom_io.network.scp_contexts import supported_contexts
 from dicom_io.network.scp_stream import ReceivingServer, StreamingDIMSE, StreamingHandler
 
@@ -199,7 +195,7 @@ class Listener:
         return False
 
     def _open(self, command: Dataset, transfer_syntax_uid: str, block: memoryview) -> IncomingFile:
-        head = _head(command, transfer_syntax_uid)
+        head = head_of(command, transfer_syntax_uid)
         return IncomingFile(self._incoming, head, self._limits.max_image_bytes, block, self._intake.refusal())
 
     def _store(self, event: evt.Event) -> Dataset:
@@ -235,21 +231,6 @@ class Listener:
                 transfer_syntax_uid=str(context.transfer_syntax),
             )
         )
-
-
-def _head(command: Dataset, transfer_syntax_uid: str) -> bytes:
-    """Preamble, prefix and file meta information (PS3.10 section 7.1) of the file that a C-STORE becomes."""
-    meta = FileMetaDataset()
-    meta.FileMetaInformationGroupLength = 0  # counted as it is written
-    meta.FileMetaInformationVersion = b"\x00\x01"
-    meta.MediaStorageSOPClassUID = UID(str(command.get("AffectedSOPClassUID", "")))
-    meta.MediaStorageSOPInstanceUID = UID(str(command.get("AffectedSOPInstanceUID", "")))
-    meta.TransferSyntaxUID = UID(transfer_syntax_uid)
-    meta.ImplementationClassUID = PYNETDICOM_IMPLEMENTATION_UID
-    meta.ImplementationVersionName = PYNETDICOM_IMPLEMENTATION_VERSION
-    encoded = DicomBytesIO()
-    write_file_meta_info(encoded, meta, enforce_standard=False)
-    return b"\x00" * 128 + b"DICM" + encoded.getvalue()
 
 
 def _where(error: Exception) -> str:

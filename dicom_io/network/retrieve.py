@@ -1,0 +1,214 @@
+"""Studies from a DICOM application: C-GET over the association that asks, or C-MOVE to the node (PS3.4 Annex C.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+from pydicom import Dataset
+from pynetdicom import build_role, evt
+from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.presentation import PresentationContext, build_context
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made from tables at run time
+    StudyRootQueryRetrieveInformationModelGet,
+    StudyRootQueryRetrieveInformationModelMove,
+)
+from pynetdicom.status import code_to_category
+
+from dicom_io.attributes import number
+from dicom_io.errors import Rejected, Unreachable
+from dicom_io.network.answers import Status
+from dicom_io.network.holdings import HeldInstance, Progress, Retrieved
+from dicom_io.network.incoming import IncomingFile, head_of
+from dicom_io.network.peer import Peer, meaning
+from dicom_io.network.query import find_instances, find_studies
+from dicom_io.network.scp_contexts import STORAGE_CLASSES, TRANSFER_SYNTAXES
+from dicom_io.network.scp_stream import StreamingDIMSE
+from dicom_io.network.scu import MAX_CONTEXTS
+
+_GET = StudyRootQueryRetrieveInformationModelGet
+_MOVE = StudyRootQueryRetrieveInformationModelMove
+_MOVE_DESTINATION_UNKNOWN = 0xA801
+_NO_LIMIT = 1 << 62
+
+
+@dataclass(frozen=True)
+class DicomSource:
+    """A PACS that is asked by C-FIND.
+
+    Attributes:
+        move_to: the AE title that it shall send to (C-MOVE); None: it sends over the association that asks (C-GET).
+    """
+
+    peer: Peer
+    move_to: str | None = None
+
+    def studies(self, keyword: str, value: str) -> list[str]:
+        """The studies whose attribute `keyword` is `value`."""
+        return find_studies(self.peer, keyword, value)
+
+    def instances(self, study_instance_uid: str) -> list[HeldInstance]:
+        """All that the PACS holds of a study."""
+        return find_instances(self.peer, study_instance_uid)
+
+    def retrieve(
+        self, study_instance_uid: str, wanted: Sequence[HeldInstance], folder: Path, progress: Progress
+    ) -> Retrieved:
+        """Fetches series by series, which every PACS can do.
+
+        Raises:
+            Unreachable: nobody answers, or not in time.
+            Rejected: the PACS does not do this, or does not know where the node is.
+        """
+        if self.move_to is None:
+            return self._get(study_instance_uid, wanted, folder, progress)
+        return self._move(study_instance_uid, wanted, self.move_to, progress)
+
+    def _get(
+        self, study_instance_uid: str, wanted: Sequence[HeldInstance], folder: Path, progress: Progress
+    ) -> Retrieved:
+        classes = sorted({held.sop_class_uid for held in wanted if held.sop_class_uid} or STORAGE_CLASSES)
+        keeping = _Keeping(folder, progress)
+        association = self.peer.associate(
+            [build_context(_GET), *_storage_contexts(classes)],
+            roles=[build_role(uid, scp_role=True) for uid in classes],
+            handlers=[(evt.EVT_CONN_OPEN, keeping.begin), (evt.EVT_C_STORE, keeping.store)],
+        )
+        ends = []
+        try:
+            for series in _by_series(study_instance_uid, wanted):
+                *_, end = self._answers(association.send_c_get(series, _GET))
+                ends.append(end)
+        except ValueError as error:  # its context was not accepted
+            raise Rejected(f'{self.peer} does not know C-GET: set retrieve = "c-move"') from error
+        except RuntimeError as error:
+            raise Unreachable(f"{self.peer} broke the association") from error
+        finally:
+            association.release()
+            keeping.end()
+        faults = [*keeping.faults, *(fault for end in ends if (fault := end.fault))]
+        return Retrieved(len(keeping.kept), tuple(keeping.kept.values()), tuple(faults))
+
+    def _move(
+        self, study_instance_uid: str, wanted: Sequence[HeldInstance], move_to: str, progress: Progress
+    ) -> Retrieved:
+        association = self.peer.associate([build_context(_MOVE)])
+        ends: list[_Answer] = []
+        try:
+            for series in _by_series(study_instance_uid, wanted):
+                before = sum(end.completed for end in ends)
+                for answer in self._answers(association.send_c_move(series, move_to, _MOVE)):
+                    progress(before + answer.completed)
+                ends.append(answer)
+        except RuntimeError as error:
+            raise Unreachable(f"{self.peer} broke the association") from error
+        finally:
+            association.release()
+        if any(end.status == _MOVE_DESTINATION_UNKNOWN for end in ends):
+            raise Rejected(
+                f"{self.peer} does not know where {move_to} is (0x{_MOVE_DESTINATION_UNKNOWN:04X}, move destination "
+                f"unknown): enter the node there with this AE title, its host and its port",
+                _MOVE_DESTINATION_UNKNOWN,
+            )
+        return Retrieved(sum(end.completed for end in ends), faults=tuple(end.fault for end in ends if end.fault))
+
+    def _answers(self, answers: Iterable[tuple[Dataset, Dataset | None]]) -> Iterator[_Answer]:
+        """The answers to one request; the last says how it ended."""
+        for answer, _ in answers:
+            if "Status" not in answer:
+                self.peer.must_not_fail(answer)
+            failed = number(answer, "NumberOfFailedSuboperations") or 0
+            yield _Answer(str(self.peer), int(answer.Status), _completed(answer), int(failed))
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """How far the retrieval of a series is: its sub-operations so far."""
+
+    peer: str
+    status: int
+    completed: int
+    failed: int
+
+    @property
+    def fault(self) -> str:
+        """One sentence; empty where all is well."""
+        if code_to_category(self.status) == "Failure":
+            return f"{self.peer} answers with status 0x{self.status:04X} ({meaning(self.status)})"
+        if self.failed:
+            total = self.completed + self.failed
+            return f"{self.peer} tells that {self.failed} of {total} sub-operations failed (status 0x{self.status:04X})"
+        return ""
+
+
+def _completed(answer: Dataset) -> int:
+    counts = ("NumberOfCompletedSuboperations", "NumberOfWarningSuboperations")
+    return sum(int(number(answer, keyword) or 0) for keyword in counts)
+
+
+def _by_series(study_instance_uid: str, wanted: Sequence[HeldInstance]) -> Iterator[Dataset]:
+    for series_instance_uid in dict.fromkeys(held.series_instance_uid for held in wanted):
+        identifier = Dataset()
+        identifier.QueryRetrieveLevel = "SERIES"
+        identifier.StudyInstanceUID = study_instance_uid
+        identifier.SeriesInstanceUID = series_instance_uid
+        yield identifier
+
+
+def _storage_contexts(classes: Sequence[str]) -> list[PresentationContext]:
+    """Each class in each transfer syntax, in a context of its own: the peer may send each image as it is stored. The
+    usual transfer syntaxes, where an association does not hold them all."""
+    pairs = [(uid, syntax) for syntax in TRANSFER_SYNTAXES for uid in classes]
+    return [build_context(uid, syntax) for uid, syntax in pairs[: MAX_CONTEXTS - 1]]
+
+
+class _RetrievingDIMSE(StreamingDIMSE):
+    """Streams what comes by C-GET to the disk, as the listener does."""
+
+    def _check_bounds(self, value: bytes) -> None:
+        """The last answer to a C-GET may bring a data set too: the UIDs that failed."""
+
+
+@dataclass
+class _Keeping:
+    """The files of one C-GET.
+
+    Attributes:
+        kept: them, by SOP Instance UID.
+        faults: what hindered the others here.
+    """
+
+    folder: Path
+    progress: Progress
+    kept: dict[str, Path] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+    _dimse: StreamingDIMSE | None = None
+
+    def begin(self, event: evt.Event) -> None:
+        """Before anything is said over the connection."""
+        event.assoc.dimse = self._dimse = _RetrievingDIMSE(event.assoc, self._open)
+
+    def end(self) -> None:
+        """Closes what broke off."""
+        if self._dimse is not None:
+            self._dimse.discard()
+
+    def store(self, event: evt.Event) -> int:
+        """Answers a C-STORE sub-operation."""
+        file = cast(StreamingDIMSE, self._dimse).arrived.pop(event.dataset_path)
+        try:
+            file.finish()
+            if file.fault is not None:
+                self.faults.append(file.fault.comment)
+                return int(file.fault.status)
+            uid = str(cast(C_STORE, event.request).AffectedSOPInstanceUID)
+            self.kept[uid] = file.path.rename(self.folder / f"{len(self.kept)}.dcm")
+        finally:
+            file.discard()
+        self.progress(len(self.kept))
+        return int(Status.SUCCESS)
+
+    def _open(self, command: Dataset, transfer_syntax_uid: str, block: memoryview) -> IncomingFile:
+        return IncomingFile(self.folder, head_of(command, transfer_syntax_uid), _NO_LIMIT, block)

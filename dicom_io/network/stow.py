@@ -1,0 +1,94 @@
+"""Results to a DICOMweb service: the Store Transaction (STOW-RS, PS3.18 section 10.5)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+from pydicom import Dataset, dcmread
+from requests import Response, Session
+from requests.exceptions import HTTPError
+
+from dicom_io.attributes import items, number
+from dicom_io.errors import NotReadable, Rejected
+from dicom_io.network.peer import meaning
+from dicom_io.network.scu import content_of
+from dicom_io.network.web_peer import JSON, WebPeer
+
+_JSON = (JSON, "application/json")
+_XML = ("application/dicom+xml", "application/xml")
+
+
+class StowDestination:
+    """A DICOMweb service that stores. Its connection is kept between sends.
+
+    Not for several threads at once. Use as a context manager, or call `close`.
+    """
+
+    def __init__(self, peer: WebPeer) -> None:
+        self._peer = peer
+        self._session: Session | None = None
+
+    def __enter__(self) -> StowDestination:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def send(self, path: Path) -> None:
+        """Sends one file; on return the service has it, with or without a warning.
+
+        Raises:
+            Unreachable: nobody answers, not in time, or the service is too busy for now.
+            Rejected: the service refuses the node or the object, or the file is not DICOM.
+        """
+        try:
+            content_of(path)
+            dataset = dcmread(path)
+        except (NotReadable, EOFError) as error:
+            raise Rejected("it cannot be sent: it is not a whole DICOM file") from error
+        if self._session is None:
+            self._session = self._peer.session()
+            self._session.hooks["response"] = [_with_plain_media_type]
+        with self._peer.answering():
+            try:
+                answer = self._peer.client(self._session).store_instances([dataset])
+            except HTTPError as error:
+                answer = _told(cast(Response, error.response))
+                if not _failures(answer):
+                    raise
+        for failure in _failures(answer):
+            reason = int(number(failure, "FailureReason") or 0)
+            raise Rejected(f"{self._peer} does not store it: reason 0x{reason:04X} ({meaning(reason)})", reason)
+
+    def close(self) -> None:
+        """Ends the connection, if there is one."""
+        session, self._session = self._session, None
+        if session is not None:
+            session.close()
+
+
+def _with_plain_media_type(response: Response, *_: object, **__: object) -> Response:
+    """dicomweb-client takes an answer whose media type it does not know, or that has parameters, for one without
+    failures: a login page would count as success.
+
+    Raises:
+        ValueError: a success that is told in no media type of a store response.
+    """
+    media_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if response.ok and response.content and media_type not in (*_JSON, *_XML):
+        raise ValueError(f"Not a store response: {media_type}")
+    response.headers["Content-Type"] = media_type
+    return response
+
+
+def _told(refusal: Response) -> Dataset:
+    """The store response module (PS3.18 section I.2) that came with a refusal; empty where none did."""
+    if refusal.headers["Content-Type"] not in _JSON:
+        return Dataset()
+    return Dataset.from_json(refusal.json())
+
+
+def _failures(answer: Dataset) -> list[Dataset]:
+    """One item at most, since each request stores one instance."""
+    return [*items(answer, "FailedSOPSequence"), *items(answer, "OtherFailuresSequence")]
