@@ -55,28 +55,14 @@ def score_groups(
 ) -> Iterator[MeasurementsAndQualitativeEvaluations]:
     """A group with the score of each breast, then one with the exam's."""
     for breast in exam.breasts:
-        decisive = _highest([image for image in exam.images if image.laterality is breast.laterality])
-        yield _score_group(
-            _BREASTS[breast.laterality],
-            codes.LATERALITIES[breast.laterality],
-            _worth(breast.malignancy, breast.likelihood, decisive),
-            _implied(breast.likelihood),
-            decisive,
-            sources[decisive.sop_instance_uid],
-            encoding,
-        )
+        images = [image for image in exam.images if image.laterality is breast.laterality]
+        laterality = codes.LATERALITIES[breast.laterality]
+        name = _BREASTS[breast.laterality]
+        yield _score_group(name, laterality, breast.malignancy, breast.likelihood, images, sources, encoding)
     if exam.malignancy is not None:
         lateralities = [codes.LATERALITIES[breast.laterality] for breast in exam.breasts]
-        decisive = _highest(exam.images)
-        yield _score_group(
-            "exam",
-            codes.BOTH if len(lateralities) == 2 else next(iter(lateralities), None),
-            _worth(exam.malignancy, exam.likelihood, decisive),
-            _implied(exam.likelihood),
-            decisive,
-            sources[decisive.sop_instance_uid],
-            encoding,
-        )
+        both = codes.BOTH if len(lateralities) == 2 else next(iter(lateralities), None)
+        yield _score_group("exam", both, exam.malignancy, exam.likelihood, exam.images, sources, encoding)
 
 
 def _lesion_group(image: ReadImage, number: int, source: Dataset) -> PlanarROIMeasurementsAndQualitativeEvaluations:
@@ -102,21 +88,23 @@ def _lesion_group(image: ReadImage, number: int, source: Dataset) -> PlanarROIMe
 def _score_group(
     name: str,
     laterality: Code | None,
-    measurements: Sequence[Measurement],
-    implied: Sequence[QualitativeEvaluation],
-    decisive: ReadImage,
-    source: Dataset,
+    score: float,
+    likelihood: Likelihood | None,
+    images: Sequence[ReadImage],
+    sources: Mapping[str, Dataset],
     encoding: Encoding,
 ) -> MeasurementsAndQualitativeEvaluations:
     """The score, and the image that it comes from framed as a whole: OHIF fails on a group without a place."""
+    decisive = max(images, key=lambda image: image.reading.malignancy)
+    source = sources[decisive.sop_instance_uid]
     group = MeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(
             uid=encoding.uid(source.StudyInstanceUID, "score", name), identifier=name
         ),
         finding_sites=[_site(laterality)],
         algorithm_id=_algorithm(decisive, "whole images"),
-        measurements=measurements,
-        qualitative_evaluations=implied,
+        measurements=_worth(score, likelihood, decisive),
+        qualitative_evaluations=_implied(likelihood),
     )
     group[0].ContentSequence.append(_region(frame(decisive.reading.shape), source))
     return group
@@ -155,10 +143,6 @@ def _algorithm(image: ReadImage, of: str) -> AlgorithmIdentification:
     bundle = image.reading.bundle
     name = f"{bundle.name}, score of {of}"
     return AlgorithmIdentification(name=name, version=bundle.version, family=codes.ARTIFICIAL_INTELLIGENCE)
-
-
-def _highest(images: Sequence[ReadImage]) -> ReadImage:
-    return max(images, key=lambda image: image.reading.malignancy)
 
 
 def _site(laterality: Code | None) -> FindingSite:

@@ -70,6 +70,21 @@ def test_each_lesion_has_its_score_site_and_the_tracking_uid_of_its_segment():
         assert named(group, "111003")[0].TextValue == BUNDLE.version
 
 
+def test_every_group_names_the_algorithm_with_its_version():
+    """IHE AIR, section 6.5.3: who reads a figure must see what made it."""
+    for name, group in groups_of(report_on(some_exam())).items():
+        assert named(group, "111001")[0].TextValue.startswith(BUNDLE.name), name
+        assert named(group, "111003")[0].TextValue == BUNDLE.version
+
+
+def test_report_and_segmentations_name_the_device_that_made_them():
+    for result in encode_results(some_exam(), some_sources(), ENCODING):
+        (equipment,) = dcmread(BytesIO(result.content)).ContributingEquipmentSequence
+        assert equipment.PurposeOfReferenceCodeSequence[0].CodeValue == "109102"
+        assert equipment.DeviceUID == device_uid()
+        assert str(BUNDLE) in equipment.SoftwareVersions
+
+
 def test_an_outline_lies_where_its_lesion_lies():
     group = next(iter(groups_of(report_on(some_exam())).values()))
     region = named(group, "111030")[0]

@@ -1,0 +1,80 @@
+"""The fullest reports, before independent judges; test_validators_results.py has the plain ones."""
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from readings import ENCODING
+from reports import OLD_REPORT, calibrated, report_on, some_exam, some_sources, two_view_exam, with_spacing
+from validators import dciodvfy, dsrdump, pixelmed
+
+from dicom_io.results.encode import encode_results
+from models.concordance import concordances
+from models.types import Assessment, Category, ExamReading, Laterality
+
+ASSESSMENTS = (
+    Assessment(Laterality.LEFT, Category.FOUR_B, "SR", OLD_REPORT),
+    Assessment(Laterality.RIGHT, Category.SIX, "HL7"),
+    Assessment(None, Category.ZERO, "CSV"),
+)
+
+
+def _with_concordance(exam: ExamReading) -> ExamReading:
+    return replace(exam, concordances=concordances(exam, ASSESSMENTS))
+
+
+EXAMS = {
+    "calibrated": with_spacing(calibrated(some_exam()), (0.07, 0.08)),
+    "calibrated in part": calibrated(some_exam(), lesions=False),
+    "tied": two_view_exam(),
+    "uncalibrated, compared": _with_concordance(some_exam()),
+    "all": _with_concordance(with_spacing(calibrated(two_view_exam()), (0.07, 0.08))),
+}
+
+
+def _written(exam: ExamReading, folder: Path) -> Path:
+    path = folder / "report.dcm"
+    first = report_on(exam)
+    path.write_bytes(encode_results(exam, some_sources(), replace(ENCODING, revision=2), first)[-1].content)
+    return path
+
+
+@pytest.mark.parametrize("name", EXAMS)
+def test_reports_are_without_errors(name: str, tmp_path: Path):
+    report = _written(EXAMS[name], tmp_path)
+    assert (dciodvfy(report), dsrdump(report)) == ([], [])
+
+
+def test_the_fullest_report_keeps_to_its_templates(tmp_path: Path):
+    assert pixelmed(_written(EXAMS["all"], tmp_path)) == []
+
+
+def test_the_fullest_report_is_read_by_dcmqi_with_all_its_measurements(tmp_path: Path):
+    tool = Path(sys.executable).with_name("tid1500reader")
+    if not tool.exists() and shutil.which(tool.name) is None:
+        pytest.skip("tid1500reader is not installed (PyPI: dcmqi)")
+    told = tmp_path / "report.json"
+    report = _written(EXAMS["all"], tmp_path)
+    command = [str(tool) if tool.exists() else tool.name, "--inputDICOM", str(report), "--outputMetadata", str(told)]
+    subprocess.run(command, check=True, capture_output=True)
+    lesion, *others = json.loads(told.read_text(encoding="utf-8"))["Measurements"]
+    assert len(others) == 1 + 1 + 1, "the other lesion, the breast, the exam"
+    measured = {item["quantity"]["CodeValue"]: item["value"] for item in lesion["measurementItems"]}
+    assert float(measured["111047"]) == 31
+    assert float(measured["SCORE"]) == 0.625
+    assert float(measured["103339001"]) > 1
+    evaluated = {
+        item["conceptCode"]["CodeValue"]: item["conceptValue"]
+        for item in lesion["qualitativeEvaluations"]
+        if isinstance(item["conceptValue"], dict)
+    }
+    assert evaluated["111005"]["CodeValue"] == "MA.II.A.5.4B"
+
+
+def test_equal_inputs_give_equal_bytes(tmp_path: Path):
+    once, again = (_written(EXAMS["all"], tmp_path).read_bytes() for _ in range(2))
+    assert once == again
