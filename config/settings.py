@@ -6,6 +6,7 @@ the environment. config/node.example.toml documents each key (a test holds it to
 
 from __future__ import annotations
 
+import codecs
 import tomllib
 from collections.abc import Mapping
 from ipaddress import ip_address
@@ -57,6 +58,11 @@ class Receiver(Section):
     quota_mb: int | None = Field(default=None, ge=1)
     max_image_mb: int = Field(default=1024, ge=1)
     max_image_pixels: int = Field(default=100_000_000, ge=1)
+
+    @property
+    def own_host(self) -> str:
+        """Where this machine itself reaches the listener."""
+        return "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host
 
 
 class Sender(Section):
@@ -198,6 +204,37 @@ AnyDestination = Annotated[
 AnySource = Annotated[Annotated[DicomSource, Tag(_DICOM)] | Annotated[WebSource, Tag(_WEB)], Discriminator(_kind)]
 
 
+Place = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9]{2}(\([^()^|]+\))?-[1-9]\d?(\.[1-9]\d?)?$")]
+"""A field of an HL7 v2 message, "OBR-18" or "PID-3.1"; of a segment whose field 3 has an identifier: "OBX(111005)-5"."""
+
+
+class Hl7(Section):
+    """Radiologists' reports that come as HL7 v2 messages (ORU^R01 over MLLP)."""
+
+    host: str = "127.0.0.1"
+    port: Port | None = None
+    sender_hosts: tuple[str, ...] = Field(default=("127.0.0.1",), min_length=1)
+    sender_applications: tuple[str, ...] = ()
+    charset: str = "utf-8"
+    max_message_kb: int = Field(default=1024, ge=1)
+    study_instance_uid: tuple[Place, ...] = ("IPC-3", "ZDS-1", "OBX(113014)-5")
+    accession_number: tuple[Place, ...] = ("IPC-1", "OBR-18", "OBR-3")
+    patient_id: tuple[Place, ...] = ("PID-3",)
+    observer: tuple[Place, ...] = ("OBX-16", "OBR-32")
+    category: tuple[Place, ...] = ("OBX(111005)-5",)
+    laterality: tuple[Place, ...] = ("OBX-20", "OBX(272741003)-5")
+    assessed_at: tuple[Place, ...] = ("OBR-22", "OBX-14", "MSH-7")
+    reads_text: bool = True
+
+    @field_validator("charset")
+    @classmethod
+    def _is_known(cls, charset: str) -> str:
+        try:
+            return codecs.lookup(charset).name
+        except LookupError as error:
+            raise ValueError("no such character set; utf-8 and iso8859-1 are two") from error
+
+
 class Review(Section):
     """Which studies an expert should look at while the node runs unattended."""
 
@@ -216,6 +253,7 @@ class Settings(BaseSettings):
     senders: tuple[Sender, ...] = ()
     closing: Closing = Closing()
     reader: Reader = Reader()
+    hl7: Hl7 = Hl7()
     review: Review = Review()
     destinations: tuple[AnyDestination, ...] = ()
     sources: tuple[AnySource, ...] = ()

@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from config.settings import Destination, Outlet, Sender, Settings
+from config.settings import AnyDestination, Outlet, Sender, Settings
 from dicom_io.network.scp import AllowedSender, Listener, ListenerLimits
-from dicom_io.network.scu import CStoreDestination, count_instances
+from dicom_io.network.scu import count_instances
 from dicom_io.results.encode import contents_of
 from dicom_io.results.profiles import profile_of
 from models.bundle import BundleError, find_bundle, read_bundle, verify
@@ -23,6 +23,7 @@ from node.closing import Ladder
 from node.database import Sessions, open_database, sessions_of
 from node.delivery import Deliverer
 from node.logs import set_up_logging
+from node.peers import destination
 from node.publishing import Recipient
 from node.queue import give_back
 from node.reader_process import ReaderSupervisor, Unwell
@@ -76,7 +77,7 @@ def build_service(settings: Settings) -> Service:
     reporter = Reporter(
         sessions=sessions,
         data_dir=settings.data_dir,
-        recipients=[_recipient(destination) for destination in settings.destinations],
+        recipients=[_recipient(outlet) for outlet in settings.destinations],
         bundle=bundle.id,
         worker=reporter_name(settings),
         lease_s=settings.reader.lease_s,
@@ -84,8 +85,8 @@ def build_service(settings: Settings) -> Service:
     )
     supervisor = ReaderSupervisor(run_reader, (settings,), sessions, reader_name(settings))
     loops = [Loop("reader", supervisor.run), Loop("reporter", reporter.run)]
-    for destination in settings.destinations:
-        loops.append(Loop(f"delivery to {destination.name}", _deliverer(destination, settings, sessions).run))
+    for outlet in settings.destinations:
+        loops.append(Loop(f"delivery to {outlet.name}", _deliverer(outlet, settings, sessions).run))
     ticks = [Tick("closing", CLOSING_EVERY_S, partial(_close, sessions, _ladder(settings)))]
     counts = {
         sender.ae_title: _count(sender, sender.find_host, sender.find_port, settings)
@@ -164,7 +165,7 @@ def _listener(settings: Settings, sessions: Sessions) -> Listener:
         limits.ae_title,
         limits.host,
         limits.port,
-        [AllowedSender(sender.ae_title, sender.host) for sender in settings.senders],
+        [*_itself(settings), *(AllowedSender(sender.ae_title, sender.host) for sender in settings.senders)],
         receiving.incoming,
         receiving,
         ListenerLimits(
@@ -174,6 +175,12 @@ def _listener(settings: Settings, sessions: Sessions) -> Listener:
             max_image_bytes=limits.max_image_mb * MB,
         ),
     )
+
+
+def _itself(settings: Settings) -> list[AllowedSender]:
+    """The node's own AE title, from this machine alone: `pull` hands studies over with it."""
+    own_hosts = {"127.0.0.1", "::1", settings.receiver.own_host}
+    return [AllowedSender(settings.receiver.ae_title, host) for host in sorted(own_hosts)]
 
 
 def _ladder(settings: Settings) -> Ladder:
@@ -205,18 +212,11 @@ def _recipient(outlet: Outlet) -> Recipient:
     return Recipient(outlet.name, profile, outlet.only_discordant)
 
 
-def _deliverer(destination: Destination, settings: Settings, sessions: Sessions) -> Deliverer:
+def _deliverer(outlet: AnyDestination, settings: Settings, sessions: Sessions) -> Deliverer:
     return Deliverer(
-        name=destination.name,
-        destination=CStoreDestination(
-            destination.ae_title,
-            destination.host,
-            destination.port,
-            destination.timeout_s,
-            settings.receiver.ae_title,
-            contents=contents_of(_recipient(destination).profile),
-        ),
-        policy=RetryPolicy(destination.retry_first_s, destination.retry_ceiling_s, destination.dead_after_s),
+        name=outlet.name,
+        destination=destination(outlet, settings.receiver.ae_title, contents_of(_recipient(outlet).profile)),
+        policy=RetryPolicy(outlet.retry_first_s, outlet.retry_ceiling_s, outlet.dead_after_s),
         sessions=sessions,
         data_dir=settings.data_dir,
         now=time.time,

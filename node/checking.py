@@ -12,10 +12,12 @@ from pathlib import Path
 from sqlalchemy import Engine, create_engine, make_url, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from config.settings import Destination, Settings
+from config.settings import AnyDestination, Settings, WebDestination
 from dicom_io.errors import DestinationError, Rejected
 from dicom_io.network.scu import echo
+from dicom_io.network.web_peer import web_echo
 from models.bundle import BundleError, find_bundle, read_bundle, verify
+from node.peers import web_peer
 
 MB = 1_000_000
 
@@ -33,8 +35,8 @@ Question = Callable[[], Answer]
 
 
 def questions(settings: Settings) -> list[Question]:
-    """Everything that `mammo-node check` asks: database, disk, weights, the device where one is named, and a C-ECHO to
-    every destination."""
+    """Everything that `mammo-node check` asks: database, disk, weights, the device where one is named, and each
+    destination."""
     device = [lambda: device_is_there(settings)] if settings.reader.device.startswith("cuda") else []
     return [
         lambda: database(settings),
@@ -108,31 +110,34 @@ def device_is_there(settings: Settings) -> Answer:
     return Answer("device", True, f"{settings.reader.device} is there")
 
 
-def destination_answers(destination: Destination, settings: Settings) -> Answer:
-    """Whether a destination answers a C-ECHO."""
+def destination_answers(destination: AnyDestination, settings: Settings) -> Answer:
+    """Whether a destination answers a C-ECHO, or a search where it is a DICOMweb service."""
     about = f"destination {destination.name}"
-    peer = f"{destination.ae_title} at {destination.host}:{destination.port}"
     try:
-        echo(
-            destination.ae_title,
-            destination.host,
-            destination.port,
-            destination.timeout_s,
-            settings.receiver.ae_title,
-        )
+        if isinstance(destination, WebDestination):
+            peer = destination.url
+            web_echo(web_peer(destination))
+        else:
+            peer = f"{destination.ae_title} at {destination.host}:{destination.port}"
+            echo(
+                destination.ae_title,
+                destination.host,
+                destination.port,
+                destination.timeout_s,
+                settings.receiver.ae_title,
+            )
     except DestinationError as error:
         return Answer(about, False, str(error))
     return Answer(about, True, f"{peer} answers")
 
 
 def listener(settings: Settings) -> Answer:
-    """Whether the node itself answers. It may refuse its own AE title as an unknown sender: that is an answer too."""
+    """Whether the node itself answers. A refusal is an answer too."""
     receiver = settings.receiver
-    host = "127.0.0.1" if receiver.host in ("0.0.0.0", "::") else receiver.host
     try:
-        echo(receiver.ae_title, host, receiver.port, 5, receiver.ae_title)
+        echo(receiver.ae_title, receiver.own_host, receiver.port, 5, receiver.ae_title)
     except Rejected:
         pass
     except DestinationError as error:
         return Answer("listener", False, str(error))
-    return Answer("listener", True, f"{receiver.ae_title} at {host}:{receiver.port} answers")
+    return Answer("listener", True, f"{receiver.ae_title} at {receiver.own_host}:{receiver.port} answers")

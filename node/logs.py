@@ -22,7 +22,7 @@ components or more, so that addresses and versions stay; those made of a UUID (2
 _ROOT = Path(__file__).parent.parent
 _OURS = frozenset({"node", "dicom_io", "models", "config"})
 
-_CHATTY = ("pydicom", "pynetdicom", "highdicom", "apscheduler", "alembic")
+_CHATTY = ("pydicom", "pynetdicom", "highdicom", "apscheduler", "alembic", "dicomweb_client", "urllib3")
 
 
 def set_up_logging(level: str) -> None:

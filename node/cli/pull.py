@@ -1,0 +1,97 @@
+"""`mammo-node pull`: a study that a source holds, into the running node."""
+
+from __future__ import annotations
+
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from node.cli.failure import CommandFailed
+from node.cli.options import DEFAULT_CONFIG, ConfigFile
+from node.cli.progress import progress_bar
+
+if TYPE_CHECKING:
+    from config.settings import AnySource, Settings
+    from node.pulling import Pulled
+
+
+def pull(
+    source_name: Annotated[str, typer.Option("--from", help="The source's name in the settings.", metavar="NAME")],
+    study: Annotated[str | None, typer.Option(help="Its Study Instance UID.", metavar="UID")] = None,
+    accession: Annotated[str | None, typer.Option(help="Its accession number.", metavar="NUMBER")] = None,
+    config: ConfigFile = DEFAULT_CONFIG,
+) -> None:
+    """Fetch a study from a source (C-GET, C-MOVE or DICOMweb) and give it to the running node, which reads it.
+
+    What the node cannot take is left out and named. The exit status is 1 where a part of the study did not arrive.
+    """
+    from config.settings import load
+    from dicom_io.network.scu import send_files
+    from node import peers, pulling
+    from node.checking import listener
+
+    keyword, value = _asked(study, accession)
+    settings = load(config)
+    source = peers.source(_source_named(source_name, settings), settings.receiver.ae_title)
+    node = listener(settings)
+    if not node.ok:
+        raise CommandFailed(f"The node does not run: start it with `mammo-node serve` ({node.says}).")
+    receiver = settings.receiver
+    hand_over = partial(
+        send_files,
+        ae_title=receiver.ae_title,
+        host=receiver.own_host,
+        port=receiver.port,
+        timeout_s=30,
+        calling_ae_title=receiver.ae_title,
+    )
+    with tempfile.TemporaryDirectory(prefix="mammo-node-") as folder, progress_bar("Pulling") as progress:
+        try:
+            found = pulling.the_study(source, keyword, value)
+            pulled = pulling.pull(source, found, Path(folder), hand_over, progress)
+        except pulling.CannotPull as error:
+            raise CommandFailed(f"{source_name}: {error}") from error
+    _tell(pulled)
+    raise typer.Exit(0 if pulled.taken >= pulled.wanted else 1)
+
+
+def _asked(study: str | None, accession: str | None) -> tuple[str, str]:
+    """What to search for: an attribute and its value."""
+    from pydicom.uid import UID
+
+    if (study is None) == (accession is None):
+        raise typer.BadParameter("give either --study or --accession")
+    if study is not None:
+        if not UID(study).is_valid:
+            raise typer.BadParameter(f"{study!r} is not a UID", param_hint="--study")
+        return "StudyInstanceUID", study
+    number = (accession or "").strip()
+    if not number or len(number) > 16 or set(number) & set("*?\\"):
+        # These mean "anything" in a search (PS3.4 section C.2.2.2.4), as nothing does.
+        raise typer.BadParameter("it has 1 to 16 characters, none of them *, ? or \\", param_hint="--accession")
+    return "AccessionNumber", number
+
+
+def _source_named(name: str, settings: Settings) -> AnySource:
+    for source in settings.sources:
+        if source.name == name:
+            return source
+    known = ", ".join(source.name for source in settings.sources)
+    raise CommandFailed(
+        f"There is no source {name!r}: there are {known}."
+        if known
+        else f"There is no source {name!r}: the settings have no [[sources]]."
+    )
+
+
+def _tell(pulled: Pulled) -> None:
+    from node.pulling import kinds
+
+    typer.echo(f"{pulled.taken} of {pulled.wanted} instances are with the node")
+    if pulled.left_out:
+        typer.echo(f"left out, as the node takes none of these: {kinds(pulled.left_out)}")
+    for fault in pulled.faults:
+        typer.echo(f"not arrived: {fault}")

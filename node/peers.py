@@ -1,0 +1,35 @@
+"""Other applications, made of the settings that name them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from config import settings
+from dicom_io.network import retrieve, wado
+from dicom_io.network.holdings import Source
+from dicom_io.network.peer import Peer
+from dicom_io.network.scu import Content, CStoreDestination
+from dicom_io.network.stow import StowDestination
+from dicom_io.network.web_peer import WebPeer
+
+
+def web_peer(of: settings.WebDestination | settings.WebSource) -> WebPeer:
+    """A DICOMweb service."""
+    return WebPeer(of.url, of.timeout_s, of.bearer_token_file, of.ca_file, of.client_certificate, of.client_key)
+
+
+def destination(
+    of: settings.AnyDestination, calling_ae_title: str, contents: Iterable[Content]
+) -> CStoreDestination | StowDestination:
+    """Where results go; `contents` is what will be sent."""
+    if isinstance(of, settings.WebDestination):
+        return StowDestination(web_peer(of))
+    return CStoreDestination(of.ae_title, of.host, of.port, of.timeout_s, calling_ae_title, contents=contents)
+
+
+def source(of: settings.AnySource, ae_title: str) -> Source:
+    """Where studies are fetched by the node whose AE title is `ae_title`."""
+    if isinstance(of, settings.WebSource):
+        return wado.WebSource(web_peer(of))
+    peer = Peer(of.ae_title, of.host, of.port, of.timeout_s, ae_title)
+    return retrieve.DicomSource(peer, move_to=ae_title if of.retrieve == "c-move" else None)
