@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 _JARS = Path("/usr/share/java")
+# DCMTK says so of every Mammography CAD SR; its templates are checked by PixelMed.
+_NO_TEMPLATES = "W: Check for template constraints not yet supported"
 
 
 def dciodvfy(path: Path) -> list[str]:
@@ -24,7 +26,8 @@ def dcentvfy(paths: Sequence[Path]) -> list[str]:
 
 def dsrdump(path: Path) -> list[str]:
     """Relationship constraints of structured reports by DCMTK, warnings included."""
-    return [line for line in _run("dsrdump", str(path)) if line.startswith(("E:", "F:", "W:"))]
+    lines = [line for line in _run("dsrdump", str(path)) if line.startswith(("E:", "F:", "W:"))]
+    return [line for line in lines if line != _NO_TEMPLATES]
 
 
 def pixelmed(path: Path) -> list[str]:

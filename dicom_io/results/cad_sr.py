@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pydicom import Dataset, FileMetaDataset
-from pydicom.uid import PYDICOM_IMPLEMENTATION_UID, ExplicitVRLittleEndian, MammographyCADSRStorage
+from pydicom import Dataset
+from pydicom.uid import MammographyCADSRStorage
 
 from dicom_io.errors import NotEncodable
 from dicom_io.results.cad_sr_content import LIBRARY_POSITION, cad_report
 from dicom_io.results.cad_sr_library import library_of
-from dicom_io.results.encoding import Encoding, sign
+from dicom_io.results.encoding import Encoding, file_meta, sign
 from dicom_io.results.fingerprints import exam_fingerprint
 from dicom_io.results.sources import demographics, study_references
 from models.types import ExamReading
@@ -38,7 +38,7 @@ def encode_cad_sr(exam: ExamReading, sources: Mapping[str, Dataset], *, encoding
     sr = Dataset()
     sr.SOPClassUID = MammographyCADSRStorage
     sr.SOPInstanceUID = encoding.lasting_uid(study, content, "CAD-SR")
-    sr.file_meta = _file_meta(sr)
+    sr.file_meta = file_meta(sr)
     sr.update(demographics(described))
     sr.StudyInstanceUID = study
     sr.Modality = "SR"
@@ -57,12 +57,3 @@ def encode_cad_sr(exam: ExamReading, sources: Mapping[str, Dataset], *, encoding
     sr.update(cad_report(exam, library, encoding.bundle))
     sign(sr, encoding)
     return sr
-
-
-def _file_meta(sr: Dataset) -> FileMetaDataset:
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = sr.SOPClassUID
-    meta.MediaStorageSOPInstanceUID = sr.SOPInstanceUID
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.ImplementationClassUID = PYDICOM_IMPLEMENTATION_UID
-    return meta

@@ -58,7 +58,10 @@ def _outcome(exam: ExamReading, library: ImageLibrary) -> Code:
 
 
 def _impression_body(exam: ExamReading, bundle: BundleId) -> Iterator[Dataset]:
-    """TID 4002: the exam's category where its probability implies one that has a code; in words all that is to say."""
+    """TID 4002: the exam's category where its probability implies one that has a code; in words all that is to say.
+
+    The exam's alone: PixelMed takes a second category, of a breast, for an error, though PS3.16 allows several.
+    """
     read_by = exam.images[0].reading.bundle if exam.images else bundle
     if exam.likelihood is not None and exam.likelihood.category in CODES:
         category = CODES[exam.likelihood.category]

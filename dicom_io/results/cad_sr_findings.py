@@ -36,7 +36,7 @@ def _impression(feature: Dataset) -> Dataset:
 
 
 def _composite_feature(tie: Tie, exam: ExamReading, library: ImageLibrary) -> Dataset:
-    """TID 4004. Its certainty is that the two are one lesion; of such a pair no probability of cancer is known."""
+    """TID 4004, of two findings of one kind: how sure it is that they are one lesion. No probability is known of it."""
     images = {image.sop_instance_uid: image for image in exam.images}
     first = images[tie.findings[0].sop_instance_uid].reading
     return coded(

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BytesIO
 
-from pydicom import Dataset, dcmwrite
+from pydicom import Dataset, FileMetaDataset, dcmwrite
+from pydicom.uid import PYDICOM_IMPLEMENTATION_UID, ExplicitVRLittleEndian
 
 from dicom_io.device import MANUFACTURER, MODEL, contributing_equipment, device_uid, software_versions
 from dicom_io.results.profiles import Profile
@@ -106,6 +107,16 @@ def sign(dataset: Dataset, encoding: Encoding) -> None:
     date, time = encoding.written_at.strftime("%Y%m%d"), encoding.written_at.strftime("%H%M%S")
     dataset.InstanceCreationDate = dataset.SeriesDate = dataset.ContentDate = date
     dataset.InstanceCreationTime = dataset.SeriesTime = dataset.ContentTime = time
+
+
+def file_meta(dataset: Dataset) -> FileMetaDataset:
+    """The file meta information of an object that no library made, in Explicit VR Little Endian."""
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = dataset.SOPClassUID
+    meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.ImplementationClassUID = PYDICOM_IMPLEMENTATION_UID
+    return meta
 
 
 def to_bytes(dataset: Dataset) -> bytes:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pydicom import Dataset, FileMetaDataset
-from pydicom.uid import PYDICOM_IMPLEMENTATION_UID, Comprehensive3DSRStorage, ExplicitVRLittleEndian
+from pydicom import Dataset
+from pydicom.uid import Comprehensive3DSRStorage
 
 from dicom_io.errors import NotEncodable
-from dicom_io.results.encoding import Encoding, sign
+from dicom_io.results.encoding import Encoding, file_meta, sign
 from dicom_io.results.own_codes import coding_scheme
 from dicom_io.results.sources import demographics, study_references
 from dicom_io.results.sr_content import measurement_report
@@ -44,7 +44,7 @@ def encode_sr(
     sr = Dataset()
     sr.SOPClassUID = Comprehensive3DSRStorage
     sr.SOPInstanceUID = encoding.uid(study, "SR")
-    sr.file_meta = _file_meta(sr)
+    sr.file_meta = file_meta(sr)
     sr.update(demographics(described))
     sr.StudyInstanceUID = study
     sr.Modality = "SR"
@@ -76,12 +76,3 @@ def _check(exam: ExamReading, sources: Mapping[str, Dataset]) -> None:
         raise NotEncodable("The sources of a report belong to more than one study.")
     if any(image.sop_instance_uid not in sources for image in exam.images):
         raise NotEncodable("An image that was read is not among the sources of the report.")
-
-
-def _file_meta(sr: Dataset) -> FileMetaDataset:
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = sr.SOPClassUID
-    meta.MediaStorageSOPInstanceUID = sr.SOPInstanceUID
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.ImplementationClassUID = PYDICOM_IMPLEMENTATION_UID
-    return meta
