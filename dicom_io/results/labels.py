@@ -9,9 +9,13 @@ from models.types import Box, Likelihood
 
 def worth(malignancy: float, likelihood: Likelihood | None) -> str:
     """ "probability 12 %, BI-RADS 4B" where the score (0..1) is calibrated, otherwise "score 0.62" and no category."""
-    if likelihood is None:
-        return f"score {malignancy:.2f}"
-    return f"probability {percent(likelihood.probability)}, BI-RADS {likelihood.category}"
+    told = figure(malignancy, likelihood)
+    return f"score {told}" if likelihood is None else f"probability {told}, BI-RADS {likelihood.category}"
+
+
+def figure(malignancy: float, likelihood: Likelihood | None) -> str:
+    """The probability where the score (0..1) is calibrated, otherwise the score: "12 %", "0.62"."""
+    return f"{malignancy:.2f}" if likelihood is None else percent(likelihood.probability)
 
 
 def percent(probability: float) -> str:
@@ -46,7 +50,9 @@ def place_labels(
     for lesion, (rows, columns) in zip(lesions, sizes, strict=True):
         size = min(rows, shape[0]), min(columns, shape[1])
         obstacles = (*lesions, *taken, *placed)
-        placed.append(min(_candidates(lesion, size, shape, gap), key=lambda box: _covered(box, obstacles)))
+        places = list(_candidates(lesion, size, shape, gap))
+        free = next((place for place in places if not _covered(place, obstacles)), None)
+        placed.append(free or min(places, key=lambda place: _covered(place, obstacles)))
     return placed
 
 

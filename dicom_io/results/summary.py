@@ -4,15 +4,81 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pydicom import Dataset
+from pydicom import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 from dicom_io.errors import NotEncodable
-from dicom_io.results.encoding import Encoding
+from dicom_io.headers import laterality_of, view_of
+from dicom_io.results.encoding import Encoding, sign
+from dicom_io.results.fingerprints import exam_fingerprint
+from dicom_io.results.sources import demographics, instance_reference
+from dicom_io.results.summary_page import draw_page
 from models.types import ExamReading
+
+SERIES_NUMBER = 9400
 
 
 def encode_summary(exam: ExamReading, sources: Mapping[str, Dataset], *, encoding: Encoding) -> Dataset:
-    """Raises:
-    NotEncodable: not written yet.
+    """The page on what was read, what was not and why; also of a study of which nothing could be read.
+
+    Its pixels name nobody, so that the page may be shown; its header is the study's.
+
+    Args:
+        exam: the reading.
+        sources: the header of each instance of the study, by SOP Instance UID.
+
+    Raises:
+        NotEncodable: there is no source to tell the study by, or an image that was read has no header.
     """
-    raise NotEncodable("not written yet")
+    if not sources:
+        raise NotEncodable("A summary page needs at least one instance of its study.")
+    if any(image.sop_instance_uid not in sources for image in exam.images):
+        raise NotEncodable("An image that was read is not among the sources of the summary page.")
+    described = sources[exam.images[0].sop_instance_uid] if exam.images else next(iter(sources.values()))
+    study, content = described.StudyInstanceUID, exam_fingerprint(exam, sources)
+    page = Dataset()
+    page.file_meta = FileMetaDataset()
+    page.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    page.update(demographics(described))
+    page.SOPClassUID = SecondaryCaptureImageStorage
+    page.SOPInstanceUID = encoding.lasting_uid(study, content, "SC")
+    page.StudyInstanceUID = study
+    page.SeriesInstanceUID = encoding.lasting_uid(study, content, "SC series")
+    page.SeriesNumber = SERIES_NUMBER
+    page.SeriesDescription = f"AI summary{encoding.edition}, mammo-node, research use only"[:64]
+    # Neither MG nor a Body Part Examined of BREAST: hanging protocols and other readers must not take it for a view.
+    page.Modality = "OT"
+    lateralities = [breast.laterality for breast in exam.breasts]
+    page.Laterality = lateralities[0] if len(lateralities) == 1 else ""  # type 2C: validators ask for it
+    sign(page, encoding)
+    _describe_image(page, exam, sources)
+    _put_pixels(page, exam, sources, encoding)
+    return page
+
+
+def _describe_image(page: Dataset, exam: ExamReading, sources: Mapping[str, Dataset]) -> None:
+    page.InstanceNumber = 1
+    page.ImageType = ["DERIVED", "SECONDARY"]
+    page.PatientOrientation = []
+    page.ImageComments = "For research use only. Not for diagnosis."
+    page.BurnedInAnnotation = "NO"
+    page.ConversionType = "WSD"  # made at a workstation: neither digitised nor taken over from a video signal
+    page.DateOfSecondaryCapture, page.TimeOfSecondaryCapture = page.ContentDate, page.ContentTime
+    if exam.images:
+        page.SourceImageSequence = [instance_reference(sources[image.sop_instance_uid]) for image in exam.images]
+
+
+def _put_pixels(page: Dataset, exam: ExamReading, sources: Mapping[str, Dataset], encoding: Encoding) -> None:
+    places = {}
+    for one in exam.unread:
+        source = sources.get(one.sop_instance_uid, Dataset())
+        if named := " ".join(part for part in (laterality_of(source), view_of(source)) if part):
+            places[one.sop_instance_uid] = named
+    pixels = draw_page(exam, places, encoding.bundle)
+    page.Rows, page.Columns, page.SamplesPerPixel = pixels.shape
+    page.PhotometricInterpretation = "RGB"
+    page.PlanarConfiguration = 0
+    page.BitsAllocated = page.BitsStored = 8
+    page.HighBit = 7
+    page.PixelRepresentation = 0
+    page.PixelData = pixels.tobytes()

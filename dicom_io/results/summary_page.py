@@ -1,0 +1,143 @@
+"""The summary page: an exam's images, scores and gaps on one picture. No DICOM here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from dicom_io.results.colours import RGB
+from dicom_io.results.encoding import place
+from dicom_io.results.statements import NOTHING_READ
+from dicom_io.results.summary_pen import Pen
+from dicom_io.results.summary_tables import draw_lesions, draw_notes, draw_scores, notes_height
+from dicom_io.results.summary_views import AMBER, BLACK, GREY, LINE, WHITE, draw_empty, draw_view
+from models.types import Box, BundleId, ExamReading, Laterality, ReadImage
+
+ROWS, COLUMNS = 1200, 1600
+"""Shown at 100 % on any monitor that reports are written at."""
+_PAPER: RGB = (16, 18, 22)
+_HEADER: RGB = (26, 29, 35)
+_HEADER_ROWS, _MARGIN = 84, 16
+_VIEWS = Box(_HEADER_ROWS + _MARGIN, _MARGIN, ROWS - _MARGIN, 836)
+_TABLES = Box(_HEADER_ROWS + _MARGIN, 860, ROWS - _MARGIN, COLUMNS - _MARGIN)
+_EXTRA_ROWS = 190
+_MOST_EXTRAS = 5
+
+# As they hang: the patient's right breast on the left, chest walls together.
+_HANGING = tuple((side, view) for view in ("MLO", "CC") for side in (Laterality.RIGHT, Laterality.LEFT))
+_SIDES = {Laterality.LEFT: "left", Laterality.RIGHT: "right"}
+
+
+def draw_page(exam: ExamReading, places: Mapping[str, str], bundle: BundleId) -> NDArray[np.uint8]:
+    """The page, ROWS × COLUMNS × 3 (RGB, uint8); the same for the same exam, and without a word on who the patient is.
+
+    Args:
+        places: breast and view ("L MLO") of the instances that were not read, by SOP Instance UID, where known.
+        bundle: the models in use, named where nothing was read.
+    """
+    canvas = Image.new("RGB", (COLUMNS, ROWS), _PAPER)
+    _draw_header(canvas, exam, bundle)
+    _draw_views(canvas, exam, places)
+    _draw_tables(canvas, exam, places)
+    return np.asarray(canvas, dtype=np.uint8)
+
+
+def titles_of(images: Sequence[ReadImage]) -> list[str]:
+    """What each image is called on the page: breast and view, counted where there are several of a kind."""
+    seen: dict[str, int] = {}
+    titles = []
+    for image in images:
+        name = place(image)
+        seen[name] = seen.get(name, 0) + 1
+        titles.append(name if seen[name] == 1 else f"{name}, image {seen[name]}")
+    return titles
+
+
+def _draw_header(canvas: Image.Image, exam: ExamReading, bundle: BundleId) -> None:
+    pen = Pen(canvas)
+    pen.draw.rectangle((0, 0, COLUMNS - 1, _HEADER_ROWS - 1), fill=_HEADER)
+    pen.draw.line((0, _HEADER_ROWS, COLUMNS - 1, _HEADER_ROWS), fill=LINE)
+    pen.write(_MARGIN, 10, "mammo-node · AI reading", 30, WHITE)
+    warning, size = "FOR RESEARCH USE ONLY. NOT FOR DIAGNOSIS.", 20
+    left = COLUMNS - _MARGIN - pen.width(warning, size) - 28
+    pen.draw.rounded_rectangle((left, 12, COLUMNS - _MARGIN - 1, 48), 6, fill=AMBER)
+    pen.write(left + 14, 18, warning, size, BLACK)
+    bundles = dict.fromkeys(str(image.reading.bundle) for image in exam.images) or {str(bundle): None}
+    unread = sum(not one.on_purpose for one in exam.unread)
+    told = f"Models: {', '.join(bundles)}   ·   {_count(len(exam.images), 'image')} read, {unread} not read"
+    pen.write(_MARGIN, 54, told, 16, GREY, COLUMNS - 2 * _MARGIN)
+
+
+def _draw_views(canvas: Image.Image, exam: ExamReading, places: Mapping[str, str]) -> None:
+    titles = dict(zip((image.sop_instance_uid for image in exam.images), titles_of(exam.images), strict=True))
+    hung = {spot: _hung(exam.images, spot) for spot in _HANGING}
+    shown = {image.sop_instance_uid for image in hung.values() if image}
+    extras = [image for image in exam.images if image.sop_instance_uid not in shown]
+    bottom = _VIEWS.bottom - (_EXTRA_ROWS + 8 if extras else 0)
+    for room, spot in zip(_cells(Box(_VIEWS.top, _VIEWS.left, bottom, _VIEWS.right), 2, 2), _HANGING, strict=True):
+        if image := hung[spot]:
+            draw_view(canvas, room, image, titles[image.sop_instance_uid])
+        else:
+            side, view = spot
+            draw_empty(canvas, room, f"{side} {view}", *_why_empty(exam, places, side, view))
+    if extras:
+        strip = Box(_VIEWS.bottom - _EXTRA_ROWS, _VIEWS.left, _VIEWS.bottom, _VIEWS.right)
+        _draw_extras(canvas, strip, extras, titles)
+
+
+def _count(number: int, of: str) -> str:
+    return f"1 {of}" if number == 1 else f"{number} {of}s"
+
+
+def _hung(images: Sequence[ReadImage], spot: tuple[Laterality, str]) -> ReadImage | None:
+    """Of several images of one view the one with the highest score."""
+    there = [image for image in images if (image.laterality, image.view) == spot]
+    return max(there, key=lambda image: image.reading.malignancy, default=None)
+
+
+def _draw_extras(canvas: Image.Image, strip: Box, extras: Sequence[ReadImage], titles: Mapping[str, str]) -> None:
+    """The images that have no place of their own: as many as there is room for, and the names of the others."""
+    count = len(extras) if len(extras) <= _MOST_EXTRAS else _MOST_EXTRAS - 1
+    rooms = _cells(strip, 1, _MOST_EXTRAS)
+    for room, image in zip(rooms, extras[:count], strict=False):
+        draw_view(canvas, room, image, titles[image.sop_instance_uid])
+    if rest := extras[count:]:
+        names = ", ".join(titles[image.sop_instance_uid] for image in rest)
+        draw_empty(canvas, rooms[-1], "", f"{len(rest)} more", names)
+
+
+def _why_empty(exam: ExamReading, places: Mapping[str, str], side: Laterality, view: str) -> tuple[str, str]:
+    """What became of a view that was not read, and why."""
+    reasons = [one.reason for one in exam.unread if places.get(one.sop_instance_uid) == f"{side} {view}"]
+    if reasons:
+        return "Not read", " ".join(dict.fromkeys(reasons))
+    missing = f"{_SIDES[side]} {view}" in exam.missing
+    return "Missing" if missing else "No image", "The study holds no image of this view."
+
+
+def _draw_tables(canvas: Image.Image, exam: ExamReading, places: Mapping[str, str]) -> None:
+    """Scores, then lesions in what room the notes below them leave."""
+    pen = Pen(canvas)
+    if not exam.images:
+        top = pen.write(_TABLES.left, _TABLES.top, "NOTHING WAS READ", 56, AMBER)
+        top = pen.write(_TABLES.left, top + 8, NOTHING_READ, 22, WHITE, _TABLES.width, 3)
+        draw_notes(pen, Box(top + 24, _TABLES.left, _TABLES.bottom, _TABLES.right), exam, places)
+        return
+    top = draw_scores(pen, _TABLES, exam) + 20
+    notes_rows = min(notes_height(pen, _TABLES.width, exam, places), (_TABLES.bottom - top) // 2)
+    room = Box(top, _TABLES.left, _TABLES.bottom - notes_rows - 24, _TABLES.right)
+    top = draw_lesions(pen, room, exam, titles_of(exam.images)) + 24
+    draw_notes(pen, Box(top, _TABLES.left, _TABLES.bottom, _TABLES.right), exam, places)
+
+
+def _cells(room: Box, rows: int, columns: int) -> list[Box]:
+    """The room cut into equal cells, row by row, with a little space between them."""
+    height, width = (room.height - 6 * (rows - 1)) // rows, (room.width - 6 * (columns - 1)) // columns
+    return [
+        Box(top, left, top + height, left + width)
+        for top in (room.top + row * (height + 6) for row in range(rows))
+        for left in (room.left + column * (width + 6) for column in range(columns))
+    ]

@@ -1,0 +1,148 @@
+"""What the summary page says in figures and words: scores, lesions, what was not read and what to mind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from dicom_io.results.colours import COLOURS, RGB
+from dicom_io.results.encoding import lesion_name
+from dicom_io.results.geometry import longest_extent_mm, outline
+from dicom_io.results.labels import figure
+from dicom_io.results.statements import NO_FINDINGS
+from dicom_io.results.statements_calibration import calibration_sentences
+from dicom_io.results.summary_pen import Pen, line_height
+from dicom_io.results.summary_views import AMBER, BLACK, GREY, LINE, WHITE
+from dicom_io.results.ties import tie_sentences
+from models.types import JOINING_RULE, Box, ExamReading, Finding, Laterality, Likelihood, UnreadImage
+
+_PANEL: RGB = (28, 32, 38)
+_CARD_ROWS, _CARD_GAP = 132, 14
+_TEXT, _SMALL, _HEADING = 16, 14, 18
+_ROW, _INDENT = 26, 18
+_COLUMNS = (0, 300, 430, 590)
+
+
+@dataclass(frozen=True, eq=False)
+class _Lesion:
+    name: str
+    number: int
+    finding: Finding
+    spacing_mm: tuple[float, float] | None
+
+
+def draw_scores(pen: Pen, room: Box, exam: ExamReading) -> int:
+    """A card for each breast and the exam, and what their figures mean; gives the row below."""
+    scores = {breast.laterality: (breast.malignancy, breast.likelihood) for breast in exam.breasts}
+    whole = None if exam.malignancy is None else (exam.malignancy, exam.likelihood)
+    cards = (
+        ("Right breast", scores.get(Laterality.RIGHT)),
+        ("Left breast", scores.get(Laterality.LEFT)),
+        ("Exam", whole),
+    )
+    width = (room.width - _CARD_GAP * (len(cards) - 1)) // len(cards)
+    for number, (title, score) in enumerate(cards):
+        left = room.left + number * (width + _CARD_GAP)
+        _draw_card(pen, Box(room.top, left, room.top + _CARD_ROWS, left + width), title, score)
+    meaning = " ".join(calibration_sentences(exam))
+    top = pen.write(room.left, room.top + _CARD_ROWS + 12, meaning, _TEXT, WHITE, room.width, 6)
+    return pen.write(room.left, top + 4, JOINING_RULE, _SMALL, GREY, room.width, 4)
+
+
+def draw_lesions(pen: Pen, room: Box, exam: ExamReading, titles: Sequence[str]) -> int:
+    """The lesions by falling score, as many as there is room for; how many are left out is said. Gives the row below.
+
+    Args:
+        titles: what the page calls each image of the exam.
+    """
+    top = pen.write(room.left, room.top, "Lesions", _HEADING, WHITE)
+    lesions = sorted(_lesions(exam, titles), key=lambda lesion: -lesion.finding.malignancy)
+    if not lesions:
+        return pen.write(room.left, top + 6, NO_FINDINGS, _TEXT, WHITE, room.width, 2)
+    told = {lesion.finding.likelihood is not None for lesion in lesions}
+    head = {(True,): "Probability", (False,): "Score", (False, True): "Probability or score"}[tuple(sorted(told))]
+    columns = [room.left + offset for offset in _COLUMNS]
+    for left, words in zip(columns, ("Lesion", "Long axis", head, "Implied BI-RADS"), strict=True):
+        pen.write(left, top + 2, words, _SMALL, GREY)
+    top += line_height(_SMALL) + 6
+    pen.draw.line((room.left, top, room.right - 1, top), fill=LINE)
+    fits = max(1, (room.bottom - top) // _ROW)
+    shown = len(lesions) if len(lesions) <= fits else fits - 1
+    for lesion in lesions[:shown]:
+        _draw_lesion(pen, top + 4, columns, lesion)
+        top += _ROW
+    if rest := len(lesions) - shown:
+        top = pen.write(room.left, top + 4, f"and {rest} more with lower scores", _TEXT, AMBER, room.width)
+    return top
+
+
+def notes_height(pen: Pen, width: int, exam: ExamReading, places: Mapping[str, str]) -> int:
+    """Rows that the notes take in full."""
+    count = sum(len(pen.wrapped(words, _TEXT, width - _INDENT, 99)) for words, _ in _notes(exam, places))
+    return line_height(_HEADING) + 6 + count * line_height(_TEXT) if count else 0
+
+
+def draw_notes(pen: Pen, room: Box, exam: ExamReading, places: Mapping[str, str]) -> None:
+    """What was not read, what is missing and what to mind; what finds no room is counted."""
+    notes = list(_notes(exam, places))
+    if not notes:
+        return
+    top = pen.write(room.left, room.top, "Please note", _HEADING, WHITE) + 6
+    for index, (words, colour) in enumerate(notes):
+        rest, lines = len(notes) - index, (room.bottom - top) // line_height(_TEXT)
+        room_for_it = lines if rest == 1 else lines - 1  # the last line is kept for the count of what finds no room
+        if room_for_it < 1:
+            pen.write(room.left, top, f"and {rest} more", _TEXT, AMBER, room.width)
+            return
+        pen.draw.ellipse((room.left + 2, top + 6, room.left + 9, top + 13), fill=colour)
+        top = pen.write(room.left + _INDENT, top, words, _TEXT, WHITE, room.width - _INDENT, room_for_it)
+
+
+def _draw_card(pen: Pen, room: Box, title: str, score: tuple[float, Likelihood | None] | None) -> None:
+    pen.draw.rounded_rectangle((room.left, room.top, room.right - 1, room.bottom - 1), 8, fill=_PANEL, outline=LINE)
+    left, width = room.left + 14, room.width - 28
+    pen.write(left, room.top + 10, title, _TEXT, GREY, width)
+    if score is None:
+        pen.write(left, room.top + 44, "not read", 26, AMBER, width)
+        return
+    malignancy, likelihood = score
+    pen.write(left, room.top + 34, figure(malignancy, likelihood), 44, WHITE, width)
+    told = "score · no category" if likelihood is None else f"probability · implies BI-RADS {likelihood.category}"
+    pen.write(left, room.top + 100, told, _SMALL, WHITE, width)
+
+
+def _lesions(exam: ExamReading, titles: Sequence[str]) -> Iterator[_Lesion]:
+    for image, title in zip(exam.images, titles, strict=True):
+        counted = title.partition(", ")[2]
+        for number, finding in enumerate(image.reading.findings, start=1):
+            label = lesion_name(image, number).label
+            yield _Lesion(f"{label} ({counted})" if counted else label, number, finding, image.reading.spacing_mm)
+
+
+def _draw_lesion(pen: Pen, top: int, columns: Sequence[int], lesion: _Lesion) -> None:
+    finding, chip = lesion.finding, str(lesion.number)
+    left, chip_px = columns[0], max(20, pen.width(chip, _SMALL) + 10)
+    pen.draw.rounded_rectangle((left, top, left + chip_px - 1, top + 19), 4, fill=COLOURS[finding.kind])
+    pen.write(left + (chip_px - pen.width(chip, _SMALL)) // 2, top + 2, chip, _SMALL, BLACK)
+    pen.write(left + 40, top, lesion.name, _TEXT, WHITE, columns[1] - left - 50)
+    size = lesion.spacing_mm and f"{longest_extent_mm(outline(finding.mask), lesion.spacing_mm):.0f} mm"
+    category = finding.likelihood and finding.likelihood.category
+    pen.write(columns[1], top, size or "no scale", _TEXT, WHITE if size else GREY)
+    pen.write(columns[2], top, figure(finding.malignancy, finding.likelihood), _TEXT, WHITE)
+    pen.write(columns[3], top, category or "none", _TEXT, WHITE if category else GREY)
+
+
+def _notes(exam: ExamReading, places: Mapping[str, str]) -> Iterator[tuple[str, RGB]]:
+    """Each note with the colour of its mark: what is lacking and what to mind, then what is merely told."""
+    lacking = [one for one in exam.unread if not one.on_purpose]
+    left_out = [one for one in exam.unread if one.on_purpose]
+    yield from ((f"Not read: {_called(one, places)}: {one.reason}", AMBER) for one in lacking)
+    yield from ((f"Missing view: {view}", AMBER) for view in exam.missing)
+    yield from ((warning, AMBER) for warning in exam.warnings)
+    yield from ((sentence, GREY) for sentence in tie_sentences(exam))
+    yield from ((f"Left out: {_called(one, places)}: {one.reason}", GREY) for one in left_out)
+
+
+def _called(one: UnreadImage, places: Mapping[str, str]) -> str:
+    place = places.get(one.sop_instance_uid)
+    return f"{place} ({one.what})" if place else one.what

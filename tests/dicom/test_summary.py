@@ -1,0 +1,358 @@
+"""The summary page: what a radiologist sees at one glance, and that it hides nothing and names nobody."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from io import BytesIO
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import ImageDraw
+from pydicom import Dataset, dcmread
+from readings import BUNDLE, ENCODING, STUDY, blob, header, lesion, read_image
+from validators import dcentvfy, dciodvfy
+
+from dicom_io.device import is_ours
+from dicom_io.errors import NotEncodable
+from dicom_io.headers import InstanceKind, kind_of
+from dicom_io.results.colours import COLOURS
+from dicom_io.results.encoding import to_bytes
+from dicom_io.results.summary import encode_summary
+from dicom_io.results.summary_page import COLUMNS, ROWS, draw_page
+from models.exam import put_together
+from models.types import Category, ExamReading, Finding, FindingKind, Laterality, Likelihood, ReadImage, UnreadImage
+
+FOUR = (("R", "CC"), ("L", "CC"), ("R", "MLO"), ("L", "MLO"))
+SHAPE = (1501, 1199)
+
+
+@dataclass(frozen=True)
+class Text:
+    words: str
+    box: tuple[float, float, float, float]
+
+
+Words = Callable[[ExamReading, Mapping[str, str]], list[Text]]
+
+
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> Words:
+    """All texts on an exam's page, with the rectangles of their letters."""
+
+    def on_page(exam: ExamReading, places: Mapping[str, str]) -> list[Text]:
+        texts: list[Text] = []
+        plain = ImageDraw.ImageDraw.text
+
+        def listened(draw: ImageDraw.ImageDraw, xy: tuple[float, float], words: str, **options: object) -> None:
+            texts.append(Text(words, draw.textbbox(xy, words, font=options["font"])))
+            plain(draw, xy, words, **options)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(ImageDraw.ImageDraw, "text", listened)
+            draw_page(exam, places, BUNDLE)
+        return texts
+
+    return on_page
+
+
+def _image(
+    uid: str, side: str | None, view: str | None, *findings: Finding, shape: tuple[int, int] = SHAPE, score: float = 0.5
+) -> ReadImage:
+    laterality = Laterality(side) if side else None
+    image = read_image(uid, shape, *findings, laterality=laterality, view=view, malignancy=score)
+    preview = np.full((shape[0] // 2, shape[1] // 2), 60, dtype=np.uint8)
+    return replace(image, reading=replace(image.reading, preview=preview))
+
+
+def _exam(*findings: Finding, of: tuple[tuple[str, str], ...] = FOUR) -> ExamReading:
+    images = [_image(f"1.2.{number}", side, view, *findings) for number, (side, view) in enumerate(of)]
+    return put_together(images, [], [(Laterality(side), view) for side, view in FOUR])
+
+
+def _many(count: int = 12) -> list[Finding]:
+    chance = np.random.default_rng(1)
+    return [
+        replace(
+            lesion(int(chance.integers(0, 1300)), int(chance.integers(0, 1000)), blob(150, 120, number)),
+            kind=FindingKind.MASS if number % 2 else FindingKind.CALCIFICATION,
+            malignancy=float(chance.uniform()),
+        )
+        for number in range(count)
+    ]
+
+
+def _worst() -> tuple[ExamReading, dict[str, str]]:
+    """Six images of twelve lesions each, one of them without preview, nine warnings and three long reasons."""
+    images = [
+        _image(f"1.2.{number}", *place, *_many()) for number, place in enumerate((*FOUR, ("R", "CC"), ("L", "ML")))
+    ]
+    images[5] = replace(images[5], reading=replace(images[5].reading, preview=None))
+    reason = "the codestream of its JPEG 2000 pixels ends before its last tile, and nobody knows why – or ever will."
+    unread = [UnreadImage(f"1.3.{number}", "for-presentation", reason * number) for number in (1, 2, 3)]
+    exam = put_together(images, unread, [])
+    warnings = tuple(f"left CC, right MLO: warning {number}, which is long: {reason}" for number in range(9))
+    return replace(exam, warnings=warnings), {"1.3.1": "L ML"}
+
+
+def _all(texts: list[Text]) -> str:
+    return " ".join(text.words for text in texts)
+
+
+def _sources(exam: ExamReading) -> dict[str, Dataset]:
+    return {
+        image.sop_instance_uid: header(
+            image.sop_instance_uid, image.reading.shape, image.laterality or "", image.view or ""
+        )
+        for image in exam.images
+    }
+
+
+def _encoded(exam: ExamReading, sources: Mapping[str, Dataset] | None = None, **changes: object) -> Dataset:
+    sources = _sources(exam) if sources is None else sources
+    return dcmread(BytesIO(to_bytes(encode_summary(exam, sources, encoding=replace(ENCODING, **changes)))))
+
+
+def _calibrated(exam: ExamReading) -> ExamReading:
+    worth = Likelihood(0.123, Category.FOUR_B)
+    images = [
+        replace(
+            image,
+            reading=replace(
+                image.reading,
+                findings=tuple(replace(finding, likelihood=worth) for finding in image.reading.findings),
+                likelihood=worth,
+                as_breast=worth,
+                as_exam=worth,
+                prevalence=0.006,
+                spacing_mm=(0.1, 0.1),
+            ),
+        )
+        for image in exam.images
+    ]
+    return put_together(images, [], [(Laterality(side), view) for side, view in FOUR])
+
+
+# What it says
+
+
+def test_every_page_says_research_use_only_and_which_models_read(written: Words):
+    nothing = put_together([], [], [])
+    for exam in (_exam(), _exam(*_many()), nothing, _worst()[0]):
+        words = _all(written(exam, {}))
+        assert "FOR RESEARCH USE ONLY. NOT FOR DIAGNOSIS." in words
+        assert str(BUNDLE) in words
+
+
+def test_scores_that_are_not_calibrated_imply_no_category(written: Words):
+    texts = written(_exam(lesion(100, 60, blob(90, 71))), {})
+    words = _all(texts)
+    assert "The scores are not calibrated" in words
+    assert "score · no category" in words
+    assert "no scale" in words, "no millimetres without a pixel spacing"
+    assert not any(f"BI-RADS {category}" in text.words for category in Category for text in texts)
+
+
+def test_calibrated_scores_are_probabilities_with_categories_at_a_stated_prevalence(written: Words):
+    words = _all(written(_calibrated(_exam(lesion(100, 60, np.ones((30, 40), dtype=bool)))), {}))
+    assert words.count("12 % probability · implies BI-RADS 4B") == 3, "right breast, left breast, exam"
+    assert "prevalence of 0.6 %" in words
+    assert "R CC mass 1 5 mm 12 % 4B" in words, "the diagonal of 3 by 4 mm"
+
+
+def test_lesions_are_called_as_in_the_other_results_highest_score_first(written: Words):
+    low, high = lesion(100, 60, blob(90, 71), malignancy=0.2), lesion(700, 60, blob(90, 71), malignancy=0.8)
+    exam = put_together([_image("1.2.1", "R", "CC", low), _image("1.2.2", "L", "MLO", high)], [], [])
+    words = _all(written(exam, {}))
+    assert words.index("L MLO mass 1") < words.index("R CC mass 1")
+
+
+def test_images_without_findings_are_said_to_be_without(written: Words):
+    assert "nothing was found" in _all(written(_exam(), {}))
+
+
+def test_where_nothing_was_read_it_says_so_large(written: Words):
+    unread = [UnreadImage("1.3.1", "for-presentation", "its pixels are corrupt.")]
+    texts = written(put_together([], unread, []), {"1.3.1": "L CC"})
+    (large,) = [text for text in texts if text.words == "NOTHING WAS READ"]
+    assert large.box[3] - large.box[1] > 35
+    assert "Not read: L CC (for-presentation): its pixels are corrupt." in _all(texts)
+
+
+def test_a_view_that_was_not_read_has_a_frame_with_the_reason(written: Words):
+    exam = replace(
+        _exam(of=FOUR[:2]),
+        unread=(UnreadImage("1.3.1", "for-presentation", "its pixels are corrupt."),),
+        missing=("left MLO",),
+    )
+    words = _all(written(exam, {"1.3.1": "R MLO"}))
+    assert "R MLO Not read its pixels are corrupt." in words
+    assert "L MLO Missing The study holds no image of this view." in words
+    assert "2 images read, 1 not read" in words
+
+
+def test_a_breast_that_was_not_read_has_no_score(written: Words):
+    assert "Left breast not read" in _all(written(_exam(of=(("R", "CC"), ("R", "MLO"))), {}))
+
+
+def test_an_old_reading_without_preview_says_so_and_shows_its_outlines(written: Words):
+    image = _image("1.2.1", "R", "CC", lesion(600, 500, blob(200, 200)))
+    exam = put_together([replace(image, reading=replace(image.reading, preview=None))], [], [])
+    assert "No preview was kept of this image" in _all(written(exam, {}))
+    assert _pixels_of(draw_page(exam, {}, BUNDLE)[:, :836], FindingKind.MASS) > 100
+
+
+def test_no_image_is_dropped_silently(written: Words):
+    images = [_image(f"1.2.{number}", *FOUR[number % 4]) for number in range(14)]
+    words = _all(written(put_together(images, [], []), {}))
+    assert all(f"{side} {view}, image 2" in words for side, view in FOUR)
+    assert "6 more" in words
+    lateral = _image("1.2.99", None, None)
+    assert "view not stated" in _all(written(put_together([*images[:4], lateral], [], []), {}))
+
+
+def test_of_two_images_of_a_view_the_suspicious_one_hangs_large(written: Words):
+    weak, strong = _image("1.2.1", "R", "CC", score=0.3), _image("1.2.2", "R", "CC", score=0.9)
+    texts = written(put_together([weak, strong], [], []), {})
+    (title,) = [text for text in texts if text.words == "R CC, image 2"]
+    assert title.box[1] < 900, "in its place, not in the row below"
+
+
+# How it looks
+
+
+@pytest.mark.parametrize("make", [_worst, lambda: (_exam(*_many()), {}), lambda: (_calibrated(_exam(*_many(3))), {})])
+def test_words_never_overlap_and_never_leave_the_page(
+    make: Callable[[], tuple[ExamReading, dict[str, str]]], written: Words
+):
+    texts = [text for text in written(*make()) if not text.words.isdigit()]
+    assert all(text.box[0] >= 0 and text.box[2] <= COLUMNS and text.box[3] <= ROWS for text in texts)
+    for one, other in combinations(texts, 2):
+        across = min(one.box[2], other.box[2]) - max(one.box[0], other.box[0])
+        down = min(one.box[3], other.box[3]) - max(one.box[1], other.box[1])
+        assert across <= 0 or down <= 0, f"{one} over {other}"
+
+
+def test_what_finds_no_room_is_counted(written: Words):
+    words = _all(written(*_worst()))
+    shown = sum(
+        words.count(f"{side} {view} {kind}") for side, view in (*FOUR, ("L", "ML")) for kind in ("mass", "calc")
+    )
+    assert f"and {72 - shown} more with lower scores" in words
+    assert "warning 8" in words or "more" in words.split("Please note")[1]
+
+
+def test_right_breasts_hang_on_the_left_with_the_chest_walls_together():
+    exam = _exam()
+    right = exam.images[0]
+    marked = right.reading.preview.copy()
+    marked[:, -40:] = 255  # the chest wall of a right breast
+    page = draw_page(
+        replace(exam, images=(replace(right, reading=replace(right.reading, preview=marked)), *exam.images[1:])),
+        {},
+        BUNDLE,
+    )
+    below = page[660:1180, :836].astype(int)
+    columns = np.nonzero((below.min(axis=2) == 255).sum(axis=0) > 300)[0]
+    assert columns.max() in range(415, 425), "at the middle of the page's left half"
+
+
+@pytest.mark.parametrize("shape", [(1501, 1199), (2294, 1914), (960, 700), (300, 207)])
+@pytest.mark.parametrize("kind", list(FindingKind))
+def test_outlines_lie_round_what_they_are_about_in_the_colour_of_the_segmentation(
+    shape: tuple[int, int], kind: FindingKind
+):
+    height, width = shape[0] // 5, shape[1] // 4
+    rows, columns = np.mgrid[:height, :width]
+    disc = ((rows - height / 2) / (height / 2)) ** 2 + ((columns - width / 2) / (width / 2)) ** 2 < 1
+    top, left = shape[0] // 2, shape[1] // 3
+    finding = lesion(top, left, disc, kind)
+    image = _image("1.2.1", "R", "CC", finding, shape=shape)
+    scale = image.reading.preview.shape[0] / shape[0]
+    preview = np.full(image.reading.preview.shape, 40, dtype=np.uint8)
+    at = np.stack(np.nonzero(finding.mask.full(shape)), axis=1) * scale
+    preview[tuple(at.astype(int).T)] = 230
+    page = draw_page(
+        put_together([replace(image, reading=replace(image.reading, preview=preview))], [], []), {}, BUNDLE
+    )
+    field = page[670:1180, 20:420]
+    bright = np.stack(np.nonzero((field == 230).all(axis=2)), axis=1)
+    ring = np.stack(np.nonzero((field == COLOURS[kind]).all(axis=2)), axis=1)
+    ring = ring[np.abs(ring - np.median(ring, axis=0)).max(axis=1) < 100]
+    assert np.abs((bright.min(axis=0) + bright.max(axis=0)) - (ring[:, 0].min() + ring[:, 0].max(), 0))[0] <= 5
+    assert ring[:, 0].min() <= bright[:, 0].min() + 2
+    assert ring[:, 0].max() >= bright[:, 0].max() - 2
+    assert ring[:, 1].min() <= bright[:, 1].min() + 2
+
+
+def test_the_same_exam_gives_the_same_page():
+    exam, places = _worst()
+    assert np.array_equal(draw_page(exam, places, BUNDLE), draw_page(exam, places, BUNDLE))
+
+
+def _pixels_of(page: NDArray[np.uint8], kind: FindingKind) -> int:
+    return int((page == COLOURS[kind]).all(axis=2).sum())
+
+
+# The object
+
+
+def test_the_page_names_nobody():
+    exam = _exam(*_many(2))
+    others = _sources(exam)
+    for source in others.values():
+        source.PatientName, source.PatientID, source.AccessionNumber = "Other^Person", "P-2", "A-2"
+        source.PatientBirthDate, source.StudyDate = "19700203", "20250101"
+    one, other = _encoded(exam), _encoded(exam, others)
+    assert one.PixelData == other.PixelData
+    assert one.BurnedInAnnotation == "NO"
+    assert other.PatientName == "Other^Person", "the header is the patient's"
+
+
+def test_it_is_never_taken_for_a_mammogram():
+    page = _encoded(_exam())
+    assert is_ours(page)
+    assert page.Modality == "OT"
+    assert kind_of(page) is InstanceKind.OTHER_IMAGE
+
+
+def test_it_is_a_colour_page_of_the_study_in_a_series_of_its_own():
+    page = _encoded(_exam(*_many(1)))
+    assert (page.StudyInstanceUID, page.SeriesNumber) == (STUDY, 9400)
+    assert (page.PhotometricInterpretation, page.Rows, page.Columns) == ("RGB", ROWS, COLUMNS)
+    assert "research use only" in page.SeriesDescription
+    assert {item.ReferencedSOPInstanceUID for item in page.SourceImageSequence} == {f"1.2.{n}" for n in range(4)}
+    assert np.array_equal(page.pixel_array, draw_page(_exam(*_many(1)), {}, BUNDLE))
+
+
+def test_the_same_reading_gives_the_same_bytes_and_a_later_revision_the_same_uid():
+    exam = _exam(*_many(2))
+    first, second = (to_bytes(encode_summary(exam, _sources(exam), encoding=ENCODING)) for _ in range(2))
+    assert first == second
+    assert _encoded(exam, revision=2).SOPInstanceUID == _encoded(exam).SOPInstanceUID
+    assert _encoded(_exam()).SOPInstanceUID != _encoded(exam).SOPInstanceUID
+
+
+def test_of_a_study_that_could_not_be_read_there_is_a_page_too():
+    source = header("1.3.1", SHAPE, "L", "MLO")
+    unread = [UnreadImage("1.3.1", "for-presentation", "its pixels are corrupt.")]
+    page = _encoded(put_together([], unread, []), {"1.3.1": source})
+    assert page.StudyInstanceUID == STUDY
+    assert "SourceImageSequence" not in page
+
+
+def test_without_headers_there_is_no_page():
+    with pytest.raises(NotEncodable, match="at least one instance"):
+        _encoded(put_together([], [], []), {})
+    with pytest.raises(NotEncodable, match="not among the sources"):
+        _encoded(_exam(), {"1.2.0": header("1.2.0", SHAPE)})
+
+
+@pytest.mark.parametrize("of", [FOUR, (("R", "CC"),), ()])
+def test_the_validators_find_no_errors(of: tuple[tuple[str, str], ...], tmp_path: Path):
+    exam = _exam(*_many(2), of=of)
+    path = tmp_path / "sc.dcm"
+    sources = _sources(exam) or {"1.3.1": header("1.3.1", SHAPE)}
+    path.write_bytes(to_bytes(encode_summary(exam, sources, encoding=ENCODING)))
+    assert (dciodvfy(path), dcentvfy([path])) == ([], [])
