@@ -22,7 +22,7 @@ from dicom_io.errors import Rejected, Unreachable
 from dicom_io.network.answers import Status
 from dicom_io.network.holdings import HeldInstance, Progress, Retrieved
 from dicom_io.network.incoming import IncomingFile, head_of
-from dicom_io.network.peer import Peer, meaning
+from dicom_io.network.peer import Peer
 from dicom_io.network.query import find_instances, find_studies
 from dicom_io.network.scp_contexts import STORAGE_CLASSES, TRANSFER_SYNTAXES
 from dicom_io.network.scp_stream import StreamingDIMSE
@@ -30,7 +30,12 @@ from dicom_io.network.scu import MAX_CONTEXTS
 
 _GET = StudyRootQueryRetrieveInformationModelGet
 _MOVE = StudyRootQueryRetrieveInformationModelMove
-_MOVE_DESTINATION_UNKNOWN = 0xA801
+_MEANINGS = {
+    0xA701: "it cannot count the matches",
+    0xA702: "it cannot send",
+    0xA801: "move destination unknown",
+}
+"""Of C-GET's and C-MOVE's own statuses (PS3.4 tables C.4-2 and C.4-3)."""
 _NO_LIMIT = 1 << 62
 
 
@@ -106,13 +111,14 @@ class DicomSource:
             raise Unreachable(f"{self.peer} broke the association") from error
         finally:
             association.release()
-        if any(end.status == _MOVE_DESTINATION_UNKNOWN for end in ends):
+        completed = sum(end.completed for end in ends)
+        faults = tuple(end.fault for end in ends if end.fault)
+        if faults and not completed:
             raise Rejected(
-                f"{self.peer} does not know where {move_to} is (0x{_MOVE_DESTINATION_UNKNOWN:04X}, move destination "
-                f"unknown): enter the node there with this AE title, its host and its port",
-                _MOVE_DESTINATION_UNKNOWN,
+                f"{faults[0]}: it must know the AE title {move_to} with the node's host and port, "
+                f"and the node must have {self.peer.ae_title} among its senders"
             )
-        return Retrieved(sum(end.completed for end in ends), faults=tuple(end.fault for end in ends if end.fault))
+        return Retrieved(completed, faults=faults)
 
     def _answers(self, answers: Iterable[tuple[Dataset, Dataset | None]]) -> Iterator[_Answer]:
         """The answers to one request; the last says how it ended."""
@@ -136,7 +142,8 @@ class _Answer:
     def fault(self) -> str:
         """One sentence; empty where all is well."""
         if code_to_category(self.status) == "Failure":
-            return f"{self.peer} answers with status 0x{self.status:04X} ({meaning(self.status)})"
+            meaning = _MEANINGS.get(self.status, "it cannot do it")
+            return f"{self.peer} answers with status 0x{self.status:04X} ({meaning})"
         if self.failed:
             total = self.completed + self.failed
             return f"{self.peer} tells that {self.failed} of {total} sub-operations failed (status 0x{self.status:04X})"
