@@ -147,13 +147,13 @@ class Road:
             return list(session.scalars(select(Delivery).order_by(Delivery.id)))
 
     def results(self, kind: str | None = None, revision: int | None = None) -> list[Dataset]:
-        """What was written, as it lies on disk."""
+        """What was written, as it lies on disk; of a revision, what is part of it, also where an earlier one wrote it."""
         with self.sessions.begin() as session:
             rows = session.scalars(select(Result).order_by(Result.id)).all()
         return [
             dcmread(self.data_dir / row.path)
             for row in rows
-            if kind in (None, row.kind) and revision in (None, row.revision)
+            if kind in (None, row.kind) and (revision is None or row.revision <= revision <= row.last_revision)
         ]
 
     def _saved(self, image: Dataset) -> Path:

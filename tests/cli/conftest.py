@@ -101,6 +101,8 @@ def a_study(sessions: Sessions) -> Callable[..., int]:
                 result = Result(
                     study=study,
                     revision=1,
+                    last_revision=1,
+                    profile="ohif",
                     kind="SR",
                     sop_instance_uid=f"{study.study_instance_uid}.3",
                     path="sr.dcm",

@@ -126,7 +126,16 @@ def test_our_own_objects_are_known_by_their_uid_when_a_pacs_took_our_name_off(li
     listening_node.store(mammogram())
     with listening_node.sessions.begin() as session:
         session.add(
-            Result(study_id=1, revision=1, kind="SR", sop_instance_uid="1.2.3.70", path="results/x", written_at=0)
+            Result(
+                study_id=1,
+                revision=1,
+                last_revision=1,
+                profile="ohif",
+                kind="SR",
+                sop_instance_uid="1.2.3.70",
+                path="results/x",
+                written_at=0,
+            )
         )
     assert listening_node.store(report_of(mammogram)).Status == 0x0000
     assert len(listening_node.instances()) == 1

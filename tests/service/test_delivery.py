@@ -15,7 +15,8 @@ from road import Road, changed
 from running import eventually
 
 from dicom_io.network.scu import CStoreDestination
-from dicom_io.results.encode import CONTENTS
+from dicom_io.results.encode import contents_of
+from dicom_io.results.profiles import PROFILES
 from node.delivery import Deliverer
 from node.demo.studies import DemoStudy
 from node.retry import RetryPolicy
@@ -66,7 +67,7 @@ def road(tmp_path: Path, mammogram_study: DemoStudy) -> Road:
 
 
 def deliverer(road: Road, port: int, timeout_s: float = 5, name: str = "pacs") -> Deliverer:
-    destination = CStoreDestination("PACS", "127.0.0.1", port, timeout_s, "NODE", contents=CONTENTS)
+    destination = CStoreDestination("PACS", "127.0.0.1", port, timeout_s, "NODE", contents=contents_of(PROFILES["ohif"]))
     return Deliverer(name, destination, POLICY, road.sessions, road.data_dir, road.clock)
 
 

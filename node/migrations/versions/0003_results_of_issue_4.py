@@ -10,6 +10,9 @@ down_revision = "0002"
 branch_labels = None
 depends_on = None
 
+_STATES_BEFORE = sa.Enum("WAITING", "SENT", "DEAD", name="deliverystate")
+_STATES = sa.Enum("WAITING", "SENT", "COMMITTED", "DEAD", name="deliverystate")
+
 
 def upgrade() -> None:
     with op.batch_alter_table("instance") as instance:
@@ -20,6 +23,7 @@ def upgrade() -> None:
         result.add_column(sa.Column("last_revision", sa.Integer(), nullable=False, server_default="1"))
     op.execute("UPDATE result SET last_revision = revision")
     with op.batch_alter_table("delivery") as delivery:
+        delivery.alter_column("state", existing_type=_STATES_BEFORE, type_=_STATES, existing_nullable=False)
         delivery.add_column(sa.Column("transaction_uid", sa.String(), nullable=True))
         delivery.add_column(sa.Column("commitment_asked_at", sa.Double(), nullable=True))
         delivery.create_index("ix_delivery_transaction_uid", ["transaction_uid"])
@@ -51,6 +55,7 @@ def downgrade() -> None:
         delivery.drop_index("ix_delivery_transaction_uid")
         delivery.drop_column("commitment_asked_at")
         delivery.drop_column("transaction_uid")
+        delivery.alter_column("state", existing_type=_STATES, type_=_STATES_BEFORE, existing_nullable=False)
     with op.batch_alter_table("result") as result:
         result.drop_column("last_revision")
         result.drop_column("profile")
