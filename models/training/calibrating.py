@@ -1,4 +1,4 @@
-"""Fits calibrations (see models/calibration.py) on the scores of validation patients, by scikit-learn."""
+"""Fits calibrations (see models/calibration.py) on scores whose truth is known, by scikit-learn."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
 from models.calibration import Calibration, Level, Method, logit
+from models.evaluation.scores import threshold_at_sensitivity
 from models.training.recipe import CalibrationRecipe
 
+LOW_SCORE_SENSITIVITY = 0.95
+"""At least this share of the malignant cases have a score of `Calibration.low_score` or more."""
 _FLAT = 1e-9
 """A slope, or a rise of the probability over all scores, that is rounding alone."""
 
@@ -38,7 +41,7 @@ def calibrate(scored: Sequence[Scored], recipe: CalibrationRecipe) -> tuple[dict
     """A calibration for each level that has cases enough and scores that tell; a sentence for each other level.
 
     Args:
-        scored: of validation patients; where the weights were chosen by the same patients, a little too well off.
+        scored: of patients whom the weights have not learned from; where they chose the weights, a little too well off.
     """
     if recipe.method == "none":
         return {}, []
@@ -52,13 +55,13 @@ def calibrate(scored: Sequence[Scored], recipe: CalibrationRecipe) -> tuple[dict
         if min(malignant, len(cases) - malignant) < recipe.least:
             missing.append(
                 f"Scores of the level {level} are not calibrated: {malignant} malignant and {len(cases) - malignant} "
-                f"other validation cases, and [calibration] least asks for {recipe.least} of each."
+                f"other cases, and [calibration] least asks for {recipe.least} of each."
             )
             continue
         found = fit_calibration(level, cases, Method(recipe.method))
         if found is None:
             missing.append(
-                f"Scores of the level {level} are not calibrated: those of the {malignant} malignant validation cases "
+                f"Scores of the level {level} are not calibrated: those of the {malignant} malignant cases "
                 f"are no higher than those of the {len(cases) - malignant} others."
             )
             continue
@@ -84,6 +87,7 @@ def fit_calibration(level: Level, cases: Sequence[Scored], method: Method) -> Ca
         prevalence=float(labels.mean()),
         cases=len(cases),
         patients=len({one.patient for one in cases}),
+        low_score=threshold_at_sensitivity(scores, labels, LOW_SCORE_SENSITIVITY),
     )
 
 

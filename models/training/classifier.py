@@ -9,21 +9,17 @@ from typing import Any
 import torch
 from torch import nn
 
-from models.calibration import Level
 from models.classifiers.efficient_net import Settings
 from models.classifiers.medsam_mlp import MedSamMlp, encoder_of
-from models.datasets.case import Case, DatasetError, Pathology
-from models.protocols import Classifier
+from models.datasets.case import Case, DatasetError
 from models.radiomics.texture import Radiomics
-from models.training.calibrating import Scored
 from models.training.classifier_recipe import EfficientNetModel, MedSamMlpModel, Model, TaskSettings
 from models.training.classifier_samples import Wanted, read_samples
 from models.training.efficient_net import EfficientNetTask
 from models.training.medsam_mlp import MedSamMlpTask, start_from
 from models.training.recipe import Recipe
-from models.types import Laterality
 
-__all__ = ["Model", "TaskSettings", "part", "prepare", "scores"]
+__all__ = ["Model", "TaskSettings", "part", "prepare"]
 
 
 def prepare(
@@ -62,51 +58,6 @@ def part(network: nn.Module, recipe: Recipe) -> tuple[str, dict[str, Any]]:
 
 def _as_in_the_bundle(model: EfficientNetModel) -> tuple[str, dict[str, Any]]:
     return "efficientnet", model.model_dump(exclude={"kind", "dropout"})
-
-
-def scores(classifier: Classifier, cases: Sequence[Case], assumed_spacing_mm: float = 0.1) -> list[Scored]:
-    """What a classifier says of cases whose truth is known, at every level, by the true outlines.
-
-    A breast's score is the highest of its images, an exam's the highest of its breasts (`models/exam.py`). There is one
-    only where at least two images show the breast, and both breasts the exam: the highest of fewer would be lower than
-    what the node reports. Cases whose label is not fair say nothing (`Case.label_is_fair`), nor do images whose score
-    depends on their findings: with the true outlines it is another than with a detector's.
-
-    Args:
-        classifier: as the node uses it.
-        cases: usually the validation side.
-        assumed_spacing_mm: millimetres a pixel where a header gives none.
-
-    Raises:
-        DatasetError: a file cannot be read.
-    """
-    found: list[Scored] = []
-    exams: dict[str, dict[Laterality, list[Scored]]] = {}
-    for case in cases:
-        if not case.label_is_fair:
-            continue
-        image = case.read().with_spacing(assumed_spacing_mm)
-        lesions = case.read_lesions(image)
-        whole, each = classifier.classify(image, [lesion.mask for lesion in lesions])
-        for lesion, score in zip(lesions, each, strict=True):
-            if (pathology := lesion.pathology or case.pathology) is not None:
-                found.append(Scored(Level.LESION, score, pathology is Pathology.MALIGNANT, case.patient))
-        if case.pathology is None or not classifier.scores_images_alone:
-            continue
-        found.append(Scored(Level.IMAGE, whole, case.pathology is Pathology.MALIGNANT, case.patient))
-        if case.exam is not None and case.laterality is not None:
-            exam = exams.setdefault(f"{case.dataset}/{case.patient}/{case.exam}", {})
-            exam.setdefault(case.laterality, []).append(found[-1])
-    for exam in exams.values():
-        breasts = [_highest(Level.BREAST, images) for images in exam.values() if len(images) > 1]
-        found.extend(breasts)
-        if len(breasts) == len(Laterality):
-            found.append(_highest(Level.EXAM, breasts))
-    return found
-
-
-def _highest(level: Level, some: Sequence[Scored]) -> Scored:
-    return Scored(level, max(one.score for one in some), any(one.malignant for one in some), some[0].patient)
 
 
 def _efficient_net(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
@@ -13,7 +13,6 @@ from pydantic import BaseModel
 from torch import nn
 
 from models.datasets.case import Case
-from models.training.calibrating import Scored
 from models.training.recipe import Recipe, RecipeError, read_recipe
 from models.training.task import Task
 
@@ -28,7 +27,7 @@ KINDS: Mapping[str, str] = MappingProxyType(
 
 
 class Kind(Protocol):
-    """What each module of `KINDS` offers. The classifier's has `scores` besides, for its calibration."""
+    """What each module of `KINDS` offers."""
 
     Model: type[BaseModel]
     TaskSettings: type[BaseModel]
@@ -45,13 +44,6 @@ class Kind(Protocol):
 
     def part(self, network: nn.Module, recipe: Recipe) -> tuple[str, dict[str, Any]]:
         """The architecture's name and settings, as bundle.toml has them."""
-
-
-class Scoring(Protocol):
-    """What the classifier's module offers besides."""
-
-    def scores(self, adapter: Any, cases: Sequence[Case]) -> Iterable[Scored]:
-        """What the adapter says of lesions and images whose truth is known."""
 
 
 def recipe_of(kind: str, source: str | Path) -> Recipe:

@@ -89,16 +89,22 @@ class FitRecipe(RecipeTable):
 
 
 class CalibrationRecipe(RecipeTable):
-    """How scores become probabilities, fitted on validation patients (see `models/training/calibrating.py`).
+    """How a classifier's scores become probabilities (see `models/training/calibrating.py`).
 
     Attributes:
         method: "platt" (slope and offset on the logit), "temperature" (slope alone: a score of 0.5 means the
             prevalence), "isotonic", or "none".
         least: fewer cases of either sort than this calibrate nothing, and the training says so.
+        folds: as many more trainings, each of which scores the patients that it was not shown (at least 3; see
+            `models/training/cross_fitting.py`); 0: the validation patients calibrate.
+        composed: breasts and exams are put together from images of different patients, for sets of single views (see
+            `models/training/composing.py`).
     """
 
     method: Literal["platt", "temperature", "isotonic", "none"] = "platt"
     least: int = Field(default=10, ge=2)
+    folds: int = Field(default=0, ge=0)
+    composed: bool = False
 
 
 class _Tables(RecipeTable):

@@ -15,18 +15,18 @@ import numpy as np
 import torch
 
 from models.bundle import CARD, Bundle, read_bundle, verify
-from models.bundle_writing import NewPart, other_parts, put_part, stored
-from models.calibration import Calibration, Level
-from models.catalog import adapter_of
+from models.bundle_writing import NewPart, other_parts, put_part
+from models.calibration import Calibration, Level, Method
+from models.catalog import load_pipeline
 from models.datasets.case import Case, Cases
 from models.datasets.split import Split, folds, official, paper, sides, split_by_patient
 from models.durable import write_durably
 from models.training.calibrating import calibrate
-from models.training.fit import fit
+from models.training.composing import calibrate_composed
+from models.training.cross_fitting import out_of_fold, scored_by
 from models.training.held_out_figures import is_interval, measure
-from models.training.kinds import module_of
+from models.training.parts import fit_part
 from models.training.recipe import Progress, Recipe, SplitRecipe
-from models.training.task import Choosing
 
 LICENCE = "AGPL-3.0-or-later"
 """Of weights that are trained here: the project's, which is that of the libraries they are trained with."""
@@ -84,7 +84,6 @@ def train(
         TrainingError: the loss is not a number.
         BundleError: `out` holds a bundle that cannot be read.
     """
-    module = module_of(recipe.kind)
     split = split or make_split(recipe.split, cases.cases)
     folder = out / "training" / recipe.kind
     if restart:
@@ -97,21 +96,25 @@ def train(
     _write(folder / "left-out.json", [asdict(one) for one in cases.left_out])
 
     train_cases, validation, test = sides(cases.cases, split)
-    torch.manual_seed(recipe.fit.seed)
-    task = module.prepare(recipe, train_cases, validation, start, device)
-    network = fit(task, recipe.fit, folder, device, progress, depends_on)
-    architecture, settings = module.part(network, recipe)
-    if isinstance(task, Choosing):
-        settings = {**settings, **task.chosen(network)}
-
-    weights = stored(network.state_dict(), half=True)
-    assumed_spacing_mm = other_parts(out, base).assumed_spacing_mm
-    calibration, notes = _calibration(recipe, architecture, settings, weights, validation, assumed_spacing_mm, device)
+    fitted = fit_part(recipe, train_cases, validation, start, folder, device, progress, depends_on)
+    calibration: dict[Level, Calibration] = {}
+    notes: list[str] = []
+    if recipe.kind == "classifier" and (asked := recipe.calibration).method != "none":
+        reads = load_pipeline(other_parts(out, base), device, recipe.fit.mixed_precision)
+        if asked.folds:
+            tested = {patient for case in test for patient in case.patients}
+            others = [case for case in cases.cases if tested.isdisjoint(case.patients)]
+            scored = out_of_fold(recipe, others, reads, start, folder / "calibration", device, progress, depends_on)
+        else:
+            scored = scored_by(fitted, recipe, reads, validation, device)
+        calibration, notes = calibrate(scored, asked)
+        if asked.composed and Level.IMAGE in calibration:
+            calibration |= calibrate_composed(scored, Method(asked.method), recipe.split.seed)
     part = NewPart(
         role=recipe.kind,
-        weights=weights,
-        architecture=architecture,
-        settings=settings,
+        weights=fitted.weights,
+        architecture=fitted.architecture,
+        settings=fitted.settings,
         licence=LICENCE,
         training_data=_told(recipe, train_cases, start),
         calibration=calibration,
@@ -195,22 +198,6 @@ def _known(folder: Path, out: Path, kind: str, depends_on: str, measured: bool) 
     if not same or (measured and figures is None) or verify(bundle):
         return None
     return Trained(bundle, figures or {}, tuple(told["notes"]))
-
-
-def _calibration(
-    recipe: Recipe,
-    architecture: str,
-    settings: Mapping[str, Any],
-    weights: Mapping[str, torch.Tensor],
-    validation: Sequence[Case],
-    assumed_spacing_mm: float,
-    device: torch.device,
-) -> tuple[dict[Level, Calibration], list[str]]:
-    if recipe.kind != "classifier":
-        return {}, []
-    scoring: Any = module_of(recipe.kind)
-    adapter = adapter_of(architecture, weights, settings, device, recipe.fit.mixed_precision)
-    return calibrate(list(scoring.scores(adapter, validation, assumed_spacing_mm)), recipe.calibration)
 
 
 def _told(recipe: Recipe, cases: Sequence[Case], start: Path | None) -> str:

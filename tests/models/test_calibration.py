@@ -7,8 +7,10 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from models.calibration import Calibration, Level, Method, logit, prior_of
-from models.training.calibrating import Scored, calibrate, fit_calibration
+from models.training.calibrating import LOW_SCORE_SENSITIVITY, Scored, calibrate, fit_calibration
+from models.training.composing import calibrate_composed
 from models.training.recipe import CalibrationRecipe
+from models.types import Category
 
 
 def cases(count: int, slope: float, offset: float, seed: int = 1) -> list[Scored]:
@@ -103,7 +105,7 @@ def test_scores_that_mislead_or_tell_nothing_stay_uncalibrated_and_say_so(method
     found, missing = calibrate([*cases(200, 1, 0), *wrong], CalibrationRecipe(method=method.value))
     assert set(found) == {Level.LESION}
     assert missing == [
-        "Scores of the level image are not calibrated: those of the 20 malignant validation cases are no higher than "
+        "Scores of the level image are not calibrated: those of the 20 malignant cases are no higher than "
         "those of the 20 others."
     ]
 
@@ -113,10 +115,63 @@ def test_levels_with_too_few_cases_stay_uncalibrated_and_say_so() -> None:
     found, missing = calibrate(some, CalibrationRecipe())
     assert set(found) == {Level.LESION}
     assert missing == [
-        "Scores of the level image are not calibrated: 1 malignant and 29 other validation cases, and [calibration] "
+        "Scores of the level image are not calibrated: 1 malignant and 29 other cases, and [calibration] "
         "least asks for 10 of each."
     ]
     assert calibrate(some, CalibrationRecipe(method="none")) == ({}, [])
+
+
+def test_nearly_all_malignant_cases_lie_at_or_above_the_low_score_and_no_higher_one_has_as_many() -> None:
+    some = cases(1_000, 1, 0)
+    found = fit_calibration(Level.LESION, some, Method.PLATT)
+    assert found is not None
+    malignant = np.array([one.score for one in some if one.malignant])
+    assert (malignant >= found.low_score).mean() >= LOW_SCORE_SENSITIVITY
+    assert (malignant > found.low_score).mean() < LOW_SCORE_SENSITIVITY
+    assert found.low_score in malignant
+    healthy = found.at_prevalence(0.006)
+    assert healthy.likelihood(found.low_score - 1e-6).category is Category.ONE_OR_TWO
+    assert healthy.likelihood(found.low_score).category is Category.THREE
+
+
+def images(malignant: int, others: int, distance: float) -> list[Scored]:
+    """Images whose logits have unit variance, the malignant ones' higher by `distance`."""
+    draw = np.random.default_rng(3)
+    labels = [True] * malignant + [False] * others
+    logits = [draw.normal(distance * label) for label in labels]
+    return [
+        Scored(Level.IMAGE, float(1 / (1 + np.exp(-one))), label, str(number))
+        for number, (one, label) in enumerate(zip(logits, labels, strict=True))
+    ]
+
+
+def test_an_exam_of_four_views_means_less_by_a_high_score_than_one_image_does() -> None:
+    """The highest of four images is high more often, whatever the patient has."""
+    few = images(20, 30, 1.5)
+    image = fit_calibration(Level.IMAGE, few, Method.PLATT)
+    found = calibrate_composed([*few, *cases(10, 1, 0)], Method.PLATT, seed=1)
+    assert set(found) == {Level.BREAST, Level.EXAM}
+    assert image is not None
+    low_scores = [image.low_score, found[Level.BREAST].low_score, found[Level.EXAM].low_score]
+    assert low_scores == sorted(low_scores)
+    for level, one in found.items():
+        assert (one.level, one.cases, one.patients) == (level, 50, 50)
+        assert one.prevalence == pytest.approx(image.prevalence)
+        assert one.probability(0.6) < image.probability(0.6)
+    assert found == calibrate_composed(few, Method.PLATT, seed=1)
+
+
+def test_composed_exams_have_the_odds_that_the_joining_rule_gives_them() -> None:
+    """Of many images: four independent views, of which two are of the malignant breast."""
+    many = images(400, 600, 2.0)
+    exam = calibrate_composed(many, Method.PLATT, seed=1)[Level.EXAM]
+    draw = np.random.default_rng(9)
+    labels = draw.random(20_000) < 0.4
+    views = draw.normal(size=(20_000, 4)) + 2.0 * (labels[:, None] & np.array([True, True, False, False]))
+    said = np.array([exam.probability(float(1 / (1 + np.exp(-one)))) for one in views.max(axis=1)])
+    for low in (0.1, 0.3, 0.5, 0.7):
+        some = (said >= low) & (said < low + 0.2)
+        assert labels[some].mean() == pytest.approx(said[some].mean(), abs=0.06)
 
 
 def test_a_breast_has_half_the_exams_prior() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 from models.bundle_writing import stored
-from models.calibration import Level
 from models.catalog import adapter_of
 from models.classifiers.efficient_net import MalignancyNet
-from models.datasets.case import Case, DatasetError, Pathology
+from models.datasets.case import DatasetError, Pathology
 from models.radiomics.regions import RegionSettings
 from models.training import classifier
 from models.training.classifier_samples import Samples, Wanted, as_ellipse, pieces, read_samples
@@ -27,7 +25,6 @@ from models.training.efficient_net import EfficientNetTask, _take
 from models.training.fit import fit
 from models.training.recipe import CalibrationRecipe, FitRecipe, Recipe, SplitRecipe, read_recipe, shipped_recipes
 from models.training.start import StartError
-from models.types import Laterality, Mammogram, Mask
 
 CPU = torch.device("cpu")
 SMALL = {"kind": "efficientnet", "backbone": "test_efficientnet", "image_px": 64, "frame_px": 64}
@@ -67,10 +64,10 @@ def test_every_mode_is_trained_and_its_weights_load_in_the_node(mode: str, tmp_p
     assert not torch.equal(network.state_dict()["backbone.conv_stem.weight"], before["backbone.conv_stem.weight"])
     architecture, settings = classifier.part(network, recipe)
     adapter = adapter_of(architecture, stored(network.state_dict(), half=True), settings, CPU, False)
-    scored = classifier.scores(adapter, drawn_cases(4))
-    # An image's score that depends on its findings is another by the true outlines than by a detector's.
-    assert {one.level for one in scored} == {Level.LESION, *([Level.IMAGE] if mode in ("whole", "both") else [])}
-    assert all(0 <= one.score <= 1 for one in scored)
+    image = (case := drawn_case(1, Pathology.MALIGNANT)).read()
+    whole, lesions = adapter.classify(image, [lesion.mask for lesion in case.read_lesions(image)])
+    assert 0 <= whole <= 1
+    assert all(0 <= one <= 1 for one in lesions)
 
 
 def test_the_decoder_can_only_be_tuned_where_it_is_read() -> None:
@@ -101,8 +98,6 @@ def test_whole_images_whose_format_tells_their_label_are_neither_learnt_from_nor
     samples = read_samples([*drawn_cases(2), *unfair], WANTED)
     assert len(samples.images) == 2
     assert len(samples.lesions) == 5
-    scored = classifier.scores(_Constant(), [*drawn_cases(2), *unfair])
-    assert len({one.patient for one in scored}) == 2
     task = classifier.prepare(_recipe({**SMALL, "mode": "both"}), drawn_cases(2), [*drawn_cases(2), *unfair], None, CPU)
     assert task.validate(task.network.eval())["lesion_auc"] in (0, 0.5, 1)
 
@@ -145,30 +140,6 @@ def test_radiomics_are_standardised_by_the_training_lesions_and_an_image_without
         known = network.score_with_texture(features, average)
         unknown = network.score_with_texture(features, torch.full_like(average, float("nan")))
     assert torch.equal(known, unknown)
-
-
-def _of(exam: str | None, laterality: Laterality, number: int, pathology: Pathology = Pathology.BENIGN) -> Case:
-    return replace(drawn_case(number, pathology), patients=("one",), exam=exam, laterality=laterality)
-
-
-def test_a_breast_scores_as_its_highest_image_and_is_malignant_if_one_of_them_is() -> None:
-    left, right = Laterality.LEFT, Laterality.RIGHT
-    cases = [_of("first", left, 0), _of("first", left, 1, Pathology.MALIGNANT), _of("first", right, 2)]
-    scored = classifier.scores(_Brightness(), [*cases, _of("first", right, 3), _of(None, right, 4)])
-    counts = {level: sum(one.level is level for one in scored) for level in Level}
-    assert counts == {Level.LESION: 5, Level.IMAGE: 5, Level.BREAST: 2, Level.EXAM: 1}
-    images = [one.score for one in scored if one.level is Level.IMAGE]
-    (exam,) = (one for one in scored if one.level is Level.EXAM)
-    assert (exam.score, exam.malignant) == (max(images[:4]), True)
-    assert [one.malignant for one in scored if one.level is Level.BREAST] == [True, False]
-
-
-def test_what_was_not_seen_whole_has_no_score_as_breast_or_exam() -> None:
-    left, right = Laterality.LEFT, Laterality.RIGHT
-    cases = [_of("first", left, 0), _of("first", left, 1), _of("first", right, 2), _of("second", left, 3)]
-    levels = [one.level for one in classifier.scores(_Constant(), cases)]
-    assert levels.count(Level.BREAST) == 1
-    assert Level.EXAM not in levels
 
 
 @pytest.mark.parametrize("model", [{**SMALL, "mode": "both"}, {**SMALL, "mode": "mask"}])
@@ -258,17 +229,3 @@ def test_training_starts_from_a_backbone_or_from_a_whole_classifier(tmp_path: Pa
         assert bool((begun.lesion_head[1].bias == 7).all()) == (name == "whole")
     with pytest.raises(StartError, match=r"other\.safetensors"):
         classifier.prepare(recipe, drawn_cases(2), drawn_cases(2), tmp_path / "other.safetensors", CPU)
-
-
-class _Constant:
-    scores_images_alone = True
-
-    def classify(self, image: Mammogram, masks: Sequence[Mask]) -> tuple[float, list[float]]:
-        return 0.5, [0.5] * len(masks)
-
-
-class _Brightness:
-    scores_images_alone = True
-
-    def classify(self, image: Mammogram, masks: Sequence[Mask]) -> tuple[float, list[float]]:
-        return float(image.pixels.mean()), [float(image.pixels[mask.box.slices].mean()) for mask in masks]

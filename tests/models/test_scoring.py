@@ -1,0 +1,105 @@
+"""Calibrations are fitted on what the node would show: a detector's findings, breasts and exams by the joining rule."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import pytest
+from drawn_cases import drawn_case, drawn_cases
+
+from models.calibration import Level
+from models.datasets.case import Case, Pathology
+from models.pipeline import Pipeline
+from models.training.calibrating import Scored
+from models.training.scoring import scores
+from models.types import Box, BundleId, Detection, FindingKind, Laterality, Mammogram, Mask
+
+CORNER = Box(2, 0, 10, 8)
+LEFT, RIGHT = Laterality.LEFT, Laterality.RIGHT
+
+
+@dataclass(frozen=True)
+class Finds:
+    """Finds the same boxes everywhere."""
+
+    boxes: Sequence[Box] = ()
+
+    def detect(self, images: Sequence[Mammogram]) -> list[tuple[Detection, ...]]:
+        return [tuple(Detection(box, FindingKind.MASS, 0.9) for box in self.boxes) for _ in images]
+
+
+class DrawsNothing:
+    """The box stands for the outline."""
+
+    def segment(self, image: Mammogram, boxes: Sequence[Box]) -> list[Mask | None]:
+        return [None] * len(boxes)
+
+
+class Brightness:
+    """The brighter, the worse."""
+
+    scores_images_alone = True
+
+    def classify(self, image: Mammogram, masks: Sequence[Mask]) -> tuple[float, list[float]]:
+        return float(image.pixels.mean()), [float(image.pixels[mask.box.slices].mean()) for mask in masks]
+
+
+def scored(cases: Sequence[Case], *boxes: Box) -> list[Scored]:
+    reads = Pipeline(Finds(boxes), DrawsNothing(), Brightness(), BundleId("test", "1"), 0.1, lambda: 0.0)
+    return scores(reads, cases)
+
+
+def drawn_box(case: Case) -> Box:
+    (lesion,) = case.read_lesions(case.read())
+    return lesion.mask.box
+
+
+@pytest.mark.parametrize("pathology", [Pathology.BENIGN, Pathology.MALIGNANT])
+def test_a_finding_is_what_the_lesion_is_that_it_meets_and_a_false_positive_is_not_malignant(
+    pathology: Pathology,
+) -> None:
+    case = drawn_case(1, pathology)
+    found = [one for one in scored([case], drawn_box(case), CORNER) if one.level is Level.LESION]
+    met, missed = sorted(found, key=lambda one: -one.score)
+    assert (met.malignant, missed.malignant) == (pathology is Pathology.MALIGNANT, False)
+
+
+def test_a_lesion_that_is_not_found_has_no_score() -> None:
+    assert [one.level for one in scored([drawn_case(1, Pathology.MALIGNANT)])] == [Level.IMAGE]
+
+
+def test_nobody_knows_what_was_found_where_lesions_may_be_undrawn() -> None:
+    malignant, benign = (
+        replace(drawn_case(at, pathology, lesion=False), marked_up=False)
+        for at, pathology in enumerate((Pathology.MALIGNANT, Pathology.BENIGN))
+    )
+    assert [one.level for one in scored([malignant], CORNER)] == [Level.IMAGE]
+    assert [one.malignant for one in scored([benign], CORNER)] == [False, False]
+
+
+def test_an_image_whose_format_tells_its_label_says_nothing() -> None:
+    unfair = [drawn_case(20 + at, Pathology.MALIGNANT, fair=False) for at in range(3)]
+    assert len({one.patient for one in scored([*drawn_cases(2), *unfair], CORNER)}) == 2
+
+
+def of_exam(exam: str | None, laterality: Laterality, number: int, pathology: Pathology = Pathology.BENIGN) -> Case:
+    return replace(drawn_case(number, pathology), patients=("one",), exam=exam, laterality=laterality)
+
+
+def test_a_breast_scores_as_its_highest_image_and_is_malignant_if_one_of_them_is() -> None:
+    first = [of_exam("first", LEFT, 0), of_exam("first", LEFT, 1, Pathology.MALIGNANT), of_exam("first", RIGHT, 2)]
+    found = scored([*first, of_exam("first", RIGHT, 3), of_exam(None, RIGHT, 4)], CORNER)
+    counts = {level: sum(one.level is level for one in found) for level in Level}
+    assert counts == {Level.LESION: 5, Level.IMAGE: 5, Level.BREAST: 2, Level.EXAM: 1}
+    images = [one.score for one in found if one.level is Level.IMAGE]
+    (exam,) = (one for one in found if one.level is Level.EXAM)
+    assert (exam.score, exam.malignant) == (max(images[:4]), True)
+    assert [one.malignant for one in found if one.level is Level.BREAST] == [True, False]
+
+
+def test_what_was_not_seen_whole_has_no_score_as_breast_or_exam() -> None:
+    cases = [of_exam("first", LEFT, 0), of_exam("first", LEFT, 1), of_exam("first", RIGHT, 2), of_exam("next", LEFT, 3)]
+    levels = [one.level for one in scored(cases)]
+    assert levels.count(Level.BREAST) == 1
+    assert Level.EXAM not in levels

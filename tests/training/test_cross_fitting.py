@@ -1,0 +1,91 @@
+"""By cross-fitting every patient who is not a test patient calibrates, and none is scored by weights that learned from
+it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from drawn_cases import drawn_cases
+
+from models.bundle import find_bundle, read_bundle
+from models.bundle_writing import DEFAULT_BASE
+from models.calibration import Level
+from models.datasets.case import Cases
+from models.datasets.split import read_split, sides
+from models.pipeline import Pipeline
+from models.training import classifier
+from models.training.cross_fitting import out_of_fold
+from models.training.recipe import CalibrationRecipe, FitRecipe, Recipe, SplitRecipe
+from models.training.runs import train
+from models.types import Box, BundleId, Detection, Mammogram, Mask
+
+CPU = torch.device("cpu")
+RECIPE = Recipe(
+    name="small",
+    kind="classifier",
+    split=SplitRecipe(test=0.25, validation=0.25),
+    fit=FitRecipe(epochs=6, learning_rate=1e-2, optimizer="adam"),
+    model=classifier.Model.model_validate(
+        {"kind": "efficientnet", "backbone": "test_efficientnet", "image_px": 64, "frame_px": 64, "mode": "whole"}
+    ),
+    task=classifier.TaskSettings.model_validate({"batch": 4}),
+    calibration=CalibrationRecipe(method="isotonic", least=2, folds=3, composed=True),
+)
+
+
+class FindsNothing:
+    def detect(self, images: Sequence[Mammogram]) -> list[tuple[Detection, ...]]:
+        return [()] * len(images)
+
+
+class Unasked:
+    """A part that is not needed where nothing is found."""
+
+    scores_images_alone = True
+
+    def segment(self, image: Mammogram, boxes: Sequence[Box]) -> list[Mask | None]:
+        raise AssertionError
+
+    def classify(self, image: Mammogram, masks: Sequence[Mask]) -> tuple[float, list[float]]:
+        raise AssertionError
+
+
+READS = Pipeline(FindsNothing(), Unasked(), Unasked(), BundleId("test", "1"), 0.1, lambda: 0.0)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def test_every_patient_is_scored_once_by_weights_that_have_not_seen_it(tmp_path: Path) -> None:
+    cases = drawn_cases(12)
+    scored = out_of_fold(RECIPE, cases, READS, None, tmp_path, CPU, lambda *_: None, "")
+    assert sorted(one.patient for one in scored if one.level is Level.IMAGE) == sorted(case.patient for case in cases)
+    other = replace(RECIPE, fit=RECIPE.fit.model_copy(update={"seed": 2}))
+    others = out_of_fold(other, cases, READS, None, tmp_path / "other", CPU, lambda *_: None, "")
+    assert [one.patient for one in others] == [one.patient for one in scored]
+    assert others != scored
+
+
+def test_test_patients_calibrate_nothing_and_the_weights_are_those_without_cross_fitting(tmp_path: Path) -> None:
+    cases = Cases(tuple(drawn_cases(16)), ())
+    shipped = read_bundle(find_bundle(DEFAULT_BASE))
+    shy = replace(shipped.detector, settings={**shipped.detector.settings, "confidence": 0.999})
+    base = replace(shipped, detector=shy)  # findings would be outlined, which takes long
+    plain = replace(RECIPE, calibration=CalibrationRecipe(method="none"))
+    crossed, simple = (
+        train(recipe, cases, tmp_path / name, None, CPU, lambda *_: None, base=base, measured=False)
+        for name, recipe in (("crossed", RECIPE), ("simple", plain))
+    )
+    assert crossed.bundle.classifier.sha256 == simple.bundle.classifier.sha256
+    assert simple.bundle.calibration == {}
+    split = read_split(tmp_path / "crossed/training/classifier/split.json", cases.cases)
+    learnt, validation, test = sides(cases.cases, split)
+    assert test
+    for level in (Level.IMAGE, Level.BREAST, Level.EXAM):
+        assert crossed.bundle.calibration[level].patients == len(learnt) + len(validation)
