@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -60,12 +61,12 @@ def pull(
 
 def _asked(study: str | None, accession: str | None) -> tuple[str, str]:
     """What to search for: an attribute and its value."""
-    from pydicom.uid import UID
+    from pydicom.uid import RE_VALID_UID
 
     if (study is None) == (accession is None):
         raise typer.BadParameter("give either --study or --accession")
     if study is not None:
-        if not UID(study).is_valid:
+        if len(study) > 64 or not re.fullmatch(RE_VALID_UID, study):
             raise typer.BadParameter(f"{study!r} is not a UID", param_hint="--study")
         return "StudyInstanceUID", study
     number = (accession or "").strip()
