@@ -9,14 +9,14 @@ their user filled in. So a correction is known by the images that it is about an
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta, timezone
+from datetime import datetime
 from pathlib import Path
 
 from pydicom import Dataset, dcmread
-from pydicom.valuerep import DA, TM
 
 from dicom_io.attributes import items, text
 from dicom_io.device import MANUFACTURER
+from dicom_io.moments import moment
 from dicom_io.segmentations import (
     ReadSegment,
     images_of_frames,
@@ -76,8 +76,8 @@ def describe_correction(dataset: Dataset) -> CorrectionHeader:
     automatic = [segment.automatic_by for segment in segments if segment.automatic_by is not None]
     return CorrectionHeader(
         creator=_creator(dataset),
-        created=_moment(dataset, "ContentDate", "ContentTime")
-        or _moment(dataset, "InstanceCreationDate", "InstanceCreationTime"),
+        created=moment(dataset, "ContentDate", "ContentTime")
+        or moment(dataset, "InstanceCreationDate", "InstanceCreationTime"),
         images=_images(dataset),
         segments=segments,
         automatic_by=tuple(dict.fromkeys(automatic)) if automatic and len(automatic) == len(segments) else (),
@@ -122,25 +122,3 @@ def _images(dataset: Dataset) -> tuple[str, ...]:
     if not of_frames:
         return referenced_images(dataset)
     return () if None in of_frames else tuple(dict.fromkeys(uid for uid in of_frames if uid))
-
-
-def _moment(dataset: Dataset, date_keyword: str, time_keyword: str) -> datetime | None:
-    try:
-        day = DA(text(dataset, date_keyword))
-        clock = TM(text(dataset, time_keyword))
-        if not isinstance(day, date) or not isinstance(clock, time):
-            return None
-        moment = datetime.combine(day, clock)
-        zone = _zone(text(dataset, "TimezoneOffsetFromUTC"))
-        return moment.replace(tzinfo=zone) if zone else moment.astimezone()
-    except (ValueError, OverflowError):  # no date, or none that a clock could show
-        return None
-
-
-def _zone(offset: str) -> timezone | None:
-    """From "+0100" (PS3.3 section C.12.1.1)."""
-    if not offset:
-        return None
-    sign = -1 if offset.startswith("-") else 1
-    digits = offset.lstrip("+-")
-    return timezone(sign * timedelta(hours=int(digits[:2]), minutes=int(digits[2:] or 0)))

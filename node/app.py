@@ -9,10 +9,12 @@ import fcntl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 from config.settings import AnyDestination, Outlet, Sender, Settings
+from dicom_io.headers import InstanceHeader
 from dicom_io.network.scp import AllowedSender, Listener, ListenerLimits
 from dicom_io.network.scu import count_instances
 from dicom_io.results.encode import contents_of
@@ -22,7 +24,9 @@ from node.asking import Count, ask_sources
 from node.closing import Ladder
 from node.database import Sessions, open_database, sessions_of
 from node.delivery import Deliverer
+from node.hl7_intake import Hl7Intake
 from node.logs import set_up_logging
+from node.mllp import MllpListener, listen
 from node.peers import destination
 from node.publishing import Recipient
 from node.queue import give_back
@@ -30,6 +34,7 @@ from node.reader_process import ReaderSupervisor, Unwell
 from node.receiving import Receiving, ReceivingLimits
 from node.reporting import Reporter
 from node.retry import RetryPolicy
+from node.routing import Decision, Router, route
 from node.service import Loop, Service, Tick
 from node.studies import close_complete
 
@@ -66,6 +71,7 @@ def build_service(settings: Settings) -> Service:
 
     Raises:
         BundleError: the models are not there, or their weights are damaged.
+        NotListening: the address for HL7 messages cannot be had.
     """
     sessions = sessions_of(open_database(settings.database))
     bundle = read_bundle(find_bundle(settings.reader.bundle))
@@ -78,6 +84,7 @@ def build_service(settings: Settings) -> Service:
         sessions=sessions,
         data_dir=settings.data_dir,
         recipients=[_recipient(outlet) for outlet in settings.destinations],
+        router=_router(settings),
         bundle=bundle.id,
         worker=reporter_name(settings),
         lease_s=settings.reader.lease_s,
@@ -87,6 +94,8 @@ def build_service(settings: Settings) -> Service:
     loops = [Loop("reader", supervisor.run), Loop("reporter", reporter.run)]
     for outlet in settings.destinations:
         loops.append(Loop(f"delivery to {outlet.name}", _deliverer(outlet, settings, sessions).run))
+    if settings.hl7.port is not None:
+        loops.append(Loop("HL7", _hl7_listener(settings.hl7.port, settings, sessions).run))
     ticks = [Tick("closing", CLOSING_EVERY_S, partial(_close, sessions, _ladder(settings)))]
     counts = {
         sender.ae_title: _count(sender, sender.find_host, sender.find_port, settings)
@@ -160,6 +169,7 @@ def _listener(settings: Settings, sessions: Sessions) -> Listener:
         ),
         frozenset(sender.ae_title for sender in settings.senders if sender.reads_secondary_capture),
         time.time,
+        _router(settings),
     )
     return Listener(
         limits.ae_title,
@@ -181,6 +191,20 @@ def _itself(settings: Settings) -> list[AllowedSender]:
     """The node's own AE title, from this machine alone: `pull` hands studies over with it."""
     own_hosts = {"127.0.0.1", "::1", settings.receiver.own_host}
     return [AllowedSender(settings.receiver.ae_title, host) for host in sorted(own_hosts)]
+
+
+def _router(settings: Settings) -> Router:
+    def routed(header: InstanceHeader, calling_ae_title: str) -> Decision:
+        return route(header, calling_ae_title, settings.routes, datetime.fromtimestamp(time.time(), UTC).date())
+
+    return routed
+
+
+def _hl7_listener(port: int, settings: Settings, sessions: Sessions) -> MllpListener:
+    intake = Hl7Intake(sessions, settings.data_dir, settings.hl7, time.time)
+    return MllpListener(
+        listen(settings.hl7.host, port), intake.answer, intake.too_large, settings.hl7.max_message_kb * 1000
+    )
 
 
 def _ladder(settings: Settings) -> Ladder:

@@ -27,7 +27,9 @@ from dicom_io.pixels.intact import CutShort, WholeFile, read_whole_file
 from dicom_io.segmentations import has_no_frames
 from node.annotations_received import enter_annotation
 from node.arrivals import IMAGES, register
+from node.assessments import match_waiting
 from node.database import Sessions
+from node.reports_received import enter_report
 from node.resends import (
     OTHER_KIND,
     OTHER_PIXELS,
@@ -39,6 +41,7 @@ from node.resends import (
     states_otherwise,
     version_for,
 )
+from node.routing import Router, everything
 from node.space import Space
 from node.tables import Instance, Result, Study
 
@@ -77,13 +80,15 @@ class Receiving:
         limits: ReceivingLimits,
         secondary_capture_from: frozenset[str],
         now: Callable[[], float],
+        router: Router = everything,
     ) -> None:
-        """`secondary_capture_from`: the AE titles whose secondary captures are mammograms."""
+        """`secondary_capture_from`: the AE titles whose secondary captures are mammograms; `router`: what is read."""
         self._sessions = sessions
         self._data_dir = data_dir
         self._limits = limits
         self._secondary_capture_from = secondary_capture_from
         self._now = now
+        self._router = router
         self._turns = _Turns()
         self._one_writer = threading.Lock()
         for folder in (INCOMING, ARCHIVE, QUARANTINE):
@@ -170,8 +175,9 @@ class Receiving:
                 source=received.calling_ae_title,
                 now=self._now(),
                 reads_secondary_capture=received.calling_ae_title in self._secondary_capture_from,
+                left_out=self._left_out(header, received.calling_ae_title),
             )
-            enter_annotation(session, instance, whole.dataset, received.calling_ae_title)
+            self._enter(session, instance, whole, received)
             log.info("study %d: instance %d received: %s", instance.study_id, instance.id, header.kind)
         return _SUCCESS
 
@@ -213,7 +219,17 @@ class Receiving:
         with self._transaction() as session:
             instance = session.get_one(Instance, known.id)
             correct(session, instance, header, syntax, path, self._now(), restated=restated, lost=lost)
-            enter_annotation(session, instance, whole.dataset, received.calling_ae_title)
+            self._enter(session, instance, whole, received)
+
+    def _left_out(self, header: InstanceHeader, calling_ae_title: str) -> str:
+        decision = self._router(header, calling_ae_title)
+        return "" if decision.read else f"the route {decision.route} says that it is not read"
+
+    def _enter(self, session: Session, instance: Instance, whole: WholeFile, received: ReceivedFile) -> None:
+        """What an instance means beside being one of its study."""
+        enter_annotation(session, instance, whole.dataset, received.calling_ae_title)
+        enter_report(session, instance, self._data_dir, self._now())
+        match_waiting(session, instance, self._now())
 
     def _set_aside(self, whole: WholeFile, header: InstanceHeader, known: Instance, why: str) -> Answer:
         folder = self._data_dir / QUARANTINE / header.study_instance_uid

@@ -98,6 +98,7 @@ def correct(
     instance.transfer_syntax_uid = transfer_syntax_uid
     instance.series_instance_uid = header.series_instance_uid
     instance.patient_id, instance.patient_birth_date = header.patient_id, header.patient_birth_date
+    instance.accession_number = header.accession_number
     instance.laterality, instance.view, instance.full_field = header.laterality, header.view, header.full_field
     if are_two_patients(session, study):
         quarantine(session, study, TWO_PATIENTS)

@@ -9,6 +9,7 @@ import typer
 
 from node.cli.ablate import ablate
 from node.cli.annotations import annotation_commands
+from node.cli.birads import birads_commands
 from node.cli.check import check
 from node.cli.config_show import config_show
 from node.cli.demo import demo
@@ -42,6 +43,7 @@ def build() -> typer.Typer:
     app.add_typer(train, name="train")
     app.add_typer(models, name="models")
     app.add_typer(annotation_commands, name="annotations")
+    app.add_typer(birads_commands, name="birads")
     return app
 
 

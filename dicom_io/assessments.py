@@ -1,0 +1,209 @@
+"""A radiologist's BI-RADS categories out of a structured report by somebody else.
+
+TID 4200 Breast Imaging Report (PS3.16) and whatever else holds (111005, DCM, "Assessment Category") and says that a
+person observed it. Concepts are told by code, never by meaning. A machine is never taken for a radiologist: a category
+without a person observer, of a device or of an algorithm does not count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from pydicom import Dataset
+
+from dicom_io.attributes import code, items, text
+from dicom_io.content_tree import Path, children, name_of, paths_to, value_of
+from dicom_io.device import is_ours
+from dicom_io.errors import NotReadable
+from dicom_io.moments import moment, moment_of
+from dicom_io.results.birads_codes import category_of_code
+from models.types import Category, Laterality
+
+_COMPUTER_AIDED = frozenset(f"1.2.840.10008.5.1.4.1.1.88.{number}" for number in (50, 65, 69))
+"""Mammography, Chest and Colon CAD SR (PS3.4 Annex B.5): made by machines, whatever they say."""
+_CATEGORY = ("DCM", "111005")
+_OVERALL = ("DCM", "111413")
+_OBSERVER_TYPE, _PERSON, _PERSON_NAME = ("DCM", "121005"), ("DCM", "121006"), ("DCM", "121008")
+_DEVICE = frozenset({("DCM", "121012"), ("DCM", "121013"), ("DCM", "121017")})
+"""Device Observer UID, Name and Physical Location: a device observed, even where no observer type says so."""
+_ALGORITHM = frozenset({("DCM", "111001"), ("DCM", "111003")})
+"""Algorithm Name and Version."""
+_LATERALITY = frozenset({("SCT", "272741003"), ("SRT", "G-C171")})
+_SITE = frozenset({("SCT", "363698007"), ("SRT", "G-C0E3")})
+_FINDING, _FOLLOW_UP = frozenset({("DCM", "121071")}), frozenset({("DCM", "111053")})
+_PROCEDURE = ("DCM", "121058")
+"""Finding Site, Finding, Recommended Follow-up and Procedure Reported have a laterality beneath them."""
+_SIDES = {
+    "L": ("7771000", "80248007", "G-A101", "T-04030"),
+    "R": ("24028007", "73056007", "G-A100", "T-04020"),
+    "LR": ("51440002", "63762007", "G-A102", "T-04080"),
+}
+_SIDES_OF = {value: tuple(map(Laterality, sides)) for sides, values in _SIDES.items() for value in values}
+"""Left, right, both (PS3.16 CID 6022 and 244); breasts; in SNOMED CT and SNOMED RT, whose values never meet."""
+_SEVERITY = (
+    Category.ONE, Category.TWO, Category.THREE, Category.SIX, Category.ZERO,
+    Category.FOUR_A, Category.FOUR, Category.FOUR_B, Category.FOUR_C, Category.FIVE,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class StatedAssessment:
+    """A category as a document states it, be that a structured report or not.
+
+    Attributes:
+        document: what it came in: a SOP Instance UID, a message's control ID, a file and its line.
+        study_instance_uid: of the study that it is about; "" where the document does not tell, like the next two.
+        accession_number: of the order.
+        patient_id: several, where the document gives several, are joined by a backslash, as DICOM joins values.
+        laterality: None: the exam.
+        assessed_at: when the radiologist said so; None where the document does not tell.
+    """
+
+    document: str
+    study_instance_uid: str
+    accession_number: str
+    patient_id: str
+    laterality: Laterality | None
+    category: Category
+    assessed_at: datetime | None
+
+
+def most_severe(categories: Iterable[Category]) -> Category:
+    """The category that stands for a breast with several, by the urgency of what it calls for: 1, 2, 3, 6, 0, 4, 5.
+
+    A recall (0) stands above 3 and below a biopsy (4); 4 without a letter between 4A and 4B; known cancer (6) below all
+    that is new (ACR BI-RADS Atlas, 5th edition, guidance on reports with several categories).
+    """
+    return max(categories, key=_SEVERITY.index)
+
+
+def read_assessments(dataset: Dataset) -> list[StatedAssessment]:
+    """The categories that a person assigned, one for each breast or the exam; empty where the report holds none.
+
+    An overall assessment (111413) goes before those of findings: of the exam before all of them, of a breast before
+    those of that breast. Of several findings of one breast the most severe category counts. Laterality is searched from
+    the assessment outwards; that both breasts were examined (Procedure Reported) makes it the exam's, that a finding is
+    bilateral makes it each breast's.
+
+    Raises:
+        NotReadable: it holds categories and none may be used (by a machine, without a person observer, or in a code
+            that is no BI-RADS category), or its content is missing or damaged. The message is without patient data.
+    """
+    if not items(dataset, "ContentSequence"):
+        raise NotReadable("A structured report without content.")
+    found = list(paths_to(dataset, _CATEGORY))
+    if not found:
+        return []
+    if is_ours(dataset):
+        raise NotReadable("Its BI-RADS category was written by a mammo-node.")
+    if text(dataset, "SOPClassUID") in _COMPUTER_AIDED:
+        raise NotReadable("Its BI-RADS category is a computer's: the report is a CAD SR.")
+    by_person = [path for path in found if _is_by_person(path, dataset)]
+    if not by_person:
+        raise NotReadable("Its BI-RADS category is not said to be a person's: no person observer, or an algorithm.")
+    overall, of_findings = _Sides(), _Sides()
+    for path in by_person:
+        category = _category(path[-1])
+        group = overall if any(name_of(item) == _OVERALL for item in path) else of_findings
+        for side in _sides(path):
+            group.setdefault(side, []).append(category)
+    if None not in overall:
+        overall.update({side: several for side, several in of_findings.items() if side not in overall})
+    study, accession = _study(dataset), _accession(dataset)
+    return [
+        StatedAssessment(
+            document=text(dataset, "SOPInstanceUID"),
+            study_instance_uid=study,
+            accession_number=accession,
+            patient_id=text(dataset, "PatientID"),
+            laterality=side,
+            category=most_severe(several),
+            assessed_at=_assessed_at(dataset),
+        )
+        for side, several in sorted(overall.items(), key=lambda pair: pair[0] or "")
+    ]
+
+
+_Sides = dict[Laterality | None, list[Category]]
+
+
+def _category(item: Dataset) -> Category:
+    value = value_of(item)
+    category = category_of_code(*value) if value else None
+    if category is None:
+        raise NotReadable("Its assessment category is missing, or its code is no BI-RADS category.")
+    return category
+
+
+def _is_by_person(path: Path, document: Dataset) -> bool:
+    """Whether a person observed: told by the nearest item that names an observer, or else by the document's header."""
+    if any(name_of(child) in _ALGORITHM for item in path for child in children(item)):
+        return False
+    for item in reversed(path):
+        said = [child for child in children(item) if name_of(child) in _DEVICE | {_OBSERVER_TYPE, _PERSON_NAME}]
+        if said:
+            return any(value_of(one) == _PERSON or text(one, "PersonName") for one in said)
+    verified = code(document, "VerificationFlag") == "VERIFIED"
+    return verified and any(text(one, "VerifyingObserverName") for one in items(document, "VerifyingObserverSequence"))
+
+
+def _sides(path: Path) -> Sequence[Laterality | None]:
+    """The breasts that a category is about: said of it, or of what it stands in, the nearest first."""
+    *outer, _ = path
+    for item in reversed(path):
+        # What stands beside the category is about the same; what stands farther out may be about another finding.
+        beside = (_FINDING, _FOLLOW_UP) if outer and item is outer[-1] else ()
+        for concepts in (_LATERALITY, _SITE, *beside):
+            if sides := _agreed(child for child in children(item) if name_of(child) in concepts):
+                return sides
+        if sides := _agreed(child for child in children(item) if name_of(child) == _PROCEDURE):
+            return sides if len(sides) == 1 else (None,)
+    return (None,)
+
+
+def _agreed(said: Iterable[Dataset]) -> Sequence[Laterality | None]:
+    """The sides that items or their laterality name; the exam where they name different ones; empty where none does."""
+    named = {
+        sides
+        for item in said
+        for one in (item, *(child for child in children(item) if name_of(child) in _LATERALITY))
+        if (sides := _sides_of(one))
+    }
+    return named.pop() if len(named) == 1 else (None,) if named else ()
+
+
+def sides_of_code(value: str) -> tuple[Laterality, ...]:
+    """The breasts that a code value stands for, in SNOMED CT or SNOMED RT; empty where it stands for none."""
+    return _SIDES_OF.get(value, ())
+
+
+def _sides_of(item: Dataset) -> tuple[Laterality, ...]:
+    value = value_of(item)
+    return sides_of_code(value[1]) if value else ()
+
+
+def _study(dataset: Dataset) -> str:
+    """The study that the report is about: its own, unless the images that it names as evidence, or the request that it
+    answers, are of another; "" where they are of several others."""
+    own = text(dataset, "StudyInstanceUID")
+    for keyword in ("CurrentRequestedProcedureEvidenceSequence", "ReferencedRequestSequence"):
+        named = {uid for item in items(dataset, keyword) if (uid := text(item, "StudyInstanceUID"))}
+        if named:
+            return own if own in named else named.pop() if len(named) == 1 else ""
+    return own
+
+
+def _accession(dataset: Dataset) -> str:
+    requests = {text(item, "AccessionNumber") for item in items(dataset, "ReferencedRequestSequence")} - {""}
+    return text(dataset, "AccessionNumber") or (requests.pop() if len(requests) == 1 else "")
+
+
+def _assessed_at(dataset: Dataset) -> datetime | None:
+    verified = [
+        at
+        for observer in items(dataset, "VerifyingObserverSequence")
+        if (at := moment_of(observer, "VerificationDateTime", dataset))
+    ]
+    return max(verified, default=None) or moment(dataset, "ContentDate", "ContentTime")

@@ -1,0 +1,55 @@
+"""Dates and times of a header as moments."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime, time, timedelta, timezone
+
+from pydicom import Dataset
+from pydicom.valuerep import DA, DT, TM
+
+from dicom_io.attributes import text
+
+
+def moment(dataset: Dataset, date_keyword: str, time_keyword: str) -> datetime | None:
+    """A date and a time of a data set, in the time zone that it states or else this machine's.
+
+    None where either is absent, or is none that a clock could show.
+    """
+    try:
+        day = DA(text(dataset, date_keyword))
+        clock = TM(text(dataset, time_keyword))
+        if not isinstance(day, date) or not isinstance(clock, time):
+            return None
+        return _placed(datetime.combine(day, clock), dataset)
+    except (ValueError, OverflowError):
+        return None
+
+
+def moment_of(dataset: Dataset, keyword: str, zone_of: Dataset) -> datetime | None:
+    """A DateTime (VR DT); where it states no time zone, in that of `zone_of` or else this machine's.
+
+    None where it is absent, a mere date, or none that a clock could show.
+    """
+    stated = text(dataset, keyword)
+    try:
+        found = DT(stated)
+        if not isinstance(found, datetime) or len(re.split("[+-]", stated)[0]) <= len("YYYYMMDD"):
+            return None
+        return found.astimezone() if found.tzinfo else _placed(found, zone_of)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _placed(found: datetime, dataset: Dataset) -> datetime:
+    zone = _zone(text(dataset, "TimezoneOffsetFromUTC"))
+    return found.replace(tzinfo=zone) if zone else found.astimezone()
+
+
+def _zone(offset: str) -> timezone | None:
+    """From "+0100" (PS3.3 section C.12.1.1)."""
+    if not offset:
+        return None
+    sign = -1 if offset.startswith("-") else 1
+    digits = offset.lstrip("+-")
+    return timezone(sign * timedelta(hours=int(digits[:2]), minutes=int(digits[2:] or 0)))

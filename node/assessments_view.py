@@ -1,0 +1,87 @@
+"""The radiologists' assessments that have come, for people: what counts, what waits for its study, what is not used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from dicom_io.headers import InstanceKind
+from node.assessments import in_order
+from node.hl7_intake import REFUSED
+from node.tables import Instance, ReceivedAssessment
+
+
+@dataclass(frozen=True)
+class AssessmentView:
+    """One assessment. Times are UTC seconds since the epoch.
+
+    Attributes:
+        study: the study's id in the queue; None: unmatched, `why` says why.
+        counts: the newest of its study and breast.
+    """
+
+    id: int
+    study: int | None
+    laterality: str | None
+    category: str
+    source: str
+    document: str
+    study_instance_uid: str
+    accession_number: str
+    assessed_at: float | None
+    received_at: float
+    counts: bool
+    why: str
+
+
+@dataclass(frozen=True)
+class RefusedReport:
+    """A structured report whose categories are not used, and why. It is kept with its study."""
+
+    study: int
+    instance: int
+    why: str
+
+
+@dataclass(frozen=True)
+class AssessmentsView:
+    """`refused_messages`: the files of HL7 messages that could not be used."""
+
+    assessments: tuple[AssessmentView, ...]
+    refused_reports: tuple[RefusedReport, ...]
+    refused_messages: tuple[str, ...]
+
+
+def view_assessments(session: Session, data_dir: Path) -> AssessmentsView:
+    """All of them, in the order in which they came."""
+    rows = session.scalars(select(ReceivedAssessment).order_by(ReceivedAssessment.id)).all()
+    newest = {(row.study_id, row.laterality): row.id for row in in_order(rows)}
+    refused = session.scalars(
+        select(Instance)
+        .where(Instance.kind == InstanceKind.REPORT, Instance.unread_reason.is_not(None))
+        .order_by(Instance.id)
+    ).all()
+    return AssessmentsView(
+        assessments=tuple(
+            AssessmentView(
+                id=row.id,
+                study=row.study_id,
+                laterality=row.laterality,
+                category=row.category,
+                source=row.source,
+                document=row.document,
+                study_instance_uid=row.study_instance_uid,
+                accession_number=row.accession_number,
+                assessed_at=row.assessed_at,
+                received_at=row.received_at,
+                counts=row.study_id is not None and newest[row.study_id, row.laterality] == row.id,
+                why=row.why,
+            )
+            for row in rows
+        ),
+        refused_reports=tuple(RefusedReport(one.study_id, one.id, one.unread_reason or "") for one in refused),
+        refused_messages=tuple(sorted(str(path) for path in (data_dir / REFUSED).glob("*.hl7"))),
+    )

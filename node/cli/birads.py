@@ -1,0 +1,107 @@
+"""`mammo-node birads`: the radiologists' BI-RADS categories, beside which the models' are held."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from node.cli.failure import CommandFailed
+from node.cli.options import DEFAULT_CONFIG, AsJson, ConfigFile
+
+if TYPE_CHECKING:
+    from node.assessments_view import AssessmentView
+
+birads_commands = typer.Typer(
+    help="The radiologists' BI-RADS categories: how they came, and to which study.", no_args_is_help=True
+)
+_BREASTS = {"L": "left", "R": "right", None: "exam"}
+
+
+@birads_commands.command("import")
+def import_assessments(
+    file: Annotated[Path, typer.Argument(help="A CSV table, its columns named in the first line.", dir_okay=False)],
+    config: ConfigFile = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+) -> None:
+    """Enter the categories of a CSV table. Rows that are known add nothing; bad ones are named, the others go in.
+
+    The table stands for radiologists: whoever imports it answers for that. Exit status 1 where a row was bad.
+    """
+    import time
+
+    from config.settings import load
+    from node.assessments import enter
+    from node.assessments_csv import NoTable, read_table
+    from node.cli.options import open_queue
+
+    settings = load(config)
+    try:
+        table = read_table(file)
+    except NoTable as error:
+        raise CommandFailed(str(error)) from error
+    with open_queue(settings).begin() as session:
+        entered = enter(session, table.assessments, "CSV", time.time())
+        waiting = sum(row.study_id is None for row in entered)
+    known = len(table.assessments) - len(entered)
+    if as_json:
+        bad = {str(row.line): row.why for row in table.bad_rows}
+        typer.echo(json.dumps({"entered": len(entered), "waiting": waiting, "known": known, "bad": bad}, indent=2))
+    else:
+        for row in table.bad_rows:
+            typer.echo(f"not imported: line {row.line}: {row.why}")
+        typer.echo(
+            f"{len(entered)} assessment(s) entered, {waiting} of them waiting for their study; {known} known before; "
+            f"{len(table.bad_rows)} line(s) not imported"
+        )
+    raise typer.Exit(1 if table.bad_rows else 0)
+
+
+@birads_commands.command("list")
+def list_assessments(
+    config: ConfigFile = DEFAULT_CONFIG,
+    unmatched: Annotated[
+        bool, typer.Option("--unmatched", help="Only those that no study here was found for, and why.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show each category with its study, breast and source, and what was refused.
+
+    For the administrator at the machine: it shows Study Instance UIDs and accession numbers, which lead to the patient.
+    """
+    from config.settings import load
+    from node.assessments_view import view_assessments
+    from node.cli.options import open_queue
+    from node.database import looking
+
+    settings = load(config)
+    with looking(open_queue(settings)) as session:
+        view = view_assessments(session, settings.data_dir)
+    shown = [one for one in view.assessments if one.study is None or not unmatched]
+    if as_json:
+        typer.echo(json.dumps(asdict(view) | {"assessments": [asdict(one) for one in shown]}, indent=2))
+        return
+    waiting = sum(one.study is None for one in view.assessments)
+    typer.echo(f"{len(view.assessments)} assessment(s), {waiting} unmatched")
+    for one in shown:
+        typer.echo(_line(one))
+    for report in view.refused_reports:
+        typer.echo(f"study {report.study}  not used: instance {report.instance}: {report.why}")
+    for path in view.refused_messages:
+        typer.echo(f"HL7 message refused, the log says why: {path}")
+
+
+def _line(one: AssessmentView) -> str:
+    what = f"{_BREASTS[one.laterality]} {one.category} by {one.source}, received {_when(one.received_at)}"
+    if one.study is not None:
+        return f"study {one.study}  {what}" + ("" if one.counts else " (a later one counts)")
+    named = one.study_instance_uid or f"accession number {one.accession_number}"
+    return f"unmatched  {what}, for {named}: {one.why}"
+
+
+def _when(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds).astimezone().isoformat(sep=" ", timespec="seconds")

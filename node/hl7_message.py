@@ -1,0 +1,162 @@
+"""An HL7 v2 message: its segments and fields (HL7 v2.5.1 chapter 2), without what they mean."""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import hl7
+
+# HL7 table 0211; whatever else a sender writes is looked up under the name that it gives.
+_CHARSETS = {"ASCII": "ascii", "UNICODE UTF-8": "utf-8", "UNICODE": "utf-8", "UTF-8": "utf-8"}
+_PLACE = re.compile(r"(?P<segment>\w{3})(?:\((?P<identifier>.+)\))?-(?P<field>\d+)(?:\.(?P<component>\d+))?")
+_PARSER_FAULTS = (hl7.HL7Exception, LookupError, TypeError, ValueError)
+"""What the parser raises over bytes that are no message."""
+
+
+class NoMessage(Exception):
+    """These bytes are no HL7 message. The message is one sentence without patient data."""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A segment: its fields by their number (MSH-1 is the separator), as they came."""
+
+    fields: tuple[str, ...]
+    separators: str
+    """Of segments, fields, repetitions, components and subcomponents."""
+    escape: str
+
+    @property
+    def name(self) -> str:
+        return self.fields[0]
+
+    def raw(self, field: int) -> str:
+        """A field as it came, "" where there is none."""
+        return self.fields[field] if field < len(self.fields) else ""
+
+    def repetitions(self, field: int) -> list[str]:
+        """What a field holds, as often as it does; escaped."""
+        return self.fields[field].split(self.separators[2]) if field < len(self.fields) else []
+
+    def components(self, field: int) -> list[str]:
+        """The components of a field's first repetition, as plain text."""
+        return [self._plain(one) for one in "".join(self.repetitions(field)[:1]).split(self.separators[3])]
+
+    def every(self, field: int, component: int) -> list[str]:
+        """A component of each repetition, its first subcomponent alone; where it is not empty."""
+        whole = (one.split(self.separators[3]) for one in self.repetitions(field))
+        said = (self._plain(one[component - 1].split(self.separators[4])[0]) for one in whole if component <= len(one))
+        return list(filter(None, said))
+
+    def component(self, field: int, number: int = 1) -> str:
+        """A component of the first repetition that has it; "" where none does."""
+        return next(iter(self.every(field, number)), "")
+
+    def text(self, field: int) -> str:
+        """A field's text, a line for each repetition."""
+        return "\n".join(self._plain(one) for one in self.repetitions(field))
+
+    def _plain(self, value: str) -> str:
+        """Without escape sequences (section 2.7); those that only format are dropped, line breaks kept."""
+        signs = dict(zip("FRST", self.separators[1:], strict=True)) | {"E": self.escape}
+        mark = re.escape(self.escape)
+
+        def shown(sequence: re.Match[str]) -> str:
+            said = sequence[1]
+            return "\n" if said.startswith((".br", ".sp", ".ce")) else signs.get(said, "")
+
+        return re.sub(rf"{mark}([^{mark}]*){mark}", shown, value).strip()
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message: its segments in their order, the header (MSH) first."""
+
+    segments: tuple[Segment, ...]
+    charset: str
+    digest: str
+    """Of its bytes: a control ID may be used again for something else."""
+
+    @property
+    def header(self) -> Segment:
+        return self.segments[0]
+
+    @property
+    def control_id(self) -> str:
+        return self.header.component(10)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where something stands, from a setting like "OBX(111005)-5.1"."""
+
+    segment: str
+    identifier: str | None
+    field: int
+    component: int
+
+    @classmethod
+    def of(cls, setting: str) -> Place:
+        """Raises ValueError: it is no place."""
+        found = _PLACE.fullmatch(setting)
+        if found is None:
+            raise ValueError(f"{setting} is no field of a message")
+        return cls(found["segment"], found["identifier"], int(found["field"]), int(found["component"] or 1))
+
+    def is_in(self, segment: Segment) -> bool:
+        """Whether a segment is of this kind, and has the identifier in its third field."""
+        return segment.name == self.segment and self.identifier in (None, segment.component(3))
+
+
+def first_value(places: Iterable[str], segments: Iterable[Segment]) -> str:
+    """What the first of the places holds that holds anything; "" where none does."""
+    among = list(segments)
+    values = (
+        segment.component(place.field, place.component)
+        for place in map(Place.of, places)
+        for segment in among
+        if place.is_in(segment)
+    )
+    return next(filter(None, values), "")
+
+
+def parse(block: bytes, charset: str) -> Message:
+    """The message that `block` (without its MLLP frame) holds.
+
+    Args:
+        charset: of messages that name none in MSH-18.
+
+    Raises:
+        NoMessage: it does not begin with a usable MSH segment, or is not in its character set.
+    """
+    if not re.match(rb"MSH([^\w\s])[^\w\s]{3,5}\1", block):
+        raise NoMessage("it does not begin with an MSH segment")
+    codec = _charset(block) or charset
+    try:
+        text = block.decode(codec)
+    except UnicodeDecodeError as error:
+        raise NoMessage(
+            f"it is not in its character set ({codec}): set hl7.charset, or MSH-18 at the sender"
+        ) from error
+    try:
+        parsed = hl7.parse(re.sub("\r\n|\n", "\r", text))
+        separators, escape = parsed.separators, parsed.esc
+        segments = [Segment(tuple(map(str, one)), separators, escape) for one in parsed if str(one).strip()]
+    except _PARSER_FAULTS as error:
+        raise NoMessage("its segments cannot be told apart") from error
+    return Message(tuple(segments), codec, hashlib.sha256(block).hexdigest()[:16])
+
+
+def _charset(block: bytes) -> str | None:
+    header = re.split(rb"[\r\n]", block, maxsplit=1)[0].decode("latin-1").split(chr(block[3]))
+    named = header[17].split(header[1][1:2] or "~")[0].strip() if len(header) > 17 else ""  # MSH-1 is the separator
+    if not named:
+        return None
+    try:
+        return codecs.lookup(_CHARSETS.get(named.upper(), named.replace("8859/", "iso8859-"))).name
+    except LookupError as error:
+        raise NoMessage("the character set in its MSH-18 is not known") from error

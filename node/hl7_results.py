@@ -1,0 +1,210 @@
+"""What an ORU^R01 message says of a radiologist's BI-RADS category (HL7 v2.5.1 chapter 7).
+
+HL7 has no authoritative place for it, so every place is a setting. A category that stands on its own goes before the
+text of a report. Only results that are final (F) or corrected (C) count, and only where a person answers for them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from config.settings import Hl7
+from dicom_io.assessments import StatedAssessment, sides_of_code
+from dicom_io.results.birads_codes import category_of_code
+from models.types import Category, Laterality
+from node.birads_text import Sides, categories_in, category_in, mentions, sides_in
+from node.hl7_message import Message, Place, Segment, first_value
+
+FINAL, WITHDRAWN, OTHER = "final", "withdrawn", "other"
+_STATUSES = dict.fromkeys("FC", FINAL) | dict.fromkeys("DWX", WITHDRAWN)
+"""HL7 table 0085: final, corrected; deleted, wrong, cannot be obtained."""
+_TEXT_TYPES = frozenset({"TX", "FT", "ST"})
+_MOMENT = re.compile(r"(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)?(?:\.\d+)?([+-]\d{4})?")
+
+NO_CATEGORY = "no BI-RADS category in it: nothing to enter"
+NOT_FINAL = "a preliminary result: not used before it is final"
+
+
+class NotUsable(Exception):
+    """The message speaks of BI-RADS and cannot be used. The message is one sentence without patient data."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a message says. `note`: why there are no assessments, where there are none."""
+
+    assessments: tuple[StatedAssessment, ...]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class _Order:
+    """One OBR with its patient and its results."""
+
+    context: tuple[Segment, ...]
+    """MSH, PID, OBR, and what stands behind it but for OBX."""
+    rows: tuple[Segment, ...]
+    """OBX."""
+
+    def by_status(self) -> dict[str, list[Segment]]:
+        """The rows that are final, withdrawn, or anything else."""
+        of_order = first_value(["OBR-25"], self.context)
+        rows: dict[str, list[Segment]] = {}
+        for row in self.rows:
+            rows.setdefault(_STATUSES.get(row.component(11) or of_order, OTHER), []).append(row)
+        return rows
+
+
+def results_of(message: Message, settings: Hl7) -> Results:
+    """The assessments of a message.
+
+    Raises:
+        NotUsable: it speaks of BI-RADS and does not say of which study, by whom, of which breast, or which category.
+    """
+    found: list[StatedAssessment] = []
+    spoken: set[str] = set()  # the statuses of results that speak of BI-RADS
+    for order in _orders(message):
+        for status, rows in order.by_status().items():
+            if _speaks_of_birads(rows, settings):
+                spoken.add(status)
+                found += _stated(order, rows, message, settings) if status == FINAL else []
+    if found:
+        return Results(tuple(_without_contradiction(found)))
+    if FINAL in spoken:
+        raise NotUsable("it speaks of BI-RADS, but gives no category that can be read")
+    if WITHDRAWN in spoken:
+        raise NotUsable("it takes a result back: mammo-node keeps what it was told, send a corrected result")
+    return Results((), NOT_FINAL if spoken else NO_CATEGORY)
+
+
+def _orders(message: Message) -> Iterator[_Order]:
+    patient: list[Segment] = []
+    context: list[Segment] = [message.header]
+    rows: list[Segment] = []
+    for segment in message.segments[1:]:
+        if segment.name in ("PID", "ORC", "OBR") and rows:
+            yield _Order(tuple(context), tuple(rows))
+            context, rows = [message.header, *patient], []
+        match segment.name:
+            case "OBX":
+                rows.append(segment)
+            case "PID":
+                patient, context = [segment], [message.header, segment]
+            case "ORC" | "OBR" if any(one.name == segment.name for one in context):  # of one without results
+                context = [message.header, *patient, segment]
+            case _:
+                context.append(segment)
+    if rows:
+        yield _Order(tuple(context), tuple(rows))
+
+
+def _speaks_of_birads(rows: Sequence[Segment], settings: Hl7) -> bool:
+    return any(_category_places(row, settings) for row in rows) or mentions(_text(rows, settings))
+
+
+def _category_places(row: Segment, settings: Hl7) -> list[Place]:
+    """Where a row holds a category on its own."""
+    places = (Place.of(setting) for setting in settings.category)
+    return [place for place in places if place.is_in(row) and row.component(place.field)]
+
+
+def _text(rows: Iterable[Segment], settings: Hl7) -> str:
+    """The report's text, which senders spread over rows; "" where it is not to be read."""
+    return "\n".join(row.text(5) for row in rows if row.component(2) in _TEXT_TYPES) if settings.reads_text else ""
+
+
+def _stated(order: _Order, rows: Sequence[Segment], message: Message, settings: Hl7) -> Iterator[StatedAssessment]:
+    on_their_own = [
+        (row, _sides(row, rows, settings), _category(row, place))
+        for row in rows
+        for place in _category_places(row, settings)
+    ]
+    for row, sides, category in on_their_own or _in_words(rows, settings):
+        context = [*([row] if row else rows), *order.context]
+        if settings.observer and not _names_somebody(context, settings):
+            raise NotUsable("it names no person who answers for the result (hl7.observer)")
+        study = first_value(settings.study_instance_uid, [*order.context, *rows])
+        accession = first_value(settings.accession_number, [*order.context, *rows])
+        if not study and not accession:
+            raise NotUsable("it names no study (hl7.study_instance_uid, hl7.accession_number)")
+        for side in sides or (None,):
+            yield StatedAssessment(
+                document=f"{message.control_id} {message.digest}",
+                study_instance_uid=study,
+                accession_number=accession,
+                patient_id="\\".join(_patient_ids(order.context, settings)),
+                laterality=side,
+                category=category,
+                assessed_at=_moment(first_value(settings.assessed_at, context)),
+            )
+
+
+def _in_words(rows: Sequence[Segment], settings: Hl7) -> list[tuple[Segment | None, Sides, Category]]:
+    try:
+        return [(None, sides, category) for sides, category in categories_in(_text(rows, settings))]
+    except ValueError as error:
+        raise NotUsable(str(error)) from error
+
+
+def _category(row: Segment, place: Place) -> Category:
+    """Of a value like 397144001^Suspicious^SCT, MA.II.A.5.4A^…^BI, 4A or "BI-RADS 4A"."""
+    said = [*row.components(place.field), "", "", ""]
+    category = category_of_code(said[2], said[0]) or category_in(said[0]) or category_in(said[1])
+    if category is None:
+        raise NotUsable("its BI-RADS category is none that is known")
+    return category
+
+
+def _sides(row: Segment, rows: Iterable[Segment], settings: Hl7) -> Sides:
+    sub_id = row.component(4)
+    beside = [other for other in rows if sub_id and other.component(4) == sub_id]
+    said = first_value(settings.laterality, [row, *beside])
+    sides = sides_of_code(said) or sides_in(said)
+    if sides is None:
+        raise NotUsable("the laterality of its BI-RADS category is not known")
+    return sides
+
+
+def _names_somebody(segments: Sequence[Segment], settings: Hl7) -> bool:
+    """By a number, a name, or both (data types XCN and NDL)."""
+    places = map(Place.of, settings.observer)
+    return any(place.is_in(one) and re.search(r"\w", one.text(place.field)) for place in places for one in segments)
+
+
+def _patient_ids(segments: Iterable[Segment], settings: Hl7) -> list[str]:
+    """All of them: which one the images carry is not known here."""
+    found = [
+        said
+        for place in map(Place.of, settings.patient_id)
+        for segment in segments
+        if place.is_in(segment)
+        for said in segment.every(place.field, place.component)
+    ]
+    return list(dict.fromkeys(found))
+
+
+def _without_contradiction(found: Iterable[StatedAssessment]) -> Iterator[StatedAssessment]:
+    """Each breast's category once."""
+    known: dict[tuple[str, str, Laterality | None], StatedAssessment] = {}
+    for one in found:
+        key = (one.study_instance_uid, one.accession_number, one.laterality)
+        if known.setdefault(key, one).category is not one.category:
+            raise NotUsable(
+                "it gives several BI-RADS categories for one breast, or for the exam: send the one that counts"
+            )
+    yield from known.values()
+
+
+def _moment(stated: str) -> datetime | None:
+    """A time stamp (data type TS) with a time of day; without a zone, in this machine's."""
+    found = _MOMENT.match(stated)
+    if found is None:
+        return None
+    digits, zone = "".join(part or "00" for part in found.groups()[:6]), found[7]
+    try:
+        return datetime.strptime(digits + (zone or ""), "%Y%m%d%H%M%S" + ("%z" if zone else "")).astimezone()
+    except (ValueError, OverflowError):
+        return None

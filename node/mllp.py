@@ -1,0 +1,95 @@
+"""The listener for HL7 messages: MLLP, release 1 (HL7 v2 transport specification): <VT> message <FS> <CR>."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dicom_io.errors import NotListening
+
+log = logging.getLogger(__name__)
+
+START, END = b"\x0b", b"\x1c"
+MOST_CONNECTIONS = 32
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """The listening socket.
+
+    Raises:
+        NotListening: the address cannot be had.
+    """
+    try:
+        return socket.create_server((host, port))
+    except OSError as error:
+        raise NotListening(
+            f"Cannot listen for HL7 on {host}:{port}: {error.strerror}. Set another hl7.port or hl7.host."
+        ) from error
+
+
+@dataclass(frozen=True)
+class MllpListener:
+    """Has every message answered before it reads the next one of the same connection, of which there may be many.
+
+    Attributes:
+        listening: see `listen`.
+        answer: the acknowledgement of a message, from its bytes and its sender's address; called in threads.
+        too_large: that of a message of more than `max_bytes`, whose connection is ended.
+    """
+
+    listening: socket.socket
+    answer: Callable[[bytes, str], bytes]
+    too_large: Callable[[], bytes]
+    max_bytes: int
+
+    def run(self, stop: threading.Event) -> None:
+        """Listens until `stop` is set. A message in hand is entered still; its sender may have to send it again."""
+        asyncio.run(self._serve(stop))
+
+    async def _serve(self, stop: threading.Event) -> None:
+        connections: set[asyncio.Task[None] | None] = set()
+
+        async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if len(connections) >= MOST_CONNECTIONS:
+                log.warning("an HL7 connection is refused: there are %d already", MOST_CONNECTIONS)
+                writer.close()
+                return
+            task = asyncio.current_task()
+            connections.add(task)
+            try:
+                await self._converse(reader, writer)
+            except ConnectionError:
+                log.info("an HL7 connection broke")
+            finally:
+                connections.discard(task)
+                writer.close()
+
+        server = await asyncio.start_server(connected, sock=self.listening, limit=self.max_bytes)
+        await asyncio.to_thread(stop.wait)
+        server.close()  # asyncio.run ends the connections
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        host = str(writer.get_extra_info("peername")[0])
+        while True:
+            try:
+                read = await reader.readuntil(END)
+            except asyncio.IncompleteReadError as end:
+                if end.partial.strip():
+                    log.warning("an HL7 connection ended within a message")
+                return
+            except asyncio.LimitOverrunError:
+                writer.write(_framed(self.too_large()))
+                await writer.drain()
+                return
+            # What stands before the start is the carriage return behind the message before, or belongs to none.
+            _, _, block = read.removesuffix(END).rpartition(START)
+            writer.write(_framed(await asyncio.to_thread(self.answer, block, host)))
+            await writer.drain()
+
+
+def _framed(message: bytes) -> bytes:
+    return START + message + END + b"\r"

@@ -1,0 +1,167 @@
+"""A structured report gives the categories that a person assigned, each to its breast; and never a machine's."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from assessing import (
+    ALGORITHM,
+    BOTH,
+    BY_A_DEVICE,
+    BY_A_PERSON,
+    CATEGORY,
+    LATERALITY,
+    LEFT,
+    OBSERVER_TYPE,
+    PERSON,
+    PERSON_NAME,
+    PROCEDURE,
+    RIGHT,
+    SECTION,
+    category,
+    finding,
+    item,
+    overall,
+    report,
+)
+from pydicom import Dataset
+from pydicom.sr.coding import Code
+
+from dicom_io.assessments import most_severe, read_assessments
+from dicom_io.errors import NotReadable
+from models.types import Category
+
+
+def read(sr: Dataset) -> str:
+    """ "L 4A, R 2": what is read out of a report."""
+    return ", ".join(f"{one.laterality or ''} {one.category}" for one in read_assessments(sr))
+
+
+def test_findings_give_each_breast_its_most_severe_category() -> None:
+    found = item(
+        SECTION,
+        None,
+        finding(Category.TWO, LEFT),
+        finding(Category.FOUR_A, LEFT),
+        finding(Category.ZERO, LEFT),
+        finding(Category.ONE, RIGHT),
+    )
+    assert read(report(found)) == "L 4A, R 1"
+
+
+def test_severity_follows_what_a_category_calls_for() -> None:
+    order = ["1", "2", "3", "6", "0", "4A", "4", "4B", "4C", "5"]
+    assert [most_severe(map(Category, order[: place + 1])) for place in range(len(order))] == order
+
+
+def test_an_overall_assessment_goes_before_those_of_findings() -> None:
+    findings = finding(Category.FOUR, LEFT), finding(Category.TWO, RIGHT)
+    assert read(report(*findings, overall(Category.TWO))) == " 2"
+    assert read(report(*findings, overall(Category.TWO, LEFT))) == "L 2, R 2"
+
+
+def test_the_procedures_laterality_is_that_of_an_exam_of_one_breast() -> None:
+    one, both = item(PROCEDURE, None, item(LATERALITY, LEFT)), item(PROCEDURE, None, item(LATERALITY, BOTH))
+    assert read(report(one, overall(Category.FOUR))) == "L 4"
+    assert read(report(both, overall(Category.FOUR))) == " 4"
+
+
+def test_a_bilateral_finding_is_one_of_each_breast() -> None:
+    assert read(report(finding(Category.THREE, BOTH))) == "L 3, R 3"
+
+
+def test_a_finding_does_not_lend_its_side_to_another() -> None:
+    aside = item(SECTION, None, item(Code("121071", "DCM", "Finding"), None, item(LATERALITY, LEFT)))
+    assert read(report(aside, item(SECTION, None, item(SECTION, None, category(Category.FOUR))))) == " 4"
+
+
+def test_laterality_stands_in_the_finding_site_too_and_in_old_codes() -> None:
+    site = item(Code("G-C0E3", "SRT", "Finding Site"), Code("T-04000", "SRT", "Breast"))
+    site.ContentSequence = [item(Code("G-C171", "SRT", "Laterality"), Code("G-A100", "SRT", "Right"))]
+    assert read(report(item(SECTION, None, category(Code("F-037C0", "SRT", "whatever")), site))) == "R 4"
+    assert read(report(finding(Code("II.AC.b.5", "BI", "whatever"), RIGHT))) == "R 5"
+
+
+def test_the_code_counts_and_never_its_meaning() -> None:
+    assert read(report(finding(Code("397141009", "SCT", "5 - Highly suggestive"), LEFT))) == "L 2"
+    with pytest.raises(NotReadable, match="no BI-RADS category"):
+        read(report(finding(Code("1", "99LOCAL", "4 - Suspicious"), LEFT)))
+
+
+@pytest.mark.parametrize(
+    "observer",
+    [(item(OBSERVER_TYPE, PERSON),), (item(PERSON_NAME, "Radiologist^Rita"),), (*BY_A_DEVICE, *BY_A_PERSON)],
+    ids=["by type", "by name", "beside a device"],
+)
+def test_a_person_observer_makes_it_a_radiologists(observer: tuple[Dataset, ...]) -> None:
+    assert read(report(finding(Category.TWO, LEFT), observer=observer)) == "L 2"
+
+
+def test_a_verifying_observer_does_too() -> None:
+    verifier = Dataset()
+    verifier.VerifyingObserverName = "Radiologist^Rita"
+    verifier.VerificationDateTime = "20260302090000+0100"
+    verified = report(finding(Category.TWO), observer=(), VerificationFlag="VERIFIED")
+    verified.VerifyingObserverSequence = [verifier]
+    (one,) = read_assessments(verified)
+    assert one.assessed_at == datetime(2026, 3, 2, 8, tzinfo=UTC)
+    verified.VerificationFlag = "UNVERIFIED"
+    with pytest.raises(NotReadable, match="no person observer"):
+        read(verified)
+
+
+def test_a_machine_is_never_taken_for_a_radiologist() -> None:
+    found = finding(Category.FOUR, LEFT)
+    by_algorithm = finding(Category.FIVE, LEFT, item(ALGORITHM, "Another AI"))
+    for sr in (
+        report(found, observer=BY_A_DEVICE),
+        report(found, observer=()),
+        report(by_algorithm),
+        report(item(SECTION, None, *BY_A_DEVICE, found)),
+        report(found, SOPClassUID="1.2.840.10008.5.1.4.1.1.88.50"),
+        report(found, Manufacturer="mammo-node", ManufacturerModelName="mammo-node"),
+    ):
+        with pytest.raises(NotReadable):
+            read(sr)
+    assert read(report(finding(Category.TWO, LEFT), by_algorithm)) == "L 2"
+
+
+def test_a_report_without_any_category_holds_no_assessment_and_is_no_fault() -> None:
+    assert read(report(item(SECTION, "The breasts are unremarkable."))) == ""
+
+
+def test_malformed_reports_are_refused_with_a_reason() -> None:
+    without_value = finding(Category.TWO)
+    del without_value.ContentSequence[0].ConceptCodeSequence
+    deep = item(CATEGORY, None)
+    for _ in range(60):
+        deep = item(SECTION, None, deep)
+    for sr, why in (
+        (report(ContentSequence=None), "without content"),
+        (report(without_value), "missing"),
+        (report(deep), "too deep"),
+    ):
+        with pytest.raises(NotReadable, match=why):
+            read(sr)
+
+
+def _of_study(**uids: str) -> Dataset:
+    entry = Dataset()
+    for keyword, value in uids.items():
+        setattr(entry, keyword, value)
+    return entry
+
+
+def test_a_report_in_a_study_of_its_own_is_about_the_study_of_its_evidence() -> None:
+    sr = report(finding(Category.TWO), StudyInstanceUID="1.2.9", AccessionNumber="")
+    assert read_assessments(sr)[0].study_instance_uid == "1.2.9"
+    sr.ReferencedRequestSequence = [_of_study(StudyInstanceUID="1.2.5", AccessionNumber="A5")]
+    assert read_assessments(sr)[0].study_instance_uid == "1.2.5"
+    sr.CurrentRequestedProcedureEvidenceSequence = [_of_study(StudyInstanceUID="1.2.4")]
+    (one,) = read_assessments(sr)
+    assert (one.study_instance_uid, one.accession_number) == ("1.2.4", "A5")
+    sr.CurrentRequestedProcedureEvidenceSequence.append(_of_study(StudyInstanceUID="1.2.3"))
+    assert read_assessments(sr)[0].study_instance_uid == ""
+    sr.StudyInstanceUID = "1.2.3"
+    assert read_assessments(sr)[0].study_instance_uid == "1.2.3"
