@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pydicom import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
+from dicom_io.attributes import code
 from dicom_io.errors import NotEncodable
 from dicom_io.headers import laterality_of, view_of
 from dicom_io.results.encoding import Encoding, sign
@@ -61,11 +62,13 @@ def _describe_image(page: Dataset, exam: ExamReading, sources: Mapping[str, Data
     page.ImageType = ["DERIVED", "SECONDARY"]
     page.PatientOrientation = []
     page.ImageComments = "For research use only. Not for diagnosis."
-    page.BurnedInAnnotation = "NO"
+    shown = [sources[image.sop_instance_uid] for image in exam.images]
+    # We write nobody's name, but the images that the page shows may hold one.
+    page.BurnedInAnnotation = "YES" if any(code(source, "BurnedInAnnotation") == "YES" for source in shown) else "NO"
     page.ConversionType = "WSD"  # made at a workstation: neither digitised nor taken over from a video signal
     page.DateOfSecondaryCapture, page.TimeOfSecondaryCapture = page.ContentDate, page.ContentTime
-    if exam.images:
-        page.SourceImageSequence = [instance_reference(sources[image.sop_instance_uid]) for image in exam.images]
+    if shown:
+        page.SourceImageSequence = [instance_reference(source) for source in shown]
 
 
 def _put_pixels(page: Dataset, exam: ExamReading, sources: Mapping[str, Dataset], encoding: Encoding) -> None:

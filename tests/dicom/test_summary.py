@@ -310,6 +310,13 @@ def test_the_page_names_nobody():
     assert other.PatientName == "Other^Person", "the header is the patient's"
 
 
+def test_an_image_that_names_its_patient_in_its_pixels_is_not_passed_off_as_anonymous():
+    exam = _exam()
+    sources = _sources(exam)
+    sources["1.2.2"].BurnedInAnnotation = "YES"
+    assert _encoded(exam, sources).BurnedInAnnotation == "YES"
+
+
 def test_it_is_never_taken_for_a_mammogram():
     page = _encoded(_exam())
     assert is_ours(page)
