@@ -235,6 +235,20 @@ class Hl7(Section):
             raise ValueError("no such character set; utf-8 and iso8859-1 are two") from error
 
 
+class Route(Section):
+    """What is read and who gets the results, for images on which all conditions given hold; the first that fits."""
+
+    name: Name
+    calling_ae_titles: tuple[AETitle, ...] | None = Field(default=None, min_length=1)
+    sop_class_uids: tuple[str, ...] | None = Field(default=None, min_length=1)
+    procedures: tuple[str, ...] | None = Field(default=None, min_length=1)
+    institutions: tuple[str, ...] | None = Field(default=None, min_length=1)
+    older_than_days: float | None = Field(default=None, ge=0)
+    younger_than_days: float | None = Field(default=None, ge=0)
+    read: bool = True
+    destinations: tuple[Name, ...] | None = None
+
+
 class Review(Section):
     """Which studies an expert should look at while the node runs unattended."""
 
@@ -256,6 +270,7 @@ class Settings(BaseSettings):
     hl7: Hl7 = Hl7()
     review: Review = Review()
     destinations: tuple[AnyDestination, ...] = ()
+    routes: tuple[Route, ...] = ()
     sources: tuple[AnySource, ...] = ()
 
     @classmethod
@@ -275,11 +290,20 @@ class Settings(BaseSettings):
         for what, names in (
             ("senders: ae_title", [sender.ae_title for sender in self.senders]),
             ("destinations: name", [destination.name for destination in self.destinations]),
+            ("routes: name", [route.name for route in self.routes]),
             ("sources: name", [source.name for source in self.sources]),
         ):
             twice = {name for name in names if names.count(name) > 1}
             if twice:
                 raise ValueError(f"{what} is used twice: {', '.join(sorted(twice))}")
+        return self
+
+    @model_validator(mode="after")
+    def _routes_lead_somewhere(self) -> Settings:
+        known = {destination.name for destination in self.destinations}
+        for route in self.routes:
+            if unknown := sorted(set(route.destinations or ()) - known):
+                raise ValueError(f"route {route.name}: there is no destination {', '.join(unknown)}")
         return self
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Literal
 
@@ -82,6 +83,10 @@ class InstanceHeader:
     view: str | None
     full_field: bool
     """Neither magnified nor spot-compressed, by View Modifier Code Sequence and magnification factor."""
+    procedures: tuple[str, ...]
+    """What was done, in all the ways in which the header says it: descriptions of study and procedure, and codes."""
+    institution: str
+    study_date: date | None
     ours: bool
     """Written by a mammo-node: never input (safety rule 1)."""
 
@@ -104,6 +109,9 @@ def describe(dataset: Dataset) -> InstanceHeader:
         laterality=laterality_of(dataset),
         view=view_of(dataset),
         full_field=is_full_field(dataset),
+        procedures=procedures_of(dataset),
+        institution=text(dataset, "InstitutionName"),
+        study_date=_date(text(dataset, "StudyDate")),
         ours=is_ours(dataset),
     )
 
@@ -164,6 +172,17 @@ def is_full_field(dataset: Dataset) -> bool:
     return view_of(dataset) != "SPECIMEN" and not _modifiers(dataset) & (_MAGNIFICATION | _SPOT_COMPRESSION)
 
 
+def procedures_of(dataset: Dataset) -> tuple[str, ...]:
+    """What was done: Study Description, Requested and Performed Procedure descriptions, and the codes' values and
+    meanings (PS3.3 §C.7.2.1, §C.4.13)."""
+    found = [text(dataset, keyword) for keyword in ("StudyDescription", "PerformedProcedureStepDescription")]
+    for holder in (dataset, *items(dataset, "RequestAttributesSequence")):
+        found.append(text(holder, "RequestedProcedureDescription"))
+        for sequence in ("ProcedureCodeSequence", "RequestedProcedureCodeSequence"):
+            found += [text(code, key) for code in items(holder, sequence) for key in ("CodeValue", "CodeMeaning")]
+    return tuple(dict.fromkeys(name for name in found if name))
+
+
 def has_implant(dataset: Dataset) -> bool:
     """An implant is in the breast (Breast Implant Present) or was pushed aside for this view (modifier ID)."""
     return code(dataset, "BreastImplantPresent") == "YES" or bool(_modifiers(dataset) & _IMPLANT_DISPLACED)
@@ -184,6 +203,14 @@ def chest_wall_side(dataset: Dataset) -> Literal["left", "right"] | None:
     if laterality is None or code(dataset, "FieldOfViewHorizontalFlip") == "YES":
         return None
     return "left" if laterality is Laterality.LEFT else "right"
+
+
+def _date(stated: str) -> date | None:
+    """A date as DICOM writes it (VR DA, PS3.5 §6.2); None where it is none."""
+    try:
+        return datetime.strptime(stated, "%Y%m%d").date()  # noqa: DTZ007 - a date has no time zone
+    except ValueError:
+        return None
 
 
 def _laterality_of_oblique(dataset: Dataset) -> Laterality | None:

@@ -42,6 +42,7 @@ def register(
     source: str,
     now: float,
     reads_secondary_capture: bool,
+    left_out: str = "",
 ) -> Instance:
     """Enters an instance that is not known yet, moves its study and asks for its reading; within a transaction.
 
@@ -50,6 +51,7 @@ def register(
         source: the calling AE title, "" for files.
         now: UTC seconds since the epoch.
         reads_secondary_capture: whether secondary captures from this source are mammograms.
+        left_out: why it is not to be read, where a route says so.
     """
     study = _study_of(session, header, source, now)
     study.last_received_at = now
@@ -68,6 +70,7 @@ def register(
         full_field=header.full_field,
         path=path,
         received_at=now,
+        left_out=bool(left_out) and header.kind in IMAGES,
     )
     session.add(instance)
     session.flush()
@@ -75,7 +78,7 @@ def register(
         quarantine(session, study, TWO_PATIENTS)
     if header.kind in IMAGES:
         reopen(session, study, now, new_image=True)
-    instance.unread_reason = _unread_reason(study, header, reads_secondary_capture)
+    instance.unread_reason = left_out if instance.left_out else _unread_reason(study, header, reads_secondary_capture)
     if instance.unread_reason is None and header.kind in (
         InstanceKind.FOR_PRESENTATION,
         InstanceKind.SECONDARY_CAPTURE,
@@ -186,7 +189,8 @@ def _study_of(session: Session, header: InstanceHeader, source: str, now: float)
     return study
 
 
-def _unread_reason(study: Study, header: InstanceHeader, reads_secondary_capture: bool) -> str | None:
+def not_read_as_it_is(header: InstanceHeader, *, reads_secondary_capture: bool) -> str | None:
+    """Why an instance is never read, whatever its study; None where it may be."""
     match header.kind:
         case InstanceKind.TOMOSYNTHESIS:
             return _TOMOSYNTHESIS
@@ -197,6 +201,13 @@ def _unread_reason(study: Study, header: InstanceHeader, reads_secondary_capture
         case InstanceKind.SECONDARY_CAPTURE if not reads_secondary_capture:
             return _SECONDARY_CAPTURE
         case InstanceKind.FOR_PRESENTATION | InstanceKind.SECONDARY_CAPTURE | InstanceKind.FOR_PROCESSING:
-            return IN_QUARANTINE if study.state is StudyState.QUARANTINED else None
-        case _:
             return None
+        case _:
+            return "no image"
+
+
+def _unread_reason(study: Study, header: InstanceHeader, reads_secondary_capture: bool) -> str | None:
+    if header.kind not in IMAGES:
+        return None
+    against = not_read_as_it_is(header, reads_secondary_capture=reads_secondary_capture)
+    return against or (IN_QUARANTINE if study.state is StudyState.QUARANTINED else None)

@@ -28,6 +28,7 @@ from node.overlays import write_overlays
 from node.publishing import Recipient
 from node.reading import ImageReader, ReadingLimits
 from node.reporting import Reporter, exam_of
+from node.routing import everything
 from node.states import JobKind, JobState, StudyState
 from node.studies import close
 from node.tables import Instance, Job, Study
@@ -109,6 +110,7 @@ class FolderReading:
             sessions=self._sessions,
             data_dir=scratch,
             recipients=(Recipient("folder", profile),),
+            router=everything,
             bundle=bundle,
             worker="reporter",
             lease_s=_LEASE_S,

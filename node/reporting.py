@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,20 +17,21 @@ from sqlalchemy.orm import Session, selectinload
 
 from dicom_io.durable import write_durably
 from dicom_io.errors import DicomError
-from dicom_io.headers import SPECIMEN, InstanceKind
+from dicom_io.headers import SPECIMEN, InstanceKind, describe
 from dicom_io.results.encode import Encoding, ResultObject, encode_results
 from dicom_io.results.profiles import Profile, ResultKind
 from models.concordance import concordances, is_discordant
 from models.exam import put_together
 from models.reading_json import from_json
 from models.types import BundleId, ExamReading, Laterality, ReadImage, UnreadImage
-from node.arrivals import SPECIMEN_REASON
+from node.arrivals import IMAGES, SPECIMEN_REASON
 from node.assessments import assessments_of
 from node.database import Sessions, looking
 from node.faults import passes
 from node.logs import place_of
 from node.publishing import Recipient, Written, profiles_of, publish
 from node.queue import Claim, LeaseLost, claim, finish, give_back
+from node.routing import Router
 from node.states import JobKind, JobState, StudyState, moved
 from node.studies import (
     RAW_COPY,
@@ -55,6 +56,7 @@ class Reporter:
     Attributes:
         data_dir: what the paths in the database are relative to.
         recipients: who gets results.
+        router: which of them, by the study.
         bundle: the models in use, named where nothing could be read.
         worker: the name under which leases are held.
         now: UTC seconds since the epoch.
@@ -63,6 +65,7 @@ class Reporter:
     sessions: Sessions
     data_dir: Path
     recipients: Sequence[Recipient]
+    router: Router
     bundle: BundleId
     worker: str
     lease_s: float
@@ -123,9 +126,9 @@ class Reporter:
         study, exam, sources, predecessors = self._gather(held)
         if study.closed_at is None:
             raise ValueError("a study without a closing time was claimed for its report")
-        recipients = [one for one in self.recipients if is_discordant(exam) or not one.only_discordant]
+        recipients = self._recipients(study, sources)
         written: list[Written] = []
-        for profile in profiles_of(self.recipients):
+        for profile in profiles_of(recipients):
             encoding = Encoding(
                 written_at=datetime.fromtimestamp(study.closed_at, UTC).astimezone(),
                 revision=held.revision,
@@ -135,7 +138,14 @@ class Reporter:
             )
             objects = encode_results(exam, sources, encoding, predecessors.get(profile.name))
             written += self._written(study, held.revision, profile, objects)
-        self._publish(held, written, recipients)
+        discordant = is_discordant(exam)
+        self._publish(held, written, [one for one in recipients if discordant or not one.only_discordant])
+
+    def _recipients(self, study: Study, sources: Mapping[str, Dataset]) -> list[Recipient]:
+        """Those to whom the routes send the study, by its first image that is read or should have been."""
+        first = next((one for one in study.instances if one.kind in IMAGES and not one.left_out), study.instances[0])
+        names = self.router(describe(sources[first.sop_instance_uid]), study.source).destinations
+        return [one for one in self.recipients if names is None or one.name in names]
 
     def _gather(self, held: Claim) -> tuple[Study, ExamReading, dict[str, Dataset], dict[str, Dataset]]:
         """The study, its exam, the headers of its instances by SOP Instance UID, and the reports before by profile."""
@@ -197,8 +207,10 @@ def exam_of(session: Session, study: Study, data_dir: Path) -> ExamReading:
                     reading=from_json(instance.reading, (data_dir / instance.masks_path).read_bytes()),
                 )
             )
-        elif raw_copy or specimen or instance.unread_reason is not None:
+        elif instance.kind != InstanceKind.REPORT and (raw_copy or specimen or instance.unread_reason is not None):
             reason = RAW_COPY if raw_copy else instance.unread_reason or SPECIMEN_REASON
-            unread.append(UnreadImage(instance.sop_instance_uid, instance.kind, reason, on_purpose=raw_copy))
+            unread.append(
+                UnreadImage(instance.sop_instance_uid, instance.kind, reason, on_purpose=raw_copy or instance.left_out)
+            )
     exam = put_together(images, unread, arrived_views(study, begun))
     return replace(exam, concordances=concordances(exam, assessments_of(session, study)))

@@ -53,6 +53,11 @@ def close(session: Session, study: Study, now: float) -> None:
     """
     begun = readings_begun(session, study)
     if not any(_is_breast_image(instance, begun) for instance in study.instances):
+        if routed := next((instance.unread_reason for instance in study.instances if instance.left_out), None):
+            study.state = moved(study.state, StudyState.NOT_READ)
+            study.why = routed
+            log.info("study %d: %s", study.id, routed)
+            return
         kinds = sorted({instance.kind for instance in study.instances})
         study.state = moved(study.state, StudyState.NOT_READ)
         study.why = f"no breast image among its {len(study.instances)} instance(s): {', '.join(kinds)}"
@@ -72,7 +77,7 @@ def choose_raw_images(session: Session, study: Study) -> bool:
     """
     begun, shown, asked = readings_begun(session, study), shown_views(study), False
     for raw in study.instances:
-        if raw.kind != InstanceKind.FOR_PROCESSING or raw.id in begun or raw.view == SPECIMEN:
+        if raw.kind != InstanceKind.FOR_PROCESSING or raw.id in begun or raw.view == SPECIMEN or raw.left_out:
             continue
         if view_of(raw) in shown:
             raw.unread_reason = RAW_COPY
@@ -108,6 +113,8 @@ def readings_begun(session: Session, study: Study) -> frozenset[int | None]:
 
 
 def _is_breast_image(instance: Instance, begun: Collection[int | None]) -> bool:
+    if instance.left_out:
+        return False
     return instance.kind in BREAST_IMAGES or (instance.kind == InstanceKind.SECONDARY_CAPTURE and instance.id in begun)
 
 

@@ -75,6 +75,8 @@ class Instance(Table):
     """A screening view: not magnified, not spot-compressed, not of a specimen."""
     path: Mapped[str]
     received_at: Mapped[float]
+    left_out: Mapped[bool] = mapped_column(default=False)
+    """A route says that it is not read: its study is as if it had not come."""
     unread_reason: Mapped[str | None]
     """Why the image was not (or cannot be) read: a sentence for the report and for `status`."""
     reading: Mapped[dict[str, object] | None]

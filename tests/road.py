@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from sqlalchemy import select
 from dicom_io.network.answers import Answer
 from dicom_io.network.scp import ReceivedFile
 from dicom_io.results.profiles import PROFILES
+from models.calibration import Calibration, Level
 from models.pipeline import Pipeline
 from models.types import Box, BundleId, Detection, FindingKind, Mammogram, Mask
 from node.closing import Ladder
@@ -22,6 +23,7 @@ from node.publishing import Recipient
 from node.reading import ImageReader, ReadingLimits
 from node.receiving import Receiving, ReceivingLimits
 from node.reporting import Reporter
+from node.routing import Router, everything
 from node.studies import close_complete
 from node.tables import Delivery, Instance, Job, Result, Study
 
@@ -59,8 +61,10 @@ def middle(image: Mammogram) -> Box:
     return Box(rows // 3, columns // 3, rows // 2, columns // 2)
 
 
-def pipeline_of(models: OneMass) -> Pipeline:
-    return Pipeline(models, models, models, BUNDLE, assumed_spacing_mm=0.1, clock=lambda: 0.0)
+def pipeline_of(models: OneMass, calibration: Mapping[Level, Calibration] | None = None) -> Pipeline:
+    return Pipeline(
+        models, models, models, BUNDLE, assumed_spacing_mm=0.1, clock=lambda: 0.0, calibration=calibration or {}
+    )
 
 
 @dataclass
@@ -79,19 +83,21 @@ class Road:
     models: OneMass = field(default_factory=OneMass)
     destinations: Sequence[str] = ("pacs",)
     profile: str = "ohif"
+    router: Router = everything
     secondary_capture_from: frozenset[str] = frozenset()
     clock: Clock = field(default_factory=Clock)
+    calibration: Mapping[Level, Calibration] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.data_dir.mkdir(parents=True, exist_ok=True)
         self.sessions: Sessions = sessions_of(open_database(f"sqlite:///{self.data_dir / 'queue.sqlite'}"))
         self.receiving = Receiving(
-            self.sessions, self.data_dir, ReceivingLimits(), self.secondary_capture_from, self.clock
+            self.sessions, self.data_dir, ReceivingLimits(), self.secondary_capture_from, self.clock, self.router
         )
         self.reader = ImageReader(
             self.sessions,
             self.data_dir,
-            pipeline_of(self.models),
+            pipeline_of(self.models, self.calibration),
             "node/reader",
             ReadingLimits(batch=4, attempts=3, lease_s=600, max_image_pixels=100_000_000),
             self.clock,
@@ -100,6 +106,7 @@ class Road:
             self.sessions,
             self.data_dir,
             [Recipient(name, PROFILES[self.profile]) for name in self.destinations],
+            self.router,
             BUNDLE,
             "node/reporter",
             600,
@@ -147,7 +154,7 @@ class Road:
             return list(session.scalars(select(Delivery).order_by(Delivery.id)))
 
     def results(self, kind: str | None = None, revision: int | None = None) -> list[Dataset]:
-        """What was written, as it lies on disk; of a revision, what is part of it, also where an earlier one wrote it."""
+        """What was written, as it lies on disk; of a revision, what is part of it, whichever wrote it."""
         with self.sessions.begin() as session:
             rows = session.scalars(select(Result).order_by(Result.id)).all()
         return [

@@ -20,6 +20,7 @@ from node.cli.phantom import phantom
 from node.cli.pull import pull
 from node.cli.read import read
 from node.cli.retry import retry
+from node.cli.routes import route_commands
 from node.cli.send import send
 from node.cli.serve import serve
 from node.cli.status import status
@@ -44,6 +45,7 @@ def build() -> typer.Typer:
     app.add_typer(models, name="models")
     app.add_typer(annotation_commands, name="annotations")
     app.add_typer(birads_commands, name="birads")
+    app.add_typer(route_commands, name="routes")
     return app
 
 

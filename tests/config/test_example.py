@@ -10,12 +10,13 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from config.settings import Destination, DicomSource, Sender, Settings, WebDestination, WebSource, load
+from config.settings import Destination, DicomSource, Route, Sender, Settings, WebDestination, WebSource, load
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "node.example.toml"
 LISTS: dict[str, tuple[type[BaseModel], ...]] = {
     "senders": (Sender,),
     "destinations": (Destination, WebDestination),
+    "routes": (Route,),
     "sources": (DicomSource, WebSource),
 }
 """The kinds of blocks of each list, in the example's order."""
@@ -72,7 +73,8 @@ def test_the_examples_defaults_are_the_codes():
 def _differences(name: str, section: type[BaseModel], shown: dict[str, Any]) -> list[str]:
     """The keys with a default that is not the one shown; what must be set, or is not set, shows a made-up value."""
     defaults = {key: section.model_fields[key].default for key in shown}
-    return [f"{name}.{key}" for key in shown if defaults[key] not in (PydanticUndefined, None, shown[key])]
+    tuples = {key: tuple(value) if isinstance(value, list) else value for key, value in shown.items()}
+    return [f"{name}.{key}" for key in shown if defaults[key] not in (PydanticUndefined, None, tuples[key])]
 
 
 def test_what_happens_without_a_setting_is_said_where_it_has_no_default():

@@ -17,6 +17,7 @@ _STATES = sa.Enum("WAITING", "SENT", "COMMITTED", "DEAD", name="deliverystate")
 def upgrade() -> None:
     with op.batch_alter_table("instance") as instance:
         instance.add_column(sa.Column("accession_number", sa.String(), nullable=False, server_default=""))
+        instance.add_column(sa.Column("left_out", sa.Boolean(), nullable=False, server_default=sa.false()))
         instance.create_index("ix_instance_accession_number", ["accession_number"])
     with op.batch_alter_table("result") as result:
         result.add_column(sa.Column("profile", sa.String(), nullable=False, server_default="standard"))
@@ -61,4 +62,5 @@ def downgrade() -> None:
         result.drop_column("profile")
     with op.batch_alter_table("instance") as instance:
         instance.drop_index("ix_instance_accession_number")
+        instance.drop_column("left_out")
         instance.drop_column("accession_number")

@@ -1,0 +1,63 @@
+"""`mammo-node routes`: what the routes in the settings do."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from node.cli.options import DEFAULT_CONFIG, AsJson, ConfigFile
+
+route_commands = typer.Typer(help="Which studies are read, and where their results go.", no_args_is_help=True)
+
+
+@route_commands.command("test")
+def route_test(
+    file: Annotated[Path, typer.Argument(help="A DICOM file, as a sender would send it.", exists=True, dir_okay=False)],
+    calling: Annotated[str, typer.Option("--from", help="The AE title that would send it.")] = "",
+    config: ConfigFile = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+) -> None:
+    """Say what would happen to an image, and why: which routes fit, whether it is read, who gets the results.
+
+    Nothing is sent or kept. The exit status is 1 where it would not be read.
+    """
+    from config.settings import load
+    from dicom_io.errors import NotReadable
+    from dicom_io.headers import describe
+    from dicom_io.pixels.intact import read_whole_file
+    from node.arrivals import not_read_as_it_is
+    from node.cli.failure import CommandFailed
+    from node.routing import route
+
+    settings = load(config)
+    try:
+        whole = read_whole_file(file, settings.receiver.max_image_mb * 1_000_000)
+        header = describe(whole.dataset)
+    except NotReadable as error:
+        raise CommandFailed(f"{file}: {error}") from error
+    decision = route(header, calling, settings.routes, datetime.now().astimezone().date())
+    film = any(one.ae_title == calling and one.reads_secondary_capture for one in settings.senders)
+    against = not_read_as_it_is(header, reads_secondary_capture=film)
+    known = [one.name for one in settings.destinations]
+    told = {
+        "kind": str(header.kind),
+        "routes": list(decision.why),
+        "read": decision.read and against is None,
+        "not_read_because": against if decision.read else f"the route {decision.route} says that it is not read",
+        "destinations": list(known if decision.destinations is None else decision.destinations),
+    }
+    typer.echo(json.dumps(told, indent=2) if as_json else _as_text(told, decision.why))
+    raise typer.Exit(0 if told["read"] else 1)
+
+
+def _as_text(told: dict[str, object], why: tuple[str, ...]) -> str:
+    lines = [f"It is: {told['kind']}", *(f"  {sentence}" for sentence in why)]
+    if not told["read"]:
+        return "\n".join([*lines, f"It is not read: {told['not_read_because']}"])
+    destinations = told["destinations"]
+    names = ", ".join(destinations) if isinstance(destinations, list) else ""
+    return "\n".join([*lines, f"It is read. Results go to: {names or 'nobody: they stay in data_dir'}"])

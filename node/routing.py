@@ -1,0 +1,82 @@
+"""Which studies are read and where their results go: routes, tried in order; the first that fits decides. Pure.
+
+An image is asked about when it comes (is it read?), a study when its report is made (who gets it?).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from fnmatch import fnmatchcase
+
+from config.settings import Route
+from dicom_io.headers import InstanceHeader
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What is to be done.
+
+    Attributes:
+        read: whether the image is read.
+        destinations: who gets the results, by name; None: all.
+        route: the name of the route that decided; None: no route fits, and what holds without routes is done.
+        why: one sentence for each route that was tried, in their order.
+    """
+
+    read: bool
+    destinations: tuple[str, ...] | None
+    route: str | None
+    why: tuple[str, ...]
+
+
+def route(header: InstanceHeader, calling_ae_title: str, routes: Sequence[Route], today: date) -> Decision:
+    """What the routes say of an image that came from `calling_ae_title` ("": a file)."""
+    why: list[str] = []
+    for one in routes:
+        against = next(_against(one, header, calling_ae_title, today), None)
+        if against is None:
+            why.append(f"{one.name}: fits")
+            return Decision(one.read, one.destinations, one.name, tuple(why))
+        why.append(f"{one.name}: does not fit: {against}")
+    return Decision(True, None, None, (*why, "no route fits: it is read, and all destinations get the results"))
+
+
+def _against(one: Route, header: InstanceHeader, calling_ae_title: str, today: date) -> Iterator[str]:
+    """Each reason why a route does not fit; a condition that is not given is no reason."""
+    if one.calling_ae_titles and calling_ae_title not in one.calling_ae_titles:
+        yield f"the calling AE title is {calling_ae_title or 'not known'}"
+    if one.sop_class_uids and header.sop_class_uid not in one.sop_class_uids:
+        yield f"the SOP class is {header.sop_class_uid}"
+    if one.procedures and not any(_like(name, one.procedures) for name in header.procedures):
+        yield f"the procedure is {' / '.join(header.procedures) or 'not stated'}"
+    if one.institutions and not _like(header.institution, one.institutions):
+        yield f"the institution is {header.institution or 'not stated'}"
+    if one.older_than_days is not None or one.younger_than_days is not None:
+        yield from _against_age(one, header.study_date, today)
+
+
+def _against_age(one: Route, study_date: date | None, today: date) -> Iterator[str]:
+    if study_date is None:
+        yield "the study's date is not stated"
+        return
+    days = (today - study_date).days
+    if one.older_than_days is not None and days <= one.older_than_days:
+        yield f"the study is {days} day(s) old"
+    if one.younger_than_days is not None and days >= one.younger_than_days:
+        yield f"the study is {days} day(s) old"
+
+
+def _like(name: str, patterns: Sequence[str]) -> bool:
+    """Whether a name matches a pattern with * and ?, in capitals or not."""
+    return any(fnmatchcase(name.casefold(), pattern.casefold()) for pattern in patterns)
+
+
+def everything(header: InstanceHeader, calling_ae_title: str) -> Decision:
+    """The Router of a node without routes."""
+    return route(header, calling_ae_title, (), date.min)
+
+
+Router = Callable[[InstanceHeader, str], Decision]
+"""`route` with the settings' routes and today's date: header and calling AE title to what is to be done."""
