@@ -13,7 +13,7 @@ from dicom_io.attributes import items, text
 from dicom_io.device import is_ours
 from dicom_io.errors import NotEncodable
 from dicom_io.results.encoding import lesion_name
-from dicom_io.results.places import Place, places, tracking_uid_of
+from dicom_io.results.places import Place, content, places, tracking_uid_of
 from dicom_io.results.profiles import ResultKind
 from dicom_io.results.sources import demographics
 from models.types import Box, ExamReading
@@ -109,8 +109,14 @@ def _check_references(kind: ResultKind, dataset: Dataset, classes: Mapping[str, 
 
 
 def _check_evidence(kind: ResultKind, dataset: Dataset) -> None:
-    listed = {uid for keyword in _EVIDENCE for item in items(dataset, keyword) for uid in _referenced(item)}
-    if any(uid not in listed for item in items(dataset, "ContentSequence") for uid in _referenced(item)):
+    listed = {
+        text(item, "ReferencedSOPInstanceUID")
+        for keyword in _EVIDENCE
+        for study in items(dataset, keyword)
+        for item in _within(study)
+    }
+    references = (item for each in content(dataset) for item in items(each, "ReferencedSOPSequence"))
+    if any(text(reference, "ReferencedSOPInstanceUID") not in listed for reference in references):
         raise NotEncodable(f"The {kind} refers to an object that it does not list as evidence.")
 
 
@@ -123,7 +129,7 @@ def _check_place(
     if place.sop_instance_uid not in shapes:
         raise NotEncodable(f"The {kind} points into an image that was not read.")
     rows, columns = shapes[place.sop_instance_uid]
-    if not len(place.xy) or place.xy.min() < 0 or (place.xy > (columns, rows)).any():
+    if not len(place.xy) or not ((place.xy >= 0) & (place.xy <= (columns, rows))).all():
         raise NotEncodable(f"The {kind} points outside its image.")
     if place.tracking_uid in lesions:
         sop_instance_uid, box = lesions[place.tracking_uid]
@@ -157,13 +163,9 @@ def _segments(seg: Dataset) -> Iterator[str]:
 
 def _planar_regions(report: Dataset) -> Iterator[str]:
     """The tracking UIDs of the groups with a lesion (TID 1410)."""
-    for item in _within(report):
+    for item in content(report):
         if any(text(template, "TemplateIdentifier") == "1410" for template in items(item, "ContentTemplateSequence")):
             yield tracking_uid_of(item)
-
-
-def _referenced(dataset: Dataset) -> Iterator[str]:
-    return (text(item, "ReferencedSOPInstanceUID") for item in _within(dataset) if "ReferencedSOPInstanceUID" in item)
 
 
 def _within(dataset: Dataset) -> Iterator[Dataset]:

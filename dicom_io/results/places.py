@@ -31,8 +31,16 @@ class Place:
 
 def places(dataset: Dataset) -> Iterator[Place]:
     """All places in a structured report's content or on a presentation state; none in other objects."""
-    yield from _in_content(dataset, dataset)
+    for item in content(dataset):
+        yield from _in_content(item, dataset)
     yield from _in_annotations(dataset)
+
+
+def content(item: Dataset) -> Iterator[Dataset]:
+    """A content item, or a document as its root, and all content items below it."""
+    yield item
+    for child in items(item, "ContentSequence"):
+        yield from content(child)
 
 
 def name_of(item: Dataset) -> str:
@@ -47,11 +55,9 @@ def tracking_uid_of(item: Dataset) -> str:
 
 
 def _in_content(item: Dataset, root: Dataset) -> Iterator[Place]:
-    tracking_uid = tracking_uid_of(item)
     for child in items(item, "ContentSequence"):
         if text(child, "ValueType") == "SCOORD":
-            yield Place(_image_of(child, root), _points(child, "GraphicData"), tracking_uid)
-        yield from _in_content(child, root)
+            yield Place(_image_of(child, root), _points(child, "GraphicData"), tracking_uid_of(item))
 
 
 def _image_of(region: Dataset, root: Dataset) -> str:
@@ -84,5 +90,5 @@ def _in_annotations(dataset: Dataset) -> Iterator[Place]:
 
 def _points(item: Dataset, keyword: str) -> NDArray[np.float64]:
     """x, y (n × 2); of an odd number of values the last is left out."""
-    found = numbers(item, keyword)
-    return np.array(found[: len(found) // 2 * 2], dtype=np.float64).reshape(-1, 2)
+    found = np.array(values(item, keyword), dtype=np.float64)
+    return found[: found.size // 2 * 2].reshape(-1, 2)
