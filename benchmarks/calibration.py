@@ -51,7 +51,7 @@ def main() -> None:
     images = [one for one in found if one.level is Level.IMAGE]
     for level, calibration in bundle.calibration.items():
         own = [one for one in found if one.level is level]
-        show(calibration, own or composed(images, level, seed=1), arguments.prevalence, drawn=not own)
+        show(calibration, own or composed(images, level), arguments.prevalence, drawn=not own)
 
 
 def show(calibration: Calibration, some: Sequence[Scored], prevalence: float, *, drawn: bool) -> None:

@@ -244,7 +244,8 @@ def _calibration(
         tuple(rows),
         notes=(
             "Ten bins of equal width. The node corrects probabilities to its site's prevalence, as the last row of a "
-            "level does to these data's.",
+            "level does to these data's. Lesions have their true outlines here; a bundle is calibrated on a detector's "
+            "findings (benchmarks/calibration.py measures those).",
         ),
     )
 

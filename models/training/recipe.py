@@ -97,8 +97,8 @@ class CalibrationRecipe(RecipeTable):
         least: fewer cases of either sort than this calibrate nothing, and the training says so.
         folds: as many more trainings, each of which scores the patients that it was not shown (at least 3; see
             `models/training/cross_fitting.py`); 0: the validation patients calibrate.
-        composed: breasts and exams are put together from images of different patients, for sets of single views (see
-            `models/training/composing.py`).
+        composed: for sets of single views: an image stands for its breast, and exams are put together from the breasts
+            of two patients (see `models/training/composing.py`).
     """
 
     method: Literal["platt", "temperature", "isotonic", "none"] = "platt"

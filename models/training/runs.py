@@ -109,7 +109,7 @@ def train(
             scored = scored_by(fitted, recipe, reads, validation, device)
         calibration, notes = calibrate(scored, asked)
         if asked.composed and Level.IMAGE in calibration:
-            calibration |= calibrate_composed(scored, Method(asked.method), recipe.split.seed)
+            calibration |= calibrate_composed(scored, Method(asked.method))
     part = NewPart(
         role=recipe.kind,
         weights=fitted.weights,
