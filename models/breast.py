@@ -60,7 +60,12 @@ def breast_side(pixels: NDArray[np.float32]) -> Side | None:
     Returns:
         "left" or "right" edge of the image; None where no breast is found, or as much of it on either side.
     """
-    by_column = breast_mask(pixels).sum(axis=0)
+    return mask_side(breast_mask(pixels))
+
+
+def mask_side(mask: NDArray[np.bool_]) -> Side | None:
+    """`breast_side` of an image whose breast is known."""
+    by_column = mask.sum(axis=0)
     half = by_column.size // 2
     left, right = int(by_column[:half].sum()), int(by_column[-half:].sum())
     if min(left, right) >= _EVEN * max(left, right):

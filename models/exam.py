@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
+from models.location import location_of
 from models.two_views import tie_views
-from models.types import BreastReading, ExamReading, Laterality, ReadImage, UnreadImage
+from models.types import BreastReading, ExamReading, FindingId, Laterality, ReadImage, UnreadImage
 
 FOUR_VIEWS = frozenset((side, view) for side in Laterality for view in ("CC", "MLO"))
 """The views of a screening exam of both breasts."""
@@ -38,6 +39,11 @@ def put_together(
         warnings=tuple(_warnings(images)),
         likelihood=highest.reading.as_exam if highest else None,
         ties=tie_views(images),
+        locations={
+            FindingId(image.sop_instance_uid, number): location_of(finding, image)
+            for image in images
+            for number, finding in enumerate(image.reading.findings, start=1)
+        },
     )
 
 

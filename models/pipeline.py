@@ -94,7 +94,7 @@ class Pipeline:
             as_exam=self._worth(Level.EXAM, malignancy),
             prevalence=self.prevalence if self.calibration else None,
             spacing_mm=stated_spacing_mm,
-            nipple=find_nipple(image.pixels, image.view),
+            nipple=None if image.magnified else find_nipple(image.pixels, image.view),
             preview=preview_of(image.pixels),
         )
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -301,6 +302,26 @@ class Tie:
     certainty: float
 
 
+Half = Literal["upper", "central", "lower"]
+Depth = Literal["anterior", "middle", "posterior"]
+
+
+@dataclass(frozen=True)
+class Location:
+    """Where in the breast a finding lies (models/location.py says how); what cannot be told is None.
+
+    Attributes:
+        distance_mm: from the finding's centre to the nipple, in the image.
+        side: above or below the nipple in a view from the side; "central" where the finding lies across the nipple's
+            row, in any view. A cranio-caudal view tells no more than that.
+        depth: the third of the way from the nipple to the chest wall.
+    """
+
+    distance_mm: float | None
+    side: Half | None
+    depth: Depth | None
+
+
 @dataclass(frozen=True)
 class Assessment:
     """A radiologist's BI-RADS category.
@@ -356,6 +377,7 @@ class ExamReading:
         likelihood: of malignancy in the exam; None where exams are not calibrated or nothing was read.
         ties: findings of two views that may be one lesion.
         concordances: the radiologist's assessments held against this reading, where they have come.
+        locations: of each finding of `images`, where in the breast it lies.
     """
 
     images: tuple[ReadImage, ...]
@@ -367,3 +389,4 @@ class ExamReading:
     likelihood: Likelihood | None = None
     ties: tuple[Tie, ...] = ()
     concordances: tuple[Concordance, ...] = ()
+    locations: Mapping[FindingId, Location] = field(default_factory=dict)
