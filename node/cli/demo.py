@@ -92,13 +92,16 @@ def _show(outcomes: list[Outcome], folder: Path, console: Console) -> None:
             )
         console.print(table)
         _say(console, "Exam score: " + ("none" if exam.malignancy is None else format(exam.malignancy, ".0%")))
+        if exam.likelihood is not None:
+            implied = f"{exam.likelihood.probability:.1%}, implied BI-RADS category {exam.likelihood.category}"
+            _say(console, f"Probability of malignancy in the exam, at a screening prevalence: {implied}")
         for sentence in (*(one.reason for one in exam.unread), *exam.warnings):
             console.print(f"  {sentence}", style="yellow", markup=False, soft_wrap=True)
         _say(console, f"SEG and SR in the demo's PACS: {_counted(outcome.results, 'objects')}")
         _say(console, f"Overlays: {_counted(outcome.overlays, 'images')}")
     _say(
         console,
-        f"\nAll of it is in {folder}. Scores are uncalibrated: they imply no BI-RADS category.\n"
+        f"\nAll of it is in {folder}.\n"
         "Two exams show the road, not how well these small models see: their card.md has figures on held-out patients.",
     )
     console.print("[bold]Research use only, not for diagnosis.[/bold]")

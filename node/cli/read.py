@@ -120,8 +120,10 @@ def _as_text(outcomes: list[StudyOutcome], skipped: list[SkippedFile]) -> str:
             continue
         findings = sum(len(image.reading.findings) for image in outcome.exam.images)
         score = "not scored" if outcome.exam.malignancy is None else f"malignancy {outcome.exam.malignancy:.0%}"
+        likelihood = outcome.exam.likelihood
+        worth = f"implied BI-RADS category {likelihood.category}" if likelihood else "uncalibrated"
         lines.append(
             f"Study {outcome.study_instance_uid}: {len(outcome.exam.images)} image(s) read, {findings} finding(s), "
-            f"{score} (uncalibrated) → {outcome.folder}"
+            f"{score} ({worth}) → {outcome.folder}"
         )
     return "\n".join([*lines, "Research use only, not for diagnosis."])
