@@ -6,16 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from dicom_io.errors import NotReadable
 from dicom_io.segmentations import ReadSegment, read_segments
-from models.evaluation.overlap import Overlap
-from models.types import Mask
+from models.same_lesion import overlap, same_lesions
 from node.annotations import AnnotatedImage, read_truth
-
-SAME_LESION_IOU = 0.1
-"""From this overlap on a drawn lesion is the proposed one: an expert may redraw most of it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,45 +68,13 @@ def _compared(image: AnnotatedImage, data_dir: Path) -> Comparison:
 
 
 def match(proposed: Sequence[ReadSegment], drawn: Sequence[ReadSegment]) -> tuple[Pair, ...]:
-    """Which proposal became which lesion: pairs of falling IoU, each segment in one pair, of SAME_LESION_IOU at least.
-
-    In the order of what was drawn.
-    """
-    overlaps = sorted(
-        (
-            (_overlap(ours.mask, theirs.mask).iou, -one, -other)
-            for one, ours in enumerate(proposed)
-            for other, theirs in enumerate(drawn)
-        ),
-        reverse=True,
+    """Which proposal became which lesion, in the order of what was drawn."""
+    pairs = same_lesions([one.mask for one in proposed], [one.mask for one in drawn])
+    return tuple(
+        Pair(proposed[ours], drawn[theirs], overlap(proposed[ours].mask, drawn[theirs].mask).dice)
+        for theirs, ours in pairs.items()
     )
-    partner: dict[int, int] = {}
-    taken: set[int] = set()
-    for overlap, one, other in overlaps:
-        if overlap >= SAME_LESION_IOU and -one not in taken and -other not in partner:
-            taken.add(-one)
-            partner[-other] = -one
-    pairs = [(proposed[one], drawn[other]) for other, one in sorted(partner.items())]
-    return tuple(Pair(ours, theirs, _overlap(ours.mask, theirs.mask).dice) for ours, theirs in pairs)
 
 
 def _of_image(segments: Sequence[ReadSegment], image: AnnotatedImage) -> tuple[ReadSegment, ...]:
     return tuple(segment for segment in segments if segment.image_uid == image.image_uid)
-
-
-def _overlap(one: Mask, other: Mask) -> Overlap:
-    """Two masks of one image, counted within their boxes."""
-    top, left = max(one.box.top, other.box.top), max(one.box.left, other.box.left)
-    bottom, right = min(one.box.bottom, other.box.bottom), min(one.box.right, other.box.right)
-    both = 0
-    if top < bottom and left < right:
-        cut = [
-            mask.crop[
-                top - mask.box.top : bottom - mask.box.top,
-                left - mask.box.left : right - mask.box.left,
-            ]
-            for mask in (one, other)
-        ]
-        both = int(np.count_nonzero(cut[0] & cut[1]))
-    extra = one.area_px - both
-    return Overlap(both, one.area_px, other.area_px, window=other.area_px + extra, extra=extra)

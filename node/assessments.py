@@ -10,10 +10,10 @@ from sqlalchemy.orm import Session
 
 from dicom_io.assessments import StatedAssessment
 from models.types import Assessment, Category, Laterality
-from node.arrivals import IMAGES, cancel_reports
+from node.arrivals import IMAGES
 from node.matching import study_for, waiting_for
-from node.states import JobKind, StudyState, moved
-from node.tables import Instance, Job, ReceivedAssessment, Study
+from node.studies import report_anew
+from node.tables import Instance, ReceivedAssessment, Study
 
 log = logging.getLogger(__name__)
 
@@ -74,22 +74,6 @@ def match_waiting(session: Session, instance: Instance, now: float) -> None:
         _match(session, waiting_for(session, instance, instance.study), {}, now)
 
 
-def report_anew(session: Session, study: Study, now: float) -> None:
-    """Asks for a report that holds what is known by now: as a new revision where there is one already."""
-    if study.state is StudyState.REPORTED:
-        study.revision += 1
-        study.opened_at = now
-        study.state = moved(study.state, StudyState.CLOSED)
-        study.closed_at = now
-    elif study.state is StudyState.CLOSED:
-        cancel_reports(session, study)  # one that is being written does not know yet
-    else:
-        return  # the report is still to come, or there will be none
-    study.why = ARRIVED
-    session.add(Job(kind=JobKind.REPORT, study_id=study.id, revision=study.revision))
-    log.info("study %d: revision %d: a radiologist's assessment has come", study.id, study.revision)
-
-
 _Counting = set[tuple[str | None, str]]
 
 
@@ -107,7 +91,7 @@ def _match(session: Session, rows: Sequence[ReceivedAssessment], before: dict[St
         log.info("study %d: assessment %d came by %s", study.id, row.id, row.source)
     for study, counted in changed.items():
         if _counting(session, study) != counted:
-            report_anew(session, study, now)
+            report_anew(session, study, now, ARRIVED)
 
 
 def _counting(session: Session, study: Study) -> _Counting:

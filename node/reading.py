@@ -72,7 +72,7 @@ class ImageReader:
                 continue
             began = self.now()
             try:
-                image = self._decode(paths[held.job_id])
+                image = decode(paths[held.job_id], self.limits.max_image_pixels)
             except NotReadable as reason:
                 self._give_up(held, str(reason))
                 continue
@@ -83,22 +83,6 @@ class ImageReader:
 
     def _path(self, instance: Instance) -> Path:
         return self.data_dir / instance.path
-
-    def _decode(self, path: Path) -> Mammogram:
-        try:
-            image = read_mammogram(path, self.limits.max_image_pixels)
-        except FileNotFoundError as error:
-            raise NotReadable("its file is gone from the archive: send it again") from error
-        except PermissionError as error:
-            raise NotReadable("its file in the archive may not be read: mend its permissions, then retry") from error
-        expected = chest_wall_side(dcmread(path, stop_before_pixels=True))
-        seen = breast_side(image.pixels)
-        if expected is not None and seen is not None and seen != expected:
-            warning = (
-                f"The header puts the chest wall on the {expected}, the pixels on the {seen}: check the laterality."
-            )
-            return replace(image, warnings=(*image.warnings, warning))
-        return image
 
     def _read(self, decoded: list[tuple[Claim, Mammogram, float]]) -> None:
         with self.sessions.begin() as session:
@@ -144,3 +128,23 @@ class ImageReader:
             log.warning("job %d: its lease was lost before it was given up", held.job_id)
         else:
             log.warning("job %d: not readable: %s", held.job_id, reason)
+
+
+def decode(path: Path, max_image_pixels: int) -> Mammogram:
+    """An image of the archive as the models see it, with a warning where its laterality looks wrong.
+
+    Raises:
+        NotReadable: the file is gone, may not be read, or is no image that can be decoded.
+    """
+    try:
+        image = read_mammogram(path, max_image_pixels)
+    except FileNotFoundError as error:
+        raise NotReadable("its file is gone from the archive: send it again") from error
+    except PermissionError as error:
+        raise NotReadable("its file in the archive may not be read: mend its permissions, then retry") from error
+    expected = chest_wall_side(dcmread(path, stop_before_pixels=True))
+    seen = breast_side(image.pixels)
+    if expected is not None and seen is not None and seen != expected:
+        warning = f"The header puts the chest wall on the {expected}, the pixels on the {seen}: check the laterality."
+        return replace(image, warnings=(*image.warnings, warning))
+    return image

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, selectinload
 
 from dicom_io.headers import SPECIMEN, InstanceKind
 from models.types import Laterality
-from node.arrivals import ask_for_reading
+from node.arrivals import ask_for_reading, cancel_reports
 from node.closing import Arrivals, Close, Ladder, Wait, closing
 from node.database import Sessions, looking
 from node.states import JobKind, StudyState, moved
@@ -68,6 +68,25 @@ def close(session: Session, study: Study, now: float) -> None:
     study.closed_at = now
     session.add(Job(kind=JobKind.REPORT, study_id=study.id, revision=study.revision))
     log.info("study %d: revision %d closed: %s", study.id, study.revision, study.why)
+
+
+def report_anew(session: Session, study: Study, now: float, why: str) -> None:
+    """Asks for a report that holds what is known by now: as a new revision where there is one already.
+
+    An open study gets its report later, and one in quarantine or not read gets none: nothing is done.
+    """
+    if study.state is StudyState.REPORTED:
+        study.revision += 1
+        study.opened_at = now
+        study.state = moved(study.state, StudyState.CLOSED)
+        study.closed_at = now
+    elif study.state is StudyState.CLOSED:
+        cancel_reports(session, study)  # one that is being written does not know yet
+    else:
+        return
+    study.why = why
+    session.add(Job(kind=JobKind.REPORT, study_id=study.id, revision=study.revision))
+    log.info("study %d: revision %d: %s", study.id, study.revision, why)
 
 
 def choose_raw_images(session: Session, study: Study) -> bool:

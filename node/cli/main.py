@@ -19,6 +19,7 @@ from node.cli.models_command import models
 from node.cli.phantom import phantom
 from node.cli.pull import pull
 from node.cli.read import read
+from node.cli.reread import reread
 from node.cli.retry import retry
 from node.cli.routes import route_commands
 from node.cli.send import send
@@ -36,7 +37,7 @@ def build() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
-    for command in (demo, check, serve, read, status, retry, send, pull, phantom, evaluate, ablate):
+    for command in (demo, check, serve, read, status, retry, reread, send, pull, phantom, evaluate, ablate):
         app.command()(command)
     config = typer.Typer(help="The node's settings.", no_args_is_help=True)
     config.command("show")(config_show)

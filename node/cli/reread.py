@@ -1,0 +1,123 @@
+"""`mammo-node reread`: reads a study again."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from node.cli.failure import CommandFailed
+from node.cli.options import DEFAULT_CONFIG, AsJson, ConfigFile
+
+if TYPE_CHECKING:
+    from models.types import ImageReading
+    from node.rereading import Reread, Rereading
+
+
+def reread(
+    study: Annotated[str, typer.Argument(help="The study's id, as `status` shows it, or its Study Instance UID.")],
+    bundle: Annotated[
+        str | None, typer.Option(help="A shipped bundle's name, or the folder of one. Left out: the node's.")
+    ] = None,
+    shadow: Annotated[
+        bool, typer.Option("--shadow", help="Only compare with the reading before; nothing is kept or sent.")
+    ] = False,
+    config: ConfigFile = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+) -> None:
+    """Read a reported study again, by other models or by the same, and say what differs.
+
+    The models run in this command, beside a running node. Without --shadow the new readings take the place of the old
+    ones and the node reports the study anew, as its next revision. Research use only, not for diagnosis.
+    """
+    from config.settings import load
+    from models.bundle import find_bundle, read_bundle
+    from models.catalog import load_pipeline
+    from models.device import NoSuchDevice, choose_device
+    from node.cli.options import open_queue
+    from node.cli.progress import progress_bar
+    from node.database import looking
+    from node.rereading import CannotReread, find_study, publish_rereading
+    from node.rereading import reread as read_again
+
+    settings = load(config)
+    sessions = open_queue(settings)
+    models = read_bundle(find_bundle(bundle or settings.reader.bundle))
+    try:
+        with looking(sessions) as session:
+            study_id = find_study(session, study)
+        device = choose_device(settings.reader.device)
+        with progress_bar("Reading again") as progress:
+            pipeline = load_pipeline(
+                models,
+                device,
+                mixed_precision=settings.reader.mixed_precision,
+                prevalence=settings.reader.prevalence,
+            )
+            rereading = read_again(
+                sessions,
+                settings.data_dir,
+                study_id,
+                pipeline,
+                settings.receiver.max_image_pixels,
+                lambda done, total: progress(done, total, str(models.id)),
+            )
+        revision = None if shadow else publish_rereading(sessions, settings.data_dir, rereading, time.time())
+    except (CannotReread, NoSuchDevice) as error:
+        raise CommandFailed(str(error)) from error
+    typer.echo(_as_json(rereading, revision) if as_json else _as_text(rereading, revision))
+
+
+def _as_text(rereading: Rereading, revision: int | None) -> str:
+    lines = [_line(image) for image in rereading.images]
+    before, now = _exam_scores(rereading)
+    lines.append(f"exam: score {before:.3f} → {now:.3f}")
+    said = "shadow: nothing was kept or sent" if revision is None else f"revision {revision} will be reported"
+    return "\n".join([*lines, f"study {rereading.study_id}: {said}", "Research use only, not for diagnosis."])
+
+
+def _line(image: Reread) -> str:
+    name = f"image {image.instance_id} ({image.laterality or '?'} {image.view or '?'})"
+    bundles = f"{image.before.bundle} → {image.now.bundle}"
+    return (
+        f"{name}: {bundles}: score {image.before.malignancy:.3f} → {image.now.malignancy:.3f}; findings: "
+        f"{len(image.kept)} kept, {image.new} new, {image.gone} gone"
+    )
+
+
+def _exam_scores(rereading: Rereading) -> tuple[float, float]:
+    """Before and now: the highest of the images (models/exam.py)."""
+    return (
+        max(image.before.malignancy for image in rereading.images),
+        max(image.now.malignancy for image in rereading.images),
+    )
+
+
+def _as_json(rereading: Rereading, revision: int | None) -> str:
+    images = [
+        {
+            "image": image.instance_id,
+            "laterality": image.laterality,
+            "view": image.view,
+            "bundles": [str(image.before.bundle), str(image.now.bundle)],
+            "malignancy": [image.before.malignancy, image.now.malignancy],
+            "category": [_category(image.before), _category(image.now)],
+            "findings_kept": [[old.malignancy, new.malignancy] for old, new in image.kept],
+            "findings_new": image.new,
+            "findings_gone": image.gone,
+        }
+        for image in rereading.images
+    ]
+    told = {
+        "study": rereading.study_id,
+        "revision": revision,
+        "malignancy": list(_exam_scores(rereading)),
+        "images": images,
+    }
+    return json.dumps(told, indent=2)
+
+
+def _category(reading: ImageReading) -> str | None:
+    return str(reading.likelihood.category) if reading.likelihood else None
