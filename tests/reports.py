@@ -19,6 +19,7 @@ from models.types import (
     FindingKind,
     Laterality,
     Likelihood,
+    Location,
     ReadImage,
     Tie,
     UnreadImage,
@@ -99,7 +100,11 @@ def two_view_exam() -> ExamReading:
         read_image(R_MLO, SHAPE, lesion(50, 20, blob(30, 30, 2)), view="MLO"),
     ]
     tie = Tie((FindingId(R_CC, 1), FindingId(R_MLO, 1)), (43.2, 46.8), 0.7)
-    return replace(some_exam(images), ties=(tie,))
+    locations = {
+        FindingId(R_CC, 1): Location(43.2, None, "middle"),
+        FindingId(R_MLO, 1): Location(46.8, "upper", "middle"),
+    }
+    return replace(some_exam(images), ties=(tie,), locations=locations)
 
 
 def report_on(exam: ExamReading, sources: dict[str, Dataset] | None = None, encoding: Encoding = ENCODING) -> Dataset:

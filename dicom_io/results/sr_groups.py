@@ -26,6 +26,7 @@ from pydicom.sr.coding import Code
 from dicom_io.results import birads_codes, codes, own_codes
 from dicom_io.results.encoding import Encoding, lesion_name
 from dicom_io.results.geometry import frame, longest_extent_mm, outline
+from dicom_io.results.locations import location_of
 from dicom_io.results.ties import ties_of
 from models.types import ExamReading, Laterality, Likelihood, ReadImage
 
@@ -43,9 +44,9 @@ def lesion_groups(
     for image in exam.images:
         for number in range(1, len(image.reading.findings) + 1):
             group = _lesion_group(image, number, sources[image.sop_instance_uid])
-            for tie in ties_of(exam, image, number):
+            for sentence in (*location_of(exam, image, number), *ties_of(exam, image, number)):
                 group[0].ContentSequence.append(
-                    TextContentItem(codes.COMMENT, tie, relationship_type=RelationshipTypeValues.CONTAINS)
+                    TextContentItem(codes.COMMENT, sentence, relationship_type=RelationshipTypeValues.CONTAINS)
                 )
             yield group
 

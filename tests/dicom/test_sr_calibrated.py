@@ -136,11 +136,19 @@ def test_lesions_of_two_views_that_may_be_one_are_tied_in_words_and_stay_two():
     in_words = "R CC mass 1 and R MLO mass 1 may be one lesion: distance to the nipple 43 and 47 mm; certainty 0.7."
     assert in_words in comments_of(report)
     (first, first_group), (second, second_group) = list(groups_of(report).items())[:2]
-    assert comments_of(first_group) == [
+    assert comments_of(first_group)[1:] == [
         f"May be one lesion with {second}: distance to the nipple 43 and 47 mm; certainty 0.7."
     ]
-    assert comments_of(second_group)[0].startswith(f"May be one lesion with {first}:")
+    assert comments_of(second_group)[1].startswith(f"May be one lesion with {first}:")
     assert named(first_group, "112040")[0].UID != named(second_group, "112040")[0].UID
+
+
+def test_a_lesions_group_says_where_in_the_breast_it_lies_as_far_as_its_view_tells():
+    in_cc, in_mlo, *_ = groups_of(report_on(two_view_exam())).values()
+    assert comments_of(in_cc)[0] == "Location in this view, estimated: middle depth, 43 mm from the nipple."
+    assert comments_of(in_mlo)[0] == (
+        "Location in this view, estimated: above the nipple, middle depth, 47 mm from the nipple."
+    )
 
 
 @pytest.mark.parametrize("category", [category for category in Category if category is not Category.ONE_OR_TWO])

@@ -1,0 +1,25 @@
+"""Where in the breast a lesion lies, in words; what could not be told is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from models.types import ExamReading, FindingId, ReadImage
+
+
+def location_of(exam: ExamReading, image: ReadImage, number: int) -> Iterator[str]:
+    """A sentence on an image's finding `number`; none where nothing is known.
+
+    Words and no codes: what a single view tells is no quadrant.
+    """
+    location = exam.locations.get(FindingId(image.sop_instance_uid, number))
+    if location is None:
+        return
+    sides = {"upper": "above the nipple", "central": "at the level of the nipple", "lower": "below the nipple"}
+    told = [
+        *([sides[location.side]] if location.side else []),
+        *([f"{location.depth} depth"] if location.depth else []),
+        *([f"{location.distance_mm:.0f} mm from the nipple"] if location.distance_mm is not None else []),
+    ]
+    if told:
+        yield f"Location in this view, estimated: {', '.join(told)}."
