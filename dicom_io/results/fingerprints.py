@@ -50,6 +50,8 @@ def _plain(value: object) -> object:
         return [str(value.dtype), list(value.shape), hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()]
     if isinstance(value, StrEnum):
         return value.value
+    if isinstance(value, Mapping):
+        return [[_plain(key), _plain(one)] for key, one in value.items()]
     if isinstance(value, tuple | list):
         return [_plain(one) for one in value]
     return value
