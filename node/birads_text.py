@@ -79,39 +79,48 @@ def categories_in(text: str) -> list[tuple[Sides, Category]]:
     Raises:
         ValueError: it gives a range of categories.
     """
-    found: list[tuple[Sides, Category]] = []
-    section: Sides = ()  # what "Left breast:" at the beginning of a line says of what follows
-    for clause in _clauses(text):
-        if clause.heading is not None:
-            section = clause.heading
-        for sides, category in _assigned(clause.tokens):
-            found.append((section if sides is None else sides, category))
-    return found
+    clauses = list(_clauses(text))
+    found = [(sides, category, clause) for clause in clauses for sides, category in _assigned(clause.tokens)]
+    headed = list(dict.fromkeys(clause.section for clause in clauses if clause.section))
+    assessed = {clause.section for sides, _, clause in found if sides is None}
+    # What stands under the last heading, where another one has no category, may be the conclusion of the whole report.
+    unsettled = {headed[-1]} if headed and not assessed.issuperset(headed) else set[Sides]()
+    return [
+        (sides if sides is not None else () if clause.section in unsettled else clause.section, category)
+        for sides, category, clause in found
+    ]
 
 
 @dataclass(frozen=True)
 class _Clause:
-    """Up to the end of a sentence or line. `heading`: the sides that it sets for what follows; None: it is none."""
+    """Up to the end of a sentence or line. `section`: the sides that a heading gives it."""
 
     tokens: list[re.Match[str]]
-    heading: Sides | None
+    section: Sides
 
 
 def _clauses(text: str) -> Iterator[_Clause]:
+    """A heading ("Left breast:") is for what follows on its line, or where it has a line of its own for the lines up to
+    the next heading or empty line; and no longer than the other breast is not named."""
     tokens: list[re.Match[str]] = []
+    section: Sides = ()
     for line in text.replace("\r", "\n").split("\n"):
         heading = None if (begun := _HEADING.match(line)) and mentions(begun[0]) else begun
-        said = {side for token in _TOKEN.finditer(heading[0]) for side in _sides(token)} if heading else set()
-        opened: Sides | None = tuple(sorted(said)) if heading else None
+        stays = section if line.strip() else ()
+        if heading:
+            section = tuple(sorted({side for token in _TOKEN.finditer(heading[0]) for side in _sides(token)}))
+            stays = section if not line[heading.end() :].strip() else ()
         for token in _TOKEN.finditer(line):
-            if token.lastgroup == "end":
-                yield _Clause(tokens, opened)
-                tokens, opened = [], None
-            else:
+            if token.lastgroup != "end":
                 tokens.append(token)
+                section = section if set(_sides(token)) <= set(section) else ()
+            else:
+                yield _Clause(tokens, section)
+                tokens = []
         if _last([token.lastgroup or "" for token in tokens]) != "birads":  # else the category stands on the next line
-            yield _Clause(tokens, opened)
+            yield _Clause(tokens, section)
             tokens = []
+        section = stays if set(stays) <= set(section) else ()
 
 
 def _assigned(tokens: list[re.Match[str]]) -> Iterator[tuple[Sides | None, Category]]:

@@ -133,7 +133,8 @@ def parse(block: bytes, charset: str) -> Message:
     Raises:
         NoMessage: it does not begin with a usable MSH segment, or is not in its character set.
     """
-    if not re.match(rb"MSH([^\w\s])[^\w\s]{3,5}\1", block):
+    begin = re.match(rb"MSH(([^\w\s])[^\w\s]{3,5}?)\2", block)
+    if begin is None or len(set(begin[1])) < len(begin[1]):  # separators that could not be told apart
         raise NoMessage("it does not begin with an MSH segment")
     codec = _charset(block) or charset
     try:

@@ -41,6 +41,20 @@ def test_english_german_and_dutch_say_the_category_and_the_breast(text: str, mea
     assert ", ".join(f"{''.join(sides)} {category}" for sides, category in categories_in(text)) == meant
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Left breast: mass. Right breast: normal. BI-RADS 4",
+        "Left breast: mass.\nRight breast: normal.\nBI-RADS 4",
+        "Left breast:\nMass.\nRight breast:\nNormal.\nBI-RADS 4",
+        "Right breast:\nNormal.\n\nBI-RADS 4",
+        "Right breast:\nNo change. The left one has a mass.\nBI-RADS 4",
+    ],
+)
+def test_a_conclusion_below_both_breasts_is_not_taken_for_that_of_the_last_one(text: str) -> None:
+    assert categories_in(text) == [((), "4")]
+
+
 def test_a_sentence_about_both_breasts_that_does_not_say_which_one_it_assesses_assesses_the_exam() -> None:
     assert categories_in("BI-RADS 4 (mass in left breast, right breast unremarkable)") == [((), "4")]
 

@@ -1,0 +1,40 @@
+"""A node's road, and one that reads with calibrated models: the left breast implies 4C, the right one 1 or 2."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from road import OneMass, Road
+
+from config.settings import Hl7
+from models.calibration import Calibration, Level, Method
+from models.types import Laterality, Mammogram, Mask
+from node.hl7_intake import Hl7Intake
+
+
+@dataclass(frozen=True)
+class LeftIsSuspicious(OneMass):
+    """Scores 0.9 for left breasts and 0.05 for right ones."""
+
+    def classify(self, image: Mammogram, masks: Sequence[Mask]) -> tuple[float, list[float]]:
+        score = 0.9 if image.laterality is Laterality.LEFT else 0.05
+        return score, [score for _ in masks]
+
+
+def calibration(level: Level) -> Calibration:
+    """0.9 is worth 0.9, and 0.05 essentially nothing."""
+    corners = {"scores": (0.0, 0.5, 1.0), "probabilities": (0.0, 0.01, 1.0)}
+    return Calibration(level, Method.ISOTONIC, corners, 0.5, 10_000, 10_000, low_score=0.1)
+
+
+@pytest.fixture
+def road(tmp_path: Path) -> Road:
+    return Road(tmp_path, models=LeftIsSuspicious(), calibration={level: calibration(level) for level in Level})
+
+
+@pytest.fixture
+def intake(road: Road) -> Hl7Intake:
+    return Hl7Intake(road.sessions, road.data_dir, Hl7(), road.clock)

@@ -1,0 +1,198 @@
+"""HL7 messages: what is entered, what is answered, and that nothing is lost or guessed."""
+
+from __future__ import annotations
+
+import logging
+import random
+import re
+import stat
+
+import hl7
+import pytest
+from assessing import assessments, category_row, oru, said, text_row
+from road import Road
+from sqlalchemy import text
+
+from config.settings import Hl7
+from node.hl7_intake import Hl7Intake
+
+HERE = "127.0.0.1"
+
+
+def answered(intake: Hl7Intake, block: bytes, host: str = HERE) -> tuple[str, str, str]:
+    """Code, control ID and text of the acknowledgement."""
+    message = hl7.parse(intake.answer(block, host).decode())
+    msa = message.segment("MSA")
+    return str(msa[1]), str(msa[2]), str(msa[3])
+
+
+def with_settings(intake: Hl7Intake, **settings: object) -> Hl7Intake:
+    return Hl7Intake(intake.sessions, intake.data_dir, Hl7(**settings), intake.now)
+
+
+def test_a_category_in_a_reports_text_is_entered_and_accepted(intake: Hl7Intake, road: Road) -> None:
+    block = oru("Clinical history: screening.", "IMPRESSION: BI-RADS", "category 4A, left.", accession="A1")
+    assert answered(intake, block) == ("AA", "M1", "")
+    (one,) = assessments(road)
+    assert (one.laterality, one.category, one.source) == ("L", "4A", "HL7")
+    assert (one.study_instance_uid, one.accession_number, one.patient_id) == ("1.2.3", "A1", "ONE")
+    assert one.assessed_at == 1772370000.0  # MSH-7, where OBR-22 and OBX-14 are empty
+
+
+def test_the_acknowledgement_goes_back_to_its_sender(intake: Hl7Intake) -> None:
+    message = hl7.parse(intake.answer(oru("BI-RADS 2", control_id="XYZ"), HERE).decode())
+    msh = message.segment("MSH")
+    assert [str(msh[field]) for field in (3, 4, 5, 6, 9, 11, 12)] == [
+        "MAMMO_NODE", "", "RIS", "HOSPITAL", "ACK^R01^ACK", "P", "2.5.1",
+    ]  # fmt: skip
+    assert str(msh[10])
+
+
+def test_a_coded_category_goes_before_the_text(intake: Hl7Intake, road: Road) -> None:
+    rows = category_row("397144001^Suspicious^SCT", "7771000^Left^SCT"), category_row("2", "R"), "BI-RADS 5"
+    assert answered(intake, oru(*rows))[0] == "AA"
+    assert said(assessments(road)) == [("L", "4"), ("R", "2")]
+
+
+def test_laterality_may_stand_in_a_row_with_the_same_sub_id(intake: Hl7Intake, road: Road) -> None:
+    rows = [category_row("4B", sub_id="1"), "CWE|272741003^Laterality^SCT|1|R||||||F"]
+    rows += [category_row("1", sub_id="2"), "CWE|272741003^Laterality^SCT|2|L||||||F"]
+    answered(intake, oru(*rows))
+    assert said(assessments(road)) == [("R", "4B"), ("L", "1")]
+
+
+def test_a_site_says_where_things_stand(intake: Hl7Intake, road: Road) -> None:
+    own = with_settings(intake, category=["OBX(BIRADS)-5"], accession_number=["ZBR-2"], study_instance_uid=["ZBR-9"])
+    block = oru("ST|BIRADS^BI-RADS||3||||||F", zds="ZBR|x|A77")
+    assert answered(own, block)[0] == "AA"
+    (one,) = assessments(road)
+    assert (one.category, one.accession_number, one.study_instance_uid) == ("3", "A77", "")
+
+
+def test_the_same_message_again_is_accepted_and_entered_once(intake: Hl7Intake, road: Road) -> None:
+    for _ in range(3):
+        assert answered(intake, oru("BI-RADS 2"))[0] == "AA"
+    assert said(assessments(road)) == [(None, "2")]
+
+
+def test_a_control_id_used_again_for_something_else_is_something_else(intake: Hl7Intake, road: Road) -> None:
+    answered(intake, oru("BI-RADS 2"))
+    answered(intake, oru("BI-RADS 4"))
+    assert said(assessments(road)) == [(None, "2"), (None, "4")]
+
+
+@pytest.mark.parametrize("status", ["P", "R", "I", ""])
+def test_a_preliminary_result_is_noted_and_not_used(intake: Hl7Intake, road: Road, status: str) -> None:
+    block = oru(text_row("BI-RADS 4", status), obr="OBR|1|P1||MAMMO")
+    code, _, note = answered(intake, block)
+    assert (code, note) == ("AA", "a preliminary result: not used before it is final")
+    assert assessments(road) == []
+
+
+def test_a_result_without_a_status_has_that_of_its_order(intake: Hl7Intake, road: Road) -> None:
+    answered(intake, oru(text_row("BI-RADS 4", "")))
+    assert said(assessments(road)) == [(None, "4")]
+
+
+def test_a_report_of_something_else_is_accepted_and_nothing_entered(intake: Hl7Intake, road: Road) -> None:
+    code, _, note = answered(intake, oru("Chest: no infiltrate."))
+    assert (code, note) == ("AA", "no BI-RADS category in it: nothing to enter")
+    assert not (road.data_dir / "hl7-refused").exists()
+
+
+def test_orders_of_one_message_are_told_apart(intake: Hl7Intake, road: Road) -> None:
+    first = oru("BI-RADS 2", study="", accession="A1", zds="ORC|RE").decode()
+    second = "OBR|2|P2|A2|MAMMO|||||||||||||||||||||F|||||||7^Rita\rOBX|1|TX|x||BI-RADS 4||||||F\r"
+    assert answered(intake, (first + second).encode())[0] == "AA"
+    assert [(one.accession_number, one.category) for one in assessments(road)] == [("A1", "2"), ("A2", "4")]
+
+
+def test_letters_are_read_in_the_senders_character_set(intake: Hl7Intake, road: Road) -> None:
+    german = oru("Brüste unauffällig, BI-RADS 1 bds.").decode()
+    named = german.replace("|P|2.5.1", "|P|2.5.1||||||8859/1").encode("latin-1")
+    assert answered(intake, named)[0] == "AA"
+    code, _, note = answered(intake, german.encode("latin-1"))
+    assert (code, "hl7.charset" in note) == ("AE", True)
+    assert answered(with_settings(intake, charset="iso8859-1"), german.encode("latin-1"))[0] == "AA"
+    assert said(assessments(road)) == [("L", "1"), ("R", "1")]
+
+
+def test_escapes_and_line_ends_are_those_of_hl7_and_of_careless_senders(intake: Hl7Intake, road: Road) -> None:
+    block = oru("FT|x||Left \\T\\ right\\.br\\BI-RADS 2\\.br\\||||||F").replace(b"\r", b"\r\n")
+    assert answered(intake, block)[0] == "AA"
+    assert said(assessments(road)) == [(None, "2")]
+
+
+UNUSABLE = {
+    "range": (oru("BI-RADS 2-3"), "range"),
+    "no category": (oru("BI-RADS not given"), "no category that can be read"),
+    "two for one breast": (oru("BI-RADS 2 left.", "BI-RADS 4 left."), "several"),
+    "unknown code": (oru(category_row("X9")), "none that is known"),
+    "unknown side": (oru(category_row("4", "up")), "laterality"),
+    "nobody": (oru("BI-RADS 2", obr="OBR|1|P1|A1|MAMMO|||||||||||||||||||||F"), "person"),
+    "no study": (oru("BI-RADS 2", study=""), "no study"),
+    "taken back": (oru(text_row("BI-RADS 2", "D")), "takes a result back"),
+    "no message": (b"GET / HTTP/1.1\r\n\r\n", "MSH"),
+    "empty": (b"", "MSH"),
+    "unknown charset": (oru("BI-RADS 2", msh="MSH|^~\\&|RIS||||||ORU^R01|M1|P|2.5||||||KLINGON"), "character set"),
+}
+
+
+@pytest.mark.parametrize(("block", "why"), UNUSABLE.values(), ids=UNUSABLE.keys())
+def test_what_cannot_be_used_is_answered_with_a_reason_and_kept_for_support(
+    intake: Hl7Intake, road: Road, block: bytes, why: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        code, control_id, note = answered(intake, block)
+        answered(intake, block)
+    assert (code, control_id) == ("AE", "M1" if block.startswith(b"MSH") and "character" not in why else "")
+    assert why in note
+    assert assessments(road) == []
+    (kept,) = (road.data_dir / "hl7-refused").iterdir()
+    assert kept.read_bytes() == block
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert stat.S_IMODE(kept.parent.stat().st_mode) == 0o700
+    assert f"hl7-refused/{kept.name}" in caplog.text
+    assert not [secret for secret in ("ONE", "Name", "1.2.3", "Rita") if secret in caplog.text]
+
+
+REJECTED = {
+    "another type": (oru("BI-RADS 2", msh="MSH|^~\\&|RIS||||||ADT^A08|M1|P|2.5"), HERE, "only ORU^R01"),
+    "for training": (oru("BI-RADS 2", msh="MSH|^~\\&|RIS||||||ORU^R01|M1|T|2.5"), HERE, "production"),
+    "from elsewhere": (oru("BI-RADS 2"), "192.0.2.7", "hl7.sender_hosts"),
+    "by somebody else": (oru("BI-RADS 2", msh="MSH|^~\\&|AI||||||ORU^R01|M1|P|2.5"), HERE, "hl7.sender_applications"),
+}
+
+
+@pytest.mark.parametrize(("block", "host", "why"), REJECTED.values(), ids=REJECTED.keys())
+def test_what_the_node_does_not_take_is_rejected_and_not_kept(
+    intake: Hl7Intake, road: Road, block: bytes, host: str, why: str
+) -> None:
+    code, control_id, note = answered(with_settings(intake, sender_applications=["RIS"]), block, host)
+    assert (code, control_id) == ("AR", "M1")
+    assert why in note
+    assert assessments(road) == []
+    assert not (road.data_dir / "hl7-refused").exists()
+
+
+def test_where_nobody_need_be_named_the_senders_alone_answer_for_the_results(intake: Hl7Intake, road: Road) -> None:
+    block, _ = UNUSABLE["nobody"]
+    assert answered(with_settings(intake, observer=[]), block)[0] == "AA"
+    assert said(assessments(road)) == [(None, "2")]
+
+
+def test_a_failing_database_is_told_and_nothing_is_promised(intake: Hl7Intake, road: Road) -> None:
+    with road.sessions.begin() as session:
+        session.execute(text("DROP TABLE assessment"))
+    code, _, why = answered(intake, oru("BI-RADS 2"))
+    assert (code, "send again" in why) == ("AE", True)
+
+
+def test_damaged_messages_are_answered_whatever_is_wrong_with_them(intake: Hl7Intake) -> None:
+    chance = random.Random(7)
+    whole = oru("BI-RADS 4A left", category_row("397144001^x^SCT", "L"), accession="A1")
+    for _ in range(600):
+        damaged = bytearray(whole[: chance.randrange(1, len(whole) + 1)])
+        for _ in range(chance.randrange(6)):
+            damaged[chance.randrange(len(damaged))] = chance.choice(b"|^~\\&\r\n\0M4\xff")
+        assert re.match(rb"MSH\|\^~\\&\|", intake.answer(bytes(damaged), HERE))

@@ -1,0 +1,290 @@
+"""An assessment finds its study by UID or accession number, never another patient's; and the node reports anew."""
+
+from __future__ import annotations
+
+import pytest
+from assessing import ALGORITHM, LEFT, RIGHT, assessments, finding, item, oru, report_on, said
+from pydicom import Dataset, dcmread
+from road import Road, changed, texts
+
+from dicom_io.network.answers import Status
+from models.types import Category
+from node.demo.studies import DemoStudy
+from node.hl7_intake import Hl7Intake
+from node.matching import AMBIGUOUS, NO_SUCH_ACCESSION, NO_SUCH_STUDY, OTHER_PATIENT
+from node.states import JobState, StudyState
+
+HERE = "127.0.0.1"
+
+
+@pytest.fixture
+def image(mammogram_study: DemoStudy) -> Dataset:
+    return dcmread(mammogram_study.files[0], stop_before_pixels=True)
+
+
+def tell(intake: Hl7Intake, *results: str, **named: str) -> None:
+    assert b"MSA|AA" in intake.answer(oru(*results, **named), HERE)
+
+
+def about(image: Dataset) -> dict[str, str]:
+    return {"study": image.StudyInstanceUID, "patient": image.PatientID}
+
+
+def latest_report(road: Road) -> Dataset:
+    return road.results("SR", road.study().revision)[0]
+
+
+def test_an_assessment_of_a_reported_study_gives_a_revision_that_names_its_predecessor(
+    road: Road, intake: Hl7Intake, mammogram_study: DemoStudy, image: Dataset
+) -> None:
+    road.all_of_it(*mammogram_study.files)
+    (first,) = road.results("SR")
+    segs = len(road.results("SEG"))
+    tell(intake, "Left breast: BI-RADS 2. Right breast: BI-RADS 4.", **about(image))
+    assert (road.study().state, road.study().revision) == (StudyState.CLOSED, 2)
+    assert road.study().why == "a radiologist's assessment has come"
+    road.report()
+    second = latest_report(road)
+    named = second.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
+    assert named.ReferencedSOPInstanceUID == first.SOPInstanceUID
+    assert "Left breast: the radiologist's BI-RADS category (by HL7): 2" in texts(second)
+    assert "AI higher" in texts(second)
+    assert "AI lower" in texts(second)
+    assert len(road.results("SEG")) == segs
+    assert road.study().why == ""
+
+
+def test_agreement_is_said_too(road: Road, intake: Hl7Intake, mammogram_study: DemoStudy, image: Dataset) -> None:
+    road.all_of_it(*mammogram_study.files)
+    tell(intake, "Left breast: BI-RADS 5. Right breast: BI-RADS 1.", "Impression: BI-RADS 0", **about(image))
+    road.report()
+    said_of = [line for line in texts(latest_report(road)).splitlines() if "radiologist's BI-RADS category (by" in line]
+    assert len(said_of) == 3
+    assert all("agree" in line for line in said_of)
+
+
+def test_a_radiologists_sr_is_quoted_and_the_same_again_changes_nothing(
+    road: Road, mammogram_study: DemoStudy, image: Dataset
+) -> None:
+    road.all_of_it(*mammogram_study.files)
+    sr = report_on(image, finding(Category.TWO, LEFT), finding(Category.ONE, RIGHT))
+    road.receive(sr)
+    road.report()
+    assert (road.study().state, road.study().revision) == (StudyState.REPORTED, 2)
+    assert sr.SOPInstanceUID in latest_report(road).to_json()
+    road.receive(sr)
+    road.report()
+    assert road.study().revision == 2
+    assert len(assessments(road)) == 2
+
+
+def test_an_sr_that_comes_again_corrected_counts_in_place_of_itself(
+    road: Road, mammogram_study: DemoStudy, image: Dataset
+) -> None:
+    road.all_of_it(*mammogram_study.files)
+    sr = report_on(image, finding(Category.TWO, LEFT), finding(Category.ONE, RIGHT))
+    road.receive(sr)
+    road.report()
+    road.receive(report_on(image, finding(Category.FIVE, LEFT), SOPInstanceUID=sr.SOPInstanceUID))
+    road.report()
+    assert road.study().revision == 3
+    assert said(assessments(road)) == [("L", "5")]
+
+
+def test_a_large_sr_is_read_whole(road: Road, mammogram_study: DemoStudy, image: Dataset) -> None:
+    road.all_of_it(*mammogram_study.files)
+    road.receive(report_on(image, *(finding(Category.TWO, LEFT) for _ in range(400)), finding(Category.FOUR, LEFT)))
+    assert said(assessments(road)) == [("L", "4")]
+
+
+def test_our_own_report_sent_back_is_no_radiologists(road: Road, mammogram_study: DemoStudy) -> None:
+    road.all_of_it(*mammogram_study.files)
+    road.receive(*road.results())
+    assert assessments(road) == []
+    assert (road.study().state, road.study().revision) == (StudyState.REPORTED, 1)
+
+
+def test_another_algorithms_report_is_kept_and_its_category_is_not_used(
+    road: Road, mammogram_study: DemoStudy, image: Dataset
+) -> None:
+    road.all_of_it(*mammogram_study.files)
+    foreign = report_on(image, finding(Category.FIVE, LEFT, item(ALGORITHM, "Another AI")))
+    (answer,) = road.receive(foreign)
+    assert answer.status == Status.SUCCESS
+    assert assessments(road) == []
+    kept = road.instances()[-1]
+    assert (road.data_dir / kept.path).is_file()
+    assert "no person observer, or an algorithm" in (kept.unread_reason or "")
+    assert road.study().revision == 1
+    road.receive(changed(mammogram_study.files[0], SOPInstanceUID="1.2.3.99"))  # opens the next revision
+    road.read()
+    road.close()
+    road.report()
+    assert "algorithm" not in texts(latest_report(road))
+
+
+def test_an_assessment_waits_for_its_study_whichever_way_it_came(
+    road: Road, intake: Hl7Intake, mammogram_study: DemoStudy, image: Dataset
+) -> None:
+    road.receive(report_on(image, finding(Category.FOUR, LEFT)))
+    tell(intake, "BI-RADS 2 right", **about(image))
+    assert [one.why for one in assessments(road)] == [NO_SUCH_STUDY, NO_SUCH_STUDY]
+    road.close()
+    assert road.study().state is StudyState.NOT_READ
+    road.all_of_it(*mammogram_study.files)
+    assert [one.study_id for one in assessments(road)] == [1, 1]
+    assert (road.study().state, road.study().revision) == (StudyState.REPORTED, 1)
+    assert "the radiologist's BI-RADS category (by SR): 4" in texts(latest_report(road))
+
+
+def _with_accession(mammogram_study: DemoStudy, accession: str, place: int = 0, **changes: object) -> Dataset:
+    return changed(mammogram_study.files[place], AccessionNumber=accession, **changes)
+
+
+def test_without_a_study_uid_the_accession_number_matches(
+    road: Road, intake: Hl7Intake, mammogram_study: DemoStudy, image: Dataset
+) -> None:
+    tell(intake, "BI-RADS 2", study="", accession="A7", patient=image.PatientID)
+    assert [one.why for one in assessments(road)] == [NO_SUCH_ACCESSION]
+    road.receive(_with_accession(mammogram_study, "A7"))
+    assert [(one.study_id, one.why) for one in assessments(road)] == [(1, "")]
+
+
+def test_an_accession_number_of_two_studies_matches_neither(
+    road: Road, intake: Hl7Intake, mammogram_study: DemoStudy, image: Dataset
+) -> None:
+    road.receive(_with_accession(mammogram_study, "A7"))
+    road.receive(_with_accession(mammogram_study, "A7", 1, StudyInstanceUID="1.2.77", SOPInstanceUID="1.2.77.1"))
+    tell(intake, "BI-RADS 2", study="", accession="A7", patient=image.PatientID)
+    assert [(one.study_id, one.why) for one in assessments(road)] == [(None, AMBIGUOUS.format(count=2))]
+
+
+@pytest.mark.parametrize("by_accession", [True, False])
+def test_another_patients_assessment_never_matches(
+    road: Road, intake: Hl7Intake, mammogram_study: DemoStudy, image: Dataset, by_accession: bool
+) -> None:
+    road.receive(_with_accession(mammogram_study, "A7"))
+    study = "" if by_accession else image.StudyInstanceUID
+    tell(intake, "BI-RADS 2", study=study, accession="A7", patient="SOMEBODY-ELSE")
+    assert [(one.study_id, one.why) for one in assessments(road)] == [(None, OTHER_PATIENT)]
+
+
+def test_one_of_several_patient_ids_is_enough(
+    road: Road, intake: Hl7Intake, mammogram_study: DemoStudy, image: Dataset
+) -> None:
+    road.receive(mammogram_study.files[0])
+    tell(intake, "BI-RADS 2", study=image.StudyInstanceUID, pid=f"PID|1||N-1^^^NATION~{image.PatientID}^^^HOSPITAL")
+    assert [one.study_id for one in assessments(road)] == [1]
+
+
+def test_a_header_that_is_corrected_lets_a_waiting_assessment_in(
+    road: Road, intake: Hl7Intake, mammogram_study: DemoStudy, image: Dataset
+) -> None:
+    road.receive(_with_accession(mammogram_study, "WRONG"))
+    tell(intake, "BI-RADS 2", study="", accession="A7", patient=image.PatientID)
+    road.receive(_with_accession(mammogram_study, "A7"))
+    assert [one.study_id for one in assessments(road)] == [1]
+
+
+def test_an_open_study_waits_and_its_first_report_holds_the_comparison(
+    road: Road, intake: Hl7Intake, mammogram_study: DemoStudy, image: Dataset
+) -> None:
+    road.receive(*mammogram_study.files)
+    tell(intake, "BI-RADS 2 left", **about(image))
+    assert road.study().state is StudyState.OPEN
+    road.read()
+    road.close()
+    road.report()
+    assert road.study().revision == 1
+    assert "AI higher" in texts(latest_report(road))
+
+
+def test_an_assessment_that_comes_while_the_report_is_written_is_not_missed(
+    road: Road, intake: Hl7Intake, mammogram_study: DemoStudy, image: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    road.receive(*mammogram_study.files)
+    road.read()
+    road.close()
+    publish = road.reporter._publish
+
+    def after_the_assessment(*arguments: object) -> None:
+        monkeypatch.undo()
+        tell(intake, "BI-RADS 2 left", **about(image))
+        publish(*arguments)
+
+    monkeypatch.setattr(type(road.reporter), "_publish", lambda _, *arguments: after_the_assessment(*arguments))
+    assert road.reporter.report_one()
+    assert road.results() == []
+    assert [job.state for job in road.jobs() if job.kind == "report"] == [JobState.CANCELLED, JobState.WAITING]
+    road.report()
+    assert (road.study().state, road.study().revision) == (StudyState.REPORTED, 1)
+    assert "AI higher" in texts(latest_report(road))
+
+
+def test_the_same_category_again_opens_no_revision_and_another_one_does(
+    road: Road, intake: Hl7Intake, mammogram_study: DemoStudy, image: Dataset
+) -> None:
+    road.all_of_it(*mammogram_study.files)
+    for number, category in enumerate(("2", "2", "4A"), start=1):
+        road.clock.seconds += 60
+        tell(intake, f"BI-RADS {category} left", control_id=str(number), **about(image))
+        road.report()
+    assert road.study().revision == 3
+    assert "BI-RADS category (by HL7): 4A" in texts(latest_report(road))
+
+
+def test_the_later_word_counts_also_where_it_came_first(
+    road: Road, intake: Hl7Intake, mammogram_study: DemoStudy, image: Dataset
+) -> None:
+    road.all_of_it(*mammogram_study.files)
+    tell(intake, "BI-RADS 4 left", obr=_reported_at("20260302120000+0000"), **about(image))
+    tell(intake, "BI-RADS 2 left", obr=_reported_at("20260301120000+0000"), control_id="M2", **about(image))
+    road.report()
+    assert road.study().revision == 2
+    assert "BI-RADS category (by HL7): 4;" in texts(latest_report(road))
+
+
+def _reported_at(moment: str) -> str:
+    return f"OBR|1|P1||MAMMO||||||||||||||||||{moment}|||F|||||||7^Rita"
+
+
+def test_both_breasts_of_one_message_make_one_revision(
+    road: Road, intake: Hl7Intake, mammogram_study: DemoStudy, image: Dataset
+) -> None:
+    road.all_of_it(*mammogram_study.files)
+    tell(intake, "BI-RADS 2 left. BI-RADS 1 right.", **about(image))
+    assert [job.state for job in road.jobs() if job.kind == "report"] == [JobState.DONE, JobState.WAITING]
+
+
+def test_a_study_in_quarantine_sends_nothing(
+    road: Road, intake: Hl7Intake, mammogram_study: DemoStudy, image: Dataset
+) -> None:
+    road.all_of_it(*mammogram_study.files)
+    road.receive(changed(mammogram_study.files[0], PatientID="ANOTHER", SOPInstanceUID="1.2.3.98"))
+    assert road.study().state is StudyState.QUARANTINED
+    tell(intake, "BI-RADS 2 left", **about(image))
+    road.report()
+    assert road.study().state is StudyState.QUARANTINED
+    assert len(road.results("SR")) == 1
+    assert [one.study_id for one in assessments(road)] == [1]
+
+
+def test_a_report_of_another_patient_in_the_same_study_is_a_contradiction(
+    road: Road, mammogram_study: DemoStudy, image: Dataset
+) -> None:
+    road.all_of_it(*mammogram_study.files)
+    road.receive(report_on(image, finding(Category.TWO, LEFT), PatientID="SOMEBODY-ELSE"))
+    assert road.study().state is StudyState.QUARANTINED
+    assert [one.why for one in assessments(road)] == [OTHER_PATIENT]
+
+
+def test_no_log_names_the_patient(
+    road: Road, intake: Hl7Intake, mammogram_study: DemoStudy, image: Dataset, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("DEBUG"):
+        road.all_of_it(*mammogram_study.files)
+        road.receive(report_on(image, finding(Category.TWO, LEFT)))
+        tell(intake, "BI-RADS 2 left", accession="A7", patient="SOMEBODY-ELSE", study=image.StudyInstanceUID)
+        road.report()
+    secrets = (image.StudyInstanceUID, image.PatientID, "SOMEBODY-ELSE", "A7", "Rita")
+    assert not [secret for secret in secrets if secret in caplog.text]

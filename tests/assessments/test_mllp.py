@@ -1,0 +1,107 @@
+"""The HL7 listener on a real socket: frames in whatever pieces, many messages a connection, and no way to stop it."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+from assessing import assessments, oru, said
+from hl7.client import MLLPClient
+from road import Road
+from running import free_port
+
+from dicom_io.errors import NotListening
+from node.hl7_intake import Hl7Intake
+from node.mllp import MllpListener, listen
+
+KB = 1000
+
+
+@pytest.fixture
+def port(intake: Hl7Intake) -> Iterator[int]:
+    number = free_port()
+    listener = MllpListener(listen("127.0.0.1", number), intake.answer, intake.too_large, 100 * KB)
+    stop = threading.Event()
+    thread = threading.Thread(target=listener.run, args=(stop,))
+    thread.start()
+    yield number
+    stop.set()
+    thread.join(timeout=20)
+    assert not thread.is_alive()
+
+
+def connected(port: int) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", port), timeout=20)
+    connection.settimeout(20)
+    return connection
+
+
+def answers(connection: socket.socket, count: int) -> list[bytes]:
+    received = b""
+    while received.count(b"\x1c\r") < count:
+        piece = connection.recv(4096)
+        if not piece:
+            break
+        received += piece
+    return received.split(b"\x1c\r")[:-1]
+
+
+def test_several_messages_of_one_connection_are_answered_in_turn(port: int, road: Road) -> None:
+    with MLLPClient("127.0.0.1", port) as client:
+        told = [client.send_message(oru(f"BI-RADS {category}", control_id=f"M{category}")) for category in "124"]
+    assert [b"MSA|AA|M" + number in one for number, one in zip((b"1", b"2", b"4"), told, strict=True)] == [True] * 3
+    assert said(assessments(road)) == [(None, "1"), (None, "2"), (None, "4")]
+
+
+def test_messages_may_come_together_and_in_pieces(port: int, road: Road) -> None:
+    frames = b"".join(b"\x0b" + oru(f"BI-RADS {one}", control_id=one) + b"\x1c\r\n" for one in "12")
+    with connected(port) as connection:
+        for at in range(0, len(frames), 50):
+            connection.sendall(frames[at : at + 50])
+        assert [b"MSA|AA" in one for one in answers(connection, 2)] == [True, True]
+    assert said(assessments(road)) == [(None, "1"), (None, "2")]
+
+
+def test_bytes_that_are_no_message_are_answered_and_the_next_one_is_read(port: int, road: Road) -> None:
+    with connected(port) as connection:
+        connection.sendall(b"GET / HTTP/1.1\x1c\r\x0b\x00\xff\x1c\r\x0b" + oru("BI-RADS 2") + b"\x1c\r")
+        codes = [one.partition(b"MSA|")[2][:2] for one in answers(connection, 3)]
+    assert codes == [b"AE", b"AE", b"AA"]
+    assert said(assessments(road)) == [(None, "2")]
+
+
+def test_a_message_too_large_is_told_and_ends_its_connection_alone(port: int, road: Road) -> None:
+    with connected(port) as other, connected(port) as connection:
+        connection.sendall(b"\x0bMSH|^~\\&|" + b"x" * 150 * KB)
+        (told,) = answers(connection, 1)
+        assert b"too large" in told
+        other.sendall(b"\x0b" + oru("BI-RADS 2") + b"\x1c\r")
+        assert b"MSA|AA" in answers(other, 1)[0]
+
+
+def test_a_connection_that_breaks_within_a_message_leaves_nothing(port: int, road: Road) -> None:
+    with connected(port) as connection:
+        connection.sendall(b"\x0b" + oru("BI-RADS 2"))
+    with connected(port) as connection:
+        connection.sendall(b"\x0b" + oru("BI-RADS 4") + b"\x1c\r")
+        assert b"MSA|AA" in answers(connection, 1)[0]
+    assert said(assessments(road)) == [(None, "4")]
+
+
+def test_it_stops_while_connections_are_open(intake: Hl7Intake) -> None:
+    number, stop = free_port(), threading.Event()
+    listener = MllpListener(listen("127.0.0.1", number), intake.answer, intake.too_large, KB)
+    thread = threading.Thread(target=listener.run, args=(stop,))
+    thread.start()
+    with connected(number) as connection:
+        connection.sendall(b"\x0bMSH|")
+        stop.set()
+        thread.join(timeout=20)
+        assert not thread.is_alive()
+
+
+def test_a_port_in_use_is_told_with_its_setting() -> None:
+    with listen("127.0.0.1", number := free_port()), pytest.raises(NotListening, match=r"hl7\.port"):
+        listen("127.0.0.1", number)
