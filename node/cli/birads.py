@@ -36,8 +36,9 @@ def import_assessments(
 
     from config.settings import load
     from node.assessments import enter
-    from node.assessments_csv import NoTable, read_table
+    from node.assessments_csv import read_table
     from node.cli.options import open_queue
+    from node.csv_rows import NoTable
 
     settings = load(config)
     try:

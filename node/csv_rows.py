@@ -1,0 +1,94 @@
+"""Rows about studies out of a CSV table, as a RIS exports them or a person writes them down."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+STUDY = ("study_instance_uid", "accession_number")
+"""A row names its study by one of them, or both."""
+
+Said = TypeVar("Said")
+
+
+class NoTable(Exception):
+    """The file is no such table; the message says why, and what helps."""
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """A line (from 1, the header's) that is not used: what is wrong and what would be right, one sentence."""
+
+    line: int
+    why: str
+
+
+def read_rows(
+    path: Path,
+    required: Sequence[str],
+    optional: Sequence[str],
+    said_in: Callable[[int, Mapping[str, str]], Iterable[Said]],
+) -> tuple[tuple[Said, ...], tuple[BadRow, ...]]:
+    """What the rows of a CSV file say: UTF-8, columns named in its first line, separated by commas or semicolons.
+
+    Args:
+        required: columns that must be there, beside one of STUDY.
+        optional: columns that may be there.
+        said_in: makes things of a line's number and its cells by column ("" where a column is not there), or raises
+            ValueError, which says what is wrong with the row and what would be right.
+
+    Returns:
+        All that the rows say, in their order, and the rows that cannot be used.
+
+    Raises:
+        NoTable: it cannot be read, or its columns are not these.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise NoTable(f"{path}: cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise NoTable(f"{path}: is not UTF-8. Save it as CSV in UTF-8.") from error
+    header = text.partition("\n")[0]
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=";" if ";" in header else ",")
+    known = (*STUDY, *required, *optional)
+    said: list[Said] = []
+    bad_rows = []
+    try:
+        columns = [name.strip().lower() for name in next(reader, [])]
+        _check(path, columns, required, known)
+        for cells in reader:
+            if not any(cell.strip() for cell in cells):
+                continue
+            try:
+                said += tuple(said_in(reader.line_num, _row(columns, cells, known)))
+            except ValueError as error:
+                bad_rows.append(BadRow(reader.line_num, str(error)))
+    except csv.Error as error:
+        raise NoTable(f"{path}: line {reader.line_num}: is not CSV: {error}.") from error
+    return tuple(said), tuple(bad_rows)
+
+
+def _check(path: Path, columns: Sequence[str], required: Sequence[str], known: Sequence[str]) -> None:
+    told = f"Columns are {', '.join(known)}."
+    if unknown := [name for name in columns if name not in known]:
+        raise NoTable(f"{path}: its first line names {unknown[0]!r}, which is no column. {told}")
+    if missing := [name for name in required if name not in columns]:
+        raise NoTable(f"{path}: its first line names no {missing[0]}. {told}")
+    if not set(STUDY) & set(columns):
+        raise NoTable(f"{path}: its first line names neither study_instance_uid nor accession_number. {told}")
+    if len(set(columns)) < len(columns):
+        raise NoTable(f"{path}: its first line names a column twice. {told}")
+
+
+def _row(columns: Sequence[str], cells: Sequence[str], known: Sequence[str]) -> dict[str, str]:
+    if len(cells) != len(columns):
+        raise ValueError(f"it has {len(cells)} cells, the first line {len(columns)}: quote cells that hold a separator")
+    row = dict.fromkeys(known, "") | {name: cell.strip() for name, cell in zip(columns, cells, strict=True)}
+    if not row["study_instance_uid"] and not row["accession_number"]:
+        raise ValueError("it names no study: give study_instance_uid or accession_number")
+    return row
