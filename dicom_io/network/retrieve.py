@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,8 +84,8 @@ class DicomSource:
         )
         ends = []
         try:
-            for series in _by_series(study_instance_uid, wanted):
-                *_, end = self._answers(association.send_c_get(series, _GET))
+            for series, size in _by_series(study_instance_uid, wanted):
+                *_, end = self._answers(association.send_c_get(series, _GET), size)
                 ends.append(end)
         except ValueError as error:  # its context was not accepted
             raise Rejected(f'{self.peer} does not know C-GET: set retrieve = "c-move"') from error
@@ -102,9 +103,9 @@ class DicomSource:
         association = self.peer.associate([build_context(_MOVE)])
         ends: list[_Answer] = []
         try:
-            for series in _by_series(study_instance_uid, wanted):
+            for series, size in _by_series(study_instance_uid, wanted):
                 before = sum(end.completed for end in ends)
-                for answer in self._answers(association.send_c_move(series, move_to, _MOVE)):
+                for answer in self._answers(association.send_c_move(series, move_to, _MOVE), size):
                     progress(before + answer.completed)
                 ends.append(answer)
         except RuntimeError as error:
@@ -120,13 +121,15 @@ class DicomSource:
             )
         return Retrieved(completed, faults=faults)
 
-    def _answers(self, answers: Iterable[tuple[Dataset, Dataset | None]]) -> Iterator[_Answer]:
-        """The answers to one request; the last says how it ended."""
+    def _answers(self, answers: Iterable[tuple[Dataset, Dataset | None]], size: int) -> Iterator[_Answer]:
+        """The answers to the request for a series of `size` instances; the last says how it ended."""
         for answer, _ in answers:
             if "Status" not in answer:
                 self.peer.must_not_fail(answer)
-            failed = number(answer, "NumberOfFailedSuboperations") or 0
-            yield _Answer(str(self.peer), int(answer.Status), _completed(answer), int(failed))
+            status, failed = int(answer.Status), int(number(answer, "NumberOfFailedSuboperations") or 0)
+            counts = "NumberOfCompletedSuboperations" in answer  # optional, also in an answer that says success
+            completed = size if status == Status.SUCCESS and not counts else _completed(answer)
+            yield _Answer(str(self.peer), status, completed, failed)
 
 
 @dataclass(frozen=True)
@@ -155,13 +158,14 @@ def _completed(answer: Dataset) -> int:
     return sum(int(number(answer, keyword) or 0) for keyword in counts)
 
 
-def _by_series(study_instance_uid: str, wanted: Sequence[HeldInstance]) -> Iterator[Dataset]:
-    for series_instance_uid in dict.fromkeys(held.series_instance_uid for held in wanted):
+def _by_series(study_instance_uid: str, wanted: Sequence[HeldInstance]) -> Iterator[tuple[Dataset, int]]:
+    """What to ask for, series by series, and how many instances are wanted of each."""
+    for series_instance_uid, size in Counter(held.series_instance_uid for held in wanted).items():
         identifier = Dataset()
         identifier.QueryRetrieveLevel = "SERIES"
         identifier.StudyInstanceUID = study_instance_uid
         identifier.SeriesInstanceUID = series_instance_uid
-        yield identifier
+        yield identifier, size
 
 
 def _storage_contexts(classes: Sequence[str]) -> list[PresentationContext]:
