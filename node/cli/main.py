@@ -12,6 +12,7 @@ from node.cli.annotations import annotation_commands
 from node.cli.birads import birads_commands
 from node.cli.check import check
 from node.cli.config_show import config_show
+from node.cli.conformance import conformance
 from node.cli.demo import demo
 from node.cli.evaluate import evaluate
 from node.cli.failure import CommandFailed
@@ -37,7 +38,7 @@ def build() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
-    for command in (demo, check, serve, read, status, retry, reread, send, pull, phantom, evaluate, ablate):
+    for command in (demo, check, serve, read, status, retry, reread, send, pull, phantom, evaluate, ablate, conformance):
         app.command()(command)
     config = typer.Typer(help="The node's settings.", no_args_is_help=True)
     config.command("show")(config_show)

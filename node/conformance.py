@@ -1,0 +1,173 @@
+"""The DICOM conformance statement (PS3.2), written from the settings and from what the code offers and accepts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from pydicom.sr.coding import Code
+from pydicom.uid import UID
+from pynetdicom import PYNETDICOM_IMPLEMENTATION_UID, PYNETDICOM_IMPLEMENTATION_VERSION
+
+from config.settings import Destination, DicomSource, Settings
+from dicom_io.device import MANUFACTURER
+from dicom_io.network.answers import Status
+from dicom_io.network.scp_contexts import STORAGE_CLASSES, STORAGE_COMMITMENT, TRANSFER_SYNTAXES
+from dicom_io.results import codes, own_codes
+from dicom_io.results.encode import CONTENTS
+from dicom_io.results.profiles import ResultKind
+
+_VERIFICATION = UID("1.2.840.10008.1.1")
+_FIND, _MOVE, _GET = (UID(f"1.2.840.10008.5.1.4.1.2.2.{number}") for number in (1, 2, 3))
+STATUSES: Mapping[Status, str] = {
+    Status.SUCCESS: "kept; also of an instance that was there already, and of our own objects (not kept)",
+    Status.PROCESSING_FAILURE: "a fault of the node's own: send again",
+    Status.NO_SPACE: "the disk is nearly full, or the quota is used up",
+    Status.NO_STORAGE: "the disk or the database did not take it: send again",
+    Status.TOO_LARGE: "larger than the node takes",
+    Status.DOES_NOT_MATCH: "request and data set name different SOP class or instance",
+    Status.NOT_DICOM: "no data set in the transfer syntax that was agreed",
+    Status.TRUNCATED: "the data set ends before it is complete",
+    Status.BAD_UID: "an identifying UID is missing or malformed",
+    Status.CONTRADICTS: "another instance of this UID is here: set aside",
+}
+MODULES: Mapping[ResultKind, tuple[str, ...]] = {
+    ResultKind.SEG: (
+        "Patient", "General Study", "General Series", "Segmentation Series",
+        "Frame of Reference (nominal geometry only)", "General Equipment", "Enhanced General Equipment",
+        "General Image", "General Reference", "Image Pixel", "Segmentation Image", "Multi-frame Functional Groups",
+        "Multi-frame Dimension", "Common Instance Reference", "SOP Common",
+    ),
+    ResultKind.SR: (
+        "Patient", "General Study", "SR Document Series", "General Equipment", "Enhanced General Equipment",
+        "SR Document General", "SR Document Content", "SOP Common",
+    ),
+    ResultKind.CAD_SR: (
+        "Patient", "General Study", "SR Document Series", "General Equipment", "SR Document General",
+        "SR Document Content", "SOP Common",
+    ),
+    ResultKind.GSPS: (
+        "Patient", "General Study", "General Series", "Presentation Series", "General Equipment",
+        "Presentation State Identification", "Presentation State Relationship", "Displayed Area",
+        "Graphic Annotation", "Graphic Layer", "Modality LUT (as the image)", "Softcopy VOI LUT (as the image)",
+        "Softcopy Presentation LUT", "SOP Common",
+    ),
+    ResultKind.SC: (
+        "Patient", "General Study", "General Series", "General Equipment", "SC Equipment", "General Image",
+        "Image Pixel", "SC Image", "SOP Common",
+    ),
+    ResultKind.KO: (
+        "Patient", "General Study", "Key Object Document Series", "General Equipment", "Key Object Document",
+        "SR Document Content", "SOP Common",
+    ),
+}  # fmt: skip
+
+
+def conformance_statement(settings: Settings, of: str) -> str:
+    """The statement as Markdown.
+
+    Args:
+        of: which settings these are, for its first line.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template("conformance.md.j2").render(
+        version=version("mammo-node"),
+        of=of,
+        settings=settings,
+        manufacturer=MANUFACTURER,
+        implementation_class_uid=PYNETDICOM_IMPLEMENTATION_UID,
+        implementation_version_name=PYNETDICOM_IMPLEMENTATION_VERSION,
+        services=list(_services()),
+        as_scu=list(_as_scu()),
+        as_scp=[{"name": uid.name, "uid": uid} for uid in (_VERIFICATION, *map(UID, STORAGE_CLASSES))],
+        scp_syntaxes=[{"name": UID(uid).name, "uid": uid} for uid in TRANSFER_SYNTAXES],
+        initiates=list(_initiates(settings)),
+        senders=", ".join(f"`{sender.ae_title}`" for sender in settings.senders),
+        statuses=[
+            {"name": status.name, "code": f"0x{status:04X}", "meaning": meaning} for status, meaning in STATUSES.items()
+        ],
+        peers=list(_peers(settings)),
+        parameters=list(_parameters(settings)),
+        objects=[
+            {"kind": kind, "name": CONTENTS[kind].sop_class_uid.name, "modules": ", ".join(modules)}
+            for kind, modules in MODULES.items()
+        ],
+        codes=written_codes(),
+    )
+
+
+def written_codes() -> list[Code]:
+    """Every code that our objects may hold, by scheme and value."""
+    found = {
+        (code.scheme_designator, code.value): code
+        for module in (codes, own_codes)
+        for constant in vars(module).values()
+        for code in _codes_in(constant)
+    }
+    return [found[key] for key in sorted(found)]
+
+
+def _codes_in(constant: object) -> Iterator[Code]:
+    if isinstance(constant, Code):
+        yield constant
+    elif isinstance(constant, Mapping):
+        for value in constant.values():
+            yield from _codes_in(value)
+
+
+def _services() -> Iterator[dict[str, object]]:
+    scu, scp = {one["uid"] for one in _as_scu()}, {_VERIFICATION, *map(UID, STORAGE_CLASSES)}
+    for uid in dict.fromkeys((_VERIFICATION, *(one["uid"] for one in _as_scu()), *map(UID, STORAGE_CLASSES))):
+        yield {"name": UID(uid).name, "scu": uid in scu, "scp": uid in scp}
+
+
+def _as_scu() -> Iterator[dict[str, str]]:
+    default = "Implicit VR Little Endian"
+    yield {"name": _VERIFICATION.name, "uid": _VERIFICATION, "syntaxes": default}
+    for content in CONTENTS.values():
+        uid = content.sop_class_uid
+        yield {"name": uid.name, "uid": uid, "syntaxes": f"{content.transfer_syntax_uid.name}, {default}"}
+    for uid in (UID(STORAGE_COMMITMENT), _FIND, _MOVE, _GET):
+        yield {"name": uid.name, "uid": uid, "syntaxes": default}
+
+
+def _initiates(settings: Settings) -> Iterator[dict[str, str]]:
+    results = ", ".join(CONTENTS[kind].sop_class_uid.name for kind in ResultKind)
+    to = [one for one in settings.destinations if isinstance(one, Destination)]
+    yield {"activity": "Results (C-STORE)", "sop_classes": results, "to": _names(one.name for one in to)}
+    committing = _names(one.name for one in to if one.commitment)
+    yield {"activity": "Storage commitment (N-ACTION)", "sop_classes": UID(STORAGE_COMMITMENT).name, "to": committing}
+    asked = _names(sender.ae_title for sender in settings.senders if sender.find_host)
+    yield {"activity": "How many instances a study has (C-FIND)", "sop_classes": _FIND.name, "to": asked}
+    dicom = [source for source in settings.sources if isinstance(source, DicomSource)]
+    yield {"activity": "`pull` (C-FIND, C-GET or C-MOVE)", "sop_classes": f"{_FIND.name}, {_GET.name}, {_MOVE.name}",
+           "to": _names(source.name for source in dicom)}  # fmt: skip
+    yield {"activity": "`check` (C-ECHO)", "sop_classes": _VERIFICATION.name, "to": _names(one.name for one in to)}
+
+
+def _peers(settings: Settings) -> Iterator[dict[str, object]]:
+    for sender in settings.senders:
+        yield {"ae_title": sender.ae_title, "role": "sender", "host": sender.host or "any", "port": "–"}
+    for to in settings.destinations:
+        if isinstance(to, Destination):
+            yield {"ae_title": to.ae_title, "role": f"destination {to.name}", "host": to.host, "port": to.port}
+    for source in settings.sources:
+        if isinstance(source, DicomSource):
+            role = f"source {source.name}"
+            yield {"ae_title": source.ae_title, "role": role, "host": source.host, "port": source.port}
+
+
+def _parameters(settings: Settings) -> Iterator[dict[str, object]]:
+    for section in (settings.receiver, settings.closing):
+        for name, value in section.model_dump().items():
+            yield {"name": name, "value": "not set" if value is None else value}
+
+
+def _names(names: Iterator[str]) -> str:
+    return ", ".join(names) or "none configured"

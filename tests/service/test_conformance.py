@@ -1,0 +1,120 @@
+"""The conformance statement says what the code does."""
+
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from pydicom import Dataset, dcmread
+from pydicom.uid import UID
+from readings import ENCODING
+from reports import calibrated, some_exam, some_sources
+
+from config.settings import Destination, Sender, Settings
+from dicom_io.network.answers import Status
+from dicom_io.network.scp_contexts import STORAGE_CLASSES
+from dicom_io.results.encode import encode_results
+from dicom_io.results.profiles import PROFILES, ResultKind
+from node.conformance import MODULES, STATUSES, conformance_statement, written_codes
+
+STATEMENT = Path(__file__).parents[2] / "docs" / "conformance.md"
+# An attribute by which a module is known to be there (PS3.3).
+SIGNS = {
+    "Patient": "PatientID",
+    "General Study": "StudyInstanceUID",
+    "General Series": "SeriesInstanceUID",
+    "Segmentation Series": "Modality",
+    "Frame of Reference (nominal geometry only)": "FrameOfReferenceUID",
+    "General Equipment": "Manufacturer",
+    "Enhanced General Equipment": "DeviceSerialNumber",
+    "General Image": "InstanceNumber",
+    "General Reference": "SourceImageSequence",
+    "Image Pixel": "Rows",
+    "Segmentation Image": "SegmentSequence",
+    "Multi-frame Functional Groups": "SharedFunctionalGroupsSequence",
+    "Multi-frame Dimension": "DimensionOrganizationSequence",
+    "Common Instance Reference": "ReferencedSeriesSequence",
+    "SOP Common": "SOPInstanceUID",
+    "SR Document Series": "ReferencedPerformedProcedureStepSequence",
+    "SR Document General": "VerificationFlag",
+    "SR Document Content": "ContentSequence",
+    "Presentation Series": "Modality",
+    "Presentation State Identification": "PresentationCreationDate",
+    "Presentation State Relationship": "ReferencedSeriesSequence",
+    "Displayed Area": "DisplayedAreaSelectionSequence",
+    "Graphic Annotation": "GraphicAnnotationSequence",
+    "Graphic Layer": "GraphicLayerSequence",
+    "Modality LUT (as the image)": None,
+    "Softcopy VOI LUT (as the image)": None,
+    "Softcopy Presentation LUT": "PresentationLUTShape",
+    "SC Equipment": "ConversionType",
+    "SC Image": None,
+    "Key Object Document Series": "ReferencedPerformedProcedureStepSequence",
+    "Key Object Document": "CurrentRequestedProcedureEvidenceSequence",
+}
+
+
+@pytest.fixture(scope="module")
+def objects() -> dict[ResultKind, Dataset]:
+    encoding = type(ENCODING)(**{**vars(ENCODING), "profile": PROFILES["all"]})
+    results = encode_results(calibrated(some_exam()), some_sources(), encoding)
+    return {one.kind: dcmread(BytesIO(one.content)) for one in results}
+
+
+def test_the_statement_in_the_docs_is_the_one_that_the_command_writes():
+    written = conformance_statement(Settings(data_dir=Path("data")), "the default settings")
+    assert STATEMENT.read_text(encoding="utf-8") == written, "mammo-node conformance > docs/conformance.md"
+
+
+def test_the_statement_names_every_sop_class_that_is_taken_or_given(objects: dict[ResultKind, Dataset]):
+    said = STATEMENT.read_text(encoding="utf-8")
+    for sop_class_uid in (*STORAGE_CLASSES, *(one.SOPClassUID for one in objects.values())):
+        assert f"| {UID(sop_class_uid).name} | {sop_class_uid} |" in said
+
+
+def test_the_statement_explains_every_status_that_a_sender_may_get():
+    assert set(STATUSES) == set(Status)
+
+
+def test_every_object_has_the_modules_that_the_statement_says(objects: dict[ResultKind, Dataset]):
+    assert set(objects) == set(MODULES) == set(ResultKind)
+    missing = [
+        (kind, module)
+        for kind, modules in MODULES.items()
+        for module in modules
+        if SIGNS[module] not in (None, *objects[kind].dir())
+    ]
+    assert missing == []
+
+
+def test_every_code_of_ours_that_is_written_stands_in_the_statement(objects: dict[ResultKind, Dataset]):
+    told = {(code.scheme_designator, code.value) for code in written_codes()}
+    ours = {code for one in objects.values() for code in _codes(one) if code[0].startswith("99")}
+    assert ours
+    assert ours <= told
+
+
+def test_a_site_finds_its_own_peers_and_numbers_in_it():
+    settings = Settings(
+        data_dir=Path("data"),
+        senders=(Sender(ae_title="BUS"),),
+        destinations=(
+            Destination(
+                name="pacs", ae_title="ARCHIVE", host="192.0.2.10", port=4242, commitment=True, retry_first_s=7
+            ),
+        ),
+    )
+    said = conformance_statement(settings, "its settings")
+    assert "| ARCHIVE (destination pacs) | 192.0.2.10 | 4242 |" in said
+    assert "accepted: `BUS`." in said
+    assert "Storage commitment (N-ACTION) | Storage Commitment Push Model SOP Class | pacs |" in said
+    assert "| pacs | 7 | 3600 |" in said
+
+
+def _codes(dataset: Dataset) -> Iterator[tuple[str, str]]:
+    if "CodeValue" in dataset:
+        yield dataset.CodingSchemeDesignator, dataset.CodeValue
+    for element in dataset:
+        if element.VR == "SQ":
+            for item in element.value:
+                yield from _codes(item)
