@@ -1,0 +1,91 @@
+"""A radiologist's category agrees with the implied one, or stands below or above it; or is not compared, and why."""
+
+from __future__ import annotations
+
+import pytest
+
+from models.concordance import (
+    KNOWN_CANCER,
+    NOT_CALIBRATED,
+    NOT_READ,
+    NOTHING_READ,
+    concordances,
+    is_discordant,
+)
+from models.types import (
+    Agreement,
+    Assessment,
+    BreastReading,
+    Category,
+    Concordance,
+    ExamReading,
+    Laterality,
+    Likelihood,
+)
+
+L, R = Laterality.LEFT, Laterality.RIGHT
+
+
+def exam(left: Category | None, whole: Category | None = None, *, read: bool = True) -> ExamReading:
+    """An exam of a left breast with these implied categories; None: not calibrated."""
+    breast = BreastReading(L, 0.5, Likelihood(0.5, left) if left else None)
+    return ExamReading(
+        images=(),
+        unread=(),
+        missing=(),
+        breasts=(breast,) if read else (),
+        malignancy=0.5 if read else None,
+        likelihood=Likelihood(0.5, whole) if whole else None,
+    )
+
+
+def compared(reading: ExamReading, assigned: Category, side: Laterality | None = L) -> Concordance:
+    (one,) = concordances(reading, [Assessment(side, assigned, "SR")])
+    return one
+
+
+@pytest.mark.parametrize(
+    ("implied", "assigned", "agreement"),
+    [
+        (Category.ONE_OR_TWO, Category.ONE, Agreement.AGREE),
+        (Category.ONE_OR_TWO, Category.THREE, Agreement.AGREE),
+        (Category.THREE, Category.TWO, Agreement.AGREE),
+        (Category.FOUR_A, Category.FIVE, Agreement.AGREE),
+        (Category.FOUR_C, Category.FOUR, Agreement.AGREE),
+        (Category.FIVE, Category.ZERO, Agreement.AGREE),
+        (Category.FOUR_A, Category.THREE, Agreement.AI_HIGHER),
+        (Category.FIVE, Category.ONE, Agreement.AI_HIGHER),
+        (Category.THREE, Category.FOUR_A, Agreement.AI_LOWER),
+        (Category.ONE_OR_TWO, Category.ZERO, Agreement.AI_LOWER),
+    ],
+)
+def test_up_to_3_stands_against_above_3_and_a_recall_with_above(
+    implied: Category, assigned: Category, agreement: Agreement
+) -> None:
+    one = compared(exam(implied), assigned)
+    assert (one.agreement, one.implied, one.why) == (agreement, implied, "")
+    assert is_discordant(_with(exam(implied), one)) is (agreement is not Agreement.AGREE)
+
+
+def test_known_cancer_is_left_out_and_not_discordant() -> None:
+    one = compared(exam(Category.ONE_OR_TWO), Category.SIX)
+    assert (one.agreement, one.why) == (Agreement.NOT_COMPARED, KNOWN_CANCER)
+    assert not is_discordant(_with(exam(Category.ONE_OR_TWO), one))
+
+
+def test_what_implies_nothing_is_not_compared_and_says_why() -> None:
+    assert compared(exam(None), Category.FIVE).why == NOT_CALIBRATED
+    assert compared(exam(Category.FIVE), Category.TWO, R).why == NOT_READ
+    assert compared(exam(None, read=False), Category.TWO, None).why == NOTHING_READ
+    assert compared(exam(None), Category.FIVE).implied is None
+
+
+def test_an_assessment_of_the_exam_is_held_against_the_exam() -> None:
+    one = compared(exam(Category.ONE_OR_TWO, Category.FOUR_B), Category.TWO, None)
+    assert (one.agreement, one.implied) == (Agreement.AI_HIGHER, Category.FOUR_B)
+
+
+def _with(reading: ExamReading, one: Concordance) -> ExamReading:
+    return ExamReading(
+        images=(), unread=(), missing=(), breasts=reading.breasts, malignancy=reading.malignancy, concordances=(one,)
+    )
