@@ -24,7 +24,7 @@ from models.types import BundleId, ExamReading
 from node.arrivals import register
 from node.database import Sessions, looking, open_database, sessions_of
 from node.exam_json import exam_to_json
-from node.overlays import write_overlays
+from node.overlays import SUMMARY, write_overlays, write_summary
 from node.publishing import Recipient
 from node.reading import ImageReader, ReadingLimits
 from node.reporting import Reporter, exam_of
@@ -34,7 +34,7 @@ from node.studies import close
 from node.tables import Instance, Job, Study
 
 READING = "reading.json"
-WRITTEN = (*(f"[0-9][0-9]-{kind}.dcm" for kind in ResultKind), "[0-9]-*.png", "[0-9][0-9]-*.png", READING)
+WRITTEN = (*(f"[0-9][0-9]-{kind}.dcm" for kind in ResultKind), "[0-9]-*.png", "[0-9][0-9]-*.png", SUMMARY, READING)
 """What a study's folder holds."""
 _LEASE_S = 24 * 3600.0  # nobody else works in this queue
 
@@ -200,7 +200,7 @@ class FolderReading:
                 self._written[study_id] = self._write(study_id)
 
     def _write(self, study_id: int) -> Path:
-        """Writes a study's SEG, SR, overlays and reading.json, and says where."""
+        """Writes a study's results, overlays and reading.json, and says where."""
         with looking(self._sessions) as session:
             study = session.get_one(Study, study_id)
             exam = exam_of(session, study, self._scratch)
@@ -211,6 +211,7 @@ class FolderReading:
         for result in results:
             write_durably(folder / result.name, result.read_bytes())
         write_overlays(exam, files, folder, self._limits.max_image_pixels)
+        write_summary(results, folder)
         told = json.dumps(exam_to_json(exam, study.study_instance_uid), indent=2)
         write_durably(folder / READING, told.encode())
         return folder

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from io import BytesIO
 from pathlib import Path
+
+from PIL import Image
+from pydicom import dcmread
+from pydicom.uid import SecondaryCaptureImageStorage
 
 from dicom_io.durable import write_durably
 from dicom_io.pixels.mammogram import read_mammogram
 from models.overlay import draw_overlay
 from models.types import ExamReading
+
+SUMMARY = "summary.png"
 
 
 def write_overlays(exam: ExamReading, files: dict[str, Path], out: Path, max_pixels: int) -> list[Path]:
@@ -24,6 +32,19 @@ def write_overlays(exam: ExamReading, files: dict[str, Path], out: Path, max_pix
         mammogram = read_mammogram(files[image.sop_instance_uid], max_pixels)
         write_durably(path, draw_overlay(mammogram, image.reading))
         written.append(path)
+    return written
+
+
+def write_summary(results: Iterable[Path], out: Path) -> list[Path]:
+    """The summary page among the results as summary.png; nothing where their profile has none."""
+    written = []
+    for result in results:
+        dataset = dcmread(result, defer_size="1 KB")
+        if dataset.SOPClassUID == SecondaryCaptureImageStorage:
+            page = BytesIO()
+            Image.fromarray(dataset.pixel_array).save(page, "PNG")
+            write_durably(out / SUMMARY, page.getvalue())
+            written.append(out / SUMMARY)
     return written
 
 

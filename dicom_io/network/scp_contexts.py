@@ -25,6 +25,8 @@ from pynetdicom import build_context
 from pynetdicom.presentation import PresentationContext
 
 _VERIFICATION = "1.2.840.10008.1.1"
+STORAGE_COMMITMENT = "1.2.840.10008.1.20.1"
+"""Storage Commitment Push Model (PS3.4 section J.3)."""
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
 STORAGE_CLASSES = tuple(
     _STORAGE + suffix
@@ -42,6 +44,7 @@ STORAGE_CLASSES = tuple(
         "7.2",
         "7.3",
         "7.4",
+        *(f"11.{number}" for number in range(1, 9)),  # presentation states
         "66.4",  # Segmentation
         "66.5",  # Surface Segmentation
         "66.7",  # Label Map Segmentation
@@ -78,6 +81,16 @@ TRANSFER_SYNTAXES = (
 )
 
 
-def supported_contexts() -> list[PresentationContext]:
-    """Verification, and every storage class in every transfer syntax."""
-    return [build_context(_VERIFICATION), *(build_context(uid, list(TRANSFER_SYNTAXES)) for uid in STORAGE_CLASSES)]
+def supported_contexts(*, stores: bool = True, reports: bool = False) -> list[PresentationContext]:
+    """Verification; where the peer stores, every storage class in every transfer syntax; where it reports, storage
+    commitment."""
+    storage = [build_context(uid, list(TRANSFER_SYNTAXES)) for uid in STORAGE_CLASSES] if stores else []
+    return [build_context(_VERIFICATION), *storage, *([_commitment()] if reports else [])]
+
+
+def _commitment() -> PresentationContext:
+    """The peer, which opens the association, provides the service and proposes that role (PS3.7 section D.3.3.4). One
+    that proposes none is not turned away."""
+    context = build_context(STORAGE_COMMITMENT)
+    context.scu_role, context.scp_role = False, True
+    return context

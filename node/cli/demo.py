@@ -27,7 +27,7 @@ def demo(
 
     Starts a node and a small receiving PACS on this machine (nothing listens beyond it), makes two mammography studies
     out of real CBIS-DDSM films, sends them by C-STORE, and prints what the node found beside the radiologist's BI-RADS
-    category and the pathology. The SEG, the SR and a PNG overlay of every view stay in the folder.
+    category and the pathology. The results, a PNG overlay of every view and the summary page stay in the folder.
     """
     import tempfile
 
@@ -97,8 +97,8 @@ def _show(outcomes: list[Outcome], folder: Path, console: Console) -> None:
             _say(console, f"Probability of malignancy in the exam, at a screening prevalence: {implied}")
         for sentence in (*(one.reason for one in exam.unread), *exam.warnings):
             console.print(f"  {sentence}", style="yellow", markup=False, soft_wrap=True)
-        _say(console, f"SEG and SR in the demo's PACS: {_counted(outcome.results, 'objects')}")
-        _say(console, f"Overlays: {_counted(outcome.overlays, 'images')}")
+        _say(console, f"Results in the demo's PACS: {_counted(outcome.results, 'objects')}")
+        _say(console, f"Overlays and summary page: {_counted(outcome.overlays, 'images')}")
     _say(
         console,
         f"\nAll of it is in {folder}.\n"

@@ -29,9 +29,12 @@ def read(
         bool,
         typer.Option("--secondary-capture", help="Read secondary captures of the breast as mammograms (CBIS-DDSM)."),
     ] = False,
+    profile: Annotated[
+        str, typer.Option(help="Which objects are written: ohif, workstation-cad-sr, overlay-only or all.")
+    ] = "all",
     as_json: AsJson = False,
 ) -> None:
-    """Read the mammography studies in a folder and write SEG, SR, PNG overlays and reading.json. No network.
+    """Read the mammography studies in a folder and write results, PNG overlays and reading.json. No network.
 
     A file that cannot be read is named with the reason, and the rest goes on. A study's results are written as soon as
     its last image is read. The exit status is 1 where a file or a study was not read that should have been. Research
@@ -40,14 +43,17 @@ def read(
     import tempfile
     import time
 
+    from dicom_io.results.profiles import PROFILES
     from models.bundle import find_bundle, read_bundle
     from node.folder import FolderLimits, FolderReading
 
     paths = [folder] if folder.is_file() else sorted(path for path in folder.rglob("*") if path.is_file())
     models = read_bundle(find_bundle(bundle))
+    if profile not in PROFILES:
+        raise CommandFailed(f"--profile {profile}: there is none of this name. Profiles: {', '.join(PROFILES)}.")
     _make(out)
     with tempfile.TemporaryDirectory(prefix="mammo-node-") as scratch, _progress(hidden=as_json) as progress:
-        reading = FolderReading(models.id, Path(scratch), out, FolderLimits(batch=batch), time.time)
+        reading = FolderReading(models.id, Path(scratch), out, FolderLimits(batch=batch), time.time, PROFILES[profile])
         skipped = reading.take(paths, reads_secondary_capture=secondary_capture)
         if to_read := reading.to_read():
             loading = progress.add_task("Loading the models", total=None)

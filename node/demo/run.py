@@ -18,7 +18,7 @@ from models.types import ExamReading
 from node.database import Sessions, looking, open_database, sessions_of
 from node.demo.pacs import Folder, demo_pacs
 from node.demo.studies import DemoStudy
-from node.overlays import write_overlays
+from node.overlays import write_overlays, write_summary
 from node.queue_view import StudyView, view_queue
 from node.reporting import exam_of
 from node.states import DeliveryState, JobState, StudyState
@@ -46,6 +46,7 @@ name = "demo-pacs"
 ae_title = "DEMO_PACS"
 host = "127.0.0.1"
 port = {pacs_port}
+profile = "all"
 retry_first_s = 2
 dead_after_s = 60
 """
@@ -191,7 +192,8 @@ class Demo:
         overlays = write_overlays(
             exam, files, self.folder / "overlays" / study.patient_id, settings.receiver.max_image_pixels
         )
-        return Outcome(study, exam, self.pacs.study(study.study_instance_uid), overlays)
+        results = self.pacs.study(study.study_instance_uid)
+        return Outcome(study, exam, results, overlays + write_summary(results, overlays[0].parent))
 
     def _queue(self) -> Sessions:
         if self._sessions is None:

@@ -28,8 +28,8 @@ def test_read_writes_the_results_of_a_folder_and_says_so(mammogram_study: DemoSt
     (study,) = json.loads(answer.stdout)["studies"]
     assert study["study_instance_uid"] == mammogram_study.study_instance_uid
     assert 0 <= study["malignancy"] <= 1
-    assert len(list(Path(study["folder"]).glob("*.png"))) == 4
-    assert len(list(Path(study["folder"]).glob("*-SR.dcm"))) == 1
+    assert len(list(Path(study["folder"]).glob("*.png"))) == 5
+    assert len(list(Path(study["folder"]).glob("[0-9][0-9]-SR.dcm"))) == 1
 
 
 def test_read_of_a_folder_without_a_study_says_so(tmp_path: Path) -> None:

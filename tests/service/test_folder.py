@@ -36,7 +36,7 @@ def read(folder: Path, scratch: Path, out: Path) -> tuple[list[StudyOutcome], li
     return reading.report(), skipped
 
 
-def test_a_folders_study_gives_seg_sr_overlays_and_a_reading(
+def test_a_folders_study_gives_every_kind_of_result_overlays_and_a_reading(
     mammogram_study: DemoStudy, scratch: Path, tmp_path: Path
 ) -> None:
     (outcome,), skipped = read(mammogram_study.folder, scratch, tmp_path / "out")
@@ -44,9 +44,11 @@ def test_a_folders_study_gives_seg_sr_overlays_and_a_reading(
     assert outcome.folder is not None
     written = sorted(path.name for path in outcome.folder.iterdir())
     overlays = ["1-L-CC.png", "2-L-MLO.png", "3-R-CC.png", "4-R-MLO.png"]
-    assert written == sorted(
-        [*(f"0{number}-SEG.dcm" for number in range(1, 5)), "05-SR.dcm", *overlays, "reading.json"]
-    )
+    of_images = [
+        f"0{2 * number + place}-{kind}.dcm" for number in range(4) for place, kind in ((1, "SEG"), (2, "GSPS"))
+    ]
+    of_exam = ["09-CAD-SR.dcm", "10-SC.dcm", "11-KO.dcm", "12-SR.dcm"]
+    assert written == sorted([*of_images, *of_exam, *overlays, "summary.png", "reading.json"])
     assert all(dcmread(path).StudyInstanceUID == outcome.study_instance_uid for path in outcome.folder.glob("*.dcm"))
     told = json.loads((outcome.folder / "reading.json").read_text())
     assert told["malignancy"] == 0.5
@@ -166,7 +168,7 @@ def test_an_image_that_cannot_be_read_is_named_with_its_file(
     (outcome,), _ = read(folder, scratch, tmp_path / "out")
     assert [one.path.name for one in outcome.unread] == ["odd.dcm"]
     assert outcome.folder is not None
-    assert list(outcome.folder.glob("*SR.dcm"))
+    assert list(outcome.folder.glob("[0-9][0-9]-SR.dcm"))
 
 
 def test_a_study_without_a_breast_writes_nothing_and_says_why(
@@ -196,9 +198,14 @@ def test_a_second_run_leaves_nothing_of_the_first_beside_its_own(
     assert outcome.folder is not None
     assert sorted(path.name for path in outcome.folder.iterdir()) == [
         "01-SEG.dcm",
-        "02-SR.dcm",
+        "02-GSPS.dcm",
+        "03-CAD-SR.dcm",
+        "04-SC.dcm",
+        "05-KO.dcm",
+        "06-SR.dcm",
         "1-R-CC.png",
         "reading.json",
+        "summary.png",
     ]
 
 
