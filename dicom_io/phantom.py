@@ -24,7 +24,7 @@ from pydicom.sr.coding import Code
 from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation, ExplicitVRLittleEndian
 
 from dicom_io.results import codes
-from dicom_io.results.seg_frames import add_nominal_geometry, own_dimensions, segments_per_frame
+from dicom_io.results.seg.frames import add_nominal_geometry, own_dimensions, segments_per_frame
 from dicom_io.results.sources import demographics, stand_in
 from dicom_io.uids import derive_uid
 from models.types import FindingKind, Laterality, Mask

@@ -17,15 +17,15 @@ from pydicom.uid import (
 )
 
 from dicom_io.network.scu import Content
-from dicom_io.results.cad_sr import encode_cad_sr
+from dicom_io.results.cad_sr.report import encode_cad_sr
 from dicom_io.results.checks import check_together
 from dicom_io.results.encoding import Encoding, to_bytes
-from dicom_io.results.gsps import encode_gsps
+from dicom_io.results.gsps.state import encode_gsps
 from dicom_io.results.key_objects import encode_key_objects
 from dicom_io.results.profiles import Profile, ResultKind
-from dicom_io.results.seg import encode_seg, read_back
-from dicom_io.results.sr import encode_sr
-from dicom_io.results.summary import encode_summary
+from dicom_io.results.seg.segmentation import encode_seg, read_back
+from dicom_io.results.sr.report import encode_sr
+from dicom_io.results.summary.capture import encode_summary
 from models.types import ExamReading
 
 __all__ = ["CONTENTS", "Encoding", "ResultObject", "contents_of", "encode_results"]

@@ -12,9 +12,9 @@ from validators import dcentvfy, dciodvfy, dsrdump, pixelmed
 
 from dicom_io.device import is_ours
 from dicom_io.errors import NotEncodable
-from dicom_io.results.cad_sr import encode_cad_sr
+from dicom_io.results.cad_sr.report import encode_cad_sr
 from dicom_io.results.encoding import Encoding, lesion_name, to_bytes
-from dicom_io.results.seg import encode_seg
+from dicom_io.results.seg.segmentation import encode_seg
 from dicom_io.results.statements import NO_FINDINGS, NOTHING_READ, RESEARCH_USE_ONLY
 from models.exam import put_together
 from models.types import (

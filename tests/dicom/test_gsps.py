@@ -18,7 +18,7 @@ from validators import dcentvfy, dciodvfy
 from dicom_io.device import is_ours
 from dicom_io.errors import NotEncodable
 from dicom_io.results.encoding import lesion_name, to_bytes
-from dicom_io.results.gsps import encode_gsps
+from dicom_io.results.gsps.state import encode_gsps
 from dicom_io.results.labels import percent
 from models.types import Category, FindingKind, Likelihood, ReadImage
 

@@ -10,7 +10,7 @@ from dicom_io.device import device_uid, is_ours
 from dicom_io.errors import NotEncodable
 from dicom_io.results.encoding import lesion_name, to_bytes
 from dicom_io.results.profiles import PROFILES
-from dicom_io.results.seg import encode_seg, read_back
+from dicom_io.results.seg.segmentation import encode_seg, read_back
 from models.types import FindingKind, ReadImage
 
 UID = "1.2.826.0.1.3680043.10.2"

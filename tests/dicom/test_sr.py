@@ -28,8 +28,8 @@ from dicom_io.device import device_uid, is_ours
 from dicom_io.errors import NotEncodable
 from dicom_io.results.encode import encode_results
 from dicom_io.results.encoding import to_bytes
-from dicom_io.results.seg import encode_seg
-from dicom_io.results.sr import encode_sr
+from dicom_io.results.seg.segmentation import encode_seg
+from dicom_io.results.sr.report import encode_sr
 from dicom_io.results.statements import NO_FINDINGS, NOTHING_READ, RESEARCH_USE_ONLY
 from models import exam as exams
 from models.types import JOINING_RULE, Laterality

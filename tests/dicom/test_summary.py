@@ -19,8 +19,8 @@ from dicom_io.errors import NotEncodable
 from dicom_io.headers import InstanceKind, kind_of
 from dicom_io.results.colours import COLOURS
 from dicom_io.results.encoding import to_bytes
-from dicom_io.results.summary import encode_summary
-from dicom_io.results.summary_page import COLUMNS, ROWS, draw_page
+from dicom_io.results.summary.capture import encode_summary
+from dicom_io.results.summary.page import COLUMNS, ROWS, draw_page
 from models.exam import put_together
 from models.types import Category, ExamReading, Finding, FindingKind, Laterality, Likelihood, ReadImage, UnreadImage
 

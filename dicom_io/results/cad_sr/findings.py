@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 
 from dicom_io.results import codes
-from dicom_io.results.cad_sr_items import Part, Relation, algorithm, coded, container, percent, region, unique, words
-from dicom_io.results.cad_sr_library import ImageLibrary
+from dicom_io.results.cad_sr.items import Part, Relation, algorithm, coded, container, percent, region, unique, words
+from dicom_io.results.cad_sr.library import ImageLibrary
 from dicom_io.results.encoding import lesion_name
 from dicom_io.results.geometry import outline, to_xy
 from models.types import ExamReading, Mask, ReadImage, Tie

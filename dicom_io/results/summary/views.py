@@ -10,7 +10,7 @@ from PIL import Image
 from dicom_io.results.colours import COLOURS, RGB
 from dicom_io.results.geometry import nearest, outline
 from dicom_io.results.labels import figure, place_labels, worth
-from dicom_io.results.summary_pen import Pen, line_height
+from dicom_io.results.summary.pen import Pen, line_height
 from models.types import Box, Laterality, ReadImage
 
 BLACK: RGB = (0, 0, 0)

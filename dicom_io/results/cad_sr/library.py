@@ -12,7 +12,7 @@ from dicom_io.attributes import text
 from dicom_io.errors import NotEncodable
 from dicom_io.headers import SPECIMEN, InstanceKind, kind_of, laterality_of, view_of
 from dicom_io.results import codes
-from dicom_io.results.cad_sr_items import Relation, coded, container, day, hour, image, measured, reference, words
+from dicom_io.results.cad_sr.items import Relation, coded, container, day, hour, image, measured, reference, words
 from dicom_io.results.sources import demographics, patient_orientation, spacing_mm
 from models.types import ExamReading, Laterality, ReadImage
 

@@ -9,8 +9,8 @@ from pydicom import Dataset
 from pydicom.sr.coding import Code
 
 from dicom_io.results import codes
-from dicom_io.results.cad_sr_items import Part, Relation, algorithm, coded, container
-from dicom_io.results.cad_sr_library import ImageLibrary
+from dicom_io.results.cad_sr.items import Part, Relation, algorithm, coded, container
+from dicom_io.results.cad_sr.library import ImageLibrary
 from models.types import BundleId, ExamReading, ReadImage
 
 

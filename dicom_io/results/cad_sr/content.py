@@ -10,10 +10,10 @@ from pydicom.sr.coding import Code
 
 from dicom_io.results import codes
 from dicom_io.results.birads_codes import ASSESSMENT_CATEGORY, CODES
-from dicom_io.results.cad_sr_findings import impressions
-from dicom_io.results.cad_sr_items import Part, Relation, algorithm, coded, container, words
-from dicom_io.results.cad_sr_library import ImageLibrary
-from dicom_io.results.cad_sr_performed import summary_of_analyses, summary_of_detections
+from dicom_io.results.cad_sr.findings import impressions
+from dicom_io.results.cad_sr.items import Part, Relation, algorithm, coded, container, words
+from dicom_io.results.cad_sr.library import ImageLibrary
+from dicom_io.results.cad_sr.performed import summary_of_analyses, summary_of_detections
 from dicom_io.results.statements import MEASURED, statements
 from models.types import BundleId, ExamReading, Laterality
 

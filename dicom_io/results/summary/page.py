@@ -11,9 +11,9 @@ from PIL import Image
 from dicom_io.results.colours import RGB
 from dicom_io.results.encoding import place
 from dicom_io.results.statements import NOTHING_READ
-from dicom_io.results.summary_pen import Pen
-from dicom_io.results.summary_tables import draw_lesions, draw_notes, draw_scores, notes_height
-from dicom_io.results.summary_views import AMBER, BLACK, GREY, LINE, WHITE, draw_empty, draw_view
+from dicom_io.results.summary.pen import Pen
+from dicom_io.results.summary.tables import draw_lesions, draw_notes, draw_scores, notes_height
+from dicom_io.results.summary.views import AMBER, BLACK, GREY, LINE, WHITE, draw_empty, draw_view
 from models.types import Box, BundleId, ExamReading, Laterality, ReadImage
 
 ROWS, COLUMNS = 1200, 1600

@@ -8,8 +8,8 @@ from pydicom import Dataset
 from pydicom.uid import MammographyCADSRStorage
 
 from dicom_io.errors import NotEncodable
-from dicom_io.results.cad_sr_content import LIBRARY_POSITION, cad_report
-from dicom_io.results.cad_sr_library import library_of
+from dicom_io.results.cad_sr.content import LIBRARY_POSITION, cad_report
+from dicom_io.results.cad_sr.library import library_of
 from dicom_io.results.encoding import Encoding, file_meta, sign
 from dicom_io.results.fingerprints import exam_fingerprint
 from dicom_io.results.sources import demographics, study_references

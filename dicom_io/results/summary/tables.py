@@ -11,8 +11,8 @@ from dicom_io.results.geometry import longest_extent_mm, outline
 from dicom_io.results.labels import figure
 from dicom_io.results.statements import NO_FINDINGS
 from dicom_io.results.statements_calibration import calibration_sentences
-from dicom_io.results.summary_pen import Pen, line_height
-from dicom_io.results.summary_views import AMBER, BLACK, GREY, LINE, WHITE
+from dicom_io.results.summary.pen import Pen, line_height
+from dicom_io.results.summary.views import AMBER, BLACK, GREY, LINE, WHITE
 from dicom_io.results.ties import tie_sentences
 from models.types import JOINING_RULE, Box, ExamReading, Finding, Laterality, Likelihood, UnreadImage
 

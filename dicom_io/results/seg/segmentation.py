@@ -26,7 +26,7 @@ from dicom_io.results.colours import COLOURS
 from dicom_io.results.encoding import Encoding, lesion_name, place, sign
 from dicom_io.results.fingerprints import image_fingerprint
 from dicom_io.results.masks import check_masks
-from dicom_io.results.seg_frames import add_nominal_geometry, own_dimensions, segments_per_frame
+from dicom_io.results.seg.frames import add_nominal_geometry, own_dimensions, segments_per_frame
 from dicom_io.results.sources import demographics, patient_orientation, spacing_mm, stand_in
 from models.types import ReadImage
 

@@ -30,8 +30,8 @@ from dicom_io.headers import InstanceKind, kind_of
 from dicom_io.results import codes
 from dicom_io.results.encoding import Encoding
 from dicom_io.results.sources import patient_orientation, spacing_mm
-from dicom_io.results.sr_concordance import concordance_items
-from dicom_io.results.sr_groups import lesion_groups, score_groups
+from dicom_io.results.sr.concordance import concordance_items
+from dicom_io.results.sr.groups import lesion_groups, score_groups
 from dicom_io.results.statements import Statement, statements
 from models.types import ExamReading, ReadImage
 

@@ -13,7 +13,7 @@ from dicom_io.headers import laterality_of, view_of
 from dicom_io.results.encoding import Encoding, sign
 from dicom_io.results.fingerprints import exam_fingerprint
 from dicom_io.results.sources import demographics, instance_reference
-from dicom_io.results.summary_page import draw_page
+from dicom_io.results.summary.page import draw_page
 from models.types import ExamReading
 
 SERIES_NUMBER = 9400

@@ -10,8 +10,8 @@ from pydicom import Dataset
 from dicom_io.device import MANUFACTURER, MODEL, device_uid
 from dicom_io.results.encoding import Encoding, place, sign
 from dicom_io.results.fingerprints import image_fingerprint
-from dicom_io.results.gsps_display import as_displayed, pixel_aspect_ratio
-from dicom_io.results.gsps_graphics import annotate
+from dicom_io.results.gsps.display import as_displayed, pixel_aspect_ratio
+from dicom_io.results.gsps.graphics import annotate
 from dicom_io.results.masks import check_masks
 from dicom_io.results.sources import demographics, stand_in
 from models.types import ReadImage

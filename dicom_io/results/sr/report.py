@@ -11,7 +11,7 @@ from dicom_io.errors import NotEncodable
 from dicom_io.results.encoding import Encoding, file_meta, sign
 from dicom_io.results.own_codes import coding_scheme
 from dicom_io.results.sources import demographics, study_references
-from dicom_io.results.sr_content import measurement_report
+from dicom_io.results.sr.content import measurement_report
 from models.types import ExamReading
 
 SERIES_NUMBER = 9000
