@@ -24,6 +24,7 @@ def exam_to_json(exam: ExamReading, study_instance_uid: str) -> dict[str, object
         "likelihood": exam.likelihood and asdict(exam.likelihood),
         "breasts": [asdict(breast) for breast in exam.breasts],
         "ties": [asdict(tie) for tie in exam.ties],
+        "locations": [{**asdict(finding), **asdict(place)} for finding, place in exam.locations.items()],
         "images": [
             {
                 "sop_instance_uid": image.sop_instance_uid,
