@@ -60,12 +60,10 @@ def category_in(value: str, *, alone: bool = False) -> Category | None:
 def sides_in(value: str) -> Sides | None:
     """The breasts that a value names: "L", "left", "RT", "bilateral", "B"; empty: it is empty. None: it names none."""
     said = value.strip()
-    if not said:
-        return ()
     if said.upper() in ("B", "LR", "RL"):
         return _BOTH
-    token = _TOKEN.match(said.upper() if len(said) <= 2 else said)
-    return _SIDES.get(token.lastgroup or "") if token else None
+    tokens = _TOKEN.finditer(said.upper() if len(said) <= 2 else said)
+    return tuple(sorted({side for token in tokens for side in _sides(token)})) or (None if said else ())
 
 
 def mentions(text: str) -> bool:

@@ -74,7 +74,7 @@ def results_of(message: Message, settings: Hl7) -> Results:
     if found:
         return Results(tuple(_without_contradiction(found)))
     if FINAL in spoken:
-        raise NotUsable("it speaks of BI-RADS, but gives no category that can be read")
+        raise NotUsable("it speaks of BI-RADS, but gives no category that can be read (hl7.category)")
     if WITHDRAWN in spoken:
         raise NotUsable("it takes a result back: mammo-node keeps what it was told, send a corrected result")
     return Results((), NOT_FINAL if spoken else NO_CATEGORY)
@@ -102,7 +102,9 @@ def _orders(message: Message) -> Iterator[_Order]:
 
 
 def _speaks_of_birads(rows: Sequence[Segment], settings: Hl7) -> bool:
-    return any(_category_places(row, settings) for row in rows) or mentions(_text(rows, settings))
+    """Also where a row's name does and `settings` do not know it: then it is told, and not passed over."""
+    named = any(_category_places(row, settings) or mentions(row.text(3)) for row in rows)
+    return named or mentions(_text(rows, settings))
 
 
 def _category_places(row: Segment, settings: Hl7) -> list[Place]:
@@ -159,13 +161,18 @@ def _category(row: Segment, place: Place) -> Category:
 
 
 def _sides(row: Segment, rows: Iterable[Segment], settings: Hl7) -> Sides:
+    """Of a value like 7771000^Left^SCT, L, or LB^Left breast."""
     sub_id = row.component(4)
-    beside = [other for other in rows if sub_id and other.component(4) == sub_id]
-    said = first_value(settings.laterality, [row, *beside])
-    sides = sides_of_code(said) or sides_in(said)
-    if sides is None:
-        raise NotUsable("the laterality of its BI-RADS category is not known")
-    return sides
+    beside = [row, *(other for other in rows if sub_id and other.component(4) == sub_id)]
+    for place in map(Place.of, settings.laterality):
+        for one in beside:
+            if place.is_in(one) and one.component(place.field, place.component):
+                said = one.components(place.field)[place.component - 1 :]
+                named = [sides for part in said if (sides := sides_of_code(part) or sides_in(part))]
+                if not named:
+                    raise NotUsable("the laterality of its BI-RADS category is not known")
+                return named[0]
+    return ()
 
 
 def _names_somebody(segments: Sequence[Segment], settings: Hl7) -> bool:

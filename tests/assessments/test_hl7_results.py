@@ -49,7 +49,7 @@ def test_the_acknowledgement_goes_back_to_its_sender(intake: Hl7Intake) -> None:
 
 
 def test_a_coded_category_goes_before_the_text(intake: Hl7Intake, road: Road) -> None:
-    rows = category_row("397144001^Suspicious^SCT", "7771000^Left^SCT"), category_row("2", "R"), "BI-RADS 5"
+    rows = category_row("397144001^Suspicious^SCT", "7771000^Left^SCT"), category_row("2", "RB^Right breast"), "BI-RADS 5"
     assert answered(intake, oru(*rows))[0] == "AA"
     assert said(assessments(road)) == [("L", "4"), ("R", "2")]
 
@@ -126,6 +126,7 @@ def test_escapes_and_line_ends_are_those_of_hl7_and_of_careless_senders(intake: 
 UNUSABLE = {
     "range": (oru("BI-RADS 2-3"), "range"),
     "no category": (oru("BI-RADS not given"), "no category that can be read"),
+    "category in an unknown place": (oru("CWE|BIRADS^BI-RADS||4^Suspicious||||||F"), "hl7.category"),
     "two for one breast": (oru("BI-RADS 2 left.", "BI-RADS 4 left."), "several"),
     "unknown code": (oru(category_row("X9")), "none that is known"),
     "unknown side": (oru(category_row("4", "up")), "laterality"),
