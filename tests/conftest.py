@@ -15,6 +15,7 @@ from node.demo.studies import CasesMissing, DemoStudy, find_cases, make_studies
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--artefacts", type=Path, help="a folder for screenshots; without it pytest's own temporary one")
     group = parser.getgroup("acceptance", "an Orthanc of your own for the acceptance tests")
     group.addoption("--orthanc-url", help="its REST API, e.g. http://127.0.0.1:8042; without it Debian's is started")
     group.addoption("--orthanc-credentials", help="user:password, where its REST API asks for them")
@@ -28,6 +29,14 @@ def the_same_chance_every_time() -> None:
     """Tests that draw weights or pictures draw the same ones in every run, alone or among others."""
     if torch := sys.modules.get("torch"):  # most tests get by without it
         torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def artefacts(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where tests leave what people should look at."""
+    folder = request.config.getoption("--artefacts") or tmp_path_factory.mktemp("artefacts")
+    folder.mkdir(parents=True, exist_ok=True)
+    return Path(folder)
 
 
 @pytest.fixture(scope="session")
