@@ -122,6 +122,8 @@ class Destination(Outlet):
     ae_title: AETitle
     host: str
     port: Port
+    commitment: bool = False
+    commitment_timeout_s: float = Field(default=3600, gt=0)
 
 
 class Web(Section):

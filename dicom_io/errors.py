@@ -7,6 +7,7 @@ DicomError
 └── DestinationError
     ├── Unreachable    nobody answered, or the association broke: try again later
     └── Rejected       the peer answered and refused; trying again may or may not help
+        └── NotAccepted    it takes no objects of this kind: trying again is of no use
 """
 
 from __future__ import annotations
@@ -46,3 +47,7 @@ class Rejected(DestinationError):
     def __init__(self, message: str, status: int | None = None) -> None:
         super().__init__(message)
         self.status = status
+
+
+class NotAccepted(Rejected):
+    """The peer takes no objects of this SOP class, or not in this transfer syntax, until it is set up otherwise."""

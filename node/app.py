@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import fcntl
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from config.settings import AnyDestination, Outlet, Sender, Settings
+from pydicom.uid import generate_uid
+
+from config.settings import AnyDestination, Destination, Outlet, Sender, Settings
 from dicom_io.headers import InstanceHeader
+from dicom_io.network.commitment import CommitmentReport
 from dicom_io.network.scp import AllowedSender, Listener, ListenerLimits
 from dicom_io.network.scu import count_instances
 from dicom_io.results.encode import contents_of
@@ -22,12 +25,13 @@ from dicom_io.results.profiles import profile_of
 from models.bundle import BundleError, find_bundle, read_bundle, verify
 from node.asking import Count, ask_sources
 from node.closing import Ladder
+from node.commitment import Commitment
 from node.database import Sessions, open_database, sessions_of
 from node.delivery import Deliverer
 from node.hl7_intake import Hl7Intake
 from node.logs import set_up_logging
 from node.mllp import MllpListener, listen
-from node.peers import destination
+from node.peers import commitment_request, destination
 from node.publishing import Recipient
 from node.queue import give_back
 from node.reader_process import ReaderSupervisor, Unwell
@@ -92,8 +96,14 @@ def build_service(settings: Settings) -> Service:
     )
     supervisor = ReaderSupervisor(run_reader, (settings,), sessions, reader_name(settings))
     loops = [Loop("reader", supervisor.run), Loop("reporter", reporter.run)]
+    commitments = {
+        outlet.name: _commitment(outlet, settings, sessions)
+        for outlet in settings.destinations
+        if isinstance(outlet, Destination) and outlet.commitment
+    }
     for outlet in settings.destinations:
-        loops.append(Loop(f"delivery to {outlet.name}", _deliverer(outlet, settings, sessions).run))
+        deliverer = _deliverer(outlet, settings, sessions, commitments.get(outlet.name))
+        loops.append(Loop(f"delivery to {outlet.name}", deliverer.run))
     if settings.hl7.port is not None:
         loops.append(Loop("HL7", _hl7_listener(settings.hl7.port, settings, sessions).run))
     ticks = [Tick("closing", CLOSING_EVERY_S, partial(_close, sessions, _ladder(settings)))]
@@ -104,7 +114,7 @@ def build_service(settings: Settings) -> Service:
     }
     if counts:
         ticks.append(Tick("asking", ASKING_EVERY_S, partial(_ask, sessions, counts, settings)))
-    return Service(_listener(settings, sessions), loops, ticks)
+    return Service(_listener(settings, sessions, list(commitments.values())), loops, ticks)
 
 
 def reader_name(settings: Settings) -> str:
@@ -156,7 +166,7 @@ def run_reader(settings: Settings) -> None:
         raise Unwell("the GPU does not answer") from error
 
 
-def _listener(settings: Settings, sessions: Sessions) -> Listener:
+def _listener(settings: Settings, sessions: Sessions, commitments: Sequence[Commitment]) -> Listener:
     limits = settings.receiver
     receiving = Receiving(
         sessions,
@@ -175,7 +185,11 @@ def _listener(settings: Settings, sessions: Sessions) -> Listener:
         limits.ae_title,
         limits.host,
         limits.port,
-        [*_itself(settings), *(AllowedSender(sender.ae_title, sender.host) for sender in settings.senders)],
+        [
+            *_itself(settings),
+            *(AllowedSender(sender.ae_title, sender.host) for sender in settings.senders),
+            *_reporters(settings),
+        ],
         receiving.incoming,
         receiving,
         ListenerLimits(
@@ -184,7 +198,21 @@ def _listener(settings: Settings, sessions: Sessions) -> Listener:
             idle_timeout_s=limits.idle_timeout_s,
             max_image_bytes=limits.max_image_mb * MB,
         ),
+        partial(_heard, commitments) if commitments else None,
     )
+
+
+def _heard(commitments: Sequence[Commitment], report: CommitmentReport) -> bool:
+    return any(commitment.hear(report) for commitment in commitments)
+
+
+def _reporters(settings: Settings) -> list[AllowedSender]:
+    """Destinations that are asked to commit: they come back with their answer, and may do nothing else here."""
+    return [
+        AllowedSender(outlet.ae_title, outlet.host, stores=False)
+        for outlet in settings.destinations
+        if isinstance(outlet, Destination) and outlet.commitment
+    ]
 
 
 def _itself(settings: Settings) -> list[AllowedSender]:
@@ -236,12 +264,31 @@ def _recipient(outlet: Outlet) -> Recipient:
     return Recipient(outlet.name, profile, outlet.only_discordant)
 
 
-def _deliverer(outlet: AnyDestination, settings: Settings, sessions: Sessions) -> Deliverer:
+def _commitment(outlet: Destination, settings: Settings, sessions: Sessions) -> Commitment:
+    return Commitment(
+        name=outlet.name,
+        request=commitment_request(outlet, settings.receiver.ae_title),
+        policy=_policy(outlet),
+        timeout_s=outlet.commitment_timeout_s,
+        sessions=sessions,
+        now=time.time,
+        new_uid=partial(generate_uid, prefix=None),
+    )
+
+
+def _policy(outlet: Outlet) -> RetryPolicy:
+    return RetryPolicy(outlet.retry_first_s, outlet.retry_ceiling_s, outlet.dead_after_s)
+
+
+def _deliverer(
+    outlet: AnyDestination, settings: Settings, sessions: Sessions, commitment: Commitment | None
+) -> Deliverer:
     return Deliverer(
         name=outlet.name,
         destination=destination(outlet, settings.receiver.ae_title, contents_of(_recipient(outlet).profile)),
-        policy=RetryPolicy(outlet.retry_first_s, outlet.retry_ceiling_s, outlet.dead_after_s),
+        policy=_policy(outlet),
         sessions=sessions,
         data_dir=settings.data_dir,
         now=time.time,
+        commitment=commitment,
     )

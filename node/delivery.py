@@ -12,7 +12,8 @@ from typing import Protocol
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from dicom_io.errors import DestinationError, Unreachable
+from dicom_io.errors import DestinationError, NotAccepted, Unreachable
+from node.commitment import Commitment
 from node.database import Sessions, looking
 from node.retry import RetryPolicy, next_try
 from node.states import DeliveryState, StudyState, moved
@@ -30,6 +31,7 @@ class Destination(Protocol):
         Raises:
             Unreachable: nobody answered; every other object would fare the same.
             Rejected: this object was refused.
+            NotAccepted: it would be refused ever again.
         """
 
     def close(self) -> None:
@@ -50,6 +52,7 @@ class Deliverer:
         name: the destination's name in the settings and in the delivery rows.
         data_dir: what the results' paths are relative to.
         now: UTC seconds since the epoch.
+        commitment: what the destination promises to keep; None: what is sent is delivered.
     """
 
     name: str
@@ -58,14 +61,19 @@ class Deliverer:
     sessions: Sessions
     data_dir: Path
     now: Callable[[], float]
+    commitment: Commitment | None = None
 
     def run(self, stop: threading.Event, pause_s: float = 0.25) -> None:
         """Delivers until `stop` is set."""
         try:
             while not stop.is_set():
-                if not self.deliver_due(stop):
+                tried = self.deliver_due(stop)
+                if not tried:
                     # An association with nothing to carry only takes a place at the destination.
                     self.destination.close()
+                if self.commitment is not None:
+                    self.commitment.look_after()
+                if not tried:
                     stop.wait(pause_s)
         finally:
             self.destination.close()
@@ -122,6 +130,9 @@ class Deliverer:
             delivery.attempts += 1
             delivery.sent_at = self.now()
             delivery.error = ""
+            delivery.transaction_uid = None
+            if self.commitment is not None:
+                self.commitment.sent(delivery)
         log.info("delivery %d to %s: sent", due.delivery_id, self.name)
 
     def _failed(self, due: _Due, error: DestinationError) -> None:
@@ -131,7 +142,9 @@ class Deliverer:
                 return
             delivery.attempts += 1
             delivery.error = str(error)
-            again_at = next_try(self.policy, delivery.attempts, delivery.created_at, self.now())
+            again_at = None
+            if not isinstance(error, NotAccepted):
+                again_at = next_try(self.policy, delivery.attempts, delivery.created_at, self.now())
             if again_at is None:
                 delivery.state = moved(delivery.state, DeliveryState.DEAD)
             else:

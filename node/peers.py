@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 from config import settings
 from dicom_io.network import retrieve, wado
+from dicom_io.network.commitment import ask_commitment
 from dicom_io.network.holdings import Source
 from dicom_io.network.peer import Peer
 from dicom_io.network.scu import Content, CStoreDestination
 from dicom_io.network.stow import StowDestination
 from dicom_io.network.web_peer import WebPeer
+from node.commitment import Request
 
 
 def web_peer(of: settings.WebDestination | settings.WebSource) -> WebPeer:
@@ -25,6 +28,11 @@ def destination(
     if isinstance(of, settings.WebDestination):
         return StowDestination(web_peer(of))
     return CStoreDestination(of.ae_title, of.host, of.port, of.timeout_s, calling_ae_title, contents=contents)
+
+
+def commitment_request(of: settings.Destination, calling_ae_title: str) -> Request:
+    """How a destination is asked to keep what it was sent."""
+    return partial(ask_commitment, Peer(of.ae_title, of.host, of.port, of.timeout_s, calling_ae_title))
 
 
 def source(of: settings.AnySource, ae_title: str) -> Source:

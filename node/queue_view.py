@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, exists, func, or_, select
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select
 from sqlalchemy.orm import Session, selectinload
 
 from node.states import DeliveryState, JobState, StudyState
@@ -51,6 +51,8 @@ class DeliveryView:
     next_at: float
     sent_at: float | None
     error: str
+    uncommitted: bool = False
+    """Sent, to a destination that is asked to commit and has not done so."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,10 @@ def _unsettled() -> ColumnElement[bool]:
             Result.study_id == Study.id,
             Result.last_revision == Study.revision,
             Delivery.result_id == Result.id,
-            Delivery.state.not_in([DeliveryState.SENT, DeliveryState.COMMITTED]),
+            or_(
+                Delivery.state.not_in([DeliveryState.SENT, DeliveryState.COMMITTED]),
+                and_(Delivery.state == DeliveryState.SENT, Delivery.transaction_uid.is_not(None)),
+            ),
         ),
     )
 
@@ -154,6 +159,7 @@ def _study_view(study: Study, jobs: list[Job], deliveries: list[Delivery]) -> St
                 delivery.next_at,
                 delivery.sent_at,
                 delivery.error,
+                delivery.state is DeliveryState.SENT and delivery.transaction_uid is not None,
             )
             for delivery in deliveries
         ),

@@ -11,6 +11,9 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from node.states import DeliveryState, JobKind, JobState, StudyState
 
+TO_BE_ASKED = ""
+"""In the place of a transaction UID: the delivery was sent, and commitment to it is still to be asked for."""
+
 
 class Table(DeclarativeBase):
     metadata = MetaData(
@@ -179,7 +182,7 @@ class Delivery(Table):
     next_at: Mapped[float]
     sent_at: Mapped[float | None]
     transaction_uid: Mapped[str | None] = mapped_column(index=True)
-    """Of the storage commitment that was asked for it, where its destination is set to commit."""
+    """Of the storage commitment last asked for it; TO_BE_ASKED; None, where its destination is not set to commit."""
     commitment_asked_at: Mapped[float | None]
     error: Mapped[str] = mapped_column(default="")
 

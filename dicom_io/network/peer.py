@@ -17,9 +17,10 @@ from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.status import code_to_category
 
-from dicom_io.errors import Rejected, Unreachable
+from dicom_io.errors import NotAccepted, Rejected, Unreachable
 
 _TRANSIENT = 0x02  # A-ASSOCIATE-RJ result, PS3.8 section 9.3.4
+_SOP_CLASS_NOT_SUPPORTED = 0x0122  # PS3.7 section C.5.6
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,8 @@ class Peer:
 
         Raises:
             Unreachable: nobody answers, or not in time, or the peer is too busy for now.
-            Rejected: the peer refuses the association or all of its contexts.
+            Rejected: the peer refuses the association.
+            NotAccepted: the peer refuses all of its contexts.
         """
         ae = AE(self.calling_ae_title)
         ae.connection_timeout = self.timeout_s
@@ -78,7 +80,7 @@ class Peer:
                 raise Unreachable(message)
             raise Rejected(message)
         if association.rejected_contexts:
-            raise Rejected(f"{self} does not accept {_names(association.rejected_contexts)}")
+            raise NotAccepted(f"{self} does not accept {_names(association.rejected_contexts)}")
         raise Unreachable(f"{self} does not answer (waited up to {self.timeout_s:g} s)")
 
     def must_not_fail(self, answer: Dataset) -> None:
@@ -87,13 +89,15 @@ class Peer:
         Raises:
             Unreachable: there was no answer (pynetdicom gives an empty data set).
             Rejected: it says failure.
+            NotAccepted: it does not support the SOP class.
         """
         if "Status" not in answer:
             raise Unreachable(f"{self} broke the association, or did not answer in time")
         status = int(answer.Status)
         category = code_to_category(status)
         if category not in ("Success", "Warning", "Pending"):
-            raise Rejected(f"{self} answers with status 0x{status:04X} ({meaning(status)})", status)
+            refused = NotAccepted if status == _SOP_CLASS_NOT_SUPPORTED else Rejected
+            raise refused(f"{self} answers with status 0x{status:04X} ({meaning(status)})", status)
 
 
 def _limit_waiting(event: evt.Event, timeout_s: float) -> None:
@@ -110,7 +114,7 @@ def _names(contexts: list[PresentationContext]) -> str:
 
 
 def meaning(status: int) -> str:
-    """What a status or failure reason says, by its range (PS3.4 table B.2-1, PS3.7 Annex C)."""
+    """What a status or failure reason says, by its range (PS3.4 table B.2-1, PS3.7 Annex C, PS3.3 section C.14.1.1)."""
     match status >> 8:
         case 0xA7:
             return "out of resources"
@@ -120,9 +124,14 @@ def meaning(status: int) -> str:
             return "it cannot understand the data set"
         case _:
             return {
+                0x0110: "processing failure",
                 0x0111: "the instance is there already",
+                0x0112: "it does not have the instance",
                 0x0117: "invalid SOP instance",
+                0x0119: "it has the instance under another SOP class",
                 0x0122: "SOP class not supported",
                 0x0124: "not authorised",
+                0x0131: "the transaction UID is in use",
                 0x0211: "unrecognised operation",
+                0x0213: "out of resources",
             }.get(status, "failure")

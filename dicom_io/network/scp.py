@@ -20,6 +20,7 @@ from pynetdicom.pdu_primitives import A_ASSOCIATE
 
 from dicom_io.errors import NotListening
 from dicom_io.network.answers import Answer, Status
+from dicom_io.network.commitment import Hear, answer_report
 from dicom_io.network.incoming import IncomingFile, head_of
 from dicom_io.network.scp_contexts import supported_contexts
 from dicom_io.network.scp_stream import ReceivingServer, StreamingDIMSE, StreamingHandler
@@ -61,10 +62,15 @@ class Intake(Protocol):
 
 @dataclass(frozen=True)
 class AllowedSender:
-    """Who may associate: an AE title, and the host name or address it must come from, if one is given."""
+    """Who may associate: an AE title, and the host name or address it must come from, if one is given.
+
+    Attributes:
+        stores: False for one that may do no more than report on storage commitments.
+    """
 
     ae_title: str
     host: str | None = None
+    stores: bool = True
 
     def is_at(self, address: str) -> bool:
         """Whether `address` is this sender's.
@@ -96,7 +102,10 @@ class ListenerLimits:
 
 
 class Listener:
-    """C-ECHO and C-STORE SCP. An AE title that is not in `senders` is rejected; without senders, everybody is."""
+    """C-ECHO and C-STORE SCP, which also hears reports on storage commitments where somebody wants to `hear` them.
+
+    An AE title that is not in `senders` is rejected; without senders, everybody is.
+    """
 
     def __init__(
         self,
@@ -107,15 +116,17 @@ class Listener:
         incoming: Path,
         intake: Intake,
         limits: ListenerLimits = ListenerLimits(),
+        hear: Hear | None = None,
     ) -> None:
         self._address = (host, port)
         self._senders = tuple(senders)
         self._incoming = incoming
         self._intake = intake
         self._limits = limits
+        self._hear = hear
         self._server: ReceivingServer | None = None
         self._ae = AE(ae_title)
-        self._ae.supported_contexts = supported_contexts()
+        self._ae.supported_contexts = supported_contexts(reports=hear is not None)
         self._ae.require_called_aet = True
         self._ae.maximum_associations = limits.max_associations
         self._ae.maximum_pdu_size = limits.max_pdu_bytes
@@ -136,10 +147,11 @@ class Listener:
         self._incoming.mkdir(parents=True, exist_ok=True)
         for leftover in self._incoming.glob("*.part"):
             leftover.unlink()
+        reports = [] if self._hear is None else [(evt.EVT_N_EVENT_REPORT, answer_report, [self._hear])]
         try:
             server = self._ae.make_server(
                 self._address,
-                evt_handlers=[(evt.EVT_REQUESTED, self._check_caller), (evt.EVT_C_STORE, self._store)],
+                evt_handlers=[(evt.EVT_REQUESTED, self._check_caller), (evt.EVT_C_STORE, self._store), *reports],
                 server_class=ReceivingServer,
                 request_handler=StreamingHandler,
             )
@@ -177,22 +189,27 @@ class Listener:
         association = event.assoc
         title = (cast(A_ASSOCIATE, association.requestor.primitive).calling_ae_title or "").strip()
         address = association.requestor.address
-        if self._may_send(title, address):
+        known = self._known(title, address)
+        if any(sender.stores for sender in known):
+            return
+        if known:
+            association.acceptor.supported_contexts = supported_contexts(stores=False, reports=self._hear is not None)
             return
         log.warning("association refused: %r at %s is not among the senders", title, address)
         association.acse.send_reject(*_UNKNOWN_CALLER)
         association.kill()
 
-    def _may_send(self, title: str, address: str) -> bool:
+    def _known(self, title: str, address: str) -> list[AllowedSender]:
+        found = []
         for sender in self._senders:
             if sender.ae_title.strip() != title:
                 continue
             try:
                 if sender.is_at(address):
-                    return True
+                    found.append(sender)
             except socket.gaierror:
                 log.warning("sender %r: its host %r does not resolve", sender.ae_title, sender.host)
-        return False
+        return found
 
     def _open(self, command: Dataset, transfer_syntax_uid: str, block: memoryview) -> IncomingFile:
         head = head_of(command, transfer_syntax_uid)

@@ -29,7 +29,7 @@ from pynetdicom._handlers import (
 )
 from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
-from pynetdicom.dimse_messages import C_STORE_RQ
+from pynetdicom.dimse_messages import C_STORE_RQ, N_EVENT_REPORT_RQ
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.pdu_primitives import P_DATA, _PDUPrimitiveType
@@ -46,6 +46,7 @@ _INVALID_PDU = "Evt19"
 _NAP_S = 0.1  # how long a thread of an idle association sleeps at most before it looks at its timers
 _LARGEST_OTHER_PDU = 1 << 20  # an A-ASSOCIATE-RQ of 128 contexts with 40 transfer syntaxes each takes 0.2 MB
 _LARGEST_COMMAND = 1 << 16
+_LARGEST_REPORT = 1 << 20  # a storage commitment report takes some 150 bytes for each instance
 # Many senders write a command and its data set in two calls with Nagle's algorithm on: the second waits until the first
 # is acknowledged, and an acknowledgement that waits for company in its turn costs each small object 40 ms.
 _TCP_QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
@@ -233,10 +234,14 @@ class StreamingDIMSE(DIMSEServiceProvider):
         return self._open_file(request.command_set, context.transfer_syntax[0], self._block)
 
     def _check_bounds(self, value: bytes) -> None:
-        """Only a C-STORE may bring a data set here: nothing else may fill the memory."""
+        """Only a C-STORE may bring a large data set here: nothing else may fill the memory."""
         if not value[0] & _COMMAND:
-            raise ProtocolFault("a data set that no C-STORE announced")
-        if self.message is not None and self.message.encoded_command_set.tell() + len(value) > _LARGEST_COMMAND:
+            report = self.message if isinstance(self.message, N_EVENT_REPORT_RQ) else None
+            if report is None or report.data_set is None:
+                raise ProtocolFault("a data set that no request announced")
+            if report.data_set.tell() + len(value) > _LARGEST_REPORT:
+                raise ProtocolFault("a report without an end")
+        elif self.message is not None and self.message.encoded_command_set.tell() + len(value) > _LARGEST_COMMAND:
             raise ProtocolFault("a command without an end")
 
 

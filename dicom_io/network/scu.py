@@ -24,7 +24,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made from ta
 )
 
 from dicom_io.attributes import numbers, text
-from dicom_io.errors import NotReadable, Rejected, Unreachable
+from dicom_io.errors import NotAccepted, NotReadable, Rejected, Unreachable
 from dicom_io.network.peer import Peer
 
 _config.STORE_SEND_CHUNKED_DATASET = True  # pynetdicom's switch for streaming a file instead of decoding it
@@ -113,8 +113,8 @@ class CStoreDestination:
 
         Raises:
             Unreachable: nobody answers, or not in time.
-            Rejected: the destination refuses the association, the kind of object, or this one,
-                or the file is not DICOM.
+            Rejected: the destination refuses the association or this object, or the file is not DICOM.
+            NotAccepted: it does not take this kind of object.
         """
         try:
             content = content_of(path)
@@ -167,7 +167,7 @@ class CStoreDestination:
             return path
         otherwise = content.otherwise()
         if otherwise is None or not _accepts(association, otherwise):
-            raise Rejected(
+            raise NotAccepted(
                 f"{self._peer} does not accept {content.sop_class_uid.name} in {content.transfer_syntax_uid.name}"
                 + (f" or {otherwise.transfer_syntax_uid.name}" if otherwise else "")
             )

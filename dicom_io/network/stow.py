@@ -10,13 +10,15 @@ from requests import Response, Session
 from requests.exceptions import HTTPError
 
 from dicom_io.attributes import items, number
-from dicom_io.errors import NotReadable, Rejected
+from dicom_io.errors import NotAccepted, NotReadable, Rejected
 from dicom_io.network.peer import meaning
 from dicom_io.network.scu import content_of
 from dicom_io.network.web_peer import JSON, WebPeer
 
 _JSON = (JSON, "application/json")
 _XML = ("application/dicom+xml", "application/xml")
+_NOT_SUPPORTED = (0x0122, 0xC122)
+"""Failure Reasons (PS3.18 table I.2-2): the SOP class, the transfer syntax."""
 
 
 class StowDestination:
@@ -41,6 +43,7 @@ class StowDestination:
         Raises:
             Unreachable: nobody answers, not in time, or the service is too busy for now.
             Rejected: the service refuses the node or the object, or the file is not DICOM.
+            NotAccepted: it does not take this kind of object.
         """
         try:
             content_of(path)
@@ -59,7 +62,8 @@ class StowDestination:
                     raise
         for failure in _failures(answer):
             reason = int(number(failure, "FailureReason") or 0)
-            raise Rejected(f"{self._peer} does not store it: reason 0x{reason:04X} ({meaning(reason)})", reason)
+            refused = NotAccepted if reason in _NOT_SUPPORTED else Rejected
+            raise refused(f"{self._peer} does not store it: reason 0x{reason:04X} ({meaning(reason)})", reason)
 
     def close(self) -> None:
         """Ends the connection, if there is one."""

@@ -25,13 +25,14 @@ from requests.exceptions import (
     TooManyRedirects,
 )
 
-from dicom_io.errors import Rejected, Unreachable
+from dicom_io.errors import NotAccepted, Rejected, Unreachable
 
 JSON = "application/dicom+json"
 """What is asked for wherever there is a choice (PS3.18 Annex F)."""
 _BUSY = (408, 429, 502, 503, 504)
 """Statuses that say nothing of what was asked: another time it may fare better."""
 _WHO_ARE_YOU = (401, 403)
+_UNSUPPORTED_MEDIA_TYPE = 415
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ class WebPeer:
         Raises:
             Unreachable: nobody answers, not in time, or the service is too busy for now; or TLS fails.
             Rejected: it answers and refuses, or is no DICOMweb service; or a file with credentials is not there.
+            NotAccepted: it does not take objects of this kind.
         """
         try:
             yield
@@ -108,6 +110,8 @@ class WebPeer:
             raise Unreachable(answer)
         if status in _WHO_ARE_YOU:
             raise Rejected(f"{answer}: look at bearer_token_file and client_certificate")
+        if status == _UNSUPPORTED_MEDIA_TYPE:
+            raise NotAccepted(answer)
         raise Rejected(answer)
 
 

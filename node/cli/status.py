@@ -79,8 +79,9 @@ def _named(image: ImageView) -> str:
 
 def _delivered(delivery: DeliveryView) -> str:
     told = f"{delivery.result} (revision {delivery.revision}) to {delivery.destination}: {delivery.state}"
-    if delivery.sent_at is not None:
-        return f"{told} {_when(delivery.sent_at)}"
+    if delivery.state in ("sent", "committed") and delivery.sent_at is not None:
+        promise = f", {delivery.error or 'not committed yet'}" if delivery.uncommitted else ""
+        return f"{told} {_when(delivery.sent_at)}{promise}"
     if delivery.attempts:
         told += f" after {delivery.attempts} attempt(s)"
     if delivery.state == "waiting" and delivery.attempts:

@@ -67,3 +67,14 @@ def test_status_shows_old_studies_only_where_something_is_left_to_do(command, co
 def test_status_before_the_first_run_says_so(command, config):
     ran = command("status", "-c", config)
     assert "mammo-node serve" in str(ran.exception)
+
+
+def test_status_tells_what_was_sent_from_what_is_committed(command, config, a_study):
+    sent = {"state": DeliveryState.SENT, "sent_at": 86400.0, "transaction_uid": "2.25.1"}
+    a_study(StudyState.REPORTED, delivery=sent)
+    a_study(StudyState.REPORTED, delivery=sent | {"error": "not committed: it refuses"})
+    a_study(StudyState.REPORTED, delivery=sent | {"state": DeliveryState.COMMITTED})
+    told = command("status", "-c", config).output
+    assert ", not committed yet" in told
+    assert ", not committed: it refuses" in told
+    assert "to pacs: committed 1970-01-0" in told

@@ -19,7 +19,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 from road import Road
 
-from dicom_io.errors import Rejected, Unreachable
+from dicom_io.errors import NotAccepted, Rejected, Unreachable
 from dicom_io.network.stow import StowDestination
 from dicom_io.network.web_peer import WebPeer, web_echo
 from node.demo.studies import DemoStudy
@@ -162,6 +162,13 @@ def test_a_refusal_tells_the_status_and_nothing_of_the_patient(service, a_file, 
     with pytest.raises(Rejected, match=str(status)) as told:
         send(service.peer(), a_file)
     assert "SECRET" not in str(told.value)
+
+
+@pytest.mark.parametrize(("status", "reason"), [(415, 0), (409, 0x0122), (202, 0xC122)])
+def test_a_kind_of_object_that_the_service_does_not_take_is_told_from_other_refusals(service, a_file, status, reason):
+    service.status, service.body = status, failing(reason) if reason else b""
+    with pytest.raises(NotAccepted):
+        send(service.peer(), a_file)
 
 
 @pytest.mark.parametrize("status", [401, 403])
