@@ -49,7 +49,11 @@ def test_the_acknowledgement_goes_back_to_its_sender(intake: Hl7Intake) -> None:
 
 
 def test_a_coded_category_goes_before_the_text(intake: Hl7Intake, road: Road) -> None:
-    rows = category_row("397144001^Suspicious^SCT", "7771000^Left^SCT"), category_row("2", "RB^Right breast"), "BI-RADS 5"
+    rows = (
+        category_row("397144001^Suspicious^SCT", "7771000^Left^SCT"),
+        category_row("2", "RB^Right breast"),
+        "BI-RADS 5",
+    )
     assert answered(intake, oru(*rows))[0] == "AA"
     assert said(assessments(road)) == [("L", "4"), ("R", "2")]
 
