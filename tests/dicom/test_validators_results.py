@@ -1,98 +1,154 @@
-"""What we write, before independent judges (see tests/validators.py)."""
+"""Every object that a study can give, before independent judges (see tests/validators.py); the node's whole road."""
 
-from collections.abc import Mapping
-from dataclasses import replace
-from io import BytesIO
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from known_lesions import known_exam
 from pydicom import Dataset, dcmread
-from readings import ENCODING, blob, lesion, read_image
+from road import Nothing, OneMass, Road
+from sqlalchemy import select
 from validators import dcentvfy, dciodvfy, dsrdump, pixelmed
 
-from dicom_io.headers import describe
-from dicom_io.results.encode import encode_results
-from dicom_io.results.encoding import Encoding
-from models.exam import put_together
-from models.types import ExamReading, FindingKind, ReadImage, UnreadImage
-from node.demo.studies import DemoStudy
+from dicom_io.results.profiles import ResultKind
+from models.types import Laterality
+from node.demo.studies import make_studies
+from node.tables import Result
+
+REPORTS = (ResultKind.SR, ResultKind.CAD_SR, ResultKind.KO)
+TEMPLATED = (ResultKind.SR, ResultKind.CAD_SR)
+SHAPES = ((480, 360), (1501, 1199), (2294, 1914), (3328, 2560), (1024, 833))
+R_CC = (Laterality.RIGHT, "CC")
+Cases = Mapping[str, Callable[[Path], Road]]
+
+
+@dataclass(frozen=True, eq=False)
+class Written:
+    """The results of one case, the last revision's, as files by what they are."""
+
+    files: Mapping[Path, ResultKind]
+
+    def of(self, *kinds: ResultKind) -> list[Path]:
+        return [path for path, kind in self.files.items() if kind in kinds]
+
+
+def _found_everywhere(shape: tuple[int, int]) -> Callable[[Path], Road]:
+    def read(folder: Path) -> Road:
+        exam = known_exam(shape)
+        return _read(folder, exam.seen(), *exam.images)
+
+    return read
+
+
+def _found_in_one_view(folder: Path) -> Road:
+    exam = known_exam(SHAPES[0])
+    return _read(folder, exam.seen(R_CC), *exam.images)
+
+
+def _nothing_found(folder: Path) -> Road:
+    return _read(folder, Nothing(), *known_exam(SHAPES[0]).images)
+
+
+def _one_unreadable(folder: Path) -> Road:
+    exam = known_exam(SHAPES[0])
+    exam.images[1].BitsAllocated = 64
+    return _read(folder, exam.seen(), *exam.images)
+
+
+def _all_unreadable(folder: Path) -> Road:
+    exam = known_exam(SHAPES[0])
+    for image in exam.images:
+        image.BitsAllocated = 64
+    return _read(folder, exam.seen(), *exam.images)
+
+
+def _a_view_missing(folder: Path) -> Road:
+    exam = known_exam(SHAPES[0])
+    return _read(folder, exam.seen(), *exam.images[:3])
+
+
+def _a_view_that_came_late(folder: Path) -> Road:
+    exam = known_exam(SHAPES[0])
+    road = _read(folder, exam.seen(), *exam.images[:3])
+    road.all_of_it(exam.images[3])
+    assert road.study().revision == 2
+    return road
+
+
+def _read(folder: Path, models: OneMass, *images: Dataset | Path) -> Road:
+    road = Road(folder, models, profile="all")
+    road.all_of_it(*images)
+    return road
+
+
+PHANTOMS: Cases = {
+    **{f"findings in all views of {rows} x {columns}": _found_everywhere((rows, columns)) for rows, columns in SHAPES},
+    "findings in one view": _found_in_one_view,
+    "no findings": _nothing_found,
+    "an unreadable image": _one_unreadable,
+    "nothing readable": _all_unreadable,
+    "a view missing": _a_view_missing,
+    "revision 2": _a_view_that_came_late,
+}
+REAL = "a real exam"
+"""Of CBIS-DDSM, at its full size and as it was published; something is found in the middle of every view."""
+CASES = (*PHANTOMS, REAL)
 
 
 @pytest.fixture(scope="module")
-def sources(mammogram_study: DemoStudy) -> dict[str, Dataset]:
-    headers = [dcmread(path, stop_before_pixels=True) for path in mammogram_study.files]
-    return {str(header.SOPInstanceUID): header for header in headers}
+def written(cbis_cases: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Written]:
+    folder = tmp_path_factory.mktemp("validated")
+    roads = {name: read(folder / name) for name, read in PHANTOMS.items()}
+    roads[REAL] = _read(folder / REAL, OneMass(), *make_studies(cbis_cases, folder / "cbis")[1].files)
+    return {name: _written(road) for name, road in roads.items()}
 
 
-def _read(source: Dataset, *, found: bool) -> ReadImage:
-    told = describe(source)
-    shape = (int(source.Rows), int(source.Columns))
-    findings = [
-        lesion(shape[0] // 2, shape[1] // 3, blob(60, 45, 1)),
-        lesion(shape[0] // 3, shape[1] // 2, blob(30, 35, 2), FindingKind.CALCIFICATION, malignancy=0.1),
-        lesion(0, 0, blob(1, 1) | True),
-    ]
-    return read_image(
-        told.sop_instance_uid, shape, *findings[: 3 * found], laterality=told.laterality, view=told.view, malignancy=0.7
-    )
+@pytest.fixture(scope="module")
+def pixelmed_found(written: dict[str, Written]) -> list[str]:
+    """What PixelMed finds wrong in all reports together, a line each with the file that it is about."""
+    return pixelmed(*(path for case in written.values() for path in case.of(*TEMPLATED)))
 
 
-def _full(sources: Mapping[str, Dataset]) -> ExamReading:
-    first, *others = sources.values()
-    images = [_read(source, found=number != 1) for number, source in enumerate(others)]
-    exam = put_together(images, [UnreadImage(str(first.SOPInstanceUID), "mammogram", "its pixels are corrupt.")], [])
-    return replace(exam, missing=("left MLO",), warnings=("right CC: implant.",))
+@pytest.mark.parametrize("name", CASES)
+def test_every_object_keeps_to_its_information_object_definition(name: str, written: dict[str, Written]) -> None:
+    files = written[name].files
+    assert {path.name: dciodvfy(path) for path in files} == {path.name: [] for path in files}
 
 
-def _write(
-    exam: ExamReading, sources: Mapping[str, Dataset], folder: Path, encoding: Encoding = ENCODING
-) -> list[Path]:
-    predecessor = None
-    if encoding.revision > 1:
-        earlier = encode_results(exam, sources, replace(encoding, revision=1))
-        predecessor = dcmread(BytesIO(earlier[-1].content))
-    paths = []
-    for number, result in enumerate(encode_results(exam, sources, encoding, predecessor)):
-        paths.append(folder / f"{number}-{result.kind}.dcm")
-        paths[-1].write_bytes(result.content)
-    return paths
+@pytest.mark.parametrize("name", CASES)
+def test_the_objects_of_a_study_agree_about_patient_and_study(name: str, written: dict[str, Written]) -> None:
+    assert dcentvfy(list(written[name].files)) == []
 
 
-def test_the_results_of_a_study_are_without_errors(sources: dict[str, Dataset], tmp_path: Path):
-    *segs, report = _write(_full(sources), sources, tmp_path)
-    assert len(segs) == 2
-    assert [dciodvfy(path) for path in (*segs, report)] == [[], [], []]
-    assert dcentvfy([*segs, report]) == []
-    assert dsrdump(report) == []
-    assert pixelmed(report) == []
+@pytest.mark.parametrize("name", CASES)
+def test_reports_keep_to_the_relationships_of_their_kind(name: str, written: dict[str, Written]) -> None:
+    reports = written[name].of(*REPORTS)
+    assert {path.name: dsrdump(path) for path in reports} == {path.name: [] for path in reports}
 
 
-def test_a_revision_without_geometry_is_without_errors(sources: dict[str, Dataset], tmp_path: Path):
-    encoding = replace(ENCODING, revision=2, nominal_geometry=False)
-    *segs, report = _write(_full(sources), sources, tmp_path, encoding)
-    assert [dciodvfy(path) for path in (*segs, report)] == [[], [], []]
-    assert dcentvfy([*segs, report]) == []
-    assert dsrdump(report) == []
+@pytest.mark.parametrize("name", CASES)
+def test_reports_keep_to_their_templates(name: str, written: dict[str, Written], pixelmed_found: list[str]) -> None:
+    paths = [str(path) for path in written[name].of(*TEMPLATED)]
+    assert len(paths) == 2
+    assert [line for line in pixelmed_found if line.startswith(tuple(paths))] == []
 
 
-def test_a_report_without_findings_is_without_errors(sources: dict[str, Dataset], tmp_path: Path):
-    exam = put_together([_read(source, found=False) for source in sources.values()], [], [])
-    (report,) = _write(exam, sources, tmp_path)
-    assert (dciodvfy(report), dsrdump(report), pixelmed(report)) == ([], [], [])
+@pytest.mark.parametrize(
+    ("name", "with_findings"), [("findings in one view", 1), ("no findings", 0), ("an unreadable image", 3), (REAL, 4)]
+)
+def test_what_is_judged_is_all_that_a_study_can_give(
+    name: str, with_findings: int, written: dict[str, Written]
+) -> None:
+    counts = {kind: len(written[name].of(kind)) for kind in ResultKind}
+    of_the_exam = {ResultKind.SR: 1, ResultKind.CAD_SR: 1, ResultKind.SC: 1, ResultKind.KO: min(1, with_findings)}
+    assert counts == {ResultKind.SEG: with_findings, ResultKind.GSPS: with_findings, **of_the_exam}
 
 
-def test_a_report_on_nothing_read_is_without_errors(tmp_path: Path):
-    tomo, old = Dataset(), Dataset()
-    tomo.SOPClassUID, tomo.SOPInstanceUID, tomo.SeriesInstanceUID = "1.2.840.10008.5.1.4.1.1.13.1.3", "1.2.3.1", "1.2.3"
-    old.SOPClassUID, old.SOPInstanceUID, old.SeriesInstanceUID = "1.2.840.10008.5.1.4.1.1.88.11", "1.2.4.1", "1.2.4"
-    tomo.StudyInstanceUID = old.StudyInstanceUID = "1.2"
-    unread = [UnreadImage("1.2.3.1", "tomosynthesis", "not read yet."), UnreadImage("1.2.4.1", "report", "no image.")]
-    (report,) = _write(put_together([], unread, []), {"1.2.3.1": tomo, "1.2.4.1": old}, tmp_path)
-    assert (dciodvfy(report), dsrdump(report), pixelmed(report)) == ([], [], [])
-
-
-def test_the_judges_are_not_blind(sources: dict[str, Dataset], tmp_path: Path):
-    report = dcmread(_write(_full(sources), sources, tmp_path)[-1])
+def test_the_judges_are_not_blind(written: dict[str, Written], tmp_path: Path) -> None:
+    report = dcmread(written["findings in one view"].of(ResultKind.SR)[0])
     del report.VerificationFlag
     procedure = next(item for item in report.ContentSequence if item.ConceptNameCodeSequence[0].CodeValue == "121058")
     procedure.RelationshipType = "SELECTED FROM"
@@ -104,3 +160,9 @@ def test_the_judges_are_not_blind(sources: dict[str, Dataset], tmp_path: Path):
     assert dciodvfy(broken) != []
     assert dsrdump(broken) != []
     assert pixelmed(broken) != []
+
+
+def _written(road: Road) -> Written:
+    with road.sessions.begin() as session:
+        rows = session.scalars(select(Result).where(Result.last_revision == road.study().revision)).all()
+        return Written({road.data_dir / row.path: ResultKind(row.kind) for row in rows})
