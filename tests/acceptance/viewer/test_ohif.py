@@ -84,7 +84,7 @@ def served(orthanc: Orthanc, node: RunningNode, mammogram_study: DemoStudy) -> D
     """A real exam, sent by Orthanc to `mammo-node serve` with the models that ship, and its results sent back."""
     study = {orthanc.upload(file) for file in mammogram_study.files}.pop()
     orthanc.post("/modalities/mammo-node/store", {"Resources": [study], "Synchronous": True})
-    eventually("the report is in Orthanc", lambda: orthanc.instances(study, "SR"), timeout_s=300)
+    eventually("the report is in Orthanc", lambda: orthanc.instances(study, "SR"), timeout_s=540)
     uid = mammogram_study.study_instance_uid
     with node.database() as session:
         row = session.scalars(select(Study).where(Study.study_instance_uid == uid)).one()

@@ -1,0 +1,184 @@
+"""What viewers are known to need of our objects, each demand with the viewer that makes it and what happens without."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from known_lesions import KnownExam, known_exam
+from pydicom import Dataset
+from road import Road
+
+from dicom_io.results.encoding import lesion_name
+from models.types import ExamReading, FindingKind
+from node.reporting import exam_of
+from node.tables import Study
+
+SHAPE = (501, 399)
+KINDS = {FindingKind.MASS: "129788004", FindingKind.CALCIFICATION: "129769006"}
+
+
+@pytest.fixture(scope="module")
+def known() -> KnownExam:
+    return known_exam(SHAPE)
+
+
+@pytest.fixture(scope="module")
+def road(known: KnownExam, tmp_path_factory: pytest.TempPathFactory) -> Road:
+    road = Road(tmp_path_factory.mktemp("viewers"), known.seen(), profile="all")
+    road.all_of_it(*known.images)
+    return road
+
+
+@pytest.fixture(scope="module")
+def exam(road: Road) -> ExamReading:
+    with road.sessions.begin() as session:
+        return exam_of(session, session.get_one(Study, 1), road.data_dir)
+
+
+@pytest.fixture(scope="module")
+def segs(road: Road) -> list[Dataset]:
+    return road.results("SEG")
+
+
+@pytest.fixture(scope="module")
+def report(road: Road) -> Dataset:
+    (report,) = road.results("SR")
+    return report
+
+
+def test_ohif_shows_one_segmentation_of_a_series_so_each_has_its_own(segs: list[Dataset]) -> None:
+    assert len(segs) == 4
+    assert len({seg.SeriesInstanceUID for seg in segs}) == 4
+    assert len({seg.SeriesDescription for seg in segs}) == 4, "told apart in the list"
+
+
+def test_ohif_shows_binary_segmentations_alone(segs: list[Dataset]) -> None:
+    """Of labelmaps it shifts names and colours by one; fractional ones it does not show."""
+    assert {(seg.SegmentationType, seg.BitsAllocated) for seg in segs} == {("BINARY", 1)}
+
+
+def test_cornerstone_needs_the_size_of_the_image(segs: list[Dataset]) -> None:
+    assert {(seg.Rows, seg.Columns) for seg in segs} == {SHAPE}
+
+
+def test_ohif_finds_the_image_by_series_and_by_frame(segs: list[Dataset], known: KnownExam) -> None:
+    series = known.images[0].SeriesInstanceUID
+    images = {image.SOPInstanceUID for image in known.images}
+    for seg in segs:
+        (referenced,) = seg.ReferencedSeriesSequence
+        (instance,) = referenced.ReferencedInstanceSequence
+        assert referenced.SeriesInstanceUID == series
+        for frame in seg.PerFrameFunctionalGroupsSequence:
+            source = frame.DerivationImageSequence[0].SourceImageSequence[0]
+            assert source.ReferencedSOPInstanceUID == instance.ReferencedSOPInstanceUID
+        images.remove(instance.ReferencedSOPInstanceUID)
+    assert images == set()
+
+
+def test_ohif_stays_blank_without_a_plane_which_is_the_segmentations_own(segs: list[Dataset], known: KnownExam) -> None:
+    spacing = known.images[0].ImagerPixelSpacing
+    for seg in segs:
+        shared = seg.SharedFunctionalGroupsSequence[0]
+        assert shared.PixelMeasuresSequence[0].PixelSpacing == spacing
+        assert "SliceThickness" in shared.PixelMeasuresSequence[0]
+        assert shared.PlaneOrientationSequence[0].ImageOrientationPatient == [1, 0, 0, 0, 1, 0]
+        assert all("PlanePositionSequence" in frame for frame in seg.PerFrameFunctionalGroupsSequence)
+    frames = {seg.FrameOfReferenceUID for seg in segs}
+    assert len(frames) == 4, "nobody takes one mammogram's plane for another's"
+    assert not frames & {image.get("FrameOfReferenceUID") for image in known.images}
+
+
+def test_weasis_reads_a_frames_segment_in_the_frames_own_groups(segs: list[Dataset]) -> None:
+    for seg in segs:
+        assert "SegmentIdentificationSequence" not in seg.SharedFunctionalGroupsSequence[0]
+        numbers = [
+            frame.SegmentIdentificationSequence[0].ReferencedSegmentNumber
+            for frame in seg.PerFrameFunctionalGroupsSequence
+        ]
+        assert numbers == [segment.SegmentNumber for segment in seg.SegmentSequence]
+
+
+def test_ohif_fails_on_a_group_without_a_region_and_draws_one_of_several(report: Dataset) -> None:
+    groups = list(_groups(report))
+    assert len(groups) == 6 + 2 + 1, "lesions, breasts, exam"
+    for group in groups:
+        assert len([item for item in group.ContentSequence if item.ValueType == "SCOORD"]) == 1
+
+
+def test_ohif_merges_groups_of_one_tracking_uid_so_each_lesion_of_a_view_has_its_own(
+    report: Dataset, segs: list[Dataset], exam: ExamReading
+) -> None:
+    tracked = [_tracking_uid(group) for group in _groups(report)]
+    lesions = {
+        lesion_name(image, number).uid for image in exam.images for number in range(1, len(image.reading.findings) + 1)
+    }
+    assert len(set(tracked)) == len(tracked)
+    assert {segment.TrackingUID for seg in segs for segment in seg.SegmentSequence} == lesions <= set(tracked)
+
+
+def test_ohif_opens_a_report_at_its_first_group_which_is_a_lesion(report: Dataset, segs: list[Dataset]) -> None:
+    assert _tracking_uid(next(_groups(report))) in {
+        segment.TrackingUID for seg in segs for segment in seg.SegmentSequence
+    }
+
+
+def test_viewers_show_one_report_of_a_series(road: Road) -> None:
+    assert len({result.SeriesInstanceUID for result in (*road.results("SR"), *road.results("CAD-SR"))}) == 2
+
+
+def test_workstations_apply_a_presentation_state_to_the_one_image_that_it_names(road: Road, known: KnownExam) -> None:
+    named = [
+        instance.ReferencedSOPInstanceUID
+        for state in road.results("GSPS")
+        for series in state.ReferencedSeriesSequence
+        for instance in series.ReferencedImageSequence
+    ]
+    assert sorted(named) == sorted(image.SOPInstanceUID for image in known.images)
+
+
+def test_who_asks_for_no_geometry_gets_no_plane(known: KnownExam, tmp_path: Path) -> None:
+    """A projection has none: a workstation that registers by it would be misled."""
+    for profile in ("workstation-cad-sr", "overlay-only"):
+        road = Road(tmp_path / profile, known.seen(), profile=profile)
+        road.all_of_it(*known.images)
+        assert road.results()
+        assert not [result.SOPClassUID for result in road.results() if "FrameOfReferenceUID" in result]
+
+
+def test_dcmqi_reads_from_the_report_what_the_node_has_read(report: Dataset, exam: ExamReading, tmp_path: Path) -> None:
+    tool = shutil.which("tid1500reader") or shutil.which("tid1500reader", path=str(Path(sys.executable).parent))
+    if tool is None:
+        pytest.skip("tid1500reader is not installed (PyPI: dcmqi)")
+    report.save_as(tmp_path / "report.dcm")
+    command = [tool, "--inputDICOM", tmp_path / "report.dcm", "--outputMetadata", tmp_path / "report.json"]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    told = json.loads((tmp_path / "report.json").read_text())["Measurements"]
+    groups = {group["TrackingUniqueIdentifier"]: group for group in told}
+    assert len(groups) == 9
+    for image in exam.images:
+        for number, finding in enumerate(image.reading.findings, start=1):
+            group = groups[lesion_name(image, number).uid]
+            assert group["TrackingIdentifier"] == lesion_name(image, number).identifier
+            assert group["Finding"]["CodeValue"] == KINDS[finding.kind]
+            values = {item["quantity"]["CodeValue"]: float(item["value"]) for item in group["measurementItems"]}
+            assert values["111012"] == pytest.approx(100 * finding.confidence), "certainty of finding, in percent"
+            assert finding.malignancy in values.values(), "the score as it is, for nothing is calibrated"
+
+
+def _groups(report: Dataset) -> Iterator[Dataset]:
+    """The measurement groups (125007), in their order."""
+    for item in report.ContentSequence:
+        if item.ConceptNameCodeSequence and item.ConceptNameCodeSequence[0].CodeValue == "126010":
+            yield from (one for one in item.ContentSequence if one.ConceptNameCodeSequence[0].CodeValue == "125007")
+
+
+def _tracking_uid(group: Dataset) -> str:
+    (uid,) = [str(item.UID) for item in group.ContentSequence if item.ConceptNameCodeSequence[0].CodeValue == "112040"]
+    return uid
