@@ -12,7 +12,6 @@ from sklearn.calibration import calibration_curve as sklearn_curve
 from sklearn.metrics import (
     average_precision_score,
     brier_score_loss,
-    confusion_matrix,
     precision_recall_curve,
     roc_curve,
 )
@@ -60,10 +59,9 @@ class Confusion:
 
 
 def confusion(called: Bools, positive: Bools) -> Confusion:
-    """Decisions against outcomes."""
-    table = confusion_matrix(positive, called, labels=[False, True])
-    (true_negative, false_positive), (false_negative, true_positive) = table.tolist()
-    return Confusion(true_positive, false_positive, false_negative, true_negative)
+    """Decisions against outcomes. Counted here: scikit-learn's checks take a millisecond, 2,000 times a figure."""
+    cells = (called & positive, called & ~positive, ~called & positive, ~called & ~positive)
+    return Confusion(*(int(np.count_nonzero(cell)) for cell in cells))
 
 
 def average_precision(scores: Floats, positive: Bools) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -11,11 +11,9 @@ from node.cli.evaluate import Resamples, Seed, named
 from node.cli.failure import CommandFailed
 from node.cli.options import DEFAULT_CONFIG, ConfigFile
 from node.cli.progress import progress_bar
+from node.cli.tables import print_table
 from node.cli.train import Data, Device, open_cases, told_of_cases
 from node.cli.writing import writing_to
-
-if TYPE_CHECKING:
-    from models.evaluation.tables import Report
 
 
 def ablate(
@@ -91,7 +89,9 @@ def ablate(
         typer.secho(warning, fg=typer.colors.RED, bold=True)
     with writing_to(out):
         write_report(report, out)
-    _print(report)
+    for section in report.sections:
+        for table in section.tables:
+            print_table(table)
     typer.echo(f"Written: {out / PAGE}")
 
 
@@ -103,26 +103,3 @@ def _starts(given: list[str], names: list[str]) -> dict[str, Path]:
         if not Path(file).is_file():
             raise CommandFailed(f"--start: {file} is no file.")
     return {name: Path(file) for name, file in starts.items()}
-
-
-def _print(report: Report) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    from models.evaluation.report import text
-
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=160)  # a file or a pipe has no edge
-    for section in report.sections:
-        for table in section.tables:
-            shown = Table(title=f"{table.title} {table.source}", box=box.SIMPLE_HEAD, title_justify="left")
-            shown.add_column("")
-            for column in table.columns:
-                shown.add_column(f"{column} %" if table.percent else column, justify="right")
-            for row in table.rows:
-                style = "dim" if row.theirs else ""
-                name = f"theirs: {row.name}" if row.theirs else row.name
-                shown.add_row(name, *(text(cell, table) for cell in row.cells), style=style)
-            console.print(shown)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from node.cli.birads_stats import stats_of_assessments
 from node.cli.failure import CommandFailed
 from node.cli.options import DEFAULT_CONFIG, AsJson, ConfigFile
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 birads_commands = typer.Typer(
     help="The radiologists' BI-RADS categories: how they came, and to which study.", no_args_is_help=True
 )
+birads_commands.command("stats")(stats_of_assessments)
 _BREASTS = {"L": "left", "R": "right", None: "exam"}
 
 

@@ -1,0 +1,219 @@
+"""Implied against assigned categories: scikit-learn's figures, the rule, and a sentence where there is no figure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from sklearn.metrics import (
+    accuracy_score,
+    cohen_kappa_score,
+    f1_score,
+    precision_score,
+    recall_score,
+    roc_auc_score,
+)
+
+from models.agreement import Compared, kappa, most_suspicious, probabilities
+from models.agreement_plots import plots
+from models.agreement_tables import agreement_table, area_table, confusion_table, decision_table
+from models.calibration import Calibration, Level, Method
+from models.evaluation.measures import Figure
+from models.evaluation.tables import Absent, Cell, Draws, Table
+from models.types import Agreement, Category, Likelihood
+
+FEW = Draws(seed=3, resamples=50)
+
+
+def breast(
+    implied: str | None, assigned: str | None, malignant: bool | None = None, patient: str = "P", score: float = 0.5
+) -> Compared:
+    likelihood = Likelihood(score, Category(implied)) if implied else None
+    return Compared(patient, score, likelihood, 0.1, Category(assigned) if assigned else None, malignant)
+
+
+def ours(table: Table, name: str) -> dict[str, Cell]:
+    (row,) = [row for row in table.rows if row.name == name and not row.theirs]
+    return dict(zip(table.columns, row.cells, strict=True))
+
+
+def value(cell: Cell) -> float:
+    assert isinstance(cell, Figure), cell
+    return cell.value
+
+
+def drawn_breasts(count: int = 60) -> list[Compared]:
+    draw = np.random.default_rng(5)
+    return [
+        breast(
+            str(draw.choice(["1-2", "3", "4A", "4C"])),
+            str(draw.choice(["0", "1", "2", "3", "4", "5"])),
+            bool(draw.random() < 0.4),
+            f"P{number // 2}",
+            float(draw.random()),
+        )
+        for number in range(count)
+    ]
+
+
+def calls(some: Sequence[Compared]) -> tuple[list[bool], list[bool], list[bool]]:
+    """By hand: what the models and the radiologists call suspicious, and what is malignant."""
+    return (
+        [one.likelihood is not None and one.likelihood.category in ("4A", "4B", "4C", "5") for one in some],
+        [one.assigned in ("0", "4", "4A", "4B", "4C", "5") for one in some],
+        [bool(one.malignant) for one in some],
+    )
+
+
+@pytest.mark.parametrize(
+    ("implied", "assigned", "agreement"),
+    [
+        ("3", "2", Agreement.AGREE),
+        ("4A", "4C", Agreement.AGREE),
+        ("4A", "3", Agreement.AI_HIGHER),
+        ("3", "4", Agreement.AI_LOWER),
+        ("1-2", "0", Agreement.AI_LOWER),
+        ("5", "0", Agreement.AGREE),
+        ("5", "6", Agreement.NOT_COMPARED),
+        (None, "5", Agreement.NOT_COMPARED),
+        ("5", None, Agreement.NOT_COMPARED),
+    ],
+)
+def test_up_to_3_stands_against_above_3_a_recall_stands_with_above_and_6_is_left_out(
+    implied: str | None, assigned: str | None, agreement: Agreement
+) -> None:
+    assert breast(implied, assigned).agreement is agreement
+
+
+def test_agreement_and_kappa_are_scikit_learns() -> None:
+    some = drawn_breasts()
+    models, radiologists, _ = calls(some)
+    row = ours(agreement_table(some, Level.BREAST, FEW), "all")
+    assert (row["patients"], row["breasts"]) == (30, 60)
+    assert value(row["agree"]) == pytest.approx(accuracy_score(models, radiologists))
+    assert value(row["Cohen's kappa"]) == pytest.approx(cohen_kappa_score(models, radiologists))
+    assert value(row["agree"]) + value(row["AI higher"]) + value(row["AI lower"]) == pytest.approx(1)
+    figure = row["Cohen's kappa"]
+    assert isinstance(figure, Figure)
+    assert figure.low < figure.value < figure.high
+
+
+def test_the_rule_stands_beside_every_figure_that_follows_it() -> None:
+    for table in (agreement_table([], Level.BREAST, FEW), decision_table([], Level.BREAST, FEW)):
+        assert "0 is a recall and stands with above 3; 6, known cancer, is left out" in " ".join(table.notes)
+
+
+def test_both_are_held_against_pathology_on_the_same_breasts_as_the_papers_table_1() -> None:
+    some = drawn_breasts()
+    models, radiologists, malignant = calls(some)
+    table = decision_table([*some, breast("5", "6", True), breast("4A", None, True)], Level.BREAST, FEW)
+    for name, called in (("models, with a category", models), ("radiologists", radiologists)):
+        row = ours(table, name)
+        assert (row["breasts"], row["malignant"]) == (60, sum(malignant))
+        for column, measure in (
+            ("accuracy", accuracy_score),
+            ("F1", f1_score),
+            ("precision", precision_score),
+            ("recall", recall_score),
+        ):
+            assert value(row[column]) == pytest.approx(measure(malignant, called)), (name, column)
+    assert ours(table, "models")["breasts"] == 61
+    (theirs,) = [row for row in table.rows if row.name == "BI-RADS > 3"]
+    assert theirs.theirs.startswith("paper A, Table 1: theirs, on CBIS-DDSM")
+    assert theirs.cells[-4:] == (0.51, 0.57, 0.48, 0.69)
+
+
+def test_the_area_under_the_curve_is_scikit_learns() -> None:
+    some = drawn_breasts()
+    row = ours(area_table(some, Level.BREAST, FEW), "the models' probability")
+    *_, malignant = calls(some)
+    assert value(row["AUC"]) == pytest.approx(roc_auc_score(malignant, [one.score for one in some]))
+
+
+def test_scores_without_calibration_have_an_area_and_imply_nothing() -> None:
+    some = [
+        breast(None, "4" if number % 2 else "2", number % 3 == 0, f"P{number}", number / 20) for number in range(20)
+    ]
+    area = area_table(some, Level.BREAST, FEW)
+    assert isinstance(ours(area, "the models' score")["AUC"], Figure)
+    assert "imply no category" in area.notes[0]
+    decisions = decision_table(some, Level.BREAST, FEW)
+    absent = ours(decisions, "models")["accuracy"]
+    assert isinstance(absent, Absent)
+    assert "imply no category" in absent.not_measured
+    assert isinstance(ours(decisions, "radiologists")["accuracy"], Figure)
+    none = next(row for row in confusion_table(some).rows if row.name == "none: not calibrated")
+    assert sum(int(str(cell)) for cell in none.cells) == 20
+
+
+def test_kappa_is_not_made_up_where_all_stand_on_one_side() -> None:
+    row = ours(agreement_table([breast("1-2", "1", patient=f"P{n}") for n in range(9)], Level.BREAST, FEW), "all")
+    assert value(row["agree"]) == 1
+    absent = row["Cohen's kappa"]
+    assert isinstance(absent, Absent)
+    assert "on the same side of 3" in absent.not_measured
+    assert math.isnan(kappa(np.zeros(3, dtype=bool), np.zeros(3, dtype=bool)))
+
+
+def test_one_patient_gives_figures_without_intervals_and_the_table_says_so() -> None:
+    table = agreement_table([breast("4A", "2"), breast("4A", "5")], Level.BREAST, FEW)
+    figure = ours(table, "all")["agree"]
+    assert isinstance(figure, Figure)
+    assert figure.bare
+    assert any("too few" in sentence for sentence in table.intervals)
+
+
+def test_nothing_to_compare_is_a_sentence_in_every_cell() -> None:
+    for table in (
+        agreement_table([], Level.EXAM, FEW),
+        decision_table([], Level.EXAM, FEW),
+        area_table([], Level.EXAM, FEW),
+    ):
+        cells = [cell for row in table.rows if not row.theirs for cell in row.cells]
+        assert all(cell == 0 or isinstance(cell, Absent) for cell in cells)
+        assert "exam" in " ".join(table.reasons)
+    assert plots([], Level.EXAM) == ()
+
+
+def test_the_confusion_matrix_counts_every_category_that_was_assigned_once() -> None:
+    some = [
+        breast("4A", "0"),
+        breast("4A", "0"),
+        breast("1-2", "6"),
+        breast("3", None),
+        Compared("P", None, assigned=Category.TWO),
+    ]
+    table = confusion_table(some)
+    cells = {
+        (row.name, column): cell for row in table.rows for column, cell in zip(table.columns, row.cells, strict=True)
+    }
+    assert {at: cell for at, cell in cells.items() if cell} == {
+        ("4A", "0"): 2,
+        ("1-2", "6"): 1,
+        ("none: not read", "2"): 1,
+    }
+
+
+def test_an_exams_category_is_the_most_suspicious_of_its_breasts_a_recall_above_3() -> None:
+    said = [Category.ZERO, Category.THREE, Category.TWO]
+    assert most_suspicious(said) is Category.ZERO
+    assert most_suspicious([*said, Category.FOUR]) is Category.FOUR
+
+
+def test_probabilities_moved_to_another_share_are_the_calibrations_own() -> None:
+    calibration = Calibration(Level.BREAST, Method.PLATT, {"slope": (1.3,), "offset": (-0.4,)}, 0.2, 50, 50)
+    stated, moved = calibration.at_prevalence(0.01), calibration.at_prevalence(0.3)
+    some = [Compared("P", score, stated.likelihood(score), 0.01) for score in (0.1, 0.5, 0.9)]
+    assert probabilities(some, 0.3) == pytest.approx([moved.probability(score) for score in (0.1, 0.5, 0.9)])
+
+
+def test_pictures_are_drawn_of_what_there_is() -> None:
+    some = drawn_breasts()
+    assert [plot.id for plot in plots(some, Level.BREAST)] == ["confusion", "roc", "reliability"]
+    without = [Compared(one.patient, one.score, one.likelihood, one.prior, one.assigned) for one in some]
+    assert [plot.id for plot in plots(without, Level.BREAST)] == ["confusion"]
+    for plot in plots(some, Level.BREAST):
+        assert "Research use only" in plot.svg
+        assert plot.svg.endswith("</svg>")
