@@ -24,13 +24,13 @@ from dicom_io.results.encode import contents_of
 from dicom_io.results.profiles import profile_of
 from models.bundle import BundleError, find_bundle, read_bundle, verify
 from node.asking import Count, ask_sources
+from node.assessments.hl7_intake import Hl7Intake
+from node.assessments.mllp import MllpListener, listen
 from node.closing import Ladder
 from node.commitment import Commitment
 from node.database import Sessions, open_database, sessions_of
 from node.delivery import Deliverer
-from node.hl7_intake import Hl7Intake
 from node.logs import set_up_logging
-from node.mllp import MllpListener, listen
 from node.peers import commitment_request, destination
 from node.publishing import Recipient
 from node.queue import give_back

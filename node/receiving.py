@@ -25,11 +25,11 @@ from dicom_io.network.answers import Answer, Status
 from dicom_io.network.scp import ReceivedFile
 from dicom_io.pixels.intact import CutShort, WholeFile, read_whole_file
 from dicom_io.segmentations import has_no_frames
-from node.annotations_received import enter_annotation
+from node.annotations.received import enter_annotation
 from node.arrivals import IMAGES, register
-from node.assessments import match_waiting
+from node.assessments.entered import match_waiting
+from node.assessments.from_sr import enter_report
 from node.database import Sessions
-from node.reports_received import enter_report
 from node.resends import (
     OTHER_KIND,
     OTHER_PIXELS,

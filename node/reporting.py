@@ -25,7 +25,7 @@ from models.exam import put_together
 from models.reading_json import from_json
 from models.types import BundleId, ExamReading, Laterality, ReadImage, UnreadImage
 from node.arrivals import IMAGES, SPECIMEN_REASON
-from node.assessments import assessments_of
+from node.assessments.entered import assessments_of
 from node.database import Sessions, looking
 from node.faults import passes
 from node.logs import place_of

@@ -21,8 +21,8 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 from road import Road
 
-from node.annotations import Annotations, read_annotations
-from node.annotations_compared import Comparison, compare
+from node.annotations.compared import Comparison, compare
+from node.annotations.truth import Annotations, read_annotations
 from node.database import looking
 
 IMAGE = "1.2.3.1"

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from config.settings import Settings
     from models.evaluation.measures import Figure
-    from node.annotations import AnnotatedImage, Annotations, NotCounted
-    from node.annotations_compared import Comparison
-    from node.annotations_stats import AnnotationStats
+    from node.annotations.compared import Comparison
+    from node.annotations.stats import AnnotationStats
+    from node.annotations.truth import AnnotatedImage, Annotations, NotCounted
 
 annotation_commands = typer.Typer(
     help="Corrected segmentations that came back: the node's proposals against them.", no_args_is_help=True
@@ -86,10 +86,10 @@ def export_annotations(
     """
     from config.settings import load
     from models.datasets.case import DatasetError
-    from node.annotations_export import NotEmpty, export
-    from node.archive_cases import true_images
+    from node.annotations.archive_cases import true_images
+    from node.annotations.export import NotEmpty, export
+    from node.annotations.pseudonyms import open_pseudonyms
     from node.cli.failure import CommandFailed
-    from node.pseudonyms import open_pseudonyms
 
     settings = load(config)
     found = _found(settings)
@@ -111,7 +111,7 @@ def export_annotations(
 def stats_of_annotations(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """Show how well proposals and corrections agree: Dice, added, removed, with 95 % intervals by patient."""
     from config.settings import load
-    from node.annotations_stats import annotation_stats
+    from node.annotations.stats import annotation_stats
 
     settings = load(config)
     found = _found(settings)
@@ -128,7 +128,7 @@ def stats_of_annotations(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = 
 
 
 def _found(settings: Settings) -> Annotations:
-    from node.annotations import read_annotations
+    from node.annotations.truth import read_annotations
     from node.cli.options import open_queue
     from node.database import looking
 
@@ -138,7 +138,7 @@ def _found(settings: Settings) -> Annotations:
 
 def _compared(found: Annotations, data_dir: Path) -> tuple[list[Comparison], list[tuple[AnnotatedImage, str]]]:
     from dicom_io.errors import NotReadable
-    from node.annotations_compared import compare
+    from node.annotations.compared import compare
 
     comparisons, unreadable = [], []
     for image in found.images:
@@ -150,9 +150,9 @@ def _compared(found: Annotations, data_dir: Path) -> tuple[list[Comparison], lis
 
 
 def _list_due(settings: Settings, found: Annotations, as_json: bool) -> None:
+    from node.annotations.review import due_for_review
     from node.cli.options import open_queue
     from node.database import looking
-    from node.review import due_for_review
 
     share = settings.review.share
     with looking(open_queue(settings)) as session:

@@ -15,7 +15,7 @@ from node.cli.failure import CommandFailed
 from node.cli.options import DEFAULT_CONFIG, AsJson, ConfigFile
 
 if TYPE_CHECKING:
-    from node.assessments_view import AssessmentView
+    from node.assessments.view import AssessmentView
 
 birads_commands = typer.Typer(
     help="The radiologists' BI-RADS categories: how they came, and to which study.", no_args_is_help=True
@@ -37,10 +37,10 @@ def import_assessments(
     import time
 
     from config.settings import load
-    from node.assessments import enter
-    from node.assessments_csv import read_table
+    from node.assessments.csv_rows import NoTable
+    from node.assessments.entered import enter
+    from node.assessments.from_csv import read_table
     from node.cli.options import open_queue
-    from node.csv_rows import NoTable
 
     settings = load(config)
     try:
@@ -77,7 +77,7 @@ def list_assessments(
     For the administrator at the machine: it shows Study Instance UIDs and accession numbers, which lead to the patient.
     """
     from config.settings import load
-    from node.assessments_view import view_assessments
+    from node.assessments.view import view_assessments
     from node.cli.options import open_queue
     from node.database import looking
 

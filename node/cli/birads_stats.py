@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from models.evaluation.tables import Table
-    from node.birads_stats import ArchiveStats, Place
+    from node.assessments.stats import ArchiveStats, Place
 
 _NOTHING = (
     "Nothing to compare: no reported study has a radiologist's category. They come by SR, HL7, or "
@@ -57,11 +57,11 @@ def stats_of_assessments(
     from models.agreement_tables import agreement_table, area_table, confusion_table, decision_table
     from models.calibration import Level
     from models.evaluation.tables import Draws
-    from node.birads_pathology import outcomes, read_pathology
-    from node.birads_stats import gather
-    from node.birads_stats_files import as_json as json_of
-    from node.birads_stats_files import discordant_csv, values_of, write
-    from node.csv_rows import NoTable
+    from node.assessments.csv_rows import NoTable
+    from node.assessments.pathology import outcomes, read_pathology
+    from node.assessments.stats import gather
+    from node.assessments.stats_files import as_json as json_of
+    from node.assessments.stats_files import discordant_csv, values_of, write
     from node.database import looking
 
     if as_json and as_csv:
@@ -125,7 +125,7 @@ def _print(stats: ArchiveStats, tables: Sequence[Table], left_out: Mapping[str, 
 
 
 def _line(place: Place) -> str:
-    from node.birads_stats_files import pathology_of
+    from node.assessments.stats_files import pathology_of
 
     one = place.compared
     implied = f"{one.likelihood.category} ({one.likelihood.probability:.3f})" if one.likelihood else "none"

@@ -127,7 +127,7 @@ def open_cases(data: list[str], config: Path) -> Cases:
     opened = [open_data(specs, reader)] if specs or not data else []
     if ARCHIVE in data:
         from config.settings import load
-        from node.archive_cases import archive_cases
+        from node.annotations.archive_cases import archive_cases
 
         opened.append(of_set(ARCHIVE, archive_cases(load(config), reader)))
     cases = put_together(opened)

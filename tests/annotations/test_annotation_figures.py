@@ -16,13 +16,13 @@ from typer.testing import CliRunner
 
 from dicom_io.segmentations import ReadSegment, mask_of
 from models.types import FindingKind
-from node.annotations import AnnotatedImage
-from node.annotations_compared import Comparison, Pair, match
-from node.annotations_stats import annotation_stats
+from node.annotations.compared import Comparison, Pair, match
+from node.annotations.review import due_for_review, is_drawn
+from node.annotations.stats import annotation_stats
+from node.annotations.truth import AnnotatedImage
 from node.cli.failure import CommandFailed
 from node.cli.main import build
 from node.database import looking
-from node.review import due_for_review, is_drawn
 
 
 def _segment(number: int, row: int, radius: int) -> ReadSegment:

@@ -19,10 +19,10 @@ from models.datasets.archive import NO_KIND, read_archive
 from models.datasets.case import Case, Cases, DatasetError
 from models.datasets.catalog import open_data
 from models.types import FindingKind
-from node.annotations_export import NotEmpty, export
-from node.archive_cases import archive_cases, true_images
+from node.annotations.archive_cases import archive_cases, true_images
+from node.annotations.export import NotEmpty, export
+from node.annotations.pseudonyms import open_pseudonyms
 from node.cli.train import open_cases
-from node.pseudonyms import open_pseudonyms
 
 
 def _settings(road: Road) -> Settings:

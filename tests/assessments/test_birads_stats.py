@@ -18,7 +18,7 @@ from sklearn.metrics import accuracy_score, cohen_kappa_score, f1_score, precisi
 from typer.testing import CliRunner
 
 from models.types import Category, Laterality
-from node.birads_pathology import outcome
+from node.assessments.pathology import outcome
 from node.cli.main import build
 from node.demo.studies import DemoStudy
 from node.states import StudyState

@@ -14,7 +14,7 @@ from road import Road
 from sqlalchemy import text
 
 from config.settings import Hl7
-from node.hl7_intake import Hl7Intake
+from node.assessments.hl7_intake import Hl7Intake
 
 HERE = "127.0.0.1"
 

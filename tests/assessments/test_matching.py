@@ -9,9 +9,9 @@ from road import Road, changed, texts
 
 from dicom_io.network.answers import Status
 from models.types import Category
+from node.assessments.hl7_intake import Hl7Intake
+from node.assessments.matching import AMBIGUOUS, NO_SUCH_ACCESSION, NO_SUCH_STUDY, OTHER_PATIENT
 from node.demo.studies import DemoStudy
-from node.hl7_intake import Hl7Intake
-from node.matching import AMBIGUOUS, NO_SUCH_ACCESSION, NO_SUCH_STUDY, OTHER_PATIENT
 from node.states import JobState, StudyState
 
 HERE = "127.0.0.1"

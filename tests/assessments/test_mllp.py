@@ -13,8 +13,8 @@ from road import Road
 from running import free_port
 
 from dicom_io.errors import NotListening
-from node.hl7_intake import Hl7Intake
-from node.mllp import MllpListener, listen
+from node.assessments.hl7_intake import Hl7Intake
+from node.assessments.mllp import MllpListener, listen
 
 KB = 1000
 

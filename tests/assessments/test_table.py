@@ -14,11 +14,11 @@ from road import Road
 from typer.testing import CliRunner
 
 from models.types import Category
-from node.assessments_csv import read_table
+from node.assessments.csv_rows import NoTable
+from node.assessments.from_csv import read_table
+from node.assessments.hl7_intake import Hl7Intake
 from node.cli.main import build
-from node.csv_rows import NoTable
 from node.demo.studies import DemoStudy
-from node.hl7_intake import Hl7Intake
 from node.states import StudyState
 
 HEADER = "study_instance_uid,accession_number,laterality,category,assessed_at\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from node.birads_text import categories_in, category_in, mentions, sides_in
+from node.assessments.birads_text import categories_in, category_in, mentions, sides_in
 
 
 @pytest.mark.parametrize(

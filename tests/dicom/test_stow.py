@@ -166,7 +166,9 @@ def test_a_refusal_tells_the_status_and_nothing_of_the_patient(service, a_file, 
 
 @pytest.mark.parametrize(("status", "reason"), [(415, 0), (409, 0x0122), (202, 0xC122)])
 def test_a_kind_of_object_that_the_service_does_not_take_is_told_from_other_refusals(service, a_file, status, reason):
-    service.status, service.body = status, failing(reason) if reason else b""
+    service.status, service.body = status, failing(reason)
+    if not reason:
+        service.media_type, service.body = "text/plain", b"no"
     with pytest.raises(NotAccepted):
         send(service.peer(), a_file)
 

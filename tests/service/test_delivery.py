@@ -67,7 +67,9 @@ def road(tmp_path: Path, mammogram_study: DemoStudy) -> Road:
 
 
 def deliverer(road: Road, port: int, timeout_s: float = 5, name: str = "pacs") -> Deliverer:
-    destination = CStoreDestination("PACS", "127.0.0.1", port, timeout_s, "NODE", contents=contents_of(PROFILES["ohif"]))
+    destination = CStoreDestination(
+        "PACS", "127.0.0.1", port, timeout_s, "NODE", contents=contents_of(PROFILES["ohif"])
+    )
     return Deliverer(name, destination, POLICY, road.sessions, road.data_dir, road.clock)
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from dicom_io.assessments import StatedAssessment
 from models.types import Assessment, Category, Laterality
 from node.arrivals import IMAGES
-from node.matching import study_for, waiting_for
+from node.assessments.matching import study_for, waiting_for
 from node.studies import report_anew
 from node.tables import Instance, ReceivedAssessment, Study
 

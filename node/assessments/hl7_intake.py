@@ -18,10 +18,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from config.settings import Hl7
 from dicom_io.durable import write_durably
-from node.assessments import enter
+from node.assessments.entered import enter
+from node.assessments.hl7_message import Message, NoMessage, parse
+from node.assessments.hl7_results import NotUsable, results_of
 from node.database import Sessions
-from node.hl7_message import Message, NoMessage, parse
-from node.hl7_results import NotUsable, results_of
 
 log = logging.getLogger(__name__)
 

@@ -14,10 +14,10 @@ from models.datasets.archive import ArchiveImage, cases_of
 from models.datasets.case import Cases, DatasetError, LeftOut
 from models.datasets.dicom import DicomReader
 from models.types import FindingKind, Laterality, Mammogram
-from node.annotations import AnnotatedImage, Annotations, read_annotations
-from node.annotations_compared import Comparison, compare
+from node.annotations.compared import Comparison, compare
+from node.annotations.pseudonyms import Pseudonyms, open_pseudonyms
+from node.annotations.truth import AnnotatedImage, Annotations, read_annotations
 from node.database import looking, open_database, sessions_of
-from node.pseudonyms import Pseudonyms, open_pseudonyms
 
 
 @dataclass(frozen=True, eq=False)

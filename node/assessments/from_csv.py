@@ -8,8 +8,8 @@ from datetime import datetime
 from pathlib import Path
 
 from dicom_io.assessments import StatedAssessment
-from node.birads_text import category_in, sides_in
-from node.csv_rows import BadRow, read_rows
+from node.assessments.birads_text import category_in, sides_in
+from node.assessments.csv_rows import BadRow, read_rows
 
 _CATEGORIES = "0, 1, 2, 3, 4, 4A, 4B, 4C, 5 or 6"
 

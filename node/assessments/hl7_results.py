@@ -15,8 +15,8 @@ from config.settings import Hl7
 from dicom_io.assessments import StatedAssessment, sides_of_code
 from dicom_io.results.birads_codes import category_of_code
 from models.types import Category, Laterality
-from node.birads_text import Sides, categories_in, category_in, mentions, sides_in
-from node.hl7_message import Message, Place, Segment, first_value
+from node.assessments.birads_text import Sides, categories_in, category_in, mentions, sides_in
+from node.assessments.hl7_message import Message, Place, Segment, first_value
 
 FINAL, WITHDRAWN, OTHER = "final", "withdrawn", "other"
 _STATUSES = dict.fromkeys("FC", FINAL) | dict.fromkeys("DWX", WITHDRAWN)

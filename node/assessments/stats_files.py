@@ -14,8 +14,8 @@ from models.agreement import RULE
 from models.evaluation.measures import Figure
 from models.evaluation.report import RESEARCH_USE_ONLY
 from models.evaluation.tables import Absent, Cell, Draws, Plot, Row, Table
-from node.birads_stats import ArchiveStats, Place
-from node.csv_rows import BadRow
+from node.assessments.csv_rows import BadRow
+from node.assessments.stats import ArchiveStats, Place
 
 DISCORDANT = (
     "study",

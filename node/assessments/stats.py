@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session
 from models.agreement import Compared, most_suspicious
 from models.calibration import Level, prior_of
 from models.types import Agreement, Assessment, Category, ExamReading, Laterality
-from node.assessments import assessments_of
-from node.birads_pathology import Outcomes, outcome
+from node.assessments.entered import assessments_of
+from node.assessments.pathology import Outcomes, outcome
 from node.reporting import exam_of
 from node.states import StudyState
 from node.tables import ReceivedAssessment, Study

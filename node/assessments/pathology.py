@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 
 from models.types import Laterality
 from node.arrivals import IMAGES
-from node.birads_text import sides_in
-from node.csv_rows import BadRow, read_rows
+from node.assessments.birads_text import sides_in
+from node.assessments.csv_rows import BadRow, read_rows
 from node.tables import Instance, Study
 
 _MALIGNANT = {

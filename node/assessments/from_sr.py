@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from dicom_io.assessments import StatedAssessment, read_assessments
 from dicom_io.errors import NotReadable
 from dicom_io.headers import InstanceKind
-from node.assessments import enter
+from node.assessments.entered import enter
 from node.tables import Instance
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.evaluation.measures import Figure, with_intervals
-from node.annotations_compared import Comparison
+from node.annotations.compared import Comparison
 
 FEWEST_PATIENTS = 10
 """An interval from fewer patients would tell more of the draw than of the proposals."""

@@ -9,8 +9,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dicom_io.headers import InstanceKind
-from node.assessments import in_order
-from node.hl7_intake import REFUSED
+from node.assessments.entered import in_order
+from node.assessments.hl7_intake import REFUSED
 from node.tables import Instance, ReceivedAssessment
 
 
