@@ -1,8 +1,8 @@
 """From a score to a probability of malignancy: at the level it was measured at, for the prevalence it is read at.
 
 A score of 0.7 means nothing until it is known how often such a score was right, and among whom. A calibration is fitted
-on validation patients (`models/training/calibrating.py`) and says how many of its cases were malignant: where fewer or
-more are, the odds shift with the prior (Bayes; Elkan, "The foundations of cost-sensitive learning", IJCAI 2001, theorem
+on patients whom the weights have not learned from (`models/training/`) and says how many of its cases were malignant:
+where fewer or more are, the odds shift with the prior (Bayes; Elkan, "The foundations of cost-sensitive learning", IJCAI 2001, theorem
 2). No torch here.
 """
 
