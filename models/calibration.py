@@ -2,8 +2,8 @@
 
 A score of 0.7 means nothing until it is known how often such a score was right, and among whom. A calibration is fitted
 on patients whom the weights have not learned from (`models/training/`) and says how many of its cases were malignant:
-where fewer or more are, the odds shift with the prior (Bayes; Elkan, "The foundations of cost-sensitive learning", IJCAI 2001, theorem
-2). No torch here.
+where fewer or more are, the odds shift with the prior (Bayes; Elkan, "The foundations of cost-sensitive
+learning", IJCAI 2001, theorem 2). No torch here.
 """
 
 from __future__ import annotations
