@@ -2,8 +2,8 @@
 
     .venv/bin/python benchmarks/birads_cdd_cesm.py ANNOTATIONS.csv
 
-ANNOTATIONS.csv is the set's table, its sheet "all" as CSV. Only low-energy images (Type DM) count. A breast has the most
-suspicious category and the worst pathology of its images.
+ANNOTATIONS.csv is the set's published table of images as CSV. Only low-energy images (Type DM) count. A breast has the
+most suspicious category and the worst pathology of its images.
 """
 
 from __future__ import annotations
