@@ -207,7 +207,7 @@ AnySource = Annotated[Annotated[DicomSource, Tag(_DICOM)] | Annotated[WebSource,
 
 
 Place = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9]{2}(\([^()^|]+\))?-[1-9]\d?(\.[1-9]\d?)?$")]
-"""A field of an HL7 v2 message, "OBR-18" or "PID-3.1"; of a segment whose field 3 has an identifier: "OBX(111005)-5"."""
+"""A field of an HL7 v2 message: "OBR-18", "PID-3.1"; where a segment's field 3 has an identifier: "OBX(111005)-5"."""
 
 
 class Hl7(Section):

@@ -38,21 +38,9 @@ def build() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
-    for command in (
-        demo,
-        check,
-        serve,
-        read,
-        status,
-        retry,
-        reread,
-        send,
-        pull,
-        phantom,
-        evaluate,
-        ablate,
-        conformance,
-    ):
+    for command in (demo, check, serve, read, status, retry, reread, send, pull, conformance):
+        app.command()(command)
+    for command in (phantom, evaluate, ablate):
         app.command()(command)
     config = typer.Typer(help="The node's settings.", no_args_is_help=True)
     config.command("show")(config_show)
