@@ -40,8 +40,8 @@ def build() -> typer.Typer:
     )
     for command in (demo, check, serve, read, status, retry, reread, send, pull, conformance):
         app.command()(command)
-    for command in (phantom, evaluate, ablate):
-        app.command()(command)
+    for research_command in (phantom, evaluate, ablate):
+        app.command()(research_command)
     config = typer.Typer(help="The node's settings.", no_args_is_help=True)
     config.command("show")(config_show)
     app.add_typer(config, name="config")

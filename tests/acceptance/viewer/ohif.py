@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from playwright.sync_api import Browser, Page, Route, sync_playwright
+from playwright.sync_api import Browser, Page, Route, TimeoutError, sync_playwright
 
 _FILES = Path(__file__).parents[3] / ".viewer"
 _LOOKING = Path(__file__).with_name("looking.js")
@@ -28,7 +28,7 @@ _FLAGS = (
     "--enable-unsafe-swiftshader",
     "--ignore-gpu-blocklist",
 )
-_PATIENCE_MS = 120_000
+_PATIENCE_MS = 90_000
 
 Box = tuple[float, float, float, float]
 """x0, y0, x1, y1 in the source image, as SCOORD counts."""
@@ -107,7 +107,7 @@ class Ohif:
         yes = self._page.locator('[data-cy="yes-hydrate-btn"]').first
         yes.click()
         yes.wait_for(state="hidden")
-        self._until("id => looking.drawn() === 4 && looking.coloured(id)", viewport)
+        self._until("image => Object.keys(looking.segments(image)).length > 0", self.image(viewport))
 
     def segments(self, image: str) -> dict[str, ShownSegment]:
         """All that is segmented on an image, by Segment Label."""
@@ -117,9 +117,23 @@ class Ohif:
             for label, one in found.items()
         }
 
-    def coloured(self, viewport: str) -> Box:
-        """The box of all that is coloured on the screen."""
-        return tuple(self._page.evaluate("id => looking.coloured(id)", viewport))
+    def colours(self, viewport: str, box: Box, within: float) -> bool:
+        """Waits until all that is coloured on the screen fills a box of the image, give or take `within` (overlays are
+        drawn one by one); False where that does not come about.
+
+        The viewport is asked to draw again each time, as by any move of a mouse: where segments overlap OHIF 3.12 at
+        times forgets to.
+        """
+        condition = """([id, box, within]) => {
+            looking.viewport(id).render();
+            const seen = looking.drawn() === 4 && looking.coloured(id);
+            return seen && seen.every((edge, i) => Math.abs(edge - box[i]) <= within);
+        }"""
+        try:
+            self._until(condition, [viewport, box, within])
+        except TimeoutError:
+            return False
+        return True
 
     def report(self, series_description: str, viewport: str, image: str) -> Box:
         """Opens a report in a viewport at its first outline on an image, and gives the outline's box on the screen.
