@@ -15,7 +15,7 @@ OHIF_SHA512 := d24b85eba32af5cf5d303fbe6d4b138ccac9a57270699873f41e2e4b6e380dac0
 
 help:
 	@echo "make demo   read two real exams through a node of your own, and show what comes back"
-	@echo "make test   check the style and the types, and run the tests"
+	@echo "make test   check the style and the types, and run the tests (screenshots: artefacts)"
 	@echo "make setup  create $(VENV) from the pinned, hashed requirements (the others do it too)"
 	@echo "make viewer fetch the OHIF viewer ($(OHIF), 46 MiB) that tests show results in"
 	@echo "make bench  measure receiving and latency"
@@ -30,7 +30,7 @@ test: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --artefacts artefacts
 
 viewer: $(VIEWER)/index.html
 
