@@ -237,12 +237,17 @@ PREVIEW_ROWS = 960
 
 @dataclass(frozen=True, eq=False)
 class ReadImage:
-    """An image reading with its place in the study."""
+    """An image reading with its place in the study.
+
+    Attributes:
+        full_field: neither magnified nor spot-compressed: only such an image fills the place of a standard view.
+    """
 
     sop_instance_uid: str
     laterality: Laterality | None
     view: str | None
     reading: ImageReading
+    full_field: bool = True
 
 
 @dataclass(frozen=True)

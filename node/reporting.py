@@ -205,6 +205,7 @@ def exam_of(session: Session, study: Study, data_dir: Path) -> ExamReading:
                     laterality=Laterality(instance.laterality) if instance.laterality else None,
                     view=instance.view,
                     reading=from_json(instance.reading, (data_dir / instance.masks_path).read_bytes()),
+                    full_field=instance.full_field,
                 )
             )
         elif instance.kind != InstanceKind.REPORT and (raw_copy or specimen or instance.unread_reason is not None):

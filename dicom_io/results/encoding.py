@@ -82,8 +82,9 @@ class LesionName:
 
 
 def place(image: ReadImage) -> str:
-    """Breast and view in short, e.g. "R CC"; "view not stated" where the header says neither."""
-    return " ".join(part for part in (image.laterality, image.view) if part) or "view not stated"
+    """Breast and view in short, e.g. "R CC", "R CC spot/magnified"; "view not stated" where the header says neither."""
+    stated = " ".join(part for part in (image.laterality, image.view) if part) or "view not stated"
+    return stated if image.full_field else f"{stated} spot/magnified"
 
 
 def lesion_name(image: ReadImage, number: int) -> LesionName:

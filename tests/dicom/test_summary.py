@@ -212,6 +212,15 @@ def test_no_image_is_dropped_silently(written: Words):
     assert "view not stated" in _all(written(put_together([*images[:4], lateral], [], []), {}))
 
 
+def test_a_spot_view_never_hangs_where_the_full_view_is_missing(written: Words):
+    spot = replace(_image("1.2.0", "R", "CC", score=0.9), full_field=False)
+    exam = put_together([spot, _image("1.2.1", "R", "MLO")], [], [(Laterality.RIGHT, "MLO")])
+    words = [text.words for text in written(exam, {})]
+    assert "Missing" in words
+    assert any(told.startswith("R CC spot/magnified") for told in words)
+    assert "R CC" in words  # the frame of what is missing
+
+
 def test_of_two_images_of_a_view_the_suspicious_one_hangs_large(written: Words):
     weak, strong = _image("1.2.1", "R", "CC", score=0.3), _image("1.2.2", "R", "CC", score=0.9)
     texts = written(put_together([weak, strong], [], []), {})
