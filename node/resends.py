@@ -12,12 +12,14 @@ from pydicom import Dataset
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from dicom_io.attributes import code, text, values
+from dicom_io.attributes import code, text
 from dicom_io.errors import NotReadable
 from dicom_io.headers import SPECIMEN, InstanceHeader, InstanceKind
 from dicom_io.pixels.decoding import read_dataset, stored_values
 from dicom_io.pixels.intact import Span, WholeFile
 from dicom_io.pixels.luts import is_inverse
+from dicom_io.results.gsps.display import as_displayed
+from dicom_io.results.sources import demographics, patient_orientation, spacing_mm
 from node.arrivals import (
     SPECIMEN_REASON,
     TWO_PATIENTS,
@@ -36,12 +38,6 @@ OTHER_PIXELS = "an instance of it came again with other pixels"
 OTHER_KIND = "an instance of it came again as another kind of object"
 OTHER_STUDY = "an instance of it came again under another study"
 
-# What results take over from the images they are about; compared besides the columns of an instance's row.
-_STATED = (
-    "PatientName", "PatientID", "IssuerOfPatientID", "PatientBirthDate", "PatientSex", "PatientAge",
-    "StudyDate", "StudyTime", "StudyID", "StudyDescription", "AccessionNumber", "ReferringPhysicianName",
-    "PatientOrientation", "ImagerPixelSpacing",
-)  # fmt: skip
 _PICTURE = ("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "BitsStored", "PixelRepresentation")
 _CHUNK = 1 << 20
 
@@ -70,8 +66,16 @@ def compare(old: WholeFile, new: WholeFile, max_pixels: int) -> Difference:
 
 
 def states_otherwise(old: Dataset, new: Dataset) -> bool:
-    """Whether results made of the new header would differ from those made of the old one."""
-    return any(values(old, keyword) != values(new, keyword) for keyword in _STATED)
+    """Whether results made of the new header would differ from those made of the old one, besides what an instance's
+    row holds."""
+    return any(
+        taken(old) != taken(new)
+        for taken in (demographics, patient_orientation, spacing_mm, as_displayed, _burned_in_annotation)
+    )
+
+
+def _burned_in_annotation(dataset: Dataset) -> str:
+    return code(dataset, "BurnedInAnnotation")
 
 
 def correct(

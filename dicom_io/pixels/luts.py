@@ -83,6 +83,15 @@ def window(modality: Values, centre: float, width: float, function: str) -> Valu
     return np.clip(shown, 0, 1, out=shown)
 
 
+def stated_window(dataset: Dataset) -> tuple[float, float, str] | None:
+    """Center, width and VOI LUT Function of the first window; None where there is none or it is narrower than its
+    function allows (PS3.3 §C.11.2.1.2, §C.11.2.1.3)."""
+    centre, width = number(dataset, "WindowCenter"), number(dataset, "WindowWidth")
+    function = code(dataset, "VOILUTFunction")
+    smallest = 1 if function in ("", "LINEAR") else np.finfo(np.float32).tiny
+    return (centre, width, function) if centre is not None and width is not None and width >= smallest else None
+
+
 def approximate_presentation(dataset: Dataset, modality: Values, inside: NDArray[np.bool_]) -> Values:
     """A raw (For Processing) image on the display scale: an approximation of what its maker's own processing shows.
 
@@ -111,11 +120,8 @@ def _through_voi(dataset: Dataset, modality: Values, inside: NDArray[np.bool_]) 
         looked_up, bits = _look_up(sequence[0], modality)
         looked_up /= np.float32((1 << bits) - 1)
         return np.clip(looked_up, 0, 1, out=looked_up), None
-    centre, width = number(dataset, "WindowCenter"), number(dataset, "WindowWidth")
-    function = code(dataset, "VOILUTFunction")
-    smallest = 1 if function in ("", "LINEAR") else np.finfo(np.float32).tiny
-    if centre is not None and width is not None and width >= smallest:
-        return window(modality, centre, width, function), None
+    if stated := stated_window(dataset):
+        return window(modality, *stated), None
     bits_stored = int(number(dataset, "BitsStored") or 0)
     if bits_stored <= _DISPLAY_BITS:
         shown = modality / np.float32((1 << bits_stored) - 1)

@@ -55,6 +55,10 @@ def test_the_same_pixels_in_another_transfer_syntax_are_no_new_image(listening_n
         {"StudyDate": "20240102"},
         {"SeriesInstanceUID": "1.2.3.10"},
         {"ImagerPixelSpacing": [0.07, 0.07]},
+        {"WindowCenter": 100, "WindowWidth": 300},
+        {"RescaleSlope": 2, "RescaleIntercept": 0},
+        {"BurnedInAnnotation": "YES"},
+        {"PatientIdentityRemoved": "YES"},
     ],
 )
 def test_a_corrected_header_is_reported_anew_and_not_read_anew(listening_node, mammogram, changes):

@@ -8,7 +8,7 @@ from fractions import Fraction
 from pydicom import Dataset
 
 from dicom_io.attributes import items, number, text
-from dicom_io.pixels.luts import is_inverse
+from dicom_io.pixels.luts import is_inverse, stated_window
 from dicom_io.results.sources import spacing_mm
 
 
@@ -53,9 +53,8 @@ def _voi(source: Dataset) -> Dataset:
     if luts := items(source, "VOILUTSequence"):
         voi.VOILUTSequence = [deepcopy(luts[0])]
         return voi
-    centre, width = number(source, "WindowCenter"), number(source, "WindowWidth")
-    if centre is not None and width is not None:
-        voi.WindowCenter, voi.WindowWidth = centre, width
-        if function := text(source, "VOILUTFunction"):
+    if stated := stated_window(source):
+        voi.WindowCenter, voi.WindowWidth, function = stated
+        if function:
             voi.VOILUTFunction = function
     return voi
