@@ -193,7 +193,17 @@ def test_a_view_that_was_not_read_has_a_frame_with_the_reason(written: Words):
 
 
 def test_a_breast_that_was_not_read_has_no_score(written: Words):
-    assert "Left breast not read" in _all(written(_exam(of=(("R", "CC"), ("R", "MLO"))), {}))
+    unread = (UnreadImage("1.3.1", "for-presentation", "Cut short."),)
+    for places in ({"1.3.1": "L CC"}, {"1.3.1": "CC"}, {}):
+        exam = replace(_exam(of=(("R", "CC"), ("R", "MLO"))), unread=unread)
+        assert "Left breast not read" in _all(written(exam, places)), "also where nobody knows whose it is"
+
+
+def test_a_breast_without_any_image_is_not_called_unread(written: Words):
+    exam = _exam(of=(("R", "CC"), ("R", "MLO")))
+    assert "Left breast no image" in _all(written(exam, {}))
+    unread = (UnreadImage("1.3.1", "for-presentation", "Cut short."),)
+    assert "Left breast no image" in _all(written(replace(exam, unread=unread), {"1.3.1": "R CC"}))
 
 
 def test_an_old_reading_without_preview_says_so_and_shows_its_outlines(written: Words):
@@ -311,11 +321,12 @@ def test_the_page_names_nobody():
     exam = _exam(*_many(2))
     others = _sources(exam)
     for source in others.values():
+        source.BurnedInAnnotation = "NO"
         source.PatientName, source.PatientID, source.AccessionNumber = "Other^Person", "P-2", "A-2"
         source.PatientBirthDate, source.StudyDate = "19700203", "20250101"
     one, other = _encoded(exam), _encoded(exam, others)
     assert one.PixelData == other.PixelData
-    assert one.BurnedInAnnotation == "NO"
+    assert other.BurnedInAnnotation == "NO"
     assert other.PatientName == "Other^Person", "the header is the patient's"
 
 
@@ -324,6 +335,14 @@ def test_an_image_that_names_its_patient_in_its_pixels_is_not_passed_off_as_anon
     sources = _sources(exam)
     sources["1.2.2"].BurnedInAnnotation = "YES"
     assert _encoded(exam, sources).BurnedInAnnotation == "YES"
+
+
+def test_where_an_image_does_not_say_whether_its_pixels_name_anybody_the_page_does_not_either():
+    exam = _exam()
+    sources = _sources(exam)
+    for source in list(sources.values())[1:]:
+        source.BurnedInAnnotation = "NO"
+    assert "BurnedInAnnotation" not in _encoded(exam, sources)
 
 
 def test_it_is_never_taken_for_a_mammogram():

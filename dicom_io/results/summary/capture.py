@@ -63,8 +63,10 @@ def _describe_image(page: Dataset, exam: ExamReading, sources: Mapping[str, Data
     page.PatientOrientation = []
     page.ImageComments = "For research use only. Not for diagnosis."
     shown = [sources[image.sop_instance_uid] for image in exam.images]
-    # We write nobody's name, but the images that the page shows may hold one.
-    page.BurnedInAnnotation = "YES" if any(code(source, "BurnedInAnnotation") == "YES" for source in shown) else "NO"
+    # We write nobody's name, but the images that the page shows may hold one; where one does not say, nor do we.
+    stated = {code(source, "BurnedInAnnotation") for source in shown}
+    if "YES" in stated or stated <= {"NO"}:
+        page.BurnedInAnnotation = "YES" if "YES" in stated else "NO"
     page.ConversionType = "WSD"  # made at a workstation: neither digitised nor taken over from a video signal
     page.DateOfSecondaryCapture, page.TimeOfSecondaryCapture = page.ContentDate, page.ContentTime
     if shown:

@@ -126,7 +126,7 @@ def _draw_tables(canvas: Image.Image, exam: ExamReading, places: Mapping[str, st
         top = pen.write(_TABLES.left, top + 8, NOTHING_READ, 22, WHITE, _TABLES.width, 3)
         draw_notes(pen, Box(top + 24, _TABLES.left, _TABLES.bottom, _TABLES.right), exam, places)
         return
-    top = draw_scores(pen, _TABLES, exam) + 20
+    top = draw_scores(pen, _TABLES, exam, places) + 20
     notes_rows = min(notes_height(pen, _TABLES.width, exam, places), (_TABLES.bottom - top) // 2)
     room = Box(top, _TABLES.left, _TABLES.bottom - notes_rows - 24, _TABLES.right)
     top = draw_lesions(pen, room, exam, titles_of(exam.images)) + 24

@@ -31,19 +31,21 @@ class _Lesion:
     spacing_mm: tuple[float, float] | None
 
 
-def draw_scores(pen: Pen, room: Box, exam: ExamReading) -> int:
+def draw_scores(pen: Pen, room: Box, exam: ExamReading, places: Mapping[str, str]) -> int:
     """A card for each breast and the exam, and what their figures mean; gives the row below."""
+    unread = [places.get(one.sop_instance_uid, "") for one in exam.unread]
     scores = {breast.laterality: (breast.malignancy, breast.likelihood) for breast in exam.breasts}
     whole = None if exam.malignancy is None else (exam.malignancy, exam.likelihood)
     cards = (
-        ("Right breast", scores.get(Laterality.RIGHT)),
-        ("Left breast", scores.get(Laterality.LEFT)),
-        ("Exam", whole),
+        ("Right breast", scores.get(Laterality.RIGHT), any(not place.startswith("L ") for place in unread)),
+        ("Left breast", scores.get(Laterality.LEFT), any(not place.startswith("R ") for place in unread)),
+        ("Exam", whole, True),
     )
     width = (room.width - _CARD_GAP * (len(cards) - 1)) // len(cards)
-    for number, (title, score) in enumerate(cards):
+    for number, (title, score, has_images) in enumerate(cards):
         left = room.left + number * (width + _CARD_GAP)
-        _draw_card(pen, Box(room.top, left, room.top + _CARD_ROWS, left + width), title, score)
+        card = Box(room.top, left, room.top + _CARD_ROWS, left + width)
+        _draw_card(pen, card, title, score, ("not read", AMBER) if has_images else ("no image", GREY))
     meaning = " ".join(calibration_sentences(exam))
     top = pen.write(room.left, room.top + _CARD_ROWS + 12, meaning, _TEXT, WHITE, room.width, 6)
     return pen.write(room.left, top + 4, JOINING_RULE, _SMALL, GREY, room.width, 4)
@@ -98,12 +100,16 @@ def draw_notes(pen: Pen, room: Box, exam: ExamReading, places: Mapping[str, str]
         top = pen.write(room.left + _INDENT, top, words, _TEXT, WHITE, room.width - _INDENT, room_for_it)
 
 
-def _draw_card(pen: Pen, room: Box, title: str, score: tuple[float, Likelihood | None] | None) -> None:
+def _draw_card(
+    pen: Pen, room: Box, title: str, score: tuple[float, Likelihood | None] | None, without: tuple[str, RGB]
+) -> None:
+    """`without`: what stands in the place of a score that is not there, and its colour."""
     pen.draw.rounded_rectangle((room.left, room.top, room.right - 1, room.bottom - 1), 8, fill=_PANEL, outline=LINE)
     left, width = room.left + 14, room.width - 28
     pen.write(left, room.top + 10, title, _TEXT, GREY, width)
     if score is None:
-        pen.write(left, room.top + 44, "not read", 26, AMBER, width)
+        words, colour = without
+        pen.write(left, room.top + 44, words, 26, colour, width)
         return
     malignancy, likelihood = score
     pen.write(left, room.top + 34, figure(malignancy, likelihood), 44, WHITE, width)
