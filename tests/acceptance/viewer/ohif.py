@@ -121,11 +121,10 @@ class Ohif:
         """Waits until all that is coloured on the screen fills a box of the image, give or take `within` (overlays are
         drawn one by one); False where that does not come about.
 
-        The viewport is asked to draw again each time, as by any move of a mouse: where segments overlap OHIF 3.12 at
-        times forgets to.
+        OHIF 3.12 at times loses the event upon which the overlay is drawn; then it is sent once more.
         """
         condition = """([id, box, within]) => {
-            looking.viewport(id).render();
+            if (!looking.coloured(id)) window.cornerstoneTools.utilities.segmentation.triggerSegmentationRender(id);
             const seen = looking.drawn() === 4 && looking.coloured(id);
             return seen && seen.every((edge, i) => Math.abs(edge - box[i]) <= within);
         }"""
