@@ -18,7 +18,7 @@ from pydicom.uid import generate_uid
 from config.settings import AnyDestination, Destination, Outlet, Sender, Settings
 from dicom_io.headers import InstanceHeader
 from dicom_io.network.commitment import CommitmentReport
-from dicom_io.network.scp import AllowedSender, Listener, ListenerLimits
+from dicom_io.network.scp import Listener, ListenerLimits
 from dicom_io.network.scu import count_instances
 from dicom_io.results.encode import contents_of
 from dicom_io.results.profiles import profile_of
@@ -31,7 +31,7 @@ from node.commitment import Commitment
 from node.database import Sessions, open_database, sessions_of
 from node.delivery import Deliverer
 from node.logs import set_up_logging
-from node.peers import commitment_request, destination
+from node.peers import callers, commitment_request, destination
 from node.publishing import Recipient
 from node.queue import give_back
 from node.reader_process import ReaderSupervisor, Unwell
@@ -185,11 +185,7 @@ def _listener(settings: Settings, sessions: Sessions, commitments: Sequence[Comm
         limits.ae_title,
         limits.host,
         limits.port,
-        [
-            *_itself(settings),
-            *(AllowedSender(sender.ae_title, sender.host) for sender in settings.senders),
-            *_reporters(settings),
-        ],
+        callers(settings),
         receiving.incoming,
         receiving,
         ListenerLimits(
@@ -204,21 +200,6 @@ def _listener(settings: Settings, sessions: Sessions, commitments: Sequence[Comm
 
 def _heard(commitments: Sequence[Commitment], report: CommitmentReport) -> bool:
     return any(commitment.hear(report) for commitment in commitments)
-
-
-def _reporters(settings: Settings) -> list[AllowedSender]:
-    """Destinations that are asked to commit: they come back with their answer, and may do nothing else here."""
-    return [
-        AllowedSender(outlet.ae_title, outlet.host, stores=False)
-        for outlet in settings.destinations
-        if isinstance(outlet, Destination) and outlet.commitment
-    ]
-
-
-def _itself(settings: Settings) -> list[AllowedSender]:
-    """The node's own AE title, from this machine alone: `pull` hands studies over with it."""
-    own_hosts = {"127.0.0.1", "::1", settings.receiver.own_host}
-    return [AllowedSender(settings.receiver.ae_title, host) for host in sorted(own_hosts)]
 
 
 def _router(settings: Settings) -> Router:

@@ -18,6 +18,7 @@ from dicom_io.network.scp_contexts import STORAGE_CLASSES, STORAGE_COMMITMENT, T
 from dicom_io.results import codes, own_codes
 from dicom_io.results.encode import CONTENTS
 from dicom_io.results.profiles import ResultKind
+from node.peers import callers
 
 _VERIFICATION = UID("1.2.840.10008.1.1")
 _FIND, _MOVE, _GET = (UID(f"1.2.840.10008.5.1.4.1.2.2.{number}") for number in (1, 2, 3))
@@ -88,7 +89,7 @@ def conformance_statement(settings: Settings, of: str) -> str:
         as_scp=[{"name": uid.name, "uid": uid} for uid in (_VERIFICATION, *map(UID, STORAGE_CLASSES))],
         scp_syntaxes=[{"name": UID(uid).name, "uid": uid} for uid in TRANSFER_SYNTAXES],
         initiates=list(_initiates(settings)),
-        senders=", ".join(f"`{sender.ae_title}`" for sender in settings.senders),
+        callers=callers(settings),
         statuses=[
             {"name": status.name, "code": f"0x{status:04X}", "meaning": meaning} for status, meaning in STATUSES.items()
         ],

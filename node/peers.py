@@ -10,6 +10,7 @@ from dicom_io.network import retrieve, wado
 from dicom_io.network.commitment import ask_commitment
 from dicom_io.network.holdings import Source
 from dicom_io.network.peer import Peer
+from dicom_io.network.scp import AllowedSender
 from dicom_io.network.scu import Content, CStoreDestination
 from dicom_io.network.stow import StowDestination
 from dicom_io.network.web_peer import WebPeer
@@ -41,3 +42,18 @@ def source(of: settings.AnySource, ae_title: str) -> Source:
         return wado.WebSource(web_peer(of))
     peer = Peer(of.ae_title, of.host, of.port, of.timeout_s, ae_title)
     return retrieve.DicomSource(peer, move_to=ae_title if of.retrieve == "c-move" else None)
+
+
+def callers(of: settings.Settings) -> list[AllowedSender]:
+    """Who may associate with the node: itself, from this machine alone (`pull` hands studies over with it); its
+    senders; and destinations that are asked to commit, which come back with their answer and may do nothing else."""
+    own_hosts = {"127.0.0.1", "::1", of.receiver.own_host}
+    return [
+        *(AllowedSender(of.receiver.ae_title, host) for host in sorted(own_hosts)),
+        *(AllowedSender(sender.ae_title, sender.host) for sender in of.senders),
+        *(
+            AllowedSender(outlet.ae_title, outlet.host, stores=False)
+            for outlet in of.destinations
+            if isinstance(outlet, settings.Destination) and outlet.commitment
+        ),
+    ]

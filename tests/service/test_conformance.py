@@ -106,9 +106,17 @@ def test_a_site_finds_its_own_peers_and_numbers_in_it():
     )
     said = conformance_statement(settings, "its settings")
     assert "| ARCHIVE (destination pacs) | 192.0.2.10 | 4242 |" in said
-    assert "accepted: `BUS`." in said
     assert "Storage commitment (N-ACTION) | Storage Commitment Push Model SOP Class | pacs |" in said
     assert "| pacs | 7 | 3600 |" in said
+
+
+def test_it_says_who_may_associate_and_for_what():
+    pacs = Destination(name="pacs", ae_title="ARCHIVE", host="192.0.2.10", port=4242, commitment=True)
+    settings = Settings(data_dir=Path("data"), senders=(Sender(ae_title="BUS"),), destinations=(pacs,))
+    said = conformance_statement(settings, "its settings")
+    assert f"| {settings.receiver.ae_title} | 127.0.0.1 | verify, store |" in said, "`pull` and `check` come from here"
+    assert "| BUS | any host | verify, store |" in said
+    assert "| ARCHIVE | 192.0.2.10 | verify, report on storage commitment |" in said
 
 
 def _codes(dataset: Dataset) -> Iterator[tuple[str, str]]:
