@@ -10,6 +10,7 @@ from pydicom import Dataset, FileMetaDataset, dcmwrite
 from pydicom.uid import PYDICOM_IMPLEMENTATION_UID, ExplicitVRLittleEndian
 
 from dicom_io.device import MANUFACTURER, MODEL, contributing_equipment, device_uid, software_versions
+from dicom_io.results.fingerprints import fingerprint
 from dicom_io.results.profiles import Profile
 from dicom_io.uids import derive_uid
 from models.types import BundleId, FindingKind, ReadImage
@@ -71,14 +72,14 @@ class Encoding:
 
 @dataclass(frozen=True)
 class LesionName:
-    """How one lesion in one image is called, alike in SEG and SR and in every revision."""
+    """How one lesion in one image is called, alike in all objects and revisions as long as its outline is the same."""
 
     label: str
     """For people, e.g. "R CC mass 1"; two images of one view give the same label."""
     identifier: str
     """Tracking Identifier: the label with a few characters of the UID, so that no two lesions share it by chance."""
     uid: str
-    """Tracking Unique Identifier: of the lesion in this image (viewers merge what shares one)."""
+    """Tracking Unique Identifier: of this outline in this image (viewers merge what shares one)."""
 
 
 def place(image: ReadImage) -> str:
@@ -89,11 +90,10 @@ def place(image: ReadImage) -> str:
 
 def lesion_name(image: ReadImage, number: int) -> LesionName:
     """The name of the image's finding `number`, counted from 1 in the order of the reading."""
-    kind = {FindingKind.MASS: "mass", FindingKind.CALCIFICATION: "calcifications"}[
-        image.reading.findings[number - 1].kind
-    ]
-    bundle = image.reading.bundle
-    uid = derive_uid("lesion", image.sop_instance_uid, bundle.name, bundle.version, str(number))
+    finding, bundle = image.reading.findings[number - 1], image.reading.bundle
+    kind = {FindingKind.MASS: "mass", FindingKind.CALCIFICATION: "calcifications"}[finding.kind]
+    content = fingerprint((finding.kind, finding.mask))
+    uid = derive_uid("lesion", image.sop_instance_uid, bundle.name, bundle.version, str(number), content)
     label = f"{place(image)} {kind} {number}"
     return LesionName(label, f"{label} ({uid[-4:]})", uid)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from enum import StrEnum
 
@@ -14,25 +14,33 @@ from pydicom import Dataset
 from dicom_io.attributes import text
 from dicom_io.headers import laterality_of, view_of
 from dicom_io.results.sources import demographics, patient_orientation, spacing_mm
-from models.types import ExamReading, ReadImage
+from models.types import ExamReading
 
 
-def image_fingerprint(image: ReadImage, source: Dataset) -> str:
-    """Of one image: its reading, and what its results take over from its header. The time that reading took is left
-    out: an image read anew with the same outcome gives the same object.
+def fingerprint(told: object, sources: Iterable[Dataset] = ()) -> str:
+    """Of what an object tells (readings and parts of them) and what it takes over from these headers.
+
+    The time that reading took is left out: an image read anew with the same outcome gives the same object.
     """
-    return _digest({"image": _plain(image), "source": _taken(source)})
+    content = json.dumps([_plain(told), [_taken(source) for source in sources]], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def exam_fingerprint(exam: ExamReading, sources: Mapping[str, Dataset]) -> str:
-    """Of all images, what was not read, and the headers of all instances; without the radiologist's assessments."""
-    told = {field.name: _plain(getattr(exam, field.name)) for field in fields(exam) if field.name != "concordances"}
-    return _digest({"exam": told, "sources": {uid: _taken(source) for uid, source in sorted(sources.items())}})
+    """Of all images, what was not read, and the headers of both; without the radiologist's assessments and documents.
+
+    Args:
+        sources: the header of each instance of the study, by SOP Instance UID.
+    """
+    told = [getattr(exam, field.name) for field in fields(exam) if field.name != "concordances"]
+    images = sorted([*(one.sop_instance_uid for one in exam.images), *(one.sop_instance_uid for one in exam.unread)])
+    return fingerprint(told, [sources[uid] for uid in images if uid in sources])
 
 
 def _taken(source: Dataset) -> object:
     return {
         "demographics": demographics(source).to_json_dict(),
+        "instance": str(source.get("SOPInstanceUID", "")),
         "series": str(source.get("SeriesInstanceUID", "")),
         "class": str(source.get("SOPClassUID", "")),
         "orientation": patient_orientation(source),
@@ -55,7 +63,3 @@ def _plain(value: object) -> object:
     if isinstance(value, tuple | list):
         return [_plain(one) for one in value]
     return value
-
-
-def _digest(told: object) -> str:
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()

@@ -13,7 +13,7 @@ from dicom_io.device import MANUFACTURER, MODEL, device_uid
 from dicom_io.errors import NotEncodable
 from dicom_io.results import codes
 from dicom_io.results.encoding import Encoding, sign
-from dicom_io.results.fingerprints import exam_fingerprint
+from dicom_io.results.fingerprints import fingerprint
 from dicom_io.results.sources import demographics, stand_in
 from models.types import ExamReading
 
@@ -36,7 +36,8 @@ def encode_key_objects(exam: ExamReading, sources: Mapping[str, Dataset], *, enc
     if any(image.sop_instance_uid not in sources for image in found):
         raise NotEncodable("An image with findings is not among the sources of the key objects.")
     images = [stand_in(sources[image.sop_instance_uid], image.reading.shape) for image in found]
-    study, content = images[0].StudyInstanceUID, exam_fingerprint(exam, sources)
+    study = images[0].StudyInstanceUID
+    content = fingerprint("images with findings", [sources[image.sop_instance_uid] for image in found])
     key_objects = KeyObjectSelectionDocument(
         evidence=images,
         content=KeyObjectSelection(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from assessing import ALGORITHM, LEFT, RIGHT, assessments, finding, item, oru, report_on, said
 from pydicom import Dataset, dcmread
@@ -76,6 +78,18 @@ def test_a_radiologists_sr_is_quoted_and_the_same_again_changes_nothing(
     road.report()
     assert road.study().revision == 2
     assert len(assessments(road)) == 2
+
+
+def test_a_radiologists_sr_sends_nothing_again_but_the_report(
+    tmp_path: Path, mammogram_study: DemoStudy, image: Dataset
+) -> None:
+    road = Road(tmp_path, profile="all")
+    road.all_of_it(*mammogram_study.files)
+    before = {(result.Modality, result.SOPInstanceUID) for result in road.results()}
+    road.receive(report_on(image, finding(Category.TWO, LEFT)))
+    road.report()
+    new = {(result.Modality, result.SOPInstanceUID) for result in road.results()} - before
+    assert new == {("SR", latest_report(road).SOPInstanceUID)}
 
 
 def test_an_sr_that_comes_again_corrected_counts_in_place_of_itself(

@@ -167,12 +167,32 @@ def test_the_same_reading_gives_the_same_bytes_and_a_later_revision_the_same_uid
     assert _encoded(image, revision=2).SOPInstanceUID == _encoded(image).SOPInstanceUID
 
 
+def test_only_what_is_shown_makes_another_object():
+    image = _two_lesions()
+    uid = _encoded(image).SOPInstanceUID
+    warned = replace(image.reading, malignancy=0.9, warnings=("Mind this.",), nipple=(1, 2), prevalence=0.01)
+    assert _encoded(replace(image, reading=warned)).SOPInstanceUID == uid
+    scored = tuple(replace(finding, malignancy=0.1) for finding in image.reading.findings)
+    rescored = replace(image, reading=replace(image.reading, findings=scored))
+    assert _encoded(rescored).SOPInstanceUID != uid, "labels tell the scores"
+
+
 def test_another_window_in_the_header_makes_another_object():
     source = header(UID, (300, 207))
     source.WindowCenter, source.WindowWidth = 500, 1000
     changed = _encoded(_two_lesions(), source)
     assert changed.SOPInstanceUID != _encoded(_two_lesions()).SOPInstanceUID
     assert changed.SoftcopyVOILUTSequence[0].WindowCenter == 500
+
+
+@pytest.mark.parametrize(
+    ("function", "width", "is_window"),
+    [("LINEAR", 0, False), ("LINEAR", 1, True), ("SIGMOID", 0, False), ("LINEAR_EXACT", 0.5, True)],
+)
+def test_a_window_of_no_width_counts_as_none(function: str, width: float, is_window: bool):
+    source = header(UID, (300, 207))
+    source.WindowCenter, source.WindowWidth, source.VOILUTFunction = 500, width, function
+    assert ("SoftcopyVOILUTSequence" in _encoded(_two_lesions(), source)) is is_window
 
 
 def test_pixels_that_are_not_square_keep_their_proportions():

@@ -99,6 +99,13 @@ def test_the_same_reading_gives_the_same_bytes_and_a_later_revision_the_same_uid
     assert _encoded(*_exam(("1.2.2",))).SOPInstanceUID != _encoded(exam, sources).SOPInstanceUID
 
 
+def test_a_late_image_without_findings_changes_nothing():
+    exam, sources = _exam()
+    late = read_image("1.2.4", (300, 207), view="MLO")
+    more, headers = put_together([*exam.images, late], [], []), sources | {"1.2.4": header("1.2.4", (300, 207))}
+    assert _encoded(more, headers).SOPInstanceUID == _encoded(exam, sources).SOPInstanceUID
+
+
 def test_without_findings_or_without_a_header_there_are_none():
     with pytest.raises(NotEncodable, match="without findings"):
         _encoded(*_exam(()))

@@ -94,7 +94,6 @@ def test_viewers_find_the_image_and_can_place_the_segmentation():
     assert (seg.Rows, seg.Columns) == (300, 207)
     assert seg.ReferencedSeriesSequence[0].ReferencedInstanceSequence[0].ReferencedSOPInstanceUID == UID
     shared = seg.SharedFunctionalGroupsSequence[0]
-    assert [float(value) for value in shared.PixelMeasuresSequence[0].PixelSpacing] == [0.07, 0.08]
     assert shared.PixelMeasuresSequence[0].SliceThickness == 1
     assert shared.PlaneOrientationSequence[0].ImageOrientationPatient == [1, 0, 0, 0, 1, 0]
     assert "FrameOfReferenceUID" in seg
@@ -104,6 +103,14 @@ def test_viewers_find_the_image_and_can_place_the_segmentation():
         source = frame.DerivationImageSequence[0].SourceImageSequence[0]
         assert source.ReferencedSOPInstanceUID == UID
         assert frame.PlanePositionSequence[0].ImagePositionPatient == [0, 0, 0]
+
+
+def test_nominal_geometry_has_the_spacing_by_which_the_image_was_read():
+    image = _two_lesions()
+    for spacing_mm, written in (((0.035, 0.04), [0.035, 0.04]), (None, [1.0, 1.0])):
+        seg, _ = _encoded(replace(image, reading=replace(image.reading, spacing_mm=spacing_mm)))
+        measures = seg.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+        assert [float(value) for value in measures.PixelSpacing] == written
 
 
 def test_no_geometry_is_asserted_where_the_setting_says_so():
@@ -142,7 +149,14 @@ def test_each_image_gets_a_series_of_its_own_and_a_new_one_only_where_something_
     assert unchanged.SOPInstanceUID == first.SOPInstanceUID, "a revision that does not touch it sends nothing again"
     again, _ = _encoded(read_image(UID, (80, 90), lesion(1, 2, blob(9, 9, seed=1))), revision=2)
     assert again.SOPInstanceUID != first.SOPInstanceUID
-    assert again.SegmentSequence[0].TrackingUID == first.SegmentSequence[0].TrackingUID, "it is the same lesion"
+    assert again.SegmentSequence[0].TrackingUID != first.SegmentSequence[0].TrackingUID, "it is another lesion"
+
+
+def test_what_a_segmentation_does_not_show_gives_no_new_one():
+    image = _two_lesions()
+    scored = tuple(replace(finding, malignancy=0.1, confidence=0.5) for finding in image.reading.findings)
+    reading = replace(image.reading, findings=scored, malignancy=0.9, warnings=("Mind this.",), nipple=(1, 2))
+    assert _encoded(replace(image, reading=reading))[0].SOPInstanceUID == _encoded(image)[0].SOPInstanceUID
 
 
 def test_the_same_reading_gives_the_same_bytes():

@@ -9,7 +9,7 @@ from pydicom import Dataset
 
 from dicom_io.device import MANUFACTURER, MODEL, device_uid
 from dicom_io.results.encoding import Encoding, place, sign
-from dicom_io.results.fingerprints import image_fingerprint
+from dicom_io.results.fingerprints import fingerprint
 from dicom_io.results.gsps.display import as_displayed, pixel_aspect_ratio
 from dicom_io.results.gsps.graphics import annotate
 from dicom_io.results.masks import check_masks
@@ -31,7 +31,8 @@ def encode_gsps(source: Dataset, image: ReadImage, *, encoding: Encoding) -> Dat
     """
     check_masks(image)
     display = as_displayed(source)
-    content = image_fingerprint(image, source)
+    drawn = [(one.kind, one.mask, one.malignancy, one.likelihood) for one in image.reading.findings]
+    content = fingerprint((place(image), image.reading.shape, drawn), [source])
     uid = partial(encoding.lasting_uid, source.StudyInstanceUID, content, display.to_json(), image.sop_instance_uid)
     seen = stand_in(source, image.reading.shape)
     seen.SamplesPerPixel = 1

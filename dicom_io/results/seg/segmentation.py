@@ -24,10 +24,10 @@ from dicom_io.errors import NotEncodable
 from dicom_io.results import codes
 from dicom_io.results.colours import COLOURS
 from dicom_io.results.encoding import Encoding, lesion_name, place, sign
-from dicom_io.results.fingerprints import image_fingerprint
+from dicom_io.results.fingerprints import fingerprint
 from dicom_io.results.masks import check_masks
 from dicom_io.results.seg.frames import add_nominal_geometry, own_dimensions, segments_per_frame
-from dicom_io.results.sources import demographics, patient_orientation, spacing_mm, stand_in
+from dicom_io.results.sources import demographics, patient_orientation, stand_in
 from models.types import ReadImage
 
 SERIES_NUMBER = 9100
@@ -44,7 +44,9 @@ def encode_seg(source: Dataset, image: ReadImage, *, encoding: Encoding) -> Data
         NotEncodable: there are no findings, or a mask is empty or reaches out of the image.
     """
     check_masks(image)
-    uid = partial(encoding.lasting_uid, source.StudyInstanceUID, image_fingerprint(image, source))
+    outlined = [(finding.kind, finding.mask) for finding in image.reading.findings]
+    content = fingerprint((place(image), image.reading.shape, image.reading.spacing_mm, outlined), [source])
+    uid = partial(encoding.lasting_uid, source.StudyInstanceUID, content)
     seg = Segmentation(
         source_images=[stand_in(source, image.reading.shape)],
         pixel_array=_planes(image),
@@ -71,7 +73,7 @@ def encode_seg(source: Dataset, image: ReadImage, *, encoding: Encoding) -> Data
     segments_per_frame(seg)
     if encoding.profile.nominal_geometry:
         frame_of_reference_uid = uid("SEG frame of reference", image.sop_instance_uid)
-        add_nominal_geometry(seg, spacing_mm(source) or (1.0, 1.0), frame_of_reference_uid)
+        add_nominal_geometry(seg, image.reading.spacing_mm or (1.0, 1.0), frame_of_reference_uid)
     return seg
 
 
