@@ -9,12 +9,19 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydicom.sr.coding import Code
 from pydicom.uid import UID
-from pynetdicom import PYNETDICOM_IMPLEMENTATION_UID, PYNETDICOM_IMPLEMENTATION_VERSION
+from pynetdicom import PYNETDICOM_IMPLEMENTATION_UID, PYNETDICOM_IMPLEMENTATION_VERSION, build_context
 
 from config.settings import Destination, DicomSource, Settings
 from dicom_io.device import MANUFACTURER
 from dicom_io.network.answers import Status
-from dicom_io.network.scp_contexts import STORAGE_CLASSES, STORAGE_COMMITMENT, TRANSFER_SYNTAXES
+from dicom_io.network.commitment import ReportStatus
+from dicom_io.network.scp_contexts import (
+    STORAGE_CLASSES,
+    STORAGE_COMMITMENT,
+    TRANSFER_SYNTAXES,
+    supported_contexts,
+)
+from dicom_io.network.scu import MAX_CONTEXTS
 from dicom_io.results import codes, own_codes
 from dicom_io.results.encode import CONTENTS
 from dicom_io.results.profiles import ResultKind
@@ -33,6 +40,12 @@ STATUSES: Mapping[Status, str] = {
     Status.TRUNCATED: "the data set ends before it is complete",
     Status.BAD_UID: "an identifying UID is missing or malformed",
     Status.CONTRADICTS: "another instance of this UID is here: set aside",
+}
+REPORT_STATUSES: Mapping[ReportStatus, str] = {
+    ReportStatus.SUCCESS: "entered",
+    ReportStatus.NO_SUCH_EVENT_TYPE: "an event type other than 1 and 2",
+    ReportStatus.INVALID_ARGUMENT: "no report that can be read, or a transaction that was not asked for here",
+    ReportStatus.NO_SUCH_SOP_CLASS: "not of the Storage Commitment Push Model",
 }
 MODULES: Mapping[ResultKind, tuple[str, ...]] = {
     ResultKind.SEG: (
@@ -86,13 +99,14 @@ def conformance_statement(settings: Settings, of: str) -> str:
         implementation_version_name=PYNETDICOM_IMPLEMENTATION_VERSION,
         services=list(_services()),
         as_scu=list(_as_scu()),
-        as_scp=[{"name": uid.name, "uid": uid} for uid in (_VERIFICATION, *map(UID, STORAGE_CLASSES))],
+        accepted=list(_accepted()),
+        default_syntaxes=_syntaxes(_VERIFICATION),
+        max_contexts=MAX_CONTEXTS,
         scp_syntaxes=[{"name": UID(uid).name, "uid": uid} for uid in TRANSFER_SYNTAXES],
         initiates=list(_initiates(settings)),
         callers=callers(settings),
-        statuses=[
-            {"name": status.name, "code": f"0x{status:04X}", "meaning": meaning} for status, meaning in STATUSES.items()
-        ],
+        statuses=list(_statuses(STATUSES)),
+        report_statuses=list(_statuses(REPORT_STATUSES)),
         peers=list(_peers(settings)),
         parameters=list(_parameters(settings)),
         objects=[
@@ -129,13 +143,29 @@ def _services() -> Iterator[dict[str, object]]:
 
 
 def _as_scu() -> Iterator[dict[str, str]]:
-    default = "Implicit VR Little Endian"
-    yield {"name": _VERIFICATION.name, "uid": _VERIFICATION, "syntaxes": default}
+    yield {"name": _VERIFICATION.name, "uid": _VERIFICATION, "syntaxes": _syntaxes(_VERIFICATION)}
     for content in CONTENTS.values():
-        uid = content.sop_class_uid
-        yield {"name": uid.name, "uid": uid, "syntaxes": f"{content.transfer_syntax_uid.name}, {default}"}
+        uid, otherwise = content.sop_class_uid, content.otherwise()
+        syntaxes = [one.transfer_syntax_uid.name for one in (content, otherwise) if one is not None]
+        yield {"name": uid.name, "uid": uid, "syntaxes": ", ".join(syntaxes)}
     for uid in (UID(STORAGE_COMMITMENT), _FIND, _MOVE, _GET):
-        yield {"name": uid.name, "uid": uid, "syntaxes": default}
+        yield {"name": uid.name, "uid": uid, "syntaxes": _syntaxes(uid)}
+
+
+def _accepted() -> Iterator[dict[str, str]]:
+    for context in supported_contexts(reports=True):
+        uid = UID(context.abstract_syntax or "")
+        yield {"name": uid.name, "uid": uid, "role": "SCU" if context.scp_role else "SCP"}  # the peer has the other
+
+
+def _syntaxes(uid: UID) -> str:
+    """What is proposed and accepted wherever nothing else is said."""
+    return ", ".join(syntax.name for syntax in build_context(uid).transfer_syntax)
+
+
+def _statuses(meanings: Mapping[Status, str] | Mapping[ReportStatus, str]) -> Iterator[dict[str, str]]:
+    for status, meaning in meanings.items():
+        yield {"name": status.name, "code": f"0x{status:04X}", "meaning": meaning}
 
 
 def _initiates(settings: Settings) -> Iterator[dict[str, str]]:

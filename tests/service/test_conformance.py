@@ -7,17 +7,31 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset, dcmread
 from pydicom.uid import UID
+from pynetdicom import build_context
+from pynetdicom.sop_class import (
+    StorageCommitmentPushModel,
+    StudyRootQueryRetrieveInformationModelFind,
+    StudyRootQueryRetrieveInformationModelGet,
+    StudyRootQueryRetrieveInformationModelMove,
+    Verification,
+)
 from readings import ENCODING
 from reports import calibrated, some_exam, some_sources
 
 from config.settings import Destination, Sender, Settings
 from dicom_io.network.answers import Status
-from dicom_io.network.scp_contexts import STORAGE_CLASSES
+from dicom_io.network.commitment import ReportStatus
+from dicom_io.network.scp_contexts import STORAGE_CLASSES, STORAGE_COMMITMENT, supported_contexts
 from dicom_io.results.encode import encode_results
 from dicom_io.results.profiles import PROFILES, ResultKind
-from node.conformance import MODULES, STATUSES, conformance_statement, written_codes
+from node.conformance import MODULES, REPORT_STATUSES, STATUSES, conformance_statement, written_codes
 
 STATEMENT = Path(__file__).parents[2] / "docs" / "conformance.md"
+QUERY_RETRIEVE = (
+    StudyRootQueryRetrieveInformationModelFind,
+    StudyRootQueryRetrieveInformationModelGet,
+    StudyRootQueryRetrieveInformationModelMove,
+)
 # An attribute by which a module is known to be there (PS3.3).
 SIGNS = {
     "Patient": "PatientID",
@@ -72,8 +86,23 @@ def test_the_statement_names_every_sop_class_that_is_taken_or_given(objects: dic
         assert f"| {UID(sop_class_uid).name} | {sop_class_uid} |" in said
 
 
-def test_the_statement_explains_every_status_that_a_sender_may_get():
+def test_the_statement_names_every_sop_class_that_the_listener_accepts_and_whose_part_the_node_takes():
+    said = STATEMENT.read_text(encoding="utf-8")
+    for context in supported_contexts(reports=True):
+        role = "SCU" if context.abstract_syntax == STORAGE_COMMITMENT else "SCP"
+        assert f"| {UID(context.abstract_syntax).name} | {context.abstract_syntax} | {role} |" in said
+        assert all(syntax.name in said for syntax in context.transfer_syntax)
+
+
+@pytest.mark.parametrize("sop_class", [Verification, StorageCommitmentPushModel, *QUERY_RETRIEVE])
+def test_the_statement_names_every_transfer_syntax_that_is_proposed(sop_class: UID):
+    proposed = ", ".join(syntax.name for syntax in build_context(sop_class).transfer_syntax)
+    assert f"| {sop_class} | {proposed} |" in STATEMENT.read_text(encoding="utf-8")
+
+
+def test_the_statement_explains_every_status_that_a_peer_may_get():
     assert set(STATUSES) == set(Status)
+    assert set(REPORT_STATUSES) == set(ReportStatus)
 
 
 def test_every_object_has_the_modules_that_the_statement_says(objects: dict[ResultKind, Dataset]):
