@@ -9,14 +9,12 @@ import fcntl
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 from pydicom.uid import generate_uid
 
 from config.settings import AnyDestination, Destination, Outlet, Sender, Settings
-from dicom_io.headers import InstanceHeader
 from dicom_io.network.commitment import CommitmentReport
 from dicom_io.network.scp import Listener, ListenerLimits
 from dicom_io.network.scu import count_instances
@@ -38,7 +36,7 @@ from node.reader_process import ReaderSupervisor, Unwell
 from node.receiving import Receiving, ReceivingLimits
 from node.reporting import Reporter
 from node.retry import RetryPolicy
-from node.routing import Decision, Router, route
+from node.routing import route
 from node.service import Loop, Service, Tick
 from node.studies import close_complete
 
@@ -88,7 +86,7 @@ def build_service(settings: Settings) -> Service:
         sessions=sessions,
         data_dir=settings.data_dir,
         recipients=[_recipient(outlet) for outlet in settings.destinations],
-        router=_router(settings),
+        router=partial(route, settings.routes),
         bundle=bundle.id,
         worker=reporter_name(settings),
         lease_s=settings.reader.lease_s,
@@ -179,7 +177,7 @@ def _listener(settings: Settings, sessions: Sessions, commitments: Sequence[Comm
         ),
         frozenset(sender.ae_title for sender in settings.senders if sender.reads_secondary_capture),
         time.time,
-        _router(settings),
+        partial(route, settings.routes),
     )
     return Listener(
         limits.ae_title,
@@ -200,13 +198,6 @@ def _listener(settings: Settings, sessions: Sessions, commitments: Sequence[Comm
 
 def _heard(commitments: Sequence[Commitment], report: CommitmentReport) -> bool:
     return any(commitment.hear(report) for commitment in commitments)
-
-
-def _router(settings: Settings) -> Router:
-    def routed(header: InstanceHeader, calling_ae_title: str) -> Decision:
-        return route(header, calling_ae_title, settings.routes, datetime.fromtimestamp(time.time(), UTC).date())
-
-    return routed
 
 
 def _hl7_listener(port: int, settings: Settings, sessions: Sessions) -> MllpListener:

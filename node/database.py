@@ -20,7 +20,14 @@ Sessions = sessionmaker[Session]
 
 
 def open_database(url: str) -> Engine:
-    """The engine for `url`, its schema brought up to date.
+    """The engine for `url`, its schema brought up to date."""
+    engine = engine_for(url)
+    migrate(engine)
+    return engine
+
+
+def engine_for(url: str) -> Engine:
+    """The engine for `url`, whatever its schema.
 
     SQLite runs in WAL mode with synchronous=FULL, so that a committed row outlives a power cut, and every transaction
     begins IMMEDIATE, so that one that goes on to write never meets a stale snapshot; but for those of `looking`.
@@ -29,7 +36,6 @@ def open_database(url: str) -> Engine:
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
-    migrate(engine)
     return engine
 
 
@@ -46,13 +52,13 @@ def looking(sessions: Sessions) -> Iterator[Session]:
         yield session
 
 
-def migrate(engine: Engine) -> None:
-    """Runs the Alembic migrations that this database has not seen."""
+def migrate(engine: Engine, to: str = "head") -> None:
+    """Runs the Alembic migrations that this database has not seen, up to one of them."""
     settings = Config()
     settings.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
     with engine.begin() as connection:
         settings.attributes["connection"] = connection
-        command.upgrade(settings, "head")
+        command.upgrade(settings, to)
 
 
 def _begin_sqlite(connection: Connection) -> None:

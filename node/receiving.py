@@ -222,7 +222,7 @@ class Receiving:
             self._enter(session, instance, whole, received)
 
     def _left_out(self, header: InstanceHeader, calling_ae_title: str) -> str:
-        decision = self._router(header, calling_ae_title)
+        decision = self._router(header, calling_ae_title, self._now())
         return "" if decision.read else f"the route {decision.route} says that it is not read"
 
     def _enter(self, session: Session, instance: Instance, whole: WholeFile, received: ReceivedFile) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -29,7 +30,7 @@ from node.assessments.entered import assessments_of
 from node.database import Sessions, looking
 from node.faults import passes
 from node.logs import place_of
-from node.publishing import Recipient, Written, profiles_of, publish
+from node.publishing import Recipient, Written, profiles_of, publish, told
 from node.queue import Claim, LeaseLost, claim, finish, give_back
 from node.routing import Router
 from node.states import JobKind, JobState, StudyState, moved
@@ -44,6 +45,8 @@ from node.studies import (
 from node.tables import Study
 
 log = logging.getLogger(__name__)
+
+_Documents = dict[ResultKind, Dataset]
 
 ATTEMPTS = 5
 """How often a report may end the whole node before it is given up."""
@@ -132,38 +135,41 @@ class Reporter:
             encoding = Encoding(
                 written_at=datetime.fromtimestamp(study.closed_at, UTC).astimezone(),
                 revision=held.revision,
-                bundle=exam.images[0].reading.bundle if exam.images else self.bundle,
+                bundles=(self.bundle,),
                 profile=profile,
                 began_at=datetime.fromtimestamp(study.first_received_at, UTC),
             )
-            objects = encode_results(exam, sources, encoding, predecessors.get(profile.name))
+            objects = encode_results(exam, sources, encoding, predecessors[profile.name])
             written += self._written(study, held.revision, profile, objects)
-        discordant = is_discordant(exam)
-        self._publish(held, written, [one for one in recipients if discordant or not one.only_discordant])
+        self._publish(held, written, recipients, is_discordant(exam))
 
     def _recipients(self, study: Study, sources: Mapping[str, Dataset]) -> list[Recipient]:
         """Those to whom the routes send the study, by its first image that is read or should have been."""
         first = next((one for one in study.instances if one.kind in IMAGES and not one.left_out), study.instances[0])
-        names = self.router(describe(sources[first.sop_instance_uid]), study.source).destinations
+        header = describe(sources[first.sop_instance_uid])
+        names = self.router(header, study.source, study.first_received_at).destinations
         return [one for one in self.recipients if names is None or one.name in names]
 
-    def _gather(self, held: Claim) -> tuple[Study, ExamReading, dict[str, Dataset], dict[str, Dataset]]:
-        """The study, its exam, the headers of its instances by SOP Instance UID, and the reports before by profile."""
+    def _gather(self, held: Claim) -> tuple[Study, ExamReading, dict[str, Dataset], Mapping[str, _Documents]]:
+        """The study, its exam, the headers of its instances by SOP Instance UID, and earlier documents by profile."""
         with looking(self.sessions) as session:
             study = session.get_one(
                 Study, held.study_id, options=[selectinload(Study.instances), selectinload(Study.results)]
             )
             exam = exam_of(session, study, self.data_dir)
             earlier = {
-                result.profile: result.path
-                for result in sorted(study.results, key=lambda result: result.revision)
-                if result.kind == ResultKind.SR and result.revision < held.revision
+                (result.profile, ResultKind(result.kind)): result.path
+                for result in sorted(study.results, key=lambda result: result.last_revision)
+                if result.kind in (ResultKind.SR, ResultKind.CAD_SR) and result.revision < held.revision
             }
         headers: dict[str, Dataset] = {
             instance.sop_instance_uid: dcmread(self.data_dir / instance.path, stop_before_pixels=True, force=True)
             for instance in study.instances
         }
-        return study, exam, headers, {profile: dcmread(self.data_dir / path) for profile, path in earlier.items()}
+        documents: defaultdict[str, _Documents] = defaultdict(dict)
+        for (profile, kind), path in earlier.items():
+            documents[profile][kind] = dcmread(self.data_dir / path)
+        return study, exam, headers, documents
 
     def _written(
         self, study: Study, revision: int, profile: Profile, objects: Sequence[ResultObject]
@@ -178,13 +184,17 @@ class Reporter:
                 write_durably(self.data_dir / path, one.content)
             yield Written(profile.name, one.kind, one.sop_instance_uid, path)
 
-    def _publish(self, held: Claim, objects: Sequence[Written], recipients: Sequence[Recipient]) -> None:
+    def _publish(
+        self, held: Claim, objects: Sequence[Written], recipients: Sequence[Recipient], discordant: bool
+    ) -> None:
         with self.sessions.begin() as session:
             finish(session, held, JobState.DONE)
             study = session.get_one(Study, held.study_id)
             study.state = moved(study.state, StudyState.REPORTED)
             study.why = ""
-            publish(session, study, objects, recipients, self.now())
+            known = told(session, study)
+            wanted = [one for one in recipients if discordant or not one.only_discordant or one.name in known]
+            publish(session, study, objects, wanted, self.now())
         log.info("study %d: revision %d reported: %d object(s)", held.study_id, held.revision, len(objects))
 
 

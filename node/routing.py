@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from fnmatch import fnmatchcase
 
 from config.settings import Route
@@ -31,11 +31,16 @@ class Decision:
     why: tuple[str, ...]
 
 
-def route(header: InstanceHeader, calling_ae_title: str, routes: Sequence[Route], today: date) -> Decision:
-    """What the routes say of an image that came from `calling_ae_title` ("": a file)."""
+def route(routes: Sequence[Route], header: InstanceHeader, calling_ae_title: str, came_at: float) -> Decision:
+    """What the routes say of an image that came from `calling_ae_title` ("": a file).
+
+    Args:
+        came_at: UTC seconds since the epoch.
+    """
+    day = datetime.fromtimestamp(came_at, UTC).astimezone().date()  # the site's, as Study Date is
     why: list[str] = []
     for one in routes:
-        against = next(_against(one, header, calling_ae_title, today), None)
+        against = next(_against(one, header, calling_ae_title, day), None)
         if against is None:
             why.append(f"{one.name}: fits")
             return Decision(one.read, one.destinations, one.name, tuple(why))
@@ -43,7 +48,7 @@ def route(header: InstanceHeader, calling_ae_title: str, routes: Sequence[Route]
     return Decision(True, None, None, (*why, "no route fits: it is read, and all destinations get the results"))
 
 
-def _against(one: Route, header: InstanceHeader, calling_ae_title: str, today: date) -> Iterator[str]:
+def _against(one: Route, header: InstanceHeader, calling_ae_title: str, day: date) -> Iterator[str]:
     """Each reason why a route does not fit; a condition that is not given is no reason."""
     if one.calling_ae_titles and calling_ae_title not in one.calling_ae_titles:
         yield f"the calling AE title is {calling_ae_title or 'not known'}"
@@ -54,14 +59,14 @@ def _against(one: Route, header: InstanceHeader, calling_ae_title: str, today: d
     if one.institutions and not _like(header.institution, one.institutions):
         yield f"the institution is {header.institution or 'not stated'}"
     if one.older_than_days is not None or one.younger_than_days is not None:
-        yield from _against_age(one, header.study_date, today)
+        yield from _against_age(one, header.study_date, day)
 
 
-def _against_age(one: Route, study_date: date | None, today: date) -> Iterator[str]:
+def _against_age(one: Route, study_date: date | None, day: date) -> Iterator[str]:
     if study_date is None:
         yield "the study's date is not stated"
         return
-    days = (today - study_date).days
+    days = (day - study_date).days
     if one.older_than_days is not None and days <= one.older_than_days:
         yield f"the study is {days} day(s) old"
     if one.younger_than_days is not None and days >= one.younger_than_days:
@@ -73,10 +78,11 @@ def _like(name: str, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(name.casefold(), pattern.casefold()) for pattern in patterns)
 
 
-def everything(header: InstanceHeader, calling_ae_title: str) -> Decision:
+def everything(header: InstanceHeader, calling_ae_title: str, came_at: float) -> Decision:
     """The Router of a node without routes."""
-    return route(header, calling_ae_title, (), date.min)
+    return route((), header, calling_ae_title, came_at)
 
 
-Router = Callable[[InstanceHeader, str], Decision]
-"""`route` with the settings' routes and today's date: header and calling AE title to what is to be done."""
+Router = Callable[[InstanceHeader, str, float], Decision]
+"""`route` with the settings' routes: header, calling AE title and time of arrival to what is to be done. A study is
+asked about by when it came, so that its later revisions go where the first went."""

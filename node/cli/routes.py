@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -39,7 +39,7 @@ def route_test(
         header = describe(whole.dataset)
     except NotReadable as error:
         raise CommandFailed(f"{file}: {error}") from error
-    decision = route(header, calling, settings.routes, datetime.now().astimezone().date())
+    decision = route(settings.routes, header, calling, time.time())
     film = any(one.ae_title == calling and one.reads_secondary_capture for one in settings.senders)
     against = not_read_as_it_is(header, reads_secondary_capture=film)
     known = [one.name for one in settings.destinations]

@@ -6,11 +6,48 @@ from pathlib import Path
 
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from sqlalchemy import select, text
 
-from node.database import open_database
-from node.tables import Table
+from node.database import engine_for, migrate, open_database, sessions_of
+from node.states import DeliveryState
+from node.tables import Delivery, Instance, Result, Table
+
+ROWS_OF_0002 = (
+    "INSERT INTO study (id, study_instance_uid, source, state, why, revision, first_received_at, last_received_at,"
+    " opened_at) VALUES (1, '1.2', 'PACS', 'REPORTED', '', 2, 0, 0, 0)",
+    "INSERT INTO instance (id, study_id, sop_instance_uid, sop_class_uid, series_instance_uid, patient_id,"
+    " patient_birth_date, transfer_syntax_uid, kind, full_field, path, received_at)"
+    " VALUES (1, 1, '1.2.3', '1', '1', 'P', '', '1', 'for-presentation', 1, 'a.dcm', 0)",
+    "INSERT INTO job (id, kind, study_id, instance_id, revision, state, attempts, token, error)"
+    " VALUES (1, 'READ_IMAGE', 1, 1, 1, 'DONE', 1, 1, '')",
+    "INSERT INTO result (id, study_id, revision, kind, sop_instance_uid, path, written_at)"
+    " VALUES (1, 1, 2, 'SR', '2.25.1', 'sr.dcm', 0)",
+    "INSERT INTO delivery (id, result_id, destination, state, attempts, created_at, next_at, error)"
+    " VALUES (1, 1, 'pacs', 'SENT', 1, 0, 0, '')",
+    "INSERT INTO annotation (id, instance_id, creator, source, images, automatic_by, predecessors)"
+    " VALUES (1, 1, '', '', '[]', '[]', '[]')",
+)
 
 
 def test_a_migrated_database_has_the_schema_that_the_code_speaks_of(tmp_path: Path) -> None:
     with open_database(f"sqlite:///{tmp_path / 'queue.sqlite'}").connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), Table.metadata) == []
+
+
+def test_a_queue_that_was_worked_in_keeps_its_rows_when_the_node_is_upgraded(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'queue.sqlite'}"
+    before = engine_for(url)
+    migrate(before, to="0002")
+    with before.begin() as connection:
+        for row in ROWS_OF_0002:
+            connection.execute(text(row))
+    before.dispose()
+    engine = open_database(url)
+    with sessions_of(engine).begin() as session:
+        (instance,), (result,), (delivery,) = (
+            session.scalars(select(table)).all() for table in (Instance, Result, Delivery)
+        )
+        assert (instance.sop_instance_uid, instance.accession_number, instance.left_out) == ("1.2.3", "", False)
+        assert (result.profile, result.last_revision) == ("ohif", 2)
+        assert delivery.state is DeliveryState.SENT
+        assert session.execute(text("PRAGMA foreign_key_check")).all() == []

@@ -1,7 +1,8 @@
 """Routes say what is read and who gets the results."""
 
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 from pydicom import Dataset
@@ -12,10 +13,10 @@ from road import Road, changed
 from config.settings import Route
 from dicom_io.headers import describe
 from node.demo.studies import DemoStudy
-from node.routing import Decision, route
+from node.routing import route
 from node.states import StudyState
 
-TODAY = date(2026, 3, 31)  # the study is of the first
+CAME_AT = datetime(2026, 3, 31, 12, tzinfo=UTC).timestamp()  # the study is of the first
 IMAGE = describe(header("1.2.3", (80, 90)))
 SCREENING = replace(IMAGE, procedures=("Mammographie Screening", "24606-6"), institution="Mammobil 3")
 
@@ -33,7 +34,7 @@ SCREENING = replace(IMAGE, procedures=("Mammographie Screening", "24606-6"), ins
     ],
 )
 def test_a_route_fits_where_all_its_conditions_hold(conditions):
-    said = route(SCREENING, "PACS", [Route(name="it", read=False, **conditions)], TODAY)
+    said = route([Route(name="it", read=False, **conditions)], SCREENING, "PACS", CAME_AT)
     assert (said.read, said.route) == (False, "it")
 
 
@@ -50,13 +51,13 @@ def test_a_route_fits_where_all_its_conditions_hold(conditions):
     ],
 )
 def test_a_route_that_does_not_fit_says_why(conditions, because):
-    said = route(SCREENING, "PACS", [Route(name="it", read=False, **conditions)], TODAY)
+    said = route([Route(name="it", read=False, **conditions)], SCREENING, "PACS", CAME_AT)
     assert (said.read, said.destinations, said.route) == (True, None, None)
     assert because in said.why[0]
 
 
 def test_a_study_without_a_date_is_of_no_age():
-    said = route(replace(IMAGE, study_date=None), "PACS", [Route(name="old", older_than_days=0, read=False)], TODAY)
+    said = route([Route(name="old", older_than_days=0, read=False)], replace(IMAGE, study_date=None), "PACS", CAME_AT)
     assert said.read
     assert "not stated" in said.why[0]
 
@@ -66,8 +67,8 @@ def test_the_first_route_that_fits_decides():
         Route(name="bus", institutions=("mammobil*",), destinations=("bus",)),
         Route(name="rest", destinations=("pacs",)),
     ]
-    assert route(SCREENING, "", routes, TODAY).destinations == ("bus",)
-    assert route(IMAGE, "", routes, TODAY).destinations == ("pacs",)
+    assert route(routes, SCREENING, "", CAME_AT).destinations == ("bus",)
+    assert route(routes, IMAGE, "", CAME_AT).destinations == ("pacs",)
 
 
 def test_a_study_that_a_route_leaves_out_gets_no_results_and_status_says_why(road_of, mammogram_study: DemoStudy):
@@ -97,13 +98,24 @@ def test_results_go_where_the_route_of_their_study_says(road_of, mammogram_study
     assert {delivery.destination for delivery in road.deliveries()} == {"second"}
 
 
+def test_later_revisions_go_where_the_first_went_however_old_the_study_has_become(road_of, mammogram_study: DemoStudy):
+    road = road_of(Route(name="old", older_than_days=30, destinations=("second",)))
+    young = [changed(file) for file in mammogram_study.files]
+    for image in young:
+        image.StudyDate = datetime.fromtimestamp(road.clock(), UTC).strftime("%Y%m%d")
+    road.all_of_it(young[0])
+    road.clock.seconds += 45 * 24 * 3600
+    road.all_of_it(young[1])
+    assert road.study().revision == 2
+    reports = {delivery.destination for delivery in road.deliveries()}
+    assert reports == {"first", "second"}, "no route fits a study that came young: all destinations get it"
+    assert len([one for one in road.deliveries() if one.destination == "first"]) == len(road.results())
+
+
 @pytest.fixture
 def road_of(tmp_path):
     def built(*routes: Route) -> Road:
-        def router(header, calling_ae_title: str) -> Decision:
-            return route(header, calling_ae_title, routes, TODAY)
-
-        return Road(tmp_path, destinations=("first", "second"), router=router)
+        return Road(tmp_path, destinations=("first", "second"), router=partial(route, routes))
 
     return built
 

@@ -15,16 +15,21 @@ _STATES = sa.Enum("WAITING", "SENT", "COMMITTED", "DEAD", name="deliverystate")
 
 
 def upgrade() -> None:
+    # Plain values as defaults: for an expression SQLite would need the table made anew, which the rows that refer to it
+    # forbid.
     with op.batch_alter_table("instance") as instance:
         instance.add_column(sa.Column("accession_number", sa.String(), nullable=False, server_default=""))
-        instance.add_column(sa.Column("left_out", sa.Boolean(), nullable=False, server_default=sa.false()))
+        instance.add_column(sa.Column("left_out", sa.Boolean(), nullable=False, server_default="0"))
         instance.create_index("ix_instance_accession_number", ["accession_number"])
     with op.batch_alter_table("result") as result:
-        result.add_column(sa.Column("profile", sa.String(), nullable=False, server_default="standard"))
+        result.add_column(sa.Column("profile", sa.String(), nullable=False, server_default="ohif"))
         result.add_column(sa.Column("last_revision", sa.Integer(), nullable=False, server_default="1"))
     op.execute("UPDATE result SET last_revision = revision")
+    if op.get_context().dialect.name == "postgresql":
+        op.execute("ALTER TYPE deliverystate ADD VALUE 'COMMITTED'")
     with op.batch_alter_table("delivery") as delivery:
-        delivery.alter_column("state", existing_type=_STATES_BEFORE, type_=_STATES, existing_nullable=False)
+        if op.get_context().dialect.name != "postgresql":
+            delivery.alter_column("state", existing_type=_STATES_BEFORE, type_=_STATES, existing_nullable=False)
         delivery.add_column(sa.Column("transaction_uid", sa.String(), nullable=True))
         delivery.add_column(sa.Column("commitment_asked_at", sa.Double(), nullable=True))
         delivery.create_index("ix_delivery_transaction_uid", ["transaction_uid"])
@@ -51,16 +56,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.drop_table("assessment")
-    with op.batch_alter_table("delivery") as delivery:
-        delivery.drop_index("ix_delivery_transaction_uid")
-        delivery.drop_column("commitment_asked_at")
-        delivery.drop_column("transaction_uid")
-        delivery.alter_column("state", existing_type=_STATES, type_=_STATES_BEFORE, existing_nullable=False)
-    with op.batch_alter_table("result") as result:
-        result.drop_column("last_revision")
-        result.drop_column("profile")
-    with op.batch_alter_table("instance") as instance:
-        instance.drop_index("ix_instance_accession_number")
-        instance.drop_column("left_out")
-        instance.drop_column("accession_number")
+    raise RuntimeError("This queue cannot go back to an earlier version: restore the copy made before the upgrade.")
