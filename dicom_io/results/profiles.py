@@ -54,12 +54,16 @@ def profile_of(name: str, objects: Collection[str] | None = None, nominal_geomet
 
     Raises:
         KeyError: no profile has this name.
-        ValueError: no kind of object has one of these names.
+        ValueError: no kind of object has one of these names, or none is listed.
     """
     named = PROFILES[name]
     kinds = named.kinds if objects is None else frozenset(map(ResultKind, objects))
-    geometry = named.nominal_geometry if nominal_geometry is None else nominal_geometry
-    if (kinds, geometry) == (named.kinds, named.nominal_geometry):
-        return named
+    if not kinds:
+        raise ValueError("A profile without any kind of object sends nothing: list at least one.")
+    # Only a SEG has a geometry.
+    geometry = ResultKind.SEG in kinds and (named.nominal_geometry if nominal_geometry is None else nominal_geometry)
+    for profile in PROFILES.values():
+        if (kinds, geometry) == (profile.kinds, profile.nominal_geometry):
+            return profile
     listed = "+".join(kind for kind in ResultKind if kind in kinds)
     return Profile(f"{listed}{' with nominal geometry' if geometry else ''}", kinds, geometry)
