@@ -21,16 +21,16 @@ def device_uid() -> str:
     return derive_uid(MANUFACTURER, MODEL, "device")
 
 
-def software_versions(bundle: BundleId) -> list[str]:
+def software_versions(*bundles: BundleId) -> list[str]:
     """Software Versions (0018,1020): the node's and the models', each at most 64 characters (VR LO)."""
     try:
         node = version("mammo-node")
     except PackageNotFoundError:  # run from a checkout without having been installed
         node = "not installed"
-    return [node[:64], str(bundle)[:64]]
+    return [node[:64], *(str(bundle)[:64] for bundle in bundles)]
 
 
-def contributing_equipment(bundle: BundleId) -> Dataset:
+def contributing_equipment(*bundles: BundleId) -> Dataset:
     """The item by which IHE AIR (section 6.5.3.1) has an AI result name the equipment that made it."""
     # Plain pydicom: the receiver's process imports this module and stays small without highdicom.
     purpose = Dataset()
@@ -42,7 +42,7 @@ def contributing_equipment(bundle: BundleId) -> Dataset:
     item.ManufacturerModelName = MODEL
     item.DeviceSerialNumber = device_uid()
     item.DeviceUID = device_uid()
-    item.SoftwareVersions = software_versions(bundle)
+    item.SoftwareVersions = software_versions(*bundles)
     item.PurposeOfReferenceCodeSequence = [purpose]
     return item
 

@@ -20,7 +20,8 @@ class Recipient:
     Attributes:
         name: the destination's in the settings.
         profile: which objects it gets.
-        only_discordant: it gets a study once the radiologist and the models disagree, and nothing before.
+        only_discordant: it gets a study once the radiologist and the models disagree, and nothing before; from then
+            on all of its revisions, also one that takes the disagreement back.
     """
 
     name: str
@@ -70,6 +71,12 @@ def publish(
                 session.add(Delivery(result_id=result.id, destination=name, created_at=now, next_at=now))
             elif deliveries[name].state is DeliveryState.DEAD:
                 send_again(deliveries[name], now)
+
+
+def told(session: Session, study: Study) -> set[str]:
+    """The destinations that have, or are about to get, results of the study."""
+    query = select(Delivery.destination).join(Result).where(Result.study_id == study.id)
+    return set(session.scalars(query))
 
 
 def send_again(delivery: Delivery, now: float) -> None:

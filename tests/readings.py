@@ -16,7 +16,7 @@ BUNDLE = BundleId("research-default", "1.0")
 ENCODING = Encoding(
     written_at=datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC),
     revision=1,
-    bundle=BUNDLE,
+    bundles=(BUNDLE,),
     profile=PROFILES["ohif"],
     began_at=datetime(2026, 3, 4, 5, 4, 3, tzinfo=UTC),
 )

@@ -19,7 +19,7 @@ from pydicom.uid import (
 from dicom_io.network.scu import Content
 from dicom_io.results.cad_sr.report import encode_cad_sr
 from dicom_io.results.checks import check_together
-from dicom_io.results.encoding import Encoding, to_bytes
+from dicom_io.results.encoding import Encoding, titles_of, to_bytes
 from dicom_io.results.gsps.state import encode_gsps
 from dicom_io.results.key_objects import encode_key_objects
 from dicom_io.results.profiles import Profile, ResultKind
@@ -62,19 +62,22 @@ class ResultObject:
 
 
 def encode_results(
-    exam: ExamReading, sources: Mapping[str, Dataset], encoding: Encoding, predecessor: Dataset | None = None
+    exam: ExamReading,
+    sources: Mapping[str, Dataset],
+    encoding: Encoding,
+    predecessors: Mapping[ResultKind, Dataset] | None = None,
 ) -> list[ResultObject]:
     """All objects of the encoding's profile, checked: what each image with findings gives, then those of the exam.
 
     Args:
         sources: the header of each instance of the study, by SOP Instance UID.
-        predecessor: the report of the same profile that this revision replaces.
+        predecessors: the documents of the same profile that this revision replaces.
 
     Raises:
         NotEncodable: an object cannot be written, a SEG does not read back as the masks it was made of, or objects
             refer to what is not there (see checks.py).
     """
-    kinds = encoding.profile.kinds
+    kinds, before = encoding.profile.kinds, predecessors or {}
     with_findings = [image for image in exam.images if image.reading.findings]
     segs: dict[str, Dataset] = {}
     written: list[tuple[ResultKind, Dataset]] = []
@@ -86,22 +89,26 @@ def encode_results(
         objects.append(ResultObject(kind, dataset.SOPInstanceUID, content))
         return content
 
+    titles = dict(zip((image.sop_instance_uid for image in exam.images), titles_of(exam.images), strict=True))
     for image in with_findings:
+        title, own = titles[image.sop_instance_uid], encoding.by_readers_of([image])
         source = sources[image.sop_instance_uid]
         if ResultKind.SEG in kinds:
-            seg = encode_seg(source, image, encoding=encoding)
+            seg = encode_seg(source, image, encoding=own, title=title)
             read_back(put(ResultKind.SEG, seg), image)
             del seg.PixelData  # the others need its header alone
             segs[image.sop_instance_uid] = seg
         if ResultKind.GSPS in kinds:
-            put(ResultKind.GSPS, encode_gsps(source, image, encoding=encoding))
+            put(ResultKind.GSPS, encode_gsps(source, image, encoding=own, title=title))
+    whole = encoding.by_readers_of(exam.images)
     if ResultKind.CAD_SR in kinds:
-        put(ResultKind.CAD_SR, encode_cad_sr(exam, sources, encoding=encoding))
+        put(ResultKind.CAD_SR, encode_cad_sr(exam, sources, encoding=whole, predecessor=before.get(ResultKind.CAD_SR)))
     if ResultKind.SC in kinds:
-        put(ResultKind.SC, encode_summary(exam, sources, encoding=encoding))
+        put(ResultKind.SC, encode_summary(exam, sources, encoding=whole))
     if ResultKind.KO in kinds and with_findings:
-        put(ResultKind.KO, encode_key_objects(exam, sources, encoding=encoding))
+        put(ResultKind.KO, encode_key_objects(exam, sources, encoding=encoding.by_readers_of(with_findings)))
+    predecessor = before.get(ResultKind.SR)
     if ResultKind.SR in kinds:
-        put(ResultKind.SR, encode_sr(exam, sources, segs, encoding=encoding, predecessor=predecessor))
+        put(ResultKind.SR, encode_sr(exam, sources, segs, encoding=whole, predecessor=predecessor))
     check_together(written, exam, sources, predecessor)
     return objects

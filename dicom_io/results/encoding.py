@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from io import BytesIO
 
@@ -13,7 +14,7 @@ from dicom_io.device import MANUFACTURER, MODEL, contributing_equipment, device_
 from dicom_io.results.fingerprints import fingerprint
 from dicom_io.results.profiles import Profile
 from dicom_io.uids import derive_uid
-from models.types import BundleId, FindingKind, ReadImage
+from models.types import BundleId, ExamReading, FindingKind, Laterality, ReadImage
 
 
 @dataclass(frozen=True)
@@ -23,14 +24,14 @@ class Encoding:
     Attributes:
         written_at: the site's local time, as sources state theirs (no time zone is written).
         revision: counts the reports of the study, from 1.
-        bundle: the models in use; they enter the UIDs.
+        bundles: the models that read what it is about, or are in use where nothing was read; they enter the UIDs.
         profile: for whom it is written.
         began_at: when the node had the study's first image.
     """
 
     written_at: datetime
     revision: int
-    bundle: BundleId
+    bundles: tuple[BundleId, ...]
     profile: Profile
     began_at: datetime
 
@@ -58,11 +59,14 @@ class Encoding:
         return derive_uid(
             study_instance_uid,
             self.began_at.astimezone(UTC).isoformat(),
-            self.bundle.name,
-            self.bundle.version,
+            *(part for bundle in self.bundles for part in (bundle.name, bundle.version)),
             self.profile.name,
             *parts,
         )
+
+    def by_readers_of(self, images: Iterable[ReadImage]) -> Encoding:
+        """The same, by the models that read these images; there may be several."""
+        return replace(self, bundles=tuple(dict.fromkeys(image.reading.bundle for image in images)) or self.bundles)
 
     @property
     def edition(self) -> str:
@@ -88,6 +92,23 @@ def place(image: ReadImage) -> str:
     return stated if image.full_field else f"{stated} spot/magnified"
 
 
+def titles_of(images: Sequence[ReadImage]) -> list[str]:
+    """What each image is called among all: breast and view, counted where there are several of a kind."""
+    seen: dict[str, int] = {}
+    titles = []
+    for image in images:
+        name = place(image)
+        seen[name] = seen.get(name, 0) + 1
+        titles.append(name if seen[name] == 1 else f"{name}, image {seen[name]}")
+    return titles
+
+
+def sides(exam: ExamReading) -> tuple[Laterality, ...]:
+    """The breasts that the exam's score is about; none where an image does not say which breast it shows."""
+    told = all(image.laterality for image in exam.images)
+    return tuple(breast.laterality for breast in exam.breasts) if told else ()
+
+
 def lesion_name(image: ReadImage, number: int) -> LesionName:
     """The name of the image's finding `number`, counted from 1 in the order of the reading."""
     finding, bundle = image.reading.findings[number - 1], image.reading.bundle
@@ -103,8 +124,8 @@ def sign(dataset: Dataset, encoding: Encoding) -> None:
     dataset.Manufacturer = MANUFACTURER
     dataset.ManufacturerModelName = MODEL
     dataset.DeviceSerialNumber = device_uid()
-    dataset.SoftwareVersions = software_versions(encoding.bundle)
-    dataset.ContributingEquipmentSequence = [contributing_equipment(encoding.bundle)]
+    dataset.SoftwareVersions = software_versions(*encoding.bundles)
+    dataset.ContributingEquipmentSequence = [contributing_equipment(*encoding.bundles)]
     date, time = encoding.written_at.strftime("%Y%m%d"), encoding.written_at.strftime("%H%M%S")
     dataset.InstanceCreationDate = dataset.SeriesDate = dataset.ContentDate = date
     dataset.InstanceCreationTime = dataset.SeriesTime = dataset.ContentTime = time

@@ -36,6 +36,7 @@ def encode_key_objects(exam: ExamReading, sources: Mapping[str, Dataset], *, enc
     if any(image.sop_instance_uid not in sources for image in found):
         raise NotEncodable("An image with findings is not among the sources of the key objects.")
     images = [stand_in(sources[image.sop_instance_uid], image.reading.shape) for image in found]
+    models = ", ".join(map(str, encoding.bundles))
     study = images[0].StudyInstanceUID
     content = fingerprint("images with findings", [sources[image.sop_instance_uid] for image in found])
     key_objects = KeyObjectSelectionDocument(
@@ -44,7 +45,7 @@ def encode_key_objects(exam: ExamReading, sources: Mapping[str, Dataset], *, enc
             document_title=codes.OF_INTEREST,
             referenced_objects=images,
             observer_device_context=ObserverContext(dictionary.DCM.Device, _observer()),
-            description=f"Images with AI findings by {encoding.bundle}; research use only, not for diagnosis",
+            description=f"Images with AI findings by {models}; research use only, not for diagnosis",
         ),
         series_instance_uid=encoding.lasting_uid(study, content, "KO series"),
         series_number=SERIES_NUMBER,

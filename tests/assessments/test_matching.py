@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,12 @@ from pydicom import Dataset, dcmread
 from road import Road, changed, texts
 
 from dicom_io.network.answers import Status
+from dicom_io.results.profiles import PROFILES
 from models.types import Category
 from node.assessments.hl7_intake import Hl7Intake
 from node.assessments.matching import AMBIGUOUS, NO_SUCH_ACCESSION, NO_SUCH_STUDY, OTHER_PATIENT
 from node.demo.studies import DemoStudy
+from node.publishing import Recipient
 from node.states import JobState, StudyState
 
 HERE = "127.0.0.1"
@@ -78,6 +81,22 @@ def test_a_radiologists_sr_is_quoted_and_the_same_again_changes_nothing(
     road.report()
     assert road.study().revision == 2
     assert len(assessments(road)) == 2
+
+
+def test_who_was_told_of_a_disagreement_is_told_too_when_it_is_taken_back(
+    road: Road, intake: Hl7Intake, mammogram_study: DemoStudy, image: Dataset
+) -> None:
+    strict = Recipient("pacs", PROFILES["ohif"], only_discordant=True)
+    road.reporter = replace(road.reporter, recipients=[strict])
+    road.all_of_it(*mammogram_study.files)
+    assert road.deliveries() == []
+    sent = []
+    for number, category in enumerate(("2", "5"), start=1):
+        tell(intake, f"Left breast: BI-RADS {category}.", control_id=f"M{number}", **about(image))
+        road.report()
+        sent.append(len(road.deliveries()))
+    assert "agree" in texts(latest_report(road))
+    assert sent == [5, 6], "the segmentations and a report, then the report that agrees"
 
 
 def test_a_radiologists_sr_sends_nothing_again_but_the_report(

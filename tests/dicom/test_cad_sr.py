@@ -341,6 +341,25 @@ def test_a_radiologists_assessment_changes_nothing_but_another_finding_does():
     assert third.SeriesInstanceUID != first.SeriesInstanceUID
 
 
+def test_a_new_document_names_the_one_that_it_replaces_and_the_same_one_names_none():
+    first, sources = _cad(_nothing_found()), _sources()
+    again, other = (
+        encode_cad_sr(exam, sources, encoding=ENCODING, predecessor=first)
+        for exam in (_nothing_found(), _found_in_one_view())
+    )
+    assert "PredecessorDocumentsSequence" not in again
+    replaced = other.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
+    assert replaced.ReferencedSOPInstanceUID == first.SOPInstanceUID
+
+
+def test_an_exam_with_an_image_of_unknown_side_has_a_category_of_no_breast():
+    exam = _found_everywhere()
+    unknown = replace(exam, images=(replace(exam.images[0], laterality=None), *exam.images[1:]))
+    for told, sides in ((exam, 1), (unknown, 0)):
+        (category,) = named(_cad(told), "111005")
+        assert len(named(category, "272741003")) == sides
+
+
 def test_a_corrected_side_of_an_unread_image_gives_another_object():
     sources = _sources()
     sources[L_MLO].ImageLaterality = "R"

@@ -37,7 +37,7 @@ def _read(written: list[ResultObject]) -> Objects:
 
 
 def _second_revision(first: Dataset) -> Objects:
-    return _read(encode_results(EXAM, SOURCES, replace(ALL, revision=2), first))
+    return _read(encode_results(EXAM, SOURCES, replace(ALL, revision=2), {SR: first}))
 
 
 def _first(objects: Objects, kind: ResultKind) -> Dataset:

@@ -22,17 +22,19 @@ from reports import (
     some_exam,
     some_images,
     some_sources,
+    value,
 )
 
 from dicom_io.device import device_uid, is_ours
 from dicom_io.errors import NotEncodable
 from dicom_io.results.encode import encode_results
 from dicom_io.results.encoding import to_bytes
+from dicom_io.results.profiles import PROFILES, ResultKind
 from dicom_io.results.seg.segmentation import encode_seg
 from dicom_io.results.sr.report import encode_sr
-from dicom_io.results.statements import NO_FINDINGS, NOTHING_READ, RESEARCH_USE_ONLY
+from dicom_io.results.statements import NO_FINDINGS, NOTHING_READ, RESEARCH_USE_ONLY, statements
 from models import exam as exams
-from models.types import JOINING_RULE, Laterality
+from models.types import JOINING_RULE, BundleId, Laterality
 
 
 def test_a_machine_wrote_it_and_nobody_verified_it():
@@ -134,6 +136,15 @@ def test_the_report_says_what_it_is_and_what_was_read_and_what_not():
     assert "Missing view: left MLO." in comments
 
 
+def test_pixels_that_are_not_square_are_warned_of_where_outlines_are_drawn():
+    images = some_images()
+    images[0] = replace(images[0], reading=replace(images[0].reading, spacing_mm=(0.07, 0.08)))
+    images[1] = replace(images[1], reading=replace(images[1].reading, spacing_mm=(0.07, 0.07)))
+    images[2] = replace(images[2], reading=replace(images[2].reading, spacing_mm=(0.07, 0.08)))
+    told = [one for one in statements(some_exam(images), BUNDLE) if "not square" in one.sentence]
+    assert [one.sop_instance_uid for one in told] == [R_CC]
+
+
 def test_the_warnings_of_a_reading_stand_in_the_report():
     exam = replace(some_exam(), warnings=("right CC: the breast lies on the wrong side.",))
     assert "Warning: right CC: the breast lies on the wrong side." in comments_of(report_on(exam))
@@ -209,6 +220,46 @@ def test_images_without_a_side_count_for_the_exam_only():
     groups = groups_of(report)
     assert list(groups)[1:] == ["exam"]
     assert named(groups["exam"], "272741003") == []
+
+
+def test_an_exam_with_an_image_of_unknown_side_names_no_breast_but_those_of_its_breasts():
+    images = [read_image(R_CC, SHAPE), read_image(R_MLO, SHAPE, laterality=None, view=None, malignancy=0.9)]
+    exam = replace(some_exam(images))
+    objects = encode_results(exam, some_sources(), replace(ENCODING, profile=PROFILES["all"]))
+    written = {one.kind: dcmread(BytesIO(one.content)) for one in objects}
+    groups = groups_of(written[ResultKind.SR])
+    assert named(groups["exam"], "272741003") == [], "its score is that of the image whose side nobody knows"
+    assert value(groups["right breast"], "272741003") == "24028007"
+    assert written[ResultKind.SC].Laterality == ""
+
+
+def test_objects_name_the_models_that_read_what_they_are_about():
+    newer = BundleId("newer", "2.0")
+    images = some_images()
+    images[1] = replace(images[1], reading=replace(images[1].reading, bundle=newer))
+    objects = encode_results(some_exam(images), some_sources(), replace(ENCODING, profile=PROFILES["all"]))
+    told = [(one.kind, list(dcmread(BytesIO(one.content)).SoftwareVersions)[1:]) for one in objects]
+    old, both = [str(BUNDLE)], [str(BUNDLE), str(newer)]
+    assert [models for kind, models in told if kind is ResultKind.SEG] == [old, [str(newer)]]
+    assert [models for kind, models in told if kind is ResultKind.GSPS] == [old, [str(newer)]]
+    exams = {kind: models for kind, models in told if kind not in (ResultKind.SEG, ResultKind.GSPS)}
+    assert exams == dict.fromkeys((ResultKind.CAD_SR, ResultKind.SC, ResultKind.KO, ResultKind.SR), both)
+
+
+def test_an_image_keeps_its_segmentation_when_others_are_read_by_newer_models():
+    images = some_images()
+    later = [replace(images[2], reading=replace(images[2].reading, bundle=BundleId("newer", "2.0"))), *images[:2]]
+    first, second = (encode_results(some_exam(one), some_sources(), ENCODING)[:2] for one in (images, later))
+    assert [one.sop_instance_uid for one in first] == [one.sop_instance_uid for one in second]
+
+
+def test_two_images_of_a_view_are_told_apart_by_their_series():
+    images = [read_image(uid, SHAPE, lesion(1, 1, blob(9, 9))) for uid in (R_CC, R_MLO)]
+    objects = encode_results(some_exam(images), some_sources(), replace(ENCODING, profile=PROFILES["all"]))
+    called = [dcmread(BytesIO(one.content)).SeriesDescription for one in objects[:4]]
+    assert [one.split(",")[0].split(" findings")[0].split(" outlines")[0] for one in called] == ["R CC"] * 4
+    assert ["image 2" in one for one in called] == [False, False, True, True]
+    assert "research use only" in called[3]
 
 
 def test_a_revision_names_the_report_that_it_replaces():

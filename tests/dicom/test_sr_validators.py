@@ -13,6 +13,7 @@ from reports import OLD_REPORT, calibrated, report_on, some_exam, some_sources, 
 from validators import dciodvfy, dsrdump, pixelmed
 
 from dicom_io.results.encode import encode_results
+from dicom_io.results.profiles import ResultKind
 from models.concordance import concordances
 from models.types import Assessment, Category, ExamReading, Laterality
 
@@ -39,7 +40,9 @@ EXAMS = {
 def _written(exam: ExamReading, folder: Path) -> Path:
     path = folder / "report.dcm"
     first = report_on(exam)
-    path.write_bytes(encode_results(exam, some_sources(), replace(ENCODING, revision=2), first)[-1].content)
+    path.write_bytes(
+        encode_results(exam, some_sources(), replace(ENCODING, revision=2), {ResultKind.SR: first})[-1].content
+    )
     return path
 
 

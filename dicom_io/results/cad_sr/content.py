@@ -14,8 +14,9 @@ from dicom_io.results.cad_sr.findings import impressions
 from dicom_io.results.cad_sr.items import Part, Relation, algorithm, coded, container, words
 from dicom_io.results.cad_sr.library import ImageLibrary
 from dicom_io.results.cad_sr.performed import summary_of_analyses, summary_of_detections
+from dicom_io.results.encoding import sides
 from dicom_io.results.statements import MEASURED, statements
-from models.types import BundleId, ExamReading, Laterality
+from models.types import BundleId, ExamReading
 
 LIBRARY_POSITION = (1, 2)
 """Of the Image Library: the root's second item."""
@@ -62,18 +63,16 @@ def _impression_body(exam: ExamReading, bundle: BundleId) -> Iterator[Dataset]:
 
     The exam's alone: PixelMed takes a second category, of a breast, for an error, though PS3.16 allows several.
     """
-    read_by = exam.images[0].reading.bundle if exam.images else bundle
     if exam.likelihood is not None and exam.likelihood.category in CODES:
         category = CODES[exam.likelihood.category]
         yield coded(ASSESSMENT_CATEGORY, Relation.HAS_PROPERTIES, category, _sides(exam))
     # The radiologist's assessments have no place here: this object stays as it is when one comes in.
     told = (one.sentence for one in statements(replace(exam, concordances=()), bundle) if one.sentence != MEASURED)
     yield words(codes.IMPRESSION_DESCRIPTION, Relation.HAS_PROPERTIES, "\r\n".join(told))
-    yield from algorithm(read_by, Part.WHOLE_IMAGES)
+    yield from algorithm(bundle, Part.WHOLE_IMAGES)
 
 
 def _sides(exam: ExamReading) -> Iterator[Dataset]:
-    sides: set[Laterality] = {breast.laterality for breast in exam.breasts}
-    if sides:
-        value = codes.BOTH_BREASTS if len(sides) > 1 else codes.BREASTS[next(iter(sides))]
+    if told := sides(exam):
+        value = codes.BOTH_BREASTS if len(told) > 1 else codes.BREASTS[told[0]]
         yield coded(codes.LATERALITY, Relation.HAS_CONCEPT_MOD, value)

@@ -18,13 +18,16 @@ from models.types import ExamReading
 SERIES_NUMBER = 9200
 
 
-def encode_cad_sr(exam: ExamReading, sources: Mapping[str, Dataset], *, encoding: Encoding) -> Dataset:
+def encode_cad_sr(
+    exam: ExamReading, sources: Mapping[str, Dataset], *, encoding: Encoding, predecessor: Dataset | None = None
+) -> Dataset:
     """What was looked for, where it succeeded, where it failed, and what was found.
 
     Args:
         exam: the reading.
         sources: the header of each instance of the study, by SOP Instance UID; of an instance that was not read only
             its SOP class and its study, series and instance UIDs are needed.
+        predecessor: the one that came before; it is named where this is another.
 
     Raises:
         NotEncodable: there is no image to refer to, a source belongs to another study, or an image that was read has
@@ -54,6 +57,8 @@ def encode_cad_sr(exam: ExamReading, sources: Mapping[str, Dataset], *, encoding
         sr.CompletionFlagDescription = "Views are missing or images were not read: see the impression"
     sr.VerificationFlag = "UNVERIFIED"
     sr.CurrentRequestedProcedureEvidenceSequence = study_references(library.sources)
-    sr.update(cad_report(exam, library, encoding.bundle))
+    if predecessor is not None and predecessor.SOPInstanceUID != sr.SOPInstanceUID:
+        sr.PredecessorDocumentsSequence = study_references([predecessor])
+    sr.update(cad_report(exam, library, encoding.bundles[0]))
     sign(sr, encoding)
     return sr

@@ -19,20 +19,22 @@ from models.types import ReadImage
 SERIES_NUMBER = 9300
 
 
-def encode_gsps(source: Dataset, image: ReadImage, *, encoding: Encoding) -> Dataset:
+def encode_gsps(source: Dataset, image: ReadImage, *, encoding: Encoding, title: str = "") -> Dataset:
     """The findings of one image, in a series of its own; the image itself is shown as it is without them.
 
     Args:
         source: the image's header (pixel data is not looked at).
         image: its reading, with at least one finding.
+        title: what it is called among several images of its view ("R CC, image 2").
 
     Raises:
         NotEncodable: there are no findings, or a mask is empty or reaches out of the image.
     """
     check_masks(image)
+    title = title or place(image)
     display = as_displayed(source)
     drawn = [(one.kind, one.mask, one.malignancy, one.likelihood) for one in image.reading.findings]
-    content = fingerprint((place(image), image.reading.shape, drawn), [source])
+    content = fingerprint((title, image.reading.shape, drawn), [source])
     uid = partial(encoding.lasting_uid, source.StudyInstanceUID, content, display.to_json(), image.sop_instance_uid)
     seen = stand_in(source, image.reading.shape)
     seen.SamplesPerPixel = 1
@@ -45,14 +47,14 @@ def encode_gsps(source: Dataset, image: ReadImage, *, encoding: Encoding) -> Dat
         instance_number=1,
         manufacturer=MANUFACTURER,
         manufacturer_model_name=MODEL,
-        software_versions=str(encoding.bundle)[:64],
+        software_versions=str(image.reading.bundle)[:64],
         device_serial_number=device_uid(),
         content_label="FINDINGS",
-        content_description=f"Lesions found by {encoding.bundle}; research use only"[:64],
+        content_description=f"Lesions found by {image.reading.bundle}; research use only"[:64],
         content_creator_name=f"{MANUFACTURER}^",
         graphic_layers=layers,
         graphic_annotations=annotations,
-        series_description=f"{place(image)} outlines{encoding.edition}, mammo-node, research use only"[:64],
+        series_description=f"{title} outlines, research use only{encoding.edition}, mammo-node"[:64],
     )
     sign(state, encoding)
     state.PresentationCreationDate, state.PresentationCreationTime = state.ContentDate, state.ContentTime

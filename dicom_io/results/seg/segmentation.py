@@ -33,19 +33,21 @@ from models.types import ReadImage
 SERIES_NUMBER = 9100
 
 
-def encode_seg(source: Dataset, image: ReadImage, *, encoding: Encoding) -> Dataset:
+def encode_seg(source: Dataset, image: ReadImage, *, encoding: Encoding, title: str = "") -> Dataset:
     """The findings of one image as a BINARY segmentation; segment n is the reading's finding n.
 
     Args:
         source: the image's header (pixel data is not looked at).
         image: its reading, with at least one finding.
+        title: what it is called among several images of its view ("R CC, image 2").
 
     Raises:
         NotEncodable: there are no findings, or a mask is empty or reaches out of the image.
     """
     check_masks(image)
+    title = title or place(image)
     outlined = [(finding.kind, finding.mask) for finding in image.reading.findings]
-    content = fingerprint((place(image), image.reading.shape, image.reading.spacing_mm, outlined), [source])
+    content = fingerprint((title, image.reading.shape, image.reading.spacing_mm, outlined), [source])
     uid = partial(encoding.lasting_uid, source.StudyInstanceUID, content)
     seg = Segmentation(
         source_images=[stand_in(source, image.reading.shape)],
@@ -58,12 +60,12 @@ def encode_seg(source: Dataset, image: ReadImage, *, encoding: Encoding) -> Data
         instance_number=1,
         manufacturer=MANUFACTURER,
         manufacturer_model_name=MODEL,
-        software_versions=str(encoding.bundle)[:64],
+        software_versions=str(image.reading.bundle)[:64],
         device_serial_number=device_uid(),
         content_label="FINDINGS",
-        content_description=f"Lesions found by {encoding.bundle}; research use only"[:64],
+        content_description=f"Lesions found by {image.reading.bundle}; research use only"[:64],
         content_creator_name=f"{MANUFACTURER}^",
-        series_description=f"{place(image)} findings{encoding.edition}, mammo-node"[:64],
+        series_description=f"{title} findings{encoding.edition}, mammo-node"[:64],
         transfer_syntax_uid=ExplicitVRLittleEndian,
     )
     sign(seg, encoding)

@@ -117,7 +117,7 @@ def _evaluations(exam: ExamReading, sources: Mapping[str, Dataset], encoding: En
     container = ContainerContentItem(codes.QUALITATIVE_EVALUATIONS, relationship_type=_CONTAINS)
     container.ContentSequence = ContentSequence([CodeContentItem(codes.CAD_SUMMARY, _summary(exam), _CONTAINS)])
     container.ContentSequence.extend(concordance_items(exam, sources))
-    for statement in statements(exam, encoding.bundle):
+    for statement in statements(exam, encoding.bundles[0]):
         container.ContentSequence.append(_comment(statement, sources))
     return container
 

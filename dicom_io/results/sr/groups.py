@@ -24,7 +24,7 @@ from pydicom import Dataset
 from pydicom.sr.coding import Code
 
 from dicom_io.results import birads_codes, codes, own_codes
-from dicom_io.results.encoding import Encoding, lesion_name
+from dicom_io.results.encoding import Encoding, lesion_name, sides
 from dicom_io.results.geometry import frame, longest_extent_mm, outline
 from dicom_io.results.locations import location_of
 from dicom_io.results.ties import ties_of
@@ -61,7 +61,7 @@ def score_groups(
         name = _BREASTS[breast.laterality]
         yield _score_group(name, laterality, breast.malignancy, breast.likelihood, images, sources, encoding)
     if exam.malignancy is not None:
-        lateralities = [codes.LATERALITIES[breast.laterality] for breast in exam.breasts]
+        lateralities = [codes.LATERALITIES[side] for side in sides(exam)]
         both = codes.BOTH if len(lateralities) == 2 else next(iter(lateralities), None)
         yield _score_group("exam", both, exam.malignancy, exam.likelihood, exam.images, sources, encoding)
 

@@ -10,7 +10,7 @@ from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 from dicom_io.attributes import code
 from dicom_io.errors import NotEncodable
 from dicom_io.headers import laterality_of, view_of
-from dicom_io.results.encoding import Encoding, sign
+from dicom_io.results.encoding import Encoding, sides, sign
 from dicom_io.results.fingerprints import exam_fingerprint
 from dicom_io.results.sources import demographics, instance_reference
 from dicom_io.results.summary.page import draw_page
@@ -49,8 +49,7 @@ def encode_summary(exam: ExamReading, sources: Mapping[str, Dataset], *, encodin
     page.SeriesDescription = f"AI summary{encoding.edition}, mammo-node, research use only"[:64]
     # Neither MG nor a Body Part Examined of BREAST: hanging protocols and other readers must not take it for a view.
     page.Modality = "OT"
-    lateralities = [breast.laterality for breast in exam.breasts]
-    page.Laterality = lateralities[0] if len(lateralities) == 1 else ""  # type 2C: validators ask for it
+    page.Laterality = told[0] if len(told := sides(exam)) == 1 else ""  # type 2C: validators ask for it
     sign(page, encoding)
     _describe_image(page, exam, sources)
     _put_pixels(page, exam, sources, encoding)
@@ -79,7 +78,7 @@ def _put_pixels(page: Dataset, exam: ExamReading, sources: Mapping[str, Dataset]
         source = sources.get(one.sop_instance_uid, Dataset())
         if named := " ".join(part for part in (laterality_of(source), view_of(source)) if part):
             places[one.sop_instance_uid] = named
-    pixels = draw_page(exam, places, encoding.bundle)
+    pixels = draw_page(exam, places, encoding.bundles[0])
     page.Rows, page.Columns, page.SamplesPerPixel = pixels.shape
     page.PhotometricInterpretation = "RGB"
     page.PlanarConfiguration = 0

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dicom_io.results.colours import RGB
-from dicom_io.results.encoding import place
+from dicom_io.results.encoding import titles_of
 from dicom_io.results.statements import NOTHING_READ
 from dicom_io.results.summary.pen import Pen
 from dicom_io.results.summary.tables import draw_lesions, draw_notes, draw_scores, notes_height
@@ -43,17 +43,6 @@ def draw_page(exam: ExamReading, places: Mapping[str, str], bundle: BundleId) ->
     _draw_views(canvas, exam, places)
     _draw_tables(canvas, exam, places)
     return np.asarray(canvas, dtype=np.uint8)
-
-
-def titles_of(images: Sequence[ReadImage]) -> list[str]:
-    """What each image is called on the page: breast and view, counted where there are several of a kind."""
-    seen: dict[str, int] = {}
-    titles = []
-    for image in images:
-        name = place(image)
-        seen[name] = seen.get(name, 0) + 1
-        titles.append(name if seen[name] == 1 else f"{name}, image {seen[name]}")
-    return titles
 
 
 def _draw_header(canvas: Image.Image, exam: ExamReading, bundle: BundleId) -> None:
