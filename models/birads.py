@@ -1,9 +1,10 @@
 """From a calibrated probability to the BI-RADS category that it implies (ACR BI-RADS Atlas, 5th edition, 2013).
 
 The atlas gives each category a likelihood of malignancy. Read backwards it makes a category of a probability; a score
-that is not calibrated implies none (Calibration.likelihood is the only caller). Negative and benign (1, 2) both stand
-for "essentially 0", which no score can tell apart: what would be a 3 (above 0, up to 2 %) is "1-2" below a bundle's low
-cut-off. A probability above 2 % implies what it implies, however low the score: there the prevalence speaks.
+that is not calibrated implies none (Calibration.likelihood is the only caller). Negative and benign (1, 2) stand for
+"essentially 0", which no score proves and no radiologist reaches: their 1 and 2 leave about 0.8 cancers in 1,000 exams
+(Lehman et al., Radiology 2017, 283:49-58). So "1-2" is implied where malignancy is no more likely than in anybody who
+comes to screening, and 3 above that, up to 2 %. The rule is absolute, the same at every site's prevalence.
 """
 
 from __future__ import annotations
@@ -22,15 +23,16 @@ SUSPICIOUS = frozenset({Category.ZERO, Category.FOUR, Category.FOUR_A, Category.
 """Counted as positive where categories are compared: above 3, and 0, which is a recall. 6 is left out there."""
 
 
-def implied_category(probability: float, *, low: bool) -> Category:
+def implied_category(probability: float, *, essentially_nil: float) -> Category:
     """The category that a probability of malignancy (0..1) implies.
 
     Args:
-        low: whether the score lies below the bundle's low cut-off.
+        essentially_nil: the highest probability that implies "1-2": that of malignancy in screening, at the level that
+            the probability is of (models/calibration.py).
     """
-    for highest, category in UPPER_LIMITS:
+    for highest, category in ((essentially_nil, Category.ONE_OR_TWO), *UPPER_LIMITS):
         if probability <= highest:
-            return Category.ONE_OR_TWO if low and category is Category.THREE else category
+            return category
     return Category.FIVE if probability >= HIGHLY_SUGGESTIVE else Category.FOUR_C
 
 

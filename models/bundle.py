@@ -202,7 +202,6 @@ def _calibration(level: Level, card: _Card) -> Calibration:
             prevalence=card.positive("prevalence"),
             cases=int(card.positive("cases")),
             patients=int(card.positive("patients")),
-            low_score=float(card.values.get("low_score", 0.0)),
         )
     except (TypeError, ValueError) as error:
         table = card.prefix.rstrip(".")

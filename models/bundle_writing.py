@@ -179,7 +179,6 @@ def _calibration_tables(calibrations: Mapping[Level, Calibration]) -> dict[str, 
             "prevalence": one.prevalence,
             "cases": one.cases,
             "patients": one.patients,
-            "low_score": one.low_score,
             "parameters": {name: list(values) for name, values in one.parameters.items()},
         }
         for level, one in calibrations.items()

@@ -64,8 +64,6 @@ class Calibration:
         prevalence: the share of malignant ones among the cases it was fitted on, 0..1 exclusive.
         cases: how many those were.
         patients: of how many patients.
-        low_score: a score (0..1) below which nothing above "essentially 0" is implied: nearly all malignant cases lay
-            at or above it. 0: no score is that low.
         prior: the share among those it is read for; None: as among its cases.
 
     Raises:
@@ -79,7 +77,6 @@ class Calibration:
     prevalence: float
     cases: int
     patients: int
-    low_score: float = 0.0
     prior: float | None = None
 
     def __post_init__(self) -> None:
@@ -99,8 +96,6 @@ class Calibration:
             raise ValueError("parameters without cases and patients prove nothing")
         if not all(0 < share < 1 for share in (self.prevalence, *([] if self.prior is None else [self.prior]))):
             raise ValueError("a prevalence lies between 0 and 1")
-        if not 0 <= self.low_score <= 1:
-            raise ValueError("low_score is no score (0 to 1)")
 
     def probability(self, score: float) -> float:
         """The probability of malignancy of a score (0..1), 0..1 exclusive; never falls where the score rises."""
@@ -118,7 +113,8 @@ class Calibration:
     def likelihood(self, score: float) -> Likelihood:
         """The probability of a score (0..1), and the BI-RADS category that it implies."""
         probability = self.probability(score)
-        return Likelihood(probability, implied_category(probability, low=score < self.low_score))
+        in_screening = prior_of(self.level, SCREENING_PREVALENCE)
+        return Likelihood(probability, implied_category(probability, essentially_nil=in_screening))
 
     def at_prevalence(self, prior: float) -> Calibration:
         """The same where the share of malignant ones is `prior` (0..1 exclusive): ranks stay, probabilities move."""

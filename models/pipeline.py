@@ -94,7 +94,7 @@ class Pipeline:
             as_exam=self._worth(Level.EXAM, malignancy),
             prevalence=self.prevalence if self.calibration else None,
             spacing_mm=stated_spacing_mm,
-            nipple=None if image.magnified else find_nipple(image.pixels, image.view),
+            nipple=find_nipple(image.pixels, image.view) if image.head_up and not image.magnified else None,
             preview=preview_of(image.pixels),
         )
 

@@ -134,6 +134,7 @@ class Mammogram:
         laterality: the breast shown; None where the header does not say.
         view: DICOM view abbreviation ("CC", "MLO", "ML", …); None where the header does not say.
         magnified: a magnification or spot view: never measured as if it were a full field.
+        head_up: False where the header says that the columns run to the patient's head: no nipple is looked for.
         warnings: what the reader of the pixels thinks a radiologist should know (one sentence each).
     """
 
@@ -142,6 +143,7 @@ class Mammogram:
     laterality: Laterality | None = None
     view: str | None = None
     magnified: bool = False
+    head_up: bool = True
     warnings: tuple[str, ...] = ()
 
     @property

@@ -112,4 +112,4 @@ def _reading(score: float, side: Laterality, one: One) -> ImageReading:
 def _calibration(level: Level) -> Calibration:
     """A score is worth itself."""
     parameters = {"slope": (1.0,), "offset": (0.0,)}
-    return Calibration(level, Method.PLATT, parameters, SHARE, 1000, 1000, low_score=0.015)
+    return Calibration(level, Method.PLATT, parameters, SHARE, 1000, 1000)

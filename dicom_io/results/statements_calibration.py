@@ -10,8 +10,9 @@ NOT_CALIBRATED = (
     "The scores are not calibrated: they rank lesions and images, they are not the chance of cancer, "
     "and they imply no BI-RADS category."
 )
-LOW_CUT_OFF = (
-    "Category 1-2 stands for a score below the models' low cut-off: a score cannot tell negative (1) from benign (2)."
+ONE_OR_TWO = (
+    "Category 1-2 stands for a probability no higher than that of screening itself (0.6 % of exams, 0.3 % of breasts): "
+    "a score cannot tell negative (1) from benign (2)."
 )
 
 
@@ -27,7 +28,7 @@ def calibration_sentences(exam: ExamReading) -> Iterator[str]:
         f"Probabilities of cancer of {_listed(calibrated)} are calibrated{_prevalence(exam)}. "
         "Their categories are implied by ACR BI-RADS 5th ed. likelihoods and are no radiologist's assessment."
     )
-    yield LOW_CUT_OFF
+    yield ONE_OR_TWO
     if uncalibrated:
         yield (
             f"The scores of {_listed(uncalibrated)} are not calibrated: they rank, they are not the chance of cancer, "

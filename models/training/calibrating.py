@@ -13,11 +13,13 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
 from models.calibration import Calibration, Level, Method, logit
-from models.evaluation.scores import threshold_at_sensitivity
+from models.evaluation.measures import Figure, auc, with_interval
 from models.training.recipe import CalibrationRecipe
 
-LOW_SCORE_SENSITIVITY = 0.95
-"""At least this share of the malignant cases have a score of `Calibration.low_score` or more."""
+CHANCE = 0.5
+"""The area under the ROC curve of scores that tell nothing."""
+_SEED = 1
+"""Of the interval of that area: the same cases are always judged alike."""
 _FLAT = 1e-9
 """A slope, or a rise of the probability over all scores, that is rounding alone."""
 
@@ -40,6 +42,9 @@ class Scored:
 def calibrate(scored: Sequence[Scored], recipe: CalibrationRecipe) -> tuple[dict[Level, Calibration], list[str]]:
     """A calibration for each level that has cases enough and scores that tell; a sentence for each other level.
 
+    Scores tell where the area under the ROC curve of the cases lies above chance with its whole 95 % interval (bootstrap
+    by patient): a probability made of others would look like knowledge.
+
     Args:
         scored: of patients whom the weights have not learned from; where they chose the weights, a little too well off.
     """
@@ -58,15 +63,24 @@ def calibrate(scored: Sequence[Scored], recipe: CalibrationRecipe) -> tuple[dict
                 f"other cases, and [calibration] least asks for {recipe.least} of each."
             )
             continue
-        found = fit_calibration(level, cases, Method(recipe.method))
+        area = _area(cases)
+        found = fit_calibration(level, cases, Method(recipe.method)) if area.low > CHANCE else None
         if found is None:
             missing.append(
-                f"Scores of the level {level} are not calibrated: those of the {malignant} malignant cases "
-                f"are no higher than those of the {len(cases) - malignant} others."
+                f"Scores of the level {level} are not calibrated: those of the {malignant} malignant cases are not "
+                f"surely higher than those of the {len(cases) - malignant} others (area under the ROC curve "
+                f"{area.value:.2f}, 95 % interval {area.low:.2f} to {area.high:.2f})."
             )
             continue
         fitted[level] = found
     return fitted, missing
+
+
+def _area(cases: Sequence[Scored]) -> Figure:
+    """NaN as its interval, of fewer than five patients, is above nothing."""
+    scores = np.array([one.score for one in cases])
+    labels = np.array([one.malignant for one in cases])
+    return with_interval([one.patient for one in cases], lambda at: auc(scores[at], labels[at]), _SEED)
 
 
 def fit_calibration(level: Level, cases: Sequence[Scored], method: Method) -> Calibration | None:
@@ -87,7 +101,6 @@ def fit_calibration(level: Level, cases: Sequence[Scored], method: Method) -> Ca
         prevalence=float(labels.mean()),
         cases=len(cases),
         patients=len({one.patient for one in cases}),
-        low_score=threshold_at_sensitivity(scores, labels, LOW_SCORE_SENSITIVITY),
     )
 
 

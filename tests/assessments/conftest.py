@@ -27,7 +27,7 @@ class LeftIsSuspicious(OneMass):
 def calibration(level: Level) -> Calibration:
     """0.9 is worth 0.9, and 0.05 essentially nothing."""
     corners = {"scores": (0.0, 0.5, 1.0), "probabilities": (0.0, 0.01, 1.0)}
-    return Calibration(level, Method.ISOTONIC, corners, 0.5, 10_000, 10_000, low_score=0.1)
+    return Calibration(level, Method.ISOTONIC, corners, 0.5, 10_000, 10_000)
 
 
 @pytest.fixture

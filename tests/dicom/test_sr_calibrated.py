@@ -23,7 +23,7 @@ from reports import (
 from dicom_io.results.birads_codes import CODES, category_of_code
 from dicom_io.results.own_codes import DESIGNATOR, IMPLIED_CATEGORIES
 from dicom_io.results.statements import MEASURED
-from dicom_io.results.statements_calibration import LOW_CUT_OFF, NOT_CALIBRATED
+from dicom_io.results.statements_calibration import NOT_CALIBRATED, ONE_OR_TWO
 from models import exam as exams
 from models.types import Category
 
@@ -66,7 +66,7 @@ def test_below_the_low_cut_off_the_category_is_1_or_2_and_neither_by_its_code():
     code = implied.ConceptCodeSequence[0]
     assert (code.CodingSchemeDesignator, code.CodeValue) == (DESIGNATOR, "1-2")
     assert category_of_code(code.CodingSchemeDesignator, code.CodeValue) is None
-    assert LOW_CUT_OFF in comments_of(report)
+    assert ONE_OR_TWO in comments_of(report)
     assert "Left breast: score 0.125; probability of cancer 0.1 %; implied category 1-2." in comments_of(report)
 
 

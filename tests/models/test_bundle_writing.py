@@ -14,7 +14,7 @@ from models.bundle import Bundle, BundleError, read_bundle, verify
 from models.bundle_writing import NewPart, put_part
 from models.calibration import Calibration, Level, Method
 
-PLATT = Calibration(Level.LESION, Method.PLATT, {"slope": (0.8,), "offset": (-0.5,)}, 0.4, 120, 60, low_score=0.2)
+PLATT = Calibration(Level.LESION, Method.PLATT, {"slope": (0.8,), "offset": (-0.5,)}, 0.4, 120, 60)
 
 
 @pytest.fixture

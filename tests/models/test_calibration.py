@@ -9,7 +9,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from models.calibration import Calibration, Level, Method, logit, prior_of
-from models.training.calibrating import LOW_SCORE_SENSITIVITY, Scored, calibrate, fit_calibration
+from models.training.calibrating import Scored, calibrate, fit_calibration
 from models.training.composing import calibrate_composed
 from models.training.recipe import CalibrationRecipe
 from models.types import Category
@@ -106,10 +106,22 @@ def test_scores_that_mislead_or_tell_nothing_stay_uncalibrated_and_say_so(method
     wrong = [Scored(Level.IMAGE, score if misleading else 0.3, score < 0.5, str(score)) for score in scores]
     found, missing = calibrate([*cases(200, 1, 0), *wrong], CalibrationRecipe(method=method.value))
     assert set(found) == {Level.LESION}
+    area = "0.00, 95 % interval 0.00 to 0.00" if misleading else "0.50, 95 % interval 0.50 to 0.50"
     assert missing == [
-        "Scores of the level image are not calibrated: those of the 20 malignant cases are no higher than "
-        "those of the 20 others."
+        "Scores of the level image are not calibrated: those of the 20 malignant cases are not surely higher than "
+        f"those of the 20 others (area under the ROC curve {area})."
     ]
+
+
+def test_scores_that_may_be_chance_are_not_calibrated() -> None:
+    """The same scores prove something of 600 cases that they do not prove of 42."""
+    few = images(21, 21, 0.4)
+    assert fit_calibration(Level.IMAGE, few, Method.PLATT) is not None
+    found, (why,) = calibrate(few, CalibrationRecipe())
+    assert not found
+    assert "not surely higher" in why
+    many = images(300, 300, 0.4)
+    assert set(calibrate(many, CalibrationRecipe())[0]) == {Level.IMAGE}
 
 
 def test_levels_with_too_few_cases_stay_uncalibrated_and_say_so() -> None:
@@ -123,17 +135,22 @@ def test_levels_with_too_few_cases_stay_uncalibrated_and_say_so() -> None:
     assert calibrate(some, CalibrationRecipe(method="none")) == ({}, [])
 
 
-def test_nearly_all_malignant_cases_lie_at_or_above_the_low_score_and_no_higher_one_has_as_many() -> None:
-    some = cases(1_000, 1, 0)
-    found = fit_calibration(Level.LESION, some, Method.PLATT)
-    assert found is not None
-    malignant = np.array([one.score for one in some if one.malignant])
-    assert (malignant >= found.low_score).mean() >= LOW_SCORE_SENSITIVITY
-    assert (malignant > found.low_score).mean() < LOW_SCORE_SENSITIVITY
-    assert found.low_score in malignant
-    healthy = found.at_prevalence(0.006)
-    assert healthy.likelihood(found.low_score - 1e-6).category is Category.ONE_OR_TWO
-    assert healthy.likelihood(found.low_score).category is Category.THREE
+@pytest.mark.parametrize(("level", "in_screening"), [(Level.EXAM, 0.006), (Level.BREAST, 0.003), (Level.LESION, 0.003)])
+@pytest.mark.parametrize("prevalence", [0.006, 0.3])
+def test_what_is_no_more_likely_than_in_screening_implies_1_2_at_every_prevalence(
+    level: Level, in_screening: float, prevalence: float
+) -> None:
+    worth = Calibration(level, Method.PLATT, {"slope": (1.0,), "offset": (0.0,)}, 0.5, 10, 10).at_prevalence(prevalence)
+
+    def implied(probability: float) -> Category:
+        score = 1 / (1 + np.exp(logit(prevalence) - logit(probability)))
+        likelihood = worth.likelihood(float(score))
+        assert likelihood.probability == pytest.approx(probability)
+        return likelihood.category
+
+    assert implied(in_screening * 0.999) is Category.ONE_OR_TWO
+    assert implied(in_screening * 1.001) is Category.THREE
+    assert (implied(0.0199), implied(0.0201)) == (Category.THREE, Category.FOUR_A)
 
 
 def images(malignant: int, others: int, distance: float) -> list[Scored]:
@@ -157,7 +174,6 @@ def test_an_image_stands_for_its_breast_and_a_high_score_means_less_of_an_exam_t
     assert breast == replace(image, level=Level.BREAST)
     assert (exam.level, exam.cases, exam.patients) == (Level.EXAM, 50, 50)
     assert exam.prevalence == pytest.approx(image.prevalence, abs=0.02)
-    assert exam.low_score >= image.low_score
     assert exam.probability(0.6) < image.probability(0.6)
 
 
