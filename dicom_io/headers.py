@@ -172,6 +172,13 @@ def is_full_field(dataset: Dataset) -> bool:
     return view_of(dataset) != "SPECIMEN" and not _modifiers(dataset) & (_MAGNIFICATION | _SPOT_COMPRESSION)
 
 
+def is_head_up(dataset: Dataset) -> bool:
+    """Whether the columns run away from the patient's head, by Patient Orientation (PS3.3 §C.7.6.1.1.1); True where it
+    does not say, as images are stored to be shown."""
+    orientation = values(dataset, "PatientOrientation")
+    return len(orientation) != 2 or not str(orientation[1]).strip().upper().startswith("H")
+
+
 def procedures_of(dataset: Dataset) -> tuple[str, ...]:
     """What was done: Study Description, Requested and Performed Procedure descriptions, and the codes' values and
     meanings (PS3.3 §C.7.2.1, §C.4.13)."""

@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
-from dicom_io.attributes import number, numbers
+from dicom_io.attributes import number, numbers, text
 from dicom_io.errors import NotReadable
 from dicom_io.headers import (
     InstanceKind,
     has_implant,
     is_full_field,
+    is_head_up,
     kind_of,
     laterality_of,
     view_of,
@@ -25,6 +26,13 @@ from models.types import Mammogram
 
 # ITU-R BT.601: what a grey image saved in colour was, and a fair grey for one that has colour.
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+_HEAD_DOWN = (
+    "The image is stored upside down: no nipple was looked for, so lesions have no location and are not tied to the "
+    "breast's other view."
+)
+_UNDECODABLE_NAME = (
+    "The patient's name holds characters that its Specific Character Set does not: they are replaced in the results."
+)
 # Detectors and film scanners for mammography lie between 0.025 and 0.2 mm; beyond these bounds the header is wrong.
 _PLAUSIBLE_SPACING_MM = (0.01, 0.5)
 
@@ -68,6 +76,8 @@ def read_mammogram(path: Path, max_pixels: int = 100_000_000) -> Mammogram:
         remark,
         spacing_remark,
         None if full_field else _magnification_remark(dataset),
+        None if is_head_up(dataset) else _HEAD_DOWN,
+        _UNDECODABLE_NAME if "\N{REPLACEMENT CHARACTER}" in text(dataset, "PatientName") else None,
         "A breast implant is present or was displaced for this view." if has_implant(dataset) else None,
     )
     return Mammogram(
@@ -76,6 +86,7 @@ def read_mammogram(path: Path, max_pixels: int = 100_000_000) -> Mammogram:
         laterality=laterality_of(dataset),
         view=view_of(dataset),
         magnified=not full_field,
+        head_up=is_head_up(dataset),
         warnings=tuple(sentence for sentence in remarks if sentence),
     )
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 import numpy as np
 from pydicom import Dataset
 
-from dicom_io.attributes import text
+from dicom_io.attributes import code, text
 from dicom_io.headers import laterality_of, view_of
 from dicom_io.results.sources import demographics, patient_orientation, spacing_mm
 from models.types import ExamReading
@@ -46,6 +46,7 @@ def _taken(source: Dataset) -> object:
         "orientation": patient_orientation(source),
         "spacing": spacing_mm(source),
         "place": [laterality_of(source), view_of(source)],
+        "burned in": code(source, "BurnedInAnnotation"),
         "content": [text(source, "ContentDate"), text(source, "ContentTime")],
     }
 

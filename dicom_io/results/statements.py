@@ -20,6 +20,7 @@ MEASURED = (
     "Long axes are measured on the outlines with the image's pixel spacing: an image at the detector shows a lesion "
     "slightly larger than it is."
 )
+OBLONG_PIXELS = "its pixels are not square: some viewers (OHIF 3.12) draw outlines in the wrong place on such an image."
 AGREEMENT_RULE = (
     "Categories are compared as up to 3 against above 3; 0 is a recall and stands with above 3; 6 is left out. "
     "The radiologist's categories are quoted: nobody has verified this report."
@@ -65,6 +66,9 @@ def _statements(exam: ExamReading, bundle: BundleId) -> Iterator[Statement]:
         yield Statement(AGREEMENT_RULE)
     for image in exam.images:
         yield Statement(_read(image), image.sop_instance_uid)
+    for image in exam.images:
+        if image.reading.findings and _has_oblong_pixels(image):
+            yield Statement(f"Warning: {place(image)}: {OBLONG_PIXELS}", image.sop_instance_uid)
     if exam.images and not any(image.reading.findings for image in exam.images):
         yield Statement(NO_FINDINGS)
     if any(image.reading.spacing_mm and image.reading.findings for image in exam.images):
@@ -83,6 +87,11 @@ def _read(image: ReadImage) -> str:
     count = len(image.reading.findings)
     findings = {0: "no findings", 1: "1 finding"}.get(count, f"{count} findings")
     return f"{place(image)}: read; {findings}; {_worth(image.reading.malignancy, image.reading.likelihood)}."
+
+
+def _has_oblong_pixels(image: ReadImage) -> bool:
+    row_mm, column_mm = image.reading.spacing_mm or (1.0, 1.0)
+    return row_mm != column_mm
 
 
 def _worth(score: float, likelihood: Likelihood | None) -> str:

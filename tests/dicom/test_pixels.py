@@ -176,6 +176,26 @@ def test_a_magnified_view_is_never_measured_as_if_it_were_a_full_field(
     assert mammogram.spacing_mm == (pytest.approx(expected) if expected else None)
 
 
+@pytest.mark.parametrize(
+    ("columns_run_to", "head_up"), [("F", True), ("FL", True), ("L", True), ("H", False), ("HL", False)]
+)
+def test_an_image_stored_upside_down_is_known_as_one(
+    image: Dataset, tmp_path: Path, columns_run_to: str, head_up: bool
+) -> None:
+    image.PatientOrientation = ["P", columns_run_to]
+    mammogram = read(image, tmp_path)
+    assert mammogram.head_up is head_up
+    assert any("upside down" in sentence for sentence in mammogram.warnings) is not head_up
+
+
+def test_a_name_that_cannot_be_decoded_is_said_without_being_named(image: Dataset, tmp_path: Path) -> None:
+    image.SpecificCharacterSet, image.PatientName = "ISO_IR 192", "MARKER^X"
+    path = save(image, tmp_path / "image.dcm")
+    path.write_bytes(path.read_bytes().replace(b"MARKER", b"M\xfcller"))
+    (warning,) = [sentence for sentence in read_mammogram(path).warnings if "Specific Character Set" in sentence]
+    assert "ller" not in warning
+
+
 def test_a_raw_image_is_read_with_a_warning(image: Dataset, tmp_path: Path) -> None:
     bright = read(image, tmp_path).pixels
     image.SOPClassUID = image.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.1.2.1"

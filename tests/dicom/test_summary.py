@@ -335,6 +335,7 @@ def test_an_image_that_names_its_patient_in_its_pixels_is_not_passed_off_as_anon
     sources = _sources(exam)
     sources["1.2.2"].BurnedInAnnotation = "YES"
     assert _encoded(exam, sources).BurnedInAnnotation == "YES"
+    assert _encoded(exam, sources).SOPInstanceUID != _encoded(exam).SOPInstanceUID, "it is sent once this is known"
 
 
 def test_where_an_image_does_not_say_whether_its_pixels_name_anybody_the_page_does_not_either():

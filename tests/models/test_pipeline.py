@@ -149,6 +149,16 @@ def test_when_not_even_one_fits_the_caller_hears_of_it(room: str) -> None:
         _pipeline(**{room: full[room]}).read([_image()])  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(("known", "is_found"), [({}, True), ({"head_up": False}, False), ({"magnified": True}, False)])
+def test_a_nipple_is_looked_for_only_where_the_image_shows_the_breast_upright_and_whole(
+    known: dict[str, object], is_found: bool
+) -> None:
+    rows, columns = np.mgrid[:300, :200]
+    breast = np.where(((rows - 150) / 110) ** 2 + (columns / 120) ** 2 < 1, 0.2, 0).astype(np.float32)
+    [reading] = _pipeline().read([Mammogram(breast, **known)])  # type: ignore[arg-type]
+    assert (reading.nipple is not None) is is_found
+
+
 def test_each_stage_is_timed() -> None:
     [one, other] = _pipeline().read([_image(), _image()])
     assert one.seconds == {"detect": 0.5, "segment": 1.0, "classify": 1.0}
