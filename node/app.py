@@ -57,7 +57,7 @@ def only_node(data_dir: Path) -> Iterator[None]:
     Raises:
         AlreadyRunning: another process holds it.
     """
-    data_dir.mkdir(parents=True, exist_ok=True)
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)  # patients' data: for the node's own user
     with (data_dir / "node.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
