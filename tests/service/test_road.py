@@ -96,6 +96,15 @@ def test_a_late_image_opens_a_revision_whose_report_names_its_predecessor(
     assert "left MLO" not in texts(second).split("missing")[-1][:40]
 
 
+def test_a_late_image_gives_a_cad_report_that_names_the_one_before(tmp_path: Path, mammogram_study: DemoStudy) -> None:
+    road = Road(tmp_path, profile="all")
+    road.all_of_it(*mammogram_study.files[:3])
+    road.all_of_it(mammogram_study.files[3])
+    first, second = road.results("CAD-SR")
+    (study,) = second.PredecessorDocumentsSequence
+    assert study.ReferencedSeriesSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID == first.SOPInstanceUID
+
+
 def test_our_own_results_come_back_and_open_nothing(road: Road, mammogram_study: DemoStudy) -> None:
     road.all_of_it(*mammogram_study.files)
     before = (road.study().revision, len(road.instances()), len(road.jobs()))
