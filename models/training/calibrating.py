@@ -42,8 +42,8 @@ class Scored:
 def calibrate(scored: Sequence[Scored], recipe: CalibrationRecipe) -> tuple[dict[Level, Calibration], list[str]]:
     """A calibration for each level that has cases enough and scores that tell; a sentence for each other level.
 
-    Scores tell where the area under the ROC curve of the cases lies above chance with its whole 95 % interval (bootstrap
-    by patient): a probability made of others would look like knowledge.
+    Scores tell where the area under the ROC curve of the cases lies above chance with its whole 95 % interval
+    (bootstrap by patient): a probability made of others would look like knowledge.
 
     Args:
         scored: of patients whom the weights have not learned from; where they chose the weights, a little too well off.
