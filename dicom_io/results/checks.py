@@ -6,20 +6,52 @@ The encoders see to all of this; here nothing of theirs is believed. What does n
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
+import cv2
+import numpy as np
+from numpy.typing import NDArray
 from pydicom import Dataset
 
 from dicom_io.attributes import items, text
 from dicom_io.device import is_ours
 from dicom_io.errors import NotEncodable
+from dicom_io.results import codes
 from dicom_io.results.encoding import lesion_name
-from dicom_io.results.places import Place, content, places, tracking_uid_of
+from dicom_io.results.places import Place, content, name_of, places, tracking_uid_of
 from dicom_io.results.profiles import ResultKind
 from dicom_io.results.sources import demographics
-from models.types import Box, ExamReading
+from models.types import ExamReading, Laterality, Mask
 
 _IDENTITY = ("StudyInstanceUID", "PatientID", "PatientBirthDate")
+_STATED = (*_IDENTITY, "PatientName")
+_EDGE_PX = 2
 _EVIDENCE = ("CurrentRequestedProcedureEvidenceSequence", "PertinentOtherEvidenceSequence")
+
+
+@dataclass(frozen=True, eq=False)
+class _Lesion:
+    """What must hold of a lesion wherever it is drawn.
+
+    Attributes:
+        near_edge: where a point of its outline may lie: within _EDGE_PX of the edge of the mask or of its convex hull;
+            bool, begins _EDGE_PX + 1 pixels above and left of the mask's box.
+    """
+
+    sop_instance_uid: str
+    laterality: Laterality | None
+    mask: Mask
+    near_edge: NDArray[np.bool_]
+
+    def is_drawn_at(self, xy: NDArray[np.float64]) -> bool:
+        """Whether an outline (x, y, n × 2) runs along its edge, or a single point lies in its box."""
+        box = self.mask.box
+        if len(xy) == 1:
+            return bool(((xy >= (box.left, box.top)) & (xy <= (box.right, box.bottom))).all())
+        columns, rows = (np.floor(xy).astype(int) - (box.left, box.top) + _EDGE_PX + 1).T
+        height, width = self.near_edge.shape
+        inside = (rows >= 0) & (columns >= 0) & (rows < height) & (columns < width)
+        return bool(inside.all() and self.near_edge[rows, columns].all())
 
 
 def check_together(
@@ -38,7 +70,7 @@ def check_together(
     Raises:
         NotEncodable: an object is another patient's or study's, is not marked as ours, bears another's UID, refers to
             what is neither a source nor among the objects nor the predecessor, does not list its evidence, points
-            outside an image or beside its lesion, or does not name the lesions of the reading.
+            outside an image or beside its lesion, names the other breast, or does not name the lesions of the reading.
     """
     _check_uids(objects, sources, predecessor)
     instances = [*sources.values(), *(dataset for _, dataset in objects), *([predecessor] if predecessor else [])]
@@ -52,6 +84,7 @@ def check_together(
         _check_evidence(kind, dataset)
         for place in places(dataset):
             _check_place(kind, place, shapes, lesions)
+        _check_sides(kind, dataset, lesions)
     _check_lesions(objects, lesions)
 
 
@@ -75,13 +108,13 @@ def _identities(exam: ExamReading, sources: Mapping[str, Dataset]) -> Mapping[st
         if len({identity[keyword] for identity in told.values()} - {""}) > 1:
             raise NotEncodable(f"The instances of the study disagree in their {keyword}.")
     read = {image.sop_instance_uid for image in exam.images}
-    return {keyword: {told[uid][keyword] for uid in told if uid in read or not read} for keyword in _IDENTITY}
+    return {keyword: {told[uid][keyword] for uid in told if uid in read or not read} for keyword in _STATED}
 
 
 def _identity(source: Dataset) -> dict[str, str]:
     who = demographics(source)
     who.StudyInstanceUID = source.StudyInstanceUID
-    return {keyword: text(who, keyword) for keyword in _IDENTITY}
+    return {keyword: text(who, keyword) for keyword in _STATED}
 
 
 def _check_identity(kind: ResultKind, dataset: Dataset, identities: Mapping[str, set[str]]) -> None:
@@ -124,7 +157,7 @@ def _check_place(
     kind: ResultKind,
     place: Place,
     shapes: Mapping[str, tuple[int, int]],
-    lesions: Mapping[str, tuple[str, Box]],
+    lesions: Mapping[str, _Lesion],
 ) -> None:
     if place.sop_instance_uid not in shapes:
         raise NotEncodable(f"The {kind} points into an image that was not read.")
@@ -132,10 +165,23 @@ def _check_place(
     if not len(place.xy) or not ((place.xy >= 0) & (place.xy <= (columns, rows))).all():
         raise NotEncodable(f"The {kind} points outside its image.")
     if place.tracking_uid in lesions:
-        sop_instance_uid, box = lesions[place.tracking_uid]
-        beside = (place.xy.max(axis=0) < (box.left, box.top)) | (place.xy.min(axis=0) > (box.right, box.bottom))
-        if sop_instance_uid != place.sop_instance_uid or beside.any():
+        lesion = lesions[place.tracking_uid]
+        if lesion.sop_instance_uid != place.sop_instance_uid or not lesion.is_drawn_at(place.xy):
             raise NotEncodable(f"The {kind} draws a lesion where it is not.")
+
+
+def _check_sides(kind: ResultKind, dataset: Dataset, lesions: Mapping[str, _Lesion]) -> None:
+    """Where a lesion's group states a laterality, of its finding site, it is the image's."""
+    for group in content(dataset):
+        if (lesion := lesions.get(tracking_uid_of(group))) is None:
+            continue
+        own = {codes.LATERALITIES[lesion.laterality].value} if lesion.laterality else set()
+        for site in items(group, "ContentSequence"):
+            for modifier in items(site, "ContentSequence"):
+                if name_of(modifier) == codes.LATERALITY.value:
+                    stated = {text(code, "CodeValue") for code in items(modifier, "ConceptCodeSequence")}
+                    if stated != own:
+                        raise NotEncodable(f"The {kind} places a lesion in another breast than its image shows.")
 
 
 def _check_lesions(objects: Sequence[tuple[ResultKind, Dataset]], lesions: Collection[str]) -> None:
@@ -147,13 +193,23 @@ def _check_lesions(objects: Sequence[tuple[ResultKind, Dataset]], lesions: Colle
             raise NotEncodable(f"The lesions that the {kind} tracks are not those of the reading.")
 
 
-def _lesions(exam: ExamReading) -> dict[str, tuple[str, Box]]:
-    """The image and the mask's box of each lesion, by its tracking UID."""
+def _lesions(exam: ExamReading) -> dict[str, _Lesion]:
+    """The lesions of the exam by their tracking UIDs."""
     return {
-        lesion_name(image, number).uid: (image.sop_instance_uid, finding.mask.box)
+        lesion_name(image, number).uid: _Lesion(
+            image.sop_instance_uid, image.laterality, finding.mask, _near_edge(finding.mask)
+        )
         for image in exam.images
         for number, finding in enumerate(image.reading.findings, start=1)
     }
+
+
+def _near_edge(mask: Mask) -> NDArray[np.bool_]:
+    around = _EDGE_PX + 1
+    lines = np.pad(np.zeros(mask.crop.shape, dtype=np.uint8), around)
+    contours, _ = cv2.findContours(np.pad(mask.crop.astype(np.uint8), around), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    cv2.drawContours(lines, [*contours, cv2.convexHull(np.vstack(contours))], -1, 1)
+    return cv2.dilate(lines, np.ones((2 * _EDGE_PX + 1, 2 * _EDGE_PX + 1), np.uint8)).astype(np.bool_)
 
 
 def _segments(seg: Dataset) -> Iterator[str]:

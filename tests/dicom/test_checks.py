@@ -5,9 +5,10 @@ from copy import deepcopy
 from dataclasses import replace
 from io import BytesIO
 
+import numpy as np
 import pytest
 from pydicom import Dataset, dcmread
-from readings import ENCODING, header
+from readings import ENCODING, header, lesion, read_image
 from reports import L_CC, R_CC, SHAPE, TOMO, calibrated, named, some_exam, some_sources
 
 from dicom_io.errors import NotEncodable
@@ -61,7 +62,13 @@ def test_a_second_revision_names_its_predecessor_and_leaves(objects: Objects):
 @pytest.mark.parametrize("kind", list(ResultKind))
 @pytest.mark.parametrize(
     ("keyword", "another"),
-    [("StudyInstanceUID", "1.2.3"), ("PatientID", "P-2"), ("PatientID", ""), ("PatientBirthDate", "19700101")],
+    [
+        ("StudyInstanceUID", "1.2.3"),
+        ("PatientID", "P-2"),
+        ("PatientID", ""),
+        ("PatientBirthDate", "19700101"),
+        ("PatientName", "Other^Person"),
+    ],
 )
 def test_an_object_of_another_study_or_patient_stays(objects: Objects, kind: ResultKind, keyword: str, another: str):
     setattr(_first(objects, kind), keyword, another)
@@ -174,6 +181,41 @@ def test_rows_and_columns_in_each_others_place_stay(objects: Objects, kind: Resu
         drawn.GraphicData = [points[index ^ 1] for index in range(len(points))]
     with pytest.raises(NotEncodable, match=f"The {kind} (draws a lesion where it is not|points outside its image)"):
         _check(objects)
+
+
+@pytest.mark.parametrize("kind", _POINTS)
+@pytest.mark.parametrize("damage", ["mirrored in its box", "shifted by 5 pixels"])
+def test_a_lesion_that_is_mirrored_or_shifted_a_little_stays(objects: Objects, kind: ResultKind, damage: str):
+    for drawn in _outlines(_first(objects, kind), kind):
+        points = np.reshape(drawn.GraphicData, (-1, 2)).astype(float)
+        if damage.startswith("mirrored"):
+            points[:, 0] = points[:, 0].min() + points[:, 0].max() - points[:, 0]
+        else:
+            points += 5
+        drawn.GraphicData = points.ravel().tolist()
+    with pytest.raises(NotEncodable, match=f"The {kind} draws a lesion where it is not"):
+        _check(objects)
+
+
+def test_a_lesion_of_the_other_breast_stays(objects: Objects):
+    site = next(site for site in named(_first(objects, SR), "363698007") if "ContentSequence" in site)
+    code = site.ContentSequence[0].ConceptCodeSequence[0]
+    code.CodeValue = {"7771000": "24028007", "24028007": "7771000"}[code.CodeValue]
+    with pytest.raises(NotEncodable, match="another breast"):
+        _check(objects)
+
+
+@pytest.mark.parametrize("crop", ["specks", "crescent", "pixel", "line"])
+def test_no_shape_of_a_lesion_is_taken_for_another(crop: str):
+    rows, columns = np.mgrid[:40, :50]
+    pixels = {
+        "specks": (rows % 13 < 2) & (columns % 17 < 2),
+        "crescent": (np.hypot(rows - 20, columns - 25) < 19) & (np.hypot(rows - 20, columns - 34) > 16),
+        "pixel": np.ones((1, 1), dtype=np.bool_),
+        "line": np.ones((1, 30), dtype=np.bool_),
+    }[crop]
+    exam = some_exam([read_image(R_CC, SHAPE, lesion(30, 20, pixels))])
+    assert encode_results(exam, SOURCES, ALL)
 
 
 def _outlines(dataset: Dataset, kind: ResultKind) -> list[Dataset]:
