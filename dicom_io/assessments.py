@@ -14,7 +14,7 @@ from datetime import datetime
 from pydicom import Dataset
 
 from dicom_io.attributes import code, items, text
-from dicom_io.content_tree import Path, children, name_of, paths_to, value_of
+from dicom_io.content_tree import Item, Path, paths_to, read_tree
 from dicom_io.device import is_ours
 from dicom_io.errors import NotReadable
 from dicom_io.moments import moment, moment_of
@@ -26,14 +26,17 @@ _COMPUTER_AIDED = frozenset(f"1.2.840.10008.5.1.4.1.1.88.{number}" for number in
 _CATEGORY = ("DCM", "111005")
 _OVERALL = ("DCM", "111413")
 _OBSERVER_TYPE, _PERSON, _PERSON_NAME = ("DCM", "121005"), ("DCM", "121006"), ("DCM", "121008")
-_DEVICE = frozenset({("DCM", "121012"), ("DCM", "121013"), ("DCM", "121017")})
-"""Device Observer UID, Name and Physical Location: a device observed, even where no observer type says so."""
-_ALGORITHM = frozenset({("DCM", "111001"), ("DCM", "111003")})
-"""Algorithm Name and Version."""
+_DEVICE_TYPE = ("DCM", "121007")
+_DEVICE = frozenset(("DCM", str(number)) for number in range(121012, 121018))
+"""Device Observer UID, Name, Manufacturer, Model Name, Serial Number and Physical Location: a device observed, even
+where no observer type says so."""
+_ALGORITHM = frozenset(("DCM", str(number)) for number in range(111000, 111004))
+"""Algorithm Family, Name, Parameters and Version."""
+MOST_CATEGORIES = 500
 _LATERALITY = frozenset({("SCT", "272741003"), ("SRT", "G-C171")})
 _SITE = frozenset({("SCT", "363698007"), ("SRT", "G-C0E3")})
 _FINDING, _FOLLOW_UP = frozenset({("DCM", "121071")}), frozenset({("DCM", "111053")})
-_PROCEDURE = ("DCM", "121058")
+_PROCEDURE = frozenset({("DCM", "121058")})
 """Finding Site, Finding, Recommended Follow-up and Procedure Reported have a laterality beneath them."""
 _SIDES = {
     "L": ("7771000", "80248007", "G-A101", "T-04030"),
@@ -59,6 +62,8 @@ class StatedAssessment:
         patient_id: several, where the document gives several, are joined by a backslash, as DICOM joins values.
         laterality: None: the exam.
         assessed_at: when the radiologist said so; None where the document does not tell.
+        order: what the document reports on, where later documents about the same order take its place; "" where each
+            stands for itself.
     """
 
     document: str
@@ -68,6 +73,7 @@ class StatedAssessment:
     laterality: Laterality | None
     category: Category
     assessed_at: datetime | None
+    order: str = ""
 
 
 def most_severe(categories: Iterable[Category]) -> Category:
@@ -88,25 +94,35 @@ def read_assessments(dataset: Dataset) -> list[StatedAssessment]:
     bilateral makes it each breast's.
 
     Raises:
-        NotReadable: it holds categories and none may be used (by a machine, without a person observer, or in a code
-            that is no BI-RADS category), or its content is missing or damaged. The message is without patient data.
+        NotReadable: it holds categories and none may be used (not final, by a machine, without a person observer, or in
+            a code that is no BI-RADS category), or its content is missing or damaged. The message is without patient
+            data.
     """
     if not items(dataset, "ContentSequence"):
         raise NotReadable("A structured report without content.")
-    found = list(paths_to(dataset, _CATEGORY))
+    root = read_tree(dataset)
+    found = list(paths_to(root, _CATEGORY))
     if not found:
         return []
+    if len(found) > MOST_CATEGORIES:
+        raise NotReadable(f"It holds more than {MOST_CATEGORIES} BI-RADS categories: no report does.")
+    if code(dataset, "CompletionFlag") != "COMPLETE" or code(dataset, "PreliminaryFlag") == "PRELIMINARY":
+        raise NotReadable("Its BI-RADS category is not final: the report is preliminary, or not said to be complete.")
     if is_ours(dataset):
         raise NotReadable("Its BI-RADS category was written by a mammo-node.")
     if text(dataset, "SOPClassUID") in _COMPUTER_AIDED:
         raise NotReadable("Its BI-RADS category is a computer's: the report is a CAD SR.")
-    by_person = [path for path in found if _is_by_person(path, dataset)]
+    verified = _is_verified(dataset)
+    by_person = [path for path in found if _is_by_person(path, verified)]
     if not by_person:
-        raise NotReadable("Its BI-RADS category is not said to be a person's: no person observer, or an algorithm.")
+        raise NotReadable(
+            "Its BI-RADS category is not said to be a person's: no person observer, one beside a device, or an "
+            "algorithm."
+        )
     overall, of_findings = _Sides(), _Sides()
     for path in by_person:
         category = _category(path[-1])
-        group = overall if any(name_of(item) == _OVERALL for item in path) else of_findings
+        group = overall if any(item.name == _OVERALL for item in path) else of_findings
         for side in _sides(path):
             group.setdefault(side, []).append(category)
     if None not in overall:
@@ -129,24 +145,34 @@ def read_assessments(dataset: Dataset) -> list[StatedAssessment]:
 _Sides = dict[Laterality | None, list[Category]]
 
 
-def _category(item: Dataset) -> Category:
-    value = value_of(item)
-    category = category_of_code(*value) if value else None
+def _category(item: Item) -> Category:
+    category = category_of_code(*item.value) if item.value else None
     if category is None:
         raise NotReadable("Its assessment category is missing, or its code is no BI-RADS category.")
     return category
 
 
-def _is_by_person(path: Path, document: Dataset) -> bool:
-    """Whether a person observed: told by the nearest item that names an observer, or else by the document's header."""
-    if any(name_of(child) in _ALGORITHM for item in path for child in children(item)):
+def _is_by_person(path: Path, verified: bool) -> bool:
+    """Whether a person observed: told by the nearest item that names an observer, or else by who verified it all.
+
+    An algorithm that is named where the category stands, or a device beside the person, makes it the machine's; a
+    person who verified the document answers for the device, not for the algorithm.
+    """
+    *outer, category = path
+    beside = outer[-1] if outer else category
+    if beside.holds(_ALGORITHM) or any(item.named(_ALGORITHM) for item in outer):
         return False
     for item in reversed(path):
-        said = [child for child in children(item) if name_of(child) in _DEVICE | {_OBSERVER_TYPE, _PERSON_NAME}]
+        said = item.named(_DEVICE | {_OBSERVER_TYPE, _PERSON_NAME})
         if said:
-            return any(value_of(one) == _PERSON or text(one, "PersonName") for one in said)
-    verified = code(document, "VerificationFlag") == "VERIFIED"
-    return verified and any(text(one, "VerifyingObserverName") for one in items(document, "VerifyingObserverSequence"))
+            by_device = any(one.name in _DEVICE or one.value == _DEVICE_TYPE for one in said)
+            return any(one.value == _PERSON or one.person for one in said) and (verified or not by_device)
+    return verified
+
+
+def _is_verified(document: Dataset) -> bool:
+    by_somebody = any(text(one, "VerifyingObserverName") for one in items(document, "VerifyingObserverSequence"))
+    return code(document, "VerificationFlag") == "VERIFIED" and by_somebody
 
 
 def _sides(path: Path) -> Sequence[Laterality | None]:
@@ -156,21 +182,16 @@ def _sides(path: Path) -> Sequence[Laterality | None]:
         # What stands beside the category is about the same; what stands farther out may be about another finding.
         beside = (_FINDING, _FOLLOW_UP) if outer and item is outer[-1] else ()
         for concepts in (_LATERALITY, _SITE, *beside):
-            if sides := _agreed(child for child in children(item) if name_of(child) in concepts):
+            if sides := _agreed(item.named(concepts)):
                 return sides
-        if sides := _agreed(child for child in children(item) if name_of(child) == _PROCEDURE):
+        if sides := _agreed(item.named(_PROCEDURE)):
             return sides if len(sides) == 1 else (None,)
     return (None,)
 
 
-def _agreed(said: Iterable[Dataset]) -> Sequence[Laterality | None]:
+def _agreed(said: Iterable[Item]) -> Sequence[Laterality | None]:
     """The sides that items or their laterality name; the exam where they name different ones; empty where none does."""
-    named = {
-        sides
-        for item in said
-        for one in (item, *(child for child in children(item) if name_of(child) in _LATERALITY))
-        if (sides := _sides_of(one))
-    }
+    named = {sides for item in said for one in (item, *item.named(_LATERALITY)) if (sides := _sides_of(one))}
     return named.pop() if len(named) == 1 else (None,) if named else ()
 
 
@@ -179,9 +200,19 @@ def sides_of_code(value: str) -> tuple[Laterality, ...]:
     return _SIDES_OF.get(value, ())
 
 
-def _sides_of(item: Dataset) -> tuple[Laterality, ...]:
-    value = value_of(item)
-    return sides_of_code(value[1]) if value else ()
+def _sides_of(item: Item) -> tuple[Laterality, ...]:
+    return sides_of_code(item.value[1]) if item.value else ()
+
+
+def predecessors(dataset: Dataset) -> frozenset[str]:
+    """The SOP Instance UIDs of the documents that a report takes the place of (PS3.3 section C.17.2.3)."""
+    return frozenset(
+        uid
+        for study in items(dataset, "PredecessorDocumentsSequence")
+        for series in items(study, "ReferencedSeriesSequence")
+        for document in items(series, "ReferencedSOPSequence")
+        if (uid := text(document, "ReferencedSOPInstanceUID"))
+    )
 
 
 def _study(dataset: Dataset) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 
 from pydicom import Dataset
 
@@ -11,43 +12,70 @@ from dicom_io.errors import NotReadable
 
 Coded = tuple[str, str]
 """Coding Scheme Designator, Code Value."""
-Path = tuple[Dataset, ...]
-"""A content item and those that it stands in, from the root."""
 DEEPEST = 50
-MOST_ITEMS = 100_000
+MOST_ITEMS = 20_000
 
 
-def paths_to(root: Dataset, concept: Coded) -> Iterator[Path]:
-    """The paths to all items of a concept, in their order.
+@dataclass(frozen=True, eq=False)
+class Item:
+    """A content item, read once.
+
+    Attributes:
+        name: the concept that it is about.
+        value: of a CODE item.
+        person: of a PNAME item; "" where it names nobody.
+        children: the items that it contains.
+    """
+
+    name: Coded | None
+    value: Coded | None
+    person: str
+    children: tuple[Item, ...]
+
+    def named(self, concepts: Collection[Coded]) -> list[Item]:
+        """Those of its children that are about one of the concepts."""
+        return [child for child in self.children if child.name in concepts]
+
+    def holds(self, concepts: Collection[Coded]) -> bool:
+        """Whether it or anything below it is about one of the concepts."""
+        return self.name in concepts or any(child.holds(concepts) for child in self.children)
+
+
+Path = tuple[Item, ...]
+"""A content item and those that it stands in, from the root."""
+
+
+def read_tree(root: Dataset) -> Item:
+    """The content of a document.
 
     Raises:
         NotReadable: the tree is deeper or larger than any report.
     """
+    left = MOST_ITEMS
+
+    def read(item: Dataset, depth: int) -> Item:
+        nonlocal left
+        left -= 1
+        if left < 0 or depth > DEEPEST:
+            raise NotReadable("The structured report is too large or too deep to be read.")
+        return Item(
+            name=_coded(item, "ConceptNameCodeSequence"),
+            value=_coded(item, "ConceptCodeSequence"),
+            person=text(item, "PersonName"),
+            children=tuple(read(child, depth + 1) for child in items(item, "ContentSequence")),
+        )
+
+    return read(root, 1)
+
+
+def paths_to(root: Item, concept: Coded) -> Iterator[Path]:
+    """The paths to all items of a concept, in their order."""
     waiting: list[Path] = [(root,)]
-    seen = 0
     while waiting:
         path = waiting.pop()
-        seen += 1
-        if seen > MOST_ITEMS or len(path) > DEEPEST:
-            raise NotReadable("The structured report is too large or too deep to be read.")
-        if name_of(path[-1]) == concept:
+        if path[-1].name == concept:
             yield path
-        waiting.extend((*path, child) for child in reversed(children(path[-1])))
-
-
-def children(item: Dataset) -> Sequence[Dataset]:
-    """The items that an item contains."""
-    return items(item, "ContentSequence")
-
-
-def name_of(item: Dataset) -> Coded | None:
-    """The concept that an item is about."""
-    return _coded(item, "ConceptNameCodeSequence")
-
-
-def value_of(item: Dataset) -> Coded | None:
-    """The value of a CODE item."""
-    return _coded(item, "ConceptCodeSequence")
+        waiting.extend((*path, child) for child in reversed(path[-1].children))
 
 
 def _coded(item: Dataset, keyword: str) -> Coded | None:

@@ -11,6 +11,7 @@ from assessing import (
     BY_A_DEVICE,
     BY_A_PERSON,
     CATEGORY,
+    FINDING,
     LATERALITY,
     LEFT,
     OBSERVER_TYPE,
@@ -91,8 +92,8 @@ def test_the_code_counts_and_never_its_meaning() -> None:
 
 @pytest.mark.parametrize(
     "observer",
-    [(item(OBSERVER_TYPE, PERSON),), (item(PERSON_NAME, "Radiologist^Rita"),), (*BY_A_DEVICE, *BY_A_PERSON)],
-    ids=["by type", "by name", "beside a device"],
+    [(item(OBSERVER_TYPE, PERSON),), (item(PERSON_NAME, "Radiologist^Rita"),)],
+    ids=["by type", "by name"],
 )
 def test_a_person_observer_makes_it_a_radiologists(observer: tuple[Dataset, ...]) -> None:
     assert read(report(finding(Category.TWO, LEFT), observer=observer)) == "L 2"
@@ -125,6 +126,44 @@ def test_a_machine_is_never_taken_for_a_radiologist() -> None:
         with pytest.raises(NotReadable):
             read(sr)
     assert read(report(finding(Category.TWO, LEFT), by_algorithm)) == "L 2"
+
+
+DEVICE_NAME = Code("121013", "DCM", "Device Observer Name")
+
+
+@pytest.mark.parametrize("device", [BY_A_DEVICE, (item(DEVICE_NAME, "AI box"),)], ids=["by type", "by name"])
+def test_a_person_beside_a_device_counts_once_she_has_verified_the_report(device: tuple[Dataset, ...]) -> None:
+    sr = report(finding(Category.TWO, LEFT), observer=(*BY_A_PERSON, *device))
+    with pytest.raises(NotReadable, match="beside a device"):
+        read(sr)
+    sr.VerificationFlag = "VERIFIED"
+    sr.VerifyingObserverSequence = [_of_study(VerifyingObserverName="Radiologist^Rita")]
+    assert read(sr) == "L 2"
+
+
+def test_an_algorithm_anywhere_beside_the_category_makes_it_the_algorithms() -> None:
+    for concept in ("111000", "111001", "111002", "111003"):
+        algorithm = item(Code(concept, "DCM", "Algorithm"), "Another AI")
+        score = item(Code("111047", "DCM", "Probability of cancer"), "0.9", algorithm)
+        below = item(FINDING, None, item(LATERALITY, LEFT), category(Category.FIVE))
+        below.ContentSequence[-1].ContentSequence = [algorithm]
+        beside = finding(Category.FIVE, LEFT, item(SECTION, None, item(SECTION, None, algorithm)))
+        for found in (finding(Category.FIVE, LEFT, score), beside, below):
+            with pytest.raises(NotReadable, match="algorithm"):
+                read(report(found))
+
+
+@pytest.mark.parametrize(
+    "flags", [{"CompletionFlag": "PARTIAL"}, {"CompletionFlag": None}, {"PreliminaryFlag": "PRELIMINARY"}]
+)
+def test_a_report_that_is_not_final_is_not_used(flags: dict[str, str | None]) -> None:
+    with pytest.raises(NotReadable, match="not final"):
+        read(report(finding(Category.FIVE, LEFT), **flags))
+
+
+def test_no_report_holds_so_many_categories() -> None:
+    with pytest.raises(NotReadable, match="more than 500"):
+        read(report(*(category(Category.TWO) for _ in range(501))))
 
 
 def test_a_report_without_any_category_holds_no_assessment_and_is_no_fault() -> None:
