@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from dicom_io.errors import DestinationError
+from dicom_io.errors import DestinationError, NotAccepted
 from dicom_io.network.commitment import DUPLICATE_TRANSACTION, CommitmentReport, Hear, Reference
 from dicom_io.network.peer import meaning
 from dicom_io.results.encode import CONTENTS
@@ -54,9 +54,7 @@ class Commitment:
 
     def sent(self, delivery: Delivery) -> None:
         """Has a delivery that is sent asked for; within the transaction that says so."""
-        delivery.transaction_uid = TO_BE_ASKED
-        delivery.commitment_asked_at = None
-        delivery.next_at = self.now()
+        ask_anew(delivery, self.now())
 
     def look_after(self) -> None:
         """Asks for all that was sent since, and gives up waiting for what was not answered in time."""
@@ -113,11 +111,26 @@ class Commitment:
     def _ask(self, transaction_uid: str, references: Sequence[Reference]) -> None:
         try:
             self.request(transaction_uid, references, self.hear)
+        except NotAccepted as error:
+            log.warning("%s", self._ask_no_more(transaction_uid, error))
         except DestinationError as error:
             with self.sessions.begin() as session:
                 for delivery in self._of(session, transaction_uid):
                     if delivery.state is DeliveryState.SENT:
                         self._ask_again(delivery, str(error))
+
+    def _ask_no_more(self, transaction_uid: str, error: NotAccepted) -> str:
+        """Leaves it at what was sent: the destination has it, and asking again would change nothing."""
+        why = (
+            f"stored, but the destination does not commit ({error}): set commitment = false, "
+            "or enter the node at it for storage commitment"
+        )
+        with self.sessions.begin() as session:
+            asked = self._of(session, transaction_uid)
+            for delivery in asked:
+                delivery.error = why
+                delivery.transaction_uid = None
+        return f"{len(asked)} delivery(ies) to {self.name}: {why}"
 
     def _of(self, session: Session, transaction_uid: str) -> Sequence[Delivery]:
         return session.scalars(
@@ -164,3 +177,10 @@ class Commitment:
             delivery.next_at = again_at
         if state is not delivery.state:
             delivery.state = moved(delivery.state, state)
+
+
+def ask_anew(delivery: Delivery, now: float) -> None:
+    """Makes a delivery that is sent due to be asked for, in a transaction of its own."""
+    delivery.transaction_uid = TO_BE_ASKED
+    delivery.commitment_asked_at = None
+    delivery.next_at = now

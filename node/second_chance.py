@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dicom_io.headers import InstanceKind
 from node.arrivals import IN_QUARANTINE, are_two_patients, ask_for_reading, hold_back_replaced, reopen, wait_for_images
+from node.commitment import ask_anew
 from node.publishing import send_again
 from node.states import DeliveryState, JobKind, JobState, StudyState, moved
 from node.tables import Delivery, Job, Result, Study
@@ -26,13 +28,17 @@ class StillTwoPatients(CannotRetry):
     """The study's instances disagree about the patient: a report would mix two patients."""
 
 
-def retry_study(session: Session, study_id: int, now: float) -> list[str]:
+def retry_study(session: Session, study_id: int, now: float, committing: Collection[str] = ()) -> list[str]:
     """Sets a study going again and says what was done, one sentence each; nothing, where there was nothing to do.
 
     Images given up are read again; a study that is past its close is opened for them, after its report as the next
     revision. A report that could not be written is tried again; dead deliveries of the study's present revision are
     due at once, with all of their time before them; a study in quarantine is let out: whoever calls this has looked
-    at it. What an earlier revision left undelivered when its study went into quarantine is not sent any more.
+    at it. What an earlier revision left undelivered when its study went into quarantine is not sent any more. What was
+    sent and is not committed is asked for again at once.
+
+    Args:
+        committing: names of the destinations that are set to commit.
 
     Raises:
         NoSuchStudy
@@ -51,7 +57,7 @@ def retry_study(session: Session, study_id: int, now: float) -> list[str]:
     done += [_read_again(job, study) for job in unread]
     # Asked for only now: a report that the study's opening overtook is cancelled.
     done += [_report_again(job, study) for job in _failed(session, study, JobKind.REPORT)]
-    return done + _send_again(session, study, now)
+    return done + _send_again(session, study, now) + _ask_again(session, study, now, committing)
 
 
 def _failed(session: Session, study: Study, kind: JobKind) -> Sequence[Job]:
@@ -103,16 +109,26 @@ def _wait_again(job: Job, study: Study) -> None:
 
 def _send_again(session: Session, study: Study, now: float) -> list[str]:
     """Revives the deliveries of the present revision; what the next one replaces stays where it is."""
-    dead = session.scalars(
-        select(Delivery)
-        .join(Delivery.result)
-        .where(
-            Result.study_id == study.id,
-            Result.last_revision == study.revision,
-            Delivery.state == DeliveryState.DEAD,
-        )
-        .order_by(Delivery.id)
-    ).all()
+    dead = _deliveries(session, study, DeliveryState.DEAD)
     for delivery in dead:
         send_again(delivery, now)
     return [f"{delivery.result.kind} will be sent to {delivery.destination} again" for delivery in dead]
+
+
+def _ask_again(session: Session, study: Study, now: float, committing: Collection[str]) -> list[str]:
+    sent = _deliveries(session, study, DeliveryState.SENT)
+    uncommitted = [delivery for delivery in sent if delivery.destination in committing]
+    for delivery in uncommitted:
+        ask_anew(delivery, now)
+    counts = Counter(delivery.destination for delivery in uncommitted)
+    return [f"{name} will be asked again to commit to {count} result(s)" for name, count in counts.items()]
+
+
+def _deliveries(session: Session, study: Study, state: DeliveryState) -> Sequence[Delivery]:
+    """Those of the present revision."""
+    return session.scalars(
+        select(Delivery)
+        .join(Delivery.result)
+        .where(Result.study_id == study.id, Result.last_revision == study.revision, Delivery.state == state)
+        .order_by(Delivery.id)
+    ).all()

@@ -15,19 +15,21 @@ def retry(
     study: Annotated[int, typer.Argument(help="The study's id, the number that `status` shows before it.")],
     config: ConfigFile = DEFAULT_CONFIG,
 ) -> None:
-    """Set a study going again: failed reading and reporting, dead deliveries, quarantine.
+    """Set a study going again: failed reading and reporting, dead and uncommitted deliveries, quarantine.
 
     A study in quarantine is let out and read as it is: look at it first (`status` says why it stands there). A running
     node takes it up by itself.
     """
-    from config.settings import load
+    from config.settings import Destination, load
     from node.cli.options import open_queue
     from node.second_chance import CannotRetry, retry_study
 
-    with open_queue(load(config)).begin() as session:
+    settings = load(config)
+    committing = {to.name for to in settings.destinations if isinstance(to, Destination) and to.commitment}
+    with open_queue(settings).begin() as session:
         try:
-            done = retry_study(session, study, time.time())
+            done = retry_study(session, study, time.time(), committing)
         except CannotRetry as error:
             raise CommandFailed(str(error)) from error
-    for line in done or ["nothing failed, is dead or in quarantine: nothing was changed"]:
+    for line in done or ["nothing failed, is dead, uncommitted or in quarantine: nothing was changed"]:
         typer.echo(f"study {study}: {line}")

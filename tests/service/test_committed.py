@@ -234,36 +234,59 @@ def test_what_is_never_committed_is_dead_in_the_end_until_a_person_retries(road:
     assert states(road) == [DeliveryState.COMMITTED] * 5
 
 
-def test_a_destination_that_does_not_commit_is_told_asked_again_and_never_counts_as_delivered(road: Road) -> None:
+def test_what_a_destination_stored_that_does_not_commit_stays_sent_and_the_cure_is_told_once(
+    road: Road, caplog: pytest.LogCaptureFixture
+) -> None:
     pacs = CommittingPacs()
     pacs.commits = False
     with pacs.listening():
         delivering = deliverer(road, pacs)
         work(delivering)
-        assert states(road) == [DeliveryState.SENT] * 5
-        assert "does not accept Storage Commitment Push Model" in road.deliveries()[0].error
-        with road.sessions() as session:
-            (study,) = view_queue(session, newest=0).studies
-        assert all(delivery.uncommitted for delivery in study.deliveries), "it is not settled"
         road.clock.seconds += POLICY.dead_after_s
         work(delivering)
-    assert states(road) == [DeliveryState.DEAD] * 5
+    assert states(road) == [DeliveryState.SENT] * 5
     assert len(pacs.stored) == 5, "what it has it is not sent again"
+    (error,) = {delivery.error for delivery in road.deliveries()}
+    assert error.startswith("stored, but the destination does not commit (")
+    assert "set commitment = false" in error
+    assert len([line for line in caplog.messages if "does not commit" in line]) == 1
 
 
-def test_a_destination_that_commits_after_all_is_asked_again_by_itself(road: Road) -> None:
+def test_a_destination_that_commits_after_all_is_asked_again_at_retry(road: Road) -> None:
     pacs = CommittingPacs()
     pacs.commits = False
     with pacs.listening():
         work(deliverer(road, pacs))
     pacs.commits = True
-    road.clock.seconds += 2 * POLICY.first_s
+    with road.sessions.begin() as session:
+        retry_study(session, road.study().id, road.clock(), committing={"pacs"})
     with pacs.listening():
         delivering = deliverer(road, pacs)
         work(delivering)
         says(delivering, pacs.asked[0])
     assert states(road) == [DeliveryState.COMMITTED] * 5
     assert len(pacs.stored) == 5
+
+
+def test_a_result_that_waits_for_its_promise_is_asked_for_at_once_at_retry(road: Road, pacs: CommittingPacs) -> None:
+    delivering = deliverer(road, pacs)
+    pacs.action_status = 0x0213
+    work(delivering)
+    pacs.action_status = 0x0000
+    with road.sessions.begin() as session:
+        told = retry_study(session, road.study().id, road.clock(), committing={"pacs"})
+    assert told == ["pacs will be asked again to commit to 5 result(s)"]
+    work(delivering)
+    says(delivering, pacs.asked[1])
+    assert states(road) == [DeliveryState.COMMITTED] * 5
+
+
+def test_a_destination_that_is_not_set_to_commit_is_not_asked_at_retry(road: Road, pacs: CommittingPacs) -> None:
+    deliverer(road, pacs, commits=False).deliver_due()
+    before = rows(road)
+    with road.sessions.begin() as session:
+        assert retry_study(session, road.study().id, road.clock()) == []
+    assert rows(road) == before
 
 
 def test_a_node_killed_between_sending_and_asking_asks_when_it_runs_again(road: Road, pacs: CommittingPacs) -> None:
