@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
@@ -65,7 +66,7 @@ def _lines(study: StudyView) -> list[str]:
         for job in study.jobs
         if job.state == "failed"
     ]
-    return lines + [f"   {_delivered(delivery)}" for delivery in study.deliveries]
+    return lines + [f"   {line}" for line in _delivered(study)]
 
 
 def _count(study: StudyView, outcome: str) -> str:
@@ -77,16 +78,27 @@ def _named(image: ImageView) -> str:
     return " ".join(filter(None, (f"image {image.id},", side, image.view, image.kind)))
 
 
-def _delivered(delivery: DeliveryView) -> str:
-    told = f"{delivery.result} (revision {delivery.revision}) to {delivery.destination}: {delivery.state}"
-    if delivery.state in ("sent", "committed") and delivery.sent_at is not None:
-        promise = f", {delivery.error or 'not committed yet'}" if delivery.uncommitted else ""
-        return f"{told} {_when(delivery.sent_at)}{promise}"
-    if delivery.attempts:
-        told += f" after {delivery.attempts} attempt(s)"
-    if delivery.state == "waiting" and delivery.attempts:
-        told += f", next try {_when(delivery.next_at)}"
-    return told + (f": {delivery.error}" if delivery.error else "")
+def _delivered(study: StudyView) -> list[str]:
+    """One line for all that fared alike at one destination."""
+    alike: dict[tuple[object, ...], list[DeliveryView]] = {}
+    for one in study.deliveries:
+        alike.setdefault((one.destination, one.state, one.uncommitted, one.error), []).append(one)
+    return [_fared(deliveries) for deliveries in alike.values()]
+
+
+def _fared(deliveries: list[DeliveryView]) -> str:
+    one = deliveries[0]
+    kinds = Counter(delivery.result for delivery in deliveries)
+    told = ", ".join(f"{count} {kind}" for kind, count in kinds.items()) + f" to {one.destination}: {one.state}"
+    if one.state in ("sent", "committed"):
+        told += f" {_when(max(delivery.sent_at or 0 for delivery in deliveries))}"
+        why = one.error or ("not committed yet" if one.uncommitted else "")
+        return told + (f", {why}" if why else "")
+    if attempts := max(delivery.attempts for delivery in deliveries):
+        told += f" after {attempts} attempt(s)"
+        if one.state == "waiting":
+            told += f", next try {_when(min(delivery.next_at for delivery in deliveries))}"
+    return told + (f": {one.error}" if one.error else "")
 
 
 def _when(seconds: float) -> str:

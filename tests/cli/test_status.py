@@ -6,6 +6,7 @@ import json
 
 from node.cli.status import NEWEST
 from node.states import DeliveryState, JobState, StudyState
+from node.tables import Delivery, Result
 
 DEAD = {"state": DeliveryState.DEAD, "attempts": 9, "error": "PACS at 192.0.2.1:104 does not answer"}
 
@@ -28,12 +29,40 @@ def test_status_says_which_image_was_not_read_and_why(command, config, a_study):
 def test_status_shows_each_deliverys_state_and_last_error(command, config, a_study):
     a_study(StudyState.REPORTED, delivery=DEAD)
     told = command("status", "-c", config).output
-    assert "SR (revision 1) to pacs: dead after 9 attempt(s): PACS at 192.0.2.1:104 does not answer" in told
+    assert "1 SR to pacs: dead after 9 attempt(s): PACS at 192.0.2.1:104 does not answer" in told
 
 
 def test_status_shows_the_next_try_of_a_delivery_that_waits(command, config, a_study):
     a_study(StudyState.REPORTED, delivery=DEAD | {"state": DeliveryState.WAITING, "next_at": 86400.0})
     assert "next try 1970-01-0" in command("status", "-c", config).output
+
+
+def test_status_tells_in_one_line_what_fared_alike_at_a_destination(command, config, a_study, sessions):
+    sent = {"state": DeliveryState.SENT, "attempts": 1, "sent_at": 86400.0}
+    a_study(StudyState.REPORTED, delivery=sent)
+    with sessions.begin() as session:
+        for number, kind in enumerate(["SEG", "SEG", "SEG"]):
+            result = Result(
+                study_id=1, revision=1, last_revision=1, profile="ohif", kind=kind, sop_instance_uid=f"1.2.{number}",
+                path=f"{number}.dcm", written_at=0.0,
+            )  # fmt: skip
+            session.add(result)
+            session.flush()
+            state = sent if number else DEAD
+            session.add(Delivery(result_id=result.id, destination="pacs", created_at=0.0, next_at=0.0, **state))
+    told = [line.strip() for line in command("status", "-c", config).output.splitlines() if "to pacs" in line]
+    assert [line.split(" 1970")[0] for line in told] == [
+        "1 SR, 2 SEG to pacs: sent",
+        "1 SEG to pacs: dead after 9 attempt(s): PACS at 192.0.2.1:104 does not answer",
+    ]
+    (study,) = json.loads(command("status", "-c", config, "--json").output)["studies"]
+    assert len(study["deliveries"]) == 4, "each by itself"
+
+
+def test_status_says_of_what_is_stored_that_its_destination_does_not_commit(command, config, a_study):
+    error = "stored, but the destination does not commit"
+    a_study(StudyState.REPORTED, delivery={"state": DeliveryState.SENT, "sent_at": 86400.0, "error": error})
+    assert f", {error}" in command("status", "-c", config).output
 
 
 def test_status_as_json_holds_the_same(command, config, a_study):
