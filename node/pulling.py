@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydicom.uid import UID
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from dicom_io.network.holdings import Source
 from dicom_io.network.scp_contexts import STORAGE_CLASSES
 from dicom_io.network.scu import Sent
+from node.tables import Result, Study
 
 Progress = Callable[[int, int, str], None]
 """Hears the instances done, those there are, and what was done with them."""
@@ -28,9 +31,9 @@ class Pulled:
     """What became of a study.
 
     Attributes:
-        wanted: how many of its instances are of a kind that the node takes.
+        wanted: how many of its instances are of a kind that the node takes, its own results not counted.
         taken: how many of these the node has now.
-        left_out: how many are of other kinds, by the kind's name.
+        left_out: how many are the node's own or of other kinds, by the kind's name.
         faults: why what was wanted did not arrive, each in one sentence.
     """
 
@@ -55,16 +58,38 @@ def the_study(source: Source, keyword: str, value: str) -> str:
     return found[0]
 
 
-def pull(source: Source, study_instance_uid: str, folder: Path, hand_over: HandOver, progress: Progress) -> Pulled:
+def own_results(session: Session, study_instance_uid: str) -> set[str]:
+    """SOP Instance UIDs of what the node has written for a study: a source that is a destination too holds them."""
+    written = select(Result.sop_instance_uid).join(Result.study).where(Study.study_instance_uid == study_instance_uid)
+    return set(session.scalars(written))
+
+
+def pull(
+    source: Source,
+    study_instance_uid: str,
+    own: Collection[str],
+    folder: Path,
+    hand_over: HandOver,
+    progress: Progress,
+) -> Pulled:
     """Fetches all of a study that the node takes, by way of `folder`, and hands it over when all has come.
+
+    Args:
+        own: SOP Instance UIDs that are left out.
 
     Raises:
         CannotPull: the study holds nothing that the node takes.
         Unreachable, Rejected: of the source, or of the node.
     """
-    held = source.instances(study_instance_uid)
-    wanted = [instance for instance in held if instance.sop_class_uid in ("", *STORAGE_CLASSES)]
-    left_out = Counter(UID(instance.sop_class_uid).name for instance in held if instance not in wanted)
+    wanted = []
+    left_out: Counter[str] = Counter()
+    for instance in source.instances(study_instance_uid):
+        if instance.sop_instance_uid in own:
+            left_out["of the node's own results"] += 1
+        elif instance.sop_class_uid in ("", *STORAGE_CLASSES):
+            wanted.append(instance)
+        else:
+            left_out[UID(instance.sop_class_uid).name] += 1
     if not wanted:
         raise CannotPull(f"The study holds nothing that the node takes: {kinds(left_out) or 'it is empty'}.")
     retrieved = source.retrieve(

@@ -27,12 +27,15 @@ def pull(
 ) -> None:
     """Fetch a study from a source (C-GET, C-MOVE or DICOMweb) and give it to the running node, which reads it.
 
-    What the node cannot take is left out and named. The exit status is 1 where a part of the study did not arrive.
+    What the node cannot take, and what it wrote itself, is left out and named. The exit status is 1 where a part of the
+    study did not arrive.
     """
     from config.settings import load
     from dicom_io.network.scu import send_files
     from node import peers, pulling
     from node.checking import listener
+    from node.cli.options import open_queue
+    from node.database import looking
 
     keyword, value = _asked(study, accession)
     settings = load(config)
@@ -52,7 +55,9 @@ def pull(
     with tempfile.TemporaryDirectory(prefix="mammo-node-") as folder, progress_bar("Pulling") as progress:
         try:
             found = pulling.the_study(source, keyword, value)
-            pulled = pulling.pull(source, found, Path(folder), hand_over, progress)
+            with looking(open_queue(settings)) as session:
+                own = pulling.own_results(session, found)
+            pulled = pulling.pull(source, found, own, Path(folder), hand_over, progress)
         except pulling.CannotPull as error:
             raise CommandFailed(f"{source_name}: {error}") from error
     _tell(pulled)

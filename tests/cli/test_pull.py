@@ -9,13 +9,14 @@ import pytest
 from orthanc import Orthanc, debian_orthanc
 from pydicom import Dataset, dcmread
 from pydicom.uid import JPEG2000Lossless
+from pynetdicom.sop_class import SegmentationStorage
 from running import RunningNode, eventually
 from sqlalchemy import select
 from transfer_syntaxes import encode
 
 from dicom_io.uids import derive_uid
 from node.demo.studies import DemoStudy
-from node.tables import Instance, Study
+from node.tables import Instance, Result, Study
 
 pytestmark = pytest.mark.acceptance
 
@@ -133,6 +134,30 @@ def test_what_the_node_cannot_take_is_left_out_and_named(node, in_orthanc, way):
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.splitlines()[1] == "left out, as the node takes none of these: 1 MR Image Storage"
     assert_in_the_node(node, images, "PULLS")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_nodes_own_results_are_not_fetched_back(node, in_orthanc, way):
+    accession = f"OWN-{way}"
+    images = in_orthanc(accession)
+    assert node.command("pull", "--from", way, "--accession", accession).returncode == 0
+    with node.database() as session:
+        study = session.scalars(select(Study).where(Study.study_instance_uid == study_of(images))).one()
+        uid = derive_uid(study.study_instance_uid, "2")
+        session.add(
+            Result(
+                study=study, revision=1, last_revision=1, profile="ohif", kind="SEG", sop_instance_uid=uid,
+                path="seg.dcm", written_at=0.0,
+            )
+        )  # fmt: skip
+        session.commit()
+    in_orthanc(accession, others=(SegmentationStorage,))
+    ran = node.command("pull", "--from", way, "--accession", accession)
+    assert ran.stdout.splitlines() == [
+        "2 of 2 instances are with the node",
+        "left out, as the node takes none of these: 1 of the node's own results",
+    ], ran.stderr
+    assert_in_the_node(node, images, "ORTHANC" if way == "c-move" else "PULLS")
 
 
 def test_several_studies_of_one_accession_number_are_named_and_none_is_taken(node, in_orthanc):
