@@ -29,7 +29,7 @@ from node.commitment import Commitment
 from node.database import Sessions, open_database, sessions_of
 from node.delivery import Deliverer
 from node.logs import set_up_logging
-from node.peers import callers, commitment_request, destination
+from node.peers import callers, commitment_request, committing, destination
 from node.publishing import Recipient
 from node.queue import give_back
 from node.reader_process import ReaderSupervisor, Unwell
@@ -94,11 +94,7 @@ def build_service(settings: Settings) -> Service:
     )
     supervisor = ReaderSupervisor(run_reader, (settings,), sessions, reader_name(settings))
     loops = [Loop("reader", supervisor.run), Loop("reporter", reporter.run)]
-    commitments = {
-        outlet.name: _commitment(outlet, settings, sessions)
-        for outlet in settings.destinations
-        if isinstance(outlet, Destination) and outlet.commitment
-    }
+    commitments = {outlet.name: _commitment(outlet, settings, sessions) for outlet in committing(settings)}
     for outlet in settings.destinations:
         deliverer = _deliverer(outlet, settings, sessions, commitments.get(outlet.name))
         loops.append(Loop(f"delivery to {outlet.name}", deliverer.run))

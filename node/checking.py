@@ -9,15 +9,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from pynetdicom import build_context
 from sqlalchemy import Engine, create_engine, make_url, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from config.settings import AnyDestination, Settings, WebDestination
-from dicom_io.errors import DestinationError, Rejected
+from config.settings import AnyDestination, AnySource, Destination, Settings, Web
+from dicom_io.errors import DestinationError, NotAccepted, Rejected
+from dicom_io.network.scp_contexts import STORAGE_COMMITMENT
 from dicom_io.network.scu import echo
 from dicom_io.network.web_peer import web_echo
 from models.bundle import BundleError, find_bundle, read_bundle, verify
-from node.peers import web_peer
+from node.peers import committing, dicom_peer, web_peer
 
 MB = 1_000_000
 
@@ -35,8 +37,8 @@ Question = Callable[[], Answer]
 
 
 def questions(settings: Settings) -> list[Question]:
-    """Everything that `mammo-node check` asks: database, disk, weights, the device where one is named, and each
-    destination."""
+    """Everything that `mammo-node check` asks: database, disk, weights, the device where one is named, each destination
+    and its storage commitment, each source, and the address for HL7 messages."""
     device = [lambda: device_is_there(settings)] if settings.reader.device.startswith("cuda") else []
     return [
         lambda: database(settings),
@@ -44,6 +46,9 @@ def questions(settings: Settings) -> list[Question]:
         lambda: weights(settings),
         *device,
         *(lambda to=destination: destination_answers(to, settings) for destination in settings.destinations),
+        *(lambda to=destination: commitment_is_done(to, settings) for destination in committing(settings)),
+        *(lambda of=source: source_answers(of, settings) for source in settings.sources),
+        *([lambda: hl7_address(settings)] if settings.hl7.port is not None else []),
     ]
 
 
@@ -112,20 +117,41 @@ def device_is_there(settings: Settings) -> Answer:
 
 def destination_answers(destination: AnyDestination, settings: Settings) -> Answer:
     """Whether a destination answers a C-ECHO, or a search where it is a DICOMweb service."""
-    about = f"destination {destination.name}"
+    return _answers(f"destination {destination.name}", destination, settings)
+
+
+def source_answers(source: AnySource, settings: Settings) -> Answer:
+    """Whether a source answers a C-ECHO, or a search where it is a DICOMweb service."""
+    return _answers(f"source {source.name}", source, settings)
+
+
+def commitment_is_done(destination: Destination, settings: Settings) -> Answer:
+    """Whether a destination that is set to commit does storage commitment. Asks it to keep nothing."""
+    about = f"storage commitment of {destination.name}"
+    peer = dicom_peer(destination, settings.receiver.ae_title)
     try:
-        if isinstance(destination, WebDestination):
-            peer = destination.url
-            web_echo(web_peer(destination))
+        peer.associate([build_context(STORAGE_COMMITMENT)]).release()
+    except NotAccepted as error:
+        return Answer(about, False, f"{error}: set commitment = false, or enter the node at it for storage commitment")
+    except DestinationError as error:
+        return Answer(about, False, str(error))
+    return Answer(about, True, f"{peer} does it; its reports come to the node's listener")
+
+
+def hl7_address(settings: Settings) -> Answer:
+    """Where HL7 messages are taken. Whether the address can be had shows when `serve` starts."""
+    hl7 = settings.hl7
+    return Answer("HL7", True, f"serve takes messages at {hl7.host}:{hl7.port} from {', '.join(hl7.sender_hosts)}")
+
+
+def _answers(about: str, of: AnyDestination | AnySource, settings: Settings) -> Answer:
+    try:
+        if isinstance(of, Web):
+            peer = of.url
+            web_echo(web_peer(of))
         else:
-            peer = f"{destination.ae_title} at {destination.host}:{destination.port}"
-            echo(
-                destination.ae_title,
-                destination.host,
-                destination.port,
-                destination.timeout_s,
-                settings.receiver.ae_title,
-            )
+            peer = f"{of.ae_title} at {of.host}:{of.port}"
+            echo(of.ae_title, of.host, of.port, of.timeout_s, settings.receiver.ae_title)
     except DestinationError as error:
         return Answer(about, False, str(error))
     return Answer(about, True, f"{peer} answers")

@@ -22,6 +22,16 @@ def web_peer(of: settings.WebDestination | settings.WebSource) -> WebPeer:
     return WebPeer(of.url, of.timeout_s, of.bearer_token_file, of.ca_file, of.client_certificate, of.client_key)
 
 
+def dicom_peer(of: settings.Destination | settings.DicomSource, calling_ae_title: str) -> Peer:
+    """A DICOM application."""
+    return Peer(of.ae_title, of.host, of.port, of.timeout_s, calling_ae_title)
+
+
+def committing(of: settings.Settings) -> list[settings.Destination]:
+    """The destinations that are set to commit."""
+    return [outlet for outlet in of.destinations if isinstance(outlet, settings.Destination) and outlet.commitment]
+
+
 def destination(
     of: settings.AnyDestination, calling_ae_title: str, contents: Iterable[Content]
 ) -> CStoreDestination | StowDestination:
@@ -33,15 +43,14 @@ def destination(
 
 def commitment_request(of: settings.Destination, calling_ae_title: str) -> Request:
     """How a destination is asked to keep what it was sent."""
-    return partial(ask_commitment, Peer(of.ae_title, of.host, of.port, of.timeout_s, calling_ae_title))
+    return partial(ask_commitment, dicom_peer(of, calling_ae_title))
 
 
 def source(of: settings.AnySource, ae_title: str) -> Source:
     """Where studies are fetched by the node whose AE title is `ae_title`."""
     if isinstance(of, settings.WebSource):
         return wado.WebSource(web_peer(of))
-    peer = Peer(of.ae_title, of.host, of.port, of.timeout_s, ae_title)
-    return retrieve.DicomSource(peer, move_to=ae_title if of.retrieve == "c-move" else None)
+    return retrieve.DicomSource(dicom_peer(of, ae_title), move_to=ae_title if of.retrieve == "c-move" else None)
 
 
 def callers(of: settings.Settings) -> list[AllowedSender]:
@@ -51,9 +60,5 @@ def callers(of: settings.Settings) -> list[AllowedSender]:
     return [
         *(AllowedSender(of.receiver.ae_title, host) for host in sorted(own_hosts)),
         *(AllowedSender(sender.ae_title, sender.host) for sender in of.senders),
-        *(
-            AllowedSender(outlet.ae_title, outlet.host, stores=False)
-            for outlet in of.destinations
-            if isinstance(outlet, settings.Destination) and outlet.commitment
-        ),
+        *(AllowedSender(outlet.ae_title, outlet.host, stores=False) for outlet in committing(of)),
     ]

@@ -18,7 +18,7 @@ def check(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Check configuration, database, disk, model weights, a named CUDA device and every destination (C-ECHO).
+    """Check configuration, database, disk, model weights, a named CUDA device, every destination and every source.
 
     One line each. The exit status is 0 where all is well, 1 where something is not, 2 where the configuration cannot
     be used at all. Changes nothing and may be run beside a running node.

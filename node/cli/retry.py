@@ -20,15 +20,16 @@ def retry(
     A study in quarantine is let out and read as it is: look at it first (`status` says why it stands there). A running
     node takes it up by itself.
     """
-    from config.settings import Destination, load
+    from config.settings import load
     from node.cli.options import open_queue
+    from node.peers import committing
     from node.second_chance import CannotRetry, retry_study
 
     settings = load(config)
-    committing = {to.name for to in settings.destinations if isinstance(to, Destination) and to.commitment}
+    asked_to_commit = {destination.name for destination in committing(settings)}
     with open_queue(settings).begin() as session:
         try:
-            done = retry_study(session, study, time.time(), committing)
+            done = retry_study(session, study, time.time(), asked_to_commit)
         except CannotRetry as error:
             raise CommandFailed(str(error)) from error
     for line in done or ["nothing failed, is dead, uncommitted or in quarantine: nothing was changed"]:

@@ -6,6 +6,7 @@ import json
 import socket
 
 import pytest
+from committing import CommittingPacs
 from pynetdicom import AE
 from pynetdicom.sop_class import Verification
 
@@ -51,6 +52,31 @@ def test_a_hung_destination_is_told_and_takes_nothing_from_the_others(tmp_path, 
     assert not hung.ok
     assert "does not answer" in hung.says
     assert well.ok
+
+
+def test_a_source_that_does_not_answer_is_told(tmp_path, silent_port, answering_port):
+    at = {"ae_title": "PACS", "host": "127.0.0.1", "timeout_s": 0.5}
+    sources = [{"name": "hung", "port": silent_port, **at}, {"name": "well", "port": answering_port, **at}]
+    web = {"name": "web", "url": f"http://127.0.0.1:{silent_port}/dicom-web", "timeout_s": 0.5}
+    answers = {answer.about: answer.ok for answer in ask(questions(settings(tmp_path, sources=[*sources, web])))}
+    assert (answers["source hung"], answers["source well"], answers["source web"]) == (False, True, False)
+
+
+@pytest.mark.parametrize("commits", [True, False])
+def test_a_destination_that_is_set_to_commit_and_does_not_is_told_with_the_cure(tmp_path, commits):
+    pacs = CommittingPacs()
+    pacs.commits = commits
+    with pacs.listening():
+        to = destination(pacs.port).model_copy(update={"commitment": True})
+        answers = {answer.about: answer for answer in ask(questions(settings(tmp_path, destinations=(to,))))}
+    assert answers["storage commitment of pacs"].ok is commits
+    assert ("set commitment = false" in answers["storage commitment of pacs"].says) is not commits
+    assert pacs.asked == [], "nothing is asked for"
+
+
+def test_where_hl7_messages_are_taken_is_said(tmp_path):
+    answers = ask(questions(settings(tmp_path, hl7={"port": 2575})))
+    assert "127.0.0.1:2575" in next(answer.says for answer in answers if answer.about == "HL7")
 
 
 def test_a_queue_that_is_not_there_yet_is_well_and_is_not_made(tmp_path):
