@@ -9,13 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from pynetdicom import build_context
 from sqlalchemy import Engine, create_engine, make_url, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from config.settings import AnyDestination, AnySource, Destination, Settings, Web
 from dicom_io.errors import DestinationError, NotAccepted, Rejected
-from dicom_io.network.scp_contexts import STORAGE_COMMITMENT
+from dicom_io.network.commitment import offer_commitment
 from dicom_io.network.scu import echo
 from dicom_io.network.web_peer import web_echo
 from models.bundle import BundleError, find_bundle, read_bundle, verify
@@ -130,7 +129,7 @@ def commitment_is_done(destination: Destination, settings: Settings) -> Answer:
     about = f"storage commitment of {destination.name}"
     peer = dicom_peer(destination, settings.receiver.ae_title)
     try:
-        peer.associate([build_context(STORAGE_COMMITMENT)]).release()
+        offer_commitment(peer)
     except NotAccepted as error:
         return Answer(about, False, f"{error}: set commitment = false, or enter the node at it for storage commitment")
     except DestinationError as error:

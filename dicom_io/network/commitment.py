@@ -131,6 +131,15 @@ def ask_commitment(
         association.release()
 
 
+def offer_commitment(peer: Peer) -> None:
+    """Sees whether the peer accepts the service, and asks for nothing.
+
+    Raises:
+        Unreachable, Rejected, NotAccepted: as for `Peer.associate`.
+    """
+    peer.associate([build_context(STORAGE_COMMITMENT)]).release()
+
+
 def answer_report(event: evt.Event, hear: Hear) -> tuple[int, None]:
     """A handler of pynetdicom's for N-EVENT-REPORT: has the report heard, and says how it is answered."""
     request = cast(N_EVENT_REPORT, event.request)
