@@ -152,9 +152,13 @@ def _in_words(rows: Sequence[Segment], settings: Hl7) -> list[tuple[Segment | No
 
 
 def _category(row: Segment, place: Place) -> Category:
-    """Of a value like 397144001^Suspicious^SCT, MA.II.A.5.4A^…^BI, 4A or "BI-RADS 4A"."""
-    said = [*row.components(place.field), "", "", ""]
-    category = category_of_code(said[2], said[0]) or category_in(said[0]) or category_in(said[1])
+    """Of a value like 397144001^Suspicious^SCT, MA.II.A.5.4A^…^BI, 4A or "BI-RADS 4A".
+
+    A code is of its coding system (CWE.3) alone: II.AC.b.4 is no Roman two, and a site's own 4 may mean anything.
+    """
+    value, text, system = [*row.components(place.field), "", "", ""][:3]
+    found = {category_of_code(system, value)} if system else {category_in(value), category_in(text)} - {None}
+    category = found.pop() if len(found) == 1 else None
     if category is None:
         raise NotUsable("its BI-RADS category is none that is known")
     return category

@@ -58,6 +58,11 @@ def test_a_coded_category_goes_before_the_text(intake: Hl7Intake, road: Road) ->
     assert said(assessments(road)) == [("L", "4"), ("R", "2")]
 
 
+def test_a_code_is_of_its_coding_system(intake: Hl7Intake, road: Road) -> None:
+    assert answered(intake, oru(category_row("II.AC.b.4^Suspicious^BI")))[0] == "AA"
+    assert said(assessments(road)) == [(None, "4")]
+
+
 def test_laterality_may_stand_in_a_row_with_the_same_sub_id(intake: Hl7Intake, road: Road) -> None:
     rows = [category_row("4B", sub_id="1"), "CWE|272741003^Laterality^SCT|1|R||||||F"]
     rows += [category_row("1", sub_id="2"), "CWE|272741003^Laterality^SCT|2|L||||||F"]
@@ -131,6 +136,10 @@ UNUSABLE = {
     "range": (oru("BI-RADS 2-3"), "range"),
     "no category": (oru("BI-RADS not given"), "no category that can be read"),
     "category in an unknown place": (oru("CWE|BIRADS^BI-RADS||4^Suspicious||||||F"), "hl7.category"),
+    "code that looks like a number": (oru(category_row("II.AC.b.4")), "none that is known"),
+    "unknown coding system": (oru(category_row("4^Suspicious^99RIS")), "none that is known"),
+    "code and text apart": (oru(category_row("4^5 - Highly suggestive")), "none that is known"),
+    "more than a category": (oru(category_row("3 to 4")), "none that is known"),
     "two for one breast": (oru("BI-RADS 2 left.", "BI-RADS 4 left."), "several"),
     "unknown code": (oru(category_row("X9")), "none that is known"),
     "unknown side": (oru(category_row("4", "up")), "laterality"),
