@@ -27,8 +27,8 @@ from dicom_io.pixels.intact import CutShort, WholeFile, read_whole_file
 from dicom_io.segmentations import has_no_frames
 from node.annotations.received import enter_annotation
 from node.arrivals import IMAGES, register
-from node.assessments.entered import match_waiting
-from node.assessments.from_sr import enter_report
+from node.assessments.entered import match_again
+from node.assessments.from_sr import ReadReport, enter_report, read_report
 from node.database import Sessions
 from node.resends import (
     OTHER_KIND,
@@ -166,6 +166,7 @@ class Receiving:
         folder = self._data_dir / ARCHIVE / header.study_instance_uid
         # Only this instance's own row could name this path, and there is none: at most a crash's leftover is replaced.
         path = self._place(whole.path, folder / f"{header.sop_instance_uid}.dcm")
+        report = self._report(header, path)
         with self._transaction() as session:
             instance = register(
                 session,
@@ -177,7 +178,7 @@ class Receiving:
                 reads_secondary_capture=received.calling_ae_title in self._secondary_capture_from,
                 left_out=self._left_out(header, received.calling_ae_title),
             )
-            self._enter(session, instance, whole, received)
+            self._enter(session, instance, whole, received, report)
             log.info("study %d: instance %d received: %s", instance.study_id, instance.id, header.kind)
         return _SUCCESS
 
@@ -216,20 +217,32 @@ class Receiving:
         lost: bool = False,
     ) -> None:
         syntax = str(whole.transfer_syntax_uid)
+        report = self._report(header, path)
         with self._transaction() as session:
             instance = session.get_one(Instance, known.id)
             correct(session, instance, header, syntax, path, self._now(), restated=restated, lost=lost)
-            self._enter(session, instance, whole, received)
+            self._enter(session, instance, whole, received, report)
 
     def _left_out(self, header: InstanceHeader, calling_ae_title: str) -> str:
         decision = self._router(header, calling_ae_title, self._now())
         return "" if decision.read else f"the route {decision.route} says that it is not read"
 
-    def _enter(self, session: Session, instance: Instance, whole: WholeFile, received: ReceivedFile) -> None:
+    def _report(self, header: InstanceHeader, path: str) -> ReadReport | None:
+        return read_report(self._data_dir / path) if header.kind is InstanceKind.REPORT else None
+
+    def _enter(
+        self,
+        session: Session,
+        instance: Instance,
+        whole: WholeFile,
+        received: ReceivedFile,
+        report: ReadReport | None,
+    ) -> None:
         """What an instance means beside being one of its study."""
         enter_annotation(session, instance, whole.dataset, received.calling_ae_title)
-        enter_report(session, instance, self._data_dir, self._now())
-        match_waiting(session, instance, self._now())
+        if report is not None:
+            enter_report(session, instance, report, self._now())
+        match_again(session, instance, self._now())
 
     def _set_aside(self, whole: WholeFile, header: InstanceHeader, known: Instance, why: str) -> Answer:
         folder = self._data_dir / QUARANTINE / header.study_instance_uid

@@ -209,6 +209,8 @@ class ReceivedAssessment(Table):
     """"SR", "HL7" or "CSV"."""
     document: Mapped[str]
     """What it came in: a SOP Instance UID, a message control ID, a file and its line. The same again adds nothing."""
+    order: Mapped[str] = mapped_column(default="", index=True)
+    """Of the documents about one order the newest alone counts; "" where the document stands for itself."""
     assessed_at: Mapped[float | None]
     """When the radiologist said so, where the document tells; of two for one breast the later one counts."""
     received_at: Mapped[float]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from dicom_io.assessments import StatedAssessment
 from models.types import Assessment, Category, Laterality
 from node.arrivals import IMAGES
-from node.assessments.matching import study_for, waiting_for
+from node.assessments.matching import study_for, touched_by
 from node.studies import report_anew
 from node.tables import Instance, ReceivedAssessment, Study
 
@@ -21,9 +21,16 @@ ARRIVED = "a radiologist's assessment has come"
 
 
 def assessments_of(session: Session, study: Study) -> list[Assessment]:
-    """What counts for a study: the latest category of each breast and of the exam."""
-    rows = session.scalars(select(ReceivedAssessment).where(ReceivedAssessment.study_id == study.id)).all()
-    latest = {row.laterality: row for row in in_order(rows)}
+    """What counts for a study: see `counting`."""
+    orders = select(ReceivedAssessment.order).where(
+        ReceivedAssessment.study_id == study.id, ReceivedAssessment.order != ""
+    )
+    rows = session.scalars(
+        select(ReceivedAssessment).where(
+            (ReceivedAssessment.study_id == study.id) | ReceivedAssessment.order.in_(orders)
+        )
+    ).all()
+    latest = {row.laterality: row for row in counting(rows) if row.study_id == study.id}
     here = set(session.scalars(select(Instance.sop_instance_uid).where(Instance.study_id == study.id)))
     return [
         Assessment(
@@ -36,31 +43,62 @@ def assessments_of(session: Session, study: Study) -> list[Assessment]:
     ]
 
 
-def in_order(rows: Iterable[ReceivedAssessment]) -> list[ReceivedAssessment]:
-    """Those that count last: by when the radiologist said so, or else by when it came."""
-    return sorted(rows, key=lambda row: (row.received_at if row.assessed_at is None else row.assessed_at, row.id))
+def counting(rows: Iterable[ReceivedAssessment]) -> list[ReceivedAssessment]:
+    """Those that count in their studies: of several the later, by when the radiologist said so or else when it came.
+
+    Of the documents of one order (`rows` holds all of these) the newest stands, also where it moves a category to the
+    other breast or to another study. Of each breast and of the exam the latest counts; but the exam's not beside later
+    ones of breasts, and those of breasts not beside a later one of the exam, unless they were said together.
+    """
+    latest = {(row.study_id, row.laterality): (place, row) for place, row in enumerate(_standing(rows)) if row.study_id}
+    return [
+        row
+        for place, row in latest.values()
+        if not any(
+            other.study_id == row.study_id
+            and (other.laterality is None) is not (row.laterality is None)
+            and later > place
+            and _said_in(other) != _said_in(row)
+            for later, other in latest.values()
+        )
+    ]
+
+
+def _standing(rows: Iterable[ReceivedAssessment]) -> list[ReceivedAssessment]:
+    """Those that no later document about their order took the place of; the later ones last."""
+    ordered = sorted(rows, key=lambda row: (row.received_at if row.assessed_at is None else row.assessed_at, row.id))
+    newest = {row.order: row.document for row in ordered if row.order}
+    return [row for row in ordered if newest.get(row.order, row.document) == row.document]
+
+
+def _said_in(row: ReceivedAssessment) -> object:
+    """What rows that were said together have in common; those of a table came at once."""
+    return row.received_at if row.source == "CSV" else row.document
 
 
 def enter(
-    session: Session, stated: Sequence[StatedAssessment], source: str, now: float, *, in_place_of: str | None = None
+    session: Session, stated: Sequence[StatedAssessment], source: str, now: float, *, in_place_of: Collection[str] = ()
 ) -> list[ReceivedAssessment]:
     """Enters what documents state, matches it with studies and asks for reports; the new rows, without what was known.
 
     Args:
         source: "SR", "HL7" or "CSV".
         now: UTC seconds since the epoch.
-        in_place_of: a document that came before and came again otherwise: what it said no longer counts.
+        in_place_of: documents that came before, whose place these take: what they said no longer counts.
     """
-    removed = _of_document(session, source, in_place_of) if in_place_of else []
+    removed = _of_documents(session, source, in_place_of)
     if removed and {_said(row) for row in removed} == {_said(_row(one, source, now)) for one in stated}:
         return []
-    before = {study: _counting(session, study) for row in removed if (study := row.study)}
+    corrected = _of_orders(session, {one.order for one in stated} - {""})
+    before = {study: _counting(session, study) for row in (*removed, *corrected) if (study := row.study)}
     for row in removed:
         session.delete(row)
     session.flush()
     entered = []
-    for row in (_row(one, source, now) for one in stated):
-        if not _is_known(session, row):
+    standing, rows = _by_order(_standing(corrected)), [_row(one, source, now) for one in stated]
+    said_now = _by_order(rows)
+    for row in rows:
+        if not _is_known(session, row) and (not row.order or standing.get(row.order) != said_now[row.order]):
             session.add(row)
             session.flush()
             entered.append(row)
@@ -68,27 +106,33 @@ def enter(
     return entered
 
 
-def match_waiting(session: Session, instance: Instance, now: float) -> None:
-    """Gives a study the assessments that came before it. Called for each instance that is new or corrected."""
+def match_again(session: Session, instance: Instance, now: float) -> None:
+    """Gives a study the assessments that came before it, and takes from studies those that are no longer certain to be
+    theirs. Called for each instance that is new or corrected."""
     if instance.kind in IMAGES:
-        _match(session, waiting_for(session, instance, instance.study), {}, now)
+        _match(session, touched_by(session, instance), {}, now)
 
 
 _Counting = set[tuple[str | None, str]]
 
 
 def _match(session: Session, rows: Sequence[ReceivedAssessment], before: dict[Study, _Counting], now: float) -> None:
-    """Matches rows with studies. Those in which another category counts now than `before` are reported anew, once."""
+    """Matches rows with studies, or parts them. Studies in which another category counts now than `before` are reported
+    anew, once."""
     changed = dict(before)
     for row in rows:
         study, row.why = study_for(session, row)
         if study is None:
             log.info("assessment %d (%s) waits: %s", row.id, row.source, row.why)
+        elif study is not row.study:
+            log.info("study %d: assessment %d came by %s", study.id, row.id, row.source)
+        if study is row.study:
             continue
-        changed.setdefault(study, _counting(session, study))
+        for one in (row.study, study):
+            if one is not None:
+                changed.setdefault(one, _counting(session, one))
         row.study = study
         session.flush()
-        log.info("study %d: assessment %d came by %s", study.id, row.id, row.source)
     for study, counted in changed.items():
         if _counting(session, study) != counted:
             report_anew(session, study, now, ARRIVED)
@@ -107,6 +151,7 @@ def _row(stated: StatedAssessment, source: str, now: float) -> ReceivedAssessmen
         category=stated.category,
         source=source,
         document=stated.document,
+        order=stated.order,
         assessed_at=stated.assessed_at.timestamp() if stated.assessed_at else None,
         received_at=now,
         why="",
@@ -114,7 +159,10 @@ def _row(stated: StatedAssessment, source: str, now: float) -> ReceivedAssessmen
 
 
 def _is_known(session: Session, row: ReceivedAssessment) -> bool:
-    """Whether the newest row of the same document, or the newest of its source about the same, says the same."""
+    """Whether the newest row of the same document, or the newest of its source about the same, says the same.
+
+    What is said of an order is held against all that was said last of it (`enter`).
+    """
     same_source = select(ReceivedAssessment).where(
         ReceivedAssessment.source == row.source, ReceivedAssessment.laterality.is_not_distinct_from(row.laterality)
     )
@@ -126,15 +174,29 @@ def _is_known(session: Session, row: ReceivedAssessment) -> bool:
     )
     newest = (
         session.scalars(query.order_by(ReceivedAssessment.id.desc()).limit(1)).first()
-        for query in (of_document, about_the_same)
+        for query in ((of_document,) if row.order else (of_document, about_the_same))
     )
     return any(known is not None and _said(known) == _said(row) for known in newest)
 
 
-def _of_document(session: Session, source: str, document: str) -> Sequence[ReceivedAssessment]:
+def _of_documents(session: Session, source: str, documents: Collection[str]) -> Sequence[ReceivedAssessment]:
     return session.scalars(
-        select(ReceivedAssessment).where(ReceivedAssessment.source == source, ReceivedAssessment.document == document)
+        select(ReceivedAssessment).where(
+            ReceivedAssessment.source == source, ReceivedAssessment.document.in_(documents)
+        )
     ).all()
+
+
+def _of_orders(session: Session, orders: Collection[str]) -> Sequence[ReceivedAssessment]:
+    return session.scalars(select(ReceivedAssessment).where(ReceivedAssessment.order.in_(orders))).all()
+
+
+def _by_order(rows: Iterable[ReceivedAssessment]) -> dict[str, set[tuple[object, ...]]]:
+    """What rows say of each order."""
+    said: dict[str, set[tuple[object, ...]]] = {}
+    for row in rows:
+        said.setdefault(row.order, set()).add(_said(row))
+    return said
 
 
 def _said(row: ReceivedAssessment) -> tuple[object, ...]:

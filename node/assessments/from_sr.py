@@ -3,33 +3,55 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydicom import dcmread
 from sqlalchemy.orm import Session
 
-from dicom_io.assessments import StatedAssessment, read_assessments
+from dicom_io.assessments import StatedAssessment, predecessors, read_assessments
 from dicom_io.errors import NotReadable
-from dicom_io.headers import InstanceKind
 from node.assessments.entered import enter
 from node.tables import Instance
 
 log = logging.getLogger(__name__)
 
 
-def enter_report(session: Session, instance: Instance, data_dir: Path, now: float) -> None:
-    """Enters what a report says, in place of what it said when it came before; does nothing for other kinds.
+@dataclass(frozen=True)
+class ReadReport:
+    """What a report says.
+
+    Attributes:
+        replaces: the SOP Instance UIDs of the documents whose place it takes; its own among them.
+        refusal: why its categories are not used; None where they are, or where it holds none.
+    """
+
+    stated: tuple[StatedAssessment, ...]
+    replaces: frozenset[str]
+    refusal: str | None
+
+
+def read_report(path: Path) -> ReadReport:
+    """Reads a structured report; apart from `enter_report`, as a large one takes longer than a transaction should."""
+    dataset = dcmread(path, stop_before_pixels=True)
+    itself = frozenset({str(dataset.SOPInstanceUID)})
+    try:
+        stated = tuple(read_assessments(dataset))
+    except NotReadable as refusal:
+        return ReadReport((), itself, str(refusal))
+    # An addendum without a category leaves what it is an addendum to.
+    return ReadReport(stated, itself | predecessors(dataset) if stated else itself, None)
+
+
+def enter_report(session: Session, instance: Instance, report: ReadReport, now: float) -> None:
+    """Enters what a report says, in place of what it said when it came before, and of its predecessors.
 
     The report is kept either way, with its study. Why its categories are not used stands in its row, where `status` and
     `birads list` show it. Our own reports never come this far (node.receiving).
     """
-    if instance.kind != InstanceKind.REPORT:
-        return
-    stated: list[StatedAssessment] = []
-    instance.unread_reason = None
-    try:
-        stated = read_assessments(dcmread(data_dir / instance.path, stop_before_pixels=True))
-    except NotReadable as refusal:
-        instance.unread_reason = str(refusal)
-        log.warning("study %d: instance %d: no assessment taken from it: %s", instance.study_id, instance.id, refusal)
-    enter(session, stated, "SR", now, in_place_of=instance.sop_instance_uid)
+    instance.unread_reason = report.refusal
+    if report.refusal:
+        log.warning(
+            "study %d: instance %d: no assessment taken from it: %s", instance.study_id, instance.id, report.refusal
+        )
+    enter(session, report.stated, "SR", now, in_place_of=report.replaces)

@@ -126,6 +126,8 @@ def _stated(order: _Order, rows: Sequence[Segment], message: Message, settings: 
     ]
     for row, sides, category in on_their_own or _in_words(rows, settings):
         context = [*([row] if row else rows), *order.context]
+        if any(re.search(r"\w", one.raw(18)) for one in context if one.name == "OBX"):
+            raise NotUsable("its result names equipment as its source (OBX-18): a machine is no radiologist")
         if settings.observer and not _names_somebody(context, settings):
             raise NotUsable("it names no person who answers for the result (hl7.observer)")
         study = first_value(settings.study_instance_uid, [*order.context, *rows])
@@ -141,7 +143,16 @@ def _stated(order: _Order, rows: Sequence[Segment], message: Message, settings: 
                 laterality=side,
                 category=category,
                 assessed_at=_moment(first_value(settings.assessed_at, context)),
+                order=_order(order.context),
             )
+
+
+def _order(context: Sequence[Segment]) -> str:
+    """What later messages of the same sender (MSH-3, MSH-4) correct: the filler's order number, or else the placer's,
+    with the service (OBR-3, OBR-2, OBR-4); "" where there is none."""
+    application, facility, service = (first_value([place], context) for place in ("MSH-3", "MSH-4", "OBR-4"))
+    number = first_value(["OBR-3", "OBR-2"], context)
+    return "|".join((application, facility, number, service)) if number else ""
 
 
 def _in_words(rows: Sequence[Segment], settings: Hl7) -> list[tuple[Segment | None, Sides, Category]]:
@@ -170,8 +181,12 @@ def _sides(row: Segment, rows: Iterable[Segment], settings: Hl7) -> Sides:
     beside = [row, *(other for other in rows if sub_id and other.component(4) == sub_id)]
     for place in map(Place.of, settings.laterality):
         for one in beside:
-            if place.is_in(one) and one.component(place.field, place.component):
-                said = one.components(place.field)[place.component - 1 :]
+            if not place.is_in(one):
+                continue
+            said = one.components(place.field)[place.component - 1 :]
+            # Code and text, and both in the sender's own words (data type CWE); between them stand names of systems.
+            said = list(filter(None, [*said[0:2], *said[3:5]]))
+            if said:
                 named = [sides for part in said if (sides := sides_of_code(part) or sides_in(part))]
                 if not named:
                     raise NotUsable("the laterality of its BI-RADS category is not known")

@@ -3,6 +3,8 @@ what is not certain stays unmatched and says why."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -19,17 +21,18 @@ OTHER_PATIENT = "its patient ID is not that of the study"
 def study_for(session: Session, assessment: ReceivedAssessment) -> tuple[Study | None, str]:
     """The study, locked, or None with the reason, one sentence.
 
-    A study counts once it holds an image. Where the document gives a Study Instance UID nothing else is tried. The
-    patient ID must be the study's where both give one.
+    A study counts once it holds an image. Where the document names a study nothing else is tried, unless that is one
+    that the document alone stands in. The patient ID must be the study's where both give one.
     """
-    query = select(Study).join(Study.instances).where(Instance.kind.in_(IMAGES)).distinct()
+    with_images = select(Study).join(Study.instances).where(Instance.kind.in_(IMAGES)).distinct()
+    studies: Sequence[Study] = ()
+    missing = NAMES_NO_STUDY
     if assessment.study_instance_uid:
-        query, missing = query.where(Study.study_instance_uid == assessment.study_instance_uid), NO_SUCH_STUDY
-    elif assessment.accession_number:
-        query, missing = query.where(Instance.accession_number == assessment.accession_number), NO_SUCH_ACCESSION
-    else:
-        return None, NAMES_NO_STUDY
-    studies = session.scalars(query).all()
+        studies = session.scalars(with_images.where(Study.study_instance_uid == assessment.study_instance_uid)).all()
+        missing = NO_SUCH_STUDY
+    if assessment.accession_number and not studies and _may_be_of_another_study(session, assessment):
+        studies = session.scalars(with_images.where(Instance.accession_number == assessment.accession_number)).all()
+        missing = NO_SUCH_ACCESSION
     if not studies:
         return None, missing
     if len(studies) > 1:
@@ -39,13 +42,30 @@ def study_for(session: Session, assessment: ReceivedAssessment) -> tuple[Study |
     return session.get_one(Study, studies[0].id, with_for_update=True), ""
 
 
-def waiting_for(session: Session, instance: Instance, study: Study) -> list[ReceivedAssessment]:
-    """The unmatched assessments that an image of a study may be what they waited for."""
-    unmatched = select(ReceivedAssessment).where(ReceivedAssessment.study_id.is_(None))
-    by_uid = ReceivedAssessment.study_instance_uid == study.study_instance_uid
-    by_accession = ReceivedAssessment.accession_number == instance.accession_number
-    named = by_uid | by_accession if instance.accession_number else by_uid
-    return list(session.scalars(unmatched.where(named).order_by(ReceivedAssessment.id)))
+def touched_by(session: Session, instance: Instance) -> list[ReceivedAssessment]:
+    """The assessments whose match an image that is new or corrected may change: those matched with its study, and those
+    that name the study or its accession number."""
+    touched = (ReceivedAssessment.study_id == instance.study_id) | (
+        ReceivedAssessment.study_instance_uid == instance.study.study_instance_uid
+    )
+    if instance.accession_number:
+        touched |= ReceivedAssessment.accession_number == instance.accession_number
+    return list(session.scalars(select(ReceivedAssessment).where(touched).order_by(ReceivedAssessment.id)))
+
+
+def _may_be_of_another_study(session: Session, assessment: ReceivedAssessment) -> bool:
+    """Whether the document names no study, or its own: structured reports may stand in a study of their own."""
+    if not assessment.study_instance_uid:
+        return True
+    of_itself = (
+        select(Instance.id)
+        .join(Instance.study)
+        .where(
+            Instance.sop_instance_uid == assessment.document,
+            Study.study_instance_uid == assessment.study_instance_uid,
+        )
+    )
+    return assessment.source == "SR" and session.scalar(of_itself) is not None
 
 
 def _same_patient(session: Session, study: Study, assessment: ReceivedAssessment) -> bool:

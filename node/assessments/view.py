@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dicom_io.headers import InstanceKind
-from node.assessments.entered import in_order
+from node.assessments.entered import counting
 from node.assessments.hl7_intake import REFUSED
 from node.tables import Instance, ReceivedAssessment
 
@@ -20,7 +20,7 @@ class AssessmentView:
 
     Attributes:
         study: the study's id in the queue; None: unmatched, `why` says why.
-        counts: the newest of its study and breast.
+        counts: what its study is held against; others are older, or were corrected.
     """
 
     id: int
@@ -58,7 +58,7 @@ class AssessmentsView:
 def view_assessments(session: Session, data_dir: Path) -> AssessmentsView:
     """All of them, in the order in which they came."""
     rows = session.scalars(select(ReceivedAssessment).order_by(ReceivedAssessment.id)).all()
-    newest = {(row.study_id, row.laterality): row.id for row in in_order(rows)}
+    counts = {row.id for row in counting(rows)}
     refused = session.scalars(
         select(Instance)
         .where(Instance.kind == InstanceKind.REPORT, Instance.unread_reason.is_not(None))
@@ -77,7 +77,7 @@ def view_assessments(session: Session, data_dir: Path) -> AssessmentsView:
                 accession_number=row.accession_number,
                 assessed_at=row.assessed_at,
                 received_at=row.received_at,
-                counts=row.study_id is not None and newest[row.study_id, row.laterality] == row.id,
+                counts=row.id in counts,
                 why=row.why,
             )
             for row in rows

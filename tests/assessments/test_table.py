@@ -51,7 +51,10 @@ def test_a_table_is_entered_and_a_reported_study_reported_anew(
 ) -> None:
     road.all_of_it(*mammogram_study.files)
     uid = dcmread(mammogram_study.files[0], stop_before_pixels=True).StudyInstanceUID
-    ran = birads("import", table(f"{HEADER}{uid},,L,4A,\n{uid},,both,2,\n1.2.99,,,0,2026-03-01T12:00+00:00\n"))
+    ran = birads(
+        "import",
+        table(f"{HEADER}{uid},,L,4A,2026-01-01T12:00+00:00\n{uid},,both,2,\n1.2.99,,,0,2026-03-01T12:00+00:00\n"),
+    )
     assert ran.exit_code == 0, ran.output
     assert "4 assessment(s) entered, 1 of them waiting for their study; 0 known before" in ran.output
     assert said(assessments(road)) == [("L", "4A"), ("L", "2"), ("R", "2"), (None, "0")]
@@ -66,6 +69,23 @@ def test_the_same_table_again_adds_nothing_and_a_changed_row_counts(
         assert told == {"entered": entered, "waiting": entered, "known": 1 - entered, "bad": {}}
     assert json.loads(birads("import", table(f"{HEADER}1.2.3,,L,4,\n", "copy.csv"), "--json").output)["entered"] == 0
     assert said(assessments(road)) == [("L", "4"), ("L", "2"), ("L", "4")]
+
+
+def test_rows_that_contradict_each_other_are_named_and_none_of_them_is_taken(table: Callable[..., Path]) -> None:
+    rows = ["1.2,,L,2,", "1.2,,R,1,", "1.2,,both,4,", "1.3,,,2,2026-01-01T12:00", "1.3,,,4,2026-01-02T12:00"]
+    read = read_table(table(HEADER + "\n".join(rows)))
+    assert [(row.line, row.why[:23]) for row in read.bad_rows] == [
+        (2, "it contradicts line 4: "), (3, "it contradicts line 4: "), (4, "it contradicts line 2: "),
+    ]  # fmt: skip
+    assert [one.category for one in read.assessments] == ["2", "4"]
+
+
+def test_tabs_are_told_and_a_nul_spoils_its_row_alone(table: Callable[..., Path]) -> None:
+    with pytest.raises(NoTable, match="commas or semicolons"):
+        read_table(table(HEADER.replace(",", "\t")))
+    read = read_table(table(f"{HEADER}1.2,,L\0,2,\n1.2,,R,1,\n"))
+    assert [(row.line, "NUL" in row.why) for row in read.bad_rows] == [(2, True)]
+    assert [one.laterality for one in read.assessments] == ["R"]
 
 
 def test_bad_rows_are_named_with_cause_and_cure_and_the_good_ones_go_in(
@@ -137,7 +157,7 @@ def test_the_list_shows_what_counts_what_waits_and_what_was_refused(
     for number, category in enumerate("34"):
         block = oru(f"BI-RADS {category} left", study=image.StudyInstanceUID, patient="", control_id=str(number))
         assert b"MSA|AA" in intake.answer(block, "127.0.0.1")
-    intake.answer(oru("BI-RADS 2", study="1.2.99"), "127.0.0.1")
+    intake.answer(oru("BI-RADS 2", study="1.2.99").replace(b"|P1|", b"|P2|"), "127.0.0.1")
     intake.answer(oru("BI-RADS 2-3"), "127.0.0.1")
     lines = birads("list").output.splitlines()
     assert lines[0] == "4 assessment(s), 1 unmatched"

@@ -44,6 +44,7 @@ def upgrade() -> None:
         sa.Column("category", sa.String(), nullable=False),
         sa.Column("source", sa.String(), nullable=False),
         sa.Column("document", sa.String(), nullable=False),
+        sa.Column("order", sa.String(), nullable=False),
         sa.Column("assessed_at", sa.Double(), nullable=True),
         sa.Column("received_at", sa.Double(), nullable=False),
         sa.Column("why", sa.String(), nullable=False),
@@ -51,6 +52,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_assessment")),
     )
     op.create_index("ix_assessment_study_id", "assessment", ["study_id"])
+    op.create_index("ix_assessment_order", "assessment", ["order"])
     op.create_index("ix_assessment_accession_number", "assessment", ["accession_number"])
     op.create_index("ix_assessment_study_instance_uid", "assessment", ["study_instance_uid"])
 
