@@ -19,7 +19,7 @@ from dicom_io.device import is_ours
 from dicom_io.errors import NotReadable
 from dicom_io.moments import moment, moment_of
 from dicom_io.results.birads_codes import category_of_code
-from models.types import Category, Laterality
+from models.types import SEVERITY, Category, Laterality
 
 _COMPUTER_AIDED = frozenset(f"1.2.840.10008.5.1.4.1.1.88.{number}" for number in (50, 65, 69))
 """Mammography, Chest and Colon CAD SR (PS3.4 Annex B.5): made by machines, whatever they say."""
@@ -45,10 +45,6 @@ _SIDES = {
 }
 _SIDES_OF = {value: tuple(map(Laterality, sides)) for sides, values in _SIDES.items() for value in values}
 """Left, right, both (PS3.16 CID 6022 and 244); breasts; in SNOMED CT and SNOMED RT, whose values never meet."""
-_SEVERITY = (
-    Category.ONE, Category.TWO, Category.THREE, Category.SIX, Category.ZERO,
-    Category.FOUR_A, Category.FOUR, Category.FOUR_B, Category.FOUR_C, Category.FIVE,
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -77,12 +73,8 @@ class StatedAssessment:
 
 
 def most_severe(categories: Iterable[Category]) -> Category:
-    """The category that stands for a breast with several, by the urgency of what it calls for: 1, 2, 3, 6, 0, 4, 5.
-
-    A recall (0) stands above 3 and below a biopsy (4); 4 without a letter between 4A and 4B; known cancer (6) below all
-    that is new (ACR BI-RADS Atlas, 5th edition, guidance on reports with several categories).
-    """
-    return max(categories, key=_SEVERITY.index)
+    """The category that stands for a breast with several, by the urgency of what it calls for (SEVERITY)."""
+    return max(categories, key=SEVERITY.index)
 
 
 def read_assessments(dataset: Dataset) -> list[StatedAssessment]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from models.birads import is_suspicious
 from models.calibration import logit
-from models.types import Agreement, Category, Likelihood
+from models.types import SEVERITY, Agreement, Category, Likelihood
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -36,7 +36,7 @@ ASSIGNED = (
     Category.FIVE,
     Category.SIX,
 )
-"""By rising suspicion: 0, a recall, says more than 3; 6 is known."""
+"""As columns stand: 4 before its letters, 6, which is known and not compared, last. SEVERITY chooses among several."""
 RULE = (
     "Up to 3 against above 3; 0 is a recall and stands with above 3; 6, known cancer, is left out. Agreement in this "
     "sense is no agreement of categories."
@@ -89,8 +89,8 @@ class Compared:
 
 
 def most_suspicious(categories: Iterable[Category]) -> Category:
-    """An exam's category, of those of its breasts: at least one."""
-    return max(categories, key=ASSIGNED.index)
+    """An exam's category, of those of its breasts: at least one. Known cancer in one hides nothing new in the other."""
+    return max(categories, key=SEVERITY.index)
 
 
 def kappa(one: Bools, other: Bools) -> float:

@@ -53,6 +53,19 @@ class Category(StrEnum):
     """Known cancer."""
 
 
+SEVERITY = (
+    Category.ONE, Category.TWO, Category.THREE, Category.SIX, Category.ZERO,
+    Category.FOUR_A, Category.FOUR, Category.FOUR_B, Category.FOUR_C, Category.FIVE,
+)  # fmt: skip
+"""Assigned categories by the urgency of what they call for, rising: the last one stands for a breast, or an exam, with
+several.
+
+A recall (0) stands above 3 and below a biopsy (4); 4 without a letter between 4A and 4B; known cancer (6) below all
+that is new, so that it hides nothing that calls for more, and above 1 to 3, which a breast with a cancer is not (ACR
+BI-RADS Atlas, 5th edition, guidance on reports with several categories).
+"""
+
+
 @dataclass(frozen=True)
 class Likelihood:
     """What a calibrated score stands for, at the level (lesion, image, breast, exam) that it was calibrated at.

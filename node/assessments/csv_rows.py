@@ -54,6 +54,8 @@ def read_rows(
     except UnicodeDecodeError as error:
         raise NoTable(f"{path}: is not UTF-8. Save it as CSV in UTF-8.") from error
     header = text.partition("\n")[0]
+    if "\t" in header:
+        raise NoTable(f"{path}: its columns are separated by tabs. Separate them by commas or semicolons.")
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=";" if ";" in header else ",")
     known = (*STUDY, *required, *optional)
     said: list[Said] = []
@@ -88,6 +90,8 @@ def _check(path: Path, columns: Sequence[str], required: Sequence[str], known: S
 def _row(columns: Sequence[str], cells: Sequence[str], known: Sequence[str]) -> dict[str, str]:
     if len(cells) != len(columns):
         raise ValueError(f"it has {len(cells)} cells, the first line {len(columns)}: quote cells that hold a separator")
+    if any("\0" in cell for cell in cells):
+        raise ValueError("a cell holds a NUL character, which is no text: save the table anew as CSV")
     row = dict.fromkeys(known, "") | {name: cell.strip() for name, cell in zip(columns, cells, strict=True)}
     if not row["study_instance_uid"] and not row["accession_number"]:
         raise ValueError("it names no study: give study_instance_uid or accession_number")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from dicom_io.assessments import StatedAssessment
+from models.types import Category
 from node.assessments.birads_text import category_in, sides_in
 from node.assessments.csv_rows import BadRow, read_rows
 
@@ -31,14 +32,29 @@ def read_table(path: Path) -> Table:
     Raises:
         NoTable: it cannot be read, or its columns are not these.
     """
-    return Table(
-        *read_rows(
-            path,
-            ("category", "laterality"),
-            ("patient_id", "assessed_at"),
-            lambda line, row: _assessments(f"{path.name}, line {line}", row),
-        )
+    said, bad_rows = read_rows(
+        path,
+        ("category", "laterality"),
+        ("patient_id", "assessed_at"),
+        lambda line, row: [(line, one) for one in _assessments(f"{path.name}, line {line}", row)],
     )
+    contradicting = _contradictions(said)
+    bad = sorted((*bad_rows, *contradicting.values()), key=lambda row: row.line)
+    return Table(tuple(one for line, one in said if line not in contradicting), tuple(bad))
+
+
+def _contradictions(said: Iterable[tuple[int, StatedAssessment]]) -> dict[int, BadRow]:
+    """By line: the rows that give one breast, or the exam, several categories and no later one of them."""
+    groups: dict[Hashable, list[tuple[int, Category]]] = {}
+    for line, one in said:
+        about = (one.study_instance_uid, one.accession_number, one.patient_id, one.laterality, one.assessed_at)
+        groups.setdefault(about, []).append((line, one.category))
+    found: dict[int, BadRow] = {}
+    for group in groups.values():
+        for line, category in group:
+            if other := next((there for there, said_there in group if said_there is not category), None):
+                found[line] = BadRow(line, f"it contradicts line {other}: keep one, or date both (assessed_at)")
+    return found
 
 
 def _assessments(document: str, row: Mapping[str, str]) -> Iterator[StatedAssessment]:

@@ -200,6 +200,13 @@ def test_an_exams_category_is_the_most_suspicious_of_its_breasts_a_recall_above_
     said = [Category.ZERO, Category.THREE, Category.TWO]
     assert most_suspicious(said) is Category.ZERO
     assert most_suspicious([*said, Category.FOUR]) is Category.FOUR
+    assert most_suspicious([Category.FOUR_A, Category.FOUR]) is Category.FOUR
+
+
+def test_known_cancer_in_one_breast_hides_no_new_suspicion_in_the_other() -> None:
+    assert most_suspicious([Category.SIX, Category.ZERO]) is Category.ZERO
+    assert most_suspicious([Category.SIX, Category.FOUR_A]) is Category.FOUR_A
+    assert most_suspicious([Category.SIX, Category.TWO]) is Category.SIX
 
 
 def test_probabilities_moved_to_another_share_are_the_calibrations_own() -> None:
