@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from itertools import count
 
 from pydicom import Dataset
 
@@ -51,12 +52,10 @@ def read_tree(root: Dataset) -> Item:
     Raises:
         NotReadable: the tree is deeper or larger than any report.
     """
-    left = MOST_ITEMS
+    places = count(1)
 
     def read(item: Dataset, depth: int) -> Item:
-        nonlocal left
-        left -= 1
-        if left < 0 or depth > DEEPEST:
+        if next(places) > MOST_ITEMS or depth > DEEPEST:
             raise NotReadable("The structured report is too large or too deep to be read.")
         return Item(
             name=_coded(item, "ConceptNameCodeSequence"),

@@ -199,7 +199,11 @@ def _heard(commitments: Sequence[Commitment], report: CommitmentReport) -> bool:
 def _hl7_listener(port: int, settings: Settings, sessions: Sessions) -> MllpListener:
     intake = Hl7Intake(sessions, settings.data_dir, settings.hl7, time.time)
     return MllpListener(
-        listen(settings.hl7.host, port), intake.answer, intake.too_large, settings.hl7.max_message_kb * 1000
+        listen(settings.hl7.host, port),
+        intake.may_send,
+        intake.answer,
+        intake.too_large,
+        settings.hl7.max_message_kb * 1000,
     )
 
 

@@ -87,7 +87,8 @@ def enter(
         in_place_of: documents that came before, whose place these take: what they said no longer counts.
     """
     removed = _of_documents(session, source, in_place_of)
-    if removed and {_said(row) for row in removed} == {_said(_row(one, source, now)) for one in stated}:
+    rows = [_row(one, source, now) for one in stated]
+    if removed and {(row.document, *_said(row)) for row in removed} == {(row.document, *_said(row)) for row in rows}:
         return []
     corrected = _of_orders(session, {one.order for one in stated} - {""})
     before = {study: _counting(session, study) for row in (*removed, *corrected) if (study := row.study)}
@@ -95,8 +96,7 @@ def enter(
         session.delete(row)
     session.flush()
     entered = []
-    standing, rows = _by_order(_standing(corrected)), [_row(one, source, now) for one in stated]
-    said_now = _by_order(rows)
+    standing, said_now = _by_order(_standing(corrected)), _by_order(rows)
     for row in rows:
         if not _is_known(session, row) and (not row.order or standing.get(row.order) != said_now[row.order]):
             session.add(row)

@@ -27,7 +27,12 @@ log = logging.getLogger(__name__)
 
 REFUSED = "hl7-refused"
 """The folder of messages that could not be used: they hold patient data."""
-_ERROR_CODES = {"AE": "207^Application error^HL70357", "AR": "200^Unsupported message type^HL70357"}
+MOST_REFUSED = 1000
+"""Of these the newest are kept."""
+_ERROR_CODES = {
+    "AE": ("207", "Application error", "HL70357"),
+    "AR": ("200", "Unsupported message type", "HL70357"),
+}
 
 
 @dataclass(frozen=True)
@@ -48,16 +53,16 @@ class Hl7Intake:
         try:
             message = parse(block, self.settings.charset)
         except NoMessage as fault:
-            if not self._may_send(host):
+            if not self.may_send(host):
                 return self._rejected(None, "this address may not send (hl7.sender_hosts)")
             return self._unusable(None, block, str(fault))
-        if not self._may_send(host):
+        if not self.may_send(host):
             return self._rejected(message, "this address may not send (hl7.sender_hosts)")
         applications = self.settings.sender_applications
         if applications and message.header.component(3) not in applications:
             return self._rejected(message, "this application may not send (hl7.sender_applications)")
         if [message.header.component(9, number) for number in (1, 2)] != ["ORU", "R01"]:
-            return self._rejected(message, "only ORU^R01 is taken")
+            return self._rejected(message, "only messages ORU R01 are taken")
         if message.header.component(11) not in ("", "P"):
             return self._rejected(message, "only messages for production are taken (MSH-11)")
         try:
@@ -88,6 +93,9 @@ class Hl7Intake:
             folder.mkdir(mode=0o700, exist_ok=True)
             write_durably(folder / name, block)
             (folder / name).chmod(0o600)
+            newest_first = sorted(folder.glob("*.hl7"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+            for old in newest_first[MOST_REFUSED:]:
+                old.unlink()
         except OSError as fault:
             log.error("HL7 message refused, and its copy could not be kept: %s: %s", fault.strerror, why)
         else:
@@ -99,18 +107,27 @@ class Hl7Intake:
         return self._acknowledged(message, "AR", why)
 
     def _acknowledged(self, message: Message | None, code: str, text: str) -> bytes:
-        """ACK^R01 (HL7 v2.5.1 section 2.13): sender and receiver changed places, the control ID repeated."""
+        """ACK^R01 (HL7 v2.5.1 section 2.13): sender and receiver changed places, the control ID repeated,
+        the separators the sender's."""
         said = message.header.raw if message else lambda _: ""
+        own = message.header.escaped if message else lambda plain: plain
+        separators = message.header.separators if message else "\r|~^&"
+        field, component = separators[1], separators[3]
         at, charset = self.now(), message.charset if message else "ascii"
-        msh = ["MSH", "^~\\&", said(5) or "MAMMO_NODE", said(6), said(3), said(4)]
-        msh += [datetime.fromtimestamp(at, UTC).strftime("%Y%m%d%H%M%S+0000"), "", "ACK^R01^ACK"]
+        msh = ["MSH", said(2) or "^~\\&", said(5) or "MAMMO_NODE", said(6), said(3), said(4)]
+        msh += [
+            datetime.fromtimestamp(at, UTC).strftime("%Y%m%d%H%M%S+0000"),
+            "",
+            component.join(("ACK", "R01", "ACK")),
+        ]
         msh += [str(round(at * 1e6)), said(11) or "P", said(12) or "2.5.1"]
-        segments = ["|".join(msh), "|".join(["MSA", code, said(10), text])]
+        segments = [msh, ["MSA", code, said(10), own(text)]]
         if code in _ERROR_CODES:
-            segments.append("|".join(["ERR", "", "", _ERROR_CODES[code], "E", "", "", text]))
-        return "".join(segment + "\r" for segment in segments).encode(charset, errors="replace")
+            segments.append(["ERR", "", "", component.join(_ERROR_CODES[code]), "E", "", "", own(text)])
+        return "".join(field.join(segment) + "\r" for segment in segments).encode(charset, errors="replace")
 
-    def _may_send(self, host: str) -> bool:
+    def may_send(self, host: str) -> bool:
+        """Whether messages from this address are taken (hl7.sender_hosts)."""
         return any(host in _addresses(allowed) for allowed in self.settings.sender_hosts)
 
 

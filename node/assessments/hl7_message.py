@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import hashlib
 import re
 from collections.abc import Iterable
@@ -10,8 +9,17 @@ from dataclasses import dataclass
 
 import hl7
 
-# HL7 table 0211; whatever else a sender writes is looked up under the name that it gives.
-_CHARSETS = {"ASCII": "ascii", "UNICODE UTF-8": "utf-8", "UNICODE": "utf-8", "UTF-8": "utf-8"}
+_CHARSETS = {f"8859/{part}": f"iso8859-{part}" for part in (*range(1, 10), 15)} | {
+    "ASCII": "ascii",
+    "ISO IR6": "ascii",
+    "UNICODE": "utf-8",
+    "UNICODE UTF-8": "utf-8",
+    "UTF-8": "utf-8",
+    "GB 18030-2000": "gb18030",
+    "KS X 1001": "euc_kr",
+    "BIG-5": "big5",
+}
+"""Of HL7 table 0211 those whose separators are single bytes, by their names in Python; and UTF-8 as many write it."""
 _PLACE = re.compile(r"(?P<segment>\w{3})(?:\((?P<identifier>.+)\))?-(?P<field>\d+)(?:\.(?P<component>\d+))?")
 _PARSER_FAULTS = (hl7.HL7Exception, LookupError, TypeError, ValueError)
 """What the parser raises over bytes that are no message."""
@@ -59,6 +67,11 @@ class Segment:
     def text(self, field: int) -> str:
         """A field's text, a line for each repetition."""
         return "\n".join(self._plain(one) for one in self.repetitions(field))
+
+    def escaped(self, value: str) -> str:
+        """Plain text as a field of the same message would hold it (section 2.7)."""
+        signs = {self.escape: "E"} | dict(zip(self.separators[1:], "FRST", strict=False))
+        return "".join(self.escape + signs[one] + self.escape if one in signs else one for one in value)
 
     def _plain(self, value: str) -> str:
         """Without escape sequences (section 2.7); those that only format are dropped, line breaks kept."""
@@ -139,7 +152,7 @@ def parse(block: bytes, charset: str) -> Message:
     codec = _charset(block) or charset
     try:
         text = block.decode(codec)
-    except UnicodeDecodeError as error:
+    except (UnicodeError, LookupError, ValueError) as error:
         raise NoMessage(
             f"it is not in its character set ({codec}): set hl7.charset, or MSH-18 at the sender"
         ) from error
@@ -157,7 +170,6 @@ def _charset(block: bytes) -> str | None:
     named = header[17].split(header[1][1:2] or "~")[0].strip() if len(header) > 17 else ""  # MSH-1 is the separator
     if not named:
         return None
-    try:
-        return codecs.lookup(_CHARSETS.get(named.upper(), named.replace("8859/", "iso8859-"))).name
-    except LookupError as error:
-        raise NoMessage("the character set in its MSH-18 is not known") from error
+    if named.upper() not in _CHARSETS:
+        raise NoMessage("the character set in its MSH-18 is not known")
+    return _CHARSETS[named.upper()]

@@ -15,6 +15,7 @@ log = logging.getLogger(__name__)
 
 START, END = b"\x0b", b"\x1c"
 MOST_CONNECTIONS = 32
+FRAME_S = 60.0
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -37,14 +38,18 @@ class MllpListener:
 
     Attributes:
         listening: see `listen`.
-        answer: the acknowledgement of a message, from its bytes and its sender's address; called in threads.
+        may_send: whether a connection from an address is taken; called in threads, like the next.
+        answer: the acknowledgement of a message, from its bytes and its sender's address.
         too_large: that of a message of more than `max_bytes`, whose connection is ended.
+        frame_s: seconds within which a message that has begun must end; between messages a connection may be idle.
     """
 
     listening: socket.socket
+    may_send: Callable[[str], bool]
     answer: Callable[[bytes, str], bytes]
     too_large: Callable[[], bytes]
     max_bytes: int
+    frame_s: float = FRAME_S
 
     def run(self, stop: threading.Event) -> None:
         """Listens until `stop` is set. A message in hand is entered still; its sender may have to send it again."""
@@ -61,7 +66,13 @@ class MllpListener:
             task = asyncio.current_task()
             connections.add(task)
             try:
-                await self._converse(reader, writer)
+                host = str(writer.get_extra_info("peername")[0])
+                if await asyncio.to_thread(self.may_send, host):
+                    # A peer that was switched off says nothing any more: without this its place is never free again.
+                    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                    await self._converse(reader, writer, host)
+                else:
+                    log.warning("an HL7 connection is refused: its address may not send (hl7.sender_hosts)")
             except ConnectionError:
                 log.info("an HL7 connection broke")
             finally:
@@ -72,20 +83,26 @@ class MllpListener:
         await asyncio.to_thread(stop.wait)
         server.close()  # asyncio.run ends the connections
 
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        host = str(writer.get_extra_info("peername")[0])
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str) -> None:
         while True:
+            begin = await reader.read(1)
+            if begin in (b"\r", b"\n"):  # behind the message before
+                continue
             try:
-                read = await reader.readuntil(END)
-            except asyncio.IncompleteReadError as end:
-                if end.partial.strip():
+                async with asyncio.timeout(self.frame_s):
+                    read = begin + await reader.readuntil(END) if begin != END else END
+            except TimeoutError:
+                log.warning("an HL7 connection is ended: its message did not end within %g s", self.frame_s)
+                return
+            except asyncio.IncompleteReadError:
+                if begin:
                     log.warning("an HL7 connection ended within a message")
                 return
             except asyncio.LimitOverrunError:
                 writer.write(_framed(self.too_large()))
                 await writer.drain()
                 return
-            # What stands before the start is the carriage return behind the message before, or belongs to none.
+            # What stands before the start belongs to no message.
             _, _, block = read.removesuffix(END).rpartition(START)
             writer.write(_framed(await asyncio.to_thread(self.answer, block, host)))
             await writer.drain()

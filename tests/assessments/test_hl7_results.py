@@ -143,6 +143,9 @@ UNUSABLE = {
     "two for one breast": (oru("BI-RADS 2 left.", "BI-RADS 4 left."), "several"),
     "unknown code": (oru(category_row("X9")), "none that is known"),
     "unknown side": (oru(category_row("4", "up")), "laterality"),
+    "unknown side in words": (oru(category_row("4", "^up")), "laterality"),
+    "unknown side of a local system": (oru(category_row("4", "up^^L")), "laterality"),
+    "equipment": (oru(category_row("4", "L").replace("|||||||||L", "|||||||AI-1||L")), "equipment"),
     "nobody": (oru("BI-RADS 2", obr="OBR|1|P1|A1|MAMMO|||||||||||||||||||||F"), "person"),
     "no study": (oru("BI-RADS 2", study=""), "no study"),
     "taken back": (oru(text_row("BI-RADS 2", "D")), "takes a result back"),
@@ -170,8 +173,42 @@ def test_what_cannot_be_used_is_answered_with_a_reason_and_kept_for_support(
     assert not [secret for secret in ("ONE", "Name", "1.2.3", "Rita") if secret in caplog.text]
 
 
+def test_character_sets_are_those_of_hl7_whatever_else_has_a_name(intake: Hl7Intake, road: Road) -> None:
+    header = "MSH|^~\\&|RIS||||||ORU^R01|M1|P|2.5||||||"
+    for name in ("ROT13", "BASE64", "IDNA", "UTF-7", "PUNYCODE", "\x00", "../etc", "raw_unicode_escape", "ZIP"):
+        code, _, why = answered(intake, oru("BI-RADS 2", msh=header + name))
+        assert (code, "character set" in why) == ("AE", True)
+    assert len(list((road.data_dir / "hl7-refused").iterdir())) == 9
+    for name in ("ASCII", "8859/15", "UNICODE UTF-8", "GB 18030-2000"):
+        assert answered(intake, oru("BI-RADS 2", msh=header + name))[0] == "AA"
+
+
+def test_the_acknowledgement_has_the_separators_of_its_sender(intake: Hl7Intake) -> None:
+    told = intake.answer(oru("BI-RADS 2-3").translate(bytes.maketrans(b"|^~\\&", b"#*@!(")), HERE)
+    assert told.startswith(b"MSH#*@!(#MAMMO_NODE##RIS#HOSPITAL#")
+    assert b"ACK*R01*ACK" in told
+    assert b"MSA#AE#M1#" in told
+    assert str(hl7.parse(told.decode()).segment("ERR")[3]) == "207*Application error*HL70357"
+
+
+def test_of_refused_messages_the_newest_are_kept(
+    intake: Hl7Intake, road: Road, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.assessments.hl7_intake.MOST_REFUSED", 3)
+    for number in range(5):
+        intake.answer(oru("BI-RADS 2-3", control_id=f"M{number}"), HERE)
+    kept = [path.read_bytes() for path in (road.data_dir / "hl7-refused").iterdir()]
+    assert sorted(kept) == [oru("BI-RADS 2-3", control_id=f"M{number}") for number in (2, 3, 4)]
+
+
+@pytest.mark.parametrize("side", ["^Left", "^^^^Left", "LB^Left breast", "^^L^L"])
+def test_laterality_may_be_in_words_alone(intake: Hl7Intake, road: Road, side: str) -> None:
+    assert answered(intake, oru(category_row("4", side)))[0] == "AA"
+    assert said(assessments(road)) == [("L", "4")]
+
+
 REJECTED = {
-    "another type": (oru("BI-RADS 2", msh="MSH|^~\\&|RIS||||||ADT^A08|M1|P|2.5"), HERE, "only ORU^R01"),
+    "another type": (oru("BI-RADS 2", msh="MSH|^~\\&|RIS||||||ADT^A08|M1|P|2.5"), HERE, "only messages ORU R01"),
     "for training": (oru("BI-RADS 2", msh="MSH|^~\\&|RIS||||||ORU^R01|M1|T|2.5"), HERE, "production"),
     "from elsewhere": (oru("BI-RADS 2"), "192.0.2.7", "hl7.sender_hosts"),
     "by somebody else": (oru("BI-RADS 2", msh="MSH|^~\\&|AI||||||ORU^R01|M1|P|2.5"), HERE, "hl7.sender_applications"),
@@ -209,4 +246,4 @@ def test_damaged_messages_are_answered_whatever_is_wrong_with_them(intake: Hl7In
         damaged = bytearray(whole[: chance.randrange(1, len(whole) + 1)])
         for _ in range(chance.randrange(6)):
             damaged[chance.randrange(len(damaged))] = chance.choice(b"|^~\\&\r\n\0M4\xff")
-        assert re.match(rb"MSH\|\^~\\&\|", intake.answer(bytes(damaged), HERE))
+        assert re.match(rb"MSH\|\^~\\", intake.answer(bytes(damaged), HERE))

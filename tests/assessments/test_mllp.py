@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from assessing import assessments, oru, said
@@ -12,9 +13,10 @@ from hl7.client import MLLPClient
 from road import Road
 from running import free_port
 
+from config.settings import Hl7
 from dicom_io.errors import NotListening
 from node.assessments.hl7_intake import Hl7Intake
-from node.assessments.mllp import MllpListener, listen
+from node.assessments.mllp import MOST_CONNECTIONS, MllpListener, listen
 
 KB = 1000
 
@@ -22,7 +24,9 @@ KB = 1000
 @pytest.fixture
 def port(intake: Hl7Intake) -> Iterator[int]:
     number = free_port()
-    listener = MllpListener(listen("127.0.0.1", number), intake.answer, intake.too_large, 100 * KB)
+    listener = MllpListener(
+        listen("127.0.0.1", number), intake.may_send, intake.answer, intake.too_large, 100 * KB, frame_s=1
+    )
     stop = threading.Event()
     thread = threading.Thread(target=listener.run, args=(stop,))
     thread.start()
@@ -90,9 +94,33 @@ def test_a_connection_that_breaks_within_a_message_leaves_nothing(port: int, roa
     assert said(assessments(road)) == [(None, "4")]
 
 
+def test_a_message_that_does_not_end_in_time_gives_its_place_free(port: int, road: Road) -> None:
+    held = [connected(port) for _ in range(MOST_CONNECTIONS)]
+    for connection in held:
+        connection.sendall(b"\x0bMSH|half")
+    assert [connection.recv(1) for connection in held] == [b""] * MOST_CONNECTIONS
+    for connection in held:
+        connection.close()
+    with connected(port) as connection:
+        connection.sendall(b"\x0b" + oru("BI-RADS 2") + b"\x1c\r")
+        assert b"MSA|AA" in answers(connection, 1)[0]
+
+
+def test_whoever_may_not_send_is_not_listened_to(intake: Hl7Intake) -> None:
+    number, stop = free_port(), threading.Event()
+    nobody = replace(intake, settings=Hl7(sender_hosts=["192.0.2.7"]))
+    listener = MllpListener(listen("127.0.0.1", number), nobody.may_send, nobody.answer, nobody.too_large, KB)
+    thread = threading.Thread(target=listener.run, args=(stop,))
+    thread.start()
+    with connected(number) as connection:
+        assert connection.recv(1) == b""
+    stop.set()
+    thread.join(timeout=20)
+
+
 def test_it_stops_while_connections_are_open(intake: Hl7Intake) -> None:
     number, stop = free_port(), threading.Event()
-    listener = MllpListener(listen("127.0.0.1", number), intake.answer, intake.too_large, KB)
+    listener = MllpListener(listen("127.0.0.1", number), intake.may_send, intake.answer, intake.too_large, KB)
     thread = threading.Thread(target=listener.run, args=(stop,))
     thread.start()
     with connected(number) as connection:
