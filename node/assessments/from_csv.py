@@ -51,8 +51,9 @@ def _contradictions(said: Iterable[tuple[int, StatedAssessment]]) -> dict[int, B
         groups.setdefault(about, []).append((line, one.category))
     found: dict[int, BadRow] = {}
     for group in groups.values():
+        one_of_each = {category: line for line, category in reversed(group)}
         for line, category in group:
-            if other := next((there for there, said_there in group if said_there is not category), None):
+            if other := next((there for different, there in one_of_each.items() if different is not category), None):
                 found[line] = BadRow(line, f"it contradicts line {other}: keep one, or date both (assessed_at)")
     return found
 
