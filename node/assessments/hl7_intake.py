@@ -22,6 +22,7 @@ from node.assessments.entered import enter
 from node.assessments.hl7_message import Message, NoMessage, parse
 from node.assessments.hl7_results import NotUsable, results_of
 from node.database import Sessions
+from node.logs import place_of
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +51,14 @@ class Hl7Intake:
 
     def answer(self, block: bytes, host: str) -> bytes:
         """The acknowledgement of a message (without MLLP frame) that came from the address `host`."""
+        try:
+            return self._answer(block, host)
+        except Exception as fault:  # noqa: BLE001 - a fault of ours: the sender is told that it failed
+            # Where it was, and not what it says: that may quote the patient.
+            log.error("an HL7 message failed: %s", place_of(fault))
+            return self._unusable(None, block, "a fault of the node's own: its log says where")
+
+    def _answer(self, block: bytes, host: str) -> bytes:
         try:
             message = parse(block, self.settings.charset)
         except NoMessage as fault:

@@ -72,16 +72,22 @@ class MllpListener:
                     writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
                     await self._converse(reader, writer, host)
                 else:
-                    log.warning("an HL7 connection is refused: its address may not send (hl7.sender_hosts)")
+                    log.warning("an HL7 connection is refused: %s may not send (hl7.sender_hosts)", host)
             except ConnectionError:
                 log.info("an HL7 connection broke")
+            except asyncio.CancelledError:
+                log.info("an HL7 connection is ended: the node stops")
             finally:
                 connections.discard(task)
                 writer.close()
 
         server = await asyncio.start_server(connected, sock=self.listening, limit=self.max_bytes)
         await asyncio.to_thread(stop.wait)
-        server.close()  # asyncio.run ends the connections
+        server.close()
+        ending = [task for task in connections if task is not None]
+        for task in ending:
+            task.cancel()
+        await asyncio.gather(*ending, return_exceptions=True)
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str) -> None:
         while True:

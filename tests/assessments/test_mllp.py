@@ -133,3 +133,33 @@ def test_it_stops_while_connections_are_open(intake: Hl7Intake) -> None:
 def test_a_port_in_use_is_told_with_its_setting() -> None:
     with listen("127.0.0.1", number := free_port()), pytest.raises(NotListening, match=r"hl7\.port"):
         listen("127.0.0.1", number)
+
+
+def test_a_fault_of_the_nodes_own_is_answered_and_its_words_stay_out_of_the_log(
+    intake: Hl7Intake, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(_: object) -> bytes:
+        raise RuntimeError("PID|1||SECRET")
+
+    monkeypatch.setattr(Hl7Intake, "_entered", lambda self, message: fails(message))
+    assert b"MSA|AE" in intake.answer(oru("BI-RADS 2"), "127.0.0.1")
+    assert "RuntimeError" in caplog.text
+    assert "SECRET" not in caplog.text
+    assert len(list((intake.data_dir / "hl7-refused").iterdir())) == 1, "support can look at the message"
+
+
+def test_a_stop_ends_open_connections_without_a_word_of_error(
+    intake: Hl7Intake, caplog: pytest.LogCaptureFixture
+) -> None:
+    number, stop = free_port(), threading.Event()
+    listener = MllpListener(listen("127.0.0.1", number), intake.may_send, intake.answer, intake.too_large, KB)
+    thread = threading.Thread(target=listener.run, args=(stop,))
+    thread.start()
+    with connected(number) as connection:
+        connection.sendall(b"\x0b" + oru("BI-RADS 2") + b"\x1c\r")
+        assert answers(connection, 1)
+        stop.set()
+        thread.join(timeout=20)
+        assert connection.recv(1) == b""
+    assert not thread.is_alive()
+    assert [record.message for record in caplog.records if record.levelname in ("ERROR", "CRITICAL")] == []
