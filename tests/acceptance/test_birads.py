@@ -192,7 +192,7 @@ def test_nothing_of_a_machines_or_malformed_counts_and_nothing_is_lost(
         assert b"MSA|AR" in client.send_message(oru("BI-RADS 5", msh="MSH|^~\\&|RIS||||||ADT^A08|M1|P|2.5"))
     told = json.loads(reading_node.command("birads", "list", "--json").stdout)
     assert {one["why"] for one in told["refused_reports"]} == {
-        "Its BI-RADS category is not said to be a person's: no person observer, or an algorithm.",
+        "Its BI-RADS category is not said to be a person's: no person observer, one beside a device, or an algorithm.",
         "A structured report without content.",
     }
     assert len(told["refused_messages"]) == 2

@@ -47,8 +47,8 @@ def test_the_demo_reads_two_real_exams_and_shows_them_beside_what_is_known(tmp_p
     for said in ("P_00173", "P_00820", "BI-RADS 5", "malignant", "Research use only"):
         assert said in answer.stdout
     (run,) = tmp_path.iterdir()
-    assert len(list(run.glob("overlays/*/*.png"))) == 8
-    assert len(list(run.glob("pacs/*/SR-*.dcm"))) == 2
+    assert len(list(run.glob("overlays/*/*.png"))) == 10, "four views and a summary page each"
+    assert len(list(run.glob("pacs/*/SR-*.dcm"))) == 4, "a report and a CAD report each"
 
 
 def test_a_second_node_in_the_same_data_folder_is_refused(tmp_path: Path) -> None:
