@@ -30,13 +30,14 @@ def toml_of(values: Mapping[str, object]) -> str:
     for key, value in values.items():
         if isinstance(value, Mapping):
             sections.append(f"\n[{key}]\n" + toml_of(value))
-        elif isinstance(value, list):
+        elif _is_section(value) and isinstance(value, list):
             sections += [f"\n[[{key}]]\n" + toml_of(entry) for entry in value]
     return "\n".join(plain + sections)
 
 
 def _is_section(value: object) -> bool:
-    return isinstance(value, Mapping | list)
+    """A table, or an array of tables; an array of plain values is none, and an empty one stands as `[]`."""
+    return isinstance(value, Mapping) or (isinstance(value, list) and any(isinstance(one, Mapping) for one in value))
 
 
 def _line(key: str, value: object) -> str:
