@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 import torch
 from drawn_cases import drawn_cases
 
 from models.bundle import find_bundle, read_bundle
 from models.bundle_writing import DEFAULT_BASE
 from models.datasets.case import Case, Cases
-from models.training import classifier
+from models.evaluation.measures import Figure
+from models.training import calibrating, classifier
 from models.training.recipe import CalibrationRecipe, FitRecipe, Recipe, SplitRecipe
 from models.training.runs import train
 from models.types import Mammogram
@@ -37,7 +39,11 @@ def recipe() -> Recipe:
     )
 
 
-def test_scores_are_calibrated_by_the_spacing_that_the_bundle_assumes(tmp_path: Path) -> None:
+def test_scores_are_calibrated_by_the_spacing_that_the_bundle_assumes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # So few cases prove nothing: as if they did.
+    monkeypatch.setattr(calibrating, "_area", lambda cases: Figure(value=1.0, low=1.0, high=1.0))
     torch.set_num_threads(1)
     cases = Cases(tuple(without_spacing(case) for case in drawn_cases(12)), ())
     base = read_bundle(find_bundle(DEFAULT_BASE))
