@@ -53,14 +53,10 @@ def close(session: Session, study: Study, now: float) -> None:
     """
     begun = readings_begun(session, study)
     if not any(_is_breast_image(instance, begun) for instance in study.instances):
-        if routed := next((instance.unread_reason for instance in study.instances if instance.left_out), None):
-            study.state = moved(study.state, StudyState.NOT_READ)
-            study.why = routed
-            log.info("study %d: %s", study.id, routed)
-            return
         kinds = sorted({instance.kind for instance in study.instances})
+        routed = next((instance.unread_reason for instance in study.instances if instance.left_out), None)
         study.state = moved(study.state, StudyState.NOT_READ)
-        study.why = f"no breast image among its {len(study.instances)} instance(s): {', '.join(kinds)}"
+        study.why = routed or f"no breast image among its {len(study.instances)} instance(s): {', '.join(kinds)}"
         log.info("study %d: not read: %s", study.id, study.why)
         return
     choose_raw_images(session, study)

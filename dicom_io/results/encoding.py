@@ -119,6 +119,11 @@ def lesion_name(image: ReadImage, number: int) -> LesionName:
     return LesionName(label, f"{label} ({uid[-4:]})", uid)
 
 
+def is_partial(exam: ExamReading) -> bool:
+    """Whether a report on the exam lacks something: a view is missing, or an image was not read, not on purpose."""
+    return bool(exam.missing) or any(not image.on_purpose for image in exam.unread)
+
+
 def sign(dataset: Dataset, encoding: Encoding) -> None:
     """Sets who wrote the object and when, over whatever a library put there."""
     dataset.Manufacturer = MANUFACTURER

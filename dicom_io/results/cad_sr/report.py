@@ -10,7 +10,7 @@ from pydicom.uid import MammographyCADSRStorage
 from dicom_io.errors import NotEncodable
 from dicom_io.results.cad_sr.content import LIBRARY_POSITION, cad_report
 from dicom_io.results.cad_sr.library import library_of
-from dicom_io.results.encoding import Encoding, file_meta, sign
+from dicom_io.results.encoding import Encoding, file_meta, is_partial, sign
 from dicom_io.results.fingerprints import exam_fingerprint
 from dicom_io.results.sources import demographics, study_references
 from models.types import ExamReading
@@ -51,7 +51,7 @@ def encode_cad_sr(
     sr.InstanceNumber = 1
     sr.ReferencedPerformedProcedureStepSequence = []
     sr.PerformedProcedureCodeSequence = []
-    partial = bool(exam.missing) or any(not image.on_purpose for image in exam.unread)
+    partial = is_partial(exam)
     sr.CompletionFlag = "PARTIAL" if partial else "COMPLETE"
     if partial:
         sr.CompletionFlagDescription = "Views are missing or images were not read: see the impression"

@@ -8,7 +8,7 @@ from pydicom import Dataset
 from pydicom.uid import Comprehensive3DSRStorage
 
 from dicom_io.errors import NotEncodable
-from dicom_io.results.encoding import Encoding, file_meta, sign
+from dicom_io.results.encoding import Encoding, file_meta, is_partial, sign
 from dicom_io.results.own_codes import coding_scheme
 from dicom_io.results.sources import demographics, study_references
 from dicom_io.results.sr.content import measurement_report
@@ -54,7 +54,7 @@ def encode_sr(
     sr.InstanceNumber = encoding.revision
     sr.ReferencedPerformedProcedureStepSequence = []
     sr.PerformedProcedureCodeSequence = []
-    partial = bool(exam.missing) or any(not image.on_purpose for image in exam.unread)
+    partial = is_partial(exam)
     sr.CompletionFlag = "PARTIAL" if partial else "COMPLETE"
     if partial:
         sr.CompletionFlagDescription = "Views are missing or images were not read: see the comments"
