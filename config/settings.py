@@ -7,6 +7,8 @@ the environment. config/node.example.toml documents each key (a test holds it to
 from __future__ import annotations
 
 import codecs
+import os
+import re
 import tomllib
 from collections.abc import Mapping
 from ipaddress import ip_address
@@ -15,6 +17,7 @@ from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Discriminator,
@@ -25,16 +28,38 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings.exceptions import SettingsError as EnvironmentUnreadable
+
+from config.mistakes import BETWEEN, PREFIX, sentences, unknown_variables
+
+
+def _written(pattern: str, words: str) -> AfterValidator:
+    """Holds a text to a pattern; `words` say of one that does not fit what it must be."""
+
+    def fits(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(f"must be {words}")
+        return text
+
+    return AfterValidator(fits)
+
 
 AETitle = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=16, pattern=r"^[ -\[\]-~]+$")
+    str,
+    StringConstraints(strip_whitespace=True, max_length=16),
+    _written(r"[ -\[\]-~]+", "1 to 16 printable characters without backslash"),
 ]
 """A DICOM application entity title: 1..16 printable characters without backslash (PS3.5 section 6.2, VR AE)."""
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
+Name = Annotated[
+    str,
+    StringConstraints(max_length=64),
+    _written(r"[a-z0-9][a-z0-9_-]*", "lower-case letters, digits, - and _, the first a letter or digit"),
+]
 
 
 class SettingsError(Exception):
@@ -93,7 +118,7 @@ class Reader(Section):
     """The process that reads images."""
 
     bundle: str = "research-default"
-    device: Annotated[str, StringConstraints(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+    device: Annotated[str, _written(r"auto|cpu|cuda(:\d+)?", "auto, cpu, cuda or one device, such as cuda:0")] = "auto"
     batch: int = Field(default=4, ge=1)
     mixed_precision: bool = True
     prevalence: float = Field(default=0.006, gt=0, lt=1)
@@ -206,7 +231,13 @@ AnyDestination = Annotated[
 AnySource = Annotated[Annotated[DicomSource, Tag(_DICOM)] | Annotated[WebSource, Tag(_WEB)], Discriminator(_kind)]
 
 
-Place = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9]{2}(\([^()^|]+\))?-[1-9]\d?(\.[1-9]\d?)?$")]
+Place = Annotated[
+    str,
+    _written(
+        r"[A-Z][A-Z0-9]{2}(\([^()^|]+\))?-[1-9]\d?(\.[1-9]\d?)?",
+        "a field of a message, such as OBR-18, PID-3.1 or OBX(111005)-5",
+    ),
+]
 """A field of an HL7 v2 message: "OBR-18", "PID-3.1"; where a segment's field 3 has an identifier: "OBX(111005)-5"."""
 
 
@@ -260,7 +291,7 @@ class Review(Section):
 class Settings(BaseSettings):
     """All of them. Frozen: a running node never re-reads its settings."""
 
-    model_config = SettingsConfigDict(extra="forbid", frozen=True, env_prefix="MAMMO_NODE__", env_nested_delimiter="__")
+    model_config = SettingsConfigDict(extra="forbid", frozen=True, env_prefix=PREFIX, env_nested_delimiter=BETWEEN)
 
     data_dir: Path
     database_url: str | None = None
@@ -328,10 +359,14 @@ def load(path: Path) -> Settings:
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: is not TOML: {error}") from error
+    if unknown := list(unknown_variables(Settings, os.environ)):
+        raise SettingsError(_listed("The environment", unknown))
     try:
         settings = Settings(**values)
+    except EnvironmentUnreadable as error:
+        raise SettingsError(f"The environment: {error}. Lists and sections are given there as JSON.") from error
     except ValidationError as error:
-        raise SettingsError(_told(path, error)) from error
+        raise SettingsError(_listed(str(path), list(sentences(Settings, _errors(error), os.environ)))) from error
     folder = path.parent.resolve()
     found = {
         "data_dir": (folder / settings.data_dir).resolve(),
@@ -341,9 +376,12 @@ def load(path: Path) -> Settings:
     return settings.model_copy(update=found)
 
 
-def _told(path: Path, error: ValidationError) -> str:
-    lines = [f"{path}: {error.error_count()} setting(s) cannot be used:"]
-    for fault in error.errors():
-        key = ".".join(str(part) for part in fault["loc"] if part not in (_DICOM, _WEB)) or "(whole file)"
-        lines.append(f"  {key}: {fault['msg']}")
-    return "\n".join(lines)
+def _errors(error: ValidationError) -> list[ErrorDetails]:
+    """Without the names of the two kinds of destinations and sources, which no key has."""
+    return [
+        {**fault, "loc": tuple(part for part in fault["loc"] if part not in (_DICOM, _WEB))} for fault in error.errors()
+    ]
+
+
+def _listed(where: str, lines: list[str]) -> str:
+    return "\n".join([f"{where}: {len(lines)} setting(s) cannot be used:", *(f"  {line}" for line in lines)])

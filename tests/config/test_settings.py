@@ -75,6 +75,89 @@ def test_a_mistake_is_told_with_the_file_and_the_key(toml, text, key):
     assert f"  {key}: " in str(told.value)
 
 
+PACS = 'data_dir = "d"\n[[destinations]]\nname = "pacs"\nae_title = "A"\nhost = "h"\nport = 1\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('data_dir = "d"\n[reciever]\nport = 1', "reciever: there is no such setting; did you mean receiver?"),
+        ('data_dir = "d"\n[receiver]\nprot = 1', "receiver.prot: there is no such setting; did you mean port?"),
+        (PACS + "hots = 1", "destinations.0.hots: there is no such setting; did you mean host?"),
+        (PACS + 'profile = "oHif"', "did you mean ohif?"),
+        (PACS.replace('"pacs"', '"PACS 1"'), "destinations.0.name: must be lower-case letters, digits, - and _"),
+        (PACS.replace('"A"', "'A\\B'"), "destinations.0.ae_title: must be 1 to 16 printable characters"),
+        ("", "data_dir: must be set"),
+        ("data_dir = 3", "data_dir: must be a path in quotes"),
+        ('data_dir = "d"\nreceiver = 3', "receiver: must be a section with keys of its own"),
+        ('data_dir = "d"\ndestinations = 3', "destinations: must be a list in square brackets"),
+        ('data_dir = "d"\n[receiver]\nport = "x"', "receiver.port: must be a whole number"),
+        ('data_dir = "d"\n[receiver]\nport = 70000', "receiver.port: must be at most 65535"),
+        ('data_dir = "d"\n[receiver]\nidle_timeout_s = 0', "receiver.idle_timeout_s: must be greater than 0"),
+        ('data_dir = "d"\n[reader]\nmixed_precision = "x"', "reader.mixed_precision: must be true or false"),
+        ('data_dir = "d"\n[reader]\ndevice = "gpu"', "reader.device: must be auto, cpu, cuda or one device"),
+        ('data_dir = "d"\n[hl7]\nsender_hosts = []', "hl7.sender_hosts: must name at least 1"),
+        ('data_dir = "d"\n[hl7]\ncategory = ["OBX"]', "hl7.category.0: must be a field of a message, such as OBR-18"),
+    ],
+)
+def test_a_mistake_is_told_in_a_sentence_with_what_may_be_meant(toml, text, told):
+    with pytest.raises(SettingsError) as error:
+        load(toml(text))
+    assert told in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "pydantics", ["Input should", "Extra inputs", "Field required", "String should", "valid tuple"]
+)
+def test_no_mistake_is_told_in_the_librarys_words(toml, pydantics):
+    text = """data_dri = 3
+log_level = "info"
+destinations = 3
+[receiver]
+port = "x"
+ae_title = "LONGER_THAN_SIXTEEN"
+[closing]
+quiet_s = -1
+[reader]
+prevalence = 2
+batch = 1.5
+device = "gpu"
+[hl7]
+charset = 3
+"""
+    with pytest.raises(SettingsError) as error:
+        load(toml(text))
+    for pydantics in ("Input", "Extra inputs", "Field required", "String should", "valid tuple"):
+        assert pydantics not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        ("MAMMO_NODE__RECIEVER__PORT", "1", "there is no such setting; did you mean receiver?"),
+        ("MAMMO_NODE__RECEIVER__PROT", "1", "there is no such setting; did you mean port?"),
+        ("MAMMO_NODE__DATA_DIR__X", "1", "there is no such setting"),
+        ("MAMMO_NODE__DESTINATIONS__0__NAME", "pacs", "a list is given whole, as JSON"),
+        ("MAMMO_NODE__DESTINATIONS", "[{", "as JSON"),
+        ("MAMMO_NODE__RECEIVER__PORT", "x", "receiver.port (from MAMMO_NODE__RECEIVER__PORT): must be a whole number"),
+    ],
+)
+def test_a_mistake_in_the_environment_is_told_and_not_left_out(toml, monkeypatch, variable, value, told):
+    path = toml('data_dir = "d"')
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError) as error:
+        load(path)
+    assert told in str(error.value)
+    assert variable in str(error.value) or "destinations" in str(error.value)
+
+
+def test_what_kubernetes_sets_for_a_service_of_this_name_is_no_setting(toml, monkeypatch):
+    path = toml('data_dir = "d"')
+    monkeypatch.setenv("MAMMO_NODE_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv("MAMMO_NODE_PORT", "tcp://10.0.0.1:104")
+    assert load(path).receiver.port == 11112
+
+
 def test_two_destinations_of_one_name_are_refused(toml):
     block = '[[destinations]]\nname = "pacs"\nae_title = "A"\nhost = "h"\nport = 1\n'
     with pytest.raises(SettingsError, match="pacs"):

@@ -1,0 +1,105 @@
+"""What is said of settings that cannot be used: one line each, for the administrator who wrote them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from typing import get_args
+
+from pydantic import BaseModel
+from pydantic_core import ErrorDetails
+
+PREFIX = "MAMMO_NODE__"
+BETWEEN = "__"
+"""MAMMO_NODE__RECEIVER__PORT is the key receiver.port."""
+
+_SENTENCES = {
+    "missing": "must be set",
+    "string_type": "must be text in quotes",
+    "string_too_long": "must have at most {max_length} characters",
+    "string_too_short": "must have at least {min_length} character(s)",
+    "path_type": "must be a path in quotes",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "finite_number": "must be a number",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "greater_than": "must be greater than {gt:g}",
+    "greater_than_equal": "must be at least {ge:g}",
+    "less_than": "must be less than {lt:g}",
+    "less_than_equal": "must be at most {le:g}",
+    "tuple_type": "must be a list in square brackets",
+    "too_short": "must name at least {min_length}",
+    "literal_error": "must be one of: {expected}",
+    "model_type": "must be a section with keys of its own",
+    "model_attributes_type": "must be a section with keys of its own",
+    "value_error": "{error}",
+}
+"""By pydantic's type of error; its context fills the braces."""
+
+
+def sentences(model: type[BaseModel], errors: Sequence[ErrorDetails], environment: Mapping[str, str]) -> Iterator[str]:
+    """One line for each error: the key, its variable if it was set there, what is wrong with it, what may be meant.
+
+    Args:
+        errors: of a pydantic ValidationError of `model`.
+        environment: the variables that go before the file.
+    """
+    variables = {name.upper() for name in environment}
+    for error in errors:
+        path = error["loc"]
+        key = ".".join(map(str, path)) or "(whole file)"
+        variable = PREFIX + BETWEEN.join(map(str, path)).upper()
+        yield f"{key}{f' (from {variable})' if variable in variables else ''}: {_sentence(model, path, error)}"
+
+
+def unknown_variables(model: type[BaseModel], environment: Mapping[str, str]) -> Iterator[str]:
+    """One line for each variable that begins as a setting's and is none: pydantic leaves those out in silence."""
+    for name in sorted(environment):
+        if not name.upper().startswith(PREFIX):
+            continue
+        path = name[len(PREFIX) :].lower().split(BETWEEN)
+        for depth, part in enumerate(path):
+            known = _keys(model, path[:depth])
+            if part not in known:
+                yield f"{name}: {'a list is given whole, as JSON' if part.isdigit() else _no_such(part, known)}"
+                break
+
+
+def _sentence(model: type[BaseModel], path: Sequence[object], error: ErrorDetails) -> str:
+    if error["type"] == "extra_forbidden":
+        return _no_such(str(path[-1]), _keys(model, path[:-1]))
+    sentence = _SENTENCES.get(error["type"], error["msg"]).format(**error.get("ctx", {}))
+    if error["type"] == "literal_error":
+        choices = [choice.strip("'") for choice in str(error["ctx"]["expected"]).replace(" or ", ", ").split(", ")]
+        sentence = f"must be one of: {', '.join(choices)}" + _meant(str(error["input"]), choices)
+    return sentence
+
+
+def _no_such(name: str, known: Sequence[str]) -> str:
+    return "there is no such setting" + _meant(name, known)
+
+
+def _meant(name: str, known: Sequence[str]) -> str:
+    alike = get_close_matches(name.casefold(), known, n=1) or get_close_matches(name.upper(), known, n=1)
+    return f"; did you mean {alike[0]}?" if alike else ""
+
+
+def _keys(model: type[BaseModel], path: Sequence[object]) -> list[str]:
+    """The keys of the section at `path`; none, where a value stands there."""
+    models = [model]
+    for part in path:
+        if not isinstance(part, int):  # a place in a list is not a key
+            fields = [one.model_fields[part] for one in models if part in one.model_fields]
+            models = [found for field in fields for found in _models(field.annotation)]
+    return sorted({name for one in models for name in one.model_fields})
+
+
+def _models(annotation: object) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models(part)
