@@ -56,6 +56,9 @@ def put_part(folder: Path, part: NewPart, base: Bundle | None = None) -> Bundle:
     The bundle is named after its folder; its version is the base's with eight digits that change with its content. Each
     weights file is named by its content, so the card that stands always names files that are there.
 
+    What was measured through the part that is replaced goes with it: the calibration, which is of the scores that the
+    classifier gives to what this detector finds and this segmenter outlines, and the figures of all that reads after it.
+
     Args:
         folder: made where missing.
         base: research-default where left out; not looked at where the folder holds a bundle.
@@ -74,12 +77,15 @@ def put_part(folder: Path, part: NewPart, base: Bundle | None = None) -> Bundle:
     write_durably(weights, data)
     new = Part(part.architecture, weights, sha256, _plain(part.settings), part.licence, part.training_data)
     parts = {role: new if role == part.role else _brought(getattr(old, role), folder) for role in ROLES}
+    stale = () if _reads_alike(new, getattr(old, part.role)) else ROLES[ROLES.index(part.role) + 1 :]
+    kept = {role: figures for role, figures in old.figures.items() if role not in stale}
+    calibration = part.calibration if part.role == "classifier" else {} if stale else old.calibration
     bundle = replace(
         old,
         folder=folder,
         intended_use=RESEARCH_USE_ONLY,
-        figures=_plain({**old.figures, part.role: dict(part.figures)}),
-        calibration=dict(part.calibration) if part.role == "classifier" else old.calibration,
+        figures=_plain({**kept, part.role: dict(part.figures)}),
+        calibration=dict(calibration),
         detector=parts["detector"],
         segmenter=parts["segmenter"],
         classifier=parts["classifier"],
@@ -115,6 +121,10 @@ def _narrow(tensor: torch.Tensor) -> torch.Tensor:
         return tensor
     narrow = tensor.half()
     return narrow if bool(narrow.isfinite().all()) else tensor
+
+
+def _reads_alike(one: Part, other: Part) -> bool:
+    return (one.architecture, one.sha256, one.settings) == (other.architecture, other.sha256, other.settings)
 
 
 def _brought(part: Part, folder: Path) -> Part:

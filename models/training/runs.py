@@ -31,6 +31,11 @@ from models.training.recipe import Progress, Recipe, SplitRecipe
 LICENCE = "AGPL-3.0-or-later"
 """Of weights that are trained here: the project's, which is that of the libraries they are trained with."""
 
+CALIBRATION_GONE = (
+    "The calibration and the classifier's figures were of the part that was replaced and are gone: scores imply no "
+    "probability until the classifier is trained anew in this bundle."
+)
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -119,7 +124,10 @@ def train(
         training_data=_told(recipe, train_cases, start),
         calibration=calibration,
     )
+    was_calibrated = bool(other_parts(out, base).calibration)
     bundle, figures = put_part(out, part, base), None
+    if was_calibrated and recipe.kind != "classifier" and not bundle.calibration:
+        notes.append(CALIBRATION_GONE)
     if measured:
         figures, unmeasured = measure(recipe.kind, bundle, test, folder / "observed", device, progress)
         notes += unmeasured

@@ -93,7 +93,39 @@ def test_a_second_part_joins_the_first(base: Bundle, tmp_path: Path) -> None:
     put_part(tmp_path / "mine", part(), base)
     made = put_part(tmp_path / "mine", part(role="detector", calibration={}))
     assert (made.detector.architecture, made.classifier.architecture) == ("new", "new")
+
+
+@pytest.mark.parametrize("role", ["detector", "segmenter"])
+def test_a_calibration_dies_with_the_part_that_it_was_fitted_on(base: Bundle, tmp_path: Path, role: str) -> None:
+    put_part(tmp_path / "mine", part(), base)
+    made = put_part(tmp_path / "mine", part(role=role, calibration={}, figures={"froc": 0.0}))
+    assert made.calibration == {}
+    assert "classifier" not in made.figures, "measured through the old part"
+    assert made.figures[role] == {"froc": 0.0}
+    assert "Scores are not calibrated." in (tmp_path / "mine" / "card.md").read_text()
+
+
+@pytest.mark.parametrize("role", ["detector", "segmenter"])
+def test_what_a_base_was_calibrated_with_is_not_taken_over_with_another_part(
+    base: Bundle, tmp_path: Path, role: str
+) -> None:
+    calibrated = put_part(tmp_path / "calibrated", part(), base)
+    made = put_part(tmp_path / "mine", part(role=role, calibration={}), calibrated)
+    assert (made.calibration, "classifier" in made.figures) == ({}, False)
+
+
+def test_a_part_that_reads_as_before_takes_nothing_away(base: Bundle, tmp_path: Path) -> None:
+    put_part(tmp_path / "mine", part(role="detector", calibration={}), base)
+    put_part(tmp_path / "mine", part())
+    made = put_part(tmp_path / "mine", part(role="detector", calibration={}, figures={"froc": 0.6}))
     assert made.calibration == {Level.LESION: PLATT}
+    assert made.figures == {"detector": {"froc": 0.6}, "classifier": {"auc": 0.75}}
+
+
+def test_another_classifier_leaves_what_was_measured_before_it(base: Bundle, tmp_path: Path) -> None:
+    put_part(tmp_path / "mine", part(), base)
+    made = put_part(tmp_path / "mine", part(weights={"kernel": torch.zeros(2, 2)}, calibration={}, figures={}))
+    assert (made.calibration, made.figures["detector"]) == ({}, {"froc": 0.5})
 
 
 def test_replaced_weights_are_not_kept(base: Bundle, tmp_path: Path) -> None:
