@@ -56,8 +56,8 @@ def put_part(folder: Path, part: NewPart, base: Bundle | None = None) -> Bundle:
     The bundle is named after its folder; its version is the base's with eight digits that change with its content. Each
     weights file is named by its content, so the card that stands always names files that are there.
 
-    What was measured through the part that is replaced goes with it: the calibration, which is of the scores that the
-    classifier gives to what this detector finds and this segmenter outlines, and the figures of all that reads after it.
+    What was measured through the part that is replaced goes with it: the calibration, which is of scores of what that
+    detector found and that segmenter outlined, and the figures of all that reads after it.
 
     Args:
         folder: made where missing.
