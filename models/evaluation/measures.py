@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ from models.types import Box
 
 RESAMPLES = 2000
 LEAST_PATIENTS = 5
-"""Fewer are too few to draw from: their figures have no interval."""
+"""A figure of fewer patients of its own has no interval: they are too few to draw from."""
 HIT_IOU = 0.2
 """A proposal finds the lesion it overlaps most, when intersection over union is at least this."""
 FROC_POINTS = (0.25, 0.5, 1.0, 2.0, 4.0)
@@ -57,7 +59,7 @@ class Figure:
     """A measured value with its 95 % confidence interval (percentile bootstrap over patients).
 
     Attributes:
-        low, high: NaN where there is no interval: too few patients, or defined in no draw.
+        low, high: NaN where there is no interval: too few patients of its own, or defined in no draw.
         undefined: in so many draws it was not defined; they are passed over.
     """
 
@@ -162,25 +164,76 @@ def with_intervals(
     Args:
         patients: the patient of each item; at least one.
         measure: the values of the items with these indices; a value that is NaN in a draw is passed over there. The
-            interval is NaN where it is so in every draw, and of fewer than LEAST_PATIENTS patients.
+            interval is NaN where it is so in every draw, and of fewer than LEAST_PATIENTS patients of the value's own
+            (see `_enough_patients`): those on whom it says nothing do not count.
         seed: of the draws.
         resamples: how many draws.
     """
     groups: dict[str, list[int]] = {}
     for index, patient in enumerate(patients):
         groups.setdefault(patient, []).append(index)
+    members = list(groups.values())
     whole = measure(list(range(len(patients))))
-    if len(groups) < LEAST_PATIENTS:
+    enough = _enough_patients(members, measure, len(whole))
+    if not any(enough):
         return [Figure(float(value), math.nan, math.nan) for value in whole]
-    members, draw = list(groups.values()), np.random.default_rng(seed)
+    draw = np.random.default_rng(seed)
     drawn: list[Any] = []
     for _ in range(resamples):
         chosen = draw.integers(0, len(members), len(members)).tolist()
         drawn.append(measure([index for group in chosen for index in members[group]]))
     return [
         Figure(float(value), *_interval(column), int(np.isnan(column).sum()))
-        for value, column in zip(whole, np.array(drawn, dtype=np.float64).T, strict=True)
+        if has_interval
+        else Figure(float(value), math.nan, math.nan)
+        for value, has_interval, column in zip(whole, enough, np.array(drawn, dtype=np.float64).T, strict=True)
     ]
+
+
+def _enough_patients(
+    members: Sequence[Sequence[int]], measure: Callable[[list[int]], Sequence[float]], width: int
+) -> list[bool]:
+    """Whether each of `width` values has LEAST_PATIENTS of its own: the fewest without whom it would not be defined.
+
+    Of a mean those are all whose items it is taken of. A value that asks for two sorts of items, as the area under the
+    ROC curve does, has those with both, and the fewer of those with one sort or the other. One that asks for more than
+    two patients, as a correlation does, has all.
+
+    Args:
+        members: the indices of each patient's items.
+    """
+    if len(members) < LEAST_PATIENTS:
+        return [False] * width
+
+    def defined(some: Sequence[Sequence[int]]) -> NDArray[np.bool_]:
+        return ~np.isnan(np.array(measure([index for one in some for index in one]), dtype=np.float64))
+
+    alone = np.zeros((len(members), width), dtype=np.bool_)
+    for number, one in enumerate(members):
+        alone[number] = defined([one])
+        if (alone.sum(axis=0) >= LEAST_PATIENTS).all():
+            return [True] * width
+    return [
+        int(alone[:, column].sum()) + _of_two_sorts(rest, lambda some, column=column: bool(defined(some)[column]))  # type: ignore[misc]
+        >= LEAST_PATIENTS
+        for column in range(width)
+        for rest in [[one for one, known in zip(members, alone[:, column], strict=True) if not known]]
+    ]
+
+
+def _of_two_sorts(patients: Sequence[Sequence[int]], defined: Callable[[Sequence[Sequence[int]]], bool]) -> int:
+    """The fewest of these patients without whom a value is not defined that none of them defines alone; counted up to
+    LEAST_PATIENTS."""
+    if not patients or not defined(patients):
+        return 0
+    # The patient with whom the value comes to be defined is of one sort; whoever defines it with him, of the other.
+    last = patients[bisect_left(range(1, len(patients) + 1), True, key=lambda count: defined(patients[:count]))]
+    others = list(islice((one for one in patients if defined([last, one])), LEAST_PATIENTS))
+    if not others:
+        return len(patients)
+    return min(
+        len(others), sum(1 for _ in islice((one for one in patients if defined([others[0], one])), LEAST_PATIENTS))
+    )
 
 
 def _interval(values: NDArray[np.float64]) -> tuple[float, float]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.evaluation.measures import LEAST_PATIENTS, Figure, auc, with_intervals
+from models.evaluation.measures import Figure, auc, with_intervals
 from models.evaluation.observations import Observation, SeenLesion
 from models.evaluation.segmentation import size_bands
 from models.evaluation.tables import Absent, Cell, Counts, Draws, Row, Section, Table
@@ -117,8 +116,6 @@ def _rows(observations: Sequence[Observation], groups: Sequence[Group], draws: D
 def _row(name: str, figures: Sequence[Figure] | None, counts: Counts) -> Row:
     if figures is None:
         return Row(name, (Absent("The data hold none, or do not say."),) * len(COLUMNS), counts)
-    if counts.patients < LEAST_PATIENTS:  # the draws were of all patients
-        figures = [Figure(one.value, math.nan, math.nan) for one in figures]
     cells: tuple[Cell, ...] = tuple(
         Absent(why) if np.isnan(one.value) else one for one, why in zip(figures, _WHY, strict=True)
     )

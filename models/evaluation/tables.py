@@ -85,7 +85,9 @@ class Table:
         ours = [cell for row in self.rows if not row.theirs for cell in row.cells if isinstance(cell, Figure)]
         said = []
         if any(one.bare for one in ours):
-            said.append(f"No interval: of fewer than {LEAST_PATIENTS} patients (too few), or defined in no draw.")
+            said.append(
+                f"No interval: of fewer than {LEAST_PATIENTS} patients of its own (too few), or defined in no draw."
+            )
         if most := max((one.undefined for one in ours), default=0):
             said.append(f"Draws in which a figure was not defined are passed over: {most} at most.")
         return tuple(said)

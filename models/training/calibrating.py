@@ -77,7 +77,7 @@ def calibrate(scored: Sequence[Scored], recipe: CalibrationRecipe) -> tuple[dict
 
 
 def _area(cases: Sequence[Scored]) -> Figure:
-    """NaN as its interval, of fewer than five patients, is above nothing."""
+    """NaN as its interval, of fewer than five patients of either sort, is above nothing."""
     scores = np.array([one.score for one in cases])
     labels = np.array([one.malignant for one in cases])
     return with_interval([one.patient for one in cases], lambda at: auc(scores[at], labels[at]), _SEED)

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 
-from models.evaluation.measures import ImageResult, auc, froc_score, iou, match, sensitivity, with_interval
+from models.evaluation.measures import (
+    ImageResult,
+    auc,
+    froc_score,
+    iou,
+    match,
+    sensitivity,
+    with_interval,
+    with_intervals,
+)
+from models.evaluation.scores import pearson
 from models.types import Box
+
+Measure = Callable[[list[int]], float]
 
 
 def test_overlap_is_the_common_share_of_two_boxes() -> None:
@@ -64,7 +77,58 @@ def test_too_few_patients_have_no_interval() -> None:
     assert math.isnan(few.high)
 
 
+def _auc_of(scores: list[float], positive: list[bool]) -> Measure:
+    one, two = np.array(scores), np.array(positive)
+    return lambda at: auc(one[at], two[at])
+
+
+def _mean_of(values: list[float]) -> Measure:
+    known = np.array(values)
+    return lambda at: float(np.mean(some)) if (some := known[at][~np.isnan(known[at])]).size else math.nan
+
+
+NAN = math.nan
+
+
+@pytest.mark.parametrize(
+    ("measure", "has_one"),
+    [
+        (_mean_of([0.8, *[NAN] * 29]), False),
+        (_mean_of([0.8, 0.9, 0.7, 0.6, *[NAN] * 26]), False),
+        (_mean_of([*[NAN] * 25, 0.8, 0.9, 0.7, 0.6, 0.5]), True),
+        (_auc_of([0.9, *[0.1] * 29], [True, *[False] * 29]), False),
+        (_auc_of([0.9] * 4 + [0.1] * 26, [True] * 4 + [False] * 26), False),
+        (_auc_of([0.9] * 26 + [0.1] * 4, [True] * 26 + [False] * 4), False),
+        (_auc_of([0.9] * 5 + [0.1] * 25, [True] * 5 + [False] * 25), True),
+        (lambda at: pearson(at, [(7 * one) % 30 for one in at])[0], True),
+        (lambda at: pearson(at[:4], [1, 5, 2, 4][: len(at[:4])])[0] if max(at) > 3 else NAN, True),
+    ],
+    ids=["one", "four", "five", "one ill", "four ill", "four well", "five ill", "correlation", "of the first"],
+)
+def test_a_figure_of_too_few_patients_of_its_own_has_no_interval_however_many_are_measured(
+    measure: Measure, has_one: bool
+) -> None:
+    """The others say nothing of it: drawn or not, they do not move it."""
+    patients = [str(number) for number in range(30)]
+    everyone, its_own = with_intervals(patients, lambda at: (len(at) / 30, measure(at)), seed=1, resamples=200)
+    assert not everyone.bare
+    assert its_own.bare is not has_one
+    assert not math.isnan(its_own.value)
+
+
+def test_a_patient_of_whom_nothing_is_known_is_of_neither_sort() -> None:
+    scores, positive = [NAN] * 3 + [0.9] * 4 + [0.1] * 9, [False] * 3 + [True] * 4 + [False] * 9
+    known = ~np.isnan(scores)
+
+    def measure(at: list[int]) -> float:
+        some = [one for one in at if known[one]]
+        return _auc_of(scores, positive)(some)
+
+    assert with_interval([str(one) for one in range(16)], measure, seed=1, resamples=50).bare
+
+
 def test_draws_in_which_a_figure_is_not_defined_are_counted() -> None:
-    figure = with_interval(list("abcdef"), lambda at: 1.0 if 0 in at else math.nan, seed=1, resamples=100)
+    patients = [*"abcdefghijklmnopqrst"]
+    figure = with_interval(patients, lambda at: 1.0 if min(at) < 5 else math.nan, seed=1, resamples=4000)
     assert (figure.low, figure.high) == (1, 1)
-    assert 10 < figure.undefined < 60  # a sixth is not drawn in (5/6)^6 of them
+    assert 1 < figure.undefined < 40  # none of a quarter is drawn in (3/4)^20 of them
