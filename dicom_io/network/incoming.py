@@ -7,6 +7,7 @@ import fcntl
 import mmap
 import os
 import tempfile
+import zlib
 from pathlib import Path
 
 from pydicom import Dataset
@@ -19,7 +20,7 @@ from pynetdicom import PYNETDICOM_IMPLEMENTATION_UID, PYNETDICOM_IMPLEMENTATION_
 from dicom_io.network.answers import Answer, Status
 
 BLOCK = 1 << 20
-"""Bytes written at once: all that an association ever holds of an image."""
+"""Bytes written at once: all that is ever held of an image."""
 _SECTOR = 4096
 _DIRECT = getattr(os, "O_DIRECT", 0)
 
@@ -39,34 +40,30 @@ def head_of(command: Dataset, transfer_syntax_uid: str) -> bytes:
     return b"\x00" * 128 + b"DICM" + encoded.getvalue()
 
 
-def new_block() -> memoryview:
-    """A buffer for IncomingFile, aligned to a memory page as direct writing wants it."""
-    return memoryview(mmap.mmap(-1, BLOCK))
-
-
 class IncomingFile:
     """Takes a data set in pieces and lays it down, behind its file meta information, as a Part 10 file.
 
     The name is of our own making. A fault (disk full, larger than allowed) does not raise: the rest is swallowed, as
     the protocol has no way to stop a sender within a data set, and `fault` is what it will be answered.
 
+    Each file has a buffer of its own, so that two data sets can never meet in one. What lies on the disk in the end is
+    read back and compared, in length and checksum, with what came: whoever is told Success can rely on it.
+
     The blocks go past the page cache (O_DIRECT) where the file system can do that: they must be on the disk before
     the answer anyway, a mammogram is not read again at once, and copying it into cache pages that are then written
     back costs more than the network does.
     """
 
-    def __init__(
-        self, folder: Path, head: bytes, max_bytes: int, block: memoryview, refused: Answer | None = None
-    ) -> None:
+    def __init__(self, folder: Path, head: bytes, max_bytes: int, refused: Answer | None = None) -> None:
         """Opens a new file in `folder` that begins with `head` (preamble, prefix, file meta information).
 
-        `block` is a buffer from `new_block` that nobody else uses until `finish`. What is `refused` beforehand is
-        swallowed and not written.
+        What is `refused` beforehand is swallowed and not written.
         """
         self.fault = refused
-        self._block = block
+        self._block = memoryview(mmap.mmap(-1, BLOCK))  # aligned to a memory page, as direct writing wants it
         self._filled = 0
         self._written = 0
+        self._checksum = 0
         self._max_bytes = max_bytes
         self._descriptor: int | None = None
         self._direct = False
@@ -83,7 +80,10 @@ class IncomingFile:
 
     def took(self, size: int) -> None:
         """Says that `size` bytes were put into `room`."""
-        self._filled += size
+        end = self._filled + size
+        if self.fault is None:
+            self._checksum = zlib.crc32(self._block[self._filled : end], self._checksum)
+        self._filled = end
 
     def write(self, data: bytes | memoryview) -> None:
         """The same for bytes that lie elsewhere already."""
@@ -95,12 +95,15 @@ class IncomingFile:
             rest = rest[len(room) :]
 
     def finish(self) -> None:
-        """Writes what is left and waits until all is on the disk (but for the name: see durable.sync_folder)."""
+        """Writes what is left, waits until all is on the disk (but for the name: see durable.sync_folder), and sees
+        that it is what came."""
         self._flush()
         if self.fault is None and self._descriptor is not None:
             try:
                 os.ftruncate(self._descriptor, self._written)  # the last block was filled up to a whole sector
                 os.fsync(self._descriptor)
+                if self._as_written() != (self._written, self._checksum):
+                    self.fault = Answer(Status.NO_STORAGE, "the disk does not hold what was sent: send again")
             except OSError as error:
                 self.fault = _told(error)
         self._close()
@@ -141,6 +144,15 @@ class IncomingFile:
                     raise
                 _leave_direct(descriptor)  # opened so, but the file system wants another alignment than ours
                 self._direct = False
+
+    def _as_written(self) -> tuple[int, int]:
+        """Length and checksum of the file, through a descriptor of its own: whatever a name leads to is what counts."""
+        length = checksum = 0
+        with self.path.open("rb", buffering=0) as written:
+            while read := written.readinto(self._block):
+                checksum = zlib.crc32(self._block[:read], checksum)
+                length += read
+        return length, checksum
 
     def _close(self) -> None:
         if self._descriptor is not None:

@@ -10,6 +10,7 @@ from typing import cast
 
 from pydicom import Dataset
 from pynetdicom import build_role, evt
+from pynetdicom.dimse_messages import DIMSEMessage
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made from tables at run time
@@ -20,13 +21,13 @@ from pynetdicom.status import code_to_category
 
 from dicom_io.attributes import number
 from dicom_io.errors import Rejected, Unreachable
-from dicom_io.network.answers import Status
+from dicom_io.network.answers import Answer, Status
 from dicom_io.network.holdings import HeldInstance, Progress, Retrieved
 from dicom_io.network.incoming import IncomingFile, head_of
 from dicom_io.network.peer import Peer
 from dicom_io.network.query import find_instances, find_studies
 from dicom_io.network.scp_contexts import STORAGE_CLASSES, TRANSFER_SYNTAXES
-from dicom_io.network.scp_stream import StreamingDIMSE
+from dicom_io.network.scp_stream import LARGEST_REPORT, ProtocolFault, StreamingDIMSE
 from dicom_io.network.scu import MAX_CONTEXTS
 
 _GET = StudyRootQueryRetrieveInformationModelGet
@@ -178,8 +179,10 @@ def _storage_contexts(classes: Sequence[str]) -> list[PresentationContext]:
 class _RetrievingDIMSE(StreamingDIMSE):
     """Streams what comes by C-GET to the disk, as the listener does."""
 
-    def _check_bounds(self, value: bytes) -> None:
+    def _check_data(self, message: DIMSEMessage, size: int) -> None:
         """The last answer to a C-GET may bring a data set too: the UIDs that failed."""
+        if message.data_set is not None and message.data_set.tell() + size > LARGEST_REPORT:
+            raise ProtocolFault("an answer without an end")
 
 
 @dataclass
@@ -221,5 +224,6 @@ class _Keeping:
         self.progress(len(self.kept))
         return int(Status.SUCCESS)
 
-    def _open(self, command: Dataset, transfer_syntax_uid: str, block: memoryview) -> IncomingFile:
-        return IncomingFile(self.folder, head_of(command, transfer_syntax_uid), _NO_LIMIT, block)
+    def _open(self, command: Dataset, transfer_syntax_uid: str, refused: Answer | None) -> IncomingFile:
+        head = b"" if refused else head_of(command, transfer_syntax_uid)
+        return IncomingFile(self.folder, head, _NO_LIMIT, refused)

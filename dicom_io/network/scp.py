@@ -211,9 +211,10 @@ class Listener:
                 log.warning("sender %r: its host %r does not resolve", sender.ae_title, sender.host)
         return found
 
-    def _open(self, command: Dataset, transfer_syntax_uid: str, block: memoryview) -> IncomingFile:
-        head = head_of(command, transfer_syntax_uid)
-        return IncomingFile(self._incoming, head, self._limits.max_image_bytes, block, self._intake.refusal())
+    def _open(self, command: Dataset, transfer_syntax_uid: str, refused: Answer | None) -> IncomingFile:
+        refused = refused or self._intake.refusal()
+        head = b"" if refused else head_of(command, transfer_syntax_uid)
+        return IncomingFile(self._incoming, head, self._limits.max_image_bytes, refused)
 
     def _store(self, event: evt.Event) -> Dataset:
         file = cast(StreamingDIMSE, event.assoc.dimse).arrived.pop(event.dataset_path, None)

@@ -3,19 +3,24 @@
 As it comes, pynetdicom reads the socket 4096 bytes at a time, copies every PDU five times on the way to its handler,
 lets a peer that stalls within a PDU hold its thread for ever, and either keeps whole data sets in memory or streams
 them to a folder that cannot be chosen (`_config.STORE_RECV_CHUNKED_DATASET`, a switch for the whole process). Here the
-bytes of a C-STORE's data set go from the socket into the buffer of their file and nowhere else. Everything else (the
-state machine, association control, commands, answers) stays pynetdicom's. `StreamingHandler` is given to its server as
-`request_handler`; what it leans on beyond the documented interface is a handful of names, all in this file.
+bytes of a C-STORE's data set go from the socket into the buffer of their file and nowhere else, and one request of an
+association is answered before the next is read: the node's window is 1 (PS3.7 section D.3.3.3), and a sender that sends
+ahead waits where TCP lets it wait. Everything else (the state machine, association control, answers) stays
+pynetdicom's. `StreamingHandler` is given to its server as `request_handler`; what it leans on beyond the documented
+interface is a handful of names, all in this file.
 """
 
 from __future__ import annotations
 
 import logging
 import queue
+import re
 import select
 import socket
 import struct
+import time
 from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -29,13 +34,14 @@ from pynetdicom._handlers import (
 )
 from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
-from pynetdicom.dimse_messages import C_STORE_RQ, N_EVENT_REPORT_RQ
-from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.dimse_messages import C_STORE_RQ, N_EVENT_REPORT_RQ, DIMSEMessage
+from pynetdicom.dimse_primitives import C_CANCEL, C_STORE
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.pdu_primitives import P_DATA, _PDUPrimitiveType
 from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
 
-from dicom_io.network.incoming import IncomingFile, new_block
+from dicom_io.network.answers import Answer, Status
+from dicom_io.network.incoming import IncomingFile
 
 log = logging.getLogger(__name__)
 
@@ -46,17 +52,19 @@ _INVALID_PDU = "Evt19"
 _NAP_S = 0.1  # how long a thread of an idle association sleeps at most before it looks at its timers
 _LARGEST_OTHER_PDU = 1 << 20  # an A-ASSOCIATE-RQ of 128 contexts with 40 transfer syntaxes each takes 0.2 MB
 _LARGEST_COMMAND = 1 << 16
-_LARGEST_REPORT = 1 << 20  # a storage commitment report takes some 150 bytes for each instance
+LARGEST_REPORT = 1 << 20  # a storage commitment report takes some 150 bytes for each instance
 # Many senders write a command and its data set in two calls with Nagle's algorithm on: the second waits until the first
 # is acknowledged, and an acknowledgement that waits for company in its turn costs each small object 40 ms.
 _TCP_QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
+_BAD_UID = Answer(Status.BAD_UID, "the request's UIDs are missing or are no UIDs")
+_UID = re.compile(r"[0-9.]{1,64}")  # the intake looks closer
 _COMMAND, _LAST = 0x01, 0x02  # the message control header's bits (PS3.8 Annex E.2)
 
 
 class OpenFile(Protocol):
-    """Opens the file for a data set that is about to come; `block` is the association's buffer."""
+    """Opens the file for a data set that is about to come; what is `refused` beforehand is not written."""
 
-    def __call__(self, command: Dataset, transfer_syntax_uid: str, block: memoryview) -> IncomingFile: ...
+    def __call__(self, command: Dataset, transfer_syntax_uid: str, refused: Answer | None) -> IncomingFile: ...
 
 
 class ReceivingServer(ThreadedAssociationServer):
@@ -95,12 +103,18 @@ class StreamingHandler(RequestHandler):
 
 
 class LookaheadSocket(AssociationSocket):
-    """A socket whose first bytes may be read, and put back for somebody else to read."""
+    """A socket whose first bytes may be read, and put back for somebody else to read; with a time for each PDU.
+
+    Attributes:
+        deadline: until when (time.monotonic) all that is asked for must have come; None: for ever. Without it a peer
+            that sends a byte now and then would be waited for.
+    """
 
     def __init__(self, association: Association, client_socket: socket.socket) -> None:
         super().__init__(association, client_socket)
         client_socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._put_back = b""
+        self.deadline: float | None = None
 
     @property
     def _open_socket(self) -> socket.socket:
@@ -108,17 +122,38 @@ class LookaheadSocket(AssociationSocket):
             raise ConnectionError
         return self.socket
 
+    @property
+    def ready(self) -> bool:
+        """Whether something can be read. pynetdicom's select knows no descriptor above 1023."""
+        if self._put_back:
+            return True
+        if self.socket is None:
+            return False
+        poll = select.poll()
+        try:
+            poll.register(self.socket, select.POLLIN)
+        except (OSError, ValueError):
+            self.event_queue.put(_CONNECTION_CLOSED)
+            return False
+        return bool(poll.poll(0))
+
     def put_back(self, data: bytes) -> None:
         self._put_back = data
 
     def recv(self, nr_bytes: int) -> bytearray:
-        """`nr_bytes`, or fewer where the peer has closed the connection."""
+        """`nr_bytes`, or fewer where the peer has closed the connection.
+
+        Raises:
+            TimeoutError: they did not come in time.
+        """
         data = bytearray(nr_bytes)
         ahead = min(len(self._put_back), nr_bytes)
         data[:ahead] = self._put_back[:ahead]
         self._put_back = self._put_back[ahead:]
+        read = ahead
         with memoryview(data) as view:
-            read = ahead + self._read_into(view[ahead:])
+            while read < nr_bytes and (more := self._recv_into(view[read:])):
+                read += more
         del data[read:]
         if _TCP_QUICKACK is not None:  # not sticky: asked for anew after every read
             self._open_socket.setsockopt(socket.IPPROTO_TCP, _TCP_QUICKACK, 1)
@@ -128,6 +163,7 @@ class LookaheadSocket(AssociationSocket):
         """
         Raises:
             ConnectionError: the peer closed the connection before.
+            TimeoutError: they did not come in time.
         """
         data = self.recv(size)
         if len(data) < size:
@@ -139,24 +175,36 @@ class LookaheadSocket(AssociationSocket):
 
         Raises:
             ConnectionError: the peer closed the connection before.
+            TimeoutError: they did not come in time.
         """
         while size:
             with file.room(size) as room:
-                read = self._open_socket.recv_into(room)
+                read = self._recv_into(room)
             if not read:
                 raise ConnectionError
             file.took(read)
             size -= read
 
-    def _read_into(self, view: memoryview) -> int:
-        done = 0
-        while done < len(view) and (read := self._open_socket.recv_into(view[done:])):
-            done += read
-        return done
+    def _recv_into(self, view: memoryview) -> int:
+        connection = self._open_socket
+        if self.deadline is None:
+            return connection.recv_into(view)
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        patience = connection.gettimeout()
+        connection.settimeout(left if patience is None else min(left, patience))
+        try:
+            return connection.recv_into(view)
+        finally:
+            connection.settimeout(patience)
 
 
 class StreamingDIMSE(DIMSEServiceProvider):
     """Puts the data set of a C-STORE into a file and lets its handler have the path.
+
+    Two threads are at work: the one that reads the connection calls `take` and `complete`, the association's own calls
+    `get_msg` and `send_msg`.
 
     Attributes:
         storing: the file of the data set that is being received; None between data sets.
@@ -168,58 +216,109 @@ class StreamingDIMSE(DIMSEServiceProvider):
         self._open_file = open_file
         self.storing: IncomingFile | None = None
         self.arrived: dict[Path, IncomingFile] = {}
-        self._block = new_block()
+        self._handed_over = 0  # counted by the one thread
+        self._taken = self._done = 0  # by the other
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a request waits for its answer: the next is not read before."""
+        return self._done < self._handed_over
 
     def get_msg(self, block: bool = False) -> Any:
-        """The next message. Asked not to wait, it waits for a nap all the same: its caller does nothing but ask."""
+        """The next message. Asked not to wait, it waits for a nap all the same: its caller does nothing but ask.
+
+        Whoever asks has done with the message before.
+        """
+        self._has_done()
         if block:
-            return super().get_msg(block=True)
-        try:
-            return self.msg_queue.get(timeout=_NAP_S)
-        except queue.Empty:
-            return None, None
+            context_id, message = super().get_msg(block=True)
+        else:
+            try:
+                context_id, message = self.msg_queue.get(timeout=_NAP_S)
+            except queue.Empty:
+                return None, None
+        if message is not None:
+            self._taken += 1
+        return context_id, message
+
+    def send_msg(self, primitive: Any, context_id: int) -> None:
+        self._done = self._taken  # before the answer leaves: what it brings may be there at once
+        super().send_msg(primitive, context_id)
 
     def receive_primitive(self, primitive: P_DATA) -> None:
-        """Takes what does not come by the fast road: commands, and data sets in one PDU with their command."""
+        """Takes what a requestor's connection brings (C-GET); an acceptor's is read by StreamingDUL."""
         try:
             for context_id, value in primitive.presentation_data_value_list:
-                self._receive(context_id, value)
+                self.take(context_id, value[0], value[1:])
         except ProtocolFault as fault:
             log.warning("association aborted: %s", fault)
             self.dul.event_queue.put(_INVALID_PDU)
 
-    def _receive(self, context_id: int, value: bytes) -> None:
-        if self.storing is not None and not value[0] & _COMMAND:
-            self.storing.write(memoryview(value)[1:])
-            if value[0] & _LAST:
+    def take(self, context_id: int, control: int, fragment: bytes) -> None:
+        """Takes one presentation data value.
+
+        Raises:
+            ProtocolFault: it is out of place, larger than anything of its kind, or cannot be read.
+        """
+        self.check(context_id, control, len(fragment))
+        if not control & _COMMAND and self.storing is not None:
+            self.storing.write(fragment)
+            if control & _LAST:
                 self.complete()
             return
-        self._check_bounds(value)
+        if self.message is None:
+            self.message = DIMSEMessage()
+            self.message.context_id = context_id
         single = P_DATA()
-        single.presentation_data_value_list.append((context_id, value))
-        super().receive_primitive(single)
-        if isinstance(self.message, C_STORE_RQ) and value[0] & _COMMAND:
+        single.presentation_data_value_list.append((context_id, bytes([control]) + fragment))
+        try:
+            whole = self.message.decode_msg(single, self.assoc)
+        except Exception as error:  # whatever a parser may stumble over
+            raise ProtocolFault("a command that cannot be read") from error
+        if whole:
+            self._received(self.message)
+        elif isinstance(self.message, C_STORE_RQ) and self.storing is None:
             self.storing = self._open(self.message, context_id)
+
+    def check(self, context_id: int, control: int, size: int) -> None:
+        """Sees that a presentation data value of `size` bytes belongs here, before it is read.
+
+        Raises:
+            ProtocolFault: it does not. Only a C-STORE may bring a large data set: nothing else may fill the memory.
+        """
+        message = self.message
+        if message is not None and message.context_id != context_id:
+            raise ProtocolFault("one message in two presentation contexts")
+        begun = message is not None and message.__class__ is not DIMSEMessage  # its command is whole
+        if control & _COMMAND:
+            if begun:
+                raise ProtocolFault("a command within a data set")
+            if (0 if message is None else message.encoded_command_set.tell()) + size > _LARGEST_COMMAND:
+                raise ProtocolFault("a command without an end")
+        elif not begun:
+            raise ProtocolFault("a data set that no request announced")
+        elif self.storing is None:
+            self._check_data(cast(DIMSEMessage, message), size)
 
     def complete(self) -> None:
         """Hands the request and its file over to the association's thread.
 
         Raises:
-            ProtocolFault: the request lacks what it must have (PS3.7 section 9.3.1.1), or no data set had begun.
+            ProtocolFault: no data set had begun.
         """
         file, message = self.storing, self.message
-        if file is None or message is None:
+        if file is None or not isinstance(message, C_STORE_RQ):
             raise ProtocolFault("the end of a data set that never began")
-        try:
-            request = cast(C_STORE, message.message_to_primitive())
-        except (TypeError, ValueError) as error:
-            raise ProtocolFault("a C-STORE with an impossible parameter") from error
-        if not request.is_valid_request:
-            raise ProtocolFault("a C-STORE that lacks a parameter")
-        self.storing = self.message = None
+        self.storing = None
+        self.message = None
+        request = _request(message)
+        if request is None:
+            file.discard()
+            self._refuse(message)
+            return
         self.arrived[file.path] = file
         request._dataset_path = file.path
-        self.msg_queue.put((cast(int, message.context_id), request))
+        self._hand_over(message, request)
 
     def discard(self) -> None:
         """Removes what is left of a transfer that broke off."""
@@ -227,22 +326,76 @@ class StreamingDIMSE(DIMSEServiceProvider):
             self.storing.discard()
             self.storing = None
 
+    def _check_data(self, message: DIMSEMessage, size: int) -> None:
+        if not isinstance(message, N_EVENT_REPORT_RQ) or message.data_set is None:
+            raise ProtocolFault("a data set that no request announced")
+        if message.data_set.tell() + size > LARGEST_REPORT:
+            raise ProtocolFault("a report without an end")
+
+    def _received(self, message: DIMSEMessage) -> None:
+        """A message that is whole, and no C-STORE with a data set."""
+        self.message = None
+        if isinstance(message, C_STORE_RQ):
+            request = _request(message)
+            if request is None:
+                self._refuse(message)
+            else:
+                self._hand_over(message, request)
+            return
+        try:
+            primitive = message.message_to_primitive()
+        except Exception as error:  # whatever its setters raise
+            raise ProtocolFault("a message with an impossible parameter") from error
+        if not isinstance(primitive, C_CANCEL):  # there is nothing that takes long enough to be cancelled
+            self._hand_over(message, primitive)
+
+    def _hand_over(self, message: DIMSEMessage, primitive: Any) -> None:
+        self._handed_over += 1
+        self.msg_queue.put((cast(int, message.context_id), primitive))
+
+    def _refuse(self, request: C_STORE_RQ) -> None:
+        """Answers a request whose UIDs no answer could repeat; it does not have to (PS3.7 table 9.1-1)."""
+        response = C_STORE()
+        response.MessageIDBeingRespondedTo = _message_id(request)
+        response.Status = int(_BAD_UID.status)
+        response.ErrorComment = _BAD_UID.comment  # type: ignore[assignment]
+        super().send_msg(response, cast(int, request.context_id))
+
+    def _has_done(self) -> None:
+        if self._done < self._taken:
+            self._done = self._taken
+            if isinstance(self.dul, StreamingDUL):
+                self.dul.ring()
+
     def _open(self, request: C_STORE_RQ, context_id: int) -> IncomingFile:
         context = self.assoc._accepted_cx.get(context_id)
         if context is None:
             raise ProtocolFault("a C-STORE in a presentation context that was not accepted")
-        return self._open_file(request.command_set, context.transfer_syntax[0], self._block)
+        refused = _BAD_UID if _request(request) is None else None
+        return self._open_file(request.command_set, context.transfer_syntax[0], refused)
 
-    def _check_bounds(self, value: bytes) -> None:
-        """Only a C-STORE may bring a large data set here: nothing else may fill the memory."""
-        if not value[0] & _COMMAND:
-            report = self.message if isinstance(self.message, N_EVENT_REPORT_RQ) else None
-            if report is None or report.data_set is None:
-                raise ProtocolFault("a data set that no request announced")
-            if report.data_set.tell() + len(value) > _LARGEST_REPORT:
-                raise ProtocolFault("a report without an end")
-        elif self.message is not None and self.message.encoded_command_set.tell() + len(value) > _LARGEST_COMMAND:
-            raise ProtocolFault("a command without an end")
+
+def _message_id(message: C_STORE_RQ) -> int:
+    try:
+        return int(message.command_set.MessageID)
+    except Exception as error:  # whatever a parser may stumble over
+        raise ProtocolFault("a C-STORE without a Message ID") from error
+
+
+def _request(message: C_STORE_RQ) -> C_STORE | None:
+    """What a C-STORE asks for; None where a UID is missing or is none. Its other parameters matter to nobody here."""
+    try:
+        named = (message.command_set.AffectedSOPClassUID, message.command_set.AffectedSOPInstanceUID)
+    except Exception:  # noqa: BLE001 - whatever a parser may stumble over
+        return None
+    if not all(isinstance(uid, str) and _UID.fullmatch(uid) for uid in named):
+        return None
+    request = C_STORE()
+    request.MessageID = _message_id(message)
+    request.Priority = 2
+    request.AffectedSOPClassUID, request.AffectedSOPInstanceUID = named
+    request.DataSet = BytesIO()  # pynetdicom takes no request for one without it
+    return request
 
 
 class _Knocking(queue.Queue[Any]):
@@ -258,7 +411,7 @@ class _Knocking(queue.Queue[Any]):
 
 
 class StreamingDUL(DULServiceProvider):
-    """Reads the data sets of C-STOREs without pynetdicom's queues and state machine between their PDUs.
+    """Reads messages without pynetdicom's queues and state machine between their PDUs, one at a time.
 
     It also waits for the socket where pynetdicom asks it a thousand times a second: sixteen associations that nobody
     uses would cost half a core, and the more senders there are the more each would be in the others' way.
@@ -270,6 +423,7 @@ class StreamingDUL(DULServiceProvider):
         self._bell, self._clapper = socket.socketpair()
         self._bell.setblocking(False)
         self._clapper.setblocking(False)
+        self._left = 0  # bytes of the P-DATA-TF that is being read
 
     def run_reactor(self) -> None:
         try:
@@ -279,21 +433,26 @@ class StreamingDUL(DULServiceProvider):
             self._bell.close()
             self._clapper.close()
 
-    def send_pdu(self, primitive: _PDUPrimitiveType) -> None:
-        super().send_pdu(primitive)
+    def ring(self) -> None:
+        """Wakes the reactor: there is something to send, or the next request may be read."""
         with suppress(OSError):  # full: it rings already; closed: the reactor has ended
             self._clapper.send(b"!")
+
+    def send_pdu(self, primitive: _PDUPrimitiveType) -> None:
+        super().send_pdu(primitive)
+        self.ring()
 
     def _is_transport_event(self) -> bool:
         stream = cast(LookaheadSocket, self.socket)
         if self.state_machine.current_state == _ESTABLISHED and stream.socket is not None:
             poll = select.poll()
-            poll.register(stream.socket, select.POLLIN)
             poll.register(self._bell, select.POLLIN)
+            if not self._dimse.is_busy:
+                poll.register(stream.socket, select.POLLIN)
             poll.poll(_NAP_S * 1000)
             with suppress(BlockingIOError):
                 self._bell.recv(4096)
-            if not self.to_provider_queue.empty():
+            if self._dimse.is_busy or not self.to_provider_queue.empty():
                 return False
         return super()._is_transport_event()
 
@@ -302,10 +461,10 @@ class StreamingDUL(DULServiceProvider):
         return cast(StreamingDIMSE, self.assoc.dimse)
 
     def _read_pdu_data(self) -> None:
-        """Reads one PDU; or, within a data set, all its PDUs up to the last."""
+        """Reads as far as the next message is whole."""
         stream = cast(LookaheadSocket, self.socket)
         try:
-            while self._read_fragments(stream) and self.to_provider_queue.empty():
+            while self._read_on(stream) and self.to_provider_queue.empty():
                 self._idle_timer.restart()
         except OSError:
             log.info("a sender broke the connection off or went silent in the middle of a message")
@@ -314,33 +473,46 @@ class StreamingDUL(DULServiceProvider):
             log.warning("association aborted: %s", fault)
             self.event_queue.put(_INVALID_PDU)
 
-    def _read_fragments(self, stream: LookaheadSocket) -> bool:
-        """Reads one PDU and says whether the next one belongs to the same data set."""
+    def _read_on(self, stream: LookaheadSocket) -> bool:
+        """Reads one presentation data value, or one PDU of another kind, and says whether more belongs to it."""
+        if not self._left and not self._begin_pdu(stream):
+            return False
+        self._left = self._read_fragment(stream, self._left)
+        return not self._dimse.is_busy and (self._left > 0 or self._dimse.storing is not None)
+
+    def _begin_pdu(self, stream: LookaheadSocket) -> bool:
+        """Reads the head of a PDU; all of it where it brings no message."""
+        patience = self.network_timeout
+        stream.deadline = None if patience is None else time.monotonic() + patience
         head = bytes(stream.recv(6))
         if len(head) < 6:
             self.event_queue.put(_CONNECTION_CLOSED)
             return False
         kind, left = struct.unpack(">BxL", head)
-        streaming = self._dimse.storing is not None and self.state_machine.current_state == _ESTABLISHED
-        if kind != _P_DATA_TF or not streaming:
-            if left > _LARGEST_OTHER_PDU:
-                raise ProtocolFault(f"a PDU of {left} bytes")
-            stream.put_back(head)
-            super()._read_pdu_data()
-            return False
-        while left:
-            left = self._read_fragment(stream, left)
-        return self._dimse.storing is not None
+        if left > _LARGEST_OTHER_PDU and (kind != _P_DATA_TF or self._dimse.storing is None):
+            raise ProtocolFault(f"a PDU of {left} bytes")
+        if kind == _P_DATA_TF and self.state_machine.current_state == _ESTABLISHED:
+            if patience is not None:  # as long again for each PDU's worth, where one is larger than was agreed
+                stream.deadline = time.monotonic() + patience * max(1, left / self.assoc.acceptor.maximum_length)
+            self._left = left
+            return bool(left)
+        stream.put_back(head)
+        super()._read_pdu_data()
+        return False
 
     def _read_fragment(self, stream: LookaheadSocket, left: int) -> int:
-        """Reads one presentation data value into the file and says what is left of its PDU."""
+        """Reads one presentation data value and says what is left of its PDU."""
         if left < 6:
             raise ProtocolFault("a presentation data value without a header")
-        size, _, control = struct.unpack(">LBB", stream.read_exactly(6))
-        file = self._dimse.storing
-        if size < 2 or 4 + size > left or control & _COMMAND or file is None:
+        size, context_id, control = struct.unpack(">LBB", stream.read_exactly(6))
+        if size < 2 or 4 + size > left:
             raise ProtocolFault("a presentation data value out of place")
-        stream.read_into_file(file, size - 2)
-        if control & _LAST:
-            self._dimse.complete()
+        dimse, length = self._dimse, int(size) - 2
+        dimse.check(context_id, control, length)
+        if dimse.storing is None or control & _COMMAND:
+            dimse.take(context_id, control, stream.read_exactly(length))
+        else:
+            stream.read_into_file(dimse.storing, length)
+            if control & _LAST:
+                dimse.complete()
         return left - 4 - int(size)

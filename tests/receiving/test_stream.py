@@ -1,0 +1,219 @@
+"""However a sender cuts what it sends, waiting for answers or not: what is acknowledged is what was sent."""
+
+from __future__ import annotations
+
+import random
+import socket
+import struct
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings, strategies
+from pydicom import Dataset
+from pydicom.uid import generate_uid
+from wire import (
+    COMMAND,
+    LAST,
+    MAMMOGRAPHY,
+    Cutting,
+    Wire,
+    association_acceptance,
+    command,
+    context,
+    cuttings,
+    one_store,
+    pdu,
+    pdv,
+    store_request,
+)
+
+from dicom_io.network.answers import Status
+from dicom_io.network.holdings import HeldInstance
+from dicom_io.network.incoming import BLOCK, IncomingFile
+from dicom_io.network.peer import Peer
+from dicom_io.network.retrieve import DicomSource
+
+Encode = Callable[[Dataset], bytes]
+SIZES = strategies.one_of(strategies.integers(1, 3000), strategies.integers(BLOCK - 3000, BLOCK + 3000))
+"""Of pixel data: far less than a block, and the few bytes about its end."""
+
+
+def images(mammogram: Callable[..., Dataset], raw_bytes: Encode, sizes: list[int]) -> dict[str, bytes]:
+    """Data sets with other bytes and another patient each, by SOP Instance UID; each has a study of its own."""
+    made = {}
+    for number, size in enumerate(sizes):
+        study = generate_uid(prefix=None)
+        image = mammogram(f"{study}.1", StudyInstanceUID=study, PatientID=f"P{number}", PatientName=f"NAME^{number}")
+        image.PixelData = random.Random(study).randbytes(size + size % 2)
+        made[str(image.SOPInstanceUID)] = raw_bytes(image)
+    return made
+
+
+def kept(node, sop_instance_uid: str) -> bytes:
+    study = sop_instance_uid.removesuffix(".1")
+    return (node.data_dir / "archive" / study / f"{sop_instance_uid}.dcm").read_bytes()
+
+
+@given(cutting=cuttings(), sizes=strategies.lists(SIZES, min_size=1, max_size=4))
+@settings(
+    max_examples=20,
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+def test_what_is_acknowledged_is_kept_byte_for_byte_however_it_is_cut_and_sent_ahead(
+    listening_node, mammogram, raw_bytes, cutting: Cutting, sizes: list[int]
+):
+    sent = images(mammogram, raw_bytes, sizes)
+    messages = [(store_request(uid, number), data) for number, (uid, data) in enumerate(sent.items(), start=1)]
+    stream = b"".join(cutting.pdus(messages, context_id=1))
+    with Wire.to(listening_node.listener.port) as peer:
+        assert peer.associate() == 2
+        ahead = threading.Thread(target=lambda: [peer.send(piece) for piece in cutting.written(stream)])
+        ahead.start()
+        assert [peer.status() for _ in messages] == [Status.SUCCESS] * len(messages)
+        ahead.join(timeout=20)
+    for uid, data in sent.items():
+        assert kept(listening_node, uid).endswith(data)
+
+
+def test_what_the_disk_does_not_hold_is_not_acknowledged(listening_node, mammogram, raw_bytes, monkeypatch):
+    def loses_a_bit(self: IncomingFile, descriptor: int, filled: int) -> None:
+        self._block[filled - 1] ^= 1
+        written(self, descriptor, filled)
+
+    written = IncomingFile._write
+    monkeypatch.setattr(IncomingFile, "_write", loses_a_bit)
+    with Wire.to(listening_node.listener.port) as peer:
+        assert peer.associate() == 2
+        peer.send(one_store(1, raw_bytes(mammogram())))
+        assert peer.status() == Status.NO_STORAGE
+        monkeypatch.undo()
+        peer.send(one_store(1, raw_bytes(mammogram())))
+        assert peer.status() == Status.SUCCESS
+    assert len(listening_node.instances()) == 1
+    assert listening_node.files("incoming") == []
+
+
+def test_files_of_one_association_share_no_buffer(tmp_path: Path):
+    one, other = (IncomingFile(tmp_path, b"", 1 << 30) for _ in range(2))
+    one.write(b"a" * 5000)
+    other.write(b"b" * 3000)
+    one.finish()
+    other.finish()
+    assert (one.fault, one.path.read_bytes()) == (None, b"a" * 5000)
+    assert (other.fault, other.path.read_bytes()) == (None, b"b" * 3000)
+
+
+@pytest.mark.parametrize(
+    "uid", ["1.2.3." + "9" * 66, "1.2.3\\1.2.4", "", "no uid", "1.2.03"], ids=["long", "two", "empty", "text", "zero"]
+)
+def test_a_uid_that_is_none_is_answered_and_the_other_objects_are_kept(listening_node, mammogram, raw_bytes, uid):
+    good = images(mammogram, raw_bytes, [100, 100])
+    bad = mammogram()
+    first, last = good
+    with Wire.to(listening_node.listener.port) as peer:
+        assert peer.associate() == 2
+        peer.send(one_store(1, good[first], first))
+        assert peer.status() == Status.SUCCESS
+        bad["SOPInstanceUID"]._value = uid
+        peer.send(one_store(1, raw_bytes(bad), uid, message_id=2))
+        assert peer.status() == Status.BAD_UID
+        peer.send(one_store(1, good[last], last, message_id=3))
+        assert peer.status() == Status.SUCCESS
+    assert {one.sop_instance_uid for one in listening_node.instances()} == set(good)
+
+
+def broken_messages() -> dict[str, bytes]:
+    request = store_request()
+    whole = pdv(1, COMMAND | LAST, request)
+    return {
+        "a command within a data set": pdu(4, whole + pdv(1, 0, b"abc") + whole),
+        "a data set in another context": pdu(4, whole + pdv(3, LAST, b"abc")),
+        "a command in two contexts": pdu(4, pdv(1, COMMAND, request[:20]) + pdv(3, COMMAND | LAST, request[20:])),
+        "a command that is no data set": pdu(4, pdv(1, COMMAND | LAST, b"\xff" * 40)),
+        "a command of another kind": pdu(4, pdv(1, COMMAND | LAST, command((0x0100, b"\xfe\x0f")))),
+        "an empty command": pdu(4, pdv(1, COMMAND | LAST, b"")),
+        "a value longer than its PDU": pdu(4, pdv(1, COMMAND | LAST, request)[:-1]),
+        "a value of one byte": pdu(4, b"\0\0\0\1\1"),
+        "an unknown context": pdu(4, pdv(5, COMMAND | LAST, request) + pdv(5, LAST, b"abc")),
+        "a command without an end": pdu(4, pdv(1, COMMAND, bytes(70_000))),
+    }
+
+
+@pytest.mark.parametrize("broken", broken_messages())
+def test_what_the_protocol_does_not_allow_is_aborted_at_once_and_leaves_nothing(listening_node, broken: str):
+    with Wire.to(listening_node.listener.port) as peer:
+        assert peer.associate(contexts=[context(1), context(3)]) == 2
+        peer.send(broken_messages()[broken])
+        assert peer.pdu()[0] == 7
+    assert listening_node.instances() == []
+
+
+class PacsThatSendsAhead(threading.Thread):
+    """Answers a C-GET with all its C-STOREs at once, and only then looks for their answers."""
+
+    def __init__(self, sent: dict[str, bytes], cutting: Cutting) -> None:
+        super().__init__(daemon=True)
+        self.sent = sent
+        self.cutting = cutting
+        self.listening = socket.create_server(("127.0.0.1", 0))
+        self.statuses: list[int] = []
+
+    @property
+    def port(self) -> int:
+        return int(self.listening.getsockname()[1])
+
+    def run(self) -> None:
+        with Wire(self.listening.accept()[0]) as peer:
+            _, request = peer.pdu()
+            peer.send(association_acceptance(request))
+            for _ in range(2):  # command and identifier
+                peer.pdu()
+            messages = [(store_request(uid, number), data) for number, (uid, data) in enumerate(self.sent.items(), 1)]
+            stream = b"".join(self.cutting.pdus(messages, context_id=3))
+            for piece in self.cutting.written(stream):
+                peer.send(piece)
+            self.statuses = [peer.status() for _ in messages]
+            peer.send(pdu(4, pdv(1, COMMAND | LAST, get_response(completed=len(messages)))))
+            peer.pdu()
+            peer.send(pdu(6, bytes(4)))
+        self.listening.close()
+
+
+def get_response(completed: int) -> bytes:
+    return command(
+        (0x0002, b"1.2.840.10008.5.1.4.1.2.2.3"),
+        (0x0100, b"\x10\x80"),
+        (0x0120, b"\1\0"),
+        (0x0800, b"\1\1"),
+        (0x0900, b"\0\0"),
+        (0x1021, struct.pack("<H", completed)),
+    )
+
+
+@given(cutting=cuttings(), sizes=strategies.lists(SIZES, min_size=1, max_size=4))
+@settings(
+    max_examples=8,
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+def test_what_comes_by_c_get_is_what_was_sent_however_it_is_cut_and_sent_ahead(
+    tmp_path: Path, mammogram, raw_bytes, cutting: Cutting, sizes: list[int]
+):
+    sent = images(mammogram, raw_bytes, sizes)
+    pacs = PacsThatSendsAhead(sent, cutting)
+    pacs.start()
+    source = DicomSource(Peer("PACS", "127.0.0.1", pacs.port, 20, "NODE"))
+    wanted = [HeldInstance("1.2.3.9", uid, MAMMOGRAPHY) for uid in sent]
+    with tempfile.TemporaryDirectory(dir=tmp_path) as folder:
+        retrieved = source.retrieve("1.2.3", wanted, Path(folder), lambda _: None)
+        assert retrieved.faults == ()
+        assert pacs.statuses == [Status.SUCCESS] * len(sent)
+        for path, data in zip(retrieved.files, sent.values(), strict=True):
+            assert path.read_bytes().endswith(data)
+    pacs.join(timeout=20)
