@@ -23,7 +23,8 @@ from dicom_io.errors import NotReadable
 from dicom_io.headers import InstanceHeader, InstanceKind, describe
 from dicom_io.network.answers import Answer, Status
 from dicom_io.network.scp import ReceivedFile
-from dicom_io.pixels.intact import CutShort, WholeFile, read_whole_file
+from dicom_io.pixels.intact import WholeFile, read_whole_file
+from dicom_io.pixels.pixel_element import CutShort
 from dicom_io.segmentations import has_no_frames
 from node.annotations.received import enter_annotation
 from node.arrivals import IMAGES, register

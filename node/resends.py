@@ -16,8 +16,9 @@ from dicom_io.attributes import code, text
 from dicom_io.errors import NotReadable
 from dicom_io.headers import SPECIMEN, InstanceHeader, InstanceKind
 from dicom_io.pixels.decoding import read_dataset, stored_values
-from dicom_io.pixels.intact import Span, WholeFile
+from dicom_io.pixels.intact import WholeFile
 from dicom_io.pixels.luts import is_inverse
+from dicom_io.pixels.pixel_element import Span
 from dicom_io.results.gsps.display import as_displayed
 from dicom_io.results.sources import demographics, patient_orientation, spacing_mm
 from node.arrivals import (
@@ -195,8 +196,8 @@ def _picture(file: WholeFile) -> list[str]:
 def _same_values(old: WholeFile, new: WholeFile, max_pixels: int) -> bool:
     """Whether both decode to the same. What cannot be decoded cannot be shown to be the same."""
     try:
-        before = stored_values(read_dataset(old.path, max_pixels))
-        after = stored_values(read_dataset(new.path, max_pixels))
+        before = stored_values(read_dataset(old.path, max_pixels)).values
+        after = stored_values(read_dataset(new.path, max_pixels)).values
     except NotReadable:
         return False
     return np.array_equal(before, after)

@@ -54,7 +54,7 @@ class CaseReader:
     def stored(self, path: Path) -> NDArray[np.generic]:
         """The stored values, rows × columns."""
         with _as_value_error():
-            stored = stored_values(read_dataset(path, self.max_pixels))
+            stored = stored_values(read_dataset(path, self.max_pixels)).values
         if stored.ndim != 2:
             raise ValueError("The image is in colour.")
         return stored

@@ -29,17 +29,27 @@ _NO_START = "The compressed pixel data is not what its transfer syntax says."
 
 _SOI, _EOI, _SOS, _TEM = 0xD8, 0xD9, 0xDA, 0x01
 _JPEG_SOF = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
+_SEQUENTIAL, _LOSSLESS = {0xC0, 0xC1, 0xC9}, 0xC3
+_JPEG_PRECISION, _J2K_PRECISION = 16, 32  # bits a sample; JPEG 2000 knows 38, which no decoder here does
 _SOC, _SIZ, _SOT, _EOC = b"\xff\x4f", 0xFF51, 0xFF90, 0xFFD9
 _JP2_SIGNATURE = b"\x00\x00\x00\x0cjP  "
 
 
 @dataclass(frozen=True)
 class FrameShape:
-    """The size that a codestream declares."""
+    """The size of a frame."""
 
     rows: int
     columns: int
     components: int
+
+
+@dataclass(frozen=True)
+class _Codestream:
+    """What a codestream declares: the size, and the bits of a sample."""
+
+    shape: FrameShape
+    precision: int
 
 
 def without_wrapper(frame: bytes) -> bytes:
@@ -50,29 +60,63 @@ def without_wrapper(frame: bytes) -> bytes:
     return frame[start:] if start >= 0 else frame
 
 
-def check_frame(frame: bytes, transfer_syntax: UID, expected: FrameShape, bytes_a_sample: int) -> None:
+def with_whole_scans(frame: bytes) -> bytes:
+    """A JPEG frame whose scan headers say what their process demands; other frames as they are.
+
+    In the sequential processes a scan holds all coefficients, 0 to 63, and in the lossless one the end of the spectral
+    selection means nothing and is 0 (ISO 10918-1 table B.3). Some encoders write something else, and most decoders
+    do not look.
+    """
+    if frame[:2] != bytes((0xFF, _SOI)):
+        return frame
+    mended, process, position = bytearray(frame), None, 2
+    try:
+        while True:
+            marker, position = _next_marker(frame, position)
+            if marker in _JPEG_SOF:
+                process = marker
+            if marker == _SOS:
+                break
+            if marker != _TEM:
+                position += struct.unpack_from(">H", frame, position)[0]
+        selection = position + 3 + 2 * frame[position + 2]
+        if process in _SEQUENTIAL:
+            mended[selection : selection + 3] = b"\x00\x3f\x00"
+        elif process == _LOSSLESS:
+            mended[selection + 1] = 0
+    except (struct.error, IndexError, NotReadable):
+        return frame  # `check_frame` says what is wrong with it
+    return bytes(mended)
+
+
+def check_frame(frame: bytes, transfer_syntax: UID, expected: FrameShape, bits_allocated: int) -> int:
     """Makes sure that a frame is whole and has the size that the header gave.
+
+    Returns:
+        The bits of a sample that the codestream declares; Bits Allocated where it declares none.
 
     Raises:
         NotReadable: it is cut short, is no such codestream, or is of another size.
     """
     if transfer_syntax == RLELossless:
-        _check_rle(frame, expected.components * bytes_a_sample)
-        return
+        _check_rle(frame, expected.components * bits_allocated // 8)
+        return bits_allocated
     try:
         if transfer_syntax in JPEG2000TransferSyntaxes:
             found = _check_j2k(frame)
         elif transfer_syntax in JPEGTransferSyntaxes or transfer_syntax in JPEGLSTransferSyntaxes:
             found = _check_jpeg(frame)
         else:
-            return
+            return bits_allocated
     except (struct.error, IndexError) as cause:
         raise NotReadable(_CUT_SHORT) from cause
-    if found != expected:
+    shape = found.shape
+    if shape != expected:
         raise NotReadable(
             f"The header declares {expected.rows} × {expected.columns} pixels of {expected.components} sample(s), "
-            f"the compressed image {found.rows} × {found.columns} of {found.components}."
+            f"the compressed image {shape.rows} × {shape.columns} of {shape.components}."
         )
+    return found.precision
 
 
 def _check_rle(frame: bytes, expected_segments: int) -> None:
@@ -86,42 +130,48 @@ def _check_rle(frame: bytes, expected_segments: int) -> None:
         raise NotReadable(_CUT_SHORT)
 
 
-def _check_jpeg(frame: bytes) -> FrameShape:
+def _check_jpeg(frame: bytes) -> _Codestream:
     if frame[:2] != bytes((0xFF, _SOI)):
         raise NotReadable(_NO_START)
-    shape, position = None, 2
+    found, position = None, 2
     while True:
-        while frame[position] == 0xFF and frame[position + 1] == 0xFF:  # fill bytes
-            position += 1
-        marker = frame[position + 1]
-        if frame[position] != 0xFF:
-            raise NotReadable(_NO_START)
-        position += 2
+        marker, position = _next_marker(frame, position)
         if marker == _TEM:
             continue
         if marker in _JPEG_SOF:
-            rows, columns, components = struct.unpack_from(">HHB", frame, position + 3)
-            shape = FrameShape(rows, columns, components)
+            precision, rows, columns, components = struct.unpack_from(">BHHB", frame, position + 2)
+            found = _Codestream(FrameShape(rows, columns, components), precision)
         if marker == _SOS:
             break
         position += struct.unpack_from(">H", frame, position)[0]
-    if shape is None:
+    if found is None or not 1 <= found.precision <= _JPEG_PRECISION:
         raise NotReadable(_NO_START)
     if frame.find(bytes((0xFF, _EOI)), position) < 0:
         raise NotReadable(_CUT_SHORT)
-    return shape
+    return found
 
 
-def _check_j2k(frame: bytes) -> FrameShape:
+def _next_marker(frame: bytes, position: int) -> tuple[int, int]:
+    """A marker's code, and the position behind it."""
+    while frame[position] == 0xFF and frame[position + 1] == 0xFF:  # fill bytes
+        position += 1
+    if frame[position] != 0xFF:
+        raise NotReadable(_NO_START)
+    return frame[position + 1], position + 2
+
+
+def _check_j2k(frame: bytes) -> _Codestream:
     if frame[:2] != _SOC:
         raise NotReadable(_NO_START)
-    shape, tiles, seen, position = None, 0, set(), 2
+    found, tiles, seen, position = None, 0, set(), 2
     for marker, position in _main_header(frame):
         if marker == _SIZ:
             x1, y1, x0, y0, tile_w, tile_h, tile_x, tile_y, components = struct.unpack_from(">8LH", frame, position + 6)
             if not (x1 > x0 and y1 > y0 and tile_w and tile_h):
                 raise NotReadable(_NO_START)
-            shape = FrameShape(y1 - y0, x1 - x0, components)
+            # Of the first component: bit 7 is its sign, which the header states as well.
+            precision = 1 + (frame[position + 40] & 0x7F)
+            found = _Codestream(FrameShape(y1 - y0, x1 - x0, components), precision)
             tiles = -((tile_x - x1) // tile_w) * -((tile_y - y1) // tile_h)
     while position + 2 <= len(frame) and struct.unpack_from(">H", frame, position)[0] == _SOT:
         tile, length = struct.unpack_from(">HL", frame, position + 4)
@@ -131,11 +181,11 @@ def _check_j2k(frame: bytes) -> FrameShape:
                 raise NotReadable(_CUT_SHORT)
             break
         position += max(length, 12)
-    if shape is None:
+    if found is None or found.precision > _J2K_PRECISION:
         raise NotReadable(_NO_START)
     if position > len(frame) or len(seen) < tiles:
         raise NotReadable(_CUT_SHORT)
-    return shape
+    return found
 
 
 def _main_header(frame: bytes) -> Iterator[tuple[int, int]]:

@@ -3,50 +3,99 @@
 from __future__ import annotations
 
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
+from pydicom.dataset import FileDataset
 from pydicom.encaps import encapsulate, get_frame
 from pydicom.errors import InvalidDicomError
-from pydicom.filereader import read_file_meta_info
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import (
+    HTJ2K,
+    JPEG2000,
     UID,
     AllTransferSyntaxes,
     DeflatedExplicitVRLittleEndian,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLSNearLossless,
     JPEGLSTransferSyntaxes,
     RLELossless,
 )
 
 from dicom_io.attributes import code, number, numbers, text
 from dicom_io.errors import NotReadable
-from dicom_io.pixels.codestreams import FrameShape, check_frame, without_wrapper
+from dicom_io.pixels.bits import stored_bits
+from dicom_io.pixels.codestreams import FrameShape, check_frame, with_whole_scans, without_wrapper
+from dicom_io.pixels.file_meta import read_file_meta
+from dicom_io.pixels.pixel_element import Span, find_pixels
 
 _HEADER_ROOM = 16 << 20
+_LOSSY = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless, JPEG2000, HTJ2K)
 _MONOCHROME = ("MONOCHROME1", "MONOCHROME2")
 _COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+
+
+@dataclass(frozen=True, eq=False)
+class StoredValues:
+    """What the pixel data holds.
+
+    Attributes:
+        values: rows × columns (grey) or rows × columns × 3 (RGB), without the bits that are not theirs.
+        remarks: a sentence for each thing in which the header was not obeyed.
+    """
+
+    values: NDArray[Any]
+    remarks: tuple[str, ...]
 
 
 def read_dataset(path: Path, max_pixels: int) -> Dataset:
     """A file's data set with its pixel data, after its header was found to keep the limit.
 
+    Encapsulated pixel data is put together anew as the one frame that it is: where its parts lie was told by their
+    own lengths and by no table of offsets.
+
     Raises:
         NotReadable: no DICOM file, damaged, or more pixels than `max_pixels`.
     """
     try:
-        if read_file_meta_info(path).get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
-            _check_deflated(path, 2 * max_pixels + _HEADER_ROOM)
-        check_limits(dcmread(path, stop_before_pixels=True), max_pixels)
-        return dcmread(path)
+        meta, start = read_file_meta(path)
+        if meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
+            _check_deflated(path, start, 2 * max_pixels + _HEADER_ROOM)
+            check_limits(dcmread(path, stop_before_pixels=True), max_pixels)
+            return dcmread(path)
+        with path.open("rb") as file:
+            dataset = dcmread(file, stop_before_pixels=True)
+            check_limits(dataset, max_pixels)
+            _put_pixels(dataset, file)
+        return dataset
     except (NotReadable, MemoryError, FileNotFoundError, PermissionError):
         raise
     except InvalidDicomError as cause:
         raise NotReadable("The file is not a DICOM file.") from cause
     except Exception as cause:  # whatever a parser may stumble over in damaged bytes
         raise NotReadable("The DICOM file is damaged or cut short.") from cause
+
+
+def _put_pixels(dataset: FileDataset, file: BinaryIO) -> None:
+    found = find_pixels(file, dataset)
+    if found is None:
+        return
+    file.seek(found.value.start)
+    if found.fragments is None:
+        value = file.read(found.value.end - found.value.start)
+    else:
+        value = encapsulate([b"".join(_read(file, fragment) for fragment in found.fragments)])
+    dataset.add_new(found.keyword, "OB" if found.fragments is not None else found.vr or "OW", value)
+    dataset[found.keyword].is_undefined_length = found.fragments is not None
+
+
+def _read(file: BinaryIO, span: Span) -> bytes:
+    file.seek(span.start)
+    return file.read(span.end - span.start)
 
 
 def check_limits(dataset: Dataset, max_pixels: int) -> None:
@@ -56,25 +105,25 @@ def check_limits(dataset: Dataset, max_pixels: int) -> None:
         NotReadable: attributes are missing or out of range, several frames, or more than `max_pixels` samples.
     """
     rows, columns, samples = (_whole(dataset, keyword) for keyword in ("Rows", "Columns", "SamplesPerPixel"))
-    frames = 1 if not text(dataset, "NumberOfFrames") else _whole(dataset, "NumberOfFrames")
+    frames = number(dataset, "NumberOfFrames") or 1  # 0 is written by some for an image that is no multi-frame one
     if rows < 1 or columns < 1:
         raise NotReadable(f"The header declares an image of {rows} × {columns} pixels.")
     if frames != 1:
-        raise NotReadable(f"The image has {frames} frames; only single images are read.")
+        raise NotReadable(f"The image has {frames:g} frames; only single images are read.")
     if rows * columns * samples > max_pixels:
         raise NotReadable(f"The header declares {rows} × {columns} pixels, more than the limit of {max_pixels}.")
     photometric = code(dataset, "PhotometricInterpretation")
     if photometric not in (_MONOCHROME if samples == 1 else _COLOUR if samples == 3 else ()):
         raise NotReadable("The header's PhotometricInterpretation and SamplesPerPixel describe no grey or RGB image.")
-    allocated, stored, high = (_whole(dataset, keyword) for keyword in ("BitsAllocated", "BitsStored", "HighBit"))
-    if allocated not in (8, 16, 32) or not 1 <= stored <= high + 1 <= allocated:
+    allocated, stored = (_whole(dataset, keyword) for keyword in ("BitsAllocated", "BitsStored"))
+    if allocated not in (8, 16, 32) or not 1 <= stored <= allocated:
         raise NotReadable(f"The header's bits ({allocated} allocated, {stored} stored) describe no image.")
     if _whole(dataset, "PixelRepresentation") not in (0, 1):
         raise NotReadable("The header's PixelRepresentation is neither 0 nor 1.")
 
 
-def stored_values(dataset: Dataset) -> NDArray[Any]:
-    """The stored values: rows × columns (grey) or rows × columns × 3 (RGB), without the bits that are not theirs.
+def stored_values(dataset: Dataset) -> StoredValues:
+    """The stored values of a single image.
 
     Raises:
         NotReadable: no pixel data, an unknown transfer syntax, or data that is cut short or cannot be decoded.
@@ -90,30 +139,68 @@ def stored_values(dataset: Dataset) -> NDArray[Any]:
         raise NotReadable(f"The pixel data ({syntax.name}) is damaged, cut short or not as the header says.") from cause
 
 
-def _decoded(dataset: Dataset, syntax: UID) -> NDArray[Any]:
+def _decoded(dataset: Dataset, syntax: UID) -> StoredValues:
     if "PixelData" not in dataset or not dataset["PixelData"].value:
-        # pydicom leaves out encapsulated pixel data whose end it does not find.
         raise NotReadable("The file holds no pixel data, or is cut short within it.")
     try:
         decoder = get_decoder(syntax)
     except NotImplementedError as cause:
         raise NotReadable(f"The transfer syntax {syntax.name} is not supported.") from cause
+    described, width = _described(dataset, syntax)
+    # CharLS notices a stream that is cut short, libjpeg does not.
+    plugin = "pyjpegls" if syntax in JPEGLSTransferSyntaxes else "pylibjpeg" if syntax.is_encapsulated else ""
+    as_they_are: Any = {
+        "correct_unused_bits": False,
+        "apply_j2k_sign_correction": False,
+        "apply_jls_sign_correction": False,
+    }
+    words = decoder.as_array(described, index=0, decoding_plugin=plugin, **as_they_are)[0]
+    values, remark = stored_bits(
+        words.astype(words.dtype.newbyteorder("="), copy=False),
+        width,
+        _whole(dataset, "BitsStored"),
+        int(number(dataset, "HighBit") or 0),
+        signed=_whole(dataset, "PixelRepresentation") == 1,
+        lossy=syntax in _LOSSY,
+    )
+    return StoredValues(values, (remark,) if remark else ())
+
+
+def _described(dataset: Dataset, syntax: UID) -> tuple[Dataset, int]:
+    """What a decoder must know of an image, whose words hold their values in the lowest bits of the width beside it.
+
+    The words are unsigned here, and as wide as the codestream says: which of their bits are the value's, and what these
+    mean, is told by the header afterwards.
+    """
+    shape = FrameShape(*(_whole(dataset, keyword) for keyword in ("Rows", "Columns", "SamplesPerPixel")))
+    allocated = width = _whole(dataset, "BitsAllocated")
+    pixels = dataset["PixelData"]
+    photometric = code(dataset, "PhotometricInterpretation")
+    described = Dataset()
+    described.file_meta = dataset.file_meta
+    described.Rows, described.Columns, described.SamplesPerPixel = shape.rows, shape.columns, shape.components
+    if shape.components > 1:
+        described.PlanarConfiguration = int(number(dataset, "PlanarConfiguration") or 0)
     if syntax.is_encapsulated:
-        _check_encapsulated(dataset, syntax)
-    if syntax.is_encapsulated and syntax != RLELossless:
-        # CharLS notices a stream that is cut short, libjpeg does not.
-        plugin = "pyjpegls" if syntax in JPEGLSTransferSyntaxes else "pylibjpeg"
-        return decoder.as_array(dataset, index=0, decoding_plugin=plugin)[0]
-    keep_all_bits: Any = {"correct_unused_bits": False}
-    plugin = "pylibjpeg" if syntax == RLELossless else ""
-    return _used_bits(dataset, decoder.as_array(dataset, index=0, decoding_plugin=plugin, **keep_all_bits)[0])
+        frame = with_whole_scans(without_wrapper(get_frame(pixels.value, 0, number_of_frames=1)))
+        width = check_frame(frame, syntax, shape, allocated)
+        allocated = allocated if syntax == RLELossless else 8 if width <= 8 else 16 if width <= 16 else 32
+        described.add_new("PixelData", "OB", encapsulate([frame]))
+    else:
+        described.add_new("PixelData", pixels.VR, pixels.value)
+        if photometric == "YBR_FULL_422" and len(pixels.value) >= shape.rows * shape.columns * 3 * allocated // 8:
+            photometric = "YBR_FULL"  # said to be subsampled, and is not
+    described.PhotometricInterpretation = photometric
+    described.BitsAllocated, described.BitsStored, described.HighBit = allocated, allocated, allocated - 1
+    described.PixelRepresentation = 0
+    return described, width
 
 
-def _check_deflated(path: Path, limit: int) -> None:
+def _check_deflated(path: Path, start: int, limit: int) -> None:
     """Inflates piece by piece and keeps nothing: a few kilobytes can stand for gigabytes."""
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     with path.open("rb") as file:
-        file.seek(_end_of_file_meta(path))
+        file.seek(start)
         size, rest = 0, b""
         while not inflater.eof:
             rest = inflater.unconsumed_tail or file.read(1 << 16)
@@ -122,31 +209,6 @@ def _check_deflated(path: Path, limit: int) -> None:
             size += len(inflater.decompress(rest, 1 << 20))
             if size > limit:
                 raise NotReadable("The deflated data set is larger than any mammogram.")
-
-
-def _end_of_file_meta(path: Path) -> int:
-    # PS3.10 §7.1: preamble, "DICM", then the group length element (12 bytes) that counts what follows it.
-    return 144 + int(read_file_meta_info(path).FileMetaInformationGroupLength)
-
-
-def _check_encapsulated(dataset: Dataset, syntax: UID) -> None:
-    frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
-    codestream = without_wrapper(frame)
-    if codestream is not frame:
-        dataset.PixelData = encapsulate([codestream])
-    shape = FrameShape(*(_whole(dataset, keyword) for keyword in ("Rows", "Columns", "SamplesPerPixel")))
-    check_frame(codestream, syntax, shape, _whole(dataset, "BitsAllocated") // 8)
-
-
-def _used_bits(dataset: Dataset, array: NDArray[Any]) -> NDArray[Any]:
-    """Only the bits up to High Bit that are stored, sign-extended (PS3.5 §8.1.1): the others may hold anything."""
-    allocated, stored, high = (_whole(dataset, keyword) for keyword in ("BitsAllocated", "BitsStored", "HighBit"))
-    if stored == allocated:
-        return array
-    native: NDArray[Any] = array.astype(array.dtype.newbyteorder("="))
-    np.left_shift(native, allocated - 1 - high, out=native)
-    np.right_shift(native, allocated - stored, out=native)
-    return native
 
 
 def _whole(dataset: Dataset, keyword: str) -> int:

@@ -13,29 +13,15 @@ from typing import BinaryIO
 
 from pydicom import Dataset, dcmread
 from pydicom.dataelem import RawDataElement
-from pydicom.dataset import FileDataset
 from pydicom.errors import InvalidDicomError
-from pydicom.filereader import read_file_meta_info
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
 from dicom_io.errors import NotReadable
+from dicom_io.pixels.file_meta import read_file_meta
+from dicom_io.pixels.pixel_element import CutShort, PixelElement, Span, find_pixels
 
 _LARGE = 1 << 16  # bytes: longer values are passed over until somebody asks for them
 _UNDEFINED = 0xFFFFFFFF
-_ITEM, _ITEMS_END = 0xFFFEE000, 0xFFFEE0DD
-_MOST_FRAGMENTS = 100_000
-
-
-class CutShort(NotReadable):
-    """The file ends before its data set does."""
-
-
-@dataclass(frozen=True)
-class Span:
-    """Bytes `start` to `end` - 1 of a file."""
-
-    start: int
-    end: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,17 +54,16 @@ def read_whole_file(path: Path, max_bytes: int) -> WholeFile:
         NotReadable: no DICOM file, or damaged.
     """
     try:
-        meta = read_file_meta_info(path)
+        meta, start = read_file_meta(path)
         syntax = UID(meta.TransferSyntaxUID)
-        start = 144 + int(meta.FileMetaInformationGroupLength)  # PS3.10 section 7.1
         if syntax == DeflatedExplicitVRLittleEndian:
             with _inflated(path, start, max_bytes) as file:
                 dataset, pixels = _measured(file)
             return WholeFile(path, dataset, syntax, None, None, pixels is not None)
         with path.open("rb") as file:
             dataset, pixels = _measured(file)
-            header = Span(start, pixels.start if pixels else path.stat().st_size)
-        return WholeFile(path, dataset, syntax, header, pixels, pixels is not None)
+            header = Span(start, pixels.value.start if pixels else path.stat().st_size)
+        return WholeFile(path, dataset, syntax, header, pixels.value if pixels else None, pixels is not None)
     except NotReadable:
         raise
     except InvalidDicomError as cause:
@@ -95,7 +80,7 @@ def read_whole_file(path: Path, max_bytes: int) -> WholeFile:
         raise NotReadable("The DICOM file is damaged.") from cause
 
 
-def _measured(file: BinaryIO) -> tuple[Dataset, Span | None]:
+def _measured(file: BinaryIO) -> tuple[Dataset, PixelElement | None]:
     dataset = dcmread(file, stop_before_pixels=True, defer_size=_LARGE, force=True)
     position = file.tell()
     size = file.seek(0, 2)
@@ -103,7 +88,7 @@ def _measured(file: BinaryIO) -> tuple[Dataset, Span | None]:
         raise NotReadable("The file holds no data set in its transfer syntax.")
     _check_lengths(dataset, position, size)
     file.seek(position)
-    return dataset, None if position == size else _pixels(file, dataset, size)
+    return dataset, find_pixels(file, dataset)
 
 
 def _check_lengths(dataset: Dataset, position: int, size: int) -> None:
@@ -119,33 +104,6 @@ def _check_lengths(dataset: Dataset, position: int, size: int) -> None:
             raise CutShort("The file is cut short within its header.")
     if end != position:
         raise CutShort("The file is cut short within its header.")
-
-
-def _pixels(file: BinaryIO, dataset: FileDataset, size: int) -> Span:
-    implicit, little = dataset.original_encoding
-    order = "<" if little else ">"
-    head = file.read(8)
-    if len(head) < 8:
-        raise CutShort("The file is cut short before its pixel data.")
-    group, element = struct.unpack(order + "HH", head[:4])
-    if (group, element) not in ((0x7FE0, 0x0008), (0x7FE0, 0x0009), (0x7FE0, 0x0010)):
-        raise CutShort("The file is cut short or damaged before its pixel data.")
-    (length,) = struct.unpack(order + "L", head[4:] if implicit else file.read(4))
-    start = file.tell()
-    if length != _UNDEFINED:
-        if start + length > size:
-            raise CutShort("The file is cut short within its pixel data.")
-        return Span(start, start + length)
-    for _ in range(_MOST_FRAGMENTS):
-        group, element, length = struct.unpack("<HHL", file.read(8))
-        tag = group << 16 | element
-        if tag == _ITEMS_END:
-            return Span(start, file.tell())
-        if tag != _ITEM or length == _UNDEFINED:
-            raise NotReadable("The fragments of the pixel data are damaged.")
-        if file.seek(length, 1) > size:
-            break
-    raise CutShort("The file is cut short within its pixel data.")
 
 
 @contextmanager

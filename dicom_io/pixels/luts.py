@@ -1,10 +1,14 @@
 """From stored values to what a radiologist sees: Modality LUT, VOI LUT, polarity (PS3.3 §C.11.1, §C.11.2, §C.8.11.3).
 
-Values are arrays of any shape; the display scale is 0 (black) to 1 (white).
+Values are arrays of any shape; the display scale is 0 (black) to 1 (white). What a header says of them is obeyed as
+long as it leaves a picture: where it would show without contrast what the stored values tell apart, it was written for
+other pixels (a copy of 8 bits kept the window of its 12-bit source), and the next that it says is taken.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,47 +17,62 @@ from pydicom import Dataset
 
 from dicom_io.attributes import code, items, number, numbers, values
 from dicom_io.errors import NotReadable
+from dicom_io.pixels.contrast import Contrast, otsu
 
 Values = NDArray[np.float32]
+Window = tuple[float, float, str]
+"""Center, width and VOI LUT Function."""
 
 # Films and screens of 8 bits hold display values as they are; deeper ones seldom use their whole range.
 _DISPLAY_BITS = 8
+_FEW = 1000  # pixels: so small a picture is looked at whole
+_UNFIT = "A display window or look-up table of the header does not fit the pixels: {}."
 
 
-def modality_values(dataset: Dataset, stored: NDArray[Any]) -> Values:
+def modality_values(dataset: Dataset, stored: NDArray[Any], contrast: Contrast) -> tuple[Values, str | None]:
     """Stored values through the Modality LUT or the rescale slope and intercept (PS3.3 §C.11.1.1).
 
-    Raises:
-        NotReadable: the LUT is malformed or the slope is zero.
+    Args:
+        contrast: of the stored values.
+
+    Returns:
+        The modality values, and a sentence where the header's LUT or slope was not used: it is malformed, or leaves
+        no picture.
     """
-    sequence = items(dataset, "ModalityLUTSequence")
-    if sequence:
-        return _look_up(sequence[0], stored)[0]
-    slope, intercept = number(dataset, "RescaleSlope"), number(dataset, "RescaleIntercept")
-    if slope == 0:
-        raise NotReadable("The header's RescaleSlope is 0, which leaves no picture.")
+    remark = None
+    for lut in items(dataset, "ModalityLUTSequence")[:1]:
+        table = _table(lut)
+        looked_up = _look_up(table, stored) if table else None
+        if looked_up is not None and contrast.kept_by(looked_up):
+            return looked_up, None
+        remark = "The header's Modality LUT does not fit the pixels and was not used."
+    slope, intercept = number(dataset, "RescaleSlope"), number(dataset, "RescaleIntercept") or 0.0
     result = stored.astype(np.float32)
-    if slope is not None and slope != 1:
-        result *= np.float32(slope)
-    if intercept:
-        result += np.float32(intercept)
-    return result
+    if slope in (None, 1) and not intercept:
+        return result, remark
+    with np.errstate(over="ignore", invalid="ignore"):
+        rescaled = result * np.float32(1 if slope is None else slope) + np.float32(intercept)
+    if contrast.kept_by(rescaled):
+        return rescaled, remark
+    return result, "The header's rescale slope and intercept leave no picture of these pixels and were not used."
 
 
-def display_values(dataset: Dataset, modality: Values, inside: NDArray[np.bool_]) -> tuple[Values, str | None]:
-    """Modality values on the display scale, dense tissue bright, and a sentence where the header gave no window.
+def display_values(
+    dataset: Dataset, modality: Values, inside: NDArray[np.bool_], contrast: Contrast
+) -> tuple[Values, str | None]:
+    """Modality values on the display scale, dense tissue bright, and a sentence where the header gave no window, or
+    none that fits.
 
     The VOI comes first (PS3.3 §C.11.2), whatever the image is for: "For Presentation" does not say that it was
-    applied. A VOI LUT goes before a window, the first of several is the default. Only then is MONOCHROME1 inverted.
-    Without a VOI, 8-bit images are shown as they are and deeper ones from their least to their greatest value.
+    applied. A VOI LUT goes before a window, the first of several is the default; the others are tried where it does not
+    fit. Only then is MONOCHROME1 inverted. Without a VOI, 8-bit images are shown as they are and deeper ones from their
+    least to their greatest value.
 
     Args:
         inside: where `modality` holds the picture and no padding.
-
-    Raises:
-        NotReadable: the VOI LUT is malformed.
+        contrast: of the stored values.
     """
-    shown, remark = _through_voi(dataset, modality, inside)
+    shown, remark = _through_voi(dataset, modality, inside, contrast)
     if is_inverse(dataset):
         np.subtract(np.float32(1), shown, out=shown)
     return shown, remark
@@ -83,94 +102,151 @@ def window(modality: Values, centre: float, width: float, function: str) -> Valu
     return np.clip(shown, 0, 1, out=shown)
 
 
-def stated_window(dataset: Dataset) -> tuple[float, float, str] | None:
-    """Center, width and VOI LUT Function of the first window; None where there is none or it is narrower than its
+def stated_windows(dataset: Dataset) -> list[Window]:
+    """Center, width and VOI LUT Function of the windows, in their order; without those that are narrower than their
     function allows (PS3.3 §C.11.2.1.2, §C.11.2.1.3)."""
-    centre, width = number(dataset, "WindowCenter"), number(dataset, "WindowWidth")
     function = code(dataset, "VOILUTFunction")
     smallest = 1 if function in ("", "LINEAR") else np.finfo(np.float32).tiny
-    return (centre, width, function) if centre is not None and width is not None and width >= smallest else None
+    pairs = zip(numbers(dataset, "WindowCenter"), numbers(dataset, "WindowWidth"), strict=False)
+    return [(centre, width, function) for centre, width in pairs if width >= smallest]
 
 
-def approximate_presentation(dataset: Dataset, modality: Values, inside: NDArray[np.bool_]) -> Values:
+def stated_luts(dataset: Dataset, keyword: str) -> list[Dataset]:
+    """The look-up tables of a Modality or VOI LUT Sequence, without empty and malformed ones."""
+    return [lut for lut in items(dataset, keyword) if _table(lut)]
+
+
+def approximate_presentation(
+    dataset: Dataset, modality: Values, inside: NDArray[np.bool_], contrast: Contrast
+) -> Values:
     """A raw (For Processing) image on the display scale: an approximation of what its maker's own processing shows.
 
     The detector's signal falls off exponentially with tissue, so its negative logarithm shows tissue as it is (unless
     Pixel Intensity Relationship says that the values are logarithms already). Air is told from the breast by Otsu's
-    threshold; from the 0.5th to the 99.5th percentile of the breast the values go from black to white.
+    threshold; from the 0.5th to the 99.5th percentile of the breast, or of the whole picture where that shows nothing,
+    the values go from black to white.
+
+    Raises:
+        NotReadable: nothing stands out against air.
     """
     tissue = modality
     if code(dataset, "PixelIntensityRelationship") != "LOG":
-        tissue = np.log(np.maximum(modality, np.float32(1)))
+        # Signals that reach below 1 have no logarithm that says something: they are counted from 1 on.
+        least, _ = contrast.least_and_greatest(modality)
+        tissue = np.log(np.maximum(modality + np.float32(max(0.0, 1 - least)), np.float32(1)))
     # Sign -1: a higher value is less X-ray already (PS3.3 §C.8.11.3.1.2).
     if number(dataset, "PixelIntensityRelationshipSign") != -1:
         tissue = -tissue
-    sample = tissue[inside][::7]
-    breast = sample[sample > _otsu(sample)]
+    for shown in (_tissue(tissue, inside), _stretched(tissue, *contrast.least_and_greatest(tissue))):
+        if shown is not None and contrast.shown_by(shown):
+            return shown
+    raise NotReadable("The raw image shows nothing but air.")
+
+
+def _tissue(tissue: Values, inside: NDArray[np.bool_]) -> Values | None:
+    """The breast from black to white; None where nothing stands out against air."""
+    picture = tissue[inside]
+    sample = picture[:: 7 if picture.size > _FEW else 1]
+    breast = sample[sample > otsu(sample)]
+    if not breast.size:
+        return None
     low, high = (float(value) for value in np.percentile(breast, (0.5, 99.5)))
-    if high <= low:
-        raise NotReadable("The raw image shows nothing but air.")
-    shown = (tissue - np.float32(low)) / np.float32(high - low)
-    return np.clip(shown, 0, 1, out=shown)
+    return _stretched(tissue, low, high) if high > low else None
 
 
-def _through_voi(dataset: Dataset, modality: Values, inside: NDArray[np.bool_]) -> tuple[Values, str | None]:
-    sequence = items(dataset, "VOILUTSequence")
-    if sequence:
-        looked_up, bits = _look_up(sequence[0], modality)
-        looked_up /= np.float32((1 << bits) - 1)
-        return np.clip(looked_up, 0, 1, out=looked_up), None
-    if stated := stated_window(dataset):
-        return window(modality, *stated), None
+def _through_voi(
+    dataset: Dataset, modality: Values, inside: NDArray[np.bool_], contrast: Contrast
+) -> tuple[Values, str | None]:
+    stated = bool(items(dataset, "VOILUTSequence")) or bool(stated_windows(dataset))
+    as_told = not any(_table(lut) is None for lut in items(dataset, "VOILUTSequence"))
+    for shown in _as_stated(dataset, modality):
+        if contrast.shown_by(shown):
+            return shown, None if as_told else _UNFIT.format("the next that fits was used")
+        as_told = False
     bits_stored = int(number(dataset, "BitsStored") or 0)
     if bits_stored <= _DISPLAY_BITS:
         shown = modality / np.float32((1 << bits_stored) - 1)
-        return np.clip(shown, 0, 1, out=shown), None
+        np.clip(shown, 0, 1, out=shown)
+        if contrast.shown_by(shown):
+            return shown, _UNFIT.format("the image is shown as its values are") if stated else None
     picture = modality[inside]
-    low, high = float(picture.min()), float(picture.max())
-    shown = (modality - np.float32(low)) / np.float32((high - low) or 1)
-    return (
-        np.clip(shown, 0, 1, out=shown),
-        "The header gives no display window: the image was read from its least to its greatest value.",
-    )
+    shown = _stretched(modality, float(picture.min()), float(picture.max()))
+    if not contrast.shown_by(shown):  # a few values lie far from all others
+        shown = _stretched(modality, *contrast.least_and_greatest(modality))
+    whole_range = "the image was read from its least to its greatest value"
+    return shown, _UNFIT.format(whole_range) if stated else f"The header gives no display window: {whole_range}."
 
 
-def _look_up(lut: Dataset, keys: NDArray[Any]) -> tuple[Values, int]:
-    """The LUT's values for `keys`, and the bits of its output (PS3.3 §C.11.1.1.1)."""
+def _as_stated(dataset: Dataset, modality: Values) -> Iterator[Values]:
+    """The pictures that the header's VOIs make, each in its turn."""
+    for lut in items(dataset, "VOILUTSequence"):
+        if table := _table(lut):
+            looked_up = _look_up(table, modality)
+            yield np.clip(looked_up / np.float32((1 << table.bits) - 1), 0, 1)
+            # Described as deeper than its entries are.
+            yield _stretched(looked_up, float(table.entries.min()), float(table.entries.max()))
+    for stated in stated_windows(dataset):
+        with np.errstate(over="ignore", invalid="ignore"):
+            shown = window(modality, *stated)
+        yield shown
+
+
+def _stretched(values: Values, low: float, high: float) -> Values:
+    shown = (values - np.float32(low)) / np.float32((high - low) or 1)
+    return np.clip(shown, 0, 1, out=shown)
+
+
+@dataclass(frozen=True, eq=False)
+class _Table:
+    """A look-up table (PS3.3 §C.11.1.1.1).
+
+    Attributes:
+        first: the value that the first entry is for.
+        bits: of its output: as described, or as many as its entries need.
+    """
+
+    first: int
+    bits: int
+    entries: Values
+
+
+def _table(lut: Dataset) -> _Table | None:
+    """None where it is empty or malformed, or has fewer entries than its descriptor says."""
     descriptor = numbers(lut, "LUTDescriptor")
     if len(descriptor) != 3:
-        raise NotReadable("The header holds a look-up table without its descriptor.")
+        return None
     length, first, bits = (int(part) for part in descriptor)
-    length = length or 1 << 16
-    if first >= 1 << 15 and keys.min() < 0:
-        first -= 1 << 16  # written as US although the table begins below zero
+    length = length & 0xFFFF or 1 << 16  # 0 stands for the most; a table of more than half of that may be read as SS
+    if not 1 <= bits <= 16:
+        return None
     data = _lut_data(lut, length)
-    if not 1 <= bits <= 16 or data.size < length:
-        raise NotReadable("The header holds a look-up table shorter than its descriptor says.")
-    index = np.clip(np.rint(keys).astype(np.int64) - first, 0, length - 1)
-    return data.astype(np.float32)[index], max(bits, int(data[:length].max()).bit_length())
+    if data is None or data.size < length:
+        return None
+    entries = data[:length]
+    return _Table(first, max(bits, int(entries.max()).bit_length()), entries.astype(np.float32))
 
 
-def _lut_data(lut: Dataset, length: int) -> NDArray[np.uint16]:
+def _look_up(table: _Table, keys: NDArray[Any]) -> Values:
+    """The table's values for `keys`, the first and the last one for those beyond."""
+    # The first may be written as US although the table begins below zero.
+    first = table.first - (1 << 16) if table.first >= 1 << 15 and keys.min() < 0 else table.first
+    last = table.entries.size - 1
+    places = np.clip(np.rint(keys) - first, 0, last).astype(np.int64)  # clipped first: an integer holds less
+    found: Values = table.entries[places]
+    return found
+
+
+def _lut_data(lut: Dataset, length: int) -> NDArray[np.uint16] | None:
     found = values(lut, "LUTData")
     if len(found) == 1 and isinstance(found[0], bytes):
         if length <= len(found[0]) < 2 * length:  # a table of 8 bits, two entries a word
             return np.frombuffer(found[0], np.uint8).astype(np.uint16)
         order = ">" if lut.original_encoding[1] is False else "<"
         return np.frombuffer(found[0][: len(found[0]) // 2 * 2], order + "u2").astype(np.uint16)
-    words = np.array([int(str(entry)) & 0xFFFF for entry in found], dtype=np.uint16)
+    try:
+        words = np.array([int(str(entry)) & 0xFFFF for entry in found], dtype=np.uint16)
+    except ValueError:
+        return None
     if words.size < length <= 2 * words.size:
         return words.astype("<u2").view(np.uint8).astype(np.uint16)
     return words
-
-
-def _otsu(sample: Values) -> float:
-    """Otsu's threshold (IEEE Trans. SMC 9, 1979): the split with the greatest variance between both sides."""
-    counts, edges = np.histogram(sample, bins=256)
-    centres = (edges[:-1] + edges[1:]) / 2
-    below = np.cumsum(counts)
-    above = below[-1] - below
-    sums = np.cumsum(counts * centres)
-    mean_below = sums / np.maximum(below, 1)
-    mean_above = (sums[-1] - sums) / np.maximum(above, 1)
-    return float(edges[1 + np.argmax(below * above * (mean_below - mean_above) ** 2)])

@@ -20,6 +20,7 @@ from dicom_io.headers import (
     laterality_of,
     view_of,
 )
+from dicom_io.pixels.contrast import contrast_of
 from dicom_io.pixels.decoding import read_dataset, stored_values
 from dicom_io.pixels.luts import approximate_presentation, display_values, modality_values
 from models.types import Mammogram
@@ -52,27 +53,31 @@ def read_mammogram(path: Path, max_pixels: int = 100_000_000) -> Mammogram:
         MemoryError: this machine did not hold the image.
     """
     dataset = read_dataset(path, max_pixels)
-    stored = stored_values(dataset)
+    found = stored_values(dataset)
+    stored = found.values
     if stored.ndim == 3:
         stored = np.rint(stored @ _LUMA)
-    inside = _outside_padding(dataset, stored)
-    modality = modality_values(dataset, stored)
-    del stored
-    picture = modality[inside]
-    if picture.size == 0 or picture.min() == picture.max():
+    inside, padding_remark = _outside_padding(dataset, stored)
+    contrast = contrast_of(stored, inside)
+    if contrast is None:
         raise NotReadable("The image is blank: all its pixels have the same value.")
+    modality, modality_remark = modality_values(dataset, stored, contrast)
+    del stored
     if kind_of(dataset) is InstanceKind.FOR_PROCESSING:
-        pixels = approximate_presentation(dataset, modality, inside)
         remark: str | None = (
             "Only the raw (For Processing) image was there: it was made presentable by an approximation, "
             "and scores on such images are less dependable."
         )
+        pixels = approximate_presentation(dataset, modality, inside, contrast)
     else:
-        pixels, remark = display_values(dataset, modality, inside)
+        pixels, remark = display_values(dataset, modality, inside, contrast)
     pixels[~inside] = 0
     spacing, spacing_remark = _spacing(dataset)
     full_field = is_full_field(dataset)
     remarks = (
+        *found.remarks,
+        padding_remark,
+        modality_remark,
         remark,
         spacing_remark,
         None if full_field else _magnification_remark(dataset),
@@ -91,22 +96,30 @@ def read_mammogram(path: Path, max_pixels: int = 100_000_000) -> Mammogram:
     )
 
 
-def _outside_padding(dataset: Dataset, stored: NDArray[Any]) -> NDArray[np.bool_]:
-    """Where no padding is (PS3.3 §C.7.5.1.1.2): Pixel Padding Value alone, or up to its range limit."""
+def _outside_padding(dataset: Dataset, stored: NDArray[Any]) -> tuple[NDArray[np.bool_], str | None]:
+    """Where no padding is (PS3.3 §C.7.5.1.1.2): Pixel Padding Value alone, or up to its range limit.
+
+    With a sentence where that would leave nothing of the picture, and so is not obeyed.
+    """
+    everywhere = np.ones(stored.shape, dtype=np.bool_)
     value = number(dataset, "PixelPaddingValue")
     if value is None:
-        return np.ones(stored.shape, dtype=np.bool_)
+        return everywhere, None
     limit = number(dataset, "PixelPaddingRangeLimit")
     low, high = sorted(_as_stored(dataset, bound) for bound in (value, value if limit is None else limit))
-    return (stored < low) | (stored > high)
+    inside = (stored < low) | (stored > high)
+    picture = stored[inside]
+    if picture.size and picture.min() < picture.max():
+        return inside, None
+    return everywhere, "By the header's Pixel Padding Value nothing of the image is left: it was not used."
 
 
 def _as_stored(dataset: Dataset, value: float) -> float:
-    """A padding value in the sign of the pixels: some headers write the bits of a negative one as unsigned."""
-    bits = int(number(dataset, "BitsAllocated") or 16)
-    if number(dataset, "PixelRepresentation") == 1 and value >= 1 << (bits - 1):
-        return value - (1 << bits)
-    return value
+    """A padding value as the pixels hold it: in their sign and their bits, of which some headers write more."""
+    bits = int(number(dataset, "BitsStored") or 16)
+    signed = number(dataset, "PixelRepresentation") == 1
+    low, high = (-(1 << (bits - 1)), 1 << (bits - 1)) if signed else (0, 1 << bits)
+    return value if low <= value < high else (value - low) % (1 << bits) + low
 
 
 def _spacing(dataset: Dataset) -> tuple[tuple[float, float] | None, str | None]:

@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from pydicom import Dataset, FileMetaDataset, dcmread
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from dicom_io.errors import NotReadable
-from dicom_io.pixels.luts import approximate_presentation, display_values, modality_values, window
+from dicom_io.pixels import luts
+from dicom_io.pixels.contrast import contrast_of
+from dicom_io.pixels.luts import window
 
 RAMP = np.arange(0, 4096, dtype=np.float32)
-INSIDE = np.ones(RAMP.shape, dtype=np.bool_)
 
 
 def an_image(**attributes: object) -> Dataset:
@@ -31,22 +31,47 @@ def a_lut(first: int, bits: int, entries: list[int]) -> Dataset:
     return lut
 
 
+def display_values(dataset: Dataset, values: NDArray[np.float32] = RAMP) -> tuple[NDArray[np.float32], str | None]:
+    inside = np.ones(values.shape, dtype=np.bool_)
+    contrast = contrast_of(values, inside)
+    assert contrast
+    return luts.display_values(dataset, values, inside, contrast)
+
+
+def modality_values(dataset: Dataset, values: NDArray[np.float32]) -> tuple[NDArray[np.float32], str | None]:
+    contrast = contrast_of(values, np.ones(values.shape, dtype=np.bool_))
+    assert contrast
+    return luts.modality_values(dataset, values, contrast)
+
+
+def raw_shown(dataset: Dataset, values: NDArray[np.float32]) -> NDArray[np.float32]:
+    inside = np.ones(values.shape, dtype=np.bool_)
+    contrast = contrast_of(values, inside)
+    assert contrast
+    return luts.approximate_presentation(dataset, values, inside, contrast)
+
+
 def shown(dataset: Dataset, values: NDArray[np.float32] = RAMP) -> NDArray[np.float32]:
-    return display_values(dataset, values, np.ones(values.shape, dtype=np.bool_))[0]
+    return display_values(dataset, values)[0]
 
 
 def test_rescale_slope_and_intercept_come_first() -> None:
-    np.testing.assert_allclose(modality_values(an_image(RescaleSlope=2, RescaleIntercept=-5), RAMP[:3]), [-5, -3, -1])
+    rescaled, _ = modality_values(an_image(RescaleSlope=2, RescaleIntercept=-5), RAMP[:3])
+    np.testing.assert_allclose(rescaled, [-5, -3, -1])
 
 
 def test_a_modality_lut_is_looked_up_and_clamped_at_both_ends() -> None:
     dataset = an_image(ModalityLUTSequence=[a_lut(10, 16, [100, 200, 300])])
-    np.testing.assert_array_equal(modality_values(dataset, np.array([0, 10, 11, 12, 99])), [100, 100, 200, 300, 300])
+    looked_up, _ = modality_values(dataset, np.array([0, 10, 11, 12, 99], dtype=np.float32))
+    np.testing.assert_array_equal(looked_up, [100, 100, 200, 300, 300])
 
 
-def test_a_slope_of_zero_is_refused() -> None:
-    with pytest.raises(NotReadable, match="RescaleSlope"):
-        modality_values(an_image(RescaleSlope=0), RAMP)
+@pytest.mark.parametrize("rescale", [{"RescaleSlope": 0}, {"RescaleIntercept": 1e12}, {"RescaleSlope": 1e38}])
+def test_a_rescale_that_leaves_no_picture_is_not_used_and_said(rescale: dict[str, float]) -> None:
+    values, remark = modality_values(an_image(**rescale), RAMP)
+    np.testing.assert_array_equal(values, RAMP)
+    assert remark
+    assert "rescale slope" in remark
 
 
 def test_a_linear_window_follows_the_standards_half_pixel() -> None:
@@ -120,14 +145,27 @@ def test_a_table_of_bytes_packed_in_words_is_unpacked() -> None:
     lut = Dataset()
     lut.add_new("LUTDescriptor", "US", [4, 0, 8])
     lut.add_new("LUTData", "OW", bytes([0, 85, 170, 255]))
-    np.testing.assert_allclose(shown(an_image(VOILUTSequence=[lut]))[:4], [0, 1 / 3, 2 / 3, 1], atol=1e-6)
+    np.testing.assert_allclose(shown(an_image(VOILUTSequence=[lut]), RAMP[:4]), [0, 1 / 3, 2 / 3, 1], atol=1e-6)
 
 
-def test_a_table_shorter_than_its_descriptor_is_refused() -> None:
-    lut = a_lut(0, 12, [1, 2, 3])
-    lut.LUTDescriptor = [300, 0, 12]
-    with pytest.raises(NotReadable, match="look-up table"):
-        shown(an_image(VOILUTSequence=[lut]))
+def broken_luts() -> dict[str, Dataset]:
+    short, nameless = a_lut(0, 12, [1, 2, 3]), a_lut(0, 12, [1, 2, 3])
+    short.LUTDescriptor = [300, 0, 12]
+    del nameless.LUTDescriptor
+    return {"an empty item": Dataset(), "shorter than described": short, "without a descriptor": nameless}
+
+
+@pytest.mark.parametrize("lut", broken_luts().values(), ids=broken_luts())
+def test_a_table_that_is_empty_or_malformed_gives_way_to_the_next_and_it_is_said(lut: Dataset) -> None:
+    windowed = an_image(VOILUTSequence=[lut], WindowCenter=1000, WindowWidth=400)
+    values, remark = display_values(windowed)
+    np.testing.assert_array_equal(values, window(RAMP, 1000, 400, "LINEAR"))
+    assert remark
+    second = an_image(VOILUTSequence=[lut, a_lut(0, 8, [0, 85, 170, 255])])
+    np.testing.assert_allclose(display_values(second, RAMP[:4])[0], [0, 1 / 3, 2 / 3, 1], atol=1e-6)
+    values, remark = modality_values(an_image(ModalityLUTSequence=[lut]), RAMP)
+    np.testing.assert_array_equal(values, RAMP)
+    assert remark
 
 
 def test_monochrome1_is_inverted_after_the_window_and_only_once() -> None:
@@ -139,31 +177,30 @@ def test_monochrome1_is_inverted_after_the_window_and_only_once() -> None:
 
 
 def test_without_a_window_deep_images_are_stretched_and_say_so() -> None:
-    values, remark = display_values(an_image(), RAMP[500:1001], INSIDE[500:1001])
+    values, remark = display_values(an_image(), RAMP[500:1001])
     assert (values[0], values[-1]) == (0, 1)
     assert remark is not None
     assert "window" in remark
 
 
 def test_without_a_window_8_bit_images_are_shown_as_they_are() -> None:
-    values, remark = display_values(an_image(BitsStored=8), RAMP[:101], INSIDE[:101])
+    values, remark = display_values(an_image(BitsStored=8), RAMP[:101])
     assert values[100] == pytest.approx(100 / 255)
     assert remark is None
 
 
 @pytest.mark.parametrize("width", [0, 0.5, -3])
 def test_an_impossible_window_counts_as_none(width: float) -> None:
-    assert display_values(an_image(WindowCenter=5, WindowWidth=width), RAMP, INSIDE)[1] is not None
+    assert display_values(an_image(WindowCenter=5, WindowWidth=width))[1] is not None
 
 
 def test_raw_images_become_bright_where_the_breast_is_dense() -> None:
     rng = np.random.default_rng(0)
     thickness = np.concatenate([np.zeros(5000), rng.uniform(1, 3, 5000), np.full(200, 3.0)])
     raw = (12000 * np.exp(-thickness)).astype(np.float32)
-    inside = np.ones(raw.shape, dtype=np.bool_)
-    linear = approximate_presentation(an_image(PixelIntensityRelationship="LIN"), raw, inside)
+    linear = raw_shown(an_image(PixelIntensityRelationship="LIN"), raw)
     assert linear[:5000].max() == 0
     assert linear[-1] > 0.99
     logarithm = (1000 * thickness).astype(np.float32)
     already = an_image(PixelIntensityRelationship="LOG", PixelIntensityRelationshipSign=-1)
-    np.testing.assert_allclose(approximate_presentation(already, logarithm, inside), linear, atol=0.02)
+    np.testing.assert_allclose(raw_shown(already, logarithm), linear, atol=0.02)

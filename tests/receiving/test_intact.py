@@ -14,7 +14,8 @@ from pydicom.uid import (
 )
 
 from dicom_io.errors import NotReadable
-from dicom_io.pixels.intact import CutShort, read_whole_file
+from dicom_io.pixels.intact import read_whole_file
+from dicom_io.pixels.pixel_element import CutShort
 
 SYNTAXES = [
     ImplicitVRLittleEndian,

@@ -7,8 +7,8 @@ from fractions import Fraction
 
 from pydicom import Dataset
 
-from dicom_io.attributes import items, number, text
-from dicom_io.pixels.luts import is_inverse, stated_window
+from dicom_io.attributes import number, text
+from dicom_io.pixels.luts import is_inverse, stated_luts, stated_windows
 from dicom_io.results.sources import spacing_mm
 
 
@@ -37,11 +37,11 @@ def pixel_aspect_ratio(source: Dataset) -> tuple[int, int]:
 
 
 def _put_modality_lut(display: Dataset, source: Dataset) -> None:
-    if luts := items(source, "ModalityLUTSequence"):
+    if luts := stated_luts(source, "ModalityLUTSequence"):
         display.ModalityLUTSequence = [deepcopy(luts[0])]
         return
     slope, intercept = number(source, "RescaleSlope"), number(source, "RescaleIntercept")
-    if slope is not None or intercept is not None:
+    if slope != 0 and (slope is not None or intercept is not None):
         display.RescaleSlope = 1 if slope is None else slope
         display.RescaleIntercept = 0 if intercept is None else intercept
         display.RescaleType = text(source, "RescaleType") or "US"
@@ -50,11 +50,11 @@ def _put_modality_lut(display: Dataset, source: Dataset) -> None:
 def _voi(source: Dataset) -> Dataset:
     # Without its explanation: the window is the image's, whatever its maker called it.
     voi = Dataset()
-    if luts := items(source, "VOILUTSequence"):
+    if luts := stated_luts(source, "VOILUTSequence"):
         voi.VOILUTSequence = [deepcopy(luts[0])]
         return voi
-    if stated := stated_window(source):
-        voi.WindowCenter, voi.WindowWidth, function = stated
+    if stated := stated_windows(source):
+        voi.WindowCenter, voi.WindowWidth, function = stated[0]
         if function:
             voi.VOILUTFunction = function
     return voi

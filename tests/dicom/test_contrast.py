@@ -1,0 +1,167 @@
+"""Whatever the header says of the display, a picture that has contrast is never shown without."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
+from numpy.typing import NDArray
+from pydicom import Dataset
+
+from dicom_io.pixels.contrast import Contrast, contrast_of
+from dicom_io.pixels.luts import approximate_presentation, display_values, modality_values
+
+Picture = NDArray[np.uint16]
+
+
+def breast(bits: int) -> Picture:
+    """Air of one hundredth of the range, gland of a quarter with noise, a mass of three quarters."""
+    rng = np.random.default_rng(1)
+    y, x = np.mgrid[:120, :90]
+    inside = ((y - 60) / 50) ** 2 + (x / 67) ** 2 < 1
+    mass = ((y - 54) / 9) ** 2 + ((x - 27) / 8) ** 2 < 1
+    gland = 0.25 + 0.08 * np.cos(y / 5) + rng.normal(0, 0.01, y.shape)
+    return (np.where(mass, 0.75, np.where(inside, gland, 0.01)) * ((1 << bits) - 1)).astype(np.uint16)
+
+
+def contrast(picture: Picture) -> tuple[NDArray[np.bool_], Contrast]:
+    inside = np.ones(picture.shape, dtype=np.bool_)
+    found = contrast_of(picture, inside)
+    assert found
+    return inside, found
+
+
+def shown(header: Dataset, picture: Picture) -> tuple[NDArray[np.float32], list[str]]:
+    inside, found = contrast(picture)
+    modality, first = modality_values(header, picture, found)
+    pixels, second = display_values(header, modality, inside, found)
+    return pixels, [remark for remark in (first, second) if remark]
+
+
+def header(bits: int, **attributes: object) -> Dataset:
+    dataset = Dataset()
+    dataset.PhotometricInterpretation, dataset.BitsStored = "MONOCHROME2", bits
+    dataset.BitsAllocated, dataset.PixelRepresentation = 8 if bits <= 8 else 16, 0
+    for keyword, value in attributes.items():
+        setattr(dataset, keyword, value)
+    return dataset
+
+
+def lut(bits: int, entries: NDArray[np.int64], first: int = 0) -> Dataset:
+    table = Dataset()
+    table.add_new("LUTDescriptor", "US", [len(entries) & 0xFFFF, first, bits])
+    table.add_new("LUTData", "OW", entries.astype("<u2").tobytes())
+    return table
+
+
+UNFIT = {
+    "an 8-bit copy behind its 12-bit source's window": header(8, WindowCenter=2000, WindowWidth=4000),
+    "a 16-bit window before 12 bits": header(12, WindowCenter=32768, WindowWidth=65536),
+    "an 8-bit window before 12 bits": header(12, WindowCenter=12, WindowWidth=20),
+    "a window above all values": header(12, WindowCenter=60000, WindowWidth=100),
+    "a window below all values": header(12, WindowCenter=-500, WindowWidth=100),
+    "a window for other rescaled values": header(12, WindowCenter=2048, WindowWidth=4096, RescaleIntercept=-30000),
+    "a sigmoid elsewhere": header(12, WindowCenter=60000, WindowWidth=10, VOILUTFunction="SIGMOID"),
+    "a slope that leaves nothing": header(12, RescaleSlope=1e-9, WindowCenter=2048, WindowWidth=4096),
+    "16 bits over 12-bit entries": header(12, VOILUTSequence=[lut(16, np.arange(4096))]),
+    "a table for 8 bits": header(12, VOILUTSequence=[lut(8, np.arange(256))]),
+    "a table for higher values": header(12, VOILUTSequence=[lut(12, np.arange(256), first=40000)]),
+    "a Modality LUT for 8 bits": header(12, ModalityLUTSequence=[lut(8, np.arange(16))]),
+    "an empty VOI item": header(12, VOILUTSequence=[Dataset()]),
+    "an empty VOI item before a window that does not fit": header(
+        12, VOILUTSequence=[Dataset()], WindowCenter=60000, WindowWidth=1
+    ),
+}
+
+
+@pytest.mark.parametrize("unfit", UNFIT.values(), ids=UNFIT)
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_what_does_not_fit_the_pixels_gives_way_and_it_is_said(unfit: Dataset, photometric: str) -> None:
+    unfit.PhotometricInterpretation = photometric
+    picture = breast(unfit.BitsStored)
+    pixels, remarks = shown(unfit, picture)
+    assert contrast(picture)[1].shown_by(pixels)
+    correlation = np.corrcoef(pixels.ravel(), picture.ravel())[0, 1]
+    assert correlation < -0.8 if photometric == "MONOCHROME1" else correlation > 0.8
+    assert any("fit" in remark or "leave no picture" in remark for remark in remarks)
+
+
+@pytest.mark.parametrize(
+    "fit",
+    [
+        header(12, WindowCenter=2048, WindowWidth=4096),
+        header(12, WindowCenter=1000, WindowWidth=1200),
+        header(12, WindowCenter=2500, WindowWidth=1500, VOILUTFunction="SIGMOID"),
+        header(12, VOILUTSequence=[lut(12, 4095 - np.arange(4096))]),
+        header(12, VOILUTSequence=[lut(10, np.arange(4096) // 4)], WindowCenter=1, WindowWidth=1),
+        header(8),
+        header(14, RescaleSlope=0.25, RescaleIntercept=-1000, WindowCenter=1000, WindowWidth=4000),
+    ],
+)
+def test_what_fits_is_obeyed_without_a_word(fit: Dataset) -> None:
+    assert not shown(fit, breast(fit.BitsStored))[1]
+
+
+def test_the_second_window_is_taken_where_the_first_does_not_fit() -> None:
+    both = header(12, WindowCenter=[60000, 1500], WindowWidth=[10, 3000])
+    second = header(12, WindowCenter=1500, WindowWidth=3000)
+    pixels, remarks = shown(both, breast(12))
+    np.testing.assert_array_equal(pixels, shown(second, breast(12))[0])
+    assert remarks
+
+
+def test_one_hot_pixel_does_not_darken_all_others() -> None:
+    picture = breast(12)
+    picture[0, 0] = 65535
+    pixels, _ = shown(header(16), picture)
+    assert pixels[54, 27] - pixels[60, 60] > 0.3
+
+
+@pytest.mark.parametrize("said", [{}, {"RescaleIntercept": -5000}, {"RescaleSlope": 0.0001}])
+@pytest.mark.parametrize("relationship", ["LIN", "LOG"])
+def test_a_raw_image_has_contrast_whatever_its_rescale(said: dict[str, float], relationship: str) -> None:
+    raw = header(12, PixelIntensityRelationship=relationship, PixelIntensityRelationshipSign=1, **said)
+    picture = (4095 - breast(12)).astype(np.uint16)
+    inside, found = contrast(picture)
+    modality, _ = modality_values(raw, picture, found)
+    pixels = approximate_presentation(raw, modality, inside, found)
+    assert found.shown_by(pixels)
+    assert pixels[54, 27] > pixels[60, 60]  # the mass is bright
+
+
+numbers = some.one_of(some.integers(-70000, 70000), some.floats(-1e30, 1e30, allow_nan=False))
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    bits=some.sampled_from([8, 10, 12, 14, 16]),
+    centre=numbers,
+    width=numbers,
+    function=some.sampled_from(["", "LINEAR", "LINEAR_EXACT", "SIGMOID", "OTHER"]),
+    slope=numbers,
+    intercept=numbers,
+    table=some.none() | some.tuples(some.integers(0, 16), some.integers(1, 5000), some.integers(0, 65535)),
+    modality_table=some.booleans(),
+    photometric=some.sampled_from(["MONOCHROME1", "MONOCHROME2"]),
+)
+def test_no_header_at_all_takes_the_contrast_from_a_picture(
+    bits, centre, width, function, slope, intercept, table, modality_table, photometric
+) -> None:
+    said = header(bits, VOILUTFunction=function, PhotometricInterpretation=photometric)
+    for keyword, value in zip(
+        ("WindowCenter", "WindowWidth", "RescaleSlope", "RescaleIntercept"),
+        (centre, width, slope, intercept),
+        strict=True,
+    ):
+        said.add_new(keyword, "DS", f"{value:.9g}")
+    if table:
+        depth, length, first = table
+        sequence = "ModalityLUTSequence" if modality_table else "VOILUTSequence"
+        setattr(said, sequence, [lut(depth, np.arange(length), first)])
+    picture = breast(bits)
+    pixels, _ = shown(said, picture)
+    assert contrast(picture)[1].shown_by(pixels)
+    assert np.isfinite(pixels).all()
+    assert pixels.min() >= 0
+    assert pixels.max() <= 1
