@@ -9,12 +9,15 @@ from __future__ import annotations
 import codecs
 import os
 import re
+import time
 import tomllib
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
     AfterValidator,
@@ -54,6 +57,23 @@ AETitle = Annotated[
 """A DICOM application entity title: 1..16 printable characters without backslash (PS3.5 section 6.2, VR AE)."""
 Port = Annotated[int, Field(ge=1, le=65535)]
 
+
+EquipmentText = Annotated[
+    str, StringConstraints(strip_whitespace=True), _written(r"[^\\\x00-\x1f]*", "one line without backslash")
+]
+"""Text of an object (PS3.5 section 6.2, VR SH and LO)."""
+
+
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError("no time zone of this name is known here; Europe/Berlin is one") from error
+    return name
+
+
+TimeZone = Annotated[str, AfterValidator(_known_zone)]
+"""A name of the IANA Time Zone Database."""
 
 Name = Annotated[
     str,
@@ -288,6 +308,13 @@ class Review(Section):
     share: float = Field(default=0, ge=0, le=1)
 
 
+class Installation(Section):
+    """What every object says of the equipment that made it, beside its own identity."""
+
+    station_name: EquipmentText = Field(default="", max_length=16)
+    institution_name: EquipmentText = Field(default="", max_length=64)
+
+
 class Settings(BaseSettings):
     """All of them. Frozen: a running node never re-reads its settings."""
 
@@ -296,6 +323,8 @@ class Settings(BaseSettings):
     data_dir: Path
     database_url: str | None = None
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    time_zone: TimeZone | None = None
+    installation: Installation = Installation()
     receiver: Receiver = Receiver()
     senders: tuple[Sender, ...] = ()
     closing: Closing = Closing()
@@ -348,6 +377,8 @@ class Settings(BaseSettings):
 def load(path: Path) -> Settings:
     """The settings in a TOML file, overridden by the environment; relative paths are taken from the file's folder.
 
+    A time zone among them holds from here on for this process and those that it starts.
+
     Raises:
         SettingsError: the file is missing, is not TOML, or says what the node cannot use.
     """
@@ -373,7 +404,23 @@ def load(path: Path) -> Settings:
         "destinations": tuple(to.beside(folder) if isinstance(to, Web) else to for to in settings.destinations),
         "sources": tuple(source.beside(folder) if isinstance(source, Web) else source for source in settings.sources),
     }
+    if settings.time_zone is not None:
+        _live_in(settings.time_zone)
     return settings.model_copy(update=found)
+
+
+def _live_in(time_zone: str) -> None:
+    """Makes a time zone the process's own, by which all local times are read and written.
+
+    Raises:
+        SettingsError: the C library does not know it, and would silently take UTC.
+    """
+    os.environ["TZ"] = time_zone
+    time.tzset()
+    for month in (1, 7):
+        moment = datetime(2026, month, 1, tzinfo=UTC)
+        if moment.astimezone().utcoffset() != moment.astimezone(ZoneInfo(time_zone)).utcoffset():
+            raise SettingsError(f"time_zone: this machine has no data on {time_zone}: install tzdata.")
 
 
 def _errors(error: ValidationError) -> list[ErrorDetails]:

@@ -2,23 +2,57 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from uuid import UUID
 
 from pydicom import Dataset
 
 from dicom_io.attributes import items, text
-from dicom_io.uids import derive_uid
+from dicom_io.uids import uid_of
 from models.types import BundleId
 
 MANUFACTURER = "mammo-node"
 MODEL = "mammo-node"
 SEGMENTATIONS = frozenset({"1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7"})
 """Segmentation Storage and Label Map Segmentation Storage (PS3.4 Annex B.5)."""
+_DEVICE_OF_ALL = "2.25.242444742598191661606275133554599073307"
+"""The Device UID that every installation wrote up to release 0.3.0."""
 
 
-def device_uid() -> str:
-    """The device's UID, the same in every installation: it says which product wrote an object, not whose."""
-    return derive_uid(MANUFACTURER, MODEL, "device")
+@dataclass(frozen=True)
+class Device:
+    """One installation, as the equipment that it is (PS3.3 section C.7.5.1).
+
+    Attributes:
+        identity: drawn once for the installation; its Device UID and Device Serial Number are made of it.
+        station_name: where it stands, at most 16 characters (VR SH); empty: not written.
+        institution_name: whose it is, at most 64 characters (VR LO); empty: not written.
+    """
+
+    identity: UUID
+    station_name: str = ""
+    institution_name: str = ""
+
+    @property
+    def uid(self) -> str:
+        """Device UID (0018,1002)."""
+        return uid_of(self.identity)
+
+    @property
+    def serial_number(self) -> str:
+        """Device Serial Number (0018,1000)."""
+        return str(self.identity)
+
+    def put_on(self, equipment: Dataset, *bundles: BundleId) -> None:
+        """The attributes of the General Equipment module, on an object or on an item about equipment."""
+        equipment.Manufacturer = MANUFACTURER
+        equipment.ManufacturerModelName = MODEL
+        equipment.DeviceSerialNumber = self.serial_number
+        equipment.SoftwareVersions = software_versions(*bundles)
+        for keyword, value in (("StationName", self.station_name), ("InstitutionName", self.institution_name)):
+            if value:
+                setattr(equipment, keyword, value)
 
 
 def software_versions(*bundles: BundleId) -> list[str]:
@@ -30,7 +64,7 @@ def software_versions(*bundles: BundleId) -> list[str]:
     return [node[:64], *(str(bundle)[:64] for bundle in bundles)]
 
 
-def contributing_equipment(*bundles: BundleId) -> Dataset:
+def contributing_equipment(device: Device, *bundles: BundleId) -> Dataset:
     """The item by which IHE AIR (section 6.5.3.1) has an AI result name the equipment that made it."""
     # Plain pydicom: the receiver's process imports this module and stays small without highdicom.
     purpose = Dataset()
@@ -38,26 +72,29 @@ def contributing_equipment(*bundles: BundleId) -> Dataset:
     purpose.CodingSchemeDesignator = "DCM"
     purpose.CodeMeaning = "Processing Equipment"
     item = Dataset()
-    item.Manufacturer = MANUFACTURER
-    item.ManufacturerModelName = MODEL
-    item.DeviceSerialNumber = device_uid()
-    item.DeviceUID = device_uid()
-    item.SoftwareVersions = software_versions(*bundles)
+    device.put_on(item, *bundles)
+    item.DeviceUID = device.uid
     item.PurposeOfReferenceCodeSequence = [purpose]
     return item
 
 
 def is_ours(dataset: Dataset) -> bool:
-    """Whether a mammo-node wrote this object (safety: it must never be read as input).
+    """Whether a mammo-node wrote this object (safety: it must never be read as input), of this installation or another.
 
     Told by the equipment, which a PACS leaves alone when it coerces demographics or re-identifies a study: Manufacturer
-    with Manufacturer's Model Name, or our Device UID among the contributing equipment. A segmentation by another maker
+    with Manufacturer's Model Name, of the object or among the contributing equipment. A segmentation by another maker
     is not ours even so: a viewer in which somebody corrected our outlines may carry our equipment over as one that
     contributed, which it did (PS3.3 section C.12.1.1).
     """
-    maker, model = text(dataset, "Manufacturer"), text(dataset, "ManufacturerModelName")
-    if (maker, model) == (MANUFACTURER, MODEL):
+    if _is_mammo_node(dataset):
         return True
-    if maker not in ("", MANUFACTURER) and text(dataset, "SOPClassUID") in SEGMENTATIONS:
+    if text(dataset, "Manufacturer") not in ("", MANUFACTURER) and text(dataset, "SOPClassUID") in SEGMENTATIONS:
         return False
-    return any(text(item, "DeviceUID") == device_uid() for item in items(dataset, "ContributingEquipmentSequence"))
+    return any(
+        _is_mammo_node(item) or text(item, "DeviceUID") == _DEVICE_OF_ALL
+        for item in items(dataset, "ContributingEquipmentSequence")
+    )
+
+
+def _is_mammo_node(equipment: Dataset) -> bool:
+    return (text(equipment, "Manufacturer"), text(equipment, "ManufacturerModelName")) == (MANUFACTURER, MODEL)

@@ -10,6 +10,8 @@ from pydicom.valuerep import DA, DT, TM
 
 from dicom_io.attributes import text
 
+_OFFSET = re.compile(r"([+-])(\d{2})([0-5]\d)")
+
 
 def moment(dataset: Dataset, date_keyword: str, time_keyword: str) -> datetime | None:
     """A date and a time of a data set, in the time zone that it states or else this machine's.
@@ -42,14 +44,16 @@ def moment_of(dataset: Dataset, keyword: str, zone_of: Dataset) -> datetime | No
 
 
 def _placed(found: datetime, dataset: Dataset) -> datetime:
-    zone = _zone(text(dataset, "TimezoneOffsetFromUTC"))
+    zone = stated_zone(dataset)
     return found.replace(tzinfo=zone) if zone else found.astimezone()
 
 
-def _zone(offset: str) -> timezone | None:
-    """From "+0100" (PS3.3 section C.12.1.1)."""
-    if not offset:
+def stated_zone(dataset: Dataset) -> timezone | None:
+    """The time zone that a data set states for its dates and times ("+0100", Timezone Offset From UTC, PS3.3 section
+    C.12.1.1.8); None where it states none between -1200 and +1400."""
+    stated = _OFFSET.fullmatch(text(dataset, "TimezoneOffsetFromUTC"))
+    if stated is None:
         return None
-    sign = -1 if offset.startswith("-") else 1
-    digits = offset.lstrip("+-")
-    return timezone(sign * timedelta(hours=int(digits[:2]), minutes=int(digits[2:] or 0)))
+    offset = timedelta(hours=int(stated[2]), minutes=int(stated[3]))
+    offset = -offset if stated[1] == "-" else offset
+    return timezone(offset) if timedelta(hours=-12) <= offset <= timedelta(hours=14) else None

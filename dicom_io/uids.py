@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
+from uuid import UUID, uuid5
 
+_NAMESPACE = UUID("0b16a090-b8a8-47db-916a-49b2def844ce")
 _SEPARATOR = "\0"
 
 
 def derive_uid(*parts: str) -> str:
-    """A UID for what `parts` name: 2.25 and a 128-bit number (PS3.5 section B.2) from their SHA-256.
+    """A UID for what `parts` name: 2.25 and a name-based UUID (PS3.5 section B.2; RFC 9562 section 5.5, version 5).
 
     Raises:
         ValueError: no parts, or a part holds the NUL that keeps parts from running into one another.
     """
     if not parts or any(_SEPARATOR in part for part in parts):
         raise ValueError("A UID is derived from one or more parts without NUL characters")
-    digest = hashlib.sha256(_SEPARATOR.join(parts).encode()).digest()
-    return f"2.25.{int.from_bytes(digest[:16])}"
+    return uid_of(uuid5(_NAMESPACE, _SEPARATOR.join(parts)))
+
+
+def uid_of(uuid: UUID) -> str:
+    """A UUID as a UID (PS3.5 section B.2)."""
+    return f"2.25.{uuid.int}"

@@ -11,10 +11,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from uuid import uuid4
 
 from pydicom.uid import generate_uid
 
 from config.settings import AnyDestination, Destination, Outlet, Sender, Settings
+from dicom_io.device import Device
 from dicom_io.network.commitment import CommitmentReport
 from dicom_io.network.scp import Listener, ListenerLimits
 from dicom_io.network.scu import count_instances
@@ -28,6 +30,7 @@ from node.closing import Ladder
 from node.commitment import Commitment
 from node.database import Sessions, open_database, sessions_of
 from node.delivery import Deliverer
+from node.installation import identity_of
 from node.logs import set_up_logging
 from node.peers import callers, commitment_request, committing, destination
 from node.publishing import Recipient
@@ -73,6 +76,7 @@ def build_service(settings: Settings) -> Service:
 
     Raises:
         BundleError: the models are not there, or their weights are damaged.
+        UnknownInstallation: the file that says which installation this is is damaged.
         NotListening: the address for HL7 messages cannot be had.
     """
     sessions = sessions_of(open_database(settings.database))
@@ -88,6 +92,7 @@ def build_service(settings: Settings) -> Service:
         recipients=[_recipient(outlet) for outlet in settings.destinations],
         router=partial(route, settings.routes),
         bundle=bundle.id,
+        device=_device(settings),
         worker=reporter_name(settings),
         lease_s=settings.reader.lease_s,
         now=time.time,
@@ -158,6 +163,11 @@ def run_reader(settings: Settings) -> None:
                 time.sleep(IDLE_S)
     except torch.AcceleratorError as error:
         raise Unwell("the GPU does not answer") from error
+
+
+def _device(settings: Settings) -> Device:
+    told = settings.installation
+    return Device(identity_of(settings.data_dir, uuid4), told.station_name, told.institution_name)
 
 
 def _listener(settings: Settings, sessions: Sessions, commitments: Sequence[Commitment]) -> Listener:

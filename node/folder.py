@@ -14,6 +14,7 @@ from pathlib import Path
 
 from sqlalchemy import func, select
 
+from dicom_io.device import Device
 from dicom_io.durable import write_durably
 from dicom_io.errors import NotReadable
 from dicom_io.headers import describe
@@ -89,11 +90,13 @@ class FolderReading:
         scratch: an empty folder for the queue and what is put together in it.
         out: where a folder a study is written, named by its Study Instance UID.
         now: UTC seconds since the epoch.
+        device: the installation that is named in every object.
     """
 
     def __init__(
         self,
         bundle: BundleId,
+        device: Device,
         scratch: Path,
         out: Path,
         limits: FolderLimits,
@@ -112,6 +115,7 @@ class FolderReading:
             recipients=(Recipient("folder", profile),),
             router=everything,
             bundle=bundle,
+            device=device,
             worker="reporter",
             lease_s=_LEASE_S,
             now=now,

@@ -16,6 +16,7 @@ from pathlib import Path
 from pydicom import Dataset, dcmread
 from sqlalchemy.orm import Session, selectinload
 
+from dicom_io.device import Device
 from dicom_io.durable import write_durably
 from dicom_io.errors import DicomError
 from dicom_io.headers import SPECIMEN, InstanceKind, describe
@@ -42,7 +43,7 @@ from node.studies import (
     shown_views,
     view_of,
 )
-from node.tables import Study
+from node.tables import Job, Study
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +62,7 @@ class Reporter:
         recipients: who gets results.
         router: which of them, by the study.
         bundle: the models in use, named where nothing could be read.
+        device: this installation, named in every object.
         worker: the name under which leases are held.
         now: UTC seconds since the epoch.
     """
@@ -70,6 +72,7 @@ class Reporter:
     recipients: Sequence[Recipient]
     router: Router
     bundle: BundleId
+    device: Device
     worker: str
     lease_s: float
     now: Callable[[], float]
@@ -115,6 +118,7 @@ class Reporter:
     def _give_up(self, held: Claim, error: str) -> None:
         with self.sessions.begin() as session:
             finish(session, held, JobState.FAILED, error)
+            session.get_one(Job, held.job_id).begun_at = None  # nothing of it was sent: a later try is another writing
             session.get_one(Study, held.study_id).why = f"its report could not be written: {error}"
 
     def _asked_for_more(self, held: Claim) -> bool:
@@ -127,21 +131,29 @@ class Reporter:
 
     def _report(self, held: Claim) -> None:
         study, exam, sources, predecessors = self._gather(held)
-        if study.closed_at is None:
-            raise ValueError("a study without a closing time was claimed for its report")
+        written_at = datetime.fromtimestamp(self._begun_at(held), UTC).astimezone()
         recipients = self._recipients(study, sources)
         written: list[Written] = []
         for profile in profiles_of(recipients):
             encoding = Encoding(
-                written_at=datetime.fromtimestamp(study.closed_at, UTC).astimezone(),
+                written_at=written_at,
                 revision=held.revision,
                 bundles=(self.bundle,),
                 profile=profile,
                 began_at=datetime.fromtimestamp(study.first_received_at, UTC),
+                device=self.device,
             )
             objects = encode_results(exam, sources, encoding, predecessors[profile.name])
             written += self._written(study, held.revision, profile, objects)
         self._publish(held, written, recipients, is_discordant(exam))
+
+    def _begun_at(self, held: Claim) -> float:
+        """When the writing of this report began, kept with its job: a second try gives the same bytes."""
+        with self.sessions.begin() as session:
+            job = session.get_one(Job, held.job_id)
+            if job.begun_at is None:
+                job.begun_at = self.now()
+            return job.begun_at
 
     def _recipients(self, study: Study, sources: Mapping[str, Dataset]) -> list[Recipient]:
         """Those to whom the routes send the study, by its first image that is read or should have been."""

@@ -19,8 +19,8 @@ from dicom_io.pixels.decoding import read_dataset, stored_values
 from dicom_io.pixels.intact import WholeFile
 from dicom_io.pixels.luts import is_inverse
 from dicom_io.pixels.pixel_element import Span
+from dicom_io.results.fingerprints import taken_over
 from dicom_io.results.gsps.display import as_displayed
-from dicom_io.results.sources import demographics, patient_orientation, spacing_mm
 from node.arrivals import (
     SPECIMEN_REASON,
     TWO_PATIENTS,
@@ -69,14 +69,7 @@ def compare(old: WholeFile, new: WholeFile, max_pixels: int) -> Difference:
 def states_otherwise(old: Dataset, new: Dataset) -> bool:
     """Whether results made of the new header would differ from those made of the old one, besides what an instance's
     row holds."""
-    return any(
-        taken(old) != taken(new)
-        for taken in (demographics, patient_orientation, spacing_mm, as_displayed, _burned_in_annotation)
-    )
-
-
-def _burned_in_annotation(dataset: Dataset) -> str:
-    return code(dataset, "BurnedInAnnotation")
+    return taken_over(old) != taken_over(new) or as_displayed(old) != as_displayed(new)
 
 
 def correct(

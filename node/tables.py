@@ -46,7 +46,7 @@ class Study(Table):
     opened_at: Mapped[float]
     """When the first image of this revision came: the deadline counts from here."""
     closed_at: Mapped[float | None]
-    """When this revision was complete: the content date of its results, so that a second try writes the same bytes."""
+    """When this revision was complete."""
     expected_instances: Mapped[int | None]
     """The source's own count, where it was asked (C-FIND) and answered."""
 
@@ -136,6 +136,8 @@ class Job(Table):
     worker: Mapped[str | None]
     lease_until: Mapped[float | None]
     error: Mapped[str] = mapped_column(default="")
+    begun_at: Mapped[float | None]
+    """Of a report: when its objects began to be written. Their creation time: a second try writes the same bytes."""
 
     study: Mapped[Study] = relationship()
     instance: Mapped[Instance | None] = relationship()

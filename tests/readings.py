@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
+from dicom_io.device import Device
 from dicom_io.results.encoding import Encoding
 from dicom_io.results.profiles import PROFILES
 from models.types import Box, BundleId, Finding, FindingKind, ImageReading, Laterality, Mask, ReadImage
 
 BUNDLE = BundleId("research-default", "1.0")
+DEVICE = Device(UUID("d1b5d7c6-7a54-4f0f-9d6c-4b1f0c6a2e11"))
 ENCODING = Encoding(
     written_at=datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC),
     revision=1,
     bundles=(BUNDLE,),
     profile=PROFILES["ohif"],
     began_at=datetime(2026, 3, 4, 5, 4, 3, tzinfo=UTC),
+    device=DEVICE,
 )
 STUDY = "1.2.826.0.1.3680043.10.1"
 

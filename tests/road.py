@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from pydicom import Dataset, dcmread
+from readings import DEVICE
 from sqlalchemy import select
 
 from dicom_io.network.answers import Answer
@@ -108,6 +109,7 @@ class Road:
             [Recipient(name, PROFILES[self.profile]) for name in self.destinations],
             self.router,
             BUNDLE,
+            DEVICE,
             "node/reporter",
             600,
             self.clock,

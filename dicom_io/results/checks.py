@@ -26,6 +26,7 @@ from models.types import ExamReading, Laterality, Mask
 _IDENTITY = ("StudyInstanceUID", "PatientID", "PatientBirthDate")
 _STATED = (*_IDENTITY, "PatientName")
 _EDGE_PX = 2
+_OF_OTHERS = ("PredecessorDocumentsSequence", "RequestAttributesSequence", "ReferencedRequestSequence")
 _EVIDENCE = ("CurrentRequestedProcedureEvidenceSequence", "PertinentOtherEvidenceSequence")
 
 
@@ -225,9 +226,9 @@ def _planar_regions(report: Dataset) -> Iterator[str]:
 
 
 def _within(dataset: Dataset) -> Iterator[Dataset]:
-    """The data set and all items in it, but for predecessors: these name what was, and may name what is gone."""
+    """The data set and all items in it, but for predecessors and requests: these name what was and what others have."""
     yield dataset
     for element in dataset:
-        if element.VR == "SQ" and element.keyword != "PredecessorDocumentsSequence":
+        if element.VR == "SQ" and element.keyword not in _OF_OTHERS:
             for item in element.value:
                 yield from _within(item)

@@ -10,9 +10,11 @@ from io import BytesIO
 from pydicom import Dataset, FileMetaDataset, dcmwrite
 from pydicom.uid import PYDICOM_IMPLEMENTATION_UID, ExplicitVRLittleEndian
 
-from dicom_io.device import MANUFACTURER, MODEL, contributing_equipment, device_uid, software_versions
+from dicom_io.device import Device, contributing_equipment
+from dicom_io.moments import stated_zone
 from dicom_io.results.fingerprints import fingerprint
 from dicom_io.results.profiles import Profile
+from dicom_io.results.sources import demographics
 from dicom_io.uids import derive_uid
 from models.types import BundleId, ExamReading, FindingKind, Laterality, ReadImage
 
@@ -22,11 +24,12 @@ class Encoding:
     """Under which circumstances a result is written: equal circumstances and equal readings give equal bytes.
 
     Attributes:
-        written_at: the site's local time, as sources state theirs (no time zone is written).
+        written_at: when it is written, in the site's local time.
         revision: counts the reports of the study, from 1.
         bundles: the models that read what it is about, or are in use where nothing was read; they enter the UIDs.
         profile: for whom it is written.
         began_at: when the node had the study's first image.
+        device: the installation that writes; it enters the UIDs.
     """
 
     written_at: datetime
@@ -34,6 +37,7 @@ class Encoding:
     bundles: tuple[BundleId, ...]
     profile: Profile
     began_at: datetime
+    device: Device
 
     def uid(self, study_instance_uid: str, *parts: str) -> str:
         """The UID of something that is written anew in every revision: the report.
@@ -61,6 +65,7 @@ class Encoding:
             self.began_at.astimezone(UTC).isoformat(),
             *(part for bundle in self.bundles for part in (bundle.name, bundle.version)),
             self.profile.name,
+            self.device.uid,
             *parts,
         )
 
@@ -124,14 +129,17 @@ def is_partial(exam: ExamReading) -> bool:
     return bool(exam.missing) or any(not image.on_purpose for image in exam.unread)
 
 
-def sign(dataset: Dataset, encoding: Encoding) -> None:
-    """Sets who wrote the object and when, over whatever a library put there."""
-    dataset.Manufacturer = MANUFACTURER
-    dataset.ManufacturerModelName = MODEL
-    dataset.DeviceSerialNumber = device_uid()
-    dataset.SoftwareVersions = software_versions(*encoding.bundles)
-    dataset.ContributingEquipmentSequence = [contributing_equipment(*encoding.bundles)]
-    date, time = encoding.written_at.strftime("%Y%m%d"), encoding.written_at.strftime("%H%M%S")
+def sign(dataset: Dataset, source: Dataset, encoding: Encoding) -> None:
+    """Sets of whom the object is, who wrote it and when, over whatever a library put there.
+
+    Where the source states its offset from UTC so does the object, and its own times are by that clock too: the offset
+    holds for every date and time of an object (PS3.3 section C.12.1.1.8). Where it does not, none is claimed of it.
+    """
+    dataset.update(demographics(source))
+    encoding.device.put_on(dataset, *encoding.bundles)
+    dataset.ContributingEquipmentSequence = [contributing_equipment(encoding.device, *encoding.bundles)]
+    written_at = encoding.written_at.astimezone(stated_zone(source) or encoding.written_at.tzinfo)
+    date, time = written_at.strftime("%Y%m%d"), written_at.strftime("%H%M%S")
     dataset.InstanceCreationDate = dataset.SeriesDate = dataset.ContentDate = date
     dataset.InstanceCreationTime = dataset.SeriesTime = dataset.ContentTime = time
 

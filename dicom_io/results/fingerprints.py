@@ -13,7 +13,7 @@ from pydicom import Dataset
 
 from dicom_io.attributes import code, text
 from dicom_io.headers import laterality_of, view_of
-from dicom_io.results.sources import demographics, patient_orientation, spacing_mm
+from dicom_io.results.sources import demographics, patient_orientation, request_attributes, spacing_mm
 from models.types import ExamReading
 
 
@@ -22,7 +22,7 @@ def fingerprint(told: object, sources: Iterable[Dataset] = ()) -> str:
 
     The time that reading took is left out: an image read anew with the same outcome gives the same object.
     """
-    content = json.dumps([_plain(told), [_taken(source) for source in sources]], sort_keys=True)
+    content = json.dumps([_plain(told), [taken_over(source) for source in sources]], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
 
 
@@ -37,9 +37,11 @@ def exam_fingerprint(exam: ExamReading, sources: Mapping[str, Dataset]) -> str:
     return fingerprint(told, [sources[uid] for uid in images if uid in sources])
 
 
-def _taken(source: Dataset) -> object:
+def taken_over(source: Dataset) -> object:
+    """All that an object may take over from the header of an image that it is about, its display apart."""
     return {
         "demographics": demographics(source).to_json_dict(),
+        "requests": request_attributes(source).to_json_dict(),
         "instance": str(source.get("SOPInstanceUID", "")),
         "series": str(source.get("SeriesInstanceUID", "")),
         "class": str(source.get("SOPClassUID", "")),

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from highdicom.ko import KeyObjectSelection, KeyObjectSelectionDocument
-from highdicom.sr import DeviceObserverIdentifyingAttributes, ObserverContext
 from pydicom import Dataset
-from pydicom.sr.codedict import codes as dictionary
 
-from dicom_io.device import MANUFACTURER, MODEL, device_uid
+from dicom_io.device import MANUFACTURER
 from dicom_io.errors import NotEncodable
 from dicom_io.results import codes
 from dicom_io.results.encoding import Encoding, sign
 from dicom_io.results.fingerprints import fingerprint
-from dicom_io.results.sources import demographics, stand_in
+from dicom_io.results.observer import device_observer
+from dicom_io.results.sources import referenced_request, stand_in
 from models.types import ExamReading
 
 SERIES_NUMBER = 9500
@@ -37,14 +36,15 @@ def encode_key_objects(exam: ExamReading, sources: Mapping[str, Dataset], *, enc
         raise NotEncodable("An image with findings is not among the sources of the key objects.")
     images = [stand_in(sources[image.sop_instance_uid], image.reading.shape) for image in found]
     models = ", ".join(map(str, encoding.bundles))
-    study = images[0].StudyInstanceUID
+    described = sources[found[0].sop_instance_uid]
+    study = described.StudyInstanceUID
     content = fingerprint("images with findings", [sources[image.sop_instance_uid] for image in found])
     key_objects = KeyObjectSelectionDocument(
         evidence=images,
         content=KeyObjectSelection(
             document_title=codes.OF_INTEREST,
             referenced_objects=images,
-            observer_device_context=ObserverContext(dictionary.DCM.Device, _observer()),
+            observer_device_context=device_observer(encoding.device),
             description=f"Images with AI findings by {models}; research use only, not for diagnosis",
         ),
         series_instance_uid=encoding.lasting_uid(study, content, "KO series"),
@@ -54,15 +54,9 @@ def encode_key_objects(exam: ExamReading, sources: Mapping[str, Dataset], *, enc
         manufacturer=MANUFACTURER,
         series_description=f"AI key images{encoding.edition}, mammo-node, research use only"[:64],
     )
-    sign(key_objects, encoding)
-    key_objects.update(demographics(sources[found[0].sop_instance_uid]))
+    sign(key_objects, described, encoding)
+    key_objects.update(referenced_request(described))
     for item in key_objects.ContentSequence:
         if item.ValueType == "IMAGE":
             del item.ConceptNameCodeSequence  # TID 2010 gives the references no name
     return key_objects
-
-
-def _observer() -> DeviceObserverIdentifyingAttributes:
-    return DeviceObserverIdentifyingAttributes(
-        uid=device_uid(), name=MODEL, manufacturer_name=MANUFACTURER, model_name=MODEL
-    )

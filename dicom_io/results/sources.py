@@ -7,40 +7,87 @@ from collections.abc import Iterable, Mapping
 from copy import deepcopy
 
 from pydicom import DataElement, Dataset
-from pydicom.datadict import dictionary_VR
+from pydicom.datadict import dictionary_VR, keyword_for_tag
 
-from dicom_io.attributes import numbers, text, values
+from dicom_io.attributes import items, numbers, text, values
+from dicom_io.moments import stated_zone
+from dicom_io.results.carried_over import (
+    CLINICAL_TRIAL,
+    COMMON,
+    EVER_THERE,
+    EVER_THERE_OF_A_REQUEST,
+    PATIENT,
+    REQUEST,
+    STUDY,
+)
 
-# Patient and General Study modules (PS3.3 §C.7.1.1, §C.7.2.1): who is meant and which study, and nothing else.
-_REQUIRED = (
-    "PatientName", "PatientID", "PatientBirthDate", "PatientSex",
-    "StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName",
-)  # fmt: skip
-_TAKEN_IF_THERE = (
-    "SpecificCharacterSet", "IssuerOfPatientID", "IssuerOfPatientIDQualifiersSequence", "OtherPatientIDsSequence",
-    "PatientAge", "PatientIdentityRemoved", "DeidentificationMethod", "DeidentificationMethodCodeSequence",
-    "IssuerOfAccessionNumberSequence", "StudyDescription",
-)  # fmt: skip
+_TIME = r"\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?"
 _WELL_FORMED = {
     "PatientBirthDate": r"\d{8}",
+    "PatientBirthTime": _TIME,
     "StudyDate": r"\d{8}",
-    "StudyTime": r"\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?",
+    "StudyTime": _TIME,
     "PatientSex": r"[MFO]",
 }
 
 
 def demographics(source: Dataset) -> Dataset:
-    """Patient and study as the image states them; what it lacks or states against the standard is empty (type 2)."""
+    """Patient, study and trial as the image states them (carried_over.py); what it lacks or states against the standard
+    is left out, or empty where the standard has it always (type 2)."""
+    taken = _taken(source, (*PATIENT, *CLINICAL_TRIAL, *STUDY, *COMMON))
+    for keyword, form in _WELL_FORMED.items():
+        if keyword in taken and not re.fullmatch(form, text(taken, keyword)):
+            del taken[keyword]
+    if stated_zone(source) is None and "TimezoneOffsetFromUTC" in taken:
+        del taken.TimezoneOffsetFromUTC
+    return _completed(taken, EVER_THERE)
+
+
+def request_attributes(source: Dataset) -> Dataset:
+    """The orders that the image was made for, for an object of the General Series module; empty where it names none."""
     taken = Dataset()
-    for keyword in _TAKEN_IF_THERE:
-        if values(source, keyword):
+    if asked := [kept for item in items(source, "RequestAttributesSequence") if (kept := _well_formed(item))]:
+        taken.RequestAttributesSequence = asked
+    return taken
+
+
+def referenced_request(source: Dataset) -> Dataset:
+    """The same orders for a document (PS3.3 section C.17.2): as the image refers to them, or as its request attributes
+    have them."""
+    taken, asked = Dataset(), []
+    for item in items(source, "ReferencedRequestSequence") or items(source, "RequestAttributesSequence"):
+        if request := _taken(item, REQUEST):
+            request = _completed(request, EVER_THERE_OF_A_REQUEST)
+            if not text(request, "AccessionNumber"):
+                request.AccessionNumber = text(source, "AccessionNumber")
+            if not text(request, "StudyInstanceUID"):
+                request.StudyInstanceUID = source.StudyInstanceUID
+            asked.append(request)
+    if asked:
+        taken.ReferencedRequestSequence = asked
+    return taken
+
+
+def _taken(source: Dataset, keywords: Iterable[str]) -> Dataset:
+    taken = Dataset()
+    for keyword in keywords:
+        if within := [kept for item in items(source, keyword) if (kept := _well_formed(item))]:
+            taken[keyword] = DataElement(keyword, "SQ", within)
+        elif values(source, keyword) and dictionary_VR(keyword) != "SQ":
             taken[keyword] = deepcopy(source[keyword])
-    for keyword in _REQUIRED:
-        form = _WELL_FORMED.get(keyword)
-        if values(source, keyword) and (form is None or re.fullmatch(form, text(source, keyword))):
-            taken[keyword] = deepcopy(source[keyword])
-        else:
-            taken[keyword] = DataElement(keyword, dictionary_VR(keyword), "")
+    return taken
+
+
+def _well_formed(item: Dataset) -> Dataset:
+    """An item without what is private, unknown or malformed."""
+    return _taken(item, [keyword for tag in item.keys() if (keyword := keyword_for_tag(tag))])  # noqa: SIM118 - tags
+
+
+def _completed(taken: Dataset, keywords: Iterable[str]) -> Dataset:
+    for keyword in keywords:
+        if keyword not in taken:
+            vr = dictionary_VR(keyword)
+            taken[keyword] = DataElement(keyword, vr, [] if vr == "SQ" else "")
     return taken
 
 

@@ -69,5 +69,6 @@ def _for_people() -> tuple[type[Exception], ...]:
     from config.settings import SettingsError
     from dicom_io.errors import DicomError
     from models.bundle import BundleError
+    from node.installation import UnknownInstallation
 
-    return CommandFailed, SettingsError, DicomError, BundleError
+    return CommandFailed, SettingsError, DicomError, BundleError, UnknownInstallation

@@ -42,10 +42,13 @@ def read(
     """
     import tempfile
     import time
+    from uuid import uuid4
 
+    from dicom_io.device import Device
     from dicom_io.results.profiles import PROFILES
     from models.bundle import find_bundle, read_bundle
     from node.folder import FolderLimits, FolderReading
+    from node.installation import identity_of
 
     paths = [folder] if folder.is_file() else sorted(path for path in folder.rglob("*") if path.is_file())
     models = read_bundle(find_bundle(bundle))
@@ -53,7 +56,15 @@ def read(
         raise CommandFailed(f"--profile {profile}: there is none of this name. Profiles: {', '.join(PROFILES)}.")
     _make(out)
     with tempfile.TemporaryDirectory(prefix="mammo-node-") as scratch, _progress(hidden=as_json) as progress:
-        reading = FolderReading(models.id, Path(scratch), out, FolderLimits(batch=batch), time.time, PROFILES[profile])
+        reading = FolderReading(
+            models.id,
+            Device(identity_of(out, uuid4)),
+            Path(scratch),
+            out,
+            FolderLimits(batch=batch),
+            time.time,
+            PROFILES[profile],
+        )
         skipped = reading.take(paths, reads_secondary_capture=secondary_capture)
         if to_read := reading.to_read():
             loading = progress.add_task("Loading the models", total=None)

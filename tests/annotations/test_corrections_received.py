@@ -21,6 +21,7 @@ from annotating import (
 from highdicom.seg import SegmentAlgorithmTypeValues
 from pydicom import Dataset
 from pydicom.uid import generate_uid
+from readings import DEVICE
 from road import Road, changed
 from sqlalchemy import select
 
@@ -108,7 +109,7 @@ def test_what_a_viewer_wrote_under_our_uid_or_our_name_is_not_taken_for_a_person
 
 def test_a_viewer_may_carry_our_equipment_over_as_one_that_contributed(reported: Road, images: list[Dataset]):
     seg = segmentation({"mass": _smaller(reported, images[0])}, images[0])
-    seg.ContributingEquipmentSequence = [contributing_equipment(BundleId("test", "1"))]
+    seg.ContributingEquipmentSequence = [contributing_equipment(DEVICE, BundleId("test", "1"))]
     reported.receive(seg)
     assert len(annotations_of(reported).images) == 1
 

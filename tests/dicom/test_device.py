@@ -1,6 +1,10 @@
-from pydicom import Dataset
+from dataclasses import replace
+from uuid import uuid4
 
-from dicom_io.device import MANUFACTURER, MODEL, contributing_equipment, device_uid, is_ours
+from pydicom import Dataset
+from readings import DEVICE
+
+from dicom_io.device import MANUFACTURER, MODEL, Device, contributing_equipment, is_ours
 from models.types import BundleId
 
 
@@ -19,7 +23,7 @@ def test_our_object_is_known_by_manufacturer_and_model():
 def test_our_object_is_known_after_a_pacs_coerced_patient_and_equipment():
     coerced = _made_by("Some PACS", "Gateway")
     coerced.PatientID = "other"
-    coerced.ContributingEquipmentSequence = [contributing_equipment(BundleId("research-default", "1"))]
+    coerced.ContributingEquipmentSequence = [contributing_equipment(DEVICE, BundleId("research-default", "1"))]
     assert is_ours(coerced)
 
 
@@ -40,7 +44,30 @@ def test_an_image_that_passed_through_other_equipment_is_not_ours():
 
 
 def test_the_equipment_item_names_device_and_models():
-    item = contributing_equipment(BundleId("research-default", "1"))
-    assert item.DeviceUID == device_uid()
+    item = contributing_equipment(DEVICE, BundleId("research-default", "1"))
+    assert item.DeviceUID == DEVICE.uid
+    assert item.DeviceSerialNumber == DEVICE.serial_number
     assert item.PurposeOfReferenceCodeSequence[0].CodeValue == "109102"
     assert item.SoftwareVersions[1] == "research-default 1"
+
+
+def test_every_installation_is_a_device_of_its_own_and_knows_what_another_wrote():
+    one, other = Device(uuid4()), Device(uuid4())
+    assert (one.uid, one.serial_number) != (other.uid, other.serial_number)
+    coerced = _made_by("Some PACS", "Gateway")
+    coerced.ContributingEquipmentSequence = [contributing_equipment(other, BundleId("research-default", "1"))]
+    assert is_ours(coerced)
+
+
+def test_what_release_0_3_0_wrote_is_ours_by_the_device_uid_that_all_its_installations_had():
+    coerced = _made_by("Some PACS", "Gateway")
+    equipment = _made_by("Some PACS", "Gateway")
+    equipment.DeviceUID = "2.25.242444742598191661606275133554599073307"
+    coerced.ContributingEquipmentSequence = [equipment]
+    assert is_ours(coerced)
+
+
+def test_station_and_institution_stand_in_objects_where_the_site_names_them():
+    named = contributing_equipment(replace(DEVICE, station_name="AI-1", institution_name="Klinik am See"))
+    assert (named.StationName, named.InstitutionName) == ("AI-1", "Klinik am See")
+    assert "StationName" not in contributing_equipment(DEVICE)

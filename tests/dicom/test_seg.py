@@ -4,9 +4,9 @@ from io import BytesIO
 import numpy as np
 import pytest
 from pydicom import Dataset, dcmread
-from readings import BUNDLE, ENCODING, STUDY, blob, header, lesion, read_image
+from readings import BUNDLE, DEVICE, ENCODING, STUDY, blob, header, lesion, read_image
 
-from dicom_io.device import device_uid, is_ours
+from dicom_io.device import is_ours
 from dicom_io.errors import NotEncodable
 from dicom_io.results.encoding import lesion_name, to_bytes
 from dicom_io.results.profiles import PROFILES
@@ -133,7 +133,7 @@ def test_patient_and_study_are_those_of_the_image():
 def test_the_segmentation_is_known_as_ours():
     seg, _ = _encoded(_two_lesions())
     assert is_ours(seg)
-    assert seg.ContributingEquipmentSequence[0].DeviceUID == device_uid()
+    assert seg.ContributingEquipmentSequence[0].DeviceUID == DEVICE.uid
     assert str(BUNDLE) in seg.SoftwareVersions
 
 

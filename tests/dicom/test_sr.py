@@ -4,7 +4,7 @@ from io import BytesIO
 import numpy as np
 import pytest
 from pydicom import Dataset, dcmread
-from readings import BUNDLE, ENCODING, STUDY, blob, header, lesion, read_image
+from readings import BUNDLE, DEVICE, ENCODING, STUDY, blob, header, lesion, read_image
 from reports import (
     L_CC,
     OLD_REPORT,
@@ -25,7 +25,7 @@ from reports import (
     value,
 )
 
-from dicom_io.device import device_uid, is_ours
+from dicom_io.device import is_ours
 from dicom_io.errors import NotEncodable
 from dicom_io.results.encode import encode_results
 from dicom_io.results.encoding import to_bytes
@@ -43,7 +43,7 @@ def test_a_machine_wrote_it_and_nobody_verified_it():
     assert "VerifyingObserverSequence" not in report
     observers = named(report, "121005")
     assert [item.ConceptCodeSequence[0].CodeMeaning for item in observers] == ["Device"]
-    assert device_uid() == named(report, "121012")[0].UID
+    assert DEVICE.uid == named(report, "121012")[0].UID
     assert is_ours(report)
 
 
@@ -83,7 +83,7 @@ def test_report_and_segmentations_name_the_device_that_made_them():
     for result in encode_results(some_exam(), some_sources(), ENCODING):
         (equipment,) = dcmread(BytesIO(result.content)).ContributingEquipmentSequence
         assert equipment.PurposeOfReferenceCodeSequence[0].CodeValue == "109102"
-        assert equipment.DeviceUID == device_uid()
+        assert equipment.DeviceUID == DEVICE.uid
         assert str(BUNDLE) in equipment.SoftwareVersions
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from phantoms import SMALL, WrittenPhantoms, write_phantoms
 from pydicom import Dataset, dcmread
+from readings import DEVICE
 from road import BUNDLE, Clock, OneMass, pipeline_of
 from validators import dcentvfy, dciodvfy
 
@@ -74,7 +75,7 @@ def test_a_node_takes_phantoms_for_mammograms_and_not_for_its_own_results(phanto
 def test_a_phantom_study_goes_the_whole_road_of_read(phantom_set: WrittenPhantoms, tmp_path: Path) -> None:
     patient = phantom_set.truths[0].patient
     (tmp_path / "scratch").mkdir()
-    reading = FolderReading(BUNDLE, tmp_path / "scratch", tmp_path / "out", FolderLimits(), Clock())
+    reading = FolderReading(BUNDLE, DEVICE, tmp_path / "scratch", tmp_path / "out", FolderLimits(), Clock())
     images = sorted((phantom_set.folder / "studies" / patient).iterdir())
     assert reading.take(images, reads_secondary_capture=False) == []
     reading.read(pipeline_of(OneMass()), lambda _: None)

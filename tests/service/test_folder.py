@@ -14,6 +14,7 @@ from pydicom.uid import (
     DigitalMammographyXRayImageStorageForProcessing,
     generate_uid,
 )
+from readings import DEVICE
 from road import BUNDLE, Clock, OneMass, changed, pipeline_of
 
 from node.demo.studies import DemoStudy
@@ -28,7 +29,7 @@ def scratch(tmp_path: Path) -> Path:
 
 
 def read(folder: Path, scratch: Path, out: Path) -> tuple[list[StudyOutcome], list[SkippedFile]]:
-    reading = FolderReading(BUNDLE, scratch, out, FolderLimits(), Clock())
+    reading = FolderReading(BUNDLE, DEVICE, scratch, out, FolderLimits(), Clock())
     skipped = reading.take(sorted(folder.iterdir()), reads_secondary_capture=False)
     read = []
     reading.read(pipeline_of(OneMass()), read.append)
@@ -125,7 +126,7 @@ def test_a_study_whose_report_fails_is_told_and_the_others_are_written(
     folder.mkdir()
     for file in (*broken.files, *sound.files):
         shutil.copy(file, folder / f"{file.parent.name}-{file.name}")
-    reading = FolderReading(BUNDLE, scratch, tmp_path / "out", FolderLimits(batch=8), Clock())
+    reading = FolderReading(BUNDLE, DEVICE, scratch, tmp_path / "out", FolderLimits(batch=8), Clock())
     reading.take(sorted(folder.iterdir()), reads_secondary_capture=False)
 
     def lose_a_header(_: int) -> None:
@@ -143,7 +144,7 @@ def test_what_was_read_before_an_interruption_is_kept(
     mammogram_studies: list[DemoStudy], scratch: Path, tmp_path: Path
 ) -> None:
     files = [file for study in mammogram_studies for file in study.files]
-    reading = FolderReading(BUNDLE, scratch, tmp_path / "out", FolderLimits(), Clock())
+    reading = FolderReading(BUNDLE, DEVICE, scratch, tmp_path / "out", FolderLimits(), Clock())
     reading.take(files, reads_secondary_capture=False)
     seen: list[int] = []
 

@@ -12,7 +12,7 @@ from dicom_io.results.cad_sr.content import LIBRARY_POSITION, cad_report
 from dicom_io.results.cad_sr.library import library_of
 from dicom_io.results.encoding import Encoding, file_meta, is_partial, sign
 from dicom_io.results.fingerprints import exam_fingerprint
-from dicom_io.results.sources import demographics, study_references
+from dicom_io.results.sources import referenced_request, study_references
 from models.types import ExamReading
 
 SERIES_NUMBER = 9200
@@ -42,7 +42,6 @@ def encode_cad_sr(
     sr.SOPClassUID = MammographyCADSRStorage
     sr.SOPInstanceUID = encoding.lasting_uid(study, content, "CAD-SR")
     sr.file_meta = file_meta(sr)
-    sr.update(demographics(described))
     sr.StudyInstanceUID = study
     sr.Modality = "SR"
     sr.SeriesInstanceUID = encoding.lasting_uid(study, content, "CAD-SR series")
@@ -60,5 +59,6 @@ def encode_cad_sr(
     if predecessor is not None and predecessor.SOPInstanceUID != sr.SOPInstanceUID:
         sr.PredecessorDocumentsSequence = study_references([predecessor])
     sr.update(cad_report(exam, library, encoding.bundles[0]))
-    sign(sr, encoding)
+    sign(sr, described, encoding)
+    sr.update(referenced_request(described))
     return sr

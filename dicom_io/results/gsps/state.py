@@ -7,13 +7,13 @@ from functools import partial
 from highdicom.pr import GrayscaleSoftcopyPresentationState
 from pydicom import Dataset
 
-from dicom_io.device import MANUFACTURER, MODEL, device_uid
+from dicom_io.device import MANUFACTURER, MODEL
 from dicom_io.results.encoding import Encoding, place, sign
 from dicom_io.results.fingerprints import fingerprint
 from dicom_io.results.gsps.display import as_displayed, pixel_aspect_ratio
 from dicom_io.results.gsps.graphics import annotate
 from dicom_io.results.masks import check_masks
-from dicom_io.results.sources import demographics, stand_in
+from dicom_io.results.sources import request_attributes, stand_in
 from models.types import ReadImage
 
 SERIES_NUMBER = 9300
@@ -48,7 +48,7 @@ def encode_gsps(source: Dataset, image: ReadImage, *, encoding: Encoding, title:
         manufacturer=MANUFACTURER,
         manufacturer_model_name=MODEL,
         software_versions=str(image.reading.bundle)[:64],
-        device_serial_number=device_uid(),
+        device_serial_number=encoding.device.serial_number,
         content_label="FINDINGS",
         content_description=f"Lesions found by {image.reading.bundle}; research use only"[:64],
         content_creator_name=f"{MANUFACTURER}^",
@@ -56,11 +56,11 @@ def encode_gsps(source: Dataset, image: ReadImage, *, encoding: Encoding, title:
         graphic_annotations=annotations,
         series_description=f"{title} outlines, research use only{encoding.edition}, mammo-node"[:64],
     )
-    sign(state, encoding)
+    sign(state, source, encoding)
+    state.update(request_attributes(source))
     state.PresentationCreationDate, state.PresentationCreationTime = state.ContentDate, state.ContentTime
     del state.ContentDate, state.ContentTime  # which presentation states do not have
     state.DisplayedAreaSelectionSequence[0].PresentationPixelAspectRatio = list(pixel_aspect_ratio(source))
-    state.update(demographics(source))
     state.update(display)
     state.Laterality = image.laterality or ""
     return state

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from dicom_io.device import MANUFACTURER, MODEL, device_uid
+from dicom_io.device import MANUFACTURER, MODEL
 from dicom_io.errors import NotEncodable
 from dicom_io.results import codes
 from dicom_io.results.colours import COLOURS
@@ -27,7 +27,7 @@ from dicom_io.results.encoding import Encoding, lesion_name, place, sign
 from dicom_io.results.fingerprints import fingerprint
 from dicom_io.results.masks import check_masks
 from dicom_io.results.seg.frames import add_nominal_geometry, own_dimensions, segments_per_frame
-from dicom_io.results.sources import demographics, patient_orientation, stand_in
+from dicom_io.results.sources import patient_orientation, request_attributes, stand_in
 from models.types import ReadImage
 
 SERIES_NUMBER = 9100
@@ -61,15 +61,15 @@ def encode_seg(source: Dataset, image: ReadImage, *, encoding: Encoding, title: 
         manufacturer=MANUFACTURER,
         manufacturer_model_name=MODEL,
         software_versions=str(image.reading.bundle)[:64],
-        device_serial_number=device_uid(),
+        device_serial_number=encoding.device.serial_number,
         content_label="FINDINGS",
         content_description=f"Lesions found by {image.reading.bundle}; research use only"[:64],
         content_creator_name=f"{MANUFACTURER}^",
         series_description=f"{title} findings{encoding.edition}, mammo-node"[:64],
         transfer_syntax_uid=ExplicitVRLittleEndian,
     )
-    sign(seg, encoding)
-    seg.update(demographics(source))
+    sign(seg, source, encoding)
+    seg.update(request_attributes(source))
     seg.PatientOrientation = list(patient_orientation(source) or ())
     own_dimensions(seg, uid("SEG dimensions", image.sop_instance_uid))
     segments_per_frame(seg)

@@ -10,25 +10,22 @@ from highdicom.sr import (
     ContainerContentItem,
     ContentItem,
     ContentSequence,
-    DeviceObserverIdentifyingAttributes,
     ImageContentItem,
     LanguageOfContentItemAndDescendants,
     NumContentItem,
     ObservationContext,
-    ObserverContext,
     RelationshipTypeValues,
     TextContentItem,
 )
 from highdicom.sr.coding import CodedConcept
 from pydicom import Dataset
-from pydicom.sr.codedict import codes as dictionary
 from pydicom.sr.coding import Code
 
 from dicom_io.attributes import code, text
-from dicom_io.device import MANUFACTURER, MODEL, device_uid
 from dicom_io.headers import InstanceKind, kind_of
 from dicom_io.results import codes
 from dicom_io.results.encoding import Encoding
+from dicom_io.results.observer import device_observer
 from dicom_io.results.sources import patient_orientation, spacing_mm
 from dicom_io.results.sr.concordance import concordance_items
 from dicom_io.results.sr.groups import lesion_groups, score_groups
@@ -48,21 +45,13 @@ def measurement_report(exam: ExamReading, sources: Mapping[str, Dataset], encodi
     root = ContainerContentItem(name=title, template_id="1500")
     root.ContentSequence = ContentSequence()
     root.ContentSequence.extend(LanguageOfContentItemAndDescendants(CodedConcept.from_code(codes.ENGLISH)))
-    root.ContentSequence.extend(observed_by_device())
+    root.ContentSequence.extend(ObservationContext(observer_device_context=device_observer(encoding.device)))
     root.ContentSequence.append(CodeContentItem(codes.PROCEDURE_REPORTED, codes.IMAGING_PROCEDURE, _CONCEPT))
     if exam.images:
         root.ContentSequence.append(_image_library(exam, sources))
         root.ContentSequence.append(_measurements(exam, sources, encoding))
     root.ContentSequence.append(_evaluations(exam, sources, encoding))
     return root
-
-
-def observed_by_device() -> ObservationContext:
-    """TID 1001: a device observed, never a person (safety: a machine is never taken for a radiologist)."""
-    device = DeviceObserverIdentifyingAttributes(
-        uid=device_uid(), name=MODEL, manufacturer_name=MANUFACTURER, model_name=MODEL
-    )
-    return ObservationContext(observer_device_context=ObserverContext(dictionary.DCM.Device, device))
 
 
 def _image_library(exam: ExamReading, sources: Mapping[str, Dataset]) -> ContainerContentItem:

@@ -10,7 +10,7 @@ from pydicom.uid import Comprehensive3DSRStorage
 from dicom_io.errors import NotEncodable
 from dicom_io.results.encoding import Encoding, file_meta, is_partial, sign
 from dicom_io.results.own_codes import coding_scheme
-from dicom_io.results.sources import demographics, study_references
+from dicom_io.results.sources import referenced_request, study_references
 from dicom_io.results.sr.content import measurement_report
 from models.types import ExamReading
 
@@ -45,7 +45,6 @@ def encode_sr(
     sr.SOPClassUID = Comprehensive3DSRStorage
     sr.SOPInstanceUID = encoding.uid(study, "SR")
     sr.file_meta = file_meta(sr)
-    sr.update(demographics(described))
     sr.StudyInstanceUID = study
     sr.Modality = "SR"
     sr.SeriesInstanceUID = encoding.uid(study, "SR series")
@@ -65,7 +64,8 @@ def encode_sr(
         sr.PredecessorDocumentsSequence = study_references([predecessor])
     sr.CodingSchemeIdentificationSequence = [coding_scheme()]
     sr.update(measurement_report(exam, sources, encoding))
-    sign(sr, encoding)
+    sign(sr, described, encoding)
+    sr.update(referenced_request(described))
     return sr
 
 

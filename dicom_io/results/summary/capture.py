@@ -12,7 +12,7 @@ from dicom_io.errors import NotEncodable
 from dicom_io.headers import laterality_of, view_of
 from dicom_io.results.encoding import Encoding, sides, sign
 from dicom_io.results.fingerprints import exam_fingerprint
-from dicom_io.results.sources import demographics, instance_reference
+from dicom_io.results.sources import instance_reference, request_attributes
 from dicom_io.results.summary.page import draw_page
 from models.types import ExamReading
 
@@ -40,7 +40,6 @@ def encode_summary(exam: ExamReading, sources: Mapping[str, Dataset], *, encodin
     page = Dataset()
     page.file_meta = FileMetaDataset()
     page.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    page.update(demographics(described))
     page.SOPClassUID = SecondaryCaptureImageStorage
     page.SOPInstanceUID = encoding.lasting_uid(study, content, "SC")
     page.StudyInstanceUID = study
@@ -50,7 +49,8 @@ def encode_summary(exam: ExamReading, sources: Mapping[str, Dataset], *, encodin
     # Neither MG nor a Body Part Examined of BREAST: hanging protocols and other readers must not take it for a view.
     page.Modality = "OT"
     page.Laterality = told[0] if len(told := sides(exam)) == 1 else ""  # type 2C: validators ask for it
-    sign(page, encoding)
+    sign(page, described, encoding)
+    page.update(request_attributes(described))
     _describe_image(page, exam, sources)
     _put_pixels(page, exam, sources, encoding)
     return page

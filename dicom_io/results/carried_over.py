@@ -1,0 +1,61 @@
+"""Which attributes of an image stand in every object about it, by module (PS3.3): who is meant, in which study, for
+which request, and nothing else."""
+
+from __future__ import annotations
+
+PATIENT = (
+    "PatientName", "PatientID", "IssuerOfPatientID", "TypeOfPatientID", "IssuerOfPatientIDQualifiersSequence",
+    "PatientBirthDate", "PatientBirthTime", "PatientSex", "QualityControlSubject", "OtherPatientIDs",
+    "OtherPatientIDsSequence", "OtherPatientNames", "PatientIdentityRemoved", "DeidentificationMethod",
+    "DeidentificationMethodCodeSequence",
+)  # fmt: skip
+"""Section C.7.1.1. Other Patient IDs (0010,1000) is retired and still sent."""
+
+CLINICAL_TRIAL = (
+    # Subject (section C.7.1.3)
+    "ClinicalTrialSponsorName", "ClinicalTrialProtocolID", "ClinicalTrialProtocolName",
+    "IssuerOfClinicalTrialProtocolID", "OtherClinicalTrialProtocolIDsSequence", "ClinicalTrialSiteID",
+    "ClinicalTrialSiteName", "IssuerOfClinicalTrialSiteID", "ClinicalTrialSubjectID", "IssuerOfClinicalTrialSubjectID",
+    "ClinicalTrialSubjectReadingID", "IssuerOfClinicalTrialSubjectReadingID",
+    "ClinicalTrialProtocolEthicsCommitteeName", "ClinicalTrialProtocolEthicsCommitteeApprovalNumber",
+    # Study (section C.7.2.3)
+    "ClinicalTrialTimePointID", "ClinicalTrialTimePointDescription", "LongitudinalTemporalOffsetFromEvent",
+    "LongitudinalTemporalEventType", "ClinicalTrialTimePointTypeCodeSequence", "IssuerOfClinicalTrialTimePointID",
+    "ConsentForClinicalTrialUseSequence",
+    # Series (section C.7.3.2)
+    "ClinicalTrialCoordinatingCenterName", "ClinicalTrialSeriesID", "ClinicalTrialSeriesDescription",
+    "IssuerOfClinicalTrialSeriesID",
+)  # fmt: skip
+
+STUDY = (
+    # General Study (section C.7.2.1)
+    "StudyDate", "StudyTime", "StudyID", "AccessionNumber", "IssuerOfAccessionNumberSequence",
+    "ReferringPhysicianName", "StudyDescription", "ProcedureCodeSequence",
+    # Patient Study (section C.7.2.2)
+    "PatientAge", "AdmissionID", "IssuerOfAdmissionIDSequence", "ServiceEpisodeID", "IssuerOfServiceEpisodeIDSequence",
+)  # fmt: skip
+
+COMMON = ("SpecificCharacterSet", "TimezoneOffsetFromUTC")
+"""SOP Common (section C.12.1): how the texts above are written, and by which clock their times are."""
+
+EVER_THERE = (
+    "PatientName", "PatientID", "PatientBirthDate", "PatientSex",
+    "StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName",
+)  # fmt: skip
+"""Of type 2: empty where the image does not state them."""
+
+REQUEST = (
+    "AccessionNumber", "IssuerOfAccessionNumberSequence", "ReferencedStudySequence", "StudyInstanceUID",
+    "PlacerOrderNumberImagingServiceRequest", "OrderPlacerIdentifierSequence",
+    "FillerOrderNumberImagingServiceRequest", "OrderFillerIdentifierSequence", "RequestedProcedureID",
+    "RequestedProcedureDescription", "RequestedProcedureCodeSequence", "ReasonForTheRequestedProcedure",
+    "ReasonForRequestedProcedureCodeSequence",
+)  # fmt: skip
+"""Of an item of the Referenced Request Sequence (SR Document General and Key Object Document, sections C.17.2 and
+C.17.6.2), taken from the image's Request Attributes Sequence (General Series, section C.7.3.1)."""
+
+EVER_THERE_OF_A_REQUEST = (
+    "AccessionNumber", "ReferencedStudySequence", "PlacerOrderNumberImagingServiceRequest",
+    "FillerOrderNumberImagingServiceRequest", "RequestedProcedureID", "RequestedProcedureDescription",
+    "RequestedProcedureCodeSequence",
+)  # fmt: skip

@@ -1,0 +1,37 @@
+"""Which installation this is: drawn once, kept in its folder, written into every object."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from uuid import UUID
+
+from dicom_io.durable import write_durably
+
+IDENTITY = "installation-id"
+"""The file, with a UUID in it."""
+
+
+class UnknownInstallation(Exception):
+    """The file that says which installation this is says nothing of the kind."""
+
+
+def identity_of(folder: Path, draw: Callable[[], UUID]) -> UUID:
+    """The identity kept in a folder; drawn and kept where there is none yet.
+
+    Raises:
+        UnknownInstallation: the file holds no UUID.
+    """
+    file = folder / IDENTITY
+    try:
+        kept = file.read_text(encoding="ascii", errors="replace").strip()
+    except FileNotFoundError:
+        drawn = draw()
+        write_durably(file, f"{drawn}\n".encode())
+        return drawn
+    try:
+        return UUID(kept)
+    except ValueError as error:
+        raise UnknownInstallation(
+            f"{file} holds no UUID: put it back from a backup, or remove it: the node is another device from then on."
+        ) from error
