@@ -12,9 +12,21 @@ DicomError
 
 from __future__ import annotations
 
+import errno
+
 
 class DicomError(Exception):
     """The message is one sentence for a person, without patient data."""
+
+
+def is_the_machines(fault: BaseException) -> bool:
+    """Whether a fault met while a file was read is the machine's (disk, descriptors, memory, rights), not the file's.
+
+    pydicom's own OSError has no number; EINVAL is what a damaged length that leads before the file's start gives.
+    """
+    if isinstance(fault, OSError):
+        return fault.errno not in (None, errno.EINVAL)
+    return isinstance(fault, MemoryError)
 
 
 class NotReadable(DicomError):

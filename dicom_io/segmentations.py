@@ -21,7 +21,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from dicom_io import attributes
 from dicom_io.attributes import code, items, numbers, text
-from dicom_io.errors import NotReadable
+from dicom_io.errors import NotReadable, is_the_machines
 from dicom_io.segments import segments_of
 from dicom_io.uids import derive_uid
 from models.types import Box, FindingKind, Mask
@@ -186,9 +186,9 @@ def _parsed(path: Path, *, stop_before_pixels: bool = False) -> Dataset:
         return dcmread(path, stop_before_pixels=stop_before_pixels)
     except InvalidDicomError as cause:
         raise NotReadable("The file is not a DICOM file.") from cause
-    except (FileNotFoundError, PermissionError, MemoryError):
-        raise
     except Exception as cause:  # whatever a parser may stumble over in damaged bytes
+        if is_the_machines(cause):
+            raise
         raise NotReadable("The DICOM file is damaged or cut short.") from cause
 
 
@@ -218,9 +218,11 @@ def _planes(dataset: Dataset) -> Iterator[NDArray[Any]]:
             if plane.shape != shape:
                 raise NotReadable("The segmentation's frames have other dimensions than its header says.")
             yield plane
-    except (NotReadable, MemoryError, GeneratorExit):
+    except (NotReadable, GeneratorExit):
         raise
     except Exception as cause:  # each codec has its own way to say it
+        if is_the_machines(cause):
+            raise
         raise NotReadable("The segmentation's pixel data is damaged, cut short or not as its header says.") from cause
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from typing import Any
 
 import numpy as np
@@ -76,7 +77,7 @@ def from_json(values: dict[str, Any], masks: bytes) -> ImageReading:
             nipple=_pair(values.get("nipple")),
             preview=preview,
         )
-    except (KeyError, TypeError, OSError, zipfile.BadZipFile) as error:
+    except (LookupError, TypeError, OSError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"Not a stored reading: {error}") from error
 
 

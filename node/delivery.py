@@ -12,9 +12,10 @@ from typing import Protocol
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from dicom_io.errors import DestinationError, NotAccepted, Unreachable
+from dicom_io.errors import DestinationError, NotAccepted, Rejected, Unreachable
 from node.commitment import Commitment
 from node.database import Sessions, looking
+from node.faults import passes, told
 from node.retry import RetryPolicy, next_try
 from node.states import DeliveryState, StudyState, moved
 from node.tables import Delivery, Result, Study
@@ -95,6 +96,10 @@ class Deliverer:
                 return tried + 1
             except DestinationError as error:
                 self._failed(delivery, error)
+            except Exception as fault:
+                if not passes(fault):
+                    raise
+                self._failed(delivery, Rejected(f"it cannot be read here: {told(fault)}"))
             else:
                 self._sent(delivery)
         return len(due)

@@ -1,15 +1,89 @@
-"""Faults of the machine that pass: whoever meets one waits and tries again, and blames no image and no study."""
+"""Faults of the machine that pass: whoever meets one puts its work off and tries again, and blames no image, no study.
+
+A disk that is full or does not answer, a network file system that is away, no descriptor or no memory left, a database
+that is busy. The work goes to the back of its queue and waits, twice as long each time; the other work goes on.
+"""
 
 from __future__ import annotations
 
 import errno
+import os
+from dataclasses import dataclass
 
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
-PASSING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
-"""A disk that is full or does not answer."""
+PASSING = frozenset(
+    {
+        # the disk
+        errno.EIO,
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EROFS,
+        errno.ENXIO,
+        errno.ENODEV,
+        # a network file system
+        errno.ESTALE,
+        errno.ETIMEDOUT,
+        errno.EREMOTEIO,
+        errno.ENOLCK,
+        errno.ENOTCONN,
+        errno.EHOSTDOWN,
+        errno.EHOSTUNREACH,
+        errno.ENETDOWN,
+        errno.ENETUNREACH,
+        # descriptors, memory, processes
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ENOMEM,
+        errno.ENOBUFS,
+        errno.EAGAIN,
+        errno.EBUSY,
+    }
+)
+"""Error numbers that say nothing about the file that was asked for."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How often work is tried that faults of the machine keep from being done, and how long it waits in between.
+
+    Attributes:
+        tries: with the first; after these it is given up, and `mammo-node retry` takes it up again.
+        first_s: the first wait; each is twice the one before.
+    """
+
+    tries: int = 10
+    first_s: float = 5.0
+
+    def again_at(self, faults: int, now: float) -> float | None:
+        """When work that met its fault number `faults` (1, 2, …) is tried again; None: it is given up."""
+        if faults >= self.tries:
+            return None
+        return now + self.first_s * 2.0 ** (faults - 1)
+
+
+PATIENCE = Patience()
 
 
 def passes(fault: BaseException) -> bool:
-    """Whether the same work may succeed later: the disk is full, the database busy."""
-    return isinstance(fault, OperationalError) or (isinstance(fault, OSError) and fault.errno in PASSING)
+    """Whether the same work may succeed later: the fault is the machine's."""
+    if isinstance(fault, OSError):
+        return fault.errno in PASSING
+    return isinstance(fault, OperationalError | NoConnectionFree | MemoryError)
+
+
+def told(fault: BaseException) -> str:
+    """A passing fault in words, without a path or a row: `Input/output error (EIO)`."""
+    if isinstance(fault, OSError) and fault.errno is not None:
+        return f"{os.strerror(fault.errno)} ({errno.errorcode.get(fault.errno, fault.errno)})"
+    if isinstance(fault, MemoryError):
+        return "not enough memory"
+    if isinstance(fault, OperationalError):
+        return f"the database: {str(fault.orig).partition(chr(10))[0]}"
+    return f"the database does not answer ({type(fault).__name__})"
+
+
+def given_up(faults: int, reason: str) -> str:
+    """Why work is given up that met `faults` faults of the machine, the last for `reason` (see `told`)."""
+    return f"the machine failed {faults} time(s), {reason}: mend that, then retry"

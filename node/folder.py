@@ -25,6 +25,7 @@ from models.types import BundleId, ExamReading
 from node.arrivals import register
 from node.database import Sessions, looking, open_database, sessions_of
 from node.exam_json import exam_to_json
+from node.faults import Patience
 from node.overlays import SUMMARY, write_overlays, write_summary
 from node.publishing import Recipient
 from node.reading import ImageReader, ReadingLimits
@@ -38,6 +39,7 @@ READING = "reading.json"
 WRITTEN = (*(f"[0-9][0-9]-{kind}.dcm" for kind in ResultKind), "[0-9]-*.png", "[0-9][0-9]-*.png", SUMMARY, READING)
 """What a study's folder holds."""
 _LEASE_S = 24 * 3600.0  # nobody else works in this queue
+_AT_ONCE = Patience(tries=1)  # a person waits: what the machine does not give is told, not waited for
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,7 @@ class FolderReading:
             worker="reporter",
             lease_s=_LEASE_S,
             now=now,
+            patience=_AT_ONCE,
         )
 
     def take(self, paths: Iterable[Path], *, reads_secondary_capture: bool) -> list[SkippedFile]:
@@ -147,7 +150,7 @@ class FolderReading:
             data_dir=self._scratch,
             pipeline=pipeline,
             worker="reader",
-            limits=ReadingLimits(self._limits.batch, 1, _LEASE_S, self._limits.max_image_pixels),
+            limits=ReadingLimits(self._limits.batch, 1, _LEASE_S, self._limits.max_image_pixels, _AT_ONCE),
             now=self._now,
         )
         while self.to_read():  # a report may ask for a raw image after all

@@ -25,6 +25,7 @@ class Claim:
 
     Attributes:
         attempts: how often the job was claimed, this time included.
+        faults: how often faults of the machine put it off before.
         token: proves the right when the job is finished.
     """
 
@@ -33,11 +34,12 @@ class Claim:
     instance_id: int | None
     revision: int
     attempts: int
+    faults: int
     token: int
 
 
 def claim(session: Session, kind: JobKind, worker: str, now: float, lease_s: float, limit: int = 1) -> list[Claim]:
-    """Up to `limit` jobs of a kind, oldest first.
+    """Up to `limit` jobs of a kind that are due, oldest first; what was put off stands behind the others.
 
     Jobs never tried go first, together; a job that was tried before is claimed alone, so that an image that kills its
     reader neither takes others with it nor holds them up. A report waits for the last reading of its study.
@@ -57,7 +59,8 @@ def _take(
     )
     free = or_(Job.state == JobState.WAITING, and_(Job.state == JobState.RUNNING, Job.lease_until < now))
     ready = free if kind is JobKind.READ_IMAGE else and_(free, ~unread)
-    candidates = select(Job.id).where(Job.kind == kind, ready, tried).order_by(Job.id).limit(limit)
+    due = and_(Job.kind == kind, Job.next_at <= now, ready, tried)
+    candidates = select(Job.id).where(due).order_by(Job.next_at, Job.id).limit(limit)
     rows = session.execute(
         update(Job)
         .where(Job.id.in_(candidates.with_for_update(skip_locked=True).scalar_subquery()))
@@ -68,7 +71,7 @@ def _take(
             attempts=Job.attempts + 1,
             lease_until=now + lease_s,
         )
-        .returning(Job.id, Job.study_id, Job.instance_id, Job.revision, Job.attempts, Job.token)
+        .returning(Job.id, Job.study_id, Job.instance_id, Job.revision, Job.attempts, Job.faults, Job.token)
         .execution_options(synchronize_session=False)
     )
     return sorted((Claim(*row) for row in rows), key=lambda claim: claim.job_id)
@@ -94,6 +97,17 @@ def finish(session: Session, held: Claim, state: JobState, error: str = "") -> N
     )
     if outcome.first() is None:
         raise LeaseLost(f"job {held.job_id}: claimed anew or cancelled")
+
+
+def put_off(session: Session, held: Claim, error: str, until: float) -> None:
+    """Puts a job that a fault of the machine hindered at the back of the queue: that was no attempt of its own.
+
+    Raises:
+        LeaseLost: as for `finish`.
+    """
+    finish(session, held, JobState.WAITING, error)
+    hindered = {"attempts": Job.attempts - 1, "faults": Job.faults + 1, "next_at": until}
+    session.execute(update(Job).where(Job.id == held.job_id).values(hindered))
 
 
 def give_back(session: Session, worker: str, *, counts: bool) -> int:

@@ -28,7 +28,8 @@ class ImageView:
 
 @dataclass(frozen=True)
 class JobView:
-    """Work that is not done: waiting, running or failed (see `error`)."""
+    """Work that is not done: waiting, running or failed (see `error`). `faults`: how often the machine put it off, the
+    last time until `next_at` (UTC seconds since the epoch)."""
 
     id: int
     kind: str
@@ -36,6 +37,8 @@ class JobView:
     state: str
     attempts: int
     error: str
+    faults: int = 0
+    next_at: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -146,7 +149,10 @@ def _study_view(study: Study, jobs: list[Job], deliveries: list[Delivery]) -> St
         expected_instances=study.expected_instances,
         images=tuple(_image_view(instance) for instance in study.instances),
         jobs=tuple(
-            JobView(job.id, str(job.kind), job.instance_id, str(job.state), job.attempts, job.error) for job in jobs
+            JobView(
+                job.id, str(job.kind), job.instance_id, str(job.state), job.attempts, job.error, job.faults, job.next_at
+            )
+            for job in jobs
         ),
         deliveries=tuple(
             DeliveryView(

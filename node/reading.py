@@ -23,7 +23,8 @@ from models.protocols import OutOfMemory
 from models.reading_json import masks_of, to_json
 from models.types import ImageReading, Mammogram
 from node.database import Sessions
-from node.queue import Claim, LeaseLost, claim, finish, renew
+from node.faults import PATIENCE, Patience, given_up, passes, told
+from node.queue import Claim, LeaseLost, claim, finish, put_off, renew
 from node.states import JobKind, JobState
 from node.tables import Instance
 
@@ -35,12 +36,13 @@ TOO_LARGE = "unreadable: the device's memory does not hold it, even alone"
 
 @dataclass(frozen=True)
 class ReadingLimits:
-    """See config.settings.Reader and Receiver."""
+    """See config.settings.Reader and Receiver, and for `patience` faults.py."""
 
     batch: int
     attempts: int
     lease_s: float
     max_image_pixels: int
+    patience: Patience = PATIENCE
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,11 @@ class ImageReader:
             except NotReadable as reason:
                 self._give_up(held, str(reason))
                 continue
+            except Exception as fault:
+                if not passes(fault):
+                    raise
+                self._put_off(held, told(fault))
+                continue
             decoded.append((held, image, self.now() - began))
         if decoded:
             self._read(decoded)
@@ -87,20 +94,34 @@ class ImageReader:
     def _read(self, decoded: list[tuple[Claim, Mammogram, float]]) -> None:
         with self.sessions.begin() as session:
             renew(session, [held for held, _, _ in decoded], self.now(), self.limits.lease_s)
+        reason, alone = "", len(decoded) == 1
         try:
             readings = self.pipeline.read([image for _, image, _ in decoded])
         except OutOfMemory:
             readings = []
+        except Exception as fault:
+            if not passes(fault):
+                raise
+            readings, reason = [], told(fault)
         # Outside the handler, whose traceback would hold on to the memory of the batch that failed.
-        if not readings:
-            if len(decoded) == 1:
-                self._give_up(decoded[0][0], TOO_LARGE)
-            else:
-                for one in decoded:
-                    self._read([one])
-            return
-        for (held, _, decode_s), reading in zip(decoded, readings, strict=True):
-            self._publish(held, replace(reading, seconds={"decode": decode_s, **reading.seconds}))
+        if readings:
+            for (held, _, decode_s), reading in zip(decoded, readings, strict=True):
+                self._publish_or_put_off(held, replace(reading, seconds={"decode": decode_s, **reading.seconds}))
+        elif not alone:
+            for one in decoded:
+                self._read([one])
+        elif reason:
+            self._put_off(decoded[0][0], reason)
+        else:
+            self._give_up(decoded[0][0], TOO_LARGE)
+
+    def _publish_or_put_off(self, held: Claim, reading: ImageReading) -> None:
+        try:
+            self._publish(held, reading)
+        except Exception as fault:
+            if not passes(fault):
+                raise
+            self._put_off(held, told(fault))
 
     def _publish(self, held: Claim, reading: ImageReading) -> None:
         # The token in the name: a reader that lost its lease never writes over the masks of the one that has it.
@@ -114,10 +135,25 @@ class ImageReader:
                 instance.masks_path = str(masks_path)
                 instance.unread_reason = None
         except LeaseLost:
-            (self.data_dir / masks_path).unlink()
+            (self.data_dir / masks_path).unlink(missing_ok=True)
             log.warning("job %d: its lease was lost while it was read; the reading is dropped", held.job_id)
         else:
             log.info("job %d: read, %d finding(s)", held.job_id, len(reading.findings))
+
+    def _put_off(self, held: Claim, reason: str) -> None:
+        """For a fault of the machine: the image waits, and the others go on."""
+        faults = held.faults + 1
+        again_at = self.limits.patience.again_at(faults, self.now())
+        if again_at is None:
+            self._give_up(held, given_up(faults, reason))
+            return
+        try:
+            with self.sessions.begin() as session:
+                put_off(session, held, reason, again_at)
+        except LeaseLost:
+            log.warning("job %d: its lease was lost before it was put off", held.job_id)
+        else:
+            log.warning("job %d: put off, no fault of the image: %s", held.job_id, reason)
 
     def _give_up(self, held: Claim, reason: str) -> None:
         try:
@@ -135,14 +171,19 @@ def decode(path: Path, max_image_pixels: int) -> Mammogram:
 
     Raises:
         NotReadable: the file is gone, may not be read, or is no image that can be decoded.
+        OSError, MemoryError: a fault of the machine that passes (faults.py).
     """
     try:
         image = read_mammogram(path, max_image_pixels)
+        expected = chest_wall_side(dcmread(path, stop_before_pixels=True))
     except FileNotFoundError as error:
         raise NotReadable("its file is gone from the archive: send it again") from error
     except PermissionError as error:
         raise NotReadable("its file in the archive may not be read: mend its permissions, then retry") from error
-    expected = chest_wall_side(dcmread(path, stop_before_pixels=True))
+    except OSError as error:
+        if passes(error):
+            raise
+        raise NotReadable(f"its file in the archive cannot be read, {told(error)}: mend that, then retry") from error
     seen = breast_side(image.pixels)
     if expected is not None and seen is not None and seen != expected:
         warning = f"The header puts the chest wall on the {expected}, the pixels on the {seen}: check the laterality."

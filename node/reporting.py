@@ -26,13 +26,15 @@ from models.concordance import concordances, is_discordant
 from models.exam import put_together
 from models.reading_json import from_json
 from models.types import BundleId, ExamReading, Laterality, ReadImage, UnreadImage
+from node.archived import headers_of
 from node.arrivals import IMAGES, SPECIMEN_REASON
 from node.assessments.entered import assessments_of
 from node.database import Sessions, looking
-from node.faults import passes
+from node.faults import PATIENCE, Patience, given_up, passes
+from node.faults import told as told_of
 from node.logs import place_of
 from node.publishing import Recipient, Written, profiles_of, publish, told
-from node.queue import Claim, LeaseLost, claim, finish, give_back
+from node.queue import Claim, LeaseLost, claim, finish, give_back, put_off
 from node.routing import Router
 from node.states import JobKind, JobState, StudyState, moved
 from node.studies import (
@@ -65,6 +67,7 @@ class Reporter:
         device: this installation, named in every object.
         worker: the name under which leases are held.
         now: UTC seconds since the epoch.
+        patience: with faults of the machine.
     """
 
     sessions: Sessions
@@ -76,11 +79,12 @@ class Reporter:
     worker: str
     lease_s: float
     now: Callable[[], float]
+    patience: Patience = PATIENCE
 
     def run(self, stop: threading.Event, pause_s: float = 0.25) -> None:
         """Reports until `stop` is set."""
         with self.sessions.begin() as session:
-            give_back(session, self.worker, counts=False)  # where a fault of disk or database ended this loop before
+            give_back(session, self.worker, counts=False)  # where a fault of the database ended this loop before
         while not stop.is_set():
             if not self.report_one():
                 stop.wait(pause_s)
@@ -104,10 +108,24 @@ class Reporter:
                 self._report(held)
         except LeaseLost:
             raise
-        except Exception as fault:
+        except Exception as fault:  # noqa: BLE001 - told in the job's row
             if passes(fault):
-                raise  # it says nothing about this report: the loop begins anew, and gives the lease back
-            self._failed(held, fault)
+                self._put_off(held, told_of(fault))
+            else:
+                self._failed(held, fault)
+
+    def _put_off(self, held: Claim, reason: str) -> None:
+        """For a fault of the machine: this report waits, and the others are written."""
+        faults = held.faults + 1
+        again_at = self.patience.again_at(faults, self.now())
+        if again_at is None:
+            log.error("job %d: the report is given up: %s", held.job_id, given_up(faults, reason))
+            self._give_up(held, given_up(faults, reason))
+            return
+        with self.sessions.begin() as session:
+            put_off(session, held, reason, again_at)
+            session.get_one(Study, held.study_id).why = f"its report is put off: {reason}"
+        log.warning("job %d: the report is put off: %s", held.job_id, reason)
 
     def _failed(self, held: Claim, fault: Exception) -> None:
         """Whatever keeps one study from being reported is written to its job, where `status` shows it and `retry` takes
@@ -174,10 +192,7 @@ class Reporter:
                 for result in sorted(study.results, key=lambda result: result.last_revision)
                 if result.kind in (ResultKind.SR, ResultKind.CAD_SR) and result.revision < held.revision
             }
-        headers: dict[str, Dataset] = {
-            instance.sop_instance_uid: dcmread(self.data_dir / instance.path, stop_before_pixels=True, force=True)
-            for instance in study.instances
-        }
+        headers = headers_of(study.instances, study.study_instance_uid, self.data_dir)
         documents: defaultdict[str, _Documents] = defaultdict(dict)
         for (profile, kind), path in earlier.items():
             documents[profile][kind] = dcmread(self.data_dir / path)

@@ -103,7 +103,8 @@ def _report_again(job: Job, study: Study) -> str:
 def _wait_again(job: Job, study: Study) -> None:
     job.state = moved(job.state, JobState.WAITING)
     job.revision = study.revision
-    job.attempts = 0
+    job.attempts = job.faults = 0
+    job.next_at = 0.0
     job.error = ""
 
 

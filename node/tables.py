@@ -120,7 +120,7 @@ class Job(Table):
     """Work to be done once. The row stays while its job runs; see queue.py for leases and fencing."""
 
     __tablename__ = "job"
-    __table_args__ = (Index("ix_job_claim", "state", "kind", "id"),)
+    __table_args__ = (Index("ix_job_claim", "state", "kind", "next_at", "id"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     kind: Mapped[JobKind]
@@ -131,6 +131,10 @@ class Job(Table):
     """The study's revision that this job belongs to."""
     state: Mapped[JobState] = mapped_column(default=JobState.WAITING)
     attempts: Mapped[int] = mapped_column(default=0)
+    faults: Mapped[int] = mapped_column(default=0)
+    """How often a fault of the machine put it off (faults.py): `error` names the last; none counts as an attempt."""
+    next_at: Mapped[float] = mapped_column(default=0.0)
+    """Before which it is not claimed; 0 for one that was never put off."""
     token: Mapped[int] = mapped_column(default=0)
     """Fencing: grows with every claim; only the holder of the newest may finish the job."""
     worker: Mapped[str | None]

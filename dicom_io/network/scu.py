@@ -115,6 +115,7 @@ class CStoreDestination:
             Unreachable: nobody answers, or not in time.
             Rejected: the destination refuses the association or this object, or the file is not DICOM.
             NotAccepted: it does not take this kind of object.
+            OSError: the machine did not give the whole file.
         """
         try:
             content = content_of(path)
@@ -157,6 +158,9 @@ class CStoreDestination:
             answer = association.send_c_store(message)
         except RuntimeError as error:  # the association broke since it was looked at
             raise Unreachable(f"{self._peer} broke the association") from error
+        except OSError:  # the file's: half of it is on its way, and nothing else may follow
+            association.abort()
+            raise
         except (AttributeError, ValueError) as error:  # pynetdicom, of a data set that contradicts its meta information
             raise Rejected("it cannot be sent: it cannot be written in the transfer syntax that was agreed") from error
         self._peer.must_not_fail(answer)

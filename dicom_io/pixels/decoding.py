@@ -27,7 +27,7 @@ from pydicom.uid import (
 )
 
 from dicom_io.attributes import code, number, numbers, text
-from dicom_io.errors import NotReadable
+from dicom_io.errors import NotReadable, is_the_machines
 from dicom_io.pixels.bits import stored_bits
 from dicom_io.pixels.codestreams import FrameShape, check_frame, with_whole_scans, without_wrapper
 from dicom_io.pixels.file_meta import read_file_meta
@@ -60,6 +60,7 @@ def read_dataset(path: Path, max_pixels: int) -> Dataset:
 
     Raises:
         NotReadable: no DICOM file, damaged, or more pixels than `max_pixels`.
+        OSError, MemoryError: the machine did not give it; that says nothing about the file.
     """
     try:
         meta, start = read_file_meta(path)
@@ -72,11 +73,13 @@ def read_dataset(path: Path, max_pixels: int) -> Dataset:
             check_limits(dataset, max_pixels)
             _put_pixels(dataset, file)
         return dataset
-    except (NotReadable, MemoryError, FileNotFoundError, PermissionError):
+    except NotReadable:
         raise
     except InvalidDicomError as cause:
         raise NotReadable("The file is not a DICOM file.") from cause
     except Exception as cause:  # whatever a parser may stumble over in damaged bytes
+        if is_the_machines(cause):
+            raise
         raise NotReadable("The DICOM file is damaged or cut short.") from cause
 
 
@@ -133,9 +136,11 @@ def stored_values(dataset: Dataset) -> StoredValues:
         raise NotReadable("The file does not say its transfer syntax, or names none that is known.")
     try:
         return _decoded(dataset, syntax)
-    except (NotReadable, MemoryError, KeyboardInterrupt, SystemExit):
+    except (NotReadable, KeyboardInterrupt, SystemExit):
         raise
     except BaseException as cause:  # each codec has its own way to say it, and a panic in Rust is no Exception
+        if is_the_machines(cause):
+            raise
         raise NotReadable(f"The pixel data ({syntax.name}) is damaged, cut short or not as the header says.") from cause
 
 

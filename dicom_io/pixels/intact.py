@@ -16,7 +16,7 @@ from pydicom.dataelem import RawDataElement
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
-from dicom_io.errors import NotReadable
+from dicom_io.errors import NotReadable, is_the_machines
 from dicom_io.pixels.file_meta import read_file_meta
 from dicom_io.pixels.pixel_element import CutShort, PixelElement, Span, find_pixels
 
@@ -70,13 +70,11 @@ def read_whole_file(path: Path, max_bytes: int) -> WholeFile:
         raise NotReadable("The file is not a DICOM file.") from cause
     except (EOFError, struct.error) as cause:
         raise CutShort("The file is cut short within its header.") from cause
-    except OSError as cause:
-        if cause.errno is not None:
-            raise
-        raise CutShort("The file is cut short within its header.") from cause  # pydicom's, in a sequence
-    except MemoryError:
-        raise
     except Exception as cause:  # whatever a parser may stumble over in damaged bytes
+        if is_the_machines(cause):
+            raise
+        if isinstance(cause, OSError):  # pydicom's, in a sequence
+            raise CutShort("The file is cut short within its header.") from cause
         raise NotReadable("The DICOM file is damaged.") from cause
 
 

@@ -49,7 +49,7 @@ def read_mammogram(path: Path, max_pixels: int = 100_000_000) -> Mammogram:
 
     Raises:
         NotReadable: this file will never be read; the message is one sentence for the report.
-        FileNotFoundError, PermissionError: the file is not there or may not be read.
+        OSError: the file is not there, may not be read, or the machine did not give it.
         MemoryError: this machine did not hold the image.
     """
     dataset = read_dataset(path, max_pixels)

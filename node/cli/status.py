@@ -14,7 +14,7 @@ from rich.console import Console
 from node.cli.options import DEFAULT_CONFIG, AsJson, ConfigFile
 
 if TYPE_CHECKING:
-    from node.queue_view import DeliveryView, ImageView, StudyView
+    from node.queue_view import DeliveryView, ImageView, JobView, StudyView
 
 NEWEST = 20
 
@@ -60,17 +60,24 @@ def _lines(study: StudyView) -> list[str]:
     ]
     lines += [f"   not read: {_named(image)}: {image.reason}" for image in study.images if image.reason]
     lines += [
-        f"   failed: {job.kind} (job {job.id}"
-        + (f", image {job.image}" if job.image is not None else "")
-        + f") after {job.attempts} attempt(s): {job.error}"
+        f"   failed: {_work(job)} after {job.attempts} attempt(s): {job.error}"
         for job in study.jobs
         if job.state == "failed"
+    ]
+    lines += [
+        f"   put off {job.faults} time(s), next try {_when(job.next_at)}: {_work(job)}: {job.error}"
+        for job in study.jobs
+        if job.state == "waiting" and job.faults
     ]
     return lines + [f"   {line}" for line in _delivered(study)]
 
 
 def _count(study: StudyView, outcome: str) -> str:
     return f"{sum(image.outcome == outcome for image in study.images)} {outcome}"
+
+
+def _work(job: JobView) -> str:
+    return f"{job.kind} (job {job.id}" + (f", image {job.image})" if job.image is not None else ")")
 
 
 def _named(image: ImageView) -> str:
