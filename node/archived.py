@@ -39,8 +39,8 @@ def headers_of(instances: Sequence[Instance], study_instance_uid: str, data_dir:
                 raise _told(instance, fault) from fault
             not_to_be_had[instance] = fault
     if not headers:
-        first, fault = next(iter(not_to_be_had.items()))
-        raise _told(first, fault) from fault
+        first, cause = next(iter(not_to_be_had.items()))
+        raise _told(first, cause) from cause
     other = next(iter(headers.values()))
     return headers | {
         instance.sop_instance_uid: _from_row(instance, study_instance_uid, other) for instance in not_to_be_had
