@@ -21,6 +21,7 @@ COMMENT = Code("121106", "DCM", "Comment")
 IMAGE_LIBRARY = Code("111028", "DCM", "Image Library")
 IMAGE_LIBRARY_GROUP = Code("126200", "DCM", "Image Library Group")
 SOURCE = Code("260753009", "SCT", "Source")
+SEGMENTATION = Code("121214", "DCM", "Referenced Segmentation Frame")
 MODALITY = Code("121139", "DCM", "Modality")
 MODALITIES = {
     "MG": Code("MG", "DCM", "Mammography"),
@@ -30,6 +31,7 @@ MODALITIES = {
 TARGET_REGION = Code("123014", "DCM", "Target Region")
 IMAGE_LATERALITY = Code("111027", "DCM", "Image Laterality")
 IMAGE_VIEW = Code("111031", "DCM", "Image View")
+IMAGE_VIEW_MODIFIER = Code("111032", "DCM", "Image View Modifier")
 PATIENT_ORIENTATION_ROW = Code("111044", "DCM", "Patient Orientation Row")
 PATIENT_ORIENTATION_COLUMN = Code("111043", "DCM", "Patient Orientation Column")
 PIXEL_DATA_ROWS = Code("110910", "DCM", "Pixel Data Rows")

@@ -13,7 +13,14 @@ from pydicom import Dataset
 
 from dicom_io.attributes import code, text
 from dicom_io.headers import laterality_of, view_of
-from dicom_io.results.sources import demographics, patient_orientation, request_attributes, spacing_mm
+from dicom_io.results.lossy import lossy_compression
+from dicom_io.results.sources import (
+    demographics,
+    patient_orientation,
+    request_attributes,
+    spacing_mm,
+)
+from dicom_io.results.view_modifiers import view_modifiers
 from models.types import ExamReading
 
 
@@ -47,7 +54,8 @@ def taken_over(source: Dataset) -> object:
         "class": str(source.get("SOPClassUID", "")),
         "orientation": patient_orientation(source),
         "spacing": spacing_mm(source),
-        "place": [laterality_of(source), view_of(source)],
+        "place": [laterality_of(source), view_of(source), [str(code) for code in view_modifiers(source)]],
+        "lossy": lossy_compression([source]).to_json_dict(),
         "burned in": code(source, "BurnedInAnnotation"),
         "content": [text(source, "ContentDate"), text(source, "ContentTime")],
     }

@@ -298,6 +298,21 @@ def test_a_mass_of_one_view_is_a_density_and_of_two_views_a_mass():
     assert len(named(cad, "111034")) == 2 + 4, "an impression each: two tied lesions, four single findings"
 
 
+def test_a_finding_tied_twice_is_written_once_and_an_unlikely_tie_makes_no_composite():
+    one, other, third = FindingId(R_CC, 1), FindingId(R_MLO, 1), FindingId(L_MLO, 1)
+    ties = (
+        Tie((one, other), (30.0, 33.0), 0.7),
+        Tie((one, third), (30.0, 31.0), 0.6),
+        Tie((FindingId(L_CC, 2), FindingId(L_MLO, 2)), (41.0, 40.0), 0.41),
+    )
+    cad = _cad(replace(_found_everywhere(), ties=ties))
+    (composite,) = named(cad, "111015")
+    assert number(composite, "111011") == 60, "as sure as its weakest tie"
+    assert len(named(composite, "111059")) == 3
+    tracked = [_the(item, "112040").UID for item in named(cad, "111059")]
+    assert len(tracked) == len(set(tracked)) == 8
+
+
 def test_a_probability_of_cancer_is_written_only_where_it_is_one():
     calibrated, scored = _cad(_found_everywhere()), _cad(_found_in_one_view())
     assert [number(item, "111047") for item in named(calibrated, "111047")] == [30] * 8

@@ -10,24 +10,24 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 
 from dicom_io.results import codes
+from dicom_io.results.cad_sr.composites import Composite, composites
 from dicom_io.results.cad_sr.items import Part, Relation, algorithm, coded, container, percent, region, unique, words
 from dicom_io.results.cad_sr.library import ImageLibrary
 from dicom_io.results.encoding import lesion_name
 from dicom_io.results.geometry import outline, to_xy
-from models.types import ExamReading, Mask, ReadImage, Tie
+from models.types import ExamReading, FindingId, Mask, ReadImage
 
 
 def impressions(exam: ExamReading, library: ImageLibrary) -> Iterator[Dataset]:
-    """First the lesions that were seen in two views, then those of one view, in the order of the reading.
-
-    A finding of two ties stands in both, under its one Tracking UID.
-    """
-    tied = {(one.sop_instance_uid, one.number) for tie in exam.ties for one in tie.findings}
-    for tie in exam.ties:
-        yield _impression(_composite_feature(tie, exam, library))
+    """First the lesions that were seen in several views, then those of one view, in the order of the reading; each
+    finding once."""
+    several = composites(exam.ties)
+    tied = {one for composite in several for one in composite.findings}
+    for composite in several:
+        yield _impression(_composite_feature(composite, exam, library))
     for image in exam.images:
         for number in range(1, len(image.reading.findings) + 1):
-            if (image.sop_instance_uid, number) not in tied:
+            if FindingId(image.sop_instance_uid, number) not in tied:
                 yield _impression(_single_image_finding(image, number, library, Relation.CONTAINS))
 
 
@@ -35,23 +35,23 @@ def _impression(feature: Dataset) -> Dataset:
     return container(codes.INDIVIDUAL_IMPRESSION, Relation.INFERRED_FROM, [_to_be_shown(), feature])
 
 
-def _composite_feature(tie: Tie, exam: ExamReading, library: ImageLibrary) -> Dataset:
-    """TID 4004, of two findings of one kind: how sure it is that they are one lesion. No probability is known of it."""
+def _composite_feature(composite: Composite, exam: ExamReading, library: ImageLibrary) -> Dataset:
+    """TID 4004, of findings of one kind: how sure it is that they are one lesion. No probability is known of it."""
     images = {image.sop_instance_uid: image for image in exam.images}
-    first = images[tie.findings[0].sop_instance_uid].reading
+    first = images[composite.findings[0].sop_instance_uid].reading
     return coded(
         codes.COMPOSITE_FEATURE,
         Relation.CONTAINS,
-        codes.FINDINGS[first.findings[tie.findings[0].number - 1].kind],
+        codes.FINDINGS[first.findings[composite.findings[0].number - 1].kind],
         [
             _to_be_shown(),
             coded(codes.COMPOSITE_TYPE, Relation.HAS_PROPERTIES, codes.RELATED_SPATIALLY),
             coded(codes.SCOPE_OF_FEATURE, Relation.HAS_PROPERTIES, codes.ON_MULTIPLE_IMAGES),
             *algorithm(first.bundle, Part.TWO_VIEWS),
-            percent(codes.CERTAINTY_OF_FEATURE, tie.certainty),
+            percent(codes.CERTAINTY_OF_FEATURE, composite.certainty),
             *(
                 _single_image_finding(images[one.sop_instance_uid], one.number, library, Relation.INFERRED_FROM)
-                for one in tie.findings
+                for one in composite.findings
             ),
         ],
     )

@@ -11,8 +11,8 @@ from highdicom.sr.coding import CodedConcept
 from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.sr.coding import Code
-from pydicom.valuerep import DS
 
+from dicom_io.decimals import decimal_string
 from dicom_io.results import codes
 from dicom_io.results.sources import instance_reference
 from models.types import BundleId
@@ -68,7 +68,7 @@ def hour(name: Code, relation: Relation, value: str) -> Dataset:
 
 def measured(name: Code, relation: Relation, value: float, unit: Code) -> Dataset:
     measurement = Dataset()
-    measurement.NumericValue = DS(float(value), auto_format=True)
+    measurement.NumericValue = decimal_string(value)
     measurement.MeasurementUnitsCodeSequence = [CodedConcept.from_code(unit)]
     item = _item(ValueTypeValues.NUM, name, relation)
     item.MeasuredValueSequence = [measurement]

@@ -14,6 +14,7 @@ from dicom_io.headers import SPECIMEN, InstanceKind, kind_of, laterality_of, vie
 from dicom_io.results import codes
 from dicom_io.results.cad_sr.items import Relation, coded, container, day, hour, image, measured, reference, words
 from dicom_io.results.sources import demographics, patient_orientation, spacing_mm
+from dicom_io.results.view_modifiers import view_modifiers
 from models.types import ExamReading, Laterality, ReadImage
 
 _NO_IMAGES = (InstanceKind.REPORT, InstanceKind.SEGMENTATION, InstanceKind.OTHER)
@@ -86,7 +87,10 @@ def _acquired(source: Dataset, laterality: Laterality | None, view: str | None) 
     if laterality:
         yield coded(codes.IMAGE_LATERALITY, _ACQUIRED, codes.BREASTS[laterality])
     if view in codes.VIEWS:
-        yield coded(codes.IMAGE_VIEW, _ACQUIRED, codes.VIEWS[view])
+        modifiers = [
+            coded(codes.IMAGE_VIEW_MODIFIER, Relation.HAS_CONCEPT_MOD, modifier) for modifier in view_modifiers(source)
+        ]
+        yield coded(codes.IMAGE_VIEW, _ACQUIRED, codes.VIEWS[view], modifiers)
     if orientation := patient_orientation(source):
         yield words(codes.PATIENT_ORIENTATION_ROW, _ACQUIRED, orientation[0])
         yield words(codes.PATIENT_ORIENTATION_COLUMN, _ACQUIRED, orientation[1])

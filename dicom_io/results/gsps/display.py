@@ -8,6 +8,7 @@ from fractions import Fraction
 from pydicom import Dataset
 
 from dicom_io.attributes import number, text
+from dicom_io.decimals import decimal_string
 from dicom_io.pixels.luts import is_inverse, stated_luts, stated_windows
 from dicom_io.results.sources import spacing_mm
 
@@ -42,8 +43,8 @@ def _put_modality_lut(display: Dataset, source: Dataset) -> None:
         return
     slope, intercept = number(source, "RescaleSlope"), number(source, "RescaleIntercept")
     if slope != 0 and (slope is not None or intercept is not None):
-        display.RescaleSlope = 1 if slope is None else slope
-        display.RescaleIntercept = 0 if intercept is None else intercept
+        display.RescaleSlope = decimal_string(1 if slope is None else slope)
+        display.RescaleIntercept = decimal_string(0 if intercept is None else intercept)
         display.RescaleType = text(source, "RescaleType") or "US"
 
 
@@ -54,7 +55,8 @@ def _voi(source: Dataset) -> Dataset:
         voi.VOILUTSequence = [deepcopy(luts[0])]
         return voi
     if stated := stated_windows(source):
-        voi.WindowCenter, voi.WindowWidth, function = stated[0]
+        centre, width, function = stated[0]
+        voi.WindowCenter, voi.WindowWidth = decimal_string(centre), decimal_string(width)
         if function:
             voi.VOILUTFunction = function
     return voi

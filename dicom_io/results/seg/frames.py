@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 from pydicom import Dataset
 
+from dicom_io.decimals import decimal_string
+
 
 def own_dimensions(seg: Dataset, dimension_organization_uid: str) -> None:
     """Replaces the UID that highdicom draws at random."""
@@ -30,7 +32,7 @@ def add_nominal_geometry(seg: Dataset, spacing: tuple[float, float], frame_of_re
     The frame of reference is the SEG's own, so that nobody takes the plane for the patient's.
     """
     measures = Dataset()
-    measures.PixelSpacing = list(spacing)
+    measures.PixelSpacing = [decimal_string(distance) for distance in spacing]
     measures.SliceThickness = 1
     orientation = Dataset()
     orientation.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]

@@ -15,6 +15,7 @@ from highdicom.seg import (
     SegmentDescription,
     segread,
 )
+from highdicom.sr.coding import CodedConcept
 from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
@@ -25,10 +26,11 @@ from dicom_io.results import codes
 from dicom_io.results.colours import COLOURS
 from dicom_io.results.encoding import Encoding, lesion_name, place, sign
 from dicom_io.results.fingerprints import fingerprint
+from dicom_io.results.lossy import lossy_compression
 from dicom_io.results.masks import check_masks
 from dicom_io.results.seg.frames import add_nominal_geometry, own_dimensions, segments_per_frame
 from dicom_io.results.sources import patient_orientation, request_attributes, stand_in
-from models.types import ReadImage
+from models.types import Laterality, ReadImage
 
 SERIES_NUMBER = 9100
 
@@ -70,7 +72,9 @@ def encode_seg(source: Dataset, image: ReadImage, *, encoding: Encoding, title: 
     )
     sign(seg, source, encoding)
     seg.update(request_attributes(source))
+    seg.update(lossy_compression([source]))
     seg.PatientOrientation = list(patient_orientation(source) or ())
+    _name_side(seg, image.laterality)
     own_dimensions(seg, uid("SEG dimensions", image.sop_instance_uid))
     segments_per_frame(seg)
     if encoding.profile.nominal_geometry:
@@ -106,6 +110,17 @@ def _planes(image: ReadImage) -> NDArray[np.bool_]:
     for index, finding in enumerate(image.reading.findings):
         planes[0, *finding.mask.box.slices, index] = finding.mask.crop
     return planes
+
+
+def _name_side(seg: Dataset, laterality: Laterality | None) -> None:
+    """Says in which breast the image and each segment's region lie (General Image, section C.7.6.1; Anatomic Region
+    Modifier, section 10.5): Image Laterality, in whose presence the series' Laterality is not needed."""
+    if laterality is None:
+        return
+    seg.ImageLaterality = laterality
+    for segment in seg.SegmentSequence:
+        for region in segment.AnatomicRegionSequence:
+            region.AnatomicRegionModifierSequence = [CodedConcept.from_code(codes.LATERALITIES[laterality])]
 
 
 def _describe(image: ReadImage, number: int) -> SegmentDescription:

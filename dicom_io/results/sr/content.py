@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from highdicom.sr import (
     CodeContentItem,
@@ -30,6 +30,7 @@ from dicom_io.results.sources import patient_orientation, spacing_mm
 from dicom_io.results.sr.concordance import concordance_items
 from dicom_io.results.sr.groups import lesion_groups, score_groups
 from dicom_io.results.statements import Statement, statements
+from dicom_io.results.view_modifiers import view_modifiers
 from models.types import ExamReading, ReadImage
 
 _CONTAINS = RelationshipTypeValues.CONTAINS
@@ -38,8 +39,15 @@ _ACQUISITION = RelationshipTypeValues.HAS_ACQ_CONTEXT
 _INFERRED = RelationshipTypeValues.INFERRED_FROM
 
 
-def measurement_report(exam: ExamReading, sources: Mapping[str, Dataset], encoding: Encoding) -> ContainerContentItem:
-    """The root container; `sources` holds the header of every instance of the study by SOP Instance UID."""
+def measurement_report(
+    exam: ExamReading, sources: Mapping[str, Dataset], segs: Iterable[Dataset], encoding: Encoding
+) -> ContainerContentItem:
+    """The root container.
+
+    Args:
+        sources: the header of every instance of the study, by SOP Instance UID.
+        segs: our segmentations, which hold the outlines of the lesions that are told of.
+    """
     # OHIF fails on an Imaging Measurement Report without measurements, and shows other documents as text.
     title = codes.IMAGING_MEASUREMENT_REPORT if exam.images else codes.ONCOLOGY_MEASUREMENT_REPORT
     root = ContainerContentItem(name=title, template_id="1500")
@@ -50,7 +58,7 @@ def measurement_report(exam: ExamReading, sources: Mapping[str, Dataset], encodi
     if exam.images:
         root.ContentSequence.append(_image_library(exam, sources))
         root.ContentSequence.append(_measurements(exam, sources, encoding))
-    root.ContentSequence.append(_evaluations(exam, sources, encoding))
+    root.ContentSequence.append(_evaluations(exam, sources, segs, encoding))
     return root
 
 
@@ -79,7 +87,11 @@ def _descriptors(image: ReadImage, source: Dataset) -> Iterator[ContentItem]:
     yield _number(codes.PIXEL_DATA_ROWS, rows, codes.PIXELS)
     yield _number(codes.PIXEL_DATA_COLUMNS, columns, codes.PIXELS)
     if image.view in codes.VIEWS:
-        yield CodeContentItem(codes.IMAGE_VIEW, codes.VIEWS[image.view], _ACQUISITION)
+        view = CodeContentItem(codes.IMAGE_VIEW, codes.VIEWS[image.view], _ACQUISITION)
+        modifiers = [CodeContentItem(codes.IMAGE_VIEW_MODIFIER, one, _CONCEPT) for one in view_modifiers(source)]
+        if modifiers:
+            view.ContentSequence = ContentSequence(modifiers)
+        yield view
     if orientation := patient_orientation(source):
         yield TextContentItem(codes.PATIENT_ORIENTATION_ROW, orientation[0], _ACQUISITION)
         yield TextContentItem(codes.PATIENT_ORIENTATION_COLUMN, orientation[1], _ACQUISITION)
@@ -101,17 +113,32 @@ def _measurements(exam: ExamReading, sources: Mapping[str, Dataset], encoding: E
     return container
 
 
-def _evaluations(exam: ExamReading, sources: Mapping[str, Dataset], encoding: Encoding) -> ContainerContentItem:
+def _evaluations(
+    exam: ExamReading, sources: Mapping[str, Dataset], segs: Iterable[Dataset], encoding: Encoding
+) -> ContainerContentItem:
     """TID 1500 rows 12 to 14: what became of the reading, and how it compares; in codes, then in words."""
     container = ContainerContentItem(codes.QUALITATIVE_EVALUATIONS, relationship_type=_CONTAINS)
-    container.ContentSequence = ContentSequence([CodeContentItem(codes.CAD_SUMMARY, _summary(exam), _CONTAINS)])
+    container.ContentSequence = ContentSequence([_summary(exam, segs)])
     container.ContentSequence.extend(concordance_items(exam, sources))
     for statement in statements(exam, encoding.bundles[0]):
         container.ContentSequence.append(_comment(statement, sources))
     return container
 
 
-def _summary(exam: ExamReading) -> Code:
+def _summary(exam: ExamReading, segs: Iterable[Dataset]) -> CodeContentItem:
+    """What became of the reading, inferred from the segmentations: a lesion's own group has no place for its segment
+    beside its outline (TID 1410 rows 5 to 8)."""
+    item = CodeContentItem(codes.CAD_SUMMARY, _outcome(exam), _CONTAINS)
+    stands_on = [
+        ImageContentItem(codes.SEGMENTATION, seg.SOPClassUID, seg.SOPInstanceUID, relationship_type=_INFERRED)
+        for seg in segs
+    ]
+    if stands_on:
+        item.ContentSequence = ContentSequence(stands_on)
+    return item
+
+
+def _outcome(exam: ExamReading) -> Code:
     if not exam.images:
         return codes.NO_ALGORITHM_SUCCEEDED
     found = any(image.reading.findings for image in exam.images)

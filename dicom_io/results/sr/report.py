@@ -63,7 +63,7 @@ def encode_sr(
     if predecessor is not None:
         sr.PredecessorDocumentsSequence = study_references([predecessor])
     sr.CodingSchemeIdentificationSequence = [coding_scheme()]
-    sr.update(measurement_report(exam, sources, encoding))
+    sr.update(measurement_report(exam, sources, segs.values(), encoding))
     sign(sr, described, encoding)
     sr.update(referenced_request(described))
     return sr

@@ -12,6 +12,7 @@ from dicom_io.errors import NotEncodable
 from dicom_io.headers import laterality_of, view_of
 from dicom_io.results.encoding import Encoding, sides, sign
 from dicom_io.results.fingerprints import exam_fingerprint
+from dicom_io.results.lossy import lossy_compression
 from dicom_io.results.sources import instance_reference, request_attributes
 from dicom_io.results.summary.page import draw_page
 from models.types import ExamReading
@@ -68,6 +69,7 @@ def _describe_image(page: Dataset, exam: ExamReading, sources: Mapping[str, Data
         page.BurnedInAnnotation = "YES" if "YES" in stated else "NO"
     page.ConversionType = "WSD"  # made at a workstation: neither digitised nor taken over from a video signal
     page.DateOfSecondaryCapture, page.TimeOfSecondaryCapture = page.ContentDate, page.ContentTime
+    page.update(lossy_compression(shown))
     if shown:
         page.SourceImageSequence = [instance_reference(source) for source in shown]
 

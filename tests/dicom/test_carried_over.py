@@ -1,0 +1,285 @@
+"""What must be copied from the image into every object about it: one table, for every kind of object that we write."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from highdicom._standard_utils import get_module_attribute_map
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydicom import Dataset, dcmread
+from pydicom.uid import JPEGBaseline8Bit
+from readings import ENCODING
+from reports import R_CC, R_MLO, evidence, named, some_exam, some_sources, with_spacing
+from validators import dcentvfy, dciodvfy, dsrdump, pixelmed
+
+from dicom_io.results.carried_over import CLINICAL_TRIAL, PATIENT, STUDY
+from dicom_io.results.encode import encode_results
+from dicom_io.results.profiles import PROFILES, ResultKind
+from dicom_io.results.sources import demographics
+from dicom_io.results.view_modifiers import view_modifiers
+
+EVERYTHING = replace(ENCODING, profile=PROFILES["all"])
+DOCUMENTS = (ResultKind.SR, ResultKind.CAD_SR, ResultKind.KO)
+IMAGES = (ResultKind.SEG, ResultKind.GSPS, ResultKind.SC)
+
+
+def item(**attributes: object) -> Dataset:
+    dataset = Dataset()
+    for keyword, value in attributes.items():
+        setattr(dataset, keyword, value)
+    return dataset
+
+
+def coded(value: str, scheme: str, meaning: str) -> Dataset:
+    return item(CodeValue=value, CodingSchemeDesignator=scheme, CodeMeaning=meaning)
+
+
+REQUEST = item(
+    AccessionNumber="A-1",
+    StudyInstanceUID="1.2.3.4",
+    PlacerOrderNumberImagingServiceRequest="P-77",
+    FillerOrderNumberImagingServiceRequest="F-78",
+    RequestedProcedureID="RP-1",
+    RequestedProcedureDescription="Screening",
+    RequestedProcedureCodeSequence=[coded("24623-4", "LN", "MG Breast Screening")],
+    ScheduledProcedureStepID="SPS-1",
+)
+STATED: Mapping[str, object] = {
+    # Patient
+    "PatientName": "Müller^Änne", "PatientID": "P-1", "IssuerOfPatientID": "HOSPITAL", "TypeOfPatientID": "TEXT",
+    "PatientBirthDate": "19600102", "PatientBirthTime": "0312", "PatientSex": "F", "OtherPatientNames": "Muller^Anne",
+    "OtherPatientIDsSequence": [item(PatientID="OLD-1", IssuerOfPatientID="CLINIC", TypeOfPatientID="TEXT")],
+    "PatientIdentityRemoved": "NO",
+    # Clinical Trial Subject, Study and Series
+    "ClinicalTrialSponsorName": "Sponsor", "ClinicalTrialProtocolID": "PROT-1", "ClinicalTrialProtocolName": "Trial",
+    "ClinicalTrialSiteID": "S-1", "ClinicalTrialSiteName": "Site", "ClinicalTrialSubjectID": "SUBJ-1",
+    "ClinicalTrialProtocolEthicsCommitteeName": "Committee",
+    "ClinicalTrialProtocolEthicsCommitteeApprovalNumber": "EC-9", "ClinicalTrialTimePointID": "T1",
+    "ClinicalTrialTimePointDescription": "Baseline", "ClinicalTrialCoordinatingCenterName": "Center",
+    "ClinicalTrialSeriesID": "CTS-1", "ClinicalTrialSeriesDescription": "Series of the trial",
+    # General Study and Patient Study
+    "StudyDate": "20260301", "StudyTime": "101112", "StudyID": "7", "AccessionNumber": "A-1",
+    "IssuerOfAccessionNumberSequence": [item(LocalNamespaceEntityID="RIS")],
+    "ReferringPhysicianName": "Rüf^Rita", "StudyDescription": "Mammography, both sides",
+    "ProcedureCodeSequence": [coded("24623-4", "LN", "MG Breast Screening")],
+    "PatientAge": "066Y", "AdmissionID": "ADM-1",
+    # SOP Common
+    "TimezoneOffsetFromUTC": "-0800", "SpecificCharacterSet": "ISO_IR 100",
+}  # fmt: skip
+"""What stands in every object, of whatever kind."""
+OF_AN_IMAGE: Mapping[ResultKind, Mapping[str, object]] = {
+    ResultKind.SEG: {
+        "ImageLaterality": "R", "PatientOrientation": ["P", "L"], "LossyImageCompression": "01",
+        "LossyImageCompressionRatio": 10.5, "LossyImageCompressionMethod": "ISO_10918_1",
+    },
+    ResultKind.GSPS: {"Laterality": "R"},
+    ResultKind.SC: {
+        "LossyImageCompression": "01", "LossyImageCompressionRatio": 10.5, "LossyImageCompressionMethod": "ISO_10918_1",
+    },
+    ResultKind.SR: {}, ResultKind.CAD_SR: {}, ResultKind.KO: {},
+}  # fmt: skip
+"""What stands beside that in objects of a kind."""
+
+
+def stating_sources() -> dict[str, Dataset]:
+    """The sources of the example exam; its images state all that can be copied."""
+    sources = some_sources()
+    for source in sources.values():
+        if "Rows" not in source:
+            continue
+        for keyword, value in STATED.items():
+            setattr(source, keyword, value)
+        source.RequestAttributesSequence = [REQUEST]
+        source.LossyImageCompression = "01"
+        source.LossyImageCompressionRatio, source.LossyImageCompressionMethod = 10.5, "ISO_10918_1"
+        source.ViewCodeSequence = [coded("R-10242", "SNM3", "cranio-caudal")]
+        source.ViewCodeSequence[0].ViewModifierCodeSequence = [coded("R-102D5", "SNM3", "Implant Displaced")]
+    return sources
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[ResultKind, Path]]:
+    folder = tmp_path_factory.mktemp("carried")
+    paths = []
+    for number, one in enumerate(encode_results(some_exam(), stating_sources(), EVERYTHING)):
+        path = folder / f"{number}-{one.kind}.dcm"
+        path.write_bytes(one.content)
+        paths.append((one.kind, path))
+    return paths
+
+
+def of_right_cc(written: list[tuple[ResultKind, Path]], kind: ResultKind) -> Dataset:
+    """The first object of a kind: of objects for an image that is the right cranio-caudal one's."""
+    return dcmread(next(path for one, path in written if one is kind))
+
+
+@pytest.mark.parametrize("kind", ResultKind)
+def test_every_object_keeps_what_its_image_says_of_patient_study_trial_and_time(
+    kind: ResultKind, written: list[tuple[ResultKind, Path]]
+) -> None:
+    told = of_right_cc(written, kind)
+    for keyword, value in {**STATED, **OF_AN_IMAGE[kind]}.items():
+        assert keyword in told, keyword
+        assert told[keyword].value == value, keyword
+
+
+@pytest.mark.parametrize("kind", ResultKind)
+def test_every_object_names_the_order_in_the_way_of_its_module(
+    kind: ResultKind, written: list[tuple[ResultKind, Path]]
+) -> None:
+    told = of_right_cc(written, kind)
+    if kind in IMAGES:
+        assert told.RequestAttributesSequence == [REQUEST]
+        assert "ReferencedRequestSequence" not in told
+        return
+    (request,) = told.ReferencedRequestSequence
+    for keyword in (
+        "AccessionNumber", "StudyInstanceUID", "PlacerOrderNumberImagingServiceRequest",
+        "FillerOrderNumberImagingServiceRequest", "RequestedProcedureID", "RequestedProcedureDescription",
+        "RequestedProcedureCodeSequence",
+    ):  # fmt: skip
+        assert request[keyword].value == REQUEST[keyword].value, keyword
+    assert request.ReferencedStudySequence == []
+    assert "ScheduledProcedureStepID" not in request
+
+
+def test_the_validators_find_no_errors_in_objects_that_carry_all_of_it(
+    written: list[tuple[ResultKind, Path]],
+) -> None:
+    paths = [path for _, path in written]
+    assert {path.name: dciodvfy(path) for path in paths} == {path.name: [] for path in paths}
+    assert dcentvfy(paths) == []
+    documents = [path for kind, path in written if kind in DOCUMENTS]
+    assert [dsrdump(path) for path in documents] == [[], [], []]
+    assert pixelmed(*documents) == []
+
+
+def test_each_segment_says_in_which_breast_it_lies(written: list[tuple[ResultKind, Path]]) -> None:
+    sides = []
+    for kind, path in written:
+        if kind is ResultKind.SEG:
+            for segment in dcmread(path).SegmentSequence:
+                (region,) = segment.AnatomicRegionSequence
+                sides.append((region.CodeValue, region.AnatomicRegionModifierSequence[0].CodeValue))
+    assert sides == [("76752008", "24028007")] * 2 + [("76752008", "7771000")]
+
+
+@pytest.mark.parametrize("kind", [ResultKind.SR, ResultKind.CAD_SR])
+def test_the_image_libraries_name_the_modifiers_of_a_view_under_it(
+    kind: ResultKind, written: list[tuple[ResultKind, Path]]
+) -> None:
+    views = named(of_right_cc(written, kind), "111031")
+    assert len(views) == 3
+    for view in views:
+        (modifier,) = view.ContentSequence
+        assert (modifier.RelationshipType, modifier.ConceptNameCodeSequence[0].CodeValue) == (
+            "HAS CONCEPT MOD",
+            "111032",
+        )
+        assert modifier.ConceptCodeSequence[0].CodeValue == "399209000"
+
+
+def test_the_report_refers_to_the_segmentations_that_it_stands_on(written: list[tuple[ResultKind, Path]]) -> None:
+    report = of_right_cc(written, ResultKind.SR)
+    segs = {str(dcmread(path).SOPInstanceUID) for kind, path in written if kind is ResultKind.SEG}
+    assert segs <= evidence(report)
+    (summary,) = named(report, "111017")
+    referred = {str(one.ReferencedSOPSequence[0].ReferencedSOPInstanceUID) for one in summary.ContentSequence}
+    assert referred == segs
+
+
+def test_no_attribute_of_a_clinical_trial_is_forgotten() -> None:
+    modules = get_module_attribute_map()
+    defined = {
+        attribute["keyword"]
+        for module in ("clinical-trial-subject", "clinical-trial-study", "clinical-trial-series")
+        for attribute in modules[module]
+        if not attribute["path"]
+    }
+    assert set(CLINICAL_TRIAL) == defined
+
+
+def test_what_an_image_states_wrongly_or_privately_is_left_out() -> None:
+    source = some_sources()[R_CC]
+    source.PatientBirthTime = "noon"
+    other = item(PatientID="OLD-1", TypeOfPatientID="TEXT")
+    other.add_new(0x00091001, "LO", "private")
+    source.OtherPatientIDsSequence = [other, Dataset()]
+    taken = demographics(source)
+    assert "PatientBirthTime" not in taken
+    assert taken.OtherPatientIDsSequence == [item(PatientID="OLD-1", TypeOfPatientID="TEXT")]
+
+
+def test_nothing_is_invented_where_an_image_says_nothing() -> None:
+    for one in encode_results(some_exam(), some_sources(), EVERYTHING):
+        told = dcmread(BytesIO(one.content))
+        beyond = {*PATIENT, *CLINICAL_TRIAL, *STUDY} - set(some_sources()[R_CC].dir())
+        assert [keyword for keyword in beyond if keyword in told] == []
+        for keyword in ("TimezoneOffsetFromUTC", "RequestAttributesSequence", "ReferencedRequestSequence"):
+            assert keyword not in told
+        assert told.get("LossyImageCompression", "00") == "00"
+
+
+def test_an_image_in_a_transfer_syntax_that_loses_is_lossy_whatever_its_header_says() -> None:
+    sources = some_sources()
+    for uid in (R_CC, R_MLO):
+        sources[uid].file_meta = item(TransferSyntaxUID=JPEGBaseline8Bit)
+    seg, *_, page = (
+        dcmread(BytesIO(one.content))
+        for one in encode_results(some_exam(), sources, EVERYTHING)
+        if one.kind in (ResultKind.SEG, ResultKind.SC)
+    )
+    for made in (seg, page):
+        assert (made.LossyImageCompression, made.LossyImageCompressionMethod) == ("01", "ISO_10918_1")
+
+
+@pytest.mark.parametrize("beside", [True, False], ids=["beside the view", "below it"])
+def test_modifiers_are_found_below_the_view_and_beside_it_in_todays_codes(beside: bool) -> None:
+    source = some_sources()[R_CC]
+    source.ViewCodeSequence = [coded("399162004", "SCT", "cranio-caudal")]
+    holder = source if beside else source.ViewCodeSequence[0]
+    holder.ViewModifierCodeSequence = [
+        coded("R-102D6", "SRT", "Magnification"),
+        coded("399055006", "SCT", "Spot"),
+        coded("X1", "99VENDOR", "of their own"),
+        coded("", "SCT", "no code"),
+    ]
+    assert [(one.scheme_designator, one.value) for one in view_modifiers(source)] == [
+        ("SCT", "399163009"),
+        ("SCT", "399055006"),
+        ("99VENDOR", "X1"),
+    ]
+
+
+def decimals(dataset: Dataset) -> list[str]:
+    found = []
+    for element in dataset:
+        if element.VR == "SQ":
+            found += [one for within in element.value for one in decimals(within)]
+        elif element.VR == "DS" and element.value is not None:
+            values = element.value if element.VM > 1 else [element.value]
+            found += [str(value) for value in values]
+    return found
+
+
+@settings(max_examples=6, deadline=None)
+@given(
+    st.floats(0.011, 0.49, exclude_min=True),
+    st.floats(-1e9, 1e9, allow_subnormal=False),
+    st.floats(1e-7, 1e7, allow_subnormal=False),
+)
+def test_no_decimal_string_is_longer_than_sixteen_characters(spacing: float, centre: float, slope: float) -> None:
+    sources = some_sources()
+    for source in sources.values():
+        if "Rows" in source:
+            source.ImagerPixelSpacing = [f"{spacing:.14f}", f"{spacing / 3 + 0.01:.13f}"]
+            source.WindowCenter, source.WindowWidth = f"{centre:.9e}", f"{slope + 1:.9e}"
+            source.RescaleSlope, source.RescaleIntercept = f"{slope:.9e}", f"{centre:.9e}"
+    exam = with_spacing(some_exam(), (spacing, spacing / 3 + 0.01))
+    for one in encode_results(exam, sources, EVERYTHING):
+        assert [value for value in decimals(dcmread(BytesIO(one.content))) if len(value) > 16] == []
