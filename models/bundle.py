@@ -32,6 +32,8 @@ class Part:
         settings: keyword arguments of the architecture's `load`: input geometry and thresholds among them.
         licence: of these weights, where the part says; else the bundle's.
         training_data: what they learned from, where the part says; else the bundle's.
+        largest_lesion: of a detector: the share of its breast (0..1) that the largest lesion it learned from covers;
+            None where that is not known.
     """
 
     architecture: str
@@ -40,6 +42,7 @@ class Part:
     settings: Mapping[str, Any]
     licence: str
     training_data: str
+    largest_lesion: float | None = None
 
 
 @dataclass(frozen=True)
@@ -179,6 +182,7 @@ def _part(whole: _Card, role: str, folder: Path) -> Part:
         settings=card.table("settings").values if "settings" in card.values else {},
         licence=(card if "licence" in card.values else whole).text("licence"),
         training_data=(card if "training_data" in card.values else whole).text("training_data"),
+        largest_lesion=card.positive("largest_lesion") if "largest_lesion" in card.values else None,
     )
 
 

@@ -34,6 +34,7 @@ class NewPart:
         settings: keyword arguments of the architecture's `load`; None values are left out, as TOML has none.
         licence: of the weights.
         training_data: what they learned from (a text for people).
+        largest_lesion: see `models.bundle.Part`.
         figures: what it reached on held-out patients.
         calibration: for a classifier: what its scores are worth.
         half: kernels are stored in half precision (norms, biases and what half cannot hold stay as they are).
@@ -45,6 +46,7 @@ class NewPart:
     settings: Mapping[str, Any]
     licence: str
     training_data: str
+    largest_lesion: float | None = None
     figures: Mapping[str, Any] = field(default_factory=dict)
     calibration: Mapping[Level, Calibration] = field(default_factory=dict)
     half: bool = True
@@ -75,7 +77,15 @@ def put_part(folder: Path, part: NewPart, base: Bundle | None = None) -> Bundle:
     sha256 = hashlib.sha256(data).hexdigest()
     weights = folder / f"{part.role}-{sha256[:8]}.safetensors"
     write_durably(weights, data)
-    new = Part(part.architecture, weights, sha256, _plain(part.settings), part.licence, part.training_data)
+    new = Part(
+        part.architecture,
+        weights,
+        sha256,
+        _plain(part.settings),
+        part.licence,
+        part.training_data,
+        part.largest_lesion,
+    )
     parts = {role: new if role == part.role else _brought(getattr(old, role), folder) for role in ROLES}
     stale = () if _reads_alike(new, getattr(old, part.role)) else ROLES[ROLES.index(part.role) + 1 :]
     kept = {role: figures for role, figures in old.figures.items() if role not in stale}
@@ -142,7 +152,7 @@ def _brought(part: Part, folder: Path) -> Part:
 def _content(bundle: Bundle) -> str:
     """Eight hexadecimal digits that change with whatever changes a reading."""
     said = {
-        "parts": [[part.architecture, part.sha256, part.settings] for part in bundle.parts],
+        "parts": [[part.architecture, part.sha256, part.settings, part.largest_lesion] for part in bundle.parts],
         "calibration": _calibration_tables(bundle.calibration),
         "assumed_spacing_mm": bundle.assumed_spacing_mm,
     }
@@ -168,6 +178,7 @@ def _write_cards(bundle: Bundle) -> None:
             "sha256": part.sha256,
             "licence": part.licence,
             "training_data": part.training_data,
+            **({} if part.largest_lesion is None else {"largest_lesion": part.largest_lesion}),
             "settings": _plain(part.settings),
         }
     tables["calibration"] = _calibration_tables(bundle.calibration)

@@ -69,6 +69,7 @@ def load_pipeline(
         bundle=bundle.id,
         assumed_spacing_mm=bundle.assumed_spacing_mm,
         clock=clock,
+        largest_lesion=bundle.detector.largest_lesion,
         calibration={
             level: one.at_prevalence(prior_of(level, prevalence)) for level, one in bundle.calibration.items()
         },

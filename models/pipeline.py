@@ -8,10 +8,12 @@ from typing import TypeVar
 
 import numpy as np
 
+from models.breast import breast_mask
 from models.calibration import SCREENING_PREVALENCE, Calibration, Level
 from models.landmarks import find_nipple
 from models.preview import preview_of
 from models.protocols import Classifier, Detector, OutOfMemory, Segmenter
+from models.same_lesion import innermost
 from models.types import BundleId, Detection, Finding, ImageReading, Likelihood, Mammogram, Mask
 
 In = TypeVar("In")
@@ -19,6 +21,13 @@ Out = TypeVar("Out")
 
 ASSUMED_SPACING = "The header gives no pixel spacing: {mm:g} mm a pixel was assumed."
 NO_OUTLINE = "{count} finding(s) could not be outlined: the detector's box stands for the outline."
+TOO_LARGE = (
+    "The outline covers {share:.1f} % of the breast, the largest lesion that the detector learned from {largest:.1f} "
+    "%: it is doubtful."
+)
+DOUBTFUL = (
+    "{count} outline(s) are doubtful: they cover more of the breast than any lesion that the detector learned from."
+)
 
 
 @dataclass(frozen=True)
@@ -28,6 +37,7 @@ class Pipeline:
     Attributes:
         assumed_spacing_mm: millimetres a pixel where an image's header gives none.
         clock: seconds from any origin.
+        largest_lesion: the share of the breast (0..1) beyond which an outline is doubtful; None: it is not known.
         calibration: what scores are worth, at the levels where that is known, already at the site's prevalence.
         prevalence: that prevalence: the share of exams with a cancer, 0..1.
     """
@@ -38,11 +48,15 @@ class Pipeline:
     bundle: BundleId
     assumed_spacing_mm: float
     clock: Callable[[], float]
+    largest_lesion: float | None = None
     calibration: Mapping[Level, Calibration] = field(default_factory=dict)
     prevalence: float = SCREENING_PREVALENCE
 
     def read(self, images: Sequence[Mammogram]) -> list[ImageReading]:
         """One reading an image, in their order. `seconds` has detect (its share of the batch), segment and classify.
+
+        Findings that lie in one another are one, the smallest of them: of the detector's boxes, and again of the
+        outlines (`models.same_lesion.innermost`).
 
         What does not fit on the device is tried again in halves.
 
@@ -72,23 +86,32 @@ class Pipeline:
         stated_spacing_mm: tuple[float, float] | None,
     ) -> ImageReading:
         began = self.clock()
+        found = [found[number] for number in innermost([one.box for one in found])]
         outlines = in_halves(lambda boxes: self.segmenter.segment(image, boxes), [one.box for one in found])
         segmented = self.clock()
-        masks = [_whole(one) if outline is None else outline for outline, one in zip(outlines, found, strict=True)]
+        drawn = [_whole(one) if outline is None else outline for outline, one in zip(outlines, found, strict=True)]
+        staying = innermost(drawn)
+        found, masks = [found[number] for number in staying], [drawn[number] for number in staying]
         malignancy, scores = self._classify(image, masks)
         classified = self.clock()
+        doubts = self._doubts(image, masks)
         findings = [
-            Finding(one.kind, one.box, mask, one.confidence, score, self._worth(Level.LESION, score))
-            for one, mask, score in zip(found, masks, scores, strict=True)
+            Finding(one.kind, one.box, mask, one.confidence, score, self._worth(Level.LESION, score), doubt)
+            for one, mask, score, doubt in zip(found, masks, scores, doubts, strict=True)
         ]
-        without = outlines.count(None)
+        without = sum(outlines[number] is None for number in staying)
+        doubtful = sum(bool(doubt) for doubt in doubts)
         return ImageReading(
             findings=tuple(sorted(findings, key=lambda finding: -finding.malignancy)),
             malignancy=malignancy,
             shape=image.shape,
             bundle=self.bundle,
             seconds={"detect": detect_s, "segment": segmented - began, "classify": classified - segmented},
-            warnings=(*image.warnings, *([NO_OUTLINE.format(count=without)] if without else [])),
+            warnings=(
+                *image.warnings,
+                *([NO_OUTLINE.format(count=without)] if without else []),
+                *([DOUBTFUL.format(count=doubtful)] if doubtful else []),
+            ),
             likelihood=self._worth(Level.IMAGE, malignancy),
             as_breast=self._worth(Level.BREAST, malignancy),
             as_exam=self._worth(Level.EXAM, malignancy),
@@ -97,6 +120,19 @@ class Pipeline:
             nipple=find_nipple(image.pixels, image.view) if image.head_up and not image.magnified else None,
             preview=preview_of(image.pixels),
         )
+
+    def _doubts(self, image: Mammogram, masks: Sequence[Mask]) -> list[str]:
+        """Of each outline what speaks against it; a magnified view, which shows a part of the breast, tells nothing."""
+        if self.largest_lesion is None or image.magnified or not masks:
+            return [""] * len(masks)
+        breast = max(1, int(np.count_nonzero(breast_mask(image.pixels))))
+        shares = [round(mask.area_px / breast, 3) for mask in masks]
+        return [
+            TOO_LARGE.format(share=100 * share, largest=100 * self.largest_lesion)
+            if share > self.largest_lesion
+            else ""
+            for share in shares
+        ]
 
     def _worth(self, level: Level, score: float) -> Likelihood | None:
         calibration = self.calibration.get(level)

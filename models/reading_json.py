@@ -89,6 +89,7 @@ def _finding_to_json(finding: Finding) -> dict[str, object]:
         "confidence": finding.confidence,
         "malignancy": finding.malignancy,
         "likelihood": _likelihood_to_json(finding.likelihood),
+        "doubt": finding.doubt,
     }
 
 
@@ -100,6 +101,7 @@ def _finding_from_json(values: dict[str, Any], crop: np.ndarray[Any, np.dtype[np
         confidence=values["confidence"],
         malignancy=values["malignancy"],
         likelihood=_likelihood_from_json(values.get("likelihood")),
+        doubt=values.get("doubt", ""),
     )
 
 

@@ -1,4 +1,4 @@
-"""Which outline of one set is which of another, in one image."""
+"""Which outlines of one image are of one lesion: of one set, and of two."""
 
 from __future__ import annotations
 
@@ -7,10 +7,39 @@ from collections.abc import Sequence
 import numpy as np
 
 from models.evaluation.overlap import Overlap
-from models.types import Mask
+from models.types import Box, Mask
 
 SAME_LESION_IOU = 0.1
 """From this overlap on two outlines are of one lesion: an expert may redraw most of it."""
+
+
+NESTED = 0.5
+"""From this share of the smaller one on, a finding that lies in another is the same lesion. Measured on the detector's
+boxes: docs/detector.md."""
+
+
+def innermost(places: Sequence[Box] | Sequence[Mask]) -> list[int]:
+    """The indices of those that stay, rising, where of findings that lie in one another the smallest stands for all.
+
+    A place goes where `NESTED` or more of a smaller one that stays lies in it; of two equal ones the first stays.
+    Boxes are compared by their rectangles, masks by their pixels.
+    """
+    sizes = [one.area_px for one in places]
+    staying: list[int] = []
+    for number in sorted(range(len(places)), key=sizes.__getitem__):
+        if all(_shared(places[number], places[other]) < NESTED * sizes[other] for other in staying):
+            staying.append(number)
+    return sorted(staying)
+
+
+def _shared(one: Box | Mask, other: Box | Mask) -> int:
+    """Pixels of both; the two are of one sort."""
+    if isinstance(one, Mask) and isinstance(other, Mask):
+        return overlap(one, other).both
+    first, second = (place.box if isinstance(place, Mask) else place for place in (one, other))
+    rows = min(first.bottom, second.bottom) - max(first.top, second.top)
+    columns = min(first.right, second.right) - max(first.left, second.left)
+    return max(0, rows) * max(0, columns)
 
 
 def same_lesions(ones: Sequence[Mask], others: Sequence[Mask]) -> dict[int, int]:

@@ -105,6 +105,10 @@ class Box:
         return self.right - self.left
 
     @property
+    def area_px(self) -> int:
+        return self.height * self.width
+
+    @property
     def slices(self) -> tuple[slice, slice]:
         """The index by which an image gives up this box: `pixels[box.slices]`."""
         return slice(self.top, self.bottom), slice(self.left, self.right)
@@ -187,6 +191,7 @@ class Finding:
         confidence: the detector's, 0..1. How sure it is that a lesion is there, not that it is malignant.
         malignancy: the classifier's score for malignancy, 0..1.
         likelihood: of malignancy; None where lesions are not calibrated.
+        doubt: what speaks against the outline, one sentence; empty where nothing is known to.
     """
 
     kind: FindingKind
@@ -195,6 +200,7 @@ class Finding:
     confidence: float
     malignancy: float
     likelihood: Likelihood | None = None
+    doubt: str = ""
 
 
 @dataclass(frozen=True)

@@ -87,11 +87,7 @@ def _shown(images: Sequence[Observation], draws: Draws) -> Table:
     def measure(some: list[Observation]) -> tuple[float, float]:
         lesions = sum(len(one.lesions) for one in some)
         found = sum(lesion.found for one in some for lesion in one.lesions)
-        wrong = sum(
-            proposal.lesion is None and proposal.confidence >= one.confidence
-            for one in some
-            for proposal in one.proposals or ()
-        )
+        wrong = sum(proposal.lesion is None and proposal.shown for one in some for proposal in one.proposals or ())
         return found / lesions if lesions else float("nan"), wrong / len(some)
 
     return Table(

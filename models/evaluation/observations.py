@@ -25,12 +25,18 @@ class EvaluationError(ValueError):
 
 @dataclass(frozen=True)
 class Proposal:
-    """One box of the detector; `lesion` is the number of the lesion it finds (see measures.HIT_IOU), None for none."""
+    """One box of the detector.
+
+    Attributes:
+        lesion: the number of the lesion it finds (see measures.HIT_IOU), None for none.
+        shown: the node would show it: it is sure enough, and no smaller one that is shown lies in it.
+    """
 
     box: Box
     kind: FindingKind
     confidence: float
     lesion: int | None
+    shown: bool = False
 
 
 @dataclass(frozen=True)
@@ -136,7 +142,7 @@ class Kept:
 
     def __init__(self, path: Path, models: str) -> None:
         self._path = path
-        self._header = json.dumps({"observations": 2, "models": models})
+        self._header = json.dumps({"observations": 3, "models": models})
         self._rows = TypeAdapter(Observation)
         self.seen = {one.name: one for one in self._read()}
 

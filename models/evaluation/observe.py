@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -15,6 +15,7 @@ from models.evaluation.overlap import Overlap, all_border, boundary_iou, diamete
 from models.evaluation.truth import Truth, read_truth
 from models.pipeline import in_halves
 from models.protocols import Classifier, Detector
+from models.same_lesion import innermost
 from models.types import Box, Detection, Mammogram, Mask
 
 WINDOW_MM = 5.0
@@ -52,9 +53,9 @@ class Parts:
     most: int
     assumed_spacing_mm: float
 
-    def shown(self, found: Sequence[Detection]) -> list[Detection]:
-        """What the node would show of it."""
-        return [one for one in found if one.confidence >= self.confidence][: self.most]
+    def shown(self, found: Sequence[Detection]) -> list[int]:
+        """Which of it the node would outline, by their numbers: as `models.pipeline` chooses."""
+        return _at_confidence(found, self.confidence, self.most)
 
 
 def observe_all(
@@ -88,11 +89,12 @@ def observe(parts: Parts, truth: Truth) -> Observation:
     image = read.with_spacing(parts.assumed_spacing_mm)
     found = parts.detector.detect([image])[0] if parts.detector else ()
     matched = match([(one.box, one.confidence) for one in found], [lesion.mask.box for lesion in lesions])
-    shown = parts.shown(found)
-    outlined = _outlined(parts, image, found, len(shown))
+    boxes = parts.shown(found)
+    outlined = _outlined(parts, image, found, boxes)
+    shown = [boxes[place] for place in innermost([_own(parts, found[one].box, outlined[one]) for one in boxes])]
     true = _by_pass(parts, image, [lesion.mask.box for lesion in lesions])
     scores = _lesion_scores(parts, image, lesions)
-    finders = [_finder(matched[: len(shown)], number) for number in range(len(lesions))]
+    finders = [_finder(matched, shown, number) for number in range(len(lesions))]
     return Observation(
         name=case.name,
         dataset=case.dataset,
@@ -107,7 +109,7 @@ def observe(parts: Parts, truth: Truth) -> Observation:
         label_is_fair=case.label_is_fair,
         spacing_assumed=read.spacing_mm is None,
         confidence=parts.confidence,
-        proposals=_proposals(found, matched) if parts.detector else None,
+        proposals=_proposals(found, matched, shown) if parts.detector else None,
         lesions=tuple(
             SeenLesion(
                 box=lesion.mask.box,
@@ -126,7 +128,7 @@ def observe(parts: Parts, truth: Truth) -> Observation:
             for number, lesion in enumerate(lesions)
         ),
         by_threshold=_by_threshold(parts, image, case, lesions, found, outlined),
-        score=_image_score(parts, image, shown, outlined),
+        score=_image_score(parts, image, found, shown, outlined),
         score_withheld=_withheld(parts),
         truth=truth.digest,
     )
@@ -136,17 +138,29 @@ def _spacing(parts: Parts, image: Mammogram) -> tuple[float, float]:
     return image.spacing_mm or (parts.assumed_spacing_mm, parts.assumed_spacing_mm)
 
 
-def _proposals(found: Sequence[Detection], matched: Sequence[tuple[float, int | None]]) -> tuple[Proposal, ...]:
+def _at_confidence(found: Sequence[Detection], confidence: float, most: int | None = None) -> list[int]:
+    """The numbers of the proposals of at least this confidence, `most` at most, of which none lies in another."""
+    sure = [one.box for one in found if one.confidence >= confidence][:most]
+    return innermost(sure)
+
+
+def _proposals(
+    found: Sequence[Detection], matched: Sequence[tuple[float, int | None]], shown: Sequence[int]
+) -> tuple[Proposal, ...]:
     return tuple(
-        Proposal(one.box, one.kind, one.confidence, lesion) for one, (_, lesion) in zip(found, matched, strict=True)
+        Proposal(one.box, one.kind, one.confidence, lesion, number in shown)
+        for number, (one, (_, lesion)) in enumerate(zip(found, matched, strict=True))
     )
 
 
-def _outlined(parts: Parts, image: Mammogram, found: Sequence[Detection], shown: int) -> list[Passes]:
-    """Of the most confident proposals, down to Table 2's lowest threshold or the node's own. Those that the node would
-    show are outlined together, as the node does it."""
-    boxes = [one.box for one in found if one.confidence >= min(parts.confidence, *THRESHOLDS)]
-    return [*_by_pass(parts, image, boxes[:shown]), *_by_pass(parts, image, boxes[shown:])]
+def _outlined(parts: Parts, image: Mammogram, found: Sequence[Detection], shown: Sequence[int]) -> Mapping[int, Passes]:
+    """By their numbers, the proposals that are looked at: those of the node, outlined together, as the node does it,
+    and those of Table 2's thresholds."""
+    others = {one for at in THRESHOLDS for one in _at_confidence(found, at)} - set(shown)
+    drawn: dict[int, Passes] = {}
+    for some in (shown, sorted(others)):
+        drawn |= zip(some, _by_pass(parts, image, [found[number].box for number in some]), strict=True)
+    return drawn
 
 
 def _by_pass(parts: Parts, image: Mammogram, boxes: Sequence[Box]) -> list[Passes]:
@@ -163,12 +177,12 @@ def _own(parts: Parts, box: Box, passes: Passes) -> Mask:
     return Mask(box, np.ones((box.height, box.width), dtype=np.bool_)) if mask is None else mask
 
 
-def _finder(matched: Sequence[tuple[float, int | None]], number: int) -> int | None:
-    """Which of the proposals, the most confident, finds this lesion."""
-    return next((at for at, (_, lesion) in enumerate(matched) if lesion == number), None)
+def _finder(matched: Sequence[tuple[float, int | None]], shown: Sequence[int], number: int) -> int | None:
+    """Which of the proposals shown, the most confident, finds this lesion."""
+    return next((at for at in shown if matched[at][1] == number), None)
 
 
-def _at(outlined: Sequence[Passes], number: int | None) -> Passes:
+def _at(outlined: Mapping[int, Passes], number: int | None) -> Passes:
     return () if number is None else outlined[number]
 
 
@@ -193,28 +207,27 @@ def _by_threshold(
     case: Case,
     lesions: Sequence[Lesion],
     found: Sequence[Detection],
-    outlined: Sequence[Passes],
+    outlined: Mapping[int, Passes],
 ) -> tuple[Overlap, ...]:
     drawn = case.marked_up and all(lesion.outlined for lesion in lesions)
     if not drawn or parts.detector is None or parts.segmenter is None:
         return ()
-    masks = [(one.confidence, _own(parts, one.box, passes)) for one, passes in zip(found, outlined, strict=False)]
     true = [lesion.mask for lesion in lesions]
-    return tuple(
-        overlap([mask for confidence, mask in masks if confidence >= at], true, image.shape) for at in THRESHOLDS
-    )
+    masks = ([_own(parts, found[one].box, outlined[one]) for one in _at_confidence(found, at)] for at in THRESHOLDS)
+    return tuple(overlap([some[number] for number in innermost(some)], true, image.shape) for some in masks)
 
 
 def _image_score(
     parts: Parts,
     image: Mammogram,
-    shown: Sequence[Detection],
-    outlined: Sequence[Passes],
+    found: Sequence[Detection],
+    shown: Sequence[int],
+    outlined: Mapping[int, Passes],
 ) -> float | None:
     """By the lesions that the node would show. The true ones are never shown: they would tell the truth."""
     if parts.classifier is None or _withheld(parts):
         return None
-    masks = [_own(parts, one.box, passes) for one, passes in zip(shown, outlined, strict=False)]
+    masks = [_own(parts, found[one].box, outlined[one]) for one in shown]
     return parts.classifier.classify(image, masks)[0]
 
 

@@ -25,6 +25,7 @@ from models.training.calibrating import calibrate
 from models.training.composing import calibrate_composed
 from models.training.cross_fitting import out_of_fold, scored_by
 from models.training.held_out_figures import is_interval, measure
+from models.training.largest_lesion import largest_lesion
 from models.training.parts import fit_part
 from models.training.recipe import Progress, Recipe, SplitRecipe
 
@@ -122,6 +123,7 @@ def train(
         settings=fitted.settings,
         licence=LICENCE,
         training_data=_told(recipe, train_cases, start),
+        largest_lesion=largest_lesion(train_cases) if recipe.kind == "detector" else None,
         calibration=calibration,
     )
     was_calibrated = bool(other_parts(out, base).calibration)

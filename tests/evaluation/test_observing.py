@@ -106,6 +106,22 @@ def test_an_image_is_seen_as_the_node_would_show_it_and_below_that() -> None:
     assert seen.score == pytest.approx(0.2)  # two proposals are shown
 
 
+class DetectsNested(Detects):
+    """The lesion, and most surely something that holds it."""
+
+    def detect(self, images: Sequence[Mammogram]) -> list[tuple[Detection, ...]]:
+        around = Detection(Box(10, 10, 90, 50), FindingKind.MASS, 0.95)
+        return [(around, *found) for found in super().detect(images)]
+
+
+def test_of_findings_that_lie_in_one_another_the_one_is_measured_that_the_node_would_show() -> None:
+    seen = observe(replace(PARTS, detector=DetectsNested()), read_truth(case()))
+    alone = observe(PARTS, read_truth(case()))
+    assert [one.shown for one in seen.proposals or ()] == [False, True, True, False]
+    assert seen.lesions == alone.lesions
+    assert (seen.by_threshold, seen.score) == (alone.by_threshold, alone.score)
+
+
 def test_a_lesion_drawn_as_a_box_alone_has_no_dice() -> None:
     box = Lesion(filled(BOX), outlined=False, kind=FindingKind.MASS)
     seen = observe(PARTS, read_truth(case(read_lesions=lambda _: (box,))))

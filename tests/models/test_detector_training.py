@@ -17,6 +17,7 @@ from models.detectors import yolov8
 from models.training.augment import Picture, mosaic, moved
 from models.training.detector import Detecting, Model, TaskSettings, part, prepare
 from models.training.framed import framed
+from models.training.largest_lesion import largest_lesion
 from models.training.planting import planted
 from models.training.recipe import CalibrationRecipe, FitRecipe, Recipe, RecipeError, SplitRecipe, read_recipe
 from models.training.start import StartError
@@ -24,6 +25,13 @@ from models.types import Box, FindingKind, Mammogram, Mask
 
 CPU = torch.device("cpu")
 RECIPES = Path(yolov8.__file__).parents[1] / "recipes"
+
+
+def test_the_largest_lesion_is_told_as_a_share_of_its_breast() -> None:
+    breast = np.pi * 75 * 85 / 2  # half an ellipse, in pixels
+    share = largest_lesion([_case(1, radius=9), _case(2, radius=14), _case(3, radius=20, marked_up=False)])
+    assert share == pytest.approx(np.pi * 14**2 / breast, rel=0.1)
+    assert largest_lesion([_case(1, lesion=None)]) is None
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from models.calibration import Calibration, Level, Method
 from models.pipeline import Pipeline
@@ -37,20 +39,23 @@ class Boxes:
 
 @dataclass
 class Diamonds:
-    """Draws a box's middle; nothing in those it does not like."""
+    """Draws a box's middle, or what is asked for; nothing in those it does not like."""
 
     not_in: Sequence[Box] = ()
     room: int = 99
+    drawn: Mapping[Box, Box] = field(default_factory=dict)
     spacings: list[tuple[float, float] | None] = field(default_factory=list)
+    asked: list[Box] = field(default_factory=list)
 
     def segment(self, image: Mammogram, boxes: Sequence[Box]) -> list[Mask | None]:
         if len(boxes) > self.room:
             raise OutOfMemory
         self.spacings.append(image.spacing_mm)
+        self.asked.extend(boxes)
         return [None if box in self.not_in else self._middle(box) for box in boxes]
 
     def _middle(self, box: Box) -> Mask:
-        inner = Box(box.top + 2, box.left + 2, box.bottom - 2, box.right - 2)
+        inner = self.drawn.get(box) or Box(box.top + 2, box.left + 2, box.bottom - 2, box.right - 2)
         return Mask(inner, np.ones((inner.height, inner.width), dtype=np.bool_))
 
 
@@ -81,7 +86,8 @@ def _pipeline(
 
 
 def _image(**known: object) -> Mammogram:
-    return Mammogram(np.zeros((100, 120), dtype=np.float32), **{"spacing_mm": (0.07, 0.07), **known})  # type: ignore[arg-type]
+    plain = {"pixels": np.zeros((100, 120), dtype=np.float32), "spacing_mm": (0.07, 0.07)}
+    return Mammogram(**{**plain, **known})  # type: ignore[arg-type]
 
 
 def test_findings_come_with_outline_and_score_the_most_malignant_first() -> None:
@@ -108,6 +114,49 @@ def test_a_lesion_that_could_not_be_outlined_has_its_box_and_the_reading_says_so
     assert finding.mask.box == BOXES[0]
     assert finding.mask.crop.all()
     assert reading.warnings == ("1 finding(s) could not be outlined: the detector's box stands for the outline.",)
+
+
+AROUND = Box(25, 0, 55, 40)
+"""Holds the second of BOXES, and nothing of the others."""
+
+
+def test_a_finding_that_lies_in_another_is_one_finding_with_it_and_is_not_outlined_twice() -> None:
+    segmenter = Diamonds()
+    [reading] = _pipeline(Boxes((AROUND, *BOXES)), segmenter).read([_image()])
+    assert {finding.box for finding in reading.findings} == set(BOXES)
+    assert segmenter.asked == [*BOXES]
+
+
+def test_outlines_that_lie_in_one_another_are_one_finding_though_their_boxes_do_not() -> None:
+    apart = (Box(10, 10, 30, 30), Box(10, 28, 30, 58))
+    leaking = Diamonds(drawn={apart[1]: Box(8, 8, 32, 60)})
+    [reading] = _pipeline(Boxes(apart), leaking).read([_image()])
+    assert [finding.box for finding in reading.findings] == [apart[0]]
+
+
+def _breast() -> NDArray[np.float32]:
+    rows, columns = np.mgrid[:300, :200]
+    return np.where(((rows - 150) / 110) ** 2 + (columns / 120) ** 2 < 1, 0.2, 0).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("largest", "known", "doubts"),
+    [(0.1, {}, 1), (0.9, {}, 0), (None, {}, 0), (0.1, {"magnified": True}, 0)],
+    ids=["larger than any", "not so large", "no detector says it", "a part of the breast"],
+)
+def test_an_outline_larger_than_any_lesion_that_was_learned_from_is_said_to_be_doubtful(
+    largest: float | None, known: dict[str, object], doubts: int
+) -> None:
+    large, small = Box(80, 5, 200, 80), Box(210, 10, 230, 30)
+    reads = replace(_pipeline(Boxes((large, small))), largest_lesion=largest)
+    [reading] = reads.read([_image(pixels=_breast(), **known)])
+    said = [finding.doubt for finding in reading.findings if finding.doubt]
+    assert len(said) == len(reading.warnings) == doubts
+    for sentence in said:
+        assert re.fullmatch(
+            r"The outline covers 38\.\d % of the breast, the largest lesion .* 10\.0 %: it is doubtful\.", sentence
+        )
+        assert reading.findings[0].box == large
 
 
 def test_a_missing_spacing_is_assumed_and_said() -> None:
@@ -153,9 +202,7 @@ def test_when_not_even_one_fits_the_caller_hears_of_it(room: str) -> None:
 def test_a_nipple_is_looked_for_only_where_the_image_shows_the_breast_upright_and_whole(
     known: dict[str, object], is_found: bool
 ) -> None:
-    rows, columns = np.mgrid[:300, :200]
-    breast = np.where(((rows - 150) / 110) ** 2 + (columns / 120) ** 2 < 1, 0.2, 0).astype(np.float32)
-    [reading] = _pipeline().read([Mammogram(breast, **known)])  # type: ignore[arg-type]
+    [reading] = _pipeline().read([_image(pixels=_breast(), **known)])
     assert (reading.nipple is not None) is is_found
 
 

@@ -115,6 +115,7 @@ def test_a_detector_is_trained_into_a_bundle(command: Callable[..., Ran], tmp_pa
     bundle = read_bundle(tmp_path / "bundle")
     assert verify(bundle) == []
     assert "phantom" in bundle.detector.training_data
+    assert 0 < (bundle.detector.largest_lesion or 0) < 0.2
     (value,) = bundle.figures["detector"]["FROC score"]  # of two patients
     assert 0 <= value <= 1
     load_part(bundle, bundle.detector, torch.device("cpu"), mixed_precision=False)

@@ -44,7 +44,9 @@ def lesion_groups(
     for image in exam.images:
         for number in range(1, len(image.reading.findings) + 1):
             group = _lesion_group(image, number, sources[image.sop_instance_uid])
-            for sentence in (*location_of(exam, image, number), *ties_of(exam, image, number)):
+            doubt = image.reading.findings[number - 1].doubt
+            said = (*([doubt] if doubt else []), *location_of(exam, image, number), *ties_of(exam, image, number))
+            for sentence in said:
                 group[0].ContentSequence.append(
                     TextContentItem(codes.COMMENT, sentence, relationship_type=RelationshipTypeValues.CONTAINS)
                 )
