@@ -26,6 +26,7 @@ from models.bundle import BundleError, find_bundle, read_bundle, verify
 from node.asking import Count, ask_sources
 from node.assessments.hl7_intake import Hl7Intake
 from node.assessments.mllp import MllpListener, listen
+from node.clock import ClockWatch, follow, resume, steady
 from node.closing import Ladder
 from node.commitment import Commitment
 from node.database import Sessions, open_database, sessions_of
@@ -86,6 +87,7 @@ def build_service(settings: Settings) -> Service:
     with sessions.begin() as session:  # leases of an earlier life of this node that was killed
         for worker in (reader_name(settings), reporter_name(settings)):
             give_back(session, worker, counts=True)
+        resume(session, time.time())
     reporter = Reporter(
         sessions=sessions,
         data_dir=settings.data_dir,
@@ -105,7 +107,9 @@ def build_service(settings: Settings) -> Service:
         loops.append(Loop(f"delivery to {outlet.name}", deliverer.run))
     if settings.hl7.port is not None:
         loops.append(Loop("HL7", _hl7_listener(settings.hl7.port, settings, sessions).run))
-    ticks = [Tick("closing", CLOSING_EVERY_S, partial(_close, sessions, _ladder(settings)))]
+    ticks = [
+        Tick("closing", CLOSING_EVERY_S, partial(_close, sessions, _ladder(settings), ClockWatch(time.time, steady)))
+    ]
     counts = {
         sender.ae_title: _count(sender, sender.find_host, sender.find_port, settings)
         for sender in settings.senders
@@ -113,7 +117,8 @@ def build_service(settings: Settings) -> Service:
     }
     if counts:
         ticks.append(Tick("asking", ASKING_EVERY_S, partial(_ask, sessions, counts, settings)))
-    return Service(_listener(settings, sessions, list(commitments.values())), loops, ticks)
+    listener = _listener(settings, sessions, list(commitments.values()))
+    return Service(listener, loops, ticks, ClockWatch(time.time, steady))
 
 
 def reader_name(settings: Settings) -> str:
@@ -222,7 +227,11 @@ def _ladder(settings: Settings) -> Ladder:
     return Ladder(closing.four_views_quiet_s, closing.quiet_s, closing.deadline_s)
 
 
-def _close(sessions: Sessions, ladder: Ladder) -> None:
+def _close(sessions: Sessions, ladder: Ladder, clock: ClockWatch) -> None:
+    if moved := clock.set_by():
+        with sessions.begin() as session:
+            follow(session, moved, time.time(), clock.since_s())
+        clock.accept(moved)
     close_complete(sessions, ladder, time.time())
 
 

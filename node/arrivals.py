@@ -55,6 +55,7 @@ def register(
     """
     study = _study_of(session, header, source, now)
     study.last_received_at = now
+    study.decide_at = 0.0
     instance = Instance(
         study=study,
         sop_instance_uid=header.sop_instance_uid,
@@ -124,6 +125,7 @@ def wait_for_images(study: Study) -> None:
     """Puts the study into the state in which it knows nothing yet of when it will be complete."""
     study.state = moved(study.state, StudyState.OPEN)
     study.closed_at = None
+    study.decide_at = 0.0
     study.expected_instances = None
     study.why = ""
 

@@ -29,7 +29,7 @@ def ask_sources(sessions: Sessions, counts: Mapping[str, Count], quiet_s: float,
         session.execute(
             update(Study)
             .where(Study.state == StudyState.OPEN, Study.revision > 1, Study.expected_instances.is_not(None))
-            .values(expected_instances=None)
+            .values(expected_instances=None, decide_at=0.0)
         )
         quiet = (
             select(Study.id, Study.study_instance_uid, Study.source)
@@ -52,4 +52,7 @@ def ask_sources(sessions: Sessions, counts: Mapping[str, Count], quiet_s: float,
                 silent.add(source)
                 log.warning("study %d: its source was asked for its count in vain: %s", study_id, error)
         with sessions.begin() as session:
-            session.get_one(Study, study_id).expected_instances = expected
+            study = session.get_one(Study, study_id)
+            if study.expected_instances != expected:
+                study.expected_instances = expected
+                study.decide_at = 0.0

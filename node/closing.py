@@ -45,7 +45,10 @@ class Arrivals:
 
 @dataclass(frozen=True)
 class Wait:
+    """`until`: when it ends if nothing more comes."""
+
     why: str
+    until: float
 
 
 @dataclass(frozen=True)
@@ -55,19 +58,22 @@ class Close:
 
 def closing(arrivals: Arrivals, ladder: Ladder, now: float) -> Wait | Close:
     """Whether the study is complete at `now`, and why (not)."""
-    quiet = now - arrivals.last_at
-    if now - arrivals.opened_at >= ladder.deadline_s:
+    deadline = arrivals.opened_at + ladder.deadline_s
+    if now >= deadline:
         return Close("the deadline has passed")
+    short_quiet = arrivals.last_at + ladder.four_views_quiet_s
     if arrivals.views >= FOUR_VIEWS:
-        if quiet >= ladder.four_views_quiet_s:
+        if now >= short_quiet:
             return Close("four views are there")
-        return Wait("four views are there: a short quiet")
+        return Wait("four views are there: a short quiet", min(short_quiet, deadline))
     if arrivals.expected is not None:
         if arrivals.count < arrivals.expected:
-            return Wait(f"{arrivals.count} of the {arrivals.expected} instances that the source holds have come")
-        if quiet >= ladder.four_views_quiet_s:
+            lacking = f"{arrivals.count} of the {arrivals.expected} instances that the source holds have come"
+            return Wait(lacking, deadline)
+        if now >= short_quiet:
             return Close("all instances that the source holds have come")
-        return Wait("all instances that the source holds have come: a short quiet")
-    if quiet >= ladder.quiet_s:
+        return Wait("all instances that the source holds have come: a short quiet", min(short_quiet, deadline))
+    quiet = arrivals.last_at + ladder.quiet_s
+    if now >= quiet:
         return Close("nothing more has come in the quiet period")
-    return Wait("more images may come: quiet period")
+    return Wait("more images may come: quiet period", min(quiet, deadline))

@@ -91,6 +91,7 @@ def correct(
     quarantine, whichever of them is right: a person must see that all of them were corrected.
     """
     study = session.get_one(Study, instance.study_id, with_for_update=True)
+    study.decide_at = 0.0
     said = _said(instance)
     instance.path = path
     instance.transfer_syntax_uid = transfer_syntax_uid

@@ -10,17 +10,21 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from apscheduler.events import EVENT_JOB_ERROR, JobExecutionEvent
 from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.base import BaseTrigger
 
+from node.clock import ClockWatch
 from node.faults import passes
 from node.logs import place_of
 
 log = logging.getLogger(__name__)
 
 PAUSE_S = 5.0
+CLOCK_EVERY_S = 1.0
 
 
 class ServiceFailed(Exception):
@@ -52,17 +56,37 @@ class Tick:
     run: Callable[[], None]
 
 
+class _Every(BaseTrigger):  # type: ignore[misc]  # APScheduler tells no types
+    """So many seconds after each run. APScheduler's own interval would count every run that was missed when the clock
+    was set forward by years."""
+
+    def __init__(self, seconds: float) -> None:
+        self._pause = timedelta(seconds=seconds)
+
+    def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime:
+        return now if previous is None else now + self._pause
+
+
 class Service:
     """Runs a listener, loops and ticks until it is told to stop.
 
     Args:
+        clock: a watch on the wall clock by which APScheduler goes: when it is set, the ticks are due at once.
         grace_s: how long associations may go on after the stop before they are aborted.
     """
 
-    def __init__(self, listener: Listening, loops: Sequence[Loop], ticks: Sequence[Tick], grace_s: float = 5) -> None:
+    def __init__(
+        self,
+        listener: Listening,
+        loops: Sequence[Loop],
+        ticks: Sequence[Tick],
+        clock: ClockWatch,
+        grace_s: float = 5,
+    ) -> None:
         self._listener = listener
         self._loops = loops
         self._ticks = ticks
+        self._clock = clock
         self._grace_s = grace_s
         self._stop = threading.Event()
         self._faults: list[str] = []
@@ -84,7 +108,8 @@ class Service:
             for thread in threads:
                 thread.start()
             scheduler.start()
-            self._stop.wait()
+            while not self._stop.wait(CLOCK_EVERY_S):
+                self._follow_clock(scheduler)
         finally:
             self._stop.set()
             self._listener.stop(self._grace_s)
@@ -112,12 +137,19 @@ class Service:
         self._faults.append(f"{name} failed: {place_of(fault)}")
         self._stop.set()
 
+    def _follow_clock(self, scheduler: BackgroundScheduler) -> None:
+        if moved := self._clock.set_by():
+            log.warning("the clock was set by %+.0f s", moved)
+            self._clock.accept(moved)
+            for job in scheduler.get_jobs():
+                job.modify(next_run_time=datetime.fromtimestamp(self._clock.wall(), UTC))
+
     def _scheduler(self) -> BackgroundScheduler:
         scheduler = BackgroundScheduler(timezone="UTC")
         for tick in self._ticks:
             # A tick that is late is done once, not as often as it was missed; one that hangs never runs beside itself.
             scheduler.add_job(
-                tick.run, "interval", seconds=tick.every_s, name=tick.name, max_instances=1, coalesce=True
+                tick.run, _Every(tick.every_s), name=tick.name, max_instances=1, coalesce=True, misfire_grace_time=None
             )
 
         def failed(event: JobExecutionEvent) -> None:

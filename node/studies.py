@@ -20,30 +20,35 @@ log = logging.getLogger(__name__)
 
 BREAST_IMAGES = frozenset({InstanceKind.FOR_PRESENTATION, InstanceKind.FOR_PROCESSING, InstanceKind.TOMOSYNTHESIS})
 """Kinds that make a study a mammography study; a secondary capture does where its sender's setting has it read."""
+_AT_ONCE = 50
+"""Studies decided in one transaction: many cost no more than one, and nobody waits long for the end of it."""
 RAW_COPY = "raw image: the image for presentation of the same view was read instead"
 
 View = tuple[Laterality, str]
 
 
 def close_complete(sessions: Sessions, ladder: Ladder, now: float) -> None:
-    """Closes every open study that the ladder says is complete, each in a transaction of its own."""
+    """Closes every open study that the ladder says is complete. Looks at those only of which something has come since,
+    or whose wait is over: of the others it knows from the last time."""
+    due = select(Study.id).where(Study.state == StudyState.OPEN, Study.decide_at <= now).order_by(Study.id)
     with looking(sessions) as session:
-        query = select(Study).where(Study.state == StudyState.OPEN).options(selectinload(Study.instances))
-        decisions = {
-            study.id: decision
-            for study in session.scalars(query)
-            if isinstance(decision := _decision(session, study, ladder, now), Close) or decision.why != study.why
-        }
-    for study_id in decisions:
+        ids = session.scalars(due).all()
+    for begin in range(0, len(ids), _AT_ONCE):
         with sessions.begin() as session:
-            study = session.get_one(Study, study_id, with_for_update=True, options=[selectinload(Study.instances)])
-            if study.state is not StudyState.OPEN:
-                continue
-            decision = _decision(session, study, ladder, now)  # an image may have come since
-            study.why = decision.why
-            if isinstance(decision, Close):
-                study.why = f"complete: {decision.why}"
-                close(session, study, now)
+            some = select(Study).where(Study.id.in_(ids[begin : begin + _AT_ONCE]), Study.state == StudyState.OPEN)
+            images = selectinload(Study.instances).defer(Instance.reading)
+            for study in session.scalars(some.order_by(Study.id).with_for_update().options(images)):
+                _decide(session, study, ladder, now)
+
+
+def _decide(session: Session, study: Study, ladder: Ladder, now: float) -> None:
+    match _decision(session, study, ladder, now):
+        case Wait(why, until):
+            study.why = why
+            study.decide_at = until
+        case Close(why):
+            study.why = f"complete: {why}"
+            close(session, study, now)
 
 
 def close(session: Session, study: Study, now: float) -> None:

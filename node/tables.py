@@ -31,12 +31,13 @@ class Study(Table):
     """A study as its source calls it. `id` is the job number that logs may carry."""
 
     __tablename__ = "study"
+    __table_args__ = (Index("ix_study_due", "state", "decide_at"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     study_instance_uid: Mapped[str] = mapped_column(unique=True)
     source: Mapped[str]
     """The calling AE title that sent its first image ("" for files)."""
-    state: Mapped[StudyState] = mapped_column(default=StudyState.OPEN, index=True)
+    state: Mapped[StudyState] = mapped_column(default=StudyState.OPEN)
     why: Mapped[str] = mapped_column(default="")
     """Why it waits, was closed, was not read or is in quarantine: one sentence without patient data."""
     revision: Mapped[int] = mapped_column(default=1)
@@ -49,6 +50,8 @@ class Study(Table):
     """When this revision was complete."""
     expected_instances: Mapped[int | None]
     """The source's own count, where it was asked (C-FIND) and answered."""
+    decide_at: Mapped[float] = mapped_column(default=0.0)
+    """While it is open: when closing.py must look at it again; 0: at once, since something has changed."""
 
     instances: Mapped[list[Instance]] = relationship(back_populates="study", order_by="Instance.id")
     results: Mapped[list[Result]] = relationship(back_populates="study", order_by="Result.id")

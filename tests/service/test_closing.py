@@ -30,7 +30,16 @@ def test_the_sources_count_closes_a_unilateral_exam_early() -> None:
 
 def test_a_study_of_which_the_source_holds_more_is_not_closed_by_quiet() -> None:
     waiting = closing(replace(TWO_LEFT, expected=3), LADDER, 1500)
-    assert waiting == Wait("2 of the 3 instances that the source holds have come")
+    assert waiting == Wait("2 of the 3 instances that the source holds have come", until=2800)
+
+
+def test_a_wait_says_when_it_ends_if_nothing_more_comes() -> None:
+    arrivals = [TWO_LEFT, replace(TWO_LEFT, expected=2), replace(TWO_LEFT, views=ALL), replace(TWO_LEFT, expected=9)]
+    for one in [*arrivals, *(replace(one, last_at=2798) for one in arrivals)]:
+        wait = closing(one, LADDER, one.last_at)
+        assert isinstance(wait, Wait)
+        assert isinstance(closing(one, LADDER, wait.until - 0.5), Wait)
+        assert isinstance(closing(one, LADDER, wait.until), Close)
 
 
 def test_the_deadline_closes_whatever_is_missing() -> None:

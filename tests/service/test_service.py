@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
+from datetime import UTC, datetime, tzinfo
 
 import pytest
+from apscheduler.schedulers import base
 
+from node.clock import ClockWatch, steady
 from node.service import Loop, Service, ServiceFailed, Tick
 
 
@@ -22,6 +26,10 @@ class Port:
         self.calls.append("stop")
 
 
+def watch() -> ClockWatch:
+    return ClockWatch(time.time, steady)
+
+
 def test_a_stop_ends_every_thread_and_the_listener() -> None:
     port, ended = Port(), threading.Event()
 
@@ -29,7 +37,7 @@ def test_a_stop_ends_every_thread_and_the_listener() -> None:
         stop.wait()
         ended.set()
 
-    service = Service(port, [Loop("loop", loop)], [Tick("tick", 0.01, lambda: service.stop())])
+    service = Service(port, [Loop("loop", loop)], [Tick("tick", 0.01, lambda: service.stop())], watch())
     service.run()
     assert ended.is_set()
     assert port.calls == ["start", "stop"]
@@ -41,7 +49,7 @@ def test_a_thread_that_fails_stops_the_node_and_is_named() -> None:
 
     port = Port()
     with pytest.raises(ServiceFailed, match="fails failed: OSError"):
-        Service(port, [Loop("fails", fails), Loop("other", threading.Event.wait)], []).run()
+        Service(port, [Loop("fails", fails), Loop("other", threading.Event.wait)], [], watch()).run()
     assert port.calls == ["start", "stop"]
 
 
@@ -50,4 +58,31 @@ def test_a_tick_that_fails_stops_the_node() -> None:
         raise RuntimeError("no database")
 
     with pytest.raises(ServiceFailed, match="a tick failed: RuntimeError"):
-        Service(Port(), [], [Tick("fails", 0.01, fails)]).run()
+        Service(Port(), [], [Tick("fails", 0.01, fails)], watch()).run()
+
+
+@pytest.mark.parametrize("set_by_s", [-86400.0, -60.0, 86400.0 * 365 * 50])
+def test_a_clock_that_is_set_stops_no_tick(set_by_s: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    moved = 0.0
+    ticked = threading.Semaphore(0)
+
+    class Wall(datetime):
+        """The clock by which APScheduler goes."""
+
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:
+            return datetime.fromtimestamp(time.time() + moved, tz or UTC)
+
+    monkeypatch.setattr(base, "datetime", Wall)
+    clock = ClockWatch(lambda: time.time() + moved, steady)
+    service = Service(Port(), [], [Tick("tick", 0.01, ticked.release)], clock)
+    thread = threading.Thread(target=service.run)
+    thread.start()
+    try:
+        assert ticked.acquire(timeout=30)
+        moved = set_by_s
+        for _ in range(300):
+            assert ticked.acquire(timeout=30)
+    finally:
+        service.stop()
+        thread.join()

@@ -1,0 +1,153 @@
+"""The wall clock is set while studies wait: nothing waits for longer, and nothing ends early."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from road import LADDER, Road, changed
+from sqlalchemy import event
+
+from node.clock import ClockWatch, follow, resume
+from node.demo.studies import DemoStudy
+from node.queue import claim
+from node.states import JobKind, JobState, StudyState
+from node.studies import close_complete
+from node.tables import Delivery, Study
+
+HOUR = 3600.0
+JUMPS = [-24 * HOUR, -HOUR, -60.0, 60.0, HOUR, 365 * 24 * HOUR]
+
+
+@dataclass
+class Clocks:
+    wall_s: float = 1_700_000_000.0
+    steady_s: float = 100.0
+
+    def pass_by(self, seconds: float) -> None:
+        self.wall_s += seconds
+        self.steady_s += seconds
+
+    def watch(self) -> ClockWatch:
+        return ClockWatch(lambda: self.wall_s, lambda: self.steady_s)
+
+
+@pytest.fixture
+def road(tmp_path: Path) -> Road:
+    return Road(tmp_path / "data")
+
+
+def set_clock(road: Road, by_s: float) -> None:
+    """Sets the clock, and has the node notice within a second."""
+    road.clock.seconds += by_s + 1
+    with road.sessions.begin() as session:
+        follow(session, by_s, road.clock(), since_s=1)
+
+
+def test_only_a_jump_against_the_steady_clock_counts() -> None:
+    clocks = Clocks()
+    watch = clocks.watch()
+    for _ in range(1000):
+        clocks.pass_by(1)
+        clocks.wall_s += 0.5  # a clock that is hastened
+        assert watch.set_by() == 0
+    clocks.pass_by(3)
+    clocks.wall_s -= HOUR
+    assert watch.set_by() == pytest.approx(-HOUR)
+    assert watch.set_by() == pytest.approx(-HOUR), "until it is accepted"
+    assert watch.since_s() == pytest.approx(3)
+    watch.accept(-HOUR)
+    assert watch.set_by() == 0
+
+
+@pytest.mark.parametrize("by_s", JUMPS)
+def test_a_study_closes_when_it_would_have_closed_had_the_clock_not_been_set(
+    road: Road, mammogram_study: DemoStudy, by_s: float
+) -> None:
+    road.receive(*mammogram_study.files[:2])
+    road.close(after_s=LADDER.quiet_s / 2)
+    set_clock(road, by_s)
+    road.close(after_s=LADDER.quiet_s / 2 - 5)
+    assert road.study().state is StudyState.OPEN
+    road.close(after_s=5)
+    assert road.study().state is StudyState.CLOSED
+
+
+@pytest.mark.parametrize("by_s", JUMPS)
+def test_the_deadline_holds_when_the_clock_is_set(road: Road, mammogram_study: DemoStudy, by_s: float) -> None:
+    road.receive(mammogram_study.files[0])
+    with road.sessions.begin() as session:
+        session.query(Study).one().expected_instances = 99
+    road.close(after_s=LADDER.deadline_s - 100)
+    set_clock(road, by_s)
+    road.close(after_s=90)
+    assert road.study().state is StudyState.OPEN
+    road.close(after_s=10)
+    assert (road.study().state, road.study().why) == (StudyState.CLOSED, "complete: the deadline has passed")
+
+
+def test_an_image_that_comes_right_after_the_clock_was_set_keeps_its_time(
+    road: Road, mammogram_study: DemoStudy
+) -> None:
+    road.receive(mammogram_study.files[0])
+    road.clock.seconds += 30 - HOUR
+    road.receive(mammogram_study.files[1])
+    with road.sessions.begin() as session:
+        follow(session, -HOUR, road.clock(), since_s=1)
+    assert road.study().last_received_at == road.clock()
+    assert road.study().opened_at == road.clock() - 30
+
+
+@pytest.mark.parametrize("by_s", JUMPS)
+def test_leases_waits_and_lifetimes_are_set_with_the_clock(road: Road, mammogram_study: DemoStudy, by_s: float) -> None:
+    road.all_of_it(*mammogram_study.files)
+    road.receive(changed(mammogram_study.files[0], StudyInstanceUID="1.2.3", SOPInstanceUID="1.2.3.1"))
+    with road.sessions.begin() as session:
+        (held,) = claim(session, JobKind.READ_IMAGE, "node/reader", road.clock(), 600)
+        for delivery in session.query(Delivery):
+            delivery.next_at = road.clock() + 1800
+    set_clock(road, by_s)
+    delivery = road.deliveries()[0]
+    assert road.clock() - delivery.created_at == pytest.approx(1)
+    assert 0 < delivery.next_at - road.clock() <= 1800
+    (job,) = (job for job in road.jobs() if job.id == held.job_id)
+    assert job.state is JobState.RUNNING
+    assert 0 < job.lease_until - road.clock() <= 600
+
+
+def test_a_clock_that_was_set_back_while_the_node_was_down_makes_nothing_wait_longer_than_it_may(
+    road: Road, mammogram_study: DemoStudy
+) -> None:
+    road.receive(*mammogram_study.files[:2])
+    road.close(after_s=1)
+    road.clock.seconds -= 24 * HOUR
+    with road.sessions.begin() as session:
+        resume(session, road.clock())
+    road.close(after_s=LADDER.quiet_s)
+    assert road.study().state is StudyState.CLOSED
+
+
+def test_the_closing_tick_looks_at_no_study_of_which_nothing_has_come(road: Road, mammogram_study: DemoStudy) -> None:
+    for number in range(3):
+        road.receive(
+            changed(mammogram_study.files[0], StudyInstanceUID=f"1.2.{number}", SOPInstanceUID=f"1.2.{number}.1")
+        )
+    road.close(after_s=1)
+    asked: list[str] = []
+    event.listen(road.sessions.kw["bind"], "before_cursor_execute", lambda *call: asked.append(call[2]))
+    for _ in range(10):
+        close_complete(road.sessions, LADDER, road.clock())
+    assert [one.split()[0] for one in asked] == ["BEGIN", "SELECT"] * 10, "one query a tick"
+    road.receive(
+        changed(mammogram_study.files[1], StudyInstanceUID="1.2.1", SOPInstanceUID="1.2.1.2"),
+        changed(mammogram_study.files[2], StudyInstanceUID="1.2.1", SOPInstanceUID="1.2.1.3"),
+    )
+    road.close(after_s=5)
+    with road.sessions.begin() as session:
+        assert [study.state for study in session.query(Study)] == [StudyState.OPEN] * 3
+    road.receive(changed(mammogram_study.files[3], StudyInstanceUID="1.2.1", SOPInstanceUID="1.2.1.4"))
+    road.close(after_s=5)
+    with road.sessions.begin() as session:
+        states = [study.state for study in session.query(Study)]
+    assert states == [StudyState.OPEN, StudyState.CLOSED, StudyState.OPEN]
