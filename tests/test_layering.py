@@ -163,3 +163,8 @@ def test_no_drawer_for_odds_and_ends(name):
     stem = Path(name).stem
     assert stem not in FORBIDDEN_NAMES
     assert not (name.startswith("models/") and stem in ("yolo", "common")), "old YOLO pickles name such modules"
+
+
+def test_the_databases_migrations_are_one_chain():
+    numbers = sorted(Path(name).stem[:4] for name in SOURCES if name.startswith("node/migrations/versions/0"))
+    assert numbers == [f"{number:04}" for number in range(1, len(numbers) + 1)]
