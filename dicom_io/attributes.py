@@ -8,45 +8,26 @@ from __future__ import annotations
 
 import math
 import re
-import struct
 from collections.abc import Sequence
 
 from pydicom import Dataset
-from pydicom.errors import BytesLengthException
 from pydicom.multival import MultiValue
 
 from dicom_io.errors import NotReadable
 
 # PS3.5 §9.1: components of digits joined by dots, none with a leading zero, 64 characters at most.
 _UID = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+")
-_MALFORMED = (
-    ArithmeticError,
-    BytesLengthException,
-    EOFError,
-    LookupError,
-    NotImplementedError,
-    OSError,
-    TypeError,
-    ValueError,
-    struct.error,
-)
-
-
 def values(dataset: Dataset, keyword: str) -> tuple[object, ...]:
-    """The values of an attribute: empty where it is absent, empty or malformed."""
-    try:
-        value = dataset.get(keyword)
-    except _MALFORMED:
-        return ()
-    if value is None or value == "":
-        return ()
-    return tuple(value) if isinstance(value, MultiValue | list | tuple) else (value,)
+    """The values of an attribute: empty where it is absent, empty or malformed, or all its values are."""
+    value = _value(dataset, keyword)
+    found = tuple(value) if isinstance(value, MultiValue | list | tuple) else (value,)
+    return () if all(one is None or one == "" for one in found) else found
 
 
 def text(dataset: Dataset, keyword: str) -> str:
     """The first value as stripped text, "" where there is none."""
     found = values(dataset, keyword)
-    return str(found[0]).strip() if found else ""
+    return _text(found[0]).strip() if found else ""
 
 
 def code(dataset: Dataset, keyword: str) -> str:
@@ -57,7 +38,7 @@ def code(dataset: Dataset, keyword: str) -> str:
 def numbers(dataset: Dataset, keyword: str) -> tuple[float, ...]:
     """The values as finite floats; empty where any of them is no number."""
     try:
-        found = tuple(float(str(value)) for value in values(dataset, keyword))
+        found = tuple(float(_text(value)) for value in values(dataset, keyword))
     except ValueError:
         return ()
     return found if all(math.isfinite(number) for number in found) else ()
@@ -71,10 +52,7 @@ def number(dataset: Dataset, keyword: str) -> float | None:
 
 def items(dataset: Dataset, keyword: str) -> Sequence[Dataset]:
     """The items of a sequence; empty where it is absent or is no sequence."""
-    try:
-        value = dataset.get(keyword)
-    except _MALFORMED:
-        return ()
+    value = _value(dataset, keyword)
     if not isinstance(value, Sequence) or isinstance(value, str | bytes):
         return ()
     return [item for item in value if isinstance(item, Dataset)]
@@ -89,7 +67,36 @@ def uid(dataset: Dataset, keyword: str) -> str:
     found = values(dataset, keyword)
     if not found:
         raise NotReadable(f"The header has no {keyword}.")
-    value = str(found[0])
+    value = _text(found[0])
     if len(found) > 1 or len(value) > 64 or not _UID.fullmatch(value):
         raise NotReadable(f"The header's {keyword} is not a valid DICOM UID.")
     return value
+
+
+def _value(dataset: Dataset, keyword: str) -> object:
+    """The value as pydicom converts it, None where it cannot.
+
+    There is no list of what it raises then: RecursionError for items within items, IndexError for a name of nothing but
+    separators, and what its next version will. Only a fault of the machine is none of the value's: its memory, and its
+    disk, from which a long value is read when it is first looked at.
+    """
+    try:
+        return dataset.get(keyword)
+    except MemoryError:
+        raise
+    except OSError as fault:
+        if fault.errno is not None:
+            raise
+        return None
+    except Exception:  # noqa: BLE001 - see above
+        return None
+
+
+def _text(value: object) -> str:
+    """A value as text, "" where it cannot be had: a name is decoded when it is first looked at."""
+    try:
+        return str(value)
+    except MemoryError:
+        raise
+    except Exception:  # noqa: BLE001 - see `_value`
+        return ""

@@ -1,7 +1,8 @@
 """The node's Intake: what a received file means, and what its sender is told.
 
 The order is what makes Success a promise: the bytes are on the disk, then the name, then the row, then the answer.
-A crash in between leaves at worst a file without a row, which the sender's next try replaces.
+All that may fail on what a file says is done before it gets its name: a crash in between leaves at worst a file
+without a row, which the sender's next try replaces.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from node.resends import (
     OTHER_PIXELS,
     OTHER_STUDY,
     Difference,
+    Version,
     compare,
     contradict,
     correct,
@@ -43,6 +45,7 @@ from node.resends import (
     version_for,
 )
 from node.routing import Router, everything
+from node.same_pixels import PixelComparison
 from node.space import Space
 from node.tables import Instance, Result, Study
 
@@ -90,6 +93,7 @@ class Receiving:
         self._secondary_capture_from = secondary_capture_from
         self._now = now
         self._router = router
+        self._pixels = PixelComparison(limits.max_image_pixels)
         self._turns = _Turns()
         self._one_writer = threading.Lock()
         for folder in (INCOMING, ARCHIVE, QUARANTINE):
@@ -129,6 +133,9 @@ class Receiving:
             # Only its name: the message quotes the row, and the row names the patient.
             log.error("the database did not take an instance: %s", type(error).__name__)
             return Answer(Status.NO_STORAGE, "the node's database cannot be written: send again")
+        except MemoryError:
+            log.error("an instance was not taken: not enough memory to compare it with the one of the same UID")
+            return Answer(Status.NO_STORAGE, "the node has not enough memory now: send again")
         except OSError as error:
             log.error("the archive did not take an instance: %s", errno.errorcode.get(error.errno or 0, "unknown"))
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
@@ -165,10 +172,10 @@ class Receiving:
 
     def _keep_new(self, received: ReceivedFile, whole: WholeFile, header: InstanceHeader) -> Answer:
         folder = self._data_dir / ARCHIVE / header.study_instance_uid
+        report, left_out = self._report(header, whole.path), self._left_out(header, received.calling_ae_title)
         # Only this instance's own row could name this path, and there is none: at most a crash's leftover is replaced.
         path = self._place(whole.path, folder / f"{header.sop_instance_uid}.dcm")
-        report = self._report(header, path)
-        with self._transaction() as session:
+        with self._entering(path) as session:
             instance = register(
                 session,
                 header,
@@ -177,7 +184,7 @@ class Receiving:
                 source=received.calling_ae_title,
                 now=self._now(),
                 reads_secondary_capture=received.calling_ae_title in self._secondary_capture_from,
-                left_out=self._left_out(header, received.calling_ae_title),
+                left_out=left_out,
             )
             self._enter(session, instance, whole, received, report)
             log.info("study %d: instance %d received: %s", instance.study_id, instance.id, header.kind)
@@ -191,10 +198,9 @@ class Receiving:
             log.warning("study %d: instance %d: its file was gone or damaged, and came again", known.study_id, known.id)
             # A damaged file stays where it is: nothing that was accepted is ever written over.
             place = version_for(kept.parent, header.sop_instance_uid, whole).path if kept.exists() else kept
-            path = self._place(whole.path, place)
-            self._correct(received, known, whole, header, path, restated=True, lost=True)
+            self._correct(received, known, whole, header, Version(place, is_there=False), restated=True, lost=True)
             return _SUCCESS
-        difference = compare(old, whole, self._limits.max_image_pixels)
+        difference = compare(old, whole, self._pixels)
         if difference is Difference.PIXELS:
             return self._set_aside(whole, header, known, OTHER_PIXELS)
         if difference is Difference.NONE:
@@ -202,8 +208,7 @@ class Receiving:
             return _SUCCESS
         restated = states_otherwise(old.dataset, whole.dataset)
         version = version_for(kept.parent, header.sop_instance_uid, whole)
-        path = self._relative(version.path) if version.is_there else self._place(whole.path, version.path)
-        self._correct(received, known, whole, header, path, restated=restated)
+        self._correct(received, known, whole, header, version, restated=restated)
         return _SUCCESS
 
     def _correct(
@@ -212,14 +217,15 @@ class Receiving:
         known: Instance,
         whole: WholeFile,
         header: InstanceHeader,
-        path: str,
+        version: Version,
         *,
         restated: bool,
         lost: bool = False,
     ) -> None:
         syntax = str(whole.transfer_syntax_uid)
-        report = self._report(header, path)
-        with self._transaction() as session:
+        report = self._report(header, whole.path)
+        path = self._relative(version.path) if version.is_there else self._place(whole.path, version.path)
+        with self._entering(None if version.is_there else path) as session:
             instance = session.get_one(Instance, known.id)
             correct(session, instance, header, syntax, path, self._now(), restated=restated, lost=lost)
             self._enter(session, instance, whole, received, report)
@@ -228,8 +234,8 @@ class Receiving:
         decision = self._router(header, calling_ae_title, self._now())
         return "" if decision.read else f"the route {decision.route} says that it is not read"
 
-    def _report(self, header: InstanceHeader, path: str) -> ReadReport | None:
-        return read_report(self._data_dir / path) if header.kind is InstanceKind.REPORT else None
+    def _report(self, header: InstanceHeader, path: Path) -> ReadReport | None:
+        return read_report(path) if header.kind is InstanceKind.REPORT else None
 
     def _enter(
         self,
@@ -262,6 +268,19 @@ class Receiving:
         # again; here the next one is called at once.
         with self._one_writer, self._sessions.begin() as session:
             yield session
+
+    @contextmanager
+    def _entering(self, path: str | None) -> Iterator[Session]:
+        """The transaction that enters a file just placed at `path`, if it was: what fails before the commit takes the
+        file away again. In the archive a file without a row is a crash's, and nobody else's."""
+        with self._transaction() as session:
+            try:
+                yield session
+                session.flush()
+            except BaseException:
+                if path is not None:
+                    (self._data_dir / path).unlink(missing_ok=True)
+                raise
 
     def _place(self, source: Path, target: Path) -> str:
         """Moves a file whose bytes are durable to its name, durably too. Both UIDs in the name were validated."""

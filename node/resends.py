@@ -7,15 +7,12 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
 
-import numpy as np
 from pydicom import Dataset
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dicom_io.attributes import code, text
-from dicom_io.errors import NotReadable
 from dicom_io.headers import SPECIMEN, InstanceHeader, InstanceKind
-from dicom_io.pixels.decoding import read_dataset, stored_values
 from dicom_io.pixels.intact import WholeFile
 from dicom_io.pixels.luts import is_inverse
 from dicom_io.pixels.pixel_element import Span
@@ -30,6 +27,7 @@ from node.arrivals import (
     quarantine,
     reopen,
 )
+from node.same_pixels import PixelComparison
 from node.states import JobState, moved
 from node.tables import Instance, Job, Study
 
@@ -51,15 +49,19 @@ class Difference(Enum):
     PIXELS = auto()
 
 
-def compare(old: WholeFile, new: WholeFile, max_pixels: int) -> Difference:
-    """Byte by byte where both are encoded alike; otherwise by the decoded values."""
+def compare(old: WholeFile, new: WholeFile, pixels: PixelComparison) -> Difference:
+    """Byte by byte where both are encoded alike; otherwise by the decoded values.
+
+    Raises:
+        MemoryError: this machine does not hold the decoded values now.
+    """
     alike = old.transfer_syntax_uid == new.transfer_syntax_uid
     if old.has_pixels != new.has_pixels:
         return Difference.PIXELS
     if old.has_pixels:
         if _picture(old) != _picture(new):
             return Difference.PIXELS
-        if not (alike and _same_bytes(old, old.pixels, new, new.pixels)) and not _same_values(old, new, max_pixels):
+        if not (alike and _same_bytes(old, old.pixels, new, new.pixels)) and not pixels.is_same(old.path, new.path):
             return Difference.PIXELS
     if alike and (_same_bytes(old, old.header, new, new.header) or same_file(old.path, new.path)):
         return Difference.NONE
@@ -185,16 +187,6 @@ def _picture(file: WholeFile) -> list[str]:
     grey = code(file.dataset, "PhotometricInterpretation").startswith("MONOCHROME")
     # Colour may change its model with its compression; black and white may not change places.
     return [*said, f"grey, inverse: {is_inverse(file.dataset)}" if grey else "colour"]
-
-
-def _same_values(old: WholeFile, new: WholeFile, max_pixels: int) -> bool:
-    """Whether both decode to the same. What cannot be decoded cannot be shown to be the same."""
-    try:
-        before = stored_values(read_dataset(old.path, max_pixels)).values
-        after = stored_values(read_dataset(new.path, max_pixels)).values
-    except NotReadable:
-        return False
-    return np.array_equal(before, after)
 
 
 def _said(instance: Instance) -> tuple[object, ...]:

@@ -10,6 +10,7 @@ from pydicom import dcmread
 from sqlalchemy.orm import Session
 
 from dicom_io.assessments import StatedAssessment, predecessors, read_assessments
+from dicom_io.attributes import text
 from dicom_io.errors import NotReadable
 from node.assessments.entered import enter
 from node.tables import Instance
@@ -34,7 +35,7 @@ class ReadReport:
 def read_report(path: Path) -> ReadReport:
     """Reads a structured report; apart from `enter_report`, as a large one takes longer than a transaction should."""
     dataset = dcmread(path, stop_before_pixels=True)
-    itself = frozenset({str(dataset.SOPInstanceUID)})
+    itself = frozenset({text(dataset, "SOPInstanceUID")})
     try:
         stated = tuple(read_assessments(dataset))
     except NotReadable as refusal:
