@@ -17,6 +17,8 @@ from dicom_io.errors import NotReadable
 
 # PS3.5 §9.1: components of digits joined by dots, none with a leading zero, 64 characters at most.
 _UID = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+")
+
+
 def values(dataset: Dataset, keyword: str) -> tuple[object, ...]:
     """The values of an attribute: empty where it is absent, empty or malformed, or all its values are."""
     value = _value(dataset, keyword)

@@ -111,6 +111,7 @@ def reopen(session: Session, study: Study, now: float, *, new_image: bool) -> No
     """
     if study.state is StudyState.CLOSED:
         cancel_reports(session, study)
+        go_beyond_notice(study)
     elif study.state is StudyState.REPORTED:
         study.revision += 1
         study.opened_at = now
@@ -119,6 +120,12 @@ def reopen(session: Session, study: Study, now: float, *, new_image: bool) -> No
     else:
         return
     wait_for_images(study)
+
+
+def go_beyond_notice(study: Study) -> None:
+    """Begins the next revision where the present one told its destinations that its report could not be written."""
+    if any(result.revision == study.revision for result in study.results):
+        study.revision += 1
 
 
 def wait_for_images(study: Study) -> None:

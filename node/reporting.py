@@ -22,6 +22,7 @@ from dicom_io.errors import DicomError
 from dicom_io.headers import SPECIMEN, InstanceKind, describe
 from dicom_io.results.encode import Encoding, ResultObject, encode_results
 from dicom_io.results.profiles import Profile, ResultKind
+from dicom_io.results.sources import identity
 from models.concordance import concordances, is_discordant
 from models.exam import put_together
 from models.reading_json import from_json
@@ -50,6 +51,9 @@ from node.tables import Job, Study
 log = logging.getLogger(__name__)
 
 _Documents = dict[ResultKind, Dataset]
+
+_NOTICES = (ResultKind.SR, ResultKind.CAD_SR, ResultKind.SC)
+"""Which of a profile's objects says that there is no report: the first that it has."""
 
 ATTEMPTS = 5
 """How often a report may end the whole node before it is given up."""
@@ -134,10 +138,50 @@ class Reporter:
         self._give_up(held, str(fault) if isinstance(fault, DicomError) else place_of(fault))
 
     def _give_up(self, held: Claim, error: str) -> None:
+        """Ends a report that cannot be written, and tells those who wait for it, where that can be written."""
+        why = f"its report could not be written: {error}"
+        notice, recipients = self._notice(held, why)
         with self.sessions.begin() as session:
             finish(session, held, JobState.FAILED, error)
             session.get_one(Job, held.job_id).begun_at = None  # nothing of it was sent: a later try is another writing
-            session.get_one(Study, held.study_id).why = f"its report could not be written: {error}"
+            study = session.get_one(Study, held.study_id)
+            study.why = why
+            publish(session, study, notice, recipients, self.now())
+        log.info("study %d: %d notice(s) that there is no report", held.study_id, len(notice))
+
+    def _notice(self, held: Claim, why: str) -> tuple[list[Written], list[Recipient]]:
+        """A document by which a destination learns that the study's images were not reported, and who gets it.
+
+        It is made of what identifies the images and of nothing else that their headers or readings say: something in
+        these is what the report failed of.
+        """
+        if held.attempts > ATTEMPTS + 1:  # the writing of the notice, too, ended the node
+            return [], []
+        try:
+            return self._noticed(held, why)
+        except Exception as fault:  # noqa: BLE001 - there is no notice, then; the report's own fault is told anyway
+            log.error("job %d: no notice that there is no report: %s", held.job_id, place_of(fault))
+            return [], []
+
+    def _noticed(self, held: Claim, why: str) -> tuple[list[Written], list[Recipient]]:
+        with looking(self.sessions) as session:
+            study = session.get_one(
+                Study, held.study_id, options=[selectinload(Study.instances), selectinload(Study.results)]
+            )
+            images = [instance for instance in study.instances if instance.kind in IMAGES]
+            unread = [UnreadImage(one.sop_instance_uid, one.kind, why, on_purpose=one.left_out) for one in images]
+            exam = put_together([], unread, arrived_views(study, readings_begun(session, study)))
+        headers = headers_of(study.instances, study.study_instance_uid, self.data_dir)
+        recipients = self._recipients(study, headers)
+        sources = {one.sop_instance_uid: identity(headers[one.sop_instance_uid]) for one in images}
+        written: list[Written] = []
+        for profile in profiles_of(recipients):
+            kind = next((kind for kind in _NOTICES if kind in profile.kinds), None)
+            if kind is not None:
+                only = replace(profile, kinds=frozenset({kind}))
+                objects = encode_results(exam, sources, self._encoding(held, study, only))
+                written += self._written(study, held.revision, profile, objects)
+        return written, [one for one in recipients if not one.only_discordant]
 
     def _asked_for_more(self, held: Claim) -> bool:
         """Whether an image must be read first, after all: then the report waits for it."""
@@ -149,21 +193,23 @@ class Reporter:
 
     def _report(self, held: Claim) -> None:
         study, exam, sources, predecessors = self._gather(held)
-        written_at = datetime.fromtimestamp(self._begun_at(held), UTC).astimezone()
         recipients = self._recipients(study, sources)
         written: list[Written] = []
         for profile in profiles_of(recipients):
-            encoding = Encoding(
-                written_at=written_at,
-                revision=held.revision,
-                bundles=(self.bundle,),
-                profile=profile,
-                began_at=datetime.fromtimestamp(study.first_received_at, UTC),
-                device=self.device,
-            )
+            encoding = self._encoding(held, study, profile)
             objects = encode_results(exam, sources, encoding, predecessors[profile.name])
             written += self._written(study, held.revision, profile, objects)
         self._publish(held, written, recipients, is_discordant(exam))
+
+    def _encoding(self, held: Claim, study: Study, profile: Profile) -> Encoding:
+        return Encoding(
+            written_at=datetime.fromtimestamp(self._begun_at(held), UTC).astimezone(),
+            revision=held.revision,
+            bundles=(self.bundle,),
+            profile=profile,
+            began_at=datetime.fromtimestamp(study.first_received_at, UTC),
+            device=self.device,
+        )
 
     def _begun_at(self, held: Claim) -> float:
         """When the writing of this report began, kept with its job: a second try gives the same bytes."""

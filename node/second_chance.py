@@ -9,7 +9,15 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dicom_io.headers import InstanceKind
-from node.arrivals import IN_QUARANTINE, are_two_patients, ask_for_reading, hold_back_replaced, reopen, wait_for_images
+from node.arrivals import (
+    IN_QUARANTINE,
+    are_two_patients,
+    ask_for_reading,
+    go_beyond_notice,
+    hold_back_replaced,
+    reopen,
+    wait_for_images,
+)
 from node.commitment import ask_anew
 from node.publishing import send_again
 from node.states import DeliveryState, JobKind, JobState, StudyState, moved
@@ -73,8 +81,7 @@ def _let_out(session: Session, study: Study, now: float) -> list[str]:
             "Correct them at their source, send them again, and retry then."
         )
     done = [f"let out of quarantine, where it stood because: {study.why}"]
-    if any(result.revision == study.revision for result in study.results):
-        study.revision += 1
+    go_beyond_notice(study)
     study.opened_at = now
     wait_for_images(study)
     for instance in study.instances:
@@ -96,6 +103,7 @@ def _read_again(job: Job, study: Study) -> str:
 
 
 def _report_again(job: Job, study: Study) -> str:
+    go_beyond_notice(study)
     _wait_again(job, study)
     return f"its report will be written again (job {job.id})"
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, selectinload
 
 from dicom_io.headers import SPECIMEN, InstanceKind
 from models.types import Laterality
-from node.arrivals import ask_for_reading, cancel_reports
+from node.arrivals import ask_for_reading, cancel_reports, go_beyond_notice
 from node.closing import Arrivals, Close, Ladder, Wait, closing
 from node.database import Sessions, looking
 from node.states import JobKind, StudyState, moved
@@ -83,6 +83,7 @@ def report_anew(session: Session, study: Study, now: float, why: str) -> None:
         study.closed_at = now
     elif study.state is StudyState.CLOSED:
         cancel_reports(session, study)  # one that is being written does not know yet
+        go_beyond_notice(study)
     else:
         return
     study.why = why

@@ -9,7 +9,7 @@ from copy import deepcopy
 from pydicom import DataElement, Dataset
 from pydicom.datadict import dictionary_VR, keyword_for_tag
 
-from dicom_io.attributes import items, numbers, text, values
+from dicom_io.attributes import items, numbers, text, uid, values
 from dicom_io.moments import stated_zone
 from dicom_io.results.carried_over import (
     CLINICAL_TRIAL,
@@ -41,6 +41,18 @@ def demographics(source: Dataset) -> Dataset:
     if stated_zone(source) is None and "TimezoneOffsetFromUTC" in taken:
         del taken.TimezoneOffsetFromUTC
     return _completed(taken, EVER_THERE)
+
+
+def identity(source: Dataset) -> Dataset:
+    """What tells an instance, its study and its patient, and nothing else of its header."""
+    told = Dataset()
+    for keyword in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
+        told[keyword] = DataElement(keyword, "UI", uid(source, keyword))
+    told.Modality = "MG"
+    for keyword in ("SpecificCharacterSet", "PatientName", "PatientID", "PatientBirthDate"):
+        if stated := "\\".join(str(value) for value in values(source, keyword)):
+            told[keyword] = DataElement(keyword, dictionary_VR(keyword), stated)
+    return told
 
 
 def request_attributes(source: Dataset) -> Dataset:
@@ -141,9 +153,9 @@ def _study_item(study_instance_uid: str, series: Mapping[str, Mapping[str, Datas
     study = Dataset()
     study.StudyInstanceUID = study_instance_uid
     study.ReferencedSeriesSequence = []
-    for uid, references in series.items():
+    for series_instance_uid, references in series.items():
         item = Dataset()
-        item.SeriesInstanceUID = uid
+        item.SeriesInstanceUID = series_instance_uid
         item.ReferencedSOPSequence = list(references.values())
         study.ReferencedSeriesSequence.append(item)
     return study

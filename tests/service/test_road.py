@@ -294,6 +294,37 @@ def test_a_report_that_cannot_be_written_is_told_and_tried_again_on_retry(
     assert road.study().state is StudyState.REPORTED
 
 
+@pytest.mark.parametrize("profile", ["ohif", "workstation-cad-sr", "overlay-only"])
+def test_a_report_that_cannot_be_written_says_so_to_its_destinations_and_a_later_one_takes_its_place(
+    tmp_path: Path, mammogram_study: DemoStudy, profile: str
+) -> None:
+    road = Road(tmp_path, profile=profile)
+    road.receive(*mammogram_study.files)
+    road.read()
+    road.close()
+    masks = road.data_dir / str(road.instances()[0].masks_path)
+    whole = masks.read_bytes()
+    masks.write_bytes(b"no masks any more")
+    road.report()
+    assert road.jobs()[-1].state is JobState.FAILED
+    assert len(road.deliveries()) == 1
+    (notice,) = road.results()
+    assert (notice.PatientID, notice.StudyInstanceUID) == ("P_00820", mammogram_study.study_instance_uid)
+    if profile != "overlay-only":
+        assert texts(notice).count("could not be written") >= 4
+        assert notice.CompletionFlag == "PARTIAL"
+    masks.write_bytes(whole)
+    with road.sessions.begin() as session:
+        assert retry_study(session, road.study().id, road.clock())
+    road.report()
+    assert (road.study().state, road.study().revision) == (StudyState.REPORTED, 2)
+    if profile == "ohif":
+        report = road.results("SR")[-1]
+        replaced = report.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
+        assert replaced.ReferencedSOPInstanceUID == notice.SOPInstanceUID
+        assert "could not be written" not in texts(report)
+
+
 def test_demographics_on_results_are_those_of_the_source_image(road: Road, mammogram_study: DemoStudy) -> None:
     road.all_of_it(*mammogram_study.files)
     source = dcmread(mammogram_study.files[0], stop_before_pixels=True)
