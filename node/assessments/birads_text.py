@@ -1,219 +1,308 @@
 """BI-RADS categories in words: "BI-RADS 4A links, BI-RADS 2 rechts". English, German and Dutch.
 
-What a person would have to think about is not guessed but refused: a range ("BI-RADS 2-3", "3 or 4"), and a sentence
-with a category that also negates, speaks of the past, of a change, a correction, a condition or of somebody else.
-"Previously BI-RADS 3, now BI-RADS 2" alone is read. A density is no category. Where a sentence names two breasts and
-not which one it means, the category is the exam's; where it seems to mean one and names the other too, it is refused.
+What a person would have to think about is not guessed but refused. A sentence must pair its categories, the words that
+announce them and its sides (node.assessments.birads_sentence); here the sentences are put together: the headings that
+they stand under, and where a line ends without an end of its sentence, both ways to read it must say the same.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 
-from models.types import Category, Laterality
-from node.assessments.birads_words import FIELD, HEADING, TOKEN
+from models.types import SEVERITY, Category, Laterality
+from node.assessments.birads_sentence import (
+    FIELD,
+    UNCERTAIN,
+    UNPAIRED,
+    UNREADABLE,
+    announces,
+    assigned,
+    goes_on,
+    row_of,
+)
+from node.assessments.birads_words import (
+    SOFT_BREAK,
+    Sides,
+    Token,
+    category_of,
+    doubtful,
+    in_a_language_that_is_read,
+    names,
+    plain,
+    tokens,
+)
 
-Sides = tuple[Laterality, ...]
-"""The breasts that are named; empty: none."""
-
+SEVERAL = "it gives several BI-RADS categories for one breast, or for the exam: send the one that counts"
+MOST_CATEGORIES = 50
 _BOTH = (Laterality.LEFT, Laterality.RIGHT)
-_CATEGORIES = {category.value: category for category in Category if category is not Category.ONE_OR_TWO}
-_ROMAN = {"I": "1", "II": "2", "III": "3", "IV": "4", "V": "5", "VI": "6"}
+_HEADING = re.compile(rf"(?:[^\n{SOFT_BREAK}.;:]|\b(?:li|re|lt|rt|l|r)\.){{1,60}}?:(?P<line>[ \t{SOFT_BREAK}]*(?:\n|$))?", re.IGNORECASE)
+_CONCLUDES = re.compile(
+    r"\b(?:impressions?|conclusions?|assessment|overall|summary|final|opinion|diagnos[ei]s|beurteilung|zusammenfassung"
+    r"|fazit|gesamt\w*|conclusie|beoordeling|samenvatting|eindconclusie)\b",
+    re.IGNORECASE,
+)
+_IN_A_HEADING = frozenset({"left", "right", "both", "breast", "filler", "joined", "short", "soft"})
 
 
 def category_in(value: str, *, alone: bool = False) -> Category | None:
     """The category that a value is ("4A", "4a", "BI-RADS 4A") or, unless it must stand `alone`, has before a dash and
     words ("4A - Low suspicion"); None: it is none."""
-    found = FIELD.fullmatch(value)
-    if not found or ((words := found["words"]) and (alone or _doubts(TOKEN.finditer(words)))):
+    found = FIELD.fullmatch(plain(value))
+    if not found or ((words := found["words"]) and (alone or doubtful(tokens(words)))):
         return None
-    return _category(found["category"])
+    return category_of(found["category"])
 
 
 def sides_in(value: str) -> Sides | None:
     """The breasts that a value names: "L", "left", "RT", "bilateral", "B"; empty: it is empty. None: it names none, or
-    another than it names ("not left")."""
-    said = value.strip()
+    another than it names ("not left"), or does not say for certain which ("left or right")."""
+    said = plain(value)
+    if not said:
+        return ()
     if said.upper() in ("B", "LR", "RL"):
         return _BOTH
-    tokens = list(TOKEN.finditer(said.upper() if len(said) <= 2 else said))
-    if _doubts(tokens):
+    if said.upper() in ("L", "R", "LT", "RT", "LI", "RE", "LI.", "RE."):
+        return (Laterality.LEFT,) if said[0] in "lL" else (Laterality.RIGHT,)
+    row = row_of(list(tokens(said)))
+    named = {token.sides for token in row if token.sides}
+    if len(named) != 1 or doubtful(row) or any(token.kind in ("short", "unsure", "sided") for token in row):
         return None
-    return tuple(sorted({side for token in tokens for side in _sides(token)})) or (None if said else ())
-
-
-def mentions(text: str) -> bool:
-    """Whether a text speaks of BI-RADS at all."""
-    return any(token.lastgroup == "birads" for token in TOKEN.finditer(text))
+    return named.pop()
 
 
 def categories_in(text: str) -> list[tuple[Sides, Category]]:
-    """The categories that a report's text assigns, in their order, with the breasts that each is about.
+    """The categories that a report's text assigns, in their order, with the breasts that each is about; those that are
+    about none are the exam's.
 
     Raises:
         ValueError: what it says takes a person to understand.
     """
-    clauses = list(_clauses(text))
-    found = [(sides, category, clause) for clause in clauses for sides, category in _assigned(clause)]
-    headed = list(dict.fromkeys(clause.section for clause in clauses if clause.section))
-    assessed = {clause.section for sides, _, clause in found if sides is None}
-    # What stands under the last heading, where another one has no category, may be the conclusion of the whole report.
-    unsettled = {headed[-1]} if headed and not assessed.issuperset(headed) else set[Sides]()
-    return [
-        (sides if sides is not None else () if clause.section in unsettled else clause.section, category)
-        for sides, category, clause in found
-    ]
+    said = _with_soft_breaks(plain(text))
+    if not names(said):
+        return []
+    if not in_a_language_that_is_read(said):
+        raise ValueError("it speaks of BI-RADS in a language that is not read: English, German and Dutch are")
+    ending, going_on = (_read(said, soft_ends=soft_ends) for soft_ends in (True, False))
+    if set(ending) != set(going_on):
+        raise ValueError("it is not clear where its sentences end, and its BI-RADS category depends on that")
+    return ending
+
+
+@dataclass(frozen=True, eq=False)
+class _Section:
+    """What stands under one heading, or under none.
+
+    Attributes:
+        sides: the breast that the heading names.
+        doubted: no category counts there ("Prior mammogram:", "Density:").
+        concludes: it is the conclusion of the report ("Impression:").
+        line_only: it ends with its line.
+    """
+
+    sides: Sides = ()
+    doubted: bool = False
+    concludes: bool = False
+    line_only: bool = True
+
+
+@dataclass
+class _Sentence:
+    """Its words, the heading among them where it begins with one (`heads`). `opens`: a line begins with it."""
+
+    section: _Section
+    opens: bool
+    heads: bool = False
+    words: list[Token] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
-class _Clause:
-    """Up to the end of a sentence or line. `section`: the sides that a heading gives it; `doubted`: what stands
-    before it lets no category count (the heading "Prior mammogram:", or "No evidence of" at the end of a line)."""
+class _Statement:
+    """A category; `sides`: the breast that its sentence names."""
 
-    tokens: list[re.Match[str]]
-    section: Sides
-    doubted: bool
+    sides: Sides
+    category: Category
+    sentence: _Sentence
 
 
-def _clauses(text: str) -> Iterator[_Clause]:
+@dataclass(frozen=True)
+class _Layout:
+    """What a category under a heading must be held against.
+
+    Attributes:
+        last: the last section of a side.
+        named: the breasts that the text names.
+        without_breast: the sections that say that there is none.
+    """
+
+    last: _Section | None
+    named: set[Laterality]
+    without_breast: set[_Section]
+
+
+def _with_soft_breaks(text: str) -> str:
+    """With a SOFT_BREAK for each end of a line that may not be the end of its sentence."""
+    pieces: list[str] = []
+    lines = text.split("\n")
+    hard = True  # whether the line before has ended its sentence
+    for line, following in pairwise([*lines, ""]):
+        alone = _is_side(line) and (hard or not line.isupper())
+        hard = (
+            not line
+            or not following
+            or line[-1] in ".!?;:"
+            or alone
+            or (_is_side(following) and not following.isupper())
+            or _heading_at(following, 0) is not None
+        )
+        pieces += [line, "\n" if hard else SOFT_BREAK]
+    return "".join(pieces[:-1])
+
+
+def _is_side(line: str) -> bool:
+    """Whether a line is a heading without a colon: "Left breast"."""
+    return len(line) < 40 and line[:1].isupper() and _names_one_side(list(tokens(line)))
+
+
+def _names_one_side(words: Sequence[Token]) -> bool:
+    kinds = {token.kind for token in words}
+    return kinds <= _IN_A_HEADING and len({token.sides for token in row_of(words) if token.sides}) == 1
+
+
+def _heading_at(text: str, at: int) -> re.Match[str] | None:
+    found = _HEADING.match(text, at)
+    return found if found and not names(found[0]) else None
+
+
+def _read(text: str, *, soft_ends: bool) -> list[tuple[Sides, Category]]:
+    sentences = list(_sentences(text, soft_ends=soft_ends))
+    said: list[_Statement] = []
+    for sentence in sentences:
+        for sides, category in assigned(sentence.words):
+            if sentence.section.doubted:
+                raise ValueError(UNCERTAIN)
+            above = () if sentence.heads else sentence.section.sides
+            if above and not set(sides) <= set(above):
+                raise ValueError(UNPAIRED)
+            said.append(_Statement(sides, category, sentence))
+        if len(said) > MOST_CATEGORIES:
+            raise ValueError(f"it gives more than {MOST_CATEGORIES} BI-RADS categories: no report does")
+    if sum(word.kind == "birads" for sentence in sentences for word in sentence.words) != names(text):
+        raise ValueError(UNREADABLE)
+    layout = _Layout(
+        last=next((one.section for one in reversed(sentences) if one.section.sides), None),
+        named={side for one in sentences for word in row_of(one.words) for side in word.sides} if said else set(),
+        without_breast={one.section for one in sentences if any(word.kind == "absent" for word in one.words)},
+    )
+    found = [(_about(one, said, layout), one.category) for one in said]
+    _check(found, said)
+    return list(dict.fromkeys(found))
+
+
+def _about(one: _Statement, said: Sequence[_Statement], layout: _Layout) -> Sides:
+    """The breasts that a category is about.
+
+    What stands under the last heading of a side, where the other breast is named and has none, is taken for the
+    conclusion of the whole report; where it may as well be that as the section's own, it is refused.
+    """
+    section = one.sentence.section
+    if one.sides or not section.sides:
+        return one.sides
+    if section in layout.without_breast:
+        raise ValueError(UNPAIRED)
+    if section is not layout.last:
+        return section.sides
+    others = [other for other in said if _near(other) not in ((), section.sides)]
+    if layout.named - set(section.sides) - {side for other in others for side in _near(other)}:
+        if len(said) > 1:
+            raise ValueError(UNPAIRED)
+        return ()
+    alike = all(other.sentence.opens == one.sentence.opens and not other.sentence.heads for other in others)
+    if others and not alike and one.category is max((other.category for other in others), key=SEVERITY.index):
+        raise ValueError(UNPAIRED)
+    return section.sides
+
+
+def _near(statement: _Statement) -> Sides:
+    """The breast that its sentence names, or the heading above it."""
+    return statement.sides or statement.sentence.section.sides
+
+
+def _check(found: Sequence[tuple[Sides, Category]], said: Sequence[_Statement]) -> None:
+    """Raises ValueError: categories contradict each other, or one without a side may be that of a breast."""
+    of: dict[Laterality | None, set[Category]] = {}
+    for sides, category in found:
+        for side in sides or (None,):
+            of.setdefault(side, set()).add(category)
+    if any(len(several) > 1 for several in of.values()):
+        raise ValueError(SEVERAL)
+    exam, breasts = of.pop(None, None), [category for several in of.values() for category in several]
+    if not exam or not breasts:
+        return
+    if not all(_concludes(one) for (sides, _), one in zip(found, said, strict=True) if not sides):
+        raise ValueError(UNPAIRED)
+    worst = max(breasts, key=SEVERITY.index)
+    rank = SEVERITY.index(exam.pop()) - SEVERITY.index(worst)
+    if rank < 0 or (rank and len(of) == len(_BOTH)):
+        raise ValueError("its BI-RADS category of the exam contradicts those of the breasts")
+
+
+def _concludes(statement: _Statement) -> bool:
+    words = " ".join(word.text for word in statement.sentence.words)
+    return statement.sentence.section.concludes or _CONCLUDES.search(words) is not None
+
+
+def _sentences(text: str, *, soft_ends: bool) -> Iterator[_Sentence]:
     """A heading ("Left breast:") is for what follows on its line, or where it has a line of its own for the lines up to
     the next heading or empty line; and no longer than the other breast is not named."""
-    tokens: list[re.Match[str]] = []
-    last = ""  # the kind of the last token that is no filler
-    section: Sides = ()
-    doubted = carried = False  # by a heading; by a sentence that the line before did not end
-    for line in text.replace("\r", "\n").split("\n"):
-        heading = None if (begun := HEADING.match(line)) and mentions(begun[0]) else begun
-        stays = (section, doubted) if line.strip() else ((), False)
-        if heading:
-            words = list(TOKEN.finditer(heading[0]))
-            section, doubted = tuple(sorted({side for word in words for side in _sides(word)})), _doubts(words)
-            stays = (section, doubted) if not line[heading.end() :].strip() else ((), False)
-        for token in TOKEN.finditer(line):
-            if token.lastgroup != "end":
-                tokens.append(token)
-                last = last if token.lastgroup == "filler" else token.lastgroup or ""
-                section = section if set(_sides(token)) <= set(section) else ()
+    section = _Section()
+    sentence = _Sentence(section, opens=True)
+    held: _Sentence | None = None  # the one before, whose list this one may go on with
+    at_beginning = line_is_empty = True
+    for token in [*tokens(text), Token("end", "\n", len(text))]:
+        if token.kind != "end" and not (token.kind == "soft" and soft_ends):
+            if not sentence.words and token.kind != "soft":
+                if heading := _heading_at(text, token.at):
+                    section = _section(heading[0], line_only=heading["line"] is None)
+                sentence.section, sentence.heads = section, heading is not None
+            sentence.words.append(token)
+            line_is_empty = False
+            continue
+        breaks = token.text in ("\n", SOFT_BREAK)
+        last = next((word.kind for word in reversed(sentence.words) if word.kind not in ("filler", "name")), "")
+        if breaks and last == "birads" and text[token.at + 1 : token.at + 2] not in ("", "\n"):
+            continue  # the category stands on the next line
+        if sentence.words:
+            if at_beginning and sentence.words[0].text[:1].isupper() and _names_one_side(sentence.words):
+                section = _section(" ".join(word.text for word in sentence.words), line_only=not breaks)
+                sentence.section, sentence.heads = section, True
+            elif not {side for word in sentence.words for side in word.sides} <= set(section.sides):
+                section = _Section(line_only=section.line_only, concludes=section.concludes, doubted=section.doubted)
+            if held and announces(held.words) and goes_on(sentence.words):
+                held.words += [Token("comma", ",", token.at), *sentence.words]
             else:
-                yield _Clause(tokens, section, doubted or carried)
-                tokens, last, carried = [], "", False
-        if last != "birads":  # else the category stands on the next line
-            yield _Clause(tokens, section, doubted or carried)
-            tokens, last, carried = [], "", _doubts(tokens)
-        section, doubted = stays[0] if set(stays[0]) <= set(section) else (), stays[1]
-    yield _Clause(tokens, section, doubted or carried)
+                if held:
+                    yield held
+                held = sentence
+        if token.text == "\n":
+            if line_is_empty or section.line_only:
+                section = _Section()
+            line_is_empty = True
+        at_beginning = token.kind == "end"
+        sentence = _Sentence(section, opens=breaks)
+    if held:
+        yield held
 
 
-def _assigned(clause: _Clause) -> Iterator[tuple[Sides | None, Category]]:
-    """The categories of a clause. Sides: None where the clause names none; empty where it does not settle which.
-
-    Raises:
-        ValueError: it takes a person to understand.
-    """
-    row = _settled(clause, list(_sides_and_categories(clause.tokens)))
-    side_first = bool(row) and not isinstance(row[0], Category)
-    names_side = any(not isinstance(one, Category) for one in row)
-    near: list[set[Sides]] = [set() for _ in row]  # of each category: the sides up to the next one
-    at: int | None = None
-    for place in range(len(row)) if not side_first else reversed(range(len(row))):
-        one = row[place]
-        if isinstance(one, Category):
-            at = place
-        elif at is not None:
-            near[at].add(one)
-    for one, sides in zip(row, near, strict=True):
-        if isinstance(one, Category):
-            yield (sides.pop() if len(sides) == 1 else ()) if names_side else None, one
-
-
-def _settled(clause: _Clause, row: list[Sides | Category]) -> list[Sides | Category]:
-    """What a clause says for certain, of its sides and categories in their order."""
-    places = [place for place, one in enumerate(row) if isinstance(one, Category)]
-    if not places:
-        return row
-    kinds = [token.lastgroup for token in clause.tokens]
-    if _changes_to_now(kinds, len(places)):
-        del row[places.pop(0)]
-        places = [place - 1 for place in places]
-    elif clause.doubted or _doubts(clause.tokens):
-        raise ValueError(
-            "its BI-RADS category stands beside words that negate it, or speak of the past, of a change, a condition "
-            "or somebody else"
-        )
-    sides = {one for one in row if not isinstance(one, Category)}
-    surrounded = not isinstance(row[0], Category) and not isinstance(row[-1], Category)
-    if len(sides) > 1 and (surrounded or (len(places) == 1 and _beside_one(kinds))):
-        raise ValueError("it is not clear which breast its BI-RADS category is of")
-    return row
-
-
-def _changes_to_now(kinds: Sequence[str | None], categories: int) -> bool:
-    """Whether it is "previously BI-RADS 3, now BI-RADS 2" and nothing else: the word for now stands between both."""
-    said = [kind for kind in kinds if kind in ("former", "birads", "now", "doubt")]
-    return categories == 2 and said == ["former", "birads", "now", "birads"]
-
-
-def _beside_one(kinds: Sequence[str | None]) -> bool:
-    """Whether a side stands right beside a category."""
-    said = [kind for kind in kinds if kind not in ("filler", "birads")]
-    return any("category" in pair and (pair[0] in _SIDES or pair[1] in _SIDES) for pair in pairwise(said))
-
-
-def _doubts(tokens: Iterable[re.Match[str]]) -> bool:
-    return any(token.lastgroup in ("former", "doubt") for token in tokens)
-
-
-def _sides_and_categories(tokens: list[re.Match[str]]) -> Iterator[Sides | Category]:
-    """Both in their order. A number is a category only behind "BI-RADS" and words that belong to it; one more number
-    ("BI-RADS 2 right, 4 left") only beside a side."""
-    armed = first = False
-    pending: Sides = ()  # of sides joined by "and"
-    kinds = [token.lastgroup or "" for token in tokens]
-    before, after = _neighbours(kinds), _neighbours(kinds[::-1])[::-1]
-    for place, token in enumerate(tokens):
-        counts = armed and after[place] != "density" and (first or before[place] in _SIDES or after[place] in _SIDES)
-        match kinds[place]:
-            case "birads":
-                armed = first = before[place] != "density"
-            case "left" | "right" | "both" if armed or len(token[0]) > 1:
-                pending = tuple(sorted({*pending, *_sides(token)}))
-                if not (_joins(tokens[place + 1 : place + 2]) and set(kinds[place + 2 : place + 3]) & set(_SIDES)):
-                    yield pending
-                    pending = ()
-            case "range" if armed:
-                raise ValueError("its BI-RADS category is a range")
-            case "category" if counts:
-                first = False
-                yield _category(token[0])
-            case "joined" | "filler":
-                pass
-            case _:
-                armed = False
-
-
-def _joins(tokens: Sequence[re.Match[str]]) -> bool:
-    return any(token.lastgroup == "joined" and token[0] != "," for token in tokens)
-
-
-def _neighbours(kinds: Sequence[str]) -> list[str]:
-    """Of each the last kind before it that is no filler."""
-    last, found = "", []
-    for kind in kinds:
-        found.append(last)
-        last = last if kind == "filler" else kind
-    return found
-
-
-def _sides(token: re.Match[str]) -> Sides:
-    return _SIDES.get(token.lastgroup or "", ())
-
-
-_SIDES: dict[str, Sides] = {"left": (Laterality.LEFT,), "right": (Laterality.RIGHT,), "both": _BOTH}
-
-
-def _category(said: str) -> Category:
-    plain = "".join(said.split())
-    return _CATEGORIES[_ROMAN.get(plain, plain.upper())]
+def _section(heading: str, *, line_only: bool) -> _Section:
+    words = list(tokens(heading.replace("\n", " ")))
+    sides = {token.sides for token in row_of(words) if token.sides}
+    density = any(word.kind in ("density", "tissue") for word in words)
+    return _Section(
+        sides=sides.pop() if len(sides) == 1 else (),
+        doubted=doubtful(words) or (density and not line_only),
+        concludes=_CONCLUDES.search(heading) is not None,
+        line_only=line_only,
+    )

@@ -1,79 +1,196 @@
 """The words in which reports speak of BI-RADS, in English, German and Dutch: what kind of word each is.
 
-Each of a text's tokens has one kind, the name of its group in TOKEN. Linear in the text: no pattern looks far.
+A text becomes tokens, each of one kind, the name of its group in `_TOKEN`. Linear in the text: no pattern looks far.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
+from models.types import Category, Laterality
+
+Sides = tuple[Laterality, ...]
+"""The breasts that are named; empty: none."""
+
+SOFT_BREAK = "\v"
+"""Stands in plain text for the end of a line that may not be the end of its sentence; white space to every pattern."""
+
+_UNREAD = "\ufffd"
+"""What could not be decoded: it may have been any letter, so what touches it is no category."""
+_SCRIPTS = ("LATIN", "GREEK", "MICRO", "FEMININE", "MASCULINE", "MODIFIER")
+_HYPHENS = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe63\uff0d\u2043"), "-")
+_INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u2060\ufeff"))
+_LINE_ENDS = dict.fromkeys(map(ord, "\r\v\f\x85\u2028\u2029"), "\n")
+_PLAIN = str.maketrans(_HYPHENS | _INVISIBLE | _LINE_ENDS)
+
+_DASH = r"\s?-\s?"
 _UNIT = (
     r"(?:mm|cm|x|×|%|uhr|uur|o.?clock|months?|mo|weeks?|years?|days?|monat\w*|wochen?|jahre?n?|tagen?"
     r"|maand\w*|weken|jaar)"
 )
-_UNITS = rf"\s?[-–]?\s?{_UNIT}(?!\w)"
+_UNITS = rf"\s?-?\s?{_UNIT}(?!\w)"
 _ROMAN = r"(?-i:III|II|IV|VI|V|I)"
-# A number that goes on (4.5, 2-3, 12), counts something (2 cm, 6 months) or is a century's is no category.
+_LEFT = r"left(?:-sided)?|links|linke[rnms]?|linkerborst|linksseitig\w*"
+_RIGHT = r"right(?:-sided)?|rechts|rechte[rnms]?|rechterborst|rechtsseitig\w*"
+_BREAST = r"breasts?|mammae?|mammas|brust|brüsten?|borst(?:en)?"
+_ALONE = rf"(?=[ \t]*(?:[.,;:)/\n{SOFT_BREAK}]|$))"
+# A number that goes on (4.5, 2-3, 12), counts something (2 cm, 6 months) or is a century's is no category; nor is the 4
+# of "4 b rechts" or "4 A mass", of which nobody can tell whether it is 4B or 4A. That of "4 a mass" is: an article.
 CATEGORY = (
-    r"(?:4(?:[ABC]|\s(?-i:[ABC]))|[0-6]|(?-i:III|II|IV|VI|V|I(?=\s*(?:[.,;)]|$))))"
-    rf"(?!\w|\s?[-–/+]\s?\d|[.,]\d|{_UNITS})"
+    rf"(?:4(?:[ABC]|\s[ABC]{_ALONE})|IV[ABC]|[0-6](?![ ](?:[BC]|(?-i:A))\b|[ ]A\s(?:{_LEFT}|{_RIGHT}|li|re|l|r)\b)"
+    rf"|(?-i:III|II|IV|VI|V|I{_ALONE}))"
+    rf"(?![\w{_UNREAD}]|{_DASH}\d|\s?[/+]\s?\d|[.,]\d|\s?\?|{_UNITS})"
 )
-_AT_BEGINNING = r"(?:(?<![\w.,])|(?<=RADS)|(?<=\b(?-i:[LR])))"
-_BETWEEN = r"(?:\s?[-–—/+]\s?|\s(?:to|or|and/or|through|versus|vs\.?|bis|oder|und/oder|tot|of)\s)"
+_AT_BEGINNING = rf"(?:(?<![\w.,{_UNREAD}])|(?<=RADS)|(?<=RAD)|(?<=\b(?-i:[LR])))"
+_BETWEEN = rf"(?:{_DASH}|\s?[/+]\s?|\s(?:to|or|and/or|through|versus|vs\.?|bis|oder|und/oder|tot|of)\s)"
 _RANGE = (
     rf"{_AT_BEGINNING}(?:[0-6][ABC]?|{_ROMAN})(?:{_BETWEEN}(?:BI[\s-]?RADS[\s-]?)?(?:[0-6][ABC]?|{_ROMAN}|(?-i:[ABC]))"
-    rf"|[-–/][ABC])(?!\w|{_UNITS})"
+    rf"|[-/][ABC])(?!\w|{_UNITS})"
 )
 _FORMER = (
     r"prior|previous(?:ly)?|former(?:ly)?|earlier|past|last|initial(?:ly)?|history|ago|was|were|compar\w+"
     r"|vor(?:her|befund|bild|aufnahme|untersuchung|mammogra)\w*|zuvor|zuletzt|früher\w*|ehemal\w*|damal\w*|war|waren"
     r"|vergl\w+|eerder\w*|voorheen|vorige?|voorgaand\w*|vergel\w+"
     r"|(?:in|of|from|vom|von|van|uit)\s(?:[\d./-]{1,6})?(?:19|20)\d\d"
+    r"|\d{1,2}[./-]\d{1,2}[./-](?:\d\d){1,2}|(?:19|20)\d\d-\d\d-\d\d|\d{1,2}/(?:19|20)\d\d"
 )
 _DOUBT = (
-    r"no|not|nor|neither|never|without|excluded?|rather|instead|kein\w*|nicht|ohne|ausgeschlossen|ausschluss|statt"
-    r"|geen|niet|zonder|uitgesloten"  # negation
+    r"no|not|nor|neither|never|without|cannot|excluded?|rather|instead|kein\w*|nicht|ohne|ausgeschlossen|ausschluss"
+    r"|statt|geen|niet|zonder|uitgesloten|rule[sd]?\sout"  # negation
     r"|upgrad\w*|downgrad\w*|chang\w+|\w{2,8}gestuft|\w{2,8}stufung"  # a change
     r"|addend\w*|wrong|incorrect|correct\w*|erro\w+|falsch\w*|korrekt\w*|korrig\w*|nachtrag|onjuist|fout"  # correction
     r"|sister|mother|daughter|aunt|cousin|famil\w+|schwester|mutter|tochter|tante|zus|moeder|dochter"  # somebody else
-    r"|if|unless|wenn|falls|sofern|indien|had|hatte"  # a condition
+    r"|if|unless|until|wenn|falls|sofern|bis\szum?|indien|had|hatte|would|could|should|may|might|pending"  # a condition
+    r"|possibl[ey]|perhaps|maybe|questionable|uncertain|fraglich\w*|eventuell|evtl|vermutlich|eher|misschien|mogelijk"
+    r"|at\sleast|at\smost|mindestens|höchstens|minstens|hoogstens|either|entweder|ofwel"  # a guess
     r"|contralateral\w*|kontralateral\w*|contralateraal|opposite"
-    r"|categories|kategorien|categorieën|differential\w*"  # a legend, a choice
+    r"|categories|kategorien|categorieën|differential\w*|scale|skala|schaal|example\w*|beispiel\w*"  # a legend, a choice
 )
 # The one negation that goes with a category: it is malignancy that there is no evidence of.
 _IDIOM = (
     r"no\s(?:mammographic\s|imaging\s)?evidence\sof\smalignancy|kein\s(?:Hinweis\sauf|Anhalt\sfür)\s(?:Malignität|(?:ein\s)?Malignom)"
     r"|geen\s(?:aanwijzing(?:en)?\svoor\s)?maligniteit"
 )
-
-TOKEN = re.compile(
+_INTO = rf"\b(?:(?:on|in|of|for|auf|op)[ {SOFT_BREAK}])?(?:(?:the|der|de)[ {SOFT_BREAK}])?"
+_TOKEN = re.compile(
     "|".join(
         (
-            r"(?P<birads>\bBI[\s-]?RADS(?![^\W\d]))",
-            rf"(?P<idiom>\b(?:{_IDIOM})(?=\s*(?:[,.;:()]|$)))",
-            r"(?P<left>\b(?:left|links|linke[rnms]?|linkerborst|(?-i:LT|L)(?=\W|\d|$))(?![^\W\d])|\bli\.)",
-            r"(?P<right>\b(?:right(?!\s(?:away|now))|rechts|rechte[rnms]?|rechterborst|(?-i:RT|R)(?=\W|\d|$))(?![^\W\d])"
-            r"|\bre\.)",
-            r"(?P<both>\b(?:both|bilateral(?:ly)?|bilateraal|beid(?:e[rnms]?|seits|erseits)|beiderzijds)\b|\bbds\.?)",
-            rf"(?P<former>\b(?:{_FORMER})\b)",
-            rf"(?P<doubt>\b(?:{_DOUBT})\b)",
+            r"(?P<birads>(?<![^\W_])BI[\s._-]{0,3}RADS?(?:\s?(?:®|\(TM\)|™))?)",
+            rf"(?P<idiom>\b(?:{_IDIOM})(?=\s*(?:[,.;:()]|$|\n)))",
+            rf"(?P<former>\b(?:{_FORMER})(?!\w))",
+            rf"(?P<doubt>\b(?:{_DOUBT})\b|\?)",
+            # Short for a side, a name or "regarding": its neighbours tell (node.assessments.birads_sentence).
+            r"(?P<unsure>(?<=RADS)\s?\(R\)|\b(?-i:[LR])\.\s*(?=(?-i:[A-Z][a-z]))(?!breast|brust|mamma|bi-?rads)"
+            r"|\b(?-i:[LR](?:CC|MLO|ML|LM|XCC[LM]?|SIO|AT|B))\b|\b[lr]['’])",
+            r"(?P<absent>\b(?:mastectom\w*|ablatio\w*|amputat\w*|absent|removed|mastektom\w*|geamputeerd)\b)",
+            r"(?P<according>\blt\.?\s(?=ACR))",
+            r"(?P<short>\b(?:(?-i:LT|RT|L|R)(?=\W|\d|$)(?![^\W\d])|(?:lt|rt|li|re|lks)\b\.?|(?-i:[lr])\b))",
+            rf"(?P<left>{_INTO}(?:{_LEFT})(?![^\W\d]))",
+            rf"(?P<right>{_INTO}(?:{_RIGHT})(?!\s(?:away|now))(?![^\W\d]))",
+            r"(?P<both>\b(?:(?:on|in|auf|op)\s)?(?:both|bilateral(?:ly)?|bilat|bilateraal|beid(?:e[rnms]?|seits|erseits)"
+            r"|beiderzijds)\b|\bbds\.?)",
+            r"(?P<sided>\b(?:left|right(?!\s(?:away|now))|links|rechts|linker|rechter)\w+)",
             r"(?P<now>\b(?:now|today|currently|jetzt|nun|heute|aktuell|nu|thans)\b)",
-            r"(?P<density>\b(?:density|composition|brustdichte|dichte|densiteit|dichtheid|parenchym\w*|tissue)\b)",
+            r"(?P<density>\b(?:\w*density|\w*dichte|densiteit|dichtheid)\b)",
+            r"(?P<tissue>\b(?:composition|parenchym\w*|tissue|\w*gewebe|\w*weefsel)\b)",
+            r"(?P<edition>\b(?:[45](?:th|\.|e)|fourth|fifth)\s(?:edition|ed|auflage|editie)\b|\b(?:lexi[ck]on|atlas)\b"
+            r"|\b20(?:03|13)\b)",
             rf"(?P<range>{_RANGE})",
+            rf"(?P<bullet>(?:^|(?<=[\n{SOFT_BREAK}]))[ \t]*\d{{1,2}}[.)](?=[ \t]+\S))",
             rf"(?P<category>{_AT_BEGINNING}{CATEGORY})",
-            r"(?P<joined>[,&+/]|\b(?:and|und|en)\b)",
-            r"(?P<filler>[:=()\[\]™®-]|\b(?:cat|kat)\.|\b(?:acr|final|overall|assessment|score|code|categor(?:y|ie)|kategorie"
-            r"|cat|kat|klasse|klassifikation|gesamt|breasts?|mamma[e]?|brust|brüste|borst(?:en)?|side|seite|is)\b)",
-            r"(?P<end>;|\n|(?<!\bDr)(?<!\bvs)\.(?!\d))",
+            r"(?P<comma>,)",
+            r"(?P<joined>[&+/]|\b(?:and|und|en)\b)",
+            rf"(?P<breast>\b(?:{_BREAST})\b)",
+            r"(?P<name>\b(?:cat|kat)\.|\b(?:acr|categor(?:y|ie)|kategorie|cat|kat|klasse)\b)",
+            r"(?P<filler>[:=()\[\]™®-]|\b(?:final|overall|assessment|score|code|klassifikation|classificati(?:on|e)|gesamt"
+            r"|side|seite|is)\b)",
+            rf"(?P<soft>{SOFT_BREAK})",
+            r"(?P<end>;|\n|(?<!\bDr)(?<!\bvs)[.!](?!\d))",
             r"(?P<other>\w+|\S)",
         )
     ),
     re.IGNORECASE,
 )
-HEADING = re.compile(r"\s*(?:[^\W\d]+\s+){0,3}[^\W\d]+\s*:")
-"""Up to four words at the beginning of a line; "BI-RADS:" is none, for its hyphen or because it speaks of BI-RADS."""
-FIELD = re.compile(
-    rf"\s*(?:BI[\s-]?RADS[\s:-]*)?(?:category\s*)?(?P<category>{CATEGORY})(?:\s+-\s+(?P<words>[^\W\d].*))?\s*",
+_SPELLED = re.compile(r"b[\W_]{0,3}i[\W_]{0,3}r[\W_]{0,3}a[\W_]{0,3}d[\W_]{0,3}s|\bbi[\W_]{0,3}rads?\b", re.IGNORECASE)
+_UNNAMED = re.compile(
+    r"\b(?:acr|categor(?:y|ie)|kategorie|cat\.?|kat\.?|klasse)[\s:=()-]{0,4}(?:[0-6][abc]?|(?-i:III|II|IV|VI|V|I))\b",
     re.IGNORECASE,
 )
-"""A category that is a whole value, or stands before a dash and words."""
+_OTHER_RADS = re.compile(r"[a-z]{1,6}[\s-]?rads[\s:,-]{0,3}$", re.IGNORECASE)
+_OF_BREASTS = re.compile(rf"\b(?:{_BREAST})\b|\bmammo|\bMG\b", re.IGNORECASE)
+_UNREAD_LANGUAGE = re.compile(
+    r"\b(?:droite?s?|gauches?|derech[oa]s?|izquierd[oa]s?|destr[oa]|sinistr[oa]|direit[oa]s?|esquerd[oa]s?"
+    r"|högra?|vänstra?|højre|venstre|høyre|praw(?:a|ej|ą|e|y)|lew(?:a|ej|ą|e|y)|prav(?:ý|á|é|ého|ém)|lev(?:ý|á|é|ého|ém)"
+    r"|oikea\w*|vasen|vasemma\w*|aucune?|senza|ningun[oa]?|não|ingen|inget|ikke|inte|eikä?|brak)\b",
+    re.IGNORECASE,
+)
+_SIDES: dict[str, Sides] = {
+    "left": (Laterality.LEFT,),
+    "right": (Laterality.RIGHT,),
+    "both": (Laterality.LEFT, Laterality.RIGHT),
+}
+_CATEGORIES = {category.value: category for category in Category if category is not Category.ONE_OR_TWO}
+_ARABIC = {"III": "3", "II": "2", "IV": "4", "VI": "6", "V": "5", "I": "1"}
+
+
+@dataclass(frozen=True)
+class Token:
+    """A word or sign. `at`: where it begins in the text."""
+
+    kind: str
+    text: str
+    at: int
+
+    @property
+    def sides(self) -> Sides:
+        """The breasts that it names."""
+        return _SIDES.get(self.kind, ())
+
+
+def plain(text: str) -> str:
+    """With one hyphen, one kind of line end and nothing invisible; no line begins or ends in white space."""
+    return "\n".join(line.strip() for line in text.translate(_PLAIN).split("\n"))
+
+
+def tokens(text: str) -> Iterator[Token]:
+    """The tokens of plain text."""
+    return (Token(found.lastgroup or "other", found[0], found.start()) for found in _TOKEN.finditer(text))
+
+
+def names(text: str) -> int:
+    """How often a text names BI-RADS, however it is spelled, also where words run together."""
+    return sum(1 for _ in _SPELLED.finditer(text.translate(_PLAIN)))
+
+
+def unnamed(text: str) -> bool:
+    """Whether a text holds what may be a BI-RADS category without its name ("ACR 4", "Cat. 4a", "category: 4")."""
+    return any(not _OTHER_RADS.search(text[max(0, one.start() - 12) : one.start()]) for one in _UNNAMED.finditer(text))
+
+
+def about_breasts(text: str) -> bool:
+    """Whether a text speaks of breasts or of mammography."""
+    return _OF_BREASTS.search(text) is not None
+
+
+def in_a_language_that_is_read(text: str) -> bool:
+    """Whether nothing in it is of another language than those read here: no words for sides or negations of its
+    neighbours, no letters but Latin ones."""
+    letters = {letter for letter in text if letter > "\x7f" and letter.isalpha()}
+    return not _UNREAD_LANGUAGE.search(text) and all(
+        unicodedata.name(letter, "").startswith(_SCRIPTS) for letter in letters
+    )
+
+
+def doubtful(several: Iterable[Token]) -> bool:
+    """Whether they negate, or speak of the past, of a change, a condition or of somebody else."""
+    return any(token.kind in ("former", "doubt") for token in several)
+
+
+def category_of(said: str) -> Category:
+    """The category of what CATEGORY matches."""
+    plain = "".join(said.split()).upper()
+    roman = re.match("[IV]+", plain)
+    return _CATEGORIES[_ARABIC[roman[0]] + plain[roman.end() :] if roman else plain]

@@ -1,0 +1,143 @@
+"""What one sentence of a report says of BI-RADS: its grammar.
+
+A sentence is written as a row of letters, one for each word that matters: A where BI-RADS is announced, C for a category,
+l, r and b for the left, the right and both breasts, a comma between the items of a list, o for any other word. What it may
+look like, to be read:
+
+    A C, with any other words                "BI-RADS 4A", "Mass, suspicious: BI-RADS 4 a mass is seen"
+    the same with one side, wherever         "Left breast with a mass, BI-RADS 4"
+    a list, each item of which has its side  "BI-RADS right 2, left 4", "R: BI-RADS 2, L: BI-RADS 4"
+    before its category, or each behind      "BI-RADS 2 (right) and 4 (left)", "2 BI-RADS rechts" is none
+
+Every A must have its C, every C its A or its place in a list, and where two breasts are named all of the sides must be
+those of the list. What does not pair is refused, and so is a sentence with a category that also negates, or speaks of the
+past, of a change, a condition or of somebody else. "Previously BI-RADS 3, now BI-RADS 2" alone is read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from models.types import Category
+from node.assessments.birads_words import CATEGORY, Sides, Token, category_of, doubtful
+
+UNCERTAIN = (
+    "its BI-RADS category stands beside words that negate it, or speak of the past, of a change, a condition or "
+    "somebody else"
+)
+RANGE = "its BI-RADS category is a range"
+UNREADABLE = "it speaks of BI-RADS, but gives no category that can be read"
+UNPAIRED = "it is not clear which breast its BI-RADS category is of"
+
+_LETTERS = {
+    "birads": "A", "category": "C", "left": "l", "right": "r", "both": "b", "comma": ",", "joined": ",", "former": "f",
+    "doubt": "d", "now": "n", "density": "y", "tissue": "t", "edition": "e", "name": "N", "short": "?", "unsure": "?",
+    "sided": "?", "absent": "?",
+}  # fmt: skip
+_DROPPED = frozenset({"filler", "breast", "according", "soft"})
+_ANNOUNCED = re.compile("A[lrb]?C")
+_DENSITY = re.compile("o*(?:yAC?|AyC?|ACy)[o,lrb]*")
+_EDITION = re.compile("Ae")
+_CHANGE = re.compile("([^fdnAC]*f[^fdnAC]*A[lrb]?C)[^fdnAC]*n[^fdnAC]*A[lrb]?C[^fdnAC]*")
+_SIDE_FIRST, _CATEGORY_FIRST = "(?:A[lrb]|[lrb]A?)C", "A?C[lrb]"
+_LIST = re.compile("|".join(f"[o,]*(?=[^C]*A){item}(?:,*{item})+[o,]*" for item in (_SIDE_FIRST, _CATEGORY_FIRST)))
+_STRAY = re.compile("NC|[lrb?]C(?=[,lrbC]|$)|C[lrb?](?=[,lrbC]|$)")
+"""What may be a category of a sentence without BI-RADS: "category 4", "left 4"."""
+_GOES_ON = re.compile("[,]*(?:[lrb]C|C[lrb])")
+"""A sentence that only goes on with the list of the one before it."""
+
+
+def row_of(sentence: Sequence[Token]) -> list[Token]:
+    """The words that matter, in their order: sides joined by "and" are both breasts, abbreviated ones are settled."""
+    settled = [token for token in _settled(sentence) if token.kind not in _DROPPED]
+    row: list[Token] = []
+    for token in settled:
+        if token.sides and len(row) > 1 and row[-1].kind == "joined" and row[-2].sides not in ((), token.sides):
+            row[-2:] = [Token("both", token.text, token.at)]
+        else:
+            row.append(token)
+    return row
+
+
+def letters(row: Sequence[Token]) -> str:
+    """A row as the grammar has it."""
+    return "".join(_LETTERS.get(token.kind, "o") for token in row)
+
+
+def goes_on(sentence: Sequence[Token]) -> bool:
+    """Whether a sentence is but the next item of a list ("left 4")."""
+    return _GOES_ON.fullmatch(letters(row_of(sentence))) is not None
+
+
+def announces(sentence: Sequence[Token]) -> bool:
+    return any(token.kind == "birads" for token in sentence)
+
+
+def assigned(sentence: Sequence[Token]) -> list[tuple[Sides, Category]]:
+    """The categories of a sentence, with the breasts that it names for each; none: it names none.
+
+    Raises:
+        ValueError: it takes a person to understand.
+    """
+    row = row_of(sentence)
+    said = _EDITION.sub("oo", letters(row))
+    if "A" in said:
+        row = [token for token, letter in zip(row, said, strict=True) if letter != "N"]
+        said = said.replace("N", "")
+    if _DENSITY.fullmatch(said):
+        return []
+    if "A" not in said:
+        if _STRAY.search(said.replace("N", "") if "y" in said or "t" in said else said):
+            raise ValueError("it may give a BI-RADS category without saying so")
+        return []
+    if any(token.kind == "range" for token in row):
+        raise ValueError(RANGE)
+    if change := _CHANGE.fullmatch(said):
+        gone = {place for place in range(change.end(1)) if said[place] in "fAC"}
+        row = [token for place, token in enumerate(row) if place not in gone]
+        said = letters(row)
+    elif "C" in said and doubtful(row):
+        raise ValueError(UNCERTAIN)
+    if said.count("A") != len(_ANNOUNCED.findall(said)) or "y" in said or "t" in _beside_announcement(said):
+        raise ValueError(UNREADABLE)
+    if "?" in said:
+        raise ValueError(UNPAIRED)
+    categories = [category_of(token.text) for token in row if token.kind == "category"]
+    sides = [token.sides for token in row if token.sides]
+    if len(set(sides)) <= 1 and len(categories) == said.count("A"):
+        return [(sides[0] if sides else (), category) for category in categories]
+    named = [side for several in sides for side in several]
+    if not _LIST.fullmatch(said) or len(named) > len(set(named)):
+        raise ValueError(UNPAIRED)
+    return list(zip(sides, categories, strict=True))
+
+
+def _beside_announcement(said: str) -> str:
+    return "".join(re.findall("tA|At|Ct", said))
+
+
+def _settled(sentence: Sequence[Token]) -> Iterator[Token]:
+    """Abbreviations of a side become that side where they stand beside a category, its announcement or the breast, or
+    at the beginning before a colon; elsewhere they may be a name's, or "re" for regarding."""
+    told = [token for token in sentence if token.kind not in ("filler", "soft", "name", "according")]
+    place = {id(token): number for number, token in enumerate(told)}
+    for token in sentence:
+        if token.kind != "short":
+            yield token
+            continue
+        at = place[id(token)]
+        before = told[at - 1].kind if at else ""
+        after = told[at + 1].kind if at + 1 < len(told) else ""
+        heads = token is sentence[0] and len(sentence) > 1 and sentence[1].text == ":"
+        sure = before in ("category", "breast") or after == "breast"
+        if token.text[:2] not in ("Re", "RE"):
+            sure = sure or before == "birads" or after in ("birads", "category") or heads
+        yield Token("left" if token.text[0] in "lL" else "right", token.text, token.at) if sure else token
+
+
+FIELD = re.compile(
+    rf"\s*(?:BI[\s-]?RADS[\s:-]*)?(?:category\s*)?(?P<category>{CATEGORY})(?:\s+-\s+(?P<words>[^\W\d].*))?\s*",
+    re.IGNORECASE,
+)
+"""A category that is a whole value, or stands before a dash and words."""
