@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 
 from models.types import Category
 from node.assessments.birads_words import CATEGORY, Sides, Token, category_of, doubtful
@@ -31,33 +32,49 @@ UNREADABLE = "it speaks of BI-RADS, but gives no category that can be read"
 UNPAIRED = "it is not clear which breast its BI-RADS category is of"
 
 _LETTERS = {
-    "birads": "A", "category": "C", "left": "l", "right": "r", "both": "b", "comma": ",", "joined": ",", "former": "f",
+    "birads": "A", "category": "C", "left": "l", "right": "r", "both": "b", "LEFT": "L", "RIGHT": "R", "BOTH": "B", "comma": ",", "joined": ",", "former": "f",
     "doubt": "d", "now": "n", "density": "y", "tissue": "t", "edition": "e", "name": "N", "short": "?", "unsure": "?",
     "sided": "?", "absent": "?",
 }  # fmt: skip
 _DROPPED = frozenset({"filler", "breast", "according", "soft"})
-_ANNOUNCED = re.compile("A[lrb]?C")
+_ANNOUNCED = re.compile("A[lrb]?C", re.IGNORECASE)
+_NAMED = re.compile("N*A(?:[lrb]?N+)?", re.IGNORECASE)
 _DENSITY = re.compile("o*(?:yAC?|AyC?|ACy)[o,lrb]*")
-_EDITION = re.compile("Ae")
+_EDITION = re.compile("[o,]*(?:Ae[o,]*)+")
 _CHANGE = re.compile("([^fdnAC]*f[^fdnAC]*A[lrb]?C)[^fdnAC]*n[^fdnAC]*A[lrb]?C[^fdnAC]*")
-_SIDE_FIRST, _CATEGORY_FIRST = "(?:A[lrb]|[lrb]A?)C", "A?C[lrb]"
+_SIDE_FIRST, _CATEGORY_FIRST = "(?:A[lrbLRB]|[lrbLRB]A?)C", "A?C[lrb]"
 _LIST = re.compile("|".join(f"[o,]*(?=[^C]*A){item}(?:,*{item})+[o,]*" for item in (_SIDE_FIRST, _CATEGORY_FIRST)))
-_STRAY = re.compile("NC|[lrb?]C(?=[,lrbC]|$)|C[lrb?](?=[,lrbC]|$)")
-"""What may be a category of a sentence without BI-RADS: "category 4", "left 4"."""
-_GOES_ON = re.compile("[,]*(?:[lrb]C|C[lrb])")
+_GOES_ON = re.compile(",*(?:[lrbLRB]C|C[lrb])")
 """A sentence that only goes on with the list of the one before it."""
 
 
 def row_of(sentence: Sequence[Token]) -> list[Token]:
-    """The words that matter, in their order: sides joined by "and" are both breasts, abbreviated ones are settled."""
-    settled = [token for token in _settled(sentence) if token.kind not in _DROPPED]
+    """The words that matter, in their order: sides joined by "and" are both breasts, abbreviated ones are settled.
+
+    A side before a colon begins something: its kind is LEFT, RIGHT or BOTH.
+    """
     row: list[Token] = []
-    for token in settled:
-        if token.sides and len(row) > 1 and row[-1].kind == "joined" and row[-2].sides not in ((), token.sides):
-            row[-2:] = [Token("both", token.text, token.at)]
+    settled = [token for token in _settled(sentence) if token.kind not in ("according", "soft", "breast")]
+    for place, token in enumerate(settled):
+        colon = place + 1 < len(settled) and settled[place + 1].text == ":"
+        if not token.sides:
+            if token.kind not in _DROPPED:
+                row.append(token)
+            continue
+        if _are_both(row, token, colon):
+            row[-2:] = [Token("BOTH" if colon else "both", token.text, token.at)]
         else:
-            row.append(token)
+            row.append(Token(token.kind.upper() if colon else token.kind, token.text, token.at))
     return row
+
+
+def _are_both(row: Sequence[Token], side: Token, colon: bool) -> bool:
+    """Whether a side and the one before it are both breasts: "left and right" at the beginning, or beside a category."""
+    if len(row) < 2 or row[-1].kind != "joined" or not (row[-1].text.isalpha() or row[-1].text in "&+"):
+        return False
+    if row[-2].kind not in ("left", "right") or row[-2].sides == side.sides:
+        return False
+    return len(row) == 2 or (row[-3].kind in ("category", "birads") and not colon)
 
 
 def letters(row: Sequence[Token]) -> str:
@@ -81,14 +98,14 @@ def assigned(sentence: Sequence[Token]) -> list[tuple[Sides, Category]]:
         ValueError: it takes a person to understand.
     """
     row = row_of(sentence)
-    said = _EDITION.sub("oo", letters(row))
-    if "A" in said:
-        row = [token for token, letter in zip(row, said, strict=True) if letter != "N"]
-        said = said.replace("N", "")
-    if _DENSITY.fullmatch(said):
+    said = letters(row)
+    belonging = {place for found in _NAMED.finditer(said) for place in range(*found.span()) if said[place] == "N"}
+    row = [token for place, token in enumerate(row) if place not in belonging]
+    said = letters(row)
+    if _DENSITY.fullmatch(said) or (_EDITION.fullmatch(said) and not any(word.text[0].isdigit() for word in row[2:])):
         return []
     if "A" not in said:
-        if _STRAY.search(said.replace("N", "") if "y" in said or "t" in said else said):
+        if _may_assign(sentence, said):
             raise ValueError("it may give a BI-RADS category without saying so")
         return []
     if any(token.kind == "range" for token in row):
@@ -105,12 +122,31 @@ def assigned(sentence: Sequence[Token]) -> list[tuple[Sides, Category]]:
         raise ValueError(UNPAIRED)
     categories = [category_of(token.text) for token in row if token.kind == "category"]
     sides = [token.sides for token in row if token.sides]
-    if len(set(sides)) <= 1 and len(categories) == said.count("A"):
+    if len(set(sides)) <= 1 and len(categories) == said.count("A") and not _BEGINS_LATE.search(said):
         return [(sides[0] if sides else (), category) for category in categories]
     named = [side for several in sides for side in several]
     if not _LIST.fullmatch(said) or len(named) > len(set(named)):
         raise ValueError(UNPAIRED)
     return list(zip(sides, categories, strict=True))
+
+
+_BEGINS_LATE = re.compile("C.*[LRB]")
+"""A side that begins something new, behind a category that it may not be of."""
+_UNANNOUNCED = re.compile("[lrbLRB?]C(?=[,lrbLRBC]|$)|C[lrbLRB?]")
+
+
+def _may_assign(sentence: Sequence[Token], said: str) -> bool:
+    """Whether a sentence without BI-RADS may give a category all the same: "category 4", "left 4", "4A"."""
+    of_density = "y" in said or "t" in said
+    if _UNANNOUNCED.search(said) or ("NC" in said and not of_density):
+        return True
+    for token, following in zip_longest(sentence, sentence[1:]):
+        if token.kind == "category" and token.text[-1] in "abcABC":
+            return True
+        counts = following is not None and following.text[0].isalpha()
+        if token.kind == "category" and not counts and re.search("[lrbLRB?]C", said):
+            return True
+    return False
 
 
 def _beside_announcement(said: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from models.types import SEVERITY, Category, Laterality
@@ -21,6 +21,7 @@ from node.assessments.birads_sentence import (
     announces,
     assigned,
     goes_on,
+    letters,
     row_of,
 )
 from node.assessments.birads_words import (
@@ -37,6 +38,7 @@ from node.assessments.birads_words import (
 
 SEVERAL = "it gives several BI-RADS categories for one breast, or for the exam: send the one that counts"
 MOST_CATEGORIES = 50
+_UNSURE = frozenset({"unsure", "sided"})
 _BOTH = (Laterality.LEFT, Laterality.RIGHT)
 _HEADING = re.compile(rf"(?:[^\n{SOFT_BREAK}.;:]|\b(?:li|re|lt|rt|l|r)\.){{1,60}}?:(?P<line>[ \t{SOFT_BREAK}]*(?:\n|$))?", re.IGNORECASE)
 _CONCLUDES = re.compile(
@@ -97,12 +99,14 @@ class _Section:
 
     Attributes:
         sides: the breast that the heading names.
+        unclear: it names several, or abbreviates what may be one.
         doubted: no category counts there ("Prior mammogram:", "Density:").
         concludes: it is the conclusion of the report ("Impression:").
         line_only: it ends with its line.
     """
 
     sides: Sides = ()
+    unclear: bool = False
     doubted: bool = False
     concludes: bool = False
     line_only: bool = True
@@ -166,6 +170,21 @@ def _is_side(line: str) -> bool:
     return len(line) < 40 and line[:1].isupper() and _names_one_side(list(tokens(line)))
 
 
+def _is_heading(words: Sequence[Token]) -> bool:
+    """Whether a sentence is a heading without a colon: one that names a side alone, or abbreviates what may be one."""
+    kinds = {token.kind for token in words}
+    return (words[0].text[:1].isupper() and _names_one_side(words)) or (
+        "short" in kinds and kinds <= {"short", "breast", "filler", "soft"}
+    )
+
+
+def _blurs(sentence: _Sentence) -> bool:
+    """Whether a sentence leaves it unclear which breast its section is about, by what may be another one."""
+    row = row_of(sentence.words)
+    second = sentence.heads and any(word.kind.isupper() and word.sides != sentence.section.sides for word in row)
+    return second or any(word.kind == "short" or (word.kind in _UNSURE and sentence.section.sides) for word in row)
+
+
 def _names_one_side(words: Sequence[Token]) -> bool:
     kinds = {token.kind for token in words}
     return kinds <= _IN_A_HEADING and len({token.sides for token in row_of(words) if token.sides}) == 1
@@ -183,8 +202,8 @@ def _read(text: str, *, soft_ends: bool) -> list[tuple[Sides, Category]]:
         for sides, category in assigned(sentence.words):
             if sentence.section.doubted:
                 raise ValueError(UNCERTAIN)
-            above = () if sentence.heads else sentence.section.sides
-            if above and not set(sides) <= set(above):
+            section = sentence.section
+            if not sentence.heads and (section.unclear or (section.sides and not set(sides) <= set(section.sides))):
                 raise ValueError(UNPAIRED)
             said.append(_Statement(sides, category, sentence))
         if len(said) > MOST_CATEGORIES:
@@ -208,9 +227,9 @@ def _about(one: _Statement, said: Sequence[_Statement], layout: _Layout) -> Side
     conclusion of the whole report; where it may as well be that as the section's own, it is refused.
     """
     section = one.sentence.section
-    if one.sides or not section.sides:
+    if one.sides or not (section.sides or section.unclear):
         return one.sides
-    if section in layout.without_breast:
+    if section.unclear or section in layout.without_breast:
         raise ValueError(UNPAIRED)
     if section is not layout.last:
         return section.sides
@@ -275,11 +294,15 @@ def _sentences(text: str, *, soft_ends: bool) -> Iterator[_Sentence]:
         if breaks and last == "birads" and text[token.at + 1 : token.at + 2] not in ("", "\n"):
             continue  # the category stands on the next line
         if sentence.words:
-            if at_beginning and sentence.words[0].text[:1].isupper() and _names_one_side(sentence.words):
+            if at_beginning and _is_heading(sentence.words):
                 section = _section(" ".join(word.text for word in sentence.words), line_only=not breaks)
                 sentence.section, sentence.heads = section, True
+            elif breaks and not sentence.heads and _blurs(sentence) and sentence.words[-1].text == ":":
+                section = _Section(unclear=True, line_only=False)
+            elif _blurs(sentence):
+                section = replace(section, unclear=True)
             elif not {side for word in sentence.words for side in word.sides} <= set(section.sides):
-                section = _Section(line_only=section.line_only, concludes=section.concludes, doubted=section.doubted)
+                section = replace(section, sides=())
             if held and announces(held.words) and goes_on(sentence.words):
                 held.words += [Token("comma", ",", token.at), *sentence.words]
             else:
@@ -298,9 +321,11 @@ def _sentences(text: str, *, soft_ends: bool) -> Iterator[_Sentence]:
 
 def _section(heading: str, *, line_only: bool) -> _Section:
     words = list(tokens(heading.replace("\n", " ")))
-    sides = {token.sides for token in row_of(words) if token.sides}
+    row = row_of(words)
+    sides = {token.sides for token in row if token.sides}
     density = any(word.kind in ("density", "tissue") for word in words)
     return _Section(
+        unclear=len(sides) > 1 or "?" in letters(row),
         sides=sides.pop() if len(sides) == 1 else (),
         doubted=doubtful(words) or (density and not line_only),
         concludes=_CONCLUDES.search(heading) is not None,

@@ -92,7 +92,9 @@ _TOKEN = re.compile(
             rf"(?P<right>{_INTO}(?:{_RIGHT})(?!\s(?:away|now))(?![^\W\d]))",
             r"(?P<both>\b(?:(?:on|in|auf|op)\s)?(?:both|bilateral(?:ly)?|bilat|bilateraal|beid(?:e[rnms]?|seits|erseits)"
             r"|beiderzijds)\b|\bbds\.?)",
-            r"(?P<sided>\b(?:left|right(?!\s(?:away|now))|links|rechts|linker|rechter)\w+)",
+            r"(?P<sided>\b(?:left|right(?!\s(?:away|now))|links|rechts|linker|rechter)\w+"
+            r"|(?-i:[^\W\d]*[a-z][LR])\b|[0-6](?!(?:mm|cm|st|nd|rd|th|er|e|x|d|h|ml|kv|mo|o)\b)[^\W\d_]{2,}"
+            r"|(?!bright|upright|outright|copyright|cleft)\w+(?:left|right|links|rechts)\w*)",
             r"(?P<now>\b(?:now|today|currently|jetzt|nun|heute|aktuell|nu|thans)\b)",
             r"(?P<density>\b(?:\w*density|\w*dichte|densiteit|dichtheid)\b)",
             r"(?P<tissue>\b(?:composition|parenchym\w*|tissue|\w*gewebe|\w*weefsel)\b)",
@@ -147,7 +149,7 @@ class Token:
     @property
     def sides(self) -> Sides:
         """The breasts that it names."""
-        return _SIDES.get(self.kind, ())
+        return _SIDES.get(self.kind.lower(), ())
 
 
 def plain(text: str) -> str:
