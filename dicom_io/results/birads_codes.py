@@ -41,14 +41,28 @@ _OLD_BIRADS = {
     "II.AC.b.4": Category.FOUR,
     "II.AC.b.5": Category.FIVE,
 }
+# Of the Uruguayan extension of SNOMED CT (its namespace is 1000179). International SNOMED CT has no such codes, so that
+# value sets of other countries use these (HL7 Portugal, Lithuania, United States).
+_SNOMED_EXTENSION = {
+    "6121000179106": Category.FOUR_A,
+    "6131000179108": Category.FOUR_B,
+    "6141000179100": Category.FOUR_C,
+    "6111000179101": Category.SIX,
+}
 _KNOWN = (
     {(code.scheme_designator, code.value): category for category, code in CODES.items()}
     # One terminology under three names (PS3.16 section 8.1).
     | {(scheme, value): category for scheme in ("SRT", "SNM3", "99SDM") for value, category in _SNOMED_RT.items()}
     | {("BI", value): category for value, category in _OLD_BIRADS.items()}
+    | {("SCT", value): category for value, category in _SNOMED_EXTENSION.items()}
 )
+
+
+_SCHEMES = dict.fromkeys(("SNOMED-CT", "SNOMEDCT", "SNOMED CT", "SNOMED", "2.16.840.1.113883.6.96"), "SCT")
+"""Names under which SNOMED CT is sent outside DICOM: HL7 v2 table 0396 before version 2.7, and its OID."""
 
 
 def category_of_code(designator: str, value: str) -> Category | None:
     """The category that a code stands for (Coding Scheme Designator, Code Value); None where it stands for none."""
-    return _KNOWN.get((designator.strip(), value.strip()))
+    scheme = designator.strip()
+    return _KNOWN.get((_SCHEMES.get(scheme.upper(), scheme), value.strip()))

@@ -1,17 +1,17 @@
 """What one sentence of a report says of BI-RADS: its grammar.
 
-A sentence is written as a row of letters, one for each word that matters: A where BI-RADS is announced, C for a category,
-l, r and b for the left, the right and both breasts, a comma between the items of a list, o for any other word. What it may
-look like, to be read:
+A sentence is written as a row of letters, one for each word that matters: A where BI-RADS is announced, C for a
+category, l, r and b for the left, the right and both breasts (in capitals before a colon), a comma between the items of
+a list, o for any other word. What it may look like, to be read:
 
-    A C, with any other words                "BI-RADS 4A", "Mass, suspicious: BI-RADS 4 a mass is seen"
+    AC, with any other words                 "BI-RADS 4A", "Mass, suspicious: BI-RADS 4 a mass is seen"
     the same with one side, wherever         "Left breast with a mass, BI-RADS 4"
-    a list, each item of which has its side  "BI-RADS right 2, left 4", "R: BI-RADS 2, L: BI-RADS 4"
-    before its category, or each behind      "BI-RADS 2 (right) and 4 (left)", "2 BI-RADS rechts" is none
+    a list, each side before its category    "BI-RADS right 2, left 4", "R: BI-RADS 2, L: BI-RADS 4"
+    a list, each side behind its category    "BI-RADS 2 (right) and 4 (left)"
 
 Every A must have its C, every C its A or its place in a list, and where two breasts are named all of the sides must be
-those of the list. What does not pair is refused, and so is a sentence with a category that also negates, or speaks of the
-past, of a change, a condition or of somebody else. "Previously BI-RADS 3, now BI-RADS 2" alone is read.
+those of the list. What does not pair is refused, and so is a sentence with a category that also negates, or speaks of
+the past, of a change, a condition or of somebody else. "Previously BI-RADS 3, now BI-RADS 2" alone is read.
 """
 
 from __future__ import annotations
@@ -32,14 +32,29 @@ UNREADABLE = "it speaks of BI-RADS, but gives no category that can be read"
 UNPAIRED = "it is not clear which breast its BI-RADS category is of"
 
 _LETTERS = {
-    "birads": "A", "category": "C", "left": "l", "right": "r", "both": "b", "LEFT": "L", "RIGHT": "R", "BOTH": "B", "comma": ",", "joined": ",", "former": "f",
-    "doubt": "d", "now": "n", "density": "y", "tissue": "t", "edition": "e", "name": "N", "short": "?", "unsure": "?",
-    "sided": "?", "absent": "?",
-}  # fmt: skip
+    "birads": "A",
+    "category": "C",
+    "left": "l",
+    "right": "r",
+    "both": "b",
+    "LEFT": "L",
+    "RIGHT": "R",
+    "BOTH": "B",
+    "comma": ",",
+    "joined": ",",
+    "former": "f",
+    "doubt": "d",
+    "now": "n",
+    "density": "y",
+    "tissue": "t",
+    "edition": "e",
+    "name": "N",
+    **dict.fromkeys(("short", "unsure", "sided", "absent"), "?"),
+}
 _DROPPED = frozenset({"filler", "breast", "according", "soft"})
 _ANNOUNCED = re.compile("A[lrb]?C", re.IGNORECASE)
 _NAMED = re.compile("N*A(?:[lrb]?N+)?", re.IGNORECASE)
-_DENSITY = re.compile("o*(?:yAC?|AyC?|ACy)[o,lrb]*")
+_DENSITY = re.compile("o*(?:(?:yAC?|AyC?)o*|ACy)")
 _EDITION = re.compile("[o,]*(?:Ae[o,]*)+")
 _CHANGE = re.compile("([^fdnAC]*f[^fdnAC]*A[lrb]?C)[^fdnAC]*n[^fdnAC]*A[lrb]?C[^fdnAC]*")
 _SIDE_FIRST, _CATEGORY_FIRST = "(?:A[lrbLRB]|[lrbLRB]A?)C", "A?C[lrb]"
@@ -51,12 +66,17 @@ _GOES_ON = re.compile(",*(?:[lrbLRB]C|C[lrb])")
 def row_of(sentence: Sequence[Token]) -> list[Token]:
     """The words that matter, in their order: sides joined by "and" are both breasts, abbreviated ones are settled.
 
-    A side before a colon begins something: its kind is LEFT, RIGHT or BOTH.
+    A side before a colon begins something: its kind is LEFT, RIGHT or BOTH. What was done of both breasts ("bilateral
+    mammogram") is no side: its category is the exam's.
     """
     row: list[Token] = []
+    of_exam = any(token.kind == "exam" for token in sentence)
     settled = [token for token in _settled(sentence) if token.kind not in ("according", "soft", "breast")]
     for place, token in enumerate(settled):
         colon = place + 1 < len(settled) and settled[place + 1].text == ":"
+        if token.kind == "both" and of_exam:
+            row.append(Token("other", token.text, token.at))
+            continue
         if not token.sides:
             if token.kind not in _DROPPED:
                 row.append(token)
@@ -69,7 +89,7 @@ def row_of(sentence: Sequence[Token]) -> list[Token]:
 
 
 def _are_both(row: Sequence[Token], side: Token, colon: bool) -> bool:
-    """Whether a side and the one before it are both breasts: "left and right" at the beginning, or beside a category."""
+    """Whether a side and the one before it are both breasts: "left and right" at the beginning, or by a category."""
     if len(row) < 2 or row[-1].kind != "joined" or not (row[-1].text.isalpha() or row[-1].text in "&+"):
         return False
     if row[-2].kind not in ("left", "right") or row[-2].sides == side.sides:
@@ -88,6 +108,7 @@ def goes_on(sentence: Sequence[Token]) -> bool:
 
 
 def announces(sentence: Sequence[Token]) -> bool:
+    """Whether a sentence speaks of BI-RADS."""
     return any(token.kind == "birads" for token in sentence)
 
 
@@ -102,7 +123,7 @@ def assigned(sentence: Sequence[Token]) -> list[tuple[Sides, Category]]:
     belonging = {place for found in _NAMED.finditer(said) for place in range(*found.span()) if said[place] == "N"}
     row = [token for place, token in enumerate(row) if place not in belonging]
     said = letters(row)
-    if _DENSITY.fullmatch(said) or (_EDITION.fullmatch(said) and not any(word.text[0].isdigit() for word in row[2:])):
+    if _DENSITY.fullmatch(said) or (_EDITION.fullmatch(said) and not _numbers(row)):
         return []
     if "A" not in said:
         if _may_assign(sentence, said):
@@ -128,6 +149,10 @@ def assigned(sentence: Sequence[Token]) -> list[tuple[Sides, Category]]:
     if not _LIST.fullmatch(said) or len(named) > len(set(named)):
         raise ValueError(UNPAIRED)
     return list(zip(sides, categories, strict=True))
+
+
+def _numbers(row: Sequence[Token]) -> bool:
+    return any(token.kind == "other" and any(map(str.isdigit, token.text)) for token in row)
 
 
 _BEGINS_LATE = re.compile("C.*[LRB]")
@@ -162,6 +187,7 @@ def _settled(sentence: Sequence[Token]) -> Iterator[Token]:
         if token.kind != "short":
             yield token
             continue
+        side = as_side(token)
         at = place[id(token)]
         before = told[at - 1].kind if at else ""
         after = told[at + 1].kind if at + 1 < len(told) else ""
@@ -169,7 +195,14 @@ def _settled(sentence: Sequence[Token]) -> Iterator[Token]:
         sure = before in ("category", "breast") or after == "breast"
         if token.text[:2] not in ("Re", "RE"):
             sure = sure or before == "birads" or after in ("birads", "category") or heads
-        yield Token("left" if token.text[0] in "lL" else "right", token.text, token.at) if sure else token
+        yield side if sure else token
+
+
+def as_side(token: Token) -> Token:
+    """The side that an abbreviation ("L", "re.") stands for; other tokens as they are."""
+    if token.kind != "short":
+        return token
+    return Token("left" if token.text[0] in "lL" else "right", token.text, token.at)
 
 
 FIELD = re.compile(

@@ -1,52 +1,24 @@
 """BI-RADS categories in words: "BI-RADS 4A links, BI-RADS 2 rechts". English, German and Dutch.
 
 What a person would have to think about is not guessed but refused. A sentence must pair its categories, the words that
-announce them and its sides (node.assessments.birads_sentence); here the sentences are put together: the headings that
-they stand under, and where a line ends without an end of its sentence, both ways to read it must say the same.
+announce them and its sides (birads_sentence); here the sentences are held against each other and against the headings
+that they stand under (birads_layout). Where a line ends without an end of its sentence, both ways to read it must say
+the same.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from models.types import SEVERITY, Category, Laterality
-from node.assessments.birads_sentence import (
-    FIELD,
-    UNCERTAIN,
-    UNPAIRED,
-    UNREADABLE,
-    announces,
-    assigned,
-    goes_on,
-    letters,
-    row_of,
-)
-from node.assessments.birads_words import (
-    SOFT_BREAK,
-    Sides,
-    Token,
-    category_of,
-    doubtful,
-    in_a_language_that_is_read,
-    names,
-    plain,
-    tokens,
-)
+from node.assessments.birads_layout import CONCLUDES, UNSURE, Section, Sentence, sentences_of, with_soft_breaks
+from node.assessments.birads_sentence import FIELD, UNCERTAIN, UNPAIRED, UNREADABLE, as_side, assigned, row_of
+from node.assessments.birads_words import Sides, category_of, doubtful, in_a_language_that_is_read, names, plain, tokens
 
 SEVERAL = "it gives several BI-RADS categories for one breast, or for the exam: send the one that counts"
 MOST_CATEGORIES = 50
-_UNSURE = frozenset({"unsure", "sided"})
 _BOTH = (Laterality.LEFT, Laterality.RIGHT)
-_HEADING = re.compile(rf"(?:[^\n{SOFT_BREAK}.;:]|\b(?:li|re|lt|rt|l|r)\.){{1,60}}?:(?P<line>[ \t{SOFT_BREAK}]*(?:\n|$))?", re.IGNORECASE)
-_CONCLUDES = re.compile(
-    r"\b(?:impressions?|conclusions?|assessment|overall|summary|final|opinion|diagnos[ei]s|beurteilung|zusammenfassung"
-    r"|fazit|gesamt\w*|conclusie|beoordeling|samenvatting|eindconclusie)\b",
-    re.IGNORECASE,
-)
-_IN_A_HEADING = frozenset({"left", "right", "both", "breast", "filler", "joined", "short", "soft"})
 
 
 def category_in(value: str, *, alone: bool = False) -> Category | None:
@@ -66,11 +38,9 @@ def sides_in(value: str) -> Sides | None:
         return ()
     if said.upper() in ("B", "LR", "RL"):
         return _BOTH
-    if said.upper() in ("L", "R", "LT", "RT", "LI", "RE", "LI.", "RE."):
-        return (Laterality.LEFT,) if said[0] in "lL" else (Laterality.RIGHT,)
-    row = row_of(list(tokens(said)))
+    row = row_of([as_side(token) for token in tokens(said)])
     named = {token.sides for token in row if token.sides}
-    if len(named) != 1 or doubtful(row) or any(token.kind in ("short", "unsure", "sided") for token in row):
+    if len(named) != 1 or doubtful(row) or any(token.kind in UNSURE for token in row):
         return None
     return named.pop()
 
@@ -82,7 +52,7 @@ def categories_in(text: str) -> list[tuple[Sides, Category]]:
     Raises:
         ValueError: what it says takes a person to understand.
     """
-    said = _with_soft_breaks(plain(text))
+    said = with_soft_breaks(plain(text))
     if not names(said):
         return []
     if not in_a_language_that_is_read(said):
@@ -93,42 +63,13 @@ def categories_in(text: str) -> list[tuple[Sides, Category]]:
     return ending
 
 
-@dataclass(frozen=True, eq=False)
-class _Section:
-    """What stands under one heading, or under none.
-
-    Attributes:
-        sides: the breast that the heading names.
-        unclear: it names several, or abbreviates what may be one.
-        doubted: no category counts there ("Prior mammogram:", "Density:").
-        concludes: it is the conclusion of the report ("Impression:").
-        line_only: it ends with its line.
-    """
-
-    sides: Sides = ()
-    unclear: bool = False
-    doubted: bool = False
-    concludes: bool = False
-    line_only: bool = True
-
-
-@dataclass
-class _Sentence:
-    """Its words, the heading among them where it begins with one (`heads`). `opens`: a line begins with it."""
-
-    section: _Section
-    opens: bool
-    heads: bool = False
-    words: list[Token] = field(default_factory=list)
-
-
 @dataclass(frozen=True)
 class _Statement:
     """A category; `sides`: the breast that its sentence names."""
 
     sides: Sides
     category: Category
-    sentence: _Sentence
+    sentence: Sentence
 
 
 @dataclass(frozen=True)
@@ -141,62 +82,13 @@ class _Layout:
         without_breast: the sections that say that there is none.
     """
 
-    last: _Section | None
+    last: Section | None
     named: set[Laterality]
-    without_breast: set[_Section]
-
-
-def _with_soft_breaks(text: str) -> str:
-    """With a SOFT_BREAK for each end of a line that may not be the end of its sentence."""
-    pieces: list[str] = []
-    lines = text.split("\n")
-    hard = True  # whether the line before has ended its sentence
-    for line, following in pairwise([*lines, ""]):
-        alone = _is_side(line) and (hard or not line.isupper())
-        hard = (
-            not line
-            or not following
-            or line[-1] in ".!?;:"
-            or alone
-            or (_is_side(following) and not following.isupper())
-            or _heading_at(following, 0) is not None
-        )
-        pieces += [line, "\n" if hard else SOFT_BREAK]
-    return "".join(pieces[:-1])
-
-
-def _is_side(line: str) -> bool:
-    """Whether a line is a heading without a colon: "Left breast"."""
-    return len(line) < 40 and line[:1].isupper() and _names_one_side(list(tokens(line)))
-
-
-def _is_heading(words: Sequence[Token]) -> bool:
-    """Whether a sentence is a heading without a colon: one that names a side alone, or abbreviates what may be one."""
-    kinds = {token.kind for token in words}
-    return (words[0].text[:1].isupper() and _names_one_side(words)) or (
-        "short" in kinds and kinds <= {"short", "breast", "filler", "soft"}
-    )
-
-
-def _blurs(sentence: _Sentence) -> bool:
-    """Whether a sentence leaves it unclear which breast its section is about, by what may be another one."""
-    row = row_of(sentence.words)
-    second = sentence.heads and any(word.kind.isupper() and word.sides != sentence.section.sides for word in row)
-    return second or any(word.kind == "short" or (word.kind in _UNSURE and sentence.section.sides) for word in row)
-
-
-def _names_one_side(words: Sequence[Token]) -> bool:
-    kinds = {token.kind for token in words}
-    return kinds <= _IN_A_HEADING and len({token.sides for token in row_of(words) if token.sides}) == 1
-
-
-def _heading_at(text: str, at: int) -> re.Match[str] | None:
-    found = _HEADING.match(text, at)
-    return found if found and not names(found[0]) else None
+    without_breast: set[Section]
 
 
 def _read(text: str, *, soft_ends: bool) -> list[tuple[Sides, Category]]:
-    sentences = list(_sentences(text, soft_ends=soft_ends))
+    sentences = list(sentences_of(text, soft_ends=soft_ends))
     said: list[_Statement] = []
     for sentence in sentences:
         for sides, category in assigned(sentence.words):
@@ -270,64 +162,4 @@ def _check(found: Sequence[tuple[Sides, Category]], said: Sequence[_Statement]) 
 
 def _concludes(statement: _Statement) -> bool:
     words = " ".join(word.text for word in statement.sentence.words)
-    return statement.sentence.section.concludes or _CONCLUDES.search(words) is not None
-
-
-def _sentences(text: str, *, soft_ends: bool) -> Iterator[_Sentence]:
-    """A heading ("Left breast:") is for what follows on its line, or where it has a line of its own for the lines up to
-    the next heading or empty line; and no longer than the other breast is not named."""
-    section = _Section()
-    sentence = _Sentence(section, opens=True)
-    held: _Sentence | None = None  # the one before, whose list this one may go on with
-    at_beginning = line_is_empty = True
-    for token in [*tokens(text), Token("end", "\n", len(text))]:
-        if token.kind != "end" and not (token.kind == "soft" and soft_ends):
-            if not sentence.words and token.kind != "soft":
-                if heading := _heading_at(text, token.at):
-                    section = _section(heading[0], line_only=heading["line"] is None)
-                sentence.section, sentence.heads = section, heading is not None
-            sentence.words.append(token)
-            line_is_empty = False
-            continue
-        breaks = token.text in ("\n", SOFT_BREAK)
-        last = next((word.kind for word in reversed(sentence.words) if word.kind not in ("filler", "name")), "")
-        if breaks and last == "birads" and text[token.at + 1 : token.at + 2] not in ("", "\n"):
-            continue  # the category stands on the next line
-        if sentence.words:
-            if at_beginning and _is_heading(sentence.words):
-                section = _section(" ".join(word.text for word in sentence.words), line_only=not breaks)
-                sentence.section, sentence.heads = section, True
-            elif breaks and not sentence.heads and _blurs(sentence) and sentence.words[-1].text == ":":
-                section = _Section(unclear=True, line_only=False)
-            elif _blurs(sentence):
-                section = replace(section, unclear=True)
-            elif not {side for word in sentence.words for side in word.sides} <= set(section.sides):
-                section = replace(section, sides=())
-            if held and announces(held.words) and goes_on(sentence.words):
-                held.words += [Token("comma", ",", token.at), *sentence.words]
-            else:
-                if held:
-                    yield held
-                held = sentence
-        if token.text == "\n":
-            if line_is_empty or section.line_only:
-                section = _Section()
-            line_is_empty = True
-        at_beginning = token.kind == "end"
-        sentence = _Sentence(section, opens=breaks)
-    if held:
-        yield held
-
-
-def _section(heading: str, *, line_only: bool) -> _Section:
-    words = list(tokens(heading.replace("\n", " ")))
-    row = row_of(words)
-    sides = {token.sides for token in row if token.sides}
-    density = any(word.kind in ("density", "tissue") for word in words)
-    return _Section(
-        unclear=len(sides) > 1 or "?" in letters(row),
-        sides=sides.pop() if len(sides) == 1 else (),
-        doubted=doubtful(words) or (density and not line_only),
-        concludes=_CONCLUDES.search(heading) is not None,
-        line_only=line_only,
-    )
+    return statement.sentence.section.concludes or CONCLUDES.search(words) is not None

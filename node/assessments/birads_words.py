@@ -67,7 +67,7 @@ _DOUBT = (
     r"|possibl[ey]|perhaps|maybe|questionable|uncertain|fraglich\w*|eventuell|evtl|vermutlich|eher|misschien|mogelijk"
     r"|at\sleast|at\smost|mindestens|höchstens|minstens|hoogstens|either|entweder|ofwel"  # a guess
     r"|contralateral\w*|kontralateral\w*|contralateraal|opposite"
-    r"|categories|kategorien|categorieën|differential\w*|scale|skala|schaal|example\w*|beispiel\w*"  # a legend, a choice
+    r"|categories|kategorien|categorieën|differential\w*|scale|skala|schaal|example\w*|beispiel\w*"  # a legend
 )
 # The one negation that goes with a category: it is malignancy that there is no evidence of.
 _IDIOM = (
@@ -82,7 +82,7 @@ _TOKEN = re.compile(
             rf"(?P<idiom>\b(?:{_IDIOM})(?=\s*(?:[,.;:()]|$|\n)))",
             rf"(?P<former>\b(?:{_FORMER})(?!\w))",
             rf"(?P<doubt>\b(?:{_DOUBT})\b|\?)",
-            # Short for a side, a name or "regarding": its neighbours tell (node.assessments.birads_sentence).
+            # Short for a side, a name or "regarding": its neighbours tell (birads_sentence).
             r"(?P<unsure>(?<=RADS)\s?\(R\)|\b(?-i:[LR])\.\s*(?=(?-i:[A-Z][a-z]))(?!breast|brust|mamma|bi-?rads)"
             r"|\b(?-i:[LR](?:CC|MLO|ML|LM|XCC[LM]?|SIO|AT|B))\b|\b[lr]['’])",
             r"(?P<absent>\b(?:mastectom\w*|ablatio\w*|amputat\w*|absent|removed|mastektom\w*|geamputeerd)\b)",
@@ -100,6 +100,8 @@ _TOKEN = re.compile(
             r"(?P<tissue>\b(?:composition|parenchym\w*|tissue|\w*gewebe|\w*weefsel)\b)",
             r"(?P<edition>\b(?:[45](?:th|\.|e)|fourth|fifth)\s(?:edition|ed|auflage|editie)\b|\b(?:lexi[ck]on|atlas)\b"
             r"|\b20(?:03|13)\b)",
+            r"(?P<exam>\b(?:mammogra\w*|mammos?|tomosynth\w*|screening\w*|exam(?:ination)?s?|study|studies|views?|diagnostic"
+            r"|digital\w*|ultraso\w*|sono\w*|mri|mrt|\w*untersuchung|\w*aufnahmen?|studie|onderzoek|echo\w*)\b)",
             rf"(?P<range>{_RANGE})",
             rf"(?P<bullet>(?:^|(?<=[\n{SOFT_BREAK}]))[ \t]*\d{{1,2}}[.)](?=[ \t]+\S))",
             rf"(?P<category>{_AT_BEGINNING}{CATEGORY})",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import hl7
 
@@ -20,6 +22,16 @@ _CHARSETS = {f"8859/{part}": f"iso8859-{part}" for part in (*range(1, 10), 15)} 
     "BIG-5": "big5",
 }
 """Of HL7 table 0211 those whose separators are single bytes, by their names in Python; and UTF-8 as many write it."""
+UNREAD = "\ufffd"
+"""For what the message says in a way that is not known here: another character set, a meaning of the site's own."""
+_ESCAPES = (
+    r"{mark}(?P<sign>[EFRSTHN]){mark}"
+    r"|(?P<hexadecimal>(?:{mark}X[0-9A-Fa-f]+{mark})+)"
+    r"|{mark}\.(?P<space>[sS][kK])\s*[+-]?\d*{mark}"
+    r"|{mark}\.(?P<line>[A-Za-z]{{2}})\s*[+-]?\d*{mark}"
+    r"|{mark}(?:C[0-9A-Fa-f]{{4}}|M[0-9A-Fa-f]{{4,6}}|Z[^{mark}\s]{{0,32}}){mark}"
+)
+_SEGMENT = re.compile(r"[A-Z][A-Z0-9]{2}")
 _PLACE = re.compile(r"(?P<segment>\w{3})(?:\((?P<identifier>.+)\))?-(?P<field>\d+)(?:\.(?P<component>\d+))?")
 _PARSER_FAULTS = (hl7.HL7Exception, LookupError, TypeError, ValueError)
 """What the parser raises over bytes that are no message."""
@@ -27,6 +39,14 @@ _PARSER_FAULTS = (hl7.HL7Exception, LookupError, TypeError, ValueError)
 
 class NoMessage(Exception):
     """These bytes are no HL7 message. The message is one sentence without patient data."""
+
+
+class Triplet(NamedTuple):
+    """A code, its text, and the coding system; each may be empty."""
+
+    code: str
+    text: str
+    system: str
 
 
 @dataclass(frozen=True)
@@ -37,6 +57,7 @@ class Segment:
     separators: str
     """Of segments, fields, repetitions, components and subcomponents."""
     escape: str
+    charset: str
 
     @property
     def name(self) -> str:
@@ -60,6 +81,15 @@ class Segment:
         said = (self._plain(one[component - 1].split(self.separators[4])[0]) for one in whole if component <= len(one))
         return list(filter(None, said))
 
+    def triplets(self, field: int) -> list[Triplet]:
+        """The codes of a field of the data types CE and CWE (chapter 2.A.13), its alternate ones too."""
+        found: list[Triplet] = []
+        for repetition in self.repetitions(field):
+            said = [self._plain(one) for one in repetition.split(self.separators[3])]
+            said += [""] * (12 - len(said))
+            found += [Triplet(*said[at : at + 3]) for at in (0, 3, 9) if any(said[at : at + 2])]
+        return found
+
     def component(self, field: int, number: int = 1) -> str:
         """A component of the first repetition that has it; "" where none does."""
         return next(iter(self.every(field, number)), "")
@@ -74,15 +104,32 @@ class Segment:
         return "".join(self.escape + signs[one] + self.escape if one in signs else one for one in value)
 
     def _plain(self, value: str) -> str:
-        """Without escape sequences (section 2.7); those that only format are dropped, line breaks kept."""
-        signs = dict(zip("FRST", self.separators[1:], strict=True)) | {"E": self.escape}
+        """Without escape sequences (section 2.7). Those that format part words; an escape character that begins none
+        stays what it is, and deletes nothing."""
+        signs = dict(zip("FRST", self.separators[1:], strict=True)) | {"E": self.escape, "H": "", "N": ""}
         mark = re.escape(self.escape)
 
-        def shown(sequence: re.Match[str]) -> str:
-            said = sequence[1]
-            return "\n" if said.startswith((".br", ".sp", ".ce")) else signs.get(said, "")
+        def shown(found: re.Match[str]) -> str:
+            match found.lastgroup:
+                case "sign":
+                    return signs[found["sign"]]
+                case "hexadecimal":
+                    return _characters(re.findall(rf"{mark}X(\w+)", found["hexadecimal"]), self.charset)
+                case "space":
+                    return " "
+                case "line":
+                    return "\n"
+                case _:
+                    return UNREAD
 
-        return re.sub(rf"{mark}([^{mark}]*){mark}", shown, value).strip()
+        return re.sub(_ESCAPES.format(mark=mark), shown, value).strip()
+
+
+def _characters(sequences: Iterable[str], charset: str) -> str:
+    """What hexadecimal digits stand for: letters in the message's character set; what controls a device parts words."""
+    block = b"".join(bytes.fromhex(digits.zfill(len(digits) + len(digits) % 2)) for digits in sequences)
+    text = re.sub("\r\n|[\r\n\v\f\x85]", "\n", block.decode(charset, errors="replace"))
+    return "".join(" " if unicodedata.category(one) == "Cc" and one != "\n" else one for one in text)
 
 
 @dataclass(frozen=True)
@@ -121,8 +168,11 @@ class Place:
         return cls(found["segment"], found["identifier"], int(found["field"]), int(found["component"] or 1))
 
     def is_in(self, segment: Segment) -> bool:
-        """Whether a segment is of this kind, and has the identifier in its third field."""
-        return segment.name == self.segment and self.identifier in (None, segment.component(3))
+        """Whether a segment is of this kind, and has the identifier in its third field, be it the alternate one of the
+        data types CE and CWE."""
+        if segment.name != self.segment or self.identifier is None:
+            return segment.name == self.segment
+        return self.identifier in (*segment.every(3, 1), *segment.every(3, 4))
 
 
 def first_value(places: Iterable[str], segments: Iterable[Segment]) -> str:
@@ -159,9 +209,11 @@ def parse(block: bytes, charset: str) -> Message:
     try:
         parsed = hl7.parse(re.sub("\r\n|\n", "\r", text))
         separators, escape = parsed.separators, parsed.esc
-        segments = [Segment(tuple(map(str, one)), separators, escape) for one in parsed if str(one).strip()]
+        segments = [Segment(tuple(map(str, one)), separators, escape, codec) for one in parsed if str(one).strip()]
     except _PARSER_FAULTS as error:
         raise NoMessage("its segments cannot be told apart") from error
+    if not all(_SEGMENT.fullmatch(one.name) for one in segments):  # a line end within a field
+        raise NoMessage("its segments cannot be told apart")
     return Message(tuple(segments), codec, hashlib.sha256(block).hexdigest()[:16])
 
 

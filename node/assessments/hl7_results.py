@@ -15,7 +15,9 @@ from config.settings import Hl7
 from dicom_io.assessments import StatedAssessment, sides_of_code
 from dicom_io.results.birads_codes import category_of_code
 from models.types import Category, Laterality
-from node.assessments.birads_text import Sides, categories_in, category_in, mentions, sides_in
+from node.assessments.birads_sentence import UNREADABLE
+from node.assessments.birads_text import SEVERAL, categories_in, category_in, sides_in
+from node.assessments.birads_words import Sides, about_breasts, names, unnamed
 from node.assessments.hl7_message import Message, Place, Segment, first_value
 
 FINAL, WITHDRAWN, OTHER = "final", "withdrawn", "other"
@@ -49,6 +51,11 @@ class _Order:
     rows: tuple[Segment, ...]
     """OBX."""
 
+    @property
+    def notes(self) -> list[Segment]:
+        """NTE."""
+        return [segment for segment in self.context if segment.name == "NTE"]
+
     def by_status(self) -> dict[str, list[Segment]]:
         """The rows that are final, withdrawn, or anything else."""
         of_order = first_value(["OBR-25"], self.context)
@@ -68,13 +75,15 @@ def results_of(message: Message, settings: Hl7) -> Results:
     spoken: set[str] = set()  # the statuses of results that speak of BI-RADS
     for order in _orders(message):
         for status, rows in order.by_status().items():
-            if _speaks_of_birads(rows, settings):
+            if _speaks_of_birads(order, rows, settings):
                 spoken.add(status)
-                found += _stated(order, rows, message, settings) if status == FINAL else []
+                if status == FINAL:
+                    stated = list(_stated(order, rows, message, settings))
+                    if not stated:
+                        raise NotUsable(f"{UNREADABLE} (hl7.category)")
+                    found += stated
     if found:
         return Results(tuple(_without_contradiction(found)))
-    if FINAL in spoken:
-        raise NotUsable("it speaks of BI-RADS, but gives no category that can be read (hl7.category)")
     if WITHDRAWN in spoken:
         raise NotUsable("it takes a result back: mammo-node keeps what it was told, send a corrected result")
     return Results((), NOT_FINAL if spoken else NO_CATEGORY)
@@ -101,21 +110,34 @@ def _orders(message: Message) -> Iterator[_Order]:
         yield _Order(tuple(context), tuple(rows))
 
 
-def _speaks_of_birads(rows: Sequence[Segment], settings: Hl7) -> bool:
-    """Also where a row's name does and `settings` do not know it: then it is told, and not passed over."""
-    named = any(_category_places(row, settings) or mentions(row.text(3)) for row in rows)
-    return named or mentions(_text(rows, settings))
+def _speaks_of_birads(order: _Order, rows: Sequence[Segment], settings: Hl7) -> bool:
+    """Also where `settings` do not know the place: then it is told, and not passed over."""
+    if any(_category_places(row, settings) or names(row.text(3)) for row in rows):
+        return True
+    if not settings.reads_text:
+        return any(names(row.text(5)) for row in rows if row.component(2) not in _TEXT_TYPES)
+    said = "\n".join(segment.text(5 if segment.name == "OBX" else 3) for segment in (*rows, *order.notes))
+    about = "\n".join((said, *(row.text(3) for row in rows), first_value(["OBR-4.2"], order.context)))
+    return names(said) > 0 or (unnamed(said) and about_breasts(about))
 
 
 def _category_places(row: Segment, settings: Hl7) -> list[Place]:
     """Where a row holds a category on its own."""
     places = (Place.of(setting) for setting in settings.category)
-    return [place for place in places if place.is_in(row) and row.component(place.field)]
+    return [place for place in places if place.is_in(row) and row.text(place.field)]
 
 
-def _text(rows: Iterable[Segment], settings: Hl7) -> str:
-    """The report's text, which senders spread over rows; "" where it is not to be read."""
-    return "\n".join(row.text(5) for row in rows if row.component(2) in _TEXT_TYPES) if settings.reads_text else ""
+def _text(rows: Iterable[Segment]) -> str:
+    """The report's text, which senders spread over rows. Where the name of the rows (OBX-3) changes it is a heading."""
+    lines: list[str] = []
+    name = None
+    for row in rows:
+        if row.component(2) not in _TEXT_TYPES:
+            continue
+        if name != (name := row.component(3, 2) or row.component(3)):
+            lines += ["", "" if names(name) else f"{name.replace(':', ' ')}:"]
+        lines.append(row.text(5))
+    return "\n".join(lines)
 
 
 def _stated(order: _Order, rows: Sequence[Segment], message: Message, settings: Hl7) -> Iterator[StatedAssessment]:
@@ -124,7 +146,7 @@ def _stated(order: _Order, rows: Sequence[Segment], message: Message, settings: 
         for row in rows
         for place in _category_places(row, settings)
     ]
-    for row, sides, category in on_their_own or _in_words(rows, settings):
+    for row, sides, category in on_their_own or _in_words(order, rows, settings):
         context = [*([row] if row else rows), *order.context]
         if any(re.search(r"\w", one.raw(18)) for one in context if one.name == "OBX"):
             raise NotUsable("its result names equipment as its source (OBX-18): a machine is no radiologist")
@@ -155,43 +177,70 @@ def _order(context: Sequence[Segment]) -> str:
     return "|".join((application, facility, number, service)) if number else ""
 
 
-def _in_words(rows: Sequence[Segment], settings: Hl7) -> list[tuple[Segment | None, Sides, Category]]:
+def _in_words(order: _Order, rows: Sequence[Segment], settings: Hl7) -> list[tuple[Segment | None, Sides, Category]]:
+    """The categories of the report's text. Everything else of the message that speaks of BI-RADS must stand there."""
+    if not settings.reads_text:
+        return []
+    text = _text(rows)
+    elsewhere = [row.text(3) for row in rows if not names(row.text(5))]
+    elsewhere += [row.text(5) for row in rows if row.component(2) not in _TEXT_TYPES]
+    if names("\n".join((*elsewhere, *(note.text(3) for note in order.notes)))):
+        raise NotUsable(f"{UNREADABLE} (hl7.category)")
     try:
-        return [(None, sides, category) for sides, category in categories_in(_text(rows, settings))]
+        return [(None, sides, category) for sides, category in categories_in(text)]
     except ValueError as error:
         raise NotUsable(str(error)) from error
 
 
 def _category(row: Segment, place: Place) -> Category:
-    """Of a value like 397144001^Suspicious^SCT, MA.II.A.5.4A^…^BI, 4A or "BI-RADS 4A".
+    """Of a value like 397144001^Suspicious^SCT, MA.II.A.5.4A^…^BI, 4A or "BI-RADS 4A"; of all the codes of a field, the
+    alternate ones too, where they agree.
 
     A code is of its coding system (CWE.3) alone: II.AC.b.4 is no Roman two, and a site's own 4 may mean anything.
     """
-    value, text, system = [*row.components(place.field), "", "", ""][:3]
-    found = {category_of_code(system, value)} if system else {category_in(value), category_in(text)} - {None}
-    category = found.pop() if len(found) == 1 else None
-    if category is None:
+    said: set[Category | None] = set()
+    against: set[Category | None] = set()  # what a text says whose code is not known
+    for code, text, system in row.triplets(place.field):
+        if not system:
+            said |= {category_in(code), category_in(text)}
+        elif category := category_of_code(system, code):
+            said.add(category)
+        elif names(text):
+            against.add(category_in(text))
+    category = said.pop() if len(said := said - {None}) == 1 else None
+    if category is None or against - {None, category}:
         raise NotUsable("its BI-RADS category is none that is known")
     return category
 
 
 def _sides(row: Segment, rows: Iterable[Segment], settings: Hl7) -> Sides:
-    """Of a value like 7771000^Left^SCT, L, or LB^Left breast."""
+    """Of a value like 7771000^Left^SCT, L, or LB^Left breast; all that is said of the side must agree."""
     sub_id = row.component(4)
     beside = [row, *(other for other in rows if sub_id and other.component(4) == sub_id)]
+    named = {side for side in [_sides_of_name(row)] if side}
     for place in map(Place.of, settings.laterality):
         for one in beside:
-            if not place.is_in(one):
-                continue
-            said = one.components(place.field)[place.component - 1 :]
-            # Code and text, and both in the sender's own words (data type CWE); between them stand names of systems.
-            said = list(filter(None, [*said[0:2], *said[3:5]]))
-            if said:
-                named = [sides for part in said if (sides := sides_of_code(part) or sides_in(part))]
-                if not named:
-                    raise NotUsable("the laterality of its BI-RADS category is not known")
-                return named[0]
-    return ()
+            if place.is_in(one) and one.text(place.field):
+                named.add(_sides_of_field(one, place))
+    if len(named) > 1:
+        raise NotUsable("the laterality of its BI-RADS category is said in several ways that do not agree")
+    return named.pop() if named else ()
+
+
+def _sides_of_name(row: Segment) -> Sides:
+    """The side that the name of a row (OBX-3) gives it: "Assessment category, left breast"."""
+    return next(filter(None, (sides_in(one.text) for one in row.triplets(3))), ())
+
+
+def _sides_of_field(row: Segment, place: Place) -> Sides:
+    # Code and text, and both in the sender's own words (data type CWE); between them stand names of systems.
+    said = [part for one in row.triplets(place.field) for part in (one.code, one.text) if part]
+    if place.component > 1:
+        said = row.every(place.field, place.component)
+    named = {sides for part in said if (sides := sides_of_code(part) or sides_in(part))}
+    if len(named) != 1:
+        raise NotUsable("the laterality of its BI-RADS category is not known")
+    return named.pop()
 
 
 def _names_somebody(segments: Sequence[Segment], settings: Hl7) -> bool:
@@ -218,9 +267,7 @@ def _without_contradiction(found: Iterable[StatedAssessment]) -> Iterator[Stated
     for one in found:
         key = (one.study_instance_uid, one.accession_number, one.laterality)
         if known.setdefault(key, one).category is not one.category:
-            raise NotUsable(
-                "it gives several BI-RADS categories for one breast, or for the exam: send the one that counts"
-            )
+            raise NotUsable(SEVERAL)
     yield from known.values()
 
 

@@ -1,0 +1,135 @@
+"""An HL7 message is read as it stands: escapes, codes, rows. What is not read is refused, never lost."""
+
+from __future__ import annotations
+
+import pytest
+from assessing import assessments, category_row, oru, said, text_row
+from road import Road
+
+from node.assessments.hl7_intake import Hl7Intake
+
+LEFT_AND_RIGHT = [("R", "2"), ("L", "4")]
+
+ESCAPED = {
+    # hexadecimal data (section 2.7.7): of any length, capital or not, several in a row
+    r"Right breast: BI-RADS 2\X0D\\X0A\Left breast: BI-RADS 4": LEFT_AND_RIGHT,
+    r"Right breast: BI-RADS 2\X000d\Left breast: BI-RADS 4": LEFT_AND_RIGHT,
+    r"Right breast: BI-RADS 2\X0D0A\Left breast: BI-RADS 4": LEFT_AND_RIGHT,
+    r"Right breast: BI-RADS 2\Xd\Left breast: BI-RADS 4": LEFT_AND_RIGHT,
+    r"Right breast:\X0D0A\mass. BI-RADS 4": [("R", "4")],
+    r"right\X09\BI-RADS \X34\, left BI-RADS\XC2A0\2": [("R", "4"), ("L", "2")],
+    r"BI\XE28091\RADS 4 right": [("R", "4")],
+    r"BI\XE2\\X80\\X91\RADS 4 right": [("R", "4")],
+    # formatting commands (section 2.7.6)
+    r"Right breast: BI-RADS 2\.BR\Left breast: BI-RADS 4": LEFT_AND_RIGHT,
+    r"Right breast: BI-RADS 2.\.sp+2\Left breast: BI-RADS 4": LEFT_AND_RIGHT,
+    r"Right breast: BI-RADS 2\.in+4\\.ti-4\Left breast: BI-RADS 4": LEFT_AND_RIGHT,
+    r"right\.sk2\BI-RADS 2,\.SK 3\left BI-RADS 4": LEFT_AND_RIGHT,
+    r"BI-RADS \H\4\N\ right": [("R", "4")],
+    # an escape character that begins no sequence stays
+    r"CC views w\o magnification. Right breast: BI-RADS 5.\.br\Left breast: BI-RADS 2": [("R", "5"), ("L", "2")],
+    r"C:\tmp\x. BI-RADS 5 right": [("R", "5")],
+    "BI-RADS 4 right \\": [("R", "4")],
+    r"BI-RADS 4 right \.br": [("R", "4")],
+    r"R: BI-RADS 2\E\.br\E\L: BI-RADS 4": LEFT_AND_RIGHT,
+}
+
+
+@pytest.mark.parametrize(("text", "meant"), ESCAPED.items())
+def test_escape_sequences_say_what_the_standard_lets_them_say(
+    intake: Hl7Intake, road: Road, text: str, meant: list[tuple[str, str]]
+) -> None:
+    assert b"MSA|AA" in intake.answer(oru(text), "127.0.0.1")
+    assert said(assessments(road)) == meant
+
+
+def test_a_hexadecimal_letter_is_one_of_the_messages_character_set(intake: Hl7Intake, road: Road) -> None:
+    block = oru(r"Linke Br\XFC\ste: BI-RADS 2", msh="MSH|^~\\&|RIS||||||ORU^R01|M1|P|2.5||||||8859/1")
+    assert b"MSA|AA" in intake.answer(block, "127.0.0.1")
+    block = oru(r"BI-RADS 4\XFC\ left")  # no letter of UTF-8: what stands there is not known
+    assert b"MSA|AE" in intake.answer(block, "127.0.0.1")
+
+
+CODED = {
+    "alternate in OBX-5": (
+        "CWE|111005^Assessment Category^DCM||4^Suspekt^99LOCAL^397144001^Suspicious^SCT||||||F",
+        "4",
+    ),
+    "only alternate": ("CE|111005^Assessment Category^DCM||^^^397144001^Suspicious^SCT||||||F", "4"),
+    "second alternate": ("CWE|111005^x^DCM||a^b^c^d^e^f^^^^397144001^Suspicious^SCT||||||F", "4"),
+    "alternate in OBX-3": ("CWE|BIRADS^Kategorie^99LOCAL^111005^Assessment Category^DCM||397144001^x^SCT||||||F", "4"),
+    "category 6": ("CWE|111005^Assessment Category^DCM||6111000179101^Category 6^SCT||||||F", "6"),
+    "category 4A": ("CWE|111005^Assessment Category^DCM||6121000179106^Category 4A^SCT||||||F", "4A"),
+    "category 4C": ("CWE|111005^Assessment Category^DCM||6141000179100^Category 4C^SNOMED-CT||||||F", "4C"),
+    "repeated alike": ("CWE|111005^x^DCM||397144001^Suspicious^SCT~4||||||F", "4"),
+}
+
+
+@pytest.mark.parametrize(("row", "category"), CODED.values(), ids=CODED.keys())
+def test_alternate_codes_and_those_of_national_extensions_count(
+    intake: Hl7Intake, road: Road, row: str, category: str
+) -> None:
+    assert b"MSA|AA" in intake.answer(oru(f"CWE{row[row.index('|') :]}"), "127.0.0.1")
+    assert said(assessments(road)) == [(None, category)]
+
+
+REFUSED = {
+    "codes that do not agree": category_row("4^x^99LOCAL^397144001^Suspicious^SCT~397141009^Benign^SCT"),
+    "alternate that does not agree": category_row("397144001^Suspicious^SCT^397141009^Benign^SCT"),
+    "text that does not agree": category_row("4^BI-RADS 2^99LOCAL^397144001^Suspicious^SCT"),
+    "extension code that is not known": category_row("9991000179101^BI-RADS 4^SCT"),
+    "sides that do not agree": category_row("4", "L~R"),
+    "side and its text": category_row("4", "L^Right"),
+    "side and the row's name": category_row("4", "L").replace("Assessment Category", "Assessment right breast"),
+    "in a row that is no text": "CWE|IMP^Impression^L||B4^BI-RADS 4^L||||||F",
+    "in the name of a row": "ST|BIRADS^BI-RADS^L||4||||||F",
+    "an ACR category": text_row("Mammography both sides, ACR 4"),
+    "a category": text_row("Right breast: Cat. 4a"),
+    "in parts that differ": text_row("R: BI-RADS 2") + "\rOBX|2|" + text_row("R: BI-RADS 3"),
+    "a line end within a field": text_row("Right breast: BI-RADS 2\nLeft breast: BI-RADS 4"),
+    "a name of a row that is of the past": "TX|P^Prior study^L||BI-RADS 3||||||F",
+    "a character set of its own": text_row(r"BI-RADS 4\C2842\ left"),
+    "a note": text_row("Unremarkable.") + "\rNTE|1||BI-RADS 2",
+    "in another language": text_row("Mama izquierda: BI-RADS 4") + "\rOBX|2|" + text_row("Left breast: BI-RADS 4"),
+}
+
+
+@pytest.mark.parametrize("row", REFUSED.values(), ids=REFUSED.keys())
+def test_what_speaks_of_a_category_and_is_not_certain_is_refused_and_kept(
+    intake: Hl7Intake, road: Road, row: str
+) -> None:
+    assert b"MSA|AE" in intake.answer(oru(row), "127.0.0.1")
+    assert assessments(road) == []
+    assert len(list((road.data_dir / "hl7-refused").iterdir())) == 1
+
+
+def test_the_name_of_a_row_is_a_heading(intake: Hl7Intake, road: Road) -> None:
+    rows = ("TX|R^Findings right breast^L||Mass. BI-RADS 4.||||||F", "TX|L^Findings left breast^L||BI-RADS 1.||||||F")
+    assert b"MSA|AA" in intake.answer(oru(*rows), "127.0.0.1")
+    assert said(assessments(road)) == [("R", "4"), ("L", "1")]
+
+
+def test_a_text_goes_on_from_row_to_row_and_repetition_to_repetition(intake: Hl7Intake, road: Road) -> None:
+    assert b"MSA|AA" in intake.answer(
+        oru("Mass of", "12 mm, BI-RADS", "category 4A in the", "left breast."), "127.0.0.1"
+    )
+    assert b"MSA|AA" in intake.answer(oru("R: BI-RADS 2~L: BI-RADS 4", control_id="M2"), "127.0.0.1")
+    assert said(assessments(road)) == [("L", "4A"), ("R", "2"), ("L", "4")]
+
+
+def test_languages_that_say_the_same_are_read(intake: Hl7Intake, road: Road) -> None:
+    assert b"MSA|AA" in intake.answer(oru("Left breast: BI-RADS 4.", "Linke Brust: BI-RADS 4."), "127.0.0.1")
+    assert said(assessments(road)) == [("L", "4")]
+
+
+def test_an_order_whose_category_is_not_read_is_not_lost_behind_another_one(intake: Hl7Intake, road: Road) -> None:
+    second = "OBR|2|P2|A2|MAMMO|||||||||||||||||||||F|||||||7^Rita\rOBX|1|TX|x||BI-RADS see below||||||F\r"
+    assert b"MSA|AE" in intake.answer(oru("BI-RADS 2", accession="A1") + second.encode(), "127.0.0.1")
+    assert assessments(road) == []
+
+
+def test_a_ct_with_a_category_of_its_own_is_no_concern_of_the_node(intake: Hl7Intake) -> None:
+    ct = "OBR|1|P1|A1|CT^Chest|||20260301110000||||||||||||||||||F|||||||7^Rita^Radiologist"
+    told = intake.answer(oru("Nodule of the lung, Lung-RADS category 4A", obr=ct), "127.0.0.1")
+    assert b"MSA|AA" in told
+    assert b"nothing to enter" in told
