@@ -18,6 +18,7 @@ from node.assessments.birads_words import Sides, category_of, doubtful, in_a_lan
 
 SEVERAL = "it gives several BI-RADS categories for one breast, or for the exam: send the one that counts"
 MOST_CATEGORIES = 50
+_APART = frozenset({Category.ZERO, Category.SIX})
 _BOTH = (Laterality.LEFT, Laterality.RIGHT)
 
 
@@ -154,9 +155,10 @@ def _check(found: Sequence[tuple[Sides, Category]], said: Sequence[_Statement]) 
         return
     if not all(_concludes(one) for (sides, _), one in zip(found, said, strict=True) if not sides):
         raise ValueError(UNPAIRED)
-    worst = max(breasts, key=SEVERITY.index)
-    rank = SEVERITY.index(exam.pop()) - SEVERITY.index(worst)
-    if rank < 0 or (rank and len(of) == len(_BOTH)):
+    said_of_exam = exam.pop()
+    rank = SEVERITY.index(said_of_exam) - max(map(SEVERITY.index, breasts))
+    # 0 (incomplete) and 6 (known cancer) may stand beside whatever the breasts have.
+    if said_of_exam not in _APART and (rank < 0 or (rank and len(of) == len(Laterality))):
         raise ValueError("its BI-RADS category of the exam contradicts those of the breasts")
 
 
