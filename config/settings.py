@@ -97,7 +97,9 @@ class Receiver(Section):
     host: str = "127.0.0.1"
     port: Port = 11112
     max_associations: int = Field(default=32, ge=1)
+    max_associations_per_peer: int = Field(default=16, ge=1)
     max_pdu_bytes: int = Field(default=131072, ge=4096)
+    association_timeout_s: float = Field(default=10, gt=0)
     idle_timeout_s: float = Field(default=60, gt=0)
     min_free_mb: int = Field(default=2048, ge=0)
     quota_mb: int | None = Field(default=None, ge=1)

@@ -6,6 +6,7 @@ Importing this module never imports torch; only `run_reader`, in the reader's ow
 from __future__ import annotations
 
 import fcntl
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -31,6 +32,7 @@ from node.closing import Ladder
 from node.commitment import Commitment
 from node.database import Sessions, open_database, sessions_of
 from node.delivery import Deliverer
+from node.descriptors import associations_for, raise_limit
 from node.installation import identity_of
 from node.logs import set_up_logging
 from node.peers import callers, commitment_request, committing, destination
@@ -43,6 +45,8 @@ from node.retry import RetryPolicy
 from node.routing import route
 from node.service import Loop, Service, Tick
 from node.studies import close_complete
+
+log = logging.getLogger(__name__)
 
 CLOSING_EVERY_S = 1.0
 ASKING_EVERY_S = 10.0
@@ -80,6 +84,7 @@ def build_service(settings: Settings) -> Service:
         UnknownInstallation: the file that says which installation this is is damaged.
         NotListening: the address for HL7 messages cannot be had.
     """
+    descriptors = raise_limit()
     sessions = sessions_of(open_database(settings.database))
     bundle = read_bundle(find_bundle(settings.reader.bundle))
     if problems := verify(bundle):
@@ -117,7 +122,7 @@ def build_service(settings: Settings) -> Service:
     }
     if counts:
         ticks.append(Tick("asking", ASKING_EVERY_S, partial(_ask, sessions, counts, settings)))
-    listener = _listener(settings, sessions, list(commitments.values()))
+    listener = _listener(settings, sessions, list(commitments.values()), descriptors)
     return Service(listener, loops, ticks, ClockWatch(time.time, steady))
 
 
@@ -175,8 +180,11 @@ def _device(settings: Settings) -> Device:
     return Device(identity_of(settings.data_dir, uuid4), told.station_name, told.institution_name)
 
 
-def _listener(settings: Settings, sessions: Sessions, commitments: Sequence[Commitment]) -> Listener:
+def _listener(settings: Settings, sessions: Sessions, commitments: Sequence[Commitment], descriptors: int) -> Listener:
     limits = settings.receiver
+    at_once = min(limits.max_associations, associations_for(descriptors))
+    if at_once < limits.max_associations:
+        log.warning("%d associations at once and no more: too few file descriptors (ulimit -n)", at_once)
     receiving = Receiving(
         sessions,
         settings.data_dir,
@@ -198,8 +206,10 @@ def _listener(settings: Settings, sessions: Sessions, commitments: Sequence[Comm
         receiving.incoming,
         receiving,
         ListenerLimits(
-            max_associations=limits.max_associations,
+            max_associations=at_once,
+            max_associations_per_peer=limits.max_associations_per_peer,
             max_pdu_bytes=limits.max_pdu_bytes,
+            association_timeout_s=limits.association_timeout_s,
             idle_timeout_s=limits.idle_timeout_s,
             max_image_bytes=limits.max_image_mb * MB,
         ),

@@ -18,6 +18,7 @@ from dicom_io.network.commitment import offer_commitment
 from dicom_io.network.scu import echo
 from dicom_io.network.web_peer import web_echo
 from models.bundle import BundleError, find_bundle, read_bundle, verify
+from node.descriptors import associations_for, descriptors_for, hard_limit
 from node.peers import committing, dicom_peer, web_peer
 
 MB = 1_000_000
@@ -42,6 +43,7 @@ def questions(settings: Settings) -> list[Question]:
     return [
         lambda: database(settings),
         lambda: disk(settings),
+        lambda: descriptors(settings),
         lambda: weights(settings),
         *device,
         *(lambda to=destination: destination_answers(to, settings) for destination in settings.destinations),
@@ -90,6 +92,17 @@ def disk(settings: Settings) -> Answer:
     floor_mb = settings.receiver.min_free_mb
     says = f"{settings.data_dir}: {free_mb} MB free; below {floor_mb} MB (receiver.min_free_mb) images are refused"
     return Answer("disk", free_mb > floor_mb, says)
+
+
+def descriptors(settings: Settings) -> Answer:
+    """Whether a process of this user may open as many files and connections as the listener is set to have."""
+    limit, wanted = hard_limit(), descriptors_for(settings.receiver.max_associations)
+    says = (
+        f"{limit} may be open at once; receiver.max_associations = {settings.receiver.max_associations} needs {wanted}"
+    )
+    if limit < wanted:
+        says += f": there will be {associations_for(limit)}. Raise the hard limit (ulimit -Hn, LimitNOFILE)"
+    return Answer("file descriptors", limit >= wanted, says)
 
 
 def weights(settings: Settings) -> Answer:

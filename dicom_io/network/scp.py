@@ -6,6 +6,7 @@ import ipaddress
 import logging
 import socket
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,18 +18,23 @@ from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.pdu_primitives import A_ASSOCIATE
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made from tables at run time
 
 from dicom_io.errors import NotListening
 from dicom_io.network.answers import Answer, Status
 from dicom_io.network.commitment import Hear, answer_report
 from dicom_io.network.incoming import IncomingFile, head_of
+from dicom_io.network.places import Places
 from dicom_io.network.scp_contexts import supported_contexts
+from dicom_io.network.scp_gate import Refusal
+from dicom_io.network.scp_request import Names
 from dicom_io.network.scp_stream import ReceivingServer, StreamingDIMSE, StreamingHandler
 
 log = logging.getLogger(__name__)
 
-# A-ASSOCIATE-RJ (PS3.8 section 9.3.4): rejected-permanent by the service-user, calling AE title not recognised
-_UNKNOWN_CALLER = (1, 1, 3)
+# A-ASSOCIATE-RJ (PS3.8 section 9.3.4): rejected-permanent by the service-user
+_ABORTED_WITHIN_S = 2.0
+_UNKNOWN_CALLER, _UNKNOWN_CALLED = (1, 1, 3), (1, 1, 7)
 
 
 @dataclass(frozen=True)
@@ -90,13 +96,17 @@ class ListenerLimits:
 
     Attributes:
         max_associations: at once; one more is rejected for now.
+        max_associations_per_peer: of them for one address.
         max_pdu_bytes: what senders are told to keep their PDUs to.
-        idle_timeout_s: after which an association without a sign of life is aborted.
+        association_timeout_s: within which a connection must have asked for an association.
+        idle_timeout_s: after which an association without a sign of life is aborted; within which a PDU must have come.
         max_image_bytes: the largest data set.
     """
 
     max_associations: int = 32
+    max_associations_per_peer: int = 16
     max_pdu_bytes: int = 131072
+    association_timeout_s: float = 10
     idle_timeout_s: float = 60
     max_image_bytes: int = 1 << 30
 
@@ -126,9 +136,8 @@ class Listener:
         self._hear = hear
         self._server: ReceivingServer | None = None
         self._ae = AE(ae_title)
-        self._ae.supported_contexts = supported_contexts(reports=hear is not None)
-        self._ae.require_called_aet = True
-        self._ae.maximum_associations = limits.max_associations
+        self._ae.add_supported_context(Verification)  # pynetdicom serves nobody without; what is taken is told below
+        self._ae.maximum_associations = 2 * limits.max_associations  # the places are counted at the gate
         self._ae.maximum_pdu_size = limits.max_pdu_bytes
         self._ae.network_timeout = limits.idle_timeout_s
 
@@ -162,7 +171,11 @@ class Listener:
             ) from error
         server = cast(ReceivingServer, server)
         server.open_file = self._open
-        self._ae._servers.append(server)  # its shutdown() takes it from this list
+        server.takes = supported_contexts(reports=self._hear is not None)
+        server.judge = self._judge
+        server.places = Places(self._limits.max_associations, self._limits.max_associations_per_peer)
+        server.patience_s = self._limits.association_timeout_s
+        self._ae._servers.append(server)  # type: ignore[arg-type]  # its shutdown() takes it from this list
         self._server = server
         self._address = (self._address[0], server.server_address[1])
         threading.Thread(target=server.serve_forever, name="listener", daemon=True).start()
@@ -174,16 +187,17 @@ class Listener:
         associations = self._server.active_associations
         self._server.shutdown()
         self._server = None
-        deadline = threading.Event()
-        timer = threading.Timer(grace_s, deadline.set)
-        timer.start()
+        deadline = time.monotonic() + grace_s
         for association in associations:
-            while association.is_alive() and not deadline.is_set():
-                association.join(timeout=0.05)
-        timer.cancel()
-        for association in associations:
-            if association.is_alive():
-                _abort(association)
+            association.join(timeout=max(0.0, deadline - time.monotonic()))
+        _abort([association for association in associations if association.is_alive()])
+
+    def _judge(self, names: Names, address: str) -> Refusal | None:
+        if names.called != self._ae.ae_title.strip():
+            return Refusal(*_UNKNOWN_CALLED, f"{names.calling!r} at {address} calls {names.called!r}")
+        if names.calling not in {sender.ae_title.strip() for sender in self._senders}:
+            return Refusal(*_UNKNOWN_CALLER, f"{names.calling!r} at {address} is not among the senders")
+        return None
 
     def _check_caller(self, event: evt.Event) -> None:
         association = event.assoc
@@ -255,13 +269,23 @@ def _where(error: Exception) -> str:
     return " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in extract_tb(error.__traceback__)[::-1])
 
 
-def _abort(association: Association) -> None:
-    """Aborts it even where its peer has gone silent: a thread that waits for it wakes when the socket is closed."""
+def _abort(associations: Sequence[Association]) -> None:
+    """Aborts them together."""
+    aborting = [threading.Thread(target=_abort_one, args=(one,), daemon=True) for one in associations]
+    for thread in aborting:
+        thread.start()
+    deadline = time.monotonic() + _ABORTED_WITHIN_S
+    for thread in aborting:
+        thread.join(timeout=max(0.0, deadline - time.monotonic()))
+
+
+def _abort_one(association: Association) -> None:
+    """Also where its peer has gone silent: a thread that waits for it wakes when the socket is closed."""
     wake = threading.Timer(0.5, association.dul.socket._shutdown_socket) if association.dul.socket else None
     if wake:
         wake.start()
     association.abort()
-    association.join(timeout=5)
+    association.join(timeout=_ABORTED_WITHIN_S)
     if wake:
         wake.cancel()
 

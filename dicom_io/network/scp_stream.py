@@ -19,7 +19,9 @@ import select
 import socket
 import struct
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -37,11 +39,14 @@ from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dimse_messages import C_STORE_RQ, N_EVENT_REPORT_RQ, DIMSEMessage
 from pynetdicom.dimse_primitives import C_CANCEL, C_STORE
 from pynetdicom.dul import DULServiceProvider
+from pynetdicom.pdu import A_ABORT_RQ, A_ASSOCIATE_RJ, A_RELEASE_RP
 from pynetdicom.pdu_primitives import P_DATA, _PDUPrimitiveType
-from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
+from pynetdicom.presentation import PresentationContext
+from pynetdicom.transport import AssociationSocket, RequestHandler
 
 from dicom_io.network.answers import Answer, Status
 from dicom_io.network.incoming import IncomingFile
+from dicom_io.network.scp_gate import Gate
 
 log = logging.getLogger(__name__)
 
@@ -67,10 +72,11 @@ class OpenFile(Protocol):
     def __call__(self, command: Dataset, transfer_syntax_uid: str, refused: Answer | None) -> IncomingFile: ...
 
 
-class ReceivingServer(ThreadedAssociationServer):
-    """pynetdicom's server, which also knows where data sets go."""
+class ReceivingServer(Gate):
+    """A server that also knows where data sets go, and what its associations take."""
 
     open_file: OpenFile
+    takes: list[PresentationContext]
 
 
 class ProtocolFault(Exception):
@@ -78,12 +84,16 @@ class ProtocolFault(Exception):
 
 
 class StreamingHandler(RequestHandler):
-    """Gives every new association the providers below."""
+    """Gives every new association the providers below, and the request that the gate has read."""
 
     server: ReceivingServer
 
+    def setup(self) -> None:
+        self._opening, self.request, self._key = self.request
+
     def _create_association(self) -> Association:
         association = super()._create_association()
+        association.acceptor.supported_contexts = self.server.takes
         # These would log the requests, and with them UIDs of patients' images.
         for event, handler in (
             (evt.EVT_DIMSE_RECV, standard_dimse_recv_handler),
@@ -93,12 +103,14 @@ class StreamingHandler(RequestHandler):
         ):
             association.unbind(event, handler)
         association.dimse = StreamingDIMSE(association, self.server.open_file)
-        association.dul = StreamingDUL(association)
+        association.dul = StreamingDUL(association, partial(self.server.places.leave, self._key))
         association.acse_timeout = association.ae.acse_timeout  # these two hand themselves to the new provider
         association.network_timeout = association.ae.network_timeout
-        # accept() leaves sockets without a timeout: a peer that goes silent within a PDU would be waited for for ever.
+        # Sockets come without a timeout: a peer that goes silent within a PDU would be waited for for ever.
         self.request.settimeout(association.ae.network_timeout)
-        association.set_socket(LookaheadSocket(association, self.request))
+        stream = LookaheadSocket(association, self.request)
+        stream.put_back(self._opening)
+        association.set_socket(stream)
         return association
 
 
@@ -138,7 +150,7 @@ class LookaheadSocket(AssociationSocket):
         return bool(poll.poll(0))
 
     def put_back(self, data: bytes) -> None:
-        self._put_back = data
+        self._put_back = data + self._put_back
 
     def recv(self, nr_bytes: int) -> bytearray:
         """`nr_bytes`, or fewer where the peer has closed the connection.
@@ -417,8 +429,9 @@ class StreamingDUL(DULServiceProvider):
     uses would cost half a core, and the more senders there are the more each would be in the others' way.
     """
 
-    def __init__(self, association: Association) -> None:
+    def __init__(self, association: Association, on_end: Callable[[], None]) -> None:
         super().__init__(association)
+        self._on_end = on_end
         self.to_user_queue = _Knocking(self._dimse.msg_queue)
         self._bell, self._clapper = socket.socketpair()
         self._bell.setblocking(False)
@@ -432,6 +445,7 @@ class StreamingDUL(DULServiceProvider):
             self._dimse.discard()
             self._bell.close()
             self._clapper.close()
+            self._on_end()
 
     def ring(self) -> None:
         """Wakes the reactor: there is something to send, or the next request may be read."""
@@ -441,6 +455,11 @@ class StreamingDUL(DULServiceProvider):
     def send_pdu(self, primitive: _PDUPrimitiveType) -> None:
         super().send_pdu(primitive)
         self.ring()
+
+    def _send(self, pdu: Any) -> None:
+        if isinstance(pdu, A_RELEASE_RP | A_ABORT_RQ | A_ASSOCIATE_RJ):
+            self._on_end()  # whoever hears this may be back at once
+        super()._send(pdu)
 
     def _is_transport_event(self) -> bool:
         stream = cast(LookaheadSocket, self.socket)

@@ -8,13 +8,17 @@ import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Protocol, cast
 
 from dicom_io.errors import NotListening
+from dicom_io.network.places import NoPlace, Places
 
 log = logging.getLogger(__name__)
 
 START, END = b"\x0b", b"\x1c"
 MOST_CONNECTIONS = 32
+MOST_OF_ONE = 16
 FRAME_S = 60.0
 
 
@@ -32,6 +36,12 @@ def listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
+class Note(Protocol):
+    """Hears whether a connection waits for its next message from now on."""
+
+    def __call__(self, *, waits: bool) -> None: ...
+
+
 @dataclass(frozen=True)
 class MllpListener:
     """Has every message answered before it reads the next one of the same connection, of which there may be many.
@@ -41,7 +51,8 @@ class MllpListener:
         may_send: whether a connection from an address is taken; called in threads, like the next.
         answer: the acknowledgement of a message, from its bytes and its sender's address.
         too_large: that of a message of more than `max_bytes`, whose connection is ended.
-        frame_s: seconds within which a message that has begun must end; between messages a connection may be idle.
+        frame_s: seconds within which a message that has begun must end. Between messages a connection may be idle for
+            as long as nobody else needs its place.
     """
 
     listening: socket.socket
@@ -56,44 +67,51 @@ class MllpListener:
         asyncio.run(self._serve(stop))
 
     async def _serve(self, stop: threading.Event) -> None:
-        connections: set[asyncio.Task[None] | None] = set()
+        connections: Places[asyncio.Task[None]] = Places(MOST_CONNECTIONS, MOST_OF_ONE)
+        running: set[asyncio.Task[None]] = set()
 
         async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            if len(connections) >= MOST_CONNECTIONS:
-                log.warning("an HL7 connection is refused: there are %d already", MOST_CONNECTIONS)
-                writer.close()
-                return
-            task = asyncio.current_task()
-            connections.add(task)
+            task = cast("asyncio.Task[None]", asyncio.current_task())
+            host = str(writer.get_extra_info("peername")[0])
+            running.add(task)
             try:
-                host = str(writer.get_extra_info("peername")[0])
-                if await asyncio.to_thread(self.may_send, host):
-                    # A peer that was switched off says nothing any more: without this its place is never free again.
-                    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-                    await self._converse(reader, writer, host)
-                else:
+                if not await asyncio.to_thread(self.may_send, host):
                     log.warning("an HL7 connection is refused: %s may not send (hl7.sender_hosts)", host)
+                    return
+                idlest = connections.take(task, host, waits=True)
+                if idlest is not None:
+                    log.info("an idle HL7 connection is ended: another needs its place")
+                    idlest.cancel()
+                # A peer that was switched off says nothing any more: without this its place is free too late.
+                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                await self._converse(reader, writer, host, partial(connections.note, task))
+            except NoPlace:
+                log.warning("an HL7 connection is refused: all places are taken, or all of its address")
             except ConnectionError:
                 log.info("an HL7 connection broke")
             except asyncio.CancelledError:
-                log.info("an HL7 connection is ended: the node stops")
+                log.info("an HL7 connection is ended")
             finally:
-                connections.discard(task)
+                running.discard(task)
+                connections.leave(task)
                 writer.close()
 
         server = await asyncio.start_server(connected, sock=self.listening, limit=self.max_bytes)
         await asyncio.to_thread(stop.wait)
         server.close()
-        ending = [task for task in connections if task is not None]
+        ending = list(running)
         for task in ending:
             task.cancel()
         await asyncio.gather(*ending, return_exceptions=True)
 
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str) -> None:
+    async def _converse(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, note: Note
+    ) -> None:
         while True:
             begin = await reader.read(1)
             if begin in (b"\r", b"\n"):  # behind the message before
                 continue
+            note(waits=True)  # it goes after those that have said nothing for longer
             try:
                 async with asyncio.timeout(self.frame_s):
                     read = begin + await reader.readuntil(END) if begin != END else END
@@ -110,7 +128,9 @@ class MllpListener:
                 return
             # What stands before the start belongs to no message.
             _, _, block = read.removesuffix(END).rpartition(START)
+            note(waits=False)
             writer.write(_framed(await asyncio.to_thread(self.answer, block, host)))
+            note(waits=True)
             await writer.drain()
 
 

@@ -163,3 +163,12 @@ def test_a_stop_ends_open_connections_without_a_word_of_error(
         assert connection.recv(1) == b""
     assert not thread.is_alive()
     assert [record.message for record in caplog.records if record.levelname in ("ERROR", "CRITICAL")] == []
+
+
+def test_connections_that_say_nothing_make_way_for_one_that_does(port: int, road: Road) -> None:
+    held = [connected(port) for _ in range(2 * MOST_CONNECTIONS)]
+    with connected(port) as connection:
+        connection.sendall(b"\x0b" + oru("BI-RADS 2") + b"\x1c\r")
+        assert b"MSA|AA" in answers(connection, 1)[0]
+    for connection in held:
+        connection.close()

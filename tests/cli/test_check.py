@@ -156,6 +156,7 @@ def test_check_tells_one_line_each_and_fails_for_scripts(tmp_path, command, sile
         "configuration",
         "database",
         "disk",
+        "file",
         "weights",
         "destination",
     ]
