@@ -58,15 +58,26 @@ class AlreadyRunning(Exception):
     """Another node works in this data folder; two would read and send everything twice."""
 
 
+class DataFolderUnusable(Exception):
+    """The data folder cannot be made or written in; the message says why."""
+
+
 @contextmanager
 def only_node(data_dir: Path) -> Iterator[None]:
     """Holds the data folder for this process; the lock goes when the process ends, however it ends.
 
     Raises:
         AlreadyRunning: another process holds it.
+        DataFolderUnusable: it cannot be made, or not be written in.
     """
-    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)  # patients' data: for the node's own user
-    with (data_dir / "node.lock").open("w") as lock:
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)  # patients' data: for the node's own user
+        held = (data_dir / "node.lock").open("w")
+    except OSError as error:
+        raise DataFolderUnusable(
+            f"data_dir {data_dir} cannot be used: {error.strerror}. It must be a folder that the node may write in."
+        ) from error
+    with held as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

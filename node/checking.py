@@ -2,36 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
-
-from sqlalchemy import Engine, create_engine, make_url, text
-from sqlalchemy.exc import SQLAlchemyError
 
 from config.settings import AnyDestination, AnySource, Destination, Settings, Web
 from dicom_io.errors import DestinationError, NotAccepted, Rejected
 from dicom_io.network.commitment import offer_commitment
 from dicom_io.network.scu import echo
 from dicom_io.network.web_peer import web_echo
-from models.bundle import BundleError, find_bundle, read_bundle, verify
-from node.descriptors import associations_for, descriptors_for, hard_limit
+from node.machine import Answer, database, descriptors, disk, weights
 from node.peers import committing, dicom_peer, web_peer
-
-MB = 1_000_000
-
-
-@dataclass(frozen=True)
-class Answer:
-    """`about`: what was asked; `ok`: whether the node can work with it; `says`: one sentence."""
-
-    about: str
-    ok: bool
-    says: str
-
 
 Question = Callable[[], Answer]
 
@@ -57,63 +37,6 @@ def ask(asked: Sequence[Question]) -> list[Answer]:
     """The answers, in the questions' order; all are asked at once, so that a hung peer delays no one but itself."""
     with ThreadPoolExecutor(max_workers=max(1, len(asked))) as pool:
         return list(pool.map(lambda question: question(), asked))
-
-
-def database(settings: Settings) -> Answer:
-    """Whether the queue can be opened. Changes nothing: a queue that is not there yet is made by `serve`."""
-    url = make_url(settings.database)
-    shown = url.render_as_string(hide_password=True)
-    if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
-        return Answer("database", True, f"{shown} is not there yet: serve makes it")
-    try:
-        studies = _count_studies(create_engine(url))
-    except (SQLAlchemyError, ModuleNotFoundError) as error:  # a driver that is not installed
-        return Answer("database", False, f"{shown} cannot be opened: {getattr(error, 'orig', None) or error}")
-    return Answer("database", True, f"{shown} holds {studies} studies")
-
-
-def _count_studies(engine: Engine) -> int:
-    try:
-        with engine.connect() as connection:
-            return int(connection.execute(text("SELECT count(*) FROM study")).scalar_one())
-    finally:
-        engine.dispose()
-
-
-def disk(settings: Settings) -> Answer:
-    """Whether the data folder, or the one where it will be made, can be written and has room for images."""
-    folder = next(parent for parent in (settings.data_dir, *settings.data_dir.parents) if parent.exists())
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        return Answer("disk", False, f"{settings.data_dir}: nothing can be written in {folder}: {error.strerror}")
-    free_mb = shutil.disk_usage(folder).free // MB
-    floor_mb = settings.receiver.min_free_mb
-    says = f"{settings.data_dir}: {free_mb} MB free; below {floor_mb} MB (receiver.min_free_mb) images are refused"
-    return Answer("disk", free_mb > floor_mb, says)
-
-
-def descriptors(settings: Settings) -> Answer:
-    """Whether a process of this user may open as many files and connections as the listener is set to have."""
-    limit, wanted = hard_limit(), descriptors_for(settings.receiver.max_associations)
-    says = (
-        f"{limit} may be open at once; receiver.max_associations = {settings.receiver.max_associations} needs {wanted}"
-    )
-    if limit < wanted:
-        says += f": there will be {associations_for(limit)}. Raise the hard limit (ulimit -Hn, LimitNOFILE)"
-    return Answer("file descriptors", limit >= wanted, says)
-
-
-def weights(settings: Settings) -> Answer:
-    """Whether the bundle is there and every file of it has the SHA-256 that bundle.toml tells."""
-    try:
-        bundle = read_bundle(find_bundle(settings.reader.bundle))
-    except BundleError as error:
-        return Answer("weights", False, str(error))
-    if problems := verify(bundle):
-        return Answer("weights", False, " ".join(problems))
-    return Answer("weights", True, f"{bundle.id}: every file has its SHA-256")
 
 
 def device_is_there(settings: Settings) -> Answer:

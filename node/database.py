@@ -2,39 +2,85 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
 
 _LOOKS = "mammo_node_looks"
+_MIGRATIONS = Path(__file__).with_name("migrations")
 
 Sessions = sessionmaker[Session]
 """Opens a transaction: `with sessions.begin() as session: …` commits at the end or rolls back."""
 
 
+class QueueUnusable(Exception):
+    """There is no queue that this program can work with; the message says why, and what helps."""
+
+
+class NotServedYet(QueueUnusable):
+    """`mammo-node serve` makes the queue, or brings it up to date, when it starts."""
+
+
 def open_database(url: str) -> Engine:
-    """The engine for `url`, its schema brought up to date."""
+    """The engine for `url`, its schema brought up to date: for the node itself.
+
+    Raises:
+        QueueUnusable: the URL names no database that can be had, or one of a newer mammo-node.
+    """
     engine = engine_for(url)
-    migrate(engine)
+    if not _is_current(engine):
+        migrate(engine)
     return engine
 
 
-def engine_for(url: str) -> Engine:
+def open_existing(url: str) -> Engine:
+    """The engine for the queue of a node that has run, as it is: for commands beside it. It is not migrated, and a
+    command that must write waits 5 s for its turn.
+
+    Raises:
+        QueueUnusable: there is none yet, it has the schema of another version, or it cannot be had.
+    """
+    engine = engine_for(url, busy_timeout_s=5)
+    where = engine.url.render_as_string()
+    if engine.dialect.name == "sqlite" and not Path(engine.url.database or "").is_file():
+        raise NotServedYet(f"There is no queue at {engine.url.database} yet: `mammo-node serve` makes it.")
+    if not _is_current(engine):
+        raise NotServedYet(
+            f"The queue {where} was last used by an older mammo-node: `mammo-node serve` brings it up to date."
+        )
+    return engine
+
+
+def engine_for(url: str, busy_timeout_s: float = 30) -> Engine:
     """The engine for `url`, whatever its schema.
 
     SQLite runs in WAL mode with synchronous=FULL, so that a committed row outlives a power cut, and every transaction
     begins IMMEDIATE, so that one that goes on to write never meets a stale snapshot; but for those of `looking`.
+
+    Args:
+        busy_timeout_s: how long a transaction waits for another that writes (SQLite).
+
+    Raises:
+        QueueUnusable: the URL is none, or its driver is not installed.
     """
-    engine = create_engine(url, hide_parameters=True)  # an error that quoted its row would name the patient
+    try:
+        engine = create_engine(url, hide_parameters=True)  # an error that quoted its row would name the patient
+    except (ArgumentError, ModuleNotFoundError) as error:
+        raise QueueUnusable(
+            f"database_url cannot be used: {error}. Leave it out for SQLite in data_dir, or install the driver."
+        ) from error
     if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _set_up_sqlite)
+        event.listen(engine, "connect", partial(_set_up_sqlite, busy_timeout_s))
         event.listen(engine, "begin", _begin_sqlite)
     return engine
 
@@ -42,6 +88,22 @@ def engine_for(url: str) -> Engine:
 def sessions_of(engine: Engine) -> Sessions:
     """Sessions whose objects stay readable after the commit."""
     return sessionmaker(engine, expire_on_commit=False)
+
+
+def held_by(url: str) -> int | None:
+    """The id of the process that is writing to a SQLite queue at this moment, 0 where it cannot be told (another
+    container's); None: nobody is. Asks the kernel and takes no lock (sqlite.org/walformat.html, section 2.3.2).
+
+    Only for a process that has not opened the queue: closing the file gives up whatever POSIX locks the process holds.
+    """
+    parsed = make_url(url)
+    shared_memory = Path(f"{parsed.database}-shm")
+    if parsed.get_backend_name() != "sqlite" or not shared_memory.is_file():
+        return None
+    write_lock = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, 120, 1, 0)
+    with shared_memory.open("rb+") as file:
+        kind, _, _, _, process = struct.unpack("hhqqi", fcntl.fcntl(file, fcntl.F_GETLK, write_lock)[:28])
+    return None if kind == fcntl.F_UNLCK else int(process)
 
 
 @contextmanager
@@ -54,11 +116,33 @@ def looking(sessions: Sessions) -> Iterator[Session]:
 
 def migrate(engine: Engine, to: str = "head") -> None:
     """Runs the Alembic migrations that this database has not seen, up to one of them."""
+    from alembic import command  # takes half a second, and whoever only looks needs none of it
+    from alembic.config import Config
+
     settings = Config()
-    settings.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+    settings.set_main_option("script_location", str(_MIGRATIONS))
     with engine.begin() as connection:
         settings.attributes["connection"] = connection
         command.upgrade(settings, to)
+
+
+def _is_current(engine: Engine) -> bool:
+    """Whether the schema is this program's. False: it is older, or there is none yet.
+
+    Raises:
+        QueueUnusable: it is a newer program's.
+    """
+    ours = sorted(path.stem.partition("_")[0] for path in (_MIGRATIONS / "versions").glob("[0-9]*.py"))
+    with engine.execution_options(**{_LOOKS: True}).connect() as connection:
+        if not inspect(connection).has_table("alembic_version"):
+            return False
+        its = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+    if its is not None and its not in ours:
+        raise QueueUnusable(
+            f"The queue {engine.url.render_as_string()} was last used by a newer mammo-node (schema {its}): "
+            "run that version, or restore a copy of the queue from before the upgrade."
+        )
+    return its == ours[-1]
 
 
 def _begin_sqlite(connection: Connection) -> None:
@@ -66,9 +150,14 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN" if looks else "BEGIN IMMEDIATE")
 
 
-def _set_up_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+def _set_up_sqlite(busy_timeout_s: float, connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
     connection.isolation_level = None  # pysqlite must leave BEGIN to us
     cursor = connection.cursor()
-    for pragma in ("busy_timeout=30000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    for pragma in (
+        f"busy_timeout={busy_timeout_s * 1000:.0f}",
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+    ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()

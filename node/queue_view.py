@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, and_, exists, func, or_, select
-from sqlalchemy.orm import Session, selectinload
+from sqlalchemy import CompoundSelect, and_, func, or_, select, union
+from sqlalchemy.orm import Session, contains_eager, selectinload
 
 from node.states import DeliveryState, JobState, StudyState
 from node.tables import Delivery, Instance, Job, Result, Study
+
+PAGE = 100
+"""Studies on a page: few enough that a page of a large queue is there at once."""
 
 SETTLED = frozenset({StudyState.REPORTED, StudyState.NOT_READ})
 
@@ -78,53 +82,62 @@ class StudyView:
 
 @dataclass(frozen=True)
 class QueueView:
-    """`counts`: all studies by their state; `studies`: those asked for, oldest first."""
+    """`counts`: all studies by their state; `pages`: how many pages those asked for fill; `studies`: those of one page,
+    oldest first."""
 
     counts: dict[str, int]
+    pages: int
     studies: tuple[StudyView, ...]
 
 
-def view_queue(session: Session, newest: int | None = None) -> QueueView:
-    """The queue. With `newest`, only that many of the latest studies, and every older one that is not settled: that
-    waits, failed, stands in quarantine or has results still to be delivered."""
+def view_queue(session: Session, newest: int | None = None, page: int = 1) -> QueueView:
+    """The queue, a page of PAGE studies at a time; page 1 has the newest. With `newest`, only that many of the latest
+    studies, and every older one that is not settled: that waits, failed, stands in quarantine or has results still to
+    be delivered."""
     counts = {str(state): 0 for state in StudyState}
     for state, count in session.execute(select(Study.state, func.count()).group_by(Study.state)):
         counts[str(state)] = count
-    query = select(Study).options(selectinload(Study.instances), selectinload(Study.results)).order_by(Study.id)
+    asked_for = select(Study.id)
     if newest is not None:
-        latest = select(Study.id).order_by(Study.id.desc()).limit(newest).scalar_subquery()
-        query = query.where(or_(Study.id.in_(latest), _unsettled()))
-    studies = session.scalars(query).all()
-    ids = [study.id for study in studies]
-    return QueueView(counts, tuple(_study_view(study, *rows) for study, rows in _with_rows(session, studies, ids)))
+        latest = select(Study.id).order_by(Study.id.desc()).limit(newest).subquery()
+        asked_for = asked_for.where(or_(Study.id.in_(select(latest.c.id)), Study.id.in_(_unsettled())))
+    number = session.scalars(select(func.count()).select_from(asked_for.subquery())).one()
+    of_page = asked_for.order_by(Study.id.desc()).offset((page - 1) * PAGE).limit(PAGE)
+    studies = session.scalars(
+        select(Study)
+        .where(Study.id.in_(session.scalars(of_page).all()))
+        .options(selectinload(Study.instances))
+        .order_by(Study.id)
+    ).all()
+    return QueueView(counts, math.ceil(number / PAGE), tuple(_with_rows(session, studies)))
 
 
-def _unsettled() -> ColumnElement[bool]:
-    return or_(
-        Study.state.not_in(SETTLED),
-        exists().where(Job.study_id == Study.id, Job.state == JobState.FAILED),
-        exists().where(
-            Result.study_id == Study.id,
-            Result.last_revision == Study.revision,
-            Delivery.result_id == Result.id,
-            or_(
-                Delivery.state.not_in([DeliveryState.SENT, DeliveryState.COMMITTED]),
-                and_(Delivery.state == DeliveryState.SENT, Delivery.transaction_uid.is_not(None)),
-            ),
-        ),
+def _unsettled() -> CompoundSelect[tuple[int]]:
+    """The ids of studies with something left to do. A union of three, each found by its own way: asking each study
+    whether it is one of them takes long where there are many."""
+    undelivered = or_(
+        Delivery.state.not_in([DeliveryState.SENT, DeliveryState.COMMITTED]),
+        and_(Delivery.state == DeliveryState.SENT, Delivery.transaction_uid.is_not(None)),
+    )
+    return union(
+        select(Study.id).where(Study.state.in_(set(StudyState) - SETTLED)),
+        select(Job.study_id).where(Job.state == JobState.FAILED),
+        select(Study.id)
+        .join(Study.results)
+        .join(Delivery, Delivery.result_id == Result.id)
+        .where(Result.last_revision == Study.revision, undelivered),
     )
 
 
-def _with_rows(
-    session: Session, studies: Sequence[Study], ids: list[int]
-) -> list[tuple[Study, tuple[list[Job], list[Delivery]]]]:
+def _with_rows(session: Session, studies: Sequence[Study]) -> Iterator[StudyView]:
+    ids = [study.id for study in studies]
     pending = [JobState.WAITING, JobState.RUNNING, JobState.FAILED]
     jobs = session.scalars(select(Job).where(Job.study_id.in_(ids), Job.state.in_(pending)).order_by(Job.id)).all()
     deliveries = session.scalars(
         select(Delivery)
         .join(Delivery.result)
         .where(Result.study_id.in_(ids))
-        .options(selectinload(Delivery.result))
+        .options(contains_eager(Delivery.result))
         .order_by(Delivery.id)
     ).all()
     jobs_of: dict[int, list[Job]] = {study_id: [] for study_id in ids}
@@ -133,7 +146,7 @@ def _with_rows(
         jobs_of[job.study_id].append(job)
     for delivery in deliveries:
         deliveries_of[delivery.result.study_id].append(delivery)
-    return [(study, (jobs_of[study.id], deliveries_of[study.id])) for study in studies]
+    return (_study_view(study, jobs_of[study.id], deliveries_of[study.id]) for study in studies)
 
 
 def _study_view(study: Study, jobs: list[Job], deliveries: list[Delivery]) -> StudyView:

@@ -45,7 +45,7 @@ def route(routes: Sequence[Route], header: InstanceHeader, calling_ae_title: str
             why.append(f"{one.name}: fits")
             return Decision(one.read, one.destinations, one.name, tuple(why))
         why.append(f"{one.name}: does not fit: {against}")
-    return Decision(True, None, None, (*why, "no route fits: it is read, and all destinations get the results"))
+    return Decision(True, None, None, (*why, "no route fits: none keeps anything back"))
 
 
 def _against(one: Route, header: InstanceHeader, calling_ae_title: str, day: date) -> Iterator[str]:

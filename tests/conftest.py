@@ -5,13 +5,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 from phantoms import WrittenPhantoms, write_phantoms
-from pydicom import Dataset, dcmread
-from pydicom.uid import ExplicitVRLittleEndian
+from small_studies import small_studies
 
-from node.demo.studies import CasesMissing, DemoStudy, find_cases, make_studies
+from node.demo.studies import CasesMissing, DemoStudy, find_cases
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -51,11 +49,7 @@ def cbis_cases() -> Path:
 @pytest.fixture(scope="session")
 def mammogram_studies(cbis_cases: Path, tmp_path_factory: pytest.TempPathFactory) -> list[DemoStudy]:
     """The demo's two four-view MG studies at a sixth of their size, uncompressed. Do not write into their folders."""
-    small = tmp_path_factory.mktemp("small-cases")
-    for path in sorted(cbis_cases.glob("*/*.dcm")):
-        (small / path.parent.name).mkdir(exist_ok=True)
-        _reduced(dcmread(path), 6).save_as(small / path.parent.name / path.name, enforce_file_format=True)
-    return make_studies(small, tmp_path_factory.mktemp("mammograms"))
+    return small_studies(cbis_cases, tmp_path_factory.mktemp("mammograms"))
 
 
 @pytest.fixture(scope="session")
@@ -68,14 +62,3 @@ def mammogram_study(mammogram_studies: list[DemoStudy]) -> DemoStudy:
 def phantom_set(tmp_path_factory: pytest.TempPathFactory) -> WrittenPhantoms:
     """Ten phantom exams with 0.5 mm pixels (480 × 360): 12 of 20 breasts have lesions. Do not write into the folder."""
     return write_phantoms(tmp_path_factory.mktemp("phantoms") / "set", studies=10)
-
-
-def _reduced(source: Dataset, factor: int) -> Dataset:
-    rows, columns = source.Rows // factor, source.Columns // factor
-    blocks = source.pixel_array[: rows * factor, : columns * factor].reshape(rows, factor, columns, factor)
-    source.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    source.Rows, source.Columns = rows, columns
-    source.PixelData = blocks.mean(axis=(1, 3)).astype(np.uint16).tobytes()
-    source["PixelData"].VR = "OW"
-    source["PixelData"].is_undefined_length = False
-    return source

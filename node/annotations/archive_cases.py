@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sqlalchemy import make_url
-
 from config.settings import Settings
 from dicom_io.errors import NotReadable
 from dicom_io.segmentations import ReadSegment
@@ -17,7 +15,7 @@ from models.types import FindingKind, Laterality, Mammogram
 from node.annotations.compared import Comparison, compare
 from node.annotations.pseudonyms import Pseudonyms, open_pseudonyms
 from node.annotations.truth import AnnotatedImage, Annotations, read_annotations
-from node.database import looking, open_database, sessions_of
+from node.database import QueueUnusable, looking, open_existing, sessions_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,10 +48,11 @@ def archive_cases(settings: Settings, reader: DicomReader) -> Cases:
         DatasetError: the node has no archive yet, or the key of its pseudonyms is damaged. Reading an image raises it
             where the image's file is gone or damaged.
     """
-    url = make_url(settings.database)
-    if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
-        raise DatasetError(f"There is no queue at {url.database} yet: `mammo-node serve` makes it.")
-    with looking(sessions_of(open_database(settings.database))) as session:
+    try:
+        sessions = sessions_of(open_existing(settings.database))
+    except QueueUnusable as error:
+        raise DatasetError(str(error)) from error
+    with looking(sessions) as session:
         found = read_annotations(session, settings.data_dir)
     images, left_out = true_images(found, settings.data_dir, open_pseudonyms(settings.data_dir))
     cases = cases_of([_archive_image(one, settings.data_dir / one.image.image_path, reader) for one in images])

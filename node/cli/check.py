@@ -24,7 +24,8 @@ def check(
     be used at all. Changes nothing and may be run beside a running node.
     """
     from config.settings import load
-    from node.checking import Answer, ask, listener, questions
+    from node.checking import ask, listener, questions
+    from node.machine import Answer
 
     settings = load(config)
     configuration = Answer("configuration", True, str(config))

@@ -58,17 +58,26 @@ def main() -> None:
     try:
         build()()
     except Exception as error:
-        if not isinstance(error, _for_people()):
+        told = _for_people(error)
+        if told is None:
             raise
-        typer.secho(str(error), fg="red", err=True)
+        typer.secho(told, fg="red", err=True)
         sys.exit(2)
 
 
-def _for_people() -> tuple[type[Exception], ...]:
-    """The exceptions whose message is written for the person at the prompt."""
+def _for_people(error: Exception) -> str | None:
+    """What the person at the prompt is told of what they can mend; None: it is a fault of the program's own."""
+    from sqlalchemy.exc import DatabaseError, OperationalError
+
     from config.settings import SettingsError
     from dicom_io.errors import DicomError
     from models.bundle import BundleError
+    from node.database import QueueUnusable
     from node.installation import UnknownInstallation
 
-    return CommandFailed, SettingsError, DicomError, BundleError, UnknownInstallation
+    if type(error) in (DatabaseError, OperationalError):  # not those that tell of a mistake in a query
+        why = getattr(error, "orig", error)
+        return f"The queue does not answer ({why}): another process may hold it, or the disk. Nothing was changed."
+    if isinstance(error, (CommandFailed, SettingsError, DicomError, BundleError, QueueUnusable, UnknownInstallation)):
+        return str(error)
+    return None

@@ -27,7 +27,7 @@ def route_test(
     """
     from config.settings import load
     from dicom_io.errors import NotReadable
-    from dicom_io.headers import describe
+    from dicom_io.headers import InstanceKind, describe
     from dicom_io.pixels.intact import read_whole_file
     from node.arrivals import not_read_as_it_is
     from node.cli.failure import CommandFailed
@@ -42,22 +42,26 @@ def route_test(
     decision = route(settings.routes, header, calling, time.time())
     film = any(one.ae_title == calling and one.reads_secondary_capture for one in settings.senders)
     against = not_read_as_it_is(header, reads_secondary_capture=film)
+    if not decision.read:
+        against = f"the route {decision.route} says that it is not read"
     known = [one.name for one in settings.destinations]
     told = {
         "kind": str(header.kind),
         "routes": list(decision.why),
-        "read": decision.read and against is None,
-        "not_read_because": against if decision.read else f"the route {decision.route} says that it is not read",
-        "destinations": list(known if decision.destinations is None else decision.destinations),
+        "read": against is None,
+        "not_read_because": against,
+        "destinations": [] if against else list(known if decision.destinations is None else decision.destinations),
     }
-    typer.echo(json.dumps(told, indent=2) if as_json else _as_text(told, decision.why))
+    raw = header.kind is InstanceKind.FOR_PROCESSING
+    typer.echo(json.dumps(told, indent=2) if as_json else _as_text(told, decision.why, raw=raw))
     raise typer.Exit(0 if told["read"] else 1)
 
 
-def _as_text(told: dict[str, object], why: tuple[str, ...]) -> str:
+def _as_text(told: dict[str, object], why: tuple[str, ...], *, raw: bool) -> str:
     lines = [f"It is: {told['kind']}", *(f"  {sentence}" for sentence in why)]
     if not told["read"]:
         return "\n".join([*lines, f"It is not read: {told['not_read_because']}"])
     destinations = told["destinations"]
     names = ", ".join(destinations) if isinstance(destinations, list) else ""
-    return "\n".join([*lines, f"It is read. Results go to: {names or 'nobody: they stay in data_dir'}"])
+    unless = ", unless an image for presentation of the same view comes too" if raw else ""
+    return "\n".join([*lines, f"It is read{unless}. Results go to: {names or 'nobody: they stay in data_dir'}"])

@@ -19,7 +19,7 @@ def serve(config: ConfigFile = DEFAULT_CONFIG) -> None:
 
     settings = load(config)  # before what takes long to import: a mistake is told at once
     set_up_logging(settings.log_level)
-    from node.app import AlreadyRunning, build_service, only_node
+    from node.app import AlreadyRunning, DataFolderUnusable, build_service, only_node
     from node.service import ServiceFailed
 
     try:
@@ -28,7 +28,7 @@ def serve(config: ConfigFile = DEFAULT_CONFIG) -> None:
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: service.stop())
             service.run()
-    except AlreadyRunning as error:
+    except (AlreadyRunning, DataFolderUnusable) as error:
         raise CommandFailed(str(error)) from error
     except ServiceFailed as error:
         raise CommandFailed(f"The node stops: {error}. Its log says more.") from error

@@ -24,30 +24,40 @@ def status(
     everything: Annotated[
         bool, typer.Option("--all", help=f"Every study, not only the newest {NEWEST} and those not settled.")
     ] = False,
+    page: Annotated[
+        int, typer.Option("--page", min=1, help="Of many studies, those before; page 1 has the newest.")
+    ] = 1,
     as_json: AsJson = False,
 ) -> None:
     """Show the queue: studies, why they wait, what was not read or not delivered, and why.
 
     For the administrator at the machine: it shows Study Instance UIDs, but no names. The number before each study is
-    its id, which `retry` takes.
+    its id, which `retry` takes. What is wrong with the machine itself stands first. Changes nothing, and may be run
+    while another process writes to the queue.
     """
     from config.settings import load
     from node.cli.options import open_queue
     from node.database import looking
+    from node.machine import faults
     from node.queue_view import view_queue
 
     settings = load(config)
+    found = faults(settings)
     with looking(open_queue(settings)) as session:
-        queue = view_queue(session, None if everything else NEWEST)
+        queue = view_queue(session, None if everything else NEWEST, page)
     if as_json:
-        typer.echo(json.dumps(asdict(queue), indent=2))
+        typer.echo(json.dumps({"faults": [asdict(fault) for fault in found], **asdict(queue)}, indent=2))
         return
     console = Console(highlight=False, markup=False, soft_wrap=True)
+    for fault in found:
+        console.print(f"FAULT of this machine, {fault.about}: {fault.says}")
     console.print("Studies: " + ", ".join(f"{count} {state}" for state, count in queue.counts.items()))
     for study in queue.studies:
         console.print()
         for line in _lines(study):
             console.print(line)
+    if queue.pages > 1:
+        console.print(f"\npage {page} of {queue.pages}" + (f"; --page {page + 1}: older" if page < queue.pages else ""))
 
 
 def _lines(study: StudyView) -> list[str]:

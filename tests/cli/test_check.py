@@ -11,7 +11,8 @@ from pynetdicom import AE
 from pynetdicom.sop_class import Verification
 
 from config.settings import Destination, Settings
-from node.checking import ask, database, destination_answers, disk, listener, questions
+from node.checking import ask, destination_answers, listener, questions
+from node.machine import database, disk
 
 
 @pytest.fixture

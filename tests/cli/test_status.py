@@ -93,6 +93,27 @@ def test_status_shows_old_studies_only_where_something_is_left_to_do(command, co
     assert len(everything) == NEWEST + 3
 
 
+def test_status_shows_many_studies_a_page_at_a_time_the_newest_first(command, config, a_study, monkeypatch):
+    monkeypatch.setattr("node.queue_view.PAGE", 3)
+    for _ in range(7):
+        a_study(StudyState.REPORTED)
+    pages = [command("status", "-c", config, "--all", "--page", page, "--json").output for page in (1, 2, 3)]
+    assert [[study["id"] for study in json.loads(page)["studies"]] for page in pages] == [[5, 6, 7], [2, 3, 4], [1]]
+    assert json.loads(pages[0])["pages"] == 3
+    assert "page 1 of 3; --page 2: older" in command("status", "-c", config, "--all").output
+    assert "page 3 of 3" in command("status", "-c", config, "--all", "--page", 3).output
+
+
+def test_status_begins_with_the_faults_of_the_machine(command, config, a_study):
+    config.write_text(f'data_dir = "data"\n[receiver]\nmin_free_mb = {10**9}\n[reader]\nbundle = "no/such/bundle"\n')
+    first, second, third, *_ = command("status", "-c", config).output.splitlines()
+    assert first.startswith("FAULT of this machine, disk: ")
+    assert second.startswith("FAULT of this machine, weights: ")
+    assert third.startswith("Studies: ")
+    faults = json.loads(command("status", "-c", config, "--json").output)["faults"]
+    assert [fault["about"] for fault in faults] == ["disk", "weights"]
+
+
 def test_status_before_the_first_run_says_so(command, config):
     ran = command("status", "-c", config)
     assert "mammo-node serve" in str(ran.exception)

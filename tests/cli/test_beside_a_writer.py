@@ -1,0 +1,117 @@
+"""Commands beside a node that writes, and beside queues that are not theirs: they answer, and change nothing."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+
+from config.settings import load
+from node.cli.main import main
+from node.database import open_existing
+from node.states import DeliveryState, StudyState
+
+WRITER = """
+import sqlite3, sys
+sqlite3.connect(sys.argv[1], isolation_level=None).execute("BEGIN IMMEDIATE")
+print("holds", flush=True)
+sys.stdin.read()
+"""
+DEAD = {"state": DeliveryState.DEAD, "attempts": 9, "error": "refused"}
+
+
+@pytest.fixture
+def written_to(sessions, config):
+    """By another process, in a transaction that does not end."""
+    queue = config.parent / "data" / "queue.sqlite"
+    writer = subprocess.Popen([sys.executable, "-c", WRITER, queue], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert writer.stdout is not None
+    assert writer.stdout.readline() == b"holds\n"
+    yield writer
+    writer.communicate()  # its input ends, and so does it
+
+
+@pytest.fixture
+def told(monkeypatch, capsys, config):
+    """Runs a command as a shell does; gives its exit status and what it says. Its log ends with it."""
+    handlers = logging.root.handlers[:]
+
+    def run(*arguments: str) -> tuple[int, str]:
+        monkeypatch.setattr("sys.argv", ["mammo-node", *arguments, "--config", str(config)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        return int(ended.value.code or 0), said.out + said.err
+
+    yield run
+    logging.root.handlers[:] = handlers
+
+
+def test_status_answers_while_another_process_writes(written_to, command, config):
+    assert "0 open" in command("status", "-c", config).output
+
+
+def test_check_names_a_process_that_lets_nobody_write(written_to, command, config):
+    answers = {answer["about"]: answer for answer in json.loads(command("check", "-c", config, "--json").output)}
+    assert not answers["database"]["ok"]
+    assert f"process {written_to.pid} does not let others write" in answers["database"]["says"]
+
+
+@pytest.fixture
+def dead_delivery(a_study):
+    return a_study(StudyState.REPORTED, delivery=DEAD)
+
+
+def test_retry_says_that_another_process_writes_and_changes_nothing(dead_delivery, written_to, told):
+    status, said = told("retry", str(dead_delivery))
+    assert status == 2
+    assert "database is locked" in said
+    assert "Nothing was changed" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("command_line", [("status",), ("retry", "1"), ("birads", "list"), ("annotations", "list")])
+@pytest.mark.parametrize(
+    ("schema", "cure"), [("0001", "`mammo-node serve` brings it up to date"), ("9999", "run that version")]
+)
+def test_no_command_migrates_a_queue_of_another_version(sessions, config, told, command_line, schema, cure):
+    queue = config.parent / "data" / "queue.sqlite"
+    with sqlite3.connect(queue) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = ?", (schema,))
+    connection.close()
+    status, said = told(*command_line)
+    assert status == 2
+    assert cure in said
+    with sqlite3.connect(queue) as connection:
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == (schema,)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('data_dir = "a_file"', "a_file cannot be used: File exists"),
+        ('data_dir = "a_file/below"', "below cannot be used: Not a directory"),
+        ('data_dir = "/proc/here"', "/proc/here cannot be used"),
+        ('data_dir = "data"\ndatabase_url = "foo://x"', "database_url cannot be used"),
+        ('data_dir = "data"\ndatabase_url = "no url"', "database_url cannot be used"),
+        ('data_dir = "data"\ndatabase_url = "oracle+oracledb://h/x"', "install the driver"),
+        ('data_dir = "data"\ndatabase_url = "sqlite:////proc/here.sqlite"', "unable to open database file"),
+    ],
+)
+def test_serve_says_in_one_message_why_it_cannot_start(config, told, text, says):
+    config.write_text(text)
+    (config.parent / "a_file").touch()
+    status, said = told("serve")
+    assert status == 2
+    assert says in said
+    assert "Traceback" not in said
+
+
+def test_a_commands_queue_is_the_nodes(sessions, config):
+    engine = open_existing(load(config).database)
+    assert engine.dialect.name == "sqlite"
+    engine.dispose()

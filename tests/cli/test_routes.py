@@ -1,0 +1,63 @@
+"""`routes test` says of one image one thing: that it is read, or that it is not."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from pydicom import FileMetaDataset
+from pydicom.uid import (
+    BreastTomosynthesisImageStorage,
+    CTImageStorage,
+    DigitalMammographyXRayImageStorageForPresentation,
+    DigitalMammographyXRayImageStorageForProcessing,
+    ExplicitVRLittleEndian,
+    SecondaryCaptureImageStorage,
+)
+from readings import header
+
+ROUTES = {
+    "none": "",
+    "fits": '\n[[routes]]\nname = "all"\n',
+    "leaves out": '\n[[routes]]\nname = "all"\nread = false\n',
+    "does not fit": '\n[[routes]]\nname = "bus"\ncalling_ae_titles = ["BUS"]\n',
+}
+
+
+@pytest.fixture
+def image(tmp_path):
+    def write(sop_class_uid: str) -> str:
+        dataset = header("1.2.3", (80, 90))
+        dataset.SOPClassUID = sop_class_uid
+        dataset.PixelData = bytes(dataset.Rows * dataset.Columns * 2)
+        dataset["PixelData"].VR = "OW"
+        dataset.file_meta = FileMetaDataset()
+        dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        dataset.save_as(tmp_path / "image.dcm", enforce_file_format=True)
+        return str(tmp_path / "image.dcm")
+
+    return write
+
+
+@pytest.mark.parametrize("routes", ROUTES)
+@pytest.mark.parametrize(
+    "sop_class_uid",
+    [
+        DigitalMammographyXRayImageStorageForPresentation,
+        DigitalMammographyXRayImageStorageForProcessing,
+        BreastTomosynthesisImageStorage,
+        SecondaryCaptureImageStorage,
+        CTImageStorage,
+    ],
+    ids=lambda uid: uid.name,
+)
+def test_a_file_is_read_or_not_read_and_never_both(command, config, image, routes, sop_class_uid):
+    config.write_text('data_dir = "data"\n' + ROUTES[routes])
+    ran = command("routes", "test", image(sop_class_uid), "-c", config)
+    said = ran.output.lower()
+    assert said.count("it is read") + said.count("it is not read") == 1 + (routes == "leaves out")
+    told = json.loads(command("routes", "test", image(sop_class_uid), "-c", config, "--json").output)
+    assert told["read"] == ("it is not read:" not in said) == (ran.exit_code == 0)
+    assert (told["not_read_because"] is None) == told["read"]
+    if not told["read"]:
+        assert told["destinations"] == []
