@@ -19,16 +19,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from sklearn.linear_model import LogisticRegression
 
 from dicom_io.pixels.case_reader import CaseReader
 from models.bundle import find_bundle, read_bundle
-from models.calibration import SCREENING_PREVALENCE, Calibration, Level, logit, prior_of
+from models.calibration import SCREENING_PREVALENCE, Calibration, Level, prior_of
 from models.catalog import load_pipeline
 from models.datasets.catalog import open_data
 from models.datasets.split import read_split, sides
 from models.evaluation.measures import auc, with_intervals
-from models.evaluation.scores import brier, calibration_curve
+from models.evaluation.scores import brier, calibration_curve, calibration_line
 from models.training.calibrating import Scored
 from models.training.composing import composed
 from models.training.scoring import scores
@@ -88,11 +87,7 @@ def show(calibration: Calibration, some: Sequence[Scored], prevalence: float, *,
 
 def measures(said: np.ndarray, malignant: np.ndarray) -> tuple[float, ...]:
     """`NAMES`, NaN where they are not defined."""
-    slope = intercept = float("nan")
-    if 0 < malignant.sum() < malignant.size:
-        odds = np.array([[logit(one)] for one in said])
-        fitted = LogisticRegression(C=1e6, max_iter=1000).fit(odds, malignant)
-        slope, intercept = float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
+    intercept, slope = calibration_line(said, malignant)
     return auc(said, malignant), brier(said, malignant), calibration_curve(said, malignant).error, slope, intercept
 
 

@@ -149,6 +149,13 @@ class Reader(Section):
     lease_s: float = Field(default=600, gt=0)
 
 
+class Birads(Section):
+    """What is said of a probability where BI-RADS is concerned."""
+
+    recall_threshold: float = Field(default=0.02, gt=0, lt=1)
+    coded_category: bool = False
+
+
 class Outlet(Section):
     """What all destinations have in common: which results they get, and how often they are tried."""
 
@@ -156,6 +163,7 @@ class Outlet(Section):
     profile: Literal["ohif", "workstation-cad-sr", "overlay-only", "all"] = "ohif"
     objects: tuple[Literal["SEG", "SR", "CAD-SR", "GSPS", "SC", "KO"], ...] | None = Field(default=None, min_length=1)
     nominal_geometry: bool | None = None
+    draws_exam: bool = False
     only_discordant: bool = False
     timeout_s: float = Field(default=30, gt=0)
     retry_first_s: float = Field(default=30, gt=0)
@@ -331,6 +339,7 @@ class Settings(BaseSettings):
     senders: tuple[Sender, ...] = ()
     closing: Closing = Closing()
     reader: Reader = Reader()
+    birads: Birads = Birads()
     hl7: Hl7 = Hl7()
     review: Review = Review()
     destinations: tuple[AnyDestination, ...] = ()

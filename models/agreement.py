@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from models.birads import is_suspicious
 from models.calibration import logit
-from models.types import SEVERITY, Agreement, Category, Likelihood
+from models.concordance import agreement
+from models.types import RECALL_THRESHOLD, SEVERITY, Agreement, Category, Likelihood
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -38,8 +39,8 @@ ASSIGNED = (
 )
 """As columns stand: 4 before its letters, 6, which is known and not compared, last. SEVERITY chooses among several."""
 RULE = (
-    "Up to 3 against above 3; 0 is a recall and stands with above 3; 6, known cancer, is left out. Agreement in this "
-    "sense is no agreement of categories."
+    "Recall against no recall: the models' probability above the site's recall threshold, the radiologist's category "
+    "above 3 or 0; 6, known cancer, is left out. Agreement in this sense is no agreement of categories."
 )
 
 
@@ -54,6 +55,7 @@ class Compared:
         prior: the share of malignant ones (0..1 exclusive) that the likelihood holds for; None without a likelihood.
         assigned: the radiologist's category; None where none is known.
         malignant: the pathology; None where it is not known.
+        recall_threshold: the site's: a probability (0..1) above it is a recall.
     """
 
     patient: str
@@ -62,10 +64,11 @@ class Compared:
     prior: float | None = None
     assigned: Category | None = None
     malignant: bool | None = None
+    recall_threshold: float = RECALL_THRESHOLD
 
     @property
     def implied_suspicious(self) -> bool | None:
-        return None if self.likelihood is None else is_suspicious(self.likelihood.category)
+        return None if self.likelihood is None else self.likelihood.is_recalled(self.recall_threshold)
 
     @property
     def assigned_suspicious(self) -> bool | None:
@@ -78,9 +81,7 @@ class Compared:
         ours, theirs = self.implied_suspicious, self.assigned_suspicious
         if ours is None or theirs is None:
             return Agreement.NOT_COMPARED
-        if ours == theirs:
-            return Agreement.AGREE
-        return Agreement.AI_HIGHER if ours else Agreement.AI_LOWER
+        return agreement(ours, theirs)
 
     @property
     def truth(self) -> bool | None:

@@ -49,8 +49,8 @@ def _confusion(some: Sequence[Compared], level: Level) -> Plot:
         axes.axhline(low_rows, color=SECOND, linewidth=1.4)
         axes.axvline(low_columns, color=SECOND, linewidth=1.4)
         said: dict[str, Any] = {"color": SECOND, "fontsize": 8, "style": "italic"}
-        axes.text(len(_ACROSS) - 0.1, 0.12, "AI lower", ha="right", va="top", **said)
-        axes.text(0.1, len(IMPLIED) - 0.12, "AI higher", ha="left", va="bottom", **said)
+        axes.text(len(_ACROSS) - 0.1, 0.12, "radiologist alone recalls", ha="right", va="top", **said)
+        axes.text(0.1, len(IMPLIED) - 0.12, "AI alone recalls", ha="left", va="bottom", **said)
         axes.invert_yaxis()
         axes.set_xticks(np.arange(len(_ACROSS)) + 0.5, [str(one) for one in _ACROSS])
         axes.set_yticks(np.arange(len(IMPLIED)) + 0.5, [str(one) for one in IMPLIED])

@@ -42,12 +42,12 @@ def agreement_table(some: Sequence[Compared], level: Level, draws: Draws) -> Tab
         higher, lower = np.mean(ours[at] & ~theirs[at]), np.mean(theirs[at] & ~ours[at])
         return float(1 - higher - lower), float(higher), float(lower), kappa(ours[at], theirs[at])
 
-    one_side = f"Kappa is not defined: models and radiologists put every {level} on the same side of 3."
+    one_side = f"Kappa is not defined: models and radiologists recall every {level}, or none."
     why = one_side if both else f"No {level} has an implied and an assigned category to compare."
     return Table(
         "agreement",
         "Agreement of models and radiologists",
-        ("patients", f"{level}s", "agree", "AI higher", "AI lower", "Cohen's kappa"),
+        ("patients", f"{level}s", *list(Agreement)[:3], "Cohen's kappa"),
         (Row("all", (*_numbers(both), *_figures(both, measure, 4, draws, why))),),
         notes=(RULE,),
     )

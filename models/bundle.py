@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from models.calibration import Calibration, Level, Method
+from models.caveat import caveat_of
 from models.types import BundleId
 
 CARD = "bundle.toml"
@@ -66,6 +67,11 @@ class Bundle:
     classifier: Part
     figures: Mapping[str, Any]
     calibration: Mapping[Level, Calibration]
+
+    @property
+    def caveat(self) -> str:
+        """One sentence on how far the probabilities were off on held-out patients; empty where no figure says so."""
+        return caveat_of(self.figures.get("classifier", {})) if self.calibration else ""
 
     @property
     def parts(self) -> tuple[Part, Part, Part]:

@@ -74,6 +74,7 @@ def load_pipeline(
             level: one.at_prevalence(prior_of(level, prevalence)) for level, one in bundle.calibration.items()
         },
         prevalence=prevalence,
+        caveat=bundle.caveat,
     )
 
 

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from models.types import Finding, FindingKind, ImageReading, Mammogram
 
 LONG_SIDE_PX = 1600
-FOOTER = "Research use only, not for diagnosis\nUncalibrated scores of {bundle}"
+FOOTER = "Research use only, not for diagnosis\nScores of {bundle}: they rank, they are not the chance of cancer"
 
 _COLOURS: Mapping[FindingKind, tuple[int, int, int]] = {
     FindingKind.MASS: (255, 176, 0),
@@ -23,7 +23,7 @@ _PAPER, _INK = (0, 0, 0), (235, 235, 235)
 
 def draw_overlay(image: Mammogram, reading: ImageReading) -> bytes:
     """PNG, RGB, its longer side at most 1600 pixels (and a footer below): each lesion's outline in the colour of its
-    kind, beside it kind and malignancy in per cent; below, which models and the intended use.
+    kind, beside it "1 mass, score 0.73"; below, which models and the intended use.
 
     Raises:
         ValueError: the reading is of an image of another size.
@@ -34,11 +34,12 @@ def draw_overlay(image: Mammogram, reading: ImageReading) -> bytes:
     picture = _greys(image, scale)
     for finding in reading.findings:
         _outline(picture, finding, scale)
+    numbered = list(enumerate(reading.findings, start=1))
     canvas = Image.fromarray(picture)
     draw = ImageDraw.Draw(canvas)
     font = ImageFont.load_default(size=max(10, round(max(picture.shape) / 64)))
-    for finding in reversed(reading.findings):  # the most malignant is written last, over the others
-        _label(draw, font, finding, scale, canvas.size)
+    for number, finding in reversed(numbered):  # the most malignant is written last, over the others
+        _label(draw, font, number, finding, scale, canvas.size)
     return _png(_with_footer(canvas, FOOTER.format(bundle=reading.bundle), font))
 
 
@@ -62,12 +63,13 @@ def _outline(picture: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], finding: 
 def _label(
     draw: ImageDraw.ImageDraw,
     font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
+    number: int,
     finding: Finding,
     scale: float,
     size: tuple[int, int],
 ) -> None:
     """Above the lesion, or below it at the upper edge; always inside the picture."""
-    words = f"{finding.kind} {finding.malignancy:.0%}"
+    words = f"{number} {finding.kind}, score {finding.malignancy:.2f}"
     _, _, width, height = (round(side) for side in draw.textbbox((0, 0), words, font=font))
     box = finding.mask.box
     top = round(box.top * scale) - height - 6

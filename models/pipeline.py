@@ -40,6 +40,7 @@ class Pipeline:
         largest_lesion: the share of the breast (0..1) beyond which an outline is doubtful; None: it is not known.
         calibration: what scores are worth, at the levels where that is known, already at the site's prevalence.
         prevalence: that prevalence: the share of exams with a cancer, 0..1.
+        caveat: what the card says of these probabilities on held-out patients, where they were off.
     """
 
     detector: Detector
@@ -51,6 +52,7 @@ class Pipeline:
     largest_lesion: float | None = None
     calibration: Mapping[Level, Calibration] = field(default_factory=dict)
     prevalence: float = SCREENING_PREVALENCE
+    caveat: str = ""
 
     def read(self, images: Sequence[Mammogram]) -> list[ImageReading]:
         """One reading an image, in their order. `seconds` has detect (its share of the batch), segment and classify.
@@ -116,6 +118,7 @@ class Pipeline:
             as_breast=self._worth(Level.BREAST, malignancy),
             as_exam=self._worth(Level.EXAM, malignancy),
             prevalence=self.prevalence if self.calibration else None,
+            caveat=self.caveat if self.calibration else "",
             spacing_mm=stated_spacing_mm,
             nipple=find_nipple(image.pixels, image.view) if image.head_up and not image.magnified else None,
             preview=preview_of(image.pixels),

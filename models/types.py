@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from enum import StrEnum
 from typing import Literal
 
@@ -33,8 +34,8 @@ class FindingKind(StrEnum):
 class Category(StrEnum):
     """A BI-RADS assessment category (ACR BI-RADS Atlas, 5th edition, 2013).
 
-    A radiologist assigns each of them but ONE_OR_TWO; a calibrated probability implies ONE_OR_TWO, THREE, FOUR_A,
-    FOUR_B, FOUR_C or FIVE (models/birads.py).
+    A radiologist assigns each of them but ONE_OR_TWO; a calibrated probability lies in the likelihood range of
+    ONE_OR_TWO, THREE, FOUR_A, FOUR_B, FOUR_C or FIVE (models/birads.py).
     """
 
     ZERO = "0"
@@ -66,17 +67,53 @@ BI-RADS Atlas, 5th edition, guidance on reports with several categories).
 """
 
 
+RECALL_THRESHOLD = 0.02
+"""The probability above which a site recalls, where it sets no other: the upper end of category 3, whose finding is
+followed up and not worked up (ACR BI-RADS Atlas, 5th edition)."""
+
+
+LIMITS = (0.003, 0.006, 0.02, 0.10, 0.50, 0.95)
+"""The likelihoods at which one category's range ends and the next begins (models/birads.py has them by name)."""
+_MOST_DIGITS = 6
+
+
+def in_percent(probability: float, recall_threshold: float = RECALL_THRESHOLD) -> Decimal:
+    """A probability (0..1) in percent, rounded once: this value is printed, and it decides category and recall.
+
+    One digit after the point below 10 %, none above; more where rounding would cross, or reach, a limit between two
+    decisions. So two figures that are printed alike never fall on two sides of one.
+    """
+    exact = written(probability) * 100
+    limits = [100 * written(limit) for limit in (*LIMITS, recall_threshold)]
+    fewest = 0 if exact >= Decimal("9.95") else 1
+    found = round(exact, fewest)
+    for digits in range(fewest, _MOST_DIGITS + 1):
+        found = round(exact, digits)
+        if all(found.compare(limit) == exact.compare(limit) for limit in limits):
+            break
+    return found
+
+
+def written(number: float) -> Decimal:
+    """A number as it is written: 0.07 and not 0.07000000000000001."""
+    return Decimal(repr(float(number)))
+
+
 @dataclass(frozen=True)
 class Likelihood:
     """What a calibrated score stands for, at the level (lesion, image, breast, exam) that it was calibrated at.
 
     Attributes:
         probability: of malignancy, 0..1 exclusive, at the prevalence that the reading names.
-        category: the one that the probability implies.
+        category: the one whose likelihood range holds the probability; no assessment.
     """
 
     probability: float
     category: Category
+
+    def is_recalled(self, recall_threshold: float) -> bool:
+        """Whether the probability lies above a site's recall threshold (0..1), both as they are printed."""
+        return in_percent(self.probability, recall_threshold) > 100 * written(recall_threshold)
 
 
 @dataclass(frozen=True)
@@ -231,6 +268,8 @@ class ImageReading:
         as_exam: the same for the exam.
         prevalence: the share of exams with a cancer (0..1) that all likelihoods of this reading hold for; None where
             nothing is calibrated.
+        caveat: one sentence on how far these probabilities were off on held-out patients, as the bundle's card has it;
+            empty where it does not say so.
         spacing_mm: (row, column) as the Mammogram had it; None where it was not known, also where one was assumed.
         nipple: (row, column) in source-image pixels, as estimated from the breast's outline; None where it was not
             found.
@@ -248,6 +287,7 @@ class ImageReading:
     as_breast: Likelihood | None = None
     as_exam: Likelihood | None = None
     prevalence: float | None = None
+    caveat: str = ""
     spacing_mm: tuple[float, float] | None = None
     nipple: tuple[int, int] | None = None
     preview: NDArray[np.uint8] | None = None
@@ -365,27 +405,30 @@ class Assessment:
 
 
 class Agreement(StrEnum):
-    """How the implied category stands to the assigned one: up to 3 against above 3; 0, a recall, stands with above."""
+    """Whether both recall: the models above the site's threshold, the radiologist above 3 or with 0."""
 
-    AGREE = "agree"
-    AI_HIGHER = "AI higher"
-    AI_LOWER = "AI lower"
+    AGREE = "agree on recall"
+    AI_HIGHER = "AI alone recalls"
+    AI_LOWER = "radiologist alone recalls"
     NOT_COMPARED = "not compared"
 
 
 @dataclass(frozen=True)
 class Concordance:
-    """An assessment held against what the models imply, for one breast or (laterality None) the exam.
+    """An assessment held against what the models say of one breast or (laterality None) the exam.
 
     Attributes:
-        implied: None where nothing is calibrated or read.
+        likelihood: the models'; None where nothing is calibrated or read.
+        points_away: percentage points by which the probability lies above (below 0: under) the range of the assigned
+            category, 0 within it; None where that has none (0, 6) or there is no probability.
         why: of NOT_COMPARED, one sentence; otherwise empty.
     """
 
     laterality: Laterality | None
     assessment: Assessment
-    implied: Category | None
+    likelihood: Likelihood | None
     agreement: Agreement
+    points_away: Decimal | None = None
     why: str = ""
 
 
@@ -403,6 +446,7 @@ class ExamReading:
         likelihood: of malignancy in the exam; None where exams are not calibrated or nothing was read.
         ties: findings of two views that may be one lesion.
         concordances: the radiologist's assessments held against this reading, where they have come.
+        recall_threshold: the site's: a probability (0..1) above it is a recall.
         locations: of each finding of `images`, where in the breast it lies.
     """
 
@@ -415,4 +459,5 @@ class ExamReading:
     likelihood: Likelihood | None = None
     ties: tuple[Tie, ...] = ()
     concordances: tuple[Concordance, ...] = ()
+    recall_threshold: float = RECALL_THRESHOLD
     locations: Mapping[FindingId, Location] = field(default_factory=dict)

@@ -114,6 +114,8 @@ def build_service(settings: Settings) -> Service:
         worker=reporter_name(settings),
         lease_s=settings.reader.lease_s,
         now=time.time,
+        recall_threshold=settings.birads.recall_threshold,
+        coded_category=settings.birads.coded_category,
     )
     supervisor = ReaderSupervisor(run_reader, (settings,), sessions, reader_name(settings))
     loops = [Loop("reader", supervisor.run), Loop("reporter", reporter.run)]
@@ -272,7 +274,7 @@ def _count(sender: Sender, host: str, port: int, settings: Settings) -> Count:
 
 
 def _recipient(outlet: Outlet) -> Recipient:
-    profile = profile_of(outlet.profile, outlet.objects, outlet.nominal_geometry)
+    profile = profile_of(outlet.profile, outlet.objects, outlet.nominal_geometry, outlet.draws_exam)
     return Recipient(outlet.name, profile, outlet.only_discordant)
 
 

@@ -13,8 +13,9 @@ RESEARCH_USE_ONLY = "Research use only, not for diagnosis."
 def exam_to_json(exam: ExamReading, study_instance_uid: str) -> dict[str, object]:
     """An exam for `json.dumps`. Boxes are [top, left, bottom, right] in pixels.
 
-    "malignancy" is a score, 0..1 and uncalibrated; "likelihood" what it is worth at the prevalence the node is set to
-    and the BI-RADS category which that implies, null where the bundle does not say.
+    "malignancy" is a score, 0..1 and no probability; "likelihood" the probability that it is worth at the prevalence
+    the node is set to, and the BI-RADS category whose likelihood range holds that, which is no assessment; null where
+    the bundle does not say. Above "recall_threshold" a probability is a recall.
     """
     return {
         "intended_use": RESEARCH_USE_ONLY,
@@ -22,6 +23,7 @@ def exam_to_json(exam: ExamReading, study_instance_uid: str) -> dict[str, object
         "malignancy": exam.malignancy,
         "joining_rule": JOINING_RULE,
         "likelihood": exam.likelihood and asdict(exam.likelihood),
+        "recall_threshold": exam.recall_threshold,
         "breasts": [asdict(breast) for breast in exam.breasts],
         "ties": [asdict(tie) for tie in exam.ties],
         "locations": [{**asdict(finding), **asdict(place)} for finding, place in exam.locations.items()],

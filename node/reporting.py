@@ -26,7 +26,7 @@ from dicom_io.results.sources import identity
 from models.concordance import concordances, is_discordant
 from models.exam import put_together
 from models.reading_json import from_json
-from models.types import BundleId, ExamReading, Laterality, ReadImage, UnreadImage
+from models.types import RECALL_THRESHOLD, BundleId, ExamReading, Laterality, ReadImage, UnreadImage
 from node.archived import headers_of
 from node.arrivals import IMAGES, SPECIMEN_REASON
 from node.assessments.entered import assessments_of
@@ -72,6 +72,8 @@ class Reporter:
         worker: the name under which leases are held.
         now: UTC seconds since the epoch.
         patience: with faults of the machine.
+        recall_threshold: the site's: a probability (0..1) above it is a recall.
+        coded_category: see Encoding.
     """
 
     sessions: Sessions
@@ -84,6 +86,8 @@ class Reporter:
     lease_s: float
     now: Callable[[], float]
     patience: Patience = PATIENCE
+    recall_threshold: float = RECALL_THRESHOLD
+    coded_category: bool = False
 
     def run(self, stop: threading.Event, pause_s: float = 0.25) -> None:
         """Reports until `stop` is set."""
@@ -209,6 +213,7 @@ class Reporter:
             profile=profile,
             began_at=datetime.fromtimestamp(study.first_received_at, UTC),
             device=self.device,
+            coded_category=self.coded_category,
         )
 
     def _begun_at(self, held: Claim) -> float:
@@ -232,7 +237,7 @@ class Reporter:
             study = session.get_one(
                 Study, held.study_id, options=[selectinload(Study.instances), selectinload(Study.results)]
             )
-            exam = exam_of(session, study, self.data_dir)
+            exam = exam_of(session, study, self.data_dir, self.recall_threshold)
             earlier = {
                 (result.profile, ResultKind(result.kind)): result.path
                 for result in sorted(study.results, key=lambda result: result.last_revision)
@@ -271,7 +276,7 @@ class Reporter:
         log.info("study %d: revision %d reported: %d object(s)", held.study_id, held.revision, len(objects))
 
 
-def exam_of(session: Session, study: Study, data_dir: Path) -> ExamReading:
+def exam_of(session: Session, study: Study, data_dir: Path, recall_threshold: float = RECALL_THRESHOLD) -> ExamReading:
     """The exam that a study's rows make: what was read, and what was not with its reason.
 
     The reading of a raw image is left out where, in the end, its view was read from an image for presentation.
@@ -297,4 +302,5 @@ def exam_of(session: Session, study: Study, data_dir: Path) -> ExamReading:
                 UnreadImage(instance.sop_instance_uid, instance.kind, reason, on_purpose=raw_copy or instance.left_out)
             )
     exam = put_together(images, unread, arrived_views(study, begun))
+    exam = replace(exam, recall_threshold=recall_threshold)
     return replace(exam, concordances=concordances(exam, assessments_of(session, study)))

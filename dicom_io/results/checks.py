@@ -177,12 +177,11 @@ def _check_sides(kind: ResultKind, dataset: Dataset, lesions: Mapping[str, _Lesi
         if (lesion := lesions.get(tracking_uid_of(group))) is None:
             continue
         own = {codes.LATERALITIES[lesion.laterality].value} if lesion.laterality else set()
-        for site in items(group, "ContentSequence"):
-            for modifier in items(site, "ContentSequence"):
-                if name_of(modifier) == codes.LATERALITY.value:
-                    stated = {text(code, "CodeValue") for code in items(modifier, "ConceptCodeSequence")}
-                    if stated != own:
-                        raise NotEncodable(f"The {kind} places a lesion in another breast than its image shows.")
+        for modifier in content(group):
+            if name_of(modifier) == codes.LATERALITY.value:
+                stated = {text(code, "CodeValue") for code in items(modifier, "ConceptCodeSequence")}
+                if stated != own:
+                    raise NotEncodable(f"The {kind} places a lesion in another breast than its image shows.")
 
 
 def _check_lesions(objects: Sequence[tuple[ResultKind, Dataset]], lesions: Collection[str]) -> None:

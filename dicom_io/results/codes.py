@@ -16,6 +16,8 @@ ENGLISH = Code("en-US", "RFC5646", "English (United States)")
 IMAGING_MEASUREMENTS = Code("126010", "DCM", "Imaging Measurements")
 QUALITATIVE_EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
 COMMENT = Code("121106", "DCM", "Comment")
+SUMMARY = Code("121111", "DCM", "Summary")
+FINDING = Code("121071", "DCM", "Finding")
 
 # Image library: TID 1600 to 1603, CID 29
 IMAGE_LIBRARY = Code("111028", "DCM", "Image Library")

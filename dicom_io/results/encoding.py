@@ -30,6 +30,8 @@ class Encoding:
         profile: for whom it is written.
         began_at: when the node had the study's first image.
         device: the installation that writes; it enters the UIDs.
+        coded_category: breasts and the exam get a coded BI-RADS category where a probability implies one: the site
+            asks for it.
     """
 
     written_at: datetime
@@ -38,6 +40,7 @@ class Encoding:
     profile: Profile
     began_at: datetime
     device: Device
+    coded_category: bool = False
 
     def uid(self, study_instance_uid: str, *parts: str) -> str:
         """The UID of something that is written anew in every revision: the report.

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
+from decimal import Decimal
 from enum import StrEnum
 
 import numpy as np
@@ -34,12 +35,12 @@ def fingerprint(told: object, sources: Iterable[Dataset] = ()) -> str:
 
 
 def exam_fingerprint(exam: ExamReading, sources: Mapping[str, Dataset]) -> str:
-    """Of all images, what was not read, and the headers of both; without the radiologist's assessments and documents.
+    """Of all images, what was not read, and the headers of both; and how the radiologist's assessments compare.
 
     Args:
         sources: the header of each instance of the study, by SOP Instance UID.
     """
-    told = [getattr(exam, field.name) for field in fields(exam) if field.name != "concordances"]
+    told = [getattr(exam, field.name) for field in fields(exam)]
     images = sorted([*(one.sop_instance_uid for one in exam.images), *(one.sop_instance_uid for one in exam.unread)])
     return fingerprint(told, [sources[uid] for uid in images if uid in sources])
 
@@ -67,6 +68,8 @@ def _plain(value: object) -> object:
         return {field.name: _plain(getattr(value, field.name)) for field in fields(value) if field.name != "seconds"}
     if isinstance(value, np.ndarray):
         return [str(value.dtype), list(value.shape), hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()]
+    if isinstance(value, Decimal):
+        return str(value)
     if isinstance(value, StrEnum):
         return value.value
     if isinstance(value, Mapping):

@@ -4,27 +4,58 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from models.types import Box, Likelihood
+from dicom_io.results.geometry import longest_extent_mm, outline
+from dicom_io.results.own_codes import range_of
+from models.types import RECALL_THRESHOLD, Box, FindingKind, Laterality, Likelihood, ReadImage, in_percent
+
+KINDS = {FindingKind.MASS: "mass", FindingKind.CALCIFICATION: "calcifications"}
 
 
-def worth(malignancy: float, likelihood: Likelihood | None) -> str:
-    """ "probability 12 %, BI-RADS 4B" where the score (0..1) is calibrated, otherwise "score 0.62" and no category."""
-    told = figure(malignancy, likelihood)
-    return f"score {told}" if likelihood is None else f"probability {told}, BI-RADS {likelihood.category}"
+def lesion_label(image: ReadImage, number: int) -> str:
+    """A lesion of an image in one short line, as it stands beside its outline: "1 mass, score 0.79, 17 mm".
+
+    No category: lesions and single images have none.
+    """
+    finding = image.reading.findings[number - 1]
+    return ", ".join(
+        (f"{number} {KINDS[finding.kind]}", worth(finding.malignancy, finding.likelihood), *long_axis(image, number))
+    )
 
 
-def figure(malignancy: float, likelihood: Likelihood | None) -> str:
-    """The probability where the score (0..1) is calibrated, otherwise the score: "12 %", "0.62"."""
-    return f"{malignancy:.2f}" if likelihood is None else percent(likelihood.probability)
+def long_axis(image: ReadImage, number: int) -> list[str]:
+    """A lesion's long axis in whole millimetres ("17 mm"); none where no spacing is known."""
+    if image.reading.spacing_mm is None:
+        return []
+    ring = outline(image.reading.findings[number - 1].mask)
+    return [f"{longest_extent_mm(ring, image.reading.spacing_mm):.0f} mm"]
 
 
-def percent(probability: float) -> str:
-    """A probability (0..1 exclusive) for people, never rounded to certainty: "12 %", "0.4 %", "> 99 %"."""
-    if probability < 0.001:
+def worth(malignancy: float, likelihood: Likelihood | None, recall_threshold: float = RECALL_THRESHOLD) -> str:
+    """Score (0..1) and, where it is calibrated, probability, each by its name: "score 0.62, probability 12 %"."""
+    told = f"score {malignancy:.2f}"
+    return told if likelihood is None else f"{told}, probability {percent(likelihood.probability, recall_threshold)}"
+
+
+def recall(likelihood: Likelihood, threshold: float) -> str:
+    """ "above the recall threshold of 2 %"."""
+    side = "above" if likelihood.is_recalled(threshold) else "not above"
+    return f"{side} the recall threshold of {in_percent(threshold, threshold).normalize():f} %"
+
+
+def verdict(likelihood: Likelihood, laterality: Laterality | None, threshold: float) -> str:
+    """A breast's or (None) the exam's: "above the recall threshold of 2 % (> 2 to <= 10 %, the range of 4A)"."""
+    return f"{recall(likelihood, threshold)} ({range_of(likelihood.category, laterality).meaning})"
+
+
+def percent(probability: float, recall_threshold: float = RECALL_THRESHOLD) -> str:
+    """A probability (0..1 exclusive) for people, never rounded to certainty: "12 %", "0.4 %", "> 99 %".
+
+    What is printed decides: two that are printed alike are in one range and on one side of the recall threshold.
+    """
+    rounded = in_percent(probability, recall_threshold)
+    if rounded == 0:
         return "< 0.1 %"
-    if probability > 0.99:
-        return "> 99 %"
-    return f"{100 * probability:.{0 if probability >= 0.0995 else 1}f} %"
+    return "> 99 %" if rounded > 99 else f"{rounded:f} %"
 
 
 def place_labels(

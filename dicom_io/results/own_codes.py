@@ -8,7 +8,7 @@ from pydicom.sr.coding import Code
 from dicom_io.device import MANUFACTURER
 from dicom_io.results import birads_codes
 from dicom_io.uids import derive_uid
-from models.types import Agreement, Category
+from models.types import Agreement, Category, Laterality
 
 DESIGNATOR = "99MAMMONODE"
 
@@ -17,21 +17,56 @@ MALIGNANCY_SCORE = Code("SCORE", DESIGNATOR, "Malignancy score, not a probabilit
 SCORE_UNIT = Code("{score}", "UCUM", "score, 0 to 1")
 PREVALENCE = Code("PREVALENCE", DESIGNATOR, "Prevalence of cancer that the probability holds for")
 
-IMPLIED_CATEGORIES = birads_codes.CODES | {
+RECALL = Code("RECALL", DESIGNATOR, "Probability against the site's recall threshold")
+RECALL_THRESHOLD = Code("RECALL_THRESHOLD", DESIGNATOR, "Recall threshold")
+RECALLED = {
+    True: Code("ABOVE", DESIGNATOR, "Above the recall threshold"),
+    False: Code("NOT_ABOVE", DESIGNATOR, "Not above the recall threshold"),
+}
+
+# A machine's category is no assessment: a name of its own, and values that nobody takes for BI-RADS categories.
+CATEGORY_RANGE = Code("CATEGORY_RANGE", DESIGNATOR, "BI-RADS category whose likelihood range holds this probability")
+_RANGES = {
+    category: Code(f"RANGE_{category}", DESIGNATOR, f"{words}, the range of {category}")
+    for category, words in (
+        (Category.THREE, "> 0 to <= 2 %"),
+        (Category.FOUR, "> 2 to < 95 %"),
+        (Category.FOUR_A, "> 2 to <= 10 %"),
+        (Category.FOUR_B, "> 10 to <= 50 %"),
+        (Category.FOUR_C, "> 50 to < 95 %"),
+        (Category.FIVE, ">= 95 %"),
+    )
+}
+_NIL_IN_BREAST = Code("RANGE_1-2_BREAST", DESIGNATOR, "<= 0.3 % of a breast, the range of 1 and 2")
+_NIL_IN_EXAM = Code("RANGE_1-2_EXAM", DESIGNATOR, "<= 0.6 % of an exam, the range of 1 and 2")
+
+CODED_CATEGORIES = birads_codes.CODES | {
     Category.ONE_OR_TWO: Code("1-2", DESIGNATOR, "1 or 2 - Negative or benign, not told apart")
 }
-"""What a probability can imply, and more: who matches codes takes 1-2 neither for 1 nor for 2."""
+"""For sites that ask for a coded category: who matches codes takes 1-2 neither for 1 nor for 2."""
+POINTS_AWAY = Code("POINTS_AWAY", DESIGNATOR, "Distance of probability from that category's range")
 
 # The radiologist's category never stands under 111005, by which readers of reports find assessments.
-CONCORDANCE = Code("CONCORDANCE", DESIGNATOR, "Implied category against radiologist's")
+CONCORDANCE = Code("CONCORDANCE", DESIGNATOR, "Models and radiologist: agreement on recall")
 QUOTED_CATEGORY = Code("QUOTED_CATEGORY", DESIGNATOR, "Radiologist's assessment category, quoted")
 QUOTED_FROM = Code("QUOTED_FROM", DESIGNATOR, "Way by which the quoted category came")
 AGREEMENTS = {
-    Agreement.AGREE: Code("AGREE", DESIGNATOR, "Agree"),
-    Agreement.AI_HIGHER: Code("AI_HIGHER", DESIGNATOR, "AI higher"),
-    Agreement.AI_LOWER: Code("AI_LOWER", DESIGNATOR, "AI lower"),
+    Agreement.AGREE: Code("AGREE", DESIGNATOR, "Agree on recall"),
+    Agreement.AI_HIGHER: Code("AI_HIGHER", DESIGNATOR, "AI alone recalls"),
+    Agreement.AI_LOWER: Code("AI_LOWER", DESIGNATOR, "Radiologist alone recalls"),
     Agreement.NOT_COMPARED: Code("NOT_COMPARED", DESIGNATOR, "Not compared"),
 }
+
+
+def range_of(category: Category, laterality: Laterality | None) -> Code:
+    """A category's likelihood range, in words as its meaning; of a breast, or (None) of the exam.
+
+    Raises:
+        KeyError: 0 and 6 stand for no likelihood.
+    """
+    if category in (Category.ONE, Category.TWO, Category.ONE_OR_TWO):
+        return _NIL_IN_BREAST if laterality else _NIL_IN_EXAM
+    return _RANGES[category]
 
 
 def coding_scheme() -> Dataset:

@@ -31,11 +31,13 @@ class Profile:
     Attributes:
         name: tells profiles apart; it enters the UIDs.
         nominal_geometry: give SEGs a plane in space, which a projection does not have but viewers (OHIF) ask for.
+        draws_exam: the SR has the scores of breasts and exam drawn on an image, as a frame round all of it.
     """
 
     name: str
     kinds: frozenset[ResultKind]
     nominal_geometry: bool
+    draws_exam: bool = False
 
 
 PROFILES: Mapping[str, Profile] = {
@@ -49,8 +51,14 @@ PROFILES: Mapping[str, Profile] = {
 }
 
 
-def profile_of(name: str, objects: Collection[str] | None = None, nominal_geometry: bool | None = None) -> Profile:
-    """A named profile, or one made of it by listing the objects or by another geometry; equal wishes, equal names.
+def profile_of(
+    name: str,
+    objects: Collection[str] | None = None,
+    nominal_geometry: bool | None = None,
+    draws_exam: bool = False,
+) -> Profile:
+    """A named profile, or one made of it by listing the objects, by another geometry, or by drawing breasts and exam;
+    equal wishes, equal names.
 
     Raises:
         KeyError: no profile has this name.
@@ -62,8 +70,10 @@ def profile_of(name: str, objects: Collection[str] | None = None, nominal_geomet
         raise ValueError("A profile without any kind of object sends nothing: list at least one.")
     # Only a SEG has a geometry.
     geometry = ResultKind.SEG in kinds and (named.nominal_geometry if nominal_geometry is None else nominal_geometry)
+    drawn = ResultKind.SR in kinds and draws_exam  # and only an SR draws them
     for profile in PROFILES.values():
-        if (kinds, geometry) == (profile.kinds, profile.nominal_geometry):
+        if (kinds, geometry, drawn) == (profile.kinds, profile.nominal_geometry, profile.draws_exam):
             return profile
     listed = "+".join(kind for kind in ResultKind if kind in kinds)
-    return Profile(f"{listed}{' with nominal geometry' if geometry else ''}", kinds, geometry)
+    asked = [words for words, wanted in (("nominal geometry", geometry), ("exam drawn", drawn)) if wanted]
+    return Profile(f"{listed}{' with ' if asked else ''}{' and '.join(asked)}", kinds, geometry, drawn)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from dicom_io.device import MANUFACTURER
 from dicom_io.results.encoding import place
-from dicom_io.results.labels import percent
+from dicom_io.results.labels import percent, verdict, worth
+from dicom_io.results.own_codes import range_of
 from dicom_io.results.statements_calibration import calibration_sentences
 from dicom_io.results.ties import tie_sentences
 from models.types import JOINING_RULE, Agreement, BundleId, Concordance, ExamReading, Laterality, Likelihood, ReadImage
@@ -22,8 +23,8 @@ MEASURED = (
 )
 OBLONG_PIXELS = "its pixels are not square: some viewers (OHIF 3.12) draw outlines in the wrong place on such an image."
 AGREEMENT_RULE = (
-    "Categories are compared as up to 3 against above 3; 0 is a recall and stands with above 3; 6 is left out. "
-    "The radiologist's categories are quoted: nobody has verified this report."
+    "Compared is whether both recall: the models by the threshold, the radiologist with a category above 3 or 0; 6 is "
+    "left out. The radiologist's categories are quoted: nobody has verified this report."
 )
 _BREASTS = {Laterality.LEFT: "Left breast", Laterality.RIGHT: "Right breast", None: "Exam"}
 
@@ -46,24 +47,61 @@ def statements(exam: ExamReading, bundle: BundleId) -> Iterator[Statement]:
         yield Statement(_ascii(statement.sentence), statement.sop_instance_uid)
 
 
-def _statements(exam: ExamReading, bundle: BundleId) -> Iterator[Statement]:
+def summary_statements(exam: ExamReading) -> Iterator[Statement]:
+    """What a radiologist should see first: exam and breasts, how they compare, and what was not read; in ASCII."""
+    for statement in _summary(exam):
+        yield Statement(_ascii(statement.sentence), statement.sop_instance_uid)
+
+
+def compared(concordance: Concordance, exam: ExamReading) -> str:
+    """A radiologist's category beside the models' probability, in one sentence."""
+    assessment, side = concordance.assessment, concordance.laterality
+    told = (
+        f"{_BREASTS[side]}: the radiologist's BI-RADS category is {assessment.category} (by {assessment.source}); "
+        f"{concordance.agreement}"
+    )
+    if concordance.agreement is Agreement.NOT_COMPARED or concordance.likelihood is None:
+        return _sentence(f"{told}: {concordance.why}")
+    probability = percent(concordance.likelihood.probability, exam.recall_threshold)
+    return f"{told}; the probability, {probability}, lies {_lies(concordance)}."
+
+
+def _lies(concordance: Concordance) -> str:
+    """How far from the range of the assigned category."""
+    away, category = concordance.points_away, concordance.assessment.category
+    if away is None:
+        return f"in no range: category {category} has none"
+    meant = range_of(category, concordance.laterality).meaning
+    if not away:
+        return f"within that category's range ({meant})"
+    side = "above" if away > 0 else "below"
+    return f"{abs(away).normalize():f} percentage points {side} that category's range ({meant})"
+
+
+def _summary(exam: ExamReading) -> Iterator[Statement]:
     yield Statement(RESEARCH_USE_ONLY)
+    if not exam.images:
+        yield Statement(NOTHING_READ)
+    if exam.malignancy is not None:
+        yield Statement(f"Exam: {_told(exam.malignancy, exam.likelihood, None, exam.recall_threshold)}.")
+    for breast in exam.breasts:
+        side = breast.laterality
+        told = _told(breast.malignancy, breast.likelihood, side, exam.recall_threshold)
+        yield Statement(f"{_BREASTS[side]}: {told}.")
+    for concordance in exam.concordances:
+        yield Statement(compared(concordance, exam), concordance.assessment.sop_instance_uid)
+    if exam.concordances:
+        yield Statement(AGREEMENT_RULE)
+
+
+def _statements(exam: ExamReading, bundle: BundleId) -> Iterator[Statement]:
+    yield from _summary(exam)
     bundles = dict.fromkeys(str(image.reading.bundle) for image in exam.images) or {str(bundle): None}
     yield Statement(f"Read by {MANUFACTURER} with the models {', '.join(bundles)}.")
     if exam.images:
         for sentence in calibration_sentences(exam):
             yield Statement(sentence)
         yield Statement(JOINING_RULE)
-        for breast in exam.breasts:
-            yield Statement(f"{_BREASTS[breast.laterality]}: {_worth(breast.malignancy, breast.likelihood)}.")
-    else:
-        yield Statement(NOTHING_READ)
-    if exam.malignancy is not None:
-        yield Statement(f"Exam: {_worth(exam.malignancy, exam.likelihood)}.")
-    for concordance in exam.concordances:
-        yield Statement(_compared(concordance), concordance.assessment.sop_instance_uid)
-    if exam.concordances:
-        yield Statement(AGREEMENT_RULE)
     for image in exam.images:
         yield Statement(_read(image), image.sop_instance_uid)
     for image in exam.images:
@@ -86,7 +124,7 @@ def _statements(exam: ExamReading, bundle: BundleId) -> Iterator[Statement]:
 def _read(image: ReadImage) -> str:
     count = len(image.reading.findings)
     findings = {0: "no findings", 1: "1 finding"}.get(count, f"{count} findings")
-    return f"{place(image)}: read; {findings}; {_worth(image.reading.malignancy, image.reading.likelihood)}."
+    return f"{place(image)}: read; {findings}; {worth(image.reading.malignancy, image.reading.likelihood)}."
 
 
 def _has_oblong_pixels(image: ReadImage) -> bool:
@@ -94,21 +132,17 @@ def _has_oblong_pixels(image: ReadImage) -> bool:
     return row_mm != column_mm
 
 
-def _worth(score: float, likelihood: Likelihood | None) -> str:
-    told = f"score {score:.3f}"
-    if likelihood is None:
-        return told
-    return f"{told}; probability of cancer {percent(likelihood.probability)}; implied category {likelihood.category}"
+def in_words(exam: ExamReading) -> str:
+    """The exam's score and probability, each by its name: "exam score 0.79, probability 4.6 %, above the …"."""
+    if exam.malignancy is None:
+        return "not scored"
+    told = _told(exam.malignancy, exam.likelihood, None, exam.recall_threshold)
+    return f"exam {told}" if exam.likelihood else f"exam {told}, not calibrated"
 
 
-def _compared(concordance: Concordance) -> str:
-    assessment = concordance.assessment
-    implied = f"implied: {concordance.implied}" if concordance.implied else "none is implied"
-    told = (
-        f"{_BREASTS[concordance.laterality]}: the radiologist's BI-RADS category (by {assessment.source}): "
-        f"{assessment.category}; {implied}; {concordance.agreement}"
-    )
-    return _sentence(f"{told}: {concordance.why}" if concordance.agreement is Agreement.NOT_COMPARED else told)
+def _told(score: float, likelihood: Likelihood | None, side: Laterality | None, threshold: float) -> str:
+    told = worth(score, likelihood, threshold)
+    return told if likelihood is None else f"{told}, {verdict(likelihood, side, threshold)}"
 
 
 def _sentence(words: str) -> str:

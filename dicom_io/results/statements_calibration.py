@@ -1,4 +1,4 @@
-"""What a report says of its probabilities: at which levels there are any, for which prevalence, what they imply."""
+"""What a report says of its probabilities: at which levels there are any, for which prevalence, and how far off."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from models.types import ExamReading, Likelihood
 
 NOT_CALIBRATED = (
     "The scores are not calibrated: they rank lesions and images, they are not the chance of cancer, "
-    "and they imply no BI-RADS category."
+    "and they lie in no BI-RADS category's range."
 )
-ONE_OR_TWO = (
-    "Category 1-2 stands for a probability no higher than that of screening itself (0.6 % of exams, 0.3 % of breasts): "
-    "a score cannot tell negative (1) from benign (2)."
+NO_ASSESSMENT = (
+    "A range is that of the ACR BI-RADS 5th ed. category with this likelihood, and no assessment: 3, 4 and 5 follow a "
+    "diagnostic work-up. That of 1 and 2 ends at the probability of screening itself: a score cannot tell 1 from 2."
 )
 
 
@@ -24,16 +24,12 @@ def calibration_sentences(exam: ExamReading) -> Iterator[str]:
     if not calibrated:
         yield NOT_CALIBRATED
         return
-    yield (
-        f"Probabilities of cancer of {_listed(calibrated)} are calibrated{_prevalence(exam)}. "
-        "Their categories are implied by ACR BI-RADS 5th ed. likelihoods and are no radiologist's assessment."
-    )
-    yield ONE_OR_TWO
+    caveats = dict.fromkeys(image.reading.caveat for image in exam.images if image.reading.caveat)
+    told = f"Probabilities of cancer of {_listed(calibrated)} are calibrated{_prevalence(exam)}."
+    yield " ".join((told, *caveats))
+    yield NO_ASSESSMENT
     if uncalibrated:
-        yield (
-            f"The scores of {_listed(uncalibrated)} are not calibrated: they rank, they are not the chance of cancer, "
-            "and they imply no BI-RADS category."
-        )
+        yield f"The scores of {_listed(uncalibrated)} are not calibrated: they rank, they are not the chance of cancer."
 
 
 def _levels(exam: ExamReading) -> list[tuple[str, list[Likelihood | None]]]:

@@ -17,6 +17,7 @@ from models.evaluation.scores import (
     average_precision,
     brier,
     calibration_curve,
+    calibration_line,
     confusion,
     threshold_at_sensitivity,
 )
@@ -147,6 +148,19 @@ def _sorts(some: Sequence[Scored]) -> str:
 
 def _counted(some: Sequence[Scored]) -> Counts:
     return Counts(len({one.patient for one in some}), len(some))
+
+
+def calibration_row(name: str, some: Sequence[Scored], calibration: Calibration, draws: Draws) -> Row:
+    """Intercept and slope of the probabilities at the prevalence of these same cases; see `calibration_line`."""
+
+    def line(chosen: list[Scored]) -> tuple[float, float]:
+        return calibration_line(*arrays(chosen))
+
+    share = float(np.mean([one.malignant for one in some])) if some else 0.0
+    if not 0 < share < 1:
+        return Row(name, (Absent(_ONE_SORT if some else NO_SCORES),) * 2, _counted(some))
+    said = worth(some, calibration.at_prevalence(share))
+    return Row(name, figures(said, _patient, line, 2, draws, _ONE_SORT), _counted(some))
 
 
 def decision_row(name: str, some: Sequence[Scored], draws: Draws, why: str) -> Row:

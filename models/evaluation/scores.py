@@ -9,12 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import pearsonr
 from sklearn.calibration import calibration_curve as sklearn_curve
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import (
     average_precision_score,
     brier_score_loss,
     precision_recall_curve,
     roc_curve,
 )
+
+from models.calibration import logit
 
 BINS = 10
 """Of the calibration curve and the expected calibration error: equally wide."""
@@ -114,6 +117,18 @@ def calibration_curve(scores: Floats, positive: Bools) -> CalibrationCurve:
     return CalibrationCurve(
         tuple(predicted.tolist()), tuple(observed.tolist()), tuple(int(count) for count in counts if count)
     )
+
+
+def calibration_line(probabilities: Floats, positive: Bools) -> tuple[float, float]:
+    """Intercept and slope of a logistic regression of the outcomes on the probabilities' logits (0 and 1 are right).
+
+    NaN where the outcomes are all alike.
+    """
+    if not 0 < positive.sum() < positive.size:
+        return float("nan"), float("nan")
+    odds = np.array([[logit(one)] for one in probabilities])
+    fitted = LogisticRegression(C=1e6, max_iter=1000).fit(odds, positive)
+    return float(fitted.intercept_[0]), float(fitted.coef_[0, 0])
 
 
 def threshold_at_sensitivity(scores: Floats, positive: Bools, least: float) -> float:

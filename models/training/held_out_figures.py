@@ -6,21 +6,22 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from models.bundle import Bundle
-from models.calibration import Level
+from models.calibration import Calibration, Level
+from models.caveat import INTERCEPT, SLOPE
 from models.datasets.case import Case
 from models.evaluation.detection import FROC_COLUMNS, froc_row, measured_images
 from models.evaluation.evaluation import observe_bundle
-from models.evaluation.malignancy import AREA_COLUMNS, area_row, why_no_scores
+from models.evaluation.malignancy import AREA_COLUMNS, area_row, calibration_row, why_no_scores
 from models.evaluation.measures import Figure
 from models.evaluation.observations import EvaluationError, Observation
-from models.evaluation.scored import levels
+from models.evaluation.scored import levels, scored_images
 from models.evaluation.segmentation import by_true_box, overlap_row
 from models.evaluation.tables import Absent, Draws, Row
 from models.training.recipe import Progress
@@ -47,7 +48,7 @@ def measure(
         return {}, [f"Nothing was measured on the held-out patients: {error}"]
     found: dict[str, Any] = {}
     missing: list[str] = []
-    for row, names in _rows(kind, seen.test):
+    for row, names in _rows(kind, seen.test, bundle.calibration):
         counts = row.counts
         if counts is not None and not found:
             found |= {"patients": counts.patients, "images": counts.images}
@@ -68,7 +69,9 @@ def is_interval(value: object) -> bool:
     return isinstance(value, list)
 
 
-def _rows(kind: str, seen: Sequence[Observation]) -> list[tuple[Row, list[str]]]:
+def _rows(
+    kind: str, seen: Sequence[Observation], calibrations: Mapping[Level, Calibration]
+) -> list[tuple[Row, list[str]]]:
     """Rows of the evaluation's tables, and what each of their figures is called."""
     draws = Draws()
     match kind:
@@ -79,8 +82,11 @@ def _rows(kind: str, seen: Sequence[Observation]) -> list[tuple[Row, list[str]]]
             names = [f"{name} in true boxes" for name in _OVERLAPS]
             return [(overlap_row(kind, by_true_box(seen), lambda one: one.own, draws), names)]
         case _:
-            return [
+            rows = [
                 (area_row(kind, some, draws, why_no_scores(seen)), [f"{level} {name}" for name in AREA_COLUMNS])
                 for level, some in levels(seen).items()
                 if some or level is Level.IMAGE
             ]
+            if calibration := calibrations.get(Level.IMAGE):
+                rows.append((calibration_row(kind, scored_images(seen), calibration, draws), [INTERCEPT, SLOPE]))
+            return rows

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from models.agreement import Compared, most_suspicious
 from models.calibration import Level, prior_of
-from models.types import Agreement, Assessment, Category, ExamReading, Laterality
+from models.types import RECALL_THRESHOLD, Agreement, Assessment, Category, ExamReading, Laterality
 from node.assessments.entered import assessments_of
 from node.assessments.pathology import Outcomes, outcome
 from node.reporting import exam_of
@@ -73,6 +73,7 @@ def gather(
     level: Level,
     pathology: Mapping[int, Outcomes],
     progress: Callable[[int, int, str], None],
+    recall_threshold: float = RECALL_THRESHOLD,
 ) -> ArchiveStats:
     """Reads the archive: every reported study of which a category or a pathology is known.
 
@@ -80,6 +81,7 @@ def gather(
         level: BREAST or EXAM.
         pathology: by study id.
         progress: told studies done, studies there are, and what they are.
+        recall_threshold: the site's: a probability (0..1) above it is a recall.
     """
     assessed = {one for one in session.scalars(select(ReceivedAssessment.study_id).distinct()) if one is not None}
     reported = set(session.scalars(select(Study.id).where(Study.state == StudyState.REPORTED)))
@@ -96,7 +98,7 @@ def gather(
     for done, study_id in enumerate(sorted(wanted), start=1):
         study = session.get_one(Study, study_id)
         try:
-            exam = exam_of(session, study, data_dir)
+            exam = exam_of(session, study, data_dir, recall_threshold)
         except (OSError, ValueError):
             left_out[LOST] += 1
             continue
@@ -126,7 +128,9 @@ def _places(
         if category is None and malignant is None:
             continue
         score, likelihood = read.get(side, (None, None)) if side else (exam.malignancy, exam.likelihood)
-        compared = Compared(patient, score, likelihood, prior if likelihood else None, category, malignant)
+        compared = Compared(
+            patient, score, likelihood, prior if likelihood else None, category, malignant, exam.recall_threshold
+        )
         yield Place(study.id, study.study_instance_uid, side, compared)
 
 

@@ -47,7 +47,7 @@ def stats_of_assessments(
     as_json: AsJson = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the discordant list as CSV.")] = False,
 ) -> None:
-    """Hold the categories that the models imply against the radiologists', and both against the pathology.
+    """Hold the models' probabilities against the radiologists' categories, and both against the pathology.
 
     The table names studies by their number alone. JSON, CSV and what --out writes hold Study Instance UIDs, which lead
     to the patient. Exit status 1 where a row of the pathology was bad.
@@ -73,7 +73,7 @@ def stats_of_assessments(
         raise CommandFailed(str(error)) from error
     with looking(open_queue(settings)) as session, progress_bar("comparing") as progress:
         known, elsewhere, ambiguous = outcomes(session, rows)
-        stats = gather(session, settings.data_dir, Level(level), known, progress)
+        stats = gather(session, settings.data_dir, Level(level), known, progress, settings.birads.recall_threshold)
     bad_rows = (*bad_rows, *ambiguous)
     draws, some = Draws(), stats.compared
     tables = [confusion_table(some), agreement_table(some, stats.level, draws)]
@@ -125,10 +125,12 @@ def _print(stats: ArchiveStats, tables: Sequence[Table], left_out: Mapping[str, 
 
 
 def _line(place: Place) -> str:
+    from dicom_io.results.labels import percent
     from node.assessments.stats_files import pathology_of
 
     one = place.compared
-    implied = f"{one.likelihood.category} ({one.likelihood.probability:.3f})" if one.likelihood else "none"
+    threshold = one.recall_threshold
+    probability = percent(one.likelihood.probability, threshold) if one.likelihood else "none"
     known = f", {outcome}" if (outcome := pathology_of(place)) else ""
-    said = f"{one.agreement}, implied {implied}, assigned {one.assigned}{known}"
+    said = f"{one.agreement}, probability {probability}, assigned {one.assigned}{known}"
     return f"study {place.study}  {_BREASTS[place.laterality]}: {said}"

@@ -71,10 +71,12 @@ def _follow(scene: Demo, studies: list[DemoStudy], console: Console) -> None:
 
 
 def _show(outcomes: list[Outcome], folder: Path, console: Console) -> None:
+    from dicom_io.results.statements import in_words
+
     for outcome in outcomes:
         exam = outcome.exam
         table = Table(title=f"\nPatient {outcome.study.patient_id}", title_justify="left", show_lines=True)
-        for heading in ("view", "findings (malignancy)", "image", "breast", "radiologist", "pathology"):
+        for heading in ("view", "findings (score)", "image's score", "breast's score", "radiologist", "pathology"):
             table.add_column(heading)
         truths = {truth.laterality: truth for truth in outcome.study.truth}
         scores = {breast.laterality: breast.malignancy for breast in exam.breasts}
@@ -85,17 +87,19 @@ def _show(outcomes: list[Outcome], folder: Path, console: Console) -> None:
             table.add_row(
                 f"{image.laterality} {image.view}",
                 _findings(image),
-                f"{image.reading.malignancy:.0%}",
-                f"{scores[image.laterality]:.0%}",
+                f"{image.reading.malignancy:.2f}",
+                f"{scores[image.laterality]:.2f}",
                 f"BI-RADS {truth.assessment}",
                 truth.pathology,
             )
         console.print(table)
-        _say(console, "Exam score: " + ("none" if exam.malignancy is None else format(exam.malignancy, ".0%")))
-        if exam.likelihood is not None:
-            implied = f"{exam.likelihood.probability:.1%}, implied BI-RADS category {exam.likelihood.category}"
-            _say(console, f"Probability of malignancy in the exam, at a screening prevalence: {implied}")
-        for sentence in (*(one.reason for one in exam.unread), *exam.warnings):
+        _say(console, f"In all: {in_words(exam)}")
+        caveats = dict.fromkeys(image.reading.caveat for image in exam.images if image.reading.caveat)
+        for sentence in (
+            *(f"Its probabilities: {one}" for one in caveats),
+            *(one.reason for one in exam.unread),
+            *exam.warnings,
+        ):
             console.print(f"  {sentence}", style="yellow", markup=False, soft_wrap=True)
         _say(console, f"Results in the demo's PACS: {_counted(outcome.results, 'objects')}")
         _say(console, f"Overlays and summary page: {_counted(outcome.overlays, 'images')}")
@@ -117,7 +121,9 @@ def _counted(files: list[Path], noun: str) -> str:
 
 
 def _findings(image: ReadImage) -> str:
-    lines = [f"{finding.kind} {finding.malignancy:.0%}" for finding in image.reading.findings]
+    from dicom_io.results.labels import lesion_label
+
+    lines = [lesion_label(image, number) for number in range(1, len(image.reading.findings) + 1)]
     return "\n".join(lines) or "none"
 
 

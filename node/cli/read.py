@@ -129,6 +129,8 @@ def _as_json(outcomes: list[StudyOutcome], skipped: list[SkippedFile]) -> str:
 
 
 def _as_text(outcomes: list[StudyOutcome], skipped: list[SkippedFile]) -> str:
+    from dicom_io.results.statements import in_words
+
     lines = [f"skipped: {one.path}: {one.reason}" for one in skipped]
     for outcome in outcomes:
         lines += [f"not read: {one.path}: {one.reason}" for one in outcome.unread]
@@ -136,11 +138,10 @@ def _as_text(outcomes: list[StudyOutcome], skipped: list[SkippedFile]) -> str:
             lines.append(f"Study {outcome.study_instance_uid}: nothing written: {outcome.why}")
             continue
         findings = sum(len(image.reading.findings) for image in outcome.exam.images)
-        score = "not scored" if outcome.exam.malignancy is None else f"malignancy {outcome.exam.malignancy:.0%}"
-        likelihood = outcome.exam.likelihood
-        worth = f"implied BI-RADS category {likelihood.category}" if likelihood else "uncalibrated"
         lines.append(
             f"Study {outcome.study_instance_uid}: {len(outcome.exam.images)} image(s) read, {findings} finding(s), "
-            f"{score} ({worth}) → {outcome.folder}"
+            f"{in_words(outcome.exam)} → {outcome.folder}"
         )
+        caveats = dict.fromkeys(image.reading.caveat for image in outcome.exam.images)
+        lines += [f"  Its probabilities: {caveat}" for caveat in caveats if caveat]
     return "\n".join([*lines, "Research use only, not for diagnosis."])

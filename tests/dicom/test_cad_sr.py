@@ -320,8 +320,20 @@ def test_a_probability_of_cancer_is_written_only_where_it_is_one():
     assert number(scored, "111012") == 90, "the detector's confidence"
 
 
-def test_a_category_is_that_of_an_algorithm_and_only_where_a_probability_implies_one():
+CODED = replace(ENCODING, coded_category=True)
+
+
+def test_a_machine_gives_no_coded_category_but_recall_and_the_range_that_holds_its_probability():
     cad = _cad(_found_everywhere())
+    assert named(cad, "111005") == []
+    assert (value(cad, "RECALL"), value(cad, "CATEGORY_RANGE")) == ("ABOVE", "RANGE_4B")
+    assert _the(cad, "CATEGORY_RANGE").ConceptCodeSequence[0].CodeMeaning == "> 10 to <= 50 %, the range of 4B"
+    assert named(_cad(_found_in_one_view()), "RECALL") == []
+    assert _cad(_found_everywhere(), encoding=CODED).SOPInstanceUID != cad.SOPInstanceUID, "other content, other UID"
+
+
+def test_where_the_site_asks_for_it_the_category_is_that_of_an_algorithm():
+    cad = _cad(_found_everywhere(), encoding=CODED)
     category = _the(cad, "111005")
     assert _code(category) == "MA.II.A.5.4B"
     assert value(category, "272741003") == "63762007", "both breasts"
@@ -330,12 +342,12 @@ def test_a_category_is_that_of_an_algorithm_and_only_where_a_probability_implies
     assert not any(item.get("ValueType") == "PNAME" for item in walk(cad)), "no person observed"
     assert is_ours(cad)
     assert cad.VerificationFlag == "UNVERIFIED"
-    assert named(_cad(_found_in_one_view()), "111005") == []
+    assert named(_cad(_found_in_one_view(), encoding=CODED), "111005") == []
 
 
 def test_one_or_two_has_no_code_and_is_not_rounded_to_either():
     exam = replace(_nothing_found(), likelihood=Likelihood(0.001, Category.ONE_OR_TWO))
-    assert named(_cad(exam), "111005") == []
+    assert named(_cad(exam, encoding=CODED), "111005") == []
 
 
 def test_an_exam_in_part_is_not_reported_as_complete():
@@ -371,7 +383,7 @@ def test_an_exam_with_an_image_of_unknown_side_has_a_category_of_no_breast():
     exam = _found_everywhere()
     unknown = replace(exam, images=(replace(exam.images[0], laterality=None), *exam.images[1:]))
     for told, sides in ((exam, 1), (unknown, 0)):
-        (category,) = named(_cad(told), "111005")
+        (category,) = named(_cad(told, encoding=CODED), "111005")
         assert len(named(category, "272741003")) == sides
 
 

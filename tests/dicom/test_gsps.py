@@ -90,22 +90,24 @@ def test_a_lesion_at_the_edges_is_outlined_inside_the_image():
     assert (ring.min(axis=0).tolist(), ring.max(axis=0).tolist()) == ([0, 0], [80, 90])
 
 
-def test_labels_name_the_lesion_as_the_other_results_do_and_tell_its_score():
+def test_labels_are_one_short_line_with_number_kind_and_score():
     assert [text.UnformattedTextValue for text in _labels(_encoded(_two_lesions()))] == [
-        "R CC mass 1\r\nscore 0.62",
-        "R CC calcifications 2\r\nscore 0.20",
+        "1 mass, score 0.62",
+        "2 calcifications, score 0.20",
     ]
 
 
-def test_a_calibrated_lesion_is_labelled_with_its_probability_and_category():
+def test_a_calibrated_lesion_is_labelled_with_its_probability_and_no_category():
     finding = replace(lesion(100, 60, blob(90, 71)), likelihood=Likelihood(0.123, Category.FOUR_B))
-    (label,) = _labels(_encoded(read_image(UID, (300, 207), finding)))
-    assert label.UnformattedTextValue == "R CC mass 1\r\nprobability 12 %, BI-RADS 4B"
+    image = read_image(UID, (300, 207), finding)
+    image = replace(image, reading=replace(image.reading, spacing_mm=(0.1, 0.1)))
+    (label,) = _labels(_encoded(image))
+    assert label.UnformattedTextValue == "1 mass, score 0.62, probability 12 %, 9 mm"
 
 
 def test_a_probability_is_never_rounded_to_certainty():
-    assert [percent(p) for p in (0.00001, 0.004, 0.0994, 0.0996, 0.12, 0.99, 0.9999)] == [
-        "< 0.1 %", "0.4 %", "9.9 %", "10 %", "12 %", "99 %", "> 99 %",
+    assert [percent(p) for p in (0.00001, 0.004, 0.0994, 0.0999, 0.12, 0.99, 0.9999)] == [
+        "< 0.1 %", "0.4 %", "9.9 %", "9.99 %", "12 %", "99 %", "> 99 %",
     ]  # fmt: skip
 
 

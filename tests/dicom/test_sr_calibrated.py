@@ -1,10 +1,11 @@
-"""Scores, probabilities and the categories that they imply, as reports tell of them."""
+"""Scores, probabilities and what BI-RADS says of them, as reports tell of them."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from readings import lesion, read_image
+from pydicom import Dataset
+from readings import ENCODING, lesion, read_image
 from reports import (
     R_CC,
     SHAPE,
@@ -17,13 +18,15 @@ from reports import (
     some_exam,
     two_view_exam,
     value,
+    walk,
     with_spacing,
 )
 
 from dicom_io.results.birads_codes import CODES, category_of_code
-from dicom_io.results.own_codes import DESIGNATOR, IMPLIED_CATEGORIES
+from dicom_io.results.own_codes import CODED_CATEGORIES, DESIGNATOR
+from dicom_io.results.profiles import profile_of
 from dicom_io.results.statements import MEASURED
-from dicom_io.results.statements_calibration import NOT_CALIBRATED, ONE_OR_TWO
+from dicom_io.results.statements_calibration import NO_ASSESSMENT, NOT_CALIBRATED
 from models import exam as exams
 from models.types import Category
 
@@ -34,50 +37,186 @@ def _about_calibration(comments: list[str]) -> list[str]:
 
 def test_a_score_without_calibration_is_never_called_a_probability_and_implies_nothing():
     report = report_on(some_exam())
-    for code in ("111047", "111005", "PREVALENCE"):
+    for code in ("111047", "111005", "PREVALENCE", "RECALL", "CATEGORY_RANGE"):
         assert named(report, code) == [], code
     assert len(named(report, "SCORE")) == len(groups_of(report)), "it stands in the report all the same"
     assert _about_calibration(comments_of(report)) == [NOT_CALIBRATED]
     assert not any("categor" in comment for comment in comments_of(report) if comment != NOT_CALIBRATED)
+    assert not any("%" in comment for comment in comments_of(report) if "score" in comment)
 
 
-def test_a_calibrated_lesion_breast_and_exam_have_score_probability_prevalence_and_category():
+def _lesions(groups: dict[str, Dataset]) -> list[Dataset]:
+    return [group for name, group in groups.items() if "mass" in name or "calcifications" in name]
+
+
+def test_a_calibrated_lesion_breast_and_exam_have_score_probability_and_prevalence():
     groups = groups_of(report_on(calibrated(some_exam())))
-    lesions = [group for name, group in groups.items() if "mass" in name or "calcifications" in name]
-    assert len(lesions) == 3
-    for group in lesions:
+    assert len(_lesions(groups)) == 3
+    for group in _lesions(groups):
         assert (number(group, "111047"), number(group, "PREVALENCE")) == (31.0, 0.6)
-        assert value(group, "111005") == "MA.II.A.5.4B"
     assert (number(groups["exam"], "111047"), number(groups["exam"], "SCORE")) == (3.1, 0.75)
+    assert number(groups["exam"], "RECALL_THRESHOLD") == 2
+
+
+def test_no_machine_writes_a_coded_category_but_the_range_that_holds_the_probability():
+    report = report_on(calibrated(some_exam()))
+    assert named(report, "111005") == []
+    groups = groups_of(report)
+    for name, recalled, words in (
+        ("exam", "ABOVE", "> 2 to <= 10 %, the range of 4A"),
+        ("right breast", "ABOVE", "> 2 to <= 10 %, the range of 4A"),
+        ("left breast", "NOT_ABOVE", "<= 0.3 % of a breast, the range of 1 and 2"),
+    ):
+        assert value(groups[name], "RECALL") == recalled
+        (held,) = named(groups[name], "CATEGORY_RANGE")
+        code = held.ConceptCodeSequence[0]
+        assert code.CodeMeaning == words
+        assert category_of_code(code.CodingSchemeDesignator, code.CodeValue) is None, "nobody takes it for a category"
+        called = held.ConceptNameCodeSequence[0].CodeMeaning
+        assert called == "BI-RADS category whose likelihood range holds this probability"
+
+
+def test_a_lesion_and_a_single_image_have_neither_range_nor_recall():
+    report = report_on(calibrated(some_exam()))
+    for group in _lesions(groups_of(report)):
+        assert named(group, "RECALL") == named(group, "CATEGORY_RANGE") == named(group, "111005") == []
+    of_images = [comment for comment in comments_of(report) if ": read;" in comment]
+    assert of_images
+    assert not any("range" in comment or "recall" in comment or "BI-RADS" in comment for comment in of_images)
+
+
+def test_a_site_may_ask_for_the_coded_category_of_breasts_and_exam():
+    groups = groups_of(report_on(calibrated(some_exam()), encoding=replace(ENCODING, coded_category=True)))
     assert value(groups["exam"], "111005") == "MA.II.A.5.4A"
     assert value(groups["right breast"], "111005") == "MA.II.A.5.4A"
-
-
-def test_a_lesion_comes_with_what_it_is_worth_before_how_sure_it_is_that_there_is_one():
-    """OHIF prints a group's numbers in their order."""
-    group = next(iter(groups_of(report_on(with_spacing(calibrated(some_exam()), (0.07, 0.08)))).values()))
-    names = [item.ConceptNameCodeSequence[0].CodeValue for item in group.ContentSequence if item.ValueType == "NUM"]
-    assert names == ["111047", "SCORE", "PREVALENCE", "111012", "103339001"]
-
-
-def test_below_the_low_cut_off_the_category_is_1_or_2_and_neither_by_its_code():
-    report = report_on(calibrated(some_exam()))
-    (implied,) = named(groups_of(report)["left breast"], "111005")
-    code = implied.ConceptCodeSequence[0]
+    code = named(groups["left breast"], "111005")[0].ConceptCodeSequence[0]
     assert (code.CodingSchemeDesignator, code.CodeValue) == (DESIGNATOR, "1-2")
-    assert category_of_code(code.CodingSchemeDesignator, code.CodeValue) is None
-    assert ONE_OR_TWO in comments_of(report)
-    assert "Left breast: score 0.125; probability of cancer 0.1 %; implied category 1-2." in comments_of(report)
+    assert category_of_code(code.CodingSchemeDesignator, code.CodeValue) is None, "neither 1 nor 2"
+    assert all(named(group, "111005") == [] for group in _lesions(groups))
 
 
-def test_a_calibrated_report_says_at_which_prevalence_and_by_whose_likelihoods():
+def test_the_threshold_is_the_sites_and_decides_by_what_is_printed():
+    exam = replace(calibrated(some_exam()), recall_threshold=0.031)
+    report = report_on(exam)
+    assert value(groups_of(report)["exam"], "RECALL") == "NOT_ABOVE", "3.1 is not above 3.1"
+    assert any("not above the recall threshold of 3.1 %" in comment for comment in comments_of(report))
+
+
+def test_a_breast_is_told_by_score_and_probability_each_by_its_name():
+    report = report_on(calibrated(some_exam()))
+    assert NO_ASSESSMENT in comments_of(report)
+    assert (
+        "Left breast: score 0.12, probability 0.1 %, not above the recall threshold of 2 % "
+        "(<= 0.3 % of a breast, the range of 1 and 2)."
+    ) in comments_of(report)
+
+
+def test_calibrated_is_always_followed_by_how_far_off_the_card_says_it_was():
+    caveat = "On held-out patients (32) they were too high, about 2.9 times in the odds."
+    exam = calibrated(some_exam())
+    off = [replace(image, reading=replace(image.reading, caveat=caveat)) for image in exam.images]
+    (told,) = _about_calibration(comments_of(report_on(replace(exam, images=tuple(off)))))
+    assert told.endswith(f"are calibrated at a prevalence of 0.6 %. {caveat}")
+
+
+# What viewers draw (OHIF 3.12): a line for each number that stands in a group on a place, and for its finding site.
+
+
+def _lines(group: Dataset) -> list[str]:
+    """As OHIF makes them: name, value with two digits, unit's code."""
+    lines = []
+    for item in group.ContentSequence:
+        name = item.ConceptNameCodeSequence[0]
+        if item.ValueType == "NUM":
+            measured = item.MeasuredValueSequence[0]
+            unit = measured.MeasurementUnitsCodeSequence[0].CodeValue
+            lines.append(f"{name.CodeMeaning}: {float(measured.NumericValue):.2f} {unit}")
+        elif (name.CodingSchemeDesignator, name.CodeValue) == ("SCT", "363698007"):
+            lines.append(f"{name.CodeValue}: {item.ConceptCodeSequence[0].CodeMeaning}")
+    return lines
+
+
+def _drawn(report: Dataset) -> list[Dataset]:
+    """The groups that OHIF draws: those among the Imaging Measurements."""
+    return [group for found in named(report, "126010") for group in found.ContentSequence]
+
+
+def test_a_viewer_draws_one_short_label_a_lesion_and_nothing_for_breast_and_exam():
+    report = report_on(with_spacing(calibrated(some_exam(), lesions=False), (0.5, 0.5)))
+    labels = [_lines(group) for group in _drawn(report)]
+    assert [len(lines) for lines in labels] == [1, 1, 1]
+    assert labels[0] == ["1 mass, 20 mm, score: 0.62 {score}"]
+    assert [line.split()[1] for (line,) in labels] == ["mass,", "mass,", "calcifications,"], "the highest score first"
+    for name in ("left breast", "right breast", "exam"):
+        assert not any(item.get("ValueType") == "SCOORD" for item in walk(groups_of(report)[name]))
+
+
+def test_without_a_scale_the_label_tells_no_size():
+    assert _lines(_drawn(report_on(some_exam()))[0]) == ["1 mass, score: 0.62 {score}"]
+
+
+def test_breast_and_exam_are_drawn_for_a_destination_that_asks_for_it():
+    asking = replace(ENCODING, profile=profile_of("ohif", draws_exam=True))
+    drawn = [_lines(group) for group in _drawn(report_on(calibrated(some_exam()), encoding=asking))]
+    assert drawn[3:] == [
+        ["left breast, score: 0.12 {score}", "Probability of cancer: 0.10 %"],
+        ["right breast, score: 0.75 {score}", "Probability of cancer: 3.10 %"],
+        ["exam, score: 0.75 {score}", "Probability of cancer: 3.10 %"],
+    ]
+
+
+def test_no_number_has_more_digits_than_a_person_reads():
+    report = report_on(with_spacing(calibrated(some_exam()), (0.07, 0.0811)))
+    told = [
+        str(item.MeasuredValueSequence[0].NumericValue)
+        for group in groups_of(report).values()
+        for item in walk(group)
+        if item.get("ValueType") == "NUM"
+    ]
+    assert told
+    assert all(len(number.partition(".")[2]) <= 2 for number in told), told
+
+
+def test_where_nothing_is_to_be_drawn_the_report_is_one_that_viewers_show_as_text():
+    report = report_on(exams.put_together([read_image(R_CC, SHAPE)], [], []))
+    assert report.ConceptNameCodeSequence[0].CodeValue == "126001"
+    assert named(report, "126010") == []
+    assert number(groups_of(report)["exam"], "SCORE") == 0.5
+
+
+def test_the_summary_comes_first_and_says_what_the_report_replaces():
+    report = report_on(calibrated(some_exam()), encoding=replace(ENCODING, revision=3))
+    contained = [item for item in report.ContentSequence if item.RelationshipType == "CONTAINS"]
+    assert contained[0].ConceptNameCodeSequence[0].CodeMeaning == "Summary"
+    assert contained[0].TextValue.split("\r\n")[:3] == [
+        "For research use only. Not for diagnosis.",
+        "This is revision 3: it replaces all earlier reports of this study.",
+        "Exam: score 0.75, probability 3.1 %, above the recall threshold of 2 % (> 2 to <= 10 %, the range of 4A).",
+    ]
+
+
+def test_reports_of_one_study_are_told_apart_and_the_newest_names_those_it_replaces():
+    described = [
+        str(report_on(some_exam(), encoding=replace(ENCODING, revision=number)).SeriesDescription)
+        for number in (1, 2, 3, 12)
+    ]
+    assert [words.partition(",")[0] for words in described] == [
+        "AI report 1",
+        "AI report 2 (replaces 1)",
+        "AI report 3 (replaces 1-2)",
+        "AI report 12 (replaces 1-11)",
+    ]
+    assert all(len(words) <= 64 and "research use only" in words for words in described)
+
+
+def test_a_calibrated_report_says_at_which_prevalence_and_that_a_range_is_no_assessment():
     (told,) = _about_calibration(comments_of(report_on(calibrated(some_exam()))))
     assert told.startswith(
         "Probabilities of cancer of lesions, images, breasts and the exam are calibrated at a preval"
     )
     assert "at a prevalence of 0.6 %" in told
-    assert "implied by ACR BI-RADS 5th ed. likelihoods" in told
-    assert "no radiologist's assessment" in told
+    for words in ("ACR BI-RADS 5th ed.", "no assessment", "follow a diagnostic work-up", "cannot tell 1 from 2"):
+        assert words in NO_ASSESSMENT
 
 
 def test_levels_with_and_without_calibration_are_told_apart():
@@ -89,7 +228,7 @@ def test_levels_with_and_without_calibration_are_told_apart():
     for name, group in groups_of(report).items():
         assert (
             bool(named(group, "111047"))
-            == bool(named(group, "111005"))
+            == bool(named(group, "RECALL"))
             == (name in ("left breast", "right breast", "exam"))
         ), name
 
@@ -155,7 +294,7 @@ def test_a_lesions_group_says_where_in_the_breast_it_lies_as_far_as_its_view_tel
 def test_every_category_of_a_radiologist_has_a_code_that_is_known_again(category: Category):
     code = CODES[category]
     assert category_of_code(code.scheme_designator, code.value) is category
-    assert IMPLIED_CATEGORIES[category] == code
+    assert CODED_CATEGORIES[category] == code
 
 
 @pytest.mark.parametrize(

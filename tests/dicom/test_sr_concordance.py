@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from pydicom import Dataset
 from readings import ENCODING
-from reports import OLD_REPORT, calibrated, comments_of, evidence, named, report_on, some_exam, value, walk
+from reports import OLD_REPORT, calibrated, comments_of, evidence, named, number, report_on, some_exam, value, walk
 
 from dicom_io.device import is_ours
 from dicom_io.results.statements import AGREEMENT_RULE
@@ -25,7 +25,7 @@ def _evaluations(report: Dataset) -> list[Dataset]:
     return named(report, "CONCORDANCE")
 
 
-def test_each_assessment_is_held_against_the_implied_category_of_its_breast():
+def test_each_assessment_is_held_against_the_probability_of_its_breast():
     left, right, whole = _evaluations(report_on(_compared(LEFT_BY_SR, RIGHT_BY_HL7, EXAM_BY_CSV)))
     stands = [item.ConceptCodeSequence[0].CodeValue for item in (left, right, whole)]
     assert stands == ["AI_LOWER", "NOT_COMPARED", "AGREE"]
@@ -37,17 +37,22 @@ def test_each_assessment_is_held_against_the_implied_category_of_its_breast():
         "MA.II.A.5.6",
         "397138000",
     ]
-    assert [value(item, "111005") for item in (left, right, whole)] == ["1-2", "MA.II.A.5.4A", "MA.II.A.5.4A"]
+    assert [number(item, "111047") for item in (left, right, whole)] == [0.1, 3.1, 3.1]
+    assert number(left, "POINTS_AWAY") == -9.9, "0.1 % lies below 10 %"
+    assert named(right, "POINTS_AWAY") == named(whole, "POINTS_AWAY") == [], "6 and 0 have no range"
 
 
 def test_the_report_says_in_words_how_they_stand_and_how_that_is_counted():
     comments = comments_of(report_on(_compared(LEFT_BY_SR, RIGHT_BY_HL7)))
-    assert "Left breast: the radiologist's BI-RADS category (by SR): 4B; implied: 1-2; AI lower." in comments
     assert (
-        f"Right breast: the radiologist's BI-RADS category (by HL7): 6; implied: 4A; not compared: {KNOWN_CANCER}."
+        "Left breast: the radiologist's BI-RADS category is 4B (by SR); radiologist alone recalls; the probability, "
+        "0.1 %, lies 9.9 percentage points below that category's range (> 10 to <= 50 %, the range of 4B)."
+    ) in comments
+    assert (
+        f"Right breast: the radiologist's BI-RADS category is 6 (by HL7); not compared: {KNOWN_CANCER}."
     ) in comments
     assert AGREEMENT_RULE in comments
-    for rule in ("up to 3 against above 3", "0 is a recall and stands with above 3", "6 is left out"):
+    for rule in ("whether both recall", "a category above 3 or 0", "6 is left out"):
         assert rule in AGREEMENT_RULE
 
 
@@ -62,7 +67,7 @@ def test_what_is_not_calibrated_is_not_compared_and_the_report_says_why():
     (item,) = _evaluations(report)
     assert item.ConceptCodeSequence[0].CodeValue == "NOT_COMPARED"
     assert named(item, "111005") == []
-    assert any(f"none is implied; not compared: {NOT_CALIBRATED}." in comment for comment in comments_of(report))
+    assert any(f"not compared: {NOT_CALIBRATED}." in comment for comment in comments_of(report))
 
 
 def test_the_radiologists_document_is_quoted_where_the_study_has_it():
@@ -83,10 +88,9 @@ def test_a_quoted_category_is_never_taken_for_an_assessment_of_ours():
     assert "VerifyingObserverSequence" not in report
     assert [item.ConceptCodeSequence[0].CodeMeaning for item in named(report, "121005")] == ["Device"]
     assert not any(item.ValueType == "PNAME" for item in walk(report) if "ValueType" in item)
-    under_assessment = {item.ConceptCodeSequence[0].CodeValue for item in named(report, "111005")}
-    assert under_assessment.isdisjoint({"MA.II.A.5.6", "397138000"}), "quoted categories have another name"
+    assert named(report, "111005") == [], "quoted categories have another name"
 
 
 def test_a_report_with_concordance_is_told_from_the_first_in_a_viewers_list():
     report = report_on(_compared(LEFT_BY_SR), encoding=replace(ENCODING, revision=2))
-    assert report.SeriesDescription == "AI report, revision 2, mammo-node, research use only"
+    assert report.SeriesDescription == "AI report 2 (replaces 1), mammo-node, research use only"

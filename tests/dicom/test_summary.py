@@ -149,16 +149,20 @@ def test_scores_that_are_not_calibrated_imply_no_category(written: Words):
     texts = written(_exam(lesion(100, 60, blob(90, 71))), {})
     words = _all(texts)
     assert "The scores are not calibrated" in words
-    assert "score · no category" in words
+    assert "score, no probability" in words
     assert "no scale" in words, "no millimetres without a pixel spacing"
-    assert not any(f"BI-RADS {category}" in text.words for category in Category for text in texts)
+    assert not any(f"range of {category}" in text.words for category in Category for text in texts)
+    assert "%" not in words, "a score is no percentage"
 
 
-def test_calibrated_scores_are_probabilities_with_categories_at_a_stated_prevalence(written: Words):
+def test_calibrated_scores_are_probabilities_against_the_threshold_at_a_stated_prevalence(written: Words):
     words = _all(written(_calibrated(_exam(lesion(100, 60, np.ones((30, 40), dtype=bool)))), {}))
-    assert words.count("12 % probability · implies BI-RADS 4B") == 3, "right breast, left breast, exam"
+    card = "12 % probability · score 0.50 above the recall threshold of 2 % > 10 to <= 50 %, the range of 4B"
+    assert words.count(card) == 3, "right breast, left breast, exam"
+    assert words.count("range of 4B") == 3, "of no single image"
+    assert words.count("score 0.50, probability 12 %") == 4, "each view"
     assert "prevalence of 0.6 %" in words
-    assert "R CC mass 1 5 mm 12 % 4B" in words, "the diagonal of 3 by 4 mm"
+    assert "R CC mass 1 5 mm 0.62 12 %" in words, "the diagonal of 3 by 4 mm"
 
 
 def test_lesions_are_called_as_in_the_other_results_highest_score_first(written: Words):

@@ -27,9 +27,18 @@ from models.types import Agreement, Category, Likelihood
 FEW = Draws(seed=3, resamples=50)
 
 
+PROBABILITIES = {"1-2": 0.001, "3": 0.01, "4A": 0.05, "4B": 0.3, "4C": 0.7, "5": 0.97}
+
+
 def breast(
-    implied: str | None, assigned: str | None, malignant: bool | None = None, patient: str = "P", score: float = 0.5
+    implied: str | None,
+    assigned: str | None,
+    malignant: bool | None = None,
+    patient: str = "P",
+    score: float | None = None,
 ) -> Compared:
+    """With a probability in the implied category's range, which is the score's too where none is given."""
+    score = PROBABILITIES.get(implied or "", 0.5) if score is None else score
     likelihood = Likelihood(score, Category(implied)) if implied else None
     return Compared(patient, score, likelihood, 0.1, Category(assigned) if assigned else None, malignant)
 
@@ -46,15 +55,16 @@ def value(cell: Cell) -> float:
 
 def drawn_breasts(count: int = 60) -> list[Compared]:
     draw = np.random.default_rng(5)
+    implied = [str(draw.choice(["1-2", "3", "4A", "4C"])) for _ in range(count)]
     return [
         breast(
-            str(draw.choice(["1-2", "3", "4A", "4C"])),
+            category,
             str(draw.choice(["0", "1", "2", "3", "4", "5"])),
             bool(draw.random() < 0.4),
             f"P{number // 2}",
-            float(draw.random()),
+            PROBABILITIES[category] * float(draw.uniform(0.9, 1)),
         )
-        for number in range(count)
+        for number, category in enumerate(implied)
     ]
 
 
@@ -92,9 +102,9 @@ def test_agreement_and_kappa_are_scikit_learns() -> None:
     models, radiologists, _ = calls(some)
     row = ours(agreement_table(some, Level.BREAST, FEW), "all")
     assert (row["patients"], row["breasts"]) == (30, 60)
-    assert value(row["agree"]) == pytest.approx(accuracy_score(models, radiologists))
+    assert value(row["agree on recall"]) == pytest.approx(accuracy_score(models, radiologists))
     assert value(row["Cohen's kappa"]) == pytest.approx(cohen_kappa_score(models, radiologists))
-    assert value(row["agree"]) + value(row["AI higher"]) + value(row["AI lower"]) == pytest.approx(1)
+    assert sum(value(row[column]) for column in list(Agreement)[:3]) == pytest.approx(1)
     figure = row["Cohen's kappa"]
     assert isinstance(figure, Figure)
     assert figure.low < figure.value < figure.high
@@ -102,7 +112,7 @@ def test_agreement_and_kappa_are_scikit_learns() -> None:
 
 def test_the_rule_stands_beside_every_figure_that_follows_it() -> None:
     for table in (agreement_table([], Level.BREAST, FEW), decision_table([], Level.BREAST, FEW)):
-        assert "0 is a recall and stands with above 3; 6, known cancer, is left out" in " ".join(table.notes)
+        assert "the radiologist's category above 3 or 0; 6, known cancer, is left out" in " ".join(table.notes)
 
 
 def test_both_are_held_against_pathology_on_the_same_breasts_as_the_papers_table_1() -> None:
@@ -150,16 +160,16 @@ def test_scores_without_calibration_have_an_area_and_imply_nothing() -> None:
 
 def test_kappa_is_not_made_up_where_all_stand_on_one_side() -> None:
     row = ours(agreement_table([breast("1-2", "1", patient=f"P{n}") for n in range(9)], Level.BREAST, FEW), "all")
-    assert value(row["agree"]) == 1
+    assert value(row["agree on recall"]) == 1
     absent = row["Cohen's kappa"]
     assert isinstance(absent, Absent)
-    assert "on the same side of 3" in absent.not_measured
+    assert "recall every breast, or none" in absent.not_measured
     assert math.isnan(kappa(np.zeros(3, dtype=bool), np.zeros(3, dtype=bool)))
 
 
 def test_one_patient_gives_figures_without_intervals_and_the_table_says_so() -> None:
     table = agreement_table([breast("4A", "2"), breast("4A", "5")], Level.BREAST, FEW)
-    figure = ours(table, "all")["agree"]
+    figure = ours(table, "all")["agree on recall"]
     assert isinstance(figure, Figure)
     assert figure.bare
     assert any("too few" in sentence for sentence in table.intervals)

@@ -1,6 +1,9 @@
-"""A radiologist's category agrees with the implied one, or stands below or above it; or is not compared, and why."""
+"""Models and radiologist agree on recall, or one alone recalls; or they are not compared, and why."""
 
 from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 
@@ -24,19 +27,31 @@ from models.types import (
 )
 
 L, R = Laterality.LEFT, Laterality.RIGHT
+PROBABILITIES = {
+    Category.ONE_OR_TWO: 0.001,
+    Category.THREE: 0.01,
+    Category.FOUR_A: 0.05,
+    Category.FOUR_B: 0.3,
+    Category.FOUR_C: 0.7,
+    Category.FIVE: 0.97,
+}
 
 
 def exam(left: Category | None, whole: Category | None = None, *, read: bool = True) -> ExamReading:
-    """An exam of a left breast with these implied categories; None: not calibrated."""
-    breast = BreastReading(L, 0.5, Likelihood(0.5, left) if left else None)
+    """An exam of a left breast with probabilities in these categories' ranges; None: not calibrated."""
+    breast = BreastReading(L, 0.5, worth(left))
     return ExamReading(
         images=(),
         unread=(),
         missing=(),
         breasts=(breast,) if read else (),
         malignancy=0.5 if read else None,
-        likelihood=Likelihood(0.5, whole) if whole else None,
+        likelihood=worth(whole),
     )
+
+
+def worth(category: Category | None) -> Likelihood | None:
+    return Likelihood(PROBABILITIES[category], category) if category else None
 
 
 def compared(reading: ExamReading, assigned: Category, side: Laterality | None = L) -> Concordance:
@@ -63,7 +78,7 @@ def test_up_to_3_stands_against_above_3_and_a_recall_with_above(
     implied: Category, assigned: Category, agreement: Agreement
 ) -> None:
     one = compared(exam(implied), assigned)
-    assert (one.agreement, one.implied, one.why) == (agreement, implied, "")
+    assert (one.agreement, one.likelihood, one.why) == (agreement, worth(implied), "")
     assert is_discordant(_with(exam(implied), one)) is (agreement is not Agreement.AGREE)
 
 
@@ -77,12 +92,35 @@ def test_what_implies_nothing_is_not_compared_and_says_why() -> None:
     assert compared(exam(None), Category.FIVE).why == NOT_CALIBRATED
     assert compared(exam(Category.FIVE), Category.TWO, R).why == NOT_READ
     assert compared(exam(None, read=False), Category.TWO, None).why == NOTHING_READ
-    assert compared(exam(None), Category.FIVE).implied is None
+    assert compared(exam(None), Category.FIVE).likelihood is None
+    assert compared(exam(None), Category.FIVE).points_away is None
 
 
 def test_an_assessment_of_the_exam_is_held_against_the_exam() -> None:
     one = compared(exam(Category.ONE_OR_TWO, Category.FOUR_B), Category.TWO, None)
-    assert (one.agreement, one.implied) == (Agreement.AI_HIGHER, Category.FOUR_B)
+    assert (one.agreement, one.likelihood) == (Agreement.AI_HIGHER, worth(Category.FOUR_B))
+
+
+def test_the_models_recall_by_the_sites_own_threshold() -> None:
+    at_5_percent = exam(Category.FOUR_A)
+    for threshold, agreement in ((0.02, Agreement.AI_HIGHER), (0.05, Agreement.AGREE), (0.049, Agreement.AI_HIGHER)):
+        assert compared(replace(at_5_percent, recall_threshold=threshold), Category.TWO).agreement is agreement
+
+
+@pytest.mark.parametrize(
+    ("assigned", "away"),
+    [
+        (Category.FOUR_A, Decimal(0)),
+        (Category.FOUR, Decimal(0)),
+        (Category.FOUR_B, Decimal("-5.0")),
+        (Category.TWO, Decimal("4.7")),
+        (Category.ZERO, None),
+    ],
+)
+def test_how_far_the_probability_lies_from_the_assigned_categorys_range(
+    assigned: Category, away: Decimal | None
+) -> None:
+    assert compared(exam(Category.FOUR_A), assigned).points_away == away
 
 
 def _with(reading: ExamReading, one: Concordance) -> ExamReading:

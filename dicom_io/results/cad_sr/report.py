@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from pydicom import Dataset
 from pydicom.uid import MammographyCADSRStorage
@@ -12,6 +13,7 @@ from dicom_io.results.cad_sr.content import LIBRARY_POSITION, cad_report
 from dicom_io.results.cad_sr.library import library_of
 from dicom_io.results.encoding import Encoding, file_meta, is_partial, sign
 from dicom_io.results.fingerprints import exam_fingerprint
+from dicom_io.results.own_codes import coding_scheme
 from dicom_io.results.sources import referenced_request, study_references
 from models.types import ExamReading
 
@@ -37,7 +39,11 @@ def encode_cad_sr(
         raise NotEncodable("The sources of a CAD report belong to more than one study.")
     library = library_of(exam, sources, LIBRARY_POSITION)
     described = library.sources[0]
-    study, content = described.StudyInstanceUID, exam_fingerprint(exam, sources)
+    study = described.StudyInstanceUID
+    # The radiologist's assessments have no place here: this object stays as it is when one comes in.
+    content = exam_fingerprint(replace(exam, concordances=()), sources)
+    if encoding.coded_category:
+        content += " with coded category"
     sr = Dataset()
     sr.SOPClassUID = MammographyCADSRStorage
     sr.SOPInstanceUID = encoding.lasting_uid(study, content, "CAD-SR")
@@ -58,7 +64,8 @@ def encode_cad_sr(
     sr.CurrentRequestedProcedureEvidenceSequence = study_references(library.sources)
     if predecessor is not None and predecessor.SOPInstanceUID != sr.SOPInstanceUID:
         sr.PredecessorDocumentsSequence = study_references([predecessor])
-    sr.update(cad_report(exam, library, encoding.bundles[0]))
+    sr.CodingSchemeIdentificationSequence = [coding_scheme()]
+    sr.update(cad_report(exam, library, encoding))
     sign(sr, described, encoding)
     sr.update(referenced_request(described))
     return sr

@@ -21,7 +21,7 @@ from pydicom import Dataset
 from dicom_io.results.colours import COLOURS, RGB
 from dicom_io.results.encoding import lesion_name
 from dicom_io.results.geometry import edges, nearest, outline
-from dicom_io.results.labels import place_labels, worth
+from dicom_io.results.labels import lesion_label, place_labels
 from models.types import Box, FindingKind, ReadImage
 
 _LAYERS = {FindingKind.MASS: "MASSES", FindingKind.CALCIFICATION: "CALCIFICATIONS"}
@@ -70,7 +70,7 @@ def annotate(seen: Dataset, image: ReadImage) -> tuple[list[GraphicLayer], list[
 
 def _draw(image: ReadImage, line_px: int, note: Box) -> list[_Drawn]:
     findings = image.reading.findings
-    words = [_words(image, number) for number in range(1, len(findings) + 1)]
+    words = [lesion_label(image, number) for number in range(1, len(findings) + 1)]
     boxes = place_labels(
         [finding.mask.box for finding in findings],
         [_size_px(text, line_px) for text in words],
@@ -83,11 +83,6 @@ def _draw(image: ReadImage, line_px: int, note: Box) -> list[_Drawn]:
         ring = outline(finding.mask)
         drawn.append(_Drawn(_polyline(ring, image, number), _label(text, box, ring)))
     return drawn
-
-
-def _words(image: ReadImage, number: int) -> str:
-    finding = image.reading.findings[number - 1]
-    return f"{lesion_name(image, number).label}\r\n{worth(finding.malignancy, finding.likelihood)}"
 
 
 def _polyline(ring: NDArray[np.float64], image: ReadImage, number: int) -> GraphicObject:

@@ -34,7 +34,7 @@ def encode_gsps(source: Dataset, image: ReadImage, *, encoding: Encoding, title:
     title = title or place(image)
     display = as_displayed(source)
     drawn = [(one.kind, one.mask, one.malignancy, one.likelihood) for one in image.reading.findings]
-    content = fingerprint((title, image.reading.shape, drawn), [source])
+    content = fingerprint((title, image.reading.shape, image.reading.spacing_mm, drawn), [source])
     uid = partial(encoding.lasting_uid, source.StudyInstanceUID, content, display.to_json(), image.sop_instance_uid)
     seen = stand_in(source, image.reading.shape)
     seen.SamplesPerPixel = 1

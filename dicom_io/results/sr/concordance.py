@@ -1,21 +1,24 @@
-"""The radiologist's categories in our report, quoted and held against the implied ones (TID 1500 row 13)."""
+"""The radiologist's categories in our report, quoted and held against our probabilities (TID 1500 row 13)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 
 from highdicom.sr import (
     CodeContentItem,
     CompositeContentItem,
     ContentItem,
     ContentSequence,
+    NumContentItem,
     RelationshipTypeValues,
     TextContentItem,
 )
 from pydicom import Dataset
+from pydicom.sr.coding import Code
 
 from dicom_io.results import birads_codes, codes, own_codes
-from models.types import Assessment, Concordance, ExamReading
+from models.types import Assessment, Concordance, ExamReading, in_percent
 
 _CONCEPT = RelationshipTypeValues.HAS_CONCEPT_MOD
 _CONTEXT = RelationshipTypeValues.HAS_OBS_CONTEXT
@@ -23,7 +26,7 @@ _INFERRED = RelationshipTypeValues.INFERRED_FROM
 
 
 def concordance_items(exam: ExamReading, sources: Mapping[str, Dataset]) -> Iterator[CodeContentItem]:
-    """One evaluation for each assessment: how the categories stand to one another, inferred from both.
+    """One evaluation for each assessment: whether both recall, inferred from the category and the probability.
 
     Args:
         sources: the header of each instance of the study, by SOP Instance UID: a document among them is referred to.
@@ -32,20 +35,29 @@ def concordance_items(exam: ExamReading, sources: Mapping[str, Dataset]) -> Iter
         item = CodeContentItem(
             own_codes.CONCORDANCE, own_codes.AGREEMENTS[concordance.agreement], RelationshipTypeValues.CONTAINS
         )
-        item.ContentSequence = ContentSequence(list(_grounds(concordance, sources)))
+        item.ContentSequence = ContentSequence(list(_grounds(concordance, sources, exam.recall_threshold)))
         yield item
 
 
-def _grounds(concordance: Concordance, sources: Mapping[str, Dataset]) -> Iterator[ContentItem]:
+def _grounds(
+    concordance: Concordance, sources: Mapping[str, Dataset], recall_threshold: float
+) -> Iterator[ContentItem]:
     if concordance.laterality:
         yield CodeContentItem(codes.LATERALITY, codes.LATERALITIES[concordance.laterality], _CONCEPT)
     quoted = birads_codes.CODES[concordance.assessment.category]
     assigned = CodeContentItem(own_codes.QUOTED_CATEGORY, quoted, _INFERRED)
     assigned.ContentSequence = ContentSequence(list(_quotation(concordance.assessment, sources)))
     yield assigned
-    if concordance.implied:
-        implied = own_codes.IMPLIED_CATEGORIES[concordance.implied]
-        yield CodeContentItem(birads_codes.ASSESSMENT_CATEGORY, implied, _INFERRED)
+    if concordance.likelihood is None:
+        return
+    probability = in_percent(concordance.likelihood.probability, recall_threshold)
+    yield _percent(codes.PROBABILITY_OF_CANCER, probability)
+    if concordance.points_away is not None:
+        yield _percent(own_codes.POINTS_AWAY, concordance.points_away)
+
+
+def _percent(name: Code, value: Decimal) -> NumContentItem:
+    return NumContentItem(name, float(value), codes.PERCENT, relationship_type=_INFERRED)
 
 
 def _quotation(assessment: Assessment, sources: Mapping[str, Dataset]) -> Iterator[ContentItem]:

@@ -29,7 +29,7 @@ from dicom_io.results.observer import device_observer
 from dicom_io.results.sources import patient_orientation, spacing_mm
 from dicom_io.results.sr.concordance import concordance_items
 from dicom_io.results.sr.groups import lesion_groups, score_groups
-from dicom_io.results.statements import Statement, statements
+from dicom_io.results.statements import Statement, statements, summary_statements
 from dicom_io.results.view_modifiers import view_modifiers
 from models.types import ExamReading, ReadImage
 
@@ -48,18 +48,32 @@ def measurement_report(
         sources: the header of every instance of the study, by SOP Instance UID.
         segs: our segmentations, which hold the outlines of the lesions that are told of.
     """
-    # OHIF fails on an Imaging Measurement Report without measurements, and shows other documents as text.
-    title = codes.IMAGING_MEASUREMENT_REPORT if exam.images else codes.ONCOLOGY_MEASUREMENT_REPORT
+    drawn: list[ContentSequence] = [*lesion_groups(exam, sources)]
+    scores: list[ContentSequence] = [*score_groups(exam, sources, encoding)]
+    if encoding.profile.draws_exam:
+        drawn, scores = [*drawn, *scores], []
+    # OHIF fails on an Imaging Measurement Report without anything to draw, and shows other documents as text.
+    title = codes.IMAGING_MEASUREMENT_REPORT if drawn else codes.ONCOLOGY_MEASUREMENT_REPORT
     root = ContainerContentItem(name=title, template_id="1500")
     root.ContentSequence = ContentSequence()
     root.ContentSequence.extend(LanguageOfContentItemAndDescendants(CodedConcept.from_code(codes.ENGLISH)))
     root.ContentSequence.extend(ObservationContext(observer_device_context=device_observer(encoding.device)))
     root.ContentSequence.append(CodeContentItem(codes.PROCEDURE_REPORTED, codes.IMAGING_PROCEDURE, _CONCEPT))
+    root.ContentSequence.append(TextContentItem(codes.SUMMARY, _in_short(exam, encoding), _CONTAINS))
     if exam.images:
         root.ContentSequence.append(_image_library(exam, sources))
-        root.ContentSequence.append(_measurements(exam, sources, encoding))
-    root.ContentSequence.append(_evaluations(exam, sources, segs, encoding))
+    if drawn:
+        root.ContentSequence.append(_measurements(drawn))
+    root.ContentSequence.append(_evaluations(exam, sources, segs, encoding, scores))
     return root
+
+
+def _in_short(exam: ExamReading, encoding: Encoding) -> str:
+    """The first thing that a person reads."""
+    told = [one.sentence for one in summary_statements(exam)]
+    if encoding.revision > 1:
+        told.insert(1, f"This is revision {encoding.revision}: it replaces all earlier reports of this study.")
+    return "\r\n".join(told)
 
 
 def _image_library(exam: ExamReading, sources: Mapping[str, Dataset]) -> ContainerContentItem:
@@ -104,21 +118,27 @@ def _number(name: Code, value: float, unit: Code) -> NumContentItem:
     return NumContentItem(name, value, unit, relationship_type=_ACQUISITION)
 
 
-def _measurements(exam: ExamReading, sources: Mapping[str, Dataset], encoding: Encoding) -> ContainerContentItem:
-    # Lesions first: OHIF opens a report at its first measurement, which must have a place in an image.
+def _measurements(groups: Iterable[ContentSequence]) -> ContainerContentItem:
+    """TID 1500 row 6: what has a place in an image, without which OHIF fails on a group."""
     container = ContainerContentItem(codes.IMAGING_MEASUREMENTS, relationship_type=_CONTAINS)
     container.ContentSequence = ContentSequence()
-    for group in (*lesion_groups(exam, sources), *score_groups(exam, sources, encoding)):
+    for group in groups:
         container.ContentSequence.extend(group)
     return container
 
 
 def _evaluations(
-    exam: ExamReading, sources: Mapping[str, Dataset], segs: Iterable[Dataset], encoding: Encoding
+    exam: ExamReading,
+    sources: Mapping[str, Dataset],
+    segs: Iterable[Dataset],
+    encoding: Encoding,
+    scores: Iterable[ContentSequence],
 ) -> ContainerContentItem:
-    """TID 1500 rows 12 to 14: what became of the reading, and how it compares; in codes, then in words."""
+    """TID 1500 rows 12 to 14: what became of the reading, of breasts and exam, and how it compares; then in words."""
     container = ContainerContentItem(codes.QUALITATIVE_EVALUATIONS, relationship_type=_CONTAINS)
     container.ContentSequence = ContentSequence([_summary(exam, segs)])
+    for group in scores:
+        container.ContentSequence.extend(group)
     container.ContentSequence.extend(concordance_items(exam, sources))
     for statement in statements(exam, encoding.bundles[0]):
         container.ContentSequence.append(_comment(statement, sources))

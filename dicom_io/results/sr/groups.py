@@ -1,4 +1,9 @@
-"""The measurement groups of our report: a lesion each (TID 1410), a breast each and the exam (TID 1501)."""
+"""The measurement groups of our report: a lesion each (TID 1410), a breast each and the exam (TID 1501).
+
+Made for what viewers draw (OHIF 3.12): each number that stands in a group on a place in an image becomes a line of its
+label, and a finding site a line with a bare code. So a lesion's group holds one number whose name says which lesion it
+is, its other measurements are properties of the finding, and the site stands with the number (TID 1419).
+"""
 
 from __future__ import annotations
 
@@ -7,11 +12,14 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from highdicom.sr import (
     AlgorithmIdentification,
+    ContentItem,
+    ContentSequence,
     FindingSite,
     GraphicTypeValues,
     ImageRegion,
     Measurement,
     MeasurementsAndQualitativeEvaluations,
+    NumContentItem,
     PlanarROIMeasurementsAndQualitativeEvaluations,
     QualitativeEvaluation,
     RelationshipTypeValues,
@@ -26,111 +34,162 @@ from pydicom.sr.coding import Code
 from dicom_io.results import birads_codes, codes, own_codes
 from dicom_io.results.encoding import Encoding, lesion_name, sides
 from dicom_io.results.geometry import frame, longest_extent_mm, outline
+from dicom_io.results.labels import KINDS, long_axis
 from dicom_io.results.locations import location_of
 from dicom_io.results.ties import ties_of
-from models.types import ExamReading, Laterality, Likelihood, ReadImage
+from models.types import ExamReading, Laterality, Likelihood, ReadImage, in_percent
 
 _BREASTS = {Laterality.LEFT: "left breast", Laterality.RIGHT: "right breast"}
+_PROPERTY = RelationshipTypeValues.HAS_PROPERTIES
 
 
 def lesion_groups(
     exam: ExamReading, sources: Mapping[str, Dataset]
 ) -> Iterator[PlanarROIMeasurementsAndQualitativeEvaluations]:
-    """A group for each lesion in each image, its tracking UID being that of its segment in the SEG.
+    """A group for each lesion in each image, the highest score first: viewers open a report at its first group.
 
-    A group holds one region, either an outline or a segment (TID 1410 rows 5 to 8). It is the outline: viewers (OHIF)
-    fail on a group without one, and the tracking UID leads to the segment.
+    Its tracking UID is that of its segment in the SEG. A group holds one region, either an outline or a segment (TID
+    1410 rows 5 to 8). It is the outline: viewers (OHIF) fail on a group without one, and the tracking UID leads to the
+    segment.
     """
-    for image in exam.images:
-        for number in range(1, len(image.reading.findings) + 1):
-            group = _lesion_group(image, number, sources[image.sop_instance_uid])
-            doubt = image.reading.findings[number - 1].doubt
-            said = (*([doubt] if doubt else []), *location_of(exam, image, number), *ties_of(exam, image, number))
-            for sentence in said:
-                group[0].ContentSequence.append(
-                    TextContentItem(codes.COMMENT, sentence, relationship_type=RelationshipTypeValues.CONTAINS)
-                )
-            yield group
+    lesions = [(image, number) for image in exam.images for number in range(1, len(image.reading.findings) + 1)]
+    for image, number in sorted(lesions, key=lambda one: -one[0].reading.findings[one[1] - 1].malignancy):
+        group = _lesion_group(image, number, sources[image.sop_instance_uid])
+        doubt = image.reading.findings[number - 1].doubt
+        said = (*([doubt] if doubt else []), *location_of(exam, image, number), *ties_of(exam, image, number))
+        for sentence in said:
+            group[0].ContentSequence.append(
+                TextContentItem(codes.COMMENT, sentence, relationship_type=RelationshipTypeValues.CONTAINS)
+            )
+        yield group
 
 
 def score_groups(
     exam: ExamReading, sources: Mapping[str, Dataset], encoding: Encoding
 ) -> Iterator[MeasurementsAndQualitativeEvaluations]:
-    """A group with the score of each breast, then one with the exam's."""
+    """A group with the score of each breast, then one with the exam's.
+
+    Where the profile has them drawn, the image that a score comes from is framed as a whole: OHIF draws nothing else.
+    """
     for breast in exam.breasts:
         images = [image for image in exam.images if image.laterality is breast.laterality]
-        laterality = codes.LATERALITIES[breast.laterality]
-        name = _BREASTS[breast.laterality]
-        yield _score_group(name, laterality, breast.malignancy, breast.likelihood, images, sources, encoding)
+        group = _score_group(breast.laterality, breast.malignancy, breast.likelihood, images, exam, encoding, sources)
+        group[0].ContentSequence.extend(_drawn(images, sources, encoding))
+        yield group
     if exam.malignancy is not None:
-        lateralities = [codes.LATERALITIES[side] for side in sides(exam)]
-        both = codes.BOTH if len(lateralities) == 2 else next(iter(lateralities), None)
-        yield _score_group("exam", both, exam.malignancy, exam.likelihood, exam.images, sources, encoding)
+        group = _score_group(None, exam.malignancy, exam.likelihood, exam.images, exam, encoding, sources)
+        group[0].ContentSequence.extend(_drawn(exam.images, sources, encoding))
+        yield group
 
 
 def _lesion_group(image: ReadImage, number: int, source: Dataset) -> PlanarROIMeasurementsAndQualitativeEvaluations:
     finding = image.reading.findings[number - 1]
     name = lesion_name(image, number)
     ring = outline(finding.mask)
-    measurements = _worth(finding.malignancy, finding.likelihood, image)
-    measurements.append(Measurement(codes.CERTAINTY_OF_FINDING, _percent(finding.confidence), codes.PERCENT))
-    if image.reading.spacing_mm:
-        extent = round(longest_extent_mm(ring, image.reading.spacing_mm), 1)
-        measurements.append(Measurement(codes.LONG_AXIS, extent, codes.MILLIMETRE))
-    return PlanarROIMeasurementsAndQualitativeEvaluations(
+    words = ", ".join((f"{number} {KINDS[finding.kind]}", *long_axis(image, number), "score"))
+    site = _site(codes.LATERALITIES[image.laterality] if image.laterality else None)
+    group = PlanarROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(uid=name.uid, identifier=name.identifier),
         referenced_region=_region(ring, source),
         finding_type=codes.FINDINGS[finding.kind],
-        finding_sites=[_site(codes.LATERALITIES[image.laterality] if image.laterality else None)],
         algorithm_id=_algorithm(image, "lesions"),
-        measurements=measurements,
-        qualitative_evaluations=_implied(finding.likelihood),
+        measurements=_worth(words, finding.malignancy, finding.likelihood, image, site),
     )
-
-
-def _score_group(
-    name: str,
-    laterality: Code | None,
-    score: float,
-    likelihood: Likelihood | None,
-    images: Sequence[ReadImage],
-    sources: Mapping[str, Dataset],
-    encoding: Encoding,
-) -> MeasurementsAndQualitativeEvaluations:
-    """The score, and the image that it comes from framed as a whole: OHIF fails on a group without a place."""
-    decisive = max(images, key=lambda image: image.reading.malignancy)
-    source = sources[decisive.sop_instance_uid]
-    group = MeasurementsAndQualitativeEvaluations(
-        tracking_identifier=TrackingIdentifier(
-            uid=encoding.uid(source.StudyInstanceUID, "score", name), identifier=name
-        ),
-        finding_sites=[_site(laterality)],
-        algorithm_id=_algorithm(decisive, "whole images"),
-        measurements=_worth(score, likelihood, decisive),
-        qualitative_evaluations=_implied(likelihood),
-    )
-    group[0].ContentSequence.append(_region(frame(decisive.reading.shape), source))
+    properties = [_number(codes.CERTAINTY_OF_FINDING, round(100 * float(finding.confidence)), codes.PERCENT)]
+    if image.reading.spacing_mm:
+        extent = round(longest_extent_mm(ring, image.reading.spacing_mm), 1)
+        properties.append(_number(codes.LONG_AXIS, extent, codes.MILLIMETRE))
+    (found,) = (item for item in group[0].ContentSequence if item.name == codes.FINDING)
+    found.ContentSequence = ContentSequence(properties)
     return group
 
 
-def _worth(score: float, likelihood: Likelihood | None, image: ReadImage) -> list[Measurement]:
+def _score_group(
+    side: Laterality | None,
+    score: float,
+    likelihood: Likelihood | None,
+    images: Sequence[ReadImage],
+    exam: ExamReading,
+    encoding: Encoding,
+    sources: Mapping[str, Dataset],
+) -> MeasurementsAndQualitativeEvaluations:
+    """Of a breast, or (side None) the exam."""
+    decisive = _decisive(images)
+    name = _BREASTS[side] if side else "exam"
+    study = sources[decisive.sop_instance_uid].StudyInstanceUID
+    return MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=TrackingIdentifier(uid=encoding.uid(study, "score", name), identifier=name),
+        algorithm_id=_algorithm(decisive, "whole images"),
+        measurements=_worth(f"{name}, score", score, likelihood, decisive, _site(_laterality(side, exam)), exam),
+        qualitative_evaluations=_verdict(likelihood, side, exam.recall_threshold, encoding) if likelihood else [],
+    )
+
+
+def _decisive(images: Sequence[ReadImage]) -> ReadImage:
+    return max(images, key=lambda image: image.reading.malignancy)
+
+
+def _drawn(images: Sequence[ReadImage], sources: Mapping[str, Dataset], encoding: Encoding) -> list[ContentItem]:
+    if not encoding.profile.draws_exam:
+        return []
+    decisive = _decisive(images)
+    return [_region(frame(decisive.reading.shape), sources[decisive.sop_instance_uid])]
+
+
+def _laterality(side: Laterality | None, exam: ExamReading) -> Code | None:
+    if side:
+        return codes.LATERALITIES[side]
+    told = [codes.LATERALITIES[one] for one in sides(exam)]
+    return codes.BOTH if len(told) == 2 else next(iter(told), None)
+
+
+def _worth(
+    name: str,
+    score: float,
+    likelihood: Likelihood | None,
+    image: ReadImage,
+    site: FindingSite,
+    exam: ExamReading | None = None,
+) -> list[Measurement]:
     """The score and, where it is calibrated, the probability with the prevalence that it holds for.
 
-    Viewers (OHIF) print them in this order and pass over a number that has items of its own.
+    Args:
+        name: what the score's is called beside its code: viewers print it with the number, and nothing else.
+        exam: whose recall threshold the probability is held against; None: of a lesion, which has none.
     """
-    worth = [Measurement(own_codes.MALIGNANCY_SCORE, round(float(score), 4), own_codes.SCORE_UNIT)]
+    called = Code(own_codes.MALIGNANCY_SCORE.value, own_codes.DESIGNATOR, name)
+    worth = [Measurement(called, round(float(score), 2), own_codes.SCORE_UNIT, finding_sites=[site])]
     if likelihood:
-        worth.insert(0, Measurement(codes.PROBABILITY_OF_CANCER, _percent(likelihood.probability), codes.PERCENT))
-        if image.reading.prevalence is not None:
-            worth.append(Measurement(own_codes.PREVALENCE, _percent(image.reading.prevalence), codes.PERCENT))
+        limit = [exam.recall_threshold] if exam else []
+        probability = float(in_percent(likelihood.probability, *limit))
+        measured = Measurement(codes.PROBABILITY_OF_CANCER, probability, codes.PERCENT, finding_sites=[site])
+        stated = [(own_codes.PREVALENCE, image.reading.prevalence)]
+        stated += [(own_codes.RECALL_THRESHOLD, one) for one in limit]
+        for concept, share in stated:
+            if share is not None:
+                measured[0].ContentSequence.append(_number(concept, float(in_percent(share, share)), codes.PERCENT))
+        worth.append(measured)
     return worth
 
 
-def _implied(likelihood: Likelihood | None) -> list[QualitativeEvaluation]:
-    if likelihood is None:
-        return []
-    category = own_codes.IMPLIED_CATEGORIES[likelihood.category]
-    return [QualitativeEvaluation(birads_codes.ASSESSMENT_CATEGORY, category)]
+def _verdict(
+    likelihood: Likelihood, side: Laterality | None, recall_threshold: float, encoding: Encoding
+) -> list[QualitativeEvaluation]:
+    """What a probability says: on which side of the threshold it lies, and in which category's range; the category
+    itself only where the site asks for it (safety rule 3)."""
+    recalled = own_codes.RECALLED[likelihood.is_recalled(recall_threshold)]
+    told = [
+        QualitativeEvaluation(own_codes.RECALL, recalled),
+        QualitativeEvaluation(own_codes.CATEGORY_RANGE, own_codes.range_of(likelihood.category, side)),
+    ]
+    if encoding.coded_category:
+        category = own_codes.CODED_CATEGORIES[likelihood.category]
+        told.append(QualitativeEvaluation(birads_codes.ASSESSMENT_CATEGORY, category))
+    return told
+
+
+def _number(name: Code, value: float, unit: Code) -> NumContentItem:
+    return NumContentItem(name, value, unit, relationship_type=_PROPERTY)
 
 
 def _region(xy: NDArray[np.float64], source: Dataset) -> ImageRegion:
@@ -150,7 +209,3 @@ def _algorithm(image: ReadImage, of: str) -> AlgorithmIdentification:
 
 def _site(laterality: Code | None) -> FindingSite:
     return FindingSite(anatomic_location=codes.BREAST, laterality=laterality)
-
-
-def _percent(fraction: float) -> float:
-    return round(100 * float(fraction), 4)

@@ -49,7 +49,7 @@ def encode_sr(
     sr.Modality = "SR"
     sr.SeriesInstanceUID = encoding.uid(study, "SR series")
     sr.SeriesNumber = SERIES_NUMBER
-    sr.SeriesDescription = f"AI report{encoding.edition}, mammo-node, research use only"
+    sr.SeriesDescription = f"AI report {_edition(encoding.revision)}, mammo-node, research use only"
     sr.InstanceNumber = encoding.revision
     sr.ReferencedPerformedProcedureStepSequence = []
     sr.PerformedProcedureCodeSequence = []
@@ -67,6 +67,12 @@ def encode_sr(
     sign(sr, described, encoding)
     sr.update(referenced_request(described))
     return sr
+
+
+def _edition(revision: int) -> str:
+    """Tells reports apart in a list: what a PACS has keeps its name, so the newest says which ones it replaces."""
+    replaced = {1: "", 2: " (replaces 1)"}.get(revision, f" (replaces 1-{revision - 1})")
+    return f"{revision}{replaced}"
 
 
 def _check(exam: ExamReading, sources: Mapping[str, Dataset]) -> None:

@@ -7,20 +7,22 @@ from dataclasses import dataclass
 
 from dicom_io.results.colours import COLOURS, RGB
 from dicom_io.results.encoding import lesion_name
-from dicom_io.results.geometry import longest_extent_mm, outline
-from dicom_io.results.labels import figure
-from dicom_io.results.statements import NO_FINDINGS
+from dicom_io.results.labels import long_axis, percent, recall
+from dicom_io.results.own_codes import range_of
+from dicom_io.results.statements import NO_FINDINGS, compared
 from dicom_io.results.statements_calibration import calibration_sentences
 from dicom_io.results.summary.pen import Pen, line_height
 from dicom_io.results.summary.views import AMBER, BLACK, GREY, LINE, WHITE
 from dicom_io.results.ties import tie_sentences
-from models.types import JOINING_RULE, Box, ExamReading, Finding, Laterality, Likelihood, UnreadImage
+from models.types import JOINING_RULE, Agreement, Box, ExamReading, Finding, Laterality, Likelihood, UnreadImage
 
 _PANEL: RGB = (28, 32, 38)
-_CARD_ROWS, _CARD_GAP = 132, 14
+_CARD_ROWS, _CARD_GAP = 190, 14
 _TEXT, _SMALL, _HEADING = 16, 14, 18
 _ROW, _INDENT = 26, 18
-_COLUMNS = (0, 300, 430, 590)
+_COLUMNS = (0, 330, 460, 560)
+
+_BREASTS = {Laterality.RIGHT: "Right breast", Laterality.LEFT: "Left breast", None: "Exam"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +30,7 @@ class _Lesion:
     name: str
     number: int
     finding: Finding
-    spacing_mm: tuple[float, float] | None
+    size: str
 
 
 def draw_scores(pen: Pen, room: Box, exam: ExamReading, places: Mapping[str, str]) -> int:
@@ -37,15 +39,15 @@ def draw_scores(pen: Pen, room: Box, exam: ExamReading, places: Mapping[str, str
     scores = {breast.laterality: (breast.malignancy, breast.likelihood) for breast in exam.breasts}
     whole = None if exam.malignancy is None else (exam.malignancy, exam.likelihood)
     cards = (
-        ("Right breast", scores.get(Laterality.RIGHT), any(not place.startswith("L ") for place in unread)),
-        ("Left breast", scores.get(Laterality.LEFT), any(not place.startswith("R ") for place in unread)),
-        ("Exam", whole, True),
+        (Laterality.RIGHT, scores.get(Laterality.RIGHT), any(not place.startswith("L ") for place in unread)),
+        (Laterality.LEFT, scores.get(Laterality.LEFT), any(not place.startswith("R ") for place in unread)),
+        (None, whole, True),
     )
     width = (room.width - _CARD_GAP * (len(cards) - 1)) // len(cards)
-    for number, (title, score, has_images) in enumerate(cards):
+    for number, (side, score, has_images) in enumerate(cards):
         left = room.left + number * (width + _CARD_GAP)
         card = Box(room.top, left, room.top + _CARD_ROWS, left + width)
-        _draw_card(pen, card, title, score, ("not read", AMBER) if has_images else ("no image", GREY))
+        _draw_card(pen, card, side, score, ("not read", AMBER) if has_images else ("no image", GREY), exam)
     meaning = " ".join(calibration_sentences(exam))
     top = pen.write(room.left, room.top + _CARD_ROWS + 12, meaning, _TEXT, WHITE, room.width, 6)
     return pen.write(room.left, top + 4, JOINING_RULE, _SMALL, GREY, room.width, 4)
@@ -61,10 +63,8 @@ def draw_lesions(pen: Pen, room: Box, exam: ExamReading, titles: Sequence[str]) 
     lesions = sorted(_lesions(exam, titles), key=lambda lesion: -lesion.finding.malignancy)
     if not lesions:
         return pen.write(room.left, top + 6, NO_FINDINGS, _TEXT, WHITE, room.width, 2)
-    told = {lesion.finding.likelihood is not None for lesion in lesions}
-    head = {(True,): "Probability", (False,): "Score", (False, True): "Probability or score"}[tuple(sorted(told))]
     columns = [room.left + offset for offset in _COLUMNS]
-    for left, words in zip(columns, ("Lesion", "Long axis", head, "Implied BI-RADS"), strict=True):
+    for left, words in zip(columns, ("Lesion", "Long axis", "Score", "Probability"), strict=True):
         pen.write(left, top + 2, words, _SMALL, GREY)
     top += line_height(_SMALL) + 6
     pen.draw.line((room.left, top, room.right - 1, top), fill=LINE)
@@ -101,20 +101,32 @@ def draw_notes(pen: Pen, room: Box, exam: ExamReading, places: Mapping[str, str]
 
 
 def _draw_card(
-    pen: Pen, room: Box, title: str, score: tuple[float, Likelihood | None] | None, without: tuple[str, RGB]
+    pen: Pen,
+    room: Box,
+    side: Laterality | None,
+    score: tuple[float, Likelihood | None] | None,
+    without: tuple[str, RGB],
+    exam: ExamReading,
 ) -> None:
     """`without`: what stands in the place of a score that is not there, and its colour."""
     pen.draw.rounded_rectangle((room.left, room.top, room.right - 1, room.bottom - 1), 8, fill=_PANEL, outline=LINE)
     left, width = room.left + 14, room.width - 28
-    pen.write(left, room.top + 10, title, _TEXT, GREY, width)
+    pen.write(left, room.top + 10, _BREASTS[side], _TEXT, GREY, width)
     if score is None:
         words, colour = without
         pen.write(left, room.top + 44, words, 26, colour, width)
         return
     malignancy, likelihood = score
-    pen.write(left, room.top + 34, figure(malignancy, likelihood), 44, WHITE, width)
-    told = "score · no category" if likelihood is None else f"probability · implies BI-RADS {likelihood.category}"
-    pen.write(left, room.top + 100, told, _SMALL, WHITE, width)
+    if likelihood is None:
+        pen.write(left, room.top + 34, f"{malignancy:.2f}", 44, WHITE, width)
+        pen.write(left, room.top + 100, "score, no probability", _SMALL, WHITE, width)
+        return
+    threshold = exam.recall_threshold
+    pen.write(left, room.top + 34, percent(likelihood.probability, threshold), 44, WHITE, width)
+    top = pen.write(left, room.top + 96, f"probability · score {malignancy:.2f}", _SMALL, WHITE, width)
+    colour = AMBER if likelihood.is_recalled(threshold) else WHITE
+    top = pen.write(left, top, recall(likelihood, threshold), _SMALL, colour, width, 2)
+    pen.write(left, top, range_of(likelihood.category, side).meaning, _SMALL, GREY, width, 2)
 
 
 def _lesions(exam: ExamReading, titles: Sequence[str]) -> Iterator[_Lesion]:
@@ -122,7 +134,8 @@ def _lesions(exam: ExamReading, titles: Sequence[str]) -> Iterator[_Lesion]:
         counted = title.partition(", ")[2]
         for number, finding in enumerate(image.reading.findings, start=1):
             label = lesion_name(image, number).label
-            yield _Lesion(f"{label} ({counted})" if counted else label, number, finding, image.reading.spacing_mm)
+            size = next(iter(long_axis(image, number)), "")
+            yield _Lesion(f"{label} ({counted})" if counted else label, number, finding, size)
 
 
 def _draw_lesion(pen: Pen, top: int, columns: Sequence[int], lesion: _Lesion) -> None:
@@ -131,15 +144,18 @@ def _draw_lesion(pen: Pen, top: int, columns: Sequence[int], lesion: _Lesion) ->
     pen.draw.rounded_rectangle((left, top, left + chip_px - 1, top + 19), 4, fill=COLOURS[finding.kind])
     pen.write(left + (chip_px - pen.width(chip, _SMALL)) // 2, top + 2, chip, _SMALL, BLACK)
     pen.write(left + 40, top, lesion.name, _TEXT, WHITE, columns[1] - left - 50)
-    size = lesion.spacing_mm and f"{longest_extent_mm(outline(finding.mask), lesion.spacing_mm):.0f} mm"
-    category = finding.likelihood and finding.likelihood.category
-    pen.write(columns[1], top, size or "no scale", _TEXT, WHITE if size else GREY)
-    pen.write(columns[2], top, figure(finding.malignancy, finding.likelihood), _TEXT, WHITE)
-    pen.write(columns[3], top, category or "none", _TEXT, WHITE if category else GREY)
+    likelihood = finding.likelihood
+    pen.write(columns[1], top, lesion.size or "no scale", _TEXT, WHITE if lesion.size else GREY)
+    pen.write(columns[2], top, f"{finding.malignancy:.2f}", _TEXT, WHITE)
+    told = percent(likelihood.probability) if likelihood else "none"
+    pen.write(columns[3], top, told, _TEXT, WHITE if likelihood else GREY)
 
 
 def _notes(exam: ExamReading, places: Mapping[str, str]) -> Iterator[tuple[str, RGB]]:
-    """Each note with the colour of its mark: what is lacking and what to mind, then what is merely told."""
+    """Each note with the colour of its mark: the radiologist, what is lacking and what to mind, what is merely told."""
+    for one in exam.concordances:
+        agreed = one.agreement in (Agreement.AGREE, Agreement.NOT_COMPARED)
+        yield compared(one, exam), GREY if agreed else AMBER
     lacking = [one for one in exam.unread if not one.on_purpose]
     left_out = [one for one in exam.unread if one.on_purpose]
     yield from ((f"Not read: {_called(one, places)}: {one.reason}", AMBER) for one in lacking)

@@ -9,7 +9,7 @@ from PIL import Image
 
 from dicom_io.results.colours import COLOURS, RGB
 from dicom_io.results.geometry import nearest, outline
-from dicom_io.results.labels import figure, place_labels, worth
+from dicom_io.results.labels import place_labels, worth
 from dicom_io.results.summary.pen import Pen, line_height
 from models.types import Box, Laterality, ReadImage
 
@@ -30,7 +30,7 @@ def draw_view(canvas: Image.Image, room: Box, image: ReadImage, title: str) -> N
     pen = Pen(canvas)
     _draw_frame(pen, room)
     malignancy, likelihood = image.reading.malignancy, image.reading.likelihood
-    inner = _draw_caption(pen, room, title, worth(malignancy, likelihood), figure(malignancy, likelihood))
+    inner = _draw_caption(pen, room, title, worth(malignancy, likelihood), f"score {malignancy:.2f}")
     if image.reading.preview is None:
         inner = _draw_lack(pen, inner)
     field, scale = _fitted(inner, image)

@@ -1,0 +1,48 @@
+"""What is to be said of probabilities that were off on patients whom the weights have not learned from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+INTERCEPT, SLOPE = "calibration_intercept", "calibration_slope"
+"""Figures of a classifier: of a logistic regression of the outcomes on the logits of its images' probabilities, at the
+prevalence of the same patients. 0 and 1 are right (Van Calster et al., BMC Medicine 2019, 17:230)."""
+
+
+def caveat_of(figures: Mapping[str, Any]) -> str:
+    """One sentence where a whole 95 % interval lies off what is right; empty otherwise, and where there is no interval.
+
+    Args:
+        figures: a classifier's, as the card has them: INTERCEPT and SLOPE as [value, low, high].
+    """
+    told = [*_too_high_or_low(figures.get(INTERCEPT)), *_too_far_or_near(figures.get(SLOPE))]
+    patients = figures.get("patients")
+    of = f" ({patients})" if isinstance(patients, int) else ""
+    return f"On held-out patients{of} they were {' and '.join(told)}." if told else ""
+
+
+def _too_high_or_low(figure: object) -> list[str]:
+    if (found := _interval(figure)) is None:
+        return []
+    value, low, high = found
+    if low <= 0 <= high:
+        return []
+    return [f"too {'high' if value < 0 else 'low'}, about {math.exp(abs(value)):.1f} times in the odds"]
+
+
+def _too_far_or_near(figure: object) -> list[str]:
+    if (found := _interval(figure)) is None:
+        return []
+    value, low, high = found
+    if low <= 1 <= high:
+        return []
+    return ["too extreme" if value < 1 else "too moderate"]
+
+
+def _interval(figure: object) -> tuple[float, float, float] | None:
+    match figure:
+        case [float() | int() as value, float() | int() as low, float() | int() as high]:
+            return float(value), float(low), float(high)
+    return None
