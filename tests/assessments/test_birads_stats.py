@@ -117,13 +117,13 @@ def test_every_breast_stands_once_in_the_matrix_and_the_discordant_ones_in_the_l
     differing = sum((score > 0.02) != theirs for score, theirs in zip(scores, suspicious(categories), strict=True))
     assert len(listed) == differing > 0
     assert listed[0]["study_instance_uid"] == f"1.2.{listed[0]['study']}"
-    assert {row["agreement"] for row in listed} == {"AI higher", "AI lower"}
+    assert {row["agreement"] for row in listed} == {"AI alone recalls", "radiologist alone recalls"}
     assert [row["agreement"] for row in listed] == sorted((row["agreement"] for row in listed), reverse=True)
 
 
 def test_what_is_shown_says_the_rule_and_names_no_patient_and_no_uid(on_forty_studies: tuple[Ran, Path]) -> None:
     ran, out = on_forty_studies
-    assert "0 is a recall and stands with above 3; 6, known cancer, is left out" in ran.stdout
+    assert "category above 3 or 0; 6, known cancer, is left out" in ran.stdout
     assert "Research use only" in ran.stdout
     assert "80 read by test 1, prevalence 0.5" in ran.stdout
     assert "theirs: BI-RADS > 3" in ran.stdout
@@ -154,7 +154,7 @@ def test_a_study_that_came_by_the_road_stands_in_the_figures(
     assert list(values["tables"]) == ["confusion", "agreement"]
     assert values["left_out"] == {"categories that wait for their study (`mammo-node birads list --unmatched`)": 1}
     (one,) = values["discordant"]
-    assert (one["laterality"], one["implied"], one["assigned"], one["agreement"]) == ("L", "4C", "2", "AI higher")
+    assert (one["laterality"], one["implied"], one["assigned"], one["agreement"]) == ("L", "4C", "2", "AI alone recalls")
     assert one["study_instance_uid"] == uid
 
 
@@ -307,7 +307,7 @@ def test_the_discordant_list_as_csv_names_studies_for_whoever_asks(stats: Comman
         "laterality": "L",
         "implied": "4C",
         "assigned": "2",
-        "agreement": "AI higher",
+        "agreement": "AI alone recalls",
         "probability": "0.9",
         "pathology": "",
     }

@@ -53,8 +53,8 @@ def test_an_assessment_of_a_reported_study_gives_a_revision_that_names_its_prede
     named = second.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
     assert named.ReferencedSOPInstanceUID == first.SOPInstanceUID
     assert "Left breast: the radiologist's BI-RADS category (by HL7): 2" in texts(second)
-    assert "AI higher" in texts(second)
-    assert "AI lower" in texts(second)
+    assert "AI alone recalls" in texts(second)
+    assert "radiologist alone recalls" in texts(second)
     assert len(road.results("SEG")) == segs
     assert road.study().why == ""
 
@@ -345,7 +345,7 @@ def test_an_open_study_waits_and_its_first_report_holds_the_comparison(
     road.close()
     road.report()
     assert road.study().revision == 1
-    assert "AI higher" in texts(latest_report(road))
+    assert "AI alone recalls" in texts(latest_report(road))
 
 
 def test_an_assessment_that_comes_while_the_report_is_written_is_not_missed(
@@ -367,7 +367,7 @@ def test_an_assessment_that_comes_while_the_report_is_written_is_not_missed(
     assert [job.state for job in road.jobs() if job.kind == "report"] == [JobState.CANCELLED, JobState.WAITING]
     road.report()
     assert (road.study().state, road.study().revision) == (StudyState.REPORTED, 1)
-    assert "AI higher" in texts(latest_report(road))
+    assert "AI alone recalls" in texts(latest_report(road))
 
 
 def test_the_same_category_again_opens_no_revision_and_another_one_does(

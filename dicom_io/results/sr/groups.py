@@ -41,6 +41,7 @@ from models.types import ExamReading, Laterality, Likelihood, ReadImage, in_perc
 
 _BREASTS = {Laterality.LEFT: "left breast", Laterality.RIGHT: "right breast"}
 _PROPERTY = RelationshipTypeValues.HAS_PROPERTIES
+_INFERRED = RelationshipTypeValues.INFERRED_FROM
 
 
 def lesion_groups(
@@ -95,10 +96,10 @@ def _lesion_group(image: ReadImage, number: int, source: Dataset) -> PlanarROIMe
         algorithm_id=_algorithm(image, "lesions"),
         measurements=_worth(words, finding.malignancy, finding.likelihood, image, site),
     )
-    properties = [_number(codes.CERTAINTY_OF_FINDING, round(100 * float(finding.confidence)), codes.PERCENT)]
+    properties = [_number(codes.CERTAINTY_OF_FINDING, round(100 * float(finding.confidence)), codes.PERCENT, _PROPERTY)]
     if image.reading.spacing_mm:
         extent = round(longest_extent_mm(ring, image.reading.spacing_mm), 1)
-        properties.append(_number(codes.LONG_AXIS, extent, codes.MILLIMETRE))
+        properties.append(_number(codes.LONG_AXIS, extent, codes.MILLIMETRE, _PROPERTY))
     (found,) = (item for item in group[0].ContentSequence if item.name == codes.FINDING)
     found.ContentSequence = ContentSequence(properties)
     return group
@@ -163,11 +164,12 @@ def _worth(
         limit = [exam.recall_threshold] if exam else []
         probability = float(in_percent(likelihood.probability, *limit))
         measured = Measurement(codes.PROBABILITY_OF_CANCER, probability, codes.PERCENT, finding_sites=[site])
-        stated = [(own_codes.PREVALENCE, image.reading.prevalence)]
-        stated += [(own_codes.RECALL_THRESHOLD, one) for one in limit]
-        for concept, share in stated:
+        shares = [(own_codes.PREVALENCE, image.reading.prevalence)]
+        shares += [(own_codes.RECALL_THRESHOLD, one) for one in limit]
+        for concept, share in shares:
             if share is not None:
-                measured[0].ContentSequence.append(_number(concept, float(in_percent(share, share)), codes.PERCENT))
+                stated = _number(concept, float(in_percent(share, share)), codes.PERCENT, _INFERRED)
+                measured[0].ContentSequence.append(stated)
         worth.append(measured)
     return worth
 
@@ -188,8 +190,8 @@ def _verdict(
     return told
 
 
-def _number(name: Code, value: float, unit: Code) -> NumContentItem:
-    return NumContentItem(name, value, unit, relationship_type=_PROPERTY)
+def _number(name: Code, value: float, unit: Code, relation: RelationshipTypeValues) -> NumContentItem:
+    return NumContentItem(name, value, unit, relationship_type=relation)
 
 
 def _region(xy: NDArray[np.float64], source: Dataset) -> ImageRegion:
