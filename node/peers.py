@@ -46,11 +46,12 @@ def commitment_request(of: settings.Destination, calling_ae_title: str) -> Reque
     return partial(ask_commitment, dicom_peer(of, calling_ae_title))
 
 
-def source(of: settings.AnySource, ae_title: str) -> Source:
-    """Where studies are fetched by the node whose AE title is `ae_title`."""
+def source(of: settings.AnySource, ae_title: str, max_bytes: int) -> Source:
+    """Where studies are fetched by the node whose AE title is `ae_title`, no instance larger than `max_bytes`."""
     if isinstance(of, settings.WebSource):
-        return wado.WebSource(web_peer(of))
-    return retrieve.DicomSource(dicom_peer(of, ae_title), move_to=ae_title if of.retrieve == "c-move" else None)
+        return wado.WebSource(web_peer(of), max_bytes)
+    move_to = ae_title if of.retrieve == "c-move" else None
+    return retrieve.DicomSource(dicom_peer(of, ae_title), move_to, max_bytes)
 
 
 def callers(of: settings.Settings) -> list[AllowedSender]:

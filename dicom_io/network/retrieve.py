@@ -38,7 +38,6 @@ _MEANINGS = {
     0xA801: "move destination unknown",
 }
 """Of C-GET's and C-MOVE's own statuses (PS3.4 tables C.4-2 and C.4-3)."""
-_NO_LIMIT = 1 << 62
 
 
 @dataclass(frozen=True)
@@ -47,10 +46,12 @@ class DicomSource:
 
     Attributes:
         move_to: the AE title that it shall send to (C-MOVE); None: it sends over the association that asks (C-GET).
+        max_bytes: the largest data set that is taken by C-GET.
     """
 
     peer: Peer
     move_to: str | None = None
+    max_bytes: int = 1 << 30
 
     def studies(self, keyword: str, value: str) -> list[str]:
         """The studies whose attribute `keyword` is `value`."""
@@ -77,7 +78,7 @@ class DicomSource:
         self, study_instance_uid: str, wanted: Sequence[HeldInstance], folder: Path, progress: Progress
     ) -> Retrieved:
         classes = sorted({held.sop_class_uid for held in wanted if held.sop_class_uid} or STORAGE_CLASSES)
-        keeping = _Keeping(folder, progress)
+        keeping = _Keeping(folder, progress, self.max_bytes)
         association = self.peer.associate(
             [build_context(_GET), *_storage_contexts(classes)],
             roles=[build_role(uid, scp_role=True) for uid in classes],
@@ -196,6 +197,7 @@ class _Keeping:
 
     folder: Path
     progress: Progress
+    max_bytes: int
     kept: dict[str, Path] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
     _dimse: StreamingDIMSE | None = None
@@ -226,4 +228,4 @@ class _Keeping:
 
     def _open(self, command: Dataset, transfer_syntax_uid: str, refused: Answer | None) -> IncomingFile:
         head = b"" if refused else head_of(command, transfer_syntax_uid)
-        return IncomingFile(self.folder, head, _NO_LIMIT, refused)
+        return IncomingFile(self.folder, head, self.max_bytes, refused)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dicomweb_client import DICOMwebClient
 from pydicom import Dataset
+from requests import Response
 
 from dicom_io.attributes import text
 from dicom_io.errors import Rejected
@@ -18,13 +19,19 @@ from dicom_io.network.web_peer import WebPeer
 _AS_STORED = (("application/dicom", "*"),)
 """Any transfer syntax will do, so that the service converts nothing (PS3.18 section 8.7.3.5.2)."""
 _PAGE = 1000
+_PIECE = 1 << 16
 
 
 @dataclass(frozen=True)
 class WebSource:
-    """A DICOMweb service that is asked for studies."""
+    """A DICOMweb service that is asked for studies.
+
+    Attributes:
+        max_bytes: the largest answer that is taken, and with it the largest instance.
+    """
 
     peer: WebPeer
+    max_bytes: int = 1 << 30
 
     def studies(self, keyword: str, value: str) -> list[str]:
         """The studies whose attribute `keyword` is `value`."""
@@ -78,7 +85,22 @@ class WebSource:
     @contextmanager
     def _client(self) -> Iterator[DICOMwebClient]:
         with self.peer.session() as session:
+            session.hooks["response"] = [self._read]
             yield self.peer.client(session)
+
+    def _read(self, response: Response, *_: object, **__: object) -> None:
+        """Reads an answer as far as it may be large; requests itself would take whatever comes.
+
+        Raises:
+            Rejected: it is larger.
+        """
+        content = bytearray()
+        for piece in response.iter_content(_PIECE):
+            content += piece
+            if len(content) > self.max_bytes:
+                response.close()
+                raise Rejected(f"{self.peer} sends more than this node takes (max_image_mb)")
+        response._content = bytes(content)
 
 
 def _all(keyword: str, page: Callable[[int], list[dict[str, dict[str, object]]]]) -> dict[str, Dataset]:

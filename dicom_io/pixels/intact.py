@@ -14,8 +14,9 @@ from typing import BinaryIO
 from pydicom import Dataset, dcmread
 from pydicom.dataelem import RawDataElement
 from pydicom.errors import InvalidDicomError
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
+from dicom_io.bounds import check_bounds
 from dicom_io.errors import NotReadable, is_the_machines
 from dicom_io.pixels.file_meta import read_file_meta
 from dicom_io.pixels.pixel_element import CutShort, PixelElement, Span, find_pixels
@@ -51,16 +52,21 @@ def read_whole_file(path: Path, max_bytes: int) -> WholeFile:
 
     Raises:
         CutShort: the file ends within an element.
-        NotReadable: no DICOM file, or damaged.
+        NotReadable: no DICOM file, damaged, or beyond bounds.check_bounds.
     """
     try:
         meta, start = read_file_meta(path)
         syntax = UID(meta.TransferSyntaxUID)
         if syntax == DeflatedExplicitVRLittleEndian:
             with _inflated(path, start, max_bytes) as file:
+                check_bounds(file, 0, implicit=False, little=True)
+                file.seek(0)
                 dataset, pixels = _measured(file)
             return WholeFile(path, dataset, syntax, None, None, pixels is not None)
         with path.open("rb") as file:
+            implicit, little = syntax == ImplicitVRLittleEndian, syntax != ExplicitVRBigEndian
+            check_bounds(file, start, implicit=implicit, little=little)
+            file.seek(0)
             dataset, pixels = _measured(file)
             header = Span(start, pixels.value.start if pixels else path.stat().st_size)
         return WholeFile(path, dataset, syntax, header, pixels.value if pixels else None, pixels is not None)

@@ -39,7 +39,8 @@ def pull(
 
     keyword, value = _asked(study, accession)
     settings = load(config)
-    source = peers.source(_source_named(source_name, settings), settings.receiver.ae_title)
+    receiver = settings.receiver
+    source = peers.source(_source_named(source_name, settings), receiver.ae_title, receiver.max_image_mb * 1_000_000)
     node = listener(settings)
     if not node.ok:
         raise CommandFailed(f"The node does not run: start it with `mammo-node serve` ({node.says}).")

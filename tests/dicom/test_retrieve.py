@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -286,3 +287,13 @@ def test_a_source_that_nobody_runs_is_unreachable():
     ):
         with pytest.raises(Unreachable, match=str(port)):
             source.studies("StudyInstanceUID", STUDY)
+
+
+@pytest.mark.parametrize("by", ["dicom", "web"])
+def test_what_is_larger_than_the_node_takes_is_not_fetched_and_told(by: str, orthanc: Orthanc, tmp_path: Path) -> None:
+    source = replace(dicom_source(orthanc) if by == "dicom" else web_source(orthanc), max_bytes=2_000)
+    instances = (dicom_source(orthanc)).instances(STUDY)
+    retrieved = source.retrieve(STUDY, instances, tmp_path, lambda _: None)
+    assert retrieved.arrived == 0
+    assert any("max_image_mb" in fault for fault in retrieved.faults)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,90 @@
+"""How much a data set may ask of whoever reads it, counted before anything is built of it.
+
+A few kilobytes, deflated, can hold a million empty items, each of which costs a parser a hundred times its size.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import BinaryIO
+
+from dicom_io.errors import NotReadable
+
+MOST_ELEMENTS = 300_000
+MOST_ITEMS = 50_000
+"""A segmentation of 5,000 frames has some 40,000."""
+DEEPEST = 100
+"""Sequences and items within one another; a structured report's content tree of 20 levels has 40."""
+MOST_BYTES = 32_000_000
+"""Of all values that are no bulk data."""
+_BULK = 1 << 16
+_UNDEFINED = 0xFFFFFFFF
+_LONG = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
+"""VRs whose length takes 32 bits (PS3.5 section 7.1.2)."""
+_ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+_PIXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
+
+
+def check_bounds(file: BinaryIO, start: int, *, implicit: bool, little: bool) -> None:
+    """Walks over the elements from `start` up to the pixel data, as far as they can be followed.
+
+    Raises:
+        NotReadable: there are more elements, items, levels or bytes than any object has that this node could use.
+    """
+    order = "<" if little else ">"
+    elements = items = size = 0
+    at = start
+    levels: list[tuple[int | None, bool]] = []  # where each sequence or item ends, and whether it has no VRs
+    while True:
+        while levels and levels[-1][0] is not None and at >= levels[-1][0]:
+            levels.pop()
+        file.seek(at)
+        head = file.read(12)
+        if len(head) < 8:
+            return
+        group, number, length = struct.unpack_from(order + "HHL", head)
+        tag = group << 16 | number
+        at += 8
+        bare = levels[-1][1] if levels else implicit
+        if tag in (_ITEM_END, _SEQUENCE_END):
+            if levels:
+                levels.pop()
+            continue
+        if not levels and tag in _PIXELS:
+            return
+        if tag == _ITEM:
+            items += 1
+            levels.append((None if length == _UNDEFINED else at + length, bare))
+        else:
+            elements += 1
+            vr = b"" if bare else head[4:6]
+            if vr in _LONG and len(head) == 12:
+                (length,) = struct.unpack_from(order + "L", head, 8)
+                at += 4
+            elif vr.isalpha() and vr.isupper():
+                (length,) = struct.unpack_from(order + "H", head, 6)
+            unknown = bare or vr == b"UN"  # an unknown sequence is encoded without VRs (PS3.5 section 6.2.2)
+            if length == _UNDEFINED:
+                levels.append((None, unknown))
+            elif length >= 8 and vr in (b"", b"SQ", b"UN") and _begins_with_an_item(file, at, order):
+                levels.append((at + length, unknown))
+            else:
+                at += length
+                size += length if length <= _BULK else 0
+        _check(elements, items, len(levels), size)
+
+
+def _begins_with_an_item(file: BinaryIO, at: int, order: str) -> bool:
+    file.seek(at)
+    return file.read(4) == struct.pack(order + "HH", _ITEM >> 16, _ITEM & 0xFFFF)
+
+
+def _check(elements: int, items: int, levels: int, size: int) -> None:
+    for count, most, what in (
+        (elements, MOST_ELEMENTS, "elements"),
+        (items, MOST_ITEMS, "items"),
+        (levels, DEEPEST, "levels of sequences"),
+        (size, MOST_BYTES, "bytes in its header"),
+    ):
+        if count > most:
+            raise NotReadable(f"The data set has more than {most} {what}.")

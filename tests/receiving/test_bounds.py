@@ -1,0 +1,115 @@
+"""A data set that asks for more than any object needs is refused before anything is built of it."""
+
+from __future__ import annotations
+
+import io
+import struct
+import tracemalloc
+import zlib
+
+import pytest
+from hypothesis import given, strategies
+from pydicom.uid import DeflatedExplicitVRLittleEndian
+from wire import Wire, context, one_store
+
+from dicom_io.bounds import DEEPEST, MOST_BYTES, MOST_ELEMENTS, MOST_ITEMS, check_bounds
+from dicom_io.errors import NotReadable
+from dicom_io.network.answers import Status
+
+ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+UNDEFINED = 0xFFFFFFFF
+CONTENT = 0x0040A730
+
+
+def tagged(tag: int, order: str) -> bytes:
+    return struct.pack(order + "HH", tag >> 16, tag & 0xFFFF)
+
+
+def delimiter(tag: int, length: int = 0, order: str = "<") -> bytes:
+    return tagged(tag, order) + struct.pack(order + "L", length)
+
+
+def element(tag: int, vr: bytes, value: bytes, order: str = "<", length: int | None = None) -> bytes:
+    size = len(value) if length is None else length
+    if not vr:
+        return tagged(tag, order) + struct.pack(order + "L", size) + value
+    if vr in (b"SQ", b"UN", b"OB"):
+        return tagged(tag, order) + vr + b"\0\0" + struct.pack(order + "L", size) + value
+    return tagged(tag, order) + vr + struct.pack(order + "H", size) + value
+
+
+def many_items(vr: bytes, order: str, *, undefined: bool) -> bytes:
+    items = delimiter(ITEM, order=order) * (MOST_ITEMS + 1)
+    end = delimiter(SEQUENCE_END, order=order) if undefined else b""
+    return element(CONTENT, vr, items + end, order, UNDEFINED if undefined else None)
+
+
+def nest(levels: int) -> bytes:
+    return (element(CONTENT, b"SQ", delimiter(ITEM, UNDEFINED), length=UNDEFINED)) * levels
+
+
+BOMBS = {
+    f"items, {name}, {'un' if undefined else ''}defined": (many_items(vr, order, undefined=undefined), vr, order)
+    for name, vr, order in (
+        ("explicit", b"SQ", "<"),
+        ("implicit", b"", "<"),
+        ("big", b"SQ", ">"),
+        ("unknown", b"UN", "<"),
+    )
+    for undefined in (True, False)
+} | {
+    "levels": (nest(DEEPEST), b"SQ", "<"),
+    "elements": (b"".join(element(0x00090000 + n, b"US", b"") for n in range(0x1000, 0x5000)) * 20, b"SQ", "<"),
+    "bytes": (element(0x00091010, b"LO", bytes(60_000)) * (MOST_BYTES // 60_000 + 1), b"SQ", "<"),
+    "items in items": (
+        element(CONTENT, b"SQ", delimiter(ITEM, 8 * MOST_ITEMS) + delimiter(ITEM) * MOST_ITEMS, length=UNDEFINED),
+        b"SQ",
+        "<",
+    ),
+}
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_more_than_any_object_needs_is_refused_without_its_memory(bomb: str):
+    data, vr, order = BOMBS[bomb]
+    tracemalloc.start()
+    with pytest.raises(NotReadable, match="more than"):
+        check_bounds(io.BytesIO(data), 0, implicit=not vr, little=order == "<")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2_000_000  # the file itself lies on the disk
+
+
+def test_pixels_are_not_counted():
+    fragments = delimiter(ITEM, 2) + b"ab"
+    data = element(0x7FE00010, b"OB", fragments * (MOST_ITEMS + 1) + delimiter(SEQUENCE_END), length=UNDEFINED)
+    check_bounds(io.BytesIO(element(0x00280002, b"US", b"\1\0") + data), 0, implicit=False, little=True)
+
+
+def test_a_large_segmentations_header_is_within_bounds():
+    inner = element(0x00209113, b"SQ", delimiter(ITEM, 12) + element(0x00200032, b"DS", b"1\\2 "))
+    frame = delimiter(ITEM, 7 * len(inner)) + inner * 7
+    data = element(0x52009230, b"SQ", frame * 5000)
+    check_bounds(io.BytesIO(data), 0, implicit=False, little=True)
+    assert MOST_ELEMENTS > 2 * 7 * 5000
+
+
+@given(strategies.binary(max_size=400), strategies.booleans(), strategies.booleans())
+def test_any_bytes_come_to_an_end(data: bytes, implicit: bool, little: bool):
+    check_bounds(io.BytesIO(data), 0, implicit=implicit, little=little)
+
+
+def test_a_few_deflated_kilobytes_of_items_are_refused_and_the_next_object_is_kept(
+    listening_node, mammogram, raw_bytes
+):
+    image = raw_bytes(mammogram())
+    bomb = image[: image.index(struct.pack("<HH", 0x0028, 0x0002))] + many_items(b"SQ", "<", undefined=True)
+    deflater = zlib.compressobj(9, zlib.DEFLATED, -15)
+    packed = deflater.compress(bomb) + deflater.flush()
+    packed += b"\0" * (len(packed) % 2)
+    assert len(packed) < 6000
+    with Wire.to(listening_node.listener.port) as peer:
+        assert peer.associate(contexts=[context(1, "1.2.840.10008.5.1.4.1.1.1.2", DeflatedExplicitVRLittleEndian)]) == 2
+        peer.send(one_store(1, packed))
+        assert peer.status() == Status.NOT_DICOM
+    assert listening_node.store(mammogram()).Status == Status.SUCCESS
