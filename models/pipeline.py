@@ -89,7 +89,9 @@ class Pipeline:
     ) -> ImageReading:
         began = self.clock()
         found = [found[number] for number in innermost([one.box for one in found])]
-        outlines = in_halves(lambda boxes: self.segmenter.segment(image, boxes), [one.box for one in found])
+        outlines = in_halves(
+            lambda some: self.segmenter.segment(image, [one.box for one in some], [one.kind for one in some]), found
+        )
         segmented = self.clock()
         drawn = [_whole(one) if outline is None else outline for outline, one in zip(outlines, found, strict=True)]
         staying = innermost(drawn)

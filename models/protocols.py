@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from models.types import Box, Detection, Mammogram, Mask
+from models.types import Box, Detection, FindingKind, Mammogram, Mask
 
 
 class OutOfMemory(Exception):
@@ -26,8 +26,9 @@ class Detector(Protocol):
 class Segmenter(Protocol):
     """Outlines lesions."""
 
-    def segment(self, image: Mammogram, boxes: Sequence[Box]) -> list[Mask | None]:
-        """One mask a box (the detector's, not enlarged), in source-image pixels; None where nothing was drawn.
+    def segment(self, image: Mammogram, boxes: Sequence[Box], kinds: Sequence[FindingKind]) -> list[Mask | None]:
+        """One mask a box (the detector's, not enlarged) of a lesion of this kind, in source-image pixels; None where
+        nothing was drawn.
 
         Raises:
             OutOfMemory: the prompts did not fit on the device.

@@ -13,7 +13,7 @@ from road import OneMass
 
 from dicom_io.phantom import PhantomStudy, PhantomView, phantom_mammogram
 from models.phantom.exam import PhantomImage, PhantomLesion, Prevalence, draw_exam
-from models.types import Box, Detection, Laterality, Mammogram, Mask
+from models.types import Box, Detection, FindingKind, Laterality, Mammogram, Mask
 
 View = tuple[Laterality | None, str | None]
 
@@ -30,7 +30,7 @@ class KnownLesions(OneMass):
             for image in images
         ]
 
-    def segment(self, image: Mammogram, boxes: Sequence[Box]) -> list[Mask | None]:
+    def segment(self, image: Mammogram, boxes: Sequence[Box], kinds: Sequence[FindingKind]) -> list[Mask | None]:
         masks = {lesion.mask.box: lesion.mask for lesion in self._lesions(image)}
         return [masks[box] for box in boxes]
 

@@ -43,7 +43,7 @@ class OneMass:
             (Detection(middle(image), FindingKind.MASS, 0.9),) if image.pixels.max() > 0 else () for image in images
         ]
 
-    def segment(self, image: Mammogram, boxes: Sequence[Box]) -> list[Mask | None]:
+    def segment(self, image: Mammogram, boxes: Sequence[Box], kinds: Sequence[FindingKind]) -> list[Mask | None]:
         return [Mask(box, np.ones((box.height, box.width), dtype=np.bool_)) for box in boxes]
 
     def classify(self, image: Mammogram, masks: Sequence[Mask]) -> tuple[float, list[float]]:

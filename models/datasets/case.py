@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from models.types import FindingKind, Laterality, Mammogram, Mask
@@ -93,6 +93,15 @@ class Case:
     def patient(self) -> str:
         """For draws by patient: one of whom only a choice is known counts as a patient of its own."""
         return self.patients[0] if len(self.patients) == 1 else f"{self.dataset}/{self.name}"
+
+
+def of_kinds(cases: Iterable[Case], kinds: Collection[FindingKind]) -> list[Case]:
+    """The images that show a lesion of these kinds, other lesions being passed over."""
+
+    def those(case: Case) -> Callable[[Mammogram], tuple[Lesion, ...]]:
+        return lambda image: tuple(lesion for lesion in case.read_lesions(image) if lesion.kind in kinds)
+
+    return [replace(case, read_lesions=those(case)) for case in cases if not case.kinds.isdisjoint(kinds)]
 
 
 @dataclass(frozen=True)

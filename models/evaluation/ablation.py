@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
 import torch
 
-from models.calibration import Calibration, Level
+from models.bundle import ROLES, Bundle
+from models.calibration import Level
 from models.datasets.case import Cases
 from models.datasets.split import Split, folds, sides
 from models.evaluation.detection import (
@@ -21,49 +22,76 @@ from models.evaluation.detection import (
     measured_images,
 )
 from models.evaluation.evaluation import Observed, observe_bundle
+from models.evaluation.examples import draw_examples
 from models.evaluation.malignancy import (
     A1_COLUMNS,
     AREA_COLUMNS,
-    BIRADS_NOTE,
+    BIRADS_NOTES,
     CUT_NOTE,
     NO_BIRADS,
+    NO_MASSES,
     area_row,
-    birads_row,
+    birads_rows,
     decision_row,
     why_no_scores,
     with_birads,
+    with_masses,
 )
 from models.evaluation.measures import Figure
 from models.evaluation.observations import EvaluationError, Observation
 from models.evaluation.observe import Progress
+from models.evaluation.paired import (
+    area_difference,
+    average_precision_difference,
+    boundary_difference,
+    decision_difference,
+    differences,
+    froc_difference,
+    pixel_difference,
+)
 from models.evaluation.papers import printed
 from models.evaluation.scored import Scored, scored_images, scored_lesions, worth
 from models.evaluation.segmentation import (
     B3_COLUMNS,
     B4_COLUMNS,
     PIXEL_NOTE,
+    Drawn,
+    as_shown,
     border_note,
     boundary_row,
     by_true_box,
     pixel_row,
 )
-from models.evaluation.tables import About, Absent, Cell, Counts, Draws, Report, Row, Section, Table
+from models.evaluation.tables import About, Absent, Cell, Counts, Draws, Plot, Report, Row, Section, Table
 from models.training.kinds import recipe_of
 from models.training.recipe import Recipe, kind_of
 from models.training.runs import make_split, train
+from models.types import FindingKind
 
 _POOLED = (
     "Each recipe's figures are of the test patients of all folds together, each read by the model that never saw them."
 )
+_WHOLE_NOTE = (
+    "The whole: the detector's box, the prompt that the segmenter's recipe asks for (yolo-mlsam: the box's brightest "
+    "point), its outline. A lesion that no box shown finds is drawn nowhere. What HQ-SAM was prompted with the paper "
+    "does not say: yolo-hq-sam has the same point, and the table of true boxes what a person's box would give."
+)
+_NO_DETECTOR = "No detector stands before it: name a detector's recipe as well, or give --base."
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A recipe, and what its model of each fold did on the fold's test patients."""
+    """A recipe, and what its model of each fold did on the fold's test patients.
+
+    Attributes:
+        bundles: of each fold, with the parts that it was observed with.
+        detector: of a segmenter, the name of the detector that it was observed behind; "" where there was none.
+    """
 
     recipe: Recipe
+    bundles: tuple[Bundle, ...]
     folds: tuple[Observed, ...]
-    calibrations: tuple[Mapping[Level, Calibration], ...]
+    detector: str = ""
 
     @property
     def name(self) -> str:
@@ -101,6 +129,36 @@ def make_folds(recipes: Sequence[Recipe], cases: Cases, count: int | None) -> li
 
 
 def contend(
+    recipes: Sequence[Recipe],
+    cases: Cases,
+    splits: Sequence[Split],
+    out: Path,
+    starts: Mapping[str, Path],
+    device: torch.device,
+    progress: Progress,
+    base: Bundle | None = None,
+) -> list[Contender]:
+    """Trains each recipe on each fold and observes it there, in `out/RECIPE/fold-N`; what is done is not done again.
+
+    The first detector among the recipes, each fold's on that fold, stands before the segmenters.
+
+    Args:
+        starts: weights to start from, by the recipe's name.
+        base: where no detector contends its detector stands before the segmenters; classifiers read with its detector
+            and segmenter. Without one they are measured alone.
+
+    Raises what `models.training.runs.train` and `observe_bundle` raise.
+    """
+    first = next((recipe for recipe in recipes if recipe.kind == "detector"), None)
+    done: dict[str, Contender] = {}
+    for recipe in sorted(recipes, key=lambda one: one is not first):
+        detector = done[first.name] if first is not None and recipe.kind == "segmenter" else None
+        start = starts.get(recipe.name)
+        done[recipe.name] = _contend(recipe, cases, splits, out, start, device, progress, base, detector)
+    return [done[recipe.name] for recipe in recipes]
+
+
+def _contend(
     recipe: Recipe,
     cases: Cases,
     splits: Sequence[Split],
@@ -108,33 +166,60 @@ def contend(
     start: Path | None,
     device: torch.device,
     progress: Progress,
+    base: Bundle | None,
+    detector: Contender | None,
 ) -> Contender:
-    """Trains a recipe on each fold and observes it there, in `out/RECIPE/fold-N`; what is done is not done again.
-
-    Raises what `models.training.runs.train` and `observe_bundle` raise.
-    """
-    observed, calibrations = [], []
+    observed, bundles = [], []
+    before = detector.name if detector is not None else str(base.id) if base is not None else ""
+    roles: tuple[str, ...] = (recipe.kind,)
+    if before and recipe.kind == "segmenter":
+        roles = ("detector", "segmenter")
+    elif base is not None and recipe.kind == "classifier":
+        roles = ROLES
     for number, split in enumerate(splits, start=1):
         place = out / recipe.name / f"fold-{number}"
 
         def told(done: int, total: int, how: str, number: int = number) -> None:
             progress(done, total, f"{recipe.name}, fold {number} of {len(splits)}: {how}")
 
-        trained = train(recipe, cases, place, start, device, told, split=split, measured=False)
+        bundle = train(recipe, cases, place, start, device, told, split=split, base=base, measured=False).bundle
+        if detector is not None:
+            bundle = replace(bundle, detector=detector.bundles[number - 1].detector)
+        elif base is not None and recipe.kind != "detector":
+            bundle = replace(bundle, detector=base.detector)
         _, validation, test = sides(cases.cases, split)
         mixed = recipe.fit.mixed_precision
-        seen = observe_bundle(
-            trained.bundle, test, validation, place / "evaluation", device, mixed, told, (recipe.kind,)
+        observed.append(observe_bundle(bundle, test, validation, place / "evaluation", device, mixed, told, roles))
+        bundles.append(bundle)
+    return Contender(recipe, tuple(bundles), tuple(observed), before if recipe.kind == "segmenter" else "")
+
+
+def examples_of(contenders: Sequence[Contender], cases: Cases, device: torch.device) -> tuple[Plot, ...]:
+    """Pictures of what each segmenter draws of the same lesions, of the first fold (paper B, Figure 4)."""
+    return tuple(
+        plot
+        for one in contenders
+        if one.recipe.kind == "segmenter"
+        for plot in draw_examples(
+            one.bundles[0],
+            cases.cases,
+            one.folds[0].test,
+            f"examples-{one.name}",
+            device,
+            one.recipe.fit.mixed_precision,
         )
-        observed.append(seen)
-        calibrations.append(trained.bundle.calibration)
-    return Contender(recipe, tuple(observed), tuple(calibrations))
+    )
 
 
-def ablation_report(about: About, contenders: Sequence[Contender], draws: Draws) -> Report:
-    """A section for each kind among the contenders."""
+def ablation_report(
+    about: About, contenders: Sequence[Contender], draws: Draws, examples: Sequence[Plot] = ()
+) -> Report:
+    """A section for each kind among the contenders; `examples` stand with the segmenters."""
     by_kind = {kind: [one for one in contenders if one.recipe.kind == kind] for kind in _SECTIONS}
-    return Report(about, tuple(_SECTIONS[kind](some, draws) for kind, some in by_kind.items() if some))
+    sections = {kind: _SECTIONS[kind](some, draws) for kind, some in by_kind.items() if some}
+    if "segmenter" in sections:
+        sections["segmenter"] = replace(sections["segmenter"], plots=tuple(examples))
+    return Report(about, tuple(sections.values()))
 
 
 def _detectors(contenders: Sequence[Contender], draws: Draws) -> Section:
@@ -156,26 +241,24 @@ def _detectors(contenders: Sequence[Contender], draws: Draws) -> Section:
                 percent=True,
                 notes=B1_NOTES,
             ),
+            *differences("B1", "Attention", B1_COLUMNS, images, average_precision_difference, draws, percent=True),
             Table(
                 "froc",
                 "Sensitivity at so many false positives an image (FROC)",
                 FROC_COLUMNS,
                 tuple(froc_row(some, name, draws) for name, some in images.items()),
             ),
+            *differences("froc", "FROC", FROC_COLUMNS, images, froc_difference, draws),
         ),
     )
 
 
 def _segmenters(contenders: Sequence[Contender], draws: Draws) -> Section:
     drawn = {one.name: by_true_box(one.pooled) for one in contenders}
-    pixels = {name: pixel_row(name, some, draws) for name, some in drawn.items()}
-    by_fold = tuple(
-        row for one in contenders for row in (*_fold_rows(one, draws), _mean_row(one, _fold_rows(one, draws)))
-    )
     return Section(
         "segmenters",
         "Segmenters",
-        f"{_POOLED} Outlines are from true boxes, which the segmenter enlarges.",
+        f"{_POOLED} Outlines are from true boxes, which the segmenter enlarges, but for Table 5 of paper B.",
         (
             Table(
                 "B3",
@@ -186,36 +269,70 @@ def _segmenters(contenders: Sequence[Contender], draws: Draws) -> Section:
                 percent=True,
                 notes=(border_note(next(iter(drawn.values()), [])),),
             ),
+            *differences("B3", "Features", B3_COLUMNS, drawn, boundary_difference, draws, percent=True),
             Table(
                 "B4",
                 "Encoder",
                 B4_COLUMNS,
-                (*pixels.values(), *printed("B4", B4_COLUMNS)),
+                (*(pixel_row(name, some, draws) for name, some in drawn.items()), *printed("B4", B4_COLUMNS)),
                 "paper B, Table 4",
                 percent=True,
                 notes=(PIXEL_NOTE,),
             ),
+            *differences("B4", "Encoder", B4_COLUMNS, drawn, pixel_difference, draws, percent=True),
+            *_whole_tables(contenders, draws),
             Table(
-                "B5",
-                "Folds",
+                "folds",
+                "Folds, from true boxes",
                 B4_COLUMNS,
-                (*by_fold, *printed("B5", B4_COLUMNS)),
-                "paper B, Table 5",
+                tuple(
+                    row for one in contenders for row in _by_fold(one.name, map(by_true_box, _tests(one.folds)), draws)
+                ),
                 percent=True,
-                notes=(PIXEL_NOTE, "The mean is of the folds' figures, as the paper's."),
+                notes=(PIXEL_NOTE,),
             ),
         ),
     )
 
 
-def _fold_rows(one: Contender, draws: Draws) -> list[Row]:
-    return [
-        pixel_row(f"{one.name}, fold {number}", by_true_box(fold.test), draws)
-        for number, fold in enumerate(one.folds, start=1)
-    ]
+def _whole_tables(contenders: Sequence[Contender], draws: Draws) -> tuple[Table, ...]:
+    """Paper B's Table 5: a segmenter behind a detector, fold by fold."""
+    rows: list[Row] = []
+    pooled: dict[str, list[Drawn]] = {}
+    for one in contenders:
+        if not one.detector:
+            rows.append(Row(one.name, (Absent(_NO_DETECTOR),) * len(B4_COLUMNS)))
+            continue
+        name = f"{one.detector} + {one.name}"
+        by_fold = [as_shown(fold) for fold in _tests(one.folds)]
+        rows += _by_fold(name, by_fold, draws)
+        pooled[name] = [lesion for fold in by_fold for lesion in fold]
+    return (
+        Table(
+            "B5",
+            "Folds, detector and segmenter together",
+            B4_COLUMNS,
+            (*rows, *printed("B5", B4_COLUMNS)),
+            "paper B, Table 5",
+            percent=True,
+            notes=(PIXEL_NOTE, _WHOLE_NOTE, "The mean is of the folds' figures, as the paper's."),
+        ),
+        *differences(
+            "B5", "Detector and segmenter together", B4_COLUMNS, pooled, pixel_difference, draws, percent=True
+        ),
+    )
 
 
-def _mean_row(one: Contender, rows: Sequence[Row]) -> Row:
+def _tests(folds: Sequence[Observed]) -> list[tuple[Observation, ...]]:
+    return [fold.test for fold in folds]
+
+
+def _by_fold(name: str, folds: Iterable[Sequence[Drawn]], draws: Draws) -> list[Row]:
+    rows = [pixel_row(f"{name}, fold {number}", some, draws) for number, some in enumerate(folds, start=1)]
+    return [*rows, _mean_row(f"{name}, mean", rows)]
+
+
+def _mean_row(name: str, rows: Sequence[Row]) -> Row:
     cells: list[Cell] = []
     for column in zip(*(row.cells for row in rows), strict=True):
         known = [cell.value for cell in column if isinstance(cell, Figure)]
@@ -226,12 +343,14 @@ def _mean_row(one: Contender, rows: Sequence[Row]) -> Row:
         sum(one.images for one in counts),
         sum(one.lesions or 0 for one in counts),
     )
-    return Row(f"{one.name}, mean", tuple(cells), together)
+    return Row(name, tuple(cells), together)
 
 
 def _classifiers(contenders: Sequence[Contender], draws: Draws) -> Section:
     images = {one.name: _worth(one, Level.IMAGE) for one in contenders}
     lesions = {one.name: _worth(one, Level.LESION) for one in contenders}
+    masses = {one.name: _worth(one, Level.IMAGE, with_masses) for one in contenders}
+    mass_lesions = {one.name: _worth(one, Level.LESION, only_masses) for one in contenders}
     compared = {one.name: _worth(one, Level.IMAGE, with_birads) for one in contenders}
     read = next((one.pooled for one in contenders if with_birads(one.pooled)), [])
     why = {one.name: why_no_scores(one.pooled) for one in contenders}
@@ -241,7 +360,9 @@ def _classifiers(contenders: Sequence[Contender], draws: Draws) -> Section:
         for name in images
         for row in (
             decision_row(f"{name}, images", images[name], draws, why[name]),
+            decision_row(f"{name}, images with masses", masses[name], draws, NO_MASSES if images[name] else why[name]),
             decision_row(f"{name}, lesions", lesions[name], draws, no_lesions),
+            decision_row(f"{name}, masses", mass_lesions[name], draws, NO_MASSES),
             decision_row(f"{name}, images with a BI-RADS category", compared[name], draws, NO_BIRADS),
         )
     ]
@@ -250,26 +371,41 @@ def _classifiers(contenders: Sequence[Contender], draws: Draws) -> Section:
         for name in images
         for row in (
             area_row(f"{name}, images", images[name], draws, why[name]),
+            area_row(f"{name}, images with masses", masses[name], draws, NO_MASSES if images[name] else why[name]),
             area_row(f"{name}, lesions", lesions[name], draws, no_lesions),
+            area_row(f"{name}, masses", mass_lesions[name], draws, NO_MASSES),
         )
     ]
     return Section(
         "classifiers",
         "Classifiers",
         f"{_POOLED} Lesions are scored by their true outlines; a classifier that looks at images alone gives them "
-        "its image's score. One whose image score depends on findings has none here.",
+        "its image's score. One whose image score depends on findings has none here, unless --base gives a detector "
+        "and a segmenter. The paper's rows are of masses.",
         (
             Table(
                 "A1",
                 "Malignant or not",
                 A1_COLUMNS,
-                (*decisions, birads_row(read, draws), *printed("A1", A1_COLUMNS)),
+                (*decisions, *birads_rows(read, draws), *printed("A1", A1_COLUMNS)),
                 "paper A, Table 1",
-                notes=(CUT_NOTE, BIRADS_NOTE),
+                notes=(CUT_NOTE, *BIRADS_NOTES),
             ),
+            *differences("A1-images", "Malignant or not, images", A1_COLUMNS, images, decision_difference, draws),
+            *differences("A1-masses", "Malignant or not, masses", A1_COLUMNS, mass_lesions, decision_difference, draws),
             Table("areas", "Areas under the ROC and the precision–recall curve", AREA_COLUMNS, tuple(areas)),
+            *differences("areas-images", "Areas, images", AREA_COLUMNS, images, area_difference, draws),
+            *differences("areas-masses", "Areas, masses", AREA_COLUMNS, mass_lesions, area_difference, draws),
         ),
     )
+
+
+def only_masses(observations: Sequence[Observation]) -> list[Observation]:
+    """The images with no other lesions than their masses."""
+    return [
+        replace(one, lesions=tuple(lesion for lesion in one.lesions if lesion.kind is FindingKind.MASS))
+        for one in observations
+    ]
 
 
 def _worth(
@@ -279,8 +415,8 @@ def _worth(
     scored = scored_images if level is Level.IMAGE else scored_lesions
     return [
         score
-        for fold, calibrations in zip(one.folds, one.calibrations, strict=True)
-        for score in worth(scored(chosen(fold.test)), calibrations.get(level))
+        for fold, bundle in zip(one.folds, one.bundles, strict=True)
+        for score in worth(scored(chosen(fold.test)), bundle.calibration.get(level))
     ]
 
 

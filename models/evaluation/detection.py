@@ -7,16 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from models.evaluation.average_precision import Boxes, mean_average_precision
-from models.evaluation.measures import FROC_POINTS, HIT_IOU, ImageResult, froc_curve, sensitivities
-from models.evaluation.observations import THRESHOLDS, Observation
+from models.evaluation.measures import FROC_POINTS, HIT_IOU, froc_curve, sensitivities
+from models.evaluation.observations import PAPERS_IOU, THRESHOLDS, Observation
 from models.evaluation.papers import printed
 from models.evaluation.plots import froc_plot
 from models.evaluation.scores import Confusion, confusion
 from models.evaluation.tables import Cell, Counts, Draws, Row, Section, Table, figures
 
 PAPERS_CONFIDENCE = 0.2
-_PAPERS_IOU = 0.5
-_FEWER_DRAWS = 200
+FEWER_DRAWS = 200
 """Of average precisions: each takes a tenth of a second."""
 _NO_LESIONS = "No image among them holds a lesion."
 
@@ -33,7 +32,7 @@ def measured_images(observations: Sequence[Observation]) -> list[Observation]:
 def detection_section(observations: Sequence[Observation], draws: Draws) -> Section:
     """FROC, what the node would show, and paper B's tables of the detector."""
     images = measured_images(observations)
-    results = [one.result() for one in images]
+    results = [one.matched for one in images]
     plots = (froc_plot(*froc_curve(results)),) if any(one.lesions for one in images) else ()
     return Section(
         "detection",
@@ -57,14 +56,14 @@ def counts_of(images: Sequence[Observation]) -> Counts:
 
 def froc_row(images: Sequence[Observation], name: str, draws: Draws) -> Row:
     """Sensitivity at 1/4, 1/2, 1, 2 and 4 false positives an image, and their mean."""
-
-    def measure(some: list[ImageResult]) -> list[float]:
-        found = sensitivities(some, FROC_POINTS)
-        return [*found, float(np.mean(found))]
-
-    results = [one.result() for one in images]
-    cells = figures(results, lambda one: one.patient, measure, len(FROC_COLUMNS), draws, why_none(images))
+    cells = figures(images, lambda one: one.patient, frocs, len(FROC_COLUMNS), draws, why_none(images))
     return Row(name, cells, counts_of(images))
+
+
+def frocs(images: Sequence[Observation]) -> list[float]:
+    """The figures of `froc_row`."""
+    found = sensitivities([one.matched for one in images], FROC_POINTS)
+    return [*found, float(np.mean(found))]
 
 
 def _froc(images: Sequence[Observation], draws: Draws) -> Table:
@@ -106,29 +105,32 @@ def _shown(images: Sequence[Observation], draws: Draws) -> Table:
 
 def average_precision_row(images: Sequence[Observation], name: str, draws: Draws) -> Row:
     """A row of paper B's Table 1 about these images."""
-    matched = [(one, one.result(_PAPERS_IOU)) for one in images]
-
-    def counted(some: list[tuple[Observation, ImageResult]]) -> tuple[float, float, float]:
-        lesions = sum(result.lesions for _, result in some)
-        said = sum(confidence >= PAPERS_CONFIDENCE for _, result in some for confidence, _ in result.proposals)
-        found = sum(int(np.count_nonzero(result.hits >= PAPERS_CONFIDENCE)) for _, result in some)
-        one = Confusion(found, said - found, lesions - found, 0)
-        return one.precision, one.recall, one.f1
-
-    def averaged(some: list[Observation]) -> tuple[float, float]:
-        return mean_average_precision([Boxes(one.boxes, tuple(lesion.box for lesion in one.lesions)) for one in some])
-
     none = why_none(images)
     reasons = (f"Nothing reaches the confidence of {PAPERS_CONFIDENCE:g}.", none, none)
-    fewer = Draws(draws.seed, min(draws.resamples, _FEWER_DRAWS))
+    fewer = Draws(draws.seed, min(draws.resamples, FEWER_DRAWS))
     return Row(
         name,
         (
-            *figures(matched, lambda one: one[0].patient, counted, 3, draws, reasons if images else none),
+            *figures(images, lambda one: one.patient, counted, 3, draws, reasons if images else none),
             *figures(images, lambda one: one.patient, averaged, 2, fewer, why_none(images)),
         ),
         counts_of(images),
     )
+
+
+def counted(images: Sequence[Observation]) -> tuple[float, float, float]:
+    """Precision, sensitivity and F1 of lesions, at the paper's confidence and an IoU of 0.5."""
+    results = [one.matched_by_half for one in images]
+    lesions = sum(result.lesions for result in results)
+    said = sum(confidence >= PAPERS_CONFIDENCE for result in results for confidence, _ in result.proposals)
+    found = sum(int(np.count_nonzero(result.hits >= PAPERS_CONFIDENCE)) for result in results)
+    table = Confusion(found, said - found, lesions - found, 0)
+    return table.precision, table.recall, table.f1
+
+
+def averaged(images: Sequence[Observation]) -> tuple[float, float]:
+    """mAP50 and mAP50-95."""
+    return mean_average_precision([Boxes(one.boxes, tuple(lesion.box for lesion in one.lesions)) for one in images])
 
 
 def average_precision_table(images: Sequence[Observation], name: str, draws: Draws) -> Table:
@@ -145,9 +147,9 @@ def average_precision_table(images: Sequence[Observation], name: str, draws: Dra
 
 
 B1_NOTES = (
-    f"Pr, TPR and F1 are of lesions, at the paper's confidence of {PAPERS_CONFIDENCE:g} and an IoU of {_PAPERS_IOU:g}; "
+    f"Pr, TPR and F1 are of lesions, at the paper's confidence of {PAPERS_CONFIDENCE:g} and an IoU of {PAPERS_IOU:g}; "
     "a lesion's second proposal is a false positive here. The paper does not say at which IoU it counts.",
-    f"mAP by COCO's rules (torchmetrics), masses and calcifications as one class; {_FEWER_DRAWS} draws an interval.",
+    f"mAP by COCO's rules (torchmetrics), masses and calcifications as one class; {FEWER_DRAWS} draws an interval.",
 )
 
 

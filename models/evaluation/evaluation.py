@@ -17,7 +17,7 @@ from models.evaluation.observations import EvaluationError, Kept, Observation
 from models.evaluation.observe import Progress, observe_all
 from models.evaluation.segmentation import segmentation_section
 from models.evaluation.subgroups import subgroups_section
-from models.evaluation.tables import About, Draws, Report
+from models.evaluation.tables import About, Draws, Plot, Report
 
 
 @dataclass(frozen=True)
@@ -73,14 +73,17 @@ def observe_bundle(
     return Observed(tuple(observations), scores, tuple(left_out))
 
 
-def make_report(about: About, observed: Observed, bundle: Bundle, draws: Draws) -> Report:
-    """All sections about what was observed."""
+def make_report(
+    about: About, observed: Observed, bundle: Bundle, draws: Draws, examples: Sequence[Plot] = ()
+) -> Report:
+    """All sections about what was observed; `examples` are pictures of outlines (`draw_examples`)."""
+    segmentation = segmentation_section(observed.test, draws)
     lost = tuple((one.name, one.reason) for one in observed.left_out)
     return Report(
         replace(about, left_out=(*about.left_out, *lost)),
         (
             detection_section(observed.test, draws),
-            segmentation_section(observed.test, draws),
+            replace(segmentation, plots=(*segmentation.plots, *examples)),
             malignancy_section(observed.test, observed.validation, bundle.calibration, draws),
             subgroups_section(observed.test, draws),
         ),

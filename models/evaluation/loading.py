@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Collection
 from dataclasses import replace
 
@@ -52,6 +53,8 @@ def load_for_measuring(
 
 
 def digest(bundle: Bundle, roles: Collection[str] = ROLES) -> str:
-    """Changes with whatever the observations depend on: the card (which holds the weights' digests) and the roles."""
-    card = (bundle.folder / CARD).read_bytes()
-    return hashlib.sha256(card + " ".join(sorted(roles)).encode()).hexdigest()
+    """Changes with whatever the observations depend on: the card, the roles, and the parts, some of which may be of
+    another bundle than the card's."""
+    parts = [(part.architecture, part.sha256, dict(part.settings)) for part in bundle.parts]
+    said = json.dumps([sorted(roles), parts], sort_keys=True)
+    return hashlib.sha256((bundle.folder / CARD).read_bytes() + said.encode()).hexdigest()

@@ -34,11 +34,14 @@ CUT_NOTE = (
 )
 RECALLED = frozenset({"0", "4", "4A", "4B", "4C", "5"})
 NOT_RECALLED = frozenset({"1", "2", "3"})
-BIRADS_NOTE = (
+BIRADS_NOTES = (
     "BI-RADS: above 3 counts as malignant, up to 3 as benign, as in the paper. 0 is a recall and stands with above 3; "
-    "6 (proven already) is left out."
+    "6 (proven already) is left out. The row below it takes the paper by its words: 0 is less than 4, hence benign.",
+    "By its words the rule has, on CBIS-DDSM's own tables of masses, accuracy 0.74, F1 0.76, precision 0.66 and recall "
+    "0.90, where the paper prints 0.51, 0.57, 0.48 and 0.69: its cases or its rule are others than it says.",
 )
 NO_BIRADS = "No scored image has a BI-RADS category."
+NO_MASSES = "No scored image holds a mass, or no mass has a pathology of its own."
 NO_SCORES = (
     "No classifier was run, or no image of known pathology whose label nothing but the disease tells is among them."
 )
@@ -107,16 +110,17 @@ def why_no_scores(observations: Sequence[Observation]) -> str:
 
 def area_row(name: str, some: Sequence[Scored], draws: Draws, why: str) -> Row:
     """Areas under the ROC and the precision–recall curve."""
-
-    def areas(chosen: list[Scored]) -> tuple[float, float]:
-        scores, malignant = arrays(chosen)
-        return auc(scores, malignant), average_precision(scores, malignant)
-
     if len({one.malignant for one in some}) == 2:
         cells = figures(some, _patient, areas, 2, draws, _ONE_SORT)
     else:
         cells = (Absent(_ONE_SORT if some else why),) * 2
     return Row(f"{name} ({_sorts(some)})" if some else name, cells, _counted(some))
+
+
+def areas(some: Sequence[Scored]) -> tuple[float, float]:
+    """The figures of `area_row`."""
+    scores, malignant = arrays(some)
+    return auc(scores, malignant), average_precision(scores, malignant)
 
 
 def _areas(by_level: Mapping[Level, Sequence[Scored]], draws: Draws) -> Table:
@@ -165,21 +169,34 @@ def calibration_row(name: str, some: Sequence[Scored], calibration: Calibration,
 
 def decision_row(name: str, some: Sequence[Scored], draws: Draws, why: str) -> Row:
     """A row of paper A's Table 1: scores of 0.5 and above count as malignant."""
-
-    def measure(chosen: list[Scored]) -> tuple[float, ...]:
-        scores, malignant = arrays(chosen)
-        table = confusion(scores >= _CUT, malignant)
-        return table.accuracy, table.f1, table.precision, table.recall
-
     none_called = "Nothing is called malignant."
     reasons = (why, why, none_called if some else why, "None is malignant." if some else why)
-    return Row(name, figures(some, _patient, measure, 4, draws, reasons), _counted(some))
+    return Row(name, figures(some, _patient, decided, 4, draws, reasons), _counted(some))
 
 
-def birads_row(observations: Sequence[Observation], draws: Draws) -> Row:
-    """The radiologists' row of paper A's Table 1: their category against the pathology, of `with_birads`."""
-    some = [Scored(one.patient, float(birads_of(one) in RECALLED), one.malignant) for one in with_birads(observations)]
-    return decision_row("BI-RADS > 3 = malignant, the same images", some, draws, NO_BIRADS)
+def decided(some: Sequence[Scored]) -> tuple[float, float, float, float]:
+    """The figures of `decision_row`."""
+    scores, malignant = arrays(some)
+    table = confusion(scores >= _CUT, malignant)
+    return table.accuracy, table.f1, table.precision, table.recall
+
+
+def birads_rows(observations: Sequence[Observation], draws: Draws) -> tuple[Row, ...]:
+    """The radiologists' row of paper A's Table 1, their category against the pathology, of `with_birads` and of those
+    of them with masses; by our rule and by the paper's words, for which a recall (0) is below 4."""
+    known = with_birads(observations)
+    rows = []
+    for whose, some in (("the same images", known), ("those with masses", with_masses(known))):
+        for rule, called in (("0 a recall", RECALLED), ("0 below 4, as the paper has it", RECALLED - {"0"})):
+            said = [Scored(one.patient, float(birads_of(one) in called), one.malignant) for one in some]
+            why = NO_MASSES if known else NO_BIRADS
+            rows.append(decision_row(f"BI-RADS > 3 = malignant ({rule}), {whose}", said, draws, why))
+    return tuple(rows)
+
+
+def with_masses(observations: Iterable[Observation]) -> list[Observation]:
+    """Images that hold a mass: the paper's rows are of masses."""
+    return [one for one in observations if any(lesion.kind is FindingKind.MASS for lesion in one.lesions)]
 
 
 def with_birads(observations: Iterable[Observation]) -> list[Observation]:
@@ -189,9 +206,7 @@ def with_birads(observations: Iterable[Observation]) -> list[Observation]:
 
 def _decisions(observations: Sequence[Observation], calibration: Calibration | None, draws: Draws) -> Table:
     images = scored_images(observations)
-    masses = scored_images(
-        one for one in observations if any(lesion.kind is FindingKind.MASS for lesion in one.lesions)
-    )
+    masses = scored_images(with_masses(observations))
     return Table(
         "decisions",
         "Malignant or not",
@@ -205,11 +220,11 @@ def _decisions(observations: Sequence[Observation], calibration: Calibration | N
                 draws,
                 NO_BIRADS,
             ),
-            birads_row(observations, draws),
+            *birads_rows(observations, draws),
             *printed("A1", A1_COLUMNS),
         ),
         "paper A, Table 1",
-        notes=(CUT_NOTE, BIRADS_NOTE),
+        notes=(CUT_NOTE, *BIRADS_NOTES),
     )
 
 

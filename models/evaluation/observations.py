@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -17,6 +18,8 @@ from models.types import Box, FindingKind, Laterality
 
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5)
 """The detector's confidences of paper B's Table 2."""
+PAPERS_IOU = 0.5
+"""By which lesions are found in its Table 1 (our choice: the paper does not say)."""
 
 
 class EvaluationError(ValueError):
@@ -123,12 +126,17 @@ class Observation:
     def boxes(self) -> tuple[tuple[Box, float], ...]:
         return tuple((one.box, one.confidence) for one in self.proposals or ())
 
-    def result(self, least_iou: float | None = None) -> ImageResult:
-        """What the detector did, for the FROC; matched anew where another overlap than HIT_IOU is asked."""
-        if least_iou is None:
-            pairs = tuple((one.confidence, one.lesion) for one in self.proposals or ())
-        else:
-            pairs = match(self.boxes, [lesion.box for lesion in self.lesions], least_iou)
+    @cached_property
+    def matched(self) -> ImageResult:
+        """What the detector did, for the FROC, by an overlap of HIT_IOU."""
+        return ImageResult(
+            self.patient, len(self.lesions), tuple((one.confidence, one.lesion) for one in self.proposals or ())
+        )
+
+    @cached_property
+    def matched_by_half(self) -> ImageResult:
+        """The same, matched anew by an overlap of PAPERS_IOU."""
+        pairs = match(self.boxes, [lesion.box for lesion in self.lesions], PAPERS_IOU)
         return ImageResult(self.patient, len(self.lesions), pairs)
 
 

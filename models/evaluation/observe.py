@@ -16,7 +16,7 @@ from models.evaluation.truth import Truth, read_truth
 from models.pipeline import in_halves
 from models.protocols import Classifier, Detector
 from models.same_lesion import innermost
-from models.types import Box, Detection, Mammogram, Mask
+from models.types import Box, Detection, FindingKind, Mammogram, Mask
 
 WINDOW_MM = 5.0
 """Pixel rates are counted in the lesion's box with so much more on each side: paper A's 1 cm in all."""
@@ -28,8 +28,8 @@ Passes = tuple[Mask | None, ...]
 class ByPasses(Protocol):
     """A segmenter that tells the mask after each of its passes."""
 
-    def passes(self, image: Mammogram, boxes: Sequence[Box]) -> list[list[Mask | None]]:
-        """Of each box the mask after each pass."""
+    def passes(self, image: Mammogram, boxes: Sequence[Box], kinds: Sequence[FindingKind]) -> list[list[Mask | None]]:
+        """Of each box, of a lesion of this kind, the mask after each pass."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def observe(parts: Parts, truth: Truth) -> Observation:
     boxes = parts.shown(found)
     outlined = _outlined(parts, image, found, boxes)
     shown = [boxes[place] for place in innermost([_own(parts, found[one].box, outlined[one]) for one in boxes])]
-    true = _by_pass(parts, image, [lesion.mask.box for lesion in lesions])
+    true = _by_pass(parts, image, [(lesion.mask.box, lesion.kind) for lesion in lesions])
     scores = _lesion_scores(parts, image, lesions)
     finders = [_finder(matched, shown, number) for number in range(len(lesions))]
     return Observation(
@@ -159,16 +159,18 @@ def _outlined(parts: Parts, image: Mammogram, found: Sequence[Detection], shown:
     others = {one for at in THRESHOLDS for one in _at_confidence(found, at)} - set(shown)
     drawn: dict[int, Passes] = {}
     for some in (shown, sorted(others)):
-        drawn |= zip(some, _by_pass(parts, image, [found[number].box for number in some]), strict=True)
+        asked = [(found[number].box, found[number].kind) for number in some]
+        drawn |= zip(some, _by_pass(parts, image, asked), strict=True)
     return drawn
 
 
-def _by_pass(parts: Parts, image: Mammogram, boxes: Sequence[Box]) -> list[Passes]:
-    """Of each box the mask after each pass; nothing without a segmenter."""
+def _by_pass(parts: Parts, image: Mammogram, asked: Sequence[tuple[Box, FindingKind]]) -> list[Passes]:
+    """Of each box, of a lesion of this kind, the mask after each pass; nothing without a segmenter."""
     segmenter = parts.segmenter
     if segmenter is None:
-        return [()] * len(boxes)
-    return [tuple(one) for one in in_halves(lambda some: segmenter.passes(image, some), boxes)]
+        return [()] * len(asked)
+    drawn = in_halves(lambda some: segmenter.passes(image, [box for box, _ in some], [kind for _, kind in some]), asked)
+    return [tuple(one) for one in drawn]
 
 
 def _own(parts: Parts, box: Box, passes: Passes) -> Mask:

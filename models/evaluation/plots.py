@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
+from numpy.typing import NDArray
 
 from models.evaluation.measures import FROC_POINTS
 from models.evaluation.scores import Bools, CalibrationCurve, Confusion, Floats, precision_recall, roc
 from models.evaluation.tables import Plot
 
-INK, SOFT, LINE, SECOND = "#1d2733", "#8a96a3", "#1f6f8b", "#c8553d"
+INK, SOFT, LINE, SECOND, TRUE = "#1d2733", "#8a96a3", "#1f6f8b", "#c8553d", "#7fd1e8"
+_ACROSS = 3
+"""Pictures beside one another."""
 _STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "mammo-node",  # the same picture has the same bytes
@@ -147,7 +151,42 @@ def drawn(name: str, title: str, draw: Callable[[Axes], None], inches: tuple[flo
         axes.grid(visible=True)
         axes.set_axisbelow(True)
         draw(axes)
-        out = io.StringIO()
-        canvas.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+        return Plot(name, title, _svg(canvas))
+
+
+@dataclass(frozen=True, eq=False)
+class Pane:
+    """A piece of an image with outlines over it.
+
+    Attributes:
+        grey: rows × columns, float32 in 0..1.
+        true, drawn: lines, points × 2 (x, y) in its pixels.
+    """
+
+    caption: str
+    grey: NDArray[np.float32]
+    true: tuple[NDArray[np.float64], ...]
+    drawn: tuple[NDArray[np.float64], ...]
+
+
+def panes(name: str, title: str, shown: Sequence[Pane]) -> Plot:
+    """Pieces of images, three a row: true outlines in one colour, drawn ones in another."""
+    rows = -(-len(shown) // _ACROSS)
+    with mpl.rc_context(_STYLE):  # type: ignore[arg-type]
+        canvas = Canvas(figsize=(3.6, 1.5 * rows), layout="constrained")
+        for place, one in enumerate(shown, start=1):
+            axes = canvas.add_subplot(rows, _ACROSS, place)
+            axes.imshow(one.grey, cmap="gray", interpolation="nearest")
+            for lines, colour, width in ((one.true, TRUE, 1.6), (one.drawn, SECOND, 0.9)):
+                for line in lines:
+                    axes.plot(line[:, 0], line[:, 1], color=colour, linewidth=width)
+            axes.set_title(one.caption, fontsize=6, color=INK)
+            axes.set_axis_off()
+        return Plot(name, title, _svg(canvas))
+
+
+def _svg(canvas: Canvas) -> str:
+    out = io.StringIO()
+    canvas.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     svg = out.getvalue()
-    return Plot(name, title, svg[svg.index("<svg") :].strip())
+    return svg[svg.index("<svg") :].strip()

@@ -17,11 +17,16 @@ from models.types import Laterality
 
 @dataclass(frozen=True)
 class Scored:
-    """Something with a score and an outcome: an image, a breast, an exam or a lesion."""
+    """Something with a score and an outcome: an image, a breast, an exam or a lesion.
+
+    Attributes:
+        of: what it is, among others of its level: its images' names; of a lesion also its number.
+    """
 
     patient: str
     score: float
     malignant: bool
+    of: tuple[str, ...] = ()
 
 
 def scored_images(observations: Iterable[Observation]) -> list[Scored]:
@@ -37,10 +42,10 @@ def can_be_scored(one: Observation) -> bool:
 def scored_lesions(observations: Iterable[Observation]) -> list[Scored]:
     """Lesions with a pathology of their own, by their true outlines."""
     return [
-        Scored(one.patient, lesion.score, lesion.pathology is Pathology.MALIGNANT)
+        Scored(one.patient, lesion.score, lesion.pathology is Pathology.MALIGNANT, (one.name, str(number)))
         for one in observations
         if one.label_is_fair
-        for lesion in one.lesions
+        for number, lesion in enumerate(one.lesions)
         if lesion.score is not None and lesion.pathology is not None
     ]
 
@@ -85,7 +90,8 @@ def _groups(
 def _worst(some: Sequence[Observation]) -> Scored:
     """All images can be scored."""
     scores = [one.score for one in some if one.score is not None]
-    return Scored(some[0].patient, max(scores), any(one.malignant for one in some))
+    names = tuple(one.name for one in some)
+    return Scored(some[0].patient, max(scores), any(one.malignant for one in some), names)
 
 
 def arrays(some: Sequence[Scored]) -> tuple[Floats, Bools]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import fmean
-
-import numpy as np
 
 from models.evaluation.observations import Observation, SeenLesion
 from models.evaluation.overlap import Overlap
@@ -34,12 +33,17 @@ BOUNDARY_NOTE = "Boundary IoU after Cheng et al. 2021: borders as wide as 2 % of
 
 @dataclass(frozen=True)
 class Drawn:
-    """A lesion's outlines after each pass, and where they are from."""
+    """A lesion's outlines after each pass, and where they are from.
+
+    Attributes:
+        number: of the lesion in its image.
+    """
 
     image: str
     patient: str
     lesion: SeenLesion
     passes: tuple[Overlap, ...]
+    number: int = 0
 
     @property
     def own(self) -> Overlap:
@@ -57,11 +61,20 @@ def by_found_box(observations: Sequence[Observation]) -> list[Drawn]:
     return _drawn(observations, lambda lesion: lesion.by_found_box)
 
 
+def as_shown(observations: Sequence[Observation]) -> list[Drawn]:
+    """Outlines as the node would draw them, behind its detector: nothing is drawn of a lesion that none finds."""
+    return _drawn(observations, lambda lesion: lesion.by_found_box or tuple(map(_nothing, lesion.by_true_box)))
+
+
+def _nothing(drawn: Overlap) -> Overlap:
+    return replace(drawn, both=0, drawn=0, extra=0, boundary_iou=0.0)
+
+
 def _drawn(observations: Sequence[Observation], passes: Callable[[SeenLesion], tuple[Overlap, ...]]) -> list[Drawn]:
     return [
-        Drawn(one.name, one.patient, lesion, passes(lesion))
+        Drawn(one.name, one.patient, lesion, passes(lesion), number)
         for one in observations
-        for lesion in one.lesions
+        for number, lesion in enumerate(one.lesions)
         if passes(lesion)
     ]
 
@@ -106,12 +119,36 @@ def overlap_row(name: str, drawn: Sequence[Drawn], pick: Callable[[Drawn], Overl
 
 def boundary_row(name: str, drawn: Sequence[Drawn], draws: Draws) -> Row:
     """A row of paper B's Table 3."""
-    return _row(name, drawn, lambda one: (one.own.iou, one.own.boundary_iou or 0.0), 2, draws)
+    return _row(name, drawn, _of_boundary, 2, draws)
 
 
 def pixel_row(name: str, drawn: Sequence[Drawn], draws: Draws) -> Row:
     """A row of paper B's Tables 4 and 5."""
-    return _row(name, drawn, lambda one: (one.own.tpr, one.own.fpr, one.own.accuracy, one.own.dice), 4, draws)
+    return _row(name, drawn, _of_pixels, 4, draws)
+
+
+def boundary_means(drawn: Sequence[Drawn]) -> list[float]:
+    """The figures of `boundary_row`."""
+    return _means([_of_boundary(one) for one in drawn])
+
+
+def pixel_means(drawn: Sequence[Drawn]) -> list[float]:
+    """The figures of `pixel_row`."""
+    return _means([_of_pixels(one) for one in drawn])
+
+
+def _of_boundary(one: Drawn) -> tuple[float, float]:
+    return one.own.iou, one.own.boundary_iou or 0.0
+
+
+def _of_pixels(one: Drawn) -> tuple[float, float, float, float]:
+    return one.own.tpr, one.own.fpr, one.own.accuracy, one.own.dice
+
+
+def _means(rows: Sequence[tuple[float, ...]]) -> list[float]:
+    """Of each column, over those rows in which it is defined; NaN where it is in none."""
+    columns = ([one for one in column if not math.isnan(one)] for column in zip(*rows, strict=True))
+    return [fmean(known) if known else math.nan for known in columns]
 
 
 def border_note(drawn: Sequence[Drawn]) -> str:
@@ -126,7 +163,7 @@ def _row(
     table = {id(one): values(one) for one in drawn}
 
     def means(some: list[Drawn]) -> list[float]:
-        return [float(value) for value in np.nanmean([table[id(one)] for one in some], axis=0)]
+        return _means([table[id(one)] for one in some])
 
     return Row(name, figures(drawn, lambda one: one.patient, means, width, draws, NO_OUTLINE), counts_of(drawn))
 

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from models.protocols import OutOfMemory
 from models.segmenters.network import PromptedNet
-from models.segmenters.prompts import Prompt, Settings, prompts_of
-from models.types import Box, Mammogram, Mask
+from models.segmenters.prompts import Kept, Prompt, Settings, prompts_of
+from models.types import Box, FindingKind, Mammogram, Mask
 
 
 class PromptedSegmenter:
@@ -29,7 +29,7 @@ class PromptedSegmenter:
         self._mixed = mixed_precision and device.type == "cuda"
         self._settings = settings
 
-    def segment(self, image: Mammogram, boxes: Sequence[Box]) -> list[Mask | None]:
+    def segment(self, image: Mammogram, boxes: Sequence[Box], kinds: Sequence[FindingKind]) -> list[Mask | None]:
         """The last pass's masks: see models.protocols.Segmenter.
 
         Raises:
@@ -37,13 +37,15 @@ class PromptedSegmenter:
             ValueError: the image has no spacing, and the margin is in millimetres; the pipeline fills in a missing one.
                 Or a box lies outside the image.
         """
-        return [masks[-1] for masks in self._outlined(image, boxes, first=self._settings.passes - 1)]
+        return [masks[-1] for masks in self._outlined(image, boxes, kinds, first=self._settings.passes - 1)]
 
-    def passes(self, image: Mammogram, boxes: Sequence[Box]) -> list[list[Mask | None]]:
+    def passes(self, image: Mammogram, boxes: Sequence[Box], kinds: Sequence[FindingKind]) -> list[list[Mask | None]]:
         """For each box its mask after each pass (Guo, Cai and Dungey, Figure 4). Raises as `segment` does."""
-        return self._outlined(image, boxes, first=0)
+        return self._outlined(image, boxes, kinds, first=0)
 
-    def _outlined(self, image: Mammogram, boxes: Sequence[Box], first: int) -> list[list[Mask | None]]:
+    def _outlined(
+        self, image: Mammogram, boxes: Sequence[Box], kinds: Sequence[FindingKind], first: int
+    ) -> list[list[Mask | None]]:
         """For each box its masks, from pass number `first` (counted from 0) on."""
         prompts = prompts_of(image, boxes, self._settings)
         crops = list(dict.fromkeys(prompt.crop for prompt in prompts))
@@ -55,7 +57,8 @@ class PromptedSegmenter:
                 with torch.inference_mode():
                     drawn = self._drawn(image, some, list(shown.values()))[first:]
                     for place, (number, prompt) in enumerate(shown.items()):
-                        outlined[number] = [self._outline(prompt, logits[place]) for logits in drawn]
+                        kept = self._settings.kept(kinds[number])
+                        outlined[number] = [self._outline(prompt, logits[place], kept) for logits in drawn]
             except torch.OutOfMemoryError as error:
                 torch.cuda.empty_cache()
                 raise OutOfMemory(f"{len(shown)} boxes in {len(some)} crops do not fit on {self._device}") from error
@@ -91,23 +94,27 @@ class PromptedSegmenter:
     def _told(self, coordinates: Sequence[NDArray[np.float32]]) -> Tensor:
         return torch.from_numpy(np.stack(coordinates)).to(self._device)
 
-    def _outline(self, prompt: Prompt, logits: Tensor) -> Mask | None:
+    def _outline(self, prompt: Prompt, logits: Tensor, kept: Kept) -> Mask | None:
         drawn = self.net.picture.restore(logits, (prompt.crop.height, prompt.crop.width)) > 0
-        return touching(drawn.cpu().numpy(), prompt)
+        return touching(drawn.cpu().numpy(), prompt, kept)
 
 
-def touching(drawn: NDArray[np.bool_], prompt: Prompt) -> Mask | None:
-    """Of what was drawn in the prompt's crop, the largest component that touches the detector's box."""
+def touching(drawn: NDArray[np.bool_], prompt: Prompt, kept: Kept) -> Mask | None:
+    """Of what was drawn in the prompt's crop, the components that touch the detector's box: the largest of them, or all
+    of them as one mask; None where none does."""
     _, labels, stats, _ = cv2.connectedComponentsWithStats(drawn.astype(np.uint8), connectivity=8)
     box, crop = prompt.box, prompt.crop
     inside = labels[box.top - crop.top : box.bottom - crop.top, box.left - crop.left : box.right - crop.left]
     found = [int(label) for label in np.unique(inside) if label]
     if not found:
         return None
-    label = max(found, key=lambda one: stats[one, cv2.CC_STAT_AREA])
-    left, top, width, height = (int(value) for value in stats[label, :4])
-    whole = np.equal(labels[top : top + height, left : left + width], label)
-    return Mask(Box(crop.top + top, crop.left + left, crop.top + top + height, crop.left + left + width), whole)
+    if kept == "largest":
+        found = [max(found, key=lambda one: stats[one, cv2.CC_STAT_AREA])]
+    corners = stats[found, :2]
+    left, top = (int(value) for value in corners.min(axis=0))
+    right, bottom = (int(value) for value in (corners + stats[found, 2:4]).max(axis=0))
+    whole = np.isin(labels[top:bottom, left:right], found)
+    return Mask(Box(crop.top + top, crop.left + left, crop.top + bottom, crop.left + right), whole)
 
 
 class Load(Protocol):

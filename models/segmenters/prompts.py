@@ -9,10 +9,11 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from models.types import Box, Mammogram
+from models.types import Box, FindingKind, Mammogram
 
 Shown = Literal["crop", "whole"]
 Asked = Literal["box", "box+point", "point"]
+Kept = Literal["largest", "all"]
 MOST_PASSES = 3
 """As many as Guo, Cai and Dungey make (Figure 4)."""
 
@@ -34,6 +35,8 @@ class Settings:
             (Chen, Liu and Wang, 3.1); "point", that pixel alone.
         passes: 1 to 3. Each later pass is told the same and, as a mask prompt, the logits of the one before it.
         batch: crops that are embedded at once.
+        mass, calcification: of what is drawn for a lesion of this kind, what is kept: "largest", the largest component
+            that touches the detector's box; "all", every component that does: a cluster is many specks and one lesion.
 
     Raises:
         ValueError: a setting is none of these.
@@ -46,12 +49,21 @@ class Settings:
     prompt: Asked = "box"
     passes: int = 1
     batch: int = 8
+    mass: Kept = "largest"
+    calcification: Kept = "all"
+
+    def kept(self, kind: FindingKind) -> Kept:
+        """What is kept of what is drawn for a lesion of this kind."""
+        return self.mass if kind is FindingKind.MASS else self.calcification
 
     def __post_init__(self) -> None:
         if self.shown not in get_args(Shown):
             raise ValueError(f"shown is {self.shown!r}; give one of {', '.join(get_args(Shown))}")
         if self.prompt not in get_args(Asked):
             raise ValueError(f"prompt is {self.prompt!r}; give one of {', '.join(get_args(Asked))}")
+        for kind in FindingKind:
+            if self.kept(kind) not in get_args(Kept):
+                raise ValueError(f"{kind} is {self.kept(kind)!r}; give one of {', '.join(get_args(Kept))}")
         if not 1 <= self.passes <= MOST_PASSES:
             raise ValueError(f"passes is {self.passes}; give 1 to {MOST_PASSES}")
         if self.margin_mm < 0 or self.context < 1 or self.smallest_crop_px < 1 or self.batch < 1:

@@ -11,7 +11,7 @@ from torch import nn
 
 from models.classifiers.efficient_net import Settings
 from models.classifiers.medsam_mlp import MedSamMlp, encoder_of
-from models.datasets.case import Case, DatasetError
+from models.datasets.case import Case, DatasetError, of_kinds
 from models.radiomics.texture import Radiomics
 from models.training.classifier_recipe import EfficientNetModel, MedSamMlpModel, Model, TaskSettings
 from models.training.classifier_samples import Wanted, read_samples
@@ -38,6 +38,8 @@ def prepare(
         DatasetError: an image cannot be read, or there are not both sorts, malignant and other.
         StartError: the start weights do not fit.
     """
+    if kinds := recipe.task.kinds:
+        train, validation = of_kinds(train, kinds), of_kinds(validation, kinds)
     match recipe.model.root:
         case EfficientNetModel() as model:
             return _efficient_net(model, recipe.task, train, validation, start, recipe.fit.seed)

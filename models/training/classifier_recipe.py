@@ -10,6 +10,7 @@ from models.classifiers.efficient_net import Mode
 from models.classifiers.medsam_mlp import Encoder, Reads, Tuned
 from models.radiomics.regions import RegionSettings
 from models.training.recipe import Chance, RecipeTable
+from models.types import FindingKind
 
 Augmentation = Literal["none", "turn-and-flip", "strong"]
 """How training pictures are changed: not at all; turned and mirrored left to right (Guo, Cai and Dungey); or as other
@@ -67,6 +68,8 @@ class TaskSettings(RecipeTable):
 
     Attributes:
         batch: pictures of each sort a step.
+        kinds: lesions of these kinds alone are learned from and judge, and of the images those that show one: the rows
+            of Guo, Cai and Dungey's Table 1 are of masses. Empty: all of them, and images without a lesion.
         augmentation: see above.
         balanced: half of each batch is malignant, drawn with replacement; False: every picture once an epoch.
         smoothing: labels are this far from 0 and 1: a biopsy is surer than a network of a few hundred pictures.
@@ -78,6 +81,7 @@ class TaskSettings(RecipeTable):
     """
 
     batch: int = Field(default=32, ge=2)
+    kinds: tuple[FindingKind, ...] = ()
     augmentation: Augmentation = "none"
     balanced: bool = False
     smoothing: float = Field(default=0.0, ge=0, lt=0.5)

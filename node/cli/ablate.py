@@ -31,17 +31,32 @@ def ablate(
     start: Annotated[
         list[str], typer.Option("--start", help="RECIPE=FILE, weights that a recipe starts from; may be repeated.")
     ] = [],  # noqa: B006 (typer's way; nobody adds to it)
+    base: Annotated[
+        str | None,
+        typer.Option(
+            "--base",
+            help="A bundle whose parts read with what is trained: its detector stands before a segmenter where no "
+            "detector's recipe is given, detector and segmenter before a classifier.",
+        ),
+    ] = None,
     device: Device = "auto",
     resamples: Resamples = 2000,
     seed: Seed = 1,
     config: ConfigFile = DEFAULT_CONFIG,
 ) -> None:
     """Train and measure several recipes over the same patients: the papers' tables, with the papers' figures beside."""
+    from models.bundle import find_bundle, read_bundle
     from models.datasets.case import DatasetError
     from models.datasets.split import SplitError
     from models.device import NoSuchDevice, choose_device
-    from models.evaluation.ablation import ablation_report, any_recipe, contend, make_folds
-    from models.evaluation.held_out import made_of_own_outlines, not_asked_for
+    from models.evaluation.ablation import (
+        ablation_report,
+        any_recipe,
+        contend,
+        examples_of,
+        make_folds,
+    )
+    from models.evaluation.held_out import made_of_own_outlines, not_asked_for, seen_in_training
     from models.evaluation.observations import EvaluationError
     from models.evaluation.report import PAGE, write_report
     from models.evaluation.tables import About, Draws
@@ -53,13 +68,13 @@ def ablate(
     try:
         where, read = choose_device(device), [any_recipe(recipe) for recipe in recipes]
         starts = _starts(start, [recipe.name for recipe in read])
+        others = read_bundle(find_bundle(base)) if base is not None else None
         cases = open_cases(data, config)
         typer.echo(told_of_cases(cases))
         splits = make_folds(read, cases, folds)
         with writing_to(out), progress_bar("ablation") as progress:
-            contenders = [
-                contend(recipe, cases, splits, out, starts.get(recipe.name), where, progress) for recipe in read
-            ]
+            contenders = contend(read, cases, splits, out, starts, where, progress, others)
+            examples = examples_of(contenders, cases, where)
     except (
         RecipeError,
         DatasetError,
@@ -74,6 +89,10 @@ def ablate(
     lost = [one for contender in contenders for fold in contender.folds for one in fold.left_out]
     measured = {name for split in splits for name in split.test}
     both = {name for split in splits for name in split.left_out} - measured
+    tested = [case for case in cases.cases if case.name in measured]
+    warnings = made_of_own_outlines(tested)
+    if others is not None:
+        warnings = [*seen_in_training(others.folder, cases.cases, tested, tested=False), *warnings]
     about = About(
         title="Recipes side by side",
         models=", ".join(recipe.name for recipe in read),
@@ -81,10 +100,10 @@ def ablate(
         side=f"the test sides of {len(splits)} split(s): {splits[0].scheme}, seed {splits[0].seed}",
         lines=(("Bootstrap", f"{resamples} draws of patients, seed {seed}"),),
         left_out=tuple(dict.fromkeys((one.name, one.reason) for one in (*cases.left_out, *lost))),
-        warnings=tuple(made_of_own_outlines([case for case in cases.cases if case.name in measured])),
+        warnings=tuple(warnings),
         elsewhere=not_asked_for(len(cases.cases), len(measured), len(both), "on a test side"),
     )
-    report = ablation_report(about, contenders, Draws(seed, resamples))
+    report = ablation_report(about, contenders, Draws(seed, resamples), examples)
     for warning in about.warnings:
         typer.secho(warning, fg=typer.colors.RED, bold=True)
     with writing_to(out):

@@ -45,6 +45,7 @@ def evaluate(
     from models.datasets.split import SplitError, read_split, sides
     from models.device import NoSuchDevice, choose_device
     from models.evaluation.evaluation import make_report, observe_bundle
+    from models.evaluation.examples import draw_examples
     from models.evaluation.held_out import made_of_own_outlines, not_asked_for, seen_in_training
     from models.evaluation.observations import EvaluationError
     from models.evaluation.report import PAGE, write_report
@@ -69,7 +70,9 @@ def evaluate(
             typer.secho(warning, fg=typer.colors.RED, bold=True)
         with writing_to(out), progress_bar("measuring") as progress:
             place = choose_device(device)
-            observed = observe_bundle(found, chosen, validation, out, place, place.type == "cuda", progress)
+            mixed = place.type == "cuda"
+            observed = observe_bundle(found, chosen, validation, out, place, mixed, progress)
+            examples = draw_examples(found, chosen, observed.test, "examples", place, mixed)
     except (DatasetError, SplitError, EvaluationError, NoSuchDevice) as error:
         raise CommandFailed(str(error)) from error
     about = About(
@@ -86,7 +89,7 @@ def evaluate(
         warnings=warnings,
         elsewhere=elsewhere,
     )
-    report = make_report(about, observed, found, Draws(seed, resamples))
+    report = make_report(about, observed, found, Draws(seed, resamples), examples)
     with writing_to(out):
         write_report(report, out)
     typer.echo(f"Written: {out / PAGE}")

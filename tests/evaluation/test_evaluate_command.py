@@ -113,6 +113,8 @@ def test_a_bundle_is_measured_into_a_page_and_numbers(
     told = json.loads((out / "report.json").read_text())
     assert [section["id"] for section in told["sections"]] == ["detection", "segmentation", "malignancy", "subgroups"]
     assert {"roc", "precision-recall", "calibration"} <= set(told["sections"][2]["plots"])
+    assert "examples" in told["sections"][1]["plots"]
+    assert "data:image/png;base64" in (out / "report.html").read_text()
     tables = {table["id"]: table for section in told["sections"] for table in section["tables"]}
     assert tables["areas"]["rows"][0]["name"] == "images (2 malignant, 2 not)"
     assert all(0 <= cell["value"] <= 1 for cell in tables["areas"]["rows"][0]["cells"])
@@ -217,8 +219,16 @@ def test_recipes_stand_side_by_side_over_the_same_patients(
     }
     ours = [row for row in tables["B1"]["rows"] if not row["theirs"]]
     assert [row["name"] for row in ours] == ["plain", "attended"]
+    (difference,) = tables["B1-differences"]["rows"]
+    assert difference["name"] == "attended − plain"
+    plain, attended, between = (row["cells"][3]["value"] for row in (*ours, difference))
+    assert between == pytest.approx(attended - plain)
     assert ours[0]["counts"] == ours[1]["counts"]
-    assert tables["A1"]["rows"][0]["name"] == "scores, images"
+    names = [row["name"] for row in tables["A1"]["rows"]]
+    assert names[:4] == [f"scores, {what}" for what in ("images", "images with masses", "lesions", "masses")]
+    assert "BI-RADS > 3 = malignant (0 below 4, as the paper has it), the same images" in names
+    assert any("0.74" in note and "0.51" in note for note in tables["A1"]["notes"])
+    assert "A1-images-differences" not in tables, "there is but one classifier"
     assert "theirs: CBAM" in ran.output
     splits = [
         (out / name / "fold-1/training" / kind / "split.json").read_text()
@@ -243,15 +253,26 @@ def test_recipes_of_one_name_and_weights_for_no_recipe_are_refused(
 def test_segmenters_are_compared_fold_by_fold(
     command: Callable[..., Ran], phantom_set: WrittenPhantoms, tmp_path: Path
 ) -> None:
-    recipe = tmp_path / "drawn.toml"
-    recipe.write_text(SEGMENTER)
+    recipes = [tmp_path / f"{name}.toml" for name in ("finds", "drawn")]
+    for path, text in zip(recipes, (DETECTOR.format(attention="none"), SEGMENTER), strict=True):
+        path.write_text(text)
     out = tmp_path / "ablation"
-    asked = ("ablate", recipe, "--folds", 3, "--data", phantom_set.spec, "--out", out, "--device", "cpu")
+    asked = ("ablate", *recipes, "--folds", 3, "--data", phantom_set.spec, "--out", out, "--device", "cpu")
     ran = command(*asked, "--resamples", 5)
     assert ran.exit_code == 0, ran.output
-    (section,) = json.loads((out / "report.json").read_text())["sections"]
+    _, section = json.loads((out / "report.json").read_text())["sections"]
     tables = {table["id"]: [row for row in table["rows"] if not row["theirs"]] for table in section["tables"]}
-    assert [row["name"] for row in tables["B5"]] == [*(f"drawn, fold {number}" for number in (1, 2, 3)), "drawn, mean"]
+    assert section["plots"] == ["examples-drawn"]
+    folds = ("fold 1", "fold 2", "fold 3", "mean")
+    assert [row["name"] for row in tables["B5"]] == [f"finds + drawn, {fold}" for fold in folds]
+    assert [row["name"] for row in tables["folds"]] == [f"drawn, {fold}" for fold in folds]
+    for whole, alone in zip(tables["B5"], tables["folds"], strict=True):
+        assert whole["counts"] == alone["counts"], "a lesion that no box finds counts as drawn nowhere"
+        assert _value(whole["cells"][0]) <= _value(alone["cells"][0])
     assert [row["name"] for row in tables["B3"]] == [row["name"] for row in tables["B4"]] == ["drawn"]
     lesions = sum(len(image.lesions) for truth in phantom_set.truths for image in truth.images)
     assert tables["B4"][0]["counts"]["lesions"] == lesions, "each lesion is tested in one fold"
+
+
+def _value(cell: dict[str, float] | float) -> float:
+    return cell["value"] if isinstance(cell, dict) else cell

@@ -34,7 +34,7 @@ class Detects:
 class Outlines:
     """The box in the first pass, its upper half in the second, nothing in the third."""
 
-    def passes(self, image: Mammogram, boxes: Sequence[Box]) -> list[list[Mask | None]]:
+    def passes(self, image: Mammogram, boxes: Sequence[Box], kinds: Sequence[FindingKind]) -> list[list[Mask | None]]:
         halves = [filled(Box(box.top, box.left, box.top + box.height // 2, box.right)) for box in boxes]
         return [[filled(box), half, None] for box, half in zip(boxes, halves, strict=True)]
 

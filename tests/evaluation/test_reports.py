@@ -172,10 +172,24 @@ def test_models_and_radiologists_are_compared_on_the_same_images() -> None:
     images[1] = replace(images[1], birads="6")
     images[2] = replace(images[2], score=None)
     decisions = table(malignancy_section(images, None, {}, DRAWS), "decisions")
-    ours, theirs = row(decisions, "these models, images with a BI-RADS"), row(decisions, "BI-RADS > 3 = malignant, the")
+    ours = row(decisions, "these models, images with a BI-RADS")
+    theirs = row(decisions, "BI-RADS > 3 = malignant (0 a recall), the same")
     assert ours.counts == theirs.counts
     assert ours.counts is not None
     assert ours.counts.images == 5
+
+
+def test_a_recall_stands_above_3_by_our_rule_and_below_4_by_the_papers_words() -> None:
+    images = [replace(image(str(at), str(at), lesion()), birads="0" if at else "5") for at in range(4)]
+    decisions = table(malignancy_section([*images, image("x", "x")], None, {}, DRAWS), "decisions")
+    recalls = {
+        rule: [
+            value(row(decisions, f"BI-RADS > 3 = malignant ({rule}), {whose}").cells[3]) for whose in ("the", "those")
+        ]
+        for rule in ("0 a recall", "0 below 4, as the paper has it")
+    }
+    assert recalls == {"0 a recall": [1, 1], "0 below 4, as the paper has it": [0.25, 0.25]}
+    assert any("0.74" in note and "0.51" in note for note in decisions.notes)
 
 
 def test_a_small_subgroup_has_no_interval_and_the_json_no_nan(tmp_path: Path) -> None:
@@ -266,7 +280,7 @@ class Reader(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         assert tag not in ("script", "link", "iframe", "img")
         for name, told in attrs:
-            if name in ("src", "href", "xlink:href") and told and not told.startswith("#"):
+            if name in ("src", "href", "xlink:href") and told and not told.startswith(("#", "data:")):
                 self.fetched.append(told)
             if name == "id" and told:
                 self.ids.add(told)

@@ -17,7 +17,7 @@ from torch import nn
 from models.bundle_writing import stored
 from models.catalog import adapter_of
 from models.classifiers.efficient_net import MalignancyNet
-from models.datasets.case import DatasetError, Pathology
+from models.datasets.case import Case, DatasetError, Pathology, of_kinds
 from models.radiomics.regions import RegionSettings
 from models.training import classifier
 from models.training.classifier_samples import Samples, Wanted, as_ellipse, pieces, read_samples
@@ -25,6 +25,7 @@ from models.training.efficient_net import EfficientNetTask, _take
 from models.training.fit import fit
 from models.training.recipe import CalibrationRecipe, FitRecipe, Recipe, SplitRecipe, read_recipe, shipped_recipes
 from models.training.start import StartError
+from models.types import FindingKind
 
 CPU = torch.device("cpu")
 SMALL = {"kind": "efficientnet", "backbone": "test_efficientnet", "image_px": 64, "frame_px": 64}
@@ -53,6 +54,28 @@ def _recipe(model: dict[str, Any], **task: Any) -> Recipe:
 def test_the_recipes_that_ship_can_be_read(name: str) -> None:
     recipe = read_recipe(name, "classifier", classifier.Model, classifier.TaskSettings)
     assert classifier.part(nn.Identity(), recipe)[0] in ("efficientnet", "medsam-mlp")
+
+
+def test_the_papers_rows_are_learned_from_masses_alone() -> None:
+    """Of a film with a mass and calcifications the mass; nothing of one with calcifications, or without a lesion."""
+
+    def drawn(number: int, *kinds: FindingKind) -> Case:
+        plain = drawn_case(number, Pathology.MALIGNANT if number % 2 else Pathology.BENIGN)
+        lesions = [replace(plain.read_lesions(plain.read())[0], kind=kind) for kind in kinds]
+        return replace(plain, kinds=frozenset(kinds), read_lesions=lambda _: tuple(lesions))
+
+    mass, specks = FindingKind.MASS, FindingKind.CALCIFICATION
+    cases = [drawn(0, mass), drawn(1, mass, specks), drawn(2, specks), drawn(3)]
+    kept = of_kinds(cases, (mass,))
+    assert [one.name for one in kept] == ["case-0", "case-1"]
+    assert [[lesion.kind for lesion in one.read_lesions(one.read())] for one in kept] == [[mass], [mass]]
+    task = classifier.prepare(_recipe({**SMALL, "mode": "mask"}, kinds=["mass"]), cases, cases, None, CPU)
+    assert isinstance(task, EfficientNetTask)
+    assert len(task.lesions) == 2
+    for name in shipped_recipes():
+        if name.startswith(("efficientnet-", "medsam-mlp-")):
+            recipe = read_recipe(name, "classifier", classifier.Model, classifier.TaskSettings)
+            assert recipe.task.kinds == (mass,)
 
 
 @pytest.mark.parametrize("mode", ["mask", "whole", "whole+radiomics", "both"])

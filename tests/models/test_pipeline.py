@@ -47,7 +47,7 @@ class Diamonds:
     spacings: list[tuple[float, float] | None] = field(default_factory=list)
     asked: list[Box] = field(default_factory=list)
 
-    def segment(self, image: Mammogram, boxes: Sequence[Box]) -> list[Mask | None]:
+    def segment(self, image: Mammogram, boxes: Sequence[Box], kinds: Sequence[FindingKind]) -> list[Mask | None]:
         if len(boxes) > self.room:
             raise OutOfMemory
         self.spacings.append(image.spacing_mm)

@@ -17,11 +17,12 @@ from models.protocols import OutOfMemory
 from models.segmenters.lite_medsam import load
 from models.segmenters.network import Embedded, PromptedNet
 from models.segmenters.pictures import LiteMedSamPicture
-from models.segmenters.prompted import PromptedSegmenter
+from models.segmenters.prompted import PromptedSegmenter, touching
 from models.segmenters.prompts import Settings, brightest, enlarged, prompts_of
-from models.types import Box, Mammogram, Mask
+from models.types import Box, FindingKind, Mammogram, Mask
 
 CPU = torch.device("cpu")
+MASS = FindingKind.MASS
 
 
 @pytest.fixture(scope="module")
@@ -106,9 +107,29 @@ class Stencil(PromptedNet):
         return logits
 
 
+def test_a_cluster_of_specks_is_one_mask_and_of_a_mass_the_largest_part_is_kept() -> None:
+    """Eight equal specks, drawn perfectly, and one drawn far away."""
+    specks = np.zeros((200, 200), dtype=np.bool_)
+    for number in range(8):
+        specks[60 + 20 * (number // 4) :, 60 + 20 * (number % 4) :][:4, :4] = True
+    drawn = specks.copy()
+    drawn[5:20, 5:20] = True
+    [prompt] = prompts_of(Mammogram(np.zeros((200, 200), np.float32), (1, 1)), [Box(60, 60, 84, 124)], Settings())
+    kept = {kind: touching(drawn, prompt, Settings().kept(kind)) for kind in FindingKind}
+    cluster, mass = kept[FindingKind.CALCIFICATION], kept[FindingKind.MASS]
+    assert cluster is not None
+    assert mass is not None
+    assert cluster.box == Box(60, 60, 84, 124)
+    np.testing.assert_array_equal(cluster.full((200, 200)), specks)
+    assert mass.area_px == 16
+    assert Settings(calcification="largest").kept(FindingKind.CALCIFICATION) == "largest"
+    with pytest.raises(ValueError, match="calcification is 'some'; give one of largest, all"):
+        Settings(calcification="some")  # type: ignore[arg-type]
+
+
 def _segment(net: PromptedNet, image: Mammogram, box: Box, **settings: float) -> Mask | None:
     segmenter = PromptedSegmenter(net, CPU, mixed_precision=True, settings=Settings(**settings))  # type: ignore[arg-type]
-    return segmenter.segment(image, [box])[0]
+    return segmenter.segment(image, [box], [MASS])[0]
 
 
 @pytest.mark.parametrize("shape", [(1500, 1100), (1100, 1500), (300, 900), (90, 60)])
@@ -154,11 +175,11 @@ def test_every_box_gets_its_own_mask_in_order_also_over_several_batches() -> Non
     image = Mammogram(np.random.default_rng(1).random((1000, 900), dtype=np.float32), (0.1, 0.1))
     boxes = [Box(50 * n, 40 * n, 50 * n + 60, 40 * n + 50) for n in range(11)]
     segmenter = PromptedSegmenter(Stencil(), CPU, mixed_precision=False, settings=Settings(margin_mm=0, batch=4))
-    for box, mask in zip(boxes, segmenter.segment(image, boxes), strict=True):
+    for box, mask in zip(boxes, segmenter.segment(image, boxes, [MASS] * len(boxes)), strict=True):
         assert mask is not None
         assert abs(mask.box.top - box.top) <= 3
         assert abs(mask.box.left - box.left) <= 3
-    assert segmenter.segment(image, []) == []
+    assert segmenter.segment(image, [], []) == []
 
 
 def test_neighbours_share_a_crop_and_its_embedding() -> None:
@@ -166,7 +187,9 @@ def test_neighbours_share_a_crop_and_its_embedding() -> None:
     near = [Box(500, 500, 600, 600), Box(600, 700, 690, 790), Box(500, 500, 600, 600)]
     far = Box(3500, 2500, 3600, 2600)
     net = Stencil()
-    masks = PromptedSegmenter(net, CPU, mixed_precision=False, settings=Settings()).segment(image, [*near, far])
+    masks = PromptedSegmenter(net, CPU, mixed_precision=False, settings=Settings()).segment(
+        image, [*near, far], [MASS] * 3
+    )
     assert net.embedded == 2
     for box, mask in zip([*near, far], masks, strict=True):
         assert mask is not None
@@ -178,7 +201,7 @@ def test_a_full_device_is_said_in_the_projects_own_words() -> None:
     image = Mammogram(np.zeros((500, 400), dtype=np.float32), (0.1, 0.1))
     segmenter = PromptedSegmenter(Stencil(room=0), CPU, mixed_precision=False, settings=Settings())
     with pytest.raises(OutOfMemory, match="2 boxes"):
-        segmenter.segment(image, [Box(0, 0, 9, 9), Box(50, 50, 90, 90)])
+        segmenter.segment(image, [Box(0, 0, 9, 9), Box(50, 50, 90, 90)], [MASS, MASS])
 
 
 def test_millimetres_need_a_spacing() -> None:
@@ -210,7 +233,7 @@ def test_the_network_is_told_the_box_the_point_or_both(prompt: Literal["box"], t
     net = Stencil()
     settings = Settings(margin_mm=0, shown="whole", prompt=prompt)
     segmenter = PromptedSegmenter(net, CPU, mixed_precision=False, settings=settings)
-    [mask] = segmenter.segment(Mammogram(pixels, (0.1, 0.1)), [Box(280, 80, 320, 120)])
+    [mask] = segmenter.segment(Mammogram(pixels, (0.1, 0.1)), [Box(280, 80, 320, 120)], [MASS])
     assert mask is not None
     [(boxes, points, masks)] = net.asked
     assert (boxes is not None, points is not None) == told
@@ -227,7 +250,7 @@ def test_each_later_pass_is_prompted_by_the_earlier_ones_mask() -> None:
     segmenter = PromptedSegmenter(net, CPU, mixed_precision=False, settings=settings)
     image = _random((256, 256))
     boxes = [Box(20, 20, 60, 80), Box(100, 100, 160, 150)]
-    by_box = segmenter.passes(image, boxes)
+    by_box = segmenter.passes(image, boxes, [MASS] * len(boxes))
     assert [len(masks) for masks in by_box] == [3, 3]
     first, second, third = ([mask.box.right for mask in masks if mask] for masks in zip(*by_box, strict=True))
     assert first == [80, 150]
@@ -238,7 +261,9 @@ def test_each_later_pass_is_prompted_by_the_earlier_ones_mask() -> None:
     assert later.shape == (2, 256, 256)
     assert torch.equal(later[0, 20:60, 20:80], torch.full((40, 60), 5.0))
     assert net.embedded == 1
-    assert [mask.box for mask in segmenter.segment(image, boxes) if mask] == [m[2].box for m in by_box if m[2]]
+    assert [mask.box for mask in segmenter.segment(image, boxes, [MASS] * len(boxes)) if mask] == [
+        m[2].box for m in by_box if m[2]
+    ]
 
 
 def test_a_whole_image_is_shown_once_whatever_the_number_of_boxes() -> None:
@@ -246,7 +271,9 @@ def test_a_whole_image_is_shown_once_whatever_the_number_of_boxes() -> None:
     boxes = [Box(0, 0, 40, 40), Box(660, 260, 700, 300), Box(300, 100, 400, 200)]
     net = Stencil()
     settings = Settings(margin_mm=0, shown="whole")
-    masks = PromptedSegmenter(net, CPU, mixed_precision=False, settings=settings).segment(image, boxes)
+    masks = PromptedSegmenter(net, CPU, mixed_precision=False, settings=settings).segment(
+        image, boxes, [MASS] * len(boxes)
+    )
     assert net.embedded == 1
     for box, mask in zip(boxes, masks, strict=True):
         assert mask is not None
@@ -259,7 +286,7 @@ def test_a_whole_image_is_shown_once_whatever_the_number_of_boxes() -> None:
 def test_a_single_pixel_the_last_corner_and_the_whole_image_are_boxes_too(shown: Literal["crop"], box: Box) -> None:
     settings = Settings(shown=shown, prompt="box+point")
     segmenter = PromptedSegmenter(Stencil(), CPU, mixed_precision=False, settings=settings)
-    [mask] = segmenter.segment(_random((300, 200)), [box])
+    [mask] = segmenter.segment(_random((300, 200)), [box], [MASS])
     assert mask is not None
     assert mask.box.bottom <= 300
     assert mask.box.right <= 200
@@ -308,10 +335,10 @@ def _random(shape: tuple[int, int]) -> Mammogram:
 def test_cuda_draws_what_the_cpu_draws(net: PromptedNet, mixed_precision: bool) -> None:
     image = Mammogram(np.kron(_phantom(), np.ones((4, 4), dtype=np.float32)), spacing_mm=(0.1, 0.1))
     box = Box(410, 310, 550, 410)
-    [here] = PromptedSegmenter(net, CPU, False, Settings()).segment(image, [box])
+    [here] = PromptedSegmenter(net, CPU, False, Settings()).segment(image, [box], [MASS])
     cuda = torch.device("cuda")
     weights = load_file(read_bundle(find_bundle("research-default")).segmenter.weights)
-    [there] = load(weights, cuda, mixed_precision).segment(image, [box])
+    [there] = load(weights, cuda, mixed_precision).segment(image, [box], [MASS])
     assert here is not None
     assert there is not None
     assert _dice(here.full(image.shape), there.full(image.shape)) > 0.98

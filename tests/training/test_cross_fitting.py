@@ -22,7 +22,7 @@ from models.training import classifier
 from models.training.cross_fitting import out_of_fold
 from models.training.recipe import CalibrationRecipe, FitRecipe, Recipe, SplitRecipe
 from models.training.runs import train
-from models.types import Box, BundleId, Detection, Mammogram, Mask
+from models.types import Box, BundleId, Detection, FindingKind, Mammogram, Mask
 
 CPU = torch.device("cpu")
 RECIPE = Recipe(
@@ -48,7 +48,7 @@ class Unasked:
 
     scores_images_alone = True
 
-    def segment(self, image: Mammogram, boxes: Sequence[Box]) -> list[Mask | None]:
+    def segment(self, image: Mammogram, boxes: Sequence[Box], kinds: Sequence[FindingKind]) -> list[Mask | None]:
         raise AssertionError
 
     def classify(self, image: Mammogram, masks: Sequence[Mask]) -> tuple[float, list[float]]:
