@@ -1,0 +1,91 @@
+"""Recipes side by side: what their tables say, of observations that were made up."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from observations import image, lesion, many, overlap
+
+from models.bundle import Bundle, find_bundle, read_bundle
+from models.evaluation.ablation import Contender, ablation_report, any_recipe
+from models.evaluation.evaluation import Observed
+from models.evaluation.measures import Figure
+from models.evaluation.observations import Observation
+from models.evaluation.tables import About, Absent, Draws, Table
+
+ABOUT = About("made up", "made up", ("made-up",), "all images")
+
+
+@pytest.fixture(scope="module")
+def bundle() -> Bundle:
+    return replace(read_bundle(find_bundle("research-default")), calibration={})
+
+
+def tables(*contenders: Contender) -> dict[str, Table]:
+    (section,) = ablation_report(ABOUT, contenders, Draws(seed=1, resamples=60)).sections
+    return {table.id: table for table in section.tables}
+
+
+def contender(bundle: Bundle, recipe: str, seen: list[Observation], detector: str = "") -> Contender:
+    return Contender(any_recipe(recipe), (bundle,), (Observed(tuple(seen), None, ()),), detector)
+
+
+def better(seen: list[Observation]) -> list[Observation]:
+    """The same, each outline by the same little better."""
+    return [
+        replace(
+            one,
+            lesions=tuple(
+                replace(each, by_true_box=tuple(overlap(drawn.dice + 0.01) for drawn in each.by_true_box))
+                for each in one.lesions
+            ),
+        )
+        for one in seen
+    ]
+
+
+def width(figure: object) -> float:
+    assert isinstance(figure, Figure)
+    return figure.high - figure.low
+
+
+def test_a_difference_of_one_point_is_told_though_either_figures_interval_is_wider(bundle: Bundle) -> None:
+    seen = many()
+    found = tables(contender(bundle, "hq-sam-tiny", seen), contender(bundle, "mlsam-tiny", better(seen)))
+    dice = [row.cells[3] for row in found["B4"].rows[:2]]
+    (row,) = found["B4-differences"].rows
+    between = row.cells[3]
+    assert row.name == "mlsam-tiny − hq-sam-tiny"
+    assert isinstance(between, Figure)
+    assert between.value == pytest.approx(0.01, abs=0.002)
+    assert between.low > 0
+    assert width(between) < 0.1 * min(map(width, dice))
+
+
+def test_a_recipe_alone_has_no_differences(bundle: Bundle) -> None:
+    for recipe in ("yolo-mlsam-detector", "mlsam-tiny", "efficientnet-mask"):
+        assert not [name for name in tables(contender(bundle, recipe, many())) if name.endswith("-differences")]
+
+
+def test_table_5_is_of_detector_and_segmenter_together_and_what_no_box_finds_is_drawn_nowhere(bundle: Bundle) -> None:
+    seen = [image("1", "a", lesion((0.8,))), image("2", "b", lesion((0.8,), found=False))]
+    behind, alone = contender(bundle, "mlsam-tiny", seen, "yolo"), contender(bundle, "hq-sam-tiny", seen)
+    found = tables(behind, alone)
+    ours = {row.name: row.cells[3] for row in found["B5"].rows if not row.theirs}
+    (whole,) = [cell for name, cell in ours.items() if name == "yolo + mlsam-tiny, fold 1"]
+    assert isinstance(whole, Figure)
+    assert whole.value == pytest.approx(0.4)
+    assert isinstance(ours["hq-sam-tiny"], Absent)
+    assert "--base" in ours["hq-sam-tiny"].not_measured
+    true_box = found["folds"].rows[0].cells[3]
+    assert isinstance(true_box, Figure)
+    assert true_box.value == pytest.approx(0.8)
+
+
+def test_paper_as_rows_are_of_masses_too(bundle: Bundle) -> None:
+    rows = {row.name: row for row in tables(contender(bundle, "efficientnet-mask", many()))["A1"].rows}
+    every, masses = (rows[f"efficientnet-mask, {what}"].counts for what in ("lesions", "masses"))
+    assert every is not None
+    assert masses is not None
+    assert 0 < masses.images < every.images
