@@ -11,7 +11,7 @@ VIEWER := .viewer/ohif-$(OHIF)
 # The SHA-512 of npm's @ohif/app, of which the viewer is the folder package/dist.
 OHIF_SHA512 := d24b85eba32af5cf5d303fbe6d4b138ccac9a57270699873f41e2e4b6e380dac008d2913c0860553dde9c4fb915108b16918bb4001e517715ed6ab9d06566b98
 
-.PHONY: help setup demo test viewer lock bench
+.PHONY: help setup demo test fuzz viewer lock bench
 
 help:
 	@echo "make demo   read two real exams through a node of your own, and show what comes back"
@@ -19,6 +19,7 @@ help:
 	@echo "make setup  create $(VENV) from the pinned, hashed requirements (the others do it too)"
 	@echo "make viewer fetch the OHIF viewer ($(OHIF), 46 MiB) that tests show results in"
 	@echo "make bench  measure receiving and latency"
+	@echo "make fuzz   feed the readers with damaged inputs, 50,000 for each, and print what came of it (hours)"
 	@echo "make lock   pin the newest requirements that pyproject.toml allows"
 
 setup: $(READY)
@@ -31,6 +32,9 @@ test: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest --artefacts artefacts
+
+fuzz: setup
+	$(BIN)/python tests/fuzz/run.py
 
 viewer: $(VIEWER)/index.html
 

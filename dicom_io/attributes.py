@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from pydicom import Dataset
 from pydicom.multival import MultiValue
+from pydicom.sequence import Sequence as Items
 
 from dicom_io.errors import NotReadable
 
@@ -20,8 +21,13 @@ _UID = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+")
 
 
 def values(dataset: Dataset, keyword: str) -> tuple[object, ...]:
-    """The values of an attribute: empty where it is absent, empty or malformed, or all its values are."""
+    """The values of an attribute: empty where it is absent, empty or malformed, or all its values are.
+
+    A sequence has items and no values; items within items would take minutes to be written as text.
+    """
     value = _value(dataset, keyword)
+    if isinstance(value, Items):
+        return ()
     found = tuple(value) if isinstance(value, MultiValue | list | tuple) else (value,)
     return () if all(one is None or one == "" for one in found) else found
 
@@ -95,7 +101,9 @@ def _value(dataset: Dataset, keyword: str) -> object:
 
 
 def _text(value: object) -> str:
-    """A value as text, "" where it cannot be had: a name is decoded when it is first looked at."""
+    """A value as text, "" where it cannot be had: bytes are none, and a name is decoded when it is first looked at."""
+    if isinstance(value, bytes):
+        return ""
     try:
         return str(value)
     except MemoryError:
