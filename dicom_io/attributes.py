@@ -14,7 +14,7 @@ from pydicom import Dataset
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence as Items
 
-from dicom_io.errors import NotReadable
+from dicom_io.errors import NotReadable, is_the_machines
 
 # PS3.5 §9.1: components of digits joined by dots, none with a leading zero, 64 characters at most.
 _UID = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+")
@@ -90,13 +90,9 @@ def _value(dataset: Dataset, keyword: str) -> object:
     """
     try:
         return dataset.get(keyword)
-    except MemoryError:
-        raise
-    except OSError as fault:
-        if fault.errno is not None:
+    except Exception as fault:
+        if is_the_machines(fault):
             raise
-        return None
-    except Exception:  # noqa: BLE001 - see above
         return None
 
 
@@ -106,7 +102,7 @@ def _text(value: object) -> str:
         return ""
     try:
         return str(value)
-    except MemoryError:
-        raise
-    except Exception:  # noqa: BLE001 - see `_value`
+    except Exception as fault:
+        if is_the_machines(fault):
+            raise
         return ""
