@@ -40,6 +40,7 @@ from node.publishing import Recipient
 from node.queue import give_back
 from node.reader_process import ReaderSupervisor, Unwell
 from node.receiving import Receiving, ReceivingLimits
+from node.refused_classes import enter_refused_classes
 from node.reporting import Reporter
 from node.retry import RetryPolicy
 from node.routing import route
@@ -227,7 +228,12 @@ def _listener(settings: Settings, sessions: Sessions, commitments: Sequence[Comm
             max_image_bytes=limits.max_image_mb * MB,
         ),
         partial(_heard, commitments) if commitments else None,
+        partial(_enter_refused_classes, sessions),
     )
+
+
+def _enter_refused_classes(sessions: Sessions, calling_ae_title: str, sop_class_uids: Sequence[str]) -> None:
+    enter_refused_classes(sessions, calling_ae_title, sop_class_uids, time.time())
 
 
 def _heard(commitments: Sequence[Commitment], report: CommitmentReport) -> bool:

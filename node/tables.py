@@ -226,3 +226,17 @@ class ReceivedAssessment(Table):
     why: Mapped[str] = mapped_column(default="")
 
     study: Mapped[Study | None] = relationship()
+
+
+class RefusedClass(Table):
+    """A SOP class that a sender proposed and the node does not take: what of it was to come never came."""
+
+    __tablename__ = "refused_class"
+    __table_args__ = (UniqueConstraint("calling_ae_title", "sop_class_uid"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    calling_ae_title: Mapped[str]
+    sop_class_uid: Mapped[str]
+    times: Mapped[int] = mapped_column(default=0)
+    """In how many associations."""
+    last_at: Mapped[float]

@@ -7,7 +7,7 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from traceback import extract_tb
@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 
 # A-ASSOCIATE-RJ (PS3.8 section 9.3.4): rejected-permanent by the service-user
 _ABORTED_WITHIN_S = 2.0
+_ABSTRACT_SYNTAX_REFUSED = 3  # a presentation context's result (PS3.8 table 9-18)
 _UNKNOWN_CALLER, _UNKNOWN_CALLED = (1, 1, 3), (1, 1, 7)
 
 
@@ -111,6 +112,10 @@ class ListenerLimits:
     max_image_bytes: int = 1 << 30
 
 
+RefusedClasses = Callable[[str, Sequence[str]], None]
+"""Told of an association's calling AE title and the SOP Class UIDs that it proposed and this node does not take."""
+
+
 class Listener:
     """C-ECHO and C-STORE SCP, which also hears reports on storage commitments where somebody wants to `hear` them.
 
@@ -127,6 +132,7 @@ class Listener:
         intake: Intake,
         limits: ListenerLimits = ListenerLimits(),
         hear: Hear | None = None,
+        refused_classes: RefusedClasses | None = None,
     ) -> None:
         self._address = (host, port)
         self._senders = tuple(senders)
@@ -134,6 +140,7 @@ class Listener:
         self._intake = intake
         self._limits = limits
         self._hear = hear
+        self._refused_classes = refused_classes
         self._server: ReceivingServer | None = None
         self._ae = AE(ae_title)
         self._ae.add_supported_context(Verification)  # pynetdicom serves nobody without; what is taken is told below
@@ -160,7 +167,12 @@ class Listener:
         try:
             server = self._ae.make_server(
                 self._address,
-                evt_handlers=[(evt.EVT_REQUESTED, self._check_caller), (evt.EVT_C_STORE, self._store), *reports],
+                evt_handlers=[
+                    (evt.EVT_REQUESTED, self._check_caller),
+                    (evt.EVT_ACCEPTED, self._tell_refused_classes),
+                    (evt.EVT_C_STORE, self._store),
+                    *reports,
+                ],
                 server_class=ReceivingServer,
                 request_handler=StreamingHandler,
             )
@@ -212,6 +224,12 @@ class Listener:
         log.warning("association refused: %r at %s is not among the senders", title, address)
         association.acse.send_reject(*_UNKNOWN_CALLER)
         association.kill()
+
+    def _tell_refused_classes(self, event: evt.Event) -> None:
+        refused = [context for context in event.assoc.rejected_contexts if context.result == _ABSTRACT_SYNTAX_REFUSED]
+        if refused and self._refused_classes is not None:
+            title = event.assoc.requestor.ae_title.strip()
+            self._refused_classes(title, sorted({str(context.abstract_syntax) for context in refused}))
 
     def _known(self, title: str, address: str) -> list[AllowedSender]:
         found = []

@@ -40,13 +40,16 @@ def status(
     from node.database import looking
     from node.machine import faults
     from node.queue_view import view_queue
+    from node.refused_classes import refused_classes
 
     settings = load(config)
     found = faults(settings)
     with looking(open_queue(settings)) as session:
         queue = view_queue(session, None if everything else NEWEST, page)
+        refused = refused_classes(session)
     if as_json:
-        typer.echo(json.dumps({"faults": [asdict(fault) for fault in found], **asdict(queue)}, indent=2))
+        about_senders = {"refused_classes": [asdict(one) for one in refused]}
+        typer.echo(json.dumps({"faults": [asdict(one) for one in found], **about_senders, **asdict(queue)}, indent=2))
         return
     console = Console(highlight=False, markup=False, soft_wrap=True)
     for fault in found:
@@ -56,6 +59,11 @@ def status(
         console.print()
         for line in _lines(study):
             console.print(line)
+    if refused:
+        console.print()
+    for sender in dict.fromkeys(one.calling_ae_title for one in refused):
+        names = [f"{one.sop_class} ({one.times} times)" for one in refused if one.calling_ae_title == sender]
+        console.print(f"{sender} proposes what this node does not take: {', '.join(names)}")
     if queue.pages > 1:
         console.print(f"\npage {page} of {queue.pages}" + (f"; --page {page + 1}: older" if page < queue.pages else ""))
 

@@ -21,7 +21,7 @@ from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 from sqlalchemy import select
 
-from dicom_io.network.scp import AllowedSender, Listener, ListenerLimits
+from dicom_io.network.scp import AllowedSender, Listener, ListenerLimits, RefusedClasses
 from node.database import Sessions, open_database, sessions_of
 from node.receiving import Receiving, ReceivingLimits
 from node.tables import Instance, Job, Study
@@ -165,6 +165,7 @@ def start_node(tmp_path: Path, migrated_database: Path) -> Iterator[StartNode]:
         listening: ListenerLimits | None = None,
         senders: tuple[AllowedSender, ...] = (AllowedSender("PACS"), AllowedSender("CBIS")),
         data_dir: Path = tmp_path / "data",
+        refused_classes: RefusedClasses | None = None,
     ) -> ListeningNode:
         data_dir.mkdir(exist_ok=True)
         if not (tmp_path / "queue.sqlite").exists():
@@ -173,7 +174,14 @@ def start_node(tmp_path: Path, migrated_database: Path) -> Iterator[StartNode]:
         clock = Clock()
         receiving = Receiving(sessions, data_dir, limits or ReceivingLimits(), frozenset({"CBIS"}), clock)
         listener = Listener(
-            "NODE", "127.0.0.1", 0, senders, receiving.incoming, receiving, listening or ListenerLimits()
+            "NODE",
+            "127.0.0.1",
+            0,
+            senders,
+            receiving.incoming,
+            receiving,
+            listening or ListenerLimits(),
+            refused_classes=refused_classes,
         )
         listener.start()
         started.append(ListeningNode(data_dir, sessions, receiving, listener, clock))

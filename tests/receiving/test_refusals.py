@@ -133,6 +133,17 @@ def test_a_database_that_fails_is_no_success_and_tells_no_patient(listening_node
     assert "1.2.3" not in caplog.text
 
 
+def test_a_sop_class_that_is_proposed_in_vain_leaves_a_trace(start_node):
+    told = []
+    node = start_node(refused_classes=lambda title, uids: told.append((title, list(uids))))
+    mammography, ct, made_up = "1.2.840.10008.5.1.4.1.1.1.2", "1.2.840.10008.5.1.4.1.1.2", "1.2.3.4.5"
+    with node.association(*((uid, ExplicitVRLittleEndian) for uid in (mammography, ct, made_up))):
+        pass
+    with node.association((mammography, "1.2.3.99")):  # a transfer syntax that is not taken is no SOP class
+        pass
+    assert told == [("PACS", sorted([ct, made_up]))]
+
+
 def test_no_answer_carries_a_comment_that_does_not_fit():
     with pytest.raises(ValueError):
         Answer(Status.NOT_DICOM, "x" * 65)
