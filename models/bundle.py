@@ -71,7 +71,8 @@ class Bundle:
     @property
     def caveat(self) -> str:
         """One sentence on how far the probabilities were off on held-out patients; empty where no figure says so."""
-        return caveat_of(self.figures.get("classifier", {})) if self.calibration else ""
+        figures = self.figures.get("classifier")
+        return caveat_of(figures) if self.calibration and isinstance(figures, Mapping) else ""
 
     @property
     def parts(self) -> tuple[Part, Part, Part]:

@@ -44,7 +44,7 @@ class Pen:
 
     def wrapped(self, words: str, size: int, width: int, lines: int) -> list[str]:
         """The words in at most `lines` lines of at most `width` pixels."""
-        rest = _drawable(words).split()
+        rest = _kept_together(_drawable(words).split())
         wrapped: list[str] = []
         while rest and len(wrapped) < lines:
             count = len(rest)
@@ -70,6 +70,17 @@ class Pen:
         if size not in self._fonts:
             self._fonts[size] = ImageFont.load_default(size)
         return self._fonts[size]
+
+
+def _kept_together(words: list[str]) -> list[str]:
+    """A per cent sign stays with its number."""
+    kept: list[str] = []
+    for word in words:
+        if kept and word.startswith("%"):
+            kept[-1] += f" {word}"
+        else:
+            kept.append(word)
+    return kept
 
 
 def line_height(size: int) -> int:
