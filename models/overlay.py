@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from models.types import Finding, FindingKind, ImageReading, Mammogram
 
 LONG_SIDE_PX = 1600
-FOOTER = "Research use only, not for diagnosis\nScores of {bundle}: they rank, they are not the chance of cancer"
+FOOTER = "Research use only, not for diagnosis\nScores of {bundle}, no probabilities"
 
 _COLOURS: Mapping[FindingKind, tuple[int, int, int]] = {
     FindingKind.MASS: (255, 176, 0),

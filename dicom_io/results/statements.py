@@ -57,7 +57,7 @@ def compared(concordance: Concordance, exam: ExamReading) -> str:
     """A radiologist's category beside the models' probability, in one sentence."""
     assessment, side = concordance.assessment, concordance.laterality
     told = (
-        f"{_BREASTS[side]}: the radiologist's BI-RADS category is {assessment.category} (by {assessment.source}); "
+        f"{_BREASTS[side]}: the radiologist's BI-RADS category (by {assessment.source}): {assessment.category}; "
         f"{concordance.agreement}"
     )
     if concordance.agreement is Agreement.NOT_COMPARED or concordance.likelihood is None:

@@ -135,7 +135,7 @@ def exam(orthanc: Orthanc, reading_node: RunningNode, own_studies: list[list[Pat
     """A study that was read and reported; nobody has assessed it yet."""
     whole = Exam(orthanc, reading_node, own_studies[0])
     whole.send(*own_studies[0])
-    assert "radiologist's BI-RADS category is" not in texts(whole.report(1))
+    assert "radiologist's BI-RADS category (by" not in texts(whole.report(1))
     return whole
 
 
@@ -154,14 +154,14 @@ def test_hl7_sr_and_csv_each_bring_a_revision_that_says_how_the_models_stand_to_
         assert b"MSA|AA|M1" in client.send_message(oru("Left breast: BI-RADS 2.", **named))
     second = exam.report(2)
     assert predecessor(second) == first.SOPInstanceUID
-    assert "Left breast: the radiologist's BI-RADS category is 2 (by HL7); AI alone recalls; the prob" in texts(second)
+    assert "Left breast: the radiologist's BI-RADS category (by HL7): 2; AI alone recalls; the prob" in texts(second)
 
     sr = report_on(image, overall(Category.FOUR, LEFT), ContentDate="20991231")
     sr.save_as(tmp_path / "radiologist.dcm", enforce_file_format=True)
     exam.send(tmp_path / "radiologist.dcm")
     third = exam.report(3)
     assert predecessor(third) == second.SOPInstanceUID
-    assert "Left breast: the radiologist's BI-RADS category is 4 (by SR); agree on recall; the prob" in texts(third)
+    assert "Left breast: the radiologist's BI-RADS category (by SR): 4; agree on recall; the prob" in texts(third)
 
     table = tmp_path / "birads.csv"
     table.write_text(f"study_instance_uid,laterality,category\n{image.StudyInstanceUID},R,0\nbad,R,9\n")
@@ -169,7 +169,7 @@ def test_hl7_sr_and_csv_each_bring_a_revision_that_says_how_the_models_stand_to_
     assert (ran.returncode, "line 3" in ran.stdout) == (1, True)
     fourth = exam.report(4)
     assert predecessor(fourth) == third.SOPInstanceUID
-    assert "Right breast: the radiologist's BI-RADS category is 0 (by CSV); agree on recall; the prob" in texts(fourth)
+    assert "Right breast: the radiologist's BI-RADS category (by CSV): 0; agree on recall; the prob" in texts(fourth)
     assert "(by SR): 4" in texts(fourth)
 
 
@@ -214,4 +214,4 @@ def test_an_assessment_waits_for_its_study_and_stands_in_its_first_report(
     assert "exam 1 by HL7" in listed
     assert "no image of the study that it names has come" in listed
     waited_for.send(*own_studies[1])
-    assert "is 1 (by HL7); AI alone recalls; the probability" in texts(waited_for.report(1))
+    assert "(by HL7): 1; AI alone recalls; the probability" in texts(waited_for.report(1))

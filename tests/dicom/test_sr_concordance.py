@@ -45,12 +45,10 @@ def test_each_assessment_is_held_against_the_probability_of_its_breast():
 def test_the_report_says_in_words_how_they_stand_and_how_that_is_counted():
     comments = comments_of(report_on(_compared(LEFT_BY_SR, RIGHT_BY_HL7)))
     assert (
-        "Left breast: the radiologist's BI-RADS category is 4B (by SR); radiologist alone recalls; the probability, "
+        "Left breast: the radiologist's BI-RADS category (by SR): 4B; radiologist alone recalls; the probability, "
         "0.1 %, lies 9.9 percentage points below that category's range (> 10 to <= 50 %, the range of 4B)."
     ) in comments
-    assert (
-        f"Right breast: the radiologist's BI-RADS category is 6 (by HL7); not compared: {KNOWN_CANCER}."
-    ) in comments
+    assert (f"Right breast: the radiologist's BI-RADS category (by HL7): 6; not compared: {KNOWN_CANCER}.") in comments
     assert AGREEMENT_RULE in comments
     for rule in ("whether both recall", "a category above 3 or 0", "6 is left out"):
         assert rule in AGREEMENT_RULE
