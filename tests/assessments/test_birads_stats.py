@@ -245,7 +245,7 @@ def test_an_archive_without_categories_says_what_brings_them(
 def test_one_patient_and_one_category_are_sentences_and_not_figures(stats: Command, tmp_path: Path) -> None:
     archive(tmp_path, [One({L: 0.001}, {L: ONE})])
     ran = stats()
-    assert "on the same side of 3" in ran.stdout
+    assert "recall every breast, or none" in ran.stdout
     assert "of fewer than 5 patients of its own (too few)" in ran.stdout
     assert "nan" not in ran.stdout.lower()
 
