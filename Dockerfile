@@ -19,7 +19,7 @@ FROM python:3.13-slim-bookworm
 COPY --from=build /opt/mammo-node /opt/mammo-node
 ENV PATH=/opt/mammo-node/bin:$PATH PYTHONUNBUFFERED=1
 RUN useradd --system --uid 10001 --home-dir /data --shell /usr/sbin/nologin mammo-node \
-    && install -d -o mammo-node /data
+    && install -d -m 0700 -o mammo-node /data
 USER mammo-node
 WORKDIR /data
 VOLUME /data

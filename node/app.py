@@ -67,6 +67,9 @@ class DataFolderUnusable(Exception):
 def only_node(data_dir: Path) -> Iterator[None]:
     """Holds the data folder for this process; the lock goes when the process ends, however it ends.
 
+    What stands in it is for the node's own user alone, also where somebody else made the folder, or an older node wrote
+    into it with other permissions.
+
     Raises:
         AlreadyRunning: another process holds it.
         DataFolderUnusable: it cannot be made, or not be written in.
@@ -85,6 +88,9 @@ def only_node(data_dir: Path) -> Iterator[None]:
             raise AlreadyRunning(
                 f"Another mammo-node works in {data_dir}: stop it, or set another data_dir."
             ) from error
+        for entry in data_dir.iterdir():
+            if entry.owner() == data_dir.owner() and not entry.is_symlink():
+                entry.chmod(0o700 if entry.is_dir() else 0o600)
         yield
 
 

@@ -1,7 +1,8 @@
 """Logs: one line an event on standard error, as JSON for collectors and as text for a terminal.
 
-No patient data: our own messages carry row ids only (docs/architecture.md), other packages that could tell more are
-silenced below ERROR, and UIDs that come through all the same are taken out here.
+No patient data: our own messages carry row ids only (docs/architecture.md). Other packages may quote what a peer sent:
+of them only errors are told, without their words, whenever they are imported and whatever levels they set themselves.
+UIDs that come through all the same are taken out here.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import json
 import logging
 import re
 import sys
-import warnings
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from traceback import extract_tb
@@ -19,25 +20,50 @@ _UID = re.compile(r"(?<![\d.])(?!1\.2\.840\.10008\.)(?:2\.25\.\d{4,}(?:\.\d+)*|[
 """A DICOM UID, but for those of the standard itself (SOP classes, transfer syntaxes), which name no patient. Six
 components or more, so that addresses and versions stay; those made of a UUID (2.25, PS3.5 Annex B.2) have but three."""
 
+_log = logging.getLogger(__name__)
 _ROOT = Path(__file__).parent.parent
 _OURS = frozenset({"node", "dicom_io", "models", "config"})
 
-_CHATTY = ("pydicom", "pynetdicom", "highdicom", "apscheduler", "alembic", "dicomweb_client", "urllib3")
 
 
 def set_up_logging(level: str) -> None:
-    """Sends this process's log to standard error; `level` as in the settings. Each process calls it once, at start."""
+    """Sends this process's log to standard error; `level` as in the settings. Each process calls it once, at start.
+
+    Python's warnings and exceptions that end a thread come here too: both quote values.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Lines() if sys.stderr.isatty() else JsonLines())
+    handler.addFilter(_without_others_words)
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    for name in _CHATTY:
-        logging.getLogger(name).setLevel(logging.ERROR)
-    logging.getLogger("apscheduler").setLevel(logging.CRITICAL)  # service.py tells a tick's fault, without its words
-    warnings.filterwarnings("ignore", module="pydicom")  # they quote the values that they find wrong
+    logging.captureWarnings(capture=True)
+    threading.excepthook = _thread_ended
+    sys.unraisablehook = _not_raised
+
+
+def _without_others_words(record: logging.LogRecord) -> bool:
+    """A handler's filter: the levels of loggers are set by their packages, when these are imported."""
+    if record.name.partition(".")[0] in _OURS:
+        return True
+    if record.levelno < logging.ERROR or record.name.startswith("apscheduler"):  # service.py tells a tick's fault
+        return False
+    fault = _fault(record)
+    record.msg = f"an error in {record.module}.py:{record.lineno}" + (f": {fault}" if fault else "")
+    record.args = record.exc_info = record.exc_text = record.stack_info = None
+    return True
+
+
+def _thread_ended(ended: threading.ExceptHookArgs) -> None:
+    if ended.exc_value is not None and ended.exc_type is not SystemExit:
+        _log.error("a thread ended by a fault: %s", place_of(ended.exc_value))
+
+
+def _not_raised(unraisable: sys.UnraisableHookArgs) -> None:
+    if unraisable.exc_value is not None:
+        _log.error("a fault that could not be raised: %s", place_of(unraisable.exc_value))
 
 
 class JsonLines(logging.Formatter):
-    """`{"time": …, "level": …, "logger": …, "process": …, "message": …}`, with "error" where there is a traceback."""
+    """`{"time": …, "level": …, "logger": …, "process": …, "message": …}`, with "error" where there is a fault."""
 
     def format(self, record: logging.LogRecord) -> str:
         event = {
@@ -48,7 +74,7 @@ class JsonLines(logging.Formatter):
             "message": without_uids(record.getMessage()),
         }
         if record.exc_info:
-            event["error"] = without_uids(self.formatException(record.exc_info))
+            event["error"] = _fault(record)
         return json.dumps(event, ensure_ascii=False)
 
 
@@ -58,8 +84,14 @@ class Lines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         line = f"{_time(record)} {record.levelname} {record.name}: {record.getMessage()}"
         if record.exc_info:
-            line += "\n" + self.formatException(record.exc_info)
+            line += f" ({_fault(record)})"
         return without_uids(line)
+
+
+def _fault(record: logging.LogRecord) -> str:
+    """Where a fault was, and not what it says: that may quote a value."""
+    fault = record.exc_info[1] if record.exc_info else None
+    return place_of(fault) if fault else ""
 
 
 def without_uids(text: str) -> str:

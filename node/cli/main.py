@@ -3,6 +3,7 @@ command but those that read images ever imports torch."""
 
 from __future__ import annotations
 
+import os
 import sys
 
 import typer
@@ -55,6 +56,7 @@ def build() -> typer.Typer:
 
 def main() -> None:
     """Runs a command; what the person at the prompt can mend is told in one message, with exit status 2."""
+    os.umask(0o077)  # what a command writes may be a patient's: for its own user alone
     try:
         build()()
     except Exception as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import subprocess
 import sys
 
 import pytest
@@ -29,11 +30,56 @@ def test_a_line_is_json_with_the_time_in_utc():
     assert event["time"].endswith("Z")
 
 
-def test_uids_are_taken_out_of_messages_and_tracebacks():
+def test_uids_are_taken_out_of_messages_and_a_fault_is_told_by_its_place():
     for formatter in (JsonLines(), Lines()):
         line = formatter.format(record(f"stored {UID}", fault=True))
         assert UID not in line
-        assert line.count("(uid)") == 2
+        assert line.count("(uid)") == 1
+        assert "ValueError" in line
+
+
+NAME = "DOE^JANE"
+PROGRAM = f"""
+import sys, threading, warnings
+from node.logs import set_up_logging
+set_up_logging("DEBUG")
+import pydicom, pynetdicom, logging, asyncio  # each sets the levels of its loggers as it is imported
+from pydicom import Dataset
+made = Dataset()
+made.PatientBirthDate = "{NAME}"  # pydicom warns, and quotes the value
+warnings.warn("{NAME}")
+for name in ("pydicom", "pynetdicom", "pynetdicom.acse", "asyncio", "urllib3", "somebody.else"):
+    logging.getLogger(name).setLevel("DEBUG")
+    for level in ("debug", "info", "warning"):
+        getattr(logging.getLogger(name), level)("%s", "{NAME}")
+try:
+    raise ValueError("{NAME}")
+except ValueError:
+    logging.getLogger("pynetdicom.events").exception("{NAME} of {UID}")
+def fails():
+    raise ValueError("{NAME}")
+thread = threading.Thread(target=fails, name="{NAME}")
+thread.start()
+thread.join()
+class Fails:
+    def __del__(self):
+        raise ValueError("{NAME}")
+Fails()
+logging.getLogger("node.test").warning("study 7")
+"""
+
+
+def test_other_packages_and_threads_that_fail_tell_no_names_whenever_they_are_imported():
+    ran = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
+    events = [json.loads(line) for line in ran.stderr.splitlines()]
+    assert NAME not in ran.stderr
+    assert "JANE" not in ran.stdout
+    assert [(event["level"], event["message"].partition(":")[0]) for event in events] == [
+        ("ERROR", "an error in <string>.py"),
+        ("ERROR", "a thread ended by a fault"),
+        ("ERROR", "a fault that could not be raised"),
+        ("WARNING", "study 7"),
+    ]
 
 
 def test_the_standards_own_uids_and_addresses_stay():
