@@ -25,7 +25,6 @@ _ROOT = Path(__file__).parent.parent
 _OURS = frozenset({"node", "dicom_io", "models", "config"})
 
 
-
 def set_up_logging(level: str) -> None:
     """Sends this process's log to standard error; `level` as in the settings. Each process calls it once, at start.
 
