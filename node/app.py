@@ -34,6 +34,7 @@ from node.database import Sessions, open_database, sessions_of
 from node.delivery import Deliverer
 from node.descriptors import associations_for, raise_limit
 from node.installation import identity_of
+from node.leftovers import sweep
 from node.logs import set_up_logging
 from node.peers import callers, commitment_request, committing, destination
 from node.publishing import Recipient
@@ -45,6 +46,7 @@ from node.reporting import Reporter
 from node.retry import RetryPolicy
 from node.routing import route
 from node.service import Loop, Service, Tick
+from node.stranded import stranded
 from node.studies import close_complete
 
 log = logging.getLogger(__name__)
@@ -111,6 +113,9 @@ def build_service(settings: Settings) -> Service:
         for worker in (reader_name(settings), reporter_name(settings)):
             give_back(session, worker, counts=True)
         resume(session, time.time())
+        sweep(session, settings.data_dir, time.time())
+        for name, count in stranded(session, [one.name for one in settings.destinations]).items():
+            log.warning("%d delivery(ies) wait for %s, which is no destination any more", count, name)
     reporter = Reporter(
         sessions=sessions,
         data_dir=settings.data_dir,

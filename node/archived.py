@@ -1,5 +1,8 @@
-"""The headers of a study's files, for its report. An image that was not read may have no file any more that can be
-read: then its row says what the report must know of it, so that the study's other images are reported."""
+"""What the data folder holds of a study, for its report: the headers of its files, and its readings' masks.
+
+An image that was not read may have no file any more that can be read: then its row says what the report must know of
+it, so that the study's other images are reported.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,8 @@ from pydicom import Dataset, dcmread
 from dicom_io.errors import NotReadable
 from dicom_io.headers import InstanceKind
 from dicom_io.results.sources import demographics
+from models.reading_json import from_json
+from models.types import ImageReading
 from node.faults import passes
 from node.tables import Instance
 
@@ -20,6 +25,24 @@ _OF_THE_STUDY = (
     "RequestAttributesSequence", "ProcedureCodeSequence",
 )  # fmt: skip
 """What routes go by, beside the demographics."""
+
+
+def reading_of(instance: Instance, data_dir: Path) -> ImageReading:
+    """The reading of an image that was read.
+
+    Raises:
+        NotReadable: its masks are damaged or gone.
+        OSError: the machine did not give them.
+    """
+    if instance.reading is None or instance.masks_path is None:
+        raise ValueError(f"image {instance.id} was not read")
+    lost = f"the masks of image {instance.id} are {{}}: `mammo-node retry {instance.study_id}` has it read again"
+    try:
+        return from_json(instance.reading, (data_dir / instance.masks_path).read_bytes())
+    except FileNotFoundError as cause:
+        raise NotReadable(lost.format("gone")) from cause
+    except ValueError as cause:
+        raise NotReadable(lost.format("damaged")) from cause
 
 
 def headers_of(instances: Sequence[Instance], study_instance_uid: str, data_dir: Path) -> dict[str, Dataset]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 import os
 import struct
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -12,11 +14,15 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as NoTurn
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
 
+BUSY_S = 30.0
+"""How long a transaction waits for another program's, and a thread for its turn and that together."""
 _LOOKS = "mammo_node_looks"
+_WAITS_S = "mammo_node_waits_s"
 _MIGRATIONS = Path(__file__).with_name("migrations")
 
 Sessions = sessionmaker[Session]
@@ -61,7 +67,7 @@ def open_existing(url: str) -> Engine:
     return engine
 
 
-def engine_for(url: str, busy_timeout_s: float = 30) -> Engine:
+def engine_for(url: str, busy_timeout_s: float = BUSY_S) -> Engine:
     """The engine for `url`, whatever its schema.
 
     SQLite runs in WAL mode with synchronous=FULL, so that a committed row outlives a power cut, and every transaction
@@ -81,7 +87,7 @@ def engine_for(url: str, busy_timeout_s: float = 30) -> Engine:
         ) from error
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", partial(_set_up_sqlite, busy_timeout_s))
-        event.listen(engine, "begin", _begin_sqlite)
+        event.listen(engine, "begin", partial(_begin_sqlite, busy_timeout_s))
     return engine
 
 
@@ -112,6 +118,54 @@ def looking(sessions: Sessions) -> Iterator[Session]:
     engine: Engine = sessions.kw["bind"]
     with Session(engine.execution_options(**{_LOOKS: True}), expire_on_commit=False) as session:
         yield session
+
+
+class OneWriter:
+    """Lets the threads of this process write one after another, each as soon as the one before is done: SQLite itself
+    would have them sleep, up to a tenth of a second at a time, before they look again.
+
+    Where another program holds the database, all of them wait together: the time before one's turn counts.
+    """
+
+    def __init__(self, sessions: Sessions, patience_s: float = BUSY_S) -> None:
+        self._engine: Engine = sessions.kw["bind"]
+        self._patience_s = patience_s
+        self._turn = threading.Lock()
+
+    @contextmanager
+    def begin(self) -> Iterator[Session]:
+        """A transaction, as of `Sessions`.
+
+        Raises:
+            OperationalError, NoTurn: another program holds the database for longer than `patience_s`.
+        """
+        began = time.monotonic()
+        if not self._turn.acquire(timeout=self._patience_s):
+            raise NoTurn("another program holds the database")
+        try:
+            left_s = max(0.0, self._patience_s - (time.monotonic() - began))
+            engine = self._engine.execution_options(**{_WAITS_S: left_s})
+            with Session(engine, expire_on_commit=False) as session, session.begin():
+                session.connection()  # begins it
+                yield session
+        finally:
+            self._turn.release()
+
+
+def why_not_opened(fault: SQLAlchemyError) -> str:
+    """Why a database cannot be opened or written, and what helps: one sentence."""
+    told = str(getattr(fault, "orig", None) or fault).partition("\n")[0]
+    cures = {
+        "locked": "another program holds it: end that, or wait for it",
+        "readonly": "it may not be written: mend its permissions, or mount its disk for writing",
+        "unable to open": "it may not be written: mend its permissions and those of its folder",
+        "full": "the disk is full: free some space",
+        "disk i/o": "the disk does not answer: look at it",
+        "not a database": "it is damaged, or no queue at all: restore the copy made last",
+        "malformed": "it is damaged: restore the copy made last",
+    }
+    cure = next((cure for words, cure in cures.items() if words in told.lower()), "look at database_url")
+    return f"{told}: {cure}"
 
 
 def migrate(engine: Engine, to: str = "head") -> None:
@@ -145,8 +199,11 @@ def _is_current(engine: Engine) -> bool:
     return its == ours[-1]
 
 
-def _begin_sqlite(connection: Connection) -> None:
+def _begin_sqlite(busy_timeout_s: float, connection: Connection) -> None:
     looks = connection.get_execution_options().get(_LOOKS, False)
+    if not looks:
+        waits_s = connection.get_execution_options().get(_WAITS_S, busy_timeout_s)
+        connection.exec_driver_sql(f"PRAGMA busy_timeout={waits_s * 1000:.0f}")
     connection.exec_driver_sql("BEGIN" if looks else "BEGIN IMMEDIATE")
 
 

@@ -31,7 +31,7 @@ from node.annotations.received import enter_annotation
 from node.arrivals import IMAGES, register
 from node.assessments.entered import match_again
 from node.assessments.from_sr import ReadReport, enter_report, read_report
-from node.database import Sessions
+from node.database import OneWriter, Sessions
 from node.resends import (
     OTHER_KIND,
     OTHER_PIXELS,
@@ -95,7 +95,7 @@ class Receiving:
         self._router = router
         self._pixels = PixelComparison(limits.max_image_pixels)
         self._turns = _Turns()
-        self._one_writer = threading.Lock()
+        self._one_writer = OneWriter(sessions)
         for folder in (INCOMING, ARCHIVE, QUARANTINE):
             (data_dir / folder).mkdir(parents=True, exist_ok=True)
         sync_folder(data_dir)
@@ -142,7 +142,7 @@ class Receiving:
             return Answer(Status.NO_SPACE if full else Status.NO_STORAGE, "the node's disk did not take it: send again")
 
     def _keep(self, received: ReceivedFile, whole: WholeFile, header: InstanceHeader) -> Answer:
-        with self._transaction() as session:
+        with self._one_writer.begin() as session:
             ours = exists().where(Result.sop_instance_uid == header.sop_instance_uid)
             known_result = bool(session.scalar(select(ours)))
             is_ours = header.ours or known_result
@@ -257,23 +257,16 @@ class Receiving:
         # The study goes into quarantine before the file goes to its place: a file that is there was told before, and
         # a sender that tries again does not undo what a person decided since.
         if not version.is_there:
-            with self._transaction() as session:
+            with self._one_writer.begin() as session:
                 contradict(session, session.get_one(Instance, known.id), why)
             self._place(whole.path, version.path)
         return Answer(Status.CONTRADICTS, f"{why}: set aside"[:64])
 
     @contextmanager
-    def _transaction(self) -> Iterator[Session]:
-        # SQLite lets one writer in and has the others sleep, up to a tenth of a second at a time, before they look
-        # again; here the next one is called at once.
-        with self._one_writer, self._sessions.begin() as session:
-            yield session
-
-    @contextmanager
     def _entering(self, path: str | None) -> Iterator[Session]:
         """The transaction that enters a file just placed at `path`, if it was: what fails before the commit takes the
         file away again. In the archive a file without a row is a crash's, and nobody else's."""
-        with self._transaction() as session:
+        with self._one_writer.begin() as session:
             try:
                 yield session
                 session.flush()

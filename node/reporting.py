@@ -25,9 +25,8 @@ from dicom_io.results.profiles import Profile, ResultKind
 from dicom_io.results.sources import identity
 from models.concordance import concordances, is_discordant
 from models.exam import put_together
-from models.reading_json import from_json
 from models.types import RECALL_THRESHOLD, BundleId, ExamReading, Laterality, ReadImage, UnreadImage
-from node.archived import headers_of
+from node.archived import headers_of, reading_of
 from node.arrivals import IMAGES, SPECIMEN_REASON
 from node.assessments.entered import assessments_of
 from node.database import Sessions, looking
@@ -279,6 +278,9 @@ class Reporter:
 def exam_of(session: Session, study: Study, data_dir: Path, recall_threshold: float = RECALL_THRESHOLD) -> ExamReading:
     """The exam that a study's rows make: what was read, and what was not with its reason.
 
+    Raises:
+        NotReadable, OSError: see `reading_of`.
+
     The reading of a raw image is left out where, in the end, its view was read from an image for presentation.
     """
     shown, begun = shown_views(study), readings_begun(session, study)
@@ -292,7 +294,7 @@ def exam_of(session: Session, study: Study, data_dir: Path, recall_threshold: fl
                     sop_instance_uid=instance.sop_instance_uid,
                     laterality=Laterality(instance.laterality) if instance.laterality else None,
                     view=instance.view,
-                    reading=from_json(instance.reading, (data_dir / instance.masks_path).read_bytes()),
+                    reading=reading_of(instance, data_dir),
                     full_field=instance.full_field,
                 )
             )

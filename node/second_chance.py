@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Sequence
+from pathlib import Path
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from dicom_io.errors import NotReadable
 from dicom_io.headers import InstanceKind
+from node.archived import reading_of
 from node.arrivals import (
     IN_QUARANTINE,
     are_two_patients,
@@ -21,7 +24,7 @@ from node.arrivals import (
 from node.commitment import ask_anew
 from node.publishing import send_again
 from node.states import DeliveryState, JobKind, JobState, StudyState, moved
-from node.tables import Delivery, Job, Result, Study
+from node.tables import Delivery, Instance, Job, Result, Study
 
 
 class CannotRetry(Exception):
@@ -36,17 +39,40 @@ class StillTwoPatients(CannotRetry):
     """The study's instances disagree about the patient: a report would mix two patients."""
 
 
-def retry_study(session: Session, study_id: int, now: float, committing: Collection[str] = ()) -> list[str]:
+def lost_masks(session: Session, study_id: int, data_dir: Path) -> frozenset[int]:
+    """The ids of a study's images that were read and whose masks are damaged or gone."""
+    read = select(Instance).where(
+        Instance.study_id == study_id, Instance.reading.is_not(None), Instance.masks_path.is_not(None)
+    )
+    return frozenset(instance.id for instance in session.scalars(read) if not _has_masks(instance, data_dir))
+
+
+def _has_masks(instance: Instance, data_dir: Path) -> bool:
+    try:
+        reading_of(instance, data_dir)
+    except (NotReadable, OSError):
+        return False
+    return True
+
+
+def retry_study(
+    session: Session,
+    study_id: int,
+    now: float,
+    committing: Collection[str] = (),
+    lost: Collection[int] = (),
+) -> list[str]:
     """Sets a study going again and says what was done, one sentence each; nothing, where there was nothing to do.
 
-    Images given up are read again; a study that is past its close is opened for them, after its report as the next
-    revision. A report that could not be written is tried again; dead deliveries of the study's present revision are
-    due at once, with all of their time before them; a study in quarantine is let out: whoever calls this has looked
-    at it. What an earlier revision left undelivered when its study went into quarantine is not sent any more. What was
-    sent and is not committed is asked for again at once.
+    Images given up, and those whose masks are lost, are read again; a study that is past its close is opened for them,
+    after its report as the next revision. A report that could not be written is tried again; dead deliveries of the
+    study's present revision are due at once, with all of their time before them; a study in quarantine is let out:
+    whoever calls this has looked at it. What an earlier revision left undelivered when its study went into quarantine
+    is not sent any more. What was sent and is not committed is asked for again at once.
 
     Args:
         committing: names of the destinations that are set to commit.
+        lost: see `lost_masks`.
 
     Raises:
         NoSuchStudy
@@ -59,10 +85,11 @@ def retry_study(session: Session, study_id: int, now: float, committing: Collect
     done = []
     if study.state is StudyState.QUARANTINED:
         done += _let_out(session, study, now)
-    elif unread and study.state is not StudyState.OPEN:
+    elif (unread or lost) and study.state is not StudyState.OPEN:
         reopen(session, study, now, new_image=True)
         done.append(f"open again, for revision {study.revision}")
     done += [_read_again(job, study) for job in unread]
+    done += [_read_anew(session, study, instance) for instance in study.instances if instance.id in lost]
     # Asked for only now: a report that the study's opening overtook is cancelled.
     done += [_report_again(job, study) for job in _failed(session, study, JobKind.REPORT)]
     return done + _send_again(session, study, now) + _ask_again(session, study, now, committing)
@@ -100,6 +127,12 @@ def _read_again(job: Job, study: Study) -> str:
     if job.instance is not None:
         job.instance.unread_reason = None
     return f"image {job.instance_id} will be read again (job {job.id})"
+
+
+def _read_anew(session: Session, study: Study, instance: Instance) -> str:
+    instance.reading = instance.masks_path = None
+    ask_for_reading(session, study, instance)
+    return f"image {instance.id} will be read again: its masks are damaged or gone"
 
 
 def _report_again(job: Job, study: Study) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from dicom_io.errors import NotReadable
 from models.agreement import Compared, most_suspicious
 from models.calibration import Level, prior_of
 from models.types import RECALL_THRESHOLD, Agreement, Assessment, Category, ExamReading, Laterality
@@ -99,7 +100,7 @@ def gather(
         study = session.get_one(Study, study_id)
         try:
             exam = exam_of(session, study, data_dir, recall_threshold)
-        except (OSError, ValueError):
+        except (OSError, NotReadable):
             left_out[LOST] += 1
             continue
         assessments = assessments_of(session, study)

@@ -14,6 +14,7 @@ from node.cli.birads import birads_commands
 from node.cli.check import check
 from node.cli.config_show import config_show
 from node.cli.conformance import conformance
+from node.cli.deliveries import delivery_commands
 from node.cli.demo import demo
 from node.cli.evaluate import evaluate
 from node.cli.failure import CommandFailed
@@ -51,6 +52,7 @@ def build() -> typer.Typer:
     app.add_typer(annotation_commands, name="annotations")
     app.add_typer(birads_commands, name="birads")
     app.add_typer(route_commands, name="routes")
+    app.add_typer(delivery_commands, name="deliveries")
     return app
 
 

@@ -15,7 +15,7 @@ def retry(
     study: Annotated[int, typer.Argument(help="The study's id, the number that `status` shows before it.")],
     config: ConfigFile = DEFAULT_CONFIG,
 ) -> None:
-    """Set a study going again: failed reading and reporting, dead and uncommitted deliveries, quarantine.
+    """Set a study going again: failed reading and reporting, lost masks, dead and uncommitted deliveries, quarantine.
 
     A study in quarantine is let out and read as it is: look at it first (`status` says why it stands there). A running
     node takes it up by itself.
@@ -23,13 +23,14 @@ def retry(
     from config.settings import load
     from node.cli.options import open_queue
     from node.peers import committing
-    from node.second_chance import CannotRetry, retry_study
+    from node.second_chance import CannotRetry, lost_masks, retry_study
 
     settings = load(config)
     asked_to_commit = {destination.name for destination in committing(settings)}
     with open_queue(settings).begin() as session:
         try:
-            done = retry_study(session, study, time.time(), asked_to_commit)
+            lost = lost_masks(session, study, settings.data_dir)
+            done = retry_study(session, study, time.time(), asked_to_commit, lost)
         except CannotRetry as error:
             raise CommandFailed(str(error)) from error
     for line in done or ["nothing failed, is dead, uncommitted or in quarantine: nothing was changed"]:

@@ -19,7 +19,10 @@ def serve(config: ConfigFile = DEFAULT_CONFIG) -> None:
 
     settings = load(config)  # before what takes long to import: a mistake is told at once
     set_up_logging(settings.log_level)
+    from sqlalchemy.exc import SQLAlchemyError
+
     from node.app import AlreadyRunning, DataFolderUnusable, build_service, only_node
+    from node.database import why_not_opened
     from node.service import ServiceFailed
 
     try:
@@ -28,6 +31,8 @@ def serve(config: ConfigFile = DEFAULT_CONFIG) -> None:
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: service.stop())
             service.run()
+    except SQLAlchemyError as error:
+        raise CommandFailed(f"The queue cannot be used: {why_not_opened(error)}.") from error
     except (AlreadyRunning, DataFolderUnusable) as error:
         raise CommandFailed(str(error)) from error
     except ServiceFailed as error:

@@ -41,20 +41,32 @@ def status(
     from node.machine import faults
     from node.queue_view import view_queue
     from node.refused_classes import refused_classes
+    from node.stranded import stranded
 
     settings = load(config)
     found = faults(settings)
     with looking(open_queue(settings)) as session:
         queue = view_queue(session, None if everything else NEWEST, page)
         refused = refused_classes(session)
+        nowhere = stranded(session, [one.name for one in settings.destinations])
     if as_json:
-        about_senders = {"refused_classes": [asdict(one) for one in refused]}
-        typer.echo(json.dumps({"faults": [asdict(one) for one in found], **about_senders, **asdict(queue)}, indent=2))
+        told = {
+            "faults": [asdict(one) for one in found],
+            "refused_classes": [asdict(one) for one in refused],
+            "stranded": nowhere,
+            **asdict(queue),
+        }
+        typer.echo(json.dumps(told, indent=2))
         return
     console = Console(highlight=False, markup=False, soft_wrap=True)
     for fault in found:
         console.print(f"FAULT of this machine, {fault.about}: {fault.says}")
     console.print("Studies: " + ", ".join(f"{count} {state}" for state, count in queue.counts.items()))
+    for name, count in nowhere.items():
+        console.print(
+            f"{count} delivery(ies) wait for {name}, which is no destination any more: "
+            f"`mammo-node deliveries move {name} TO` or `deliveries drop {name}`"
+        )
     for study in queue.studies:
         console.print()
         for line in _lines(study):
