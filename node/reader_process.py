@@ -121,7 +121,7 @@ class ReaderSupervisor:
 
 def _end(process: SpawnProcess) -> None:
     process.terminate()
-    process.join(timeout=5)
+    process.join(timeout=2)
     if process.is_alive():
         process.kill()
         process.join()

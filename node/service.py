@@ -73,6 +73,7 @@ class Service:
     Args:
         clock: a watch on the wall clock by which APScheduler goes: when it is set, the ticks are due at once.
         grace_s: how long associations may go on after the stop before they are aborted.
+        stop_s: how long the whole may take to end; what hangs longer is left behind.
     """
 
     def __init__(
@@ -81,13 +82,15 @@ class Service:
         loops: Sequence[Loop],
         ticks: Sequence[Tick],
         clock: ClockWatch,
-        grace_s: float = 5,
+        grace_s: float = 2,
+        stop_s: float = 4,
     ) -> None:
         self._listener = listener
         self._loops = loops
         self._ticks = ticks
         self._clock = clock
         self._grace_s = grace_s
+        self._stop_s = stop_s
         self._stop = threading.Event()
         self._faults: list[str] = []
 
@@ -96,12 +99,13 @@ class Service:
         self._stop.set()
 
     def run(self) -> None:
-        """Returns after everything has ended cleanly.
+        """Returns after everything has ended, or hangs for longer than `stop_s` after the stop: who waits then for a
+        peer that says nothing, or for a database that another program holds, has nothing in hand that is not kept.
 
         Raises:
             ServiceFailed: one of the threads failed.
         """
-        threads = [threading.Thread(target=self._guard, args=(loop,), name=loop.name) for loop in self._loops]
+        threads = [_thread(loop.name, self._guard, loop) for loop in self._loops]
         scheduler = self._scheduler()
         self._listener.start()
         try:
@@ -112,14 +116,21 @@ class Service:
                 self._follow_clock(scheduler)
         finally:
             self._stop.set()
-            self._listener.stop(self._grace_s)
+            ending = [_thread("the listener", self._listener.stop, self._grace_s)]
             if scheduler.running:
-                scheduler.shutdown()
-            for thread in threads:
-                if thread.ident is not None:
-                    thread.join()
+                ending.append(_thread("a tick", scheduler.shutdown))
+            for thread in ending:
+                thread.start()
+            self._wait_for([*ending, *(thread for thread in threads if thread.ident is not None)])
         if self._faults:
             raise ServiceFailed(self._faults[0])
+
+    def _wait_for(self, threads: Sequence[threading.Thread]) -> None:
+        deadline = self._clock.steady() + self._stop_s
+        for thread in threads:
+            thread.join(max(0.0, deadline - self._clock.steady()))
+        if hanging := [thread.name for thread in threads if thread.is_alive()]:
+            log.warning("the node ends without %s, which did not end in time", ", ".join(hanging))
 
     def _guard(self, loop: Loop) -> None:
         while not self._stop.is_set():
@@ -162,3 +173,7 @@ class Service:
 
         scheduler.add_listener(failed, EVENT_JOB_ERROR)
         return scheduler
+
+
+def _thread(name: str, run: Callable[..., object], *arguments: object) -> threading.Thread:
+    return threading.Thread(target=run, args=arguments, name=name, daemon=True)

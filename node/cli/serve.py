@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
+import threading
+import time
 
 from node.cli.failure import CommandFailed
 from node.cli.options import DEFAULT_CONFIG, ConfigFile
+
+LAST_S = 0.5
 
 
 def serve(config: ConfigFile = DEFAULT_CONFIG) -> None:
     """Run the node: receive studies, read them, send the results.
 
-    Stops on SIGTERM or Ctrl-C: associations are finished or aborted within seconds, and what was being read is read
-    again at the next start. Whatever was acknowledged with Success is kept, even if the machine loses its power.
+    Stops on SIGTERM or Ctrl-C within 8 seconds, whatever hangs: associations are finished or aborted, and what was
+    being read, reported or sent is done again at the next start. Whatever was acknowledged with Success is kept, even
+    if the machine loses its power.
     """
     from config.settings import load
     from node.logs import set_up_logging
@@ -30,10 +37,24 @@ def serve(config: ConfigFile = DEFAULT_CONFIG) -> None:
             service = build_service(settings)
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: service.stop())
-            service.run()
+            try:
+                service.run()
+            finally:
+                _leave_behind_what_hangs()
     except SQLAlchemyError as error:
         raise CommandFailed(f"The queue cannot be used: {why_not_opened(error)}.") from error
     except (AlreadyRunning, DataFolderUnusable) as error:
         raise CommandFailed(str(error)) from error
     except ServiceFailed as error:
         raise CommandFailed(f"The node stops: {error}. Its log says more.") from error
+
+
+def _leave_behind_what_hangs() -> None:
+    """Python waits at its end for every thread, also for one that waits for a peer or a database: then no longer."""
+    failed = sys.exc_info()[0] is not None
+
+    def end() -> None:
+        time.sleep(LAST_S)
+        os._exit(2 if failed else 0)
+
+    threading.Thread(target=end, daemon=True).start()

@@ -43,6 +43,30 @@ def test_a_stop_ends_every_thread_and_the_listener() -> None:
     assert port.calls == ["start", "stop"]
 
 
+class Hanging(Port):
+    """A listener that never stops."""
+
+    def stop(self, grace_s: float) -> None:
+        threading.Event().wait()
+
+
+def test_what_hangs_at_the_stop_is_named_and_left_behind(caplog: pytest.LogCaptureFixture) -> None:
+    def hangs(stop: threading.Event) -> None:
+        threading.Event().wait()
+
+    ended = threading.Event()
+
+    def ends(stop: threading.Event) -> None:
+        stop.wait()
+        ended.set()
+
+    loops = [Loop("delivery to pacs", hangs), Loop("reporter", ends)]
+    service = Service(Hanging(), loops, [Tick("tick", 0.01, lambda: service.stop())], watch(), stop_s=0.5)
+    service.run()
+    assert ended.is_set()
+    assert "ends without the listener, delivery to pacs, which" in caplog.text
+
+
 def test_a_thread_that_fails_stops_the_node_and_is_named() -> None:
     def fails(stop: threading.Event) -> None:
         raise OSError("the disk is gone")
