@@ -156,7 +156,7 @@ def test_everything_that_can_hang_at_once(node: RunningNode, silent: socket.sock
     for _ in range(2):
         assert called.acquire(timeout=60), "the destination is called, and the source is asked"
     for kind in JobKind:
-        eventually(f"a {kind} job hangs", partial(is_running, node, kind))
+        eventually(f"a {kind} job hangs", partial(is_running, node, kind), timeout_s=300)
     with ExitStack() as held:
         held.callback(lambda: [call.close() for call in calls])
         peers = [make(node) for make in (half_a_request, association, half_a_pdu) for _ in range(5)]
