@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from models.breast import breast_box, breast_side
 from models.datasets.case import Case
 from models.datasets.cdd_cesm import read_cdd_cesm
+from models.film import known_or_assumed
 from models.landmarks import find_nipple
 from models.two_views import ODDS
 from models.types import FindingKind, Laterality
@@ -132,7 +133,7 @@ def _view(case: Case) -> View | None:
         lesions[0].kind,
         float(np.hypot(*(centre - nipple))),
         float(abs(nipple[1] - wall)),
-        image.with_spacing(NATIVE_SPACING_MM).spacing_mm[0],  # type: ignore[index]
+        known_or_assumed(image, NATIVE_SPACING_MM)[0],
     )
 
 

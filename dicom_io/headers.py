@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
@@ -13,6 +12,8 @@ from pydicom.uid import UID
 
 from dicom_io.attributes import code, items, number, text, uid, values
 from dicom_io.device import is_ours
+from dicom_io.image_types import is_generated_2d, why_no_view
+from dicom_io.views import SPECIMEN, extent_of, functional_groups, view_of
 from models.types import Laterality
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
@@ -21,47 +22,32 @@ _RADIOGRAPHY = {_STORAGE + "1", _STORAGE + "1.1", _STORAGE + "1.1.1"}
 _FOR_PROCESSING = {_STORAGE + "1.2.1", _STORAGE + "1.1.1"}
 _TOMOSYNTHESIS = {_STORAGE + "13.1.3", _STORAGE + "13.1.4", _STORAGE + "13.1.5"}
 _SECONDARY_CAPTURE = {_STORAGE + "7"} | {_STORAGE + f"7.{number}" for number in range(1, 5)}
+_OF_BREASTS = _MAMMOGRAPHY | _RADIOGRAPHY | _TOMOSYNTHESIS | _SECONDARY_CAPTURE
+"""Classes of which an instance may show a breast."""
 _SEGMENTATION = {_STORAGE + "66.4", _STORAGE + "66.5", _STORAGE + "66.7"}
 _STRUCTURED_REPORTS = _STORAGE + "88."
 _KEY_OBJECTS = _STORAGE + "88.59"
 
-SPECIMEN = "SPECIMEN"
-"""The view of a radiograph of tissue that was taken out."""
+# CID 4013: the breast, and the breast of one side; SNOMED CT and SNOMED RT.
+_BREAST_CODES = {"76752008", "T-04000", "80248007", "T-04030", "73056007", "T-04020"}
 
-# CID 4014 View for Mammography: SNOMED CT codes and the SNOMED RT codes that older senders use (designator SRT, SNM3
-# or 99SDM), with the abbreviations of ACR MQCM 1999 that the context group lists beside them.
-_VIEWS = {
-    **dict.fromkeys(("399260004", "R-10224"), "ML"),
-    **dict.fromkeys(("399368009", "R-10226"), "MLO"),
-    **dict.fromkeys(("399352003", "R-10228"), "LM"),
-    **dict.fromkeys(("399099002", "R-10230"), "LMO"),
-    **dict.fromkeys(("399162004", "R-10242"), "CC"),
-    **dict.fromkeys(("399196006", "R-10244"), "FB"),
-    **dict.fromkeys(("399188001", "R-102D0"), "SIO"),
-    **dict.fromkeys(("441555000", "R-40AAA"), "ISO"),
-    **dict.fromkeys(("399265009", "R-102CF"), "XCC"),
-    **dict.fromkeys(("399192008", "R-1024A", "Y-X1770"), "XCCL"),
-    **dict.fromkeys(("399101009", "R-1024B", "Y-X1771"), "XCCM"),
-    **dict.fromkeys(("127457009", "G-8310"), SPECIMEN),
-}
-# CID 4015 View Modifier for Mammography
-_MAGNIFICATION = {"399163009", "R-102D6"}
-_SPOT_COMPRESSION = {"399055006", "R-102D7"}
-_IMPLANT_DISPLACED = {"399209000", "R-102D5"}
-
-# A contact view stands a few centimetres above the detector (factor 1.02 to 1.1); magnification stands begin at 1.4.
-_LARGEST_CONTACT_MAGNIFICATION = 1.2
+TOMOSYNTHESIS_REASON = "breast tomosynthesis: only single images are read so far"
+SPECIMEN_REASON = "a specimen radiograph: no breast is in it"
+_QUALITY_CONTROL = "a quality control image: it shows no patient"
+_WITH_PHANTOM = "a quality control image: a phantom is in it beside the breast"
+_FRAMES = "several images in one object: only single images are read"
 
 
 class InstanceKind(StrEnum):
     FOR_PRESENTATION = "for-presentation"
-    """A mammogram to be looked at: Digital Mammography For Presentation, or breast CR / DX."""
+    """A mammogram to be looked at: Digital Mammography For Presentation, breast CR / DX, or a synthetic 2D image that
+    was stored as Breast Tomosynthesis."""
     FOR_PROCESSING = "for-processing"
     """A raw mammogram."""
     SECONDARY_CAPTURE = "secondary-capture"
     TOMOSYNTHESIS = "tomosynthesis"
     OTHER_IMAGE = "other-image"
-    """An image, but of no breast (a chest CR, say)."""
+    """An image, but of no breast (a chest CR, say, or a quality control image)."""
     SEGMENTATION = "segmentation"
     REPORT = "report"
     OTHER = "other"
@@ -81,8 +67,10 @@ class InstanceHeader:
     kind: InstanceKind
     laterality: Laterality | None
     view: str | None
-    full_field: bool
-    """Neither magnified nor spot-compressed, by View Modifier Code Sequence and magnification factor."""
+    extent: str
+    """What it shows where that is not the whole of a standard view ("spot/magnified", "cleavage", …); otherwise ""."""
+    no_view: str
+    """Why it is no ordinary view of a breast, and is never read: a reason for the report; "" where it is one."""
     procedures: tuple[str, ...]
     """What was done, in all the ways in which the header says it: descriptions of study and procedure, and codes."""
     institution: str
@@ -108,7 +96,8 @@ def describe(dataset: Dataset) -> InstanceHeader:
         kind=kind_of(dataset),
         laterality=laterality_of(dataset),
         view=view_of(dataset),
-        full_field=is_full_field(dataset),
+        extent=extent_of(dataset),
+        no_view=why_never_read(dataset),
         procedures=procedures_of(dataset),
         institution=text(dataset, "InstitutionName"),
         study_date=_date(text(dataset, "StudyDate")),
@@ -119,12 +108,15 @@ def describe(dataset: Dataset) -> InstanceHeader:
 def kind_of(dataset: Dataset) -> InstanceKind:
     """What sort of object this is. A wrongly labelled pair of SOP class and Presentation Intent counts as raw."""
     sop_class = text(dataset, "SOPClassUID")
-    of_breast = code(dataset, "Modality") == "MG" or code(dataset, "BodyPartExamined") == "BREAST"
+    of_breast = _is_of_breast(dataset)
+    if sop_class in _OF_BREASTS and _is_for_quality_control(dataset):
+        return InstanceKind.OTHER_IMAGE
     if sop_class in _MAMMOGRAPHY or (sop_class in _RADIOGRAPHY and of_breast):
         raw = sop_class in _FOR_PROCESSING or code(dataset, "PresentationIntentType") == "FOR PROCESSING"
         return InstanceKind.FOR_PROCESSING if raw else InstanceKind.FOR_PRESENTATION
     if sop_class in _TOMOSYNTHESIS:
-        return InstanceKind.TOMOSYNTHESIS
+        synthetic = is_generated_2d(dataset) and not _has_frames(dataset)
+        return InstanceKind.FOR_PRESENTATION if synthetic else InstanceKind.TOMOSYNTHESIS
     if sop_class in _SECONDARY_CAPTURE and of_breast:
         return InstanceKind.SECONDARY_CAPTURE
     if sop_class in _SEGMENTATION:
@@ -135,41 +127,41 @@ def kind_of(dataset: Dataset) -> InstanceKind:
     return InstanceKind.OTHER_IMAGE if is_image else InstanceKind.OTHER
 
 
+def why_never_read(dataset: Dataset) -> str:
+    """Why an image of a breast is no ordinary view of it (safety rule 6); "" where it is one, and for what is no image.
+
+    A partial or magnified view is one; how much it shows is another question (`views.extent_of`).
+    """
+    match kind_of(dataset):
+        case InstanceKind.OTHER_IMAGE:
+            return _QUALITY_CONTROL if _is_for_quality_control(dataset) else ""
+        case InstanceKind.TOMOSYNTHESIS:
+            return TOMOSYNTHESIS_REASON
+        case InstanceKind.FOR_PRESENTATION | InstanceKind.FOR_PROCESSING | InstanceKind.SECONDARY_CAPTURE:
+            if view_of(dataset) == SPECIMEN:
+                return SPECIMEN_REASON
+            if code(dataset, "QualityControlImage") == "BOTH":
+                return _WITH_PHANTOM
+            return why_no_view(dataset) or (_FRAMES if _has_frames(dataset) else "")
+        case _:
+            return ""
+
+
 def laterality_of(dataset: Dataset) -> Laterality | None:
-    """The breast shown: the image's own statement first, then the frame's, the series', the oblique's geometry."""
+    """The breast shown: the image's own statement first, then the frame's, the series', the oblique's geometry.
+
+    A value that the Standard does not have for a breast (PS3.3 §C.8.11.7.1: R, L or B) hides none that it has.
+    """
     for stated in (
         code(dataset, "ImageLaterality"),
-        *(code(anatomy, "FrameLaterality") for anatomy in _shared_groups(dataset, "FrameAnatomySequence")),
+        *(code(anatomy, "FrameLaterality") for anatomy in functional_groups(dataset, "FrameAnatomySequence")),
         code(dataset, "Laterality"),
     ):
         if stated in ("L", "R"):
             return Laterality(stated)
-        if stated:  # "B" both, "U" unpaired: said, and no single breast
+        if stated == "B":  # both: said, and no single breast
             return None
     return _laterality_of_oblique(dataset)
-
-
-def view_of(dataset: Dataset) -> str | None:
-    """The view's abbreviation: by code (required of MG), by View Position, or by CBIS-DDSM's Patient Orientation."""
-    known = set(_VIEWS.values())
-    for view in _view_codes(dataset):
-        if coded := _VIEWS.get(text(view, "CodeValue")):
-            return coded
-    position = code(dataset, "ViewPosition")
-    if position in known:
-        return position
-    orientation = values(dataset, "PatientOrientation")
-    if len(orientation) == 1 and (misplaced := str(orientation[0]).strip().upper()) in known:
-        return misplaced
-    return None
-
-
-def is_full_field(dataset: Dataset) -> bool:
-    """Neither magnified, spot-compressed nor a specimen: by view, its modifiers (CID 4015), magnification factor."""
-    factor = number(dataset, "EstimatedRadiographicMagnificationFactor")
-    if factor is not None and factor > _LARGEST_CONTACT_MAGNIFICATION:
-        return False
-    return view_of(dataset) != "SPECIMEN" and not _modifiers(dataset) & (_MAGNIFICATION | _SPOT_COMPRESSION)
 
 
 def is_head_up(dataset: Dataset) -> bool:
@@ -188,11 +180,6 @@ def procedures_of(dataset: Dataset) -> tuple[str, ...]:
         for sequence in ("ProcedureCodeSequence", "RequestedProcedureCodeSequence"):
             found += [text(code, key) for code in items(holder, sequence) for key in ("CodeValue", "CodeMeaning")]
     return tuple(dict.fromkeys(name for name in found if name))
-
-
-def has_implant(dataset: Dataset) -> bool:
-    """An implant is in the breast (Breast Implant Present) or was pushed aside for this view (modifier ID)."""
-    return code(dataset, "BreastImplantPresent") == "YES" or bool(_modifiers(dataset) & _IMPLANT_DISPLACED)
 
 
 def chest_wall_side(dataset: Dataset) -> Literal["left", "right"] | None:
@@ -235,18 +222,23 @@ def _laterality_of_oblique(dataset: Dataset) -> Laterality | None:
     return None
 
 
-def _shared_groups(dataset: Dataset, keyword: str) -> Iterator[Dataset]:
-    for group in items(dataset, "SharedFunctionalGroupsSequence"):
-        yield from items(group, keyword)
+def _is_of_breast(dataset: Dataset) -> bool:
+    """By Modality, Body Part Examined, or where that is not stated the code of the anatomic region."""
+    part = code(dataset, "BodyPartExamined")
+    if code(dataset, "Modality") == "MG" or part == "BREAST":
+        return True
+    return not part and any(
+        text(region, "CodeValue").upper() in _BREAST_CODES
+        for holder in (dataset, *functional_groups(dataset, "FrameAnatomySequence"))
+        for region in items(holder, "AnatomicRegionSequence")
+    )
 
 
-def _view_codes(dataset: Dataset) -> list[Dataset]:
-    return [*items(dataset, "ViewCodeSequence"), *_shared_groups(dataset, "ViewCodeSequence")]
+def _is_for_quality_control(dataset: Dataset) -> bool:
+    """By Quality Control Image (0028,0300) or Quality Control Subject (0010,0200)."""
+    return "YES" in (code(dataset, "QualityControlImage"), code(dataset, "QualityControlSubject"))
 
 
-def _modifiers(dataset: Dataset) -> set[str]:
-    return {
-        text(modifier, "CodeValue")
-        for view in _view_codes(dataset)
-        for modifier in items(view, "ViewModifierCodeSequence")
-    }
+def _has_frames(dataset: Dataset) -> bool:
+    """Whether there are several frames: a stack or a loop."""
+    return (number(dataset, "NumberOfFrames") or 0) > 1

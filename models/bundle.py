@@ -51,7 +51,7 @@ class Bundle:
     """What a bundle.toml says.
 
     Attributes:
-        assumed_spacing_mm: millimetres a pixel where an image's header gives none; the report says so then.
+        assumed_spacing_mm: millimetres a pixel of digital images without a spacing (film.py); the report says so then.
         figures: what the models reached on held-out patients, as the card puts it, by role.
         calibration: what the classifier's scores are worth, at the levels where that is known.
     """

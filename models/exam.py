@@ -19,22 +19,24 @@ def put_together(
     images: Sequence[ReadImage],
     unread: Sequence[UnreadImage],
     arrived: Collection[tuple[Laterality, str]],
+    breasts: Collection[Laterality] = (),
 ) -> ExamReading:
     """The exam's reading by the joining rule above.
 
     Args:
-        images: what was read, magnification and spot views among them.
+        images: what was read, magnified and partial views among them.
         unread: what was not.
-        arrived: (laterality, view) of every full-field image of the study, read or not: what came and could not be
-            read is unread, not missing; a magnified view fills the place of no full-field one.
+        arrived: (laterality, view) of every whole view of the study, read or not: what came and could not be read is
+            unread, not missing; a magnified or partial view, a projection or a slice fills the place of none.
+        breasts: those of which there is any image, in which views ever: four views are asked of them.
     """
-    breasts = [side for side in Laterality if any(image.laterality is side for image in images)]
-    there = {*breasts, *(side for side, _ in arrived)}
+    read = [side for side in Laterality if any(image.laterality is side for image in images)]
+    there = {*read, *(side for side, _ in arrived), *breasts}
     return ExamReading(
         images=tuple(images),
         unread=tuple(unread),
         missing=tuple(_named(side, view) for side, view in sorted(FOUR_VIEWS - set(arrived)) if side in there),
-        breasts=tuple(_breast(side, [image for image in images if image.laterality is side]) for side in breasts),
+        breasts=tuple(_breast(side, [image for image in images if image.laterality is side]) for side in read),
         malignancy=highest.reading.malignancy if (highest := _highest(images)) else None,
         warnings=tuple(_warnings(images)),
         likelihood=highest.reading.as_exam if highest else None,

@@ -10,6 +10,7 @@ import numpy as np
 
 from models.breast import breast_mask
 from models.calibration import SCREENING_PREVALENCE, Calibration, Level
+from models.film import known_or_assumed
 from models.landmarks import find_nipple
 from models.preview import preview_of
 from models.protocols import Classifier, Detector, OutOfMemory, Segmenter
@@ -19,7 +20,7 @@ from models.types import BundleId, Detection, Finding, ImageReading, Likelihood,
 In = TypeVar("In")
 Out = TypeVar("Out")
 
-ASSUMED_SPACING = "The header gives no pixel spacing: {mm:g} mm a pixel was assumed."
+ASSUMED_SPACING = "No spacing of the pixels is known: the models assumed {mm:.3g} mm a pixel, and no lengths are told."
 NO_OUTLINE = "{count} finding(s) could not be outlined: the detector's box stands for the outline."
 TOO_LARGE = (
     "The outline covers {share:.1f} % of the breast, the largest lesion that the detector learned from {largest:.1f} "
@@ -35,7 +36,7 @@ class Pipeline:
     """Three models that read together.
 
     Attributes:
-        assumed_spacing_mm: millimetres a pixel where an image's header gives none.
+        assumed_spacing_mm: millimetres a pixel of digital images without a spacing (film.py: of films another).
         clock: seconds from any origin.
         largest_lesion: the share of the breast (0..1) beyond which an outline is doubtful; None: it is not known.
         calibration: what scores are worth, at the levels where that is known, already at the site's prevalence.
@@ -70,22 +71,23 @@ class Pipeline:
         detected = in_halves(self.detector.detect, scaled)
         detect_s = (self.clock() - began) / max(1, len(scaled))
         return [
-            self._read(image, found, detect_s, plain.spacing_mm)
+            self._read(image, found, detect_s, plain)
             for plain, image, found in zip(images, scaled, detected, strict=True)
         ]
 
     def _with_spacing(self, image: Mammogram) -> Mammogram:
         if image.spacing_mm is not None:
             return image
-        mm = self.assumed_spacing_mm
-        return replace(image.with_spacing(mm), warnings=(*image.warnings, ASSUMED_SPACING.format(mm=mm)))
+        spacing = known_or_assumed(image, self.assumed_spacing_mm)
+        told = ASSUMED_SPACING.format(mm=spacing[0])
+        return replace(image, spacing_mm=spacing, warnings=(*image.warnings, told))
 
     def _read(
         self,
         image: Mammogram,
         found: Sequence[Detection],
         detect_s: float,
-        stated_spacing_mm: tuple[float, float] | None,
+        as_stated: Mammogram,
     ) -> ImageReading:
         began = self.clock()
         found = [found[number] for number in innermost([one.box for one in found])]
@@ -121,14 +123,15 @@ class Pipeline:
             as_exam=self._worth(Level.EXAM, malignancy),
             prevalence=self.prevalence if self.calibration else None,
             caveat=self.caveat if self.calibration else "",
-            spacing_mm=stated_spacing_mm,
-            nipple=find_nipple(image.pixels, image.view) if image.head_up and not image.magnified else None,
+            spacing_mm=as_stated.spacing_mm,
+            spacing_by=as_stated.spacing_by,
+            nipple=find_nipple(image.pixels, image.view) if image.head_up and not image.extent else None,
             preview=preview_of(image.pixels),
         )
 
     def _doubts(self, image: Mammogram, masks: Sequence[Mask]) -> list[str]:
         """Of each outline what speaks against it; a magnified view, which shows a part of the breast, tells nothing."""
-        if self.largest_lesion is None or image.magnified or not masks:
+        if self.largest_lesion is None or image.extent or not masks:
             return [""] * len(masks)
         breast = max(1, int(np.count_nonzero(breast_mask(image.pixels))))
         shares = [round(mask.area_px / breast, 3) for mask in masks]

@@ -26,6 +26,7 @@ def to_json(reading: ImageReading) -> dict[str, object]:
         "prevalence": reading.prevalence,
         "caveat": reading.caveat,
         "spacing_mm": reading.spacing_mm and list(reading.spacing_mm),
+        "spacing_by": reading.spacing_by,
         "nipple": reading.nipple and list(reading.nipple),
         "findings": [_finding_to_json(finding) for finding in reading.findings],
         "seconds": dict(reading.seconds),
@@ -76,6 +77,7 @@ def from_json(values: dict[str, Any], masks: bytes) -> ImageReading:
             prevalence=values.get("prevalence"),
             caveat=values.get("caveat", ""),
             spacing_mm=_pair(values.get("spacing_mm")),
+            spacing_by=values.get("spacing_by", ""),
             nipple=_pair(values.get("nipple")),
             preview=preview,
         )

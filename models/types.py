@@ -8,7 +8,7 @@ that every package may use it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from typing import Literal
@@ -183,30 +183,27 @@ class Mammogram:
 
     Attributes:
         pixels: rows × columns, float32 in 0..1, display polarity (dense tissue bright), VOI applied.
-        spacing_mm: (row, column) distance of pixel centres in mm: at the detector for a full field, in the breast for a
-            magnified view; None where the header does not tell.
+        spacing_mm: (row, column) distance of pixel centres in the breast, in mm; None where nobody tells it.
+        spacing_by: how that was found, for the report; "" where it was not.
         laterality: the breast shown; None where the header does not say.
         view: DICOM view abbreviation ("CC", "MLO", "ML", …); None where the header does not say.
-        magnified: a magnification or spot view: never measured as if it were a full field.
+        extent: what it shows where that is not the whole of a standard view ("spot/magnified", "cleavage", …); else "".
         head_up: False where the header says that the columns run to the patient's head: no nipple is looked for.
         warnings: what the reader of the pixels thinks a radiologist should know (one sentence each).
     """
 
     pixels: NDArray[np.float32]
     spacing_mm: tuple[float, float] | None = None
+    spacing_by: str = ""
     laterality: Laterality | None = None
     view: str | None = None
-    magnified: bool = False
+    extent: str = ""
     head_up: bool = True
     warnings: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int]:
         return self.pixels.shape[0], self.pixels.shape[1]
-
-    def with_spacing(self, assumed_mm: float) -> Mammogram:
-        """The image, with the assumed spacing (mm, in rows and columns alike) where its header gives none."""
-        return self if self.spacing_mm is not None else replace(self, spacing_mm=(assumed_mm, assumed_mm))
 
 
 @dataclass(frozen=True)
@@ -271,6 +268,7 @@ class ImageReading:
         caveat: one sentence on how far these probabilities were off on held-out patients, as the bundle's card has it;
             empty where it does not say so.
         spacing_mm: (row, column) as the Mammogram had it; None where it was not known, also where one was assumed.
+        spacing_by: how it was found, for the report; "" where it was not, or in readings stored before it was told.
         nipple: (row, column) in source-image pixels, as estimated from the breast's outline; None where it was not
             found.
         preview: the image as it was read, uint8, display polarity, at most PREVIEW_ROWS rows; None in readings stored
@@ -289,6 +287,7 @@ class ImageReading:
     prevalence: float | None = None
     caveat: str = ""
     spacing_mm: tuple[float, float] | None = None
+    spacing_by: str = ""
     nipple: tuple[int, int] | None = None
     preview: NDArray[np.uint8] | None = None
 
@@ -301,14 +300,19 @@ class ReadImage:
     """An image reading with its place in the study.
 
     Attributes:
-        full_field: neither magnified nor spot-compressed: only such an image fills the place of a standard view.
+        extent: what it shows where that is not the whole of a standard view ("spot/magnified", "cleavage", …); else "".
     """
 
     sop_instance_uid: str
     laterality: Laterality | None
     view: str | None
     reading: ImageReading
-    full_field: bool = True
+    extent: str = ""
+
+    @property
+    def is_whole(self) -> bool:
+        """Only such an image fills the place of a standard view."""
+        return not self.extent
 
 
 @dataclass(frozen=True)

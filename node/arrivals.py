@@ -7,7 +7,7 @@ import logging
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from dicom_io.headers import SPECIMEN, InstanceHeader, InstanceKind
+from dicom_io.headers import InstanceHeader, InstanceKind
 from node.states import DeliveryState, JobKind, JobState, StudyState, moved
 from node.tables import Delivery, Instance, Job, Result, Study
 
@@ -24,9 +24,7 @@ IMAGES = frozenset(
 )
 """Kinds whose arrival opens a study again. Reports and segmentations are kept with it and change nothing."""
 
-_TOMOSYNTHESIS = "breast tomosynthesis: only single images are read so far"
 _NO_MAMMOGRAM = "an image, but no mammogram"
-SPECIMEN_REASON = "a specimen radiograph: no breast is in it"
 _SECONDARY_CAPTURE = (
     "secondary capture: read as a mammogram only where the setting reads_secondary_capture of its sender says so"
 )
@@ -68,7 +66,8 @@ def register(
         kind=header.kind,
         laterality=header.laterality,
         view=header.view,
-        full_field=header.full_field,
+        extent=header.extent,
+        no_view=header.no_view,
         path=path,
         received_at=now,
         left_out=bool(left_out) and header.kind in IMAGES,
@@ -200,13 +199,11 @@ def _study_of(session: Session, header: InstanceHeader, source: str, now: float)
 
 def not_read_as_it_is(header: InstanceHeader, *, reads_secondary_capture: bool) -> str | None:
     """Why an instance is never read, whatever its study; None where it may be."""
+    if header.no_view:
+        return header.no_view
     match header.kind:
-        case InstanceKind.TOMOSYNTHESIS:
-            return _TOMOSYNTHESIS
         case InstanceKind.OTHER_IMAGE:
             return _NO_MAMMOGRAM
-        case _ if header.view == SPECIMEN:
-            return SPECIMEN_REASON
         case InstanceKind.SECONDARY_CAPTURE if not reads_secondary_capture:
             return _SECONDARY_CAPTURE
         case InstanceKind.FOR_PRESENTATION | InstanceKind.SECONDARY_CAPTURE | InstanceKind.FOR_PROCESSING:

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session, selectinload
 from dicom_io.device import Device
 from dicom_io.durable import write_durably
 from dicom_io.errors import DicomError
-from dicom_io.headers import SPECIMEN, InstanceKind, describe
+from dicom_io.headers import InstanceKind, describe
 from dicom_io.results.encode import Encoding, ResultObject, encode_results
 from dicom_io.results.profiles import Profile, ResultKind
 from dicom_io.results.sources import identity
@@ -27,7 +27,7 @@ from models.concordance import concordances, is_discordant
 from models.exam import put_together
 from models.types import RECALL_THRESHOLD, BundleId, ExamReading, Laterality, ReadImage, UnreadImage
 from node.archived import headers_of, reading_of
-from node.arrivals import IMAGES, SPECIMEN_REASON
+from node.arrivals import IMAGES
 from node.assessments.entered import assessments_of
 from node.database import Sessions, looking
 from node.faults import PATIENCE, Patience, given_up, passes
@@ -40,10 +40,11 @@ from node.states import JobKind, JobState, StudyState, moved
 from node.studies import (
     RAW_COPY,
     arrived_views,
+    breasts_of,
     choose_raw_images,
     readings_begun,
+    shown_by,
     shown_views,
-    view_of,
 )
 from node.tables import Job, Study
 
@@ -286,23 +287,23 @@ def exam_of(session: Session, study: Study, data_dir: Path, recall_threshold: fl
     shown, begun = shown_views(study), readings_begun(session, study)
     images, unread = [], []
     for instance in study.instances:
-        raw_copy = instance.kind == InstanceKind.FOR_PROCESSING and view_of(instance) in shown
-        specimen = instance.view == SPECIMEN  # its header may have been corrected after it was read
-        if instance.reading is not None and instance.masks_path is not None and not (raw_copy or specimen):
+        raw_copy = instance.kind == InstanceKind.FOR_PROCESSING and shown_by(instance) in shown
+        no_view = instance.no_view  # its header may have been corrected after it was read
+        if instance.reading is not None and instance.masks_path is not None and not (raw_copy or no_view):
             images.append(
                 ReadImage(
                     sop_instance_uid=instance.sop_instance_uid,
                     laterality=Laterality(instance.laterality) if instance.laterality else None,
                     view=instance.view,
                     reading=reading_of(instance, data_dir),
-                    full_field=instance.full_field,
+                    extent=instance.extent,
                 )
             )
-        elif instance.kind != InstanceKind.REPORT and (raw_copy or specimen or instance.unread_reason is not None):
-            reason = RAW_COPY if raw_copy else instance.unread_reason or SPECIMEN_REASON
+        elif instance.kind != InstanceKind.REPORT and (raw_copy or no_view or instance.unread_reason is not None):
+            reason = RAW_COPY if raw_copy else instance.unread_reason or no_view
             unread.append(
                 UnreadImage(instance.sop_instance_uid, instance.kind, reason, on_purpose=raw_copy or instance.left_out)
             )
-    exam = put_together(images, unread, arrived_views(study, begun))
+    exam = put_together(images, unread, arrived_views(study, begun), breasts_of(study, begun))
     exam = replace(exam, recall_threshold=recall_threshold)
     return replace(exam, concordances=concordances(exam, assessments_of(session, study)))

@@ -12,14 +12,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dicom_io.attributes import code, text
-from dicom_io.headers import SPECIMEN, InstanceHeader, InstanceKind
+from dicom_io.headers import InstanceHeader, InstanceKind
 from dicom_io.pixels.intact import WholeFile
 from dicom_io.pixels.luts import is_inverse
 from dicom_io.pixels.pixel_element import Span
 from dicom_io.results.fingerprints import taken_over
 from dicom_io.results.gsps.display import as_displayed
 from node.arrivals import (
-    SPECIMEN_REASON,
     TWO_PATIENTS,
     are_two_patients,
     ask_for_reading,
@@ -94,30 +93,32 @@ def correct(
     """
     study = session.get_one(Study, instance.study_id, with_for_update=True)
     study.decide_at = 0.0
-    said = _said(instance)
+    said, no_view_before = _said(instance), instance.no_view
     instance.path = path
     instance.transfer_syntax_uid = transfer_syntax_uid
     instance.series_instance_uid = header.series_instance_uid
     instance.patient_id, instance.patient_birth_date = header.patient_id, header.patient_birth_date
     instance.accession_number = header.accession_number
-    instance.laterality, instance.view, instance.full_field = header.laterality, header.view, header.full_field
+    instance.laterality, instance.view = header.laterality, header.view
+    instance.extent, instance.no_view = header.extent, header.no_view
     if are_two_patients(session, study):
         quarantine(session, study, TWO_PATIENTS)
-    if lost or (instance.unread_reason == SPECIMEN_REASON and instance.view != SPECIMEN):
-        _read_anew(session, instance, study)
+    is_one_now = bool(no_view_before) and instance.unread_reason == no_view_before and not instance.no_view
+    if lost or is_one_now:
+        _read_anew(session, instance, study, is_one_now=is_one_now)
     if restated or said != _said(instance):
         reopen(session, study, now, new_image=False)
         hold_back_replaced(session, study)
     log.info("study %d: instance %d came again with a corrected header", study.id, instance.id)
 
 
-def _read_anew(session: Session, instance: Instance, study: Study) -> None:
-    """Asks for the reading of an image whose file was lost, or that proved to be a mammogram after all."""
+def _read_anew(session: Session, instance: Instance, study: Study, *, is_one_now: bool) -> None:
+    """Asks for the reading of an image whose file was lost, or that proved to be a view of a breast after all."""
     jobs = session.scalars(select(Job).where(Job.instance_id == instance.id)).all()
     for job in jobs:
         if job.state is JobState.FAILED:
             job.state = moved(job.state, JobState.CANCELLED)
-    if not jobs and instance.unread_reason != SPECIMEN_REASON:
+    if not jobs and not is_one_now:
         return  # no image, or none that is read
     instance.unread_reason = instance.reading = None
     if jobs or instance.kind != InstanceKind.FOR_PROCESSING:  # a raw image's first reading is asked for at the close
@@ -196,5 +197,6 @@ def _said(instance: Instance) -> tuple[object, ...]:
         instance.patient_birth_date,
         instance.laterality,
         instance.view,
-        instance.full_field,
+        instance.extent,
+        instance.no_view,
     )

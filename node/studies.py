@@ -8,7 +8,8 @@ from collections.abc import Collection
 from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
 
-from dicom_io.headers import SPECIMEN, InstanceKind
+from dicom_io.headers import InstanceKind
+from dicom_io.views import SPECIMEN
 from models.types import Laterality
 from node.arrivals import ask_for_reading, cancel_reports, go_beyond_notice
 from node.closing import Arrivals, Close, Ladder, Wait, closing
@@ -25,6 +26,8 @@ _AT_ONCE = 50
 RAW_COPY = "raw image: the image for presentation of the same view was read instead"
 
 View = tuple[Laterality, str]
+Shown = tuple[str, str, str]
+"""Breast, view, and what of it is shown where that is not the whole."""
 
 
 def close_complete(sessions: Sessions, ladder: Ladder, now: float) -> None:
@@ -59,9 +62,10 @@ def close(session: Session, study: Study, now: float) -> None:
     begun = readings_begun(session, study)
     if not any(_is_breast_image(instance, begun) for instance in study.instances):
         kinds = sorted({instance.kind for instance in study.instances})
-        routed = next((instance.unread_reason for instance in study.instances if instance.left_out), None)
+        told = (i.unread_reason for i in study.instances if i.left_out or i.no_view)
+        reason = next(filter(None, told), None)
         study.state = moved(study.state, StudyState.NOT_READ)
-        study.why = routed or f"no breast image among its {len(study.instances)} instance(s): {', '.join(kinds)}"
+        study.why = reason or f"no breast image among its {len(study.instances)} instance(s): {', '.join(kinds)}"
         log.info("study %d: not read: %s", study.id, study.why)
         return
     choose_raw_images(session, study)
@@ -98,9 +102,9 @@ def choose_raw_images(session: Session, study: Study) -> bool:
     """
     begun, shown, asked = readings_begun(session, study), shown_views(study), False
     for raw in study.instances:
-        if raw.kind != InstanceKind.FOR_PROCESSING or raw.id in begun or raw.view == SPECIMEN or raw.left_out:
+        if raw.kind != InstanceKind.FOR_PROCESSING or raw.id in begun or raw.no_view or raw.left_out:
             continue
-        if view_of(raw) in shown:
+        if shown_by(raw) in shown:
             raw.unread_reason = RAW_COPY
         else:
             raw.unread_reason = None
@@ -109,21 +113,34 @@ def choose_raw_images(session: Session, study: Study) -> bool:
     return asked
 
 
-def shown_views(study: Study) -> frozenset[View | None]:
-    """The full-field views of which there is an image for presentation that was read, or may still be."""
+def shown_views(study: Study) -> frozenset[Shown | None]:
+    """What is shown by an image for presentation that was read, or may still be."""
     shown = (i for i in study.instances if i.kind == InstanceKind.FOR_PRESENTATION and i.unread_reason is None)
-    return frozenset(map(view_of, shown)) - {None}
+    return frozenset(map(shown_by, shown)) - {None}
+
+
+def shown_by(instance: Instance) -> Shown | None:
+    """What an image shows; None where it is no view of a breast or its header does not say."""
+    if instance.no_view or instance.laterality is None or instance.view is None:
+        return None
+    return instance.laterality, instance.view, instance.extent
 
 
 def arrived_views(study: Study, begun: Collection[int | None]) -> frozenset[View]:
-    """The full-field views of which any breast image came, read or not; `begun` as `readings_begun` says."""
+    """The whole views of which any breast image came, read or not; `begun` as `readings_begun` says."""
     breast = (instance for instance in study.instances if _is_breast_image(instance, begun))
     return frozenset(view for view in map(view_of, breast) if view is not None)
 
 
+def breasts_of(study: Study, begun: Collection[int | None]) -> frozenset[Laterality]:
+    """The breasts of which any image came, read or not; `begun` as `readings_begun` says."""
+    images = (i for i in study.instances if _is_breast_image(i, begun) and i.view != SPECIMEN)
+    return frozenset(Laterality(i.laterality) for i in images if i.laterality)
+
+
 def view_of(instance: Instance) -> View | None:
-    """The full-field view that an image shows; None where it is magnified or its header does not say."""
-    if not instance.full_field or instance.laterality is None or instance.view is None:
+    """The standard view whose place an image fills; None where it is no whole view, or its header does not say."""
+    if instance.no_view or instance.extent or instance.laterality is None or instance.view is None:
         return None
     return Laterality(instance.laterality), instance.view
 

@@ -77,8 +77,10 @@ class Instance(Table):
     """dicom_io.headers.InstanceKind."""
     laterality: Mapped[str | None]
     view: Mapped[str | None]
-    full_field: Mapped[bool]
-    """A screening view: not magnified, not spot-compressed, not of a specimen."""
+    extent: Mapped[str] = mapped_column(default="")
+    """What it shows where that is not the whole of a standard view: "spot/magnified", "cleavage", …"""
+    no_view: Mapped[str] = mapped_column(default="")
+    """Why it is no ordinary view of a breast, and is never read: a sentence for the report; "" where it is one."""
     path: Mapped[str]
     received_at: Mapped[float]
     left_out: Mapped[bool] = mapped_column(default=False)

@@ -92,7 +92,6 @@ def _instance(data_dir: Path, number: int, place: int, side: Laterality, score: 
         kind="for-presentation",
         laterality=side,
         view="CC",
-        full_field=True,
         path=f"{uid}.dcm",
         received_at=0,
         reading=to_json(reading),

@@ -9,20 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
-from dicom_io.attributes import number, numbers, text
+from dicom_io.attributes import number, text
 from dicom_io.errors import NotReadable
-from dicom_io.headers import (
-    InstanceKind,
-    has_implant,
-    is_full_field,
-    is_head_up,
-    kind_of,
-    laterality_of,
-    view_of,
-)
+from dicom_io.headers import InstanceKind, is_head_up, kind_of, laterality_of
+from dicom_io.image_types import what_kind_of_view
+from dicom_io.magnification import magnification_of
 from dicom_io.pixels.contrast import contrast_of
 from dicom_io.pixels.decoding import read_dataset, stored_values
 from dicom_io.pixels.luts import approximate_presentation, display_values, modality_values
+from dicom_io.spacing import spacing_of
+from dicom_io.views import MAGNIFIED, extent_of, has_implant, view_of
 from models.types import Mammogram
 
 # ITU-R BT.601: what a grey image saved in colour was, and a fair grey for one that has colour.
@@ -34,8 +30,6 @@ _HEAD_DOWN = (
 _UNDECODABLE_NAME = (
     "The patient's name holds characters that its Specific Character Set does not: they are replaced in the results."
 )
-# Detectors and film scanners for mammography lie between 0.025 and 0.2 mm; beyond these bounds the header is wrong.
-_PLAUSIBLE_SPACING_MM = (0.01, 0.5)
 
 
 def read_mammogram(path: Path, max_pixels: int = 100_000_000) -> Mammogram:
@@ -72,25 +66,26 @@ def read_mammogram(path: Path, max_pixels: int = 100_000_000) -> Mammogram:
     else:
         pixels, remark = display_values(dataset, modality, inside, contrast)
     pixels[~inside] = 0
-    spacing, spacing_remark = _spacing(dataset)
-    full_field = is_full_field(dataset)
+    spacing, extent = spacing_of(dataset), extent_of(dataset)
     remarks = (
+        *what_kind_of_view(dataset),
         *found.remarks,
         padding_remark,
         modality_remark,
         remark,
-        spacing_remark,
-        None if full_field else _magnification_remark(dataset),
+        *spacing.warnings,
+        _extent_remark(dataset, extent) if extent else None,
         None if is_head_up(dataset) else _HEAD_DOWN,
         _UNDECODABLE_NAME if "\N{REPLACEMENT CHARACTER}" in text(dataset, "PatientName") else None,
         "A breast implant is present or was displaced for this view." if has_implant(dataset) else None,
     )
     return Mammogram(
         pixels=np.ascontiguousarray(pixels),
-        spacing_mm=spacing,
+        spacing_mm=spacing.mm,
+        spacing_by=spacing.by,
         laterality=laterality_of(dataset),
         view=view_of(dataset),
-        magnified=not full_field,
+        extent=extent,
         head_up=is_head_up(dataset),
         warnings=tuple(sentence for sentence in remarks if sentence),
     )
@@ -122,28 +117,9 @@ def _as_stored(dataset: Dataset, value: float) -> float:
     return value if low <= value < high else (value - low) % (1 << bits) + low
 
 
-def _spacing(dataset: Dataset) -> tuple[tuple[float, float] | None, str | None]:
-    """(row, column) spacing in mm at the detector: Imager Pixel Spacing, or Pixel Spacing where only that is there."""
-    for keyword in ("ImagerPixelSpacing", "PixelSpacing"):
-        found = numbers(dataset, keyword)
-        if len(found) == 2:
-            low, high = _PLAUSIBLE_SPACING_MM
-            if all(low <= distance <= high for distance in found):
-                return _in_the_breast(dataset, found[0], found[1]), None
-            return None, "The header's pixel spacing is not that of a mammogram and was not used."
-    return None, None
-
-
-def _in_the_breast(dataset: Dataset, row_mm: float, column_mm: float) -> tuple[float, float] | None:
-    """The spacing at the detector, or for a magnified view what it is in the breast: None where nobody says how far
-    it was magnified (safety rule 6: never measured as if it were a full field)."""
-    if is_full_field(dataset):
-        return row_mm, column_mm
-    factor = number(dataset, "EstimatedRadiographicMagnificationFactor")
-    return (row_mm / factor, column_mm / factor) if factor else None
-
-
-def _magnification_remark(dataset: Dataset) -> str:
-    factor = number(dataset, "EstimatedRadiographicMagnificationFactor")
+def _extent_remark(dataset: Dataset, extent: str) -> str:
+    if MAGNIFIED not in extent:
+        return f"Not the whole breast as in a standard view ({extent}): it fills the place of none."
+    factor = magnification_of(dataset).factor
     enlarged = f" (factor {factor:.2f})" if factor is not None else ""
     return f"A magnification or spot view{enlarged}: it is not measured as if it were a full field."

@@ -95,9 +95,10 @@ class LesionName:
 
 
 def place(image: ReadImage) -> str:
-    """Breast and view in short, e.g. "R CC", "R CC spot/magnified"; "view not stated" where the header says neither."""
+    """Breast and view in short, e.g. "R CC", "R CC spot/magnified", "L MLO axillary tail"; "view not stated" where the
+    header says neither."""
     stated = " ".join(part for part in (image.laterality, image.view) if part) or "view not stated"
-    return stated if image.full_field else f"{stated} spot/magnified"
+    return f"{stated} {image.extent}" if image.extent else stated
 
 
 def titles_of(images: Sequence[ReadImage]) -> list[str]:

@@ -13,7 +13,7 @@ import numpy as np
 from pydicom import Dataset
 
 from dicom_io.attributes import code, text
-from dicom_io.headers import laterality_of, view_of
+from dicom_io.headers import laterality_of
 from dicom_io.results.lossy import lossy_compression
 from dicom_io.results.sources import (
     demographics,
@@ -22,6 +22,7 @@ from dicom_io.results.sources import (
     spacing_mm,
 )
 from dicom_io.results.view_modifiers import view_modifiers
+from dicom_io.views import view_of
 from models.types import ExamReading
 
 

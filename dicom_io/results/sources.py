@@ -131,6 +131,15 @@ def spacing_mm(source: Dataset) -> tuple[float, float] | None:
     return (stated[0], stated[1]) if len(stated) == 2 and min(stated) > 0 else None
 
 
+def name_class(written: Dataset, source: Dataset) -> None:
+    """Gives every reference to the image, anywhere in an object made with its stand-in, the image's own SOP class."""
+    for element in written:
+        for item in element.value if element.VR == "SQ" else ():
+            name_class(item, source)
+    if written.get("ReferencedSOPInstanceUID") == source.SOPInstanceUID:
+        written.ReferencedSOPClassUID = source.SOPClassUID
+
+
 def instance_reference(instance: Dataset) -> Dataset:
     """An item that points at an instance (PS3.3 Table 10-11)."""
     item = Dataset()

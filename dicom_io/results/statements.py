@@ -109,8 +109,8 @@ def _statements(exam: ExamReading, bundle: BundleId) -> Iterator[Statement]:
             yield Statement(f"Warning: {place(image)}: {OBLONG_PIXELS}", image.sop_instance_uid)
     if exam.images and not any(image.reading.findings for image in exam.images):
         yield Statement(NO_FINDINGS)
-    if any(image.reading.spacing_mm and image.reading.findings for image in exam.images):
-        yield Statement(MEASURED)
+    for sentence in measured_sentences(exam):
+        yield Statement(sentence)
     for sentence in tie_sentences(exam):
         yield Statement(sentence)
     for unread in exam.unread:
@@ -119,6 +119,18 @@ def _statements(exam: ExamReading, bundle: BundleId) -> Iterator[Statement]:
         yield Statement(f"Missing view: {view}.")
     for warning in exam.warnings:
         yield Statement(_sentence(f"Warning: {warning}"))
+
+
+def measured_sentences(exam: ExamReading) -> Iterator[str]:
+    """What lengths stand on: that there are some, and which spacing was taken in which images."""
+    if any(image.reading.spacing_mm and image.reading.findings for image in exam.images):
+        yield MEASURED
+    chosen: dict[str, list[str]] = {}
+    for image in exam.images:
+        if image.reading.spacing_by:
+            chosen.setdefault(image.reading.spacing_by, []).append(place(image))
+    for by, places in chosen.items():
+        yield f"Lengths in {', '.join(dict.fromkeys(places))}: by {by}."
 
 
 def _read(image: ReadImage) -> str:

@@ -11,6 +11,10 @@ descriptions below, neither of which is looked at):
 Masses and calcifications were published apart, and a patient may be trained on in one part and tested on in the other.
 Where a film stands in both parts the two become one case with the lesions of both, which counts as a test image if
 either does.
+
+No film states its spacing. They are DDSM's (Heath et al. 2001), whose scanners are known by hospital, the letter in a
+film's name there: B and C Lumisys, D Howtek, A either DBA or Howtek. Tables that have a column more, ddsm_case
+("case1906/A_1906_1.RIGHT_CC"), tell it; TCIA's do not, and a film of unknown scanner has the middle spacing.
 """
 
 from __future__ import annotations
@@ -26,6 +30,7 @@ from models.datasets.cbis_ddsm_files import FoundMask, files_by_name, find_mask,
 from models.datasets.dicom import DicomReader, placed
 from models.datasets.labels import birads_of, density_of, laterality_of, worst_birads, worst_pathology
 from models.datasets.tables import Row, read_csv
+from models.film import DIGITISERS_MM, FILM_MM
 from models.types import FindingKind, Mammogram
 
 _TABLES = MappingProxyType(
@@ -50,8 +55,7 @@ _PATHOLOGIES = MappingProxyType(
         "BENIGN_WITHOUT_CALLBACK": Pathology.BENIGN,
     }
 )
-
-
+_SCANNERS = MappingProxyType({"B": "LUMISYS", "C": "LUMISYS", "D": "HOWTEK"})
 _NO_TABLE = "the table is not in the folder; no image counts as marked up without it, for it may name lesions of any"
 
 View = tuple[str, str, str]
@@ -78,6 +82,7 @@ class _Film:
     shown: View
     density: str | None
     side: Side
+    spacing_mm: float
     abnormalities: tuple[_Abnormality, ...]
 
 
@@ -138,8 +143,15 @@ def _film(
         # The tables of masses and of calcifications spell this column differently.
         density=density_of(row.get("breast_density") or row.get("breast density") or ""),
         side=side,
+        spacing_mm=_spacing_mm(row.get("ddsm_case") or ""),
         abnormalities=abnormalities,
     )
+
+
+def _spacing_mm(ddsm_case: str) -> float:
+    """Of a film by its name in DDSM; the middle of its scanners' where that is not told."""
+    hospital = ddsm_case.rpartition("/")[2][:1].upper()
+    return DIGITISERS_MM[_SCANNERS[hospital]] if hospital in _SCANNERS else FILM_MM
 
 
 def _abnormality(
@@ -188,7 +200,7 @@ def _case(films: Sequence[_Film], breast: Sequence[_Abnormality], reader: DicomR
     abnormalities = [one for film in films for one in film.abnormalities]
 
     def read() -> Mammogram:
-        return placed(reader.mammogram(first.path), laterality_of(side), view)
+        return placed(reader.mammogram(first.path), laterality_of(side), view, first.spacing_mm)
 
     def read_lesions(image: Mammogram) -> tuple[Lesion, ...]:
         return tuple(

@@ -56,9 +56,14 @@ class CheckedReader:
         return _named(path, lambda: self.reader.segments(path, rows_columns))
 
 
-def placed(image: Mammogram, laterality: Laterality | None, view: str | None) -> Mammogram:
-    """The image with the breast and view that a set's tables tell, where its header does not."""
-    return replace(image, laterality=image.laterality or laterality, view=image.view or view)
+def placed(
+    image: Mammogram, laterality: Laterality | None, view: str | None, spacing_mm: float | None = None
+) -> Mammogram:
+    """The image with the breast, view and spacing that a set's tables or authors tell, where its header does not."""
+    told = replace(image, laterality=image.laterality or laterality, view=image.view or view)
+    if told.spacing_mm is not None or spacing_mm is None:
+        return told
+    return replace(told, spacing_mm=(spacing_mm, spacing_mm), spacing_by="what the data set's authors say")
 
 
 def _named(path: Path, read: Callable[[], Read]) -> Read:

@@ -88,7 +88,7 @@ def _case(row: Row, path: Path, all_told: bool, regions: tuple[Region, ...], rea
     birads = birads_of(row["Bi-Rads"])
 
     def read() -> Mammogram:
-        return placed(reader.mammogram(path), laterality_of(row["Laterality"]), row["View"].upper() or None)
+        return placed(reader.mammogram(path), laterality_of(row["Laterality"]), row["View"].upper() or None, _PIXEL_MM)
 
     return Case(
         name=row["File Name"],

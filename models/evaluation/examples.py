@@ -20,6 +20,7 @@ from models.evaluation.plots import Pane, panes
 from models.evaluation.segmentation import Drawn, by_true_box
 from models.evaluation.tables import Plot
 from models.evaluation.truth import read_truth
+from models.film import with_spacing
 from models.types import Box, Mask
 
 MANY = 6
@@ -78,7 +79,7 @@ def _by_size(drawn: Sequence[Drawn]) -> list[Drawn]:
 
 def _example(parts: Parts, case: Case, number: int) -> _Example:
     truth = read_truth(case)
-    image, lesion = truth.image.with_spacing(parts.assumed_spacing_mm), truth.lesions[number]
+    image, lesion = with_spacing(truth.image, parts.assumed_spacing_mm), truth.lesions[number]
     assert parts.segmenter is not None
     (passes,) = parts.segmenter.passes(image, [lesion.mask.box], [lesion.kind])
     return _Example(image.pixels, lesion.mask, passes[parts.own_pass - 1])

@@ -13,6 +13,7 @@ from models.evaluation.measures import match
 from models.evaluation.observations import THRESHOLDS, Kept, Observation, Proposal, SeenLesion
 from models.evaluation.overlap import Overlap, all_border, boundary_iou, diameter_mm, enlarged, overlap
 from models.evaluation.truth import Truth, read_truth
+from models.film import known_or_assumed, with_spacing
 from models.pipeline import in_halves
 from models.protocols import Classifier, Detector
 from models.same_lesion import innermost
@@ -42,7 +43,7 @@ class Parts:
         own_pass: which of them (counted from 1) the node goes by.
         confidence: from which on the node would show a proposal.
         most: how many the node would show of an image.
-        assumed_spacing_mm: where a header gives none.
+        assumed_spacing_mm: of digital images without a spacing (models/film.py).
     """
 
     detector: Detector | None
@@ -86,7 +87,7 @@ def observe_all(
 def observe(parts: Parts, truth: Truth) -> Observation:
     """What the models do on one image."""
     case, read, lesions = truth.case, truth.image, truth.lesions
-    image = read.with_spacing(parts.assumed_spacing_mm)
+    image = with_spacing(read, parts.assumed_spacing_mm)
     found = parts.detector.detect([image])[0] if parts.detector else ()
     matched = match([(one.box, one.confidence) for one in found], [lesion.mask.box for lesion in lesions])
     boxes = parts.shown(found)
@@ -117,7 +118,7 @@ def observe(parts: Parts, truth: Truth) -> Observation:
                 pathology=lesion.pathology,
                 birads=lesion.birads,
                 outlined=lesion.outlined,
-                diameter_mm=diameter_mm(lesion.mask, _spacing(parts, image)),
+                diameter_mm=diameter_mm(lesion.mask, known_or_assumed(image, parts.assumed_spacing_mm)),
                 found=finders[number] is not None,
                 by_true_box=_overlaps(parts, image, lesion, true[number]),
                 by_found_box=_overlaps(parts, image, lesion, _at(outlined, finders[number])),
@@ -132,10 +133,6 @@ def observe(parts: Parts, truth: Truth) -> Observation:
         score_withheld=_withheld(parts),
         truth=truth.digest,
     )
-
-
-def _spacing(parts: Parts, image: Mammogram) -> tuple[float, float]:
-    return image.spacing_mm or (parts.assumed_spacing_mm, parts.assumed_spacing_mm)
 
 
 def _at_confidence(found: Sequence[Detection], confidence: float, most: int | None = None) -> list[int]:
@@ -192,7 +189,7 @@ def _overlaps(parts: Parts, image: Mammogram, lesion: Lesion, passes: Passes) ->
     """What was drawn of a lesion in each pass against its true outline."""
     if not lesion.outlined:
         return ()
-    rows_mm, columns_mm = _spacing(parts, image)
+    rows_mm, columns_mm = known_or_assumed(image, parts.assumed_spacing_mm)
     window = enlarged(lesion.mask.box, (WINDOW_MM / rows_mm, WINDOW_MM / columns_mm), image.shape)
     return tuple(
         replace(

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from models.classifiers.pictures import breast_frame
 from models.datasets.case import Case, Pathology
+from models.film import with_spacing
 from models.radiomics.texture import Radiomics
 from models.training.augment import Picture, moved
 from models.training.classifier_recipe import Augmentation
@@ -106,7 +107,7 @@ def read_samples(cases: Sequence[Case], wanted: Wanted) -> Samples:
     for case in cases:
         if not wanted.lesions and not case.label_is_fair:
             continue
-        image = case.read().with_spacing(wanted.assumed_spacing_mm)
+        image = with_spacing(case.read(), wanted.assumed_spacing_mm)
         shown = breast_frame(image, wanted.frame_px)
         kept = shown.pixels.astype(np.float16)
         known = [(one, pathology) for one in case.read_lesions(image) if (pathology := one.pathology or case.pathology)]

@@ -34,7 +34,7 @@ class TaskSettings(RecipeTable):
             and the node see SAM's logits added to it, unless [model.settings] says `hq_token_only`.
         views: of each lesion, made once before the training.
         jitter: a box's sides are moved by up to this share of its height and width.
-        assumed_spacing_mm: where an image gives none.
+        assumed_spacing_mm: of digital images without a spacing (models/film.py).
     """
 
     batch: int = Field(default=8, ge=1)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.datasets.case import Case
+from models.film import with_spacing
 from models.segmenters.network import Embedded, PromptedNet
 from models.segmenters.prompts import Settings, prompts_of
 from models.training.scanners import relit
@@ -104,7 +105,7 @@ def _embedded(network: PromptedNet, views: Sequence[View], device: torch.device)
 def _views_of(
     case: Case, network: PromptedNet, prompts: Settings, task: TaskSettings, draw: np.random.Generator | None
 ) -> Iterator[View]:
-    image = case.read().with_spacing(task.assumed_spacing_mm)
+    image = with_spacing(case.read(), task.assumed_spacing_mm)
     masks = [lesion.mask for lesion in case.read_lesions(image) if lesion.outlined]
     if not masks:
         return

@@ -106,7 +106,7 @@ def hang_on_reading_reporting_and_delivering(node: RunningNode, mammogram: Path)
             image = Instance(
                 study_id=study.id, sop_instance_uid=f"1.2.{number}.1", sop_class_uid="1.2", series_instance_uid="1.2",
                 patient_id="", patient_birth_date="", transfer_syntax_uid="1.2.840.10008.1.2.1",
-                kind="for-presentation", full_field=True, path=f"{number}.dcm", received_at=now,
+                kind="for-presentation", path=f"{number}.dcm", received_at=now,
                 unread_reason=None if state is StudyState.OPEN else "it was not readable",
             )  # fmt: skip
             session.add(image)

@@ -75,7 +75,6 @@ def a_study(sessions: Sessions) -> Callable[..., int]:
                 kind="for-presentation",
                 laterality="L",
                 view="CC",
-                full_field=True,
                 path="x.dcm",
                 received_at=0.0,
                 unread_reason=unread_reason,

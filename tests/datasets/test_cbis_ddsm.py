@@ -162,3 +162,22 @@ def test_a_file_that_is_no_dicom_is_named(cbis: Path) -> None:
     next((cbis / "CBIS-DDSM" / f"{MASKED}_1").rglob("1-1.dcm")).write_bytes(b"no DICOM")
     with pytest.raises(DatasetError, match=r"1-1\.dcm cannot be used: The file is not a DICOM file"):
         opened(cbis)
+
+
+@pytest.mark.parametrize(
+    ("ddsm_case", "mm"),
+    [
+        ("case1906/A_1906_1.RIGHT_CC", 0.0435),  # DBA or Howtek
+        ("case3482/B_3482_1.RIGHT_MLO", 0.05),  # Lumisys
+        ("case1/C_0001_1.LEFT_CC", 0.05),
+        ("case2/D_4002_1.LEFT_CC", 0.0435),  # Howtek
+        ("", 0.0435),
+    ],
+)
+def test_a_films_spacing_is_its_scanners(cbis: Path, ddsm_case: str, mm: float) -> None:
+    for table in cbis.glob("*.csv"):
+        header, *rows = table.read_text().splitlines()
+        table.write_text("\n".join([f"{header},ddsm_case", *(f"{row},{ddsm_case}" for row in rows)]))
+    image = case(cbis, MASKED).read()
+    assert image.spacing_mm == (mm, mm)
+    assert image.spacing_by

@@ -27,7 +27,7 @@ def test_each_patient_has_one_study_of_four_views(mammogram_studies: list[DemoSt
         assert {header.patient_id for header in headers} == {study.patient_id}
         assert len({header.series_instance_uid for header in headers}) == 1
         assert len({header.sop_instance_uid for header in headers}) == 4
-        assert all(header.kind is InstanceKind.FOR_PRESENTATION and header.full_field for header in headers)
+        assert all(header.kind is InstanceKind.FOR_PRESENTATION and not header.extent for header in headers)
         assert not any(header.ours for header in headers)
 
 

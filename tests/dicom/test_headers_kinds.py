@@ -13,6 +13,15 @@ from dicom_io.headers import InstanceKind, describe, kind_of
 STORAGE = "1.2.840.10008.5.1.4.1.1."
 
 
+GENERATED = ["DERIVED", "PRIMARY", "TOMOSYNTHESIS", "GENERATED_2D"]
+
+
+def a_code(value: str) -> Dataset:
+    code = Dataset()
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = value, "SCT", "x"
+    return code
+
+
 def a_header(**attributes: object) -> Dataset:
     dataset = Dataset()
     dataset.SOPClassUID = STORAGE + "1.2"
@@ -35,6 +44,17 @@ def a_header(**attributes: object) -> Dataset:
         ("1.1", {"Modality": "DX", "BodyPartExamined": "CHEST"}, InstanceKind.OTHER_IMAGE),
         ("1.1", {"Modality": "DX", "BodyPartExamined": "BREAST"}, InstanceKind.FOR_PRESENTATION),
         ("1.1.1", {"Modality": "MG"}, InstanceKind.FOR_PROCESSING),
+        ("1.1", {"Modality": "DX", "AnatomicRegionSequence": [a_code("76752008")]}, InstanceKind.FOR_PRESENTATION),
+        ("1.1", {"Modality": "DX", "AnatomicRegionSequence": [a_code("T-04000")]}, InstanceKind.FOR_PRESENTATION),
+        ("1", {"Modality": "CR", "AnatomicRegionSequence": [a_code("80248007")]}, InstanceKind.FOR_PRESENTATION),
+        ("1.1", {"Modality": "DX", "AnatomicRegionSequence": [a_code("51185008")]}, InstanceKind.OTHER_IMAGE),
+        ("1.2", {"QualityControlImage": "YES"}, InstanceKind.OTHER_IMAGE),
+        ("1.2.1", {"QualityControlSubject": "YES"}, InstanceKind.OTHER_IMAGE),
+        ("13.1.3", {"ImageType": GENERATED, "NumberOfFrames": 1}, InstanceKind.FOR_PRESENTATION),
+        ("13.1.3", {"ImageType": GENERATED}, InstanceKind.FOR_PRESENTATION),
+        ("13.1.3", {"ImageType": GENERATED, "NumberOfFrames": 3}, InstanceKind.TOMOSYNTHESIS),
+        ("13.1.3", {"NumberOfFrames": 1}, InstanceKind.TOMOSYNTHESIS),
+        ("66.4", {"QualityControlSubject": "YES", "BodyPartExamined": "BREAST"}, InstanceKind.SEGMENTATION),
         ("13.1.3", {}, InstanceKind.TOMOSYNTHESIS),
         ("7", {"Modality": "MG"}, InstanceKind.SECONDARY_CAPTURE),
         ("7.1", {"BodyPartExamined": "BREAST"}, InstanceKind.SECONDARY_CAPTURE),

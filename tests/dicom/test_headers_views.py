@@ -3,7 +3,8 @@
 import pytest
 from pydicom import Dataset
 
-from dicom_io.headers import chest_wall_side, has_implant, is_full_field, laterality_of, view_of
+from dicom_io.headers import chest_wall_side, laterality_of
+from dicom_io.views import extent_of, has_implant, view_of
 from models.types import Laterality
 
 
@@ -30,6 +31,16 @@ def a_view(code: str, *modifiers: str) -> list[Dataset]:
         ({"ImageLaterality": "R", "Laterality": "L"}, "R"),
         ({"ImageLaterality": "", "Laterality": "L"}, "L"),
         ({"ImageLaterality": "B", "Laterality": "L"}, None),
+        ({"ImageLaterality": "LEFT", "Laterality": "R"}, "R"),
+        ({"ImageLaterality": "U", "Laterality": "R"}, "R"),
+        ({"ImageLaterality": "X", "PatientOrientation": ["A", "FR"], "ViewPosition": "MLO"}, "L"),
+        (
+            {
+                "ImageLaterality": "X",
+                "PerFrameFunctionalGroupsSequence": [a_dataset(FrameAnatomySequence=[a_dataset(FrameLaterality="L")])],
+            },
+            "L",
+        ),
         ({"SharedFunctionalGroupsSequence": [a_dataset(FrameAnatomySequence=[a_dataset(FrameLaterality="R")])]}, "R"),
         ({"PatientOrientation": ["A", "FR"], "ViewPosition": "MLO"}, "L"),
         ({"PatientOrientation": ["P", "FL"], "ViewPosition": "MLO"}, "R"),
@@ -64,21 +75,58 @@ def test_the_view_is_told_where_the_header_tells_it(attributes: dict[str, object
     assert view_of(a_dataset(**attributes)) == view
 
 
+def modifiers(*codes: str) -> list[Dataset]:
+    return [a_dataset(CodeValue=code, CodingSchemeDesignator="SCT", CodeMeaning="x") for code in codes]
+
+
 @pytest.mark.parametrize(
-    ("attributes", "full"),
+    ("attributes", "extent"),
     [
-        ({}, True),
-        ({"EstimatedRadiographicMagnificationFactor": "1.07"}, True),
-        ({"EstimatedRadiographicMagnificationFactor": "1.8"}, False),
-        ({"ViewCodeSequence": a_view("399162004")}, True),
-        ({"ViewCodeSequence": a_view("399162004", "399163009")}, False),
-        ({"ViewCodeSequence": a_view("399162004", "R-102D7")}, False),
-        ({"ViewCodeSequence": a_view("399162004", "399209000")}, True),
-        ({"ViewCodeSequence": a_view("127457009")}, False),
+        ({}, ""),
+        ({"ViewCodeSequence": a_view("399162004")}, ""),
+        ({"EstimatedRadiographicMagnificationFactor": "1.07"}, ""),
+        ({"EstimatedRadiographicMagnificationFactor": "180"}, ""),
+        ({"EstimatedRadiographicMagnificationFactor": "1.8"}, "spot/magnified"),
+        ({"DistanceSourceToDetector": "660", "DistanceSourceToPatient": "366"}, "spot/magnified"),
+        ({"DistanceSourceToDetector": "660", "DistanceSourceToPatient": "640"}, ""),
+        ({"ViewCodeSequence": a_view("399162004", "399163009")}, "spot/magnified"),
+        ({"ViewCodeSequence": a_view("399162004", "R-102D7")}, "spot/magnified"),
+        # Modifiers at the wrong level count: beside the view, as one more view, in the functional groups.
+        ({"ViewModifierCodeSequence": modifiers("399163009")}, "spot/magnified"),
+        ({"ViewCodeSequence": [*a_view("399162004"), *modifiers("399161006")]}, "cleavage"),
+        (
+            {"SharedFunctionalGroupsSequence": [a_dataset(ViewModifierCodeSequence=modifiers("399055006"))]},
+            "spot/magnified",
+        ),
+        ({"ViewCodeSequence": a_view("399162004", "399161006")}, "cleavage"),
+        ({"ViewCodeSequence": a_view("399368009", "399011000")}, "axillary tail"),
+        ({"ViewCodeSequence": a_view("399368009", "R-102D1")}, "axillary tail"),
+        ({"ViewCodeSequence": a_view("399368009", "442580003")}, "axillary tissue"),
+        ({"ViewCodeSequence": a_view("399162004", "442593008")}, "infra-mammary fold"),
+        ({"ViewCodeSequence": a_view("399162004", "441752004")}, "anterior part"),
+        ({"ViewCodeSequence": a_view("399162004", "399110001")}, "tangential"),
+        ({"ViewCodeSequence": a_view("399162004", "399197002")}, "rolled"),
+        ({"ViewCodeSequence": a_view("399162004", "399163009", "399161006")}, "spot/magnified, cleavage"),
+        ({"PartialView": "YES"}, "partial"),
+        ({"PartialView": "NO"}, ""),
+        ({"PartialViewCodeSequence": modifiers("255561001")}, "partial"),
+        ({"PartialViewDescription": "medial part"}, "partial"),
+        # Whole views: implant displaced, nipple in profile.
+        ({"ViewCodeSequence": a_view("399162004", "399209000")}, ""),
+        ({"ViewCodeSequence": a_view("399162004", "442581004")}, ""),
+        ({"ViewCodeSequence": a_view("127457009")}, "specimen"),
+        ({"SpecimenDescriptionSequence": [a_dataset(SpecimenIdentifier="S1")]}, "specimen"),
     ],
 )
-def test_magnification_spot_views_and_specimens_are_no_full_field(attributes: dict[str, object], full: bool) -> None:
-    assert is_full_field(a_dataset(**attributes)) is full
+def test_what_an_image_shows_of_a_view_is_told_wherever_the_header_says_it(
+    attributes: dict[str, object], extent: str
+) -> None:
+    assert extent_of(a_dataset(**attributes)) == extent
+
+
+def test_a_modifier_with_a_code_of_its_maker_is_known_by_its_meaning() -> None:
+    own = a_dataset(CodeValue="M1", CodingSchemeDesignator="99ACME", CodeMeaning="Magnification")
+    assert extent_of(a_dataset(ViewModifierCodeSequence=[own])) == "spot/magnified"
 
 
 @pytest.mark.parametrize(

@@ -227,7 +227,7 @@ def test_no_image_is_dropped_silently(written: Words):
 
 
 def test_a_spot_view_never_hangs_where_the_full_view_is_missing(written: Words):
-    spot = replace(_image("1.2.0", "R", "CC", score=0.9), full_field=False)
+    spot = replace(_image("1.2.0", "R", "CC", score=0.9), extent="spot/magnified")
     exam = put_together([spot, _image("1.2.1", "R", "MLO")], [], [(Laterality.RIGHT, "MLO")])
     words = [text.words for text in written(exam, {})]
     assert "Missing" in words

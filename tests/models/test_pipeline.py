@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from models.calibration import Calibration, Level, Method
-from models.pipeline import Pipeline
+from models.pipeline import ASSUMED_SPACING, Pipeline
 from models.protocols import OutOfMemory
 from models.types import Box, BundleId, Detection, FindingKind, Mammogram, Mask
 
@@ -141,7 +141,7 @@ def _breast() -> NDArray[np.float32]:
 
 @pytest.mark.parametrize(
     ("largest", "known", "doubts"),
-    [(0.1, {}, 1), (0.9, {}, 0), (None, {}, 0), (0.1, {"magnified": True}, 0)],
+    [(0.1, {}, 1), (0.9, {}, 0), (None, {}, 0), (0.1, {"extent": "spot/magnified"}, 0)],
     ids=["larger than any", "not so large", "no detector says it", "a part of the breast"],
 )
 def test_an_outline_larger_than_any_lesion_that_was_learned_from_is_said_to_be_doubtful(
@@ -163,7 +163,7 @@ def test_a_missing_spacing_is_assumed_and_said() -> None:
     segmenter = Diamonds()
     [reading] = _pipeline(segmenter=segmenter).read([_image(spacing_mm=None, warnings=("Implant.",))])
     assert segmenter.spacings == [(0.1, 0.1)]
-    assert reading.warnings == ("Implant.", "The header gives no pixel spacing: 0.1 mm a pixel was assumed.")
+    assert reading.warnings == ("Implant.", ASSUMED_SPACING.format(mm=0.1))
 
 
 def test_what_does_not_fit_is_read_in_halves_with_the_same_result() -> None:
@@ -198,7 +198,9 @@ def test_when_not_even_one_fits_the_caller_hears_of_it(room: str) -> None:
         _pipeline(**{room: full[room]}).read([_image()])  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("known", "is_found"), [({}, True), ({"head_up": False}, False), ({"magnified": True}, False)])
+@pytest.mark.parametrize(
+    ("known", "is_found"), [({}, True), ({"head_up": False}, False), ({"extent": "cleavage"}, False)]
+)
 def test_a_nipple_is_looked_for_only_where_the_image_shows_the_breast_upright_and_whole(
     known: dict[str, object], is_found: bool
 ) -> None:

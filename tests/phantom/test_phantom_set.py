@@ -66,7 +66,7 @@ def test_a_node_takes_phantoms_for_mammograms_and_not_for_its_own_results(phanto
         found = [describe(header) for header in headers(phantom_set) if header.StudyInstanceUID == study]
         assert {one.kind for one in found} == {InstanceKind.FOR_PRESENTATION}
         assert {(one.laterality, one.view) for one in found} == {(s, v) for s in Laterality for v in ("CC", "MLO")}
-        assert all(one.full_field and not one.ours for one in found)
+        assert all(not one.extent and not one.ours for one in found)
     truths = [dcmread(path) for path in phantom_set.folder.glob("truth/*/*.dcm")]
     assert truths
     assert not any(is_ours(truth) for truth in truths)

@@ -18,6 +18,11 @@ ROWS_OF_0002 = (
     "INSERT INTO instance (id, study_id, sop_instance_uid, sop_class_uid, series_instance_uid, patient_id,"
     " patient_birth_date, transfer_syntax_uid, kind, full_field, path, received_at)"
     " VALUES (1, 1, '1.2.3', '1', '1', 'P', '', '1', 'for-presentation', 1, 'a.dcm', 0)",
+    "INSERT INTO instance (id, study_id, sop_instance_uid, sop_class_uid, series_instance_uid, patient_id,"
+    " patient_birth_date, transfer_syntax_uid, kind, view, full_field, path, received_at)"
+    " VALUES (2, 1, '1.2.4', '1', '1', 'P', '', '1', 'for-presentation', 'CC', 0, 'b.dcm', 0),"
+    " (3, 1, '1.2.5', '1', '1', 'P', '', '1', 'for-presentation', 'SPECIMEN', 0, 'c.dcm', 0),"
+    " (4, 1, '1.2.6', '1', '1', 'P', '', '1', 'tomosynthesis', 'CC', 1, 'd.dcm', 0)",
     "INSERT INTO job (id, kind, study_id, instance_id, revision, state, attempts, token, error)"
     " VALUES (1, 'READ_IMAGE', 1, 1, 1, 'DONE', 1, 1, '')",
     "INSERT INTO result (id, study_id, revision, kind, sop_instance_uid, path, written_at)"
@@ -44,10 +49,12 @@ def test_a_queue_that_was_worked_in_keeps_its_rows_when_the_node_is_upgraded(tmp
     before.dispose()
     engine = open_database(url)
     with sessions_of(engine).begin() as session:
-        (instance,), (result,), (delivery,) = (
+        (instance, spot, specimen, slices), (result,), (delivery,) = (
             session.scalars(select(table)).all() for table in (Instance, Result, Delivery)
         )
         assert (instance.sop_instance_uid, instance.accession_number, instance.left_out) == ("1.2.3", "", False)
+        assert (instance.extent, spot.extent, specimen.extent) == ("", "spot/magnified", "specimen")
+        assert [bool(one.no_view) for one in (instance, spot, specimen, slices)] == [False, False, True, True]
         assert (result.profile, result.last_revision) == ("ohif", 2)
         assert delivery.state is DeliveryState.SENT
         assert session.execute(text("PRAGMA foreign_key_check")).all() == []

@@ -41,7 +41,6 @@ def add_study(sessions: Sessions, images: int = 3, report: bool = False) -> int:
                 patient_birth_date="",
                 transfer_syntax_uid="1.2.840.10008.1.2.1",
                 kind="for-presentation",
-                full_field=True,
                 path="x",
                 received_at=0.0,
             )

@@ -15,7 +15,7 @@ from dicom_io.results.cad_sr.items import Part, Relation, algorithm, coded, cont
 from dicom_io.results.cad_sr.library import ImageLibrary
 from dicom_io.results.cad_sr.performed import summary_of_analyses, summary_of_detections
 from dicom_io.results.encoding import Encoding, sides
-from dicom_io.results.statements import MEASURED, statements
+from dicom_io.results.statements import measured_sentences, statements
 from models.types import ExamReading
 
 LIBRARY_POSITION = (1, 2)
@@ -70,7 +70,8 @@ def _impression_body(exam: ExamReading, encoding: Encoding) -> Iterator[Dataset]
         yield coded(own_codes.CATEGORY_RANGE, Relation.HAS_PROPERTIES, held, _sides(exam))
     bundle = encoding.bundles[0]
     # The radiologist's assessments have no place here: this object stays as it is when one comes in.
-    told = (one.sentence for one in statements(replace(exam, concordances=()), bundle) if one.sentence != MEASURED)
+    measured = set(measured_sentences(exam))  # it holds no lengths
+    told = (o.sentence for o in statements(replace(exam, concordances=()), bundle) if o.sentence not in measured)
     yield words(codes.IMPRESSION_DESCRIPTION, Relation.HAS_PROPERTIES, "\r\n".join(told))
     yield from algorithm(bundle, Part.WHOLE_IMAGES)
 

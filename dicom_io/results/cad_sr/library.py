@@ -10,11 +10,12 @@ from pydicom import Dataset
 
 from dicom_io.attributes import text
 from dicom_io.errors import NotEncodable
-from dicom_io.headers import SPECIMEN, InstanceKind, kind_of, laterality_of, view_of
+from dicom_io.headers import InstanceKind, kind_of, laterality_of, why_never_read
 from dicom_io.results import codes
 from dicom_io.results.cad_sr.items import Relation, coded, container, day, hour, image, measured, reference, words
 from dicom_io.results.sources import demographics, patient_orientation, spacing_mm
 from dicom_io.results.view_modifiers import view_modifiers
+from dicom_io.views import view_of
 from models.types import ExamReading, Laterality, ReadImage
 
 _NO_IMAGES = (InstanceKind.REPORT, InstanceKind.SEGMENTATION, InstanceKind.OTHER)
@@ -40,7 +41,7 @@ class ImageLibrary:
     def attempted(self) -> bool:
         """Whether there was a mammogram to read; otherwise the study was not suitable."""
         return bool(self.read) or any(
-            kind_of(source) in _MAMMOGRAMS and view_of(source) != SPECIMEN for source in self.unread
+            kind_of(source) in _MAMMOGRAMS and not why_never_read(source) for source in self.unread
         )
 
     @property

@@ -10,7 +10,7 @@ from pydicom import Dataset
 from dicom_io.attributes import number, text
 from dicom_io.decimals import decimal_string
 from dicom_io.pixels.luts import is_inverse, stated_luts, stated_windows
-from dicom_io.results.sources import spacing_mm
+from dicom_io.spacing import aspect_of
 
 
 def as_displayed(source: Dataset) -> Dataset:
@@ -32,7 +32,7 @@ def as_displayed(source: Dataset) -> Dataset:
 
 def pixel_aspect_ratio(source: Dataset) -> tuple[int, int]:
     """Height to width of a pixel as whole numbers (PS3.3 §C.10.4): 1 to 1 where the header does not tell."""
-    height, width = spacing_mm(source) or (1.0, 1.0)
+    height, width = aspect_of(source)
     ratio = Fraction(height / width).limit_denominator(1000)
     return ratio.numerator, ratio.denominator
 

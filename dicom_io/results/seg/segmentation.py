@@ -18,7 +18,7 @@ from highdicom.seg import (
 from highdicom.sr.coding import CodedConcept
 from numpy.typing import NDArray
 from pydicom import Dataset
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation, ExplicitVRLittleEndian
 
 from dicom_io.device import MANUFACTURER, MODEL
 from dicom_io.errors import NotEncodable
@@ -29,7 +29,7 @@ from dicom_io.results.fingerprints import fingerprint
 from dicom_io.results.lossy import lossy_compression
 from dicom_io.results.masks import check_masks
 from dicom_io.results.seg.frames import add_nominal_geometry, own_dimensions, segments_per_frame
-from dicom_io.results.sources import patient_orientation, request_attributes, stand_in
+from dicom_io.results.sources import name_class, patient_orientation, request_attributes, stand_in
 from models.types import Laterality, ReadImage
 
 SERIES_NUMBER = 9100
@@ -51,8 +51,11 @@ def encode_seg(source: Dataset, image: ReadImage, *, encoding: Encoding, title: 
     outlined = [(finding.kind, finding.mask) for finding in image.reading.findings]
     content = fingerprint((title, image.reading.shape, image.reading.spacing_mm, outlined), [source])
     uid = partial(encoding.lasting_uid, source.StudyInstanceUID, content)
+    # Of a class that may have frames (a synthetic image stored as Breast Tomosynthesis) highdicom asks a geometry.
+    seen = stand_in(source, image.reading.shape)
+    seen.SOPClassUID = DigitalMammographyXRayImageStorageForPresentation
     seg = Segmentation(
-        source_images=[stand_in(source, image.reading.shape)],
+        source_images=[seen],
         pixel_array=_planes(image),
         segmentation_type=SegmentationTypeValues.BINARY,
         segment_descriptions=[_describe(image, number) for number in range(1, len(image.reading.findings) + 1)],
@@ -70,6 +73,7 @@ def encode_seg(source: Dataset, image: ReadImage, *, encoding: Encoding, title: 
         series_description=f"{title} findings{encoding.edition}, mammo-node"[:64],
         transfer_syntax_uid=ExplicitVRLittleEndian,
     )
+    name_class(seg, source)
     sign(seg, source, encoding)
     seg.update(request_attributes(source))
     seg.update(lossy_compression([source]))

@@ -9,12 +9,13 @@ from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 from dicom_io.attributes import code
 from dicom_io.errors import NotEncodable
-from dicom_io.headers import laterality_of, view_of
+from dicom_io.headers import laterality_of
 from dicom_io.results.encoding import Encoding, sides, sign
 from dicom_io.results.fingerprints import exam_fingerprint
 from dicom_io.results.lossy import lossy_compression
 from dicom_io.results.sources import instance_reference, request_attributes
 from dicom_io.results.summary.page import draw_page
+from dicom_io.views import view_of
 from models.types import ExamReading
 
 SERIES_NUMBER = 9400

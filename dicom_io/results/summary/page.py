@@ -82,8 +82,8 @@ def _count(number: int, of: str) -> str:
 
 
 def _hung(images: Sequence[ReadImage], spot: tuple[Laterality, str]) -> ReadImage | None:
-    """Of several full-field images of one view the one with the highest score."""
-    there = [image for image in images if image.full_field and (image.laterality, image.view) == spot]
+    """Of several whole images of one view the one with the highest score."""
+    there = [image for image in images if image.is_whole and (image.laterality, image.view) == spot]
     return max(there, key=lambda image: image.reading.malignancy, default=None)
 
 

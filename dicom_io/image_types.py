@@ -1,0 +1,175 @@
+"""What an image of the breast is besides an ordinary view, by Image Type (0008,0008) from its third value on.
+
+One table: PS3.3 §C.8.11.7.1.4 (mammography) and §C.8.21.6.1.1 (breast tomosynthesis), with the values outside the
+Standard that devices send. A value counts wherever it stands from the third place on: GE writes the energy in the
+fourth, the Standard has it in the fifth.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pydicom import Dataset
+
+from dicom_io.attributes import items, values
+
+_MAMMOGRAPHY = "PS3.3 C.8.11.7.1.4"
+_TOMOSYNTHESIS = "PS3.3 C.8.21.6.1.1"
+_NO_STANDARD = "outside the Standard"
+
+
+@dataclass(frozen=True)
+class ImageTypeRow:
+    """What some values say.
+
+    Attributes:
+        values: as they stand in Image Type; a regular expression for a family of values outside the Standard.
+        clause: where they are defined.
+        what: the image, for the report.
+        is_read: it is a view of the breast like others; the report says what it is.
+        unless: values of other rows beside which this one keeps nothing from being read.
+    """
+
+    values: tuple[str, ...]
+    clause: str
+    what: str
+    is_read: bool = False
+    unless: frozenset[str] = frozenset()
+
+
+_LOW_ENERGY = frozenset({"LOW_ENERGY", "LOW_ENER", "LOWENERGY"})
+_GENERATED = frozenset(
+    {
+        "GENERATED_2D", "SYNTHETIC", "SYNTHETIC_2D", "SYNTHESIZED_2D", "SYNTH_2D", "C_VIEW", "C-VIEW", "CVIEW",
+        "S_VIEW", "S-VIEW", "V_PREVIEW", "V-PREVIEW", "VOLUMEPREVIEW", "INSIGHT_2D", "INTELLIGENT_2D",
+    }
+)  # fmt: skip
+
+IMAGE_TYPES = (
+    # ---- the Standard's, value 3
+    ImageTypeRow(
+        ("STEREO_SCOUT", "STEREO_MINUS", "STEREO_PLUS"), _MAMMOGRAPHY, "a stereotactic image that guides a biopsy"
+    ),
+    ImageTypeRow(
+        ("PREFIRE", "PREFIRE_MINUS", "PREFIRE_PLUS"), _MAMMOGRAPHY, "a biopsy image before the needle was fired"
+    ),
+    ImageTypeRow(
+        ("POSTFIRE", "POSTFIRE_MINUS", "POSTFIRE_PLUS"), _MAMMOGRAPHY, "a biopsy image after the needle was fired"
+    ),
+    ImageTypeRow(
+        ("POSTBIOPSY", "POSTBIOPSY_MINUS", "POSTBIOPSY_PLUS"), _MAMMOGRAPHY, "a biopsy image after tissue was taken"
+    ),
+    ImageTypeRow(
+        ("POSTMARKER", "POSTMARKER_MINUS", "POSTMARKER_PLUS"), _MAMMOGRAPHY, "a biopsy image after a marker was placed"
+    ),
+    ImageTypeRow(("TOMO_PROJ",), _MAMMOGRAPHY, "a projection of a tomosynthesis"),
+    ImageTypeRow(("TOMO_SCOUT",), _MAMMOGRAPHY, "a scout image of a tomosynthesis-guided biopsy"),
+    ImageTypeRow(("TOMOSYNTHESIS",), _MAMMOGRAPHY, "reconstructed from a tomosynthesis", unless=_GENERATED),
+    ImageTypeRow(
+        ("PRE_CONTRAST", "POST_CONTRAST"),
+        _MAMMOGRAPHY,
+        "of a contrast-enhanced mammography, and not said to be its low-energy image",
+        unless=_LOW_ENERGY,
+    ),
+    # ---- value 4
+    ImageTypeRow(("GENERATED_2D",), _MAMMOGRAPHY, "A synthetic 2D image, generated from a tomosynthesis", is_read=True),
+    ImageTypeRow(("SUBTRACTION",), _MAMMOGRAPHY, "a subtracted image of a contrast-enhanced mammography"),
+    ImageTypeRow(("ADDITION",), _MAMMOGRAPHY, "added up of several images"),
+    ImageTypeRow(("MAXIMUM", "MEAN"), _TOMOSYNTHESIS, "a slab of a tomosynthesis"),
+    # ---- value 5
+    ImageTypeRow(("LOW_ENERGY",), _MAMMOGRAPHY, "The low-energy image of a dual-energy mammography", is_read=True),
+    ImageTypeRow(("HIGH_ENERGY",), _MAMMOGRAPHY, "the high-energy image of a dual-energy mammography"),
+    # ---- what devices send besides
+    ImageTypeRow(
+        ("LOW_ENER", "LOWENERGY"), _NO_STANDARD, "The low-energy image of a dual-energy mammography", is_read=True
+    ),
+    ImageTypeRow(
+        tuple(sorted(_GENERATED - {"GENERATED_2D"})),
+        _NO_STANDARD,
+        "A synthetic 2D image, generated from a tomosynthesis",
+        is_read=True,
+    ),
+    ImageTypeRow(
+        ("TOMO_2D",),
+        _NO_STANDARD,
+        "A 2D image of a tomosynthesis examination (Hologic's TOMO_2D: taken beside it or generated from it)",
+        is_read=True,
+    ),
+    ImageTypeRow(("TOMO",), _NO_STANDARD, "reconstructed from a tomosynthesis", unless=_GENERATED),
+    ImageTypeRow(
+        ("RECOMB.*", ".*SUBTRACT.*", "DES"), _NO_STANDARD, "a recombined image of a contrast-enhanced mammography"
+    ),
+    ImageTypeRow(("HIGH_?ENER.*",), _NO_STANDARD, "the high-energy image of a dual-energy mammography"),
+    ImageTypeRow(
+        (".*CONTRAST.*", "CESM", "CEDM", "CEM"),
+        _NO_STANDARD,
+        "of a contrast-enhanced mammography, and not said to be its low-energy image",
+        unless=_LOW_ENERGY,
+    ),
+    ImageTypeRow((".*STEREO.*", ".*FIRE.*", ".*BIOPSY.*", "SCOUT.*", ".*MARKER.*"), _NO_STANDARD, "of a biopsy"),
+    ImageTypeRow((".*SPECIMEN.*",), _NO_STANDARD, "a specimen radiograph: no breast is in it"),
+    ImageTypeRow(
+        ("TOMO_?SLICES?", "TOMO_?RECON.*", ".*SLICES?", ".*SLAB.*", "MIP", "MAX_?IP", "MIN_?IP", "VOLUME"),
+        _NO_STANDARD,
+        "a slice or slab of a tomosynthesis",
+        unless=_GENERATED,
+    ),
+    ImageTypeRow((".*PROJ.*",), _NO_STANDARD, "a projection of a tomosynthesis"),
+    ImageTypeRow((".*TOMO.*",), _NO_STANDARD, "of a tomosynthesis", unless=_GENERATED),
+    ImageTypeRow(
+        (".*PHANTOM.*", "QC", "QUALITY.*", "CALIBRAT.*", "FLAT_?FIELD.*", "TEST"), _NO_STANDARD, "for quality control"
+    ),
+)  # fmt: skip
+"""The first row that knows a value is the one that counts."""
+
+_SAYS_NOTHING = re.compile(r"|NONE|2D|L|R|LEFT|RIGHT|POST_?PROCESSED|PROCESSED|MG|MAMMO.*|CC|M?LO?|[\d.]+")
+"""Values that tell nothing of what is shown: sides and views, pixel counts of Hologic, what was processed."""
+
+
+def why_no_view(dataset: Dataset) -> str:
+    """Why the image is no ordinary view of the breast; "" where Image Type does not say that it is none."""
+    found = _values(dataset)
+    rows = [(value, row) for value in found if (row := _row(value)) is not None and not row.is_read]
+    for value, row in sorted(rows, key=lambda one: bool(one[1].unless)):  # what says most comes first
+        if not row.unless & set(found):
+            return f"{row.what} (Image Type {value})"
+    return ""
+
+
+def what_kind_of_view(dataset: Dataset) -> list[str]:
+    """What the report says of a view that is read though it is no plain 2D exposure; sentences."""
+    told = []
+    for value in _values(dataset):
+        row = _row(value)
+        if row is None and not _SAYS_NOTHING.fullmatch(value):
+            told.append(f"Image Type holds the unknown value {value!r}: the image was read as an ordinary view.")
+        elif row is not None and row.is_read:
+            told.append(f"{row.what}: scores on such images are less dependable.")
+    return list(dict.fromkeys(told))
+
+
+def is_generated_2d(dataset: Dataset) -> bool:
+    """Whether it is a synthetic 2D image (Intelligent 2D, C-View, Insight 2D, …)."""
+    return not _GENERATED.isdisjoint(_values(dataset))
+
+
+def _values(dataset: Dataset) -> list[str]:
+    """From the third on: of Image Type and, in an enhanced image, of Frame Type (PS3.3 §C.8.21.5.1)."""
+    found = list(values(dataset, "ImageType")[2:])
+    for groups in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
+        for group in items(dataset, groups)[:1]:
+            for frame in items(group, "XRay3DFrameTypeSequence"):
+                found += values(frame, "FrameType")[2:]
+    return [value for value in dict.fromkeys(str(one).strip().upper() for one in found) if value]
+
+
+def _row(value: str) -> ImageTypeRow | None:
+    return next(_rows_of(value), None)
+
+
+def _rows_of(value: str) -> Iterator[ImageTypeRow]:
+    for row in IMAGE_TYPES:
+        if any(re.fullmatch(known, value) for known in row.values):
+            yield row

@@ -1,0 +1,137 @@
+"""Which view of the breast an image shows, and whether all of it: View Code Sequence, its modifiers, Partial View."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pydicom import Dataset
+
+from dicom_io.attributes import code, items, text, values
+from dicom_io.magnification import magnification_of
+
+SPECIMEN = "SPECIMEN"
+"""The view of a radiograph of tissue that was taken out."""
+MAGNIFIED = "spot/magnified"
+
+# CID 4014 View for Mammography: SNOMED CT codes and the SNOMED RT codes that older senders use (designator SRT, SNM3
+# or 99SDM), with the abbreviations of ACR MQCM 1999 that the context group lists beside them. The specimen of CID 4010
+# (119376003) stands in DX images.
+_VIEWS = {
+    **dict.fromkeys(("399260004", "R-10224"), "ML"),
+    **dict.fromkeys(("399368009", "R-10226"), "MLO"),
+    **dict.fromkeys(("399352003", "R-10228"), "LM"),
+    **dict.fromkeys(("399099002", "R-10230"), "LMO"),
+    **dict.fromkeys(("399162004", "R-10242"), "CC"),
+    **dict.fromkeys(("399196006", "R-10244"), "FB"),
+    **dict.fromkeys(("399188001", "R-102D0"), "SIO"),
+    **dict.fromkeys(("441555000", "R-40AAA"), "ISO"),
+    **dict.fromkeys(("399265009", "R-102CF"), "XCC"),
+    **dict.fromkeys(("399192008", "R-1024A", "Y-X1770"), "XCCL"),
+    **dict.fromkeys(("399101009", "R-1024B", "Y-X1771"), "XCCM"),
+    **dict.fromkeys(("127457009", "G-8310", "119376003", "G-8300"), SPECIMEN),
+}
+
+
+@dataclass(frozen=True)
+class _Modifier:
+    """A row of CID 4015 View Modifier for Mammography.
+
+    Attributes:
+        codes: SNOMED CT, SNOMED RT.
+        name: its meaning, in lower case.
+        extent: what such an image shows where that is not the whole view; "" where it is.
+    """
+
+    codes: tuple[str, str]
+    name: str
+    extent: str
+
+
+_MODIFIERS = (
+    _Modifier(("399163009", "R-102D6"), "magnification", MAGNIFIED),
+    _Modifier(("399055006", "R-102D7"), "spot compression", MAGNIFIED),
+    _Modifier(("399161006", "R-102D2"), "cleavage", "cleavage"),
+    _Modifier(("399011000", "R-102D1"), "axillary tail", "axillary tail"),
+    _Modifier(("442580003", "R-40AB2"), "axillary tissue", "axillary tissue"),
+    _Modifier(("442593008", "R-40ABE"), "infra-mammary fold", "infra-mammary fold"),
+    _Modifier(("441752004", "P2-00161"), "anterior compression", "anterior part"),
+    _Modifier(("399110001", "R-102C2"), "tangential", "tangential"),
+    _Modifier(("399197002", "R-102D3"), "rolled lateral", "rolled"),
+    _Modifier(("399226006", "R-102D4"), "rolled medial", "rolled"),
+    _Modifier(("414493004", "R-102CA"), "rolled inferior", "rolled"),
+    _Modifier(("415670009", "R-102C9"), "rolled superior", "rolled"),
+    _Modifier(("399209000", "R-102D5"), "implant displaced", ""),
+    _Modifier(("442581004", "R-40AB3"), "nipple in profile", ""),
+)
+_MAGNIFICATION, _IMPLANT_DISPLACED = _MODIFIERS[0], _MODIFIERS[12]
+
+
+def view_of(dataset: Dataset) -> str | None:
+    """The view's abbreviation: by code (required of MG), by View Position, or by CBIS-DDSM's Patient Orientation."""
+    known = set(_VIEWS.values())
+    for view in _view_codes(dataset):
+        if coded := _VIEWS.get(text(view, "CodeValue")):
+            return coded
+    if items(dataset, "SpecimenDescriptionSequence"):
+        return SPECIMEN
+    position = code(dataset, "ViewPosition")
+    if position in known:
+        return position
+    orientation = values(dataset, "PatientOrientation")
+    if len(orientation) == 1 and (misplaced := str(orientation[0]).strip().upper()) in known:
+        return misplaced
+    return None
+
+
+def extent_of(dataset: Dataset) -> str:
+    """What the image shows where that is not the whole of a standard view: "spot/magnified", "cleavage", "partial", …
+
+    By view modifiers (CID 4015), Partial View (0028,1350) and its sections, and the magnification factor. "" is a whole
+    view; one with the implant displaced or the nipple in profile is.
+    """
+    found = [modifier.extent for modifier in _modifiers(dataset)]
+    if magnification_of(dataset).is_large:
+        found.insert(0, MAGNIFIED)
+    if (
+        code(dataset, "PartialView") == "YES"
+        or items(dataset, "PartialViewCodeSequence")
+        or text(dataset, "PartialViewDescription")
+    ):
+        found.append("partial")
+    if view_of(dataset) == SPECIMEN:
+        found.append("specimen")
+    return ", ".join(dict.fromkeys(part for part in found if part))
+
+
+def is_said_to_be_magnified(dataset: Dataset) -> bool:
+    """Whether a view modifier says that it is a magnification view."""
+    return _MAGNIFICATION in _modifiers(dataset)
+
+
+def has_implant(dataset: Dataset) -> bool:
+    """An implant is in the breast (Breast Implant Present) or was pushed aside for this view (modifier ID)."""
+    return code(dataset, "BreastImplantPresent") == "YES" or _IMPLANT_DISPLACED in _modifiers(dataset)
+
+
+def functional_groups(dataset: Dataset, keyword: str) -> Iterator[Dataset]:
+    """The items of a functional group of an enhanced image: shared by all frames, then the first frame's own."""
+    for groups in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
+        for group in items(dataset, groups)[:1]:
+            yield from items(group, keyword)
+
+
+def _view_codes(dataset: Dataset) -> list[Dataset]:
+    return [*items(dataset, "ViewCodeSequence"), *functional_groups(dataset, "ViewCodeSequence")]
+
+
+def _modifiers(dataset: Dataset) -> list[_Modifier]:
+    """The known modifiers, wherever a sender put them: within the view's code, beside it, or as one more view."""
+    views = _view_codes(dataset)
+    holders = [dataset, *views, *items(dataset, "SharedFunctionalGroupsSequence")]
+    stated = [*views, *(one for holder in holders for one in items(holder, "ViewModifierCodeSequence"))]
+    return [known for one in stated for known in _MODIFIERS if _is(one, known)]
+
+
+def _is(stated: Dataset, known: _Modifier) -> bool:
+    return text(stated, "CodeValue") in known.codes or text(stated, "CodeMeaning").lower() == known.name

@@ -1,0 +1,42 @@
+"""Where nobody states a spacing, the one that is assumed makes a picture that fits a film."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.film import FORMATS_MM, assumed_spacing_mm, known_or_assumed, with_spacing
+from models.types import Mammogram
+
+
+@pytest.mark.parametrize(
+    ("shape", "mm"),
+    [
+        ((2294, 1914), 0.1),  # GE, 18 × 23 cm
+        ((3062, 2394), 0.1),  # GE, 24 × 30.6 cm
+        ((1500, 800), 0.1),  # CDD-CESM, cut out
+        ((4736, 2624), 0.0435),  # films of CBIS-DDSM
+        ((4432, 2864), 0.0435),
+        ((6931, 5500), 0.0435),
+        ((2624, 4736), 0.0435),  # on its side
+    ],
+)
+def test_detectors_and_films_are_told_apart_by_size(shape: tuple[int, int], mm: float) -> None:
+    assert assumed_spacing_mm(shape, 0.1) == mm
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(1, 20_000), st.integers(1, 20_000), st.floats(0.01, 0.5))
+def test_whatever_is_assumed_the_picture_fits_a_film(rows: int, columns: int, detector_mm: float) -> None:
+    mm = assumed_spacing_mm((rows, columns), detector_mm)
+    low, high = sorted((rows * mm, columns * mm))
+    assert any(low <= 1.031 * short and high <= 1.031 * long for short, long in FORMATS_MM)
+    assert mm <= max(detector_mm, 0.0435)
+
+
+def test_what_is_stated_is_never_assumed() -> None:
+    image = Mammogram(np.zeros((5000, 3000), np.float32), spacing_mm=(0.07, 0.08))
+    assert known_or_assumed(image, 0.1) == (0.07, 0.08)
+    assert with_spacing(image, 0.1).spacing_mm == (0.07, 0.08)
