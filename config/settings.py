@@ -165,6 +165,7 @@ class Outlet(Section):
     nominal_geometry: bool | None = None
     draws_exam: bool = False
     only_discordant: bool = False
+    rejection_notes: bool = False
     timeout_s: float = Field(default=30, gt=0)
     retry_first_s: float = Field(default=30, gt=0)
     retry_ceiling_s: float = Field(default=3600, gt=0)

@@ -20,7 +20,7 @@ from config.settings import AnyDestination, Destination, Outlet, Sender, Setting
 from dicom_io.device import Device
 from dicom_io.network.commitment import CommitmentReport
 from dicom_io.network.scp import Listener, ListenerLimits
-from dicom_io.network.scu import count_instances
+from dicom_io.network.scu import Content, count_instances
 from dicom_io.results.encode import contents_of
 from dicom_io.results.profiles import profile_of
 from models.bundle import BundleError, find_bundle, read_bundle, verify
@@ -42,6 +42,7 @@ from node.queue import give_back
 from node.reader_process import ReaderSupervisor, Unwell
 from node.receiving import Receiving, ReceivingLimits
 from node.refused_classes import enter_refused_classes
+from node.rejecting import Rejecting
 from node.reporting import Reporter
 from node.retry import RetryPolicy
 from node.routing import route
@@ -53,6 +54,7 @@ log = logging.getLogger(__name__)
 
 CLOSING_EVERY_S = 1.0
 ASKING_EVERY_S = 10.0
+REJECTING_EVERY_S = 30.0
 IDLE_S = 0.2
 MB = 1_000_000
 
@@ -116,13 +118,14 @@ def build_service(settings: Settings) -> Service:
         sweep(session, settings.data_dir, time.time())
         for name, count in stranded(session, [one.name for one in settings.destinations]).items():
             log.warning("%d delivery(ies) wait for %s, which is no destination any more", count, name)
+    device = _device(settings)
     reporter = Reporter(
         sessions=sessions,
         data_dir=settings.data_dir,
         recipients=[_recipient(outlet) for outlet in settings.destinations],
         router=partial(route, settings.routes),
         bundle=bundle.id,
-        device=_device(settings),
+        device=device,
         worker=reporter_name(settings),
         lease_s=settings.reader.lease_s,
         now=time.time,
@@ -140,6 +143,18 @@ def build_service(settings: Settings) -> Service:
     ticks = [
         Tick("closing", CLOSING_EVERY_S, partial(_close, sessions, _ladder(settings), ClockWatch(time.time, steady)))
     ]
+    for outlet in settings.destinations:
+        if outlet.rejection_notes:
+            rejecting = Rejecting(
+                recipient=_recipient(outlet),
+                commits=outlet.name in commitments,
+                sessions=sessions,
+                data_dir=settings.data_dir,
+                device=device,
+                bundle=bundle.id,
+                now=time.time,
+            )
+            ticks.append(Tick(f"rejection notes to {outlet.name}", REJECTING_EVERY_S, rejecting.run))
     counts = {
         sender.ae_title: _count(sender, sender.find_host, sender.find_port, settings)
         for sender in settings.senders
@@ -292,7 +307,7 @@ def _count(sender: Sender, host: str, port: int, settings: Settings) -> Count:
 
 def _recipient(outlet: Outlet) -> Recipient:
     profile = profile_of(outlet.profile, outlet.objects, outlet.nominal_geometry, outlet.draws_exam)
-    return Recipient(outlet.name, profile, outlet.only_discordant)
+    return Recipient(outlet.name, profile, outlet.only_discordant, outlet.rejection_notes)
 
 
 def _commitment(outlet: Destination, settings: Settings, sessions: Sessions) -> Commitment:
@@ -307,6 +322,10 @@ def _commitment(outlet: Destination, settings: Settings, sessions: Sessions) -> 
     )
 
 
+def _contents(outlet: Outlet) -> tuple[Content, ...]:
+    return contents_of(_recipient(outlet).profile, rejection_notes=outlet.rejection_notes)
+
+
 def _policy(outlet: Outlet) -> RetryPolicy:
     return RetryPolicy(outlet.retry_first_s, outlet.retry_ceiling_s, outlet.dead_after_s)
 
@@ -316,7 +335,7 @@ def _deliverer(
 ) -> Deliverer:
     return Deliverer(
         name=outlet.name,
-        destination=destination(outlet, settings.receiver.ae_title, contents_of(_recipient(outlet).profile)),
+        destination=destination(outlet, settings.receiver.ae_title, _contents(outlet)),
         policy=_policy(outlet),
         sessions=sessions,
         data_dir=settings.data_dir,

@@ -24,7 +24,7 @@ from dicom_io.network.scp_contexts import (
 from dicom_io.network.scu import MAX_CONTEXTS
 from dicom_io.results import codes, own_codes
 from dicom_io.results.encode import CONTENTS
-from dicom_io.results.profiles import ResultKind
+from dicom_io.results.profiles import IN_PROFILES, ResultKind
 from node.peers import callers
 
 _VERIFICATION = UID("1.2.840.10008.1.1")
@@ -47,6 +47,10 @@ REPORT_STATUSES: Mapping[ReportStatus, str] = {
     ReportStatus.INVALID_ARGUMENT: "no report that can be read, or a transaction that was not asked for here",
     ReportStatus.NO_SUCH_SOP_CLASS: "not of the Storage Commitment Push Model",
 }
+_KEY_OBJECTS = (
+    "Patient", "General Study", "Key Object Document Series", "General Equipment", "Key Object Document",
+    "SR Document Content", "SOP Common",
+)  # fmt: skip
 MODULES: Mapping[ResultKind, tuple[str, ...]] = {
     ResultKind.SEG: (
         "Patient", "General Study", "General Series", "Segmentation Series",
@@ -72,10 +76,8 @@ MODULES: Mapping[ResultKind, tuple[str, ...]] = {
         "Patient", "General Study", "General Series", "General Equipment", "SC Equipment", "General Image",
         "Image Pixel", "SC Image", "SOP Common",
     ),
-    ResultKind.KO: (
-        "Patient", "General Study", "Key Object Document Series", "General Equipment", "Key Object Document",
-        "SR Document Content", "SOP Common",
-    ),
+    ResultKind.KO: _KEY_OBJECTS,
+    ResultKind.REJECTION: _KEY_OBJECTS,
 }  # fmt: skip
 
 
@@ -144,7 +146,7 @@ def _services() -> Iterator[dict[str, object]]:
 
 def _as_scu() -> Iterator[dict[str, str]]:
     yield {"name": _VERIFICATION.name, "uid": _VERIFICATION, "syntaxes": _syntaxes(_VERIFICATION)}
-    for content in CONTENTS.values():
+    for content in dict.fromkeys(CONTENTS.values()):
         uid, otherwise = content.sop_class_uid, content.otherwise()
         syntaxes = [one.transfer_syntax_uid.name for one in (content, otherwise) if one is not None]
         yield {"name": uid.name, "uid": uid, "syntaxes": ", ".join(syntaxes)}
@@ -169,7 +171,7 @@ def _statuses(meanings: Mapping[Status, str] | Mapping[ReportStatus, str]) -> It
 
 
 def _initiates(settings: Settings) -> Iterator[dict[str, str]]:
-    results = ", ".join(CONTENTS[kind].sop_class_uid.name for kind in ResultKind)
+    results = ", ".join(CONTENTS[kind].sop_class_uid.name for kind in IN_PROFILES)
     to = [one for one in settings.destinations if isinstance(one, Destination)]
     yield {"activity": "Results (C-STORE)", "sop_classes": results, "to": _names(one.name for one in to)}
     committing = _names(one.name for one in to if one.commitment)

@@ -19,7 +19,7 @@ from dicom_io.durable import write_durably
 from dicom_io.errors import NotReadable
 from dicom_io.headers import describe
 from dicom_io.pixels.intact import read_whole_file
-from dicom_io.results.profiles import PROFILES, Profile, ResultKind
+from dicom_io.results.profiles import IN_PROFILES, PROFILES, Profile
 from models.pipeline import Pipeline
 from models.types import BundleId, ExamReading
 from node.arrivals import register
@@ -36,7 +36,7 @@ from node.studies import close
 from node.tables import Instance, Job, Study
 
 READING = "reading.json"
-WRITTEN = (*(f"[0-9][0-9]-{kind}.dcm" for kind in ResultKind), "[0-9]-*.png", "[0-9][0-9]-*.png", SUMMARY, READING)
+WRITTEN = (*(f"[0-9][0-9]-{kind}.dcm" for kind in IN_PROFILES), "[0-9]-*.png", "[0-9][0-9]-*.png", SUMMARY, READING)
 """What a study's folder holds."""
 _LEASE_S = 24 * 3600.0  # nobody else works in this queue
 _AT_ONCE = Patience(tries=1)  # a person waits: what the machine does not give is told, not waited for

@@ -20,6 +20,7 @@ class Recipient:
     Attributes:
         name: the destination's in the settings.
         profile: which objects it gets.
+        rejection_notes: what a revision replaces or drops is taken back there.
         only_discordant: it gets a study once the radiologist and the models disagree, and nothing before; from then
             on all of its revisions, also one that takes the disagreement back.
     """
@@ -27,6 +28,7 @@ class Recipient:
     name: str
     profile: Profile
     only_discordant: bool = False
+    rejection_notes: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,12 +52,19 @@ def publish(
     """Enters the study's present results and sends each to those who do not have it yet.
 
     Objects that an earlier revision wrote stay as they are. Such a one is not sent twice; where it was held back or
-    given up it is due again, with all of its time before it.
+    given up it is due again, with all of its time before it. What was taken back stays so: rejection notes are part of
+    every later revision.
     """
     known = {
         result.sop_instance_uid: result
         for result in session.scalars(select(Result).where(Result.study_id == study.id)).all()
     }
+    for result in known.values():
+        if result.kind == ResultKind.REJECTION:
+            result.last_revision = study.revision
+            for delivery in session.scalars(select(Delivery).where(Delivery.result_id == result.id)):
+                if delivery.state is DeliveryState.DEAD:
+                    send_again(delivery, now)
     names: dict[str, list[str]] = {}
     for recipient in recipients:
         names.setdefault(recipient.profile.name, []).append(recipient.name)
@@ -73,9 +82,15 @@ def publish(
                 send_again(deliveries[name], now)
 
 
+def rejected(session: Session, study: Study) -> set[str]:
+    """The SOP Instance UIDs of the study's results that were taken back at some destination."""
+    query = select(Result.sop_instance_uid).join(Delivery, Delivery.result_id == Result.id)
+    return set(session.scalars(query.where(Result.study_id == study.id, Delivery.rejected_by_id.is_not(None))))
+
+
 def told(session: Session, study: Study) -> set[str]:
     """The destinations that have, or are about to get, results of the study."""
-    query = select(Delivery.destination).join(Result).where(Result.study_id == study.id)
+    query = select(Delivery.destination).join(Delivery.result).where(Result.study_id == study.id)
     return set(session.scalars(query))
 
 

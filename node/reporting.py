@@ -33,7 +33,7 @@ from node.database import Sessions, looking
 from node.faults import PATIENCE, Patience, given_up, passes
 from node.faults import told as told_of
 from node.logs import place_of
-from node.publishing import Recipient, Written, profiles_of, publish, told
+from node.publishing import Recipient, Written, profiles_of, publish, rejected, told
 from node.queue import Claim, LeaseLost, claim, finish, give_back, put_off
 from node.routing import Router
 from node.states import JobKind, JobState, StudyState, moved
@@ -198,10 +198,12 @@ class Reporter:
     def _report(self, held: Claim) -> None:
         study, exam, sources, predecessors = self._gather(held)
         recipients = self._recipients(study, sources)
+        with looking(self.sessions) as session:  # no note is written while the study is not reported
+            taken_back = rejected(session, study)
         written: list[Written] = []
         for profile in profiles_of(recipients):
             encoding = self._encoding(held, study, profile)
-            objects = encode_results(exam, sources, encoding, predecessors[profile.name])
+            objects = encode_results(exam, sources, encoding, predecessors[profile.name], taken_back)
             written += self._written(study, held.revision, profile, objects)
         self._publish(held, written, recipients, is_discordant(exam))
 

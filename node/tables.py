@@ -196,8 +196,10 @@ class Delivery(Table):
     """Of the storage commitment last asked for it; TO_BE_ASKED; None, where its destination is not set to commit."""
     commitment_asked_at: Mapped[float | None]
     error: Mapped[str] = mapped_column(default="")
+    rejected_by_id: Mapped[int | None] = mapped_column(ForeignKey("result.id"))
+    """The rejection note that takes the result back at this destination."""
 
-    result: Mapped[Result] = relationship()
+    result: Mapped[Result] = relationship(foreign_keys=result_id)
 
 
 class ReceivedAssessment(Table):

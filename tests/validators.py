@@ -13,6 +13,15 @@ _JARS = Path("/usr/share/java")
 # DCMTK says so of every Mammography CAD SR; its templates are checked by PixelMed.
 _NO_TEMPLATES = "W: Check for template constraints not yet supported"
 
+# Of a rejection for quality reasons TID 2010 row 3 demands a modifier of the title. PixelMed (2022-06-18) looks for the
+# title among the document's siblings (../code in its rules), never finds it, and so takes the modifier as one too many.
+_TITLE_NOT_SEEN = tuple(
+    f"Template 2010 KeyObjectSelection/[Row 1] CONTAINER CID 7010_WithTCE/[Row {row}] CODE CID {context_group}: "
+    'within 1: /CONTAINER (113001,DCM,"Rejected for Quality Reasons"): '
+    "Conditional content item present when condition not satisfied"
+    for row, context_group in ((3, 7011), (4, 7012))
+)
+
 
 def dciodvfy(path: Path) -> list[str]:
     """IOD validation by dicom3tools. Its exit status says nothing; lines that begin with "Error" do."""
@@ -46,7 +55,7 @@ def pixelmed(*paths: Path) -> list[str]:
     )
     complete = [line for line in lines if "Template Validation Complete" in line]
     assert len(complete) == len(paths), "\n".join(lines)
-    return [line for line in lines if "Error" in line]
+    return [line for line in lines if "Error" in line and not line.endswith(_TITLE_NOT_SEEN)]
 
 
 def _run(tool: str, *arguments: str) -> list[str]:

@@ -18,7 +18,7 @@ from dicom_io.device import is_ours
 from dicom_io.errors import NotEncodable
 from dicom_io.results import codes
 from dicom_io.results.encoding import lesion_name
-from dicom_io.results.places import Place, content, name_of, places, tracking_uid_of
+from dicom_io.results.places import Place, content, name_of, places, tracking_uid_of, within
 from dicom_io.results.profiles import ResultKind
 from dicom_io.results.sources import demographics
 from models.types import ExamReading, Laterality, Mask
@@ -26,7 +26,6 @@ from models.types import ExamReading, Laterality, Mask
 _IDENTITY = ("StudyInstanceUID", "PatientID", "PatientBirthDate")
 _STATED = (*_IDENTITY, "PatientName")
 _EDGE_PX = 2
-_OF_OTHERS = ("PredecessorDocumentsSequence", "RequestAttributesSequence", "ReferencedRequestSequence")
 _EVIDENCE = ("CurrentRequestedProcedureEvidenceSequence", "PertinentOtherEvidenceSequence")
 
 
@@ -132,7 +131,7 @@ def _check_origin(kind: ResultKind, dataset: Dataset) -> None:
 
 
 def _check_references(kind: ResultKind, dataset: Dataset, classes: Mapping[str, str]) -> None:
-    for item in _within(dataset):
+    for item in within(dataset):
         if "ReferencedSOPInstanceUID" not in item:
             continue
         sop_class = classes.get(text(item, "ReferencedSOPInstanceUID"))
@@ -147,7 +146,7 @@ def _check_evidence(kind: ResultKind, dataset: Dataset) -> None:
         text(item, "ReferencedSOPInstanceUID")
         for keyword in _EVIDENCE
         for study in items(dataset, keyword)
-        for item in _within(study)
+        for item in within(study)
     }
     references = (item for each in content(dataset) for item in items(each, "ReferencedSOPSequence"))
     if any(text(reference, "ReferencedSOPInstanceUID") not in listed for reference in references):
@@ -222,12 +221,3 @@ def _planar_regions(report: Dataset) -> Iterator[str]:
     for item in content(report):
         if any(text(template, "TemplateIdentifier") == "1410" for template in items(item, "ContentTemplateSequence")):
             yield tracking_uid_of(item)
-
-
-def _within(dataset: Dataset) -> Iterator[Dataset]:
-    """The data set and all items in it, but for predecessors and requests: these name what was and what others have."""
-    yield dataset
-    for element in dataset:
-        if element.VR == "SQ" and element.keyword not in _OF_OTHERS:
-            for item in element.value:
-                yield from _within(item)

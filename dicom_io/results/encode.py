@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 
 from pydicom import Dataset
 from pydicom.uid import (
@@ -39,13 +40,15 @@ CONTENTS: Mapping[ResultKind, Content] = {
         (ResultKind.GSPS, GrayscaleSoftcopyPresentationStateStorage),
         (ResultKind.SC, SecondaryCaptureImageStorage),
         (ResultKind.KO, KeyObjectSelectionDocumentStorage),
+        (ResultKind.REJECTION, KeyObjectSelectionDocumentStorage),
     )
 }
 
 
-def contents_of(profile: Profile) -> tuple[Content, ...]:
-    """What a destination of this profile is asked to accept."""
-    return tuple(content for kind, content in CONTENTS.items() if kind in profile.kinds)
+def contents_of(profile: Profile, *, rejection_notes: bool = False) -> tuple[Content, ...]:
+    """What a destination of this profile, that may get rejection notes too, is asked to accept."""
+    kinds = profile.kinds | ({ResultKind.REJECTION} if rejection_notes else set())
+    return tuple(dict.fromkeys(content for kind, content in CONTENTS.items() if kind in kinds))
 
 
 @dataclass(frozen=True)
@@ -66,12 +69,14 @@ def encode_results(
     sources: Mapping[str, Dataset],
     encoding: Encoding,
     predecessors: Mapping[ResultKind, Dataset] | None = None,
+    rejected: Collection[str] = (),
 ) -> list[ResultObject]:
     """All objects of the encoding's profile, checked: what each image with findings gives, then those of the exam.
 
     Args:
         sources: the header of each instance of the study, by SOP Instance UID.
         predecessors: the documents of the same profile that this revision replaces.
+        rejected: SOP Instance UIDs that were taken back somewhere. What is right again after all comes under another.
 
     Raises:
         NotEncodable: an object cannot be written, a SEG does not read back as the masks it was made of, or objects
@@ -82,6 +87,13 @@ def encode_results(
     segs: dict[str, Dataset] = {}
     written: list[tuple[ResultKind, Dataset]] = []
     objects: list[ResultObject] = []
+
+    def fresh(encode: Callable[..., Dataset], own: Encoding) -> Dataset:
+        dataset = encode(encoding=own)
+        while dataset.SOPInstanceUID in rejected:
+            own = replace(own, again=own.again + 1)
+            dataset = encode(encoding=own)
+        return dataset
 
     def put(kind: ResultKind, dataset: Dataset) -> bytes:
         content = to_bytes(dataset)
@@ -94,19 +106,21 @@ def encode_results(
         title, own = titles[image.sop_instance_uid], encoding.by_readers_of([image])
         source = sources[image.sop_instance_uid]
         if ResultKind.SEG in kinds:
-            seg = encode_seg(source, image, encoding=own, title=title)
+            seg = fresh(partial(encode_seg, source, image, title=title), own)
             read_back(put(ResultKind.SEG, seg), image)
             del seg.PixelData  # the others need its header alone
             segs[image.sop_instance_uid] = seg
         if ResultKind.GSPS in kinds:
-            put(ResultKind.GSPS, encode_gsps(source, image, encoding=own, title=title))
+            put(ResultKind.GSPS, fresh(partial(encode_gsps, source, image, title=title), own))
     whole = encoding.by_readers_of(exam.images)
     if ResultKind.CAD_SR in kinds:
-        put(ResultKind.CAD_SR, encode_cad_sr(exam, sources, encoding=whole, predecessor=before.get(ResultKind.CAD_SR)))
+        cad_sr = partial(encode_cad_sr, exam, sources, predecessor=before.get(ResultKind.CAD_SR))
+        put(ResultKind.CAD_SR, fresh(cad_sr, whole))
     if ResultKind.SC in kinds:
-        put(ResultKind.SC, encode_summary(exam, sources, encoding=whole))
+        put(ResultKind.SC, fresh(partial(encode_summary, exam, sources), whole))
     if ResultKind.KO in kinds and with_findings:
-        put(ResultKind.KO, encode_key_objects(exam, sources, encoding=encoding.by_readers_of(with_findings)))
+        key_objects = partial(encode_key_objects, exam, sources)
+        put(ResultKind.KO, fresh(key_objects, encoding.by_readers_of(with_findings)))
     predecessor = before.get(ResultKind.SR)
     if ResultKind.SR in kinds:
         put(ResultKind.SR, encode_sr(exam, sources, segs, encoding=whole, predecessor=predecessor))

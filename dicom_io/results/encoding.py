@@ -32,6 +32,7 @@ class Encoding:
         device: the installation that writes; it enters the UIDs.
         coded_category: breasts and the exam get a coded BI-RADS category where a probability implies one: the site
             asks for it.
+        again: how often an object of the same content was rejected before: the next is another.
     """
 
     written_at: datetime
@@ -41,6 +42,7 @@ class Encoding:
     began_at: datetime
     device: Device
     coded_category: bool = False
+    again: int = 0
 
     def uid(self, study_instance_uid: str, *parts: str) -> str:
         """The UID of something that is written anew in every revision: the report.
@@ -69,6 +71,7 @@ class Encoding:
             *(part for bundle in self.bundles for part in (bundle.name, bundle.version)),
             self.profile.name,
             self.device.uid,
+            *([f"again {self.again}"] if self.again else []),
             *parts,
         )
 

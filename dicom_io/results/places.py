@@ -12,6 +12,7 @@ from pydicom import Dataset
 from dicom_io.attributes import items, numbers, text, values
 
 TRACKING_UID = "112040"
+_OF_OTHERS = ("PredecessorDocumentsSequence", "RequestAttributesSequence", "ReferencedRequestSequence")
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +42,15 @@ def content(item: Dataset) -> Iterator[Dataset]:
     yield item
     for child in items(item, "ContentSequence"):
         yield from content(child)
+
+
+def within(dataset: Dataset) -> Iterator[Dataset]:
+    """The data set and all items in it, but for predecessors and requests: these name what was and what others have."""
+    yield dataset
+    for element in dataset:
+        if element.VR == "SQ" and element.keyword not in _OF_OTHERS:
+            for item in element.value:
+                yield from within(item)
 
 
 def name_of(item: Dataset) -> str:

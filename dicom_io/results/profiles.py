@@ -22,6 +22,11 @@ class ResultKind(StrEnum):
     """Secondary Capture: the summary page."""
     KO = "KO"
     """Key Object Selection: the images with findings."""
+    REJECTION = "REJECTION"
+    """Key Object Selection: a note that takes results back, of no profile; a destination's setting asks for it."""
+
+
+IN_PROFILES = tuple(kind for kind in ResultKind if kind is not ResultKind.REJECTION)
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ PROFILES: Mapping[str, Profile] = {
         ("ohif", (ResultKind.SEG, ResultKind.SR), True),
         ("workstation-cad-sr", (ResultKind.CAD_SR, ResultKind.KO), False),
         ("overlay-only", (ResultKind.GSPS, ResultKind.SC, ResultKind.KO), False),
-        ("all", tuple(ResultKind), True),
+        ("all", IN_PROFILES, True),
     )
 }
 
@@ -74,6 +79,6 @@ def profile_of(
     for profile in PROFILES.values():
         if (kinds, geometry, drawn) == (profile.kinds, profile.nominal_geometry, profile.draws_exam):
             return profile
-    listed = "+".join(kind for kind in ResultKind if kind in kinds)
+    listed = "+".join(kind for kind in IN_PROFILES if kind in kinds)
     asked = [words for words, wanted in (("nominal geometry", geometry), ("exam drawn", drawn)) if wanted]
     return Profile(f"{listed}{' with ' if asked else ''}{' and '.join(asked)}", kinds, geometry, drawn)

@@ -24,6 +24,7 @@ from dicom_io.network.commitment import ReportStatus
 from dicom_io.network.scp_contexts import STORAGE_CLASSES, STORAGE_COMMITMENT, supported_contexts
 from dicom_io.results.encode import encode_results
 from dicom_io.results.profiles import PROFILES, ResultKind
+from dicom_io.results.rejections import Reason, encode_rejection
 from node.conformance import MODULES, REPORT_STATUSES, STATUSES, conformance_statement, written_codes
 
 STATEMENT = Path(__file__).parents[2] / "docs" / "conformance.md"
@@ -72,7 +73,10 @@ SIGNS = {
 def objects() -> dict[ResultKind, Dataset]:
     encoding = type(ENCODING)(**{**vars(ENCODING), "profile": PROFILES["all"]})
     results = encode_results(calibrated(some_exam()), some_sources(), encoding)
-    return {one.kind: dcmread(BytesIO(one.content)) for one in results}
+    written = {one.kind: dcmread(BytesIO(one.content)) for one in results}
+    replaced, by = [written[ResultKind.SEG]], written[ResultKind.SR]
+    note = encode_rejection(replaced, Reason.REPLACED, replacement=by, destination="pacs", encoding=encoding)
+    return {**written, ResultKind.REJECTION: note}
 
 
 def test_the_statement_in_the_docs_is_the_one_that_the_command_writes():

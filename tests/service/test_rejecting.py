@@ -1,0 +1,248 @@
+"""What a revision replaces or drops is taken back where it was sent: after what replaces it has arrived, and once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from orthanc import debian_orthanc
+from pydicom import Dataset
+from pydicom.uid import generate_uid
+from pynetdicom import AE, evt
+from readings import DEVICE
+from road import BUNDLE, Road, changed
+from sqlalchemy import select
+
+from config.settings import Destination
+from dicom_io.network.scu import CStoreDestination
+from dicom_io.results.encode import CONTENTS, contents_of
+from dicom_io.results.profiles import PROFILES, ResultKind
+from node.delivery import Deliverer
+from node.demo.studies import DemoStudy
+from node.publishing import Recipient
+from node.rejecting import Rejecting
+from node.retry import RetryPolicy
+from node.states import DeliveryState
+from node.tables import Delivery, Result
+
+POLICY = RetryPolicy(first_s=30, ceiling_s=3600, dead_after_s=72 * 3600)
+
+
+class Pacs:
+    """A storage SCP that keeps what it takes, in order, and takes nothing of the kinds it is told to refuse."""
+
+    def __init__(self) -> None:
+        self.stored: list[Dataset] = []
+        self.refuses: set[str] = set()
+        self.port = 0
+
+    @contextmanager
+    def listening(self) -> Iterator[Pacs]:
+        ae = AE("PACS")
+        for content in CONTENTS.values():
+            ae.add_supported_context(content.sop_class_uid)
+        server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, self._store)])
+        self.port = server.server_address[1]
+        try:
+            yield self
+        finally:
+            server.shutdown()
+
+    def _store(self, event: evt.Event) -> int:
+        if event.dataset.Modality in self.refuses:
+            return 0xA700
+        self.stored.append(event.dataset)
+        return 0x0000
+
+    @property
+    def notes(self) -> list[Dataset]:
+        return [one for one in self.stored if one.Modality == "KO" and "Rejected" in one.SeriesDescription]
+
+
+@pytest.fixture
+def pacs() -> Iterator[Pacs]:
+    with Pacs().listening() as pacs:
+        yield pacs
+
+
+@pytest.fixture
+def road(tmp_path: Path, mammogram_study: DemoStudy, pacs: Pacs) -> Road:
+    """A study that was reported to a PACS: four SEGs and an SR."""
+    road = Road(tmp_path)
+    road.all_of_it(*mammogram_study.files)
+    deliver(road, pacs)
+    assert len(pacs.stored) == 5
+    return road
+
+
+def deliver(road: Road, pacs: Pacs) -> None:
+    contents = contents_of(PROFILES["ohif"], rejection_notes=True)
+    destination = CStoreDestination("PACS", "127.0.0.1", pacs.port, 5, "NODE", contents=contents)
+    deliverer = Deliverer("pacs", destination, POLICY, road.sessions, road.data_dir, road.clock)
+    deliverer.deliver_due()
+    deliverer.destination.close()
+
+
+def reject(road: Road, *, commits: bool = False) -> int:
+    recipient = Recipient("pacs", PROFILES["ohif"], rejection_notes=True)
+    return Rejecting(recipient, commits, road.sessions, road.data_dir, DEVICE, BUNDLE, road.clock).write_notes()
+
+
+def turned_around(study: DemoStudy) -> Dataset:
+    """The study's last image, with the other breast in its header: no other image is called otherwise for that."""
+    image = changed(study.files[-1])
+    image.ImageLaterality = "R" if image.ImageLaterality == "L" else "L"
+    return image
+
+
+def rejected(note: Dataset) -> set[str]:
+    return {
+        str(item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID)
+        for item in note.ContentSequence
+        if "ReferencedSOPSequence" in item
+    }
+
+
+def title(note: Dataset) -> str:
+    return str(note.ConceptNameCodeSequence[0].CodeValue)
+
+
+def test_no_destination_gets_rejection_notes_unless_it_asks_for_them() -> None:
+    outlet = Destination(name="pacs", ae_title="PACS", host="127.0.0.1", port=104)
+    assert outlet.rejection_notes is False
+    key_objects = CONTENTS[ResultKind.REJECTION]
+    assert key_objects not in contents_of(PROFILES["ohif"])
+    assert key_objects in contents_of(PROFILES["ohif"], rejection_notes=True)
+    assert contents_of(PROFILES["all"], rejection_notes=True) == contents_of(PROFILES["all"])
+
+
+def test_a_first_report_takes_nothing_back(road: Road) -> None:
+    assert reject(road) == 0
+
+
+def test_a_replaced_report_is_taken_back_once_and_only_when_its_successor_has_arrived(
+    road: Road, pacs: Pacs, mammogram_study: DemoStudy
+) -> None:
+    first = str(road.results("SR")[0].SOPInstanceUID)
+    road.all_of_it(changed(mammogram_study.files[0], SOPInstanceUID=generate_uid()))
+    assert reject(road) == 0, "the new report waits yet"
+    pacs.refuses = {"SR"}
+    deliver(road, pacs)
+    assert reject(road) == 0, "the new SEG is there, the new report is not"
+    pacs.refuses = set()
+    road.clock.seconds += 31
+    deliver(road, pacs)
+    assert reject(road) == 1
+    assert reject(road) == 0
+    deliver(road, pacs)
+    (note,) = pacs.notes
+    assert pacs.stored[-1] is note
+    assert (title(note), rejected(note)) == ("113001", {first})
+    assert {delivery.state for delivery in road.deliveries()} == {DeliveryState.SENT}
+
+
+def test_where_commitment_is_asked_for_what_was_sent_is_not_enough(
+    road: Road, pacs: Pacs, mammogram_study: DemoStudy
+) -> None:
+    road.all_of_it(changed(mammogram_study.files[0], SOPInstanceUID=generate_uid()))
+    deliver(road, pacs)
+    assert reject(road, commits=True) == 0
+    with road.sessions.begin() as session:
+        for delivery in session.scalars(select(Delivery).join(Delivery.result).where(Result.last_revision == 2)):
+            delivery.state = DeliveryState.COMMITTED
+    assert reject(road, commits=True) == 1
+
+
+def test_objects_that_place_an_image_in_the_wrong_breast_are_taken_back_for_patient_safety(
+    road: Road, pacs: Pacs, mammogram_study: DemoStudy
+) -> None:
+    segs, (report,) = road.results("SEG"), road.results("SR")
+    image = turned_around(mammogram_study)
+    about = {str(seg.SOPInstanceUID) for seg in segs if image.SOPInstanceUID in str(seg.ReferencedSeriesSequence)}
+    road.all_of_it(image)
+    deliver(road, pacs)
+    assert reject(road) == 1
+    deliver(road, pacs)
+    (note,) = pacs.notes
+    assert title(note) == "113037"
+    assert len(about) == 1
+    assert rejected(note) == about | {str(report.SOPInstanceUID)}
+
+
+def test_objects_of_another_patient_are_taken_back_for_patient_safety_and_the_note_names_only_the_right_one(
+    road: Road, pacs: Pacs, mammogram_study: DemoStudy
+) -> None:
+    before = {str(result.SOPInstanceUID) for result in road.results()}
+    wrong = str(road.results()[0].PatientName)
+    road.receive(*(changed(file, PatientName="Right^Person") for file in mammogram_study.files))
+    road.close()
+    road.read()
+    road.report()
+    deliver(road, pacs)
+    assert reject(road) == 1
+    deliver(road, pacs)
+    (note,) = pacs.notes
+    assert (title(note), rejected(note)) == ("113037", before)
+    assert note.PatientName == "Right^Person"
+    assert wrong not in str(note)
+
+
+def test_what_was_never_sent_is_not_taken_back(road: Road, pacs: Pacs, mammogram_study: DemoStudy) -> None:
+    with road.sessions.begin() as session:
+        report = session.scalars(select(Delivery).join(Delivery.result).where(Result.kind == "SR")).one()
+        report.state = DeliveryState.DEAD
+    road.all_of_it(changed(mammogram_study.files[0], SOPInstanceUID=generate_uid()))
+    deliver(road, pacs)
+    assert reject(road) == 0
+
+
+def test_what_is_right_again_after_it_was_taken_back_comes_under_another_uid(
+    road: Road, pacs: Pacs, mammogram_study: DemoStudy
+) -> None:
+    first = {str(seg.SOPInstanceUID) for seg in road.results("SEG", 1)}
+    for image in (turned_around(mammogram_study), changed(mammogram_study.files[-1])):
+        road.all_of_it(image)
+        deliver(road, pacs)
+        assert reject(road) == 1
+        deliver(road, pacs)
+    third = {str(seg.SOPInstanceUID) for seg in road.results("SEG", 3)}
+    assert len(first & third) == 3, "what was never wrong stays"
+    back = [uid for note in pacs.notes for uid in rejected(note)]
+    assert len(back) == len(set(back)) == 4, "a SEG and a report in each"
+    assert not third & set(back)
+
+
+def test_an_undelivered_note_outlives_the_next_revision(road: Road, pacs: Pacs, mammogram_study: DemoStudy) -> None:
+    road.all_of_it(changed(mammogram_study.files[0], SOPInstanceUID=generate_uid()))
+    deliver(road, pacs)
+    reject(road)
+    road.all_of_it(turned_around(mammogram_study))  # holds back what earlier revisions have not sent
+    deliver(road, pacs)
+    assert [title(note) for note in pacs.notes] == ["113001"]
+
+
+def test_orthanc_takes_a_note_as_a_key_object_selection_of_the_study(
+    tmp_path: Path, mammogram_study: DemoStudy
+) -> None:
+    with debian_orthanc(tmp_path / "orthanc") as orthanc:
+        road = Road(tmp_path / "node")
+        contents = contents_of(PROFILES["ohif"], rejection_notes=True)
+        destination = CStoreDestination("ORTHANC", "127.0.0.1", orthanc.dicom_port, 10, "NODE", contents=contents)
+        deliverer = Deliverer("pacs", destination, POLICY, road.sessions, road.data_dir, road.clock)
+        road.all_of_it(*mammogram_study.files)
+        deliverer.deliver_due()
+        road.all_of_it(turned_around(mammogram_study))
+        deliverer.deliver_due()
+        assert reject(road) == 1
+        deliverer.deliver_due()
+        destination.close()
+        assert {delivery.state for delivery in road.deliveries()} == {DeliveryState.SENT}
+        (note,) = road.results("REJECTION")
+        query = {"Level": "Instance", "Expand": True, "Query": {"SOPInstanceUID": str(note.SOPInstanceUID)}}
+        (kept,) = orthanc.post("/tools/find", query)
+        tags = orthanc.get(f"/instances/{kept['ID']}/simplified-tags")
+        assert tags["SOPClassUID"] == "1.2.840.10008.5.1.4.1.1.88.59"
+        assert tags["StudyInstanceUID"] == mammogram_study.study_instance_uid
+        assert tags["ConceptNameCodeSequence"][0]["CodeValue"] == "113037"
