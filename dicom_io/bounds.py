@@ -10,9 +10,11 @@ from typing import BinaryIO
 
 from dicom_io.errors import NotReadable
 
-MOST_ELEMENTS = 300_000
-MOST_ITEMS = 50_000
-"""A segmentation of 5,000 frames has some 40,000."""
+CONTENT = frozenset({0x0040A730, 0x52009230})
+"""Content Sequence and Per-Frame Functional Groups Sequence: large, and of no use to whoever only receives."""
+MOST_ELEMENTS, MOST_ELEMENTS_OF_CONTENT = 100_000, 300_000
+MOST_ITEMS, MOST_ITEMS_OF_CONTENT = 20_000, 50_000
+"""A segmentation of 5,000 frames has some 40,000 in its content, and refers to 5,000 instances besides."""
 DEEPEST = 100
 """Sequences and items within one another; a structured report's content tree of 20 levels has 40."""
 MOST_BYTES = 32_000_000
@@ -22,26 +24,32 @@ _UNDEFINED = 0xFFFFFFFF
 _LONG = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
 """VRs whose length takes 32 bits (PS3.5 section 7.1.2)."""
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
-_PIXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
+PIXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
 
 
-def check_bounds(file: BinaryIO, start: int, *, implicit: bool, little: bool) -> None:
+def check_bounds(file: BinaryIO, start: int, *, implicit: bool, little: bool) -> dict[int, int]:
     """Walks over the elements from `start` up to the pixel data, as far as they can be followed.
+
+    Returns:
+        Where each element of CONTENT begins, and where the one after it does.
 
     Raises:
         NotReadable: there are more elements, items, levels or bytes than any object has that this node could use.
     """
     order = "<" if little else ">"
-    elements = items = size = 0
-    at = start
+    elements, items, size = [0, 0], [0, 0], 0  # of the header, of the content
+    at, content, found = start, None, dict[int, int]()
     levels: list[tuple[int | None, bool]] = []  # where each sequence or item ends, and whether it has no VRs
     while True:
-        while levels and levels[-1][0] is not None and at >= levels[-1][0]:
+        while levels and (end := levels[-1][0]) is not None and at >= end:
+            at = end
             levels.pop()
+        if content is not None and not levels:
+            found[content], content = at, None
         file.seek(at)
         head = file.read(12)
         if len(head) < 8:
-            return
+            return found
         group, number, length = struct.unpack_from(order + "HHL", head)
         tag = group << 16 | number
         at += 8
@@ -50,13 +58,15 @@ def check_bounds(file: BinaryIO, start: int, *, implicit: bool, little: bool) ->
             if levels:
                 levels.pop()
             continue
-        if not levels and tag in _PIXELS:
-            return
+        if not levels and tag in PIXELS:
+            return found
+        if not levels and tag in CONTENT:
+            content = at - 8
         if tag == _ITEM:
-            items += 1
+            items[content is not None] += 1
             levels.append((None if length == _UNDEFINED else at + length, bare))
         else:
-            elements += 1
+            elements[content is not None] += 1
             vr = b"" if bare else head[4:6]
             if vr in _LONG and len(head) == 12:
                 (length,) = struct.unpack_from(order + "L", head, 8)
@@ -79,10 +89,12 @@ def _begins_with_an_item(file: BinaryIO, at: int, order: str) -> bool:
     return file.read(4) == struct.pack(order + "HH", _ITEM >> 16, _ITEM & 0xFFFF)
 
 
-def _check(elements: int, items: int, levels: int, size: int) -> None:
+def _check(elements: list[int], items: list[int], levels: int, size: int) -> None:
     for count, most, what in (
-        (elements, MOST_ELEMENTS, "elements"),
-        (items, MOST_ITEMS, "items"),
+        (elements[0], MOST_ELEMENTS, "elements in its header"),
+        (elements[1], MOST_ELEMENTS_OF_CONTENT, "elements in its content"),
+        (items[0], MOST_ITEMS, "items in its header"),
+        (items[1], MOST_ITEMS_OF_CONTENT, "items in its content"),
         (levels, DEEPEST, "levels of sequences"),
         (size, MOST_BYTES, "bytes in its header"),
     ):

@@ -14,11 +14,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from sqlalchemy import exists, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from dicom_io.corrections import CorrectionHeader
 from dicom_io.durable import sync_folder
 from dicom_io.errors import NotReadable
 from dicom_io.headers import InstanceHeader, InstanceKind, describe
@@ -26,8 +28,9 @@ from dicom_io.network.answers import Answer, Status
 from dicom_io.network.scp import ReceivedFile
 from dicom_io.pixels.intact import WholeFile, read_whole_file
 from dicom_io.pixels.pixel_element import CutShort
-from dicom_io.segmentations import has_no_frames
-from node.annotations.received import enter_annotation
+from dicom_io.segmentations import has_no_frames, read_header
+from node.annotations.received import enter_annotation, read_annotation
+from node.apart import Apart, NoAnswer
 from node.arrivals import IMAGES, register
 from node.assessments.entered import match_again
 from node.assessments.from_sr import ReadReport, enter_report, read_report
@@ -55,6 +58,10 @@ INCOMING = "incoming"
 ARCHIVE = "archive"
 QUARANTINE = "quarantine"
 _SUCCESS = Answer(Status.SUCCESS)
+_CONTENT_BYTES, _CONTENT_S = 1 << 30, 60.0
+"""What reading a report or a segmentation within dicom_io.bounds may take; the largest takes a third of it."""
+_Content = ReadReport | CorrectionHeader | None
+_R = TypeVar("_R")
 
 
 @dataclass(frozen=True)
@@ -94,6 +101,7 @@ class Receiving:
         self._now = now
         self._router = router
         self._pixels = PixelComparison(limits.max_image_pixels)
+        self._contents = Apart(_CONTENT_BYTES, _CONTENT_S)
         self._turns = _Turns()
         self._one_writer = OneWriter(sessions)
         for folder in (INCOMING, ARCHIVE, QUARANTINE):
@@ -123,12 +131,13 @@ class Receiving:
             return Answer(Status.BAD_UID, str(error))
         if (received.sop_class_uid, received.sop_instance_uid) != (header.sop_class_uid, header.sop_instance_uid):
             return Answer(Status.DOES_NOT_MATCH, "request and data set name different SOP class or instance")
-        emptied = header.kind is InstanceKind.SEGMENTATION and has_no_frames(whole.dataset)
-        if header.kind in IMAGES | {InstanceKind.SEGMENTATION} and not whole.has_pixels and not emptied:
-            return Answer(Status.TRUNCATED, "an image without pixel data: cut short?")
         try:
+            if not whole.has_pixels and self._needs_pixels(header, whole.path):
+                return Answer(Status.TRUNCATED, "an image without pixel data: cut short?")
             with self._turns.of(header.study_instance_uid):
                 return self._keep(received, whole, header)
+        except NotReadable as error:
+            return Answer(Status.NOT_DICOM, str(error))
         except SQLAlchemyError as error:
             # Only its name: the message quotes the row, and the row names the patient.
             log.error("the database did not take an instance: %s", type(error).__name__)
@@ -140,6 +149,11 @@ class Receiving:
             log.error("the archive did not take an instance: %s", errno.errorcode.get(error.errno or 0, "unknown"))
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             return Answer(Status.NO_SPACE if full else Status.NO_STORAGE, "the node's disk did not take it: send again")
+
+    def _needs_pixels(self, header: InstanceHeader, path: Path) -> bool:
+        if header.kind is InstanceKind.SEGMENTATION:
+            return not self._read_apart(_is_emptied, path)
+        return header.kind in IMAGES
 
     def _keep(self, received: ReceivedFile, whole: WholeFile, header: InstanceHeader) -> Answer:
         with self._one_writer.begin() as session:
@@ -172,7 +186,7 @@ class Receiving:
 
     def _keep_new(self, received: ReceivedFile, whole: WholeFile, header: InstanceHeader) -> Answer:
         folder = self._data_dir / ARCHIVE / header.study_instance_uid
-        report, left_out = self._report(header, whole.path), self._left_out(header, received.calling_ae_title)
+        content, left_out = self._content(header, whole.path), self._left_out(header, received.calling_ae_title)
         # Only this instance's own row could name this path, and there is none: at most a crash's leftover is replaced.
         path = self._place(whole.path, folder / f"{header.sop_instance_uid}.dcm")
         with self._entering(path) as session:
@@ -186,7 +200,7 @@ class Receiving:
                 reads_secondary_capture=received.calling_ae_title in self._secondary_capture_from,
                 left_out=left_out,
             )
-            self._enter(session, instance, whole, received, report)
+            self._enter(session, instance, received, content)
             log.info("study %d: instance %d received: %s", instance.study_id, instance.id, header.kind)
         return _SUCCESS
 
@@ -223,32 +237,45 @@ class Receiving:
         lost: bool = False,
     ) -> None:
         syntax = str(whole.transfer_syntax_uid)
-        report = self._report(header, whole.path)
+        content = self._content(header, whole.path)
         path = self._relative(version.path) if version.is_there else self._place(whole.path, version.path)
         with self._entering(None if version.is_there else path) as session:
             instance = session.get_one(Instance, known.id)
             correct(session, instance, header, syntax, path, self._now(), restated=restated, lost=lost)
-            self._enter(session, instance, whole, received, report)
+            self._enter(session, instance, received, content)
 
     def _left_out(self, header: InstanceHeader, calling_ae_title: str) -> str:
         decision = self._router(header, calling_ae_title, self._now())
         return "" if decision.read else f"the route {decision.route} says that it is not read"
 
-    def _report(self, header: InstanceHeader, path: Path) -> ReadReport | None:
-        return read_report(path) if header.kind is InstanceKind.REPORT else None
+    def _content(self, header: InstanceHeader, path: Path) -> _Content:
+        """What a report or a segmentation says besides its header, read before a transaction begins."""
+        if header.kind is InstanceKind.REPORT:
+            return self._read_apart(read_report, path)
+        if header.kind is InstanceKind.SEGMENTATION:
+            return self._read_apart(read_annotation, path)
+        return None
 
-    def _enter(
-        self,
-        session: Session,
-        instance: Instance,
-        whole: WholeFile,
-        received: ReceivedFile,
-        report: ReadReport | None,
-    ) -> None:
+    def _read_apart(self, read: Callable[[Path], _R], path: Path) -> _R:
+        """
+        Raises:
+            NotReadable: it is damaged, or asks for too much.
+        """
+        try:
+            return self._contents.call(read, path)
+        except NoAnswer as fault:
+            log.warning("an instance was refused: its content could not be read: %s", fault)
+            raise NotReadable("its content could not be read: damaged, or too large") from fault
+        except MemoryError as fault:
+            log.warning("an instance was refused: reading its content takes over %d MB", _CONTENT_BYTES // 1_000_000)
+            raise NotReadable("its content takes more memory than this node gives it") from fault
+
+    def _enter(self, session: Session, instance: Instance, received: ReceivedFile, content: _Content) -> None:
         """What an instance means beside being one of its study."""
-        enter_annotation(session, instance, whole.dataset, received.calling_ae_title)
-        if report is not None:
-            enter_report(session, instance, report, self._now())
+        if isinstance(content, CorrectionHeader):
+            enter_annotation(session, instance, content, received.calling_ae_title)
+        if isinstance(content, ReadReport):
+            enter_report(session, instance, content, self._now())
         match_again(session, instance, self._now())
 
     def _set_aside(self, whole: WholeFile, header: InstanceHeader, known: Instance, why: str) -> Answer:
@@ -288,6 +315,10 @@ class Receiving:
 
     def _relative(self, path: Path) -> str:
         return path.relative_to(self._data_dir).as_posix()
+
+
+def _is_emptied(path: Path) -> bool:
+    return has_no_frames(read_header(path))
 
 
 class _Turns:

@@ -16,6 +16,7 @@ from dicom_io.headers import InstanceHeader, InstanceKind
 from dicom_io.pixels.intact import WholeFile
 from dicom_io.pixels.luts import is_inverse
 from dicom_io.pixels.pixel_element import Span
+from dicom_io.pixels.same_header import has_same_header
 from dicom_io.results.fingerprints import taken_over
 from dicom_io.results.gsps.display import as_displayed
 from node.arrivals import (
@@ -62,7 +63,7 @@ def compare(old: WholeFile, new: WholeFile, pixels: PixelComparison) -> Differen
             return Difference.PIXELS
         if not (alike and _same_bytes(old, old.pixels, new, new.pixels)) and not pixels.is_same(old.path, new.path):
             return Difference.PIXELS
-    if alike and (_same_bytes(old, old.header, new, new.header) or same_file(old.path, new.path)):
+    if alike and (has_same_header(old, new) or same_file(old.path, new.path)):
         return Difference.NONE
     return Difference.HEADER
 

@@ -5,18 +5,20 @@ from __future__ import annotations
 import struct
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
 from pydicom.dataelem import RawDataElement
 from pydicom.errors import InvalidDicomError
+from pydicom.filereader import read_dataset, read_partial
+from pydicom.tag import BaseTag
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
-from dicom_io.bounds import check_bounds
+from dicom_io.bounds import CONTENT, PIXELS, check_bounds
 from dicom_io.errors import NotReadable, is_the_machines
 from dicom_io.pixels.file_meta import read_file_meta
 from dicom_io.pixels.pixel_element import CutShort, PixelElement, Span, find_pixels
@@ -30,7 +32,7 @@ class WholeFile:
     """A file that was found to be whole.
 
     Attributes:
-        dataset: everything before the pixel data.
+        dataset: everything before the pixel data, but not bounds.CONTENT: that is only measured too.
         header: where that stands in the file; None in a deflated file, where bytes do not tell.
         pixels: where the pixel data's value stands, fragments and delimiter included; None where there is none.
         has_pixels: whether there is pixel data, deflated or not.
@@ -59,15 +61,15 @@ def read_whole_file(path: Path, max_bytes: int) -> WholeFile:
         syntax = UID(meta.TransferSyntaxUID)
         if syntax == DeflatedExplicitVRLittleEndian:
             with _inflated(path, start, max_bytes) as file:
-                check_bounds(file, 0, implicit=False, little=True)
+                content = check_bounds(file, 0, implicit=False, little=True)
                 file.seek(0)
-                dataset, pixels = _measured(file)
+                dataset, pixels = _measured(file, content)
             return WholeFile(path, dataset, syntax, None, None, pixels is not None)
         with path.open("rb") as file:
             implicit, little = syntax == ImplicitVRLittleEndian, syntax != ExplicitVRBigEndian
-            check_bounds(file, start, implicit=implicit, little=little)
+            content = check_bounds(file, start, implicit=implicit, little=little)
             file.seek(0)
-            dataset, pixels = _measured(file)
+            dataset, pixels = _measured(file, content)
             header = Span(start, pixels.value.start if pixels else path.stat().st_size)
         return WholeFile(path, dataset, syntax, header, pixels.value if pixels else None, pixels is not None)
     except NotReadable:
@@ -84,15 +86,28 @@ def read_whole_file(path: Path, max_bytes: int) -> WholeFile:
         raise NotReadable("The DICOM file is damaged.") from cause
 
 
-def _measured(file: BinaryIO) -> tuple[Dataset, PixelElement | None]:
-    dataset = dcmread(file, stop_before_pixels=True, defer_size=_LARGE, force=True)
-    position = file.tell()
+def _measured(file: BinaryIO, content: Mapping[int, int]) -> tuple[Dataset, PixelElement | None]:
+    """The data set and its pixels; `content` says where what is passed over begins and ends."""
     size = file.seek(0, 2)
+    file.seek(0)
+    dataset = read_partial(file, _is_large, defer_size=_LARGE, force=True)
+    position = file.tell()
+    _check_lengths(dataset, position, size)
+    implicit, little = map(bool, dataset.original_encoding)
+    while position in content:
+        file.seek(content[position])
+        part = read_dataset(file, implicit, little, stop_when=_is_large, defer_size=_LARGE)
+        position = file.tell()
+        _check_lengths(part, position, size)
+        dataset.update(part)
     if not dataset:
         raise NotReadable("The file holds no data set in its transfer syntax.")
-    _check_lengths(dataset, position, size)
     file.seek(position)
     return dataset, find_pixels(file, dataset)
+
+
+def _is_large(tag: BaseTag, vr: str | None, length: int) -> bool:
+    return tag in CONTENT or tag in PIXELS
 
 
 def _check_lengths(dataset: Dataset, position: int, size: int) -> None:

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-from pydicom import Dataset
+from pathlib import Path
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from dicom_io.corrections import describe_correction
-from dicom_io.headers import InstanceKind
+from dicom_io.corrections import CorrectionHeader, describe_correction
+from dicom_io.segmentations import read_header
 from node.tables import Annotation, Instance
 
 
-def enter_annotation(session: Session, instance: Instance, dataset: Dataset, source: str) -> None:
-    """Enters, or brings up to date, what a segmentation says of who drew what and when; does nothing for other kinds.
+def read_annotation(path: Path) -> CorrectionHeader:
+    """Reads a segmentation's header, which a process of its own does (node.receiving).
+
+    Raises:
+        NotReadable: it is damaged.
+        OSError: it cannot be had.
+    """
+    return describe_correction(read_header(path))
+
+
+def enter_annotation(session: Session, instance: Instance, said: CorrectionHeader, source: str) -> None:
+    """Enters, or brings up to date, what a segmentation says of who drew what and when.
 
     It opens no revision and counts as no image. Our own objects never come this far (node.receiving).
 
     Args:
-        dataset: its header.
+        said: its header.
         source: the calling AE title.
     """
-    if instance.kind != InstanceKind.SEGMENTATION:
-        return
-    said = describe_correction(dataset)
     annotation = session.scalar(select(Annotation).where(Annotation.instance_id == instance.id))
     if annotation is None:
         annotation = Annotation(instance_id=instance.id, source=source)

@@ -6,12 +6,12 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydicom import dcmread
 from sqlalchemy.orm import Session
 
 from dicom_io.assessments import StatedAssessment, predecessors, read_assessments
 from dicom_io.attributes import text
 from dicom_io.errors import NotReadable
+from dicom_io.segmentations import read_header
 from node.assessments.entered import enter
 from node.tables import Instance
 
@@ -33,8 +33,13 @@ class ReadReport:
 
 
 def read_report(path: Path) -> ReadReport:
-    """Reads a structured report; apart from `enter_report`, as a large one takes longer than a transaction should."""
-    dataset = dcmread(path, stop_before_pixels=True)
+    """Reads a structured report, which a process of its own does (node.receiving).
+
+    Raises:
+        NotReadable: it is damaged.
+        OSError: it cannot be had.
+    """
+    dataset = read_header(path)
     itself = frozenset({text(dataset, "SOPInstanceUID")})
     try:
         stated = tuple(read_assessments(dataset))

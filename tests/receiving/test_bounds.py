@@ -12,13 +12,21 @@ from hypothesis import given, strategies
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 from wire import Wire, context, one_store
 
-from dicom_io.bounds import DEEPEST, MOST_BYTES, MOST_ELEMENTS, MOST_ITEMS, check_bounds
+from dicom_io.bounds import (
+    DEEPEST,
+    MOST_BYTES,
+    MOST_ELEMENTS_OF_CONTENT,
+    MOST_ITEMS,
+    MOST_ITEMS_OF_CONTENT,
+    check_bounds,
+)
 from dicom_io.errors import NotReadable
 from dicom_io.network.answers import Status
 
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 UNDEFINED = 0xFFFFFFFF
-CONTENT = 0x0040A730
+CONTENT, REFERENCED = 0x0040A730, 0x00081140
+MOST = {CONTENT: MOST_ITEMS_OF_CONTENT, REFERENCED: MOST_ITEMS}
 
 
 def tagged(tag: int, order: str) -> bytes:
@@ -38,10 +46,10 @@ def element(tag: int, vr: bytes, value: bytes, order: str = "<", length: int | N
     return tagged(tag, order) + vr + struct.pack(order + "H", size) + value
 
 
-def many_items(vr: bytes, order: str, *, undefined: bool) -> bytes:
-    items = delimiter(ITEM, order=order) * (MOST_ITEMS + 1)
+def many_items(vr: bytes, order: str, *, undefined: bool, tag: int = CONTENT) -> bytes:
+    items = delimiter(ITEM, order=order) * (MOST[tag] + 1)
     end = delimiter(SEQUENCE_END, order=order) if undefined else b""
-    return element(CONTENT, vr, items + end, order, UNDEFINED if undefined else None)
+    return element(tag, vr, items + end, order, UNDEFINED if undefined else None)
 
 
 def nest(levels: int) -> bytes:
@@ -49,7 +57,12 @@ def nest(levels: int) -> bytes:
 
 
 BOMBS = {
-    f"items, {name}, {'un' if undefined else ''}defined": (many_items(vr, order, undefined=undefined), vr, order)
+    f"items of {tag:08X}, {name}, {'un' if undefined else ''}defined": (
+        many_items(vr, order, undefined=undefined, tag=tag),
+        vr,
+        order,
+    )
+    for tag in MOST
     for name, vr, order in (
         ("explicit", b"SQ", "<"),
         ("implicit", b"", "<"),
@@ -62,7 +75,7 @@ BOMBS = {
     "elements": (b"".join(element(0x00090000 + n, b"US", b"") for n in range(0x1000, 0x5000)) * 20, b"SQ", "<"),
     "bytes": (element(0x00091010, b"LO", bytes(60_000)) * (MOST_BYTES // 60_000 + 1), b"SQ", "<"),
     "items in items": (
-        element(CONTENT, b"SQ", delimiter(ITEM, 8 * MOST_ITEMS) + delimiter(ITEM) * MOST_ITEMS, length=UNDEFINED),
+        element(REFERENCED, b"SQ", delimiter(ITEM, 8 * MOST_ITEMS) + delimiter(ITEM) * MOST_ITEMS, length=UNDEFINED),
         b"SQ",
         "<",
     ),
@@ -91,7 +104,7 @@ def test_a_large_segmentations_header_is_within_bounds():
     frame = delimiter(ITEM, 7 * len(inner)) + inner * 7
     data = element(0x52009230, b"SQ", frame * 5000)
     check_bounds(io.BytesIO(data), 0, implicit=False, little=True)
-    assert MOST_ELEMENTS > 2 * 7 * 5000
+    assert MOST_ELEMENTS_OF_CONTENT > 2 * 7 * 5000
 
 
 @given(strategies.binary(max_size=400), strategies.booleans(), strategies.booleans())

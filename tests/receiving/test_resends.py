@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from pydicom import dcmread
+from pydicom import Dataset, dcmread
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, JPEG2000Lossless, RLELossless
 
 from dicom_io.network.answers import Status
@@ -219,3 +219,39 @@ def test_what_comes_in_place_of_a_lost_file_is_no_other_patient_unseen(listening
     (listening_node.data_dir / "archive/1.2.3/1.2.3.1.dcm").unlink()
     listening_node.store(mammogram("1.2.3.1", PatientID="TWO"))
     assert listening_node.studies()[0].state is StudyState.QUARANTINED
+
+
+ICON = {"Rows": 2, "Columns": 2, "PixelData": b"\1\2\3\4"}
+
+
+def with_bytes_as(vr: str, image: Dataset) -> Dataset:
+    """The image with a VR of one's choice for whatever holds bytes or words."""
+    icon = Dataset()
+    for keyword, value in ICON.items():
+        setattr(icon, keyword, value)
+    image.IconImageSequence = [icon]
+    image.add_new(0x60000010, "US", 4)
+    image.add_new(0x60003000, vr, b"\1\2")
+    image.add_new(0x00090010, "LO", "ANY MAKER")
+    image.add_new(0x00091001, vr, b"\1\2")
+    for tag, holder in ((0x7FE00010, image), (0x7FE00010, icon)):
+        holder[tag].VR = vr
+    return image
+
+
+@pytest.mark.parametrize(
+    ("changes", "files"),
+    [
+        ({}, 1),
+        ({"BitsStored": 8, "HighBit": 7}, 1),
+        ({"PatientName": "Other^Name"}, 2),
+        ({"AccessionNumber": "OB"}, 2),  # OW before: letters in a value are no VR
+    ],
+)
+@pytest.mark.parametrize("vrs", [("OB", "OW"), ("OW", "OB")])
+def test_ob_in_place_of_ow_is_no_corrected_header(listening_node, mammogram, vrs, changes, files):
+    same = {"AccessionNumber": "OW"} | {key: value for key, value in changes.items() if files == 1}
+    first, again = (with_bytes_as(vr, mammogram(**(same | more))) for vr, more in zip(vrs, ({}, changes), strict=True))
+    assert listening_node.store(first).Status == Status.SUCCESS
+    assert listening_node.store(again).Status == Status.SUCCESS
+    assert len(listening_node.files("archive")) == files

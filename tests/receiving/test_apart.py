@@ -1,0 +1,101 @@
+"""Reports and segmentations are read in a process of their own: what brings down their reader leaves the node be."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+
+import pytest
+from annotating import disc, segmentation
+from assessing import overall, report
+from pydicom import Dataset
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+from dicom_io.network.answers import Status
+from dicom_io.pixels.intact import read_whole_file
+from models.types import Category
+from node.apart import Apart, NoAnswer
+
+MB = 1 << 20
+
+
+@pytest.fixture(scope="module")
+def apart() -> Apart:
+    return Apart(memory_bytes=200 * MB, timeout_s=60)
+
+
+@pytest.mark.parametrize(
+    "fate",
+    [(os.abort,), (os._exit, 0), (signal.raise_signal, signal.SIGKILL), (json.loads, "[" * 100_000)],
+    ids=["an abort", "an exit", "a kill", "too many levels"],
+)
+def test_a_process_that_ends_is_told_and_the_next_call_has_one_of_its_own(apart: Apart, fate):
+    with pytest.raises(NoAnswer):
+        apart.call(*fate)
+    assert apart.call(int, "7") == 7
+
+
+def test_a_call_that_never_comes_back_is_ended():
+    with pytest.raises(NoAnswer, match="too long"):
+        Apart(memory_bytes=200 * MB, timeout_s=1).call(time.sleep, 600)
+
+
+def test_a_call_gets_no_more_memory_than_it_may_have(apart: Apart):
+    with pytest.raises(MemoryError):
+        apart.call(bytes, 300 * MB)
+    assert len(apart.call(bytes, 50 * MB)) == 50 * MB
+
+
+def test_a_fault_of_the_disk_stays_one(apart: Apart):
+    with pytest.raises(FileNotFoundError):
+        apart.call(os.stat, "/no/such/file")
+
+
+def test_calls_share_one_process(apart: Apart):
+    assert apart.call(os.getpid) == apart.call(os.getpid) != os.getpid()
+
+
+def long_report(items: int) -> Dataset:
+    """A report by the book, with a great many findings."""
+    dataset = report(overall(Category.TWO))
+    text = Dataset()
+    text.RelationshipType, text.ValueType, text.TextValue = "CONTAINS", "TEXT", "nothing"
+    dataset.ContentSequence.extend([text] * items)
+    return dataset
+
+
+def test_a_report_that_asks_for_too_much_leaves_nothing_and_the_next_one_is_kept(listening_node, monkeypatch):
+    monkeypatch.setattr(listening_node.receiving, "_contents", Apart(memory_bytes=8 * MB, timeout_s=60))
+    refused = listening_node.store(long_report(20_000))
+    assert (refused.Status, "memory" in refused.ErrorComment) == (Status.NOT_DICOM, True)
+    assert listening_node.files("archive") == listening_node.files("incoming") == []
+    assert listening_node.instances() == []
+    assert listening_node.store(report(overall(Category.TWO))).Status == Status.SUCCESS
+
+
+def test_neither_reports_nor_segmentations_are_read_where_they_are_received(listening_node, mammogram, monkeypatch):
+    def reads(*_: object) -> None:
+        raise AssertionError("read in the receiving process")
+
+    monkeypatch.setattr("dicom_io.segmentations.dcmread", reads)
+    for dataset in (report(overall(Category.TWO)), segmentation({"mass": disc((16, 12), 5, 5, 3)}), mammogram()):
+        assert listening_node.store(dataset).Status == Status.SUCCESS
+    assert len(listening_node.files("archive")) == 3
+
+
+@pytest.mark.parametrize("undefined", [True, False], ids=["undefined length", "stated length"])
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian])
+def test_a_content_is_passed_over_and_what_follows_it_is_not(mammogram, tmp_path, syntax, undefined):
+    image = mammogram(ContentSequence=[Dataset()] * 3, PerFrameFunctionalGroupsSequence=[Dataset()] * 3)
+    image.ViewCodeSequence = [Dataset()]
+    image.add_new(0x60000010, "US", 4)
+    for keyword in ("ContentSequence", "PerFrameFunctionalGroupsSequence"):
+        image[keyword].is_undefined_length = undefined
+    image.file_meta.TransferSyntaxUID = syntax
+    image.save_as(tmp_path / "image.dcm", enforce_file_format=True)
+    whole = read_whole_file(tmp_path / "image.dcm", 1 << 20)
+    left_out = {element.keyword for element in image} - {element.keyword for element in whole.dataset}
+    assert left_out == {"ContentSequence", "PerFrameFunctionalGroupsSequence", "PixelData"}
+    assert whole.has_pixels
