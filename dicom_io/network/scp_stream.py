@@ -50,13 +50,17 @@ from dicom_io.network.scp_gate import Gate
 
 log = logging.getLogger(__name__)
 
-_P_DATA_TF = 0x04
-_ESTABLISHED = "Sta6"  # PS3.8 section 9.2: association established, ready for data transfer
+_P_DATA_TF, _A_RELEASE_RQ, _A_ABORT = 0x04, 0x05, 0x07
+# PS3.8 section 9.2: what is known of the association's state
+_IDLE, _REQUESTED = "Sta1", "Sta2"  # without a connection, awaiting the A-ASSOCIATE-RQ
+_ESTABLISHED = "Sta6"  # ready for data transfer
+_ENDING = "Sta13"  # awaiting that the peer closes the connection
 _CONNECTION_CLOSED = "Evt17"
 _INVALID_PDU = "Evt19"
 _NAP_S = 0.1  # how long a thread of an idle association sleeps at most before it looks at its timers
 _LARGEST_OTHER_PDU = 1 << 20  # an A-ASSOCIATE-RQ of 128 contexts with 40 transfer syntaxes each takes 0.2 MB
 _LARGEST_COMMAND = 1 << 16
+_AWAY_BYTES = 1 << 16
 LARGEST_REPORT = 1 << 20  # a storage commitment report takes some 150 bytes for each instance
 # Many senders write a command and its data set in two calls with Nagle's algorithm on: the second waits until the first
 # is acknowledged, and an acknowledgement that waits for company in its turn costs each small object 40 ms.
@@ -170,6 +174,13 @@ class LookaheadSocket(AssociationSocket):
         if _TCP_QUICKACK is not None:  # not sticky: asked for anew after every read
             self._open_socket.setsockopt(socket.IPPROTO_TCP, _TCP_QUICKACK, 1)
         return data
+
+    def read_some(self, most: int) -> bytes:
+        """What has come, `most` bytes of it; none where the peer has closed the connection."""
+        if self._put_back:
+            data, self._put_back = self._put_back, b""
+            return data
+        return self._open_socket.recv(most)
 
     def read_exactly(self, size: int) -> bytes:
         """
@@ -461,6 +472,15 @@ class StreamingDUL(DULServiceProvider):
             self._on_end()  # whoever hears this may be back at once
         super()._send(pdu)
 
+    def _process_recv_primitive(self) -> bool:
+        if self.state_machine.current_state in (_IDLE, _ENDING):
+            # An answer of the association's thread that comes after the end: the state machine would raise.
+            with suppress(queue.Empty):
+                while True:
+                    self.to_provider_queue.get_nowait()
+            return False
+        return super()._process_recv_primitive()
+
     def _is_transport_event(self) -> bool:
         stream = cast(LookaheadSocket, self.socket)
         if self.state_machine.current_state == _ESTABLISHED and stream.socket is not None:
@@ -483,6 +503,9 @@ class StreamingDUL(DULServiceProvider):
         """Reads as far as the next message is whole."""
         stream = cast(LookaheadSocket, self.socket)
         try:
+            if self.state_machine.current_state == _ENDING:
+                self._read_away(stream)
+                return
             while self._read_on(stream) and self.to_provider_queue.empty():
                 self._idle_timer.restart()
         except OSError:
@@ -491,6 +514,11 @@ class StreamingDUL(DULServiceProvider):
         except ProtocolFault as fault:
             log.warning("association aborted: %s", fault)
             self.event_queue.put(_INVALID_PDU)
+
+    def _read_away(self, stream: LookaheadSocket) -> None:
+        """Reads what comes after the end, in which nothing is looked for; it is not answered by one more abort each."""
+        if not stream.read_some(_AWAY_BYTES):
+            self.event_queue.put(_CONNECTION_CLOSED)
 
     def _read_on(self, stream: LookaheadSocket) -> bool:
         """Reads one presentation data value, or one PDU of another kind, and says whether more belongs to it."""
@@ -515,6 +543,12 @@ class StreamingDUL(DULServiceProvider):
                 stream.deadline = time.monotonic() + patience * max(1, left / self.assoc.acceptor.maximum_length)
             self._left = left
             return bool(left)
+        if self.state_machine.current_state not in (_IDLE, _REQUESTED):
+            # pynetdicom's parser and state machine raise where these are not as they should be, and end their thread.
+            if kind not in (_A_RELEASE_RQ, _A_ABORT):
+                raise ProtocolFault("a PDU that has no place here")
+            stream.read_exactly(left)
+            head = struct.pack(">BxL4x", kind, 4)
         stream.put_back(head)
         super()._read_pdu_data()
         return False

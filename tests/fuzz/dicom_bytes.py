@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Sequence
 from copy import deepcopy
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 from hypothesis import strategies as some
@@ -23,13 +24,20 @@ from pydicom.uid import (
 )
 
 MAMMOGRAM = "1.2.840.10008.5.1.4.1.1.1.2"
+INSTANCE, STUDY = b"1.2.3.4.1000000001", b"1.2.3.4.2000000001"
+"""The UIDs of all that is made here; others in their place are as long."""
 _VRS = [b"UI", b"CS", b"LO", b"PN", b"DA", b"TM", b"DS", b"IS", b"US", b"SS", b"OB", b"OW", b"SQ", b"UN", b"UT", b"AT"]
-_NASTY = [
+NASTY = [
     b"", b"\\", b"\\\\\\\\", b"^^^^^", b"=", b"\0" * 7, b"\xff" * 5, b"\x1b$B\x1b(B", b"\x1b", b"1e400", b"-0", b"nan",
     b"inf", b"0", b"-1", b"99999999999999999999", b"1\\2\\x", b"2", b"1.2.3", b"1..2", b"../..", b"A" * 70,
     b"\xfe\xff\x00\xe0", b"\xfe\xff\x0d\xe0\0\0\0\0", b"\xfe\xff\xdd\xe0\0\0\0\0", b"19990231", b"ISO 2022 IR 87",
     b"\\ISO 2022 IR 149", b"MONOCHROME1",
 ]  # fmt: skip
+_ELEMENT = re.compile(
+    rb"(?=.[\x00-\x6f]..(?:%s)...)" % b"|".join([*_VRS, b"UL", b"FD", b"SH", b"ST", b"LT", b"AE", b"AS", b"DT"]),
+    re.DOTALL,
+)
+CHANGES = ("flip", "byte", "cut", "insert", "delete", "double", "vr", "length", "value", "nest", "drop", "zero")
 _LENGTHS = [0, 1, 2, 3, 4, 7, 0xFE, 0xFFFE, 0xFFFF, 0xFFFFFFFE, 0xFFFFFFFF, 1 << 20]
 
 
@@ -40,8 +48,8 @@ def mammogram(**changed: object) -> Dataset:
     image.file_meta = FileMetaDataset()
     image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     image.SpecificCharacterSet = "ISO_IR 100"
-    image.SOPClassUID, image.SOPInstanceUID = MAMMOGRAM, "1.2.3.4.1000000001"
-    image.StudyInstanceUID, image.SeriesInstanceUID = "1.2.3.4.2000000001", "1.2.3.4.3"
+    image.SOPClassUID, image.SOPInstanceUID = MAMMOGRAM, INSTANCE.decode()
+    image.StudyInstanceUID, image.SeriesInstanceUID = STUDY.decode(), "1.2.3.4.3"
     image.PatientName, image.PatientID, image.PatientBirthDate = "A^B", "T", "19600101"
     image.Modality, image.PresentationIntentType = "MG", "FOR PRESENTATION"
     image.ImageLaterality, image.ViewPosition, image.PatientOrientation = "L", "CC", ["A", "R"]
@@ -60,6 +68,14 @@ def mammogram(**changed: object) -> Dataset:
     for keyword, value in changed.items():
         setattr(image, keyword, value)
     return image
+
+
+def instance_uid(number: int) -> bytes:
+    return b"1.2.3.4.1%09d" % number
+
+
+def study_uid(number: int) -> bytes:
+    return b"1.2.3.4.2%09d" % number
 
 
 def part10(body: bytes, syntax: str = ExplicitVRLittleEndian) -> bytes:
@@ -95,21 +111,18 @@ def images() -> tuple[tuple[str, bytes], ...]:
     return (*found, (ExplicitVRLittleEndian, written(raw)))
 
 
-@cache
+@lru_cache(64)
 def elements_of(body: bytes) -> tuple[int, ...]:
     """Where the elements of an Explicit VR data set begin, those within sequences too."""
-    known = set(_VRS) | {b"UL", b"FD", b"SH", b"ST", b"LT", b"AE", b"AS", b"DT"}
-    return tuple(at for at in range(0, len(body) - 8) if body[at + 4 : at + 6] in known and body[at + 1] < 0x70)
+    return tuple(found.start() for found in _ELEMENT.finditer(body))
 
 
 def changes(body_length: int) -> some.SearchStrategy[tuple[str, int, int, bytes]]:
     return some.tuples(
-        some.sampled_from(
-            ["flip", "byte", "cut", "insert", "delete", "double", "vr", "length", "value", "nest", "drop", "zero"]
-        ),
+        some.sampled_from(CHANGES),
         some.integers(0, max(0, body_length - 1)),
         some.integers(0, 255),
-        some.sampled_from(_NASTY) | some.binary(max_size=12),
+        some.sampled_from(NASTY) | some.binary(max_size=12),
     )
 
 

@@ -4,35 +4,46 @@ A target is a module of this folder, `target_*.py`, with
 
     MODULES     the files of the node whose coverage is counted, relative to the repository
     inputs()    a hypothesis strategy of bytes
-    opened(folder)   a context manager that gives the function to feed; what that raises is a finding
+    KEPT        (where it is there) the first bytes of an input that only say what to do with the others
+    opened(folder)   a context manager that gives the function to feed, which says in a word what became of the input;
+                     what it raises is a finding
 
-and, where it keeps files, `orphans(folder)`: how many of them have no row.
+and, where it keeps files, `orphans(folder)`: how many of them have no row, and rows no file.
 """
 
 from __future__ import annotations
 
 import importlib
+import math
 import multiprocessing
 import signal
 import time
 import traceback
 import warnings
+from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
+from random import Random
 from types import ModuleType
 
 import coverage
 import psutil
+from dicom_bytes import CHANGES, NASTY, apply
 from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis.strategies import SearchStrategy
 
 ROOT = Path(__file__).parents[2]
 TARGETS = tuple(sorted(path.stem for path in Path(__file__).parent.glob("target_*.py")))
 HANGS_AFTER_S = 10.0
 _IDLE_S = 120
 _STARTS_WITHIN_S = 600
+_AT_ONCE = 100
+"""Inputs that hypothesis draws together: it remembers all of them, to draw none twice."""
+_NEIGHBOURS = 9
+"""For each input that is drawn so many like it are made by chance, for a tenth of the time."""
 _WARM = 500
 """After so many inputs everything is loaded, and what memory grows by from then on is a leak."""
 
@@ -42,9 +53,10 @@ class Count:
     """What became of the inputs.
 
     Attributes:
+        answers: what became of how many inputs, in the target's words.
         findings: for each crash or hang where it was, and the input; every place is kept once.
         crashes: exceptions that left the target, and deaths of its process.
-        orphans: files without a row.
+        orphans: files without a row, and rows without their file.
         growth_mib: by which the process grew after it was warm.
         covered: the part of the target's modules whose lines were run, 0 to 1.
     """
@@ -57,34 +69,52 @@ class Count:
     growth_mib: float = 0.0
     covered: float = 0.0
     seconds: float = 0.0
+    answers: Counter[str] = field(default_factory=Counter)
     findings: dict[str, bytes] = field(default_factory=dict)
 
 
-def fuzz(target: str, inputs: int, folder: Path, random_seed: int = 0) -> Count:
-    """Feeds `inputs` inputs; every random seed gives others, and the same one the same."""
+def fuzz(target: str, inputs: int, folder: Path, random_seed: int = 0, minutes: float | None = None) -> Count:
+    """Feeds `inputs` inputs, or as many as there is time for; the same random seed gives the same ones."""
     module = importlib.import_module(target)
     count, began = Count(target), time.monotonic()
     with _Fed(target, folder, count) as fed:
+        chance = Random(random_seed)
 
-        @seed(random_seed)
-        @settings(
-            max_examples=inputs,
-            database=None,
-            deadline=None,
-            phases=[Phase.generate],
-            suppress_health_check=list(HealthCheck),
-        )
-        @given(module.inputs())
         def feed(data: bytes) -> None:
             fed.feed(data)
+            for _ in range(min(_NEIGHBOURS, inputs - count.inputs)):
+                fed.feed(_neighbour(data, chance, getattr(module, "KEPT", 0)))
 
-        while count.inputs < inputs:
-            before = count.inputs
-            feed()
-            if count.inputs == before:
-                break
+        over = math.inf if minutes is None else began + 60 * minutes
+        while count.inputs < inputs and time.monotonic() < over:
+            drawn = min(_AT_ONCE, -(-(inputs - count.inputs) // (1 + _NEIGHBOURS)))
+            _draw(module.inputs(), drawn, chance.getrandbits(64), feed)
     count.seconds = time.monotonic() - began
     return count
+
+
+def _draw(inputs: SearchStrategy[bytes], number: int, random_seed: int, feed: Callable[[bytes], None]) -> None:
+    @seed(random_seed)
+    @settings(
+        max_examples=number,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(inputs)
+    def each(data: bytes) -> None:
+        feed(data)
+
+    each()
+
+
+def _neighbour(data: bytes, chance: Random, kept: int) -> bytes:
+    said, body = data[:kept], data[kept:]
+    for _ in range(chance.randint(1, 3)):
+        change = chance.choice(CHANGES), chance.randrange(1 << 16), chance.randrange(256), chance.choice(NASTY)
+        body = apply(body, change)
+    return said + body[: 1 << 16]
 
 
 class _Fed(AbstractContextManager["_Fed"]):
@@ -103,7 +133,7 @@ class _Fed(AbstractContextManager["_Fed"]):
 
     def __exit__(self, *_: object) -> None:
         self._parent.send(None)
-        if self._parent.poll(60):
+        if self._parent.poll(_IDLE_S):
             self._count.orphans = self._parent.recv()
         if self._warm_mib is not None:
             self._count.growth_mib = max(0.0, self._mib() - self._warm_mib)
@@ -120,9 +150,12 @@ class _Fed(AbstractContextManager["_Fed"]):
                 self._count.hangs += 1
                 self._found("a hang", data)
                 self._restart()
-            elif where := self._parent.recv():
-                self._count.crashes += 1
-                self._found(where, data)
+            else:
+                became, where = self._parent.recv()
+                self._count.answers[became] += 1
+                if where:
+                    self._count.crashes += 1
+                    self._found(where, data)
         except (EOFError, ConnectionResetError):
             self._process.join(5)
             self._count.crashes += 1
@@ -178,30 +211,34 @@ class _Fed(AbstractContextManager["_Fed"]):
 def _serve(target: str, folder: Path, coverage_file: Path, connection: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     warnings.simplefilter("ignore")
-    measured = coverage.Coverage(data_file=str(coverage_file), include=[str(ROOT / "*")], config_file=False)
-    measured.start()
     module = importlib.import_module(target)
+    files = [str(ROOT / name) for name in module.MODULES]
+    measured = coverage.Coverage(data_file=str(coverage_file), include=files, config_file=False)
+    measured.start()
     with module.opened(folder) as run:
         connection.send("ready")
         while (data := connection.recv()) is not None:
-            connection.send(_where(run, data))
+            connection.send(_fed(run, data))
         connection.send(module.orphans(folder) if hasattr(module, "orphans") else 0)
         connection.recv()
     measured.stop()
     measured.save()
 
 
-def _where(run: Callable[[bytes], None], data: bytes) -> str:
-    """The place at which the target failed; "" where it did not."""
+def _fed(run: Callable[[bytes], str], data: bytes) -> tuple[str, str]:
+    """What became of an input, and the place at which the target failed, "" where it did not."""
     try:
-        run(data)
+        return run(data), ""
     except Exception as finding:  # noqa: BLE001 - whatever it is, it is a finding
-        frames = traceback.extract_tb(finding.__traceback__)
-        ours = [frame for frame in frames if str(ROOT) in frame.filename and "/tests/" not in frame.filename]
-        return f"{type(finding).__name__} at " + " < ".join(
-            f"{Path(frame.filename).name}:{frame.lineno}" for frame in (ours or frames)[::-1][:3]
-        )
-    return ""
+        return "a finding", _where(finding)
+
+
+def _where(finding: Exception) -> str:
+    frames = traceback.extract_tb(finding.__traceback__)
+    ours = [frame for frame in frames if str(ROOT) in frame.filename and "/tests/" not in frame.filename]
+    places = " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in (ours or frames)[::-1][:3])
+    said = f" ({finding})" if isinstance(finding, AssertionError) else ""
+    return f"{type(finding).__name__} at {places}{said}"
 
 
 def _covered(target: str, files: Path) -> float:

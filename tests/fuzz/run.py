@@ -1,6 +1,6 @@
 """`make fuzz`: feeds every target for long and prints what came of it.
 
-    python tests/fuzz/run.py [--inputs 50000] [--seed 0] [--findings FOLDER] [TARGET ...]
+    python tests/fuzz/run.py [--inputs 50000] [--minutes M] [--seed 0] [--findings FOLDER] [TARGET ...]
 
 An input that crashed or hung its target is kept in the findings' folder, one for each place in the code.
 """
@@ -17,21 +17,35 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from harness import HANGS_AFTER_S, TARGETS, Count, fuzz  # noqa: E402
 
+SHORT = tuple(target.removeprefix("target_") for target in TARGETS)
 _HANGS = f"hangs > {HANGS_AFTER_S:.0f} s"
-_COLUMNS = ("target", "inputs", "coverage", "crashes", _HANGS, "files without a row", "memory", "time")
+_COLUMNS = (
+    "target",
+    "inputs",
+    "coverage",
+    "crashes",
+    _HANGS,
+    "files or rows alone",
+    "memory",
+    "time",
+    "became of them",
+)
 
 
 def main() -> int:
     asked = argparse.ArgumentParser(description="Feeds the node's readers with damaged inputs.")
-    asked.add_argument("targets", nargs="*", default=TARGETS, choices=[*TARGETS, []], metavar="TARGET")
+    asked.add_argument("targets", nargs="*", metavar="TARGET", help=", ".join(SHORT) + " (default: all)")
     asked.add_argument("--inputs", type=int, default=50_000, help="for each target (default: %(default)s)")
+    asked.add_argument("--minutes", type=float, help="for each target at most")
     asked.add_argument("--seed", type=int, default=0, help="another one gives other inputs (default: %(default)s)")
     asked.add_argument("--findings", type=Path, default=ROOT / "artefacts" / "fuzz")
     options = asked.parse_args()
+    if unknown := set(options.targets) - set(SHORT):
+        asked.error(f"no target: {', '.join(sorted(unknown))}. Targets are {', '.join(SHORT)}.")
     counts = []
-    for target in options.targets:
+    for target in (f"target_{name}" for name in options.targets or SHORT):
         with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
-            counts.append(fuzz(target, options.inputs, Path(folder), options.seed))
+            counts.append(fuzz(target, options.inputs, Path(folder), options.seed, options.minutes))
         _keep(counts[-1], options.findings)
         print(_row(counts[-1]), flush=True)
     print(table(counts))
@@ -53,6 +67,7 @@ def _row(count: Count) -> str:
         count.orphans,
         f"+{count.growth_mib:.0f} MiB",
         f"{count.seconds / 60:.1f} min",
+        ", ".join(f"{became} {number:,}" for became, number in count.answers.most_common()),
     )
     return "| " + " | ".join(map(str, cells)) + " |"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from dicom_bytes import damaged_files, images
@@ -30,15 +30,18 @@ def inputs() -> some.SearchStrategy[bytes]:
 
 
 @contextmanager
-def opened(folder: Path) -> Iterator[Callable[[bytes], None]]:
+def opened(folder: Path) -> Iterator[Callable[[bytes], str]]:
     from node.reading import decode
 
     path = folder / "image.dcm"
 
-    def run(data: bytes) -> None:
+    def run(data: bytes) -> str:
         path.write_bytes(data)
-        with suppress(NotReadable):
+        try:
             image = decode(path, 100_000)
-            assert 0 <= image.pixels.min() < image.pixels.max() <= 1
+        except NotReadable:
+            return "refused"
+        assert 0 <= image.pixels.min() < image.pixels.max() <= 1
+        return "read"
 
     yield run

@@ -40,19 +40,19 @@ def inputs() -> some.SearchStrategy[bytes]:
 
 
 @contextmanager
-def opened(folder: Path) -> Iterator[Callable[[bytes], None]]:
+def opened(folder: Path) -> Iterator[Callable[[bytes], str]]:
     from dicom_io.errors import NotReadable
     from dicom_io.pixels.intact import read_whole_file
     from node.assessments.from_sr import read_report
 
     path = folder / "report.dcm"
 
-    def run(data: bytes) -> None:
+    def run(data: bytes) -> str:
         path.write_bytes(data)
         try:
             read_whole_file(path, 1 << 20)  # only what passes this is read as a report
         except NotReadable:
-            return
-        read_report(path)
+            return "not intact"
+        return "refused" if read_report(path).refusal else "read"
 
     yield run

@@ -43,17 +43,20 @@ def inputs() -> some.SearchStrategy[bytes]:
 
 
 @contextmanager
-def opened(folder: Path) -> Iterator[Callable[[bytes], None]]:
+def opened(folder: Path) -> Iterator[Callable[[bytes], str]]:
     from dicom_io.corrections import describe_correction, read_correction
     from dicom_io.errors import NotReadable
     from dicom_io.segmentations import read_header, read_segments
 
     path = folder / "seg.dcm"
 
-    def run(data: bytes) -> None:
+    def run(data: bytes) -> str:
         path.write_bytes(data)
+        became = "refused"
         for read in (read_segments, read_correction, lambda file: describe_correction(read_header(file))):
             with suppress(NotReadable):
                 read(path)
+                became = "read"
+        return became
 
     yield run

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings, strategies
 from pydicom import Dataset
 from pydicom.uid import generate_uid
+from running import eventually
 from wire import (
     COMMAND,
     LAST,
@@ -21,6 +22,7 @@ from wire import (
     Cutting,
     Wire,
     association_acceptance,
+    association_request,
     command,
     context,
     cuttings,
@@ -151,6 +153,37 @@ def test_what_the_protocol_does_not_allow_is_aborted_at_once_and_leaves_nothing(
         peer.send(broken_messages()[broken])
         assert peer.pdu()[0] == 7
     assert listening_node.instances() == []
+
+
+RELEASE, ABORT = pdu(5, bytes(4)), pdu(7, bytes(4))
+FOLLOWED = {
+    "a PDU with less than a value": pdu(4, bytes(4)) + RELEASE,
+    "a value out of place": pdu(4, b"\0\0\0\1\1") * 20,
+    "an abort without a source": pdu(7, b""),
+    "an abort of nobody's": pdu(7, b"\0\0\xec\xec"),
+    "an abort for no reason": pdu(7, b"\0\0\2\xff"),
+    "a release, and more": RELEASE + pdu(4, bytes(4)) + RELEASE,
+    "a release that is too short": pdu(5, b""),
+    "an association within another": association_request() + association_request(called=b"\xff"),
+    "an acceptance": pdu(2, b"") + ABORT,
+    "no PDU": pdu(0x99, bytes(20)) * 20,
+}
+
+
+@pytest.mark.parametrize("says", FOLLOWED.values(), ids=FOLLOWED)
+def test_an_association_ends_once_and_quietly_whatever_follows(listening_node, says: bytes, caplog, monkeypatch):
+    failed: list[threading.ExceptHookArgs] = []
+    monkeypatch.setattr(threading, "excepthook", failed.append)
+    before = threading.active_count()
+    with Wire.to(listening_node.listener.port) as peer:
+        assert peer.associate() == 2
+        peer.send(says)
+        peer.socket.shutdown(socket.SHUT_WR)
+        answers = list(iter(lambda: peer.pdu()[0], None))
+    assert answers.count(7) <= 1
+    eventually("its threads have ended", lambda: threading.active_count() <= before)
+    assert not failed
+    assert not [record for record in caplog.records if record.exc_info]
 
 
 class PacsThatSendsAhead(threading.Thread):
