@@ -18,6 +18,7 @@ from pydicom import Dataset
 from dicom_io.attributes import code, items, number, numbers, values
 from dicom_io.errors import NotReadable
 from dicom_io.pixels.contrast import Contrast, otsu
+from dicom_io.views import functional_groups
 
 Values = NDArray[np.float32]
 Window = tuple[float, float, str]
@@ -40,18 +41,18 @@ def modality_values(dataset: Dataset, stored: NDArray[Any], contrast: Contrast) 
         no picture.
     """
     remark = None
+    slope, intercept = stated_rescale(dataset)
     for lut in items(dataset, "ModalityLUTSequence")[:1]:
         table = _table(lut)
         looked_up = _look_up(table, stored) if table else None
         if looked_up is not None and contrast.kept_by(looked_up):
             return looked_up, None
         remark = "The header's Modality LUT does not fit the pixels and was not used."
-    slope, intercept = number(dataset, "RescaleSlope"), number(dataset, "RescaleIntercept") or 0.0
     result = stored.astype(np.float32)
-    if slope in (None, 1) and not intercept:
+    if (slope, intercept) == (1, 0):
         return result, remark
     with np.errstate(over="ignore", invalid="ignore"):
-        rescaled = result * np.float32(1 if slope is None else slope) + np.float32(intercept)
+        rescaled = result * np.float32(slope) + np.float32(intercept)
     if contrast.kept_by(rescaled):
         return rescaled, remark
     return result, "The header's rescale slope and intercept leave no picture of these pixels and were not used."
@@ -102,18 +103,45 @@ def window(modality: Values, centre: float, width: float, function: str) -> Valu
     return np.clip(shown, 0, 1, out=shown)
 
 
+def stated_rescale(dataset: Dataset) -> tuple[float, float]:
+    """Rescale slope and intercept, (1, 0) where none are stated: the image's own, or in an enhanced image its frame's
+    (Pixel Value Transformation, PS3.3 §C.7.6.16.2.9)."""
+    for holder in (dataset, *functional_groups(dataset, "PixelValueTransformationSequence")):
+        slope, intercept = number(holder, "RescaleSlope"), number(holder, "RescaleIntercept")
+        if slope is not None or intercept is not None:
+            return 1.0 if slope is None else slope, intercept or 0.0
+    return 1.0, 0.0
+
+
 def stated_windows(dataset: Dataset) -> list[Window]:
-    """Center, width and VOI LUT Function of the windows, in their order; without those that are narrower than their
-    function allows (PS3.3 §C.11.2.1.2, §C.11.2.1.3)."""
-    function = code(dataset, "VOILUTFunction")
-    smallest = 1 if function in ("", "LINEAR") else np.finfo(np.float32).tiny
-    pairs = zip(numbers(dataset, "WindowCenter"), numbers(dataset, "WindowWidth"), strict=False)
-    return [(centre, width, function) for centre, width in pairs if width >= smallest]
+    """Center, width and VOI LUT Function of the windows, in their order: the image's own, then in an enhanced image its
+    frame's (Frame VOI LUT, PS3.3 §C.7.6.16.2.10); without those that are narrower than their function allows
+    (§C.11.2.1.2, §C.11.2.1.3)."""
+    found = []
+    for holder in _holders_of_voi(dataset):
+        function = code(holder, "VOILUTFunction")
+        smallest = 1 if function in ("", "LINEAR") else np.finfo(np.float32).tiny
+        pairs = zip(numbers(holder, "WindowCenter"), numbers(holder, "WindowWidth"), strict=False)
+        found += [(centre, width, function) for centre, width in pairs if width >= smallest]
+    return found
 
 
-def stated_luts(dataset: Dataset, keyword: str) -> list[Dataset]:
-    """The look-up tables of a Modality or VOI LUT Sequence, without empty and malformed ones."""
-    return [lut for lut in items(dataset, keyword) if _table(lut)]
+def stated_modality_luts(dataset: Dataset) -> list[Dataset]:
+    """The look-up tables of the Modality LUT Sequence, without empty and malformed ones."""
+    return [lut for lut in items(dataset, "ModalityLUTSequence") if _table(lut)]
+
+
+def stated_voi_luts(dataset: Dataset) -> list[Dataset]:
+    """The look-up tables of VOI LUT Sequences, the image's own and its frame's, without empty and malformed ones."""
+    return [lut for lut in _voi_luts(dataset) if _table(lut)]
+
+
+def _voi_luts(dataset: Dataset) -> list[Dataset]:
+    return [lut for holder in _holders_of_voi(dataset) for lut in items(holder, "VOILUTSequence")]
+
+
+def _holders_of_voi(dataset: Dataset) -> tuple[Dataset, ...]:
+    return (dataset, *functional_groups(dataset, "FrameVOILUTSequence"))
 
 
 def approximate_presentation(
@@ -157,8 +185,8 @@ def _tissue(tissue: Values, inside: NDArray[np.bool_]) -> Values | None:
 def _through_voi(
     dataset: Dataset, modality: Values, inside: NDArray[np.bool_], contrast: Contrast
 ) -> tuple[Values, str | None]:
-    stated = bool(items(dataset, "VOILUTSequence")) or bool(stated_windows(dataset))
-    as_told = not any(_table(lut) is None for lut in items(dataset, "VOILUTSequence"))
+    stated = bool(_voi_luts(dataset)) or bool(stated_windows(dataset))
+    as_told = not any(_table(lut) is None for lut in _voi_luts(dataset))
     for shown in _as_stated(dataset, modality):
         if contrast.shown_by(shown):
             return shown, None if as_told else _UNFIT.format("the next that fits was used")
@@ -179,7 +207,7 @@ def _through_voi(
 
 def _as_stated(dataset: Dataset, modality: Values) -> Iterator[Values]:
     """The pictures that the header's VOIs make, each in its turn."""
-    for lut in items(dataset, "VOILUTSequence"):
+    for lut in _voi_luts(dataset):
         if table := _table(lut):
             looked_up = _look_up(table, modality)
             yield np.clip(looked_up / np.float32((1 << table.bits) - 1), 0, 1)

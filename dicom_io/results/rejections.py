@@ -139,6 +139,7 @@ def _images_of(dataset: Dataset) -> Iterator[str]:
 def _reference(one: Dataset) -> Dataset:
     """What highdicom must know of an object to point at it; nothing of the patient that it names."""
     reference = stand_in(one, (one.get("Rows", 1), one.get("Columns", 1)))
+    reference.SOPClassUID = one.SOPClassUID
     if "Rows" not in one:
         del reference.Rows, reference.Columns
     return reference

@@ -8,6 +8,7 @@ from copy import deepcopy
 
 from pydicom import DataElement, Dataset
 from pydicom.datadict import dictionary_VR, keyword_for_tag
+from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation
 
 from dicom_io.attributes import items, numbers, text, uid, values
 from dicom_io.moments import stated_zone
@@ -104,13 +105,15 @@ def _completed(taken: Dataset, keywords: Iterable[str]) -> Dataset:
 
 
 def stand_in(source: Dataset, shape: tuple[int, int]) -> Dataset:
-    """What highdicom must know of an image to segment it: its identity and size.
+    """What highdicom must know of an image to refer to it: its identity and size.
 
     Patient and spacing stay out. Names must not reach a library's log, and with a Pixel Spacing but without a slice
-    thickness highdicom would write Pixel Measures that cannot be read again.
+    thickness highdicom would write Pixel Measures that cannot be read again. So does the class: of one that may have
+    frames (a synthetic image stored as Breast Tomosynthesis, a Multi-frame Secondary Capture) highdicom asks for
+    functional groups. `name_class` puts it into what was made.
     """
     image = demographics(Dataset())
-    image.SOPClassUID = source.SOPClassUID
+    image.SOPClassUID = DigitalMammographyXRayImageStorageForPresentation
     image.SOPInstanceUID = source.SOPInstanceUID
     image.SeriesInstanceUID = source.SeriesInstanceUID
     image.StudyInstanceUID = source.StudyInstanceUID

@@ -187,6 +187,18 @@ def test_another_window_in_the_header_makes_another_object():
     assert changed.SoftcopyVOILUTSequence[0].WindowCenter == 500
 
 
+def test_a_one_frame_tomosynthesis_keeps_the_window_and_rescale_of_its_functional_groups():
+    source, group, window, rescale = header(UID, (300, 207)), Dataset(), Dataset(), Dataset()
+    source.SOPClassUID, source.NumberOfFrames = "1.2.840.10008.5.1.4.1.1.13.1.3", 1
+    window.WindowCenter, window.WindowWidth = 500, 1000
+    rescale.RescaleSlope, rescale.RescaleIntercept, rescale.RescaleType = 2, -7, "US"
+    group.FrameVOILUTSequence, group.PixelValueTransformationSequence = [window], [rescale]
+    source.SharedFunctionalGroupsSequence = [group]
+    state = _encoded(_two_lesions(), source)
+    assert state.SoftcopyVOILUTSequence[0].WindowCenter == 500
+    assert (state.RescaleSlope, state.RescaleIntercept) == (2, -7)
+
+
 @pytest.mark.parametrize(
     ("function", "width", "is_window"),
     [("LINEAR", 0, False), ("LINEAR", 1, True), ("SIGMOID", 0, False), ("LINEAR_EXACT", 0.5, True)],

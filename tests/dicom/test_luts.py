@@ -55,6 +55,32 @@ def shown(dataset: Dataset, values: NDArray[np.float32] = RAMP) -> NDArray[np.fl
     return display_values(dataset, values)[0]
 
 
+def an_enhanced_image(groups: str, **of_the_frame: Dataset) -> Dataset:
+    group = Dataset()
+    for keyword, item in of_the_frame.items():
+        setattr(group, keyword, [item])
+    return an_image(**{groups: [group]})
+
+
+@pytest.mark.parametrize("groups", ["SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"])
+def test_an_enhanced_image_has_window_and_rescale_in_its_functional_groups(groups: str) -> None:
+    window, rescale = an_image(WindowCenter=1000, WindowWidth=501, VOILUTFunction="LINEAR"), an_image(RescaleSlope=2)
+    image = an_enhanced_image(groups, FrameVOILUTSequence=window, PixelValueTransformationSequence=rescale)
+    rescaled, _ = modality_values(image, RAMP)
+    np.testing.assert_allclose(rescaled, 2 * RAMP)
+    found, remark = display_values(image, rescaled)
+    np.testing.assert_allclose(found, shown(an_image(WindowCenter=1000, WindowWidth=501), 2 * RAMP))
+    assert remark is None
+
+
+@pytest.mark.parametrize("groups", ["SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"])
+def test_an_enhanced_image_may_have_a_voi_lut_in_its_functional_groups(groups: str) -> None:
+    table = a_lut(0, 12, list(range(4095, -1, -1)))
+    found, remark = display_values(an_enhanced_image(groups, FrameVOILUTSequence=an_image(VOILUTSequence=[table])))
+    np.testing.assert_allclose(found, 1 - RAMP / 4095, atol=1e-6)
+    assert remark is None
+
+
 def test_rescale_slope_and_intercept_come_first() -> None:
     rescaled, _ = modality_values(an_image(RescaleSlope=2, RescaleIntercept=-5), RAMP[:3])
     np.testing.assert_allclose(rescaled, [-5, -3, -1])

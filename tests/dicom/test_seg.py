@@ -188,13 +188,3 @@ def test_what_cannot_be_segmented_is_refused():
         _encoded(read_image(UID, (80, 90), lesion(70, 0, blob(20, 20))))
     with pytest.raises(NotEncodable, match="finding 1 is empty"):
         _encoded(read_image(UID, (80, 90), lesion(0, 0, np.zeros((5, 5), dtype=bool))))
-
-
-def test_a_synthetic_image_stored_as_tomosynthesis_gets_its_segmentation():
-    source = header(UID, (80, 90))
-    source.SOPClassUID = "1.2.840.10008.5.1.4.1.1.13.1.3"
-    image = read_image(UID, (80, 90), lesion(1, 2, blob(9, 9)))
-    seg = encode_seg(source, image, encoding=ENCODING)
-    read_back(to_bytes(seg), image)
-    reference = seg.ReferencedSeriesSequence[0].ReferencedInstanceSequence[0]
-    assert reference.ReferencedSOPClassUID == source.SOPClassUID

@@ -7,9 +7,9 @@ from fractions import Fraction
 
 from pydicom import Dataset
 
-from dicom_io.attributes import number, text
+from dicom_io.attributes import text
 from dicom_io.decimals import decimal_string
-from dicom_io.pixels.luts import is_inverse, stated_luts, stated_windows
+from dicom_io.pixels.luts import is_inverse, stated_modality_luts, stated_rescale, stated_voi_luts, stated_windows
 from dicom_io.spacing import aspect_of
 
 
@@ -38,20 +38,19 @@ def pixel_aspect_ratio(source: Dataset) -> tuple[int, int]:
 
 
 def _put_modality_lut(display: Dataset, source: Dataset) -> None:
-    if luts := stated_luts(source, "ModalityLUTSequence"):
+    if luts := stated_modality_luts(source):
         display.ModalityLUTSequence = [deepcopy(luts[0])]
         return
-    slope, intercept = number(source, "RescaleSlope"), number(source, "RescaleIntercept")
-    if slope != 0 and (slope is not None or intercept is not None):
-        display.RescaleSlope = decimal_string(1 if slope is None else slope)
-        display.RescaleIntercept = decimal_string(0 if intercept is None else intercept)
+    slope, intercept = stated_rescale(source)
+    if slope != 0 and (slope, intercept) != (1, 0):
+        display.RescaleSlope, display.RescaleIntercept = decimal_string(slope), decimal_string(intercept)
         display.RescaleType = text(source, "RescaleType") or "US"
 
 
 def _voi(source: Dataset) -> Dataset:
     # Without its explanation: the window is the image's, whatever its maker called it.
     voi = Dataset()
-    if luts := stated_luts(source, "VOILUTSequence"):
+    if luts := stated_voi_luts(source):
         voi.VOILUTSequence = [deepcopy(luts[0])]
         return voi
     if stated := stated_windows(source):

@@ -13,7 +13,7 @@ from dicom_io.results.fingerprints import fingerprint
 from dicom_io.results.gsps.display import as_displayed, pixel_aspect_ratio
 from dicom_io.results.gsps.graphics import annotate
 from dicom_io.results.masks import check_masks
-from dicom_io.results.sources import request_attributes, stand_in
+from dicom_io.results.sources import name_class, request_attributes, stand_in
 from models.types import ReadImage
 
 SERIES_NUMBER = 9300
@@ -56,6 +56,7 @@ def encode_gsps(source: Dataset, image: ReadImage, *, encoding: Encoding, title:
         graphic_annotations=annotations,
         series_description=f"{title} outlines, research use only{encoding.edition}, mammo-node"[:64],
     )
+    name_class(state, source)
     sign(state, source, encoding)
     state.update(request_attributes(source))
     state.PresentationCreationDate, state.PresentationCreationTime = state.ContentDate, state.ContentTime

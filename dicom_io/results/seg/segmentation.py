@@ -18,7 +18,7 @@ from highdicom.seg import (
 from highdicom.sr.coding import CodedConcept
 from numpy.typing import NDArray
 from pydicom import Dataset
-from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation, ExplicitVRLittleEndian
+from pydicom.uid import ExplicitVRLittleEndian
 
 from dicom_io.device import MANUFACTURER, MODEL
 from dicom_io.errors import NotEncodable
@@ -51,11 +51,8 @@ def encode_seg(source: Dataset, image: ReadImage, *, encoding: Encoding, title: 
     outlined = [(finding.kind, finding.mask) for finding in image.reading.findings]
     content = fingerprint((title, image.reading.shape, image.reading.spacing_mm, outlined), [source])
     uid = partial(encoding.lasting_uid, source.StudyInstanceUID, content)
-    # Of a class that may have frames (a synthetic image stored as Breast Tomosynthesis) highdicom asks a geometry.
-    seen = stand_in(source, image.reading.shape)
-    seen.SOPClassUID = DigitalMammographyXRayImageStorageForPresentation
     seg = Segmentation(
-        source_images=[seen],
+        source_images=[stand_in(source, image.reading.shape)],
         pixel_array=_planes(image),
         segmentation_type=SegmentationTypeValues.BINARY,
         segment_descriptions=[_describe(image, number) for number in range(1, len(image.reading.findings) + 1)],

@@ -1,0 +1,34 @@
+"""Whatever class an image was stored under, its exam gets every object, and these name the image by its own class."""
+
+from dataclasses import replace
+from io import BytesIO
+
+import pytest
+from pydicom import dcmread
+from readings import ENCODING
+from reports import L_CC, R_CC, R_MLO, some_exam, some_sources
+
+from dicom_io.results.encode import encode_results
+from dicom_io.results.places import within
+from dicom_io.results.profiles import IN_PROFILES, PROFILES
+
+STORAGE = "1.2.840.10008.5.1.4.1.1."
+IMAGES = (R_CC, L_CC, R_MLO)
+
+
+@pytest.mark.parametrize(
+    ("of", "frames"),
+    [("1", None), ("1.1", None), ("1.2.1", None), ("7", None), ("7.3", 1), ("13.1.3", 1), ("13.1.3", None)],
+)
+def test_an_image_of_any_class_gets_every_object(of: str, frames: int | None) -> None:
+    sources = some_sources()
+    for uid in IMAGES:
+        sources[uid].SOPClassUID = STORAGE + of
+        if frames:
+            sources[uid].NumberOfFrames = frames
+    written = encode_results(some_exam(), sources, replace(ENCODING, profile=PROFILES["all"]))
+    assert {one.kind for one in written} == set(IN_PROFILES)
+    for one in written:
+        items = within(dcmread(BytesIO(one.content)))
+        classes = {str(item.ReferencedSOPClassUID) for item in items if item.get("ReferencedSOPInstanceUID") in IMAGES}
+        assert classes == {STORAGE + of}, one.kind
