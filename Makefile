@@ -11,11 +11,12 @@ VIEWER := .viewer/ohif-$(OHIF)
 # The SHA-512 of npm's @ohif/app, of which the viewer is the folder package/dist.
 OHIF_SHA512 := d24b85eba32af5cf5d303fbe6d4b138ccac9a57270699873f41e2e4b6e380dac008d2913c0860553dde9c4fb915108b16918bb4001e517715ed6ab9d06566b98
 
-.PHONY: help setup demo test fuzz viewer lock bench
+.PHONY: help setup demo test fuzz soak viewer lock bench
 
 help:
 	@echo "make demo   read two real exams through a node of your own, and show what comes back"
 	@echo "make test   check the style and the types, and run the tests (screenshots: artefacts)"
+	@echo "make soak   kills and faults on a node beside Orthanc for twenty minutes, and one account of all images"
 	@echo "make setup  create $(VENV) from the pinned, hashed requirements (the others do it too)"
 	@echo "make viewer fetch the OHIF viewer ($(OHIF), 46 MiB) that tests show results in"
 	@echo "make bench  measure receiving and latency"
@@ -35,6 +36,9 @@ test: setup
 
 fuzz: setup
 	$(BIN)/python tests/fuzz/run.py
+
+soak: setup
+	PYTHONPATH=tests:. $(BIN)/python tests/soak/soak.py
 
 viewer: $(VIEWER)/index.html
 

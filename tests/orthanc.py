@@ -33,6 +33,8 @@ class Orthanc:
     ae_title: str = "ORTHANC"
     credentials: str | None = None
     """ "user:password", where its REST API asks for them."""
+    process_id: int = 0
+    """Of one that was started here."""
 
     @property
     def has_dicomweb(self) -> bool:
@@ -105,14 +107,14 @@ def debian_orthanc(folder: Path) -> Iterator[Orthanc]:
     }
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "orthanc.json").write_text(json.dumps(configuration))
-    orthanc = Orthanc(f"http://127.0.0.1:{http_port}", "127.0.0.1", dicom_port)
-
-    def answers() -> bool:
-        try:
-            return bool(orthanc.get("/system"))
-        except (URLError, HTTPError, ConnectionError):
-            return False
-
-    with running([program, folder / "orthanc.json"], folder / "orthanc.log"):
-        eventually("Orthanc answers", answers, timeout_s=60)
+    with running([program, folder / "orthanc.json"], folder / "orthanc.log") as process:
+        orthanc = Orthanc(f"http://127.0.0.1:{http_port}", "127.0.0.1", dicom_port, process_id=process.pid)
+        eventually("Orthanc answers", lambda: _answers(orthanc), timeout_s=60)
         yield orthanc
+
+
+def _answers(orthanc: Orthanc) -> bool:
+    try:
+        return bool(orthanc.get("/system"))
+    except (URLError, HTTPError, ConnectionError):
+        return False

@@ -1,0 +1,225 @@
+"""Kills and faults on a node between a sender and a real Orthanc, for as long as asked, and then one account by UID.
+
+    make soak                                        60 kills and every fault, in 20 minutes and what the rest takes
+    PYTHONPATH=tests .venv/bin/python tests/soak/soak.py --minutes 2 --kills 6
+
+Needs Orthanc. As root the data folder is a small file system that is filled now and then; with libfaketime (Debian
+package faketime) the node's clock is set back. What could not be done is said. Exit status 0: the account is right.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+from orthanc import Orthanc, debian_orthanc
+from pydicom.uid import generate_uid
+from road import changed
+from running import RunningNode, eventually
+from small_studies import small_studies
+from soak.accounting import account, dataset_digest, is_settled, table
+from soak.faults import FAULTS, World, answers_a_sender, keep_failing
+from sqlalchemy import select
+
+from dicom_io.errors import DestinationError
+from dicom_io.network.scu import send_files
+from node.demo.studies import DemoStudy, find_cases
+from node.states import DeliveryState, JobState, StudyState
+from node.tables import Delivery, Job, Study
+
+FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
+SETTINGS = """
+[[senders]]
+ae_title = "TEST"
+[closing]
+four_views_quiet_s = 1
+quiet_s = 120
+[[destinations]]
+name = "pacs"
+ae_title = "{orthanc.ae_title}"
+host = "{orthanc.host}"
+port = {orthanc.dicom_port}
+profile = "all"
+timeout_s = 10
+retry_first_s = 2
+retry_ceiling_s = 10
+[receiver]
+min_free_mb = 40
+"""
+
+
+class Sender:
+    """Sends new studies of four views, each image until it is acknowledged, as a PACS does."""
+
+    def __init__(self, node: RunningNode, studies: list[DemoStudy], folder: Path, every_s: float) -> None:
+        self.accepted: dict[str, str] = {}
+        self.studies = 0
+        self.refused = 0
+        self._node, self._models, self._folder, self._every_s = node, studies, folder, every_s
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._send_studies, name="sender")
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def finish(self) -> None:
+        """No new study; the one being sent is sent to its end."""
+        self._over.set()
+        self._thread.join()
+
+    def _send_studies(self) -> None:
+        while not self._over.is_set():
+            study, patient = generate_uid(), f"SOAK{self.studies}"
+            model = self._models[self.studies % len(self._models)]
+            for number, file in enumerate(model.files):
+                path = self._folder / f"{patient}_{number}.dcm"
+                image = changed(file, StudyInstanceUID=study, SOPInstanceUID=generate_uid(), PatientID=patient)
+                image.save_as(path)
+                self._send(path)
+                self.accepted[str(image.SOPInstanceUID)] = dataset_digest(path)
+                path.unlink()
+            self.studies += 1
+            self._over.wait(self._every_s)
+
+    def _send(self, path: Path) -> None:
+        while True:
+            try:
+                (sent,) = send_files([path], "MAMMO_NODE", "127.0.0.1", self._node.port, 15, "TEST")
+            except DestinationError:
+                sent = None
+            if sent is not None and sent.error is None:
+                return
+            self.refused += 1
+            time.sleep(0.5)
+
+
+def main() -> int:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--minutes", type=float, default=20, help="how long kills and faults go on")
+    options.add_argument("--kills", type=int, default=60)
+    options.add_argument("--study-every-s", type=float, default=25)
+    options.add_argument("--seed", type=int, default=1)
+    options.add_argument("--folder", type=Path, help="where everything is kept; without it, a temporary folder")
+    asked = options.parse_args()
+    with ExitStack() as stack:
+        folder = asked.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder.mkdir(parents=True, exist_ok=True)
+        orthanc = stack.enter_context(debian_orthanc(folder / "orthanc"))
+        clock = _fake_clock(folder)
+        node = RunningNode(folder / "node", SETTINGS.format(orthanc=orthanc))
+        is_small = stack.enter_context(_small_file_system(node.data_dir))
+        studies = small_studies(find_cases(), folder / "mammograms")
+        start(node)
+        stack.callback(node.end)
+        sender = Sender(node, studies, folder, asked.study_every_s)
+        world = World(node, orthanc.process_id, clock, is_small, random.Random(asked.seed), say)
+        return soak(world, orthanc, sender, asked.minutes * 60, asked.kills)
+
+
+def soak(world: World, orthanc: Orthanc, sender: Sender, lasts_s: float, kills: int) -> int:
+    node, began, done, longest_stop_s, restarts = world.node, time.monotonic(), dict[str, int](), 0.0, 0
+    until = began + lasts_s
+    sender.start()
+    failing = threading.Thread(target=keep_failing, args=(world, until, done), name="faults")
+    failing.start()
+    moments = sorted(world.chance.uniform(began, until) for _ in range(kills))
+    for number, moment in enumerate(moments, 1):
+        time.sleep(max(0, moment - time.monotonic()))
+        if number % 10 == 0:  # every tenth is asked to end, as systemd and Docker do
+            asked_at = time.monotonic()
+            node.stop()
+            longest_stop_s = max(longest_stop_s, time.monotonic() - asked_at)
+        else:
+            node.kill()
+        restarts += start(node)
+        say(f"{number} of {kills} kills; {sender.studies} studies sent, {sender.refused} refusals; {_queue(node)}")
+    failing.join()
+    sender.finish()
+    say("no more faults: what is left is read, reported and delivered")
+    answers_a_sender(node)
+    _retry_what_was_given_up(node)
+    eventually("everything is read, reported and delivered", lambda: is_settled(node), timeout_s=1800, every_s=2)
+    rows = account(node, orthanc, sender.accepted)
+    log = node.log.read_text(encoding="utf-8", errors="replace")
+    print(table(rows))
+    print(f"{kills} kills, the longest SIGTERM {longest_stop_s:.1f} s, {restarts} starts that had to be tried again")
+    print("faults: " + ", ".join(f"{done.get(name, 0)} × {name}" for name in FAULTS))
+    print(f"{sender.studies} studies, {len(sender.accepted)} images, {sender.refused} times not taken at first")
+    print(f"tracebacks in the log: {log.count('Traceback')}; patients named: {log.count('SOAK')}")
+    return 1 if any(row.wrong for row in rows) or "Traceback" in log or "SOAK" in log else 0
+
+
+def start(node: RunningNode) -> int:
+    """Starts the node as a supervisor does, again and again until it listens; how often in vain."""
+    tries = 0
+    while True:
+        try:
+            node.start()
+        except pytest.fail.Exception:
+            tries += 1
+            time.sleep(1)
+        else:
+            return tries
+
+
+def _retry_what_was_given_up(node: RunningNode) -> None:
+    with node.database() as session:
+        failed = set(session.scalars(select(Job.study_id).where(Job.state == JobState.FAILED)))
+        dead = select(Delivery).where(Delivery.state == DeliveryState.DEAD)
+        failed |= {delivery.result.study_id for delivery in session.scalars(dead)}
+    for study in sorted(failed):
+        answer = node.command("retry", str(study))
+        say(f"retry of study {study}: {answer.stdout.strip() or answer.stderr.strip()}")
+
+
+def _queue(node: RunningNode) -> str:
+    with node.database() as session:
+        states = list(session.scalars(select(Study.state)))
+    return ", ".join(f"{states.count(state)} {state}" for state in StudyState if state in states)
+
+
+def _fake_clock(folder: Path) -> Path | None:
+    """The file whose content moves the node's wall clock; the monotonic clock stays what it is."""
+    if not FAKETIME.exists():
+        say("not done: the clock is not set back (Debian package faketime is not installed)")
+        return None
+    clock = folder / "clock"
+    clock.write_text("+0s\n")
+    os.environ |= {
+        "LD_PRELOAD": str(FAKETIME),
+        "FAKETIME_TIMESTAMP_FILE": str(clock),
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "FAKETIME_CACHE_DURATION": "1",
+    }
+    return clock
+
+
+@contextmanager
+def _small_file_system(folder: Path) -> Iterator[bool]:
+    folder.mkdir(parents=True, exist_ok=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1g", "soak", folder], check=False).returncode == 0
+    if not mounted:
+        say("not done: the disk is never full (mounting a small one takes root)")
+    try:
+        yield mounted
+    finally:
+        if mounted:
+            subprocess.run(["umount", "--lazy", folder], check=False)
+
+
+def say(what: str) -> None:
+    print(time.strftime("%H:%M:%S"), what, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
