@@ -38,7 +38,7 @@ fuzz: setup
 	$(BIN)/python tests/fuzz/run.py
 
 soak: setup
-	PYTHONPATH=tests:. $(BIN)/python tests/soak/soak.py
+	PYTHONPATH=tests:. $(BIN)/python tests/soak/run.py
 
 viewer: $(VIEWER)/index.html
 

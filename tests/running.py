@@ -58,8 +58,10 @@ def running(arguments: Sequence[str | Path], log: Path, cwd: Path | None = None)
 class RunningNode:
     """A `mammo-node serve` with a configuration of its own. Its database can be looked into while it runs."""
 
-    def __init__(self, folder: Path, settings: str) -> None:
-        """`settings` is TOML without data_dir and the receiver's port; a [receiver] table must come last in it."""
+    def __init__(self, folder: Path, settings: str, script: Path | None = None) -> None:
+        """`settings` is TOML without data_dir and the receiver's port; a [receiver] table must come last in it.
+        `script` runs the command line in place of `python -m node`."""
+        self._program = [sys.executable, *(["-m", "node"] if script is None else [script])]
         self.folder = folder
         self.port = free_port()
         self.config = folder / "node.toml"
@@ -78,7 +80,7 @@ class RunningNode:
     def start(self) -> None:
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "node", "serve", "--config", self.config],
+                [*self._program, "serve", "--config", self.config],
                 stdout=output,
                 stderr=output,
                 start_new_session=True,

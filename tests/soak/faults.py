@@ -18,6 +18,7 @@ from pathlib import Path
 from running import RunningNode
 from sqlalchemy import select
 
+from dicom_io.errors import DestinationError
 from dicom_io.network.scu import echo
 from node.states import JobKind, JobState, StudyState
 from node.tables import Instance, Job, Study
@@ -36,13 +37,13 @@ class World:
 
     Attributes:
         orthanc: the PACS's process id.
-        clock: libfaketime's file, where it is installed; what stands in it is added to the node's wall clock.
+        clock: the seconds in this file are added to the node's wall clock (serve.py).
         is_small: whether the data folder is a file system of its own, so small that it can be filled.
     """
 
     node: RunningNode
     orthanc: int
-    clock: Path | None
+    clock: Path
     is_small: bool
     chance: random.Random
     says: Callable[[str], None]
@@ -169,13 +170,11 @@ def few_descriptors(world: World) -> Iterator[None]:
 
 @contextmanager
 def a_clock_set_back(world: World) -> Iterator[None]:
-    if world.clock is not None:
-        world.clock.write_text("-3600s\n")
+    world.clock.write_text("-3600")
     try:
         yield
     finally:
-        if world.clock is not None:
-            world.clock.write_text("+0s\n")
+        world.clock.write_text("0")
 
 
 @contextmanager
@@ -196,9 +195,13 @@ def children(process: int) -> list[int]:
         return []
 
 
-def answers_a_sender(node: RunningNode) -> None:
-    """Raises dicom_io.errors.DestinationError where a sender that it knows gets no answer to a C-ECHO within 10 s."""
-    echo("MAMMO_NODE", "127.0.0.1", node.port, 10, "TEST")
+def answers_a_sender(node: RunningNode) -> bool:
+    """Whether a sender that it knows gets an answer to a C-ECHO."""
+    try:
+        echo("MAMMO_NODE", "127.0.0.1", node.port, 10, "TEST")
+    except DestinationError:
+        return False
+    return True
 
 
 FAULTS: dict[str, tuple[Fault, float]] = {
