@@ -78,7 +78,7 @@ def account(node: RunningNode, orthanc: Orthanc, accepted: dict[str, str]) -> li
             str(held.SOPInstanceUID): held
             for study in studies
             for modality in ("SEG", "SR", "OT", "PR", "KO")
-            for held in orthanc.instances(study.study_instance_uid, modality)
+            for held in orthanc.instances(str(orthanc.study_of(study.study_instance_uid)), modality)
         }
     names = [study.study_instance_uid for study in studies]
     return [
