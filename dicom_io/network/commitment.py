@@ -149,7 +149,7 @@ def answer_report(event: evt.Event, hear: Hear) -> tuple[int, None]:
         return ReportStatus.NO_SUCH_EVENT_TYPE, None
     try:
         report = _report(event)
-    except _MALFORMED as error:  # its words may quote the data set
+    except (*_MALFORMED, OSError) as error:  # its words may quote the data set; an OSError is pydicom's
         log.warning("a storage commitment report that cannot be read (%s)", type(error).__name__)
         return ReportStatus.INVALID_ARGUMENT, None
     if not hear(report):

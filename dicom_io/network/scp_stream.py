@@ -52,7 +52,7 @@ log = logging.getLogger(__name__)
 
 _P_DATA_TF, _A_RELEASE_RQ, _A_ABORT = 0x04, 0x05, 0x07
 # PS3.8 section 9.2: what is known of the association's state
-_IDLE, _REQUESTED = "Sta1", "Sta2"  # without a connection, awaiting the A-ASSOCIATE-RQ
+_IDLE = "Sta1"  # without a connection
 _ESTABLISHED = "Sta6"  # ready for data transfer
 _ENDING = "Sta13"  # awaiting that the peer closes the connection
 _CONNECTION_CLOSED = "Evt17"
@@ -447,6 +447,7 @@ class StreamingDUL(DULServiceProvider):
         self._bell, self._clapper = socket.socketpair()
         self._bell.setblocking(False)
         self._clapper.setblocking(False)
+        self._opened = False
         self._left = 0  # bytes of the P-DATA-TF that is being read
 
     def run_reactor(self) -> None:
@@ -543,7 +544,9 @@ class StreamingDUL(DULServiceProvider):
                 stream.deadline = time.monotonic() + patience * max(1, left / self.assoc.acceptor.maximum_length)
             self._left = left
             return bool(left)
-        if self.state_machine.current_state not in (_IDLE, _REQUESTED):
+        if not self._opened:  # the request that the gate has put in order
+            self._opened = True
+        else:
             # pynetdicom's parser and state machine raise where these are not as they should be, and end their thread.
             if kind not in (_A_RELEASE_RQ, _A_ABORT):
                 raise ProtocolFault("a PDU that has no place here")

@@ -170,14 +170,20 @@ FOLLOWED = {
 }
 
 
+@pytest.mark.parametrize("ahead", [False, True], ids=["", "sent ahead"])
 @pytest.mark.parametrize("says", FOLLOWED.values(), ids=FOLLOWED)
-def test_an_association_ends_once_and_quietly_whatever_follows(listening_node, says: bytes, caplog, monkeypatch):
+def test_an_association_ends_once_and_quietly_whatever_follows(
+    listening_node, says: bytes, ahead: bool, caplog, monkeypatch
+):
     failed: list[threading.ExceptHookArgs] = []
     monkeypatch.setattr(threading, "excepthook", failed.append)
     before = threading.active_count()
     with Wire.to(listening_node.listener.port) as peer:
-        assert peer.associate() == 2
-        peer.send(says)
+        if ahead:
+            peer.send(association_request() + says)
+        else:
+            assert peer.associate() == 2
+            peer.send(says)
         peer.socket.shutdown(socket.SHUT_WR)
         answers = list(iter(lambda: peer.pdu()[0], None))
     assert answers.count(7) <= 1
