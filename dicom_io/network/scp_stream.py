@@ -447,7 +447,7 @@ class StreamingDUL(DULServiceProvider):
         self._bell, self._clapper = socket.socketpair()
         self._bell.setblocking(False)
         self._clapper.setblocking(False)
-        self._opened = False
+        self._opened = self._over = False  # its request was read; whatever comes now is not looked at
         self._left = 0  # bytes of the P-DATA-TF that is being read
 
     def run_reactor(self) -> None:
@@ -504,7 +504,7 @@ class StreamingDUL(DULServiceProvider):
         """Reads as far as the next message is whole."""
         stream = cast(LookaheadSocket, self.socket)
         try:
-            if self.state_machine.current_state == _ENDING:
+            if self._over or self.state_machine.current_state == _ENDING:
                 self._read_away(stream)
                 return
             while self._read_on(stream) and self.to_provider_queue.empty():
@@ -514,6 +514,7 @@ class StreamingDUL(DULServiceProvider):
             self.event_queue.put(_CONNECTION_CLOSED)
         except ProtocolFault as fault:
             log.warning("association aborted: %s", fault)
+            self._over = True
             self.event_queue.put(_INVALID_PDU)
 
     def _read_away(self, stream: LookaheadSocket) -> None:
@@ -551,6 +552,7 @@ class StreamingDUL(DULServiceProvider):
             if kind not in (_A_RELEASE_RQ, _A_ABORT):
                 raise ProtocolFault("a PDU that has no place here")
             stream.read_exactly(left)
+            self._over = True
             head = struct.pack(">BxL4x", kind, 4)
         stream.put_back(head)
         super()._read_pdu_data()
