@@ -27,7 +27,7 @@ from dicom_io.network.incoming import IncomingFile, head_of
 from dicom_io.network.peer import Peer
 from dicom_io.network.query import find_instances, find_studies
 from dicom_io.network.scp_contexts import STORAGE_CLASSES, TRANSFER_SYNTAXES
-from dicom_io.network.scp_stream import LARGEST_REPORT, ProtocolFault, StreamingDIMSE
+from dicom_io.network.scp_messages import LARGEST_REPORT, ProtocolFault, StreamingDIMSE
 from dicom_io.network.scu import MAX_CONTEXTS
 
 _GET = StudyRootQueryRetrieveInformationModelGet

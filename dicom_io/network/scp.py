@@ -27,8 +27,9 @@ from dicom_io.network.incoming import IncomingFile, head_of
 from dicom_io.network.places import Places
 from dicom_io.network.scp_contexts import supported_contexts
 from dicom_io.network.scp_gate import Refusal
+from dicom_io.network.scp_messages import StreamingDIMSE
 from dicom_io.network.scp_request import Names
-from dicom_io.network.scp_stream import ReceivingServer, StreamingDIMSE, StreamingHandler
+from dicom_io.network.scp_stream import ReceivingServer, StreamingHandler
 
 log = logging.getLogger(__name__)
 

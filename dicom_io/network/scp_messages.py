@@ -1,0 +1,241 @@
+"""Messages whose data sets go into files: what is pynetdicom's DIMSE service provider elsewhere (see scp_stream.py)."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import re
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from pydicom import Dataset
+from pynetdicom.association import Association
+from pynetdicom.dimse import DIMSEServiceProvider
+from pynetdicom.dimse_messages import C_STORE_RQ, N_EVENT_REPORT_RQ, DIMSEMessage
+from pynetdicom.dimse_primitives import C_CANCEL, C_STORE
+from pynetdicom.pdu_primitives import P_DATA
+
+from dicom_io.network.answers import Answer, Status
+from dicom_io.network.incoming import IncomingFile
+
+log = logging.getLogger(__name__)
+
+INVALID_PDU = "Evt19"
+COMMAND, LAST = 0x01, 0x02  # the message control header's bits (PS3.8 Annex E.2)
+NAP_S = 0.1  # how long a thread of an idle association sleeps at most before it looks at its timers
+LARGEST_REPORT = 1 << 20  # a storage commitment report takes some 150 bytes for each instance
+_LARGEST_COMMAND = 1 << 16
+_BAD_UID = Answer(Status.BAD_UID, "the request's UIDs are missing or are no UIDs")
+_UID = re.compile(r"[0-9.]{1,64}")  # the intake looks closer
+
+
+class OpenFile(Protocol):
+    """Opens the file for a data set that is about to come; what is `refused` beforehand is not written."""
+
+    def __call__(self, command: Dataset, transfer_syntax_uid: str, refused: Answer | None) -> IncomingFile: ...
+
+
+class ProtocolFault(Exception):
+    """The peer sent what the protocol does not allow here."""
+
+
+class StreamingDIMSE(DIMSEServiceProvider):
+    """Puts the data set of a C-STORE into a file and lets its handler have the path.
+
+    Two threads are at work: the one that reads the connection calls `take` and `complete`, the association's own calls
+    `get_msg` and `send_msg`.
+
+    Attributes:
+        storing: the file of the data set that is being received; None between data sets.
+        arrived: the files of complete data sets, by `Event.dataset_path`, until a handler takes them out.
+        on_done: called once a request has been dealt with: the next may be read.
+    """
+
+    def __init__(self, association: Association, open_file: OpenFile) -> None:
+        super().__init__(association)
+        self._open_file = open_file
+        self.storing: IncomingFile | None = None
+        self.arrived: dict[Path, IncomingFile] = {}
+        self.on_done: Callable[[], None] | None = None
+        self._handed_over = 0  # counted by the one thread
+        self._taken = self._done = 0  # by the other
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a request waits for its answer: the next is not read before."""
+        return self._done < self._handed_over
+
+    def get_msg(self, block: bool = False) -> Any:
+        """The next message. Asked not to wait, it waits for a nap all the same: its caller does nothing but ask.
+
+        Whoever asks has done with the message before.
+        """
+        self._has_done()
+        if block:
+            context_id, message = super().get_msg(block=True)
+        else:
+            try:
+                context_id, message = self.msg_queue.get(timeout=NAP_S)
+            except queue.Empty:
+                return None, None
+        if message is not None:
+            self._taken += 1
+        return context_id, message
+
+    def send_msg(self, primitive: Any, context_id: int) -> None:
+        self._done = self._taken  # before the answer leaves: what it brings may be there at once
+        super().send_msg(primitive, context_id)
+
+    def receive_primitive(self, primitive: P_DATA) -> None:
+        """Takes what a requestor's connection brings (C-GET); an acceptor's is read by StreamingDUL."""
+        try:
+            for context_id, value in primitive.presentation_data_value_list:
+                self.take(context_id, value[0], value[1:])
+        except ProtocolFault as fault:
+            log.warning("association aborted: %s", fault)
+            self.dul.event_queue.put(INVALID_PDU)
+
+    def take(self, context_id: int, control: int, fragment: bytes) -> None:
+        """Takes one presentation data value.
+
+        Raises:
+            ProtocolFault: it is out of place, larger than anything of its kind, or cannot be read.
+        """
+        self.check(context_id, control, len(fragment))
+        if not control & COMMAND and self.storing is not None:
+            self.storing.write(fragment)
+            if control & LAST:
+                self.complete()
+            return
+        if self.message is None:
+            self.message = DIMSEMessage()
+            self.message.context_id = context_id
+        single = P_DATA()
+        single.presentation_data_value_list.append((context_id, bytes([control]) + fragment))
+        try:
+            whole = self.message.decode_msg(single, self.assoc)
+        except Exception as error:  # whatever a parser may stumble over
+            raise ProtocolFault("a command that cannot be read") from error
+        if whole:
+            self._received(self.message)
+        elif isinstance(self.message, C_STORE_RQ) and self.storing is None:
+            self.storing = self._open(self.message, context_id)
+
+    def check(self, context_id: int, control: int, size: int) -> None:
+        """Sees that a presentation data value of `size` bytes belongs here, before it is read.
+
+        Raises:
+            ProtocolFault: it does not. Only a C-STORE may bring a large data set: nothing else may fill the memory.
+        """
+        message = self.message
+        if message is not None and message.context_id != context_id:
+            raise ProtocolFault("one message in two presentation contexts")
+        begun = message is not None and message.__class__ is not DIMSEMessage  # its command is whole
+        if control & COMMAND:
+            if begun:
+                raise ProtocolFault("a command within a data set")
+            if (0 if message is None else message.encoded_command_set.tell()) + size > _LARGEST_COMMAND:
+                raise ProtocolFault("a command without an end")
+        elif not begun:
+            raise ProtocolFault("a data set that no request announced")
+        elif self.storing is None:
+            self._check_data(cast(DIMSEMessage, message), size)
+
+    def complete(self) -> None:
+        """Hands the request and its file over to the association's thread.
+
+        Raises:
+            ProtocolFault: no data set had begun.
+        """
+        file, message = self.storing, self.message
+        if file is None or not isinstance(message, C_STORE_RQ):
+            raise ProtocolFault("the end of a data set that never began")
+        self.storing = None
+        self.message = None
+        request = _request(message)
+        if request is None:
+            file.discard()
+            self._refuse(message)
+            return
+        self.arrived[file.path] = file
+        request._dataset_path = file.path
+        self._hand_over(message, request)
+
+    def discard(self) -> None:
+        """Removes what is left of a transfer that broke off."""
+        if self.storing is not None:
+            self.storing.discard()
+            self.storing = None
+
+    def _check_data(self, message: DIMSEMessage, size: int) -> None:
+        if not isinstance(message, N_EVENT_REPORT_RQ) or message.data_set is None:
+            raise ProtocolFault("a data set that no request announced")
+        if message.data_set.tell() + size > LARGEST_REPORT:
+            raise ProtocolFault("a report without an end")
+
+    def _received(self, message: DIMSEMessage) -> None:
+        """A message that is whole, and no C-STORE with a data set."""
+        self.message = None
+        if isinstance(message, C_STORE_RQ):
+            request = _request(message)
+            if request is None:
+                self._refuse(message)
+            else:
+                self._hand_over(message, request)
+            return
+        try:
+            primitive = message.message_to_primitive()
+        except Exception as error:  # whatever its setters raise
+            raise ProtocolFault("a message with an impossible parameter") from error
+        if not isinstance(primitive, C_CANCEL):  # there is nothing that takes long enough to be cancelled
+            self._hand_over(message, primitive)
+
+    def _hand_over(self, message: DIMSEMessage, primitive: Any) -> None:
+        self._handed_over += 1
+        self.msg_queue.put((cast(int, message.context_id), primitive))
+
+    def _refuse(self, request: C_STORE_RQ) -> None:
+        """Answers a request whose UIDs no answer could repeat; it does not have to (PS3.7 table 9.1-1)."""
+        response = C_STORE()
+        response.MessageIDBeingRespondedTo = _message_id(request)
+        response.Status = int(_BAD_UID.status)
+        response.ErrorComment = _BAD_UID.comment  # type: ignore[assignment]
+        super().send_msg(response, cast(int, request.context_id))
+
+    def _has_done(self) -> None:
+        if self._done < self._taken:
+            self._done = self._taken
+            if self.on_done is not None:
+                self.on_done()
+
+    def _open(self, request: C_STORE_RQ, context_id: int) -> IncomingFile:
+        context = self.assoc._accepted_cx.get(context_id)
+        if context is None:
+            raise ProtocolFault("a C-STORE in a presentation context that was not accepted")
+        refused = _BAD_UID if _request(request) is None else None
+        return self._open_file(request.command_set, context.transfer_syntax[0], refused)
+
+
+def _message_id(message: C_STORE_RQ) -> int:
+    try:
+        return int(message.command_set.MessageID)
+    except Exception as error:  # whatever a parser may stumble over
+        raise ProtocolFault("a C-STORE without a Message ID") from error
+
+
+def _request(message: C_STORE_RQ) -> C_STORE | None:
+    """What a C-STORE asks for; None where a UID is missing or is none. Its other parameters matter to nobody here."""
+    try:
+        named = (message.command_set.AffectedSOPClassUID, message.command_set.AffectedSOPInstanceUID)
+    except Exception:  # noqa: BLE001 - whatever a parser may stumble over
+        return None
+    if not all(isinstance(uid, str) and _UID.fullmatch(uid) for uid in named):
+        return None
+    request = C_STORE()
+    request.MessageID = _message_id(message)
+    request.Priority = 2
+    request.AffectedSOPClassUID, request.AffectedSOPInstanceUID = named
+    request.DataSet = BytesIO()  # pynetdicom takes no request for one without it
+    return request
