@@ -28,8 +28,8 @@ _SEGMENTATION = {_STORAGE + "66.4", _STORAGE + "66.5", _STORAGE + "66.7"}
 _STRUCTURED_REPORTS = _STORAGE + "88."
 _KEY_OBJECTS = _STORAGE + "88.59"
 
-# CID 4013: the breast, and the breast of one side; SNOMED CT and SNOMED RT.
-_BREAST_CODES = {"76752008", "T-04000", "80248007", "T-04030", "73056007", "T-04020"}
+# CID 4013: the breast, the breast of one side, and both; SNOMED CT and SNOMED RT.
+_BREAST_CODES = {"76752008", "T-04000", "80248007", "T-04030", "73056007", "T-04020", "63762007", "T-04080"}
 
 TOMOSYNTHESIS_REASON = "breast tomosynthesis: only single images are read so far"
 SPECIMEN_REASON = "a specimen radiograph: no breast is in it"

@@ -39,11 +39,12 @@ class ImageTypeRow:
     unless: frozenset[str] = frozenset()
 
 
-_LOW_ENERGY = frozenset({"LOW_ENERGY", "LOW_ENER", "LOWENERGY"})
+_LOW_ENERGY = frozenset({"LOW_ENERGY", "LOW_ENER", "LOWENERGY", "LE", "CEM_LE", "CESM_LE", "CEM_LOW", "CESM_LOW"})
 _GENERATED = frozenset(
     {
-        "GENERATED_2D", "SYNTHETIC", "SYNTHETIC_2D", "SYNTHESIZED_2D", "SYNTH_2D", "C_VIEW", "C-VIEW", "CVIEW",
-        "S_VIEW", "S-VIEW", "V_PREVIEW", "V-PREVIEW", "VOLUMEPREVIEW", "INSIGHT_2D", "INTELLIGENT_2D",
+        "GENERATED_2D", "GENERATED2D", "SYNTHETIC", "SYNTHETIC_2D", "SYNTHESIZED", "SYNTHESIZED_2D", "SYNTH_2D",
+        "SYNTHETIC2D", "SYNTH2D", "C_VIEW", "CVIEW", "S_VIEW", "SVIEW", "V_PREVIEW", "VPREVIEW", "VOLUMEPREVIEW",
+        "INSIGHT_2D", "INSIGHT2D", "INTELLIGENT_2D", "INTELLIGENT2D",
     }
 )  # fmt: skip
 
@@ -83,7 +84,10 @@ IMAGE_TYPES = (
     ImageTypeRow(("HIGH_ENERGY",), _MAMMOGRAPHY, "the high-energy image of a dual-energy mammography"),
     # ---- what devices send besides
     ImageTypeRow(
-        ("LOW_ENER", "LOWENERGY"), _NO_STANDARD, "The low-energy image of a dual-energy mammography", is_read=True
+        tuple(sorted(_LOW_ENERGY - {"LOW_ENERGY"})),
+        _NO_STANDARD,
+        "The low-energy image of a dual-energy mammography",
+        is_read=True,
     ),
     ImageTypeRow(
         tuple(sorted(_GENERATED - {"GENERATED_2D"})),
@@ -97,26 +101,29 @@ IMAGE_TYPES = (
         "A 2D image of a tomosynthesis examination (Hologic's TOMO_2D: taken beside it or generated from it)",
         is_read=True,
     ),
-    ImageTypeRow(("TOMO",), _NO_STANDARD, "reconstructed from a tomosynthesis", unless=_GENERATED),
+    ImageTypeRow(("TOMO", "DBT"), _NO_STANDARD, "reconstructed from a tomosynthesis", unless=_GENERATED),
     ImageTypeRow(
         ("RECOMB.*", ".*SUBTRACT.*", "DES"), _NO_STANDARD, "a recombined image of a contrast-enhanced mammography"
     ),
-    ImageTypeRow(("HIGH_?ENER.*",), _NO_STANDARD, "the high-energy image of a dual-energy mammography"),
     ImageTypeRow(
-        (".*CONTRAST.*", "CESM", "CEDM", "CEM"),
+        ("HIGH_?ENER.*", "HE", "CES?M_(HE|HIGH)"), _NO_STANDARD, "the high-energy image of a dual-energy mammography"
+    ),
+    ImageTypeRow(
+        (".*CONTRAST.*", "CESM", "CEDM", "CEM", "I_?VIEW", "DUAL_?ENERGY"),
         _NO_STANDARD,
         "of a contrast-enhanced mammography, and not said to be its low-energy image",
         unless=_LOW_ENERGY,
     ),
     ImageTypeRow((".*STEREO.*", ".*FIRE.*", ".*BIOPSY.*", "SCOUT.*", ".*MARKER.*"), _NO_STANDARD, "of a biopsy"),
+    ImageTypeRow((".*NEEDLE.*", "WIRE.*", ".*LOCALI[SZ].*"), _NO_STANDARD, "of a needle or wire that is placed"),
     ImageTypeRow((".*SPECIMEN.*",), _NO_STANDARD, "a specimen radiograph: no breast is in it"),
     ImageTypeRow(
-        ("TOMO_?SLICES?", "TOMO_?RECON.*", ".*SLICES?", ".*SLAB.*", "MIP", "MAX_?IP", "MIN_?IP", "VOLUME"),
+        ("TOMO_?SLICES?", "TOMO_?RECON.*", ".*SLICES?", ".*PLANES?", ".*SLAB.*", "MIP", "MAX_?IP", "MIN_?IP", "VOLUME"),
         _NO_STANDARD,
         "a slice or slab of a tomosynthesis",
         unless=_GENERATED,
     ),
-    ImageTypeRow((".*PROJ.*",), _NO_STANDARD, "a projection of a tomosynthesis"),
+    ImageTypeRow((".*PROJ.*", "PRJ"), _NO_STANDARD, "a projection of a tomosynthesis"),
     ImageTypeRow((".*TOMO.*",), _NO_STANDARD, "of a tomosynthesis", unless=_GENERATED),
     ImageTypeRow(
         (".*PHANTOM.*", "QC", "QUALITY.*", "CALIBRAT.*", "FLAT_?FIELD.*", "TEST"), _NO_STANDARD, "for quality control"
@@ -126,6 +133,8 @@ IMAGE_TYPES = (
 
 _SAYS_NOTHING = re.compile(r"|NONE|2D|L|R|LEFT|RIGHT|POST_?PROCESSED|PROCESSED|MG|MAMMO.*|CC|M?LO?|[\d.]+")
 """Values that tell nothing of what is shown: sides and views, pixel counts of Hologic, what was processed."""
+_SEPARATOR = re.compile(r"[\s-]+")
+"""Some write "LOW ENERGY" or "C-VIEW" where a Code String has underscores."""
 
 
 def why_no_view(dataset: Dataset) -> str:
@@ -162,7 +171,7 @@ def _values(dataset: Dataset) -> list[str]:
         for group in items(dataset, groups)[:1]:
             for frame in items(group, "XRay3DFrameTypeSequence"):
                 found += values(frame, "FrameType")[2:]
-    return [value for value in dict.fromkeys(str(one).strip().upper() for one in found) if value]
+    return [value for value in dict.fromkeys(_SEPARATOR.sub("_", str(one).strip().upper()) for one in found) if value]
 
 
 def _row(value: str) -> ImageTypeRow | None:

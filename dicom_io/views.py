@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -41,43 +42,60 @@ class _Modifier:
         codes: SNOMED CT, SNOMED RT.
         name: its meaning, in lower case.
         extent: what such an image shows where that is not the whole view; "" where it is.
+        label: its abbreviation in ACR MQCM 1999, as the context group lists it; "" where it has none.
     """
 
     codes: tuple[str, str]
     name: str
     extent: str
+    label: str = ""
 
 
 _MODIFIERS = (
-    _Modifier(("399163009", "R-102D6"), "magnification", MAGNIFIED),
-    _Modifier(("399055006", "R-102D7"), "spot compression", MAGNIFIED),
-    _Modifier(("399161006", "R-102D2"), "cleavage", "cleavage"),
-    _Modifier(("399011000", "R-102D1"), "axillary tail", "axillary tail"),
+    _Modifier(("399163009", "R-102D6"), "magnification", MAGNIFIED, "M"),
+    _Modifier(("399055006", "R-102D7"), "spot compression", MAGNIFIED, "S"),
+    _Modifier(("399161006", "R-102D2"), "cleavage", "cleavage", "CV"),
+    _Modifier(("399011000", "R-102D1"), "axillary tail", "axillary tail", "AT"),
     _Modifier(("442580003", "R-40AB2"), "axillary tissue", "axillary tissue"),
-    _Modifier(("442593008", "R-40ABE"), "infra-mammary fold", "infra-mammary fold"),
-    _Modifier(("441752004", "P2-00161"), "anterior compression", "anterior part"),
-    _Modifier(("399110001", "R-102C2"), "tangential", "tangential"),
-    _Modifier(("399197002", "R-102D3"), "rolled lateral", "rolled"),
-    _Modifier(("399226006", "R-102D4"), "rolled medial", "rolled"),
-    _Modifier(("414493004", "R-102CA"), "rolled inferior", "rolled"),
-    _Modifier(("415670009", "R-102C9"), "rolled superior", "rolled"),
-    _Modifier(("399209000", "R-102D5"), "implant displaced", ""),
-    _Modifier(("442581004", "R-40AB3"), "nipple in profile", ""),
+    _Modifier(("442593008", "R-40ABE"), "infra-mammary fold", "infra-mammary fold", "IMF"),
+    _Modifier(("441752004", "P2-00161"), "anterior compression", "anterior part", "AC"),
+    _Modifier(("399110001", "R-102C2"), "tangential", "tangential", "TAN"),
+    _Modifier(("399197002", "R-102D3"), "rolled lateral", "rolled", "RL"),
+    _Modifier(("399226006", "R-102D4"), "rolled medial", "rolled", "RM"),
+    _Modifier(("414493004", "R-102CA"), "rolled inferior", "rolled", "RI"),
+    _Modifier(("415670009", "R-102C9"), "rolled superior", "rolled", "RS"),
+    _Modifier(("399209000", "R-102D5"), "implant displaced", "", "ID"),
+    _Modifier(("442581004", "R-40AB3"), "nipple in profile", "", "NP"),
 )
 _MAGNIFICATION, _IMPLANT_DISPLACED = _MODIFIERS[0], _MODIFIERS[12]
+_EXAGGERATED = ("XCC", "XCCL", "XCCM")
+_AFTER = "|".join(known.label for known in _MODIFIERS if len(known.label) > 1)
+_LABEL = re.compile(
+    rf"[LR]?(?P<before>[MS])?(?P<view>{'|'.join(sorted(set(_VIEWS.values()) - {SPECIMEN}))})(?P<after>{_AFTER})?"
+    rf"|(?P<alone>{_AFTER})"
+)
+"""A film's label (ACR MQCM 1999) in View Position: "RCC", "LMMLO" (magnified), "CCID" (implant displaced), "AT"."""
 
 
 def view_of(dataset: Dataset) -> str | None:
-    """The view's abbreviation: by code (required of MG), by View Position, or by CBIS-DDSM's Patient Orientation."""
+    """The view's abbreviation: by code (required of MG), by View Position, or by CBIS-DDSM's Patient Orientation.
+
+    An exaggerated view is a view of its own (CID 4014); some write it as a modifier of the cranio-caudal one.
+    """
     known = set(_VIEWS.values())
+    for view in [*_stated_modifiers(dataset), *_view_codes(dataset)]:
+        coded = _VIEWS.get(text(view, "CodeValue"))
+        if coded in _EXAGGERATED:
+            return coded
     for view in _view_codes(dataset):
         if coded := _VIEWS.get(text(view, "CodeValue")):
             return coded
     if items(dataset, "SpecimenDescriptionSequence"):
         return SPECIMEN
-    position = code(dataset, "ViewPosition")
-    if position in known:
+    if (position := code(dataset, "ViewPosition")) in known:
         return position
+    if label := _LABEL.fullmatch(position):
+        return label["view"]
     orientation = values(dataset, "PatientOrientation")
     if len(orientation) == 1 and (misplaced := str(orientation[0]).strip().upper()) in known:
         return misplaced
@@ -127,10 +145,18 @@ def _view_codes(dataset: Dataset) -> list[Dataset]:
 
 def _modifiers(dataset: Dataset) -> list[_Modifier]:
     """The known modifiers, wherever a sender put them: within the view's code, beside it, or as one more view."""
-    views = _view_codes(dataset)
-    holders = [dataset, *views, *items(dataset, "SharedFunctionalGroupsSequence")]
-    stated = [*views, *(one for holder in holders for one in items(holder, "ViewModifierCodeSequence"))]
-    return [known for one in stated for known in _MODIFIERS if _is(one, known)]
+    stated = [*_view_codes(dataset), *_stated_modifiers(dataset)]
+    found = [known for one in stated for known in _MODIFIERS if _is(one, known)]
+    position = code(dataset, "ViewPosition")
+    if position not in _VIEWS.values() and (label := _LABEL.fullmatch(position)):
+        written = {label["before"], label["after"], label["alone"]}
+        found += [known for known in _MODIFIERS if known.label in written]
+    return found
+
+
+def _stated_modifiers(dataset: Dataset) -> list[Dataset]:
+    holders = [dataset, *_view_codes(dataset), *items(dataset, "SharedFunctionalGroupsSequence")]
+    return [one for holder in holders for one in items(holder, "ViewModifierCodeSequence")]
 
 
 def _is(stated: Dataset, known: _Modifier) -> bool:

@@ -68,6 +68,16 @@ def test_the_breast_is_told_where_the_header_tells_it(attributes: dict[str, obje
         ({"PatientOrientation": "MLO"}, "MLO"),
         ({"PatientOrientation": ["A", "R"]}, None),
         ({"ViewPosition": "AP"}, None),
+        ({"ViewPosition": "LAT"}, None),
+        # a film's label, with side, magnification, or what was done
+        ({"ViewPosition": "RCC"}, "CC"),
+        ({"ViewPosition": "LMLO"}, "MLO"),
+        ({"ViewPosition": "LMMLO"}, "MLO"),
+        ({"ViewPosition": "CCID"}, "CC"),
+        ({"ViewPosition": "AT"}, None),
+        # an exaggerated view, said as a modifier of the cranio-caudal one
+        ({"ViewCodeSequence": a_view("399162004", "399192008"), "ViewPosition": "CC"}, "XCCL"),
+        ({"ViewModifierCodeSequence": a_view("399265009"), "ViewPosition": "CC"}, "XCC"),
         ({}, None),
     ],
 )
@@ -85,6 +95,10 @@ def modifiers(*codes: str) -> list[Dataset]:
         ({}, ""),
         ({"ViewCodeSequence": a_view("399162004")}, ""),
         ({"EstimatedRadiographicMagnificationFactor": "1.07"}, ""),
+        *(({"ViewPosition": whole}, "") for whole in ("ML", "LMLO", "MLOID", "CCNP", "LAT", "AP")),
+        *(({"ViewPosition": label}, "spot/magnified") for label in ("MCC", "LMMLO", "SCC")),
+        *(({"ViewPosition": label}, "rolled") for label in ("CCRL", "RCCRM")),
+        ({"ViewPosition": "AT"}, "axillary tail"),
         ({"EstimatedRadiographicMagnificationFactor": "180"}, ""),
         ({"EstimatedRadiographicMagnificationFactor": "1.8"}, "spot/magnified"),
         ({"DistanceSourceToDetector": "660", "DistanceSourceToPatient": "366"}, "spot/magnified"),
