@@ -8,6 +8,8 @@ from __future__ import annotations
 import struct
 from typing import BinaryIO
 
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
+
 from dicom_io.errors import NotReadable
 
 CONTENT = frozenset({0x0040A730, 0x52009230})
@@ -19,10 +21,16 @@ DEEPEST = 100
 """Sequences and items within one another; a structured report's content tree of 20 levels has 40."""
 MOST_BYTES = 32_000_000
 """Of all values that are no bulk data."""
-_BULK = 1 << 16
+LONGEST = 1_000_000
+"""Bytes of one value that is no bulk data and no plain text: a list of 500,000 numbers, each of them an object."""
+_SHORT = 1 << 16
 _UNDEFINED = 0xFFFFFFFF
 _LONG = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
 """VRs whose length takes 32 bits (PS3.5 section 7.1.2)."""
+_BULK = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
+"""VRs of values that stay bytes, and that nobody reads who does not want them."""
+_PLAIN = frozenset({"LT", "ST", "UR", "UT"})
+"""VRs of text that no backslash parts (PS3.5 section 6.2)."""
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 PIXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
 
@@ -37,7 +45,8 @@ def check_bounds(file: BinaryIO, start: int, *, implicit: bool, little: bool) ->
         NotReadable: there are more elements, items, levels or bytes than any object has that this node could use.
     """
     order = "<" if little else ">"
-    elements, items, size = [0, 0], [0, 0], 0  # of the header, of the content
+    elements, items, size, longest = [0, 0], [0, 0], 0, 0  # the first two: of the header, of the content
+    size_of_file = file.seek(0, 2)
     at, content, found = start, None, dict[int, int]()
     levels: list[tuple[int | None, bool]] = []  # where each sequence or item ends, and whether it has no VRs
     while True:
@@ -79,9 +88,22 @@ def check_bounds(file: BinaryIO, start: int, *, implicit: bool, little: bool) ->
             elif length >= 8 and vr in (b"", b"SQ", b"UN") and _begins_with_an_item(file, at, order):
                 levels.append((at + length, unknown))
             else:
+                held, listed = _costs(tag, vr.decode("latin-1"), min(length, size_of_file - at))
+                size, longest = size + held, max(longest, listed)
                 at += length
-                size += length if length <= _BULK else 0
-        _check(elements, items, len(levels), size)
+        _check(elements, items, len(levels), size, longest)
+
+
+def _costs(tag: int, vr: str, length: int) -> tuple[int, int]:
+    """The bytes of a value that are held in memory, and those that become a list of values."""
+    if length <= _SHORT:
+        return max(length, 0), 0
+    known = dictionary_VR(tag) if dictionary_has_tag(tag) else "UN"
+    is_bulk = (not vr or vr in _BULK) and not _BULK.isdisjoint(known.split(" or "))
+    if is_bulk:
+        return 0, 0
+    read_as = known if vr in ("", "UN") else vr
+    return length, 0 if read_as in _PLAIN else length
 
 
 def _begins_with_an_item(file: BinaryIO, at: int, order: str) -> bool:
@@ -89,7 +111,7 @@ def _begins_with_an_item(file: BinaryIO, at: int, order: str) -> bool:
     return file.read(4) == struct.pack(order + "HH", _ITEM >> 16, _ITEM & 0xFFFF)
 
 
-def _check(elements: list[int], items: list[int], levels: int, size: int) -> None:
+def _check(elements: list[int], items: list[int], levels: int, size: int, longest: int) -> None:
     for count, most, what in (
         (elements[0], MOST_ELEMENTS, "elements in its header"),
         (elements[1], MOST_ELEMENTS_OF_CONTENT, "elements in its content"),
@@ -97,6 +119,7 @@ def _check(elements: list[int], items: list[int], levels: int, size: int) -> Non
         (items[1], MOST_ITEMS_OF_CONTENT, "items in its content"),
         (levels, DEEPEST, "levels of sequences"),
         (size, MOST_BYTES, "bytes in its header"),
+        (longest, LONGEST, "bytes in one value of its header"),
     ):
         if count > most:
             raise NotReadable(f"The data set has more than {most} {what}.")

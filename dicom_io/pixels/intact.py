@@ -113,8 +113,7 @@ def _is_large(tag: BaseTag, vr: str | None, length: int) -> bool:
 def _check_lengths(dataset: Dataset, position: int, size: int) -> None:
     """Sees that each element is as long as it says, and that nothing is left over of one more."""
     end = position
-    for tag in dataset.keys():  # noqa: SIM118 - iterating a Dataset converts its values
-        element = dataset.get_item(tag)
+    for element in dataset.values():  # as they lie there: iterating a Dataset, or asking it for one, reads and converts
         if not isinstance(element, RawDataElement) or element.length == _UNDEFINED:
             end = position  # a sequence of undefined length does not say where it ends
             continue

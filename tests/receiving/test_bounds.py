@@ -14,6 +14,7 @@ from wire import Wire, context, one_store
 
 from dicom_io.bounds import (
     DEEPEST,
+    LONGEST,
     MOST_BYTES,
     MOST_ELEMENTS_OF_CONTENT,
     MOST_ITEMS,
@@ -41,7 +42,7 @@ def element(tag: int, vr: bytes, value: bytes, order: str = "<", length: int | N
     size = len(value) if length is None else length
     if not vr:
         return tagged(tag, order) + struct.pack(order + "L", size) + value
-    if vr in (b"SQ", b"UN", b"OB"):
+    if vr in (b"SQ", b"UN", b"OB", b"UC", b"UT"):
         return tagged(tag, order) + vr + b"\0\0" + struct.pack(order + "L", size) + value
     return tagged(tag, order) + vr + struct.pack(order + "H", size) + value
 
@@ -74,6 +75,11 @@ BOMBS = {
     "levels": (nest(DEEPEST), b"SQ", "<"),
     "elements": (b"".join(element(0x00090000 + n, b"US", b"") for n in range(0x1000, 0x5000)) * 20, b"SQ", "<"),
     "bytes": (element(0x00091010, b"LO", bytes(60_000)) * (MOST_BYTES // 60_000 + 1), b"SQ", "<"),
+    "numbers of one value": (element(0x00181164, b"", b"1\\" * LONGEST), b"", "<"),
+    "numbers said to be unknown": (element(0x00181164, b"UN", b"1\\" * LONGEST), b"UN", "<"),
+    "texts of one value": (element(0x00091010, b"UC", b"\\" * (LONGEST + 2)), b"UC", "<"),
+    "a text": (element(0x00204000, b"UT", b" " * (MOST_BYTES + 2)), b"UT", "<"),
+    "a UID said to be bytes": (element(0x0020000D, b"OB", b" " * (LONGEST + 2)), b"OB", "<"),
     "items in items": (
         element(REFERENCED, b"SQ", delimiter(ITEM, 8 * MOST_ITEMS) + delimiter(ITEM) * MOST_ITEMS, length=UNDEFINED),
         b"SQ",
@@ -97,6 +103,12 @@ def test_pixels_are_not_counted():
     fragments = delimiter(ITEM, 2) + b"ab"
     data = element(0x7FE00010, b"OB", fragments * (MOST_ITEMS + 1) + delimiter(SEQUENCE_END), length=UNDEFINED)
     check_bounds(io.BytesIO(element(0x00280002, b"US", b"\1\0") + data), 0, implicit=False, little=True)
+
+
+def test_bulk_data_is_not_counted():
+    data = element(0x00091010, b"OB", bytes(MOST_BYTES + 2)) + element(0x00283006, b"UN", bytes(MOST_BYTES + 2))
+    check_bounds(io.BytesIO(data), 0, implicit=False, little=True)
+    check_bounds(io.BytesIO(element(0x60003000, b"", bytes(MOST_BYTES + 2))), 0, implicit=True, little=True)
 
 
 def test_a_large_segmentations_header_is_within_bounds():

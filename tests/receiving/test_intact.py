@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 from pydicom import Dataset
 from pydicom.encaps import encapsulate
@@ -72,6 +74,17 @@ def test_an_image_cut_in_its_last_byte_is_said_to_be_cut_short(tmp_path, mammogr
     path.write_bytes(write(path, mammogram, ExplicitVRLittleEndian)[:-1])
     with pytest.raises(CutShort, match="pixel data"):
         read_whole_file(path, 1 << 20)
+
+
+def test_a_long_value_is_not_read(tmp_path, mammogram):
+    image = mammogram()
+    image.add_new(0x00091010, "OB", bytes(30_000_000))
+    image.save_as(tmp_path / "image.dcm", enforce_file_format=True)
+    tracemalloc.start()
+    read_whole_file(tmp_path / "image.dcm", 1 << 20)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 10_000_000
 
 
 def test_a_deflated_bomb_is_refused_before_it_fills_the_disk(tmp_path, mammogram):
