@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path as FilePath
 
 from pydicom import Dataset
 
@@ -19,6 +20,7 @@ from dicom_io.device import is_ours
 from dicom_io.errors import NotReadable
 from dicom_io.moments import moment, moment_of
 from dicom_io.results.birads_codes import category_of_code
+from dicom_io.segmentations import read_header
 from models.types import SEVERITY, Category, Laterality
 
 _COMPUTER_AIDED = frozenset(f"1.2.840.10008.5.1.4.1.1.88.{number}" for number in (50, 65, 69))
@@ -230,3 +232,34 @@ def _assessed_at(dataset: Dataset) -> datetime | None:
         if (at := moment_of(observer, "VerificationDateTime", dataset))
     ]
     return max(verified, default=None) or moment(dataset, "ContentDate", "ContentTime")
+
+
+@dataclass(frozen=True)
+class ReadReport:
+    """What a report says.
+
+    Attributes:
+        replaces: the SOP Instance UIDs of the documents whose place it takes; its own among them.
+        refusal: why its categories are not used; None where they are, or where it holds none.
+    """
+
+    stated: tuple[StatedAssessment, ...]
+    replaces: frozenset[str]
+    refusal: str | None
+
+
+def read_report(path: FilePath) -> ReadReport:
+    """Reads a structured report. The node does so in a process of its own: this module imports no database.
+
+    Raises:
+        NotReadable: it is damaged.
+        OSError: it cannot be had.
+    """
+    dataset = read_header(path)
+    itself = frozenset({text(dataset, "SOPInstanceUID")})
+    try:
+        stated = tuple(read_assessments(dataset))
+    except NotReadable as refusal:
+        return ReadReport((), itself, str(refusal))
+    # An addendum without a category leaves what it is an addendum to.
+    return ReadReport(stated, itself | predecessors(dataset) if stated else itself, None)

@@ -20,6 +20,7 @@ from dicom_io.moments import moment
 from dicom_io.segmentations import (
     ReadSegment,
     images_of_frames,
+    read_header,
     read_segments,
     referenced_images,
 )
@@ -68,6 +69,16 @@ class Correction:
     by_hand: bool
     images: tuple[str, ...]
     segments: tuple[ReadSegment, ...]
+
+
+def read_correction_header(path: Path) -> CorrectionHeader:
+    """Reads a segmentation's header. The node does so in a process of its own: this module imports no database.
+
+    Raises:
+        NotReadable: it is damaged.
+        OSError: it cannot be had.
+    """
+    return describe_correction(read_header(path))
 
 
 def describe_correction(dataset: Dataset) -> CorrectionHeader:

@@ -25,6 +25,11 @@ _MEMORY = Path("/proc/self/statm")
 """Its first number is the process's size in pages (proc(5)); Linux has it."""
 
 
+_START_S = 300.0
+"""For a process to start and to import what a function needs: nothing of a peer's is read so far."""
+_READY = "ready"
+
+
 class NoAnswer(Exception):
     """The process ended, took too long, or met what it could not deal with; the message is without patient data."""
 
@@ -39,7 +44,8 @@ class Apart:
     """One process, started at its first call and again after each failure; it ends when the node ends."""
 
     def __init__(self, memory_bytes: int, timeout_s: float) -> None:
-        """`memory_bytes`: what a call may take besides the process itself; `timeout_s`: how long it may take."""
+        """`memory_bytes`: what a call may take besides the process itself; `timeout_s`: how long it may take,
+        from when the process is ready for it."""
         self._memory_bytes = memory_bytes
         self._timeout_s = timeout_s
         self._one_at_a_time = threading.Lock()
@@ -71,6 +77,9 @@ class Apart:
         child = self._child = self._child or self._start()
         child.connection.send(request)
         try:
+            if not child.connection.poll(_START_S):
+                raise NoAnswer("its process did not start")
+            child.connection.recv()
             if not child.connection.poll(self._timeout_s):
                 raise NoAnswer("it took too long")
             return child.connection.recv()  # type: ignore[no-any-return]
@@ -101,6 +110,7 @@ def _serve(connection: Connection, memory_bytes: int) -> None:
             function, args, kwargs = connection.recv()
         except EOFError:  # the node has ended
             return
+        connection.send(_READY)
         _limit_memory(memory_bytes)
         try:
             answer, fault = function(*args, **kwargs), None

@@ -20,7 +20,8 @@ from sqlalchemy import exists, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from dicom_io.corrections import CorrectionHeader
+from dicom_io.assessments import ReadReport, read_report
+from dicom_io.corrections import CorrectionHeader, read_correction_header
 from dicom_io.durable import sync_folder
 from dicom_io.errors import NotReadable
 from dicom_io.headers import InstanceHeader, InstanceKind, describe
@@ -29,11 +30,11 @@ from dicom_io.network.scp import ReceivedFile
 from dicom_io.pixels.intact import WholeFile, read_whole_file
 from dicom_io.pixels.pixel_element import CutShort
 from dicom_io.segmentations import has_no_frames, read_header
-from node.annotations.received import enter_annotation, read_annotation
+from node.annotations.received import enter_annotation
 from node.apart import Apart, NoAnswer
 from node.arrivals import IMAGES, register
 from node.assessments.entered import match_again
-from node.assessments.from_sr import ReadReport, enter_report, read_report
+from node.assessments.from_sr import enter_report
 from node.database import OneWriter, Sessions
 from node.resends import (
     OTHER_KIND,
@@ -253,7 +254,7 @@ class Receiving:
         if header.kind is InstanceKind.REPORT:
             return self._read_apart(read_report, path)
         if header.kind is InstanceKind.SEGMENTATION:
-            return self._read_apart(read_annotation, path)
+            return self._read_apart(read_correction_header, path)
         return None
 
     def _read_apart(self, read: Callable[[Path], _R], path: Path) -> _R:

@@ -2,24 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from dicom_io.corrections import CorrectionHeader, describe_correction
-from dicom_io.segmentations import read_header
+from dicom_io.corrections import CorrectionHeader
 from node.tables import Annotation, Instance
-
-
-def read_annotation(path: Path) -> CorrectionHeader:
-    """Reads a segmentation's header, which a process of its own does (node.receiving).
-
-    Raises:
-        NotReadable: it is damaged.
-        OSError: it cannot be had.
-    """
-    return describe_correction(read_header(path))
 
 
 def enter_annotation(session: Session, instance: Instance, said: CorrectionHeader, source: str) -> None:

@@ -41,9 +41,9 @@ def inputs() -> some.SearchStrategy[bytes]:
 
 @contextmanager
 def opened(folder: Path) -> Iterator[Callable[[bytes], str]]:
+    from dicom_io.assessments import read_report
     from dicom_io.errors import NotReadable
     from dicom_io.pixels.intact import read_whole_file
-    from node.assessments.from_sr import read_report
 
     path = folder / "report.dcm"
 
