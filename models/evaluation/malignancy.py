@@ -288,6 +288,8 @@ def _fixed(images: Sequence[Scored], validation: Sequence[Scored] | None, draws:
     def measure(some: list[Scored]) -> tuple[float, float]:
         scores, malignant = arrays(some)
         least = chosen if elsewhere else threshold_at_sensitivity(scores, malignant, FIXED_SENSITIVITY)
+        if np.isnan(least):
+            return float("nan"), float("nan")
         table = confusion(scores >= least, malignant)
         return table.recall, table.specificity
 

@@ -226,6 +226,22 @@ def test_the_fixed_threshold_is_chosen_on_validation_patients_where_there_are_so
     assert "flatter" in same.notes[0]
 
 
+def test_a_threshold_that_few_malignant_patients_choose_gives_no_interval_and_none_gives_no_figure() -> None:
+    """However many others there are: a draw without the malignant ones has no threshold, hence no specificity."""
+    well = [replace(image(str(at), str(at)), score=at / 30) for at in range(20)]
+    for ill in range(7):
+        images = [*well, *(replace(image(f"ill {at}", f"ill {at}", lesion()), score=0.5) for at in range(ill))]
+        _, recall, specificity = table(malignancy_section(images, None, {}, DRAWS), "fixed-sensitivity").rows[0].cells
+        if not ill:
+            assert isinstance(recall, Absent)
+            assert isinstance(specificity, Absent)
+            continue
+        assert isinstance(recall, Figure)
+        assert isinstance(specificity, Figure)
+        assert (recall.bare, specificity.bare) == (ill < 5, ill < 5)
+        assert value(specificity) == 15 / 20
+
+
 def test_subgroups_take_the_confidence_of_all_images() -> None:
     wrong = Proposal(ELSEWHERE, FindingKind.MASS, 0.5, None)
     cc, mlo = found(image("1", "a", lesion()), 0.6), found(image("2", "b", lesion()), 0.4)
