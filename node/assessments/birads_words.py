@@ -5,6 +5,7 @@ A text becomes tokens, each of one kind, the name of its group in `_TOKEN`. Line
 
 from __future__ import annotations
 
+import html
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
@@ -51,12 +52,21 @@ _RANGE = (
     rf"|[-/][ABC])(?!\w|{_UNITS})"
 )
 _FORMER = (
-    r"prior|previous(?:ly)?|former(?:ly)?|earlier|past|last|initial(?:ly)?|history|ago|was|were|compar\w+"
-    r"|vor(?:her|befund|bild|aufnahme|untersuchung|mammogra)\w*|zuvor|zuletzt|früher\w*|ehemal\w*|damal\w*|war|waren"
+    r"prior|previous(?:ly)?|former(?:ly)?|before|earlier|past|last|initial(?:ly)?|history|ago|was|were|compar\w+"
+    r"|davor|vergangen\w*|vor(?:her|befund|bild|aufnahme|untersuchung|mammogra)\w*|zuvor|zuletzt|früher\w*|ehemal\w*|damal\w*|war|waren"
     r"|vergl\w+|eerder\w*|voorheen|vorige?|voorgaand\w*|vergel\w+"
     r"|(?:in|of|from|vom|von|van|uit)\s(?:[\d./-]{1,6})?(?:19|20)\d\d"
     r"|\d{1,2}[./-]\d{1,2}[./-](?:\d\d){1,2}|(?:19|20)\d\d-\d\d-\d\d|\d{1,2}/(?:19|20)\d\d"
+    r"|(?:jan|feb|mar|mär|maart|mrt|apr|ma[iy]|mei|jun|jul|aug|sep|o[ck]t|nov|de[cz])[^\W\d_]{0,6}[.,]?\s(?:\d{1,2}(?:st|nd|rd|th)?"
+    r",?\s)?(?:19|20)\d\d"
 )
+# Directly before BI-RADS: it is what the patient came with.
+_CAME_WITH = (
+    r"(?:recall(?:ed)?|referr(?:ed|al)|follow-?\s?up|verlaufskontrolle|überwiesen|zugewiesen|verwezen|suspicion|suspected"
+    r"|verdacht|v\.\s?a\.?|verdenking|z\.\s?n\.?|dd|(?<!year\s)(?<!years\s)(?<!jahre\s)(?<!jaar\s)(?<!-)(?:old|alte[rs]?|oude?)"
+    r")(?=\s(?:(?:of|for|from|due\sto|after|auf|op|wegen|na|nach|bei|van|an?|the|ein\w*|een)\s){0,2}BI[\s-]?RADS?)"
+)
+_MACHINE = r"(?:(?-i:AI|KI|CAD)|mammo-?node|computer\w*|algorithm\w*|software)"
 _DOUBT = (
     r"no|not|nor|neither|never|without|cannot|excluded?|rather|instead|kein\w*|nicht|ohne|ausgeschlossen|ausschluss"
     r"|statt|geen|niet|zonder|uitgesloten|rule[sd]?\sout"  # negation
@@ -68,6 +78,14 @@ _DOUBT = (
     r"|at\sleast|at\smost|mindestens|höchstens|minstens|hoogstens|either|entweder|ofwel"  # a guess
     r"|contralateral\w*|kontralateral\w*|contralateraal|opposite"
     r"|categories|kategorien|categorieën|differential\w*|scale|skala|schaal|example\w*|beispiel\w*"  # a legend
+    r"|outside|elsewhere|extern\w*|auswärt\w*|elders"  # another hospital
+    r"|indication|indikation|indicatie|reason\sfor|fragestellung|vraagstelling|anamnes[ei]s?|clinical\s(?:info\w*|question"
+    r"|details|data)|klinische\s(?:angaben|gegevens|vraag)"  # why the patient came
+    rf"|{_CAME_WITH}"
+    # A machine, not the mammogram "with CAD".
+    rf"|(?<!with\s)(?<!mit\s)(?<!met\s)(?<!w/\s)(?<!w\s){_MACHINE}"
+    r"(?=[ :=(-]{1,3}(?:\w+[ :=(-]{1,3}){0,2}BI[\s-]?RADS?)"
+    rf"|(?:by|from|per|laut|nach|van|volgens|according\sto)\s(?:the\s|an\s|die\s|der\s|de\s)?{_MACHINE}|(?<=\(){_MACHINE}(?=\))"
 )
 # The one negation that goes with a category: it is malignancy that there is no evidence of.
 _IDIOM = (
@@ -81,10 +99,11 @@ _TOKEN = re.compile(
             r"(?P<birads>(?<![^\W_])BI[\s._-]{0,3}RADS?(?:\s?(?:®|\(TM\)|™))?)",
             rf"(?P<idiom>\b(?:{_IDIOM})(?=\s*(?:[,.;:()]|$|\n)))",
             rf"(?P<former>\b(?:{_FORMER})(?!\w))",
-            rf"(?P<doubt>\b(?:{_DOUBT})\b|\?)",
+            rf"(?P<doubt>\b(?:{_DOUBT})(?!\w)|\?)",
             # Short for a side, a name or "regarding": its neighbours tell (birads_sentence).
             r"(?P<unsure>(?<=RADS)\s?\(R\)|\b(?-i:[LR])\.\s*(?=(?-i:[A-Z][a-z]))(?!breast|brust|mamma|bi-?rads)"
-            r"|\b(?-i:[LR](?:CC|MLO|ML|LM|XCC[LM]?|SIO|AT|B))\b|\b[lr]['’])",
+            r"|\b(?-i:[LR](?:CC|MLO|ML|LM|XCC[LM]?|SIO|AT|B))\b|\b[lr]['’]"
+            r"|\b(?:patient|she|all|what\s(?:is|was))\s(?:left|right)\b)",
             r"(?P<absent>\b(?:mastectom\w*|ablatio\w*|amputat\w*|absent|removed|mastektom\w*|geamputeerd)\b)",
             r"(?P<according>\blt\.?\s(?=ACR))",
             r"(?P<short>\b(?:(?-i:LT|RT|L|R)(?=\W|\d|$)(?![^\W\d])|(?:lt|rt|li|re|lks)\b\.?|(?-i:[lr])\b))",
@@ -166,7 +185,8 @@ def tokens(text: str) -> Iterator[Token]:
 
 def names(text: str) -> int:
     """How often a text names BI-RADS, however it is spelled, also where words run together."""
-    return sum(1 for _ in _SPELLED.finditer(text.translate(_PLAIN)))
+    shown = unicodedata.normalize("NFKC", html.unescape(text)).translate(_PLAIN)  # "BI&#8209;RADS", fullwidth letters
+    return sum(1 for _ in _SPELLED.finditer(shown))
 
 
 def unnamed(text: str) -> bool:

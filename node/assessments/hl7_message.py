@@ -26,7 +26,7 @@ UNREAD = "\ufffd"
 """For what the message says in a way that is not known here: another character set, a meaning of the site's own."""
 _ESCAPES = (
     r"{mark}(?P<sign>[EFRSTHN]){mark}"
-    r"|(?P<hexadecimal>(?:{mark}X[0-9A-Fa-f]+{mark})+)"
+    r"|(?P<hexadecimal>(?:{mark}[Xx][0-9A-Fa-f]+{mark})+)"
     r"|{mark}\.(?P<space>[sS][kK])\s*[+-]?\d*{mark}"
     r"|{mark}\.(?P<line>[A-Za-z]{{2}})\s*[+-]?\d*{mark}"
     r"|{mark}(?:C[0-9A-Fa-f]{{4}}|M[0-9A-Fa-f]{{4,6}}|Z[^{mark}\s]{{0,32}}){mark}"
@@ -114,7 +114,7 @@ class Segment:
                 case "sign":
                     return signs[found["sign"]]
                 case "hexadecimal":
-                    return _characters(re.findall(rf"{mark}X(\w+)", found["hexadecimal"]), self.charset)
+                    return _characters(re.findall(rf"{mark}[Xx](\w+)", found["hexadecimal"]), self.charset)
                 case "space":
                     return " "
                 case "line":

@@ -15,6 +15,7 @@ ESCAPED = {
     r"Right breast: BI-RADS 2\X0D\\X0A\Left breast: BI-RADS 4": LEFT_AND_RIGHT,
     r"Right breast: BI-RADS 2\X000d\Left breast: BI-RADS 4": LEFT_AND_RIGHT,
     r"Right breast: BI-RADS 2\X0D0A\Left breast: BI-RADS 4": LEFT_AND_RIGHT,
+    r"Right breast: BI-RADS 2\x0d\\x0A\Left breast: BI-RADS 4": LEFT_AND_RIGHT,
     r"Right breast: BI-RADS 2\Xd\Left breast: BI-RADS 4": LEFT_AND_RIGHT,
     r"Right breast:\X0D0A\mass. BI-RADS 4": [("R", "4")],
     r"right\X09\BI-RADS \X34\, left BI-RADS\XC2A0\2": [("R", "4"), ("L", "2")],

@@ -52,6 +52,10 @@ SAID = {
     "Bilateral mammogram: BI-RADS 4": " 4",
     "Mammographie beidseits:\nHerd links. BI-RADS 4": " 4",
     "BI-RADS 2.\n\nSigned: Dr. L. Smith": " 2",
+    "Digital mammogram with CAD: BI-RADS 1": " 1",
+    "Verdacht auf Karzinom: BI-RADS 5": " 5",
+    "BI-RADS 4, referred for biopsy": " 4",
+    "A woman of 58, 60 years old. BI-RADS 2, follow-up in 1 year": " 2",
     # a breast's
     "BI-RADS 4, 2 cm mass left": "L 4",
     "BI-RADS 4 left 2 cm mass": "L 4",
@@ -174,6 +178,27 @@ UNCERTAIN = (
     "Previously no BI-RADS 3, now BI-RADS 2",
     "BI-RADS categories: 0 = incomplete, 1 = negative",
     "at least BI-RADS 4",
+    "mammogram 12 Mar 2023 BI-RADS 3",
+    "Mammogramm vom 3. März 2023: BI-RADS 3",
+    "March 3rd, 2023: BI-RADS 3",
+    "BI-RADS 3 in der Vergangenheit",
+    "Old BI-RADS 3",
+    # what the patient came with
+    "Reason for exam: BI-RADS 0 right. Impression: BI-RADS 2 left.",
+    "Indication: BI-RADS 3",
+    "Follow-up of a BI-RADS 3 lesion left",
+    "Recalled for BI-RADS 0",
+    "V.a. BI-RADS 4 links",
+    "Z.n. BI-RADS 3",
+    "Suspicion of BI-RADS 5",
+    # of another hospital, or a machine's
+    "Outside hospital: BI-RADS 4",
+    "AI: BI-RADS 4",
+    "mammo-node: BI-RADS 4",
+    "CAD result left: BI-RADS 5",
+    "The AI tool suggests BI-RADS 4",
+    "BI-RADS 4 left according to the AI",
+    "BI-RADS 4 (KI)",
 )
 
 
@@ -212,6 +237,8 @@ WHICH_BREAST = (
     "\tRight\tLeft\nBI-RADS\t2\t4",
     "BI-RADS 2\nRIGHT, BI-RADS 4\nLEFT.",
     "BI-RADS 0 / links: (",
+    "BI-RADS 1 all right",
+    "The patient left, BI-RADS 0",
     "BI-RADS 1: scar left breast. Right:\nmass, left one too. BI-RADS 1",
 )
 
@@ -242,6 +269,8 @@ UNREADABLE = (
     "BI-RADS(R) 4",
     "Breast composition: BI-RADS 3",
     "BI-RADS 4\ufffd left",
+    "BI&#8209;RADS 4 left",
+    "ＢＩ－ＲＡＤＳ ４ left",
     "R BI-RADS 2013: 0",
     # what may be a category though nobody says so
     "Category: 4. BI-RADS 2 left.",
