@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Any
 
+from dicom_io.results.own_codes import range_of
 from models.reading_json import to_json
-from models.types import JOINING_RULE, ExamReading
+from models.types import JOINING_RULE, ExamReading, ImageReading, Laterality, Likelihood
 
 RESEARCH_USE_ONLY = "Research use only, not for diagnosis."
 
@@ -14,17 +17,25 @@ def exam_to_json(exam: ExamReading, study_instance_uid: str) -> dict[str, object
     """An exam for `json.dumps`. Boxes are [top, left, bottom, right] in pixels.
 
     "malignancy" is a score, 0..1 and no probability; "likelihood" the probability that it is worth at the prevalence
-    the node is set to, and the BI-RADS category whose likelihood range holds that, which is no assessment; null where
-    the bundle does not say. Above "recall_threshold" a probability is a recall.
+    the node is set to, null where the bundle does not say. Breasts and the exam have there whether it lies above
+    "recall_threshold", and in words the BI-RADS category whose likelihood range holds it, which is no assessment: no
+    image and no lesion has one.
     """
     return {
         "intended_use": RESEARCH_USE_ONLY,
         "study_instance_uid": study_instance_uid,
         "malignancy": exam.malignancy,
         "joining_rule": JOINING_RULE,
-        "likelihood": exam.likelihood and asdict(exam.likelihood),
+        "likelihood": _decided(exam.likelihood, None, exam.recall_threshold),
         "recall_threshold": exam.recall_threshold,
-        "breasts": [asdict(breast) for breast in exam.breasts],
+        "breasts": [
+            {
+                "laterality": str(breast.laterality),
+                "malignancy": breast.malignancy,
+                "likelihood": _decided(breast.likelihood, breast.laterality, exam.recall_threshold),
+            }
+            for breast in exam.breasts
+        ],
         "ties": [asdict(tie) for tie in exam.ties],
         "locations": [{**asdict(finding), **asdict(place)} for finding, place in exam.locations.items()],
         "images": [
@@ -32,7 +43,7 @@ def exam_to_json(exam: ExamReading, study_instance_uid: str) -> dict[str, object
                 "sop_instance_uid": image.sop_instance_uid,
                 "laterality": image.laterality and str(image.laterality),
                 "view": image.view,
-                **to_json(image.reading),
+                **_of_image(image.reading),
             }
             for image in exam.images
         ],
@@ -42,3 +53,27 @@ def exam_to_json(exam: ExamReading, study_instance_uid: str) -> dict[str, object
         "missing_views": list(exam.missing),
         "warnings": list(exam.warnings),
     }
+
+
+def _decided(
+    likelihood: Likelihood | None, side: Laterality | None, recall_threshold: float
+) -> dict[str, object] | None:
+    if likelihood is None:
+        return None
+    return {
+        "probability": likelihood.probability,
+        "above_recall_threshold": likelihood.is_recalled(recall_threshold),
+        "category_range": range_of(likelihood.category, side).meaning,
+    }
+
+
+def _of_image(reading: ImageReading) -> dict[str, object]:
+    """Without what an image is worth as a breast and as the exam: the highest stands with those."""
+    told: dict[str, Any] = to_json(reading)
+    findings = [{**finding, "likelihood": _probability(finding["likelihood"])} for finding in told["findings"]]
+    told |= {"likelihood": _probability(told["likelihood"]), "findings": findings}
+    return {name: value for name, value in told.items() if name not in ("as_breast", "as_exam")}
+
+
+def _probability(likelihood: Mapping[str, object] | None) -> dict[str, object] | None:
+    return {"probability": likelihood["probability"]} if likelihood else None

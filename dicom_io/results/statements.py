@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from dicom_io.device import MANUFACTURER
 from dicom_io.results.encoding import place
@@ -12,7 +13,17 @@ from dicom_io.results.labels import percent, verdict, worth
 from dicom_io.results.own_codes import range_of
 from dicom_io.results.statements_calibration import calibration_sentences
 from dicom_io.results.ties import tie_sentences
-from models.types import JOINING_RULE, Agreement, BundleId, Concordance, ExamReading, Laterality, Likelihood, ReadImage
+from models.types import (
+    JOINING_RULE,
+    Agreement,
+    BundleId,
+    Concordance,
+    ExamReading,
+    Laterality,
+    Likelihood,
+    ReadImage,
+    UnreadImage,
+)
 
 RESEARCH_USE_ONLY = "For research use only. Not for diagnosis."
 NOTHING_READ = "Nothing in this study could be read: this report says nothing about the breasts."
@@ -48,8 +59,11 @@ def statements(exam: ExamReading, bundle: BundleId) -> Iterator[Statement]:
 
 
 def summary_statements(exam: ExamReading) -> Iterator[Statement]:
-    """What a radiologist should see first: exam and breasts, how they compare, and what was not read; in ASCII."""
-    for statement in _summary(exam):
+    """What a radiologist should see first: exam and breasts, how they compare, what the figures are worth, and what was
+    not read; in ASCII."""
+    lacking = [one for one in exam.unread if not one.on_purpose]
+    worth_of_figures = [Statement(sentence) for sentence in islice(calibration_sentences(exam), 1) if exam.images]
+    for statement in (*_summary(exam), *worth_of_figures, *_not_read(lacking), *_missing(exam)):
         yield Statement(_ascii(statement.sentence), statement.sop_instance_uid)
 
 
@@ -113,12 +127,20 @@ def _statements(exam: ExamReading, bundle: BundleId) -> Iterator[Statement]:
         yield Statement(sentence)
     for sentence in tie_sentences(exam):
         yield Statement(sentence)
-    for unread in exam.unread:
-        yield Statement(_sentence(f"Not read: {unread.what}: {unread.reason}"), unread.sop_instance_uid)
-    for view in exam.missing:
-        yield Statement(f"Missing view: {view}.")
+    yield from _not_read(exam.unread)
+    yield from _missing(exam)
     for warning in exam.warnings:
         yield Statement(_sentence(f"Warning: {warning}"))
+
+
+def _not_read(unread: Iterable[UnreadImage]) -> Iterator[Statement]:
+    for one in unread:
+        yield Statement(_sentence(f"Not read: {one.what}: {one.reason}"), one.sop_instance_uid)
+
+
+def _missing(exam: ExamReading) -> Iterator[Statement]:
+    for view in exam.missing:
+        yield Statement(f"Missing view: {view}.")
 
 
 def measured_sentences(exam: ExamReading) -> Iterator[str]:

@@ -11,7 +11,8 @@ a list, o for any other word. What it may look like, to be read:
 
 Every A must have its C, every C its A or its place in a list, and where two breasts are named all of the sides must be
 those of the list. What does not pair is refused, and so is a sentence with a category that also negates, or speaks of
-the past, of a change, a condition, somebody else, another hospital, a machine or of why the patient came. "Previously BI-RADS 3, now BI-RADS 2" alone is read.
+the past, of a change, a condition, somebody else, another hospital, a machine or of why the patient came. "Previously
+BI-RADS 3, now BI-RADS 2" alone is read.
 """
 
 from __future__ import annotations

@@ -209,7 +209,8 @@ def in_a_language_that_is_read(text: str) -> bool:
 
 
 def doubtful(several: Iterable[Token]) -> bool:
-    """Whether they negate, or speak of the past, of a change, a condition or of somebody else."""
+    """Whether they negate, or speak of the past, of a change, a condition, somebody else, another hospital, a machine
+    or of why the patient came."""
     return any(token.kind in ("former", "doubt") for token in several)
 
 

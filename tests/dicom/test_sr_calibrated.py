@@ -28,7 +28,7 @@ from dicom_io.results.profiles import profile_of
 from dicom_io.results.statements import MEASURED
 from dicom_io.results.statements_calibration import NO_ASSESSMENT, NOT_CALIBRATED
 from models import exam as exams
-from models.types import Category
+from models.types import Category, ExamReading, UnreadImage
 
 
 def _about_calibration(comments: list[str]) -> list[str]:
@@ -193,6 +193,26 @@ def test_the_summary_comes_first_and_says_what_the_report_replaces():
         "This is revision 3: it replaces all earlier reports of this study.",
         "Exam: score 0.75, probability 3.1 %, above the recall threshold of 2 % (> 2 to <= 10 %, the range of 4A).",
     ]
+
+
+def _summary_of(exam: ExamReading) -> list[str]:
+    (summary,) = named(report_on(exam), "121111")
+    return str(summary.TextValue).split("\r\n")
+
+
+def test_the_summary_says_what_the_figures_are_worth_and_what_was_not_read():
+    caveat = "On held-out patients (32) they were too high, about 2.9 times in the odds."
+    exam = calibrated(some_exam())
+    exam = replace(
+        exam,
+        images=tuple(replace(image, reading=replace(image.reading, caveat=caveat)) for image in exam.images),
+        unread=(UnreadImage("1.2.9", "MG image", "Damaged."), UnreadImage("1.2.8", "report", "No image.", True)),
+        missing=("right MLO",),
+    )
+    told = _summary_of(exam)
+    assert told[-2:] == ["Not read: MG image: Damaged.", "Missing view: right MLO."]
+    assert told[-3].endswith(f"are calibrated at a prevalence of 0.6 %. {caveat}")
+    assert NOT_CALIBRATED in _summary_of(some_exam())
 
 
 def test_reports_of_one_study_are_told_apart_and_the_newest_names_those_it_replaces():

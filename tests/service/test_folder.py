@@ -15,9 +15,11 @@ from pydicom.uid import (
     generate_uid,
 )
 from readings import DEVICE
+from reports import calibrated, some_exam
 from road import BUNDLE, Clock, OneMass, changed, pipeline_of
 
 from node.demo.studies import DemoStudy
+from node.exam_json import exam_to_json
 from node.folder import FolderLimits, FolderReading, SkippedFile, StudyOutcome
 
 
@@ -55,6 +57,21 @@ def test_a_folders_study_gives_every_kind_of_result_overlays_and_a_reading(
     assert told["malignancy"] == 0.5
     assert [image["view"] for image in told["images"]] == ["CC", "MLO", "CC", "MLO"]
     assert "Research use only" in told["intended_use"]
+
+
+def test_in_reading_json_only_breasts_and_the_exam_are_held_against_a_categorys_range() -> None:
+    told = exam_to_json(calibrated(some_exam()), "1.2.3")
+    assert told["likelihood"] == {
+        "probability": 0.031,
+        "above_recall_threshold": True,
+        "category_range": "> 2 to <= 10 %, the range of 4A",
+    }
+    assert [set(breast) for breast in told["breasts"]] == [{"laterality", "malignancy", "likelihood"}] * 2
+    assert {str(one["likelihood"]) for image in told["images"] for one in (image, *image["findings"])} == {
+        "{'probability': 0.031}",
+        "{'probability': 0.31}",
+    }
+    assert "categor" not in json.dumps(told["images"])
 
 
 def test_what_is_no_dicom_file_is_named_and_the_rest_goes_on(
