@@ -11,13 +11,26 @@ PATIENT = (
 )  # fmt: skip
 """Section C.7.1.1. Other Patient IDs (0010,1000) is retired and still sent."""
 
-CLINICAL_TRIAL = (
-    # Subject (section C.7.1.3)
+TRIAL_SUBJECT = (
     "ClinicalTrialSponsorName", "ClinicalTrialProtocolID", "ClinicalTrialProtocolName",
     "IssuerOfClinicalTrialProtocolID", "OtherClinicalTrialProtocolIDsSequence", "ClinicalTrialSiteID",
     "ClinicalTrialSiteName", "IssuerOfClinicalTrialSiteID", "ClinicalTrialSubjectID", "IssuerOfClinicalTrialSubjectID",
     "ClinicalTrialSubjectReadingID", "IssuerOfClinicalTrialSubjectReadingID",
     "ClinicalTrialProtocolEthicsCommitteeName", "ClinicalTrialProtocolEthicsCommitteeApprovalNumber",
+)  # fmt: skip
+"""Clinical Trial Subject (section C.7.1.3)."""
+
+NEEDED_OF_A_TRIAL_SUBJECT = (
+    ("ClinicalTrialSponsorName",),
+    ("ClinicalTrialProtocolID",),
+    ("ClinicalTrialSubjectID", "ClinicalTrialSubjectReadingID"),
+)
+"""Of type 1 and 1C: one of each must be there, or the module cannot be."""
+
+EVER_THERE_OF_A_TRIAL_SUBJECT = ("ClinicalTrialProtocolName", "ClinicalTrialSiteID", "ClinicalTrialSiteName")
+"""Of type 2 where the module is there."""
+
+CLINICAL_TRIAL = (
     # Study (section C.7.2.3)
     "ClinicalTrialTimePointID", "ClinicalTrialTimePointDescription", "LongitudinalTemporalOffsetFromEvent",
     "LongitudinalTemporalEventType", "ClinicalTrialTimePointTypeCodeSequence", "IssuerOfClinicalTrialTimePointID",

@@ -17,9 +17,12 @@ from dicom_io.results.carried_over import (
     COMMON,
     EVER_THERE,
     EVER_THERE_OF_A_REQUEST,
+    EVER_THERE_OF_A_TRIAL_SUBJECT,
+    NEEDED_OF_A_TRIAL_SUBJECT,
     PATIENT,
     REQUEST,
     STUDY,
+    TRIAL_SUBJECT,
 )
 
 _TIME = r"\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?"
@@ -29,6 +32,7 @@ _WELL_FORMED = {
     "StudyDate": r"\d{8}",
     "StudyTime": _TIME,
     "PatientSex": r"[MFO]",
+    "PatientAge": r"\d{3}[DWMY]",
 }
 
 
@@ -36,6 +40,10 @@ def demographics(source: Dataset) -> Dataset:
     """Patient, study and trial as the image states them (carried_over.py); what it lacks or states against the standard
     is left out, or empty where the standard has it always (type 2)."""
     taken = _taken(source, (*PATIENT, *CLINICAL_TRIAL, *STUDY, *COMMON))
+    taken.update(_trial_subject(source))
+    for other in items(taken, "OtherPatientIDsSequence"):
+        if not text(other, "TypeOfPatientID"):  # of type 1 there, and seldom sent
+            other.TypeOfPatientID = "TEXT"
     for keyword, form in _WELL_FORMED.items():
         if keyword in taken and not re.fullmatch(form, text(taken, keyword)):
             del taken[keyword]
@@ -79,6 +87,13 @@ def referenced_request(source: Dataset) -> Dataset:
     if asked:
         taken.ReferencedRequestSequence = asked
     return taken
+
+
+def _trial_subject(source: Dataset) -> Dataset:
+    """The Clinical Trial Subject module with all that it must have; empty where the image states too little of it."""
+    if all(any(text(source, keyword) for keyword in one_of) for one_of in NEEDED_OF_A_TRIAL_SUBJECT):
+        return _completed(_taken(source, TRIAL_SUBJECT), EVER_THERE_OF_A_TRIAL_SUBJECT)
+    return Dataset()
 
 
 def _taken(source: Dataset, keywords: Iterable[str]) -> Dataset:

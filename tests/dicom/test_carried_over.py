@@ -17,7 +17,7 @@ from readings import ENCODING
 from reports import R_CC, R_MLO, evidence, named, some_exam, some_sources, with_spacing
 from validators import dcentvfy, dciodvfy, dsrdump, pixelmed
 
-from dicom_io.results.carried_over import CLINICAL_TRIAL, PATIENT, STUDY
+from dicom_io.results.carried_over import CLINICAL_TRIAL, PATIENT, STUDY, TRIAL_SUBJECT
 from dicom_io.results.encode import encode_results
 from dicom_io.results.profiles import IN_PROFILES, PROFILES, ResultKind
 from dicom_io.results.sources import demographics
@@ -201,7 +201,7 @@ def test_no_attribute_of_a_clinical_trial_is_forgotten() -> None:
         for attribute in modules[module]
         if not attribute["path"]
     }
-    assert set(CLINICAL_TRIAL) == defined
+    assert {*CLINICAL_TRIAL, *TRIAL_SUBJECT} == defined
 
 
 def test_what_an_image_states_wrongly_or_privately_is_left_out() -> None:
@@ -218,7 +218,7 @@ def test_what_an_image_states_wrongly_or_privately_is_left_out() -> None:
 def test_nothing_is_invented_where_an_image_says_nothing() -> None:
     for one in encode_results(some_exam(), some_sources(), EVERYTHING):
         told = dcmread(BytesIO(one.content))
-        beyond = {*PATIENT, *CLINICAL_TRIAL, *STUDY} - set(some_sources()[R_CC].dir())
+        beyond = {*PATIENT, *CLINICAL_TRIAL, *TRIAL_SUBJECT, *STUDY} - set(some_sources()[R_CC].dir())
         assert [keyword for keyword in beyond if keyword in told] == []
         for keyword in ("TimezoneOffsetFromUTC", "RequestAttributesSequence", "ReferencedRequestSequence"):
             assert keyword not in told
@@ -283,3 +283,24 @@ def test_no_decimal_string_is_longer_than_sixteen_characters(spacing: float, cen
     exam = with_spacing(some_exam(), (spacing, spacing / 3 + 0.01))
     for one in encode_results(exam, sources, EVERYTHING):
         assert [value for value in decimals(dcmread(BytesIO(one.content))) if len(value) > 16] == []
+
+
+TRIAL = {"ClinicalTrialSponsorName": "S", "ClinicalTrialProtocolID": "P", "ClinicalTrialSubjectID": "1"}
+
+
+def test_what_a_trial_must_always_have_is_there_and_empty_where_the_image_has_it_empty() -> None:
+    told = demographics(item(**TRIAL, ClinicalTrialSiteID=""))
+    assert (told.ClinicalTrialSubjectID, told.ClinicalTrialSiteID, told.ClinicalTrialSiteName) == ("1", "", "")
+    assert told.ClinicalTrialProtocolName == ""
+
+
+@pytest.mark.parametrize("missing", TRIAL)
+def test_a_trial_of_which_too_little_is_stated_is_left_out(missing: str) -> None:
+    told = demographics(item(**{keyword: value for keyword, value in TRIAL.items() if keyword != missing}))
+    assert [keyword for keyword in told.dir() if "Trial" in keyword] == []
+
+
+def test_another_patient_id_without_its_type_is_kept_and_an_age_that_is_none_is_not() -> None:
+    told = demographics(item(OtherPatientIDsSequence=[item(PatientID="OLD")], PatientAge="65"))
+    assert [(one.PatientID, one.TypeOfPatientID) for one in told.OtherPatientIDsSequence] == [("OLD", "TEXT")]
+    assert "PatientAge" not in told
