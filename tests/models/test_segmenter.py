@@ -58,7 +58,7 @@ def test_the_shipped_weights_draw_what_the_published_ones_draw(net: PromptedNet)
 def test_a_mass_is_outlined_where_it_is(net: PromptedNet) -> None:
     image = Mammogram(np.kron(_phantom(), np.ones((4, 4), dtype=np.float32)), spacing_mm=(0.1, 0.1))
     [mask] = PromptedSegmenter(net, CPU, mixed_precision=False, settings=Settings(context=4)).segment(
-        image, [Box(410, 310, 550, 410)]
+        image, [Box(410, 310, 550, 410)], [MASS]
     )
     assert mask is not None
     y, x = np.mgrid[:1024, :1024]
@@ -188,7 +188,7 @@ def test_neighbours_share_a_crop_and_its_embedding() -> None:
     far = Box(3500, 2500, 3600, 2600)
     net = Stencil()
     masks = PromptedSegmenter(net, CPU, mixed_precision=False, settings=Settings()).segment(
-        image, [*near, far], [MASS] * 3
+        image, [*near, far], [MASS] * 4
     )
     assert net.embedded == 2
     for box, mask in zip([*near, far], masks, strict=True):
