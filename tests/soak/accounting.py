@@ -10,7 +10,7 @@ from io import BytesIO
 from pathlib import Path
 
 from orthanc import Orthanc
-from pydicom import Dataset, dcmread
+from pydicom import Dataset, FileMetaDataset, dcmread
 from pydicom.filereader import read_file_meta_info
 from running import RunningNode
 from sqlalchemy import select
@@ -88,9 +88,7 @@ def account(node: RunningNode, orthanc: Orthanc, accepted: dict[str, str]) -> li
         _row("studies have one report of their last revision", names, reports.elements()),
         _row("written results were delivered once", written, delivered.elements()),
         _row("  and are at the PACS", written, at_pacs),
-        _row(
-            "  with the bytes that were written", written, [uid for uid in at_pacs if _same(at_pacs[uid], written, uid)]
-        ),
+        _row("  with the bytes that were written", written, [uid for uid in at_pacs if _same(at_pacs, written, uid)]),
     ]
 
 
@@ -104,7 +102,7 @@ def table(rows: list[Row]) -> str:
 
 
 def _row(about: str, wanted: Iterable[str], found: Iterable[str]) -> Row:
-    must, are = Counter(wanted), Counter(found)
+    must, are = Counter(iter(wanted)), Counter(iter(found))  # a mapping is counted by its keys
     wrong = [f"missing: {uid}" for uid in must - are] + [f"too many: {uid}" for uid in are - must]
     return Row(about, must.total(), are.total(), tuple(wrong))
 
@@ -116,5 +114,6 @@ def _same(held: dict[str, Dataset], written: dict[str, Path], uid: str) -> bool:
 
 def _canonical(dataset: Dataset) -> str:
     plain = BytesIO()
+    dataset.file_meta = FileMetaDataset()  # each writer's own
     dataset.save_as(plain, implicit_vr=False, little_endian=True)
     return hashlib.sha256(plain.getvalue()).hexdigest()
