@@ -1,4 +1,4 @@
-"""The whole node beside a real Orthanc."""
+"""The whole node beside a real Orthanc: each file of tests has its own two, and finds nothing of another's."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from models.bundle import find_bundle
 AE_TITLE = "MAMMO_NODE"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def orthanc(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
     url = request.config.getoption("--orthanc-url")
     if url is None:
@@ -46,7 +46,7 @@ def eager_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def node(
     request: pytest.FixtureRequest, orthanc: Orthanc, eager_bundle: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunningNode]:

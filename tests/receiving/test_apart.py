@@ -68,18 +68,10 @@ def test_calls_share_one_process(apart: Apart):
     assert apart.call(os.getpid) == apart.call(os.getpid) != os.getpid()
 
 
-def long_report(items: int) -> Dataset:
-    """A report by the book, with a great many findings."""
-    dataset = report(overall(Category.TWO))
-    text = Dataset()
-    text.RelationshipType, text.ValueType, text.TextValue = "CONTAINS", "TEXT", "nothing"
-    dataset.ContentSequence.extend([text] * items)
-    return dataset
-
-
-def test_a_report_that_asks_for_too_much_leaves_nothing_and_the_next_one_is_kept(listening_node, monkeypatch):
-    monkeypatch.setattr(listening_node.receiving, "_contents", Apart(memory_bytes=8 * MB, timeout_s=60))
-    refused = listening_node.store(long_report(20_000))
+def test_a_report_that_asks_for_too_much_leaves_nothing_and_the_next_one_is_kept(listening_node, apart, monkeypatch):
+    with monkeypatch.context() as greedy:
+        greedy.setattr(listening_node.receiving._contents, "call", lambda *_: apart.call(bytes, 300 * MB))
+        refused = listening_node.store(report(overall(Category.TWO)))
     assert (refused.Status, "memory" in refused.ErrorComment) == (Status.NOT_DICOM, True)
     assert listening_node.files("archive") == listening_node.files("incoming") == []
     assert listening_node.instances() == []

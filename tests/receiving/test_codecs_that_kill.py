@@ -12,7 +12,7 @@ from pydicom.uid import JPEG2000Lossless
 from dicom_io.network.answers import Status
 from node.same_pixels import PixelComparison
 
-# What a codec does that was handed what it cannot take; in place before the child's first line is run.
+# What a decoder does that was handed what it cannot take.
 FATES = {
     "a crash": "os.kill(os.getpid(), signal.SIGSEGV)",
     "an abort": "os.abort()",
@@ -27,12 +27,12 @@ def codec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
     def ends_in(fate: str) -> None:
         (tmp_path / "sitecustomize.py").write_text(
-            "import os, signal, sys, time\n"
-            "class Codec:\n"
-            "    def find_spec(self, name, path=None, target=None):\n"
-            "        if name == 'openjpeg':\n"
-            f"            {fate}\n"
-            "sys.meta_path.insert(0, Codec())\n"
+            "import os, signal, time\n"
+            "import pydicom.pixels.decoders.pylibjpeg as plugin\n"
+            "def decode(*frame, **options):\n"
+            f"    {fate}\n"
+            "for decoders in plugin._DECODERS.values():\n"
+            "    decoders.update(dict.fromkeys(decoders, decode))\n"
         )
         monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *sys.path]))
 
