@@ -58,7 +58,7 @@ def open_existing(url: str) -> Engine:
     """
     engine = engine_for(url, busy_timeout_s=5)
     where = engine.url.render_as_string()
-    if engine.dialect.name == "sqlite" and not Path(engine.url.database or "").is_file():
+    if engine.dialect.name == "sqlite" and not _is_there(Path(engine.url.database or "")):
         raise NotServedYet(f"There is no queue at {engine.url.database} yet: `mammo-node serve` makes it.")
     if not _is_current(engine):
         raise NotServedYet(
@@ -97,19 +97,22 @@ def sessions_of(engine: Engine) -> Sessions:
 
 
 def held_by(url: str) -> int | None:
-    """The id of the process that is writing to a SQLite queue at this moment, 0 where it cannot be told (another
-    container's); None: nobody is. Asks the kernel and takes no lock (sqlite.org/walformat.html, section 2.3.2).
+    """The id of the process that is writing to a SQLite queue at this moment, 0 where that is in another container and
+    has no id here; None: nobody is. Asks the kernel and takes no lock (sqlite.org/walformat.html, section 2.3.2).
 
     Only for a process that has not opened the queue: closing the file gives up whatever POSIX locks the process holds.
     """
     parsed = make_url(url)
     shared_memory = Path(f"{parsed.database}-shm")
-    if parsed.get_backend_name() != "sqlite" or not shared_memory.is_file():
+    if parsed.get_backend_name() != "sqlite":
         return None
     write_lock = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, 120, 1, 0)
-    with shared_memory.open("rb+") as file:
-        kind, _, _, _, process = struct.unpack("hhqqi", fcntl.fcntl(file, fcntl.F_GETLK, write_lock)[:28])
-    return None if kind == fcntl.F_UNLCK else int(process)
+    try:
+        with shared_memory.open("rb") as file:
+            kind, _, _, _, process = struct.unpack("hhqqi", fcntl.fcntl(file, fcntl.F_GETLK, write_lock)[:28])
+    except OSError:  # not there, or not for this user: opening the queue tells which
+        return None
+    return None if kind == fcntl.F_UNLCK else max(0, int(process))  # below 0: another machine's
 
 
 @contextmanager
@@ -178,6 +181,15 @@ def migrate(engine: Engine, to: str = "head") -> None:
     with engine.begin() as connection:
         settings.attributes["connection"] = connection
         command.upgrade(settings, to)
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError as error:
+        raise QueueUnusable(
+            f"The queue {path} cannot be looked at: {error.strerror}. Run the command as the node's user."
+        ) from error
 
 
 def _is_current(engine: Engine) -> bool:

@@ -12,7 +12,15 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from config.settings import Settings
 from models.bundle import BundleError, find_bundle, read_bundle, verify
-from node.database import NotServedYet, QueueUnusable, held_by, looking, open_existing, sessions_of
+from node.database import (
+    NotServedYet,
+    QueueUnusable,
+    held_by,
+    looking,
+    open_existing,
+    sessions_of,
+    why_not_opened,
+)
 from node.descriptors import associations_for, descriptors_for, hard_limit
 from node.tables import Study
 
@@ -36,8 +44,8 @@ def faults(settings: Settings) -> list[Answer]:
 def database(settings: Settings) -> Answer:
     """Whether the queue can be worked with, and is not held by another process. Changes nothing and takes no lock: a
     queue that is not there yet is made by `serve`."""
-    if process := _holds(settings.database):
-        return Answer("database", False, f"process {process} does not let others write to it: end that process")
+    if holder := _holder(settings.database):
+        return Answer("database", False, f"{holder} does not let others write to it: end that process")
     try:
         engine = open_existing(settings.database)
     except NotServedYet as error:
@@ -45,25 +53,25 @@ def database(settings: Settings) -> Answer:
     except QueueUnusable as error:
         return Answer("database", False, str(error))
     except SQLAlchemyError as error:
-        return Answer("database", False, f"it cannot be opened: {getattr(error, 'orig', None) or error}")
+        return Answer("database", False, f"it cannot be opened: {why_not_opened(error)}")
     try:
         with looking(sessions_of(engine)) as session:
             studies = session.scalars(select(func.count()).select_from(Study)).one()
     except SQLAlchemyError as error:
-        return Answer("database", False, f"it cannot be opened: {getattr(error, 'orig', None) or error}")
+        return Answer("database", False, f"it cannot be opened: {why_not_opened(error)}")
     finally:
         engine.dispose()
     return Answer("database", True, f"{engine.url.render_as_string()} holds {studies} studies")
 
 
-def _holds(url: str) -> int | None:
-    """The process that holds the queue's write lock for two seconds on end: the node itself never does."""
+def _holder(url: str) -> str:
+    """Who holds the queue's write lock for two seconds on end, which the node itself never does; "": nobody."""
     process = held_by(url)
     for _ in range(20):
         if process is None or held_by(url) != process:
-            return None
+            return ""
         time.sleep(0.1)
-    return process
+    return f"process {process}" if process else "a process outside this container"
 
 
 def disk(settings: Settings) -> Answer:

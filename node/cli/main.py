@@ -76,12 +76,11 @@ def _for_people(error: Exception) -> str | None:
     from config.settings import SettingsError
     from dicom_io.errors import DicomError
     from models.bundle import BundleError
-    from node.database import QueueUnusable
+    from node.database import QueueUnusable, why_not_opened
     from node.installation import UnknownInstallation
 
     if type(error) in (DatabaseError, OperationalError):  # not those that tell of a mistake in a query
-        why = getattr(error, "orig", error)
-        return f"The queue does not answer ({why}): another process may hold it, or the disk. Nothing was changed."
+        return f"The queue does not answer: {why_not_opened(error)}. Nothing was changed."
     if isinstance(error, (CommandFailed, SettingsError, DicomError, BundleError, QueueUnusable, UnknownInstallation)):
         return str(error)
     return None

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
+import shutil
 import sqlite3
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from config.settings import load
 from node.cli.main import main
-from node.database import open_existing
+from node.database import QueueUnusable, open_existing
 from node.states import DeliveryState, StudyState
 
 WRITER = """
@@ -59,6 +62,38 @@ def test_check_names_a_process_that_lets_nobody_write(written_to, command, confi
     answers = {answer["about"]: answer for answer in json.loads(command("check", "-c", config, "--json").output)}
     assert not answers["database"]["ok"]
     assert f"process {written_to.pid} does not let others write" in answers["database"]["says"]
+
+
+OTHER_CONTAINER = ("unshare", "--user", "--map-root-user", "--pid", "--fork")
+
+
+@pytest.mark.skipif(
+    shutil.which("unshare") is None or subprocess.run([*OTHER_CONTAINER, "true"], check=False).returncode != 0,
+    reason="no process id namespace can be made here",
+)
+def test_status_names_a_writer_that_has_no_process_id_in_this_container(written_to, config):
+    command_line = [*OTHER_CONTAINER, sys.executable, "-m", "node", "status", "-c", str(config)]
+    said = subprocess.run(command_line, capture_output=True, text=True, check=True).stdout
+    assert "FAULT of this machine, database: a process outside this container does not let others write to it" in said
+
+
+@pytest.mark.parametrize("command_line", [("check",), ("status",), ("retry", "1"), ("birads", "list")])
+def test_every_command_says_alike_what_helps_where_the_queue_is_damaged(sessions, config, told, command_line):
+    sessions.kw["bind"].dispose()
+    (config.parent / "data" / "queue.sqlite").write_bytes(b"no queue at all" * 1000)
+    status, said = told(*command_line)
+    assert status != 0
+    assert "it is damaged, or no queue at all: restore the copy made last" in said
+    assert "Traceback" not in said
+
+
+def test_a_queue_in_a_folder_that_may_not_be_looked_into_is_told(config, monkeypatch):
+    def refused(_: Path) -> bool:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_file", refused)  # tests run as root too, who may look into everything
+    with pytest.raises(QueueUnusable, match="cannot be looked at: Permission denied. Run the command as the node's"):
+        open_existing(load(config).database)
 
 
 @pytest.fixture
