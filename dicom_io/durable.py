@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""The error numbers of a disk, or a user's share of it, that is full."""
 
 
 def write_durably(path: Path, data: bytes) -> None:

@@ -4,6 +4,7 @@ DicomError
 ├── NotReadable        this image will never be read; the reason goes into the report
 ├── NotEncodable       a result could not be written, or did not read back as it was written
 ├── NotListening       the listener's address cannot be had
+├── NoRoom             the disk has no room for what is fetched
 └── DestinationError
     ├── Unreachable    nobody answered, or the association broke: try again later
     └── Rejected       the peer answered and refused; trying again may or may not help
@@ -39,6 +40,10 @@ class NotEncodable(DicomError):
 
 class NotListening(DicomError):
     """Another program has the port, or the address is none of this machine's."""
+
+
+class NoRoom(DicomError):
+    """What is fetched would fill the disk."""
 
 
 class DestinationError(DicomError):

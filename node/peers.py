@@ -8,7 +8,7 @@ from functools import partial
 from config import settings
 from dicom_io.network import retrieve, wado
 from dicom_io.network.commitment import ask_commitment
-from dicom_io.network.holdings import Source
+from dicom_io.network.holdings import FetchLimits, Source
 from dicom_io.network.peer import Peer
 from dicom_io.network.scp import AllowedSender
 from dicom_io.network.scu import Content, CStoreDestination
@@ -46,12 +46,13 @@ def commitment_request(of: settings.Destination, calling_ae_title: str) -> Reque
     return partial(ask_commitment, dicom_peer(of, calling_ae_title))
 
 
-def source(of: settings.AnySource, ae_title: str, max_bytes: int) -> Source:
-    """Where studies are fetched by the node whose AE title is `ae_title`, no instance larger than `max_bytes`."""
+def source(of: settings.AnySource, receiver: settings.Receiver) -> Source:
+    """Where studies are fetched for the node that is set up by `receiver`."""
+    limits = FetchLimits(receiver.max_image_mb * 1_000_000, receiver.min_free_mb * 1_000_000)
     if isinstance(of, settings.WebSource):
-        return wado.WebSource(web_peer(of), max_bytes)
-    move_to = ae_title if of.retrieve == "c-move" else None
-    return retrieve.DicomSource(dicom_peer(of, ae_title), move_to, max_bytes)
+        return wado.WebSource(web_peer(of), limits)
+    move_to = receiver.ae_title if of.retrieve == "c-move" else None
+    return retrieve.DicomSource(dicom_peer(of, receiver.ae_title), move_to, limits)
 
 
 def callers(of: settings.Settings) -> list[AllowedSender]:

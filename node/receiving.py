@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 
 from dicom_io.assessments import ReadReport, read_report
 from dicom_io.corrections import CorrectionHeader, read_correction_header
-from dicom_io.durable import sync_folder
+from dicom_io.durable import FULL, sync_folder
 from dicom_io.errors import NotReadable
 from dicom_io.headers import InstanceHeader, InstanceKind, describe
 from dicom_io.network.answers import Answer, Status
@@ -148,7 +148,7 @@ class Receiving:
             return Answer(Status.NO_STORAGE, "the node has not enough memory now: send again")
         except OSError as error:
             log.error("the archive did not take an instance: %s", errno.errorcode.get(error.errno or 0, "unknown"))
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            full = error.errno in FULL
             return Answer(Status.NO_SPACE if full else Status.NO_STORAGE, "the node's disk did not take it: send again")
 
     def _needs_pixels(self, header: InstanceHeader, path: Path) -> bool:

@@ -17,6 +17,7 @@ from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import UID
 from pynetdicom import PYNETDICOM_IMPLEMENTATION_UID, PYNETDICOM_IMPLEMENTATION_VERSION
 
+from dicom_io.durable import FULL
 from dicom_io.network.answers import Answer, Status
 
 BLOCK = 1 << 20
@@ -173,6 +174,6 @@ def _leave_direct(descriptor: int) -> None:
 
 
 def _told(error: OSError) -> Answer:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in FULL:
         return Answer(Status.NO_SPACE, "out of disk space: free some and send again")
     return Answer(Status.NO_STORAGE, f"cannot write to disk: {errno.errorcode.get(error.errno or 0, 'I/O error')}")

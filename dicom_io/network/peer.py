@@ -1,13 +1,16 @@
 """Another DICOM application: how an association with it is opened, and what its answers mean.
 
 Every wait ends: a peer that hangs is cut off when it does not accept the connection, negotiate, read what is sent or
-answer in time.
+answer in time. No PDU of it may be larger than LARGEST_PDU, or take longer than the time-out.
 """
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from pydicom import Dataset
 from pynetdicom import AE, evt
@@ -16,9 +19,15 @@ from pynetdicom.events import EventHandlerType
 from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.status import code_to_category
+from pynetdicom.transport import AssociationSocket
 
 from dicom_io.errors import NotAccepted, Rejected, Unreachable
 
+log = logging.getLogger(__name__)
+
+LARGEST_PDU = 1 << 20
+"""Bytes that a peer's PDU may have; it is told to keep to 16 KiB, and one without bounds would fill the memory."""
+_PIECE = 1 << 16
 _TRANSIENT = 0x02  # A-ASSOCIATE-RJ result, PS3.8 section 9.3.4
 _SOP_CLASS_NOT_SUPPORTED = 0x0122  # PS3.7 section C.5.6
 
@@ -65,7 +74,7 @@ class Peer:
                 contexts,
                 ae_title=self.ae_title,
                 ext_neg=list(roles),
-                evt_handlers=[(evt.EVT_CONN_OPEN, _limit_waiting, [self.timeout_s]), *handlers],
+                evt_handlers=[(evt.EVT_CONN_OPEN, _limit, [self.timeout_s]), *handlers],
             )
         except OSError as error:  # the name's resolution, which pynetdicom leaves to its caller
             raise Unreachable(f"{self}: the host is not known ({error.strerror})") from error
@@ -100,12 +109,39 @@ class Peer:
             raise refused(f"{self} answers with status 0x{status:04X} ({meaning(status)})", status)
 
 
-def _limit_waiting(event: evt.Event, timeout_s: float) -> None:
-    """pynetdicom takes the socket's time-out away once it is connected, and would wait for ever for a peer that stops
-    reading, or stops in the middle of a PDU."""
+def _limit(event: evt.Event, timeout_s: float) -> None:
+    """pynetdicom takes the socket's time-out away once it is connected, would wait for ever for a peer that stops
+    reading, and reads as much as a PDU says that it has."""
     connection = event.assoc.dul.socket
     if connection is not None and connection.socket is not None:
         connection.socket.settimeout(timeout_s)
+        connection.recv = partial(_recv, connection, timeout_s)  # type: ignore[method-assign]
+
+
+def _recv(connection: AssociationSocket, timeout_s: float, size: int) -> bytearray:
+    """`size` bytes of a PDU, or fewer where the peer has closed the connection.
+
+    Raises:
+        ConnectionError: more than LARGEST_PDU are to come: the connection is ended.
+        TimeoutError: they did not come in time.
+    """
+    stream = connection.socket
+    if stream is None:
+        raise ConnectionError
+    if size > LARGEST_PDU:
+        log.warning("a peer sends a PDU of %d bytes: the association is ended", size)
+        raise ConnectionError
+    deadline, read = time.monotonic() + timeout_s, bytearray()
+    while len(read) < size:
+        if (left := deadline - time.monotonic()) <= 0:
+            raise TimeoutError
+        stream.settimeout(left)
+        piece = stream.recv(min(size - len(read), _PIECE))
+        if not piece:
+            break
+        read += piece
+    stream.settimeout(timeout_s)
+    return read
 
 
 def _names(contexts: list[PresentationContext]) -> str:

@@ -22,7 +22,7 @@ from pynetdicom.status import code_to_category
 from dicom_io.attributes import number
 from dicom_io.errors import Rejected, Unreachable
 from dicom_io.network.answers import Answer, Status
-from dicom_io.network.holdings import HeldInstance, Progress, Retrieved
+from dicom_io.network.holdings import FetchLimits, HeldInstance, Progress, Retrieved
 from dicom_io.network.incoming import IncomingFile, head_of
 from dicom_io.network.peer import Peer
 from dicom_io.network.query import find_instances, find_studies
@@ -46,12 +46,12 @@ class DicomSource:
 
     Attributes:
         move_to: the AE title that it shall send to (C-MOVE); None: it sends over the association that asks (C-GET).
-        max_bytes: the largest data set that is taken by C-GET.
+        limits: of what is taken by C-GET.
     """
 
     peer: Peer
     move_to: str | None = None
-    max_bytes: int = 1 << 30
+    limits: FetchLimits = field(default_factory=FetchLimits)
 
     def studies(self, keyword: str, value: str) -> list[str]:
         """The studies whose attribute `keyword` is `value`."""
@@ -69,6 +69,7 @@ class DicomSource:
         Raises:
             Unreachable: nobody answers, or not in time.
             Rejected: the PACS does not do this, or does not know where the node is.
+            NoRoom: the disk of `folder` is nearly full.
         """
         if self.move_to is None:
             return self._get(study_instance_uid, wanted, folder, progress)
@@ -78,7 +79,7 @@ class DicomSource:
         self, study_instance_uid: str, wanted: Sequence[HeldInstance], folder: Path, progress: Progress
     ) -> Retrieved:
         classes = sorted({held.sop_class_uid for held in wanted if held.sop_class_uid} or STORAGE_CLASSES)
-        keeping = _Keeping(folder, progress, self.max_bytes)
+        keeping = _Keeping(folder, progress, self.limits)
         association = self.peer.associate(
             [build_context(_GET), *_storage_contexts(classes)],
             roles=[build_role(uid, scp_role=True) for uid in classes],
@@ -91,8 +92,10 @@ class DicomSource:
                 ends.append(end)
         except ValueError as error:  # its context was not accepted
             raise Rejected(f'{self.peer} does not know C-GET: set retrieve = "c-move"') from error
-        except RuntimeError as error:
-            raise Unreachable(f"{self.peer} broke the association") from error
+        except (RuntimeError, Unreachable) as error:
+            if keeping.is_full:
+                raise self.limits.no_room(folder) from error
+            raise Unreachable(f"{self.peer} broke the association, or did not answer in time") from error
         finally:
             association.release()
             keeping.end()
@@ -193,11 +196,13 @@ class _Keeping:
     Attributes:
         kept: them, by SOP Instance UID.
         faults: what hindered the others here.
+        is_full: the disk has no room for more: the association is aborted.
     """
 
     folder: Path
     progress: Progress
-    max_bytes: int
+    limits: FetchLimits
+    is_full: bool = False
     kept: dict[str, Path] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
     _dimse: StreamingDIMSE | None = None
@@ -217,6 +222,10 @@ class _Keeping:
         try:
             file.finish()
             if file.fault is not None:
+                self.is_full = file.fault.status is Status.NO_SPACE
+                if self.is_full:  # a C-CANCEL need not be heeded: every further data set would come
+                    event.assoc.abort()
+                    event.assoc.dimse.msg_queue.put((None, None))  # whoever waits for an answer waits no more
                 self.faults.append(file.fault.comment)
                 return int(file.fault.status)
             uid = str(cast(C_STORE, event.request).AffectedSOPInstanceUID)
@@ -227,5 +236,7 @@ class _Keeping:
         return int(Status.SUCCESS)
 
     def _open(self, command: Dataset, transfer_syntax_uid: str, refused: Answer | None) -> IncomingFile:
+        if refused is None and not self.limits.has_room(self.folder):
+            refused = Answer(Status.NO_SPACE, "disk nearly full (min_free_mb)")
         head = b"" if refused else head_of(command, transfer_syntax_uid)
-        return IncomingFile(self.folder, head, self.max_bytes, refused)
+        return IncomingFile(self.folder, head, self.limits.max_bytes, refused)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dicomweb_client import DICOMwebClient
@@ -12,8 +12,9 @@ from pydicom import Dataset
 from requests import Response
 
 from dicom_io.attributes import text
+from dicom_io.durable import FULL
 from dicom_io.errors import Rejected
-from dicom_io.network.holdings import HeldInstance, Progress, Retrieved
+from dicom_io.network.holdings import FetchLimits, HeldInstance, Progress, Retrieved
 from dicom_io.network.web_peer import WebPeer
 
 _AS_STORED = (("application/dicom", "*"),)
@@ -27,11 +28,11 @@ class WebSource:
     """A DICOMweb service that is asked for studies.
 
     Attributes:
-        max_bytes: the largest answer that is taken, and with it the largest instance.
+        limits: of what is taken; no answer may be larger than an instance.
     """
 
     peer: WebPeer
-    max_bytes: int = 1 << 30
+    limits: FetchLimits = field(default_factory=FetchLimits)
 
     def studies(self, keyword: str, value: str) -> list[str]:
         """The studies whose attribute `keyword` is `value`."""
@@ -64,11 +65,14 @@ class WebSource:
 
         Raises:
             Unreachable: nobody answers, or not in time.
+            NoRoom: the disk of `folder` is nearly full.
         """
         files: list[Path] = []
         faults = []
         with self._client() as client:
             for held in wanted:
+                if not self.limits.has_room(folder):
+                    raise self.limits.no_room(folder)
                 try:
                     with self.peer.answering():
                         instance = client.retrieve_instance(
@@ -78,7 +82,12 @@ class WebSource:
                     faults.append(str(refusal))
                     continue
                 files.append(folder / f"{len(files)}.dcm")
-                instance.save_as(files[-1], enforce_file_format=True)
+                try:
+                    instance.save_as(files[-1], enforce_file_format=True)
+                except OSError as error:
+                    if error.errno in FULL:
+                        raise self.limits.no_room(folder) from error
+                    raise
                 progress(len(files))
         return Retrieved(len(files), tuple(files), tuple(faults))
 
@@ -97,7 +106,7 @@ class WebSource:
         content = bytearray()
         for piece in response.iter_content(_PIECE):
             content += piece
-            if len(content) > self.max_bytes:
+            if len(content) > self.limits.max_bytes:
                 response.close()
                 raise Rejected(f"{self.peer} sends more than this node takes (max_image_mb)")
         response._content = bytes(content)

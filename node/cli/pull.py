@@ -40,11 +40,10 @@ def pull(
     keyword, value = _asked(study, accession)
     settings = load(config)
     receiver = settings.receiver
-    source = peers.source(_source_named(source_name, settings), receiver.ae_title, receiver.max_image_mb * 1_000_000)
+    source = peers.source(_source_named(source_name, settings), receiver)
     node = listener(settings)
     if not node.ok:
         raise CommandFailed(f"The node does not run: start it with `mammo-node serve` ({node.says}).")
-    receiver = settings.receiver
     hand_over = partial(
         send_files,
         ae_title=receiver.ae_title,

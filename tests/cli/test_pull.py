@@ -160,6 +160,21 @@ def test_the_nodes_own_results_are_not_fetched_back(node, in_orthanc, way):
     assert_in_the_node(node, images, "ORTHANC" if way == "c-move" else "PULLS")
 
 
+@pytest.mark.parametrize("way", ["c-get", "web"])
+def test_nothing_is_fetched_to_a_disk_that_is_nearly_full(node, in_orthanc, tmp_path, monkeypatch, way):
+    images = in_orthanc(f"FULL-{way}")
+    monkeypatch.setenv("MAMMO_NODE__RECEIVER__MIN_FREE_MB", str(10**9))  # the command's own: the node runs already
+    (tmp_path / "fetched").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "fetched"))
+    ran = node.command("pull", "--from", way, "--accession", f"FULL-{way}")
+    assert ran.returncode == 2
+    assert f"{10**9} MB must stay free (receiver.min_free_mb). Nothing was given to the node" in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert list((tmp_path / "fetched").iterdir()) == []
+    with node.database() as session:
+        assert session.scalars(select(Study).where(Study.study_instance_uid == study_of(images))).all() == []
+
+
 def test_several_studies_of_one_accession_number_are_named_and_none_is_taken(node, in_orthanc):
     first, second = (study_of(in_orthanc("TWICE", name)) for name in ("first", "second"))
     ran = node.command("pull", "--from", "web", "--accession", "TWICE")

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import errno
+import shutil
 import socket
+import struct
+import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,10 +32,11 @@ from pynetdicom.sop_class import (
     StudyRootQueryRetrieveInformationModelMove,
 )
 from transfer_syntaxes import encode
+from wire import IMPLICIT, Wire, item, pdu
 
-from dicom_io.errors import Rejected, Unreachable
+from dicom_io.errors import NoRoom, Rejected, Unreachable
 from dicom_io.network.answers import Answer, Status
-from dicom_io.network.holdings import HeldInstance, Retrieved, Source
+from dicom_io.network.holdings import FetchLimits, HeldInstance, Retrieved, Source
 from dicom_io.network.peer import Peer
 from dicom_io.network.retrieve import DicomSource
 from dicom_io.network.scp import AllowedSender, Listener, ReceivedFile
@@ -265,17 +271,31 @@ def test_a_move_destination_unknown_is_said_in_words(broken_pacs, tmp_path):
         pacs.source(move_to="NODE").retrieve(STUDY, WANTED, tmp_path, lambda done: None)
 
 
-def test_a_full_disk_is_told_and_nothing_half_is_left(broken_pacs, tmp_path, monkeypatch):
+def test_a_disk_that_fills_up_ends_the_c_get_and_nothing_half_is_left(broken_pacs, tmp_path, monkeypatch):
     def full(descriptor: int, data: memoryview) -> int:
         raise OSError(errno.ENOSPC, "no space")
 
     pacs = broken_pacs(StudyRootQueryRetrieveInformationModelGet)
-    pacs.announced, pacs.answers = 1, [(0xFF00, an_image(0, ExplicitVRLittleEndian))]
+    pacs.announced, pacs.answers = 2, [(0xFF00, an_image(number, ExplicitVRLittleEndian)) for number in range(2)]
     monkeypatch.setattr("dicom_io.network.incoming.os.write", full)
-    retrieved = pacs.source().retrieve(STUDY, WANTED[:1], tmp_path, lambda done: None)
-    assert retrieved.arrived == 0
-    assert any("disk space" in fault for fault in retrieved.faults)
+    with pytest.raises(NoRoom, match="nearly full"):
+        pacs.source().retrieve(STUDY, WANTED, tmp_path, lambda done: None)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("by", ["dicom", "web"])
+def test_fetching_stops_before_less_is_free_than_must_stay_so(by, orthanc, tmp_path, monkeypatch):
+    """The disk has room for two of four."""
+    source = dicom_source(orthanc) if by == "dicom" else web_source(orthanc)
+    instances = source.instances(STUDY)
+    free = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(
+        shutil, "disk_usage", lambda folder: free._replace(free=10_000_000 - 2_000_000 * len(list(folder.iterdir())))
+    )
+    source = replace(source, limits=FetchLimits(min_free_bytes=7_000_000))
+    with pytest.raises(NoRoom, match=r"7 MB must stay free \(receiver.min_free_mb\).*set TMPDIR"):
+        source.retrieve(STUDY, instances, tmp_path, lambda _: None)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0.dcm", "1.dcm"], "whole ones, and no more"
 
 
 def test_a_source_that_nobody_runs_is_unreachable():
@@ -291,9 +311,52 @@ def test_a_source_that_nobody_runs_is_unreachable():
 
 @pytest.mark.parametrize("by", ["dicom", "web"])
 def test_what_is_larger_than_the_node_takes_is_not_fetched_and_told(by: str, orthanc: Orthanc, tmp_path: Path) -> None:
-    source = replace(dicom_source(orthanc) if by == "dicom" else web_source(orthanc), max_bytes=2_000)
+    source = replace(
+        dicom_source(orthanc) if by == "dicom" else web_source(orthanc), limits=FetchLimits(max_bytes=2_000)
+    )
     instances = (dicom_source(orthanc)).instances(STUDY)
     retrieved = source.retrieve(STUDY, instances, tmp_path, lambda _: None)
     assert retrieved.arrived == 0
     assert any("max_image_mb" in fault for fault in retrieved.faults)
+    assert not list(tmp_path.iterdir())
+
+
+def _accepted(request: bytes) -> bytes:
+    """The A-ASSOCIATE-AC to a request's body, of its first context in the default transfer syntax."""
+    body = struct.pack(">HH", 1, 0) + request[4:36] + bytes(32) + item(0x10, b"1.2.840.10008.3.1.1.1")
+    body += item(0x21, struct.pack(">BxBx", 1, 0) + item(0x40, IMPLICIT.encode()))
+    return pdu(2, body + item(0x50, item(0x51, struct.pack(">L", 16384)) + item(0x52, b"1.2.3")))
+
+
+def _without_an_end(wire: Wire) -> None:
+    wire.send(struct.pack(">BxL", 4, 0xFFFFFFFF))
+    while True:
+        wire.send(bytes(1 << 20))
+
+
+def _by_the_byte(wire: Wire) -> None:
+    wire.send(struct.pack(">BxL", 4, 10_000))
+    while True:
+        wire.send(b"\0")
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("sends", [_without_an_end, _by_the_byte])
+def test_a_source_whose_pdu_has_no_end_is_cut_off(sends: Callable[[Wire], None], tmp_path: Path) -> None:
+    """One of 4 GiB is not read into the memory, and one that drips is not waited for longer than the time-out."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            with Wire(server.accept()[0]) as wire, suppress(OSError):
+                wire.send(_accepted(wire.pdu()[1]))
+                wire.pdu()
+                sends(wire)
+
+        peer = threading.Thread(target=answer)
+        peer.start()
+        source = DicomSource(Peer("PACS", "127.0.0.1", server.getsockname()[1], 1, NODE))
+        with pytest.raises(Unreachable, match="broke the association"):
+            source.retrieve(STUDY, WANTED, tmp_path, lambda _: None)
+        peer.join(timeout=20)
+        assert not peer.is_alive(), "its connection was closed"
     assert not list(tmp_path.iterdir())
