@@ -79,7 +79,8 @@ def _for_people(error: Exception) -> str | None:
     from node.database import QueueUnusable, why_not_opened
     from node.installation import UnknownInstallation
 
-    if type(error) in (DatabaseError, OperationalError):  # not those that tell of a mistake in a query
+    of_the_machine = (DatabaseError, OperationalError)  # not those that tell of a mistake in a query
+    if isinstance(error, DatabaseError) and type(error) in of_the_machine:
         return f"The queue does not answer: {why_not_opened(error)}. Nothing was changed."
     if isinstance(error, (CommandFailed, SettingsError, DicomError, BundleError, QueueUnusable, UnknownInstallation)):
         return str(error)
