@@ -17,7 +17,7 @@ _SENTENCES = {
     "missing": "must be set",
     "string_type": "must be text in quotes",
     "string_too_long": "must have at most {max_length} characters",
-    "string_too_short": "must have at least {min_length} character(s)",
+    "string_too_short": "must have {min_length} or more characters",
     "path_type": "must be a path in quotes",
     "int_type": "must be a whole number",
     "int_parsing": "must be a whole number",

@@ -443,4 +443,5 @@ def _errors(error: ValidationError) -> list[ErrorDetails]:
 
 
 def _listed(where: str, lines: list[str]) -> str:
-    return "\n".join([f"{where}: {len(lines)} setting(s) cannot be used:", *(f"  {line}" for line in lines)])
+    settings = "1 setting" if len(lines) == 1 else f"{len(lines)} settings"
+    return "\n".join([f"{where}: {settings} cannot be used:", *(f"  {line}" for line in lines)])

@@ -17,7 +17,7 @@ from safetensors.torch import save
 from models.bundle import CARD, ROLES, Bundle, Part, find_bundle, read_bundle
 from models.calibration import Calibration, Level
 from models.durable import write_durably
-from models.types import BundleId
+from models.types import BundleId, counted
 
 RESEARCH_USE_ONLY = "Research use only, not for diagnosis."
 DEFAULT_BASE = "research-default"
@@ -220,7 +220,8 @@ def _card(bundle: Bundle, licences: Mapping[str, str], data: Mapping[str, str]) 
     lines += [f"- {role}: {text}" for role, text in data.items()]
     lines += ["", "## Calibration", ""]
     lines += [
-        f"- {level}: {one.method}, {one.cases} cases of {one.patients} patients, {one.prevalence:.0%} of them malignant"
+        f"- {level}: {one.method}, {counted(one.cases, 'case')} of {counted(one.patients, 'patient')}, "
+        f"{one.prevalence:.0%} of them malignant"
         for level, one in bundle.calibration.items()
     ] or ["Scores are not calibrated."]
     lines += ["", "## Figures on held-out patients", "", "```toml", tomli_w.dumps(dict(bundle.figures)).rstrip(), "```"]

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from models.types import counted
+
 INTERCEPT, SLOPE = "calibration_intercept", "calibration_slope"
 """Figures of a classifier: of a logistic regression of the outcomes on the logits of its images' probabilities, at the
 prevalence of the same patients. 0 and 1 are right (Van Calster et al., BMC Medicine 2019, 17:230)."""
@@ -19,8 +21,8 @@ def caveat_of(figures: Mapping[str, Any]) -> str:
     """
     told = [*_too_high_or_low(figures.get(INTERCEPT)), *_too_far_or_near(figures.get(SLOPE))]
     patients = figures.get("patients")
-    of = f" ({patients})" if isinstance(patients, int) else ""
-    return f"On held-out patients{of} they were {' and '.join(told)}." if told else ""
+    of = counted(patients, "held-out patient") if isinstance(patients, int) else "held-out patients"
+    return f"On {of} they were {' and '.join(told)}." if told else ""
 
 
 def _too_high_or_low(figure: object) -> list[str]:
@@ -29,7 +31,8 @@ def _too_high_or_low(figure: object) -> list[str]:
     value, low, high = found
     if low <= 0 <= high:
         return []
-    return [f"too {'high' if value < 0 else 'low'}, about {math.exp(abs(value)):.1f} times in the odds"]
+    stated = f"{math.exp(-value):.2g} times those observed"
+    return [f"too {'high' if value < 0 else 'low'} (the odds that they state were about {stated})"]
 
 
 def _too_far_or_near(figure: object) -> list[str]:

@@ -6,6 +6,8 @@ import re
 
 import torch
 
+from models.types import counted
+
 
 class NoSuchDevice(Exception):
     """The settings name a device that this machine does not have."""
@@ -25,7 +27,7 @@ def choose_device(wanted: str) -> torch.device:
     device = torch.device(wanted)
     if device.type == "cuda" and (device.index or 0) >= count:
         raise NoSuchDevice(
-            f"reader.device is {wanted!r}, but torch sees {count} CUDA device(s). "
+            f"reader.device is {wanted!r}, but torch sees {counted(count, 'CUDA device')}. "
             'Set it to "auto" or "cpu", or check the driver with nvidia-smi.'
         )
     return device

@@ -15,20 +15,18 @@ from models.landmarks import find_nipple
 from models.preview import preview_of
 from models.protocols import Classifier, Detector, OutOfMemory, Segmenter
 from models.same_lesion import innermost
-from models.types import BundleId, Detection, Finding, ImageReading, Likelihood, Mammogram, Mask
+from models.types import BundleId, Detection, Finding, ImageReading, Likelihood, Mammogram, Mask, counted
 
 In = TypeVar("In")
 Out = TypeVar("Out")
 
 ASSUMED_SPACING = "No spacing of the pixels is known: the models assumed {mm:.3g} mm a pixel, and no lengths are told."
-NO_OUTLINE = "{count} finding(s) could not be outlined: the detector's box stands for the outline."
+NO_OUTLINE = "{findings} could not be outlined: the detector's box stands for the outline."
 TOO_LARGE = (
-    "The outline covers {share:.1f} % of the breast, the largest lesion that the detector learned from {largest:.1f} "
-    "%: it is doubtful."
+    "Doubtful: the outline covers {share:.1f} % of the breast; the largest lesion that the detector learned from "
+    "covers {largest:.1f} %."
 )
-DOUBTFUL = (
-    "{count} outline(s) are doubtful: they cover more of the breast than any lesion that the detector learned from."
-)
+DOUBTFUL = "Doubtful: {outlines} that cover more of the breast than any lesion that the detector learned from."
 
 
 @dataclass(frozen=True)
@@ -115,8 +113,8 @@ class Pipeline:
             seconds={"detect": detect_s, "segment": segmented - began, "classify": classified - segmented},
             warnings=(
                 *image.warnings,
-                *([NO_OUTLINE.format(count=without)] if without else []),
-                *([DOUBTFUL.format(count=doubtful)] if doubtful else []),
+                *([NO_OUTLINE.format(findings=counted(without, "finding"))] if without else []),
+                *([DOUBTFUL.format(outlines=counted(doubtful, "outline"))] if doubtful else []),
             ),
             likelihood=self._worth(Level.IMAGE, malignancy),
             as_breast=self._worth(Level.BREAST, malignancy),
@@ -127,6 +125,7 @@ class Pipeline:
             spacing_by=as_stated.spacing_by,
             nipple=find_nipple(image.pixels, image.view) if image.head_up and not image.extent else None,
             preview=preview_of(image.pixels),
+            tones=image.tones,
         )
 
     def _doubts(self, image: Mammogram, masks: Sequence[Mask]) -> list[str]:

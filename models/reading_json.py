@@ -11,7 +11,7 @@ import numpy as np
 
 from models.types import Box, BundleId, Category, Finding, FindingKind, ImageReading, Likelihood, Mask
 
-_PREVIEW = "preview"
+_PICTURES = ("preview", "tones")
 
 
 def to_json(reading: ImageReading) -> dict[str, object]:
@@ -35,14 +35,13 @@ def to_json(reading: ImageReading) -> dict[str, object]:
 
 
 def masks_of(reading: ImageReading) -> bytes:
-    """The pixels as npz: masks as bool arrays named 0, 1, … in the order of the findings, and the preview where there
-    is one. Same pixels, same bytes."""
+    """The pixels as npz: masks as bool arrays named 0, 1, … in the order of the findings, and preview and tones where
+    there are any. Same pixels, same bytes."""
     buffer = io.BytesIO()
     arrays: dict[str, np.ndarray[Any, Any]] = {
         str(index): finding.mask.crop for index, finding in enumerate(reading.findings)
     }
-    if reading.preview is not None:
-        arrays[_PREVIEW] = reading.preview
+    arrays |= {name: array for name in _PICTURES if (array := getattr(reading, name)) is not None}
     np.savez_compressed(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()
 
@@ -58,8 +57,8 @@ def from_json(values: dict[str, Any], masks: bytes) -> ImageReading:
             findings = tuple(
                 _finding_from_json(finding, crops[str(index)]) for index, finding in enumerate(values["findings"])
             )
-            preview = crops[_PREVIEW] if _PREVIEW in crops.files else None
-            masks_there = len(crops.files) - (preview is not None)
+            pictures = {name: crops[name] for name in _PICTURES if name in crops.files}
+            masks_there = len(crops.files) - len(pictures)
             if masks_there != len(findings):
                 raise ValueError(f"{masks_there} masks for {len(findings)} findings")
         rows, columns = values["shape"]
@@ -79,7 +78,7 @@ def from_json(values: dict[str, Any], masks: bytes) -> ImageReading:
             spacing_mm=_pair(values.get("spacing_mm")),
             spacing_by=values.get("spacing_by", ""),
             nipple=_pair(values.get("nipple")),
-            preview=preview,
+            **pictures,
         )
     except (LookupError, TypeError, OSError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"Not a stored reading: {error}") from error

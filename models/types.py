@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,6 +97,11 @@ def in_percent(probability: float, recall_threshold: float = RECALL_THRESHOLD) -
 def written(number: float) -> Decimal:
     """A number as it is written: 0.07 and not 0.07000000000000001."""
     return Decimal(repr(float(number)))
+
+
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """A number with its noun: "1 image", "2 images", "0 studies"."""
+    return f"{number} {noun if number == 1 else plural or f'{noun}s'}"
 
 
 @dataclass(frozen=True)
@@ -189,6 +194,8 @@ class Mammogram:
         view: DICOM view abbreviation ("CC", "MLO", "ML", …); None where the header does not say.
         extent: what it shows where that is not the whole of a standard view ("spot/magnified", "cleavage", …); else "".
         head_up: False where the header says that the columns run to the patient's head: no nipple is looked for.
+        tones: a sample of the values as they are stored, rising, by which it was decided how they are shown; None where
+            nobody asks.
         warnings: what the reader of the pixels thinks a radiologist should know (one sentence each).
     """
 
@@ -199,6 +206,7 @@ class Mammogram:
     view: str | None = None
     extent: str = ""
     head_up: bool = True
+    tones: NDArray[Any] | None = None
     warnings: tuple[str, ...] = ()
 
     @property
@@ -273,6 +281,7 @@ class ImageReading:
             found.
         preview: the image as it was read, uint8, display polarity, at most PREVIEW_ROWS rows; None in readings stored
             before there were any.
+        tones: as the Mammogram had them; None in readings stored before there were any.
     """
 
     findings: tuple[Finding, ...]
@@ -290,6 +299,7 @@ class ImageReading:
     spacing_by: str = ""
     nipple: tuple[int, int] | None = None
     preview: NDArray[np.uint8] | None = None
+    tones: NDArray[Any] | None = None
 
 
 PREVIEW_ROWS = 960

@@ -47,7 +47,7 @@ from node.reporting import Reporter
 from node.retry import RetryPolicy
 from node.routing import route
 from node.service import Loop, Service, Tick
-from node.stranded import stranded
+from node.stranded import stranded, waiting_for
 from node.studies import close_complete
 
 log = logging.getLogger(__name__)
@@ -117,7 +117,7 @@ def build_service(settings: Settings) -> Service:
         resume(session, time.time())
         sweep(session, settings.data_dir, time.time())
         for name, count in stranded(session, [one.name for one in settings.destinations]).items():
-            log.warning("%d delivery(ies) wait for %s, which is no destination any more", count, name)
+            log.warning("%s, which is no destination any more", waiting_for(name, count))
     device = _device(settings)
     reporter = Reporter(
         sessions=sessions,

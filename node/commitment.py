@@ -19,6 +19,7 @@ from dicom_io.network.commitment import DUPLICATE_TRANSACTION, CommitmentReport,
 from dicom_io.network.peer import meaning
 from dicom_io.results.encode import CONTENTS
 from dicom_io.results.profiles import ResultKind
+from models.types import counted
 from node.database import Sessions, looking
 from node.retry import RetryPolicy, next_try
 from node.states import DeliveryState, moved
@@ -130,7 +131,7 @@ class Commitment:
             for delivery in asked:
                 delivery.error = why
                 delivery.transaction_uid = None
-        return f"{len(asked)} delivery(ies) to {self.name}: {why}"
+        return f"{counted(len(asked), 'delivery', 'deliveries')} to {self.name}: {why}"
 
     def _of(self, session: Session, transaction_uid: str) -> Sequence[Delivery]:
         return session.scalars(

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
+from models.types import counted
+
 PASSING = frozenset(
     {
         # the disk
@@ -86,4 +88,4 @@ def told(fault: BaseException) -> str:
 
 def given_up(faults: int, reason: str) -> str:
     """Why work is given up that met `faults` faults of the machine, the last for `reason` (see `told`)."""
-    return f"the machine failed {faults} time(s), {reason}: mend that, then retry"
+    return f"the machine failed {counted(faults, 'time')}, {reason}: mend that, then retry"

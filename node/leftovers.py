@@ -9,6 +9,7 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from models.types import counted
 from node.states import JobKind, JobState
 from node.tables import Instance, Job, Result
 
@@ -31,7 +32,7 @@ def sweep(session: Session, data_dir: Path, now: float) -> int:
             path.unlink()
             removed += 1
     if removed:
-        log.info("%d file(s) removed that an earlier life of the node left half done", removed)
+        log.info("%s removed that an earlier run of the node left half done", counted(removed, "file"))
     return removed
 
 

@@ -16,6 +16,7 @@ from multiprocessing.context import SpawnProcess
 from sqlalchemy import exists, select
 from sqlalchemy.exc import SQLAlchemyError
 
+from models.types import counted
 from node.database import Sessions, looking
 from node.logs import place_of
 from node.queue import give_back
@@ -77,7 +78,9 @@ class ReaderSupervisor:
             self._give_back(counts=blamed)
             if not stop.is_set():
                 log.error(
-                    "the reader ended by itself (exit status %s) with %d job(s) in hand", process.exitcode, len(held)
+                    "the reader ended by itself (exit status %s) with %s in hand",
+                    process.exitcode,
+                    counted(len(held), "job"),
                 )
             # One that dies for no image's sake will do so again: start it less and less often.
             pause_s = 0.0 if held and blamed else min(60.0, 2 * pause_s + 1)

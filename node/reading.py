@@ -21,7 +21,7 @@ from models.breast import breast_side
 from models.pipeline import Pipeline
 from models.protocols import OutOfMemory
 from models.reading_json import masks_of, to_json
-from models.types import ImageReading, Mammogram
+from models.types import ImageReading, Mammogram, counted
 from node.database import Sessions
 from node.faults import PATIENCE, Patience, given_up, passes, told
 from node.queue import Claim, LeaseLost, claim, finish, put_off, renew
@@ -30,7 +30,7 @@ from node.tables import Instance
 
 log = logging.getLogger(__name__)
 
-KILLS_THE_READER = "unreadable: kills the reader ({attempts} attempts)"
+KILLS_THE_READER = "unreadable: kills the reader ({attempts})"
 TOO_LARGE = "unreadable: the device's memory does not hold it, even alone"
 
 
@@ -70,7 +70,7 @@ class ImageReader:
         decoded: list[tuple[Claim, Mammogram, float]] = []
         for held in claims:
             if held.attempts > self.limits.attempts:
-                self._give_up(held, KILLS_THE_READER.format(attempts=self.limits.attempts))
+                self._give_up(held, KILLS_THE_READER.format(attempts=counted(self.limits.attempts, "attempt")))
                 continue
             began = self.now()
             try:
@@ -138,7 +138,7 @@ class ImageReader:
             (self.data_dir / masks_path).unlink(missing_ok=True)
             log.warning("job %d: its lease was lost while it was read; the reading is dropped", held.job_id)
         else:
-            log.info("job %d: read, %d finding(s)", held.job_id, len(reading.findings))
+            log.info("job %d: read, %s", held.job_id, counted(len(reading.findings), "finding"))
 
     def _put_off(self, held: Claim, reason: str) -> None:
         """For a fault of the machine: the image waits, and the others go on."""

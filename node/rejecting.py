@@ -22,7 +22,7 @@ from dicom_io.durable import write_durably
 from dicom_io.results.encoding import Encoding, to_bytes
 from dicom_io.results.profiles import ResultKind
 from dicom_io.results.rejections import Reason, encode_rejection, wrong_ones
-from models.types import BundleId, Laterality
+from models.types import BundleId, Laterality, counted
 from node.database import Sessions, looking
 from node.logs import place_of
 from node.publishing import Recipient
@@ -176,8 +176,8 @@ class Rejecting:
         for delivery, _ in taken_back:
             delivery.rejected_by_id = result.id
         log.info(
-            "study %d: %d result(s) will be taken back at %s: %s",
-            study.id, len(taken_back), self.recipient.name, reason.value.meaning,
+            "study %d: %s will be taken back at %s: %s",
+            study.id, counted(len(taken_back), "result"), self.recipient.name, reason.value.meaning,
         )  # fmt: skip
 
     def _present(self, session: Session, study: Study) -> Result:

@@ -21,11 +21,12 @@ from dicom_io.durable import write_durably
 from dicom_io.errors import DicomError
 from dicom_io.headers import InstanceKind, describe
 from dicom_io.results.encode import Encoding, ResultObject, encode_results
+from dicom_io.results.gsps.display import is_grey
 from dicom_io.results.profiles import Profile, ResultKind
 from dicom_io.results.sources import identity
 from models.concordance import concordances, is_discordant
 from models.exam import put_together
-from models.types import RECALL_THRESHOLD, BundleId, ExamReading, Laterality, ReadImage, UnreadImage
+from models.types import RECALL_THRESHOLD, BundleId, ExamReading, Laterality, ReadImage, UnreadImage, counted
 from node.archived import headers_of, reading_of
 from node.arrivals import IMAGES
 from node.assessments.entered import assessments_of
@@ -151,7 +152,7 @@ class Reporter:
             study = session.get_one(Study, held.study_id)
             study.why = why
             publish(session, study, notice, recipients, self.now())
-        log.info("study %d: %d notice(s) that there is no report", held.study_id, len(notice))
+        log.info("study %d: %s that there is no report", held.study_id, counted(len(notice), "notice"))
 
     def _notice(self, held: Claim, why: str) -> tuple[list[Written], list[Recipient]]:
         """A document by which a destination learns that the study's images were not reported, and who gets it.
@@ -205,6 +206,10 @@ class Reporter:
             encoding = self._encoding(held, study, profile)
             objects = encode_results(exam, sources, encoding, predecessors[profile.name], taken_back)
             written += self._written(study, held.revision, profile, objects)
+        if any(ResultKind.GSPS in profile.kinds for profile in profiles_of(recipients)):
+            in_colour = sum(not is_grey(sources[one.sop_instance_uid]) for one in exam.images if one.reading.findings)
+            if in_colour:
+                log.info("study %d: no presentation state of %s in colour", held.study_id, counted(in_colour, "image"))
         self._publish(held, written, recipients, is_discordant(exam))
 
     def _encoding(self, held: Claim, study: Study, profile: Profile) -> Encoding:
@@ -275,7 +280,7 @@ class Reporter:
             known = told(session, study)
             wanted = [one for one in recipients if discordant or not one.only_discordant or one.name in known]
             publish(session, study, objects, wanted, self.now())
-        log.info("study %d: revision %d reported: %d object(s)", held.study_id, held.revision, len(objects))
+        log.info("study %d: revision %d reported: %s", held.study_id, held.revision, counted(len(objects), "object"))
 
 
 def exam_of(session: Session, study: Study, data_dir: Path, recall_threshold: float = RECALL_THRESHOLD) -> ExamReading:

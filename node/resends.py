@@ -14,11 +14,10 @@ from sqlalchemy.orm import Session
 from dicom_io.attributes import code, text
 from dicom_io.headers import InstanceHeader, InstanceKind
 from dicom_io.pixels.intact import WholeFile
-from dicom_io.pixels.luts import is_inverse
+from dicom_io.pixels.luts import is_inverse, stated_display
 from dicom_io.pixels.pixel_element import Span
 from dicom_io.pixels.same_header import has_same_header
 from dicom_io.results.fingerprints import taken_over
-from dicom_io.results.gsps.display import as_displayed
 from node.arrivals import (
     TWO_PATIENTS,
     are_two_patients,
@@ -71,7 +70,7 @@ def compare(old: WholeFile, new: WholeFile, pixels: PixelComparison) -> Differen
 def states_otherwise(old: Dataset, new: Dataset) -> bool:
     """Whether results made of the new header would differ from those made of the old one, besides what an instance's
     row holds."""
-    return taken_over(old) != taken_over(new) or as_displayed(old) != as_displayed(new)
+    return taken_over(old) != taken_over(new) or stated_display(old) != stated_display(new)
 
 
 def correct(

@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 
 from config.settings import Route
 from dicom_io.headers import InstanceHeader
+from models.types import counted
 
 
 @dataclass(frozen=True)
@@ -68,9 +69,9 @@ def _against_age(one: Route, study_date: date | None, day: date) -> Iterator[str
         return
     days = (day - study_date).days
     if one.older_than_days is not None and days <= one.older_than_days:
-        yield f"the study is {days} day(s) old"
+        yield f"the study is {counted(days, 'day')} old"
     if one.younger_than_days is not None and days >= one.younger_than_days:
-        yield f"the study is {days} day(s) old"
+        yield f"the study is {counted(days, 'day')} old"
 
 
 def _like(name: str, patterns: Sequence[str]) -> bool:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from dicom_io.errors import NotReadable
 from dicom_io.headers import InstanceKind
+from models.types import counted
 from node.archived import reading_of
 from node.arrivals import (
     IN_QUARANTINE,
@@ -118,7 +119,9 @@ def _let_out(session: Session, study: Study, now: float) -> list[str]:
                 ask_for_reading(session, study, instance)
                 done.append(f"image {instance.id}, which came meanwhile, will be read")
     if unsent := hold_back_replaced(session, study):
-        done.append(f"not sent any more: {unsent} delivery(ies), replaced by revision {study.revision}")
+        done.append(
+            f"not sent any more: {counted(unsent, 'delivery', 'deliveries')}, replaced by revision {study.revision}"
+        )
     return done
 
 
@@ -163,7 +166,7 @@ def _ask_again(session: Session, study: Study, now: float, committing: Collectio
     for delivery in uncommitted:
         ask_anew(delivery, now)
     counts = Counter(delivery.destination for delivery in uncommitted)
-    return [f"{name} will be asked again to commit to {count} result(s)" for name, count in counts.items()]
+    return [f"{name} will be asked again to commit to {counted(count, 'result')}" for name, count in counts.items()]
 
 
 def _deliveries(session: Session, study: Study, state: DeliveryState) -> Sequence[Delivery]:

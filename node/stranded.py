@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session
 
+from models.types import counted
 from node.states import DeliveryState
 from node.tables import Delivery
 
@@ -51,3 +52,8 @@ def _to(session: Session, name: str) -> Sequence[Delivery]:
 def _open() -> ColumnElement[bool]:
     uncommitted = and_(Delivery.state == DeliveryState.SENT, Delivery.transaction_uid.is_not(None))
     return or_(Delivery.state.in_([DeliveryState.WAITING, DeliveryState.DEAD]), uncommitted)
+
+
+def waiting_for(name: str, count: int) -> str:
+    """ "2 deliveries wait for pacs"."""
+    return f"{counted(count, 'delivery', 'deliveries')} {'waits' if count == 1 else 'wait'} for {name}"

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, selectinload
 
 from dicom_io.headers import InstanceKind
 from dicom_io.views import SPECIMEN
-from models.types import Laterality
+from models.types import Laterality, counted
 from node.arrivals import ask_for_reading, cancel_reports, go_beyond_notice
 from node.closing import Arrivals, Close, Ladder, Wait, closing
 from node.database import Sessions, looking
@@ -65,7 +65,9 @@ def close(session: Session, study: Study, now: float) -> None:
         told = (i.unread_reason for i in study.instances if i.left_out or i.no_view)
         reason = next(filter(None, told), None)
         study.state = moved(study.state, StudyState.NOT_READ)
-        study.why = reason or f"no breast image among its {len(study.instances)} instance(s): {', '.join(kinds)}"
+        study.why = (
+            reason or f"no breast image among its {counted(len(study.instances), 'instance')}: {', '.join(kinds)}"
+        )
         log.info("study %d: not read: %s", study.id, study.why)
         return
     choose_raw_images(session, study)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -168,3 +169,9 @@ def test_no_drawer_for_odds_and_ends(name):
 def test_the_databases_migrations_are_one_chain():
     numbers = sorted(Path(name).stem[:4] for name in SOURCES if name.startswith("node/migrations/versions/0"))
     assert numbers == [f"{number:04}" for number in range(1, len(numbers) + 1)]
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_no_text_leaves_open_whether_a_count_is_one(name):
+    texts = (node.value for node in ast.walk(TREES[name]) if isinstance(node, ast.Constant))
+    assert [text for text in texts if isinstance(text, str) and re.search(r"[a-z]\((s|es|ies)\)", text)] == []

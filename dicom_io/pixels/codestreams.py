@@ -23,6 +23,7 @@ from pydicom.uid import (
 )
 
 from dicom_io.errors import NotReadable
+from models.types import counted
 
 _CUT_SHORT = "The compressed pixel data is cut short."
 _NO_START = "The compressed pixel data is not what its transfer syntax says."
@@ -113,7 +114,8 @@ def check_frame(frame: bytes, transfer_syntax: UID, expected: FrameShape, bits_a
     shape = found.shape
     if shape != expected:
         raise NotReadable(
-            f"The header declares {expected.rows} × {expected.columns} pixels of {expected.components} sample(s), "
+            f"The header declares {expected.rows} × {expected.columns} pixels of "
+            f"{counted(expected.components, 'sample')}, "
             f"the compressed image {shape.rows} × {shape.columns} of {shape.components}."
         )
     return found.precision

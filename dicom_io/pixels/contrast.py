@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _SAMPLE = 200_000
+_TONES = 4096
 _LEAST_RANGE = 0.25
 """Of the display scale, from the 0.5th to the 99.5th percentile of the picture. Twelve bits behind a window of 16, or
 eight behind one of 12, have one sixteenth; a mammogram as its maker shows it has nearly all."""
@@ -23,61 +24,69 @@ class Contrast:
     """What the stored values of a picture tell apart.
 
     Attributes:
-        sample: flat indices of the pixels that are looked at.
+        tones: a sample of the stored values (see `tones_of`); what is judged is what becomes of them.
         whole: whether the percentiles of the sample differ; otherwise only its extremes do.
         sides: which of the sample lie below and above Otsu's threshold (air and breast, in a mammogram), where the
             values there differ.
     """
 
-    sample: NDArray[np.intp]
+    tones: NDArray[Any]
     whole: bool
     sides: tuple[NDArray[np.bool_], ...]
 
     def shown_by(self, display: NDArray[Any]) -> bool:
-        """Whether a picture on the display scale, 0 to 1, shows it: neither all dark, all bright, nor a silhouette."""
-        values = display.ravel()[self.sample]
-        low, high = _range(values, self.whole)
-        return high - low >= _LEAST_RANGE and self._tells_apart(values)
+        """Whether the tones on the display scale, 0 to 1, show it: neither all dark, all bright, nor a silhouette."""
+        low, high = self.least_and_greatest(display)
+        return high - low >= _LEAST_RANGE and self._tells_apart(display)
 
     def kept_by(self, values: NDArray[Any]) -> bool:
-        """Whether values of any scale still hold it."""
-        kept = values.ravel()[self.sample].astype(np.float64)
-        if not np.isfinite(kept).all():
+        """Whether the tones on any other scale still hold it."""
+        if not np.isfinite(values).all():
             return False
-        low, high = _range(kept, self.whole)
-        return high > low and self._tells_apart((kept - low) / (high - low))
+        low, high = self.least_and_greatest(values)
+        return high > low and self._tells_apart((values - low) / (high - low))
 
     def least_and_greatest(self, values: NDArray[Any]) -> tuple[float, float]:
-        """The range of the values without the few that lie outside of all others."""
-        return _range(values.ravel()[self.sample], self.whole)
+        """The range of the tones on any scale without the few that lie outside of all others."""
+        low, high = np.percentile(values, (0.5, 99.5)) if self.whole else (values.min(), values.max())
+        return float(low), float(high)
 
     def _tells_apart(self, values: NDArray[Any]) -> bool:
         return not self.sides or any(_spread(values[side]) >= _LEAST_SPREAD for side in self.sides)
 
 
-def contrast_of(stored: NDArray[Any], inside: NDArray[np.bool_]) -> Contrast | None:
-    """What the stored values within the picture tell apart; None where there are no two of them.
+def tones_of(stored: NDArray[Any], inside: NDArray[np.bool_]) -> NDArray[Any]:
+    """A sample of the stored values within the picture, rising, evenly drawn of all that are there, with the least and
+    the greatest. The reading keeps it, so that a presentation state is chosen by the same values as the picture was.
 
     Args:
         inside: where `stored` holds the picture and no padding.
     """
-    places = np.flatnonzero(inside)
-    if not places.size:
-        return None
-    picture = stored.ravel()[places]
-    least, greatest = int(picture.argmin()), int(picture.argmax())
-    if picture[least] == picture[greatest]:
-        return None
+    picture = stored[inside]
+    if not picture.size:
+        return picture
+    drawn = np.sort(picture[:: 1 + picture.size // _SAMPLE])
+    evenly = np.linspace(0, drawn.size - 1, min(_TONES, drawn.size)).round().astype(np.intp)
     # The extremes are always looked at: a picture may be two dots.
-    sample = np.append(places[:: 1 + places.size // _SAMPLE], places[[least, greatest]])
-    values = stored.ravel()[sample].astype(np.float64)
+    return np.concatenate(([picture.min()], drawn[evenly], [picture.max()])).astype(stored.dtype)
+
+
+def contrast_of(tones: NDArray[Any]) -> Contrast | None:
+    """What the stored values of a picture tell apart; None where there are no two of them.
+
+    Args:
+        tones: see `tones_of`.
+    """
+    if not tones.size or tones[0] == tones[-1]:
+        return None
+    values = tones.astype(np.float64)
     low, high = np.percentile(values, (0.5, 99.5))
     whole = bool(high > low)
     if not whole:
-        return Contrast(sample, whole, ())
+        return Contrast(tones, whole, ())
     above = values > otsu(np.clip(values, low, high))
     sides = tuple(side for side in (above, ~above) if side.any() and _spread(values[side]) > _VARIED * (high - low))
-    return Contrast(sample, whole, sides)
+    return Contrast(tones, whole, sides)
 
 
 def otsu(sample: NDArray[Any]) -> float:
@@ -90,11 +99,6 @@ def otsu(sample: NDArray[Any]) -> float:
     mean_below = sums / np.maximum(below, 1)
     mean_above = (sums[-1] - sums) / np.maximum(above, 1)
     return float(edges[1 + np.argmax(below * above * (mean_below - mean_above) ** 2)])
-
-
-def _range(values: NDArray[Any], whole: bool) -> tuple[float, float]:
-    low, high = np.percentile(values, (0.5, 99.5)) if whole else (values.min(), values.max())
-    return float(low), float(high)
 
 
 def _spread(values: NDArray[Any]) -> float:

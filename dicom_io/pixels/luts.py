@@ -7,8 +7,7 @@ other pixels (a copy of 8 bits kept the window of its 12-bit source), and the ne
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,56 +26,117 @@ Window = tuple[float, float, str]
 # Films and screens of 8 bits hold display values as they are; deeper ones seldom use their whole range.
 _DISPLAY_BITS = 8
 _FEW = 1000  # pixels: so small a picture is looked at whole
+_NO_RESCALE = "The header's rescale slope and intercept leave no picture of these pixels and were not used."
 _UNFIT = "A display window or look-up table of the header does not fit the pixels: {}."
 
 
-def modality_values(dataset: Dataset, stored: NDArray[Any], contrast: Contrast) -> tuple[Values, str | None]:
-    """Stored values through the Modality LUT or the rescale slope and intercept (PS3.3 §C.11.1.1).
+@dataclass(frozen=True, eq=False)
+class Modality:
+    """From stored values to modality values (PS3.3 §C.11.1.1): by a look-up table, or by slope and intercept.
+
+    Attributes:
+        lut: an item of the Modality LUT Sequence.
+        remark: a sentence where the header's LUT or slope was not used: it is malformed, or leaves no picture.
+    """
+
+    slope: float = 1.0
+    intercept: float = 0.0
+    lut: Dataset | None = None
+    remark: str | None = None
+
+    def of(self, stored: NDArray[Any]) -> Values:
+        """Modality values of stored ones."""
+        if self.lut is not None and (table := _table(self.lut)):
+            return _look_up(table, stored)
+        result = stored.astype(np.float32)
+        if (self.slope, self.intercept) == (1, 0):
+            return result
+        with np.errstate(over="ignore", invalid="ignore"):
+            rescaled: Values = result * np.float32(self.slope) + np.float32(self.intercept)
+            return rescaled
+
+
+@dataclass(frozen=True, eq=False)
+class Voi:
+    """From modality values to the display scale (PS3.3 §C.11.2): by a look-up table, by a window, or as they are.
+
+    Attributes:
+        lut: an item of the VOI LUT Sequence.
+        bits: of values that are shown as they are.
+        remark: a sentence where the header gave none, or none that fits.
+    """
+
+    lut: Dataset | None = None
+    window: Window | None = None
+    bits: int = _DISPLAY_BITS
+    remark: str | None = None
+
+    def of(self, modality: Values) -> Values:
+        """Modality values on the display scale."""
+        if self.lut is not None and (table := _table(self.lut)):
+            shown = _look_up(table, modality) / np.float32((1 << table.bits) - 1)
+            return np.clip(shown, 0, 1, out=shown)
+        if self.window is not None:
+            with np.errstate(over="ignore", invalid="ignore"):
+                return window(modality, *self.window)
+        shown = modality / np.float32((1 << self.bits) - 1)
+        return np.clip(shown, 0, 1, out=shown)
+
+
+def modality_of(dataset: Dataset, contrast: Contrast | None) -> Modality:
+    """The Modality LUT or the rescale slope and intercept of an image, or the identity where they leave no picture.
 
     Args:
-        contrast: of the stored values.
-
-    Returns:
-        The modality values, and a sentence where the header's LUT or slope was not used: it is malformed, or leaves
-        no picture.
+        contrast: of the stored values; None where they are not known: then what is well formed is taken.
     """
     remark = None
-    slope, intercept = stated_rescale(dataset)
     for lut in items(dataset, "ModalityLUTSequence")[:1]:
-        table = _table(lut)
-        looked_up = _look_up(table, stored) if table else None
-        if looked_up is not None and contrast.kept_by(looked_up):
-            return looked_up, None
+        if _table(lut) and (contrast is None or contrast.kept_by(Modality(lut=lut).of(contrast.tones))):
+            return Modality(lut=lut)
         remark = "The header's Modality LUT does not fit the pixels and was not used."
-    result = stored.astype(np.float32)
-    if (slope, intercept) == (1, 0):
-        return result, remark
-    with np.errstate(over="ignore", invalid="ignore"):
-        rescaled = result * np.float32(slope) + np.float32(intercept)
-    if contrast.kept_by(rescaled):
-        return rescaled, remark
-    return result, "The header's rescale slope and intercept leave no picture of these pixels and were not used."
+    slope, intercept = stated_rescale(dataset)
+    stated = Modality(slope, intercept, remark=remark)
+    if slope != 0 if contrast is None else contrast.kept_by(stated.of(contrast.tones)):
+        return stated
+    return Modality(
+        remark="The header's rescale slope and intercept leave no picture of these pixels and were not used."
+    )
 
 
-def display_values(
-    dataset: Dataset, modality: Values, inside: NDArray[np.bool_], contrast: Contrast
-) -> tuple[Values, str | None]:
-    """Modality values on the display scale, dense tissue bright, and a sentence where the header gave no window, or
-    none that fits.
+def voi_of(dataset: Dataset, modality: Modality, contrast: Contrast | None) -> Voi:
+    """How an image is shown: what its header says, if that fits its values.
 
     The VOI comes first (PS3.3 §C.11.2), whatever the image is for: "For Presentation" does not say that it was
     applied. A VOI LUT goes before a window, the first of several is the default; the others are tried where it does not
-    fit. Only then is MONOCHROME1 inverted. Without a VOI, 8-bit images are shown as they are and deeper ones from their
-    least to their greatest value.
+    fit. Without a VOI, 8-bit images are shown as they are and deeper ones from their least to their greatest value.
+    Only then is MONOCHROME1 inverted (`is_inverse`).
 
     Args:
-        inside: where `modality` holds the picture and no padding.
-        contrast: of the stored values.
+        modality: of the image.
+        contrast: of the stored values; None where they are not known: then the first that is well formed is taken.
     """
-    shown, remark = _through_voi(dataset, modality, inside, contrast)
-    if is_inverse(dataset):
-        np.subtract(np.float32(1), shown, out=shown)
-    return shown, remark
+    stated = _stated_vois(dataset)
+    if contrast is None:
+        return stated[0] if stated else Voi()
+    tones = modality.of(contrast.tones)
+    first_fits = not any(_table(lut) is None for lut in _voi_luts(dataset))
+    for voi in stated:
+        if contrast.shown_by(voi.of(tones)):
+            return voi if first_fits else replace(voi, remark=_UNFIT.format("the next that fits was used"))
+        first_fits = False
+    is_stated = bool(_voi_luts(dataset)) or bool(stated)
+    bits_stored = int(number(dataset, "BitsStored") or 0)
+    as_it_is = Voi(bits=bits_stored)
+    if 0 < bits_stored <= _DISPLAY_BITS and contrast.shown_by(as_it_is.of(tones)):
+        told = _UNFIT.format("the image is shown as its values are")
+        return replace(as_it_is, remark=told) if is_stated else as_it_is
+    whole_range = "the image was read from its least to its greatest value"
+    told = _UNFIT.format(whole_range) if is_stated else f"The header gives no display window: {whole_range}."
+    whole = Voi(window=_from_to(float(tones.min()), float(tones.max())), remark=told)
+    if contrast.shown_by(whole.of(tones)):
+        return whole
+    # A few values lie far from all others.
+    return replace(whole, window=_from_to(*contrast.least_and_greatest(tones)))
 
 
 def is_inverse(dataset: Dataset) -> bool:
@@ -126,14 +186,34 @@ def stated_windows(dataset: Dataset) -> list[Window]:
     return found
 
 
-def stated_modality_luts(dataset: Dataset) -> list[Dataset]:
-    """The look-up tables of the Modality LUT Sequence, without empty and malformed ones."""
-    return [lut for lut in items(dataset, "ModalityLUTSequence") if _table(lut)]
+def stated_display(dataset: Dataset) -> tuple[object, ...]:
+    """All that the header says of how the image is shown; two that are equal are shown alike."""
+    luts = [lut for lut in (*items(dataset, "ModalityLUTSequence"), *_voi_luts(dataset)) if _table(lut)]
+    return luts, stated_rescale(dataset), stated_windows(dataset), is_inverse(dataset)
 
 
-def stated_voi_luts(dataset: Dataset) -> list[Dataset]:
-    """The look-up tables of VOI LUT Sequences, the image's own and its frame's, without empty and malformed ones."""
-    return [lut for lut in _voi_luts(dataset) if _table(lut)]
+def _stated_vois(dataset: Dataset) -> list[Voi]:
+    """The header's VOIs in their order, without malformed ones; a table also as one of the depth of its entries, where
+    it is described as deeper than they are."""
+    vois = []
+    for lut in _voi_luts(dataset):
+        if table := _table(lut):
+            vois += [Voi(lut=lut), Voi(lut=_over_its_entries(table))]
+    return vois + [Voi(window=stated) for stated in stated_windows(dataset)]
+
+
+def _over_its_entries(table: _Table) -> Dataset:
+    """The same table with 16 bits from its least to its greatest entry."""
+    least, greatest = float(table.entries.min()), float(table.entries.max())
+    entries = np.rint(_stretched(table.entries, least, greatest) * 65535).astype("<u2")
+    lut = Dataset()
+    length = entries.size & 0xFFFF
+    if table.first < 0:  # then the length is written signed too
+        lut.add_new("LUTDescriptor", "SS", [length - (1 << 16) if length >> 15 else length, table.first, 16])
+    else:
+        lut.add_new("LUTDescriptor", "US", [length, table.first, 16])
+    lut.add_new("LUTData", "OW", entries.tobytes())
+    return lut
 
 
 def _voi_luts(dataset: Dataset) -> list[Dataset]:
@@ -145,7 +225,7 @@ def _holders_of_voi(dataset: Dataset) -> tuple[Dataset, ...]:
 
 
 def approximate_presentation(
-    dataset: Dataset, modality: Values, inside: NDArray[np.bool_], contrast: Contrast
+    dataset: Dataset, modality: Values, inside: NDArray[np.bool_], contrast: Contrast, tones: Values
 ) -> Values:
     """A raw (For Processing) image on the display scale: an approximation of what its maker's own processing shows.
 
@@ -154,69 +234,46 @@ def approximate_presentation(
     threshold; from the 0.5th to the 99.5th percentile of the breast, or of the whole picture where that shows nothing,
     the values go from black to white.
 
+    Args:
+        modality: modality values of the image.
+        inside: where `modality` holds the picture and no padding.
+        contrast: of the stored values.
+        tones: the contrast's tones as modality values.
+
     Raises:
         NotReadable: nothing stands out against air.
     """
-    tissue = modality
-    if code(dataset, "PixelIntensityRelationship") != "LOG":
-        # Signals that reach below 1 have no logarithm that says something: they are counted from 1 on.
-        least, _ = contrast.least_and_greatest(modality)
-        tissue = np.log(np.maximum(modality + np.float32(max(0.0, 1 - least)), np.float32(1)))
-    # Sign -1: a higher value is less X-ray already (PS3.3 §C.8.11.3.1.2).
-    if number(dataset, "PixelIntensityRelationshipSign") != -1:
-        tissue = -tissue
-    for shown in (_tissue(tissue, inside), _stretched(tissue, *contrast.least_and_greatest(tissue))):
-        if shown is not None and contrast.shown_by(shown):
-            return shown
+    least, _ = contrast.least_and_greatest(tones)
+    tissue, sample = _tissue(dataset, modality, least), _tissue(dataset, tones, least)
+    for low, high in (*_range_of_the_breast(tissue[inside]), contrast.least_and_greatest(sample)):
+        if contrast.shown_by(_stretched(sample, low, high)):
+            return _stretched(tissue, low, high)
     raise NotReadable("The raw image shows nothing but air.")
 
 
-def _tissue(tissue: Values, inside: NDArray[np.bool_]) -> Values | None:
-    """The breast from black to white; None where nothing stands out against air."""
-    picture = tissue[inside]
+def _tissue(dataset: Dataset, modality: Values, least: float) -> Values:
+    """How much tissue raw values stand for, on any scale."""
+    tissue = modality
+    if code(dataset, "PixelIntensityRelationship") != "LOG":
+        # Signals that reach below 1 have no logarithm that says something: they are counted from 1 on.
+        tissue = np.log(np.maximum(modality + np.float32(max(0.0, 1 - least)), np.float32(1)))
+    # Sign -1: a higher value is less X-ray already (PS3.3 §C.8.11.3.1.2).
+    return tissue if number(dataset, "PixelIntensityRelationshipSign") == -1 else -tissue
+
+
+def _range_of_the_breast(picture: Values) -> list[tuple[float, float]]:
+    """Its least and greatest value; nothing where nothing stands out against air."""
     sample = picture[:: 7 if picture.size > _FEW else 1]
     breast = sample[sample > otsu(sample)]
     if not breast.size:
-        return None
+        return []
     low, high = (float(value) for value in np.percentile(breast, (0.5, 99.5)))
-    return _stretched(tissue, low, high) if high > low else None
+    return [(low, high)] if high > low else []
 
 
-def _through_voi(
-    dataset: Dataset, modality: Values, inside: NDArray[np.bool_], contrast: Contrast
-) -> tuple[Values, str | None]:
-    stated = bool(_voi_luts(dataset)) or bool(stated_windows(dataset))
-    as_told = not any(_table(lut) is None for lut in _voi_luts(dataset))
-    for shown in _as_stated(dataset, modality):
-        if contrast.shown_by(shown):
-            return shown, None if as_told else _UNFIT.format("the next that fits was used")
-        as_told = False
-    bits_stored = int(number(dataset, "BitsStored") or 0)
-    if bits_stored <= _DISPLAY_BITS:
-        shown = modality / np.float32((1 << bits_stored) - 1)
-        np.clip(shown, 0, 1, out=shown)
-        if contrast.shown_by(shown):
-            return shown, _UNFIT.format("the image is shown as its values are") if stated else None
-    picture = modality[inside]
-    shown = _stretched(modality, float(picture.min()), float(picture.max()))
-    if not contrast.shown_by(shown):  # a few values lie far from all others
-        shown = _stretched(modality, *contrast.least_and_greatest(modality))
-    whole_range = "the image was read from its least to its greatest value"
-    return shown, _UNFIT.format(whole_range) if stated else f"The header gives no display window: {whole_range}."
-
-
-def _as_stated(dataset: Dataset, modality: Values) -> Iterator[Values]:
-    """The pictures that the header's VOIs make, each in its turn."""
-    for lut in _voi_luts(dataset):
-        if table := _table(lut):
-            looked_up = _look_up(table, modality)
-            yield np.clip(looked_up / np.float32((1 << table.bits) - 1), 0, 1)
-            # Described as deeper than its entries are.
-            yield _stretched(looked_up, float(table.entries.min()), float(table.entries.max()))
-    for stated in stated_windows(dataset):
-        with np.errstate(over="ignore", invalid="ignore"):
-            shown = window(modality, *stated)
-        yield shown
+def _from_to(low: float, high: float) -> Window:
+    """The window that goes from black to white between two values."""
+    return (low + high) / 2, (high - low) or 1.0, "LINEAR_EXACT"
 
 
 def _stretched(values: Values, low: float, high: float) -> Values:

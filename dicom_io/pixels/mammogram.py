@@ -14,9 +14,9 @@ from dicom_io.errors import NotReadable
 from dicom_io.headers import InstanceKind, is_head_up, kind_of, laterality_of
 from dicom_io.image_types import what_kind_of_view
 from dicom_io.magnification import magnification_of
-from dicom_io.pixels.contrast import contrast_of
+from dicom_io.pixels.contrast import contrast_of, tones_of
 from dicom_io.pixels.decoding import read_dataset, stored_values
-from dicom_io.pixels.luts import approximate_presentation, display_values, modality_values
+from dicom_io.pixels.luts import approximate_presentation, is_inverse, modality_of, voi_of
 from dicom_io.spacing import spacing_of
 from dicom_io.views import MAGNIFIED, extent_of, has_implant, view_of
 from models.types import Mammogram
@@ -52,26 +52,31 @@ def read_mammogram(path: Path, max_pixels: int = 100_000_000) -> Mammogram:
     if stored.ndim == 3:
         stored = np.rint(stored @ _LUMA)
     inside, padding_remark = _outside_padding(dataset, stored)
-    contrast = contrast_of(stored, inside)
+    tones = tones_of(stored, inside)
+    contrast = contrast_of(tones)
     if contrast is None:
         raise NotReadable("The image is blank: all its pixels have the same value.")
-    modality, modality_remark = modality_values(dataset, stored, contrast)
+    modality = modality_of(dataset, contrast)
+    values = modality.of(stored)
     del stored
     if kind_of(dataset) is InstanceKind.FOR_PROCESSING:
         remark: str | None = (
             "Only the raw (For Processing) image was there: it was made presentable by an approximation, "
             "and scores on such images are less dependable."
         )
-        pixels = approximate_presentation(dataset, modality, inside, contrast)
+        pixels = approximate_presentation(dataset, values, inside, contrast, modality.of(tones))
     else:
-        pixels, remark = display_values(dataset, modality, inside, contrast)
+        voi = voi_of(dataset, modality, contrast)
+        pixels, remark = voi.of(values), voi.remark
+        if is_inverse(dataset):
+            np.subtract(np.float32(1), pixels, out=pixels)
     pixels[~inside] = 0
     spacing, extent = spacing_of(dataset), extent_of(dataset)
     remarks = (
         *what_kind_of_view(dataset),
         *found.remarks,
         padding_remark,
-        modality_remark,
+        modality.remark,
         remark,
         *spacing.warnings,
         _extent_remark(dataset, extent) if extent else None,
@@ -87,6 +92,7 @@ def read_mammogram(path: Path, max_pixels: int = 100_000_000) -> Mammogram:
         view=view_of(dataset),
         extent=extent,
         head_up=is_head_up(dataset),
+        tones=tones,
         warnings=tuple(sentence for sentence in remarks if sentence),
     )
 

@@ -3,6 +3,8 @@ which request, and nothing else."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 PATIENT = (
     "PatientName", "PatientID", "IssuerOfPatientID", "TypeOfPatientID", "IssuerOfPatientIDQualifiersSequence",
     "PatientBirthDate", "PatientBirthTime", "PatientSex", "QualityControlSubject", "OtherPatientIDs",
@@ -47,6 +49,44 @@ STUDY = (
     # Patient Study (section C.7.2.2)
     "PatientAge", "AdmissionID", "IssuerOfAdmissionIDSequence", "ServiceEpisodeID", "IssuerOfServiceEpisodeIDSequence",
 )  # fmt: skip
+
+ONLY_WITH: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("PatientIdentityRemoved", "YES", ("DeidentificationMethod", "DeidentificationMethodCodeSequence")),
+    ("UniversalEntityID", "", ("UniversalEntityIDType",)),
+    ("ClinicalTrialProtocolEthicsCommitteeApprovalNumber", "", ("ClinicalTrialProtocolEthicsCommitteeName",)),
+    ("LongitudinalTemporalOffsetFromEvent", "", ("LongitudinalTemporalEventType",)),
+)
+"""An attribute, its value where only one is meant, and others of which one must be there with it (type 1C, PS3.3
+sections C.7.1.1, C.7.1.3, C.7.2.3 and 10.14): what an image states without them is left out."""
+
+EVER_THERE_WITH: Mapping[str, tuple[str, ...]] = {
+    "ClinicalTrialTimePointID": (
+        "ClinicalTrialTimePointDescription", "LongitudinalTemporalOffsetFromEvent",
+        "ClinicalTrialTimePointTypeCodeSequence", "IssuerOfClinicalTrialTimePointID",
+        "ConsentForClinicalTrialUseSequence",
+    ),
+    "ClinicalTrialCoordinatingCenterName": (
+        "ClinicalTrialSeriesID", "ClinicalTrialSeriesDescription", "IssuerOfClinicalTrialSeriesID",
+    ),
+}  # fmt: skip
+"""Of type 2 where one of the others is there (PS3.3 sections C.7.2.3 and C.7.3.2)."""
+
+NEEDED_OF_AN_ISSUER = (("LocalNamespaceEntityID", "UniversalEntityID"),)
+NEEDED_OF_A_CODE = (
+    ("CodeValue", "LongCodeValue", "URNCodeValue"),
+    ("CodingSchemeDesignator", "URNCodeValue"),
+    ("CodeMeaning",),
+)
+NEEDED_OF_AN_ITEM: Mapping[str, tuple[tuple[str, ...], ...]] = {
+    "OtherPatientIDsSequence": (("PatientID",),),
+    "IssuerOfAccessionNumberSequence": NEEDED_OF_AN_ISSUER,
+    "IssuerOfAdmissionIDSequence": NEEDED_OF_AN_ISSUER,
+    "IssuerOfServiceEpisodeIDSequence": NEEDED_OF_AN_ISSUER,
+    "OrderPlacerIdentifierSequence": NEEDED_OF_AN_ISSUER,
+    "OrderFillerIdentifierSequence": NEEDED_OF_AN_ISSUER,
+    "ConsentForClinicalTrialUseSequence": (("ConsentForDistributionFlag",),),
+}
+"""One of each must be there (types 1 and 1C), or the item is left out; of items of code sequences NEEDED_OF_A_CODE."""
 
 COMMON = ("SpecificCharacterSet", "TimezoneOffsetFromUTC")
 """SOP Common (section C.12.1): how the texts above are written, and by which clock their times are."""

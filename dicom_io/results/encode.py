@@ -21,6 +21,7 @@ from dicom_io.network.scu import Content
 from dicom_io.results.cad_sr.report import encode_cad_sr
 from dicom_io.results.checks import check_together
 from dicom_io.results.encoding import Encoding, titles_of, to_bytes
+from dicom_io.results.gsps.display import is_grey
 from dicom_io.results.gsps.state import encode_gsps
 from dicom_io.results.key_objects import encode_key_objects
 from dicom_io.results.profiles import Profile, ResultKind
@@ -73,6 +74,8 @@ def encode_results(
 ) -> list[ResultObject]:
     """All objects of the encoding's profile, checked: what each image with findings gives, then those of the exam.
 
+    An image in colour gives no GSPS: grayscale presentation states are of grayscale images (PS3.3 §A.33.1).
+
     Args:
         sources: the header of each instance of the study, by SOP Instance UID.
         predecessors: the documents of the same profile that this revision replaces.
@@ -110,7 +113,7 @@ def encode_results(
             read_back(put(ResultKind.SEG, seg), image)
             del seg.PixelData  # the others need its header alone
             segs[image.sop_instance_uid] = seg
-        if ResultKind.GSPS in kinds:
+        if ResultKind.GSPS in kinds and is_grey(source):
             put(ResultKind.GSPS, fresh(partial(encode_gsps, source, image, title=title), own))
     whole = encoding.by_readers_of(exam.images)
     if ResultKind.CAD_SR in kinds:

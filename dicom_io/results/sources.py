@@ -18,7 +18,11 @@ from dicom_io.results.carried_over import (
     EVER_THERE,
     EVER_THERE_OF_A_REQUEST,
     EVER_THERE_OF_A_TRIAL_SUBJECT,
+    EVER_THERE_WITH,
+    NEEDED_OF_A_CODE,
     NEEDED_OF_A_TRIAL_SUBJECT,
+    NEEDED_OF_AN_ITEM,
+    ONLY_WITH,
     PATIENT,
     REQUEST,
     STUDY,
@@ -33,6 +37,8 @@ _WELL_FORMED = {
     "StudyTime": _TIME,
     "PatientSex": r"[MFO]",
     "PatientAge": r"\d{3}[DWMY]",
+    "PatientIdentityRemoved": r"YES|NO",
+    "QualityControlSubject": r"YES|NO",
 }
 
 
@@ -47,6 +53,9 @@ def demographics(source: Dataset) -> Dataset:
     for keyword, form in _WELL_FORMED.items():
         if keyword in taken and not re.fullmatch(form, text(taken, keyword)):
             del taken[keyword]
+    for keyword, others in EVER_THERE_WITH.items():
+        if any(other in taken for other in others):
+            _completed(taken, (keyword,))
     if stated_zone(source) is None and "TimezoneOffsetFromUTC" in taken:
         del taken.TimezoneOffsetFromUTC
     return _completed(taken, EVER_THERE)
@@ -66,10 +75,7 @@ def identity(source: Dataset) -> Dataset:
 
 def request_attributes(source: Dataset) -> Dataset:
     """The orders that the image was made for, for an object of the General Series module; empty where it names none."""
-    taken = Dataset()
-    if asked := [kept for item in items(source, "RequestAttributesSequence") if (kept := _well_formed(item))]:
-        taken.RequestAttributesSequence = asked
-    return taken
+    return _taken(source, ("RequestAttributesSequence",))
 
 
 def referenced_request(source: Dataset) -> Dataset:
@@ -91,7 +97,7 @@ def referenced_request(source: Dataset) -> Dataset:
 
 def _trial_subject(source: Dataset) -> Dataset:
     """The Clinical Trial Subject module with all that it must have; empty where the image states too little of it."""
-    if all(any(text(source, keyword) for keyword in one_of) for one_of in NEEDED_OF_A_TRIAL_SUBJECT):
+    if _holds(source, NEEDED_OF_A_TRIAL_SUBJECT):
         return _completed(_taken(source, TRIAL_SUBJECT), EVER_THERE_OF_A_TRIAL_SUBJECT)
     return Dataset()
 
@@ -99,16 +105,27 @@ def _trial_subject(source: Dataset) -> Dataset:
 def _taken(source: Dataset, keywords: Iterable[str]) -> Dataset:
     taken = Dataset()
     for keyword in keywords:
-        if within := [kept for item in items(source, keyword) if (kept := _well_formed(item))]:
+        if within := [kept for item in items(source, keyword) if (kept := _well_formed(item, keyword))]:
             taken[keyword] = DataElement(keyword, "SQ", within)
         elif values(source, keyword) and dictionary_VR(keyword) != "SQ":
             taken[keyword] = deepcopy(source[keyword])
+    for keyword, value, others in ONLY_WITH:
+        stated = keyword in taken and (not value or text(taken, keyword) == value)
+        if stated and not any(other in taken for other in others):
+            del taken[keyword]
     return taken
 
 
-def _well_formed(item: Dataset) -> Dataset:
-    """An item without what is private, unknown or malformed."""
-    return _taken(item, [keyword for tag in item.keys() if (keyword := keyword_for_tag(tag))])  # noqa: SIM118 - tags
+def _well_formed(item: Dataset, sequence: str) -> Dataset:
+    """An item of a sequence without what is private, unknown or malformed; empty where it lacks what it must have."""
+    kept = _taken(item, [keyword for tag in item.keys() if (keyword := keyword_for_tag(tag))])  # noqa: SIM118 - tags
+    needed = NEEDED_OF_A_CODE if sequence.endswith("CodeSequence") else NEEDED_OF_AN_ITEM.get(sequence, ())
+    return kept if _holds(kept, needed) else Dataset()
+
+
+def _holds(dataset: Dataset, needed: Iterable[Iterable[str]]) -> bool:
+    """Whether one attribute of each group is there with a value."""
+    return all(any(text(dataset, keyword) for keyword in one_of) for one_of in needed)
 
 
 def _completed(taken: Dataset, keywords: Iterable[str]) -> Dataset:

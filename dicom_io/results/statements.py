@@ -23,6 +23,7 @@ from models.types import (
     Likelihood,
     ReadImage,
     UnreadImage,
+    counted,
 )
 
 RESEARCH_USE_ONLY = "For research use only. Not for diagnosis."
@@ -156,8 +157,7 @@ def measured_sentences(exam: ExamReading) -> Iterator[str]:
 
 
 def _read(image: ReadImage) -> str:
-    count = len(image.reading.findings)
-    findings = {0: "no findings", 1: "1 finding"}.get(count, f"{count} findings")
+    findings = counted(len(image.reading.findings), "finding") if image.reading.findings else "no findings"
     return f"{place(image)}: read; {findings}; {worth(image.reading.malignancy, image.reading.likelihood)}."
 
 

@@ -11,8 +11,9 @@ NOT_CALIBRATED = (
     "and they lie in no BI-RADS category's range."
 )
 NO_ASSESSMENT = (
-    "A range is that of the ACR BI-RADS 5th ed. category with this likelihood, and no assessment: 3, 4 and 5 follow a "
-    "diagnostic work-up. That of 1 and 2 ends at the probability of screening itself: a score cannot tell 1 from 2."
+    "A range is that of the ACR BI-RADS 5th ed. category with this likelihood. It is no assessment: categories 3, 4 "
+    "and 5 follow a diagnostic work-up. The range of 1 and 2 ends at the prevalence of cancer in screening: a score "
+    "cannot tell 1 from 2."
 )
 
 

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from models.datasets.case import Case, Cases, DatasetError, LeftOut, Lesion
 from models.datasets.dicom import DicomReader
 from models.datasets.listed import check_files, read_listing
-from models.types import FindingKind, Laterality, Mammogram, Mask
+from models.types import FindingKind, Laterality, Mammogram, Mask, counted
 
 DATASET = "archive"
 NAME = "archive.json"
@@ -174,6 +174,6 @@ def _masks(folder: Path, image: ExportedImage, reader: DicomReader, shape: tuple
     masks = [mask for _, mask in reader.segments(path, shape)]
     if len(masks) != len(image.lesions):
         raise DatasetError(
-            f"{path} holds {len(masks)} segment(s), and {folder / NAME} names {len(image.lesions)}. {_CURE}"
+            f"{path} holds {counted(len(masks), 'segment')}, and {folder / NAME} names {len(image.lesions)}. {_CURE}"
         )
     return masks

@@ -22,7 +22,7 @@ from models.evaluation.scores import (
     threshold_at_sensitivity,
 )
 from models.evaluation.tables import Absent, Cell, Counts, Draws, Plot, Row, Section, Table, figures
-from models.types import FindingKind
+from models.types import FindingKind, counted
 
 AREA_COLUMNS = ("AUC", "average precision")
 A1_COLUMNS = ("accuracy", "F1", "precision", "recall")
@@ -68,7 +68,7 @@ def malignancy_section(
     unfair = sum(one.score is not None and not one.label_is_fair for one in observations)
     text = "Malignant against the rest (benign and normal together)."
     if unfair:
-        text += f" {unfair} image(s) are left out, since their size, view or format gives their label away."
+        text += f" Left out: {counted(unfair, 'image')} whose size, view or format gives the label away."
     calibration = calibrations.get(Level.IMAGE)
     return Section(
         "malignancy",

@@ -14,7 +14,7 @@ from models.evaluation.papers import printed
 from models.evaluation.plots import diameter_plot, passes_plot
 from models.evaluation.scores import pearson
 from models.evaluation.tables import Absent, Cell, Counts, Draws, Row, Section, Table, figures
-from models.types import FindingKind
+from models.types import FindingKind, counted
 
 _PASS_COLUMNS = ("DSC", "IoU", "boundary IoU")
 B3_COLUMNS = ("mIoU", "mBIoU")
@@ -92,7 +92,7 @@ def segmentation_section(observations: Sequence[Observation], draws: Draws) -> S
         diameters, dices = [one.lesion.diameter_mm for one in true], [one.own.dice for one in true]
         plots = (*plots, diameter_plot(diameters, dices))
     assumed = sum(one.spacing_assumed for one in observations)
-    spacing = f" {assumed} image(s) give no pixel spacing: their millimetres are assumed." if assumed else ""
+    spacing = f" Millimetres are assumed of {counted(assumed, 'image')} without a pixel spacing." if assumed else ""
     return Section(
         "segmentation",
         "Segmentation",

@@ -28,6 +28,7 @@ from models.training.held_out_figures import is_interval, measure
 from models.training.largest_lesion import largest_lesion
 from models.training.parts import fit_part
 from models.training.recipe import Progress, Recipe, SplitRecipe
+from models.types import counted
 
 LICENCE = "AGPL-3.0-or-later"
 """Of weights that are trained here: the project's, which is that of the libraries they are trained with."""
@@ -215,7 +216,8 @@ def _told(recipe: Recipe, cases: Sequence[Case], start: Path | None) -> str:
     sets = ", ".join(f"{count} of {name}" for name, count in sorted(Counter(case.dataset for case in cases).items()))
     patients = len({case.patient for case in cases})
     began = f", from the weights in {start.name}" if start is not None else ""
-    return f"{len(cases)} images of {patients} patients ({sets}), by the recipe {recipe.name}{began}."
+    images = f"{counted(len(cases), 'image')} of {counted(patients, 'patient')}"
+    return f"{images} ({sets}), by the recipe {recipe.name}{began}."
 
 
 def _write(path: Path, content: Any) -> None:

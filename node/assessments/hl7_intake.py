@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from config.settings import Hl7
 from dicom_io.durable import write_durably
+from models.types import counted
 from node.assessments.entered import enter
 from node.assessments.hl7_message import Message, NoMessage, parse
 from node.assessments.hl7_results import NotUsable, results_of
@@ -92,7 +93,7 @@ class Hl7Intake:
         results = results_of(message, self.settings)
         with self.sessions.begin() as session:
             entered = enter(session, results.assessments, "HL7", self.now())
-        log.info("HL7 message: %d assessment(s), %d new", len(results.assessments), len(entered))
+        log.info("HL7 message: %s, %d new", counted(len(results.assessments), "assessment"), len(entered))
         return self._acknowledged(message, "AA", results.note)
 
     def _unusable(self, message: Message | None, block: bytes, why: str) -> bytes:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from models.types import counted
 from node.cli.evaluate import Resamples, Seed, named
 from node.cli.failure import CommandFailed
 from node.cli.options import DEFAULT_CONFIG, ConfigFile
@@ -97,7 +98,7 @@ def ablate(
         title="Recipes side by side",
         models=", ".join(recipe.name for recipe in read),
         data=tuple(named(spec) for spec in data),
-        side=f"the test sides of {len(splits)} split(s): {splits[0].scheme}, seed {splits[0].seed}",
+        side=f"the images held out of {counted(len(splits), 'split')}: {splits[0].scheme}, seed {splits[0].seed}",
         lines=(("Bootstrap", f"{resamples} draws of patients, seed {seed}"),),
         left_out=tuple(dict.fromkeys((one.name, one.reason) for one in (*cases.left_out, *lost))),
         warnings=tuple(warnings),

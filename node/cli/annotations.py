@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from models.types import counted
 from node.cli.options import DEFAULT_CONFIG, AsJson, ConfigFile
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def list_annotations(
         ]
         typer.echo(json.dumps({"images": told, "not_counted": not_counted + unusable}, indent=2))
         return
-    typer.echo(f"{len(comparisons)} corrected image(s)")
+    typer.echo(f"{counted(len(comparisons), 'corrected image')}")
     for one in comparisons:
         typer.echo("\n".join(_lines(one)))
     for other in found.not_counted:
@@ -104,7 +105,7 @@ def export_annotations(
         return
     for one in left_out:
         typer.echo(f"left out: {one.name}: {one.reason}")
-    typer.echo(f"{len(images)} image(s) in {out}. The DICOM files hold patient data as they were received.")
+    typer.echo(f"{counted(len(images), 'image')} in {out}. The DICOM files hold patient data as they were received.")
 
 
 @annotation_commands.command("stats")
@@ -169,7 +170,8 @@ def _list_due(settings: Settings, found: Annotations, as_json: bool) -> None:
         ]
         typer.echo(json.dumps({"share": share, "due": told}, indent=2))
         return
-    typer.echo(f"{len(due)} study(ies) due for review; {share:.0%} of those reported are drawn (review.share)")
+    studies = counted(len(due), "study", "studies")
+    typer.echo(f"{studies} due for review; {share:.0%} of those reported are drawn (review.share)")
     for one in due:
         typer.echo(f"{one.study_id}  reported {_when(one.reported_at)}  {one.study_instance_uid}")
 
@@ -179,20 +181,20 @@ def _lines(one: Comparison) -> Iterator[str]:
     side = {"L": "left", "R": "right"}.get(image.laterality or "", "")
     place = " ".join(filter(None, (f"image {image.image_id}", side, image.view)))
     drawn = _when(image.created_at) if image.created_at is not None else "at a time not stated"
-    earlier = f"; {image.earlier} earlier one(s) kept" if image.earlier else ""
+    earlier = f"; {counted(image.earlier, 'earlier one')} kept" if image.earlier else ""
     yield (
         f"study {image.study_id}  {place}: by {image.creator or 'somebody not named'}, {drawn}, "
         f"from {image.source or 'a file'} {_when(image.received_at)}{earlier}"
     )
     if image.proposal_lost:
-        yield f"   {len(one.drawn)} lesion(s); nothing to compare with: {image.proposal_lost}"
+        yield f"   {counted(len(one.drawn), 'lesion')}; nothing to compare with: {image.proposal_lost}"
         return
     if image.revision is None:
-        yield f"   {len(one.drawn)} lesion(s); the node had proposed nothing to compare with"
+        yield f"   {counted(len(one.drawn), 'lesion')}; the node had proposed nothing to compare with"
         return
     dices = ", ".join(f"{pair.dice:.3f}" for pair in one.kept)
     yield (
-        f"   {len(one.drawn)} lesion(s): {len(one.kept)} kept{f' (Dice {dices})' if dices else ''}, "
+        f"   {counted(len(one.drawn), 'lesion')}: {len(one.kept)} kept{f' (Dice {dices})' if dices else ''}, "
         f"{len(one.added)} added, {len(one.removed)} removed; against revision {image.revision}"
     )
 
@@ -241,7 +243,8 @@ def _figure_values(figure: Figure) -> dict[str, float | None]:
 
 def _stats_lines(stats: AnnotationStats) -> Sequence[str]:
     return [
-        f"corrected: {stats.images} image(s) of {stats.patients} patient(s), {stats.compared} with proposals",
+        f"corrected: {counted(stats.images, 'image')} of {counted(stats.patients, 'patient')}, "
+        f"{stats.compared} with proposals",
         f"lesions: {stats.proposed} proposed, {stats.drawn} drawn by experts",
         f"   kept {stats.kept} ({stats.unchanged} unchanged), added {stats.added}, removed {stats.removed}",
         f"Dice of the kept: mean {_told(stats.dice_mean)}, median {_told(stats.dice_median)}",

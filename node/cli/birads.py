@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from models.types import counted
 from node.cli.birads_stats import stats_of_assessments
 from node.cli.failure import CommandFailed
 from node.cli.options import DEFAULT_CONFIG, AsJson, ConfigFile
@@ -58,8 +59,8 @@ def import_assessments(
         for row in table.bad_rows:
             typer.echo(f"not imported: line {row.line}: {row.why}")
         typer.echo(
-            f"{len(entered)} assessment(s) entered, {waiting} of them waiting for their study; {known} known before; "
-            f"{len(table.bad_rows)} line(s) not imported"
+            f"{counted(len(entered), 'assessment')} entered, {waiting} of them waiting for their study; "
+            f"{known} known before; {counted(len(table.bad_rows), 'line')} not imported"
         )
     raise typer.Exit(1 if table.bad_rows else 0)
 
@@ -89,7 +90,7 @@ def list_assessments(
         typer.echo(json.dumps(asdict(view) | {"assessments": [asdict(one) for one in shown]}, indent=2))
         return
     waiting = sum(one.study is None for one in view.assessments)
-    typer.echo(f"{len(view.assessments)} assessment(s), {waiting} unmatched")
+    typer.echo(f"{counted(len(view.assessments), 'assessment')}, {waiting} unmatched")
     for one in shown:
         typer.echo(_line(one))
     for report in view.refused_reports:

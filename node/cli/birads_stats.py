@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from models.types import counted
 from node.cli.failure import CommandFailed
 from node.cli.options import DEFAULT_CONFIG, AsJson, ConfigFile, open_queue
 from node.cli.progress import progress_bar
@@ -103,7 +104,8 @@ def _print(stats: ArchiveStats, tables: Sequence[Table], left_out: Mapping[str, 
 
     typer.echo(RESEARCH_USE_ONLY)
     studies = len({place.study for place in stats.places})
-    typer.echo(f"{len(stats.places)} {stats.level}(s) of {studies} study(ies) with a category or a pathology")
+    places = f"{counted(len(stats.places), stats.level)} of {counted(studies, 'study', 'studies')}"
+    typer.echo(f"{places} with a category or a pathology")
     for name, count in stats.bundles.items():
         typer.echo(f"   {count} read by {name}")
     if len(stats.bundles) > 1:
@@ -119,7 +121,7 @@ def _print(stats: ArchiveStats, tables: Sequence[Table], left_out: Mapping[str, 
         print_table(table)
         for sentence in (*table.notes, *table.intervals, *(f"Not measured: {why}" for why in table.reasons)):
             typer.echo(f"   {sentence}")
-    typer.echo(f"\n{len(stats.discordant)} discordant {stats.level}(s)")
+    typer.echo(f"\n{counted(len(stats.discordant), f'discordant {stats.level}')}")
     for place in stats.discordant:
         typer.echo(_line(place))
 

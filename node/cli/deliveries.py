@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from models.types import counted
 from node.cli.failure import CommandFailed
 from node.cli.options import DEFAULT_CONFIG, ConfigFile
 
@@ -29,7 +30,7 @@ def drop_deliveries(name: Name, config: ConfigFile = DEFAULT_CONFIG) -> None:
     settings = load(config)
     _must_be_gone(settings, name)
     with open_queue(settings).begin() as session:
-        typer.echo(f"{drop(session, name)} delivery(ies) to {name} dropped")
+        typer.echo(f"{counted(drop(session, name), 'delivery', 'deliveries')} to {name} dropped")
 
 
 @delivery_commands.command("move")
@@ -48,7 +49,7 @@ def move_deliveries(
     if to not in {one.name for one in settings.destinations}:
         raise CommandFailed(f"There is no destination {to} in {config}.")
     with open_queue(settings).begin() as session:
-        typer.echo(f"{move(session, name, to, time.time())} delivery(ies) to {name} moved to {to}")
+        typer.echo(f"{counted(move(session, name, to, time.time()), 'delivery', 'deliveries')} to {name} moved to {to}")
 
 
 def _must_be_gone(settings: Settings, name: str) -> None:

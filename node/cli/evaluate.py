@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from models.types import counted
 from node.cli.failure import CommandFailed
 from node.cli.options import DEFAULT_CONFIG, ConfigFile
 from node.cli.progress import progress_bar
@@ -79,7 +80,8 @@ def evaluate(
         title=f"{found.id}: evaluation",
         models=str(found.id),
         data=tuple(named(spec) for spec in data),
-        side=f"{len(observed.test)} images: " + (f"the {side} side of {split.name}" if split else "all of them"),
+        side=f"{counted(len(observed.test), 'image')}: "
+        + (f"the {side} side of {split.name}" if split else "all of them"),
         lines=(
             ("Trained on", " ".join(found.training_data.split())),
             ("Bootstrap", f"{resamples} draws of patients, seed {seed}"),

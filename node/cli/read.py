@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from models.types import counted
 from node.cli.failure import CommandFailed
 from node.cli.options import AsJson
 
@@ -139,8 +140,8 @@ def _as_text(outcomes: list[StudyOutcome], skipped: list[SkippedFile]) -> str:
             continue
         findings = sum(len(image.reading.findings) for image in outcome.exam.images)
         lines.append(
-            f"Study {outcome.study_instance_uid}: {len(outcome.exam.images)} image(s) read, {findings} finding(s), "
-            f"{in_words(outcome.exam)} → {outcome.folder}"
+            f"Study {outcome.study_instance_uid}: {counted(len(outcome.exam.images), 'image')} read, "
+            f"{counted(findings, 'finding')}, {in_words(outcome.exam)} → {outcome.folder}"
         )
         caveats = dict.fromkeys(image.reading.caveat for image in outcome.exam.images)
         lines += [f"  Its probabilities: {caveat}" for caveat in caveats if caveat]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from models.types import counted
 from node.cli.options import DEFAULT_CONFIG, AsJson, ConfigFile
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def status(
     from node.machine import faults
     from node.queue_view import view_queue
     from node.refused_classes import refused_classes
-    from node.stranded import stranded
+    from node.stranded import stranded, waiting_for
 
     settings = load(config)
     found = faults(settings)
@@ -64,7 +65,7 @@ def status(
     console.print("Studies: " + ", ".join(f"{count} {state}" for state, count in queue.counts.items()))
     for name, count in nowhere.items():
         console.print(
-            f"{count} delivery(ies) wait for {name}, which is no destination any more: "
+            f"{waiting_for(name, count)}, which is no destination any more: "
             f"`mammo-node deliveries move {name} TO` or `deliveries drop {name}`"
         )
     for study in queue.studies:
@@ -90,12 +91,12 @@ def _lines(study: StudyView) -> list[str]:
     ]
     lines += [f"   not read: {_named(image)}: {image.reason}" for image in study.images if image.reason]
     lines += [
-        f"   failed: {_work(job)} after {job.attempts} attempt(s): {job.error}"
+        f"   failed: {_work(job)} after {counted(job.attempts, 'attempt')}: {job.error}"
         for job in study.jobs
         if job.state == "failed"
     ]
     lines += [
-        f"   put off {job.faults} time(s), next try {_when(job.next_at)}: {_work(job)}: {job.error}"
+        f"   put off {counted(job.faults, 'time')}, next try {_when(job.next_at)}: {_work(job)}: {job.error}"
         for job in study.jobs
         if job.state == "waiting" and job.faults
     ]
@@ -132,7 +133,7 @@ def _fared(deliveries: list[DeliveryView]) -> str:
         why = one.error or ("not committed yet" if one.uncommitted else "")
         return told + (f", {why}" if why else "")
     if attempts := max(delivery.attempts for delivery in deliveries):
-        told += f" after {attempts} attempt(s)"
+        told += f" after {counted(attempts, 'attempt')}"
         if one.state == "waiting":
             told += f", next try {_when(min(delivery.next_at for delivery in deliveries))}"
     return told + (f": {one.error}" if one.error else "")

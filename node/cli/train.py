@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from models.types import counted
 from node.cli.failure import CommandFailed
 from node.cli.options import DEFAULT_CONFIG, ConfigFile
 from node.cli.progress import progress_bar
@@ -141,7 +142,7 @@ def open_cases(data: list[str], config: Path) -> Cases:
 def told_of_cases(cases: Cases) -> str:
     """What is used, what was mended, and what was left out, a line for each reason."""
     patients = len({case.patient for case in cases.cases})
-    lines = [f"{len(cases.cases)} images of {patients} patients."]
+    lines = [f"{counted(len(cases.cases), 'image')} of {counted(patients, 'patient')}."]
     lines += [f"Mended: {sentence}" for sentence in cases.mended]
     reasons = Counter(one.reason for one in cases.left_out)
     lines += [f"Left out: {count}: {reason}" for reason, count in reasons.most_common()]

@@ -56,7 +56,7 @@ def test_a_table_is_entered_and_a_reported_study_reported_anew(
         table(f"{HEADER}{uid},,L,4A,2026-01-01T12:00+00:00\n{uid},,both,2,\n1.2.99,,,0,2026-03-01T12:00+00:00\n"),
     )
     assert ran.exit_code == 0, ran.output
-    assert "4 assessment(s) entered, 1 of them waiting for their study; 0 known before" in ran.output
+    assert "4 assessments entered, 1 of them waiting for their study; 0 known before" in ran.output
     assert said(assessments(road)) == [("L", "4A"), ("L", "2"), ("R", "2"), (None, "0")]
     assert (road.study().state, road.study().revision) == (StudyState.CLOSED, 2)
 
@@ -121,8 +121,8 @@ def test_bad_rows_are_named_with_cause_and_cure_and_the_good_ones_go_in(
         (told,) = [one for one in ran.output.splitlines() if one.startswith(f"not imported: line {line}:")]
         assert cause in told
         assert cure in told
-    assert "2 assessment(s) entered" in ran.output
-    assert "6 line(s) not imported" in ran.output
+    assert "2 assessments entered" in ran.output
+    assert "6 lines not imported" in ran.output
 
 
 def test_excel_writes_semicolons_and_a_byte_order_mark(table: Callable[..., Path]) -> None:
@@ -167,7 +167,7 @@ def test_the_list_shows_what_counts_what_waits_and_what_was_refused(
     intake.answer(oru("BI-RADS 2", study="1.2.99").replace(b"|P1|", b"|P2|"), "127.0.0.1")
     intake.answer(oru("BI-RADS 2-3"), "127.0.0.1")
     lines = birads("list").output.splitlines()
-    assert lines[0] == "4 assessment(s), 1 unmatched"
+    assert lines[0] == "4 assessments, 1 unmatched"
     assert [line.partition(", received")[0] for line in lines[1:4]] == [
         "study 1  left 2 by SR",
         "study 1  left 3 by HL7",

@@ -11,16 +11,16 @@ WAITING = {"attempts": 0}
 def test_status_names_what_waits_for_a_destination_that_is_gone_until_it_is_moved(command, config, a_study):
     a_study(delivery=WAITING)
     told = command("status", "-c", config).output
-    assert "1 delivery(ies) wait for pacs, which is no destination any more" in told
+    assert "1 delivery waits for pacs, which is no destination any more" in told
     assert json.loads(command("status", "-c", config, "--json").output)["stranded"] == {"pacs": 1}
     assert command("deliveries", "move", "pacs", "new", "-c", config).exit_code != 0, "there is no such destination"
     config.write_text(config.read_text() + PACS)
-    assert command("deliveries", "move", "pacs", "new", "-c", config).output == "1 delivery(ies) to pacs moved to new\n"
+    assert command("deliveries", "move", "pacs", "new", "-c", config).output == "1 delivery to pacs moved to new\n"
     assert "no destination any more" not in command("status", "-c", config).output
     assert command("deliveries", "drop", "new", "-c", config).exit_code != 0, "the node may be sending it"
 
 
 def test_what_nobody_is_to_get_any_more_is_dropped(command, config, a_study):
     a_study(delivery=WAITING)
-    assert command("deliveries", "drop", "pacs", "-c", config).output == "1 delivery(ies) to pacs dropped\n"
+    assert command("deliveries", "drop", "pacs", "-c", config).output == "1 delivery to pacs dropped\n"
     assert "pacs" not in command("status", "-c", config).output

@@ -23,13 +23,13 @@ def test_status_says_which_image_was_not_read_and_why(command, config, a_study):
     a_study(StudyState.REPORTED, reading=JobState.FAILED, unread_reason="unreadable: kills the reader")
     told = command("status", "-c", config).output
     assert "not read: image 1, left CC for-presentation: unreadable: kills the reader" in told
-    assert "failed: read-image (job 1, image 1) after 3 attempt(s): it broke" in told
+    assert "failed: read-image (job 1, image 1) after 3 attempts: it broke" in told
 
 
 def test_status_shows_each_deliverys_state_and_last_error(command, config, a_study):
     a_study(StudyState.REPORTED, delivery=DEAD)
     told = command("status", "-c", config).output
-    assert "1 SR to pacs: dead after 9 attempt(s): PACS at 192.0.2.1:104 does not answer" in told
+    assert "1 SR to pacs: dead after 9 attempts: PACS at 192.0.2.1:104 does not answer" in told
 
 
 def test_status_shows_the_next_try_of_a_delivery_that_waits(command, config, a_study):
@@ -53,7 +53,7 @@ def test_status_tells_in_one_line_what_fared_alike_at_a_destination(command, con
     told = [line.strip() for line in command("status", "-c", config).output.splitlines() if "to pacs" in line]
     assert [line.split(" 1970")[0] for line in told] == [
         "1 SR, 2 SEG to pacs: sent",
-        "1 SEG to pacs: dead after 9 attempt(s): PACS at 192.0.2.1:104 does not answer",
+        "1 SEG to pacs: dead after 9 attempts: PACS at 192.0.2.1:104 does not answer",
     ]
     (study,) = json.loads(command("status", "-c", config, "--json").output)["studies"]
     assert len(study["deliveries"]) == 4, "each by itself"

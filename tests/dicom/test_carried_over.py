@@ -215,6 +215,48 @@ def test_what_an_image_states_wrongly_or_privately_is_left_out() -> None:
     assert taken.OtherPatientIDsSequence == [item(PatientID="OLD-1", TypeOfPatientID="TEXT")]
 
 
+REMOVED, SAID = {"PatientIdentityRemoved": "YES"}, coded("113100", "DCM", "Basic Application Confidentiality Profile")
+
+
+@pytest.mark.parametrize(
+    ("stated", "left_out"),
+    [
+        (REMOVED, ["PatientIdentityRemoved"]),
+        ({**REMOVED, "DeidentificationMethod": ""}, ["PatientIdentityRemoved", "DeidentificationMethod"]),
+        ({**REMOVED, "DeidentificationMethodCodeSequence": [Dataset()]},
+         ["PatientIdentityRemoved", "DeidentificationMethodCodeSequence"]),
+        ({**REMOVED, "DeidentificationMethodCodeSequence": [item(CodeValue="113100", CodingSchemeDesignator="DCM")]},
+         ["PatientIdentityRemoved", "DeidentificationMethodCodeSequence"]),
+        ({**REMOVED, "DeidentificationMethod": "By hand"}, []),
+        ({**REMOVED, "DeidentificationMethodCodeSequence": [SAID]}, []),
+        ({"PatientIdentityRemoved": "NO"}, []),
+        ({"PatientIdentityRemoved": "PARTLY"}, ["PatientIdentityRemoved"]),
+        ({"OtherPatientIDsSequence": [item(TypeOfPatientID="TEXT")]}, ["OtherPatientIDsSequence"]),
+        ({"IssuerOfAccessionNumberSequence": [item(UniversalEntityID="1.2.3")]}, ["IssuerOfAccessionNumberSequence"]),
+        ({"IssuerOfAccessionNumberSequence": [item(UniversalEntityID="1.2.3", UniversalEntityIDType="ISO")]}, []),
+        ({"ProcedureCodeSequence": [item(CodeMeaning="Mammography")]}, ["ProcedureCodeSequence"]),
+        ({"LongitudinalTemporalOffsetFromEvent": 3.0}, ["LongitudinalTemporalOffsetFromEvent"]),
+    ],
+)  # fmt: skip
+def test_what_may_not_stand_alone_is_carried_over_with_its_company_or_not_at_all(
+    stated: Mapping[str, object], left_out: list[str]
+) -> None:
+    taken = demographics(item(**stated))
+    assert [keyword for keyword in stated if keyword not in taken] == left_out
+
+
+def test_a_source_that_names_no_method_of_deidentification_makes_no_object_invalid(tmp_path: Path) -> None:
+    sources = some_sources()
+    for source in sources.values():
+        source.update(item(**REMOVED, OtherPatientIDsSequence=[item(TypeOfPatientID="TEXT")]))
+    wrong = {}
+    for one in encode_results(some_exam(), sources, EVERYTHING):
+        path = tmp_path / f"{one.sop_instance_uid}.dcm"
+        path.write_bytes(one.content)
+        wrong[one.kind] = dciodvfy(path)
+    assert wrong == {kind: [] for kind in IN_PROFILES}
+
+
 def test_nothing_is_invented_where_an_image_says_nothing() -> None:
     for one in encode_results(some_exam(), some_sources(), EVERYTHING):
         told = dcmread(BytesIO(one.content))

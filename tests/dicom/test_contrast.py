@@ -9,8 +9,8 @@ from hypothesis import strategies as some
 from numpy.typing import NDArray
 from pydicom import Dataset
 
-from dicom_io.pixels.contrast import Contrast, contrast_of
-from dicom_io.pixels.luts import approximate_presentation, display_values, modality_values
+from dicom_io.pixels.contrast import Contrast, contrast_of, tones_of
+from dicom_io.pixels.luts import approximate_presentation, is_inverse, modality_of, voi_of
 
 Picture = NDArray[np.uint16]
 
@@ -25,18 +25,25 @@ def breast(bits: int) -> Picture:
     return (np.where(mass, 0.75, np.where(inside, gland, 0.01)) * ((1 << bits) - 1)).astype(np.uint16)
 
 
-def contrast(picture: Picture) -> tuple[NDArray[np.bool_], Contrast]:
-    inside = np.ones(picture.shape, dtype=np.bool_)
-    found = contrast_of(picture, inside)
+def contrast(picture: Picture) -> Contrast:
+    found = contrast_of(tones_of(picture, np.ones(picture.shape, dtype=np.bool_)))
     assert found
-    return inside, found
+    return found
 
 
 def shown(header: Dataset, picture: Picture) -> tuple[NDArray[np.float32], list[str]]:
-    inside, found = contrast(picture)
-    modality, first = modality_values(header, picture, found)
-    pixels, second = display_values(header, modality, inside, found)
-    return pixels, [remark for remark in (first, second) if remark]
+    modality = modality_of(header, contrast(picture))
+    voi = voi_of(header, modality, contrast(picture))
+    pixels = voi.of(modality.of(picture))
+    return 1 - pixels if is_inverse(header) else pixels, [one for one in (modality.remark, voi.remark) if one]
+
+
+def has_contrast(pixels: NDArray[np.float32], picture: Picture) -> bool:
+    """Whether a picture shows what the stored values tell apart."""
+    order = np.argsort(picture.ravel())
+    everything = contrast_of(picture.ravel()[order])
+    assert everything
+    return everything.shown_by(pixels.ravel()[order])
 
 
 def header(bits: int, **attributes: object) -> Dataset:
@@ -81,7 +88,7 @@ def test_what_does_not_fit_the_pixels_gives_way_and_it_is_said(unfit: Dataset, p
     unfit.PhotometricInterpretation = photometric
     picture = breast(unfit.BitsStored)
     pixels, remarks = shown(unfit, picture)
-    assert contrast(picture)[1].shown_by(pixels)
+    assert has_contrast(pixels, picture)
     correlation = np.corrcoef(pixels.ravel(), picture.ravel())[0, 1]
     assert correlation < -0.8 if photometric == "MONOCHROME1" else correlation > 0.8
     assert any("fit" in remark or "leave no picture" in remark for remark in remarks)
@@ -123,10 +130,10 @@ def test_one_hot_pixel_does_not_darken_all_others() -> None:
 def test_a_raw_image_has_contrast_whatever_its_rescale(said: dict[str, float], relationship: str) -> None:
     raw = header(12, PixelIntensityRelationship=relationship, PixelIntensityRelationshipSign=1, **said)
     picture = (4095 - breast(12)).astype(np.uint16)
-    inside, found = contrast(picture)
-    modality, _ = modality_values(raw, picture, found)
-    pixels = approximate_presentation(raw, modality, inside, found)
-    assert found.shown_by(pixels)
+    modality, inside = modality_of(raw, contrast(picture)), np.ones(picture.shape, dtype=np.bool_)
+    tones = modality.of(contrast(picture).tones)
+    pixels = approximate_presentation(raw, modality.of(picture), inside, contrast(picture), tones)
+    assert has_contrast(pixels, picture)
     assert pixels[54, 27] > pixels[60, 60]  # the mass is bright
 
 
@@ -161,7 +168,7 @@ def test_no_header_at_all_takes_the_contrast_from_a_picture(
         setattr(said, sequence, [lut(depth, np.arange(length), first)])
     picture = breast(bits)
     pixels, _ = shown(said, picture)
-    assert contrast(picture)[1].shown_by(pixels)
+    assert has_contrast(pixels, picture)
     assert np.isfinite(pixels).all()
     assert pixels.min() >= 0
     assert pixels.max() <= 1

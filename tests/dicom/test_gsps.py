@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from pydicom import Dataset, FileMetaDataset, dcmread
 from pydicom.uid import ExplicitVRLittleEndian
 from readings import ENCODING, STUDY, blob, header, lesion, read_image
@@ -17,9 +18,13 @@ from validators import dcentvfy, dciodvfy
 
 from dicom_io.device import is_ours
 from dicom_io.errors import NotEncodable
+from dicom_io.pixels.mammogram import read_mammogram
+from dicom_io.results.encode import encode_results
 from dicom_io.results.encoding import lesion_name, to_bytes
 from dicom_io.results.gsps.state import encode_gsps
 from dicom_io.results.labels import percent
+from dicom_io.results.profiles import IN_PROFILES, PROFILES, ResultKind
+from models.exam import put_together
 from models.types import Category, FindingKind, Likelihood, ReadImage
 
 UID = "1.2.826.0.1.3680043.10.2"
@@ -53,6 +58,13 @@ def _labels(state: Dataset) -> list[Dataset]:
 
 def _box(text: Dataset) -> tuple[float, float, float, float]:
     return (*text.BoundingBoxTopLeftHandCorner, *text.BoundingBoxBottomRightHandCorner)
+
+
+def a_lut(first: int, bits: int, entries: range) -> Dataset:
+    lut = Dataset()
+    lut.add_new("LUTDescriptor", "US", [len(entries), first, bits])
+    lut.add_new("LUTData", "OW", np.array(entries, dtype="<u2").tobytes())
+    return lut
 
 
 def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
@@ -207,6 +219,56 @@ def test_a_window_of_no_width_counts_as_none(function: str, width: float, is_win
     source = header(UID, (300, 207))
     source.WindowCenter, source.WindowWidth, source.VOILUTFunction = 500, width, function
     assert ("SoftcopyVOILUTSequence" in _encoded(_two_lesions(), source)) is is_window
+
+
+def _ramp(least: int, greatest: int) -> NDArray[np.uint16]:
+    return np.linspace(least, greatest, 300 * 207).round().astype(np.uint16).reshape(300, 207)
+
+
+UNFIT: dict[str, dict[str, object]] = {
+    "a window above all values": {"WindowCenter": 60000, "WindowWidth": 100},
+    "the window of 16 bits": {"WindowCenter": 32768, "WindowWidth": 65536},
+    "a sigmoid elsewhere": {"WindowCenter": 60000, "WindowWidth": 10, "VOILUTFunction": "SIGMOID"},
+    "a first window above all values": {"WindowCenter": [60000, 2000], "WindowWidth": [10, 3000]},
+    "a slope that leaves nothing": {"RescaleSlope": 0, "WindowCenter": 2048, "WindowWidth": 4096},
+    "an intercept beyond the window": {"RescaleIntercept": -30000, "WindowCenter": 2048, "WindowWidth": 4096},
+    "16 bits over 12-bit entries": {"VOILUTSequence": [a_lut(0, 16, range(4096))]},
+    "a table for 8 bits": {"VOILUTSequence": [a_lut(0, 8, range(256))]},
+    "a Modality LUT for 8 bits": {"ModalityLUTSequence": [a_lut(0, 8, range(16))]},
+    "no window": {},
+}
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+@pytest.mark.parametrize("said", UNFIT.values(), ids=UNFIT)
+def test_a_window_that_does_not_fit_the_pixels_is_not_repeated(
+    said: dict[str, object], photometric: str, tmp_path: Path
+):
+    path, source = _image_file(tmp_path, (300, 207), photometric, "none")
+    del source.RescaleSlope, source.RescaleIntercept, source.RescaleType
+    for keyword, value in said.items():
+        setattr(source, keyword, value)
+    source.PixelData = _ramp(300, 3700).tobytes()
+    source.save_as(path, enforce_file_format=True)
+    read = read_mammogram(path)
+    assert read.pixels.max() - read.pixels.min() > 0.5, "the reading fell back to what shows the picture"
+    image = _two_lesions()
+    image = replace(image, reading=replace(image.reading, tones=read.tones))
+    state = tmp_path / "state.dcm"
+    state.write_bytes(to_bytes(encode_gsps(source, image, encoding=ENCODING)))
+    assert dciodvfy(state) == []
+    shown = np.frombuffer(_rendered(path, "-p", str(state))[-300 * 207 :], np.uint8).reshape(300, 207) / 255
+    # Away from the outlines and labels, which are drawn in white.
+    assert np.median(np.abs(shown - read.pixels)) < 0.02
+
+
+@pytest.mark.parametrize("stated", ["RGB", "YBR_FULL_422", "PALETTE COLOR"])
+def test_an_image_in_colour_has_no_grayscale_presentation_state(stated: str):
+    source, image = header(UID, (300, 207)), _two_lesions()
+    source.PhotometricInterpretation, source.SamplesPerPixel = stated, 1 if stated == "PALETTE COLOR" else 3
+    exam = put_together([image], [], {})
+    kinds = {one.kind for one in encode_results(exam, {UID: source}, replace(ENCODING, profile=PROFILES["all"]))}
+    assert kinds == {*IN_PROFILES} - {ResultKind.GSPS}
 
 
 def test_pixels_that_are_not_square_keep_their_proportions():

@@ -9,7 +9,7 @@ from pydicom import Dataset, FileMetaDataset, dcmread
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from dicom_io.pixels import luts
-from dicom_io.pixels.contrast import contrast_of
+from dicom_io.pixels.contrast import Contrast, contrast_of, tones_of
 from dicom_io.pixels.luts import window
 
 RAMP = np.arange(0, 4096, dtype=np.float32)
@@ -32,23 +32,25 @@ def a_lut(first: int, bits: int, entries: list[int]) -> Dataset:
 
 
 def display_values(dataset: Dataset, values: NDArray[np.float32] = RAMP) -> tuple[NDArray[np.float32], str | None]:
-    inside = np.ones(values.shape, dtype=np.bool_)
-    contrast = contrast_of(values, inside)
-    assert contrast
-    return luts.display_values(dataset, values, inside, contrast)
+    voi = luts.voi_of(dataset, luts.Modality(), the_contrast(values))
+    pixels = voi.of(values)
+    return 1 - pixels if luts.is_inverse(dataset) else pixels, voi.remark
 
 
 def modality_values(dataset: Dataset, values: NDArray[np.float32]) -> tuple[NDArray[np.float32], str | None]:
-    contrast = contrast_of(values, np.ones(values.shape, dtype=np.bool_))
-    assert contrast
-    return luts.modality_values(dataset, values, contrast)
+    modality = luts.modality_of(dataset, the_contrast(values))
+    return modality.of(values), modality.remark
 
 
 def raw_shown(dataset: Dataset, values: NDArray[np.float32]) -> NDArray[np.float32]:
-    inside = np.ones(values.shape, dtype=np.bool_)
-    contrast = contrast_of(values, inside)
-    assert contrast
-    return luts.approximate_presentation(dataset, values, inside, contrast)
+    contrast, inside = the_contrast(values), np.ones(values.shape, dtype=np.bool_)
+    return luts.approximate_presentation(dataset, values, inside, contrast, contrast.tones)
+
+
+def the_contrast(values: NDArray[np.float32]) -> Contrast:
+    found = contrast_of(tones_of(values, np.ones(values.shape, dtype=np.bool_)))
+    assert found
+    return found
 
 
 def shown(dataset: Dataset, values: NDArray[np.float32] = RAMP) -> NDArray[np.float32]:

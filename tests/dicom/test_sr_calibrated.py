@@ -112,7 +112,7 @@ def test_a_breast_is_told_by_score_and_probability_each_by_its_name():
 
 
 def test_calibrated_is_always_followed_by_how_far_off_the_card_says_it_was():
-    caveat = "On held-out patients (32) they were too high, about 2.9 times in the odds."
+    caveat = "On 32 held-out patients they were too high (about 2.9 times)."
     exam = calibrated(some_exam())
     off = [replace(image, reading=replace(image.reading, caveat=caveat)) for image in exam.images]
     (told,) = _about_calibration(comments_of(report_on(replace(exam, images=tuple(off)))))
@@ -201,7 +201,7 @@ def _summary_of(exam: ExamReading) -> list[str]:
 
 
 def test_the_summary_says_what_the_figures_are_worth_and_what_was_not_read():
-    caveat = "On held-out patients (32) they were too high, about 2.9 times in the odds."
+    caveat = "On 32 held-out patients they were too high (about 2.9 times)."
     exam = calibrated(some_exam())
     exam = replace(
         exam,

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
-from PIL import ImageDraw
+from PIL import Image, ImageDraw
 from pydicom import Dataset, dcmread
 from readings import BUNDLE, ENCODING, STUDY, blob, header, lesion, read_image
 from validators import dcentvfy, dciodvfy
@@ -21,6 +23,7 @@ from dicom_io.results.colours import COLOURS
 from dicom_io.results.encoding import to_bytes
 from dicom_io.results.summary.capture import encode_summary
 from dicom_io.results.summary.page import COLUMNS, ROWS, draw_page
+from dicom_io.results.summary.pen import Pen
 from models.exam import put_together
 from models.types import Category, ExamReading, Finding, FindingKind, Laterality, Likelihood, ReadImage, UnreadImage
 
@@ -255,6 +258,20 @@ def test_words_never_overlap_and_never_leave_the_page(
         across = min(one.box[2], other.box[2]) - max(one.box[0], other.box[0])
         down = min(one.box[3], other.box[3]) - max(one.box[1], other.box[1])
         assert across <= 0 or down <= 0, f"{one} over {other}"
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text("abc mi%4", max_size=120), st.integers(40, 300))
+def test_a_long_text_is_broken_into_lines_without_losing_a_letter(words: str, width: int):
+    pen = Pen(Image.new("RGB", (400, 40)))
+    lines = pen.wrapped(words, 15, width, 500)
+    assert "".join(lines).replace(" ", "") == "".join(words.split())
+    assert all(pen.width(line, 15) <= width for line in lines)
+
+
+def test_a_figure_does_not_stand_alone_in_the_last_line():
+    pen = Pen(Image.new("RGB", (400, 40)))
+    assert pen.wrapped("above the recall threshold of 2 %", 14, 200, 2) == ["above the recall", "threshold of 2 %"]
 
 
 def test_what_finds_no_room_is_counted(written: Words):

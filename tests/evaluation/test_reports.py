@@ -151,7 +151,7 @@ def test_images_whose_format_gives_the_label_away_are_not_scored() -> None:
     images = [replace(image(str(at), str(at)), label_is_fair=False) for at in range(3)]
     section = malignancy_section(images, None, {}, DRAWS)
     assert isinstance(row(table(section, "areas"), "image").cells[0], Absent)
-    assert "3 image(s) are left out" in section.text
+    assert "Left out: 3 images whose" in section.text
 
 
 def test_a_radiologists_zero_counts_as_a_recall_and_six_is_left_out() -> None:

@@ -116,12 +116,18 @@ def test_how_far_a_probability_lies_from_a_categorys_range(
 @pytest.mark.parametrize(
     ("figures", "told"),
     [
-        ({"patients": 32, "calibration_intercept": [-1.06, -3.59, -0.23]}, "(32) they were too high, about 2.9 times"),
-        ({"calibration_intercept": [0.7, 0.1, 2.0]}, "patients they were too low, about 2.0 times in the odds."),
+        (
+            {"patients": 32, "calibration_intercept": [-1.06, -3.59, -0.23]},
+            "32 held-out patients they were too high (the odds that they state were about 2.9 times those observed).",
+        ),
+        (
+            {"calibration_intercept": [0.7, 0.1, 2.0]},
+            "too low (the odds that they state were about 0.5 times those observed).",
+        ),
         ({"calibration_slope": [0.5, 0.2, 0.9]}, "they were too extreme."),
         (
             {"calibration_intercept": [-1.0, -2.0, -0.1], "calibration_slope": [2.0, 1.1, 3.0]},
-            "too high, about 2.7 times in the odds and too moderate.",
+            "about 2.7 times those observed) and too moderate.",
         ),
         ({"calibration_intercept": [-1.0, -2.0, 0.1], "calibration_slope": [0.8, 0.2, 1.3]}, ""),
         ({"calibration_intercept": [-1.0]}, ""),

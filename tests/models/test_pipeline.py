@@ -113,7 +113,7 @@ def test_a_lesion_that_could_not_be_outlined_has_its_box_and_the_reading_says_so
     [finding] = [finding for finding in reading.findings if finding.box == BOXES[0]]
     assert finding.mask.box == BOXES[0]
     assert finding.mask.crop.all()
-    assert reading.warnings == ("1 finding(s) could not be outlined: the detector's box stands for the outline.",)
+    assert reading.warnings == ("1 finding could not be outlined: the detector's box stands for the outline.",)
 
 
 AROUND = Box(25, 0, 55, 40)
@@ -154,7 +154,7 @@ def test_an_outline_larger_than_any_lesion_that_was_learned_from_is_said_to_be_d
     assert len(said) == len(reading.warnings) == doubts
     for sentence in said:
         assert re.fullmatch(
-            r"The outline covers 38\.\d % of the breast, the largest lesion .* 10\.0 %: it is doubtful\.", sentence
+            r"Doubtful: the outline covers 38\.\d % of the breast; the largest lesion .* covers 10\.0 %\.", sentence
         )
         assert reading.findings[0].box == large
 

@@ -38,6 +38,7 @@ def _reading(findings: int) -> ImageReading:
         spacing_mm=(0.07, 0.08),
         nipple=(2000, 2900),
         preview=random.integers(0, 256, (96, 72), dtype=np.uint8),
+        tones=np.arange(-5, 300, dtype=np.int16),
     )
 
 
@@ -53,11 +54,12 @@ def test_a_reading_comes_back_as_it_was(findings: int) -> None:
     assert back.shape == reading.shape
     assert isinstance(back.shape, tuple)
     assert (back.spacing_mm, back.nipple, back.as_exam) == (reading.spacing_mm, reading.nipple, reading.as_exam)
-    np.testing.assert_array_equal(back.preview, reading.preview)
+    for kept, made in ((back.preview, reading.preview), (back.tones, reading.tones)):
+        np.testing.assert_array_equal(kept, made, strict=True)
 
 
 def test_a_reading_stored_before_there_were_likelihoods_and_previews_still_loads() -> None:
-    reading = replace(_reading(2), preview=None)
+    reading = replace(_reading(2), preview=None, tones=None)
     stored = json.loads(json.dumps(to_json(reading)))
     for table in (stored, *stored["findings"]):
         del table["likelihood"]

@@ -58,7 +58,7 @@ def test_the_same_pixels_in_another_transfer_syntax_are_no_new_image(listening_n
         {"WindowCenter": 100, "WindowWidth": 300},
         {"RescaleSlope": 2, "RescaleIntercept": 0},
         {"BurnedInAnnotation": "YES"},
-        {"PatientIdentityRemoved": "YES"},
+        {"PatientIdentityRemoved": "YES", "DeidentificationMethod": "By hand"},
     ],
 )
 def test_a_corrected_header_is_reported_anew_and_not_read_anew(listening_node, mammogram, changes):

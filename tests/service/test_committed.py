@@ -275,7 +275,7 @@ def test_a_result_that_waits_for_its_promise_is_asked_for_at_once_at_retry(road:
     pacs.action_status = 0x0000
     with road.sessions.begin() as session:
         told = retry_study(session, road.study().id, road.clock(), committing={"pacs"})
-    assert told == ["pacs will be asked again to commit to 5 result(s)"]
+    assert told == ["pacs will be asked again to commit to 5 results"]
     work(delivering)
     says(delivering, pacs.asked[1])
     assert states(road) == [DeliveryState.COMMITTED] * 5

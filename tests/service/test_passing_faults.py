@@ -29,7 +29,7 @@ from node.states import DeliveryState, JobKind, JobState, StudyState
 from node.tables import Result
 
 EIO = "Input/output error (EIO)"
-GIVEN_UP = f"the machine failed 10 time(s), {EIO}: mend that, then retry"
+GIVEN_UP = f"the machine failed 10 times, {EIO}: mend that, then retry"
 NO_ANSWER = Path("/proc/self/mem")
 
 

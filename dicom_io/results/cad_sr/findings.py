@@ -15,7 +15,7 @@ from dicom_io.results.cad_sr.items import Part, Relation, algorithm, coded, cont
 from dicom_io.results.cad_sr.library import ImageLibrary
 from dicom_io.results.encoding import lesion_name
 from dicom_io.results.geometry import outline, to_xy
-from models.types import ExamReading, FindingId, Mask, ReadImage
+from models.types import ExamReading, FindingId, Mask, ReadImage, in_percent
 
 
 def impressions(exam: ExamReading, library: ImageLibrary) -> Iterator[Dataset]:
@@ -48,7 +48,7 @@ def _composite_feature(composite: Composite, exam: ExamReading, library: ImageLi
             coded(codes.COMPOSITE_TYPE, Relation.HAS_PROPERTIES, codes.RELATED_SPATIALLY),
             coded(codes.SCOPE_OF_FEATURE, Relation.HAS_PROPERTIES, codes.ON_MULTIPLE_IMAGES),
             *algorithm(first.bundle, Part.TWO_VIEWS),
-            percent(codes.CERTAINTY_OF_FEATURE, composite.certainty),
+            percent(codes.CERTAINTY_OF_FEATURE, round(100 * composite.certainty)),
             *(
                 _single_image_finding(images[one.sop_instance_uid], one.number, library, Relation.INFERRED_FROM)
                 for one in composite.findings
@@ -66,10 +66,10 @@ def _single_image_finding(image: ReadImage, number: int, library: ImageLibrary, 
         words(codes.TRACKING_IDENTIFIER, Relation.HAS_OBS_CONTEXT, name.identifier),
         unique(codes.TRACKING_UID, Relation.HAS_OBS_CONTEXT, name.uid),
         *algorithm(image.reading.bundle, Part.DETECTION),
-        percent(codes.CERTAINTY_OF_FINDING, finding.confidence),
+        percent(codes.CERTAINTY_OF_FINDING, round(100 * finding.confidence)),
     ]
     if finding.likelihood is not None:
-        content.append(percent(codes.PROBABILITY_OF_CANCER, finding.likelihood.probability))
+        content.append(percent(codes.PROBABILITY_OF_CANCER, float(in_percent(finding.likelihood.probability))))
     where = library.refer(Relation.SELECTED_FROM, image.sop_instance_uid)
     content += [
         region(codes.CENTER, GraphicTypeValues.POINT, to_xy(_centre(finding.mask)), where),

@@ -75,9 +75,9 @@ def measured(name: Code, relation: Relation, value: float, unit: Code) -> Datase
     return item
 
 
-def percent(name: Code, fraction: float) -> Dataset:
-    """A property in percent, of a fraction in 0..1."""
-    return measured(name, Relation.HAS_PROPERTIES, round(100 * float(fraction), 2), codes.PERCENT)
+def percent(name: Code, value: float) -> Dataset:
+    """A property in percent (0..100)."""
+    return measured(name, Relation.HAS_PROPERTIES, value, codes.PERCENT)
 
 
 def image(instance: Dataset, relation: Relation, children: Iterable[Dataset]) -> Dataset:

@@ -4,26 +4,44 @@ from __future__ import annotations
 
 from copy import deepcopy
 from fractions import Fraction
+from typing import Any
 
+from numpy.typing import NDArray
 from pydicom import Dataset
 
-from dicom_io.attributes import text
+from dicom_io.attributes import code, number, text
 from dicom_io.decimals import decimal_string
-from dicom_io.pixels.luts import is_inverse, stated_modality_luts, stated_rescale, stated_voi_luts, stated_windows
+from dicom_io.pixels.contrast import contrast_of
+from dicom_io.pixels.luts import Voi, is_inverse, modality_of, voi_of
 from dicom_io.spacing import aspect_of
 
 
-def as_displayed(source: Dataset) -> Dataset:
-    """The attributes of the Modality LUT, Softcopy VOI LUT and Softcopy Presentation LUT modules (PS3.3 §C.11.1,
-    §C.11.8, §C.11.6) that leave an image looking as its own header has it.
+def is_grey(source: Dataset) -> bool:
+    """Whether a grayscale presentation state may be of the image (PS3.3 §A.33.1): one in colour needs another kind."""
+    stated = code(source, "PhotometricInterpretation")
+    return stated.startswith("MONOCHROME") or (not stated and number(source, "SamplesPerPixel") in (None, 1))
 
-    A presentation state replaces all three of the image: what it leaves out is the identity. As in dicom_io.pixels, a
-    VOI LUT goes before a window and the first of several is the default; a malformed one counts as absent.
+
+def as_displayed(source: Dataset, tones: NDArray[Any] | None) -> Dataset:
+    """The attributes of the Modality LUT, Softcopy VOI LUT and Softcopy Presentation LUT modules (PS3.3 §C.11.1,
+    §C.11.8, §C.11.6) that leave an image looking as it was read.
+
+    A presentation state replaces all three of the image: what it leaves out is the identity. What the header says that
+    does not fit the pixels is not repeated: dicom_io.pixels decides here as it does for the reading.
+
+    Args:
+        tones: a sample of the stored values (dicom_io.pixels.contrast); None where the reading kept none.
     """
+    contrast = None if tones is None else contrast_of(tones)
+    modality = modality_of(source, contrast)
     display = Dataset()
-    _put_modality_lut(display, source)
-    voi = _voi(source)
-    if voi:
+    if modality.lut is not None:
+        display.ModalityLUTSequence = [deepcopy(modality.lut)]
+    elif (modality.slope, modality.intercept) != (1, 0):
+        display.RescaleSlope = decimal_string(modality.slope)
+        display.RescaleIntercept = decimal_string(modality.intercept)
+        display.RescaleType = text(source, "RescaleType") or "US"
+    if voi := _written(voi_of(source, modality, contrast)):
         display.SoftcopyVOILUTSequence = [voi]
     # The Photometric Interpretation of the image has no say where a presentation state is applied.
     display.PresentationLUTShape = "INVERSE" if is_inverse(source) else "IDENTITY"
@@ -37,24 +55,13 @@ def pixel_aspect_ratio(source: Dataset) -> tuple[int, int]:
     return ratio.numerator, ratio.denominator
 
 
-def _put_modality_lut(display: Dataset, source: Dataset) -> None:
-    if luts := stated_modality_luts(source):
-        display.ModalityLUTSequence = [deepcopy(luts[0])]
-        return
-    slope, intercept = stated_rescale(source)
-    if slope != 0 and (slope, intercept) != (1, 0):
-        display.RescaleSlope, display.RescaleIntercept = decimal_string(slope), decimal_string(intercept)
-        display.RescaleType = text(source, "RescaleType") or "US"
-
-
-def _voi(source: Dataset) -> Dataset:
+def _written(chosen: Voi) -> Dataset:
     # Without its explanation: the window is the image's, whatever its maker called it.
     voi = Dataset()
-    if luts := stated_voi_luts(source):
-        voi.VOILUTSequence = [deepcopy(luts[0])]
-        return voi
-    if stated := stated_windows(source):
-        centre, width, function = stated[0]
+    if chosen.lut is not None:
+        voi.VOILUTSequence = [deepcopy(chosen.lut)]
+    elif chosen.window is not None:
+        centre, width, function = chosen.window
         voi.WindowCenter, voi.WindowWidth = decimal_string(centre), decimal_string(width)
         if function:
             voi.VOILUTFunction = function

@@ -23,7 +23,7 @@ def encode_gsps(source: Dataset, image: ReadImage, *, encoding: Encoding, title:
     """The findings of one image, in a series of its own; the image itself is shown as it is without them.
 
     Args:
-        source: the image's header (pixel data is not looked at).
+        source: the image's header (pixel data is not looked at); of a grayscale image (`is_grey`).
         image: its reading, with at least one finding.
         title: what it is called among several images of its view ("R CC, image 2").
 
@@ -32,7 +32,7 @@ def encode_gsps(source: Dataset, image: ReadImage, *, encoding: Encoding, title:
     """
     check_masks(image)
     title = title or place(image)
-    display = as_displayed(source)
+    display = as_displayed(source, image.reading.tones)
     drawn = [(one.kind, one.mask, one.malignancy, one.likelihood) for one in image.reading.findings]
     content = fingerprint((title, image.reading.shape, image.reading.spacing_mm, drawn), [source])
     uid = partial(encoding.lasting_uid, source.StudyInstanceUID, content, display.to_json(), image.sop_instance_uid)

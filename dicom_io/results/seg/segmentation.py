@@ -67,7 +67,7 @@ def encode_seg(source: Dataset, image: ReadImage, *, encoding: Encoding, title: 
         content_label="FINDINGS",
         content_description=f"Lesions found by {image.reading.bundle}; research use only"[:64],
         content_creator_name=f"{MANUFACTURER}^",
-        series_description=f"{title} findings{encoding.edition}, mammo-node"[:64],
+        series_description=f"{title} findings, research use only{encoding.edition}, mammo-node"[:64],
         transfer_syntax_uid=ExplicitVRLittleEndian,
     )
     name_class(seg, source)

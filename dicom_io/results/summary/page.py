@@ -14,7 +14,7 @@ from dicom_io.results.statements import NOTHING_READ
 from dicom_io.results.summary.pen import Pen
 from dicom_io.results.summary.tables import draw_lesions, draw_notes, draw_scores, notes_height
 from dicom_io.results.summary.views import AMBER, BLACK, GREY, LINE, WHITE, draw_empty, draw_view
-from models.types import Box, BundleId, ExamReading, Laterality, ReadImage
+from models.types import Box, BundleId, ExamReading, Laterality, ReadImage, counted
 
 ROWS, COLUMNS = 1200, 1600
 """Shown at 100 % on any monitor that reports are written at."""
@@ -56,7 +56,7 @@ def _draw_header(canvas: Image.Image, exam: ExamReading, bundle: BundleId) -> No
     pen.write(left + 14, 18, warning, size, BLACK)
     bundles = dict.fromkeys(str(image.reading.bundle) for image in exam.images) or {str(bundle): None}
     unread = sum(not one.on_purpose for one in exam.unread)
-    told = f"Models: {', '.join(bundles)}   ·   {_count(len(exam.images), 'image')} read, {unread} not read"
+    told = f"Models: {', '.join(bundles)}   ·   {counted(len(exam.images), 'image')} read, {unread} not read"
     pen.write(_MARGIN, 54, told, 16, GREY, COLUMNS - 2 * _MARGIN)
 
 
@@ -75,10 +75,6 @@ def _draw_views(canvas: Image.Image, exam: ExamReading, places: Mapping[str, str
     if extras:
         strip = Box(_VIEWS.bottom - _EXTRA_ROWS, _VIEWS.left, _VIEWS.bottom, _VIEWS.right)
         _draw_extras(canvas, strip, extras, titles)
-
-
-def _count(number: int, of: str) -> str:
-    return f"1 {of}" if number == 1 else f"{number} {of}s"
 
 
 def _hung(images: Sequence[ReadImage], spot: tuple[Laterality, str]) -> ReadImage | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterator
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -43,21 +44,41 @@ class Pen:
         return top
 
     def wrapped(self, words: str, size: int, width: int, lines: int) -> list[str]:
-        """The words in at most `lines` lines of at most `width` pixels."""
-        rest = _kept_together(_drawable(words).split())
-        wrapped: list[str] = []
+        """The words in at most `lines` lines of at most `width` pixels.
+
+        A word that is wider than a line is broken; a last line of less than a quarter of the width gets words of the
+        line before.
+        """
+        rest = [part for word in _kept_together(_drawable(words).split()) for part in self._parts(word, size, width)]
+        wrapped: list[list[str]] = []
         while rest and len(wrapped) < lines:
             count = len(rest)
             if len(wrapped) < lines - 1:
                 while count > 1 and self.width(" ".join(rest[:count]), size) > width:
                     count -= 1
-            wrapped.append(self._cut(" ".join(rest[:count]), size, width))
+            wrapped.append(rest[:count])
             rest = rest[count:]
-        return wrapped
+        if len(wrapped) > 1:
+            before, last = wrapped[-2:]
+            while len(before) > 1 and self.width(" ".join(last), size) < width / 4:
+                if self.width(" ".join((before[-1], *last)), size) > width:
+                    break
+                last.insert(0, before.pop())
+        return [self._cut(" ".join(line), size, width) for line in wrapped]
 
     def width(self, words: str, size: int) -> int:
         """Pixels that a line takes."""
         return round(self.draw.textlength(words, font=self._font(size)))
+
+    def _parts(self, word: str, size: int, width: int) -> Iterator[str]:
+        """A word in parts that a line holds."""
+        while self.width(word, size) > width and len(word) > 1:
+            count = len(word) - 1
+            while count > 1 and self.width(word[:count], size) > width:
+                count -= 1
+            yield word[:count]
+            word = word[count:]
+        yield word
 
     def _cut(self, line: str, size: int, width: int) -> str:
         if self.width(line, size) <= width:

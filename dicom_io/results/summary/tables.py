@@ -20,6 +20,7 @@ _PANEL: RGB = (28, 32, 38)
 _CARD_ROWS, _CARD_GAP = 190, 14
 _TEXT, _SMALL, _HEADING = 16, 14, 18
 _ROW, _INDENT = 26, 18
+_WHOLE = 99  # lines: nothing is cut
 _COLUMNS = (0, 330, 460, 560)
 
 _BREASTS = {Laterality.RIGHT: "Right breast", Laterality.LEFT: "Left breast", None: "Exam"}
@@ -49,8 +50,8 @@ def draw_scores(pen: Pen, room: Box, exam: ExamReading, places: Mapping[str, str
         card = Box(room.top, left, room.top + _CARD_ROWS, left + width)
         _draw_card(pen, card, side, score, ("not read", AMBER) if has_images else ("no image", GREY), exam)
     meaning = " ".join(calibration_sentences(exam))
-    top = pen.write(room.left, room.top + _CARD_ROWS + 12, meaning, _TEXT, WHITE, room.width, 6)
-    return pen.write(room.left, top + 4, JOINING_RULE, _SMALL, GREY, room.width, 4)
+    top = pen.write(room.left, room.top + _CARD_ROWS + 12, meaning, _TEXT, WHITE, room.width, _WHOLE)
+    return pen.write(room.left, top + 4, JOINING_RULE, _SMALL, GREY, room.width, _WHOLE)
 
 
 def draw_lesions(pen: Pen, room: Box, exam: ExamReading, titles: Sequence[str]) -> int:
@@ -80,7 +81,7 @@ def draw_lesions(pen: Pen, room: Box, exam: ExamReading, titles: Sequence[str]) 
 
 def notes_height(pen: Pen, width: int, exam: ExamReading, places: Mapping[str, str]) -> int:
     """Rows that the notes take in full."""
-    count = sum(len(pen.wrapped(words, _TEXT, width - _INDENT, 99)) for words, _ in _notes(exam, places))
+    count = sum(len(pen.wrapped(words, _TEXT, width - _INDENT, _WHOLE)) for words, _ in _notes(exam, places))
     return line_height(_HEADING) + 6 + count * line_height(_TEXT) if count else 0
 
 
