@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 import threading
@@ -20,6 +21,9 @@ START, END = b"\x0b", b"\x1c"
 MOST_CONNECTIONS = 32
 MOST_OF_ONE = 16
 FRAME_S = 60.0
+MOST_READ_AWAY = 1 << 30
+"""Bytes of a message that is too large, behind its answer. None of them is kept."""
+_PIECE = 1 << 16
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -50,7 +54,8 @@ class MllpListener:
         listening: see `listen`.
         may_send: whether a connection from an address is taken; called in threads, like the next.
         answer: the acknowledgement of a message, from its bytes and its sender's address.
-        too_large: that of a message of more than `max_bytes`, whose connection is ended.
+        too_large: that of a message of more than `max_bytes`, whose connection is ended once its sender has closed it,
+            or after `frame_s` or MOST_READ_AWAY.
         frame_s: seconds within which a message that has begun must end. Between messages a connection may be idle for
             as long as nobody else needs its place.
     """
@@ -124,7 +129,8 @@ class MllpListener:
                 return
             except asyncio.LimitOverrunError:
                 writer.write(_framed(self.too_large()))
-                await writer.drain()
+                writer.write_eof()
+                await self._read_away(reader)
                 return
             # What stands before the start belongs to no message.
             _, _, block = read.removesuffix(END).rpartition(START)
@@ -132,6 +138,15 @@ class MllpListener:
             writer.write(_framed(await asyncio.to_thread(self.answer, block, host)))
             note(waits=True)
             await writer.drain()
+
+    async def _read_away(self, reader: asyncio.StreamReader) -> None:
+        """Reads what a sender that is answered still sends, until it closes: to close before it does would reset the
+        connection, and the answer would be lost on its way (RFC 9293, section 3.6.1)."""
+        bytes_left = MOST_READ_AWAY
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.frame_s):
+                while bytes_left > 0 and (read := await reader.read(_PIECE)):
+                    bytes_left -= len(read)
 
 
 def _framed(message: bytes) -> bytes:

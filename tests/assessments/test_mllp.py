@@ -85,6 +85,15 @@ def test_a_message_too_large_is_told_and_ends_its_connection_alone(port: int, ro
         assert b"MSA|AA" in answers(other, 1)[0]
 
 
+def test_a_sender_that_reads_only_once_it_has_sent_its_whole_message_is_told_that_it_is_too_large(port: int) -> None:
+    with connected(port) as connection:
+        for _ in range(40):
+            connection.sendall(b"\x0bMSH|^~\\&|" + b"x" * 1000 * KB)
+        connection.sendall(b"\x1c\r")
+        assert [b"MSA|AE" in one and b"too large" in one for one in answers(connection, 1)] == [True]
+        assert connection.recv(1) == b"", "its connection ends"
+
+
 def test_a_connection_that_breaks_within_a_message_leaves_nothing(port: int, road: Road) -> None:
     with connected(port) as connection:
         connection.sendall(b"\x0b" + oru("BI-RADS 2"))
