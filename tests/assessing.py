@@ -13,8 +13,11 @@ from sqlalchemy import select
 
 from dicom_io.results.birads_codes import CODES
 from models.types import Category
+from node.assessments.birads_text import categories_in
 from node.database import looking
 from node.tables import ReceivedAssessment
+
+REFUSED = "refused"
 
 LEFT, RIGHT = Code("7771000", "SCT", "Left"), Code("24028007", "SCT", "Right")
 BOTH = Code("51440002", "SCT", "Right and left")
@@ -135,6 +138,14 @@ def text_row(text: str, status: str = "F") -> str:
 
 def category_row(said: str, side: str = "", status: str = "F", sub_id: str = "") -> str:
     return f"CWE|111005^Assessment Category^DCM|{sub_id}|{said}||||||{status}|||||||||{side}"
+
+
+def understood(text: str) -> str:
+    """ "R 2, L 4": what a report's text is read to say; "" before a category of the exam."""
+    try:
+        return ", ".join(f"{''.join(sides)} {category}" for sides, category in categories_in(text)) or "nothing"
+    except ValueError:
+        return REFUSED
 
 
 def assessments(road: Road) -> list[ReceivedAssessment]:

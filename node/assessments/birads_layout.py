@@ -1,7 +1,8 @@
 """The sentences of a report, each under its heading.
 
 A heading ("Left breast:", or "Left breast" alone) is for what follows on its line, or where it has a line of its own
-for the lines up to the next heading or empty line; and no longer than the other breast is not named.
+for the lines up to the next heading or empty line (one of the past and the like: up to the next heading); and no longer
+than the other breast is not named.
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from models.types import Laterality
-from node.assessments.birads_sentence import announces, goes_on, letters, row_of
-from node.assessments.birads_words import SOFT_BREAK, Sides, Token, doubtful, names, tokens
+from node.assessments.birads_sentence import announces, goes_on, letters
+from node.assessments.birads_sides import row_of
+from node.assessments.birads_spelling import names
+from node.assessments.birads_words import SOFT_BREAK, Sides, Token, doubtful, tokens
 
 _HEADING = re.compile(
-    rf"(?:[^\n{SOFT_BREAK}.;:]|\b(?:li|re|lt|rt|l|r)\.){{1,60}}?:(?P<line>[ \t{SOFT_BREAK}]*(?:\n|$))?", re.IGNORECASE
+    rf"(?:[^\n{SOFT_BREAK}.;:]|\b(?:li|re|lt|rt|l|r)\.){{1,60}}?:(?!(?<=\d:)\d\d)(?P<line>[ \t{SOFT_BREAK}]*(?:\n|$))?",
+    re.IGNORECASE,
 )
 CONCLUDES = re.compile(
     r"\b(?:impressions?|conclusions?|assessment|overall|summary|final|opinion|diagnos[ei]s|beurteilung|zusammenfassung"
@@ -112,6 +116,7 @@ def sentences_of(text: str, *, soft_ends: bool) -> Iterator[Sentence]:
     sentence = Sentence(section, opens=True)
     held: Sentence | None = None  # the one before, whose list this one may go on with
     at_beginning = line_is_empty = True
+    begun = True  # whether anything but its heading stands in the section
     for token in [*tokens(text), Token("end", "\n", len(text))]:
         if token.kind != "end" and not (token.kind == "soft" and soft_ends):
             if not sentence.words and token.kind != "soft":
@@ -126,9 +131,11 @@ def sentences_of(text: str, *, soft_ends: bool) -> Iterator[Sentence]:
         if breaks and last == "birads" and text[token.at + 1 : token.at + 2] not in ("", "\n"):
             continue  # the category stands on the next line
         if sentence.words:
+            begun = not sentence.heads or section.line_only
             if at_beginning and _is_heading(sentence.words):
                 section = _section(" ".join(word.text for word in sentence.words), line_only=not breaks)
                 sentence.section, sentence.heads = section, True
+                begun = section.line_only
             elif breaks and not sentence.heads and _blurs(sentence) and sentence.words[-1].text == ":":
                 section = Section(unclear=True, line_only=False)
             elif _blurs(sentence):
@@ -142,7 +149,7 @@ def sentences_of(text: str, *, soft_ends: bool) -> Iterator[Sentence]:
                     yield held
                 held = sentence
         if token.text == "\n":
-            if line_is_empty or section.line_only:
+            if section.line_only or (line_is_empty and begun and not section.doubted):
                 section = Section()
             line_is_empty = True
         at_beginning = token.kind == "end"

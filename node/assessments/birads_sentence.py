@@ -18,10 +18,11 @@ BI-RADS 3, now BI-RADS 2" alone is read.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import zip_longest
 
 from models.types import Category
+from node.assessments.birads_sides import row_of
 from node.assessments.birads_words import CATEGORY, Sides, Token, category_of, doubtful
 
 UNCERTAIN = (
@@ -52,7 +53,6 @@ _LETTERS = {
     "name": "N",
     **dict.fromkeys(("short", "unsure", "sided", "absent"), "?"),
 }
-_DROPPED = frozenset({"filler", "breast", "according", "soft"})
 _ANNOUNCED = re.compile("A[lrb]?C", re.IGNORECASE)
 _NAMED = re.compile("N*A(?:[lrb]?N+)?", re.IGNORECASE)
 _DENSITY = re.compile("o*(?:(?:yAC?|AyC?)o*|ACy)")
@@ -62,40 +62,6 @@ _SIDE_FIRST, _CATEGORY_FIRST = "(?:A[lrbLRB]|[lrbLRB]A?)C", "A?C[lrb]"
 _LIST = re.compile("|".join(f"[o,]*(?=[^C]*A){item}(?:,*{item})+[o,]*" for item in (_SIDE_FIRST, _CATEGORY_FIRST)))
 _GOES_ON = re.compile(",*(?:[lrbLRB]C|C[lrb])")
 """A sentence that only goes on with the list of the one before it."""
-
-
-def row_of(sentence: Sequence[Token]) -> list[Token]:
-    """The words that matter, in their order: sides joined by "and" are both breasts, abbreviated ones are settled.
-
-    A side before a colon begins something: its kind is LEFT, RIGHT or BOTH. What was done of both breasts ("bilateral
-    mammogram") is no side: its category is the exam's.
-    """
-    row: list[Token] = []
-    of_exam = any(token.kind == "exam" for token in sentence)
-    settled = [token for token in _settled(sentence) if token.kind not in ("according", "soft", "breast")]
-    for place, token in enumerate(settled):
-        colon = place + 1 < len(settled) and settled[place + 1].text == ":"
-        if token.kind == "both" and of_exam:
-            row.append(Token("other", token.text, token.at))
-            continue
-        if not token.sides:
-            if token.kind not in _DROPPED:
-                row.append(token)
-            continue
-        if _are_both(row, token, colon):
-            row[-2:] = [Token("BOTH" if colon else "both", token.text, token.at)]
-        else:
-            row.append(Token(token.kind.upper() if colon else token.kind, token.text, token.at))
-    return row
-
-
-def _are_both(row: Sequence[Token], side: Token, colon: bool) -> bool:
-    """Whether a side and the one before it are both breasts: "left and right" at the beginning, or by a category."""
-    if len(row) < 2 or row[-1].kind != "joined" or not (row[-1].text.isalpha() or row[-1].text in "&+"):
-        return False
-    if row[-2].kind not in ("left", "right") or row[-2].sides == side.sides:
-        return False
-    return len(row) == 2 or (row[-3].kind in ("category", "birads") and not colon)
 
 
 def letters(row: Sequence[Token]) -> str:
@@ -177,33 +143,6 @@ def _may_assign(sentence: Sequence[Token], said: str) -> bool:
 
 def _beside_announcement(said: str) -> str:
     return "".join(re.findall("tA|At|Ct", said))
-
-
-def _settled(sentence: Sequence[Token]) -> Iterator[Token]:
-    """Abbreviations of a side become that side where they stand beside a category, its announcement or the breast, or
-    at the beginning before a colon; elsewhere they may be a name's, or "re" for regarding."""
-    told = [token for token in sentence if token.kind not in ("filler", "soft", "name", "according")]
-    place = {id(token): number for number, token in enumerate(told)}
-    for token in sentence:
-        if token.kind != "short":
-            yield token
-            continue
-        side = as_side(token)
-        at = place[id(token)]
-        before = told[at - 1].kind if at else ""
-        after = told[at + 1].kind if at + 1 < len(told) else ""
-        heads = token is sentence[0] and len(sentence) > 1 and sentence[1].text == ":"
-        sure = before in ("category", "breast") or after == "breast"
-        if token.text[:2] not in ("Re", "RE"):
-            sure = sure or before == "birads" or after in ("birads", "category") or heads
-        yield side if sure else token
-
-
-def as_side(token: Token) -> Token:
-    """The side that an abbreviation ("L", "re.") stands for; other tokens as they are."""
-    if token.kind != "short":
-        return token
-    return Token("left" if token.text[0] in "lL" else "right", token.text, token.at)
 
 
 FIELD = re.compile(

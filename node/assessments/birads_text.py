@@ -13,8 +13,10 @@ from dataclasses import dataclass
 
 from models.types import SEVERITY, Category, Laterality
 from node.assessments.birads_layout import CONCLUDES, UNSURE, Section, Sentence, sentences_of, with_soft_breaks
-from node.assessments.birads_sentence import FIELD, UNCERTAIN, UNPAIRED, UNREADABLE, as_side, assigned, row_of
-from node.assessments.birads_words import Sides, category_of, doubtful, in_a_language_that_is_read, names, plain, tokens
+from node.assessments.birads_sentence import FIELD, UNCERTAIN, UNPAIRED, UNREADABLE, assigned
+from node.assessments.birads_sides import as_side, row_of
+from node.assessments.birads_spelling import names
+from node.assessments.birads_words import Sides, category_of, doubtful, in_a_language_that_is_read, plain, tokens
 
 SEVERAL = "it gives several BI-RADS categories for one breast, or for the exam: send the one that counts"
 MOST_CATEGORIES = 50

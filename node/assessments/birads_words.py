@@ -5,7 +5,6 @@ A text becomes tokens, each of one kind, the name of its group in `_TOKEN`. Line
 
 from __future__ import annotations
 
-import html
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
@@ -37,13 +36,23 @@ _ROMAN = r"(?-i:III|II|IV|VI|V|I)"
 _LEFT = r"left(?:-sided)?|links|linke[rnms]?|linkerborst|linksseitig\w*"
 _RIGHT = r"right(?:-sided)?|rechts|rechte[rnms]?|rechterborst|rechtsseitig\w*"
 _BREAST = r"breasts?|mammae?|mammas|brust|brüsten?|borst(?:en)?"
+# What is of a breast or found in one: the side before it is one.
+_SITE = (
+    r"sided|axill\w*|nipples?|\w*areola\w*|quadrants?|upper(?!\s(?:arm|limb|extrem|lobe|lung|abdom))|lower(?!\s(?:arm|limb|leg"
+    r"|extrem|lobe|lung|abdom))|outer|inner|central|medial|lateral|[ul][oi]q|cc|mlo|xccl|implants?|intra-?mammary|mammary|ducts?"
+    r"|ductal|mass(?:es)?|lumps?|lesions?|nodul\w+|cysts?|scars?|\w*calcifications?|asymmetr\w+|distortions?|architectural"
+    r"|fibro\w+|hamartomas?|papillomas?|lipomas?|carcinomas?|cancers?|tumou?rs?|dcis|idc|focal|palpable|suspicious|mastectom\w+"
+    r"|lumpectom\w+|biops(?:y|ies)"
+    r"|achsel\w*|brustdrüse\w*|quadrant\w*|herde?|rundherd\w*|zyste\w*|narbe\w*|\w*kalk\w*|knoten|zijde|kant|oksel\w*"
+    r"|kwadrant\w*|massa|cyste\w*|litteken\w*"
+)
 _ALONE = rf"(?=[ \t]*(?:[.,;:)/\n{SOFT_BREAK}]|$))"
 # A number that goes on (4.5, 2-3, 12), counts something (2 cm, 6 months) or is a century's is no category; nor is the 4
 # of "4 b rechts" or "4 A mass", of which nobody can tell whether it is 4B or 4A. That of "4 a mass" is: an article.
 CATEGORY = (
     rf"(?:4(?:[ABC]|\s[ABC]{_ALONE})|IV[ABC]|[0-6](?![ ](?:[BC]|(?-i:A))\b|[ ]A\s(?:{_LEFT}|{_RIGHT}|li|re|l|r)\b)"
     rf"|(?-i:III|II|IV|VI|V|I{_ALONE}))"
-    rf"(?![\w{_UNREAD}]|{_DASH}\d|\s?[/+]\s?\d|[.,]\d|\s?\?|{_UNITS})"
+    rf"(?![\w{_UNREAD}]|{_DASH}\d|\s?[/+]\s?\d|[.,]\d|\s?\?|\s?[(-]\s?[ABC]\b|(?-i:\s[ABC]{{2,}})\b|{_UNITS})"
 )
 _AT_BEGINNING = rf"(?:(?<![\w.,{_UNREAD}])|(?<=RADS)|(?<=RAD)|(?<=\b(?-i:[LR])))"
 _BETWEEN = rf"(?:{_DASH}|\s?[/+]\s?|\s(?:to|or|and/or|through|versus|vs\.?|bis|oder|und/oder|tot|of)\s)"
@@ -52,18 +61,33 @@ _RANGE = (
     rf"|[-/][ABC])(?!\w|{_UNITS})"
 )
 _FORMER = (
-    r"prior|previous(?:ly)?|former(?:ly)?|before|earlier|past|last|initial(?:ly)?|history|ago|was|were|compar\w+"
+    r"prior|prev|previous(?:ly)?|former(?:ly)?|before|earlier|past|last|initial(?:ly)?|history|ago|was|were|compar\w+"
+    r"|baseline|old\s(?:films?|images?|mammogra\w+|stud\w+|exams?)|from\s(?:the\s)?screening|(?<=RADS\s[0-6]\s)follow-?\s?up"
     r"|davor|vergangen\w*|vor(?:her|befund|bild|aufnahme|untersuchung|mammogra)\w*|zuvor|zuletzt|früher\w*|ehemal\w*|damal\w*|war|waren"
     r"|vergl\w+|eerder\w*|voorheen|vorige?|voorgaand\w*|vergel\w+"
     r"|(?:in|of|from|vom|von|van|uit)\s(?:[\d./-]{1,6})?(?:19|20)\d\d"
-    r"|\d{1,2}[./-]\d{1,2}[./-](?:\d\d){1,2}|(?:19|20)\d\d-\d\d-\d\d|\d{1,2}/(?:19|20)\d\d"
+    r"|\d{1,2}[./-](?:\d{1,2}|[a-z]{3,9})[./-](?:\d\d){1,2}|(?:19|20)\d\d-\d\d-\d\d|\d{1,2}/(?:19|20)\d\d"
     r"|(?:jan|feb|mar|mär|maart|mrt|apr|ma[iy]|mei|jun|jul|aug|sep|o[ck]t|nov|de[cz])[^\W\d_]{0,6}[.,]?\s(?:\d{1,2}(?:st|nd|rd|th)?"
     r",?\s)?(?:19|20)\d\d"
 )
+# Somebody whose category is not, or not alone, the report's.
+_READER = (
+    r"(?:over|out)?-?\s?readers?|readings?|over-?\s?reads?|(?:double|wet|blinded|independent|preliminary)(?:ly)?[\s-]read\w*"
+    r"|(?:1st|2nd|3rd|first|second|third)[\s-](?:reads?|opinion|review\w*|radiologist|observer|interpretation)|prelim(?:inary)?"
+    r"|reads?\s\d|(?:radiologist|physician|doctor|observer|reviewer|dr|befunder|arzt|radiologe|radioloog|lezer)\.?\s?#?"
+    r"(?:\d|(?-i:I{1,3}|[AB])|one|two)(?=\s?[:,(-]|\s(?:BI|is|says|gives|assigns))|consensus|arbitrat\w*|discordan\w*"
+    r"|adjudicat\w*|reviewers?|observers?|(?:peer|independent|external)\sreview|residents?|registrars?|trainees?|fellows?"
+    r"|attending|technologist\w*|radiographers?|referring|(?:tumou?r|multidisciplinary)\s(?:board|conference)|mdt"
+    r"|(?:patient|physician|clinician|surgeon|doctor)\s(?:states?|says?|reports?|believes?|thinks?)"
+    r"|(?:per|according\sto|laut|volgens)\sdr|(?:erst|zweit|dritt)(?:befund|les|mein|beurteil)\w*|konsens\w*|\w*befunder"
+    r"|(?:assistenz|ober|chef)(?:arzt|ärztin)|tumorboard|(?:eerste|tweede|derde)\s\w*(?:lez|lees|beoord)\w*|lezers?|beoordelaars?"
+    r"|(?-i:R[12])(?=:\sBI)|arts-assistent\w*|mdo"
+)
 # Directly before BI-RADS: it is what the patient came with.
 _CAME_WITH = (
-    r"(?:recall(?:ed)?|referr(?:ed|al)|follow-?\s?up|verlaufskontrolle|überwiesen|zugewiesen|verwezen|suspicion|suspected"
-    r"|verdacht|v\.\s?a\.?|verdenking|z\.\s?n\.?|dd|(?<!year\s)(?<!years\s)(?<!jahre\s)(?<!jaar\s)(?<!-)(?:old|alte[rs]?|oude?)"
+    r"(?:recall(?:ed)?|call-?\s?back|work-?\s?up|s/p|presents|presenting|suspicious\sfor|consider|referr(?:ed|al)|follow-?\s?up"
+    r"|verlaufskontrolle|überwiesen|zugewiesen|verwezen|suspicion|suspected|verdacht|v\.\s?a\.?|verdenking|z\.\s?n\.?|dd"
+    r"|(?<!year\s)(?<!years\s)(?<!jahre\s)(?<!jaar\s)(?<!-)(?:old|alte[rs]?|oude?)"
     r")(?=\s(?:(?:of|for|from|due\sto|after|auf|op|wegen|na|nach|bei|van|an?|the|ein\w*|een)\s){0,2}BI[\s-]?RADS?)"
 )
 _MACHINE = r"(?:(?-i:AI|KI|CAD)|mammo-?node|computer\w*|algorithm\w*|software)"
@@ -71,26 +95,30 @@ _DOUBT = (
     r"no|not|nor|neither|never|without|cannot|excluded?|rather|instead|kein\w*|nicht|ohne|ausgeschlossen|ausschluss"
     r"|statt|geen|niet|zonder|uitgesloten|rule[sd]?\sout"  # negation
     r"|upgrad\w*|downgrad\w*|chang\w+|\w{2,8}gestuft|\w{2,8}stufung"  # a change
-    r"|addend\w*|wrong|incorrect|correct\w*|erro\w+|falsch\w*|korrekt\w*|korrig\w*|nachtrag|onjuist|fout"  # correction
+    r"|addend\w*|amend\w*|revis\w+|wrong|incorrect|correct\w*|erro\w+|falsch\w*|korrekt\w*|korrig\w*"
+    r"|nachtrag|onjuist|fout"  # correction
     r"|sister|mother|daughter|aunt|cousin|famil\w+|schwester|mutter|tochter|tante|zus|moeder|dochter"  # somebody else
     r"|if|unless|until|wenn|falls|sofern|bis\szum?|indien|had|hatte|would|could|should|may|might|pending"  # a condition
     r"|possibl[ey]|perhaps|maybe|questionable|uncertain|fraglich\w*|eventuell|evtl|vermutlich|eher|misschien|mogelijk"
     r"|at\sleast|at\smost|mindestens|höchstens|minstens|hoogstens|either|entweder|ofwel"  # a guess
-    r"|contralateral\w*|kontralateral\w*|contralateraal|opposite"
+    r"|(?:contra|ipsi)lateral\w*|kontralateral\w*|(?:contra|ipsi)lateraal|opposite|(?:other|same)\s(?:breast|side)"
+    r"|(?:andere[rns]?|gegen)\s?(?:brust|seite|borst|kant|zijde)"
     r"|categories|kategorien|categorieën|differential\w*|scale|skala|schaal|example\w*|beispiel\w*"  # a legend
     r"|outside|elsewhere|extern\w*|auswärt\w*|elders"  # another hospital
     r"|indication|indikation|indicatie|reason\sfor|fragestellung|vraagstelling|anamnes[ei]s?|clinical\s(?:info\w*|question"
     r"|details|data)|klinische\s(?:angaben|gegevens|vraag)"  # why the patient came
-    rf"|{_CAME_WITH}"
+    rf"|{_CAME_WITH}|{_READER}"
     # A machine, not the mammogram "with CAD".
     rf"|(?<!with\s)(?<!mit\s)(?<!met\s)(?<!w/\s)(?<!w\s){_MACHINE}"
     r"(?=[ :=(-]{1,3}(?:\w+[ :=(-]{1,3}){0,2}BI[\s-]?RADS?)"
     rf"|(?:by|from|per|laut|nach|van|volgens|according\sto)\s(?:the\s|an\s|die\s|der\s|de\s)?{_MACHINE}|(?<=\(){_MACHINE}(?=\))"
 )
-# The one negation that goes with a category: it is malignancy that there is no evidence of.
+# Words of doubt that go with a category: there is no evidence of malignancy; and what the atlas says of 0 and 3 to 5.
 _IDIOM = (
     r"no\s(?:mammographic\s|imaging\s)?evidence\sof\smalignancy|kein\s(?:Hinweis\sauf|Anhalt\sfür)\s(?:Malignität|(?:ein\s)?Malignom)"
     r"|geen\s(?:aanwijzing(?:en)?\svoor\s)?maligniteit"
+    r"|needs?\sadditional\simaging\sevaluation\sand/or\sprior\smammograms\sfor\scomparison|initial\sshort[\s-]interval"
+    r"\sfollow[\s-]?up(?:\s(?:is\s)?suggested)?|(?:biopsy|appropriate\saction|tissue\sdiagnosis)\sshould\sbe\s\w+"
 )
 _INTO = rf"\b(?:(?:on|in|of|for|auf|op)[ {SOFT_BREAK}])?(?:(?:the|der|de)[ {SOFT_BREAK}])?"
 _TOKEN = re.compile(
@@ -100,18 +128,17 @@ _TOKEN = re.compile(
             rf"(?P<idiom>\b(?:{_IDIOM})(?=\s*(?:[,.;:()]|$|\n)))",
             rf"(?P<former>\b(?:{_FORMER})(?!\w))",
             rf"(?P<doubt>\b(?:{_DOUBT})(?!\w)|\?)",
-            # Short for a side, a name or "regarding": its neighbours tell (birads_sentence).
+            # Short for a side, a name or "regarding": its neighbours tell (birads_sides).
             r"(?P<unsure>(?<=RADS)\s?\(R\)|\b(?-i:[LR])\.\s*(?=(?-i:[A-Z][a-z]))(?!breast|brust|mamma|bi-?rads)"
-            r"|\b(?-i:[LR](?:CC|MLO|ML|LM|XCC[LM]?|SIO|AT|B))\b|\b[lr]['’]"
-            r"|\b(?:patient|she|all|what\s(?:is|was))\s(?:left|right)\b)",
+            r"|\b(?-i:[LR](?:CC|MLO|ML|LM|XCC[LM]?|SIO|AT|B))\b|\b[lr]['’])",
             r"(?P<absent>\b(?:mastectom\w*|ablatio\w*|amputat\w*|absent|removed|mastektom\w*|geamputeerd)\b)",
             r"(?P<according>\blt\.?\s(?=ACR))",
             r"(?P<short>\b(?:(?-i:LT|RT|L|R)(?=\W|\d|$)(?![^\W\d])|(?:lt|rt|li|re|lks)\b\.?|(?-i:[lr])\b))",
             rf"(?P<left>{_INTO}(?:{_LEFT})(?![^\W\d]))",
-            rf"(?P<right>{_INTO}(?:{_RIGHT})(?!\s(?:away|now))(?![^\W\d]))",
-            r"(?P<both>\b(?:(?:on|in|auf|op)\s)?(?:both|bilateral(?:ly)?|bilat|bilateraal|beid(?:e[rnms]?|seits|erseits)"
+            rf"(?P<right>{_INTO}(?:{_RIGHT})(?![^\W\d]))",
+            r"(?P<both>\b(?:(?:on|in|auf|op)\s)?(?:both|b/l|bilateral(?:ly)?|bilat|bilateraal|beid(?:e[rnms]?|seits|erseits)"
             r"|beiderzijds)\b|\bbds\.?)",
-            r"(?P<sided>\b(?:left|right(?!\s(?:away|now))|links|rechts|linker|rechter)\w+"
+            r"(?P<sided>\b(?:left|right|links|rechts|linker|rechter)\w+"
             r"|(?-i:[^\W\d]*[a-z][LR])\b|[0-6](?!(?:mm|cm|st|nd|rd|th|er|e|x|d|h|ml|kv|mo|o)\b)[^\W\d_]{2,}"
             r"|(?!bright|upright|outright|copyright|cleft)\w+(?:left|right|links|rechts)\w*)",
             r"(?P<now>\b(?:now|today|currently|jetzt|nun|heute|aktuell|nu|thans)\b)",
@@ -121,6 +148,8 @@ _TOKEN = re.compile(
             r"|\b20(?:03|13)\b)",
             r"(?P<exam>\b(?:mammogra\w*|mammos?|tomosynth\w*|screening\w*|exam(?:ination)?s?|study|studies|views?|diagnostic"
             r"|digital\w*|ultraso\w*|sono\w*|mri|mrt|\w*untersuchung|\w*aufnahmen?|studie|onderzoek|echo\w*)\b)",
+            rf"(?P<site>\b(?:{_SITE})\b)",
+            r"(?P<measure>\b\d{1,2}:\d\d\b|\bN\s?\+\s?\d+)",
             rf"(?P<range>{_RANGE})",
             rf"(?P<bullet>(?:^|(?<=[\n{SOFT_BREAK}]))[ \t]*\d{{1,2}}[.)](?=[ \t]+\S))",
             rf"(?P<category>{_AT_BEGINNING}{CATEGORY})",
@@ -128,8 +157,8 @@ _TOKEN = re.compile(
             r"(?P<joined>[&+/]|\b(?:and|und|en)\b)",
             rf"(?P<breast>\b(?:{_BREAST})\b)",
             r"(?P<name>\b(?:cat|kat)\.|\b(?:acr|categor(?:y|ie)|kategorie|cat|kat|klasse)\b)",
-            r"(?P<filler>[:=()\[\]™®-]|\b(?:final|overall|assessment|score|code|klassifikation|classificati(?:on|e)|gesamt"
-            r"|side|seite|is)\b)",
+            r"(?P<filler>[:=()\[\]™®#-]|\b(?:score\sof|final|overall|assessment|score|code|klassifikation|classificati(?:on|e)"
+            r"|gesamt|side|seite|is)\b)",
             rf"(?P<soft>{SOFT_BREAK})",
             r"(?P<end>;|\n|(?<!\bDr)(?<!\bvs)[.!](?!\d))",
             r"(?P<other>\w+|\S)",
@@ -137,19 +166,26 @@ _TOKEN = re.compile(
     ),
     re.IGNORECASE,
 )
-_SPELLED = re.compile(r"b[\W_]{0,3}i[\W_]{0,3}r[\W_]{0,3}a[\W_]{0,3}d[\W_]{0,3}s|\bbi[\W_]{0,3}rads?\b", re.IGNORECASE)
 _UNNAMED = re.compile(
-    r"\b(?:acr|categor(?:y|ie)|kategorie|cat\.?|kat\.?|klasse)[\s:=()-]{0,4}(?:[0-6][abc]?|(?-i:III|II|IV|VI|V|I))\b",
+    r"\b(?:acr|(?:final|overall)\sassessment|assessment(?=:)|categor(?:y|ie)|kategorie|cat\.?|kat\.?|klasse|class|[ghnv]i-?rads)"
+    r"[\s:=()-]{0,4}(?:[0-6][abc]?|(?-i:III|II|IV|VI|V|I))\b",
     re.IGNORECASE,
 )
-_OTHER_RADS = re.compile(r"[a-z]{1,6}[\s-]?rads[\s:,-]{0,3}$", re.IGNORECASE)
+_OTHER_RADS = re.compile(r"(?<![a-z])(?!bi|[ghnv]i)[a-z]{1,6}[\s-]?rads[\s:,-]{0,3}$", re.IGNORECASE)
 _OF_BREASTS = re.compile(rf"\b(?:{_BREAST})\b|\bmammo|\bMG\b", re.IGNORECASE)
 _UNREAD_LANGUAGE = re.compile(
     r"\b(?:droite?s?|gauches?|derech[oa]s?|izquierd[oa]s?|destr[oa]|sinistr[oa]|direit[oa]s?|esquerd[oa]s?"
     r"|högra?|vänstra?|højre|venstre|høyre|praw(?:a|ej|ą|e|y)|lew(?:a|ej|ą|e|y)|prav(?:ý|á|é|ého|ém)|lev(?:ý|á|é|ého|ém)"
-    r"|oikea\w*|vasen|vasemma\w*|aucune?|senza|ningun[oa]?|não|ingen|inget|ikke|inte|eikä?|brak)\b",
+    r"|oikea\w*|vasen|vasemma\w*|sağ|sol|kanan|kiri|phải|trái|stâng\w*|drea?pt\w*|jobb|bal|lije?v[aoeiu]\w{0,2}|desn\w*"
+    r"|dešin\w*|kairė\w*|labā|kreisā|parem|vasak\w*"
+    r"|sinister|dext(?:er|ra|ro)|izq|dcha|gche|dte|(?:mamma?|mama)\s(?:dx|sx|sin|dxt?|[DIGE])"
+    r"|seins|sein\s[DG]|senos?|mamas?|mamelles?|memed?e?|dojk\w*|prs[ůuy]?|emlő\w*|payudara|vú|krūt\w*"
+    r"|bröst\w*|bryst\w*|rinta\w*"
+    r"|pier[sś]\w*|sân\w*|aucune?|senza|ningun[oa]?|não|ingen|inget|ikke|inte|eikä?|brak)\b",
     re.IGNORECASE,
 )
+_LETTERS_NOT_READ = re.compile(r"(?!['äöüßéèêëïçáóàâîôûµªº])[^\W\d_a-zA-Z]", re.IGNORECASE)
+"""In words; a name ("Kovač") may have any Latin letters."""
 _SIDES: dict[str, Sides] = {
     "left": (Laterality.LEFT,),
     "right": (Laterality.RIGHT,),
@@ -183,12 +219,6 @@ def tokens(text: str) -> Iterator[Token]:
     return (Token(found.lastgroup or "other", found[0], found.start()) for found in _TOKEN.finditer(text))
 
 
-def names(text: str) -> int:
-    """How often a text names BI-RADS, however it is spelled, also where words run together."""
-    shown = unicodedata.normalize("NFKC", html.unescape(text)).translate(_PLAIN)  # "BI&#8209;RADS", fullwidth letters
-    return sum(1 for _ in _SPELLED.finditer(shown))
-
-
 def unnamed(text: str) -> bool:
     """Whether a text holds what may be a BI-RADS category without its name ("ACR 4", "Cat. 4a", "category: 4")."""
     return any(not _OTHER_RADS.search(text[max(0, one.start() - 12) : one.start()]) for one in _UNNAMED.finditer(text))
@@ -201,11 +231,13 @@ def about_breasts(text: str) -> bool:
 
 def in_a_language_that_is_read(text: str) -> bool:
     """Whether nothing in it is of another language than those read here: no words for sides or negations of its
-    neighbours, no letters but Latin ones."""
+    neighbours, no letters but Latin ones, and but in names none of other languages."""
     letters = {letter for letter in text if letter > "\x7f" and letter.isalpha()}
-    return not _UNREAD_LANGUAGE.search(text) and all(
-        unicodedata.name(letter, "").startswith(_SCRIPTS) for letter in letters
-    )
+    if _UNREAD_LANGUAGE.search(text) or any(
+        _LETTERS_NOT_READ.search(word) for word in text.split() if word[0].islower()
+    ):
+        return False
+    return all(unicodedata.name(letter, "").startswith(_SCRIPTS) for letter in letters)
 
 
 def doubtful(several: Iterable[Token]) -> bool:

@@ -16,8 +16,9 @@ from dicom_io.assessments import StatedAssessment, sides_of_code
 from dicom_io.results.birads_codes import category_of_code
 from models.types import Category, Laterality
 from node.assessments.birads_sentence import UNREADABLE
+from node.assessments.birads_spelling import names
 from node.assessments.birads_text import SEVERAL, categories_in, category_in, sides_in
-from node.assessments.birads_words import Sides, about_breasts, names, unnamed
+from node.assessments.birads_words import Sides, about_breasts, unnamed
 from node.assessments.hl7_message import Message, Place, Segment, first_value
 
 FINAL, WITHDRAWN, OTHER = "final", "withdrawn", "other"

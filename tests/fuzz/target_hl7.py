@@ -19,6 +19,8 @@ from sqlalchemy import delete, select
 MODULES = (
     "node/assessments/birads_layout.py",
     "node/assessments/birads_sentence.py",
+    "node/assessments/birads_sides.py",
+    "node/assessments/birads_spelling.py",
     "node/assessments/birads_text.py",
     "node/assessments/birads_words.py",
     "node/assessments/entered.py",
@@ -32,6 +34,7 @@ _ANSWERS_WITHIN_S = 10.0
 _BATCH = 100
 _MESSAGES = 20  # of one connection at most: a refused one is written to the disk, and a thousand take their time
 _WORDS = (
+    "BI-RASD", "decision", "reader",
     "BI-RADS", "BIRADS", "bi rads", "ACR", "category", "Kategorie", "0", "1", "2", "3", "4", "4A", "4c", "5", "6", "7",
     "IV", "left", "right", "L", "R", "links", "rechts", "both", "breast", "mass", "no", "was", "2013", "12 mm",
     "density", ".", ",", ":", ";", "/", "(", ")", "\n", "\\.br\\", "\\X0D0A\\", "\\T\\", "\\", "^", "~", "&", "|",

@@ -1,0 +1,65 @@
+"""How often a text names BI-RADS, however it is spelled: what is not read must at least be noticed, and refused."""
+
+from __future__ import annotations
+
+import html
+import re
+import unicodedata
+from difflib import SequenceMatcher
+
+_SPELLED = re.compile(r"b[\W_]{0,3}i[\W_]{0,3}r[\W_]{0,3}a[\W_]{0,3}d[\W_]{0,3}s|\bbi[\W_]{0,3}rads?\b")
+# How Cyrillic and Greek write the letters of BI-RADS or others that look like them. NFKD knows none of these as Latin.
+_LIKE = {"b": "вбβʙᏼ", "i": "іиıιɪӏᎥ", "r": "рягρʀᏒᎡ", "a": "аαᴀɑᎪ@", "d": "дԁδᴅᎠ", "s": "ѕсσςꜱᏚ$"}
+_LATIN = str.maketrans({letter: latin for latin, letters in _LIKE.items() for letter in letters + letters.lower()})
+# A word that begins with b, or such a beginning and what stands behind a sign or blank.
+_WORD, _TWO = r"[b8][^\W_]{3,9}(?![^\W_])", r"[b8][^\W_]{0,3}[\W_]{1,3}[^\W_]{2,8}(?![^\W_])"
+_MAY_BE_MEANT = re.compile(rf"(?<![^\W_])(?=({_WORD})?)(?=({_TWO})?)[b8]")
+_CATEGORY = (
+    r"(?:[0-6][abc]?|iv[abc]?|vi|iii?|zero|one|two|three|four|five|six|eins|zwei|drei|vier|fünf|sechs|een|twee|drie)"
+)
+_BEFORE = re.compile(rf"(?<![^\W_]){_CATEGORY}(?![^\W_])")
+_BEHIND = re.compile(rf"(?:[\W_]{{1,4}}[iv]|.{{0,40}}?(?<![^\W_]){_CATEGORY})(?![^\W_])", re.DOTALL)
+_WITH_CATEGORY = re.compile(r"[0-6][abc]?$|iv[abc]?$")
+_SAID_ALOUD = re.compile(r"b[^\W\d_]{1,3}rads?")
+"""What may be heard for it: "buy rads"."""
+_OTHERS = frozenset({"btrads", "btrad"})
+"""BT-RADS is of brain tumours."""
+_ALIKE = 0.8
+"""Of SequenceMatcher.ratio: above it stands what has one letter too many, too few, changed or misplaced."""
+
+
+def names(text: str) -> int:
+    """How often a text names BI-RADS: with any signs between its letters, in letters that look like them, or, where a
+    category stands nearby, misspelled ("BI-RASD 4")."""
+    shown = _folded(text)
+    rest = _SPELLED.sub("#", shown)
+    return len(_SPELLED.findall(shown)) + sum(_misspelled(found, rest) for found in _MAY_BE_MEANT.finditer(rest))
+
+
+def _folded(text: str) -> str:
+    """In small Latin letters without accents, without what is invisible: "BI&#8209;RADS", fullwidth letters."""
+    letters = unicodedata.normalize("NFKD", html.unescape(text))
+    if not letters.isascii():
+        letters = "".join(one for one in letters if unicodedata.category(one) not in ("Mn", "Me", "Cf"))
+    return letters.lower().translate(_LATIN)
+
+
+def _misspelled(found: re.Match[str], text: str) -> bool:
+    for place in (1, 2):
+        if not found[place]:
+            continue
+        word = re.sub(r"[\W_]", "", found[place])
+        category = _WITH_CATEGORY.search(word)
+        meant = word[: category.start()] if category else word
+        at = found.start()
+        if not _is_alike(meant):
+            continue
+        if category or _BEFORE.search(text, max(0, at - 20), at) or _BEHIND.match(text, found.end(place)):
+            return True
+    return False
+
+
+def _is_alike(word: str) -> bool:
+    if word in _OTHERS or len(set(word) & set("birads")) < 4:  # far from it: most words of a text
+        return False
+    return bool(_SAID_ALOUD.fullmatch(word)) or SequenceMatcher(None, word, "birads").ratio() > _ALIKE

@@ -1,0 +1,235 @@
+"""What a report's words do not say for certain is refused, and none of it guessed."""
+
+from __future__ import annotations
+
+import pytest
+from assessing import REFUSED, understood
+
+from node.assessments.birads_spelling import names
+from node.assessments.birads_text import categories_in
+
+RANGES = (
+    "BI-RADS 2-3",
+    "BI-RADS 2\u20133",
+    "BI-RADS 2/3",
+    "left BI-RADS 2-3, right BI-RADS 2",
+    "BI-RADS 3 to 4",
+    "BI-RADS 3 or 4",
+    "BI-RADS 3 bis 4",
+    "BI-RADS 3 oder 4",
+    "BI-RADS 3 versus 4",
+    "BI-RADS 3/BI-RADS 4",
+    "BI-RADS II-III",
+    "BI-RADS II bis III",
+    "BI-RADS 4A/B",
+    "BIRADS4a-b",
+    "BI-RADS 4A or B",
+    "BI-RADS 1, 2 or 3",
+    "BI-RADS (0-6): 4",
+    "BI-RADS 0-6 scale",
+    "upgraded from BI-RADS 2 to 4",
+)
+
+
+@pytest.mark.parametrize("text", RANGES)
+def test_a_range_is_refused_and_nothing_of_it_guessed(text: str) -> None:
+    with pytest.raises(ValueError, match="range"):
+        categories_in(text)
+
+
+UNCERTAIN = (
+    "No evidence of BI-RADS 5 lesion.",
+    "No evidence of\nBI-RADS 5 lesion.",
+    "Kein Hinweis auf BI-RADS 5.",
+    "BI-RADS 5 excluded",
+    "not BI-RADS 4",
+    "Previously BI-RADS 3",
+    "Prior mammogram of 2024 was BI-RADS 2.",
+    "Prior mammogram:\nMass left.\nBI-RADS 2",
+    "Prior exam of Dr. Smith: BI-RADS 2",
+    "03/12/2024: BI-RADS 2",
+    "Vorbefund vom 03.04.2024: BI-RADS 2.",
+    "In der Voruntersuchung BI-RADS 2",
+    "BI-RADS 6 in 2019",
+    "Upgraded from BI-RADS 2, BI-RADS 4",
+    "ADDENDUM: the BI-RADS 2 above is wrong, correct is 4",
+    "Sister had BI-RADS 5",
+    "If stable, BI-RADS 2",
+    "Contralateral to left: BI-RADS 2",
+    "Not left: BI-RADS 2",
+    "possibly BI-RADS 4",
+    "Previously no BI-RADS 3, now BI-RADS 2",
+    "BI-RADS categories: 0 = incomplete, 1 = negative",
+    "at least BI-RADS 4",
+    "mammogram 12 Mar 2023 BI-RADS 3",
+    "Mammogramm vom 3. März 2023: BI-RADS 3",
+    "March 3rd, 2023: BI-RADS 3",
+    "BI-RADS 3 in der Vergangenheit",
+    "Old BI-RADS 3",
+    # what the patient came with
+    "Reason for exam: BI-RADS 0 right. Impression: BI-RADS 2 left.",
+    "Indication: BI-RADS 3",
+    "Follow-up of a BI-RADS 3 lesion left",
+    "Recalled for BI-RADS 0",
+    "V.a. BI-RADS 4 links",
+    "Z.n. BI-RADS 3",
+    "Suspicion of BI-RADS 5",
+    "Work-up of BI-RADS 0",
+    "s/p BI-RADS 4 biopsy",
+    "BI-RADS 3 follow-up of the right breast",
+    "BI-RADS 0 on 03-MAR-2024",
+    "BI-RADS 3 (prev. 4)",
+    "Baseline BI-RADS 3",
+    "Comparison:\n\nBI-RADS 4 left",
+    "Prior report:\nMass.\n\nNo change of the cyst.\n\nBI-RADS 4 left",
+    "Amended: BI-RADS 2",
+    "Other breast: BI-RADS 2",
+    # one of several readers, or somebody who does not answer for the report
+    "Second reader: BI-RADS 2",
+    "Second\nreader: BI-RADS 2",
+    "Reader 2: BI-RADS 4",
+    "Reader 1:\nMass left.\nBI-RADS 4",
+    "R1: BI-RADS 3",
+    "first reading BI-RADS 3, consensus BI-RADS 4",
+    "1st read: BI-RADS 3",
+    "Second opinion: BI-RADS 4",
+    "Radiologist A: BI-RADS 2",
+    "Resident: BI-RADS 3",
+    "Preliminary read: BI-RADS 3",
+    "Arbitration: BI-RADS 3",
+    "Tumor board: BI-RADS 4",
+    "Peer review: BI-RADS 2",
+    "According to Dr. Jones BI-RADS 4",
+    "Patient states BI-RADS 3",
+    "Zweitbefund: BI-RADS 4",
+    "Befunder 2: BI-RADS 4",
+    "Konsensus: BI-RADS 4",
+    "Oberarzt: BI-RADS 4",
+    "Tweede beoordelaar: BI-RADS 2",
+    # of another hospital, or a machine's
+    "Outside hospital: BI-RADS 4",
+    "AI: BI-RADS 4",
+    "mammo-node: BI-RADS 4",
+    "CAD result left: BI-RADS 5",
+    "The AI tool suggests BI-RADS 4",
+    "BI-RADS 4 left according to the AI",
+    "BI-RADS 4 (KI)",
+)
+
+
+@pytest.mark.parametrize("text", UNCERTAIN)
+def test_a_category_that_is_negated_past_changed_conditional_or_somebody_elses_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="stands beside words"):
+        categories_in(text)
+
+
+WHICH_BREAST = (
+    "Status post right mastectomy, BI-RADS 2 left breast.",
+    "Left breast unremarkable, BI-RADS 4 right breast.",
+    "BI-RADS 2 rechts, links 6 Monate Kontrolle",
+    "Left breast normal, BI-RADS 4 right, BI-RADS 2 left",
+    "BI-RADS 4 right, BI-RADS 1 left, biopsy of the right breast",
+    "BI-RADS 2 R 4",
+    "BI-RADS 4 (mass in left breast, right breast unremarkable)",
+    "BI-RADS 2, s/p mastectomy left",
+    "Left breast: status post mastectomy. BI-RADS 2.",
+    "Right breast:\nMore dense than left, BI-RADS 3.",
+    "Right breast:\nMass. BI-RADS 4.\nLeft breast:\nScar.\nBI-RADS 4.",
+    "Scar in right breast and left BI-RADS 3",
+    "BI-RADS 4 right. BI-RADS 1.",
+    "Dr. L. Smith: BI-RADS 2",
+    "BI-RADS 2 L. Smith MD",
+    "Re: BI-RADS 2",
+    "RMLO: BI-RADS 2",
+    "R: mass. scarL: BI-RADS 4",
+    "Lesion 1 BI-RADS 4, lesion 2 BI-RADS 2",
+    "BI-RADS 4 5",
+    "BI-RADS 2, Kategorie 4",
+    "\tRight\tLeft\nBI-RADS\t2\t4",
+    "BI-RADS 2\nRIGHT, BI-RADS 4\nLEFT.",
+    "BI-RADS 0 / links: (",
+    "BI-RADS 1 all right",
+    # "right" and "left" of something else than a breast
+    "The right decision: BI-RADS 3",
+    "The right answer is BI-RADS 4",
+    "The right BI-RADS category: 4",
+    "BI-RADS 3 is right",
+    "That's right, BI-RADS 2",
+    "Right diagnosis: BI-RADS 2",
+    "BI-RADS 4, mass right behind the nipple",
+    "Right-handed, BI-RADS 2",
+    "Right upper lobe nodule, BI-RADS 2",
+    "Left lung nodule, BI-RADS 2",
+    "Rechte Hand verletzt, BI-RADS 2",
+    "BI-RADS 2, nothing left to biopsy",
+    "BI-RADS 2, few calcifications left",
+    "BI-RADS 2: what is left is scar",
+    "Left over calcifications, BI-RADS 2",
+    "BI-RADS 2, clip left in place",
+    "BI-RADS 0, films left at reception",
+    "BI-RADS 3, two weeks left",
+    "The patient left, BI-RADS 0",
+    "BI-RADS 1: scar left breast. Right:\nmass, left one too. BI-RADS 1",
+)
+
+
+@pytest.mark.parametrize("text", WHICH_BREAST)
+def test_what_does_not_say_for_certain_which_breast_it_assesses_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="which breast"):
+        categories_in(text)
+
+
+UNREADABLE = (
+    "BI-RADS",
+    "BI-RADS 4.5",
+    "BI-RADS 7",
+    "BI-RADS 4D",
+    "BI-RADS four",
+    "BI-RADS 4?",
+    "BI-RADS 4 b links",
+    "BI-RADS 4 A mass is seen",
+    "BI-RADS 4 (B)",
+    "BI-RADS 4 ABC",
+    "BI-RASD 4 left",
+    "В\u0406-R\u0410D\u0405 4",
+    "BI-RADS\n\n4",
+    "Findings BI-RADS\n1. Mass left",
+    "B.I.R.A.D.S. 4",
+    "leftBI-RADS 4",
+    "BI-RADS 2BI-RADS 4",
+    "Right breast: BI-RADS 2Left breast: BI-RADS 4",
+    "BI-RADS 2left BI-RADS 4right",
+    "BI-RADS right2left4",
+    "BI-RADS(R) 4",
+    "Breast composition: BI-RADS 3",
+    "BI-RADS 4\ufffd left",
+    "BI&#8209;RADS 4 left",
+    "ＢＩ－ＲＡＤＳ ４ left",
+    "R BI-RADS 2013: 0",
+    # what may be a category though nobody says so
+    "Category: 4. BI-RADS 2 left.",
+    "BI-RADS 2 right. Left 4A seen.",
+    "ACR 4. BI-RADS 2.",
+    "BI-RADS 2. 4 left.",
+    # several, or of the exam and of a breast that do not go together
+    "BI-RADS 1: negative; BI-RADS 2: benign",
+    "BI-RADS 2 left. BI-RADS 4 left.",
+    "BI-RADS 2. BI-RADS 3.",
+    "Left breast: BI-RADS 2. Right breast: BI-RADS 4.\nOverall: BI-RADS 2",
+    # other languages, and lines of which it is not clear whether they go on
+    "Sein droit: BI-RADS 2",
+    "Mama derecha: BI-RADS 2",
+    "右乳 BI-RADS 4类",
+    "правая BI-RADS 4",
+    "Payudara kanan BI-RADS 2",
+    "Desna dojka BI-RADS 2",
+    "sağ meme BI-RADS 2",
+    "Mama D: BI-RADS 2",
+    "BI-RADS 2\nNo follow-up",
+)
+
+
+@pytest.mark.parametrize("text", UNREADABLE)
+def test_what_is_not_read_for_certain_is_refused_and_never_passed_over(text: str) -> None:
+    assert names(text) > 0
+    assert understood(text) == REFUSED

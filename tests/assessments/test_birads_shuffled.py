@@ -1,0 +1,157 @@
+"""Shuffled sentences, sides and punctuation never give a breast what was said of the other."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+from assessing import REFUSED, understood
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from models.types import SEVERITY, Category
+from node.assessments.birads_text import categories_in
+
+# Sentences about a side, as radiologists write them, and what may stand between them.
+SIDES = {
+    "R": ("right", "Right", "RIGHT", "rechts", "R", "rt", "re.", "right breast", "rechte Brust", "Mamma rechts"),
+    "L": ("left", "Left", "LEFT", "links", "L", "lt", "li.", "left breast", "linke Brust", "Mamma links"),
+}
+CLAUSES = (
+    "{s}: BI-RADS {c}",
+    "BI-RADS {c} {s}",
+    "{s} BI-RADS {c}",
+    "{s}: mass. BI-RADS {c}",
+    "BI-RADS {c} in the {s}",
+    "{s} with a scar, BI-RADS {c}",
+    "{s}:\nmass.\nBI-RADS {c}",
+    "{s}\nBI-RADS {c}",
+    "BI-RADS {s} {c}",
+    "{s} {c}",
+    "{c} {s}",
+    "BI-RADS {c} ({s})",
+    "{s}, BI-RADS {c}",
+    "BI-RADS {c}, {s}",
+    "BI-RADS category {c} {s}",
+    "{s} BIRADS: {c}",
+    "BI-RADS: {s}: {c}",
+    "BI-\nRADS {c} {s}",
+    "{s} BI\u2011RADS {c}",
+    "{s} category {c}",
+)
+ASIDES = (
+    "",
+    "",
+    "",
+    "biopsy of the {s}",
+    "{s}: scar",
+    "no change",
+    "12 mm",
+    "{s} mastectomy",
+    "Impression:",
+    "{s}:",
+    "compared to {s}",
+    "cyst {s} 3 o'clock",
+    "BI-RADS",
+    "category 4",
+    "density B",
+    "mass",
+    "Dr. M. Meier",
+    "{s} decision",
+    "nothing {s}",
+    "the {s} lung",
+    "second reader",
+    "what is {s}",
+    "{s} away",
+)
+PUNCTUATION = (
+    ". ",
+    ", ",
+    "; ",
+    "\n",
+    " ",
+    " / ",
+    " and ",
+    ".\n",
+    "\n\n",
+    ": ",
+    " - ",
+    ".",
+    "\\",
+    " & ",
+    " (",
+    ") ",
+    "\t",
+)
+CATEGORIES = {"0": "0", "1": "1", "2": "2", "3": "3", "4": "4", "4A": "4A", "4b": "4B", "5": "5", "6": "6", "IV": "4"}
+
+
+@st.composite
+def reports(draw: st.DrawFn) -> tuple[str, dict[str, str]]:
+    """A text, and the categories of the breasts that it assesses."""
+    order = draw(st.sampled_from((("R", "L"), ("L", "R"), ("R",), ("L",))))
+    said = {side: draw(st.sampled_from(sorted(CATEGORIES))) for side in order}
+    pieces = [
+        draw(st.sampled_from(CLAUSES)).format(s=draw(st.sampled_from(SIDES[side])), c=said[side]) for side in order
+    ]
+    aside = draw(st.sampled_from(ASIDES)).format(s=draw(st.sampled_from(SIDES[draw(st.sampled_from("RL"))])))
+    pieces.insert(draw(st.integers(0, len(pieces))), aside)
+    text = "".join(piece + draw(st.sampled_from(PUNCTUATION)) for piece in pieces if piece)
+    return text, {side: CATEGORIES[category] for side, category in said.items()}
+
+
+@given(reports())
+@settings(max_examples=400, deadline=None)
+@example(("Right breast: BI-RADS 5. Left breast: scar. BI-RADS 2.", {"R": "5", "L": "2"}))
+def test_shuffled_sentences_sides_and_punctuation_never_give_a_breast_the_category_of_the_other(
+    report: tuple[str, dict[str, str]],
+) -> None:
+    text, meant = report
+    with contextlib.suppress(ValueError):
+        for sides, category in categories_in(text):
+            for side in sides:
+                assert meant.get(side) == category, text
+            if not sides:
+                assert category == max(map(Category, meant.values()), key=SEVERITY.index), text
+
+
+WORDS = (
+    "BI-RADS",
+    "BIRADS",
+    "2",
+    "4A",
+    "IV",
+    "left",
+    "R",
+    "links",
+    "no",
+    "now",
+    "was",
+    "category",
+    ",",
+    ".",
+    ":",
+    "\n",
+    "x",
+    "-",
+    "/",
+    "(",
+)
+
+
+@given(st.lists(st.sampled_from(WORDS), max_size=12))
+@settings(max_examples=300, deadline=None)
+def test_left_and_right_are_read_alike(words: list[str]) -> None:
+    mirrored = {"left": "right", "R": "L", "links": "rechts"}
+    one = understood(" ".join(words))
+    other = understood(" ".join(mirrored.get(word, word) for word in words))
+    assert one.translate(str.maketrans("LR", "RL")) == other
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["BI-RADS ", "BI-RADS: ", "BI-RADS\n", ":\n", "left 2 ", "a ", "L ", "2-", " ", "BI-RADS 2 left. ", "b i r "],
+)
+def test_a_long_text_takes_no_longer_than_its_parts(piece: str) -> None:
+    """Its reader passes over it a fixed number of times: seconds, where looking back at each word takes minutes."""
+    assert understood("BI-RADS 2. " + "ok. " + piece * 10_000) in (" 2", REFUSED)
