@@ -268,6 +268,7 @@ def _heard(commitments: Sequence[Commitment], report: CommitmentReport) -> bool:
 
 def _hl7_listener(port: int, settings: Settings, sessions: Sessions) -> MllpListener:
     intake = Hl7Intake(sessions, settings.data_dir, settings.hl7, time.time)
+    intake.hosts.watch(settings.hl7.sender_hosts)
     return MllpListener(
         listen(settings.hl7.host, port),
         intake.may_send,

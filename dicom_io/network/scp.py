@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
-import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -23,6 +21,7 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # m
 from dicom_io.errors import NotListening
 from dicom_io.network.answers import Answer, Status
 from dicom_io.network.commitment import Hear, answer_report
+from dicom_io.network.host_names import HostNames, addresses_of
 from dicom_io.network.incoming import IncomingFile, head_of
 from dicom_io.network.places import Places
 from dicom_io.network.scp_contexts import supported_contexts
@@ -37,6 +36,7 @@ log = logging.getLogger(__name__)
 _ABORTED_WITHIN_S = 2.0
 _ABSTRACT_SYNTAX_REFUSED = 3  # a presentation context's result (PS3.8 table 9-18)
 _UNKNOWN_CALLER, _UNKNOWN_CALLED = (1, 1, 3), (1, 1, 7)
+_NOT_NOW = (2, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -79,17 +79,6 @@ class AllowedSender:
     ae_title: str
     host: str | None = None
     stores: bool = True
-
-    def is_at(self, address: str) -> bool:
-        """Whether `address` is this sender's.
-
-        Raises:
-            socket.gaierror: its host name does not resolve.
-        """
-        if self.host is None:
-            return True
-        known = {str(entry[4][0]) for entry in socket.getaddrinfo(self.host, None)}
-        return _plain(address) in {_plain(one) for one in known}
 
 
 @dataclass(frozen=True)
@@ -134,7 +123,10 @@ class Listener:
         limits: ListenerLimits = ListenerLimits(),
         hear: Hear | None = None,
         refused_classes: RefusedClasses | None = None,
+        look_up: Callable[[str], frozenset[str]] = addresses_of,
     ) -> None:
+        """`look_up`: finds the addresses of a host name; it may take its time, and never keeps anybody waiting."""
+        self._hosts = HostNames(look_up)
         self._address = (host, port)
         self._senders = tuple(senders)
         self._incoming = incoming
@@ -169,7 +161,7 @@ class Listener:
             server = self._ae.make_server(
                 self._address,
                 evt_handlers=[
-                    (evt.EVT_REQUESTED, self._check_caller),
+                    (evt.EVT_REQUESTED, self._limit_caller),
                     (evt.EVT_ACCEPTED, self._tell_refused_classes),
                     (evt.EVT_C_STORE, self._store),
                     *reports,
@@ -186,6 +178,7 @@ class Listener:
         server.open_file = self._open
         server.takes = supported_contexts(reports=self._hear is not None)
         server.judge = self._judge
+        self._hosts.watch(sender.host for sender in self._senders if sender.host is not None)
         server.places = Places(self._limits.max_associations, self._limits.max_associations_per_peer)
         server.patience_s = self._limits.association_timeout_s
         self._ae._servers.append(server)  # type: ignore[arg-type]  # its shutdown() takes it from this list
@@ -195,6 +188,7 @@ class Listener:
 
     def stop(self, grace_s: float) -> None:
         """Takes no more associations, gives those that run `grace_s` seconds to end, and aborts the rest."""
+        self._hosts.stop()
         if self._server is None:
             return
         associations = self._server.active_associations
@@ -208,23 +202,19 @@ class Listener:
     def _judge(self, names: Names, address: str) -> Refusal | None:
         if names.called != self._ae.ae_title.strip():
             return Refusal(*_UNKNOWN_CALLED, f"{names.calling!r} at {address} calls {names.called!r}")
-        if names.calling not in {sender.ae_title.strip() for sender in self._senders}:
-            return Refusal(*_UNKNOWN_CALLER, f"{names.calling!r} at {address} is not among the senders")
-        return None
+        found = self._known(names.calling, address)
+        if any(found.values()):
+            return None
+        if None in found.values():
+            return Refusal(*_NOT_NOW, f"the host of sender {names.calling!r} does not resolve so far")
+        return Refusal(*_UNKNOWN_CALLER, f"{names.calling!r} at {address} is not among the senders")
 
-    def _check_caller(self, event: evt.Event) -> None:
-        association = event.assoc
-        title = (cast(A_ASSOCIATE, association.requestor.primitive).calling_ae_title or "").strip()
-        address = association.requestor.address
-        known = self._known(title, address)
-        if any(sender.stores for sender in known):
-            return
-        if known:
-            association.acceptor.supported_contexts = supported_contexts(stores=False, reports=self._hear is not None)
-            return
-        log.warning("association refused: %r at %s is not among the senders", title, address)
-        association.acse.send_reject(*_UNKNOWN_CALLER)
-        association.kill()
+    def _limit_caller(self, event: evt.Event) -> None:
+        """What a caller may do whom the gate has let in."""
+        title = (cast(A_ASSOCIATE, event.assoc.requestor.primitive).calling_ae_title or "").strip()
+        found = self._known(title, event.assoc.requestor.address)
+        if not any(is_at and sender.stores for sender, is_at in found.items()):
+            event.assoc.acceptor.supported_contexts = supported_contexts(stores=False, reports=self._hear is not None)
 
     def _tell_refused_classes(self, event: evt.Event) -> None:
         refused = [context for context in event.assoc.rejected_contexts if context.result == _ABSTRACT_SYNTAX_REFUSED]
@@ -232,17 +222,13 @@ class Listener:
             title = event.assoc.requestor.ae_title.strip()
             self._refused_classes(title, sorted({str(context.abstract_syntax) for context in refused}))
 
-    def _known(self, title: str, address: str) -> list[AllowedSender]:
-        found = []
-        for sender in self._senders:
-            if sender.ae_title.strip() != title:
-                continue
-            try:
-                if sender.is_at(address):
-                    found.append(sender)
-            except socket.gaierror:
-                log.warning("sender %r: its host %r does not resolve", sender.ae_title, sender.host)
-        return found
+    def _known(self, title: str, address: str) -> dict[AllowedSender, bool | None]:
+        """The senders of this title, and whether each is at `address`; None: its host name has not been found yet."""
+        return {
+            sender: sender.host is None or self._hosts.is_at(sender.host, address)
+            for sender in self._senders
+            if sender.ae_title.strip() == title
+        }
 
     def _open(self, command: Dataset, transfer_syntax_uid: str, refused: Answer | None) -> IncomingFile:
         refused = refused or self._intake.refusal()
@@ -307,11 +293,3 @@ def _abort_one(association: Association) -> None:
     association.join(timeout=_ABORTED_WITHIN_S)
     if wake:
         wake.cancel()
-
-
-def _plain(address: str) -> str:
-    """An address as text in one form: IPv4 also where it comes wrapped in IPv6, without a zone."""
-    parsed = ipaddress.ip_address(address.split("%")[0])
-    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped:
-        parsed = parsed.ipv4_mapped
-    return str(parsed)

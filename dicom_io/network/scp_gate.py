@@ -96,6 +96,7 @@ class Gate(AssociationServer):
         self._open: dict[_Waiting, None] = {}  # the longest waiting first
         self._told: dict[tuple[str, str], None] = {}
         self._bell, self._clapper = socket.socketpair()
+        self._selector = selectors.DefaultSelector()  # here: a thread that lacked its descriptor would end unheard
         self._stopped = threading.Event()
         self._stopping = False
 
@@ -103,7 +104,7 @@ class Gate(AssociationServer):
         """Until `shutdown`."""
         assert self.socket is not None
         self.socket.setblocking(False)
-        with selectors.DefaultSelector() as selector:
+        with self._selector as selector:
             selector.register(self.socket, selectors.EVENT_READ)
             selector.register(self._bell, selectors.EVENT_READ)
             while not self._stopping:

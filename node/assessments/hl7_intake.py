@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from config.settings import Hl7
 from dicom_io.durable import write_durably
+from dicom_io.network.host_names import HostNames
 from models.types import counted
 from node.assessments.entered import enter
 from node.assessments.hl7_message import Message, NoMessage, parse
@@ -43,12 +43,14 @@ class Hl7Intake:
 
     Attributes:
         now: UTC seconds since the epoch.
+        hosts: knows where the senders are.
     """
 
     sessions: Sessions
     data_dir: Path
     settings: Hl7
     now: Callable[[], float]
+    hosts: HostNames = field(default_factory=HostNames)
 
     def answer(self, block: bytes, host: str) -> bytes:
         """The acknowledgement of a message (without MLLP frame) that came from the address `host`."""
@@ -137,13 +139,5 @@ class Hl7Intake:
         return "".join(field.join(segment) + "\r" for segment in segments).encode(charset, errors="replace")
 
     def may_send(self, host: str) -> bool:
-        """Whether messages from this address are taken (hl7.sender_hosts)."""
-        return any(host in _addresses(allowed) for allowed in self.settings.sender_hosts)
-
-
-def _addresses(host: str) -> set[str]:
-    try:
-        return {str(entry[4][0]) for entry in socket.getaddrinfo(host, None)}
-    except socket.gaierror:
-        log.warning("hl7.sender_hosts: %r does not resolve", host)
-        return set()
+        """Whether messages from this address are taken (hl7.sender_hosts). Waits for no name service."""
+        return any(self.hosts.is_at(allowed, host) for allowed in self.settings.sender_hosts)

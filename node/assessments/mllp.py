@@ -52,8 +52,8 @@ class MllpListener:
 
     Attributes:
         listening: see `listen`.
-        may_send: whether a connection from an address is taken; called in threads, like the next.
-        answer: the acknowledgement of a message, from its bytes and its sender's address.
+        may_send: whether a connection from an address is taken; it must not wait for anything.
+        answer: the acknowledgement of a message, from its bytes and its sender's address; called in threads.
         too_large: that of a message of more than `max_bytes`, whose connection is ended once its sender has closed it,
             or after `frame_s` or MOST_READ_AWAY.
         frame_s: seconds within which a message that has begun must end. Between messages a connection may be idle for
@@ -80,7 +80,7 @@ class MllpListener:
             host = str(writer.get_extra_info("peername")[0])
             running.add(task)
             try:
-                if not await asyncio.to_thread(self.may_send, host):
+                if not self.may_send(host):
                     log.warning("an HL7 connection is refused: %s may not send (hl7.sender_hosts)", host)
                     return
                 idlest = connections.take(task, host, waits=True)

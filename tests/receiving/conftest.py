@@ -21,6 +21,7 @@ from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 from sqlalchemy import select
 
+from dicom_io.network.host_names import addresses_of
 from dicom_io.network.scp import AllowedSender, Listener, ListenerLimits, RefusedClasses
 from node.database import Sessions, open_database, sessions_of
 from node.receiving import Receiving, ReceivingLimits
@@ -171,6 +172,7 @@ def start_node(tmp_path: Path, migrated_database: Path) -> Iterator[StartNode]:
         senders: tuple[AllowedSender, ...] = (AllowedSender("PACS"), AllowedSender("CBIS")),
         data_dir: Path = tmp_path / "data",
         refused_classes: RefusedClasses | None = None,
+        look_up: Callable[[str], frozenset[str]] = addresses_of,
     ) -> ListeningNode:
         data_dir.mkdir(exist_ok=True)
         if not (tmp_path / "queue.sqlite").exists():
@@ -187,6 +189,7 @@ def start_node(tmp_path: Path, migrated_database: Path) -> Iterator[StartNode]:
             receiving,
             listening or ListenerLimits(),
             refused_classes=refused_classes,
+            look_up=look_up,
         )
         listener.start()
         started.append(ListeningNode(data_dir, sessions, receiving, listener, clock))

@@ -1,0 +1,118 @@
+"""The addresses of host names, looked up beside those who ask: a name service that does not answer holds up nobody."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+log = logging.getLogger(__name__)
+
+_AGAIN_S = 60.0
+"""A name is looked up anew after so long, and at once where somebody comes from an address that is not its own."""
+_PAUSE_S = 2.0
+"""Between two look-ups of one name at least, however often it is asked for."""
+_FIRST_S = 2.0
+"""How long whoever begins to watch names waits for them."""
+
+
+def addresses_of(host: str) -> frozenset[str]:
+    """The addresses of a host name, in one form (see `plain`).
+
+    Raises:
+        OSError, UnicodeError: it does not resolve.
+    """
+    return frozenset(plain(str(entry[4][0])) for entry in socket.getaddrinfo(host, None))
+
+
+def plain(address: str) -> str:
+    """An address as text in one form: IPv4 also where it comes wrapped in IPv6, without a zone.
+
+    Raises:
+        ValueError: it is none.
+    """
+    parsed = ipaddress.ip_address(address.split("%")[0])
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped:
+        parsed = parsed.ipv4_mapped
+    return str(parsed)
+
+
+@dataclass(eq=False)
+class _Name:
+    """Attributes:
+    addresses: those found last; None: none were found so far.
+    """
+
+    host: str
+    addresses: frozenset[str] | None = None
+    looked: threading.Event = field(default_factory=threading.Event)
+    asked: threading.Event = field(default_factory=threading.Event)
+
+
+class HostNames:
+    """Knows where hosts are without waiting. Each name is looked up by a thread of its own; what was found stays known
+    while the name service does not answer. Thread-safe."""
+
+    def __init__(self, look_up: Callable[[str], frozenset[str]] = addresses_of) -> None:
+        self._look_up = look_up
+        self._names: dict[str, _Name] = {}
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+
+    def watch(self, hosts: Iterable[str]) -> None:
+        """Begins to look up those of `hosts` that are names, and waits up to 2 s for the first answers."""
+        names = [self._watched(host) for host in hosts if _literal(host) is None]
+        deadline = time.monotonic() + _FIRST_S
+        for name in names:
+            name.looked.wait(max(0.0, deadline - time.monotonic()))
+
+    def is_at(self, host: str, address: str) -> bool | None:
+        """Whether `address` is that of `host`, a name or an address; None: the name has not been found yet."""
+        if (literal := _literal(host)) is not None:
+            return plain(address) == literal
+        name = self._watched(host)
+        if name.addresses is not None and plain(address) in name.addresses:
+            return True
+        name.asked.set()
+        return None if name.addresses is None else False
+
+    def stop(self) -> None:
+        """Ends the threads; one that waits for the name service ends when that answers."""
+        self._over.set()
+        with self._lock:
+            for name in self._names.values():
+                name.asked.set()
+
+    def _watched(self, host: str) -> _Name:
+        with self._lock:
+            name = self._names.get(host)
+            if name is None:
+                name = self._names[host] = _Name(host)
+                threading.Thread(target=self._watch, args=(name,), name=f"address of {host}", daemon=True).start()
+            return name
+
+    def _watch(self, name: _Name) -> None:
+        told = False
+        while not self._over.is_set():
+            try:
+                name.addresses, told = self._look_up(name.host), False
+            except (OSError, UnicodeError):  # the latter: a label that no name may have
+                if not told:
+                    log.warning("the host %r does not resolve", name.host)
+                told = True
+            name.looked.set()
+            if self._over.wait(_PAUSE_S):
+                return
+            name.asked.wait(_AGAIN_S)
+            name.asked.clear()
+
+
+def _literal(host: str) -> str | None:
+    try:
+        return plain(host)
+    except ValueError:
+        return None
