@@ -16,17 +16,13 @@ from models.types import Laterality
 from node.assessments.birads_sentence import announces, goes_on, letters
 from node.assessments.birads_sides import row_of
 from node.assessments.birads_spelling import names
-from node.assessments.birads_words import SOFT_BREAK, Sides, Token, doubtful, tokens
+from node.assessments.birads_words import CONCLUSION, SOFT_BREAK, Sides, Token, doubtful, tokens
 
 _HEADING = re.compile(
     rf"(?:[^\n{SOFT_BREAK}.;:]|\b(?:li|re|lt|rt|l|r)\.){{1,60}}?:(?!(?<=\d:)\d\d)(?P<line>[ \t{SOFT_BREAK}]*(?:\n|$))?",
     re.IGNORECASE,
 )
-CONCLUDES = re.compile(
-    r"\b(?:impressions?|conclusions?|assessment|overall|summary|final|opinion|diagnos[ei]s|beurteilung|zusammenfassung"
-    r"|fazit|gesamt\w*|conclusie|beoordeling|samenvatting|eindconclusie)\b",
-    re.IGNORECASE,
-)
+CONCLUDES = re.compile(rf"\b(?:{CONCLUSION})\b", re.IGNORECASE)
 _IN_A_HEADING = frozenset({"left", "right", "both", "breast", "filler", "joined", "short", "soft"})
 UNSURE = frozenset({"unsure", "sided"})
 """Tokens that may name a side, or may be something else."""

@@ -31,6 +31,7 @@ UNCERTAIN = (
 )
 RANGE = "its BI-RADS category is a range"
 UNREADABLE = "it speaks of BI-RADS, but gives no category that can be read"
+UNKNOWN = "the words before BI-RADS do not say what the category is of: an exam, a breast, a finding, a conclusion"
 UNPAIRED = "it is not clear which breast its BI-RADS category is of"
 
 _LETTERS = {
@@ -108,6 +109,8 @@ def assigned(sentence: Sequence[Token]) -> list[tuple[Sides, Category]]:
         raise ValueError(UNREADABLE)
     if "?" in said:
         raise ValueError(UNPAIRED)
+    if "C" in said and not _introduced(sentence):
+        raise ValueError(UNKNOWN)
     categories = [category_of(token.text) for token in row if token.kind == "category"]
     sides = [token.sides for token in row if token.sides]
     if len(set(sides)) <= 1 and len(categories) == said.count("A") and not _BEGINS_LATE.search(said):
@@ -122,9 +125,36 @@ def _numbers(row: Sequence[Token]) -> bool:
     return any(token.kind == "other" and any(map(str.isdigit, token.text)) for token in row)
 
 
+_OF_A_REPORT = frozenset(
+    {"left", "right", "both", "short", "breast", "site", "exam", "name", "according", "now", "density", "tissue"}
+    | {"absent", "idiom", "conclusion", "measure", "former", "doubt"}
+)
+
+
+def _introduced(sentence: Sequence[Token]) -> bool:
+    """Whether each BI-RADS begins its part of the sentence, or has a word before it there that is of a report.
+
+    Whose category it is ("Surgeon: BI-RADS 4") or which ("Provisional BI-RADS 3") is not known otherwise.
+    """
+    words: list[Token] = []  # from the last comma, bracket, category or line end
+    for token in sentence:
+        if token.kind == "birads" and words and not any(map(_is_of_a_report, words)):
+            return False
+        if token.kind in ("birads", "category", "comma", "joined", "soft") or token.text in _CLOSING:
+            words = []
+        elif token.text[0].isalnum() and token.kind != "bullet":
+            words.append(token)
+    return True
+
+
+def _is_of_a_report(word: Token) -> bool:
+    return word.kind in _OF_A_REPORT or (word.kind == "filler" and word.text.lower() != "is")
+
+
+_CLOSING = frozenset(')]"”’»')
 _BEGINS_LATE = re.compile("C.*[LRB]")
 """A side that begins something new, behind a category that it may not be of."""
-_UNANNOUNCED = re.compile("[lrbLRB?]C(?=[,lrbLRBC]|$)|C[lrbLRB?]")
+_UNANNOUNCED = re.compile("[lrbLRB?]C(?=[,lrbLRBC]|$)|C[lrbLRB?]|^C(?:,[lrbLRB?])?$")
 
 
 def _may_assign(sentence: Sequence[Token], said: str) -> bool:

@@ -42,11 +42,16 @@ _SITE = (
     r"|extrem|lobe|lung|abdom))|outer|inner|central|medial|lateral|[ul][oi]q|cc|mlo|xccl|implants?|intra-?mammary|mammary|ducts?"
     r"|ductal|mass(?:es)?|lumps?|lesions?|nodul\w+|cysts?|scars?|\w*calcifications?|asymmetr\w+|distortions?|architectural"
     r"|fibro\w+|hamartomas?|papillomas?|lipomas?|carcinomas?|cancers?|tumou?rs?|dcis|idc|focal|palpable|suspicious|mastectom\w+"
-    r"|lumpectom\w+|biops(?:y|ies)"
+    r"|lumpectom\w+|biops(?:y|ies)|benign|malignan\w+|negative|normal|unremarkable|necrosis|h(?:a)?ematomas?|seromas?|abscess"
+    r"|mastitis|gyn(?:a)?ecomastia|karzinom\w*|malignität|unauffällig\w*|gutartig\w*|maligniteit|goedaardig\w*"
     r"|achsel\w*|brustdrüse\w*|quadrant\w*|herde?|rundherd\w*|zyste\w*|narbe\w*|\w*kalk\w*|knoten|zijde|kant|oksel\w*"
     r"|kwadrant\w*|massa|cyste\w*|litteken\w*"
 )
-_ALONE = rf"(?=[ \t]*(?:[.,;:)/\n{SOFT_BREAK}]|$))"
+_ALONE = rf"(?=[ \t]*(?:[.,;:)\n{SOFT_BREAK}]|/(?!\s?[ABC]\b)|$))"
+CONCLUSION = (
+    r"impressions?|conclusions?|assessment|overall|summary|final|opinion|diagnos[ei]s|beurteilung|zusammenfassung"
+    r"|fazit|gesamt\w*|conclusie|beoordeling|samenvatting|eindconclusie"
+)
 # A number that goes on (4.5, 2-3, 12), counts something (2 cm, 6 months) or is a century's is no category; nor is the 4
 # of "4 b rechts" or "4 A mass", of which nobody can tell whether it is 4B or 4A. That of "4 a mass" is: an article.
 CATEGORY = (
@@ -62,7 +67,8 @@ _RANGE = (
 )
 _FORMER = (
     r"prior|prev|previous(?:ly)?|former(?:ly)?|before|earlier|past|last|initial(?:ly)?|history|ago|was|were|compar\w+"
-    r"|baseline|old\s(?:films?|images?|mammogra\w+|stud\w+|exams?)|from\s(?:the\s)?screening|(?<=RADS\s[0-6]\s)follow-?\s?up"
+    r"|baseline|old\s(?:films?|images?|mammogra\w+|stud\w+|exams?)|from\s(?:the\s)?screening"
+    r"|(?:(?<=RADS\s[0-6]\s)|(?<=RADS\s[0-6]\s\())(?:19|20)\d\d|(?<=RADS\s[0-6]\s)follow-?\s?up"
     r"|davor|vergangen\w*|vor(?:her|befund|bild|aufnahme|untersuchung|mammogra)\w*|zuvor|zuletzt|früher\w*|ehemal\w*|damal\w*|war|waren"
     r"|vergl\w+|eerder\w*|voorheen|vorige?|voorgaand\w*|vergel\w+"
     r"|(?:in|of|from|vom|von|van|uit)\s(?:[\d./-]{1,6})?(?:19|20)\d\d"
@@ -85,7 +91,7 @@ _READER = (
 )
 # Directly before BI-RADS: it is what the patient came with.
 _CAME_WITH = (
-    r"(?:recall(?:ed)?|call-?\s?back|work-?\s?up|s/p|presents|presenting|suspicious\sfor|consider|referr(?:ed|al)|follow-?\s?up"
+    r"(?:recall(?:ed)?|call-?\s?back|work-?\s?up|s/p|evaluat\w+|presents|presenting|suspicious\sfor|consider|referr(?:ed|al)|follow-?\s?up"
     r"|verlaufskontrolle|überwiesen|zugewiesen|verwezen|suspicion|suspected|verdacht|v\.\s?a\.?|verdenking|z\.\s?n\.?|dd"
     r"|(?<!year\s)(?<!years\s)(?<!jahre\s)(?<!jaar\s)(?<!-)(?:old|alte[rs]?|oude?)"
     r")(?=\s(?:(?:of|for|from|due\sto|after|auf|op|wegen|na|nach|bei|van|an?|the|ein\w*|een)\s){0,2}BI[\s-]?RADS?)"
@@ -96,14 +102,18 @@ _DOUBT = (
     r"|statt|geen|niet|zonder|uitgesloten|rule[sd]?\sout"  # negation
     r"|upgrad\w*|downgrad\w*|chang\w+|\w{2,8}gestuft|\w{2,8}stufung"  # a change
     r"|addend\w*|amend\w*|revis\w+|wrong|incorrect|correct\w*|erro\w+|falsch\w*|korrekt\w*|korrig\w*"
-    r"|nachtrag|onjuist|fout"  # correction
+    r"|nachtrag|onjuist|fout|sic|typo|retracted|withdrawn|cancel\w*|deleted?|default|template"  # correction
     r"|sister|mother|daughter|aunt|cousin|famil\w+|schwester|mutter|tochter|tante|zus|moeder|dochter"  # somebody else
     r"|if|unless|until|wenn|falls|sofern|bis\szum?|indien|had|hatte|would|could|should|may|might|pending"  # a condition
     r"|possibl[ey]|perhaps|maybe|questionable|uncertain|fraglich\w*|eventuell|evtl|vermutlich|eher|misschien|mogelijk"
-    r"|at\sleast|at\smost|mindestens|höchstens|minstens|hoogstens|either|entweder|ofwel"  # a guess
+    r"|(?:or|and)\s(?:higher|above|more|greater|less|lower|below)|equivalent|means?|e\.g\.|z\.\s?b\.|bijv\."
+    r"|(?<=RADS\s[0-6]\s)(?:(?:un)?likely|suggested)"
+    r"|isn.t|(?<=RADS\s[0-6]-)like|at\sleast|at\smost|mindestens|höchstens|minstens|hoogstens"
+    r"|either|entweder|ofwel"  # a guess
     r"|(?:contra|ipsi)lateral\w*|kontralateral\w*|(?:contra|ipsi)lateraal|opposite|(?:other|same)\s(?:breast|side)"
     r"|(?:andere[rns]?|gegen)\s?(?:brust|seite|borst|kant|zijde)"
     r"|categories|kategorien|categorieën|differential\w*|scale|skala|schaal|example\w*|beispiel\w*"  # a legend
+    r"|(?:an)?other\s(?:hospital|facility|institution|cent(?:er|re)|clinic)"
     r"|outside|elsewhere|extern\w*|auswärt\w*|elders"  # another hospital
     r"|indication|indikation|indicatie|reason\sfor|fragestellung|vraagstelling|anamnes[ei]s?|clinical\s(?:info\w*|question"
     r"|details|data)|klinische\s(?:angaben|gegevens|vraag)"  # why the patient came
@@ -151,7 +161,7 @@ _TOKEN = re.compile(
             rf"(?P<site>\b(?:{_SITE})\b)",
             r"(?P<measure>\b\d{1,2}:\d\d\b|\bN\s?\+\s?\d+)",
             rf"(?P<range>{_RANGE})",
-            rf"(?P<bullet>(?:^|(?<=[\n{SOFT_BREAK}]))[ \t]*\d{{1,2}}[.)](?=[ \t]+\S))",
+            rf"(?P<bullet>(?:^|(?<=[\n{SOFT_BREAK}])|(?<=[.;]\s))[ \t]*\d{{1,2}}[.)](?=[ \t]+\S))",
             rf"(?P<category>{_AT_BEGINNING}{CATEGORY})",
             r"(?P<comma>,)",
             r"(?P<joined>[&+/]|\b(?:and|und|en)\b)",
@@ -159,6 +169,7 @@ _TOKEN = re.compile(
             r"(?P<name>\b(?:cat|kat)\.|\b(?:acr|categor(?:y|ie)|kategorie|cat|kat|klasse)\b)",
             r"(?P<filler>[:=()\[\]™®#-]|\b(?:score\sof|final|overall|assessment|score|code|klassifikation|classificati(?:on|e)"
             r"|gesamt|side|seite|is)\b)",
+            rf"(?P<conclusion>\b(?:{CONCLUSION}|results?|findings?|befund\w*|ergebnis|uitslag|bevinding(?:en)?)\b)",
             rf"(?P<soft>{SOFT_BREAK})",
             r"(?P<end>;|\n|(?<!\bDr)(?<!\bvs)[.!](?!\d))",
             r"(?P<other>\w+|\S)",

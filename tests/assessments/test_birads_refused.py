@@ -83,6 +83,13 @@ UNCERTAIN = (
     "Comparison:\n\nBI-RADS 4 left",
     "Prior report:\nMass.\n\nNo change of the cyst.\n\nBI-RADS 4 left",
     "Amended: BI-RADS 2",
+    "BI-RADS 4 or higher",
+    "BI-RADS 4 means suspicious",
+    "BI-RADS 4 unlikely",
+    "BI-RADS 4 retracted",
+    "BI-RADS 2 (2020)",
+    "BI-RADS 4 at another hospital",
+    "e.g. BI-RADS 4",
     "Other breast: BI-RADS 2",
     # one of several readers, or somebody who does not answer for the report
     "Second reader: BI-RADS 2",
@@ -179,6 +186,34 @@ def test_what_does_not_say_for_certain_which_breast_it_assesses_is_refused(text:
         categories_in(text)
 
 
+WHOSE = (
+    "Surgeon: BI-RADS 4",
+    "GP: BI-RADS 4",
+    "Huisarts: BI-RADS 4",
+    "Dr. Smith: BI-RADS 2",
+    "Deep learning: BI-RADS 4",
+    "A product of some vendor: BI-RADS 4",
+    "Provisional BI-RADS 3",
+    "Likely BI-RADS 3",
+    "Draft: BI-RADS 3",
+    "Target BI-RADS 2",
+    "Similar to BI-RADS 3",
+    "Women with BI-RADS 4 are recalled",
+    "For BI-RADS 3, follow-up at 6 months is advised",
+    "Q1 2020 BI-RADS 2",
+    "Sent for BI-RADS 4",
+    "Hx of BI-RADS 3",
+    "Reason: BI-RADS 0",
+    "bei BI-RADS 0 im Screening",
+)
+
+
+@pytest.mark.parametrize("text", WHOSE)
+def test_a_category_behind_words_that_are_not_of_a_report_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="words before BI-RADS"):
+        categories_in(text)
+
+
 UNREADABLE = (
     "BI-RADS",
     "BI-RADS 4.5",
@@ -189,6 +224,9 @@ UNREADABLE = (
     "BI-RADS 4 b links",
     "BI-RADS 4 A mass is seen",
     "BI-RADS 4 (B)",
+    "BI-RADS 4 B/C",
+    "BI-RADS 3; 4",
+    "BI-RADS 2, right; 4, left",
     "BI-RADS 4 ABC",
     "BI-RASD 4 left",
     "В\u0406-R\u0410D\u0405 4",

@@ -61,6 +61,8 @@ ASIDES = (
     "nothing {s}",
     "the {s} lung",
     "second reader",
+    "Provisional",
+    "Surgeon:",
     "what is {s}",
     "{s} away",
 )
