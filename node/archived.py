@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
 
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
 
 from dicom_io.errors import NotReadable
 from dicom_io.headers import InstanceKind
+from dicom_io.pixels.intact import read_archived_header
 from dicom_io.results.sources import demographics
 from models.reading_json import from_json
 from models.types import ImageReading
@@ -71,7 +72,7 @@ def headers_of(instances: Sequence[Instance], study_instance_uid: str, data_dir:
 
 
 def _header(path: Path) -> Dataset:
-    header: Dataset = dcmread(path, stop_before_pixels=True, force=True)
+    header = read_archived_header(path)
     if "SOPInstanceUID" not in header:
         raise NotReadable("it is damaged")
     return header

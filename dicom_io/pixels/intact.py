@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import sys
 import tempfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from pydicom import Dataset
+from pydicom import Dataset, dcmread
 from pydicom.dataelem import RawDataElement
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_dataset, read_partial
@@ -84,6 +85,25 @@ def read_whole_file(path: Path, max_bytes: int) -> WholeFile:
         if isinstance(cause, OSError):  # pydicom's, in a sequence
             raise CutShort("The file is cut short within its header.") from cause
         raise NotReadable("The DICOM file is damaged.") from cause
+
+
+def read_archived_header(path: Path) -> Dataset:
+    """All of a file that was found whole once, up to its pixels. A deflated one is inflated to the disk, to the size that
+    was measured when it came, and never into the memory.
+
+    Raises:
+        InvalidDicomError, NotReadable: it is no DICOM file any more, or damaged.
+        OSError: the machine did not give it.
+    """
+    meta, start = read_file_meta(path)
+    if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
+        return dcmread(path, stop_before_pixels=True, force=True)
+    with _inflated(path, start, sys.maxsize) as file:
+        check_bounds(file, 0, implicit=False, little=True)
+        file.seek(0)
+        header = read_partial(file, lambda tag, vr, length: tag in PIXELS, force=True)
+    header.file_meta = meta
+    return header
 
 
 def _measured(file: BinaryIO, content: Mapping[int, int]) -> tuple[Dataset, PixelElement | None]:

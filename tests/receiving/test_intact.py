@@ -5,7 +5,7 @@ from __future__ import annotations
 import tracemalloc
 
 import pytest
-from pydicom import Dataset
+from pydicom import Dataset, dcmread
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
@@ -16,7 +16,7 @@ from pydicom.uid import (
 )
 
 from dicom_io.errors import NotReadable
-from dicom_io.pixels.intact import read_whole_file
+from dicom_io.pixels.intact import read_archived_header, read_whole_file
 from dicom_io.pixels.pixel_element import CutShort
 
 SYNTAXES = [
@@ -96,3 +96,26 @@ def test_a_deflated_bomb_is_refused_before_it_fills_the_disk(tmp_path, mammogram
     with pytest.raises(NotReadable, match="larger than"):
         read_whole_file(path, 1 << 20)
     assert [entry.name for entry in tmp_path.iterdir()] == ["image.dcm"]
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES, ids=lambda uid: uid.name)
+def test_an_archived_header_is_all_that_stands_before_the_pixels(tmp_path, mammogram, syntax):
+    path = tmp_path / "image.dcm"
+    write(path, mammogram, syntax)
+    header, whole = read_archived_header(path), dcmread(path)
+    assert "PixelData" not in header
+    assert header.file_meta == whole.file_meta
+    del whole.PixelData
+    assert header == whole
+
+
+def test_the_pixels_of_a_deflated_archived_file_never_come_into_the_memory(tmp_path, mammogram):
+    path = tmp_path / "image.dcm"
+    image = mammogram(Rows=4000, Columns=4000, PixelData=bytes(32_000_000))
+    image.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    image.save_as(path, enforce_file_format=True)
+    tracemalloc.start()
+    assert read_archived_header(path).SOPInstanceUID == image.SOPInstanceUID
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 8_000_000
