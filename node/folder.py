@@ -18,7 +18,7 @@ from dicom_io.device import Device
 from dicom_io.durable import write_durably
 from dicom_io.errors import NotReadable
 from dicom_io.headers import describe
-from dicom_io.pixels.intact import read_whole_file
+from dicom_io.pixels.intact import FileList, read_whole_file
 from dicom_io.results.profiles import IN_PROFILES, PROFILES, Profile
 from models.pipeline import Pipeline
 from models.types import BundleId, ExamReading
@@ -170,9 +170,9 @@ class FolderReading:
         """Why the file was not registered, and whether on purpose; empty where it was."""
         try:
             whole = read_whole_file(path, self._limits.max_image_bytes)
-            if "DirectoryRecordSequence" in whole.dataset:
-                return "a DICOMDIR: a list of files", True
             header = describe(whole.dataset)
+        except FileList as error:
+            return str(error), True
         except NotReadable as error:
             return str(error), False
         except OSError as error:

@@ -14,8 +14,12 @@ from pydicom import Dataset
 from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dimse_messages import C_STORE_RQ, N_EVENT_REPORT_RQ, DIMSEMessage
-from pynetdicom.dimse_primitives import C_CANCEL, C_STORE
+from pynetdicom.dimse_primitives import C_CANCEL, C_ECHO, C_STORE, N_EVENT_REPORT
 from pynetdicom.pdu_primitives import P_DATA
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made from tables at run time
+    StorageCommitmentPushModel,
+    Verification,
+)
 
 from dicom_io.network.answers import Answer, Status
 from dicom_io.network.incoming import IncomingFile
@@ -23,6 +27,10 @@ from dicom_io.network.incoming import IncomingFile
 log = logging.getLogger(__name__)
 
 INVALID_PDU = "Evt19"
+UNRECOGNISED_OPERATION = 0x0211
+"""The status for an operation that was not agreed upon (PS3.7 Annex C)."""
+_SERVED: dict[type, str] = {C_ECHO: Verification, N_EVENT_REPORT: StorageCommitmentPushModel}
+"""The SOP class of each request besides C-STORE (PS3.4 Annexes A and J)."""
 COMMAND, LAST = 0x01, 0x02  # the message control header's bits (PS3.8 Annex E.2)
 NAP_S = 0.1  # how long a thread of an idle association sleeps at most before it looks at its timers
 LARGEST_REPORT = 1 << 20  # a storage commitment report takes some 150 bytes for each instance
@@ -189,8 +197,12 @@ class StreamingDIMSE(DIMSEServiceProvider):
             primitive = message.message_to_primitive()
         except Exception as error:  # whatever its setters raise
             raise ProtocolFault("a message with an impossible parameter") from error
-        if not isinstance(primitive, C_CANCEL):  # there is nothing that takes long enough to be cancelled
+        if isinstance(primitive, C_CANCEL):  # there is nothing that takes long enough to be cancelled
+            return
+        if primitive.MessageIDBeingRespondedTo is not None or _is_served(primitive):
             self._hand_over(message, primitive)
+        else:
+            self._unrecognised(message, primitive)
 
     def _hand_over(self, message: DIMSEMessage, primitive: Any) -> None:
         self._handed_over += 1
@@ -204,6 +216,16 @@ class StreamingDIMSE(DIMSEServiceProvider):
         response.ErrorComment = _BAD_UID.comment  # type: ignore[assignment]
         super().send_msg(response, cast(int, request.context_id))
 
+    def _unrecognised(self, message: DIMSEMessage, request: Any) -> None:
+        """Answers a request that none of the node's SOP classes has. pynetdicom would take it for what its SOP class is
+        for, and answer a C-FIND of mammograms as a C-STORE."""
+        if message.context_id not in self.assoc._accepted_cx or request.MessageID is None:
+            raise ProtocolFault("a request that nobody could answer")
+        response = type(request)()
+        response.MessageIDBeingRespondedTo = request.MessageID
+        response.Status = UNRECOGNISED_OPERATION
+        super().send_msg(response, message.context_id)
+
     def _has_done(self) -> None:
         if self._done < self._taken:
             self._done = self._taken
@@ -216,6 +238,10 @@ class StreamingDIMSE(DIMSEServiceProvider):
             raise ProtocolFault("a C-STORE in a presentation context that was not accepted")
         refused = _BAD_UID if _request(request) is None else None
         return self._open_file(request.command_set, context.transfer_syntax[0], refused)
+
+
+def _is_served(request: Any) -> bool:
+    return type(request) in _SERVED and request.AffectedSOPClassUID == _SERVED[type(request)]
 
 
 def _message_id(message: C_STORE_RQ) -> int:

@@ -17,7 +17,13 @@ from pydicom.dataelem import RawDataElement
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_dataset, read_partial
 from pydicom.tag import BaseTag
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ImplicitVRLittleEndian,
+    MediaStorageDirectoryStorage,
+)
 
 from dicom_io.bounds import CONTENT, PIXELS, check_bounds
 from dicom_io.errors import NotReadable, is_the_machines
@@ -26,6 +32,13 @@ from dicom_io.pixels.pixel_element import CutShort, PixelElement, Span, find_pix
 
 _LARGE = 1 << 16  # bytes: longer values are passed over until somebody asks for them
 _UNDEFINED = 0xFFFFFFFF
+
+
+class FileList(NotReadable):
+    """A DICOMDIR (PS3.10 section 8.6): it lists the files of a medium, and may have more items than any image."""
+
+    def __init__(self) -> None:
+        super().__init__("a DICOMDIR: a medium's list of files and no image; read or send the folder of those files")
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,10 +68,13 @@ def read_whole_file(path: Path, max_bytes: int) -> WholeFile:
 
     Raises:
         CutShort: the file ends within an element.
+        FileList: it is a DICOMDIR.
         NotReadable: no DICOM file, damaged, or beyond bounds.check_bounds.
     """
     try:
         meta, start = read_file_meta(path)
+        if meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage:
+            raise FileList
         syntax = UID(meta.TransferSyntaxUID)
         if syntax == DeflatedExplicitVRLittleEndian:
             with _inflated(path, start, max_bytes) as file:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import struct
 import subprocess
 from pathlib import Path
 
 import pytest
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 from sqlalchemy import text
+from wire import COMMAND, LAST, MAMMOGRAPHY, Wire, command, one_store, pdu, pdv, status_in
 
 from dicom_io.network.answers import Answer, Status
 from node.receiving import ReceivingLimits
@@ -147,3 +149,47 @@ def test_a_sop_class_that_is_proposed_in_vain_leaves_a_trace(start_node):
 def test_no_answer_carries_a_comment_that_does_not_fit():
     with pytest.raises(ValueError):
         Answer(Status.NOT_DICOM, "x" * 65)
+
+
+OTHER_REQUESTS = {
+    "C-ECHO of mammograms": (0x0030, 0x0002),
+    "C-FIND": (0x0020, 0x0002),
+    "C-GET": (0x0010, 0x0002),
+    "C-MOVE": (0x0021, 0x0002),
+    "N-EVENT-REPORT": (0x0100, 0x0002),
+    "N-GET": (0x0110, 0x0003),
+    "N-SET": (0x0120, 0x0003),
+    "N-ACTION": (0x0130, 0x0003),
+    "N-CREATE": (0x0140, 0x0002),
+    "N-DELETE": (0x0150, 0x0003),
+}
+
+
+@pytest.mark.parametrize("asks", OTHER_REQUESTS)
+def test_what_is_no_c_store_is_answered_as_an_operation_that_was_not_agreed_upon(
+    listening_node, mammogram, raw_bytes, asks: str
+):
+    """Without a data set, in the context of mammograms: not as a C-STORE whose data set is cut short."""
+    field, class_element = OTHER_REQUESTS[asks]
+    request = command(
+        (class_element, MAMMOGRAPHY.encode()),
+        (0x0100, struct.pack("<H", field)),
+        (0x0110, struct.pack("<H", 7)),
+        (0x0600, b"SOMEBODY"),
+        (0x0700, struct.pack("<H", 0)),
+        (0x0800, struct.pack("<H", 0x0101)),
+        (0x1000, b"1.2.3.1"),
+        (0x1001, b"1.2.3.1"),
+        (0x1002, struct.pack("<H", 1)),
+        (0x1008, struct.pack("<H", 1)),
+    )
+    with Wire.to(listening_node.listener.port) as peer:
+        assert peer.associate() == 2
+        peer.send(pdu(4, pdv(1, COMMAND | LAST, request)))
+        kind, body = peer.pdu()
+        assert kind == 4
+        assert status_in(body) == 0x0211
+        assert struct.pack("<HHLH", 0, 0x0100, 2, field | 0x8000) in body
+        assert struct.pack("<HHLH", 0, 0x0120, 2, 7) in body
+        peer.send(one_store(1, raw_bytes(mammogram())))
+        assert peer.status() == 0x0000

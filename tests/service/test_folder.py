@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from pydicom import dcmread
+from pydicom import Dataset, dcmread
 from pydicom.fileset import FileSet
 from pydicom.uid import (
     ComputedRadiographyImageStorage,
@@ -18,6 +18,7 @@ from readings import DEVICE
 from reports import calibrated, some_exam
 from road import BUNDLE, Clock, OneMass, changed, pipeline_of
 
+from dicom_io.bounds import MOST_ITEMS
 from node.demo.studies import DemoStudy
 from node.exam_json import exam_to_json
 from node.folder import FolderLimits, FolderReading, SkippedFile, StudyOutcome
@@ -105,8 +106,14 @@ def test_a_copy_a_list_of_files_and_a_raw_image_beside_its_twin_are_told_as_left
     listed.add(first)
     listed.write(tmp_path / "medium")
     shutil.copy(tmp_path / "medium" / "DICOMDIR", folder)
+    long = dcmread(tmp_path / "medium" / "DICOMDIR")
+    long.DirectoryRecordSequence = [Dataset() for _ in range(MOST_ITEMS + 1)]
+    long.save_as(folder / "LONG")
     (outcome,), skipped = read(folder, scratch, tmp_path / "out")
-    assert {one.path.name: one.on_purpose for one in skipped} == {"DICOMDIR": True, "second.dcm": True}
+    assert {one.path.name: one.on_purpose for one in skipped} == {"DICOMDIR": True, "LONG": True, "second.dcm": True}
+    assert {one.reason for one in skipped if one.path.name in ("DICOMDIR", "LONG")} == {
+        "a DICOMDIR: a medium's list of files and no image; read or send the folder of those files"
+    }
     assert [(one.path.name, one.on_purpose) for one in outcome.unread] == [("raw.dcm", True)]
     assert not outcome.failed
 
