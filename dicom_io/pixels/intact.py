@@ -104,8 +104,8 @@ def read_whole_file(path: Path, max_bytes: int) -> WholeFile:
 
 
 def read_archived_header(path: Path) -> Dataset:
-    """All of a file that was found whole once, up to its pixels. A deflated one is inflated to the disk, to the size that
-    was measured when it came, and never into the memory.
+    """All of a file that was found whole once, up to its pixels. A deflated one is inflated to the disk, to the size
+    that was measured when it came, and never into the memory.
 
     Raises:
         InvalidDicomError, NotReadable: it is no DICOM file any more, or damaged.
