@@ -26,7 +26,7 @@ TOO_LARGE = (
     "Doubtful: the outline covers {share:.1f} % of the breast; the largest lesion that the detector learned from "
     "covers {largest:.1f} %."
 )
-DOUBTFUL = "Doubtful: {outlines} that cover more of the breast than any lesion that the detector learned from."
+DOUBTFUL = "Doubtful: {outlines} covering more of the breast than any lesion that the detector learned from."
 
 
 @dataclass(frozen=True)
