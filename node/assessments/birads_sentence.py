@@ -27,7 +27,7 @@ from node.assessments.birads_words import CATEGORY, Sides, Token, category_of, d
 
 UNCERTAIN = (
     "its BI-RADS category stands beside words that negate it, or speak of the past, of a change, a condition, "
-    "somebody else, another hospital, a machine or why the patient came"
+    "somebody else, one of several readers, another hospital, a machine or why the patient came"
 )
 RANGE = "its BI-RADS category is a range"
 UNREADABLE = "it speaks of BI-RADS, but gives no category that can be read"

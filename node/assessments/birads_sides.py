@@ -21,11 +21,12 @@ _SIDE_WORDS = frozenset({"side", "seite", "one"})
 _VERBS = frozenset({"is", "are", "has", "shows", "with", "without"})
 _REMAINDERS = frozenset(
     {"no", "few", "some", "any", "more", "much", "little", "residual", "remaining", "still", "other"}
+    | {"only", "last", "one", "two", "three", "several"}
 )
 _MAY_STAND_BEFORE = frozenset(
     {"category", "birads", "range", "breast", "site", "exam", "name", "both", "left", "right", "joined", "comma"}
 )
-_MAY_FOLLOW = _MAY_STAND_BEFORE - {"breast", "site", "exam", "name"} | {"former", "doubt", "now", "density", "tissue"}
+_MAY_FOLLOW = _MAY_STAND_BEFORE - {"breast", "site", "exam", "name"} | {"former", "doubt", "density", "tissue"}
 
 
 def row_of(sentence: Sequence[Token]) -> list[Token]:

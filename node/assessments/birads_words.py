@@ -85,7 +85,7 @@ _READER = (
     r"|adjudicat\w*|reviewers?|observers?|(?:peer|independent|external)\sreview|residents?|registrars?|trainees?|fellows?"
     r"|attending|technologist\w*|radiographers?|referring|(?:tumou?r|multidisciplinary)\s(?:board|conference)|mdt"
     r"|(?:patient|physician|clinician|surgeon|doctor)\s(?:states?|says?|reports?|believes?|thinks?)"
-    r"|(?:per|according\sto|laut|volgens)\sdr|(?:erst|zweit|dritt)(?:befund|les|mein|beurteil)\w*|konsens\w*|\w*befunder"
+    r"|(?:(?:per|according\sto|laut|volgens)\s|(?<=\())dr|(?:erst|zweit|dritt)(?:befund|les|mein|beurteil)\w*|konsens\w*|\w*befunder"
     r"|(?:assistenz|ober|chef)(?:arzt|ärztin)|tumorboard|(?:eerste|tweede|derde)\s\w*(?:lez|lees|beoord)\w*|lezers?|beoordelaars?"
     r"|(?-i:R[12])(?=:\sBI)|arts-assistent\w*|mdo"
 )

@@ -113,13 +113,19 @@ def _orders(message: Message) -> Iterator[_Order]:
 
 def _speaks_of_birads(order: _Order, rows: Sequence[Segment], settings: Hl7) -> bool:
     """Also where `settings` do not know the place: then it is told, and not passed over."""
-    if any(_category_places(row, settings) or names(row.text(3)) for row in rows):
+    if any(_category_places(row, settings) or _is_named_birads(row) for row in rows):
         return True
     if not settings.reads_text:
         return any(names(row.text(5)) for row in rows if row.component(2) not in _TEXT_TYPES)
     said = "\n".join(segment.text(5 if segment.name == "OBX" else 3) for segment in (*rows, *order.notes))
     about = "\n".join((said, *(row.text(3) for row in rows), first_value(["OBR-4.2"], order.context)))
     return names(said) > 0 or (unnamed(said) and about_breasts(about))
+
+
+def _is_named_birads(row: Segment) -> bool:
+    """Whether the name of a row (OBX-3) names BI-RADS; misspelled, where the row holds a category."""
+    name, said = row.text(3), row.text(5)
+    return names(name) > 0 or names(f"{name}: {said}") > names(said)
 
 
 def _category_places(row: Segment, settings: Hl7) -> list[Place]:
