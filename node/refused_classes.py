@@ -6,7 +6,6 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pydicom.uid import UID
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -39,7 +38,7 @@ def enter_refused_classes(sessions: Sessions, calling_ae_title: str, sop_class_u
         log.error("SOP classes that were proposed in vain are not entered: %s", type(fault).__name__)
         return
     if new:
-        named = ", ".join(UID(uid).name for uid in new)
+        named = ", ".join(_name(uid) for uid in new)
         log.warning("%r proposes what this node does not take, and goes without: %s", calling_ae_title, named)
 
 
@@ -47,7 +46,7 @@ def refused_classes(session: Session) -> tuple[RefusedClassView, ...]:
     """What was proposed in vain, the latest first."""
     rows = session.scalars(select(RefusedClass).order_by(RefusedClass.last_at.desc(), RefusedClass.id))
     return tuple(
-        RefusedClassView(row.calling_ae_title, UID(row.sop_class_uid).name, row.times, row.last_at) for row in rows
+        RefusedClassView(row.calling_ae_title, _name(row.sop_class_uid), row.times, row.last_at) for row in rows
     )
 
 
@@ -66,3 +65,9 @@ def _count(session: Session, calling_ae_title: str, sop_class_uid: str, now: flo
     row.last_at = now
     session.flush()
     return is_new
+
+
+def _name(sop_class_uid: str) -> str:
+    from pydicom.uid import UID  # takes as long as the rest of `status`, which has seldom anything to name
+
+    return UID(sop_class_uid).name

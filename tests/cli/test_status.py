@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 from node.cli.status import NEWEST
 from node.states import DeliveryState, JobState, StudyState
@@ -128,3 +130,13 @@ def test_status_tells_what_was_sent_from_what_is_committed(command, config, a_st
     assert ", not committed yet" in told
     assert ", not committed: it refuses" in told
     assert "to pacs: committed 1970-01-0" in told
+
+
+def test_status_imports_nothing_that_takes_long_and_that_it_does_not_need(config, sessions):
+    """A second of the two in which it answers beside 100,000 studies."""
+    code = (
+        "import sys; from node.cli.main import build; build()(['status', '-c', sys.argv[1]], standalone_mode=False); "
+        "print(sorted({'alembic', 'pydicom', 'pynetdicom', 'scipy', 'torch'} & set(sys.modules)))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code, str(config)], capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines()[-1] == "[]"
