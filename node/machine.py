@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import time
@@ -22,6 +23,7 @@ from node.database import (
     why_not_opened,
 )
 from node.descriptors import associations_for, descriptors_for, hard_limit
+from node.space import ARCHIVE, INCOMING, QUARANTINE
 from node.tables import Study
 
 MB = 1_000_000
@@ -75,13 +77,18 @@ def _holder(url: str) -> str:
 
 
 def disk(settings: Settings) -> Answer:
-    """Whether the data folder, or the one where it will be made, can be written and has room for images."""
+    """Whether the data folder with those in it, or the one where it will be made, can be written and has room."""
     folder = next(parent for parent in (settings.data_dir, *settings.data_dir.parents) if parent.exists())
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        return Answer("disk", False, f"{settings.data_dir}: nothing can be written in {folder}: {error.strerror}")
+    kept_in = [settings.data_dir / name for name in (INCOMING, ARCHIVE, QUARANTINE)]
+    served = any(os.path.lexists(one) for one in kept_in)  # `serve` makes them together
+    for one in (folder, *(kept_in if served else ())):
+        try:
+            with tempfile.TemporaryFile(dir=one):
+                pass
+        except OSError as error:
+            says = f"{settings.data_dir}: nothing can be written in {one}: {error.strerror}"
+            cure = "" if one == folder else ". Images are refused: bring that folder back, and start the node again"
+            return Answer("disk", False, says + cure)
     free_mb = shutil.disk_usage(folder).free // MB
     floor_mb = settings.receiver.min_free_mb
     says = f"{settings.data_dir}: {free_mb} MB free; below {floor_mb} MB (receiver.min_free_mb) images are refused"

@@ -7,7 +7,6 @@ without a row, which the sender's next try replaces.
 
 from __future__ import annotations
 
-import errno
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -36,6 +35,7 @@ from node.arrivals import IMAGES, register
 from node.assessments.entered import match_again
 from node.assessments.from_sr import enter_report
 from node.database import OneWriter, Sessions
+from node.faults import passes, told
 from node.resends import (
     OTHER_KIND,
     OTHER_PIXELS,
@@ -50,14 +50,11 @@ from node.resends import (
 )
 from node.routing import Router, everything
 from node.same_pixels import PixelComparison
-from node.space import Space
+from node.space import ARCHIVE, INCOMING, MEND, QUARANTINE, Space
 from node.tables import Instance, Result, Study
 
 log = logging.getLogger(__name__)
 
-INCOMING = "incoming"
-ARCHIVE = "archive"
-QUARANTINE = "quarantine"
 _SUCCESS = Answer(Status.SUCCESS)
 _CONTENT_BYTES, _CONTENT_S = 1 << 30, 60.0
 """What reading a report or a segmentation within dicom_io.bounds may take; the largest takes a third of it."""
@@ -147,9 +144,17 @@ class Receiving:
             log.error("an instance was not taken: not enough memory to compare it with the one of the same UID")
             return Answer(Status.NO_STORAGE, "the node has not enough memory now: send again")
         except OSError as error:
-            log.error("the archive did not take an instance: %s", errno.errorcode.get(error.errno or 0, "unknown"))
-            full = error.errno in FULL
-            return Answer(Status.NO_SPACE if full else Status.NO_STORAGE, "the node's disk did not take it: send again")
+            log.error("an instance was not taken: %s, at %s", told(error), self._place_of(error))
+            status = Status.NO_SPACE if error.errno in FULL else Status.NO_STORAGE
+            return Answer(status, "the node's disk did not take it: send again" if passes(error) else MEND)
+
+    def _place_of(self, fault: OSError) -> str:
+        """Where it was, without the UIDs that name folders and files: `archive/*/*`."""
+        at = Path(str(fault.filename2 or fault.filename or ""))
+        if not at.is_relative_to(self._data_dir):
+            return "data_dir"
+        first, *rest = at.relative_to(self._data_dir).parts or (".",)
+        return "/".join([f"data_dir/{first}", *("*" for _ in rest)])
 
     def _needs_pixels(self, header: InstanceHeader, path: Path) -> bool:
         if header.kind is InstanceKind.SEGMENTATION:

@@ -9,6 +9,10 @@ from pathlib import Path
 
 from dicom_io.network.answers import Answer, Status
 
+INCOMING, ARCHIVE, QUARANTINE = "incoming", "archive", "quarantine"
+"""The folders of data_dir that hold what was received."""
+MEND = "the node's data folder must be mended: its `status` says how"
+
 
 class Space:
     """Watches the file system of the data folder, and a quota for what is kept in it."""
@@ -23,7 +27,11 @@ class Space:
 
     def refusal(self) -> Answer | None:
         """What a sender is told while there is no room; None where there is."""
-        if shutil.disk_usage(self._disk).free < self._min_free_bytes:
+        try:
+            free = shutil.disk_usage(self._disk).free
+        except OSError:
+            return Answer(Status.NO_STORAGE, MEND)
+        if free < self._min_free_bytes:
             return Answer(Status.NO_SPACE, "disk nearly full (min_free_mb): free some and send again")
         if self._quota_bytes is not None and self._used >= self._quota_bytes:
             return Answer(Status.NO_SPACE, "the node's quota (quota_mb) is used up")

@@ -8,6 +8,7 @@ import mmap
 import os
 import tempfile
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 from pydicom import Dataset
@@ -112,7 +113,8 @@ class IncomingFile:
     def discard(self) -> None:
         """Closes the file and removes it, unless it was moved to its place meanwhile."""
         self._close()
-        self.path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError, NotADirectoryError):  # moved away, or never there
+            self.path.unlink()
 
     def _create(self, folder: Path) -> None:
         try:

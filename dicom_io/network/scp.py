@@ -241,6 +241,8 @@ class Listener:
         if file is not None:
             try:
                 file.finish()
+                if file.fault is not None and file.fault.status is Status.NO_STORAGE:
+                    log.error("an instance was not taken: %s", file.fault.comment)
                 answer = file.fault or self._asked(event)
             except Exception as error:  # noqa: BLE001 - a fault of ours: the sender is told that it failed
                 answer = Answer(Status.PROCESSING_FAILURE, "a fault of the node's own: its log says more")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import struct
 import subprocess
 from pathlib import Path
@@ -12,7 +13,9 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 from sqlalchemy import text
 from wire import COMMAND, LAST, MAMMOGRAPHY, Wire, command, one_store, pdu, pdv, status_in
 
+from config.settings import Settings
 from dicom_io.network.answers import Answer, Status
+from node.machine import disk
 from node.receiving import ReceivingLimits
 
 
@@ -122,6 +125,39 @@ def test_a_disk_that_fills_up_within_an_image_refuses_it_and_goes_on(start_node,
         assert association.send_c_store(mammogram("1.2.3.2")).Status == Status.SUCCESS
     assert node.files("incoming") == []
     assert node.files("archive") == ["1.2.3/1.2.3.2.dcm"]
+
+
+def _is_a_file(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.touch()
+
+
+@pytest.mark.parametrize("name", ["incoming", "archive"])
+@pytest.mark.parametrize("fault", [_is_a_file, shutil.rmtree])
+def test_a_folder_of_the_nodes_own_that_is_no_more_is_told_and_the_image_stays_with_its_sender(
+    listening_node, mammogram, caplog, name: str, fault
+):
+    fault(listening_node.data_dir / name)
+    answer = listening_node.store(mammogram())
+    assert answer.Status == Status.NO_STORAGE
+    assert "send again" not in answer.ErrorComment
+    assert any("not taken" in record.getMessage() for record in caplog.records)
+    assert "1.2.3" not in caplog.text
+    told = disk(Settings(data_dir=listening_node.data_dir, receiver={"min_free_mb": 0}))
+    assert not told.ok
+    assert f"nothing can be written in {listening_node.data_dir / name}: " in told.says
+    (listening_node.data_dir / name).unlink(missing_ok=True)
+    (listening_node.data_dir / name).mkdir()
+    assert listening_node.store(mammogram()).Status == Status.SUCCESS
+
+
+def test_what_stands_in_the_way_of_one_image_is_told_without_its_uids(listening_node, mammogram, caplog):
+    in_the_way = listening_node.data_dir / "archive" / "1.2.3" / "1.2.3.1.dcm" / "a folder"
+    in_the_way.mkdir(parents=True)
+    answer = listening_node.store(mammogram())
+    assert (answer.Status, "mended" in answer.ErrorComment) == (Status.NO_STORAGE, True)
+    assert "an instance was not taken: Is a directory (EISDIR), at data_dir/archive/*/*" in caplog.text
+    assert listening_node.store(mammogram("1.2.3.2")).Status == Status.SUCCESS
 
 
 def test_a_database_that_fails_is_no_success_and_tells_no_patient(listening_node, mammogram, caplog):
