@@ -17,8 +17,9 @@ _ENGLISH = re.compile(
     r"(?P<preposition>(?:on|in|of|for|auf|op)\s)?(?P<article>(?:the|de|der)\s)?(?:left|right)$", re.IGNORECASE
 )
 _NOUNS = frozenset({"breast", "site"})
-_SIDE_WORDS = frozenset({"side", "seite", "one"})
-_VERBS = frozenset({"is", "are", "has", "shows", "with", "without"})
+_SIDE_WORDS = frozenset({"side", "seite"})
+_TITLES = frozenset({"mr", "mrs", "ms", "miss", "dr", "prof", "fr", "hr", "frau", "herr", "mevr"})
+_VERBS = frozenset({"is", "are", "has", "shows"})
 _REMAINDERS = frozenset(
     {"no", "few", "some", "any", "more", "much", "little", "residual", "remaining", "still", "other"}
     | {"only", "last", "one", "two", "three", "several"}
@@ -82,11 +83,12 @@ def _settled(sentence: Sequence[Token]) -> Iterator[Token]:
         side = as_side(token)
         at = place[id(token)]
         before = told[at - 1].kind if at else ""
+        named = before == "other" and told[at - 1].text.isalpha()  # "Room L", "Machine R"
         after = told[at + 1].kind if at + 1 < len(told) else ""
         heads = token is sentence[0] and len(sentence) > 1 and sentence[1].text == ":"
         sure = before in ("category", "breast") or after == "breast"
         if token.text[:2] not in ("Re", "RE"):
-            sure = sure or before == "birads" or after in ("birads", "category") or heads
+            sure = sure or before == "birads" or (after in ("birads", "category") and not named) or heads
         yield side if sure else token
 
 
@@ -124,6 +126,8 @@ def _may_stand_before(before: Sequence[Token]) -> bool:
     if not before:
         return True
     if before[-1].kind == "site" and before[0].text.lower() in _REMAINDERS:  # "few calcifications left"
+        return False
+    if before[-1].text == "." and before[0].text.lower() in _TITLES:
         return False
     return before[-1].kind in _MAY_STAND_BEFORE or not before[-1].text[0].isalpha()
 

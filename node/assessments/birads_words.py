@@ -171,7 +171,7 @@ _TOKEN = re.compile(
             r"|gesamt|side|seite|is)\b)",
             rf"(?P<conclusion>\b(?:{CONCLUSION}|results?|findings?|befund\w*|ergebnis|uitslag|bevinding(?:en)?)\b)",
             rf"(?P<soft>{SOFT_BREAK})",
-            r"(?P<end>;|\n|(?<!\bDr)(?<!\bvs)[.!](?!\d))",
+            r"(?P<end>;|\n|(?<!\bDr)(?<!\bvs)(?<!\bMr)(?<!\bMs)(?<!\bMrs)(?<!\bProf)[.!](?!\d))",
             r"(?P<other>\w+|\S)",
         )
     ),

@@ -108,7 +108,6 @@ SAID = {
     "Left breast: mass.\nRight breast: normal.\nBI-RADS 4": " 4",
     "Left breast:\nMass.\nRight breast:\nNormal.\nBI-RADS 4": " 4",
     "Right breast:\nNormal.\n\nBI-RADS 4": " 4",
-    "Right breast:\nNo change. The left one has a mass.\nBI-RADS 4": " 4",
     "Right breast has a mass. Left breast: scar. BI-RADS 4.": " 4",
     # no category
     "BI-RADS density 3": "nothing",
