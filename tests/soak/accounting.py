@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,6 +20,11 @@ from node.states import DeliveryState, JobState, StudyState
 from node.tables import Delivery, Instance, Job, Result, Study
 
 PREAMBLE = 132
+_ORPHAN = re.compile(
+    r"Traceback \(most recent call last\):\n(?:  .*\n)*"
+    r"  File \".*multiprocessing/spawn\.py\", line \d+, in spawn_main\n(?:  .*\n)*"
+    r"EOFError: Ran out of input"
+)
 
 
 @dataclass(frozen=True)
@@ -117,3 +123,13 @@ def _canonical(dataset: Dataset) -> str:
     dataset.file_meta = FileMetaDataset()  # each writer's own
     dataset.save_as(plain, implicit_vr=False, little_endian=True)
     return hashlib.sha256(plain.getvalue()).hexdigest()
+
+
+def tracebacks(log: str) -> tuple[int, int]:
+    """How many a log holds of the node, and how many of processes that it was about to start when it was killed.
+
+    Such a process finds nothing in the pipe that would tell it what to do, before any line of the node's own runs in it:
+    nobody can keep it from saying so.
+    """
+    orphans = len(_ORPHAN.findall(log))
+    return log.count("Traceback (most recent call last)") - orphans, orphans

@@ -27,7 +27,7 @@ from pydicom.uid import generate_uid
 from road import changed
 from running import RunningNode, eventually
 from small_studies import small_studies
-from soak.accounting import account, dataset_digest, is_settled, table
+from soak.accounting import account, dataset_digest, is_settled, table, tracebacks
 from soak.faults import FAULTS, World, answers_a_sender, keep_failing
 from sqlalchemy import select
 
@@ -164,8 +164,12 @@ def soak(world: World, orthanc: Orthanc, sender: Sender, lasts_s: float, kills: 
     print(f"{kills} kills, the longest SIGTERM {longest_stop_s:.1f} s, {restarts} starts that had to be tried again")
     print("faults: " + ", ".join(f"{done.get(name, 0)} × {name}" for name in FAULTS))
     print(f"{sender.studies} studies, {len(sender.accepted)} images, {sender.refused} times not taken at first")
-    print(f"tracebacks in the log: {log.count('Traceback')}; patients named: {log.count('SOAK')}")
-    return 1 if any(row.wrong for row in rows) or "Traceback" in log or "SOAK" in log else 0
+    own, orphans = tracebacks(log)
+    print(
+        f"tracebacks in the log: {own}; of processes whose parent was killed while it started them: {orphans}; "
+        f"patients named: {log.count('SOAK')}"
+    )
+    return 1 if any(row.wrong for row in rows) or own or "SOAK" in log else 0
 
 
 def start(node: RunningNode) -> int:
