@@ -128,8 +128,8 @@ def _canonical(dataset: Dataset) -> str:
 def tracebacks(log: str) -> tuple[int, int]:
     """How many a log holds of the node, and how many of processes that it was about to start when it was killed.
 
-    Such a process finds nothing in the pipe that would tell it what to do, before any line of the node's own runs in it:
-    nobody can keep it from saying so.
+    Such a process finds nothing in the pipe that would tell it what to do, before any line of the node's own runs in
+    it: nobody can keep it from saying so.
     """
     orphans = len(_ORPHAN.findall(log))
     return log.count("Traceback (most recent call last)") - orphans, orphans
