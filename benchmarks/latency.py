@@ -29,8 +29,8 @@ from sqlalchemy import select
 from dicom_io.network.scu import send_files
 from dicom_io.uids import derive_uid
 from node.demo.studies import DemoStudy, find_cases, make_studies
-from node.states import DeliveryState, StudyState
-from node.tables import Delivery, Result, Study
+from node.store.states import DeliveryState, StudyState
+from node.store.tables import Delivery, Result, Study
 
 QUIET_S = 1.0
 STEPS = ("noticed as complete", "read and reported", "delivered")

@@ -41,8 +41,8 @@ NODE = """
 import sys, threading, time
 from pathlib import Path
 from dicom_io.network.scp import AllowedSender, Listener
-from node.database import open_database, sessions_of
-from node.receiving import Receiving, ReceivingLimits
+from node.store.database import open_database, sessions_of
+from node.intake.receiving import Receiving, ReceivingLimits
 data_dir, port = Path(sys.argv[1]), int(sys.argv[2])
 sessions = sessions_of(open_database(f"sqlite:///{data_dir / 'queue.sqlite'}"))
 receiving = Receiving(sessions, data_dir, ReceivingLimits(), frozenset(), time.time)

@@ -24,31 +24,31 @@ from dicom_io.network.scu import Content, count_instances
 from dicom_io.results.encode import contents_of
 from dicom_io.results.profiles import profile_of
 from models.bundle import BundleError, find_bundle, read_bundle, verify
-from node.asking import Count, ask_sources
-from node.assessments.hl7_intake import Hl7Intake
-from node.assessments.mllp import MllpListener, listen
-from node.clock import ClockWatch, follow, resume, steady
-from node.closing import Ladder
-from node.commitment import Commitment
-from node.database import Sessions, open_database, sessions_of
-from node.delivery import Deliverer
-from node.descriptors import associations_for, raise_limit
-from node.installation import identity_of
-from node.leftovers import sweep
+from node.archive.leftovers import sweep
+from node.assessments.hl7.intake import Hl7Intake
+from node.assessments.hl7.listener import MllpListener, listen
+from node.delivery.backoff import RetryPolicy
+from node.delivery.commitment import Commitment
+from node.delivery.deliverer import Deliverer
+from node.delivery.outbox import Recipient
+from node.delivery.rejection import Rejecting
+from node.delivery.stranded import stranded, waiting_for
+from node.intake.receiving import Receiving, ReceivingLimits
+from node.intake.refused_classes import enter_refused_classes
 from node.logs import set_up_logging
+from node.operations.descriptors import associations_for, raise_limit
 from node.peers import callers, commitment_request, committing, destination
-from node.publishing import Recipient
-from node.queue import give_back
-from node.reader_process import ReaderSupervisor, Unwell
-from node.receiving import Receiving, ReceivingLimits
-from node.refused_classes import enter_refused_classes
-from node.rejecting import Rejecting
-from node.reporting import Reporter
-from node.retry import RetryPolicy
+from node.reader.process import ReaderSupervisor, Unwell
+from node.reporting.reporter import Reporter
 from node.routing import route
 from node.service import Loop, Service, Tick
-from node.stranded import stranded, waiting_for
-from node.studies import close_complete
+from node.store.clock import ClockWatch, follow, resume, steady
+from node.store.database import Sessions, open_database, sessions_of
+from node.store.installation import identity_of
+from node.store.queue import give_back
+from node.studies.closing import close_complete
+from node.studies.completeness import Ladder
+from node.studies.source_counts import Count, ask_sources
 
 log = logging.getLogger(__name__)
 
@@ -182,7 +182,7 @@ def run_reader(settings: Settings) -> None:
 
     from models.catalog import load_pipeline
     from models.device import choose_device
-    from node.reading import ImageReader, ReadingLimits
+    from node.reader.images import ImageReader, ReadingLimits
 
     set_up_logging(settings.log_level)
     if settings.reader.threads is not None:

@@ -78,7 +78,7 @@ class JsonLines(logging.Formatter):
 
 
 class Lines(logging.Formatter):
-    """The same for a person: `2026-01-31T12:00:00.000Z INFO node.delivery: message`."""
+    """The same for a person: `2026-01-31T12:00:00.000Z INFO node.delivery.deliverer: message`."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = f"{_time(record)} {record.levelname} {record.name}: {record.getMessage()}"
@@ -99,7 +99,7 @@ def without_uids(text: str) -> str:
 
 
 def place_of(fault: BaseException) -> str:
-    """The fault's type and the innermost line of ours that it passed: `KeyError at node/reading.py:61`.
+    """The fault's type and the innermost line of ours that it passed: `KeyError at node/reader/images.py:61`.
 
     For logs that must not carry the fault's message, since it may quote a value of the data set.
     """

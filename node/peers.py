@@ -14,7 +14,7 @@ from dicom_io.network.scp import AllowedSender
 from dicom_io.network.scu import Content, CStoreDestination
 from dicom_io.network.stow import StowDestination
 from dicom_io.network.web_peer import WebPeer
-from node.commitment import Request
+from node.delivery.commitment import Request
 
 
 def web_peer(of: settings.WebDestination | settings.WebSource) -> WebPeer:

@@ -17,9 +17,9 @@ from apscheduler.events import EVENT_JOB_ERROR, JobExecutionEvent
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
 
-from node.clock import ClockWatch
-from node.faults import passes
 from node.logs import place_of
+from node.store.clock import ClockWatch
+from node.store.faults import passes
 
 log = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ from road import Road
 
 from node.annotations.compared import Comparison, compare
 from node.annotations.truth import Annotations, read_annotations
-from node.database import looking
+from node.store.database import looking
 
 IMAGE = "1.2.3.1"
 OTHER_IMAGE = "1.2.3.2"

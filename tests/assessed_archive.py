@@ -12,9 +12,9 @@ from readings import blob, lesion, read_image
 from models.calibration import Calibration, Level, Method
 from models.reading_json import masks_of, to_json
 from models.types import BundleId, Category, ImageReading, Laterality
-from node.database import Sessions, open_database, sessions_of
-from node.states import StudyState
-from node.tables import Instance, ReceivedAssessment, Study
+from node.store.database import Sessions, open_database, sessions_of
+from node.store.states import StudyState
+from node.store.tables import Instance, ReceivedAssessment, Study
 
 L, R = Laterality.LEFT, Laterality.RIGHT
 SHARE = 0.25

@@ -13,9 +13,9 @@ from sqlalchemy import select
 
 from dicom_io.results.birads_codes import CODES
 from models.types import Category
-from node.assessments.birads_text import categories_in
-from node.database import looking
-from node.tables import ReceivedAssessment
+from node.assessments.text.report import categories_in
+from node.store.database import looking
+from node.store.tables import ReceivedAssessment
 
 REFUSED = "refused"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from models.phantom.exam import Prevalence
 from models.phantom.truth import StudyTruth
-from node.phantoms import PhantomSet, write_set
+from node.demo.phantoms import PhantomSet, write_set
 
 SMALL = PhantomSet(seed=6, spacing_mm=0.5, prevalence=Prevalence(lesions=0.7))
 """Its first ten studies: 6 breasts with benign, 6 with malignant lesions, 8 without; 8 clusters and 7 masses."""

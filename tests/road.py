@@ -18,15 +18,15 @@ from dicom_io.results.profiles import PROFILES
 from models.calibration import Calibration, Level
 from models.pipeline import Pipeline
 from models.types import Box, BundleId, Detection, FindingKind, Mammogram, Mask
-from node.closing import Ladder
-from node.database import Sessions, open_database, sessions_of
-from node.publishing import Recipient
-from node.reading import ImageReader, ReadingLimits
-from node.receiving import Receiving, ReceivingLimits
-from node.reporting import Reporter
+from node.delivery.outbox import Recipient
+from node.intake.receiving import Receiving, ReceivingLimits
+from node.reader.images import ImageReader, ReadingLimits
+from node.reporting.reporter import Reporter
 from node.routing import Router, everything
-from node.studies import close_complete
-from node.tables import Delivery, Instance, Job, Result, Study
+from node.store.database import Sessions, open_database, sessions_of
+from node.store.tables import Delivery, Instance, Job, Result, Study
+from node.studies.closing import close_complete
+from node.studies.completeness import Ladder
 
 LADDER = Ladder(four_views_quiet_s=5, quiet_s=60, deadline_s=1800)
 BUNDLE = BundleId("test", "1")

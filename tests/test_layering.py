@@ -35,7 +35,13 @@ TWO_LIBRARIES = {"models/segmenters/lite_medsam.py", "models/segmenters/hq_libra
 # ultralytics takes its switches from variables only, at its import.
 SETS_VARIABLES = {"models/detectors/stock.py"}
 FORBIDDEN_NAMES = {"utils", "common", "helpers", "manager", "base", "misc"}
-RECEIVERS_MODULES = ("dicom_io.network.scp", "dicom_io.network.scu", "node.receiving", "node.app", "node.cli.serve")
+RECEIVERS_MODULES = (
+    "dicom_io.network.scp",
+    "dicom_io.network.scu",
+    "node.intake.receiving",
+    "node.app",
+    "node.cli.serve",
+)
 
 
 def imports(tree: ast.AST) -> Iterator[str]:
@@ -167,7 +173,7 @@ def test_no_drawer_for_odds_and_ends(name):
 
 
 def test_the_databases_migrations_are_one_chain():
-    numbers = sorted(Path(name).stem[:4] for name in SOURCES if name.startswith("node/migrations/versions/0"))
+    numbers = sorted(Path(name).stem[:4] for name in SOURCES if name.startswith("node/store/migrations/versions/0"))
     assert numbers == [f"{number:04}" for number in range(1, len(numbers) + 1)]
 
 

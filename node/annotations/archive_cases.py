@@ -15,7 +15,7 @@ from models.types import FindingKind, Laterality, Mammogram
 from node.annotations.compared import Comparison, compare
 from node.annotations.pseudonyms import Pseudonyms, open_pseudonyms
 from node.annotations.truth import AnnotatedImage, Annotations, read_annotations
-from node.database import QueueUnusable, looking, open_existing, sessions_of
+from node.store.database import QueueUnusable, looking, open_existing, sessions_of
 
 
 @dataclass(frozen=True, eq=False)

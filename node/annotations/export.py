@@ -12,7 +12,7 @@ from dicom_io.segmentations import images_of_frames, of_one_image, shape_of
 from models.datasets.archive import NAME, VERSION, Export, ExportedImage, ExportedLesion
 from models.types import Laterality
 from node.annotations.archive_cases import TrueImage
-from node.exam_json import RESEARCH_USE_ONLY
+from node.folder.exam_json import RESEARCH_USE_ONLY
 
 IMAGES = "images"
 SEGMENTATIONS = "segmentations"

@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 from dicom_io.attributes import text
 from dicom_io.errors import NotReadable
 from dicom_io.segmentations import images_of_frames, read_header
-from node.states import JobKind
-from node.tables import Annotation, Instance, Job, Result
+from node.store.states import JobKind
+from node.store.tables import Annotation, Instance, Job, Result
 
 
 @dataclass(frozen=True)

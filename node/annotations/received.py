@@ -6,13 +6,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dicom_io.corrections import CorrectionHeader
-from node.tables import Annotation, Instance
+from node.store.tables import Annotation, Instance
 
 
 def enter_annotation(session: Session, instance: Instance, said: CorrectionHeader, source: str) -> None:
     """Enters, or brings up to date, what a segmentation says of who drew what and when.
 
-    It opens no revision and counts as no image. Our own objects never come this far (node.receiving).
+    It opens no revision and counts as no image. Our own objects never come this far (node.intake.receiving).
 
     Args:
         said: its header.

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from node.states import StudyState
-from node.tables import Result, Study
+from node.store.states import StudyState
+from node.store.tables import Result, Study
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from dicom_io.corrections import Correction, read_correction
 from dicom_io.errors import NotReadable
 from dicom_io.segmentations import read_header, shape_of
 from node.annotations.proposals import Proposals
-from node.states import StudyState
-from node.tables import Annotation, Instance
+from node.store.states import StudyState
+from node.store.tables import Annotation, Instance
 
 NO_IMAGE_NAMED = "it does not say which image its frames belong to"
 NO_IMAGE_HERE = "none of its images is here"

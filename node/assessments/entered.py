@@ -10,10 +10,10 @@ from sqlalchemy.orm import Session
 
 from dicom_io.assessments import StatedAssessment
 from models.types import Assessment, Category, Laterality
-from node.arrivals import IMAGES
 from node.assessments.matching import study_for, touched_by
-from node.studies import report_anew
-from node.tables import Instance, ReceivedAssessment, Study
+from node.intake.register import IMAGES
+from node.store.tables import Instance, ReceivedAssessment, Study
+from node.studies.closing import report_anew
 
 log = logging.getLogger(__name__)
 

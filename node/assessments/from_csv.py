@@ -9,8 +9,8 @@ from pathlib import Path
 
 from dicom_io.assessments import StatedAssessment
 from models.types import Category
-from node.assessments.birads_text import category_in, sides_in
 from node.assessments.csv_rows import BadRow, read_rows
+from node.assessments.text.report import category_in, sides_in
 
 _CATEGORIES = "0, 1, 2, 3, 4, 4A, 4B, 4C, 5 or 6"
 

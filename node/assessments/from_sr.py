@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from dicom_io.assessments import ReadReport
 from node.assessments.entered import enter
-from node.tables import Instance
+from node.store.tables import Instance
 
 log = logging.getLogger(__name__)
 
@@ -17,7 +17,7 @@ def enter_report(session: Session, instance: Instance, report: ReadReport, now: 
     """Enters what a report says, in place of what it said when it came before, and of its predecessors.
 
     The report is kept either way, with its study. Why its categories are not used stands in its row, where `status` and
-    `birads list` show it. Our own reports never come this far (node.receiving).
+    `birads list` show it. Our own reports never come this far (node.intake.receiving).
     """
     instance.unread_reason = report.refusal
     if report.refusal:

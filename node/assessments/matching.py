@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from node.arrivals import IMAGES
-from node.tables import Instance, ReceivedAssessment, Study
+from node.intake.register import IMAGES
+from node.store.tables import Instance, ReceivedAssessment, Study
 
 NAMES_NO_STUDY = "it names neither one Study Instance UID nor an accession number"
 NO_SUCH_STUDY = "no image of the study that it names has come"

@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 
 from dicom_io.headers import InstanceKind
 from node.assessments.entered import counting
-from node.assessments.hl7_intake import REFUSED
-from node.tables import Instance, ReceivedAssessment
+from node.assessments.hl7.intake import REFUSED
+from node.store.tables import Instance, ReceivedAssessment
 
 
 @dataclass(frozen=True)

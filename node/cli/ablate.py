@@ -9,12 +9,12 @@ import typer
 
 from models.types import counted
 from node.cli.evaluate import Resamples, Seed, named
-from node.cli.failure import CommandFailed
-from node.cli.options import DEFAULT_CONFIG, ConfigFile
-from node.cli.progress import progress_bar
-from node.cli.tables import print_table
+from node.cli.terminal.failure import CommandFailed
+from node.cli.terminal.options import DEFAULT_CONFIG, ConfigFile
+from node.cli.terminal.progress import progress_bar
+from node.cli.terminal.tables import print_table
+from node.cli.terminal.writing import writing_to
 from node.cli.train import Data, Device, open_cases, told_of_cases
-from node.cli.writing import writing_to
 
 
 def ablate(

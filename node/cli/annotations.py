@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from models.types import counted
-from node.cli.options import DEFAULT_CONFIG, AsJson, ConfigFile
+from node.cli.terminal.options import DEFAULT_CONFIG, AsJson, ConfigFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -90,7 +90,7 @@ def export_annotations(
     from node.annotations.archive_cases import true_images
     from node.annotations.export import NotEmpty, export
     from node.annotations.pseudonyms import open_pseudonyms
-    from node.cli.failure import CommandFailed
+    from node.cli.terminal.failure import CommandFailed
 
     settings = load(config)
     found = _found(settings)
@@ -130,8 +130,8 @@ def stats_of_annotations(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = 
 
 def _found(settings: Settings) -> Annotations:
     from node.annotations.truth import read_annotations
-    from node.cli.options import open_queue
-    from node.database import looking
+    from node.cli.terminal.options import open_queue
+    from node.store.database import looking
 
     with looking(open_queue(settings)) as session:
         return read_annotations(session, settings.data_dir)
@@ -152,8 +152,8 @@ def _compared(found: Annotations, data_dir: Path) -> tuple[list[Comparison], lis
 
 def _list_due(settings: Settings, found: Annotations, as_json: bool) -> None:
     from node.annotations.review import due_for_review
-    from node.cli.options import open_queue
-    from node.database import looking
+    from node.cli.terminal.options import open_queue
+    from node.store.database import looking
 
     share = settings.review.share
     with looking(open_queue(settings)) as session:

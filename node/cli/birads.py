@@ -12,8 +12,8 @@ import typer
 
 from models.types import counted
 from node.cli.birads_stats import stats_of_assessments
-from node.cli.failure import CommandFailed
-from node.cli.options import DEFAULT_CONFIG, AsJson, ConfigFile
+from node.cli.terminal.failure import CommandFailed
+from node.cli.terminal.options import DEFAULT_CONFIG, AsJson, ConfigFile
 
 if TYPE_CHECKING:
     from node.assessments.view import AssessmentView
@@ -41,7 +41,7 @@ def import_assessments(
     from node.assessments.csv_rows import NoTable
     from node.assessments.entered import enter
     from node.assessments.from_csv import read_table
-    from node.cli.options import open_queue
+    from node.cli.terminal.options import open_queue
 
     settings = load(config)
     try:
@@ -79,8 +79,8 @@ def list_assessments(
     """
     from config.settings import load
     from node.assessments.view import view_assessments
-    from node.cli.options import open_queue
-    from node.database import looking
+    from node.cli.terminal.options import open_queue
+    from node.store.database import looking
 
     settings = load(config)
     with looking(open_queue(settings)) as session:

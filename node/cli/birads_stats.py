@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from models.types import counted
-from node.cli.failure import CommandFailed
-from node.cli.options import DEFAULT_CONFIG, AsJson, ConfigFile, open_queue
-from node.cli.progress import progress_bar
-from node.cli.tables import print_table
-from node.cli.writing import writing_to
+from node.cli.terminal.failure import CommandFailed
+from node.cli.terminal.options import DEFAULT_CONFIG, AsJson, ConfigFile, open_queue
+from node.cli.terminal.progress import progress_bar
+from node.cli.terminal.tables import print_table
+from node.cli.terminal.writing import writing_to
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from models.evaluation.tables import Table
-    from node.assessments.stats import ArchiveStats, Place
+    from node.agreement.stats import ArchiveStats, Place
 
 _NOTHING = (
     "Nothing to compare: no reported study has a radiologist's category. They come by SR, HL7, or "
@@ -58,12 +58,12 @@ def stats_of_assessments(
     from models.agreement_tables import agreement_table, area_table, confusion_table, decision_table
     from models.calibration import Level
     from models.evaluation.tables import Draws
+    from node.agreement.pathology import outcomes, read_pathology
+    from node.agreement.stats import gather
+    from node.agreement.stats_files import as_json as json_of
+    from node.agreement.stats_files import discordant_csv, values_of, write
     from node.assessments.csv_rows import NoTable
-    from node.assessments.pathology import outcomes, read_pathology
-    from node.assessments.stats import gather
-    from node.assessments.stats_files import as_json as json_of
-    from node.assessments.stats_files import discordant_csv, values_of, write
-    from node.database import looking
+    from node.store.database import looking
 
     if as_json and as_csv:
         raise CommandFailed("--json and --csv both print: give one of them, or --out, which writes both.")
@@ -128,7 +128,7 @@ def _print(stats: ArchiveStats, tables: Sequence[Table], left_out: Mapping[str, 
 
 def _line(place: Place) -> str:
     from dicom_io.results.labels import percent
-    from node.assessments.stats_files import pathology_of
+    from node.agreement.stats_files import pathology_of
 
     one = place.compared
     threshold = one.recall_threshold

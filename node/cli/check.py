@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from node.cli.options import DEFAULT_CONFIG, AsJson, ConfigFile
+from node.cli.terminal.options import DEFAULT_CONFIG, AsJson, ConfigFile
 
 
 def check(
@@ -24,8 +24,8 @@ def check(
     be used at all. Changes nothing and may be run beside a running node.
     """
     from config.settings import load
-    from node.checking import ask, listener, questions
-    from node.machine import Answer
+    from node.operations.check import ask, listener, questions
+    from node.operations.machine import Answer
 
     settings = load(config)
     configuration = Answer("configuration", True, str(config))

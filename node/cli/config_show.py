@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import typer
 
-from node.cli.options import DEFAULT_CONFIG, AsJson, ConfigFile
+from node.cli.terminal.options import DEFAULT_CONFIG, AsJson, ConfigFile
 
 
 def config_show(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:

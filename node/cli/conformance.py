@@ -15,7 +15,7 @@ def conformance(
 ) -> None:
     """Write the DICOM conformance statement (PS3.2), in Markdown, from the settings in force."""
     from config.settings import Settings, load
-    from node.conformance import conformance_statement
+    from node.operations.conformance import conformance_statement
 
     settings = Settings(data_dir=Path("data")) if config is None else load(config)
     typer.echo(conformance_statement(settings, "the default settings" if config is None else "its settings"), nl=False)

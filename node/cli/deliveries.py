@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from models.types import counted
-from node.cli.failure import CommandFailed
-from node.cli.options import DEFAULT_CONFIG, ConfigFile
+from node.cli.terminal.failure import CommandFailed
+from node.cli.terminal.options import DEFAULT_CONFIG, ConfigFile
 
 if TYPE_CHECKING:
     from config.settings import Settings
@@ -24,8 +24,8 @@ Name = Annotated[str, typer.Argument(help="The name that the destination had, as
 def drop_deliveries(name: Name, config: ConfigFile = DEFAULT_CONFIG) -> None:
     """Forget what was to be delivered to NAME. The results themselves stay in the data folder."""
     from config.settings import load
-    from node.cli.options import open_queue
-    from node.stranded import drop
+    from node.cli.terminal.options import open_queue
+    from node.delivery.stranded import drop
 
     settings = load(config)
     _must_be_gone(settings, name)
@@ -41,8 +41,8 @@ def move_deliveries(
 ) -> None:
     """Have what was to be delivered to NAME delivered to another destination, as it was written."""
     from config.settings import load
-    from node.cli.options import open_queue
-    from node.stranded import move
+    from node.cli.terminal.options import open_queue
+    from node.delivery.stranded import move
 
     settings = load(config)
     _must_be_gone(settings, name)

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from node.cli.failure import CommandFailed
+from node.cli.terminal.failure import CommandFailed
 
 if TYPE_CHECKING:
     from models.types import ReadImage

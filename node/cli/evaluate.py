@@ -9,11 +9,11 @@ from typing import Annotated
 import typer
 
 from models.types import counted
-from node.cli.failure import CommandFailed
-from node.cli.options import DEFAULT_CONFIG, ConfigFile
-from node.cli.progress import progress_bar
+from node.cli.terminal.failure import CommandFailed
+from node.cli.terminal.options import DEFAULT_CONFIG, ConfigFile
+from node.cli.terminal.progress import progress_bar
+from node.cli.terminal.writing import writing_to
 from node.cli.train import Data, Device, open_cases, told_of_cases
-from node.cli.writing import writing_to
 
 Resamples = Annotated[int, typer.Option("--resamples", min=1, help="Bootstrap draws of each interval.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Of the bootstrap.")]

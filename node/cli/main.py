@@ -17,7 +17,6 @@ from node.cli.conformance import conformance
 from node.cli.deliveries import delivery_commands
 from node.cli.demo import demo
 from node.cli.evaluate import evaluate
-from node.cli.failure import CommandFailed
 from node.cli.models_command import models
 from node.cli.phantom import phantom
 from node.cli.pull import pull
@@ -28,6 +27,7 @@ from node.cli.routes import route_commands
 from node.cli.send import send
 from node.cli.serve import serve
 from node.cli.status import status
+from node.cli.terminal.failure import CommandFailed
 from node.cli.train import train
 
 
@@ -76,8 +76,8 @@ def _for_people(error: Exception) -> str | None:
     from config.settings import SettingsError
     from dicom_io.errors import DicomError
     from models.bundle import BundleError
-    from node.database import QueueUnusable, why_not_opened
-    from node.installation import UnknownInstallation
+    from node.store.database import QueueUnusable, why_not_opened
+    from node.store.installation import UnknownInstallation
 
     of_the_machine = (DatabaseError, OperationalError)  # not those that tell of a mistake in a query
     if isinstance(error, DatabaseError) and type(error) in of_the_machine:

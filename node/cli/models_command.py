@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from node.cli.failure import CommandFailed
-from node.cli.options import AsJson
+from node.cli.terminal.failure import CommandFailed
+from node.cli.terminal.options import AsJson
 
 if TYPE_CHECKING:
     from models.bundle import Bundle

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from node.cli.failure import CommandFailed
+from node.cli.terminal.failure import CommandFailed
 
 
 def phantom(
@@ -29,7 +29,7 @@ def phantom(
     that reads phantoms well has shown nothing about women.
     """
     from models.phantom.exam import Prevalence
-    from node.phantoms import NotAPhantomFolder, PhantomSet, write_set
+    from node.demo.phantoms import NotAPhantomFolder, PhantomSet, write_set
 
     phantoms = PhantomSet(seed, spacing_mm, Prevalence(lesions=lesions, malignant=malignant))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from node.cli.failure import CommandFailed
-from node.cli.options import DEFAULT_CONFIG, ConfigFile
-from node.cli.progress import progress_bar
+from node.cli.terminal.failure import CommandFailed
+from node.cli.terminal.options import DEFAULT_CONFIG, ConfigFile
+from node.cli.terminal.progress import progress_bar
 
 if TYPE_CHECKING:
     from config.settings import AnySource, Settings
-    from node.pulling import Pulled
+    from node.intake.pulling import Pulled
 
 
 def pull(
@@ -32,10 +32,11 @@ def pull(
     """
     from config.settings import load
     from dicom_io.network.scu import send_files
-    from node import peers, pulling
-    from node.checking import listener
-    from node.cli.options import open_queue
-    from node.database import looking
+    from node import peers
+    from node.cli.terminal.options import open_queue
+    from node.intake import pulling
+    from node.operations.check import listener
+    from node.store.database import looking
 
     keyword, value = _asked(study, accession)
     settings = load(config)
@@ -94,7 +95,7 @@ def _source_named(name: str, settings: Settings) -> AnySource:
 
 
 def _tell(pulled: Pulled) -> None:
-    from node.pulling import kinds
+    from node.intake.pulling import kinds
 
     typer.echo(f"{pulled.taken} of {pulled.wanted} instances are with the node")
     if pulled.left_out:

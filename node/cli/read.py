@@ -11,13 +11,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from models.types import counted
-from node.cli.failure import CommandFailed
-from node.cli.options import AsJson
+from node.cli.terminal.failure import CommandFailed
+from node.cli.terminal.options import AsJson
 
 if TYPE_CHECKING:
     from models.bundle import Bundle
     from models.pipeline import Pipeline
-    from node.folder import SkippedFile, StudyOutcome
+    from node.folder.reading import SkippedFile, StudyOutcome
 
 
 def read(
@@ -48,8 +48,8 @@ def read(
     from dicom_io.device import Device
     from dicom_io.results.profiles import PROFILES
     from models.bundle import find_bundle, read_bundle
-    from node.folder import FolderLimits, FolderReading
-    from node.installation import identity_of
+    from node.folder.reading import FolderLimits, FolderReading
+    from node.store.installation import identity_of
 
     paths = [folder] if folder.is_file() else sorted(path for path in folder.rglob("*") if path.is_file())
     models = read_bundle(find_bundle(bundle))

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from node.cli.failure import CommandFailed
-from node.cli.options import DEFAULT_CONFIG, AsJson, ConfigFile
+from node.cli.terminal.failure import CommandFailed
+from node.cli.terminal.options import DEFAULT_CONFIG, AsJson, ConfigFile
 
 if TYPE_CHECKING:
     from models.types import ImageReading
-    from node.rereading import Reread, Rereading
+    from node.reader.reread import Reread, Rereading
 
 
 def reread(
@@ -36,11 +36,11 @@ def reread(
     from models.bundle import find_bundle, read_bundle
     from models.catalog import load_pipeline
     from models.device import NoSuchDevice, choose_device
-    from node.cli.options import open_queue
-    from node.cli.progress import progress_bar
-    from node.database import looking
-    from node.rereading import CannotReread, find_study, publish_rereading
-    from node.rereading import reread as read_again
+    from node.cli.terminal.options import open_queue
+    from node.cli.terminal.progress import progress_bar
+    from node.reader.reread import CannotReread, find_study, publish_rereading
+    from node.reader.reread import reread as read_again
+    from node.store.database import looking
 
     settings = load(config)
     sessions = open_queue(settings)

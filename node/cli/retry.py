@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from node.cli.failure import CommandFailed
-from node.cli.options import DEFAULT_CONFIG, ConfigFile
+from node.cli.terminal.failure import CommandFailed
+from node.cli.terminal.options import DEFAULT_CONFIG, ConfigFile
 
 
 def retry(
@@ -21,9 +21,9 @@ def retry(
     node takes it up by itself.
     """
     from config.settings import load
-    from node.cli.options import open_queue
+    from node.cli.terminal.options import open_queue
+    from node.operations.retry import CannotRetry, lost_masks, retry_study
     from node.peers import committing
-    from node.second_chance import CannotRetry, lost_masks, retry_study
 
     settings = load(config)
     asked_to_commit = {destination.name for destination in committing(settings)}

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from node.cli.options import DEFAULT_CONFIG, AsJson, ConfigFile
+from node.cli.terminal.options import DEFAULT_CONFIG, AsJson, ConfigFile
 
 route_commands = typer.Typer(help="Which studies are read, and where their results go.", no_args_is_help=True)
 
@@ -29,8 +29,8 @@ def route_test(
     from dicom_io.errors import NotReadable
     from dicom_io.headers import InstanceKind, describe
     from dicom_io.pixels.intact import read_whole_file
-    from node.arrivals import not_read_as_it_is
-    from node.cli.failure import CommandFailed
+    from node.cli.terminal.failure import CommandFailed
+    from node.intake.register import not_read_as_it_is
     from node.routing import route
 
     settings = load(config)

@@ -13,8 +13,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from node.cli.failure import CommandFailed
-from node.cli.options import AsJson
+from node.cli.terminal.failure import CommandFailed
+from node.cli.terminal.options import AsJson
 
 if TYPE_CHECKING:
     from dicom_io.network.scu import Sent

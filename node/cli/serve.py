@@ -8,8 +8,8 @@ import sys
 import threading
 import time
 
-from node.cli.failure import CommandFailed
-from node.cli.options import DEFAULT_CONFIG, ConfigFile
+from node.cli.terminal.failure import CommandFailed
+from node.cli.terminal.options import DEFAULT_CONFIG, ConfigFile
 
 LAST_S = 0.5
 
@@ -29,8 +29,8 @@ def serve(config: ConfigFile = DEFAULT_CONFIG) -> None:
     from sqlalchemy.exc import SQLAlchemyError
 
     from node.app import AlreadyRunning, DataFolderUnusable, build_service, only_node
-    from node.database import why_not_opened
     from node.service import ServiceFailed
+    from node.store.database import why_not_opened
 
     try:
         with only_node(settings.data_dir):

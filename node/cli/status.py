@@ -12,10 +12,10 @@ import typer
 from rich.console import Console
 
 from models.types import counted
-from node.cli.options import DEFAULT_CONFIG, AsJson, ConfigFile
+from node.cli.terminal.options import DEFAULT_CONFIG, AsJson, ConfigFile
 
 if TYPE_CHECKING:
-    from node.queue_view import DeliveryView, ImageView, JobView, StudyView
+    from node.operations.status import DeliveryView, ImageView, JobView, StudyView
 
 NEWEST = 20
 
@@ -37,12 +37,12 @@ def status(
     while another process writes to the queue.
     """
     from config.settings import load
-    from node.cli.options import open_queue
-    from node.database import looking
-    from node.machine import faults
-    from node.queue_view import view_queue
-    from node.refused_classes import refused_classes
-    from node.stranded import stranded, waiting_for
+    from node.cli.terminal.options import open_queue
+    from node.delivery.stranded import stranded, waiting_for
+    from node.intake.refused_classes import refused_classes
+    from node.operations.machine import faults
+    from node.operations.status import view_queue
+    from node.store.database import looking
 
     settings = load(config)
     found = faults(settings)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from models.types import counted
-from node.cli.failure import CommandFailed
-from node.cli.options import DEFAULT_CONFIG, ConfigFile
-from node.cli.progress import progress_bar
+from node.cli.terminal.failure import CommandFailed
+from node.cli.terminal.options import DEFAULT_CONFIG, ConfigFile
+from node.cli.terminal.progress import progress_bar
 
 if TYPE_CHECKING:
     from models.datasets.case import Cases

@@ -15,14 +15,14 @@ from config.settings import Settings, load
 from dicom_io.errors import DestinationError
 from dicom_io.network.scu import echo, send_files
 from models.types import ExamReading
-from node.database import Sessions, looking, open_database, sessions_of
 from node.demo.pacs import Folder, demo_pacs
 from node.demo.studies import DemoStudy
-from node.overlays import write_overlays, write_summary
-from node.queue_view import StudyView, view_queue
-from node.reporting import exam_of
-from node.states import DeliveryState, JobState, StudyState
-from node.tables import Study
+from node.folder.overlays import write_overlays, write_summary
+from node.operations.status import StudyView, view_queue
+from node.reporting.reporter import exam_of
+from node.store.database import Sessions, looking, open_database, sessions_of
+from node.store.states import DeliveryState, JobState, StudyState
+from node.store.tables import Study
 
 AE_TITLE = "MAMMO_NODE"
 SENDER = "DEMO_SENDER"

@@ -19,8 +19,8 @@ from sqlalchemy import select
 from dicom_io.errors import DestinationError
 from dicom_io.network.scu import CStoreDestination, send_files
 from node.demo.studies import DemoStudy
-from node.states import DeliveryState, JobKind, JobState, StudyState
-from node.tables import Delivery, Instance, Job, Result, Study
+from node.store.states import DeliveryState, JobKind, JobState, StudyState
+from node.store.tables import Delivery, Instance, Job, Result, Study
 
 pytestmark = pytest.mark.acceptance
 

@@ -16,8 +16,8 @@ from validators import dciodvfy, dsrdump, pixelmed
 from dicom_io.network.scu import send_files
 from dicom_io.uids import derive_uid
 from node.demo.studies import DemoStudy
-from node.states import StudyState
-from node.tables import Instance, Study
+from node.store.states import StudyState
+from node.store.tables import Instance, Study
 
 pytestmark = pytest.mark.acceptance
 

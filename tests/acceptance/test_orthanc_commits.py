@@ -13,8 +13,8 @@ from sqlalchemy import select
 
 from dicom_io.network.scu import send_files
 from node.demo.studies import DemoStudy
-from node.states import DeliveryState
-from node.tables import Delivery
+from node.store.states import DeliveryState
+from node.store.tables import Delivery
 
 pytestmark = pytest.mark.acceptance
 

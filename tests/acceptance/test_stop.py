@@ -19,10 +19,10 @@ from pynetdicom.sop_class import Verification
 from running import RunningNode, eventually
 from sqlalchemy import select
 
-from node.database import open_database, sessions_of
 from node.demo.studies import DemoStudy
-from node.states import JobKind, JobState, StudyState
-from node.tables import Delivery, Instance, Job, Result, Study
+from node.store.database import open_database, sessions_of
+from node.store.states import JobKind, JobState, StudyState
+from node.store.tables import Delivery, Instance, Job, Result, Study
 
 pytestmark = pytest.mark.acceptance
 

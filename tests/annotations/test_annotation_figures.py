@@ -20,9 +20,9 @@ from node.annotations.compared import Comparison, Pair, match
 from node.annotations.review import due_for_review, is_drawn
 from node.annotations.stats import annotation_stats
 from node.annotations.truth import AnnotatedImage
-from node.cli.failure import CommandFailed
 from node.cli.main import build
-from node.database import looking
+from node.cli.terminal.failure import CommandFailed
+from node.store.database import looking
 
 
 def _segment(number: int, row: int, radius: int) -> ReadSegment:

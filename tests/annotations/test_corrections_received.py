@@ -37,8 +37,8 @@ from node.annotations.truth import (
     OTHER_PATIENT,
     UNCHANGED_COPY,
 )
-from node.states import StudyState
-from node.tables import Annotation
+from node.store.states import StudyState
+from node.store.tables import Annotation
 
 
 def _smaller(road: Road, image: Dataset) -> np.ndarray:

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from dicom_io.pixels.case_reader import CaseReader
 from models.bundle import read_bundle
-from node.cli.failure import CommandFailed
+from node.cli.terminal.failure import CommandFailed
 from node.cli.train import train
 
 RECIPE = """

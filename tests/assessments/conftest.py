@@ -12,7 +12,7 @@ from road import OneMass, Road
 from config.settings import Hl7
 from models.calibration import Calibration, Level, Method
 from models.types import Laterality, Mammogram, Mask
-from node.assessments.hl7_intake import Hl7Intake
+from node.assessments.hl7.intake import Hl7Intake
 
 
 @dataclass(frozen=True)

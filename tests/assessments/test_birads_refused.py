@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from assessing import REFUSED, understood
 
-from node.assessments.birads_spelling import names
-from node.assessments.birads_text import categories_in
+from node.assessments.text.report import categories_in
+from node.assessments.text.spelling import names
 
 RANGES = (
     "BI-RADS 2-3",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from assessing import REFUSED, understood
 
-from node.assessments.birads_text import categories_in, category_in, sides_in
+from node.assessments.text.report import categories_in, category_in, sides_in
 
 SAID = {
     # the exam's

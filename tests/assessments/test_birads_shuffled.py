@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from models.types import SEVERITY, Category
-from node.assessments.birads_text import categories_in
+from node.assessments.text.report import categories_in
 
 # Sentences about a side, as radiologists write them, and what may stand between them.
 SIDES = {

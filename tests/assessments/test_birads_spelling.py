@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from node.assessments.birads_spelling import names
-from node.assessments.birads_words import unnamed
+from node.assessments.text.spelling import names
+from node.assessments.text.words import unnamed
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 LIKE_THE_LETTERS = {"B": "В\u0412Ββ8", "I": "ІΙИı1lÍ", "R": "RЯΡʀ", "A": "АΑ4@Ä", "D": "ДΔᴅ", "S": "ЅΣ5$ꜱ"}

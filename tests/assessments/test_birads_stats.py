@@ -18,11 +18,11 @@ from sklearn.metrics import accuracy_score, cohen_kappa_score, f1_score, precisi
 from typer.testing import CliRunner
 
 from models.types import Category, Laterality
-from node.assessments.pathology import outcome
+from node.agreement.pathology import outcome
 from node.cli.main import build
 from node.demo.studies import DemoStudy
-from node.states import StudyState
-from node.tables import Instance, ReceivedAssessment
+from node.store.states import StudyState
+from node.store.tables import Instance, ReceivedAssessment
 
 Command = Callable[..., Ran]
 ONE, TWO, FOUR, SIX = (Category(one) for one in "1246")

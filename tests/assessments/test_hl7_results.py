@@ -14,7 +14,7 @@ from road import Road
 from sqlalchemy import text
 
 from config.settings import Hl7
-from node.assessments.hl7_intake import Hl7Intake
+from node.assessments.hl7.intake import Hl7Intake
 
 HERE = "127.0.0.1"
 
@@ -194,7 +194,7 @@ def test_the_acknowledgement_has_the_separators_of_its_sender(intake: Hl7Intake)
 def test_of_refused_messages_the_newest_are_kept(
     intake: Hl7Intake, road: Road, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("node.assessments.hl7_intake.MOST_REFUSED", 3)
+    monkeypatch.setattr("node.assessments.hl7.intake.MOST_REFUSED", 3)
     for number in range(5):
         intake.answer(oru("BI-RADS 2-3", control_id=f"M{number}"), HERE)
     kept = [path.read_bytes() for path in (road.data_dir / "hl7-refused").iterdir()]

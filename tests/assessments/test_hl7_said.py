@@ -6,7 +6,7 @@ import pytest
 from assessing import assessments, category_row, oru, said, text_row
 from road import Road
 
-from node.assessments.hl7_intake import Hl7Intake
+from node.assessments.hl7.intake import Hl7Intake
 
 LEFT_AND_RIGHT = [("R", "2"), ("L", "4")]
 

@@ -13,11 +13,11 @@ from road import Road, changed, texts
 from dicom_io.network.answers import Status
 from dicom_io.results.profiles import PROFILES
 from models.types import Category
-from node.assessments.hl7_intake import Hl7Intake
+from node.assessments.hl7.intake import Hl7Intake
 from node.assessments.matching import AMBIGUOUS, NO_SUCH_ACCESSION, NO_SUCH_STUDY, OTHER_PATIENT
+from node.delivery.outbox import Recipient
 from node.demo.studies import DemoStudy
-from node.publishing import Recipient
-from node.states import JobState, StudyState
+from node.store.states import JobState, StudyState
 
 HERE = "127.0.0.1"
 

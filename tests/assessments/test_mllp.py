@@ -15,8 +15,8 @@ from running import free_port
 
 from config.settings import Hl7
 from dicom_io.errors import NotListening
-from node.assessments.hl7_intake import Hl7Intake
-from node.assessments.mllp import MOST_CONNECTIONS, MllpListener, listen
+from node.assessments.hl7.intake import Hl7Intake
+from node.assessments.hl7.listener import MOST_CONNECTIONS, MllpListener, listen
 
 KB = 1000
 

@@ -16,10 +16,10 @@ from typer.testing import CliRunner
 from models.types import Category
 from node.assessments.csv_rows import NoTable
 from node.assessments.from_csv import read_table
-from node.assessments.hl7_intake import Hl7Intake
+from node.assessments.hl7.intake import Hl7Intake
 from node.cli.main import build
 from node.demo.studies import DemoStudy
-from node.states import StudyState
+from node.store.states import StudyState
 
 HEADER = "study_instance_uid,accession_number,laterality,category,assessed_at\n"
 Command = Callable[..., Ran]

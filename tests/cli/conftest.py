@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 
 from config.settings import load
 from node.cli.main import build
-from node.database import Sessions, open_database, sessions_of
-from node.states import JobKind, JobState, StudyState
-from node.tables import Delivery, Instance, Job, Result, Study
+from node.store.database import Sessions, open_database, sessions_of
+from node.store.states import JobKind, JobState, StudyState
+from node.store.tables import Delivery, Instance, Job, Result, Study
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ import pytest
 
 from config.settings import load
 from node.cli.main import main
-from node.database import QueueUnusable, open_existing
-from node.states import DeliveryState, StudyState
+from node.store.database import QueueUnusable, open_existing
+from node.store.states import DeliveryState, StudyState
 
 WRITER = """
 import sqlite3, sys

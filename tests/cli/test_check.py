@@ -11,8 +11,8 @@ from pynetdicom import AE
 from pynetdicom.sop_class import Verification
 
 from config.settings import Destination, Settings
-from node.checking import ask, destination_answers, listener, questions
-from node.machine import database, disk
+from node.operations.check import ask, destination_answers, listener, questions
+from node.operations.machine import database, disk
 
 
 @pytest.fixture

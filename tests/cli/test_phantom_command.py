@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from node.cli.failure import CommandFailed
+from node.cli.terminal.failure import CommandFailed
 
 
 def test_phantoms_are_written_where_they_are_asked_for(tmp_path: Path, command):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from node.cli.progress import Lines
+from node.cli.terminal.progress import Lines
 
 
 def test_lines_come_now_and_then_with_the_time_that_is_left() -> None:

@@ -16,7 +16,7 @@ from transfer_syntaxes import encode
 
 from dicom_io.uids import derive_uid
 from node.demo.studies import DemoStudy
-from node.tables import Instance, Result, Study
+from node.store.tables import Instance, Result, Study
 
 pytestmark = pytest.mark.acceptance
 

@@ -10,7 +10,7 @@ from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ComprehensiveSRStorage, ComputedRadiographyImageStorage, ExplicitVRLittleEndian
 
-from node.cli.failure import CommandFailed
+from node.cli.terminal.failure import CommandFailed
 
 
 def write(path: Path, number: int, **attributes: object) -> Path:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import select
 
-from node.arrivals import IN_QUARANTINE
-from node.cli.failure import CommandFailed
-from node.second_chance import NoSuchStudy, retry_study
-from node.states import DeliveryState, JobKind, JobState, StudyState
-from node.tables import Delivery, Instance, Job, Study
+from node.cli.terminal.failure import CommandFailed
+from node.intake.register import IN_QUARANTINE
+from node.operations.retry import NoSuchStudy, retry_study
+from node.store.states import DeliveryState, JobKind, JobState, StudyState
+from node.store.tables import Delivery, Instance, Job, Study
 
 NOW = 1000.0
 DEAD = {"state": DeliveryState.DEAD, "attempts": 9, "error": "refused"}

@@ -7,8 +7,8 @@ import subprocess
 import sys
 
 from node.cli.status import NEWEST
-from node.states import DeliveryState, JobState, StudyState
-from node.tables import Delivery, Result
+from node.store.states import DeliveryState, JobState, StudyState
+from node.store.tables import Delivery, Result
 
 DEAD = {"state": DeliveryState.DEAD, "attempts": 9, "error": "PACS at 192.0.2.1:104 does not answer"}
 
@@ -96,7 +96,7 @@ def test_status_shows_old_studies_only_where_something_is_left_to_do(command, co
 
 
 def test_status_shows_many_studies_a_page_at_a_time_the_newest_first(command, config, a_study, monkeypatch):
-    monkeypatch.setattr("node.queue_view.PAGE", 3)
+    monkeypatch.setattr("node.operations.status.PAGE", 3)
     for _ in range(7):
         a_study(StudyState.REPORTED)
     pages = [command("status", "-c", config, "--all", "--page", page, "--json").output for page in (1, 2, 3)]

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from node.demo.run import Demo, DemoFailed, Progress
-from node.queue_view import DeliveryView, JobView, StudyView
-from node.states import DeliveryState, JobState, StudyState
+from node.operations.status import DeliveryView, JobView, StudyView
+from node.store.states import DeliveryState, JobState, StudyState
 
 STUDY = StudyView(
     id=1,

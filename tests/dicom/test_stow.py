@@ -23,7 +23,7 @@ from dicom_io.errors import NotAccepted, Rejected, Unreachable
 from dicom_io.network.stow import StowDestination
 from dicom_io.network.web_peer import WebPeer, web_echo
 from node.demo.studies import DemoStudy
-from node.tables import Delivery
+from node.store.tables import Delivery
 
 
 class Service:

@@ -16,7 +16,7 @@ from validators import dcentvfy, dciodvfy, dsrdump, pixelmed
 from dicom_io.results.profiles import IN_PROFILES, ResultKind
 from models.types import Laterality
 from node.demo.studies import make_studies
-from node.tables import Result
+from node.store.tables import Result
 
 REPORTS = (ResultKind.SR, ResultKind.CAD_SR, ResultKind.KO)
 TEMPLATED = (ResultKind.SR, ResultKind.CAD_SR)

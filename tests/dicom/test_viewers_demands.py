@@ -16,8 +16,8 @@ from road import Road
 
 from dicom_io.results.encoding import lesion_name
 from models.types import ExamReading, FindingKind
-from node.reporting import exam_of
-from node.tables import Study
+from node.reporting.reporter import exam_of
+from node.store.tables import Study
 
 SHAPE = (501, 399)
 KINDS = {FindingKind.MASS: "129788004", FindingKind.CALCIFICATION: "129769006"}

@@ -19,8 +19,8 @@ from models.datasets.catalog import DATASETS
 from models.datasets.split import Split
 from models.evaluation.ablation import any_recipe
 from models.training.recipe import RecipeError
-from node.cli.failure import CommandFailed
 from node.cli.main import build
+from node.cli.terminal.failure import CommandFailed
 
 DETECTOR = """
 kind = "detector"

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from sqlalchemy import delete, select
 
-from node.database import open_database, sessions_of
-from node.receiving import Receiving, ReceivingLimits
-from node.same_pixels import PixelComparison
-from node.tables import Annotation, Instance, Job, ReceivedAssessment, Study
+from node.intake.receiving import Receiving, ReceivingLimits
+from node.intake.same_pixels import PixelComparison
+from node.store.database import open_database, sessions_of
+from node.store.tables import Annotation, Instance, Job, ReceivedAssessment, Study
 
 
 class _NeverTheSame(PixelComparison):

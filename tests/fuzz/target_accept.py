@@ -20,9 +20,9 @@ MODULES = (
     "dicom_io/pixels/intact.py",
     "dicom_io/pixels/pixel_element.py",
     "node/annotations/received.py",
-    "node/arrivals.py",
-    "node/receiving.py",
-    "node/resends.py",
+    "node/intake/register.py",
+    "node/intake/receiving.py",
+    "node/intake/received_again.py",
 )
 KEPT = 3
 _EMPTIED_AFTER = 500

@@ -17,18 +17,18 @@ from logged import Logged
 from sqlalchemy import delete, select
 
 MODULES = (
-    "node/assessments/birads_layout.py",
-    "node/assessments/birads_sentence.py",
-    "node/assessments/birads_sides.py",
-    "node/assessments/birads_spelling.py",
-    "node/assessments/birads_text.py",
-    "node/assessments/birads_words.py",
+    "node/assessments/text/layout.py",
+    "node/assessments/text/sentence.py",
+    "node/assessments/text/sides.py",
+    "node/assessments/text/spelling.py",
+    "node/assessments/text/report.py",
+    "node/assessments/text/words.py",
     "node/assessments/entered.py",
-    "node/assessments/hl7_intake.py",
-    "node/assessments/hl7_message.py",
-    "node/assessments/hl7_results.py",
+    "node/assessments/hl7/intake.py",
+    "node/assessments/hl7/message.py",
+    "node/assessments/hl7/results.py",
     "node/assessments/matching.py",
-    "node/assessments/mllp.py",
+    "node/assessments/hl7/listener.py",
 )
 _ANSWERS_WITHIN_S = 10.0
 _BATCH = 100
@@ -86,10 +86,10 @@ def inputs(drawn: some.DrawFn) -> bytes:
 @contextmanager
 def opened(folder: Path) -> Iterator[Callable[[bytes], str]]:
     from config.settings import Hl7
-    from node.assessments.hl7_intake import REFUSED, Hl7Intake
-    from node.assessments.mllp import MllpListener, listen
-    from node.database import open_database, sessions_of
-    from node.tables import ReceivedAssessment
+    from node.assessments.hl7.intake import REFUSED, Hl7Intake
+    from node.assessments.hl7.listener import MllpListener, listen
+    from node.store.database import open_database, sessions_of
+    from node.store.tables import ReceivedAssessment
 
     logged, sessions = Logged(), sessions_of(open_database(f"sqlite:///{folder / 'queue.sqlite'}"))
     intake = Hl7Intake(sessions, folder, Hl7(), lambda: 1.7e9)

@@ -29,8 +29,8 @@ MODULES = (
     "dicom_io/network/scp_gate.py",
     "dicom_io/network/scp_request.py",
     "dicom_io/network/scp_stream.py",
-    "node/arrivals.py",
-    "node/receiving.py",
+    "node/intake/register.py",
+    "node/intake/receiving.py",
 )
 KEPT = 1
 _ENDS_WITHIN_S = 10.0

@@ -10,10 +10,10 @@ from dicom_bytes import damaged
 from hypothesis import strategies as some
 
 MODULES = (
-    "node/assessments/birads_text.py",
+    "node/assessments/text/report.py",
     "node/assessments/csv_rows.py",
     "node/assessments/from_csv.py",
-    "node/assessments/pathology.py",
+    "node/agreement/pathology.py",
 )
 _HEADS = (
     "study_instance_uid,accession_number,patient_id,laterality,category,assessed_at",
@@ -65,9 +65,9 @@ def inputs(drawn: some.DrawFn) -> bytes:
 
 @contextmanager
 def opened(folder: Path) -> Iterator[Callable[[bytes], str]]:
+    from node.agreement.pathology import read_pathology
     from node.assessments.csv_rows import NoTable
     from node.assessments.from_csv import read_table
-    from node.assessments.pathology import read_pathology
 
     path = folder / "table.csv"
 

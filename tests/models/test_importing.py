@@ -18,8 +18,8 @@ from models.catalog import ARCHITECTURES
 from models.checkpoints.importing import ImportRefused, import_checkpoint
 from models.checkpoints.known import OFFICIAL
 from models.detectors.yolov8 import build
-from node.cli.failure import CommandFailed
 from node.cli.models_command import models
+from node.cli.terminal.failure import CommandFailed
 
 
 @pytest.fixture(autouse=True)

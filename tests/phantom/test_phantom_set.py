@@ -23,8 +23,8 @@ from models.datasets.catalog import open_data
 from models.datasets.phantom import read_phantoms
 from models.phantom.exam import draw_exam
 from models.types import FindingKind, Laterality
-from node.folder import FolderLimits, FolderReading
-from node.phantoms import NotAPhantomFolder
+from node.demo.phantoms import NotAPhantomFolder
+from node.folder.reading import FolderLimits, FolderReading
 
 READER = CaseReader()
 

@@ -23,9 +23,9 @@ from sqlalchemy import select
 
 from dicom_io.network.host_names import addresses_of
 from dicom_io.network.scp import AllowedSender, Listener, ListenerLimits, RefusedClasses
-from node.database import Sessions, open_database, sessions_of
-from node.receiving import Receiving, ReceivingLimits
-from node.tables import Instance, Job, Study
+from node.intake.receiving import Receiving, ReceivingLimits
+from node.store.database import Sessions, open_database, sessions_of
+from node.store.tables import Instance, Job, Study
 
 MAMMOGRAPHY = "1.2.840.10008.5.1.4.1.1.1.2"
 

@@ -16,7 +16,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, 
 from dicom_io.network.answers import Status
 from dicom_io.pixels.intact import read_whole_file
 from models.types import Category
-from node.apart import Apart, NoAnswer
+from node.intake.apart import Apart, NoAnswer
 
 MB = 1 << 20
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from node.states import JobKind, JobState, StudyState
-from node.tables import Job, Result, Study
+from node.store.states import JobKind, JobState, StudyState
+from node.store.tables import Job, Result, Study
 
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 TOMOSYNTHESIS = "1.2.840.10008.5.1.4.1.1.13.1.3"

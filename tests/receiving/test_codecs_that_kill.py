@@ -10,7 +10,7 @@ import pytest
 from pydicom.uid import JPEG2000Lossless
 
 from dicom_io.network.answers import Status
-from node.same_pixels import PixelComparison
+from node.intake.same_pixels import PixelComparison
 
 # What a decoder does that was handed what it cannot take.
 FATES = {

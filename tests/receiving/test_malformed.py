@@ -100,7 +100,7 @@ def test_what_the_database_will_not_take_leaves_no_file(listening_node, mammogra
     def refuses(*_: object, **__: object) -> None:
         raise ValueError("a value that no row holds")
 
-    monkeypatch.setattr("node.receiving.register", refuses)
+    monkeypatch.setattr("node.intake.receiving.register", refuses)
     assert listening_node.store(mammogram()).Status == Status.PROCESSING_FAILURE
     monkeypatch.undo()
     assert not listening_node.files("archive")

@@ -20,8 +20,8 @@ LISTENS = """
 import logging, sys
 from pathlib import Path
 from dicom_io.network.scp import AllowedSender, Listener
-from node.database import open_database, sessions_of
-from node.receiving import Receiving, ReceivingLimits
+from node.store.database import open_database, sessions_of
+from node.intake.receiving import Receiving, ReceivingLimits
 
 logging.basicConfig(stream=sys.stdout, format="%(message)s")
 folder = Path(sys.argv[1])

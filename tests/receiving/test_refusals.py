@@ -15,8 +15,8 @@ from wire import COMMAND, LAST, MAMMOGRAPHY, Wire, command, one_store, pdu, pdv,
 
 from config.settings import Settings
 from dicom_io.network.answers import Answer, Status
-from node.machine import disk
-from node.receiving import ReceivingLimits
+from node.intake.receiving import ReceivingLimits
+from node.operations.machine import disk
 
 
 def nothing_stays(node) -> bool:

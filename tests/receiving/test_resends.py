@@ -7,9 +7,9 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, JPEG2000Lossless, RLELossless
 
 from dicom_io.network.answers import Status
-from node.second_chance import retry_study
-from node.states import JobKind, JobState, StudyState
-from node.tables import Job, Study
+from node.operations.retry import retry_study
+from node.store.states import JobKind, JobState, StudyState
+from node.store.tables import Job, Study
 
 
 def put(node, state: StudyState) -> None:

@@ -9,10 +9,10 @@ import pytest
 from road import Road, changed
 
 from dicom_io.errors import Rejected, Unreachable
-from node.asking import ask_sources
 from node.demo.studies import DemoStudy
-from node.states import StudyState
-from node.tables import Study
+from node.store.states import StudyState
+from node.store.tables import Study
+from node.studies.source_counts import ask_sources
 
 
 @dataclass

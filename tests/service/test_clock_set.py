@@ -9,12 +9,12 @@ import pytest
 from road import LADDER, Road, changed
 from sqlalchemy import event
 
-from node.clock import ClockWatch, follow, resume
 from node.demo.studies import DemoStudy
-from node.queue import claim
-from node.states import JobKind, JobState, StudyState
-from node.studies import close_complete
-from node.tables import Delivery, Study
+from node.store.clock import ClockWatch, follow, resume
+from node.store.queue import claim
+from node.store.states import JobKind, JobState, StudyState
+from node.store.tables import Delivery, Study
+from node.studies.closing import close_complete
 
 HOUR = 3600.0
 JUMPS = [-24 * HOUR, -HOUR, -60.0, 60.0, HOUR, 365 * 24 * HOUR]

@@ -20,15 +20,15 @@ from dicom_io.network.scp import AllowedSender, Listener
 from dicom_io.network.scu import CStoreDestination
 from dicom_io.results.encode import contents_of
 from dicom_io.results.profiles import PROFILES
-from node.commitment import Commitment
-from node.delivery import Deliverer
+from node.delivery.backoff import RetryPolicy
+from node.delivery.commitment import Commitment
+from node.delivery.deliverer import Deliverer
 from node.demo.studies import DemoStudy
+from node.operations.retry import retry_study
+from node.operations.status import view_queue
 from node.peers import commitment_request
-from node.queue_view import view_queue
-from node.retry import RetryPolicy
-from node.second_chance import retry_study
-from node.states import DeliveryState
-from node.tables import Delivery
+from node.store.states import DeliveryState
+from node.store.tables import Delivery
 
 POLICY = RetryPolicy(first_s=30, ceiling_s=3600, dead_after_s=72 * 3600)
 TIMEOUT_S = 3600

@@ -25,7 +25,7 @@ from dicom_io.network.scp_contexts import STORAGE_CLASSES, STORAGE_COMMITMENT, s
 from dicom_io.results.encode import encode_results
 from dicom_io.results.profiles import PROFILES, ResultKind
 from dicom_io.results.rejections import Reason, encode_rejection
-from node.conformance import MODULES, REPORT_STATUSES, STATUSES, conformance_statement, written_codes
+from node.operations.conformance import MODULES, REPORT_STATUSES, STATUSES, conformance_statement, written_codes
 
 STATEMENT = Path(__file__).parents[2] / "docs" / "conformance.md"
 QUERY_RETRIEVE = (

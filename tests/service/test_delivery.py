@@ -17,12 +17,12 @@ from running import eventually
 from dicom_io.network.scu import CStoreDestination
 from dicom_io.results.encode import contents_of
 from dicom_io.results.profiles import PROFILES
-from node.delivery import Deliverer
+from node.delivery.backoff import RetryPolicy
+from node.delivery.deliverer import Deliverer
 from node.demo.studies import DemoStudy
-from node.retry import RetryPolicy
-from node.second_chance import retry_study
-from node.states import DeliveryState
-from node.tables import Delivery
+from node.operations.retry import retry_study
+from node.store.states import DeliveryState
+from node.store.tables import Delivery
 
 POLICY = RetryPolicy(first_s=30, ceiling_s=3600, dead_after_s=7200)
 

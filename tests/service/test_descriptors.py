@@ -6,7 +6,7 @@ import resource
 
 import pytest
 
-from node.descriptors import associations_for, descriptors_for, hard_limit, raise_limit
+from node.operations.descriptors import associations_for, descriptors_for, hard_limit, raise_limit
 
 
 def test_the_limit_is_raised_as_far_as_it_may_be() -> None:

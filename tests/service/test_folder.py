@@ -20,8 +20,8 @@ from road import BUNDLE, Clock, OneMass, changed, pipeline_of
 
 from dicom_io.bounds import MOST_ITEMS
 from node.demo.studies import DemoStudy
-from node.exam_json import exam_to_json
-from node.folder import FolderLimits, FolderReading, SkippedFile, StudyOutcome
+from node.folder.exam_json import exam_to_json
+from node.folder.reading import FolderLimits, FolderReading, SkippedFile, StudyOutcome
 
 
 @pytest.fixture

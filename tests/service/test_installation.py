@@ -12,8 +12,8 @@ from road import Road, changed
 
 from config.settings import SettingsError, load
 from node.demo.studies import DemoStudy
-from node.installation import IDENTITY, UnknownInstallation, identity_of
-from node.reporting import Reporter
+from node.reporting.reporter import Reporter
+from node.store.installation import IDENTITY, UnknownInstallation, identity_of
 
 
 def test_an_installation_draws_its_identity_once_and_keeps_it(tmp_path: Path) -> None:

@@ -12,13 +12,13 @@ import pytest
 from road import Road
 from sqlalchemy.exc import SQLAlchemyError
 
-from node.database import OneWriter, open_database, sessions_of, why_not_opened
+from node.archive.leftovers import sweep
+from node.delivery.stranded import drop, move, stranded
 from node.demo.studies import DemoStudy
-from node.leftovers import sweep
-from node.second_chance import lost_masks, retry_study
-from node.states import DeliveryState, JobKind, JobState, StudyState
-from node.stranded import drop, move, stranded
-from node.tables import Delivery, Job
+from node.operations.retry import lost_masks, retry_study
+from node.store.database import OneWriter, open_database, sessions_of, why_not_opened
+from node.store.states import DeliveryState, JobKind, JobState, StudyState
+from node.store.tables import Delivery, Job
 
 LOSSES = {
     "gone": Path.unlink,

@@ -8,9 +8,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import select, text
 
-from node.database import engine_for, migrate, open_database, sessions_of
-from node.states import DeliveryState
-from node.tables import Delivery, Instance, Result, Table
+from node.store.database import engine_for, migrate, open_database, sessions_of
+from node.store.states import DeliveryState
+from node.store.tables import Delivery, Instance, Result, Table
 
 ROWS_OF_0002 = (
     "INSERT INTO study (id, study_instance_uid, source, state, why, revision, first_received_at, last_received_at,"

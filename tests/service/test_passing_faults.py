@@ -18,15 +18,15 @@ from dicom_io.pixels.intact import read_whole_file
 from dicom_io.pixels.mammogram import read_mammogram
 from dicom_io.segmentations import read_segments
 from models.types import Detection, Mammogram
-from node.delivery import Deliverer
+from node.delivery.backoff import RetryPolicy
+from node.delivery.deliverer import Deliverer
 from node.demo.studies import DemoStudy
-from node.faults import PATIENCE, passes
-from node.queue_view import view_queue
-from node.reading import decode
-from node.retry import RetryPolicy
-from node.second_chance import retry_study
-from node.states import DeliveryState, JobKind, JobState, StudyState
-from node.tables import Result
+from node.operations.retry import retry_study
+from node.operations.status import view_queue
+from node.reader.images import decode
+from node.store.faults import PATIENCE, passes
+from node.store.states import DeliveryState, JobKind, JobState, StudyState
+from node.store.tables import Result
 
 EIO = "Input/output error (EIO)"
 GIVEN_UP = f"the machine failed 10 times, {EIO}: mend that, then retry"

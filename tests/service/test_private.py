@@ -21,7 +21,7 @@ from running import RunningNode, eventually, free_port
 from sqlalchemy import select
 
 from node.demo.studies import DemoStudy
-from node.tables import Delivery
+from node.store.tables import Delivery
 
 NAME = "ZZQXNAME"
 UID = "1.2.826.0.1.999777555.1.2.3.4.5"

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from node.database import Sessions, open_database, sessions_of
-from node.queue import Claim, LeaseLost, claim, finish, give_back, renew
-from node.states import IllegalTransition, JobKind, JobState, StudyState, moved
-from node.tables import Instance, Job, Study
+from node.store.database import Sessions, open_database, sessions_of
+from node.store.queue import Claim, LeaseLost, claim, finish, give_back, renew
+from node.store.states import IllegalTransition, JobKind, JobState, StudyState, moved
+from node.store.tables import Instance, Job, Study
 
 LEASE_S = 600.0
 

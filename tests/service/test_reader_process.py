@@ -16,12 +16,12 @@ from road import OneMass, Road, changed, pipeline_of
 from running import eventually
 
 from models.types import Detection, Mammogram
-from node.database import open_database, sessions_of
 from node.demo.studies import DemoStudy
-from node.queue import claim
-from node.reader_process import ReaderSupervisor
-from node.reading import ImageReader, ReadingLimits
-from node.states import JobKind, JobState
+from node.reader.images import ImageReader, ReadingLimits
+from node.reader.process import ReaderSupervisor
+from node.store.database import open_database, sessions_of
+from node.store.queue import claim
+from node.store.states import JobKind, JobState
 
 WORKER = "node/reader"
 KILLS = "3 attempts"

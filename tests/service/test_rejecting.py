@@ -19,13 +19,13 @@ from config.settings import Destination
 from dicom_io.network.scu import CStoreDestination
 from dicom_io.results.encode import CONTENTS, contents_of
 from dicom_io.results.profiles import PROFILES, ResultKind
-from node.delivery import Deliverer
+from node.delivery.backoff import RetryPolicy
+from node.delivery.deliverer import Deliverer
+from node.delivery.outbox import Recipient
+from node.delivery.rejection import Rejecting
 from node.demo.studies import DemoStudy
-from node.publishing import Recipient
-from node.rejecting import Rejecting
-from node.retry import RetryPolicy
-from node.states import DeliveryState
-from node.tables import Delivery, Result
+from node.store.states import DeliveryState
+from node.store.tables import Delivery, Result
 
 POLICY = RetryPolicy(first_s=30, ceiling_s=3600, dead_after_s=72 * 3600)
 

@@ -8,8 +8,8 @@ from road import BUNDLE, Nothing, OneMass, Road, changed, pipeline_of, texts
 
 from models.types import BundleId
 from node.demo.studies import DemoStudy
-from node.rereading import CannotReread, Rereading, find_study, publish_rereading, reread
-from node.states import StudyState
+from node.reader.reread import CannotReread, Rereading, find_study, publish_rereading, reread
+from node.store.states import StudyState
 
 OTHER = BundleId("other", "2")
 

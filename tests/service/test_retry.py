@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from node.retry import RetryPolicy, next_try
+from node.delivery.backoff import RetryPolicy, next_try
 
 POLICY = RetryPolicy(first_s=30, ceiling_s=3600, dead_after_s=72 * 3600)
 

@@ -8,9 +8,9 @@ import pytest
 from road import Road, changed, texts
 
 from node.demo.studies import DemoStudy
-from node.second_chance import StillTwoPatients, retry_study
-from node.states import DeliveryState, JobKind, JobState, StudyState
-from node.tables import Delivery
+from node.operations.retry import StillTwoPatients, retry_study
+from node.store.states import DeliveryState, JobKind, JobState, StudyState
+from node.store.tables import Delivery
 
 
 @pytest.fixture

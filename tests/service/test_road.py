@@ -17,8 +17,8 @@ from road import Clock, Nothing, Road, changed, texts
 from dicom_io.device import is_ours
 from dicom_io.network.answers import Status
 from node.demo.studies import DemoStudy
-from node.second_chance import retry_study
-from node.states import DeliveryState, JobState, StudyState
+from node.operations.retry import retry_study
+from node.store.states import DeliveryState, JobState, StudyState
 
 
 @pytest.fixture

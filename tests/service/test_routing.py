@@ -14,7 +14,7 @@ from config.settings import Route
 from dicom_io.headers import describe
 from node.demo.studies import DemoStudy
 from node.routing import route
-from node.states import StudyState
+from node.store.states import StudyState
 
 CAME_AT = datetime(2026, 3, 31, 12, tzinfo=UTC).timestamp()  # the study is of the first
 IMAGE = describe(header("1.2.3", (80, 90)))

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, tzinfo
 import pytest
 from apscheduler.schedulers import base
 
-from node.clock import ClockWatch, steady
 from node.service import Loop, Service, ServiceFailed, Tick
+from node.store.clock import ClockWatch, steady
 
 
 class Port:

@@ -16,8 +16,8 @@ from pydicom.filereader import read_file_meta_info
 from running import RunningNode
 from sqlalchemy import select
 
-from node.states import DeliveryState, JobState, StudyState
-from node.tables import Delivery, Instance, Job, Result, Study
+from node.store.states import DeliveryState, JobState, StudyState
+from node.store.tables import Delivery, Instance, Job, Result, Study
 
 PREAMBLE = 132
 _ORPHAN = re.compile(

@@ -20,8 +20,8 @@ from sqlalchemy import select
 
 from dicom_io.errors import DestinationError
 from dicom_io.network.scu import echo
-from node.states import JobKind, JobState, StudyState
-from node.tables import Instance, Job, Study
+from node.store.states import JobKind, JobState, StudyState
+from node.store.tables import Instance, Job, Study
 
 HOLDS_THE_QUEUE = """
 import sqlite3, sys

@@ -34,8 +34,8 @@ from sqlalchemy import select
 from dicom_io.errors import DestinationError
 from dicom_io.network.scu import send_files
 from node.demo.studies import DemoStudy, find_cases
-from node.states import DeliveryState, JobState, StudyState
-from node.tables import Delivery, Job, Study
+from node.store.states import DeliveryState, JobState, StudyState
+from node.store.tables import Delivery, Job, Study
 
 SETTINGS = """
 [[senders]]

@@ -23,7 +23,7 @@ from models.catalog import load_part, untrained
 from models.training.checkpoint import FILE
 from models.training.kinds import KINDS, recipe_of
 from models.training.recipe import RecipeError, find_recipe, shipped_recipes
-from node.cli.failure import CommandFailed
+from node.cli.terminal.failure import CommandFailed
 from node.cli.train import told, train
 
 DETECTOR = """

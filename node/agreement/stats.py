@@ -1,0 +1,180 @@
+"""The archive's breasts or exams with what the models imply and what radiologists assigned."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from dicom_io.errors import NotReadable
+from models.agreement import Compared, most_suspicious
+from models.calibration import Level, prior_of
+from models.types import RECALL_THRESHOLD, Agreement, Assessment, Category, ExamReading, Laterality
+from node.agreement.pathology import Outcomes, outcome
+from node.assessments.entered import assessments_of
+from node.reporting.reporter import exam_of
+from node.store.states import StudyState
+from node.store.tables import ReceivedAssessment, Study
+
+NO_CATEGORY = "reported studies without a radiologist's category"
+NOT_REPORTED = "studies with a category or a pathology that are not reported (`mammo-node status` says why)"
+UNMATCHED = "categories that wait for their study (`mammo-node birads list --unmatched`)"
+ONLY_EXAM = "studies with a category of the exam and of no breast (`--level exam` compares it)"
+ONE_BREAST = "studies with a category of one breast only, of two that were read"
+SIX = "{level}s of category 6, known cancer"
+UNREAD = "{level}s of which no image was read"
+UNCALIBRATED = "{level}s whose score is not calibrated and implies no category"
+LOST = "studies whose reading is damaged or gone from the data folder"
+WHICH_BREAST = "studies with a malignant pathology that names no breast (`--level exam` uses it)"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A breast or (laterality None) an exam of a study, with what is said of it."""
+
+    study: int
+    study_instance_uid: str
+    laterality: Laterality | None
+    compared: Compared
+
+
+@dataclass(frozen=True)
+class ArchiveStats:
+    """What there is to compare.
+
+    Attributes:
+        places: of studies that are reported, by study; those of which a category or a pathology is known.
+        left_out: what is not compared, why, and how many, where there are any.
+        bundles: how many places each bundle read, with the prevalence (share of exams) that its probabilities hold for.
+    """
+
+    level: Level
+    places: tuple[Place, ...]
+    left_out: Mapping[str, int]
+    bundles: Mapping[str, int]
+
+    @property
+    def compared(self) -> list[Compared]:
+        return [place.compared for place in self.places]
+
+    @property
+    def discordant(self) -> list[Place]:
+        """First those where the models stand lower."""
+        order = (Agreement.AI_LOWER, Agreement.AI_HIGHER)
+        return [place for agreement in order for place in self.places if place.compared.agreement is agreement]
+
+
+def gather(
+    session: Session,
+    data_dir: Path,
+    level: Level,
+    pathology: Mapping[int, Outcomes],
+    progress: Callable[[int, int, str], None],
+    recall_threshold: float = RECALL_THRESHOLD,
+) -> ArchiveStats:
+    """Reads the archive: every reported study of which a category or a pathology is known.
+
+    Args:
+        level: BREAST or EXAM.
+        pathology: by study id.
+        progress: told studies done, studies there are, and what they are.
+        recall_threshold: the site's: a probability (0..1) above it is a recall.
+    """
+    assessed = {one for one in session.scalars(select(ReceivedAssessment.study_id).distinct()) if one is not None}
+    reported = set(session.scalars(select(Study.id).where(Study.state == StudyState.REPORTED)))
+    wanted = (assessed | set(pathology)) & reported
+    left_out = Counter(
+        {
+            NO_CATEGORY: len(reported - assessed),
+            NOT_REPORTED: len((assessed | set(pathology)) - reported),
+            UNMATCHED: _unmatched(session),
+        }
+    )
+    places: list[Place] = []
+    bundles: Counter[str] = Counter()
+    for done, study_id in enumerate(sorted(wanted), start=1):
+        study = session.get_one(Study, study_id)
+        try:
+            exam = exam_of(session, study, data_dir, recall_threshold)
+        except (OSError, NotReadable):
+            left_out[LOST] += 1
+            continue
+        assessments = assessments_of(session, study)
+        said = pathology.get(study_id, {})
+        here = list(_places(study, exam, assessments, said, level))
+        left_out.update(_not_compared(exam, assessments, said, here, level))
+        bundles[_read_by(exam)] += len(here)
+        places += here
+        session.expunge_all()  # readings are large
+        progress(done, len(wanted), "studies")
+    return ArchiveStats(level, tuple(places), +left_out, +bundles)
+
+
+def _places(
+    study: Study, exam: ExamReading, assessments: Sequence[Assessment], said: Outcomes, level: Level
+) -> Iterator[Place]:
+    assigned = {one.laterality: one.category for one in assessments}
+    patient = next((one.patient_id for one in study.instances if one.patient_id), study.study_instance_uid)
+    prevalence = next((image.reading.prevalence for image in exam.images if image.reading.prevalence), None)
+    prior = None if prevalence is None else prior_of(level, prevalence)
+    read = {breast.laterality: (breast.malignancy, breast.likelihood) for breast in exam.breasts}
+    sides = sorted({*read, *(side for side in (*assigned, *said) if side)})
+    for side in sides if level is Level.BREAST else [None]:
+        category = assigned.get(side) if side else _of_exam(assigned, sides)
+        malignant = outcome(said, side, sides)
+        if category is None and malignant is None:
+            continue
+        score, likelihood = read.get(side, (None, None)) if side else (exam.malignancy, exam.likelihood)
+        compared = Compared(
+            patient, score, likelihood, prior if likelihood else None, category, malignant, exam.recall_threshold
+        )
+        yield Place(study.id, study.study_instance_uid, side, compared)
+
+
+def _of_exam(assigned: Mapping[Laterality | None, Category], sides: Sequence[Laterality]) -> Category | None:
+    """The exam's own category or, where there is none, the most suspicious of its breasts', if all have one."""
+    own = assigned.get(None)
+    of_breasts = [assigned[side] for side in sides if side in assigned]
+    if own is not None or not of_breasts or len(of_breasts) < len(sides):
+        return own
+    return most_suspicious(of_breasts)
+
+
+def _not_compared(
+    exam: ExamReading, assessments: Sequence[Assessment], said: Outcomes, here: Sequence[Place], level: Level
+) -> Iterator[str]:
+    """Why something of a study is not compared, once for each time it is so."""
+    for place in here:
+        one = place.compared
+        if one.assigned is Category.SIX:
+            yield SIX.format(level=level)
+        elif one.score is None:
+            yield UNREAD.format(level=level)
+        elif one.likelihood is None:
+            yield UNCALIBRATED.format(level=level)
+    sides = {one.laterality for one in assessments}
+    if level is Level.BREAST and sides == {None}:
+        yield ONLY_EXAM
+    elif sides and None not in sides and {breast.laterality for breast in exam.breasts} - sides:
+        yield ONE_BREAST
+    if level is Level.BREAST and said.get(None) and not any(said.get(side) for side in Laterality):
+        yield WHICH_BREAST
+
+
+def _unmatched(session: Session) -> int:
+    query = select(func.count()).select_from(ReceivedAssessment).where(ReceivedAssessment.study_id.is_(None))
+    return session.scalar(query) or 0
+
+
+def _read_by(exam: ExamReading) -> str:
+    """The bundles of an exam's images, with their prevalence."""
+    names = dict.fromkeys(
+        f"{image.reading.bundle}"
+        + (f", prevalence {image.reading.prevalence:.3g}" if image.reading.prevalence else ", not calibrated")
+        for image in exam.images
+    )
+    return " and ".join(names) or "none"

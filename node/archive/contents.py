@@ -1,0 +1,103 @@
+"""What the data folder holds of a study, for its report: the headers of its files, and its readings' masks.
+
+An image that was not read may have no file any more that can be read: then its row says what the report must know of
+it, so that the study's other images are reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+from pathlib import Path
+
+from pydicom import Dataset
+
+from dicom_io.errors import NotReadable
+from dicom_io.headers import InstanceKind
+from dicom_io.pixels.intact import read_archived_header
+from dicom_io.results.sources import demographics
+from models.reading_json import from_json
+from models.types import ImageReading
+from node.store.faults import passes
+from node.store.tables import Instance
+
+_OF_THE_STUDY = (
+    "InstitutionName", "PerformedProcedureStepDescription", "RequestedProcedureDescription",
+    "RequestAttributesSequence", "ProcedureCodeSequence",
+)  # fmt: skip
+"""What routes go by, beside the demographics."""
+
+
+def reading_of(instance: Instance, data_dir: Path) -> ImageReading:
+    """The reading of an image that was read.
+
+    Raises:
+        NotReadable: its masks are damaged or gone.
+        OSError: the machine did not give them.
+    """
+    if instance.reading is None or instance.masks_path is None:
+        raise ValueError(f"image {instance.id} was not read")
+    lost = f"the masks of image {instance.id} are {{}}: `mammo-node retry {instance.study_id}` has it read again"
+    try:
+        return from_json(instance.reading, (data_dir / instance.masks_path).read_bytes())
+    except FileNotFoundError as cause:
+        raise NotReadable(lost.format("gone")) from cause
+    except ValueError as cause:
+        raise NotReadable(lost.format("damaged")) from cause
+
+
+def headers_of(instances: Sequence[Instance], study_instance_uid: str, data_dir: Path) -> dict[str, Dataset]:
+    """The headers of a study's instances, by SOP Instance UID.
+
+    Raises:
+        NotReadable: the file of an image that was read, or every file, is gone or damaged.
+        OSError, MemoryError: the same, of a fault of the machine that passes.
+    """
+    headers: dict[str, Dataset] = {}
+    not_to_be_had: dict[Instance, Exception] = {}
+    for instance in instances:
+        try:
+            headers[instance.sop_instance_uid] = _header(data_dir / instance.path)
+        except Exception as fault:  # whatever a parser may stumble over in damaged bytes
+            if instance.reading is not None:
+                raise _told(instance, fault) from fault
+            not_to_be_had[instance] = fault
+    if not headers:
+        first, cause = next(iter(not_to_be_had.items()))
+        raise _told(first, cause) from cause
+    other = next(iter(headers.values()))
+    return headers | {
+        instance.sop_instance_uid: _from_row(instance, study_instance_uid, other) for instance in not_to_be_had
+    }
+
+
+def _header(path: Path) -> Dataset:
+    header = read_archived_header(path)
+    if "SOPInstanceUID" not in header:
+        raise NotReadable("it is damaged")
+    return header
+
+
+def _told(instance: Instance, fault: Exception) -> Exception:
+    if passes(fault):
+        return fault
+    why = "is gone from the archive" if isinstance(fault, FileNotFoundError) else "in the archive cannot be read"
+    return NotReadable(f"the file of image {instance.id} {why}: send it again, then retry")
+
+
+def _from_row(instance: Instance, study_instance_uid: str, other: Dataset) -> Dataset:
+    """As much of a header as the instance's row tells; the patient and the study are those of an `other` instance."""
+    header = demographics(other)
+    for keyword in _OF_THE_STUDY:
+        if keyword in other:
+            header[keyword] = deepcopy(other[keyword])
+    header.SOPClassUID = instance.sop_class_uid
+    header.SOPInstanceUID = instance.sop_instance_uid
+    header.SeriesInstanceUID = instance.series_instance_uid
+    header.StudyInstanceUID = study_instance_uid
+    header.Modality = "MG"
+    raw = instance.kind == InstanceKind.FOR_PROCESSING
+    header.PresentationIntentType = "FOR PROCESSING" if raw else "FOR PRESENTATION"
+    header.ImageLaterality = instance.laterality or ""
+    header.ViewPosition = instance.view or ""
+    return header

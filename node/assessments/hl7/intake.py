@@ -1,0 +1,143 @@
+"""What a sender of HL7 messages is told: AA once what it says is committed, AE or AR with the reason otherwise.
+
+AA (accepted) also for what is no concern of the node: a result without BI-RADS, or a preliminary one. AE: it cannot be
+used as it is, and a copy is kept for support. AR: no ORU^R01, or from somebody who may not send; nothing is kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from config.settings import Hl7
+from dicom_io.durable import write_durably
+from dicom_io.network.host_names import HostNames
+from models.types import counted
+from node.assessments.entered import enter
+from node.assessments.hl7.message import Message, NoMessage, parse
+from node.assessments.hl7.results import NotUsable, results_of
+from node.logs import place_of
+from node.store.database import Sessions
+
+log = logging.getLogger(__name__)
+
+REFUSED = "hl7-refused"
+"""The folder of messages that could not be used: they hold patient data."""
+MOST_REFUSED = 1000
+"""Of these the newest are kept."""
+_ERROR_CODES = {
+    "AE": ("207", "Application error", "HL70357"),
+    "AR": ("200", "Unsupported message type", "HL70357"),
+}
+
+
+@dataclass(frozen=True)
+class Hl7Intake:
+    """Takes messages one by one; safe to call from several threads.
+
+    Attributes:
+        now: UTC seconds since the epoch.
+        hosts: knows where the senders are.
+    """
+
+    sessions: Sessions
+    data_dir: Path
+    settings: Hl7
+    now: Callable[[], float]
+    hosts: HostNames = field(default_factory=HostNames)
+
+    def answer(self, block: bytes, host: str) -> bytes:
+        """The acknowledgement of a message (without MLLP frame) that came from the address `host`."""
+        try:
+            return self._answer(block, host)
+        except Exception as fault:  # noqa: BLE001 - a fault of ours: the sender is told that it failed
+            # Where it was, and not what it says: that may quote the patient.
+            log.error("an HL7 message failed: %s", place_of(fault))
+            return self._unusable(None, block, "a fault of the node's own: its log says where")
+
+    def _answer(self, block: bytes, host: str) -> bytes:
+        try:
+            message = parse(block, self.settings.charset)
+        except NoMessage as fault:
+            if not self.may_send(host):
+                return self._rejected(None, "this address may not send (hl7.sender_hosts)")
+            return self._unusable(None, block, str(fault))
+        if not self.may_send(host):
+            return self._rejected(message, "this address may not send (hl7.sender_hosts)")
+        applications = self.settings.sender_applications
+        if applications and message.header.component(3) not in applications:
+            return self._rejected(message, "this application may not send (hl7.sender_applications)")
+        if [message.header.component(9, number) for number in (1, 2)] != ["ORU", "R01"]:
+            return self._rejected(message, "only messages ORU R01 are taken")
+        if message.header.component(11) not in ("", "P"):
+            return self._rejected(message, "only messages for production are taken (MSH-11)")
+        try:
+            return self._entered(message)
+        except NotUsable as fault:
+            return self._unusable(message, block, str(fault))
+        except SQLAlchemyError as fault:
+            # Only its name: the message quotes the row, and the row names the patient.
+            log.error("the database did not take an HL7 message: %s", type(fault).__name__)
+            return self._acknowledged(message, "AE", "the node's database cannot be written: send again")
+
+    def too_large(self) -> bytes:
+        """The acknowledgement of a message that is larger than the settings allow."""
+        log.warning("HL7 message refused: larger than hl7.max_message_kb")
+        return self._acknowledged(None, "AE", "the message is too large (hl7.max_message_kb)")
+
+    def _entered(self, message: Message) -> bytes:
+        results = results_of(message, self.settings)
+        with self.sessions.begin() as session:
+            entered = enter(session, results.assessments, "HL7", self.now())
+        log.info("HL7 message: %s, %d new", counted(len(results.assessments), "assessment"), len(entered))
+        return self._acknowledged(message, "AA", results.note)
+
+    def _unusable(self, message: Message | None, block: bytes, why: str) -> bytes:
+        name = f"{hashlib.sha256(block).hexdigest()[:16]}.hl7"  # the same again is kept once
+        folder = self.data_dir / REFUSED
+        try:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            write_durably(folder / name, block)
+            (folder / name).chmod(0o600)
+            newest_first = sorted(folder.glob("*.hl7"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+            for old in newest_first[MOST_REFUSED:]:
+                old.unlink()
+        except OSError as fault:
+            log.error("HL7 message refused, and its copy could not be kept: %s: %s", fault.strerror, why)
+        else:
+            log.warning("HL7 message refused, kept as %s/%s: %s", REFUSED, name, why)
+        return self._acknowledged(message, "AE", why)
+
+    def _rejected(self, message: Message | None, why: str) -> bytes:
+        log.warning("HL7 message rejected: %s", why)
+        return self._acknowledged(message, "AR", why)
+
+    def _acknowledged(self, message: Message | None, code: str, text: str) -> bytes:
+        """ACK^R01 (HL7 v2.5.1 section 2.13): sender and receiver changed places, the control ID repeated,
+        the separators the sender's."""
+        said = message.header.raw if message else lambda _: ""
+        own = message.header.escaped if message else lambda plain: plain
+        separators = message.header.separators if message else "\r|~^&"
+        field, component = separators[1], separators[3]
+        at, charset = self.now(), message.charset if message else "ascii"
+        msh = ["MSH", said(2) or "^~\\&", said(5) or "MAMMO_NODE", said(6), said(3), said(4)]
+        msh += [
+            datetime.fromtimestamp(at, UTC).strftime("%Y%m%d%H%M%S+0000"),
+            "",
+            component.join(("ACK", "R01", "ACK")),
+        ]
+        msh += [str(round(at * 1e6)), said(11) or "P", said(12) or "2.5.1"]
+        segments = [msh, ["MSA", code, said(10), own(text)]]
+        if code in _ERROR_CODES:
+            segments.append(["ERR", "", "", component.join(_ERROR_CODES[code]), "E", "", "", own(text)])
+        return "".join(field.join(segment) + "\r" for segment in segments).encode(charset, errors="replace")
+
+    def may_send(self, host: str) -> bool:
+        """Whether messages from this address are taken (hl7.sender_hosts). Waits for no name service."""
+        return any(self.hosts.is_at(allowed, host) for allowed in self.settings.sender_hosts)

@@ -1,0 +1,290 @@
+"""What an ORU^R01 message says of a radiologist's BI-RADS category (HL7 v2.5.1 chapter 7).
+
+HL7 has no authoritative place for it, so every place is a setting. A category that stands on its own goes before the
+text of a report. Only results that are final (F) or corrected (C) count, and only where a person answers for them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from config.settings import Hl7
+from dicom_io.assessments import StatedAssessment, sides_of_code
+from dicom_io.results.birads_codes import category_of_code
+from models.types import Category, Laterality
+from node.assessments.hl7.message import Message, Place, Segment, first_value
+from node.assessments.text.report import SEVERAL, categories_in, category_in, sides_in
+from node.assessments.text.sentence import UNREADABLE
+from node.assessments.text.spelling import names
+from node.assessments.text.words import Sides, about_breasts, unnamed
+
+FINAL, WITHDRAWN, OTHER = "final", "withdrawn", "other"
+_STATUSES = dict.fromkeys("FC", FINAL) | dict.fromkeys("DWX", WITHDRAWN)
+"""HL7 table 0085: final, corrected; deleted, wrong, cannot be obtained."""
+_TEXT_TYPES = frozenset({"TX", "FT", "ST"})
+_MOMENT = re.compile(r"(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)?(?:\.\d+)?([+-]\d{4})?")
+
+NO_CATEGORY = "no BI-RADS category in it: nothing to enter"
+NOT_FINAL = "a preliminary result: not used before it is final"
+
+
+class NotUsable(Exception):
+    """The message speaks of BI-RADS and cannot be used. The message is one sentence without patient data."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a message says. `note`: why there are no assessments, where there are none."""
+
+    assessments: tuple[StatedAssessment, ...]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class _Order:
+    """One OBR with its patient and its results."""
+
+    context: tuple[Segment, ...]
+    """MSH, PID, OBR, and what stands behind it but for OBX."""
+    rows: tuple[Segment, ...]
+    """OBX."""
+
+    @property
+    def notes(self) -> list[Segment]:
+        """NTE."""
+        return [segment for segment in self.context if segment.name == "NTE"]
+
+    def by_status(self) -> dict[str, list[Segment]]:
+        """The rows that are final, withdrawn, or anything else."""
+        of_order = first_value(["OBR-25"], self.context)
+        rows: dict[str, list[Segment]] = {}
+        for row in self.rows:
+            rows.setdefault(_STATUSES.get(row.component(11) or of_order, OTHER), []).append(row)
+        return rows
+
+
+def results_of(message: Message, settings: Hl7) -> Results:
+    """The assessments of a message.
+
+    Raises:
+        NotUsable: it speaks of BI-RADS and does not say of which study, by whom, of which breast, or which category.
+    """
+    found: list[StatedAssessment] = []
+    spoken: set[str] = set()  # the statuses of results that speak of BI-RADS
+    for order in _orders(message):
+        for status, rows in order.by_status().items():
+            if _speaks_of_birads(order, rows, settings):
+                spoken.add(status)
+                if status == FINAL:
+                    stated = list(_stated(order, rows, message, settings))
+                    if not stated:
+                        raise NotUsable(f"{UNREADABLE} (hl7.category)")
+                    found += stated
+    if found:
+        return Results(tuple(_without_contradiction(found)))
+    if WITHDRAWN in spoken:
+        raise NotUsable("it takes a result back: mammo-node keeps what it was told, send a corrected result")
+    return Results((), NOT_FINAL if spoken else NO_CATEGORY)
+
+
+def _orders(message: Message) -> Iterator[_Order]:
+    patient: list[Segment] = []
+    context: list[Segment] = [message.header]
+    rows: list[Segment] = []
+    for segment in message.segments[1:]:
+        if segment.name in ("PID", "ORC", "OBR") and rows:
+            yield _Order(tuple(context), tuple(rows))
+            context, rows = [message.header, *patient], []
+        match segment.name:
+            case "OBX":
+                rows.append(segment)
+            case "PID":
+                patient, context = [segment], [message.header, segment]
+            case "ORC" | "OBR" if any(one.name == segment.name for one in context):  # of one without results
+                context = [message.header, *patient, segment]
+            case _:
+                context.append(segment)
+    if rows:
+        yield _Order(tuple(context), tuple(rows))
+
+
+def _speaks_of_birads(order: _Order, rows: Sequence[Segment], settings: Hl7) -> bool:
+    """Also where `settings` do not know the place: then it is told, and not passed over."""
+    if any(_category_places(row, settings) or _is_named_birads(row) for row in rows):
+        return True
+    if not settings.reads_text:
+        return any(names(row.text(5)) for row in rows if row.component(2) not in _TEXT_TYPES)
+    said = "\n".join(segment.text(5 if segment.name == "OBX" else 3) for segment in (*rows, *order.notes))
+    about = "\n".join((said, *(row.text(3) for row in rows), first_value(["OBR-4.2"], order.context)))
+    return names(said) > 0 or (unnamed(said) and about_breasts(about))
+
+
+def _is_named_birads(row: Segment) -> bool:
+    """Whether the name of a row (OBX-3) names BI-RADS; misspelled, where the row holds a category."""
+    name, said = row.text(3), row.text(5)
+    return names(name) > 0 or names(f"{name}: {said}") > names(said)
+
+
+def _category_places(row: Segment, settings: Hl7) -> list[Place]:
+    """Where a row holds a category on its own."""
+    places = (Place.of(setting) for setting in settings.category)
+    return [place for place in places if place.is_in(row) and row.text(place.field)]
+
+
+def _text(rows: Iterable[Segment]) -> str:
+    """The report's text, which senders spread over rows. Where the name of the rows (OBX-3) changes it is a heading."""
+    lines: list[str] = []
+    name = None
+    for row in rows:
+        if row.component(2) not in _TEXT_TYPES:
+            continue
+        if name != (name := row.component(3, 2) or row.component(3)):
+            lines += ["", "" if names(name) else f"{name.replace(':', ' ')}:"]
+        lines.append(row.text(5))
+    return "\n".join(lines)
+
+
+def _stated(order: _Order, rows: Sequence[Segment], message: Message, settings: Hl7) -> Iterator[StatedAssessment]:
+    on_their_own = [
+        (row, _sides(row, rows, settings), _category(row, place))
+        for row in rows
+        for place in _category_places(row, settings)
+    ]
+    for row, sides, category in on_their_own or _in_words(order, rows, settings):
+        context = [*([row] if row else rows), *order.context]
+        if any(re.search(r"\w", one.raw(18)) for one in context if one.name == "OBX"):
+            raise NotUsable("its result names equipment as its source (OBX-18): a machine is no radiologist")
+        if settings.observer and not _names_somebody(context, settings):
+            raise NotUsable("it names no person who answers for the result (hl7.observer)")
+        study = first_value(settings.study_instance_uid, [*order.context, *rows])
+        accession = first_value(settings.accession_number, [*order.context, *rows])
+        if not study and not accession:
+            raise NotUsable("it names no study (hl7.study_instance_uid, hl7.accession_number)")
+        for side in sides or (None,):
+            yield StatedAssessment(
+                document=f"{message.control_id} {message.digest}",
+                study_instance_uid=study,
+                accession_number=accession,
+                patient_id="\\".join(_patient_ids(order.context, settings)),
+                laterality=side,
+                category=category,
+                assessed_at=_moment(first_value(settings.assessed_at, context)),
+                order=_order(order.context),
+            )
+
+
+def _order(context: Sequence[Segment]) -> str:
+    """What later messages of the same sender (MSH-3, MSH-4) correct: the filler's order number, or else the placer's,
+    with the service (OBR-3, OBR-2, OBR-4); "" where there is none."""
+    application, facility, service = (first_value([place], context) for place in ("MSH-3", "MSH-4", "OBR-4"))
+    number = first_value(["OBR-3", "OBR-2"], context)
+    return "|".join((application, facility, number, service)) if number else ""
+
+
+def _in_words(order: _Order, rows: Sequence[Segment], settings: Hl7) -> list[tuple[Segment | None, Sides, Category]]:
+    """The categories of the report's text. Everything else of the message that speaks of BI-RADS must stand there."""
+    if not settings.reads_text:
+        return []
+    text = _text(rows)
+    elsewhere = [row.text(3) for row in rows if not names(row.text(5))]
+    elsewhere += [row.text(5) for row in rows if row.component(2) not in _TEXT_TYPES]
+    if names("\n".join((*elsewhere, *(note.text(3) for note in order.notes)))):
+        raise NotUsable(f"{UNREADABLE} (hl7.category)")
+    try:
+        return [(None, sides, category) for sides, category in categories_in(text)]
+    except ValueError as error:
+        raise NotUsable(str(error)) from error
+
+
+def _category(row: Segment, place: Place) -> Category:
+    """Of a value like 397144001^Suspicious^SCT, MA.II.A.5.4A^…^BI, 4A or "BI-RADS 4A"; of all the codes of a field, the
+    alternate ones too, where they agree.
+
+    A code is of its coding system (CWE.3) alone: II.AC.b.4 is no Roman two, and a site's own 4 may mean anything.
+    """
+    said: set[Category | None] = set()
+    against: set[Category | None] = set()  # what a text says whose code is not known
+    for code, text, system in row.triplets(place.field):
+        if not system:
+            said |= {category_in(code), category_in(text)}
+        elif category := category_of_code(system, code):
+            said.add(category)
+        elif names(text):
+            against.add(category_in(text))
+    category = said.pop() if len(said := said - {None}) == 1 else None
+    if category is None or against - {None, category}:
+        raise NotUsable("its BI-RADS category is none that is known")
+    return category
+
+
+def _sides(row: Segment, rows: Iterable[Segment], settings: Hl7) -> Sides:
+    """Of a value like 7771000^Left^SCT, L, or LB^Left breast; all that is said of the side must agree."""
+    sub_id = row.component(4)
+    beside = [row, *(other for other in rows if sub_id and other.component(4) == sub_id)]
+    named = {side for side in [_sides_of_name(row)] if side}
+    for place in map(Place.of, settings.laterality):
+        for one in beside:
+            if place.is_in(one) and one.text(place.field):
+                named.add(_sides_of_field(one, place))
+    if len(named) > 1:
+        raise NotUsable("the laterality of its BI-RADS category is said in several ways that do not agree")
+    return named.pop() if named else ()
+
+
+def _sides_of_name(row: Segment) -> Sides:
+    """The side that the name of a row (OBX-3) gives it: "Assessment category, left breast"."""
+    return next(filter(None, (sides_in(one.text) for one in row.triplets(3))), ())
+
+
+def _sides_of_field(row: Segment, place: Place) -> Sides:
+    # Code and text, and both in the sender's own words (data type CWE); between them stand names of systems.
+    said = [part for one in row.triplets(place.field) for part in (one.code, one.text) if part]
+    if place.component > 1:
+        said = row.every(place.field, place.component)
+    named = {sides for part in said if (sides := sides_of_code(part) or sides_in(part))}
+    if len(named) != 1:
+        raise NotUsable("the laterality of its BI-RADS category is not known")
+    return named.pop()
+
+
+def _names_somebody(segments: Sequence[Segment], settings: Hl7) -> bool:
+    """By a number, a name, or both (data types XCN and NDL)."""
+    places = map(Place.of, settings.observer)
+    return any(place.is_in(one) and re.search(r"\w", one.text(place.field)) for place in places for one in segments)
+
+
+def _patient_ids(segments: Iterable[Segment], settings: Hl7) -> list[str]:
+    """All of them: which one the images carry is not known here."""
+    found = [
+        said
+        for place in map(Place.of, settings.patient_id)
+        for segment in segments
+        if place.is_in(segment)
+        for said in segment.every(place.field, place.component)
+    ]
+    return list(dict.fromkeys(found))
+
+
+def _without_contradiction(found: Iterable[StatedAssessment]) -> Iterator[StatedAssessment]:
+    """Each breast's category once."""
+    known: dict[tuple[str, str, Laterality | None], StatedAssessment] = {}
+    for one in found:
+        key = (one.study_instance_uid, one.accession_number, one.laterality)
+        if known.setdefault(key, one).category is not one.category:
+            raise NotUsable(SEVERAL)
+    yield from known.values()
+
+
+def _moment(stated: str) -> datetime | None:
+    """A time stamp (data type TS) with a time of day; without a zone, in this machine's."""
+    found = _MOMENT.match(stated)
+    if found is None:
+        return None
+    digits, zone = "".join(part or "00" for part in found.groups()[:6]), found[7]
+    try:
+        return datetime.strptime(digits + (zone or ""), "%Y%m%d%H%M%S" + ("%z" if zone else "")).astimezone()
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,169 @@
+"""BI-RADS categories in words: "BI-RADS 4A links, BI-RADS 2 rechts". English, German and Dutch.
+
+What a person would have to think about is not guessed but refused. A sentence must pair its categories, the words that
+announce them and its sides (birads_sentence); here the sentences are held against each other and against the headings
+that they stand under (birads_layout). Where a line ends without an end of its sentence, both ways to read it must say
+the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from models.types import SEVERITY, Category, Laterality
+from node.assessments.text.layout import CONCLUDES, UNSURE, Section, Sentence, sentences_of, with_soft_breaks
+from node.assessments.text.sentence import FIELD, UNCERTAIN, UNPAIRED, UNREADABLE, assigned
+from node.assessments.text.sides import as_side, row_of
+from node.assessments.text.spelling import names
+from node.assessments.text.words import Sides, category_of, doubtful, in_a_language_that_is_read, plain, tokens
+
+SEVERAL = "it gives several BI-RADS categories for one breast, or for the exam: send the one that counts"
+MOST_CATEGORIES = 50
+_APART = frozenset({Category.ZERO, Category.SIX})
+_BOTH = (Laterality.LEFT, Laterality.RIGHT)
+
+
+def category_in(value: str, *, alone: bool = False) -> Category | None:
+    """The category that a value is ("4A", "4a", "BI-RADS 4A") or, unless it must stand `alone`, has before a dash and
+    words ("4A - Low suspicion"); None: it is none."""
+    found = FIELD.fullmatch(plain(value))
+    if not found or ((words := found["words"]) and (alone or doubtful(tokens(words)))):
+        return None
+    return category_of(found["category"])
+
+
+def sides_in(value: str) -> Sides | None:
+    """The breasts that a value names: "L", "left", "RT", "bilateral", "B"; empty: it is empty. None: it names none, or
+    another than it names ("not left"), or does not say for certain which ("left or right")."""
+    said = plain(value)
+    if not said:
+        return ()
+    if said.upper() in ("B", "LR", "RL"):
+        return _BOTH
+    row = row_of([as_side(token) for token in tokens(said)])
+    named = {token.sides for token in row if token.sides}
+    if len(named) != 1 or doubtful(row) or any(token.kind in UNSURE for token in row):
+        return None
+    return named.pop()
+
+
+def categories_in(text: str) -> list[tuple[Sides, Category]]:
+    """The categories that a report's text assigns, in their order, with the breasts that each is about; those that are
+    about none are the exam's.
+
+    Raises:
+        ValueError: what it says takes a person to understand.
+    """
+    said = with_soft_breaks(plain(text))
+    if not names(said):
+        return []
+    if not in_a_language_that_is_read(said):
+        raise ValueError("it speaks of BI-RADS in a language that is not read: English, German and Dutch are")
+    ending, going_on = (_read(said, soft_ends=soft_ends) for soft_ends in (True, False))
+    if set(ending) != set(going_on):
+        raise ValueError("it is not clear where its sentences end, and its BI-RADS category depends on that")
+    return ending
+
+
+@dataclass(frozen=True)
+class _Statement:
+    """A category; `sides`: the breast that its sentence names."""
+
+    sides: Sides
+    category: Category
+    sentence: Sentence
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """What a category under a heading must be held against.
+
+    Attributes:
+        last: the last section of a side.
+        named: the breasts that the text names.
+        without_breast: the sections that say that there is none.
+    """
+
+    last: Section | None
+    named: set[Laterality]
+    without_breast: set[Section]
+
+
+def _read(text: str, *, soft_ends: bool) -> list[tuple[Sides, Category]]:
+    sentences = list(sentences_of(text, soft_ends=soft_ends))
+    said: list[_Statement] = []
+    for sentence in sentences:
+        for sides, category in assigned(sentence.words):
+            if sentence.section.doubted:
+                raise ValueError(UNCERTAIN)
+            section = sentence.section
+            if not sentence.heads and (section.unclear or (section.sides and not set(sides) <= set(section.sides))):
+                raise ValueError(UNPAIRED)
+            said.append(_Statement(sides, category, sentence))
+        if len(said) > MOST_CATEGORIES:
+            raise ValueError(f"it gives more than {MOST_CATEGORIES} BI-RADS categories: no report does")
+    if sum(word.kind == "birads" for sentence in sentences for word in sentence.words) != names(text):
+        raise ValueError(UNREADABLE)
+    layout = _Layout(
+        last=next((one.section for one in reversed(sentences) if one.section.sides), None),
+        named={side for one in sentences for word in row_of(one.words) for side in word.sides} if said else set(),
+        without_breast={one.section for one in sentences if any(word.kind == "absent" for word in one.words)},
+    )
+    found = [(_about(one, said, layout), one.category) for one in said]
+    _check(found, said)
+    return list(dict.fromkeys(found))
+
+
+def _about(one: _Statement, said: Sequence[_Statement], layout: _Layout) -> Sides:
+    """The breasts that a category is about.
+
+    What stands under the last heading of a side, where the other breast is named and has none, is taken for the
+    conclusion of the whole report; where it may as well be that as the section's own, it is refused.
+    """
+    section = one.sentence.section
+    if one.sides or not (section.sides or section.unclear):
+        return one.sides
+    if section.unclear or section in layout.without_breast:
+        raise ValueError(UNPAIRED)
+    if section is not layout.last:
+        return section.sides
+    others = [other for other in said if _near(other) not in ((), section.sides)]
+    if layout.named - set(section.sides) - {side for other in others for side in _near(other)}:
+        if len(said) > 1:
+            raise ValueError(UNPAIRED)
+        return ()
+    alike = all(other.sentence.opens == one.sentence.opens and not other.sentence.heads for other in others)
+    if others and not alike and one.category is max((other.category for other in others), key=SEVERITY.index):
+        raise ValueError(UNPAIRED)
+    return section.sides
+
+
+def _near(statement: _Statement) -> Sides:
+    """The breast that its sentence names, or the heading above it."""
+    return statement.sides or statement.sentence.section.sides
+
+
+def _check(found: Sequence[tuple[Sides, Category]], said: Sequence[_Statement]) -> None:
+    """Raises ValueError: categories contradict each other, or one without a side may be that of a breast."""
+    of: dict[Laterality | None, set[Category]] = {}
+    for sides, category in found:
+        for side in sides or (None,):
+            of.setdefault(side, set()).add(category)
+    if any(len(several) > 1 for several in of.values()):
+        raise ValueError(SEVERAL)
+    exam, breasts = of.pop(None, None), [category for several in of.values() for category in several]
+    if not exam or not breasts:
+        return
+    if not all(_concludes(one) for (sides, _), one in zip(found, said, strict=True) if not sides):
+        raise ValueError(UNPAIRED)
+    said_of_exam = exam.pop()
+    rank = SEVERITY.index(said_of_exam) - max(map(SEVERITY.index, breasts))
+    # 0 (incomplete) and 6 (known cancer) may stand beside whatever the breasts have.
+    if said_of_exam not in _APART and (rank < 0 or (rank and len(of) == len(Laterality))):
+        raise ValueError("its BI-RADS category of the exam contradicts those of the breasts")
+
+
+def _concludes(statement: _Statement) -> bool:
+    words = " ".join(word.text for word in statement.sentence.words)
+    return statement.sentence.section.concludes or CONCLUDES.search(words) is not None

@@ -1,0 +1,27 @@
+"""Arguments that several commands take, and the queue that several commands open."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from config.settings import Settings
+    from node.store.database import Sessions
+
+ConfigFile = Annotated[Path, typer.Option("--config", "-c", help="The node's settings (TOML).", dir_okay=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+DEFAULT_CONFIG = Path("node.toml")
+
+
+def open_queue(settings: Settings) -> Sessions:
+    """The queue of a node that has run, as it is.
+
+    Raises:
+        QueueUnusable: there is none yet, or it cannot be worked with.
+    """
+    from node.store.database import open_existing, sessions_of
+
+    return sessions_of(open_existing(settings.database))

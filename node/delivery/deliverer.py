@@ -1,0 +1,169 @@
+"""The outbox's way out: one thread a destination, so that a fault of one holds up no other."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from sqlalchemy import Select, select
+from sqlalchemy.orm import Session
+
+from dicom_io.errors import DestinationError, NotAccepted, Rejected, Unreachable
+from node.delivery.backoff import RetryPolicy, next_try
+from node.delivery.commitment import Commitment
+from node.store.database import Sessions, looking
+from node.store.faults import passes, told
+from node.store.states import DeliveryState, StudyState, moved
+from node.store.tables import Delivery, Result, Study
+
+log = logging.getLogger(__name__)
+
+
+class Destination(Protocol):
+    """Where results go: dicom_io.network.scu.CStoreDestination, for one."""
+
+    def send(self, path: Path) -> None:
+        """Returns when the destination has taken the object.
+
+        Raises:
+            Unreachable: nobody answered; every other object would fare the same.
+            Rejected: this object was refused.
+            NotAccepted: it would be refused ever again.
+        """
+
+    def close(self) -> None:
+        """Ends what connection there is."""
+
+
+@dataclass(frozen=True)
+class _Due:
+    delivery_id: int
+    path: Path
+
+
+@dataclass(frozen=True)
+class Deliverer:
+    """Sends what is due to one destination.
+
+    Attributes:
+        name: the destination's name in the settings and in the delivery rows.
+        data_dir: what the results' paths are relative to.
+        now: UTC seconds since the epoch.
+        commitment: what the destination promises to keep; None: what is sent is delivered.
+    """
+
+    name: str
+    destination: Destination
+    policy: RetryPolicy
+    sessions: Sessions
+    data_dir: Path
+    now: Callable[[], float]
+    commitment: Commitment | None = None
+
+    def run(self, stop: threading.Event, pause_s: float = 0.25) -> None:
+        """Delivers until `stop` is set."""
+        try:
+            while not stop.is_set():
+                tried = self.deliver_due(stop)
+                if not tried:
+                    # An association with nothing to carry only takes a place at the destination.
+                    self.destination.close()
+                if self.commitment is not None:
+                    self.commitment.look_after()
+                if not tried:
+                    stop.wait(pause_s)
+        finally:
+            self.destination.close()
+
+    def deliver_due(self, stop: threading.Event | None = None) -> int:
+        """Tries every delivery that is due, oldest first; says how many were tried."""
+        due = self._due()
+        for tried, delivery in enumerate(due):
+            if stop is not None and stop.is_set():
+                return tried
+            if not self._may_leave(delivery):
+                continue
+            try:
+                self.destination.send(delivery.path)
+            except Unreachable as error:
+                # The others would wait for the same silence one by one.
+                for unsent in due[tried:]:
+                    self._failed(unsent, error)
+                return tried + 1
+            except DestinationError as error:
+                self._failed(delivery, error)
+            except Exception as fault:
+                if not passes(fault):
+                    raise
+                self._failed(delivery, Rejected(f"it cannot be read here: {told(fault)}"))
+            else:
+                self._sent(delivery)
+        return len(due)
+
+    def _due(self) -> list[_Due]:
+        with looking(self.sessions) as session:
+            rows = session.execute(self._waiting().where(Delivery.next_at <= self.now()).order_by(Delivery.id))
+            return [_Due(delivery_id, self.data_dir / path) for delivery_id, path in rows]
+
+    def _may_leave(self, due: _Due) -> bool:
+        """Asked once more before each sending: a study may have come into quarantine since the list was made."""
+        with looking(self.sessions) as session:
+            return session.execute(self._waiting().where(Delivery.id == due.delivery_id)).first() is not None
+
+    def _waiting(self) -> Select[int, str]:
+        return (
+            select(Delivery.id, Result.path)
+            .join(Delivery.result)
+            .join(Result.study)
+            .where(
+                Study.state != StudyState.QUARANTINED,  # safety rule 5: nothing leaves until a person has looked
+                Delivery.destination == self.name,
+                Delivery.state == DeliveryState.WAITING,
+            )
+        )
+
+    def _sent(self, due: _Due) -> None:
+        with self.sessions.begin() as session:
+            delivery = self._still_waiting(session, due)
+            if delivery is None:
+                return
+            delivery.state = moved(delivery.state, DeliveryState.SENT)
+            delivery.attempts += 1
+            delivery.sent_at = self.now()
+            delivery.error = ""
+            delivery.transaction_uid = None
+            if self.commitment is not None:
+                self.commitment.sent(delivery)
+        log.info("delivery %d to %s: sent", due.delivery_id, self.name)
+
+    def _failed(self, due: _Due, error: DestinationError) -> None:
+        with self.sessions.begin() as session:
+            delivery = self._still_waiting(session, due)
+            if delivery is None:
+                return
+            delivery.attempts += 1
+            delivery.error = str(error)
+            again_at = None
+            if not isinstance(error, NotAccepted):
+                again_at = next_try(self.policy, delivery.attempts, delivery.created_at, self.now())
+            if again_at is None:
+                delivery.state = moved(delivery.state, DeliveryState.DEAD)
+            else:
+                delivery.next_at = again_at
+        log.warning(
+            "delivery %d to %s: not sent: %s (%s)",
+            due.delivery_id,
+            self.name,
+            error,
+            "given up" if again_at is None else "will be tried again",
+        )
+
+    @staticmethod
+    def _still_waiting(session: Session, due: _Due) -> Delivery | None:
+        """The row, unless a person changed its state while it was on its way."""
+        delivery = session.get_one(Delivery, due.delivery_id)
+        return delivery if delivery.state is DeliveryState.WAITING else None

@@ -1,0 +1,118 @@
+"""What was written for a revision, entered as results and put into the outbox; within the report's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from dicom_io.results.profiles import PROFILES, Profile, ResultKind
+from node.store.states import DeliveryState, moved
+from node.store.tables import Delivery, Result, Study
+
+
+@dataclass(frozen=True)
+class Recipient:
+    """Who gets results.
+
+    Attributes:
+        name: the destination's in the settings.
+        profile: which objects it gets.
+        rejection_notes: what a revision replaces or drops is taken back there.
+        only_discordant: it gets a study once the radiologist and the models disagree, and nothing before; from then
+            on all of its revisions, also one that takes the disagreement back.
+    """
+
+    name: str
+    profile: Profile
+    only_discordant: bool = False
+    rejection_notes: bool = False
+
+
+@dataclass(frozen=True)
+class Written:
+    """An object of the present revision: where it lies, relative to the data folder."""
+
+    profile: str
+    kind: ResultKind
+    sop_instance_uid: str
+    path: str
+
+
+def profiles_of(recipients: Iterable[Recipient]) -> list[Profile]:
+    """In which ways a study's results are written, each once; for nobody: in the default way, to stay in the folder."""
+    return list(dict.fromkeys(recipient.profile for recipient in recipients)) or [PROFILES["ohif"]]
+
+
+def publish(
+    session: Session, study: Study, objects: Sequence[Written], recipients: Iterable[Recipient], now: float
+) -> None:
+    """Enters the study's present results and sends each to those who do not have it yet.
+
+    Objects that an earlier revision wrote stay as they are. Such a one is not sent twice; where it was held back or
+    given up it is due again, with all of its time before it. What was taken back stays so: rejection notes are part of
+    every later revision.
+    """
+    known = {
+        result.sop_instance_uid: result
+        for result in session.scalars(select(Result).where(Result.study_id == study.id)).all()
+    }
+    for result in known.values():
+        if result.kind == ResultKind.REJECTION:
+            result.last_revision = study.revision
+            for delivery in session.scalars(select(Delivery).where(Delivery.result_id == result.id)):
+                if delivery.state is DeliveryState.DEAD:
+                    send_again(delivery, now)
+    names: dict[str, list[str]] = {}
+    for recipient in recipients:
+        names.setdefault(recipient.profile.name, []).append(recipient.name)
+    for one in objects:
+        result = known.get(one.sop_instance_uid) or _entered(session, study, one, now)
+        result.last_revision = study.revision
+        deliveries = {
+            delivery.destination: delivery
+            for delivery in session.scalars(select(Delivery).where(Delivery.result_id == result.id)).all()
+        }
+        for name in names.get(one.profile, []):
+            if name not in deliveries:
+                session.add(Delivery(result_id=result.id, destination=name, created_at=now, next_at=now))
+            elif deliveries[name].state is DeliveryState.DEAD:
+                send_again(deliveries[name], now)
+
+
+def rejected(session: Session, study: Study) -> set[str]:
+    """The SOP Instance UIDs of the study's results that were taken back at some destination."""
+    query = select(Result.sop_instance_uid).join(Delivery, Delivery.result_id == Result.id)
+    return set(session.scalars(query.where(Result.study_id == study.id, Delivery.rejected_by_id.is_not(None))))
+
+
+def told(session: Session, study: Study) -> set[str]:
+    """The destinations that have, or are about to get, results of the study."""
+    query = select(Delivery.destination).join(Delivery.result).where(Result.study_id == study.id)
+    return set(session.scalars(query))
+
+
+def send_again(delivery: Delivery, now: float) -> None:
+    """Revives a delivery that was given up; the time after which it is dead counts from here again."""
+    delivery.state = moved(delivery.state, DeliveryState.WAITING)
+    delivery.attempts = 0
+    delivery.created_at = delivery.next_at = now
+    delivery.error = ""
+
+
+def _entered(session: Session, study: Study, one: Written, now: float) -> Result:
+    result = Result(
+        study_id=study.id,
+        revision=study.revision,
+        last_revision=study.revision,
+        profile=one.profile,
+        kind=one.kind,
+        sop_instance_uid=one.sop_instance_uid,
+        path=one.path,
+        written_at=now,
+    )
+    session.add(result)
+    session.flush()
+    return result

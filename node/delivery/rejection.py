@@ -1,0 +1,200 @@
+"""Results that a later revision replaced or dropped are taken back where they were sent (IHE RAD IOCM).
+
+A note is written once all that replaces them is delivered, and goes the way of every result. Which objects a note takes
+back at which destination stands in their deliveries' rows, so that none is taken back twice.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydicom import Dataset, dcmread
+from sqlalchemy import ColumnElement, Select, exists, select
+from sqlalchemy.orm import Session, aliased, joinedload
+
+from dicom_io.device import Device
+from dicom_io.durable import write_durably
+from dicom_io.results.encoding import Encoding, to_bytes
+from dicom_io.results.profiles import ResultKind
+from dicom_io.results.rejections import Reason, encode_rejection, wrong_ones
+from models.types import BundleId, Laterality, counted
+from node.delivery.outbox import Recipient
+from node.logs import place_of
+from node.store.database import Sessions, looking
+from node.store.states import DeliveryState, StudyState
+from node.store.tables import Delivery, Instance, Result, Study
+
+log = logging.getLogger(__name__)
+
+_ARRIVED = (DeliveryState.SENT, DeliveryState.COMMITTED)
+
+
+@dataclass(frozen=True)
+class Rejecting:
+    """Writes the notes that one destination gets.
+
+    Attributes:
+        recipient: the destination.
+        commits: what replaces must be committed there, and not only sent.
+        bundle: the models in use, named in the notes.
+        now: UTC seconds since the epoch.
+    """
+
+    recipient: Recipient
+    commits: bool
+    sessions: Sessions
+    data_dir: Path
+    device: Device
+    bundle: BundleId
+    now: Callable[[], float]
+
+    def run(self) -> None:
+        """`write_notes`, as a tick."""
+        self.write_notes()
+
+    def write_notes(self) -> int:
+        """Writes the notes that are due, and says how many."""
+        with looking(self.sessions) as session:
+            due = defaultdict(list)
+            for delivery in session.scalars(self._due()):
+                due[delivery.result.study_id].append(delivery.id)
+        return sum(self._reject_or_tell(study_id, ids) for study_id, ids in due.items())
+
+    def _due(self) -> Select[Delivery]:
+        """What was delivered, is replaced or dropped, and is not taken back: where all that replaces it is there."""
+        return (
+            select(Delivery)
+            .join(Delivery.result)
+            .join(Result.study)
+            .options(joinedload(Delivery.result))
+            .where(
+                Study.revision > 1,
+                Study.state == StudyState.REPORTED,
+                Result.last_revision < Study.revision,
+                Delivery.destination == self.recipient.name,
+                Delivery.state.in_(_ARRIVED),
+                Delivery.rejected_by_id.is_(None),
+                self._present_is(arrived=True),
+                ~self._present_is(arrived=False),
+            )
+            .order_by(Delivery.id)
+        )
+
+    def _present_is(self, *, arrived: bool) -> ColumnElement[bool]:
+        """Whether a result of the study's present revision has arrived here, or still has to."""
+        delivery, result = aliased(Delivery), aliased(Result)
+        there = (DeliveryState.COMMITTED,) if self.commits else _ARRIVED
+        return exists().where(
+            delivery.result_id == result.id,
+            delivery.destination == self.recipient.name,
+            delivery.state.in_(there) if arrived else delivery.state.not_in(there),
+            result.study_id == Study.id,
+            result.last_revision == Study.revision,
+            result.kind != ResultKind.REJECTION,
+        )
+
+    def _reject_or_tell(self, study_id: int, deliveries: Sequence[int]) -> int:
+        """One study's fault (a file that cannot be read) holds up no other."""
+        try:
+            return self._reject(study_id, deliveries)
+        except Exception as fault:  # noqa: BLE001 - told; the study is tried at the next tick
+            log.error("study %d: no rejection note could be written: %s", study_id, place_of(fault))
+            return 0
+
+    def _reject(self, study_id: int, deliveries: Sequence[int]) -> int:
+        """Writes a note for each reason; the study's row is held, so that no report is published meanwhile."""
+        with self.sessions.begin() as session:
+            study = session.get_one(Study, study_id, with_for_update=True)
+            stale = session.scalars(self._due().where(Delivery.id.in_(deliveries), Study.id == study_id)).all()
+            if not stale:
+                return 0
+            headers = [self._header(delivery.result) for delivery in stale]
+            replacement = self._header(self._present(session, study))
+            sides = {
+                uid: Laterality(side) if side else None
+                for uid, side in session.execute(
+                    select(Instance.sop_instance_uid, Instance.laterality).where(Instance.study_id == study_id)
+                )
+            }
+            wrong = wrong_ones(headers, replacement, sides)
+            written = 0
+            for reason in Reason:
+                taken_back = [
+                    (delivery, header)
+                    for delivery, header, is_wrong in zip(stale, headers, wrong, strict=True)
+                    if is_wrong is (reason is Reason.WRONG_PATIENT_OR_SIDE)
+                ]
+                if taken_back:
+                    self._write(session, study, taken_back, reason, replacement)
+                    written += 1
+            return written
+
+    def _write(
+        self,
+        session: Session,
+        study: Study,
+        taken_back: Sequence[tuple[Delivery, Dataset]],
+        reason: Reason,
+        replacement: Dataset,
+    ) -> None:
+        now = self.now()
+        encoding = Encoding(
+            written_at=datetime.fromtimestamp(now, UTC).astimezone(),
+            revision=study.revision,
+            bundles=(self.bundle,),
+            profile=self.recipient.profile,
+            began_at=datetime.fromtimestamp(study.first_received_at, UTC),
+            device=self.device,
+        )
+        note = encode_rejection(
+            [header for _, header in taken_back],
+            reason,
+            replacement=replacement,
+            destination=self.recipient.name,
+            encoding=encoding,
+        )
+        path = Path("results") / str(study.id) / f"revision-{study.revision}" / f"{note.SOPInstanceUID}.dcm"
+        write_durably(self.data_dir / path, to_bytes(note))
+        result = Result(
+            study_id=study.id,
+            revision=study.revision,
+            last_revision=study.revision,
+            profile=self.recipient.profile.name,
+            kind=ResultKind.REJECTION,
+            sop_instance_uid=str(note.SOPInstanceUID),
+            path=str(path),
+            written_at=now,
+        )
+        session.add(result)
+        session.flush()
+        session.add(Delivery(result_id=result.id, destination=self.recipient.name, created_at=now, next_at=now))
+        for delivery, _ in taken_back:
+            delivery.rejected_by_id = result.id
+        log.info(
+            "study %d: %s will be taken back at %s: %s",
+            study.id, counted(len(taken_back), "result"), self.recipient.name, reason.value.meaning,
+        )  # fmt: skip
+
+    def _present(self, session: Session, study: Study) -> Result:
+        """A result of the present revision that is there."""
+        return session.scalars(
+            select(Result)
+            .join(Delivery, Delivery.result_id == Result.id)
+            .where(
+                Result.study_id == study.id,
+                Result.last_revision == study.revision,
+                Result.kind != ResultKind.REJECTION,
+                Delivery.destination == self.recipient.name,
+                Delivery.state.in_(_ARRIVED),
+            )
+            .order_by(Result.id.desc())
+            .limit(1)
+        ).one()
+
+    def _header(self, result: Result) -> Dataset:
+        return dcmread(self.data_dir / result.path, stop_before_pixels=True)

@@ -1,0 +1,59 @@
+"""Deliveries to a destination that the settings do not name any more: nobody sends them, until a person decides."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy.orm import Session
+
+from models.types import counted
+from node.store.states import DeliveryState
+from node.store.tables import Delivery
+
+
+def stranded(session: Session, configured: Collection[str]) -> dict[str, int]:
+    """How many deliveries wait, are dead or uncommitted for each name that is not `configured`."""
+    query = select(Delivery.destination, func.count()).where(_open(), Delivery.destination.not_in(configured))
+    return dict(session.execute(query.group_by(Delivery.destination)).all())
+
+
+def drop(session: Session, name: str) -> int:
+    """Forgets what was to be delivered to `name`; says how much. The results stay in the data folder."""
+    deliveries = _to(session, name)
+    for delivery in deliveries:
+        _end(session, delivery)
+    return len(deliveries)
+
+
+def move(session: Session, name: str, to: str, now: float) -> int:
+    """Has what was to be delivered to `name` delivered to another destination; says how much. What that has, or is to
+    get anyway, is not sent twice."""
+    deliveries = _to(session, name)
+    for delivery in deliveries:
+        twin = select(Delivery.id).where(Delivery.result_id == delivery.result_id, Delivery.destination == to)
+        if session.scalar(twin) is None:
+            session.add(Delivery(result_id=delivery.result_id, destination=to, created_at=now, next_at=now))
+        _end(session, delivery)
+    return len(deliveries)
+
+
+def _end(session: Session, delivery: Delivery) -> None:
+    if delivery.state is DeliveryState.SENT:
+        delivery.transaction_uid = None  # it was taken; nobody asks any more whether it is kept
+    else:
+        session.delete(delivery)
+
+
+def _to(session: Session, name: str) -> Sequence[Delivery]:
+    return session.scalars(select(Delivery).where(_open(), Delivery.destination == name).order_by(Delivery.id)).all()
+
+
+def _open() -> ColumnElement[bool]:
+    uncommitted = and_(Delivery.state == DeliveryState.SENT, Delivery.transaction_uid.is_not(None))
+    return or_(Delivery.state.in_([DeliveryState.WAITING, DeliveryState.DEAD]), uncommitted)
+
+
+def waiting_for(name: str, count: int) -> str:
+    """ "2 deliveries wait for pacs"."""
+    return f"{counted(count, 'delivery', 'deliveries')} {'waits' if count == 1 else 'wait'} for {name}"

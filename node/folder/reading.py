@@ -1,0 +1,251 @@
+"""Reads the studies in a folder, without a network: the road of received studies, walked at once.
+
+A queue of its own in a scratch folder points at the files where they lie; registering, closing, reading and reporting
+are the node's own, so that a file means here what it means when a PACS sends it.
+"""
+
+from __future__ import annotations
+
+import filecmp
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import func, select
+
+from dicom_io.device import Device
+from dicom_io.durable import write_durably
+from dicom_io.errors import NotReadable
+from dicom_io.headers import describe
+from dicom_io.pixels.intact import FileList, read_whole_file
+from dicom_io.results.profiles import IN_PROFILES, PROFILES, Profile
+from models.pipeline import Pipeline
+from models.types import BundleId, ExamReading
+from node.delivery.outbox import Recipient
+from node.folder.exam_json import exam_to_json
+from node.folder.overlays import SUMMARY, write_overlays, write_summary
+from node.intake.register import register
+from node.reader.images import ImageReader, ReadingLimits
+from node.reporting.reporter import Reporter, exam_of
+from node.routing import everything
+from node.store.database import Sessions, looking, open_database, sessions_of
+from node.store.faults import Patience
+from node.store.states import JobKind, JobState, StudyState
+from node.store.tables import Instance, Job, Study
+from node.studies.closing import close
+
+READING = "reading.json"
+WRITTEN = (*(f"[0-9][0-9]-{kind}.dcm" for kind in IN_PROFILES), "[0-9]-*.png", "[0-9][0-9]-*.png", SUMMARY, READING)
+"""What a study's folder holds."""
+_LEASE_S = 24 * 3600.0  # nobody else works in this queue
+_AT_ONCE = Patience(tries=1)  # a person waits: what the machine does not give is told, not waited for
+
+
+@dataclass(frozen=True)
+class FolderLimits:
+    """See config.settings.Receiver and Reader."""
+
+    max_image_bytes: int = 1_024_000_000
+    max_image_pixels: int = 100_000_000
+    batch: int = 1
+
+
+@dataclass(frozen=True)
+class SkippedFile:
+    """A file that was not read, or is no part of any study, and why.
+
+    Attributes:
+        on_purpose: nothing is missing without it: a second copy, a list of files, a result of a node.
+    """
+
+    path: Path
+    reason: str
+    on_purpose: bool = False
+
+
+@dataclass(frozen=True)
+class StudyOutcome:
+    """What became of one study.
+
+    Attributes:
+        why: how it ended: one sentence.
+        exam: None where there are no results; `why` tells.
+        folder: where its results lie; None where there are none.
+        unread: the files of the study that were not read, each with its reason.
+        failed: there should have been results: it stands in quarantine, or its report could not be written.
+    """
+
+    study_instance_uid: str
+    why: str
+    exam: ExamReading | None
+    folder: Path | None
+    unread: tuple[SkippedFile, ...]
+    failed: bool
+
+
+class FolderReading:
+    """One reading of a folder. A study's results are written as soon as its last image is read.
+
+    Args:
+        bundle: the models that will read.
+        scratch: an empty folder for the queue and what is put together in it.
+        out: where a folder a study is written, named by its Study Instance UID.
+        now: UTC seconds since the epoch.
+        device: the installation that is named in every object.
+    """
+
+    def __init__(
+        self,
+        bundle: BundleId,
+        device: Device,
+        scratch: Path,
+        out: Path,
+        limits: FolderLimits,
+        now: Callable[[], float],
+        profile: Profile = PROFILES["all"],
+    ) -> None:
+        self._sessions: Sessions = sessions_of(open_database(f"sqlite:///{scratch / 'queue.sqlite'}"))
+        self._scratch = scratch
+        self._out = out
+        self._limits = limits
+        self._now = now
+        self._written: dict[int, Path] = {}  # study's row → the folder of its results
+        self._reporter = Reporter(
+            sessions=self._sessions,
+            data_dir=scratch,
+            recipients=(Recipient("folder", profile),),
+            router=everything,
+            bundle=bundle,
+            device=device,
+            worker="reporter",
+            lease_s=_LEASE_S,
+            now=now,
+            patience=_AT_ONCE,
+        )
+
+    def take(self, paths: Iterable[Path], *, reads_secondary_capture: bool) -> list[SkippedFile]:
+        """Registers the files and closes their studies; files that belong to none come back with the reason."""
+        skipped = []
+        for path in paths:
+            reason, on_purpose = self._register(path.resolve(), reads_secondary_capture)
+            if reason:
+                skipped.append(SkippedFile(path, reason, on_purpose))
+        with self._sessions.begin() as session:
+            for study in session.scalars(select(Study).where(Study.state == StudyState.OPEN)):
+                study.why = "all files of the folder are there"
+                close(session, study, self._now())
+        return skipped
+
+    def to_read(self) -> int:
+        """How many images wait to be read."""
+        with looking(self._sessions) as session:
+            waiting = select(func.count()).where(Job.kind == JobKind.READ_IMAGE, Job.state == JobState.WAITING)
+            return session.scalar(waiting) or 0
+
+    def read(self, pipeline: Pipeline, on_read: Callable[[int], None]) -> None:
+        """Reads all images; tells how many at a time. Writes the results of each study that is complete by then."""
+        reader = ImageReader(
+            sessions=self._sessions,
+            data_dir=self._scratch,
+            pipeline=pipeline,
+            worker="reader",
+            limits=ReadingLimits(self._limits.batch, 1, _LEASE_S, self._limits.max_image_pixels, _AT_ONCE),
+            now=self._now,
+        )
+        while self.to_read():  # a report may ask for a raw image after all
+            while count := reader.read_some():
+                on_read(count)
+                self._write_results()
+            self._write_results()
+
+    def report(self) -> list[StudyOutcome]:
+        """Writes what results are not written yet, and says what became of every study, oldest first."""
+        self._write_results()
+        with looking(self._sessions) as session:
+            ids = session.scalars(select(Study.id).order_by(Study.id)).all()
+        return [self._outcome(study_id) for study_id in ids]
+
+    def _register(self, path: Path, reads_secondary_capture: bool) -> tuple[str, bool]:
+        """Why the file was not registered, and whether on purpose; empty where it was."""
+        try:
+            whole = read_whole_file(path, self._limits.max_image_bytes)
+            header = describe(whole.dataset)
+        except FileList as error:
+            return str(error), True
+        except NotReadable as error:
+            return str(error), False
+        except OSError as error:
+            return f"it cannot be read: {error.strerror}", False
+        if header.ours:
+            return "a result of a mammo-node: never read", True
+        with self._sessions.begin() as session:
+            known = session.scalar(select(Instance.path).where(Instance.sop_instance_uid == header.sop_instance_uid))
+            if known is not None:
+                if filecmp.cmp(path, known, shallow=False):
+                    return f"a copy of {known}", True
+                return f"another file than {known}, of the same SOP Instance UID", False
+            register(
+                session,
+                header,
+                str(whole.transfer_syntax_uid),
+                str(path),  # absolute: the scratch folder's files stay where they are
+                source="",
+                now=self._now(),
+                reads_secondary_capture=reads_secondary_capture,
+            )
+        return "", False
+
+    def _write_results(self) -> None:
+        """Reports every study that is read, and writes what that gave."""
+        while self._reporter.report_one():
+            pass
+        with looking(self._sessions) as session:
+            reported = session.scalars(select(Study.id).where(Study.state == StudyState.REPORTED)).all()
+        for study_id in reported:
+            if study_id not in self._written:
+                self._written[study_id] = self._write(study_id)
+
+    def _write(self, study_id: int) -> Path:
+        """Writes a study's results, overlays and reading.json, and says where."""
+        with looking(self._sessions) as session:
+            study = session.get_one(Study, study_id)
+            exam = exam_of(session, study, self._scratch)
+            results = [self._scratch / result.path for result in study.results]
+            files = {instance.sop_instance_uid: Path(instance.path) for instance in study.instances}
+        folder = self._out / study.study_instance_uid
+        self._clear(folder, set(files.values()))
+        for result in results:
+            write_durably(folder / result.name, result.read_bytes())
+        write_overlays(exam, files, folder, self._limits.max_image_pixels)
+        write_summary(results, folder)
+        told = json.dumps(exam_to_json(exam, study.study_instance_uid), indent=2)
+        write_durably(folder / READING, told.encode())
+        return folder
+
+    def _clear(self, folder: Path, inputs: set[Path]) -> None:
+        """Removes an earlier run's results, which would stand beside this one's as if they belonged together."""
+        if not (folder / READING).exists():
+            return
+        for pattern in WRITTEN:
+            for earlier in folder.glob(pattern):
+                if earlier.resolve() not in inputs:
+                    earlier.unlink()
+
+    def _outcome(self, study_id: int) -> StudyOutcome:
+        with looking(self._sessions) as session:
+            study = session.get_one(Study, study_id)
+            exam = exam_of(session, study, self._scratch)
+            files = {instance.sop_instance_uid: Path(instance.path) for instance in study.instances}
+        folder = self._written.get(study_id)
+        quarantined = study.state is StudyState.QUARANTINED
+        return StudyOutcome(
+            study_instance_uid=study.study_instance_uid,
+            why=f"in quarantine: {study.why}" if quarantined else study.why,
+            exam=exam if folder else None,
+            folder=folder,
+            unread=tuple(
+                SkippedFile(files[image.sop_instance_uid], image.reason, image.on_purpose) for image in exam.unread
+            ),
+            failed=folder is None and study.state is not StudyState.NOT_READ,
+        )

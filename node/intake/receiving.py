@@ -1,0 +1,347 @@
+"""The node's Intake: what a received file means, and what its sender is told.
+
+The order is what makes Success a promise: the bytes are on the disk, then the name, then the row, then the answer.
+All that may fail on what a file says is done before it gets its name: a crash in between leaves at worst a file
+without a row, which the sender's next try replaces.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy import exists, select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from dicom_io.assessments import ReadReport, read_report
+from dicom_io.corrections import CorrectionHeader, read_correction_header
+from dicom_io.durable import FULL, sync_folder
+from dicom_io.errors import NotReadable
+from dicom_io.headers import InstanceHeader, InstanceKind, describe
+from dicom_io.network.answers import Answer, Status
+from dicom_io.network.scp import ReceivedFile
+from dicom_io.pixels.intact import WholeFile, read_whole_file
+from dicom_io.pixels.pixel_element import CutShort
+from dicom_io.segmentations import has_no_frames, read_header
+from node.annotations.received import enter_annotation
+from node.archive.space import ARCHIVE, INCOMING, MEND, QUARANTINE, Space
+from node.assessments.entered import match_again
+from node.assessments.from_sr import enter_report
+from node.intake.apart import Apart, NoAnswer
+from node.intake.received_again import (
+    OTHER_KIND,
+    OTHER_PIXELS,
+    OTHER_STUDY,
+    Difference,
+    Version,
+    compare,
+    contradict,
+    correct,
+    states_otherwise,
+    version_for,
+)
+from node.intake.register import IMAGES, register
+from node.intake.same_pixels import PixelComparison
+from node.routing import Router, everything
+from node.store.database import OneWriter, Sessions
+from node.store.faults import passes, told
+from node.store.tables import Instance, Result, Study
+
+log = logging.getLogger(__name__)
+
+_SUCCESS = Answer(Status.SUCCESS)
+_CONTENT_BYTES, _CONTENT_S = 1 << 30, 60.0
+"""What reading a report or a segmentation within dicom_io.bounds may take; the largest takes a third of it."""
+_Content = ReadReport | CorrectionHeader | None
+_R = TypeVar("_R")
+
+
+@dataclass(frozen=True)
+class ReceivingLimits:
+    """See config.settings.Receiver.
+
+    Attributes:
+        min_free_bytes: refuse when less is free on the disk.
+        quota_bytes: refuse when the archive holds this much.
+        max_image_bytes: the largest data set, inflated where it was deflated.
+        max_image_pixels: the largest image that is decoded to be compared with one of the same UID.
+    """
+
+    min_free_bytes: int = 0
+    quota_bytes: int | None = None
+    max_image_bytes: int = 1 << 30
+    max_image_pixels: int = 100_000_000
+
+
+class Receiving:
+    """Keeps what the listener received. Thread-safe; files of one study take turns."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        data_dir: Path,
+        limits: ReceivingLimits,
+        secondary_capture_from: frozenset[str],
+        now: Callable[[], float],
+        router: Router = everything,
+    ) -> None:
+        """`secondary_capture_from`: the AE titles whose secondary captures are mammograms; `router`: what is read."""
+        self._sessions = sessions
+        self._data_dir = data_dir
+        self._limits = limits
+        self._secondary_capture_from = secondary_capture_from
+        self._now = now
+        self._router = router
+        self._pixels = PixelComparison(limits.max_image_pixels)
+        self._contents = Apart(_CONTENT_BYTES, _CONTENT_S)
+        self._turns = _Turns()
+        self._one_writer = OneWriter(sessions)
+        for folder in (INCOMING, ARCHIVE, QUARANTINE):
+            (data_dir / folder).mkdir(parents=True, exist_ok=True)
+        sync_folder(data_dir)
+        kept_in = [data_dir / ARCHIVE, data_dir / QUARANTINE]
+        self._space = Space(kept_in, data_dir, limits.min_free_bytes, limits.quota_bytes)
+
+    @property
+    def incoming(self) -> Path:
+        """The folder in which the listener must put what it receives: on the archive's file system."""
+        return self._data_dir / INCOMING
+
+    def refusal(self) -> Answer | None:
+        return self._space.refusal()
+
+    def accept(self, received: ReceivedFile) -> Answer:
+        try:
+            whole = read_whole_file(received.path, self._limits.max_image_bytes)
+        except CutShort as error:
+            return Answer(Status.TRUNCATED, str(error))
+        except NotReadable as error:
+            return Answer(Status.NOT_DICOM, str(error))
+        try:
+            header = describe(whole.dataset)
+        except NotReadable as error:
+            return Answer(Status.BAD_UID, str(error))
+        if (received.sop_class_uid, received.sop_instance_uid) != (header.sop_class_uid, header.sop_instance_uid):
+            return Answer(Status.DOES_NOT_MATCH, "request and data set name different SOP class or instance")
+        try:
+            if not whole.has_pixels and self._needs_pixels(header, whole.path):
+                return Answer(Status.TRUNCATED, "an image without pixel data: cut short?")
+            with self._turns.of(header.study_instance_uid):
+                return self._keep(received, whole, header)
+        except NotReadable as error:
+            return Answer(Status.NOT_DICOM, str(error))
+        except SQLAlchemyError as error:
+            # Only its name: the message quotes the row, and the row names the patient.
+            log.error("the database did not take an instance: %s", type(error).__name__)
+            return Answer(Status.NO_STORAGE, "the node's database cannot be written: send again")
+        except MemoryError:
+            log.error("an instance was not taken: not enough memory to compare it with the one of the same UID")
+            return Answer(Status.NO_STORAGE, "the node has not enough memory now: send again")
+        except OSError as error:
+            log.error("an instance was not taken: %s, at %s", told(error), self._place_of(error))
+            status = Status.NO_SPACE if error.errno in FULL else Status.NO_STORAGE
+            return Answer(status, "the node's disk did not take it: send again" if passes(error) else MEND)
+
+    def _place_of(self, fault: OSError) -> str:
+        """Where it was, without the UIDs that name folders and files: `archive/*/*`."""
+        at = Path(str(fault.filename2 or fault.filename or ""))
+        if not at.is_relative_to(self._data_dir):
+            return "data_dir"
+        first, *rest = at.relative_to(self._data_dir).parts or (".",)
+        return "/".join([f"data_dir/{first}", *("*" for _ in rest)])
+
+    def _needs_pixels(self, header: InstanceHeader, path: Path) -> bool:
+        if header.kind is InstanceKind.SEGMENTATION:
+            return not self._read_apart(_is_emptied, path)
+        return header.kind in IMAGES
+
+    def _keep(self, received: ReceivedFile, whole: WholeFile, header: InstanceHeader) -> Answer:
+        with self._one_writer.begin() as session:
+            ours = exists().where(Result.sop_instance_uid == header.sop_instance_uid)
+            known_result = bool(session.scalar(select(ours)))
+            is_ours = header.ours or known_result
+            row = session.execute(
+                select(Instance, Study.study_instance_uid)
+                .join(Instance.study)
+                .where(Instance.sop_instance_uid == header.sop_instance_uid)
+            ).one_or_none()
+            study_id = session.scalar(select(Study.id).where(Study.study_instance_uid == header.study_instance_uid))
+        if is_ours and not known_result and header.kind is InstanceKind.SEGMENTATION:
+            log.warning(
+                "%s: a segmentation with mammo-node as its maker came that this node did not write: not kept. If it is "
+                "an expert's, the viewer must name itself as the Manufacturer.",
+                "a study that is not here" if study_id is None else f"study {study_id}",
+            )
+        if is_ours:
+            log.info("an object of our own came back: acknowledged and not kept")
+            return _SUCCESS
+        if row is None:
+            return self._keep_new(received, whole, header)
+        known, study_instance_uid = row
+        if study_instance_uid != header.study_instance_uid:
+            return self._set_aside(whole, header, known, OTHER_STUDY)
+        if known.kind != header.kind:
+            return self._set_aside(whole, header, known, OTHER_KIND)
+        return self._keep_resent(received, whole, header, known)
+
+    def _keep_new(self, received: ReceivedFile, whole: WholeFile, header: InstanceHeader) -> Answer:
+        folder = self._data_dir / ARCHIVE / header.study_instance_uid
+        content, left_out = self._content(header, whole.path), self._left_out(header, received.calling_ae_title)
+        # Only this instance's own row could name this path, and there is none: at most a crash's leftover is replaced.
+        path = self._place(whole.path, folder / f"{header.sop_instance_uid}.dcm")
+        with self._entering(path) as session:
+            instance = register(
+                session,
+                header,
+                str(whole.transfer_syntax_uid),
+                path,
+                source=received.calling_ae_title,
+                now=self._now(),
+                reads_secondary_capture=received.calling_ae_title in self._secondary_capture_from,
+                left_out=left_out,
+            )
+            self._enter(session, instance, received, content)
+            log.info("study %d: instance %d received: %s", instance.study_id, instance.id, header.kind)
+        return _SUCCESS
+
+    def _keep_resent(self, received: ReceivedFile, whole: WholeFile, header: InstanceHeader, known: Instance) -> Answer:
+        kept = self._data_dir / known.path
+        try:
+            old = read_whole_file(kept, self._limits.max_image_bytes)
+        except (NotReadable, FileNotFoundError):
+            log.warning("study %d: instance %d: its file was gone or damaged, and came again", known.study_id, known.id)
+            # A damaged file stays where it is: nothing that was accepted is ever written over.
+            place = version_for(kept.parent, header.sop_instance_uid, whole).path if kept.exists() else kept
+            self._correct(received, known, whole, header, Version(place, is_there=False), restated=True, lost=True)
+            return _SUCCESS
+        difference = compare(old, whole, self._pixels)
+        if difference is Difference.PIXELS:
+            return self._set_aside(whole, header, known, OTHER_PIXELS)
+        if difference is Difference.NONE:
+            log.info("study %d: instance %d came again unchanged", known.study_id, known.id)
+            return _SUCCESS
+        restated = states_otherwise(old.dataset, whole.dataset)
+        version = version_for(kept.parent, header.sop_instance_uid, whole)
+        self._correct(received, known, whole, header, version, restated=restated)
+        return _SUCCESS
+
+    def _correct(
+        self,
+        received: ReceivedFile,
+        known: Instance,
+        whole: WholeFile,
+        header: InstanceHeader,
+        version: Version,
+        *,
+        restated: bool,
+        lost: bool = False,
+    ) -> None:
+        syntax = str(whole.transfer_syntax_uid)
+        content = self._content(header, whole.path)
+        path = self._relative(version.path) if version.is_there else self._place(whole.path, version.path)
+        with self._entering(None if version.is_there else path) as session:
+            instance = session.get_one(Instance, known.id)
+            correct(session, instance, header, syntax, path, self._now(), restated=restated, lost=lost)
+            self._enter(session, instance, received, content)
+
+    def _left_out(self, header: InstanceHeader, calling_ae_title: str) -> str:
+        decision = self._router(header, calling_ae_title, self._now())
+        return "" if decision.read else f"the route {decision.route} says that it is not read"
+
+    def _content(self, header: InstanceHeader, path: Path) -> _Content:
+        """What a report or a segmentation says besides its header, read before a transaction begins."""
+        if header.kind is InstanceKind.REPORT:
+            return self._read_apart(read_report, path)
+        if header.kind is InstanceKind.SEGMENTATION:
+            return self._read_apart(read_correction_header, path)
+        return None
+
+    def _read_apart(self, read: Callable[[Path], _R], path: Path) -> _R:
+        """
+        Raises:
+            NotReadable: it is damaged, or asks for too much.
+        """
+        try:
+            return self._contents.call(read, path)
+        except NoAnswer as fault:
+            log.warning("an instance was refused: its content could not be read: %s", fault)
+            raise NotReadable("its content could not be read: damaged, or too large") from fault
+        except MemoryError as fault:
+            log.warning("an instance was refused: reading its content takes over %d MB", _CONTENT_BYTES // 1_000_000)
+            raise NotReadable("its content takes more memory than this node gives it") from fault
+
+    def _enter(self, session: Session, instance: Instance, received: ReceivedFile, content: _Content) -> None:
+        """What an instance means beside being one of its study."""
+        if isinstance(content, CorrectionHeader):
+            enter_annotation(session, instance, content, received.calling_ae_title)
+        if isinstance(content, ReadReport):
+            enter_report(session, instance, content, self._now())
+        match_again(session, instance, self._now())
+
+    def _set_aside(self, whole: WholeFile, header: InstanceHeader, known: Instance, why: str) -> Answer:
+        folder = self._data_dir / QUARANTINE / header.study_instance_uid
+        version = version_for(folder, header.sop_instance_uid, whole)
+        # The study goes into quarantine before the file goes to its place: a file that is there was told before, and
+        # a sender that tries again does not undo what a person decided since.
+        if not version.is_there:
+            with self._one_writer.begin() as session:
+                contradict(session, session.get_one(Instance, known.id), why)
+            self._place(whole.path, version.path)
+        return Answer(Status.CONTRADICTS, f"{why}: set aside"[:64])
+
+    @contextmanager
+    def _entering(self, path: str | None) -> Iterator[Session]:
+        """The transaction that enters a file just placed at `path`, if it was: what fails before the commit takes the
+        file away again. In the archive a file without a row is a crash's, and nobody else's."""
+        with self._one_writer.begin() as session:
+            try:
+                yield session
+                session.flush()
+            except BaseException:
+                if path is not None:
+                    (self._data_dir / path).unlink(missing_ok=True)
+                raise
+
+    def _place(self, source: Path, target: Path) -> str:
+        """Moves a file whose bytes are durable to its name, durably too. Both UIDs in the name were validated."""
+        if not target.parent.exists():
+            target.parent.mkdir()
+            sync_folder(target.parent.parent)
+        size = source.stat().st_size
+        source.replace(target)
+        sync_folder(target.parent)
+        self._space.took(size)
+        return self._relative(target)
+
+    def _relative(self, path: Path) -> str:
+        return path.relative_to(self._data_dir).as_posix()
+
+
+def _is_emptied(path: Path) -> bool:
+    return has_no_frames(read_header(path))
+
+
+class _Turns:
+    """Lets threads with the same key go one after another, and all others at once."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+        self._given_back = threading.Condition()
+
+    @contextmanager
+    def of(self, key: str) -> Iterator[None]:
+        with self._given_back:
+            self._given_back.wait_for(lambda: key not in self._taken)
+            self._taken.add(key)
+        try:
+            yield
+        finally:
+            with self._given_back:
+                self._taken.discard(key)
+                self._given_back.notify_all()

@@ -1,0 +1,42 @@
+"""Do two files hold the same pixels? Decoded in a process of its own: no codec runs where images are received."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from dicom_io.errors import NotReadable
+from dicom_io.pixels.decoding import read_dataset, stored_values
+from node.intake.apart import Apart, NoAnswer
+
+_BYTES_PER_SAMPLE = 40
+"""Two images as 16 bits, what a codec makes of one of them (32 bits), and copies on the way."""
+_FOR_ANY_IMAGE = 1 << 30
+
+
+class PixelComparison:
+    """Compares the decoded values of two files, one pair after another."""
+
+    def __init__(self, max_pixels: int, timeout_s: float = 120.0) -> None:
+        """`max_pixels`: images with more samples are refused by their header; `timeout_s`: after this long a comparison
+        counts as failed."""
+        self._max_pixels = max_pixels
+        self._apart = Apart(_FOR_ANY_IMAGE + _BYTES_PER_SAMPLE * max_pixels, timeout_s)
+
+    def is_same(self, one: Path, other: Path) -> bool:
+        """Whether both files decode to the same values. What cannot be decoded cannot be shown to be the same.
+
+        Raises:
+            MemoryError: this machine does not hold them now.
+        """
+        try:
+            return self._apart.call(_is_same, one, other, self._max_pixels)
+        except (NotReadable, NoAnswer):
+            return False
+
+
+def _is_same(one: Path, other: Path, max_pixels: int) -> bool:
+    before = stored_values(read_dataset(one, max_pixels)).values
+    after = stored_values(read_dataset(other, max_pixels)).values
+    return np.array_equal(before, after)

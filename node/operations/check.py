@@ -1,0 +1,104 @@
+"""Is everything there that the node needs? Each question gets one answer; no answer holds up another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from config.settings import AnyDestination, AnySource, Destination, Settings, Web
+from dicom_io.errors import DestinationError, NotAccepted, Rejected
+from dicom_io.network.commitment import offer_commitment
+from dicom_io.network.scu import echo
+from dicom_io.network.web_peer import web_echo
+from node.operations.machine import Answer, database, descriptors, disk, weights
+from node.peers import committing, dicom_peer, web_peer
+
+Question = Callable[[], Answer]
+
+
+def questions(settings: Settings) -> list[Question]:
+    """Everything that `mammo-node check` asks: database, disk, weights, the device where one is named, each destination
+    and its storage commitment, each source, and the address for HL7 messages."""
+    device = [lambda: device_is_there(settings)] if settings.reader.device.startswith("cuda") else []
+    return [
+        lambda: database(settings),
+        lambda: disk(settings),
+        lambda: descriptors(settings),
+        lambda: weights(settings),
+        *device,
+        *(lambda to=destination: destination_answers(to, settings) for destination in settings.destinations),
+        *(lambda to=destination: commitment_is_done(to, settings) for destination in committing(settings)),
+        *(lambda of=source: source_answers(of, settings) for source in settings.sources),
+        *([lambda: hl7_address(settings)] if settings.hl7.port is not None else []),
+    ]
+
+
+def ask(asked: Sequence[Question]) -> list[Answer]:
+    """The answers, in the questions' order; all are asked at once, so that a hung peer delays no one but itself."""
+    with ThreadPoolExecutor(max_workers=max(1, len(asked))) as pool:
+        return list(pool.map(lambda question: question(), asked))
+
+
+def device_is_there(settings: Settings) -> Answer:
+    """Whether this machine has the CUDA device that reader.device names. Imports torch, so ask only where it does."""
+    from models.device import NoSuchDevice, choose_device
+
+    try:
+        choose_device(settings.reader.device)
+    except NoSuchDevice as error:
+        return Answer("device", False, str(error))
+    return Answer("device", True, f"{settings.reader.device} is there")
+
+
+def destination_answers(destination: AnyDestination, settings: Settings) -> Answer:
+    """Whether a destination answers a C-ECHO, or a search where it is a DICOMweb service."""
+    return _answers(f"destination {destination.name}", destination, settings)
+
+
+def source_answers(source: AnySource, settings: Settings) -> Answer:
+    """Whether a source answers a C-ECHO, or a search where it is a DICOMweb service."""
+    return _answers(f"source {source.name}", source, settings)
+
+
+def commitment_is_done(destination: Destination, settings: Settings) -> Answer:
+    """Whether a destination that is set to commit does storage commitment. Asks it to keep nothing."""
+    about = f"storage commitment of {destination.name}"
+    peer = dicom_peer(destination, settings.receiver.ae_title)
+    try:
+        offer_commitment(peer)
+    except NotAccepted as error:
+        return Answer(about, False, f"{error}: set commitment = false, or enter the node at it for storage commitment")
+    except DestinationError as error:
+        return Answer(about, False, str(error))
+    return Answer(about, True, f"{peer} does it; its reports come to the node's listener")
+
+
+def hl7_address(settings: Settings) -> Answer:
+    """Where HL7 messages are taken. Whether the address can be had shows when `serve` starts."""
+    hl7 = settings.hl7
+    return Answer("HL7", True, f"serve takes messages at {hl7.host}:{hl7.port} from {', '.join(hl7.sender_hosts)}")
+
+
+def _answers(about: str, of: AnyDestination | AnySource, settings: Settings) -> Answer:
+    try:
+        if isinstance(of, Web):
+            peer = of.url
+            web_echo(web_peer(of))
+        else:
+            peer = f"{of.ae_title} at {of.host}:{of.port}"
+            echo(of.ae_title, of.host, of.port, of.timeout_s, settings.receiver.ae_title)
+    except DestinationError as error:
+        return Answer(about, False, str(error))
+    return Answer(about, True, f"{peer} answers")
+
+
+def listener(settings: Settings) -> Answer:
+    """Whether the node itself answers. A refusal is an answer too."""
+    receiver = settings.receiver
+    try:
+        echo(receiver.ae_title, receiver.own_host, receiver.port, 5, receiver.ae_title)
+    except Rejected:
+        pass
+    except DestinationError as error:
+        return Answer("listener", False, str(error))
+    return Answer("listener", True, f"{receiver.ae_title} at {receiver.own_host}:{receiver.port} answers")

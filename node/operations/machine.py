@@ -1,0 +1,117 @@
+"""Whether this machine lets the node work: its queue, disk, descriptors, models. One question, one answer."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from config.settings import Settings
+from models.bundle import BundleError, find_bundle, read_bundle, verify
+from node.archive.space import ARCHIVE, INCOMING, QUARANTINE
+from node.operations.descriptors import associations_for, descriptors_for, hard_limit
+from node.store.database import (
+    NotServedYet,
+    QueueUnusable,
+    held_by,
+    looking,
+    open_existing,
+    sessions_of,
+    why_not_opened,
+)
+from node.store.tables import Study
+
+MB = 1_000_000
+
+
+@dataclass(frozen=True)
+class Answer:
+    """`about`: what was asked; `ok`: whether the node can work with it; `says`: one sentence."""
+
+    about: str
+    ok: bool
+    says: str
+
+
+def faults(settings: Settings) -> list[Answer]:
+    """What of the machine holds up the node at this moment, for whoever asks how it fares."""
+    return [answer for ask in (database, disk, weights) if not (answer := ask(settings)).ok]
+
+
+def database(settings: Settings) -> Answer:
+    """Whether the queue can be worked with, and is not held by another process. Changes nothing and takes no lock: a
+    queue that is not there yet is made by `serve`."""
+    if holder := _holder(settings.database):
+        return Answer("database", False, f"{holder} does not let others write to it: end that process")
+    try:
+        engine = open_existing(settings.database)
+    except NotServedYet as error:
+        return Answer("database", True, str(error))
+    except QueueUnusable as error:
+        return Answer("database", False, str(error))
+    except SQLAlchemyError as error:
+        return Answer("database", False, f"it cannot be opened: {why_not_opened(error)}")
+    try:
+        with looking(sessions_of(engine)) as session:
+            studies = session.scalars(select(func.count()).select_from(Study)).one()
+    except SQLAlchemyError as error:
+        return Answer("database", False, f"it cannot be opened: {why_not_opened(error)}")
+    finally:
+        engine.dispose()
+    return Answer("database", True, f"{engine.url.render_as_string()} holds {studies} studies")
+
+
+def _holder(url: str) -> str:
+    """Who holds the queue's write lock for two seconds on end, which the node itself never does; "": nobody."""
+    process = held_by(url)
+    for _ in range(20):
+        if process is None or held_by(url) != process:
+            return ""
+        time.sleep(0.1)
+    return f"process {process}" if process else "a process outside this container"
+
+
+def disk(settings: Settings) -> Answer:
+    """Whether the data folder with those in it, or the one where it will be made, can be written and has room."""
+    folder = next(parent for parent in (settings.data_dir, *settings.data_dir.parents) if parent.exists())
+    kept_in = [settings.data_dir / name for name in (INCOMING, ARCHIVE, QUARANTINE)]
+    served = any(os.path.lexists(one) for one in kept_in)  # `serve` makes them together
+    for one in (folder, *(kept_in if served else ())):
+        try:
+            with tempfile.TemporaryFile(dir=one):
+                pass
+        except OSError as error:
+            says = f"{settings.data_dir}: nothing can be written in {one}: {error.strerror}"
+            cure = "" if one == folder else ". Images are refused: bring that folder back, and start the node again"
+            return Answer("disk", False, says + cure)
+    free_mb = shutil.disk_usage(folder).free // MB
+    floor_mb = settings.receiver.min_free_mb
+    says = f"{settings.data_dir}: {free_mb} MB free; below {floor_mb} MB (receiver.min_free_mb) images are refused"
+    return Answer("disk", free_mb > floor_mb, says)
+
+
+def descriptors(settings: Settings) -> Answer:
+    """Whether a process of this user may open as many files and connections as the listener is set to have."""
+    limit, wanted = hard_limit(), descriptors_for(settings.receiver.max_associations)
+    says = (
+        f"{limit} may be open at once; receiver.max_associations = {settings.receiver.max_associations} needs {wanted}"
+    )
+    if limit < wanted:
+        says += f": there will be {associations_for(limit)}. Raise the hard limit (ulimit -Hn, LimitNOFILE)"
+    return Answer("file descriptors", limit >= wanted, says)
+
+
+def weights(settings: Settings) -> Answer:
+    """Whether the bundle is there and every file of it has the SHA-256 that bundle.toml tells."""
+    try:
+        bundle = read_bundle(find_bundle(settings.reader.bundle))
+    except BundleError as error:
+        return Answer("weights", False, str(error))
+    if problems := verify(bundle):
+        return Answer("weights", False, " ".join(problems))
+    return Answer("weights", True, f"{bundle.id}: every file has its SHA-256")

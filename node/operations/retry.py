@@ -1,0 +1,179 @@
+"""`mammo-node retry`: what a person sets going again after it was given up or held back."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from dicom_io.errors import NotReadable
+from dicom_io.headers import InstanceKind
+from models.types import counted
+from node.archive.contents import reading_of
+from node.delivery.commitment import ask_anew
+from node.delivery.outbox import send_again
+from node.intake.register import (
+    IN_QUARANTINE,
+    are_two_patients,
+    ask_for_reading,
+    go_beyond_notice,
+    hold_back_replaced,
+    reopen,
+    wait_for_images,
+)
+from node.store.states import DeliveryState, JobKind, JobState, StudyState, moved
+from node.store.tables import Delivery, Instance, Job, Result, Study
+
+
+class CannotRetry(Exception):
+    """The message says why, and what helps."""
+
+
+class NoSuchStudy(CannotRetry):
+    """The queue has no study with this id."""
+
+
+class StillTwoPatients(CannotRetry):
+    """The study's instances disagree about the patient: a report would mix two patients."""
+
+
+def lost_masks(session: Session, study_id: int, data_dir: Path) -> frozenset[int]:
+    """The ids of a study's images that were read and whose masks are damaged or gone."""
+    read = select(Instance).where(
+        Instance.study_id == study_id, Instance.reading.is_not(None), Instance.masks_path.is_not(None)
+    )
+    return frozenset(instance.id for instance in session.scalars(read) if not _has_masks(instance, data_dir))
+
+
+def _has_masks(instance: Instance, data_dir: Path) -> bool:
+    try:
+        reading_of(instance, data_dir)
+    except (NotReadable, OSError):
+        return False
+    return True
+
+
+def retry_study(
+    session: Session,
+    study_id: int,
+    now: float,
+    committing: Collection[str] = (),
+    lost: Collection[int] = (),
+) -> list[str]:
+    """Sets a study going again and says what was done, one sentence each; nothing, where there was nothing to do.
+
+    Images given up, and those whose masks are lost, are read again; a study that is past its close is opened for them,
+    after its report as the next revision. A report that could not be written is tried again; dead deliveries of the
+    study's present revision are due at once, with all of their time before them; a study in quarantine is let out:
+    whoever calls this has looked at it. What an earlier revision left undelivered when its study went into quarantine
+    is not sent any more. What was sent and is not committed is asked for again at once.
+
+    Args:
+        committing: names of the destinations that are set to commit.
+        lost: see `lost_masks`.
+
+    Raises:
+        NoSuchStudy
+        StillTwoPatients: nothing was changed.
+    """
+    study = session.get(Study, study_id, with_for_update=True)
+    if study is None:
+        raise NoSuchStudy(f"There is no study {study_id}: `mammo-node status` lists them.")
+    unread = _failed(session, study, JobKind.READ_IMAGE)
+    done = []
+    if study.state is StudyState.QUARANTINED:
+        done += _let_out(session, study, now)
+    elif (unread or lost) and study.state is not StudyState.OPEN:
+        reopen(session, study, now, new_image=True)
+        done.append(f"open again, for revision {study.revision}")
+    done += [_read_again(job, study) for job in unread]
+    done += [_read_anew(session, study, instance) for instance in study.instances if instance.id in lost]
+    # Asked for only now: a report that the study's opening overtook is cancelled.
+    done += [_report_again(job, study) for job in _failed(session, study, JobKind.REPORT)]
+    return done + _send_again(session, study, now) + _ask_again(session, study, now, committing)
+
+
+def _failed(session: Session, study: Study, kind: JobKind) -> Sequence[Job]:
+    return session.scalars(
+        select(Job).where(Job.study_id == study.id, Job.kind == kind, Job.state == JobState.FAILED).order_by(Job.id)
+    ).all()
+
+
+def _let_out(session: Session, study: Study, now: float) -> list[str]:
+    if are_two_patients(session, study):
+        raise StillTwoPatients(
+            f"Study {study.id} stays in quarantine: its instances disagree about the patient's ID or birth date. "
+            "Correct them at their source, send them again, and retry then."
+        )
+    done = [f"let out of quarantine, where it stood because: {study.why}"]
+    go_beyond_notice(study)
+    study.opened_at = now
+    wait_for_images(study)
+    for instance in study.instances:
+        if instance.unread_reason == IN_QUARANTINE:
+            instance.unread_reason = None
+            if instance.kind != InstanceKind.FOR_PROCESSING:  # closing.py decides which raw images are read
+                ask_for_reading(session, study, instance)
+                done.append(f"image {instance.id}, which came meanwhile, will be read")
+    if unsent := hold_back_replaced(session, study):
+        done.append(
+            f"not sent any more: {counted(unsent, 'delivery', 'deliveries')}, replaced by revision {study.revision}"
+        )
+    return done
+
+
+def _read_again(job: Job, study: Study) -> str:
+    _wait_again(job, study)
+    if job.instance is not None:
+        job.instance.unread_reason = None
+    return f"image {job.instance_id} will be read again (job {job.id})"
+
+
+def _read_anew(session: Session, study: Study, instance: Instance) -> str:
+    instance.reading = instance.masks_path = None
+    ask_for_reading(session, study, instance)
+    return f"image {instance.id} will be read again: its masks are damaged or gone"
+
+
+def _report_again(job: Job, study: Study) -> str:
+    go_beyond_notice(study)
+    _wait_again(job, study)
+    return f"its report will be written again (job {job.id})"
+
+
+def _wait_again(job: Job, study: Study) -> None:
+    job.state = moved(job.state, JobState.WAITING)
+    job.revision = study.revision
+    job.attempts = job.faults = 0
+    job.next_at = 0.0
+    job.error = ""
+
+
+def _send_again(session: Session, study: Study, now: float) -> list[str]:
+    """Revives the deliveries of the present revision; what the next one replaces stays where it is."""
+    dead = _deliveries(session, study, DeliveryState.DEAD)
+    for delivery in dead:
+        send_again(delivery, now)
+    return [f"{delivery.result.kind} will be sent to {delivery.destination} again" for delivery in dead]
+
+
+def _ask_again(session: Session, study: Study, now: float, committing: Collection[str]) -> list[str]:
+    sent = _deliveries(session, study, DeliveryState.SENT)
+    uncommitted = [delivery for delivery in sent if delivery.destination in committing]
+    for delivery in uncommitted:
+        ask_anew(delivery, now)
+    counts = Counter(delivery.destination for delivery in uncommitted)
+    return [f"{name} will be asked again to commit to {counted(count, 'result')}" for name, count in counts.items()]
+
+
+def _deliveries(session: Session, study: Study, state: DeliveryState) -> Sequence[Delivery]:
+    """Those of the present revision."""
+    return session.scalars(
+        select(Delivery)
+        .join(Delivery.result)
+        .where(Result.study_id == study.id, Result.last_revision == study.revision, Delivery.state == state)
+        .order_by(Delivery.id)
+    ).all()

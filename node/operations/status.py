@@ -1,0 +1,193 @@
+"""What the queue holds, for people: read by `status`, and by whatever else shows it. No patient names in it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import CompoundSelect, and_, func, or_, select, union
+from sqlalchemy.orm import Session, contains_eager, selectinload
+
+from node.store.states import DeliveryState, JobState, StudyState
+from node.store.tables import Delivery, Instance, Job, Result, Study
+
+PAGE = 100
+"""Studies on a page: few enough that a page of a large queue is there at once."""
+
+SETTLED = frozenset({StudyState.REPORTED, StudyState.NOT_READ})
+
+
+@dataclass(frozen=True)
+class ImageView:
+    """One instance of a study: `outcome` is "read", "not read" (see `reason`) or "waiting"."""
+
+    id: int
+    kind: str
+    laterality: str | None
+    view: str | None
+    outcome: str
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class JobView:
+    """Work that is not done: waiting, running or failed (see `error`). `faults`: how often the machine put it off, the
+    last time until `next_at` (UTC seconds since the epoch)."""
+
+    id: int
+    kind: str
+    image: int | None
+    state: str
+    attempts: int
+    error: str
+    faults: int = 0
+    next_at: float = 0.0
+
+
+@dataclass(frozen=True)
+class DeliveryView:
+    """One result on its way to one destination. Times are UTC seconds since the epoch."""
+
+    id: int
+    result: str
+    revision: int
+    destination: str
+    state: str
+    attempts: int
+    next_at: float
+    sent_at: float | None
+    error: str
+    uncommitted: bool = False
+    """Sent, to a destination that is asked to commit and has not done so."""
+
+
+@dataclass(frozen=True)
+class StudyView:
+    """A study with all that waits, failed or was delivered."""
+
+    id: int
+    study_instance_uid: str
+    source: str
+    state: str
+    why: str
+    revision: int
+    first_received_at: float
+    last_received_at: float
+    expected_instances: int | None
+    images: tuple[ImageView, ...]
+    jobs: tuple[JobView, ...]
+    deliveries: tuple[DeliveryView, ...]
+
+
+@dataclass(frozen=True)
+class QueueView:
+    """`counts`: all studies by their state; `pages`: how many pages those asked for fill; `studies`: those of one page,
+    oldest first."""
+
+    counts: dict[str, int]
+    pages: int
+    studies: tuple[StudyView, ...]
+
+
+def view_queue(session: Session, newest: int | None = None, page: int = 1) -> QueueView:
+    """The queue, a page of PAGE studies at a time; page 1 has the newest. With `newest`, only that many of the latest
+    studies, and every older one that is not settled: that waits, failed, stands in quarantine or has results still to
+    be delivered."""
+    counts = {str(state): 0 for state in StudyState}
+    for state, count in session.execute(select(Study.state, func.count()).group_by(Study.state)):
+        counts[str(state)] = count
+    asked_for = select(Study.id)
+    if newest is not None:
+        latest = select(Study.id).order_by(Study.id.desc()).limit(newest).subquery()
+        asked_for = asked_for.where(or_(Study.id.in_(select(latest.c.id)), Study.id.in_(_unsettled())))
+    number = session.scalars(select(func.count()).select_from(asked_for.subquery())).one()
+    of_page = asked_for.order_by(Study.id.desc()).offset((page - 1) * PAGE).limit(PAGE)
+    studies = session.scalars(
+        select(Study)
+        .where(Study.id.in_(session.scalars(of_page).all()))
+        .options(selectinload(Study.instances))
+        .order_by(Study.id)
+    ).all()
+    return QueueView(counts, math.ceil(number / PAGE), tuple(_with_rows(session, studies)))
+
+
+def _unsettled() -> CompoundSelect[tuple[int]]:
+    """The ids of studies with something left to do. A union of three, each found by its own way: asking each study
+    whether it is one of them takes long where there are many."""
+    undelivered = or_(
+        Delivery.state.not_in([DeliveryState.SENT, DeliveryState.COMMITTED]),
+        and_(Delivery.state == DeliveryState.SENT, Delivery.transaction_uid.is_not(None)),
+    )
+    return union(
+        select(Study.id).where(Study.state.in_(set(StudyState) - SETTLED)),
+        select(Job.study_id).where(Job.state == JobState.FAILED),
+        select(Study.id)
+        .join(Study.results)
+        .join(Delivery, Delivery.result_id == Result.id)
+        .where(Result.last_revision == Study.revision, undelivered),
+    )
+
+
+def _with_rows(session: Session, studies: Sequence[Study]) -> Iterator[StudyView]:
+    ids = [study.id for study in studies]
+    pending = [JobState.WAITING, JobState.RUNNING, JobState.FAILED]
+    jobs = session.scalars(select(Job).where(Job.study_id.in_(ids), Job.state.in_(pending)).order_by(Job.id)).all()
+    deliveries = session.scalars(
+        select(Delivery)
+        .join(Delivery.result)
+        .where(Result.study_id.in_(ids))
+        .options(contains_eager(Delivery.result))
+        .order_by(Delivery.id)
+    ).all()
+    jobs_of: dict[int, list[Job]] = {study_id: [] for study_id in ids}
+    deliveries_of: dict[int, list[Delivery]] = {study_id: [] for study_id in ids}
+    for job in jobs:
+        jobs_of[job.study_id].append(job)
+    for delivery in deliveries:
+        deliveries_of[delivery.result.study_id].append(delivery)
+    return (_study_view(study, jobs_of[study.id], deliveries_of[study.id]) for study in studies)
+
+
+def _study_view(study: Study, jobs: list[Job], deliveries: list[Delivery]) -> StudyView:
+    return StudyView(
+        id=study.id,
+        study_instance_uid=study.study_instance_uid,
+        source=study.source,
+        state=str(study.state),
+        why=study.why,
+        revision=study.revision,
+        first_received_at=study.first_received_at,
+        last_received_at=study.last_received_at,
+        expected_instances=study.expected_instances,
+        images=tuple(_image_view(instance) for instance in study.instances),
+        jobs=tuple(
+            JobView(
+                job.id, str(job.kind), job.instance_id, str(job.state), job.attempts, job.error, job.faults, job.next_at
+            )
+            for job in jobs
+        ),
+        deliveries=tuple(
+            DeliveryView(
+                delivery.id,
+                delivery.result.kind,
+                delivery.result.revision,
+                delivery.destination,
+                str(delivery.state),
+                delivery.attempts,
+                delivery.next_at,
+                delivery.sent_at,
+                delivery.error,
+                delivery.state is DeliveryState.SENT and delivery.transaction_uid is not None,
+            )
+            for delivery in deliveries
+        ),
+    )
+
+
+def _image_view(instance: Instance) -> ImageView:
+    if instance.unread_reason is not None:
+        outcome = "not read"
+    else:
+        outcome = "read" if instance.reading is not None else "waiting"
+    return ImageView(instance.id, instance.kind, instance.laterality, instance.view, outcome, instance.unread_reason)

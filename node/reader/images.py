@@ -1,0 +1,191 @@
+"""The reader's loop: claim images, decode them, let the models read them, publish what they say.
+
+Runs in a process of its own (reader_process.py), the only one with torch. Nothing here catches what it does not
+expect: an image that brings the process down is claimed again alone, and given up after `attempts` times.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pydicom import dcmread
+
+from dicom_io.durable import write_durably
+from dicom_io.errors import NotReadable
+from dicom_io.headers import chest_wall_side
+from dicom_io.pixels.mammogram import read_mammogram
+from models.breast import breast_side
+from models.pipeline import Pipeline
+from models.protocols import OutOfMemory
+from models.reading_json import masks_of, to_json
+from models.types import ImageReading, Mammogram, counted
+from node.store.database import Sessions
+from node.store.faults import PATIENCE, Patience, given_up, passes, told
+from node.store.queue import Claim, LeaseLost, claim, finish, put_off, renew
+from node.store.states import JobKind, JobState
+from node.store.tables import Instance
+
+log = logging.getLogger(__name__)
+
+KILLS_THE_READER = "unreadable: kills the reader ({attempts})"
+TOO_LARGE = "unreadable: the device's memory does not hold it, even alone"
+
+
+@dataclass(frozen=True)
+class ReadingLimits:
+    """See config.settings.Reader and Receiver, and for `patience` faults.py."""
+
+    batch: int
+    attempts: int
+    lease_s: float
+    max_image_pixels: int
+    patience: Patience = PATIENCE
+
+
+@dataclass(frozen=True)
+class ImageReader:
+    """Reads the images that the queue holds.
+
+    Attributes:
+        data_dir: what the paths in the database are relative to.
+        worker: the name under which leases are held.
+        now: UTC seconds since the epoch.
+    """
+
+    sessions: Sessions
+    data_dir: Path
+    pipeline: Pipeline
+    worker: str
+    limits: ReadingLimits
+    now: Callable[[], float]
+
+    def read_some(self) -> int:
+        """Reads one batch; says how many images it claimed (0: nothing to do)."""
+        with self.sessions.begin() as session:
+            claims = claim(session, JobKind.READ_IMAGE, self.worker, self.now(), self.limits.lease_s, self.limits.batch)
+            paths = {held.job_id: self._path(session.get_one(Instance, held.instance_id)) for held in claims}
+        decoded: list[tuple[Claim, Mammogram, float]] = []
+        for held in claims:
+            if held.attempts > self.limits.attempts:
+                self._give_up(held, KILLS_THE_READER.format(attempts=counted(self.limits.attempts, "attempt")))
+                continue
+            began = self.now()
+            try:
+                image = decode(paths[held.job_id], self.limits.max_image_pixels)
+            except NotReadable as reason:
+                self._give_up(held, str(reason))
+                continue
+            except Exception as fault:
+                if not passes(fault):
+                    raise
+                self._put_off(held, told(fault))
+                continue
+            decoded.append((held, image, self.now() - began))
+        if decoded:
+            self._read(decoded)
+        return len(claims)
+
+    def _path(self, instance: Instance) -> Path:
+        return self.data_dir / instance.path
+
+    def _read(self, decoded: list[tuple[Claim, Mammogram, float]]) -> None:
+        with self.sessions.begin() as session:
+            renew(session, [held for held, _, _ in decoded], self.now(), self.limits.lease_s)
+        reason, alone = "", len(decoded) == 1
+        try:
+            readings = self.pipeline.read([image for _, image, _ in decoded])
+        except OutOfMemory:
+            readings = []
+        except Exception as fault:
+            if not passes(fault):
+                raise
+            readings, reason = [], told(fault)
+        # Outside the handler, whose traceback would hold on to the memory of the batch that failed.
+        if readings:
+            for (held, _, decode_s), reading in zip(decoded, readings, strict=True):
+                self._publish_or_put_off(held, replace(reading, seconds={"decode": decode_s, **reading.seconds}))
+        elif not alone:
+            for one in decoded:
+                self._read([one])
+        elif reason:
+            self._put_off(decoded[0][0], reason)
+        else:
+            self._give_up(decoded[0][0], TOO_LARGE)
+
+    def _publish_or_put_off(self, held: Claim, reading: ImageReading) -> None:
+        try:
+            self._publish(held, reading)
+        except Exception as fault:
+            if not passes(fault):
+                raise
+            self._put_off(held, told(fault))
+
+    def _publish(self, held: Claim, reading: ImageReading) -> None:
+        # The token in the name: a reader that lost its lease never writes over the masks of the one that has it.
+        masks_path = Path("readings") / f"{held.instance_id}-{held.token}.npz"
+        write_durably(self.data_dir / masks_path, masks_of(reading))
+        try:
+            with self.sessions.begin() as session:
+                finish(session, held, JobState.DONE)
+                instance = session.get_one(Instance, held.instance_id)
+                instance.reading = to_json(reading)
+                instance.masks_path = str(masks_path)
+                instance.unread_reason = None
+        except LeaseLost:
+            (self.data_dir / masks_path).unlink(missing_ok=True)
+            log.warning("job %d: its lease was lost while it was read; the reading is dropped", held.job_id)
+        else:
+            log.info("job %d: read, %s", held.job_id, counted(len(reading.findings), "finding"))
+
+    def _put_off(self, held: Claim, reason: str) -> None:
+        """For a fault of the machine: the image waits, and the others go on."""
+        faults = held.faults + 1
+        again_at = self.limits.patience.again_at(faults, self.now())
+        if again_at is None:
+            self._give_up(held, given_up(faults, reason))
+            return
+        try:
+            with self.sessions.begin() as session:
+                put_off(session, held, reason, again_at)
+        except LeaseLost:
+            log.warning("job %d: its lease was lost before it was put off", held.job_id)
+        else:
+            log.warning("job %d: put off, no fault of the image: %s", held.job_id, reason)
+
+    def _give_up(self, held: Claim, reason: str) -> None:
+        try:
+            with self.sessions.begin() as session:
+                finish(session, held, JobState.FAILED, reason)
+                session.get_one(Instance, held.instance_id).unread_reason = reason
+        except LeaseLost:
+            log.warning("job %d: its lease was lost before it was given up", held.job_id)
+        else:
+            log.warning("job %d: not readable: %s", held.job_id, reason)
+
+
+def decode(path: Path, max_image_pixels: int) -> Mammogram:
+    """An image of the archive as the models see it, with a warning where its laterality looks wrong.
+
+    Raises:
+        NotReadable: the file is gone, may not be read, or is no image that can be decoded.
+        OSError, MemoryError: a fault of the machine that passes (faults.py).
+    """
+    try:
+        image = read_mammogram(path, max_image_pixels)
+        expected = chest_wall_side(dcmread(path, stop_before_pixels=True))
+    except FileNotFoundError as error:
+        raise NotReadable("its file is gone from the archive: send it again") from error
+    except PermissionError as error:
+        raise NotReadable("its file in the archive may not be read: mend its permissions, then retry") from error
+    except OSError as error:
+        if passes(error):
+            raise
+        raise NotReadable(f"its file in the archive cannot be read, {told(error)}: mend that, then retry") from error
+    seen = breast_side(image.pixels)
+    if expected is not None and seen is not None and seen != expected:
+        warning = f"The header puts the chest wall on the {expected}, the pixels on the {seen}: check the laterality."
+        return replace(image, warnings=(*image.warnings, warning))
+    return image

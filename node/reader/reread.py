@@ -1,0 +1,154 @@
+"""`mammo-node reread`: a study's images read again, by the same models or others, to be compared or reported anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sqlalchemy.orm import Session
+
+from dicom_io.durable import write_durably
+from models.pipeline import Pipeline
+from models.reading_json import from_json, masks_of, to_json
+from models.same_lesion import same_lesions
+from models.types import Finding, ImageReading
+from node.intake.register import IN_QUARANTINE
+from node.reader.images import decode
+from node.store.database import Sessions, looking
+from node.store.states import StudyState
+from node.store.tables import Study
+from node.studies.closing import report_anew
+
+
+class CannotReread(Exception):
+    """The message says why, and what helps."""
+
+
+@dataclass(frozen=True, eq=False)
+class Reread:
+    """An image with its reading before and now; `instance_id` is its row."""
+
+    instance_id: int
+    laterality: str | None
+    view: str | None
+    before: ImageReading
+    now: ImageReading
+
+    @property
+    def kept(self) -> list[tuple[Finding, Finding]]:
+        """Findings of both readings, before and now."""
+        pairs = same_lesions(*([one.mask for one in reading.findings] for reading in (self.before, self.now)))
+        return [(self.before.findings[old], self.now.findings[new]) for new, old in pairs.items()]
+
+    @property
+    def gone(self) -> int:
+        return len(self.before.findings) - len(self.kept)
+
+    @property
+    def new(self) -> int:
+        return len(self.now.findings) - len(self.kept)
+
+
+@dataclass(frozen=True)
+class Rereading:
+    """One study's images read again.
+
+    Attributes:
+        revision: the report that `before` stands in.
+    """
+
+    study_id: int
+    revision: int
+    images: tuple[Reread, ...]
+
+
+def reread(
+    sessions: Sessions,
+    data_dir: Path,
+    study_id: int,
+    pipeline: Pipeline,
+    max_image_pixels: int,
+    on_read: Callable[[int, int], None],
+) -> Rereading:
+    """Reads again what was read of a reported study, one image at a time; changes nothing.
+
+    Args:
+        on_read: told the images done and the images there are.
+
+    Raises:
+        CannotReread: the study is not reported, or no image of it was read.
+        NotReadable: an image cannot be decoded any more.
+    """
+    revision, rows = _read_before(sessions, data_dir, study_id)
+    images = []
+    for number, (row, path) in enumerate(rows, start=1):
+        [reading] = pipeline.read([decode(path, max_image_pixels)])
+        images.append(replace(row, now=reading))
+        on_read(number, len(rows))
+    return Rereading(study_id, revision, tuple(images))
+
+
+def publish_rereading(sessions: Sessions, data_dir: Path, rereading: Rereading, now: float) -> int:
+    """Puts the new readings in the place of the old ones and asks for the next revision; says which.
+
+    Raises:
+        CannotReread: the study got another report or another image meanwhile; nothing was changed.
+    """
+    paths = {}
+    for image in rereading.images:  # durable before any row names them; without a row they are only leftovers
+        path = Path("readings") / f"{image.instance_id}-revision-{rereading.revision + 1}.npz"
+        write_durably(data_dir / path, masks_of(image.now))
+        paths[image.instance_id] = str(path)
+    with sessions.begin() as session:
+        study = _reported(session, rereading.study_id)
+        if study.revision != rereading.revision:
+            raise CannotReread(f"Study {study.id} was reported anew while it was read: try again.")
+        for instance in study.instances:
+            for image in rereading.images:
+                if image.instance_id == instance.id:
+                    instance.reading = to_json(image.now)
+                    instance.masks_path = paths[instance.id]
+        report_anew(session, study, now, f"read again by {rereading.images[0].now.bundle}")
+        return study.revision
+
+
+def find_study(session: Session, named: str) -> int:
+    """The row of a study, by the number that `status` shows or by its Study Instance UID.
+
+    Raises:
+        CannotReread: there is none.
+    """
+    by_number = session.get(Study, int(named)) if named.isdigit() else None
+    study = by_number or session.query(Study).filter(Study.study_instance_uid == named).one_or_none()
+    if study is None:
+        raise CannotReread(f"There is no study {named}: `mammo-node status --all` lists them.")
+    return study.id
+
+
+def _reported(session: Session, study_id: int) -> Study:
+    study = session.get_one(Study, study_id, with_for_update=True)
+    if study.state is not StudyState.REPORTED:
+        why = IN_QUARANTINE if study.state is StudyState.QUARANTINED else f"it is {study.state}"
+        raise CannotReread(
+            f"Study {study.id} cannot be read again now: {why}. Only a study with a report can (`mammo-node status`)."
+        )
+    return study
+
+
+def _read_before(sessions: Sessions, data_dir: Path, study_id: int) -> tuple[int, Sequence[tuple[Reread, Path]]]:
+    with looking(sessions) as session:
+        study = _reported(session, study_id)
+        rows = []
+        for instance in study.instances:
+            if instance.reading is not None and instance.masks_path is not None:
+                before = from_json(instance.reading, (data_dir / instance.masks_path).read_bytes())
+                rows.append(
+                    (
+                        Reread(instance.id, instance.laterality, instance.view, before, before),
+                        data_dir / instance.path,
+                    )
+                )
+        if not rows:
+            raise CannotReread(f"No image of study {study.id} was read: `mammo-node retry {study.id}` tries again.")
+        return study.revision, rows

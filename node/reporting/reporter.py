@@ -1,0 +1,316 @@
+"""Results of a closed study: the exam put together, encoded, written, and put into the outbox in one transaction.
+
+Runs without torch. A report that is written a second time (its first writer was killed) has the same UIDs and bytes.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydicom import Dataset, dcmread
+from sqlalchemy.orm import Session, selectinload
+
+from dicom_io.device import Device
+from dicom_io.durable import write_durably
+from dicom_io.errors import DicomError
+from dicom_io.headers import InstanceKind, describe
+from dicom_io.results.encode import Encoding, ResultObject, encode_results
+from dicom_io.results.gsps.display import is_grey
+from dicom_io.results.profiles import Profile, ResultKind
+from dicom_io.results.sources import identity
+from models.concordance import concordances, is_discordant
+from models.exam import put_together
+from models.types import RECALL_THRESHOLD, BundleId, ExamReading, Laterality, ReadImage, UnreadImage, counted
+from node.archive.contents import headers_of, reading_of
+from node.assessments.entered import assessments_of
+from node.delivery.outbox import Recipient, Written, profiles_of, publish, rejected, told
+from node.intake.register import IMAGES
+from node.logs import place_of
+from node.routing import Router
+from node.store.database import Sessions, looking
+from node.store.faults import PATIENCE, Patience, given_up, passes
+from node.store.faults import told as told_of
+from node.store.queue import Claim, LeaseLost, claim, finish, give_back, put_off
+from node.store.states import JobKind, JobState, StudyState, moved
+from node.store.tables import Job, Study
+from node.studies.closing import (
+    RAW_COPY,
+    arrived_views,
+    breasts_of,
+    choose_raw_images,
+    readings_begun,
+    shown_by,
+    shown_views,
+)
+
+log = logging.getLogger(__name__)
+
+_Documents = dict[ResultKind, Dataset]
+
+_NOTICES = (ResultKind.SR, ResultKind.CAD_SR, ResultKind.SC)
+"""Which of a profile's objects says that there is no report: the first that it has."""
+
+ATTEMPTS = 5
+"""How often a report may end the whole node before it is given up."""
+
+
+@dataclass(frozen=True)
+class Reporter:
+    """Reports the studies that are closed and read.
+
+    Attributes:
+        data_dir: what the paths in the database are relative to.
+        recipients: who gets results.
+        router: which of them, by the study.
+        bundle: the models in use, named where nothing could be read.
+        device: this installation, named in every object.
+        worker: the name under which leases are held.
+        now: UTC seconds since the epoch.
+        patience: with faults of the machine.
+        recall_threshold: the site's: a probability (0..1) above it is a recall.
+        coded_category: see Encoding.
+    """
+
+    sessions: Sessions
+    data_dir: Path
+    recipients: Sequence[Recipient]
+    router: Router
+    bundle: BundleId
+    device: Device
+    worker: str
+    lease_s: float
+    now: Callable[[], float]
+    patience: Patience = PATIENCE
+    recall_threshold: float = RECALL_THRESHOLD
+    coded_category: bool = False
+
+    def run(self, stop: threading.Event, pause_s: float = 0.25) -> None:
+        """Reports until `stop` is set."""
+        with self.sessions.begin() as session:
+            give_back(session, self.worker, counts=False)  # where a fault of the database ended this loop before
+        while not stop.is_set():
+            if not self.report_one():
+                stop.wait(pause_s)
+
+    def report_one(self) -> bool:
+        """Reports one study; False where none is ready."""
+        with self.sessions.begin() as session:
+            claims = claim(session, JobKind.REPORT, self.worker, self.now(), self.lease_s)
+        for held in claims:
+            try:
+                self._report_or_fail(held)
+            except LeaseLost:
+                log.info("job %d: overtaken while it was reported; its results are dropped", held.job_id)
+        return bool(claims)
+
+    def _report_or_fail(self, held: Claim) -> None:
+        try:
+            if held.attempts > ATTEMPTS:
+                self._give_up(held, f"the node ended {ATTEMPTS} times while it wrote this report")
+            elif not self._asked_for_more(held):
+                self._report(held)
+        except LeaseLost:
+            raise
+        except Exception as fault:  # noqa: BLE001 - told in the job's row
+            if passes(fault):
+                self._put_off(held, told_of(fault))
+            else:
+                self._failed(held, fault)
+
+    def _put_off(self, held: Claim, reason: str) -> None:
+        """For a fault of the machine: this report waits, and the others are written."""
+        faults = held.faults + 1
+        again_at = self.patience.again_at(faults, self.now())
+        if again_at is None:
+            log.error("job %d: the report is given up: %s", held.job_id, given_up(faults, reason))
+            self._give_up(held, given_up(faults, reason))
+            return
+        with self.sessions.begin() as session:
+            put_off(session, held, reason, again_at)
+            session.get_one(Study, held.study_id).why = f"its report is put off: {reason}"
+        log.warning("job %d: the report is put off: %s", held.job_id, reason)
+
+    def _failed(self, held: Claim, fault: Exception) -> None:
+        """Whatever keeps one study from being reported is written to its job, where `status` shows it and `retry` takes
+        it up; the other studies go on. Only the fault's place: its message may quote a header."""
+        log.error("job %d: the report failed: %s", held.job_id, place_of(fault))
+        self._give_up(held, str(fault) if isinstance(fault, DicomError) else place_of(fault))
+
+    def _give_up(self, held: Claim, error: str) -> None:
+        """Ends a report that cannot be written, and tells those who wait for it, where that can be written."""
+        why = f"its report could not be written: {error}"
+        notice, recipients = self._notice(held, why)
+        with self.sessions.begin() as session:
+            finish(session, held, JobState.FAILED, error)
+            session.get_one(Job, held.job_id).begun_at = None  # nothing of it was sent: a later try is another writing
+            study = session.get_one(Study, held.study_id)
+            study.why = why
+            publish(session, study, notice, recipients, self.now())
+        log.info("study %d: %s that there is no report", held.study_id, counted(len(notice), "notice"))
+
+    def _notice(self, held: Claim, why: str) -> tuple[list[Written], list[Recipient]]:
+        """A document by which a destination learns that the study's images were not reported, and who gets it.
+
+        It is made of what identifies the images and of nothing else that their headers or readings say: something in
+        these is what the report failed of.
+        """
+        if held.attempts > ATTEMPTS + 1:  # the writing of the notice, too, ended the node
+            return [], []
+        try:
+            return self._noticed(held, why)
+        except Exception as fault:  # noqa: BLE001 - there is no notice, then; the report's own fault is told anyway
+            log.error("job %d: no notice that there is no report: %s", held.job_id, place_of(fault))
+            return [], []
+
+    def _noticed(self, held: Claim, why: str) -> tuple[list[Written], list[Recipient]]:
+        with looking(self.sessions) as session:
+            study = session.get_one(
+                Study, held.study_id, options=[selectinload(Study.instances), selectinload(Study.results)]
+            )
+            images = [instance for instance in study.instances if instance.kind in IMAGES]
+            unread = [UnreadImage(one.sop_instance_uid, one.kind, why, on_purpose=one.left_out) for one in images]
+            exam = put_together([], unread, arrived_views(study, readings_begun(session, study)))
+        headers = headers_of(study.instances, study.study_instance_uid, self.data_dir)
+        recipients = self._recipients(study, headers)
+        sources = {one.sop_instance_uid: identity(headers[one.sop_instance_uid]) for one in images}
+        written: list[Written] = []
+        for profile in profiles_of(recipients):
+            kind = next((kind for kind in _NOTICES if kind in profile.kinds), None)
+            if kind is not None:
+                only = replace(profile, kinds=frozenset({kind}))
+                objects = encode_results(exam, sources, self._encoding(held, study, only))
+                written += self._written(study, held.revision, profile, objects)
+        return written, [one for one in recipients if not one.only_discordant]
+
+    def _asked_for_more(self, held: Claim) -> bool:
+        """Whether an image must be read first, after all: then the report waits for it."""
+        with self.sessions.begin() as session:
+            asked = choose_raw_images(session, session.get_one(Study, held.study_id))
+            if asked:
+                finish(session, held, JobState.WAITING)
+        return asked
+
+    def _report(self, held: Claim) -> None:
+        study, exam, sources, predecessors = self._gather(held)
+        recipients = self._recipients(study, sources)
+        with looking(self.sessions) as session:  # no note is written while the study is not reported
+            taken_back = rejected(session, study)
+        written: list[Written] = []
+        for profile in profiles_of(recipients):
+            encoding = self._encoding(held, study, profile)
+            objects = encode_results(exam, sources, encoding, predecessors[profile.name], taken_back)
+            written += self._written(study, held.revision, profile, objects)
+        if any(ResultKind.GSPS in profile.kinds for profile in profiles_of(recipients)):
+            in_colour = sum(not is_grey(sources[one.sop_instance_uid]) for one in exam.images if one.reading.findings)
+            if in_colour:
+                log.info("study %d: no presentation state of %s in colour", held.study_id, counted(in_colour, "image"))
+        self._publish(held, written, recipients, is_discordant(exam))
+
+    def _encoding(self, held: Claim, study: Study, profile: Profile) -> Encoding:
+        return Encoding(
+            written_at=datetime.fromtimestamp(self._begun_at(held), UTC).astimezone(),
+            revision=held.revision,
+            bundles=(self.bundle,),
+            profile=profile,
+            began_at=datetime.fromtimestamp(study.first_received_at, UTC),
+            device=self.device,
+            coded_category=self.coded_category,
+        )
+
+    def _begun_at(self, held: Claim) -> float:
+        """When the writing of this report began, kept with its job: a second try gives the same bytes."""
+        with self.sessions.begin() as session:
+            job = session.get_one(Job, held.job_id)
+            if job.begun_at is None:
+                job.begun_at = self.now()
+            return job.begun_at
+
+    def _recipients(self, study: Study, sources: Mapping[str, Dataset]) -> list[Recipient]:
+        """Those to whom the routes send the study, by its first image that is read or should have been."""
+        first = next((one for one in study.instances if one.kind in IMAGES and not one.left_out), study.instances[0])
+        header = describe(sources[first.sop_instance_uid])
+        names = self.router(header, study.source, study.first_received_at).destinations
+        return [one for one in self.recipients if names is None or one.name in names]
+
+    def _gather(self, held: Claim) -> tuple[Study, ExamReading, dict[str, Dataset], Mapping[str, _Documents]]:
+        """The study, its exam, the headers of its instances by SOP Instance UID, and earlier documents by profile."""
+        with looking(self.sessions) as session:
+            study = session.get_one(
+                Study, held.study_id, options=[selectinload(Study.instances), selectinload(Study.results)]
+            )
+            exam = exam_of(session, study, self.data_dir, self.recall_threshold)
+            earlier = {
+                (result.profile, ResultKind(result.kind)): result.path
+                for result in sorted(study.results, key=lambda result: result.last_revision)
+                if result.kind in (ResultKind.SR, ResultKind.CAD_SR) and result.revision < held.revision
+            }
+        headers = headers_of(study.instances, study.study_instance_uid, self.data_dir)
+        documents: defaultdict[str, _Documents] = defaultdict(dict)
+        for (profile, kind), path in earlier.items():
+            documents[profile][kind] = dcmread(self.data_dir / path)
+        return study, exam, headers, documents
+
+    def _written(
+        self, study: Study, revision: int, profile: Profile, objects: Sequence[ResultObject]
+    ) -> Iterator[Written]:
+        """Writes the objects that no earlier revision wrote."""
+        known = {result.sop_instance_uid: result.path for result in study.results}
+        folder = Path("results") / str(study.id) / f"revision-{revision}" / profile.name
+        for number, one in enumerate(objects, start=1):
+            path = known.get(one.sop_instance_uid)
+            if path is None:
+                path = str(folder / f"{number:02}-{one.kind}.dcm")
+                write_durably(self.data_dir / path, one.content)
+            yield Written(profile.name, one.kind, one.sop_instance_uid, path)
+
+    def _publish(
+        self, held: Claim, objects: Sequence[Written], recipients: Sequence[Recipient], discordant: bool
+    ) -> None:
+        with self.sessions.begin() as session:
+            finish(session, held, JobState.DONE)
+            study = session.get_one(Study, held.study_id)
+            study.state = moved(study.state, StudyState.REPORTED)
+            study.why = ""
+            known = told(session, study)
+            wanted = [one for one in recipients if discordant or not one.only_discordant or one.name in known]
+            publish(session, study, objects, wanted, self.now())
+        log.info("study %d: revision %d reported: %s", held.study_id, held.revision, counted(len(objects), "object"))
+
+
+def exam_of(session: Session, study: Study, data_dir: Path, recall_threshold: float = RECALL_THRESHOLD) -> ExamReading:
+    """The exam that a study's rows make: what was read, and what was not with its reason.
+
+    Raises:
+        NotReadable, OSError: see `reading_of`.
+
+    The reading of a raw image is left out where, in the end, its view was read from an image for presentation.
+    """
+    shown, begun = shown_views(study), readings_begun(session, study)
+    images, unread = [], []
+    for instance in study.instances:
+        raw_copy = instance.kind == InstanceKind.FOR_PROCESSING and shown_by(instance) in shown
+        no_view = instance.no_view  # its header may have been corrected after it was read
+        if instance.reading is not None and instance.masks_path is not None and not (raw_copy or no_view):
+            images.append(
+                ReadImage(
+                    sop_instance_uid=instance.sop_instance_uid,
+                    laterality=Laterality(instance.laterality) if instance.laterality else None,
+                    view=instance.view,
+                    reading=reading_of(instance, data_dir),
+                    extent=instance.extent,
+                )
+            )
+        elif instance.kind != InstanceKind.REPORT and (raw_copy or no_view or instance.unread_reason is not None):
+            reason = RAW_COPY if raw_copy else instance.unread_reason or no_view
+            unread.append(
+                UnreadImage(instance.sop_instance_uid, instance.kind, reason, on_purpose=raw_copy or instance.left_out)
+            )
+    exam = put_together(images, unread, arrived_views(study, begun), breasts_of(study, begun))
+    exam = replace(exam, recall_threshold=recall_threshold)
+    return replace(exam, concordances=concordances(exam, assessments_of(session, study)))

@@ -1,0 +1,111 @@
+"""When the wall clock is set: the node's deadlines stand in the database as times of that clock, and are set with it.
+
+So a clock that is set back by an hour makes nothing wait for an hour, and one that is set forward closes no study early
+and kills no delivery. Pure but for the clocks that are handed in.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from sqlalchemy import ColumnElement, and_, case, not_, update
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from node.store.states import DeliveryState, JobState, StudyState
+from node.store.tables import Delivery, Job, Study
+
+TOLERANCE_S = 2.0
+"""Less is no jump: a clock that is slowed or hastened, or a thread that had to wait."""
+LONGEST_WAIT_S = 3600.0
+"""Of a delivery after a start, whatever its row says."""
+_OPEN = Study.state == StudyState.OPEN
+_UNDELIVERED = Delivery.state.in_([DeliveryState.WAITING, DeliveryState.SENT])
+
+
+def steady() -> float:
+    """Seconds on a clock that nobody sets, and that goes on while the machine sleeps."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+@dataclass
+class ClockWatch:
+    """Compares the wall clock with a steady one, from when it is made.
+
+    Attributes:
+        wall: UTC seconds since the epoch.
+        steady: seconds on a clock that nobody sets.
+    """
+
+    wall: Callable[[], float]
+    steady: Callable[[], float]
+    _offset: float = field(init=False)
+    _looked_at: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._offset, self._looked_at = self._look()
+
+    def set_by(self) -> float:
+        """By how many seconds the wall clock was set since `accept`; 0 where it was not."""
+        offset, looked_at = self._look()
+        moved = offset - self._offset
+        if abs(moved) >= TOLERANCE_S:
+            return moved
+        self._offset, self._looked_at = offset, looked_at
+        return 0.0
+
+    def since_s(self) -> float:
+        """Seconds since the clocks were last seen to agree."""
+        return self.steady() - self._looked_at
+
+    def accept(self, moved: float) -> None:
+        """Takes the wall clock as it was set by now."""
+        self._offset += moved
+
+    def _look(self) -> tuple[float, float]:
+        while True:
+            before, wall, after = self.steady(), self.wall(), self.steady()
+            if after - before < TOLERANCE_S / 4:
+                return wall - after, after
+
+
+def follow(session: Session, moved: float, now: float, since_s: float) -> None:
+    """Sets what stands in the rows of all that is unfinished by `moved` seconds, as the wall clock was.
+
+    Args:
+        now: by the clock as it is now.
+        since_s: times within so many seconds before `now` may be of the clock as it is now, and stay.
+    """
+
+    def set_past(column: InstrumentedAttribute[float], *unfinished: ColumnElement[bool]) -> None:
+        of_the_clock_before = not_(column.between(now - since_s, now))
+        session.execute(update(column.class_).where(of_the_clock_before, *unfinished).values({column: column + moved}))
+
+    def set_future(column: InstrumentedAttribute[float], *unfinished: ColumnElement[bool]) -> None:
+        # One that lies ahead although the clock was set forward is of the clock as it is now, or far enough ahead.
+        of_the_clock_before = column < now if moved > 0 else column > now
+        set_now = case((column + moved < now, now), else_=column + moved) if moved < 0 else column + moved
+        session.execute(update(column.class_).where(of_the_clock_before, *unfinished).values({column: set_now}))
+
+    set_past(Study.opened_at, _OPEN)
+    set_past(Study.last_received_at, _OPEN)
+    session.execute(update(Study).where(_OPEN).values(decide_at=0.0))
+    set_future(Job.next_at, Job.state == JobState.WAITING, Job.next_at > 0)
+    held = Job.state == JobState.RUNNING
+    still_held = and_(held, Job.lease_until < now if moved > 0 else Job.lease_until + moved >= now)
+    session.execute(update(Job).where(still_held).values(lease_until=Job.lease_until + moved))
+    set_past(Delivery.created_at, _UNDELIVERED)
+    set_future(Delivery.next_at, _UNDELIVERED)
+
+
+def resume(session: Session, now: float) -> None:
+    """At a start: the clock may have been set back while the node was down. Nothing waits longer than it would have."""
+    for column in (Study.opened_at, Study.last_received_at):
+        session.execute(update(Study).where(_OPEN, column > now).values({column: now}))
+    session.execute(update(Study).where(_OPEN).values(decide_at=0.0))  # the settings may be others
+    session.execute(update(Job).where(Job.state == JobState.WAITING, Job.next_at > now).values(next_at=now))
+    waiting = Delivery.state == DeliveryState.WAITING
+    session.execute(update(Delivery).where(_UNDELIVERED, Delivery.created_at > now).values(created_at=now))
+    latest = now + LONGEST_WAIT_S
+    session.execute(update(Delivery).where(waiting, Delivery.next_at > latest).values(next_at=latest))

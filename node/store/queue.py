@@ -1,0 +1,130 @@
+"""Jobs: claimed under a lease, finished under a fencing token.
+
+A row stays while its job runs. A worker that dies lets its lease run out (or its supervisor gives the lease back), and
+the job is claimed again with a greater token; the worker that comes late with the old token changes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, and_, exists, or_, select, update
+from sqlalchemy.orm import Session, aliased
+
+from node.store.states import JobKind, JobState
+from node.store.tables import Job
+
+
+class LeaseLost(Exception):
+    """Another worker holds this job by now, or it was cancelled: what was done for it must not be published."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right to do one job until its lease runs out.
+
+    Attributes:
+        attempts: how often the job was claimed, this time included.
+        faults: how often faults of the machine put it off before.
+        token: proves the right when the job is finished.
+    """
+
+    job_id: int
+    study_id: int
+    instance_id: int | None
+    revision: int
+    attempts: int
+    faults: int
+    token: int
+
+
+def claim(session: Session, kind: JobKind, worker: str, now: float, lease_s: float, limit: int = 1) -> list[Claim]:
+    """Up to `limit` jobs of a kind that are due, oldest first; what was put off stands behind the others.
+
+    Jobs never tried go first, together; a job that was tried before is claimed alone, so that an image that kills its
+    reader neither takes others with it nor holds them up. A report waits for the last reading of its study.
+    """
+    fresh = _take(session, kind, worker, now, lease_s, limit, Job.attempts == 0)
+    return fresh or _take(session, kind, worker, now, lease_s, 1, Job.attempts > 0)
+
+
+def _take(
+    session: Session, kind: JobKind, worker: str, now: float, lease_s: float, limit: int, tried: ColumnElement[bool]
+) -> list[Claim]:
+    reading = aliased(Job)
+    unread = exists().where(
+        reading.study_id == Job.study_id,
+        reading.kind == JobKind.READ_IMAGE,
+        reading.state.in_([JobState.WAITING, JobState.RUNNING]),
+    )
+    free = or_(Job.state == JobState.WAITING, and_(Job.state == JobState.RUNNING, Job.lease_until < now))
+    ready = free if kind is JobKind.READ_IMAGE else and_(free, ~unread)
+    due = and_(Job.kind == kind, Job.next_at <= now, ready, tried)
+    candidates = select(Job.id).where(due).order_by(Job.next_at, Job.id).limit(limit)
+    rows = session.execute(
+        update(Job)
+        .where(Job.id.in_(candidates.with_for_update(skip_locked=True).scalar_subquery()))
+        .values(
+            state=JobState.RUNNING,
+            worker=worker,
+            token=Job.token + 1,
+            attempts=Job.attempts + 1,
+            lease_until=now + lease_s,
+        )
+        .returning(Job.id, Job.study_id, Job.instance_id, Job.revision, Job.attempts, Job.faults, Job.token)
+        .execution_options(synchronize_session=False)
+    )
+    return sorted((Claim(*row) for row in rows), key=lambda claim: claim.job_id)
+
+
+def renew(session: Session, claims: list[Claim], now: float, lease_s: float) -> None:
+    """Holds the jobs for another lease; those lost meanwhile are found when they are finished."""
+    for held in claims:
+        session.execute(update(Job).where(_holds(held)).values(lease_until=now + lease_s))
+
+
+def finish(session: Session, held: Claim, state: JobState, error: str = "") -> None:
+    """Ends a job (DONE or FAILED) within the transaction that publishes its outcome.
+
+    Raises:
+        LeaseLost: the claim does not hold any more; the transaction must be rolled back.
+    """
+    outcome = session.execute(
+        update(Job)
+        .where(_holds(held))
+        .values(state=state, worker=None, lease_until=None, error=error)
+        .returning(Job.id)
+    )
+    if outcome.first() is None:
+        raise LeaseLost(f"job {held.job_id}: claimed anew or cancelled")
+
+
+def put_off(session: Session, held: Claim, error: str, until: float) -> None:
+    """Puts a job that a fault of the machine hindered at the back of the queue: that was no attempt of its own.
+
+    Raises:
+        LeaseLost: as for `finish`.
+    """
+    finish(session, held, JobState.WAITING, error)
+    hindered = {"attempts": Job.attempts - 1, "faults": Job.faults + 1, "next_at": until}
+    session.execute(update(Job).where(Job.id == held.job_id).values(hindered))
+
+
+def give_back(session: Session, worker: str, *, counts: bool) -> int:
+    """Puts the jobs that `worker` holds back into the queue at once, and says how many.
+
+    `counts` is False where the worker was told to stop: that was no fault of its jobs, and is no attempt.
+    """
+    attempts = Job.attempts if counts else Job.attempts - 1
+    returned = session.execute(
+        update(Job)
+        .where(Job.worker == worker, Job.state == JobState.RUNNING)
+        .values(state=JobState.WAITING, worker=None, lease_until=None, attempts=attempts)
+        .returning(Job.id)
+        .execution_options(synchronize_session=False)
+    )
+    return len(returned.all())
+
+
+def _holds(held: Claim) -> ColumnElement[bool]:
+    return and_(Job.id == held.job_id, Job.token == held.token, Job.state == JobState.RUNNING)

@@ -1,0 +1,246 @@
+"""The database: what the queue remembers. One class a table; states and their transitions are in states.py.
+
+Times are UTC seconds since the epoch (float), so that SQLite and PostgreSQL compare them alike; they are always
+given by the caller, never read from a clock here. Paths are relative to the data folder.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import JSON, ForeignKey, Index, MetaData, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+from node.store.states import DeliveryState, JobKind, JobState, StudyState
+
+TO_BE_ASKED = ""
+"""In the place of a transaction UID: the delivery was sent, and commitment to it is still to be asked for."""
+
+
+class Table(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {dict[str, object]: JSON, list[str]: JSON}  # noqa: RUF012 - SQLAlchemy reads a plain class attribute
+
+
+class Study(Table):
+    """A study as its source calls it. `id` is the job number that logs may carry."""
+
+    __tablename__ = "study"
+    __table_args__ = (Index("ix_study_due", "state", "decide_at"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_instance_uid: Mapped[str] = mapped_column(unique=True)
+    source: Mapped[str]
+    """The calling AE title that sent its first image ("" for files)."""
+    state: Mapped[StudyState] = mapped_column(default=StudyState.OPEN)
+    why: Mapped[str] = mapped_column(default="")
+    """Why it waits, was closed, was not read or is in quarantine: one sentence without patient data."""
+    revision: Mapped[int] = mapped_column(default=1)
+    """Counts reports: an image that comes after a report opens the next revision."""
+    first_received_at: Mapped[float]
+    last_received_at: Mapped[float]
+    opened_at: Mapped[float]
+    """When the first image of this revision came: the deadline counts from here."""
+    closed_at: Mapped[float | None]
+    """When this revision was complete."""
+    expected_instances: Mapped[int | None]
+    """The source's own count, where it was asked (C-FIND) and answered."""
+    decide_at: Mapped[float] = mapped_column(default=0.0)
+    """While it is open: when closing.py must look at it again; 0: at once, since something has changed."""
+
+    instances: Mapped[list[Instance]] = relationship(back_populates="study", order_by="Instance.id")
+    results: Mapped[list[Result]] = relationship(back_populates="study", order_by="Result.id")
+
+
+class Instance(Table):
+    """One SOP instance received, with what was read from it."""
+
+    __tablename__ = "instance"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("study.id"), index=True)
+    sop_instance_uid: Mapped[str] = mapped_column(unique=True)
+    sop_class_uid: Mapped[str]
+    series_instance_uid: Mapped[str]
+    patient_id: Mapped[str]
+    """As this instance states it, like the birth date: a study's instances must agree (safety rule 5)."""
+    patient_birth_date: Mapped[str]
+    accession_number: Mapped[str] = mapped_column(default="", index=True)
+    """By which a radiologist's assessment without a Study Instance UID finds its study."""
+    transfer_syntax_uid: Mapped[str]
+    kind: Mapped[str]
+    """dicom_io.headers.InstanceKind."""
+    laterality: Mapped[str | None]
+    view: Mapped[str | None]
+    extent: Mapped[str] = mapped_column(default="")
+    """What it shows where that is not the whole of a standard view: "spot/magnified", "cleavage", …"""
+    no_view: Mapped[str] = mapped_column(default="")
+    """Why it is no ordinary view of a breast, and is never read: a sentence for the report; "" where it is one."""
+    path: Mapped[str]
+    received_at: Mapped[float]
+    left_out: Mapped[bool] = mapped_column(default=False)
+    """A route says that it is not read: its study is as if it had not come."""
+    unread_reason: Mapped[str | None]
+    """Why the image was not (or cannot be) read: a sentence for the report and for `status`."""
+    reading: Mapped[dict[str, object] | None]
+    """models.reading_json, without the masks."""
+    masks_path: Mapped[str | None]
+
+    study: Mapped[Study] = relationship(back_populates="instances")
+
+
+class Annotation(Table):
+    """A segmentation by somebody else that may be ground truth: who drew what, and when. Its file is the instance's.
+
+    Whether it counts (its images are here, the patient is theirs, a person drew it) is asked anew each time: its images
+    may come after it. See annotations.py.
+    """
+
+    __tablename__ = "annotation"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    instance_id: Mapped[int] = mapped_column(ForeignKey("instance.id"), unique=True)
+    creator: Mapped[str]
+    """Content Creator's Name, "" where not stated: staff, not the patient; never logged all the same."""
+    created_at: Mapped[float | None]
+    """As the segmentation says; when it came stands in the instance's row."""
+    source: Mapped[str]
+    """The calling AE title that sent it ("" for files)."""
+    images: Mapped[list[str]]
+    """SOP Instance UIDs of the images that it says something about."""
+    automatic_by: Mapped[list[str]]
+    """The algorithms' names where all its segments are said to be automatic, otherwise empty."""
+    predecessors: Mapped[list[str]]
+    """SOP Instance UIDs of what it says it is an edited version of."""
+
+    instance: Mapped[Instance] = relationship()
+
+
+class Job(Table):
+    """Work to be done once. The row stays while its job runs; see queue.py for leases and fencing."""
+
+    __tablename__ = "job"
+    __table_args__ = (Index("ix_job_claim", "state", "kind", "next_at", "id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[JobKind]
+    study_id: Mapped[int] = mapped_column(ForeignKey("study.id"), index=True)
+    instance_id: Mapped[int | None] = mapped_column(ForeignKey("instance.id"))
+    """The image, for READ_IMAGE."""
+    revision: Mapped[int]
+    """The study's revision that this job belongs to."""
+    state: Mapped[JobState] = mapped_column(default=JobState.WAITING)
+    attempts: Mapped[int] = mapped_column(default=0)
+    faults: Mapped[int] = mapped_column(default=0)
+    """How often a fault of the machine put it off (faults.py): `error` names the last; none counts as an attempt."""
+    next_at: Mapped[float] = mapped_column(default=0.0)
+    """Before which it is not claimed; 0 for one that was never put off."""
+    token: Mapped[int] = mapped_column(default=0)
+    """Fencing: grows with every claim; only the holder of the newest may finish the job."""
+    worker: Mapped[str | None]
+    lease_until: Mapped[float | None]
+    error: Mapped[str] = mapped_column(default="")
+    begun_at: Mapped[float | None]
+    """Of a report: when its objects began to be written. Their creation time: a second try writes the same bytes."""
+
+    study: Mapped[Study] = relationship()
+    instance: Mapped[Instance | None] = relationship()
+
+
+class Result(Table):
+    """An object written for a study, by one profile. What a later revision does not change stays part of it."""
+
+    __tablename__ = "result"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("study.id"), index=True)
+    revision: Mapped[int]
+    """That it was written for."""
+    last_revision: Mapped[int]
+    """The newest that it is part of: below the study's revision it is replaced, or its report is still to be made."""
+    profile: Mapped[str]
+    """The name of the dicom_io.results.profiles.Profile."""
+    kind: Mapped[str]
+    """dicom_io.results.profiles.ResultKind."""
+    sop_instance_uid: Mapped[str] = mapped_column(unique=True)
+    path: Mapped[str]
+    written_at: Mapped[float]
+
+    study: Mapped[Study] = relationship(back_populates="results")
+
+
+class Delivery(Table):
+    """The outbox: one result on its way to one destination."""
+
+    __tablename__ = "delivery"
+    __table_args__ = (
+        UniqueConstraint("result_id", "destination"),
+        Index("ix_delivery_due", "destination", "state", "next_at"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    result_id: Mapped[int] = mapped_column(ForeignKey("result.id"), index=True)
+    destination: Mapped[str]
+    """The destination's name in the settings."""
+    state: Mapped[DeliveryState] = mapped_column(default=DeliveryState.WAITING)
+    attempts: Mapped[int] = mapped_column(default=0)
+    created_at: Mapped[float]
+    next_at: Mapped[float]
+    sent_at: Mapped[float | None]
+    transaction_uid: Mapped[str | None] = mapped_column(index=True)
+    """Of the storage commitment last asked for it; TO_BE_ASKED; None, where its destination is not set to commit."""
+    commitment_asked_at: Mapped[float | None]
+    error: Mapped[str] = mapped_column(default="")
+    rejected_by_id: Mapped[int | None] = mapped_column(ForeignKey("result.id"))
+    """The rejection note that takes the result back at this destination."""
+
+    result: Mapped[Result] = relationship(foreign_keys=result_id)
+
+
+class ReceivedAssessment(Table):
+    """A radiologist's BI-RADS category of a breast or an exam, as it came; matched with a study, or waiting for one."""
+
+    __tablename__ = "assessment"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_id: Mapped[int | None] = mapped_column(ForeignKey("study.id"), index=True)
+    """None: no study here matches it so far, and `why` says so."""
+    study_instance_uid: Mapped[str] = mapped_column(default="", index=True)
+    """As the document states it, "" where it does not; so are the next two."""
+    accession_number: Mapped[str] = mapped_column(default="", index=True)
+    patient_id: Mapped[str] = mapped_column(default="")
+    laterality: Mapped[str | None]
+    """"L", "R"; None: the exam."""
+    category: Mapped[str]
+    """models.types.Category."""
+    source: Mapped[str]
+    """"SR", "HL7" or "CSV"."""
+    document: Mapped[str]
+    """What it came in: a SOP Instance UID, a message control ID, a file and its line. The same again adds nothing."""
+    order: Mapped[str] = mapped_column(default="", index=True)
+    """Of the documents about one order the newest alone counts; "" where the document stands for itself."""
+    assessed_at: Mapped[float | None]
+    """When the radiologist said so, where the document tells; of two for one breast the later one counts."""
+    received_at: Mapped[float]
+    why: Mapped[str] = mapped_column(default="")
+
+    study: Mapped[Study | None] = relationship()
+
+
+class RefusedClass(Table):
+    """A SOP class that a sender proposed and the node does not take: what of it was to come never came."""
+
+    __tablename__ = "refused_class"
+    __table_args__ = (UniqueConstraint("calling_ae_title", "sop_class_uid"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    calling_ae_title: Mapped[str]
+    sop_class_uid: Mapped[str]
+    times: Mapped[int] = mapped_column(default=0)
+    """In how many associations."""
+    last_at: Mapped[float]

@@ -1,0 +1,174 @@
+"""What happens to a study between its first image and its report: the database's side of closing.py."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, selectinload
+
+from dicom_io.headers import InstanceKind
+from dicom_io.views import SPECIMEN
+from models.types import Laterality, counted
+from node.intake.register import ask_for_reading, cancel_reports, go_beyond_notice
+from node.store.database import Sessions, looking
+from node.store.states import JobKind, StudyState, moved
+from node.store.tables import Instance, Job, Study
+from node.studies.completeness import Arrivals, Close, Ladder, Wait, closing
+
+log = logging.getLogger(__name__)
+
+BREAST_IMAGES = frozenset({InstanceKind.FOR_PRESENTATION, InstanceKind.FOR_PROCESSING, InstanceKind.TOMOSYNTHESIS})
+"""Kinds that make a study a mammography study; a secondary capture does where its sender's setting has it read."""
+_AT_ONCE = 50
+"""Studies decided in one transaction: many cost no more than one, and nobody waits long for the end of it."""
+RAW_COPY = "raw image: the image for presentation of the same view was read instead"
+
+View = tuple[Laterality, str]
+Shown = tuple[str, str, str]
+"""Breast, view, and what of it is shown where that is not the whole."""
+
+
+def close_complete(sessions: Sessions, ladder: Ladder, now: float) -> None:
+    """Closes every open study that the ladder says is complete. Looks at those only of which something has come since,
+    or whose wait is over: of the others it knows from the last time."""
+    due = select(Study.id).where(Study.state == StudyState.OPEN, Study.decide_at <= now).order_by(Study.id)
+    with looking(sessions) as session:
+        ids = session.scalars(due).all()
+    for begin in range(0, len(ids), _AT_ONCE):
+        with sessions.begin() as session:
+            some = select(Study).where(Study.id.in_(ids[begin : begin + _AT_ONCE]), Study.state == StudyState.OPEN)
+            images = selectinload(Study.instances).defer(Instance.reading)
+            for study in session.scalars(some.order_by(Study.id).with_for_update().options(images)):
+                _decide(session, study, ladder, now)
+
+
+def _decide(session: Session, study: Study, ladder: Ladder, now: float) -> None:
+    match _decision(session, study, ladder, now):
+        case Wait(why, until):
+            study.why = why
+            study.decide_at = until
+        case Close(why):
+            study.why = f"complete: {why}"
+            close(session, study, now)
+
+
+def close(session: Session, study: Study, now: float) -> None:
+    """Ends the wait for images: decides which are still to be read and asks for the report.
+
+    A study without a breast image ends here: nothing is sent, and `why` says so.
+    """
+    begun = readings_begun(session, study)
+    if not any(_is_breast_image(instance, begun) for instance in study.instances):
+        kinds = sorted({instance.kind for instance in study.instances})
+        told = (i.unread_reason for i in study.instances if i.left_out or i.no_view)
+        reason = next(filter(None, told), None)
+        study.state = moved(study.state, StudyState.NOT_READ)
+        study.why = (
+            reason or f"no breast image among its {counted(len(study.instances), 'instance')}: {', '.join(kinds)}"
+        )
+        log.info("study %d: not read: %s", study.id, study.why)
+        return
+    choose_raw_images(session, study)
+    study.state = moved(study.state, StudyState.CLOSED)
+    study.closed_at = now
+    session.add(Job(kind=JobKind.REPORT, study_id=study.id, revision=study.revision))
+    log.info("study %d: revision %d closed: %s", study.id, study.revision, study.why)
+
+
+def report_anew(session: Session, study: Study, now: float, why: str) -> None:
+    """Asks for a report that holds what is known by now: as a new revision where there is one already.
+
+    An open study gets its report later, and one in quarantine or not read gets none: nothing is done.
+    """
+    if study.state is StudyState.REPORTED:
+        study.revision += 1
+        study.opened_at = now
+        study.state = moved(study.state, StudyState.CLOSED)
+        study.closed_at = now
+    elif study.state is StudyState.CLOSED:
+        cancel_reports(session, study)  # one that is being written does not know yet
+        go_beyond_notice(study)
+    else:
+        return
+    study.why = why
+    session.add(Job(kind=JobKind.REPORT, study_id=study.id, revision=study.revision))
+    log.info("study %d: revision %d: %s", study.id, study.revision, why)
+
+
+def choose_raw_images(session: Session, study: Study) -> bool:
+    """Whether the reading of a raw image had to be asked for: none of its view can be shown (safety rule 6).
+
+    Done at the close and once more before the report, since an image for presentation may prove unreadable meanwhile.
+    """
+    begun, shown, asked = readings_begun(session, study), shown_views(study), False
+    for raw in study.instances:
+        if raw.kind != InstanceKind.FOR_PROCESSING or raw.id in begun or raw.no_view or raw.left_out:
+            continue
+        if shown_by(raw) in shown:
+            raw.unread_reason = RAW_COPY
+        else:
+            raw.unread_reason = None
+            ask_for_reading(session, study, raw)
+            asked = True
+    return asked
+
+
+def shown_views(study: Study) -> frozenset[Shown | None]:
+    """What is shown by an image for presentation that was read, or may still be."""
+    shown = (i for i in study.instances if i.kind == InstanceKind.FOR_PRESENTATION and i.unread_reason is None)
+    return frozenset(map(shown_by, shown)) - {None}
+
+
+def shown_by(instance: Instance) -> Shown | None:
+    """What an image shows; None where it is no view of a breast or its header does not say."""
+    if instance.no_view or instance.laterality is None or instance.view is None:
+        return None
+    return instance.laterality, instance.view, instance.extent
+
+
+def arrived_views(study: Study, begun: Collection[int | None]) -> frozenset[View]:
+    """The whole views of which any breast image came, read or not; `begun` as `readings_begun` says."""
+    breast = (instance for instance in study.instances if _is_breast_image(instance, begun))
+    return frozenset(view for view in map(view_of, breast) if view is not None)
+
+
+def breasts_of(study: Study, begun: Collection[int | None]) -> frozenset[Laterality]:
+    """The breasts of which any image came, read or not; `begun` as `readings_begun` says."""
+    images = (i for i in study.instances if _is_breast_image(i, begun) and i.view != SPECIMEN)
+    return frozenset(Laterality(i.laterality) for i in images if i.laterality)
+
+
+def view_of(instance: Instance) -> View | None:
+    """The standard view whose place an image fills; None where it is no whole view, or its header does not say."""
+    if instance.no_view or instance.extent or instance.laterality is None or instance.view is None:
+        return None
+    return Laterality(instance.laterality), instance.view
+
+
+def readings_begun(session: Session, study: Study) -> frozenset[int | None]:
+    """The ids of the study's instances for which a reading was asked."""
+    return frozenset(session.scalars(select(Job.instance_id).where(Job.study_id == study.id)))
+
+
+def _is_breast_image(instance: Instance, begun: Collection[int | None]) -> bool:
+    if instance.left_out:
+        return False
+    return instance.kind in BREAST_IMAGES or (instance.kind == InstanceKind.SECONDARY_CAPTURE and instance.id in begun)
+
+
+def _decision(session: Session, study: Study, ladder: Ladder, now: float) -> Wait | Close:
+    begun = readings_begun(session, study)
+    # Raw images and tomosynthesis often come before the images that are read: their views close nothing early.
+    readable = {InstanceKind.FOR_PRESENTATION, InstanceKind.SECONDARY_CAPTURE}
+    views = (view_of(i) for i in study.instances if i.kind in readable and i.id in begun)
+    arrivals = Arrivals(
+        views=frozenset(view for view in views if view is not None),
+        count=len(study.instances),
+        # Later revisions would count our own results among what the source holds.
+        expected=study.expected_instances if study.revision == 1 else None,
+        opened_at=study.opened_at,
+        last_at=study.last_received_at,
+    )
+    return closing(arrivals, ladder, now)
