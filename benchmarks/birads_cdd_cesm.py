@@ -13,10 +13,10 @@ import csv
 from collections import defaultdict
 from pathlib import Path
 
-from models.agreement import Compared, most_suspicious
-from models.agreement_tables import decision_table
-from models.calibration import Level
+from models.birads.agreement import Compared, most_suspicious
+from models.birads.calibration import Level
 from models.datasets.labels import birads_of
+from models.evaluation.agreement_tables import decision_table
 from models.evaluation.report import text
 from models.evaluation.tables import Draws
 from models.types import Category

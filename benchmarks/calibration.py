@@ -3,7 +3,7 @@
     .venv/bin/python benchmarks/calibration.py --data cdd-cesm:FOLDER --split split.json [--bundle research-default]
 
 Every test image whose label is fair is read once, as the node reads it. Findings and images are measured as they are;
-breasts and exams are put together from the images of different patients (`models/training/composing.py`), so that their
+breasts and exams are put together from the images of different patients (`models/training/calibration/composing.py`), so that their
 figures have no intervals. Probabilities stand at these data's own prevalence, categories at --prevalence. A slope of 1
 and an intercept of 0 are those of a perfect calibration (Cox 1958); a slope below 1 is that of one that is too sure.
 """
@@ -21,16 +21,16 @@ import numpy as np
 import torch
 
 from dicom_io.pixels.case_reader import CaseReader
-from models.bundle import find_bundle, read_bundle
-from models.calibration import SCREENING_PREVALENCE, Calibration, Level, prior_of
+from models.birads.calibration import SCREENING_PREVALENCE, Calibration, Level, prior_of
+from models.bundles.bundle import find_bundle, read_bundle
 from models.catalog import load_pipeline
 from models.datasets.catalog import open_data
 from models.datasets.split import read_split, sides
-from models.evaluation.measures import auc, with_intervals
-from models.evaluation.scores import brier, calibration_curve, calibration_line
-from models.training.calibrating import Scored
-from models.training.composing import composed
-from models.training.scoring import scores
+from models.measures.detection import auc, with_intervals
+from models.measures.scores import brier, calibration_curve, calibration_line
+from models.training.calibration.composing import composed
+from models.training.calibration.fitting import Scored
+from models.training.calibration.scoring import scores
 
 NAMES = ("AUC", "Brier score", "calibration error", "slope", "intercept")
 EDGES = (0.0, 0.2, 0.4, 0.6, 1.0)

@@ -22,12 +22,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.breast import breast_box, breast_side
+from models.anatomy.breast import breast_box, breast_side
+from models.anatomy.film import known_or_assumed
+from models.anatomy.landmarks import find_nipple
+from models.anatomy.two_views import ODDS
 from models.datasets.case import Case
 from models.datasets.cdd_cesm import read_cdd_cesm
-from models.film import known_or_assumed
-from models.landmarks import find_nipple
-from models.two_views import ODDS
 from models.types import FindingKind, Laterality
 
 TEST = range(60, 120)

@@ -15,8 +15,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from models.bundle import CARD, Bundle, BundleError, Part, verify
-from models.calibration import SCREENING_PREVALENCE, prior_of
+from models.birads.calibration import SCREENING_PREVALENCE, prior_of
+from models.bundles.bundle import CARD, Bundle, BundleError, Part, verify
 from models.pipeline import Pipeline
 
 ARCHITECTURES: Mapping[str, str] = {

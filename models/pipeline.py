@@ -8,13 +8,13 @@ from typing import TypeVar
 
 import numpy as np
 
-from models.breast import breast_mask
-from models.calibration import SCREENING_PREVALENCE, Calibration, Level
-from models.film import known_or_assumed
-from models.landmarks import find_nipple
-from models.preview import preview_of
+from models.anatomy.breast import breast_mask
+from models.anatomy.film import known_or_assumed
+from models.anatomy.landmarks import find_nipple
+from models.anatomy.same_lesion import innermost
+from models.birads.calibration import SCREENING_PREVALENCE, Calibration, Level
 from models.protocols import Classifier, Detector, OutOfMemory, Segmenter
-from models.same_lesion import innermost
+from models.readings.preview import preview_of
 from models.types import BundleId, Detection, Finding, ImageReading, Likelihood, Mammogram, Mask, counted
 
 In = TypeVar("In")
@@ -57,7 +57,7 @@ class Pipeline:
         """One reading an image, in their order. `seconds` has detect (its share of the batch), segment and classify.
 
         Findings that lie in one another are one, the smallest of them: of the detector's boxes, and again of the
-        outlines (`models.same_lesion.innermost`).
+        outlines (`models.anatomy.same_lesion.innermost`).
 
         What does not fit on the device is tried again in halves.
 

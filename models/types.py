@@ -35,7 +35,7 @@ class Category(StrEnum):
     """A BI-RADS assessment category (ACR BI-RADS Atlas, 5th edition, 2013).
 
     A radiologist assigns each of them but ONE_OR_TWO; a calibrated probability lies in the likelihood range of
-    ONE_OR_TWO, THREE, FOUR_A, FOUR_B, FOUR_C or FIVE (models/birads.py).
+    ONE_OR_TWO, THREE, FOUR_A, FOUR_B, FOUR_C or FIVE (models/birads/categories.py).
     """
 
     ZERO = "0"
@@ -73,7 +73,7 @@ followed up and not worked up (ACR BI-RADS Atlas, 5th edition)."""
 
 
 LIMITS = (0.003, 0.006, 0.02, 0.10, 0.50, 0.95)
-"""The likelihoods at which one category's range ends and the next begins (models/birads.py has them by name)."""
+"""The likelihoods at which one category's range ends and the next begins (models/birads/categories.py has them by name)."""
 _MOST_DIGITS = 6
 
 
@@ -369,7 +369,7 @@ class FindingId:
 
 @dataclass(frozen=True)
 class Tie:
-    """Two findings of one breast, in two views, that may be one lesion (models/two_views.py says how).
+    """Two findings of one breast, in two views, that may be one lesion (models/anatomy/two_views.py says how).
 
     Attributes:
         findings: the one in the cranio-caudal view, then the one in the oblique or lateral view.
@@ -388,7 +388,7 @@ Depth = Literal["anterior", "middle", "posterior"]
 
 @dataclass(frozen=True)
 class Location:
-    """Where in the breast a finding lies (models/location.py says how); what cannot be told is None.
+    """Where in the breast a finding lies (models/anatomy/location.py says how); what cannot be told is None.
 
     Attributes:
         distance_mm: from the finding's centre to the nipple, in the image.

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from readings import blob, lesion, read_image
 
-from models.calibration import Calibration, Level, Method
-from models.reading_json import masks_of, to_json
+from models.birads.calibration import Calibration, Level, Method
+from models.readings.reading_json import masks_of, to_json
 from models.types import BundleId, Category, ImageReading, Laterality
 from node.store.database import Sessions, open_database, sessions_of
 from node.store.states import StudyState

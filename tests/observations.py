@@ -8,7 +8,7 @@ import numpy as np
 
 from models.datasets.case import Pathology
 from models.evaluation.observations import THRESHOLDS, Observation, Proposal, SeenLesion
-from models.evaluation.overlap import Overlap
+from models.measures.overlap import Overlap
 from models.types import Box, FindingKind, Laterality
 
 BOX = Box(10, 10, 30, 30)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from models.datasets.phantom_truth import StudyTruth
 from models.phantom.exam import Prevalence
-from models.phantom.truth import StudyTruth
 from node.demo.phantoms import PhantomSet, write_set
 
 SMALL = PhantomSet(seed=6, spacing_mm=0.5, prevalence=Prevalence(lesions=0.7))

@@ -11,7 +11,7 @@ from readings import ENCODING, STUDY, blob, header, lesion, read_image
 
 from dicom_io.results.encode import encode_results
 from dicom_io.results.encoding import Encoding
-from models import exam as exams
+from models.readings import exam as exams
 from models.types import (
     Category,
     ExamReading,

@@ -15,7 +15,7 @@ from sqlalchemy import select
 from dicom_io.network.answers import Answer
 from dicom_io.network.scp import ReceivedFile
 from dicom_io.results.profiles import PROFILES
-from models.calibration import Calibration, Level
+from models.birads.calibration import Calibration, Level
 from models.pipeline import Pipeline
 from models.types import Box, BundleId, Detection, FindingKind, Mammogram, Mask
 from node.delivery.outbox import Recipient

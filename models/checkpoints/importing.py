@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 
-from models.bundle import Bundle
-from models.bundle_writing import NewPart, put_part
+from models.bundles.bundle import Bundle
+from models.bundles.writing import NewPart, put_part
 from models.catalog import adapter_of, module_of
 from models.checkpoints.known import OFFICIAL, Official
 from models.checkpoints.reading import StartError, read_start

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from torch import Tensor, nn
 
-from models.calibration import logit as log_odds
+from models.birads.calibration import logit as log_odds
 from models.classifiers.pictures import breast_frame, image_picture, lesion_picture
 from models.protocols import OutOfMemory
 from models.radiomics.regions import RegionSettings

@@ -29,7 +29,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from models.breast import breast_box
+from models.anatomy.breast import breast_box
 from models.protocols import OutOfMemory
 from models.segmenters.lite_medsam import LiteMedSamNet
 from models.segmenters.network import told

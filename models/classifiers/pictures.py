@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.breast import breast_box
+from models.anatomy.breast import breast_box
 from models.framing import Frame, frame
 from models.types import Mammogram
 

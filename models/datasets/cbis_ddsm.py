@@ -25,12 +25,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from models.anatomy.film import DIGITISERS_MM, FILM_MM
 from models.datasets.case import Case, Cases, DatasetError, LeftOut, Lesion, Pathology, Side
 from models.datasets.cbis_ddsm_files import FoundMask, files_by_name, find_mask, read_mask
 from models.datasets.dicom import DicomReader, placed
 from models.datasets.labels import birads_of, density_of, laterality_of, worst_birads, worst_pathology
 from models.datasets.tables import Row, read_csv
-from models.film import DIGITISERS_MM, FILM_MM
 from models.types import FindingKind, Mammogram
 
 _TABLES = MappingProxyType(

@@ -31,7 +31,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from models.breast import breast_mask
+from models.anatomy.breast import breast_mask
 from models.datasets.case import Case, Cases, DatasetError, LeftOut, Lesion, Pathology
 from models.datasets.cdd_cesm_regions import kind_of, those_of_lesions
 from models.datasets.labels import birads_of, density_of, laterality_of

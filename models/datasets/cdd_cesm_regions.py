@@ -57,7 +57,7 @@ def those_of_lesions(
 
     Args:
         image: its name, for the reasons.
-        breast: the breast's pixels (`models.breast.breast_mask`), of the image's shape.
+        breast: the breast's pixels (`models.anatomy.breast.breast_mask`), of the image's shape.
     """
     lesions, left_out = [], []
     for number, region in enumerate(regions, start=1):

@@ -1,7 +1,7 @@
 """Phantoms that `mammo-node phantom` wrote: exams of nobody, with lesions that are known (docs/phantoms.md).
 
 The folder read here holds `studies/PATIENT/*.dcm` and `truth/PATIENT/truth.json` with the outlines as DICOM SEG beside
-it (`models.phantom.truth`). A study whose images are not all there makes the set unusable: phantoms are made again
+it (`models.datasets.phantom_truth`). A study whose images are not all there makes the set unusable: phantoms are made again
 more easily than they are mended.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from models.datasets.case import Case, Cases, DatasetError, Lesion, Pathology
 from models.datasets.dicom import DicomReader
 from models.datasets.listed import check_files, read_listing
-from models.phantom.truth import NAME, StudyTruth, TrueImage
+from models.datasets.phantom_truth import NAME, StudyTruth, TrueImage
 from models.types import Mammogram
 
 _CURE = "Make the phantoms again: mammo-node phantom, with the same seed, into an empty folder."

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torchvision.ops import nms  # type: ignore[import-untyped]
 
-from models.breast import breast_box
+from models.anatomy.breast import breast_box
 from models.detectors.attention import Attention, make_attention
 from models.detectors.stock import C2f, DetectionModel
 from models.framing import Frame, Size, frame, rows_columns

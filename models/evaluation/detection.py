@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from models.evaluation.average_precision import Boxes, mean_average_precision
-from models.evaluation.measures import FROC_POINTS, HIT_IOU, froc_curve, sensitivities
 from models.evaluation.observations import PAPERS_IOU, THRESHOLDS, Observation
 from models.evaluation.papers import printed
 from models.evaluation.plots import froc_plot
-from models.evaluation.scores import Confusion, confusion
 from models.evaluation.tables import Cell, Counts, Draws, Row, Section, Table, figures
+from models.measures.average_precision import Boxes, mean_average_precision
+from models.measures.detection import FROC_POINTS, HIT_IOU, froc_curve, sensitivities
+from models.measures.scores import Confusion, confusion
 
 PAPERS_CONFIDENCE = 0.2
 FEWER_DRAWS = 200

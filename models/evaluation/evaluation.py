@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from models.bundle import ROLES, Bundle
+from models.bundles.bundle import ROLES, Bundle
 from models.datasets.case import Case, LeftOut
 from models.evaluation.detection import detection_section
 from models.evaluation.loading import digest, load_for_measuring

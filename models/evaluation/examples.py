@@ -10,17 +10,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from models.bundle import Bundle
+from models.anatomy.film import with_spacing
+from models.bundles.bundle import Bundle
 from models.datasets.case import Case
 from models.evaluation.loading import load_for_measuring
 from models.evaluation.observations import Observation
 from models.evaluation.observe import Parts
-from models.evaluation.overlap import Overlap, enlarged
 from models.evaluation.plots import Pane, panes
 from models.evaluation.segmentation import Drawn, by_true_box
 from models.evaluation.tables import Plot
 from models.evaluation.truth import read_truth
-from models.film import with_spacing
+from models.measures.overlap import Overlap, enlarged
 from models.types import Box, Mask
 
 MANY = 6

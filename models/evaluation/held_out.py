@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from models.bundle import ROLES
+from models.bundles.bundle import ROLES
 from models.datasets.case import Case
 from models.evaluation.observations import EvaluationError
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import torch
 
-from models.bundle import CARD, ROLES, Bundle, BundleError, verify
+from models.bundles.bundle import CARD, ROLES, Bundle, BundleError, verify
 from models.catalog import load_part
 from models.evaluation.observe import Parts
 

@@ -7,13 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from models.calibration import Calibration, Level
-from models.evaluation.measures import auc
+from models.birads.calibration import Calibration, Level
 from models.evaluation.observations import Observation
 from models.evaluation.papers import printed
 from models.evaluation.plots import calibration_plot, confusion_plot, precision_recall_plot, roc_plot
 from models.evaluation.scored import Scored, arrays, birads_of, can_be_scored, levels, scored_images, worth
-from models.evaluation.scores import (
+from models.evaluation.tables import Absent, Cell, Counts, Draws, Plot, Row, Section, Table, figures
+from models.measures.detection import auc
+from models.measures.scores import (
     average_precision,
     brier,
     calibration_curve,
@@ -21,7 +22,6 @@ from models.evaluation.scores import (
     confusion,
     threshold_at_sensitivity,
 )
-from models.evaluation.tables import Absent, Cell, Counts, Draws, Plot, Row, Section, Table, figures
 from models.types import FindingKind, counted
 
 AREA_COLUMNS = ("AUC", "average precision")

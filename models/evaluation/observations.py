@@ -12,8 +12,8 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from models.datasets.case import Pathology
-from models.evaluation.measures import ImageResult, match
-from models.evaluation.overlap import Overlap
+from models.measures.detection import ImageResult, match
+from models.measures.overlap import Overlap
 from models.types import Box, FindingKind, Laterality
 
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5)

@@ -8,15 +8,15 @@ from typing import Protocol
 
 import numpy as np
 
+from models.anatomy.film import known_or_assumed, with_spacing
+from models.anatomy.same_lesion import innermost
 from models.datasets.case import Case, DatasetError, LeftOut, Lesion
-from models.evaluation.measures import match
 from models.evaluation.observations import THRESHOLDS, Kept, Observation, Proposal, SeenLesion
-from models.evaluation.overlap import Overlap, all_border, boundary_iou, diameter_mm, enlarged, overlap
 from models.evaluation.truth import Truth, read_truth
-from models.film import known_or_assumed, with_spacing
+from models.measures.detection import match
+from models.measures.overlap import Overlap, all_border, boundary_iou, diameter_mm, enlarged, overlap
 from models.pipeline import in_halves
 from models.protocols import Classifier, Detector
-from models.same_lesion import innermost
 from models.types import Box, Detection, FindingKind, Mammogram, Mask
 
 WINDOW_MM = 5.0
@@ -43,7 +43,7 @@ class Parts:
         own_pass: which of them (counted from 1) the node goes by.
         confidence: from which on the node would show a proposal.
         most: how many the node would show of an image.
-        assumed_spacing_mm: of digital images without a spacing (models/film.py).
+        assumed_spacing_mm: of digital images without a spacing (models/anatomy/film.py).
     """
 
     detector: Detector | None

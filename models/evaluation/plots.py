@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from numpy.typing import NDArray
 
-from models.evaluation.measures import FROC_POINTS
-from models.evaluation.scores import Bools, CalibrationCurve, Confusion, Floats, precision_recall, roc
 from models.evaluation.tables import Plot
+from models.measures.detection import FROC_POINTS
+from models.measures.scores import Bools, CalibrationCurve, Confusion, Floats, precision_recall, roc
 
 INK, SOFT, LINE, SECOND, TRUE = "#1d2733", "#8a96a3", "#1f6f8b", "#c8553d", "#7fd1e8"
 _ACROSS = 3

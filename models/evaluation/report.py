@@ -12,8 +12,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from models.durable import write_durably
-from models.evaluation.measures import Figure
 from models.evaluation.tables import Absent, Cell, Report, Row, Table
+from models.measures.detection import Figure
 
 RESEARCH_USE_ONLY = "Research use only, not for diagnosis. These figures say nothing of a clinical performance."
 PAGE, DATA = "report.html", "report.json"

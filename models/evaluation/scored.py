@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from models.calibration import Calibration, Level
+from models.birads.calibration import Calibration, Level
 from models.datasets.case import Pathology
 from models.evaluation.observations import Observation
-from models.evaluation.scores import Bools, Floats
+from models.measures.scores import Bools, Floats
 from models.types import Laterality
 
 

@@ -9,11 +9,11 @@ from itertools import pairwise
 from statistics import fmean
 
 from models.evaluation.observations import Observation, SeenLesion
-from models.evaluation.overlap import Overlap
 from models.evaluation.papers import printed
 from models.evaluation.plots import diameter_plot, passes_plot
-from models.evaluation.scores import pearson
 from models.evaluation.tables import Absent, Cell, Counts, Draws, Row, Section, Table, figures
+from models.measures.overlap import Overlap
+from models.measures.scores import pearson
 from models.types import FindingKind, counted
 
 _PASS_COLUMNS = ("DSC", "IoU", "boundary IoU")

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.evaluation.measures import Figure, auc, with_intervals
 from models.evaluation.observations import Observation, SeenLesion
 from models.evaluation.segmentation import size_bands
 from models.evaluation.tables import Absent, Cell, Counts, Draws, Row, Section, Table
+from models.measures.detection import Figure, auc, with_intervals
 from models.types import FindingKind
 
 COLUMNS = ("sensitivity at 1 FP/image", "DSC, true box", "DSC, found box", "AUC, images")

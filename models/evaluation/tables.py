@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from models.evaluation.measures import LEAST_PATIENTS, RESAMPLES, Figure, with_intervals
+from models.measures.detection import LEAST_PATIENTS, RESAMPLES, Figure, with_intervals
 
 Item = TypeVar("Item")
 

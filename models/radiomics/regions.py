@@ -71,7 +71,7 @@ def regions_of(image: Mammogram, breast: NDArray[np.bool_], mass: Mask, settings
 
     Args:
         image: with its spacing.
-        breast: the breast's pixels (`models.breast.breast_mask`), of the image's shape.
+        breast: the breast's pixels (`models.anatomy.breast.breast_mask`), of the image's shape.
         mass: its outline in source pixels.
         settings: sizes.
 

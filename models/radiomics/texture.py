@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from models.breast import breast_mask
+from models.anatomy.breast import breast_mask
 from models.radiomics.gabor import GaborBank
 from models.radiomics.regions import Regions, RegionSettings, regions_of
 from models.types import Mammogram, Mask

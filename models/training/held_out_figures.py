@@ -12,18 +12,18 @@ from typing import Any
 
 import torch
 
-from models.bundle import Bundle
-from models.calibration import Calibration, Level
-from models.caveat import INTERCEPT, SLOPE
+from models.birads.calibration import Calibration, Level
+from models.birads.caveat import INTERCEPT, SLOPE
+from models.bundles.bundle import Bundle
 from models.datasets.case import Case
 from models.evaluation.detection import FROC_COLUMNS, froc_row, measured_images
 from models.evaluation.evaluation import observe_bundle
 from models.evaluation.malignancy import AREA_COLUMNS, area_row, calibration_row, why_no_scores
-from models.evaluation.measures import Figure
 from models.evaluation.observations import EvaluationError, Observation
 from models.evaluation.scored import levels, scored_images
 from models.evaluation.segmentation import by_true_box, overlap_row
 from models.evaluation.tables import Absent, Draws, Row
+from models.measures.detection import Figure
 from models.training.recipe import Progress
 
 _OVERLAPS = ("Dice", "IoU", "boundary IoU")

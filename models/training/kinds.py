@@ -18,9 +18,9 @@ from models.training.task import Task
 
 KINDS: Mapping[str, str] = MappingProxyType(
     {
-        "detector": "models.training.detector",
-        "segmenter": "models.training.segmenter",
-        "classifier": "models.training.classifier",
+        "detector": "models.training.detector.task",
+        "segmenter": "models.training.segmenter.task",
+        "classifier": "models.training.classifier.task",
     }
 )
 """What can be trained, and the module that knows how."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from models.bundle_writing import stored
+from models.bundles.writing import stored
 from models.datasets.case import Case
 from models.training.fit import fit
 from models.training.kinds import module_of

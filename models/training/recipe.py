@@ -3,7 +3,7 @@
 A recipe says nothing of the data: those are given on the command line. It may be `like = "…"` another one (a file
 beside it, or one that ships) and say only what differs. Its tables: [split] how images are held out, [fit] how the
 weights are fitted, [model] the network, [task] pictures, loss and batches, [calibration]. What stands in [model] and
-[task] is checked by the kind's own module (`models/training/detector.py`, `segmenter.py`, `classifier.py`: their
+[task] is checked by the kind's own module (`models/training/detector/task.py`, `segmenter.py`, `classifier.py`: their
 `Model` and `TaskSettings`).
 """
 
@@ -89,16 +89,16 @@ class FitRecipe(RecipeTable):
 
 
 class CalibrationRecipe(RecipeTable):
-    """How a classifier's scores become probabilities (see `models/training/calibrating.py`).
+    """How a classifier's scores become probabilities (see `models/training/calibration/fitting.py`).
 
     Attributes:
         method: "platt" (slope and offset on the logit), "temperature" (slope alone: a score of 0.5 means the
             prevalence), "isotonic", or "none".
         least: fewer cases of either sort than this calibrate nothing, and the training says so.
         folds: as many more trainings, each of which scores the patients that it was not shown (at least 3; see
-            `models/training/cross_fitting.py`); 0: the validation patients calibrate.
+            `models/training/calibration/cross_fitting.py`); 0: the validation patients calibrate.
         composed: for sets of single views: an image stands for its breast, and exams are put together from the breasts
-            of two patients (see `models/training/composing.py`).
+            of two patients (see `models/training/calibration/composing.py`).
     """
 
     method: Literal["platt", "temperature", "isotonic", "none"] = "platt"

@@ -14,18 +14,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from models.bundle import CARD, Bundle, read_bundle, verify
-from models.bundle_writing import NewPart, other_parts, put_part
-from models.calibration import Calibration, Level, Method
+from models.birads.calibration import Calibration, Level, Method
+from models.bundles.bundle import CARD, Bundle, read_bundle, verify
+from models.bundles.writing import NewPart, other_parts, put_part
 from models.catalog import load_pipeline
 from models.datasets.case import Case, Cases
 from models.datasets.split import Split, folds, official, paper, sides, split_by_patient
 from models.durable import write_durably
-from models.training.calibrating import calibrate
-from models.training.composing import calibrate_composed
-from models.training.cross_fitting import out_of_fold, scored_by
+from models.training.calibration.composing import calibrate_composed
+from models.training.calibration.cross_fitting import out_of_fold, scored_by
+from models.training.calibration.fitting import calibrate
+from models.training.detector.largest_lesion import largest_lesion
 from models.training.held_out_figures import is_interval, measure
-from models.training.largest_lesion import largest_lesion
 from models.training.parts import fit_part
 from models.training.recipe import Progress, Recipe, SplitRecipe
 from models.types import counted

@@ -11,8 +11,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from dicom_io.errors import NotReadable
-from models.agreement import Compared, most_suspicious
-from models.calibration import Level, prior_of
+from models.birads.agreement import Compared, most_suspicious
+from models.birads.calibration import Level, prior_of
 from models.types import RECALL_THRESHOLD, Agreement, Assessment, Category, ExamReading, Laterality
 from node.agreement.pathology import Outcomes, outcome
 from node.assessments.entered import assessments_of

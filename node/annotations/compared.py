@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dicom_io.errors import NotReadable
 from dicom_io.segmentations import ReadSegment, read_segments
-from models.same_lesion import overlap, same_lesions
+from models.anatomy.same_lesion import overlap, same_lesions
 from node.annotations.truth import AnnotatedImage, read_truth
 
 

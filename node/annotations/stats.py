@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.evaluation.measures import Figure, with_intervals
+from models.measures.detection import Figure, with_intervals
 from node.annotations.compared import Comparison
 
 FEWEST_PATIENTS = 10

@@ -16,7 +16,7 @@ from dicom_io.errors import NotReadable
 from dicom_io.headers import InstanceKind
 from dicom_io.pixels.intact import read_archived_header
 from dicom_io.results.sources import demographics
-from models.reading_json import from_json
+from models.readings.reading_json import from_json
 from models.types import ImageReading
 from node.store.faults import passes
 from node.store.tables import Instance

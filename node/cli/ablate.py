@@ -46,21 +46,21 @@ def ablate(
     config: ConfigFile = DEFAULT_CONFIG,
 ) -> None:
     """Train and measure several recipes over the same patients: the papers' tables, with the papers' figures beside."""
-    from models.bundle import find_bundle, read_bundle
+    from models.bundles.bundle import find_bundle, read_bundle
     from models.datasets.case import DatasetError
     from models.datasets.split import SplitError
     from models.device import NoSuchDevice, choose_device
-    from models.evaluation.ablation import (
+    from models.evaluation.held_out import made_of_own_outlines, not_asked_for, seen_in_training
+    from models.evaluation.observations import EvaluationError
+    from models.evaluation.report import PAGE, write_report
+    from models.evaluation.tables import About, Draws
+    from models.training.ablation import (
         ablation_report,
         any_recipe,
         contend,
         examples_of,
         make_folds,
     )
-    from models.evaluation.held_out import made_of_own_outlines, not_asked_for, seen_in_training
-    from models.evaluation.observations import EvaluationError
-    from models.evaluation.report import PAGE, write_report
-    from models.evaluation.tables import About, Draws
     from models.training.checkpoint import CheckpointError
     from models.training.fit import TrainingError
     from models.training.recipe import RecipeError

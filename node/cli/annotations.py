@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from config.settings import Settings
-    from models.evaluation.measures import Figure
+    from models.measures.detection import Figure
     from node.annotations.compared import Comparison
     from node.annotations.stats import AnnotationStats
     from node.annotations.truth import AnnotatedImage, Annotations, NotCounted

@@ -54,9 +54,9 @@ def stats_of_assessments(
     to the patient. Exit status 1 where a row of the pathology was bad.
     """
     from config.settings import load
-    from models.agreement_plots import plots
-    from models.agreement_tables import agreement_table, area_table, confusion_table, decision_table
-    from models.calibration import Level
+    from models.birads.calibration import Level
+    from models.evaluation.agreement_plots import plots
+    from models.evaluation.agreement_tables import agreement_table, area_table, confusion_table, decision_table
     from models.evaluation.tables import Draws
     from node.agreement.pathology import outcomes, read_pathology
     from node.agreement.stats import gather

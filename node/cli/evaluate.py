@@ -41,7 +41,7 @@ def evaluate(
     config: ConfigFile = DEFAULT_CONFIG,
 ) -> None:
     """Measure a bundle on data sets: report.html and report.json, by the tables of both papers and the field's own."""
-    from models.bundle import find_bundle, read_bundle
+    from models.bundles.bundle import find_bundle, read_bundle
     from models.datasets.case import DatasetError
     from models.datasets.split import SplitError, read_split, sides
     from models.device import NoSuchDevice, choose_device

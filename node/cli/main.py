@@ -75,7 +75,7 @@ def _for_people(error: Exception) -> str | None:
 
     from config.settings import SettingsError
     from dicom_io.errors import DicomError
-    from models.bundle import BundleError
+    from models.bundles.bundle import BundleError
     from node.store.database import QueueUnusable, why_not_opened
     from node.store.installation import UnknownInstallation
 

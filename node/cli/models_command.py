@@ -12,7 +12,7 @@ from node.cli.terminal.failure import CommandFailed
 from node.cli.terminal.options import AsJson
 
 if TYPE_CHECKING:
-    from models.bundle import Bundle
+    from models.bundles.bundle import Bundle
 
 models = typer.Typer(help="Bundles of models: list, verify, import checkpoints.", no_args_is_help=True)
 
@@ -29,7 +29,7 @@ def list_models(
     """The bundles that ship with the node and those in a folder; what can be imported and which architectures run."""
     import json
 
-    from models.bundle import CARD, find_bundle, read_bundle, shipped
+    from models.bundles.bundle import CARD, find_bundle, read_bundle, shipped
     from models.catalog import ARCHITECTURES
     from models.checkpoints.known import OFFICIAL
 
@@ -55,7 +55,7 @@ def verify_models(
     """Check every weights file against its digest and load it. Exit status 1 where one is not well."""
     import torch
 
-    from models.bundle import BundleError, find_bundle, read_bundle, shipped, verify
+    from models.bundles.bundle import BundleError, find_bundle, read_bundle, shipped, verify
     from models.catalog import load_part
 
     well = True
@@ -89,7 +89,7 @@ def import_model(
     Its digest is checked against the published one, no code in it is run, and its weights must be those of the network
     that it is said to be.
     """
-    from models.bundle import find_bundle, read_bundle
+    from models.bundles.bundle import find_bundle, read_bundle
     from models.checkpoints.importing import ImportRefused, import_checkpoint
 
     try:
@@ -100,7 +100,7 @@ def import_model(
 
 
 def _lines(bundle: Bundle) -> Iterator[str]:
-    from models.bundle import ROLES
+    from models.bundles.bundle import ROLES
 
     yield f"{bundle.id}  ({bundle.folder})"
     yield f"  {bundle.intended_use}"
@@ -130,7 +130,7 @@ def _flat(figures: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, s
 
 
 def _described(bundle: Bundle) -> dict[str, Any]:
-    from models.bundle import ROLES
+    from models.bundles.bundle import ROLES
 
     parts = {role: getattr(bundle, role) for role in ROLES}
     return {

@@ -15,7 +15,7 @@ from node.cli.terminal.failure import CommandFailed
 from node.cli.terminal.options import AsJson
 
 if TYPE_CHECKING:
-    from models.bundle import Bundle
+    from models.bundles.bundle import Bundle
     from models.pipeline import Pipeline
     from node.folder.reading import SkippedFile, StudyOutcome
 
@@ -47,7 +47,7 @@ def read(
 
     from dicom_io.device import Device
     from dicom_io.results.profiles import PROFILES
-    from models.bundle import find_bundle, read_bundle
+    from models.bundles.bundle import find_bundle, read_bundle
     from node.folder.reading import FolderLimits, FolderReading
     from node.store.installation import identity_of
 

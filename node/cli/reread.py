@@ -33,7 +33,7 @@ def reread(
     ones and the node reports the study anew, as its next revision. Research use only, not for diagnosis.
     """
     from config.settings import load
-    from models.bundle import find_bundle, read_bundle
+    from models.bundles.bundle import find_bundle, read_bundle
     from models.catalog import load_pipeline
     from models.device import NoSuchDevice, choose_device
     from node.cli.terminal.options import open_queue
@@ -88,7 +88,7 @@ def _line(image: Reread) -> str:
 
 
 def _exam_scores(rereading: Rereading) -> tuple[float, float]:
-    """Before and now: the highest of the images (models/exam.py)."""
+    """Before and now: the highest of the images (models/readings/exam.py)."""
     return (
         max(image.before.malignancy for image in rereading.images),
         max(image.now.malignancy for image in rereading.images),

@@ -87,7 +87,7 @@ def _run(
     base: str,
     config: Path,
 ) -> None:
-    from models.bundle import find_bundle, read_bundle
+    from models.bundles.bundle import find_bundle, read_bundle
     from models.datasets.case import DatasetError
     from models.datasets.split import SplitError
     from models.device import NoSuchDevice, choose_device

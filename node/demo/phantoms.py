@@ -2,7 +2,7 @@
 
     OUT/phantoms.json                what the set was made with
     OUT/studies/PATIENT/RCC.dcm …    four images, to be sent to a node or read by it
-    OUT/truth/PATIENT/truth.json     what is known of them (models.phantom.truth), written last
+    OUT/truth/PATIENT/truth.json     what is known of them (models.datasets.phantom_truth), written last
     OUT/truth/PATIENT/RCC-SEG.dcm …  the outlines of the lesions
 
 The truth stands apart, so that whoever sends or reads `studies` does not hand the node the answers.
@@ -20,9 +20,9 @@ from dicom_io.durable import write_durably
 from dicom_io.phantom import VERSION, PhantomStudy, PhantomView, TrueSegment, phantom_mammogram, phantom_truth
 from dicom_io.results.encoding import to_bytes
 from models.datasets.case import Pathology
+from models.datasets.phantom_truth import NAME, StudyTruth, TrueBreast, TrueImage, TrueLesion
 from models.phantom.exam import PhantomExam, PhantomImage, Prevalence, category, draw_exam
 from models.phantom.lesions import Finding
-from models.phantom.truth import NAME, StudyTruth, TrueBreast, TrueImage, TrueLesion
 from models.types import FindingKind, Laterality
 
 _MARKER = "phantoms.json"

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from dicom_io.results.own_codes import range_of
-from models.reading_json import to_json
+from models.readings.reading_json import to_json
 from models.types import JOINING_RULE, ExamReading, ImageReading, Laterality, Likelihood
 
 RESEARCH_USE_ONLY = "Research use only, not for diagnosis."

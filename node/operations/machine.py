@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from config.settings import Settings
-from models.bundle import BundleError, find_bundle, read_bundle, verify
+from models.bundles.bundle import BundleError, find_bundle, read_bundle, verify
 from node.archive.space import ARCHIVE, INCOMING, QUARANTINE
 from node.operations.descriptors import associations_for, descriptors_for, hard_limit
 from node.store.database import (

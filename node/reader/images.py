@@ -17,10 +17,10 @@ from dicom_io.durable import write_durably
 from dicom_io.errors import NotReadable
 from dicom_io.headers import chest_wall_side
 from dicom_io.pixels.mammogram import read_mammogram
-from models.breast import breast_side
+from models.anatomy.breast import breast_side
 from models.pipeline import Pipeline
 from models.protocols import OutOfMemory
-from models.reading_json import masks_of, to_json
+from models.readings.reading_json import masks_of, to_json
 from models.types import ImageReading, Mammogram, counted
 from node.store.database import Sessions
 from node.store.faults import PATIENCE, Patience, given_up, passes, told

@@ -9,9 +9,9 @@ from pathlib import Path
 from sqlalchemy.orm import Session
 
 from dicom_io.durable import write_durably
+from models.anatomy.same_lesion import same_lesions
 from models.pipeline import Pipeline
-from models.reading_json import from_json, masks_of, to_json
-from models.same_lesion import same_lesions
+from models.readings.reading_json import from_json, masks_of, to_json
 from models.types import Finding, ImageReading
 from node.intake.register import IN_QUARANTINE
 from node.reader.images import decode

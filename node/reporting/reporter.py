@@ -24,8 +24,8 @@ from dicom_io.results.encode import Encoding, ResultObject, encode_results
 from dicom_io.results.gsps.display import is_grey
 from dicom_io.results.profiles import Profile, ResultKind
 from dicom_io.results.sources import identity
-from models.concordance import concordances, is_discordant
-from models.exam import put_together
+from models.birads.concordance import concordances, is_discordant
+from models.readings.exam import put_together
 from models.types import RECALL_THRESHOLD, BundleId, ExamReading, Laterality, ReadImage, UnreadImage, counted
 from node.archive.contents import headers_of, reading_of
 from node.assessments.entered import assessments_of

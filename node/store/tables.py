@@ -88,7 +88,7 @@ class Instance(Table):
     unread_reason: Mapped[str | None]
     """Why the image was not (or cannot be) read: a sentence for the report and for `status`."""
     reading: Mapped[dict[str, object] | None]
-    """models.reading_json, without the masks."""
+    """models.readings.reading_json, without the masks."""
     masks_path: Mapped[str | None]
 
     study: Mapped[Study] = relationship(back_populates="instances")

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from models.exam import FOUR_VIEWS
+from models.readings.exam import FOUR_VIEWS
 from models.types import Laterality
 
 

@@ -12,7 +12,7 @@ import pytest
 from orthanc import Orthanc, debian_orthanc
 from running import RunningNode
 
-from models.bundle import find_bundle
+from models.bundles.bundle import find_bundle
 
 AE_TITLE = "MAMMO_NODE"
 

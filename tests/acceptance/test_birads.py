@@ -18,7 +18,7 @@ from running import RunningNode, eventually, free_port
 
 from dicom_io.device import is_ours
 from dicom_io.network.scu import send_files
-from models.bundle import find_bundle
+from models.bundles.bundle import find_bundle
 from models.types import Category
 from node.demo.studies import DemoStudy
 

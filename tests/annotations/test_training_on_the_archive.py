@@ -14,7 +14,7 @@ from road import Road
 from typer.testing import CliRunner
 
 from dicom_io.pixels.case_reader import CaseReader
-from models.bundle import read_bundle
+from models.bundles.bundle import read_bundle
 from node.cli.terminal.failure import CommandFailed
 from node.cli.train import train
 

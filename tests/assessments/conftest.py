@@ -10,7 +10,7 @@ import pytest
 from road import OneMass, Road
 
 from config.settings import Hl7
-from models.calibration import Calibration, Level, Method
+from models.birads.calibration import Calibration, Level, Method
 from models.types import Laterality, Mammogram, Mask
 from node.assessments.hl7.intake import Hl7Intake
 

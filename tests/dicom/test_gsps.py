@@ -24,7 +24,7 @@ from dicom_io.results.encoding import lesion_name, to_bytes
 from dicom_io.results.gsps.state import encode_gsps
 from dicom_io.results.labels import percent
 from dicom_io.results.profiles import IN_PROFILES, PROFILES, ResultKind
-from models.exam import put_together
+from models.readings.exam import put_together
 from models.types import Category, FindingKind, Likelihood, ReadImage
 
 UID = "1.2.826.0.1.3680043.10.2"

@@ -14,7 +14,7 @@ from dicom_io.device import is_ours
 from dicom_io.errors import NotEncodable
 from dicom_io.results.encoding import to_bytes
 from dicom_io.results.key_objects import encode_key_objects
-from models.exam import put_together
+from models.readings.exam import put_together
 from models.types import ExamReading, Laterality
 
 SHAPES = {"1.2.1": (1501, 1199), "1.2.2": (2294, 1914), "1.2.3": (300, 207)}

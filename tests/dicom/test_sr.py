@@ -33,7 +33,7 @@ from dicom_io.results.profiles import PROFILES, ResultKind, profile_of
 from dicom_io.results.seg.segmentation import encode_seg
 from dicom_io.results.sr.report import encode_sr
 from dicom_io.results.statements import NO_FINDINGS, NOTHING_READ, RESEARCH_USE_ONLY, statements
-from models import exam as exams
+from models.readings import exam as exams
 from models.types import JOINING_RULE, BundleId, Laterality
 
 

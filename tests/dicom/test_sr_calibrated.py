@@ -27,7 +27,7 @@ from dicom_io.results.own_codes import CODED_CATEGORIES, DESIGNATOR
 from dicom_io.results.profiles import profile_of
 from dicom_io.results.statements import MEASURED
 from dicom_io.results.statements_calibration import NO_ASSESSMENT, NOT_CALIBRATED
-from models import exam as exams
+from models.readings import exam as exams
 from models.types import Category, ExamReading, UnreadImage
 
 

@@ -8,7 +8,7 @@ from reports import OLD_REPORT, calibrated, comments_of, evidence, named, number
 
 from dicom_io.device import is_ours
 from dicom_io.results.statements import AGREEMENT_RULE
-from models.concordance import KNOWN_CANCER, NOT_CALIBRATED, concordances
+from models.birads.concordance import KNOWN_CANCER, NOT_CALIBRATED, concordances
 from models.types import Assessment, Category, ExamReading, Laterality
 
 LEFT_BY_SR = Assessment(Laterality.LEFT, Category.FOUR_B, "SR", OLD_REPORT)

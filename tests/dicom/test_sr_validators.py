@@ -15,7 +15,7 @@ from validators import dciodvfy, dsrdump, pixelmed
 from dicom_io.results.encode import encode_results
 from dicom_io.results.encoding import Encoding
 from dicom_io.results.profiles import ResultKind, profile_of
-from models.concordance import concordances
+from models.birads.concordance import concordances
 from models.types import Assessment, Category, ExamReading, Laterality
 
 ASSESSMENTS = (

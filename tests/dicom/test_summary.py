@@ -24,7 +24,7 @@ from dicom_io.results.encoding import to_bytes
 from dicom_io.results.summary.capture import encode_summary
 from dicom_io.results.summary.page import COLUMNS, ROWS, draw_page
 from dicom_io.results.summary.pen import Pen
-from models.exam import put_together
+from models.readings.exam import put_together
 from models.types import Category, ExamReading, Finding, FindingKind, Laterality, Likelihood, ReadImage, UnreadImage
 
 FOUR = (("R", "CC"), ("L", "CC"), ("R", "MLO"), ("L", "MLO"))

@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 from observations import image, lesion, many, overlap
 
-from models.bundle import Bundle, find_bundle, read_bundle
-from models.evaluation.ablation import Contender, ablation_report, any_recipe
+from models.bundles.bundle import Bundle, find_bundle, read_bundle
 from models.evaluation.evaluation import Observed
-from models.evaluation.measures import Figure
 from models.evaluation.observations import Observation
 from models.evaluation.tables import About, Absent, Draws, Table
+from models.measures.detection import Figure
+from models.training.ablation import Contender, ablation_report, any_recipe
 
 ABOUT = About("made up", "made up", ("made-up",), "all images")
 

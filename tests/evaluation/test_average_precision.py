@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from models.evaluation.average_precision import Boxes, mean_average_precision
+from models.measures.average_precision import Boxes, mean_average_precision
 from models.types import Box
 
 LESION = Box(10, 10, 50, 50)

@@ -14,10 +14,10 @@ from click.testing import Result as Ran
 from phantoms import WrittenPhantoms
 from typer.testing import CliRunner
 
-from models.bundle import BundleError, find_bundle
+from models.bundles.bundle import BundleError, find_bundle
 from models.datasets.catalog import DATASETS
 from models.datasets.split import Split
-from models.evaluation.ablation import any_recipe
+from models.training.ablation import any_recipe
 from models.training.recipe import RecipeError
 from node.cli.main import build
 from node.cli.terminal.failure import CommandFailed

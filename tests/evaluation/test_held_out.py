@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.bundle import ROLES
+from models.bundles.bundle import ROLES
 from models.datasets.case import Case
 from models.evaluation.held_out import NOT_HELD_OUT, made_of_own_outlines, not_asked_for, seen_in_training
 from models.evaluation.observations import EvaluationError

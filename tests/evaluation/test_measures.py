@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from models.evaluation.measures import (
+from models.measures.detection import (
     ImageResult,
     auc,
     froc_score,
@@ -18,7 +18,7 @@ from models.evaluation.measures import (
     with_interval,
     with_intervals,
 )
-from models.evaluation.scores import pearson
+from models.measures.scores import pearson
 from models.types import Box
 
 Measure = Callable[[list[int]], float]

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from models.evaluation.overlap import all_border, boundary_iou, diameter_mm, enlarged, overlap
+from models.measures.overlap import all_border, boundary_iou, diameter_mm, enlarged, overlap
 from models.types import Box, Mask
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from observations import BOX, ELSEWHERE, image, lesion, many
 
-from models.calibration import Calibration, Level, Method
+from models.birads.calibration import Calibration, Level, Method
 from models.evaluation.detection import detection_section
 from models.evaluation.malignancy import malignancy_section
 from models.evaluation.observations import Observation, Proposal, SeenLesion

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score
 
-from models.evaluation.scores import (
+from models.measures.scores import (
     average_precision,
     calibration_curve,
     confusion,

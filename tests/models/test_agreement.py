@@ -16,12 +16,12 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from models.agreement import Compared, kappa, most_suspicious, probabilities
-from models.agreement_plots import plots
-from models.agreement_tables import agreement_table, area_table, confusion_table, decision_table
-from models.calibration import Calibration, Level, Method
-from models.evaluation.measures import Figure
+from models.birads.agreement import Compared, kappa, most_suspicious, probabilities
+from models.birads.calibration import Calibration, Level, Method
+from models.evaluation.agreement_plots import plots
+from models.evaluation.agreement_tables import agreement_table, area_table, confusion_table, decision_table
 from models.evaluation.tables import Absent, Cell, Draws, Table
+from models.measures.detection import Figure
 from models.types import Agreement, Category, Likelihood
 
 FEW = Draws(seed=3, resamples=50)

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from dicom_io.results.labels import percent
 from dicom_io.results.own_codes import range_of
-from models.birads import NIL_IN_BREAST, NIL_IN_EXAM, RANGES, UPPER_LIMITS, implied_category, points_away
-from models.calibration import SCREENING_PREVALENCE, Level, prior_of
-from models.caveat import caveat_of
+from models.birads.calibration import SCREENING_PREVALENCE, Level, prior_of
+from models.birads.categories import NIL_IN_BREAST, NIL_IN_EXAM, RANGES, UPPER_LIMITS, implied_category, points_away
+from models.birads.caveat import caveat_of
 from models.types import LIMITS, Category, Laterality, Likelihood, in_percent
 
 PROBABILITIES = st.one_of(

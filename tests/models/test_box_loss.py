@@ -10,7 +10,7 @@ import torch
 
 from models.detectors.stock import BboxLoss
 from models.detectors.yolov8 import build
-from models.training.box_loss import ALPHA, BETA, Eq3Loss, detection_loss, eq3
+from models.training.detector.box_loss import ALPHA, BETA, Eq3Loss, detection_loss, eq3
 
 
 def _boxes(*boxes: tuple[float, float, float, float]) -> torch.Tensor:

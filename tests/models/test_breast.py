@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from pydicom import dcmread
 
-from models.breast import breast_box, breast_mask, breast_side
+from models.anatomy.breast import breast_box, breast_mask, breast_side
 from models.types import Box
 from node.demo.studies import DemoStudy
 

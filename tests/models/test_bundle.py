@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from models.bundle import BundleError, find_bundle, read_bundle, shipped, verify
+from models.bundles.bundle import BundleError, find_bundle, read_bundle, shipped, verify
 from models.catalog import ARCHITECTURES, load_pipeline
 from models.device import NoSuchDevice, choose_device
 
@@ -151,8 +151,8 @@ def test_an_unknown_architecture_is_told_the_known_ones(folder: Path) -> None:
 
 def test_weights_are_checked_without_torch() -> None:
     code = (
-        "import sys; from models.bundle import *; verify(read_bundle(find_bundle('research-default'))); "
-        "import models.exam, models.pipeline, models.reading_json, models.overlay; sys.exit('torch' in sys.modules)"
+        "import sys; from models.bundles.bundle import *; verify(read_bundle(find_bundle('research-default'))); "
+        "import models.readings.exam, models.pipeline, models.readings.reading_json, models.readings.overlay; sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 

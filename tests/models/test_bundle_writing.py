@@ -9,10 +9,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from models import bundle_writing
-from models.bundle import Bundle, BundleError, read_bundle, verify
-from models.bundle_writing import NewPart, put_part
-from models.calibration import Calibration, Level, Method
+from models.birads.calibration import Calibration, Level, Method
+from models.bundles import writing as bundle_writing
+from models.bundles.bundle import Bundle, BundleError, read_bundle, verify
+from models.bundles.writing import NewPart, put_part
 
 PLATT = Calibration(Level.LESION, Method.PLATT, {"slope": (0.8,), "offset": (-0.5,)}, 0.4, 120, 60)
 

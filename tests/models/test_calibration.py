@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from models.calibration import Calibration, Level, Method, logit, prior_of
-from models.training.calibrating import Scored, calibrate, fit_calibration
-from models.training.composing import calibrate_composed
+from models.birads.calibration import Calibration, Level, Method, logit, prior_of
+from models.training.calibration.composing import calibrate_composed
+from models.training.calibration.fitting import Scored, calibrate, fit_calibration
 from models.training.recipe import CalibrationRecipe
 from models.types import Category
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from models.concordance import (
+from models.birads.concordance import (
     KNOWN_CANCER,
     NOT_CALIBRATED,
     NOT_READ,

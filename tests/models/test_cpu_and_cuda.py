@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from dicom_io.pixels.mammogram import read_mammogram
-from models.bundle import find_bundle, read_bundle
+from models.bundles.bundle import find_bundle, read_bundle
 from models.catalog import load_pipeline
 from models.types import Finding, ImageReading
 from node.demo.studies import DemoStudy

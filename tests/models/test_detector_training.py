@@ -15,10 +15,10 @@ from safetensors.torch import save_file
 from models.datasets.case import Case, DatasetError, Lesion
 from models.detectors import yolov8
 from models.training.augment import Picture, mosaic, moved
-from models.training.detector import Detecting, Model, TaskSettings, part, prepare
-from models.training.framed import framed
-from models.training.largest_lesion import largest_lesion
-from models.training.planting import planted
+from models.training.detector.framed import framed
+from models.training.detector.largest_lesion import largest_lesion
+from models.training.detector.planting import planted
+from models.training.detector.task import Detecting, Model, TaskSettings, part, prepare
 from models.training.recipe import CalibrationRecipe, FitRecipe, Recipe, RecipeError, SplitRecipe, read_recipe
 from models.training.start import StartError
 from models.types import Box, FindingKind, Mammogram, Mask

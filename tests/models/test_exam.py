@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from models.exam import put_together
+from models.readings.exam import put_together
 from models.types import BundleId, ImageReading, Laterality, ReadImage, UnreadImage
 
 L, R = Laterality.LEFT, Laterality.RIGHT

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.film import FORMATS_MM, assumed_spacing_mm, known_or_assumed, with_spacing
+from models.anatomy.film import FORMATS_MM, assumed_spacing_mm, known_or_assumed, with_spacing
 from models.types import Mammogram
 
 

@@ -12,8 +12,8 @@ import torch
 from click.testing import Result as Ran
 from typer.testing import CliRunner
 
-from models.bundle import read_bundle, verify
-from models.bundle_writing import stored
+from models.bundles.bundle import read_bundle, verify
+from models.bundles.writing import stored
 from models.catalog import ARCHITECTURES
 from models.checkpoints.importing import ImportRefused, import_checkpoint
 from models.checkpoints.known import OFFICIAL

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from pydicom import dcmread
 
-from models.landmarks import find_nipple
+from models.anatomy.landmarks import find_nipple
 from node.demo.studies import DemoStudy
 
 ROWS, COLUMNS = 1200, 900

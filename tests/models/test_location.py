@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from models.exam import put_together
-from models.location import location_of
+from models.anatomy.location import location_of
+from models.readings.exam import put_together
 from models.types import Box, BundleId, Finding, FindingId, FindingKind, ImageReading, Laterality, Mask, ReadImage
 
 ROWS, COLUMNS = 600, 450

@@ -15,9 +15,9 @@ from models.classifiers.medsam_mlp import MedSamMlp, MedSamMlpClassifier, Reads,
 from models.segmenters.pictures import MedSamPicture
 from models.segmenters.sam import SamNet
 from models.segmenters.vit import Vit
-from models.training.classifier_recipe import TaskSettings
+from models.training.classifier.medsam_mlp import MedSamMlpTask, start_from
+from models.training.classifier.recipe import TaskSettings
 from models.training.fit import fit
-from models.training.medsam_mlp import MedSamMlpTask, start_from
 from models.training.recipe import FitRecipe
 from models.training.start import StartError
 

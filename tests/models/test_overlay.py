@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from models.overlay import draw_overlay
+from models.readings.overlay import draw_overlay
 from models.types import Box, BundleId, Finding, FindingKind, ImageReading, Mammogram, Mask
 
 IMAGE = Mammogram(np.full((3200, 1600), 0.25, dtype=np.float32))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.calibration import Calibration, Level, Method
+from models.birads.calibration import Calibration, Level, Method
 from models.pipeline import ASSUMED_SPACING, Pipeline
 from models.protocols import OutOfMemory
 from models.types import Box, BundleId, Detection, FindingKind, Mammogram, Mask

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from skimage.filters import gabor
 
-from models.breast import breast_mask
+from models.anatomy.breast import breast_mask
 from models.radiomics.gabor import GaborBank
 from models.radiomics.regions import RegionSettings, regions_of
 from models.radiomics.texture import LENGTH, Radiomics

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from models.reading_json import from_json, masks_of, to_json
+from models.readings.reading_json import from_json, masks_of, to_json
 from models.types import Box, BundleId, Category, Finding, FindingKind, ImageReading, Likelihood, Mask
 
 

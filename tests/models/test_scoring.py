@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 import pytest
 from drawn_cases import drawn_case, drawn_cases
 
-from models.calibration import Level
+from models.birads.calibration import Level
 from models.datasets.case import Case, Pathology
 from models.pipeline import Pipeline
-from models.training.calibrating import Scored
-from models.training.scoring import scores
+from models.training.calibration.fitting import Scored
+from models.training.calibration.scoring import scores
 from models.types import Box, BundleId, Detection, FindingKind, Laterality, Mammogram, Mask
 
 CORNER = Box(2, 0, 10, 8)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor
 
-from models.bundle import find_bundle, read_bundle
+from models.bundles.bundle import find_bundle, read_bundle
 from models.protocols import OutOfMemory
 from models.segmenters.lite_medsam import load
 from models.segmenters.network import Embedded, PromptedNet

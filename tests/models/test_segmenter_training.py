@@ -18,10 +18,10 @@ from models.datasets.case import Case, DatasetError, Lesion, Pathology
 from models.segmenters.vit import VITS, Vit
 from models.training.fit import fit
 from models.training.kinds import recipe_of
-from models.training.mask_loss import dice_and_cross_entropy, uncertain_points
 from models.training.recipe import CalibrationRecipe, FitRecipe, Recipe, SplitRecipe, find_recipe, shipped_recipes
-from models.training.segmenter import Model, TaskSettings, part, prepare
-from models.training.segmenter_views import _turned
+from models.training.segmenter.mask_loss import dice_and_cross_entropy, uncertain_points
+from models.training.segmenter.task import Model, TaskSettings, part, prepare
+from models.training.segmenter.views import _turned
 from models.training.start import StartError
 from models.types import Box, Mammogram, Mask
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from models.two_views import LARGEST_DIFFERENCE_MM, tie_views
+from models.anatomy.two_views import LARGEST_DIFFERENCE_MM, tie_views
 from models.types import Box, BundleId, Finding, FindingId, FindingKind, ImageReading, Laterality, Mask, ReadImage, Tie
 
 MASS, CALCIFICATION = FindingKind.MASS, FindingKind.CALCIFICATION

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.breast import breast_mask, breast_side
+from models.anatomy.breast import breast_mask, breast_side
 from models.phantom.breast import VIEWS, ViewShape, depth_mm, draw_breast, thickness_mm
 from models.phantom.exam import CATEGORIES, PhantomExam, PhantomImage, Prevalence, category, draw_exam
 from models.phantom.grid import Grid, stream

@@ -9,11 +9,12 @@ import pytest
 import torch
 from drawn_cases import drawn_cases
 
-from models.bundle import find_bundle, read_bundle
-from models.bundle_writing import DEFAULT_BASE
+from models.bundles.bundle import find_bundle, read_bundle
+from models.bundles.writing import DEFAULT_BASE
 from models.datasets.case import Case, Cases
-from models.evaluation.measures import Figure
-from models.training import calibrating, classifier
+from models.measures.detection import Figure
+from models.training.calibration import fitting as calibrating
+from models.training.classifier.task import task as classifier
 from models.training.recipe import CalibrationRecipe, FitRecipe, Recipe, SplitRecipe
 from models.training.runs import train
 from models.types import Mammogram

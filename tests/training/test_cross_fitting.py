@@ -12,14 +12,14 @@ import pytest
 import torch
 from drawn_cases import drawn_cases
 
-from models.bundle import find_bundle, read_bundle
-from models.bundle_writing import DEFAULT_BASE
-from models.calibration import Level
+from models.birads.calibration import Level
+from models.bundles.bundle import find_bundle, read_bundle
+from models.bundles.writing import DEFAULT_BASE
 from models.datasets.case import Cases
 from models.datasets.split import read_split, sides
 from models.pipeline import Pipeline
-from models.training import classifier
-from models.training.cross_fitting import out_of_fold
+from models.training.calibration.cross_fitting import out_of_fold
+from models.training.classifier.task import task as classifier
 from models.training.recipe import CalibrationRecipe, FitRecipe, Recipe, SplitRecipe
 from models.training.runs import train
 from models.types import Box, BundleId, Detection, FindingKind, Mammogram, Mask

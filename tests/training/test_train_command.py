@@ -17,8 +17,8 @@ from phantoms import WrittenPhantoms
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
-from models.bundle import read_bundle, verify
-from models.bundle_writing import stored
+from models.bundles.bundle import read_bundle, verify
+from models.bundles.writing import stored
 from models.catalog import load_part, untrained
 from models.training.checkpoint import FILE
 from models.training.kinds import KINDS, recipe_of

@@ -1,0 +1,60 @@
+"""A radiologist's categories held against the models' probabilities. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from models.birads.categories import NIL_IN_BREAST, NIL_IN_EXAM, is_suspicious, points_away
+from models.types import Agreement, Assessment, Category, Concordance, ExamReading, Laterality, Likelihood
+
+KNOWN_CANCER = "category 6 is known cancer and is left out of comparisons"
+NOT_CALIBRATED = "the models' scores are not calibrated at this level and give no probability"
+NOT_READ = "no image of this breast was read"
+NOTHING_READ = "no image of the exam was read"
+
+
+def concordances(exam: ExamReading, assessments: Iterable[Assessment]) -> tuple[Concordance, ...]:
+    """Each assessment beside the models' probability for the same breast, or for the exam where it names no breast.
+
+    They agree on recall where the probability lies above the site's threshold and the category above 3, or neither; 0,
+    a recall, stands with above (the first paper's rule, and safety's). That is no agreement of categories: how far the
+    probability lies from the category's range is said beside it.
+    """
+    return tuple(_concordance(exam, assessment) for assessment in assessments)
+
+
+def is_discordant(exam: ExamReading) -> bool:
+    """Whether the models and the radiologist disagree on recall anywhere."""
+    return any(one.agreement in (Agreement.AI_HIGHER, Agreement.AI_LOWER) for one in exam.concordances)
+
+
+def _concordance(exam: ExamReading, assessment: Assessment) -> Concordance:
+    was_read, likelihood = _of(exam, assessment.laterality)
+    if assessment.category is Category.SIX:
+        return Concordance(assessment.laterality, assessment, likelihood, Agreement.NOT_COMPARED, why=KNOWN_CANCER)
+    if likelihood is None:
+        unread = NOT_READ if assessment.laterality else NOTHING_READ
+        why = NOT_CALIBRATED if was_read else unread
+        return Concordance(assessment.laterality, assessment, None, Agreement.NOT_COMPARED, why=why)
+    nil = NIL_IN_BREAST if assessment.laterality else NIL_IN_EXAM
+    return Concordance(
+        assessment.laterality,
+        assessment,
+        likelihood,
+        agreement(likelihood.is_recalled(exam.recall_threshold), is_suspicious(assessment.category)),
+        points_away(likelihood.probability, assessment.category, nil),
+    )
+
+
+def agreement(ours: bool, theirs: bool) -> Agreement:
+    """How two decisions to recall, the models' and the radiologist's, stand to one another."""
+    if ours == theirs:
+        return Agreement.AGREE
+    return Agreement.AI_HIGHER if ours else Agreement.AI_LOWER
+
+
+def _of(exam: ExamReading, laterality: Laterality | None) -> tuple[bool, Likelihood | None]:
+    if laterality is None:
+        return exam.malignancy is not None, exam.likelihood
+    breast = next((breast for breast in exam.breasts if breast.laterality is laterality), None)
+    return breast is not None, breast.likelihood if breast else None

@@ -1,0 +1,222 @@
+"""A bundle: the models that read together, as a folder with bundle.toml and their weights. No torch here."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from models.birads.calibration import Calibration, Level, Method
+from models.birads.caveat import caveat_of
+from models.types import BundleId
+
+CARD = "bundle.toml"
+ROLES = ("detector", "segmenter", "classifier")
+
+
+class BundleError(Exception):
+    """A bundle cannot be used; the message names the file, the cause and the cure."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One model of a bundle.
+
+    Attributes:
+        architecture: a name in models/catalog.py.
+        weights: a safetensors file.
+        sha256: what the weights' digest must be, hexadecimal.
+        settings: keyword arguments of the architecture's `load`: input geometry and thresholds among them.
+        licence: of these weights, where the part says; else the bundle's.
+        training_data: what they learned from, where the part says; else the bundle's.
+        largest_lesion: of a detector: the share of its breast (0..1) that the largest lesion it learned from covers;
+            None where that is not known.
+    """
+
+    architecture: str
+    weights: Path
+    sha256: str
+    settings: Mapping[str, Any]
+    licence: str
+    training_data: str
+    largest_lesion: float | None = None
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What a bundle.toml says.
+
+    Attributes:
+        assumed_spacing_mm: millimetres a pixel of digital images without a spacing (film.py); the report says so then.
+        figures: what the models reached on held-out patients, as the card puts it, by role.
+        calibration: what the classifier's scores are worth, at the levels where that is known.
+    """
+
+    folder: Path
+    id: BundleId
+    licence: str
+    intended_use: str
+    training_data: str
+    assumed_spacing_mm: float
+    detector: Part
+    segmenter: Part
+    classifier: Part
+    figures: Mapping[str, Any]
+    calibration: Mapping[Level, Calibration]
+
+    @property
+    def caveat(self) -> str:
+        """One sentence on how far the probabilities were off on held-out patients; empty where no figure says so."""
+        figures = self.figures.get("classifier")
+        return caveat_of(figures) if self.calibration and isinstance(figures, Mapping) else ""
+
+    @property
+    def parts(self) -> tuple[Part, Part, Part]:
+        return self.detector, self.segmenter, self.classifier
+
+
+def shipped() -> list[str]:
+    """The names of the bundles that come with the node."""
+    return sorted(card.parent.name for card in _SHIPPED.glob(f"*/{CARD}"))
+
+
+def find_bundle(name_or_path: str) -> Path:
+    """The folder of a bundle that ships, by its name, or of one's own, by its path.
+
+    Raises:
+        BundleError: there is none.
+    """
+    for folder in (_SHIPPED / name_or_path, Path(name_or_path)):
+        if (folder / CARD).is_file():
+            return folder
+    raise BundleError(
+        f"{name_or_path}: no bundle of this name ships and no folder of this path holds a {CARD}. "
+        f"Shipped: {', '.join(shipped()) or 'none'}."
+    )
+
+
+def read_bundle(folder: Path) -> Bundle:
+    """The bundle in `folder`; its weights are not opened (see `verify`).
+
+    Raises:
+        BundleError: bundle.toml is missing, is not TOML, or lacks or mistypes an entry.
+    """
+    path = folder / CARD
+    try:
+        card = _Card(path, tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise BundleError(f"{path}: cannot be read: {error.strerror}. Give the folder of a bundle.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BundleError(f"{path}: is not TOML: {error}. Restore the file that came with the weights.") from error
+    detector, segmenter, classifier = (_part(card, role, folder) for role in ROLES)
+    return Bundle(
+        folder=folder,
+        id=BundleId(card.text("name"), card.text("version")),
+        licence=card.text("licence"),
+        intended_use=card.text("intended_use"),
+        training_data=card.text("training_data"),
+        assumed_spacing_mm=card.positive("assumed_spacing_mm"),
+        detector=detector,
+        segmenter=segmenter,
+        classifier=classifier,
+        figures=card.table("figures").values,
+        calibration=_calibrations(card),
+    )
+
+
+def verify(bundle: Bundle) -> list[str]:
+    """What is wrong with the weights: missing files and digests that are not bundle.toml's. Empty: all is well."""
+    return [problem for part in bundle.parts if (problem := _problem(part))]
+
+
+def _problem(part: Part) -> str | None:
+    try:
+        with part.weights.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        return f"{part.weights}: cannot be read: {error.strerror}. Restore the weights that came with the bundle."
+    if found != part.sha256:
+        return (
+            f"{part.weights}: SHA-256 is {found}, {CARD} says {part.sha256}: the file is damaged or another one. "
+            "Restore the weights that came with the bundle."
+        )
+    return None
+
+
+@dataclass(frozen=True)
+class _Card:
+    """A table of bundle.toml whose entries are asked for by type."""
+
+    path: Path
+    values: Mapping[str, Any]
+    prefix: str = ""
+
+    def text(self, key: str) -> str:
+        return str(self._get(key, str, "a text"))
+
+    def table(self, key: str) -> _Card:
+        values: dict[str, Any] = self._get(key, dict, "a table")
+        return _Card(self.path, values, f"{self.prefix}{key}.")
+
+    def positive(self, key: str) -> float:
+        number = float(self._get(key, (int, float), "a number"))
+        if not 0 < number < math.inf:
+            raise BundleError(f"{self.path}: {self.prefix}{key} is {number}. Give a number above 0.")
+        return number
+
+    def _get(self, key: str, kind: type | tuple[type, ...], called: str) -> Any:
+        if key not in self.values:
+            raise BundleError(f"{self.path}: {self.prefix}{key} is missing. Give {called}.")
+        value = self.values[key]
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise BundleError(f"{self.path}: {self.prefix}{key} is {value!r}. Give {called}.")
+        return value
+
+
+def _part(whole: _Card, role: str, folder: Path) -> Part:
+    card = whole.table(role)
+    weights = card.text("weights")
+    if Path(weights).name != weights:
+        raise BundleError(f"{card.path}: {role}.weights is {weights!r}. Name a file in the bundle's own folder.")
+    return Part(
+        architecture=card.text("architecture"),
+        weights=folder / weights,
+        sha256=card.text("sha256"),
+        settings=card.table("settings").values if "settings" in card.values else {},
+        licence=(card if "licence" in card.values else whole).text("licence"),
+        training_data=(card if "training_data" in card.values else whole).text("training_data"),
+        largest_lesion=card.positive("largest_lesion") if "largest_lesion" in card.values else None,
+    )
+
+
+def _calibrations(card: _Card) -> dict[Level, Calibration]:
+    if "calibration" not in card.values:
+        return {}
+    tables = card.table("calibration")
+    unknown = set(tables.values) - set(Level)
+    if unknown:
+        raise BundleError(f"{card.path}: calibration.{min(unknown)} is no level. Levels: {', '.join(Level)}.")
+    return {Level(name): _calibration(Level(name), tables.table(name)) for name in tables.values}
+
+
+def _calibration(level: Level, card: _Card) -> Calibration:
+    parameters = card.table("parameters").values
+    try:
+        return Calibration(
+            level=level,
+            method=Method(card.text("method")),
+            parameters={name: tuple(map(float, values)) for name, values in parameters.items()},
+            prevalence=card.positive("prevalence"),
+            cases=int(card.positive("cases")),
+            patients=int(card.positive("patients")),
+        )
+    except (TypeError, ValueError) as error:
+        table = card.prefix.rstrip(".")
+        raise BundleError(f"{card.path}: {table} cannot be used: {error}. Train the part anew.") from error
+
+
+_SHIPPED = Path(__file__).parent

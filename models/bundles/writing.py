@@ -1,0 +1,248 @@
+"""Puts a part into a bundle: weights first, then bundle.toml in one stroke, so that a kill leaves a whole bundle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+import torch
+from safetensors.torch import save
+
+from models.birads.calibration import Calibration, Level
+from models.bundles.bundle import CARD, ROLES, Bundle, Part, find_bundle, read_bundle
+from models.durable import write_durably
+from models.types import BundleId, counted
+
+RESEARCH_USE_ONLY = "Research use only, not for diagnosis."
+DEFAULT_BASE = "research-default"
+
+
+@dataclass(frozen=True, eq=False)
+class NewPart:
+    """A part that was trained or imported.
+
+    Attributes:
+        role: "detector", "segmenter" or "classifier".
+        weights: the state dict.
+        architecture: a name in models/catalog.py.
+        settings: keyword arguments of the architecture's `load`; None values are left out, as TOML has none.
+        licence: of the weights.
+        training_data: what they learned from (a text for people).
+        largest_lesion: see `models.bundles.bundle.Part`.
+        figures: what it reached on held-out patients.
+        calibration: for a classifier: what its scores are worth.
+        half: kernels are stored in half precision (norms, biases and what half cannot hold stay as they are).
+    """
+
+    role: str
+    weights: Mapping[str, torch.Tensor]
+    architecture: str
+    settings: Mapping[str, Any]
+    licence: str
+    training_data: str
+    largest_lesion: float | None = None
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    calibration: Mapping[Level, Calibration] = field(default_factory=dict)
+    half: bool = True
+
+
+def put_part(folder: Path, part: NewPart, base: Bundle | None = None) -> Bundle:
+    """Puts a part into the bundle in `folder`; a folder without one gets its other parts from `base`.
+
+    The bundle is named after its folder; its version is the base's with eight digits that change with its content. Each
+    weights file is named by its content, so the card that stands always names files that are there.
+
+    What was measured through the part that is replaced goes with it: the calibration, which is of scores of what that
+    detector found and that segmenter outlined, and the figures of all that reads after it.
+
+    Args:
+        folder: made where missing.
+        base: research-default where left out; not looked at where the folder holds a bundle.
+
+    Returns:
+        The bundle as it now stands.
+
+    Raises:
+        BundleError: the folder holds a card that cannot be read, or the base cannot be found.
+    """
+    has_card = (folder / CARD).is_file()
+    old = other_parts(folder, base)
+    data = save(stored(part.weights, half=part.half))
+    sha256 = hashlib.sha256(data).hexdigest()
+    weights = folder / f"{part.role}-{sha256[:8]}.safetensors"
+    write_durably(weights, data)
+    new = Part(
+        part.architecture,
+        weights,
+        sha256,
+        _plain(part.settings),
+        part.licence,
+        part.training_data,
+        part.largest_lesion,
+    )
+    parts = {role: new if role == part.role else _brought(getattr(old, role), folder) for role in ROLES}
+    stale = () if _reads_alike(new, getattr(old, part.role)) else ROLES[ROLES.index(part.role) + 1 :]
+    kept = {role: figures for role, figures in old.figures.items() if role not in stale}
+    calibration = part.calibration if part.role == "classifier" else {} if stale else old.calibration
+    bundle = replace(
+        old,
+        folder=folder,
+        intended_use=RESEARCH_USE_ONLY,
+        figures=_plain({**kept, part.role: dict(part.figures)}),
+        calibration=dict(calibration),
+        detector=parts["detector"],
+        segmenter=parts["segmenter"],
+        classifier=parts["classifier"],
+    )
+    name = old.id.name if has_card else folder.resolve().name
+    bundle = replace(bundle, id=BundleId(name, f"{old.id.version.partition('+')[0]}+{_content(bundle)}"))
+    _write_cards(bundle)
+    _drop_what_no_card_names(folder)
+    return read_bundle(folder)
+
+
+def other_parts(folder: Path, base: Bundle | None = None) -> Bundle:
+    """The bundle that a part put into `folder` will read with; see `put_part`.
+
+    Raises:
+        BundleError: the folder holds a card that cannot be read, or the base cannot be found.
+    """
+    if (folder / CARD).is_file():
+        return read_bundle(folder)
+    return base or read_bundle(find_bundle(DEFAULT_BASE))
+
+
+def stored(weights: Mapping[str, torch.Tensor], *, half: bool) -> dict[str, torch.Tensor]:
+    """As a bundle stores them: contiguous, on the CPU, no two names for one piece of memory; see `NewPart.half`."""
+    return {
+        name: _narrow(one.detach().cpu()).clone().contiguous() if half else one.detach().cpu().clone().contiguous()
+        for name, one in weights.items()
+    }
+
+
+def _narrow(tensor: torch.Tensor) -> torch.Tensor:
+    if tensor.ndim < 2 or not tensor.dtype.is_floating_point:
+        return tensor
+    narrow = tensor.half()
+    return narrow if bool(narrow.isfinite().all()) else tensor
+
+
+def _reads_alike(one: Part, other: Part) -> bool:
+    return (one.architecture, one.sha256, one.settings) == (other.architecture, other.sha256, other.settings)
+
+
+def _brought(part: Part, folder: Path) -> Part:
+    """The part with its weights in this folder."""
+    if part.weights.parent == folder:
+        return part
+    target = folder / part.weights.name
+    if not target.exists():
+        half_way = target.with_name(target.name + ".part")
+        shutil.copyfile(part.weights, half_way)
+        half_way.replace(target)
+    return replace(part, weights=target)
+
+
+def _content(bundle: Bundle) -> str:
+    """Eight hexadecimal digits that change with whatever changes a reading."""
+    said = {
+        "parts": [[part.architecture, part.sha256, part.settings, part.largest_lesion] for part in bundle.parts],
+        "calibration": _calibration_tables(bundle.calibration),
+        "assumed_spacing_mm": bundle.assumed_spacing_mm,
+    }
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def _write_cards(bundle: Bundle) -> None:
+    licences = {role: getattr(bundle, role).licence for role in ROLES}
+    data = {role: getattr(bundle, role).training_data for role in ROLES}
+    tables: dict[str, Any] = {
+        "name": bundle.id.name,
+        "version": bundle.id.version,
+        "licence": _joined(licences),
+        "intended_use": bundle.intended_use,
+        "training_data": _joined(data),
+        "assumed_spacing_mm": bundle.assumed_spacing_mm,
+    }
+    for role in ROLES:
+        part: Part = getattr(bundle, role)
+        tables[role] = {
+            "architecture": part.architecture,
+            "weights": part.weights.name,
+            "sha256": part.sha256,
+            "licence": part.licence,
+            "training_data": part.training_data,
+            **({} if part.largest_lesion is None else {"largest_lesion": part.largest_lesion}),
+            "settings": _plain(part.settings),
+        }
+    tables["calibration"] = _calibration_tables(bundle.calibration)
+    tables["figures"] = dict(bundle.figures)
+    write_durably(bundle.folder / "card.md", _card(bundle, licences, data).encode())
+    write_durably(bundle.folder / CARD, tomli_w.dumps(tables, multiline_strings=True).encode())
+
+
+def _joined(by_role: Mapping[str, str]) -> str:
+    """One text where all parts say the same, else each part's."""
+    said = set(by_role.values())
+    return said.pop() if len(said) == 1 else "; ".join(f"{role}: {text}" for role, text in by_role.items())
+
+
+def _calibration_tables(calibrations: Mapping[Level, Calibration]) -> dict[str, Any]:
+    return {
+        str(level): {
+            "method": str(one.method),
+            "prevalence": one.prevalence,
+            "cases": one.cases,
+            "patients": one.patients,
+            "parameters": {name: list(values) for name, values in one.parameters.items()},
+        }
+        for level, one in calibrations.items()
+    }
+
+
+def _card(bundle: Bundle, licences: Mapping[str, str], data: Mapping[str, str]) -> str:
+    lines = [
+        f"# {bundle.id}",
+        "",
+        f"**{RESEARCH_USE_ONLY}**",
+        "",
+        "| part | architecture | licence |",
+        "| --- | --- | --- |",
+    ]
+    lines += [f"| {role} | {getattr(bundle, role).architecture} | {licences[role]} |" for role in ROLES]
+    lines += ["", "## Training data", ""]
+    lines += [f"- {role}: {text}" for role, text in data.items()]
+    lines += ["", "## Calibration", ""]
+    lines += [
+        f"- {level}: {one.method}, {counted(one.cases, 'case')} of {counted(one.patients, 'patient')}, "
+        f"{one.prevalence:.0%} of them malignant"
+        for level, one in bundle.calibration.items()
+    ] or ["Scores are not calibrated."]
+    lines += ["", "## Figures on held-out patients", "", "```toml", tomli_w.dumps(dict(bundle.figures)).rstrip(), "```"]
+    return "\n".join(lines) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    """What TOML takes: no None, no tuples, no paths."""
+    match value:
+        case Mapping():
+            return {str(key): _plain(one) for key, one in value.items() if one is not None}
+        case list() | tuple():
+            return [_plain(one) for one in value]
+        case Path():
+            return str(value)
+    return value
+
+
+def _drop_what_no_card_names(folder: Path) -> None:
+    named = {part.weights.name for part in read_bundle(folder).parts}
+    for role in ROLES:
+        for path in folder.glob(f"{role}-????????.safetensors"):
+            if path.name not in named:
+                path.unlink()

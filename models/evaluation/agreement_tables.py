@@ -1,0 +1,155 @@
+"""The tables and plots of implied against assigned categories, and of both against the pathology."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from models.birads.agreement import ASSIGNED, IMPLIED, RULE, Bools, Compared, is_calibrated, kappa, ranking
+from models.birads.calibration import Level
+from models.evaluation.malignancy import A1_COLUMNS
+from models.evaluation.papers import printed
+from models.evaluation.tables import Cell, Draws, Row, Table, figures
+from models.measures.detection import auc
+from models.measures.scores import confusion
+from models.types import Agreement
+
+NOT_CALIBRATED, NOT_READ = "none: not calibrated", "none: not read"
+UNCALIBRATED = "Scores without a calibration at this level imply no category; their order alone is measured."
+_NONE_CALLED, _NONE_THERE = "Nothing is called malignant.", "None is malignant."
+
+
+def confusion_table(some: Sequence[Compared]) -> Table:
+    """How often each implied category (a row) met each assigned one (a column)."""
+    met = Counter((_implied(one), one.assigned) for one in some)
+    return Table(
+        "confusion",
+        "Implied category (down) against assigned category (across)",
+        ASSIGNED,
+        tuple(Row(row, tuple(met[row, column] for column in ASSIGNED)) for row in (*IMPLIED, NOT_CALIBRATED, NOT_READ)),
+        notes=("1-2: a score cannot tell negative from benign.",),
+    )
+
+
+def agreement_table(some: Sequence[Compared], level: Level, draws: Draws) -> Table:
+    """How often they agree, and by how much more than by chance."""
+    both = [one for one in some if one.agreement is not Agreement.NOT_COMPARED]
+    ours, theirs = _bools(both, _implied_suspicious), _bools(both, _assigned_suspicious)
+
+    def measure(at: list[int]) -> tuple[float, ...]:
+        higher, lower = np.mean(ours[at] & ~theirs[at]), np.mean(theirs[at] & ~ours[at])
+        return float(1 - higher - lower), float(higher), float(lower), kappa(ours[at], theirs[at])
+
+    one_side = f"Kappa is not defined: models and radiologists recall every {level}, or none."
+    why = one_side if both else f"No {level} has an implied and an assigned category to compare."
+    return Table(
+        "agreement",
+        "Agreement of models and radiologists",
+        ("patients", f"{level}s", *list(Agreement)[:3], "Cohen's kappa"),
+        (Row("all", (*_numbers(both), *_figures(both, measure, 4, draws, why))),),
+        notes=(RULE,),
+    )
+
+
+def decision_table(some: Sequence[Compared], level: Level, draws: Draws) -> Table:
+    """The first paper's Table 1: above 3 counts as malignant, for the models and for the radiologists."""
+    known = [one for one in some if one.truth is not None]
+    models = [one for one in known if one.likelihood is not None]
+    assigned = [one for one in known if one.assigned is not None]
+    both = [one for one in models if one.assigned is not None] if models else assigned
+    columns = ("patients", f"{level}s", "malignant", *A1_COLUMNS)
+
+    def row(name: str, chosen: Sequence[Compared], said: Callable[[Compared], bool | None], why: str) -> Row:
+        calls, truths = _bools(chosen, said), _bools(chosen, _truth)
+
+        def measure(at: list[int]) -> tuple[float, ...]:
+            table = confusion(calls[at], truths[at])
+            return table.accuracy, table.f1, table.precision, table.recall
+
+        whys = (why, _NONE_CALLED, _NONE_CALLED, _NONE_THERE) if chosen else why
+        return Row(name, (*_numbers(chosen), int(truths.sum()), *_figures(chosen, measure, 4, draws, whys)))
+
+    no_models = UNCALIBRATED if known else _none_known(level)
+    no_radiologists = f"No {level} that was read has both a pathology and a radiologist's category."
+    compared = both if models else []
+    return Table(
+        "decisions",
+        "Against pathology",
+        columns,
+        (
+            row("models", models, _implied_suspicious, no_models),
+            row("models, with a category", compared, _implied_suspicious, no_radiologists if models else no_models),
+            row("radiologists", both, _assigned_suspicious, no_radiologists),
+            *printed("A1", columns),
+        ),
+        "paper A, Table 1",
+        notes=(
+            f"Above 3 counts as malignant. {RULE}",
+            f"The second row is of the {level}s of which a radiologist's category is known, as the radiologists' is.",
+        ),
+    )
+
+
+def area_table(some: Sequence[Compared], level: Level, draws: Draws) -> Table:
+    """The area under the ROC curve of the probability or, uncalibrated, of the score."""
+    known = [one for one in some if one.truth is not None]
+    ranks, truths = ranking(known), _bools(known, _truth)
+
+    def measure(at: list[int]) -> tuple[float]:
+        return (auc(ranks[at], truths[at]),)
+
+    why = f"The {level}s are all malignant or none is: both sorts are needed." if known else _none_known(level)
+    calibrated = is_calibrated(known)
+    name = "the models' probability" if calibrated else "the models' score"
+    cells = _figures(known, measure, 1, draws, why)
+    return Table(
+        "area",
+        "Area under the ROC curve",
+        ("patients", f"{level}s", "malignant", "AUC"),
+        (Row(name, (*_numbers(known), int(truths.sum()), *cells)),),
+        notes=() if calibrated or not known else (UNCALIBRATED,),
+    )
+
+
+def _figures(
+    some: Sequence[Compared],
+    measure: Callable[[list[int]], Sequence[float]],
+    width: int,
+    draws: Draws,
+    why: str | Sequence[str],
+) -> tuple[Cell, ...]:
+    """`figures`, of places in `some` instead of what stands there: arrays are drawn from faster."""
+    return figures(range(len(some)), lambda at: some[at].patient, measure, width, draws, why)
+
+
+def _implied(one: Compared) -> str:
+    if one.likelihood is not None:
+        return one.likelihood.category
+    return NOT_READ if one.score is None else NOT_CALIBRATED
+
+
+def _implied_suspicious(one: Compared) -> bool | None:
+    return one.implied_suspicious
+
+
+def _assigned_suspicious(one: Compared) -> bool | None:
+    return one.assigned_suspicious
+
+
+def _truth(one: Compared) -> bool | None:
+    return one.truth
+
+
+def _bools(some: Sequence[Compared], said: Callable[[Compared], bool | None]) -> Bools:
+    """Of those of which it is known."""
+    return np.array([bool(said(one)) for one in some], dtype=np.bool_)
+
+
+def _numbers(some: Sequence[Compared]) -> tuple[int, int]:
+    return len({one.patient for one in some}), len(some)
+
+
+def _none_known(level: Level) -> str:
+    return f"No {level} that was read has a known pathology."

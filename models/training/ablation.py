@@ -1,0 +1,423 @@
+"""Several recipes, trained and measured over the same folds of patients, side by side: the papers' own tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import fmean
+
+import torch
+
+from models.birads.calibration import Level
+from models.bundles.bundle import ROLES, Bundle
+from models.datasets.case import Cases
+from models.datasets.split import Split, folds, sides
+from models.evaluation.detection import (
+    B1_COLUMNS,
+    B1_NOTES,
+    FROC_COLUMNS,
+    average_precision_row,
+    froc_row,
+    measured_images,
+)
+from models.evaluation.evaluation import Observed, observe_bundle
+from models.evaluation.examples import draw_examples
+from models.evaluation.malignancy import (
+    A1_COLUMNS,
+    AREA_COLUMNS,
+    BIRADS_NOTES,
+    CUT_NOTE,
+    NO_BIRADS,
+    NO_MASSES,
+    area_row,
+    birads_rows,
+    decision_row,
+    why_no_scores,
+    with_birads,
+    with_masses,
+)
+from models.evaluation.observations import EvaluationError, Observation
+from models.evaluation.observe import Progress
+from models.evaluation.paired import (
+    area_difference,
+    average_precision_difference,
+    boundary_difference,
+    decision_difference,
+    differences,
+    froc_difference,
+    pixel_difference,
+)
+from models.evaluation.papers import printed
+from models.evaluation.scored import Scored, scored_images, scored_lesions, worth
+from models.evaluation.segmentation import (
+    B3_COLUMNS,
+    B4_COLUMNS,
+    PIXEL_NOTE,
+    Drawn,
+    as_shown,
+    border_note,
+    boundary_row,
+    by_true_box,
+    pixel_row,
+)
+from models.evaluation.tables import About, Absent, Cell, Counts, Draws, Plot, Report, Row, Section, Table
+from models.measures.detection import Figure
+from models.training.kinds import recipe_of
+from models.training.recipe import Recipe, kind_of
+from models.training.runs import make_split, train
+from models.types import FindingKind
+
+_POOLED = (
+    "Each recipe's figures are of the test patients of all folds together, each read by the model that never saw them."
+)
+_WHOLE_NOTE = (
+    "The whole: the detector's box, the prompt that the segmenter's recipe asks for (yolo-mlsam: the box's brightest "
+    "point), its outline. A lesion that no box shown finds is drawn nowhere. What HQ-SAM was prompted with the paper "
+    "does not say: yolo-hq-sam has the same point, and the table of true boxes what a person's box would give."
+)
+_NO_DETECTOR = "No detector stands before it: name a detector's recipe as well, or give --base."
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A recipe, and what its model of each fold did on the fold's test patients.
+
+    Attributes:
+        bundles: of each fold, with the parts that it was observed with.
+        detector: of a segmenter, the name of the detector that it was observed behind; "" where there was none.
+    """
+
+    recipe: Recipe
+    bundles: tuple[Bundle, ...]
+    folds: tuple[Observed, ...]
+    detector: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.recipe.name
+
+    @property
+    def pooled(self) -> list[Observation]:
+        """All folds together: no image is tested in two."""
+        return [one for fold in self.folds for one in fold.test]
+
+
+def any_recipe(source: str) -> Recipe:
+    """A recipe of whatever kind it says it is.
+
+    Raises:
+        RecipeError: see `read_recipe`.
+    """
+    return recipe_of(kind_of(source), source)
+
+
+def make_folds(recipes: Sequence[Recipe], cases: Cases, count: int | None) -> list[Split]:
+    """The folds that all recipes share, drawn with the first one's seed; its own split where no count is given.
+
+    Raises:
+        EvaluationError: two recipes have one name, or there are none.
+        SplitError: the patients cannot be split so.
+    """
+    names = [recipe.name for recipe in recipes]
+    if not names:
+        raise EvaluationError("No recipe is given. Give at least one.")
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise EvaluationError(f"Two recipes are named {twice}. Give each file a name of its own.")
+    split = recipes[0].split
+    return [make_split(split, cases.cases)] if count is None else folds(cases.cases, count, split.seed)
+
+
+def contend(
+    recipes: Sequence[Recipe],
+    cases: Cases,
+    splits: Sequence[Split],
+    out: Path,
+    starts: Mapping[str, Path],
+    device: torch.device,
+    progress: Progress,
+    base: Bundle | None = None,
+) -> list[Contender]:
+    """Trains each recipe on each fold and observes it there, in `out/RECIPE/fold-N`; what is done is not done again.
+
+    The first detector among the recipes, each fold's on that fold, stands before the segmenters.
+
+    Args:
+        starts: weights to start from, by the recipe's name.
+        base: where no detector contends its detector stands before the segmenters; classifiers read with its detector
+            and segmenter. Without one they are measured alone.
+
+    Raises what `models.training.runs.train` and `observe_bundle` raise.
+    """
+    first = next((recipe for recipe in recipes if recipe.kind == "detector"), None)
+    done: dict[str, Contender] = {}
+    for recipe in sorted(recipes, key=lambda one: one is not first):
+        detector = done[first.name] if first is not None and recipe.kind == "segmenter" else None
+        start = starts.get(recipe.name)
+        done[recipe.name] = _contend(recipe, cases, splits, out, start, device, progress, base, detector)
+    return [done[recipe.name] for recipe in recipes]
+
+
+def _contend(
+    recipe: Recipe,
+    cases: Cases,
+    splits: Sequence[Split],
+    out: Path,
+    start: Path | None,
+    device: torch.device,
+    progress: Progress,
+    base: Bundle | None,
+    detector: Contender | None,
+) -> Contender:
+    observed, bundles = [], []
+    before = detector.name if detector is not None else str(base.id) if base is not None else ""
+    roles: tuple[str, ...] = (recipe.kind,)
+    if before and recipe.kind == "segmenter":
+        roles = ("detector", "segmenter")
+    elif base is not None and recipe.kind == "classifier":
+        roles = ROLES
+    for number, split in enumerate(splits, start=1):
+        place = out / recipe.name / f"fold-{number}"
+
+        def told(done: int, total: int, how: str, number: int = number) -> None:
+            progress(done, total, f"{recipe.name}, fold {number} of {len(splits)}: {how}")
+
+        bundle = train(recipe, cases, place, start, device, told, split=split, base=base, measured=False).bundle
+        if detector is not None:
+            bundle = replace(bundle, detector=detector.bundles[number - 1].detector)
+        elif base is not None and recipe.kind != "detector":
+            bundle = replace(bundle, detector=base.detector)
+        _, validation, test = sides(cases.cases, split)
+        mixed = recipe.fit.mixed_precision
+        observed.append(observe_bundle(bundle, test, validation, place / "evaluation", device, mixed, told, roles))
+        bundles.append(bundle)
+    return Contender(recipe, tuple(bundles), tuple(observed), before if recipe.kind == "segmenter" else "")
+
+
+def examples_of(contenders: Sequence[Contender], cases: Cases, device: torch.device) -> tuple[Plot, ...]:
+    """Pictures of what each segmenter draws of the same lesions, of the first fold (paper B, Figure 4)."""
+    return tuple(
+        plot
+        for one in contenders
+        if one.recipe.kind == "segmenter"
+        for plot in draw_examples(
+            one.bundles[0],
+            cases.cases,
+            one.folds[0].test,
+            f"examples-{one.name}",
+            device,
+            one.recipe.fit.mixed_precision,
+        )
+    )
+
+
+def ablation_report(
+    about: About, contenders: Sequence[Contender], draws: Draws, examples: Sequence[Plot] = ()
+) -> Report:
+    """A section for each kind among the contenders; `examples` stand with the segmenters."""
+    by_kind = {kind: [one for one in contenders if one.recipe.kind == kind] for kind in _SECTIONS}
+    sections = {kind: _SECTIONS[kind](some, draws) for kind, some in by_kind.items() if some}
+    if "segmenter" in sections:
+        sections["segmenter"] = replace(sections["segmenter"], plots=tuple(examples))
+    return Report(about, tuple(sections.values()))
+
+
+def _detectors(contenders: Sequence[Contender], draws: Draws) -> Section:
+    images = {one.name: measured_images(one.pooled) for one in contenders}
+    return Section(
+        "detectors",
+        "Detectors",
+        _POOLED,
+        (
+            Table(
+                "B1",
+                "Attention",
+                B1_COLUMNS,
+                (
+                    *(average_precision_row(some, name, draws) for name, some in images.items()),
+                    *printed("B1", B1_COLUMNS),
+                ),
+                "paper B, Table 1",
+                percent=True,
+                notes=B1_NOTES,
+            ),
+            *differences("B1", "Attention", B1_COLUMNS, images, average_precision_difference, draws, percent=True),
+            Table(
+                "froc",
+                "Sensitivity at so many false positives an image (FROC)",
+                FROC_COLUMNS,
+                tuple(froc_row(some, name, draws) for name, some in images.items()),
+            ),
+            *differences("froc", "FROC", FROC_COLUMNS, images, froc_difference, draws),
+        ),
+    )
+
+
+def _segmenters(contenders: Sequence[Contender], draws: Draws) -> Section:
+    drawn = {one.name: by_true_box(one.pooled) for one in contenders}
+    return Section(
+        "segmenters",
+        "Segmenters",
+        f"{_POOLED} Outlines are from true boxes, which the segmenter enlarges, but for Table 5 of paper B.",
+        (
+            Table(
+                "B3",
+                "Features",
+                B3_COLUMNS,
+                (*(boundary_row(name, some, draws) for name, some in drawn.items()), *printed("B3", B3_COLUMNS)),
+                "paper B, Table 3",
+                percent=True,
+                notes=(border_note(next(iter(drawn.values()), [])),),
+            ),
+            *differences("B3", "Features", B3_COLUMNS, drawn, boundary_difference, draws, percent=True),
+            Table(
+                "B4",
+                "Encoder",
+                B4_COLUMNS,
+                (*(pixel_row(name, some, draws) for name, some in drawn.items()), *printed("B4", B4_COLUMNS)),
+                "paper B, Table 4",
+                percent=True,
+                notes=(PIXEL_NOTE,),
+            ),
+            *differences("B4", "Encoder", B4_COLUMNS, drawn, pixel_difference, draws, percent=True),
+            *_whole_tables(contenders, draws),
+            Table(
+                "folds",
+                "Folds, from true boxes",
+                B4_COLUMNS,
+                tuple(
+                    row for one in contenders for row in _by_fold(one.name, map(by_true_box, _tests(one.folds)), draws)
+                ),
+                percent=True,
+                notes=(PIXEL_NOTE,),
+            ),
+        ),
+    )
+
+
+def _whole_tables(contenders: Sequence[Contender], draws: Draws) -> tuple[Table, ...]:
+    """Paper B's Table 5: a segmenter behind a detector, fold by fold."""
+    rows: list[Row] = []
+    pooled: dict[str, list[Drawn]] = {}
+    for one in contenders:
+        if not one.detector:
+            rows.append(Row(one.name, (Absent(_NO_DETECTOR),) * len(B4_COLUMNS)))
+            continue
+        name = f"{one.detector} + {one.name}"
+        by_fold = [as_shown(fold) for fold in _tests(one.folds)]
+        rows += _by_fold(name, by_fold, draws)
+        pooled[name] = [lesion for fold in by_fold for lesion in fold]
+    return (
+        Table(
+            "B5",
+            "Folds, detector and segmenter together",
+            B4_COLUMNS,
+            (*rows, *printed("B5", B4_COLUMNS)),
+            "paper B, Table 5",
+            percent=True,
+            notes=(PIXEL_NOTE, _WHOLE_NOTE, "The mean is of the folds' figures, as the paper's."),
+        ),
+        *differences(
+            "B5", "Detector and segmenter together", B4_COLUMNS, pooled, pixel_difference, draws, percent=True
+        ),
+    )
+
+
+def _tests(folds: Sequence[Observed]) -> list[tuple[Observation, ...]]:
+    return [fold.test for fold in folds]
+
+
+def _by_fold(name: str, folds: Iterable[Sequence[Drawn]], draws: Draws) -> list[Row]:
+    rows = [pixel_row(f"{name}, fold {number}", some, draws) for number, some in enumerate(folds, start=1)]
+    return [*rows, _mean_row(f"{name}, mean", rows)]
+
+
+def _mean_row(name: str, rows: Sequence[Row]) -> Row:
+    cells: list[Cell] = []
+    for column in zip(*(row.cells for row in rows), strict=True):
+        known = [cell.value for cell in column if isinstance(cell, Figure)]
+        cells.append(fmean(known) if len(known) == len(rows) else Absent("Not every fold has it."))
+    counts = [row.counts for row in rows if row.counts is not None]
+    together = Counts(
+        sum(one.patients for one in counts),
+        sum(one.images for one in counts),
+        sum(one.lesions or 0 for one in counts),
+    )
+    return Row(name, tuple(cells), together)
+
+
+def _classifiers(contenders: Sequence[Contender], draws: Draws) -> Section:
+    images = {one.name: _worth(one, Level.IMAGE) for one in contenders}
+    lesions = {one.name: _worth(one, Level.LESION) for one in contenders}
+    masses = {one.name: _worth(one, Level.IMAGE, with_masses) for one in contenders}
+    mass_lesions = {one.name: _worth(one, Level.LESION, only_masses) for one in contenders}
+    compared = {one.name: _worth(one, Level.IMAGE, with_birads) for one in contenders}
+    read = next((one.pooled for one in contenders if with_birads(one.pooled)), [])
+    why = {one.name: why_no_scores(one.pooled) for one in contenders}
+    no_lesions = "No lesion has a pathology of its own."
+    decisions = [
+        row
+        for name in images
+        for row in (
+            decision_row(f"{name}, images", images[name], draws, why[name]),
+            decision_row(f"{name}, images with masses", masses[name], draws, NO_MASSES if images[name] else why[name]),
+            decision_row(f"{name}, lesions", lesions[name], draws, no_lesions),
+            decision_row(f"{name}, masses", mass_lesions[name], draws, NO_MASSES),
+            decision_row(f"{name}, images with a BI-RADS category", compared[name], draws, NO_BIRADS),
+        )
+    ]
+    areas = [
+        row
+        for name in images
+        for row in (
+            area_row(f"{name}, images", images[name], draws, why[name]),
+            area_row(f"{name}, images with masses", masses[name], draws, NO_MASSES if images[name] else why[name]),
+            area_row(f"{name}, lesions", lesions[name], draws, no_lesions),
+            area_row(f"{name}, masses", mass_lesions[name], draws, NO_MASSES),
+        )
+    ]
+    return Section(
+        "classifiers",
+        "Classifiers",
+        f"{_POOLED} Lesions are scored by their true outlines; a classifier that looks at images alone gives them "
+        "its image's score. One whose image score depends on findings has none here, unless --base gives a detector "
+        "and a segmenter. The paper's rows are of masses.",
+        (
+            Table(
+                "A1",
+                "Malignant or not",
+                A1_COLUMNS,
+                (*decisions, *birads_rows(read, draws), *printed("A1", A1_COLUMNS)),
+                "paper A, Table 1",
+                notes=(CUT_NOTE, *BIRADS_NOTES),
+            ),
+            *differences("A1-images", "Malignant or not, images", A1_COLUMNS, images, decision_difference, draws),
+            *differences("A1-masses", "Malignant or not, masses", A1_COLUMNS, mass_lesions, decision_difference, draws),
+            Table("areas", "Areas under the ROC and the precision–recall curve", AREA_COLUMNS, tuple(areas)),
+            *differences("areas-images", "Areas, images", AREA_COLUMNS, images, area_difference, draws),
+            *differences("areas-masses", "Areas, masses", AREA_COLUMNS, mass_lesions, area_difference, draws),
+        ),
+    )
+
+
+def only_masses(observations: Sequence[Observation]) -> list[Observation]:
+    """The images with no other lesions than their masses."""
+    return [
+        replace(one, lesions=tuple(lesion for lesion in one.lesions if lesion.kind is FindingKind.MASS))
+        for one in observations
+    ]
+
+
+def _worth(
+    one: Contender, level: Level, chosen: Callable[[Sequence[Observation]], Sequence[Observation]] = tuple
+) -> list[Scored]:
+    """Scores of all folds, each fold's by its own calibration."""
+    scored = scored_images if level is Level.IMAGE else scored_lesions
+    return [
+        score
+        for fold, bundle in zip(one.folds, one.bundles, strict=True)
+        for score in worth(scored(chosen(fold.test)), bundle.calibration.get(level))
+    ]
+
+
+_SECTIONS = {"detector": _detectors, "segmenter": _segmenters, "classifier": _classifiers}

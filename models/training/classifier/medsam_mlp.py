@@ -1,0 +1,147 @@
+"""Trains a perceptron on MedSAM (`models/classifiers/medsam_mlp.py`): a Task."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from models.checkpoints.reading import StartError, read_start
+from models.classifiers.medsam_mlp import MedSamMlp, Tuned, picture_of
+from models.datasets.case import Case, Pathology
+from models.measures.detection import auc
+from models.training.classifier.recipe import TaskSettings
+from models.training.classifier.samples import dealt, moved_as, relit_as
+
+_AT_ONCE = 4
+"""Pictures that go through the encoder together when nothing is learnt from them."""
+_KEPT: Mapping[Tuned, str] = {"frozen": "read", "decoder": "embedding", "all": "picture"}
+"""What of an image stays the same while so much is trained: see `Seen`."""
+Batch = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """An image as far as it can be worked out before training.
+
+    Attributes:
+        kept: float16: its picture, side × side; where the encoder is frozen and pictures are not changed its embedding,
+            256 × 64 × 64; where nothing but the perceptron learns what that reads, a row of numbers.
+        malignant: the label.
+    """
+
+    kept: NDArray[np.float16]
+    malignant: bool
+
+
+class MedSamMlpTask:
+    """See `models.training.task.Task`. A batch is what was kept of the images, and their labels.
+
+    A frozen encoder sees each picture once, before training, unless the recipe changes pictures. Embeddings for the
+    decoder take 2 MB an image. The figure "auc" is the images', malignant against the rest.
+    """
+
+    figure = "auc"
+
+    def __init__(
+        self,
+        network: MedSamMlp,
+        settings: TaskSettings,
+        train: Sequence[Case],
+        validation: Sequence[Case],
+        device: torch.device,
+        seed: int,
+    ) -> None:
+        self._settings, self._seed = settings, seed
+        self._judge_from = _KEPT[network.tuned]
+        self._train_from = self._judge_from if settings.augmentation == "none" else "picture"
+        network.to(device).eval()
+        self.train = _seen(network, train, self._train_from, device)
+        self.validation = _seen(network, validation, self._judge_from, device)
+        self.network: nn.Module = network.cpu()
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        named = [(name, one) for name, one in self.network.named_parameters() if one.requires_grad]
+        tuned = [one for name, one in named if name.startswith("sam.")]
+        groups: list[dict[str, Any]] = [{"params": [one for name, one in named if name.startswith("mlp.")]}]
+        return groups + ([{"params": tuned, "lr_scale": self._settings.backbone_rate}] if tuned else [])
+
+    def steps(self) -> int:
+        return -(-len(self.train) // self._settings.batch)
+
+    def batches(self, epoch: int) -> Iterator[Batch]:
+        draw = np.random.default_rng((self._seed, epoch))
+        batches = dealt(self.train, self._settings.batch, self._settings.balanced, draw)
+        how = self._settings.augmentation
+        for _ in range(self.steps()):
+            some = next(batches)
+            kept = [one.kept.astype(np.float32) for one in some]
+            if self._train_from == "picture":
+                kept = [relit_as(moved_as(one, how, draw), how, draw) for one in kept]
+            yield torch.from_numpy(np.stack(kept)), torch.tensor([int(one.malignant) for one in some])
+
+    def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+        """Cross-entropy of the two classes. Twice the smoothing is spread over both: each label is that far off."""
+        assert isinstance(network, MedSamMlp)
+        device = next(network.parameters()).device
+        logits = network.score(self._read(network, batch[0].to(device), self._train_from))
+        loss = nn.functional.cross_entropy(logits, batch[1].to(device), label_smoothing=2 * self._settings.smoothing)
+        return loss, {"images": loss.item()}
+
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        assert isinstance(network, MedSamMlp)
+        device = next(network.parameters()).device
+        scores: list[float] = []
+        for first in range(0, len(self.validation), _AT_ONCE):
+            some = self.validation[first : first + _AT_ONCE]
+            kept = torch.from_numpy(np.stack([one.kept.astype(np.float32) for one in some])).to(device)
+            logits = network.score(self._read(network, kept, self._judge_from))
+            scores.extend((logits[:, 1] - logits[:, 0]).tolist())
+        return {"auc": auc(np.array(scores), np.array([one.malignant for one in self.validation]))}
+
+    def _read(self, network: MedSamMlp, kept: Tensor, what: str) -> Tensor:
+        if what == "read":
+            return kept
+        if what == "picture":
+            with torch.set_grad_enabled(torch.is_grad_enabled() and network.tuned == "all"):
+                kept = network.embed(kept)
+        with torch.autocast(kept.device.type, enabled=False):
+            return network.read(kept)
+
+
+@torch.no_grad()
+def _seen(network: MedSamMlp, cases: Sequence[Case], what: str, device: torch.device) -> list[Seen]:
+    """The cases whose label is known and fair."""
+    seen = []
+    for case in cases:
+        if not case.label_is_fair or case.pathology is None:
+            continue
+        kept = torch.from_numpy(picture_of(case.read(), network.sam))
+        if what != "picture":
+            embedded = network.embed(kept[None].to(device))
+            kept = (network.read(embedded) if what == "read" else embedded)[0].cpu()
+        seen.append(Seen(kept.numpy().astype(np.float16), case.pathology is Pathology.MALIGNANT))
+    return seen
+
+
+def start_from(network: MedSamMlp, start: Path) -> None:
+    """A whole network of this kind, or MedSAM's (LiteMedSAM's) alone.
+
+    Raises:
+        StartError: it is neither.
+    """
+    weights = read_start(start)
+    whole = any(name.startswith("mlp.") for name in weights)
+    try:
+        if whole:
+            network.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
+        else:
+            network.sam.start_from(weights)
+    except RuntimeError as error:
+        raise StartError(f"{start} does not fit this network: {error}.") from error

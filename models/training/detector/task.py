@@ -1,0 +1,295 @@
+"""Trains the detector: the `Task` of YOLOv8 with or without attention, on any data set whose lesions are all drawn.
+
+The loss is ultralytics' for YOLOv8 (box loss, distribution focal loss, binary cross-entropy, task-aligned assignment)
+with the box loss of one's choice (`box_loss.py`). The deciding figure is the FROC score on the validation patients,
+measured through the adapter that the node uses. The defaults are Yolo-MLSAM's (section 3.1) where the paper says them.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from models.checkpoints.reading import read_start
+from models.datasets.case import Case, DatasetError
+from models.detectors.attention import Attention
+from models.detectors.yolov8 import ATTENDED_LAYERS, KINDS, Scale, Stage, YoloDetector, build
+from models.measures.detection import ImageResult, froc_score, match, sensitivity, threshold
+from models.training.augment import Picture, changed, mosaic, moved
+from models.training.detector.box_loss import ALPHA, BETA, BoxLoss, detection_loss
+from models.training.detector.framed import Framed, Kept, framed, kept
+from models.training.detector.planting import planted
+from models.training.recipe import Chance, FitRecipe, Recipe, RecipeTable
+from models.training.start import take_start
+
+_PLAIN_SHARE = 0.2
+"""The last epochs see no mosaics, but pictures as they will be."""
+_MEASURED_FROM = 0.005
+"""Figures look at all proposals of at least this confidence."""
+_MOST = 50
+_EVALUATION_BATCH = 8
+
+Batch = tuple[Tensor, dict[str, Tensor]]
+
+
+InputSide = Annotated[int, Field(ge=64, multiple_of=32)]
+
+
+class Model(RecipeTable):
+    """The network.
+
+    Attributes:
+        scale: YOLOv8's size.
+        attention: what stands behind the attended stages.
+        attended: ultralytics' numbers of those stages.
+        input_px: of the frame that the breast is set in: a side, or rows and columns.
+    """
+
+    scale: Scale = "s"
+    attention: Attention = "cbam"
+    attended: tuple[Stage, ...] = ATTENDED_LAYERS
+    input_px: InputSide | tuple[InputSide, InputSide] = 640
+
+
+class TaskSettings(RecipeTable):
+    """Pictures, loss and batches; and what the detector does with its boxes when it reads.
+
+    Attributes:
+        batch: images a step.
+        mosaic: chance that four images make one; never in the last fifth of the epochs.
+        planted: chance that a picture which is no mosaic gets a lesion of another one (`planting.py`).
+        augment: how far pictures are changed (`augment.py`): 0 not at all, 1 as is usual.
+        unmarked: images without a lesion an epoch, drawn anew each time: at most so many for each image with one.
+        box_loss: "ciou" or "eq3" (see `box_loss.py`).
+        alpha: of eq. 3, the distance's weight.
+        beta: of eq. 3, the angle's weight.
+        summed: the loss is summed over a batch's images, not averaged: ultralytics' learning rates for SGD expect that.
+        keep_classes: of start weights, also the layers that tell classes apart are taken. False where those are others.
+        confidence: the node proposes no box below it (0.2: Yolo-MLSAM, Table 2).
+        false_positives: where given, `confidence` is instead the lowest with at most so many a validation image.
+        iou: of two boxes that overlap by more, the less sure one is dropped.
+        most: the node proposes no more boxes than this an image.
+        mirrored: the node looks at each breast a second time, mirrored.
+    """
+
+    batch: int = Field(default=8, ge=1)
+    mosaic: Chance = 1.0
+    planted: Chance = 0.0
+    augment: float = Field(default=1.0, ge=0, le=1)
+    unmarked: float = Field(default=1.0, ge=0)
+    box_loss: BoxLoss = "ciou"
+    alpha: float = Field(default=ALPHA, ge=0)
+    beta: float = Field(default=BETA, ge=0)
+    summed: bool = False
+    keep_classes: bool = True
+    confidence: Chance = 0.2
+    false_positives: float | None = Field(default=None, ge=0)
+    iou: Chance = 0.5
+    most: int = Field(default=50, ge=1)
+    mirrored: bool = False
+
+
+class Detecting:
+    """The detector's `models.training.task.Task`."""
+
+    figure = "froc"
+
+    def __init__(
+        self,
+        network: nn.Module,
+        model: Model,
+        task: TaskSettings,
+        fit: FitRecipe,
+        pictures: Sequence[Kept],
+        validation: Sequence[Framed],
+    ) -> None:
+        self.network = network
+        self._model, self._task, self._fit = model, task, fit
+        self._pictures, self._validation = pictures, validation
+        self._marked = [number for number, picture in enumerate(pictures) if picture.kinds]
+        self._unmarked = [number for number, picture in enumerate(pictures) if not picture.kinds]
+        self._loss_of: tuple[nn.Module, Any] | None = None
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Weight decay is for kernels; norms and biases have none."""
+        trained = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+        return [
+            {"params": [one for one in trained if one.ndim > 1], "lr_scale": 1.0},
+            {"params": [one for one in trained if one.ndim <= 1], "lr_scale": 1.0, "weight_decay": 0.0},
+        ]
+
+    def steps(self) -> int:
+        return -(-(len(self._marked) + self._unmarked_an_epoch) // self._task.batch)
+
+    @property
+    def _unmarked_an_epoch(self) -> int:
+        return min(len(self._unmarked), round(self._task.unmarked * len(self._marked)))
+
+    def batches(self, epoch: int) -> Iterator[Batch]:
+        """See the protocol. Pictures are made in threads, a batch ahead, each by draws of its own."""
+        seed, size = self._fit.seed, self._task.batch
+        draw = np.random.default_rng((seed, epoch))
+        unmarked = draw.permutation(self._unmarked)[: self._unmarked_an_epoch].tolist()
+        order = draw.permutation([*self._marked, *unmarked]).astype(int).tolist()
+        mosaics = self._task.mosaic if epoch < self._fit.epochs * (1 - _PLAIN_SHARE) else 0.0
+
+        def made(number: int) -> Picture:
+            return self._augmented(number, mosaics, np.random.default_rng((seed, epoch, number)))
+
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+            ahead: Iterator[Picture] = iter(())
+            for first in range(0, len(order), size):
+                # map begins at once: the next batch is made while this one is trained on.
+                now, ahead = ahead, pool.map(made, order[first : first + size])
+                if first:
+                    yield _tensors(list(now))
+            if order:
+                yield _tensors(list(ahead))
+
+    def _augmented(self, number: int, mosaics: float, draw: np.random.Generator) -> Picture:
+        strength = self._task.augment
+        if draw.random() < mosaics:
+            others = draw.integers(0, len(self._pictures), 3).tolist()
+            parts = [moved(self._pictures[one].picture, draw, strength) for one in (number, *others)]
+            return changed(mosaic(parts, draw), draw, strength)
+        picture = self._pictures[number].picture
+        if draw.random() < self._task.planted:
+            picture = planted(picture, self._pictures[int(draw.choice(self._marked))].picture, draw)
+        return changed(moved(picture, draw, strength), draw, strength)
+
+    def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+        device = next(network.parameters()).device
+        pixels, targets = batch
+        images = pixels.to(device)[:, None].expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
+        outputs = network(images)
+        # Sums over thousands of places, and boxes, are beyond half precision.
+        with torch.autocast(device.type, enabled=False):
+            outputs = {name: _float(value) for name, value in outputs.items()}
+            losses, _ = self._criterion(network)(outputs, {name: one.to(device) for name, one in targets.items()})
+        losses = losses / len(pixels)
+        box, classes, focal = losses.detach().tolist()
+        factor = len(pixels) if self._task.summed else 1
+        return losses.sum() * factor, {"box": box, "classes": classes, "focal": focal}
+
+    def _criterion(self, network: nn.Module) -> Any:
+        if self._loss_of is None or self._loss_of[0] is not network:
+            task = self._task
+            self._loss_of = network, detection_loss(network, task.box_loss, task.alpha, task.beta)
+        return self._loss_of[1]
+
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        """ "froc": the mean sensitivity at 1/4, 1/2, 1, 2 and 4 false positives an image; and that at 1."""
+        results = self._results(network)
+        return {"froc": froc_score(results), "sensitivity at 1": sensitivity(results, 1.0)}
+
+    def operating_point(self, network: nn.Module, false_positives: float) -> float:
+        """The lowest confidence, in thousandths, with at most so many false positives a validation image."""
+        least = threshold(self._results(network), false_positives)
+        return min(0.999, math.floor(max(least, _MEASURED_FROM) * 1000 + 1) / 1000)
+
+    def chosen(self, network: nn.Module) -> dict[str, Any]:
+        """Settings of the part that the validation patients choose: the confidence, where the recipe says so."""
+        wanted = self._task.false_positives
+        return {} if wanted is None else {"confidence": self.operating_point(network, wanted)}
+
+    def _results(self, network: nn.Module) -> list[ImageResult]:
+        device = next(network.parameters()).device
+        detector = YoloDetector(
+            copy.deepcopy(network),
+            device,
+            self._fit.mixed_precision,
+            input_px=self._model.input_px,
+            confidence=_MEASURED_FROM,
+            iou=self._task.iou,
+            most=_MOST,
+            mirrored=self._task.mirrored,
+        )
+        results = []
+        for first in range(0, len(self._validation), _EVALUATION_BATCH):
+            batch = self._validation[first : first + _EVALUATION_BATCH]
+            found = detector.detect_framed([one.shown for one in batch])
+            for one, detections in zip(batch, found, strict=True):
+                proposals = match([(each.box, each.confidence) for each in detections], one.lesions)
+                results.append(ImageResult(one.patient, len(one.lesions), proposals))
+        return results
+
+
+def prepare(
+    recipe: Recipe, train: Sequence[Case], validation: Sequence[Case], start: Path | None, device: torch.device
+) -> Detecting:
+    """Reads and frames the images and builds the network.
+
+    Args:
+        recipe: with `Model` and `TaskSettings` as its tables.
+        train: images to learn from; those not marked up are passed over.
+        validation: images to be judged by; the same.
+        start: weights to start from, a state dict or a checkpoint of ultralytics'; None for random ones.
+        device: where it will be trained.
+
+    Raises:
+        DatasetError: a case cannot be read, or no image has a lesion.
+        StartError: the start weights cannot be read, or are not half of the network (attention and the layers that
+            tell classes apart not counted).
+    """
+    model: Model = recipe.model
+    task: TaskSettings = recipe.task
+    torch.manual_seed(recipe.fit.seed)
+    network = build(model.scale, model.attention, model.attended)
+    if start is not None:
+        weights = read_start(start)
+        taken = {name: one for name, one in weights.items() if task.keep_classes or not _tells_classes(name)}
+        take_start(network, taken, start, lambda name: _tells_classes(name) or model.attention in name.split("."))
+    workers = torch.get_num_threads()
+    pictures = kept([case for case in train if case.marked_up], model.input_px, KINDS, workers)
+    judged = framed([case for case in validation if case.marked_up], model.input_px, workers)
+    for name, marked, offered in (
+        ("training", [one.kinds for one in pictures], train),
+        ("validation", [one.lesions for one in judged], validation),
+    ):
+        if not any(marked):
+            raise DatasetError(
+                f"No {name} image has a lesion that can be used. Of {len(offered)} images {len(offered) - len(marked)} "
+                "were passed over because not all their lesions are drawn. Give more images, or split otherwise."
+            )
+    return Detecting(network, model, task, recipe.fit, pictures, judged)
+
+
+def part(network: nn.Module, recipe: Recipe) -> tuple[str, dict[str, Any]]:
+    """The architecture's name and settings, as bundle.toml has them."""
+    model: Model = recipe.model
+    task: TaskSettings = recipe.task
+    return "yolov8", {
+        **model.model_dump(mode="json"),
+        **task.model_dump(mode="json", include={"confidence", "iou", "most", "mirrored"}),
+    }
+
+
+def _tensors(batch: Sequence[Picture]) -> Batch:
+    """Images (batch × rows × columns) and targets as ultralytics' loss takes them: boxes as centre and size, 0..1."""
+    rows, columns = batch[0].pixels.shape
+    corners = torch.from_numpy(np.concatenate([picture.boxes() for picture in batch]))
+    corners /= torch.tensor([columns, rows, columns, rows])
+    targets = {
+        "batch_idx": torch.tensor([number for number, picture in enumerate(batch) for _ in picture.kinds]),
+        "cls": torch.tensor([kind for picture in batch for kind in picture.kinds], dtype=torch.float32),
+        "bboxes": torch.cat(((corners[:, :2] + corners[:, 2:]) / 2, corners[:, 2:] - corners[:, :2]), dim=1),
+    }
+    return torch.from_numpy(np.stack([picture.pixels for picture in batch])), targets
+
+
+def _float(value: Any) -> Any:
+    return [one.float() for one in value] if isinstance(value, list) else value.float()
+
+
+def _tells_classes(name: str) -> bool:
+    """Whether a tensor is of the last layers of the class branches: their width is the number of classes."""
+    return ".cv3." in name and name.split(".")[4] == "2"

@@ -1,0 +1,211 @@
+"""What a segmenter learns from and is judged by: each lesion, prompted as a detector would, in a part of its image.
+
+Views are mirrored, turned by right angles and relit, their boxes moved a little; everything else is done by the code
+that reads (`prompts_of`, the network's `picture`). They stay in memory for the whole training, which is why lesions in
+the same part of an image share it, greys are kept once and not for three channels, and a frozen encoder's embeddings
+are kept in half precision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from models.anatomy.film import with_spacing
+from models.datasets.case import Case
+from models.segmenters.network import Embedded, PromptedNet
+from models.segmenters.prompts import Settings, prompts_of
+from models.training.scanners import relit
+from models.training.segmenter.recipe import TaskSettings
+from models.types import Box, Mammogram, Mask
+
+_EMBEDDED_AT_ONCE = 4
+_FINER = 2
+"""Views are relit at so many times the network's resolution: what is finer is lost to it anyway."""
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """A part of an image, turned and relit, as the network is shown it. Lesions that are seen in it share it.
+
+    Attributes:
+        content: its greys (one of 1 × rows × columns, as `Picture.shrink` gives them) or, from a frozen encoder, its
+            embedding (each of 1 × …). In half precision.
+    """
+
+    content: Embedded
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """One lesion as the network is shown it.
+
+    Attributes:
+        shown: what it is seen in.
+        box: left, top, right, bottom in the picture's pixels.
+        point: x, y in the picture's pixels.
+        drawn: L × L, the lesion as the logits should have it: the share of each place that it covers, 0..1.
+    """
+
+    shown: Shown
+    box: Tensor
+    point: Tensor
+    drawn: Tensor
+
+
+def read_views(
+    network: PromptedNet,
+    prompts: Settings,
+    task: TaskSettings,
+    cases: Iterable[Case],
+    device: torch.device,
+    draw: np.random.Generator | None,
+) -> list[View]:
+    """Each outlined lesion, embedded where the encoder is frozen: `task.views` times, or once as it is (no `draw`).
+
+    Raises:
+        DatasetError: a case cannot be read.
+    """
+    embeds = "image_encoder" not in task.trained
+    done: list[View] = []
+    waiting: list[View] = []
+    for case in cases:
+        waiting += _views_of(case, network, prompts, task, draw)
+        if not embeds or len(waiting) >= _EMBEDDED_AT_ONCE:
+            done += _embedded(network, waiting, device) if embeds else waiting
+            waiting = []
+    return done + (_embedded(network, waiting, device) if embeds else waiting)
+
+
+def pictures_of(network: PromptedNet, shown: Sequence[Shown]) -> Tensor:
+    """Greys as the network's input: N × 3 × side × side, float32."""
+    return torch.stack([network.picture.fill(one.content[0][0].float()) for one in shown])
+
+
+def _embedded(network: PromptedNet, views: Sequence[View], device: torch.device) -> list[View]:
+    """The views, with embeddings in place of greys; what is shared stays so."""
+    shown = list(dict.fromkeys(view.shown for view in views))
+    kept: dict[Shown, Shown] = {}
+    for first in range(0, len(shown), _EMBEDDED_AT_ONCE):
+        some = shown[first : first + _EMBEDDED_AT_ONCE]
+        with torch.no_grad():
+            embedded = [part.half().cpu() for part in network.embed(pictures_of(network, some).to(device))]
+        for number, one in enumerate(some):
+            kept[one] = Shown(tuple(part[number : number + 1].clone() for part in embedded))
+    return [replace(view, shown=kept[view.shown]) for view in views]
+
+
+def _views_of(
+    case: Case, network: PromptedNet, prompts: Settings, task: TaskSettings, draw: np.random.Generator | None
+) -> Iterator[View]:
+    image = with_spacing(case.read(), task.assumed_spacing_mm)
+    masks = [lesion.mask for lesion in case.read_lesions(image) if lesion.outlined]
+    if not masks:
+        return
+    for _ in range(1 if draw is None else task.views):
+        yield from _seen(network, prompts, image, masks, task.jitter, draw)
+
+
+def _seen(
+    network: PromptedNet,
+    prompts: Settings,
+    image: Mammogram,
+    masks: Sequence[Mask],
+    jitter: float,
+    draw: np.random.Generator | None,
+) -> Iterator[View]:
+    """An image's lesions, once each: in the image as it is, or in one that is turned and relit in one way for all."""
+    if draw is not None:
+        image, masks = _turned(image, masks, int(draw.integers(8)))
+    shown: dict[Box, Shown] = {}
+    for mask in masks:
+        box = mask.box if draw is None else _moved(mask.box, image.shape, jitter, draw)
+        (prompt,) = prompts_of(image, [box], prompts)
+        crop = prompt.crop
+        if crop not in shown:
+            shown[crop] = _shown(network, image.pixels[crop.slices], draw)
+        scale = network.picture.scale((crop.height, crop.width))
+        yield View(
+            shown=shown[crop],
+            box=torch.from_numpy(prompt.box_in(scale)),
+            point=torch.from_numpy(prompt.point_in(scale)),
+            drawn=torch.from_numpy(_drawn(mask, crop, scale, network.picture.side, _places(network))),
+        )
+
+
+def _shown(network: PromptedNet, pixels: NDArray[np.float32], draw: np.random.Generator | None) -> Shown:
+    pixels = np.ascontiguousarray(pixels)
+    if draw is not None:
+        pixels = relit(_shrunk(pixels, _FINER * network.picture.side), draw)
+    return Shown((network.picture.shrink(pixels)[None].half(),))
+
+
+def _shrunk(pixels: NDArray[np.float32], longest: int) -> NDArray[np.float32]:
+    share = longest / max(pixels.shape)
+    if share >= 1:
+        return pixels
+    rows, columns = (max(1, round(length * share)) for length in pixels.shape)
+    return np.asarray(cv2.resize(pixels, (columns, rows), interpolation=cv2.INTER_AREA), dtype=np.float32)
+
+
+def _places(network: PromptedNet) -> int:
+    """Rows and columns of its logits: what SAM's prompt encoder expects of an earlier mask."""
+    encoder: Any = network.prompt_encoder
+    return int(encoder.mask_input_size[0])
+
+
+def _drawn(mask: Mask, crop: Box, scale: tuple[float, float], side: int, places: int) -> NDArray[np.float32]:
+    """The share of each of places × places logits that the lesion covers."""
+    inside = np.zeros((crop.height, crop.width), dtype=np.float32)
+    top, left = max(mask.box.top, crop.top), max(mask.box.left, crop.left)
+    bottom, right = min(mask.box.bottom, crop.bottom), min(mask.box.right, crop.right)
+    if top < bottom and left < right:
+        inside[top - crop.top : bottom - crop.top, left - crop.left : right - crop.left] = mask.crop[
+            top - mask.box.top : bottom - mask.box.top, left - mask.box.left : right - mask.box.left
+        ]
+    rows, columns = (
+        max(1, round(length * one * places / side)) for length, one in zip(inside.shape, scale, strict=True)
+    )
+    whole = np.zeros((places, places), dtype=np.float32)
+    whole[:rows, :columns] = cv2.resize(inside, (columns, rows), interpolation=cv2.INTER_AREA)
+    return whole
+
+
+def _turned(image: Mammogram, masks: Sequence[Mask], which: int) -> tuple[Mammogram, list[Mask]]:
+    """One of the eight ways to lay a square on itself: mirrored up, mirrored across, transposed."""
+    pixels, spacing = image.pixels, image.spacing_mm
+    rows, columns = pixels.shape
+    crops, boxes = [mask.crop for mask in masks], [mask.box for mask in masks]
+    if which & 1:
+        pixels, crops = pixels[::-1], [crop[::-1] for crop in crops]
+        boxes = [Box(rows - box.bottom, box.left, rows - box.top, box.right) for box in boxes]
+    if which & 2:
+        pixels, crops = pixels[:, ::-1], [crop[:, ::-1] for crop in crops]
+        boxes = [Box(box.top, columns - box.right, box.bottom, columns - box.left) for box in boxes]
+    if which & 4:
+        pixels, crops = pixels.T, [crop.T for crop in crops]
+        boxes = [Box(box.left, box.top, box.right, box.bottom) for box in boxes]
+        spacing = None if spacing is None else spacing[::-1]
+    turned = [Mask(box, np.ascontiguousarray(crop)) for box, crop in zip(boxes, crops, strict=True)]
+    return replace(image, pixels=pixels, spacing_mm=spacing), turned
+
+
+def _moved(box: Box, shape: tuple[int, int], jitter: float, draw: np.random.Generator) -> Box:
+    """The box as a detector might have drawn it, within the image."""
+    down, across = box.height * jitter, box.width * jitter
+    top, bottom = box.top + draw.uniform(-down, down), box.bottom + draw.uniform(-down, down)
+    left, right = box.left + draw.uniform(-across, across), box.right + draw.uniform(-across, across)
+    first_row, first_column = max(0, round(top)), max(0, round(left))
+    return Box(
+        first_row,
+        first_column,
+        max(first_row + 1, min(shape[0], round(bottom))),
+        max(first_column + 1, min(shape[1], round(right))),
+    )
