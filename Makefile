@@ -38,7 +38,7 @@ fuzz: setup
 	$(BIN)/python tests/fuzz/run.py
 
 soak: setup
-	PYTHONPATH=tests:. $(BIN)/python tests/soak/run.py
+	PYTHONPATH=tests:tests/support:. $(BIN)/python tests/soak/run.py
 
 viewer: $(VIEWER)/index.html
 

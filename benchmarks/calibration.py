@@ -3,9 +3,10 @@
     .venv/bin/python benchmarks/calibration.py --data cdd-cesm:FOLDER --split split.json [--bundle research-default]
 
 Every test image whose label is fair is read once, as the node reads it. Findings and images are measured as they are;
-breasts and exams are put together from the images of different patients (`models/training/calibration/composing.py`), so that their
-figures have no intervals. Probabilities stand at these data's own prevalence, categories at --prevalence. A slope of 1
-and an intercept of 0 are those of a perfect calibration (Cox 1958); a slope below 1 is that of one that is too sure.
+breasts and exams are put together from the images of different patients
+(`models/training/calibration/composing.py`), so that their figures have no intervals. Probabilities stand at these
+data's own prevalence, categories at --prevalence. A slope of 1 and an intercept of 0 are those of a perfect
+calibration (Cox 1958); a slope below 1 is that of one that is too sure.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ followed up and not worked up (ACR BI-RADS Atlas, 5th edition)."""
 
 
 LIMITS = (0.003, 0.006, 0.02, 0.10, 0.50, 0.95)
-"""The likelihoods at which one category's range ends and the next begins (models/birads/categories.py has them by name)."""
+"""The likelihoods at which one category's range ends and the next begins (models.birads.categories has their names)."""
 _MOST_DIGITS = 6
 
 

@@ -1,8 +1,8 @@
 """Phantoms that `mammo-node phantom` wrote: exams of nobody, with lesions that are known (docs/phantoms.md).
 
 The folder read here holds `studies/PATIENT/*.dcm` and `truth/PATIENT/truth.json` with the outlines as DICOM SEG beside
-it (`models.datasets.phantom_truth`). A study whose images are not all there makes the set unusable: phantoms are made again
-more easily than they are mended.
+it (`phantom_truth.py`). A study whose images are not all there makes the set unusable: phantoms are made again more
+easily than they are mended.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 A recipe says nothing of the data: those are given on the command line. It may be `like = "…"` another one (a file
 beside it, or one that ships) and say only what differs. Its tables: [split] how images are held out, [fit] how the
 weights are fitted, [model] the network, [task] pictures, loss and batches, [calibration]. What stands in [model] and
-[task] is checked by the kind's own module (`models/training/detector/task.py`, `segmenter.py`, `classifier.py`: their
+[task] is checked by the kind's own module (`task.py` in models/training/detector, segmenter and classifier: their
 `Model` and `TaskSettings`).
 """
 

@@ -115,7 +115,7 @@ def _let_out(session: Session, study: Study, now: float) -> list[str]:
     for instance in study.instances:
         if instance.unread_reason == IN_QUARANTINE:
             instance.unread_reason = None
-            if instance.kind != InstanceKind.FOR_PROCESSING:  # closing.py decides which raw images are read
+            if instance.kind != InstanceKind.FOR_PROCESSING:  # studies/closing.py decides which raw images are read
                 ask_for_reading(session, study, instance)
                 done.append(f"image {instance.id}, which came meanwhile, will be read")
     if unsent := hold_back_replaced(session, study):

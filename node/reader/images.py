@@ -1,6 +1,6 @@
 """The reader's loop: claim images, decode them, let the models read them, publish what they say.
 
-Runs in a process of its own (reader_process.py), the only one with torch. Nothing here catches what it does not
+Runs in a process of its own (process.py), the only one with torch. Nothing here catches what it does not
 expect: an image that brings the process down is claimed again alone, and given up after `attempts` times.
 """
 

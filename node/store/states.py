@@ -10,7 +10,7 @@ class StudyState(StrEnum):
     OPEN = "open"
     """Images may still come; what has come is being read."""
     CLOSED = "closed"
-    """Complete by the ladder of closing.py; waits for its last readings and its report."""
+    """Complete by the ladder of studies/completeness.py; waits for its last readings and its report."""
     REPORTED = "reported"
     """Its results are written and stand in the outbox."""
     NOT_READ = "not-read"

@@ -51,7 +51,7 @@ class Study(Table):
     expected_instances: Mapped[int | None]
     """The source's own count, where it was asked (C-FIND) and answered."""
     decide_at: Mapped[float] = mapped_column(default=0.0)
-    """While it is open: when closing.py must look at it again; 0: at once, since something has changed."""
+    """While it is open: when studies/closing.py must look at it again; 0: at once, since something has changed."""
 
     instances: Mapped[list[Instance]] = relationship(back_populates="study", order_by="Instance.id")
     results: Mapped[list[Result]] = relationship(back_populates="study", order_by="Result.id")

@@ -1,4 +1,4 @@
-"""What happens to a study between its first image and its report: the database's side of closing.py."""
+"""What happens to a study between its first image and its report: the database's side of completeness.py."""
 
 from __future__ import annotations
 

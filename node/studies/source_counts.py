@@ -1,4 +1,4 @@
-"""Asks the sources how many instances they hold of the studies that are open (C-FIND), for closing.py's ladder."""
+"""Asks the sources how many instances they hold of the studies that are open (C-FIND), for completeness.py's ladder."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Kills and faults on a node between a sender and a real Orthanc, for as long as asked, and then one account by UID.
 
     make soak                                        60 kills and every fault, in 20 minutes and what the rest takes
-    PYTHONPATH=tests .venv/bin/python tests/soak/run.py --minutes 2 --kills 6
+    PYTHONPATH=tests:tests/support:. .venv/bin/python tests/soak/run.py --minutes 2 --kills 6
 
 Needs Orthanc. As root the data folder is a small file system that is filled now and then; where that cannot be done, it
 is said. Exit status 0: the account is right.

@@ -62,7 +62,7 @@ def out_of_fold(
 def scored_by(
     fitted: Fitted, recipe: Recipe, pipeline: Pipeline, cases: Sequence[Case], device: torch.device
 ) -> list[Scored]:
-    """What a classifier says of these cases in place of the pipeline's: see `models.training.calibration.scoring.scores`."""
+    """What a classifier says of these cases in place of the pipeline's: see `scoring.scores`."""
     mixed = recipe.fit.mixed_precision
     classifier = adapter_of(fitted.architecture, fitted.weights, fitted.settings, device, mixed)
     return scores(replace(pipeline, classifier=classifier), cases)

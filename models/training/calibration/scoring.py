@@ -17,8 +17,8 @@ def scores(pipeline: Pipeline, cases: Sequence[Case]) -> list[Scored]:
 
     A lesion is a finding of the detector, by the segmenter's outline. It is malignant where it meets a malignant lesion
     (`models.measures.detection.match`); a false positive is not. A breast's score is the highest of its images, an
-    exam's the highest of its breasts (`models/readings/exam.py`). There is one only where at least two images show the breast,
-    and both breasts the exam: the highest of fewer would be lower than what the node reports.
+    exam's the highest of its breasts (`models/readings/exam.py`). There is one only where at least two images show the
+    breast, and both breasts the exam: the highest of fewer would be lower than what the node reports.
 
     Raises:
         DatasetError: a file cannot be read.

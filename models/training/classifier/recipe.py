@@ -77,7 +77,7 @@ class TaskSettings(RecipeTable):
         ellipses: share of outlines that are shown as the ellipse in their box: where benign lesions were drawn with
             another tool than malignant ones, the hand gives the label away.
         normal_pieces: pieces of normal breasts, in the shapes of lesions, stand in for a detector's false positives.
-        assumed_spacing_mm: mm a pixel of digital images without a spacing (models/anatomy/film.py); enters radiomics alone.
+        assumed_spacing_mm: mm a pixel of digital images without a spacing (anatomy/film.py); enters radiomics alone.
     """
 
     batch: int = Field(default=32, ge=2)

@@ -5,7 +5,7 @@ HQ-SAM's and MLSAM's additions alone, with all of SAM frozen (Ke et al., "Segmen
 2023, section 4; Chen, Liu and Wang, 3.2). While the image encoder is frozen, every view is embedded once and
 kept.
 
-What is learnt from is in segmenter_views.py.
+What is learnt from is in views.py.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Every object that a study can give, before independent judges (see tests/validators.py); the node's whole road."""
+"""Every object that a study can give, before independent validators (tests/support/validators.py)."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ from dicom_io.results.profiles import PROFILES, ResultKind
 from dicom_io.results.rejections import Reason, encode_rejection
 from node.operations.conformance import MODULES, REPORT_STATUSES, STATUSES, conformance_statement, written_codes
 
-STATEMENT = Path(__file__).parents[2] / "docs" / "conformance.md"
+STATEMENT = Path(__file__).parents[3] / "docs" / "conformance.md"
 QUERY_RETRIEVE = (
     StudyRootQueryRetrieveInformationModelFind,
     StudyRootQueryRetrieveInformationModelGet,

@@ -17,7 +17,7 @@ import pytest
 from pydicom import Dataset, dcmread
 from running import eventually, free_port, running
 
-ROUTING = Path(__file__).parents[1] / "compose" / "corrections.lua"
+ROUTING = Path(__file__).parents[2] / "compose" / "corrections.lua"
 """Sends experts' segmentations to the modality "mammo-node"."""
 DICOMWEB = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 """Debian's package orthanc-dicomweb."""

@@ -30,7 +30,7 @@ MAMMOGRAPHY = "1.2.840.10008.5.1.4.1.1.1.2"
 
 
 def start(data_dir: Path) -> tuple[subprocess.Popen[str], int]:
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     process = subprocess.Popen(
         [sys.executable, "-c", NODE, str(data_dir)],
         stdout=subprocess.PIPE,

@@ -163,7 +163,7 @@ def test_a_part_that_the_network_lacks_is_named() -> None:
 
 
 def test_training_draws_a_lesion_better(tmp_path: Path) -> None:
-    weights = Path(__file__).parents[2] / "models/bundles/research-default/segmenter.safetensors"
+    weights = Path(__file__).parents[3] / "models/bundles/research-default/segmenter.safetensors"
     recipe = _recipe(views=2, jitter=0.05)
     task = prepare(recipe, drawn_cases(2), drawn_cases(2), weights, CPU)
     before = task.validate(task.network)["dice"]
