@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime
-from enum import StrEnum
 from typing import Literal
 
 from pydicom import Dataset
@@ -13,6 +12,7 @@ from pydicom.uid import UID
 from dicom_io.attributes import code, items, number, text, uid, values
 from dicom_io.device import is_ours
 from dicom_io.image_types import is_generated_2d, why_no_view
+from dicom_io.instance_kinds import InstanceKind
 from dicom_io.views import SPECIMEN, extent_of, functional_groups, view_of
 from models.types import Laterality
 
@@ -36,21 +36,6 @@ SPECIMEN_REASON = "a specimen radiograph: no breast is in it"
 _QUALITY_CONTROL = "a quality control image: it shows no patient"
 _WITH_PHANTOM = "a quality control image: a phantom is in it beside the breast"
 _FRAMES = "several images in one object: only single images are read"
-
-
-class InstanceKind(StrEnum):
-    FOR_PRESENTATION = "for-presentation"
-    """A mammogram to be looked at: Digital Mammography For Presentation, breast CR / DX, or a synthetic 2D image that
-    was stored as Breast Tomosynthesis."""
-    FOR_PROCESSING = "for-processing"
-    """A raw mammogram."""
-    SECONDARY_CAPTURE = "secondary-capture"
-    TOMOSYNTHESIS = "tomosynthesis"
-    OTHER_IMAGE = "other-image"
-    """An image, but of no breast (a chest CR, say, or a quality control image)."""
-    SEGMENTATION = "segmentation"
-    REPORT = "report"
-    OTHER = "other"
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ from pydicom import Dataset
 
 from dicom_io.attributes import number, text
 from dicom_io.errors import NotReadable
-from dicom_io.headers import InstanceKind, is_head_up, kind_of, laterality_of
+from dicom_io.headers import is_head_up, kind_of, laterality_of
 from dicom_io.image_types import what_kind_of_view
+from dicom_io.instance_kinds import InstanceKind
 from dicom_io.magnification import magnification_of
 from dicom_io.pixels.contrast import contrast_of, tones_of
 from dicom_io.pixels.decoding import read_dataset, stored_values

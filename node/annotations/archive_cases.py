@@ -11,7 +11,7 @@ from dicom_io.segmentations import ReadSegment
 from models.datasets.archive import ArchiveImage, cases_of
 from models.datasets.case import Cases, DatasetError, LeftOut
 from models.datasets.dicom import DicomReader
-from models.types import FindingKind, Laterality, Mammogram
+from models.types import FindingKind, Mammogram
 from node.annotations.compared import Comparison, compare
 from node.annotations.pseudonyms import Pseudonyms, open_pseudonyms
 from node.annotations.truth import AnnotatedImage, Annotations, read_annotations
@@ -97,7 +97,7 @@ def _archive_image(truth: TrueImage, path: Path, reader: DicomReader) -> Archive
         name=truth.name,
         patient=truth.patient,
         exam=truth.exam,
-        laterality=Laterality(truth.image.laterality) if truth.image.laterality else None,
+        laterality=truth.image.laterality,
         view=truth.image.view,
         kinds=tuple(lesion.kind for lesion in truth.lesions),
         read=lambda: _read(path, truth.image, reader),

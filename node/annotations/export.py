@@ -10,7 +10,6 @@ from pydicom import dcmread
 
 from dicom_io.segmentations import images_of_frames, of_one_image, shape_of
 from models.datasets.archive import NAME, VERSION, Export, ExportedImage, ExportedLesion
-from models.types import Laterality
 from node.annotations.archive_cases import TrueImage
 from node.folder.exam_json import RESEARCH_USE_ONLY
 
@@ -52,7 +51,7 @@ def _export_one(truth: TrueImage, data_dir: Path, out: Path) -> ExportedImage:
         name=truth.name,
         patient=truth.patient,
         exam=truth.exam,
-        laterality=Laterality(truth.image.laterality) if truth.image.laterality else None,
+        laterality=truth.image.laterality,
         view=truth.image.view,
         rows=rows,
         columns=columns,

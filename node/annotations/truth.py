@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session, joinedload
 from dicom_io.corrections import Correction, read_correction
 from dicom_io.errors import NotReadable
 from dicom_io.segmentations import read_header, shape_of
+from models.types import Laterality
 from node.annotations.proposals import Proposals
 from node.store.states import StudyState
 from node.store.tables import Annotation, Instance
@@ -55,7 +56,7 @@ class AnnotatedImage:
     patient_id: str
     image_path: str
     correction_path: str
-    laterality: str | None
+    laterality: Laterality | None
     view: str | None
     creator: str
     source: str

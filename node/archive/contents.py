@@ -13,7 +13,7 @@ from pathlib import Path
 from pydicom import Dataset
 
 from dicom_io.errors import NotReadable
-from dicom_io.headers import InstanceKind
+from dicom_io.instance_kinds import InstanceKind
 from dicom_io.pixels.intact import read_archived_header
 from dicom_io.results.sources import demographics
 from models.readings.reading_json import from_json

@@ -9,11 +9,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dicom_io.assessments import StatedAssessment
-from models.types import Assessment, Category, Laterality
+from models.types import Assessment
 from node.assessments.matching import study_for, touched_by
-from node.intake.register import IMAGES
 from node.store.tables import Instance, ReceivedAssessment, Study
-from node.studies.closing import report_anew
+from node.studies.lifecycle import report_anew
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +33,8 @@ def assessments_of(session: Session, study: Study) -> list[Assessment]:
     here = set(session.scalars(select(Instance.sop_instance_uid).where(Instance.study_id == study.id)))
     return [
         Assessment(
-            laterality=Laterality(row.laterality) if row.laterality else None,
-            category=Category(row.category),
+            laterality=row.laterality,
+            category=row.category,
             source=row.source,
             sop_instance_uid=row.document if row.source == "SR" and row.document in here else None,
         )
@@ -109,7 +108,7 @@ def enter(
 def match_again(session: Session, instance: Instance, now: float) -> None:
     """Gives a study the assessments that came before it, and takes from studies those that are no longer certain to be
     theirs. Called for each instance that is new or corrected."""
-    if instance.kind in IMAGES:
+    if instance.kind.is_image:
         _match(session, touched_by(session, instance), {}, now)
 
 

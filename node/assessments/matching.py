@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from node.intake.register import IMAGES
+from dicom_io.instance_kinds import IMAGES
 from node.store.tables import Instance, ReceivedAssessment, Study
 
 NAMES_NO_STUDY = "it names neither one Study Instance UID nor an accession number"

@@ -8,7 +8,7 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from dicom_io.headers import InstanceKind
+from dicom_io.instance_kinds import InstanceKind
 from node.assessments.entered import counting
 from node.assessments.hl7.intake import REFUSED
 from node.store.tables import Instance, ReceivedAssessment

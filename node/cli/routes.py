@@ -27,7 +27,8 @@ def route_test(
     """
     from config.settings import load
     from dicom_io.errors import NotReadable
-    from dicom_io.headers import InstanceKind, describe
+    from dicom_io.headers import describe
+    from dicom_io.instance_kinds import InstanceKind
     from dicom_io.pixels.intact import read_whole_file
     from node.cli.terminal.failure import CommandFailed
     from node.intake.register import not_read_as_it_is

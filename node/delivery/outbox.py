@@ -116,3 +116,21 @@ def _entered(session: Session, study: Study, one: Written, now: float) -> Result
     session.add(result)
     session.flush()
     return result
+
+
+def hold_back_replaced(session: Session, study: Study) -> int:
+    """Keeps undelivered results of earlier revisions from leaving, where they said what is wrong; says how many."""
+    unsent = session.scalars(
+        select(Delivery)
+        .join(Delivery.result)
+        .where(
+            Result.study_id == study.id,
+            Result.last_revision < study.revision,
+            Delivery.state.in_([DeliveryState.WAITING, DeliveryState.DEAD]),
+        )
+    ).all()
+    for delivery in unsent:
+        if delivery.state is DeliveryState.WAITING:
+            delivery.state = moved(delivery.state, DeliveryState.DEAD)
+        delivery.error = f"replaced by revision {study.revision}"
+    return len(unsent)

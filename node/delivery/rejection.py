@@ -22,7 +22,7 @@ from dicom_io.durable import write_durably
 from dicom_io.results.encoding import Encoding, to_bytes
 from dicom_io.results.profiles import ResultKind
 from dicom_io.results.rejections import Reason, encode_rejection, wrong_ones
-from models.types import BundleId, Laterality, counted
+from models.types import BundleId, counted
 from node.delivery.outbox import Recipient
 from node.logs import place_of
 from node.store.database import Sessions, looking
@@ -115,12 +115,8 @@ class Rejecting:
                 return 0
             headers = [self._header(delivery.result) for delivery in stale]
             replacement = self._header(self._present(session, study))
-            sides = {
-                uid: Laterality(side) if side else None
-                for uid, side in session.execute(
-                    select(Instance.sop_instance_uid, Instance.laterality).where(Instance.study_id == study_id)
-                )
-            }
+            shown = select(Instance.sop_instance_uid, Instance.laterality).where(Instance.study_id == study_id)
+            sides = dict(session.execute(shown).all())
             wrong = wrong_ones(headers, replacement, sides)
             written = 0
             for reason in Reason:

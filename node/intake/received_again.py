@@ -12,23 +12,18 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dicom_io.attributes import code, text
-from dicom_io.headers import InstanceHeader, InstanceKind
+from dicom_io.headers import InstanceHeader
+from dicom_io.instance_kinds import InstanceKind
 from dicom_io.pixels.intact import WholeFile
 from dicom_io.pixels.luts import is_inverse, stated_display
 from dicom_io.pixels.pixel_element import Span
 from dicom_io.pixels.same_header import has_same_header
 from dicom_io.results.fingerprints import taken_over
-from node.intake.register import (
-    TWO_PATIENTS,
-    are_two_patients,
-    ask_for_reading,
-    hold_back_replaced,
-    quarantine,
-    reopen,
-)
+from node.delivery.outbox import hold_back_replaced
 from node.intake.same_pixels import PixelComparison
 from node.store.states import JobState, moved
 from node.store.tables import Instance, Job, Study
+from node.studies.lifecycle import TWO_PATIENTS, are_two_patients, ask_for_reading, quarantine, reopen
 
 log = logging.getLogger(__name__)
 

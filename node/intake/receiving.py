@@ -23,7 +23,8 @@ from dicom_io.assessments import ReadReport, read_report
 from dicom_io.corrections import CorrectionHeader, read_correction_header
 from dicom_io.durable import FULL, sync_folder
 from dicom_io.errors import NotReadable
-from dicom_io.headers import InstanceHeader, InstanceKind, describe
+from dicom_io.headers import InstanceHeader, describe
+from dicom_io.instance_kinds import InstanceKind
 from dicom_io.network.answers import Answer, Status
 from dicom_io.network.scp import ReceivedFile
 from dicom_io.pixels.intact import WholeFile, read_whole_file
@@ -46,7 +47,7 @@ from node.intake.received_again import (
     states_otherwise,
     version_for,
 )
-from node.intake.register import IMAGES, register
+from node.intake.register import register
 from node.intake.same_pixels import PixelComparison
 from node.routing import Router, everything
 from node.store.database import OneWriter, Sessions
@@ -159,7 +160,7 @@ class Receiving:
     def _needs_pixels(self, header: InstanceHeader, path: Path) -> bool:
         if header.kind is InstanceKind.SEGMENTATION:
             return not self._read_apart(_is_emptied, path)
-        return header.kind in IMAGES
+        return header.kind.is_image
 
     def _keep(self, received: ReceivedFile, whole: WholeFile, header: InstanceHeader) -> Answer:
         with self._one_writer.begin() as session:

@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-import logging
-
-from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from dicom_io.headers import InstanceHeader, InstanceKind
-from node.store.states import DeliveryState, JobKind, JobState, StudyState, moved
-from node.store.tables import Delivery, Instance, Job, Result, Study
-
-log = logging.getLogger(__name__)
-
-IMAGES = frozenset(
-    {
-        InstanceKind.FOR_PRESENTATION,
-        InstanceKind.FOR_PROCESSING,
-        InstanceKind.SECONDARY_CAPTURE,
-        InstanceKind.TOMOSYNTHESIS,
-        InstanceKind.OTHER_IMAGE,
-    }
+from dicom_io.headers import InstanceHeader
+from dicom_io.instance_kinds import InstanceKind
+from node.store.states import StudyState
+from node.store.tables import Instance, Study
+from node.studies.lifecycle import (
+    IN_QUARANTINE,
+    TWO_PATIENTS,
+    are_two_patients,
+    ask_for_reading,
+    locked_study,
+    quarantine,
+    reopen,
 )
-"""Kinds whose arrival opens a study again. Reports and segmentations are kept with it and change nothing."""
 
 _NO_MAMMOGRAM = "an image, but no mammogram"
 _SECONDARY_CAPTURE = (
     "secondary capture: read as a mammogram only where the setting reads_secondary_capture of its sender says so"
 )
-IN_QUARANTINE = "the study is in quarantine"
-TWO_PATIENTS = "its instances disagree about the patient's ID or birth date"
 
 
 def register(
@@ -51,7 +43,7 @@ def register(
         reads_secondary_capture: whether secondary captures from this source are mammograms.
         left_out: why it is not to be read, where a route says so.
     """
-    study = _study_of(session, header, source, now)
+    study = locked_study(session, header.study_instance_uid, source, now)
     study.last_received_at = now
     study.decide_at = 0.0
     instance = Instance(
@@ -70,13 +62,13 @@ def register(
         no_view=header.no_view,
         path=path,
         received_at=now,
-        left_out=bool(left_out) and header.kind in IMAGES,
+        left_out=bool(left_out) and header.kind.is_image,
     )
     session.add(instance)
     session.flush()
     if are_two_patients(session, study):
         quarantine(session, study, TWO_PATIENTS)
-    if header.kind in IMAGES:
+    if header.kind.is_image:
         reopen(session, study, now, new_image=True)
     instance.unread_reason = left_out if instance.left_out else _unread_reason(study, header, reads_secondary_capture)
     if instance.unread_reason is None and header.kind in (
@@ -85,116 +77,6 @@ def register(
     ):
         ask_for_reading(session, study, instance)
     return instance
-
-
-def ask_for_reading(session: Session, study: Study, image: Instance) -> None:
-    """Puts the reading of an image into the queue, for the study's present revision."""
-    session.add(Job(kind=JobKind.READ_IMAGE, study_id=study.id, instance_id=image.id, revision=study.revision))
-
-
-def are_two_patients(session: Session, study: Study) -> bool:
-    """Whether the study's instances disagree about the patient.
-
-    A birth date that is not given contradicts none; an absent ID does.
-    """
-    stated = session.execute(
-        select(Instance.patient_id, Instance.patient_birth_date).where(Instance.study_id == study.id).distinct()
-    ).all()
-    return len({patient_id for patient_id, _ in stated}) > 1 or len({date for _, date in stated} - {""}) > 1
-
-
-def reopen(session: Session, study: Study, now: float, *, new_image: bool) -> None:
-    """Opens a study for what came late; after a report, as the next revision. One in quarantine stays there.
-
-    Without a `new_image` (a corrected header came) a study that ended as not read stays so: there is no report to mend.
-    """
-    if study.state is StudyState.CLOSED:
-        cancel_reports(session, study)
-        go_beyond_notice(study)
-    elif study.state is StudyState.REPORTED:
-        study.revision += 1
-        study.opened_at = now
-    elif study.state is StudyState.NOT_READ and new_image:
-        study.opened_at = now
-    else:
-        return
-    wait_for_images(study)
-
-
-def go_beyond_notice(study: Study) -> None:
-    """Begins the next revision where the present one told its destinations that its report could not be written."""
-    if any(result.revision == study.revision for result in study.results):
-        study.revision += 1
-
-
-def wait_for_images(study: Study) -> None:
-    """Puts the study into the state in which it knows nothing yet of when it will be complete."""
-    study.state = moved(study.state, StudyState.OPEN)
-    study.closed_at = None
-    study.decide_at = 0.0
-    study.expected_instances = None
-    study.why = ""
-
-
-def quarantine(session: Session, study: Study, why: str) -> None:
-    """Holds the study until a person has looked: nothing of it is sent. The first reason stays."""
-    if study.state is StudyState.QUARANTINED:
-        return
-    cancel_reports(session, study)
-    study.state = moved(study.state, StudyState.QUARANTINED)
-    study.why = why
-    log.warning("study %d: in quarantine: %s", study.id, why)
-
-
-def hold_back_replaced(session: Session, study: Study) -> int:
-    """Keeps undelivered results of earlier revisions from leaving, where they said what is wrong; says how many."""
-    unsent = session.scalars(
-        select(Delivery)
-        .join(Delivery.result)
-        .where(
-            Result.study_id == study.id,
-            Result.last_revision < study.revision,
-            Delivery.state.in_([DeliveryState.WAITING, DeliveryState.DEAD]),
-        )
-    ).all()
-    for delivery in unsent:
-        if delivery.state is DeliveryState.WAITING:
-            delivery.state = moved(delivery.state, DeliveryState.DEAD)
-        delivery.error = f"replaced by revision {study.revision}"
-    return len(unsent)
-
-
-def cancel_reports(session: Session, study: Study) -> None:
-    """Takes back the reports that were asked for and not made, also those that could not be written."""
-    session.execute(
-        update(Job)
-        .where(
-            Job.study_id == study.id,
-            Job.kind == JobKind.REPORT,
-            Job.state.in_([JobState.WAITING, JobState.RUNNING, JobState.FAILED]),
-        )
-        .values(state=JobState.CANCELLED, worker=None, lease_until=None)
-    )
-
-
-def _study_of(session: Session, header: InstanceHeader, source: str, now: float) -> Study:
-    """The instance's study, locked; a new row where it is the first."""
-    known = session.scalar(select(Study).where(Study.study_instance_uid == header.study_instance_uid).with_for_update())
-    if known is not None:
-        return known
-    study = Study(
-        study_instance_uid=header.study_instance_uid,
-        source=source,
-        state=StudyState.OPEN,
-        why="",
-        revision=1,
-        first_received_at=now,
-        last_received_at=now,
-        opened_at=now,
-    )
-    session.add(study)
-    session.flush()
-    return study
 
 
 def not_read_as_it_is(header: InstanceHeader, *, reads_secondary_capture: bool) -> str | None:
@@ -213,7 +95,7 @@ def not_read_as_it_is(header: InstanceHeader, *, reads_secondary_capture: bool) 
 
 
 def _unread_reason(study: Study, header: InstanceHeader, reads_secondary_capture: bool) -> str | None:
-    if header.kind not in IMAGES:
+    if not header.kind.is_image:
         return None
     against = not_read_as_it_is(header, reads_secondary_capture=reads_secondary_capture)
     return against or (IN_QUARANTINE if study.state is StudyState.QUARANTINED else None)

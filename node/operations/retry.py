@@ -10,22 +10,21 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dicom_io.errors import NotReadable
-from dicom_io.headers import InstanceKind
+from dicom_io.instance_kinds import InstanceKind
 from models.types import counted
 from node.archive.contents import reading_of
 from node.delivery.commitment import ask_anew
-from node.delivery.outbox import send_again
-from node.intake.register import (
+from node.delivery.outbox import hold_back_replaced, send_again
+from node.store.states import DeliveryState, JobKind, JobState, StudyState, moved
+from node.store.tables import Delivery, Instance, Job, Result, Study
+from node.studies.lifecycle import (
     IN_QUARANTINE,
     are_two_patients,
     ask_for_reading,
     go_beyond_notice,
-    hold_back_replaced,
+    let_out,
     reopen,
-    wait_for_images,
 )
-from node.store.states import DeliveryState, JobKind, JobState, StudyState, moved
-from node.store.tables import Delivery, Instance, Job, Result, Study
 
 
 class CannotRetry(Exception):
@@ -109,9 +108,7 @@ def _let_out(session: Session, study: Study, now: float) -> list[str]:
             "Correct them at their source, send them again, and retry then."
         )
     done = [f"let out of quarantine, where it stood because: {study.why}"]
-    go_beyond_notice(study)
-    study.opened_at = now
-    wait_for_images(study)
+    let_out(study, now)
     for instance in study.instances:
         if instance.unread_reason == IN_QUARANTINE:
             instance.unread_reason = None

@@ -13,12 +13,11 @@ from models.anatomy.same_lesion import same_lesions
 from models.pipeline import Pipeline
 from models.readings.reading_json import from_json, masks_of, to_json
 from models.types import Finding, ImageReading
-from node.intake.register import IN_QUARANTINE
 from node.reader.images import decode
 from node.store.database import Sessions, looking
 from node.store.states import StudyState
 from node.store.tables import Study
-from node.studies.closing import report_anew
+from node.studies.lifecycle import IN_QUARANTINE, report_anew
 
 
 class CannotReread(Exception):

@@ -19,25 +19,25 @@ from sqlalchemy.orm import Session, selectinload
 from dicom_io.device import Device
 from dicom_io.durable import write_durably
 from dicom_io.errors import DicomError
-from dicom_io.headers import InstanceKind, describe
+from dicom_io.headers import describe
+from dicom_io.instance_kinds import InstanceKind
 from dicom_io.results.encode import Encoding, ResultObject, encode_results
 from dicom_io.results.gsps.display import is_grey
 from dicom_io.results.profiles import Profile, ResultKind
 from dicom_io.results.sources import identity
 from models.birads.concordance import concordances, is_discordant
 from models.readings.exam import put_together
-from models.types import RECALL_THRESHOLD, BundleId, ExamReading, Laterality, ReadImage, UnreadImage, counted
+from models.types import RECALL_THRESHOLD, BundleId, ExamReading, ReadImage, UnreadImage, counted
 from node.archive.contents import headers_of, reading_of
 from node.assessments.entered import assessments_of
 from node.delivery.outbox import Recipient, Written, profiles_of, publish, rejected, told
-from node.intake.register import IMAGES
 from node.logs import place_of
 from node.routing import Router
 from node.store.database import Sessions, looking
 from node.store.faults import PATIENCE, Patience, given_up, passes
 from node.store.faults import told as told_of
 from node.store.queue import Claim, LeaseLost, claim, finish, give_back, put_off
-from node.store.states import JobKind, JobState, StudyState, moved
+from node.store.states import JobKind, JobState
 from node.store.tables import Job, Study
 from node.studies.closing import (
     RAW_COPY,
@@ -48,6 +48,7 @@ from node.studies.closing import (
     shown_by,
     shown_views,
 )
+from node.studies.lifecycle import end_reported
 
 log = logging.getLogger(__name__)
 
@@ -173,7 +174,7 @@ class Reporter:
             study = session.get_one(
                 Study, held.study_id, options=[selectinload(Study.instances), selectinload(Study.results)]
             )
-            images = [instance for instance in study.instances if instance.kind in IMAGES]
+            images = [instance for instance in study.instances if instance.kind.is_image]
             unread = [UnreadImage(one.sop_instance_uid, one.kind, why, on_purpose=one.left_out) for one in images]
             exam = put_together([], unread, arrived_views(study, readings_begun(session, study)))
         headers = headers_of(study.instances, study.study_instance_uid, self.data_dir)
@@ -233,7 +234,7 @@ class Reporter:
 
     def _recipients(self, study: Study, sources: Mapping[str, Dataset]) -> list[Recipient]:
         """Those to whom the routes send the study, by its first image that is read or should have been."""
-        first = next((one for one in study.instances if one.kind in IMAGES and not one.left_out), study.instances[0])
+        first = next((one for one in study.instances if one.kind.is_image and not one.left_out), study.instances[0])
         header = describe(sources[first.sop_instance_uid])
         names = self.router(header, study.source, study.first_received_at).destinations
         return [one for one in self.recipients if names is None or one.name in names]
@@ -246,7 +247,7 @@ class Reporter:
             )
             exam = exam_of(session, study, self.data_dir, self.recall_threshold)
             earlier = {
-                (result.profile, ResultKind(result.kind)): result.path
+                (result.profile, result.kind): result.path
                 for result in sorted(study.results, key=lambda result: result.last_revision)
                 if result.kind in (ResultKind.SR, ResultKind.CAD_SR) and result.revision < held.revision
             }
@@ -275,8 +276,7 @@ class Reporter:
         with self.sessions.begin() as session:
             finish(session, held, JobState.DONE)
             study = session.get_one(Study, held.study_id)
-            study.state = moved(study.state, StudyState.REPORTED)
-            study.why = ""
+            end_reported(study)
             known = told(session, study)
             wanted = [one for one in recipients if discordant or not one.only_discordant or one.name in known]
             publish(session, study, objects, wanted, self.now())
@@ -300,7 +300,7 @@ def exam_of(session: Session, study: Study, data_dir: Path, recall_threshold: fl
             images.append(
                 ReadImage(
                     sop_instance_uid=instance.sop_instance_uid,
-                    laterality=Laterality(instance.laterality) if instance.laterality else None,
+                    laterality=instance.laterality,
                     view=instance.view,
                     reading=reading_of(instance, data_dir),
                     extent=instance.extent,

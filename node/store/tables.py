@@ -6,13 +6,23 @@ given by the caller, never read from a clock here. Paths are relative to the dat
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, ForeignKey, Index, MetaData, UniqueConstraint
+from enum import StrEnum
+
+from sqlalchemy import JSON, Enum, ForeignKey, Index, MetaData, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
+from dicom_io.instance_kinds import InstanceKind
+from dicom_io.results.profiles import ResultKind
+from models.types import Category, Laterality
 from node.store.states import DeliveryState, JobKind, JobState, StudyState
 
 TO_BE_ASKED = ""
 """In the place of a transaction UID: the delivery was sent, and commitment to it is still to be asked for."""
+
+
+def _by_value(kinds: type[StrEnum]) -> Enum:
+    """A column of an enum that is defined outside the database: its rows hold the values."""
+    return Enum(kinds, native_enum=False, values_callable=lambda members: [member.value for member in members])
 
 
 class Table(DeclarativeBase):
@@ -24,7 +34,14 @@ class Table(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {dict[str, object]: JSON, list[str]: JSON}  # noqa: RUF012 - SQLAlchemy reads a plain class attribute
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads a plain class attribute
+        dict[str, object]: JSON,
+        list[str]: JSON,
+        InstanceKind: _by_value(InstanceKind),
+        ResultKind: _by_value(ResultKind),
+        Category: _by_value(Category),
+        Laterality: _by_value(Laterality),
+    }
 
 
 class Study(Table):
@@ -73,9 +90,8 @@ class Instance(Table):
     accession_number: Mapped[str] = mapped_column(default="", index=True)
     """By which a radiologist's assessment without a Study Instance UID finds its study."""
     transfer_syntax_uid: Mapped[str]
-    kind: Mapped[str]
-    """dicom_io.headers.InstanceKind."""
-    laterality: Mapped[str | None]
+    kind: Mapped[InstanceKind]
+    laterality: Mapped[Laterality | None]
     view: Mapped[str | None]
     extent: Mapped[str] = mapped_column(default="")
     """What it shows where that is not the whole of a standard view: "spot/magnified", "cleavage", …"""
@@ -165,8 +181,7 @@ class Result(Table):
     """The newest that it is part of: below the study's revision it is replaced, or its report is still to be made."""
     profile: Mapped[str]
     """The name of the dicom_io.results.profiles.Profile."""
-    kind: Mapped[str]
-    """dicom_io.results.profiles.ResultKind."""
+    kind: Mapped[ResultKind]
     sop_instance_uid: Mapped[str] = mapped_column(unique=True)
     path: Mapped[str]
     written_at: Mapped[float]
@@ -214,10 +229,9 @@ class ReceivedAssessment(Table):
     """As the document states it, "" where it does not; so are the next two."""
     accession_number: Mapped[str] = mapped_column(default="", index=True)
     patient_id: Mapped[str] = mapped_column(default="")
-    laterality: Mapped[str | None]
-    """"L", "R"; None: the exam."""
-    category: Mapped[str]
-    """models.types.Category."""
+    laterality: Mapped[Laterality | None]
+    """None: the exam."""
+    category: Mapped[Category]
     source: Mapped[str]
     """"SR", "HL7" or "CSV"."""
     document: Mapped[str]

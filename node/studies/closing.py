@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
 
-from dicom_io.headers import InstanceKind
+from dicom_io.instance_kinds import InstanceKind
 from dicom_io.views import SPECIMEN
 from models.types import Laterality, counted
-from node.intake.register import ask_for_reading, cancel_reports, go_beyond_notice
 from node.store.database import Sessions, looking
-from node.store.states import JobKind, StudyState, moved
+from node.store.states import StudyState
 from node.store.tables import Instance, Job, Study
+from node.studies import lifecycle
 from node.studies.completeness import Arrivals, Close, Ladder, Wait, closing
 
-log = logging.getLogger(__name__)
-
-BREAST_IMAGES = frozenset({InstanceKind.FOR_PRESENTATION, InstanceKind.FOR_PROCESSING, InstanceKind.TOMOSYNTHESIS})
-"""Kinds that make a study a mammography study; a secondary capture does where its sender's setting has it read."""
 _AT_ONCE = 50
 """Studies decided in one transaction: many cost no more than one, and nobody waits long for the end of it."""
 RAW_COPY = "raw image: the image for presentation of the same view was read instead"
@@ -64,37 +59,11 @@ def close(session: Session, study: Study, now: float) -> None:
         kinds = sorted({instance.kind for instance in study.instances})
         told = (i.unread_reason for i in study.instances if i.left_out or i.no_view)
         reason = next(filter(None, told), None)
-        study.state = moved(study.state, StudyState.NOT_READ)
-        study.why = (
-            reason or f"no breast image among its {counted(len(study.instances), 'instance')}: {', '.join(kinds)}"
-        )
-        log.info("study %d: not read: %s", study.id, study.why)
+        none = f"no breast image among its {counted(len(study.instances), 'instance')}: {', '.join(kinds)}"
+        lifecycle.end_unread(study, reason or none)
         return
     choose_raw_images(session, study)
-    study.state = moved(study.state, StudyState.CLOSED)
-    study.closed_at = now
-    session.add(Job(kind=JobKind.REPORT, study_id=study.id, revision=study.revision))
-    log.info("study %d: revision %d closed: %s", study.id, study.revision, study.why)
-
-
-def report_anew(session: Session, study: Study, now: float, why: str) -> None:
-    """Asks for a report that holds what is known by now: as a new revision where there is one already.
-
-    An open study gets its report later, and one in quarantine or not read gets none: nothing is done.
-    """
-    if study.state is StudyState.REPORTED:
-        study.revision += 1
-        study.opened_at = now
-        study.state = moved(study.state, StudyState.CLOSED)
-        study.closed_at = now
-    elif study.state is StudyState.CLOSED:
-        cancel_reports(session, study)  # one that is being written does not know yet
-        go_beyond_notice(study)
-    else:
-        return
-    study.why = why
-    session.add(Job(kind=JobKind.REPORT, study_id=study.id, revision=study.revision))
-    log.info("study %d: revision %d: %s", study.id, study.revision, why)
+    lifecycle.close(session, study, now)
 
 
 def choose_raw_images(session: Session, study: Study) -> bool:
@@ -110,7 +79,7 @@ def choose_raw_images(session: Session, study: Study) -> bool:
             raw.unread_reason = RAW_COPY
         else:
             raw.unread_reason = None
-            ask_for_reading(session, study, raw)
+            lifecycle.ask_for_reading(session, study, raw)
             asked = True
     return asked
 
@@ -137,14 +106,14 @@ def arrived_views(study: Study, begun: Collection[int | None]) -> frozenset[View
 def breasts_of(study: Study, begun: Collection[int | None]) -> frozenset[Laterality]:
     """The breasts of which any image came, read or not; `begun` as `readings_begun` says."""
     images = (i for i in study.instances if _is_breast_image(i, begun) and i.view != SPECIMEN)
-    return frozenset(Laterality(i.laterality) for i in images if i.laterality)
+    return frozenset(i.laterality for i in images if i.laterality)
 
 
 def view_of(instance: Instance) -> View | None:
     """The standard view whose place an image fills; None where it is no whole view, or its header does not say."""
     if instance.no_view or instance.extent or instance.laterality is None or instance.view is None:
         return None
-    return Laterality(instance.laterality), instance.view
+    return instance.laterality, instance.view
 
 
 def readings_begun(session: Session, study: Study) -> frozenset[int | None]:
@@ -155,7 +124,7 @@ def readings_begun(session: Session, study: Study) -> frozenset[int | None]:
 def _is_breast_image(instance: Instance, begun: Collection[int | None]) -> bool:
     if instance.left_out:
         return False
-    return instance.kind in BREAST_IMAGES or (instance.kind == InstanceKind.SECONDARY_CAPTURE and instance.id in begun)
+    return instance.kind.is_breast_image or (instance.kind == InstanceKind.SECONDARY_CAPTURE and instance.id in begun)
 
 
 def _decision(session: Session, study: Study, ladder: Ladder, now: float) -> Wait | Close:

@@ -8,7 +8,8 @@ from pydicom.uid import UID
 
 from dicom_io.attributes import items, number, numbers, text, values
 from dicom_io.errors import NotReadable
-from dicom_io.headers import InstanceKind, describe, kind_of
+from dicom_io.headers import describe, kind_of
+from dicom_io.instance_kinds import InstanceKind
 
 STORAGE = "1.2.840.10008.5.1.4.1.1."
 

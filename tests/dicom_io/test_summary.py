@@ -18,7 +18,8 @@ from validators import dcentvfy, dciodvfy
 
 from dicom_io.device import is_ours
 from dicom_io.errors import NotEncodable
-from dicom_io.headers import InstanceKind, kind_of
+from dicom_io.headers import kind_of
+from dicom_io.instance_kinds import InstanceKind
 from dicom_io.results.colours import COLOURS
 from dicom_io.results.encoding import to_bytes
 from dicom_io.results.summary.capture import encode_summary

@@ -10,7 +10,8 @@ from pydicom import Dataset
 
 from dicom_io.attributes import text
 from dicom_io.errors import NotEncodable
-from dicom_io.headers import InstanceKind, kind_of, laterality_of, why_never_read
+from dicom_io.headers import kind_of, laterality_of, why_never_read
+from dicom_io.instance_kinds import InstanceKind
 from dicom_io.results import codes
 from dicom_io.results.cad_sr.items import Relation, coded, container, day, hour, image, measured, reference, words
 from dicom_io.results.sources import demographics, patient_orientation, spacing_mm

@@ -22,7 +22,8 @@ from pydicom import Dataset
 from pydicom.sr.coding import Code
 
 from dicom_io.attributes import code, text
-from dicom_io.headers import InstanceKind, kind_of
+from dicom_io.headers import kind_of
+from dicom_io.instance_kinds import InstanceKind
 from dicom_io.results import codes
 from dicom_io.results.encoding import Encoding
 from dicom_io.results.observer import device_observer

@@ -1,0 +1,173 @@
+"""Every change of a study's state, from its first instance to its report and beyond.
+
+Which changes there are stands in `node.store.states`; nobody else sets a study's state. Each function works within the
+caller's transaction, on a study that the caller has locked. Times are UTC seconds since the epoch.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from node.store.states import JobKind, JobState, StudyState, moved
+from node.store.tables import Instance, Job, Study
+
+log = logging.getLogger(__name__)
+
+TWO_PATIENTS = "its instances disagree about the patient's ID or birth date"
+IN_QUARANTINE = "the study is in quarantine"
+"""Why an image is not read that comes while its study is in quarantine."""
+
+
+def locked_study(session: Session, study_instance_uid: str, source: str, now: float) -> Study:
+    """The study of an instance that has come, locked; a new one, open, where it is the first.
+
+    Args:
+        source: the calling AE title of a new study, "" for files.
+    """
+    known = session.scalar(select(Study).where(Study.study_instance_uid == study_instance_uid).with_for_update())
+    if known is not None:
+        return known
+    study = Study(
+        study_instance_uid=study_instance_uid,
+        source=source,
+        state=StudyState.OPEN,
+        why="",
+        revision=1,
+        first_received_at=now,
+        last_received_at=now,
+        opened_at=now,
+    )
+    session.add(study)
+    session.flush()
+    return study
+
+
+def reopen(session: Session, study: Study, now: float, *, new_image: bool) -> None:
+    """Opens a study for what came late; after a report, as the next revision. One in quarantine stays there.
+
+    Without a `new_image` (a corrected header came) a study that ended as not read stays so: there is no report to mend.
+    """
+    if study.state is StudyState.CLOSED:
+        cancel_reports(session, study)
+        go_beyond_notice(study)
+    elif study.state is StudyState.REPORTED:
+        study.revision += 1
+        study.opened_at = now
+    elif study.state is StudyState.NOT_READ and new_image:
+        study.opened_at = now
+    else:
+        return
+    _wait_for_images(study)
+
+
+def let_out(study: Study, now: float) -> None:
+    """Opens a study that was in quarantine: a person has looked at it."""
+    go_beyond_notice(study)
+    study.opened_at = now
+    _wait_for_images(study)
+
+
+def close(session: Session, study: Study, now: float) -> None:
+    """Ends the wait for images and asks for the report."""
+    _close(session, study, now)
+    log.info("study %d: revision %d closed: %s", study.id, study.revision, study.why)
+
+
+def report_anew(session: Session, study: Study, now: float, why: str) -> None:
+    """Asks for a report that holds what is known by now: as a new revision where there is one already.
+
+    An open study gets its report later, and one in quarantine or not read gets none: nothing is done.
+    """
+    if study.state is StudyState.REPORTED:
+        study.revision += 1
+        study.opened_at = now
+        study.why = why
+        _close(session, study, now)
+    elif study.state is StudyState.CLOSED:
+        cancel_reports(session, study)  # one that is being written does not know yet
+        go_beyond_notice(study)
+        study.why = why
+        _ask_for_report(session, study)
+    else:
+        return
+    log.info("study %d: revision %d: %s", study.id, study.revision, why)
+
+
+def end_unread(study: Study, why: str) -> None:
+    """Ends a study without a breast image: nothing is sent."""
+    study.state = moved(study.state, StudyState.NOT_READ)
+    study.why = why
+    log.info("study %d: not read: %s", study.id, why)
+
+
+def end_reported(study: Study) -> None:
+    """Ends a study whose results are written."""
+    study.state = moved(study.state, StudyState.REPORTED)
+    study.why = ""
+
+
+def quarantine(session: Session, study: Study, why: str) -> None:
+    """Holds the study until a person has looked: nothing of it is sent. The first reason stays."""
+    if study.state is StudyState.QUARANTINED:
+        return
+    cancel_reports(session, study)
+    study.state = moved(study.state, StudyState.QUARANTINED)
+    study.why = why
+    log.warning("study %d: in quarantine: %s", study.id, why)
+
+
+def are_two_patients(session: Session, study: Study) -> bool:
+    """Whether the study's instances disagree about the patient.
+
+    A birth date that is not given contradicts none; an absent ID does.
+    """
+    stated = session.execute(
+        select(Instance.patient_id, Instance.patient_birth_date).where(Instance.study_id == study.id).distinct()
+    ).all()
+    return len({patient_id for patient_id, _ in stated}) > 1 or len({date for _, date in stated} - {""}) > 1
+
+
+def ask_for_reading(session: Session, study: Study, image: Instance) -> None:
+    """Puts the reading of an image into the queue, for the study's present revision."""
+    session.add(Job(kind=JobKind.READ_IMAGE, study_id=study.id, instance_id=image.id, revision=study.revision))
+
+
+def cancel_reports(session: Session, study: Study) -> None:
+    """Takes back the reports that were asked for and not made, also those that could not be written."""
+    session.execute(
+        update(Job)
+        .where(
+            Job.study_id == study.id,
+            Job.kind == JobKind.REPORT,
+            Job.state.in_([JobState.WAITING, JobState.RUNNING, JobState.FAILED]),
+        )
+        .values(state=JobState.CANCELLED, worker=None, lease_until=None)
+    )
+
+
+def go_beyond_notice(study: Study) -> None:
+    """Begins the next revision where the present one told its destinations that its report could not be written."""
+    if any(result.revision == study.revision for result in study.results):
+        study.revision += 1
+
+
+def _wait_for_images(study: Study) -> None:
+    """Puts the study into the state in which it knows nothing yet of when it will be complete."""
+    study.state = moved(study.state, StudyState.OPEN)
+    study.closed_at = None
+    study.decide_at = 0.0
+    study.expected_instances = None
+    study.why = ""
+
+
+def _close(session: Session, study: Study, now: float) -> None:
+    study.state = moved(study.state, StudyState.CLOSED)
+    study.closed_at = now
+    _ask_for_report(session, study)
+
+
+def _ask_for_report(session: Session, study: Study) -> None:
+    session.add(Job(kind=JobKind.REPORT, study_id=study.id, revision=study.revision))
