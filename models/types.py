@@ -16,6 +16,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+RESEARCH_USE_ONLY = "Research use only, not for diagnosis."
+"""What every report, every page and every bundle says."""
+
 
 class Laterality(StrEnum):
     """The breast an image shows (DICOM Image Laterality (0020,0062))."""

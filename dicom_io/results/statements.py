@@ -15,6 +15,7 @@ from dicom_io.results.statements_calibration import calibration_sentences
 from dicom_io.results.ties import tie_sentences
 from models.types import (
     JOINING_RULE,
+    RESEARCH_USE_ONLY,
     Agreement,
     BundleId,
     Concordance,
@@ -26,7 +27,6 @@ from models.types import (
     counted,
 )
 
-RESEARCH_USE_ONLY = "For research use only. Not for diagnosis."
 NOTHING_READ = "Nothing in this study could be read: this report says nothing about the breasts."
 NO_FINDINGS = "Detection succeeded in every image that was read, and nothing was found."
 MEASURED = (

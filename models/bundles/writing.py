@@ -17,9 +17,8 @@ from safetensors.torch import save
 from models.birads.calibration import Calibration, Level
 from models.bundles.bundle import CARD, ROLES, Bundle, Part, find_bundle, read_bundle
 from models.durable import write_durably
-from models.types import BundleId, counted
+from models.types import RESEARCH_USE_ONLY, BundleId, counted
 
-RESEARCH_USE_ONLY = "Research use only, not for diagnosis."
 DEFAULT_BASE = "research-default"
 
 

@@ -14,8 +14,9 @@ from markupsafe import Markup
 from models.durable import write_durably
 from models.evaluation.tables import Absent, Cell, Report, Row, Table
 from models.measures.detection import Figure
+from models.types import RESEARCH_USE_ONLY
 
-RESEARCH_USE_ONLY = "Research use only, not for diagnosis. These figures say nothing of a clinical performance."
+_USE = f"{RESEARCH_USE_ONLY} These figures say nothing of a clinical performance."
 PAGE, DATA = "report.html", "report.json"
 
 
@@ -35,7 +36,7 @@ def data(report: Report) -> dict[str, Any]:
     """
     told: dict[str, Any] = _without_nan(
         {
-            "use": RESEARCH_USE_ONLY,
+            "use": _USE,
             "about": asdict(report.about),
             "sections": [
                 {
@@ -73,7 +74,7 @@ def page(report: Report) -> str:
     environment.filters["cell"] = shown
     environment.filters["svg"] = lambda svg: Markup(svg)
     template = environment.get_template("report.html.jinja")
-    return template.render(report=report, use=RESEARCH_USE_ONLY) + "\n"
+    return template.render(report=report, use=_USE) + "\n"
 
 
 def shown(cell: Cell, table: Table, row: Row) -> Markup:

@@ -11,9 +11,9 @@ from typing import Any
 
 from dicom_io.durable import write_durably
 from models.birads.agreement import RULE
-from models.evaluation.report import RESEARCH_USE_ONLY
 from models.evaluation.tables import Absent, Cell, Draws, Plot, Row, Table
 from models.measures.detection import Figure
+from models.types import RESEARCH_USE_ONLY
 from node.agreement.stats import ArchiveStats, Place
 from node.assessments.csv_rows import BadRow
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from models.types import counted
+from models.types import RESEARCH_USE_ONLY, counted
 from node.cli.terminal.failure import CommandFailed
 from node.cli.terminal.options import DEFAULT_CONFIG, AsJson, ConfigFile, open_queue
 from node.cli.terminal.progress import progress_bar
@@ -100,8 +100,6 @@ def stats_of_assessments(
 
 
 def _print(stats: ArchiveStats, tables: Sequence[Table], left_out: Mapping[str, int]) -> None:
-    from models.evaluation.report import RESEARCH_USE_ONLY
-
     typer.echo(RESEARCH_USE_ONLY)
     studies = len({place.study for place in stats.places})
     places = f"{counted(len(stats.places), stats.level)} of {counted(studies, 'study', 'studies')}"

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from models.types import RESEARCH_USE_ONLY
 from node.cli.terminal.failure import CommandFailed
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def _show(outcomes: list[Outcome], folder: Path, console: Console) -> None:
         f"\nAll of it is in {folder}.\n"
         "Two exams show the road, not how well these small models see: their card.md has figures on held-out patients.",
     )
-    console.print("[bold]Research use only, not for diagnosis.[/bold]")
+    console.print(f"[bold]{RESEARCH_USE_ONLY}[/bold]")
 
 
 def _say(console: Console, text: str) -> None:

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from models.types import counted
+from models.types import RESEARCH_USE_ONLY, counted
 from node.cli.terminal.failure import CommandFailed
 from node.cli.terminal.options import AsJson
 
@@ -145,4 +145,4 @@ def _as_text(outcomes: list[StudyOutcome], skipped: list[SkippedFile]) -> str:
         )
         caveats = dict.fromkeys(image.reading.caveat for image in outcome.exam.images)
         lines += [f"  Its probabilities: {caveat}" for caveat in caveats if caveat]
-    return "\n".join([*lines, "Research use only, not for diagnosis."])
+    return "\n".join([*lines, RESEARCH_USE_ONLY])

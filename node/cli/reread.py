@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from models.types import RESEARCH_USE_ONLY
 from node.cli.terminal.failure import CommandFailed
 from node.cli.terminal.options import DEFAULT_CONFIG, AsJson, ConfigFile
 
@@ -75,7 +76,7 @@ def _as_text(rereading: Rereading, revision: int | None) -> str:
     before, now = _exam_scores(rereading)
     lines.append(f"exam: score {before:.3f} → {now:.3f}")
     said = "shadow: nothing was kept or sent" if revision is None else f"revision {revision} will be reported"
-    return "\n".join([*lines, f"study {rereading.study_id}: {said}", "Research use only, not for diagnosis."])
+    return "\n".join([*lines, f"study {rereading.study_id}: {said}", RESEARCH_USE_ONLY])
 
 
 def _line(image: Reread) -> str:

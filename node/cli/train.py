@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from models.types import counted
+from models.types import RESEARCH_USE_ONLY, counted
 from node.cli.terminal.failure import CommandFailed
 from node.cli.terminal.options import DEFAULT_CONFIG, ConfigFile
 from node.cli.terminal.progress import progress_bar
@@ -110,7 +110,7 @@ def _run(
     except (RecipeError, DatasetError, SplitError, StartError, CheckpointError, TrainingError, NoSuchDevice) as error:
         raise CommandFailed(str(error)) from error
     typer.echo(_summary(done[0]) if folds is None else _summary_of_folds(done))
-    typer.echo(f"Written to {out}. Research use only, not for diagnosis.")
+    typer.echo(f"Written to {out}. {RESEARCH_USE_ONLY}")
 
 
 def open_cases(data: list[str], config: Path) -> Cases:

@@ -8,9 +8,7 @@ from typing import Any
 
 from dicom_io.results.own_codes import range_of
 from models.readings.reading_json import to_json
-from models.types import JOINING_RULE, ExamReading, ImageReading, Laterality, Likelihood
-
-RESEARCH_USE_ONLY = "Research use only, not for diagnosis."
+from models.types import JOINING_RULE, RESEARCH_USE_ONLY, ExamReading, ImageReading, Laterality, Likelihood
 
 
 def exam_to_json(exam: ExamReading, study_instance_uid: str) -> dict[str, object]:

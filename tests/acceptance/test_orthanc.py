@@ -21,7 +21,7 @@ from node.store.tables import Instance, Study
 
 pytestmark = pytest.mark.acceptance
 
-TEXT_OF_USE = "research use only"
+TEXT_OF_USE = "Research use only"
 
 
 @pytest.fixture(scope="module")

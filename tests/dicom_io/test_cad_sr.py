@@ -15,9 +15,10 @@ from dicom_io.errors import NotEncodable
 from dicom_io.results.cad_sr.report import encode_cad_sr
 from dicom_io.results.encoding import Encoding, lesion_name, to_bytes
 from dicom_io.results.seg.segmentation import encode_seg
-from dicom_io.results.statements import NO_FINDINGS, NOTHING_READ, RESEARCH_USE_ONLY
+from dicom_io.results.statements import NO_FINDINGS, NOTHING_READ
 from models.readings.exam import put_together
 from models.types import (
+    RESEARCH_USE_ONLY,
     Agreement,
     Assessment,
     BundleId,

@@ -32,9 +32,9 @@ from dicom_io.results.encoding import to_bytes
 from dicom_io.results.profiles import PROFILES, ResultKind, profile_of
 from dicom_io.results.seg.segmentation import encode_seg
 from dicom_io.results.sr.report import encode_sr
-from dicom_io.results.statements import NO_FINDINGS, NOTHING_READ, RESEARCH_USE_ONLY, statements
+from dicom_io.results.statements import NO_FINDINGS, NOTHING_READ, statements
 from models.readings import exam as exams
-from models.types import JOINING_RULE, BundleId, Laterality
+from models.types import JOINING_RULE, RESEARCH_USE_ONLY, BundleId, Laterality
 
 
 def test_a_machine_wrote_it_and_nobody_verified_it():

@@ -189,7 +189,7 @@ def test_the_summary_comes_first_and_says_what_the_report_replaces():
     contained = [item for item in report.ContentSequence if item.RelationshipType == "CONTAINS"]
     assert contained[0].ConceptNameCodeSequence[0].CodeMeaning == "Summary"
     assert contained[0].TextValue.split("\r\n")[:3] == [
-        "For research use only. Not for diagnosis.",
+        "Research use only, not for diagnosis.",
         "This is revision 3: it replaces all earlier reports of this study.",
         "Exam: score 0.75, probability 3.1 %, above the recall threshold of 2 % (> 2 to <= 10 %, the range of 4A).",
     ]

@@ -16,7 +16,7 @@ from dicom_io.results.lossy import lossy_compression
 from dicom_io.results.sources import instance_reference, request_attributes
 from dicom_io.results.summary.page import draw_page
 from dicom_io.views import view_of
-from models.types import ExamReading
+from models.types import RESEARCH_USE_ONLY, ExamReading
 
 SERIES_NUMBER = 9400
 
@@ -62,7 +62,7 @@ def _describe_image(page: Dataset, exam: ExamReading, sources: Mapping[str, Data
     page.InstanceNumber = 1
     page.ImageType = ["DERIVED", "SECONDARY"]
     page.PatientOrientation = []
-    page.ImageComments = "For research use only. Not for diagnosis."
+    page.ImageComments = RESEARCH_USE_ONLY
     shown = [sources[image.sop_instance_uid] for image in exam.images]
     # We write nobody's name, but the images that the page shows may hold one; where one does not say, nor do we.
     stated = {code(source, "BurnedInAnnotation") for source in shown}
