@@ -13,13 +13,13 @@ import csv
 from collections import defaultdict
 from pathlib import Path
 
-from models.birads.agreement import Compared, most_suspicious
+from models.birads.agreement import Compared
 from models.birads.calibration import Level
 from models.datasets.labels import birads_of
 from models.evaluation.agreement_tables import decision_table
 from models.evaluation.report import text
 from models.evaluation.tables import Draws
-from models.types import Category
+from models.types import Category, most_severe
 
 
 def breasts(table: Path) -> list[Compared]:
@@ -33,9 +33,7 @@ def breasts(table: Path) -> list[Compared]:
         Compared(
             patient,
             0.0,
-            assigned=most_suspicious(
-                Category(found) for row in rows if (found := birads_of(row["BIRADS"])) is not None
-            ),
+            assigned=most_severe(Category(found) for row in rows if (found := birads_of(row["BIRADS"])) is not None),
             malignant=any(row["Pathology Classification/ Follow up"].strip() == "Malignant" for row in rows),
         )
         for (patient, _), rows in images.items()

@@ -21,7 +21,7 @@ from dicom_io.errors import NotReadable
 from dicom_io.moments import moment, moment_of
 from dicom_io.results.birads_codes import category_of_code
 from dicom_io.segmentations import read_header
-from models.types import SEVERITY, Category, Laterality
+from models.types import Category, Laterality, most_severe
 
 _COMPUTER_AIDED = frozenset(f"1.2.840.10008.5.1.4.1.1.88.{number}" for number in (50, 65, 69))
 """Mammography, Chest and Colon CAD SR (PS3.4 Annex B.5): made by machines, whatever they say."""
@@ -72,11 +72,6 @@ class StatedAssessment:
     category: Category
     assessed_at: datetime | None
     order: str = ""
-
-
-def most_severe(categories: Iterable[Category]) -> Category:
-    """The category that stands for a breast with several, by the urgency of what it calls for (SEVERITY)."""
-    return max(categories, key=SEVERITY.index)
 
 
 def read_assessments(dataset: Dataset) -> list[StatedAssessment]:

@@ -7,7 +7,7 @@ that every package may use it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
@@ -68,6 +68,11 @@ A recall (0) stands above 3 and below a biopsy (4); 4 without a letter between 4
 that is new, so that it hides nothing that calls for more, and above 1 to 3, which a breast with a cancer is not (ACR
 BI-RADS Atlas, 5th edition, guidance on reports with several categories).
 """
+
+
+def most_severe(categories: Iterable[Category]) -> Category:
+    """The category that stands for several, of which there is at least one: the last of them in SEVERITY."""
+    return max(categories, key=SEVERITY.index)
 
 
 RECALL_THRESHOLD = 0.02

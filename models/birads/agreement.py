@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from models.birads.calibration import logit
 from models.birads.categories import is_suspicious
 from models.birads.concordance import agreement
-from models.types import RECALL_THRESHOLD, SEVERITY, Agreement, Category, Likelihood
+from models.types import RECALL_THRESHOLD, Agreement, Category, Likelihood
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -37,7 +37,7 @@ ASSIGNED = (
     Category.FIVE,
     Category.SIX,
 )
-"""As columns stand: 4 before its letters, 6, which is known and not compared, last. SEVERITY chooses among several."""
+"""As columns stand: 4 before its letters, 6, which is known and not compared, last."""
 RULE = (
     "Recall against no recall: the models' probability above the site's recall threshold, the radiologist's category "
     "above 3 or 0; 6, known cancer, is left out. Agreement in this sense is no agreement of categories."
@@ -89,13 +89,8 @@ class Compared:
         return None if self.score is None or self.assigned is Category.SIX else self.malignant
 
 
-def most_suspicious(categories: Iterable[Category]) -> Category:
-    """An exam's category, of those of its breasts: at least one. Known cancer in one hides nothing new in the other."""
-    return max(categories, key=SEVERITY.index)
-
-
 def kappa(one: Bools, other: Bools) -> float:
-    """Cohen's kappa of two raters (Educational and Psychological Measurement 20, 1960) who call things so or not so.
+    """Cohen's kappa of two raters (Educational and Psychological Measurement 20, 1960) (binary raters).
 
     NaN where both call everything the same: then there is nothing beyond chance to agree on.
     """

@@ -6,16 +6,14 @@ import re
 from collections.abc import Iterable
 
 from models.datasets.case import Pathology
-from models.types import Laterality
+from models.types import Category, Laterality, most_severe
 
-_BIRADS = ("0", "1", "2", "3", "4", "4A", "4B", "4C", "5", "6")
-"""By rising suspicion; 0 (incomplete) says least."""
 _ASSESSMENT = re.compile(r"(?<![0-9A-Z.])(?:(4[ABC])|([0-6]))(?![0-9A-Z])")
 _PATHOLOGY = (Pathology.NORMAL, Pathology.BENIGN, Pathology.MALIGNANT)
 
 
 def birads_of(words: str) -> str | None:
-    """The assessment in words such as "4$2", "BI-RADS 4" or "4a": the most suspicious where there are several."""
+    """The assessment in words such as "4$2", "BI-RADS 4" or "4a": the most severe where there are several."""
     found = ["".join(pair) for pair in _ASSESSMENT.findall(words.upper())]
     return worst_birads(found)
 
@@ -27,8 +25,9 @@ def density_of(words: str) -> str | None:
 
 
 def worst_birads(found: Iterable[str | None]) -> str | None:
-    """The most suspicious of several assessments."""
-    return max((one for one in found if one is not None), key=_BIRADS.index, default=None)
+    """The one that stands for several assessments (`most_severe`); None where there is none."""
+    stated = [Category(one) for one in found if one is not None]
+    return most_severe(stated).value if stated else None
 
 
 def worst_pathology(found: Iterable[Pathology | None]) -> Pathology | None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from models.birads.calibration import Calibration, Level
+from models.birads.categories import SUSPICIOUS
 from models.evaluation.observations import Observation
 from models.evaluation.papers import printed
 from models.evaluation.plots import calibration_plot, confusion_plot, precision_recall_plot, roc_plot
@@ -22,7 +23,7 @@ from models.measures.scores import (
     confusion,
     threshold_at_sensitivity,
 )
-from models.types import FindingKind, counted
+from models.types import Category, FindingKind, counted
 
 AREA_COLUMNS = ("AUC", "average precision")
 A1_COLUMNS = ("accuracy", "F1", "precision", "recall")
@@ -32,8 +33,8 @@ CUT_NOTE = (
     f"{_CUT:g} and above counts as malignant: of the probability where the bundle is calibrated (at the prevalence it "
     "was fitted at), else of the score."
 )
-RECALLED = frozenset({"0", "4", "4A", "4B", "4C", "5"})
-NOT_RECALLED = frozenset({"1", "2", "3"})
+RECALLED = frozenset(category.value for category in SUSPICIOUS)
+_PROVEN_BEFORE = Category.SIX.value
 BIRADS_NOTES = (
     "BI-RADS: above 3 counts as malignant, up to 3 as benign, as in the paper. 0 is a recall and stands with above 3; "
     "6 (proven already) is left out. The row below it takes the paper by its words: 0 is less than 4, hence benign.",
@@ -185,9 +186,10 @@ def birads_rows(observations: Sequence[Observation], draws: Draws) -> tuple[Row,
     """The radiologists' row of paper A's Table 1, their category against the pathology, of `with_birads` and of those
     of them with masses; by our rule and by the paper's words, for which a recall (0) is below 4."""
     known = with_birads(observations)
+    rules = {"0 a recall": RECALLED, "0 below 4, as the paper has it": RECALLED - {Category.ZERO.value}}
     rows = []
     for whose, some in (("the same images", known), ("those with masses", with_masses(known))):
-        for rule, called in (("0 a recall", RECALLED), ("0 below 4, as the paper has it", RECALLED - {"0"})):
+        for rule, called in rules.items():
             said = [Scored(one.patient, float(birads_of(one) in called), one.malignant) for one in some]
             why = NO_MASSES if known else NO_BIRADS
             rows.append(decision_row(f"BI-RADS > 3 = malignant ({rule}), {whose}", said, draws, why))
@@ -201,7 +203,7 @@ def with_masses(observations: Iterable[Observation]) -> list[Observation]:
 
 def with_birads(observations: Iterable[Observation]) -> list[Observation]:
     """Scored images of which the radiologists said a category, so that both can be held against one another."""
-    return [one for one in observations if can_be_scored(one) and birads_of(one) in RECALLED | NOT_RECALLED]
+    return [one for one in observations if can_be_scored(one) and birads_of(one) not in (None, _PROVEN_BEFORE)]
 
 
 def _decisions(observations: Sequence[Observation], calibration: Calibration | None, draws: Draws) -> Table:

@@ -10,6 +10,7 @@ import numpy as np
 
 from models.birads.calibration import Calibration, Level
 from models.datasets.case import Pathology
+from models.datasets.labels import worst_birads
 from models.evaluation.observations import Observation
 from models.measures.scores import Bools, Floats
 from models.types import Laterality
@@ -117,9 +118,5 @@ def worth(some: Sequence[Scored], calibration: Calibration | None) -> list[Score
 
 
 def birads_of(one: Observation) -> str | None:
-    """The breast's category or, where only its lesions have one, the highest of theirs (0 above 3, below 4)."""
-    if one.birads is not None:
-        return one.birads
-    order = ("1", "2", "3", "0", "4", "4A", "4B", "4C", "5", "6")
-    given = [lesion.birads for lesion in one.lesions if lesion.birads in order]
-    return max(given, key=lambda category: order.index(str(category)), default=None)
+    """The breast's category or, where only its lesions have one, the one that stands for theirs."""
+    return one.birads if one.birads is not None else worst_birads(lesion.birads for lesion in one.lesions)

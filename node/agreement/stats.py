@@ -11,9 +11,9 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from dicom_io.errors import NotReadable
-from models.birads.agreement import Compared, most_suspicious
+from models.birads.agreement import Compared
 from models.birads.calibration import Level, prior_of
-from models.types import RECALL_THRESHOLD, Agreement, Assessment, Category, ExamReading, Laterality
+from models.types import RECALL_THRESHOLD, Agreement, Assessment, Category, ExamReading, Laterality, most_severe
 from node.agreement.pathology import Outcomes, outcome
 from node.assessments.entered import assessments_of
 from node.reporting.reporter import exam_of
@@ -141,7 +141,7 @@ def _of_exam(assigned: Mapping[Laterality | None, Category], sides: Sequence[Lat
     of_breasts = [assigned[side] for side in sides if side in assigned]
     if own is not None or not of_breasts or len(of_breasts) < len(sides):
         return own
-    return most_suspicious(of_breasts)
+    return most_severe(of_breasts)
 
 
 def _not_compared(

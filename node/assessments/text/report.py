@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from models.types import SEVERITY, Category, Laterality
+from models.types import SEVERITY, Category, Laterality, most_severe
 from node.assessments.text.layout import CONCLUDES, UNSURE, Section, Sentence, sentences_of, with_soft_breaks
 from node.assessments.text.sentence import FIELD, UNCERTAIN, UNPAIRED, UNREADABLE, assigned
 from node.assessments.text.sides import as_side, row_of
@@ -134,7 +134,7 @@ def _about(one: _Statement, said: Sequence[_Statement], layout: _Layout) -> Side
             raise ValueError(UNPAIRED)
         return ()
     alike = all(other.sentence.opens == one.sentence.opens and not other.sentence.heads for other in others)
-    if others and not alike and one.category is max((other.category for other in others), key=SEVERITY.index):
+    if others and not alike and one.category is most_severe(other.category for other in others):
         raise ValueError(UNPAIRED)
     return section.sides
 

@@ -16,13 +16,13 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from models.birads.agreement import Compared, kappa, most_suspicious, probabilities
+from models.birads.agreement import Compared, kappa, probabilities
 from models.birads.calibration import Calibration, Level, Method
 from models.evaluation.agreement_plots import plots
 from models.evaluation.agreement_tables import agreement_table, area_table, confusion_table, decision_table
 from models.evaluation.tables import Absent, Cell, Draws, Table
 from models.measures.detection import Figure
-from models.types import Agreement, Category, Likelihood
+from models.types import Agreement, Category, Likelihood, most_severe
 
 FEW = Draws(seed=3, resamples=50)
 
@@ -208,15 +208,15 @@ def test_the_confusion_matrix_counts_every_category_that_was_assigned_once() -> 
 
 def test_an_exams_category_is_the_most_suspicious_of_its_breasts_a_recall_above_3() -> None:
     said = [Category.ZERO, Category.THREE, Category.TWO]
-    assert most_suspicious(said) is Category.ZERO
-    assert most_suspicious([*said, Category.FOUR]) is Category.FOUR
-    assert most_suspicious([Category.FOUR_A, Category.FOUR]) is Category.FOUR
+    assert most_severe(said) is Category.ZERO
+    assert most_severe([*said, Category.FOUR]) is Category.FOUR
+    assert most_severe([Category.FOUR_A, Category.FOUR]) is Category.FOUR
 
 
 def test_known_cancer_in_one_breast_hides_no_new_suspicion_in_the_other() -> None:
-    assert most_suspicious([Category.SIX, Category.ZERO]) is Category.ZERO
-    assert most_suspicious([Category.SIX, Category.FOUR_A]) is Category.FOUR_A
-    assert most_suspicious([Category.SIX, Category.TWO]) is Category.SIX
+    assert most_severe([Category.SIX, Category.ZERO]) is Category.ZERO
+    assert most_severe([Category.SIX, Category.FOUR_A]) is Category.FOUR_A
+    assert most_severe([Category.SIX, Category.TWO]) is Category.SIX
 
 
 def test_probabilities_moved_to_another_share_are_the_calibrations_own() -> None:

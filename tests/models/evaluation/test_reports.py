@@ -12,10 +12,13 @@ import pytest
 from observations import BOX, ELSEWHERE, image, lesion, many
 
 from models.birads.calibration import Calibration, Level, Method
+from models.datasets import labels
+from models.datasets.labels import worst_birads
 from models.evaluation.detection import detection_section
-from models.evaluation.malignancy import malignancy_section
+from models.evaluation.malignancy import RECALLED, malignancy_section
 from models.evaluation.observations import Observation, Proposal, SeenLesion
 from models.evaluation.report import number, page, write_report
+from models.evaluation.scored import birads_of
 from models.evaluation.segmentation import segmentation_section
 from models.evaluation.subgroups import subgroups_section
 from models.evaluation.tables import About, Absent, Draws, Figure, Report, Row, Section, Table
@@ -164,6 +167,18 @@ def test_a_radiologists_zero_counts_as_a_recall_and_six_is_left_out() -> None:
     assert value(radiologists.cells[0]) == 1
     assert radiologists.counts is not None
     assert radiologists.counts.images == 4
+
+
+def test_a_breast_whose_lesions_have_0_and_3_was_recalled_and_a_known_cancer_hides_no_new_one() -> None:
+    """One order of severity, wherever several categories become one (models.types.SEVERITY)."""
+
+    def of(*categories: str) -> str | None:
+        lesions = (replace(lesion(), birads=category) for category in categories)
+        return birads_of(replace(image("1", "1", *lesions), birads=None))
+
+    assert (of("0", "3"), of("3", "0"), of("6", "4"), of("2", "6"), of("4", "4A")) == ("0", "0", "4", "6", "4")
+    assert labels.birads_of("3$0") == worst_birads(["0", None, "3"]) == "0"
+    assert "0" in RECALLED
 
 
 def test_models_and_radiologists_are_compared_on_the_same_images() -> None:
