@@ -19,7 +19,7 @@ def enter_report(session: Session, instance: Instance, report: ReadReport, now: 
     The report is kept either way, with its study. Why its categories are not used stands in its row, where `status` and
     `birads list` show it. Our own reports never come this far (node.intake.receiving).
     """
-    instance.unread_reason = report.refusal
+    instance.refusal = report.refusal
     if report.refusal:
         log.warning(
             "study %d: instance %d: no assessment taken from it: %s", instance.study_id, instance.id, report.refusal

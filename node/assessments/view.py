@@ -61,7 +61,7 @@ def view_assessments(session: Session, data_dir: Path) -> AssessmentsView:
     counts = {row.id for row in counting(rows)}
     refused = session.scalars(
         select(Instance)
-        .where(Instance.kind == InstanceKind.REPORT, Instance.unread_reason.is_not(None))
+        .where(Instance.kind == InstanceKind.REPORT, Instance.refusal.is_not(None))
         .order_by(Instance.id)
     ).all()
     return AssessmentsView(
@@ -82,6 +82,6 @@ def view_assessments(session: Session, data_dir: Path) -> AssessmentsView:
             )
             for row in rows
         ),
-        refused_reports=tuple(RefusedReport(one.study_id, one.id, one.unread_reason or "") for one in refused),
+        refused_reports=tuple(RefusedReport(one.study_id, one.id, one.refusal or "") for one in refused),
         refused_messages=tuple(sorted(str(path) for path in (data_dir / REFUSED).glob("*.hl7"))),
     )

@@ -31,8 +31,9 @@ def route_test(
     from dicom_io.instance_kinds import InstanceKind
     from dicom_io.pixels.intact import read_whole_file
     from node.cli.terminal.failure import CommandFailed
-    from node.intake.register import not_read_as_it_is
+    from node.intake.register import never_read
     from node.routing import route
+    from node.store.unread import sentence
 
     settings = load(config)
     try:
@@ -42,7 +43,8 @@ def route_test(
         raise CommandFailed(f"{file}: {error}") from error
     decision = route(settings.routes, header, calling, time.time())
     film = any(one.ae_title == calling and one.reads_secondary_capture for one in settings.senders)
-    against = not_read_as_it_is(header, reads_secondary_capture=film)
+    why = never_read(header, reads_secondary_capture=film)
+    against = None if why is None else sentence(why, header.no_view)
     if not decision.read:
         against = f"the route {decision.route} says that it is not read"
     known = [one.name for one in settings.destinations]

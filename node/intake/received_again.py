@@ -23,6 +23,7 @@ from node.delivery.outbox import hold_back_replaced
 from node.intake.same_pixels import PixelComparison
 from node.store.states import JobState, moved
 from node.store.tables import Instance, Job, Study
+from node.store.unread import Unread
 from node.studies.lifecycle import TWO_PATIENTS, are_two_patients, ask_for_reading, quarantine, reopen
 
 log = logging.getLogger(__name__)
@@ -88,7 +89,7 @@ def correct(
     """
     study = session.get_one(Study, instance.study_id, with_for_update=True)
     study.decide_at = 0.0
-    said, no_view_before = _said(instance), instance.no_view
+    said = _said(instance)
     instance.path = path
     instance.transfer_syntax_uid = transfer_syntax_uid
     instance.series_instance_uid = header.series_instance_uid
@@ -98,7 +99,7 @@ def correct(
     instance.extent, instance.no_view = header.extent, header.no_view
     if are_two_patients(session, study):
         quarantine(session, study, TWO_PATIENTS)
-    is_one_now = bool(no_view_before) and instance.unread_reason == no_view_before and not instance.no_view
+    is_one_now = instance.unread is Unread.NO_VIEW and not instance.no_view
     if lost or is_one_now:
         _read_anew(session, instance, study, is_one_now=is_one_now)
     if restated or said != _said(instance):
@@ -115,7 +116,8 @@ def _read_anew(session: Session, instance: Instance, study: Study, *, is_one_now
             job.state = moved(job.state, JobState.CANCELLED)
     if not jobs and not is_one_now:
         return  # no image, or none that is read
-    instance.unread_reason = instance.reading = None
+    instance.leave_unread(None)
+    instance.reading = None
     if jobs or instance.kind != InstanceKind.FOR_PROCESSING:  # a raw image's first reading is asked for at the close
         ask_for_reading(session, study, instance)
 

@@ -8,19 +8,14 @@ from dicom_io.headers import InstanceHeader
 from dicom_io.instance_kinds import InstanceKind
 from node.store.states import StudyState
 from node.store.tables import Instance, Study
+from node.store.unread import Unread
 from node.studies.lifecycle import (
-    IN_QUARANTINE,
     TWO_PATIENTS,
     are_two_patients,
     ask_for_reading,
     locked_study,
     quarantine,
     reopen,
-)
-
-_NO_MAMMOGRAM = "an image, but no mammogram"
-_SECONDARY_CAPTURE = (
-    "secondary capture: read as a mammogram only where the setting reads_secondary_capture of its sender says so"
 )
 
 
@@ -70,32 +65,31 @@ def register(
         quarantine(session, study, TWO_PATIENTS)
     if header.kind.is_image:
         reopen(session, study, now, new_image=True)
-    instance.unread_reason = left_out if instance.left_out else _unread_reason(study, header, reads_secondary_capture)
-    if instance.unread_reason is None and header.kind in (
-        InstanceKind.FOR_PRESENTATION,
-        InstanceKind.SECONDARY_CAPTURE,
-    ):
+    if instance.left_out:
+        instance.leave_unread(Unread.LEFT_OUT, left_out)
+    elif header.kind.is_image:
+        instance.leave_unread(_why_unread(study, header, reads_secondary_capture))
+    at_once = header.kind in (InstanceKind.FOR_PRESENTATION, InstanceKind.SECONDARY_CAPTURE)
+    if at_once and instance.unread is None:
         ask_for_reading(session, study, instance)
     return instance
 
 
-def not_read_as_it_is(header: InstanceHeader, *, reads_secondary_capture: bool) -> str | None:
-    """Why an instance is never read, whatever its study; None where it may be."""
+def never_read(header: InstanceHeader, *, reads_secondary_capture: bool) -> Unread | None:
+    """Why an instance is not read, whatever its study; None where it may be."""
     if header.no_view:
-        return header.no_view
+        return Unread.NO_VIEW
     match header.kind:
         case InstanceKind.OTHER_IMAGE:
-            return _NO_MAMMOGRAM
+            return Unread.NO_MAMMOGRAM
         case InstanceKind.SECONDARY_CAPTURE if not reads_secondary_capture:
-            return _SECONDARY_CAPTURE
+            return Unread.SECONDARY_CAPTURE
         case InstanceKind.FOR_PRESENTATION | InstanceKind.SECONDARY_CAPTURE | InstanceKind.FOR_PROCESSING:
             return None
         case _:
-            return "no image"
+            return Unread.NO_IMAGE
 
 
-def _unread_reason(study: Study, header: InstanceHeader, reads_secondary_capture: bool) -> str | None:
-    if not header.kind.is_image:
-        return None
-    against = not_read_as_it_is(header, reads_secondary_capture=reads_secondary_capture)
-    return against or (IN_QUARANTINE if study.state is StudyState.QUARANTINED else None)
+def _why_unread(study: Study, header: InstanceHeader, reads_secondary_capture: bool) -> Unread | None:
+    in_quarantine = Unread.IN_QUARANTINE if study.state is StudyState.QUARANTINED else None
+    return never_read(header, reads_secondary_capture=reads_secondary_capture) or in_quarantine

@@ -17,8 +17,8 @@ from node.delivery.commitment import ask_anew
 from node.delivery.outbox import hold_back_replaced, send_again
 from node.store.states import DeliveryState, JobKind, JobState, StudyState, moved
 from node.store.tables import Delivery, Instance, Job, Result, Study
+from node.store.unread import Unread
 from node.studies.lifecycle import (
-    IN_QUARANTINE,
     are_two_patients,
     ask_for_reading,
     go_beyond_notice,
@@ -110,8 +110,8 @@ def _let_out(session: Session, study: Study, now: float) -> list[str]:
     done = [f"let out of quarantine, where it stood because: {study.why}"]
     let_out(study, now)
     for instance in study.instances:
-        if instance.unread_reason == IN_QUARANTINE:
-            instance.unread_reason = None
+        if instance.unread is Unread.IN_QUARANTINE:
+            instance.leave_unread(None)
             if instance.kind != InstanceKind.FOR_PROCESSING:  # studies/closing.py decides which raw images are read
                 ask_for_reading(session, study, instance)
                 done.append(f"image {instance.id}, which came meanwhile, will be read")
@@ -125,7 +125,7 @@ def _let_out(session: Session, study: Study, now: float) -> list[str]:
 def _read_again(job: Job, study: Study) -> str:
     _wait_again(job, study)
     if job.instance is not None:
-        job.instance.unread_reason = None
+        job.instance.leave_unread(None)
     return f"image {job.instance_id} will be read again (job {job.id})"
 
 

@@ -186,8 +186,6 @@ def _study_view(study: Study, jobs: list[Job], deliveries: list[Delivery]) -> St
 
 
 def _image_view(instance: Instance) -> ImageView:
-    if instance.unread_reason is not None:
-        outcome = "not read"
-    else:
-        outcome = "read" if instance.reading is not None else "waiting"
-    return ImageView(instance.id, instance.kind, instance.laterality, instance.view, outcome, instance.unread_reason)
+    why = instance.refusal or instance.unread_reason
+    outcome = "not read" if why is not None else "read" if instance.reading is not None else "waiting"
+    return ImageView(instance.id, instance.kind, instance.laterality, instance.view, outcome, why)

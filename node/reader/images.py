@@ -27,6 +27,7 @@ from node.store.faults import PATIENCE, Patience, given_up, passes, told
 from node.store.queue import Claim, LeaseLost, claim, finish, put_off, renew
 from node.store.states import JobKind, JobState
 from node.store.tables import Instance
+from node.store.unread import Unread
 
 log = logging.getLogger(__name__)
 
@@ -133,7 +134,7 @@ class ImageReader:
                 instance = session.get_one(Instance, held.instance_id)
                 instance.reading = to_json(reading)
                 instance.masks_path = str(masks_path)
-                instance.unread_reason = None
+                instance.leave_unread(None)
         except LeaseLost:
             (self.data_dir / masks_path).unlink(missing_ok=True)
             log.warning("job %d: its lease was lost while it was read; the reading is dropped", held.job_id)
@@ -159,7 +160,7 @@ class ImageReader:
         try:
             with self.sessions.begin() as session:
                 finish(session, held, JobState.FAILED, reason)
-                session.get_one(Instance, held.instance_id).unread_reason = reason
+                session.get_one(Instance, held.instance_id).leave_unread(Unread.UNREADABLE, reason)
         except LeaseLost:
             log.warning("job %d: its lease was lost before it was given up", held.job_id)
         else:

@@ -17,7 +17,8 @@ from node.reader.images import decode
 from node.store.database import Sessions, looking
 from node.store.states import StudyState
 from node.store.tables import Study
-from node.studies.lifecycle import IN_QUARANTINE, report_anew
+from node.store.unread import Unread, sentence
+from node.studies.lifecycle import report_anew
 
 
 class CannotReread(Exception):
@@ -128,7 +129,7 @@ def find_study(session: Session, named: str) -> int:
 def _reported(session: Session, study_id: int) -> Study:
     study = session.get_one(Study, study_id, with_for_update=True)
     if study.state is not StudyState.REPORTED:
-        why = IN_QUARANTINE if study.state is StudyState.QUARANTINED else f"it is {study.state}"
+        why = sentence(Unread.IN_QUARANTINE, "") if study.state is StudyState.QUARANTINED else f"it is {study.state}"
         raise CannotReread(
             f"Study {study.id} cannot be read again now: {why}. Only a study with a report can (`mammo-node status`)."
         )

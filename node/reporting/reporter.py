@@ -39,8 +39,8 @@ from node.store.faults import told as told_of
 from node.store.queue import Claim, LeaseLost, claim, finish, give_back, put_off
 from node.store.states import JobKind, JobState
 from node.store.tables import Job, Study
+from node.store.unread import Unread, sentence
 from node.studies.closing import (
-    RAW_COPY,
     arrived_views,
     breasts_of,
     choose_raw_images,
@@ -306,8 +306,8 @@ def exam_of(session: Session, study: Study, data_dir: Path, recall_threshold: fl
                     extent=instance.extent,
                 )
             )
-        elif instance.kind != InstanceKind.REPORT and (raw_copy or no_view or instance.unread_reason is not None):
-            reason = RAW_COPY if raw_copy else instance.unread_reason or no_view
+        elif instance.kind != InstanceKind.REPORT and (raw_copy or no_view or instance.unread is not None):
+            reason = sentence(Unread.RAW_COPY, "") if raw_copy else instance.unread_reason or no_view
             unread.append(
                 UnreadImage(instance.sop_instance_uid, instance.kind, reason, on_purpose=raw_copy or instance.left_out)
             )

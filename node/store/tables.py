@@ -15,13 +15,14 @@ from dicom_io.instance_kinds import InstanceKind
 from dicom_io.results.profiles import ResultKind
 from models.types import Category, Laterality
 from node.store.states import DeliveryState, JobKind, JobState, StudyState
+from node.store.unread import Unread, sentence
 
 TO_BE_ASKED = ""
 """In the place of a transaction UID: the delivery was sent, and commitment to it is still to be asked for."""
 
 
 def _by_value(kinds: type[StrEnum]) -> Enum:
-    """A column of an enum that is defined outside the database: its rows hold the values."""
+    """A column of an enum whose values are stored, not its names."""
     return Enum(kinds, native_enum=False, values_callable=lambda members: [member.value for member in members])
 
 
@@ -41,6 +42,7 @@ class Table(DeclarativeBase):
         ResultKind: _by_value(ResultKind),
         Category: _by_value(Category),
         Laterality: _by_value(Laterality),
+        Unread: _by_value(Unread),
     }
 
 
@@ -101,13 +103,25 @@ class Instance(Table):
     received_at: Mapped[float]
     left_out: Mapped[bool] = mapped_column(default=False)
     """A route says that it is not read: its study is as if it had not come."""
-    unread_reason: Mapped[str | None]
-    """Why the image was not (or cannot be) read: a sentence for the report and for `status`."""
+    unread: Mapped[Unread | None]
+    """Why the image was not, or cannot be, read."""
+    unread_detail: Mapped[str] = mapped_column(default="")
+    refusal: Mapped[str | None]
+    """Why no BI-RADS category was taken from a report."""
     reading: Mapped[dict[str, object] | None]
     """models.readings.reading_json, without the masks."""
     masks_path: Mapped[str | None]
 
     study: Mapped[Study] = relationship(back_populates="instances")
+
+    @property
+    def unread_reason(self) -> str | None:
+        """Why the image was not, or cannot be, read: a sentence for the report and for `status`."""
+        return None if self.unread is None else sentence(self.unread, self.unread_detail or self.no_view)
+
+    def leave_unread(self, why: Unread | None, detail: str = "") -> None:
+        """It is not read, for this reason; None: it is, or is to be."""
+        self.unread, self.unread_detail = why, detail
 
 
 class Annotation(Table):

@@ -13,12 +13,12 @@ from models.types import Laterality, counted
 from node.store.database import Sessions, looking
 from node.store.states import StudyState
 from node.store.tables import Instance, Job, Study
+from node.store.unread import Unread
 from node.studies import lifecycle
 from node.studies.completeness import Arrivals, Close, Ladder, Wait, closing
 
 _AT_ONCE = 50
 """Studies decided in one transaction: many cost no more than one, and nobody waits long for the end of it."""
-RAW_COPY = "raw image: the image for presentation of the same view was read instead"
 
 View = tuple[Laterality, str]
 Shown = tuple[str, str, str]
@@ -76,9 +76,9 @@ def choose_raw_images(session: Session, study: Study) -> bool:
         if raw.kind != InstanceKind.FOR_PROCESSING or raw.id in begun or raw.no_view or raw.left_out:
             continue
         if shown_by(raw) in shown:
-            raw.unread_reason = RAW_COPY
+            raw.leave_unread(Unread.RAW_COPY)
         else:
-            raw.unread_reason = None
+            raw.leave_unread(None)
             lifecycle.ask_for_reading(session, study, raw)
             asked = True
     return asked
@@ -86,7 +86,7 @@ def choose_raw_images(session: Session, study: Study) -> bool:
 
 def shown_views(study: Study) -> frozenset[Shown | None]:
     """What is shown by an image for presentation that was read, or may still be."""
-    shown = (i for i in study.instances if i.kind == InstanceKind.FOR_PRESENTATION and i.unread_reason is None)
+    shown = (i for i in study.instances if i.kind == InstanceKind.FOR_PRESENTATION and i.unread is None)
     return frozenset(map(shown_by, shown)) - {None}
 
 

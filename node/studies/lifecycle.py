@@ -17,8 +17,6 @@ from node.store.tables import Instance, Job, Study
 log = logging.getLogger(__name__)
 
 TWO_PATIENTS = "its instances disagree about the patient's ID or birth date"
-IN_QUARANTINE = "the study is in quarantine"
-"""Why an image is not read that comes while its study is in quarantine."""
 
 
 def locked_study(session: Session, study_instance_uid: str, source: str, now: float) -> Study:

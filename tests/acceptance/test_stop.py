@@ -23,6 +23,7 @@ from node.demo.studies import DemoStudy
 from node.store.database import open_database, sessions_of
 from node.store.states import JobKind, JobState, StudyState
 from node.store.tables import Delivery, Instance, Job, Result, Study
+from node.store.unread import Unread
 
 pytestmark = pytest.mark.acceptance
 
@@ -107,7 +108,7 @@ def hang_on_reading_reporting_and_delivering(node: RunningNode, mammogram: Path)
                 study_id=study.id, sop_instance_uid=f"1.2.{number}.1", sop_class_uid="1.2", series_instance_uid="1.2",
                 patient_id="", patient_birth_date="", transfer_syntax_uid="1.2.840.10008.1.2.1",
                 kind="for-presentation", path=f"{number}.dcm", received_at=now,
-                unread_reason=None if state is StudyState.OPEN else "it was not readable",
+                unread=None if state is StudyState.OPEN else Unread.UNREADABLE,
             )  # fmt: skip
             session.add(image)
             session.flush()

@@ -150,7 +150,7 @@ def test_another_algorithms_report_is_kept_and_its_category_is_not_used(
     assert assessments(road) == []
     kept = road.instances()[-1]
     assert (road.data_dir / kept.path).is_file()
-    assert "or an algorithm" in (kept.unread_reason or "")
+    assert "or an algorithm" in (kept.refusal or "")
     assert road.study().revision == 1
     road.receive(changed(mammogram_study.files[0], SOPInstanceUID="1.2.3.99"))  # opens the next revision
     road.read()

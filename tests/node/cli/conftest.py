@@ -14,6 +14,7 @@ from node.cli.main import build
 from node.store.database import Sessions, open_database, sessions_of
 from node.store.states import JobKind, JobState, StudyState
 from node.store.tables import Delivery, Instance, Job, Result, Study
+from node.store.unread import Unread
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def a_study(sessions: Sessions) -> Callable[..., int]:
         *,
         why: str = "",
         reading: JobState = JobState.DONE,
-        unread_reason: str | None = None,
+        unread: Unread | None = None,
         report: JobState | None = None,
         reported: bool = False,
         delivery: dict[str, object] | None = None,
@@ -77,8 +78,9 @@ def a_study(sessions: Sessions) -> Callable[..., int]:
                 view="CC",
                 path="x.dcm",
                 received_at=0.0,
-                unread_reason=unread_reason,
-                reading={} if reading is JobState.DONE and unread_reason is None else None,
+                unread=unread,
+                unread_detail="" if unread is not Unread.UNREADABLE else "unreadable: kills the reader",
+                reading={} if reading is JobState.DONE and unread is None else None,
             )
             session.add(instance)
             session.flush()

@@ -6,10 +6,10 @@ import pytest
 from sqlalchemy import select
 
 from node.cli.terminal.failure import CommandFailed
-from node.intake.register import IN_QUARANTINE
 from node.operations.retry import NoSuchStudy, retry_study
 from node.store.states import DeliveryState, JobKind, JobState, StudyState
 from node.store.tables import Delivery, Instance, Job, Study
+from node.store.unread import Unread
 
 NOW = 1000.0
 DEAD = {"state": DeliveryState.DEAD, "attempts": 9, "error": "refused"}
@@ -42,7 +42,7 @@ def test_a_dead_delivery_is_due_at_once_with_all_its_time_before_it(a_study, ret
 
 
 def test_an_image_given_up_before_the_report_is_read_again(a_study, retried, row):
-    study_id = a_study(StudyState.CLOSED, reading=JobState.FAILED, unread_reason="unreadable", report=JobState.WAITING)
+    study_id = a_study(StudyState.CLOSED, reading=JobState.FAILED, unread=Unread.UNREADABLE, report=JobState.WAITING)
     assert retried(study_id) == ["open again, for revision 1", "image 1 will be read again (job 1)"]
     assert (row(Job).state, row(Job).attempts) == (JobState.WAITING, 0)
     assert row(Instance).unread_reason is None
@@ -52,7 +52,7 @@ def test_an_image_given_up_before_the_report_is_read_again(a_study, retried, row
 
 def test_an_image_given_up_in_a_reported_study_is_read_for_the_next_revision(a_study, retried, row):
     study_id = a_study(
-        StudyState.REPORTED, reading=JobState.FAILED, unread_reason="unreadable", report=JobState.DONE, reported=True
+        StudyState.REPORTED, reading=JobState.FAILED, unread=Unread.UNREADABLE, report=JobState.DONE, reported=True
     )
     assert retried(study_id) == ["open again, for revision 2", "image 1 will be read again (job 1)"]
     assert (row(Study).state, row(Study).revision, row(Job).revision) == (StudyState.OPEN, 2, 2)
@@ -64,7 +64,7 @@ def test_a_report_that_failed_is_written_again(a_study, retried, row):
 
 
 def test_a_failed_report_without_an_image_that_is_read_again_is_not_written(a_study, retried, row):
-    retried(a_study(StudyState.CLOSED, reading=JobState.FAILED, unread_reason="unreadable", report=JobState.FAILED))
+    retried(a_study(StudyState.CLOSED, reading=JobState.FAILED, unread=Unread.UNREADABLE, report=JobState.FAILED))
     assert row(Job, 2).state is JobState.CANCELLED
 
 
@@ -75,7 +75,7 @@ def test_a_study_in_quarantine_is_let_out_and_its_reason_is_told(a_study, retrie
 
 
 def test_an_image_that_came_during_quarantine_is_read_after_it(a_study, retried, row, sessions):
-    study_id = a_study(StudyState.QUARANTINED, why="two patients", unread_reason=IN_QUARANTINE)
+    study_id = a_study(StudyState.QUARANTINED, why="two patients", unread=Unread.IN_QUARANTINE)
     retried(study_id)
     assert row(Instance).unread_reason is None
     with sessions() as session:

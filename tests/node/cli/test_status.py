@@ -9,6 +9,7 @@ import sys
 from node.cli.status import NEWEST
 from node.store.states import DeliveryState, JobState, StudyState
 from node.store.tables import Delivery, Result
+from node.store.unread import Unread
 
 DEAD = {"state": DeliveryState.DEAD, "attempts": 9, "error": "PACS at 192.0.2.1:104 does not answer"}
 
@@ -22,7 +23,7 @@ def test_status_says_why_a_study_waits(command, config, a_study):
 
 
 def test_status_says_which_image_was_not_read_and_why(command, config, a_study):
-    a_study(StudyState.REPORTED, reading=JobState.FAILED, unread_reason="unreadable: kills the reader")
+    a_study(StudyState.REPORTED, reading=JobState.FAILED, unread=Unread.UNREADABLE)
     told = command("status", "-c", config).output
     assert "not read: image 1, left CC for-presentation: unreadable: kills the reader" in told
     assert "failed: read-image (job 1, image 1) after 3 attempts: it broke" in told

@@ -11,6 +11,7 @@ from sqlalchemy import select, text
 from node.store.database import engine_for, migrate, open_database, sessions_of
 from node.store.states import DeliveryState
 from node.store.tables import Delivery, Instance, Result, Table
+from node.store.unread import Unread
 
 ROWS_OF_0002 = (
     "INSERT INTO study (id, study_instance_uid, source, state, why, revision, first_received_at, last_received_at,"
@@ -58,3 +59,41 @@ def test_a_queue_that_was_worked_in_keeps_its_rows_when_the_node_is_upgraded(tmp
         assert (result.profile, result.last_revision) == ("ohif", 2)
         assert delivery.state is DeliveryState.SENT
         assert session.execute(text("PRAGMA foreign_key_check")).all() == []
+
+
+BEFORE_0010 = {  # why an image was not read, as a sentence; what became of it
+    "an image, but no mammogram": ("other-image", "", 0, Unread.NO_MAMMOGRAM),
+    "the study is in quarantine": ("for-presentation", "", 0, Unread.IN_QUARANTINE),
+    "raw image: the image for presentation of the same view was read instead": (
+        "for-processing",
+        "",
+        0,
+        Unread.RAW_COPY,
+    ),
+    "a specimen": ("for-presentation", "a specimen", 0, Unread.NO_VIEW),
+    "the route research says that it is not read": ("for-presentation", "", 1, Unread.LEFT_OUT),
+    "unreadable: damaged": ("for-presentation", "", 0, Unread.UNREADABLE),
+    "two patients are named": ("report", "", 0, None),
+}
+
+
+def test_why_an_image_was_not_read_is_told_after_an_upgrade_as_before(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'queue.sqlite'}"
+    before = engine_for(url)
+    migrate(before, to="0009")
+    row = text(
+        "INSERT INTO instance (study_id, sop_instance_uid, sop_class_uid, series_instance_uid, patient_id,"
+        " patient_birth_date, accession_number, transfer_syntax_uid, kind, extent, no_view, path, received_at,"
+        " left_out, unread_reason) VALUES (1, :uid, '1', '1', 'P', '', '', '1', :kind, '', :no_view, 'a.dcm', 0, :left_out, :why)"
+    )
+    with before.begin() as connection:
+        connection.execute(text(ROWS_OF_0002[0]))
+        for number, (why, (kind, no_view, left_out, _)) in enumerate(BEFORE_0010.items()):
+            values = {"uid": f"1.{number}", "kind": kind, "no_view": no_view, "left_out": left_out, "why": why}
+            connection.execute(row, values)
+    before.dispose()
+    with sessions_of(open_database(url)).begin() as session:
+        for instance, (why, (_, _, _, unread)) in zip(
+            session.scalars(select(Instance)), BEFORE_0010.items(), strict=True
+        ):
+            assert (instance.unread, instance.unread_reason or instance.refusal) == (unread, why)
