@@ -16,7 +16,7 @@ from models.birads.calibration import Level, prior_of
 from models.types import RECALL_THRESHOLD, Agreement, Assessment, Category, ExamReading, Laterality, most_severe
 from node.agreement.pathology import Outcomes, outcome
 from node.assessments.entered import assessments_of
-from node.reporting.reporter import exam_of
+from node.reporting.exams import exam_of
 from node.store.states import StudyState
 from node.store.tables import ReceivedAssessment, Study
 

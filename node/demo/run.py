@@ -19,7 +19,7 @@ from node.demo.pacs import Folder, demo_pacs
 from node.demo.studies import DemoStudy
 from node.folder.overlays import write_overlays, write_summary
 from node.operations.status import StudyView, view_queue
-from node.reporting.reporter import exam_of
+from node.reporting.exams import exam_of
 from node.store.database import Sessions, looking, open_database, sessions_of
 from node.store.states import DeliveryState, JobState, StudyState
 from node.store.tables import Study

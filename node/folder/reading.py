@@ -27,7 +27,8 @@ from node.folder.exam_json import exam_to_json
 from node.folder.overlays import SUMMARY, write_overlays, write_summary
 from node.intake.register import register
 from node.reader.images import ImageReader, ReadingLimits
-from node.reporting.reporter import Reporter, exam_of
+from node.reporting.exams import exam_of
+from node.reporting.reporter import Reporter
 from node.routing import everything
 from node.store.database import Sessions, looking, open_database, sessions_of
 from node.store.faults import Patience

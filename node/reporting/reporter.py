@@ -14,24 +14,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pydicom import Dataset, dcmread
-from sqlalchemy.orm import Session, selectinload
+from sqlalchemy.orm import selectinload
 
 from dicom_io.device import Device
 from dicom_io.durable import write_durably
 from dicom_io.errors import DicomError
 from dicom_io.headers import describe
-from dicom_io.instance_kinds import InstanceKind
 from dicom_io.results.encode import Encoding, ResultObject, encode_results
 from dicom_io.results.gsps.display import is_grey
 from dicom_io.results.profiles import Profile, ResultKind
 from dicom_io.results.sources import identity
-from models.birads.concordance import concordances, is_discordant
+from models.birads.concordance import is_discordant
 from models.readings.exam import put_together
-from models.types import RECALL_THRESHOLD, BundleId, ExamReading, ReadImage, UnreadImage, counted
-from node.archive.contents import headers_of, reading_of
-from node.assessments.entered import assessments_of
+from models.types import RECALL_THRESHOLD, BundleId, ExamReading, UnreadImage, counted
+from node.archive.contents import headers_of
 from node.delivery.outbox import Recipient, Written, profiles_of, publish, rejected, told
 from node.logs import place_of
+from node.reporting.exams import exam_of
 from node.routing import Router
 from node.store.database import Sessions, looking
 from node.store.faults import PATIENCE, Patience, given_up, passes
@@ -39,14 +38,10 @@ from node.store.faults import told as told_of
 from node.store.queue import Claim, LeaseLost, claim, finish, give_back, put_off
 from node.store.states import JobKind, JobState
 from node.store.tables import Job, Study
-from node.store.unread import Unread, sentence
 from node.studies.closing import (
     arrived_views,
-    breasts_of,
     choose_raw_images,
     readings_begun,
-    shown_by,
-    shown_views,
 )
 from node.studies.lifecycle import end_reported
 
@@ -281,36 +276,3 @@ class Reporter:
             wanted = [one for one in recipients if discordant or not one.only_discordant or one.name in known]
             publish(session, study, objects, wanted, self.now())
         log.info("study %d: revision %d reported: %s", held.study_id, held.revision, counted(len(objects), "object"))
-
-
-def exam_of(session: Session, study: Study, data_dir: Path, recall_threshold: float = RECALL_THRESHOLD) -> ExamReading:
-    """The exam that a study's rows make: what was read, and what was not with its reason.
-
-    Raises:
-        NotReadable, OSError: see `reading_of`.
-
-    The reading of a raw image is left out where, in the end, its view was read from an image for presentation.
-    """
-    shown, begun = shown_views(study), readings_begun(session, study)
-    images, unread = [], []
-    for instance in study.instances:
-        raw_copy = instance.kind == InstanceKind.FOR_PROCESSING and shown_by(instance) in shown
-        no_view = instance.no_view  # its header may have been corrected after it was read
-        if instance.reading is not None and instance.masks_path is not None and not (raw_copy or no_view):
-            images.append(
-                ReadImage(
-                    sop_instance_uid=instance.sop_instance_uid,
-                    laterality=instance.laterality,
-                    view=instance.view,
-                    reading=reading_of(instance, data_dir),
-                    extent=instance.extent,
-                )
-            )
-        elif instance.kind != InstanceKind.REPORT and (raw_copy or no_view or instance.unread is not None):
-            reason = sentence(Unread.RAW_COPY, "") if raw_copy else instance.unread_reason or no_view
-            unread.append(
-                UnreadImage(instance.sop_instance_uid, instance.kind, reason, on_purpose=raw_copy or instance.left_out)
-            )
-    exam = put_together(images, unread, arrived_views(study, begun), breasts_of(study, begun))
-    exam = replace(exam, recall_threshold=recall_threshold)
-    return replace(exam, concordances=concordances(exam, assessments_of(session, study)))

@@ -16,7 +16,7 @@ from road import Road
 
 from dicom_io.results.encoding import lesion_name
 from models.types import ExamReading, FindingKind
-from node.reporting.reporter import exam_of
+from node.reporting.exams import exam_of
 from node.store.tables import Study
 
 SHAPE = (501, 399)

@@ -22,7 +22,7 @@ from dicom_io.results.colours import COLOURS
 from dicom_io.results.encoding import lesion_name, place
 from models.types import ExamReading, Finding, ReadImage
 from node.demo.studies import DemoStudy
-from node.reporting.reporter import exam_of
+from node.reporting.exams import exam_of
 from node.store.tables import Study
 
 pytestmark = pytest.mark.acceptance

@@ -83,8 +83,9 @@ def test_why_an_image_was_not_read_is_told_after_an_upgrade_as_before(tmp_path: 
     migrate(before, to="0009")
     row = text(
         "INSERT INTO instance (study_id, sop_instance_uid, sop_class_uid, series_instance_uid, patient_id,"
-        " patient_birth_date, accession_number, transfer_syntax_uid, kind, extent, no_view, path, received_at,"
-        " left_out, unread_reason) VALUES (1, :uid, '1', '1', 'P', '', '', '1', :kind, '', :no_view, 'a.dcm', 0, :left_out, :why)"
+        " patient_birth_date, accession_number, transfer_syntax_uid, extent, path, received_at,"
+        " kind, no_view, left_out, unread_reason)"
+        " VALUES (1, :uid, '1', '1', 'P', '', '', '1', '', 'a.dcm', 0, :kind, :no_view, :left_out, :why)"
     )
     with before.begin() as connection:
         connection.execute(text(ROWS_OF_0002[0]))

@@ -1,0 +1,51 @@
+"""The exam that a study's rows make, for its report and for whoever looks at it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from sqlalchemy.orm import Session
+
+from dicom_io.instance_kinds import InstanceKind
+from models.birads.concordance import concordances
+from models.readings.exam import put_together
+from models.types import RECALL_THRESHOLD, ExamReading, ReadImage, UnreadImage
+from node.archive.contents import reading_of
+from node.assessments.entered import assessments_of
+from node.store.tables import Study
+from node.store.unread import Unread, sentence
+from node.studies.closing import arrived_views, breasts_of, readings_begun, shown_by, shown_views
+
+
+def exam_of(session: Session, study: Study, data_dir: Path, recall_threshold: float = RECALL_THRESHOLD) -> ExamReading:
+    """The exam that a study's rows make: what was read, and what was not with its reason.
+
+    Raises:
+        NotReadable, OSError: see `reading_of`.
+
+    The reading of a raw image is left out where, in the end, its view was read from an image for presentation.
+    """
+    shown, begun = shown_views(study), readings_begun(session, study)
+    images, unread = [], []
+    for instance in study.instances:
+        raw_copy = instance.kind == InstanceKind.FOR_PROCESSING and shown_by(instance) in shown
+        no_view = instance.no_view  # its header may have been corrected after it was read
+        if instance.reading is not None and instance.masks_path is not None and not (raw_copy or no_view):
+            images.append(
+                ReadImage(
+                    sop_instance_uid=instance.sop_instance_uid,
+                    laterality=instance.laterality,
+                    view=instance.view,
+                    reading=reading_of(instance, data_dir),
+                    extent=instance.extent,
+                )
+            )
+        elif instance.kind != InstanceKind.REPORT and (raw_copy or no_view or instance.unread is not None):
+            reason = sentence(Unread.RAW_COPY, "") if raw_copy else instance.unread_reason or no_view
+            unread.append(
+                UnreadImage(instance.sop_instance_uid, instance.kind, reason, on_purpose=raw_copy or instance.left_out)
+            )
+    exam = put_together(images, unread, arrived_views(study, begun), breasts_of(study, begun))
+    exam = replace(exam, recall_threshold=recall_threshold)
+    return replace(exam, concordances=concordances(exam, assessments_of(session, study)))
