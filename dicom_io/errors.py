@@ -15,8 +15,10 @@ from __future__ import annotations
 
 import errno
 
+from models.types import UserError
 
-class DicomError(Exception):
+
+class DicomError(UserError):
     """The message is one sentence for a person, without patient data."""
 
 

@@ -6,10 +6,10 @@ import re
 
 import torch
 
-from models.types import counted
+from models.types import UserError, counted
 
 
-class NoSuchDevice(Exception):
+class NoSuchDevice(UserError):
     """The settings name a device that this machine does not have."""
 
 

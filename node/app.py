@@ -24,6 +24,7 @@ from dicom_io.network.scu import Content, count_instances
 from dicom_io.results.encode import contents_of
 from dicom_io.results.profiles import profile_of
 from models.bundles.bundle import BundleError, find_bundle, read_bundle, verify
+from models.types import UserError
 from node.archive.leftovers import sweep
 from node.assessments.hl7.intake import Hl7Intake
 from node.assessments.hl7.listener import MllpListener, listen
@@ -59,11 +60,11 @@ IDLE_S = 0.2
 MB = 1_000_000
 
 
-class AlreadyRunning(Exception):
+class AlreadyRunning(UserError):
     """Another node works in this data folder; two would read and send everything twice."""
 
 
-class DataFolderUnusable(Exception):
+class DataFolderUnusable(UserError):
     """The data folder cannot be made or written in; the message says why."""
 
 

@@ -17,6 +17,7 @@ from apscheduler.events import EVENT_JOB_ERROR, JobExecutionEvent
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
 
+from models.types import UserError
 from node.logs import place_of
 from node.store.clock import ClockWatch
 from node.store.faults import passes
@@ -27,7 +28,7 @@ PAUSE_S = 5.0
 CLOCK_EVERY_S = 1.0
 
 
-class ServiceFailed(Exception):
+class ServiceFailed(UserError):
     """A thread of the node failed. The message says where, not what: a fault's own words may quote a header."""
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,8 +33,7 @@ class CaseReader:
 
     def mammogram(self, path: Path) -> Mammogram:
         """The image for display, as the node itself would see it (`read_mammogram`)."""
-        with _as_value_error():
-            return read_mammogram(path, self.max_pixels)
+        return read_mammogram(path, self.max_pixels)
 
     def shape(self, path: Path) -> tuple[int, int]:
         """Rows and columns, by the header alone."""
@@ -44,19 +41,18 @@ class CaseReader:
             header = dcmread(path, stop_before_pixels=True, specific_tags=["Rows", "Columns"])
             rows, columns = number(header, "Rows"), number(header, "Columns")
         except InvalidDicomError as cause:
-            raise ValueError("The file is not a DICOM file.") from cause
+            raise NotReadable("The file is not a DICOM file.") from cause
         except EOFError as cause:
-            raise ValueError("The DICOM file is cut short.") from cause
+            raise NotReadable("The DICOM file is cut short.") from cause
         if not rows or not columns:
-            raise ValueError("The header has no Rows or Columns.")
+            raise NotReadable("The header has no Rows or Columns.")
         return int(rows), int(columns)
 
     def stored(self, path: Path) -> NDArray[np.generic]:
         """The stored values, rows × columns."""
-        with _as_value_error():
-            stored = stored_values(read_dataset(path, self.max_pixels)).values
+        stored = stored_values(read_dataset(path, self.max_pixels)).values
         if stored.ndim != 2:
-            raise ValueError("The image is in colour.")
+            raise NotReadable("The image is in colour.")
         return stored
 
     def segments(self, path: Path, rows_columns: tuple[int, int]) -> list[tuple[str, Mask]]:
@@ -65,16 +61,7 @@ class CaseReader:
         Several frames of a segment are joined; a segment without a pixel is absent. A segmentation of several images
         is refused: its frames belong to different pictures.
         """
-        with _as_value_error():
-            found = read_segments(path, rows_columns)
+        found = read_segments(path, rows_columns)
         if len({segment.image_uid for segment in found}) > 1:
-            raise ValueError("The segmentation outlines several images: write one for each.")
+            raise NotReadable("The segmentation outlines several images: write one for each.")
         return [(segment.label, segment.mask) for segment in found]
-
-
-@contextmanager
-def _as_value_error() -> Iterator[None]:
-    try:
-        yield
-    except NotReadable as cause:
-        raise ValueError(str(cause)) from cause

@@ -12,13 +12,13 @@ from typing import Any
 
 from models.birads.calibration import Calibration, Level, Method
 from models.birads.caveat import caveat_of
-from models.types import BundleId
+from models.types import BundleId, UserError
 
 CARD = "bundle.toml"
 ROLES = ("detector", "segmenter", "classifier")
 
 
-class BundleError(Exception):
+class BundleError(UserError):
     """A bundle cannot be used; the message names the file, the cause and the cure."""
 
 

@@ -13,11 +13,12 @@ from models.bundles.writing import NewPart, put_part
 from models.catalog import adapter_of, module_of
 from models.checkpoints.known import OFFICIAL, Official
 from models.checkpoints.reading import StartError, read_start
+from models.types import UserError
 
 _SHOWN = 300
 
 
-class ImportRefused(ValueError):
+class ImportRefused(UserError):
     """A checkpoint cannot be imported; the message names the file, the cause and the cure."""
 
 

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
+from models.types import UserError
+
 _NETWORK_CLASSES = (
     *(f"ultralytics.nn.modules.block.{name}" for name in ("Bottleneck", "C2f", "DFL", "SPPF")),
     *(f"ultralytics.nn.modules.conv.{name}" for name in ("Concat", "Conv")),
@@ -24,7 +26,7 @@ _NETWORK_CLASSES = (
 """What a pickled stock YOLOv8 is made of: ultralytics writes its checkpoints so, not as state dicts."""
 
 
-class StartError(ValueError):
+class StartError(UserError):
     """The file does not hold weights for this network; the message names the file, the cause and the cure."""
 
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from models.types import FindingKind, Laterality, Mammogram, Mask
+from models.types import FindingKind, Laterality, Mammogram, Mask, UserError
 
 
-class DatasetError(ValueError):
+class DatasetError(UserError):
     """A data set cannot be used; the message names the file, the cause and the cure."""
 
 

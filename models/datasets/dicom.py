@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.datasets.case import DatasetError
-from models.types import Laterality, Mammogram, Mask
+from models.types import Laterality, Mammogram, Mask, UserError
 
 Read = TypeVar("Read")
 
@@ -19,7 +19,7 @@ Read = TypeVar("Read")
 class DicomReader(Protocol):
     """Reads the files of a data set.
 
-    All raise OSError where a file cannot be had and ValueError where it is not what it should be: a sentence that
+    All raise OSError where a file cannot be had and UserError where it is not what it should be: a sentence that
     names the cause. `CheckedReader` adds the file.
     """
 
@@ -71,5 +71,5 @@ def _named(path: Path, read: Callable[[], Read]) -> Read:
         return read()
     except OSError as error:
         raise DatasetError(f"{path} cannot be opened: {error.strerror or error}. Fetch it again.") from error
-    except ValueError as error:
+    except UserError as error:
         raise DatasetError(f"{path} cannot be used: {error} Fetch it again.") from error

@@ -10,11 +10,12 @@ from pathlib import Path
 from models.datasets.case import Case, Side
 from models.datasets.draws import deal, draw_folds, draw_sides
 from models.durable import write_durably
+from models.types import UserError
 
 _SIDES = ("train", "validation", "test")
 
 
-class SplitError(ValueError):
+class SplitError(UserError):
     """The images cannot be split, a split file cannot be used, or a patient stands on two sides."""
 
 

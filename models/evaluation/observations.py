@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from models.datasets.case import Pathology
 from models.measures.detection import ImageResult, match
 from models.measures.overlap import Overlap
-from models.types import Box, FindingKind, Laterality
+from models.types import Box, FindingKind, Laterality, UserError
 
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5)
 """The detector's confidences of paper B's Table 2."""
@@ -22,7 +22,7 @@ PAPERS_IOU = 0.5
 """By which lesions are found in its Table 1 (our choice: the paper does not say)."""
 
 
-class EvaluationError(ValueError):
+class EvaluationError(UserError):
     """There is nothing that could be measured, or nowhere to go on; the message names the cause and the cure."""
 
 

@@ -16,12 +16,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from models.durable import write_durably
+from models.types import UserError
 
 FILE = "checkpoint/training.safetensors"
 _ABOUT = "training"
 
 
-class CheckpointError(ValueError):
+class CheckpointError(UserError):
     """A checkpoint cannot be gone on from; the message names the file, the cause and the cure."""
 
 

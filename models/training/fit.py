@@ -24,11 +24,12 @@ from models.training.checkpoint import Checkpoint, Course, read_checkpoint, writ
 from models.training.recipe import FitRecipe, Progress
 from models.training.stepping import average_into, kept_of_average, rate_factor
 from models.training.task import Task
+from models.types import UserError
 
 HISTORY = "history.json"
 
 
-class TrainingError(ValueError):
+class TrainingError(UserError):
     """The training cannot go on; the message says why and what to change."""
 
 

@@ -18,6 +18,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from models.types import UserError
+
 Share = Annotated[float, Field(gt=0, lt=0.5)]
 Chance = Annotated[float, Field(ge=0, le=1)]
 
@@ -25,7 +27,7 @@ Progress = Callable[[int, int, str], None]
 """Called with the steps done, the steps there are, and a line on how it goes."""
 
 
-class RecipeError(ValueError):
+class RecipeError(UserError):
     """The recipe cannot be used; the message names the file, the keys and what is wrong with each."""
 
 

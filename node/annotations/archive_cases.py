@@ -11,7 +11,7 @@ from dicom_io.segmentations import ReadSegment
 from models.datasets.archive import ArchiveImage, cases_of
 from models.datasets.case import Cases, DatasetError, LeftOut
 from models.datasets.dicom import DicomReader
-from models.types import FindingKind, Mammogram
+from models.types import FindingKind, Mammogram, UserError
 from node.annotations.compared import Comparison, compare
 from node.annotations.pseudonyms import Pseudonyms, open_pseudonyms
 from node.annotations.truth import AnnotatedImage, Annotations, read_annotations
@@ -111,7 +111,7 @@ def _read(path: Path, image: AnnotatedImage, reader: DicomReader) -> Mammogram:
         return reader.mammogram(path)
     except OSError as error:
         cause = f"its file cannot be opened: {error.strerror or type(error).__name__}."
-    except ValueError as error:
+    except UserError as error:
         cause = f"its file cannot be used: {error}"
     raise DatasetError(f"The archive's {_place(image)}: {cause} Have the PACS send the study again.")
 

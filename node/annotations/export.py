@@ -10,14 +10,14 @@ from pydicom import dcmread
 
 from dicom_io.segmentations import images_of_frames, of_one_image, shape_of
 from models.datasets.archive import NAME, VERSION, Export, ExportedImage, ExportedLesion
-from models.types import RESEARCH_USE_ONLY
+from models.types import RESEARCH_USE_ONLY, UserError
 from node.annotations.archive_cases import TrueImage
 
 IMAGES = "images"
 SEGMENTATIONS = "segmentations"
 
 
-class NotEmpty(Exception):
+class NotEmpty(UserError):
     """The folder to export to holds something already; the message says so."""
 
 

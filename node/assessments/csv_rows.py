@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from models.types import UserError
+
 STUDY = ("study_instance_uid", "accession_number")
 """A row names its study by one of them, or both."""
 
 Said = TypeVar("Said")
 
 
-class NoTable(Exception):
+class NoTable(UserError):
     """The file is no such table; the message says why, and what helps."""
 
 

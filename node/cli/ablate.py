@@ -47,11 +47,8 @@ def ablate(
 ) -> None:
     """Train and measure several recipes over the same patients: the papers' tables, with the papers' figures beside."""
     from models.bundles.bundle import find_bundle, read_bundle
-    from models.datasets.case import DatasetError
-    from models.datasets.split import SplitError
-    from models.device import NoSuchDevice, choose_device
+    from models.device import choose_device
     from models.evaluation.held_out import made_of_own_outlines, not_asked_for, seen_in_training
-    from models.evaluation.observations import EvaluationError
     from models.evaluation.report import PAGE, write_report
     from models.evaluation.tables import About, Draws
     from models.training.ablation import (
@@ -61,32 +58,16 @@ def ablate(
         examples_of,
         make_folds,
     )
-    from models.training.checkpoint import CheckpointError
-    from models.training.fit import TrainingError
-    from models.training.recipe import RecipeError
-    from models.training.start import StartError
 
-    try:
-        where, read = choose_device(device), [any_recipe(recipe) for recipe in recipes]
-        starts = _starts(start, [recipe.name for recipe in read])
-        others = read_bundle(find_bundle(base)) if base is not None else None
-        cases = open_cases(data, config)
-        typer.echo(told_of_cases(cases))
-        splits = make_folds(read, cases, folds)
-        with writing_to(out), progress_bar("ablation") as progress:
-            contenders = contend(read, cases, splits, out, starts, where, progress, others)
-            examples = examples_of(contenders, cases, where)
-    except (
-        RecipeError,
-        DatasetError,
-        SplitError,
-        StartError,
-        CheckpointError,
-        TrainingError,
-        EvaluationError,
-        NoSuchDevice,
-    ) as error:
-        raise CommandFailed(str(error)) from error
+    where, read = choose_device(device), [any_recipe(recipe) for recipe in recipes]
+    starts = _starts(start, [recipe.name for recipe in read])
+    others = read_bundle(find_bundle(base)) if base is not None else None
+    cases = open_cases(data, config)
+    typer.echo(told_of_cases(cases))
+    splits = make_folds(read, cases, folds)
+    with writing_to(out), progress_bar("ablation") as progress:
+        contenders = contend(read, cases, splits, out, starts, where, progress, others)
+        examples = examples_of(contenders, cases, where)
     lost = [one for contender in contenders for fold in contender.folds for one in fold.left_out]
     measured = {name for split in splits for name in split.test}
     both = {name for split in splits for name in split.left_out} - measured

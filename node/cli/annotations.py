@@ -86,19 +86,14 @@ def export_annotations(
     were received and STILL HOLD PATIENT DATA: de-identify them before they leave the house.
     """
     from config.settings import load
-    from models.datasets.case import DatasetError
     from node.annotations.archive_cases import true_images
-    from node.annotations.export import NotEmpty, export
+    from node.annotations.export import export
     from node.annotations.pseudonyms import open_pseudonyms
-    from node.cli.terminal.failure import CommandFailed
 
     settings = load(config)
     found = _found(settings)
-    try:
-        images, left_out = true_images(found, settings.data_dir, open_pseudonyms(settings.data_dir))
-        export(images, settings.data_dir, out)
-    except (DatasetError, NotEmpty) as error:
-        raise CommandFailed(str(error)) from error
+    images, left_out = true_images(found, settings.data_dir, open_pseudonyms(settings.data_dir))
+    export(images, settings.data_dir, out)
     if as_json:
         named = [{"what": one.name, "why": one.reason} for one in left_out]
         typer.echo(json.dumps({"images": len(images), "out": str(out), "left_out": named}, indent=2))

@@ -12,7 +12,6 @@ import typer
 
 from models.types import counted
 from node.cli.birads_stats import stats_of_assessments
-from node.cli.terminal.failure import CommandFailed
 from node.cli.terminal.options import DEFAULT_CONFIG, AsJson, ConfigFile
 
 if TYPE_CHECKING:
@@ -38,16 +37,12 @@ def import_assessments(
     import time
 
     from config.settings import load
-    from node.assessments.csv_rows import NoTable
     from node.assessments.entered import enter
     from node.assessments.from_csv import read_table
     from node.cli.terminal.options import open_queue
 
     settings = load(config)
-    try:
-        table = read_table(file)
-    except NoTable as error:
-        raise CommandFailed(str(error)) from error
+    table = read_table(file)
     with open_queue(settings).begin() as session:
         entered = enter(session, table.assessments, "CSV", time.time())
         waiting = sum(row.study_id is None for row in entered)

@@ -62,16 +62,12 @@ def stats_of_assessments(
     from node.agreement.stats import gather
     from node.agreement.stats_files import as_json as json_of
     from node.agreement.stats_files import discordant_csv, values_of, write
-    from node.assessments.csv_rows import NoTable
     from node.store.database import looking
 
     if as_json and as_csv:
         raise CommandFailed("--json and --csv both print: give one of them, or --out, which writes both.")
     settings = load(config)
-    try:
-        rows, bad_rows = read_pathology(pathology) if pathology else ((), ())
-    except NoTable as error:
-        raise CommandFailed(str(error)) from error
+    rows, bad_rows = read_pathology(pathology) if pathology else ((), ())
     with looking(open_queue(settings)) as session, progress_bar("comparing") as progress:
         known, elsewhere, ambiguous = outcomes(session, rows)
         stats = gather(session, settings.data_dir, Level(level), known, progress, settings.birads.recall_threshold)

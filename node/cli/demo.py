@@ -32,27 +32,22 @@ def demo(
     """
     import tempfile
 
-    from node.demo.run import Demo, DemoFailed
-    from node.demo.studies import CHANGES, CasesMissing, find_cases, make_studies
+    from node.demo.run import Demo
+    from node.demo.studies import CHANGES, find_cases, make_studies
 
     console = Console()
     out.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="run-", dir=out))
-    try:
-        studies = make_studies(find_cases(), folder / "studies")
-        console.print(f"Two real exams: {CHANGES}\n")
-        scene = Demo(folder)
-        with scene.running():
-            _say(
-                console, f"A node listens on 127.0.0.1:{scene.port}; its settings and log: {folder}/node.toml, node.log"
-            )
-            _follow(scene, studies, console)
-            outcomes = [scene.outcome(study) for study in studies]
-            _show(outcomes, folder, console)
-            if keep:
-                _stay(scene, console)
-    except (CasesMissing, DemoFailed) as error:
-        raise CommandFailed(str(error)) from error
+    studies = make_studies(find_cases(), folder / "studies")
+    console.print(f"Two real exams: {CHANGES}\n")
+    scene = Demo(folder)
+    with scene.running():
+        _say(console, f"A node listens on 127.0.0.1:{scene.port}; its settings and log: {folder}/node.toml, node.log")
+        _follow(scene, studies, console)
+        outcomes = [scene.outcome(study) for study in studies]
+        _show(outcomes, folder, console)
+        if keep:
+            _stay(scene, console)
 
 
 def _follow(scene: Demo, studies: list[DemoStudy], console: Console) -> None:

@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from models.types import counted
-from node.cli.terminal.failure import CommandFailed
 from node.cli.terminal.options import DEFAULT_CONFIG, ConfigFile
 from node.cli.terminal.progress import progress_bar
 from node.cli.terminal.writing import writing_to
@@ -42,40 +41,35 @@ def evaluate(
 ) -> None:
     """Measure a bundle on data sets: report.html and report.json, by the tables of both papers and the field's own."""
     from models.bundles.bundle import find_bundle, read_bundle
-    from models.datasets.case import DatasetError
-    from models.datasets.split import SplitError, read_split, sides
-    from models.device import NoSuchDevice, choose_device
+    from models.datasets.split import read_split, sides
+    from models.device import choose_device
     from models.evaluation.evaluation import make_report, observe_bundle
     from models.evaluation.examples import draw_examples
     from models.evaluation.held_out import made_of_own_outlines, not_asked_for, seen_in_training
-    from models.evaluation.observations import EvaluationError
     from models.evaluation.report import PAGE, write_report
     from models.evaluation.tables import About, Draws
 
-    try:
-        found = read_bundle(find_bundle(bundle))
-        cases = open_cases(data, config)
-        typer.echo(told_of_cases(cases))
-        chosen, validation = list(cases.cases), None
-        elsewhere: tuple[str, ...] = ()
-        tested = split is not None and side is SideOfSplit.TEST
-        if split is not None:
-            known = read_split(split, cases.cases)
-            by_side = dict(zip(SideOfSplit, sides(cases.cases, known), strict=True))
-            chosen = by_side[side]
-            validation = by_side[SideOfSplit.VALIDATION] if tested else None
-            where = f"on the {side} side of {split.name}"
-            elsewhere = not_asked_for(len(cases.cases), len(chosen), len(known.left_out), where)
-        warnings = (*seen_in_training(found.folder, cases.cases, chosen, tested), *made_of_own_outlines(chosen))
-        for warning in warnings:
-            typer.secho(warning, fg=typer.colors.RED, bold=True)
-        with writing_to(out), progress_bar("measuring") as progress:
-            place = choose_device(device)
-            mixed = place.type == "cuda"
-            observed = observe_bundle(found, chosen, validation, out, place, mixed, progress)
-            examples = draw_examples(found, chosen, observed.test, "examples", place, mixed)
-    except (DatasetError, SplitError, EvaluationError, NoSuchDevice) as error:
-        raise CommandFailed(str(error)) from error
+    found = read_bundle(find_bundle(bundle))
+    cases = open_cases(data, config)
+    typer.echo(told_of_cases(cases))
+    chosen, validation = list(cases.cases), None
+    elsewhere: tuple[str, ...] = ()
+    tested = split is not None and side is SideOfSplit.TEST
+    if split is not None:
+        known = read_split(split, cases.cases)
+        by_side = dict(zip(SideOfSplit, sides(cases.cases, known), strict=True))
+        chosen = by_side[side]
+        validation = by_side[SideOfSplit.VALIDATION] if tested else None
+        where = f"on the {side} side of {split.name}"
+        elsewhere = not_asked_for(len(cases.cases), len(chosen), len(known.left_out), where)
+    warnings = (*seen_in_training(found.folder, cases.cases, chosen, tested), *made_of_own_outlines(chosen))
+    for warning in warnings:
+        typer.secho(warning, fg=typer.colors.RED, bold=True)
+    with writing_to(out), progress_bar("measuring") as progress:
+        place = choose_device(device)
+        mixed = place.type == "cuda"
+        observed = observe_bundle(found, chosen, validation, out, place, mixed, progress)
+        examples = draw_examples(found, chosen, observed.test, "examples", place, mixed)
     about = About(
         title=f"{found.id}: evaluation",
         models=str(found.id),

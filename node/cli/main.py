@@ -8,6 +8,7 @@ import sys
 
 import typer
 
+from models.types import UserError
 from node.cli.ablate import ablate
 from node.cli.annotations import annotation_commands
 from node.cli.birads import birads_commands
@@ -27,7 +28,6 @@ from node.cli.routes import route_commands
 from node.cli.send import send
 from node.cli.serve import serve
 from node.cli.status import status
-from node.cli.terminal.failure import CommandFailed
 from node.cli.train import train
 
 
@@ -74,14 +74,9 @@ def _for_people(error: Exception) -> str | None:
     from sqlalchemy.exc import DatabaseError, OperationalError
 
     from config.settings import SettingsError
-    from dicom_io.errors import DicomError
-    from models.bundles.bundle import BundleError
-    from node.store.database import QueueUnusable, why_not_opened
-    from node.store.installation import UnknownInstallation
+    from node.store.database import why_not_opened
 
     of_the_machine = (DatabaseError, OperationalError)  # not those that tell of a mistake in a query
     if isinstance(error, DatabaseError) and type(error) in of_the_machine:
         return f"The queue does not answer: {why_not_opened(error)}. Nothing was changed."
-    if isinstance(error, (CommandFailed, SettingsError, DicomError, BundleError, QueueUnusable, UnknownInstallation)):
-        return str(error)
-    return None
+    return str(error) if isinstance(error, UserError | SettingsError) else None

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from node.cli.terminal.failure import CommandFailed
 from node.cli.terminal.options import AsJson
 
 if TYPE_CHECKING:
@@ -90,12 +89,9 @@ def import_model(
     that it is said to be.
     """
     from models.bundles.bundle import find_bundle, read_bundle
-    from models.checkpoints.importing import ImportRefused, import_checkpoint
+    from models.checkpoints.importing import import_checkpoint
 
-    try:
-        made = import_checkpoint(file, name, out, read_bundle(find_bundle(base)), sha256=sha256, half=half)
-    except ImportRefused as error:
-        raise CommandFailed(str(error)) from error
+    made = import_checkpoint(file, name, out, read_bundle(find_bundle(base)), sha256=sha256, half=half)
     typer.echo("\n".join(_lines(made)))
 
 

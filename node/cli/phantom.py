@@ -29,7 +29,7 @@ def phantom(
     that reads phantoms well has shown nothing about women.
     """
     from models.phantom.exam import Prevalence
-    from node.demo.phantoms import NotAPhantomFolder, PhantomSet, write_set
+    from node.demo.phantoms import PhantomSet, write_set
 
     phantoms = PhantomSet(seed, spacing_mm, Prevalence(lesions=lesions, malignant=malignant))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -37,8 +37,6 @@ def phantom(
         with Progress(*columns, console=Console(stderr=True)) as progress:
             for _ in progress.track(write_set(phantoms, studies, out), total=studies, description="Making phantoms"):
                 pass
-    except NotAPhantomFolder as error:
-        raise CommandFailed(str(error)) from error
     except OSError as error:
         raise CommandFailed(f"--out {out}: nothing can be written there: {error.strerror}") from error
     typer.echo(f"{studies} studies in {out / 'studies'}, their truth in {out / 'truth'}.")

@@ -96,12 +96,9 @@ def _make(out: Path) -> None:
 
 def _load(bundle: Bundle, device: str) -> Pipeline:
     from models.catalog import load_pipeline
-    from models.device import NoSuchDevice, choose_device
+    from models.device import choose_device
 
-    try:
-        return load_pipeline(bundle, choose_device(device), mixed_precision=True)
-    except NoSuchDevice as error:
-        raise CommandFailed(str(error)) from error
+    return load_pipeline(bundle, choose_device(device), mixed_precision=True)
 
 
 def _progress(*, hidden: bool) -> Progress:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from models.types import RESEARCH_USE_ONLY
-from node.cli.terminal.failure import CommandFailed
 from node.cli.terminal.options import DEFAULT_CONFIG, AsJson, ConfigFile
 
 if TYPE_CHECKING:
@@ -36,38 +35,35 @@ def reread(
     from config.settings import load
     from models.bundles.bundle import find_bundle, read_bundle
     from models.catalog import load_pipeline
-    from models.device import NoSuchDevice, choose_device
+    from models.device import choose_device
     from node.cli.terminal.options import open_queue
     from node.cli.terminal.progress import progress_bar
-    from node.reader.reread import CannotReread, find_study, publish_rereading
+    from node.reader.reread import find_study, publish_rereading
     from node.reader.reread import reread as read_again
     from node.store.database import looking
 
     settings = load(config)
     sessions = open_queue(settings)
     models = read_bundle(find_bundle(bundle or settings.reader.bundle))
-    try:
-        with looking(sessions) as session:
-            study_id = find_study(session, study)
-        device = choose_device(settings.reader.device)
-        with progress_bar("Reading again") as progress:
-            pipeline = load_pipeline(
-                models,
-                device,
-                mixed_precision=settings.reader.mixed_precision,
-                prevalence=settings.reader.prevalence,
-            )
-            rereading = read_again(
-                sessions,
-                settings.data_dir,
-                study_id,
-                pipeline,
-                settings.receiver.max_image_pixels,
-                lambda done, total: progress(done, total, str(models.id)),
-            )
-        revision = None if shadow else publish_rereading(sessions, settings.data_dir, rereading, time.time())
-    except (CannotReread, NoSuchDevice) as error:
-        raise CommandFailed(str(error)) from error
+    with looking(sessions) as session:
+        study_id = find_study(session, study)
+    device = choose_device(settings.reader.device)
+    with progress_bar("Reading again") as progress:
+        pipeline = load_pipeline(
+            models,
+            device,
+            mixed_precision=settings.reader.mixed_precision,
+            prevalence=settings.reader.prevalence,
+        )
+        rereading = read_again(
+            sessions,
+            settings.data_dir,
+            study_id,
+            pipeline,
+            settings.receiver.max_image_pixels,
+            lambda done, total: progress(done, total, str(models.id)),
+        )
+    revision = None if shadow else publish_rereading(sessions, settings.data_dir, rereading, time.time())
     typer.echo(_as_json(rereading, revision) if as_json else _as_text(rereading, revision))
 
 

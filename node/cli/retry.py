@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from node.cli.terminal.failure import CommandFailed
 from node.cli.terminal.options import DEFAULT_CONFIG, ConfigFile
 
 
@@ -22,16 +21,13 @@ def retry(
     """
     from config.settings import load
     from node.cli.terminal.options import open_queue
-    from node.operations.retry import CannotRetry, lost_masks, retry_study
+    from node.operations.retry import lost_masks, retry_study
     from node.peers import committing
 
     settings = load(config)
     asked_to_commit = {destination.name for destination in committing(settings)}
     with open_queue(settings).begin() as session:
-        try:
-            lost = lost_masks(session, study, settings.data_dir)
-            done = retry_study(session, study, time.time(), asked_to_commit, lost)
-        except CannotRetry as error:
-            raise CommandFailed(str(error)) from error
+        lost = lost_masks(session, study, settings.data_dir)
+        done = retry_study(session, study, time.time(), asked_to_commit, lost)
     for line in done or ["nothing failed, is dead, uncommitted or in quarantine: nothing was changed"]:
         typer.echo(f"study {study}: {line}")

@@ -28,7 +28,7 @@ def serve(config: ConfigFile = DEFAULT_CONFIG) -> None:
     set_up_logging(settings.log_level)
     from sqlalchemy.exc import SQLAlchemyError
 
-    from node.app import AlreadyRunning, DataFolderUnusable, build_service, only_node
+    from node.app import build_service, only_node
     from node.service import ServiceFailed
     from node.store.database import why_not_opened
 
@@ -43,8 +43,6 @@ def serve(config: ConfigFile = DEFAULT_CONFIG) -> None:
                 _leave_behind_what_hangs()
     except SQLAlchemyError as error:
         raise CommandFailed(f"The queue cannot be used: {why_not_opened(error)}.") from error
-    except (AlreadyRunning, DataFolderUnusable) as error:
-        raise CommandFailed(str(error)) from error
     except ServiceFailed as error:
         raise CommandFailed(f"The node stops: {error}. Its log says more.") from error
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from models.types import RESEARCH_USE_ONLY, counted
-from node.cli.terminal.failure import CommandFailed
 from node.cli.terminal.options import DEFAULT_CONFIG, ConfigFile
 from node.cli.terminal.progress import progress_bar
 
@@ -88,27 +87,18 @@ def _run(
     config: Path,
 ) -> None:
     from models.bundles.bundle import find_bundle, read_bundle
-    from models.datasets.case import DatasetError
-    from models.datasets.split import SplitError
-    from models.device import NoSuchDevice, choose_device
-    from models.training.checkpoint import CheckpointError
-    from models.training.fit import TrainingError
+    from models.device import choose_device
     from models.training.kinds import recipe_of
-    from models.training.recipe import RecipeError
     from models.training.runs import train, train_folds
-    from models.training.start import StartError
 
-    try:
-        numbers, where, old = recipe_of(kind, recipe), choose_device(device), read_bundle(find_bundle(base))
-        cases = open_cases(data, config)
-        typer.echo(told_of_cases(cases))
-        with progress_bar(f"Training the {kind}") as progress:
-            if folds is None:
-                done = [train(numbers, cases, out, start, where, progress, restart=restart, base=old)]
-            else:
-                done = train_folds(numbers, cases, folds, out, start, where, progress, restart=restart, base=old)
-    except (RecipeError, DatasetError, SplitError, StartError, CheckpointError, TrainingError, NoSuchDevice) as error:
-        raise CommandFailed(str(error)) from error
+    numbers, where, old = recipe_of(kind, recipe), choose_device(device), read_bundle(find_bundle(base))
+    cases = open_cases(data, config)
+    typer.echo(told_of_cases(cases))
+    with progress_bar(f"Training the {kind}") as progress:
+        if folds is None:
+            done = [train(numbers, cases, out, start, where, progress, restart=restart, base=old)]
+        else:
+            done = train_folds(numbers, cases, folds, out, start, where, progress, restart=restart, base=old)
     typer.echo(_summary(done[0]) if folds is None else _summary_of_folds(done))
     typer.echo(f"Written to {out}. {RESEARCH_USE_ONLY}")
 

@@ -23,13 +23,13 @@ from models.datasets.case import Pathology
 from models.datasets.phantom_truth import NAME, StudyTruth, TrueBreast, TrueImage, TrueLesion
 from models.phantom.exam import PhantomExam, PhantomImage, Prevalence, category, draw_exam
 from models.phantom.lesions import Finding
-from models.types import FindingKind, Laterality
+from models.types import FindingKind, Laterality, UserError
 
 _MARKER = "phantoms.json"
 _WORDS = {FindingKind.MASS: "mass", FindingKind.CALCIFICATION: "calcifications"}
 
 
-class NotAPhantomFolder(Exception):
+class NotAPhantomFolder(UserError):
     """The folder holds something else; the message is for the person at the prompt."""
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from config.settings import Settings, load
 from dicom_io.errors import DestinationError
 from dicom_io.network.scu import echo, send_files
-from models.types import ExamReading
+from models.types import ExamReading, UserError
 from node.demo.pacs import Folder, demo_pacs
 from node.demo.studies import DemoStudy
 from node.folder.overlays import write_overlays, write_summary
@@ -52,7 +52,7 @@ dead_after_s = 60
 """
 
 
-class DemoFailed(Exception):
+class DemoFailed(UserError):
     """The demo could not go on; the message says where to look."""
 
 

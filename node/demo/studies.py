@@ -17,7 +17,7 @@ from pydicom import Dataset, FileMetaDataset, dcmread
 from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation
 
 from dicom_io.uids import derive_uid
-from models.types import Laterality
+from models.types import Laterality, UserError
 
 CHANGES = (
     "Eight digitised films of CBIS-DDSM (CC BY 3.0), which come as Secondary Captures with a study and patient each, "
@@ -38,7 +38,7 @@ _PIXEL_KEYWORDS = (
 )  # fmt: skip
 
 
-class CasesMissing(Exception):
+class CasesMissing(UserError):
     """The demo's mammograms are not on this machine."""
 
 

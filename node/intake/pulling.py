@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from dicom_io.network.holdings import Source
 from dicom_io.network.scp_contexts import STORAGE_CLASSES
 from dicom_io.network.scu import Sent
+from models.types import UserError
 from node.store.tables import Result, Study
 
 Progress = Callable[[int, int, str], None]
@@ -22,7 +23,7 @@ HandOver = Callable[[Sequence[Path]], Iterable[Sent]]
 """Sends files to the node and tells of each."""
 
 
-class CannotPull(Exception):
+class CannotPull(UserError):
     """There is no one study to fetch, or nothing in it to read; the message is for a person."""
 
 

@@ -12,7 +12,7 @@ from dicom_io.durable import write_durably
 from models.anatomy.same_lesion import same_lesions
 from models.pipeline import Pipeline
 from models.readings.reading_json import from_json, masks_of, to_json
-from models.types import Finding, ImageReading
+from models.types import Finding, ImageReading, UserError
 from node.reader.images import decode
 from node.store.database import Sessions, looking
 from node.store.states import StudyState
@@ -21,7 +21,7 @@ from node.store.unread import Unread, sentence
 from node.studies.lifecycle import report_anew
 
 
-class CannotReread(Exception):
+class CannotReread(UserError):
     """The message says why, and what helps."""
 
 

@@ -19,6 +19,8 @@ from sqlalchemy.exc import TimeoutError as NoTurn
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from models.types import UserError
+
 BUSY_S = 30.0
 """How long a transaction waits for another program's, and a thread for its turn and that together."""
 _LOOKS = "mammo_node_looks"
@@ -29,7 +31,7 @@ Sessions = sessionmaker[Session]
 """Opens a transaction: `with sessions.begin() as session: …` commits at the end or rolls back."""
 
 
-class QueueUnusable(Exception):
+class QueueUnusable(UserError):
     """There is no queue that this program can work with; the message says why, and what helps."""
 
 

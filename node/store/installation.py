@@ -7,12 +7,13 @@ from pathlib import Path
 from uuid import UUID
 
 from dicom_io.durable import write_durably
+from models.types import UserError
 
 IDENTITY = "installation-id"
 """The file, with a UUID in it."""
 
 
-class UnknownInstallation(Exception):
+class UnknownInstallation(UserError):
     """The file that says which installation this is says nothing of the kind."""
 
 

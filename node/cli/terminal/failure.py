@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from models.types import UserError
 
-class CommandFailed(Exception):
+
+class CommandFailed(UserError):
     """The person at the prompt can mend it; the message says how."""

@@ -17,6 +17,7 @@ from pydicom import Dataset, dcmread
 from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
+from dicom_io.errors import NotReadable
 from dicom_io.pixels.case_reader import CaseReader
 from models.datasets.case import DatasetError
 from models.datasets.dicom import CheckedReader
@@ -104,7 +105,7 @@ def test_an_empty_segment_is_absent_and_many_are_read(image: Path, tmp_path: Pat
 
 def test_a_segmentation_of_another_shape_is_refused(image: Path, tmp_path: Path) -> None:
     path = segmentation([dcmread(image)], planes(), SegmentationTypeValues.BINARY, tmp_path / "seg.dcm")
-    with pytest.raises(ValueError, match="40 × 30 pixels, its image 80 × 60"):
+    with pytest.raises(NotReadable, match="40 × 30 pixels, its image 80 × 60"):
         CaseReader().segments(path, (80, 60))
 
 
