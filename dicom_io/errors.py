@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import errno
 
-from models.types import UserError
+from models.errors import UserError
 
 
 class DicomError(UserError):

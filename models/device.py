@@ -6,7 +6,8 @@ import re
 
 import torch
 
-from models.types import UserError, counted
+from models.errors import UserError
+from models.types import counted
 
 
 class NoSuchDevice(UserError):

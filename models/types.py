@@ -16,11 +16,6 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-
-class UserError(Exception):
-    """The person at the prompt can mend it. The message says what is wrong and what helps, without patient data."""
-
-
 RESEARCH_USE_ONLY = "Research use only, not for diagnosis."
 """What every report, every page and every bundle says."""
 

@@ -24,7 +24,7 @@ from dicom_io.network.scu import Content, count_instances
 from dicom_io.results.encode import contents_of
 from dicom_io.results.profiles import profile_of
 from models.bundles.bundle import BundleError, find_bundle, read_bundle, verify
-from models.types import UserError
+from models.errors import UserError
 from node.archive.leftovers import sweep
 from node.assessments.hl7.intake import Hl7Intake
 from node.assessments.hl7.listener import MllpListener, listen

@@ -17,7 +17,7 @@ from apscheduler.events import EVENT_JOB_ERROR, JobExecutionEvent
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
 
-from models.types import UserError
+from models.errors import UserError
 from node.logs import place_of
 from node.store.clock import ClockWatch
 from node.store.faults import passes

@@ -19,7 +19,7 @@ TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in SOU
 # What each package may import of ours and may not import of others.
 MAY_USE = {
     "config": set(),
-    "dicom_io": {"models.types"},
+    "dicom_io": {"models.types", "models.errors"},
     "models": {"models"},
     "node": {"config", "dicom_io", "models"},
 }

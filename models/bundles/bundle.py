@@ -12,7 +12,8 @@ from typing import Any
 
 from models.birads.calibration import Calibration, Level, Method
 from models.birads.caveat import caveat_of
-from models.types import BundleId, UserError
+from models.errors import UserError
+from models.types import BundleId
 
 CARD = "bundle.toml"
 ROLES = ("detector", "segmenter", "classifier")

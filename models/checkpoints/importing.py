@@ -13,7 +13,7 @@ from models.bundles.writing import NewPart, put_part
 from models.catalog import adapter_of, module_of
 from models.checkpoints.known import OFFICIAL, Official
 from models.checkpoints.reading import StartError, read_start
-from models.types import UserError
+from models.errors import UserError
 
 _SHOWN = 300
 

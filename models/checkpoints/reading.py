@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from models.types import UserError
+from models.errors import UserError
 
 _NETWORK_CLASSES = (
     *(f"ultralytics.nn.modules.block.{name}" for name in ("Bottleneck", "C2f", "DFL", "SPPF")),

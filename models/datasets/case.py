@@ -6,7 +6,8 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from models.types import FindingKind, Laterality, Mammogram, Mask, UserError
+from models.errors import UserError
+from models.types import FindingKind, Laterality, Mammogram, Mask
 
 
 class DatasetError(UserError):

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.datasets.case import DatasetError
-from models.types import Laterality, Mammogram, Mask, UserError
+from models.errors import UserError
+from models.types import Laterality, Mammogram, Mask
 
 Read = TypeVar("Read")
 

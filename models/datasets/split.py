@@ -10,7 +10,7 @@ from pathlib import Path
 from models.datasets.case import Case, Side
 from models.datasets.draws import deal, draw_folds, draw_sides
 from models.durable import write_durably
-from models.types import UserError
+from models.errors import UserError
 
 _SIDES = ("train", "validation", "test")
 

@@ -12,9 +12,10 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from models.datasets.case import Pathology
+from models.errors import UserError
 from models.measures.detection import ImageResult, match
 from models.measures.overlap import Overlap
-from models.types import Box, FindingKind, Laterality, UserError
+from models.types import Box, FindingKind, Laterality
 
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5)
 """The detector's confidences of paper B's Table 2."""

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from models.durable import write_durably
-from models.types import UserError
+from models.errors import UserError
 
 FILE = "checkpoint/training.safetensors"
 _ABOUT = "training"

@@ -20,11 +20,11 @@ from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
 from models.durable import write_durably
+from models.errors import UserError
 from models.training.checkpoint import Checkpoint, Course, read_checkpoint, write_checkpoint
 from models.training.recipe import FitRecipe, Progress
 from models.training.stepping import average_into, kept_of_average, rate_factor
 from models.training.task import Task
-from models.types import UserError
 
 HISTORY = "history.json"
 

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from models.types import UserError
+from models.errors import UserError
 
 Share = Annotated[float, Field(gt=0, lt=0.5)]
 Chance = Annotated[float, Field(ge=0, le=1)]

@@ -11,7 +11,8 @@ from dicom_io.segmentations import ReadSegment
 from models.datasets.archive import ArchiveImage, cases_of
 from models.datasets.case import Cases, DatasetError, LeftOut
 from models.datasets.dicom import DicomReader
-from models.types import FindingKind, Mammogram, UserError
+from models.errors import UserError
+from models.types import FindingKind, Mammogram
 from node.annotations.compared import Comparison, compare
 from node.annotations.pseudonyms import Pseudonyms, open_pseudonyms
 from node.annotations.truth import AnnotatedImage, Annotations, read_annotations

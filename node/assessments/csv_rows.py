@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from models.types import UserError
+from models.errors import UserError
 
 STUDY = ("study_instance_uid", "accession_number")
 """A row names its study by one of them, or both."""

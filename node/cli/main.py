@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from models.types import UserError
+from models.errors import UserError
 from node.cli.ablate import ablate
 from node.cli.annotations import annotation_commands
 from node.cli.birads import birads_commands

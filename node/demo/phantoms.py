@@ -21,9 +21,10 @@ from dicom_io.phantom import VERSION, PhantomStudy, PhantomView, TrueSegment, ph
 from dicom_io.results.encoding import to_bytes
 from models.datasets.case import Pathology
 from models.datasets.phantom_truth import NAME, StudyTruth, TrueBreast, TrueImage, TrueLesion
+from models.errors import UserError
 from models.phantom.exam import PhantomExam, PhantomImage, Prevalence, category, draw_exam
 from models.phantom.lesions import Finding
-from models.types import FindingKind, Laterality, UserError
+from models.types import FindingKind, Laterality
 
 _MARKER = "phantoms.json"
 _WORDS = {FindingKind.MASS: "mass", FindingKind.CALCIFICATION: "calcifications"}

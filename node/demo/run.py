@@ -14,7 +14,8 @@ from pathlib import Path
 from config.settings import Settings, load
 from dicom_io.errors import DestinationError
 from dicom_io.network.scu import echo, send_files
-from models.types import ExamReading, UserError
+from models.errors import UserError
+from models.types import ExamReading
 from node.demo.pacs import Folder, demo_pacs
 from node.demo.studies import DemoStudy
 from node.folder.overlays import write_overlays, write_summary
@@ -50,6 +51,10 @@ profile = "all"
 retry_first_s = 2
 dead_after_s = 60
 """
+
+
+COMMAND = (sys.executable, "-P", "-m", "node")
+"""`-P`: a folder called node, models or config where the demo is started is not this package."""
 
 
 class DemoFailed(UserError):
@@ -132,7 +137,7 @@ class Demo:
             )
             self.settings = load(config)
             with self.log.open("wb") as log:
-                node = subprocess.Popen([sys.executable, "-m", "node", "serve", "--config", config], stderr=log)
+                node = subprocess.Popen([*COMMAND, "serve", "--config", config], stderr=log)
             self._node = node
             try:
                 self._wait_until_it_answers()

@@ -17,7 +17,8 @@ from pydicom import Dataset, FileMetaDataset, dcmread
 from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation
 
 from dicom_io.uids import derive_uid
-from models.types import Laterality, UserError
+from models.errors import UserError
+from models.types import Laterality
 
 CHANGES = (
     "Eight digitised films of CBIS-DDSM (CC BY 3.0), which come as Secondary Captures with a study and patient each, "

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from dicom_io.network.holdings import Source
 from dicom_io.network.scp_contexts import STORAGE_CLASSES
 from dicom_io.network.scu import Sent
-from models.types import UserError
+from models.errors import UserError
 from node.store.tables import Result, Study
 
 Progress = Callable[[int, int, str], None]

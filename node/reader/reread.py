@@ -10,9 +10,10 @@ from sqlalchemy.orm import Session
 
 from dicom_io.durable import write_durably
 from models.anatomy.same_lesion import same_lesions
+from models.errors import UserError
 from models.pipeline import Pipeline
 from models.readings.reading_json import from_json, masks_of, to_json
-from models.types import Finding, ImageReading, UserError
+from models.types import Finding, ImageReading
 from node.reader.images import decode
 from node.store.database import Sessions, looking
 from node.store.states import StudyState

@@ -19,7 +19,7 @@ from sqlalchemy.exc import TimeoutError as NoTurn
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from models.types import UserError
+from models.errors import UserError
 
 BUSY_S = 30.0
 """How long a transaction waits for another program's, and a thread for its turn and that together."""

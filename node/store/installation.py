@@ -7,7 +7,7 @@ from pathlib import Path
 from uuid import UUID
 
 from dicom_io.durable import write_durably
-from models.types import UserError
+from models.errors import UserError
 
 IDENTITY = "installation-id"
 """The file, with a UUID in it."""

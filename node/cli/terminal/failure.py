@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from models.types import UserError
+from models.errors import UserError
 
 
 class CommandFailed(UserError):

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from node.demo.run import COMMAND
+
 ROOT = Path(__file__).parents[3]
 
 
@@ -23,6 +25,14 @@ def test_help_lists_every_command():
     told = run("--help").stdout
     for command in ("serve", "read", "send", "status", "retry", "check", "config", "train", "demo"):
         assert command in told
+
+
+def test_a_users_folder_of_the_name_of_a_package_is_not_taken_for_it(tmp_path):
+    for package in ("config", "dicom_io", "models", "node"):
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "__init__.py").write_text("raise SystemExit('the wrong one')")
+    ran = subprocess.run([*COMMAND, "--help"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
 
 
 @pytest.mark.parametrize("heavy", ["torch", "sqlalchemy", "pynetdicom"])
