@@ -120,17 +120,18 @@ def _delivered(study: StudyView) -> list[str]:
     """One line for all that fared alike at one destination."""
     alike: dict[tuple[object, ...], list[DeliveryView]] = {}
     for one in study.deliveries:
-        alike.setdefault((one.destination, one.state, one.uncommitted, one.error), []).append(one)
+        alike.setdefault((one.destination, one.state, one.error), []).append(one)
     return [_fared(deliveries) for deliveries in alike.values()]
 
 
 def _fared(deliveries: list[DeliveryView]) -> str:
     one = deliveries[0]
     kinds = Counter(delivery.result for delivery in deliveries)
-    told = ", ".join(f"{count} {kind}" for kind, count in kinds.items()) + f" to {one.destination}: {one.state}"
-    if one.state in ("sent", "committed"):
+    state = "sent" if one.state == "uncommitted" else one.state
+    told = ", ".join(f"{count} {kind}" for kind, count in kinds.items()) + f" to {one.destination}: {state}"
+    if state in ("sent", "committed"):
         told += f" {_when(max(delivery.sent_at or 0 for delivery in deliveries))}"
-        why = one.error or ("not committed yet" if one.uncommitted else "")
+        why = one.error or ("not committed yet" if one.state == "uncommitted" else "")
         return told + (f", {why}" if why else "")
     if attempts := max(delivery.attempts for delivery in deliveries):
         told += f" after {counted(attempts, 'attempt')}"

@@ -22,7 +22,7 @@ from models.types import counted
 from node.delivery.backoff import RetryPolicy, next_try
 from node.store.database import Sessions, looking
 from node.store.states import DeliveryState, moved
-from node.store.tables import TO_BE_ASKED, Delivery
+from node.store.tables import Delivery
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ class Commitment:
         with self.sessions.begin() as session:
             asked = self._of(session, report.transaction_uid)
             for delivery in asked:
-                if delivery.state is DeliveryState.SENT:
+                if delivery.state is DeliveryState.UNCOMMITTED:
                     self._enter(delivery, report)
         return bool(asked)
 
@@ -85,9 +85,8 @@ class Commitment:
             select(Delivery)
             .where(
                 Delivery.destination == self.name,
-                Delivery.state == DeliveryState.SENT,
+                Delivery.state == DeliveryState.UNCOMMITTED,
                 Delivery.next_at <= self.now(),
-                Delivery.transaction_uid.is_not(None),
             )
             .order_by(Delivery.id)
             .limit(AT_ONCE)
@@ -116,7 +115,7 @@ class Commitment:
         except DestinationError as error:
             with self.sessions.begin() as session:
                 for delivery in self._of(session, transaction_uid):
-                    if delivery.state is DeliveryState.SENT:
+                    if delivery.state is DeliveryState.UNCOMMITTED:
                         self._ask_again(delivery, str(error))
 
     def _ask_no_more(self, transaction_uid: str, error: NotAccepted) -> str:
@@ -129,6 +128,7 @@ class Commitment:
             asked = self._of(session, transaction_uid)
             for delivery in asked:
                 delivery.error = why
+                delivery.state = moved(delivery.state, DeliveryState.SENT)
                 delivery.transaction_uid = None
         return f"{counted(len(asked), 'delivery', 'deliveries')} to {self.name}: {why}"
 
@@ -165,7 +165,7 @@ class Commitment:
         delivery.error = f"not committed: {why}"
         delivery.attempts += 1
         delivery.commitment_asked_at = None
-        self._try_at(delivery, DeliveryState.SENT)
+        self._try_at(delivery, DeliveryState.UNCOMMITTED)
         log.warning("delivery %d to %s: %s (%s)", delivery.id, self.name, delivery.error, delivery.state)
 
     def _try_at(self, delivery: Delivery, state: DeliveryState) -> None:
@@ -181,6 +181,7 @@ class Commitment:
 
 def ask_anew(delivery: Delivery, now: float) -> None:
     """Makes a delivery that is sent due to be asked for, in a transaction of its own."""
-    delivery.transaction_uid = TO_BE_ASKED
-    delivery.commitment_asked_at = None
+    if delivery.state is not DeliveryState.UNCOMMITTED:
+        delivery.state = moved(delivery.state, DeliveryState.UNCOMMITTED)
+    delivery.transaction_uid = delivery.commitment_asked_at = None
     delivery.next_at = now

@@ -31,7 +31,7 @@ from node.store.tables import Delivery, Instance, Result, Study
 
 log = logging.getLogger(__name__)
 
-_ARRIVED = (DeliveryState.SENT, DeliveryState.COMMITTED)
+_ARRIVED = (DeliveryState.SENT, DeliveryState.UNCOMMITTED, DeliveryState.COMMITTED)
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from models.types import counted
-from node.store.states import DeliveryState
+from node.store.states import DeliveryState, moved
 from node.store.tables import Delivery
 
 
@@ -39,8 +39,9 @@ def move(session: Session, name: str, to: str, now: float) -> int:
 
 
 def _end(session: Session, delivery: Delivery) -> None:
-    if delivery.state is DeliveryState.SENT:
-        delivery.transaction_uid = None  # it was taken; nobody asks any more whether it is kept
+    if delivery.state is DeliveryState.UNCOMMITTED:  # it was taken; nobody asks any more whether it is kept
+        delivery.state = moved(delivery.state, DeliveryState.SENT)
+        delivery.transaction_uid = None
     else:
         session.delete(delivery)
 
@@ -50,8 +51,7 @@ def _to(session: Session, name: str) -> Sequence[Delivery]:
 
 
 def _open() -> ColumnElement[bool]:
-    uncommitted = and_(Delivery.state == DeliveryState.SENT, Delivery.transaction_uid.is_not(None))
-    return or_(Delivery.state.in_([DeliveryState.WAITING, DeliveryState.DEAD]), uncommitted)
+    return Delivery.state.in_([DeliveryState.WAITING, DeliveryState.DEAD, DeliveryState.UNCOMMITTED])
 
 
 def waiting_for(name: str, count: int) -> str:

@@ -159,7 +159,7 @@ def _send_again(session: Session, study: Study, now: float) -> list[str]:
 
 
 def _ask_again(session: Session, study: Study, now: float, committing: Collection[str]) -> list[str]:
-    sent = _deliveries(session, study, DeliveryState.SENT)
+    sent = _deliveries(session, study, DeliveryState.SENT, DeliveryState.UNCOMMITTED)
     uncommitted = [delivery for delivery in sent if delivery.destination in committing]
     for delivery in uncommitted:
         ask_anew(delivery, now)
@@ -167,11 +167,11 @@ def _ask_again(session: Session, study: Study, now: float, committing: Collectio
     return [f"{name} will be asked again to commit to {counted(count, 'result')}" for name, count in counts.items()]
 
 
-def _deliveries(session: Session, study: Study, state: DeliveryState) -> Sequence[Delivery]:
+def _deliveries(session: Session, study: Study, *states: DeliveryState) -> Sequence[Delivery]:
     """Those of the present revision."""
     return session.scalars(
         select(Delivery)
         .join(Delivery.result)
-        .where(Result.study_id == study.id, Result.last_revision == study.revision, Delivery.state == state)
+        .where(Result.study_id == study.id, Result.last_revision == study.revision, Delivery.state.in_(states))
         .order_by(Delivery.id)
     ).all()

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import CompoundSelect, and_, func, or_, select, union
+from sqlalchemy import CompoundSelect, func, or_, select, union
 from sqlalchemy.orm import Session, contains_eager, selectinload
 
 from node.store.states import DeliveryState, JobState, StudyState
@@ -58,8 +58,6 @@ class DeliveryView:
     next_at: float
     sent_at: float | None
     error: str
-    uncommitted: bool = False
-    """Sent, to a destination that is asked to commit and has not done so."""
 
 
 @dataclass(frozen=True)
@@ -115,10 +113,7 @@ def view_queue(session: Session, newest: int | None = None, page: int = 1) -> Qu
 def _unsettled() -> CompoundSelect[tuple[int]]:
     """The ids of studies with something left to do. A union of three, each found by its own way: asking each study
     whether it is one of them takes long where there are many."""
-    undelivered = or_(
-        Delivery.state.not_in([DeliveryState.SENT, DeliveryState.COMMITTED]),
-        and_(Delivery.state == DeliveryState.SENT, Delivery.transaction_uid.is_not(None)),
-    )
+    undelivered = Delivery.state.not_in([DeliveryState.SENT, DeliveryState.COMMITTED])
     return union(
         select(Study.id).where(Study.state.in_(set(StudyState) - SETTLED)),
         select(Job.study_id).where(Job.state == JobState.FAILED),
@@ -178,7 +173,6 @@ def _study_view(study: Study, jobs: list[Job], deliveries: list[Delivery]) -> St
                 delivery.next_at,
                 delivery.sent_at,
                 delivery.error,
-                delivery.state is DeliveryState.SENT and delivery.transaction_uid is not None,
             )
             for delivery in deliveries
         ),

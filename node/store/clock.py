@@ -21,7 +21,7 @@ TOLERANCE_S = 2.0
 LONGEST_WAIT_S = 3600.0
 """Of a delivery after a start, whatever its row says."""
 _OPEN = Study.state == StudyState.OPEN
-_UNDELIVERED = Delivery.state.in_([DeliveryState.WAITING, DeliveryState.SENT])
+_UNDELIVERED = Delivery.state.in_([DeliveryState.WAITING, DeliveryState.UNCOMMITTED])
 
 
 def steady() -> float:

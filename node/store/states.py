@@ -37,7 +37,9 @@ class JobState(StrEnum):
 class DeliveryState(StrEnum):
     WAITING = "waiting"
     SENT = "sent"
-    """Taken by the destination; where it is set to commit, not delivered before it is COMMITTED."""
+    """Taken by the destination, which is not asked to commit."""
+    UNCOMMITTED = "uncommitted"
+    """Taken by the destination, which has not promised yet to keep it."""
     COMMITTED = "committed"
     """The destination has promised to keep it (storage commitment, PS3.4 Annex J)."""
     DEAD = "dead"
@@ -68,7 +70,14 @@ _JOB = {
 }
 _DELIVERY = {
     DeliveryState.WAITING: {DeliveryState.SENT, DeliveryState.DEAD},
-    DeliveryState.SENT: {DeliveryState.COMMITTED, DeliveryState.WAITING, DeliveryState.DEAD},
+    DeliveryState.SENT: {DeliveryState.UNCOMMITTED},
+    # UNCOMMITTED to SENT: the destination does not commit, and is not asked any more.
+    DeliveryState.UNCOMMITTED: {
+        DeliveryState.COMMITTED,
+        DeliveryState.WAITING,
+        DeliveryState.DEAD,
+        DeliveryState.SENT,
+    },
     DeliveryState.COMMITTED: set[DeliveryState](),
     DeliveryState.DEAD: {DeliveryState.WAITING},
 }

@@ -17,9 +17,6 @@ from models.types import Category, Laterality
 from node.store.states import DeliveryState, JobKind, JobState, StudyState
 from node.store.unread import Unread, sentence
 
-TO_BE_ASKED = ""
-"""In the place of a transaction UID: the delivery was sent, and commitment to it is still to be asked for."""
-
 
 def _by_value(kinds: type[StrEnum]) -> Enum:
     """A column of an enum whose values are stored, not its names."""
@@ -222,7 +219,7 @@ class Delivery(Table):
     next_at: Mapped[float]
     sent_at: Mapped[float | None]
     transaction_uid: Mapped[str | None] = mapped_column(index=True)
-    """Of the storage commitment last asked for it; TO_BE_ASKED; None, where its destination is not set to commit."""
+    """Of the storage commitment last asked for it; None: none was, so far."""
     commitment_asked_at: Mapped[float | None]
     error: Mapped[str] = mapped_column(default="")
     rejected_by_id: Mapped[int | None] = mapped_column(ForeignKey("result.id"))

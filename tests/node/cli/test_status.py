@@ -123,7 +123,7 @@ def test_status_before_the_first_run_says_so(command, config):
 
 
 def test_status_tells_what_was_sent_from_what_is_committed(command, config, a_study):
-    sent = {"state": DeliveryState.SENT, "sent_at": 86400.0, "transaction_uid": "2.25.1"}
+    sent = {"state": DeliveryState.UNCOMMITTED, "sent_at": 86400.0, "transaction_uid": "2.25.1"}
     a_study(StudyState.REPORTED, delivery=sent)
     a_study(StudyState.REPORTED, delivery=sent | {"error": "not committed: it refuses"})
     a_study(StudyState.REPORTED, delivery=sent | {"state": DeliveryState.COMMITTED})
