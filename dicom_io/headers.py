@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal
@@ -29,7 +30,16 @@ _STRUCTURED_REPORTS = _STORAGE + "88."
 _KEY_OBJECTS = _STORAGE + "88.59"
 
 # CID 4013: the breast, the breast of one side, and both; SNOMED CT and SNOMED RT.
-_BREAST_CODES = {"76752008", "T-04000", "80248007", "T-04030", "73056007", "T-04020", "63762007", "T-04080"}
+_SIDES_OF_BREASTS: Mapping[str, Laterality | None] = {
+    **dict.fromkeys(("76752008", "T-04000", "63762007", "T-04080"), None),
+    **dict.fromkeys(("80248007", "T-04030"), Laterality.LEFT),
+    **dict.fromkeys(("73056007", "T-04020"), Laterality.RIGHT),
+}
+# CID 244.
+_SIDES: Mapping[str, Laterality] = {
+    **dict.fromkeys(("7771000", "G-A101"), Laterality.LEFT),
+    **dict.fromkeys(("24028007", "G-A100"), Laterality.RIGHT),
+}
 
 TOMOSYNTHESIS_REASON = "breast tomosynthesis: only single images are read so far"
 SPECIMEN_REASON = "a specimen radiograph: no breast is in it"
@@ -133,20 +143,23 @@ def why_never_read(dataset: Dataset) -> str:
 
 
 def laterality_of(dataset: Dataset) -> Laterality | None:
-    """The breast shown: the image's own statement first, then the frame's, the series', the oblique's geometry.
+    """The breast shown: the image's own statement first, then the frame's, the series', the anatomic region's, the
+    oblique's geometry.
 
-    A value that the Standard does not have for a breast (PS3.3 §C.8.11.7.1: R, L or B) hides none that it has.
+    A value that the Standard does not have for a breast (PS3.3 §C.8.11.7.1: R, L or B), or several, hide none that it
+    has.
     """
     for stated in (
-        code(dataset, "ImageLaterality"),
-        *(code(anatomy, "FrameLaterality") for anatomy in functional_groups(dataset, "FrameAnatomySequence")),
-        code(dataset, "Laterality"),
+        values(dataset, "ImageLaterality"),
+        *(values(anatomy, "FrameLaterality") for anatomy in functional_groups(dataset, "FrameAnatomySequence")),
+        values(dataset, "Laterality"),
     ):
-        if stated in ("L", "R"):
-            return Laterality(stated)
-        if stated == "B":  # both: said, and no single breast
+        said = str(stated[0]).strip().upper() if len(stated) == 1 else ""
+        if said in ("L", "R"):
+            return Laterality(said)
+        if said == "B":  # both: said, and no single breast
             return None
-    return _laterality_of_oblique(dataset)
+    return _laterality_of_region(dataset) or _laterality_of_oblique(dataset)
 
 
 def is_head_up(dataset: Dataset) -> bool:
@@ -192,6 +205,16 @@ def _date(stated: str) -> date | None:
         return None
 
 
+def _laterality_of_region(dataset: Dataset) -> Laterality | None:
+    """The side of the breast by the code of the anatomic region or its modifier; None where they tell both or none."""
+    regions = _regions(dataset)
+    modifiers = [one for region in regions for one in items(region, "AnatomicRegionModifierSequence")]
+    told = {_SIDES_OF_BREASTS.get(text(region, "CodeValue").upper()) for region in regions}
+    told |= {_SIDES.get(text(modifier, "CodeValue").upper()) for modifier in modifiers}
+    sides = told - {None}
+    return sides.pop() if len(sides) == 1 else None
+
+
 def _laterality_of_oblique(dataset: Dataset) -> Laterality | None:
     # The detector of a medio-lateral oblique runs from the upper outer to the lower inner side of the breast. So the
     # columns of a left breast run to the feet and to the patient's right, or back again. In CC views either breast may
@@ -212,11 +235,12 @@ def _is_of_breast(dataset: Dataset) -> bool:
     part = code(dataset, "BodyPartExamined")
     if code(dataset, "Modality") == "MG" or part == "BREAST":
         return True
-    return not part and any(
-        text(region, "CodeValue").upper() in _BREAST_CODES
-        for holder in (dataset, *functional_groups(dataset, "FrameAnatomySequence"))
-        for region in items(holder, "AnatomicRegionSequence")
-    )
+    return not part and any(text(region, "CodeValue").upper() in _SIDES_OF_BREASTS for region in _regions(dataset))
+
+
+def _regions(dataset: Dataset) -> list[Dataset]:
+    holders = (dataset, *functional_groups(dataset, "FrameAnatomySequence"))
+    return [region for holder in holders for region in items(holder, "AnatomicRegionSequence")]
 
 
 def _is_for_quality_control(dataset: Dataset) -> bool:

@@ -8,13 +8,13 @@ fourth, the Standard has it in the fifth.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pydicom import Dataset
 
 from dicom_io.attributes import items, values
 
+MAGNIFIED = "spot/magnified"
 _MAMMOGRAPHY = "PS3.3 C.8.11.7.1.4"
 _TOMOSYNTHESIS = "PS3.3 C.8.21.6.1.1"
 _NO_STANDARD = "outside the Standard"
@@ -29,24 +29,23 @@ class ImageTypeRow:
         clause: where they are defined.
         what: the image, for the report.
         is_read: it is a view of the breast like others; the report says what it is.
-        unless: values of other rows beside which this one keeps nothing from being read.
+        extent: what is shown where that is not the whole view (as in views.py); "" where it is.
+        unless: a regular expression of values beside which this one keeps nothing from being read.
     """
 
     values: tuple[str, ...]
     clause: str
     what: str
     is_read: bool = False
-    unless: frozenset[str] = frozenset()
+    extent: str = ""
+    unless: str = ""
 
 
-_LOW_ENERGY = frozenset({"LOW_ENERGY", "LOW_ENER", "LOWENERGY", "LE", "CEM_LE", "CESM_LE", "CEM_LOW", "CESM_LOW"})
-_GENERATED = frozenset(
-    {
-        "GENERATED_2D", "GENERATED2D", "SYNTHETIC", "SYNTHETIC_2D", "SYNTHESIZED", "SYNTHESIZED_2D", "SYNTH_2D",
-        "SYNTHETIC2D", "SYNTH2D", "C_VIEW", "CVIEW", "S_VIEW", "SVIEW", "V_PREVIEW", "VPREVIEW", "VOLUMEPREVIEW",
-        "INSIGHT_2D", "INSIGHT2D", "INTELLIGENT_2D", "INTELLIGENT2D",
-    }
-)  # fmt: skip
+_LOW_ENERGY = r".*LOW_?ENER.*|(.*_)?LE(_.*)?|(C[ES]|DUAL).*_LOW"
+_GENERATED = (
+    r"GENERATED_?2D|SYNTHETIC(_?2D)?|SYNTHESI[SZ]ED(_?2D)?|SYNTH_?2D|[CS]_?VIEW|V_?PREVIEW|VOLUMEPREVIEW"
+    r"|INSIGHT_?2D|INTELLIGENT_?2D"
+)
 
 IMAGE_TYPES = (
     # ---- the Standard's, value 3
@@ -84,13 +83,13 @@ IMAGE_TYPES = (
     ImageTypeRow(("HIGH_ENERGY",), _MAMMOGRAPHY, "the high-energy image of a dual-energy mammography"),
     # ---- what devices send besides
     ImageTypeRow(
-        tuple(sorted(_LOW_ENERGY - {"LOW_ENERGY"})),
+        (_LOW_ENERGY,),
         _NO_STANDARD,
         "The low-energy image of a dual-energy mammography",
         is_read=True,
     ),
     ImageTypeRow(
-        tuple(sorted(_GENERATED - {"GENERATED_2D"})),
+        (_GENERATED,),
         _NO_STANDARD,
         "A synthetic 2D image, generated from a tomosynthesis",
         is_read=True,
@@ -103,13 +102,17 @@ IMAGE_TYPES = (
     ),
     ImageTypeRow(("TOMO", "DBT"), _NO_STANDARD, "reconstructed from a tomosynthesis", unless=_GENERATED),
     ImageTypeRow(
-        ("RECOMB.*", ".*SUBTRACT.*", "DES"), _NO_STANDARD, "a recombined image of a contrast-enhanced mammography"
+        (".*RECOMB.*", "(.*_)?SUB(_.*)?", ".*SUBTR.*", "(.*_)?DES(_.*)?", ".*IODINE.*"),
+        _NO_STANDARD,
+        "a recombined image of a contrast-enhanced mammography",
     ),
     ImageTypeRow(
-        ("HIGH_?ENER.*", "HE", "CES?M_(HE|HIGH)"), _NO_STANDARD, "the high-energy image of a dual-energy mammography"
+        (".*HIGH_?ENER.*", "(.*_)?HE(_.*)?", "(C[ES]|DUAL).*_HIGH"),
+        _NO_STANDARD,
+        "the high-energy image of a dual-energy mammography",
     ),
     ImageTypeRow(
-        (".*CONTRAST.*", "CESM", "CEDM", "CEM", "I_?VIEW", "DUAL_?ENERGY"),
+        (".*CONTRAST.*", "(CESM|CEDM|CEM|CE|CEBM)(_.*)?", "I_?VIEW", ".*DUAL_?ENERGY.*"),
         _NO_STANDARD,
         "of a contrast-enhanced mammography, and not said to be its low-energy image",
         unless=_LOW_ENERGY,
@@ -118,15 +121,39 @@ IMAGE_TYPES = (
     ImageTypeRow((".*NEEDLE.*", "WIRE.*", ".*LOCALI[SZ].*"), _NO_STANDARD, "of a needle or wire that is placed"),
     ImageTypeRow((".*SPECIMEN.*",), _NO_STANDARD, "a specimen radiograph: no breast is in it"),
     ImageTypeRow(
-        ("TOMO_?SLICES?", "TOMO_?RECON.*", ".*SLICES?", ".*PLANES?", ".*SLAB.*", "MIP", "MAX_?IP", "MIN_?IP", "VOLUME"),
+        (
+            ".*RECON.*", ".*SLICES?", ".*PLANES?", ".*SLAB.*", "MIP", "(MAX|MIN|AVG?)_?IP", "VOLUME(TRIC)?", "3_?D.*",
+        ),
         _NO_STANDARD,
-        "a slice or slab of a tomosynthesis",
+        "a slice or slab of a tomosynthesis, or reconstructed otherwise",
         unless=_GENERATED,
+    ),
+    ImageTypeRow(
+        ("MINIMUM", "MEDIAN", "AVERAGE", "STD_?DEV.*", "STANDARD_DEVIATION", "MULTIPLICATION", "DIVISION"),
+        _NO_STANDARD,
+        "calculated from several images",
     ),
     ImageTypeRow((".*PROJ.*", "PRJ"), _NO_STANDARD, "a projection of a tomosynthesis"),
     ImageTypeRow((".*TOMO.*",), _NO_STANDARD, "of a tomosynthesis", unless=_GENERATED),
     ImageTypeRow(
-        (".*PHANTOM.*", "QC", "QUALITY.*", "CALIBRAT.*", "FLAT_?FIELD.*", "TEST"), _NO_STANDARD, "for quality control"
+        (".*PHANTOM.*", "QC", "QUALITY.*", "CALIBRAT.*", "FLAT_?FIELD.*", "TEST.*", ".*PATTERN.*"),
+        _NO_STANDARD,
+        "for quality control",
+    ),
+    # ---- a part of a view
+    ImageTypeRow(
+        ("(.*_)?SPOT.*", "(.*_)?MAG(NIF.*)?(_.*)?"),
+        _NO_STANDARD,
+        "A magnification or spot view",
+        is_read=True,
+        extent=MAGNIFIED,
+    ),
+    ImageTypeRow(
+        (".*CROP.*", "ZOOM.*", ".*PARTIAL.*", "ROI"),
+        _NO_STANDARD,
+        "A part cut out of an image",
+        is_read=True,
+        extent="partial",
     ),
 )  # fmt: skip
 """The first row that knows a value is the one that counts."""
@@ -142,7 +169,7 @@ def why_no_view(dataset: Dataset) -> str:
     found = _values(dataset)
     rows = [(value, row) for value in found if (row := _row(value)) is not None and not row.is_read]
     for value, row in sorted(rows, key=lambda one: bool(one[1].unless)):  # what says most comes first
-        if not row.unless & set(found):
+        if not any(re.fullmatch(row.unless, other) for other in found if row.unless):
             return f"{row.what} (Image Type {value})"
     return ""
 
@@ -159,9 +186,14 @@ def what_kind_of_view(dataset: Dataset) -> list[str]:
     return list(dict.fromkeys(told))
 
 
+def extents_by_image_type(dataset: Dataset) -> list[str]:
+    """What is shown where Image Type says that it is not the whole view."""
+    return [row.extent for value in _values(dataset) if (row := _row(value)) is not None and row.extent]
+
+
 def is_generated_2d(dataset: Dataset) -> bool:
     """Whether it is a synthetic 2D image (Intelligent 2D, C-View, Insight 2D, …)."""
-    return not _GENERATED.isdisjoint(_values(dataset))
+    return any(re.fullmatch(_GENERATED, value) for value in _values(dataset))
 
 
 def _values(dataset: Dataset) -> list[str]:
@@ -175,10 +207,4 @@ def _values(dataset: Dataset) -> list[str]:
 
 
 def _row(value: str) -> ImageTypeRow | None:
-    return next(_rows_of(value), None)
-
-
-def _rows_of(value: str) -> Iterator[ImageTypeRow]:
-    for row in IMAGE_TYPES:
-        if any(re.fullmatch(known, value) for known in row.values):
-            yield row
+    return next((row for row in IMAGE_TYPES if any(re.fullmatch(known, value) for known in row.values)), None)

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pydicom import Dataset
 
 from dicom_io.attributes import code, items, text, values
+from dicom_io.image_types import MAGNIFIED, extents_by_image_type
 from dicom_io.magnification import magnification_of
 
 SPECIMEN = "SPECIMEN"
 """The view of a radiograph of tissue that was taken out."""
-MAGNIFIED = "spot/magnified"
 
 # CID 4014 View for Mammography: SNOMED CT codes and the SNOMED RT codes that older senders use (designator SRT, SNM3
 # or 99SDM), with the abbreviations of ACR MQCM 1999 that the context group lists beside them. The specimen of CID 4010
@@ -36,38 +36,41 @@ _VIEWS = {
 
 @dataclass(frozen=True)
 class _Modifier:
-    """A row of CID 4015 View Modifier for Mammography.
+    """A row of CID 4015 View Modifier for Mammography, or one that devices send besides.
 
     Attributes:
         codes: SNOMED CT, SNOMED RT.
-        name: its meaning, in lower case.
+        words: a regular expression found in its meaning, and in what makers write in its place, in lower case.
         extent: what such an image shows where that is not the whole view; "" where it is.
         label: its abbreviation in ACR MQCM 1999, as the context group lists it; "" where it has none.
     """
 
-    codes: tuple[str, str]
-    name: str
+    codes: tuple[str, ...]
+    words: str
     extent: str
     label: str = ""
 
 
+_MAGNIFICATION = _Modifier(("399163009", "R-102D6"), r"\bmag\b|magnif", MAGNIFIED, "M")
+_IMPLANT_DISPLACED = _Modifier(("399209000", "R-102D5"), "implant displaced", "", "ID")
 _MODIFIERS = (
-    _Modifier(("399163009", "R-102D6"), "magnification", MAGNIFIED, "M"),
-    _Modifier(("399055006", "R-102D7"), "spot compression", MAGNIFIED, "S"),
+    _MAGNIFICATION,
+    _Modifier(("399055006", "R-102D7"), r"\bspot\b", MAGNIFIED, "S"),
     _Modifier(("399161006", "R-102D2"), "cleavage", "cleavage", "CV"),
     _Modifier(("399011000", "R-102D1"), "axillary tail", "axillary tail", "AT"),
-    _Modifier(("442580003", "R-40AB2"), "axillary tissue", "axillary tissue"),
-    _Modifier(("442593008", "R-40ABE"), "infra-mammary fold", "infra-mammary fold", "IMF"),
+    _Modifier(("442580003", "R-40AB2"), "axilla(?!ry tail)", "axillary tissue"),
+    _Modifier(("442593008", "R-40ABE"), "infra-?mammary", "infra-mammary fold", "IMF"),
     _Modifier(("441752004", "P2-00161"), "anterior compression", "anterior part", "AC"),
     _Modifier(("399110001", "R-102C2"), "tangential", "tangential", "TAN"),
     _Modifier(("399197002", "R-102D3"), "rolled lateral", "rolled", "RL"),
     _Modifier(("399226006", "R-102D4"), "rolled medial", "rolled", "RM"),
     _Modifier(("414493004", "R-102CA"), "rolled inferior", "rolled", "RI"),
     _Modifier(("415670009", "R-102C9"), "rolled superior", "rolled", "RS"),
-    _Modifier(("399209000", "R-102D5"), "implant displaced", "", "ID"),
+    _IMPLANT_DISPLACED,
     _Modifier(("442581004", "R-40AB3"), "nipple in profile", "", "NP"),
+    _Modifier((), "exaggerat", "exaggerated"),
 )
-_MAGNIFICATION, _IMPLANT_DISPLACED = _MODIFIERS[0], _MODIFIERS[12]
+_UNKNOWN = "unknown modifier"
 _EXAGGERATED = ("XCC", "XCCL", "XCCM")
 _AFTER = "|".join(known.label for known in _MODIFIERS if len(known.label) > 1)
 _LABEL = re.compile(
@@ -76,28 +79,33 @@ _LABEL = re.compile(
 )
 """A film's label (ACR MQCM 1999) in View Position: "RCC", "LMMLO" (magnified), "CCID" (implant displaced), "AT"."""
 
+_OF_SPECIMENS = (
+    "SpecimenDescriptionSequence", "ContainerTypeCodeSequence", "ContainerComponentSequence", "SpecimenSequence",
+    "SpecimenTypeCodeSequence", "ContainerIdentifier", "SpecimenIdentifier", "SpecimenUID", "SpecimenAccessionNumber",
+)  # fmt: skip
+"""What only the Specimen module has (PS3.3 section C.7.6.22), and what stood in its place before."""
+
 
 def view_of(dataset: Dataset) -> str | None:
     """The view's abbreviation: by code (required of MG), by View Position, or by CBIS-DDSM's Patient Orientation.
 
-    An exaggerated view is a view of its own (CID 4014); some write it as a modifier of the cranio-caudal one.
+    A specimen is one whatever view its header names beside. An exaggerated view is a view of its own (CID 4014); some
+    write it as a modifier of the cranio-caudal one, or in View Position alone.
     """
-    known = set(_VIEWS.values())
-    for view in [*_stated_modifiers(dataset), *_view_codes(dataset)]:
-        coded = _VIEWS.get(text(view, "CodeValue"))
-        if coded in _EXAGGERATED:
-            return coded
-    for view in _view_codes(dataset):
-        if coded := _VIEWS.get(text(view, "CodeValue")):
-            return coded
-    if items(dataset, "SpecimenDescriptionSequence"):
+    if _is_specimen(dataset):
         return SPECIMEN
-    if (position := code(dataset, "ViewPosition")) in known:
-        return position
-    if label := _LABEL.fullmatch(position):
-        return label["view"]
+    coded = [_VIEWS.get(text(view, "CodeValue")) for view in [*_stated_modifiers(dataset), *_view_codes(dataset)]]
+    written = [label["view"] for position in _positions(dataset) if (label := _LABEL.fullmatch(position))]
+    for view in (*coded, *written):
+        if view in _EXAGGERATED:
+            return view
+    for item in _view_codes(dataset):
+        if view := _VIEWS.get(text(item, "CodeValue")):
+            return view
+    if len(_positions(dataset)) == 1 and written:
+        return written[0]
     orientation = values(dataset, "PatientOrientation")
-    if len(orientation) == 1 and (misplaced := str(orientation[0]).strip().upper()) in known:
+    if len(orientation) == 1 and (misplaced := str(orientation[0]).strip().upper()) in _VIEWS.values():
         return misplaced
     return None
 
@@ -105,10 +113,15 @@ def view_of(dataset: Dataset) -> str | None:
 def extent_of(dataset: Dataset) -> str:
     """What the image shows where that is not the whole of a standard view: "spot/magnified", "cleavage", "partial", …
 
-    By view modifiers (CID 4015), Partial View (0028,1350) and its sections, and the magnification factor. "" is a whole
-    view; one with the implant displaced or the nipple in profile is.
+    By view modifiers (CID 4015; one that nobody knows may say anything), Image Type, Partial View (0028,1350) and its
+    sections, and the magnification factor. "" is a whole view; one with the implant displaced or the nipple in profile
+    is.
     """
-    found = [modifier.extent for modifier in _modifiers(dataset)]
+    if _is_specimen(dataset):
+        return "specimen"
+    found = [modifier.extent for modifier in _modifiers(dataset)] + extents_by_image_type(dataset)
+    if unknown_modifiers(dataset):
+        found.append(_UNKNOWN)
     if magnification_of(dataset).is_large:
         found.insert(0, MAGNIFIED)
     if (
@@ -117,8 +130,6 @@ def extent_of(dataset: Dataset) -> str:
         or text(dataset, "PartialViewDescription")
     ):
         found.append("partial")
-    if view_of(dataset) == SPECIMEN:
-        found.append("specimen")
     return ", ".join(dict.fromkeys(part for part in found if part))
 
 
@@ -139,18 +150,47 @@ def functional_groups(dataset: Dataset, keyword: str) -> Iterator[Dataset]:
             yield from items(group, keyword)
 
 
+def unknown_modifiers(dataset: Dataset) -> list[str]:
+    """The meanings, or else the values, of modifiers that are in no row of the table, for the report."""
+    stated = [*_stated_modifiers(dataset), *_view_codes(dataset)[1:]]
+    unknown = [one for one in stated if _VIEWS.get(text(one, "CodeValue")) is None and not _known(one)]
+    names = [text(one, "CodeMeaning") or text(one, "CodeValue") or "without a code" for one in unknown]
+    return list(dict.fromkeys("".join(filter(str.isprintable, name))[:64] for name in names))
+
+
+def _is_specimen(dataset: Dataset) -> bool:
+    """By code, in words, or by anything that only a specimen's header has."""
+    regions = items(dataset, "AnatomicRegionSequence")
+    within = [one for region in regions for one in items(region, "AnatomicRegionModifierSequence")]
+    for coded in (*_view_codes(dataset), *_stated_modifiers(dataset), *regions, *within):
+        if _VIEWS.get(text(coded, "CodeValue")) == SPECIMEN or "specimen" in text(coded, "CodeMeaning").lower():
+            return True
+    written = (*_positions(dataset), code(dataset, "BodyPartExamined"))
+    if any(SPECIMEN in one for one in written):
+        return True
+    return any(items(dataset, keyword) or text(dataset, keyword) for keyword in _OF_SPECIMENS)
+
+
+def _positions(dataset: Dataset) -> list[str]:
+    return [position for one in values(dataset, "ViewPosition") if (position := str(one).strip().upper())]
+
+
 def _view_codes(dataset: Dataset) -> list[Dataset]:
     return [*items(dataset, "ViewCodeSequence"), *functional_groups(dataset, "ViewCodeSequence")]
 
 
 def _modifiers(dataset: Dataset) -> list[_Modifier]:
-    """The known modifiers, wherever a sender put them: within the view's code, beside it, or as one more view."""
-    stated = [*_view_codes(dataset), *_stated_modifiers(dataset)]
-    found = [known for one in stated for known in _MODIFIERS if _is(one, known)]
-    position = code(dataset, "ViewPosition")
-    if position not in _VIEWS.values() and (label := _LABEL.fullmatch(position)):
-        written = {label["before"], label["after"], label["alone"]}
-        found += [known for known in _MODIFIERS if known.label in written]
+    """The known modifiers, wherever a sender put them: within the view's code, beside it, as one more view, or as a
+    label or words in View Position."""
+    found = [known for one in [*_view_codes(dataset), *_stated_modifiers(dataset)] for known in _known(one)]
+    for position in _positions(dataset):
+        if position in _VIEWS.values():
+            continue
+        if label := _LABEL.fullmatch(position):
+            written = {label["before"], label["after"], label["alone"]}
+            found += [known for known in _MODIFIERS if known.label in written]
+        else:
+            found += _named(position)
     return found
 
 
@@ -159,5 +199,14 @@ def _stated_modifiers(dataset: Dataset) -> list[Dataset]:
     return [one for holder in holders for one in items(holder, "ViewModifierCodeSequence")]
 
 
-def _is(stated: Dataset, known: _Modifier) -> bool:
-    return text(stated, "CodeValue") in known.codes or text(stated, "CodeMeaning").lower() == known.name
+def _known(stated: Dataset) -> list[_Modifier]:
+    """The rows for a code, by its value, or where that is its maker's, by its meaning; a view's code has none."""
+    value = text(stated, "CodeValue")
+    if coded := [known for known in _MODIFIERS if value in known.codes]:
+        return coded
+    return [] if value in _VIEWS else _named(text(stated, "CodeMeaning"))
+
+
+def _named(words: str) -> list[_Modifier]:
+    plain = words.lower().replace("_", " ")
+    return [known for known in _MODIFIERS if re.search(known.words, plain)]

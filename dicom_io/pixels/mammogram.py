@@ -19,7 +19,7 @@ from dicom_io.pixels.contrast import contrast_of, tones_of
 from dicom_io.pixels.decoding import read_dataset, stored_values
 from dicom_io.pixels.luts import approximate_presentation, is_inverse, modality_of, voi_of
 from dicom_io.spacing import spacing_of
-from dicom_io.views import MAGNIFIED, extent_of, has_implant, view_of
+from dicom_io.views import MAGNIFIED, extent_of, has_implant, unknown_modifiers, view_of
 from models.types import Mammogram
 
 # ITU-R BT.601: what a grey image saved in colour was, and a fair grey for one that has colour.
@@ -80,6 +80,10 @@ def read_mammogram(path: Path, max_pixels: int = 100_000_000) -> Mammogram:
         modality.remark,
         remark,
         *spacing.warnings,
+        *(
+            f"The view modifier {name!r} is unknown: how much of the view it leaves is not told."
+            for name in unknown_modifiers(dataset)
+        ),
         _extent_remark(dataset, extent) if extent else None,
         None if is_head_up(dataset) else _HEAD_DOWN,
         _UNDECODABLE_NAME if "\N{REPLACEMENT CHARACTER}" in text(dataset, "PatientName") else None,

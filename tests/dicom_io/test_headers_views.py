@@ -4,7 +4,7 @@ import pytest
 from pydicom import Dataset
 
 from dicom_io.headers import chest_wall_side, laterality_of
-from dicom_io.views import extent_of, has_implant, view_of
+from dicom_io.views import extent_of, has_implant, unknown_modifiers, view_of
 from models.types import Laterality
 
 
@@ -45,6 +45,29 @@ def a_view(code: str, *modifiers: str) -> list[Dataset]:
         ({"PatientOrientation": ["A", "FR"], "ViewPosition": "MLO"}, "L"),
         ({"PatientOrientation": ["P", "FL"], "ViewPosition": "MLO"}, "R"),
         ({"PatientOrientation": ["A", "HL"], "ViewPosition": "MLO"}, "L"),
+        ({"ImageLaterality": ["L", "R"]}, None),
+        ({"ImageLaterality": ["L", "R"], "Laterality": "R"}, "R"),
+        *(
+            ({"AnatomicRegionSequence": [a_dataset(CodeValue=value)]}, side)
+            for value, side in (
+                ("80248007", "L"),
+                ("T-04030", "L"),
+                ("73056007", "R"),
+                ("T-04020", "R"),
+                ("76752008", None),
+                ("63762007", None),
+            )
+        ),
+        (
+            {
+                "AnatomicRegionSequence": [
+                    a_dataset(CodeValue="76752008", AnatomicRegionModifierSequence=[a_dataset(CodeValue="7771000")])
+                ]
+            },
+            "L",
+        ),
+        ({"AnatomicRegionSequence": [a_dataset(CodeValue="80248007"), a_dataset(CodeValue="73056007")]}, None),
+        ({"ImageLaterality": "R", "AnatomicRegionSequence": [a_dataset(CodeValue="80248007")]}, "R"),
         ({"PatientOrientation": ["A", "R"], "ViewPosition": "CC"}, None),
         ({"PatientOrientation": ["A", "F"], "ViewPosition": "MLO"}, None),
         ({}, None),
@@ -53,6 +76,18 @@ def a_view(code: str, *modifiers: str) -> list[Dataset]:
 def test_the_breast_is_told_where_the_header_tells_it(attributes: dict[str, object], laterality: str | None) -> None:
     expected = Laterality(laterality) if laterality else None
     assert laterality_of(a_dataset(**attributes)) is expected
+
+
+SPECIMENS: list[dict[str, object]] = [
+    {"SpecimenDescriptionSequence": [a_dataset(SpecimenIdentifier="S1")]},
+    {"SpecimenSequence": [a_dataset(SpecimenIdentifier="S1")]},
+    {"ContainerIdentifier": "C1"},
+    {"SpecimenAccessionNumber": "S1"},
+    {"BodyPartExamined": "SPECIMEN"},
+    {"ViewModifierCodeSequence": [a_dataset(CodeValue="127457009")]},
+    {"ViewModifierCodeSequence": [a_dataset(CodeValue="X", CodeMeaning="Tissue specimen")]},
+    {"AnatomicRegionSequence": [a_dataset(CodeValue="119376003")]},
+]
 
 
 @pytest.mark.parametrize(
@@ -78,11 +113,26 @@ def test_the_breast_is_told_where_the_header_tells_it(attributes: dict[str, obje
         # an exaggerated view, said as a modifier of the cranio-caudal one
         ({"ViewCodeSequence": a_view("399162004", "399192008"), "ViewPosition": "CC"}, "XCCL"),
         ({"ViewModifierCodeSequence": a_view("399265009"), "ViewPosition": "CC"}, "XCC"),
+        # or by a label beside the code
+        *(
+            ({"ViewCodeSequence": a_view("399162004"), "ViewPosition": label}, label)
+            for label in ("XCC", "XCCL", "XCCM")
+        ),
+        ({"ViewCodeSequence": a_view("399162004"), "ViewPosition": "LXCCL"}, "XCCL"),
+        ({"ViewPosition": ["CC", "MLO"]}, None),
+        # a specimen, whatever view is named beside
+        *(({"ViewCodeSequence": a_view("399162004"), "ViewPosition": "CC", **mark}, "SPECIMEN") for mark in SPECIMENS),
         ({}, None),
     ],
 )
 def test_the_view_is_told_where_the_header_tells_it(attributes: dict[str, object], view: str | None) -> None:
     assert view_of(a_dataset(**attributes)) == view
+
+
+def named(value: str, meaning: str) -> dict[str, object]:
+    view = a_view("399162004")
+    view[0].ViewModifierCodeSequence = [a_dataset(CodeValue=value, CodingSchemeDesignator="99X", CodeMeaning=meaning)]
+    return {"ViewCodeSequence": view}
 
 
 def modifiers(*codes: str) -> list[Dataset]:
@@ -121,6 +171,27 @@ def modifiers(*codes: str) -> list[Dataset]:
         ({"ViewCodeSequence": a_view("399162004", "399110001")}, "tangential"),
         ({"ViewCodeSequence": a_view("399162004", "399197002")}, "rolled"),
         ({"ViewCodeSequence": a_view("399162004", "399163009", "399161006")}, "spot/magnified, cleavage"),
+        # a maker's own modifiers, and labels beside a coded view
+        (named("SPOT", "Spot compression view"), "spot/magnified"),
+        (named("M", "Magnified"), "spot/magnified"),
+        (named("X1", "Exaggerated lateral"), "exaggerated"),
+        (named("X2", "Axilla"), "axillary tissue"),
+        (named("X3", "Biplane 7"), "unknown modifier"),
+        (named("", ""), "unknown modifier"),
+        ({"ViewCodeSequence": [*a_view("399162004"), a_dataset(CodeValue="X3")]}, "unknown modifier"),
+        (named("399192008", "x"), ""),  # a view of its own, XCCL
+        *(
+            ({"ViewCodeSequence": a_view("399162004"), "ViewPosition": label}, extent)
+            for label, extent in (
+                ("AT", "axillary tail"),
+                ("CV", "cleavage"),
+                ("AXILLARY TAIL", "axillary tail"),
+                ("AXILLA", "axillary tissue"),
+                ("CLEAVAGE", "cleavage"),
+                ("SPOT", "spot/magnified"),
+                ("CC_MAG", "spot/magnified"),
+            )
+        ),
         ({"PartialView": "YES"}, "partial"),
         ({"PartialView": "NO"}, ""),
         ({"PartialViewCodeSequence": modifiers("255561001")}, "partial"),
@@ -129,7 +200,7 @@ def modifiers(*codes: str) -> list[Dataset]:
         ({"ViewCodeSequence": a_view("399162004", "399209000")}, ""),
         ({"ViewCodeSequence": a_view("399162004", "442581004")}, ""),
         ({"ViewCodeSequence": a_view("127457009")}, "specimen"),
-        ({"SpecimenDescriptionSequence": [a_dataset(SpecimenIdentifier="S1")]}, "specimen"),
+        *((mark, "specimen") for mark in SPECIMENS),
     ],
 )
 def test_what_an_image_shows_of_a_view_is_told_wherever_the_header_says_it(
@@ -141,6 +212,12 @@ def test_what_an_image_shows_of_a_view_is_told_wherever_the_header_says_it(
 def test_a_modifier_with_a_code_of_its_maker_is_known_by_its_meaning() -> None:
     own = a_dataset(CodeValue="M1", CodingSchemeDesignator="99ACME", CodeMeaning="Magnification")
     assert extent_of(a_dataset(ViewModifierCodeSequence=[own])) == "spot/magnified"
+
+
+def test_a_modifier_that_is_in_no_table_is_named_for_the_report() -> None:
+    assert unknown_modifiers(a_dataset(**named("X3", "Biplane 7"))) == ["Biplane 7"]
+    assert unknown_modifiers(a_dataset(**named("X3", "x" * 200 + "\n"))) == ["x" * 64]
+    assert unknown_modifiers(a_dataset(**named("M", "Magnified"))) == []
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,32 @@ def test_what_the_standard_says_is_no_ordinary_view_is_not_read_and_named(value:
         ["ORIGINAL", "PRIMARY", "STEREO"],
         ["ORIGINAL", "PRIMARY", "SPECIMEN"],
         ["ORIGINAL", "PRIMARY", "PHANTOM"],
+        *(
+            ["DERIVED", "PRIMARY", "", value]
+            for value in (
+                "CESM_RECOMBINED",
+                "CESM_RECOMB",
+                "CEM_RECOMB",
+                "DES_RECOMBINED",
+                "DUAL_ENERGY_RECOMBINED",
+                "CESM_SUB",
+                "CE_SUB",
+                "CEDM_DES",
+                "IODINE",
+                "CESM_HIGH_ENERGY",
+                "CEDM_HE",
+                "CEDM_HIGH_ENERGY",
+                "CEM_HIGH",
+                "CESM_PROC",
+                "DUAL_ENERGY_IMAGE",
+                "TEST_PATTERN",
+                "RECON",
+                "3D",
+                "MINIMUM",
+                "MEDIAN",
+                "AVG_IP",
+            )
+        ),
     ],
 )
 def test_what_devices_send_that_is_no_ordinary_view_is_not_read(image_type: list[str]) -> None:
@@ -95,6 +121,12 @@ def test_what_devices_send_that_is_no_ordinary_view_is_not_read(image_type: list
         (["DERIVED", "PRIMARY", "TOMO", "GENERATED_2D"], "synthetic"),
         (["DERIVED", "PRIMARY", "TOMO_2D", "LEFT", "", "", "", "", "150000"], "TOMO_2D"),
         (["ORIGINAL", "PRIMARY", "FOO"], "unknown value 'FOO'"),
+        *(
+            (["ORIGINAL", "PRIMARY", "", value], "low-energy")
+            for value in ("CESM_LOW_ENERGY", "CEDM_LE", "LE", "DES_LOW_ENERGY", "CEM_LOW", "DUAL_ENERGY_LOW")
+        ),
+        *((["DERIVED", "PRIMARY", "", value], "spot view") for value in ("SPOT", "MAG", "MAGNIFIED", "SPOT_MAG")),
+        (["DERIVED", "PRIMARY", "", "CROPPED"], "cut out"),
     ],
 )
 def test_other_views_are_read_and_the_report_says_what_they_are(image_type: list[str], said: str) -> None:
@@ -103,6 +135,14 @@ def test_other_views_are_read_and_the_report_says_what_they_are(image_type: list
     told = " ".join(what_kind_of_view(image))
     assert said in told
     assert bool(said) == bool(told)
+
+
+@pytest.mark.parametrize(
+    ("value", "extent"),
+    [("SPOT", "spot/magnified"), ("MAGNIFIED", "spot/magnified"), ("CROPPED", "partial"), ("FOO", "")],
+)
+def test_what_image_type_says_is_a_part_fills_no_standard_view(value: str, extent: str) -> None:
+    assert describe(an_image("DERIVED", "PRIMARY", "", value, ViewPosition="CC")).extent == extent
 
 
 def test_a_synthetic_image_stored_as_tomosynthesis_is_read_by_its_frame_type_too() -> None:
