@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pydicom import Dataset
 
 from dicom_io.attributes import code, numbers
+from dicom_io.image_types import MAGNIFIED
 from dicom_io.magnification import Magnification, by_distances, magnification_of
-from dicom_io.views import MAGNIFIED, extent_of, functional_groups, is_said_to_be_magnified
+from dicom_io.views import extent_of, functional_groups, is_said_to_be_magnified
 
 # Detectors and film scanners for mammography lie between 0.025 and 0.2 mm; beyond these bounds the header is wrong.
 _PLAUSIBLE_MM = (0.01, 0.5)

@@ -12,14 +12,14 @@ from pydicom import Dataset
 from dicom_io.attributes import number, text
 from dicom_io.errors import NotReadable
 from dicom_io.headers import is_head_up, kind_of, laterality_of
-from dicom_io.image_types import what_kind_of_view
+from dicom_io.image_types import MAGNIFIED, what_kind_of_view
 from dicom_io.instance_kinds import InstanceKind
 from dicom_io.magnification import magnification_of
 from dicom_io.pixels.contrast import contrast_of, tones_of
 from dicom_io.pixels.decoding import read_dataset, stored_values
 from dicom_io.pixels.luts import approximate_presentation, is_inverse, modality_of, voi_of
 from dicom_io.spacing import spacing_of
-from dicom_io.views import MAGNIFIED, extent_of, has_implant, unknown_modifiers, view_of
+from dicom_io.views import extent_of, has_implant, unknown_modifiers, view_of
 from models.types import Mammogram
 
 # ITU-R BT.601: what a grey image saved in colour was, and a fair grey for one that has colour.
