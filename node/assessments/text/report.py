@@ -8,19 +8,22 @@ the same.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from models.types import SEVERITY, Category, Laterality, most_severe
 from node.assessments.text.layout import CONCLUDES, UNSURE, Section, Sentence, sentences_of, with_soft_breaks
 from node.assessments.text.sentence import FIELD, UNCERTAIN, UNPAIRED, UNREADABLE, assigned
-from node.assessments.text.sides import as_side, row_of
+from node.assessments.text.sides import as_side, row_of, side_within
 from node.assessments.text.spelling import names
 from node.assessments.text.words import Sides, category_of, doubtful, in_a_language_that_is_read, plain, tokens
 
 SEVERAL = "it gives several BI-RADS categories for one breast, or for the exam: send the one that counts"
 MOST_CATEGORIES = 50
 _APART = frozenset({Category.ZERO, Category.SIX})
+_OVERALL = re.compile(r"\b(?:overall|gesamt\w*)\b", re.IGNORECASE)
 _BOTH = (Laterality.LEFT, Laterality.RIGHT)
 
 
@@ -82,11 +85,13 @@ class _Layout:
     Attributes:
         last: the last section of a side.
         named: the breasts that the text names.
+        apart: those that it names on their own, for certain or not.
         without_breast: the sections that say that there is none.
     """
 
     last: Section | None
     named: set[Laterality]
+    apart: set[Laterality]
     without_breast: set[Section]
 
 
@@ -107,19 +112,56 @@ def _read(text: str, *, soft_ends: bool) -> list[tuple[Sides, Category]]:
         raise ValueError(UNREADABLE)
     layout = _Layout(
         last=next((one.section for one in reversed(sentences) if one.section.sides), None),
-        named={side for one in sentences for word in row_of(one.words) for side in word.sides} if said else set(),
+        named={side for one in sentences for side in _named(one)} if said else set(),
+        apart={side for one in sentences for side in _named_apart(one)} if said else set(),
         without_breast={one.section for one in sentences if any(word.kind == "absent" for word in one.words)},
     )
     found = [(_about(one, said, layout), one.category) for one in said]
     _check(found, said)
+    has_none = layout.apart - {side for sides, _ in found for side in sides}
+    of_exam = [one for (sides, _), one in zip(found, said, strict=True) if not sides]
+    if has_none and layout.apart == set(_BOTH) and not all(_concludes_all(one, sentences) for one in of_exam):
+        raise ValueError(UNPAIRED)
     return list(dict.fromkeys(found))
+
+
+def _named(sentence: Sentence) -> set[Laterality]:
+    return {side for word in row_of(sentence.words) for side in word.sides}
+
+
+def _named_apart(sentence: Sentence) -> set[Laterality]:
+    """The breasts that a sentence names, or may name, but not both in one word. A letter before a word is a name's."""
+    row = row_of(sentence.words)
+    named = {word.sides[0] for word in row if len(word.sides) == 1}
+    for word, following in zip_longest(row, row[1:]):
+        if word.kind in UNSURE:
+            named |= set(side_within(word))
+        elif word.kind == "short" and (following is None or not following.text[0].isalpha()):
+            named |= set(as_side(word).sides)
+    return named
+
+
+def _concludes_all(one: _Statement, sentences: Sequence[Sentence]) -> bool:
+    """Whether a category without a side is given to the whole exam, though a breast that is named has none: where it is
+    the conclusion, or stands below its heading with no breast named between, and no breast's section follows."""
+    at = next(place for place, sentence in enumerate(sentences) if sentence is one.sentence)
+    if any(sentence.section.sides for sentence in sentences[at + 1 :]):
+        return False
+    if _concludes(one):
+        return True
+    for sentence in reversed(sentences[:at]):
+        if _named(sentence):
+            return False
+        if sentence.section.concludes:
+            return True
+    return False
 
 
 def _about(one: _Statement, said: Sequence[_Statement], layout: _Layout) -> Sides:
     """The breasts that a category is about.
 
-    What stands under the last heading of a side, where the other breast is named and has none, is taken for the
-    conclusion of the whole report; where it may as well be that as the section's own, it is refused.
+    What stands under the last heading of a side, where the other breast is named and has none, may be of the whole exam
+    as well as of that breast: it is refused, and so is what may be the conclusion of two breasts that have categories.
     """
     section = one.sentence.section
     if one.sides or not (section.sides or section.unclear):
@@ -130,9 +172,9 @@ def _about(one: _Statement, said: Sequence[_Statement], layout: _Layout) -> Side
         return section.sides
     others = [other for other in said if _near(other) not in ((), section.sides)]
     if layout.named - set(section.sides) - {side for other in others for side in _near(other)}:
-        if len(said) > 1:
-            raise ValueError(UNPAIRED)
-        return ()
+        if len(said) == 1 and _concludes(one):
+            return ()
+        raise ValueError(UNPAIRED)
     alike = all(other.sentence.opens == one.sentence.opens and not other.sentence.heads for other in others)
     if others and not alike and one.category is most_severe(other.category for other in others):
         raise ValueError(UNPAIRED)
@@ -165,5 +207,12 @@ def _check(found: Sequence[tuple[Sides, Category]], said: Sequence[_Statement]) 
 
 
 def _concludes(statement: _Statement) -> bool:
-    words = " ".join(word.text for word in statement.sentence.words)
-    return statement.sentence.section.concludes or CONCLUDES.search(words) is not None
+    """Whether its heading says so, or the words before BI-RADS ("Final assessment: BI-RADS 4"): those behind it may
+    belong to its name. "Overall" is of the exam wherever it stands."""
+    words = [word.text for word in statement.sentence.words]
+    before = next(at for at, word in enumerate(statement.sentence.words) if word.kind == "birads")
+    return (
+        statement.sentence.section.concludes
+        or CONCLUDES.search(" ".join(words[:before])) is not None
+        or _OVERALL.search(" ".join(words)) is not None
+    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from models.types import Laterality
 from node.assessments.text.words import Token
 
 _DROPPED = frozenset({"filler", "breast", "according", "soft"})
@@ -16,6 +17,7 @@ _ADJECTIVE = re.compile(r"(?:left|right|linke[rnms]?|rechte[rnms]?)$", re.IGNORE
 _ENGLISH = re.compile(
     r"(?P<preposition>(?:on|in|of|for|auf|op)\s)?(?P<article>(?:the|de|der)\s)?(?:left|right)$", re.IGNORECASE
 )
+_WITHIN = re.compile("left|right|link|recht", re.IGNORECASE)
 _NOUNS = frozenset({"breast", "site"})
 _SIDE_WORDS = frozenset({"side", "seite"})
 _TITLES = frozenset({"mr", "mrs", "ms", "miss", "dr", "prof", "fr", "hr", "frau", "herr", "mevr"})
@@ -137,3 +139,9 @@ def as_side(token: Token) -> Token:
     if token.kind != "short":
         return token
     return Token("left" if token.text[0] in "lL" else "right", token.text, token.at)
+
+
+def side_within(token: Token) -> tuple[Laterality, ...]:
+    """The side whose word stands in a token that may be no side ("left one", "leftover")."""
+    found = _WITHIN.search(token.text)
+    return (Laterality.LEFT if found[0][0] in "lL" else Laterality.RIGHT,) if found else ()

@@ -103,12 +103,14 @@ SAID = {
     "Right breast: mass of\n12 mm. BI-RADS 4.": "R 4",
     "Mass in the\nright breast. BI-RADS 4.": " 4",
     "BI-RADS 2 in the\nright breast, BI-RADS 4 in the\nleft breast.": "R 2, L 4",
-    # a conclusion below both breasts is not that of the last one
-    "Left breast: mass. Right breast: normal. BI-RADS 4": " 4",
-    "Left breast: mass.\nRight breast: normal.\nBI-RADS 4": " 4",
-    "Left breast:\nMass.\nRight breast:\nNormal.\nBI-RADS 4": " 4",
+    # a conclusion below both breasts, and what is below the only breast that is named
+    "Left breast: mass. Right breast: normal.\nImpression: BI-RADS 4": " 4",
+    "Left breast: mass.\nRight breast: normal.\n\nOverall BI-RADS 4": " 4",
+    "Linke Brust: Herd. Rechte Brust: unauffällig.\nBeurteilung: BI-RADS 4": " 4",
+    "Linkerborst: massa. Rechterborst: normaal.\nConclusie: BI-RADS 4": " 4",
+    "FINDINGS:\nThe right breast has a scar. The left breast is normal.\n\nIMPRESSION:\nBenign.\n\nBI-RADS 2": " 2",
+    "Impression: BI-RADS 4.\nFindings: Mass in the left breast, right breast normal.": " 4",
     "Right breast:\nNormal.\n\nBI-RADS 4": " 4",
-    "Right breast has a mass. Left breast: scar. BI-RADS 4.": " 4",
     # no category
     "BI-RADS density 3": "nothing",
     "BI-RADS 3 density": "nothing",

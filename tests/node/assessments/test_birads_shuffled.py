@@ -1,4 +1,4 @@
-"""Shuffled sentences, sides and punctuation never give a breast what was said of the other."""
+"""Shuffled sentences, sides and punctuation never give a breast what was said of the other, nor the exam any of it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from assessing import REFUSED, understood
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from models.types import SEVERITY, Category
 from node.assessments.text.report import categories_in
 
 # Sentences about a side, as radiologists write them, and what may stand between them.
@@ -60,6 +59,8 @@ ASIDES = (
     "{s} decision",
     "nothing {s}",
     "the {s} lung",
+    "suspicious mass in the {s}",
+    "{s} breast: carcinoma.",
     "second reader",
     "Provisional",
     "Surgeon:",
@@ -88,33 +89,41 @@ PUNCTUATION = (
 CATEGORIES = {"0": "0", "1": "1", "2": "2", "3": "3", "4": "4", "4A": "4A", "4b": "4B", "5": "5", "6": "6", "IV": "4"}
 
 
+CONCLUSIONS = ("\n\nImpression: BI-RADS {c}", "\n\nOverall: BI-RADS {c}", "\n\nBeurteilung:\nBI-RADS {c}")
+
+
 @st.composite
 def reports(draw: st.DrawFn) -> tuple[str, dict[str, str]]:
-    """A text, and the categories of the breasts that it assesses."""
+    """A text, and the categories of the breasts that it assesses; that of the exam by the name "", which may be that of
+    the only breast that the text names."""
     order = draw(st.sampled_from((("R", "L"), ("L", "R"), ("R",), ("L",))))
     said = {side: draw(st.sampled_from(sorted(CATEGORIES))) for side in order}
     pieces = [
         draw(st.sampled_from(CLAUSES)).format(s=draw(st.sampled_from(SIDES[side])), c=said[side]) for side in order
     ]
-    aside = draw(st.sampled_from(ASIDES)).format(s=draw(st.sampled_from(SIDES[draw(st.sampled_from("RL"))])))
+    beside, aside = draw(st.sampled_from("RL")), draw(st.sampled_from(ASIDES))
+    if len(order) == 1 and (beside in order or "{s}" not in aside):
+        said[""] = said[order[0]]
+    aside = aside.format(s=draw(st.sampled_from(SIDES[beside])))
     pieces.insert(draw(st.integers(0, len(pieces))), aside)
     text = "".join(piece + draw(st.sampled_from(PUNCTUATION)) for piece in pieces if piece)
+    if draw(st.integers(0, 3)) == 3:
+        said[""] = draw(st.sampled_from(sorted(CATEGORIES)))
+        text += draw(st.sampled_from(CONCLUSIONS)).format(c=said[""])
     return text, {side: CATEGORIES[category] for side, category in said.items()}
 
 
 @given(reports())
 @settings(max_examples=400, deadline=None)
 @example(("Right breast: BI-RADS 5. Left breast: scar. BI-RADS 2.", {"R": "5", "L": "2"}))
-def test_shuffled_sentences_sides_and_punctuation_never_give_a_breast_the_category_of_the_other(
+def test_shuffled_sentences_sides_and_punctuation_never_give_a_breast_or_the_exam_what_is_another_s(
     report: tuple[str, dict[str, str]],
 ) -> None:
     text, meant = report
     with contextlib.suppress(ValueError):
         for sides, category in categories_in(text):
-            for side in sides:
+            for side in sides or ("",):
                 assert meant.get(side) == category, text
-            if not sides:
-                assert category == max(map(Category, meant.values()), key=SEVERITY.index), text
 
 
 WORDS = (
