@@ -122,4 +122,4 @@ def _check(elements: list[int], items: list[int], levels: int, size: int, longes
         (longest, LONGEST, "bytes in one value of its header"),
     ):
         if count > most:
-            raise NotReadable(f"The data set has more than {most} {what}.")
+            raise NotReadable(f"More than {most} {what}.")

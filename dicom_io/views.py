@@ -71,6 +71,8 @@ _MODIFIERS = (
     _Modifier((), "exaggerat", "exaggerated"),
 )
 _UNKNOWN = "unknown modifier"
+_MOST_EXTENTS = 2
+"""Segment Label, which begins with breast, view and extent, holds 64 characters."""
 _EXAGGERATED = ("XCC", "XCCL", "XCCM")
 _AFTER = "|".join(known.label for known in _MODIFIERS if len(known.label) > 1)
 _LABEL = re.compile(
@@ -115,7 +117,7 @@ def extent_of(dataset: Dataset) -> str:
 
     By view modifiers (CID 4015; one that nobody knows may say anything), Image Type, Partial View (0028,1350) and its
     sections, and the magnification factor. "" is a whole view; one with the implant displaced or the nipple in profile
-    is.
+    is. Of more than two parts the first two.
     """
     if _is_specimen(dataset):
         return "specimen"
@@ -130,7 +132,7 @@ def extent_of(dataset: Dataset) -> str:
         or text(dataset, "PartialViewDescription")
     ):
         found.append("partial")
-    return ", ".join(dict.fromkeys(part for part in found if part))
+    return ", ".join(list(dict.fromkeys(part for part in found if part))[:_MOST_EXTENTS])
 
 
 def is_said_to_be_magnified(dataset: Dataset) -> bool:

@@ -31,6 +31,10 @@ class Status(IntEnum):
     0111H, Duplicate SOP Instance, for N-CREATE only; the range Cxxx is what PS3.4 leaves to a storage SCP."""
 
 
+_LONGEST_COMMENT = 64
+"""Characters of a LO (PS3.5 section 6.2)."""
+
+
 @dataclass(frozen=True)
 class Answer:
     """A status and the Error Comment (0000,0902) that goes with it: one line for a person, without patient data.
@@ -42,6 +46,12 @@ class Answer:
     status: Status
     comment: str = ""
 
+    @classmethod
+    def told(cls, status: Status, sentence: str) -> Answer:
+        """With a sentence that was not made for a comment: cut to what one holds."""
+        fit = sentence.encode("ascii", "replace").decode().replace("\\", "/")
+        return cls(status, " ".join(fit.split())[:_LONGEST_COMMENT])
+
     def __post_init__(self) -> None:
-        if len(self.comment) > 64 or not self.comment.isascii() or "\\" in self.comment:
+        if len(self.comment) > _LONGEST_COMMENT or not self.comment.isascii() or "\\" in self.comment:
             raise ValueError(f"Not an Error Comment: {self.comment!r}")

@@ -97,6 +97,9 @@ EVER_THERE = (
 )  # fmt: skip
 """Of type 2: empty where the image does not state them."""
 
+IN_WORDS = ("CodeMeaning", "Description")
+"""How keywords end whose values only people read: too long, they are cut; codes and identifiers are left out."""
+
 REQUEST = (
     "AccessionNumber", "IssuerOfAccessionNumberSequence", "ReferencedStudySequence", "StudyInstanceUID",
     "PlacerOrderNumberImagingServiceRequest", "OrderPlacerIdentifierSequence",

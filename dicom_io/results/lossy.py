@@ -9,6 +9,7 @@ from pydicom.uid import HTJ2K, JPEG2000, JPEGBaseline8Bit, JPEGExtended12Bit, JP
 
 from dicom_io.attributes import code, numbers, text, values
 from dicom_io.decimals import decimal_string
+from dicom_io.results.fitting import fits
 
 _LOSSY_METHODS: Mapping[str, str] = {
     JPEGBaseline8Bit: "ISO_10918_1",
@@ -31,7 +32,8 @@ def lossy_compression(sources: Iterable[Dataset]) -> Dataset:
         worst = max(lossy, key=lambda source: max(numbers(source, "LossyImageCompressionRatio"), default=0))
         if ratios := numbers(worst, "LossyImageCompressionRatio"):
             said.LossyImageCompressionRatio = [decimal_string(ratio) for ratio in ratios]
-        if methods := [str(method) for method in values(worst, "LossyImageCompressionMethod")]:
+        methods = [str(method) for method in values(worst, "LossyImageCompressionMethod")]
+        if methods and all(fits("CS", method) for method in methods):
             said.LossyImageCompressionMethod = methods
         elif method := _LOSSY_METHODS.get(_transfer_syntax(worst)):
             said.LossyImageCompressionMethod = method

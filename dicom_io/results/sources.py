@@ -19,6 +19,7 @@ from dicom_io.results.carried_over import (
     EVER_THERE_OF_A_REQUEST,
     EVER_THERE_OF_A_TRIAL_SUBJECT,
     EVER_THERE_WITH,
+    IN_WORDS,
     NEEDED_OF_A_CODE,
     NEEDED_OF_A_TRIAL_SUBJECT,
     NEEDED_OF_AN_ITEM,
@@ -28,6 +29,7 @@ from dicom_io.results.carried_over import (
     STUDY,
     TRIAL_SUBJECT,
 )
+from dicom_io.results.fitting import cut, fits
 
 _TIME = r"\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?"
 _WELL_FORMED = {
@@ -103,12 +105,16 @@ def _trial_subject(source: Dataset) -> Dataset:
 
 
 def _taken(source: Dataset, keywords: Iterable[str]) -> Dataset:
+    """What fits; of what does not, words are cut, and what tells patient and study stays: cut, it would tell others."""
     taken = Dataset()
     for keyword in keywords:
         if within := [kept for item in items(source, keyword) if (kept := _well_formed(item, keyword))]:
             taken[keyword] = DataElement(keyword, "SQ", within)
-        elif values(source, keyword) and dictionary_VR(keyword) != "SQ":
-            taken[keyword] = deepcopy(source[keyword])
+        elif values(source, keyword) and (vr := dictionary_VR(keyword)) != "SQ":
+            if keyword in EVER_THERE or all(fits(vr, value) for value in values(source, keyword)):
+                taken[keyword] = deepcopy(source[keyword])
+            elif keyword.endswith(IN_WORDS) and (words := cut(vr, text(source, keyword))):
+                taken[keyword] = DataElement(keyword, vr, words)
     for keyword, value, others in ONLY_WITH:
         stated = keyword in taken and (not value or text(taken, keyword) == value)
         if stated and not any(other in taken for other in others):
@@ -157,7 +163,8 @@ def stand_in(source: Dataset, shape: tuple[int, int]) -> Dataset:
 def patient_orientation(source: Dataset) -> tuple[str, str] | None:
     """The directions of rows and columns (PS3.3 §C.7.6.1.1.1), None where the image does not state both."""
     stated = [str(value).strip() for value in values(source, "PatientOrientation")]
-    return (stated[0], stated[1]) if len(stated) == 2 and all(stated) else None
+    is_told = len(stated) == 2 and all(re.fullmatch("[LRAPHF]{1,3}", one) for one in stated)
+    return (stated[0], stated[1]) if is_told else None
 
 
 def spacing_mm(source: Dataset) -> tuple[float, float] | None:

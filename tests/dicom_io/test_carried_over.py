@@ -257,6 +257,62 @@ def test_a_source_that_names_no_method_of_deidentification_makes_no_object_inval
     assert wrong == {kind: [] for kind in IN_PROFILES}
 
 
+def too_long(sequence: str) -> list[Dataset]:
+    """Items of which none fits, but for the last, whose meaning alone is too long."""
+    return [
+        coded("V" * 17, "99X", "of their own"),
+        coded("V", "S" * 17, "of their own"),
+        coded("V\n1", "99X", "of their own"),
+        coded("V2", "99X", f"{sequence}\x07 " + "m" * 80),
+    ]
+
+
+CODES = (
+    "ProcedureCodeSequence", "ViewCodeSequence", "ViewModifierCodeSequence", "AnatomicRegionSequence",
+    "DeidentificationMethodCodeSequence", "RequestedProcedureCodeSequence",
+    "ReasonForRequestedProcedureCodeSequence", "PatientSpeciesCodeSequence", "PerformedProtocolCodeSequence",
+)  # fmt: skip
+WORDS = {
+    "StudyDescription": "LO", "ClinicalTrialTimePointDescription": "ST", "ClinicalTrialSeriesDescription": "LO",
+    "DeidentificationMethod": "LO", "ClinicalTrialSponsorName": "LO", "IssuerOfPatientID": "LO", "AdmissionID": "LO",
+    "OtherPatientIDs": "LO", "RescaleType": "LO", "ServiceEpisodeID": "LO", "TimezoneOffsetFromUTC": "SH",
+    "PatientAge": "AS", "LossyImageCompressionMethod": "CS", "PatientOrientation": "CS", "BurnedInAnnotation": "CS",
+    "BodyPartExamined": "CS", "ContentDate": "DA", "ContentTime": "TM", "StudyDate": "DA", "StudyTime": "TM",
+    "PatientBirthDate": "DA", "PatientSex": "CS", "ImageType": "CS",
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:.*(value length|Invalid value).*:UserWarning")
+def test_a_source_whose_codes_and_texts_do_not_fit_gets_all_its_objects_and_none_is_invalid(tmp_path: Path) -> None:
+    sources = some_sources()
+    for source in sources.values():
+        for sequence in CODES:
+            setattr(source, sequence, too_long(sequence))
+        view = coded("399162004", "SCT", "cranio-caudal")
+        view.ViewModifierCodeSequence = too_long("modifiers")
+        source.ViewCodeSequence = [view]
+        source.RequestAttributesSequence = [
+            item(RequestedProcedureID="R" * 17, RequestedProcedureDescription="d" * 99,
+                 ScheduledProcedureStepID="S" * 17, RequestedProcedureCodeSequence=too_long("asked"),
+                 ScheduledProtocolCodeSequence=too_long("planned"))
+        ]  # fmt: skip
+        source.IssuerOfAccessionNumberSequence = [item(UniversalEntityID="1.2", UniversalEntityIDType="T" * 17)]
+        for keyword, vr in WORDS.items():
+            source.add_new(keyword, vr, ["w" * 70] * 2 if keyword == "PatientOrientation" else "w" * 70 + "\x07")
+        source.LossyImageCompression, source.LossyImageCompressionRatio = "01", 10.5
+        source.RescaleSlope, source.RescaleIntercept = 2, 0
+    wrong = {}
+    for one in encode_results(some_exam(), sources, EVERYTHING):
+        path = tmp_path / f"{one.sop_instance_uid}.dcm"
+        path.write_bytes(one.content)
+        wrong[one.kind] = dciodvfy(path)
+    assert wrong == {kind: [] for kind in IN_PROFILES}
+    taken = demographics(sources[R_CC])
+    assert [one.CodeMeaning for one in taken.ProcedureCodeSequence] == [("ProcedureCodeSequence " + "m" * 80)[:64]]
+    assert taken.StudyDescription == "w" * 64
+    assert [one.value for one in view_modifiers(sources[R_CC])] == ["V2"]
+
+
 def test_nothing_is_invented_where_an_image_says_nothing() -> None:
     for one in encode_results(some_exam(), some_sources(), EVERYTHING):
         told = dcmread(BytesIO(one.content))

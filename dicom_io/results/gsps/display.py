@@ -13,6 +13,7 @@ from dicom_io.attributes import code, number, text
 from dicom_io.decimals import decimal_string
 from dicom_io.pixels.contrast import contrast_of
 from dicom_io.pixels.luts import Voi, is_inverse, modality_of, voi_of
+from dicom_io.results.fitting import cut
 from dicom_io.spacing import aspect_of
 
 
@@ -40,7 +41,7 @@ def as_displayed(source: Dataset, tones: NDArray[Any] | None) -> Dataset:
     elif (modality.slope, modality.intercept) != (1, 0):
         display.RescaleSlope = decimal_string(modality.slope)
         display.RescaleIntercept = decimal_string(modality.intercept)
-        display.RescaleType = text(source, "RescaleType") or "US"
+        display.RescaleType = cut("LO", text(source, "RescaleType")) or "US"
     if voi := _written(voi_of(source, modality, contrast)):
         display.SoftcopyVOILUTSequence = [voi]
     # The Photometric Interpretation of the image has no say where a presentation state is applied.

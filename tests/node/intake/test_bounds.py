@@ -22,7 +22,7 @@ from dicom_io.bounds import (
     check_bounds,
 )
 from dicom_io.errors import NotReadable
-from dicom_io.network.answers import Status
+from dicom_io.network.answers import Answer, Status
 
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 UNDEFINED = 0xFFFFFFFF
@@ -92,11 +92,37 @@ BOMBS = {
 def test_more_than_any_object_needs_is_refused_without_its_memory(bomb: str):
     data, vr, order = BOMBS[bomb]
     tracemalloc.start()
-    with pytest.raises(NotReadable, match="more than"):
+    with pytest.raises(NotReadable, match="More than"):
         check_bounds(io.BytesIO(data), 0, implicit=not vr, little=order == "<")
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 2_000_000  # the file itself lies on the disk
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_the_reason_of_a_refusal_fits_the_answer(bomb: str):
+    data, vr, order = BOMBS[bomb]
+    with pytest.raises(NotReadable) as refused:
+        check_bounds(io.BytesIO(data), 0, implicit=not vr, little=order == "<")
+    assert Answer.told(Status.NOT_DICOM, str(refused.value)).comment == str(refused.value)
+
+
+@given(strategies.text(max_size=200))
+def test_any_sentence_becomes_a_comment(sentence: str):
+    comment = Answer.told(Status.NOT_DICOM, sentence).comment
+    assert len(comment) <= 64
+    if sentence.isascii() and sentence.isprintable() and "\\" not in sentence:
+        assert comment == " ".join(sentence.split())[:64]
+
+
+def test_a_value_of_a_million_bytes_in_a_header_is_refused_with_its_reason(listening_node, mammogram):
+    image = mammogram()
+    image.add_new(0x00181164, "UC", "1\\" * LONGEST)
+    answer = listening_node.store(image)
+    assert (answer.Status, answer.ErrorComment) == (
+        Status.NOT_DICOM,
+        "More than 1000000 bytes in one value of its header.",
+    )
 
 
 def test_pixels_are_not_counted():
