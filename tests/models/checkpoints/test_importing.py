@@ -18,8 +18,8 @@ from models.catalog import ARCHITECTURES
 from models.checkpoints.importing import ImportRefused, import_checkpoint
 from models.checkpoints.known import OFFICIAL
 from models.detectors.yolov8 import build
+from models.errors import UserError
 from node.cli.models_command import models
-from node.cli.terminal.failure import CommandFailed
 
 
 @pytest.fixture(autouse=True)
@@ -112,7 +112,7 @@ def test_a_missing_file_and_an_unknown_name_end_the_command_with_what_to_give(
     checkpoint: Path, tmp_path: Path, command: Callable[..., Ran]
 ) -> None:
     ended = command("import", tmp_path / "none.pth", "--as", "sam-vit-b", "--out", tmp_path / "bundle")
-    assert isinstance(ended.exception, CommandFailed)
+    assert isinstance(ended.exception, UserError)
     assert "none.pth: cannot be read" in str(ended.exception)
     ended = command("import", checkpoint, "--as", "sam-vit-z", "--out", tmp_path / "bundle")
     assert "'sam-vit-z' is not known. Give --as one of sam-vit-b" in str(ended.exception)

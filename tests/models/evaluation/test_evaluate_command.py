@@ -17,10 +17,10 @@ from typer.testing import CliRunner
 from models.bundles.bundle import BundleError, find_bundle
 from models.datasets.catalog import DATASETS
 from models.datasets.split import Split
+from models.errors import UserError
 from models.training.ablation import any_recipe
 from models.training.recipe import RecipeError
 from node.cli.main import build
-from node.cli.terminal.failure import CommandFailed
 
 DETECTOR = """
 kind = "detector"
@@ -149,7 +149,7 @@ def test_a_folder_that_cannot_be_written_is_named(
     out = tmp_path / "file" / "report"
     asked = ("--data", phantom_set.spec, "--device", "cpu", "--out", out)
     for ran in (command("evaluate", "--split", split, *asked), command("ablate", recipe, *asked)):
-        assert isinstance(ran.exception, CommandFailed)
+        assert isinstance(ran.exception, UserError)
         assert "cannot be written" in str(ran.exception)
 
 
@@ -177,7 +177,7 @@ def test_what_cannot_be_measured_is_refused_with_a_sentence(
 ) -> None:
     data = () if "--data" in arguments else ("--data", phantom_set.spec)
     ran = command("evaluate", "--out", tmp_path / "report", *data, *arguments)
-    assert isinstance(ran.exception, CommandFailed)
+    assert isinstance(ran.exception, UserError)
     assert said in str(ran.exception)
 
 
@@ -187,7 +187,7 @@ def test_an_empty_side_of_a_split_is_refused(
     told = json.loads(split.read_text())
     split.write_text(json.dumps({**told, "test": []}))
     ran = command("evaluate", "--data", phantom_set.spec, "--out", tmp_path / "report", "--split", split)
-    assert isinstance(ran.exception, CommandFailed)
+    assert isinstance(ran.exception, UserError)
     assert "There is no image to measure" in str(ran.exception)
 
 

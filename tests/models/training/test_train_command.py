@@ -20,10 +20,10 @@ from typer.testing import CliRunner
 from models.bundles.bundle import read_bundle, verify
 from models.bundles.writing import stored
 from models.catalog import load_part, untrained
+from models.errors import UserError
 from models.training.checkpoint import FILE
 from models.training.kinds import KINDS, recipe_of
 from models.training.recipe import RecipeError, find_recipe, shipped_recipes
-from node.cli.terminal.failure import CommandFailed
 from node.cli.train import told, train
 
 DETECTOR = """
@@ -96,7 +96,7 @@ def command(phantom_set: WrittenPhantoms, tmp_path: Path) -> Callable[..., Ran]:
 
 
 def refused(ran: Ran) -> str:
-    assert isinstance(ran.exception, CommandFailed), ran.output
+    assert isinstance(ran.exception, UserError), ran.output
     return str(ran.exception)
 
 

@@ -15,13 +15,13 @@ from road import Road
 from typer.testing import CliRunner
 
 from dicom_io.segmentations import ReadSegment, mask_of
+from models.errors import UserError
 from models.types import FindingKind
 from node.annotations.compared import Comparison, Pair, match
 from node.annotations.review import due_for_review, is_drawn
 from node.annotations.stats import annotation_stats
 from node.annotations.truth import AnnotatedImage
 from node.cli.main import build
-from node.cli.terminal.failure import CommandFailed
 from node.store.database import looking
 
 
@@ -172,7 +172,7 @@ def test_export_with_a_damaged_key_says_so(reported: Road, images: list[Dataset]
     (reported.data_dir / "pseudonyms.key").write_bytes(b"")
     out = str(config.parent / "out")
     ran = CliRunner().invoke(build(), ["annotations", "export", "--out", out, "--config", str(config)])
-    assert isinstance(ran.exception, CommandFailed)
+    assert isinstance(ran.exception, UserError)
 
 
 def test_export_says_that_the_images_hold_patient_data(reported: Road, images: list[Dataset], config: Path):

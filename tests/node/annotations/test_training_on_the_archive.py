@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from dicom_io.pixels.case_reader import CaseReader
 from models.bundles.bundle import read_bundle
-from node.cli.terminal.failure import CommandFailed
+from models.errors import UserError
 from node.cli.train import train
 
 RECIPE = """
@@ -65,7 +65,7 @@ def test_an_archive_that_nobody_corrected_trains_nothing(tmp_path: Path) -> None
     settings = tmp_path / "node.toml"
     settings.write_text(f'data_dir = "{tmp_path / "data"}"\n')
     ran = _train(settings, tmp_path)
-    assert isinstance(ran.exception, CommandFailed)
+    assert isinstance(ran.exception, UserError)
     assert "orrect" in str(ran.exception)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from node.cli.terminal.failure import CommandFailed
+from models.errors import UserError
 
 
 def test_phantoms_are_written_where_they_are_asked_for(tmp_path: Path, command):
@@ -21,7 +21,7 @@ def test_phantoms_are_written_where_they_are_asked_for(tmp_path: Path, command):
 def test_a_folder_of_someones_files_is_refused_and_left_as_it_is(tmp_path: Path, command):
     (tmp_path / "thesis.txt").write_text("years of work")
     ran = command("phantom", "--studies", 1, "--out", tmp_path)
-    assert isinstance(ran.exception, CommandFailed)
+    assert isinstance(ran.exception, UserError)
     assert f"{tmp_path} holds something else than phantoms" in str(ran.exception)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
@@ -30,7 +30,7 @@ def test_other_options_in_the_same_folder_are_refused(tmp_path: Path, command):
     options = ("phantom", "--studies", 1, "--spacing-mm", 0.5, "--out", tmp_path / "phantoms")
     assert command(*options).exit_code == 0
     ran = command(*options, "--lesions", 0.9)
-    assert isinstance(ran.exception, CommandFailed)
+    assert isinstance(ran.exception, UserError)
     assert "made with other options" in str(ran.exception)
     assert command(*options).exit_code == 0
 

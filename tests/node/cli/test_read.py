@@ -10,7 +10,7 @@ from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ComprehensiveSRStorage, ComputedRadiographyImageStorage, ExplicitVRLittleEndian
 
-from node.cli.terminal.failure import CommandFailed
+from models.errors import UserError
 
 
 def write(path: Path, number: int, **attributes: object) -> Path:
@@ -66,5 +66,5 @@ def test_a_folder_that_cannot_be_written_is_told_before_anything_is_read(tmp_pat
     write(tmp_path / "in" / "report.dcm", 1)
     (tmp_path / "file").write_text("in the way")
     ran = command("read", tmp_path / "in", "--out", tmp_path / "file" / "out")
-    assert isinstance(ran.exception, CommandFailed)
+    assert isinstance(ran.exception, UserError)
     assert "nothing can be written there" in str(ran.exception)

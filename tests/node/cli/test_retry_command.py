@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import select
 
-from node.cli.terminal.failure import CommandFailed
+from models.errors import UserError
 from node.operations.retry import NoSuchStudy, retry_study
 from node.store.states import DeliveryState, JobKind, JobState, StudyState
 from node.store.tables import Delivery, Instance, Job, Study
@@ -100,7 +100,7 @@ def test_two_patients_stay_in_quarantine_and_the_command_says_what_helps(a_study
         of_row = {column.key: getattr(first, column.key) for column in Instance.__table__.columns}
         session.add(Instance(**of_row | {"id": 2, "sop_instance_uid": "1.2", "patient_id": "SECRET-8"}))
     ran = command("retry", study_id, "-c", config)
-    assert isinstance(ran.exception, CommandFailed)
+    assert isinstance(ran.exception, UserError)
     assert "at their source" in str(ran.exception)
     assert "SECRET" not in str(ran.exception)
 

@@ -92,7 +92,7 @@ def test_what_was_sent_is_asked_for_in_one_request_and_waits_for_its_promise(roa
     work(delivering)
     (request,) = pacs.asked
     assert requested(request) == pacs.stored
-    assert states(road) == [DeliveryState.SENT] * 5
+    assert states(road) == [DeliveryState.UNCOMMITTED] * 5
     assert says(delivering, request)
     assert states(road) == [DeliveryState.COMMITTED] * 5
 
@@ -168,7 +168,7 @@ def test_a_transaction_uid_in_use_is_asked_anew_and_nothing_is_sent_again(road: 
     delivering = deliverer(road, pacs)
     work(delivering)
     says(delivering, pacs.asked[0], dict.fromkeys(pacs.stored, 0x0131))
-    assert states(road) == [DeliveryState.SENT] * 5
+    assert states(road) == [DeliveryState.UNCOMMITTED] * 5
     road.clock.seconds += 2 * POLICY.first_s
     work(delivering)
     assert len(pacs.stored) == 5
@@ -201,17 +201,17 @@ def test_nothing_is_marked_that_was_not_asked_for(tmp_path: Path, mammogram_stud
         assert says(asked, pacs.asked[0])
         assert not says(other, pacs.asked[0]), "another destination's transaction"
     by_name = {delivery.destination: delivery.state for delivery in road.deliveries()}
-    assert by_name == {"asked": DeliveryState.COMMITTED, "other": DeliveryState.SENT}
+    assert by_name == {"asked": DeliveryState.COMMITTED, "other": DeliveryState.UNCOMMITTED}
 
 
 def test_what_is_not_answered_in_time_is_sent_again(road: Road, pacs: CommittingPacs) -> None:
     delivering = deliverer(road, pacs)
     work(delivering)
     says(delivering, pacs.asked[0], without=1)
-    assert states(road) == [DeliveryState.SENT] + [DeliveryState.COMMITTED] * 4, "the answer leaves one out"
+    assert states(road) == [DeliveryState.UNCOMMITTED] + [DeliveryState.COMMITTED] * 4, "the answer leaves one out"
     road.clock.seconds += TIMEOUT_S - 1
     work(delivering)
-    assert states(road)[0] is DeliveryState.SENT
+    assert states(road)[0] is DeliveryState.UNCOMMITTED
     road.clock.seconds += 1
     work(delivering)
     assert states(road)[0] is DeliveryState.WAITING
