@@ -126,7 +126,7 @@ def oru(
         "zds": f"ZDS|{study}^HOSPITAL^Application^DICOM",
     } | fields
     rows = [
-        f"OBX|{number}|{row if row[:3] in ('TX|', 'CWE', 'FT|', 'ST|') else text_row(row)}"
+        f"OBX|{number}|{row if row[:3] in ('TX|', 'CE|', 'CWE', 'FT|', 'NM|', 'NR|', 'SN|', 'ST|') else text_row(row)}"
         for number, row in enumerate(results, start=1)
     ]
     return "\r".join([segments["msh"], segments["pid"], segments["obr"], *rows, segments["zds"], ""]).encode()

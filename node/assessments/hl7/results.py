@@ -1,7 +1,8 @@
 """What an ORU^R01 message says of a radiologist's BI-RADS category (HL7 v2.5.1 chapter 7).
 
-HL7 has no authoritative place for it, so every place is a setting. A category that stands on its own goes before the
-text of a report. Only results that are final (F) or corrected (C) count, and only where a person answers for them.
+HL7 has no authoritative place for it, so every place is a setting. A category that stands on its own and the text of
+the report must say the same. Only results that are final (F) or corrected (C) count, and only where a person answers
+for them.
 """
 
 from __future__ import annotations
@@ -14,18 +15,25 @@ from datetime import datetime
 from config.settings import Hl7
 from dicom_io.assessments import StatedAssessment, sides_of_code
 from dicom_io.results.birads_codes import category_of_code
-from models.types import Category, Laterality
+from models.types import Category, Laterality, most_severe
 from node.assessments.hl7.message import Message, Place, Segment, first_value
-from node.assessments.text.report import SEVERAL, categories_in, category_in, sides_in
+from node.assessments.text.report import SEVERAL, categories_in, category_in, is_side, sides_beside, sides_in
 from node.assessments.text.sentence import UNREADABLE
-from node.assessments.text.spelling import names
+from node.assessments.text.spelling import names, spelled
 from node.assessments.text.words import Sides, about_breasts, unnamed
 
 FINAL, WITHDRAWN, OTHER = "final", "withdrawn", "other"
 _STATUSES = dict.fromkeys("FC", FINAL) | dict.fromkeys("DWX", WITHDRAWN)
 """HL7 table 0085: final, corrected; deleted, wrong, cannot be obtained."""
+_OF_PEOPLE = frozenset({"MSH", "PID", "NK1"})
+"""Segments of the sender, the patient and her family: their names may be like any word."""
 _TEXT_TYPES = frozenset({"TX", "FT", "ST"})
+_CATEGORY_TYPES = _TEXT_TYPES | {"", "CE", "CWE", "CNE", "CF", "ID", "IS", "NM"}
+"""Data types (HL7 table 0125) whose value may be a category as it stands; and SN, see `_is_plain`."""
 _MOMENT = re.compile(r"(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)?(?:\.\d+)?([+-]\d{4})?")
+
+_Found = tuple[Segment | None, Sides, Category]
+"""A category, its breasts, and the row that it stands in on its own; None: the report's text."""
 
 NO_CATEGORY = "no BI-RADS category in it: nothing to enter"
 NOT_FINAL = "a preliminary result: not used before it is final"
@@ -74,8 +82,11 @@ def results_of(message: Message, settings: Hl7) -> Results:
     """
     found: list[StatedAssessment] = []
     spoken: set[str] = set()  # the statuses of results that speak of BI-RADS
-    for order in _orders(message):
+    final = False
+    orders = list(_orders(message))
+    for order in orders:
         for status, rows in order.by_status().items():
+            final = final or status == FINAL
             if _speaks_of_birads(order, rows, settings):
                 spoken.add(status)
                 if status == FINAL:
@@ -83,6 +94,8 @@ def results_of(message: Message, settings: Hl7) -> Results:
                     if not stated:
                         raise NotUsable(f"{UNREADABLE} (hl7.category)")
                     found += stated
+    if (final or not any(order.rows for order in orders)) and _is_named_elsewhere(message, settings, bool(found)):
+        raise NotUsable(f"{UNREADABLE}: a field that is not read names BI-RADS")
     if found:
         return Results(tuple(_without_contradiction(found)))
     if WITHDRAWN in spoken:
@@ -122,6 +135,20 @@ def _speaks_of_birads(order: _Order, rows: Sequence[Segment], settings: Hl7) -> 
     return names(said) > 0 or (unnamed(said) and about_breasts(about))
 
 
+def _is_named_elsewhere(message: Message, settings: Hl7, entered: bool) -> bool:
+    """Whether a field names BI-RADS that is neither read nor the name of what is entered (OBR-4; the unit, OBX-6, and
+    method, OBX-17, of a category)."""
+    for segment in message.segments:
+        if segment.name in _OF_PEOPLE:
+            continue
+        read = {"OBX": {3, 5}, "OBR": {4} if entered else set()}.get(segment.name, set())
+        if segment.name == "OBX" and _category_places(segment, settings):
+            read = read | {6, 17}
+        if any(spelled(segment.text(field)) for field in range(1, len(segment.fields)) if field not in read):
+            return True
+    return False
+
+
 def _is_named_birads(row: Segment) -> bool:
     """Whether the name of a row (OBX-3) names BI-RADS; misspelled, where the row holds a category."""
     name, said = row.text(3), row.text(5)
@@ -131,6 +158,12 @@ def _is_named_birads(row: Segment) -> bool:
 def _category_places(row: Segment, settings: Hl7) -> list[Place]:
     """Where a row holds a category on its own."""
     places = (Place.of(setting) for setting in settings.category)
+    return [place for place in places if place.is_in(row) and row.text(place.field)]
+
+
+def _lateralities(row: Segment, settings: Hl7) -> list[Place]:
+    """Where a row holds a side."""
+    places = (Place.of(setting) for setting in settings.laterality)
     return [place for place in places if place.is_in(row) and row.text(place.field)]
 
 
@@ -148,12 +181,17 @@ def _text(rows: Iterable[Segment]) -> str:
 
 
 def _stated(order: _Order, rows: Sequence[Segment], message: Message, settings: Hl7) -> Iterator[StatedAssessment]:
-    on_their_own = [
+    coded = [
         (row, _sides(row, rows, settings), _category(row, place))
         for row in rows
         for place in _category_places(row, settings)
     ]
-    for row, sides, category in on_their_own or _in_words(order, rows, settings):
+    worded = _in_words(order, rows, settings)
+    if coded and worded and not _agree(_by_breast(coded), _by_breast(worded)):
+        raise NotUsable("its coded BI-RADS categories and those of its text are not the same")
+    if coded or worded:
+        _refuse_sides_not_used(order, rows, settings)
+    for row, sides, category in (*coded, *worded):
         context = [*([row] if row else rows), *order.context]
         if any(re.search(r"\w", one.raw(18)) for one in context if one.name == "OBX"):
             raise NotUsable("its result names equipment as its source (OBX-18): a machine is no radiologist")
@@ -184,10 +222,44 @@ def _order(context: Sequence[Segment]) -> str:
     return "|".join((application, facility, number, service)) if number else ""
 
 
-def _in_words(order: _Order, rows: Sequence[Segment], settings: Hl7) -> list[tuple[Segment | None, Sides, Category]]:
-    """The categories of the report's text. Everything else of the message that speaks of BI-RADS must stand there."""
+def _by_breast(found: Iterable[_Found]) -> dict[Laterality | None, set[Category]]:
+    """The categories of each breast, and of the exam (None)."""
+    said: dict[Laterality | None, set[Category]] = {}
+    for _, sides, category in found:
+        for side in sides or (None,):
+            said.setdefault(side, set()).add(category)
+    return said
+
+
+def _agree(coded: dict[Laterality | None, set[Category]], worded: dict[Laterality | None, set[Category]]) -> bool:
+    """Whether two say the same: of the exam may be said once, as the most severe that is said of the breasts."""
+    exams = [said.pop(None) for said in (coded, worded) if None in said]
+    breasts = coded or worded
+    if any(exam != exams[0] for exam in exams) or (coded and worded and coded != worded):
+        return False
+    if len(exams) == 2 or not exams:
+        return bool(exams) or coded == worded
+    return exams[0] == {most_severe(category for several in breasts.values() for category in several)}
+
+
+def _refuse_sides_not_used(order: _Order, rows: Sequence[Segment], settings: Hl7) -> None:
+    """Raises NotUsable: a row says a side of which it is not known what it is the side of."""
+    coded = [row for row in rows if _category_places(row, settings)]
+    sub_ids = {row.component(4) for row in coded} - {""}
+    read = {id(row) for row in rows if row.component(2) in _TEXT_TYPES} if settings.reads_text else set()
+    for row in order.rows:
+        if any(row is one for one in coded) or (row.component(4) in sub_ids and any(row is one for one in rows)):
+            continue
+        if _lateralities(row, settings) or (id(row) not in read and is_side(row.text(5))):
+            raise NotUsable("it says a laterality, and not of which BI-RADS category (OBX-4 tells them apart)")
+
+
+def _in_words(order: _Order, rows: Sequence[Segment], settings: Hl7) -> list[_Found]:
+    """The categories of the report's text. Everything else of the message that speaks of BI-RADS must stand there, or
+    be a category on its own."""
     if not settings.reads_text:
         return []
+    rows = [row for row in rows if not _category_places(row, settings)]
     text = _text(rows)
     elsewhere = [row.text(3) for row in rows if not names(row.text(5))]
     elsewhere += [row.text(5) for row in rows if row.component(2) not in _TEXT_TYPES]
@@ -205,6 +277,8 @@ def _category(row: Segment, place: Place) -> Category:
 
     A code is of its coding system (CWE.3) alone: II.AC.b.4 is no Roman two, and a site's own 4 may mean anything.
     """
+    if place.field == 5 and not _is_plain(row):  # its data type is OBX-2
+        raise NotUsable("its BI-RADS category is no plain value of a data type that is read (OBX-2)")
     said: set[Category | None] = set()
     against: set[Category | None] = set()  # what a text says whose code is not known
     for code, text, system in row.triplets(place.field):
@@ -220,15 +294,27 @@ def _category(row: Segment, place: Place) -> Category:
     return category
 
 
+def _is_plain(row: Segment) -> bool:
+    """Whether the value of a row is a code, a text or a number: a structured number (SN, chapter 2.A.71) has no
+    comparator and no second number."""
+    if row.component(2) == "SN":
+        said = [re.split(re.escape(row.separators[3]), one) for one in row.repetitions(5)]
+        return all(not one[0].strip() and not any(part.strip() for part in one[2:]) for one in said)
+    return row.component(2) in _CATEGORY_TYPES
+
+
 def _sides(row: Segment, rows: Iterable[Segment], settings: Hl7) -> Sides:
     """Of a value like 7771000^Left^SCT, L, or LB^Left breast; all that is said of the side must agree."""
     sub_id = row.component(4)
     beside = [row, *(other for other in rows if sub_id and other.component(4) == sub_id)]
     named = {side for side in [_sides_of_name(row)] if side}
-    for place in map(Place.of, settings.laterality):
-        for one in beside:
-            if place.is_in(one) and one.text(place.field):
-                named.add(_sides_of_field(one, place))
+    named |= {_sides_of_field(one, place) for one in beside for place in _lateralities(one, settings)}
+    for place in _category_places(row, settings):
+        for part in (part for one in row.triplets(place.field) for part in (one.code, one.text)):
+            try:
+                named |= {side for side in [sides_beside(part)] if side}
+            except ValueError as error:
+                raise NotUsable(str(error)) from error
     if len(named) > 1:
         raise NotUsable("the laterality of its BI-RADS category is said in several ways that do not agree")
     return named.pop() if named else ()

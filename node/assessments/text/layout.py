@@ -24,6 +24,7 @@ _HEADING = re.compile(
 )
 CONCLUDES = re.compile(rf"\b(?:{CONCLUSION})\b", re.IGNORECASE)
 _IN_A_HEADING = frozenset({"left", "right", "both", "breast", "filler", "joined", "short", "soft"})
+_SIDES = frozenset({"left", "right", "both", "short"})
 UNSURE = frozenset({"unsure", "sided"})
 """Tokens that may name a side, or may be something else."""
 
@@ -79,6 +80,12 @@ def with_soft_breaks(text: str) -> str:
 def _is_side(line: str) -> bool:
     """Whether a line is a heading without a colon: "Left breast"."""
     return len(line) < 40 and line[:1].isupper() and _names_one_side(list(tokens(line)))
+
+
+def is_bare_side(words: Sequence[Token]) -> bool:
+    """Whether they are a side and nothing else, sure or not: "right", "(L)", "Laterality: Left"."""
+    kinds = {token.kind for token in words}
+    return bool(kinds & _SIDES) and kinds <= _IN_A_HEADING | _SIDES | {"comma", "label"}
 
 
 def _is_heading(words: Sequence[Token]) -> bool:

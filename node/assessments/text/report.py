@@ -14,7 +14,15 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from models.types import SEVERITY, Category, Laterality, most_severe
-from node.assessments.text.layout import CONCLUDES, UNSURE, Section, Sentence, sentences_of, with_soft_breaks
+from node.assessments.text.layout import (
+    CONCLUDES,
+    UNSURE,
+    Section,
+    Sentence,
+    is_bare_side,
+    sentences_of,
+    with_soft_breaks,
+)
 from node.assessments.text.sentence import FIELD, UNCERTAIN, UNPAIRED, UNREADABLE, assigned
 from node.assessments.text.sides import as_side, row_of, side_within
 from node.assessments.text.spelling import names
@@ -49,6 +57,25 @@ def sides_in(value: str) -> Sides | None:
     if len(named) != 1 or doubtful(row) or any(token.kind in UNSURE for token in row):
         return None
     return named.pop()
+
+
+def sides_beside(value: str) -> Sides:
+    """The breasts that a category's value names beside it ("4 - right breast"); empty: none.
+
+    Raises:
+        ValueError: it does not say for certain which.
+    """
+    if plain(value).upper() != "B" and (sides := sides_in(value)):
+        return sides
+    row = row_of(list(tokens(plain(value))))
+    if any(token.sides or token.kind == "short" or side_within(token) for token in row):
+        raise ValueError(UNPAIRED)
+    return ()
+
+
+def is_side(value: str) -> bool:
+    """Whether a value names a side and nothing else ("24028007^Right^SCT" has such a component)."""
+    return any(is_bare_side(list(tokens(part))) for part in plain(value).split("^"))
 
 
 def categories_in(text: str) -> list[tuple[Sides, Category]]:

@@ -36,6 +36,11 @@ def names(text: str) -> int:
     return len(_SPELLED.findall(shown)) + sum(_misspelled(found, rest) for found in _MAY_BE_MEANT.finditer(rest))
 
 
+def spelled(text: str) -> bool:
+    """Whether a text names BI-RADS with its own letters, whatever signs stand between them."""
+    return _SPELLED.search(_folded(text)) is not None
+
+
 def _folded(text: str) -> str:
     """In small Latin letters without accents, without what is invisible: "BI&#8209;RADS", fullwidth letters."""
     letters = unicodedata.normalize("NFKD", html.unescape(text))

@@ -108,7 +108,7 @@ _DOUBT = (
     r"|possibl[ey]|perhaps|maybe|questionable|uncertain|fraglich\w*|eventuell|evtl|vermutlich|eher|misschien|mogelijk"
     r"|(?:or|and)\s(?:higher|above|more|greater|less|lower|below)|equivalent|means?|e\.g\.|z\.\s?b\.|bijv\."
     r"|(?<=RADS\s[0-6]\s)(?:(?:un)?likely|suggested)"
-    r"|isn.t|(?<=RADS\s[0-6]-)like|at\sleast|at\smost|mindestens|höchstens|minstens|hoogstens"
+    r"|isn.t|r/o|(?<=RADS\s[0-6]-)like|at\sleast|at\smost|mindestens|höchstens|minstens|hoogstens"
     r"|either|entweder|ofwel"  # a guess
     r"|(?:contra|ipsi)lateral\w*|kontralateral\w*|(?:contra|ipsi)lateraal|opposite|(?:other|same)\s(?:breast|side)"
     r"|(?:andere[rns]?|gegen)\s?(?:brust|seite|borst|kant|zijde)"
@@ -166,6 +166,7 @@ _TOKEN = re.compile(
             r"(?P<comma>,)",
             r"(?P<joined>[&+/]|\b(?:and|und|en)\b)",
             rf"(?P<breast>\b(?:{_BREAST})\b)",
+            r"(?P<label>\b(?:lateralit(?:y|ät|eit)|zijde)(?=\s*[:=]))",
             r"(?P<name>\b(?:cat|kat)\.|\b(?:acr|categor(?:y|ie)|kategorie|cat|kat|klasse)\b)",
             r"(?P<filler>[:=()\[\]™®#-]|\b(?:score\sof|final|overall|assessment|score|code|klassifikation|classificati(?:on|e)"
             r"|gesamt|side|seite|is)\b)",

@@ -48,14 +48,54 @@ def test_the_acknowledgement_goes_back_to_its_sender(intake: Hl7Intake) -> None:
     assert str(msh[10])
 
 
-def test_a_coded_category_goes_before_the_text(intake: Hl7Intake, road: Road) -> None:
-    rows = (
-        category_row("397144001^Suspicious^SCT", "7771000^Left^SCT"),
+BENIGN, SUSPICIOUS = "397141009^Benign^SCT", "397144001^Suspicious^SCT"
+BOTH_IN_WORDS = "Right breast: BI-RADS 4. Left breast: BI-RADS 2."
+AGREEING: dict[str, tuple[tuple[str, ...], list[tuple[str | None, str]]]] = {
+    "no category in words": ((category_row(BENIGN), "Unremarkable."), [(None, "2")]),
+    "the exam's": ((category_row(BENIGN), "Impression: BI-RADS 2"), [(None, "2")]),
+    "a breast's": ((category_row(BENIGN, "L"), "Left breast: scar. BI-RADS 2."), [("L", "2")]),
+    "both breasts'": ((category_row(SUSPICIOUS, "R"), category_row("2", "L"), BOTH_IN_WORDS), [("R", "4"), ("L", "2")]),
+    "the exam's beside the text's breasts": (
+        (category_row(SUSPICIOUS), BOTH_IN_WORDS),
+        [(None, "4"), ("R", "4"), ("L", "2")],
+    ),
+    "the text's exam beside breasts": (
+        (category_row(SUSPICIOUS, "R"), category_row("2", "L"), "Impression: BI-RADS 4"),
+        [("R", "4"), ("L", "2"), (None, "4")],
+    ),
+}
+
+
+@pytest.mark.parametrize(("rows", "meant"), AGREEING.values(), ids=AGREEING.keys())
+def test_a_coded_category_and_a_text_that_say_the_same_are_entered_once(
+    intake: Hl7Intake, road: Road, rows: tuple[str, ...], meant: list[tuple[str | None, str]]
+) -> None:
+    assert answered(intake, oru(*rows))[0] == "AA"
+    assert said(assessments(road)) == meant
+
+
+CONTRADICTING = {
+    "exam and exam": (category_row(BENIGN), "Impression: BI-RADS 5"),
+    "breasts and another of the exam": (
+        category_row(SUSPICIOUS, "L"),
         category_row("2", "RB^Right breast"),
         "BI-RADS 5",
-    )
-    assert answered(intake, oru(*rows))[0] == "AA"
-    assert said(assessments(road)) == [("L", "4"), ("R", "2")]
+    ),
+    "exam less than the text's breasts": (category_row(BENIGN), BOTH_IN_WORDS),
+    "exam more than the text's breasts": (category_row("5"), BOTH_IN_WORDS),
+    "a breast alone and both": (category_row(BENIGN, "L"), "Right breast: BI-RADS 5. Left breast: BI-RADS 2."),
+    "a breast and the other": (category_row(BENIGN, "L"), "Right breast: BI-RADS 2."),
+    "a breast and itself": (category_row(BENIGN, "L"), "Left breast: BI-RADS 4."),
+    "no category that is read": (category_row(BENIGN), "BI-RADS see below"),
+}
+
+
+@pytest.mark.parametrize("rows", CONTRADICTING.values(), ids=CONTRADICTING.keys())
+def test_a_coded_category_and_a_text_that_do_not_say_the_same_are_refused(
+    intake: Hl7Intake, road: Road, rows: tuple[str, ...]
+) -> None:
+    assert answered(intake, oru(*rows))[0] == "AE"
+    assert assessments(road) == []
 
 
 def test_a_code_is_of_its_coding_system(intake: Hl7Intake, road: Road) -> None:

@@ -8,6 +8,7 @@ from road import Road
 
 from node.assessments.hl7.intake import Hl7Intake
 
+LATERALITY = "CWE|272741003^Laterality^SCT|{sub_id}|24028007^Right^SCT|||||"
 LEFT_AND_RIGHT = [("R", "2"), ("L", "4")]
 
 ESCAPED = {
@@ -62,6 +63,8 @@ CODED = {
     "category 6": ("CWE|111005^Assessment Category^DCM||6111000179101^Category 6^SCT||||||F", "6"),
     "category 4A": ("CWE|111005^Assessment Category^DCM||6121000179106^Category 4A^SCT||||||F", "4A"),
     "category 4C": ("CWE|111005^Assessment Category^DCM||6141000179100^Category 4C^SNOMED-CT||||||F", "4C"),
+    "a structured number": ("SN|111005^Assessment Category^DCM||^4||||||F", "4"),
+    "a number": ("NM|111005^Assessment Category^DCM||4||||||F", "4"),
     "repeated alike": ("CWE|111005^x^DCM||397144001^Suspicious^SCT~4||||||F", "4"),
 }
 
@@ -70,7 +73,7 @@ CODED = {
 def test_alternate_codes_and_those_of_national_extensions_count(
     intake: Hl7Intake, road: Road, row: str, category: str
 ) -> None:
-    assert b"MSA|AA" in intake.answer(oru(f"CWE{row[row.index('|') :]}"), "127.0.0.1")
+    assert b"MSA|AA" in intake.answer(oru(row), "127.0.0.1")
     assert said(assessments(road)) == [(None, category)]
 
 
@@ -82,6 +85,22 @@ REFUSED = {
     "sides that do not agree": category_row("4", "L~R"),
     "side and its text": category_row("4", "L^Right"),
     "side and the row's name": category_row("4", "L").replace("Assessment Category", "Assessment right breast"),
+    "a range of numbers": "SN|111005^Assessment Category^DCM||^3^-^4||||||F",
+    "more than a number": "SN|111005^Assessment Category^DCM||>^3||||||F",
+    "at least a number": "SN|111005^Assessment Category^DCM||>=^3||||||F",
+    "a number and more": "SN|111005^Assessment Category^DCM||^3^+||||||F",
+    "a number, and less": "SN|111005^Assessment Category^DCM||^3~<^3||||||F",
+    "a range with one end": "NR|111005^Assessment Category^DCM||3^||||||F",
+    "a side in a row without sub-ID": category_row("4") + f"\rOBX|2|{LATERALITY.format(sub_id='')}|F",
+    "a side in a row with another sub-ID": category_row("4", sub_id="1.1")
+    + f"\rOBX|2|{LATERALITY.format(sub_id='1.2')}|F",
+    "a side in a preliminary row": category_row("4", sub_id="1") + f"\rOBX|2|{LATERALITY.format(sub_id='1')}|P",
+    "a side in a row with a code of its own": category_row("4") + "\rOBX|2|CWE|S^Side^L||R^Right^L||||||F",
+    "a side beside a text": text_row("BI-RADS 4") + "|||||||||L",
+    "a side in a row beside a text": text_row("BI-RADS 4") + f"\rOBX|2|{LATERALITY.format(sub_id='')}|F",
+    "a side in the value that does not agree": category_row("4^BI-RADS 4 right breast^99LOCAL", "L"),
+    "several sides in the value": category_row("397144001^BI-RADS 4 right or left^SCT"),
+    "words of doubt in the value": "ST|111005^x^DCM||4 - R/O carcinoma||||||F",
     "in a row that is no text": "CWE|IMP^Impression^L||B4^BI-RADS 4^L||||||F",
     "in the name of a row": "ST|BIRADS^BI-RADS^L||4||||||F",
     "in the name of a row, misspelled": "ST|BIRASD^BI-RASD^L||4||||||F",
@@ -107,6 +126,56 @@ def test_what_speaks_of_a_category_and_is_not_certain_is_refused_and_kept(
     assert b"MSA|AE" in intake.answer(oru(row), "127.0.0.1")
     assert assessments(road) == []
     assert len(list((road.data_dir / "hl7-refused").iterdir())) == 1
+
+
+SERVICE = "OBR|1|P1|A1|{name}|||20260301110000||||||{reason}||||||||||||F|||||||7^Rita^Radiologist"
+OTHER_FIELDS = {
+    "the service": (SERVICE.format(name="BIRADS^BI-RADS Assessment^L", reason=""), "ST|RES^Result^L||4||||||F"),
+    "the reason": (SERVICE.format(name="MG^Mammo^L", reason="BI-RADS 4 left"), text_row("Mass right")),
+    "the unit": ("", "NM|CAT^Category^L||4|BI-RADS|||||F"),
+    "the range": ("", "NM|CAT^Category^L||4||BI-RADS 0-6||||F"),
+    "the flags": ("", "TX|RPT^Report^L||Mass right|||BI-RADS 4|||F"),
+    "the method": ("", "ST|RES^Result^L||4||||||F||||||BIRADS"),
+    "the diagnosis": ("", text_row("Mass right") + "\rDG1|1||R92^BI-RADS 4 right^I10"),
+    "a segment of the site": ("", text_row("Mass right") + "\rZBR|1|BI-RADS|4|R"),
+    "a segment beside what is entered": ("", text_row("BI-RADS 2") + "\rZBR|1|BI-RADS|4|R"),
+    "the reason beside what is entered": (SERVICE.format(name="MG^M^L", reason="BI-RADS 0"), text_row("BI-RADS 2")),
+}
+
+
+@pytest.mark.parametrize(("obr", "row"), OTHER_FIELDS.values(), ids=OTHER_FIELDS.keys())
+def test_birads_in_a_field_that_is_not_read_is_refused_whichever_it_is(
+    intake: Hl7Intake, road: Road, obr: str, row: str
+) -> None:
+    assert b"MSA|AE" in intake.answer(oru(row, **({"obr": obr} if obr else {})), "127.0.0.1")
+    assert assessments(road) == []
+
+
+def test_so_is_a_message_without_any_result(intake: Hl7Intake) -> None:
+    assert b"MSA|AE" in intake.answer(oru(obr=SERVICE.format(name="MG^M^L", reason="BI-RADS 4 left")), "127.0.0.1")
+
+
+@pytest.mark.parametrize("row", [text_row("BI-RADS 4 right"), category_row("4", "R").replace("|4||", "|4|BI-RADS|")])
+def test_the_service_and_the_unit_of_what_is_entered_may_name_it(intake: Hl7Intake, road: Road, row: str) -> None:
+    block = oru(row, obr=SERVICE.format(name="BIRADS^BI-RADS Assessment^L", reason=""))
+    assert b"MSA|AA" in intake.answer(block, "127.0.0.1")
+    assert said(assessments(road)) == [("R", "4")]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "ST|111005^x^DCM||4 - right breast||||||F",
+        category_row("397144001^BI-RADS 4 right breast^SCT"),
+        category_row("4^Right"),
+        category_row("4", sub_id="1") + f"\rOBX|2|{LATERALITY.format(sub_id='1')}|F",
+    ],
+)
+def test_a_side_that_a_coded_category_has_in_words_or_in_a_row_of_its_own_is_its_side(
+    intake: Hl7Intake, road: Road, row: str
+) -> None:
+    assert b"MSA|AA" in intake.answer(oru(row), "127.0.0.1")
+    assert said(assessments(road)) == [("R", "4")]
 
 
 def test_the_name_of_a_row_is_a_heading(intake: Hl7Intake, road: Road) -> None:
