@@ -18,13 +18,19 @@ _LEAST_SPREAD = 0.02
 _VARIED = 0.01
 """Of the range of the stored values: from this spread on, a side of the threshold is more than its noise."""
 
+_APART = 2
+"""A value lies apart that is farther from all others than so many times their range."""
+_MOST_OF_A_PLATEAU = 0.25
+"""Of the picture; what is more, is air or a breast."""
+
 
 @dataclass(frozen=True, eq=False)
 class Contrast:
     """What the stored values of a picture tell apart.
 
     Attributes:
-        tones: a sample of the stored values (see `tones_of`); what is judged is what becomes of them.
+        tones: a sample of the stored values (see `tones_of`) without plateaus that lie apart; what is judged is what
+            becomes of them.
         whole: whether the percentiles of the sample differ; otherwise only its extremes do.
         sides: which of the sample lie below and above Otsu's threshold (air and breast, in a mammogram), where the
             values there differ.
@@ -74,11 +80,15 @@ def tones_of(stored: NDArray[Any], inside: NDArray[np.bool_]) -> NDArray[Any]:
 def contrast_of(tones: NDArray[Any]) -> Contrast | None:
     """What the stored values of a picture tell apart; None where there are no two of them.
 
+    A plateau far beyond all other values, such as a saturated border, a burned label or padding that the header
+    does not name, is no part of the picture that is judged: it would leave the rest in a few per cent of the range.
+
     Args:
         tones: see `tones_of`.
     """
     if not tones.size or tones[0] == tones[-1]:
         return None
+    tones = _without_plateaus(tones)
     values = tones.astype(np.float64)
     low, high = np.percentile(values, (0.5, 99.5))
     whole = bool(high > low)
@@ -87,6 +97,24 @@ def contrast_of(tones: NDArray[Any]) -> Contrast | None:
     above = values > otsu(np.clip(values, low, high))
     sides = tuple(side for side in (above, ~above) if side.any() and _spread(values[side]) > _VARIED * (high - low))
     return Contrast(tones, whole, sides)
+
+
+def _without_plateaus(tones: NDArray[Any]) -> NDArray[Any]:
+    """The tones without a greatest or least value that lies apart, and stands in few of them."""
+    least_size = (1 - _MOST_OF_A_PLATEAU) * tones.size
+    while True:
+        values = np.unique(tones).astype(np.float64)
+        if values.size < 4:  # two of the rest, at least, and both ends
+            return tones
+        if values[-1] - values[-2] > _APART * (values[-2] - values[0]):
+            rest = tones[tones != tones[-1]]
+        elif values[1] - values[0] > _APART * (values[-1] - values[1]):
+            rest = tones[tones != tones[0]]
+        else:
+            return tones
+        if rest.size < least_size:
+            return tones
+        tones = rest
 
 
 def otsu(sample: NDArray[Any]) -> float:

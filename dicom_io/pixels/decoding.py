@@ -31,7 +31,9 @@ from dicom_io.errors import NotReadable, is_the_machines
 from dicom_io.pixels.bits import stored_bits
 from dicom_io.pixels.codestreams import FrameShape, check_frame, with_whole_scans, without_wrapper
 from dicom_io.pixels.file_meta import read_file_meta
+from dicom_io.pixels.luts import stated_rescale, stated_windows
 from dicom_io.pixels.pixel_element import Span, find_pixels
+from dicom_io.pixels.signs import without_false_sign
 
 _HEADER_ROOM = 16 << 20
 _LOSSY = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless, JPEG2000, HTJ2K)
@@ -160,15 +162,26 @@ def _decoded(dataset: Dataset, syntax: UID) -> StoredValues:
         "apply_jls_sign_correction": False,
     }
     words = decoder.as_array(described, index=0, decoding_plugin=plugin, **as_they_are)[0]
+    stored, signed = _whole(dataset, "BitsStored"), _whole(dataset, "PixelRepresentation") == 1
     values, remark = stored_bits(
         words.astype(words.dtype.newbyteorder("="), copy=False),
         width,
-        _whole(dataset, "BitsStored"),
+        stored,
         int(number(dataset, "HighBit") or 0),
-        signed=_whole(dataset, "PixelRepresentation") == 1,
+        signed=signed,
         lossy=syntax in _LOSSY,
     )
-    return StoredValues(values, (remark,) if remark else ())
+    of_sign = None
+    if signed and values.ndim == 2:
+        values, of_sign = without_false_sign(values, min(stored, width), _greatest_shown(dataset))
+    return StoredValues(values, tuple(sentence for sentence in (remark, of_sign) if sentence))
+
+
+def _greatest_shown(dataset: Dataset) -> float:
+    """The greatest stored value that a window of the header shows."""
+    slope, intercept = stated_rescale(dataset)
+    windows = stated_windows(dataset) if slope > 0 else []
+    return max(((centre + width / 2 - intercept) / slope for centre, width, _ in windows), default=0.0)
 
 
 def _described(dataset: Dataset, syntax: UID) -> tuple[Dataset, int]:

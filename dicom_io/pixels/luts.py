@@ -25,8 +25,11 @@ Window = tuple[float, float, str]
 
 # Films and screens of 8 bits hold display values as they are; deeper ones seldom use their whole range.
 _DISPLAY_BITS = 8
+_SCRAMBLED, _IN_ORDER = 8.0, 2.0
+"""Ups and downs of a look-up table that shows nothing, and of one that a maker could mean."""
 _FEW = 1000  # pixels: so small a picture is looked at whole
 _NO_RESCALE = "The header's rescale slope and intercept leave no picture of these pixels and were not used."
+_SWAPPED = "The entries of a look-up table of the header have their bytes swapped: they were read in the other order."
 _UNFIT = "A display window or look-up table of the header does not fit the pixels: {}."
 
 
@@ -90,17 +93,16 @@ def modality_of(dataset: Dataset, contrast: Contrast | None) -> Modality:
         contrast: of the stored values; None where they are not known: then what is well formed is taken.
     """
     remark = None
-    for lut in items(dataset, "ModalityLUTSequence")[:1]:
+    for stated in items(dataset, "ModalityLUTSequence")[:1]:
+        lut, swapped = _in_order(stated)
         if _table(lut) and (contrast is None or contrast.kept_by(Modality(lut=lut).of(contrast.tones))):
-            return Modality(lut=lut)
+            return Modality(lut=lut, remark=swapped)
         remark = "The header's Modality LUT does not fit the pixels and was not used."
     slope, intercept = stated_rescale(dataset)
-    stated = Modality(slope, intercept, remark=remark)
-    if slope != 0 if contrast is None else contrast.kept_by(stated.of(contrast.tones)):
-        return stated
-    return Modality(
-        remark="The header's rescale slope and intercept leave no picture of these pixels and were not used."
-    )
+    rescale = Modality(slope, intercept, remark=remark)
+    if slope != 0 if contrast is None else contrast.kept_by(rescale.of(contrast.tones)):
+        return rescale
+    return Modality(remark=_NO_RESCALE)
 
 
 def voi_of(dataset: Dataset, modality: Modality, contrast: Contrast | None) -> Voi:
@@ -119,7 +121,7 @@ def voi_of(dataset: Dataset, modality: Modality, contrast: Contrast | None) -> V
     if contrast is None:
         return stated[0] if stated else Voi()
     tones = modality.of(contrast.tones)
-    first_fits = not any(_table(lut) is None for lut in _voi_luts(dataset))
+    first_fits = not any(_table(_in_order(lut)[0]) is None for lut in _voi_luts(dataset))
     for voi in stated:
         if contrast.shown_by(voi.of(tones)):
             return voi if first_fits else replace(voi, remark=_UNFIT.format("the next that fits was used"))
@@ -196,24 +198,47 @@ def _stated_vois(dataset: Dataset) -> list[Voi]:
     """The header's VOIs in their order, without malformed ones; a table also as one of the depth of its entries, where
     it is described as deeper than they are."""
     vois = []
-    for lut in _voi_luts(dataset):
+    for stated in _voi_luts(dataset):
+        lut, swapped = _in_order(stated)
         if table := _table(lut):
-            vois += [Voi(lut=lut), Voi(lut=_over_its_entries(table))]
-    return vois + [Voi(window=stated) for stated in stated_windows(dataset)]
+            vois += [Voi(lut=lut, remark=swapped), Voi(lut=_over_its_entries(table), remark=swapped)]
+    return vois + [Voi(window=one) for one in stated_windows(dataset)]
 
 
 def _over_its_entries(table: _Table) -> Dataset:
     """The same table with 16 bits from its least to its greatest entry."""
     least, greatest = float(table.entries.min()), float(table.entries.max())
-    entries = np.rint(_stretched(table.entries, least, greatest) * 65535).astype("<u2")
+    return _as_lut(table.first, 16, np.rint(_stretched(table.entries, least, greatest) * 65535).astype(np.uint16))
+
+
+def _as_lut(first: int, bits: int, entries: NDArray[np.uint16]) -> Dataset:
     lut = Dataset()
     length = entries.size & 0xFFFF
-    if table.first < 0:  # then the length is written signed too
-        lut.add_new("LUTDescriptor", "SS", [length - (1 << 16) if length >> 15 else length, table.first, 16])
+    if first < 0:  # then the length is written signed too
+        lut.add_new("LUTDescriptor", "SS", [length - (1 << 16) if length >> 15 else length, first, bits])
     else:
-        lut.add_new("LUTDescriptor", "US", [length, table.first, 16])
-    lut.add_new("LUTData", "OW", entries.tobytes())
+        lut.add_new("LUTDescriptor", "US", [length, first, bits])
+    lut.add_new("LUTData", "OW", entries.astype("<u2").tobytes())
     return lut
+
+
+def _in_order(lut: Dataset) -> tuple[Dataset, str | None]:
+    """The table; where its entries rise and fall like noise, and not once their bytes are swapped, the one with these
+    swapped and a sentence; where they do so either way, none."""
+    table = _table(lut)
+    if table is None or _ups_and_downs(table.entries) <= _SCRAMBLED:
+        return lut, None
+    swapped = table.entries.astype(np.uint16).byteswap()
+    if _ups_and_downs(swapped) > _IN_ORDER:
+        return Dataset(), None
+    bits = int(numbers(lut, "LUTDescriptor")[2])
+    return _as_lut(table.first, bits, swapped), _SWAPPED
+
+
+def _ups_and_downs(entries: NDArray[Any]) -> float:
+    """How far the entries go up and down, of the distance between the least and the greatest: 1 in a table that only
+    rises or only falls."""
+    return float(np.abs(np.diff(entries.astype(np.float64))).sum() / max(1.0, float(np.ptp(entries))))
 
 
 def _voi_luts(dataset: Dataset) -> list[Dataset]:

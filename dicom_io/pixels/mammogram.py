@@ -65,7 +65,7 @@ def read_mammogram(path: Path, max_pixels: int = 100_000_000) -> Mammogram:
             "Only the raw (For Processing) image was there: it was made presentable by an approximation, "
             "and scores on such images are less dependable."
         )
-        pixels = approximate_presentation(dataset, values, inside, contrast, modality.of(tones))
+        pixels = approximate_presentation(dataset, values, inside, contrast, modality.of(contrast.tones))
     else:
         voi = voi_of(dataset, modality, contrast)
         pixels, remark = voi.of(values), voi.remark

@@ -125,6 +125,61 @@ def test_one_hot_pixel_does_not_darken_all_others() -> None:
     assert pixels[54, 27] - pixels[60, 60] > 0.3
 
 
+def border(picture: Picture) -> NDArray[np.bool_]:
+    return np.indices(picture.shape)[0] < 3
+
+
+def label(picture: Picture) -> NDArray[np.bool_]:
+    return (np.indices(picture.shape)[0] < 10) & (np.indices(picture.shape)[1] > 70)
+
+
+@pytest.mark.parametrize("where", [border, label])
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (65535, header(16)),
+        (65535, header(16, WindowCenter=32768, WindowWidth=65536)),
+        (16383, header(14, WindowCenter=8192, WindowWidth=16384)),
+        (16383, header(16, WindowCenter=2048, WindowWidth=4096)),
+    ],
+)
+def test_a_plateau_far_above_all_other_values_leaves_the_breast_shown(where, value: int, said: Dataset) -> None:
+    picture = breast(12)
+    pixels, remarks = shown(said, np.where(where(picture), value, picture).astype(np.uint16))
+    rest = ~where(picture)
+    assert np.percentile(pixels[rest], 90) > 0.2
+    assert has_contrast(pixels[rest], picture[rest])
+    assert bool(remarks) == (said.get("WindowWidth") != 4096)
+
+
+def test_a_plateau_far_below_all_other_values_leaves_the_breast_shown() -> None:
+    picture = breast(12).astype(np.int32)
+    pixels, remarks = shown(header(16), np.where(border(breast(12)), -32768, picture).astype(np.int16))
+    rest = ~border(breast(12))
+    assert has_contrast(pixels[rest], breast(12)[rest])
+    assert remarks
+
+
+@pytest.mark.parametrize("sequence", ["VOILUTSequence", "ModalityLUTSequence"])
+@pytest.mark.parametrize("first", [0, 3])
+def test_a_table_with_swapped_bytes_is_read_in_order_and_it_is_said(sequence: str, first: int) -> None:
+    picture = breast(12)
+    entries = np.arange(4096, dtype=np.uint16)
+    swapped = header(12, **{sequence: [lut(12, entries.byteswap(), first)]})
+    pixels, remarks = shown(swapped, picture)
+    np.testing.assert_array_equal(pixels, shown(header(12, **{sequence: [lut(12, entries, first)]}), picture)[0])
+    assert "bytes swapped" in remarks[0]
+
+
+@pytest.mark.parametrize("sequence", ["VOILUTSequence", "ModalityLUTSequence"])
+def test_a_table_that_is_noise_gives_way_and_it_is_said(sequence: str) -> None:
+    picture = breast(12)
+    noise = np.random.default_rng(1).integers(0, 4096, 4096)
+    pixels, remarks = shown(header(12, WindowCenter=2048, WindowWidth=4096, **{sequence: [lut(12, noise)]}), picture)
+    assert np.corrcoef(pixels.ravel(), picture.ravel())[0, 1] > 0.99
+    assert any("fit" in remark for remark in remarks)
+
+
 @pytest.mark.parametrize("said", [{}, {"RescaleIntercept": -5000}, {"RescaleSlope": 0.0001}])
 @pytest.mark.parametrize("relationship", ["LIN", "LOG"])
 def test_a_raw_image_has_contrast_whatever_its_rescale(said: dict[str, float], relationship: str) -> None:

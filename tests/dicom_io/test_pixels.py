@@ -80,14 +80,26 @@ def test_a_codestream_whose_sign_contradicts_the_header_reads_as_the_header_says
     image: Dataset, tmp_path: Path
 ) -> None:
     twelve = at_depth(image, 12)
-    plain = read(twelve, tmp_path).pixels
+    values = stored(twelve).astype(np.int32) - 2048
+    twelve.PixelData = (values % 4096).astype(np.uint16).tobytes()
     signed = encode(twelve, JPEG2000Lossless)  # an unsigned codestream …
     signed.PixelRepresentation = 1  # … whose bits mean signed numbers
     signed.WindowCenter = 0
-    stored_as_signed = (stored(twelve).astype(np.int32) + 2048) % 4096 - 2048
-    expected = np.clip((stored_as_signed + 0.5) / 4095 + 0.5, 0, 1)
+    expected = np.clip((values + 0.5) / 4095 + 0.5, 0, 1)
     np.testing.assert_allclose(read(signed, tmp_path).pixels, expected, atol=1e-4)
-    assert not np.allclose(plain, expected)
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, RLELossless, JPEG2000Lossless, JPEGLSLossless])
+def test_unsigned_pixels_that_the_header_calls_signed_are_read_as_they_are(
+    image: Dataset, tmp_path: Path, syntax: str
+) -> None:
+    twelve = at_depth(image, 12)
+    plain = read(twelve, tmp_path).pixels
+    called = encode(twelve, syntax)
+    called.PixelRepresentation = 1
+    mammogram = read(called, tmp_path)
+    np.testing.assert_array_equal(mammogram.pixels, plain)
+    assert any("unsigned" in warning for warning in mammogram.warnings)
 
 
 def test_a_codestream_of_less_precision_than_the_header_says_is_read(image: Dataset, tmp_path: Path) -> None:
