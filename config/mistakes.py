@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import get_args
@@ -12,6 +13,10 @@ from pydantic_core import ErrorDetails
 PREFIX = "MAMMO_NODE__"
 BETWEEN = "__"
 """MAMMO_NODE__RECEIVER__PORT is the key receiver.port."""
+_NAME = "MAMMO_NODE_"
+_OF_A_SERVICE = re.compile(
+    r"(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)", re.ASCII
+)
 
 _SENTENCES = {
     "missing": "must be set",
@@ -57,9 +62,12 @@ def sentences(model: type[BaseModel], errors: Sequence[ErrorDetails], environmen
 
 
 def unknown_variables(model: type[BaseModel], environment: Mapping[str, str]) -> Iterator[str]:
-    """One line for each variable that begins as a setting's and is none: pydantic leaves those out in silence."""
+    """One line for each variable that begins as a setting's, with one underscore or two, and is none: pydantic leaves
+    those out in silence."""
     for name in sorted(environment):
         if not name.upper().startswith(PREFIX):
+            if name.upper().startswith(_NAME) and not _is_of_a_service(name.upper(), environment[name]):
+                yield f"{name}: there is no such setting{_meant(name, _variables(model))}"
             continue
         path = name[len(PREFIX) :].lower().split(BETWEEN)
         for depth, part in enumerate(path):
@@ -67,6 +75,24 @@ def unknown_variables(model: type[BaseModel], environment: Mapping[str, str]) ->
             if part not in known:
                 yield f"{name}: {'a list is given whole, as JSON' if part.isdigit() else _no_such(part, known)}"
                 break
+
+
+def _is_of_a_service(name: str, value: str) -> bool:
+    """Whether Kubernetes or Docker set it, for a service called mammo-node or mammo-node-something."""
+    rest = name.removeprefix(_NAME)
+    if BETWEEN in rest:
+        return False
+    is_address = re.match(r"(tcp|udp|sctp)://", value) is not None
+    return _OF_A_SERVICE.fullmatch(rest) is not None or (is_address and rest.endswith("PORT"))
+
+
+def _variables(model: type[BaseModel], path: tuple[str, ...] = ()) -> list[str]:
+    """The variables of all settings."""
+    found = []
+    for key in _keys(model, path):
+        within = (*path, key)
+        found += [PREFIX + BETWEEN.join(within).upper(), *_variables(model, within)]
+    return found
 
 
 def _sentence(model: type[BaseModel], path: Sequence[object], error: ErrorDetails) -> str:

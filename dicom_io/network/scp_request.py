@@ -110,6 +110,8 @@ def _uid(value: bytes) -> bytes:
 
 
 def _context(value: bytes) -> tuple[int, bytes]:
+    # Numbers shall be odd (PS3.8 sections 7.1.1.13 and 9.3.2.2), in the answer too, so that none can refuse it.
+    # A request that has one is an invalid PDU, which the state machine aborts (section 9.2.3, Evt19 in Sta2).
     if len(value) < 4 or not value[0] % 2:
         raise NotARequest("a presentation context without an odd number (PS3.8 section 9.3.2.2)")
     abstract, syntaxes = _NO_UID, []

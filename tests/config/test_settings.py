@@ -139,6 +139,12 @@ charset = 3
         ("MAMMO_NODE__DATA_DIR__X", "1", "there is no such setting"),
         ("MAMMO_NODE__DESTINATIONS__0__NAME", "pacs", "a list is given whole, as JSON"),
         ("MAMMO_NODE__DESTINATIONS", "[{", "as JSON"),
+        ("MAMMO_NODE_RECEIVER__PORT", "1", "there is no such setting; did you mean MAMMO_NODE__RECEIVER__PORT?"),
+        ("MAMMO_NODE_RECEIVER_PORT", "1", "there is no such setting; did you mean MAMMO_NODE__RECEIVER__PORT?"),
+        ("MAMMO_NODE_DATA_DIR", "/d", "there is no such setting; did you mean MAMMO_NODE__DATA_DIR?"),
+        ("mammo_node_data_dir", "/d", "there is no such setting"),
+        ("MAMMO_NODE_PORT", "104", "there is no such setting"),
+        ("MAMMO_NODE_X", "1", "there is no such setting"),
         ("MAMMO_NODE__RECEIVER__PORT", "x", "receiver.port (from MAMMO_NODE__RECEIVER__PORT): must be a whole number"),
     ],
 )
@@ -153,8 +159,13 @@ def test_a_mistake_in_the_environment_is_told_and_not_left_out(toml, monkeypatch
 
 def test_what_kubernetes_sets_for_a_service_of_this_name_is_no_setting(toml, monkeypatch):
     path = toml('data_dir = "d"')
-    monkeypatch.setenv("MAMMO_NODE_SERVICE_HOST", "10.0.0.1")
-    monkeypatch.setenv("MAMMO_NODE_PORT", "tcp://10.0.0.1:104")
+    for service in ("", "HL7_"):
+        monkeypatch.setenv(f"MAMMO_NODE_{service}SERVICE_HOST", "10.0.0.1")
+        monkeypatch.setenv(f"MAMMO_NODE_{service}SERVICE_PORT", "104")
+        monkeypatch.setenv(f"MAMMO_NODE_{service}SERVICE_PORT_DICOM", "104")
+        monkeypatch.setenv(f"MAMMO_NODE_{service}PORT", "tcp://10.0.0.1:104")
+        monkeypatch.setenv(f"MAMMO_NODE_{service}PORT_104_TCP", "tcp://10.0.0.1:104")
+        monkeypatch.setenv(f"MAMMO_NODE_{service}PORT_104_TCP_PORT", "104")
     assert load(path).receiver.port == 11112
 
 
