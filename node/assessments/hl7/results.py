@@ -17,10 +17,19 @@ from dicom_io.assessments import StatedAssessment, sides_of_code
 from dicom_io.results.birads_codes import category_of_code
 from models.types import Category, Laterality, most_severe
 from node.assessments.hl7.message import Message, Place, Segment, first_value
-from node.assessments.text.report import SEVERAL, categories_in, category_in, is_side, sides_beside, sides_in
+from node.assessments.text.report import (
+    CORRECTED,
+    SEVERAL,
+    breasts_in,
+    categories_in,
+    category_in,
+    is_side,
+    sides_beside,
+    sides_in,
+)
 from node.assessments.text.sentence import UNREADABLE
 from node.assessments.text.spelling import names, spelled
-from node.assessments.text.words import Sides, about_breasts, unnamed
+from node.assessments.text.words import Sides, about_breasts, corrects, unnamed
 
 FINAL, WITHDRAWN, OTHER = "final", "withdrawn", "other"
 _STATUSES = dict.fromkeys("FC", FINAL) | dict.fromkeys("DWX", WITHDRAWN)
@@ -30,6 +39,8 @@ _OF_PEOPLE = frozenset({"MSH", "PID", "NK1"})
 _TEXT_TYPES = frozenset({"TX", "FT", "ST"})
 _CATEGORY_TYPES = _TEXT_TYPES | {"", "CE", "CWE", "CNE", "CF", "ID", "IS", "NM"}
 """Data types (HL7 table 0125) whose value may be a category as it stands; and SN, see `_is_plain`."""
+_PROSE = {"OBX": (3, 5), "NTE": (3,)}
+_ENDS_ANNOUNCING = re.compile(r"RADS?[\W_]*$", re.IGNORECASE)
 _MOMENT = re.compile(r"(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)?(?:\.\d+)?([+-]\d{4})?")
 
 _Found = tuple[Segment | None, Sides, Category]
@@ -97,6 +108,8 @@ def results_of(message: Message, settings: Hl7) -> Results:
     if (final or not any(order.rows for order in orders)) and _is_named_elsewhere(message, settings, bool(found)):
         raise NotUsable(f"{UNREADABLE}: a field that is not read names BI-RADS")
     if found:
+        if any(corrects(segment.text(field)) for segment in message.segments for field in _PROSE.get(segment.name, ())):
+            raise NotUsable(CORRECTED)
         return Results(tuple(_without_contradiction(found)))
     if WITHDRAWN in spoken:
         raise NotUsable("it takes a result back: mammo-node keeps what it was told, send a corrected result")
@@ -174,10 +187,21 @@ def _text(rows: Iterable[Segment]) -> str:
     for row in rows:
         if row.component(2) not in _TEXT_TYPES:
             continue
-        if name != (name := row.component(3, 2) or row.component(3)):
+        if name != (name := _name(row)):
             lines += ["", "" if names(name) else f"{name.replace(':', ' ')}:"]
         lines.append(row.text(5))
     return "\n".join(lines)
+
+
+def _name(row: Segment) -> str:
+    """The name of a row (OBX-3), or its code where it has none; "" where that is L or R, which may be of anything."""
+    name = row.component(3, 2) or row.component(3, 5) or row.component(3)
+    return "" if _is_a_letter(row) else name
+
+
+def _is_a_letter(row: Segment) -> bool:
+    """Whether a row has for its name a letter alone that may be a side's, or a report's, or a result's."""
+    return (row.component(3, 2) or row.component(3, 5) or row.component(3)).upper() in ("L", "R")
 
 
 def _stated(order: _Order, rows: Sequence[Segment], message: Message, settings: Hl7) -> Iterator[StatedAssessment]:
@@ -265,10 +289,18 @@ def _in_words(order: _Order, rows: Sequence[Segment], settings: Hl7) -> list[_Fo
     elsewhere += [row.text(5) for row in rows if row.component(2) not in _TEXT_TYPES]
     if names("\n".join((*elsewhere, *(note.text(3) for note in order.notes)))):
         raise NotUsable(f"{UNREADABLE} (hl7.category)")
+    texts = [row for row in rows if row.component(2) in _TEXT_TYPES]
+    if any(_ENDS_ANNOUNCING.search(one) for row in texts for one in row.repetitions(5)[:-1]):
+        raise NotUsable("a repetition of OBX-5 ends between BI-RADS and its category")
     try:
-        return [(None, sides, category) for sides, category in categories_in(text)]
+        found = categories_in(text)
     except ValueError as error:
         raise NotUsable(str(error)) from error
+    if found and any((sides := _sides_of_name(row)) and breasts_in(row.text(5)) - set(sides) for row in texts):
+        raise NotUsable("the name of a row (OBX-3) and its text name different breasts")
+    if any(not sides and _is_a_letter(row) for sides, _ in found for row in texts):
+        raise NotUsable("the code of a row (OBX-3) may be of a side, and its category names none")
+    return [(None, sides, category) for sides, category in found]
 
 
 def _category(row: Segment, place: Place) -> Category:
@@ -322,7 +354,7 @@ def _sides(row: Segment, rows: Iterable[Segment], settings: Hl7) -> Sides:
 
 def _sides_of_name(row: Segment) -> Sides:
     """The side that the name of a row (OBX-3) gives it: "Assessment category, left breast"."""
-    return next(filter(None, (sides_in(one.text) for one in row.triplets(3))), ())
+    return next(filter(None, (sides_in(one.text) for one in row.triplets(3) if len(one.text) > 1)), ())
 
 
 def _sides_of_field(row: Segment, place: Place) -> Sides:

@@ -24,7 +24,6 @@ _HEADING = re.compile(
 )
 CONCLUDES = re.compile(rf"\b(?:{CONCLUSION})\b", re.IGNORECASE)
 _IN_A_HEADING = frozenset({"left", "right", "both", "breast", "filler", "joined", "short", "soft"})
-_SIDES = frozenset({"left", "right", "both", "short"})
 UNSURE = frozenset({"unsure", "sided"})
 """Tokens that may name a side, or may be something else."""
 
@@ -83,9 +82,10 @@ def _is_side(line: str) -> bool:
 
 
 def is_bare_side(words: Sequence[Token]) -> bool:
-    """Whether they are a side and nothing else, sure or not: "right", "(L)", "Laterality: Left"."""
+    """Whether they are one side and nothing else, sure or not: "right", "(L)", "Laterality: Left"."""
     kinds = {token.kind for token in words}
-    return bool(kinds & _SIDES) and kinds <= _IN_A_HEADING | _SIDES | {"comma", "label"}
+    named = {side for token in words for side in token.sides}
+    return kinds <= _IN_A_HEADING | {"comma", "label"} and (len(named) == 1 or "short" in kinds)
 
 
 def _is_heading(words: Sequence[Token]) -> bool:

@@ -26,9 +26,20 @@ from node.assessments.text.layout import (
 from node.assessments.text.sentence import FIELD, UNCERTAIN, UNPAIRED, UNREADABLE, assigned
 from node.assessments.text.sides import as_side, row_of, side_within
 from node.assessments.text.spelling import names
-from node.assessments.text.words import Sides, category_of, doubtful, in_a_language_that_is_read, plain, tokens
+from node.assessments.text.words import (
+    Sides,
+    category_of,
+    corrects,
+    doubtful,
+    in_a_language_that_is_read,
+    plain,
+    tokens,
+)
 
 SEVERAL = "it gives several BI-RADS categories for one breast, or for the exam: send the one that counts"
+CORRECTED = (
+    "it corrects or takes back something, and which of its words count takes a person: send the corrected report alone"
+)
 MOST_CATEGORIES = 50
 _APART = frozenset({Category.ZERO, Category.SIX})
 _OVERALL = re.compile(r"\b(?:overall|gesamt\w*)\b", re.IGNORECASE)
@@ -73,6 +84,11 @@ def sides_beside(value: str) -> Sides:
     return ()
 
 
+def breasts_in(text: str) -> set[Laterality]:
+    """The breasts that a text names on their own."""
+    return {token.sides[0] for token in row_of(list(tokens(plain(text)))) if len(token.sides) == 1}
+
+
 def is_side(value: str) -> bool:
     """Whether a value names a side and nothing else ("24028007^Right^SCT" has such a component)."""
     return any(is_bare_side(list(tokens(part))) for part in plain(value).split("^"))
@@ -93,6 +109,8 @@ def categories_in(text: str) -> list[tuple[Sides, Category]]:
     ending, going_on = (_read(said, soft_ends=soft_ends) for soft_ends in (True, False))
     if set(ending) != set(going_on):
         raise ValueError("it is not clear where its sentences end, and its BI-RADS category depends on that")
+    if ending and corrects(said):
+        raise ValueError(CORRECTED)
     return ending
 
 
@@ -145,8 +163,10 @@ def _read(text: str, *, soft_ends: bool) -> list[tuple[Sides, Category]]:
     )
     found = [(_about(one, said, layout), one.category) for one in said]
     _check(found, said)
-    has_none = layout.apart - {side for sides, _ in found for side in sides}
     of_exam = [one for (sides, _), one in zip(found, said, strict=True) if not sides]
+    if any(_stands_beside_a_side(one.sentence, sentences) for one in of_exam):
+        raise ValueError(UNPAIRED)
+    has_none = layout.apart - {side for sides, _ in found for side in sides}
     if has_none and layout.apart == set(_BOTH) and not all(_concludes_all(one, sentences) for one in of_exam):
         raise ValueError(UNPAIRED)
     return list(dict.fromkeys(found))
@@ -168,11 +188,27 @@ def _named_apart(sentence: Sentence) -> set[Laterality]:
     return named
 
 
+def _stands_beside_a_side(sentence: Sentence, sentences: Sequence[Sentence]) -> bool:
+    """Whether a side stands alone before or behind a sentence ("BI-RADS 4; right", "Laterality: Left") and is not the
+    heading of something else."""
+    at = next(place for place, one in enumerate(sentences) if one is sentence)
+    before, behind = sentences[max(0, at - 1) : at], sentences[at + 1 : at + 2]
+    if any(
+        is_bare_side(one.words) or [word.kind for word in one.words if word.text != "."][-1] == "short"
+        for one in before
+    ):
+        return True
+    heads = (
+        any(one.heads and one.section.sides and one.words[-1].text == ":" for one in behind) and len(sentences) > at + 2
+    )
+    return not heads and any(is_bare_side(one.words) for one in behind)
+
+
 def _concludes_all(one: _Statement, sentences: Sequence[Sentence]) -> bool:
     """Whether a category without a side is given to the whole exam, though a breast that is named has none: where it is
-    the conclusion, or stands below its heading with no breast named between, and no breast's section follows."""
+    the conclusion, or stands below its heading with no breast named between, and not between the breasts."""
     at = next(place for place, sentence in enumerate(sentences) if sentence is one.sentence)
-    if any(sentence.section.sides for sentence in sentences[at + 1 :]):
+    if any(map(_named_apart, sentences[:at])) and any(sentence.section.sides for sentence in sentences[at + 1 :]):
         return False
     if _concludes(one):
         return True

@@ -78,6 +78,7 @@ def _settled(sentence: Sequence[Token]) -> Iterator[Token]:
     }
     told = [token for token in sentence if token.kind not in ("filler", "soft", "name", "according")]
     place = {id(token): number for number, token in enumerate(told)}
+    following = {id(token): sentence[at + 1] for at, token in enumerate(sentence[:-1])}
     for token in sentence:
         if token.kind != "short":
             yield _of_a_breast(token, *beside[id(token)]) if id(token) in beside else token
@@ -91,7 +92,15 @@ def _settled(sentence: Sequence[Token]) -> Iterator[Token]:
         sure = before in ("category", "breast") or after == "breast"
         if token.text[:2] not in ("Re", "RE"):
             sure = sure or before == "birads" or (after in ("birads", "category") and not named) or heads
-        yield side if sure else token
+        yield side if sure and not _begins_a_name(token, following.get(id(token))) else token
+
+
+def _begins_a_name(token: Token, following: Token | None) -> bool:
+    """Whether an abbreviation may be the first letter or part of a name ("BI-RADS 2 R Patel MD", "Li Wei"): where a
+    word stands behind it that is not of a side."""
+    if following is None or not following.text[0].isalpha() or following.text.lower() in _SIDE_WORDS:
+        return False
+    return following.kind not in ("breast", "site", "birads", "category", "joined", "name", "short", "left", "right")
 
 
 def _of_a_breast(token: Token, before: Sequence[Token], behind: Sequence[Token]) -> Token:

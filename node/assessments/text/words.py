@@ -32,6 +32,23 @@ _UNIT = (
     r"|maand\w*|weken|jaar)"
 )
 _UNITS = rf"\s?-?\s?{_UNIT}(?!\w)"
+# "3 lesions left", "2 small masses", "3-D": a number that counts or measures.
+_COUNTED = (
+    r"(?:lesions|masses|nodules|cysts|lumps|foci|densities|asymmetries|distortions|clusters|groups|clips|markers|scars|nodes"
+    r"|findings|abnormalities|areas|regions|quadrants|views?|images|films|projections|planes|exposures|pictures|biopsies"
+    r"|herde|rundherde|herdbefunde|befunde|läsionen|zysten|knoten|verdichtungen|areale|lymphknoten|aufnahmen|ebenen|bilder"
+    r"|narben|clips|biopsien|haarden|laesies|massa.s|cysten|noduli|opnamen|afbeeldingen|bevindingen|littekens|biopten)"
+)
+_ONE = (
+    r"(?:lesion|mass|nodule|cyst|lump|focus|asymmetry|distortion|cluster|clip|scar|node|finding|herd|rundherd|läsion|zyste"
+    r"|narbe|haard|laesie|massa|cyste|litteken)"
+)
+_COUNTS = (
+    rf"(?:(?<=[0-6])[ {SOFT_BREAK}-]{{1,3}}(?:[^\W\d]+[ {SOFT_BREAK}]){{0,2}}{_COUNTED}|(?<=1)[ {SOFT_BREAK}]"
+    rf"(?:[^\W\d]+[ {SOFT_BREAK}]){{0,2}}{_ONE}|\s?-\s?D)(?!\w)"
+)
+# "V. a." is "Verdacht auf", and "I. d. R." "in der Regel".
+_NO_ABBREVIATION = r"(?!\.\s?(?-i:[a-z])\b|\.\s?[A-Z]\.|\s(?-i:a)\b)"
 _ROMAN = r"(?-i:III|II|IV|VI|V|I)"
 _LEFT = r"left(?:-sided)?|links|linke[rnms]?|linkerborst|linksseitig\w*"
 _RIGHT = r"right(?:-sided)?|rechts|rechte[rnms]?|rechterborst|rechtsseitig\w*"
@@ -56,8 +73,8 @@ CONCLUSION = (
 # of "4 b rechts" or "4 A mass", of which nobody can tell whether it is 4B or 4A. That of "4 a mass" is: an article.
 CATEGORY = (
     rf"(?:4(?:[ABC]|\s[ABC]{_ALONE})|IV[ABC]|[0-6](?![ ](?:[BC]|(?-i:A))\b|[ ]A\s(?:{_LEFT}|{_RIGHT}|li|re|l|r)\b)"
-    rf"|(?-i:III|II|IV|VI|V|I{_ALONE}))"
-    rf"(?![\w{_UNREAD}]|{_DASH}\d|\s?[/+]\s?\d|[.,]\d|\s?\?|\s?[(-]\s?[ABC]\b|(?-i:\s[ABC]{{2,}})\b|{_UNITS})"
+    rf"|(?-i:III|II|IV|VI|(?:V|I{_ALONE}){_NO_ABBREVIATION}))"
+    rf"(?![\w{_UNREAD}]|{_DASH}\d|\s?[/+]\s?\d|[.,]\d|\s?\?|\s?[(-]\s?[ABC]\b|(?-i:\s[ABC]{{2,}})\b|{_UNITS}|{_COUNTS})"
 )
 _AT_BEGINNING = rf"(?:(?<![\w.,{_UNREAD}])|(?<=RADS)|(?<=RAD)|(?<=\b(?-i:[LR])))"
 _BETWEEN = rf"(?:{_DASH}|\s?[/+]\s?|\s(?:to|or|and/or|through|versus|vs\.?|bis|oder|und/oder|tot|of)\s)"
@@ -158,6 +175,7 @@ _TOKEN = re.compile(
             r"|\b20(?:03|13)\b)",
             r"(?P<exam>\b(?:mammogra\w*|mammos?|tomosynth\w*|screening\w*|exam(?:ination)?s?|study|studies|views?|diagnostic"
             r"|digital\w*|ultraso\w*|sono\w*|mri|mrt|\w*untersuchung|\w*aufnahmen?|studie|onderzoek|echo\w*)\b)",
+            r"(?P<label>\b(?:lateralit(?:y|ät|eit)|locati(?:on|e)|lokalisation|site|zijde|kant)(?=\s*[:=]))",
             rf"(?P<site>\b(?:{_SITE})\b)",
             r"(?P<measure>\b\d{1,2}:\d\d\b|\bN\s?\+\s?\d+)",
             rf"(?P<range>{_RANGE})",
@@ -166,7 +184,6 @@ _TOKEN = re.compile(
             r"(?P<comma>,)",
             r"(?P<joined>[&+/]|\b(?:and|und|en)\b)",
             rf"(?P<breast>\b(?:{_BREAST})\b)",
-            r"(?P<label>\b(?:lateralit(?:y|ät|eit)|zijde)(?=\s*[:=]))",
             r"(?P<name>\b(?:cat|kat)\.|\b(?:acr|categor(?:y|ie)|kategorie|cat|kat|klasse)\b)",
             r"(?P<filler>[:=()\[\]™®#-]|\b(?:score\sof|final|overall|assessment|score|code|klassifikation|classificati(?:on|e)"
             r"|gesamt|side|seite|is)\b)",
@@ -176,6 +193,33 @@ _TOKEN = re.compile(
             r"(?P<other>\w+|\S)",
         )
     ),
+    re.IGNORECASE,
+)
+_DOCUMENT = (
+    r"(?:report|result|document|dictation|assessment|interpretation|impression|conclusion|(?:vor)?befund|bericht|beurteilung"
+    r"|verslag|uitslag|beoordeling|conclusie)e?s?"
+)
+_TAKEN_BACK = (
+    r"(?:retracted|withdrawn|cancel+ed|void(?:ed)?|invalid|recalled|superseded|replaced|revised|updated|reissued|wrong|false"
+    r"|incorrect|disregarded|ignored|zurückgezogen|widerrufen|storniert|ungültig|falsch|ersetzt|geändert|aktualisiert"
+    r"|ingetrokken|ongeldig|vervallen|vervangen|gewijzigd|herzien|onjuist|fout(?:ief)?)"
+)
+_SIDED = r"(?:left|right|sides?|laterality|labels?|markers?|links|rechts|seiten?|breasts?|kant(?:en)?|zijden?)"
+_CORRECTS = re.compile(
+    r"(?<!\w)(?:addend\w*|amend(?:ed|ment)\w*|corrigend\w*|correction\w*|corrected|corrects|errat(?:um|a)|erroneous\w*"
+    r"|in\serror|error|mistake\w*|by\smistake|typo\w*|sic|sorry|(?:please\s)?(?:disregard|ignore)\b|misfiled|mislabel+ed"
+    r"|interchang\w*|mixed[\s-]up|mix-?ups?|swapped|incorrect\w*|retraction\sof\s(?:the\s|this\s)?report|strike\s(?:that|above)"
+    r"|wrong(?:ly)?|should\s(?:read|say|state|have\s(?:read|said|been))|(?:other|another|different)\spatients?"
+    r"|not\s(?:of\s|for\s)?(?:this|the\ssame)\spatient"
+    r"|nachtrag\w*|nachträg\w*|berichtig\w*|korrektur\w*|korrigier\w*|irrtüml\w*|irrtum|fehlerhaft\w*|verwechs\w*|vertauscht\w*"
+    r"|falsche[nrs]?|(?:andere[nrs]?|nicht\sdiese[rs]?)\spatient\w*|richtig\s(?:ist|muss|wäre)|muss\s(?:richtig\s)?(?:heißen|lauten)"
+    r"|aanvulling\w*|addenda|correctie\w*|gecorrigeerd\w*|rectificatie\w*|verkeerd\w*|verwissel\w*|omgewissel\w*|onjuist\w*|abusievelijk"
+    r"|andere\spatiënt\w*|moet\s(?:luiden|zijn)"
+    rf"|{_TAKEN_BACK}\s(?:\w+\s){{0,2}}{_DOCUMENT}"
+    rf"|{_DOCUMENT}[\s:]{{1,2}}(?:(?:is|was|has|been|hereby|now|wurde|wird|ist|hiermit|werd|wordt|de|the|above|below|previous)\s){{0,4}}{_TAKEN_BACK}"
+    rf"|{_SIDED}\W(?:\w+\W){{0,4}}(?:switched|reversed|transposed|confused|exchanged|inverted|gewechselt|verdreht)"
+    r"|(?:^|(?<=\n)|(?<=[.:!]\s))(?:retracted|withdrawn|cancel+ed|superseded|revised|updated|storniert|widerrufen|ingetrokken)"
+    r"(?=\s*[.:!]))(?!\w)",
     re.IGNORECASE,
 )
 _UNNAMED = re.compile(
@@ -234,6 +278,12 @@ def tokens(text: str) -> Iterator[Token]:
 def unnamed(text: str) -> bool:
     """Whether a text holds what may be a BI-RADS category without its name ("ACR 4", "Cat. 4a", "category: 4")."""
     return any(not _OTHER_RADS.search(text[max(0, one.start() - 12) : one.start()]) for one in _UNNAMED.finditer(text))
+
+
+def corrects(text: str) -> bool:
+    """Whether a text corrects, adds to or takes back a report, its own or another: which of its words count then takes
+    a person. Of what is retracted only a report ("nipple retracted" is a finding)."""
+    return _CORRECTS.search(plain(text)) is not None
 
 
 def about_breasts(text: str) -> bool:

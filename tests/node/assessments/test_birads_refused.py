@@ -173,6 +173,23 @@ WHICH_BREAST = (
     "Rechts suspekter Herd, Biopsie. Links unauffällig. BI-RADS 1.",
     "Right breast: normal. Assessment: BI-RADS 1.\nLeft breast: suspicious mass.",
     "Right breast normal. The left one has a mass. BI-RADS 1",
+    # a side that stands alone beside the category
+    "BI-RADS: 2\nLaterality: Left",
+    "BI-RADS:2;Laterality:Left",
+    "Laterality: Left\nBI-RADS: 2",
+    "BI-RADS=4;SIDE=R",
+    "BI-RADS 4;R",
+    "BI-RADS 4; right",
+    "BI-RADS 4. Right breast.",
+    "BI-RADS 4. (rechts)",
+    "Mass at 10 o'clock, LT. BI-RADS 4.",
+    "Site: left; BI-RADS 4",
+    # a letter that may begin a name
+    "Unremarkable. BI-RADS 2 R Patel MD",
+    "BI-RADS 1 L Davies",
+    "BI-RADS 2 - R Jones",
+    "BI-RADS 2, R Jones",
+    "BI-RADS 2 Li Wei",
     # "right" and "left" of something else than a breast
     "The right decision: BI-RADS 3",
     "The right answer is BI-RADS 4",
@@ -270,6 +287,20 @@ UNREADABLE = (
     "BI&#8209;RADS 4 left",
     "ＢＩ－ＲＡＤＳ ４ left",
     "R BI-RADS 2013: 0",
+    # "Verdacht auf", and numbers that count
+    "Beurteilung: BI-RADS V. a. invasives Karzinom rechts.",
+    "BI-RADS links: V.a. Karzinom",
+    "BI-RADS links: V.a Karzinom",
+    "BI-RADS: 3 lesions left",
+    "BI-RADS: 3 new suspicious lesions left",
+    "BI-RADS: 1 lesion left",
+    "BI-RADS assessment: 2 masses in the left breast",
+    "BI-RADS 3 Herde links",
+    "BI-RADS 2 haarden links",
+    "BI-RADS 4 views left",
+    "BI-RADS 2-view left",
+    "BI-RADS 3-D mammography left",
+    "BI-RADS ~3 left",
     # what may be a category though nobody says so
     "Category: 4. BI-RADS 2 left.",
     "BI-RADS 2 right. Left 4A seen.",
@@ -297,3 +328,31 @@ UNREADABLE = (
 def test_what_is_not_read_for_certain_is_refused_and_never_passed_over(text: str) -> None:
     assert names(text) > 0
     assert understood(text) == REFUSED
+
+
+CORRECTED = (
+    "Addendum: the laterality above is wrong.",
+    "ADDENDUM 2 March: right should read left.",
+    "CORRECTION: left and right were interchanged.",
+    "This report was sent for the wrong patient.",
+    "Report retracted.",
+    "The above report is hereby withdrawn.",
+    "Please disregard this report.",
+    "Images of another patient.",
+    "Left and right are mixed up.",
+    "Corrected report.",
+    "Nachtrag: Seitenverwechslung.",
+    "Korrektur: Die Seiten wurden vertauscht.",
+    "Befund storniert.",
+    "Falsche Patientin.",
+    "Correctie: links en rechts verwisseld.",
+    "Verkeerde patiënt.",
+    "Verslag ingetrokken.",
+)
+
+
+@pytest.mark.parametrize("words", CORRECTED)
+@pytest.mark.parametrize("form", ["BI-RADS 4 right. BI-RADS 1 left.\n\n{}", "{}\n\nBI-RADS 4 right."])
+def test_a_text_that_corrects_or_takes_back_a_report_anywhere_is_refused(words: str, form: str) -> None:
+    with pytest.raises(ValueError, match="corrects or takes back"):
+        categories_in(form.format(words))

@@ -67,6 +67,13 @@ SAID = {
     "BI-RADS categorie 2, beide mammae": "LR 2",
     "Left breast previously BI-RADS 3, now BI-RADS 2": "L 2",
     "BI-\nRADS 4 left": "L 4",
+    "BI-RADS 4 R, biopsy": "R 4",
+    "BI-RADS 4 li Herd": "L 4",
+    "BI-RADS 4 calcifications left": "L 4",
+    "BI-RADS IV lesions left": "L 4",
+    "BI-RADS V links": "L 5",
+    "BI-RADS 4 left mass": "L 4",
+    "Right nipple retracted. Needle withdrawn. Marker placed correctly. BI-RADS 4 right.": "R 4",
     # lists
     "Left breast: BI-RADS 4A. Right breast: BI-RADS 2.": "L 4A, R 2",
     "BI-RADS right 2, left 4": "R 2, L 4",

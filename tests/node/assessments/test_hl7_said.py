@@ -101,6 +101,14 @@ REFUSED = {
     "a side in the value that does not agree": category_row("4^BI-RADS 4 right breast^99LOCAL", "L"),
     "several sides in the value": category_row("397144001^BI-RADS 4 right or left^SCT"),
     "words of doubt in the value": "ST|111005^x^DCM||4 - R/O carcinoma||||||F",
+    "a letter for the name of a row": "TX|R^^L||BI-RADS 2||||||F",
+    "the other breast under the name of a row": "TX|LB^Left breast^L||Right breast: BI-RADS 4||||||F",
+    "a repetition between name and category": text_row("BI-RADS ~3 left"),
+    "an addendum in a row of its own": text_row("BI-RADS 4 right") + "\rOBX|2|TX|ADD^Addendum^L||See above||||||F",
+    "an addendum beside a coded category": category_row("4", "R")
+    + "\rOBX|2|"
+    + text_row("Addendum: sides interchanged"),
+    "a correction in a note": text_row("BI-RADS 4 right") + "\rNTE|1||CORRECTION: wrong patient",
     "in a row that is no text": "CWE|IMP^Impression^L||B4^BI-RADS 4^L||||||F",
     "in the name of a row": "ST|BIRADS^BI-RADS^L||4||||||F",
     "in the name of a row, misspelled": "ST|BIRASD^BI-RASD^L||4||||||F",
