@@ -14,7 +14,7 @@ from models.bundles.writing import DEFAULT_BASE
 from models.datasets.case import Case, Cases
 from models.measures.detection import Figure
 from models.training.calibration import fitting as calibrating
-from models.training.classifier.task import task as classifier
+from models.training.classifier import task as classifier
 from models.training.recipe import CalibrationRecipe, FitRecipe, Recipe, SplitRecipe
 from models.training.runs import train
 from models.types import Mammogram

@@ -19,9 +19,9 @@ from models.catalog import adapter_of
 from models.classifiers.efficient_net import MalignancyNet
 from models.datasets.case import Case, DatasetError, Pathology, of_kinds
 from models.radiomics.regions import RegionSettings
+from models.training.classifier import task as classifier
 from models.training.classifier.efficient_net import EfficientNetTask, _take
 from models.training.classifier.samples import Samples, Wanted, as_ellipse, pieces, read_samples
-from models.training.classifier.task import task as classifier
 from models.training.fit import fit
 from models.training.recipe import CalibrationRecipe, FitRecipe, Recipe, SplitRecipe, read_recipe, shipped_recipes
 from models.training.start import StartError

@@ -19,7 +19,7 @@ from models.datasets.case import Cases
 from models.datasets.split import read_split, sides
 from models.pipeline import Pipeline
 from models.training.calibration.cross_fitting import out_of_fold
-from models.training.classifier.task import task as classifier
+from models.training.classifier import task as classifier
 from models.training.recipe import CalibrationRecipe, FitRecipe, Recipe, SplitRecipe
 from models.training.runs import train
 from models.types import Box, BundleId, Detection, FindingKind, Mammogram, Mask
