@@ -112,7 +112,7 @@ def _outside_padding(dataset: Dataset, stored: NDArray[Any]) -> tuple[NDArray[np
     if value is None:
         return everywhere, None
     limit = number(dataset, "PixelPaddingRangeLimit")
-    low, high = sorted(_as_stored(dataset, bound) for bound in (value, value if limit is None else limit))
+    low, high = sorted(_as_stored(dataset, bound, stored.dtype) for bound in (value, value if limit is None else limit))
     inside = (stored < low) | (stored > high)
     picture = stored[inside]
     if picture.size and picture.min() < picture.max():
@@ -120,10 +120,10 @@ def _outside_padding(dataset: Dataset, stored: NDArray[Any]) -> tuple[NDArray[np
     return everywhere, "By the header's Pixel Padding Value nothing of the image is left: it was not used."
 
 
-def _as_stored(dataset: Dataset, value: float) -> float:
+def _as_stored(dataset: Dataset, value: float, dtype: np.dtype[Any]) -> float:
     """A padding value as the pixels hold it: in their sign and their bits, of which some headers write more."""
     bits = int(number(dataset, "BitsStored") or 16)
-    signed = number(dataset, "PixelRepresentation") == 1
+    signed = dtype.kind != "u" and number(dataset, "PixelRepresentation") == 1
     low, high = (-(1 << (bits - 1)), 1 << (bits - 1)) if signed else (0, 1 << bits)
     return value if low <= value < high else (value - low) % (1 << bits) + low
 

@@ -102,6 +102,17 @@ def test_unsigned_pixels_that_the_header_calls_signed_are_read_as_they_are(
     assert any("unsigned" in warning for warning in mammogram.warnings)
 
 
+def test_padding_is_found_in_unsigned_pixels_that_the_header_calls_signed(image: Dataset, tmp_path: Path) -> None:
+    twelve = at_depth(image, 12)
+    values = stored(twelve).copy()
+    values[:5] = 4095
+    twelve.PixelData, twelve.PixelRepresentation = values.tobytes(), 1
+    twelve.add_new("PixelPaddingValue", "US", 4095)
+    mammogram = read(twelve, tmp_path)
+    assert any("unsigned" in warning for warning in mammogram.warnings)
+    assert not mammogram.pixels[:5].any()
+
+
 def test_a_codestream_of_less_precision_than_the_header_says_is_read(image: Dataset, tmp_path: Path) -> None:
     eight = at_depth(image, 8)
     plain = read(eight, tmp_path).pixels
