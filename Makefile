@@ -1,4 +1,4 @@
-# Two commands for a new user: `make demo` and `make test`. Both begin with `make setup`.
+# Two commands for a new user: `make demo` and `make test`. Both begin with `make setup`. `make check` is for every change.
 
 PYTHON ?= python3
 VENV := .venv
@@ -11,11 +11,12 @@ VIEWER := .viewer/ohif-$(OHIF)
 # The SHA-512 of npm's @ohif/app, of which the viewer is the folder package/dist.
 OHIF_SHA512 := d24b85eba32af5cf5d303fbe6d4b138ccac9a57270699873f41e2e4b6e380dac008d2913c0860553dde9c4fb915108b16918bb4001e517715ed6ab9d06566b98
 
-.PHONY: help setup demo test fuzz soak viewer lock bench
+.PHONY: help setup demo check test fuzz soak viewer lock bench
 
 help:
 	@echo "make demo   read two real exams through a node of your own, and show what comes back"
 	@echo "make test   check the style and the types, and run the tests (screenshots: artefacts)"
+	@echo "make check  the same without the tests that take long: three minutes"
 	@echo "make soak   kills and faults on a node beside Orthanc for twenty minutes, and one account of all images"
 	@echo "make setup  create $(VENV) from the pinned, hashed requirements (the others do it too)"
 	@echo "make viewer fetch the OHIF viewer ($(OHIF), 46 MiB) that tests show results in"
@@ -27,6 +28,12 @@ setup: $(READY)
 
 demo: setup
 	$(BIN)/mammo-node demo
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 -m "not slow and not acceptance"
 
 test: setup
 	$(BIN)/ruff check .

@@ -35,6 +35,8 @@ from models.types import (
     UnreadImage,
 )
 
+pytestmark = pytest.mark.slow
+
 SHAPE = (120, 101)
 R_CC, L_CC, R_MLO, L_MLO, TOMO, OLD_REPORT = (f"{STUDY}.{last}" for last in range(2, 8))
 PLACES = {R_CC: ("R", "CC"), L_CC: ("L", "CC"), R_MLO: ("R", "MLO"), L_MLO: ("L", "MLO")}

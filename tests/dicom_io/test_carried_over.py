@@ -23,6 +23,8 @@ from dicom_io.results.profiles import IN_PROFILES, PROFILES, ResultKind
 from dicom_io.results.sources import demographics
 from dicom_io.results.view_modifiers import view_modifiers
 
+pytestmark = pytest.mark.slow
+
 EVERYTHING = replace(ENCODING, profile=PROFILES["all"])
 DOCUMENTS = (ResultKind.SR, ResultKind.CAD_SR, ResultKind.KO)
 IMAGES = (ResultKind.SEG, ResultKind.GSPS, ResultKind.SC)

@@ -17,6 +17,8 @@ from dicom_io.results.key_objects import encode_key_objects
 from models.readings.exam import put_together
 from models.types import ExamReading, Laterality
 
+pytestmark = pytest.mark.slow
+
 SHAPES = {"1.2.1": (1501, 1199), "1.2.2": (2294, 1914), "1.2.3": (300, 207)}
 
 

@@ -20,6 +20,8 @@ from dicom_io.results.profiles import PROFILES, ResultKind
 from dicom_io.results.rejections import Reason, encode_rejection, sides_stated, wrong_ones
 from models.types import Laterality
 
+pytestmark = pytest.mark.slow
+
 SECOND = replace(ENCODING, revision=2, profile=PROFILES["all"])
 SIDES = {R_CC: Laterality.RIGHT, R_MLO: Laterality.RIGHT, L_CC: Laterality.LEFT}
 

@@ -44,6 +44,8 @@ from dicom_io.network.wado import WebSource
 from dicom_io.network.web_peer import WebPeer
 from dicom_io.uids import derive_uid
 
+pytestmark = pytest.mark.slow
+
 MG = DigitalMammographyXRayImageStorageForPresentation
 STUDY = "1.2.826.0.1.3680043.8.498.77"
 SYNTAXES = (ExplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless, RLELossless)

@@ -35,6 +35,8 @@ from pynetdicom.sop_class import (
 from dicom_io.errors import Rejected, Unreachable
 from dicom_io.network.scu import MAX_CONTEXTS, CStoreDestination, count_instances, echo, send_files
 
+pytestmark = pytest.mark.slow
+
 MG = DigitalMammographyXRayImageStorageForPresentation
 CALLING = "MAMMO_NODE"
 

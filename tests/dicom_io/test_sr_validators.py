@@ -18,6 +18,8 @@ from dicom_io.results.profiles import ResultKind, profile_of
 from models.birads.concordance import concordances
 from models.types import Assessment, Category, ExamReading, Laterality
 
+pytestmark = pytest.mark.slow
+
 ASSESSMENTS = (
     Assessment(Laterality.LEFT, Category.FOUR_B, "SR", OLD_REPORT),
     Assessment(Laterality.RIGHT, Category.SIX, "HL7"),

@@ -25,6 +25,8 @@ from dicom_io.network.web_peer import WebPeer, web_echo
 from node.demo.studies import DemoStudy
 from node.store.tables import Delivery
 
+pytestmark = pytest.mark.slow
+
 
 class Service:
     """A web service on 127.0.0.1 that answers every POST alike and remembers what it was asked."""

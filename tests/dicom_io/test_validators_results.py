@@ -18,6 +18,8 @@ from models.types import Laterality
 from node.demo.studies import make_studies
 from node.store.tables import Result
 
+pytestmark = pytest.mark.slow
+
 REPORTS = (ResultKind.SR, ResultKind.CAD_SR, ResultKind.KO)
 TEMPLATED = (ResultKind.SR, ResultKind.CAD_SR)
 SHAPES = ((480, 360), (1501, 1199), (2294, 1914), (3328, 2560), (1024, 833))

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from harness import TARGETS, fuzz
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_nothing_that_comes_in_brings_anything_down(target: str, tmp_path: Path) -> None:

@@ -23,6 +23,8 @@ from sqlalchemy import select
 from node.demo.studies import DemoStudy
 from node.store.tables import Delivery
 
+pytestmark = pytest.mark.slow
+
 NAME = "ZZQXNAME"
 UID = "1.2.826.0.1.999777555.1.2.3.4.5"
 SECRETS = (NAME, UID)

@@ -20,6 +20,8 @@ from node.demo.studies import DemoStudy
 from node.operations.retry import retry_study
 from node.store.states import DeliveryState, JobState, StudyState
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def road(tmp_path: Path) -> Road:

@@ -12,6 +12,8 @@ from apscheduler.schedulers import base
 from node.service import Loop, Service, ServiceFailed, Tick
 from node.store.clock import ClockWatch, steady
 
+pytestmark = pytest.mark.slow
+
 
 class Port:
     """A listener that only remembers."""

@@ -14,6 +14,8 @@ from models.training.calibration.fitting import Scored, calibrate, fit_calibrati
 from models.training.recipe import CalibrationRecipe
 from models.types import Category
 
+pytestmark = pytest.mark.slow
+
 
 def cases(count: int, slope: float, offset: float, seed: int = 1) -> list[Scored]:
     """Scores whose logit, times `slope` plus `offset`, is the true log odds of malignancy."""

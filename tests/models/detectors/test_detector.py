@@ -20,6 +20,8 @@ from models.framing import Frame
 from models.protocols import OutOfMemory
 from models.types import Box, Mammogram
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 SMALL: dict[str, Any] = {"scale": "n", "input_px": 128}
 

@@ -22,6 +22,8 @@ from models.training.ablation import any_recipe
 from models.training.recipe import RecipeError
 from node.cli.main import build
 
+pytestmark = pytest.mark.slow
+
 DETECTOR = """
 kind = "detector"
 [split]

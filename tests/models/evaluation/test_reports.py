@@ -24,6 +24,8 @@ from models.evaluation.subgroups import subgroups_section
 from models.evaluation.tables import About, Absent, Draws, Figure, Report, Row, Section, Table
 from models.types import FindingKind, Laterality
 
+pytestmark = pytest.mark.slow
+
 DRAWS = Draws(seed=1, resamples=20)
 ABOUT = About("made-up 1: evaluation", "made-up 1", ("made-up",), "all images", left_out=(("x.dcm", "No pixels."),))
 CALIBRATION = Calibration(Level.IMAGE, Method.TEMPERATURE, {"slope": (1.0,)}, 0.5, 40, 20)

@@ -33,6 +33,8 @@ from models.segmenters.sam import SamNet
 from models.segmenters.vit import Vit
 from models.types import Box, FindingKind, Mammogram
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 Net = TypeVar("Net", bound=nn.Module)
 SIDE = 256

@@ -19,6 +19,8 @@ from models.training.recipe import CalibrationRecipe, FitRecipe, Recipe, SplitRe
 from models.training.runs import train
 from models.types import Mammogram
 
+pytestmark = pytest.mark.slow
+
 
 def without_spacing(case: Case) -> Case:
     def read() -> Mammogram:

@@ -27,6 +27,8 @@ from models.training.recipe import CalibrationRecipe, FitRecipe, Recipe, SplitRe
 from models.training.start import StartError
 from models.types import FindingKind
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 SMALL = {"kind": "efficientnet", "backbone": "test_efficientnet", "image_px": 64, "frame_px": 64}
 LITE = {"kind": "medsam-mlp", "encoder": "lite-medsam"}

@@ -24,6 +24,8 @@ from models.training.recipe import CalibrationRecipe, FitRecipe, Recipe, SplitRe
 from models.training.runs import train
 from models.types import Box, BundleId, Detection, FindingKind, Mammogram, Mask
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 RECIPE = Recipe(
     name="small",

@@ -23,6 +23,8 @@ from models.training.recipe import CalibrationRecipe, FitRecipe, Recipe, RecipeE
 from models.training.start import StartError
 from models.types import Box, FindingKind, Mammogram, Mask
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 RECIPES = Path(yolov8.__file__).parents[1] / "recipes"
 

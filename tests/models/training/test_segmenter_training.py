@@ -25,6 +25,8 @@ from models.training.segmenter.views import _turned
 from models.training.start import StartError
 from models.types import Box, Mammogram, Mask
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 
 

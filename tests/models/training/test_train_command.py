@@ -26,6 +26,8 @@ from models.training.kinds import KINDS, recipe_of
 from models.training.recipe import RecipeError, find_recipe, shipped_recipes
 from node.cli.train import told, train
 
+pytestmark = pytest.mark.slow
+
 DETECTOR = """
 kind = "detector"
 [split]

@@ -24,6 +24,8 @@ from node.annotations.export import NotEmpty, export
 from node.annotations.pseudonyms import open_pseudonyms
 from node.cli.train import open_cases
 
+pytestmark = pytest.mark.slow
+
 
 def _settings(road: Road) -> Settings:
     return Settings(data_dir=road.data_dir)

@@ -40,6 +40,8 @@ from node.annotations.truth import (
 from node.store.states import StudyState
 from node.store.tables import Annotation
 
+pytestmark = pytest.mark.slow
+
 
 def _smaller(road: Road, image: Dataset) -> np.ndarray:
     """The proposal without its upper half."""

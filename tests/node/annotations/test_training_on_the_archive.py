@@ -18,6 +18,8 @@ from models.bundles.bundle import read_bundle
 from models.errors import UserError
 from node.cli.train import train
 
+pytestmark = pytest.mark.slow
+
 RECIPE = """
 kind = "segmenter"
 [split]

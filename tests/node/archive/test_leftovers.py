@@ -20,6 +20,8 @@ from node.store.database import OneWriter, open_database, sessions_of, why_not_o
 from node.store.states import DeliveryState, JobKind, JobState, StudyState
 from node.store.tables import Delivery, Job
 
+pytestmark = pytest.mark.slow
+
 LOSSES = {
     "gone": Path.unlink,
     "empty": lambda path: path.write_bytes(b""),

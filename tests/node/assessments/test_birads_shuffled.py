@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from node.assessments.text.report import categories_in
 
+pytestmark = pytest.mark.slow
+
 # Sentences about a side, as radiologists write them, and what may stand between them.
 SIDES = {
     "R": ("right", "Right", "RIGHT", "rechts", "R", "rt", "re.", "right breast", "rechte Brust", "Mamma rechts"),

@@ -24,6 +24,8 @@ from node.demo.studies import DemoStudy
 from node.store.states import StudyState
 from node.store.tables import Instance, ReceivedAssessment
 
+pytestmark = pytest.mark.slow
+
 Command = Callable[..., Ran]
 ONE, TWO, FOUR, SIX = (Category(one) for one in "1246")
 

@@ -16,6 +16,8 @@ from sqlalchemy import text
 from config.settings import Hl7
 from node.assessments.hl7.intake import Hl7Intake
 
+pytestmark = pytest.mark.slow
+
 HERE = "127.0.0.1"
 
 

@@ -19,6 +19,8 @@ from node.delivery.outbox import Recipient
 from node.demo.studies import DemoStudy
 from node.store.states import JobState, StudyState
 
+pytestmark = pytest.mark.slow
+
 HERE = "127.0.0.1"
 
 

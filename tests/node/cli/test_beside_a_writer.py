@@ -18,6 +18,8 @@ from node.cli.main import main
 from node.store.database import QueueUnusable, open_existing
 from node.store.states import DeliveryState, StudyState
 
+pytestmark = pytest.mark.slow
+
 WRITER = """
 import sqlite3, sys
 sqlite3.connect(sys.argv[1], isolation_level=None).execute("BEGIN IMMEDIATE")

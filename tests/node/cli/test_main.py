@@ -11,6 +11,8 @@ import pytest
 
 from node.demo.run import COMMAND
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 
 

@@ -30,6 +30,8 @@ from node.peers import commitment_request
 from node.store.states import DeliveryState
 from node.store.tables import Delivery
 
+pytestmark = pytest.mark.slow
+
 POLICY = RetryPolicy(first_s=30, ceiling_s=3600, dead_after_s=72 * 3600)
 TIMEOUT_S = 3600
 

@@ -24,6 +24,8 @@ from node.operations.retry import retry_study
 from node.store.states import DeliveryState
 from node.store.tables import Delivery
 
+pytestmark = pytest.mark.slow
+
 POLICY = RetryPolicy(first_s=30, ceiling_s=3600, dead_after_s=7200)
 
 

@@ -27,6 +27,8 @@ from node.demo.studies import DemoStudy
 from node.store.states import DeliveryState
 from node.store.tables import Delivery, Result
 
+pytestmark = pytest.mark.slow
+
 POLICY = RetryPolicy(first_s=30, ceiling_s=3600, dead_after_s=72 * 3600)
 
 

@@ -12,6 +12,8 @@ from node.demo.run import Demo, DemoFailed, Progress
 from node.operations.status import DeliveryView, JobView, StudyView
 from node.store.states import DeliveryState, JobState, StudyState
 
+pytestmark = pytest.mark.slow
+
 STUDY = StudyView(
     id=1,
     study_instance_uid="1.2.3",

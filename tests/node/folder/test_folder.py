@@ -23,6 +23,8 @@ from node.demo.studies import DemoStudy
 from node.folder.exam_json import exam_to_json
 from node.folder.reading import FolderLimits, FolderReading, SkippedFile, StudyOutcome
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def scratch(tmp_path: Path) -> Path:

@@ -7,6 +7,8 @@ import pytest
 from node.store.states import JobKind, JobState, StudyState
 from node.store.tables import Job, Result, Study
 
+pytestmark = pytest.mark.slow
+
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 TOMOSYNTHESIS = "1.2.840.10008.5.1.4.1.1.13.1.3"
 RAW = "1.2.840.10008.5.1.4.1.1.1.2.1"

@@ -24,6 +24,8 @@ from dicom_io.bounds import (
 from dicom_io.errors import NotReadable
 from dicom_io.network.answers import Answer, Status
 
+pytestmark = pytest.mark.slow
+
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 UNDEFINED = 0xFFFFFFFF
 CONTENT, REFERENCED = 0x0040A730, 0x00081140

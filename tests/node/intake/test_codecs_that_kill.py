@@ -12,6 +12,8 @@ from pydicom.uid import JPEG2000Lossless
 from dicom_io.network.answers import Status
 from node.intake.same_pixels import PixelComparison
 
+pytestmark = pytest.mark.slow
+
 # What a decoder does that was handed what it cannot take.
 FATES = {
     "a crash": "os.kill(os.getpid(), signal.SIGSEGV)",

@@ -10,7 +10,10 @@ import sys
 import threading
 from pathlib import Path
 
+import pytest
 from pynetdicom import AE
+
+pytestmark = pytest.mark.slow
 
 NODE = """
 import sys, threading, time

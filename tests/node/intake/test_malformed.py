@@ -9,6 +9,8 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from dicom_io.network.answers import Status
 
+pytestmark = pytest.mark.slow
+
 SR = "1.2.840.10008.5.1.4.1.1.88.33"
 
 

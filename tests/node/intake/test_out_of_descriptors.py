@@ -16,6 +16,8 @@ from wire import Wire, association_request, one_store
 
 from dicom_io.network.answers import Status
 
+pytestmark = pytest.mark.slow
+
 LISTENS = """
 import logging, sys
 from pathlib import Path

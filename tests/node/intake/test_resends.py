@@ -11,6 +11,8 @@ from node.operations.retry import retry_study
 from node.store.states import JobKind, JobState, StudyState
 from node.store.tables import Job, Study
 
+pytestmark = pytest.mark.slow
+
 
 def put(node, state: StudyState) -> None:
     with node.sessions.begin() as session:

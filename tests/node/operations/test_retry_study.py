@@ -12,6 +12,8 @@ from node.operations.retry import StillTwoPatients, retry_study
 from node.store.states import DeliveryState, JobKind, JobState, StudyState
 from node.store.tables import Delivery
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def road(tmp_path: Path) -> Road:

@@ -23,6 +23,8 @@ from node.store.database import open_database, sessions_of
 from node.store.queue import claim
 from node.store.states import JobKind, JobState
 
+pytestmark = pytest.mark.slow
+
 WORKER = "node/reader"
 KILLS = "3 attempts"
 

@@ -11,6 +11,8 @@ from node.demo.studies import DemoStudy
 from node.reader.reread import CannotReread, Rereading, find_study, publish_rereading, reread
 from node.store.states import StudyState
 
+pytestmark = pytest.mark.slow
+
 OTHER = BundleId("other", "2")
 
 

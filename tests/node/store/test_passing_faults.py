@@ -28,6 +28,8 @@ from node.store.faults import PATIENCE, passes
 from node.store.states import DeliveryState, JobKind, JobState, StudyState
 from node.store.tables import Result
 
+pytestmark = pytest.mark.slow
+
 EIO = "Input/output error (EIO)"
 GIVEN_UP = f"the machine failed 10 times, {EIO}: mend that, then retry"
 NO_ANSWER = Path("/proc/self/mem")
