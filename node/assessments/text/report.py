@@ -213,10 +213,10 @@ def _concludes_all(one: _Statement, sentences: Sequence[Sentence]) -> bool:
     if _concludes(one):
         return True
     for sentence in reversed(sentences[:at]):
-        if _named(sentence):
-            return False
         if sentence.section.concludes:
             return True
+        if _named(sentence):
+            return False
     return False
 
 

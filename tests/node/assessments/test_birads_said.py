@@ -116,6 +116,7 @@ SAID = {
     "Linke Brust: Herd. Rechte Brust: unauffällig.\nBeurteilung: BI-RADS 4": " 4",
     "Linkerborst: massa. Rechterborst: normaal.\nConclusie: BI-RADS 4": " 4",
     "FINDINGS:\nThe right breast has a scar. The left breast is normal.\n\nIMPRESSION:\nBenign.\n\nBI-RADS 2": " 2",
+    "The right breast has a mass. The left one is normal.\n\nIMPRESSION:\nMass of the right breast.\n\nBI-RADS 0": " 0",
     "Impression: BI-RADS 4.\nFindings: Mass in the left breast, right breast normal.": " 4",
     "Right breast:\nNormal.\n\nBI-RADS 4": " 4",
     # no category
