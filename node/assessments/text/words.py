@@ -43,8 +43,12 @@ _ONE = (
     r"(?:lesion|mass|nodule|cyst|lump|focus|asymmetry|distortion|cluster|clip|scar|node|finding|herd|rundherd|läsion|zyste"
     r"|narbe|haard|laesie|massa|cyste|litteken)"
 )
+# "2 benign findings" is what the atlas calls the category; "2 - lesions" is no count.
+_OWN_NAME = (
+    r"(?:(?<=2.)benign\sfindings|(?<=3.)probably\sbenign\sfindings|(?<=4.)suspicious\s(?:findings|abnormalities))"
+)
 _COUNTS = (
-    rf"(?:(?<=[0-6])[ {SOFT_BREAK}-]{{1,3}}(?:[^\W\d]+[ {SOFT_BREAK}]){{0,2}}{_COUNTED}|(?<=1)[ {SOFT_BREAK}]"
+    rf"(?:(?<=[0-6])[ {SOFT_BREAK}-](?!{_OWN_NAME})(?:[^\W\d]+[ {SOFT_BREAK}]){{0,2}}{_COUNTED}|(?<=1)[ {SOFT_BREAK}]"
     rf"(?:[^\W\d]+[ {SOFT_BREAK}]){{0,2}}{_ONE}|\s?-\s?D)(?!\w)"
 )
 # "V. a." is "Verdacht auf", and "I. d. R." "in der Regel".
@@ -144,6 +148,9 @@ _DOUBT = (
 _IDIOM = (
     r"no\s(?:mammographic\s|imaging\s)?evidence\sof\smalignancy|kein\s(?:Hinweis\sauf|Anhalt\sfür)\s(?:Malignität|(?:ein\s)?Malignom)"
     r"|geen\s(?:aanwijzing(?:en)?\svoor\s)?maligniteit"
+    r"|no\s(?:(?:suspicious|significant|abnormal|focal|new|mammographic)\s){0,2}(?:findings?|mass(?:es)?|lesions?"
+    r"|abnormalit(?:y|ies)|(?:micro)?calcifications?)"
+    r"|kein\w*\s(?:\w*auffällig\w*\s|suspekt\w*\s)?(?:\w*befunde?s?|mikrokalk)|geen\s(?:\w+\s)?afwijking(?:en)?"
     r"|needs?\sadditional\simaging\sevaluation\sand/or\sprior\smammograms\sfor\scomparison|initial\sshort[\s-]interval"
     r"\sfollow[\s-]?up(?:\s(?:is\s)?suggested)?|(?:biopsy|appropriate\saction|tissue\sdiagnosis)\sshould\sbe\s\w+"
 )
