@@ -16,6 +16,8 @@ from dicom_io.results.checks import check_together
 from dicom_io.results.encode import ResultObject, encode_results
 from dicom_io.results.profiles import IN_PROFILES, PROFILES, ResultKind
 
+pytestmark = pytest.mark.slow
+
 Objects = list[tuple[ResultKind, Dataset]]
 SEG, SR, CAD_SR, GSPS, KO = ResultKind.SEG, ResultKind.SR, ResultKind.CAD_SR, ResultKind.GSPS, ResultKind.KO
 ALL = replace(ENCODING, profile=PROFILES["all"])

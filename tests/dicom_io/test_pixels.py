@@ -15,6 +15,8 @@ from dicom_io.pixels.mammogram import read_mammogram
 from models.types import Laterality, Mammogram
 from node.demo.studies import DemoStudy
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def image(mammogram_study: DemoStudy) -> Dataset:

@@ -36,6 +36,8 @@ from dicom_io.results.statements import NO_FINDINGS, NOTHING_READ, statements
 from models.readings import exam as exams
 from models.types import JOINING_RULE, RESEARCH_USE_ONLY, BundleId, Laterality
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_machine_wrote_it_and_nobody_verified_it():
     report = report_on(some_exam())

@@ -28,6 +28,8 @@ from dicom_io.results.summary.pen import Pen
 from models.readings.exam import put_together
 from models.types import Category, ExamReading, Finding, FindingKind, Laterality, Likelihood, ReadImage, UnreadImage
 
+pytestmark = pytest.mark.slow
+
 FOUR = (("R", "CC"), ("L", "CC"), ("R", "MLO"), ("L", "MLO"))
 SHAPE = (1501, 1199)
 

@@ -27,6 +27,8 @@ from models.types import FindingKind, Laterality
 from node.demo.phantoms import NotAPhantomFolder
 from node.folder.reading import FolderLimits, FolderReading
 
+pytestmark = pytest.mark.slow
+
 READER = CaseReader()
 
 

@@ -24,6 +24,8 @@ from node.annotations.truth import AnnotatedImage
 from node.cli.main import build
 from node.store.database import looking
 
+pytestmark = pytest.mark.slow
+
 
 def _segment(number: int, row: int, radius: int) -> ReadSegment:
     mask = mask_of(disc((200, 100), row, 50, radius))

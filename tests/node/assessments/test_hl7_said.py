@@ -8,6 +8,8 @@ from road import Road
 
 from node.assessments.hl7.intake import Hl7Intake
 
+pytestmark = pytest.mark.slow
+
 LATERALITY = "CWE|272741003^Laterality^SCT|{sub_id}|24028007^Right^SCT|||||"
 LEFT_AND_RIGHT = [("R", "2"), ("L", "4")]
 

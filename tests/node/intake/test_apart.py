@@ -18,6 +18,8 @@ from dicom_io.pixels.intact import read_whole_file
 from models.types import Category
 from node.intake.apart import Apart, NoAnswer
 
+pytestmark = pytest.mark.slow
+
 MB = 1 << 20
 
 

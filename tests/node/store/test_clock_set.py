@@ -16,6 +16,8 @@ from node.store.states import JobKind, JobState, StudyState
 from node.store.tables import Delivery, Study
 from node.studies.closing import close_complete
 
+pytestmark = pytest.mark.slow
+
 HOUR = 3600.0
 JUMPS = [-24 * HOUR, -HOUR, -60.0, 60.0, HOUR, 365 * 24 * HOUR]
 

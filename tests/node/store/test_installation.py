@@ -15,6 +15,8 @@ from node.demo.studies import DemoStudy
 from node.reporting.reporter import Reporter
 from node.store.installation import IDENTITY, UnknownInstallation, identity_of
 
+pytestmark = pytest.mark.slow
+
 
 def test_an_installation_draws_its_identity_once_and_keeps_it(tmp_path: Path) -> None:
     drawn = identity_of(tmp_path / "data", uuid4)
