@@ -24,7 +24,7 @@ from node.intake.same_pixels import PixelComparison
 from node.store.states import JobState, moved
 from node.store.tables import Instance, Job, Study
 from node.store.unread import Unread
-from node.studies.lifecycle import TWO_PATIENTS, are_two_patients, ask_for_reading, quarantine, reopen
+from node.studies.lifecycle import ask_for_reading, hold_two_patients, quarantine, reopen
 
 log = logging.getLogger(__name__)
 
@@ -97,8 +97,7 @@ def correct(
     instance.accession_number = header.accession_number
     instance.laterality, instance.view = header.laterality, header.view
     instance.extent, instance.no_view = header.extent, header.no_view
-    if are_two_patients(session, study):
-        quarantine(session, study, TWO_PATIENTS)
+    hold_two_patients(session, study)
     is_one_now = instance.unread is Unread.NO_VIEW and not instance.no_view
     if lost or is_one_now:
         _read_anew(session, instance, study, is_one_now=is_one_now)

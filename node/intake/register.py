@@ -10,11 +10,9 @@ from node.store.states import StudyState
 from node.store.tables import Instance, Study
 from node.store.unread import Unread
 from node.studies.lifecycle import (
-    TWO_PATIENTS,
-    are_two_patients,
     ask_for_reading,
+    hold_two_patients,
     locked_study,
-    quarantine,
     reopen,
 )
 
@@ -61,8 +59,7 @@ def register(
     )
     session.add(instance)
     session.flush()
-    if are_two_patients(session, study):
-        quarantine(session, study, TWO_PATIENTS)
+    hold_two_patients(session, study)
     if header.kind.is_image:
         reopen(session, study, now, new_image=True)
     if instance.left_out:

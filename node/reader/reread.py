@@ -130,7 +130,7 @@ def find_study(session: Session, named: str) -> int:
 def _reported(session: Session, study_id: int) -> Study:
     study = session.get_one(Study, study_id, with_for_update=True)
     if study.state is not StudyState.REPORTED:
-        why = sentence(Unread.IN_QUARANTINE, "") if study.state is StudyState.QUARANTINED else f"it is {study.state}"
+        why = sentence(Unread.IN_QUARANTINE) if study.state is StudyState.QUARANTINED else f"it is {study.state}"
         raise CannotReread(
             f"Study {study.id} cannot be read again now: {why}. Only a study with a report can (`mammo-node status`)."
         )

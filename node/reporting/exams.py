@@ -42,7 +42,7 @@ def exam_of(session: Session, study: Study, data_dir: Path, recall_threshold: fl
                 )
             )
         elif instance.kind != InstanceKind.REPORT and (raw_copy or no_view or instance.unread is not None):
-            reason = sentence(Unread.RAW_COPY, "") if raw_copy else instance.unread_reason or no_view
+            reason = sentence(Unread.RAW_COPY) if raw_copy else instance.unread_reason or no_view
             unread.append(
                 UnreadImage(instance.sop_instance_uid, instance.kind, reason, on_purpose=raw_copy or instance.left_out)
             )

@@ -29,6 +29,6 @@ _SENTENCES = {
 }
 
 
-def sentence(unread: Unread, detail: str) -> str:
+def sentence(unread: Unread, detail: str = "") -> str:
     """For the report and for `status`; `detail` where the reason alone does not say it. Without patient data."""
     return _SENTENCES.get(unread, detail)

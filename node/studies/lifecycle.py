@@ -128,6 +128,12 @@ def are_two_patients(session: Session, study: Study) -> bool:
     return len({patient_id for patient_id, _ in stated}) > 1 or len({date for _, date in stated} - {""}) > 1
 
 
+def hold_two_patients(session: Session, study: Study) -> None:
+    """Puts a study whose instances disagree about the patient into quarantine."""
+    if are_two_patients(session, study):
+        quarantine(session, study, TWO_PATIENTS)
+
+
 def ask_for_reading(session: Session, study: Study, image: Instance) -> None:
     """Puts the reading of an image into the queue, for the study's present revision."""
     session.add(Job(kind=JobKind.READ_IMAGE, study_id=study.id, instance_id=image.id, revision=study.revision))
