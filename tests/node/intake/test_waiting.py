@@ -36,7 +36,7 @@ def connections(port: int, count: int, says: bytes = b"") -> Iterator[list[Wire]
 def test_connections_that_do_not_associate_keep_no_sender_out_and_cost_no_thread(listening_node, says: bytes):
     port, before = listening_node.listener.port, threading.active_count()
     with connections(port, 100, says):
-        assert threading.active_count() == before
+        assert threading.active_count() <= before  # fewer where a thread of an earlier node has ended meanwhile
         with Wire.to(port) as sender:
             assert sender.associate() == ACCEPTED
 
