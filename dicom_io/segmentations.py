@@ -22,6 +22,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from dicom_io import attributes
 from dicom_io.attributes import code, items, numbers, text
 from dicom_io.errors import NotReadable, is_the_machines
+from dicom_io.pixels.file_meta import read_file_meta
 from dicom_io.segments import segments_of
 from dicom_io.uids import derive_uid
 from models.types import Box, FindingKind, Mask
@@ -183,7 +184,10 @@ def _read(path: Path) -> Dataset:
 
 def _parsed(path: Path, *, stop_before_pixels: bool = False) -> Dataset:
     try:
+        read_file_meta(path)
         return dcmread(path, stop_before_pixels=stop_before_pixels)
+    except NotReadable:
+        raise
     except InvalidDicomError as cause:
         raise NotReadable("The file is not a DICOM file.") from cause
     except Exception as cause:  # whatever a parser may stumble over in damaged bytes

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from pydicom import Dataset, dcmread
 from pydicom.errors import BytesLengthException, InvalidDicomError
-from pydicom.filereader import read_file_meta_info
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import _config
 from pynetdicom.association import Association
@@ -26,6 +25,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made from ta
 from dicom_io.attributes import numbers, text
 from dicom_io.errors import NotAccepted, NotReadable, Rejected, Unreachable
 from dicom_io.network.peer import Peer
+from dicom_io.pixels.file_meta import read_file_meta
 
 _config.STORE_SEND_CHUNKED_DATASET = True  # pynetdicom's switch for streaming a file instead of decoding it
 
@@ -71,7 +71,7 @@ def content_of(path: Path) -> Content:
         NotReadable: the file cannot be read, has no DICOM preamble, or its meta information lacks a UID.
     """
     try:
-        meta = read_file_meta_info(path)
+        meta, _ = read_file_meta(path)
         for keyword in ("MediaStorageSOPClassUID", "MediaStorageSOPInstanceUID", "TransferSyntaxUID"):
             if not UID(meta.get(keyword) or "").is_valid:
                 raise NotReadable(f"it has no {keyword}")

@@ -6,6 +6,8 @@ import io
 import struct
 import tracemalloc
 import zlib
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import given, strategies
@@ -23,6 +25,10 @@ from dicom_io.bounds import (
 )
 from dicom_io.errors import NotReadable
 from dicom_io.network.answers import Answer, Status
+from dicom_io.network.scu import content_of
+from dicom_io.pixels.decoding import read_dataset
+from dicom_io.pixels.intact import read_archived_header, read_whole_file
+from dicom_io.segmentations import read_header
 
 pytestmark = pytest.mark.slow
 
@@ -145,6 +151,34 @@ def test_a_large_segmentations_header_is_within_bounds():
     data = element(0x52009230, b"SQ", frame * 5000)
     check_bounds(io.BytesIO(data), 0, implicit=False, little=True)
     assert MOST_ELEMENTS_OF_CONTENT > 2 * 7 * 5000
+
+
+READERS = {
+    "receiving": lambda path: read_whole_file(path, 1 << 20),
+    "decoding": lambda path: read_dataset(path, 1 << 20),
+    "headers": read_header,
+    "the archive": read_archived_header,
+    "sending": content_of,
+}
+
+
+@pytest.mark.parametrize("reads", READERS.values(), ids=READERS)
+@pytest.mark.parametrize("undefined", [True, False], ids=["", "with lengths"])
+@pytest.mark.parametrize("number", [0x0000, 0x0102])
+def test_sequences_in_the_meta_information_are_refused_before_pydicom_writes_them_into_its_log(
+    reads: Callable[[Path], object], undefined: bool, number: int, tmp_path: Path, mammogram, raw_bytes
+) -> None:
+    """Each level that a fault leaves makes pydicom's message of it nearly three times as long."""
+    nested = element(0x00080010, b"US", b"\0\0\0")
+    for _ in range(40):
+        item = delimiter(ITEM, len(nested)) + nested
+        ended = item + delimiter(SEQUENCE_END) if undefined else item
+        nested = element(0x00020000 | number, b"SQ", ended, length=UNDEFINED if undefined else None)
+    syntax = element(0x00020010, b"UI", b"1.2.840.10008.1.2.1\0")
+    path = tmp_path / "image.dcm"
+    path.write_bytes(bytes(128) + b"DICM" + nested + syntax + raw_bytes(mammogram()))
+    with pytest.raises(NotReadable, match="holds a sequence"):
+        reads(path)
 
 
 @given(strategies.binary(max_size=400), strategies.booleans(), strategies.booleans())
