@@ -73,8 +73,19 @@ class Count:
     findings: dict[str, bytes] = field(default_factory=dict)
 
 
-def fuzz(target: str, inputs: int, folder: Path, random_seed: int = 0, minutes: float | None = None) -> Count:
-    """Feeds `inputs` inputs, or as many as there is time for; the same random seed gives the same ones."""
+def fuzz(
+    target: str,
+    inputs: int,
+    folder: Path,
+    random_seed: int = 0,
+    minutes: float | None = None,
+    progress: Callable[[Count], None] = lambda count: None,
+) -> Count:
+    """Feeds `inputs` inputs, or as many as there is time for; the same random seed gives the same ones.
+
+    Args:
+        progress: is given the count so far after each thousand inputs.
+    """
     module = importlib.import_module(target)
     count, began = Count(target), time.monotonic()
     with _Fed(target, folder, count) as fed:
@@ -89,6 +100,7 @@ def fuzz(target: str, inputs: int, folder: Path, random_seed: int = 0, minutes: 
         while count.inputs < inputs and time.monotonic() < over:
             drawn = min(_AT_ONCE, -(-(inputs - count.inputs) // (1 + _NEIGHBOURS)))
             _draw(module.inputs(), drawn, chance.getrandbits(64), feed)
+            progress(count)
     count.seconds = time.monotonic() - began
     return count
 

@@ -45,7 +45,7 @@ def main() -> int:
     counts = []
     for target in (f"target_{name}" for name in options.targets or SHORT):
         with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
-            counts.append(fuzz(target, options.inputs, Path(folder), options.seed, options.minutes))
+            counts.append(fuzz(target, options.inputs, Path(folder), options.seed, options.minutes, _progress))
         _keep(counts[-1], options.findings)
         print(_row(counts[-1]), flush=True)
     print(table(counts))
@@ -55,6 +55,10 @@ def main() -> int:
 def table(counts: list[Count]) -> str:
     """The counts as a Markdown table."""
     return "\n".join(["| " + " | ".join(_COLUMNS) + " |", "|---" * len(_COLUMNS) + "|", *map(_row, counts)])
+
+
+def _progress(count: Count) -> None:
+    print(f"{count.target}: {count.inputs:,} inputs, {len(count.findings)} findings", file=sys.stderr, flush=True)
 
 
 def _row(count: Count) -> str:
