@@ -25,7 +25,7 @@ from dicom_io.errors import NotReadable, is_the_machines
 from dicom_io.pixels.file_meta import read_file_meta
 from dicom_io.segments import segments_of
 from dicom_io.uids import derive_uid
-from models.types import Box, FindingKind, Mask
+from models.types import FindingKind, Mask
 
 MAX_PIXELS = 100_000_000
 """The largest frame that is read, rows × columns."""
@@ -80,7 +80,7 @@ def read_segments(source: Path | Dataset, rows_columns: tuple[int, int] | None =
     return [
         ReadSegment(number, described[number].label, described[number].kind, image or None, mask)
         for (image, number), drawn in sorted(pixels.items(), key=lambda entry: entry[0])
-        if (mask := mask_of(drawn)) is not None
+        if (mask := Mask.from_full(drawn)) is not None
     ]
 
 
@@ -107,15 +107,6 @@ def of_one_image(dataset: Dataset, image_uid: str) -> Dataset:
     part.PixelData = packed + b"\0" * (len(packed) % 2)
     part["PixelData"].VR = "OB" if stack.dtype.itemsize == 1 else "OW"
     return part
-
-
-def mask_of(drawn: NDArray[np.bool_]) -> Mask | None:
-    """The mask that covers what is drawn (rows × columns, the whole image); None where nothing is."""
-    rows, columns = np.flatnonzero(drawn.any(axis=1)), np.flatnonzero(drawn.any(axis=0))
-    if not rows.size:
-        return None
-    box = Box(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
-    return Mask(box, np.ascontiguousarray(drawn[box.slices]))
 
 
 def shape_of(dataset: Dataset) -> tuple[int, int]:

@@ -146,6 +146,14 @@ class Box:
         if not (0 <= self.top < self.bottom and 0 <= self.left < self.right):
             raise ValueError(f"Not a box: {self.top}, {self.left}, {self.bottom}, {self.right}")
 
+    @classmethod
+    def around(cls, drawn: NDArray[np.bool_]) -> Box | None:
+        """The smallest box round all that is true in an image (rows × columns); None where nothing is."""
+        rows, columns = np.flatnonzero(drawn.any(axis=1)), np.flatnonzero(drawn.any(axis=0))
+        if not rows.size:
+            return None
+        return cls(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
+
     @property
     def height(self) -> int:
         return self.bottom - self.top
@@ -178,6 +186,12 @@ class Mask:
     def __post_init__(self) -> None:
         if self.crop.dtype != np.bool_ or self.crop.shape != (self.box.height, self.box.width):
             raise ValueError(f"A mask of {self.crop.dtype} {self.crop.shape} does not fill its box {self.box}")
+
+    @classmethod
+    def from_full(cls, drawn: NDArray[np.bool_]) -> Mask | None:
+        """The mask of all that is drawn in an image (rows × columns); None where nothing is. See `full`."""
+        box = Box.around(drawn)
+        return None if box is None else cls(box, np.ascontiguousarray(drawn[box.slices]))
 
     @property
     def area_px(self) -> int:

@@ -47,11 +47,7 @@ def breast_mask(pixels: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 def breast_box(pixels: NDArray[np.float32]) -> Box:
     """The smallest box round the breast; the whole image where no breast is found."""
-    mask = breast_mask(pixels)
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not rows.size:
-        return Box(0, 0, *mask.shape)
-    return Box(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
+    return Box.around(breast_mask(pixels)) or Box(0, 0, *pixels.shape)
 
 
 def breast_side(pixels: NDArray[np.float32]) -> Side | None:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from models.anatomy.breast import breast_box
 from models.framing import Frame, frame
-from models.types import Mammogram
+from models.types import Box, Mammogram
 
 LESION_PX = 224
 PADDING_PX = 20
@@ -28,11 +28,10 @@ def lesion_picture(pixels: NDArray[np.float32], drawn: NDArray[np.bool_]) -> NDA
         drawn: the lesion in it, of the same shape; where nothing is drawn the picture is 0.
     """
     picture = np.zeros((LESION_PX, LESION_PX), dtype=np.float32)
-    rows, columns = np.flatnonzero(drawn.any(axis=1)), np.flatnonzero(drawn.any(axis=0))
-    if not rows.size:
+    box = Box.around(drawn)
+    if box is None:
         return picture
-    part = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-    shown = np.where(drawn[part], pixels[part], np.float32(0))
+    shown = np.where(drawn[box.slices], pixels[box.slices], np.float32(0))
     scale = (LESION_PX - 2 * PADDING_PX) / max(shown.shape)
     height, width = (max(1, round(length * scale)) for length in shown.shape)
     resized = cv2.resize(shown, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from models.datasets.case import DatasetError
 from models.datasets.dicom import DicomReader
-from models.datasets.pictures import mask_of
 from models.types import Mask
 
 _FOLDER = re.compile(r"(Mass|Calc)-(Training|Test)_P_\d+_(LEFT|RIGHT)_[A-Z]+(_\d+)?")
@@ -87,7 +86,7 @@ def read_mask(path: Path, shape: tuple[int, int], reader: DicomReader) -> Mask:
     drawn = (stored > stored.max() / 2).astype(np.uint8)
     if drawn.shape != shape:
         drawn = cv2.resize(drawn, (shape[1], shape[0]), interpolation=cv2.INTER_NEAREST_EXACT)
-    mask = mask_of(drawn.astype(np.bool_))
+    mask = Mask.from_full(drawn.astype(np.bool_))
     if mask is None:
         raise DatasetError(f"Nothing is drawn in {path}. Fetch it again, or take its row out of the set's table.")
     return mask

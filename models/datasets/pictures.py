@@ -50,15 +50,6 @@ def parts_of(drawn: NDArray[np.bool_]) -> list[Mask]:
     return found
 
 
-def mask_of(drawn: NDArray[np.bool_]) -> Mask | None:
-    """All that is drawn, as one mask; None where nothing is."""
-    rows, columns = np.flatnonzero(drawn.any(axis=1)), np.flatnonzero(drawn.any(axis=0))
-    if not rows.size:
-        return None
-    box = Box(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
-    return Mask(box, np.ascontiguousarray(drawn[box.slices]))
-
-
 def box_mask(edges: Sequence[float], shape: tuple[int, int]) -> Mask | None:
     """A box (left, top, right, bottom) as far as it lies in an image of this shape; None where it does not."""
     left, top, right, bottom = (round(edge) for edge in edges)
@@ -89,4 +80,4 @@ def ellipse_mask(
 def _in_image(points: NDArray[np.int32], shape: tuple[int, int]) -> Mask | None:
     drawn = np.zeros(shape, dtype=np.uint8)
     cv2.fillPoly(drawn, [points], 1)
-    return mask_of(drawn.astype(np.bool_))
+    return Mask.from_full(drawn.astype(np.bool_))

@@ -22,6 +22,7 @@ from models.radiomics.texture import Radiomics
 from models.training.augment import Picture, moved
 from models.training.classifier.recipe import Augmentation
 from models.training.scanners import relit
+from models.types import Box
 
 _ROUND = 8
 """Frame pixels kept round a lesion, so that blur and JPEG act on it as they would in the frame."""
@@ -168,16 +169,14 @@ def dealt(samples: Sequence[Sample], count: int, balanced: bool, draw: np.random
 
 def as_ellipse(lesion: LesionSample) -> LesionSample:
     """The lesion, drawn as the ellipse in its box."""
-    rows, columns = np.flatnonzero(lesion.drawn.any(axis=1)), np.flatnonzero(lesion.drawn.any(axis=0))
     drawn = np.zeros_like(lesion.drawn)
-    if rows.size:
-        height, width = int(rows[-1] - rows[0]) + 1, int(columns[-1] - columns[0]) + 1
-        drawn[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = _ellipse(height, width)
+    if (box := Box.around(lesion.drawn)) is not None:
+        drawn[box.slices] = _ellipse(box.height, box.width)
     return replace(lesion, drawn=drawn)
 
 
 def relit_as(pixels: NDArray[np.float32], how: Augmentation, draw: np.random.Generator) -> NDArray[np.float32]:
-    """In the light of another scanner, where that is asked for."""
+    """Simulates another scanner's grey scale, where the recipe asks for strong augmentation."""
     return relit(pixels, draw) if how == "strong" else pixels
 
 

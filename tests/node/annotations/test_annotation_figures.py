@@ -14,9 +14,9 @@ from pydicom.uid import generate_uid
 from road import Road
 from typer.testing import CliRunner
 
-from dicom_io.segmentations import ReadSegment, mask_of
+from dicom_io.segmentations import ReadSegment
 from models.errors import UserError
-from models.types import FindingKind
+from models.types import FindingKind, Mask
 from node.annotations.compared import Comparison, Pair, match
 from node.annotations.review import due_for_review, is_drawn
 from node.annotations.stats import annotation_stats
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.slow
 
 
 def _segment(number: int, row: int, radius: int) -> ReadSegment:
-    mask = mask_of(disc((200, 100), row, 50, radius))
+    mask = Mask.from_full(disc((200, 100), row, 50, radius))
     assert mask is not None
     return ReadSegment(number, f"mass {number}", FindingKind.MASS, "1.2", mask)
 
