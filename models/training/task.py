@@ -35,6 +35,16 @@ class Task(Protocol):
         """Figures on the validation patients, `figure` among them."""
 
 
+def groups_by_decay(network: nn.Module) -> list[dict[str, Any]]:
+    """All that is trained of a network, in the two groups of `Task.parameter_groups`: weight decay is for kernels;
+    norms and biases have none."""
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    return [
+        {"params": [parameter for parameter in trained if parameter.ndim > 1], "lr_scale": 1.0},
+        {"params": [parameter for parameter in trained if parameter.ndim <= 1], "lr_scale": 1.0, "weight_decay": 0.0},
+    ]
+
+
 @runtime_checkable
 class Choosing(Protocol):
     """A task whose validation patients choose settings of the part, such as the detector's confidence."""

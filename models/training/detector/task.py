@@ -30,6 +30,7 @@ from models.training.detector.framed import Framed, Kept, framed, kept
 from models.training.detector.planting import planted
 from models.training.recipe import Chance, FitRecipe, Recipe, RecipeTable
 from models.training.start import take_start
+from models.training.task import groups_by_decay
 
 _PLAIN_SHARE = 0.2
 """The last epochs see no mosaics, but pictures as they will be."""
@@ -120,12 +121,7 @@ class Detecting:
         self._loss_of: tuple[nn.Module, Any] | None = None
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Weight decay is for kernels; norms and biases have none."""
-        trained = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
-        return [
-            {"params": [one for one in trained if one.ndim > 1], "lr_scale": 1.0},
-            {"params": [one for one in trained if one.ndim <= 1], "lr_scale": 1.0, "weight_decay": 0.0},
-        ]
+        return groups_by_decay(self.network)
 
     def steps(self) -> int:
         return -(-(len(self._marked) + self._unmarked_an_epoch) // self._task.batch)

@@ -28,6 +28,7 @@ from models.training.recipe import FitRecipe, Recipe
 from models.training.segmenter.mask_loss import dice_and_cross_entropy, uncertain_points
 from models.training.segmenter.recipe import Model, TaskSettings
 from models.training.segmenter.views import Shown, View, pictures_of, read_views
+from models.training.task import groups_by_decay
 
 __all__ = ["Model", "TaskSettings", "part", "prepare"]
 
@@ -54,11 +55,7 @@ class Segmenting:
         self._frozen_encoder = "image_encoder" not in task.trained
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        trained = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
-        return [
-            {"params": [one for one in trained if one.ndim > 1], "lr_scale": 1.0},
-            {"params": [one for one in trained if one.ndim <= 1], "lr_scale": 1.0, "weight_decay": 0.0},
-        ]
+        return groups_by_decay(self.network)
 
     def steps(self) -> int:
         return -(-len(self._views) // self._task.batch)
