@@ -1,4 +1,4 @@
-"""Rows and columns to DICOM's x and y, and back: the only file that knows of both.
+"""Rows and columns to DICOM's x and y: the only file that knows of both.
 
 We count pixels by row and column from 0, the whole number being the pixel's centre. A DICOM SCOORD (PS3.3 §C.18.6.1.2)
 counts x (column) and y (row) from the top left corner of the top left pixel, whose centre is 0.5\\0.5. So do graphic
@@ -24,11 +24,6 @@ _TOLERANCES_PX = (1 / 3, 2 / 3, 4 / 3)
 def to_xy(rows_columns: NDArray[np.float64]) -> NDArray[np.float64]:
     """SCOORD x, y (n × 2) of positions in row, column (n × 2)."""
     return rows_columns[:, ::-1] + 0.5
-
-
-def to_rows_columns(xy: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Row, column (n × 2) of SCOORD positions x, y (n × 2)."""
-    return (xy - 0.5)[:, ::-1]
 
 
 def outline(mask: Mask) -> NDArray[np.float64]:
