@@ -30,8 +30,6 @@ from dicom_io.results.sr.report import encode_sr
 from dicom_io.results.summary.capture import encode_summary
 from models.types import ExamReading
 
-__all__ = ["CONTENTS", "Encoding", "ResultObject", "contents_of", "encode_results"]
-
 CONTENTS: Mapping[ResultKind, Content] = {
     kind: Content(sop_class_uid, ExplicitVRLittleEndian)
     for kind, sop_class_uid in (

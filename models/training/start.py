@@ -10,8 +10,6 @@ from torch import nn
 
 from models.checkpoints.reading import StartError
 
-__all__ = ["StartError", "take_start"]
-
 _LEAST = 0.5
 
 

@@ -20,7 +20,8 @@ from dicom_io.device import Device
 from dicom_io.durable import write_durably
 from dicom_io.errors import DicomError
 from dicom_io.headers import describe
-from dicom_io.results.encode import Encoding, ResultObject, encode_results
+from dicom_io.results.encode import ResultObject, encode_results
+from dicom_io.results.encoding import Encoding
 from dicom_io.results.gsps.display import is_grey
 from dicom_io.results.profiles import Profile, ResultKind
 from dicom_io.results.sources import identity

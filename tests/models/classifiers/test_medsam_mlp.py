@@ -11,6 +11,7 @@ import torch
 from drawn_cases import drawn_cases
 from safetensors.torch import save_file
 
+from models.checkpoints.reading import StartError
 from models.classifiers.medsam_mlp import MedSamMlp, MedSamMlpClassifier, Reads, Tuned, load
 from models.segmenters.pictures import MedSamPicture
 from models.segmenters.sam import SamNet
@@ -19,7 +20,6 @@ from models.training.classifier.medsam_mlp import MedSamMlpTask, start_from
 from models.training.classifier.recipe import TaskSettings
 from models.training.fit import fit
 from models.training.recipe import FitRecipe
-from models.training.start import StartError
 
 CPU = torch.device("cpu")
 ONCE = FitRecipe(epochs=1, learning_rate=1e-2, optimizer="adam")

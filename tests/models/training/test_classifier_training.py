@@ -16,6 +16,7 @@ from torch import nn
 
 from models.bundles.writing import stored
 from models.catalog import adapter_of
+from models.checkpoints.reading import StartError
 from models.classifiers.efficient_net import MalignancyNet
 from models.datasets.case import Case, DatasetError, Pathology, of_kinds
 from models.radiomics.regions import RegionSettings
@@ -24,7 +25,6 @@ from models.training.classifier.efficient_net import EfficientNetTask, _take
 from models.training.classifier.samples import Samples, Wanted, as_ellipse, pieces, read_samples
 from models.training.fit import fit
 from models.training.recipe import CalibrationRecipe, FitRecipe, Recipe, SplitRecipe, read_recipe, shipped_recipes
-from models.training.start import StartError
 from models.types import FindingKind
 
 pytestmark = pytest.mark.slow

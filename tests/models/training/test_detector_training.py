@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from models.checkpoints.reading import StartError
 from models.datasets.case import Case, DatasetError, Lesion
 from models.detectors import yolov8
 from models.training.augment import Picture, mosaic, moved
@@ -20,7 +21,6 @@ from models.training.detector.largest_lesion import largest_lesion
 from models.training.detector.planting import planted
 from models.training.detector.task import Detecting, Model, TaskSettings, part, prepare
 from models.training.recipe import CalibrationRecipe, FitRecipe, Recipe, RecipeError, SplitRecipe, read_recipe
-from models.training.start import StartError
 from models.types import Box, FindingKind, Mammogram, Mask
 
 pytestmark = pytest.mark.slow

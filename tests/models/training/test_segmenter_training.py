@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from safetensors.torch import save_file
 
 from models.catalog import untrained
+from models.checkpoints.reading import StartError
 from models.datasets.case import Case, DatasetError, Lesion, Pathology
 from models.segmenters.vit import VITS, Vit
 from models.training.fit import fit
@@ -22,7 +23,6 @@ from models.training.recipe import CalibrationRecipe, FitRecipe, Recipe, SplitRe
 from models.training.segmenter.mask_loss import dice_and_cross_entropy, uncertain_points
 from models.training.segmenter.task import Model, TaskSettings, part, prepare
 from models.training.segmenter.views import _turned
-from models.training.start import StartError
 from models.types import Box, Mammogram, Mask
 
 pytestmark = pytest.mark.slow

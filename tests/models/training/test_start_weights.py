@@ -16,9 +16,9 @@ import torch
 from safetensors.torch import save_file
 
 from models.checkpoints.importing import ImportRefused, import_checkpoint
-from models.checkpoints.reading import read_start
+from models.checkpoints.reading import StartError, read_start
 from models.detectors.stock import DetectionModel
-from models.training.start import StartError, take_start
+from models.training.start import take_start
 
 
 @pytest.fixture(scope="module", autouse=True)
