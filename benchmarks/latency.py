@@ -26,6 +26,7 @@ from rich.table import Table
 from running import RunningNode, eventually
 from sqlalchemy import select
 
+from dicom_io.network.peer import Peer
 from dicom_io.network.scu import send_files
 from dicom_io.uids import derive_uid
 from node.demo.studies import DemoStudy, find_cases, make_studies
@@ -85,9 +86,7 @@ port = {orthanc.dicom_port}
 def time_exam(node: RunningNode, exam: DemoStudy, scratch: Path, name: str) -> dict[str, float]:
     """Seconds by stage, for an exam under UIDs of its own."""
     study_instance_uid, files = renamed(exam, scratch / "sent" / name, name)
-    for sent in send_files(
-        files, ae_title="MAMMO_NODE", host="127.0.0.1", port=node.port, timeout_s=60, calling_ae_title="BENCH"
-    ):
+    for sent in send_files(Peer("MAMMO_NODE", "127.0.0.1", node.port, 60, "BENCH"), files):
         if sent.error:
             sys.exit(f"{sent.path}: {sent.error}")
 

@@ -19,6 +19,7 @@ from pydicom.uid import generate_uid
 from config.settings import AnyDestination, Destination, Outlet, Sender, Settings
 from dicom_io.device import Device
 from dicom_io.network.commitment import CommitmentReport
+from dicom_io.network.peer import Peer
 from dicom_io.network.scp import Listener, ListenerLimits
 from dicom_io.network.scu import Content, count_instances
 from dicom_io.results.encode import contents_of
@@ -297,14 +298,7 @@ def _ask(sessions: Sessions, counts: dict[str, Count], settings: Settings) -> No
 
 
 def _count(sender: Sender, host: str, port: int, settings: Settings) -> Count:
-    return partial(
-        count_instances,
-        ae_title=sender.ae_title,
-        host=host,
-        port=port,
-        timeout_s=10,
-        calling_ae_title=settings.receiver.ae_title,
-    )
+    return partial(count_instances, Peer(sender.ae_title, host, port, 10, settings.receiver.ae_title))
 
 
 def _recipient(outlet: Outlet) -> Recipient:

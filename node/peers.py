@@ -27,6 +27,11 @@ def dicom_peer(of: settings.Destination | settings.DicomSource, calling_ae_title
     return Peer(of.ae_title, of.host, of.port, of.timeout_s, calling_ae_title)
 
 
+def own_listener(of: settings.Receiver, timeout_s: float) -> Peer:
+    """The running node itself, as this machine calls it."""
+    return Peer(of.ae_title, of.own_host, of.port, timeout_s, calling_ae_title=of.ae_title)
+
+
 def committing(of: settings.Settings) -> list[settings.Destination]:
     """The destinations that are set to commit."""
     return [outlet for outlet in of.destinations if isinstance(outlet, settings.Destination) and outlet.commitment]
@@ -38,7 +43,7 @@ def destination(
     """Where results go; `contents` is what will be sent."""
     if isinstance(of, settings.WebDestination):
         return StowDestination(web_peer(of))
-    return CStoreDestination(of.ae_title, of.host, of.port, of.timeout_s, calling_ae_title, contents=contents)
+    return CStoreDestination(dicom_peer(of, calling_ae_title), contents)
 
 
 def commitment_request(of: settings.Destination, calling_ae_title: str) -> Request:

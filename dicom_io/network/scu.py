@@ -88,17 +88,9 @@ class CStoreDestination:
     Not for several threads at once. Use as a context manager, or call `close`.
     """
 
-    def __init__(
-        self,
-        ae_title: str,
-        host: str,
-        port: int,
-        timeout_s: float,
-        calling_ae_title: str,
-        contents: Iterable[Content] = (),
-    ) -> None:
+    def __init__(self, peer: Peer, contents: Iterable[Content] = ()) -> None:
         """`contents`: what will be sent, where it is known beforehand; `batches` says how much at most."""
-        self._peer = Peer(ae_title, host, port, timeout_s, calling_ae_title)
+        self._peer = peer
         self._proposed = tuple(dict.fromkeys(contents))
         self._association: Association | None = None
 
@@ -192,16 +184,14 @@ class Sent:
     is_dicom: bool = True
 
 
-def send_files(
-    paths: Sequence[Path], *, ae_title: str, host: str, port: int, timeout_s: float, calling_ae_title: str
-) -> Iterator[Sent]:
-    """Sends files, and tells of each as soon as it is known; those that are not DICOM first.
+def send_files(peer: Peer, paths: Sequence[Path]) -> Iterator[Sent]:
+    """Sends files, and yields what became of each as soon as it is known; those that are not DICOM first.
 
     Files are sent in the order given, but for those that must wait for another association because all of them
     together need more than MAX_CONTEXTS presentation contexts.
 
     Raises:
-        Unreachable: nobody answers: the files not told of were not sent.
+        Unreachable: nobody answers: the files that were not yielded were not sent.
         Rejected: the peer refuses the association.
     """
     contents: dict[Path, Content] = {}
@@ -211,7 +201,7 @@ def send_files(
         except NotReadable as error:
             yield Sent(path, 0, str(error), is_dicom=False)
     for batch in batches(contents.values()):
-        with CStoreDestination(ae_title, host, port, timeout_s, calling_ae_title, batch) as destination:
+        with CStoreDestination(peer, batch) as destination:
             destination.open()
             for path in (path for path, content in contents.items() if content in batch):
                 yield Sent(path, path.stat().st_size, _refusal(destination, path))
@@ -243,14 +233,13 @@ def _refusal(destination: CStoreDestination, path: Path) -> str | None:
     return None
 
 
-def echo(ae_title: str, host: str, port: int, timeout_s: float, calling_ae_title: str) -> None:
+def echo(peer: Peer) -> None:
     """Verifies that a DICOM application answers (C-ECHO, PS3.4 Annex A).
 
     Raises:
         Unreachable: nobody answers, or not in time.
         Rejected: it refuses the association or the C-ECHO.
     """
-    peer = Peer(ae_title, host, port, timeout_s, calling_ae_title)
     association = peer.associate([build_context(Verification)])
     try:
         peer.must_not_fail(association.send_c_echo())
@@ -260,9 +249,7 @@ def echo(ae_title: str, host: str, port: int, timeout_s: float, calling_ae_title
         association.release()
 
 
-def count_instances(
-    study_instance_uid: str, *, ae_title: str, host: str, port: int, timeout_s: float, calling_ae_title: str
-) -> int | None:
+def count_instances(peer: Peer, study_instance_uid: str) -> int | None:
     """How many instances a study has at its source: C-FIND at STUDY level (PS3.4 section C.6.2.1), Number of Study
     Related Instances (0020,1208); None where the source does not know the study, or returns no number.
 
@@ -270,7 +257,6 @@ def count_instances(
         Unreachable: nobody answers, or not in time.
         Rejected: it refuses the association or the query.
     """
-    peer = Peer(ae_title, host, port, timeout_s, calling_ae_title)
     association = peer.associate([build_context(StudyRootQueryRetrieveInformationModelFind)])
     query = Dataset()
     query.QueryRetrieveLevel = "STUDY"
@@ -290,10 +276,10 @@ def count_instances(
 
 
 def _count(match: Dataset) -> int | None:
-    told = numbers(match, "NumberOfStudyRelatedInstances")
-    if len(told) != 1 or not told[0].is_integer() or not 0 <= told[0] <= _LARGEST_COUNT:
+    counts = numbers(match, "NumberOfStudyRelatedInstances")
+    if len(counts) != 1 or not counts[0].is_integer() or not 0 <= counts[0] <= _LARGEST_COUNT:
         return None
-    return int(told[0])
+    return int(counts[0])
 
 
 def _accepts(association: Association, content: Content) -> bool:

@@ -45,14 +45,7 @@ def pull(
     node = listener(settings)
     if not node.ok:
         raise CommandFailed(f"The node does not run: start it with `mammo-node serve` ({node.says}).")
-    hand_over = partial(
-        send_files,
-        ae_title=receiver.ae_title,
-        host=receiver.own_host,
-        port=receiver.port,
-        timeout_s=30,
-        calling_ae_title=receiver.ae_title,
-    )
+    hand_over = partial(send_files, peers.own_listener(receiver, timeout_s=30))
     with tempfile.TemporaryDirectory(prefix="mammo-node-") as folder, progress_bar("Pulling") as progress:
         try:
             found = pulling.the_study(source, keyword, value)

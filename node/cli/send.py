@@ -54,6 +54,7 @@ def send(
     The exit status is 1 where one was refused, or the destination cannot be reached.
     """
     from dicom_io.errors import DestinationError
+    from dicom_io.network.peer import Peer
     from dicom_io.network.scu import send_files
 
     paths = [folder] if folder.is_file() else sorted(path for path in folder.rglob("*") if path.is_file())
@@ -62,14 +63,7 @@ def send(
     with _progress(hidden=as_json) as progress:
         task = progress.add_task("Sending", total=len(paths))
         try:
-            for sent in send_files(
-                paths,
-                ae_title=to.ae_title,
-                host=to.host,
-                port=to.port,
-                timeout_s=timeout,
-                calling_ae_title=calling,
-            ):
+            for sent in send_files(Peer(to.ae_title, to.host, to.port, timeout, calling), paths):
                 told.append(sent)
                 progress.advance(task)
         except DestinationError as error:

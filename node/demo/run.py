@@ -13,6 +13,7 @@ from pathlib import Path
 
 from config.settings import Settings, load
 from dicom_io.errors import DestinationError
+from dicom_io.network.peer import Peer
 from dicom_io.network.scu import echo, send_files
 from models.errors import UserError
 from models.types import ExamReading
@@ -156,9 +157,7 @@ class Demo:
             DemoFailed: the node did not take an image, or did not answer.
         """
         files = [file for study in studies for file in study.files]
-        answers = send_files(
-            files, ae_title=AE_TITLE, host="127.0.0.1", port=self.port, timeout_s=60, calling_ae_title=SENDER
-        )
+        answers = send_files(Peer(AE_TITLE, "127.0.0.1", self.port, 60, SENDER), files)
         try:
             for sent in answers:
                 if sent.error is not None:
@@ -215,7 +214,7 @@ class Demo:
         while not answered:
             self._must_live()
             try:
-                echo(AE_TITLE, "127.0.0.1", self.port, 5, SENDER)
+                echo(Peer(AE_TITLE, "127.0.0.1", self.port, 5, SENDER))
                 answered = True
             except DestinationError:
                 pause.wait(0.2)

@@ -11,7 +11,7 @@ from dicom_io.network.commitment import offer_commitment
 from dicom_io.network.scu import echo
 from dicom_io.network.web_peer import web_echo
 from node.operations.machine import Answer, database, descriptors, disk, weights
-from node.peers import committing, dicom_peer, web_peer
+from node.peers import committing, dicom_peer, own_listener, web_peer
 
 Question = Callable[[], Answer]
 
@@ -86,7 +86,7 @@ def _answers(about: str, of: AnyDestination | AnySource, settings: Settings) -> 
             web_echo(web_peer(of))
         else:
             peer = f"{of.ae_title} at {of.host}:{of.port}"
-            echo(of.ae_title, of.host, of.port, of.timeout_s, settings.receiver.ae_title)
+            echo(dicom_peer(of, settings.receiver.ae_title))
     except DestinationError as error:
         return Answer(about, False, str(error))
     return Answer(about, True, f"{peer} answers")
@@ -94,11 +94,11 @@ def _answers(about: str, of: AnyDestination | AnySource, settings: Settings) -> 
 
 def listener(settings: Settings) -> Answer:
     """Whether the node itself answers. A refusal is an answer too."""
-    receiver = settings.receiver
+    node = own_listener(settings.receiver, timeout_s=5)
     try:
-        echo(receiver.ae_title, receiver.own_host, receiver.port, 5, receiver.ae_title)
+        echo(node)
     except Rejected:
         pass
     except DestinationError as error:
         return Answer("listener", False, str(error))
-    return Answer("listener", True, f"{receiver.ae_title} at {receiver.own_host}:{receiver.port} answers")
+    return Answer("listener", True, f"{node} answers")

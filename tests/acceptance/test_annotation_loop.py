@@ -15,6 +15,7 @@ from pydicom import Dataset, dcmread
 from running import RunningNode, eventually
 
 from config.settings import load
+from dicom_io.network.peer import Peer
 from dicom_io.network.scu import send_files
 from dicom_io.pixels.case_reader import CaseReader
 from models.datasets.catalog import open_data
@@ -65,14 +66,7 @@ def corrected(
     )
     file = tmp_path_factory.mktemp("expert") / "corrected.dcm"
     expert.save_as(file)
-    (sent,) = send_files(
-        [file],
-        ae_title=orthanc.ae_title,
-        host=orthanc.host,
-        port=orthanc.dicom_port,
-        timeout_s=30,
-        calling_ae_title="VIEWER",
-    )
+    (sent,) = send_files(Peer(orthanc.ae_title, orthanc.host, orthanc.dicom_port, 30, "VIEWER"), [file])
     assert sent.error is None
     if request.config.getoption("--orthanc-url") is not None:  # has no routing of ours
         orthanc.post("/modalities/mammo-node/store", {"Resources": [study], "Synchronous": True})

@@ -17,6 +17,7 @@ from road import changed, texts
 from running import RunningNode, eventually, free_port
 
 from dicom_io.device import is_ours
+from dicom_io.network.peer import Peer
 from dicom_io.network.scu import send_files
 from models.bundles.bundle import find_bundle
 from models.types import Category
@@ -87,14 +88,7 @@ class Exam:
         self._orthanc, self._node = orthanc, node
 
     def send(self, *files: Path) -> None:
-        for sent in send_files(
-            list(files),
-            ae_title="MAMMO_NODE",
-            host="127.0.0.1",
-            port=self._node.port,
-            timeout_s=60,
-            calling_ae_title="PACS",
-        ):
+        for sent in send_files(Peer("MAMMO_NODE", "127.0.0.1", self._node.port, 60, "PACS"), list(files)):
             assert sent.error is None
 
     def report(self, revision: int) -> Dataset:

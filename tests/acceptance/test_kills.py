@@ -17,6 +17,7 @@ from running import RunningNode, eventually
 from sqlalchemy import select
 
 from dicom_io.errors import DestinationError
+from dicom_io.network.peer import Peer
 from dicom_io.network.scu import CStoreDestination, send_files
 from node.demo.studies import DemoStudy
 from node.store.states import DeliveryState, JobKind, JobState, StudyState
@@ -89,9 +90,7 @@ def node(tmp_path: Path, eager_bundle: Path, pacs: Pacs) -> Iterator[RunningNode
 
 
 def send(node: RunningNode, *files: Path) -> None:
-    for sent in send_files(
-        files, ae_title="MAMMO_NODE", host="127.0.0.1", port=node.port, timeout_s=30, calling_ae_title="TEST"
-    ):
+    for sent in send_files(Peer("MAMMO_NODE", "127.0.0.1", node.port, 30, "TEST"), files):
         assert sent.error is None
 
 
@@ -201,7 +200,7 @@ def sending(node: RunningNode, file: Path) -> Callable[[], None]:
     faults: list[DestinationError] = []
 
     def send_it() -> None:
-        with CStoreDestination("MAMMO_NODE", "127.0.0.1", node.port, 30, "TEST") as destination:
+        with CStoreDestination(Peer("MAMMO_NODE", "127.0.0.1", node.port, 30, "TEST")) as destination:
             try:
                 destination.send(file)
             except DestinationError as fault:

@@ -13,6 +13,7 @@ from sqlalchemy import select
 from transfer_syntaxes import LOSSLESS, encode
 from validators import dciodvfy, dsrdump, pixelmed
 
+from dicom_io.network.peer import Peer
 from dicom_io.network.scu import send_files
 from dicom_io.uids import derive_uid
 from node.demo.studies import DemoStudy
@@ -100,9 +101,7 @@ def test_one_study_gives_the_same_findings_in_every_lossless_transfer_syntax(
         study, file = _variant(source, syntax, tmp_path)
         variants[syntax] = study
         if "HTJ2K" in syntax.name or "High-Throughput" in syntax.name:
-            (sent,) = send_files(
-                [file], ae_title="MAMMO_NODE", host="127.0.0.1", port=node.port, timeout_s=30, calling_ae_title="TEST"
-            )
+            (sent,) = send_files(Peer("MAMMO_NODE", "127.0.0.1", node.port, 30, "TEST"), [file])
             assert sent.error is None
         else:
             orthanc.post("/modalities/mammo-node/store", {"Resources": [orthanc.upload(file)], "Synchronous": True})

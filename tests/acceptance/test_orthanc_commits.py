@@ -11,6 +11,7 @@ from orthanc import Orthanc, debian_orthanc
 from running import RunningNode, eventually
 from sqlalchemy import select
 
+from dicom_io.network.peer import Peer
 from dicom_io.network.scu import send_files
 from node.demo.studies import DemoStudy
 from node.store.states import DeliveryState
@@ -59,14 +60,7 @@ def deliveries(node: RunningNode) -> list[Delivery]:
 def test_results_are_delivered_when_orthanc_knows_the_node_and_has_promised_to_keep_them(
     pacs: Orthanc, node: RunningNode, mammogram_study: DemoStudy
 ) -> None:
-    for sent in send_files(
-        mammogram_study.files,
-        ae_title="MAMMO_NODE",
-        host="127.0.0.1",
-        port=node.port,
-        timeout_s=30,
-        calling_ae_title="TEST",
-    ):
+    for sent in send_files(Peer("MAMMO_NODE", "127.0.0.1", node.port, 30, "TEST"), mammogram_study.files):
         assert sent.error is None
 
     def refused() -> bool:

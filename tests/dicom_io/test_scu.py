@@ -33,6 +33,7 @@ from pynetdicom.sop_class import (
 )
 
 from dicom_io.errors import Rejected, Unreachable
+from dicom_io.network.peer import Peer
 from dicom_io.network.scu import MAX_CONTEXTS, CStoreDestination, count_instances, echo, send_files
 
 pytestmark = pytest.mark.slow
@@ -75,8 +76,8 @@ class Pacs:
         for association in self._server.active_associations:
             association.abort()
 
-    def address(self, **changed: object) -> dict[str, object]:
-        return {"ae_title": "PACS", "host": "127.0.0.1", "port": self.port, "timeout_s": 20.0} | changed
+    def as_peer(self, ae_title: str = "PACS", timeout_s: float = 20) -> Peer:
+        return Peer(ae_title, "127.0.0.1", self.port, timeout_s, CALLING)
 
     def _accepted(self, event: evt.Event) -> None:
         self.associations += 1
@@ -148,7 +149,7 @@ def data_set_of(path: Path) -> bytes:
 
 def test_a_file_arrives_byte_for_byte_in_its_own_transfer_syntax(pacs, a_file):
     path = a_file("j2k", syntax=JPEG2000Lossless, rows=64)
-    with CStoreDestination(**pacs.address(), calling_ae_title=CALLING) as destination:
+    with CStoreDestination(pacs.as_peer()) as destination:
         destination.send(path)
     assert pacs.kept[uid_of(path)] == (JPEG2000Lossless, data_set_of(path))
 
@@ -171,7 +172,7 @@ def test_a_peer_of_the_default_transfer_syntax_alone_gets_the_same_object_in_it(
     sent = dcmread(path)
     sent.file_meta.TransferSyntaxUID = syntax
     sent.save_as(path, enforce_file_format=True)
-    with CStoreDestination(**plain_pacs.address(), calling_ae_title=CALLING) as destination:
+    with CStoreDestination(plain_pacs.as_peer()) as destination:
         destination.send(path)
         destination.send(path)
     assert plain_pacs.associations == 1
@@ -183,7 +184,7 @@ def test_a_peer_of_the_default_transfer_syntax_alone_gets_the_same_object_in_it(
 
 
 def test_a_compressed_file_is_never_converted_for_a_peer_that_cannot_take_it(plain_pacs, a_file):
-    with CStoreDestination(**plain_pacs.address(), calling_ae_title=CALLING) as destination:
+    with CStoreDestination(plain_pacs.as_peer()) as destination:
         destination.send(a_file("image"))
         with pytest.raises(Rejected, match=r"does not accept .* in JPEG 2000"):
             destination.send(a_file("j2k", syntax=JPEG2000Lossless, rows=64))
@@ -196,14 +197,14 @@ def test_a_file_that_contradicts_its_meta_information_is_rejected_where_it_must_
     odd.save_as(path, enforce_file_format=False)
     assert dcmread(path).file_meta.MediaStorageSOPClassUID == MG
     with (
-        CStoreDestination(**plain_pacs.address(), calling_ae_title=CALLING) as destination,
+        CStoreDestination(plain_pacs.as_peer()) as destination,
         pytest.raises(Rejected, match="cannot be sent"),
     ):
         destination.send(path)
 
 
 def test_one_association_serves_many_sends(pacs, a_file):
-    with CStoreDestination(**pacs.address(), calling_ae_title=CALLING) as destination:
+    with CStoreDestination(pacs.as_peer()) as destination:
         for name in "abc":
             destination.send(a_file(name))
     assert len(pacs.kept) == 3
@@ -212,14 +213,14 @@ def test_one_association_serves_many_sends(pacs, a_file):
 
 def test_a_new_kind_of_object_opens_an_association_for_all_kinds_so_far(pacs, a_file):
     image, segmentation = a_file("image"), a_file("segmentation", SegmentationStorage)
-    with CStoreDestination(**pacs.address(), calling_ae_title=CALLING) as destination:
+    with CStoreDestination(pacs.as_peer()) as destination:
         for path in (image, segmentation, image, segmentation):
             destination.send(path)
     assert pacs.associations == 2
 
 
 def test_an_association_that_the_peer_dropped_between_sends_is_opened_anew(pacs, a_file):
-    with CStoreDestination(**pacs.address(), calling_ae_title=CALLING) as destination:
+    with CStoreDestination(pacs.as_peer()) as destination:
         destination.send(a_file("first"))
         pacs.hang_up()
         destination.send(a_file("second"))
@@ -228,7 +229,7 @@ def test_an_association_that_the_peer_dropped_between_sends_is_opened_anew(pacs,
 
 def test_a_warning_counts_as_sent(pacs, a_file):
     pacs.store_status = 0xB000
-    with CStoreDestination(**pacs.address(), calling_ae_title=CALLING) as destination:
+    with CStoreDestination(pacs.as_peer()) as destination:
         destination.send(a_file("coerced"))
 
 
@@ -236,7 +237,7 @@ def test_a_refusal_tells_its_status_and_no_uid(pacs, a_file):
     pacs.store_status = 0xA700
     path = a_file("refused")
     with (
-        CStoreDestination(**pacs.address(), calling_ae_title=CALLING) as destination,
+        CStoreDestination(pacs.as_peer()) as destination,
         pytest.raises(Rejected, match=r"0xA700 .out of resources.") as refusal,
     ):
         destination.send(path)
@@ -246,7 +247,7 @@ def test_a_refusal_tells_its_status_and_no_uid(pacs, a_file):
 
 def test_a_kind_of_object_that_the_peer_does_not_know_is_rejected(pacs, a_file):
     with (
-        CStoreDestination(**pacs.address(), calling_ae_title=CALLING) as destination,
+        CStoreDestination(pacs.as_peer()) as destination,
         pytest.raises(Rejected, match="does not accept Comprehensive SR Storage"),
     ):
         destination.send(a_file("report", ComprehensiveSRStorage))
@@ -255,7 +256,7 @@ def test_a_kind_of_object_that_the_peer_does_not_know_is_rejected(pacs, a_file):
 def test_a_result_that_is_no_dicom_file_is_rejected_and_does_not_stop_the_deliverer(pacs, tmp_path):
     (tmp_path / "torn").write_bytes(b"\0" * 128 + b"DICM")
     with (
-        CStoreDestination(**pacs.address(), calling_ae_title=CALLING) as destination,
+        CStoreDestination(pacs.as_peer()) as destination,
         pytest.raises(Rejected, match="cannot be sent"),
     ):
         destination.send(tmp_path / "torn")
@@ -264,26 +265,26 @@ def test_a_result_that_is_no_dicom_file_is_rejected_and_does_not_stop_the_delive
 def test_a_wrong_called_ae_title_is_rejected_with_the_reason(pacs, a_file):
     pacs.ae.require_called_aet = True
     with (
-        CStoreDestination(**pacs.address(ae_title="OTHER"), calling_ae_title=CALLING) as destination,
+        CStoreDestination(pacs.as_peer(ae_title="OTHER")) as destination,
         pytest.raises(Rejected, match=r"[Cc]alled AE title not recogni[sz]ed"),
     ):
         destination.send(a_file("image"))
 
 
 def test_nobody_listening_is_unreachable(closed_port, a_file):
-    destination = CStoreDestination("PACS", "127.0.0.1", closed_port, 5, CALLING)
+    destination = CStoreDestination(Peer("PACS", "127.0.0.1", closed_port, 5, CALLING))
     with pytest.raises(Unreachable, match=f"PACS at 127.0.0.1:{closed_port}"):
         destination.send(a_file("image"))
 
 
 def test_a_host_without_an_address_is_unreachable(a_file):
-    destination = CStoreDestination("PACS", "no-such-host.invalid", 104, 5, CALLING)
+    destination = CStoreDestination(Peer("PACS", "no-such-host.invalid", 104, 5, CALLING))
     with pytest.raises(Unreachable):
         destination.send(a_file("image"))
 
 
 def test_a_peer_that_never_answers_the_association_is_cut_off(silent_port, a_file):
-    destination = CStoreDestination("PACS", "127.0.0.1", silent_port, 0.3, CALLING)
+    destination = CStoreDestination(Peer("PACS", "127.0.0.1", silent_port, 0.3, CALLING))
     with pytest.raises(Unreachable):
         destination.send(a_file("image"))
 
@@ -295,7 +296,7 @@ def test_a_peer_that_takes_the_file_and_never_answers_is_cut_off(pacs, a_file):
     pacs.start()
     try:
         with (
-            CStoreDestination(**pacs.address(timeout_s=0.3), calling_ae_title=CALLING) as destination,
+            CStoreDestination(pacs.as_peer(timeout_s=0.3)) as destination,
             pytest.raises(Unreachable),
         ):
             destination.send(a_file("image"))
@@ -314,7 +315,7 @@ def test_a_peer_that_stops_reading_in_the_middle_of_a_file_is_cut_off(pacs, a_fi
     pacs._server.bind(evt.EVT_PDU_RECV, freeze)
     try:
         with (
-            CStoreDestination(**pacs.address(timeout_s=0.3), calling_ae_title=CALLING) as destination,
+            CStoreDestination(pacs.as_peer(timeout_s=0.3)) as destination,
             pytest.raises(Unreachable),
         ):
             destination.send(a_file("large", rows=4096))
@@ -323,13 +324,13 @@ def test_a_peer_that_stops_reading_in_the_middle_of_a_file_is_cut_off(pacs, a_fi
 
 
 def test_echo_finds_a_peer_that_answers(pacs):
-    echo(**pacs.address(), calling_ae_title=CALLING)
+    echo(pacs.as_peer())
 
 
 def test_echo_tells_a_closed_port_and_a_silent_peer(closed_port, silent_port):
     for port in (closed_port, silent_port):
         with pytest.raises(Unreachable):
-            echo("PACS", "127.0.0.1", port, 0.3, CALLING)
+            echo(Peer("PACS", "127.0.0.1", port, 0.3, CALLING))
 
 
 def study(uid: str, count: int | None) -> Dataset:
@@ -376,20 +377,20 @@ def misspelt(count: str) -> Dataset:
 )
 def test_the_sources_own_count_of_a_study(pacs, answers, count):
     pacs.find_answers = answers
-    assert count_instances("1.2.3", **pacs.address(), calling_ae_title=CALLING) == count
+    assert count_instances(pacs.as_peer(), "1.2.3") == count
 
 
 def test_a_failed_query_is_told(pacs):
     pacs.find_answers = [(0xA700, None)]
     with pytest.raises(Rejected):
-        count_instances("1.2.3", **pacs.address(), calling_ae_title=CALLING)
+        count_instances(pacs.as_peer(), "1.2.3")
 
 
 def test_send_files_names_what_is_not_dicom_and_sends_the_rest(pacs, a_file, tmp_path):
     readme = tmp_path / "readme.txt"
     readme.write_text("Not an image.")
     image, refused = a_file("image"), a_file("report", ComprehensiveSRStorage)
-    told = {s.path: s for s in send_files([image, readme, refused], **pacs.address(), calling_ae_title=CALLING)}
+    told = {s.path: s for s in send_files(pacs.as_peer(), [image, readme, refused])}
     assert told[image].error is None
     assert told[image].size_bytes == image.stat().st_size
     assert "not a DICOM file" in told[readme].error
@@ -405,20 +406,13 @@ def test_more_kinds_than_one_association_can_hold_are_sent_over_several(pacs, a_
     pacs.stop()
     pacs.start()
     paths = [a_file(f"{n:03}", sop_class) for n, sop_class in enumerate(classes)]
-    told = list(send_files(paths, **pacs.address(), calling_ae_title=CALLING))
+    told = list(send_files(pacs.as_peer(), paths))
     assert [sent.error for sent in told] == [None] * len(paths)
     assert len(pacs.kept) == len(paths)
     assert pacs.associations == 2
 
 
 def test_send_files_stops_where_nobody_answers(closed_port, a_file):
-    sending = send_files(
-        [a_file("image")],
-        ae_title="PACS",
-        host="127.0.0.1",
-        port=closed_port,
-        timeout_s=1,
-        calling_ae_title=CALLING,
-    )
+    sending = send_files(Peer("PACS", "127.0.0.1", closed_port, 1, CALLING), [a_file("image")])
     with pytest.raises(Unreachable):
         list(sending)

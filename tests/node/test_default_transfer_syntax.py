@@ -11,6 +11,7 @@ from pydicom.uid import Comprehensive3DSRStorage, ImplicitVRLittleEndian, Segmen
 from pynetdicom import AE, evt
 from road import Road
 
+from dicom_io.network.peer import Peer
 from dicom_io.network.scu import CStoreDestination
 from node.demo.studies import DemoStudy
 
@@ -42,7 +43,7 @@ def test_a_destination_of_the_default_transfer_syntax_gets_the_same_seg_and_sr(
 ) -> None:
     road = Road(tmp_path / "data")
     road.all_of_it(*mammogram_study.files)
-    with CStoreDestination("PLAIN", "127.0.0.1", plain_pacs, 20, "MAMMO_NODE") as destination:
+    with CStoreDestination(Peer("PLAIN", "127.0.0.1", plain_pacs, 20, "MAMMO_NODE")) as destination:
         for path in sorted((road.data_dir / "results").rglob("*.dcm")):
             destination.send(path)
     written = {dcmread(path).SOPInstanceUID: dcmread(path) for path in (road.data_dir / "results").rglob("*.dcm")}

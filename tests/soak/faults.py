@@ -19,6 +19,7 @@ from running import RunningNode
 from sqlalchemy import select
 
 from dicom_io.errors import DestinationError
+from dicom_io.network.peer import Peer
 from dicom_io.network.scu import echo
 from node.store.states import JobKind, JobState, StudyState
 from node.store.tables import Instance, Job, Study
@@ -198,7 +199,7 @@ def children(process: int) -> list[int]:
 def answers_a_sender(node: RunningNode) -> bool:
     """Whether a sender that it knows gets an answer to a C-ECHO."""
     try:
-        echo("MAMMO_NODE", "127.0.0.1", node.port, 10, "TEST")
+        echo(Peer("MAMMO_NODE", "127.0.0.1", node.port, 10, "TEST"))
     except DestinationError:
         return False
     return True

@@ -32,6 +32,7 @@ from soak.faults import FAULTS, World, answers_a_sender, keep_failing
 from sqlalchemy import select
 
 from dicom_io.errors import DestinationError
+from dicom_io.network.peer import Peer
 from dicom_io.network.scu import send_files
 from node.demo.studies import DemoStudy, find_cases
 from node.store.states import DeliveryState, JobState, StudyState
@@ -93,14 +94,7 @@ class Sender:
     def _send(self, path: Path) -> None:
         while True:
             try:
-                (sent,) = send_files(
-                    [path],
-                    ae_title="MAMMO_NODE",
-                    host="127.0.0.1",
-                    port=self._node.port,
-                    timeout_s=15,
-                    calling_ae_title="TEST",
-                )
+                (sent,) = send_files(Peer("MAMMO_NODE", "127.0.0.1", self._node.port, 15, "TEST"), [path])
             except DestinationError:
                 self.refused += 1
             else:

@@ -16,6 +16,7 @@ from road import Road, changed
 
 from config.settings import Destination
 from dicom_io.network.commitment import CommitmentReport
+from dicom_io.network.peer import Peer
 from dicom_io.network.scp import AllowedSender, Listener
 from dicom_io.network.scu import CStoreDestination
 from dicom_io.results.encode import contents_of
@@ -56,7 +57,7 @@ def deliverer(road: Road, pacs: CommittingPacs, name: str = "pacs", commits: boo
     uids = (f"2.25.{number}" for number in count(len(pacs.asked) + 1))
     request = commitment_request(of, "NODE")
     commitment = Commitment(name, request, POLICY, TIMEOUT_S, road.sessions, road.clock, lambda: next(uids))
-    destination = CStoreDestination("PACS", "127.0.0.1", pacs.port, 5, "NODE", contents_of(PROFILES["ohif"]))
+    destination = CStoreDestination(Peer("PACS", "127.0.0.1", pacs.port, 5, "NODE"), contents_of(PROFILES["ohif"]))
     return Deliverer(
         name, destination, POLICY, road.sessions, road.data_dir, road.clock, commitment if commits else None
     )

@@ -14,6 +14,7 @@ from pynetdicom.sop_class import Comprehensive3DSRStorage, SegmentationStorage
 from road import Road, changed
 from running import eventually
 
+from dicom_io.network.peer import Peer
 from dicom_io.network.scu import CStoreDestination
 from dicom_io.results.encode import contents_of
 from dicom_io.results.profiles import PROFILES
@@ -69,9 +70,7 @@ def road(tmp_path: Path, mammogram_study: DemoStudy) -> Road:
 
 
 def deliverer(road: Road, port: int, timeout_s: float = 5, name: str = "pacs") -> Deliverer:
-    destination = CStoreDestination(
-        "PACS", "127.0.0.1", port, timeout_s, "NODE", contents=contents_of(PROFILES["ohif"])
-    )
+    destination = CStoreDestination(Peer("PACS", "127.0.0.1", port, timeout_s, "NODE"), contents_of(PROFILES["ohif"]))
     return Deliverer(name, destination, POLICY, road.sessions, road.data_dir, road.clock)
 
 

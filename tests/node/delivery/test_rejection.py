@@ -16,6 +16,7 @@ from road import BUNDLE, Road, changed
 from sqlalchemy import select
 
 from config.settings import Destination
+from dicom_io.network.peer import Peer
 from dicom_io.network.scu import CStoreDestination
 from dicom_io.results.encode import CONTENTS, contents_of
 from dicom_io.results.profiles import PROFILES, ResultKind
@@ -81,7 +82,7 @@ def road(tmp_path: Path, mammogram_study: DemoStudy, pacs: Pacs) -> Road:
 
 def deliver(road: Road, pacs: Pacs) -> None:
     contents = contents_of(PROFILES["ohif"], rejection_notes=True)
-    destination = CStoreDestination("PACS", "127.0.0.1", pacs.port, 5, "NODE", contents=contents)
+    destination = CStoreDestination(Peer("PACS", "127.0.0.1", pacs.port, 5, "NODE"), contents)
     deliverer = Deliverer("pacs", destination, POLICY, road.sessions, road.data_dir, road.clock)
     deliverer.deliver_due()
     deliverer.destination.close()
@@ -231,7 +232,7 @@ def test_orthanc_takes_a_note_as_a_key_object_selection_of_the_study(
     with debian_orthanc(tmp_path / "orthanc") as orthanc:
         road = Road(tmp_path / "node")
         contents = contents_of(PROFILES["ohif"], rejection_notes=True)
-        destination = CStoreDestination("ORTHANC", "127.0.0.1", orthanc.dicom_port, 10, "NODE", contents=contents)
+        destination = CStoreDestination(Peer("ORTHANC", "127.0.0.1", orthanc.dicom_port, 10, "NODE"), contents)
         deliverer = Deliverer("pacs", destination, POLICY, road.sessions, road.data_dir, road.clock)
         road.all_of_it(*mammogram_study.files)
         deliverer.deliver_due()
