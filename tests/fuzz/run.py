@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -45,8 +46,8 @@ def main() -> int:
     counts = []
     for target in (f"target_{name}" for name in options.targets or SHORT):
         with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
-            counts.append(fuzz(target, options.inputs, Path(folder), options.seed, options.minutes, _progress))
-        _keep(counts[-1], options.findings)
+            told = partial(_progress, options.findings)
+            counts.append(fuzz(target, options.inputs, Path(folder), options.seed, options.minutes, told))
         print(_row(counts[-1]), flush=True)
     print(table(counts))
     return int(any(count.crashes or count.hangs or count.orphans for count in counts))
@@ -57,7 +58,9 @@ def table(counts: list[Count]) -> str:
     return "\n".join(["| " + " | ".join(_COLUMNS) + " |", "|---" * len(_COLUMNS) + "|", *map(_row, counts)])
 
 
-def _progress(count: Count) -> None:
+def _progress(findings: Path, count: Count) -> None:
+    """Keeps what was found so far: a run that is stopped loses none."""
+    _keep(count, findings)
     print(f"{count.target}: {count.inputs:,} inputs, {len(count.findings)} findings", file=sys.stderr, flush=True)
 
 
@@ -80,8 +83,9 @@ def _keep(count: Count, folder: Path) -> None:
     for number, (where, data) in enumerate(count.findings.items(), start=1):
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{count.target}-{number}.bin"
-        path.write_bytes(data)
-        print(f"{count.target}: {where}: {path}", flush=True)
+        if not path.exists() or path.read_bytes() != data:
+            path.write_bytes(data)
+            print(f"{count.target}: {where}: {path}", flush=True)
 
 
 if __name__ == "__main__":
