@@ -387,13 +387,16 @@ def _patient_ids(segments: Iterable[Segment], settings: Hl7) -> list[str]:
 
 
 def _without_contradiction(found: Iterable[StatedAssessment]) -> Iterator[StatedAssessment]:
-    """Each breast's category once."""
-    known: dict[tuple[str, str, Laterality | None], StatedAssessment] = {}
+    """Each breast's category once; an order may name a study by its UID, and another one by its accession number."""
+    known: dict[tuple[str, Laterality | None], StatedAssessment] = {}
+    given: set[tuple[str, str, Laterality | None]] = set()
     for one in found:
-        key = (one.study_instance_uid, one.accession_number, one.laterality)
-        if known.setdefault(key, one).category is not one.category:
-            raise NotUsable(SEVERAL)
-    yield from known.values()
+        for study in filter(None, (one.study_instance_uid, one.accession_number)):
+            if known.setdefault((study, one.laterality), one).category is not one.category:
+                raise NotUsable(SEVERAL)
+        if (key := (one.study_instance_uid, one.accession_number, one.laterality)) not in given:
+            given.add(key)
+            yield one
 
 
 def _moment(stated: str) -> datetime | None:

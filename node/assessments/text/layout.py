@@ -2,7 +2,8 @@
 
 A heading ("Left breast:", or "Left breast" alone) is for what follows on its line, or where it has a line of its own
 for the lines up to the next heading or empty line (one of the past and the like: up to the next heading); and no longer
-than the other breast is not named.
+than the other breast is not named. Below a breast's own line, headings naming none ("Density: b", "Masses: none") are
+of that breast, and those of breasts right below one of the past and the like ("Prior report:") are of the past.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from models.types import Laterality
-from node.assessments.text.sentence import announces, goes_on, letters
+from node.assessments.text.sentence import announces, forms_of_item, goes_on, letters
 from node.assessments.text.sides import row_of
 from node.assessments.text.spelling import names
 from node.assessments.text.words import CONCLUSION, SOFT_BREAK, Sides, Token, doubtful, tokens
@@ -46,15 +47,28 @@ class Section:
     concludes: bool = False
     line_only: bool = True
 
+    def below(self, above: Section) -> Section:
+        """This one under a heading of a breast, or of the past and the like, that has headings below it."""
+        doubted, unclear = self.doubted or above.doubted, self.unclear or above.unclear
+        return replace(self, sides=self.sides or above.sides, doubted=doubted, unclear=unclear)
+
 
 @dataclass
 class Sentence:
-    """Its words, the heading among them where it begins with one (`heads`). `opens`: a line begins with it."""
+    """Its words, the heading among them where it begins with one (`heads`). `opens`: a line begins with it. `item`: the
+    number of the item that it stands in, of all that begin with a number ("1. Mass. BI-RADS 4."); 0: in none."""
 
     section: Section
     opens: bool
     heads: bool = False
+    item: int = 0
     words: list[Token] = field(default_factory=list)
+
+
+_BEGINS = re.compile(r"(?:[-*+•–>]|\d{1,2}[.)])\s|(?:The|This|These|There|Das|Der|Die|Es|Dit|Deze|Het|Er)\b")
+"""What begins a line begins a sentence: the sign of an item, or an article or pronoun with a capital letter."""
+
+_ANNOUNCING = re.compile(r"(?:\w+ )?BI[ -]?RADS?\b[^:\n]{0,30}:", re.IGNORECASE)
 
 
 def with_soft_breaks(text: str) -> str:
@@ -69,11 +83,28 @@ def with_soft_breaks(text: str) -> str:
             or not following
             or line[-1] in ".!?;:"
             or alone
-            or (_is_side(following) and not following.isupper())
+            or (_is_side(following) and not text.isupper())
             or _heading_at(following, 0) is not None
+            or _BEGINS.match(following) is not None
+            or _are_items(line, following)
+            or (_is_field_without_side(line) and _ANNOUNCING.match(following) is not None)
         )
         pieces += [line, "\n" if hard else SOFT_BREAK]
     return "".join(pieces[:-1])
+
+
+def _are_items(line: str, following: str) -> bool:
+    """Whether two lines are items of a list, each whole and of one form, or an item and the conclusion below."""
+    if "RAD" not in line.upper() or "RAD" not in following.upper():
+        return False
+    forms, below = forms_of_item(list(tokens(line))), list(tokens(following))
+    concludes = CONCLUDES.match(following) is not None and set(letters(row_of(below))) <= set("AoNC,")
+    return bool(forms & forms_of_item(below) or (forms and concludes))
+
+
+def _is_field_without_side(line: str) -> bool:
+    """Whether a line is a name, a colon and a value, and names no breast: "Masses: none"."""
+    return _heading_at(line, 0) is not None and set("lrbLRB?").isdisjoint(letters(row_of(list(tokens(line)))))
 
 
 def _is_side(line: str) -> bool:
@@ -117,15 +148,23 @@ def sentences_of(text: str, *, soft_ends: bool) -> Iterator[Sentence]:
     """The sentences of plain text with soft breaks; `soft_ends`: a soft break ends a sentence."""
     section = Section()
     sentence = Sentence(section, opens=True)
+    above = Section()  # of a heading on its own line that has headings below it: a breast, or the past and the like
     held: Sentence | None = None  # the one before, whose list this one may go on with
     at_beginning = line_is_empty = True
+    items = 0
     begun = True  # whether anything but its heading stands in the section
     for token in [*tokens(text), Token("end", "\n", len(text))]:
         if token.kind != "end" and not (token.kind == "soft" and soft_ends):
-            if not sentence.words and token.kind != "soft":
+            if all(word.kind == "bullet" for word in sentence.words) and token.kind not in ("soft", "bullet"):
                 if heading := _heading_at(text, token.at):
-                    section = _section(heading[0], line_only=heading["line"] is None)
+                    found = _section(heading[0], line_only=heading["line"] is None)
+                    above = _above(found, section if not begun else Section(), above)
+                    section = found.below(above)
+                    above = above if section.line_only or not section.sides else section
                 sentence.section, sentence.heads = section, heading is not None
+            if token.kind == "bullet" and not sentence.words:
+                items += 1
+                sentence.item = items
             sentence.words.append(token)
             line_is_empty = False
             continue
@@ -135,16 +174,21 @@ def sentences_of(text: str, *, soft_ends: bool) -> Iterator[Sentence]:
             continue  # the category stands on the next line
         if sentence.words:
             begun = not sentence.heads or section.line_only
-            if at_beginning and _is_heading(sentence.words):
-                section = _section(" ".join(word.text for word in sentence.words), line_only=not breaks)
+            if at_beginning and not sentence.heads and _is_heading(sentence.words):
+                found = _section(" ".join(word.text for word in sentence.words), line_only=not breaks)
+                above = _above(found, Section(), above)
+                section = found.below(above)
+                above = above if section.line_only else section
                 sentence.section, sentence.heads = section, True
                 begun = section.line_only
             elif breaks and not sentence.heads and _blurs(sentence) and sentence.words[-1].text == ":":
-                section = Section(unclear=True, line_only=False)
+                section = above = Section(unclear=True, line_only=False)
             elif _blurs(sentence):
                 section = replace(section, unclear=True)
+                above = replace(above, unclear=True)
             elif not {side for word in sentence.words for side in word.sides} <= set(section.sides):
                 section = replace(section, sides=())
+                above = replace(above, sides=())
             if held and announces(held.words) and goes_on(sentence.words):
                 held.words += [Token("comma", ",", token.at), *sentence.words]
             else:
@@ -152,13 +196,27 @@ def sentences_of(text: str, *, soft_ends: bool) -> Iterator[Sentence]:
                     yield held
                 held = sentence
         if token.text == "\n":
-            if section.line_only or (line_is_empty and begun and not section.doubted):
-                section = Section()
+            ends = line_is_empty and begun
+            above = Section() if ends else above
+            if section.line_only or (ends and not section.doubted):
+                section = above
             line_is_empty = True
         at_beginning = token.kind == "end"
-        sentence = Sentence(section, opens=breaks)
+        sentence = Sentence(section, opens=breaks, item=0 if token.text == "\n" else sentence.item)
     if held:
         yield held
+
+
+def _above(found: Section, before: Section, above: Section) -> Section:
+    """What is above a heading: the one before, where nothing stands between and it is of the past or the like, and
+    this one of a breast; what was above it, unless this one is of a breast or concludes.
+
+    Args:
+        before: the section before, where it holds nothing.
+    """
+    if found.sides and before.doubted:
+        return before
+    return Section() if found.concludes or (found.sides and not above.doubted) else above
 
 
 def _section(heading: str, *, line_only: bool) -> Section:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import takewhile, zip_longest
 
 from models.types import SEVERITY, Category, Laterality, most_severe
 from node.assessments.text.layout import (
@@ -128,13 +128,13 @@ class _Layout:
     """What a category under a heading must be held against.
 
     Attributes:
-        last: the last section of a side.
+        last: the last sections of a side.
         named: the breasts that the text names.
         apart: those that it names on their own, for certain or not.
         without_breast: the sections that say that there is none.
     """
 
-    last: Section | None
+    last: set[Section]
     named: set[Laterality]
     apart: set[Laterality]
     without_breast: set[Section]
@@ -156,12 +156,12 @@ def _read(text: str, *, soft_ends: bool) -> list[tuple[Sides, Category]]:
     if sum(word.kind == "birads" for sentence in sentences for word in sentence.words) != names(text):
         raise ValueError(UNREADABLE)
     layout = _Layout(
-        last=next((one.section for one in reversed(sentences) if one.section.sides), None),
+        last=_last_of_a_side(sentences),
         named={side for one in sentences for side in _named(one)} if said else set(),
         apart={side for one in sentences for side in _named_apart(one)} if said else set(),
         without_breast={one.section for one in sentences if any(word.kind == "absent" for word in one.words)},
     )
-    found = [(_about(one, said, layout), one.category) for one in said]
+    found = [(_about(one, said, layout) or _of_its_item(one, said, sentences), one.category) for one in said]
     _check(found, said)
     of_exam = [one for (sides, _), one in zip(found, said, strict=True) if not sides]
     if any(_stands_beside_a_side(one.sentence, sentences) for one in of_exam):
@@ -170,6 +170,11 @@ def _read(text: str, *, soft_ends: bool) -> list[tuple[Sides, Category]]:
     if has_none and layout.apart == set(_BOTH) and not all(_concludes_all(one, sentences) for one in of_exam):
         raise ValueError(UNPAIRED)
     return list(dict.fromkeys(found))
+
+
+def _last_of_a_side(sentences: Sequence[Sentence]) -> set[Section]:
+    sided = [one.section for one in reversed(sentences) if one.section.sides]
+    return set(takewhile(lambda section: section.sides == sided[0].sides, sided))
 
 
 def _named(sentence: Sentence) -> set[Laterality]:
@@ -231,9 +236,15 @@ def _about(one: _Statement, said: Sequence[_Statement], layout: _Layout) -> Side
         return one.sides
     if section.unclear or section in layout.without_breast:
         raise ValueError(UNPAIRED)
-    if section is not layout.last:
+    if section not in layout.last:
         return section.sides
     others = [other for other in said if _near(other) not in ((), section.sides)]
+    if (
+        others
+        and _OVERALL.search(_words(one))
+        and any(other is not one and _near(other) == section.sides for other in said)
+    ):
+        return ()
     if layout.named - set(section.sides) - {side for other in others for side in _near(other)}:
         if len(said) == 1 and _concludes(one):
             return ()
@@ -242,6 +253,15 @@ def _about(one: _Statement, said: Sequence[_Statement], layout: _Layout) -> Side
     if others and not alike and one.category is most_severe(other.category for other in others):
         raise ValueError(UNPAIRED)
     return section.sides
+
+
+def _of_its_item(one: _Statement, said: Sequence[_Statement], sentences: Sequence[Sentence]) -> Sides:
+    """The only breast that its numbered item names, where several items give a category to none."""
+    item = one.sentence.item
+    if not item or len({other.sentence.item for other in said if other.sentence.item and not _near(other)}) < 2:
+        return ()
+    named = {side for sentence in sentences if sentence.item == item for side in _named_apart(sentence)}
+    return tuple(named) if len(named) == 1 else ()
 
 
 def _near(statement: _Statement) -> Sides:
@@ -272,10 +292,14 @@ def _check(found: Sequence[tuple[Sides, Category]], said: Sequence[_Statement]) 
 def _concludes(statement: _Statement) -> bool:
     """Whether its heading says so, or the words before BI-RADS ("Final assessment: BI-RADS 4"): those behind it may
     belong to its name. "Overall" is of the exam wherever it stands."""
-    words = [word.text for word in statement.sentence.words]
-    before = next(at for at, word in enumerate(statement.sentence.words) if word.kind == "birads")
+    words = statement.sentence.words
+    before = next(at for at, word in enumerate(words) if word.kind == "birads")
     return (
         statement.sentence.section.concludes
-        or CONCLUDES.search(" ".join(words[:before])) is not None
-        or _OVERALL.search(" ".join(words)) is not None
+        or CONCLUDES.search(" ".join(word.text for word in words[:before])) is not None
+        or _OVERALL.search(_words(statement)) is not None
     )
+
+
+def _words(statement: _Statement) -> str:
+    return " ".join(word.text for word in statement.sentence.words)

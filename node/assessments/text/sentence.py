@@ -8,6 +8,7 @@ a list, o for any other word. What it may look like, to be read:
     the same with one side, wherever         "Left breast with a mass, BI-RADS 4"
     a list, each side before its category    "BI-RADS right 2, left 4", "R: BI-RADS 2, L: BI-RADS 4"
     a list, each side behind its category    "BI-RADS 2 (right) and 4 (left)"
+    a list with other words in its items     "Right breast clear (BI-RADS 1), left mass (BI-RADS 4)"
 
 Every A must have its C, every C its A or its place in a list, and where two breasts are named all of the sides must be
 those of the list. What does not pair is refused, and so is a sentence with a category that also negates, or speaks of
@@ -19,7 +20,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 
 from models.types import Category
 from node.assessments.text.sides import row_of
@@ -50,17 +51,23 @@ _LETTERS = {
     "now": "n",
     "density": "y",
     "tissue": "t",
+    "measured": "m",
     "edition": "e",
     "name": "N",
     **dict.fromkeys(("short", "unsure", "sided", "absent"), "?"),
 }
 _ANNOUNCED = re.compile("A[lrb]?C", re.IGNORECASE)
 _NAMED = re.compile("N*A(?:[lrb]?N+)?", re.IGNORECASE)
-_DENSITY = re.compile("o*(?:(?:yAC?|AyC?)o*|ACy)")
+_DENSITY = re.compile("o*(?:(?:yAC?|A(?:yC?|m))o*|ACy)")
 _EDITION = re.compile("[o,]*(?:Ae[o,]*)+")
 _CHANGE = re.compile("([^fdnAC]*f[^fdnAC]*A[lrb]?C)[^fdnAC]*n[^fdnAC]*A[lrb]?C[^fdnAC]*")
 _SIDE_FIRST, _CATEGORY_FIRST = "(?:A[lrbLRB]|[lrbLRB]A?)C", "A?C[lrb]"
-_LIST = re.compile("|".join(f"[o,]*(?=[^C]*A){item}(?:,*{item})+[o,]*" for item in (_SIDE_FIRST, _CATEGORY_FIRST)))
+_WITH_WORDS = "[lrbLRB]o*ACo*"
+_LIST = re.compile(
+    "|".join(f"[o,]*(?=[^C]*A){item}(?:,*{item})+[o,]*" for item in (_SIDE_FIRST, _CATEGORY_FIRST))
+    + f"|o*{_WITH_WORDS}(?:,+{_WITH_WORDS})+"
+)
+_ITEMS = tuple(re.compile(f"o*{item}[o,]*") for item in (f"(?:{_SIDE_FIRST}|[lrbLRB]o*AC)", "AC[lrb]", "AC"))
 _GOES_ON = re.compile(",*(?:[lrbLRB]C|C[lrb])")
 """A sentence that only goes on with the list of the one before it."""
 
@@ -75,6 +82,13 @@ def goes_on(sentence: Sequence[Token]) -> bool:
     return _GOES_ON.fullmatch(letters(row_of(sentence))) is not None
 
 
+def forms_of_item(line: Sequence[Token]) -> set[int]:
+    """The forms of a list's item that a line has on its own: 0 with its side first, 1 with its category first,
+    2 without a side."""
+    said = letters(_without_names(row_of(line)))
+    return {form for form, item in enumerate(_ITEMS) if item.fullmatch(said)}
+
+
 def announces(sentence: Sequence[Token]) -> bool:
     """Whether a sentence speaks of BI-RADS."""
     return any(token.kind == "birads" for token in sentence)
@@ -86,13 +100,11 @@ def assigned(sentence: Sequence[Token]) -> list[tuple[Sides, Category]]:
     Raises:
         ValueError: it takes a person to understand.
     """
-    row = row_of(sentence)
-    said = letters(row)
-    belonging = {place for found in _NAMED.finditer(said) for place in range(*found.span()) if said[place] == "N"}
-    row = [token for place, token in enumerate(row) if place not in belonging]
+    row = _without_names(row_of(sentence))
     said = letters(row)
     if _DENSITY.fullmatch(said) or (_EDITION.fullmatch(said) and not _numbers(row)):
         return []
+    said = said.replace("m", "o")
     if "A" not in said:
         if _may_assign(sentence, said):
             raise ValueError("it may give a BI-RADS category without saying so")
@@ -102,15 +114,27 @@ def assigned(sentence: Sequence[Token]) -> list[tuple[Sides, Category]]:
     if change := _CHANGE.fullmatch(said):
         gone = {place for place in range(change.end(1)) if said[place] in "fAC"}
         row = [token for place, token in enumerate(row) if place not in gone]
-        said = letters(row)
+        said = letters(row).replace("m", "o")
     elif "C" in said and doubtful(row):
         raise ValueError(UNCERTAIN)
     if said.count("A") != len(_ANNOUNCED.findall(said)) or "y" in said or "t" in _beside_announcement(said):
+        raise ValueError(UNREADABLE)
+    if _has_its_letter_apart(sentence):
         raise ValueError(UNREADABLE)
     if "?" in said:
         raise ValueError(UNPAIRED)
     if "C" in said and not _introduced(sentence):
         raise ValueError(UNKNOWN)
+    found = _paired(row, said)
+    clear = {side for token, behind in pairwise(row) if token.kind == "idiom" for side in behind.sides}
+    if any(
+        side in clear and category not in (Category.ONE, Category.TWO) for sides, category in found for side in sides
+    ):
+        raise ValueError(UNPAIRED)
+    return found
+
+
+def _paired(row: Sequence[Token], said: str) -> list[tuple[Sides, Category]]:
     categories = [category_of(token.text) for token in row if token.kind == "category"]
     sides = [token.sides for token in row if token.sides]
     if len(set(sides)) <= 1 and len(categories) == said.count("A") and not _BEGINS_LATE.search(said):
@@ -121,12 +145,43 @@ def assigned(sentence: Sequence[Token]) -> list[tuple[Sides, Category]]:
     return list(zip(sides, categories, strict=True))
 
 
+def _without_names(row: Sequence[Token]) -> list[Token]:
+    """Without the words that belong to the name of BI-RADS ("ACR", "category")."""
+    said = letters(row)
+    belonging = {place for found in _NAMED.finditer(said) for place in range(*found.span()) if said[place] == "N"}
+    return [token for place, token in enumerate(row) if place not in belonging]
+
+
+def _has_its_letter_apart(sentence: Sequence[Token]) -> bool:
+    """Whether a letter that may make 4A, 4B or 4C of a 4 stands behind it ("4, subcategory B"), and before no word."""
+    four = next((at for at, token in enumerate(sentence) if token.text in ("4", "IV")), len(sentence))
+    return any(
+        token.text in tuple("abcABC") and not (following and following.text[0].isalnum())
+        for token, following in zip_longest(sentence[four:], sentence[four + 1 :])
+        if token
+    )
+
+
 def _numbers(row: Sequence[Token]) -> bool:
     return any(token.kind == "other" and any(map(str.isdigit, token.text)) for token in row)
 
 
 _OF_A_REPORT = frozenset(
-    {"left", "right", "both", "short", "breast", "site", "exam", "name", "according", "now", "density", "tissue"}
+    {
+        "left",
+        "right",
+        "both",
+        "short",
+        "breast",
+        "site",
+        "exam",
+        "name",
+        "according",
+        "now",
+        "density",
+        "tissue",
+        "measured",
+    }
     | {"absent", "idiom", "conclusion", "measure", "former", "doubt"}
 )
 
@@ -159,7 +214,7 @@ _UNANNOUNCED = re.compile("[lrbLRB?]C(?=[,lrbLRBC]|$)|C[lrbLRB?]|^C(?:,[lrbLRB?]
 
 def _may_assign(sentence: Sequence[Token], said: str) -> bool:
     """Whether a sentence without BI-RADS may give a category all the same: "category 4", "left 4", "4A"."""
-    of_density = "y" in said or "t" in said
+    of_density = any(token.kind in ("density", "tissue", "measured") for token in sentence)
     if _UNANNOUNCED.search(said) or ("NC" in said and not of_density):
         return True
     for token, following in zip_longest(sentence, sentence[1:]):

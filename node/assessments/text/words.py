@@ -68,6 +68,9 @@ _SITE = (
     r"|achsel\w*|brustdrüse\w*|quadrant\w*|herde?|rundherd\w*|zyste\w*|narbe\w*|\w*kalk\w*|knoten|zijde|kant|oksel\w*"
     r"|kwadrant\w*|massa|cyste\w*|litteken\w*"
 )
+_DENSITY = r"\w*density|\w*dichte(?:typ|grad)?|densiteit|dichtheid"
+_TISSUE = r"composition|parenchym\w*|tissue|\w*gewebe|\w*weefsel"
+_GRADE = r"(?:(?:ACR|type?|grade?|category|kategorie|categorie|class|klasse)[\s:-]{1,2}){0,2}"
 _ALONE = rf"(?=[ \t]*(?:[.,;:)\n{SOFT_BREAK}]|/(?!\s?[ABC]\b)|$))"
 CONCLUSION = (
     r"impressions?|conclusions?|assessment|overall|summary|final|opinion|diagnos[ei]s|beurteilung|zusammenfassung"
@@ -78,7 +81,7 @@ CONCLUSION = (
 CATEGORY = (
     rf"(?:4(?:[ABC]|\s[ABC]{_ALONE})|IV[ABC]|[0-6](?![ ](?:[BC]|(?-i:A))\b|[ ]A\s(?:{_LEFT}|{_RIGHT}|li|re|l|r)\b)"
     rf"|(?-i:III|II|IV|VI|(?:V|I{_ALONE}){_NO_ABBREVIATION}))"
-    rf"(?![\w{_UNREAD}]|{_DASH}\d|\s?[/+]\s?\d|[.,]\d|\s?\?|\s?[(-]\s?[ABC]\b|(?-i:\s[ABC]{{2,}})\b|{_UNITS}|{_COUNTS})"
+    rf"(?![\w{_UNREAD}+…]|{_DASH}\d|\s?[/+]\s?\d|[.,]\d|\.\.|\s(?:plus|minus)\b|\s?\?|\s?[(-]\s?[ABC]\b|(?-i:\s[ABC]{{2,}})\b|{_UNITS}|{_COUNTS})"
 )
 _AT_BEGINNING = rf"(?:(?<![\w.,{_UNREAD}])|(?<=RADS)|(?<=RAD)|(?<=\b(?-i:[LR])))"
 _BETWEEN = rf"(?:{_DASH}|\s?[/+]\s?|\s(?:to|or|and/or|through|versus|vs\.?|bis|oder|und/oder|tot|of)\s)"
@@ -127,7 +130,8 @@ _DOUBT = (
     r"|sister|mother|daughter|aunt|cousin|famil\w+|schwester|mutter|tochter|tante|zus|moeder|dochter"  # somebody else
     r"|if|unless|until|wenn|falls|sofern|bis\szum?|indien|had|hatte|would|could|should|may|might|pending"  # a condition
     r"|possibl[ey]|perhaps|maybe|questionable|uncertain|fraglich\w*|eventuell|evtl|vermutlich|eher|misschien|mogelijk"
-    r"|(?:or|and)\s(?:higher|above|more|greater|less|lower|below)|equivalent|means?|e\.g\.|z\.\s?b\.|bijv\."
+    r"|(?:or|and|oder|und|of|en)\s(?:higher|above|more|greater|less|lower|below|up|so|höher|mehr|darüber|niedriger|hoger|meer|lager)"
+    r"|equivalent|means?|e\.g\.|z\.\s?b\.|bijv\."
     r"|(?<=RADS\s[0-6]\s)(?:(?:un)?likely|suggested)"
     r"|isn.t|r/o|(?<=RADS\s[0-6]-)like|at\sleast|at\smost|mindestens|höchstens|minstens|hoogstens"
     r"|either|entweder|ofwel"  # a guess
@@ -142,45 +146,72 @@ _DOUBT = (
     # A machine, not the mammogram "with CAD".
     rf"|(?<!with\s)(?<!mit\s)(?<!met\s)(?<!w/\s)(?<!w\s){_MACHINE}"
     r"(?=[ :=(-]{1,3}(?:\w+[ :=(-]{1,3}){0,2}BI[\s-]?RADS?)"
+    rf"|(?:^|(?<=[\n{SOFT_BREAK}])){_MACHINE}(?:\s\w+){{0,2}}(?=\s?:)"
     rf"|(?:by|from|per|laut|nach|van|volgens|according\sto)\s(?:the\s|an\s|die\s|der\s|de\s)?{_MACHINE}|(?<=\(){_MACHINE}(?=\))"
 )
-# Words of doubt that go with a category: there is no evidence of malignancy; and what the atlas says of 0 and 3 to 5.
+# "No": of findings, and not of the category. What it may be of, as reports have it.
+_KIND_OF = (
+    r"(?:(?:other|any|new|additional|suspicious|significant|abnormal|focal|definite|discrete|dominant|concerning|worrisome|malignant"
+    r"|interval|architectural|residual|recurrent|local|imaging|\w+graphic|or|and|oder|und|of|en|\w*suspekt\w*|\w*verdächtig\w*"
+    r"|\w*auffällig\w*|\w+graphisch\w*|sichere\w*|neue\w*|verdachte?|suspecte?|nieuwe?)\s){0,5}"
+)
+_DISEASE = (
+    r"(?:malignan\w+|cancers?|carcinomas?|recurrence|metasta\w+|(?:malign|rezidiv)\w*|\w*karzinom\w*|tumors?|maligniteit|recidief"
+    r"|carcinoom)"
+)
+_FOUND = (
+    rf"(?:findings?|mass(?:es)?|lesions?|abnormalit(?:y|ies)|\w*calcifications?|distortions?|asymmetr(?:y|ies)|\w*adenopathy|evidence"
+    rf"|signs?|change|\w*befunde?s?|\w*kalk\w*|\w*herde?|hinweise?|anhalt|nachweis|\w*zeichen|\w*verdacht|afwijking(?:en)?"
+    rf"|aanwijzing(?:en)?|tekenen|massa|{_DISEASE})"
+)
+_OF_DISEASE = (
+    r"\s(?:(?:suspicious|concerning|suggestive)\s)?(?:of|for|auf|für|von|van|voor|op)\s(?:an?\s|eine?n?\s|een\s)?"
+    rf"{_KIND_OF}{_DISEASE}"
+)
+_NOTHING_FOUND = (
+    rf"(?:no|without|kein\w*|ohne|geen|zonder)\s{_KIND_OF}{_FOUND}(?:\s(?:or|and|oder|und|of|en)\s{_KIND_OF}{_FOUND})?"
+    rf"(?:{_OF_DISEASE})?"
+)
+# Words of doubt that go with a category: nothing is found; and what the atlas says of 0 and 3 to 5.
 _IDIOM = (
-    r"no\s(?:mammographic\s|imaging\s)?evidence\sof\smalignancy|kein\s(?:Hinweis\sauf|Anhalt\sfür)\s(?:Malignität|(?:ein\s)?Malignom)"
-    r"|geen\s(?:aanwijzing(?:en)?\svoor\s)?maligniteit"
-    r"|no\s(?:(?:suspicious|significant|abnormal|focal|new|mammographic)\s){0,2}(?:findings?|mass(?:es)?|lesions?"
-    r"|abnormalit(?:y|ies)|(?:micro)?calcifications?)"
-    r"|kein\w*\s(?:\w*auffällig\w*\s|suspekt\w*\s)?(?:\w*befunde?s?|mikrokalk)|geen\s(?:\w+\s)?afwijking(?:en)?"
-    r"|needs?\sadditional\simaging\sevaluation\sand/or\sprior\smammograms\sfor\scomparison|initial\sshort[\s-]interval"
-    r"\sfollow[\s-]?up(?:\s(?:is\s)?suggested)?|(?:biopsy|appropriate\saction|tissue\sdiagnosis)\sshould\sbe\s\w+"
+    rf"{_NOTHING_FOUND}|needs?\s(?:additional\simaging\sevaluation|(?:additional\simaging\sevaluation\sand/or\s)?prior\smammograms"
+    r"\sfor\scomparison)|initial\sshort[\s-]interval\sfollow[\s-]?up(?:\s(?:is\s)?suggested)?"
+    r"|(?:biopsy|appropriate\saction|tissue\sdiagnosis)\sshould\sbe\s\w+"
+)
+# "In the left breast", behind what is not found.
+_OF_SIDES = (
+    rf"(?:\s(?:(?:in|of|on|auf|der|den|de|the|either)\s){{0,2}}(?:both|{_LEFT}|{_RIGHT}|beid\w*|bds|bilateral\w*|beiderzijds"
+    rf"|{_BREAST}|side|seite)\b){{0,3}}"
 )
 _INTO = rf"\b(?:(?:on|in|of|for|auf|op)[ {SOFT_BREAK}])?(?:(?:the|der|de)[ {SOFT_BREAK}])?"
 _TOKEN = re.compile(
     "|".join(
         (
             r"(?P<birads>(?<![^\W_])BI[\s._-]{0,3}RADS?(?:\s?(?:®|\(TM\)|™))?)",
-            rf"(?P<idiom>\b(?:{_IDIOM})(?=\s*(?:[,.;:()]|$|\n)))",
+            rf"(?P<idiom>\b(?:{_IDIOM})(?={_OF_SIDES}(?:\s*(?:[,.;:()]|-\s|$)|[ \t]*(?:\n|{SOFT_BREAK}(?-i:[A-Z])))))",
             rf"(?P<former>\b(?:{_FORMER})(?!\w))",
             rf"(?P<doubt>\b(?:{_DOUBT})(?!\w)|\?)",
             # Short for a side, a name or "regarding": its neighbours tell (birads_sides).
             r"(?P<unsure>(?<=RADS)\s?\(R\)|\b(?-i:[LR])\.\s*(?=(?-i:[A-Z][a-z]))(?!breast|brust|mamma|bi-?rads)"
-            r"|\b(?-i:[LR](?:CC|MLO|ML|LM|XCC[LM]?|SIO|AT|B))\b|\b[lr]['’])",
+            r"|\b(?-i:[LR](?:CC|MLO|ML|LM|XCC[LM]?|SIO|AT|B|[UL]?[IO]Q|L|R))\b|\b[lr]['’])",
             r"(?P<absent>\b(?:mastectom\w*|ablatio\w*|amputat\w*|absent|removed|mastektom\w*|geamputeerd)\b)",
             r"(?P<according>\blt\.?\s(?=ACR))",
-            r"(?P<short>\b(?:(?-i:LT|RT|L|R)(?=\W|\d|$)(?![^\W\d])|(?:lt|rt|li|re|lks)\b\.?|(?-i:[lr])\b))",
+            r"(?P<both>\b(?:(?:on|in|auf|op)\s)?(?:both|b/l|bilateral(?:ly)?|bilat|bilateraal|beid(?:e[rnms]?|seits|erseits)"
+            r"|beiderzijds)\b|\bbds\.?|\b(?-i:R\s?[+&]\s?L|L\s?[+&]\s?R)\b)",
+            r"(?P<short>\b(?:(?-i:LT|RT|L|R)(?=\W|\d|$)(?![^\W\d])|(?:lt|rt|li|re(?!-(?!seit|brust|mamma)[a-z])|lks)\b\.?|(?-i:[lr])\b))",
             rf"(?P<left>{_INTO}(?:{_LEFT})(?![^\W\d]))",
             rf"(?P<right>{_INTO}(?:{_RIGHT})(?![^\W\d]))",
-            r"(?P<both>\b(?:(?:on|in|auf|op)\s)?(?:both|b/l|bilateral(?:ly)?|bilat|bilateraal|beid(?:e[rnms]?|seits|erseits)"
-            r"|beiderzijds)\b|\bbds\.?)",
             r"(?P<sided>\b(?:left|right|links|rechts|linker|rechter)\w+"
             r"|(?-i:[^\W\d]*[a-z][LR])\b|[0-6](?!(?:mm|cm|st|nd|rd|th|er|e|x|d|h|ml|kv|mo|o)\b)[^\W\d_]{2,}"
             r"|(?!bright|upright|outright|copyright|cleft)\w+(?:left|right|links|rechts)\w*)",
             r"(?P<now>\b(?:now|today|currently|jetzt|nun|heute|aktuell|nu|thans)\b)",
-            r"(?P<density>\b(?:\w*density|\w*dichte|densiteit|dichtheid)\b)",
-            r"(?P<tissue>\b(?:composition|parenchym\w*|tissue|\w*gewebe|\w*weefsel)\b)",
-            r"(?P<edition>\b(?:[45](?:th|\.|e)|fourth|fifth)\s(?:edition|ed|auflage|editie)\b|\b(?:lexi[ck]on|atlas)\b"
+            rf"(?P<measured>\b(?:(?:ACR[\s-])?(?:{_DENSITY}|{_TISSUE})[\s:=(]{{1,3}}{_GRADE}(?:[a-d]|[1-4]|{_ROMAN})"
+            rf"|ACR[\s-]{_GRADE}[a-d])(?![\w{_UNREAD}]|{_DASH}\w|\s?[/+]\s?\w|[.,]\d|{_UNITS}))",
+            rf"(?P<density>\b(?:{_DENSITY})\b)",
+            rf"(?P<tissue>\b(?:{_TISSUE})\b)",
+            r"(?P<edition>\b(?:(?:[45]|IV|V)(?:th|\.|e)?|fourth|fifth)\s(?:edition|ed|auflage|editie|atlas|lexi[ck]on)\b|\b(?:lexi[ck]on|atlas)\b"
             r"|\b20(?:03|13)\b)",
-            r"(?P<exam>\b(?:mammogra\w*|mammos?|tomosynth\w*|screening\w*|exam(?:ination)?s?|study|studies|views?|diagnostic"
+            r"(?P<exam>\b(?:mammogra\w*|mammos?|tomosynth\w*|screening\w*|exam(?:ination)?s?|study|studies|views?|diagnostic|(?-i:MG)"
             r"|digital\w*|ultraso\w*|sono\w*|mri|mrt|\w*untersuchung|\w*aufnahmen?|studie|onderzoek|echo\w*)\b)",
             r"(?P<label>\b(?:lateralit(?:y|ät|eit)|locati(?:on|e)|lokalisation|site|zijde|kant)(?=\s*[:=]))",
             rf"(?P<site>\b(?:{_SITE})\b)",
@@ -189,13 +220,14 @@ _TOKEN = re.compile(
             rf"(?P<bullet>(?:^|(?<=[\n{SOFT_BREAK}])|(?<=[.;]\s))[ \t]*\d{{1,2}}[.)](?=[ \t]+\S))",
             rf"(?P<category>{_AT_BEGINNING}{CATEGORY})",
             r"(?P<comma>,)",
-            r"(?P<joined>[&+/]|\b(?:and|und|en)\b)",
+            r"(?P<joined>[&+/]|\b(?:and|und|en|u\.(?=\s))(?!\w))",
             rf"(?P<breast>\b(?:{_BREAST})\b)",
             r"(?P<name>\b(?:cat|kat)\.|\b(?:acr|categor(?:y|ie)|kategorie|cat|kat|klasse)\b)",
             r"(?P<filler>[:=()\[\]™®#-]|\b(?:score\sof|final|overall|assessment|score|code|klassifikation|classificati(?:on|e)"
             r"|gesamt|side|seite|is)\b)",
-            rf"(?P<conclusion>\b(?:{CONCLUSION}|results?|findings?|befund\w*|ergebnis|uitslag|bevinding(?:en)?)\b)",
+            rf"(?P<conclusion>\b(?:{CONCLUSION}|results?|findings?|incomplete|befund\w*|ergebnis|uitslag|bevinding(?:en)?)\b)",
             rf"(?P<soft>{SOFT_BREAK})",
+            r"(?P<abbreviated>\b(?:bzw|resp|respectively|ca|approx|in[ck]l|ex[ck]l|ggf|evtl|vgl|cf|[bz]|no|nr|u\.a|o\.g|i\.s|d\.h)\.(?=\s))",
             r"(?P<end>;|\n|(?<!\bDr)(?<!\bvs)(?<!\bMr)(?<!\bMs)(?<!\bMrs)(?<!\bProf)[.!](?!\d))",
             r"(?P<other>\w+|\S)",
         )
@@ -244,6 +276,7 @@ _UNREAD_LANGUAGE = re.compile(
     r"|sinister|dext(?:er|ra|ro)|izq|dcha|gche|dte|(?:mamma?|mama)\s(?:dx|sx|sin|dxt?|[DIGE])"
     r"|seins|sein\s[DG]|senos?|mamas?|mamelles?|memed?e?|dojk\w*|prs[ůuy]?|emlő\w*|payudara|vú|krūt\w*"
     r"|bröst\w*|bryst\w*|rinta\w*"
+    r"|bilatéra\w+|bilaterale|côtés|ambas?|ambos|entrambe|obustronn\w+|oboustrann\w+|molemm\w+"
     r"|pier[sś]\w*|sân\w*|aucune?|senza|ningun[oa]?|não|ingen|inget|ikke|inte|eikä?|brak)\b",
     re.IGNORECASE,
 )

@@ -39,6 +39,11 @@ CLAUSES = (
     "BI-\nRADS {c} {s}",
     "{s} BI\u2011RADS {c}",
     "{s} category {c}",
+    "1. {s} mass. BI-RADS {c}",
+    "{s} clear (BI-RADS {c})",
+    "{s}:\nMasses: none\nBI-RADS: {c}",
+    "{s} with density b, BI-RADS {c}",
+    "BI-RADS {s}: {c} benign",
 )
 ASIDES = (
     "",
@@ -68,6 +73,14 @@ ASIDES = (
     "Surgeon:",
     "what is {s}",
     "{s} away",
+    "No evidence of malignancy {s}",
+    "Masses: none",
+    "Density: b",
+    "2. Biopsy {s}.",
+    "{s}:\nDensity: c",
+    "The {s} breast is dense",
+    "Findings: scar {s}",
+    "u.",
 )
 PUNCTUATION = (
     ". ",

@@ -213,6 +213,14 @@ def test_an_order_whose_category_is_not_read_is_not_lost_behind_another_one(inta
     assert assessments(road) == []
 
 
+def test_orders_that_say_different_things_of_one_study_are_refused_however_they_name_it(
+    intake: Hl7Intake, road: Road
+) -> None:
+    second = "OBR|2|P2|A1|MAMMO|||||||||||||||||||||F|||||||7^Rita\rOBX|1|TX|x||BI-RADS 4||||||F\r"
+    assert b"MSA|AE" in intake.answer(oru("BI-RADS 2", accession="A1") + second.encode(), "127.0.0.1")
+    assert assessments(road) == []
+
+
 def test_a_ct_with_a_category_of_its_own_is_no_concern_of_the_node(intake: Hl7Intake) -> None:
     ct = "OBR|1|P1|A1|CT^Chest|||20260301110000||||||||||||||||||F|||||||7^Rita^Radiologist"
     told = intake.answer(oru("Nodule of the lung, Lung-RADS category 4A", obr=ct), "127.0.0.1")
