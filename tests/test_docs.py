@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from config.settings import Settings
 from node.cli.main import build
+from node.store.states import DeliveryState, IllegalTransition, JobState, StudyState, moved
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -98,3 +99,24 @@ def test_links_between_pages_lead_somewhere():
 def test_every_page_that_a_user_meets_says_what_it_is_not():
     assert "not a medical device" in README
     assert "Research use only" in README
+
+
+@pytest.mark.parametrize(("name", "states"), [("study", StudyState), ("job", JobState), ("delivery", DeliveryState)])
+def test_the_arrows_between_states_are_those_of_the_program(name, states):
+    page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    arrows = re.search(rf"^    {name}\b.*\n((?:      .*\n)+)", page, re.MULTILINE)
+    assert arrows
+    drawn = {
+        (old, new)
+        for olds, news in re.findall(r"^      ([a-z, -]+?) ──► ([a-z-]+(?:, [a-z-]+)*)", arrows[1], re.MULTILINE)
+        for old in olds.split(", ")
+        for new in news.split(", ")
+    }
+    assert drawn == {(str(old), str(new)) for old in states for new in states if _may_go(old, new)}
+
+
+def _may_go(old, new):
+    try:
+        return moved(old, new) is new
+    except IllegalTransition:
+        return False

@@ -181,3 +181,18 @@ def test_the_databases_migrations_are_one_chain():
 def test_no_text_leaves_open_whether_a_count_is_one(name):
     texts = (node.value for node in ast.walk(TREES[name]) if isinstance(node, ast.Constant))
     assert [text for text in texts if isinstance(text, str) and re.search(r"[a-z]\((s|es|ies)\)", text)] == []
+
+
+@pytest.mark.parametrize("name", [name for name in SOURCES if name.startswith("node/") and "/migrations/" not in name])
+def test_a_row_changes_its_state_only_by_the_functions_that_know_the_ways(name):
+    """`row.state = …` is `moved(…)`, and no UPDATE sets a state but `moving(…)`."""
+    for node in ast.walk(TREES[name]):
+        match node:
+            case ast.Assign(targets=[ast.Attribute(attr="state")], value=value):
+                by = ast.unparse(value.func) if isinstance(value, ast.Call) else ast.unparse(value)
+                assert by == "moved", f"{name}:{node.lineno} sets a state to {by}"
+            case ast.Call(func=ast.Attribute(attr="values"), keywords=keywords, args=arguments):
+                named = {keyword.arg for keyword in keywords}
+                named |= {ast.unparse(key) for one in arguments if isinstance(one, ast.Dict) for key in one.keys if key}
+                set_here = {key for key in named if key and key.strip("'").rpartition(".")[2] == "state"}
+                assert not set_here, f"{name}:{node.lineno} sets a state in an UPDATE"

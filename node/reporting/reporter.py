@@ -36,7 +36,7 @@ from node.routing import Router
 from node.store.database import Sessions, looking
 from node.store.faults import PATIENCE, Patience, given_up, passes
 from node.store.faults import told as told_of
-from node.store.queue import Claim, LeaseLost, claim, finish, give_back, put_off
+from node.store.queue import Claim, LeaseLost, claim, finish, give_back, put_off, wait_again
 from node.store.states import JobKind, JobState
 from node.store.tables import Job, Study
 from node.studies.closing import (
@@ -190,7 +190,7 @@ class Reporter:
         with self.sessions.begin() as session:
             asked = choose_raw_images(session, session.get_one(Study, held.study_id))
             if asked:
-                finish(session, held, JobState.WAITING)
+                wait_again(session, held)
         return asked
 
     def _report(self, held: Claim) -> None:

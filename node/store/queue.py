@@ -7,11 +7,12 @@ the job is claimed again with a greater token; the worker that comes late with t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, and_, exists, or_, select, update
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
-from node.store.states import JobKind, JobState
+from node.store.states import JobKind, JobState, moving
 from node.store.tables import Job
 
 
@@ -62,10 +63,9 @@ def _take(
     due = and_(Job.kind == kind, Job.next_at <= now, ready, tried)
     candidates = select(Job.id).where(due).order_by(Job.next_at, Job.id).limit(limit)
     rows = session.execute(
-        update(Job)
+        moving(Job.state, [JobState.WAITING, JobState.RUNNING], JobState.RUNNING)
         .where(Job.id.in_(candidates.with_for_update(skip_locked=True).scalar_subquery()))
         .values(
-            state=JobState.RUNNING,
             worker=worker,
             token=Job.token + 1,
             attempts=Job.attempts + 1,
@@ -83,20 +83,22 @@ def renew(session: Session, claims: list[Claim], now: float, lease_s: float) -> 
         session.execute(update(Job).where(_holds(held)).values(lease_until=now + lease_s))
 
 
-def finish(session: Session, held: Claim, state: JobState, error: str = "") -> None:
-    """Ends a job (DONE or FAILED) within the transaction that publishes its outcome.
+def finish(session: Session, held: Claim, state: Literal[JobState.DONE, JobState.FAILED], error: str = "") -> None:
+    """Ends a job within the transaction that stores its outcome.
 
     Raises:
         LeaseLost: the claim does not hold any more; the transaction must be rolled back.
     """
-    outcome = session.execute(
-        update(Job)
-        .where(_holds(held))
-        .values(state=state, worker=None, lease_until=None, error=error)
-        .returning(Job.id)
-    )
-    if outcome.first() is None:
-        raise LeaseLost(f"job {held.job_id}: claimed anew or cancelled")
+    _release(session, held, state, {Job.error: error})
+
+
+def wait_again(session: Session, held: Claim) -> None:
+    """Puts a job back into the queue that turned out to wait for another one: that was no attempt.
+
+    Raises:
+        LeaseLost: as for `finish`.
+    """
+    _release(session, held, JobState.WAITING, {Job.attempts: Job.attempts - 1})
 
 
 def put_off(session: Session, held: Claim, error: str, until: float) -> None:
@@ -105,9 +107,8 @@ def put_off(session: Session, held: Claim, error: str, until: float) -> None:
     Raises:
         LeaseLost: as for `finish`.
     """
-    finish(session, held, JobState.WAITING, error)
-    hindered = {"attempts": Job.attempts - 1, "faults": Job.faults + 1, "next_at": until}
-    session.execute(update(Job).where(Job.id == held.job_id).values(hindered))
+    hindered = {Job.attempts: Job.attempts - 1, Job.faults: Job.faults + 1, Job.next_at: until, Job.error: error}
+    _release(session, held, JobState.WAITING, hindered)
 
 
 def give_back(session: Session, worker: str, *, counts: bool) -> int:
@@ -117,13 +118,24 @@ def give_back(session: Session, worker: str, *, counts: bool) -> int:
     """
     attempts = Job.attempts if counts else Job.attempts - 1
     returned = session.execute(
-        update(Job)
-        .where(Job.worker == worker, Job.state == JobState.RUNNING)
-        .values(state=JobState.WAITING, worker=None, lease_until=None, attempts=attempts)
+        moving(Job.state, [JobState.RUNNING], JobState.WAITING)
+        .where(Job.worker == worker)
+        .values(worker=None, lease_until=None, attempts=attempts)
         .returning(Job.id)
         .execution_options(synchronize_session=False)
     )
     return len(returned.all())
+
+
+def _release(session: Session, held: Claim, state: JobState, values: dict[InstrumentedAttribute[Any], object]) -> None:
+    outcome = session.execute(
+        moving(Job.state, [JobState.RUNNING], state)
+        .where(_holds(held))
+        .values({Job.worker: None, Job.lease_until: None, **values})
+        .returning(Job.id)
+    )
+    if outcome.first() is None:
+        raise LeaseLost(f"job {held.job_id}: claimed anew or cancelled")
 
 
 def _holds(held: Claim) -> ColumnElement[bool]:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from enum import StrEnum
 from typing import TypeVar
+
+from sqlalchemy import Update, update
+from sqlalchemy.orm import InstrumentedAttribute
 
 
 class StudyState(StrEnum):
@@ -63,7 +67,8 @@ _STUDY = {
 }
 _JOB = {
     JobState.WAITING: {JobState.RUNNING, JobState.CANCELLED},
-    JobState.RUNNING: {JobState.DONE, JobState.FAILED, JobState.WAITING, JobState.CANCELLED},
+    # RUNNING to RUNNING: its lease ran out, and another claim takes it.
+    JobState.RUNNING: {JobState.RUNNING, JobState.DONE, JobState.FAILED, JobState.WAITING, JobState.CANCELLED},
     JobState.DONE: set[JobState](),
     JobState.FAILED: {JobState.WAITING, JobState.CANCELLED},
     JobState.CANCELLED: set[JobState](),
@@ -92,6 +97,17 @@ def moved(old: State, new: State) -> State:
     if new not in _ways(old):
         raise IllegalTransition(f"{type(old).__name__}: {old} → {new}")
     return new
+
+
+def moving(column: InstrumentedAttribute[State], old: Collection[State], new: State) -> Update:
+    """An UPDATE that puts the rows whose state (`column`) is one of the `old` ones into `new`.
+
+    Raises:
+        IllegalTransition: they may not go there from one of these.
+    """
+    for state in old:
+        moved(state, new)
+    return update(column.class_).where(column.in_(old)).values({column: new})
 
 
 def _ways(state: StudyState | JobState | DeliveryState) -> set[StudyState] | set[JobState] | set[DeliveryState]:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import logging
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from node.store.states import JobKind, JobState, StudyState, moved
+from node.store.states import JobKind, JobState, StudyState, moved, moving
 from node.store.tables import Instance, Job, Study
 
 log = logging.getLogger(__name__)
@@ -142,13 +142,9 @@ def ask_for_reading(session: Session, study: Study, image: Instance) -> None:
 def cancel_reports(session: Session, study: Study) -> None:
     """Takes back the reports that were asked for and not made, also those that could not be written."""
     session.execute(
-        update(Job)
-        .where(
-            Job.study_id == study.id,
-            Job.kind == JobKind.REPORT,
-            Job.state.in_([JobState.WAITING, JobState.RUNNING, JobState.FAILED]),
-        )
-        .values(state=JobState.CANCELLED, worker=None, lease_until=None)
+        moving(Job.state, [JobState.WAITING, JobState.RUNNING, JobState.FAILED], JobState.CANCELLED)
+        .where(Job.study_id == study.id, Job.kind == JobKind.REPORT)
+        .values(worker=None, lease_until=None)
     )
 
 

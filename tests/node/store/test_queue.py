@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import select
 
 from node.store.database import Sessions, open_database, sessions_of
-from node.store.queue import Claim, LeaseLost, claim, finish, give_back, renew
-from node.store.states import IllegalTransition, JobKind, JobState, StudyState, moved
+from node.store.queue import Claim, LeaseLost, claim, finish, give_back, renew, wait_again
+from node.store.states import IllegalTransition, JobKind, JobState, StudyState, moved, moving
 from node.store.tables import Instance, Job, Study
 
 LEASE_S = 600.0
@@ -107,6 +107,17 @@ def test_leases_given_back_at_a_stop_count_as_no_attempt(sessions: Sessions) -> 
     assert again.token > held.token
 
 
+def test_a_job_that_must_wait_for_another_spends_no_attempt(sessions: Sessions) -> None:
+    add_study(sessions, images=0, report=True)
+    (held,) = take(sessions, JobKind.REPORT)
+    with sessions.begin() as session:
+        wait_again(session, held)
+    with pytest.raises(LeaseLost), sessions.begin() as session:
+        wait_again(session, held)
+    (again,) = take(sessions, JobKind.REPORT)
+    assert (again.job_id, again.attempts) == (held.job_id, 1)
+
+
 def test_a_report_waits_for_the_last_reading_of_its_own_study(sessions: Sessions) -> None:
     waiting = add_study(sessions, images=1, report=True)
     ready = add_study(sessions, images=0, report=True)
@@ -132,6 +143,8 @@ def test_rows_go_only_the_ways_that_their_states_have() -> None:
     assert moved(StudyState.REPORTED, StudyState.OPEN) is StudyState.OPEN
     with pytest.raises(IllegalTransition, match="open → reported"):
         moved(StudyState.OPEN, StudyState.REPORTED)
+    with pytest.raises(IllegalTransition, match="done → waiting"):
+        moving(Job.state, [JobState.RUNNING, JobState.DONE], JobState.WAITING)
 
 
 def test_a_database_is_migrated_once_and_opened_again_as_it_was(tmp_path: Path) -> None:
