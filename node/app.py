@@ -26,6 +26,7 @@ from dicom_io.results.encode import contents_of
 from dicom_io.results.profiles import profile_of
 from models.bundles.bundle import BundleError, find_bundle, read_bundle, verify
 from models.errors import UserError
+from node.archive.layout import LOCK
 from node.archive.leftovers import sweep
 from node.assessments.hl7.intake import Hl7Intake
 from node.assessments.hl7.listener import MllpListener, listen
@@ -82,7 +83,7 @@ def only_node(data_dir: Path) -> Iterator[None]:
     """
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)  # patients' data: for the node's own user
-        held = (data_dir / "node.lock").open("w")
+        held = (data_dir / LOCK).open("w")
     except OSError as error:
         raise DataFolderUnusable(
             f"data_dir {data_dir} cannot be used: {error.strerror}. It must be a folder that the node may write in."

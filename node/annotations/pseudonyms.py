@@ -12,8 +12,8 @@ from pathlib import Path
 
 from dicom_io.durable import sync_folder
 from models.datasets.case import DatasetError
+from node.archive.layout import PSEUDONYM_KEY
 
-KEY_FILE = "pseudonyms.key"
 KEY_BYTES = 32
 _LENGTH = 20
 
@@ -42,7 +42,7 @@ def open_pseudonyms(data_dir: Path) -> Pseudonyms:
     Raises:
         DatasetError: the key is not one that this program made: with an empty one anybody could try all IDs.
     """
-    path = data_dir / KEY_FILE
+    path = data_dir / PSEUDONYM_KEY
     if not path.exists():
         _make_key(path)
     key = path.read_bytes()
@@ -56,7 +56,7 @@ def open_pseudonyms(data_dir: Path) -> Pseudonyms:
 
 def _make_key(path: Path) -> None:
     """Whole or not at all, and never over one that another process has made meanwhile."""
-    descriptor, part = tempfile.mkstemp(dir=path.parent, prefix=f".{KEY_FILE}.")  # readable by its owner alone
+    descriptor, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # readable by its owner alone
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(secrets.token_bytes(KEY_BYTES))

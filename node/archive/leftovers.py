@@ -10,6 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from models.types import counted
+from node.archive.layout import READINGS, results_of
 from node.store.states import JobKind, JobState
 from node.store.tables import Instance, Job, Result
 
@@ -38,12 +39,12 @@ def sweep(session: Session, data_dir: Path, now: float) -> int:
 
 def _unnamed(session: Session, data_dir: Path) -> Iterator[Path]:
     masks = set(session.scalars(select(Instance.masks_path).where(Instance.masks_path.is_not(None))))
-    for path in (data_dir / "readings").glob("*"):
+    for path in (data_dir / READINGS).glob("*"):
         if path.relative_to(data_dir).as_posix() not in masks:
             yield path
     unfinished = select(Job.study_id).where(Job.kind == JobKind.REPORT, Job.state != JobState.DONE).distinct()
     for study_id in session.scalars(unfinished):
         known = set(session.scalars(select(Result.path).where(Result.study_id == study_id)))
-        for path in (data_dir / "results" / str(study_id)).rglob("*"):
+        for path in (data_dir / results_of(study_id)).rglob("*"):
             if path.is_file() and path.relative_to(data_dir).as_posix() not in known:
                 yield path

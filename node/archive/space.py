@@ -9,8 +9,6 @@ from pathlib import Path
 
 from dicom_io.network.answers import Answer, Status
 
-INCOMING, ARCHIVE, QUARANTINE = "incoming", "archive", "quarantine"
-"""The folders of data_dir that hold what was received."""
 MEND = "the node's data folder must be mended: its `status` says how"
 
 

@@ -9,8 +9,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dicom_io.instance_kinds import InstanceKind
+from node.archive.layout import HL7_REFUSED
 from node.assessments.entered import counting
-from node.assessments.hl7.intake import REFUSED
 from node.store.tables import Instance, ReceivedAssessment
 
 
@@ -83,5 +83,5 @@ def view_assessments(session: Session, data_dir: Path) -> AssessmentsView:
             for row in rows
         ),
         refused_reports=tuple(RefusedReport(one.study_id, one.id, one.refusal or "") for one in refused),
-        refused_messages=tuple(sorted(str(path) for path in (data_dir / REFUSED).glob("*.hl7"))),
+        refused_messages=tuple(sorted(str(path) for path in (data_dir / HL7_REFUSED).glob("*.hl7"))),
     )

@@ -23,6 +23,7 @@ from dicom_io.results.encoding import Encoding, to_bytes
 from dicom_io.results.profiles import ResultKind
 from dicom_io.results.rejections import Reason, encode_rejection, wrong_ones
 from models.types import BundleId, counted
+from node.archive.layout import rejection_note
 from node.delivery.outbox import Recipient
 from node.logs import place_of
 from node.store.database import Sessions, looking
@@ -154,7 +155,7 @@ class Rejecting:
             destination=self.recipient.name,
             encoding=encoding,
         )
-        path = Path("results") / str(study.id) / f"revision-{study.revision}" / f"{note.SOPInstanceUID}.dcm"
+        path = rejection_note(study.id, study.revision, str(note.SOPInstanceUID))
         write_durably(self.data_dir / path, to_bytes(note))
         result = Result(
             study_id=study.id,

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from enum import Enum, auto
-from pathlib import Path
 
 from pydicom import Dataset
 from sqlalchemy import select
@@ -19,21 +17,17 @@ from dicom_io.pixels.luts import is_inverse, stated_display
 from dicom_io.pixels.pixel_element import Span
 from dicom_io.pixels.same_header import has_same_header
 from dicom_io.results.fingerprints import taken_over
+from node.archive.versions import same_bytes, same_file
 from node.delivery.outbox import hold_back_replaced
 from node.intake.same_pixels import PixelComparison
 from node.store.states import JobState, moved
 from node.store.tables import Instance, Job, Study
 from node.store.unread import Unread
-from node.studies.lifecycle import ask_for_reading, hold_two_patients, quarantine, reopen
+from node.studies.lifecycle import Contradiction, ask_for_reading, hold_two_patients, quarantine, reopen
 
 log = logging.getLogger(__name__)
 
-OTHER_PIXELS = "an instance of it came again with other pixels"
-OTHER_KIND = "an instance of it came again as another kind of object"
-OTHER_STUDY = "an instance of it came again under another study"
-
 _PICTURE = ("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "BitsStored", "PixelRepresentation")
-_CHUNK = 1 << 20
 
 
 class Difference(Enum):
@@ -121,61 +115,16 @@ def _read_anew(session: Session, instance: Instance, study: Study, *, is_one_now
         ask_for_reading(session, study, instance)
 
 
-def contradict(session: Session, instance: Instance, why: str) -> None:
+def contradict(session: Session, instance: Instance, why: Contradiction) -> None:
     """Puts the study of an instance that came again as something else into quarantine."""
     study = session.get_one(Study, instance.study_id, with_for_update=True)
     quarantine(session, study, why)
 
 
-@dataclass(frozen=True)
-class Version:
-    """Where one more file of an instance belongs: the path, and whether the very same file lies there already."""
-
-    path: Path
-    is_there: bool
-
-
-def version_for(folder: Path, sop_instance_uid: str, new: WholeFile) -> Version:
-    """`<uid>_<n>.dcm` with the first free n from 2, or the older version that is byte for byte the new one.
-
-    No UID holds an underscore: a version's name is never the name of another instance.
-    """
-    first = folder / f"{sop_instance_uid}.dcm"
-    if first.exists() and same_file(first, new.path):
-        return Version(first, True)
-    number = 2
-    while (path := folder / f"{sop_instance_uid}_{number}.dcm").exists():
-        if same_file(path, new.path):
-            return Version(path, True)
-        number += 1
-    return Version(path, False)
-
-
-def same_file(one: Path, other: Path) -> bool:
-    """Whether two files hold the same bytes. Their meta information is the receiver's own, and alike."""
-    size = one.stat().st_size
-    return size == other.stat().st_size and _equal(one, Span(0, size), other, Span(0, size))
-
-
 def _same_bytes(old: WholeFile, old_span: Span | None, new: WholeFile, new_span: Span | None) -> bool:
     if old_span is None or new_span is None:
         return False
-    return _equal(old.path, old_span, new.path, new_span)
-
-
-def _equal(one: Path, span: Span, other: Path, other_span: Span) -> bool:
-    left = span.end - span.start
-    if left != other_span.end - other_span.start:
-        return False
-    with one.open("rb") as first, other.open("rb") as second:
-        first.seek(span.start)
-        second.seek(other_span.start)
-        while left > 0:
-            wanted = min(left, _CHUNK)
-            if first.read(wanted) != second.read(wanted):
-                return False
-            left -= wanted
-    return True
+    return same_bytes(old.path, old_span, new.path, new_span)
 
 
 def _picture(file: WholeFile) -> list[str]:

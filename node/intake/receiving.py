@@ -31,21 +31,18 @@ from dicom_io.pixels.intact import WholeFile, read_whole_file
 from dicom_io.pixels.pixel_element import CutShort
 from dicom_io.segmentations import has_no_frames, read_header
 from node.annotations.received import enter_annotation
-from node.archive.space import ARCHIVE, INCOMING, MEND, QUARANTINE, Space
+from node.archive.layout import ARCHIVE, INCOMING, QUARANTINE, RECEIVED, archived
+from node.archive.space import MEND, Space
+from node.archive.versions import Version, version_for
 from node.assessments.entered import match_again
 from node.assessments.from_sr import enter_report
 from node.intake.apart import Apart, NoAnswer
 from node.intake.received_again import (
-    OTHER_KIND,
-    OTHER_PIXELS,
-    OTHER_STUDY,
     Difference,
-    Version,
     compare,
     contradict,
     correct,
     states_otherwise,
-    version_for,
 )
 from node.intake.register import register
 from node.intake.same_pixels import PixelComparison
@@ -53,6 +50,7 @@ from node.routing import Router, everything
 from node.store.database import OneWriter, Sessions
 from node.store.faults import passes, told
 from node.store.tables import Instance, Result, Study
+from node.studies.lifecycle import Contradiction
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +101,7 @@ class Receiving:
         self._contents = Apart(_CONTENT_BYTES, _CONTENT_S)
         self._turns = _Turns()
         self._one_writer = OneWriter(sessions)
-        for folder in (INCOMING, ARCHIVE, QUARANTINE):
+        for folder in RECEIVED:
             (data_dir / folder).mkdir(parents=True, exist_ok=True)
         sync_folder(data_dir)
         kept_in = [data_dir / ARCHIVE, data_dir / QUARANTINE]
@@ -186,16 +184,15 @@ class Receiving:
             return self._keep_new(received, whole, header)
         known, study_instance_uid = row
         if study_instance_uid != header.study_instance_uid:
-            return self._set_aside(whole, header, known, OTHER_STUDY)
+            return self._set_aside(whole, header, known, Contradiction.OTHER_STUDY)
         if known.kind != header.kind:
-            return self._set_aside(whole, header, known, OTHER_KIND)
+            return self._set_aside(whole, header, known, Contradiction.OTHER_KIND)
         return self._keep_resent(received, whole, header, known)
 
     def _keep_new(self, received: ReceivedFile, whole: WholeFile, header: InstanceHeader) -> Answer:
-        folder = self._data_dir / ARCHIVE / header.study_instance_uid
         content, left_out = self._content(header, whole.path), self._left_out(header, received.calling_ae_title)
         # Only this instance's own row could name this path, and there is none: at most a crash's leftover is replaced.
-        path = self._place(whole.path, folder / f"{header.sop_instance_uid}.dcm")
+        path = self._place(whole.path, self._data_dir / archived(header.study_instance_uid, header.sop_instance_uid))
         with self._entering(path) as session:
             instance = register(
                 session,
@@ -218,17 +215,17 @@ class Receiving:
         except (NotReadable, FileNotFoundError):
             log.warning("study %d: instance %d: its file was gone or damaged, and came again", known.study_id, known.id)
             # A damaged file stays where it is: nothing that was accepted is ever written over.
-            place = version_for(kept.parent, header.sop_instance_uid, whole).path if kept.exists() else kept
+            place = version_for(kept.parent, header.sop_instance_uid, whole.path).path if kept.exists() else kept
             self._correct(received, known, whole, header, Version(place, is_there=False), restated=True, lost=True)
             return _SUCCESS
         difference = compare(old, whole, self._pixels)
         if difference is Difference.PIXELS:
-            return self._set_aside(whole, header, known, OTHER_PIXELS)
+            return self._set_aside(whole, header, known, Contradiction.OTHER_PIXELS)
         if difference is Difference.NONE:
             log.info("study %d: instance %d came again unchanged", known.study_id, known.id)
             return _SUCCESS
         restated = states_otherwise(old.dataset, whole.dataset)
-        version = version_for(kept.parent, header.sop_instance_uid, whole)
+        version = version_for(kept.parent, header.sop_instance_uid, whole.path)
         self._correct(received, known, whole, header, version, restated=restated)
         return _SUCCESS
 
@@ -285,9 +282,9 @@ class Receiving:
             enter_report(session, instance, content, self._now())
         match_again(session, instance, self._now())
 
-    def _set_aside(self, whole: WholeFile, header: InstanceHeader, known: Instance, why: str) -> Answer:
+    def _set_aside(self, whole: WholeFile, header: InstanceHeader, known: Instance, why: Contradiction) -> Answer:
         folder = self._data_dir / QUARANTINE / header.study_instance_uid
-        version = version_for(folder, header.sop_instance_uid, whole)
+        version = version_for(folder, header.sop_instance_uid, whole.path)
         # The study goes into quarantine before the file goes to its place: a file that is there was told before, and
         # a sender that tries again does not undo what a person decided since.
         if not version.is_there:

@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from config.settings import Settings
 from models.bundles.bundle import BundleError, find_bundle, read_bundle, verify
-from node.archive.space import ARCHIVE, INCOMING, QUARANTINE
+from node.archive.layout import RECEIVED
 from node.operations.descriptors import associations_for, descriptors_for, hard_limit
 from node.store.database import (
     NotServedYet,
@@ -79,8 +79,8 @@ def _holder(url: str) -> str:
 def disk(settings: Settings) -> Answer:
     """Whether the data folder with those in it, or the one where it will be made, can be written and has room."""
     folder = next(parent for parent in (settings.data_dir, *settings.data_dir.parents) if parent.exists())
-    kept_in = [settings.data_dir / name for name in (INCOMING, ARCHIVE, QUARANTINE)]
-    served = any(os.path.lexists(one) for one in kept_in)  # `serve` makes them together
+    kept_in = [settings.data_dir / name for name in RECEIVED]
+    served = any(os.path.lexists(one) for one in kept_in)
     for one in (folder, *(kept_in if served else ())):
         try:
             with tempfile.TemporaryFile(dir=one):

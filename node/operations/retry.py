@@ -20,6 +20,7 @@ from node.store.states import DeliveryState, JobKind, JobState, StudyState, move
 from node.store.tables import Delivery, Instance, Job, Result, Study
 from node.store.unread import Unread
 from node.studies.lifecycle import (
+    Contradiction,
     are_two_patients,
     ask_for_reading,
     go_beyond_notice,
@@ -105,7 +106,7 @@ def _failed(session: Session, study: Study, kind: JobKind) -> Sequence[Job]:
 def _let_out(session: Session, study: Study, now: float) -> list[str]:
     if are_two_patients(session, study):
         raise StillTwoPatients(
-            f"Study {study.id} stays in quarantine: its instances disagree about the patient's ID or birth date. "
+            f"Study {study.id} stays in quarantine: {Contradiction.TWO_PATIENTS}. "
             "Correct them at their source, send them again, and retry then."
         )
     done = [f"let out of quarantine, where it stood because: {study.why}"]

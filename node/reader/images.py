@@ -22,6 +22,7 @@ from models.pipeline import Pipeline
 from models.protocols import OutOfMemory
 from models.readings.reading_json import masks_of, to_json
 from models.types import ImageReading, Mammogram, counted
+from node.archive.layout import masks_of_reading
 from node.store.database import Sessions
 from node.store.faults import PATIENCE, Patience, given_up, passes, told
 from node.store.queue import Claim, LeaseLost, claim, finish, put_off, renew
@@ -125,8 +126,7 @@ class ImageReader:
             self._put_off(held, told(fault))
 
     def _publish(self, held: Claim, reading: ImageReading) -> None:
-        # The token in the name: a reader that lost its lease never writes over the masks of the one that has it.
-        masks_path = Path("readings") / f"{held.instance_id}-{held.token}.npz"
+        masks_path = masks_of_reading(held.instance_id, held.token)
         write_durably(self.data_dir / masks_path, masks_of(reading))
         try:
             with self.sessions.begin() as session:

@@ -14,6 +14,7 @@ from models.errors import UserError
 from models.pipeline import Pipeline
 from models.readings.reading_json import from_json, masks_of, to_json
 from models.types import Finding, ImageReading
+from node.archive.layout import masks_of_rereading
 from node.reader.images import decode
 from node.store.database import Sessions, looking
 from node.store.states import StudyState
@@ -98,7 +99,7 @@ def publish_rereading(sessions: Sessions, data_dir: Path, rereading: Rereading, 
     """
     paths = {}
     for image in rereading.images:  # durable before any row names them; without a row they are only leftovers
-        path = Path("readings") / f"{image.instance_id}-revision-{rereading.revision + 1}.npz"
+        path = masks_of_rereading(image.instance_id, rereading.revision + 1)
         write_durably(data_dir / path, masks_of(image.now))
         paths[image.instance_id] = str(path)
     with sessions.begin() as session:

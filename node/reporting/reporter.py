@@ -29,6 +29,7 @@ from models.birads.concordance import is_discordant
 from models.readings.exam import put_together
 from models.types import RECALL_THRESHOLD, BundleId, ExamReading, UnreadImage, counted
 from node.archive.contents import headers_of
+from node.archive.layout import result
 from node.delivery.outbox import Recipient, Written, profiles_of, publish, rejected, told
 from node.logs import place_of
 from node.reporting.exams import exam_of
@@ -243,9 +244,9 @@ class Reporter:
             )
             exam = exam_of(session, study, self.data_dir, self.recall_threshold)
             earlier = {
-                (result.profile, result.kind): result.path
-                for result in sorted(study.results, key=lambda result: result.last_revision)
-                if result.kind in (ResultKind.SR, ResultKind.CAD_SR) and result.revision < held.revision
+                (written.profile, written.kind): written.path
+                for written in sorted(study.results, key=lambda written: written.last_revision)
+                if written.kind in (ResultKind.SR, ResultKind.CAD_SR) and written.revision < held.revision
             }
         headers = headers_of(study.instances, study.study_instance_uid, self.data_dir)
         documents: defaultdict[str, _Documents] = defaultdict(dict)
@@ -257,12 +258,11 @@ class Reporter:
         self, study: Study, revision: int, profile: Profile, objects: Sequence[ResultObject]
     ) -> Iterator[Written]:
         """Writes the objects that no earlier revision wrote."""
-        known = {result.sop_instance_uid: result.path for result in study.results}
-        folder = Path("results") / str(study.id) / f"revision-{revision}" / profile.name
+        known = {earlier.sop_instance_uid: earlier.path for earlier in study.results}
         for number, one in enumerate(objects, start=1):
             path = known.get(one.sop_instance_uid)
             if path is None:
-                path = str(folder / f"{number:02}-{one.kind}.dcm")
+                path = str(result(study.id, revision, profile.name, number, one.kind))
                 write_durably(self.data_dir / path, one.content)
             yield Written(profile.name, one.kind, one.sop_instance_uid, path)
 

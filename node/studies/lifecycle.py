@@ -7,6 +7,7 @@ caller's transaction, on a study that the caller has locked. Times are UTC secon
 from __future__ import annotations
 
 import logging
+from enum import StrEnum
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -16,7 +17,14 @@ from node.store.tables import Instance, Job, Study
 
 log = logging.getLogger(__name__)
 
-TWO_PATIENTS = "its instances disagree about the patient's ID or birth date"
+
+class Contradiction(StrEnum):
+    """Why a study is held in quarantine: a sentence for `status` and for the sender, without patient data."""
+
+    TWO_PATIENTS = "its instances disagree about the patient's ID or birth date"
+    OTHER_PIXELS = "an instance of it came again with other pixels"
+    OTHER_KIND = "an instance of it came again as another kind of object"
+    OTHER_STUDY = "an instance of it came again under another study"
 
 
 def locked_study(session: Session, study_instance_uid: str, source: str, now: float) -> Study:
@@ -107,13 +115,13 @@ def end_reported(study: Study) -> None:
     study.why = ""
 
 
-def quarantine(session: Session, study: Study, why: str) -> None:
+def quarantine(session: Session, study: Study, why: Contradiction) -> None:
     """Holds the study until a person has looked: nothing of it is sent. The first reason stays."""
     if study.state is StudyState.QUARANTINED:
         return
     cancel_reports(session, study)
     study.state = moved(study.state, StudyState.QUARANTINED)
-    study.why = why
+    study.why = why.value
     log.warning("study %d: in quarantine: %s", study.id, why)
 
 
@@ -131,7 +139,7 @@ def are_two_patients(session: Session, study: Study) -> bool:
 def hold_two_patients(session: Session, study: Study) -> None:
     """Puts a study whose instances disagree about the patient into quarantine."""
     if are_two_patients(session, study):
-        quarantine(session, study, TWO_PATIENTS)
+        quarantine(session, study, Contradiction.TWO_PATIENTS)
 
 
 def ask_for_reading(session: Session, study: Study, image: Instance) -> None:

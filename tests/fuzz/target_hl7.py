@@ -86,7 +86,8 @@ def inputs(drawn: some.DrawFn) -> bytes:
 @contextmanager
 def opened(folder: Path) -> Iterator[Callable[[bytes], str]]:
     from config.settings import Hl7
-    from node.assessments.hl7.intake import REFUSED, Hl7Intake
+    from node.archive.layout import HL7_REFUSED
+    from node.assessments.hl7.intake import Hl7Intake
     from node.assessments.hl7.listener import MllpListener, listen
     from node.store.database import open_database, sessions_of
     from node.store.tables import ReceivedAssessment
@@ -112,7 +113,7 @@ def opened(folder: Path) -> Iterator[Callable[[bytes], str]]:
 
         with sessions.begin() as session:
             session.execute(delete(ReceivedAssessment))
-        shutil.rmtree(folder / REFUSED, ignore_errors=True)
+        shutil.rmtree(folder / HL7_REFUSED, ignore_errors=True)
         assert _acknowledgements(port, b"\x0b" + oru("BI-RADS 4 left") + b"\x1c\r") == ["AA"]
         with sessions.begin() as session:
             entered = session.scalars(select(ReceivedAssessment)).one()

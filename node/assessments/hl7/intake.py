@@ -19,6 +19,7 @@ from config.settings import Hl7
 from dicom_io.durable import write_durably
 from dicom_io.network.host_names import HostNames
 from models.types import counted
+from node.archive.layout import HL7_REFUSED
 from node.assessments.entered import enter
 from node.assessments.hl7.message import Message, NoMessage, parse
 from node.assessments.hl7.results import NotUsable, results_of
@@ -27,10 +28,8 @@ from node.store.database import Sessions
 
 log = logging.getLogger(__name__)
 
-REFUSED = "hl7-refused"
-"""The folder of messages that could not be used: they hold patient data."""
 MOST_REFUSED = 1000
-"""Of these the newest are kept."""
+"""Messages in the folder of those that could not be used, the newest: they hold patient data."""
 _ERROR_CODES = {
     "AE": ("207", "Application error", "HL70357"),
     "AR": ("200", "Unsupported message type", "HL70357"),
@@ -100,7 +99,7 @@ class Hl7Intake:
 
     def _unusable(self, message: Message | None, block: bytes, why: str) -> bytes:
         name = f"{hashlib.sha256(block).hexdigest()[:16]}.hl7"  # the same again is kept once
-        folder = self.data_dir / REFUSED
+        folder = self.data_dir / HL7_REFUSED
         try:
             folder.mkdir(mode=0o700, exist_ok=True)
             write_durably(folder / name, block)
@@ -111,7 +110,7 @@ class Hl7Intake:
         except OSError as fault:
             log.error("HL7 message refused, and its copy could not be kept: %s: %s", fault.strerror, why)
         else:
-            log.warning("HL7 message refused, kept as %s/%s: %s", REFUSED, name, why)
+            log.warning("HL7 message refused, kept as %s/%s: %s", HL7_REFUSED, name, why)
         return self._acknowledged(message, "AE", why)
 
     def _rejected(self, message: Message | None, why: str) -> bytes:

@@ -1,0 +1,54 @@
+"""Where each file lies in the data folder. Paths are relative to it, as the database stores them.
+
+    incoming/                                     what the listener is receiving
+    archive/STUDY/INSTANCE.dcm, INSTANCE_2.dcm    what was received: a corrected header is kept as the next version
+    quarantine/STUDY/INSTANCE.dcm                 what contradicts an instance of the archive
+    readings/IMAGE-TOKEN.npz                      the masks of a reading
+    results/STUDY/revision-N/…                    what was written for a report
+    hl7-refused/DIGEST.hl7                        HL7 messages that could not be used
+    pseudonyms.key, node.lock
+
+STUDY and INSTANCE are UIDs below `archive` and `quarantine`, and the database's row ids elsewhere.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+INCOMING, ARCHIVE, QUARANTINE = Path("incoming"), Path("archive"), Path("quarantine")
+RECEIVED = (INCOMING, ARCHIVE, QUARANTINE)
+"""`serve` makes them together."""
+READINGS = Path("readings")
+HL7_REFUSED = Path("hl7-refused")
+PSEUDONYM_KEY = Path("pseudonyms.key")
+LOCK = Path("node.lock")
+_RESULTS = Path("results")
+
+
+def archived(study_instance_uid: str, sop_instance_uid: str) -> Path:
+    """The first version of a received instance."""
+    return ARCHIVE / study_instance_uid / f"{sop_instance_uid}.dcm"
+
+
+def masks_of_reading(instance_id: int | None, token: int) -> Path:
+    """With the claim's token: a reader that lost its lease never writes over the masks of the one that has it."""
+    return READINGS / f"{instance_id}-{token}.npz"
+
+
+def masks_of_rereading(instance_id: int, revision: int) -> Path:
+    """The masks of a reading by `mammo-node reread`, for the revision that will report it."""
+    return READINGS / f"{instance_id}-revision-{revision}.npz"
+
+
+def results_of(study_id: int) -> Path:
+    """The folder of all that was written for a study."""
+    return _RESULTS / str(study_id)
+
+
+def result(study_id: int, revision: int, profile: str, number: int, kind: str) -> Path:
+    """Object `number` (1, 2, …) of a revision's report in one profile."""
+    return results_of(study_id) / f"revision-{revision}" / profile / f"{number:02}-{kind}.dcm"
+
+
+def rejection_note(study_id: int, revision: int, sop_instance_uid: str) -> Path:
+    return results_of(study_id) / f"revision-{revision}" / f"{sop_instance_uid}.dcm"

@@ -1,0 +1,56 @@
+"""The versions of one instance: nothing that was received is ever written over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from dicom_io.pixels.pixel_element import Span
+
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Version:
+    """Where one more file of an instance belongs: the path, and whether the very same file lies there already."""
+
+    path: Path
+    is_there: bool
+
+
+def version_for(folder: Path, sop_instance_uid: str, received: Path) -> Version:
+    """`<uid>_<n>.dcm` with the first free n from 2, or the older version that is byte for byte the `received` file.
+
+    No UID holds an underscore: a version's name is never the name of another instance.
+    """
+    first = folder / f"{sop_instance_uid}.dcm"
+    if first.exists() and same_file(first, received):
+        return Version(first, True)
+    number = 2
+    while (path := folder / f"{sop_instance_uid}_{number}.dcm").exists():
+        if same_file(path, received):
+            return Version(path, True)
+        number += 1
+    return Version(path, False)
+
+
+def same_file(left: Path, right: Path) -> bool:
+    """Whether two files hold the same bytes. Their meta information is the receiver's own, and alike."""
+    size = left.stat().st_size
+    return size == right.stat().st_size and same_bytes(left, Span(0, size), right, Span(0, size))
+
+
+def same_bytes(left: Path, left_span: Span, right: Path, right_span: Span) -> bool:
+    """Whether a part of one file holds the same bytes as a part of another."""
+    remaining = left_span.end - left_span.start
+    if remaining != right_span.end - right_span.start:
+        return False
+    with left.open("rb") as left_file, right.open("rb") as right_file:
+        left_file.seek(left_span.start)
+        right_file.seek(right_span.start)
+        while remaining > 0:
+            wanted = min(remaining, _CHUNK)
+            if left_file.read(wanted) != right_file.read(wanted):
+                return False
+            remaining -= wanted
+    return True
