@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from models.types import counted
-from node.cli.evaluate import Resamples, Seed, named
+from node.cli.terminal.cases import Data, Device, Resamples, Seed, named, open_cases, summary_of_cases, warn
 from node.cli.terminal.failure import CommandFailed
 from node.cli.terminal.options import DEFAULT_CONFIG, ConfigFile
 from node.cli.terminal.progress import progress_bar
 from node.cli.terminal.tables import print_table
 from node.cli.terminal.writing import writing_to
-from node.cli.train import Data, Device, open_cases, told_of_cases
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from models.bundles.bundle import Bundle
+    from models.datasets.case import Cases
+    from models.datasets.split import Split
+    from models.evaluation.tables import About, Draws
+    from models.training.ablation import Contender
 
 
 def ablate(
@@ -48,46 +56,23 @@ def ablate(
     """Train and measure several recipes over the same patients: the papers' tables, with the papers' figures beside."""
     from models.bundles.bundle import find_bundle, read_bundle
     from models.device import choose_device
-    from models.evaluation.held_out import made_of_own_outlines, not_asked_for, seen_in_training
     from models.evaluation.report import PAGE, write_report
-    from models.evaluation.tables import About, Draws
-    from models.training.ablation import (
-        ablation_report,
-        any_recipe,
-        contend,
-        examples_of,
-        make_folds,
-    )
+    from models.evaluation.tables import Draws
+    from models.training.ablation import ablation_report, any_recipe, contend, examples_of, make_folds
 
     where, read = choose_device(device), [any_recipe(recipe) for recipe in recipes]
     starts = _starts(start, [recipe.name for recipe in read])
     others = read_bundle(find_bundle(base)) if base is not None else None
     cases = open_cases(data, config)
-    typer.echo(told_of_cases(cases))
+    typer.echo(summary_of_cases(cases))
     splits = make_folds(read, cases, folds)
     with writing_to(out), progress_bar("ablation") as progress:
         contenders = contend(read, cases, splits, out, starts, where, progress, others)
         examples = examples_of(contenders, cases, where)
-    lost = [one for contender in contenders for fold in contender.folds for one in fold.left_out]
-    measured = {name for split in splits for name in split.test}
-    both = {name for split in splits for name in split.left_out} - measured
-    tested = [case for case in cases.cases if case.name in measured]
-    warnings = made_of_own_outlines(tested)
-    if others is not None:
-        warnings = [*seen_in_training(others.folder, cases.cases, tested, tested=False), *warnings]
-    about = About(
-        title="Recipes side by side",
-        models=", ".join(recipe.name for recipe in read),
-        data=tuple(named(spec) for spec in data),
-        side=f"the images held out of {counted(len(splits), 'split')}: {splits[0].scheme}, seed {splits[0].seed}",
-        lines=(("Bootstrap", f"{resamples} draws of patients, seed {seed}"),),
-        left_out=tuple(dict.fromkeys((one.name, one.reason) for one in (*cases.left_out, *lost))),
-        warnings=tuple(warnings),
-        elsewhere=not_asked_for(len(cases.cases), len(measured), len(both), "on a test side"),
-    )
-    report = ablation_report(about, contenders, Draws(seed, resamples), examples)
-    for warning in about.warnings:
-        typer.secho(warning, fg=typer.colors.RED, bold=True)
+    draws = Draws(seed, resamples)
+    about = _about([recipe.name for recipe in read], data, cases, splits, contenders, others, draws)
+    report = ablation_report(about, contenders, draws, examples)
+    warn(about.warnings)
     with writing_to(out):
         write_report(report, out)
     for section in report.sections:
@@ -96,8 +81,40 @@ def ablate(
     typer.echo(f"Written: {out / PAGE}")
 
 
+def _about(
+    names: Sequence[str],
+    data: Sequence[str],
+    cases: Cases,
+    splits: Sequence[Split],
+    contenders: Sequence[Contender],
+    others: Bundle | None,
+    draws: Draws,
+) -> About:
+    """What stands above the tables; `names` are the recipes', `others` the bundle that reads with what is trained."""
+    from models.evaluation.held_out import made_of_own_outlines, not_asked_for, seen_in_training
+    from models.evaluation.tables import About
+
+    unread = [case for contender in contenders for fold in contender.folds for case in fold.left_out]
+    measured = {name for split in splits for name in split.test}
+    on_both_sides = {name for split in splits for name in split.left_out} - measured
+    tested = [case for case in cases.cases if case.name in measured]
+    warnings = made_of_own_outlines(tested)
+    if others is not None:
+        warnings = [*seen_in_training(others.folder, cases.cases, tested, tested=False), *warnings]
+    return About(
+        title="Recipes side by side",
+        models=", ".join(names),
+        data=tuple(named(spec) for spec in data),
+        side=f"the images held out of {counted(len(splits), 'split')}: {splits[0].scheme}, seed {splits[0].seed}",
+        lines=(("Bootstrap", f"{draws.resamples} draws of patients, seed {draws.seed}"),),
+        left_out=tuple(dict.fromkeys((case.name, case.reason) for case in (*cases.left_out, *unread))),
+        warnings=tuple(warnings),
+        elsewhere=not_asked_for(len(cases.cases), len(measured), len(on_both_sides), "on a test side"),
+    )
+
+
 def _starts(given: list[str], names: list[str]) -> dict[str, Path]:
-    starts = dict(one.partition("=")[::2] for one in given)
+    starts = dict(option.partition("=")[::2] for option in given)
     for name, file in starts.items():
         if name not in names or not file:
             raise CommandFailed(f"--start {name}: give RECIPE=FILE, RECIPE being one of {', '.join(names)}.")

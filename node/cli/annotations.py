@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from models.types import counted
-from node.cli.terminal.options import DEFAULT_CONFIG, AsJson, ConfigFile
+from node.cli.terminal.moments import local_time
+from node.cli.terminal.options import DEFAULT_CONFIG, AsJson, ConfigFile, open_queue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -68,7 +68,7 @@ def list_annotations(
         place = "" if other.image_id is None else f"image {other.image_id}: "
         typer.echo(
             f"study {other.study_id}  not counted: {place}annotation {other.annotation_id}, "
-            f"from {other.source or 'a file'} {_when(other.received_at)}: {other.why}"
+            f"from {other.source or 'a file'} {local_time(other.received_at)}: {other.why}"
         )
     for image, why in unreadable:
         typer.echo(f"study {image.study_id}  not counted: image {image.image_id}: {why}")
@@ -125,7 +125,6 @@ def stats_of_annotations(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = 
 
 def _found(settings: Settings) -> Annotations:
     from node.annotations.truth import read_annotations
-    from node.cli.terminal.options import open_queue
     from node.store.database import looking
 
     with looking(open_queue(settings)) as session:
@@ -147,7 +146,6 @@ def _compared(found: Annotations, data_dir: Path) -> tuple[list[Comparison], lis
 
 def _list_due(settings: Settings, found: Annotations, as_json: bool) -> None:
     from node.annotations.review import due_for_review
-    from node.cli.terminal.options import open_queue
     from node.store.database import looking
 
     share = settings.review.share
@@ -168,18 +166,18 @@ def _list_due(settings: Settings, found: Annotations, as_json: bool) -> None:
     studies = counted(len(due), "study", "studies")
     typer.echo(f"{studies} due for review; {share:.0%} of those reported are drawn (review.share)")
     for one in due:
-        typer.echo(f"{one.study_id}  reported {_when(one.reported_at)}  {one.study_instance_uid}")
+        typer.echo(f"{one.study_id}  reported {local_time(one.reported_at)}  {one.study_instance_uid}")
 
 
 def _lines(one: Comparison) -> Iterator[str]:
     image = one.image
     side = {"L": "left", "R": "right"}.get(image.laterality or "", "")
     place = " ".join(filter(None, (f"image {image.image_id}", side, image.view)))
-    drawn = _when(image.created_at) if image.created_at is not None else "at a time not stated"
+    drawn = local_time(image.created_at) if image.created_at is not None else "at a time not stated"
     earlier = f"; {counted(image.earlier, 'earlier one')} kept" if image.earlier else ""
     yield (
         f"study {image.study_id}  {place}: by {image.creator or 'somebody not named'}, {drawn}, "
-        f"from {image.source or 'a file'} {_when(image.received_at)}{earlier}"
+        f"from {image.source or 'a file'} {local_time(image.received_at)}{earlier}"
     )
     if image.proposal_lost:
         yield f"   {counted(len(one.drawn), 'lesion')}; nothing to compare with: {image.proposal_lost}"
@@ -254,7 +252,3 @@ def _told(figure: Figure | None) -> str:
     if math.isnan(figure.low):
         return f"{figure.value:.3f} (too few patients for an interval)"
     return f"{figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f})"
-
-
-def _when(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds).astimezone().isoformat(sep=" ", timespec="seconds")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +11,8 @@ import typer
 
 from models.types import counted
 from node.cli.birads_stats import stats_of_assessments
-from node.cli.terminal.options import DEFAULT_CONFIG, AsJson, ConfigFile
+from node.cli.terminal.moments import local_time
+from node.cli.terminal.options import DEFAULT_CONFIG, AsJson, ConfigFile, open_queue
 
 if TYPE_CHECKING:
     from node.assessments.view import AssessmentView
@@ -39,7 +39,6 @@ def import_assessments(
     from config.settings import load
     from node.assessments.entered import enter
     from node.assessments.from_csv import read_table
-    from node.cli.terminal.options import open_queue
 
     settings = load(config)
     table = read_table(file)
@@ -74,7 +73,6 @@ def list_assessments(
     """
     from config.settings import load
     from node.assessments.view import view_assessments
-    from node.cli.terminal.options import open_queue
     from node.store.database import looking
 
     settings = load(config)
@@ -95,12 +93,8 @@ def list_assessments(
 
 
 def _line(one: AssessmentView) -> str:
-    what = f"{_BREASTS[one.laterality]} {one.category} by {one.source}, received {_when(one.received_at)}"
+    what = f"{_BREASTS[one.laterality]} {one.category} by {one.source}, received {local_time(one.received_at)}"
     if one.study is not None:
         return f"study {one.study}  {what}" + ("" if one.counts else " (a later one counts)")
     named = one.study_instance_uid or f"accession number {one.accession_number}"
     return f"unmatched  {what}, for {named}: {one.why}"
-
-
-def _when(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds).astimezone().isoformat(sep=" ", timespec="seconds")

@@ -9,7 +9,7 @@ import typer
 
 from models.types import counted
 from node.cli.terminal.failure import CommandFailed
-from node.cli.terminal.options import DEFAULT_CONFIG, ConfigFile
+from node.cli.terminal.options import DEFAULT_CONFIG, ConfigFile, open_queue
 
 if TYPE_CHECKING:
     from config.settings import Settings
@@ -24,7 +24,6 @@ Name = Annotated[str, typer.Argument(help="The name that the destination had, as
 def drop_deliveries(name: Name, config: ConfigFile = DEFAULT_CONFIG) -> None:
     """Forget what was to be delivered to NAME. The results themselves stay in the data folder."""
     from config.settings import load
-    from node.cli.terminal.options import open_queue
     from node.delivery.stranded import drop
 
     settings = load(config)
@@ -41,7 +40,6 @@ def move_deliveries(
 ) -> None:
     """Have what was to be delivered to NAME delivered to another destination, as it was written."""
     from config.settings import load
-    from node.cli.terminal.options import open_queue
     from node.delivery.stranded import move
 
     settings = load(config)

@@ -9,13 +9,10 @@ from typing import Annotated
 import typer
 
 from models.types import counted
+from node.cli.terminal.cases import Data, Device, Resamples, Seed, named, open_cases, summary_of_cases, warn
 from node.cli.terminal.options import DEFAULT_CONFIG, ConfigFile
 from node.cli.terminal.progress import progress_bar
 from node.cli.terminal.writing import writing_to
-from node.cli.train import Data, Device, open_cases, told_of_cases
-
-Resamples = Annotated[int, typer.Option("--resamples", min=1, help="Bootstrap draws of each interval.")]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Of the bootstrap.")]
 
 
 class SideOfSplit(StrEnum):
@@ -51,7 +48,7 @@ def evaluate(
 
     found = read_bundle(find_bundle(bundle))
     cases = open_cases(data, config)
-    typer.echo(told_of_cases(cases))
+    typer.echo(summary_of_cases(cases))
     chosen, validation = list(cases.cases), None
     elsewhere: tuple[str, ...] = ()
     tested = split is not None and side is SideOfSplit.TEST
@@ -63,8 +60,7 @@ def evaluate(
         where = f"on the {side} side of {split.name}"
         elsewhere = not_asked_for(len(cases.cases), len(chosen), len(known.left_out), where)
     warnings = (*seen_in_training(found.folder, cases.cases, chosen, tested), *made_of_own_outlines(chosen))
-    for warning in warnings:
-        typer.secho(warning, fg=typer.colors.RED, bold=True)
+    warn(warnings)
     with writing_to(out), progress_bar("measuring") as progress:
         place = choose_device(device)
         mixed = place.type == "cuda"
@@ -89,9 +85,3 @@ def evaluate(
     with writing_to(out):
         write_report(report, out)
     typer.echo(f"Written: {out / PAGE}")
-
-
-def named(spec: str) -> str:
-    """A data set without the place it lies at, which is nobody else's business."""
-    name, _, folder = spec.partition(":")
-    return f"{name} ({Path(folder).name})" if folder else name

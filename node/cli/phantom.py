@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from node.cli.terminal.failure import CommandFailed
+from node.cli.terminal.progress import image_bar
 
 
 def phantom(
@@ -32,9 +31,8 @@ def phantom(
     from node.demo.phantoms import PhantomSet, write_set
 
     phantoms = PhantomSet(seed, spacing_mm, Prevalence(lesions=lesions, malignant=malignant))
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     try:
-        with Progress(*columns, console=Console(stderr=True)) as progress:
+        with image_bar(hidden=False) as progress:
             for _ in progress.track(write_set(phantoms, studies, out), total=studies, description="Making phantoms"):
                 pass
     except OSError as error:

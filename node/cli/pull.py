@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from node.cli.terminal.failure import CommandFailed
-from node.cli.terminal.options import DEFAULT_CONFIG, ConfigFile
+from node.cli.terminal.options import DEFAULT_CONFIG, ConfigFile, open_queue
 from node.cli.terminal.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ def pull(
     from config.settings import load
     from dicom_io.network.scu import send_files
     from node import peers
-    from node.cli.terminal.options import open_queue
     from node.intake import pulling
     from node.operations.check import listener
     from node.store.database import looking

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from models.types import RESEARCH_USE_ONLY, counted
 from node.cli.terminal.failure import CommandFailed
 from node.cli.terminal.options import AsJson
+from node.cli.terminal.progress import image_bar
 
 if TYPE_CHECKING:
     from models.bundles.bundle import Bundle
@@ -56,7 +55,7 @@ def read(
     if profile not in PROFILES:
         raise CommandFailed(f"--profile {profile}: there is none of this name. Profiles: {', '.join(PROFILES)}.")
     _make(out)
-    with tempfile.TemporaryDirectory(prefix="mammo-node-") as scratch, _progress(hidden=as_json) as progress:
+    with tempfile.TemporaryDirectory(prefix="mammo-node-") as scratch, image_bar(hidden=as_json) as progress:
         reading = FolderReading(
             models.id,
             Device(identity_of(out, uuid4)),
@@ -99,11 +98,6 @@ def _load(bundle: Bundle, device: str) -> Pipeline:
     from models.device import choose_device
 
     return load_pipeline(bundle, choose_device(device), mixed_precision=True)
-
-
-def _progress(*, hidden: bool) -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True), disable=hidden)
 
 
 def _as_json(outcomes: list[StudyOutcome], skipped: list[SkippedFile]) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from models.types import RESEARCH_USE_ONLY
-from node.cli.terminal.options import DEFAULT_CONFIG, AsJson, ConfigFile
+from node.cli.terminal.options import DEFAULT_CONFIG, AsJson, ConfigFile, open_queue
 
 if TYPE_CHECKING:
     from models.types import ImageReading
@@ -36,7 +36,6 @@ def reread(
     from models.bundles.bundle import find_bundle, read_bundle
     from models.catalog import load_pipeline
     from models.device import choose_device
-    from node.cli.terminal.options import open_queue
     from node.cli.terminal.progress import progress_bar
     from node.reader.reread import find_study, publish_rereading
     from node.reader.reread import reread as read_again

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from node.cli.terminal.options import DEFAULT_CONFIG, ConfigFile
+from node.cli.terminal.options import DEFAULT_CONFIG, ConfigFile, open_queue
 
 
 def retry(
@@ -20,7 +20,6 @@ def retry(
     node takes it up by itself.
     """
     from config.settings import load
-    from node.cli.terminal.options import open_queue
     from node.operations.retry import lost_masks, retry_study
     from node.peers import committing
 

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from node.cli.terminal.failure import CommandFailed
 from node.cli.terminal.options import AsJson
+from node.cli.terminal.progress import image_bar
 
 if TYPE_CHECKING:
     from dicom_io.network.scu import Sent
@@ -60,7 +59,7 @@ def send(
     paths = [folder] if folder.is_file() else sorted(path for path in folder.rglob("*") if path.is_file())
     told: list[Sent] = []
     fault = ""
-    with _progress(hidden=as_json) as progress:
+    with image_bar(hidden=as_json) as progress:
         task = progress.add_task("Sending", total=len(paths))
         try:
             for sent in send_files(Peer(to.ae_title, to.host, to.port, timeout, calling), paths):
@@ -105,14 +104,3 @@ class _Report:
             f"{len(self.foreign)} not DICOM, {self.untried} not tried"
         )
         return "\n".join([*lines, self.fault] if self.fault else lines)
-
-
-def _progress(*, hidden: bool) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=hidden,
-    )

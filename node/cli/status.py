@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import asdict
-from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from models.types import counted
-from node.cli.terminal.options import DEFAULT_CONFIG, AsJson, ConfigFile
+from node.cli.terminal.moments import local_time
+from node.cli.terminal.options import DEFAULT_CONFIG, AsJson, ConfigFile, open_queue
 
 if TYPE_CHECKING:
     from node.operations.status import DeliveryView, ImageView, JobView, StudyView
@@ -37,7 +37,6 @@ def status(
     while another process writes to the queue.
     """
     from config.settings import load
-    from node.cli.terminal.options import open_queue
     from node.delivery.stranded import stranded, waiting_for
     from node.intake.refused_classes import refused_classes
     from node.operations.machine import faults
@@ -85,7 +84,7 @@ def _lines(study: StudyView) -> list[str]:
     source = f"from {study.source}, " if study.source else ""
     lines = [
         f"{study.id}  {study.state}, revision {study.revision}  {study.study_instance_uid}",
-        f"   {source}last image {_when(study.last_received_at)}" + (f": {study.why}" if study.why else ""),
+        f"   {source}last image {local_time(study.last_received_at)}" + (f": {study.why}" if study.why else ""),
         f"   images: {_count(study, 'read')}, {_count(study, 'not read')}, {_count(study, 'waiting')}"
         + (f"; the source holds {study.expected_instances}" if study.expected_instances is not None else ""),
     ]
@@ -96,7 +95,7 @@ def _lines(study: StudyView) -> list[str]:
         if job.state == "failed"
     ]
     lines += [
-        f"   put off {counted(job.faults, 'time')}, next try {_when(job.next_at)}: {_work(job)}: {job.error}"
+        f"   put off {counted(job.faults, 'time')}, next try {local_time(job.next_at)}: {_work(job)}: {job.error}"
         for job in study.jobs
         if job.state == "waiting" and job.faults
     ]
@@ -130,15 +129,11 @@ def _fared(deliveries: list[DeliveryView]) -> str:
     state = "sent" if one.state == "uncommitted" else one.state
     told = ", ".join(f"{count} {kind}" for kind, count in kinds.items()) + f" to {one.destination}: {state}"
     if state in ("sent", "committed"):
-        told += f" {_when(max(delivery.sent_at or 0 for delivery in deliveries))}"
+        told += f" {local_time(max(delivery.sent_at or 0 for delivery in deliveries))}"
         why = one.error or ("not committed yet" if one.state == "uncommitted" else "")
         return told + (f", {why}" if why else "")
     if attempts := max(delivery.attempts for delivery in deliveries):
         told += f" after {counted(attempts, 'attempt')}"
         if one.state == "waiting":
-            told += f", next try {_when(min(delivery.next_at for delivery in deliveries))}"
+            told += f", next try {local_time(min(delivery.next_at for delivery in deliveries))}"
     return told + (f": {one.error}" if one.error else "")
-
-
-def _when(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds).astimezone().isoformat(sep=" ", timespec="seconds")

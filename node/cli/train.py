@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from models.types import RESEARCH_USE_ONLY, counted
+from models.types import RESEARCH_USE_ONLY
+from node.cli.terminal.cases import Data, Device, open_cases, summary_of_cases
 from node.cli.terminal.options import DEFAULT_CONFIG, ConfigFile
 from node.cli.terminal.progress import progress_bar
 
 if TYPE_CHECKING:
-    from models.datasets.case import Cases
     from models.training.runs import Trained
 
 train = typer.Typer(
@@ -28,31 +27,19 @@ RecipeSource = Annotated[
         help="Every number of the training: a TOML file, or the name of one that ships (a wrong one lists them).",
     ),
 ]
-Data = Annotated[
-    list[str],
-    typer.Option(
-        "--data",
-        help="NAME:FOLDER of a data set, NAME being cbis-ddsm, cdd-cesm, inbreast, vindr-mammo, phantom or archive; or "
-        "archive alone (the node's own); may be repeated. docs/data.md says how each is laid out.",
-    ),
-]
 Out = Annotated[
     Path, typer.Option("--out", help="The bundle's folder; made where missing. Goes on where it was killed.")
 ]
 Start = Annotated[Path | None, typer.Option("--start", help="Weights to start from.", dir_okay=False)]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
 Folds = Annotated[
     int | None, typer.Option("--folds", help="As many trainings over folds of patients, in OUT/fold-1, …", min=3)
 ]
 Restart = Annotated[bool, typer.Option("--restart", help="Forget what an earlier call has reached.")]
 Base = Annotated[str, typer.Option("--base", help="The bundle that a new one takes its other parts from.")]
 
-ARCHIVE = "archive"
-_CORRECTED = " Of an archive those are used whose segmentation an expert has corrected: `mammo-node annotations list`."
-
 
 def _add_command(kind: str, what: str) -> None:
-    """One command a kind; all take the same options."""
+    """One command per kind; all take the same options."""
 
     @train.command(kind, help=what)
     def command(
@@ -93,7 +80,7 @@ def _run(
 
     numbers, where, old = recipe_of(kind, recipe), choose_device(device), read_bundle(find_bundle(base))
     cases = open_cases(data, config)
-    typer.echo(told_of_cases(cases))
+    typer.echo(summary_of_cases(cases))
     with progress_bar(f"Training the {kind}") as progress:
         if folds is None:
             done = [train(numbers, cases, out, start, where, progress, restart=restart, base=old)]
@@ -101,42 +88,6 @@ def _run(
             done = train_folds(numbers, cases, folds, out, start, where, progress, restart=restart, base=old)
     typer.echo(_summary(done[0]) if folds is None else _summary_of_folds(done))
     typer.echo(f"Written to {out}. {RESEARCH_USE_ONLY}")
-
-
-def open_cases(data: list[str], config: Path) -> Cases:
-    """The images of `--data`: data sets by NAME:FOLDER, and the archive of the node that `config` is of.
-
-    Raises:
-        DatasetError: one cannot be used, or two hold the same image: an archive and its export do.
-        SettingsError: the archive is asked for, and the node's settings cannot be read.
-    """
-    from dicom_io.pixels.case_reader import CaseReader
-    from models.datasets.case import DatasetError
-    from models.datasets.catalog import of_set, open_data, put_together
-
-    reader, specs = CaseReader(), [spec for spec in data if spec != ARCHIVE]
-    opened = [open_data(specs, reader)] if specs or not data else []
-    if ARCHIVE in data:
-        from config.settings import load
-        from node.annotations.archive_cases import archive_cases
-
-        opened.append(of_set(ARCHIVE, archive_cases(load(config), reader)))
-    cases = put_together(opened)
-    if not cases.cases:
-        reasons = "; ".join(dict.fromkeys(left.reason for left in cases.left_out))
-        why, cure = f" ({reasons})" if reasons else "", _CORRECTED if ARCHIVE in data else ""
-        raise DatasetError(f"{', '.join(data)}: no image can be used{why}.{cure}")
-    return cases
-
-
-def told_of_cases(cases: Cases) -> str:
-    """What is used, what was mended, and what was left out, a line for each reason."""
-    patients = len({case.patient for case in cases.cases})
-    lines = [f"{counted(len(cases.cases), 'image')} of {counted(patients, 'patient')}."]
-    lines += [f"Mended: {sentence}" for sentence in cases.mended]
-    reasons = Counter(one.reason for one in cases.left_out)
-    lines += [f"Left out: {count}: {reason}" for reason, count in reasons.most_common()]
-    return "\n".join(lines)
 
 
 def _summary(done: Trained) -> str:

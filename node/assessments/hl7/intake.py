@@ -62,13 +62,13 @@ class Hl7Intake:
 
     def _answer(self, block: bytes, host: str) -> bytes:
         try:
-            message = parse(block, self.settings.charset)
+            message, unreadable = parse(block, self.settings.charset), ""
         except NoMessage as fault:
-            if not self.may_send(host):
-                return self._rejected(None, "this address may not send (hl7.sender_hosts)")
-            return self._unusable(None, block, str(fault))
+            message, unreadable = None, str(fault)
         if not self.may_send(host):
             return self._rejected(message, "this address may not send (hl7.sender_hosts)")
+        if message is None:
+            return self._unusable(None, block, unreadable)
         applications = self.settings.sender_applications
         if applications and message.header.component(3) not in applications:
             return self._rejected(message, "this application may not send (hl7.sender_applications)")

@@ -1,4 +1,4 @@
-"""Arguments that several commands take, and the queue that several commands open."""
+"""Options that several commands take, and the queue that several commands open."""
 
 from __future__ import annotations
 

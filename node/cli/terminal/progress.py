@@ -6,8 +6,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
 
 EVERY_S = 30.0
 """Seconds between two lines."""
@@ -30,6 +34,16 @@ def progress_bar(what: str) -> Iterator[Progress]:
     with Bar(TextColumn("{task.description}"), *columns, TextColumn("{task.fields[how]}"), console=console) as bar:
         task = bar.add_task(what, total=None, how="")
         yield lambda done, total, how: bar.update(task, completed=done, total=total, how=how)
+
+
+def image_bar(*, hidden: bool) -> Bar:
+    """A bar on standard error for a count of images or files; `hidden` where JSON is printed."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Bar(*columns, console=Console(stderr=True), disable=hidden)
 
 
 class Lines:

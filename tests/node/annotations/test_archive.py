@@ -22,7 +22,7 @@ from models.types import FindingKind
 from node.annotations.archive_cases import archive_cases, true_images
 from node.annotations.export import NotEmpty, export
 from node.annotations.pseudonyms import open_pseudonyms
-from node.cli.train import open_cases
+from node.cli.terminal.cases import open_cases
 
 pytestmark = pytest.mark.slow
 
