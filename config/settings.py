@@ -6,88 +6,27 @@ the environment. config/node.example.toml documents each key (a test holds it to
 
 from __future__ import annotations
 
-import codecs
 import os
-import re
 import time
 import tomllib
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Discriminator,
-    Field,
-    StringConstraints,
-    Tag,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError as EnvironmentUnreadable
 
+from config.fields import AETitle, EquipmentText, Name, Port, Section, TimeZone, written
+from config.hl7 import Hl7
 from config.mistakes import BETWEEN, PREFIX, sentences, unknown_variables
-
-
-def _written(pattern: str, words: str) -> AfterValidator:
-    """Holds a text to a pattern; `words` say of one that does not fit what it must be."""
-
-    def fits(text: str) -> str:
-        if not re.fullmatch(pattern, text):
-            raise ValueError(f"must be {words}")
-        return text
-
-    return AfterValidator(fits)
-
-
-AETitle = Annotated[
-    str,
-    StringConstraints(strip_whitespace=True, max_length=16),
-    _written(r"[ -\[\]-~]+", "1 to 16 printable characters without backslash"),
-]
-"""A DICOM application entity title: 1..16 printable characters without backslash (PS3.5 section 6.2, VR AE)."""
-Port = Annotated[int, Field(ge=1, le=65535)]
-
-
-EquipmentText = Annotated[
-    str, StringConstraints(strip_whitespace=True), _written(r"[^\\\x00-\x1f]*", "one line without backslash")
-]
-"""Text of an object (PS3.5 section 6.2, VR SH and LO)."""
-
-
-def _known_zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError("no time zone of this name is known here; Europe/Berlin is one") from error
-    return name
-
-
-TimeZone = Annotated[str, AfterValidator(_known_zone)]
-"""A name of the IANA Time Zone Database."""
-
-Name = Annotated[
-    str,
-    StringConstraints(max_length=64),
-    _written(r"[a-z0-9][a-z0-9_-]*", "lower-case letters, digits, - and _, the first a letter or digit"),
-]
+from config.peers import BY_DICOM, BY_WEB, AnyDestination, AnySource, Sender, WebService
 
 
 class SettingsError(Exception):
     """The configuration cannot be used; the message names the file, the keys and what is wrong with each."""
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Receiver(Section):
@@ -112,22 +51,6 @@ class Receiver(Section):
         return "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host
 
 
-class Sender(Section):
-    """A PACS or modality that may send to the node."""
-
-    ae_title: AETitle
-    host: str | None = None
-    reads_secondary_capture: bool = False
-    find_host: str | None = None
-    find_port: Port | None = None
-
-    @model_validator(mode="after")
-    def _find_is_whole(self) -> Sender:
-        if (self.find_host is None) != (self.find_port is None):
-            raise ValueError("find_host and find_port go together")
-        return self
-
-
 class Closing(Section):
     """When a study counts as complete."""
 
@@ -140,7 +63,7 @@ class Reader(Section):
     """The process that reads images."""
 
     bundle: str = "research-default"
-    device: Annotated[str, _written(r"auto|cpu|cuda(:\d+)?", "auto, cpu, cuda or one device, such as cuda:0")] = "auto"
+    device: Annotated[str, written(r"auto|cpu|cuda(:\d+)?", "auto, cpu, cuda or one device, such as cuda:0")] = "auto"
     batch: int = Field(default=4, ge=1)
     mixed_precision: bool = True
     prevalence: float = Field(default=0.006, gt=0, lt=1)
@@ -154,149 +77,6 @@ class Birads(Section):
 
     recall_threshold: float = Field(default=0.02, gt=0, lt=1)
     coded_category: bool = False
-
-
-class Outlet(Section):
-    """What all destinations have in common: which results they get, and how often they are tried."""
-
-    name: Name
-    profile: Literal["ohif", "workstation-cad-sr", "overlay-only", "all"] = "ohif"
-    objects: tuple[Literal["SEG", "SR", "CAD-SR", "GSPS", "SC", "KO"], ...] | None = Field(default=None, min_length=1)
-    nominal_geometry: bool | None = None
-    draws_exam: bool = False
-    only_discordant: bool = False
-    rejection_notes: bool = False
-    timeout_s: float = Field(default=30, gt=0)
-    retry_first_s: float = Field(default=30, gt=0)
-    retry_ceiling_s: float = Field(default=3600, gt=0)
-    dead_after_s: float = Field(default=72 * 3600, gt=0)
-
-
-class Destination(Outlet):
-    """A PACS that receives results by C-STORE."""
-
-    ae_title: AETitle
-    host: str
-    port: Port
-    commitment: bool = False
-    commitment_timeout_s: float = Field(default=3600, gt=0)
-
-
-class Web(Section):
-    """A DICOMweb service: its root, and how the node shows who it is. Secrets stand in files, never here."""
-
-    url: str
-    bearer_token_file: Path | None = None
-    ca_file: Path | None = None
-    client_certificate: Path | None = None
-    client_key: Path | None = None
-
-    @field_validator("url")
-    @classmethod
-    def _is_a_root(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("must be the address of a DICOMweb service, such as https://pacs.example/dicom-web")
-        if parts.username or parts.password or parts.query or parts.fragment:
-            raise ValueError("must hold no user, password, query or fragment; a token goes into bearer_token_file")
-        return url.rstrip("/")
-
-    @model_validator(mode="after")
-    def _secrets_stay_secret(self) -> Self:
-        if self.client_key is not None and self.client_certificate is None:
-            raise ValueError("client_key needs client_certificate")
-        parts = urlsplit(self.url)
-        if self.bearer_token_file and parts.scheme != "https" and not _is_this_machine(parts.hostname or ""):
-            raise ValueError("bearer_token_file needs an https url: over http everybody on the way reads the token")
-        return self
-
-    def beside(self, folder: Path) -> Self:
-        """The same with its files' paths taken from `folder`."""
-        files = ("bearer_token_file", "ca_file", "client_certificate", "client_key")
-        return self.model_copy(update={key: folder / path for key in files if (path := getattr(self, key)) is not None})
-
-
-def _is_this_machine(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-class WebDestination(Web, Outlet):
-    """A DICOMweb service that receives results by STOW-RS."""
-
-
-class Source(Section):
-    """What all sources of `mammo-node pull` have in common."""
-
-    name: Name
-    timeout_s: float = Field(default=120, gt=0)
-
-
-class DicomSource(Source):
-    """A PACS that is asked by C-FIND."""
-
-    ae_title: AETitle
-    host: str
-    port: Port
-    retrieve: Literal["c-get", "c-move"] = "c-get"
-
-
-class WebSource(Web, Source):
-    """A DICOMweb service that is asked by QIDO-RS and WADO-RS."""
-
-
-_DICOM, _WEB = "by DICOM", "by DICOMweb"
-
-
-def _kind(entry: object) -> str:
-    """Which of the two a destination or source is: what has a url speaks DICOMweb."""
-    is_web = "url" in entry if isinstance(entry, Mapping) else isinstance(entry, Web)
-    return _WEB if is_web else _DICOM
-
-
-AnyDestination = Annotated[
-    Annotated[Destination, Tag(_DICOM)] | Annotated[WebDestination, Tag(_WEB)], Discriminator(_kind)
-]
-AnySource = Annotated[Annotated[DicomSource, Tag(_DICOM)] | Annotated[WebSource, Tag(_WEB)], Discriminator(_kind)]
-
-
-Place = Annotated[
-    str,
-    _written(
-        r"[A-Z][A-Z0-9]{2}(\([^()^|]+\))?-[1-9]\d?(\.[1-9]\d?)?",
-        "a field of a message, such as OBR-18, PID-3.1 or OBX(111005)-5",
-    ),
-]
-"""A field of an HL7 v2 message: "OBR-18", "PID-3.1"; where a segment's field 3 has an identifier: "OBX(111005)-5"."""
-
-
-class Hl7(Section):
-    """Radiologists' reports that come as HL7 v2 messages (ORU^R01 over MLLP)."""
-
-    host: str = "127.0.0.1"
-    port: Port | None = None
-    sender_hosts: tuple[str, ...] = Field(default=("127.0.0.1",), min_length=1)
-    sender_applications: tuple[str, ...] = ()
-    charset: str = "utf-8"
-    max_message_kb: int = Field(default=1024, ge=1)
-    study_instance_uid: tuple[Place, ...] = ("IPC-3", "ZDS-1", "OBX(113014)-5")
-    accession_number: tuple[Place, ...] = ("IPC-1", "OBR-18", "OBR-3")
-    patient_id: tuple[Place, ...] = ("PID-3",)
-    observer: tuple[Place, ...] = ("OBX-16", "OBR-32")
-    category: tuple[Place, ...] = ("OBX(111005)-5",)
-    laterality: tuple[Place, ...] = ("OBX-20", "OBX(272741003)-5")
-    assessed_at: tuple[Place, ...] = ("OBR-22", "OBX-14", "MSH-7")
-    reads_text: bool = True
-
-    @field_validator("charset")
-    @classmethod
-    def _is_known(cls, charset: str) -> str:
-        try:
-            return codecs.lookup(charset).name
-        except LookupError as error:
-            raise ValueError("no such character set; utf-8 and iso8859-1 are two") from error
 
 
 class Route(Section):
@@ -413,8 +193,10 @@ def load(path: Path) -> Settings:
     folder = path.parent.resolve()
     found = {
         "data_dir": (folder / settings.data_dir).resolve(),
-        "destinations": tuple(to.beside(folder) if isinstance(to, Web) else to for to in settings.destinations),
-        "sources": tuple(source.beside(folder) if isinstance(source, Web) else source for source in settings.sources),
+        "destinations": tuple(to.beside(folder) if isinstance(to, WebService) else to for to in settings.destinations),
+        "sources": tuple(
+            source.beside(folder) if isinstance(source, WebService) else source for source in settings.sources
+        ),
     }
     if settings.time_zone is not None:
         _live_in(settings.time_zone)
@@ -438,7 +220,8 @@ def _live_in(time_zone: str) -> None:
 def _errors(error: ValidationError) -> list[ErrorDetails]:
     """Without the names of the two kinds of destinations and sources, which no key has."""
     return [
-        {**fault, "loc": tuple(part for part in fault["loc"] if part not in (_DICOM, _WEB))} for fault in error.errors()
+        {**fault, "loc": tuple(part for part in fault["loc"] if part not in (BY_DICOM, BY_WEB))}
+        for fault in error.errors()
     ]
 
 

@@ -1,22 +1,20 @@
-"""Puts the node together: the one place where settings, database, network and models meet.
+"""Puts `mammo-node serve` together: settings, database, network and models meet here.
 
 Importing this module never imports torch; only `run_reader`, in the reader's own process, does.
 """
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from uuid import uuid4
 
 from pydicom.uid import generate_uid
 
-from config.settings import AnyDestination, Destination, Outlet, Sender, Settings
+from config.peers import AnyDestination, Destination, DicomDestination, Sender
+from config.settings import Settings
 from dicom_io.device import Device
 from dicom_io.network.commitment import CommitmentReport
 from dicom_io.network.peer import Peer
@@ -25,8 +23,7 @@ from dicom_io.network.scu import Content, count_instances
 from dicom_io.results.encode import contents_of
 from dicom_io.results.profiles import profile_of
 from models.bundles.bundle import BundleError, find_bundle, read_bundle, verify
-from models.errors import UserError
-from node.archive.layout import LOCK
+from models.types import BundleId
 from node.archive.leftovers import sweep
 from node.assessments.hl7.intake import Hl7Intake
 from node.assessments.hl7.listener import MllpListener, listen
@@ -40,7 +37,7 @@ from node.intake.receiving import Receiving, ReceivingLimits
 from node.intake.refused_classes import enter_refused_classes
 from node.logs import set_up_logging
 from node.operations.descriptors import associations_for, raise_limit
-from node.peers import callers, commitment_request, committing, destination
+from node.peers import callers, commitment_request, committing, transport
 from node.reader.process import ReaderSupervisor, Unwell
 from node.reporting.reporter import Reporter
 from node.routing import route
@@ -62,45 +59,6 @@ IDLE_S = 0.2
 MB = 1_000_000
 
 
-class AlreadyRunning(UserError):
-    """Another node works in this data folder; two would read and send everything twice."""
-
-
-class DataFolderUnusable(UserError):
-    """The data folder cannot be made or written in; the message says why."""
-
-
-@contextmanager
-def only_node(data_dir: Path) -> Iterator[None]:
-    """Holds the data folder for this process; the lock goes when the process ends, however it ends.
-
-    What stands in it is for the node's own user alone, also where somebody else made the folder, or an older node wrote
-    into it with other permissions.
-
-    Raises:
-        AlreadyRunning: another process holds it.
-        DataFolderUnusable: it cannot be made, or not be written in.
-    """
-    try:
-        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)  # patients' data: for the node's own user
-        held = (data_dir / LOCK).open("w")
-    except OSError as error:
-        raise DataFolderUnusable(
-            f"data_dir {data_dir} cannot be used: {error.strerror}. It must be a folder that the node may write in."
-        ) from error
-    with held as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise AlreadyRunning(
-                f"Another mammo-node works in {data_dir}: stop it, or set another data_dir."
-            ) from error
-        for entry in data_dir.iterdir():
-            if entry.owner() == data_dir.owner() and not entry.is_symlink():
-                entry.chmod(0o700 if entry.is_dir() else 0o600)
-        yield
-
-
 def build_service(settings: Settings) -> Service:
     """The node that these settings describe, ready to run.
 
@@ -114,20 +72,39 @@ def build_service(settings: Settings) -> Service:
     bundle = read_bundle(find_bundle(settings.reader.bundle))
     if problems := verify(bundle):
         raise BundleError("\n".join(problems))
-    with sessions.begin() as session:  # leases of an earlier life of this node that was killed
+    _clean_up(settings, sessions)
+    device = _device(settings)
+    commitments = {to.name: _commitment(to, settings, sessions) for to in committing(settings)}
+    return Service(
+        _listener(settings, sessions, list(commitments.values()), descriptors),
+        _loops(settings, sessions, commitments, bundle.id, device),
+        _ticks(settings, sessions, commitments, bundle.id, device),
+        ClockWatch(time.time, steady),
+    )
+
+
+def _clean_up(settings: Settings, sessions: Sessions) -> None:
+    """Ends what an earlier run of this node that was killed left: its leases, and files written by half."""
+    with sessions.begin() as session:
         for worker in (reader_name(settings), reporter_name(settings)):
             give_back(session, worker, counts=True)
         resume(session, time.time())
         sweep(session, settings.data_dir, time.time())
-        for name, count in stranded(session, [one.name for one in settings.destinations]).items():
+        configured = [destination.name for destination in settings.destinations]
+        for name, count in stranded(session, configured).items():
             log.warning("%s, which is no destination any more", waiting_for(name, count))
-    device = _device(settings)
+
+
+def _loops(
+    settings: Settings, sessions: Sessions, commitments: Mapping[str, Commitment], bundle: BundleId, device: Device
+) -> list[Loop]:
+    supervisor = ReaderSupervisor(run_reader, (settings,), sessions, reader_name(settings))
     reporter = Reporter(
         sessions=sessions,
         data_dir=settings.data_dir,
-        recipients=[_recipient(outlet) for outlet in settings.destinations],
+        recipients=[_recipient(destination) for destination in settings.destinations],
         router=partial(route, settings.routes),
-        bundle=bundle.id,
+        bundle=bundle,
         device=device,
         worker=reporter_name(settings),
         lease_s=settings.reader.lease_s,
@@ -135,29 +112,32 @@ def build_service(settings: Settings) -> Service:
         recall_threshold=settings.birads.recall_threshold,
         coded_category=settings.birads.coded_category,
     )
-    supervisor = ReaderSupervisor(run_reader, (settings,), sessions, reader_name(settings))
     loops = [Loop("reader", supervisor.run), Loop("reporter", reporter.run)]
-    commitments = {outlet.name: _commitment(outlet, settings, sessions) for outlet in committing(settings)}
-    for outlet in settings.destinations:
-        deliverer = _deliverer(outlet, settings, sessions, commitments.get(outlet.name))
-        loops.append(Loop(f"delivery to {outlet.name}", deliverer.run))
+    for destination in settings.destinations:
+        deliverer = _deliverer(destination, settings, sessions, commitments.get(destination.name))
+        loops.append(Loop(f"delivery to {destination.name}", deliverer.run))
     if settings.hl7.port is not None:
         loops.append(Loop("HL7", _hl7_listener(settings.hl7.port, settings, sessions).run))
-    ticks = [
-        Tick("closing", CLOSING_EVERY_S, partial(_close, sessions, _ladder(settings), ClockWatch(time.time, steady)))
-    ]
-    for outlet in settings.destinations:
-        if outlet.rejection_notes:
+    return loops
+
+
+def _ticks(
+    settings: Settings, sessions: Sessions, commitments: Mapping[str, Commitment], bundle: BundleId, device: Device
+) -> list[Tick]:
+    close = partial(_close, sessions, _ladder(settings), ClockWatch(time.time, steady))
+    ticks = [Tick("closing", CLOSING_EVERY_S, close)]
+    for destination in settings.destinations:
+        if destination.rejection_notes:
             rejecting = Rejecting(
-                recipient=_recipient(outlet),
-                commits=outlet.name in commitments,
+                recipient=_recipient(destination),
+                commits=destination.name in commitments,
                 sessions=sessions,
                 data_dir=settings.data_dir,
                 device=device,
-                bundle=bundle.id,
+                bundle=bundle,
                 now=time.time,
             )
-            ticks.append(Tick(f"rejection notes to {outlet.name}", REJECTING_EVERY_S, rejecting.run))
+            ticks.append(Tick(f"rejection notes to {destination.name}", REJECTING_EVERY_S, rejecting.run))
     counts = {
         sender.ae_title: _count(sender, sender.find_host, sender.find_port, settings)
         for sender in settings.senders
@@ -165,8 +145,7 @@ def build_service(settings: Settings) -> Service:
     }
     if counts:
         ticks.append(Tick("asking", ASKING_EVERY_S, partial(_ask, sessions, counts, settings)))
-    listener = _listener(settings, sessions, list(commitments.values()), descriptors)
-    return Service(listener, loops, ticks, ClockWatch(time.time, steady))
+    return ticks
 
 
 def reader_name(settings: Settings) -> str:
@@ -302,38 +281,38 @@ def _count(sender: Sender, host: str, port: int, settings: Settings) -> Count:
     return partial(count_instances, Peer(sender.ae_title, host, port, 10, settings.receiver.ae_title))
 
 
-def _recipient(outlet: Outlet) -> Recipient:
-    profile = profile_of(outlet.profile, outlet.objects, outlet.nominal_geometry, outlet.draws_exam)
-    return Recipient(outlet.name, profile, outlet.only_discordant, outlet.rejection_notes)
+def _recipient(destination: Destination) -> Recipient:
+    profile = profile_of(destination.profile, destination.objects, destination.nominal_geometry, destination.draws_exam)
+    return Recipient(destination.name, profile, destination.only_discordant, destination.rejection_notes)
 
 
-def _commitment(outlet: Destination, settings: Settings, sessions: Sessions) -> Commitment:
+def _commitment(destination: DicomDestination, settings: Settings, sessions: Sessions) -> Commitment:
     return Commitment(
-        name=outlet.name,
-        request=commitment_request(outlet, settings.receiver.ae_title),
-        policy=_policy(outlet),
-        timeout_s=outlet.commitment_timeout_s,
+        name=destination.name,
+        request=commitment_request(destination, settings.receiver.ae_title),
+        policy=_policy(destination),
+        timeout_s=destination.commitment_timeout_s,
         sessions=sessions,
         now=time.time,
         new_uid=partial(generate_uid, prefix=None),
     )
 
 
-def _contents(outlet: Outlet) -> tuple[Content, ...]:
-    return contents_of(_recipient(outlet).profile, rejection_notes=outlet.rejection_notes)
+def _contents(destination: Destination) -> tuple[Content, ...]:
+    return contents_of(_recipient(destination).profile, rejection_notes=destination.rejection_notes)
 
 
-def _policy(outlet: Outlet) -> RetryPolicy:
-    return RetryPolicy(outlet.retry_first_s, outlet.retry_ceiling_s, outlet.dead_after_s)
+def _policy(destination: Destination) -> RetryPolicy:
+    return RetryPolicy(destination.retry_first_s, destination.retry_ceiling_s, destination.dead_after_s)
 
 
 def _deliverer(
-    outlet: AnyDestination, settings: Settings, sessions: Sessions, commitment: Commitment | None
+    destination: AnyDestination, settings: Settings, sessions: Sessions, commitment: Commitment | None
 ) -> Deliverer:
     return Deliverer(
-        name=outlet.name,
-        destination=destination(outlet, settings.receiver.ae_title, _contents(outlet)),
-        policy=_policy(outlet),
+        name=destination.name,
+        transport=transport(destination, settings.receiver.ae_title, _contents(destination)),
+        policy=_policy(destination),
         sessions=sessions,
         data_dir=settings.data_dir,
         now=time.time,

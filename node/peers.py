@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import partial
 
-from config import settings
+from config.peers import AnyDestination, AnySource, DicomDestination, DicomSource, WebDestination, WebSource
+from config.settings import Receiver, Settings
 from dicom_io.network import retrieve, wado
 from dicom_io.network.commitment import ask_commitment
 from dicom_io.network.holdings import FetchLimits, Source
@@ -17,55 +18,55 @@ from dicom_io.network.web_peer import WebPeer
 from node.delivery.commitment import Request
 
 
-def web_peer(of: settings.WebDestination | settings.WebSource) -> WebPeer:
+def web_peer(of: WebDestination | WebSource) -> WebPeer:
     """A DICOMweb service."""
     return WebPeer(of.url, of.timeout_s, of.bearer_token_file, of.ca_file, of.client_certificate, of.client_key)
 
 
-def dicom_peer(of: settings.Destination | settings.DicomSource, calling_ae_title: str) -> Peer:
+def dicom_peer(of: DicomDestination | DicomSource, calling_ae_title: str) -> Peer:
     """A DICOM application."""
     return Peer(of.ae_title, of.host, of.port, of.timeout_s, calling_ae_title)
 
 
-def own_listener(of: settings.Receiver, timeout_s: float) -> Peer:
+def own_listener(of: Receiver, timeout_s: float) -> Peer:
     """The running node itself, as this machine calls it."""
     return Peer(of.ae_title, of.own_host, of.port, timeout_s, calling_ae_title=of.ae_title)
 
 
-def committing(of: settings.Settings) -> list[settings.Destination]:
+def committing(settings: Settings) -> list[DicomDestination]:
     """The destinations that are set to commit."""
-    return [outlet for outlet in of.destinations if isinstance(outlet, settings.Destination) and outlet.commitment]
+    return [to for to in settings.destinations if isinstance(to, DicomDestination) and to.commitment]
 
 
-def destination(
-    of: settings.AnyDestination, calling_ae_title: str, contents: Iterable[Content]
+def transport(
+    to: AnyDestination, calling_ae_title: str, contents: Iterable[Content]
 ) -> CStoreDestination | StowDestination:
-    """Where results go; `contents` is what will be sent."""
-    if isinstance(of, settings.WebDestination):
-        return StowDestination(web_peer(of))
-    return CStoreDestination(dicom_peer(of, calling_ae_title), contents)
+    """By which results are sent to a destination; `contents` is what will be sent."""
+    if isinstance(to, WebDestination):
+        return StowDestination(web_peer(to))
+    return CStoreDestination(dicom_peer(to, calling_ae_title), contents)
 
 
-def commitment_request(of: settings.Destination, calling_ae_title: str) -> Request:
+def commitment_request(to: DicomDestination, calling_ae_title: str) -> Request:
     """How a destination is asked to keep what it was sent."""
-    return partial(ask_commitment, dicom_peer(of, calling_ae_title))
+    return partial(ask_commitment, dicom_peer(to, calling_ae_title))
 
 
-def source(of: settings.AnySource, receiver: settings.Receiver) -> Source:
+def source(of: AnySource, receiver: Receiver) -> Source:
     """Where studies are fetched for the node that is set up by `receiver`."""
     limits = FetchLimits(receiver.max_image_mb * 1_000_000, receiver.min_free_mb * 1_000_000)
-    if isinstance(of, settings.WebSource):
+    if isinstance(of, WebSource):
         return wado.WebSource(web_peer(of), limits)
     move_to = receiver.ae_title if of.retrieve == "c-move" else None
     return retrieve.DicomSource(dicom_peer(of, receiver.ae_title), move_to, limits)
 
 
-def callers(of: settings.Settings) -> list[AllowedSender]:
+def callers(settings: Settings) -> list[AllowedSender]:
     """Who may associate with the node: itself, from this machine alone (`pull` hands studies over with it); its
     senders; and destinations that are asked to commit, which come back with their answer and may do nothing else."""
-    own_hosts = {"127.0.0.1", "::1", of.receiver.own_host}
+    own_hosts = {"127.0.0.1", "::1", settings.receiver.own_host}
     return [
-        *(AllowedSender(of.receiver.ae_title, host) for host in sorted(own_hosts)),
-        *(AllowedSender(sender.ae_title, sender.host) for sender in of.senders),
-        *(AllowedSender(outlet.ae_title, outlet.host, stores=False) for outlet in committing(of)),
+        *(AllowedSender(settings.receiver.ae_title, host) for host in sorted(own_hosts)),
+        *(AllowedSender(sender.ae_title, sender.host) for sender in settings.senders),
+        *(AllowedSender(to.ae_title, to.host, stores=False) for to in committing(settings)),
     ]

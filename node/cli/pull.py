@@ -15,7 +15,8 @@ from node.cli.terminal.options import DEFAULT_CONFIG, ConfigFile, open_queue
 from node.cli.terminal.progress import progress_bar
 
 if TYPE_CHECKING:
-    from config.settings import AnySource, Settings
+    from config.peers import AnySource
+    from config.settings import Settings
     from node.intake.pulling import Pulled
 
 

@@ -28,7 +28,8 @@ def serve(config: ConfigFile = DEFAULT_CONFIG) -> None:
     set_up_logging(settings.log_level)
     from sqlalchemy.exc import SQLAlchemyError
 
-    from node.app import build_service, only_node
+    from node.app import build_service
+    from node.archive.lock import only_node
     from node.service import ServiceFailed
     from node.store.database import why_not_opened
 

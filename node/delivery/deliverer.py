@@ -1,4 +1,4 @@
-"""The outbox's way out: one thread a destination, so that a fault of one holds up no other."""
+"""Sends what stands in the outbox: one thread per destination, so that a fault of one holds up no other."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from node.store.tables import Delivery, Result, Study
 log = logging.getLogger(__name__)
 
 
-class Destination(Protocol):
-    """Where results go: dicom_io.network.scu.CStoreDestination, for one."""
+class Transport(Protocol):
+    """Sends objects to one destination: dicom_io.network.scu.CStoreDestination, for one."""
 
     def send(self, path: Path) -> None:
         """Returns when the destination has taken the object.
@@ -57,7 +57,7 @@ class Deliverer:
     """
 
     name: str
-    destination: Destination
+    transport: Transport
     policy: RetryPolicy
     sessions: Sessions
     data_dir: Path
@@ -71,13 +71,13 @@ class Deliverer:
                 tried = self.deliver_due(stop)
                 if not tried:
                     # An association with nothing to carry only takes a place at the destination.
-                    self.destination.close()
+                    self.transport.close()
                 if self.commitment is not None:
                     self.commitment.look_after()
                 if not tried:
                     stop.wait(pause_s)
         finally:
-            self.destination.close()
+            self.transport.close()
 
     def deliver_due(self, stop: threading.Event | None = None) -> int:
         """Tries every delivery that is due, oldest first; says how many were tried."""
@@ -88,7 +88,7 @@ class Deliverer:
             if not self._may_leave(delivery):
                 continue
             try:
-                self.destination.send(delivery.path)
+                self.transport.send(delivery.path)
             except Unreachable as error:
                 # The others would wait for the same silence one by one.
                 for unsent in due[tried:]:

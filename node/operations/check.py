@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from config.settings import AnyDestination, AnySource, Destination, Settings, Web
+from config.peers import AnyDestination, AnySource, DicomDestination, WebService
+from config.settings import Settings
 from dicom_io.errors import DestinationError, NotAccepted, Rejected
 from dicom_io.network.commitment import offer_commitment
 from dicom_io.network.scu import echo
@@ -60,7 +61,7 @@ def source_answers(source: AnySource, settings: Settings) -> Answer:
     return _answers(f"source {source.name}", source, settings)
 
 
-def commitment_is_done(destination: Destination, settings: Settings) -> Answer:
+def commitment_is_done(destination: DicomDestination, settings: Settings) -> Answer:
     """Whether a destination that is set to commit does storage commitment. Asks it to keep nothing."""
     about = f"storage commitment of {destination.name}"
     peer = dicom_peer(destination, settings.receiver.ae_title)
@@ -81,7 +82,7 @@ def hl7_address(settings: Settings) -> Answer:
 
 def _answers(about: str, of: AnyDestination | AnySource, settings: Settings) -> Answer:
     try:
-        if isinstance(of, Web):
+        if isinstance(of, WebService):
             peer = of.url
             web_echo(web_peer(of))
         else:

@@ -11,7 +11,8 @@ from pydicom.sr.coding import Code
 from pydicom.uid import UID
 from pynetdicom import PYNETDICOM_IMPLEMENTATION_UID, PYNETDICOM_IMPLEMENTATION_VERSION, build_context
 
-from config.settings import Destination, DicomSource, Settings
+from config.peers import DicomDestination, DicomSource
+from config.settings import Settings
 from dicom_io.device import MANUFACTURER
 from dicom_io.network.answers import Status
 from dicom_io.network.commitment import ReportStatus
@@ -172,7 +173,7 @@ def _statuses(meanings: Mapping[Status, str] | Mapping[ReportStatus, str]) -> It
 
 def _initiates(settings: Settings) -> Iterator[dict[str, str]]:
     results = ", ".join(CONTENTS[kind].sop_class_uid.name for kind in IN_PROFILES)
-    to = [one for one in settings.destinations if isinstance(one, Destination)]
+    to = [one for one in settings.destinations if isinstance(one, DicomDestination)]
     yield {"activity": "Results (C-STORE)", "sop_classes": results, "to": _names(one.name for one in to)}
     committing = _names(one.name for one in to if one.commitment)
     yield {"activity": "Storage commitment (N-ACTION)", "sop_classes": UID(STORAGE_COMMITMENT).name, "to": committing}
@@ -188,7 +189,7 @@ def _peers(settings: Settings) -> Iterator[dict[str, object]]:
     for sender in settings.senders:
         yield {"ae_title": sender.ae_title, "role": "sender", "host": sender.host or "any", "port": "–"}
     for to in settings.destinations:
-        if isinstance(to, Destination):
+        if isinstance(to, DicomDestination):
             yield {"ae_title": to.ae_title, "role": f"destination {to.name}", "host": to.host, "port": to.port}
     for source in settings.sources:
         if isinstance(source, DicomSource):

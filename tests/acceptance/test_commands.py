@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from node.app import only_node
+from node.archive.lock import only_node
 from node.demo.studies import DemoStudy
 
 pytestmark = pytest.mark.acceptance

@@ -10,12 +10,13 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from config.settings import Destination, DicomSource, Route, Sender, Settings, WebDestination, WebSource, load
+from config.peers import DicomDestination, DicomSource, Sender, WebDestination, WebSource
+from config.settings import Route, Settings, load
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "node.example.toml"
 LISTS: dict[str, tuple[type[BaseModel], ...]] = {
     "senders": (Sender,),
-    "destinations": (Destination, WebDestination),
+    "destinations": (DicomDestination, WebDestination),
     "routes": (Route,),
     "sources": (DicomSource, WebSource),
 }

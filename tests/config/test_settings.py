@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from config.settings import Destination, SettingsError, WebDestination, load
+from config.peers import DicomDestination, WebDestination
+from config.settings import SettingsError, load
 
 
 @pytest.fixture
@@ -196,7 +197,7 @@ client_certificate = "/etc/node.pem"
         )
     )
     pacs, web = settings.destinations
-    assert isinstance(pacs, Destination)
+    assert isinstance(pacs, DicomDestination)
     assert isinstance(web, WebDestination)
     assert (web.url, web.bearer_token_file) == ("https://pacs.example/dicom-web", tmp_path / "token")
     assert settings.sources[0].client_certificate == Path("/etc/node.pem")

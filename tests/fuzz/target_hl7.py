@@ -85,7 +85,7 @@ def inputs(drawn: some.DrawFn) -> bytes:
 
 @contextmanager
 def opened(folder: Path) -> Iterator[Callable[[bytes], str]]:
-    from config.settings import Hl7
+    from config.hl7 import Hl7
     from node.archive.layout import HL7_REFUSED
     from node.assessments.hl7.intake import Hl7Intake
     from node.assessments.hl7.listener import MllpListener, listen

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from config.settings import Hl7
+from config.hl7 import Hl7
 from dicom_io.durable import write_durably
 from dicom_io.network.host_names import HostNames
 from models.types import counted

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from road import OneMass, Road
 
-from config.settings import Hl7
+from config.hl7 import Hl7
 from models.birads.calibration import Calibration, Level, Method
 from models.types import Laterality, Mammogram, Mask
 from node.assessments.hl7.intake import Hl7Intake

@@ -13,7 +13,7 @@ from assessing import assessments, category_row, oru, said, text_row
 from road import Road
 from sqlalchemy import text
 
-from config.settings import Hl7
+from config.hl7 import Hl7
 from node.assessments.hl7.intake import Hl7Intake
 
 pytestmark = pytest.mark.slow

@@ -13,7 +13,7 @@ from hl7.client import MLLPClient
 from road import Road
 from running import free_port
 
-from config.settings import Hl7
+from config.hl7 import Hl7
 from dicom_io.errors import NotListening
 from node.assessments.hl7.intake import Hl7Intake
 from node.assessments.hl7.listener import MOST_CONNECTIONS, MllpListener, listen

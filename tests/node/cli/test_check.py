@@ -10,7 +10,8 @@ from committing import CommittingPacs
 from pynetdicom import AE
 from pynetdicom.sop_class import Verification
 
-from config.settings import Destination, Settings
+from config.peers import DicomDestination
+from config.settings import Settings
 from node.operations.check import ask, destination_answers, listener, questions
 from node.operations.machine import database, disk
 
@@ -34,8 +35,8 @@ def settings(tmp_path, **changed: object) -> Settings:
     return Settings(data_dir=tmp_path / "data", **changed)
 
 
-def destination(port: int, timeout_s: float = 10) -> Destination:
-    return Destination(name="pacs", ae_title="PACS", host="127.0.0.1", port=port, timeout_s=timeout_s)
+def destination(port: int, timeout_s: float = 10) -> DicomDestination:
+    return DicomDestination(name="pacs", ae_title="PACS", host="127.0.0.1", port=port, timeout_s=timeout_s)
 
 
 def test_a_destination_that_answers_is_well(tmp_path, answering_port):

@@ -14,7 +14,7 @@ from pynetdicom.association import Association
 from pynetdicom.sop_class import SegmentationStorage
 from road import Road, changed
 
-from config.settings import Destination
+from config.peers import DicomDestination
 from dicom_io.network.commitment import CommitmentReport
 from dicom_io.network.peer import Peer
 from dicom_io.network.scp import AllowedSender, Listener
@@ -53,7 +53,7 @@ def pacs() -> Iterator[CommittingPacs]:
 
 def deliverer(road: Road, pacs: CommittingPacs, name: str = "pacs", commits: bool = True) -> Deliverer:
     """As the node makes it, but for its clock and its transaction UIDs; one made anew is a node started anew."""
-    of = Destination(name=name, ae_title="PACS", host="127.0.0.1", port=pacs.port, timeout_s=5)
+    of = DicomDestination(name=name, ae_title="PACS", host="127.0.0.1", port=pacs.port, timeout_s=5)
     uids = (f"2.25.{number}" for number in count(len(pacs.asked) + 1))
     request = commitment_request(of, "NODE")
     commitment = Commitment(name, request, POLICY, TIMEOUT_S, road.sessions, road.clock, lambda: next(uids))

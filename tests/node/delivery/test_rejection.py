@@ -15,7 +15,7 @@ from readings import DEVICE
 from road import BUNDLE, Road, changed
 from sqlalchemy import select
 
-from config.settings import Destination
+from config.peers import DicomDestination
 from dicom_io.network.peer import Peer
 from dicom_io.network.scu import CStoreDestination
 from dicom_io.results.encode import CONTENTS, contents_of
@@ -113,7 +113,7 @@ def title(note: Dataset) -> str:
 
 
 def test_no_destination_gets_rejection_notes_unless_it_asks_for_them() -> None:
-    outlet = Destination(name="pacs", ae_title="PACS", host="127.0.0.1", port=104)
+    outlet = DicomDestination(name="pacs", ae_title="PACS", host="127.0.0.1", port=104)
     assert outlet.rejection_notes is False
     key_objects = CONTENTS[ResultKind.REJECTION]
     assert key_objects not in contents_of(PROFILES["ohif"])

@@ -18,7 +18,8 @@ from pynetdicom.sop_class import (
 from readings import ENCODING
 from reports import calibrated, some_exam, some_sources
 
-from config.settings import Destination, Sender, Settings
+from config.peers import DicomDestination, Sender
+from config.settings import Settings
 from dicom_io.network.answers import Status
 from dicom_io.network.commitment import ReportStatus
 from dicom_io.network.scp_contexts import STORAGE_CLASSES, STORAGE_COMMITMENT, supported_contexts
@@ -132,7 +133,7 @@ def test_a_site_finds_its_own_peers_and_numbers_in_it():
         data_dir=Path("data"),
         senders=(Sender(ae_title="BUS"),),
         destinations=(
-            Destination(
+            DicomDestination(
                 name="pacs", ae_title="ARCHIVE", host="192.0.2.10", port=4242, commitment=True, retry_first_s=7
             ),
         ),
@@ -144,7 +145,7 @@ def test_a_site_finds_its_own_peers_and_numbers_in_it():
 
 
 def test_it_says_who_may_associate_and_for_what():
-    pacs = Destination(name="pacs", ae_title="ARCHIVE", host="192.0.2.10", port=4242, commitment=True)
+    pacs = DicomDestination(name="pacs", ae_title="ARCHIVE", host="192.0.2.10", port=4242, commitment=True)
     settings = Settings(data_dir=Path("data"), senders=(Sender(ae_title="BUS"),), destinations=(pacs,))
     said = conformance_statement(settings, "its settings")
     assert f"| {settings.receiver.ae_title} | 127.0.0.1 | verify, store |" in said, "`pull` and `check` come from here"

@@ -1,0 +1,57 @@
+"""The kinds of values that settings have, each checked where it is read."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def written(pattern: str, words: str) -> AfterValidator:
+    """Holds a text to a pattern; `words` say of one that does not fit what it must be."""
+
+    def fits(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(f"must be {words}")
+        return text
+
+    return AfterValidator(fits)
+
+
+AETitle = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, max_length=16),
+    written(r"[ -\[\]-~]+", "1 to 16 printable characters without backslash"),
+]
+"""A DICOM application entity title: 1..16 printable characters without backslash (PS3.5 section 6.2, VR AE)."""
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+EquipmentText = Annotated[
+    str, StringConstraints(strip_whitespace=True), written(r"[^\\\x00-\x1f]*", "one line without backslash")
+]
+"""Text of an object (PS3.5 section 6.2, VR SH and LO)."""
+
+
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError("no time zone of this name is known here; Europe/Berlin is one") from error
+    return name
+
+
+TimeZone = Annotated[str, AfterValidator(_known_zone)]
+"""A name of the IANA Time Zone Database."""
+
+Name = Annotated[
+    str,
+    StringConstraints(max_length=64),
+    written(r"[a-z0-9][a-z0-9_-]*", "lower-case letters, digits, - and _, the first a letter or digit"),
+]

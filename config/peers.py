@@ -1,0 +1,135 @@
+"""The applications that the node speaks with: senders, destinations of results, sources of studies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+
+from config.fields import AETitle, Name, Port, Section
+
+
+class Sender(Section):
+    """A PACS or modality that may send to the node."""
+
+    ae_title: AETitle
+    host: str | None = None
+    reads_secondary_capture: bool = False
+    find_host: str | None = None
+    find_port: Port | None = None
+
+    @model_validator(mode="after")
+    def _find_is_whole(self) -> Sender:
+        if (self.find_host is None) != (self.find_port is None):
+            raise ValueError("find_host and find_port go together")
+        return self
+
+
+class Destination(Section):
+    """What all destinations have in common: which results they get, and how often they are tried."""
+
+    name: Name
+    profile: Literal["ohif", "workstation-cad-sr", "overlay-only", "all"] = "ohif"
+    objects: tuple[Literal["SEG", "SR", "CAD-SR", "GSPS", "SC", "KO"], ...] | None = Field(default=None, min_length=1)
+    nominal_geometry: bool | None = None
+    draws_exam: bool = False
+    only_discordant: bool = False
+    rejection_notes: bool = False
+    timeout_s: float = Field(default=30, gt=0)
+    retry_first_s: float = Field(default=30, gt=0)
+    retry_ceiling_s: float = Field(default=3600, gt=0)
+    dead_after_s: float = Field(default=72 * 3600, gt=0)
+
+
+class DicomDestination(Destination):
+    """A PACS that receives results by C-STORE."""
+
+    ae_title: AETitle
+    host: str
+    port: Port
+    commitment: bool = False
+    commitment_timeout_s: float = Field(default=3600, gt=0)
+
+
+class WebService(Section):
+    """A DICOMweb service: its root, and how the node shows who it is. Secrets stand in files, never here."""
+
+    url: str
+    bearer_token_file: Path | None = None
+    ca_file: Path | None = None
+    client_certificate: Path | None = None
+    client_key: Path | None = None
+
+    @field_validator("url")
+    @classmethod
+    def _is_a_root(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("must be the address of a DICOMweb service, such as https://pacs.example/dicom-web")
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise ValueError("must hold no user, password, query or fragment; a token goes into bearer_token_file")
+        return url.rstrip("/")
+
+    @model_validator(mode="after")
+    def _secrets_stay_secret(self) -> Self:
+        if self.client_key is not None and self.client_certificate is None:
+            raise ValueError("client_key needs client_certificate")
+        parts = urlsplit(self.url)
+        if self.bearer_token_file and parts.scheme != "https" and not _is_this_machine(parts.hostname or ""):
+            raise ValueError("bearer_token_file needs an https url: over http everybody on the way reads the token")
+        return self
+
+    def beside(self, folder: Path) -> Self:
+        """The same with its files' paths taken from `folder`."""
+        files = ("bearer_token_file", "ca_file", "client_certificate", "client_key")
+        return self.model_copy(update={key: folder / path for key in files if (path := getattr(self, key)) is not None})
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+class WebDestination(WebService, Destination):
+    """A DICOMweb service that receives results by STOW-RS."""
+
+
+class Source(Section):
+    """What all sources of `mammo-node pull` have in common."""
+
+    name: Name
+    timeout_s: float = Field(default=120, gt=0)
+
+
+class DicomSource(Source):
+    """A PACS that is asked by C-FIND."""
+
+    ae_title: AETitle
+    host: str
+    port: Port
+    retrieve: Literal["c-get", "c-move"] = "c-get"
+
+
+class WebSource(WebService, Source):
+    """A DICOMweb service that is asked by QIDO-RS and WADO-RS."""
+
+
+BY_DICOM, BY_WEB = "by DICOM", "by DICOMweb"
+
+
+def _kind(entry: object) -> str:
+    """Which of the two a destination or source is: what has a url speaks DICOMweb."""
+    is_web = "url" in entry if isinstance(entry, Mapping) else isinstance(entry, WebService)
+    return BY_WEB if is_web else BY_DICOM
+
+
+AnyDestination = Annotated[
+    Annotated[DicomDestination, Tag(BY_DICOM)] | Annotated[WebDestination, Tag(BY_WEB)], Discriminator(_kind)
+]
+AnySource = Annotated[Annotated[DicomSource, Tag(BY_DICOM)] | Annotated[WebSource, Tag(BY_WEB)], Discriminator(_kind)]

@@ -1,0 +1,50 @@
+"""One node per data folder: two would read and send everything twice."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from models.errors import UserError
+from node.archive.layout import LOCK
+
+
+class AlreadyRunning(UserError):
+    """Another node works in this data folder."""
+
+
+class DataFolderUnusable(UserError):
+    """The data folder cannot be made or written in; the message says why."""
+
+
+@contextmanager
+def only_node(data_dir: Path) -> Iterator[None]:
+    """Holds the data folder for this process; the lock goes when the process ends, however it ends.
+
+    Only the node's own user may read what is in it, also where somebody else made the folder, or an older node wrote
+    into it with other permissions.
+
+    Raises:
+        AlreadyRunning: another process holds it.
+        DataFolderUnusable: it cannot be made, or not be written in.
+    """
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)  # patients' data: for the node's own user
+        held = (data_dir / LOCK).open("w")
+    except OSError as error:
+        raise DataFolderUnusable(
+            f"data_dir {data_dir} cannot be used: {error.strerror}. It must be a folder that the node may write in."
+        ) from error
+    with held as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise AlreadyRunning(
+                f"Another mammo-node works in {data_dir}: stop it, or set another data_dir."
+            ) from error
+        for entry in data_dir.iterdir():
+            if entry.owner() == data_dir.owner() and not entry.is_symlink():
+                entry.chmod(0o700 if entry.is_dir() else 0o600)
+        yield
