@@ -98,7 +98,7 @@ def _clean_up(settings: Settings, sessions: Sessions) -> None:
 def _loops(
     settings: Settings, sessions: Sessions, commitments: Mapping[str, Commitment], bundle: BundleId, device: Device
 ) -> list[Loop]:
-    supervisor = ReaderSupervisor(run_reader, (settings,), sessions, reader_name(settings))
+    supervisor = ReaderSupervisor(run_reader, (settings,), sessions, reader_name(settings), time.time)
     reporter = Reporter(
         sessions=sessions,
         data_dir=settings.data_dir,

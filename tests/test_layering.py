@@ -34,6 +34,13 @@ MODEL_LIBRARIES = {"ultralytics", "timm", "segment_anything", "segment_anything_
 TWO_LIBRARIES = {"models/segmenters/lite_medsam.py", "models/segmenters/hq_library.py"}
 # ultralytics takes its switches from variables only, at its import.
 SETS_VARIABLES = {"models/detectors/stock.py"}
+# The key of the pseudonyms is a secret of the installation's.
+DRAWS_A_SECRET = {"node/annotations/pseudonyms.py"}
+WALL_CLOCK = re.compile(r"time\.(time(_ns)?|localtime|gmtime|ctime)|(datetime|date)\.(now|today|utcnow)")
+RANDOM = re.compile(
+    r"(secrets|random)\.\w+|(uuid\.)?uuid[14]|os\.urandom|(pydicom\.uid\.)?generate_uid"
+    r"|np\.random\.(?!Generator\b|default_rng\b)\w+"
+)
 FORBIDDEN_NAMES = {"utils", "common", "helpers", "manager", "base", "misc"}
 RECEIVERS_MODULES = (
     "dicom_io.network.scp",
@@ -156,6 +163,21 @@ def _variable_set(node: ast.AST) -> ast.expr | None:
         case ast.Attribute(value=ast.Attribute(attr="environ") as environ, attr="setdefault" | "update"):
             return environ
     return None
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_only_the_edge_reads_the_wall_clock_and_draws_at_random(name):
+    """node/app.py and the commands; a generator with a seed, and clocks that nobody sets, are free to all."""
+    if name == "node/app.py" or name.startswith("node/cli/"):
+        return
+    for node in ast.walk(TREES[name]):
+        match node:
+            case ast.Call(func=function, args=[], keywords=[]) if ast.unparse(function).endswith("default_rng"):
+                raise AssertionError(f"{name}:{node.lineno} draws without a seed")
+            case ast.Attribute() | ast.Name():
+                used = ast.unparse(node)
+                assert not WALL_CLOCK.fullmatch(used), f"{name}:{node.lineno} reads the wall clock"
+                assert name in DRAWS_A_SECRET or not RANDOM.fullmatch(used), f"{name}:{node.lineno} draws at random"
 
 
 @pytest.mark.parametrize("name", SOURCES)

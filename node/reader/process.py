@@ -8,7 +8,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
@@ -50,7 +49,7 @@ class ReaderSupervisor:
         arguments: tuple[object, ...],
         sessions: Sessions,
         worker: str,
-        now: Callable[[], float] = time.time,
+        now: Callable[[], float],
     ) -> None:
         self._target = target
         self._arguments = arguments

@@ -78,7 +78,7 @@ def read(data_dir: Path, models: OneMass, lease_s: float) -> None:
 @contextmanager
 def supervised(road: Road, models: OneMass, lease_s: float = 600) -> Iterator[None]:
     stop = threading.Event()
-    supervisor = ReaderSupervisor(read, (road.data_dir, models, lease_s), road.sessions, WORKER)
+    supervisor = ReaderSupervisor(read, (road.data_dir, models, lease_s), road.sessions, WORKER, time.time)
     thread = threading.Thread(target=supervisor.run, args=(stop,))
     thread.start()
     try:
