@@ -137,7 +137,7 @@ class Service:
         while not self._stop.is_set():
             try:
                 loop.run(self._stop)
-            except Exception as fault:  # noqa: BLE001 - told, and raised where the service ends
+            except Exception as fault:  # noqa: BLE001 - logged, and raised where the service ends
                 if passes(fault):  # receiving goes on meanwhile, and tells its senders
                     log.error("%s: disk or database do not answer, it is tried again: %s", loop.name, place_of(fault))
                     self._stop.wait(PAUSE_S)

@@ -6,6 +6,7 @@ it, so that the study's other images are reported.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -18,8 +19,11 @@ from dicom_io.pixels.intact import read_archived_header
 from dicom_io.results.sources import demographics
 from models.readings.reading_json import from_json
 from models.types import ImageReading
+from node.logs import place_of
 from node.store.faults import passes
 from node.store.tables import Instance
+
+log = logging.getLogger(__name__)
 
 _OF_THE_STUDY = (
     "InstitutionName", "PerformedProcedureStepDescription", "RequestedProcedureDescription",
@@ -61,6 +65,7 @@ def headers_of(instances: Sequence[Instance], study_instance_uid: str, data_dir:
         except Exception as fault:  # whatever a parser may stumble over in damaged bytes
             if instance.reading is not None:
                 raise _told(instance, fault) from fault
+            log.warning("image %d, which was not read: its header cannot be read: %s", instance.id, place_of(fault))
             not_to_be_had[instance] = fault
     if not headers:
         first, cause = next(iter(not_to_be_had.items()))

@@ -61,7 +61,7 @@ def main() -> None:
     os.umask(0o077)  # what a command writes may be a patient's: for its own user alone
     try:
         build()()
-    except Exception as error:
+    except Exception as error:  # raised again where it is a fault of the program's own
         told = _for_people(error)
         if told is None:
             raise

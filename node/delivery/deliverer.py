@@ -16,7 +16,7 @@ from dicom_io.errors import DestinationError, NotAccepted, Rejected, Unreachable
 from node.delivery.backoff import RetryPolicy, next_try
 from node.delivery.commitment import Commitment
 from node.store.database import Sessions, looking
-from node.store.faults import passes, told
+from node.store.faults import RAISED_AS, passes, told
 from node.store.states import DeliveryState, StudyState, moved
 from node.store.tables import Delivery, Result, Study
 
@@ -96,7 +96,7 @@ class Deliverer:
                 return tried + 1
             except DestinationError as error:
                 self._failed(delivery, error)
-            except Exception as fault:
+            except RAISED_AS as fault:
                 if not passes(fault):
                     raise
                 self._failed(delivery, Rejected(f"it cannot be read here: {told(fault)}"))

@@ -103,7 +103,7 @@ class Rejecting:
         """One study's fault (a file that cannot be read) holds up no other."""
         try:
             return self._reject(study_id, deliveries)
-        except Exception as fault:  # noqa: BLE001 - told; the study is tried at the next tick
+        except Exception as fault:  # noqa: BLE001 - whatever a damaged file makes fail: logged, and tried at the next tick
             log.error("study %d: no rejection note could be written: %s", study_id, place_of(fault))
             return 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ import numpy as np
 from dicom_io.errors import NotReadable
 from dicom_io.pixels.decoding import read_dataset, stored_values
 from node.intake.apart import Apart, NoAnswer
+
+log = logging.getLogger(__name__)
 
 _BYTES_PER_SAMPLE = 40
 """Two images as 16 bits, what a codec makes of one of them (32 bits), and copies on the way."""
@@ -32,7 +35,8 @@ class PixelComparison:
         """
         try:
             return self._apart.call(_is_same, one, other, self._max_pixels)
-        except (NotReadable, NoAnswer):
+        except (NotReadable, NoAnswer) as fault:
+            log.warning("two files of one instance count as different: their pixels cannot be compared: %s", fault)
             return False
 
 

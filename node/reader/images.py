@@ -24,7 +24,7 @@ from models.readings.reading_json import masks_of, to_json
 from models.types import ImageReading, Mammogram, counted
 from node.archive.layout import masks_of_reading
 from node.store.database import Sessions
-from node.store.faults import PATIENCE, Patience, given_up, passes, told
+from node.store.faults import PATIENCE, RAISED_AS, Patience, given_up, passes, told
 from node.store.queue import Claim, LeaseLost, claim, finish, put_off, renew
 from node.store.states import JobKind, JobState
 from node.store.tables import Instance
@@ -80,7 +80,7 @@ class ImageReader:
             except NotReadable as reason:
                 self._give_up(held, str(reason))
                 continue
-            except Exception as fault:
+            except RAISED_AS as fault:
                 if not passes(fault):
                     raise
                 self._put_off(held, told(fault))
@@ -101,7 +101,7 @@ class ImageReader:
             readings = self.pipeline.read([image for _, image, _ in decoded])
         except OutOfMemory:
             readings = []
-        except Exception as fault:
+        except RAISED_AS as fault:
             if not passes(fault):
                 raise
             readings, reason = [], told(fault)
@@ -120,7 +120,7 @@ class ImageReader:
     def _publish_or_put_off(self, held: Claim, reading: ImageReading) -> None:
         try:
             self._publish(held, reading)
-        except Exception as fault:
+        except RAISED_AS as fault:
             if not passes(fault):
                 raise
             self._put_off(held, told(fault))

@@ -140,8 +140,8 @@ def _reader_main(target: Callable[..., None], arguments: tuple[object, ...]) -> 
     except Unwell as fault:
         log.error("the reader stops, since its device failed: %s", place_of(fault))
         sys.exit(EXIT_UNWELL)
-    except Exception as fault:  # noqa: BLE001 - see below
-        # Only its place: multiprocessing would print its message, which may quote a header.
+    except Exception as fault:  # noqa: BLE001 - the process ends with it
+        # Logged by its place: multiprocessing would print its message, which may quote a header.
         log.error("the reader stops: %s", place_of(fault))
         sys.exit(1)
 

@@ -115,7 +115,7 @@ class Reporter:
                 self._report(held)
         except LeaseLost:
             raise
-        except Exception as fault:  # noqa: BLE001 - told in the job's row
+        except Exception as fault:  # noqa: BLE001 - whatever a header makes fail: logged, and kept in the job's row
             if passes(fault):
                 self._put_off(held, told_of(fault))
             else:
@@ -162,7 +162,7 @@ class Reporter:
             return [], []
         try:
             return self._noticed(held, why)
-        except Exception as fault:  # noqa: BLE001 - there is no notice, then; the report's own fault is told anyway
+        except Exception as fault:  # noqa: BLE001 - logged; the report's own fault is told without it
             log.error("job %d: no notice that there is no report: %s", held.job_id, place_of(fault))
             return [], []
 

@@ -67,12 +67,13 @@ class Patience:
 
 PATIENCE = Patience()
 
+RAISED_AS = (OSError, OperationalError, NoConnectionFree, MemoryError)
+"""What a fault of the machine that passes is raised as; `passes` says which of these is one."""
+
 
 def passes(fault: BaseException) -> bool:
     """Whether the same work may succeed later: the fault is the machine's."""
-    if isinstance(fault, OSError):
-        return fault.errno in PASSING
-    return isinstance(fault, OperationalError | NoConnectionFree | MemoryError)
+    return isinstance(fault, RAISED_AS) and (not isinstance(fault, OSError) or fault.errno in PASSING)
 
 
 def told(fault: BaseException) -> str:
