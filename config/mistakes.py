@@ -119,9 +119,9 @@ def _keys(model: type[BaseModel], path: Sequence[object]) -> list[str]:
     models = [model]
     for part in path:
         if not isinstance(part, int):  # a place in a list is not a key
-            fields = [one.model_fields[part] for one in models if part in one.model_fields]
+            fields = [section.model_fields[part] for section in models if part in section.model_fields]
             models = [found for field in fields for found in _models(field.annotation)]
-    return sorted({name for one in models for name in one.model_fields})
+    return sorted({name for section in models for name in section.model_fields})
 
 
 def _models(annotation: object) -> Iterator[type[BaseModel]]:

@@ -40,37 +40,37 @@ def route(routes: Sequence[Route], header: InstanceHeader, calling_ae_title: str
     """
     day = datetime.fromtimestamp(came_at, UTC).astimezone().date()  # the site's, as Study Date is
     why: list[str] = []
-    for one in routes:
-        against = next(_against(one, header, calling_ae_title, day), None)
+    for candidate in routes:
+        against = next(_against(candidate, header, calling_ae_title, day), None)
         if against is None:
-            why.append(f"{one.name}: fits")
-            return Decision(one.read, one.destinations, one.name, tuple(why))
-        why.append(f"{one.name}: does not fit: {against}")
+            why.append(f"{candidate.name}: fits")
+            return Decision(candidate.read, candidate.destinations, candidate.name, tuple(why))
+        why.append(f"{candidate.name}: does not fit: {against}")
     return Decision(True, None, None, (*why, "no route fits: none keeps anything back"))
 
 
-def _against(one: Route, header: InstanceHeader, calling_ae_title: str, day: date) -> Iterator[str]:
+def _against(candidate: Route, header: InstanceHeader, calling_ae_title: str, day: date) -> Iterator[str]:
     """Each reason why a route does not fit; a condition that is not given is no reason."""
-    if one.calling_ae_titles and calling_ae_title not in one.calling_ae_titles:
+    if candidate.calling_ae_titles and calling_ae_title not in candidate.calling_ae_titles:
         yield f"the calling AE title is {calling_ae_title or 'not known'}"
-    if one.sop_class_uids and header.sop_class_uid not in one.sop_class_uids:
+    if candidate.sop_class_uids and header.sop_class_uid not in candidate.sop_class_uids:
         yield f"the SOP class is {header.sop_class_uid}"
-    if one.procedures and not any(_like(name, one.procedures) for name in header.procedures):
+    if candidate.procedures and not any(_like(name, candidate.procedures) for name in header.procedures):
         yield f"the procedure is {' / '.join(header.procedures) or 'not stated'}"
-    if one.institutions and not _like(header.institution, one.institutions):
+    if candidate.institutions and not _like(header.institution, candidate.institutions):
         yield f"the institution is {header.institution or 'not stated'}"
-    if one.older_than_days is not None or one.younger_than_days is not None:
-        yield from _against_age(one, header.study_date, day)
+    if candidate.older_than_days is not None or candidate.younger_than_days is not None:
+        yield from _against_age(candidate, header.study_date, day)
 
 
-def _against_age(one: Route, study_date: date | None, day: date) -> Iterator[str]:
+def _against_age(candidate: Route, study_date: date | None, day: date) -> Iterator[str]:
     if study_date is None:
         yield "the study's date is not stated"
         return
     days = (day - study_date).days
-    if one.older_than_days is not None and days <= one.older_than_days:
+    if candidate.older_than_days is not None and days <= candidate.older_than_days:
         yield f"the study is {counted(days, 'day')} old"
-    if one.younger_than_days is not None and days >= one.younger_than_days:
+    if candidate.younger_than_days is not None and days >= candidate.younger_than_days:
         yield f"the study is {counted(days, 'day')} old"
 
 

@@ -84,7 +84,9 @@ def gather(
         progress: told studies done, studies there are, and what they are.
         recall_threshold: the site's: a probability (0..1) above it is a recall.
     """
-    assessed = {one for one in session.scalars(select(ReceivedAssessment.study_id).distinct()) if one is not None}
+    assessed = {
+        study_id for study_id in session.scalars(select(ReceivedAssessment.study_id).distinct()) if study_id is not None
+    }
     reported = set(session.scalars(select(Study.id).where(Study.state == StudyState.REPORTED)))
     wanted = (assessed | set(pathology)) & reported
     left_out = Counter(
@@ -117,8 +119,10 @@ def gather(
 def _places(
     study: Study, exam: ExamReading, assessments: Sequence[Assessment], said: Outcomes, level: Level
 ) -> Iterator[Place]:
-    assigned = {one.laterality: one.category for one in assessments}
-    patient = next((one.patient_id for one in study.instances if one.patient_id), study.study_instance_uid)
+    assigned = {assessment.laterality: assessment.category for assessment in assessments}
+    patient = next(
+        (instance.patient_id for instance in study.instances if instance.patient_id), study.study_instance_uid
+    )
     prevalence = next((image.reading.prevalence for image in exam.images if image.reading.prevalence), None)
     prior = None if prevalence is None else prior_of(level, prevalence)
     read = {breast.laterality: (breast.malignancy, breast.likelihood) for breast in exam.breasts}
@@ -149,14 +153,14 @@ def _not_compared(
 ) -> Iterator[str]:
     """Why something of a study is not compared, once for each time it is so."""
     for place in here:
-        one = place.compared
-        if one.assigned is Category.SIX:
+        compared = place.compared
+        if compared.assigned is Category.SIX:
             yield SIX.format(level=level)
-        elif one.score is None:
+        elif compared.score is None:
             yield UNREAD.format(level=level)
-        elif one.likelihood is None:
+        elif compared.likelihood is None:
             yield UNCALIBRATED.format(level=level)
-    sides = {one.laterality for one in assessments}
+    sides = {assessment.laterality for assessment in assessments}
     if level is Level.BREAST and sides == {None}:
         yield ONLY_EXAM
     elif sides and None not in sides and {breast.laterality for breast in exam.breasts} - sides:

@@ -77,15 +77,15 @@ def discordant_csv(stats: ArchiveStats) -> str:
 
 
 def _discordant(place: Place) -> dict[str, Any]:
-    one = place.compared
-    likelihood = one.likelihood
+    compared = place.compared
+    likelihood = compared.likelihood
     return {
         "study": place.study,
         "study_instance_uid": place.study_instance_uid,
         "laterality": place.laterality,
         "implied": likelihood and likelihood.category,
-        "assigned": one.assigned,
-        "agreement": one.agreement,
+        "assigned": compared.assigned,
+        "agreement": compared.agreement,
         "probability": likelihood and round(likelihood.probability, 6),
         "pathology": pathology_of(place),
     }

@@ -56,7 +56,7 @@ def archive_cases(settings: Settings, reader: DicomReader) -> Cases:
     with looking(sessions) as session:
         found = read_annotations(session, settings.data_dir)
     images, left_out = true_images(found, settings.data_dir, open_pseudonyms(settings.data_dir))
-    cases = cases_of([_archive_image(one, settings.data_dir / one.image.image_path, reader) for one in images])
+    cases = cases_of([_archive_image(truth, settings.data_dir / truth.image.image_path, reader) for truth in images])
     return replace(cases, left_out=(*left_out, *cases.left_out))
 
 
@@ -65,7 +65,7 @@ def true_images(
 ) -> tuple[tuple[TrueImage, ...], tuple[LeftOut, ...]]:
     """The truth of each image, and what cannot be used and why. Reads the pixels of the corrections."""
     images: list[TrueImage] = []
-    left_out = [LeftOut(f"annotation {one.annotation_id}", one.why) for one in found.not_counted]
+    left_out = [LeftOut(f"annotation {annotation.annotation_id}", annotation.why) for annotation in found.not_counted]
     for image in found.images:
         try:
             comparison = compare(image, data_dir)

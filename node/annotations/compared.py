@@ -69,7 +69,7 @@ def _compared(image: AnnotatedImage, data_dir: Path) -> Comparison:
 
 def match(proposed: Sequence[ReadSegment], drawn: Sequence[ReadSegment]) -> tuple[Pair, ...]:
     """Which proposal became which lesion, in the order of what was drawn."""
-    pairs = same_lesions([one.mask for one in proposed], [one.mask for one in drawn])
+    pairs = same_lesions([segment.mask for segment in proposed], [segment.mask for segment in drawn])
     return tuple(
         Pair(proposed[ours], drawn[theirs], overlap(proposed[ours].mask, drawn[theirs].mask).dice)
         for theirs, ours in pairs.items()

@@ -59,7 +59,7 @@ def _export_one(truth: TrueImage, data_dir: Path, out: Path) -> ExportedImage:
         file=file,
         segmentation=segmentation,
         annotator=truth.annotator,
-        lesions=tuple(ExportedLesion(number=one.segment.number, kind=one.kind) for one in truth.lesions),
+        lesions=tuple(ExportedLesion(number=lesion.segment.number, kind=lesion.kind) for lesion in truth.lesions),
     )
 
 

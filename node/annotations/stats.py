@@ -50,19 +50,19 @@ class AnnotationStats:
 
 def annotation_stats(comparisons: Sequence[Comparison]) -> AnnotationStats:
     """Counts, and the measures with their intervals over patients."""
-    compared = [one for one in comparisons if one.image.revision is not None]
-    patients = [_patient(one) for one in compared]
+    compared = [comparison for comparison in comparisons if comparison.image.revision is not None]
+    patients = [_patient(comparison) for comparison in compared]
     measured = _measured(compared, patients)
     return AnnotationStats(
         images=len(comparisons),
-        patients=len({_patient(one) for one in comparisons}),
+        patients=len({_patient(comparison) for comparison in comparisons}),
         compared=len(compared),
-        proposed=sum(len(one.kept) + len(one.removed) for one in compared),
-        drawn=sum(len(one.drawn) for one in compared),
-        kept=sum(len(one.kept) for one in compared),
-        unchanged=sum(pair.dice == 1 for one in compared for pair in one.kept),
-        added=sum(len(one.added) for one in compared),
-        removed=sum(len(one.removed) for one in compared),
+        proposed=sum(len(comparison.kept) + len(comparison.removed) for comparison in compared),
+        drawn=sum(len(comparison.drawn) for comparison in compared),
+        kept=sum(len(comparison.kept) for comparison in compared),
+        unchanged=sum(pair.dice == 1 for comparison in compared for pair in comparison.kept),
+        added=sum(len(comparison.added) for comparison in compared),
+        removed=sum(len(comparison.removed) for comparison in compared),
         dice_mean=measured[0],
         dice_median=measured[1],
         found=measured[2],
@@ -73,8 +73,11 @@ def annotation_stats(comparisons: Sequence[Comparison]) -> AnnotationStats:
 def _measured(compared: Sequence[Comparison], patients: Sequence[str]) -> list[Figure | None]:
     def measure(at: list[int]) -> tuple[float, ...]:
         some = [compared[index] for index in at]
-        dices = [pair.dice for one in some for pair in one.kept]
-        added, removed = sum(len(one.added) for one in some), sum(len(one.removed) for one in some)
+        dices = [pair.dice for comparison in some for pair in comparison.kept]
+        added, removed = (
+            sum(len(comparison.added) for comparison in some),
+            sum(len(comparison.removed) for comparison in some),
+        )
         return (
             float(np.mean(dices)) if dices else math.nan,
             float(np.median(dices)) if dices else math.nan,

@@ -118,7 +118,7 @@ def read_annotations(session: Session, data_dir: Path) -> Annotations:
                 continue
             counted.append(_annotated(image, row, len(older), proposals))
             break
-    counted.sort(key=lambda one: (one.study_id, one.image_id))
+    counted.sort(key=lambda image: (image.study_id, image.image_id))
     return Annotations(tuple(counted), tuple(not_counted))
 
 
@@ -143,7 +143,7 @@ def _why_not(row: Annotation, images: Sequence[Instance]) -> str | None:
         return NO_IMAGE_HERE
     if any(image.patient_id != row.instance.patient_id for image in images):
         return OTHER_PATIENT
-    if any(one.study.state is StudyState.QUARANTINED for one in (*images, row.instance)):
+    if any(instance.study.state is StudyState.QUARANTINED for instance in (*images, row.instance)):
         return IN_QUARANTINE
     if row.automatic_by and not set(row.automatic_by) <= {_reader_of(image) for image in images}:
         return BY_A_MACHINE

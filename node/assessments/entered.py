@@ -86,10 +86,10 @@ def enter(
         in_place_of: documents that came before, whose place these take: what they said no longer counts.
     """
     removed = _of_documents(session, source, in_place_of)
-    rows = [_row(one, source, now) for one in stated]
+    rows = [_row(assessment, source, now) for assessment in stated]
     if removed and {(row.document, *_said(row)) for row in removed} == {(row.document, *_said(row)) for row in rows}:
         return []
-    corrected = _of_orders(session, {one.order for one in stated} - {""})
+    corrected = _of_orders(session, {assessment.order for assessment in stated} - {""})
     before = {study: _counting(session, study) for row in (*removed, *corrected) if (study := row.study)}
     for row in removed:
         session.delete(row)
@@ -127,9 +127,9 @@ def _match(session: Session, rows: Sequence[ReceivedAssessment], before: dict[St
             log.info("study %d: assessment %d came by %s", study.id, row.id, row.source)
         if study is row.study:
             continue
-        for one in (row.study, study):
-            if one is not None:
-                changed.setdefault(one, _counting(session, one))
+        for affected in (row.study, study):
+            if affected is not None:
+                changed.setdefault(affected, _counting(session, affected))
         row.study = study
         session.flush()
     for study, counted in changed.items():
@@ -138,7 +138,7 @@ def _match(session: Session, rows: Sequence[ReceivedAssessment], before: dict[St
 
 
 def _counting(session: Session, study: Study) -> _Counting:
-    return {(one.laterality, one.category) for one in assessments_of(session, study)}
+    return {(assessment.laterality, assessment.category) for assessment in assessments_of(session, study)}
 
 
 def _row(stated: StatedAssessment, source: str, now: float) -> ReceivedAssessment:

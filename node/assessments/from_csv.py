@@ -36,19 +36,25 @@ def read_table(path: Path) -> Table:
         path,
         ("category", "laterality"),
         ("patient_id", "assessed_at"),
-        lambda line, row: [(line, one) for one in _assessments(f"{path.name}, line {line}", row)],
+        lambda line, row: [(line, assessment) for assessment in _assessments(f"{path.name}, line {line}", row)],
     )
     contradicting = _contradictions(said)
     bad = sorted((*bad_rows, *contradicting.values()), key=lambda row: row.line)
-    return Table(tuple(one for line, one in said if line not in contradicting), tuple(bad))
+    return Table(tuple(assessment for line, assessment in said if line not in contradicting), tuple(bad))
 
 
 def _contradictions(said: Iterable[tuple[int, StatedAssessment]]) -> dict[int, BadRow]:
     """By line: the rows that give one breast, or the exam, several categories and no later one of them."""
     groups: dict[Hashable, list[tuple[int, Category]]] = {}
-    for line, one in said:
-        about = (one.study_instance_uid, one.accession_number, one.patient_id, one.laterality, one.assessed_at)
-        groups.setdefault(about, []).append((line, one.category))
+    for line, assessment in said:
+        about = (
+            assessment.study_instance_uid,
+            assessment.accession_number,
+            assessment.patient_id,
+            assessment.laterality,
+            assessment.assessed_at,
+        )
+        groups.setdefault(about, []).append((line, assessment.category))
     found: dict[int, BadRow] = {}
     for group in groups.values():
         one_of_each = {category: line for line, category in reversed(group)}

@@ -72,4 +72,4 @@ def _same_patient(session: Session, study: Study, assessment: ReceivedAssessment
     stated = set(assessment.patient_id.split("\\")) - {""}
     of_study = select(Instance.patient_id).where(Instance.study_id == study.id, Instance.kind.in_(IMAGES)).distinct()
     known = set(session.scalars(of_study)) - {""}
-    return not stated or not known or bool(stated & {part for one in known for part in one.split("\\")})
+    return not stated or not known or bool(stated & {part for patient_id in known for part in patient_id.split("\\")})

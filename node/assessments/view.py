@@ -82,6 +82,8 @@ def view_assessments(session: Session, data_dir: Path) -> AssessmentsView:
             )
             for row in rows
         ),
-        refused_reports=tuple(RefusedReport(one.study_id, one.id, one.refusal or "") for one in refused),
+        refused_reports=tuple(
+            RefusedReport(instance.study_id, instance.id, instance.refusal or "") for instance in refused
+        ),
         refused_messages=tuple(sorted(str(path) for path in (data_dir / HL7_REFUSED).glob("*.hl7"))),
     )

@@ -53,8 +53,8 @@ def list_annotations(
         return
     comparisons, unreadable = _compared(found, settings.data_dir)
     if as_json:
-        not_counted = [_not_counted_values(one) for one in found.not_counted]
-        told = [_values(one) for one in comparisons]
+        not_counted = [_not_counted_values(annotation) for annotation in found.not_counted]
+        told = [_values(comparison) for comparison in comparisons]
         unusable = [
             {"annotation": image.annotation_id, "study": image.study_id, "image": image.image_id, "why": why}
             for image, why in unreadable
@@ -62,8 +62,8 @@ def list_annotations(
         typer.echo(json.dumps({"images": told, "not_counted": not_counted + unusable}, indent=2))
         return
     typer.echo(f"{counted(len(comparisons), 'corrected image')}")
-    for one in comparisons:
-        typer.echo("\n".join(_lines(one)))
+    for comparison in comparisons:
+        typer.echo("\n".join(_lines(comparison)))
     for other in found.not_counted:
         place = "" if other.image_id is None else f"image {other.image_id}: "
         typer.echo(
@@ -95,11 +95,11 @@ def export_annotations(
     images, left_out = true_images(found, settings.data_dir, open_pseudonyms(settings.data_dir))
     export(images, settings.data_dir, out)
     if as_json:
-        named = [{"what": one.name, "why": one.reason} for one in left_out]
+        named = [{"what": left.name, "why": left.reason} for left in left_out]
         typer.echo(json.dumps({"images": len(images), "out": str(out), "left_out": named}, indent=2))
         return
-    for one in left_out:
-        typer.echo(f"left out: {one.name}: {one.reason}")
+    for left in left_out:
+        typer.echo(f"left out: {left.name}: {left.reason}")
     typer.echo(f"{counted(len(images), 'image')} in {out}. The DICOM files hold patient data as they were received.")
 
 
@@ -154,46 +154,47 @@ def _list_due(settings: Settings, found: Annotations, as_json: bool) -> None:
     if as_json:
         told = [
             {
-                "study": one.study_id,
-                "study_instance_uid": one.study_instance_uid,
-                "revision": one.revision,
-                "reported_at": one.reported_at,
+                "study": study.study_id,
+                "study_instance_uid": study.study_instance_uid,
+                "revision": study.revision,
+                "reported_at": study.reported_at,
             }
-            for one in due
+            for study in due
         ]
         typer.echo(json.dumps({"share": share, "due": told}, indent=2))
         return
     studies = counted(len(due), "study", "studies")
     typer.echo(f"{studies} due for review; {share:.0%} of those reported are drawn (review.share)")
-    for one in due:
-        typer.echo(f"{one.study_id}  reported {local_time(one.reported_at)}  {one.study_instance_uid}")
+    for study in due:
+        typer.echo(f"{study.study_id}  reported {local_time(study.reported_at)}  {study.study_instance_uid}")
 
 
-def _lines(one: Comparison) -> Iterator[str]:
-    image = one.image
+def _lines(comparison: Comparison) -> Iterator[str]:
+    image = comparison.image
     side = {"L": "left", "R": "right"}.get(image.laterality or "", "")
     place = " ".join(filter(None, (f"image {image.image_id}", side, image.view)))
     drawn = local_time(image.created_at) if image.created_at is not None else "at a time not stated"
-    earlier = f"; {counted(image.earlier, 'earlier one')} kept" if image.earlier else ""
+    earlier = f"; {counted(image.earlier, 'earlier comparison')} kept" if image.earlier else ""
     yield (
         f"study {image.study_id}  {place}: by {image.creator or 'somebody not named'}, {drawn}, "
         f"from {image.source or 'a file'} {local_time(image.received_at)}{earlier}"
     )
     if image.proposal_lost:
-        yield f"   {counted(len(one.drawn), 'lesion')}; nothing to compare with: {image.proposal_lost}"
+        yield f"   {counted(len(comparison.drawn), 'lesion')}; nothing to compare with: {image.proposal_lost}"
         return
     if image.revision is None:
-        yield f"   {counted(len(one.drawn), 'lesion')}; the node had proposed nothing to compare with"
+        yield f"   {counted(len(comparison.drawn), 'lesion')}; the node had proposed nothing to compare with"
         return
-    dices = ", ".join(f"{pair.dice:.3f}" for pair in one.kept)
+    dices = ", ".join(f"{pair.dice:.3f}" for pair in comparison.kept)
+    kept = f"{len(comparison.kept)} kept" + (f" (Dice {dices})" if dices else "")
     yield (
-        f"   {counted(len(one.drawn), 'lesion')}: {len(one.kept)} kept{f' (Dice {dices})' if dices else ''}, "
-        f"{len(one.added)} added, {len(one.removed)} removed; against revision {image.revision}"
+        f"   {counted(len(comparison.drawn), 'lesion')}: {kept}, {len(comparison.added)} added, "
+        f"{len(comparison.removed)} removed; against revision {image.revision}"
     )
 
 
-def _values(one: Comparison) -> dict[str, Any]:
-    image = one.image
+def _values(comparison: Comparison) -> dict[str, Any]:
+    image = comparison.image
     return {
         "annotation": image.annotation_id,
         "study": image.study_id,
@@ -207,21 +208,21 @@ def _values(one: Comparison) -> dict[str, Any]:
         "earlier": image.earlier,
         "revision": image.revision,
         "proposal_lost": image.proposal_lost,
-        "lesions": [{"label": lesion.label, "kind": lesion.kind} for lesion in one.drawn],
-        "dice": [pair.dice for pair in one.kept],
-        "added": [lesion.label for lesion in one.added],
-        "removed": [lesion.label for lesion in one.removed],
+        "lesions": [{"label": lesion.label, "kind": lesion.kind} for lesion in comparison.drawn],
+        "dice": [pair.dice for pair in comparison.kept],
+        "added": [lesion.label for lesion in comparison.added],
+        "removed": [lesion.label for lesion in comparison.removed],
     }
 
 
-def _not_counted_values(one: NotCounted) -> dict[str, Any]:
+def _not_counted_values(annotation: NotCounted) -> dict[str, Any]:
     return {
-        "annotation": one.annotation_id,
-        "study": one.study_id,
-        "image": one.image_id,
-        "source": one.source,
-        "received_at": one.received_at,
-        "why": one.why,
+        "annotation": annotation.annotation_id,
+        "study": annotation.study_id,
+        "image": annotation.image_id,
+        "source": annotation.source,
+        "received_at": annotation.received_at,
+        "why": annotation.why,
     }
 
 

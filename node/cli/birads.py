@@ -78,23 +78,26 @@ def list_assessments(
     settings = load(config)
     with looking(open_queue(settings)) as session:
         view = view_assessments(session, settings.data_dir)
-    shown = [one for one in view.assessments if one.study is None or not unmatched]
+    shown = [assessment for assessment in view.assessments if assessment.study is None or not unmatched]
     if as_json:
-        typer.echo(json.dumps(asdict(view) | {"assessments": [asdict(one) for one in shown]}, indent=2))
+        typer.echo(json.dumps(asdict(view) | {"assessments": [asdict(assessment) for assessment in shown]}, indent=2))
         return
-    waiting = sum(one.study is None for one in view.assessments)
+    waiting = sum(assessment.study is None for assessment in view.assessments)
     typer.echo(f"{counted(len(view.assessments), 'assessment')}, {waiting} unmatched")
-    for one in shown:
-        typer.echo(_line(one))
+    for assessment in shown:
+        typer.echo(_line(assessment))
     for report in view.refused_reports:
         typer.echo(f"study {report.study}  not used: instance {report.instance}: {report.why}")
     for path in view.refused_messages:
         typer.echo(f"HL7 message refused, the log says why: {path}")
 
 
-def _line(one: AssessmentView) -> str:
-    what = f"{_BREASTS[one.laterality]} {one.category} by {one.source}, received {local_time(one.received_at)}"
-    if one.study is not None:
-        return f"study {one.study}  {what}" + ("" if one.counts else " (a later one counts)")
-    named = one.study_instance_uid or f"accession number {one.accession_number}"
-    return f"unmatched  {what}, for {named}: {one.why}"
+def _line(assessment: AssessmentView) -> str:
+    what = (
+        f"{_BREASTS[assessment.laterality]} {assessment.category} by {assessment.source}, "
+        f"received {local_time(assessment.received_at)}"
+    )
+    if assessment.study is not None:
+        return f"study {assessment.study}  {what}" + ("" if assessment.counts else " (a later assessment counts)")
+    named = assessment.study_instance_uid or f"accession number {assessment.accession_number}"
+    return f"unmatched  {what}, for {named}: {assessment.why}"

@@ -124,9 +124,9 @@ def _line(place: Place) -> str:
     from dicom_io.results.labels import percent
     from node.agreement.stats_files import pathology_of
 
-    one = place.compared
-    threshold = one.recall_threshold
-    probability = percent(one.likelihood.probability, threshold) if one.likelihood else "none"
+    compared = place.compared
+    threshold = compared.recall_threshold
+    probability = percent(compared.likelihood.probability, threshold) if compared.likelihood else "none"
     known = f", {outcome}" if (outcome := pathology_of(place)) else ""
-    said = f"{one.agreement}, probability {probability}, assigned {one.assigned}{known}"
+    said = f"{compared.agreement}, probability {probability}, assigned {compared.assigned}{known}"
     return f"study {place.study}  {_BREASTS[place.laterality]}: {said}"

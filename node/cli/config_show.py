@@ -37,7 +37,9 @@ def toml_of(values: Mapping[str, object]) -> str:
 
 def _is_section(value: object) -> bool:
     """A table, or an array of tables; an array of plain values is none, and an empty one stands as `[]`."""
-    return isinstance(value, Mapping) or (isinstance(value, list) and any(isinstance(one, Mapping) for one in value))
+    return isinstance(value, Mapping) or (
+        isinstance(value, list) and any(isinstance(entry, Mapping) for entry in value)
+    )
 
 
 def _line(key: str, value: object) -> str:

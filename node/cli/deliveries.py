@@ -44,14 +44,14 @@ def move_deliveries(
 
     settings = load(config)
     _must_be_gone(settings, name)
-    if to not in {one.name for one in settings.destinations}:
+    if to not in {destination.name for destination in settings.destinations}:
         raise CommandFailed(f"There is no destination {to} in {config}.")
     with open_queue(settings).begin() as session:
         typer.echo(f"{counted(move(session, name, to, time.time()), 'delivery', 'deliveries')} to {name} moved to {to}")
 
 
 def _must_be_gone(settings: Settings, name: str) -> None:
-    if name in {one.name for one in settings.destinations}:
+    if name in {destination.name for destination in settings.destinations}:
         raise CommandFailed(
             f"{name} is a destination in the settings: take it out of them first, and restart the node."
         )

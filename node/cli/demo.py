@@ -92,8 +92,8 @@ def _show(outcomes: list[Outcome], folder: Path, console: Console) -> None:
         _say(console, f"In all: {in_words(exam)}")
         caveats = dict.fromkeys(image.reading.caveat for image in exam.images if image.reading.caveat)
         for sentence in (
-            *(f"Its probabilities: {one}" for one in caveats),
-            *(one.reason for one in exam.unread),
+            *(f"Its probabilities: {caveat}" for caveat in caveats),
+            *(image.reason for image in exam.unread),
             *exam.warnings,
         ):
             console.print(f"  {sentence}", style="yellow", markup=False, soft_wrap=True)

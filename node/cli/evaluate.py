@@ -77,7 +77,7 @@ def evaluate(
             ("Bootstrap", f"{resamples} draws of patients, seed {seed}"),
             *((("Mended", "; ".join(cases.mended)),) if cases.mended else ()),
         ),
-        left_out=tuple((one.name, one.reason) for one in cases.left_out),
+        left_out=tuple((case.name, case.reason) for case in cases.left_out),
         warnings=warnings,
         elsewhere=elsewhere,
     )

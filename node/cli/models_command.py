@@ -104,7 +104,7 @@ def _lines(bundle: Bundle) -> Iterator[str]:
         part = getattr(bundle, role)
         yield f"  {role}: {part.architecture}{_settings(part.settings)}; {part.licence}"
         yield from (f"    {name}: {value}" for name, value in _flat(bundle.figures.get(role, {})))
-    levels = [f"{level} ({one.method}, {one.cases} cases)" for level, one in bundle.calibration.items()]
+    levels = [f"{level} ({fitted.method}, {fitted.cases} cases)" for level, fitted in bundle.calibration.items()]
     yield f"  calibrated: {', '.join(levels) or 'no'}"
 
 

@@ -76,8 +76,8 @@ def read(
     typer.echo(_as_json(outcomes, skipped) if as_json else _as_text(outcomes, skipped))
     if not outcomes:
         raise CommandFailed(f"{folder}: there is no DICOM study in it.")
-    unread = [*skipped, *(one for outcome in outcomes for one in outcome.unread)]
-    missing = any(outcome.failed for outcome in outcomes) or not all(one.on_purpose for one in unread)
+    unread = [*skipped, *(file for outcome in outcomes for file in outcome.unread)]
+    missing = any(outcome.failed for outcome in outcomes) or not all(file.on_purpose for file in unread)
     raise typer.Exit(1 if missing else 0)
 
 
@@ -110,11 +110,11 @@ def _as_json(outcomes: list[StudyOutcome], skipped: list[SkippedFile]) -> str:
                     "folder": str(outcome.folder) if outcome.folder else None,
                     "why": outcome.why,
                     "failed": outcome.failed,
-                    "not_read": {str(one.path): one.reason for one in outcome.unread},
+                    "not_read": {str(file.path): file.reason for file in outcome.unread},
                 }
                 for outcome in outcomes
             ],
-            "skipped": {str(one.path): one.reason for one in skipped},
+            "skipped": {str(file.path): file.reason for file in skipped},
         },
         indent=2,
     )
@@ -123,9 +123,9 @@ def _as_json(outcomes: list[StudyOutcome], skipped: list[SkippedFile]) -> str:
 def _as_text(outcomes: list[StudyOutcome], skipped: list[SkippedFile]) -> str:
     from dicom_io.results.statements import in_words
 
-    lines = [f"skipped: {one.path}: {one.reason}" for one in skipped]
+    lines = [f"skipped: {file.path}: {file.reason}" for file in skipped]
     for outcome in outcomes:
-        lines += [f"not read: {one.path}: {one.reason}" for one in outcome.unread]
+        lines += [f"not read: {file.path}: {file.reason}" for file in outcome.unread]
         if outcome.exam is None or outcome.folder is None:
             lines.append(f"Study {outcome.study_instance_uid}: nothing written: {outcome.why}")
             continue

@@ -42,12 +42,12 @@ def route_test(
     except NotReadable as error:
         raise CommandFailed(f"{file}: {error}") from error
     decision = route(settings.routes, header, calling, time.time())
-    film = any(one.ae_title == calling and one.reads_secondary_capture for one in settings.senders)
+    film = any(sender.ae_title == calling and sender.reads_secondary_capture for sender in settings.senders)
     why = never_read(header, reads_secondary_capture=film)
     against = None if why is None else sentence(why, header.no_view)
     if not decision.read:
         against = f"the route {decision.route} says that it is not read"
-    known = [one.name for one in settings.destinations]
+    known = [destination.name for destination in settings.destinations]
     told = {
         "kind": str(header.kind),
         "routes": list(decision.why),

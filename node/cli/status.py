@@ -48,11 +48,11 @@ def status(
     with looking(open_queue(settings)) as session:
         queue = view_queue(session, None if everything else NEWEST, page)
         refused = refused_classes(session)
-        nowhere = stranded(session, [one.name for one in settings.destinations])
+        nowhere = stranded(session, [destination.name for destination in settings.destinations])
     if as_json:
         told = {
-            "faults": [asdict(one) for one in found],
-            "refused_classes": [asdict(one) for one in refused],
+            "faults": [asdict(fault) for fault in found],
+            "refused_classes": [asdict(refusal) for refusal in refused],
             "stranded": nowhere,
             **asdict(queue),
         }
@@ -73,8 +73,10 @@ def status(
             console.print(line)
     if refused:
         console.print()
-    for sender in dict.fromkeys(one.calling_ae_title for one in refused):
-        names = [f"{one.sop_class} ({one.times} times)" for one in refused if one.calling_ae_title == sender]
+    for sender in dict.fromkeys(refusal.calling_ae_title for refusal in refused):
+        names = [
+            f"{refusal.sop_class} ({refusal.times} times)" for refusal in refused if refusal.calling_ae_title == sender
+        ]
         console.print(f"{sender} proposes what this node does not take: {', '.join(names)}")
     if queue.pages > 1:
         console.print(f"\npage {page} of {queue.pages}" + (f"; --page {page + 1}: older" if page < queue.pages else ""))
@@ -118,22 +120,22 @@ def _named(image: ImageView) -> str:
 def _delivered(study: StudyView) -> list[str]:
     """One line for all that fared alike at one destination."""
     alike: dict[tuple[object, ...], list[DeliveryView]] = {}
-    for one in study.deliveries:
-        alike.setdefault((one.destination, one.state, one.error), []).append(one)
+    for delivery in study.deliveries:
+        alike.setdefault((delivery.destination, delivery.state, delivery.error), []).append(delivery)
     return [_fared(deliveries) for deliveries in alike.values()]
 
 
 def _fared(deliveries: list[DeliveryView]) -> str:
-    one = deliveries[0]
+    first = deliveries[0]
     kinds = Counter(delivery.result for delivery in deliveries)
-    state = "sent" if one.state == "uncommitted" else one.state
-    told = ", ".join(f"{count} {kind}" for kind, count in kinds.items()) + f" to {one.destination}: {state}"
+    state = "sent" if first.state == "uncommitted" else first.state
+    told = ", ".join(f"{count} {kind}" for kind, count in kinds.items()) + f" to {first.destination}: {state}"
     if state in ("sent", "committed"):
         told += f" {local_time(max(delivery.sent_at or 0 for delivery in deliveries))}"
-        why = one.error or ("not committed yet" if one.state == "uncommitted" else "")
+        why = first.error or ("not committed yet" if first.state == "uncommitted" else "")
         return told + (f", {why}" if why else "")
     if attempts := max(delivery.attempts for delivery in deliveries):
         told += f" after {counted(attempts, 'attempt')}"
-        if one.state == "waiting":
+        if first.state == "waiting":
             told += f", next try {local_time(min(delivery.next_at for delivery in deliveries))}"
-    return told + (f": {one.error}" if one.error else "")
+    return told + (f": {first.error}" if first.error else "")

@@ -93,7 +93,7 @@ def _run(
 def _summary(done: Trained) -> str:
     lines = [f"{done.bundle.id}", "On held-out patients:"]
     lines += [f"  {name}: {told(value)}" for name, value in done.figures.items()]
-    levels = [f"{level} ({one.cases} cases)" for level, one in done.bundle.calibration.items()]
+    levels = [f"{level} ({fitted.cases} cases)" for level, fitted in done.bundle.calibration.items()]
     lines += [f"Calibrated: {', '.join(levels)}"] if levels else []
     return "\n".join([*lines, *done.notes])
 
@@ -106,9 +106,9 @@ def _summary_of_folds(done: list[Trained]) -> str:
     heads = "".join(f"{f'fold {number}':>9}" for number in range(1, len(done) + 1))
     lines = [f"On each fold's held-out patients:\n  {'figure':{width}}{heads}   mean ± sd"]
     for name, row in summary.items():
-        each = "".join(f"{one.figures[name][0]:>9.3f}" for one in done)
+        each = "".join(f"{fold.figures[name][0]:>9.3f}" for fold in done)
         lines.append(f"  {name:{width}}{each}   {row['mean']:.3f} ± {row['sd']:.3f}")
-    return "\n".join(dict.fromkeys([*lines, *(note for one in done for note in one.notes)]))
+    return "\n".join(dict.fromkeys([*lines, *(note for fold in done for note in fold.notes)]))
 
 
 def told(value: object) -> str:

@@ -125,7 +125,11 @@ class Commitment:
             "or enter the node at it for storage commitment"
         )
         with self.sessions.begin() as session:
-            asked = [one for one in self._of(session, transaction_uid) if one.state is DeliveryState.UNCOMMITTED]
+            asked = [
+                delivery
+                for delivery in self._of(session, transaction_uid)
+                if delivery.state is DeliveryState.UNCOMMITTED
+            ]
             for delivery in asked:
                 delivery.error = why
                 delivery.state = moved(delivery.state, DeliveryState.SENT)

@@ -68,14 +68,14 @@ def publish(
     names: dict[str, list[str]] = {}
     for recipient in recipients:
         names.setdefault(recipient.profile.name, []).append(recipient.name)
-    for one in objects:
-        result = known.get(one.sop_instance_uid) or _entered(session, study, one, now)
+    for written in objects:
+        result = known.get(written.sop_instance_uid) or _entered(session, study, written, now)
         result.last_revision = study.revision
         deliveries = {
             delivery.destination: delivery
             for delivery in session.scalars(select(Delivery).where(Delivery.result_id == result.id)).all()
         }
-        for name in names.get(one.profile, []):
+        for name in names.get(written.profile, []):
             if name not in deliveries:
                 session.add(Delivery(result_id=result.id, destination=name, created_at=now, next_at=now))
             elif deliveries[name].state is DeliveryState.DEAD:
@@ -102,15 +102,15 @@ def send_again(delivery: Delivery, now: float) -> None:
     delivery.error = ""
 
 
-def _entered(session: Session, study: Study, one: Written, now: float) -> Result:
+def _entered(session: Session, study: Study, written: Written, now: float) -> Result:
     result = Result(
         study_id=study.id,
         revision=study.revision,
         last_revision=study.revision,
-        profile=one.profile,
-        kind=one.kind,
-        sop_instance_uid=one.sop_instance_uid,
-        path=one.path,
+        profile=written.profile,
+        kind=written.kind,
+        sop_instance_uid=written.sop_instance_uid,
+        path=written.path,
         written_at=now,
     )
     session.add(result)

@@ -117,7 +117,9 @@ def _write_image(number: int, image: PhantomImage, study: PhantomStudy, out: Pat
     file = f"studies/{study.patient_id}/{name}.dcm"
     write_durably(out / file, to_bytes(mammogram))
     segmentation = f"truth/{study.patient_id}/{name}-SEG.dcm" if image.lesions else None
-    labels = [f"{image.laterality} {image.view} {_WORDS[one.finding.kind]} {one.number}" for one in image.lesions]
+    labels = [
+        f"{image.laterality} {image.view} {_WORDS[lesion.finding.kind]} {lesion.number}" for lesion in image.lesions
+    ]
     if segmentation is not None:
         segments = [
             TrueSegment(label, lesion.finding.kind, lesion.mask)

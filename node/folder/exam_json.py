@@ -46,7 +46,8 @@ def exam_to_json(exam: ExamReading, study_instance_uid: str) -> dict[str, object
             for image in exam.images
         ],
         "not_read": [
-            {"sop_instance_uid": one.sop_instance_uid, "what": one.what, "reason": one.reason} for one in exam.unread
+            {"sop_instance_uid": image.sop_instance_uid, "what": image.what, "reason": image.reason}
+            for image in exam.unread
         ],
         "missing_views": list(exam.missing),
         "warnings": list(exam.warnings),

@@ -27,20 +27,20 @@ class PixelComparison:
         self._max_pixels = max_pixels
         self._apart = Apart(_FOR_ANY_IMAGE + _BYTES_PER_SAMPLE * max_pixels, timeout_s)
 
-    def is_same(self, one: Path, other: Path) -> bool:
+    def is_same(self, left: Path, right: Path) -> bool:
         """Whether both files decode to the same values. What cannot be decoded cannot be shown to be the same.
 
         Raises:
             MemoryError: this machine does not hold them now.
         """
         try:
-            return self._apart.call(_is_same, one, other, self._max_pixels)
+            return self._apart.call(_is_same, left, right, self._max_pixels)
         except (NotReadable, NoAnswer) as fault:
             log.warning("two files of one instance count as different: their pixels cannot be compared: %s", fault)
             return False
 
 
-def _is_same(one: Path, other: Path, max_pixels: int) -> bool:
-    before = stored_values(read_dataset(one, max_pixels)).values
-    after = stored_values(read_dataset(other, max_pixels)).values
+def _is_same(left: Path, right: Path, max_pixels: int) -> bool:
+    before = stored_values(read_dataset(left, max_pixels)).values
+    after = stored_values(read_dataset(right, max_pixels)).values
     return np.array_equal(before, after)

@@ -140,8 +140,10 @@ def _codes_in(constant: object) -> Iterator[Code]:
 
 
 def _services() -> Iterator[dict[str, object]]:
-    scu, scp = {one["uid"] for one in _as_scu()}, {_VERIFICATION, *map(UID, STORAGE_CLASSES)}
-    for uid in dict.fromkeys((_VERIFICATION, *(one["uid"] for one in _as_scu()), *map(UID, STORAGE_CLASSES))):
+    scu, scp = {sop_class["uid"] for sop_class in _as_scu()}, {_VERIFICATION, *map(UID, STORAGE_CLASSES)}
+    for uid in dict.fromkeys(
+        (_VERIFICATION, *(sop_class["uid"] for sop_class in _as_scu()), *map(UID, STORAGE_CLASSES))
+    ):
         yield {"name": UID(uid).name, "scu": uid in scu, "scp": uid in scp}
 
 
@@ -149,7 +151,7 @@ def _as_scu() -> Iterator[dict[str, str]]:
     yield {"name": _VERIFICATION.name, "uid": _VERIFICATION, "syntaxes": _syntaxes(_VERIFICATION)}
     for content in dict.fromkeys(CONTENTS.values()):
         uid, otherwise = content.sop_class_uid, content.otherwise()
-        syntaxes = [one.transfer_syntax_uid.name for one in (content, otherwise) if one is not None]
+        syntaxes = [encoded.transfer_syntax_uid.name for encoded in (content, otherwise) if encoded is not None]
         yield {"name": uid.name, "uid": uid, "syntaxes": ", ".join(syntaxes)}
     for uid in (UID(STORAGE_COMMITMENT), _FIND, _MOVE, _GET):
         yield {"name": uid.name, "uid": uid, "syntaxes": _syntaxes(uid)}
@@ -173,16 +175,24 @@ def _statuses(meanings: Mapping[Status, str] | Mapping[ReportStatus, str]) -> It
 
 def _initiates(settings: Settings) -> Iterator[dict[str, str]]:
     results = ", ".join(CONTENTS[kind].sop_class_uid.name for kind in IN_PROFILES)
-    to = [one for one in settings.destinations if isinstance(one, DicomDestination)]
-    yield {"activity": "Results (C-STORE)", "sop_classes": results, "to": _names(one.name for one in to)}
-    committing = _names(one.name for one in to if one.commitment)
+    to = [destination for destination in settings.destinations if isinstance(destination, DicomDestination)]
+    yield {
+        "activity": "Results (C-STORE)",
+        "sop_classes": results,
+        "to": _names(destination.name for destination in to),
+    }
+    committing = _names(destination.name for destination in to if destination.commitment)
     yield {"activity": "Storage commitment (N-ACTION)", "sop_classes": UID(STORAGE_COMMITMENT).name, "to": committing}
     asked = _names(sender.ae_title for sender in settings.senders if sender.find_host)
     yield {"activity": "How many instances a study has (C-FIND)", "sop_classes": _FIND.name, "to": asked}
     dicom = [source for source in settings.sources if isinstance(source, DicomSource)]
     yield {"activity": "`pull` (C-FIND, C-GET or C-MOVE)", "sop_classes": f"{_FIND.name}, {_GET.name}, {_MOVE.name}",
            "to": _names(source.name for source in dicom)}  # fmt: skip
-    yield {"activity": "`check` (C-ECHO)", "sop_classes": _VERIFICATION.name, "to": _names(one.name for one in to)}
+    yield {
+        "activity": "`check` (C-ECHO)",
+        "sop_classes": _VERIFICATION.name,
+        "to": _names(destination.name for destination in to),
+    }
 
 
 def _peers(settings: Settings) -> Iterator[dict[str, object]]:

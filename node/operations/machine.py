@@ -80,14 +80,14 @@ def disk(settings: Settings) -> Answer:
     """Whether the data folder with those in it, or the one where it will be made, can be written and has room."""
     folder = next(parent for parent in (settings.data_dir, *settings.data_dir.parents) if parent.exists())
     kept_in = [settings.data_dir / name for name in RECEIVED]
-    served = any(os.path.lexists(one) for one in kept_in)
-    for one in (folder, *(kept_in if served else ())):
+    served = any(os.path.lexists(path) for path in kept_in)
+    for path in (folder, *(kept_in if served else ())):
         try:
-            with tempfile.TemporaryFile(dir=one):
+            with tempfile.TemporaryFile(dir=path):
                 pass
         except OSError as error:
-            says = f"{settings.data_dir}: nothing can be written in {one}: {error.strerror}"
-            cure = "" if one == folder else ". Images are refused: bring that folder back, and start the node again"
+            says = f"{settings.data_dir}: nothing can be written in {path}: {error.strerror}"
+            cure = "" if path == folder else ". Images are refused: bring that folder back, and start the node again"
             return Answer("disk", False, says + cure)
     free_mb = shutil.disk_usage(folder).free // MB
     floor_mb = settings.receiver.min_free_mb

@@ -110,8 +110,8 @@ class ImageReader:
             for (held, _, decode_s), reading in zip(decoded, readings, strict=True):
                 self._publish_or_put_off(held, replace(reading, seconds={"decode": decode_s, **reading.seconds}))
         elif not alone:
-            for one in decoded:
-                self._read([one])
+            for claimed in decoded:
+                self._read([claimed])
         elif reason:
             self._put_off(decoded[0][0], reason)
         else:

@@ -40,7 +40,7 @@ class Reread:
     @property
     def kept(self) -> list[tuple[Finding, Finding]]:
         """Findings of both readings, before and now."""
-        pairs = same_lesions(*([one.mask for one in reading.findings] for reading in (self.before, self.now)))
+        pairs = same_lesions(*([finding.mask for finding in reading.findings] for reading in (self.before, self.now)))
         return [(self.before.findings[old], self.now.findings[new]) for new, old in pairs.items()]
 
     @property

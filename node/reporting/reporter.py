@@ -172,11 +172,13 @@ class Reporter:
                 Study, held.study_id, options=[selectinload(Study.instances), selectinload(Study.results)]
             )
             images = [instance for instance in study.instances if instance.kind.is_image]
-            unread = [UnreadImage(one.sop_instance_uid, one.kind, why, on_purpose=one.left_out) for one in images]
+            unread = [
+                UnreadImage(image.sop_instance_uid, image.kind, why, on_purpose=image.left_out) for image in images
+            ]
             exam = put_together([], unread, arrived_views(study, readings_begun(session, study)))
         headers = headers_of(study.instances, study.study_instance_uid, self.data_dir)
         recipients = self._recipients(study, headers)
-        sources = {one.sop_instance_uid: identity(headers[one.sop_instance_uid]) for one in images}
+        sources = {image.sop_instance_uid: identity(headers[image.sop_instance_uid]) for image in images}
         written: list[Written] = []
         for profile in profiles_of(recipients):
             kind = next((kind for kind in _NOTICES if kind in profile.kinds), None)
@@ -184,7 +186,7 @@ class Reporter:
                 only = replace(profile, kinds=frozenset({kind}))
                 objects = encode_results(exam, sources, self._encoding(held, study, only))
                 written += self._written(study, held.revision, profile, objects)
-        return written, [one for one in recipients if not one.only_discordant]
+        return written, [recipient for recipient in recipients if not recipient.only_discordant]
 
     def _asked_for_more(self, held: Claim) -> bool:
         """Whether an image must be read first, after all: then the report waits for it."""
@@ -205,7 +207,9 @@ class Reporter:
             objects = encode_results(exam, sources, encoding, predecessors[profile.name], taken_back)
             written += self._written(study, held.revision, profile, objects)
         if any(ResultKind.GSPS in profile.kinds for profile in profiles_of(recipients)):
-            in_colour = sum(not is_grey(sources[one.sop_instance_uid]) for one in exam.images if one.reading.findings)
+            in_colour = sum(
+                not is_grey(sources[image.sop_instance_uid]) for image in exam.images if image.reading.findings
+            )
             if in_colour:
                 log.info("study %d: no presentation state of %s in colour", held.study_id, counted(in_colour, "image"))
         self._publish(held, written, recipients, is_discordant(exam))
@@ -231,10 +235,13 @@ class Reporter:
 
     def _recipients(self, study: Study, sources: Mapping[str, Dataset]) -> list[Recipient]:
         """Those to whom the routes send the study, by its first image that is read or should have been."""
-        first = next((one for one in study.instances if one.kind.is_image and not one.left_out), study.instances[0])
+        first = next(
+            (instance for instance in study.instances if instance.kind.is_image and not instance.left_out),
+            study.instances[0],
+        )
         header = describe(sources[first.sop_instance_uid])
         names = self.router(header, study.source, study.first_received_at).destinations
-        return [one for one in self.recipients if names is None or one.name in names]
+        return [recipient for recipient in self.recipients if names is None or recipient.name in names]
 
     def _gather(self, held: Claim) -> tuple[Study, ExamReading, dict[str, Dataset], Mapping[str, _Documents]]:
         """The study, its exam, the headers of its instances by SOP Instance UID, and earlier documents by profile."""
@@ -259,12 +266,12 @@ class Reporter:
     ) -> Iterator[Written]:
         """Writes the objects that no earlier revision wrote."""
         known = {earlier.sop_instance_uid: earlier.path for earlier in study.results}
-        for number, one in enumerate(objects, start=1):
-            path = known.get(one.sop_instance_uid)
+        for number, encoded in enumerate(objects, start=1):
+            path = known.get(encoded.sop_instance_uid)
             if path is None:
-                path = str(result(study.id, revision, profile.name, number, one.kind))
-                write_durably(self.data_dir / path, one.content)
-            yield Written(profile.name, one.kind, one.sop_instance_uid, path)
+                path = str(result(study.id, revision, profile.name, number, encoded.kind))
+                write_durably(self.data_dir / path, encoded.content)
+            yield Written(profile.name, encoded.kind, encoded.sop_instance_uid, path)
 
     def _publish(
         self, held: Claim, objects: Sequence[Written], recipients: Sequence[Recipient], discordant: bool
@@ -274,6 +281,10 @@ class Reporter:
             study = session.get_one(Study, held.study_id)
             end_reported(study)
             known = told(session, study)
-            wanted = [one for one in recipients if discordant or not one.only_discordant or one.name in known]
+            wanted = [
+                recipient
+                for recipient in recipients
+                if discordant or not recipient.only_discordant or recipient.name in known
+            ]
             publish(session, study, objects, wanted, self.now())
         log.info("study %d: revision %d reported: %s", held.study_id, held.revision, counted(len(objects), "object"))

@@ -73,19 +73,23 @@ class Segment:
 
     def components(self, field: int) -> list[str]:
         """The components of a field's first repetition, as plain text."""
-        return [self._plain(one) for one in "".join(self.repetitions(field)[:1]).split(self.separators[3])]
+        return [self._plain(component) for component in "".join(self.repetitions(field)[:1]).split(self.separators[3])]
 
     def every(self, field: int, component: int) -> list[str]:
         """A component of each repetition, its first subcomponent alone; where it is not empty."""
-        whole = (one.split(self.separators[3]) for one in self.repetitions(field))
-        said = (self._plain(one[component - 1].split(self.separators[4])[0]) for one in whole if component <= len(one))
+        whole = (repetition.split(self.separators[3]) for repetition in self.repetitions(field))
+        said = (
+            self._plain(components[component - 1].split(self.separators[4])[0])
+            for components in whole
+            if component <= len(components)
+        )
         return list(filter(None, said))
 
     def triplets(self, field: int) -> list[Triplet]:
         """The codes of a field of the data types CE and CWE (chapter 2.A.13), its alternate ones too."""
         found: list[Triplet] = []
         for repetition in self.repetitions(field):
-            said = [self._plain(one) for one in repetition.split(self.separators[3])]
+            said = [self._plain(component) for component in repetition.split(self.separators[3])]
             said += [""] * (12 - len(said))
             found += [Triplet(*said[at : at + 3]) for at in (0, 3, 9) if any(said[at : at + 2])]
         return found
@@ -96,12 +100,12 @@ class Segment:
 
     def text(self, field: int) -> str:
         """A field's text, a line for each repetition."""
-        return "\n".join(self._plain(one) for one in self.repetitions(field))
+        return "\n".join(self._plain(repetition) for repetition in self.repetitions(field))
 
     def escaped(self, value: str) -> str:
         """Plain text as a field of the same message would hold it (section 2.7)."""
         signs = {self.escape: "E"} | dict(zip(self.separators[1:], "FRST", strict=False))
-        return "".join(self.escape + signs[one] + self.escape if one in signs else one for one in value)
+        return "".join(self.escape + signs[letter] + self.escape if letter in signs else letter for letter in value)
 
     def _plain(self, value: str) -> str:
         """Without escape sequences (section 2.7). Those that format part words; an escape character that begins none
@@ -129,7 +133,7 @@ def _characters(sequences: Iterable[str], charset: str) -> str:
     """What hexadecimal digits stand for: letters in the message's character set; what controls a device parts words."""
     block = b"".join(bytes.fromhex(digits.zfill(len(digits) + len(digits) % 2)) for digits in sequences)
     text = re.sub("\r\n|[\r\n\v\f\x85]", "\n", block.decode(charset, errors="replace"))
-    return "".join(" " if unicodedata.category(one) == "Cc" and one != "\n" else one for one in text)
+    return "".join(" " if unicodedata.category(letter) == "Cc" and letter != "\n" else letter for letter in text)
 
 
 @dataclass(frozen=True)
@@ -209,10 +213,12 @@ def parse(block: bytes, charset: str) -> Message:
     try:
         parsed = hl7.parse(re.sub("\r\n|\n", "\r", text))
         separators, escape = parsed.separators, parsed.esc
-        segments = [Segment(tuple(map(str, one)), separators, escape, codec) for one in parsed if str(one).strip()]
+        segments = [
+            Segment(tuple(map(str, fields)), separators, escape, codec) for fields in parsed if str(fields).strip()
+        ]
     except _PARSER_FAULTS as error:
         raise NoMessage("its segments cannot be told apart") from error
-    if not all(_SEGMENT.fullmatch(one.name) for one in segments):  # a line end within a field
+    if not all(_SEGMENT.fullmatch(segment.name) for segment in segments):  # a line end within a field
         raise NoMessage("its segments cannot be told apart")
     return Message(tuple(segments), codec, hashlib.sha256(block).hexdigest()[:16])
 

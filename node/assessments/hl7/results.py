@@ -129,7 +129,7 @@ def _orders(message: Message) -> Iterator[_Order]:
                 rows.append(segment)
             case "PID":
                 patient, context = [segment], [message.header, segment]
-            case "ORC" | "OBR" if any(one.name == segment.name for one in context):  # of one without results
+            case "ORC" | "OBR" if any(earlier.name == segment.name for earlier in context):  # of one without results
                 context = [message.header, *patient, segment]
             case _:
                 context.append(segment)
@@ -217,7 +217,7 @@ def _stated(order: _Order, rows: Sequence[Segment], message: Message, settings: 
         _refuse_sides_not_used(order, rows, settings)
     for row, sides, category in (*coded, *worded):
         context = [*([row] if row else rows), *order.context]
-        if any(re.search(r"\w", one.raw(18)) for one in context if one.name == "OBX"):
+        if any(re.search(r"\w", segment.raw(18)) for segment in context if segment.name == "OBX"):
             raise NotUsable("its result names equipment as its source (OBX-18): a machine is no radiologist")
         if settings.observer and not _names_somebody(context, settings):
             raise NotUsable("it names no person who answers for the result (hl7.observer)")
@@ -272,7 +272,9 @@ def _refuse_sides_not_used(order: _Order, rows: Sequence[Segment], settings: Hl7
     sub_ids = {row.component(4) for row in coded} - {""}
     read = {id(row) for row in rows if row.component(2) in _TEXT_TYPES} if settings.reads_text else set()
     for row in order.rows:
-        if any(row is one for one in coded) or (row.component(4) in sub_ids and any(row is one for one in rows)):
+        if any(row is other for other in coded) or (
+            row.component(4) in sub_ids and any(row is other for other in rows)
+        ):
             continue
         if _lateralities(row, settings) or (id(row) not in read and is_side(row.text(5))):
             raise NotUsable("it says a laterality, and not of which BI-RADS category (OBX-4 tells them apart)")
@@ -290,7 +292,7 @@ def _in_words(order: _Order, rows: Sequence[Segment], settings: Hl7) -> list[_Fo
     if names("\n".join((*elsewhere, *(note.text(3) for note in order.notes)))):
         raise NotUsable(f"{UNREADABLE} (hl7.category)")
     texts = [row for row in rows if row.component(2) in _TEXT_TYPES]
-    if any(_ENDS_ANNOUNCING.search(one) for row in texts for one in row.repetitions(5)[:-1]):
+    if any(_ENDS_ANNOUNCING.search(repetition) for row in texts for repetition in row.repetitions(5)[:-1]):
         raise NotUsable("a repetition of OBX-5 ends between BI-RADS and its category")
     try:
         found = categories_in(text)
@@ -330,8 +332,8 @@ def _is_plain(row: Segment) -> bool:
     """Whether the value of a row is a code, a text or a number: a structured number (SN, chapter 2.A.71) has no
     comparator and no second number."""
     if row.component(2) == "SN":
-        said = [re.split(re.escape(row.separators[3]), one) for one in row.repetitions(5)]
-        return all(not one[0].strip() and not any(part.strip() for part in one[2:]) for one in said)
+        said = [re.split(re.escape(row.separators[3]), repetition) for repetition in row.repetitions(5)]
+        return all(not parts[0].strip() and not any(part.strip() for part in parts[2:]) for parts in said)
     return row.component(2) in _CATEGORY_TYPES
 
 
@@ -340,9 +342,9 @@ def _sides(row: Segment, rows: Iterable[Segment], settings: Hl7) -> Sides:
     sub_id = row.component(4)
     beside = [row, *(other for other in rows if sub_id and other.component(4) == sub_id)]
     named = {side for side in [_sides_of_name(row)] if side}
-    named |= {_sides_of_field(one, place) for one in beside for place in _lateralities(one, settings)}
+    named |= {_sides_of_field(segment, place) for segment in beside for place in _lateralities(segment, settings)}
     for place in _category_places(row, settings):
-        for part in (part for one in row.triplets(place.field) for part in (one.code, one.text)):
+        for part in (part for triplet in row.triplets(place.field) for part in (triplet.code, triplet.text)):
             try:
                 named |= {side for side in [sides_beside(part)] if side}
             except ValueError as error:
@@ -354,12 +356,12 @@ def _sides(row: Segment, rows: Iterable[Segment], settings: Hl7) -> Sides:
 
 def _sides_of_name(row: Segment) -> Sides:
     """The side that the name of a row (OBX-3) gives it: "Assessment category, left breast"."""
-    return next(filter(None, (sides_in(one.text) for one in row.triplets(3) if len(one.text) > 1)), ())
+    return next(filter(None, (sides_in(triplet.text) for triplet in row.triplets(3) if len(triplet.text) > 1)), ())
 
 
 def _sides_of_field(row: Segment, place: Place) -> Sides:
     # Code and text, and both in the sender's own words (data type CWE); between them stand names of systems.
-    said = [part for one in row.triplets(place.field) for part in (one.code, one.text) if part]
+    said = [part for triplet in row.triplets(place.field) for part in (triplet.code, triplet.text) if part]
     if place.component > 1:
         said = row.every(place.field, place.component)
     named = {sides for part in said if (sides := sides_of_code(part) or sides_in(part))}
@@ -371,7 +373,9 @@ def _sides_of_field(row: Segment, place: Place) -> Sides:
 def _names_somebody(segments: Sequence[Segment], settings: Hl7) -> bool:
     """By a number, a name, or both (data types XCN and NDL)."""
     places = map(Place.of, settings.observer)
-    return any(place.is_in(one) and re.search(r"\w", one.text(place.field)) for place in places for one in segments)
+    return any(
+        place.is_in(segment) and re.search(r"\w", segment.text(place.field)) for place in places for segment in segments
+    )
 
 
 def _patient_ids(segments: Iterable[Segment], settings: Hl7) -> list[str]:
@@ -390,13 +394,13 @@ def _without_contradiction(found: Iterable[StatedAssessment]) -> Iterator[Stated
     """Each breast's category once; an order may name a study by its UID, and another one by its accession number."""
     known: dict[tuple[str, Laterality | None], StatedAssessment] = {}
     given: set[tuple[str, str, Laterality | None]] = set()
-    for one in found:
-        for study in filter(None, (one.study_instance_uid, one.accession_number)):
-            if known.setdefault((study, one.laterality), one).category is not one.category:
+    for assessment in found:
+        for study in filter(None, (assessment.study_instance_uid, assessment.accession_number)):
+            if known.setdefault((study, assessment.laterality), assessment).category is not assessment.category:
                 raise NotUsable(SEVERAL)
-        if (key := (one.study_instance_uid, one.accession_number, one.laterality)) not in given:
+        if (key := (assessment.study_instance_uid, assessment.accession_number, assessment.laterality)) not in given:
             given.add(key)
-            yield one
+            yield assessment
 
 
 def _moment(stated: str) -> datetime | None:

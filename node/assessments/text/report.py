@@ -157,23 +157,32 @@ def _read(text: str, *, soft_ends: bool) -> list[tuple[Sides, Category]]:
         raise ValueError(UNREADABLE)
     layout = _Layout(
         last=_last_of_a_side(sentences),
-        named={side for one in sentences for side in _named(one)} if said else set(),
-        apart={side for one in sentences for side in _named_apart(one)} if said else set(),
-        without_breast={one.section for one in sentences if any(word.kind == "absent" for word in one.words)},
+        named={side for sentence in sentences for side in _named(sentence)} if said else set(),
+        apart={side for sentence in sentences for side in _named_apart(sentence)} if said else set(),
+        without_breast={
+            sentence.section for sentence in sentences if any(word.kind == "absent" for word in sentence.words)
+        },
     )
-    found = [(_about(one, said, layout) or _of_its_item(one, said, sentences), one.category) for one in said]
+    found = [
+        (_about(statement, said, layout) or _of_its_item(statement, said, sentences), statement.category)
+        for statement in said
+    ]
     _check(found, said)
-    of_exam = [one for (sides, _), one in zip(found, said, strict=True) if not sides]
-    if any(_stands_beside_a_side(one.sentence, sentences) for one in of_exam):
+    of_exam = [statement for (sides, _), statement in zip(found, said, strict=True) if not sides]
+    if any(_stands_beside_a_side(statement.sentence, sentences) for statement in of_exam):
         raise ValueError(UNPAIRED)
     has_none = layout.apart - {side for sides, _ in found for side in sides}
-    if has_none and layout.apart == set(_BOTH) and not all(_concludes_all(one, sentences) for one in of_exam):
+    if (
+        has_none
+        and layout.apart == set(_BOTH)
+        and not all(_concludes_all(statement, sentences) for statement in of_exam)
+    ):
         raise ValueError(UNPAIRED)
     return list(dict.fromkeys(found))
 
 
 def _last_of_a_side(sentences: Sequence[Sentence]) -> set[Section]:
-    sided = [one.section for one in reversed(sentences) if one.section.sides]
+    sided = [sentence.section for sentence in reversed(sentences) if sentence.section.sides]
     return set(takewhile(lambda section: section.sides == sided[0].sides, sided))
 
 
@@ -196,26 +205,27 @@ def _named_apart(sentence: Sentence) -> set[Laterality]:
 def _stands_beside_a_side(sentence: Sentence, sentences: Sequence[Sentence]) -> bool:
     """Whether a side stands alone before or behind a sentence ("BI-RADS 4; right", "Laterality: Left") and is not the
     heading of something else."""
-    at = next(place for place, one in enumerate(sentences) if one is sentence)
+    at = next(place for place, other in enumerate(sentences) if other is sentence)
     before, behind = sentences[max(0, at - 1) : at], sentences[at + 1 : at + 2]
     if any(
-        is_bare_side(one.words) or [word.kind for word in one.words if word.text != "."][-1] == "short"
-        for one in before
+        is_bare_side(other.words) or [word.kind for word in other.words if word.text != "."][-1] == "short"
+        for other in before
     ):
         return True
     heads = (
-        any(one.heads and one.section.sides and one.words[-1].text == ":" for one in behind) and len(sentences) > at + 2
+        any(other.heads and other.section.sides and other.words[-1].text == ":" for other in behind)
+        and len(sentences) > at + 2
     )
-    return not heads and any(is_bare_side(one.words) for one in behind)
+    return not heads and any(is_bare_side(other.words) for other in behind)
 
 
-def _concludes_all(one: _Statement, sentences: Sequence[Sentence]) -> bool:
+def _concludes_all(statement: _Statement, sentences: Sequence[Sentence]) -> bool:
     """Whether a category without a side is given to the whole exam, though a breast that is named has none: where it is
     the conclusion, or stands below its heading with no breast named between, and not between the breasts."""
-    at = next(place for place, sentence in enumerate(sentences) if sentence is one.sentence)
+    at = next(place for place, sentence in enumerate(sentences) if sentence is statement.sentence)
     if any(map(_named_apart, sentences[:at])) and any(sentence.section.sides for sentence in sentences[at + 1 :]):
         return False
-    if _concludes(one):
+    if _concludes(statement):
         return True
     for sentence in reversed(sentences[:at]):
         if sentence.section.concludes:
@@ -225,15 +235,15 @@ def _concludes_all(one: _Statement, sentences: Sequence[Sentence]) -> bool:
     return False
 
 
-def _about(one: _Statement, said: Sequence[_Statement], layout: _Layout) -> Sides:
+def _about(statement: _Statement, said: Sequence[_Statement], layout: _Layout) -> Sides:
     """The breasts that a category is about.
 
     What stands under the last heading of a side, where the other breast is named and has none, may be of the whole exam
     as well as of that breast: it is refused, and so is what may be the conclusion of two breasts that have categories.
     """
-    section = one.sentence.section
-    if one.sides or not (section.sides or section.unclear):
-        return one.sides
+    section = statement.sentence.section
+    if statement.sides or not (section.sides or section.unclear):
+        return statement.sides
     if section.unclear or section in layout.without_breast:
         raise ValueError(UNPAIRED)
     if section not in layout.last:
@@ -241,23 +251,23 @@ def _about(one: _Statement, said: Sequence[_Statement], layout: _Layout) -> Side
     others = [other for other in said if _near(other) not in ((), section.sides)]
     if (
         others
-        and _OVERALL.search(_words(one))
-        and any(other is not one and _near(other) == section.sides for other in said)
+        and _OVERALL.search(_words(statement))
+        and any(other is not statement and _near(other) == section.sides for other in said)
     ):
         return ()
     if layout.named - set(section.sides) - {side for other in others for side in _near(other)}:
-        if len(said) == 1 and _concludes(one):
+        if len(said) == 1 and _concludes(statement):
             return ()
         raise ValueError(UNPAIRED)
-    alike = all(other.sentence.opens == one.sentence.opens and not other.sentence.heads for other in others)
-    if others and not alike and one.category is most_severe(other.category for other in others):
+    alike = all(other.sentence.opens == statement.sentence.opens and not other.sentence.heads for other in others)
+    if others and not alike and statement.category is most_severe(other.category for other in others):
         raise ValueError(UNPAIRED)
     return section.sides
 
 
-def _of_its_item(one: _Statement, said: Sequence[_Statement], sentences: Sequence[Sentence]) -> Sides:
+def _of_its_item(statement: _Statement, said: Sequence[_Statement], sentences: Sequence[Sentence]) -> Sides:
     """The only breast that its numbered item names, where several items give a category to none."""
-    item = one.sentence.item
+    item = statement.sentence.item
     if not item or len({other.sentence.item for other in said if other.sentence.item and not _near(other)}) < 2:
         return ()
     named = {side for sentence in sentences if sentence.item == item for side in _named_apart(sentence)}
@@ -280,7 +290,7 @@ def _check(found: Sequence[tuple[Sides, Category]], said: Sequence[_Statement]) 
     exam, breasts = of.pop(None, None), [category for several in of.values() for category in several]
     if not exam or not breasts:
         return
-    if not all(_concludes(one) for (sides, _), one in zip(found, said, strict=True) if not sides):
+    if not all(_concludes(statement) for (sides, _), statement in zip(found, said, strict=True) if not sides):
         raise ValueError(UNPAIRED)
     said_of_exam = exam.pop()
     rank = SEVERITY.index(said_of_exam) - max(map(SEVERITY.index, breasts))

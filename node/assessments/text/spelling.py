@@ -45,7 +45,7 @@ def _folded(text: str) -> str:
     """In small Latin letters without accents, without what is invisible: "BI&#8209;RADS", fullwidth letters."""
     letters = unicodedata.normalize("NFKD", html.unescape(text))
     if not letters.isascii():
-        letters = "".join(one for one in letters if unicodedata.category(one) not in ("Mn", "Me", "Cf"))
+        letters = "".join(letter for letter in letters if unicodedata.category(letter) not in ("Mn", "Me", "Cf"))
     return letters.lower().translate(_LATIN)
 
 

@@ -317,7 +317,9 @@ def tokens(text: str) -> Iterator[Token]:
 
 def unnamed(text: str) -> bool:
     """Whether a text holds what may be a BI-RADS category without its name ("ACR 4", "Cat. 4a", "category: 4")."""
-    return any(not _OTHER_RADS.search(text[max(0, one.start() - 12) : one.start()]) for one in _UNNAMED.finditer(text))
+    return any(
+        not _OTHER_RADS.search(text[max(0, match.start() - 12) : match.start()]) for match in _UNNAMED.finditer(text)
+    )
 
 
 def corrects(text: str) -> bool:

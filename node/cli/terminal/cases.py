@@ -61,7 +61,7 @@ def summary_of_cases(cases: Cases) -> str:
     patients = len({case.patient for case in cases.cases})
     lines = [f"{counted(len(cases.cases), 'image')} of {counted(patients, 'patient')}."]
     lines += [f"Mended: {sentence}" for sentence in cases.mended]
-    reasons = Counter(one.reason for one in cases.left_out)
+    reasons = Counter(left.reason for left in cases.left_out)
     lines += [f"Left out: {count}: {reason}" for reason, count in reasons.most_common()]
     return "\n".join(lines)
 
