@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 
 from config.fields import Port, Section, written
 
-FieldPath = Annotated[
+FieldPathText = Annotated[
     str,
     written(
         r"[A-Z][A-Z0-9]{2}(\([^()^|]+\))?-[1-9]\d?(\.[1-9]\d?)?",
@@ -28,13 +28,13 @@ class Hl7(Section):
     sender_applications: tuple[str, ...] = ()
     charset: str = "utf-8"
     max_message_kb: int = Field(default=1024, ge=1)
-    study_instance_uid: tuple[FieldPath, ...] = ("IPC-3", "ZDS-1", "OBX(113014)-5")
-    accession_number: tuple[FieldPath, ...] = ("IPC-1", "OBR-18", "OBR-3")
-    patient_id: tuple[FieldPath, ...] = ("PID-3",)
-    observer: tuple[FieldPath, ...] = ("OBX-16", "OBR-32")
-    category: tuple[FieldPath, ...] = ("OBX(111005)-5",)
-    laterality: tuple[FieldPath, ...] = ("OBX-20", "OBX(272741003)-5")
-    assessed_at: tuple[FieldPath, ...] = ("OBR-22", "OBX-14", "MSH-7")
+    study_instance_uid: tuple[FieldPathText, ...] = ("IPC-3", "ZDS-1", "OBX(113014)-5")
+    accession_number: tuple[FieldPathText, ...] = ("IPC-1", "OBR-18", "OBR-3")
+    patient_id: tuple[FieldPathText, ...] = ("PID-3",)
+    observer: tuple[FieldPathText, ...] = ("OBX-16", "OBR-32")
+    category: tuple[FieldPathText, ...] = ("OBX(111005)-5",)
+    laterality: tuple[FieldPathText, ...] = ("OBX-20", "OBX(272741003)-5")
+    assessed_at: tuple[FieldPathText, ...] = ("OBR-22", "OBX-14", "MSH-7")
     reads_text: bool = True
 
     @field_validator("charset")

@@ -24,21 +24,21 @@ from dicom_io.results.encode import contents_of
 from dicom_io.results.profiles import profile_of
 from models.bundles.bundle import BundleError, find_bundle, read_bundle, verify
 from models.types import BundleId
-from node.archive.leftovers import sweep
+from node.archive.leftovers import remove_leftovers
 from node.assessments.hl7.intake import Hl7Intake
 from node.assessments.hl7.listener import MllpListener, listen
 from node.delivery.backoff import RetryPolicy
 from node.delivery.commitment import Commitment
 from node.delivery.deliverer import Deliverer
 from node.delivery.outbox import Recipient
-from node.delivery.rejection import Rejecting
+from node.delivery.rejection import RejectionWriter
 from node.delivery.stranded import stranded, waiting_for
 from node.intake.receiving import Receiving, ReceivingLimits
 from node.intake.refused_classes import enter_refused_classes
 from node.logs import set_up_logging
 from node.operations.descriptors import associations_for, raise_limit
 from node.peers import callers, commitment_request, committing, transport
-from node.reader.process import ReaderSupervisor, Unwell
+from node.reader.process import DeviceFailed, ReaderSupervisor
 from node.reporting.reporter import Reporter
 from node.routing import route
 from node.service import Loop, Service, Tick
@@ -89,7 +89,7 @@ def _clean_up(settings: Settings, sessions: Sessions) -> None:
         for worker in (reader_name(settings), reporter_name(settings)):
             give_back(session, worker, counts=True)
         resume(session, time.time())
-        sweep(session, settings.data_dir, time.time())
+        remove_leftovers(session, settings.data_dir, time.time())
         configured = [destination.name for destination in settings.destinations]
         for name, count in stranded(session, configured).items():
             log.warning("%s, which is no destination any more", waiting_for(name, count))
@@ -128,7 +128,7 @@ def _ticks(
     ticks = [Tick("closing", CLOSING_EVERY_S, close)]
     for destination in settings.destinations:
         if destination.rejection_notes:
-            rejecting = Rejecting(
+            writer = RejectionWriter(
                 recipient=_recipient(destination),
                 commits=destination.name in commitments,
                 sessions=sessions,
@@ -137,7 +137,7 @@ def _ticks(
                 bundle=bundle,
                 now=time.time,
             )
-            ticks.append(Tick(f"rejection notes to {destination.name}", REJECTING_EVERY_S, rejecting.run))
+            ticks.append(Tick(f"rejection notes to {destination.name}", REJECTING_EVERY_S, writer.run))
     counts = {
         sender.ae_title: _count(sender, sender.find_host, sender.find_port, settings)
         for sender in settings.senders
@@ -194,7 +194,7 @@ def run_reader(settings: Settings) -> None:
             if not reader.read_some():
                 time.sleep(IDLE_S)
     except torch.AcceleratorError as error:
-        raise Unwell("the GPU does not answer") from error
+        raise DeviceFailed("the GPU does not answer") from error
 
 
 def _device(settings: Settings) -> Device:

@@ -20,7 +20,7 @@ from apscheduler.triggers.base import BaseTrigger
 from models.errors import UserError
 from node.logs import place_of
 from node.store.clock import ClockWatch
-from node.store.faults import passes
+from node.store.faults import is_passing
 
 log = logging.getLogger(__name__)
 
@@ -138,7 +138,7 @@ class Service:
             try:
                 loop.run(self._stop)
             except Exception as fault:  # noqa: BLE001 - logged, and raised where the service ends
-                if passes(fault):  # receiving goes on meanwhile, and tells its senders
+                if is_passing(fault):  # receiving goes on meanwhile, and tells its senders
                     log.error("%s: disk or database do not answer, it is tried again: %s", loop.name, place_of(fault))
                     self._stop.wait(PAUSE_S)
                 else:
@@ -166,7 +166,7 @@ class Service:
 
         def failed(event: JobExecutionEvent) -> None:
             fault = event.exception
-            if passes(fault):
+            if is_passing(fault):
                 log.error("a tick is left out: disk or database do not answer: %s", place_of(fault))
             else:
                 log.critical("a tick failed, the node stops: %s", place_of(fault))

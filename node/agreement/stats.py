@@ -33,7 +33,7 @@ WHICH_BREAST = "studies with a malignant pathology that names no breast (`--leve
 
 
 @dataclass(frozen=True)
-class Place:
+class AnalysisUnit:
     """A breast or (laterality None) an exam of a study, with what is said of it."""
 
     study: int
@@ -53,7 +53,7 @@ class ArchiveStats:
     """
 
     level: Level
-    places: tuple[Place, ...]
+    places: tuple[AnalysisUnit, ...]
     left_out: Mapping[str, int]
     bundles: Mapping[str, int]
 
@@ -62,7 +62,7 @@ class ArchiveStats:
         return [place.compared for place in self.places]
 
     @property
-    def discordant(self) -> list[Place]:
+    def discordant(self) -> list[AnalysisUnit]:
         """First those where the models stand lower."""
         order = (Agreement.AI_LOWER, Agreement.AI_HIGHER)
         return [place for agreement in order for place in self.places if place.compared.agreement is agreement]
@@ -96,7 +96,7 @@ def gather(
             UNMATCHED: _unmatched(session),
         }
     )
-    places: list[Place] = []
+    places: list[AnalysisUnit] = []
     bundles: Counter[str] = Counter()
     for done, study_id in enumerate(sorted(wanted), start=1):
         study = session.get_one(Study, study_id)
@@ -118,7 +118,7 @@ def gather(
 
 def _places(
     study: Study, exam: ExamReading, assessments: Sequence[Assessment], said: Outcomes, level: Level
-) -> Iterator[Place]:
+) -> Iterator[AnalysisUnit]:
     assigned = {assessment.laterality: assessment.category for assessment in assessments}
     patient = next(
         (instance.patient_id for instance in study.instances if instance.patient_id), study.study_instance_uid
@@ -136,7 +136,7 @@ def _places(
         compared = Compared(
             patient, score, likelihood, prior if likelihood else None, category, malignant, exam.recall_threshold
         )
-        yield Place(study.id, study.study_instance_uid, side, compared)
+        yield AnalysisUnit(study.id, study.study_instance_uid, side, compared)
 
 
 def _of_exam(assigned: Mapping[Laterality | None, Category], sides: Sequence[Laterality]) -> Category | None:
@@ -149,7 +149,7 @@ def _of_exam(assigned: Mapping[Laterality | None, Category], sides: Sequence[Lat
 
 
 def _not_compared(
-    exam: ExamReading, assessments: Sequence[Assessment], said: Outcomes, here: Sequence[Place], level: Level
+    exam: ExamReading, assessments: Sequence[Assessment], said: Outcomes, here: Sequence[AnalysisUnit], level: Level
 ) -> Iterator[str]:
     """Why something of a study is not compared, once for each time it is so."""
     for place in here:

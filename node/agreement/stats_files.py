@@ -14,7 +14,7 @@ from models.birads.agreement import RULE
 from models.evaluation.tables import Absent, Cell, Draws, Plot, Row, Table
 from models.measures.detection import Figure
 from models.types import RESEARCH_USE_ONLY
-from node.agreement.stats import ArchiveStats, Place
+from node.agreement.stats import AnalysisUnit, ArchiveStats
 from node.assessments.csv_rows import BadRow
 
 DISCORDANT = (
@@ -76,7 +76,7 @@ def discordant_csv(stats: ArchiveStats) -> str:
     return _csv((DISCORDANT, *(["" if row[name] is None else row[name] for name in DISCORDANT] for row in rows)))
 
 
-def _discordant(place: Place) -> dict[str, Any]:
+def _discordant(place: AnalysisUnit) -> dict[str, Any]:
     compared = place.compared
     likelihood = compared.likelihood
     return {
@@ -91,7 +91,7 @@ def _discordant(place: Place) -> dict[str, Any]:
     }
 
 
-def pathology_of(place: Place) -> str | None:
+def pathology_of(place: AnalysisUnit) -> str | None:
     """ "malignant", "benign"; None where it is not known."""
     return {True: "malignant", False: "benign", None: None}[place.compared.malignant]
 

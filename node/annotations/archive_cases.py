@@ -16,7 +16,7 @@ from models.types import FindingKind, Mammogram
 from node.annotations.compared import Comparison, compare
 from node.annotations.pseudonyms import Pseudonyms, open_pseudonyms
 from node.annotations.truth import AnnotatedImage, Annotations, read_annotations
-from node.store.database import QueueUnusable, looking, open_existing, sessions_of
+from node.store.database import QueueUnusable, open_existing, read_only, sessions_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +53,7 @@ def archive_cases(settings: Settings, reader: DicomReader) -> Cases:
         sessions = sessions_of(open_existing(settings.database))
     except QueueUnusable as error:
         raise DatasetError(str(error)) from error
-    with looking(sessions) as session:
+    with read_only(sessions) as session:
         found = read_annotations(session, settings.data_dir)
     images, left_out = true_images(found, settings.data_dir, open_pseudonyms(settings.data_dir))
     cases = cases_of([_archive_image(truth, settings.data_dir / truth.image.image_path, reader) for truth in images])

@@ -20,7 +20,7 @@ from dicom_io.results.sources import demographics
 from models.readings.reading_json import from_json
 from models.types import ImageReading
 from node.logs import place_of
-from node.store.faults import passes
+from node.store.faults import is_passing
 from node.store.tables import Instance
 
 log = logging.getLogger(__name__)
@@ -64,12 +64,12 @@ def headers_of(instances: Sequence[Instance], study_instance_uid: str, data_dir:
             headers[instance.sop_instance_uid] = _header(data_dir / instance.path)
         except Exception as fault:  # whatever a parser may stumble over in damaged bytes
             if instance.reading is not None:
-                raise _told(instance, fault) from fault
+                raise _not_readable(instance, fault) from fault
             log.warning("image %d, which was not read: its header cannot be read: %s", instance.id, place_of(fault))
             not_to_be_had[instance] = fault
     if not headers:
         first, cause = next(iter(not_to_be_had.items()))
-        raise _told(first, cause) from cause
+        raise _not_readable(first, cause) from cause
     other = next(iter(headers.values()))
     return headers | {
         instance.sop_instance_uid: _from_row(instance, study_instance_uid, other) for instance in not_to_be_had
@@ -83,8 +83,8 @@ def _header(path: Path) -> Dataset:
     return header
 
 
-def _told(instance: Instance, fault: Exception) -> Exception:
-    if passes(fault):
+def _not_readable(instance: Instance, fault: Exception) -> Exception:
+    if is_passing(fault):
         return fault
     why = "is gone from the archive" if isinstance(fault, FileNotFoundError) else "in the archive cannot be read"
     return NotReadable(f"the file of image {instance.id} {why}: send it again, then retry")

@@ -20,7 +20,7 @@ _FRESH_S = 600.0
 """What was written within so many seconds stays: `reread` writes masks before their row, beside the node."""
 
 
-def sweep(session: Session, data_dir: Path, now: float) -> int:
+def remove_leftovers(session: Session, data_dir: Path, now: float) -> int:
     """Removes masks that no reading names, results that no row names of reports that were not finished, and files that
     were not written to their end; says how many. What was received is never touched.
 

@@ -125,9 +125,9 @@ def stats_of_annotations(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = 
 
 def _found(settings: Settings) -> Annotations:
     from node.annotations.truth import read_annotations
-    from node.store.database import looking
+    from node.store.database import read_only
 
-    with looking(open_queue(settings)) as session:
+    with read_only(open_queue(settings)) as session:
         return read_annotations(session, settings.data_dir)
 
 
@@ -146,10 +146,10 @@ def _compared(found: Annotations, data_dir: Path) -> tuple[list[Comparison], lis
 
 def _list_due(settings: Settings, found: Annotations, as_json: bool) -> None:
     from node.annotations.review import due_for_review
-    from node.store.database import looking
+    from node.store.database import read_only
 
     share = settings.review.share
-    with looking(open_queue(settings)) as session:
+    with read_only(open_queue(settings)) as session:
         due = due_for_review(session, share, {image.study_id for image in found.images})
     if as_json:
         told = [
@@ -241,13 +241,13 @@ def _stats_lines(stats: AnnotationStats) -> Sequence[str]:
         f"{stats.compared} with proposals",
         f"lesions: {stats.proposed} proposed, {stats.drawn} drawn by experts",
         f"   kept {stats.kept} ({stats.unchanged} unchanged), added {stats.added}, removed {stats.removed}",
-        f"Dice of the kept: mean {_told(stats.dice_mean)}, median {_told(stats.dice_median)}",
-        f"of the drawn, proposed: {_told(stats.found)}",
-        f"of the proposed, kept: {_told(stats.right)}",
+        f"Dice of the kept: mean {_figure_text(stats.dice_mean)}, median {_figure_text(stats.dice_median)}",
+        f"of the drawn, proposed: {_figure_text(stats.found)}",
+        f"of the proposed, kept: {_figure_text(stats.right)}",
     ]
 
 
-def _told(figure: Figure | None) -> str:
+def _figure_text(figure: Figure | None) -> str:
     if figure is None:
         return "none"
     if math.isnan(figure.low):

@@ -73,10 +73,10 @@ def list_assessments(
     """
     from config.settings import load
     from node.assessments.view import view_assessments
-    from node.store.database import looking
+    from node.store.database import read_only
 
     settings = load(config)
-    with looking(open_queue(settings)) as session:
+    with read_only(open_queue(settings)) as session:
         view = view_assessments(session, settings.data_dir)
     shown = [assessment for assessment in view.assessments if assessment.study is None or not unmatched]
     if as_json:

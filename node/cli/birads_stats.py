@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from models.evaluation.tables import Table
-    from node.agreement.stats import ArchiveStats, Place
+    from node.agreement.stats import AnalysisUnit, ArchiveStats
 
 _NOTHING = (
     "Nothing to compare: no reported study has a radiologist's category. They come by SR, HL7, or "
@@ -62,13 +62,13 @@ def stats_of_assessments(
     from node.agreement.stats import gather
     from node.agreement.stats_files import as_json as json_of
     from node.agreement.stats_files import discordant_csv, values_of, write
-    from node.store.database import looking
+    from node.store.database import read_only
 
     if as_json and as_csv:
         raise CommandFailed("--json and --csv both print: give one of them, or --out, which writes both.")
     settings = load(config)
     rows, bad_rows = read_pathology(pathology) if pathology else ((), ())
-    with looking(open_queue(settings)) as session, progress_bar("comparing") as progress:
+    with read_only(open_queue(settings)) as session, progress_bar("comparing") as progress:
         known, elsewhere, ambiguous = outcomes(session, rows)
         stats = gather(session, settings.data_dir, Level(level), known, progress, settings.birads.recall_threshold)
     bad_rows = (*bad_rows, *ambiguous)
@@ -120,7 +120,7 @@ def _print(stats: ArchiveStats, tables: Sequence[Table], left_out: Mapping[str, 
         typer.echo(_line(place))
 
 
-def _line(place: Place) -> str:
+def _line(place: AnalysisUnit) -> str:
     from dicom_io.results.labels import percent
     from node.agreement.stats_files import pathology_of
 

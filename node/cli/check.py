@@ -24,12 +24,12 @@ def check(
     be used at all. Changes nothing and may be run beside a running node.
     """
     from config.settings import load
-    from node.operations.check import ask, listener, questions
-    from node.operations.machine import Answer
+    from node.operations.check import ask, checks, listener
+    from node.operations.machine import CheckResult
 
     settings = load(config)
-    configuration = Answer("configuration", True, str(config))
-    answers = [listener(settings)] if alive else [configuration, *ask(questions(settings))]
+    configuration = CheckResult("configuration", True, str(config))
+    answers = [listener(settings)] if alive else [configuration, *ask(checks(settings))]
     if as_json:
         typer.echo(json.dumps([asdict(answer) for answer in answers], indent=2))
     else:

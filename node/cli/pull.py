@@ -36,7 +36,7 @@ def pull(
     from node import peers
     from node.intake import pulling
     from node.operations.check import listener
-    from node.store.database import looking
+    from node.store.database import read_only
 
     keyword, value = _asked(study, accession)
     settings = load(config)
@@ -49,7 +49,7 @@ def pull(
     with tempfile.TemporaryDirectory(prefix="mammo-node-") as folder, progress_bar("Pulling") as progress:
         try:
             found = pulling.the_study(source, keyword, value)
-            with looking(open_queue(settings)) as session:
+            with read_only(open_queue(settings)) as session:
                 own = pulling.own_results(session, found)
             pulled = pulling.pull(source, found, own, Path(folder), hand_over, progress)
         except pulling.CannotPull as error:

@@ -37,14 +37,14 @@ def reread(
     from models.catalog import load_pipeline
     from models.device import choose_device
     from node.cli.terminal.progress import progress_bar
-    from node.reader.reread import find_study, publish_rereading
+    from node.reader.reread import find_study, store_rereading
     from node.reader.reread import reread as read_again
-    from node.store.database import looking
+    from node.store.database import read_only
 
     settings = load(config)
     sessions = open_queue(settings)
     models = read_bundle(find_bundle(bundle or settings.reader.bundle))
-    with looking(sessions) as session:
+    with read_only(sessions) as session:
         study_id = find_study(session, study)
     device = choose_device(settings.reader.device)
     with progress_bar("Reading again") as progress:
@@ -62,7 +62,7 @@ def reread(
             settings.receiver.max_image_pixels,
             lambda done, total: progress(done, total, str(models.id)),
         )
-    revision = None if shadow else publish_rereading(sessions, settings.data_dir, rereading, time.time())
+    revision = None if shadow else store_rereading(sessions, settings.data_dir, rereading, time.time())
     typer.echo(_as_json(rereading, revision) if as_json else _as_text(rereading, revision))
 
 

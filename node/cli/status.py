@@ -41,11 +41,11 @@ def status(
     from node.intake.refused_classes import refused_classes
     from node.operations.machine import faults
     from node.operations.status import view_queue
-    from node.store.database import looking
+    from node.store.database import read_only
 
     settings = load(config)
     found = faults(settings)
-    with looking(open_queue(settings)) as session:
+    with read_only(open_queue(settings)) as session:
         queue = view_queue(session, None if everything else NEWEST, page)
         refused = refused_classes(session)
         nowhere = stranded(session, [destination.name for destination in settings.destinations])

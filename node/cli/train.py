@@ -92,7 +92,7 @@ def _run(
 
 def _summary(done: Trained) -> str:
     lines = [f"{done.bundle.id}", "On held-out patients:"]
-    lines += [f"  {name}: {told(value)}" for name, value in done.figures.items()]
+    lines += [f"  {name}: {figure_text(value)}" for name, value in done.figures.items()]
     levels = [f"{level} ({fitted.cases} cases)" for level, fitted in done.bundle.calibration.items()]
     lines += [f"Calibrated: {', '.join(levels)}"] if levels else []
     return "\n".join([*lines, *done.notes])
@@ -111,7 +111,7 @@ def _summary_of_folds(done: list[Trained]) -> str:
     return "\n".join(dict.fromkeys([*lines, *(note for fold in done for note in fold.notes)]))
 
 
-def told(value: object) -> str:
+def figure_text(value: object) -> str:
     """A held-out figure for the terminal: value, low and high end of its interval; the value alone; or a count."""
     match value:
         case [float(figure), float(low), float(high)]:

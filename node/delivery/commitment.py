@@ -20,7 +20,7 @@ from dicom_io.network.peer import meaning
 from dicom_io.results.encode import CONTENTS
 from models.types import counted
 from node.delivery.backoff import RetryPolicy, next_try
-from node.store.database import Sessions, looking
+from node.store.database import Sessions, read_only
 from node.store.states import DeliveryState, moved
 from node.store.tables import Delivery
 
@@ -77,7 +77,7 @@ class Commitment:
         return bool(asked)
 
     def _something_is_due(self) -> bool:
-        with looking(self.sessions) as session:
+        with read_only(self.sessions) as session:
             return session.scalars(self._due()).first() is not None
 
     def _due(self) -> Select[Delivery]:

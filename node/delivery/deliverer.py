@@ -15,8 +15,8 @@ from sqlalchemy.orm import Session
 from dicom_io.errors import DestinationError, NotAccepted, Rejected, Unreachable
 from node.delivery.backoff import RetryPolicy, next_try
 from node.delivery.commitment import Commitment
-from node.store.database import Sessions, looking
-from node.store.faults import RAISED_AS, passes, told
+from node.store.database import Sessions, read_only
+from node.store.faults import RAISED_AS, describe_fault, is_passing
 from node.store.states import DeliveryState, StudyState, moved
 from node.store.tables import Delivery, Result, Study
 
@@ -97,21 +97,21 @@ class Deliverer:
             except DestinationError as error:
                 self._failed(delivery, error)
             except RAISED_AS as fault:
-                if not passes(fault):
+                if not is_passing(fault):
                     raise
-                self._failed(delivery, Rejected(f"it cannot be read here: {told(fault)}"))
+                self._failed(delivery, Rejected(f"it cannot be read here: {describe_fault(fault)}"))
             else:
                 self._sent(delivery)
         return len(due)
 
     def _due(self) -> list[_Due]:
-        with looking(self.sessions) as session:
+        with read_only(self.sessions) as session:
             rows = session.execute(self._waiting().where(Delivery.next_at <= self.now()).order_by(Delivery.id))
             return [_Due(delivery_id, self.data_dir / path) for delivery_id, path in rows]
 
     def _may_leave(self, due: _Due) -> bool:
         """Asked once more before each sending: a study may have come into quarantine since the list was made."""
-        with looking(self.sessions) as session:
+        with read_only(self.sessions) as session:
             return session.execute(self._waiting().where(Delivery.id == due.delivery_id)).first() is not None
 
     def _waiting(self) -> Select[int, str]:

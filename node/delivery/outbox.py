@@ -46,7 +46,7 @@ def profiles_of(recipients: Iterable[Recipient]) -> list[Profile]:
     return list(dict.fromkeys(recipient.profile for recipient in recipients)) or [PROFILES["ohif"]]
 
 
-def publish(
+def enter_results(
     session: Session, study: Study, objects: Sequence[Written], recipients: Iterable[Recipient], now: float
 ) -> None:
     """Enters the study's present results and sends each to those who do not have it yet.
@@ -82,13 +82,13 @@ def publish(
                 send_again(deliveries[name], now)
 
 
-def rejected(session: Session, study: Study) -> set[str]:
+def rejected_uids(session: Session, study: Study) -> set[str]:
     """The SOP Instance UIDs of the study's results that were taken back at some destination."""
     query = select(Result.sop_instance_uid).join(Delivery, Delivery.result_id == Result.id)
     return set(session.scalars(query.where(Result.study_id == study.id, Delivery.rejected_by_id.is_not(None))))
 
 
-def told(session: Session, study: Study) -> set[str]:
+def destinations_reached(session: Session, study: Study) -> set[str]:
     """The destinations that have, or are about to get, results of the study."""
     query = select(Delivery.destination).join(Delivery.result).where(Result.study_id == study.id)
     return set(session.scalars(query))

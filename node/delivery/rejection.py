@@ -26,7 +26,7 @@ from models.types import BundleId, counted
 from node.archive.layout import rejection_note
 from node.delivery.outbox import Recipient
 from node.logs import place_of
-from node.store.database import Sessions, looking
+from node.store.database import Sessions, read_only
 from node.store.states import DeliveryState, StudyState
 from node.store.tables import Delivery, Instance, Result, Study
 
@@ -36,7 +36,7 @@ _ARRIVED = (DeliveryState.SENT, DeliveryState.UNCOMMITTED, DeliveryState.COMMITT
 
 
 @dataclass(frozen=True)
-class Rejecting:
+class RejectionWriter:
     """Writes the notes that one destination gets.
 
     Attributes:
@@ -60,7 +60,7 @@ class Rejecting:
 
     def write_notes(self) -> int:
         """Writes the notes that are due, and says how many."""
-        with looking(self.sessions) as session:
+        with read_only(self.sessions) as session:
             due = defaultdict(list)
             for delivery in session.scalars(self._due()):
                 due[delivery.result.study_id].append(delivery.id)

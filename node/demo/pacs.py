@@ -12,7 +12,7 @@ from dicom_io.network.scp import AllowedSender, Listener, ReceivedFile
 
 
 @dataclass(frozen=True)
-class Folder:
+class FolderIntake:
     """An Intake that takes everything, as <folder>/<Study Instance UID>/<modality>-<SOP Instance UID>.dcm."""
 
     path: Path
@@ -32,7 +32,7 @@ class Folder:
         return sorted((self.path / study_instance_uid).glob("*.dcm"))
 
 
-def demo_pacs(folder: Folder, node_ae_title: str) -> Listener:
+def demo_pacs(folder: FolderIntake, node_ae_title: str) -> Listener:
     """A listener on a free port of 127.0.0.1, that the node may send to."""
     return Listener(
         ae_title="DEMO_PACS",

@@ -17,12 +17,12 @@ from dicom_io.network.peer import Peer
 from dicom_io.network.scu import echo, send_files
 from models.errors import UserError
 from models.types import ExamReading
-from node.demo.pacs import Folder, demo_pacs
+from node.demo.pacs import FolderIntake, demo_pacs
 from node.demo.studies import DemoStudy
 from node.folder.overlays import write_overlays, write_summary
 from node.operations.status import StudyView, view_queue
 from node.reporting.exams import exam_of
-from node.store.database import Sessions, looking, open_database, sessions_of
+from node.store.database import Sessions, open_database, read_only, sessions_of
 from node.store.states import DeliveryState, JobState, StudyState
 from node.store.tables import Study
 
@@ -73,7 +73,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Progress:
+class DemoProgress:
     """How far the node has come."""
 
     images: int
@@ -111,7 +111,7 @@ class Demo:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.pacs = Folder(folder / "pacs")
+        self.pacs = FolderIntake(folder / "pacs")
         self.port = _free_port()
         self._listener = demo_pacs(self.pacs, AE_TITLE)
         self._node: subprocess.Popen[bytes] | None = None
@@ -166,7 +166,7 @@ class Demo:
         except DestinationError as error:
             raise DemoFailed(f"The node did not take the images: {error}. See {self.log}") from error
 
-    def progress(self) -> Progress:
+    def progress(self) -> DemoProgress:
         """How far it has come.
 
         Raises:
@@ -178,18 +178,18 @@ class Demo:
             raise DemoFailed(f"The node did not do its work: {progress.failed}. See {self.log}")
         return progress
 
-    def _progress(self) -> Progress:
-        with looking(self._queue()) as session:
+    def _progress(self) -> DemoProgress:
+        with read_only(self._queue()) as session:
             studies = view_queue(session).studies
         images = [image for study in studies for image in study.images]
-        return Progress(len(images), sum(image.outcome != "waiting" for image in images), studies)
+        return DemoProgress(len(images), sum(image.outcome != "waiting" for image in images), studies)
 
     def outcome(self, study: DemoStudy) -> Outcome:
         """What came of a study that was delivered; draws its overlays."""
         settings = self.settings
         if settings is None:
             raise DemoFailed("The demo's node is not running.")
-        with looking(self._queue()) as session:
+        with read_only(self._queue()) as session:
             row = session.query(Study).filter_by(study_instance_uid=study.study_instance_uid).one()
             exam = exam_of(session, row, settings.data_dir)
             files = {instance.sop_instance_uid: settings.data_dir / instance.path for instance in row.instances}

@@ -30,8 +30,8 @@ from node.reader.images import ImageReader, ReadingLimits
 from node.reporting.exams import exam_of
 from node.reporting.reporter import Reporter
 from node.routing import everything
-from node.store.database import Sessions, looking, open_database, sessions_of
-from node.store.faults import Patience
+from node.store.database import Sessions, open_database, read_only, sessions_of
+from node.store.faults import FaultPolicy
 from node.store.states import JobKind, JobState, StudyState
 from node.store.tables import Instance, Job, Study
 from node.studies.closing import close
@@ -40,7 +40,7 @@ READING = "reading.json"
 WRITTEN = (*(f"[0-9][0-9]-{kind}.dcm" for kind in IN_PROFILES), "[0-9]-*.png", "[0-9][0-9]-*.png", SUMMARY, READING)
 """What a study's folder holds."""
 _LEASE_S = 24 * 3600.0  # nobody else works in this queue
-_AT_ONCE = Patience(tries=1)  # a person waits: what the machine does not give is told, not waited for
+_AT_ONCE = FaultPolicy(tries=1)  # a person waits: what the machine does not give is told, not waited for
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class FolderReading:
             worker="reporter",
             lease_s=_LEASE_S,
             now=now,
-            patience=_AT_ONCE,
+            fault_policy=_AT_ONCE,
         )
 
     def take(self, paths: Iterable[Path], *, reads_secondary_capture: bool) -> list[SkippedFile]:
@@ -140,7 +140,7 @@ class FolderReading:
 
     def to_read(self) -> int:
         """How many images wait to be read."""
-        with looking(self._sessions) as session:
+        with read_only(self._sessions) as session:
             waiting = select(func.count()).where(Job.kind == JobKind.READ_IMAGE, Job.state == JobState.WAITING)
             return session.scalar(waiting) or 0
 
@@ -163,7 +163,7 @@ class FolderReading:
     def report(self) -> list[StudyOutcome]:
         """Writes what results are not written yet, and says what became of every study, oldest first."""
         self._write_results()
-        with looking(self._sessions) as session:
+        with read_only(self._sessions) as session:
             ids = session.scalars(select(Study.id).order_by(Study.id)).all()
         return [self._outcome(study_id) for study_id in ids]
 
@@ -201,7 +201,7 @@ class FolderReading:
         """Reports every study that is read, and writes what that gave."""
         while self._reporter.report_one():
             pass
-        with looking(self._sessions) as session:
+        with read_only(self._sessions) as session:
             reported = session.scalars(select(Study.id).where(Study.state == StudyState.REPORTED)).all()
         for study_id in reported:
             if study_id not in self._written:
@@ -209,7 +209,7 @@ class FolderReading:
 
     def _write(self, study_id: int) -> Path:
         """Writes a study's results, overlays and reading.json, and says where."""
-        with looking(self._sessions) as session:
+        with read_only(self._sessions) as session:
             study = session.get_one(Study, study_id)
             exam = exam_of(session, study, self._scratch)
             results = [self._scratch / result.path for result in study.results]
@@ -234,7 +234,7 @@ class FolderReading:
                     earlier.unlink()
 
     def _outcome(self, study_id: int) -> StudyOutcome:
-        with looking(self._sessions) as session:
+        with read_only(self._sessions) as session:
             study = session.get_one(Study, study_id)
             exam = exam_of(session, study, self._scratch)
             files = {instance.sop_instance_uid: Path(instance.path) for instance in study.instances}

@@ -115,7 +115,7 @@ def _read_anew(session: Session, instance: Instance, study: Study, *, is_one_now
         ask_for_reading(session, study, instance)
 
 
-def contradict(session: Session, instance: Instance, why: Contradiction) -> None:
+def hold_contradicting(session: Session, instance: Instance, why: Contradiction) -> None:
     """Puts the study of an instance that came again as something else into quarantine."""
     study = session.get_one(Study, instance.study_id, with_for_update=True)
     quarantine(session, study, why)

@@ -36,19 +36,19 @@ from node.archive.space import MEND, Space
 from node.archive.versions import Version, version_for
 from node.assessments.entered import match_again
 from node.assessments.from_sr import enter_report
-from node.intake.apart import Apart, NoAnswer
 from node.intake.received_again import (
     Difference,
     compare,
-    contradict,
     correct,
+    hold_contradicting,
     states_otherwise,
 )
 from node.intake.register import register
 from node.intake.same_pixels import PixelComparison
+from node.intake.worker_process import NoAnswer, WorkerProcess
 from node.routing import Router, everything
 from node.store.database import OneWriter, Sessions
-from node.store.faults import passes, told
+from node.store.faults import describe_fault, is_passing
 from node.store.tables import Instance, Result, Study
 from node.studies.lifecycle import Contradiction
 
@@ -98,8 +98,8 @@ class Receiving:
         self._now = now
         self._router = router
         self._pixels = PixelComparison(limits.max_image_pixels)
-        self._contents = Apart(_CONTENT_BYTES, _CONTENT_S)
-        self._turns = _Turns()
+        self._contents = WorkerProcess(_CONTENT_BYTES, _CONTENT_S)
+        self._study_locks = _LockPerStudy()
         self._one_writer = OneWriter(sessions)
         for folder in RECEIVED:
             (data_dir / folder).mkdir(parents=True, exist_ok=True)
@@ -131,7 +131,7 @@ class Receiving:
         try:
             if not whole.has_pixels and self._needs_pixels(header, whole.path):
                 return Answer(Status.TRUNCATED, "an image without pixel data: cut short?")
-            with self._turns.of(header.study_instance_uid):
+            with self._study_locks.of(header.study_instance_uid):
                 return self._keep(received, whole, header)
         except NotReadable as error:
             return Answer.told(Status.NOT_DICOM, str(error))
@@ -143,9 +143,9 @@ class Receiving:
             log.error("an instance was not taken: not enough memory to compare it with the one of the same UID")
             return Answer(Status.NO_STORAGE, "the node has not enough memory now: send again")
         except OSError as error:
-            log.error("an instance was not taken: %s, at %s", told(error), self._place_of(error))
+            log.error("an instance was not taken: %s, at %s", describe_fault(error), self._place_of(error))
             status = Status.NO_SPACE if error.errno in FULL else Status.NO_STORAGE
-            return Answer(status, "the node's disk did not take it: send again" if passes(error) else MEND)
+            return Answer(status, "the node's disk did not take it: send again" if is_passing(error) else MEND)
 
     def _place_of(self, fault: OSError) -> str:
         """Where it was, without the UIDs that name folders and files: `archive/*/*`."""
@@ -157,7 +157,7 @@ class Receiving:
 
     def _needs_pixels(self, header: InstanceHeader, path: Path) -> bool:
         if header.kind is InstanceKind.SEGMENTATION:
-            return not self._read_apart(_is_emptied, path)
+            return not self._read_in_worker(_is_emptied, path)
         return header.kind.is_image
 
     def _keep(self, received: ReceivedFile, whole: WholeFile, header: InstanceHeader) -> Answer:
@@ -255,12 +255,12 @@ class Receiving:
     def _content(self, header: InstanceHeader, path: Path) -> _Content:
         """What a report or a segmentation says besides its header, read before a transaction begins."""
         if header.kind is InstanceKind.REPORT:
-            return self._read_apart(read_report, path)
+            return self._read_in_worker(read_report, path)
         if header.kind is InstanceKind.SEGMENTATION:
-            return self._read_apart(read_correction_header, path)
+            return self._read_in_worker(read_correction_header, path)
         return None
 
-    def _read_apart(self, read: Callable[[Path], _R], path: Path) -> _R:
+    def _read_in_worker(self, read: Callable[[Path], _R], path: Path) -> _R:
         """
         Raises:
             NotReadable: it is damaged, or asks for too much.
@@ -289,7 +289,7 @@ class Receiving:
         # a sender that tries again does not undo what a person decided since.
         if not version.is_there:
             with self._one_writer.begin() as session:
-                contradict(session, session.get_one(Instance, known.id), why)
+                hold_contradicting(session, session.get_one(Instance, known.id), why)
             self._place(whole.path, version.path)
         return Answer.told(Status.CONTRADICTS, f"{why}: set aside")
 
@@ -325,7 +325,7 @@ def _is_emptied(path: Path) -> bool:
     return has_no_frames(read_header(path))
 
 
-class _Turns:
+class _LockPerStudy:
     """Lets threads with the same key go one after another, and all others at once."""
 
     def __init__(self) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from dicom_io.errors import NotReadable
 from dicom_io.pixels.decoding import read_dataset, stored_values
-from node.intake.apart import Apart, NoAnswer
+from node.intake.worker_process import NoAnswer, WorkerProcess
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ class PixelComparison:
         """`max_pixels`: images with more samples are refused by their header; `timeout_s`: after this long a comparison
         counts as failed."""
         self._max_pixels = max_pixels
-        self._apart = Apart(_FOR_ANY_IMAGE + _BYTES_PER_SAMPLE * max_pixels, timeout_s)
+        self._worker = WorkerProcess(_FOR_ANY_IMAGE + _BYTES_PER_SAMPLE * max_pixels, timeout_s)
 
     def is_same(self, left: Path, right: Path) -> bool:
         """Whether both files decode to the same values. What cannot be decoded cannot be shown to be the same.
@@ -34,7 +34,7 @@ class PixelComparison:
             MemoryError: this machine does not hold them now.
         """
         try:
-            return self._apart.call(_is_same, left, right, self._max_pixels)
+            return self._worker.call(_is_same, left, right, self._max_pixels)
         except (NotReadable, NoAnswer) as fault:
             log.warning("two files of one instance count as different: their pixels cannot be compared: %s", fault)
             return False

@@ -11,13 +11,13 @@ from dicom_io.errors import DestinationError, NotAccepted, Rejected
 from dicom_io.network.commitment import offer_commitment
 from dicom_io.network.scu import echo
 from dicom_io.network.web_peer import web_echo
-from node.operations.machine import Answer, database, descriptors, disk, weights
+from node.operations.machine import CheckResult, database, descriptors, disk, weights
 from node.peers import committing, dicom_peer, own_listener, web_peer
 
-Question = Callable[[], Answer]
+Check = Callable[[], CheckResult]
 
 
-def questions(settings: Settings) -> list[Question]:
+def checks(settings: Settings) -> list[Check]:
     """Everything that `mammo-node check` asks: database, disk, weights, the device where one is named, each destination
     and its storage commitment, each source, and the address for HL7 messages."""
     device = [lambda: device_is_there(settings)] if settings.reader.device.startswith("cuda") else []
@@ -34,53 +34,55 @@ def questions(settings: Settings) -> list[Question]:
     ]
 
 
-def ask(asked: Sequence[Question]) -> list[Answer]:
+def ask(asked: Sequence[Check]) -> list[CheckResult]:
     """The answers, in the questions' order; all are asked at once, so that a hung peer delays no one but itself."""
     with ThreadPoolExecutor(max_workers=max(1, len(asked))) as pool:
         return list(pool.map(lambda question: question(), asked))
 
 
-def device_is_there(settings: Settings) -> Answer:
+def device_is_there(settings: Settings) -> CheckResult:
     """Whether this machine has the CUDA device that reader.device names. Imports torch, so ask only where it does."""
     from models.device import NoSuchDevice, choose_device
 
     try:
         choose_device(settings.reader.device)
     except NoSuchDevice as error:
-        return Answer("device", False, str(error))
-    return Answer("device", True, f"{settings.reader.device} is there")
+        return CheckResult("device", False, str(error))
+    return CheckResult("device", True, f"{settings.reader.device} is there")
 
 
-def destination_answers(destination: AnyDestination, settings: Settings) -> Answer:
+def destination_answers(destination: AnyDestination, settings: Settings) -> CheckResult:
     """Whether a destination answers a C-ECHO, or a search where it is a DICOMweb service."""
     return _answers(f"destination {destination.name}", destination, settings)
 
 
-def source_answers(source: AnySource, settings: Settings) -> Answer:
+def source_answers(source: AnySource, settings: Settings) -> CheckResult:
     """Whether a source answers a C-ECHO, or a search where it is a DICOMweb service."""
     return _answers(f"source {source.name}", source, settings)
 
 
-def commitment_is_done(destination: DicomDestination, settings: Settings) -> Answer:
+def commitment_is_done(destination: DicomDestination, settings: Settings) -> CheckResult:
     """Whether a destination that is set to commit does storage commitment. Asks it to keep nothing."""
     about = f"storage commitment of {destination.name}"
     peer = dicom_peer(destination, settings.receiver.ae_title)
     try:
         offer_commitment(peer)
     except NotAccepted as error:
-        return Answer(about, False, f"{error}: set commitment = false, or enter the node at it for storage commitment")
+        return CheckResult(
+            about, False, f"{error}: set commitment = false, or enter the node at it for storage commitment"
+        )
     except DestinationError as error:
-        return Answer(about, False, str(error))
-    return Answer(about, True, f"{peer} does it; its reports come to the node's listener")
+        return CheckResult(about, False, str(error))
+    return CheckResult(about, True, f"{peer} does it; its reports come to the node's listener")
 
 
-def hl7_address(settings: Settings) -> Answer:
+def hl7_address(settings: Settings) -> CheckResult:
     """Where HL7 messages are taken. Whether the address can be had shows when `serve` starts."""
     hl7 = settings.hl7
-    return Answer("HL7", True, f"serve takes messages at {hl7.host}:{hl7.port} from {', '.join(hl7.sender_hosts)}")
+    return CheckResult("HL7", True, f"serve takes messages at {hl7.host}:{hl7.port} from {', '.join(hl7.sender_hosts)}")
 
 
-def _answers(about: str, of: AnyDestination | AnySource, settings: Settings) -> Answer:
+def _answers(about: str, of: AnyDestination | AnySource, settings: Settings) -> CheckResult:
     try:
         if isinstance(of, WebService):
             peer = of.url
@@ -89,11 +91,11 @@ def _answers(about: str, of: AnyDestination | AnySource, settings: Settings) -> 
             peer = f"{of.ae_title} at {of.host}:{of.port}"
             echo(dicom_peer(of, settings.receiver.ae_title))
     except DestinationError as error:
-        return Answer(about, False, str(error))
-    return Answer(about, True, f"{peer} answers")
+        return CheckResult(about, False, str(error))
+    return CheckResult(about, True, f"{peer} answers")
 
 
-def listener(settings: Settings) -> Answer:
+def listener(settings: Settings) -> CheckResult:
     """Whether the node itself answers. A refusal is an answer too."""
     node = own_listener(settings.receiver, timeout_s=5)
     try:
@@ -101,5 +103,5 @@ def listener(settings: Settings) -> Answer:
     except Rejected:
         pass
     except DestinationError as error:
-        return Answer("listener", False, str(error))
-    return Answer("listener", True, f"{node} answers")
+        return CheckResult("listener", False, str(error))
+    return CheckResult("listener", True, f"{node} answers")

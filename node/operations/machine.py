@@ -19,8 +19,8 @@ from node.store.database import (
     NotServedYet,
     QueueUnusable,
     held_by,
-    looking,
     open_existing,
+    read_only,
     sessions_of,
     why_not_opened,
 )
@@ -30,7 +30,7 @@ MB = 1_000_000
 
 
 @dataclass(frozen=True)
-class Answer:
+class CheckResult:
     """`about`: what was asked; `ok`: whether the node can work with it; `says`: one sentence."""
 
     about: str
@@ -38,32 +38,32 @@ class Answer:
     says: str
 
 
-def faults(settings: Settings) -> list[Answer]:
+def faults(settings: Settings) -> list[CheckResult]:
     """What of the machine holds up the node at this moment, for whoever asks how it fares."""
     return [answer for ask in (database, disk, weights) if not (answer := ask(settings)).ok]
 
 
-def database(settings: Settings) -> Answer:
+def database(settings: Settings) -> CheckResult:
     """Whether the queue can be worked with, and is not held by another process. Changes nothing and takes no lock: a
     queue that is not there yet is made by `serve`."""
     if holder := _holder(settings.database):
-        return Answer("database", False, f"{holder} does not let others write to it: end that process")
+        return CheckResult("database", False, f"{holder} does not let others write to it: end that process")
     try:
         engine = open_existing(settings.database)
     except NotServedYet as error:
-        return Answer("database", True, str(error))
+        return CheckResult("database", True, str(error))
     except QueueUnusable as error:
-        return Answer("database", False, str(error))
+        return CheckResult("database", False, str(error))
     except SQLAlchemyError as error:
-        return Answer("database", False, f"it cannot be opened: {why_not_opened(error)}")
+        return CheckResult("database", False, f"it cannot be opened: {why_not_opened(error)}")
     try:
-        with looking(sessions_of(engine)) as session:
+        with read_only(sessions_of(engine)) as session:
             studies = session.scalars(select(func.count()).select_from(Study)).one()
     except SQLAlchemyError as error:
-        return Answer("database", False, f"it cannot be opened: {why_not_opened(error)}")
+        return CheckResult("database", False, f"it cannot be opened: {why_not_opened(error)}")
     finally:
         engine.dispose()
-    return Answer("database", True, f"{engine.url.render_as_string()} holds {studies} studies")
+    return CheckResult("database", True, f"{engine.url.render_as_string()} holds {studies} studies")
 
 
 def _holder(url: str) -> str:
@@ -76,7 +76,7 @@ def _holder(url: str) -> str:
     return f"process {process}" if process else "a process outside this container"
 
 
-def disk(settings: Settings) -> Answer:
+def disk(settings: Settings) -> CheckResult:
     """Whether the data folder with those in it, or the one where it will be made, can be written and has room."""
     folder = next(parent for parent in (settings.data_dir, *settings.data_dir.parents) if parent.exists())
     kept_in = [settings.data_dir / name for name in RECEIVED]
@@ -88,14 +88,14 @@ def disk(settings: Settings) -> Answer:
         except OSError as error:
             says = f"{settings.data_dir}: nothing can be written in {path}: {error.strerror}"
             cure = "" if path == folder else ". Images are refused: bring that folder back, and start the node again"
-            return Answer("disk", False, says + cure)
+            return CheckResult("disk", False, says + cure)
     free_mb = shutil.disk_usage(folder).free // MB
     floor_mb = settings.receiver.min_free_mb
     says = f"{settings.data_dir}: {free_mb} MB free; below {floor_mb} MB (receiver.min_free_mb) images are refused"
-    return Answer("disk", free_mb > floor_mb, says)
+    return CheckResult("disk", free_mb > floor_mb, says)
 
 
-def descriptors(settings: Settings) -> Answer:
+def descriptors(settings: Settings) -> CheckResult:
     """Whether a process of this user may open as many files and connections as the listener is set to have."""
     limit, wanted = hard_limit(), descriptors_for(settings.receiver.max_associations)
     says = (
@@ -103,15 +103,15 @@ def descriptors(settings: Settings) -> Answer:
     )
     if limit < wanted:
         says += f": there will be {associations_for(limit)}. Raise the hard limit (ulimit -Hn, LimitNOFILE)"
-    return Answer("file descriptors", limit >= wanted, says)
+    return CheckResult("file descriptors", limit >= wanted, says)
 
 
-def weights(settings: Settings) -> Answer:
+def weights(settings: Settings) -> CheckResult:
     """Whether the bundle is there and every file of it has the SHA-256 that bundle.toml tells."""
     try:
         bundle = read_bundle(find_bundle(settings.reader.bundle))
     except BundleError as error:
-        return Answer("weights", False, str(error))
+        return CheckResult("weights", False, str(error))
     if problems := verify(bundle):
-        return Answer("weights", False, " ".join(problems))
-    return Answer("weights", True, f"{bundle.id}: every file has its SHA-256")
+        return CheckResult("weights", False, " ".join(problems))
+    return CheckResult("weights", True, f"{bundle.id}: every file has its SHA-256")

@@ -23,8 +23,8 @@ from node.studies.lifecycle import (
     Contradiction,
     are_two_patients,
     ask_for_reading,
-    go_beyond_notice,
-    let_out,
+    begin_revision_after_notice,
+    release,
     reopen,
 )
 
@@ -86,7 +86,7 @@ def retry_study(
     unread = _failed(session, study, JobKind.READ_IMAGE)
     done = []
     if study.state is StudyState.QUARANTINED:
-        done += _let_out(session, study, now)
+        done += _release(session, study, now)
     elif (unread or lost) and study.state is not StudyState.OPEN:
         reopen(session, study, now, new_image=True)
         done.append(f"open again, for revision {study.revision}")
@@ -103,14 +103,14 @@ def _failed(session: Session, study: Study, kind: JobKind) -> Sequence[Job]:
     ).all()
 
 
-def _let_out(session: Session, study: Study, now: float) -> list[str]:
+def _release(session: Session, study: Study, now: float) -> list[str]:
     if are_two_patients(session, study):
         raise StillTwoPatients(
             f"Study {study.id} stays in quarantine: {Contradiction.TWO_PATIENTS}. "
             "Correct them at their source, send them again, and retry then."
         )
     done = [f"let out of quarantine, where it stood because: {study.why}"]
-    let_out(study, now)
+    release(study, now)
     for instance in study.instances:
         if instance.unread is Unread.IN_QUARANTINE:
             instance.leave_unread(None)
@@ -138,7 +138,7 @@ def _read_anew(session: Session, study: Study, instance: Instance) -> str:
 
 
 def _report_again(job: Job, study: Study) -> str:
-    go_beyond_notice(study)
+    begin_revision_after_notice(study)
     _wait_again(job, study)
     return f"its report will be written again (job {job.id})"
 

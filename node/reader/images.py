@@ -1,4 +1,4 @@
-"""The reader's loop: claim images, decode them, let the models read them, publish what they say.
+"""The reader's loop: claim images, decode them, let the models read them, store what they say.
 
 Runs in a process of its own (process.py), the only one with torch. Nothing here catches what it does not
 expect: an image that brings the process down is claimed again alone, and given up after `attempts` times.
@@ -24,7 +24,7 @@ from models.readings.reading_json import masks_of, to_json
 from models.types import ImageReading, Mammogram, counted
 from node.archive.layout import masks_of_reading
 from node.store.database import Sessions
-from node.store.faults import PATIENCE, RAISED_AS, Patience, given_up, passes, told
+from node.store.faults import FAULT_POLICY, RAISED_AS, FaultPolicy, describe_fault, given_up, is_passing
 from node.store.queue import Claim, LeaseLost, claim, finish, put_off, renew
 from node.store.states import JobKind, JobState
 from node.store.tables import Instance
@@ -38,13 +38,13 @@ TOO_LARGE = "unreadable: the device's memory does not hold it, even alone"
 
 @dataclass(frozen=True)
 class ReadingLimits:
-    """See config.settings.Reader and Receiver, and for `patience` faults.py."""
+    """See config.settings.Reader and Receiver, and for `fault_policy` faults.py."""
 
     batch: int
     attempts: int
     lease_s: float
     max_image_pixels: int
-    patience: Patience = PATIENCE
+    fault_policy: FaultPolicy = FAULT_POLICY
 
 
 @dataclass(frozen=True)
@@ -81,9 +81,9 @@ class ImageReader:
                 self._give_up(held, str(reason))
                 continue
             except RAISED_AS as fault:
-                if not passes(fault):
+                if not is_passing(fault):
                     raise
-                self._put_off(held, told(fault))
+                self._put_off(held, describe_fault(fault))
                 continue
             decoded.append((held, image, self.now() - began))
         if decoded:
@@ -102,13 +102,13 @@ class ImageReader:
         except OutOfMemory:
             readings = []
         except RAISED_AS as fault:
-            if not passes(fault):
+            if not is_passing(fault):
                 raise
-            readings, reason = [], told(fault)
+            readings, reason = [], describe_fault(fault)
         # Outside the handler, whose traceback would hold on to the memory of the batch that failed.
         if readings:
             for (held, _, decode_s), reading in zip(decoded, readings, strict=True):
-                self._publish_or_put_off(held, replace(reading, seconds={"decode": decode_s, **reading.seconds}))
+                self._store_or_put_off(held, replace(reading, seconds={"decode": decode_s, **reading.seconds}))
         elif not alone:
             for claimed in decoded:
                 self._read([claimed])
@@ -117,15 +117,15 @@ class ImageReader:
         else:
             self._give_up(decoded[0][0], TOO_LARGE)
 
-    def _publish_or_put_off(self, held: Claim, reading: ImageReading) -> None:
+    def _store_or_put_off(self, held: Claim, reading: ImageReading) -> None:
         try:
-            self._publish(held, reading)
+            self._store(held, reading)
         except RAISED_AS as fault:
-            if not passes(fault):
+            if not is_passing(fault):
                 raise
-            self._put_off(held, told(fault))
+            self._put_off(held, describe_fault(fault))
 
-    def _publish(self, held: Claim, reading: ImageReading) -> None:
+    def _store(self, held: Claim, reading: ImageReading) -> None:
         masks_path = masks_of_reading(held.instance_id, held.token)
         write_durably(self.data_dir / masks_path, masks_of(reading))
         try:
@@ -144,7 +144,7 @@ class ImageReader:
     def _put_off(self, held: Claim, reason: str) -> None:
         """For a fault of the machine: the image waits, and the others go on."""
         faults = held.faults + 1
-        again_at = self.limits.patience.again_at(faults, self.now())
+        again_at = self.limits.fault_policy.again_at(faults, self.now())
         if again_at is None:
             self._give_up(held, given_up(faults, reason))
             return
@@ -182,9 +182,11 @@ def decode(path: Path, max_image_pixels: int) -> Mammogram:
     except PermissionError as error:
         raise NotReadable("its file in the archive may not be read: mend its permissions, then retry") from error
     except OSError as error:
-        if passes(error):
+        if is_passing(error):
             raise
-        raise NotReadable(f"its file in the archive cannot be read, {told(error)}: mend that, then retry") from error
+        raise NotReadable(
+            f"its file in the archive cannot be read, {describe_fault(error)}: mend that, then retry"
+        ) from error
     seen = breast_side(image.pixels)
     if expected is not None and seen is not None and seen != expected:
         warning = f"The header puts the chest wall on the {expected}, the pixels on the {seen}: check the laterality."

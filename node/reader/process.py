@@ -17,20 +17,20 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from models.types import counted
 from node.logs import place_of
-from node.store.database import Sessions, looking
+from node.store.database import Sessions, read_only
 from node.store.queue import give_back
 from node.store.states import JobKind, JobState
 from node.store.tables import Job
 
 log = logging.getLogger(__name__)
 
-EXIT_NO_IMAGE_TO_BLAME = 75
+EXIT_MACHINE_FAILED = 75
 """The exit status of a reader that stopped for a fault of disk or database (EX_TEMPFAIL of sysexits.h)."""
-EXIT_UNWELL = 76
+EXIT_DEVICE_FAILED = 76
 """The exit status of a reader whose device failed: an image is to blame when it was in hand both times."""
 
 
-class Unwell(Exception):
+class DeviceFailed(Exception):
     """The device failed: the GPU is lost, or an image brought it down."""
 
 
@@ -59,7 +59,7 @@ class ReaderSupervisor:
 
     def run(self, stop: threading.Event) -> None:
         """Returns after `stop` was set and the reader has ended."""
-        pause_s, unwell_with = 0.0, frozenset[int]()
+        pause_s, failed_with = 0.0, frozenset[int]()
         self._give_back(counts=False)  # of this supervisor, where a fault of the database ended it
         while not stop.wait(pause_s):
             process = self._start()
@@ -68,10 +68,10 @@ class ReaderSupervisor:
             finally:
                 _end(process)
             held = self._held()
-            if stop.is_set() or process.exitcode == EXIT_NO_IMAGE_TO_BLAME:
+            if stop.is_set() or process.exitcode == EXIT_MACHINE_FAILED:
                 blamed = False
-            elif process.exitcode == EXIT_UNWELL:
-                blamed, unwell_with = held == unwell_with, held
+            elif process.exitcode == EXIT_DEVICE_FAILED:
+                blamed, failed_with = held == failed_with, held
             else:
                 blamed = True
             self._give_back(counts=blamed)
@@ -106,7 +106,7 @@ class ReaderSupervisor:
             return give_back(session, self._worker, counts=counts)
 
     def _held(self) -> frozenset[int]:
-        with looking(self._sessions) as session:
+        with read_only(self._sessions) as session:
             held = select(Job.id).where(Job.worker == self._worker, Job.state == JobState.RUNNING)
             return frozenset(session.scalars(held))
 
@@ -117,7 +117,7 @@ class ReaderSupervisor:
             Job.state == JobState.RUNNING,
             Job.lease_until < self._now(),
         )
-        with looking(self._sessions) as session:
+        with read_only(self._sessions) as session:
             return bool(session.scalar(select(overdue)))
 
 
@@ -136,10 +136,10 @@ def _reader_main(target: Callable[..., None], arguments: tuple[object, ...]) -> 
         target(*arguments)
     except (OSError, SQLAlchemyError) as fault:
         log.error("the reader stops, through no image's fault: %s", place_of(fault))
-        sys.exit(EXIT_NO_IMAGE_TO_BLAME)
-    except Unwell as fault:
+        sys.exit(EXIT_MACHINE_FAILED)
+    except DeviceFailed as fault:
         log.error("the reader stops, since its device failed: %s", place_of(fault))
-        sys.exit(EXIT_UNWELL)
+        sys.exit(EXIT_DEVICE_FAILED)
     except Exception as fault:  # noqa: BLE001 - the process ends with it
         # Logged by its place: multiprocessing would print its message, which may quote a header.
         log.error("the reader stops: %s", place_of(fault))

@@ -16,7 +16,7 @@ from models.readings.reading_json import from_json, masks_of, to_json
 from models.types import Finding, ImageReading
 from node.archive.layout import masks_of_rereading
 from node.reader.images import decode
-from node.store.database import Sessions, looking
+from node.store.database import Sessions, read_only
 from node.store.states import StudyState
 from node.store.tables import Study
 from node.store.unread import Unread, sentence
@@ -91,7 +91,7 @@ def reread(
     return Rereading(study_id, revision, tuple(images))
 
 
-def publish_rereading(sessions: Sessions, data_dir: Path, rereading: Rereading, now: float) -> int:
+def store_rereading(sessions: Sessions, data_dir: Path, rereading: Rereading, now: float) -> int:
     """Puts the new readings in the place of the old ones and asks for the next revision; says which.
 
     Raises:
@@ -139,7 +139,7 @@ def _reported(session: Session, study_id: int) -> Study:
 
 
 def _read_before(sessions: Sessions, data_dir: Path, study_id: int) -> tuple[int, Sequence[tuple[Reread, Path]]]:
-    with looking(sessions) as session:
+    with read_only(sessions) as session:
         study = _reported(session, study_id)
         rows = []
         for instance in study.instances:

@@ -30,13 +30,12 @@ from models.readings.exam import put_together
 from models.types import RECALL_THRESHOLD, BundleId, ExamReading, UnreadImage, counted
 from node.archive.contents import headers_of
 from node.archive.layout import result
-from node.delivery.outbox import Recipient, Written, profiles_of, publish, rejected, told
+from node.delivery.outbox import Recipient, Written, destinations_reached, enter_results, profiles_of, rejected_uids
 from node.logs import place_of
 from node.reporting.exams import exam_of
 from node.routing import Router
-from node.store.database import Sessions, looking
-from node.store.faults import PATIENCE, Patience, given_up, passes
-from node.store.faults import told as told_of
+from node.store.database import Sessions, read_only
+from node.store.faults import FAULT_POLICY, FaultPolicy, describe_fault, given_up, is_passing
 from node.store.queue import Claim, LeaseLost, claim, finish, give_back, put_off, wait_again
 from node.store.states import JobKind, JobState
 from node.store.tables import Job, Study
@@ -70,7 +69,7 @@ class Reporter:
         device: this installation, named in every object.
         worker: the name under which leases are held.
         now: UTC seconds since the epoch.
-        patience: with faults of the machine.
+        fault_policy: with faults of the machine.
         recall_threshold: the site's: a probability (0..1) above it is a recall.
         coded_category: see Encoding.
     """
@@ -84,7 +83,7 @@ class Reporter:
     worker: str
     lease_s: float
     now: Callable[[], float]
-    patience: Patience = PATIENCE
+    fault_policy: FaultPolicy = FAULT_POLICY
     recall_threshold: float = RECALL_THRESHOLD
     coded_category: bool = False
 
@@ -116,15 +115,15 @@ class Reporter:
         except LeaseLost:
             raise
         except Exception as fault:  # noqa: BLE001 - whatever a header makes fail: logged, and kept in the job's row
-            if passes(fault):
-                self._put_off(held, told_of(fault))
+            if is_passing(fault):
+                self._put_off(held, describe_fault(fault))
             else:
                 self._failed(held, fault)
 
     def _put_off(self, held: Claim, reason: str) -> None:
         """For a fault of the machine: this report waits, and the others are written."""
         faults = held.faults + 1
-        again_at = self.patience.again_at(faults, self.now())
+        again_at = self.fault_policy.again_at(faults, self.now())
         if again_at is None:
             log.error("job %d: the report is given up: %s", held.job_id, given_up(faults, reason))
             self._give_up(held, given_up(faults, reason))
@@ -149,7 +148,7 @@ class Reporter:
             session.get_one(Job, held.job_id).begun_at = None  # nothing of it was sent: a later try is another writing
             study = session.get_one(Study, held.study_id)
             study.why = why
-            publish(session, study, notice, recipients, self.now())
+            enter_results(session, study, notice, recipients, self.now())
         log.info("study %d: %s that there is no report", held.study_id, counted(len(notice), "notice"))
 
     def _notice(self, held: Claim, why: str) -> tuple[list[Written], list[Recipient]]:
@@ -167,7 +166,7 @@ class Reporter:
             return [], []
 
     def _noticed(self, held: Claim, why: str) -> tuple[list[Written], list[Recipient]]:
-        with looking(self.sessions) as session:
+        with read_only(self.sessions) as session:
             study = session.get_one(
                 Study, held.study_id, options=[selectinload(Study.instances), selectinload(Study.results)]
             )
@@ -199,8 +198,8 @@ class Reporter:
     def _report(self, held: Claim) -> None:
         study, exam, sources, predecessors = self._gather(held)
         recipients = self._recipients(study, sources)
-        with looking(self.sessions) as session:  # no note is written while the study is not reported
-            taken_back = rejected(session, study)
+        with read_only(self.sessions) as session:  # no note is written while the study is not reported
+            taken_back = rejected_uids(session, study)
         written: list[Written] = []
         for profile in profiles_of(recipients):
             encoding = self._encoding(held, study, profile)
@@ -212,7 +211,7 @@ class Reporter:
             )
             if in_colour:
                 log.info("study %d: no presentation state of %s in colour", held.study_id, counted(in_colour, "image"))
-        self._publish(held, written, recipients, is_discordant(exam))
+        self._store(held, written, recipients, is_discordant(exam))
 
     def _encoding(self, held: Claim, study: Study, profile: Profile) -> Encoding:
         return Encoding(
@@ -245,7 +244,7 @@ class Reporter:
 
     def _gather(self, held: Claim) -> tuple[Study, ExamReading, dict[str, Dataset], Mapping[str, _Documents]]:
         """The study, its exam, the headers of its instances by SOP Instance UID, and earlier documents by profile."""
-        with looking(self.sessions) as session:
+        with read_only(self.sessions) as session:
             study = session.get_one(
                 Study, held.study_id, options=[selectinload(Study.instances), selectinload(Study.results)]
             )
@@ -273,18 +272,18 @@ class Reporter:
                 write_durably(self.data_dir / path, encoded.content)
             yield Written(profile.name, encoded.kind, encoded.sop_instance_uid, path)
 
-    def _publish(
+    def _store(
         self, held: Claim, objects: Sequence[Written], recipients: Sequence[Recipient], discordant: bool
     ) -> None:
         with self.sessions.begin() as session:
             finish(session, held, JobState.DONE)
             study = session.get_one(Study, held.study_id)
             end_reported(study)
-            known = told(session, study)
+            known = destinations_reached(session, study)
             wanted = [
                 recipient
                 for recipient in recipients
                 if discordant or not recipient.only_discordant or recipient.name in known
             ]
-            publish(session, study, objects, wanted, self.now())
+            enter_results(session, study, objects, wanted, self.now())
         log.info("study %d: revision %d reported: %s", held.study_id, held.revision, counted(len(objects), "object"))

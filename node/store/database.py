@@ -23,7 +23,7 @@ from models.errors import UserError
 
 BUSY_S = 30.0
 """How long a transaction waits for another program's, and a thread for its turn and that together."""
-_LOOKS = "mammo_node_looks"
+_READ_ONLY = "mammo_node_read_only"
 _WAITS_S = "mammo_node_waits_s"
 _MIGRATIONS = Path(__file__).with_name("migrations")
 
@@ -73,7 +73,7 @@ def engine_for(url: str, busy_timeout_s: float = BUSY_S) -> Engine:
     """The engine for `url`, whatever its schema.
 
     SQLite runs in WAL mode with synchronous=FULL, so that a committed row outlives a power cut, and every transaction
-    begins IMMEDIATE, so that one that goes on to write never meets a stale snapshot; but for those of `looking`.
+    begins IMMEDIATE, so that one that goes on to write never meets a stale snapshot; but for those of `read_only`.
 
     Args:
         busy_timeout_s: how long a transaction waits for another that writes (SQLite).
@@ -118,10 +118,10 @@ def held_by(url: str) -> int | None:
 
 
 @contextmanager
-def looking(sessions: Sessions) -> Iterator[Session]:
-    """A session that only looks: it holds up nobody who writes, however long it takes. Nothing of it is committed."""
+def read_only(sessions: Sessions) -> Iterator[Session]:
+    """A session that only reads: it holds up nobody who writes, however long it takes. Nothing of it is committed."""
     engine: Engine = sessions.kw["bind"]
-    with Session(engine.execution_options(**{_LOOKS: True}), expire_on_commit=False) as session:
+    with Session(engine.execution_options(**{_READ_ONLY: True}), expire_on_commit=False) as session:
         yield session
 
 
@@ -201,7 +201,7 @@ def _is_current(engine: Engine) -> bool:
         QueueUnusable: it is a newer program's.
     """
     ours = sorted(path.stem.partition("_")[0] for path in (_MIGRATIONS / "versions").glob("[0-9]*.py"))
-    with engine.execution_options(**{_LOOKS: True}).connect() as connection:
+    with engine.execution_options(**{_READ_ONLY: True}).connect() as connection:
         if not inspect(connection).has_table("alembic_version"):
             return False
         its = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
@@ -214,11 +214,11 @@ def _is_current(engine: Engine) -> bool:
 
 
 def _begin_sqlite(busy_timeout_s: float, connection: Connection) -> None:
-    looks = connection.get_execution_options().get(_LOOKS, False)
-    if not looks:
+    reads_only = connection.get_execution_options().get(_READ_ONLY, False)
+    if not reads_only:
         waits_s = connection.get_execution_options().get(_WAITS_S, busy_timeout_s)
         connection.exec_driver_sql(f"PRAGMA busy_timeout={waits_s * 1000:.0f}")
-    connection.exec_driver_sql("BEGIN" if looks else "BEGIN IMMEDIATE")
+    connection.exec_driver_sql("BEGIN" if reads_only else "BEGIN IMMEDIATE")
 
 
 def _set_up_sqlite(busy_timeout_s: float, connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:

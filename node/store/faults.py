@@ -47,7 +47,7 @@ PASSING = frozenset(
 
 
 @dataclass(frozen=True)
-class Patience:
+class FaultPolicy:
     """How often work is tried that faults of the machine keep from being done, and how long it waits in between.
 
     Attributes:
@@ -65,18 +65,18 @@ class Patience:
         return now + self.first_s * 2.0 ** (faults - 1)
 
 
-PATIENCE = Patience()
+FAULT_POLICY = FaultPolicy()
 
 RAISED_AS = (OSError, OperationalError, NoConnectionFree, MemoryError)
-"""What a fault of the machine that passes is raised as; `passes` says which of these is one."""
+"""What a fault of the machine that passes is raised as; `is_passing` says which of these is one."""
 
 
-def passes(fault: BaseException) -> bool:
+def is_passing(fault: BaseException) -> bool:
     """Whether the same work may succeed later: the fault is the machine's."""
     return isinstance(fault, RAISED_AS) and (not isinstance(fault, OSError) or fault.errno in PASSING)
 
 
-def told(fault: BaseException) -> str:
+def describe_fault(fault: BaseException) -> str:
     """A passing fault in words, without a path or a row: `Input/output error (EIO)`."""
     if isinstance(fault, OSError) and fault.errno is not None:
         return f"{os.strerror(fault.errno)} ({errno.errorcode.get(fault.errno, fault.errno)})"
@@ -88,5 +88,5 @@ def told(fault: BaseException) -> str:
 
 
 def given_up(faults: int, reason: str) -> str:
-    """Why work is given up that met `faults` faults of the machine, the last for `reason` (see `told`)."""
+    """Why work is given up that met `faults` faults of the machine, the last for `reason` (see `describe_fault`)."""
     return f"the machine failed {counted(faults, 'time')}, {reason}: mend that, then retry"

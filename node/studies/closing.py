@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, selectinload
 from dicom_io.instance_kinds import InstanceKind
 from dicom_io.views import SPECIMEN
 from models.types import Laterality, counted
-from node.store.database import Sessions, looking
+from node.store.database import Sessions, read_only
 from node.store.states import StudyState
 from node.store.tables import Instance, Job, Study
 from node.store.unread import Unread
@@ -29,7 +29,7 @@ def close_complete(sessions: Sessions, ladder: Ladder, now: float) -> None:
     """Closes every open study that the ladder says is complete. Looks at those only of which something has come since,
     or whose wait is over: of the others it knows from the last time."""
     due = select(Study.id).where(Study.state == StudyState.OPEN, Study.decide_at <= now).order_by(Study.id)
-    with looking(sessions) as session:
+    with read_only(sessions) as session:
         ids = session.scalars(due).all()
     for begin in range(0, len(ids), _AT_ONCE):
         with sessions.begin() as session:

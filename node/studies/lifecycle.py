@@ -58,7 +58,7 @@ def reopen(session: Session, study: Study, now: float, *, new_image: bool) -> No
     """
     if study.state is StudyState.CLOSED:
         cancel_reports(session, study)
-        go_beyond_notice(study)
+        begin_revision_after_notice(study)
     elif study.state is StudyState.REPORTED:
         study.revision += 1
         study.opened_at = now
@@ -69,9 +69,9 @@ def reopen(session: Session, study: Study, now: float, *, new_image: bool) -> No
     _wait_for_images(study)
 
 
-def let_out(study: Study, now: float) -> None:
+def release(study: Study, now: float) -> None:
     """Opens a study that was in quarantine: a person has looked at it."""
-    go_beyond_notice(study)
+    begin_revision_after_notice(study)
     study.opened_at = now
     _wait_for_images(study)
 
@@ -94,7 +94,7 @@ def report_anew(session: Session, study: Study, now: float, why: str) -> None:
         _close(session, study, now)
     elif study.state is StudyState.CLOSED:
         cancel_reports(session, study)  # one that is being written does not know yet
-        go_beyond_notice(study)
+        begin_revision_after_notice(study)
         study.why = why
         _ask_for_report(session, study)
     else:
@@ -156,7 +156,7 @@ def cancel_reports(session: Session, study: Study) -> None:
     )
 
 
-def go_beyond_notice(study: Study) -> None:
+def begin_revision_after_notice(study: Study) -> None:
     """Begins the next revision where the present one told its destinations that its report could not be written."""
     if any(result.revision == study.revision for result in study.results):
         study.revision += 1

@@ -23,7 +23,7 @@ from road import Road
 
 from node.annotations.compared import Comparison, compare
 from node.annotations.truth import Annotations, read_annotations
-from node.store.database import looking
+from node.store.database import read_only
 
 IMAGE = "1.2.3.1"
 OTHER_IMAGE = "1.2.3.2"
@@ -164,7 +164,7 @@ def proposed_mass(road: Road, image: Dataset) -> NDArray[np.bool_]:
 
 def annotations_of(road: Road) -> Annotations:
     """What the node knows of experts' segmentations."""
-    with looking(road.sessions) as session:
+    with read_only(road.sessions) as session:
         return read_annotations(session, road.data_dir)
 
 

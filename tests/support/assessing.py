@@ -14,7 +14,7 @@ from sqlalchemy import select
 from dicom_io.results.birads_codes import CODES
 from models.types import Category
 from node.assessments.text.report import categories_in
-from node.store.database import looking
+from node.store.database import read_only
 from node.store.tables import ReceivedAssessment
 
 REFUSED = "refused"
@@ -150,7 +150,7 @@ def understood(text: str) -> str:
 
 def assessments(road: Road) -> list[ReceivedAssessment]:
     """All that was entered, in its order."""
-    with looking(road.sessions) as session:
+    with read_only(road.sessions) as session:
         return list(session.scalars(select(ReceivedAssessment).order_by(ReceivedAssessment.id)))
 
 

@@ -155,7 +155,7 @@ class Message:
 
 
 @dataclass(frozen=True)
-class Place:
+class FieldPath:
     """Where something stands, from a setting like "OBX(111005)-5.1"."""
 
     segment: str
@@ -164,7 +164,7 @@ class Place:
     component: int
 
     @classmethod
-    def of(cls, setting: str) -> Place:
+    def of(cls, setting: str) -> FieldPath:
         """Raises ValueError: it is no place."""
         found = _PLACE.fullmatch(setting)
         if found is None:
@@ -184,7 +184,7 @@ def first_value(places: Iterable[str], segments: Iterable[Segment]) -> str:
     among = list(segments)
     values = (
         segment.component(place.field, place.component)
-        for place in map(Place.of, places)
+        for place in map(FieldPath.of, places)
         for segment in among
         if place.is_in(segment)
     )

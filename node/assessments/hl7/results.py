@@ -16,7 +16,7 @@ from config.hl7 import Hl7
 from dicom_io.assessments import StatedAssessment, sides_of_code
 from dicom_io.results.birads_codes import category_of_code
 from models.types import Category, Laterality, most_severe
-from node.assessments.hl7.message import Message, Place, Segment, first_value
+from node.assessments.hl7.message import FieldPath, Message, Segment, first_value
 from node.assessments.text.report import (
     CORRECTED,
     SEVERAL,
@@ -168,15 +168,15 @@ def _is_named_birads(row: Segment) -> bool:
     return names(name) > 0 or names(f"{name}: {said}") > names(said)
 
 
-def _category_places(row: Segment, settings: Hl7) -> list[Place]:
+def _category_places(row: Segment, settings: Hl7) -> list[FieldPath]:
     """Where a row holds a category on its own."""
-    places = (Place.of(setting) for setting in settings.category)
+    places = (FieldPath.of(setting) for setting in settings.category)
     return [place for place in places if place.is_in(row) and row.text(place.field)]
 
 
-def _lateralities(row: Segment, settings: Hl7) -> list[Place]:
+def _lateralities(row: Segment, settings: Hl7) -> list[FieldPath]:
     """Where a row holds a side."""
-    places = (Place.of(setting) for setting in settings.laterality)
+    places = (FieldPath.of(setting) for setting in settings.laterality)
     return [place for place in places if place.is_in(row) and row.text(place.field)]
 
 
@@ -305,7 +305,7 @@ def _in_words(order: _Order, rows: Sequence[Segment], settings: Hl7) -> list[_Fo
     return [(None, sides, category) for sides, category in found]
 
 
-def _category(row: Segment, place: Place) -> Category:
+def _category(row: Segment, place: FieldPath) -> Category:
     """Of a value like 397144001^Suspicious^SCT, MA.II.A.5.4A^…^BI, 4A or "BI-RADS 4A"; of all the codes of a field, the
     alternate ones too, where they agree.
 
@@ -359,7 +359,7 @@ def _sides_of_name(row: Segment) -> Sides:
     return next(filter(None, (sides_in(triplet.text) for triplet in row.triplets(3) if len(triplet.text) > 1)), ())
 
 
-def _sides_of_field(row: Segment, place: Place) -> Sides:
+def _sides_of_field(row: Segment, place: FieldPath) -> Sides:
     # Code and text, and both in the sender's own words (data type CWE); between them stand names of systems.
     said = [part for triplet in row.triplets(place.field) for part in (triplet.code, triplet.text) if part]
     if place.component > 1:
@@ -372,7 +372,7 @@ def _sides_of_field(row: Segment, place: Place) -> Sides:
 
 def _names_somebody(segments: Sequence[Segment], settings: Hl7) -> bool:
     """By a number, a name, or both (data types XCN and NDL)."""
-    places = map(Place.of, settings.observer)
+    places = map(FieldPath.of, settings.observer)
     return any(
         place.is_in(segment) and re.search(r"\w", segment.text(place.field)) for place in places for segment in segments
     )
@@ -382,7 +382,7 @@ def _patient_ids(segments: Iterable[Segment], settings: Hl7) -> list[str]:
     """All of them: which one the images carry is not known here."""
     found = [
         said
-        for place in map(Place.of, settings.patient_id)
+        for place in map(FieldPath.of, settings.patient_id)
         for segment in segments
         if place.is_in(segment)
         for said in segment.every(place.field, place.component)

@@ -24,7 +24,7 @@ from models.errors import UserError
 from models.training.checkpoint import FILE
 from models.training.kinds import KINDS, recipe_of
 from models.training.recipe import RecipeError, find_recipe, shipped_recipes
-from node.cli.train import told, train
+from node.cli.train import figure_text, train
 
 pytestmark = pytest.mark.slow
 
@@ -103,9 +103,9 @@ def refused(ran: Ran) -> str:
 
 
 def test_a_figure_is_told_with_its_interval() -> None:
-    assert told([0.934, 0.82, 1.0]) == "0.93 (95 % CI 0.82 to 1.00)"
-    assert told([0.934]) == "0.93 (no interval: too few patients)"
-    assert told(7) == "7"
+    assert figure_text([0.934, 0.82, 1.0]) == "0.93 (95 % CI 0.82 to 1.00)"
+    assert figure_text([0.934]) == "0.93 (no interval: too few patients)"
+    assert figure_text(7) == "7"
 
 
 def test_a_detector_is_trained_into_a_bundle(command: Callable[..., Ran], tmp_path: Path) -> None:

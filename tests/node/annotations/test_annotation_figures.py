@@ -22,7 +22,7 @@ from node.annotations.review import due_for_review, is_drawn
 from node.annotations.stats import annotation_stats
 from node.annotations.truth import AnnotatedImage
 from node.cli.main import build
-from node.store.database import looking
+from node.store.database import read_only
 
 pytestmark = pytest.mark.slow
 
@@ -103,7 +103,7 @@ def test_a_share_is_drawn_by_the_study_and_a_larger_one_holds_a_smaller_one():
 
 def test_a_drawn_study_is_due_until_somebody_corrected_it(reported: Road):
     study = reported.study()
-    with looking(reported.sessions) as session:
+    with read_only(reported.sessions) as session:
         (due,) = due_for_review(session, 1, set())
         assert (due.study_id, due.study_instance_uid, due.revision) == (study.id, study.study_instance_uid, 1)
         assert due_for_review(session, 1, {study.id}) == []

@@ -12,7 +12,7 @@ import pytest
 from road import Road
 from sqlalchemy.exc import SQLAlchemyError
 
-from node.archive.leftovers import sweep
+from node.archive.leftovers import remove_leftovers
 from node.delivery.stranded import drop, move, stranded
 from node.demo.studies import DemoStudy
 from node.operations.retry import lost_masks, retry_study
@@ -106,7 +106,7 @@ def test_what_a_kill_left_half_done_is_removed_at_the_next_start_and_nothing_els
     for path in (*left, *kept):
         os.utime(path, (now - 3600, now - 3600))
     with road.sessions.begin() as session:
-        assert sweep(session, road.data_dir, now) == 4
+        assert remove_leftovers(session, road.data_dir, now) == 4
     assert all(path.exists() for path in (*kept, fresh))
     assert not any(path.exists() for path in left)
 

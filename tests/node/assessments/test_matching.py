@@ -360,14 +360,14 @@ def test_an_assessment_that_comes_while_the_report_is_written_is_not_missed(
     road.receive(*mammogram_study.files)
     road.read()
     road.close()
-    publish = road.reporter._publish
+    store = road.reporter._store
 
     def after_the_assessment(*arguments: object) -> None:
         monkeypatch.undo()
         tell(intake, "BI-RADS 2 left", **about(image))
-        publish(*arguments)
+        store(*arguments)
 
-    monkeypatch.setattr(type(road.reporter), "_publish", lambda _, *arguments: after_the_assessment(*arguments))
+    monkeypatch.setattr(type(road.reporter), "_store", lambda _, *arguments: after_the_assessment(*arguments))
     assert road.reporter.report_one()
     assert road.results() == []
     assert [job.state for job in road.jobs() if job.kind == "report"] == [JobState.CANCELLED, JobState.WAITING]

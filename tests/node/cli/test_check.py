@@ -12,7 +12,7 @@ from pynetdicom.sop_class import Verification
 
 from config.peers import DicomDestination
 from config.settings import Settings
-from node.operations.check import ask, destination_answers, listener, questions
+from node.operations.check import ask, checks, destination_answers, listener
 from node.operations.machine import database, disk
 
 
@@ -60,7 +60,7 @@ def test_a_source_that_does_not_answer_is_told(tmp_path, silent_port, answering_
     at = {"ae_title": "PACS", "host": "127.0.0.1", "timeout_s": 0.5}
     sources = [{"name": "hung", "port": silent_port, **at}, {"name": "well", "port": answering_port, **at}]
     web = {"name": "web", "url": f"http://127.0.0.1:{silent_port}/dicom-web", "timeout_s": 0.5}
-    answers = {answer.about: answer.ok for answer in ask(questions(settings(tmp_path, sources=[*sources, web])))}
+    answers = {answer.about: answer.ok for answer in ask(checks(settings(tmp_path, sources=[*sources, web])))}
     assert (answers["source hung"], answers["source well"], answers["source web"]) == (False, True, False)
 
 
@@ -70,14 +70,14 @@ def test_a_destination_that_is_set_to_commit_and_does_not_is_told_with_the_cure(
     pacs.commits = commits
     with pacs.listening():
         to = destination(pacs.port).model_copy(update={"commitment": True})
-        answers = {answer.about: answer for answer in ask(questions(settings(tmp_path, destinations=(to,))))}
+        answers = {answer.about: answer for answer in ask(checks(settings(tmp_path, destinations=(to,))))}
     assert answers["storage commitment of pacs"].ok is commits
     assert ("set commitment = false" in answers["storage commitment of pacs"].says) is not commits
     assert pacs.asked == [], "nothing is asked for"
 
 
 def test_where_hl7_messages_are_taken_is_said(tmp_path):
-    answers = ask(questions(settings(tmp_path, hl7={"port": 2575})))
+    answers = ask(checks(settings(tmp_path, hl7={"port": 2575})))
     assert "127.0.0.1:2575" in next(answer.says for answer in answers if answer.about == "HL7")
 
 
@@ -120,14 +120,14 @@ def test_a_data_folder_is_not_made_and_nothing_is_left_in_it(tmp_path):
 
 
 def test_a_cuda_device_that_is_named_and_not_there_is_told(tmp_path):
-    (answer,) = [a for a in ask(questions(settings(tmp_path, reader={"device": "cuda:99"}))) if a.about == "device"]
+    (answer,) = [a for a in ask(checks(settings(tmp_path, reader={"device": "cuda:99"}))) if a.about == "device"]
     assert not answer.ok
     assert "cuda:99" in answer.says
 
 
 @pytest.mark.parametrize("device", ["auto", "cpu"])
 def test_where_no_cuda_device_is_named_none_is_asked_for(tmp_path, device):
-    assert "device" not in [a.about for a in ask(questions(settings(tmp_path, reader={"device": device})))]
+    assert "device" not in [a.about for a in ask(checks(settings(tmp_path, reader={"device": device})))]
 
 
 def test_a_running_node_that_refuses_its_own_title_is_alive(tmp_path, answering_port):

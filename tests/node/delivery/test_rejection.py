@@ -23,7 +23,7 @@ from dicom_io.results.profiles import PROFILES, ResultKind
 from node.delivery.backoff import RetryPolicy
 from node.delivery.deliverer import Deliverer
 from node.delivery.outbox import Recipient
-from node.delivery.rejection import Rejecting
+from node.delivery.rejection import RejectionWriter
 from node.demo.studies import DemoStudy
 from node.store.states import DeliveryState
 from node.store.tables import Delivery, Result
@@ -90,7 +90,7 @@ def deliver(road: Road, pacs: Pacs) -> None:
 
 def reject(road: Road, *, commits: bool = False) -> int:
     recipient = Recipient("pacs", PROFILES["ohif"], rejection_notes=True)
-    return Rejecting(recipient, commits, road.sessions, road.data_dir, DEVICE, BUNDLE, road.clock).write_notes()
+    return RejectionWriter(recipient, commits, road.sessions, road.data_dir, DEVICE, BUNDLE, road.clock).write_notes()
 
 
 def turned_around(study: DemoStudy) -> Dataset:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from node.demo.run import Demo, DemoFailed, Progress
+from node.demo.run import Demo, DemoFailed, DemoProgress
 from node.operations.status import DeliveryView, JobView, StudyView
 from node.store.states import DeliveryState, JobState, StudyState
 
@@ -31,7 +31,7 @@ STUDY = StudyView(
 
 
 def test_a_study_that_is_back_is_neither_failed_nor_waited_for():
-    progress = Progress(4, 4, (STUDY,))
+    progress = DemoProgress(4, 4, (STUDY,))
     assert progress.delivered
     assert progress.failed == ""
 
@@ -49,12 +49,12 @@ def test_a_study_that_is_back_is_neither_failed_nor_waited_for():
     ],
 )
 def test_what_will_never_come_back_is_told(study: StudyView, said: str):
-    assert Progress(4, 4, (study,)).failed == said
+    assert DemoProgress(4, 4, (study,)).failed == said
 
 
 def test_a_job_that_is_tried_again_is_no_failure():
     waiting = JobView(2, "read-image", 1, JobState.WAITING, 1, "tried once")
-    assert Progress(4, 0, (replace(STUDY, jobs=(waiting,)),)).failed == ""
+    assert DemoProgress(4, 0, (replace(STUDY, jobs=(waiting,)),)).failed == ""
 
 
 def test_a_node_that_dies_ends_the_demo_with_its_log(tmp_path: Path):

@@ -8,7 +8,7 @@ from road import BUNDLE, Nothing, OneMass, Road, changed, pipeline_of, texts
 
 from models.types import BundleId
 from node.demo.studies import DemoStudy
-from node.reader.reread import CannotReread, Rereading, find_study, publish_rereading, reread
+from node.reader.reread import CannotReread, Rereading, find_study, reread, store_rereading
 from node.store.states import StudyState
 
 pytestmark = pytest.mark.slow
@@ -47,7 +47,7 @@ def test_findings_that_other_models_do_not_see_are_counted_as_gone(reported: Roa
 
 
 def test_a_study_read_again_is_reported_anew_by_the_other_models(reported: Road):
-    assert publish_rereading(reported.sessions, reported.data_dir, _reread(reported, OneMass(0.25)), 1.8e9) == 2
+    assert store_rereading(reported.sessions, reported.data_dir, _reread(reported, OneMass(0.25)), 1.8e9) == 2
     reported.report()
     assert (reported.study().state, reported.study().revision) == (StudyState.REPORTED, 2)
     first, second = reported.results("SR")
@@ -67,7 +67,7 @@ def test_a_study_read_again_is_reported_anew_by_the_other_models(reported: Road)
 def test_what_the_same_models_find_again_is_not_sent_again(reported: Road):
     pipeline = pipeline_of(OneMass())
     again = reread(reported.sessions, reported.data_dir, reported.study().id, pipeline, 10**8, lambda done, total: None)
-    publish_rereading(reported.sessions, reported.data_dir, again, 1.8e9)
+    store_rereading(reported.sessions, reported.data_dir, again, 1.8e9)
     reported.report()
     assert _uids(reported.results("SEG", 1)) == _uids(reported.results("SEG", 2))
     assert len(reported.results("SEG")) == len(reported.instances())
@@ -77,7 +77,7 @@ def test_a_reading_that_another_report_overtook_is_dropped(reported: Road, mammo
     rereading = _reread(reported, OneMass(0.25))
     reported.all_of_it(changed(mammogram_study.files[0], SOPInstanceUID="1.2.3"))
     with pytest.raises(CannotReread, match="reported anew"):
-        publish_rereading(reported.sessions, reported.data_dir, rereading, 1.8e9)
+        store_rereading(reported.sessions, reported.data_dir, rereading, 1.8e9)
     assert {instance.reading["bundle"]["name"] for instance in reported.instances()} == {BUNDLE.name}
 
 

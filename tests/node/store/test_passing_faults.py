@@ -24,7 +24,7 @@ from node.demo.studies import DemoStudy
 from node.operations.retry import retry_study
 from node.operations.status import view_queue
 from node.reader.images import decode
-from node.store.faults import PATIENCE, passes
+from node.store.faults import FAULT_POLICY, is_passing
 from node.store.states import DeliveryState, JobKind, JobState, StudyState
 from node.store.tables import Result
 
@@ -64,8 +64,8 @@ def wait_out(road: Road, kind: JobKind) -> None:
     ],
 )  # fmt: skip
 def test_faults_of_disk_network_descriptors_and_memory_pass(number: int) -> None:
-    assert passes(OSError(number, "…"))
-    assert not passes(OSError(errno.ENOENT, "…"))
+    assert is_passing(OSError(number, "…"))
+    assert not is_passing(OSError(errno.ENOENT, "…"))
 
 
 @pytest.mark.parametrize("read", [read_mammogram, lambda path: read_whole_file(path, 1 << 30), read_segments])
@@ -104,7 +104,7 @@ def test_an_image_that_the_disk_never_gives_is_given_up_by_name_after_ten_tries_
     road.receive(*mammogram_study.files)
     kept = does_not_answer(road.data_dir / road.instances()[0].path)
     began, waits = road.clock(), []
-    for _ in range(PATIENCE.tries - 1):
+    for _ in range(FAULT_POLICY.tries - 1):
         road.read()
         waits.append(road.jobs()[0].next_at - road.clock())
         wait_out(road, JobKind.READ_IMAGE)
@@ -157,7 +157,7 @@ def test_a_report_that_never_comes_about_is_given_up_by_name(road: Road, mammogr
     road.read()
     does_not_answer(road.data_dir / road.instances()[0].masks_path)
     road.close()
-    for _ in range(PATIENCE.tries - 1):
+    for _ in range(FAULT_POLICY.tries - 1):
         road.report()
         wait_out(road, JobKind.REPORT)
     road.report()

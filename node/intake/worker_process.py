@@ -40,7 +40,7 @@ class _Child:
     connection: Connection
 
 
-class Apart:
+class WorkerProcess:
     """One process, started at its first call and again after each failure; it ends when the node ends."""
 
     def __init__(self, memory_bytes: int, timeout_s: float) -> None:
@@ -90,7 +90,7 @@ class Apart:
         context = multiprocessing.get_context("spawn")
         here, there = context.Pipe()
         with there:
-            process = context.Process(target=_serve, args=(there, self._memory_bytes), name="apart", daemon=True)
+            process = context.Process(target=_serve, args=(there, self._memory_bytes), name="intake", daemon=True)
             process.start()
         return _Child(process, here)
 

@@ -16,7 +16,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, 
 from dicom_io.network.answers import Status
 from dicom_io.pixels.intact import read_whole_file
 from models.types import Category
-from node.intake.apart import Apart, NoAnswer
+from node.intake.worker_process import NoAnswer, WorkerProcess
 
 pytestmark = pytest.mark.slow
 
@@ -24,8 +24,8 @@ MB = 1 << 20
 
 
 @pytest.fixture(scope="module")
-def apart() -> Apart:
-    return Apart(memory_bytes=200 * MB, timeout_s=60)
+def worker() -> WorkerProcess:
+    return WorkerProcess(memory_bytes=200 * MB, timeout_s=60)
 
 
 @pytest.mark.parametrize(
@@ -33,15 +33,15 @@ def apart() -> Apart:
     [(os.abort,), (os._exit, 0), (signal.raise_signal, signal.SIGKILL), (json.loads, "[" * 100_000)],
     ids=["an abort", "an exit", "a kill", "too many levels"],
 )
-def test_a_process_that_ends_is_told_and_the_next_call_has_one_of_its_own(apart: Apart, fate):
+def test_a_process_that_ends_is_told_and_the_next_call_has_one_of_its_own(worker: WorkerProcess, fate):
     with pytest.raises(NoAnswer):
-        apart.call(*fate)
-    assert apart.call(int, "7") == 7
+        worker.call(*fate)
+    assert worker.call(int, "7") == 7
 
 
 def test_a_call_that_never_comes_back_is_ended():
     with pytest.raises(NoAnswer, match="too long"):
-        Apart(memory_bytes=200 * MB, timeout_s=1).call(time.sleep, 600)
+        WorkerProcess(memory_bytes=200 * MB, timeout_s=1).call(time.sleep, 600)
 
 
 class SlowToLoad:
@@ -52,27 +52,27 @@ class SlowToLoad:
 
 
 def test_what_a_process_takes_to_start_is_not_the_calls():
-    assert Apart(memory_bytes=200 * MB, timeout_s=1).call(repr, SlowToLoad()) == "None"
+    assert WorkerProcess(memory_bytes=200 * MB, timeout_s=1).call(repr, SlowToLoad()) == "None"
 
 
-def test_a_call_gets_no_more_memory_than_it_may_have(apart: Apart):
+def test_a_call_gets_no_more_memory_than_it_may_have(worker: WorkerProcess):
     with pytest.raises(MemoryError):
-        apart.call(bytes, 300 * MB)
-    assert len(apart.call(bytes, 50 * MB)) == 50 * MB
+        worker.call(bytes, 300 * MB)
+    assert len(worker.call(bytes, 50 * MB)) == 50 * MB
 
 
-def test_a_fault_of_the_disk_stays_one(apart: Apart):
+def test_a_fault_of_the_disk_stays_one(worker: WorkerProcess):
     with pytest.raises(FileNotFoundError):
-        apart.call(os.stat, "/no/such/file")
+        worker.call(os.stat, "/no/such/file")
 
 
-def test_calls_share_one_process(apart: Apart):
-    assert apart.call(os.getpid) == apart.call(os.getpid) != os.getpid()
+def test_calls_share_one_process(worker: WorkerProcess):
+    assert worker.call(os.getpid) == worker.call(os.getpid) != os.getpid()
 
 
-def test_a_report_that_asks_for_too_much_leaves_nothing_and_the_next_one_is_kept(listening_node, apart, monkeypatch):
+def test_a_report_that_asks_for_too_much_leaves_nothing_and_the_next_one_is_kept(listening_node, worker, monkeypatch):
     with monkeypatch.context() as greedy:
-        greedy.setattr(listening_node.receiving._contents, "call", lambda *_: apart.call(bytes, 300 * MB))
+        greedy.setattr(listening_node.receiving._contents, "call", lambda *_: worker.call(bytes, 300 * MB))
         refused = listening_node.store(report(overall(Category.TWO)))
     assert (refused.Status, "memory" in refused.ErrorComment) == (Status.NOT_DICOM, True)
     assert listening_node.files("archive") == listening_node.files("incoming") == []
