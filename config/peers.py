@@ -56,7 +56,7 @@ class DicomDestination(Destination):
 
 
 class WebService(Section):
-    """A DICOMweb service: its root, and how the node shows who it is. Secrets stand in files, never here."""
+    """A DICOMweb service: its root URL, and how the node authenticates. Secrets are in files, never here."""
 
     url: str
     bearer_token_file: Path | None = None

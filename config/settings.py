@@ -1,4 +1,4 @@
-"""Every setting of the node: parsed and validated once, at the edge.
+"""Every setting of the node: parsed and validated once, when it is loaded.
 
 `load(path)` reads a TOML file; environment variables named MAMMO_NODE__SECTION__KEY override it. The only reader of
 the environment. config/node.example.toml documents each key (a test holds it to this file).

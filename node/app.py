@@ -149,12 +149,12 @@ def _ticks(
 
 
 def reader_name(settings: Settings) -> str:
-    """The name under which this node's reader holds its leases."""
+    """The worker name of this node's reader, under which it holds its leases."""
     return f"{settings.receiver.ae_title}/reader"
 
 
 def reporter_name(settings: Settings) -> str:
-    """The name under which this node's reporter holds its leases."""
+    """The worker name of this node's reporter, under which it holds its leases."""
     return f"{settings.receiver.ae_title}/reporter"
 
 

@@ -1,8 +1,8 @@
-"""Logs: one line an event on standard error, as JSON for collectors and as text for a terminal.
+"""Logs: one line per event on standard error, as JSON for collectors and as text for a terminal.
 
 No patient data: our own messages carry row ids only (docs/architecture.md). Other packages may quote what a peer sent:
-of them only errors are told, without their words, whenever they are imported and whatever levels they set themselves.
-UIDs that come through all the same are taken out here.
+of these packages only errors are logged, without their messages, whatever levels they set themselves.
+UIDs that are logged all the same are replaced here.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from pathlib import Path
 from traceback import extract_tb
 
 _UID = re.compile(r"(?<![\d.])(?!1\.2\.840\.10008\.)(?:2\.25\.\d{4,}(?:\.\d+)*|[012](?:\.\d+){5,})")
-"""A DICOM UID, but for those of the standard itself (SOP classes, transfer syntaxes), which name no patient. Six
-components or more, so that addresses and versions stay; those made of a UUID (2.25, PS3.5 Annex B.2) have but three."""
+"""A DICOM UID, but for those of the standard itself (SOP classes, transfer syntaxes), which name no patient. A UID
+has six components or more here, so that addresses and versions are not replaced; one made of a UUID (2.25, PS3.5 Annex
+B.2) has three."""
 
 _log = logging.getLogger(__name__)
 _ROOT = Path(__file__).parent.parent

@@ -1,6 +1,6 @@
-"""Which studies are read and where their results go: routes, tried in order; the first that fits decides. Pure.
+"""Which images are read and where results go: routes, tried in order; the first that fits decides. Pure.
 
-An image is asked about when it comes (is it read?), a study when its report is made (who gets it?).
+Routes are tried for an image when it is received (is it read?), and for a study when its report is made (who gets it?).
 """
 
 from __future__ import annotations

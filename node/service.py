@@ -1,7 +1,7 @@
 """The threads of `mammo-node serve`: they start together, and when one fails the whole node stops and says why.
 
-A node that ran on with one of its threads dead would look alive and deliver nothing; one that ends is started again by
-its supervisor (systemd, Docker) and loses nothing, since all it knows is in the database.
+A node with a dead thread would answer and deliver nothing; one that ends is started again by its supervisor (systemd,
+Docker) and loses nothing, since all of its state is in the database.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Tick:
     run: Callable[[], None]
 
 
-class _Every(BaseTrigger):  # type: ignore[misc]  # APScheduler tells no types
+class _Every(BaseTrigger):  # type: ignore[misc]  # APScheduler has no types
     """So many seconds after each run. APScheduler's own interval would count every run that was missed when the clock
     was set forward by years."""
 
@@ -100,8 +100,8 @@ class Service:
         self._stop.set()
 
     def run(self) -> None:
-        """Returns after everything has ended, or hangs for longer than `stop_s` after the stop: who waits then for a
-        peer that says nothing, or for a database that another program holds, has nothing in hand that is not kept.
+        """Returns when all threads have ended, or `stop_s` after the stop: a thread that still waits then, for a peer
+        or for a database that another program holds, has nothing that is not stored.
 
         Raises:
             ServiceFailed: one of the threads failed.
@@ -138,7 +138,7 @@ class Service:
             try:
                 loop.run(self._stop)
             except Exception as fault:  # noqa: BLE001 - logged, and raised where the service ends
-                if is_passing(fault):  # receiving goes on meanwhile, and tells its senders
+                if is_passing(fault):  # receiving goes on meanwhile, and answers its senders
                     log.error("%s: disk or database do not answer, it is tried again: %s", loop.name, place_of(fault))
                     self._stop.wait(PAUSE_S)
                 else:
@@ -159,7 +159,7 @@ class Service:
     def _scheduler(self) -> BackgroundScheduler:
         scheduler = BackgroundScheduler(timezone="UTC")
         for tick in self._ticks:
-            # A tick that is late is done once, not as often as it was missed; one that hangs never runs beside itself.
+            # A tick that is late runs once, not as often as it was missed; it never runs twice at the same time.
             scheduler.add_job(
                 tick.run, _Every(tick.every_s), name=tick.name, max_instances=1, coalesce=True, misfire_grace_time=None
             )

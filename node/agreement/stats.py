@@ -63,7 +63,7 @@ class ArchiveStats:
 
     @property
     def discordant(self) -> list[AnalysisUnit]:
-        """First those where the models stand lower."""
+        """First those where the models' category is lower."""
         order = (Agreement.AI_LOWER, Agreement.AI_HIGHER)
         return [place for agreement in order for place in self.places if place.compared.agreement is agreement]
 

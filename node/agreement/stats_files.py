@@ -71,7 +71,7 @@ def values_of(
 
 
 def discordant_csv(stats: ArchiveStats) -> str:
-    """The breasts or exams where the two stand on different sides of 3, one a line."""
+    """The breasts or exams where one category is below 3 and the other is not, one per line."""
     rows = (_discordant(place) for place in stats.discordant)
     return _csv((DISCORDANT, *(["" if row[name] is None else row[name] for name in DISCORDANT] for row in rows)))
 

@@ -35,7 +35,7 @@ class Pseudonyms:
 
 
 def open_pseudonyms(data_dir: Path) -> Pseudonyms:
-    """With the key in the data folder, which is made at first use, for its owner's eyes only.
+    """With the key in the data folder, which is made at first use and which only its owner may read.
 
     Whoever loses it gets other names: splits that were written with the old ones then fit no more.
 

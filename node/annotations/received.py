@@ -1,4 +1,4 @@
-"""A segmentation by somebody else has come: what its header says is entered, for annotations.py to make use of."""
+"""A segmentation by somebody else has come: what its header says is entered for node/annotations/truth.py."""
 
 from __future__ import annotations
 

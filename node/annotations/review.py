@@ -26,7 +26,8 @@ class DueStudy:
 def is_drawn(study_instance_uid: str, share: float) -> bool:
     """Whether a study belongs to the share (0..1) that is reviewed.
 
-    By its UID and not by lot: asked again it is the same answer, and a larger share holds all of a smaller one.
+    By a hash of its UID and not at random: the answer is the same each time, and a larger share holds all of a smaller
+    one.
     """
     digest = hashlib.sha256(f"review\0{study_instance_uid}".encode()).digest()
     return int.from_bytes(digest[:8]) < share * 2**64

@@ -1,7 +1,7 @@
 """What experts drew on our images (paper B, section 3.3): which segmentations count, image by image.
 
-Everything here looks and changes nothing. Whether a segmentation counts is asked anew each time, so it may come before
-the images that it is about.
+Everything here reads and changes nothing. Whether a segmentation counts is decided anew each time, so it may be
+received before the images that it is about.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a node that was killed left half done: removed at the next start, before anything else is written."""
+"""Files that a killed node did not finish: removed at the next start, before anything else is written."""
 
 from __future__ import annotations
 

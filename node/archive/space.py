@@ -1,4 +1,4 @@
-"""Room on the disk: refuses new images before anything breaks (safety rule 8)."""
+"""Space on the disk: new images are refused before the disk is full (safety rule 8)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Radiologists' BI-RADS categories in the queue: entered, matched with their studies, and told to the report."""
+"""Radiologists' BI-RADS categories in the database: entered, matched with their studies, and given to the report."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def assessments_of(session: Session, study: Study) -> list[Assessment]:
 def counting(rows: Iterable[ReceivedAssessment]) -> list[ReceivedAssessment]:
     """Those that count in their studies: of several the later, by when the radiologist said so or else when it came.
 
-    Of the documents of one order (`rows` holds all of these) the newest stands, also where it moves a category to the
+    Of the documents of one order (`rows` holds all of these) the newest counts, also where it moves a category to the
     other breast or to another study. Of each breast and of the exam the latest counts; but the exam's not beside later
     ones of breasts, and those of breasts not beside a later one of the exam, unless they were said together.
     """

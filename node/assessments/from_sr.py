@@ -16,8 +16,8 @@ log = logging.getLogger(__name__)
 def enter_report(session: Session, instance: Instance, report: ReadReport, now: float) -> None:
     """Enters what a report says, in place of what it said when it came before, and of its predecessors.
 
-    The report is kept either way, with its study. Why its categories are not used stands in its row, where `status` and
-    `birads list` show it. Our own reports never come this far (node.intake.receiving).
+    The report is kept with its study in any case. Its row holds why its categories are not used, which `status` and
+    `birads list` show. Our own reports never come this far (node.intake.receiving).
     """
     instance.refusal = report.refusal
     if report.refusal:

@@ -1,5 +1,5 @@
-"""Which study an assessment is about. A wrong match would hold one patient's category against another's images, so
-what is not certain stays unmatched and says why."""
+"""Which study an assessment is about. A wrong match would compare one patient's category with another's images,
+so an assessment whose study is not certain stays unmatched, with the reason."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ OTHER_PATIENT = "its patient ID is not that of the study"
 def study_for(session: Session, assessment: ReceivedAssessment) -> tuple[Study | None, str]:
     """The study, locked, or None with the reason, one sentence.
 
-    A study counts once it holds an image. Where the document names a study nothing else is tried, unless that is one
-    that the document alone stands in. The patient ID must be the study's where both give one.
+    A study counts once it holds an image. Where the document names a study nothing else is tried, unless that
+    study holds the document alone. The patient ID must be the study's where both give one.
     """
     with_images = select(Study).join(Study.instances).where(Instance.kind.in_(IMAGES)).distinct()
     studies: Sequence[Study] = ()
@@ -54,7 +54,7 @@ def touched_by(session: Session, instance: Instance) -> list[ReceivedAssessment]
 
 
 def _may_be_of_another_study(session: Session, assessment: ReceivedAssessment) -> bool:
-    """Whether the document names no study, or its own: structured reports may stand in a study of their own."""
+    """Whether the document names no study, or its own: structured reports may be in a study of their own."""
     if not assessment.study_instance_uid:
         return True
     of_itself = (

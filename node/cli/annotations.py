@@ -83,7 +83,7 @@ def export_annotations(
     """Copy corrected images and their outlines to a folder, for `--data archive:FOLDER` of train and evaluate.
 
     Patients and experts have pseudonyms in archive.json, but the images and segmentations themselves are copied as they
-    were received and STILL HOLD PATIENT DATA: de-identify them before they leave the house.
+    were received and STILL HOLD PATIENT DATA: de-identify them before you give them to anybody.
     """
     from config.settings import load
     from node.annotations.archive_cases import true_images

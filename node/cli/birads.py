@@ -32,7 +32,8 @@ def import_assessments(
 ) -> None:
     """Enter the categories of a CSV table. Rows that are known add nothing; bad ones are named, the others go in.
 
-    The table stands for radiologists: whoever imports it answers for that. Exit status 1 where a row was bad.
+    The node takes the table's categories for those of radiologists: the user who imports it is responsible for that.
+    Exit status 1 where a row was bad.
     """
     import time
 

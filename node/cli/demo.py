@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", help="A folder for everything that the demo writes.")] = Path("demo"),
+    out: Annotated[Path, typer.Option("--out", help="The folder for everything that the demo writes.")] = Path("demo"),
     keep: Annotated[bool, typer.Option("--keep", help="Leave node and PACS running until Ctrl-C.")] = False,
 ) -> None:
     """Send two real four-view exams through a node, and show what comes back.

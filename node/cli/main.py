@@ -1,5 +1,5 @@
-"""`mammo-node`: one command a file. A command's own imports stand inside it, so that `--help` answers at once and no
-command but those that read images ever imports torch."""
+"""`mammo-node`: one file per command. A command imports what it needs when it is called, so that `--help` is quick and
+only commands that read images import torch."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def build() -> typer.Typer:
 
 
 def main() -> None:
-    """Runs a command; what the person at the prompt can mend is told in one message, with exit status 2."""
+    """Runs a command; a problem that the user can solve ends it with one message and exit status 2."""
     os.umask(0o077)  # what a command writes may be a patient's: for its own user alone
     try:
         build()()
@@ -70,7 +70,7 @@ def main() -> None:
 
 
 def _for_people(error: Exception) -> str | None:
-    """What the person at the prompt is told of what they can mend; None: it is a fault of the program's own."""
+    """The message for a person who can solve the problem; None: it is a fault of the program's own."""
     from sqlalchemy.exc import DatabaseError, OperationalError
 
     from config.settings import SettingsError

@@ -13,7 +13,7 @@ from node.cli.terminal.progress import image_bar
 
 def phantom(
     studies: Annotated[int, typer.Option(min=1, max=9999, help="How many four-view studies.")],
-    out: Annotated[Path, typer.Option("--out", help="A new folder, or one that an earlier run has begun.")],
+    out: Annotated[Path, typer.Option("--out", help="A new folder, or that of an earlier run.")],
     seed: Annotated[int, typer.Option(min=0, max=999_999, help="The same seed gives the same bytes.")] = 1,
     spacing_mm: Annotated[
         float, typer.Option(min=0.05, max=0.5, help="Pixel size; clinical ones are 0.05 to 0.1.")

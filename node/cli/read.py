@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def read(
     folder: Annotated[Path, typer.Argument(help="A folder (with all below it) or one DICOM file.", exists=True)],
-    out: Annotated[Path, typer.Option("--out", help="Where results are written, a folder a study.")],
+    out: Annotated[Path, typer.Option("--out", help="Where results are written, one folder per study.")],
     bundle: Annotated[str, typer.Option(help="A shipped bundle's name, or the folder of one.")] = "research-default",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     batch: Annotated[int, typer.Option(help="Images read at once.", min=1)] = 1,

@@ -16,8 +16,8 @@ def retry(
 ) -> None:
     """Set a study going again: failed reading and reporting, lost masks, dead and uncommitted deliveries, quarantine.
 
-    A study in quarantine is let out and read as it is: look at it first (`status` says why it stands there). A running
-    node takes it up by itself.
+    A study in quarantine is released and read as it is: review it first (`status` says why it is there). A running node
+    does the work by itself.
     """
     from config.settings import load
     from node.operations.retry import lost_masks, retry_study

@@ -33,7 +33,7 @@ def status(
     """Show the queue: studies, why they wait, what was not read or not delivered, and why.
 
     For the administrator at the machine: it shows Study Instance UIDs, but no names. The number before each study is
-    its id, which `retry` takes. What is wrong with the machine itself stands first. Changes nothing, and may be run
+    its id, which `retry` takes. Faults of the machine itself come first. Changes nothing, and may be run
     while another process writes to the queue.
     """
     from config.settings import load
@@ -118,7 +118,7 @@ def _named(image: ImageView) -> str:
 
 
 def _delivered(study: StudyView) -> list[str]:
-    """One line for all that fared alike at one destination."""
+    """One line for all deliveries to one destination that have the same state and error."""
     alike: dict[tuple[object, ...], list[DeliveryView]] = {}
     for delivery in study.deliveries:
         alike.setdefault((delivery.destination, delivery.state, delivery.error), []).append(delivery)

@@ -1,8 +1,8 @@
-"""Delivered means committed: what a destination was sent, it is asked to keep, and what it does not keep is sent again.
+"""Storage commitment: a destination is asked to keep what it was sent, and what it does not keep is sent again.
 
-A delivery that was sent waits for its destination's promise: its row says which transaction it was asked in, and
-`next_at` when the node loses patience. The row is written before the request leaves, so that an answer finds it however
-soon it comes, and a node that is killed in between asks or sends again.
+A delivery that was sent waits for its destination's commitment: its row holds the transaction of the request, and
+`next_at` is when the node stops waiting. The row is written before the request is sent, so that it is there when the
+answer comes, and a node that is killed in between asks or sends again.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Commitment:
         name: the destination's, in the settings and in the delivery rows.
         timeout_s: after which what was asked for and not answered is sent again.
         now: UTC seconds since the epoch.
-        new_uid: draws transaction UIDs, never the same twice.
+        new_uid: makes transaction UIDs, never the same twice.
     """
 
     name: str
@@ -53,11 +53,12 @@ class Commitment:
     new_uid: Callable[[], str]
 
     def sent(self, delivery: Delivery) -> None:
-        """Has a delivery that is sent asked for; within the transaction that says so."""
+        """Has a commitment requested for a delivery that is sent; within the transaction that stores that it was
+        sent."""
         ask_anew(delivery, self.now())
 
     def look_after(self) -> None:
-        """Asks for all that was sent since, and gives up waiting for what was not answered in time."""
+        """Requests commitment of all that was sent since, and has what was not answered in time sent again."""
         while self._something_is_due():
             transaction_uid = self.new_uid()
             references = self._asked(transaction_uid)
@@ -147,7 +148,7 @@ class Commitment:
         uid = delivery.result.sop_instance_uid
         if (reason := report.failed.get(uid)) is not None:
             why = f"reason 0x{reason:04X} ({meaning(reason)})"
-            # The objects are there as before: only the request was in vain.
+            # The destination still has the objects: only the request failed.
             again = self._ask_again if reason == DUPLICATE_TRANSACTION else self._send_again
             again(delivery, why)
         elif uid in report.committed:

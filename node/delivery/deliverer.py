@@ -1,4 +1,4 @@
-"""Sends what stands in the outbox: one thread per destination, so that a fault of one holds up no other."""
+"""Sends the deliveries of the outbox: one thread per destination, so that a fault of one delays no other."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class Transport(Protocol):
         """Returns when the destination has taken the object.
 
         Raises:
-            Unreachable: nobody answered; every other object would fare the same.
+            Unreachable: nobody answered; sending the other objects would fail too.
             Rejected: this object was refused.
-            NotAccepted: it would be refused ever again.
+            NotAccepted: it would be refused each time.
         """
 
     def close(self) -> None:
@@ -70,7 +70,7 @@ class Deliverer:
             while not stop.is_set():
                 tried = self.deliver_due(stop)
                 if not tried:
-                    # An association with nothing to carry only takes a place at the destination.
+                    # An idle association only takes one of the places that the destination has.
                     self.transport.close()
                 if self.commitment is not None:
                     self.commitment.look_after()
@@ -90,7 +90,7 @@ class Deliverer:
             try:
                 self.transport.send(delivery.path)
             except Unreachable as error:
-                # The others would wait for the same silence one by one.
+                # The others would each wait for the same timeout.
                 for unsent in due[tried:]:
                     self._failed(unsent, error)
                 return tried + 1
@@ -110,7 +110,7 @@ class Deliverer:
             return [_Due(delivery_id, self.data_dir / path) for delivery_id, path in rows]
 
     def _may_leave(self, due: _Due) -> bool:
-        """Asked once more before each sending: a study may have come into quarantine since the list was made."""
+        """Whether it may still be sent: its study may have been put into quarantine since the list was made."""
         with read_only(self.sessions) as session:
             return session.execute(self._waiting().where(Delivery.id == due.delivery_id)).first() is not None
 
@@ -164,6 +164,6 @@ class Deliverer:
 
     @staticmethod
     def _still_waiting(session: Session, due: _Due) -> Delivery | None:
-        """The row, unless a person changed its state while it was on its way."""
+        """The row, unless a person changed its state while it was being sent."""
         delivery = session.get_one(Delivery, due.delivery_id)
         return delivery if delivery.state is DeliveryState.WAITING else None

@@ -42,18 +42,19 @@ class Written:
 
 
 def profiles_of(recipients: Iterable[Recipient]) -> list[Profile]:
-    """In which ways a study's results are written, each once; for nobody: in the default way, to stay in the folder."""
+    """The profiles in which a study's results are written, each once; without a recipient: in the default profile, for
+    the data folder alone."""
     return list(dict.fromkeys(recipient.profile for recipient in recipients)) or [PROFILES["ohif"]]
 
 
 def enter_results(
     session: Session, study: Study, objects: Sequence[Written], recipients: Iterable[Recipient], now: float
 ) -> None:
-    """Enters the study's present results and sends each to those who do not have it yet.
+    """Enters the study's present results and queues each for the destinations that do not have it yet.
 
-    Objects that an earlier revision wrote stay as they are. Such a one is not sent twice; where it was held back or
-    given up it is due again, with all of its time before it. What was taken back stays so: rejection notes are part of
-    every later revision.
+    Objects that an earlier revision wrote are not changed and not sent twice; one that was held back or given up is due
+    again, and `dead_after_s` counts anew. What was rejected stays rejected: rejection notes are part of every later
+    revision.
     """
     known = {
         result.sop_instance_uid: result
@@ -83,7 +84,7 @@ def enter_results(
 
 
 def rejected_uids(session: Session, study: Study) -> set[str]:
-    """The SOP Instance UIDs of the study's results that were taken back at some destination."""
+    """The SOP Instance UIDs of the study's results that were rejected at some destination."""
     query = select(Result.sop_instance_uid).join(Delivery, Delivery.result_id == Result.id)
     return set(session.scalars(query.where(Result.study_id == study.id, Delivery.rejected_by_id.is_not(None))))
 
@@ -95,7 +96,7 @@ def destinations_reached(session: Session, study: Study) -> set[str]:
 
 
 def send_again(delivery: Delivery, now: float) -> None:
-    """Revives a delivery that was given up; the time after which it is dead counts from here again."""
+    """Makes a delivery that was given up due again; `dead_after_s` counts from `now`."""
     delivery.state = moved(delivery.state, DeliveryState.WAITING)
     delivery.attempts = 0
     delivery.created_at = delivery.next_at = now
@@ -119,7 +120,7 @@ def _entered(session: Session, study: Study, written: Written, now: float) -> Re
 
 
 def hold_back_replaced(session: Session, study: Study) -> int:
-    """Keeps undelivered results of earlier revisions from leaving, where they said what is wrong; says how many."""
+    """Gives up undelivered results of earlier revisions, which say what is wrong; returns how many."""
     unsent = session.scalars(
         select(Delivery)
         .join(Delivery.result)

@@ -1,7 +1,7 @@
-"""Results that a later revision replaced or dropped are taken back where they were sent (IHE RAD IOCM).
+"""Rejects results that a later revision replaced or dropped at the destinations that have them (IHE RAD IOCM).
 
-A note is written once all that replaces them is delivered, and goes the way of every result. Which objects a note takes
-back at which destination stands in their deliveries' rows, so that none is taken back twice.
+A rejection note is written once all that replaces the objects is delivered, and is delivered as every result. The rows
+of the deliveries name the note that rejects them, so that none is rejected twice.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class RejectionWriter:
         )
 
     def _reject_or_tell(self, study_id: int, deliveries: Sequence[int]) -> int:
-        """One study's fault (a file that cannot be read) holds up no other."""
+        """A fault of one study (a file that cannot be read) delays no other."""
         try:
             return self._reject(study_id, deliveries)
         except Exception as fault:  # noqa: BLE001 - whatever a damaged file makes fail: logged, and tried at the next tick
@@ -108,7 +108,7 @@ class RejectionWriter:
             return 0
 
     def _reject(self, study_id: int, deliveries: Sequence[int]) -> int:
-        """Writes a note for each reason; the study's row is held, so that no report is published meanwhile."""
+        """Writes a note for each reason; the study's row is locked, so that no report is entered meanwhile."""
         with self.sessions.begin() as session:
             study = session.get_one(Study, study_id, with_for_update=True)
             stale = session.scalars(self._due().where(Delivery.id.in_(deliveries), Study.id == study_id)).all()

@@ -1,4 +1,4 @@
-"""Deliveries to a destination that the settings do not name any more: nobody sends them, until a person decides."""
+"""Orphaned deliveries: to a destination that the settings do not name any more. A person drops or moves them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def move(session: Session, name: str, to: str, now: float) -> int:
 
 
 def _end(session: Session, delivery: Delivery) -> None:
-    if delivery.state is DeliveryState.UNCOMMITTED:  # it was taken; nobody asks any more whether it is kept
+    if delivery.state is DeliveryState.UNCOMMITTED:  # the destination has it; its commitment is not requested any more
         delivery.state = moved(delivery.state, DeliveryState.SENT)
         delivery.transaction_uid = None
     else:

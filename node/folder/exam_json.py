@@ -67,7 +67,7 @@ def _decided(
 
 
 def _of_image(reading: ImageReading) -> dict[str, object]:
-    """Without what an image is worth as a breast and as the exam: the highest stands with those."""
+    """Without an image's likelihood as a breast and as the exam: those of breasts and exam are given there."""
     told: dict[str, Any] = to_json(reading)
     findings = [{**finding, "likelihood": _probability(finding["likelihood"])} for finding in told["findings"]]
     told |= {"likelihood": _probability(told["likelihood"]), "findings": findings}

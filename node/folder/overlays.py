@@ -1,4 +1,4 @@
-"""PNG overlays of what was read, beside the DICOM results: for people without a viewer at hand."""
+"""PNG overlays of what was read, beside the DICOM results: for people without a viewer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SUMMARY = "summary.png"
 
 
 def write_overlays(exam: ExamReading, files: dict[str, Path], out: Path, max_pixels: int) -> list[Path]:
-    """One PNG a read image, named by its place in the study ("1-R-CC.png").
+    """One PNG per read image, named by its number and view ("1-R-CC.png").
 
     Args:
         files: the images' files by SOP Instance UID.

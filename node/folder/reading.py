@@ -1,7 +1,8 @@
-"""Reads the studies in a folder, without a network: the road of received studies, walked at once.
+"""Reads the studies in a folder, without a network, by the code that `serve` runs for received studies.
 
-A queue of its own in a scratch folder points at the files where they lie; registering, closing, reading and reporting
-are the node's own, so that a file means here what it means when a PACS sends it.
+It has a queue of its own in a scratch folder, whose rows point at the files where they are. Registering, closing,
+reading and reporting are the node's own, so that a file is read as when a PACS sends it; docs/architecture.md says what
+differs.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ READING = "reading.json"
 WRITTEN = (*(f"[0-9][0-9]-{kind}.dcm" for kind in IN_PROFILES), "[0-9]-*.png", "[0-9][0-9]-*.png", SUMMARY, READING)
 """What a study's folder holds."""
 _LEASE_S = 24 * 3600.0  # nobody else works in this queue
-_AT_ONCE = FaultPolicy(tries=1)  # a person waits: what the machine does not give is told, not waited for
+_AT_ONCE = FaultPolicy(tries=1)  # a person waits: a fault of the machine is reported and not waited for
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class StudyOutcome:
         exam: None where there are no results; `why` tells.
         folder: where its results lie; None where there are none.
         unread: the files of the study that were not read, each with its reason.
-        failed: there should have been results: it stands in quarantine, or its report could not be written.
+        failed: there should have been results: it is in quarantine, or its report could not be written.
     """
 
     study_instance_uid: str
@@ -91,7 +92,7 @@ class FolderReading:
     Args:
         bundle: the models that will read.
         scratch: an empty folder for the queue and what is put together in it.
-        out: where a folder a study is written, named by its Study Instance UID.
+        out: where one folder per study is written, named by its Study Instance UID.
         now: UTC seconds since the epoch.
         device: the installation that is named in every object.
     """
@@ -225,7 +226,7 @@ class FolderReading:
         return folder
 
     def _clear(self, folder: Path, inputs: set[Path]) -> None:
-        """Removes an earlier run's results, which would stand beside this one's as if they belonged together."""
+        """Removes an earlier run's results, which would be taken for results of this run."""
         if not (folder / READING).exists():
             return
         for pattern in WRITTEN:

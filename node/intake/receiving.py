@@ -1,4 +1,4 @@
-"""The node's Intake: what a received file means, and what its sender is told.
+"""The node's Intake: what a received file means, and how its sender is answered.
 
 The order is what makes Success a promise: the bytes are on the disk, then the name, then the row, then the answer.
 All that may fail on what a file says is done before it gets its name: a crash in between leaves at worst a file

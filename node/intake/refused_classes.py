@@ -1,4 +1,4 @@
-"""SOP classes that senders propose and the node does not take: told in the log once, and in `status`."""
+"""SOP classes that senders propose and the node does not accept: logged once, and shown by `status`."""
 
 from __future__ import annotations
 
@@ -30,12 +30,13 @@ class RefusedClassView:
 
 
 def enter_refused_classes(sessions: Sessions, calling_ae_title: str, sop_class_uids: Sequence[str], now: float) -> None:
-    """Counts what an association proposed in vain. The association goes on, whatever becomes of the entry."""
+    """Counts SOP classes that an association proposed and did not get. A database that does not answer is logged only:
+    the association goes on."""
     try:
         with sessions.begin() as session:
             new = [uid for uid in sop_class_uids if _count(session, calling_ae_title, uid, now)]
     except SQLAlchemyError as fault:
-        log.error("SOP classes that were proposed in vain are not entered: %s", type(fault).__name__)
+        log.error("SOP classes that were proposed and not accepted are not entered: %s", type(fault).__name__)
         return
     if new:
         named = ", ".join(_name(uid) for uid in new)
@@ -43,7 +44,7 @@ def enter_refused_classes(sessions: Sessions, calling_ae_title: str, sop_class_u
 
 
 def refused_classes(session: Session) -> tuple[RefusedClassView, ...]:
-    """What was proposed in vain, the latest first."""
+    """The SOP classes that were proposed and not accepted, the latest first."""
     rows = session.scalars(select(RefusedClass).order_by(RefusedClass.last_at.desc(), RefusedClass.id))
     return tuple(
         RefusedClassView(row.calling_ae_title, _name(row.sop_class_uid), row.times, row.last_at) for row in rows

@@ -14,7 +14,7 @@ from node.intake.worker_process import NoAnswer, WorkerProcess
 log = logging.getLogger(__name__)
 
 _BYTES_PER_SAMPLE = 40
-"""Two images as 16 bits, what a codec makes of one of them (32 bits), and copies on the way."""
+"""Two images as 16 bits, what a codec makes of one of them (32 bits), and temporary copies."""
 _FOR_ANY_IMAGE = 1 << 30
 
 

@@ -1,7 +1,7 @@
-"""Calls functions in a process of their own: what reads all that a peer sent must not take the node with it.
+"""Calls functions in a worker process: code that reads everything that a peer sent must not end the node.
 
-A parser may build a hundred times of what it was given, and the native codecs are written in C and Rust. One that
-brings down its process, fills the memory or never comes back costs this process alone (safety rule 11).
+A parser may build objects a hundred times as large as its input, and the native codecs are written in C and Rust. One
+that crashes, fills the memory or never returns ends the worker process alone (safety rule 11).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Is everything there that the node needs? Each question gets one answer; no answer holds up another."""
+"""Checks everything that the node needs. Each check has one result, and none delays another."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def checks(settings: Settings) -> list[Check]:
 
 
 def ask(asked: Sequence[Check]) -> list[CheckResult]:
-    """The answers, in the questions' order; all are asked at once, so that a hung peer delays no one but itself."""
+    """The results, in the checks' order; all run at once, so that a hung peer delays no other check."""
     with ThreadPoolExecutor(max_workers=max(1, len(asked))) as pool:
         return list(pool.map(lambda question: question(), asked))
 

@@ -1,4 +1,4 @@
-"""Whether this machine lets the node work: its queue, disk, descriptors, models. One question, one answer."""
+"""Whether this machine lets the node work: database, disk, file descriptors, models. One function per check."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class CheckResult:
 
 
 def faults(settings: Settings) -> list[CheckResult]:
-    """What of the machine holds up the node at this moment, for whoever asks how it fares."""
+    """What is wrong with the machine at this moment and stops the node's work; for `status`."""
     return [answer for ask in (database, disk, weights) if not (answer := ask(settings)).ok]
 
 

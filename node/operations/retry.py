@@ -1,4 +1,4 @@
-"""`mammo-node retry`: what a person sets going again after it was given up or held back."""
+"""`mammo-node retry`: work that was given up or held back is tried again, since a person says so."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def _wait_again(job: Job, study: Study) -> None:
 
 
 def _send_again(session: Session, study: Study, now: float) -> list[str]:
-    """Revives the deliveries of the present revision; what the next one replaces stays where it is."""
+    """Makes dead deliveries of the present revision due again; those of replaced results stay dead."""
     dead = _deliveries(session, study, DeliveryState.DEAD)
     for delivery in dead:
         send_again(delivery, now)

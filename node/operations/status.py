@@ -47,7 +47,7 @@ class JobView:
 
 @dataclass(frozen=True)
 class DeliveryView:
-    """One result on its way to one destination. Times are UTC seconds since the epoch."""
+    """The delivery of one result to one destination. Times are UTC seconds since the epoch."""
 
     id: int
     result: str
@@ -90,7 +90,7 @@ class QueueView:
 
 def view_queue(session: Session, newest: int | None = None, page: int = 1) -> QueueView:
     """The queue, a page of PAGE studies at a time; page 1 has the newest. With `newest`, only that many of the latest
-    studies, and every older one that is not settled: that waits, failed, stands in quarantine or has results still to
+    studies, and every older one that is not settled: that waits, failed, is in quarantine or has results still to
     be delivered."""
     counts = {str(state): 0 for state in StudyState}
     for state, count in session.execute(select(Study.state, func.count()).group_by(Study.state)):

@@ -1,7 +1,7 @@
 """The reader's loop: claim images, decode them, let the models read them, store what they say.
 
-Runs in a process of its own (process.py), the only one with torch. Nothing here catches what it does not
-expect: an image that brings the process down is claimed again alone, and given up after `attempts` times.
+Runs in a process of its own (process.py), the only one with torch. Unexpected
+exceptions end the process: an image that ends it is claimed again alone, and given up after `attempts` times.
 """
 
 from __future__ import annotations

@@ -27,15 +27,16 @@ log = logging.getLogger(__name__)
 EXIT_MACHINE_FAILED = 75
 """The exit status of a reader that stopped for a fault of disk or database (EX_TEMPFAIL of sysexits.h)."""
 EXIT_DEVICE_FAILED = 76
-"""The exit status of a reader whose device failed: an image is to blame when it was in hand both times."""
+"""The exit status of a reader whose device failed: an attempt counts for images claimed at two such failures in a
+row."""
 
 
 class DeviceFailed(Exception):
-    """The device failed: the GPU is lost, or an image brought it down."""
+    """The device failed: the GPU is lost, or an image made it fail."""
 
 
 class ReaderSupervisor:
-    """Keeps one reader alive.
+    """Runs one reader process, and starts it again when it ends.
 
     Args:
         target: the reader's main function and its arguments; both must be picklable.
@@ -81,7 +82,7 @@ class ReaderSupervisor:
                     process.exitcode,
                     counted(len(held), "job"),
                 )
-            # One that dies for no image's sake will do so again: start it less and less often.
+            # One that ended without an image at fault will end again: start it less and less often (backoff).
             pause_s = 0.0 if held and blamed else min(60.0, 2 * pause_s + 1)
 
     def _watch(self, process: SpawnProcess, stop: threading.Event) -> None:

@@ -1,4 +1,5 @@
-"""`mammo-node reread`: a study's images read again, by the same models or others, to be compared or reported anew."""
+"""`mammo-node reread`: reads a study's images again, by the same models or others, to compare or to report them
+anew."""
 
 from __future__ import annotations
 
@@ -57,7 +58,7 @@ class Rereading:
     """One study's images read again.
 
     Attributes:
-        revision: the report that `before` stands in.
+        revision: of the report that holds `before`.
     """
 
     study_id: int
@@ -92,7 +93,7 @@ def reread(
 
 
 def store_rereading(sessions: Sessions, data_dir: Path, rereading: Rereading, now: float) -> int:
-    """Puts the new readings in the place of the old ones and asks for the next revision; says which.
+    """Replaces the old readings by the new ones and asks for the next revision; returns its number.
 
     Raises:
         CannotReread: the study got another report or another image meanwhile; nothing was changed.

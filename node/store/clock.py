@@ -1,7 +1,7 @@
-"""When the wall clock is set: the node's deadlines stand in the database as times of that clock, and are set with it.
+"""When the wall clock is set: the deadlines in the database are times of that clock, and are moved with it.
 
-So a clock that is set back by an hour makes nothing wait for an hour, and one that is set forward closes no study early
-and kills no delivery. Pure but for the clocks that are handed in.
+So nothing waits for an hour when the clock is set back by an hour, and no study is closed early and no delivery given
+up when it is set forward. Pure but for the clocks that are arguments.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from node.store.states import DeliveryState, JobState, StudyState
 from node.store.tables import Delivery, Job, Study
 
 TOLERANCE_S = 2.0
-"""Less is no jump: a clock that is slowed or hastened, or a thread that had to wait."""
+"""A smaller difference is no setting of the clock: it runs slow or fast, or this thread had to wait."""
 LONGEST_WAIT_S = 3600.0
 """Of a delivery after a start, whatever its row says."""
 _OPEN = Study.state == StudyState.OPEN
@@ -25,7 +25,7 @@ _UNDELIVERED = Delivery.state.in_([DeliveryState.WAITING, DeliveryState.UNCOMMIT
 
 
 def steady() -> float:
-    """Seconds on a clock that nobody sets, and that goes on while the machine sleeps."""
+    """Seconds on a clock that nobody sets and that includes the time in which the machine sleeps."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
@@ -60,7 +60,7 @@ class ClockWatch:
         return self.steady() - self._looked_at
 
     def accept(self, moved: float) -> None:
-        """Takes the wall clock as it was set by now."""
+        """Compares with the wall clock as it is set now from here on."""
         self._offset += moved
 
     def _look(self) -> tuple[float, float]:
@@ -71,7 +71,7 @@ class ClockWatch:
 
 
 def follow(session: Session, moved: float, now: float, since_s: float) -> None:
-    """Sets what stands in the rows of all that is unfinished by `moved` seconds, as the wall clock was.
+    """Moves the times in the rows of all that is unfinished by `moved` seconds, as the wall clock was.
 
     Args:
         now: by the clock as it is now.

@@ -72,8 +72,8 @@ def open_existing(url: str) -> Engine:
 def engine_for(url: str, busy_timeout_s: float = BUSY_S) -> Engine:
     """The engine for `url`, whatever its schema.
 
-    SQLite runs in WAL mode with synchronous=FULL, so that a committed row outlives a power cut, and every transaction
-    begins IMMEDIATE, so that one that goes on to write never meets a stale snapshot; but for those of `read_only`.
+    SQLite runs in WAL mode with synchronous=FULL, so that a committed row survives a power cut. Every
+    transaction but those of `read_only` begins IMMEDIATE, so that none that writes later has a stale snapshot.
 
     Args:
         busy_timeout_s: how long a transaction waits for another that writes (SQLite).
@@ -175,7 +175,7 @@ def why_not_opened(fault: SQLAlchemyError) -> str:
 
 def migrate(engine: Engine, to: str = "head") -> None:
     """Runs the Alembic migrations that this database has not seen, up to one of them."""
-    from alembic import command  # takes half a second, and whoever only looks needs none of it
+    from alembic import command  # takes half a second, and commands that only read do not need it
     from alembic.config import Config
 
     settings = Config()

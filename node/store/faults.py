@@ -1,7 +1,9 @@
-"""Faults of the machine that pass: whoever meets one puts its work off and tries again, and blames no image, no study.
+"""Faults of the machine that pass: the work that meets one is put off and tried again; it is no fault of an image or
+study.
 
 A disk that is full or does not answer, a network file system that is away, no descriptor or no memory left, a database
-that is busy. The work goes to the back of its queue and waits, twice as long each time; the other work goes on.
+that is busy. The work goes to the back of its queue and waits, twice as long each time (exponential backoff); other
+work goes on.
 """
 
 from __future__ import annotations
@@ -48,7 +50,7 @@ PASSING = frozenset(
 
 @dataclass(frozen=True)
 class FaultPolicy:
-    """How often work is tried that faults of the machine keep from being done, and how long it waits in between.
+    """How often work that meets faults of the machine is tried, and how long it waits in between.
 
     Attributes:
         tries: with the first; after these it is given up, and `mammo-node retry` takes it up again.

@@ -17,7 +17,7 @@ from node.store.tables import Job
 
 
 class LeaseLost(Exception):
-    """Another worker holds this job by now, or it was cancelled: what was done for it must not be published."""
+    """Another worker holds this job now, or it was cancelled: what was done for it must not be stored."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Claim:
 
 
 def claim(session: Session, kind: JobKind, worker: str, now: float, lease_s: float, limit: int = 1) -> list[Claim]:
-    """Up to `limit` jobs of a kind that are due, oldest first; what was put off stands behind the others.
+    """Up to `limit` jobs of a kind that are due, oldest first; what was put off comes after the others.
 
     Jobs never tried go first, together; a job that was tried before is claimed alone, so that an image that kills its
     reader neither takes others with it nor holds them up. A report waits for the last reading of its study.

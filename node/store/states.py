@@ -1,4 +1,4 @@
-"""The states of the queue's rows and the only ways between them, drawn in docs/architecture.md."""
+"""The states of the queue's rows and the allowed transitions, which docs/architecture.md lists."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class StudyState(StrEnum):
     CLOSED = "closed"
     """Complete by the ladder of studies/completeness.py; waits for its last readings and its report."""
     REPORTED = "reported"
-    """Its results are written and stand in the outbox."""
+    """Its results are written and entered in the outbox."""
     NOT_READ = "not-read"
-    """No breast image in it: nothing is sent, the reason stands in `why`."""
+    """No breast image in it: nothing is sent, `why` holds the reason."""
     QUARANTINED = "quarantined"
     """Its identity or pixels contradict each other: nothing is sent until a person has looked."""
 
@@ -47,14 +47,14 @@ class DeliveryState(StrEnum):
     COMMITTED = "committed"
     """The destination has promised to keep it (storage commitment, PS3.4 Annex J)."""
     DEAD = "dead"
-    """Retried for as long as the settings say, or refused for good: `mammo-node retry` tries anew."""
+    """A dead letter: retried for as long as the settings say, or refused for good; `mammo-node retry` tries again."""
 
 
 State = TypeVar("State", StudyState, JobState, DeliveryState)
 
 
 class IllegalTransition(Exception):
-    """A row was asked to go a way that its states do not have."""
+    """A row was to change its state in a way that is not allowed."""
 
 
 _STUDY = {
@@ -89,10 +89,10 @@ _DELIVERY = {
 
 
 def moved(old: State, new: State) -> State:
-    """`new`, if a row may go there from `old`.
+    """`new`, if a row may change from `old` to it.
 
     Raises:
-        IllegalTransition: it may not.
+        IllegalTransition: the transition is not allowed.
     """
     if new not in _ways(old):
         raise IllegalTransition(f"{type(old).__name__}: {old} → {new}")
@@ -103,7 +103,7 @@ def moving(column: InstrumentedAttribute[State], old: Collection[State], new: St
     """An UPDATE that puts the rows whose state (`column`) is one of the `old` ones into `new`.
 
     Raises:
-        IllegalTransition: they may not go there from one of these.
+        IllegalTransition: one of these transitions is not allowed.
     """
     for state in old:
         moved(state, new)

@@ -1,4 +1,4 @@
-"""The database: what the queue remembers. One class a table; states and their transitions are in states.py.
+"""The database: what the queue stores. One class per table; states and their transitions are in states.py.
 
 Times are UTC seconds since the epoch (float), so that SQLite and PostgreSQL compare them alike; they are always
 given by the caller, never read from a clock here. Paths are relative to the data folder.
@@ -124,8 +124,8 @@ class Instance(Table):
 class Annotation(Table):
     """A segmentation by somebody else that may be ground truth: who drew what, and when. Its file is the instance's.
 
-    Whether it counts (its images are here, the patient is theirs, a person drew it) is asked anew each time: its images
-    may come after it. See annotations.py.
+    Whether it counts (its images are here, the patient is theirs, a person drew it) is decided anew each time: its
+    images may be received after it. See node/annotations/truth.py.
     """
 
     __tablename__ = "annotation"
@@ -135,7 +135,7 @@ class Annotation(Table):
     creator: Mapped[str]
     """Content Creator's Name, "" where not stated: staff, not the patient; never logged all the same."""
     created_at: Mapped[float | None]
-    """As the segmentation says; when it came stands in the instance's row."""
+    """As the segmentation says; when it was received is in the instance's row."""
     source: Mapped[str]
     """The calling AE title that sent it ("" for files)."""
     images: Mapped[list[str]]
@@ -201,7 +201,7 @@ class Result(Table):
 
 
 class Delivery(Table):
-    """The outbox: one result on its way to one destination."""
+    """The outbox: the delivery of one result to one destination."""
 
     __tablename__ = "delivery"
     __table_args__ = (
@@ -246,11 +246,11 @@ class ReceivedAssessment(Table):
     source: Mapped[str]
     """"SR", "HL7" or "CSV"."""
     document: Mapped[str]
-    """What it came in: a SOP Instance UID, a message control ID, a file and its line. The same again adds nothing."""
+    """Its document: a SOP Instance UID, a message control ID, or a file and its line. The same again adds nothing."""
     order: Mapped[str] = mapped_column(default="", index=True)
-    """Of the documents about one order the newest alone counts; "" where the document stands for itself."""
+    """Of the documents about one order the newest alone counts; "" where it names no order."""
     assessed_at: Mapped[float | None]
-    """When the radiologist said so, where the document tells; of two for one breast the later one counts."""
+    """When the radiologist assessed it, where the document says; of two for one breast the later one counts."""
     received_at: Mapped[float]
     why: Mapped[str] = mapped_column(default="")
 
@@ -258,7 +258,7 @@ class ReceivedAssessment(Table):
 
 
 class RefusedClass(Table):
-    """A SOP class that a sender proposed and the node does not take: what of it was to come never came."""
+    """A SOP class that a sender proposed and the node does not accept: its instances were never sent."""
 
     __tablename__ = "refused_class"
     __table_args__ = (UniqueConstraint("calling_ae_title", "sop_class_uid"),)

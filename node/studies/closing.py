@@ -18,7 +18,7 @@ from node.studies import lifecycle
 from node.studies.completeness import Arrivals, Close, Ladder, Wait, closing
 
 _AT_ONCE = 50
-"""Studies decided in one transaction: many cost no more than one, and nobody waits long for the end of it."""
+"""Studies decided in one transaction: enough for its cost not to matter, few enough for it to end soon."""
 
 View = tuple[Laterality, str]
 Shown = tuple[str, str, str]
@@ -26,8 +26,8 @@ Shown = tuple[str, str, str]
 
 
 def close_complete(sessions: Sessions, ladder: Ladder, now: float) -> None:
-    """Closes every open study that the ladder says is complete. Looks at those only of which something has come since,
-    or whose wait is over: of the others it knows from the last time."""
+    """Closes every open study that the ladder says is complete. Decides only those of which something has come since,
+    or whose wait is over: the others still wait, as decided the last time."""
     due = select(Study.id).where(Study.state == StudyState.OPEN, Study.decide_at <= now).order_by(Study.id)
     with read_only(sessions) as session:
         ids = session.scalars(due).all()

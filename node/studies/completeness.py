@@ -1,4 +1,4 @@
-"""When a study is complete: a ladder of four rungs, each a sentence that `status` shows. Pure.
+"""When a study is complete: four rules, tried in order, each with a sentence that `status` shows. Pure.
 
 1. Four views (left and right, CC and MLO) are there, and a short quiet has passed.
 2. The source was asked how many instances it holds (C-FIND), all have come, and a short quiet has passed.

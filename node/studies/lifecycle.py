@@ -1,6 +1,6 @@
-"""Every change of a study's state, from its first instance to its report and beyond.
+"""Every change of a study's state, from its first instance to its last revision.
 
-Which changes there are stands in `node.store.states`; nobody else sets a study's state. Each function works within the
+`node.store.states` lists the changes that there are; no other file sets a study's state. Each function works within the
 caller's transaction, on a study that the caller has locked. Times are UTC seconds since the epoch.
 """
 
@@ -70,7 +70,7 @@ def reopen(session: Session, study: Study, now: float, *, new_image: bool) -> No
 
 
 def release(study: Study, now: float) -> None:
-    """Opens a study that was in quarantine: a person has looked at it."""
+    """Opens a study that was in quarantine: a person has reviewed it."""
     begin_revision_after_notice(study)
     study.opened_at = now
     _wait_for_images(study)
@@ -93,7 +93,7 @@ def report_anew(session: Session, study: Study, now: float, why: str) -> None:
         study.why = why
         _close(session, study, now)
     elif study.state is StudyState.CLOSED:
-        cancel_reports(session, study)  # one that is being written does not know yet
+        cancel_reports(session, study)  # one that is being written lacks what has come
         begin_revision_after_notice(study)
         study.why = why
         _ask_for_report(session, study)
@@ -157,13 +157,13 @@ def cancel_reports(session: Session, study: Study) -> None:
 
 
 def begin_revision_after_notice(study: Study) -> None:
-    """Begins the next revision where the present one told its destinations that its report could not be written."""
+    """Begins the next revision where the present one sent a notice that its report could not be written."""
     if any(result.revision == study.revision for result in study.results):
         study.revision += 1
 
 
 def _wait_for_images(study: Study) -> None:
-    """Puts the study into the state in which it knows nothing yet of when it will be complete."""
+    """Opens the study, with nothing known of when it will be complete."""
     study.state = moved(study.state, StudyState.OPEN)
     study.closed_at = None
     study.decide_at = 0.0

@@ -22,8 +22,8 @@ def ask_sources(sessions: Sessions, counts: Mapping[str, Count], quiet_s: float,
     """Asks each source (by its AE title) about its open studies that have been quiet for a moment.
 
     Only before a study's first report: after it, the source's count may hold our own results, and tells nothing of
-    what is still to come. A source that does not answer is not asked again in this round, and leaves its studies to
-    their quiet period: the count it gave before is forgotten, so that an old one never holds a study up.
+    what is still to come. A source that does not answer is not asked again in this round, and its studies close
+    by their quiet period: the count that it gave before is cleared, so that an old one never delays a study.
     """
     with sessions.begin() as session:
         session.execute(
@@ -50,7 +50,7 @@ def ask_sources(sessions: Sessions, counts: Mapping[str, Count], quiet_s: float,
                 expected = counts[source](study_instance_uid)
             except DestinationError as error:
                 silent.add(source)
-                log.warning("study %d: its source was asked for its count in vain: %s", study_id, error)
+                log.warning("study %d: its source did not tell its number of instances: %s", study_id, error)
         with sessions.begin() as session:
             study = session.get_one(Study, study_id)
             if study.expected_instances != expected:

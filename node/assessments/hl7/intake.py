@@ -1,7 +1,8 @@
-"""What a sender of HL7 messages is told: AA once what it says is committed, AE or AR with the reason otherwise.
+"""How HL7 messages are acknowledged: AA once the assessments are committed, otherwise AE or AR with the reason.
 
-AA (accepted) also for what is no concern of the node: a result without BI-RADS, or a preliminary one. AE: it cannot be
-used as it is, and a copy is kept for support. AR: no ORU^R01, or from somebody who may not send; nothing is kept.
+AA (accepted) also for results that the node does not use: without BI-RADS, or preliminary. AE (error): the message
+cannot be used as it is, and a copy is kept for support. AR (rejected): no ORU^R01, or the sender may not send; nothing
+is kept.
 """
 
 from __future__ import annotations

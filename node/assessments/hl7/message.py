@@ -99,7 +99,7 @@ class Segment:
         return next(iter(self.every(field, number)), "")
 
     def text(self, field: int) -> str:
-        """A field's text, a line for each repetition."""
+        """A field's text, one line per repetition."""
         return "\n".join(self._plain(repetition) for repetition in self.repetitions(field))
 
     def escaped(self, value: str) -> str:
@@ -156,7 +156,7 @@ class Message:
 
 @dataclass(frozen=True)
 class FieldPath:
-    """Where something stands, from a setting like "OBX(111005)-5.1"."""
+    """A field or component of a message, from a setting like "OBX(111005)-5.1"."""
 
     segment: str
     identifier: str | None

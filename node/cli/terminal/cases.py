@@ -57,7 +57,7 @@ def open_cases(data: list[str], config: Path) -> Cases:
 
 
 def summary_of_cases(cases: Cases) -> str:
-    """What is used, what was mended, and what was left out, a line for each reason."""
+    """What is used, what was mended, and what was left out, one line per reason."""
     patients = len({case.patient for case in cases.cases})
     lines = [f"{counted(len(cases.cases), 'image')} of {counted(patients, 'patient')}."]
     lines += [f"Mended: {sentence}" for sentence in cases.mended]

@@ -6,4 +6,4 @@ from models.errors import UserError
 
 
 class CommandFailed(UserError):
-    """The person at the prompt can mend it; the message says how."""
+    """A problem that the user can solve; the message says how."""
