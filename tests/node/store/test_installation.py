@@ -54,7 +54,7 @@ def test_a_report_that_is_killed_before_it_is_published_is_written_again_with_th
 
     road = Road(tmp_path)
     with monkeypatch.context() as patched:
-        patched.setattr(Reporter, "_publish", killed)
+        patched.setattr(Reporter, "_store", killed)
         with pytest.raises(KeyboardInterrupt):
             road.all_of_it(*mammogram_study.files)
     before = {path: path.read_bytes() for path in (tmp_path / "results").rglob("*.dcm")}
