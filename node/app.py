@@ -198,8 +198,8 @@ def run_reader(settings: Settings) -> None:
 
 
 def _device(settings: Settings) -> Device:
-    told = settings.installation
-    return Device(identity_of(settings.data_dir, uuid4), told.station_name, told.institution_name)
+    installation = settings.installation
+    return Device(identity_of(settings.data_dir, uuid4), installation.station_name, installation.institution_name)
 
 
 def _listener(settings: Settings, sessions: Sessions, commitments: Sequence[Commitment], descriptors: int) -> Listener:

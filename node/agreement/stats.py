@@ -47,25 +47,25 @@ class ArchiveStats:
     """What there is to compare.
 
     Attributes:
-        places: of studies that are reported, by study; those of which a category or a pathology is known.
+        units: of studies that are reported, by study; those of which a category or a pathology is known.
         left_out: what is not compared, why, and how many, where there are any.
-        bundles: how many places each bundle read, with the prevalence (share of exams) that its probabilities hold for.
+        bundles: how many units each bundle read, with the prevalence (share of exams) that its probabilities hold for.
     """
 
     level: Level
-    places: tuple[AnalysisUnit, ...]
+    units: tuple[AnalysisUnit, ...]
     left_out: Mapping[str, int]
     bundles: Mapping[str, int]
 
     @property
     def compared(self) -> list[Compared]:
-        return [place.compared for place in self.places]
+        return [unit.compared for unit in self.units]
 
     @property
     def discordant(self) -> list[AnalysisUnit]:
         """First those where the models' category is lower."""
         order = (Agreement.AI_LOWER, Agreement.AI_HIGHER)
-        return [place for agreement in order for place in self.places if place.compared.agreement is agreement]
+        return [unit for agreement in order for unit in self.units if unit.compared.agreement is agreement]
 
 
 def gather(
@@ -96,7 +96,7 @@ def gather(
             UNMATCHED: _unmatched(session),
         }
     )
-    places: list[AnalysisUnit] = []
+    units: list[AnalysisUnit] = []
     bundles: Counter[str] = Counter()
     for done, study_id in enumerate(sorted(wanted), start=1):
         study = session.get_one(Study, study_id)
@@ -107,16 +107,16 @@ def gather(
             continue
         assessments = assessments_of(session, study)
         said = pathology.get(study_id, {})
-        here = list(_places(study, exam, assessments, said, level))
+        here = list(_units(study, exam, assessments, said, level))
         left_out.update(_not_compared(exam, assessments, said, here, level))
         bundles[_read_by(exam)] += len(here)
-        places += here
+        units += here
         session.expunge_all()  # readings are large
         progress(done, len(wanted), "studies")
-    return ArchiveStats(level, tuple(places), +left_out, +bundles)
+    return ArchiveStats(level, tuple(units), +left_out, +bundles)
 
 
-def _places(
+def _units(
     study: Study, exam: ExamReading, assessments: Sequence[Assessment], said: Outcomes, level: Level
 ) -> Iterator[AnalysisUnit]:
     assigned = {assessment.laterality: assessment.category for assessment in assessments}
@@ -152,8 +152,8 @@ def _not_compared(
     exam: ExamReading, assessments: Sequence[Assessment], said: Outcomes, here: Sequence[AnalysisUnit], level: Level
 ) -> Iterator[str]:
     """Why something of a study is not compared, once for each time it is so."""
-    for place in here:
-        compared = place.compared
+    for unit in here:
+        compared = unit.compared
         if compared.assigned is Category.SIX:
             yield SIX.format(level=level)
         elif compared.score is None:

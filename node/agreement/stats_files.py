@@ -66,34 +66,34 @@ def values_of(
         "left_out": dict(left_out),
         "bad_rows": {str(row.line): row.why for row in bad_rows},
         "tables": {table.id: _table(table) for table in tables},
-        "discordant": [_discordant(place) for place in stats.discordant],
+        "discordant": [_discordant(unit) for unit in stats.discordant],
     }
 
 
 def discordant_csv(stats: ArchiveStats) -> str:
     """The breasts or exams where one category is below 3 and the other is not, one per line."""
-    rows = (_discordant(place) for place in stats.discordant)
+    rows = (_discordant(unit) for unit in stats.discordant)
     return _csv((DISCORDANT, *(["" if row[name] is None else row[name] for name in DISCORDANT] for row in rows)))
 
 
-def _discordant(place: AnalysisUnit) -> dict[str, Any]:
-    compared = place.compared
+def _discordant(unit: AnalysisUnit) -> dict[str, Any]:
+    compared = unit.compared
     likelihood = compared.likelihood
     return {
-        "study": place.study,
-        "study_instance_uid": place.study_instance_uid,
-        "laterality": place.laterality,
+        "study": unit.study,
+        "study_instance_uid": unit.study_instance_uid,
+        "laterality": unit.laterality,
         "implied": likelihood and likelihood.category,
         "assigned": compared.assigned,
         "agreement": compared.agreement,
         "probability": likelihood and round(likelihood.probability, 6),
-        "pathology": pathology_of(place),
+        "pathology": pathology_of(unit),
     }
 
 
-def pathology_of(place: AnalysisUnit) -> str | None:
+def pathology_of(unit: AnalysisUnit) -> str | None:
     """ "malignant", "benign"; None where it is not known."""
-    return {True: "malignant", False: "benign", None: None}[place.compared.malignant]
+    return {True: "malignant", False: "benign", None: None}[unit.compared.malignant]
 
 
 def _table(table: Table) -> dict[str, Any]:

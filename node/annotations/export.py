@@ -36,8 +36,8 @@ def export(images: Sequence[TrueImage], data_dir: Path, out: Path) -> None:
     for folder in (IMAGES, SEGMENTATIONS):
         (out / folder).mkdir(parents=True)
     written = tuple(_export_one(image, data_dir, out) for image in images)
-    told = Export(version=VERSION, intended_use=RESEARCH_USE_ONLY, images=written)
-    (out / NAME).write_text(told.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    written_export = Export(version=VERSION, intended_use=RESEARCH_USE_ONLY, images=written)
+    (out / NAME).write_text(written_export.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
 def _export_one(truth: TrueImage, data_dir: Path, out: Path) -> ExportedImage:

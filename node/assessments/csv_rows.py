@@ -78,15 +78,15 @@ def read_rows(
 
 
 def _check(path: Path, columns: Sequence[str], required: Sequence[str], known: Sequence[str]) -> None:
-    told = f"Columns are {', '.join(known)}."
+    columns_known = f"Columns are {', '.join(known)}."
     if unknown := [name for name in columns if name not in known]:
-        raise NoTable(f"{path}: its first line names {unknown[0]!r}, which is no column. {told}")
+        raise NoTable(f"{path}: its first line names {unknown[0]!r}, which is no column. {columns_known}")
     if missing := [name for name in required if name not in columns]:
-        raise NoTable(f"{path}: its first line names no {missing[0]}. {told}")
+        raise NoTable(f"{path}: its first line names no {missing[0]}. {columns_known}")
     if not set(STUDY) & set(columns):
-        raise NoTable(f"{path}: its first line names neither study_instance_uid nor accession_number. {told}")
+        raise NoTable(f"{path}: its first line names neither study_instance_uid nor accession_number. {columns_known}")
     if len(set(columns)) < len(columns):
-        raise NoTable(f"{path}: its first line names a column twice. {told}")
+        raise NoTable(f"{path}: its first line names a column twice. {columns_known}")
 
 
 def _row(columns: Sequence[str], cells: Sequence[str], known: Sequence[str]) -> dict[str, str]:

@@ -54,12 +54,12 @@ def list_annotations(
     comparisons, unreadable = _compared(found, settings.data_dir)
     if as_json:
         not_counted = [_not_counted_values(annotation) for annotation in found.not_counted]
-        told = [_values(comparison) for comparison in comparisons]
+        values = [_values(comparison) for comparison in comparisons]
         unusable = [
             {"annotation": image.annotation_id, "study": image.study_id, "image": image.image_id, "why": why}
             for image, why in unreadable
         ]
-        typer.echo(json.dumps({"images": told, "not_counted": not_counted + unusable}, indent=2))
+        typer.echo(json.dumps({"images": values, "not_counted": not_counted + unusable}, indent=2))
         return
     typer.echo(f"{counted(len(comparisons), 'corrected image')}")
     for comparison in comparisons:
@@ -152,7 +152,7 @@ def _list_due(settings: Settings, found: Annotations, as_json: bool) -> None:
     with read_only(open_queue(settings)) as session:
         due = due_for_review(session, share, {image.study_id for image in found.images})
     if as_json:
-        told = [
+        values = [
             {
                 "study": study.study_id,
                 "study_instance_uid": study.study_instance_uid,
@@ -161,7 +161,7 @@ def _list_due(settings: Settings, found: Annotations, as_json: bool) -> None:
             }
             for study in due
         ]
-        typer.echo(json.dumps({"share": share, "due": told}, indent=2))
+        typer.echo(json.dumps({"share": share, "due": values}, indent=2))
         return
     studies = counted(len(due), "study", "studies")
     typer.echo(f"{studies} due for review; {share:.0%} of those reported are drawn (review.share)")

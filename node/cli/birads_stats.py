@@ -97,9 +97,9 @@ def stats_of_assessments(
 
 def _print(stats: ArchiveStats, tables: Sequence[Table], left_out: Mapping[str, int]) -> None:
     typer.echo(RESEARCH_USE_ONLY)
-    studies = len({place.study for place in stats.places})
-    places = f"{counted(len(stats.places), stats.level)} of {counted(studies, 'study', 'studies')}"
-    typer.echo(f"{places} with a category or a pathology")
+    studies = len({unit.study for unit in stats.units})
+    units = f"{counted(len(stats.units), stats.level)} of {counted(studies, 'study', 'studies')}"
+    typer.echo(f"{units} with a category or a pathology")
     for name, count in stats.bundles.items():
         typer.echo(f"   {count} read by {name}")
     if len(stats.bundles) > 1:
@@ -108,7 +108,7 @@ def _print(stats: ArchiveStats, tables: Sequence[Table], left_out: Mapping[str, 
         )
     for why, count in left_out.items():
         typer.echo(f"left out: {why}: {count}")
-    if not stats.places:
+    if not stats.units:
         typer.echo(_NOTHING)
         return
     for table in tables:
@@ -116,17 +116,17 @@ def _print(stats: ArchiveStats, tables: Sequence[Table], left_out: Mapping[str, 
         for sentence in (*table.notes, *table.intervals, *(f"Not measured: {why}" for why in table.reasons)):
             typer.echo(f"   {sentence}")
     typer.echo(f"\n{counted(len(stats.discordant), f'discordant {stats.level}')}")
-    for place in stats.discordant:
-        typer.echo(_line(place))
+    for unit in stats.discordant:
+        typer.echo(_line(unit))
 
 
-def _line(place: AnalysisUnit) -> str:
+def _line(unit: AnalysisUnit) -> str:
     from dicom_io.results.labels import percent
     from node.agreement.stats_files import pathology_of
 
-    compared = place.compared
+    compared = unit.compared
     threshold = compared.recall_threshold
     probability = percent(compared.likelihood.probability, threshold) if compared.likelihood else "none"
-    known = f", {outcome}" if (outcome := pathology_of(place)) else ""
+    known = f", {outcome}" if (outcome := pathology_of(unit)) else ""
     said = f"{compared.agreement}, probability {probability}, assigned {compared.assigned}{known}"
-    return f"study {place.study}  {_BREASTS[place.laterality]}: {said}"
+    return f"study {unit.study}  {_BREASTS[unit.laterality]}: {said}"

@@ -62,10 +62,10 @@ def main() -> None:
     try:
         build()()
     except Exception as error:  # raised again where it is a fault of the program's own
-        told = _for_people(error)
-        if told is None:
+        message = _for_people(error)
+        if message is None:
             raise
-        typer.secho(told, fg="red", err=True)
+        typer.secho(message, fg="red", err=True)
         sys.exit(2)
 
 

@@ -36,8 +36,8 @@ def list_models(
     bundles = [read_bundle(place) for place in (*map(find_bundle, shipped()), *(card.parent for card in cards))]
     if as_json:
         described = [_described(bundle) for bundle in bundles]
-        told = {"bundles": described, "architectures": sorted(ARCHITECTURES), "importable": sorted(OFFICIAL)}
-        typer.echo(json.dumps(told, indent=2))
+        values = {"bundles": described, "architectures": sorted(ARCHITECTURES), "importable": sorted(OFFICIAL)}
+        typer.echo(json.dumps(values, indent=2))
         return
     for bundle in bundles:
         typer.echo("\n".join(_lines(bundle)))

@@ -106,13 +106,13 @@ def _as_json(rereading: Rereading, revision: int | None) -> str:
         }
         for image in rereading.images
     ]
-    told = {
+    values = {
         "study": rereading.study_id,
         "revision": revision,
         "malignancy": list(_exam_scores(rereading)),
         "images": images,
     }
-    return json.dumps(told, indent=2)
+    return json.dumps(values, indent=2)
 
 
 def _category(reading: ImageReading) -> str | None:

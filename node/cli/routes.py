@@ -48,7 +48,7 @@ def route_test(
     if not decision.read:
         against = f"the route {decision.route} says that it is not read"
     known = [destination.name for destination in settings.destinations]
-    told = {
+    outcome = {
         "kind": str(header.kind),
         "routes": list(decision.why),
         "read": against is None,
@@ -56,15 +56,15 @@ def route_test(
         "destinations": [] if against else list(known if decision.destinations is None else decision.destinations),
     }
     raw = header.kind is InstanceKind.FOR_PROCESSING
-    typer.echo(json.dumps(told, indent=2) if as_json else _as_text(told, decision.why, raw=raw))
-    raise typer.Exit(0 if told["read"] else 1)
+    typer.echo(json.dumps(outcome, indent=2) if as_json else _as_text(outcome, decision.why, raw=raw))
+    raise typer.Exit(0 if outcome["read"] else 1)
 
 
-def _as_text(told: dict[str, object], why: tuple[str, ...], *, raw: bool) -> str:
-    lines = [f"It is: {told['kind']}", *(f"  {sentence}" for sentence in why)]
-    if not told["read"]:
-        return "\n".join([*lines, f"It is not read: {told['not_read_because']}"])
-    destinations = told["destinations"]
+def _as_text(outcome: dict[str, object], why: tuple[str, ...], *, raw: bool) -> str:
+    lines = [f"It is: {outcome['kind']}", *(f"  {sentence}" for sentence in why)]
+    if not outcome["read"]:
+        return "\n".join([*lines, f"It is not read: {outcome['not_read_because']}"])
+    destinations = outcome["destinations"]
     names = ", ".join(destinations) if isinstance(destinations, list) else ""
     unless = ", unless an image for presentation of the same view comes too" if raw else ""
     return "\n".join([*lines, f"It is read{unless}. Results go to: {names or 'nobody: they stay in data_dir'}"])

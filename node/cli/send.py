@@ -57,17 +57,17 @@ def send(
     from dicom_io.network.scu import send_files
 
     paths = [folder] if folder.is_file() else sorted(path for path in folder.rglob("*") if path.is_file())
-    told: list[Sent] = []
+    sent_files: list[Sent] = []
     fault = ""
     with image_bar(hidden=as_json) as progress:
         task = progress.add_task("Sending", total=len(paths))
         try:
             for sent in send_files(Peer(to.ae_title, to.host, to.port, timeout, calling), paths):
-                told.append(sent)
+                sent_files.append(sent)
                 progress.advance(task)
         except DestinationError as error:
             fault = str(error)
-    report = _Report(told, len(paths) - len(told), fault)
+    report = _Report(sent_files, len(paths) - len(sent_files), fault)
     typer.echo(report.as_json() if as_json else report.as_text())
     if not paths or len(report.foreign) == len(paths):
         raise CommandFailed(f"{folder}: there is no DICOM file in it.")
@@ -77,10 +77,10 @@ def send(
 class _Report:
     """What became of all files."""
 
-    def __init__(self, told: Sequence[Sent], untried: int, fault: str) -> None:
-        self.arrived = [sent for sent in told if sent.error is None]
-        self.refused = [sent for sent in told if sent.error is not None and sent.is_dicom]
-        self.foreign = [sent for sent in told if not sent.is_dicom]
+    def __init__(self, sent_files: Sequence[Sent], untried: int, fault: str) -> None:
+        self.arrived = [sent for sent in sent_files if sent.error is None]
+        self.refused = [sent for sent in sent_files if sent.error is not None and sent.is_dicom]
+        self.foreign = [sent for sent in sent_files if not sent.is_dicom]
         self.untried = untried
         self.fault = fault
 

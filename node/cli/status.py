@@ -15,7 +15,11 @@ from node.cli.terminal.moments import local_time
 from node.cli.terminal.options import DEFAULT_CONFIG, AsJson, ConfigFile, open_queue
 
 if TYPE_CHECKING:
-    from node.operations.status import DeliveryView, ImageView, JobView, StudyView
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from node.intake.refused_classes import RefusedClassView
+    from node.operations.machine import CheckResult
+    from node.operations.status import DeliveryView, ImageView, JobView, QueueView, StudyView
 
 NEWEST = 20
 
@@ -37,7 +41,7 @@ def status(
     while another process writes to the queue.
     """
     from config.settings import load
-    from node.delivery.stranded import stranded, waiting_for
+    from node.delivery.stranded import stranded
     from node.intake.refused_classes import refused_classes
     from node.operations.machine import faults
     from node.operations.status import view_queue
@@ -50,36 +54,47 @@ def status(
         refused = refused_classes(session)
         nowhere = stranded(session, [destination.name for destination in settings.destinations])
     if as_json:
-        told = {
+        values = {
             "faults": [asdict(fault) for fault in found],
             "refused_classes": [asdict(refusal) for refusal in refused],
             "stranded": nowhere,
             **asdict(queue),
         }
-        typer.echo(json.dumps(told, indent=2))
+        typer.echo(json.dumps(values, indent=2))
         return
     console = Console(highlight=False, markup=False, soft_wrap=True)
+    for line in _text(queue, page, found, refused, nowhere):
+        console.print(line)
+
+
+def _text(
+    queue: QueueView,
+    page: int,
+    found: Sequence[CheckResult],
+    refused: Sequence[RefusedClassView],
+    nowhere: Mapping[str, int],
+) -> Iterator[str]:
+    from node.delivery.stranded import waiting_for
+
     for fault in found:
-        console.print(f"FAULT of this machine, {fault.about}: {fault.says}")
-    console.print("Studies: " + ", ".join(f"{count} {state}" for state, count in queue.counts.items()))
+        yield f"FAULT of this machine, {fault.about}: {fault.says}"
+    yield "Studies: " + ", ".join(f"{count} {state}" for state, count in queue.counts.items())
     for name, count in nowhere.items():
-        console.print(
+        yield (
             f"{waiting_for(name, count)}, which is no destination any more: "
             f"`mammo-node deliveries move {name} TO` or `deliveries drop {name}`"
         )
     for study in queue.studies:
-        console.print()
-        for line in _lines(study):
-            console.print(line)
+        yield ""
+        yield from _lines(study)
     if refused:
-        console.print()
+        yield ""
     for sender in dict.fromkeys(refusal.calling_ae_title for refusal in refused):
-        names = [
-            f"{refusal.sop_class} ({refusal.times} times)" for refusal in refused if refusal.calling_ae_title == sender
-        ]
-        console.print(f"{sender} proposes what this node does not take: {', '.join(names)}")
+        of_sender = (refusal for refusal in refused if refusal.calling_ae_title == sender)
+        names = [f"{refusal.sop_class} ({refusal.times} times)" for refusal in of_sender]
+        yield f"{sender} proposes what this node does not take: {', '.join(names)}"
     if queue.pages > 1:
-        console.print(f"\npage {page} of {queue.pages}" + (f"; --page {page + 1}: older" if page < queue.pages else ""))
+        yield f"\npage {page} of {queue.pages}" + (f"; --page {page + 1}: older" if page < queue.pages else "")
 
 
 def _lines(study: StudyView) -> list[str]:
@@ -129,13 +144,13 @@ def _fared(deliveries: list[DeliveryView]) -> str:
     first = deliveries[0]
     kinds = Counter(delivery.result for delivery in deliveries)
     state = "sent" if first.state == "uncommitted" else first.state
-    told = ", ".join(f"{count} {kind}" for kind, count in kinds.items()) + f" to {first.destination}: {state}"
+    line = ", ".join(f"{count} {kind}" for kind, count in kinds.items()) + f" to {first.destination}: {state}"
     if state in ("sent", "committed"):
-        told += f" {local_time(max(delivery.sent_at or 0 for delivery in deliveries))}"
+        line += f" {local_time(max(delivery.sent_at or 0 for delivery in deliveries))}"
         why = first.error or ("not committed yet" if first.state == "uncommitted" else "")
-        return told + (f", {why}" if why else "")
+        return line + (f", {why}" if why else "")
     if attempts := max(delivery.attempts for delivery in deliveries):
-        told += f" after {counted(attempts, 'attempt')}"
+        line += f" after {counted(attempts, 'attempt')}"
         if first.state == "waiting":
-            told += f", next try {local_time(min(delivery.next_at for delivery in deliveries))}"
-    return told + (f": {first.error}" if first.error else "")
+            line += f", next try {local_time(min(delivery.next_at for delivery in deliveries))}"
+    return line + (f": {first.error}" if first.error else "")

@@ -68,10 +68,10 @@ def _decided(
 
 def _of_image(reading: ImageReading) -> dict[str, object]:
     """Without an image's likelihood as a breast and as the exam: those of breasts and exam are given there."""
-    told: dict[str, Any] = to_json(reading)
-    findings = [{**finding, "likelihood": _probability(finding["likelihood"])} for finding in told["findings"]]
-    told |= {"likelihood": _probability(told["likelihood"]), "findings": findings}
-    return {name: value for name, value in told.items() if name not in ("as_breast", "as_exam")}
+    values: dict[str, Any] = to_json(reading)
+    findings = [{**finding, "likelihood": _probability(finding["likelihood"])} for finding in values["findings"]]
+    values |= {"likelihood": _probability(values["likelihood"]), "findings": findings}
+    return {name: value for name, value in values.items() if name not in ("as_breast", "as_exam")}
 
 
 def _probability(likelihood: Mapping[str, object] | None) -> dict[str, object] | None:

@@ -221,8 +221,8 @@ class FolderReading:
             write_durably(folder / result.name, result.read_bytes())
         write_overlays(exam, files, folder, self._limits.max_image_pixels)
         write_summary(results, folder)
-        told = json.dumps(exam_to_json(exam, study.study_instance_uid), indent=2)
-        write_durably(folder / READING, told.encode())
+        document = json.dumps(exam_to_json(exam, study.study_instance_uid), indent=2)
+        write_durably(folder / READING, document.encode())
         return folder
 
     def _clear(self, folder: Path, inputs: set[Path]) -> None:

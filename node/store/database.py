@@ -159,7 +159,7 @@ class OneWriter:
 
 def why_not_opened(fault: SQLAlchemyError) -> str:
     """Why a database cannot be opened or written, and what helps: one sentence."""
-    told = str(getattr(fault, "orig", None) or fault).partition("\n")[0]
+    cause = str(getattr(fault, "orig", None) or fault).partition("\n")[0]
     cures = {
         "locked": "another program holds it: end that, or wait for it",
         "readonly": "it may not be written: mend its permissions, or mount its disk for writing",
@@ -169,8 +169,8 @@ def why_not_opened(fault: SQLAlchemyError) -> str:
         "not a database": "it is damaged, or no queue at all: restore the copy made last",
         "malformed": "it is damaged: restore the copy made last",
     }
-    cure = next((cure for words, cure in cures.items() if words in told.lower()), "look at database_url")
-    return f"{told}: {cure}"
+    cure = next((cure for words, cure in cures.items() if words in cause.lower()), "look at database_url")
+    return f"{cause}: {cure}"
 
 
 def migrate(engine: Engine, to: str = "head") -> None:

@@ -57,8 +57,8 @@ def close(session: Session, study: Study, now: float) -> None:
     begun = readings_begun(session, study)
     if not any(_is_breast_image(instance, begun) for instance in study.instances):
         kinds = sorted({instance.kind for instance in study.instances})
-        told = (i.unread_reason for i in study.instances if i.left_out or i.no_view)
-        reason = next(filter(None, told), None)
+        reasons = (i.unread_reason for i in study.instances if i.left_out or i.no_view)
+        reason = next(filter(None, reasons), None)
         none = f"no breast image among its {counted(len(study.instances), 'instance')}: {', '.join(kinds)}"
         lifecycle.end_unread(study, reason or none)
         return

@@ -165,7 +165,7 @@ class FieldPath:
 
     @classmethod
     def of(cls, setting: str) -> FieldPath:
-        """Raises ValueError: it is no place."""
+        """Raises ValueError: it is no such path."""
         found = _PLACE.fullmatch(setting)
         if found is None:
             raise ValueError(f"{setting} is no field of a message")
@@ -179,14 +179,14 @@ class FieldPath:
         return self.identifier in (*segment.every(3, 1), *segment.every(3, 4))
 
 
-def first_value(places: Iterable[str], segments: Iterable[Segment]) -> str:
-    """What the first of the places holds that holds anything; "" where none does."""
+def first_value(paths: Iterable[str], segments: Iterable[Segment]) -> str:
+    """What the first of the paths holds that holds anything; "" where none does."""
     among = list(segments)
     values = (
-        segment.component(place.field, place.component)
-        for place in map(FieldPath.of, places)
+        segment.component(path.field, path.component)
+        for path in map(FieldPath.of, paths)
         for segment in among
-        if place.is_in(segment)
+        if path.is_in(segment)
     )
     return next(filter(None, values), "")
 

@@ -1,6 +1,6 @@
 """What an ORU^R01 message says of a radiologist's BI-RADS category (HL7 v2.5.1 chapter 7).
 
-HL7 has no authoritative place for it, so every place is a setting. A category that stands on its own and the text of
+HL7 has no authoritative place for it, so every field is a setting. A category that stands on its own and the text of
 the report must say the same. Only results that are final (F) or corrected (C) count, and only where a person answers
 for them.
 """
@@ -138,8 +138,8 @@ def _orders(message: Message) -> Iterator[_Order]:
 
 
 def _speaks_of_birads(order: _Order, rows: Sequence[Segment], settings: Hl7) -> bool:
-    """Also where `settings` do not know the place: then it is told, and not passed over."""
-    if any(_category_places(row, settings) or _is_named_birads(row) for row in rows):
+    """Also where `settings` do not name the field: then it is told, and not passed over."""
+    if any(_category_paths(row, settings) or _is_named_birads(row) for row in rows):
         return True
     if not settings.reads_text:
         return any(names(row.text(5)) for row in rows if row.component(2) not in _TEXT_TYPES)
@@ -155,7 +155,7 @@ def _is_named_elsewhere(message: Message, settings: Hl7, entered: bool) -> bool:
         if segment.name in _OF_PEOPLE:
             continue
         read = {"OBX": {3, 5}, "OBR": {4} if entered else set()}.get(segment.name, set())
-        if segment.name == "OBX" and _category_places(segment, settings):
+        if segment.name == "OBX" and _category_paths(segment, settings):
             read = read | {6, 17}
         if any(spelled(segment.text(field)) for field in range(1, len(segment.fields)) if field not in read):
             return True
@@ -168,16 +168,16 @@ def _is_named_birads(row: Segment) -> bool:
     return names(name) > 0 or names(f"{name}: {said}") > names(said)
 
 
-def _category_places(row: Segment, settings: Hl7) -> list[FieldPath]:
+def _category_paths(row: Segment, settings: Hl7) -> list[FieldPath]:
     """Where a row holds a category on its own."""
-    places = (FieldPath.of(setting) for setting in settings.category)
-    return [place for place in places if place.is_in(row) and row.text(place.field)]
+    paths = (FieldPath.of(setting) for setting in settings.category)
+    return [path for path in paths if path.is_in(row) and row.text(path.field)]
 
 
 def _lateralities(row: Segment, settings: Hl7) -> list[FieldPath]:
     """Where a row holds a side."""
-    places = (FieldPath.of(setting) for setting in settings.laterality)
-    return [place for place in places if place.is_in(row) and row.text(place.field)]
+    paths = (FieldPath.of(setting) for setting in settings.laterality)
+    return [path for path in paths if path.is_in(row) and row.text(path.field)]
 
 
 def _text(rows: Iterable[Segment]) -> str:
@@ -206,9 +206,9 @@ def _is_a_letter(row: Segment) -> bool:
 
 def _stated(order: _Order, rows: Sequence[Segment], message: Message, settings: Hl7) -> Iterator[StatedAssessment]:
     coded = [
-        (row, _sides(row, rows, settings), _category(row, place))
+        (row, _sides(row, rows, settings), _category(row, path))
         for row in rows
-        for place in _category_places(row, settings)
+        for path in _category_paths(row, settings)
     ]
     worded = _in_words(order, rows, settings)
     if coded and worded and not _agree(_by_breast(coded), _by_breast(worded)):
@@ -241,7 +241,7 @@ def _stated(order: _Order, rows: Sequence[Segment], message: Message, settings: 
 def _order(context: Sequence[Segment]) -> str:
     """What later messages of the same sender (MSH-3, MSH-4) correct: the filler's order number, or else the placer's,
     with the service (OBR-3, OBR-2, OBR-4); "" where there is none."""
-    application, facility, service = (first_value([place], context) for place in ("MSH-3", "MSH-4", "OBR-4"))
+    application, facility, service = (first_value([path], context) for path in ("MSH-3", "MSH-4", "OBR-4"))
     number = first_value(["OBR-3", "OBR-2"], context)
     return "|".join((application, facility, number, service)) if number else ""
 
@@ -268,7 +268,7 @@ def _agree(coded: dict[Laterality | None, set[Category]], worded: dict[Lateralit
 
 def _refuse_sides_not_used(order: _Order, rows: Sequence[Segment], settings: Hl7) -> None:
     """Raises NotUsable: a row says a side of which it is not known what it is the side of."""
-    coded = [row for row in rows if _category_places(row, settings)]
+    coded = [row for row in rows if _category_paths(row, settings)]
     sub_ids = {row.component(4) for row in coded} - {""}
     read = {id(row) for row in rows if row.component(2) in _TEXT_TYPES} if settings.reads_text else set()
     for row in order.rows:
@@ -285,7 +285,7 @@ def _in_words(order: _Order, rows: Sequence[Segment], settings: Hl7) -> list[_Fo
     be a category on its own."""
     if not settings.reads_text:
         return []
-    rows = [row for row in rows if not _category_places(row, settings)]
+    rows = [row for row in rows if not _category_paths(row, settings)]
     text = _text(rows)
     elsewhere = [row.text(3) for row in rows if not names(row.text(5))]
     elsewhere += [row.text(5) for row in rows if row.component(2) not in _TEXT_TYPES]
@@ -305,17 +305,17 @@ def _in_words(order: _Order, rows: Sequence[Segment], settings: Hl7) -> list[_Fo
     return [(None, sides, category) for sides, category in found]
 
 
-def _category(row: Segment, place: FieldPath) -> Category:
+def _category(row: Segment, path: FieldPath) -> Category:
     """Of a value like 397144001^Suspicious^SCT, MA.II.A.5.4A^…^BI, 4A or "BI-RADS 4A"; of all the codes of a field, the
     alternate ones too, where they agree.
 
     A code is of its coding system (CWE.3) alone: II.AC.b.4 is no Roman two, and a site's own 4 may mean anything.
     """
-    if place.field == 5 and not _is_plain(row):  # its data type is OBX-2
+    if path.field == 5 and not _is_plain(row):  # its data type is OBX-2
         raise NotUsable("its BI-RADS category is no plain value of a data type that is read (OBX-2)")
     said: set[Category | None] = set()
     against: set[Category | None] = set()  # what a text says whose code is not known
-    for code, text, system in row.triplets(place.field):
+    for code, text, system in row.triplets(path.field):
         if not system:
             said |= {category_in(code), category_in(text)}
         elif category := category_of_code(system, code):
@@ -342,9 +342,9 @@ def _sides(row: Segment, rows: Iterable[Segment], settings: Hl7) -> Sides:
     sub_id = row.component(4)
     beside = [row, *(other for other in rows if sub_id and other.component(4) == sub_id)]
     named = {side for side in [_sides_of_name(row)] if side}
-    named |= {_sides_of_field(segment, place) for segment in beside for place in _lateralities(segment, settings)}
-    for place in _category_places(row, settings):
-        for part in (part for triplet in row.triplets(place.field) for part in (triplet.code, triplet.text)):
+    named |= {_sides_of_field(segment, path) for segment in beside for path in _lateralities(segment, settings)}
+    for path in _category_paths(row, settings):
+        for part in (part for triplet in row.triplets(path.field) for part in (triplet.code, triplet.text)):
             try:
                 named |= {side for side in [sides_beside(part)] if side}
             except ValueError as error:
@@ -359,11 +359,11 @@ def _sides_of_name(row: Segment) -> Sides:
     return next(filter(None, (sides_in(triplet.text) for triplet in row.triplets(3) if len(triplet.text) > 1)), ())
 
 
-def _sides_of_field(row: Segment, place: FieldPath) -> Sides:
+def _sides_of_field(row: Segment, path: FieldPath) -> Sides:
     # Code and text, and both in the sender's own words (data type CWE); between them stand names of systems.
-    said = [part for triplet in row.triplets(place.field) for part in (triplet.code, triplet.text) if part]
-    if place.component > 1:
-        said = row.every(place.field, place.component)
+    said = [part for triplet in row.triplets(path.field) for part in (triplet.code, triplet.text) if part]
+    if path.component > 1:
+        said = row.every(path.field, path.component)
     named = {sides for part in said if (sides := sides_of_code(part) or sides_in(part))}
     if len(named) != 1:
         raise NotUsable("the laterality of its BI-RADS category is not known")
@@ -372,9 +372,9 @@ def _sides_of_field(row: Segment, place: FieldPath) -> Sides:
 
 def _names_somebody(segments: Sequence[Segment], settings: Hl7) -> bool:
     """By a number, a name, or both (data types XCN and NDL)."""
-    places = map(FieldPath.of, settings.observer)
+    paths = map(FieldPath.of, settings.observer)
     return any(
-        place.is_in(segment) and re.search(r"\w", segment.text(place.field)) for place in places for segment in segments
+        path.is_in(segment) and re.search(r"\w", segment.text(path.field)) for path in paths for segment in segments
     )
 
 
@@ -382,10 +382,10 @@ def _patient_ids(segments: Iterable[Segment], settings: Hl7) -> list[str]:
     """All of them: which one the images carry is not known here."""
     found = [
         said
-        for place in map(FieldPath.of, settings.patient_id)
+        for path in map(FieldPath.of, settings.patient_id)
         for segment in segments
-        if place.is_in(segment)
-        for said in segment.every(place.field, place.component)
+        if path.is_in(segment)
+        for said in segment.every(path.field, path.component)
     ]
     return list(dict.fromkeys(found))
 

@@ -76,8 +76,8 @@ def _settled(sentence: Sequence[Token]) -> Iterator[Token]:
         for at, token in enumerate(words)
         if token.sides and _ADJECTIVE.search(token.text)
     }
-    told = [token for token in sentence if token.kind not in ("filler", "soft", "name", "according")]
-    place = {id(token): number for number, token in enumerate(told)}
+    said_tokens = [token for token in sentence if token.kind not in ("filler", "soft", "name", "according")]
+    place = {id(token): number for number, token in enumerate(said_tokens)}
     following = {id(token): sentence[at + 1] for at, token in enumerate(sentence[:-1])}
     for token in sentence:
         if token.kind != "short":
@@ -85,9 +85,9 @@ def _settled(sentence: Sequence[Token]) -> Iterator[Token]:
             continue
         side = as_side(token)
         at = place[id(token)]
-        before = told[at - 1].kind if at else ""
-        named = before == "other" and told[at - 1].text.isalpha()  # "Room L", "Machine R"
-        after = told[at + 1].kind if at + 1 < len(told) else ""
+        before = said_tokens[at - 1].kind if at else ""
+        named = before == "other" and said_tokens[at - 1].text.isalpha()  # "Room L", "Machine R"
+        after = said_tokens[at + 1].kind if at + 1 < len(said_tokens) else ""
         heads = token is sentence[0] and len(sentence) > 1 and sentence[1].text == ":"
         sure = before in ("category", "breast") or after == "breast"
         if token.text[:2] not in ("Re", "RE"):
