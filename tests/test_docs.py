@@ -101,6 +101,16 @@ def test_every_page_that_a_user_meets_says_what_it_is_not():
     assert "Research use only" in README
 
 
+def test_the_architecture_names_every_file_of_the_service():
+    """But for one file per command, which the page says, and the migrations."""
+    page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    folders = page.partition("## Folders and files")[2].partition("## Where to change")[0]
+    files = [path for package in ("config", "node") for path in (ROOT / package).rglob("*.py")]
+    left_out = {ROOT / "node/cli", ROOT / "node/store/migrations", ROOT / "node/store/migrations/versions"}
+    named = [path for path in files if path.parent not in left_out and not path.stem.startswith("__")]
+    assert [path.name for path in named if not re.search(rf"`{path.stem}(\.py)?`", folders)] == []
+
+
 @pytest.mark.parametrize(("name", "states"), [("study", StudyState), ("job", JobState), ("delivery", DeliveryState)])
 def test_the_arrows_between_states_are_those_of_the_program(name, states):
     page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
