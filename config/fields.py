@@ -13,12 +13,12 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def written(pattern: str, words: str) -> AfterValidator:
-    """Holds a text to a pattern; `words` say of one that does not fit what it must be."""
+def matching(pattern: str, description: str) -> AfterValidator:
+    """Holds a text to a pattern; `description` completes "must be …" for one that does not match."""
 
     def fits(text: str) -> str:
         if not re.fullmatch(pattern, text):
-            raise ValueError(f"must be {words}")
+            raise ValueError(f"must be {description}")
         return text
 
     return AfterValidator(fits)
@@ -27,14 +27,14 @@ def written(pattern: str, words: str) -> AfterValidator:
 AETitle = Annotated[
     str,
     StringConstraints(strip_whitespace=True, max_length=16),
-    written(r"[ -\[\]-~]+", "1 to 16 printable characters without backslash"),
+    matching(r"[ -\[\]-~]+", "1 to 16 printable characters without backslash"),
 ]
 """A DICOM application entity title: 1..16 printable characters without backslash (PS3.5 section 6.2, VR AE)."""
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 EquipmentText = Annotated[
-    str, StringConstraints(strip_whitespace=True), written(r"[^\\\x00-\x1f]*", "one line without backslash")
+    str, StringConstraints(strip_whitespace=True), matching(r"[^\\\x00-\x1f]*", "one line without backslash")
 ]
 """Text of an object (PS3.5 section 6.2, VR SH and LO)."""
 
@@ -53,5 +53,5 @@ TimeZone = Annotated[str, AfterValidator(_known_zone)]
 Name = Annotated[
     str,
     StringConstraints(max_length=64),
-    written(r"[a-z0-9][a-z0-9_-]*", "lower-case letters, digits, - and _, the first a letter or digit"),
+    matching(r"[a-z0-9][a-z0-9_-]*", "lower-case letters, digits, - and _, the first a letter or digit"),
 ]

@@ -7,11 +7,11 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from config.fields import Port, Section, written
+from config.fields import Port, Section, matching
 
 FieldPathText = Annotated[
     str,
-    written(
+    matching(
         r"[A-Z][A-Z0-9]{2}(\([^()^|]+\))?-[1-9]\d?(\.[1-9]\d?)?",
         "a field of a message, such as OBR-18, PID-3.1 or OBX(111005)-5",
     ),

@@ -19,7 +19,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError as EnvironmentUnreadable
 
-from config.fields import AETitle, EquipmentText, Name, Port, Section, TimeZone, written
+from config.fields import AETitle, EquipmentText, Name, Port, Section, TimeZone, matching
 from config.hl7 import Hl7
 from config.mistakes import BETWEEN, PREFIX, sentences, unknown_variables
 from config.peers import BY_DICOM, BY_WEB, AnyDestination, AnySource, Sender, WebService
@@ -63,7 +63,7 @@ class Reader(Section):
     """The process that reads images."""
 
     bundle: str = "research-default"
-    device: Annotated[str, written(r"auto|cpu|cuda(:\d+)?", "auto, cpu, cuda or one device, such as cuda:0")] = "auto"
+    device: Annotated[str, matching(r"auto|cpu|cuda(:\d+)?", "auto, cpu, cuda or one device, such as cuda:0")] = "auto"
     batch: int = Field(default=4, ge=1)
     mixed_precision: bool = True
     prevalence: float = Field(default=0.006, gt=0, lt=1)
@@ -199,11 +199,11 @@ def load(path: Path) -> Settings:
         ),
     }
     if settings.time_zone is not None:
-        _live_in(settings.time_zone)
+        _set_time_zone(settings.time_zone)
     return settings.model_copy(update=found)
 
 
-def _live_in(time_zone: str) -> None:
+def _set_time_zone(time_zone: str) -> None:
     """Makes a time zone the process's own, by which all local times are read and written.
 
     Raises:

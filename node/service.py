@@ -96,7 +96,7 @@ class Service:
         self._faults: list[str] = []
 
     def stop(self) -> None:
-        """Asks the service to end; safe to call from a signal handler."""
+        """Stops the service; safe to call from a signal handler."""
         self._stop.set()
 
     def run(self) -> None:

@@ -81,7 +81,7 @@ def gather(
     Args:
         level: BREAST or EXAM.
         pathology: by study id.
-        progress: told studies done, studies there are, and what they are.
+        progress: called with the number of studies done, the number of all, and the word for them.
         recall_threshold: the site's: a probability (0..1) above it is a recall.
     """
     assessed = {

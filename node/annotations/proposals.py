@@ -64,7 +64,7 @@ class Proposals:
 
     def are_edited_by(self, annotation: Annotation) -> bool:
         """Whether an annotation names one of our results of its study as its predecessor, or lies in a series of ours,
-        as one that a viewer made of ours does."""
+        as a segmentation that a viewer made of ours does."""
         results = self._of_study(annotation.instance.study_id)
         if {result.sop_instance_uid for result in results} & set(annotation.predecessors):
             return True

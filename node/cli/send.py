@@ -75,7 +75,7 @@ def send(
 
 
 class _Report:
-    """What became of all files."""
+    """The outcome for all files."""
 
     def __init__(self, sent_files: Sequence[Sent], untried: int, fault: str) -> None:
         self.arrived = [sent for sent in sent_files if sent.error is None]

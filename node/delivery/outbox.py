@@ -15,12 +15,12 @@ from node.store.tables import Delivery, Result, Study
 
 @dataclass(frozen=True)
 class Recipient:
-    """Who gets results.
+    """A destination of results, or the folder of `mammo-node read`.
 
     Attributes:
         name: the destination's in the settings.
         profile: which objects it gets.
-        rejection_notes: what a revision replaces or drops is taken back there.
+        rejection_notes: what a revision replaces or drops is rejected there.
         only_discordant: it gets a study once the radiologist and the models disagree, and nothing before; from then
             on all of its revisions, also one that takes the disagreement back.
     """

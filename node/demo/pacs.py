@@ -1,4 +1,4 @@
-"""The demo's PACS: takes what the node sends and keeps it in a folder."""
+"""The demo's PACS: stores what the node sends in a folder."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@
     OUT/truth/PATIENT/truth.json     what is known of them (models.datasets.phantom_truth), written last
     OUT/truth/PATIENT/RCC-SEG.dcm …  the outlines of the lesions
 
-The truth stands apart, so that whoever sends or reads `studies` does not hand the node the answers.
+The truth is in a folder of its own, so that it is not sent or read together with `studies`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The demo: two real exams go through a real node, and what comes back is shown beside what is known of them."""
+"""The demo: a node reads two real exams, and its results are shown beside the exams' ground truth."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class DemoProgress:
-    """How far the node has come."""
+    """The node's progress."""
 
     images: int
     read: int
@@ -91,7 +91,7 @@ class DemoProgress:
 
     @property
     def failed(self) -> str:
-        """What went wrong for good, in one sentence, or nothing."""
+        """The permanent errors, in one sentence; "" where there are none."""
         return "; ".join(fault for study in self.studies for fault in _faults(study))
 
 
@@ -120,7 +120,7 @@ class Demo:
 
     @property
     def log(self) -> Path:
-        """Where the node tells what it does."""
+        """The node's log."""
         return self.folder / "node.log"
 
     @contextmanager
@@ -167,12 +167,12 @@ class Demo:
             raise DemoFailed(f"The node did not take the images: {error}. See {self.log}") from error
 
     def progress(self) -> DemoProgress:
-        """How far it has come.
+        """The node's progress.
 
         Raises:
-            DemoFailed: the node ended, or something went wrong for good.
+            DemoFailed: the node ended, or met a permanent error.
         """
-        self._must_live()
+        self._check_node_runs()
         progress = self._progress()
         if progress.failed:
             raise DemoFailed(f"The node did not do its work: {progress.failed}. See {self.log}")
@@ -185,7 +185,7 @@ class Demo:
         return DemoProgress(len(images), sum(image.outcome != "waiting" for image in images), studies)
 
     def outcome(self, study: DemoStudy) -> Outcome:
-        """What came of a study that was delivered; draws its overlays."""
+        """The results of a study that was delivered; draws its overlays."""
         settings = self.settings
         if settings is None:
             raise DemoFailed("The demo's node is not running.")
@@ -204,7 +204,7 @@ class Demo:
             raise DemoFailed("The demo's node is not running.")
         return self._sessions
 
-    def _must_live(self) -> None:
+    def _check_node_runs(self) -> None:
         if self._node is None or self._node.poll() is None:
             return
         raise DemoFailed(f"The node ended with status {self._node.returncode}. See {self.log}")
@@ -212,7 +212,7 @@ class Demo:
     def _wait_until_it_answers(self) -> None:
         answered, pause = False, threading.Event()
         while not answered:
-            self._must_live()
+            self._check_node_runs()
             try:
                 echo(Peer(AE_TITLE, "127.0.0.1", self.port, 5, SENDER))
                 answered = True

@@ -68,7 +68,7 @@ class SkippedFile:
 
 @dataclass(frozen=True)
 class StudyOutcome:
-    """What became of one study.
+    """The outcome of one study.
 
     Attributes:
         why: how it ended: one sentence.
@@ -146,7 +146,8 @@ class FolderReading:
             return session.scalar(waiting) or 0
 
     def read(self, pipeline: Pipeline, on_read: Callable[[int], None]) -> None:
-        """Reads all images; tells how many at a time. Writes the results of each study that is complete by then."""
+        """Reads all images; calls `on_read` with the number of each batch. Writes results as soon as a study is
+        complete."""
         reader = ImageReader(
             sessions=self._sessions,
             data_dir=self._scratch,
@@ -162,7 +163,7 @@ class FolderReading:
             self._write_results()
 
     def report(self) -> list[StudyOutcome]:
-        """Writes what results are not written yet, and says what became of every study, oldest first."""
+        """Writes the results that are not written yet, and returns the outcome of every study, oldest first."""
         self._write_results()
         with read_only(self._sessions) as session:
             ids = session.scalars(select(Study.id).order_by(Study.id)).all()

@@ -18,9 +18,9 @@ from models.errors import UserError
 from node.store.tables import Result, Study
 
 Progress = Callable[[int, int, str], None]
-"""Hears the instances done, those there are, and what was done with them."""
+"""Called with the number of instances done, the number of all, and what was done with them."""
 HandOver = Callable[[Sequence[Path]], Iterable[Sent]]
-"""Sends files to the node and tells of each."""
+"""Sends files to the node and yields the outcome of each."""
 
 
 class CannotPull(UserError):
@@ -29,7 +29,7 @@ class CannotPull(UserError):
 
 @dataclass(frozen=True)
 class Pulled:
-    """What became of a study.
+    """The outcome of fetching a study.
 
     Attributes:
         wanted: how many of its instances are of a kind that the node takes, its own results not counted.

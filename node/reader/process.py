@@ -78,7 +78,7 @@ class ReaderSupervisor:
             self._give_back(counts=blamed)
             if not stop.is_set():
                 log.error(
-                    "the reader ended by itself (exit status %s) with %s in hand",
+                    "the reader ended by itself (exit status %s) with %s claimed",
                     process.exitcode,
                     counted(len(held), "job"),
                 )

@@ -77,7 +77,7 @@ def reread(
     """Reads again what was read of a reported study, one image at a time; changes nothing.
 
     Args:
-        on_read: told the images done and the images there are.
+        on_read: called with the number of images done and the number of all.
 
     Raises:
         CannotReread: the study is not reported, or no image of it was read.

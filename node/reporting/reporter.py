@@ -63,13 +63,13 @@ class Reporter:
 
     Attributes:
         data_dir: what the paths in the database are relative to.
-        recipients: who gets results.
-        router: which of them, by the study.
+        recipients: the destinations of results.
+        router: which of them get those of a study.
         bundle: the models in use, named where nothing could be read.
         device: this installation, named in every object.
         worker: the name under which leases are held.
         now: UTC seconds since the epoch.
-        fault_policy: with faults of the machine.
+        fault_policy: how often work that meets a fault of the machine is tried again.
         recall_threshold: the site's: a probability (0..1) above it is a recall.
         coded_category: see Encoding.
     """
@@ -110,7 +110,7 @@ class Reporter:
         try:
             if held.attempts > ATTEMPTS:
                 self._give_up(held, f"the node ended {ATTEMPTS} times while it wrote this report")
-            elif not self._asked_for_more(held):
+            elif not self._waits_for_raw_images(held):
                 self._report(held)
         except LeaseLost:
             raise
@@ -160,12 +160,12 @@ class Reporter:
         if held.attempts > ATTEMPTS + 1:  # the writing of the notice, too, ended the node
             return [], []
         try:
-            return self._noticed(held, why)
+            return self._encode_notice(held, why)
         except Exception as fault:  # noqa: BLE001 - logged; the report's own fault is told without it
             log.error("job %d: no notice that there is no report: %s", held.job_id, place_of(fault))
             return [], []
 
-    def _noticed(self, held: Claim, why: str) -> tuple[list[Written], list[Recipient]]:
+    def _encode_notice(self, held: Claim, why: str) -> tuple[list[Written], list[Recipient]]:
         with read_only(self.sessions) as session:
             study = session.get_one(
                 Study, held.study_id, options=[selectinload(Study.instances), selectinload(Study.results)]
@@ -184,10 +184,10 @@ class Reporter:
             if kind is not None:
                 only = replace(profile, kinds=frozenset({kind}))
                 objects = encode_results(exam, sources, self._encoding(held, study, only))
-                written += self._written(study, held.revision, profile, objects)
+                written += self._write_objects(study, held.revision, profile, objects)
         return written, [recipient for recipient in recipients if not recipient.only_discordant]
 
-    def _asked_for_more(self, held: Claim) -> bool:
+    def _waits_for_raw_images(self, held: Claim) -> bool:
         """Whether an image must be read first, after all: then the report waits for it."""
         with self.sessions.begin() as session:
             asked = choose_raw_images(session, session.get_one(Study, held.study_id))
@@ -204,7 +204,7 @@ class Reporter:
         for profile in profiles_of(recipients):
             encoding = self._encoding(held, study, profile)
             objects = encode_results(exam, sources, encoding, predecessors[profile.name], taken_back)
-            written += self._written(study, held.revision, profile, objects)
+            written += self._write_objects(study, held.revision, profile, objects)
         if any(ResultKind.GSPS in profile.kinds for profile in profiles_of(recipients)):
             in_colour = sum(
                 not is_grey(sources[image.sop_instance_uid]) for image in exam.images if image.reading.findings
@@ -260,7 +260,7 @@ class Reporter:
             documents[profile][kind] = dcmread(self.data_dir / path)
         return study, exam, headers, documents
 
-    def _written(
+    def _write_objects(
         self, study: Study, revision: int, profile: Profile, objects: Sequence[ResultObject]
     ) -> Iterator[Written]:
         """Writes the objects that no earlier revision wrote."""

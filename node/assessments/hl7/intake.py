@@ -43,7 +43,7 @@ class Hl7Intake:
 
     Attributes:
         now: UTC seconds since the epoch.
-        hosts: knows where the senders are.
+        hosts: resolves the senders' host names.
     """
 
     sessions: Sessions

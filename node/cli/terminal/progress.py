@@ -1,4 +1,4 @@
-"""How far a long work is and how long it will take: a bar on a terminal, a line now and then in a log."""
+"""The progress of long work and the time that is left: a bar on a terminal, a line every half minute in a log."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Progress = Callable[[int, int, str], None]
 
 @contextmanager
 def progress_bar(what: str) -> Iterator[Progress]:
-    """Told the steps done, the steps there are, and a line on how it goes."""
+    """Yields a function that is called with the steps done, the number of all steps, and a line of text."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
