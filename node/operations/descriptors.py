@@ -8,8 +8,8 @@ from __future__ import annotations
 import resource
 
 _EACH = 5
-"""Of one association: its socket, the two ends of its wake-up pipe, the file that is received, and the stored one when that is
-compared."""
+"""Of one association: its socket, the two ends of its wake-up pipe, the file that is received, and the stored one when
+that is compared."""
 _OTHERS = 160
 """Connections that have not associated (32), the database (45), HL7 (32), and the rest of the node (51)."""
 _ENOUGH = 1 << 20  # some systems call "unlimited" what they do not let one have

@@ -68,7 +68,8 @@ class MllpListener:
     frame_s: float = FRAME_S
 
     def run(self, stop: threading.Event) -> None:
-        """Listens until `stop` is set. A message that is being read is still entered; its sender may have to send it again."""
+        """Listens until `stop` is set. A message that is being read is still entered; its sender may have to send it
+        again."""
         asyncio.run(self._serve(stop))
 
     async def _serve(self, stop: threading.Event) -> None:
