@@ -1,4 +1,4 @@
-"""Who we are in what we write, and how we know our own objects when a PACS routes them back to us."""
+"""The node's device identity in the objects that it writes, by which it recognises its own when a PACS sends them back."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Device:
     """One installation, as the equipment that it is (PS3.3 section C.7.5.1).
 
     Attributes:
-        identity: drawn once for the installation; its Device UID and Device Serial Number are made of it.
-        station_name: where it stands, at most 16 characters (VR SH); empty: not written.
-        institution_name: whose it is, at most 64 characters (VR LO); empty: not written.
+        identity: made once for the installation; its Device UID and Device Serial Number are made of it.
+        station_name: the name of the station, at most 16 characters (VR SH); empty: not written.
+        institution_name: of the institution that has it, at most 64 characters (VR LO); empty: not written.
     """
 
     identity: UUID

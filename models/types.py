@@ -328,8 +328,8 @@ PREVIEW_ROWS = 960
 
 
 @dataclass(frozen=True, eq=False)
-class ReadImage:
-    """An image reading with its place in the study.
+class ExamImage:
+    """An image of the exam that was read: its reading, with its place in the study.
 
     Attributes:
         extent: what it shows where that is not the whole of a standard view ("spot/magnified", "cleavage", …); else "".
@@ -486,7 +486,7 @@ class ExamReading:
         locations: of each finding of `images`, where in the breast it lies.
     """
 
-    images: tuple[ReadImage, ...]
+    images: tuple[ExamImage, ...]
     unread: tuple[UnreadImage, ...]
     missing: tuple[str, ...]
     breasts: tuple[BreastReading, ...]

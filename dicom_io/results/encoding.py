@@ -16,7 +16,7 @@ from dicom_io.results.fingerprints import fingerprint
 from dicom_io.results.profiles import Profile
 from dicom_io.results.sources import demographics
 from dicom_io.uids import derive_uid
-from models.types import BundleId, ExamReading, FindingKind, Laterality, ReadImage
+from models.types import BundleId, ExamImage, ExamReading, FindingKind, Laterality
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Encoding:
             *parts,
         )
 
-    def by_readers_of(self, images: Iterable[ReadImage]) -> Encoding:
+    def by_readers_of(self, images: Iterable[ExamImage]) -> Encoding:
         """The same, by the models that read these images; there may be several."""
         return replace(self, bundles=tuple(dict.fromkeys(image.reading.bundle for image in images)) or self.bundles)
 
@@ -97,14 +97,14 @@ class LesionName:
     """Tracking Unique Identifier: of this outline in this image (viewers merge what shares one)."""
 
 
-def place(image: ReadImage) -> str:
+def place(image: ExamImage) -> str:
     """Breast and view in short, e.g. "R CC", "R CC spot/magnified", "L MLO axillary tail"; "view not stated" where the
     header says neither."""
     stated = " ".join(part for part in (image.laterality, image.view) if part) or "view not stated"
     return f"{stated} {image.extent}" if image.extent else stated
 
 
-def titles_of(images: Sequence[ReadImage]) -> list[str]:
+def titles_of(images: Sequence[ExamImage]) -> list[str]:
     """What each image is called among all: breast and view, counted where there are several of a kind."""
     seen: dict[str, int] = {}
     titles = []
@@ -121,7 +121,7 @@ def sides(exam: ExamReading) -> tuple[Laterality, ...]:
     return tuple(breast.laterality for breast in exam.breasts) if told else ()
 
 
-def lesion_name(image: ReadImage, number: int) -> LesionName:
+def lesion_name(image: ExamImage, number: int) -> LesionName:
     """The name of the image's finding `number`, counted from 1 in the order of the reading."""
     finding, bundle = image.reading.findings[number - 1], image.reading.bundle
     kind = {FindingKind.MASS: "mass", FindingKind.CALCIFICATION: "calcifications"}[finding.kind]

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 
 from dicom_io.results.geometry import longest_extent_mm, outline
 from dicom_io.results.own_codes import range_of
-from models.types import RECALL_THRESHOLD, Box, FindingKind, Laterality, Likelihood, ReadImage, in_percent
+from models.types import RECALL_THRESHOLD, Box, ExamImage, FindingKind, Laterality, Likelihood, in_percent
 
 KINDS = {FindingKind.MASS: "mass", FindingKind.CALCIFICATION: "calcifications"}
 
 
-def lesion_label(image: ReadImage, number: int) -> str:
+def lesion_label(image: ExamImage, number: int) -> str:
     """A lesion of an image in one short line, as it stands beside its outline: "1 mass, score 0.79, 17 mm".
 
     No category: lesions and single images have none.
@@ -22,7 +22,7 @@ def lesion_label(image: ReadImage, number: int) -> str:
     )
 
 
-def long_axis(image: ReadImage, number: int) -> list[str]:
+def long_axis(image: ExamImage, number: int) -> list[str]:
     """A lesion's long axis in whole millimetres ("17 mm"); none where no spacing is known."""
     if image.reading.spacing_mm is None:
         return []

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from models.types import ExamReading, FindingId, ReadImage
+from models.types import ExamImage, ExamReading, FindingId
 
 
-def location_of(exam: ExamReading, image: ReadImage, number: int) -> Iterator[str]:
+def location_of(exam: ExamReading, image: ExamImage, number: int) -> Iterator[str]:
     """A sentence on an image's finding `number`; none where nothing is known.
 
     Words and no codes: what a single view tells is no quadrant.

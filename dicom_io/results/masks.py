@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dicom_io.errors import NotEncodable
-from models.types import ReadImage
+from models.types import ExamImage
 
 
-def check_masks(image: ReadImage) -> None:
+def check_masks(image: ExamImage) -> None:
     """Raises:
     NotEncodable: the image has no findings, or a mask is empty or reaches out of the image.
     """

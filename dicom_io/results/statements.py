@@ -19,10 +19,10 @@ from models.types import (
     Agreement,
     BundleId,
     Concordance,
+    ExamImage,
     ExamReading,
     Laterality,
     Likelihood,
-    ReadImage,
     UnreadImage,
     counted,
 )
@@ -156,12 +156,12 @@ def measured_sentences(exam: ExamReading) -> Iterator[str]:
         yield f"Lengths in {', '.join(dict.fromkeys(places))}: by {by}."
 
 
-def _read(image: ReadImage) -> str:
+def _read(image: ExamImage) -> str:
     findings = counted(len(image.reading.findings), "finding") if image.reading.findings else "no findings"
     return f"{place(image)}: read; {findings}; {worth(image.reading.malignancy, image.reading.likelihood)}."
 
 
-def _has_oblong_pixels(image: ReadImage) -> bool:
+def _has_oblong_pixels(image: ExamImage) -> bool:
     row_mm, column_mm = image.reading.spacing_mm or (1.0, 1.0)
     return row_mm != column_mm
 

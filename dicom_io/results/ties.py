@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dicom_io.results.encoding import LesionName, lesion_name
-from models.types import ExamReading, FindingId, ReadImage, Tie
+from models.types import ExamImage, ExamReading, FindingId, Tie
 
 
 def tie_sentences(exam: ExamReading) -> Iterator[str]:
@@ -15,7 +15,7 @@ def tie_sentences(exam: ExamReading) -> Iterator[str]:
         yield f"{first} and {second} may be one lesion: {_ground(tie)}"
 
 
-def ties_of(exam: ExamReading, image: ReadImage, number: int) -> Iterator[str]:
+def ties_of(exam: ExamReading, image: ExamImage, number: int) -> Iterator[str]:
     """One sentence for each tie of an image's finding `number`; it names the other lesion by Tracking Identifier."""
     this = FindingId(image.sop_instance_uid, number)
     for tie in exam.ties:

@@ -6,13 +6,13 @@ import numpy as np
 
 from models.anatomy.breast import breast_box, breast_side
 from models.anatomy.landmarks import axis_of
-from models.types import Depth, Finding, Half, ImageReading, Location, ReadImage
+from models.types import Depth, ExamImage, Finding, Half, ImageReading, Location
 
 LATERAL_VIEWS = frozenset({"MLO", "LMO", "ML", "LM"})
 """Seen from the side: above the nipple is the upper half of the breast (ACR BI-RADS Atlas, 5th edition, 2013)."""
 
 
-def location_of(finding: Finding, image: ReadImage) -> Location:
+def location_of(finding: Finding, image: ExamImage) -> Location:
     """What can be told of a finding's place; what cannot is None."""
     return Location(distance_to_nipple(finding, image.reading), _side(finding, image), _depth(finding, image))
 
@@ -28,7 +28,7 @@ def distance_to_nipple(finding: Finding, reading: ImageReading) -> float | None:
     return float(np.hypot(*np.multiply(np.subtract(_centre(finding), reading.nipple), reading.spacing_mm)))
 
 
-def _side(finding: Finding, image: ReadImage) -> Half | None:
+def _side(finding: Finding, image: ExamImage) -> Half | None:
     nipple, box = image.reading.nipple, finding.mask.box
     if nipple is None or image.view not in LATERAL_VIEWS | {"CC"}:
         return None
@@ -40,7 +40,7 @@ def _side(finding: Finding, image: ReadImage) -> Half | None:
     return "upper" if box.bottom <= nipple[0] else "lower"
 
 
-def _depth(finding: Finding, image: ReadImage) -> Depth | None:
+def _depth(finding: Finding, image: ExamImage) -> Depth | None:
     """By the third of the nipple's axis, from the nipple to the breast's edge at the chest wall."""
     reading = image.reading
     if reading.nipple is None or reading.preview is None or image.view not in LATERAL_VIEWS | {"CC"}:

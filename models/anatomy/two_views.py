@@ -14,7 +14,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from models.anatomy.location import LATERAL_VIEWS, distance_to_nipple
-from models.types import FindingId, FindingKind, Laterality, ReadImage, Tie
+from models.types import ExamImage, FindingId, FindingKind, Laterality, Tie
 
 ODDS = ((10.0, 2.4), (25.0, 1.0))
 """Up to so many mm of difference: how many times as often it is found between two views of one lesion (19 breasts of
@@ -29,7 +29,7 @@ class _Place:
     distance_mm: float
 
 
-def tie_views(images: Sequence[ReadImage]) -> tuple[Tie, ...]:
+def tie_views(images: Sequence[ExamImage]) -> tuple[Tie, ...]:
     """The ties between findings of each breast's views: of one kind, one to one in each pair of a cranio-caudal and an
     oblique or lateral image, so that the differences are small, and none larger than `LARGEST_DIFFERENCE_MM`.
 
@@ -65,7 +65,7 @@ def _odds(difference_mm: float) -> float:
     return next((odds for limit, odds in ODDS if difference_mm <= limit), 0.0)
 
 
-def _places(image: ReadImage, kind: FindingKind) -> list[_Place]:
+def _places(image: ExamImage, kind: FindingKind) -> list[_Place]:
     return [
         _Place(FindingId(image.sop_instance_uid, number), distance)
         for number, finding in enumerate(image.reading.findings, start=1)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from models.anatomy.location import location_of
 from models.anatomy.two_views import tie_views
-from models.types import BreastReading, ExamReading, FindingId, Laterality, ReadImage, UnreadImage
+from models.types import BreastReading, ExamImage, ExamReading, FindingId, Laterality, UnreadImage
 
 FOUR_VIEWS = frozenset((side, view) for side in Laterality for view in ("CC", "MLO"))
 """The views of a screening exam of both breasts."""
@@ -16,7 +16,7 @@ _NO_SIDE = "The header does not say which breast this is: it counts for the exam
 
 
 def put_together(
-    images: Sequence[ReadImage],
+    images: Sequence[ExamImage],
     unread: Sequence[UnreadImage],
     arrived: Collection[tuple[Laterality, str]],
     breasts: Collection[Laterality] = (),
@@ -49,16 +49,16 @@ def put_together(
     )
 
 
-def _breast(side: Laterality, images: Sequence[ReadImage]) -> BreastReading:
+def _breast(side: Laterality, images: Sequence[ExamImage]) -> BreastReading:
     reading = max((image.reading for image in images), key=lambda reading: reading.malignancy)
     return BreastReading(side, reading.malignancy, reading.as_breast)
 
 
-def _highest(images: Sequence[ReadImage]) -> ReadImage | None:
+def _highest(images: Sequence[ExamImage]) -> ExamImage | None:
     return max(images, key=lambda image: image.reading.malignancy, default=None)
 
 
-def _warnings(images: Iterable[ReadImage]) -> Iterable[str]:
+def _warnings(images: Iterable[ExamImage]) -> Iterable[str]:
     """Each sentence once, with the images that it is about."""
     about: dict[str, list[str]] = {}
     for image in images:

@@ -15,7 +15,7 @@ from models.types import RESEARCH_USE_ONLY
 from node.cli.terminal.failure import CommandFailed
 
 if TYPE_CHECKING:
-    from models.types import ReadImage
+    from models.types import ExamImage
     from node.demo.run import Demo, Outcome
     from node.demo.studies import DemoStudy
 
@@ -116,7 +116,7 @@ def _counted(files: list[Path], noun: str) -> str:
     return f"{len(files)} {noun} in {files[0].parent}" if files else "none"
 
 
-def _findings(image: ReadImage) -> str:
+def _findings(image: ExamImage) -> str:
     from dicom_io.results.labels import lesion_label
 
     lines = [lesion_label(image, number) for number in range(1, len(image.reading.findings) + 1)]

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from dicom_io.instance_kinds import InstanceKind
 from models.birads.concordance import concordances
 from models.readings.exam import put_together
-from models.types import RECALL_THRESHOLD, ExamReading, ReadImage, UnreadImage
+from models.types import RECALL_THRESHOLD, ExamImage, ExamReading, UnreadImage
 from node.archive.contents import reading_of
 from node.assessments.entered import assessments_of
 from node.store.tables import Study
@@ -33,7 +33,7 @@ def exam_of(session: Session, study: Study, data_dir: Path, recall_threshold: fl
         no_view = instance.no_view  # its header may have been corrected after it was read
         if instance.reading is not None and instance.masks_path is not None and not (raw_copy or no_view):
             images.append(
-                ReadImage(
+                ExamImage(
                     sop_instance_uid=instance.sop_instance_uid,
                     laterality=instance.laterality,
                     view=instance.view,

@@ -24,13 +24,13 @@ from models.types import (
     BundleId,
     Category,
     Concordance,
+    ExamImage,
     ExamReading,
     Finding,
     FindingId,
     FindingKind,
     Laterality,
     Likelihood,
-    ReadImage,
     Tie,
     UnreadImage,
 )
@@ -60,7 +60,7 @@ def _sources() -> dict[str, Dataset]:
     return sources
 
 
-def _image(uid: str, *findings: Finding) -> ReadImage:
+def _image(uid: str, *findings: Finding) -> ExamImage:
     side, view = PLACES[uid]
     return read_image(uid, SHAPE, *findings, laterality=Laterality(side), view=view)
 

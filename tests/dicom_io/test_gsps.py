@@ -25,25 +25,25 @@ from dicom_io.results.gsps.state import encode_gsps
 from dicom_io.results.labels import percent
 from dicom_io.results.profiles import IN_PROFILES, PROFILES, ResultKind
 from models.readings.exam import put_together
-from models.types import Category, FindingKind, Likelihood, ReadImage
+from models.types import Category, ExamImage, FindingKind, Likelihood
 
 UID = "1.2.826.0.1.3680043.10.2"
 SHAPES = [(2294, 1914), (1501, 1199), (300, 207)]
 
 
-def _two_lesions(shape: tuple[int, int] = (300, 207)) -> ReadImage:
+def _two_lesions(shape: tuple[int, int] = (300, 207)) -> ExamImage:
     mass = lesion(100, 60, blob(90, 71, 1))
     cluster = lesion(20, 120, blob(33, 40, 2), FindingKind.CALCIFICATION, malignancy=0.2)
     return read_image(UID, shape, mass, cluster)
 
 
-def _crowded(shape: tuple[int, int] = (1501, 1199)) -> ReadImage:
+def _crowded(shape: tuple[int, int] = (1501, 1199)) -> ExamImage:
     chance = np.random.default_rng(3)
     places = [(int(chance.integers(0, shape[0] - 120)), int(chance.integers(0, shape[1] - 90))) for _ in range(12)]
     return read_image(UID, shape, *(lesion(top, left, blob(120, 90, top)) for top, left in places))
 
 
-def _encoded(image: ReadImage, source: Dataset | None = None, **changes: object) -> Dataset:
+def _encoded(image: ExamImage, source: Dataset | None = None, **changes: object) -> Dataset:
     source = source or header(UID, image.reading.shape)
     return dcmread(BytesIO(to_bytes(encode_gsps(source, image, encoding=replace(ENCODING, **changes)))))
 
@@ -124,7 +124,7 @@ def test_a_probability_is_never_rounded_to_certainty():
 
 
 @pytest.mark.parametrize("image", [_two_lesions(), _two_lesions((1501, 1199)), _crowded()])
-def test_labels_cover_no_lesion_and_no_other_label_and_stay_inside_the_image(image: ReadImage):
+def test_labels_cover_no_lesion_and_no_other_label_and_stay_inside_the_image(image: ExamImage):
     rows, columns = image.reading.shape
     boxes = [_box(text) for text in _texts(_encoded(image))]
     assert all(0 <= left < right <= columns and 0 <= top < bottom <= rows for left, top, right, bottom in boxes)
@@ -339,7 +339,7 @@ def test_the_image_below_looks_as_it_does_without_us(photometric: str, voi: str,
 
 
 @pytest.mark.parametrize("image", [_two_lesions(shape) for shape in SHAPES] + [_crowded()])
-def test_the_validators_find_no_errors(image: ReadImage, tmp_path: Path):
+def test_the_validators_find_no_errors(image: ExamImage, tmp_path: Path):
     source_path, source = _image_file(tmp_path, image.reading.shape, "MONOCHROME2", "window")
     path = tmp_path / "gsps.dcm"
     path.write_bytes(to_bytes(encode_gsps(source, image, encoding=ENCODING)))

@@ -11,18 +11,18 @@ from dicom_io.errors import NotEncodable
 from dicom_io.results.encoding import lesion_name, to_bytes
 from dicom_io.results.profiles import PROFILES
 from dicom_io.results.seg.segmentation import encode_seg, read_back
-from models.types import FindingKind, ReadImage
+from models.types import ExamImage, FindingKind
 
 UID = "1.2.826.0.1.3680043.10.2"
 
 
-def _two_lesions(shape: tuple[int, int] = (300, 207)) -> ReadImage:
+def _two_lesions(shape: tuple[int, int] = (300, 207)) -> ExamImage:
     mass = lesion(100, 60, blob(90, 71, 1))
     cluster = lesion(20, 120, blob(33, 40, 2), FindingKind.CALCIFICATION, malignancy=0.2)
     return read_image(UID, shape, mass, cluster)
 
 
-def _encoded(image: ReadImage, **changes: object) -> tuple[Dataset, bytes]:
+def _encoded(image: ExamImage, **changes: object) -> tuple[Dataset, bytes]:
     content = to_bytes(encode_seg(header(UID, image.reading.shape), image, encoding=replace(ENCODING, **changes)))
     return dcmread(BytesIO(content)), content
 

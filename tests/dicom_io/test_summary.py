@@ -26,7 +26,7 @@ from dicom_io.results.summary.capture import encode_summary
 from dicom_io.results.summary.page import COLUMNS, ROWS, draw_page
 from dicom_io.results.summary.pen import Pen
 from models.readings.exam import put_together
-from models.types import Category, ExamReading, Finding, FindingKind, Laterality, Likelihood, ReadImage, UnreadImage
+from models.types import Category, ExamImage, ExamReading, Finding, FindingKind, Laterality, Likelihood, UnreadImage
 
 pytestmark = pytest.mark.slow
 
@@ -65,7 +65,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Words:
 
 def _image(
     uid: str, side: str | None, view: str | None, *findings: Finding, shape: tuple[int, int] = SHAPE, score: float = 0.5
-) -> ReadImage:
+) -> ExamImage:
     laterality = Laterality(side) if side else None
     image = read_image(uid, shape, *findings, laterality=laterality, view=view, malignancy=score)
     preview = np.full((shape[0] // 2, shape[1] // 2), 60, dtype=np.uint8)

@@ -12,7 +12,7 @@ from pydicom import Dataset
 from dicom_io.device import Device
 from dicom_io.results.encoding import Encoding
 from dicom_io.results.profiles import PROFILES
-from models.types import Box, BundleId, Finding, FindingKind, ImageReading, Laterality, Mask, ReadImage
+from models.types import Box, BundleId, ExamImage, Finding, FindingKind, ImageReading, Laterality, Mask
 
 BUNDLE = BundleId("research-default", "1.0")
 DEVICE = Device(UUID("d1b5d7c6-7a54-4f0f-9d6c-4b1f0c6a2e11"))
@@ -55,8 +55,8 @@ def read_image(
     laterality: Laterality | None = Laterality.RIGHT,
     view: str | None = "CC",
     malignancy: float = 0.5,
-) -> ReadImage:
-    return ReadImage(uid, laterality, view, ImageReading(tuple(findings), malignancy, shape, BUNDLE))
+) -> ExamImage:
+    return ExamImage(uid, laterality, view, ImageReading(tuple(findings), malignancy, shape, BUNDLE))
 
 
 def header(uid: str, shape: tuple[int, int], laterality: str = "R", view: str = "CC") -> Dataset:

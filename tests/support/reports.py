@@ -14,13 +14,13 @@ from dicom_io.results.encoding import Encoding
 from models.readings import exam as exams
 from models.types import (
     Category,
+    ExamImage,
     ExamReading,
     FindingId,
     FindingKind,
     Laterality,
     Likelihood,
     Location,
-    ReadImage,
     Tie,
     UnreadImage,
 )
@@ -30,7 +30,7 @@ R_CC, L_CC, R_MLO, TOMO, OLD_REPORT = (f"{STUDY}.{number}" for number in range(2
 PREVALENCE = 0.006
 
 
-def some_images() -> list[ReadImage]:
+def some_images() -> list[ExamImage]:
     mass = lesion(40, 30, blob(31, 40, 1), malignancy=0.625)
     cluster = lesion(5, 60, blob(22, 17, 2), FindingKind.CALCIFICATION, malignancy=0.25)
     return [
@@ -56,7 +56,7 @@ def other_sources() -> list[Dataset]:
     return others
 
 
-def some_exam(images: list[ReadImage] | None = None) -> ExamReading:
+def some_exam(images: list[ExamImage] | None = None) -> ExamReading:
     """Three images with three lesions, and two instances that were not read; nothing is calibrated."""
     unread = [
         UnreadImage(TOMO, "tomosynthesis", "breast tomosynthesis is not read yet – 2 × 60 frames"),
@@ -74,7 +74,7 @@ def calibrated(exam: ExamReading, *, lesions: bool = True, prevalence: float = P
     }
     whole = Likelihood(0.031, Category.FOUR_A)
 
-    def worth(image: ReadImage) -> ReadImage:
+    def worth(image: ExamImage) -> ExamImage:
         of_lesions = Likelihood(0.31, Category.FOUR_B) if lesions else None
         findings = tuple(replace(finding, likelihood=of_lesions) for finding in image.reading.findings)
         reading = replace(image.reading, findings=findings, likelihood=whole, prevalence=prevalence)

@@ -15,7 +15,7 @@ from dicom_io.results.cad_sr.items import Part, Relation, algorithm, coded, cont
 from dicom_io.results.cad_sr.library import ImageLibrary
 from dicom_io.results.encoding import lesion_name
 from dicom_io.results.geometry import outline, to_xy
-from models.types import ExamReading, FindingId, Mask, ReadImage, in_percent
+from models.types import ExamImage, ExamReading, FindingId, Mask, in_percent
 
 
 def impressions(exam: ExamReading, library: ImageLibrary) -> Iterator[Dataset]:
@@ -57,7 +57,7 @@ def _composite_feature(composite: Composite, exam: ExamReading, library: ImageLi
     )
 
 
-def _single_image_finding(image: ReadImage, number: int, library: ImageLibrary, relation: Relation) -> Dataset:
+def _single_image_finding(image: ExamImage, number: int, library: ImageLibrary, relation: Relation) -> Dataset:
     """TID 4006. A probability of cancer stands there only where it is one: an uncalibrated score is none."""
     finding = image.reading.findings[number - 1]
     name = lesion_name(image, number)

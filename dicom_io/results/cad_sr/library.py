@@ -17,7 +17,7 @@ from dicom_io.results.cad_sr.items import Relation, coded, container, day, hour,
 from dicom_io.results.sources import demographics, patient_orientation, spacing_mm
 from dicom_io.results.view_modifiers import view_modifiers
 from dicom_io.views import view_of
-from models.types import ExamReading, Laterality, ReadImage
+from models.types import ExamImage, ExamReading, Laterality
 
 _NO_IMAGES = (InstanceKind.REPORT, InstanceKind.SEGMENTATION, InstanceKind.OTHER)
 _MAMMOGRAMS = (InstanceKind.FOR_PRESENTATION, InstanceKind.FOR_PROCESSING)
@@ -35,7 +35,7 @@ class ImageLibrary:
     """
 
     position: tuple[int, ...]
-    read: tuple[tuple[ReadImage, Dataset], ...]
+    read: tuple[tuple[ExamImage, Dataset], ...]
     unread: tuple[Dataset, ...]
 
     @property

@@ -11,7 +11,7 @@ from pydicom.sr.coding import Code
 from dicom_io.results import codes
 from dicom_io.results.cad_sr.items import Part, Relation, algorithm, coded, container
 from dicom_io.results.cad_sr.library import ImageLibrary
-from models.types import BundleId, ExamReading, ReadImage
+from models.types import BundleId, ExamImage, ExamReading
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class _Task:
 
     what: Code
     part: Part
-    images: Sequence[ReadImage]
+    images: Sequence[ExamImage]
 
 
 def summary_of_detections(exam: ExamReading, library: ImageLibrary, bundle: BundleId) -> Dataset:

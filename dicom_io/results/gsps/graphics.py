@@ -22,7 +22,7 @@ from dicom_io.results.colours import COLOURS, RGB
 from dicom_io.results.encoding import lesion_name
 from dicom_io.results.geometry import edges, nearest, outline
 from dicom_io.results.labels import lesion_label, place_labels
-from models.types import Box, FindingKind, ReadImage
+from models.types import Box, ExamImage, FindingKind
 
 _LAYERS = {FindingKind.MASS: "MASSES", FindingKind.CALCIFICATION: "CALCIFICATIONS"}
 _NOTE = "mammo-node: research use only"
@@ -41,7 +41,7 @@ class _Drawn:
     label: TextObject
 
 
-def annotate(seen: Dataset, image: ReadImage) -> tuple[list[GraphicLayer], list[GraphicAnnotation]]:
+def annotate(seen: Dataset, image: ExamImage) -> tuple[list[GraphicLayer], list[GraphicAnnotation]]:
     """A layer for each kind of finding, with outlines and labels, so that a viewer switches them together; above them
     one with the note.
 
@@ -68,7 +68,7 @@ def annotate(seen: Dataset, image: ReadImage) -> tuple[list[GraphicLayer], list[
     return layers, annotations
 
 
-def _draw(image: ReadImage, line_px: int, note: Box) -> list[_Drawn]:
+def _draw(image: ExamImage, line_px: int, note: Box) -> list[_Drawn]:
     findings = image.reading.findings
     words = [lesion_label(image, number) for number in range(1, len(findings) + 1)]
     boxes = place_labels(
@@ -85,7 +85,7 @@ def _draw(image: ReadImage, line_px: int, note: Box) -> list[_Drawn]:
     return drawn
 
 
-def _polyline(ring: NDArray[np.float64], image: ReadImage, number: int) -> GraphicObject:
+def _polyline(ring: NDArray[np.float64], image: ExamImage, number: int) -> GraphicObject:
     name = lesion_name(image, number)
     return GraphicObject(GraphicTypeValues.POLYLINE, ring, _PIXEL, tracking_id=name.identifier, tracking_uid=name.uid)
 

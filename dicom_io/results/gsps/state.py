@@ -14,12 +14,12 @@ from dicom_io.results.gsps.display import as_displayed, pixel_aspect_ratio
 from dicom_io.results.gsps.graphics import annotate
 from dicom_io.results.masks import check_masks
 from dicom_io.results.sources import name_class, request_attributes, stand_in
-from models.types import ReadImage
+from models.types import ExamImage
 
 SERIES_NUMBER = 9300
 
 
-def encode_gsps(source: Dataset, image: ReadImage, *, encoding: Encoding, title: str = "") -> Dataset:
+def encode_gsps(source: Dataset, image: ExamImage, *, encoding: Encoding, title: str = "") -> Dataset:
     """The findings of one image, in a series of its own; the image itself is shown as it is without them.
 
     Args:

@@ -30,12 +30,12 @@ from dicom_io.results.lossy import lossy_compression
 from dicom_io.results.masks import check_masks
 from dicom_io.results.seg.frames import add_nominal_geometry, own_dimensions, segments_per_frame
 from dicom_io.results.sources import name_class, patient_orientation, request_attributes, stand_in
-from models.types import Laterality, ReadImage
+from models.types import ExamImage, Laterality
 
 SERIES_NUMBER = 9100
 
 
-def encode_seg(source: Dataset, image: ReadImage, *, encoding: Encoding, title: str = "") -> Dataset:
+def encode_seg(source: Dataset, image: ExamImage, *, encoding: Encoding, title: str = "") -> Dataset:
     """The findings of one image as a BINARY segmentation; segment n is the reading's finding n.
 
     Args:
@@ -84,7 +84,7 @@ def encode_seg(source: Dataset, image: ReadImage, *, encoding: Encoding, title: 
     return seg
 
 
-def read_back(seg_bytes: bytes, image: ReadImage) -> None:
+def read_back(seg_bytes: bytes, image: ExamImage) -> None:
     """Compares an encoded segmentation, as a receiver would decode it, with the masks it was made of.
 
     Raises:
@@ -104,7 +104,7 @@ def read_back(seg_bytes: bytes, image: ReadImage) -> None:
             raise NotEncodable(f"Segment {number} of the SEG does not read back as the mask of finding {number}.")
 
 
-def _planes(image: ReadImage) -> NDArray[np.bool_]:
+def _planes(image: ExamImage) -> NDArray[np.bool_]:
     """1 × rows × columns × segments: lesions may overlap."""
     rows, columns = image.reading.shape
     planes = np.zeros((1, rows, columns, len(image.reading.findings)), dtype=np.bool_)
@@ -124,7 +124,7 @@ def _name_side(seg: Dataset, laterality: Laterality | None) -> None:
             region.AnatomicRegionModifierSequence = [CodedConcept.from_code(codes.LATERALITIES[laterality])]
 
 
-def _describe(image: ReadImage, number: int) -> SegmentDescription:
+def _describe(image: ExamImage, number: int) -> SegmentDescription:
     finding = image.reading.findings[number - 1]
     bundle = image.reading.bundle
     name = lesion_name(image, number)

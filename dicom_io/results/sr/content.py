@@ -32,7 +32,7 @@ from dicom_io.results.sr.concordance import concordance_items
 from dicom_io.results.sr.groups import lesion_groups, score_groups
 from dicom_io.results.statements import Statement, statements, summary_statements
 from dicom_io.results.view_modifiers import view_modifiers
-from models.types import ExamReading, ReadImage
+from models.types import ExamImage, ExamReading
 
 _CONTAINS = RelationshipTypeValues.CONTAINS
 _CONCEPT = RelationshipTypeValues.HAS_CONCEPT_MOD
@@ -91,7 +91,7 @@ def _image_library(exam: ExamReading, sources: Mapping[str, Dataset]) -> Contain
     return library
 
 
-def _descriptors(image: ReadImage, source: Dataset) -> Iterator[ContentItem]:
+def _descriptors(image: ExamImage, source: Dataset) -> Iterator[ContentItem]:
     """TID 1602 and 1603. Not highdicom's: it leaves laterality and view out and needs what many headers lack."""
     modality = codes.MODALITIES.get(code(source, "Modality"), codes.MODALITIES["MG"])
     yield CodeContentItem(codes.MODALITY, modality, _ACQUISITION)

@@ -37,7 +37,7 @@ from dicom_io.results.geometry import frame, longest_extent_mm, outline
 from dicom_io.results.labels import KINDS, long_axis
 from dicom_io.results.locations import location_of
 from dicom_io.results.ties import ties_of
-from models.types import ExamReading, Laterality, Likelihood, ReadImage, in_percent
+from models.types import ExamImage, ExamReading, Laterality, Likelihood, in_percent
 
 _BREASTS = {Laterality.LEFT: "left breast", Laterality.RIGHT: "right breast"}
 _PROPERTY = RelationshipTypeValues.HAS_PROPERTIES
@@ -83,7 +83,7 @@ def score_groups(
         yield group
 
 
-def _lesion_group(image: ReadImage, number: int, source: Dataset) -> PlanarROIMeasurementsAndQualitativeEvaluations:
+def _lesion_group(image: ExamImage, number: int, source: Dataset) -> PlanarROIMeasurementsAndQualitativeEvaluations:
     finding = image.reading.findings[number - 1]
     name = lesion_name(image, number)
     ring = outline(finding.mask)
@@ -109,7 +109,7 @@ def _score_group(
     side: Laterality | None,
     score: float,
     likelihood: Likelihood | None,
-    images: Sequence[ReadImage],
+    images: Sequence[ExamImage],
     exam: ExamReading,
     encoding: Encoding,
     sources: Mapping[str, Dataset],
@@ -126,11 +126,11 @@ def _score_group(
     )
 
 
-def _decisive(images: Sequence[ReadImage]) -> ReadImage:
+def _decisive(images: Sequence[ExamImage]) -> ExamImage:
     return max(images, key=lambda image: image.reading.malignancy)
 
 
-def _drawn(images: Sequence[ReadImage], sources: Mapping[str, Dataset], encoding: Encoding) -> list[ContentItem]:
+def _drawn(images: Sequence[ExamImage], sources: Mapping[str, Dataset], encoding: Encoding) -> list[ContentItem]:
     if not encoding.profile.draws_exam:
         return []
     decisive = _decisive(images)
@@ -148,7 +148,7 @@ def _worth(
     name: str,
     score: float,
     likelihood: Likelihood | None,
-    image: ReadImage,
+    image: ExamImage,
     site: FindingSite,
     exam: ExamReading | None = None,
 ) -> list[Measurement]:
@@ -202,7 +202,7 @@ def _region(xy: NDArray[np.float64], source: Dataset) -> ImageRegion:
     )
 
 
-def _algorithm(image: ReadImage, of: str) -> AlgorithmIdentification:
+def _algorithm(image: ExamImage, of: str) -> AlgorithmIdentification:
     """`of`: what it scores; lesions and whole images are scored by different models, whose scores do not compare."""
     bundle = image.reading.bundle
     name = f"{bundle.name}, score of {of}"

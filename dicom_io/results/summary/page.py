@@ -14,7 +14,7 @@ from dicom_io.results.statements import NOTHING_READ
 from dicom_io.results.summary.pen import Pen
 from dicom_io.results.summary.tables import draw_lesions, draw_notes, draw_scores, notes_height
 from dicom_io.results.summary.views import AMBER, BLACK, GREY, LINE, WHITE, draw_empty, draw_view
-from models.types import Box, BundleId, ExamReading, Laterality, ReadImage, counted
+from models.types import Box, BundleId, ExamImage, ExamReading, Laterality, counted
 
 ROWS, COLUMNS = 1200, 1600
 """Shown at 100 % on any monitor that reports are written at."""
@@ -77,13 +77,13 @@ def _draw_views(canvas: Image.Image, exam: ExamReading, places: Mapping[str, str
         _draw_extras(canvas, strip, extras, titles)
 
 
-def _hung(images: Sequence[ReadImage], spot: tuple[Laterality, str]) -> ReadImage | None:
+def _hung(images: Sequence[ExamImage], spot: tuple[Laterality, str]) -> ExamImage | None:
     """Of several whole images of one view the one with the highest score."""
     there = [image for image in images if image.is_whole and (image.laterality, image.view) == spot]
     return max(there, key=lambda image: image.reading.malignancy, default=None)
 
 
-def _draw_extras(canvas: Image.Image, strip: Box, extras: Sequence[ReadImage], titles: Mapping[str, str]) -> None:
+def _draw_extras(canvas: Image.Image, strip: Box, extras: Sequence[ExamImage], titles: Mapping[str, str]) -> None:
     """The images that have no place of their own: as many as there is room for, and the names of the others."""
     count = len(extras) if len(extras) <= _MOST_EXTRAS else _MOST_EXTRAS - 1
     rooms = _cells(strip, 1, _MOST_EXTRAS)

@@ -11,7 +11,7 @@ from dicom_io.results.colours import COLOURS, RGB
 from dicom_io.results.geometry import nearest, outline
 from dicom_io.results.labels import place_labels, worth
 from dicom_io.results.summary.pen import Pen, line_height
-from models.types import Box, Laterality, ReadImage
+from models.types import Box, ExamImage, Laterality
 
 BLACK: RGB = (0, 0, 0)
 WHITE: RGB = (240, 242, 245)
@@ -24,7 +24,7 @@ _SMALL_ROOM = 250  # pixels across
 _SUB_PIXELS = 4  # binary digits
 
 
-def draw_view(canvas: Image.Image, room: Box, image: ReadImage, title: str) -> None:
+def draw_view(canvas: Image.Image, room: Box, image: ExamImage, title: str) -> None:
     """An image in its room: title and score above it, outlines and the lesions' numbers on it. The chest wall is kept
     towards the other breast's image."""
     pen = Pen(canvas)
@@ -78,7 +78,7 @@ def _draw_lack(pen: Pen, room: Box) -> Box:
     return Box(room.top, room.left, bottom, room.right)
 
 
-def _fitted(room: Box, image: ReadImage) -> tuple[Box, float]:
+def _fitted(room: Box, image: ExamImage) -> tuple[Box, float]:
     """Where the image stands in its room, and page pixels per image pixel."""
     rows, columns = image.reading.shape
     scale = min(room.height / rows, room.width / columns)
@@ -92,7 +92,7 @@ def _fitted(room: Box, image: ReadImage) -> tuple[Box, float]:
     return Box(top, left, top + height, left + width), scale
 
 
-def _picture(image: ReadImage, shape: tuple[int, int]) -> NDArray[np.uint8]:
+def _picture(image: ExamImage, shape: tuple[int, int]) -> NDArray[np.uint8]:
     if image.reading.preview is None:
         return np.full((*shape, 3), _NO_PREVIEW, dtype=np.uint8)
     grey = cv2.resize(image.reading.preview, shape[::-1], interpolation=cv2.INTER_AREA)

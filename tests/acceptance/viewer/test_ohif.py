@@ -20,7 +20,7 @@ from sqlalchemy import select
 
 from dicom_io.results.colours import COLOURS
 from dicom_io.results.encoding import lesion_name, place
-from models.types import ExamReading, Finding, ReadImage
+from models.types import ExamImage, ExamReading, Finding
 from node.demo.studies import DemoStudy
 from node.reporting.exams import exam_of
 from node.store.tables import Study
@@ -45,7 +45,7 @@ class Delivered:
         return len(self.exam.images) + len(self.results)
 
     @property
-    def images(self) -> list[ReadImage]:
+    def images(self) -> list[ExamImage]:
         """In the order in which OHIF shows them: by Instance Number, R CC, L CC, R MLO, L MLO."""
         return sorted(self.exam.images, key=lambda image: (image.view or "", image.laterality == "L"))
 
@@ -164,7 +164,7 @@ def test_the_viewer_met_no_error_and_asked_nobody_else(overlaid: Ohif) -> None:
     assert overlaid.faults == []
 
 
-def _numbered(image: ReadImage) -> list[tuple[int, Finding]]:
+def _numbered(image: ExamImage) -> list[tuple[int, Finding]]:
     return list(enumerate(image.reading.findings, start=1))
 
 
@@ -175,7 +175,7 @@ def _box(finding: Finding) -> tuple[float, float, float, float]:
     return left + columns.min(), top + rows.min(), left + columns.max() + 1, top + rows.max() + 1
 
 
-def _three_screen_pixels(image: ReadImage) -> float:
+def _three_screen_pixels(image: ExamImage) -> float:
     """In the image, which fills some 450 rows of the screen: outlines of overlays are that wide."""
     return 3 * image.reading.shape[0] / 450
 

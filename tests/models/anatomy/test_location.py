@@ -9,7 +9,7 @@ import pytest
 
 from models.anatomy.location import location_of
 from models.readings.exam import put_together
-from models.types import Box, BundleId, Finding, FindingId, FindingKind, ImageReading, Laterality, Mask, ReadImage
+from models.types import Box, BundleId, ExamImage, Finding, FindingId, FindingKind, ImageReading, Laterality, Mask
 
 ROWS, COLUMNS = 600, 450
 NIPPLE = (300, 249)
@@ -20,7 +20,7 @@ def _finding(row: int, column: int) -> Finding:
     return Finding(FindingKind.MASS, box, Mask(box, np.ones((11, 11), dtype=np.bool_)), 0.9, 0.5)
 
 
-def _image(view: str | None, *findings: Finding, mirrored: bool = False) -> ReadImage:
+def _image(view: str | None, *findings: Finding, mirrored: bool = False) -> ExamImage:
     """A breast against the left edge, 250 columns deep, shown at half its size."""
     y, x = np.mgrid[: ROWS // 2, : COLUMNS // 2]
     preview = np.where(((y - 150) / 112) ** 2 + (x / 125) ** 2 < 1, 120, 0).astype(np.uint8)
@@ -34,7 +34,7 @@ def _image(view: str | None, *findings: Finding, mirrored: bool = False) -> Read
         nipple=nipple,
         preview=np.ascontiguousarray(preview[:, ::-1]) if mirrored else preview,
     )
-    return ReadImage("1.2.3", Laterality.LEFT, view, reading)
+    return ExamImage("1.2.3", Laterality.LEFT, view, reading)
 
 
 def test_the_distance_to_the_nipple_is_in_millimetres() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from models.anatomy.two_views import LARGEST_DIFFERENCE_MM, tie_views
-from models.types import Box, BundleId, Finding, FindingId, FindingKind, ImageReading, Laterality, Mask, ReadImage, Tie
+from models.types import Box, BundleId, ExamImage, Finding, FindingId, FindingKind, ImageReading, Laterality, Mask, Tie
 
 MASS, CALCIFICATION = FindingKind.MASS, FindingKind.CALCIFICATION
 L, R = Laterality.LEFT, Laterality.RIGHT
@@ -23,7 +23,7 @@ def _image(
     kinds: Sequence[FindingKind] = (),
     spacing_mm: tuple[float, float] | None = (0.1, 0.1),
     nipple: tuple[int, int] | None = NIPPLE,
-) -> ReadImage:
+) -> ExamImage:
     """Findings straight behind the nipple, so many millimetres from it."""
     findings = []
     for number, distance in enumerate(distances_mm):
@@ -34,7 +34,7 @@ def _image(
     reading = ImageReading(
         tuple(findings), 0.5, (2000, 1600), BundleId("test", "1"), spacing_mm=spacing_mm, nipple=nipple
     )
-    return ReadImage(f"{side}.{view}", side, view, reading)
+    return ExamImage(f"{side}.{view}", side, view, reading)
 
 
 def _numbers(ties: Sequence[Tie]) -> list[tuple[int, int]]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from models.readings.exam import put_together
-from models.types import BundleId, ImageReading, Laterality, ReadImage, UnreadImage
+from models.types import BundleId, ExamImage, ImageReading, Laterality, UnreadImage
 
 L, R = Laterality.LEFT, Laterality.RIGHT
 FOUR = [(L, "CC"), (L, "MLO"), (R, "CC"), (R, "MLO")]
 
 
-def _image(side: Laterality | None, view: str | None, malignancy: float = 0.1, *warnings: str) -> ReadImage:
+def _image(side: Laterality | None, view: str | None, malignancy: float = 0.1, *warnings: str) -> ExamImage:
     reading = ImageReading((), malignancy, (100, 80), BundleId("test", "1"), warnings=warnings)
-    return ReadImage(f"1.2.{side}.{view}", side, view, reading)
+    return ExamImage(f"1.2.{side}.{view}", side, view, reading)
 
 
 def test_a_breast_has_the_score_of_its_worst_image_and_the_exam_that_of_its_worst_breast() -> None:
