@@ -1,4 +1,4 @@
-"""The node's device identity in the objects that it writes, by which it recognises its own when a PACS sends them back."""
+"""The node's device identity in the objects that it writes, by which it recognises its own when they come back."""
 
 from __future__ import annotations
 
