@@ -44,7 +44,7 @@ class ImageTypeRow:
 _LOW_ENERGY = r".*LOW_?ENER.*|(.*_)?LE(_.*)?|(C[ES]|DUAL).*_LOW"
 _GENERATED = (
     r"GENERATED_?2D|SYNTHETIC(_?2D)?|SYNTHESI[SZ]ED(_?2D)?|SYNTH_?2D|[CS]_?VIEW|V_?PREVIEW|VOLUMEPREVIEW"
-    r"|INSIGHT_?2D|INTELLIGENT_?2D"
+    r"|INSIGHT_?2D|INTELLIGENT_?2D|TOMO(SYNTHESIS)?_SYNTH.*|TOMOSYNTHESIS_2D"
 )
 
 IMAGE_TYPES = (
@@ -112,7 +112,7 @@ IMAGE_TYPES = (
         "the high-energy image of a dual-energy mammography",
     ),
     ImageTypeRow(
-        (".*CONTRAST.*", "(CESM|CEDM|CEM|CE|CEBM)(_.*)?", "I_?VIEW", ".*DUAL_?ENERGY.*"),
+        (".*CONTRAST.*", "(CESM|CEDM|CEM|CE|CES|CEBM)(_.*)?", "I_?VIEW", ".*DUAL_?ENERGY.*"),
         _NO_STANDARD,
         "of a contrast-enhanced mammography, and not said to be its low-energy image",
         unless=_LOW_ENERGY,
@@ -129,16 +129,27 @@ IMAGE_TYPES = (
         unless=_GENERATED,
     ),
     ImageTypeRow(
-        ("MINIMUM", "MEDIAN", "AVERAGE", "STD_?DEV.*", "STANDARD_DEVIATION", "MULTIPLICATION", "DIVISION"),
+        ("MINIMUM", "MEDIAN", "AVERAGE", "STD_?DEV.*", "STANDARD_DEV.*", "DIFFERENCE", "MULTIPLICATION", "DIVISION"),
         _NO_STANDARD,
         "calculated from several images",
     ),
     ImageTypeRow((".*PROJ.*", "PRJ"), _NO_STANDARD, "a projection of a tomosynthesis"),
     ImageTypeRow((".*TOMO.*",), _NO_STANDARD, "of a tomosynthesis", unless=_GENERATED),
     ImageTypeRow(
-        (".*PHANTOM.*", "QC", "QUALITY.*", "CALIBRAT.*", "FLAT_?FIELD.*", "TEST.*", ".*PATTERN.*"),
+        (
+            ".*PHANTOM.*", "QC", "QUALITY.*", "CALIBRAT.*", "FLAT_?FIELD.*", "TEST.*", ".*PATTERN.*", "UNIFORMITY.*",
+            "DARK(_.*)?", "OFFSET(_.*)?", "GAIN(_.*)?", "DEFECT.*",
+        ),
         _NO_STANDARD,
         "for quality control",
+    ),
+    ImageTypeRow(
+        (
+            "SCREEN_?(SHOT|CAP).*", ".*CAPTURE.*", "(.*_)?REPORT", "(.*_)?FORM", "PHOTO.*", ".*MAP", "PARAMETRIC.*",
+            "PROBABILITY.*", "OVERLAY.*", "MARKUP.*", "ANNOTAT.*", "COLLAGE", "MOSAIC", "MONTAGE", "THUMB.*",
+        ),
+        _NO_STANDARD,
+        "a picture of images or about them, and no exposure",
     ),
     # ---- a part of a view
     ImageTypeRow(

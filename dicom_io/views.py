@@ -79,7 +79,8 @@ _LABEL = re.compile(
     rf"[LR]?(?P<before>[MS])?(?P<view>{'|'.join(sorted(set(_VIEWS.values()) - {SPECIMEN}))})(?P<after>{_AFTER})?"
     rf"|(?P<alone>{_AFTER})"
 )
-"""A film's label (ACR MQCM 1999) in View Position: "RCC", "LMMLO" (magnified), "CCID" (implant displaced), "AT"."""
+"""A film's label (ACR MQCM 1999) in View Position: "RCC", "LMMLO" (magnified), "CCID" (implant displaced), "AT".
+Some write "R CC" or "CC-ID"."""
 
 _OF_SPECIMENS = (
     "SpecimenDescriptionSequence", "ContainerTypeCodeSequence", "ContainerComponentSequence", "SpecimenSequence",
@@ -97,14 +98,15 @@ def view_of(dataset: Dataset) -> str | None:
     if _is_specimen(dataset):
         return SPECIMEN
     coded = [_VIEWS.get(text(view, "CodeValue")) for view in [*_stated_modifiers(dataset), *_view_codes(dataset)]]
-    written = [label["view"] for position in _positions(dataset) if (label := _LABEL.fullmatch(position))]
+    labels = filter(None, map(_label, _positions(dataset)))
+    written = list(dict.fromkeys(view for label in labels if (view := label["view"])))
     for view in (*coded, *written):
         if view in _EXAGGERATED:
             return view
     for item in _view_codes(dataset):
         if view := _VIEWS.get(text(item, "CodeValue")):
             return view
-    if len(_positions(dataset)) == 1 and written:
+    if len(written) == 1:
         return written[0]
     orientation = values(dataset, "PatientOrientation")
     if len(orientation) == 1 and (misplaced := str(orientation[0]).strip().upper()) in _VIEWS.values():
@@ -177,6 +179,10 @@ def _positions(dataset: Dataset) -> list[str]:
     return [position for one in values(dataset, "ViewPosition") if (position := str(one).strip().upper())]
 
 
+def _label(position: str) -> re.Match[str] | None:
+    return _LABEL.fullmatch(re.sub(r"[\s_-]+", "", position))
+
+
 def _view_codes(dataset: Dataset) -> list[Dataset]:
     return [*items(dataset, "ViewCodeSequence"), *functional_groups(dataset, "ViewCodeSequence")]
 
@@ -188,7 +194,7 @@ def _modifiers(dataset: Dataset) -> list[_Modifier]:
     for position in _positions(dataset):
         if position in _VIEWS.values():
             continue
-        if label := _LABEL.fullmatch(position):
+        if label := _label(position):
             written = {label["before"], label["after"], label["alone"]}
             found += [known for known in _MODIFIERS if known.label in written]
         else:

@@ -109,6 +109,9 @@ SPECIMENS: list[dict[str, object]] = [
         ({"ViewPosition": "LMLO"}, "MLO"),
         ({"ViewPosition": "LMMLO"}, "MLO"),
         ({"ViewPosition": "CCID"}, "CC"),
+        ({"ViewPosition": "CC ID"}, "CC"),
+        ({"ViewPosition": "R MLO"}, "MLO"),
+        ({"ViewPosition": ["CC", "ID"]}, "CC"),
         ({"ViewPosition": "AT"}, None),
         # an exaggerated view, said as a modifier of the cranio-caudal one
         ({"ViewCodeSequence": a_view("399162004", "399192008"), "ViewPosition": "CC"}, "XCCL"),

@@ -23,7 +23,14 @@ from node.assessments.text.layout import (
     sentences_of,
     with_soft_breaks,
 )
-from node.assessments.text.sentence import FIELD, UNCERTAIN, UNPAIRED, UNREADABLE, assigned
+from node.assessments.text.sentence import (
+    FIELD,
+    UNCERTAIN,
+    UNPAIRED,
+    UNREADABLE,
+    assigned,
+    is_side_of_next_clause,
+)
 from node.assessments.text.sides import as_side, row_of, side_within
 from node.assessments.text.spelling import names
 from node.assessments.text.words import (
@@ -172,6 +179,8 @@ def _read(text: str, *, soft_ends: bool) -> list[tuple[Sides, Category]]:
     if any(_stands_beside_a_side(statement.sentence, sentences) for statement in of_exam):
         raise ValueError(UNPAIRED)
     has_none = layout.apart - {side for sides, _ in found for side in sides}
+    if has_none and any(statement.sides and is_side_of_next_clause(statement.sentence.words) for statement in said):
+        raise ValueError(UNPAIRED)
     if (
         has_none
         and layout.apart == set(_BOTH)

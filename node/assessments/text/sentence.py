@@ -89,6 +89,15 @@ def forms_of_item(line: Sequence[Token]) -> set[int]:
     return {form for form, item in enumerate(_ITEMS) if item.fullmatch(said)}
 
 
+def is_side_of_next_clause(sentence: Sequence[Token]) -> bool:
+    """Whether the side of a category stands behind it and a comma, which may begin something else ("BI-RADS 4, the left
+    breast is normal")."""
+    return (
+        re.fullmatch("[^lrbLRBC]*AC[^lrbLRBC]*,[^C]*[lrbLRB][^C]*", letters(_without_names(row_of(sentence))))
+        is not None
+    )
+
+
 def announces(sentence: Sequence[Token]) -> bool:
     """Whether a sentence speaks of BI-RADS."""
     return any(token.kind == "birads" for token in sentence)

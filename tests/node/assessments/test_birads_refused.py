@@ -151,6 +151,8 @@ WHICH_BREAST = (
     "Right breast:\nMore dense than left, BI-RADS 3.",
     "Right breast:\nMass. BI-RADS 4.\nLeft breast:\nScar.\nBI-RADS 4.",
     "Scar in right breast and left BI-RADS 3",
+    "Mass in the right breast. BI-RADS 4, the left breast is normal.",
+    "Herd rechts. BI-RADS 4, links unauffällig.",
     "rechts u. links BI-RADS 2",
     "rechts bzw. links BI-RADS 2",
     "LUOQ mass, BI-RADS 4",
