@@ -186,7 +186,7 @@ def sentences_of(text: str, *, soft_ends: bool) -> Iterator[Sentence]:
             elif _blurs(sentence):
                 section = replace(section, unclear=True)
                 above = replace(above, unclear=True)
-            elif not {side for word in sentence.words for side in word.sides} <= set(section.sides):
+            elif not {side for word in row_of(sentence.words) for side in word.sides} <= set(section.sides):
                 section = replace(section, sides=())
                 above = replace(above, sides=())
             if held and announces(held.words) and goes_on(sentence.words):
