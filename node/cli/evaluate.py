@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,9 @@ from node.cli.terminal.cases import Data, Device, Resamples, Seed, named, open_c
 from node.cli.terminal.options import DEFAULT_CONFIG, ConfigFile
 from node.cli.terminal.progress import progress_bar
 from node.cli.terminal.writing import writing_to
+
+if TYPE_CHECKING:
+    from models.datasets.case import Case, Cases
 
 
 class SideOfSplit(StrEnum):
@@ -38,27 +41,18 @@ def evaluate(
 ) -> None:
     """Measure a bundle on data sets: report.html and report.json, by the tables of both papers and the field's own."""
     from models.bundles.bundle import find_bundle, read_bundle
-    from models.datasets.split import read_split, sides
     from models.device import choose_device
     from models.evaluation.evaluation import make_report, observe_bundle
     from models.evaluation.examples import draw_examples
-    from models.evaluation.held_out import made_of_own_outlines, not_asked_for, seen_in_training
+    from models.evaluation.held_out import made_of_own_outlines, seen_in_training
     from models.evaluation.report import PAGE, write_report
     from models.evaluation.tables import About, Draws
 
     found = read_bundle(find_bundle(bundle))
     cases = open_cases(data, config)
     typer.echo(summary_of_cases(cases))
-    chosen, validation = list(cases.cases), None
-    elsewhere: tuple[str, ...] = ()
+    chosen, validation, elsewhere = _chosen(cases, split, side)
     tested = split is not None and side is SideOfSplit.TEST
-    if split is not None:
-        known = read_split(split, cases.cases)
-        by_side = dict(zip(SideOfSplit, sides(cases.cases, known), strict=True))
-        chosen = by_side[side]
-        validation = by_side[SideOfSplit.VALIDATION] if tested else None
-        where = f"on the {side} side of {split.name}"
-        elsewhere = not_asked_for(len(cases.cases), len(chosen), len(known.left_out), where)
     warnings = (*seen_in_training(found.folder, cases.cases, chosen, tested), *made_of_own_outlines(chosen))
     warn(warnings)
     with writing_to(out), progress_bar("measuring") as progress:
@@ -85,3 +79,21 @@ def evaluate(
     with writing_to(out):
         write_report(report, out)
     typer.echo(f"Written: {out / PAGE}")
+
+
+def _chosen(
+    cases: Cases, split: Path | None, side: SideOfSplit
+) -> tuple[list[Case], list[Case] | None, tuple[str, ...]]:
+    """The images to measure, those of the validation side where a test side is measured, and sentences on
+    the images that are not measured."""
+    from models.datasets.split import read_split, sides
+    from models.evaluation.held_out import not_asked_for
+
+    if split is None:
+        return list(cases.cases), None, ()
+    known = read_split(split, cases.cases)
+    by_side = dict(zip(SideOfSplit, sides(cases.cases, known), strict=True))
+    chosen = by_side[side]
+    validation = by_side[SideOfSplit.VALIDATION] if side is SideOfSplit.TEST else None
+    where = f"on the {side} side of {split.name}"
+    return chosen, validation, not_asked_for(len(cases.cases), len(chosen), len(known.left_out), where)

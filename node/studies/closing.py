@@ -57,7 +57,7 @@ def close(session: Session, study: Study, now: float) -> None:
     begun = readings_begun(session, study)
     if not any(_is_breast_image(instance, begun) for instance in study.instances):
         kinds = sorted({instance.kind for instance in study.instances})
-        reasons = (i.unread_reason for i in study.instances if i.left_out or i.no_view)
+        reasons = (instance.unread_reason for instance in study.instances if instance.left_out or instance.no_view)
         reason = next(filter(None, reasons), None)
         none = f"no breast image among its {counted(len(study.instances), 'instance')}: {', '.join(kinds)}"
         lifecycle.end_unread(study, reason or none)
@@ -86,7 +86,11 @@ def choose_raw_images(session: Session, study: Study) -> bool:
 
 def shown_views(study: Study) -> frozenset[Shown | None]:
     """What is shown by an image for presentation that was read, or may still be."""
-    shown = (i for i in study.instances if i.kind == InstanceKind.FOR_PRESENTATION and i.unread is None)
+    shown = (
+        instance
+        for instance in study.instances
+        if instance.kind == InstanceKind.FOR_PRESENTATION and instance.unread is None
+    )
     return frozenset(map(shown_by, shown)) - {None}
 
 
@@ -105,8 +109,10 @@ def arrived_views(study: Study, begun: Collection[int | None]) -> frozenset[View
 
 def breasts_of(study: Study, begun: Collection[int | None]) -> frozenset[Laterality]:
     """The breasts of which any image came, read or not; `begun` as `readings_begun` says."""
-    images = (i for i in study.instances if _is_breast_image(i, begun) and i.view != SPECIMEN)
-    return frozenset(i.laterality for i in images if i.laterality)
+    images = (
+        instance for instance in study.instances if _is_breast_image(instance, begun) and instance.view != SPECIMEN
+    )
+    return frozenset(instance.laterality for instance in images if instance.laterality)
 
 
 def view_of(instance: Instance) -> View | None:
@@ -131,7 +137,7 @@ def _decision(session: Session, study: Study, ladder: Ladder, now: float) -> Wai
     begun = readings_begun(session, study)
     # Raw images and tomosynthesis often come before the images that are read: their views close nothing early.
     readable = {InstanceKind.FOR_PRESENTATION, InstanceKind.SECONDARY_CAPTURE}
-    views = (view_of(i) for i in study.instances if i.kind in readable and i.id in begun)
+    views = (view_of(instance) for instance in study.instances if instance.kind in readable and instance.id in begun)
     arrivals = Arrivals(
         views=frozenset(view for view in views if view is not None),
         count=len(study.instances),
