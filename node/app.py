@@ -235,7 +235,7 @@ def _listener(settings: Settings, sessions: Sessions, commitments: Sequence[Comm
             idle_timeout_s=limits.idle_timeout_s,
             max_image_bytes=limits.max_image_mb * MB,
         ),
-        partial(_heard, commitments) if commitments else None,
+        partial(_take_commitment_report, commitments) if commitments else None,
         partial(_enter_refused_classes, sessions),
     )
 
@@ -244,8 +244,8 @@ def _enter_refused_classes(sessions: Sessions, calling_ae_title: str, sop_class_
     enter_refused_classes(sessions, calling_ae_title, sop_class_uids, time.time())
 
 
-def _heard(commitments: Sequence[Commitment], report: CommitmentReport) -> bool:
-    return any(commitment.hear(report) for commitment in commitments)
+def _take_commitment_report(commitments: Sequence[Commitment], report: CommitmentReport) -> bool:
+    return any(commitment.take_report(report) for commitment in commitments)
 
 
 def _hl7_listener(port: int, settings: Settings, sessions: Sessions) -> MllpListener:

@@ -42,15 +42,17 @@ def demo(
     console.print(f"Two real exams: {CHANGES}\n")
     scene = Demo(folder)
     with scene.running():
-        _say(console, f"A node listens on 127.0.0.1:{scene.port}; its settings and log: {folder}/node.toml, node.log")
-        _follow(scene, studies, console)
+        _print_text(
+            console, f"A node listens on 127.0.0.1:{scene.port}; its settings and log: {folder}/node.toml, node.log"
+        )
+        _show_progress(scene, studies, console)
         outcomes = [scene.outcome(study) for study in studies]
-        _show(outcomes, folder, console)
+        _print_outcomes(outcomes, folder, console)
         if keep:
-            _stay(scene, console)
+            _wait_for_ctrl_c(scene, console)
 
 
-def _follow(scene: Demo, studies: list[DemoStudy], console: Console) -> None:
+def _show_progress(scene: Demo, studies: list[DemoStudy], console: Console) -> None:
     images = sum(len(study.files) for study in studies)
     columns = (TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as bars:
@@ -66,7 +68,7 @@ def _follow(scene: Demo, studies: list[DemoStudy], console: Console) -> None:
         bars.update(back, completed=len(studies))
 
 
-def _show(outcomes: list[Outcome], folder: Path, console: Console) -> None:
+def _print_outcomes(outcomes: list[Outcome], folder: Path, console: Console) -> None:
     from dicom_io.results.statements import in_words
 
     for outcome in outcomes:
@@ -89,7 +91,7 @@ def _show(outcomes: list[Outcome], folder: Path, console: Console) -> None:
                 truth.pathology,
             )
         console.print(table)
-        _say(console, f"In all: {in_words(exam)}")
+        _print_text(console, f"In all: {in_words(exam)}")
         caveats = dict.fromkeys(image.reading.caveat for image in exam.images if image.reading.caveat)
         for sentence in (
             *(f"Its probabilities: {caveat}" for caveat in caveats),
@@ -97,9 +99,9 @@ def _show(outcomes: list[Outcome], folder: Path, console: Console) -> None:
             *exam.warnings,
         ):
             console.print(f"  {sentence}", style="yellow", markup=False, soft_wrap=True)
-        _say(console, f"Results in the demo's PACS: {_counted(outcome.results, 'objects')}")
-        _say(console, f"Overlays and summary page: {_counted(outcome.overlays, 'images')}")
-    _say(
+        _print_text(console, f"Results in the demo's PACS: {_counted(outcome.results, 'objects')}")
+        _print_text(console, f"Overlays and summary page: {_counted(outcome.overlays, 'images')}")
+    _print_text(
         console,
         f"\nAll of it is in {folder}.\n"
         "Two exams show the road, not how well these small models see: their card.md has figures on held-out patients.",
@@ -107,7 +109,7 @@ def _show(outcomes: list[Outcome], folder: Path, console: Console) -> None:
     console.print(f"[bold]{RESEARCH_USE_ONLY}[/bold]")
 
 
-def _say(console: Console, text: str) -> None:
+def _print_text(console: Console, text: str) -> None:
     """Prints a text with paths in it, which Rich must neither break nor take for markup."""
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
@@ -123,8 +125,8 @@ def _findings(image: ExamImage) -> str:
     return "\n".join(lines) or "none"
 
 
-def _stay(scene: Demo, console: Console) -> None:
-    _say(
+def _wait_for_ctrl_c(scene: Demo, console: Console) -> None:
+    _print_text(
         console,
         f"\nThe node goes on: `mammo-node status --config {scene.folder}/node.toml`, or send it more with\n"
         f"`mammo-node send FOLDER MAMMO_NODE@127.0.0.1:{scene.port} --calling DEMO_SENDER`. Ctrl-C ends it.",

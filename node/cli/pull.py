@@ -54,7 +54,7 @@ def pull(
             pulled = pulling.pull(source, found, own, Path(folder), hand_over, progress)
         except pulling.CannotPull as error:
             raise CommandFailed(f"{source_name}: {error}") from error
-    _tell(pulled)
+    _print(pulled)
     raise typer.Exit(0 if pulled.taken >= pulled.wanted else 1)
 
 
@@ -87,7 +87,7 @@ def _source_named(name: str, settings: Settings) -> AnySource:
     )
 
 
-def _tell(pulled: Pulled) -> None:
+def _print(pulled: Pulled) -> None:
     from node.intake.pulling import kinds
 
     typer.echo(f"{pulled.taken} of {pulled.wanted} instances are with the node")

@@ -54,7 +54,7 @@ def read(
     models = read_bundle(find_bundle(bundle))
     if profile not in PROFILES:
         raise CommandFailed(f"--profile {profile}: there is none of this name. Profiles: {', '.join(PROFILES)}.")
-    _make(out)
+    _make_folder(out)
     with tempfile.TemporaryDirectory(prefix="mammo-node-") as scratch, image_bar(hidden=as_json) as progress:
         reading = FolderReading(
             models.id,
@@ -81,7 +81,7 @@ def read(
     raise typer.Exit(1 if missing else 0)
 
 
-def _make(out: Path) -> None:
+def _make_folder(out: Path) -> None:
     """The folder for the results, before an hour is spent on what cannot be written."""
     import tempfile
 

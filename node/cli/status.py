@@ -116,7 +116,7 @@ def _lines(study: StudyView) -> list[str]:
         for job in study.jobs
         if job.state == "waiting" and job.faults
     ]
-    return lines + [f"   {line}" for line in _delivered(study)]
+    return lines + [f"   {line}" for line in _delivery_lines(study)]
 
 
 def _count(study: StudyView, outcome: str) -> str:
@@ -132,15 +132,15 @@ def _named(image: ImageView) -> str:
     return " ".join(filter(None, (f"image {image.id},", side, image.view, image.kind)))
 
 
-def _delivered(study: StudyView) -> list[str]:
+def _delivery_lines(study: StudyView) -> list[str]:
     """One line for all deliveries to one destination that have the same state and error."""
     alike: dict[tuple[object, ...], list[DeliveryView]] = {}
     for delivery in study.deliveries:
         alike.setdefault((delivery.destination, delivery.state, delivery.error), []).append(delivery)
-    return [_fared(deliveries) for deliveries in alike.values()]
+    return [_delivery_line(deliveries) for deliveries in alike.values()]
 
 
-def _fared(deliveries: list[DeliveryView]) -> str:
+def _delivery_line(deliveries: list[DeliveryView]) -> str:
     first = deliveries[0]
     kinds = Counter(delivery.result for delivery in deliveries)
     state = "sent" if first.state == "uncommitted" else first.state

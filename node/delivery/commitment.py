@@ -57,7 +57,7 @@ class Commitment:
         sent."""
         ask_anew(delivery, self.now())
 
-    def look_after(self) -> None:
+    def request_due(self) -> None:
         """Requests commitment of all that was sent since, and has what was not answered in time sent again."""
         while self._something_is_due():
             transaction_uid = self.new_uid()
@@ -65,10 +65,10 @@ class Commitment:
             if references:
                 self._ask(transaction_uid, references)
 
-    def hear(self, report: CommitmentReport) -> bool:
-        """Enters what the destination says; False where it was not asked in this transaction.
+    def take_report(self, report: CommitmentReport) -> bool:
+        """Enters the destination's report; False where it was not asked in this transaction.
 
-        Heard twice it changes nothing, and nothing changes that was not asked for or has been given up since.
+        Taken twice it changes nothing, nor does it change what was not asked for or has been given up since.
         """
         with self.sessions.begin() as session:
             asked = self._of(session, report.transaction_uid)
@@ -110,7 +110,7 @@ class Commitment:
 
     def _ask(self, transaction_uid: str, references: Sequence[Reference]) -> None:
         try:
-            self.request(transaction_uid, references, self.hear)
+            self.request(transaction_uid, references, self.take_report)
         except NotAccepted as error:
             log.warning("%s", self._ask_no_more(transaction_uid, error))
         except DestinationError as error:

@@ -73,7 +73,7 @@ class Deliverer:
                     # An idle association only takes one of the places that the destination has.
                     self.transport.close()
                 if self.commitment is not None:
-                    self.commitment.look_after()
+                    self.commitment.request_due()
                 if not tried:
                     stop.wait(pause_s)
         finally:

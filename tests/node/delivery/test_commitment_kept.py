@@ -68,14 +68,14 @@ def work(deliverer: Deliverer) -> None:
     deliverer.deliver_due()
     deliverer.destination.close()
     assert deliverer.commitment is not None
-    deliverer.commitment.look_after()
+    deliverer.commitment.request_due()
 
 
 def says(deliverer: Deliverer, request: Dataset, failed: dict[str, int] | None = None, *, without: int = 0) -> bool:
     """The node hears that what was requested is committed, but for what `failed` and for the first `without`."""
     assert deliverer.commitment is not None
     kept = frozenset(requested(request)[without:]) - (failed or {}).keys()
-    return deliverer.commitment.hear(CommitmentReport(str(request.TransactionUID), kept, failed or {}))
+    return deliverer.commitment.take_report(CommitmentReport(str(request.TransactionUID), kept, failed or {}))
 
 
 def states(road: Road) -> list[DeliveryState]:
@@ -118,7 +118,7 @@ def test_an_answer_over_the_peers_own_association_commits(road: Road, pacs: Comm
     assert delivering.commitment is not None
     allowed = [AllowedSender("PACS", "127.0.0.1", stores=False)]
     listener = Listener(
-        "NODE", "127.0.0.1", 0, allowed, road.receiving.incoming, road.receiving, hear=delivering.commitment.hear
+        "NODE", "127.0.0.1", 0, allowed, road.receiving.incoming, road.receiving, hear=delivering.commitment.take_report
     )
     listener.start()
     try:
@@ -198,9 +198,9 @@ def test_nothing_is_marked_that_was_not_asked_for(tmp_path: Path, mammogram_stud
         other.deliver_due()
         before = rows(road)
         assert asked.commitment is not None
-        assert not asked.commitment.hear(CommitmentReport("2.25.99", frozenset(pacs.stored), {}))
+        assert not asked.commitment.take_report(CommitmentReport("2.25.99", frozenset(pacs.stored), {}))
         assert rows(road) == before
-        asked.commitment.look_after()
+        asked.commitment.request_due()
         assert says(asked, pacs.asked[0])
         assert not says(other, pacs.asked[0]), "another destination's transaction"
     by_name = {delivery.destination: delivery.state for delivery in road.deliveries()}
@@ -313,7 +313,7 @@ def test_a_node_killed_before_its_request_left_sends_and_asks_again(road: Road, 
     delivering.deliver_due()
     assert delivering.commitment is not None
     with pytest.raises(Killed):
-        replace(delivering.commitment, request=killed).look_after()
+        replace(delivering.commitment, request=killed).request_due()
     assert pacs.asked == []
     again = deliverer(road, pacs)
     road.clock.seconds += TIMEOUT_S
