@@ -66,7 +66,7 @@ def deliverer(road: Road, pacs: CommittingPacs, name: str = "pacs", commits: boo
 def work(deliverer: Deliverer) -> None:
     """What its thread does once in a while."""
     deliverer.deliver_due()
-    deliverer.destination.close()
+    deliverer.transport.close()
     assert deliverer.commitment is not None
     deliverer.commitment.request_due()
 

@@ -85,7 +85,7 @@ def deliver(road: Road, pacs: Pacs) -> None:
     destination = CStoreDestination(Peer("PACS", "127.0.0.1", pacs.port, 5, "NODE"), contents)
     deliverer = Deliverer("pacs", destination, POLICY, road.sessions, road.data_dir, road.clock)
     deliverer.deliver_due()
-    deliverer.destination.close()
+    deliverer.transport.close()
 
 
 def reject(road: Road, *, commits: bool = False) -> int:
@@ -113,8 +113,8 @@ def title(note: Dataset) -> str:
 
 
 def test_no_destination_gets_rejection_notes_unless_it_asks_for_them() -> None:
-    outlet = DicomDestination(name="pacs", ae_title="PACS", host="127.0.0.1", port=104)
-    assert outlet.rejection_notes is False
+    destination = DicomDestination(name="pacs", ae_title="PACS", host="127.0.0.1", port=104)
+    assert destination.rejection_notes is False
     key_objects = CONTENTS[ResultKind.REJECTION]
     assert key_objects not in contents_of(PROFILES["ohif"])
     assert key_objects in contents_of(PROFILES["ohif"], rejection_notes=True)
