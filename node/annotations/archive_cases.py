@@ -16,7 +16,7 @@ from models.types import FindingKind, Mammogram
 from node.annotations.compared import Comparison, compare
 from node.annotations.pseudonyms import Pseudonyms, open_pseudonyms
 from node.annotations.truth import AnnotatedImage, Annotations, read_annotations
-from node.store.database import QueueUnusable, open_existing, read_only, sessions_of
+from node.store.database import QueueUnusable, open_queue, read_only
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +50,7 @@ def archive_cases(settings: Settings, reader: DicomReader) -> Cases:
             where the image's file is gone or damaged.
     """
     try:
-        sessions = sessions_of(open_existing(settings.database))
+        sessions = open_queue(settings.database)
     except QueueUnusable as error:
         raise DatasetError(str(error)) from error
     with read_only(sessions) as session:

@@ -69,6 +69,11 @@ def open_existing(url: str) -> Engine:
     return engine
 
 
+def open_queue(url: str) -> Sessions:
+    """Sessions of the queue of a node that has run; see `open_existing`."""
+    return sessions_of(open_existing(url))
+
+
 def engine_for(url: str, busy_timeout_s: float = BUSY_S) -> Engine:
     """The engine for `url`, whatever its schema.
 

@@ -22,6 +22,6 @@ def open_queue(settings: Settings) -> Sessions:
     Raises:
         QueueUnusable: there is none yet, or it cannot be worked with.
     """
-    from node.store.database import open_existing, sessions_of
+    from node.store import database
 
-    return sessions_of(open_existing(settings.database))
+    return database.open_queue(settings.database)
