@@ -20,7 +20,7 @@ from dicom_io.network.commitment import CommitmentReport
 from dicom_io.network.peer import Peer
 from dicom_io.network.scp import Listener, ListenerLimits
 from dicom_io.network.scu import Content, count_instances
-from dicom_io.results.encode import contents_of
+from dicom_io.results.outputs import contents_of
 from dicom_io.results.profiles import profile_of
 from models.bundles.bundle import BundleError, find_bundle, read_bundle, verify
 from models.types import BundleId

@@ -2,52 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
 from pydicom import Dataset
-from pydicom.uid import (
-    Comprehensive3DSRStorage,
-    ExplicitVRLittleEndian,
-    GrayscaleSoftcopyPresentationStateStorage,
-    KeyObjectSelectionDocumentStorage,
-    MammographyCADSRStorage,
-    SecondaryCaptureImageStorage,
-    SegmentationStorage,
-)
 
-from dicom_io.network.scu import Content
-from dicom_io.results.cad_sr.report import encode_cad_sr
 from dicom_io.results.checks import check_together
 from dicom_io.results.encoding import Encoding, titles_of, to_bytes
-from dicom_io.results.gsps.display import is_grey
-from dicom_io.results.gsps.state import encode_gsps
-from dicom_io.results.key_objects import encode_key_objects
-from dicom_io.results.profiles import Profile, ResultKind
-from dicom_io.results.seg.segmentation import encode_seg, read_back
-from dicom_io.results.sr.report import encode_sr
-from dicom_io.results.summary.capture import encode_summary
-from models.types import ExamReading
-
-CONTENTS: Mapping[ResultKind, Content] = {
-    kind: Content(sop_class_uid, ExplicitVRLittleEndian)
-    for kind, sop_class_uid in (
-        (ResultKind.SEG, SegmentationStorage),
-        (ResultKind.SR, Comprehensive3DSRStorage),
-        (ResultKind.CAD_SR, MammographyCADSRStorage),
-        (ResultKind.GSPS, GrayscaleSoftcopyPresentationStateStorage),
-        (ResultKind.SC, SecondaryCaptureImageStorage),
-        (ResultKind.KO, KeyObjectSelectionDocumentStorage),
-        (ResultKind.REJECTION, KeyObjectSelectionDocumentStorage),
-    )
-}
-
-
-def contents_of(profile: Profile, *, rejection_notes: bool = False) -> tuple[Content, ...]:
-    """What a destination of this profile, that may get rejection notes too, is asked to accept."""
-    kinds = profile.kinds | ({ResultKind.REJECTION} if rejection_notes else set())
-    return tuple(dict.fromkeys(content for kind, content in CONTENTS.items() if kind in kinds))
+from dicom_io.results.outputs import OUTPUTS, Basis
+from dicom_io.results.profiles import ResultKind
+from models.types import ExamReading, ExamImage
 
 
 @dataclass(frozen=True)
@@ -63,6 +28,15 @@ class ResultObject:
     content: bytes
 
 
+@dataclass(frozen=True)
+class _Encoded:
+    """An object as a data set, without its pixels where it is of an image, and as the file that is stored."""
+
+    kind: ResultKind
+    dataset: Dataset
+    content: bytes
+
+
 def encode_results(
     exam: ExamReading,
     sources: Mapping[str, Dataset],
@@ -71,8 +45,6 @@ def encode_results(
     rejected: Collection[str] = (),
 ) -> list[ResultObject]:
     """All objects of the encoding's profile, checked: what each image with findings gives, then those of the exam.
-
-    An image in colour gives no GSPS: grayscale presentation states are of grayscale images (PS3.3 §A.33.1).
 
     Args:
         sources: the header of each instance of the study, by SOP Instance UID.
@@ -83,47 +55,56 @@ def encode_results(
         NotEncodable: an object cannot be written, a SEG does not read back as the masks it was made of, or objects
             refer to what is not there (see checks.py).
     """
-    kinds, before = encoding.profile.kinds, predecessors or {}
-    with_findings = [image for image in exam.images if image.reading.findings]
+    before = predecessors or {}
+    encoded: list[_Encoded] = []
     segs: dict[str, Dataset] = {}
-    written: list[tuple[ResultKind, Dataset]] = []
-    objects: list[ResultObject] = []
+    for image, title in zip(exam.images, titles_of(exam.images), strict=True):
+        if image.reading.findings:
+            of_image = list(_of_image(image, title, sources[image.sop_instance_uid], encoding, rejected))
+            encoded += of_image
+            for result in of_image:
+                if result.kind is ResultKind.SEG:
+                    segs[image.sop_instance_uid] = result.dataset
+    encoded += _of_exam(Basis(exam, sources, segs, None), encoding, before, rejected)
+    check_together([(result.kind, result.dataset) for result in encoded], exam, sources, before.get(ResultKind.SR))
+    return [ResultObject(result.kind, result.dataset.SOPInstanceUID, result.content) for result in encoded]
 
-    def fresh(encode: Callable[..., Dataset], own: Encoding) -> Dataset:
-        dataset = encode(encoding=own)
-        while dataset.SOPInstanceUID in rejected:
-            own = replace(own, again=own.again + 1)
-            dataset = encode(encoding=own)
-        return dataset
 
-    def put(kind: ResultKind, dataset: Dataset) -> bytes:
+def _of_image(
+    image: ExamImage, title: str, source: Dataset, encoding: Encoding, rejected: Collection[str]
+) -> Iterator[_Encoded]:
+    """The objects of an image with findings, each as far as the image can have it."""
+    own = encoding.by_readers_of([image])
+    for kind, output in OUTPUTS.items():
+        if kind not in encoding.profile.kinds or output.of_image is None or not output.suits(source):
+            continue
+        dataset = _not_rejected(partial(output.of_image, source, image, title=title), own, rejected)
         content = to_bytes(dataset)
-        written.append((kind, dataset))
-        objects.append(ResultObject(kind, dataset.SOPInstanceUID, content))
-        return content
+        output.check(content, image)
+        if "PixelData" in dataset:
+            del dataset.PixelData  # other objects need its header alone
+        yield _Encoded(kind, dataset, content)
 
-    titles = dict(zip((image.sop_instance_uid for image in exam.images), titles_of(exam.images), strict=True))
-    for image in with_findings:
-        title, own = titles[image.sop_instance_uid], encoding.by_readers_of([image])
-        source = sources[image.sop_instance_uid]
-        if ResultKind.SEG in kinds:
-            seg = fresh(partial(encode_seg, source, image, title=title), own)
-            read_back(put(ResultKind.SEG, seg), image)
-            del seg.PixelData  # the others need its header alone
-            segs[image.sop_instance_uid] = seg
-        if ResultKind.GSPS in kinds and is_grey(source):
-            put(ResultKind.GSPS, fresh(partial(encode_gsps, source, image, title=title), own))
-    whole = encoding.by_readers_of(exam.images)
-    if ResultKind.CAD_SR in kinds:
-        cad_sr = partial(encode_cad_sr, exam, sources, predecessor=before.get(ResultKind.CAD_SR))
-        put(ResultKind.CAD_SR, fresh(cad_sr, whole))
-    if ResultKind.SC in kinds:
-        put(ResultKind.SC, fresh(partial(encode_summary, exam, sources), whole))
-    if ResultKind.KO in kinds and with_findings:
-        key_objects = partial(encode_key_objects, exam, sources)
-        put(ResultKind.KO, fresh(key_objects, encoding.by_readers_of(with_findings)))
-    predecessor = before.get(ResultKind.SR)
-    if ResultKind.SR in kinds:
-        put(ResultKind.SR, encode_sr(exam, sources, segs, encoding=whole, predecessor=predecessor))
-    check_together(written, exam, sources, predecessor)
-    return objects
+
+def _of_exam(
+    basis: Basis, encoding: Encoding, predecessors: Mapping[ResultKind, Dataset], rejected: Collection[str]
+) -> Iterator[_Encoded]:
+    """The objects of the exam, in the order of OUTPUTS."""
+    with_findings = [image for image in basis.exam.images if image.reading.findings]
+    for kind, output in OUTPUTS.items():
+        about = with_findings if output.only_findings else basis.exam.images
+        if kind not in encoding.profile.kinds or output.of_exam is None or (output.only_findings and not about):
+            continue
+        encode = partial(output.of_exam, replace(basis, predecessor=predecessors.get(kind)))
+        avoided = () if output.of_revision else rejected
+        dataset = _not_rejected(encode, encoding.by_readers_of(about), avoided)
+        yield _Encoded(kind, dataset, to_bytes(dataset))
+
+
+def _not_rejected(encode: Callable[..., Dataset], encoding: Encoding, rejected: Collection[str]) -> Dataset:
+    """The object under the first of its UIDs that was not taken back."""
+    dataset = encode(encoding=encoding)
+    while dataset.SOPInstanceUID in rejected:
+        encoding = replace(encoding, again=encoding.again + 1)
+        dataset = encode(encoding=encoding)
+    return dataset

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from dicom_io.errors import DestinationError, NotAccepted
 from dicom_io.network.commitment import DUPLICATE_TRANSACTION, CommitmentReport, Hear, Reference
 from dicom_io.network.peer import meaning
-from dicom_io.results.encode import CONTENTS
+from dicom_io.results.outputs import OUTPUTS
 from models.types import counted
 from node.delivery.backoff import RetryPolicy, next_try
 from node.store.database import Sessions, read_only
@@ -104,7 +104,7 @@ class Commitment:
                 delivery.transaction_uid = transaction_uid
                 delivery.commitment_asked_at = self.now()
                 delivery.next_at = self.now() + self.timeout_s
-                sop_class_uid = CONTENTS[delivery.result.kind].sop_class_uid
+                sop_class_uid = OUTPUTS[delivery.result.kind].sop_class_uid
                 references.append(Reference(sop_class_uid, delivery.result.sop_instance_uid))
         return references
 

@@ -24,7 +24,7 @@ from dicom_io.network.scp_contexts import (
 )
 from dicom_io.network.scu import MAX_CONTEXTS
 from dicom_io.results import codes, own_codes
-from dicom_io.results.encode import CONTENTS
+from dicom_io.results.outputs import OUTPUTS
 from dicom_io.results.profiles import IN_PROFILES, ResultKind
 from node.peers import callers
 
@@ -48,38 +48,6 @@ REPORT_STATUSES: Mapping[ReportStatus, str] = {
     ReportStatus.INVALID_ARGUMENT: "no report that can be read, or a transaction that was not asked for here",
     ReportStatus.NO_SUCH_SOP_CLASS: "not of the Storage Commitment Push Model",
 }
-_KEY_OBJECTS = (
-    "Patient", "General Study", "Key Object Document Series", "General Equipment", "Key Object Document",
-    "SR Document Content", "SOP Common",
-)  # fmt: skip
-MODULES: Mapping[ResultKind, tuple[str, ...]] = {
-    ResultKind.SEG: (
-        "Patient", "General Study", "General Series", "Segmentation Series",
-        "Frame of Reference (nominal geometry only)", "General Equipment", "Enhanced General Equipment",
-        "General Image", "General Reference", "Image Pixel", "Segmentation Image", "Multi-frame Functional Groups",
-        "Multi-frame Dimension", "Common Instance Reference", "SOP Common",
-    ),
-    ResultKind.SR: (
-        "Patient", "General Study", "SR Document Series", "General Equipment", "Enhanced General Equipment",
-        "SR Document General", "SR Document Content", "SOP Common",
-    ),
-    ResultKind.CAD_SR: (
-        "Patient", "General Study", "SR Document Series", "General Equipment", "SR Document General",
-        "SR Document Content", "SOP Common",
-    ),
-    ResultKind.GSPS: (
-        "Patient", "General Study", "General Series", "Presentation Series", "General Equipment",
-        "Presentation State Identification", "Presentation State Relationship", "Displayed Area",
-        "Graphic Annotation", "Graphic Layer", "Modality LUT (as the image)", "Softcopy VOI LUT (as the image)",
-        "Softcopy Presentation LUT", "SOP Common",
-    ),
-    ResultKind.SC: (
-        "Patient", "General Study", "General Series", "General Equipment", "SC Equipment", "General Image",
-        "Image Pixel", "SC Image", "SOP Common",
-    ),
-    ResultKind.KO: _KEY_OBJECTS,
-    ResultKind.REJECTION: _KEY_OBJECTS,
-}  # fmt: skip
 
 
 def conformance_statement(settings: Settings, of: str) -> str:
@@ -113,8 +81,8 @@ def conformance_statement(settings: Settings, of: str) -> str:
         peers=list(_peers(settings)),
         parameters=list(_parameters(settings)),
         objects=[
-            {"kind": kind, "name": CONTENTS[kind].sop_class_uid.name, "modules": ", ".join(modules)}
-            for kind, modules in MODULES.items()
+            {"kind": kind, "name": OUTPUTS[kind].sop_class_uid.name, "modules": ", ".join(OUTPUTS[kind].modules)}
+            for kind in ResultKind
         ],
         codes=written_codes(),
     )
@@ -149,7 +117,7 @@ def _services() -> Iterator[dict[str, object]]:
 
 def _as_scu() -> Iterator[dict[str, str]]:
     yield {"name": _VERIFICATION.name, "uid": _VERIFICATION, "syntaxes": _syntaxes(_VERIFICATION)}
-    for content in dict.fromkeys(CONTENTS.values()):
+    for content in dict.fromkeys(OUTPUTS[kind].content for kind in ResultKind):
         uid, otherwise = content.sop_class_uid, content.otherwise()
         syntaxes = [encoded.transfer_syntax_uid.name for encoded in (content, otherwise) if encoded is not None]
         yield {"name": uid.name, "uid": uid, "syntaxes": ", ".join(syntaxes)}
@@ -174,7 +142,7 @@ def _statuses(meanings: Mapping[Status, str] | Mapping[ReportStatus, str]) -> It
 
 
 def _initiates(settings: Settings) -> Iterator[dict[str, str]]:
-    results = ", ".join(CONTENTS[kind].sop_class_uid.name for kind in IN_PROFILES)
+    results = ", ".join(OUTPUTS[kind].sop_class_uid.name for kind in IN_PROFILES)
     to = [destination for destination in settings.destinations if isinstance(destination, DicomDestination)]
     yield {
         "activity": "Results (C-STORE)",

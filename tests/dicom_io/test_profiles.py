@@ -1,8 +1,12 @@
 """Equal wishes of two destinations are written once."""
 
+from typing import get_args
+
 import pytest
 
-from dicom_io.results.profiles import PROFILES, profile_of
+from config.settings import Outlet
+from dicom_io.results.outputs import OUTPUTS
+from dicom_io.results.profiles import IN_PROFILES, PROFILES, ResultKind, profile_of
 
 
 def test_the_same_objects_make_the_same_profile_whichever_it_was_listed_from():
@@ -15,3 +19,16 @@ def test_the_same_objects_make_the_same_profile_whichever_it_was_listed_from():
 def test_a_profile_without_objects_is_refused():
     with pytest.raises(ValueError, match="at least one"):
         profile_of("ohif", [])
+
+
+def test_every_kind_of_object_is_in_the_table_and_can_be_asked_for_in_the_settings():
+    assert set(OUTPUTS) == set(ResultKind)
+    listed, _ = get_args(Outlet.model_fields["objects"].annotation)
+    named, _ = get_args(listed)
+    assert get_args(named) == IN_PROFILES
+    assert get_args(Outlet.model_fields["profile"].annotation) == tuple(PROFILES)
+
+
+def test_an_object_is_of_an_image_or_of_the_exam_and_only_a_rejection_note_is_of_neither():
+    of_both = {kind for kind, output in OUTPUTS.items() if (output.of_image is None) == (output.of_exam is None)}
+    assert of_both == {ResultKind.REJECTION}

@@ -16,7 +16,7 @@ from running import eventually
 
 from dicom_io.network.peer import Peer
 from dicom_io.network.scu import CStoreDestination
-from dicom_io.results.encode import contents_of
+from dicom_io.results.outputs import contents_of
 from dicom_io.results.profiles import PROFILES
 from node.delivery.backoff import RetryPolicy
 from node.delivery.deliverer import Deliverer

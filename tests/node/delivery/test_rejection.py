@@ -18,7 +18,7 @@ from sqlalchemy import select
 from config.peers import DicomDestination
 from dicom_io.network.peer import Peer
 from dicom_io.network.scu import CStoreDestination
-from dicom_io.results.encode import CONTENTS, contents_of
+from dicom_io.results.outputs import OUTPUTS, contents_of
 from dicom_io.results.profiles import PROFILES, ResultKind
 from node.delivery.backoff import RetryPolicy
 from node.delivery.deliverer import Deliverer
@@ -44,7 +44,7 @@ class Pacs:
     @contextmanager
     def listening(self) -> Iterator[Pacs]:
         ae = AE("PACS")
-        for content in CONTENTS.values():
+        for content in {output.content for output in OUTPUTS.values()}:
             ae.add_supported_context(content.sop_class_uid)
         server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, self._store)])
         self.port = server.server_address[1]
@@ -115,7 +115,7 @@ def title(note: Dataset) -> str:
 def test_no_destination_gets_rejection_notes_unless_it_asks_for_them() -> None:
     destination = DicomDestination(name="pacs", ae_title="PACS", host="127.0.0.1", port=104)
     assert destination.rejection_notes is False
-    key_objects = CONTENTS[ResultKind.REJECTION]
+    key_objects = OUTPUTS[ResultKind.REJECTION].content
     assert key_objects not in contents_of(PROFILES["ohif"])
     assert key_objects in contents_of(PROFILES["ohif"], rejection_notes=True)
     assert contents_of(PROFILES["all"], rejection_notes=True) == contents_of(PROFILES["all"])

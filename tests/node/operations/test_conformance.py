@@ -24,9 +24,10 @@ from dicom_io.network.answers import Status
 from dicom_io.network.commitment import ReportStatus
 from dicom_io.network.scp_contexts import STORAGE_CLASSES, STORAGE_COMMITMENT, supported_contexts
 from dicom_io.results.encode import encode_results
+from dicom_io.results.outputs import OUTPUTS
 from dicom_io.results.profiles import PROFILES, ResultKind
 from dicom_io.results.rejections import Reason, encode_rejection
-from node.operations.conformance import MODULES, REPORT_STATUSES, STATUSES, conformance_statement, written_codes
+from node.operations.conformance import REPORT_STATUSES, STATUSES, conformance_statement, written_codes
 
 STATEMENT = Path(__file__).parents[3] / "docs" / "conformance.md"
 QUERY_RETRIEVE = (
@@ -111,11 +112,11 @@ def test_the_statement_explains_every_status_that_a_peer_may_get():
 
 
 def test_every_object_has_the_modules_that_the_statement_says(objects: dict[ResultKind, Dataset]):
-    assert set(objects) == set(MODULES) == set(ResultKind)
+    assert set(objects) == set(OUTPUTS) == set(ResultKind)
     missing = [
         (kind, module)
-        for kind, modules in MODULES.items()
-        for module in modules
+        for kind, output in OUTPUTS.items()
+        for module in output.modules
         if SIGNS[module] not in (None, *objects[kind].dir())
     ]
     assert missing == []

@@ -1,0 +1,186 @@
+"""Every kind of object that the node writes: its SOP class, its modules, and the encoder that makes it.
+
+A new kind needs its name in `ResultKind` (profiles.py), a row in OUTPUTS, and the same name in `Outlet.objects` of
+config/settings.py, which knows no DICOM.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from pydicom import Dataset
+from pydicom.uid import (
+    UID,
+    Comprehensive3DSRStorage,
+    ExplicitVRLittleEndian,
+    GrayscaleSoftcopyPresentationStateStorage,
+    KeyObjectSelectionDocumentStorage,
+    MammographyCADSRStorage,
+    SecondaryCaptureImageStorage,
+    SegmentationStorage,
+)
+
+from dicom_io.network.scu import Content
+from dicom_io.results.cad_sr.report import encode_cad_sr
+from dicom_io.results.encoding import Encoding
+from dicom_io.results.gsps.display import is_grey
+from dicom_io.results.gsps.state import encode_gsps
+from dicom_io.results.key_objects import encode_key_objects
+from dicom_io.results.profiles import Profile, ResultKind
+from dicom_io.results.seg.segmentation import encode_seg, read_back
+from dicom_io.results.sr.report import encode_sr
+from dicom_io.results.summary.capture import encode_summary
+from models.types import ExamReading, ExamImage
+
+
+@dataclass(frozen=True)
+class Basis:
+    """What an object of the exam is made of.
+
+    Attributes:
+        sources: the header of each instance of the study, by SOP Instance UID.
+        segs: the headers of our segmentations, by the SOP Instance UID of the image that they segment.
+        predecessor: the document of the same kind and profile that it replaces.
+    """
+
+    exam: ExamReading
+    sources: Mapping[str, Dataset]
+    segs: Mapping[str, Dataset]
+    predecessor: Dataset | None
+
+
+class ImageEncoder(Protocol):
+    """Makes an object of one image with findings, out of its header and its reading."""
+
+    def __call__(self, source: Dataset, image: ExamImage, *, encoding: Encoding, title: str = "") -> Dataset:
+        """Raises NotEncodable where it cannot be written."""
+
+
+ExamEncoder = Callable[[Basis, Encoding], Dataset]
+"""Makes an object of the exam; raises NotEncodable where it cannot be written."""
+
+
+def _every(_: Dataset) -> bool:
+    return True
+
+
+def _unchecked(_: bytes, __: ExamImage) -> None:
+    return
+
+
+@dataclass(frozen=True)
+class Output:
+    """A kind of object.
+
+    Attributes:
+        modules: of its information object definition (PS3.3 Annex A), as the conformance statement names them.
+        of_image: makes one object of each image with findings; None for objects of the exam.
+        suits: whether an image, by its header, can have such an object.
+        check: raises NotEncodable where an object of an image, as it is stored, does not hold the image's reading.
+        of_exam: makes one object of the exam; None for objects of an image.
+        only_findings: the object of the exam is about the images with findings, and is not written where there are
+            none.
+        of_revision: each revision has another one, so that its UID was never taken back; the others have UIDs made of
+            their content.
+    """
+
+    sop_class_uid: UID
+    modules: tuple[str, ...]
+    of_image: ImageEncoder | None = None
+    suits: Callable[[Dataset], bool] = _every
+    check: Callable[[bytes, ExamImage], None] = _unchecked
+    of_exam: ExamEncoder | None = None
+    only_findings: bool = False
+    of_revision: bool = False
+
+    @property
+    def content(self) -> Content:
+        """What a destination is asked to accept."""
+        return Content(self.sop_class_uid, ExplicitVRLittleEndian)
+
+
+def _cad_sr(basis: Basis, encoding: Encoding) -> Dataset:
+    return encode_cad_sr(basis.exam, basis.sources, encoding=encoding, predecessor=basis.predecessor)
+
+
+def _summary(basis: Basis, encoding: Encoding) -> Dataset:
+    return encode_summary(basis.exam, basis.sources, encoding=encoding)
+
+
+def _key_objects(basis: Basis, encoding: Encoding) -> Dataset:
+    return encode_key_objects(basis.exam, basis.sources, encoding=encoding)
+
+
+def _sr(basis: Basis, encoding: Encoding) -> Dataset:
+    return encode_sr(basis.exam, basis.sources, basis.segs, encoding=encoding, predecessor=basis.predecessor)
+
+
+_KEY_OBJECT_MODULES = (
+    "Patient", "General Study", "Key Object Document Series", "General Equipment", "Key Object Document",
+    "SR Document Content", "SOP Common",
+)  # fmt: skip
+
+OUTPUTS: Mapping[ResultKind, Output] = {
+    ResultKind.SEG: Output(
+        SegmentationStorage,
+        (
+            "Patient", "General Study", "General Series", "Segmentation Series",
+            "Frame of Reference (nominal geometry only)", "General Equipment", "Enhanced General Equipment",
+            "General Image", "General Reference", "Image Pixel", "Segmentation Image",
+            "Multi-frame Functional Groups", "Multi-frame Dimension", "Common Instance Reference", "SOP Common",
+        ),
+        of_image=encode_seg,
+        check=read_back,
+    ),
+    # Grayscale presentation states are of grayscale images (PS3.3 section A.33.1).
+    ResultKind.GSPS: Output(
+        GrayscaleSoftcopyPresentationStateStorage,
+        (
+            "Patient", "General Study", "General Series", "Presentation Series", "General Equipment",
+            "Presentation State Identification", "Presentation State Relationship", "Displayed Area",
+            "Graphic Annotation", "Graphic Layer", "Modality LUT (as the image)", "Softcopy VOI LUT (as the image)",
+            "Softcopy Presentation LUT", "SOP Common",
+        ),
+        of_image=encode_gsps,
+        suits=is_grey,
+    ),
+    ResultKind.CAD_SR: Output(
+        MammographyCADSRStorage,
+        (
+            "Patient", "General Study", "SR Document Series", "General Equipment", "SR Document General",
+            "SR Document Content", "SOP Common",
+        ),
+        of_exam=_cad_sr,
+    ),
+    ResultKind.SC: Output(
+        SecondaryCaptureImageStorage,
+        (
+            "Patient", "General Study", "General Series", "General Equipment", "SC Equipment", "General Image",
+            "Image Pixel", "SC Image", "SOP Common",
+        ),
+        of_exam=_summary,
+    ),
+    ResultKind.KO: Output(
+        KeyObjectSelectionDocumentStorage, _KEY_OBJECT_MODULES, of_exam=_key_objects, only_findings=True
+    ),
+    ResultKind.SR: Output(
+        Comprehensive3DSRStorage,
+        (
+            "Patient", "General Study", "SR Document Series", "General Equipment", "Enhanced General Equipment",
+            "SR Document General", "SR Document Content", "SOP Common",
+        ),
+        of_exam=_sr,
+        of_revision=True,
+    ),
+    # Not of a reading: it is written where results are taken back (rejections.py).
+    ResultKind.REJECTION: Output(KeyObjectSelectionDocumentStorage, _KEY_OBJECT_MODULES),
+}  # fmt: skip
+"""Each kind, in the order in which they are written and sent: the report last."""
+
+
+def contents_of(profile: Profile, *, rejection_notes: bool = False) -> tuple[Content, ...]:
+    """What a destination of this profile, that may get rejection notes too, is asked to accept."""
+    kinds = profile.kinds | ({ResultKind.REJECTION} if rejection_notes else set())
+    return tuple(dict.fromkeys(OUTPUTS[kind].content for kind in ResultKind if kind in kinds))
