@@ -1,7 +1,7 @@
 """Every kind of object that the node writes: its SOP class, its modules, and the encoder that makes it.
 
-A new kind needs its name in `ResultKind` (profiles.py), a row in OUTPUTS, and the same name in `Outlet.objects` of
-config/settings.py, which knows no DICOM.
+A new kind needs its name in `ResultKind` (profiles.py), a row in OUTPUTS, and the same name in the setting `objects` of
+a destination: config knows no DICOM.
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
 """Equal wishes of two destinations are written once."""
 
-from typing import get_args
-
 import pytest
 
-from config.settings import Outlet
+from config.settings import Settings
 from dicom_io.results.outputs import OUTPUTS
 from dicom_io.results.profiles import IN_PROFILES, PROFILES, ResultKind, profile_of
 
@@ -21,12 +19,17 @@ def test_a_profile_without_objects_is_refused():
         profile_of("ohif", [])
 
 
-def test_every_kind_of_object_is_in_the_table_and_can_be_asked_for_in_the_settings():
+def test_every_kind_of_object_is_in_the_table():
     assert set(OUTPUTS) == set(ResultKind)
-    listed, _ = get_args(Outlet.model_fields["objects"].annotation)
-    named, _ = get_args(listed)
-    assert get_args(named) == IN_PROFILES
-    assert get_args(Outlet.model_fields["profile"].annotation) == tuple(PROFILES)
+
+
+@pytest.mark.parametrize(
+    "wish", [*({"objects": [kind]} for kind in IN_PROFILES), *({"profile": name} for name in PROFILES)], ids=str
+)
+def test_every_kind_and_every_profile_can_be_asked_for_in_the_settings(wish: dict[str, object]):
+    pacs = {"name": "pacs", "ae_title": "PACS", "host": "192.0.2.1", "port": 104, **wish}
+    (destination,) = Settings.model_validate({"data_dir": "data", "destinations": [pacs]}).destinations
+    assert profile_of(destination.profile, destination.objects).kinds
 
 
 def test_an_object_is_of_an_image_or_of_the_exam_and_only_a_rejection_note_is_of_neither():
