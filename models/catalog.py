@@ -1,14 +1,16 @@
 """Which architectures there are, and the way from a bundle to a pipeline that runs.
 
 To add one: a file beside its kind (models/detectors, segmenters, classifiers) with
-`load(weights, device, mixed_precision, **settings)`, and a line below.
+`load(weights, device, mixed_precision, **settings)`, and a function and a line below.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from importlib import import_module
+from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -18,27 +20,88 @@ from safetensors.torch import load_file
 from models.birads.calibration import SCREENING_PREVALENCE, prior_of
 from models.bundles.bundle import CARD, Bundle, BundleError, Part, verify
 from models.pipeline import Pipeline
+from models.segmenters.network import PromptedNet
+from models.segmenters.prompts import Settings
 
-ARCHITECTURES: Mapping[str, str] = {
-    "yolov8": "models.detectors.yolov8",
-    "lite-medsam": "models.segmenters.lite_medsam",
-    "medsam-vit-b": "models.segmenters.sam:medsam-vit-b",
-    "sam-vit-b": "models.segmenters.sam:vit-b",
-    "sam-vit-l": "models.segmenters.sam:vit-l",
-    "sam-vit-h": "models.segmenters.sam:vit-h",
-    "sam-hq-tiny": "models.segmenters.hq_sam:tiny",
-    "sam-hq-vit-b": "models.segmenters.hq_sam:vit-b",
-    "sam-hq-vit-l": "models.segmenters.hq_sam:vit-l",
-    "sam-hq-vit-h": "models.segmenters.hq_sam:vit-h",
-    "mlsam-tiny": "models.segmenters.mlsam:tiny",
-    "mlsam-vit-b": "models.segmenters.mlsam:vit-b",
-    "mlsam-vit-l": "models.segmenters.mlsam:vit-l",
-    "mlsam-vit-h": "models.segmenters.mlsam:vit-h",
-    "efficientnet": "models.classifiers.efficient_net",
-    "medsam-mlp": "models.classifiers.medsam_mlp",
-}
-"""Name in bundle.toml → module, or module:variant, which its `load` is told. Imported only when a bundle asks for it:
-each brings a library of its own."""
+
+@dataclass(frozen=True)
+class Architecture:
+    """What an adapter's file offers.
+
+    Attributes:
+        load: the adapter (a Detector, Segmenter or Classifier) out of weights, device, mixed precision and settings.
+        untrained: a segmenter's network with arbitrary weights and its `Settings`: see models/segmenters.
+        from_official: gives the weights of the published checkpoint the names that they have here.
+    """
+
+    load: Callable[..., Any]
+    untrained: Callable[..., tuple[PromptedNet, Settings]] | None = None
+    from_official: Callable[[Mapping[str, torch.Tensor]], dict[str, torch.Tensor]] = dict
+
+
+def _yolov8() -> Architecture:
+    from models.detectors import yolov8
+
+    return Architecture(yolov8.load)
+
+
+def _lite_medsam() -> Architecture:
+    from models.segmenters import lite_medsam
+
+    return Architecture(lite_medsam.load, lite_medsam.untrained, lite_medsam.from_official)
+
+
+def _sam(variant: str) -> Architecture:
+    from models.segmenters import sam
+
+    return Architecture(partial(sam.load, variant=variant), partial(sam.untrained, variant), sam.from_official)
+
+
+def _hq_sam(variant: str) -> Architecture:
+    from models.segmenters import hq_sam
+
+    return Architecture(partial(hq_sam.load, variant=variant), partial(hq_sam.untrained, variant), hq_sam.from_official)
+
+
+def _mlsam(variant: str) -> Architecture:
+    from models.segmenters import mlsam
+
+    return Architecture(partial(mlsam.load, variant=variant), partial(mlsam.untrained, variant))
+
+
+def _efficient_net() -> Architecture:
+    from models.classifiers import efficient_net
+
+    return Architecture(efficient_net.load)
+
+
+def _medsam_mlp() -> Architecture:
+    from models.classifiers import medsam_mlp
+
+    return Architecture(medsam_mlp.load)
+
+
+ARCHITECTURES: Mapping[str, Callable[[], Architecture]] = MappingProxyType(
+    {
+        "yolov8": _yolov8,
+        "lite-medsam": _lite_medsam,
+        "medsam-vit-b": partial(_sam, "medsam-vit-b"),
+        "sam-vit-b": partial(_sam, "vit-b"),
+        "sam-vit-l": partial(_sam, "vit-l"),
+        "sam-vit-h": partial(_sam, "vit-h"),
+        "sam-hq-tiny": partial(_hq_sam, "tiny"),
+        "sam-hq-vit-b": partial(_hq_sam, "vit-b"),
+        "sam-hq-vit-l": partial(_hq_sam, "vit-l"),
+        "sam-hq-vit-h": partial(_hq_sam, "vit-h"),
+        "mlsam-tiny": partial(_mlsam, "tiny"),
+        "mlsam-vit-b": partial(_mlsam, "vit-b"),
+        "mlsam-vit-l": partial(_mlsam, "vit-l"),
+        "mlsam-vit-h": partial(_mlsam, "vit-h"),
+        "efficientnet": _efficient_net,
+        "medsam-mlp": _medsam_mlp,
+    }
+)
+"""By the name in bundle.toml. Each imports its library when it is called, and not before."""
 
 
 def load_pipeline(
@@ -71,7 +134,8 @@ def load_pipeline(
         clock=clock,
         largest_lesion=bundle.detector.largest_lesion,
         calibration={
-            level: one.at_prevalence(prior_of(level, prevalence)) for level, one in bundle.calibration.items()
+            level: calibration.at_prevalence(prior_of(level, prevalence))
+            for level, calibration in bundle.calibration.items()
         },
         prevalence=prevalence,
         caveat=bundle.caveat,
@@ -110,21 +174,17 @@ def adapter_of(
         KeyError: the architecture is unknown.
         RuntimeError, TypeError, ValueError: weights and settings do not fit it.
     """
-    module, variant = module_of(architecture)
-    return module.load(weights, device, mixed_precision, **variant, **settings)
+    return ARCHITECTURES[architecture]().load(weights, device, mixed_precision, **settings)
 
 
-def untrained(architecture: str, settings: Mapping[str, Any]) -> Any:
+def untrained(architecture: str, settings: Mapping[str, Any]) -> tuple[PromptedNet, Settings]:
     """A segmenter's network with arbitrary weights and its `Settings`: see models/segmenters.
 
     Raises:
         KeyError: the architecture is unknown.
-        TypeError, ValueError: a setting is unknown or wrong.
+        TypeError, ValueError: it is no segmenter, or a setting is unknown or wrong.
     """
-    module, variant = module_of(architecture)
-    return module.untrained(**variant, **settings)
-
-
-def module_of(architecture: str) -> tuple[Any, dict[str, str]]:
-    name, _, variant = ARCHITECTURES[architecture].partition(":")
-    return import_module(name), {"variant": variant} if variant else {}
+    make = ARCHITECTURES[architecture]().untrained
+    if make is None:
+        raise ValueError(f"{architecture} is no segmenter")
+    return make(**settings)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 
 from models.bundles.bundle import Bundle
 from models.bundles.writing import NewPart, put_part
-from models.catalog import adapter_of, module_of
+from models.catalog import ARCHITECTURES, adapter_of
 from models.checkpoints.known import OFFICIAL, Official
 from models.checkpoints.reading import StartError, read_start
 from models.errors import UserError
@@ -49,7 +49,6 @@ def import_checkpoint(
         raise ImportRefused(f"{name!r} is not known. Give --as one of {', '.join(OFFICIAL)}.")
     official = OFFICIAL[name]
     _check_digest(path, name, official, sha256)
-    module, _ = module_of(official.architecture)
     try:
         found = read_start(path)
     except StartError as error:
@@ -57,8 +56,7 @@ def import_checkpoint(
             f"{path}: is damaged or no checkpoint (nothing but named tensors is read). "
             f"Get it anew from {official.source}."
         ) from error
-    renamed: Callable[[Mapping[str, torch.Tensor]], dict[str, torch.Tensor]] = getattr(module, "from_official", dict)
-    weights = renamed(found)
+    weights = ARCHITECTURES[official.architecture]().from_official(found)
     _check_fit(path, name, official, weights)
     part = NewPart(
         role=official.role,

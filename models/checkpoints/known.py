@@ -18,7 +18,7 @@ class Official:
 
     Attributes:
         role: the part of a bundle that it is.
-        architecture: a name in models/catalog.py, whose module may have `from_official`.
+        architecture: a name in models/catalog.py.
         settings: what that architecture needs to load it.
         source: where it is had.
         algorithm: of the digest.

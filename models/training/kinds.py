@@ -1,12 +1,12 @@
-"""What can be trained: the three kinds of model, and what each kind's module offers the training frame."""
+"""What can be trained: the three kinds of model, and what each of them offers the training frame."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from importlib import import_module
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from pydantic import BaseModel
@@ -16,34 +16,50 @@ from models.datasets.case import Case
 from models.training.recipe import Recipe, RecipeError, read_recipe
 from models.training.task import Task
 
-KINDS: Mapping[str, str] = MappingProxyType(
-    {
-        "detector": "models.training.detector.task",
-        "segmenter": "models.training.segmenter.task",
-        "classifier": "models.training.classifier.task",
-    }
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of model that can be trained.
+
+    Attributes:
+        model: the recipe's table [model].
+        settings: the recipe's table [task].
+        prepare: makes the task of a recipe, training cases, validation cases, start weights (None: random ones) and
+            device.
+        part: gives, of a network that was trained by a recipe, the architecture's name and settings as bundle.toml
+            has them.
+    """
+
+    model: type[BaseModel]
+    settings: type[BaseModel]
+    prepare: Callable[[Recipe, Sequence[Case], Sequence[Case], Path | None, torch.device], Task]
+    part: Callable[[nn.Module, Recipe], tuple[str, dict[str, Any]]]
+
+
+def _detector() -> Kind:
+    from models.training.detector.task import Model, TaskSettings, part, prepare
+
+    return Kind(Model, TaskSettings, prepare, part)
+
+
+def _segmenter() -> Kind:
+    from models.training.segmenter.recipe import Model, TaskSettings
+    from models.training.segmenter.task import part, prepare
+
+    return Kind(Model, TaskSettings, prepare, part)
+
+
+def _classifier() -> Kind:
+    from models.training.classifier.recipe import Model, TaskSettings
+    from models.training.classifier.task import part, prepare
+
+    return Kind(Model, TaskSettings, prepare, part)
+
+
+KINDS: Mapping[str, Callable[[], Kind]] = MappingProxyType(
+    {"detector": _detector, "segmenter": _segmenter, "classifier": _classifier}
 )
-"""What can be trained, and the module that knows how."""
-
-
-class Kind(Protocol):
-    """What each module of `KINDS` offers."""
-
-    Model: type[BaseModel]
-    TaskSettings: type[BaseModel]
-
-    def prepare(
-        self,
-        recipe: Recipe,
-        train: Sequence[Case],
-        validation: Sequence[Case],
-        start: Path | None,
-        device: torch.device,
-    ) -> Task:
-        """What is trained, on what, judged by what."""
-
-    def part(self, network: nn.Module, recipe: Recipe) -> tuple[str, dict[str, Any]]:
-        """The architecture's name and settings, as bundle.toml has them."""
+"""What can be trained, by its name in a recipe. Each imports its library when it is called, and not before."""
 
 
 def recipe_of(kind: str, source: str | Path) -> Recipe:
@@ -54,12 +70,5 @@ def recipe_of(kind: str, source: str | Path) -> Recipe:
     """
     if kind not in KINDS:
         raise RecipeError(f"{kind!r} cannot be trained. Known: {', '.join(KINDS)}.")
-    module = module_of(kind)
-    return read_recipe(source, kind, module.Model, module.TaskSettings)
-
-
-def module_of(kind: str) -> Kind:
-    """The module of a kind of `KINDS`."""
-    module: Any = import_module(KINDS[kind])
-    found: Kind = module
-    return found
+    found = KINDS[kind]()
+    return read_recipe(source, kind, found.model, found.settings)

@@ -12,7 +12,7 @@ import torch
 from models.bundles.writing import stored
 from models.datasets.case import Case
 from models.training.fit import fit
-from models.training.kinds import module_of
+from models.training.kinds import KINDS
 from models.training.recipe import Progress, Recipe
 from models.training.task import Choosing
 
@@ -53,11 +53,11 @@ def fit_part(
 
     Raises what `models.training.runs.train` raises.
     """
-    module = module_of(recipe.kind)
+    kind = KINDS[recipe.kind]()
     torch.manual_seed(recipe.fit.seed)
-    task = module.prepare(recipe, train, validation, start, device)
+    task = kind.prepare(recipe, train, validation, start, device)
     network = fit(task, recipe.fit, folder, device, progress, depends_on)
-    architecture, settings = module.part(network, recipe)
+    architecture, settings = kind.part(network, recipe)
     if isinstance(task, Choosing):
         settings = {**settings, **task.chosen(network)}
     return Fitted(architecture, settings, stored(network.state_dict(), half=True))

@@ -15,11 +15,9 @@ from models.datasets.case import Case, DatasetError, of_kinds
 from models.radiomics.texture import Radiomics
 from models.training.classifier.efficient_net import EfficientNetTask
 from models.training.classifier.medsam_mlp import MedSamMlpTask, start_from
-from models.training.classifier.recipe import EfficientNetModel, MedSamMlpModel, Model, TaskSettings
+from models.training.classifier.recipe import EfficientNetModel, MedSamMlpModel, TaskSettings
 from models.training.classifier.samples import Wanted, read_samples
 from models.training.recipe import Recipe
-
-__all__ = ["Model", "TaskSettings", "part", "prepare"]
 
 
 def prepare(

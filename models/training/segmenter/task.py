@@ -30,8 +30,6 @@ from models.training.segmenter.recipe import Model, TaskSettings
 from models.training.segmenter.views import Shown, View, pictures_of, read_views
 from models.training.task import groups_by_decay
 
-__all__ = ["Model", "TaskSettings", "part", "prepare"]
-
 Batch = list[View]
 
 

@@ -21,7 +21,8 @@ from models.training.fit import fit
 from models.training.kinds import recipe_of
 from models.training.recipe import CalibrationRecipe, FitRecipe, Recipe, SplitRecipe, find_recipe, shipped_recipes
 from models.training.segmenter.mask_loss import dice_and_cross_entropy, uncertain_points
-from models.training.segmenter.task import Model, TaskSettings, part, prepare
+from models.training.segmenter.recipe import Model, TaskSettings
+from models.training.segmenter.task import part, prepare
 from models.training.segmenter.views import _turned
 from models.types import Box, Mammogram, Mask
 
