@@ -44,7 +44,7 @@ class AttendedC2f(C2f):
     attention: Attention
 
     @classmethod
-    def extend(cls, block: Any, attention: Attention) -> None:
+    def convert(cls, block: Any, attention: Attention) -> None:
         """Turns a stock block into an attended one, in place: ultralytics' bookkeeping on it stays."""
         made = make_attention(attention, block.cv2.conv.out_channels)
         if made is not None:
@@ -73,7 +73,7 @@ def build(scale: Scale, attention: Attention, attended: Sequence[Stage] = ATTEND
     network: nn.Module = DetectionModel(f"yolov8{scale}.yaml", nc=len(KINDS), verbose=False)  # type: ignore[no-untyped-call]
     layers: Any = network.model
     for layer in attended:
-        AttendedC2f.extend(layers[layer], attention)
+        AttendedC2f.convert(layers[layer], attention)
     return network
 
 
