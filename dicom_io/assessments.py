@@ -154,13 +154,17 @@ def _is_by_person(path: Path, verified: bool) -> bool:
     for item in reversed(path):
         said = item.named(_DEVICE | {_OBSERVER_TYPE, _PERSON_NAME})
         if said:
-            by_device = any(one.name in _DEVICE or one.value == _DEVICE_TYPE for one in said)
-            return any(one.value == _PERSON or one.person for one in said) and (verified or not by_device)
+            by_device = any(observer.name in _DEVICE or observer.value == _DEVICE_TYPE for observer in said)
+            return any(observer.value == _PERSON or observer.person for observer in said) and (
+                verified or not by_device
+            )
     return verified
 
 
 def _is_verified(document: Dataset) -> bool:
-    by_somebody = any(text(one, "VerifyingObserverName") for one in items(document, "VerifyingObserverSequence"))
+    by_somebody = any(
+        text(observer, "VerifyingObserverName") for observer in items(document, "VerifyingObserverSequence")
+    )
     return code(document, "VerificationFlag") == "VERIFIED" and by_somebody
 
 
@@ -180,7 +184,7 @@ def _sides(path: Path) -> Sequence[Laterality | None]:
 
 def _agreed(said: Iterable[Item]) -> Sequence[Laterality | None]:
     """The sides that items or their laterality name; the exam where they name different ones; empty where none does."""
-    named = {sides for item in said for one in (item, *item.named(_LATERALITY)) if (sides := _sides_of(one))}
+    named = {sides for item in said for holder in (item, *item.named(_LATERALITY)) if (sides := _sides_of(holder))}
     return named.pop() if len(named) == 1 else (None,) if named else ()
 
 

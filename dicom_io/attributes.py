@@ -29,7 +29,7 @@ def values(dataset: Dataset, keyword: str) -> tuple[object, ...]:
     if isinstance(value, Items):
         return ()
     found = tuple(value) if isinstance(value, MultiValue | list | tuple) else (value,)
-    return () if all(one is None or one == "" for one in found) else found
+    return () if all(value is None or value == "" for value in found) else found
 
 
 def text(dataset: Dataset, keyword: str) -> str:

@@ -208,7 +208,7 @@ def _date(stated: str) -> date | None:
 def _laterality_of_region(dataset: Dataset) -> Laterality | None:
     """The side of the breast by the code of the anatomic region or its modifier; None where they tell both or none."""
     regions = _regions(dataset)
-    modifiers = [one for region in regions for one in items(region, "AnatomicRegionModifierSequence")]
+    modifiers = [modifier for region in regions for modifier in items(region, "AnatomicRegionModifierSequence")]
     told = {_SIDES_OF_BREASTS.get(text(region, "CodeValue").upper()) for region in regions}
     told |= {_SIDES.get(text(modifier, "CodeValue").upper()) for modifier in modifiers}
     sides = told - {None}

@@ -214,7 +214,9 @@ def _values(dataset: Dataset) -> list[str]:
         for group in items(dataset, groups)[:1]:
             for frame in items(group, "XRay3DFrameTypeSequence"):
                 found += values(frame, "FrameType")[2:]
-    return [value for value in dict.fromkeys(_SEPARATOR.sub("_", str(one).strip().upper()) for one in found) if value]
+    return [
+        value for value in dict.fromkeys(_SEPARATOR.sub("_", str(value).strip().upper()) for value in found) if value
+    ]
 
 
 def _row(value: str) -> ImageTypeRow | None:

@@ -157,26 +157,26 @@ def functional_groups(dataset: Dataset, keyword: str) -> Iterator[Dataset]:
 def unknown_modifiers(dataset: Dataset) -> list[str]:
     """The meanings, or else the values, of modifiers that are in no row of the table, for the report."""
     stated = [*_stated_modifiers(dataset), *_view_codes(dataset)[1:]]
-    unknown = [one for one in stated if _VIEWS.get(text(one, "CodeValue")) is None and not _known(one)]
-    names = [text(one, "CodeMeaning") or text(one, "CodeValue") or "without a code" for one in unknown]
+    unknown = [code for code in stated if _VIEWS.get(text(code, "CodeValue")) is None and not _known(code)]
+    names = [text(item, "CodeMeaning") or text(item, "CodeValue") or "without a code" for item in unknown]
     return list(dict.fromkeys("".join(filter(str.isprintable, name))[:64] for name in names))
 
 
 def _is_specimen(dataset: Dataset) -> bool:
     """By code, in words, or by anything that only a specimen's header has."""
     regions = items(dataset, "AnatomicRegionSequence")
-    within = [one for region in regions for one in items(region, "AnatomicRegionModifierSequence")]
+    within = [modifier for region in regions for modifier in items(region, "AnatomicRegionModifierSequence")]
     for coded in (*_view_codes(dataset), *_stated_modifiers(dataset), *regions, *within):
         if _VIEWS.get(text(coded, "CodeValue")) == SPECIMEN or "specimen" in text(coded, "CodeMeaning").lower():
             return True
     written = (*_positions(dataset), code(dataset, "BodyPartExamined"))
-    if any(SPECIMEN in one for one in written):
+    if any(SPECIMEN in word for word in written):
         return True
     return any(items(dataset, keyword) or text(dataset, keyword) for keyword in _OF_SPECIMENS)
 
 
 def _positions(dataset: Dataset) -> list[str]:
-    return [position for one in values(dataset, "ViewPosition") if (position := str(one).strip().upper())]
+    return [position for stated in values(dataset, "ViewPosition") if (position := str(stated).strip().upper())]
 
 
 def _label(position: str) -> re.Match[str] | None:
@@ -190,7 +190,7 @@ def _view_codes(dataset: Dataset) -> list[Dataset]:
 def _modifiers(dataset: Dataset) -> list[_Modifier]:
     """The known modifiers, wherever a sender put them: within the view's code, beside it, as one more view, or as a
     label or words in View Position."""
-    found = [known for one in [*_view_codes(dataset), *_stated_modifiers(dataset)] for known in _known(one)]
+    found = [known for code in [*_view_codes(dataset), *_stated_modifiers(dataset)] for known in _known(code)]
     for position in _positions(dataset):
         if position in _VIEWS.values():
             continue
@@ -204,7 +204,7 @@ def _modifiers(dataset: Dataset) -> list[_Modifier]:
 
 def _stated_modifiers(dataset: Dataset) -> list[Dataset]:
     holders = [dataset, *_view_codes(dataset), *items(dataset, "SharedFunctionalGroupsSequence")]
-    return [one for holder in holders for one in items(holder, "ViewModifierCodeSequence")]
+    return [modifier for holder in holders for modifier in items(holder, "ViewModifierCodeSequence")]
 
 
 def _known(stated: Dataset) -> list[_Modifier]:

@@ -88,20 +88,34 @@ class Pipeline:
         as_stated: Mammogram,
     ) -> ImageReading:
         began = self.clock()
-        found = [found[number] for number in innermost([one.box for one in found])]
+        found = [found[number] for number in innermost([detection.box for detection in found])]
         outlines = in_halves(
-            lambda some: self.segmenter.segment(image, [one.box for one in some], [one.kind for one in some]), found
+            lambda some: self.segmenter.segment(
+                image, [detection.box for detection in some], [detection.kind for detection in some]
+            ),
+            found,
         )
         segmented = self.clock()
-        drawn = [_whole(one) if outline is None else outline for outline, one in zip(outlines, found, strict=True)]
+        drawn = [
+            _whole(detection) if outline is None else outline
+            for outline, detection in zip(outlines, found, strict=True)
+        ]
         staying = innermost(drawn)
         found, masks = [found[number] for number in staying], [drawn[number] for number in staying]
         malignancy, scores = self._classify(image, masks)
         classified = self.clock()
         doubts = self._doubts(image, masks)
         findings = [
-            Finding(one.kind, one.box, mask, one.confidence, score, self._worth(Level.LESION, score), doubt)
-            for one, mask, score, doubt in zip(found, masks, scores, doubts, strict=True)
+            Finding(
+                detection.kind,
+                detection.box,
+                mask,
+                detection.confidence,
+                score,
+                self._worth(Level.LESION, score),
+                doubt,
+            )
+            for detection, mask, score, doubt in zip(found, masks, scores, doubts, strict=True)
         ]
         without = sum(outlines[number] is None for number in staying)
         doubtful = sum(bool(doubt) for doubt in doubts)
@@ -151,11 +165,11 @@ class Pipeline:
 
         def scored(some: Sequence[Mask]) -> list[tuple[float, float]]:
             whole, each = self.classifier.classify(image, some)
-            return [(whole, one) for one in each]
+            return [(whole, score) for score in each]
 
         pairs = in_halves(scored, masks)
         # The highest: a classifier of lesions scores an image by those it was shown, and a half may not hold the worst.
-        return max(whole for whole, _ in pairs), [one for _, one in pairs]
+        return max(whole for whole, _ in pairs), [score for _, score in pairs]
 
 
 def in_halves(work: Callable[[Sequence[In]], list[Out]], items: Sequence[In]) -> list[Out]:

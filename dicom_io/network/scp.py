@@ -278,7 +278,7 @@ def _where(error: Exception) -> str:
 
 def _abort(associations: Sequence[Association]) -> None:
     """Aborts them together."""
-    aborting = [threading.Thread(target=_abort_one, args=(one,), daemon=True) for one in associations]
+    aborting = [threading.Thread(target=_abort_one, args=(association,), daemon=True) for association in associations]
     for thread in aborting:
         thread.start()
     deadline = time.monotonic() + _ABORTED_WITHIN_S

@@ -114,8 +114,8 @@ class Gate(AssociationServer):
                     elif key.fileobj is self.socket:
                         self._welcome(selector)
                 self._end_overdue(selector)
-            for one in list(self._open):
-                self._close(one, selector)
+            for waiting in list(self._open):
+                self._close(waiting, selector)
         self._stopped.set()
 
     def shutdown(self) -> None:
@@ -131,7 +131,7 @@ class Gate(AssociationServer):
 
     def _until_next(self) -> float | None:
         first = next(iter(self._open), None)
-        ends = [one.deadline for one in self._open if one.refused] + ([first.deadline] if first else [])
+        ends = [waiting.deadline for waiting in self._open if waiting.refused] + ([first.deadline] if first else [])
         return max(0.0, min(ends) - time.monotonic()) if ends else None
 
     def _welcome(self, selector: selectors.BaseSelector) -> None:
@@ -143,109 +143,111 @@ class Gate(AssociationServer):
         except OSError as error:
             if error.errno in _OUT_OF_DESCRIPTORS:
                 self._tell("", f"a connection waits: {os.strerror(error.errno or 0)}")
-                for one in list(self._open)[:1]:
-                    self._close(one, selector)
+                for waiting in list(self._open)[:1]:
+                    self._close(waiting, selector)
                 time.sleep(_BREATH_S)  # it stays in the kernel's queue
             return
         connection.setblocking(False)
-        one = _Waiting(connection, address, time.monotonic() + self.patience_s)
-        leaves = self._waiting.take(one, one.host, waits=True)
+        waiting = _Waiting(connection, address, time.monotonic() + self.patience_s)
+        leaves = self._waiting.take(waiting, waiting.host, waits=True)
         if leaves is not None:
             self._close(leaves, selector)
-        self._open[one] = None
-        selector.register(connection, selectors.EVENT_READ, one)
+        self._open[waiting] = None
+        selector.register(connection, selectors.EVENT_READ, waiting)
 
-    def _hear(self, one: _Waiting, selector: selectors.BaseSelector) -> None:
+    def _hear(self, waiting: _Waiting, selector: selectors.BaseSelector) -> None:
         try:
-            self._read(one, selector)
+            self._read(waiting, selector)
         except BlockingIOError:
             pass
         except (NotARequest, OSError) as fault:
             if isinstance(fault, NotARequest):
-                self._tell(one.host, f"a connection from {one.host} is ended: {fault}")
-                self._dismiss(one, _ABORT)
+                self._tell(waiting.host, f"a connection from {waiting.host} is ended: {fault}")
+                self._dismiss(waiting, _ABORT)
             else:
-                self._close(one, selector)
+                self._close(waiting, selector)
         except Exception as fault:  # noqa: BLE001 - a fault of ours ends one connection, not all
             log.error("%s while a connection was looked at", type(fault).__name__)
-            self._close(one, selector)
+            self._close(waiting, selector)
 
-    def _read(self, one: _Waiting, selector: selectors.BaseSelector) -> None:
+    def _read(self, waiting: _Waiting, selector: selectors.BaseSelector) -> None:
         """
         Raises:
             NotARequest: what came is none.
         """
-        data = one.socket.recv(4096 if one.refused else one.wanted - len(one.request))
+        data = waiting.socket.recv(4096 if waiting.refused else waiting.wanted - len(waiting.request))
         if not data:
-            if not one.request:
-                self._tell(one.host, f"a connection from {one.host} was closed before it said anything")
-            self._close(one, selector)
+            if not waiting.request:
+                self._tell(waiting.host, f"a connection from {waiting.host} was closed before it said anything")
+            self._close(waiting, selector)
             return
-        if one.refused:
+        if waiting.refused:
             return
-        one.request += data
-        if len(one.request) < one.wanted:
+        waiting.request += data
+        if len(waiting.request) < waiting.wanted:
             return
-        if one.wanted == 6:
-            length_of(bytes(one.request))
-            one.wanted = FIXED
-        elif one.wanted == FIXED:
-            self._judge(one)
-            one.wanted = length_of(bytes(one.request[:6]))
-        if len(one.request) == one.wanted and not one.refused:
-            self._admit(one, selector)
+        if waiting.wanted == 6:
+            length_of(bytes(waiting.request))
+            waiting.wanted = FIXED
+        elif waiting.wanted == FIXED:
+            self._judge(waiting)
+            waiting.wanted = length_of(bytes(waiting.request[:6]))
+        if len(waiting.request) == waiting.wanted and not waiting.refused:
+            self._admit(waiting, selector)
 
-    def _judge(self, one: _Waiting) -> None:
-        if not one.request[7] & 1:
-            self._refuse(one, Refusal(1, 2, 2, "it speaks another version of the protocol"))
-        elif refusal := self.judge(names_in(bytes(one.request)), one.host):
-            self._refuse(one, refusal)
+    def _judge(self, waiting: _Waiting) -> None:
+        if not waiting.request[7] & 1:
+            self._refuse(waiting, Refusal(1, 2, 2, "it speaks another version of the protocol"))
+        elif refusal := self.judge(names_in(bytes(waiting.request)), waiting.host):
+            self._refuse(waiting, refusal)
 
-    def _admit(self, one: _Waiting, selector: selectors.BaseSelector) -> None:
-        request = tidy(bytes(one.request))
+    def _admit(self, waiting: _Waiting, selector: selectors.BaseSelector) -> None:
+        request = tidy(bytes(waiting.request))
         key = object()
         try:
-            self.places.take(key, one.host)
+            self.places.take(key, waiting.host)
         except NoPlace:
-            self._refuse(one, _BUSY)
+            self._refuse(waiting, _BUSY)
             return
-        selector.unregister(one.socket)
-        self._forget(one)
+        selector.unregister(waiting.socket)
+        self._forget(waiting)
         try:
-            one.socket.setblocking(True)
-            self.RequestHandlerClass((request, one.socket, key), one.address, self)  # type: ignore[arg-type]
+            waiting.socket.setblocking(True)
+            self.RequestHandlerClass((request, waiting.socket, key), waiting.address, self)  # type: ignore[arg-type]
         except Exception as fault:  # noqa: BLE001 - no thread or descriptor left, say: the others go on
             log.error("an association could not be begun: %s", type(fault).__name__)
             self.places.leave(key)
-            one.socket.close()
+            waiting.socket.close()
 
-    def _refuse(self, one: _Waiting, refusal: Refusal) -> None:
-        self._tell(one.host, f"association refused: {refusal.why}")
-        self._dismiss(one, refusal.pdu)
+    def _refuse(self, waiting: _Waiting, refusal: Refusal) -> None:
+        self._tell(waiting.host, f"association refused: {refusal.why}")
+        self._dismiss(waiting, refusal.pdu)
 
-    def _dismiss(self, one: _Waiting, answer: bytes) -> None:
-        one.refused = True
-        one.deadline = min(one.deadline, time.monotonic() + _FAREWELL_S)
+    def _dismiss(self, waiting: _Waiting, answer: bytes) -> None:
+        waiting.refused = True
+        waiting.deadline = min(waiting.deadline, time.monotonic() + _FAREWELL_S)
         with suppress(OSError):
-            one.socket.send(answer)
-            one.socket.shutdown(socket.SHUT_WR)
+            waiting.socket.send(answer)
+            waiting.socket.shutdown(socket.SHUT_WR)
 
     def _end_overdue(self, selector: selectors.BaseSelector) -> None:
         now = time.monotonic()
-        for one in [one for one in self._open if one.deadline <= now]:
-            if not one.refused:
-                self._tell(one.host, f"a connection from {one.host} asked for nothing within {self.patience_s:g} s")
-            self._close(one, selector)
+        for waiting in [waiting for waiting in self._open if waiting.deadline <= now]:
+            if not waiting.refused:
+                self._tell(
+                    waiting.host, f"a connection from {waiting.host} asked for nothing within {self.patience_s:g} s"
+                )
+            self._close(waiting, selector)
 
-    def _close(self, one: _Waiting, selector: selectors.BaseSelector) -> None:
+    def _close(self, waiting: _Waiting, selector: selectors.BaseSelector) -> None:
         with suppress(KeyError, ValueError):
-            selector.unregister(one.socket)
-        self._forget(one)
-        one.socket.close()
+            selector.unregister(waiting.socket)
+        self._forget(waiting)
+        waiting.socket.close()
 
-    def _forget(self, one: _Waiting) -> None:
-        self._open.pop(one, None)
-        self._waiting.leave(one)
+    def _forget(self, waiting: _Waiting) -> None:
+        self._open.pop(waiting, None)
+        self._waiting.leave(waiting)
 
     def _tell(self, host: str, message: str) -> None:
         """Logs what is new. Probes come every few seconds, for years."""

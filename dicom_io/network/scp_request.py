@@ -120,7 +120,7 @@ def _context(value: bytes) -> tuple[int, bytes]:
             abstract = _uid(inside)
         elif kind == _SYNTAX:
             syntaxes.append(_uid(inside))
-    inside = _item(_ABSTRACT, abstract) + b"".join(_item(_SYNTAX, one) for one in syntaxes or [_NO_UID])
+    inside = _item(_ABSTRACT, abstract) + b"".join(_item(_SYNTAX, syntax) for syntax in syntaxes or [_NO_UID])
     return value[0], _item(_CONTEXT, struct.pack(">Bxxx", value[0]) + inside)
 
 

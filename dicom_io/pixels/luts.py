@@ -202,7 +202,7 @@ def _stated_vois(dataset: Dataset) -> list[Voi]:
         lut, swapped = _in_order(stated)
         if table := _table(lut):
             vois += [Voi(lut=lut, remark=swapped), Voi(lut=_over_its_entries(table), remark=swapped)]
-    return vois + [Voi(window=one) for one in stated_windows(dataset)]
+    return vois + [Voi(window=stated) for stated in stated_windows(dataset)]
 
 
 def _over_its_entries(table: _Table) -> Dataset:

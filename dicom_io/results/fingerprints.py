@@ -42,7 +42,9 @@ def exam_fingerprint(exam: ExamReading, sources: Mapping[str, Dataset]) -> str:
         sources: the header of each instance of the study, by SOP Instance UID.
     """
     told = [getattr(exam, field.name) for field in fields(exam)]
-    images = sorted([*(one.sop_instance_uid for one in exam.images), *(one.sop_instance_uid for one in exam.unread)])
+    images = sorted(
+        [*(image.sop_instance_uid for image in exam.images), *(image.sop_instance_uid for image in exam.unread)]
+    )
     return fingerprint(told, [sources[uid] for uid in images if uid in sources])
 
 
@@ -74,7 +76,7 @@ def _plain(value: object) -> object:
     if isinstance(value, StrEnum):
         return value.value
     if isinstance(value, Mapping):
-        return [[_plain(key), _plain(one)] for key, one in value.items()]
+        return [[_plain(key), _plain(part)] for key, part in value.items()]
     if isinstance(value, tuple | list):
-        return [_plain(one) for one in value]
+        return [_plain(part) for part in value]
     return value

@@ -52,12 +52,12 @@ def encode_rejection(
     """
     if not rejected:
         raise NotEncodable("A rejection note that rejects nothing.")
-    if not all(is_ours(one) for one in rejected):
+    if not all(is_ours(result) for result in rejected):
         raise NotEncodable("A rejection note may take back our own objects alone.")
     study = replacement.StudyInstanceUID
-    if any(one.StudyInstanceUID != study for one in rejected):
+    if any(result.StudyInstanceUID != study for result in rejected):
         raise NotEncodable("A rejection note is about objects of one study.")
-    taken_back = [_reference(one) for one in rejected]
+    taken_back = [_reference(result) for result in rejected]
     selection = KeyObjectSelection(
         document_title=reason.value,
         referenced_objects=taken_back,
@@ -69,7 +69,7 @@ def encode_rejection(
             codes.DOCUMENT_TITLE_MODIFIER, codes.OTHER_FAILURE, RelationshipTypeValues.HAS_CONCEPT_MOD
         )
         selection[0].ContentSequence.insert(0, why)
-    parts = ("rejection", destination, reason.name, *(one.SOPInstanceUID for one in rejected))
+    parts = ("rejection", destination, reason.name, *(result.SOPInstanceUID for result in rejected))
     note = KeyObjectSelectionDocument(
         evidence=taken_back,
         content=selection,
@@ -97,11 +97,11 @@ def wrong_ones(stale: Sequence[Dataset], replacement: Dataset, sides: Mapping[st
     """
     turned = {
         image
-        for one in stale
-        for image, side in sides_stated(one).items()
+        for result in stale
+        for image, side in sides_stated(result).items()
         if (known := sides.get(image)) is not None and known is not side
     }
-    return [_is_another_patient(one, replacement) or bool(turned & set(_images_of(one))) for one in stale]
+    return [_is_another_patient(result, replacement) or bool(turned & set(_images_of(result))) for result in stale]
 
 
 def sides_stated(dataset: Dataset) -> dict[str, Laterality]:
@@ -122,11 +122,11 @@ def sides_stated(dataset: Dataset) -> dict[str, Laterality]:
     return stated
 
 
-def _is_another_patient(one: Dataset, replacement: Dataset) -> bool:
+def _is_another_patient(result: Dataset, replacement: Dataset) -> bool:
     """By ID, birth date or name; what is not stated contradicts nothing, but for the ID."""
-    if text(one, "PatientID") != text(replacement, "PatientID"):
+    if text(result, "PatientID") != text(replacement, "PatientID"):
         return True
-    pairs = ((text(one, keyword), text(replacement, keyword)) for keyword in ("PatientBirthDate", "PatientName"))
+    pairs = ((text(result, keyword), text(replacement, keyword)) for keyword in ("PatientBirthDate", "PatientName"))
     return any(before != now for before, now in pairs if before and now)
 
 
@@ -136,10 +136,10 @@ def _images_of(dataset: Dataset) -> Iterator[str]:
             yield uid
 
 
-def _reference(one: Dataset) -> Dataset:
+def _reference(result: Dataset) -> Dataset:
     """What highdicom must know of an object to point at it; nothing of the patient that it names."""
-    reference = stand_in(one, (one.get("Rows", 1), one.get("Columns", 1)))
-    reference.SOPClassUID = one.SOPClassUID
-    if "Rows" not in one:
+    reference = stand_in(result, (result.get("Rows", 1), result.get("Columns", 1)))
+    reference.SOPClassUID = result.SOPClassUID
+    if "Rows" not in result:
         del reference.Rows, reference.Columns
     return reference

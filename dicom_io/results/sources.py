@@ -163,7 +163,7 @@ def stand_in(source: Dataset, shape: tuple[int, int]) -> Dataset:
 def patient_orientation(source: Dataset) -> tuple[str, str] | None:
     """The directions of rows and columns (PS3.3 §C.7.6.1.1.1), None where the image does not state both."""
     stated = [str(value).strip() for value in values(source, "PatientOrientation")]
-    is_told = len(stated) == 2 and all(re.fullmatch("[LRAPHF]{1,3}", one) for one in stated)
+    is_told = len(stated) == 2 and all(re.fullmatch("[LRAPHF]{1,3}", direction) for direction in stated)
     return (stated[0], stated[1]) if is_told else None
 
 

@@ -62,7 +62,7 @@ def statements(exam: ExamReading, bundle: BundleId) -> Iterator[Statement]:
 def summary_statements(exam: ExamReading) -> Iterator[Statement]:
     """What a radiologist should see first: exam and breasts, how they compare, what the figures are worth, and what was
     not read; in ASCII."""
-    lacking = [one for one in exam.unread if not one.on_purpose]
+    lacking = [image for image in exam.unread if not image.on_purpose]
     worth_of_figures = [Statement(sentence) for sentence in islice(calibration_sentences(exam), 1) if exam.images]
     for statement in (*_summary(exam), *worth_of_figures, *_not_read(lacking), *_missing(exam)):
         yield Statement(_ascii(statement.sentence), statement.sop_instance_uid)
@@ -135,8 +135,8 @@ def _statements(exam: ExamReading, bundle: BundleId) -> Iterator[Statement]:
 
 
 def _not_read(unread: Iterable[UnreadImage]) -> Iterator[Statement]:
-    for one in unread:
-        yield Statement(_sentence(f"Not read: {one.what}: {one.reason}"), one.sop_instance_uid)
+    for image in unread:
+        yield Statement(_sentence(f"Not read: {image.what}: {image.reason}"), image.sop_instance_uid)
 
 
 def _missing(exam: ExamReading) -> Iterator[Statement]:

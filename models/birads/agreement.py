@@ -119,4 +119,4 @@ def probabilities(some: Sequence[Compared], share: float | None = None) -> Float
     if share is None:
         return np.array([probability for probability, _ in stated])
     odds = (logit(probability) + logit(share) - logit(prior or share) for probability, prior in stated)
-    return np.array([1 / (1 + math.exp(-one)) for one in odds])
+    return np.array([1 / (1 + math.exp(-share)) for share in odds])

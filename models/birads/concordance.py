@@ -25,7 +25,7 @@ def concordances(exam: ExamReading, assessments: Iterable[Assessment]) -> tuple[
 
 def is_discordant(exam: ExamReading) -> bool:
     """Whether the models and the radiologist disagree on recall anywhere."""
-    return any(one.agreement in (Agreement.AI_HIGHER, Agreement.AI_LOWER) for one in exam.concordances)
+    return any(concordance.agreement in (Agreement.AI_HIGHER, Agreement.AI_LOWER) for concordance in exam.concordances)
 
 
 def _concordance(exam: ExamReading, assessment: Assessment) -> Concordance:

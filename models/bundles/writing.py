@@ -120,8 +120,10 @@ def other_parts(folder: Path, base: Bundle | None = None) -> Bundle:
 def stored(weights: Mapping[str, torch.Tensor], *, half: bool) -> dict[str, torch.Tensor]:
     """As a bundle stores them: contiguous, on the CPU, no two names for one piece of memory; see `NewPart.half`."""
     return {
-        name: _narrow(one.detach().cpu()).clone().contiguous() if half else one.detach().cpu().clone().contiguous()
-        for name, one in weights.items()
+        name: _narrow(tensor.detach().cpu()).clone().contiguous()
+        if half
+        else tensor.detach().cpu().clone().contiguous()
+        for name, tensor in weights.items()
     }
 
 
@@ -195,13 +197,13 @@ def _joined(by_role: Mapping[str, str]) -> str:
 def _calibration_tables(calibrations: Mapping[Level, Calibration]) -> dict[str, Any]:
     return {
         str(level): {
-            "method": str(one.method),
-            "prevalence": one.prevalence,
-            "cases": one.cases,
-            "patients": one.patients,
-            "parameters": {name: list(values) for name, values in one.parameters.items()},
+            "method": str(calibration.method),
+            "prevalence": calibration.prevalence,
+            "cases": calibration.cases,
+            "patients": calibration.patients,
+            "parameters": {name: list(values) for name, values in calibration.parameters.items()},
         }
-        for level, one in calibrations.items()
+        for level, calibration in calibrations.items()
     }
 
 
@@ -219,9 +221,9 @@ def _card(bundle: Bundle, licences: Mapping[str, str], data: Mapping[str, str]) 
     lines += [f"- {role}: {text}" for role, text in data.items()]
     lines += ["", "## Calibration", ""]
     lines += [
-        f"- {level}: {one.method}, {counted(one.cases, 'case')} of {counted(one.patients, 'patient')}, "
-        f"{one.prevalence:.0%} of them malignant"
-        for level, one in bundle.calibration.items()
+        f"- {level}: {calibration.method}, {counted(calibration.cases, 'case')} of "
+        f"{counted(calibration.patients, 'patient')}, {calibration.prevalence:.0%} of them malignant"
+        for level, calibration in bundle.calibration.items()
     ] or ["Scores are not calibrated."]
     lines += ["", "## Figures on held-out patients", "", "```toml", tomli_w.dumps(dict(bundle.figures)).rstrip(), "```"]
     return "\n".join(lines) + "\n"
@@ -231,9 +233,9 @@ def _plain(value: Any) -> Any:
     """What TOML takes: no None, no tuples, no paths."""
     match value:
         case Mapping():
-            return {str(key): _plain(one) for key, one in value.items() if one is not None}
+            return {str(key): _plain(part) for key, part in value.items() if part is not None}
         case list() | tuple():
-            return [_plain(one) for one in value]
+            return [_plain(part) for part in value]
         case Path():
             return str(value)
     return value

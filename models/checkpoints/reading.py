@@ -58,8 +58,8 @@ def read_start(path: Path) -> dict[str, torch.Tensor]:
         ) from error
     if not isinstance(content, Mapping) or not all(isinstance(value, torch.Tensor) for value in content.values()):
         raise StartError(f"{path} holds no state dict. Give a file of named tensors.")
-    plain = {str(name): one.detach() for name, one in content.items()}
-    return {name: one.float() if one.is_floating_point() else one for name, one in plain.items()}
+    plain = {str(name): tensor.detach() for name, tensor in content.items()}
+    return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in plain.items()}
 
 
 class _StandIn:
@@ -76,7 +76,7 @@ class _StandIn:
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         fleeting = state.get("_non_persistent_buffers_set", ())
-        buffers = {name: one for name, one in state["_buffers"].items() if name not in fleeting}
+        buffers = {name: buffer for name, buffer in state["_buffers"].items() if name not in fleeting}
         self.tensors = {**state["_parameters"], **buffers}
         self.parts = dict(state["_modules"])
 

@@ -51,12 +51,12 @@ def put_together(opened: Sequence[Cases]) -> Cases:
     Raises:
         DatasetError: two images have the same name.
     """
-    cases = tuple(chain.from_iterable(one.cases for one in opened))
+    cases = tuple(chain.from_iterable(part.cases for part in opened))
     _check_names(cases)
     return Cases(
         cases,
-        tuple(chain.from_iterable(one.left_out for one in opened)),
-        tuple(chain.from_iterable(one.mended for one in opened)),
+        tuple(chain.from_iterable(part.left_out for part in opened)),
+        tuple(chain.from_iterable(part.mended for part in opened)),
     )
 
 

@@ -113,7 +113,7 @@ def read_cbis_ddsm(folder: Path, reader: DicomReader) -> Cases:
                 why = f"{len(files)} files stand where one image is expected" if files else "it is not in the folder"
                 left_out.append(LeftOut(image, why))
                 missing.add(_view(rows[0]))
-    drawn = [one for film in films for one in film.abnormalities]
+    drawn = [abnormality for film in films for abnormality in film.abnormalities]
     left_out.extend(LeftOut(one.name, one.mask.fault) for one in drawn if one.mask.fault)
     mended = tuple(f"{one.name}: {one.mask.mended}." for one in drawn if one.mask.mended)
     known = {film.shown for film in films} - missing if len(tables) == len(_TABLES) else set()
@@ -197,7 +197,7 @@ def _cases(films: Sequence[_Film], known: Set[View], reader: DicomReader) -> Ite
 def _case(films: Sequence[_Film], breast: Sequence[_Abnormality], reader: DicomReader, marked_up: bool) -> Case:
     first = films[0]
     patient, side, view = first.shown
-    abnormalities = [one for film in films for one in film.abnormalities]
+    abnormalities = [abnormality for film in films for abnormality in film.abnormalities]
 
     def read() -> Mammogram:
         return placed(reader.mammogram(first.path), laterality_of(side), view, first.spacing_mm)
@@ -205,10 +205,15 @@ def _case(films: Sequence[_Film], breast: Sequence[_Abnormality], reader: DicomR
     def read_lesions(image: Mammogram) -> tuple[Lesion, ...]:
         return tuple(
             Lesion(
-                read_mask(one.mask.path, image.shape, reader), True, one.kind, one.pathology, one.birads, one.subtype
+                read_mask(abnormality.mask.path, image.shape, reader),
+                True,
+                abnormality.kind,
+                abnormality.pathology,
+                abnormality.birads,
+                abnormality.subtype,
             )
-            for one in abnormalities
-            if one.mask.path is not None
+            for abnormality in abnormalities
+            if abnormality.mask.path is not None
         )
 
     return Case(
@@ -218,13 +223,13 @@ def _case(films: Sequence[_Film], breast: Sequence[_Abnormality], reader: DicomR
         exam=patient,
         laterality=laterality_of(side),
         view=view,
-        pathology=worst_pathology(one.pathology for one in breast),
-        birads=worst_birads(one.birads for one in breast),
+        pathology=worst_pathology(abnormality.pathology for abnormality in breast),
+        birads=worst_birads(abnormality.birads for abnormality in breast),
         density=first.density,
-        marked_up=marked_up and all(one.mask.path is not None for one in abnormalities),
+        marked_up=marked_up and all(abnormality.mask.path is not None for abnormality in abnormalities),
         label_is_fair=True,
         official=Side.TEST if any(film.side is Side.TEST for film in films) else Side.TRAIN,
         read=read,
         read_lesions=read_lesions,
-        kinds=frozenset(one.kind for one in abnormalities),
+        kinds=frozenset(abnormality.kind for abnormality in abnormalities),
     )

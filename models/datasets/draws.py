@@ -50,9 +50,9 @@ def deal(cases: Sequence[Case], shares: Sequence[float], seed: int) -> Parts:
     shuffled = np.random.default_rng(seed).permutation(sorted(patients)).tolist()
     lacking = [{stratum: share * total for stratum, total in totals.items()} for share in shares]
     parts: Parts = {}
-    for patient in sorted(shuffled, key=lambda one: (rarest[one], -len(patients[one]))):
+    for patient in sorted(shuffled, key=lambda name: (rarest[name], -len(patients[name]))):
         stratum = rarest[patient][1]
-        part = max(range(len(shares)), key=lambda one: (lacking[one][stratum], sum(lacking[one].values())))
+        part = max(range(len(shares)), key=lambda side: (lacking[side][stratum], sum(lacking[side].values())))
         for case in patients[patient]:
             lacking[part][_stratum(case)] -= 1
             parts[case.name] = frozenset({part})

@@ -137,7 +137,7 @@ def _regions(path: Path) -> tuple[tuple[Region, ...], tuple[LeftOut, ...]]:
         else:
             left_out.append(LeftOut(f"{path.stem}, region {name or 'without a name'}", "it does not say what it is"))
     # Spicules are drawn round the mass they come from, and then the mass is the lesion.
-    alone = [one for one in spicules if not any(_within(_centre(mass), one.points) for mass in masses)]
+    alone = [spicule for spicule in spicules if not any(_within(_centre(mass), spicule.points) for mass in masses)]
     outside = [point for point in single if not any(_within(point, cluster.points) for cluster in clusters)]
     return (*masses, *alone, *clusters, *_groups(outside)), tuple(left_out)
 

@@ -36,7 +36,9 @@ def hold_out_intervals(cases: Sequence[Case], test: float, validation: float, se
     apart = [pair for pair in drawn if pair[0][1] < pair[1][0] or pair[1][1] < pair[0][0]]
     if not apart:  # a set of a few patients: all of it is trained on
         return {case.name: frozenset({2}) for case in cases}
-    return _named(cases, min((_held_out(spans, pair) for pair in apart), key=lambda one: _cost(strata, one, shares)))
+    return _named(
+        cases, min((_held_out(spans, pair) for pair in apart), key=lambda parts: _cost(strata, parts, shares))
+    )
 
 
 def fold_intervals(cases: Sequence[Case], k: int, seed: int) -> dict[str, frozenset[int]]:
@@ -47,7 +49,7 @@ def fold_intervals(cases: Sequence[Case], k: int, seed: int) -> dict[str, frozen
     jitter = draw.uniform(-0.4, 0.4, (_FOLD_DRAWS, k - 1))
     drawn = np.sort(np.rint((np.arange(1, k) + jitter) * size / k).astype(np.int64), axis=1)
     shares = (1 / k,) * k
-    return _named(cases, min((_folded(spans, cuts) for cuts in drawn), key=lambda one: _cost(strata, one, shares)))
+    return _named(cases, min((_folded(spans, cuts) for cuts in drawn), key=lambda parts: _cost(strata, parts, shares)))
 
 
 def natural(name: str) -> list[tuple[int, str]]:

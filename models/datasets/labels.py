@@ -26,13 +26,13 @@ def density_of(words: str) -> str | None:
 
 def worst_birads(found: Iterable[str | None]) -> str | None:
     """The one that stands for several assessments (`most_severe`); None where there is none."""
-    stated = [Category(one) for one in found if one is not None]
+    stated = [Category(label) for label in found if label is not None]
     return most_severe(stated).value if stated else None
 
 
 def worst_pathology(found: Iterable[Pathology | None]) -> Pathology | None:
     """A breast's pathology, out of its lesions'."""
-    return max((one for one in found if one is not None), key=_PATHOLOGY.index, default=None)
+    return max((label for label in found if label is not None), key=_PATHOLOGY.index, default=None)
 
 
 def laterality_of(words: str) -> Laterality | None:

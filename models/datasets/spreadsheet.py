@@ -44,7 +44,7 @@ def _place(book: zipfile.ZipFile, name: str) -> str:
     sheets = list(_part(book, "xl/workbook.xml").iter(f"{_MAIN}sheet"))
     chosen = next((sheet for sheet in sheets if sheet.get("name", "").strip().lower() == name), sheets[0])
     relations = _part(book, "xl/_rels/workbook.xml.rels")
-    target = next(one.get("Target", "") for one in relations if one.get("Id") == chosen.get(_RELATION))
+    target = next(relation.get("Target", "") for relation in relations if relation.get("Id") == chosen.get(_RELATION))
     return target.removeprefix("/") if target.startswith("/") else f"xl/{target}"
 
 

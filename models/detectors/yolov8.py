@@ -113,10 +113,10 @@ class YoloDetector:
             for first in range(0, len(frames), at_once)
             for output in self._outputs(frames[first : first + at_once])
         ]
-        return [self._detections(output, one) for output, one in zip(outputs, frames, strict=True)]
+        return [self._detections(output, breast) for output, breast in zip(outputs, frames, strict=True)]
 
     def _outputs(self, frames: Sequence[Frame]) -> torch.Tensor:
-        pixels = np.stack([one.pixels for one in frames])
+        pixels = np.stack([breast.pixels for breast in frames])
         try:
             found = self._run(pixels)
             if self._mirrored:

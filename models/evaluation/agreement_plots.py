@@ -22,10 +22,10 @@ _ACROSS = tuple(category for category in ASSIGNED if category is not Category.SI
 def plots(some: Sequence[Compared], level: Level) -> tuple[Plot, ...]:
     """Those that there is something to draw for."""
     made = []
-    if any(one.likelihood is not None and one.assigned_suspicious is not None for one in some):
+    if any(breast.likelihood is not None and breast.assigned_suspicious is not None for breast in some):
         made.append(_confusion(some, level))
-    known = [one for one in some if one.truth is not None]
-    if len({one.truth for one in known}) == 2:
+    known = [breast for breast in some if breast.truth is not None]
+    if len({breast.truth for breast in known}) == 2:
         made.append(_roc(known, level))
         if is_calibrated(known):
             made.append(_reliability(known, level))
@@ -35,9 +35,9 @@ def plots(some: Sequence[Compared], level: Level) -> tuple[Plot, ...]:
 def _confusion(some: Sequence[Compared], level: Level) -> Plot:
     """Counts, with the four fields of agreement between the lines."""
     counts = np.zeros((len(IMPLIED), len(_ACROSS)), dtype=int)
-    for one in some:
-        if one.likelihood is not None and one.assigned in _ACROSS:
-            counts[IMPLIED.index(one.likelihood.category), _ACROSS.index(one.assigned)] += 1
+    for breast in some:
+        if breast.likelihood is not None and breast.assigned in _ACROSS:
+            counts[IMPLIED.index(breast.likelihood.category), _ACROSS.index(breast.assigned)] += 1
     low_rows = sum(category not in SUSPICIOUS for category in IMPLIED)
     low_columns = sum(category not in SUSPICIOUS for category in _ACROSS)
 
@@ -52,8 +52,8 @@ def _confusion(some: Sequence[Compared], level: Level) -> Plot:
         axes.text(len(_ACROSS) - 0.1, 0.12, "radiologist alone recalls", ha="right", va="top", **said)
         axes.text(0.1, len(IMPLIED) - 0.12, "AI alone recalls", ha="left", va="bottom", **said)
         axes.invert_yaxis()
-        axes.set_xticks(np.arange(len(_ACROSS)) + 0.5, [str(one) for one in _ACROSS])
-        axes.set_yticks(np.arange(len(IMPLIED)) + 0.5, [str(one) for one in IMPLIED])
+        axes.set_xticks(np.arange(len(_ACROSS)) + 0.5, [str(category) for category in _ACROSS])
+        axes.set_yticks(np.arange(len(IMPLIED)) + 0.5, [str(category) for category in IMPLIED])
         axes.set(xlabel="assigned by the radiologist", ylabel="implied by the models", aspect="equal")
         axes.grid(visible=False)
         axes.spines[:].set_visible(False)
@@ -69,13 +69,13 @@ def _roc(known: Sequence[Compared], level: Level) -> Plot:
     def draw(axes: Axes) -> None:
         axes.plot([0, 1], [0, 1], color="#d7dde3", linewidth=1)
         axes.plot(false_rate, true_rate, color=LINE, linewidth=1.8, label="models")
-        ours = [(one, one.implied_suspicious) for one in known if one.implied_suspicious is not None]
-        theirs = [(one, one.assigned_suspicious) for one in known if one.assigned_suspicious is not None]
+        ours = [(breast, breast.implied_suspicious) for breast in known if breast.implied_suspicious is not None]
+        theirs = [(breast, breast.assigned_suspicious) for breast in known if breast.assigned_suspicious is not None]
         for calls, marker, colour, name in (
             (ours, "o", LINE, "models, > 3"),
             (theirs, "D", SECOND, "radiologists, > 3"),
         ):
-            truths = _truths([one for one, _ in calls])
+            truths = _truths([breast for breast, _ in calls])
             if truths.any() and not truths.all():
                 table = confusion(np.array([call for _, call in calls]), truths)
                 at = (1 - table.specificity, table.recall)
@@ -121,4 +121,4 @@ def _titled(name: str, title: str, draw: Callable[[Axes], None], inches: tuple[f
 
 
 def _truths(known: Sequence[Compared]) -> Bools:
-    return np.array([bool(one.truth) for one in known], dtype=np.bool_)
+    return np.array([bool(breast.truth) for breast in known], dtype=np.bool_)

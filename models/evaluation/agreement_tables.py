@@ -23,7 +23,7 @@ _NONE_CALLED, _NONE_THERE = "Nothing is called malignant.", "None is malignant."
 
 def confusion_table(some: Sequence[Compared]) -> Table:
     """How often each implied category (a row) met each assigned one (a column)."""
-    met = Counter((_implied(one), one.assigned) for one in some)
+    met = Counter((_implied(breast), breast.assigned) for breast in some)
     return Table(
         "confusion",
         "Implied category (down) against assigned category (across)",
@@ -35,7 +35,7 @@ def confusion_table(some: Sequence[Compared]) -> Table:
 
 def agreement_table(some: Sequence[Compared], level: Level, draws: Draws) -> Table:
     """How often they agree, and by how much more than by chance."""
-    both = [one for one in some if one.agreement is not Agreement.NOT_COMPARED]
+    both = [breast for breast in some if breast.agreement is not Agreement.NOT_COMPARED]
     ours, theirs = _bools(both, _implied_suspicious), _bools(both, _assigned_suspicious)
 
     def measure(at: list[int]) -> tuple[float, ...]:
@@ -55,10 +55,10 @@ def agreement_table(some: Sequence[Compared], level: Level, draws: Draws) -> Tab
 
 def decision_table(some: Sequence[Compared], level: Level, draws: Draws) -> Table:
     """The first paper's Table 1: above 3 counts as malignant, for the models and for the radiologists."""
-    known = [one for one in some if one.truth is not None]
-    models = [one for one in known if one.likelihood is not None]
-    assigned = [one for one in known if one.assigned is not None]
-    both = [one for one in models if one.assigned is not None] if models else assigned
+    known = [breast for breast in some if breast.truth is not None]
+    models = [breast for breast in known if breast.likelihood is not None]
+    assigned = [breast for breast in known if breast.assigned is not None]
+    both = [breast for breast in models if breast.assigned is not None] if models else assigned
     columns = ("patients", f"{level}s", "malignant", *A1_COLUMNS)
 
     def row(name: str, chosen: Sequence[Compared], said: Callable[[Compared], bool | None], why: str) -> Row:
@@ -94,7 +94,7 @@ def decision_table(some: Sequence[Compared], level: Level, draws: Draws) -> Tabl
 
 def area_table(some: Sequence[Compared], level: Level, draws: Draws) -> Table:
     """The area under the ROC curve of the probability or, uncalibrated, of the score."""
-    known = [one for one in some if one.truth is not None]
+    known = [breast for breast in some if breast.truth is not None]
     ranks, truths = ranking(known), _bools(known, _truth)
 
     def measure(at: list[int]) -> tuple[float]:
@@ -124,31 +124,31 @@ def _figures(
     return figures(range(len(some)), lambda at: some[at].patient, measure, width, draws, why)
 
 
-def _implied(one: Compared) -> str:
-    if one.likelihood is not None:
-        return one.likelihood.category
-    return NOT_READ if one.score is None else NOT_CALIBRATED
+def _implied(breast: Compared) -> str:
+    if breast.likelihood is not None:
+        return breast.likelihood.category
+    return NOT_READ if breast.score is None else NOT_CALIBRATED
 
 
-def _implied_suspicious(one: Compared) -> bool | None:
-    return one.implied_suspicious
+def _implied_suspicious(breast: Compared) -> bool | None:
+    return breast.implied_suspicious
 
 
-def _assigned_suspicious(one: Compared) -> bool | None:
-    return one.assigned_suspicious
+def _assigned_suspicious(breast: Compared) -> bool | None:
+    return breast.assigned_suspicious
 
 
-def _truth(one: Compared) -> bool | None:
-    return one.truth
+def _truth(breast: Compared) -> bool | None:
+    return breast.truth
 
 
 def _bools(some: Sequence[Compared], said: Callable[[Compared], bool | None]) -> Bools:
     """Of those of which it is known."""
-    return np.array([bool(said(one)) for one in some], dtype=np.bool_)
+    return np.array([bool(said(breast)) for breast in some], dtype=np.bool_)
 
 
 def _numbers(some: Sequence[Compared]) -> tuple[int, int]:
-    return len({one.patient for one in some}), len(some)
+    return len({breast.patient for breast in some}), len(some)
 
 
 def _none_known(level: Level) -> str:

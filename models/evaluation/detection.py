@@ -26,14 +26,14 @@ B2_COLUMNS = ("TPR", "FPR", "ACC", "Pr", "Dice")
 
 def measured_images(observations: Sequence[Observation]) -> list[Observation]:
     """Those on which a detector can be measured: looked at by one, and all their lesions drawn."""
-    return [one for one in observations if one.proposals is not None and one.marked_up]
+    return [observation for observation in observations if observation.proposals is not None and observation.marked_up]
 
 
 def detection_section(observations: Sequence[Observation], draws: Draws) -> Section:
     """FROC, what the node would show, and paper B's tables of the detector."""
     images = measured_images(observations)
-    results = [one.matched for one in images]
-    plots = (froc_plot(*froc_curve(results)),) if any(one.lesions for one in images) else ()
+    results = [image.matched for image in images]
+    plots = (froc_plot(*froc_curve(results)),) if any(image.lesions for image in images) else ()
     return Section(
         "detection",
         "Detection",
@@ -51,18 +51,18 @@ def detection_section(observations: Sequence[Observation], draws: Draws) -> Sect
 
 def counts_of(images: Sequence[Observation]) -> Counts:
     """Patients, images and lesions."""
-    return Counts(len({one.patient for one in images}), len(images), sum(len(one.lesions) for one in images))
+    return Counts(len({image.patient for image in images}), len(images), sum(len(image.lesions) for image in images))
 
 
 def froc_row(images: Sequence[Observation], name: str, draws: Draws) -> Row:
     """Sensitivity at 1/4, 1/2, 1, 2 and 4 false positives an image, and their mean."""
-    cells = figures(images, lambda one: one.patient, frocs, len(FROC_COLUMNS), draws, why_none(images))
+    cells = figures(images, lambda image: image.patient, frocs, len(FROC_COLUMNS), draws, why_none(images))
     return Row(name, cells, counts_of(images))
 
 
 def frocs(images: Sequence[Observation]) -> list[float]:
     """The figures of `froc_row`."""
-    found = sensitivities([one.matched for one in images], FROC_POINTS)
+    found = sensitivities([image.matched for image in images], FROC_POINTS)
     return [*found, float(np.mean(found))]
 
 
@@ -84,9 +84,9 @@ def why_none(images: Sequence[Observation]) -> str:
 
 def _shown(images: Sequence[Observation], draws: Draws) -> Table:
     def measure(some: list[Observation]) -> tuple[float, float]:
-        lesions = sum(len(one.lesions) for one in some)
-        found = sum(lesion.found for one in some for lesion in one.lesions)
-        wrong = sum(proposal.lesion is None and proposal.shown for one in some for proposal in one.proposals or ())
+        lesions = sum(len(image.lesions) for image in some)
+        found = sum(lesion.found for image in some for lesion in image.lesions)
+        wrong = sum(proposal.lesion is None and proposal.shown for image in some for proposal in image.proposals or ())
         return found / lesions if lesions else float("nan"), wrong / len(some)
 
     return Table(
@@ -96,7 +96,7 @@ def _shown(images: Sequence[Observation], draws: Draws) -> Table:
         (
             Row(
                 f"confidence {images[0].confidence:g} and above" if images else "the bundle's confidence",
-                figures(images, lambda one: one.patient, measure, 2, draws, why_none(images)),
+                figures(images, lambda image: image.patient, measure, 2, draws, why_none(images)),
                 counts_of(images),
             ),
         ),
@@ -111,8 +111,8 @@ def average_precision_row(images: Sequence[Observation], name: str, draws: Draws
     return Row(
         name,
         (
-            *figures(images, lambda one: one.patient, counted, 3, draws, reasons if images else none),
-            *figures(images, lambda one: one.patient, averaged, 2, fewer, why_none(images)),
+            *figures(images, lambda image: image.patient, counted, 3, draws, reasons if images else none),
+            *figures(images, lambda image: image.patient, averaged, 2, fewer, why_none(images)),
         ),
         counts_of(images),
     )
@@ -120,7 +120,7 @@ def average_precision_row(images: Sequence[Observation], name: str, draws: Draws
 
 def counted(images: Sequence[Observation]) -> tuple[float, float, float]:
     """Precision, sensitivity and F1 of lesions, at the paper's confidence and an IoU of 0.5."""
-    results = [one.matched_by_half for one in images]
+    results = [image.matched_by_half for image in images]
     lesions = sum(result.lesions for result in results)
     said = sum(confidence >= PAPERS_CONFIDENCE for result in results for confidence, _ in result.proposals)
     found = sum(int(np.count_nonzero(result.hits >= PAPERS_CONFIDENCE)) for result in results)
@@ -130,7 +130,9 @@ def counted(images: Sequence[Observation]) -> tuple[float, float, float]:
 
 def averaged(images: Sequence[Observation]) -> tuple[float, float]:
     """mAP50 and mAP50-95."""
-    return mean_average_precision([Boxes(one.boxes, tuple(lesion.box for lesion in one.lesions)) for one in images])
+    return mean_average_precision(
+        [Boxes(image.boxes, tuple(lesion.box for lesion in image.lesions)) for image in images]
+    )
 
 
 def average_precision_table(images: Sequence[Observation], name: str, draws: Draws) -> Table:
@@ -176,7 +178,7 @@ def _thresholds(images: Sequence[Observation], draws: Draws) -> Table:
 
 def _at_threshold(images: Sequence[Observation], number: int, at: float, draws: Draws) -> tuple[Cell, ...]:
     def rates(some: list[Observation]) -> tuple[float, ...]:
-        called = np.array([any(one.confidence >= at for one in image.proposals or ()) for image in some])
+        called = np.array([any(proposal.confidence >= at for proposal in image.proposals or ()) for image in some])
         table: Confusion = confusion(called, np.array([bool(image.lesions) for image in some]))
         return table.recall, 1 - table.specificity, table.accuracy, table.precision
 
@@ -186,6 +188,6 @@ def _at_threshold(images: Sequence[Observation], number: int, at: float, draws: 
     outlined = [image for image in images if image.lesions and image.by_threshold]
     none = why_none(images)
     reasons = (none, "Every image holds a lesion: none can be called falsely.", none, "Nothing reaches the threshold.")
-    cells = figures(images, lambda one: one.patient, rates, 4, draws, reasons if images else none)
+    cells = figures(images, lambda image: image.patient, rates, 4, draws, reasons if images else none)
     no_outline = "No image with a lesion has all its outlines drawn, or no segmenter was run."
-    return (*cells, *figures(outlined, lambda one: one.patient, dice, 1, draws, no_outline))
+    return (*cells, *figures(outlined, lambda image: image.patient, dice, 1, draws, no_outline))

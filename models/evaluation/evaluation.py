@@ -78,7 +78,7 @@ def make_report(
 ) -> Report:
     """All sections about what was observed; `examples` are pictures of outlines (`draw_examples`)."""
     segmentation = segmentation_section(observed.test, draws)
-    lost = tuple((one.name, one.reason) for one in observed.left_out)
+    lost = tuple((left_out.name, left_out.reason) for left_out in observed.left_out)
     return Report(
         replace(about, left_out=(*about.left_out, *lost)),
         (

@@ -65,14 +65,14 @@ def draw_examples(
         return ()
     parts = load_for_measuring(bundle, device, mixed_precision, ("segmenter",))
     by_name = {case.name: case for case in cases}
-    shown = [_pane(one, _example(parts, by_name[one.image], one.number)) for one in chosen]
+    shown = [_pane(drawing, _example(parts, by_name[drawing.image], drawing.number)) for drawing in chosen]
     recipe = plot.partition("-")[2]
     title = "True outlines (blue) and drawn ones (red), from the smallest lesion to the largest"
     return (panes(plot, f"{recipe}: {title}" if recipe else title, shown),)
 
 
 def _by_size(drawn: Sequence[Drawn]) -> list[Drawn]:
-    ordered = sorted(drawn, key=lambda one: (one.lesion.diameter_mm, one.image, one.number))
+    ordered = sorted(drawn, key=lambda drawing: (drawing.lesion.diameter_mm, drawing.image, drawing.number))
     places = np.linspace(0, len(ordered) - 1, min(MANY, len(ordered))).round().astype(int)
     return [ordered[place] for place in places]
 
@@ -85,14 +85,14 @@ def _example(parts: Parts, case: Case, number: int) -> _Example:
     return _Example(image.pixels, lesion.mask, passes[parts.own_pass - 1])
 
 
-def _pane(one: Drawn, example: _Example) -> Pane:
+def _pane(drawing: Drawn, example: _Example) -> Pane:
     window = _window(example)
     scale = min(1.0, _MOST_PX / max(window.height, window.width))
     size = max(1, round(window.width * scale)), max(1, round(window.height * scale))
     grey = cv2.resize(example.pixels[window.slices], size, interpolation=cv2.INTER_AREA)
-    own: Overlap = one.own
+    own: Overlap = drawing.own
     return Pane(
-        caption=f"{one.lesion.kind}, {one.lesion.diameter_mm:.0f} mm\nDice {own.dice:.2f}, IoU {own.iou:.2f}",
+        caption=f"{drawing.lesion.kind}, {drawing.lesion.diameter_mm:.0f} mm\nDice {own.dice:.2f}, IoU {own.iou:.2f}",
         grey=np.asarray(grey, dtype=np.float32),
         true=tuple(_lines(example.true, window, scale)),
         drawn=tuple(_lines(example.drawn, window, scale)) if example.drawn is not None else (),

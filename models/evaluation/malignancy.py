@@ -66,7 +66,7 @@ def malignancy_section(
     """
     by_level = levels(observations)
     images = by_level[Level.IMAGE]
-    unfair = sum(one.score is not None and not one.label_is_fair for one in observations)
+    unfair = sum(observation.score is not None and not observation.label_is_fair for observation in observations)
     text = "Malignant against the rest (benign and normal together)."
     if unfair:
         text += f" Left out: {counted(unfair, 'image')} whose size, view or format gives the label away."
@@ -87,7 +87,7 @@ def malignancy_section(
 
 
 def _plots(images: Sequence[Scored], calibration: Calibration | None) -> tuple[Plot, ...]:
-    if len({one.malignant for one in images}) != 2:
+    if len({image.malignant for image in images}) != 2:
         return ()
     scores, malignant = arrays(images)
     probabilities, _ = arrays(worth(images, calibration))
@@ -100,18 +100,18 @@ def _plots(images: Sequence[Scored], calibration: Calibration | None) -> tuple[P
     )
 
 
-def _patient(one: Scored) -> str:
-    return one.patient
+def _patient(item: Scored) -> str:
+    return item.patient
 
 
 def why_no_scores(observations: Sequence[Observation]) -> str:
     """Why no image has a score."""
-    return WITHHELD if any(one.score_withheld for one in observations) else NO_SCORES
+    return WITHHELD if any(observation.score_withheld for observation in observations) else NO_SCORES
 
 
 def area_row(name: str, some: Sequence[Scored], draws: Draws, why: str) -> Row:
     """Areas under the ROC and the precision–recall curve."""
-    if len({one.malignant for one in some}) == 2:
+    if len({item.malignant for item in some}) == 2:
         cells = figures(some, _patient, areas, 2, draws, _ONE_SORT)
     else:
         cells = (Absent(_ONE_SORT if some else why),) * 2
@@ -147,12 +147,12 @@ def _areas(by_level: Mapping[Level, Sequence[Scored]], draws: Draws) -> Table:
 
 
 def _sorts(some: Sequence[Scored]) -> str:
-    malignant = sum(one.malignant for one in some)
+    malignant = sum(item.malignant for item in some)
     return f"{malignant} malignant, {len(some) - malignant} not"
 
 
 def _counted(some: Sequence[Scored]) -> Counts:
-    return Counts(len({one.patient for one in some}), len(some))
+    return Counts(len({item.patient for item in some}), len(some))
 
 
 def calibration_row(name: str, some: Sequence[Scored], calibration: Calibration, draws: Draws) -> Row:
@@ -161,7 +161,7 @@ def calibration_row(name: str, some: Sequence[Scored], calibration: Calibration,
     def line(chosen: list[Scored]) -> tuple[float, float]:
         return calibration_line(*arrays(chosen))
 
-    share = float(np.mean([one.malignant for one in some])) if some else 0.0
+    share = float(np.mean([item.malignant for item in some])) if some else 0.0
     if not 0 < share < 1:
         return Row(name, (Absent(_ONE_SORT if some else NO_SCORES),) * 2, _counted(some))
     said = worth(some, calibration.at_prevalence(share))
@@ -190,7 +190,7 @@ def birads_rows(observations: Sequence[Observation], draws: Draws) -> tuple[Row,
     rows = []
     for whose, some in (("the same images", known), ("those with masses", with_masses(known))):
         for rule, called in rules.items():
-            said = [Scored(one.patient, float(birads_of(one) in called), one.malignant) for one in some]
+            said = [Scored(item.patient, float(birads_of(item) in called), item.malignant) for item in some]
             why = NO_MASSES if known else NO_BIRADS
             rows.append(decision_row(f"BI-RADS > 3 = malignant ({rule}), {whose}", said, draws, why))
     return tuple(rows)
@@ -198,12 +198,20 @@ def birads_rows(observations: Sequence[Observation], draws: Draws) -> tuple[Row,
 
 def with_masses(observations: Iterable[Observation]) -> list[Observation]:
     """Images that hold a mass: the paper's rows are of masses."""
-    return [one for one in observations if any(lesion.kind is FindingKind.MASS for lesion in one.lesions)]
+    return [
+        observation
+        for observation in observations
+        if any(lesion.kind is FindingKind.MASS for lesion in observation.lesions)
+    ]
 
 
 def with_birads(observations: Iterable[Observation]) -> list[Observation]:
     """Scored images of which the radiologists said a category, so that both can be held against one another."""
-    return [one for one in observations if can_be_scored(one) and birads_of(one) not in (None, _PROVEN_BEFORE)]
+    return [
+        observation
+        for observation in observations
+        if can_be_scored(observation) and birads_of(observation) not in (None, _PROVEN_BEFORE)
+    ]
 
 
 def _decisions(observations: Sequence[Observation], calibration: Calibration | None, draws: Draws) -> Table:
@@ -262,7 +270,7 @@ def _calibration(
         rows.append(
             row(f"{level}: probabilities at a prevalence of {calibration.prevalence:.3g}", worth(some, calibration))
         )
-        share = float(np.mean([one.malignant for one in some])) if some else 0.0
+        share = float(np.mean([item.malignant for item in some])) if some else 0.0
         if 0 < share < 1:
             corrected = worth(some, calibration.at_prevalence(share))
             rows.append(row(f"{level}: probabilities corrected to {share:.3g}, these data's", corrected))

@@ -125,13 +125,15 @@ class Observation:
 
     @property
     def boxes(self) -> tuple[tuple[Box, float], ...]:
-        return tuple((one.box, one.confidence) for one in self.proposals or ())
+        return tuple((proposal.box, proposal.confidence) for proposal in self.proposals or ())
 
     @cached_property
     def matched(self) -> ImageResult:
         """What the detector did, for the FROC, by an overlap of HIT_IOU."""
         return ImageResult(
-            self.patient, len(self.lesions), tuple((one.confidence, one.lesion) for one in self.proposals or ())
+            self.patient,
+            len(self.lesions),
+            tuple((proposal.confidence, proposal.lesion) for proposal in self.proposals or ()),
         )
 
     @cached_property
@@ -153,7 +155,7 @@ class Kept:
         self._path = path
         self._header = json.dumps({"observations": 3, "models": models})
         self._rows = TypeAdapter(Observation)
-        self.seen = {one.name: one for one in self._read()}
+        self.seen = {observation.name: observation for observation in self._read()}
 
     def add(self, observation: Observation) -> None:
         """Writes it down before the next is begun."""

@@ -89,10 +89,12 @@ def observe(parts: Parts, truth: Truth) -> Observation:
     case, read, lesions = truth.case, truth.image, truth.lesions
     image = with_spacing(read, parts.assumed_spacing_mm)
     found = parts.detector.detect([image])[0] if parts.detector else ()
-    matched = match([(one.box, one.confidence) for one in found], [lesion.mask.box for lesion in lesions])
+    matched = match(
+        [(detection.box, detection.confidence) for detection in found], [lesion.mask.box for lesion in lesions]
+    )
     boxes = parts.shown(found)
     outlined = _outlined(parts, image, found, boxes)
-    shown = [boxes[place] for place in innermost([_own(parts, found[one].box, outlined[one]) for one in boxes])]
+    shown = [boxes[place] for place in innermost([_own(parts, found[place].box, outlined[place]) for place in boxes])]
     true = _by_pass(parts, image, [(lesion.mask.box, lesion.kind) for lesion in lesions])
     scores = _lesion_scores(parts, image, lesions)
     finders = [_finder(matched, shown, number) for number in range(len(lesions))]
@@ -137,7 +139,7 @@ def observe(parts: Parts, truth: Truth) -> Observation:
 
 def _at_confidence(found: Sequence[Detection], confidence: float, most: int | None = None) -> list[int]:
     """The numbers of the proposals of at least this confidence, `most` at most, of which none lies in another."""
-    sure = [one.box for one in found if one.confidence >= confidence][:most]
+    sure = [detection.box for detection in found if detection.confidence >= confidence][:most]
     return innermost(sure)
 
 

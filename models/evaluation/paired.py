@@ -37,7 +37,7 @@ class Difference(Generic[Item]):
     def row(self, name: str, ones: Sequence[Item], others: Sequence[Item], draws: Draws) -> Row:
         """The figures of `ones` less those of `others`, of the items that both have; patients are drawn for both."""
         theirs = {self.key(other): other for other in others}
-        pairs = [(one, theirs[self.key(one)]) for one in ones if self.key(one) in theirs]
+        pairs = [(item, theirs[self.key(item)]) for item in ones if self.key(item) in theirs]
         cells: list[Cell] = []
         for measure, width, most in self.measures:
 
@@ -52,25 +52,31 @@ class Difference(Generic[Item]):
 
 
 average_precision_difference: Difference[Observation] = Difference(
-    lambda one: one.name,
-    lambda one: one.name,
-    lambda one: one.patient,
+    lambda item: item.name,
+    lambda item: item.name,
+    lambda item: item.patient,
     ((counted, 3, None), (averaged, 2, FEWER_DRAWS)),
 )
 froc_difference: Difference[Observation] = Difference(
-    lambda one: one.name, lambda one: one.name, lambda one: one.patient, ((frocs, 6, None),)
+    lambda item: item.name, lambda item: item.name, lambda item: item.patient, ((frocs, 6, None),)
 )
 boundary_difference: Difference[Drawn] = Difference(
-    lambda one: (one.image, one.number), lambda one: one.image, lambda one: one.patient, ((boundary_means, 2, None),)
+    lambda lesion: (lesion.image, lesion.number),
+    lambda lesion: lesion.image,
+    lambda item: item.patient,
+    ((boundary_means, 2, None),),
 )
 pixel_difference: Difference[Drawn] = Difference(
-    lambda one: (one.image, one.number), lambda one: one.image, lambda one: one.patient, ((pixel_means, 4, None),)
+    lambda lesion: (lesion.image, lesion.number),
+    lambda lesion: lesion.image,
+    lambda item: item.patient,
+    ((pixel_means, 4, None),),
 )
 decision_difference: Difference[Scored] = Difference(
-    lambda one: one.of, lambda one: one.of[0], lambda one: one.patient, ((decided, 4, None),)
+    lambda scored: scored.of, lambda scored: scored.of[0], lambda item: item.patient, ((decided, 4, None),)
 )
 area_difference: Difference[Scored] = Difference(
-    lambda one: one.of, lambda one: one.of[0], lambda one: one.patient, ((areas, 2, None),)
+    lambda scored: scored.of, lambda scored: scored.of[0], lambda item: item.patient, ((areas, 2, None),)
 )
 
 

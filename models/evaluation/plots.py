@@ -58,7 +58,7 @@ def passes_plot(by_pass: Sequence[Sequence[float]]) -> Plot:
 
     def draw(axes: Axes) -> None:
         axes.boxplot(
-            [list(one) for one in by_pass],
+            [list(values) for values in by_pass],
             widths=0.5,
             patch_artist=True,
             boxprops={"facecolor": "#d8e8ee", "edgecolor": LINE},

@@ -57,9 +57,9 @@ def _without_nan(value: Any) -> Any:
     """JSON knows no NaN: null stands for it."""
     match value:
         case dict():
-            return {name: _without_nan(one) for name, one in value.items()}
+            return {name: _without_nan(part) for name, part in value.items()}
         case list() | tuple():
-            return [_without_nan(one) for one in value]
+            return [_without_nan(part) for part in value]
         case float() if math.isnan(value):
             return None
         case _:
@@ -87,7 +87,7 @@ def shown(cell: Cell, table: Table, row: Row) -> Markup:
         case Figure() if cell.bare:
             return Markup('{0} <span class="interval">no interval</span>').format(number(cell.value, table))
         case Figure():
-            low, high = (number(one, table) for one in (cell.low, cell.high))
+            low, high = (number(limit, table) for limit in (cell.low, cell.high))
             return Markup('{0} <span class="interval">{1}–{2}</span>').format(number(cell.value, table), low, high)
         case int() | float():
             return Markup.escape(number(cell, table))

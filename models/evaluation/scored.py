@@ -32,21 +32,23 @@ class Scored:
 
 def scored_images(observations: Iterable[Observation]) -> list[Scored]:
     """Images with a score and a pathology that may be measured."""
-    return [_worst([one]) for one in observations if can_be_scored(one)]
+    return [_worst([observation]) for observation in observations if can_be_scored(observation)]
 
 
-def can_be_scored(one: Observation) -> bool:
+def can_be_scored(observation: Observation) -> bool:
     """Whether an image has a score, and a known pathology that nothing but the disease tells."""
-    return one.score is not None and one.label_is_fair and one.pathology is not None
+    return observation.score is not None and observation.label_is_fair and observation.pathology is not None
 
 
 def scored_lesions(observations: Iterable[Observation]) -> list[Scored]:
     """Lesions with a pathology of their own, by their true outlines."""
     return [
-        Scored(one.patient, lesion.score, lesion.pathology is Pathology.MALIGNANT, (one.name, str(number)))
-        for one in observations
-        if one.label_is_fair
-        for number, lesion in enumerate(one.lesions)
+        Scored(
+            observation.patient, lesion.score, lesion.pathology is Pathology.MALIGNANT, (observation.name, str(number))
+        )
+        for observation in observations
+        if observation.label_is_fair
+        for number, lesion in enumerate(observation.lesions)
         if lesion.score is not None and lesion.pathology is not None
     ]
 
@@ -59,7 +61,7 @@ def scored_breasts(observations: Iterable[Observation]) -> list[Scored]:
     """
     return [
         _worst(some)
-        for (*_, laterality), some in _groups(observations, lambda one: (*_exam(one), one.laterality)).items()
+        for (*_, laterality), some in _groups(observations, _breast).items()
         if laterality is not None and len(some) > 1 and all(map(can_be_scored, some))
     ]
 
@@ -69,12 +71,17 @@ def scored_exams(observations: Iterable[Observation]) -> list[Scored]:
     return [
         _worst(some)
         for some in _groups(observations, _exam).values()
-        if all(sum(one.laterality is side for one in some) > 1 for side in Laterality) and all(map(can_be_scored, some))
+        if all(sum(item.laterality is side for item in some) > 1 for side in Laterality)
+        and all(map(can_be_scored, some))
     ]
 
 
-def _exam(one: Observation) -> tuple[str | None, ...]:
-    return one.dataset, one.patient, one.exam
+def _exam(observation: Observation) -> tuple[str | None, ...]:
+    return observation.dataset, observation.patient, observation.exam
+
+
+def _breast(observation: Observation) -> tuple[str | None, ...]:
+    return *_exam(observation), observation.laterality
 
 
 def _groups(
@@ -82,22 +89,22 @@ def _groups(
 ) -> dict[tuple[str | None, ...], list[Observation]]:
     """Images by what they are a part of, of those whose exam is known."""
     groups: dict[tuple[str | None, ...], list[Observation]] = {}
-    for one in observations:
-        if one.exam is not None:
-            groups.setdefault(part(one), []).append(one)
+    for observation in observations:
+        if observation.exam is not None:
+            groups.setdefault(part(observation), []).append(observation)
     return groups
 
 
 def _worst(some: Sequence[Observation]) -> Scored:
     """All images can be scored."""
-    scores = [one.score for one in some if one.score is not None]
-    names = tuple(one.name for one in some)
-    return Scored(some[0].patient, max(scores), any(one.malignant for one in some), names)
+    scores = [item.score for item in some if item.score is not None]
+    names = tuple(item.name for item in some)
+    return Scored(some[0].patient, max(scores), any(item.malignant for item in some), names)
 
 
 def arrays(some: Sequence[Scored]) -> tuple[Floats, Bools]:
     """Scores and outcomes."""
-    return np.array([one.score for one in some]), np.array([one.malignant for one in some], dtype=np.bool_)
+    return np.array([item.score for item in some]), np.array([item.malignant for item in some], dtype=np.bool_)
 
 
 def levels(observations: Sequence[Observation]) -> dict[Level, list[Scored]]:
@@ -114,9 +121,11 @@ def worth(some: Sequence[Scored], calibration: Calibration | None) -> list[Score
     """With probabilities for scores, where there is a calibration."""
     if calibration is None:
         return list(some)
-    return [replace(one, score=calibration.probability(one.score)) for one in some]
+    return [replace(item, score=calibration.probability(item.score)) for item in some]
 
 
-def birads_of(one: Observation) -> str | None:
+def birads_of(observation: Observation) -> str | None:
     """The breast's category or, where only its lesions have one, the one that stands for theirs."""
-    return one.birads if one.birads is not None else worst_birads(lesion.birads for lesion in one.lesions)
+    if observation.birads is not None:
+        return observation.birads
+    return worst_birads(lesion.birads for lesion in observation.lesions)

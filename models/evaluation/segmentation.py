@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 from statistics import fmean
 
@@ -72,26 +73,26 @@ def _nothing(drawn: Overlap) -> Overlap:
 
 def _drawn(observations: Sequence[Observation], passes: Callable[[SeenLesion], tuple[Overlap, ...]]) -> list[Drawn]:
     return [
-        Drawn(one.name, one.patient, lesion, passes(lesion), number)
-        for one in observations
-        for number, lesion in enumerate(one.lesions)
+        Drawn(observation.name, observation.patient, lesion, passes(lesion), number)
+        for observation in observations
+        for number, lesion in enumerate(observation.lesions)
         if passes(lesion)
     ]
 
 
 def counts_of(drawn: Sequence[Drawn]) -> Counts:
     """Patients, images and lesions."""
-    return Counts(len({one.patient for one in drawn}), len({one.image for one in drawn}), len(drawn))
+    return Counts(len({drawing.patient for drawing in drawn}), len({drawing.image for drawing in drawn}), len(drawn))
 
 
 def segmentation_section(observations: Sequence[Observation], draws: Draws) -> Section:
     """Dice and IoU by pass, against diameter, and by pixel."""
     true, found = by_true_box(observations), by_found_box(observations)
-    plots = (passes_plot([[one.passes[at].dice for one in true] for at in range(_most(true))]),) if true else ()
+    plots = (passes_plot([[drawing.passes[at].dice for drawing in true] for at in range(_most(true))]),) if true else ()
     if true:
-        diameters, dices = [one.lesion.diameter_mm for one in true], [one.own.dice for one in true]
+        diameters, dices = [drawing.lesion.diameter_mm for drawing in true], [drawing.own.dice for drawing in true]
         plots = (*plots, diameter_plot(diameters, dices))
-    assumed = sum(one.spacing_assumed for one in observations)
+    assumed = sum(observation.spacing_assumed for observation in observations)
     spacing = f" Millimetres are assumed of {counted(assumed, 'image')} without a pixel spacing." if assumed else ""
     return Section(
         "segmentation",
@@ -109,12 +110,18 @@ def segmentation_section(observations: Sequence[Observation], draws: Draws) -> S
 
 
 def _most(drawn: Sequence[Drawn]) -> int:
-    return max((len(one.passes) for one in drawn), default=0)
+    return max((len(drawing.passes) for drawing in drawn), default=0)
 
 
 def overlap_row(name: str, drawn: Sequence[Drawn], pick: Callable[[Drawn], Overlap], draws: Draws) -> Row:
     """DSC, IoU and boundary IoU, means over lesions."""
-    return _row(name, drawn, lambda one: (pick(one).dice, pick(one).iou, pick(one).boundary_iou or 0.0), 3, draws)
+    return _row(
+        name,
+        drawn,
+        lambda drawing: (pick(drawing).dice, pick(drawing).iou, pick(drawing).boundary_iou or 0.0),
+        3,
+        draws,
+    )
 
 
 def boundary_row(name: str, drawn: Sequence[Drawn], draws: Draws) -> Row:
@@ -129,47 +136,51 @@ def pixel_row(name: str, drawn: Sequence[Drawn], draws: Draws) -> Row:
 
 def boundary_means(drawn: Sequence[Drawn]) -> list[float]:
     """The figures of `boundary_row`."""
-    return _means([_of_boundary(one) for one in drawn])
+    return _means([_of_boundary(drawing) for drawing in drawn])
 
 
 def pixel_means(drawn: Sequence[Drawn]) -> list[float]:
     """The figures of `pixel_row`."""
-    return _means([_of_pixels(one) for one in drawn])
+    return _means([_of_pixels(drawing) for drawing in drawn])
 
 
-def _of_boundary(one: Drawn) -> tuple[float, float]:
-    return one.own.iou, one.own.boundary_iou or 0.0
+def _of_boundary(drawing: Drawn) -> tuple[float, float]:
+    return drawing.own.iou, drawing.own.boundary_iou or 0.0
 
 
-def _of_pixels(one: Drawn) -> tuple[float, float, float, float]:
-    return one.own.tpr, one.own.fpr, one.own.accuracy, one.own.dice
+def _of_pixels(drawing: Drawn) -> tuple[float, float, float, float]:
+    return drawing.own.tpr, drawing.own.fpr, drawing.own.accuracy, drawing.own.dice
 
 
 def _means(rows: Sequence[tuple[float, ...]]) -> list[float]:
     """Of each column, over those rows in which it is defined; NaN where it is in none."""
-    columns = ([one for one in column if not math.isnan(one)] for column in zip(*rows, strict=True))
+    columns = ([figure for figure in column if not math.isnan(figure)] for column in zip(*rows, strict=True))
     return [fmean(known) if known else math.nan for known in columns]
 
 
 def border_note(drawn: Sequence[Drawn]) -> str:
     """What the border's width means for these lesions."""
-    whole = sum(one.lesion.all_border for one in drawn)
+    whole = sum(drawing.lesion.all_border for drawing in drawn)
     return f"{BOUNDARY_NOTE} {whole} of {len(drawn)} lesions are nowhere deeper than that: border throughout."
 
 
 def _row(
     name: str, drawn: Sequence[Drawn], values: Callable[[Drawn], tuple[float, ...]], width: int, draws: Draws
 ) -> Row:
-    table = {id(one): values(one) for one in drawn}
+    table = {id(drawing): values(drawing) for drawing in drawn}
 
     def means(some: list[Drawn]) -> list[float]:
-        return _means([table[id(one)] for one in some])
+        return _means([table[id(drawing)] for drawing in some])
 
-    return Row(name, figures(drawn, lambda one: one.patient, means, width, draws, NO_OUTLINE), counts_of(drawn))
+    return Row(name, figures(drawn, lambda drawing: drawing.patient, means, width, draws, NO_OUTLINE), counts_of(drawn))
 
 
-def _best(one: Drawn) -> Overlap:
-    return max(one.passes, key=lambda overlap: overlap.dice)
+def _pass(at: int, drawing: Drawn) -> Overlap:
+    return drawing.passes[at]
+
+
+def _best(drawing: Drawn) -> Overlap:
+    return max(drawing.passes, key=lambda overlap: overlap.dice)
 
 
 def _by_pass(true: Sequence[Drawn], found: Sequence[Drawn], draws: Draws) -> Table:
@@ -178,14 +189,14 @@ def _by_pass(true: Sequence[Drawn], found: Sequence[Drawn], draws: Draws) -> Tab
         if not drawn:
             rows.append(Row(boxes, (Absent(NO_OUTLINE if boxes == "true box" else _NONE_FOUND),) * 3))
         for at in range(_most(drawn)):
-            reached = [one for one in drawn if len(one.passes) > at]
-            rows.append(overlap_row(f"{boxes}, pass {at + 1}", reached, lambda one, at=at: one.passes[at], draws))  # type: ignore[misc]
+            reached = [drawing for drawing in drawn if len(drawing.passes) > at]
+            rows.append(overlap_row(f"{boxes}, pass {at + 1}", reached, partial(_pass, at), draws))
         if _most(drawn) > 1:
             best = overlap_row(f"{boxes}, best pass", drawn, _best, draws)
             rows.append(Row(best.name, best.cells, best.counts, oracle=True))
     for kind in FindingKind:
-        those = [one for one in true if one.lesion.kind is kind]
-        rows.append(overlap_row(f"true box, of the kind {kind}", those, lambda one: one.own, draws))
+        those = [drawing for drawing in true if drawing.lesion.kind is kind]
+        rows.append(overlap_row(f"true box, of the kind {kind}", those, lambda drawing: drawing.own, draws))
     return Table(
         "passes",
         "Dice and IoU by pass",
@@ -205,16 +216,23 @@ _NONE_FOUND = "The detector found none of the outlined lesions, or was not run."
 def _found_or_not(observations: Sequence[Observation], found: Sequence[Drawn], draws: Draws) -> Table:
     """Dice with detected boxes, and the same with 0 for what was not found."""
     outlined = [
-        (one.patient, lesion.found_dice or 0.0)
-        for one in observations
-        if one.proposals is not None
-        for lesion in one.lesions
+        (observation.patient, lesion.found_dice or 0.0)
+        for observation in observations
+        if observation.proposals is not None
+        for lesion in observation.lesions
         if lesion.by_true_box
     ]
-    images = {one.name for one in observations for lesion in one.lesions if lesion.by_true_box}
-    every = figures(outlined, lambda one: one[0], lambda some: (fmean(one[1] for one in some),), 1, draws, NO_OUTLINE)
+    images = {observation.name for observation in observations for lesion in observation.lesions if lesion.by_true_box}
+    every = figures(
+        outlined, lambda item: item[0], lambda some: (fmean(item[1] for item in some),), 1, draws, NO_OUTLINE
+    )
     shown = figures(
-        found, lambda one: one.patient, lambda some: (fmean(one.own.dice for one in some),), 1, draws, _NONE_FOUND
+        found,
+        lambda drawing: drawing.patient,
+        lambda some: (fmean(drawing.own.dice for drawing in some),),
+        1,
+        draws,
+        _NONE_FOUND,
     )
     return Table(
         "found",
@@ -267,18 +285,23 @@ def _diameter_rows(boxes: str, drawn: Sequence[Drawn], none: str, draws: Draws) 
     """The correlation, and Dice of each band."""
 
     def correlation(some: list[Drawn]) -> tuple[float]:
-        return (pearson([one.lesion.diameter_mm for one in some], [one.own.dice for one in some])[0],)
+        return (pearson([drawing.lesion.diameter_mm for drawing in some], [drawing.own.dice for drawing in some])[0],)
 
     few = "Fewer than three outlined lesions, or all of one size or one Dice."
-    (r,) = figures(drawn, lambda one: one.patient, correlation, 1, draws, few)
+    (r,) = figures(drawn, lambda drawing: drawing.patient, correlation, 1, draws, few)
     p: Cell = Absent(few)
     if not isinstance(r, Absent):
-        p = pearson([one.lesion.diameter_mm for one in drawn], [one.own.dice for one in drawn])[1]
+        p = pearson([drawing.lesion.diameter_mm for drawing in drawn], [drawing.own.dice for drawing in drawn])[1]
     rows = [Row(f"{boxes}, Pearson's r of DSC and diameter", (r, p), counts_of(drawn))]
     for name, low, high in size_bands():
-        band = [one for one in drawn if low <= one.lesion.diameter_mm < high]
+        band = [drawing for drawing in drawn if low <= drawing.lesion.diameter_mm < high]
         (dice,) = figures(
-            band, lambda one: one.patient, lambda some: (fmean(one.own.dice for one in some),), 1, draws, none
+            band,
+            lambda drawing: drawing.patient,
+            lambda some: (fmean(drawing.own.dice for drawing in some),),
+            1,
+            draws,
+            none,
         )
         rows.append(Row(f"{boxes}, DSC, {name}", (dice, ""), counts_of(band)))
     return rows

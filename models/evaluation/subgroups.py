@@ -52,7 +52,7 @@ def subgroups_section(observations: Sequence[Observation], draws: Draws) -> Sect
 
 
 def _divisions(observations: Sequence[Observation]) -> list[tuple[str, list[Group]]]:
-    views = sorted({one.view for one in observations if one.view})
+    views = sorted({observation.view for observation in observations if observation.view})
     return [
         ("view", [_of_view(view) for view in views]),
         ("density", [_of_density(density) for density in "ABCD"]),
@@ -63,11 +63,11 @@ def _divisions(observations: Sequence[Observation]) -> list[tuple[str, list[Grou
 
 
 def _of_view(view: str) -> Group:
-    return _of_images(view, lambda one: one.view == view)
+    return _of_images(view, lambda observation: observation.view == view)
 
 
 def _of_density(density: str) -> Group:
-    return _of_images(f"ACR {density}", lambda one: one.density == density)
+    return _of_images(f"ACR {density}", lambda observation: observation.density == density)
 
 
 def _of_kind(kind: FindingKind) -> Group:
@@ -79,29 +79,32 @@ def _of_size(name: str, low: float, high: float) -> Group:
 
 
 def _of_category(category: str) -> Group:
-    return _of_lesions(category, lambda one, lesion: (lesion.birads or one.birads) == category)
+    return _of_lesions(category, lambda observation, lesion: (lesion.birads or observation.birads) == category)
 
 
 def _of_images(name: str, chosen: Callable[[Observation], bool]) -> Group:
-    return Group(name, chosen, lambda one, _: chosen(one))
+    return Group(name, chosen, lambda observation, _: chosen(observation))
 
 
 def _of_lesions(name: str, chosen: Callable[[Observation, SeenLesion], bool]) -> Group:
-    return Group(name, lambda one: any(chosen(one, lesion) for lesion in one.lesions), chosen)
+    return Group(name, lambda observation: any(chosen(observation, lesion) for lesion in observation.lesions), chosen)
 
 
 def _rows(observations: Sequence[Observation], groups: Sequence[Group], draws: Draws) -> tuple[Row, ...]:
     columns = _Columns.of(observations)
-    there = [group for group in groups if any(group.image(one) for one in observations)]
-    images = [np.array([group.image(one) for one in observations], dtype=np.bool_) for group in there]
+    there = [group for group in groups if any(group.image(observation) for observation in observations)]
+    images = [np.array([group.image(observation) for observation in observations], dtype=np.bool_) for group in there]
     lesions = [
-        np.array([group.lesion(one, lesion) for one in observations for lesion in one.lesions], dtype=np.bool_)
+        np.array(
+            [group.lesion(observation, lesion) for observation in observations for lesion in observation.lesions],
+            dtype=np.bool_,
+        )
         for group in there
     ]
     measured: list[Figure] = []
     if there:
         measured = with_intervals(
-            [one.patient for one in observations],
+            [observation.patient for observation in observations],
             lambda at: columns.measure(at, images, lesions),
             draws.seed,
             draws.resamples,
@@ -117,15 +120,15 @@ def _row(name: str, figures: Sequence[Figure] | None, counts: Counts) -> Row:
     if figures is None:
         return Row(name, (Absent("The data hold none, or do not say."),) * len(COLUMNS), counts)
     cells: tuple[Cell, ...] = tuple(
-        Absent(why) if np.isnan(one.value) else one for one, why in zip(figures, _WHY, strict=True)
+        Absent(why) if np.isnan(figure.value) else figure for figure, why in zip(figures, _WHY, strict=True)
     )
     return Row(name, cells, counts)
 
 
 def _counts(observations: Sequence[Observation], group: Group) -> Counts:
-    those = [one for one in observations if group.image(one)]
-    lesions = sum(group.lesion(one, lesion) for one in those for lesion in one.lesions)
-    return Counts(len({one.patient for one in those}), len(those), lesions)
+    those = [observation for observation in observations if group.image(observation)]
+    lesions = sum(group.lesion(observation, lesion) for observation in those for lesion in observation.lesions)
+    return Counts(len({observation.patient for observation in those}), len(those), lesions)
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,29 +159,34 @@ class _Columns:
         wrong = sorted(
             (
                 (proposal.confidence, at)
-                for at, one in enumerate(observations)
-                if one.marked_up
-                for proposal in one.proposals or ()
+                for at, observation in enumerate(observations)
+                if observation.marked_up
+                for proposal in observation.proposals or ()
                 if proposal.lesion is None
             ),
             reverse=True,
         )
         lesions = [
-            (at, number, one, lesion)
-            for at, one in enumerate(observations)
-            for number, lesion in enumerate(one.lesions)
+            (at, number, observation, lesion)
+            for at, observation in enumerate(observations)
+            for number, lesion in enumerate(observation.lesions)
         ]
         return cls(
-            marked=np.array([one.marked_up and one.proposals is not None for one in observations], dtype=np.bool_),
+            marked=np.array(
+                [observation.marked_up and observation.proposals is not None for observation in observations],
+                dtype=np.bool_,
+            ),
             wrong=np.array([confidence for confidence, _ in wrong]),
             wrong_in=np.array([at for _, at in wrong], dtype=np.intp),
             score=np.array(
                 [
-                    one.score if one.score is not None and one.label_is_fair and one.pathology else nan
-                    for one in observations
+                    observation.score
+                    if observation.score is not None and observation.label_is_fair and observation.pathology
+                    else nan
+                    for observation in observations
                 ]
             ),
-            malignant=np.array([one.malignant for one in observations], dtype=np.bool_),
+            malignant=np.array([observation.malignant for observation in observations], dtype=np.bool_),
             lesion_in=np.array([at for at, *_ in lesions], dtype=np.intp),
             hit=np.array(
                 [

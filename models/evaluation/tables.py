@@ -84,11 +84,11 @@ class Table:
         """What is to be said of the intervals, where not every draw made one."""
         ours = [cell for row in self.rows if not row.theirs for cell in row.cells if isinstance(cell, Figure)]
         said = []
-        if any(one.bare for one in ours):
+        if any(figure.bare for figure in ours):
             said.append(
                 f"No interval: of fewer than {LEAST_PATIENTS} patients of its own (too few), or defined in no draw."
             )
-        if most := max((one.undefined for one in ours), default=0):
+        if most := max((figure.undefined for figure in ours), default=0):
             said.append(f"Draws in which a figure was not defined are passed over: {most} at most.")
         return tuple(said)
 
@@ -170,5 +170,5 @@ def figures(
         draws.resamples,
     )
     return tuple(
-        Absent(reason) if math.isnan(one.value) else one for one, reason in zip(measured, reasons, strict=True)
+        Absent(reason) if math.isnan(figure.value) else figure for figure, reason in zip(measured, reasons, strict=True)
     )

@@ -28,9 +28,11 @@ class Truth:
         said = (case.pathology, case.birads, case.density, case.marked_up, case.label_is_fair)
         found = hashlib.sha256(repr((whose, said, image.shape, image.spacing_mm)).encode())
         found.update(np.ascontiguousarray(image.pixels).data)
-        for one in self.lesions:
-            found.update(repr((one.mask.box, one.outlined, one.kind, one.pathology, one.birads)).encode())
-            found.update(np.packbits(one.mask.crop).data)
+        for lesion in self.lesions:
+            found.update(
+                repr((lesion.mask.box, lesion.outlined, lesion.kind, lesion.pathology, lesion.birads)).encode()
+            )
+            found.update(np.packbits(lesion.mask.crop).data)
         return found.hexdigest()
 
 

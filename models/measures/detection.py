@@ -135,7 +135,7 @@ def froc_curve(results: Sequence[ImageResult]) -> tuple[NDArray[np.float64], NDA
     wrong = _falling([result.wrong for result in results])
     hits = np.concatenate([result.hits for result in results])
     thresholds = np.append(wrong, 0.0)  # above the n-th false positive there are n − 1 of them
-    found = np.array([np.count_nonzero(hits > one) for one in thresholds])
+    found = np.array([np.count_nonzero(hits > threshold) for threshold in thresholds])
     return np.arange(thresholds.size) / len(results), found / lesions
 
 
@@ -209,8 +209,8 @@ def _enough_patients(
         return ~np.isnan(np.array(measure([index for one in some for index in one]), dtype=np.float64))
 
     alone = np.zeros((len(members), width), dtype=np.bool_)
-    for number, one in enumerate(members):
-        alone[number] = defined([one])
+    for number, member in enumerate(members):
+        alone[number] = defined([member])
         if (alone.sum(axis=0) >= LEAST_PATIENTS).all():
             return [True] * width
     return [

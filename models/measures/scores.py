@@ -126,7 +126,7 @@ def calibration_line(probabilities: Floats, positive: Bools) -> tuple[float, flo
     """
     if not 0 < positive.sum() < positive.size:
         return float("nan"), float("nan")
-    odds = np.array([[logit(one)] for one in probabilities])
+    odds = np.array([[logit(probability)] for probability in probabilities])
     fitted = LogisticRegression(C=1e6, max_iter=1000).fit(odds, positive)
     return float(fitted.intercept_[0]), float(fitted.coef_[0, 0])
 

@@ -206,7 +206,7 @@ def _image(
     depth = depth_mm(shape, grid)
     thickness = thickness_mm(shape, depth)
     taken = attenuation(glandular_mm(recipe, shape, grid, depth, thickness), thickness, depth)
-    shown = [project(one.body, one.centre_mm(shape), shape.vertical, grid) for one in lesions]
+    shown = [project(lesion.body, lesion.centre_mm(shape), shape.vertical, grid) for lesion in lesions]
     for projection in shown:
         _put_into(taken, thickness, projection)
     measured = exposed(stream(recipe.seed, shape.view, "quanta"), taken, grid)

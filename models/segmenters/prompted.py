@@ -70,8 +70,8 @@ class PromptedSegmenter:
         embedded = self._embedded([image.pixels[crop.slices] for crop in crops])
         index = torch.tensor([crops.index(prompt.crop) for prompt in prompts], device=self._device)
         scales = [picture.scale((prompt.crop.height, prompt.crop.width)) for prompt in prompts]
-        boxes = self._told([one.box_in(scale) for one, scale in zip(prompts, scales, strict=True)])
-        points = self._told([one.point_in(scale) for one, scale in zip(prompts, scales, strict=True)])
+        boxes = self._told([prompt.box_in(scale) for prompt, scale in zip(prompts, scales, strict=True)])
+        points = self._told([prompt.point_in(scale) for prompt, scale in zip(prompts, scales, strict=True)])
         drawn: list[Tensor] = []
         for _ in range(self._settings.passes):
             logits = self.net.decode(
@@ -89,7 +89,7 @@ class PromptedSegmenter:
         # Positions of boxes do not bear half precision: the encoder alone is worth it.
         with torch.autocast(self._device.type, torch.float16, enabled=self._mixed):
             embedded = self.net.embed(pictures.contiguous(memory_format=torch.channels_last))
-        return tuple(one.float() for one in embedded)
+        return tuple(tensor.float() for tensor in embedded)
 
     def _told(self, coordinates: Sequence[NDArray[np.float32]]) -> Tensor:
         return torch.from_numpy(np.stack(coordinates)).to(self._device)
@@ -109,7 +109,7 @@ def touching(drawn: NDArray[np.bool_], prompt: Prompt, kept: Kept) -> Mask | Non
     if not found:
         return None
     if kept == "largest":
-        found = [max(found, key=lambda one: stats[one, cv2.CC_STAT_AREA])]
+        found = [max(found, key=lambda label: stats[label, cv2.CC_STAT_AREA])]
     corners = stats[found, :2]
     left, top = (int(value) for value in corners.min(axis=0))
     right, bottom = (int(value) for value in (corners + stats[found, 2:4]).max(axis=0))

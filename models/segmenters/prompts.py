@@ -164,7 +164,7 @@ def _prompt(image: Mammogram, box: Box, spacing_mm: tuple[float, float], setting
 def _sharing(prompts: Sequence[Prompt]) -> list[Prompt]:
     """The prompts with few crops among them: to embed one is what takes the time."""
     crops: list[Box] = []
-    for prompt in sorted(prompts, key=lambda one: -_longer(one.crop)):
+    for prompt in sorted(prompts, key=lambda prompt: -_longer(prompt.crop)):
         if not any(prompt.fits(crop) for crop in crops):
             crops.append(prompt.crop)
     return [replace(prompt, crop=next(crop for crop in crops if prompt.fits(crop))) for prompt in prompts]

@@ -100,7 +100,7 @@ class Contender:
     @property
     def pooled(self) -> list[Observation]:
         """All folds together: no image is tested in two."""
-        return [one for fold in self.folds for one in fold.test]
+        return [observation for fold in self.folds for observation in fold.test]
 
 
 def any_recipe(source: str) -> Recipe:
@@ -151,7 +151,7 @@ def contend(
     """
     first = next((recipe for recipe in recipes if recipe.kind == "detector"), None)
     done: dict[str, Contender] = {}
-    for recipe in sorted(recipes, key=lambda one: one is not first):
+    for recipe in sorted(recipes, key=lambda recipe: recipe is not first):
         detector = done[first.name] if first is not None and recipe.kind == "segmenter" else None
         start = starts.get(recipe.name)
         done[recipe.name] = _contend(recipe, cases, splits, out, start, device, progress, base, detector)
@@ -198,15 +198,15 @@ def examples_of(contenders: Sequence[Contender], cases: Cases, device: torch.dev
     """Pictures of what each segmenter draws of the same lesions, of the first fold (paper B, Figure 4)."""
     return tuple(
         plot
-        for one in contenders
-        if one.recipe.kind == "segmenter"
+        for contender in contenders
+        if contender.recipe.kind == "segmenter"
         for plot in draw_examples(
-            one.bundles[0],
+            contender.bundles[0],
             cases.cases,
-            one.folds[0].test,
-            f"examples-{one.name}",
+            contender.folds[0].test,
+            f"examples-{contender.name}",
             device,
-            one.recipe.fit.mixed_precision,
+            contender.recipe.fit.mixed_precision,
         )
     )
 
@@ -215,7 +215,7 @@ def ablation_report(
     about: About, contenders: Sequence[Contender], draws: Draws, examples: Sequence[Plot] = ()
 ) -> Report:
     """A section for each kind among the contenders; `examples` stand with the segmenters."""
-    by_kind = {kind: [one for one in contenders if one.recipe.kind == kind] for kind in _SECTIONS}
+    by_kind = {kind: [contender for contender in contenders if contender.recipe.kind == kind] for kind in _SECTIONS}
     sections = {kind: _SECTIONS[kind](some, draws) for kind, some in by_kind.items() if some}
     if "segmenter" in sections:
         sections["segmenter"] = replace(sections["segmenter"], plots=tuple(examples))
@@ -223,7 +223,7 @@ def ablation_report(
 
 
 def _detectors(contenders: Sequence[Contender], draws: Draws) -> Section:
-    images = {one.name: measured_images(one.pooled) for one in contenders}
+    images = {contender.name: measured_images(contender.pooled) for contender in contenders}
     return Section(
         "detectors",
         "Detectors",
@@ -254,7 +254,7 @@ def _detectors(contenders: Sequence[Contender], draws: Draws) -> Section:
 
 
 def _segmenters(contenders: Sequence[Contender], draws: Draws) -> Section:
-    drawn = {one.name: by_true_box(one.pooled) for one in contenders}
+    drawn = {contender.name: by_true_box(contender.pooled) for contender in contenders}
     return Section(
         "segmenters",
         "Segmenters",
@@ -286,7 +286,9 @@ def _segmenters(contenders: Sequence[Contender], draws: Draws) -> Section:
                 "Folds, from true boxes",
                 B4_COLUMNS,
                 tuple(
-                    row for one in contenders for row in _by_fold(one.name, map(by_true_box, _tests(one.folds)), draws)
+                    row
+                    for contender in contenders
+                    for row in _by_fold(contender.name, map(by_true_box, _tests(contender.folds)), draws)
                 ),
                 percent=True,
                 notes=(PIXEL_NOTE,),
@@ -299,12 +301,12 @@ def _whole_tables(contenders: Sequence[Contender], draws: Draws) -> tuple[Table,
     """Paper B's Table 5: a segmenter behind a detector, fold by fold."""
     rows: list[Row] = []
     pooled: dict[str, list[Drawn]] = {}
-    for one in contenders:
-        if not one.detector:
-            rows.append(Row(one.name, (Absent(_NO_DETECTOR),) * len(B4_COLUMNS)))
+    for contender in contenders:
+        if not contender.detector:
+            rows.append(Row(contender.name, (Absent(_NO_DETECTOR),) * len(B4_COLUMNS)))
             continue
-        name = f"{one.detector} + {one.name}"
-        by_fold = [as_shown(fold) for fold in _tests(one.folds)]
+        name = f"{contender.detector} + {contender.name}"
+        by_fold = [as_shown(fold) for fold in _tests(contender.folds)]
         rows += _by_fold(name, by_fold, draws)
         pooled[name] = [lesion for fold in by_fold for lesion in fold]
     return (
@@ -339,21 +341,21 @@ def _mean_row(name: str, rows: Sequence[Row]) -> Row:
         cells.append(fmean(known) if len(known) == len(rows) else Absent("Not every fold has it."))
     counts = [row.counts for row in rows if row.counts is not None]
     together = Counts(
-        sum(one.patients for one in counts),
-        sum(one.images for one in counts),
-        sum(one.lesions or 0 for one in counts),
+        sum(fold.patients for fold in counts),
+        sum(fold.images for fold in counts),
+        sum(fold.lesions or 0 for fold in counts),
     )
     return Row(name, tuple(cells), together)
 
 
 def _classifiers(contenders: Sequence[Contender], draws: Draws) -> Section:
-    images = {one.name: _worth(one, Level.IMAGE) for one in contenders}
-    lesions = {one.name: _worth(one, Level.LESION) for one in contenders}
-    masses = {one.name: _worth(one, Level.IMAGE, with_masses) for one in contenders}
-    mass_lesions = {one.name: _worth(one, Level.LESION, only_masses) for one in contenders}
-    compared = {one.name: _worth(one, Level.IMAGE, with_birads) for one in contenders}
-    read = next((one.pooled for one in contenders if with_birads(one.pooled)), [])
-    why = {one.name: why_no_scores(one.pooled) for one in contenders}
+    images = {contender.name: _worth(contender, Level.IMAGE) for contender in contenders}
+    lesions = {contender.name: _worth(contender, Level.LESION) for contender in contenders}
+    masses = {contender.name: _worth(contender, Level.IMAGE, with_masses) for contender in contenders}
+    mass_lesions = {contender.name: _worth(contender, Level.LESION, only_masses) for contender in contenders}
+    compared = {contender.name: _worth(contender, Level.IMAGE, with_birads) for contender in contenders}
+    read = next((contender.pooled for contender in contenders if with_birads(contender.pooled)), [])
+    why = {contender.name: why_no_scores(contender.pooled) for contender in contenders}
     no_lesions = "No lesion has a pathology of its own."
     decisions = [
         row
@@ -403,19 +405,19 @@ def _classifiers(contenders: Sequence[Contender], draws: Draws) -> Section:
 def only_masses(observations: Sequence[Observation]) -> list[Observation]:
     """The images with no other lesions than their masses."""
     return [
-        replace(one, lesions=tuple(lesion for lesion in one.lesions if lesion.kind is FindingKind.MASS))
-        for one in observations
+        replace(observation, lesions=tuple(lesion for lesion in observation.lesions if lesion.kind is FindingKind.MASS))
+        for observation in observations
     ]
 
 
 def _worth(
-    one: Contender, level: Level, chosen: Callable[[Sequence[Observation]], Sequence[Observation]] = tuple
+    contender: Contender, level: Level, chosen: Callable[[Sequence[Observation]], Sequence[Observation]] = tuple
 ) -> list[Scored]:
     """Scores of all folds, each fold's by its own calibration."""
     scored = scored_images if level is Level.IMAGE else scored_lesions
     return [
         score
-        for fold, bundle in zip(one.folds, one.bundles, strict=True)
+        for fold, bundle in zip(contender.folds, contender.bundles, strict=True)
         for score in worth(scored(chosen(fold.test)), bundle.calibration.get(level))
     ]
 

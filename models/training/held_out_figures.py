@@ -80,7 +80,7 @@ def _rows(
             return [(froc_row(measured_images(seen), kind, draws), [*names, "FROC score"])]
         case "segmenter":
             names = [f"{name} in true boxes" for name in _OVERLAPS]
-            return [(overlap_row(kind, by_true_box(seen), lambda one: one.own, draws), names)]
+            return [(overlap_row(kind, by_true_box(seen), lambda drawing: drawing.own, draws), names)]
         case _:
             rows = [
                 (area_row(kind, some, draws, why_no_scores(seen)), [f"{level} {name}" for name in AREA_COLUMNS])

@@ -100,7 +100,7 @@ def train(
         return known
     folder.mkdir(parents=True, exist_ok=True)
     split.write(folder / "split.json")
-    _write(folder / "left-out.json", [asdict(one) for one in cases.left_out])
+    _write(folder / "left-out.json", [asdict(left_out) for left_out in cases.left_out])
 
     train_cases, validation, test = sides(cases.cases, split)
     fitted = fit_part(recipe, train_cases, validation, start, folder, device, progress, depends_on)
@@ -165,13 +165,15 @@ def train_folds(
 
         place = out / f"fold-{number}"
         done.append(train(recipe, cases, place, start, device, told, split=split, restart=restart, base=base))
-    _write(out / "folds.json", {"folds": [one.figures for one in done], "summary": fold_summary(done)})
+    _write(out / "folds.json", {"folds": [trained.figures for trained in done], "summary": fold_summary(done)})
     return done
 
 
 def fold_summary(done: Sequence[Trained]) -> dict[str, dict[str, float]]:
     """Mean and standard deviation (of a sample) over the folds of every figure that all of them have."""
-    shared = set.intersection(*({name for name, one in fold.figures.items() if is_interval(one)} for fold in done))
+    shared = set.intersection(
+        *({name for name, figure in fold.figures.items() if is_interval(figure)} for fold in done)
+    )
     values = {name: np.array([fold.figures[name][0] for fold in done]) for name in done[0].figures if name in shared}
     return {name: {"mean": float(row.mean()), "sd": float(row.std(ddof=1))} for name, row in values.items()}
 

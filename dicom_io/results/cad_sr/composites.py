@@ -34,9 +34,11 @@ def composites(ties: Sequence[Tie]) -> tuple[Composite, ...]:
     for tie in sorted(ties, key=lambda tie: -tie.certainty):
         if tie.certainty <= LEAST_CERTAINTY:
             break
-        touched = [one for one in joined if set(one.findings) & set(tie.findings)]
-        findings = tuple(dict.fromkeys([*(finding for one in touched for finding in one.findings), *tie.findings]))
+        touched = [composite for composite in joined if set(composite.findings) & set(tie.findings)]
+        findings = tuple(
+            dict.fromkeys([*(finding for composite in touched for finding in composite.findings), *tie.findings])
+        )
         if len({finding.sop_instance_uid for finding in findings}) == len(findings):
-            joined = [one for one in joined if one not in touched]
+            joined = [composite for composite in joined if composite not in touched]
             joined.append(Composite(findings, tie.certainty))
     return tuple(joined)

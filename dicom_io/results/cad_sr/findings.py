@@ -22,7 +22,7 @@ def impressions(exam: ExamReading, library: ImageLibrary) -> Iterator[Dataset]:
     """First the lesions that were seen in several views, then those of one view, in the order of the reading; each
     finding once."""
     several = composites(exam.ties)
-    tied = {one for composite in several for one in composite.findings}
+    tied = {finding for composite in several for finding in composite.findings}
     for composite in several:
         yield _impression(_composite_feature(composite, exam, library))
     for image in exam.images:
@@ -50,8 +50,8 @@ def _composite_feature(composite: Composite, exam: ExamReading, library: ImageLi
             *algorithm(first.bundle, Part.TWO_VIEWS),
             percent(codes.CERTAINTY_OF_FEATURE, round(100 * composite.certainty)),
             *(
-                _single_image_finding(images[one.sop_instance_uid], one.number, library, Relation.INFERRED_FROM)
-                for one in composite.findings
+                _single_image_finding(images[finding.sop_instance_uid], finding.number, library, Relation.INFERRED_FROM)
+                for finding in composite.findings
             ),
         ],
     )

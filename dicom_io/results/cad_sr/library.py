@@ -55,7 +55,7 @@ class ImageLibrary:
         return reference(relation, (*self.position, uids.index(sop_instance_uid) + 1))
 
     def content(self) -> Dataset:
-        read = [_entry(source, one.laterality, one.view) for one, source in self.read]
+        read = [_entry(source, image.laterality, image.view) for image, source in self.read]
         unread = [_entry(source, laterality_of(source), view_of(source)) for source in self.unread]
         return container(codes.IMAGE_LIBRARY, Relation.CONTAINS, [*read, *unread])
 
@@ -69,7 +69,9 @@ def library_of(exam: ExamReading, sources: Mapping[str, Dataset], position: tupl
     if any(image.sop_instance_uid not in sources for image in exam.images):
         raise NotEncodable("An image that was read is not among the sources of the CAD report.")
     missed = [
-        sources[one.sop_instance_uid] for one in exam.unread if not one.on_purpose and one.sop_instance_uid in sources
+        sources[image.sop_instance_uid]
+        for image in exam.unread
+        if not image.on_purpose and image.sop_instance_uid in sources
     ]
     library = ImageLibrary(
         position=position,

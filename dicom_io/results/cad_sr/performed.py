@@ -49,11 +49,15 @@ def summary_of_detections(exam: ExamReading, library: ImageLibrary, bundle: Bund
 
 def summary_of_analyses(exam: ExamReading, library: ImageLibrary, bundle: BundleId) -> Dataset:
     """All images were classified, and so were lesions and pairs of lesions where there were any."""
-    tied = {one.sop_instance_uid for tie in exam.ties for one in tie.findings}
+    tied = {finding.sop_instance_uid for tie in exam.ties for finding in tie.findings}
     overall = _Task(codes.OVERALL_ANALYSIS, Part.WHOLE_IMAGES, exam.images)
     of_lesions = [
         _Task(codes.INDIVIDUAL_ANALYSIS, Part.LESIONS, [image for image in exam.images if image.reading.findings]),
-        _Task(codes.COLLOCATION_ANALYSIS, Part.TWO_VIEWS, [one for one in exam.images if one.sop_instance_uid in tied]),
+        _Task(
+            codes.COLLOCATION_ANALYSIS,
+            Part.TWO_VIEWS,
+            [image for image in exam.images if image.sop_instance_uid in tied],
+        ),
     ]
     return _summary(_ANALYSES, [overall, *of_lesions], [overall], library, bundle)
 

@@ -61,9 +61,14 @@ def annotate(seen: Dataset, image: ExamImage) -> tuple[list[GraphicLayer], list[
         annotations.append(GraphicAnnotation([seen], layers[-1], graphic_objects=graphics, text_objects=texts))
 
     for kind, name in _LAYERS.items():
-        of_kind = [one for one, finding in zip(drawn, findings, strict=True) if finding.kind is kind]
+        of_kind = [annotation for annotation, finding in zip(drawn, findings, strict=True) if finding.kind is kind]
         if of_kind:
-            add(name, COLOURS[kind], [one.graphic for one in of_kind], [one.label for one in of_kind])
+            add(
+                name,
+                COLOURS[kind],
+                [annotation.graphic for annotation in of_kind],
+                [annotation.label for annotation in of_kind],
+            )
     add(_NOTE_LAYER, _NOTE_COLOUR, [], [TextObject(_NOTE, _PIXEL, edges(note))])
     return layers, annotations
 

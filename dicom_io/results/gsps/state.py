@@ -33,7 +33,7 @@ def encode_gsps(source: Dataset, image: ExamImage, *, encoding: Encoding, title:
     check_masks(image)
     title = title or place(image)
     display = as_displayed(source, image.reading.tones)
-    drawn = [(one.kind, one.mask, one.malignancy, one.likelihood) for one in image.reading.findings]
+    drawn = [(finding.kind, finding.mask, finding.malignancy, finding.likelihood) for finding in image.reading.findings]
     content = fingerprint((title, image.reading.shape, image.reading.spacing_mm, drawn), [source])
     uid = partial(encoding.lasting_uid, source.StudyInstanceUID, content, display.to_json(), image.sop_instance_uid)
     seen = stand_in(source, image.reading.shape)

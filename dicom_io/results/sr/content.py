@@ -71,7 +71,7 @@ def measurement_report(
 
 def _in_short(exam: ExamReading, encoding: Encoding) -> str:
     """The first thing that a person reads."""
-    told = [one.sentence for one in summary_statements(exam)]
+    told = [statement.sentence for statement in summary_statements(exam)]
     if encoding.revision > 1:
         told.insert(1, f"This is revision {encoding.revision}: it replaces all earlier reports of this study.")
     return "\r\n".join(told)
@@ -103,7 +103,9 @@ def _descriptors(image: ExamImage, source: Dataset) -> Iterator[ContentItem]:
     yield _number(codes.PIXEL_DATA_COLUMNS, columns, codes.PIXELS)
     if image.view in codes.VIEWS:
         view = CodeContentItem(codes.IMAGE_VIEW, codes.VIEWS[image.view], _ACQUISITION)
-        modifiers = [CodeContentItem(codes.IMAGE_VIEW_MODIFIER, one, _CONCEPT) for one in view_modifiers(source)]
+        modifiers = [
+            CodeContentItem(codes.IMAGE_VIEW_MODIFIER, modifier, _CONCEPT) for modifier in view_modifiers(source)
+        ]
         if modifiers:
             view.ContentSequence = ContentSequence(modifiers)
         yield view

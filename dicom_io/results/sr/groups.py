@@ -140,7 +140,7 @@ def _drawn(images: Sequence[ExamImage], sources: Mapping[str, Dataset], encoding
 def _laterality(side: Laterality | None, exam: ExamReading) -> Code | None:
     if side:
         return codes.LATERALITIES[side]
-    told = [codes.LATERALITIES[one] for one in sides(exam)]
+    told = [codes.LATERALITIES[side] for side in sides(exam)]
     return codes.BOTH if len(told) == 2 else next(iter(told), None)
 
 
@@ -165,7 +165,7 @@ def _worth(
         probability = float(in_percent(likelihood.probability, *limit))
         measured = Measurement(codes.PROBABILITY_OF_CANCER, probability, codes.PERCENT, finding_sites=[site])
         shares = [(own_codes.PREVALENCE, image.reading.prevalence)]
-        shares += [(own_codes.RECALL_THRESHOLD, one) for one in limit]
+        shares += [(own_codes.RECALL_THRESHOLD, threshold) for threshold in limit]
         for concept, share in shares:
             if share is not None:
                 stated = _number(concept, float(in_percent(share, share)), codes.PERCENT, _INFERRED)

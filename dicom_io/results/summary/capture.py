@@ -77,10 +77,10 @@ def _describe_image(page: Dataset, exam: ExamReading, sources: Mapping[str, Data
 
 def _put_pixels(page: Dataset, exam: ExamReading, sources: Mapping[str, Dataset], encoding: Encoding) -> None:
     places = {}
-    for one in exam.unread:
-        source = sources.get(one.sop_instance_uid, Dataset())
+    for image in exam.unread:
+        source = sources.get(image.sop_instance_uid, Dataset())
         if named := " ".join(part for part in (laterality_of(source), view_of(source)) if part):
-            places[one.sop_instance_uid] = named
+            places[image.sop_instance_uid] = named
     pixels = draw_page(exam, places, encoding.bundles[0])
     page.Rows, page.Columns, page.SamplesPerPixel = pixels.shape
     page.PhotometricInterpretation = "RGB"

@@ -55,7 +55,7 @@ def _draw_header(canvas: Image.Image, exam: ExamReading, bundle: BundleId) -> No
     pen.draw.rounded_rectangle((left, 12, COLUMNS - _MARGIN - 1, 48), 6, fill=AMBER)
     pen.write(left + 14, 18, warning, size, BLACK)
     bundles = dict.fromkeys(str(image.reading.bundle) for image in exam.images) or {str(bundle): None}
-    unread = sum(not one.on_purpose for one in exam.unread)
+    unread = sum(not image.on_purpose for image in exam.unread)
     told = f"Models: {', '.join(bundles)}   ·   {counted(len(exam.images), 'image')} read, {unread} not read"
     pen.write(_MARGIN, 54, told, 16, GREY, COLUMNS - 2 * _MARGIN)
 
@@ -96,7 +96,7 @@ def _draw_extras(canvas: Image.Image, strip: Box, extras: Sequence[ExamImage], t
 
 def _why_empty(exam: ExamReading, places: Mapping[str, str], side: Laterality, view: str) -> tuple[str, str]:
     """What became of a view that was not read, and why."""
-    reasons = [one.reason for one in exam.unread if places.get(one.sop_instance_uid) == f"{side} {view}"]
+    reasons = [image.reason for image in exam.unread if places.get(image.sop_instance_uid) == f"{side} {view}"]
     if reasons:
         return "Not read", " ".join(dict.fromkeys(reasons))
     missing = f"{_SIDES[side]} {view}" in exam.missing

@@ -36,7 +36,7 @@ class _Lesion:
 
 def draw_scores(pen: Pen, room: Box, exam: ExamReading, places: Mapping[str, str]) -> int:
     """A card for each breast and the exam, and what their figures mean; gives the row below."""
-    unread = [places.get(one.sop_instance_uid, "") for one in exam.unread]
+    unread = [places.get(image.sop_instance_uid, "") for image in exam.unread]
     scores = {breast.laterality: (breast.malignancy, breast.likelihood) for breast in exam.breasts}
     whole = None if exam.malignancy is None else (exam.malignancy, exam.likelihood)
     cards = (
@@ -154,18 +154,18 @@ def _draw_lesion(pen: Pen, top: int, columns: Sequence[int], lesion: _Lesion) ->
 
 def _notes(exam: ExamReading, places: Mapping[str, str]) -> Iterator[tuple[str, RGB]]:
     """Each note with the colour of its mark: the radiologist, what is lacking and what to mind, what is merely told."""
-    for one in exam.concordances:
-        agreed = one.agreement in (Agreement.AGREE, Agreement.NOT_COMPARED)
-        yield compared(one, exam), GREY if agreed else AMBER
-    lacking = [one for one in exam.unread if not one.on_purpose]
-    left_out = [one for one in exam.unread if one.on_purpose]
-    yield from ((f"Not read: {_called(one, places)}: {one.reason}", AMBER) for one in lacking)
+    for concordance in exam.concordances:
+        agreed = concordance.agreement in (Agreement.AGREE, Agreement.NOT_COMPARED)
+        yield compared(concordance, exam), GREY if agreed else AMBER
+    lacking = [image for image in exam.unread if not image.on_purpose]
+    left_out = [image for image in exam.unread if image.on_purpose]
+    yield from ((f"Not read: {_called(image, places)}: {image.reason}", AMBER) for image in lacking)
     yield from ((f"Missing view: {view}", AMBER) for view in exam.missing)
     yield from ((warning, AMBER) for warning in exam.warnings)
     yield from ((sentence, GREY) for sentence in tie_sentences(exam))
-    yield from ((f"Left out: {_called(one, places)}: {one.reason}", GREY) for one in left_out)
+    yield from ((f"Left out: {_called(image, places)}: {image.reason}", GREY) for image in left_out)
 
 
-def _called(one: UnreadImage, places: Mapping[str, str]) -> str:
-    place = places.get(one.sop_instance_uid)
-    return f"{place} ({one.what})" if place else one.what
+def _called(image: UnreadImage, places: Mapping[str, str]) -> str:
+    place = places.get(image.sop_instance_uid)
+    return f"{place} ({image.what})" if place else image.what

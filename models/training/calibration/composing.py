@@ -23,7 +23,7 @@ def calibrate_composed(scored: Sequence[Scored], method: Method) -> dict[Level, 
     Args:
         scored: of it the images, which are of both sorts, malignant and not.
     """
-    images = [one for one in scored if one.level is Level.IMAGE]
+    images = [scored_exam for scored_exam in scored if scored_exam.level is Level.IMAGE]
     found = {level: fit_calibration(level, composed(images, level), method) for level in (Level.BREAST, Level.EXAM)}
     return {level: replace(one, cases=len(images)) for level, one in found.items() if one is not None}
 
@@ -31,11 +31,11 @@ def calibrate_composed(scored: Sequence[Scored], method: Method) -> dict[Level, 
 def composed(images: Sequence[Scored], level: Level) -> list[Scored]:
     """Every image as its breast; or with every other one that is not malignant, as an exam of two breasts."""
     if level is Level.BREAST:
-        return [replace(one, level=level) for one in images]
-    others = [one for one in images if not one.malignant]
+        return [replace(image, level=level) for image in images]
+    others = [image for image in images if not image.malignant]
     return [
-        Scored(level, max(one.score, other.score), one.malignant, one.patient)
-        for one in images
+        Scored(level, max(image.score, other.score), image.malignant, image.patient)
+        for image in images
         for other in others
-        if other is not one
+        if other is not image
     ]

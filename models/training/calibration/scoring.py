@@ -62,4 +62,5 @@ def _findings(case: Case, reading: ImageReading, lesions: Sequence[Lesion]) -> I
 
 
 def _highest(level: Level, some: Sequence[Scored]) -> Scored:
-    return Scored(level, max(one.score for one in some), any(one.malignant for one in some), some[0].patient)
+    score, malignant = max(scored.score for scored in some), any(scored.malignant for scored in some)
+    return Scored(level, score, malignant, some[0].patient)

@@ -68,8 +68,8 @@ class EfficientNetTask:
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         named = list(self.network.named_parameters())
-        backbone = [one for name, one in named if name.startswith("backbone.")]
-        heads = [one for name, one in named if not name.startswith("backbone.")]
+        backbone = [parameter for name, parameter in named if name.startswith("backbone.")]
+        heads = [parameter for name, parameter in named if not name.startswith("backbone.")]
         return [{"params": heads}, {"params": backbone, "lr_scale": self._settings.backbone_rate}]
 
     def steps(self) -> int:
@@ -85,12 +85,12 @@ class EfficientNetTask:
             batch: Batch = {}
             if images is not None:
                 some = next(images)
-                batch["images"] = _stacked([self._image(one, draw) for one in some])
+                batch["images"] = _stacked([self._image(sample, draw) for sample in some])
                 batch["image_labels"] = _labels(some)
                 batch["textures"] = _textures(some)
             if lesions is not None:
                 few = next(lesions)
-                batch["lesions"] = _stacked([self._lesion(one, draw) for one in few])
+                batch["lesions"] = _stacked([self._lesion(sample, draw) for sample in few])
                 batch["lesion_labels"] = _labels(few)
             yield batch
 
@@ -115,11 +115,13 @@ class EfficientNetTask:
             by_case: dict[str, list[tuple[float, bool]]] = {}
             for sample, score in zip(images, scores, strict=True):
                 by_case.setdefault(sample.case, []).append((score, sample.malignant))
-            highest = [(max(one[0] for one in some), any(one[1] for one in some)) for some in by_case.values()]
+            highest = [
+                (max(sample[0] for sample in some), any(sample[1] for sample in some)) for some in by_case.values()
+            ]
             figures["image_auc"] = _auc([one[0] for one in highest], [one[1] for one in highest])
         if lesions:
-            shown = [as_ellipse(one) if self._settings.ellipses else one for one in lesions]
-            figures["lesion_auc"] = _auc(self._scores(network, shown), [one.malignant for one in lesions])
+            shown = [as_ellipse(lesion) if self._settings.ellipses else lesion for lesion in lesions]
+            figures["lesion_auc"] = _auc(self._scores(network, shown), [lesion.malignant for lesion in lesions])
         defined = [value for value in figures.values() if not np.isnan(value)]
         return {**figures, "auc": float(np.mean(defined)) if defined else float("nan")}
 
@@ -127,14 +129,14 @@ class EfficientNetTask:
         device = next(network.parameters()).device
         scores: list[float] = []
         for first in range(0, len(samples), _AT_ONCE):
-            images = [one for one in samples[first : first + _AT_ONCE] if isinstance(one, ImageSample)]
-            lesions = [one for one in samples[first : first + _AT_ONCE] if isinstance(one, LesionSample)]
+            images = [sample for sample in samples[first : first + _AT_ONCE] if isinstance(sample, ImageSample)]
+            lesions = [sample for sample in samples[first : first + _AT_ONCE] if isinstance(sample, LesionSample)]
             if images:
-                pictures = [image_picture(one.pixels.astype(np.float32), self._model.image_px) for one in images]
+                pictures = [image_picture(sample.pixels.astype(np.float32), self._model.image_px) for sample in images]
                 batch = {"images": _stacked(pictures).to(device), "textures": _textures(images).to(device)}
                 scores.extend(self._score_images(network, batch).tolist())
             if lesions:
-                cut = _stacked([lesion_picture(one.pixels, one.drawn) for one in lesions])
+                cut = _stacked([lesion_picture(lesion.pixels, lesion.drawn) for lesion in lesions])
                 scores.extend(network.score_lesions(cut.to(device)).tolist())
         return scores
 
@@ -169,18 +171,18 @@ def _stacked(pictures: Sequence[Floats]) -> Tensor:
 
 
 def _labels(samples: Sequence[ImageSample] | Sequence[LesionSample]) -> Tensor:
-    return torch.tensor([one.malignant for one in samples], dtype=torch.float32)
+    return torch.tensor([sample.malignant for sample in samples], dtype=torch.float32)
 
 
 def _textures(samples: Sequence[ImageSample]) -> Tensor:
     """Rows of NaN where there are no radiomics."""
     without = np.full(LENGTH, np.nan, dtype=np.float32)
-    return _stacked([without if one.texture is None else one.texture for one in samples])
+    return _stacked([without if sample.texture is None else sample.texture for sample in samples])
 
 
 def _measure_textures(network: MalignancyNet, samples: Sequence[ImageSample]) -> None:
     """Mean and deviation of the training lesions' radiomics; what never varies counts for nothing."""
-    textures = [one.texture for one in samples if one.texture is not None]
+    textures = [sample.texture for sample in samples if sample.texture is not None]
     if textures:
         mean, deviation = np.mean(textures, axis=0), np.std(textures, axis=0)
         network.texture_mean.copy_(torch.from_numpy(mean))
@@ -203,6 +205,8 @@ def _take(network: MalignancyNet, start: Path) -> None:
     else:
         whole = backbone
         weights = by_timms_names(weights, backbone) if is_lite0(weights) else {}
-    if {name: tensor.shape for name, tensor in weights.items()} != {name: one.shape for name, one in whole.items()}:
+    if {name: tensor.shape for name, tensor in weights.items()} != {
+        name: tensor.shape for name, tensor in whole.items()
+    }:
         raise StartError(f"{start} does not hold weights of the recipe's backbone, or of its mode.")
     (network if whole is not backbone else network.backbone).load_state_dict(weights)

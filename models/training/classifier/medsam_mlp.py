@@ -67,9 +67,9 @@ class MedSamMlpTask:
         self.network: nn.Module = network.cpu()
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        named = [(name, one) for name, one in self.network.named_parameters() if one.requires_grad]
-        tuned = [one for name, one in named if name.startswith("sam.")]
-        groups: list[dict[str, Any]] = [{"params": [one for name, one in named if name.startswith("mlp.")]}]
+        named = [(name, parameter) for name, parameter in self.network.named_parameters() if parameter.requires_grad]
+        tuned = [parameter for name, parameter in named if name.startswith("sam.")]
+        groups: list[dict[str, Any]] = [{"params": [parameter for name, parameter in named if name.startswith("mlp.")]}]
         return groups + ([{"params": tuned, "lr_scale": self._settings.backbone_rate}] if tuned else [])
 
     def steps(self) -> int:
@@ -81,10 +81,10 @@ class MedSamMlpTask:
         how = self._settings.augmentation
         for _ in range(self.steps()):
             some = next(batches)
-            kept = [one.kept.astype(np.float32) for one in some]
+            kept = [sample.kept.astype(np.float32) for sample in some]
             if self._train_from == "picture":
-                kept = [relit_as(moved_as(one, how, draw), how, draw) for one in kept]
-            yield torch.from_numpy(np.stack(kept)), torch.tensor([int(one.malignant) for one in some])
+                kept = [relit_as(moved_as(picture, how, draw), how, draw) for picture in kept]
+            yield torch.from_numpy(np.stack(kept)), torch.tensor([int(sample.malignant) for sample in some])
 
     def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         """Cross-entropy of the two classes. Twice the smoothing is spread over both: each label is that far off."""
@@ -100,10 +100,10 @@ class MedSamMlpTask:
         scores: list[float] = []
         for first in range(0, len(self.validation), _AT_ONCE):
             some = self.validation[first : first + _AT_ONCE]
-            kept = torch.from_numpy(np.stack([one.kept.astype(np.float32) for one in some])).to(device)
+            kept = torch.from_numpy(np.stack([sample.kept.astype(np.float32) for sample in some])).to(device)
             logits = network.score(self._read(network, kept, self._judge_from))
             scores.extend((logits[:, 1] - logits[:, 0]).tolist())
-        return {"auc": auc(np.array(scores), np.array([one.malignant for one in self.validation]))}
+        return {"auc": auc(np.array(scores), np.array([sample.malignant for sample in self.validation]))}
 
     def _read(self, network: MedSamMlp, kept: Tensor, what: str) -> Tensor:
         if what == "read":

@@ -111,7 +111,11 @@ def read_samples(cases: Sequence[Case], wanted: Wanted) -> Samples:
         image = with_spacing(case.read(), wanted.assumed_spacing_mm)
         shown = breast_frame(image, wanted.frame_px)
         kept = shown.pixels.astype(np.float16)
-        known = [(one, pathology) for one in case.read_lesions(image) if (pathology := one.pathology or case.pathology)]
+        known = [
+            (lesion, pathology)
+            for lesion in case.read_lesions(image)
+            if (pathology := lesion.pathology or case.pathology)
+        ]
         malignant = [pathology is Pathology.MALIGNANT for _, pathology in known]
         if wanted.images and case.label_is_fair:
             if wanted.radiomics is not None and known:
@@ -156,7 +160,10 @@ def dealt(samples: Sequence[Sample], count: int, balanced: bool, draw: np.random
         draw: where the order comes from.
     """
     if balanced:
-        sorts = [[one for one in samples if one.malignant], [one for one in samples if not one.malignant]]
+        sorts = [
+            [sample for sample in samples if sample.malignant],
+            [sample for sample in samples if not sample.malignant],
+        ]
         while True:
             yield [sorts[place % 2][int(draw.integers(len(sorts[place % 2])))] for place in range(count)]
     deck: list[int] = []

@@ -81,12 +81,12 @@ def _efficient_net(
     judged = read_samples([case for case in validation if case.label_is_fair], wanted)
     task = EfficientNetTask(model, settings, learnt, judged, start, seed)
     if seen.sees_images:
-        _both("training images", [one.malignant for one in learnt.images])
-        _both("validation images", [one.malignant for one in judged.images])
+        _both("training images", [image.malignant for image in learnt.images])
+        _both("validation images", [image.malignant for image in judged.images])
     if seen.sees_lesions:
-        _both("training lesions", [one.malignant for one in task.lesions])
+        _both("training lesions", [lesion.malignant for lesion in task.lesions])
         if not seen.sees_images:
-            _both("validation lesions", [one.malignant for one in judged.lesions])
+            _both("validation lesions", [lesion.malignant for lesion in judged.lesions])
     return task
 
 
@@ -104,8 +104,8 @@ def _medsam_mlp(
     if start is not None:
         start_from(network, start)
     task = MedSamMlpTask(network, settings, train, validation, device, seed)
-    _both("training images", [one.malignant for one in task.train])
-    _both("validation images", [one.malignant for one in task.validation])
+    _both("training images", [sample.malignant for sample in task.train])
+    _both("validation images", [sample.malignant for sample in task.validation])
     return task
 
 

@@ -155,7 +155,7 @@ class Detecting:
         strength = self._task.augment
         if draw.random() < mosaics:
             others = draw.integers(0, len(self._pictures), 3).tolist()
-            parts = [moved(self._pictures[one].picture, draw, strength) for one in (number, *others)]
+            parts = [moved(self._pictures[index].picture, draw, strength) for index in (number, *others)]
             return changed(mosaic(parts, draw), draw, strength)
         picture = self._pictures[number].picture
         if draw.random() < self._task.planted:
@@ -170,7 +170,7 @@ class Detecting:
         # Sums over thousands of places, and boxes, are beyond half precision.
         with torch.autocast(device.type, enabled=False):
             outputs = {name: _float(value) for name, value in outputs.items()}
-            losses, _ = self._criterion(network)(outputs, {name: one.to(device) for name, one in targets.items()})
+            losses, _ = self._criterion(network)(outputs, {name: target.to(device) for name, target in targets.items()})
         losses = losses / len(pixels)
         box, classes, focal = losses.detach().tolist()
         factor = len(pixels) if self._task.summed else 1
@@ -212,10 +212,10 @@ class Detecting:
         results = []
         for first in range(0, len(self._validation), _EVALUATION_BATCH):
             batch = self._validation[first : first + _EVALUATION_BATCH]
-            found = detector.detect_framed([one.shown for one in batch])
-            for one, detections in zip(batch, found, strict=True):
-                proposals = match([(each.box, each.confidence) for each in detections], one.lesions)
-                results.append(ImageResult(one.patient, len(one.lesions), proposals))
+            found = detector.detect_framed([image.shown for image in batch])
+            for image, detections in zip(batch, found, strict=True):
+                proposals = match([(each.box, each.confidence) for each in detections], image.lesions)
+                results.append(ImageResult(image.patient, len(image.lesions), proposals))
         return results
 
 
@@ -242,14 +242,14 @@ def prepare(
     network = build(model.scale, model.attention, model.attended)
     if start is not None:
         weights = read_start(start)
-        taken = {name: one for name, one in weights.items() if task.keep_classes or not _tells_classes(name)}
+        taken = {name: tensor for name, tensor in weights.items() if task.keep_classes or not _tells_classes(name)}
         take_start(network, taken, start, lambda name: _tells_classes(name) or model.attention in name.split("."))
     workers = torch.get_num_threads()
     pictures = kept([case for case in train if case.marked_up], model.input_px, KINDS, workers)
     judged = framed([case for case in validation if case.marked_up], model.input_px, workers)
     for name, marked, offered in (
-        ("training", [one.kinds for one in pictures], train),
-        ("validation", [one.lesions for one in judged], validation),
+        ("training", [picture.kinds for picture in pictures], train),
+        ("validation", [image.lesions for image in judged], validation),
     ):
         if not any(marked):
             raise DatasetError(
@@ -283,7 +283,7 @@ def _tensors(batch: Sequence[Picture]) -> Batch:
 
 
 def _float(value: Any) -> Any:
-    return [one.float() for one in value] if isinstance(value, list) else value.float()
+    return [part.float() for part in value] if isinstance(value, list) else value.float()
 
 
 def _tells_classes(name: str) -> bool:

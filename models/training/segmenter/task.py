@@ -79,7 +79,7 @@ class Segmenting:
             found, truth = logits > 0, drawn >= 0.5
             both = (found & truth).sum(dim=(1, 2)).double()
             sizes = found.sum(dim=(1, 2)) + truth.sum(dim=(1, 2))
-            overlaps += [(one, float(size)) for one, size in zip(both.tolist(), sizes.tolist(), strict=True)]
+            overlaps += [(common, float(size)) for common, size in zip(both.tolist(), sizes.tolist(), strict=True)]
         return {
             "dice": float(np.mean([2 * both / max(1.0, sizes) for both, sizes in overlaps])),
             "iou": float(np.mean([both / max(1.0, sizes - both) for both, sizes in overlaps])),
@@ -89,11 +89,11 @@ class Segmenting:
         """A batch's logits and its truth, both views × L × L."""
         assert isinstance(network, PromptedNet)
         device, told = next(network.parameters()).device, self._prompts.prompt
-        shown = list(dict.fromkeys(one.shown for one in batch))
+        shown = list(dict.fromkeys(view.shown for view in batch))
         embedded = self._embedded(network, shown, device)
-        index = torch.tensor([shown.index(one.shown) for one in batch], device=device)
-        boxes = torch.stack([one.box for one in batch]).to(device)
-        points = torch.stack([one.point for one in batch]).to(device)
+        index = torch.tensor([shown.index(view.shown) for view in batch], device=device)
+        boxes = torch.stack([view.box for view in batch]).to(device)
+        points = torch.stack([view.point for view in batch]).to(device)
         # As in reading (models/segmenters/prompted.py): positions of boxes do not bear half precision.
         with torch.autocast(device.type, enabled=False):
             logits = network.decode(
@@ -102,12 +102,12 @@ class Segmenting:
                 boxes=None if told == "point" else boxes,
                 points=None if told == "box" else points,
             )
-        return logits, torch.stack([one.drawn for one in batch]).to(device)
+        return logits, torch.stack([view.drawn for view in batch]).to(device)
 
     def _embedded(self, network: PromptedNet, shown: Sequence[Shown], device: torch.device) -> Embedded:
         if self._frozen_encoder:
-            parts = zip(*(one.content for one in shown), strict=True)
-            return tuple(torch.cat([one.to(device).float() for one in part]) for part in parts)
+            parts = zip(*(picture.content for picture in shown), strict=True)
+            return tuple(torch.cat([tensor.to(device).float() for tensor in part]) for part in parts)
         return tuple(part.float() for part in network.embed(pictures_of(network, shown).to(device)))
 
 

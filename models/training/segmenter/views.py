@@ -97,8 +97,8 @@ def _embedded(network: PromptedNet, views: Sequence[View], device: torch.device)
         some = shown[first : first + _EMBEDDED_AT_ONCE]
         with torch.no_grad():
             embedded = [part.half().cpu() for part in network.embed(pictures_of(network, some).to(device))]
-        for number, one in enumerate(some):
-            kept[one] = Shown(tuple(part[number : number + 1].clone() for part in embedded))
+        for number, picture in enumerate(some):
+            kept[picture] = Shown(tuple(part[number : number + 1].clone() for part in embedded))
     return [replace(view, shown=kept[view.shown]) for view in views]
 
 
