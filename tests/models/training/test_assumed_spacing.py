@@ -14,7 +14,7 @@ from models.bundles.writing import DEFAULT_BASE
 from models.datasets.case import Case, Cases
 from models.measures.detection import Figure
 from models.training.calibration import fitting as calibrating
-from models.training.classifier import task as classifier
+from models.training.classifier.recipe import Model, TaskSettings
 from models.training.recipe import CalibrationRecipe, FitRecipe, Recipe, SplitRecipe
 from models.training.runs import train
 from models.types import Mammogram
@@ -36,8 +36,8 @@ def recipe() -> Recipe:
         kind="classifier",
         split=SplitRecipe(test=0.3, validation=0.4),
         fit=FitRecipe(epochs=1, learning_rate=1e-2, optimizer="adam"),
-        model=classifier.Model.model_validate({**model, "mode": "whole+radiomics"}),
-        task=classifier.TaskSettings.model_validate({"batch": 4}),
+        model=Model.model_validate({**model, "mode": "whole+radiomics"}),
+        task=TaskSettings.model_validate({"batch": 4}),
         calibration=CalibrationRecipe(method="isotonic", least=2),
     )
 

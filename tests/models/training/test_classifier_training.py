@@ -22,6 +22,7 @@ from models.datasets.case import Case, DatasetError, Pathology, of_kinds
 from models.radiomics.regions import RegionSettings
 from models.training.classifier import task as classifier
 from models.training.classifier.efficient_net import EfficientNetTask, _take
+from models.training.classifier.recipe import Model, TaskSettings
 from models.training.classifier.samples import Samples, Wanted, as_ellipse, pieces, read_samples
 from models.training.fit import fit
 from models.training.recipe import CalibrationRecipe, FitRecipe, Recipe, SplitRecipe, read_recipe, shipped_recipes
@@ -46,15 +47,15 @@ def _recipe(model: dict[str, Any], **task: Any) -> Recipe:
         kind="classifier",
         split=SplitRecipe(),
         fit=FitRecipe(epochs=1, learning_rate=1e-2, optimizer="adam"),
-        model=classifier.Model.model_validate(model),
-        task=classifier.TaskSettings.model_validate({"batch": 2, **task}),
+        model=Model.model_validate(model),
+        task=TaskSettings.model_validate({"batch": 2, **task}),
         calibration=CalibrationRecipe(),
     )
 
 
 @pytest.mark.parametrize("name", [one for one in shipped_recipes() if one.startswith(("class", "eff", "medsam-mlp"))])
 def test_the_recipes_that_ship_can_be_read(name: str) -> None:
-    recipe = read_recipe(name, "classifier", classifier.Model, classifier.TaskSettings)
+    recipe = read_recipe(name, "classifier", Model, TaskSettings)
     assert classifier.part(nn.Identity(), recipe)[0] in ("efficientnet", "medsam-mlp")
 
 
@@ -76,7 +77,7 @@ def test_the_papers_rows_are_learned_from_masses_alone() -> None:
     assert len(task.lesions) == 2
     for name in shipped_recipes():
         if name.startswith(("efficientnet-", "medsam-mlp-")):
-            recipe = read_recipe(name, "classifier", classifier.Model, classifier.TaskSettings)
+            recipe = read_recipe(name, "classifier", Model, TaskSettings)
             assert recipe.task.kinds == (mass,)
 
 

@@ -19,7 +19,7 @@ from models.datasets.case import Cases
 from models.datasets.split import read_split, sides
 from models.pipeline import Pipeline
 from models.training.calibration.cross_fitting import out_of_fold
-from models.training.classifier import task as classifier
+from models.training.classifier.recipe import Model, TaskSettings
 from models.training.recipe import CalibrationRecipe, FitRecipe, Recipe, SplitRecipe
 from models.training.runs import train
 from models.types import Box, BundleId, Detection, FindingKind, Mammogram, Mask
@@ -32,10 +32,10 @@ RECIPE = Recipe(
     kind="classifier",
     split=SplitRecipe(test=0.25, validation=0.25),
     fit=FitRecipe(epochs=6, learning_rate=1e-2, optimizer="adam"),
-    model=classifier.Model.model_validate(
+    model=Model.model_validate(
         {"kind": "efficientnet", "backbone": "test_efficientnet", "image_px": 64, "frame_px": 64, "mode": "whole"}
     ),
-    task=classifier.TaskSettings.model_validate({"batch": 4}),
+    task=TaskSettings.model_validate({"batch": 4}),
     calibration=CalibrationRecipe(method="isotonic", least=2, folds=3, composed=True),
 )
 

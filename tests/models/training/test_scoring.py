@@ -11,7 +11,7 @@ from drawn_cases import drawn_case, drawn_cases
 from models.birads.calibration import Level
 from models.datasets.case import Case, Pathology
 from models.pipeline import Pipeline
-from models.training.calibration.fitting import Scored
+from models.training.calibration.fitting import ScoredCase
 from models.training.calibration.scoring import scores
 from models.types import Box, BundleId, Detection, FindingKind, Laterality, Mammogram, Mask
 
@@ -45,7 +45,7 @@ class Brightness:
         return float(image.pixels.mean()), [float(image.pixels[mask.box.slices].mean()) for mask in masks]
 
 
-def scored(cases: Sequence[Case], *boxes: Box) -> list[Scored]:
+def scored(cases: Sequence[Case], *boxes: Box) -> list[ScoredCase]:
     reads = Pipeline(Finds(boxes), DrawsNothing(), Brightness(), BundleId("test", "1"), 0.1, lambda: 0.0)
     return scores(reads, cases)
 
