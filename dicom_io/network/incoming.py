@@ -107,7 +107,7 @@ class IncomingFile:
                 if self._as_written() != (self._written, self._checksum):
                     self.fault = Answer(Status.NO_STORAGE, "the disk does not hold what was sent: send again")
             except OSError as error:
-                self.fault = _told(error)
+                self.fault = _disk_fault(error)
         self._close()
 
     def discard(self) -> None:
@@ -120,7 +120,7 @@ class IncomingFile:
         try:
             self._descriptor, name = tempfile.mkstemp(dir=folder, suffix=".part")
         except OSError as error:
-            self.fault = _told(error)
+            self.fault = _disk_fault(error)
         else:
             self.path = Path(name)
             self._direct = _go_direct(self._descriptor)
@@ -135,7 +135,7 @@ class IncomingFile:
         try:
             self._write(self._descriptor, filled)
         except OSError as error:
-            self.fault = _told(error)
+            self.fault = _disk_fault(error)
 
     def _write(self, descriptor: int, filled: int) -> None:
         data = self._block[: filled + -filled % _SECTOR] if self._direct else self._block[:filled]
@@ -175,7 +175,7 @@ def _leave_direct(descriptor: int) -> None:
     fcntl.fcntl(descriptor, fcntl.F_SETFL, fcntl.fcntl(descriptor, fcntl.F_GETFL) & ~_DIRECT)
 
 
-def _told(error: OSError) -> Answer:
+def _disk_fault(error: OSError) -> Answer:
     if error.errno in FULL:
         return Answer(Status.NO_SPACE, "out of disk space: free some and send again")
     return Answer(Status.NO_STORAGE, f"cannot write to disk: {errno.errorcode.get(error.errno or 0, 'I/O error')}")

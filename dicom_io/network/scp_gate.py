@@ -94,7 +94,7 @@ class Gate(AssociationServer):
         super().__init__(*arguments, **options)
         self._waiting: Places[_Waiting] = Places(_MOST_WAITING, _MOST_WAITING)
         self._open: dict[_Waiting, None] = {}  # the longest waiting first
-        self._told: dict[tuple[str, str], None] = {}
+        self._logged: dict[tuple[str, str], None] = {}
         self._bell, self._clapper = socket.socketpair()
         self._selector = selectors.DefaultSelector()  # here: a thread that lacked its descriptor would end unheard
         self._stopped = threading.Event()
@@ -251,8 +251,8 @@ class Gate(AssociationServer):
 
     def _tell(self, host: str, message: str) -> None:
         """Logs what is new. Probes come every few seconds, for years."""
-        if (host, message) not in self._told:
-            if len(self._told) >= _MOST_REMEMBERED:
-                self._told.clear()
-            self._told[host, message] = None
+        if (host, message) not in self._logged:
+            if len(self._logged) >= _MOST_REMEMBERED:
+                self._logged.clear()
+            self._logged[host, message] = None
             log.warning("%s (told once)", message)

@@ -57,7 +57,7 @@ class StowDestination:
             try:
                 answer = self._peer.client(self._session).store_instances([dataset])
             except HTTPError as error:
-                answer = _told(cast(Response, error.response))
+                answer = _store_response(cast(Response, error.response))
                 if not _failures(answer):
                     raise
         for failure in _failures(answer):
@@ -86,7 +86,7 @@ def _with_plain_media_type(response: Response, *_: object, **__: object) -> Resp
     return response
 
 
-def _told(refusal: Response) -> Dataset:
+def _store_response(refusal: Response) -> Dataset:
     """The store response module (PS3.18 section I.2) that came with a refusal; empty where none did."""
     if refusal.headers["Content-Type"] not in _JSON:
         return Dataset()

@@ -17,8 +17,8 @@ from dicom_io.attributes import items, text
 from dicom_io.device import is_ours
 from dicom_io.errors import NotEncodable
 from dicom_io.results import codes
+from dicom_io.results.drawn_points import DrawnPoints, content, drawn_points, name_of, tracking_uid_of, within
 from dicom_io.results.encoding import lesion_name
-from dicom_io.results.places import Place, content, name_of, places, tracking_uid_of, within
 from dicom_io.results.profiles import ResultKind
 from dicom_io.results.sources import demographics
 from models.types import ExamReading, Laterality, Mask
@@ -82,7 +82,7 @@ def check_together(
         _check_origin(kind, dataset)
         _check_references(kind, dataset, classes)
         _check_evidence(kind, dataset)
-        for place in places(dataset):
+        for place in drawn_points(dataset):
             _check_place(kind, place, shapes, lesions)
         _check_sides(kind, dataset, lesions)
     _check_lesions(objects, lesions)
@@ -155,7 +155,7 @@ def _check_evidence(kind: ResultKind, dataset: Dataset) -> None:
 
 def _check_place(
     kind: ResultKind,
-    place: Place,
+    place: DrawnPoints,
     shapes: Mapping[str, tuple[int, int]],
     lesions: Mapping[str, _Lesion],
 ) -> None:

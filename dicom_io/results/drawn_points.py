@@ -16,7 +16,7 @@ _OF_OTHERS = ("PredecessorDocumentsSequence", "RequestAttributesSequence", "Refe
 
 
 @dataclass(frozen=True, eq=False)
-class Place:
+class DrawnPoints:
     """Points that an object draws in an image.
 
     Attributes:
@@ -30,8 +30,8 @@ class Place:
     tracking_uid: str
 
 
-def places(dataset: Dataset) -> Iterator[Place]:
-    """All places in a structured report's content or on a presentation state; none in other objects."""
+def drawn_points(dataset: Dataset) -> Iterator[DrawnPoints]:
+    """All points drawn in a structured report's content or on a presentation state; none in other objects."""
     for item in content(dataset):
         yield from _in_content(item, dataset)
     yield from _in_annotations(dataset)
@@ -64,10 +64,10 @@ def tracking_uid_of(item: Dataset) -> str:
     return next((text(child, "UID") for child in children if name_of(child) == TRACKING_UID), "")
 
 
-def _in_content(item: Dataset, root: Dataset) -> Iterator[Place]:
+def _in_content(item: Dataset, root: Dataset) -> Iterator[DrawnPoints]:
     for child in items(item, "ContentSequence"):
         if text(child, "ValueType") == "SCOORD":
-            yield Place(_image_of(child, root), _points(child, "GraphicData"), tracking_uid_of(item))
+            yield DrawnPoints(_image_of(child, root), _points(child, "GraphicData"), tracking_uid_of(item))
 
 
 def _image_of(region: Dataset, root: Dataset) -> str:
@@ -86,16 +86,16 @@ def _target(item: Dataset, root: Dataset) -> Dataset:
     return target
 
 
-def _in_annotations(dataset: Dataset) -> Iterator[Place]:
+def _in_annotations(dataset: Dataset) -> Iterator[DrawnPoints]:
     for annotation in items(dataset, "GraphicAnnotationSequence"):
         images = [text(item, "ReferencedSOPInstanceUID") for item in items(annotation, "ReferencedImageSequence")]
         for image in images or [""]:
             for graphic in items(annotation, "GraphicObjectSequence"):
-                yield Place(image, _points(graphic, "GraphicData"), text(graphic, "TrackingUID"))
+                yield DrawnPoints(image, _points(graphic, "GraphicData"), text(graphic, "TrackingUID"))
             for label in items(annotation, "TextObjectSequence"):
                 for keyword in ("BoundingBoxTopLeftHandCorner", "BoundingBoxBottomRightHandCorner", "AnchorPoint"):
                     if values(label, keyword):
-                        yield Place(image, _points(label, keyword), "")
+                        yield DrawnPoints(image, _points(label, keyword), "")
 
 
 def _points(item: Dataset, keyword: str) -> NDArray[np.float64]:

@@ -41,14 +41,14 @@ def outline(mask: Mask) -> NDArray[np.float64]:
     ring = _simplified(max(contours, key=_enclosed_area)) if in_one_part else None
     if ring is None:
         ring = _closed(cv2.convexHull(np.vstack(contours).astype(np.float32)))
-    return to_xy(_told_from_tool(ring) - 1 + (mask.box.top, mask.box.left))
+    return to_xy(_unlike_a_rectangle(ring) - 1 + (mask.box.top, mask.box.left))
 
 
 def frame(shape: tuple[int, int]) -> NDArray[np.float64]:
     """The edge of a whole image of rows × columns, as a closed SCOORD POLYLINE."""
     rows, columns = shape
     corners = np.array([(0, 0), (columns, 0), (columns, rows), (0, rows), (0, 0)], dtype=np.float64)
-    return _told_from_tool(corners)
+    return _unlike_a_rectangle(corners)
 
 
 def edges(box: Box) -> tuple[float, float, float, float]:
@@ -73,7 +73,7 @@ def longest_extent_mm(xy: NDArray[np.float64], spacing_mm: tuple[float, float]) 
     return float(pdist(xy * spacing_mm[::-1]).max())
 
 
-def _told_from_tool(ring: NDArray[np.float64]) -> NDArray[np.float64]:
+def _unlike_a_rectangle(ring: NDArray[np.float64]) -> NDArray[np.float64]:
     """The ring with a point amid each side where it has 5 points or fewer.
 
     OHIF takes a region of 4 or 5 points for one drawn with its rectangle tool, and offers to go on editing it.

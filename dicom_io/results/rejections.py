@@ -14,9 +14,9 @@ from dicom_io.attributes import code, items, text
 from dicom_io.device import MANUFACTURER, is_ours
 from dicom_io.errors import NotEncodable
 from dicom_io.results import codes
+from dicom_io.results.drawn_points import content, name_of, within
 from dicom_io.results.encoding import Encoding, sign
 from dicom_io.results.observer import device_observer
-from dicom_io.results.places import content, name_of, within
 from dicom_io.results.sources import referenced_request, stand_in
 from models.types import Laterality
 

@@ -98,10 +98,10 @@ def _summary(exam: ExamReading) -> Iterator[Statement]:
     if not exam.images:
         yield Statement(NOTHING_READ)
     if exam.malignancy is not None:
-        yield Statement(f"Exam: {_told(exam.malignancy, exam.likelihood, None, exam.recall_threshold)}.")
+        yield Statement(f"Exam: {_score_and_verdict(exam.malignancy, exam.likelihood, None, exam.recall_threshold)}.")
     for breast in exam.breasts:
         side = breast.laterality
-        told = _told(breast.malignancy, breast.likelihood, side, exam.recall_threshold)
+        told = _score_and_verdict(breast.malignancy, breast.likelihood, side, exam.recall_threshold)
         yield Statement(f"{_BREASTS[side]}: {told}.")
     for concordance in exam.concordances:
         yield Statement(compared(concordance, exam), concordance.assessment.sop_instance_uid)
@@ -170,11 +170,11 @@ def in_words(exam: ExamReading) -> str:
     """The exam's score and probability, each by its name: "exam score 0.79, probability 4.6 %, above the …"."""
     if exam.malignancy is None:
         return "not scored"
-    told = _told(exam.malignancy, exam.likelihood, None, exam.recall_threshold)
+    told = _score_and_verdict(exam.malignancy, exam.likelihood, None, exam.recall_threshold)
     return f"exam {told}" if exam.likelihood else f"exam {told}, not calibrated"
 
 
-def _told(score: float, likelihood: Likelihood | None, side: Laterality | None, threshold: float) -> str:
+def _score_and_verdict(score: float, likelihood: Likelihood | None, side: Laterality | None, threshold: float) -> str:
     told = worth(score, likelihood, threshold)
     return told if likelihood is None else f"{told}, {verdict(likelihood, side, threshold)}"
 

@@ -24,7 +24,7 @@ LARGEST_DIFFERENCE_MM = ODDS[-1][0]
 
 
 @dataclass(frozen=True)
-class _Place:
+class _Distance:
     finding: FindingId
     distance_mm: float
 
@@ -47,7 +47,7 @@ def tie_views(images: Sequence[ExamImage]) -> tuple[Tie, ...]:
     return tuple(ties)
 
 
-def _ties(first: Sequence[_Place], second: Sequence[_Place]) -> Iterator[Tie]:
+def _ties(first: Sequence[_Distance], second: Sequence[_Distance]) -> Iterator[Tie]:
     differences = np.abs(np.subtract.outer([one.distance_mm for one in first], [one.distance_mm for one in second]))
     odds = np.array([_odds(float(difference)) for difference in differences.flat]).reshape(differences.shape)
     # Too far apart costs more than all ties together, so that as many findings as can be are tied.
@@ -65,9 +65,9 @@ def _odds(difference_mm: float) -> float:
     return next((odds for limit, odds in ODDS if difference_mm <= limit), 0.0)
 
 
-def _places(image: ExamImage, kind: FindingKind) -> list[_Place]:
+def _places(image: ExamImage, kind: FindingKind) -> list[_Distance]:
     return [
-        _Place(FindingId(image.sop_instance_uid, number), distance)
+        _Distance(FindingId(image.sop_instance_uid, number), distance)
         for number, finding in enumerate(image.reading.findings, start=1)
         if finding.kind is kind and (distance := distance_to_nipple(finding, image.reading)) is not None
     ]

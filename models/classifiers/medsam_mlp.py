@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from models.anatomy.breast import breast_box
 from models.protocols import OutOfMemory
 from models.segmenters.lite_medsam import LiteMedSamNet
-from models.segmenters.network import told
+from models.segmenters.network import encode_prompts
 from models.segmenters.sam import build
 from models.segmenters.sam_decoder import SamDecodedNet
 from models.segmenters.vit import CHANNELS
@@ -97,7 +97,7 @@ class MedSamMlp(nn.Module):
         decoder: Any = self.sam.mask_decoder
         count, channels, rows, columns = embedded.shape
         whole = embedded.new_tensor([[0, 0, self.sam.picture.side, self.sam.picture.side]])
-        sparse, dense = told(encoder, whole, None, None)
+        sparse, dense = encode_prompts(encoder, whole, None, None)
         tokens = torch.cat((decoder.iou_token.weight, decoder.mask_tokens.weight, sparse[0]))
         outputs, features = decoder.transformer(
             embedded + dense, encoder.get_dense_pe().expand(count, -1, -1, -1), tokens.expand(count, -1, -1)

@@ -125,7 +125,7 @@ def _drawer(path: Path, regions: tuple[Region, ...]) -> Callable[[Mammogram], tu
 def _regions(path: Path) -> tuple[tuple[Region, ...], tuple[LeftOut, ...]]:
     """The lesions of one file, and the regions that may be lesions but are not named so that one could tell."""
     masses, spicules, clusters, single, left_out = [], [], [], [], []
-    for name, points in _drawn(path):
+    for name, points in _read_contours(path):
         if _CLUSTER.search(name) and len(points) > 2:
             clusters.append(Region(name, points, FindingKind.CALCIFICATION))
         elif _CALCIFICATION.search(name):
@@ -172,7 +172,7 @@ def _centre(region: Region) -> Point:
     return float(x), float(y)
 
 
-def _drawn(path: Path) -> list[tuple[str, tuple[Point, ...]]]:
+def _read_contours(path: Path) -> list[tuple[str, tuple[Point, ...]]]:
     """Name and points of each region of a file.
 
     Raises:

@@ -86,7 +86,7 @@ def split_by_patient(cases: Sequence[Case], test: float, validation: float, seed
     Raises:
         SplitError: there are no cases, or too few patients for three sides.
     """
-    return _drawn("patient", cases, test, validation, seed)
+    return _random_split("patient", cases, test, validation, seed)
 
 
 def paper(cases: Sequence[Case], seed: int) -> Split:
@@ -95,7 +95,7 @@ def paper(cases: Sequence[Case], seed: int) -> Split:
     Raises:
         SplitError: as for `split_by_patient`.
     """
-    return _drawn("paper", cases, 0.2, 0.16, seed)
+    return _random_split("paper", cases, 0.2, 0.16, seed)
 
 
 def official(cases: Sequence[Case], validation: float, seed: int) -> Split:
@@ -168,7 +168,7 @@ def check_disjoint(split: Split, cases: Iterable[Case]) -> None:
                     )
 
 
-def _drawn(scheme: str, cases: Sequence[Case], test: float, validation: float, seed: int) -> Split:
+def _random_split(scheme: str, cases: Sequence[Case], test: float, validation: float, seed: int) -> Split:
     _check_some(cases)
     if (patients := len({patient for case in cases for patient in case.patients})) < 3:
         raise SplitError(f"{patients} patients cannot be split three ways. Add images of more patients.")

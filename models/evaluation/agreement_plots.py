@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from models.birads.agreement import ASSIGNED, IMPLIED, Compared, is_calibrated, probabilities, ranking
 from models.birads.calibration import Level
 from models.birads.categories import SUSPICIOUS
-from models.evaluation.plots import INK, LINE, SECOND, SOFT, drawn
+from models.evaluation.plots import INK, LINE, SECOND, SOFT, plot
 from models.evaluation.tables import Plot
 from models.measures.scores import Bools, CalibrationCurve, calibration_curve, confusion, roc
 from models.types import Category
@@ -117,7 +117,7 @@ def _titled(name: str, title: str, draw: Callable[[Axes], None], inches: tuple[f
         draw(axes)
         axes.set_title(f"{title}. Research use only.", loc="left", fontsize=8, color=INK)
 
-    return drawn(name, title, whole, inches)
+    return plot(name, title, whole, inches)
 
 
 def _truths(known: Sequence[Compared]) -> Bools:

@@ -13,7 +13,7 @@ from models.datasets.case import Case, LeftOut
 from models.evaluation.detection import detection_section
 from models.evaluation.loading import digest, load_for_measuring
 from models.evaluation.malignancy import malignancy_section
-from models.evaluation.observations import EvaluationError, Kept, Observation
+from models.evaluation.observations import EvaluationError, Observation, ObservationFile
 from models.evaluation.observe import Progress, observe_all
 from models.evaluation.segmentation import segmentation_section
 from models.evaluation.subgroups import subgroups_section
@@ -59,7 +59,10 @@ def observe_bundle(
         raise EvaluationError("There is no image to measure: the data, or this side of the split, are empty.")
     models = digest(bundle, roles)
     folder.mkdir(parents=True, exist_ok=True)
-    kept, kept_scores = Kept(folder / "observations.jsonl", models), Kept(folder / "validation.jsonl", models)
+    kept, kept_scores = (
+        ObservationFile(folder / "observations.jsonl", models),
+        ObservationFile(folder / "validation.jsonl", models),
+    )
     parts = load_for_measuring(bundle, device, mixed_precision, roles)
     observations, left_out = observe_all(parts, test, kept, progress)
     if not observations:

@@ -81,7 +81,7 @@ def _example(parts: Parts, case: Case, number: int) -> _Example:
     truth = read_truth(case)
     image, lesion = with_spacing(truth.image, parts.assumed_spacing_mm), truth.lesions[number]
     assert parts.segmenter is not None
-    (passes,) = parts.segmenter.passes(image, [lesion.mask.box], [lesion.kind])
+    (passes,) = parts.segmenter.outlines_by_pass(image, [lesion.mask.box], [lesion.kind])
     return _Example(image.pixels, lesion.mask, passes[parts.own_pass - 1])
 
 

@@ -143,7 +143,7 @@ class Observation:
         return ImageResult(self.patient, len(self.lesions), pairs)
 
 
-class Kept:
+class ObservationFile:
     """A file of observations, one JSON a line under a line that says of which models they are. Of two lines about one
     image the later counts.
 

@@ -11,7 +11,7 @@ import numpy as np
 from models.anatomy.film import known_or_assumed, with_spacing
 from models.anatomy.same_lesion import innermost
 from models.datasets.case import Case, DatasetError, LeftOut, Lesion
-from models.evaluation.observations import THRESHOLDS, Kept, Observation, Proposal, SeenLesion
+from models.evaluation.observations import THRESHOLDS, Observation, ObservationFile, Proposal, SeenLesion
 from models.evaluation.truth import Truth, read_truth
 from models.measures.detection import match
 from models.measures.overlap import Overlap, all_border, boundary_iou, diameter_mm, enlarged, overlap
@@ -29,7 +29,9 @@ Passes = tuple[Mask | None, ...]
 class ByPasses(Protocol):
     """A segmenter that tells the mask after each of its passes."""
 
-    def passes(self, image: Mammogram, boxes: Sequence[Box], kinds: Sequence[FindingKind]) -> list[list[Mask | None]]:
+    def outlines_by_pass(
+        self, image: Mammogram, boxes: Sequence[Box], kinds: Sequence[FindingKind]
+    ) -> list[list[Mask | None]]:
         """Of each box, of a lesion of this kind, the mask after each pass."""
 
 
@@ -60,7 +62,7 @@ class Parts:
 
 
 def observe_all(
-    parts: Parts, cases: Sequence[Case], kept: Kept, progress: Progress
+    parts: Parts, cases: Sequence[Case], kept: ObservationFile, progress: Progress
 ) -> tuple[list[Observation], list[LeftOut]]:
     """Observes every case that `kept` does not hold yet, or holds of another truth.
 
@@ -168,7 +170,9 @@ def _by_pass(parts: Parts, image: Mammogram, asked: Sequence[tuple[Box, FindingK
     segmenter = parts.segmenter
     if segmenter is None:
         return [()] * len(asked)
-    drawn = in_halves(lambda some: segmenter.passes(image, [box for box, _ in some], [kind for _, kind in some]), asked)
+    drawn = in_halves(
+        lambda some: segmenter.outlines_by_pass(image, [box for box, _ in some], [kind for _, kind in some]), asked
+    )
     return [tuple(one) for one in drawn]
 
 

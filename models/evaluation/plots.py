@@ -50,7 +50,7 @@ def froc_plot(false_positives: Floats, sensitivity: Floats) -> Plot:
         axes.set(xlim=(0, FROC_POINTS[-1] * 1.02), ylim=(0, 1.02))
         axes.set(xlabel="false positives an image", ylabel="sensitivity")
 
-    return drawn("froc", "Free-response ROC", draw)
+    return plot("froc", "Free-response ROC", draw)
 
 
 def passes_plot(by_pass: Sequence[Sequence[float]]) -> Plot:
@@ -69,7 +69,7 @@ def passes_plot(by_pass: Sequence[Sequence[float]]) -> Plot:
         )
         axes.set(ylim=(0, 1.02), xlabel="pass", ylabel="DSC, true box")
 
-    return drawn("passes", "Dice by pass", draw)
+    return plot("passes", "Dice by pass", draw)
 
 
 def diameter_plot(diameters_mm: Sequence[float], dices: Sequence[float]) -> Plot:
@@ -83,7 +83,7 @@ def diameter_plot(diameters_mm: Sequence[float], dices: Sequence[float]) -> Plot
             axes.plot(ends, offset + slope * ends, color=SECOND, linewidth=1.4)
         axes.set(ylim=(0, 1.02), xlabel="longest diameter, mm", ylabel="DSC, true box")
 
-    return drawn("diameter", "Dice against diameter", draw)
+    return plot("diameter", "Dice against diameter", draw)
 
 
 def roc_plot(scores: Floats, malignant: Bools) -> Plot:
@@ -95,7 +95,7 @@ def roc_plot(scores: Floats, malignant: Bools) -> Plot:
         axes.plot(false_rate, true_rate, color=LINE, linewidth=1.8)
         axes.set(xlim=(-0.01, 1.01), ylim=(0, 1.02), xlabel="1 − specificity", ylabel="sensitivity")
 
-    return drawn("roc", "ROC, images", draw)
+    return plot("roc", "ROC, images", draw)
 
 
 def precision_recall_plot(scores: Floats, malignant: Bools) -> Plot:
@@ -107,7 +107,7 @@ def precision_recall_plot(scores: Floats, malignant: Bools) -> Plot:
         axes.step(recall, precision, where="post", color=LINE, linewidth=1.8)
         axes.set(xlim=(-0.01, 1.01), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
 
-    return drawn("precision-recall", "Precision and recall, images", draw)
+    return plot("precision-recall", "Precision and recall, images", draw)
 
 
 def calibration_plot(curve: CalibrationCurve) -> Plot:
@@ -120,7 +120,7 @@ def calibration_plot(curve: CalibrationCurve) -> Plot:
         axes.scatter(curve.predicted, curve.observed, s=sizes, color=LINE, linewidths=0)
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.05), xlabel="mean score", ylabel="share malignant")
 
-    return drawn("calibration", "Calibration, images", draw)
+    return plot("calibration", "Calibration, images", draw)
 
 
 def confusion_plot(table: Confusion) -> Plot:
@@ -140,10 +140,10 @@ def confusion_plot(table: Confusion) -> Plot:
         axes.spines[:].set_visible(False)
         axes.tick_params(length=0)
 
-    return drawn("confusion", "Confusion, images", draw)
+    return plot("confusion", "Confusion, images", draw)
 
 
-def drawn(name: str, title: str, draw: Callable[[Axes], None], inches: tuple[float, float] = (3.6, 3.0)) -> Plot:
+def plot(name: str, title: str, draw: Callable[[Axes], None], inches: tuple[float, float] = (3.6, 3.0)) -> Plot:
     """What `draw` draws, in the style of all plots here; `inches`: width and height."""
     with mpl.rc_context(_STYLE):  # type: ignore[arg-type]
         canvas = Canvas(figsize=inches, layout="constrained")

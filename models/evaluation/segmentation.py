@@ -54,24 +54,24 @@ class Drawn:
 
 def by_true_box(observations: Sequence[Observation]) -> list[Drawn]:
     """Outlines from true boxes."""
-    return _drawn(observations, lambda lesion: lesion.by_true_box)
+    return _outlines(observations, lambda lesion: lesion.by_true_box)
 
 
 def by_found_box(observations: Sequence[Observation]) -> list[Drawn]:
     """Outlines from the boxes that the detector found."""
-    return _drawn(observations, lambda lesion: lesion.by_found_box)
+    return _outlines(observations, lambda lesion: lesion.by_found_box)
 
 
 def as_shown(observations: Sequence[Observation]) -> list[Drawn]:
     """Outlines as the node would draw them, behind its detector: nothing is drawn of a lesion that none finds."""
-    return _drawn(observations, lambda lesion: lesion.by_found_box or tuple(map(_nothing, lesion.by_true_box)))
+    return _outlines(observations, lambda lesion: lesion.by_found_box or tuple(map(_nothing, lesion.by_true_box)))
 
 
 def _nothing(drawn: Overlap) -> Overlap:
     return replace(drawn, both=0, drawn=0, extra=0, boundary_iou=0.0)
 
 
-def _drawn(observations: Sequence[Observation], passes: Callable[[SeenLesion], tuple[Overlap, ...]]) -> list[Drawn]:
+def _outlines(observations: Sequence[Observation], passes: Callable[[SeenLesion], tuple[Overlap, ...]]) -> list[Drawn]:
     return [
         Drawn(observation.name, observation.patient, lesion, passes(lesion), number)
         for observation in observations

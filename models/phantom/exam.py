@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from models.phantom.breast import VIEWS, BreastShape, ViewShape, depth_mm, draw_breast, thickness_mm
 from models.phantom.detector import attenuation, exposed, for_presentation
 from models.phantom.grid import HEIGHT_MM, WIDTH_MM, Field, Grid, stream
-from models.phantom.lesions import Category, Finding, LesionBody, Projection, draw_cluster, draw_mass, project
+from models.phantom.lesions import Category, LesionBody, LesionType, Projection, draw_cluster, draw_mass, project
 from models.phantom.tissue import DENSITIES, Density, TissueRecipe, glandular_mm
 from models.types import Box, Laterality, Mask
 
@@ -75,7 +75,7 @@ class PhantomLesion:
     """
 
     number: int
-    finding: Finding
+    finding: LesionType
     behind_nipple_mm: float
     mask: Mask
 
@@ -110,13 +110,13 @@ class PhantomExam:
     density: Density
     images: tuple[PhantomImage, ...]
 
-    def findings(self, laterality: Laterality) -> tuple[Finding, ...]:
+    def findings(self, laterality: Laterality) -> tuple[LesionType, ...]:
         """The lesions of a breast."""
         shown = next(image for image in self.images if image.laterality is laterality)
         return tuple(lesion.finding for lesion in shown.lesions)
 
 
-def category(findings: Sequence[Finding]) -> Category:
+def category(findings: Sequence[LesionType]) -> Category:
     """The BI-RADS category of a breast or an exam: its most suspicious lesion's; "1" where there is none."""
     found: tuple[Category, ...] = ("1", *(finding.birads for finding in findings))
     return max(found, key=CATEGORIES.index)

@@ -38,7 +38,7 @@ _FINEST_MM = 0.1
 
 
 @dataclass(frozen=True)
-class Finding:
+class LesionType:
     """What a lesion is, in BI-RADS' words.
 
     Attributes:
@@ -64,7 +64,7 @@ class Mass:
         softness_mm: how gradual its edge is.
     """
 
-    finding: Finding
+    finding: LesionType
     radii_mm: NDArray[np.float64]
     waves: NDArray[np.float64]
     phases: NDArray[np.float64]
@@ -101,7 +101,7 @@ class Cluster:
         angles: of each grain in the image, radians.
     """
 
-    finding: Finding
+    finding: LesionType
     grains: NDArray[np.float64]
     diameters_mm: NDArray[np.float64]
     elongations: NDArray[np.float64]
@@ -159,11 +159,11 @@ def draw_mass(rng: np.random.Generator, malignant: bool) -> Mass:
     irregularity = rng.uniform(0.6, 1) if malignant else rng.uniform(0, 0.4)
     spiculated = irregularity > 0.7
     if not malignant:
-        finding = Finding(FindingKind.MASS, False, "oval circumscribed", "3" if irregularity > 0.12 else "2")
+        finding = LesionType(FindingKind.MASS, False, "oval circumscribed", "3" if irregularity > 0.12 else "2")
     elif spiculated:
-        finding = Finding(FindingKind.MASS, True, "irregular spiculated", "5")
+        finding = LesionType(FindingKind.MASS, True, "irregular spiculated", "5")
     else:
-        finding = Finding(FindingKind.MASS, True, "irregular indistinct", "4C")
+        finding = LesionType(FindingKind.MASS, True, "irregular indistinct", "4C")
     count = 10
     waves = rng.normal(0, 1, (count, 3))
     waves *= (np.linspace(2, 13, count) / np.linalg.norm(waves, axis=1))[:, None]
@@ -186,7 +186,7 @@ def draw_mass(rng: np.random.Generator, malignant: bool) -> Mass:
 def draw_cluster(rng: np.random.Generator, malignant: bool) -> Cluster:
     """Round scattered grains (benign) or fine pleomorphic ones along a segment that points at the nipple."""
     if malignant:
-        finding = Finding(FindingKind.CALCIFICATION, True, "fine pleomorphic segmental", "4C")
+        finding = LesionType(FindingKind.CALCIFICATION, True, "fine pleomorphic segmental", "4C")
         count = int(rng.integers(18, 36))
         length = rng.uniform(*_SEGMENT_MM)
         along = rng.uniform(-0.5, 0.5, count)
@@ -194,7 +194,7 @@ def draw_cluster(rng: np.random.Generator, malignant: bool) -> Cluster:
         grains = length * np.column_stack([along, across])
         diameters, elongations = rng.uniform(0.2, 0.55, count), rng.uniform(1, 3.2, count)
     else:
-        finding = Finding(FindingKind.CALCIFICATION, False, "round scattered", "2")
+        finding = LesionType(FindingKind.CALCIFICATION, False, "round scattered", "2")
         count = int(rng.integers(7, 14))
         grains = _directions(rng, count) * (rng.uniform(*_ROUND_CLUSTER_MM) / 2 * rng.uniform(0.2, 1, count))[:, None]
         diameters, elongations = rng.uniform(0.6, 0.95, count), np.ones(count)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from models.segmenters.hq_encoders import HqTinyVit, HqVit, encoder
 from models.segmenters.hq_library import MaskDecoderHQ, PromptEncoder, TwoWayTransformer
-from models.segmenters.network import Embedded, PromptedNet, told
+from models.segmenters.network import Embedded, PromptedNet, encode_prompts
 from models.segmenters.pictures import MedSamPicture, Picture, SamPicture
 from models.segmenters.prompted import loading
 from models.segmenters.prompts import Settings
@@ -76,7 +76,7 @@ class HqSamNet(PromptedNet):
         The library's decoder draws for one picture at a time; this is its arithmetic for many.
         """
         decoder = self.mask_decoder
-        sparse, dense = told(self.prompt_encoder, boxes, points, masks)
+        sparse, dense = encode_prompts(self.prompt_encoder, boxes, points, masks)
         own = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight, decoder.hf_token.weight])
         tokens = torch.cat([own.expand(len(sparse), -1, -1), sparse], dim=1)
         source = embedded[0][index] + dense

@@ -100,7 +100,7 @@ class PromptedNet(nn.Module, ABC):
             )
 
 
-def told(
+def encode_prompts(
     prompt_encoder: nn.Module, boxes: Tensor | None, points: Tensor | None, masks: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     """`decode`'s prompts out of SAM's prompt encoder: sparse (P × tokens × 256), dense (P × 256 × grid × grid)."""

@@ -39,7 +39,9 @@ class PromptedSegmenter:
         """
         return [masks[-1] for masks in self._outlined(image, boxes, kinds, first=self._settings.passes - 1)]
 
-    def passes(self, image: Mammogram, boxes: Sequence[Box], kinds: Sequence[FindingKind]) -> list[list[Mask | None]]:
+    def outlines_by_pass(
+        self, image: Mammogram, boxes: Sequence[Box], kinds: Sequence[FindingKind]
+    ) -> list[list[Mask | None]]:
         """For each box its mask after each pass (Guo, Cai and Dungey, Figure 4). Raises as `segment` does."""
         return self._outlined(image, boxes, kinds, first=0)
 
@@ -55,7 +57,7 @@ class PromptedSegmenter:
             shown = {number: prompt for number, prompt in enumerate(prompts) if prompt.crop in some}
             try:
                 with torch.inference_mode():
-                    drawn = self._drawn(image, some, list(shown.values()))[first:]
+                    drawn = self._logits_by_pass(image, some, list(shown.values()))[first:]
                     for place, (number, prompt) in enumerate(shown.items()):
                         kept = self._settings.kept(kinds[number])
                         outlined[number] = [self._outline(prompt, logits[place], kept) for logits in drawn]
@@ -64,21 +66,21 @@ class PromptedSegmenter:
                 raise OutOfMemory(f"{len(shown)} boxes in {len(some)} crops do not fit on {self._device}") from error
         return [outlined[number] for number in range(len(prompts))]
 
-    def _drawn(self, image: Mammogram, crops: Sequence[Box], prompts: Sequence[Prompt]) -> list[Tensor]:
+    def _logits_by_pass(self, image: Mammogram, crops: Sequence[Box], prompts: Sequence[Prompt]) -> list[Tensor]:
         """Each pass's logits (prompts × L × L); every prompt's crop is one of `crops`."""
-        told, picture = self._settings.prompt, self.net.picture
+        prompt_kind, picture = self._settings.prompt, self.net.picture
         embedded = self._embedded([image.pixels[crop.slices] for crop in crops])
         index = torch.tensor([crops.index(prompt.crop) for prompt in prompts], device=self._device)
         scales = [picture.scale((prompt.crop.height, prompt.crop.width)) for prompt in prompts]
-        boxes = self._told([prompt.box_in(scale) for prompt, scale in zip(prompts, scales, strict=True)])
-        points = self._told([prompt.point_in(scale) for prompt, scale in zip(prompts, scales, strict=True)])
+        boxes = self._tensor([prompt.box_in(scale) for prompt, scale in zip(prompts, scales, strict=True)])
+        points = self._tensor([prompt.point_in(scale) for prompt, scale in zip(prompts, scales, strict=True)])
         drawn: list[Tensor] = []
         for _ in range(self._settings.passes):
             logits = self.net.decode(
                 embedded,
                 index,
-                boxes=None if told == "point" else boxes,
-                points=None if told == "box" else points,
+                boxes=None if prompt_kind == "point" else boxes,
+                points=None if prompt_kind == "box" else points,
                 masks=drawn[-1] if drawn else None,
             )
             drawn.append(logits)
@@ -91,7 +93,7 @@ class PromptedSegmenter:
             embedded = self.net.embed(pictures.contiguous(memory_format=torch.channels_last))
         return tuple(tensor.float() for tensor in embedded)
 
-    def _told(self, coordinates: Sequence[NDArray[np.float32]]) -> Tensor:
+    def _tensor(self, coordinates: Sequence[NDArray[np.float32]]) -> Tensor:
         return torch.from_numpy(np.stack(coordinates)).to(self._device)
 
     def _outline(self, prompt: Prompt, logits: Tensor, kept: Kept) -> Mask | None:

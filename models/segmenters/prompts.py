@@ -33,7 +33,7 @@ class Settings:
         smallest_crop_px: no crop has a shorter side (of source pixels), except where the image itself has.
         prompt: "box", the enlarged box; "box+point", also the brightest pixel of the box as the detector gave it
             (Chen, Liu and Wang, 3.1); "point", that pixel alone.
-        passes: 1 to 3. Each later pass is told the same and, as a mask prompt, the logits of the one before it.
+        passes: 1 to 3. Each later pass gets the same prompt and, as a mask prompt, the logits of the one before it.
         batch: crops that are embedded at once.
         mass, calcification: of what is drawn for a lesion of this kind, what is kept: "largest", the largest component
             that touches the detector's box; "all", every component that does: a cluster is many specks and one lesion.

@@ -6,7 +6,7 @@ import torch
 from segment_anything.modeling import MaskDecoder, PromptEncoder, TwoWayTransformer  # type: ignore[import-untyped]
 from torch import Tensor
 
-from models.segmenters.network import Embedded, PromptedNet, told
+from models.segmenters.network import Embedded, PromptedNet, encode_prompts
 from models.segmenters.pictures import Picture
 from models.segmenters.vit import CHANNELS
 
@@ -31,7 +31,7 @@ class SamDecodedNet(PromptedNet):
         masks: Tensor | None = None,
     ) -> Tensor:
         """See PromptedNet. One mask a prompt: of the decoder's four the one meant for prompts that leave no doubt."""
-        sparse, dense = told(self.prompt_encoder, boxes, points, masks)
+        sparse, dense = encode_prompts(self.prompt_encoder, boxes, points, masks)
         # The decoder pairs the one embedding it is given with every prompt. Ours come one to one: as dense prompts,
         # to which the decoder adds that embedding, here nothing.
         logits, _ = self.mask_decoder(

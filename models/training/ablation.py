@@ -179,17 +179,21 @@ def _contend(
     for number, split in enumerate(splits, start=1):
         place = out / recipe.name / f"fold-{number}"
 
-        def told(done: int, total: int, how: str, number: int = number) -> None:
+        def fold_progress(done: int, total: int, how: str, number: int = number) -> None:
             progress(done, total, f"{recipe.name}, fold {number} of {len(splits)}: {how}")
 
-        bundle = train(recipe, cases, place, start, device, told, split=split, base=base, measured=False).bundle
+        bundle = train(
+            recipe, cases, place, start, device, fold_progress, split=split, base=base, measured=False
+        ).bundle
         if detector is not None:
             bundle = replace(bundle, detector=detector.bundles[number - 1].detector)
         elif base is not None and recipe.kind != "detector":
             bundle = replace(bundle, detector=base.detector)
         _, validation, test = sides(cases.cases, split)
         mixed = recipe.fit.mixed_precision
-        observed.append(observe_bundle(bundle, test, validation, place / "evaluation", device, mixed, told, roles))
+        observed.append(
+            observe_bundle(bundle, test, validation, place / "evaluation", device, mixed, fold_progress, roles)
+        )
         bundles.append(bundle)
     return Contender(recipe, tuple(bundles), tuple(observed), before if recipe.kind == "segmenter" else "")
 

@@ -114,7 +114,7 @@ class _Loop:
                 sums[name] = sums.get(name, 0.0) + value
                 board.add_scalar(f"loss/{name}", value, done)
             board.add_scalar("learning_rate", recipe.learning_rate * factor, done)
-            progress(done, total, self._told(terms["sum"]))
+            progress(done, total, self._progress_text(terms["sum"]))
         course.epoch += 1
         figures = self._validate() if self._is_looked_at() else {}
         for name, value in figures.items():
@@ -160,7 +160,7 @@ class _Loop:
             self._best = _moving(self._network, self._average)
         return figures
 
-    def _told(self, loss: float) -> str:
+    def _progress_text(self, loss: float) -> str:
         course, figure = self.course, self._task.figure
         so_far = "" if course.best_figure is None else f", best {figure} {course.best_figure:.3f}"
         looks = [line["validation"] for line in course.history if line["validation"]]

@@ -77,7 +77,7 @@ def train(
         out: the bundle's folder; made where missing.
         start: weights to start from; None for random ones.
         device: where to train.
-        progress: told after each step.
+        progress: called after each step.
         split: who is held out; None: as the recipe says.
         restart: forget what an earlier call has reached.
         base: where a new bundle's other parts come from; see `put_part`.
@@ -123,7 +123,7 @@ def train(
         architecture=fitted.architecture,
         settings=fitted.settings,
         licence=LICENCE,
-        training_data=_told(recipe, train_cases, start),
+        training_data=_training_data(recipe, train_cases, start),
         largest_lesion=largest_lesion(train_cases) if recipe.kind == "detector" else None,
         calibration=calibration,
     )
@@ -160,11 +160,11 @@ def train_folds(
     done: list[Trained] = []
     for number, split in enumerate(splits, start=1):
 
-        def told(steps: int, total: int, text: str, number: int = number) -> None:
+        def fold_progress(steps: int, total: int, text: str, number: int = number) -> None:
             progress((number - 1) * total + steps, count * total, f"fold {number} of {count}, {text}")
 
         place = out / f"fold-{number}"
-        done.append(train(recipe, cases, place, start, device, told, split=split, restart=restart, base=base))
+        done.append(train(recipe, cases, place, start, device, fold_progress, split=split, restart=restart, base=base))
     _write(out / "folds.json", {"folds": [trained.figures for trained in done], "summary": fold_summary(done)})
     return done
 
@@ -205,15 +205,15 @@ def _known(folder: Path, out: Path, kind: str, depends_on: str, measured: bool) 
     path = folder / "figures.json"
     if not path.is_file() or not (out / CARD).is_file():
         return None
-    told = json.loads(path.read_text(encoding="utf-8"))
-    bundle, figures = read_bundle(out), told["figures"]
-    same = told["depends_on"] == depends_on and (figures or {}) == bundle.figures.get(kind)
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    bundle, figures = read_bundle(out), stored["figures"]
+    same = stored["depends_on"] == depends_on and (figures or {}) == bundle.figures.get(kind)
     if not same or (measured and figures is None) or verify(bundle):
         return None
-    return Trained(bundle, figures or {}, tuple(told["notes"]))
+    return Trained(bundle, figures or {}, tuple(stored["notes"]))
 
 
-def _told(recipe: Recipe, cases: Sequence[Case], start: Path | None) -> str:
+def _training_data(recipe: Recipe, cases: Sequence[Case], start: Path | None) -> str:
     """What it learned from, for the card."""
     sets = ", ".join(f"{count} of {name}" for name, count in sorted(Counter(case.dataset for case in cases).items()))
     patients = len({case.patient for case in cases})

@@ -23,7 +23,7 @@ from models.datasets.case import Pathology
 from models.datasets.phantom_truth import NAME, StudyTruth, TrueBreast, TrueImage, TrueLesion
 from models.errors import UserError
 from models.phantom.exam import PhantomExam, PhantomImage, Prevalence, category, draw_exam
-from models.phantom.lesions import Finding
+from models.phantom.lesions import LesionType
 from models.types import FindingKind, Laterality
 
 _MARKER = "phantoms.json"
@@ -104,7 +104,7 @@ def _write_images(exam: PhantomExam, study: PhantomStudy, out: Path) -> StudyTru
     )
 
 
-def _pathology(findings: tuple[Finding, ...]) -> Pathology:
+def _pathology(findings: tuple[LesionType, ...]) -> Pathology:
     if not findings:
         return Pathology.NORMAL
     return Pathology.MALIGNANT if any(finding.malignant for finding in findings) else Pathology.BENIGN

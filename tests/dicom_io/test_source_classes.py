@@ -8,8 +8,8 @@ from pydicom import dcmread
 from readings import ENCODING
 from reports import L_CC, R_CC, R_MLO, some_exam, some_sources
 
+from dicom_io.results.drawn_points import within
 from dicom_io.results.encode import encode_results
-from dicom_io.results.places import within
 from dicom_io.results.profiles import IN_PROFILES, PROFILES
 
 STORAGE = "1.2.840.10008.5.1.4.1.1."

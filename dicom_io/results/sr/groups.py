@@ -75,11 +75,11 @@ def score_groups(
     for breast in exam.breasts:
         images = [image for image in exam.images if image.laterality is breast.laterality]
         group = _score_group(breast.laterality, breast.malignancy, breast.likelihood, images, exam, encoding, sources)
-        group[0].ContentSequence.extend(_drawn(images, sources, encoding))
+        group[0].ContentSequence.extend(_image_regions(images, sources, encoding))
         yield group
     if exam.malignancy is not None:
         group = _score_group(None, exam.malignancy, exam.likelihood, exam.images, exam, encoding, sources)
-        group[0].ContentSequence.extend(_drawn(exam.images, sources, encoding))
+        group[0].ContentSequence.extend(_image_regions(exam.images, sources, encoding))
         yield group
 
 
@@ -130,7 +130,9 @@ def _decisive(images: Sequence[ExamImage]) -> ExamImage:
     return max(images, key=lambda image: image.reading.malignancy)
 
 
-def _drawn(images: Sequence[ExamImage], sources: Mapping[str, Dataset], encoding: Encoding) -> list[ContentItem]:
+def _image_regions(
+    images: Sequence[ExamImage], sources: Mapping[str, Dataset], encoding: Encoding
+) -> list[ContentItem]:
     if not encoding.profile.draws_exam:
         return []
     decisive = _decisive(images)

@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from models.birads.calibration import Calibration, Level, Method
-from models.training.calibration.fitting import Scored, fit_calibration
+from models.training.calibration.fitting import ScoredCase, fit_calibration
 
 
-def calibrate_composed(scored: Sequence[Scored], method: Method) -> dict[Level, Calibration]:
+def calibrate_composed(scored: Sequence[ScoredCase], method: Method) -> dict[Level, Calibration]:
     """Calibrations of breasts and exams; their cases are the images that they were put together from.
 
     Args:
@@ -28,13 +28,13 @@ def calibrate_composed(scored: Sequence[Scored], method: Method) -> dict[Level, 
     return {level: replace(one, cases=len(images)) for level, one in found.items() if one is not None}
 
 
-def composed(images: Sequence[Scored], level: Level) -> list[Scored]:
+def composed(images: Sequence[ScoredCase], level: Level) -> list[ScoredCase]:
     """Every image as its breast; or with every other one that is not malignant, as an exam of two breasts."""
     if level is Level.BREAST:
         return [replace(image, level=level) for image in images]
     others = [image for image in images if not image.malignant]
     return [
-        Scored(level, max(image.score, other.score), image.malignant, image.patient)
+        ScoredCase(level, max(image.score, other.score), image.malignant, image.patient)
         for image in images
         for other in others
         if other is not image

@@ -18,7 +18,7 @@ from models.catalog import adapter_of
 from models.datasets.case import Case
 from models.datasets.split import folds, sides
 from models.pipeline import Pipeline
-from models.training.calibration.fitting import Scored
+from models.training.calibration.fitting import ScoredCase
 from models.training.calibration.scoring import scores
 from models.training.parts import Fitted, fit_part
 from models.training.recipe import Progress, Recipe
@@ -33,7 +33,7 @@ def out_of_fold(
     device: torch.device,
     progress: Progress,
     depends_on: str,
-) -> list[Scored]:
+) -> list[ScoredCase]:
     """What `recipe.calibration.folds` classifiers say, each of the patients that it has not learned from.
 
     Args:
@@ -49,19 +49,19 @@ def out_of_fold(
     scored = []
     for number, fold in enumerate(folds(cases, count, recipe.split.seed), start=1):
 
-        def told(steps: int, total: int, text: str, number: int = number) -> None:
+        def fold_progress(steps: int, total: int, text: str, number: int = number) -> None:
             progress(steps, total, f"calibration, fold {number} of {count}, {text}")
 
         train, validation, held = sides(cases, fold)
         place = folder / f"fold-{number}"
-        fitted = fit_part(recipe, [*train, *validation], held, start, place, device, told, depends_on)
+        fitted = fit_part(recipe, [*train, *validation], held, start, place, device, fold_progress, depends_on)
         scored += scored_by(fitted, recipe, pipeline, held, device)
     return scored
 
 
 def scored_by(
     fitted: Fitted, recipe: Recipe, pipeline: Pipeline, cases: Sequence[Case], device: torch.device
-) -> list[Scored]:
+) -> list[ScoredCase]:
     """What a classifier says of these cases in place of the pipeline's: see `scoring.scores`."""
     mixed = recipe.fit.mixed_precision
     classifier = adapter_of(fitted.architecture, fitted.weights, fitted.settings, device, mixed)

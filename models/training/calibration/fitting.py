@@ -25,7 +25,7 @@ _FLAT = 1e-9
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScoredCase:
     """One score whose truth is known.
 
     Attributes:
@@ -39,7 +39,7 @@ class Scored:
     patient: str
 
 
-def calibrate(scored: Sequence[Scored], recipe: CalibrationRecipe) -> tuple[dict[Level, Calibration], list[str]]:
+def calibrate(scored: Sequence[ScoredCase], recipe: CalibrationRecipe) -> tuple[dict[Level, Calibration], list[str]]:
     """A calibration for each level that has cases enough and scores that tell; a sentence for each other level.
 
     Scores tell where the area under the ROC curve of the cases lies above chance with its whole 95 % interval
@@ -76,14 +76,14 @@ def calibrate(scored: Sequence[Scored], recipe: CalibrationRecipe) -> tuple[dict
     return fitted, missing
 
 
-def _area(cases: Sequence[Scored]) -> Figure:
+def _area(cases: Sequence[ScoredCase]) -> Figure:
     """NaN as its interval, of fewer than five patients of either sort, is above nothing."""
     scores = np.array([one.score for one in cases])
     labels = np.array([one.malignant for one in cases])
     return with_interval([one.patient for one in cases], lambda at: auc(scores[at], labels[at]), _SEED)
 
 
-def fit_calibration(level: Level, cases: Sequence[Scored], method: Method) -> Calibration | None:
+def fit_calibration(level: Level, cases: Sequence[ScoredCase], method: Method) -> Calibration | None:
     """A calibration of these cases, of which some must be malignant and some not.
 
     None where the scores do not rise with malignancy: they tell nothing or mislead, and a probability made of them

@@ -8,11 +8,11 @@ from models.birads.calibration import Level
 from models.datasets.case import Case, Lesion, Pathology
 from models.measures.detection import match
 from models.pipeline import Pipeline
-from models.training.calibration.fitting import Scored
+from models.training.calibration.fitting import ScoredCase
 from models.types import ImageReading, Laterality
 
 
-def scores(pipeline: Pipeline, cases: Sequence[Case]) -> list[Scored]:
+def scores(pipeline: Pipeline, cases: Sequence[Case]) -> list[ScoredCase]:
     """Every score that the node would show, at every level, of cases whose label is fair (`Case.label_is_fair`).
 
     A lesion is a finding of the detector, by the segmenter's outline. It is malignant where it meets a malignant lesion
@@ -24,8 +24,8 @@ def scores(pipeline: Pipeline, cases: Sequence[Case]) -> list[Scored]:
         DatasetError: a file cannot be read.
         OutOfMemory: see `Pipeline.read`.
     """
-    found: list[Scored] = []
-    exams: dict[str, dict[Laterality, list[Scored]]] = {}
+    found: list[ScoredCase] = []
+    exams: dict[str, dict[Laterality, list[ScoredCase]]] = {}
     for case in cases:
         if not case.label_is_fair:
             continue
@@ -34,7 +34,7 @@ def scores(pipeline: Pipeline, cases: Sequence[Case]) -> list[Scored]:
         found.extend(_findings(case, reading, case.read_lesions(image)))
         if case.pathology is None:
             continue
-        found.append(Scored(Level.IMAGE, reading.malignancy, case.pathology is Pathology.MALIGNANT, case.patient))
+        found.append(ScoredCase(Level.IMAGE, reading.malignancy, case.pathology is Pathology.MALIGNANT, case.patient))
         if case.exam is not None and case.laterality is not None:
             exam = exams.setdefault(f"{case.dataset}/{case.patient}/{case.exam}", {})
             exam.setdefault(case.laterality, []).append(found[-1])
@@ -46,7 +46,7 @@ def scores(pipeline: Pipeline, cases: Sequence[Case]) -> list[Scored]:
     return found
 
 
-def _findings(case: Case, reading: ImageReading, lesions: Sequence[Lesion]) -> Iterator[Scored]:
+def _findings(case: Case, reading: ImageReading, lesions: Sequence[Lesion]) -> Iterator[ScoredCase]:
     """The findings whose truth is known. Where not all lesions are drawn, what meets none may still be one of them."""
     shown = [(finding.box, finding.confidence) for finding in reading.findings]
     met = match(shown, [lesion.mask.box for lesion in lesions])
@@ -58,9 +58,9 @@ def _findings(case: Case, reading: ImageReading, lesions: Sequence[Lesion]) -> I
             if pathology is Pathology.MALIGNANT:
                 continue
         if pathology is not None:
-            yield Scored(Level.LESION, finding.malignancy, pathology is Pathology.MALIGNANT, case.patient)
+            yield ScoredCase(Level.LESION, finding.malignancy, pathology is Pathology.MALIGNANT, case.patient)
 
 
-def _highest(level: Level, some: Sequence[Scored]) -> Scored:
+def _highest(level: Level, some: Sequence[ScoredCase]) -> ScoredCase:
     score, malignant = max(scored.score for scored in some), any(scored.malignant for scored in some)
-    return Scored(level, score, malignant, some[0].patient)
+    return ScoredCase(level, score, malignant, some[0].patient)

@@ -36,7 +36,7 @@ class Framed:
 
 
 @dataclass(frozen=True, eq=False)
-class Kept:
+class TrainingImage:
     """An image to be trained on, a quarter of a `Picture`'s size.
 
     Attributes:
@@ -67,15 +67,17 @@ def framed(cases: Sequence[Case], size: Size, workers: int) -> list[Framed]:
     return _each(cases, one, workers)
 
 
-def kept(cases: Sequence[Case], size: Size, kinds: Sequence[FindingKind], workers: int) -> list[Kept]:
+def training_images(
+    cases: Sequence[Case], size: Size, kinds: Sequence[FindingKind], workers: int
+) -> list[TrainingImage]:
     """Every case as a training picture; `kinds` are the classes in the order of their numbers. See `framed`."""
 
-    def one(case: Case) -> Kept:
+    def one(case: Case) -> TrainingImage:
         shown, lesions = _read(case, size)
         drawn = [(outline(lesion.mask, shown), kinds.index(lesion.kind)) for lesion in lesions]
         drawn = [(points, kind) for points, kind in drawn if len(points)]
         levels = np.round(shown.pixels * 255).astype(np.uint8)
-        return Kept(levels, tuple(points for points, _ in drawn), tuple(kind for _, kind in drawn))
+        return TrainingImage(levels, tuple(points for points, _ in drawn), tuple(kind for _, kind in drawn))
 
     return _each(cases, one, workers)
 

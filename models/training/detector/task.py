@@ -26,7 +26,7 @@ from models.detectors.yolov8 import ATTENDED_LAYERS, KINDS, Scale, Stage, YoloDe
 from models.measures.detection import ImageResult, froc_score, match, sensitivity, threshold
 from models.training.augment import Picture, changed, mosaic, moved
 from models.training.detector.box_loss import ALPHA, BETA, BoxLoss, detection_loss
-from models.training.detector.framed import Framed, Kept, framed, kept
+from models.training.detector.framed import Framed, TrainingImage, framed, training_images
 from models.training.detector.planting import planted
 from models.training.recipe import Chance, FitRecipe, Recipe, RecipeTable
 from models.training.start import take_start
@@ -110,7 +110,7 @@ class Detecting:
         model: Model,
         task: TaskSettings,
         fit: FitRecipe,
-        pictures: Sequence[Kept],
+        pictures: Sequence[TrainingImage],
         validation: Sequence[Framed],
     ) -> None:
         self.network = network
@@ -245,7 +245,7 @@ def prepare(
         taken = {name: tensor for name, tensor in weights.items() if task.keep_classes or not _tells_classes(name)}
         take_start(network, taken, start, lambda name: _tells_classes(name) or model.attention in name.split("."))
     workers = torch.get_num_threads()
-    pictures = kept([case for case in train if case.marked_up], model.input_px, KINDS, workers)
+    pictures = training_images([case for case in train if case.marked_up], model.input_px, KINDS, workers)
     judged = framed([case for case in validation if case.marked_up], model.input_px, workers)
     for name, marked, offered in (
         ("training", [picture.kinds for picture in pictures], train),

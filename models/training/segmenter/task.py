@@ -88,7 +88,7 @@ class Segmenting:
     def _logits(self, network: nn.Module, batch: Sequence[View]) -> tuple[Tensor, Tensor]:
         """A batch's logits and its truth, both views × L × L."""
         assert isinstance(network, PromptedNet)
-        device, told = next(network.parameters()).device, self._prompts.prompt
+        device, prompt_kind = next(network.parameters()).device, self._prompts.prompt
         shown = list(dict.fromkeys(view.shown for view in batch))
         embedded = self._embedded(network, shown, device)
         index = torch.tensor([shown.index(view.shown) for view in batch], device=device)
@@ -99,8 +99,8 @@ class Segmenting:
             logits = network.decode(
                 embedded,
                 index,
-                boxes=None if told == "point" else boxes,
-                points=None if told == "box" else points,
+                boxes=None if prompt_kind == "point" else boxes,
+                points=None if prompt_kind == "box" else points,
             )
         return logits, torch.stack([view.drawn for view in batch]).to(device)
 

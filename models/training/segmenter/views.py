@@ -136,7 +136,7 @@ def _seen(
             shown=shown[crop],
             box=torch.from_numpy(prompt.box_in(scale)),
             point=torch.from_numpy(prompt.point_in(scale)),
-            drawn=torch.from_numpy(_drawn(mask, crop, scale, network.picture.side, _places(network))),
+            drawn=torch.from_numpy(_truth_map(mask, crop, scale, network.picture.side, _places(network))),
         )
 
 
@@ -161,7 +161,7 @@ def _places(network: PromptedNet) -> int:
     return int(encoder.mask_input_size[0])
 
 
-def _drawn(mask: Mask, crop: Box, scale: tuple[float, float], side: int, places: int) -> NDArray[np.float32]:
+def _truth_map(mask: Mask, crop: Box, scale: tuple[float, float], side: int, places: int) -> NDArray[np.float32]:
     """The share of each of places × places logits that the lesion covers."""
     inside = np.zeros((crop.height, crop.width), dtype=np.float32)
     top, left = max(mask.box.top, crop.top), max(mask.box.left, crop.left)

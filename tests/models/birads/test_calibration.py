@@ -10,14 +10,14 @@ from sklearn.metrics import roc_auc_score
 
 from models.birads.calibration import Calibration, Level, Method, logit, prior_of
 from models.training.calibration.composing import calibrate_composed
-from models.training.calibration.fitting import Scored, calibrate, fit_calibration
+from models.training.calibration.fitting import ScoredCase, calibrate, fit_calibration
 from models.training.recipe import CalibrationRecipe
 from models.types import Category
 
 pytestmark = pytest.mark.slow
 
 
-def cases(count: int, slope: float, offset: float, seed: int = 1) -> list[Scored]:
+def cases(count: int, slope: float, offset: float, seed: int = 1) -> list[ScoredCase]:
     """Scores whose logit, times `slope` plus `offset`, is the true log odds of malignancy."""
     draw = np.random.default_rng(seed)
     logits = draw.normal(0, 2, count)
@@ -25,7 +25,7 @@ def cases(count: int, slope: float, offset: float, seed: int = 1) -> list[Scored
     malignant = draw.random(count) < truth
     scores = 1 / (1 + np.exp(-logits))
     return [
-        Scored(Level.LESION, float(score), bool(label), str(number // 2))
+        ScoredCase(Level.LESION, float(score), bool(label), str(number // 2))
         for number, (score, label) in enumerate(zip(scores, malignant, strict=True))
     ]
 
@@ -49,11 +49,13 @@ def test_a_temperature_is_right_where_few_are_malignant(share: float) -> None:
     """Scores of a network that was taught with as many of either sort: their odds lack the prior."""
     draw = np.random.default_rng(5)
 
-    def some(count: int) -> list[Scored]:
+    def some(count: int) -> list[ScoredCase]:
         labels = draw.random(count) < share
         logits = 2 * draw.normal(np.where(labels, 0.5, -0.5))  # of true log odds 1, said twice as sure
         scores = 1 / (1 + np.exp(-logits))
-        return [Scored(Level.IMAGE, float(one), bool(label), "p") for one, label in zip(scores, labels, strict=True)]
+        return [
+            ScoredCase(Level.IMAGE, float(one), bool(label), "p") for one, label in zip(scores, labels, strict=True)
+        ]
 
     found = fit_calibration(Level.IMAGE, some(20_000), Method.TEMPERATURE)
     assert found is not None
@@ -95,7 +97,7 @@ def test_the_sites_prior_moves_the_mean_and_keeps_the_order(method: Method) -> N
 
 
 def test_perfectly_parted_scores_give_no_certainty() -> None:
-    few = [Scored(Level.IMAGE, score, score > 0.5, str(score)) for score in (0.1, 0.2, 0.3, 0.7, 0.8, 0.9)]
+    few = [ScoredCase(Level.IMAGE, score, score > 0.5, str(score)) for score in (0.1, 0.2, 0.3, 0.7, 0.8, 0.9)]
     for method in Method:
         found = fit_calibration(Level.IMAGE, few, method)
         assert 0.01 < found.probability(0.01) < found.probability(0.99) < 0.995, method
@@ -105,7 +107,7 @@ def test_perfectly_parted_scores_give_no_certainty() -> None:
 @pytest.mark.parametrize("misleading", [True, False])
 def test_scores_that_mislead_or_tell_nothing_stay_uncalibrated_and_say_so(method: Method, misleading: bool) -> None:
     scores = np.linspace(0.05, 0.95, 40)
-    wrong = [Scored(Level.IMAGE, score if misleading else 0.3, score < 0.5, str(score)) for score in scores]
+    wrong = [ScoredCase(Level.IMAGE, score if misleading else 0.3, score < 0.5, str(score)) for score in scores]
     found, missing = calibrate([*cases(200, 1, 0), *wrong], CalibrationRecipe(method=method.value))
     assert set(found) == {Level.LESION}
     area = "0.00, 95 % interval 0.00 to 0.00" if misleading else "0.50, 95 % interval 0.50 to 0.50"
@@ -127,7 +129,7 @@ def test_scores_that_may_be_chance_are_not_calibrated() -> None:
 
 
 def test_levels_with_too_few_cases_stay_uncalibrated_and_say_so() -> None:
-    some = [*cases(200, 1, 0), *(Scored(Level.IMAGE, 0.5, number == 0, str(number)) for number in range(30))]
+    some = [*cases(200, 1, 0), *(ScoredCase(Level.IMAGE, 0.5, number == 0, str(number)) for number in range(30))]
     found, missing = calibrate(some, CalibrationRecipe())
     assert set(found) == {Level.LESION}
     assert missing == [
@@ -155,13 +157,13 @@ def test_what_is_no_more_likely_than_in_screening_implies_1_2_at_every_prevalenc
     assert (implied(0.0199), implied(0.0201)) == (Category.THREE, Category.FOUR_A)
 
 
-def images(malignant: int, others: int, distance: float) -> list[Scored]:
+def images(malignant: int, others: int, distance: float) -> list[ScoredCase]:
     """Images whose logits have unit variance, the malignant ones' higher by `distance`."""
     draw = np.random.default_rng(3)
     labels = [True] * malignant + [False] * others
     logits = [draw.normal(distance * label) for label in labels]
     return [
-        Scored(Level.IMAGE, float(1 / (1 + np.exp(-one))), label, str(number))
+        ScoredCase(Level.IMAGE, float(1 / (1 + np.exp(-one))), label, str(number))
         for number, (one, label) in enumerate(zip(logits, labels, strict=True))
     ]
 

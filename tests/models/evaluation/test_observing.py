@@ -11,7 +11,7 @@ import pytest
 from observations import image, lesion, many
 
 from models.datasets.case import Case, DatasetError, Lesion, Pathology
-from models.evaluation.observations import EvaluationError, Kept
+from models.evaluation.observations import EvaluationError, ObservationFile
 from models.evaluation.observe import Parts, observe, observe_all
 from models.evaluation.truth import read_truth
 from models.types import Box, Detection, FindingKind, Mammogram, Mask
@@ -34,7 +34,9 @@ class Detects:
 class Outlines:
     """The box in the first pass, its upper half in the second, nothing in the third."""
 
-    def passes(self, image: Mammogram, boxes: Sequence[Box], kinds: Sequence[FindingKind]) -> list[list[Mask | None]]:
+    def outlines_by_pass(
+        self, image: Mammogram, boxes: Sequence[Box], kinds: Sequence[FindingKind]
+    ) -> list[list[Mask | None]]:
         halves = [filled(Box(box.top, box.left, box.top + box.height // 2, box.right)) for box in boxes]
         return [[filled(box), half, None] for box, half in zip(boxes, halves, strict=True)]
 
@@ -149,7 +151,7 @@ def test_a_classifier_alone_is_never_told_the_truth_of_an_image() -> None:
 
 
 def test_an_image_that_cannot_be_read_is_left_out_and_named(tmp_path: Path) -> None:
-    kept = Kept(tmp_path / "observations.jsonl", "a")
+    kept = ObservationFile(tmp_path / "observations.jsonl", "a")
     seen, left_out = observe_all(PARTS, [case("bad", broken=True), case("good")], kept, lambda *_: None)
     assert [one.name for one in seen] == ["good"]
     assert "bad.dcm" in left_out[0].reason
@@ -157,9 +159,9 @@ def test_an_image_that_cannot_be_read_is_left_out_and_named(tmp_path: Path) -> N
 
 def test_what_was_observed_is_not_observed_again(tmp_path: Path) -> None:
     path = tmp_path / "observations.jsonl"
-    first, _ = observe_all(PARTS, [case("one"), case("two")], Kept(path, "a"), lambda *_: None)
+    first, _ = observe_all(PARTS, [case("one"), case("two")], ObservationFile(path, "a"), lambda *_: None)
     same = [case("one"), case("two")]
-    again, left_out = observe_all(replace(PARTS, detector=Tired()), same, Kept(path, "a"), lambda *_: None)
+    again, left_out = observe_all(replace(PARTS, detector=Tired()), same, ObservationFile(path, "a"), lambda *_: None)
     assert again == first
     assert left_out == []
 
@@ -177,36 +179,36 @@ def test_an_image_of_the_same_name_and_another_truth_is_observed_anew(
     changed: dict[str, object], tmp_path: Path
 ) -> None:
     path = tmp_path / "observations.jsonl"
-    observe_all(PARTS, [case("one")], Kept(path, "a"), lambda *_: None)
+    observe_all(PARTS, [case("one")], ObservationFile(path, "a"), lambda *_: None)
     other = case("one", **changed)
-    seen, _ = observe_all(PARTS, [other], Kept(path, "a"), lambda *_: None)
+    seen, _ = observe_all(PARTS, [other], ObservationFile(path, "a"), lambda *_: None)
     assert seen == [observe(PARTS, read_truth(other))]
-    assert Kept(path, "a").seen["one"] == seen[0], "what was noted last counts"
+    assert ObservationFile(path, "a").seen["one"] == seen[0], "what was noted last counts"
 
 
 def test_a_line_that_a_kill_has_torn_is_done_again(tmp_path: Path) -> None:
     path = tmp_path / "observations.jsonl"
-    kept = Kept(path, "a")
+    kept = ObservationFile(path, "a")
     for one in (image("1", "a", lesion()), image("2", "b")):
         kept.add(one)
     path.write_bytes(path.read_bytes()[:-20])
-    assert list(Kept(path, "a").seen) == ["1"]
-    Kept(path, "a").add(image("2", "b"))
-    assert list(Kept(path, "a").seen) == ["1", "2"]
+    assert list(ObservationFile(path, "a").seen) == ["1"]
+    ObservationFile(path, "a").add(image("2", "b"))
+    assert list(ObservationFile(path, "a").seen) == ["1", "2"]
 
 
 def test_every_observation_comes_back_as_it_was(tmp_path: Path) -> None:
-    kept = Kept(tmp_path / "observations.jsonl", "a")
+    kept = ObservationFile(tmp_path / "observations.jsonl", "a")
     for one in many(4):
         kept.add(one)
-    assert list(Kept(tmp_path / "observations.jsonl", "a").seen.values()) == many(4)
+    assert list(ObservationFile(tmp_path / "observations.jsonl", "a").seen.values()) == many(4)
 
 
 def test_observations_of_other_models_are_not_taken_for_these(tmp_path: Path) -> None:
     path = tmp_path / "observations.jsonl"
-    Kept(path, "a").add(image("1", "a"))
+    ObservationFile(path, "a").add(image("1", "a"))
     with pytest.raises(EvaluationError, match="other models"):
-        Kept(path, "b")
+        ObservationFile(path, "b")
     path.write_text(path.read_text() + "{}\n")
     with pytest.raises(EvaluationError, match="line 3 is damaged"):
-        Kept(path, "a")
+        ObservationFile(path, "a")

@@ -433,7 +433,7 @@ def test_every_network_segments_crops_and_whole_images(kind: str, shown: str) ->
     segmenter = PromptedSegmenter(seeded(small(kind)), CPU, False, settings)
     image = Mammogram(photograph((600, 400)).astype(np.float32) / 255, (0.2, 0.2))
     boxes = [Box(10, 20, 60, 80), Box(400, 250, 520, 380), Box(590, 390, 600, 400)]
-    for masks in segmenter.passes(image, boxes, [FindingKind.MASS] * len(boxes)):
+    for masks in segmenter.outlines_by_pass(image, boxes, [FindingKind.MASS] * len(boxes)):
         assert len(masks) == 3
         for mask in masks:
             assert mask is None or (mask.box.bottom <= 600 and mask.box.right <= 400 and mask.area_px > 0)

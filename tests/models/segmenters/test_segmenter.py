@@ -250,7 +250,7 @@ def test_each_later_pass_is_prompted_by_the_earlier_ones_mask() -> None:
     segmenter = PromptedSegmenter(net, CPU, mixed_precision=False, settings=settings)
     image = _random((256, 256))
     boxes = [Box(20, 20, 60, 80), Box(100, 100, 160, 150)]
-    by_box = segmenter.passes(image, boxes, [MASS] * len(boxes))
+    by_box = segmenter.outlines_by_pass(image, boxes, [MASS] * len(boxes))
     assert [len(masks) for masks in by_box] == [3, 3]
     first, second, third = ([mask.box.right for mask in masks if mask] for masks in zip(*by_box, strict=True))
     assert first == [80, 150]
