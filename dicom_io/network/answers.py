@@ -47,7 +47,7 @@ class Answer:
     comment: str = ""
 
     @classmethod
-    def shortened(cls, status: Status, sentence: str) -> Answer:
+    def told(cls, status: Status, sentence: str) -> Answer:
         """With a sentence that was not made for a comment: cut to what one holds."""
         fit = sentence.encode("ascii", "replace").decode().replace("\\", "/")
         return cls(status, " ".join(fit.split())[:_LONGEST_COMMENT])
