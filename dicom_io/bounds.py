@@ -17,8 +17,9 @@ CONTENT = frozenset({0x0040A730, 0x52009230})
 MOST_ELEMENTS, MOST_ELEMENTS_OF_CONTENT = 100_000, 300_000
 MOST_ITEMS, MOST_ITEMS_OF_CONTENT = 20_000, 50_000
 """A segmentation of 5,000 frames has some 40,000 in its content, and refers to 5,000 instances besides."""
-DEEPEST = 100
-"""Sequences and items within one another; a structured report's content tree of 20 levels has 40."""
+DEEPEST, DEEPEST_OF_CONTENT = 20, 100
+"""Sequences and items within one another; a structured report's content tree of 20 levels has 40. Where a value cannot
+be read, each sequence that it lies in makes pydicom's message of it nearly three times as long: 80 MB for ten."""
 MOST_BYTES = 32_000_000
 """Of all values that are no bulk data."""
 LONGEST = 1_000_000
@@ -45,7 +46,8 @@ def check_bounds(file: BinaryIO, start: int, *, implicit: bool, little: bool) ->
         NotReadable: there are more elements, items, levels or bytes than any object has that this node could use.
     """
     order = "<" if little else ">"
-    elements, items, size, longest = [0, 0], [0, 0], 0, 0  # the first two: of the header, of the content
+    elements, items, levels_of = [0, 0], [0, 0], [0, 0]  # of the header, of the content
+    size, longest = 0, 0
     size_of_file = file.seek(0, 2)
     at, content, found = start, None, dict[int, int]()
     levels: list[tuple[int | None, bool]] = []  # where each sequence or item ends, and whether it has no VRs
@@ -91,7 +93,8 @@ def check_bounds(file: BinaryIO, start: int, *, implicit: bool, little: bool) ->
                 held, listed = _costs(tag, vr.decode("latin-1"), min(length, size_of_file - at))
                 size, longest = size + held, max(longest, listed)
                 at += length
-        _check(elements, items, len(levels), size, longest)
+        levels_of[content is not None] = len(levels)
+        _check(elements, items, levels_of, size, longest)
 
 
 def _costs(tag: int, vr: str, length: int) -> tuple[int, int]:
@@ -111,13 +114,14 @@ def _begins_with_an_item(file: BinaryIO, at: int, order: str) -> bool:
     return file.read(4) == struct.pack(order + "HH", _ITEM >> 16, _ITEM & 0xFFFF)
 
 
-def _check(elements: list[int], items: list[int], levels: int, size: int, longest: int) -> None:
+def _check(elements: list[int], items: list[int], levels: list[int], size: int, longest: int) -> None:
     for count, most, what in (
         (elements[0], MOST_ELEMENTS, "elements in its header"),
         (elements[1], MOST_ELEMENTS_OF_CONTENT, "elements in its content"),
         (items[0], MOST_ITEMS, "items in its header"),
         (items[1], MOST_ITEMS_OF_CONTENT, "items in its content"),
-        (levels, DEEPEST, "levels of sequences"),
+        (levels[0], DEEPEST, "levels of sequences in its header"),
+        (levels[1], DEEPEST_OF_CONTENT, "levels of sequences in its content"),
         (size, MOST_BYTES, "bytes in its header"),
         (longest, LONGEST, "bytes in one value of its header"),
     ):

@@ -5,7 +5,7 @@ Reads BINARY, FRACTIONAL and LABELMAP segmentations of single images, whoever wr
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.pixels.utils import iter_pixels
 from pydicom.tag import Tag
@@ -22,7 +22,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from dicom_io import attributes
 from dicom_io.attributes import code, items, numbers, text
 from dicom_io.errors import NotReadable, is_the_machines
-from dicom_io.pixels.file_meta import read_file_meta
+from dicom_io.pixels.intact import read_as_stored, read_up_to_pixels
 from dicom_io.segments import segments_of
 from dicom_io.uids import derive_uid
 from models.types import FindingKind, Mask
@@ -163,20 +163,19 @@ def read_header(path: Path) -> Dataset:
         NotReadable: it is not DICOM, or damaged.
         OSError: it cannot be had.
     """
-    return _parsed(path, stop_before_pixels=True)
+    return _parsed(path, read_up_to_pixels)
 
 
 def _read(path: Path) -> Dataset:
-    dataset = _parsed(path)
+    dataset = _parsed(path, read_as_stored)
     if "SegmentSequence" not in dataset:
         raise NotReadable("The file is no DICOM segmentation: it has no SegmentSequence.")
     return dataset
 
 
-def _parsed(path: Path, *, stop_before_pixels: bool = False) -> Dataset:
+def _parsed(path: Path, read: Callable[[Path], Dataset]) -> Dataset:
     try:
-        read_file_meta(path)
-        return dcmread(path, stop_before_pixels=stop_before_pixels)
+        return read(path)
     except NotReadable:
         raise
     except InvalidDicomError as cause:
@@ -209,8 +208,8 @@ def _planes(dataset: Dataset) -> Iterator[NDArray[Any]]:
         return
     shape = shape_of(dataset)
     try:
-        for plane in iter_pixels(dataset, raw=True):
-            if plane.shape != shape:
+        for number, plane in enumerate(iter_pixels(dataset, raw=True), start=1):
+            if plane.shape != shape or number > count:
                 raise NotReadable("The segmentation's frames have other dimensions than its header says.")
             yield plane
     except (NotReadable, GeneratorExit):

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
 from pydicom.dataelem import RawDataElement
+from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_dataset, read_partial
 from pydicom.tag import BaseTag
@@ -75,19 +76,12 @@ def read_whole_file(path: Path, max_bytes: int) -> WholeFile:
         meta, start = read_file_meta(path)
         if meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage:
             raise FileList
+        with _data_set(path, meta, start, max_bytes) as (file, content):
+            dataset, pixels = _measured(file, content)
         syntax = UID(meta.TransferSyntaxUID)
         if syntax == DeflatedExplicitVRLittleEndian:
-            with _inflated(path, start, max_bytes) as file:
-                content = check_bounds(file, 0, implicit=False, little=True)
-                file.seek(0)
-                dataset, pixels = _measured(file, content)
             return WholeFile(path, dataset, syntax, None, None, pixels is not None)
-        with path.open("rb") as file:
-            implicit, little = syntax == ImplicitVRLittleEndian, syntax != ExplicitVRBigEndian
-            content = check_bounds(file, start, implicit=implicit, little=little)
-            file.seek(0)
-            dataset, pixels = _measured(file, content)
-            header = Span(start, pixels.value.start if pixels else path.stat().st_size)
+        header = Span(start, pixels.value.start if pixels else path.stat().st_size)
         return WholeFile(path, dataset, syntax, header, pixels.value if pixels else None, pixels is not None)
     except NotReadable:
         raise
@@ -103,23 +97,55 @@ def read_whole_file(path: Path, max_bytes: int) -> WholeFile:
         raise NotReadable("The DICOM file is damaged.") from cause
 
 
-def read_archived_header(path: Path) -> Dataset:
+def read_up_to_pixels(path: Path) -> Dataset:
     """All of a file that was found whole once, up to its pixels. A deflated one is inflated to the disk, to the size
     that was measured when it came, and never into the memory.
 
     Raises:
-        InvalidDicomError, NotReadable: it is no DICOM file any more, or damaged.
+        InvalidDicomError, NotReadable: it is no DICOM file any more, damaged, or beyond bounds.check_bounds.
         OSError: the machine did not give it.
     """
+    with _header(path) as (header, _):
+        return header
+
+
+def read_as_stored(path: Path) -> Dataset:
+    """A data set with its pixel data as the file has it, fragments and all, but nothing of what lies behind.
+
+    Raises:
+        InvalidDicomError, NotReadable: no DICOM file, damaged, or beyond bounds.check_bounds.
+        OSError: the machine did not give it.
+    """
+    with _header(path) as (dataset, file):
+        if found := find_pixels(file, dataset):
+            file.seek(found.value.start)
+            dataset.add_new(found.keyword, found.vr or "OW", file.read(found.value.end - found.value.start))
+            dataset[found.keyword].is_undefined_length = found.fragments is not None
+    return dataset
+
+
+@contextmanager
+def _header(path: Path) -> Iterator[tuple[FileDataset, BinaryIO]]:
+    """All before the pixel data, and the file at the position where it begins."""
     meta, start = read_file_meta(path)
-    if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
-        return dcmread(path, stop_before_pixels=True, force=True)
-    with _inflated(path, start, sys.maxsize) as file:
-        check_bounds(file, 0, implicit=False, little=True)
-        file.seek(0)
+    with _data_set(path, meta, start) as (file, _):
         header = read_partial(file, lambda tag, vr, length: tag in PIXELS, force=True)
-    header.file_meta = meta
-    return header
+        header.file_meta = meta
+        yield header, file
+
+
+@contextmanager
+def _data_set(
+    path: Path, meta: FileMetaDataset, start: int, max_bytes: int = sys.maxsize
+) -> Iterator[tuple[BinaryIO, Mapping[int, int]]]:
+    """A file to read the data set from, inflated where it is deflated, and bounds.CONTENT in it; all within bounds."""
+    syntax = UID(meta.TransferSyntaxUID)
+    is_deflated = syntax == DeflatedExplicitVRLittleEndian
+    with _inflated(path, start, max_bytes) if is_deflated else path.open("rb") as file:
+        implicit, little = syntax == ImplicitVRLittleEndian, syntax != ExplicitVRBigEndian
+        content = check_bounds(file, 0 if is_deflated else start, implicit=implicit, little=little)
+        file.seek(0)
+        yield file, content
 
 
 def _measured(file: BinaryIO, content: Mapping[int, int]) -> tuple[Dataset, PixelElement | None]:

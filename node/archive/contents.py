@@ -15,7 +15,7 @@ from pydicom import Dataset
 
 from dicom_io.errors import NotReadable
 from dicom_io.instance_kinds import InstanceKind
-from dicom_io.pixels.intact import read_archived_header
+from dicom_io.pixels.intact import read_up_to_pixels
 from dicom_io.results.sources import demographics
 from models.readings.reading_json import from_json
 from models.types import ImageReading
@@ -77,7 +77,7 @@ def headers_of(instances: Sequence[Instance], study_instance_uid: str, data_dir:
 
 
 def _header(path: Path) -> Dataset:
-    header = read_archived_header(path)
+    header = read_up_to_pixels(path)
     if "SOPInstanceUID" not in header:
         raise NotReadable("it is damaged")
     return header

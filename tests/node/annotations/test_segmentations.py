@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
@@ -158,6 +159,18 @@ def test_files_that_are_no_segmentation_are_refused(tmp_path: Path):
     (tmp_path / "text.dcm").write_text("hello")
     with pytest.raises(NotReadable, match="not a DICOM file"):
         read_segments(tmp_path / "text.dcm")
+
+
+def test_what_lies_behind_the_pixels_is_not_read(tmp_path: Path):
+    """pydicom would read it, and it may lie in more sequences than anybody can follow."""
+    path = tmp_path / "seg.dcm"
+    segmentation({"mass": disc(SHAPE, 20, 15, 9)}).save_as(path)
+    signatures = struct.pack("<HH2sHL", 0xFFFA, 0xFFFA, b"SQ", 0, 0xFFFFFFFF) + struct.pack(
+        "<HHL", 0xFFFE, 0xE000, 0xFFFFFFFF
+    )
+    path.write_bytes(path.read_bytes() + signatures * 2000)
+    (read,) = read_segments(path, SHAPE)
+    assert np.array_equal(read.mask.full(SHAPE), disc(SHAPE, 20, 15, 9))
 
 
 def test_a_file_reads_as_its_data_set(tmp_path: Path):

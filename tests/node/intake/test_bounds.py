@@ -16,6 +16,7 @@ from wire import Wire, context, one_store
 
 from dicom_io.bounds import (
     DEEPEST,
+    DEEPEST_OF_CONTENT,
     LONGEST,
     MOST_BYTES,
     MOST_ELEMENTS_OF_CONTENT,
@@ -27,7 +28,7 @@ from dicom_io.errors import NotReadable
 from dicom_io.network.answers import Answer, Status
 from dicom_io.network.scu import content_of
 from dicom_io.pixels.decoding import read_dataset
-from dicom_io.pixels.intact import read_archived_header, read_whole_file
+from dicom_io.pixels.intact import read_up_to_pixels, read_whole_file
 from dicom_io.segmentations import read_header
 
 pytestmark = pytest.mark.slow
@@ -61,8 +62,8 @@ def many_items(vr: bytes, order: str, *, undefined: bool, tag: int = CONTENT) ->
     return element(tag, vr, items + end, order, UNDEFINED if undefined else None)
 
 
-def nest(levels: int) -> bytes:
-    return (element(CONTENT, b"SQ", delimiter(ITEM, UNDEFINED), length=UNDEFINED)) * levels
+def nest(tag: int, levels: int) -> bytes:
+    return (element(tag, b"SQ", delimiter(ITEM, UNDEFINED), length=UNDEFINED)) * levels
 
 
 BOMBS = {
@@ -80,7 +81,8 @@ BOMBS = {
     )
     for undefined in (True, False)
 } | {
-    "levels": (nest(DEEPEST), b"SQ", "<"),
+    "levels of the header": (nest(REFERENCED, DEEPEST), b"SQ", "<"),
+    "levels of the content": (nest(CONTENT, DEEPEST_OF_CONTENT), b"SQ", "<"),
     "elements": (b"".join(element(0x00090000 + n, b"US", b"") for n in range(0x1000, 0x5000)) * 20, b"SQ", "<"),
     "bytes": (element(0x00091010, b"LO", bytes(60_000)) * (MOST_BYTES // 60_000 + 1), b"SQ", "<"),
     "numbers of one value": (element(0x00181164, b"", b"1\\" * LONGEST), b"", "<"),
@@ -157,7 +159,7 @@ READERS = {
     "receiving": lambda path: read_whole_file(path, 1 << 20),
     "decoding": lambda path: read_dataset(path, 1 << 20),
     "headers": read_header,
-    "the archive": read_archived_header,
+    "the archive": read_up_to_pixels,
     "sending": content_of,
 }
 

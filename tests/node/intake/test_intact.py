@@ -16,7 +16,7 @@ from pydicom.uid import (
 )
 
 from dicom_io.errors import NotReadable
-from dicom_io.pixels.intact import read_archived_header, read_whole_file
+from dicom_io.pixels.intact import read_up_to_pixels, read_whole_file
 from dicom_io.pixels.pixel_element import CutShort
 
 SYNTAXES = [
@@ -102,7 +102,7 @@ def test_a_deflated_bomb_is_refused_before_it_fills_the_disk(tmp_path, mammogram
 def test_an_archived_header_is_all_that_stands_before_the_pixels(tmp_path, mammogram, syntax):
     path = tmp_path / "image.dcm"
     write(path, mammogram, syntax)
-    header, whole = read_archived_header(path), dcmread(path)
+    header, whole = read_up_to_pixels(path), dcmread(path)
     assert "PixelData" not in header
     assert header.file_meta == whole.file_meta
     del whole.PixelData
@@ -115,7 +115,7 @@ def test_the_pixels_of_a_deflated_archived_file_never_come_into_the_memory(tmp_p
     image.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
     image.save_as(path, enforce_file_format=True)
     tracemalloc.start()
-    assert read_archived_header(path).SOPInstanceUID == image.SOPInstanceUID
+    assert read_up_to_pixels(path).SOPInstanceUID == image.SOPInstanceUID
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert most < 8_000_000

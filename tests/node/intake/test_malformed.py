@@ -67,7 +67,7 @@ def test_a_report_that_cannot_be_taken_apart_is_answered_once_and_for_all(listen
 
 
 NAMES = {
-    "items within items": (b"SQ", nested(0x00080060, 40, undefined=False)[12:]),
+    "items within items": (b"SQ", nested(0x00080060, 8, undefined=False)[12:]),
     "backslashes alone": (b"PN", b"\\\\\\\\"),
     "escapes that lead nowhere": (b"PN", b"A\x1b\x1b$B\x1b("),
     "a sequence": (b"SQ", b"ab"),
