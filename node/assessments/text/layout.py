@@ -24,6 +24,7 @@ _HEADING = re.compile(
     re.IGNORECASE,
 )
 CONCLUDES = re.compile(rf"\b(?:{CONCLUSION})\b", re.IGNORECASE)
+_REPORT = re.compile(r"\b(?:report|mammogra\w+|(?:\w*befund|bericht|verslag)e?s?)\b", re.IGNORECASE)
 _IN_A_HEADING = frozenset({"left", "right", "both", "breast", "filler", "joined", "short", "soft"})
 UNSURE = frozenset({"unsure", "sided"})
 """Tokens that may name a side, or may be something else."""
@@ -37,6 +38,7 @@ class Section:
         sides: the breast that the heading names.
         unclear: it names several, or abbreviates what may be one.
         doubted: no category counts there ("Prior mammogram:", "Density:").
+        of_another: it has the parts of another report ("Prior report:").
         concludes: it is the conclusion of the report ("Impression:").
         line_only: it ends with its line.
     """
@@ -44,6 +46,7 @@ class Section:
     sides: Sides = ()
     unclear: bool = False
     doubted: bool = False
+    of_another: bool = False
     concludes: bool = False
     line_only: bool = True
 
@@ -208,14 +211,16 @@ def sentences_of(text: str, *, soft_ends: bool) -> Iterator[Sentence]:
 
 
 def _above(found: Section, before: Section, above: Section) -> Section:
-    """What is above a heading: the one before, where nothing stands between and it is of the past or the like, and
-    this one of a breast; what was above it, unless this one is of a breast or concludes.
+    """What is above a heading: the one before, where nothing stands between and it is of another report, or of the past
+    or the like and this one of a breast; what was above it, unless this one is of a breast or concludes.
 
     Args:
         before: the section before, where it holds nothing.
     """
-    if found.sides and before.doubted:
+    if before.doubted and (found.sides or before.of_another):
         return before
+    if above.of_another:
+        return above
     return Section() if found.concludes or (found.sides and not above.doubted) else above
 
 
@@ -229,6 +234,7 @@ def _section(heading: str, *, line_only: bool) -> Section:
         sides=named.pop() if one_breast else (),
         unclear=len(named) > 1 or "?" in letters(row),
         doubted=doubtful(words) or (density and not line_only),
+        of_another=doubtful(words) and _REPORT.search(heading) is not None,
         concludes=CONCLUDES.search(heading) is not None,
         line_only=line_only,
     )

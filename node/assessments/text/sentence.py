@@ -67,7 +67,7 @@ _LIST = re.compile(
     "|".join(f"[o,]*(?=[^C]*A){item}(?:,*{item})+[o,]*" for item in (_SIDE_FIRST, _CATEGORY_FIRST))
     + f"|o*{_WITH_WORDS}(?:,+{_WITH_WORDS})+"
 )
-_ITEMS = tuple(re.compile(f"o*{item}[o,]*") for item in (f"(?:{_SIDE_FIRST}|[lrbLRB]o*AC)", "AC[lrb]", "AC"))
+_ITEMS = tuple(re.compile(f"o*{item}[o,]*") for item in (f"(?:{_SIDE_FIRST}|[lrbLRB][o,]*AC)", "AC,?[lrb]", "AC"))
 _GOES_ON = re.compile(",*(?:[lrbLRB]C|C[lrb])")
 """A sentence that only goes on with the list of the one before it."""
 
@@ -149,7 +149,8 @@ def _paired(row: Sequence[Token], said: str) -> list[tuple[Sides, Category]]:
     if len(set(sides)) <= 1 and len(categories) == said.count("A") and not _BEGINS_LATE.search(said):
         return [(sides[0] if sides else (), category) for category in categories]
     named = [side for several in sides for side in several]
-    if not _LIST.fullmatch(said) or len(named) > len(set(named)):
+    items = "".join(sign for sign, token in zip(said, row, strict=True) if token.text.lower()[:3] not in ("cat", "kat"))
+    if not _LIST.fullmatch(items) or len(named) > len(set(named)):
         raise ValueError(UNPAIRED)
     return list(zip(sides, categories, strict=True))
 

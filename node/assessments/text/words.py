@@ -79,7 +79,8 @@ CONCLUSION = (
 # A number that goes on (4.5, 2-3, 12), counts something (2 cm, 6 months) or is a century's is no category; nor is the 4
 # of "4 b rechts" or "4 A mass", of which nobody can tell whether it is 4B or 4A. That of "4 a mass" is: an article.
 CATEGORY = (
-    rf"(?:4(?:[ABC]|\s[ABC]{_ALONE})|IV[ABC]|[0-6](?![ ](?:[BC]|(?-i:A))\b|[ ]A\s(?:{_LEFT}|{_RIGHT}|li|re|l|r)\b)"
+    rf"(?:4(?:[ABC]|\s[ABC]{_ALONE})|IV[ABC]"
+    rf"|[0-6](?![ ](?:[BC]|(?-i:A))\b(?!/L)|[ ]A\s(?:{_LEFT}|{_RIGHT}|li|re|l|r)\b)"
     rf"|(?-i:III|II|IV|VI|(?:V|I{_ALONE}){_NO_ABBREVIATION}))"
     rf"(?![\w{_UNREAD}+…]|{_DASH}\d|\s?[/+]\s?\d|[.,]\d|\.\.|\s(?:plus|minus)\b|\s?\?|\s?[(-]\s?[ABC]\b|(?-i:\s[ABC]{{2,}})\b|{_UNITS}|{_COUNTS})"
 )
@@ -116,7 +117,7 @@ _READER = (
 # Directly before BI-RADS: it is what the patient came with.
 _CAME_WITH = (
     r"(?:recall(?:ed)?|call-?\s?back|work-?\s?up|s/p|evaluat\w+|presents|presenting|suspicious\sfor|consider|referr(?:ed|al)|follow-?\s?up"
-    r"|verlaufskontrolle|überwiesen|zugewiesen|verwezen|suspicion|suspected|verdacht|v\.\s?a\.?|verdenking|z\.\s?n\.?|dd"
+    r"|biops\w+\s(?:of|von|van|bei|nach)|verlaufskontrolle|überwiesen|zugewiesen|verwezen|suspicion|suspected|verdacht|v\.\s?a\.?|verdenking|z\.\s?n\.?|dd"
     r"|(?<!year\s)(?<!years\s)(?<!jahre\s)(?<!jaar\s)(?<!-)(?:old|alte[rs]?|oude?)"
     r")(?=\s(?:(?:of|for|from|due\sto|after|auf|op|wegen|na|nach|bei|van|an?|the|ein\w*|een)\s){0,2}BI[\s-]?RADS?)"
 )

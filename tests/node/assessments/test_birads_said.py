@@ -123,6 +123,8 @@ SAID = {
     "Side\tBI-RADS\nRight\t2\nLeft\t4": "R 2, L 4",
     "1. BI-RADS 4 left.\n2. BI-RADS 2 right.": "L 4, R 2",
     "R+L BI-RADS 1": "LR 1",
+    "BI-RADS 2 B/L": "LR 2",
+    "BI-RADS category 2 for the right breast, category 4 for the left": "R 2, L 4",
     "Right normal (BI-RADS 1), left cyst (BI-RADS 2).": "R 1, L 2",
     "Kein Hinweis auf Malignität rechts (BI-RADS 1), links Herd (BI-RADS 4)": "R 1, L 4",
     "* BI-RADS 2 right breast\n* BI-RADS 4A left breast": "R 2, L 4A",
@@ -130,6 +132,8 @@ SAID = {
     "1. Left mass. Biopsy. BI-RADS 4.\n2. Right breast clear. BI-RADS 1.\nOverall: BI-RADS 4": "L 4, R 1,  4",
     # lines of one form
     "BI-RADS Right: 2 Benign\nBI-RADS Left: 4A Low suspicion": "R 2, L 4A",
+    "Right Breast, BI-RADS 2\nLeft Breast, BI-RADS 4": "R 2, L 4",
+    "BI-RADS 2, Right Breast\nBI-RADS 4, Left Breast": "R 2, L 4",
     "Mammography BI-RADS (right): 2\nMammography BI-RADS (left): 4": "R 2, L 4",
     "RIGHT BREAST BI-RADS: 2\nLEFT BREAST BI-RADS: 4\nOVERALL BI-RADS: 4": "R 2, L 4,  4",
     # headings
@@ -147,6 +151,8 @@ SAID = {
     "RIGHT\n Density: B\n BI-RADS: 2\nLEFT\n Density: B\n BI-RADS: 2": "R 2, L 2",
     "Right breast\nFindings: cyst. BI-RADS 2.\nLeft breast\nFindings: mass. BI-RADS 4.": "R 2, L 4",
     "Right breast:\nMass: none\nBI-RADS: 1\nLeft breast:\nMass: 9 mm\nBI-RADS: 4\nOverall BI-RADS: 4": "R 1, L 4,  4",
+    "HISTORY:\nCOMPARISON:\nFINDINGS:\nNormal.\nIMPRESSION: BI-RADS 1": " 1",
+    "PRIOR MAMMOGRAM:\nNone.\nIMPRESSION: BI-RADS 1": " 1",
     "COMPARISON:\nNone.\nRight breast: BI-RADS 2\nLeft breast: BI-RADS 1": "R 2, L 1",
     # lines that go on
     "Right breast: mass of\n12 mm. BI-RADS 4.": "R 4",
