@@ -194,9 +194,10 @@ def _text(rows: Iterable[Segment]) -> str:
 
 
 def _name(row: Segment) -> str:
-    """The name of a row (OBX-3), or its code where it has none; "" where that is L or R, which may be of anything."""
+    """The name of a row (OBX-3), or its code where it has none; "" where that is a number, or L or R, which
+    may be of anything."""
     name = row.component(3, 2) or row.component(3, 5) or row.component(3)
-    return "" if _is_a_letter(row) else name
+    return "" if _is_a_letter(row) or not re.search(r"[^\W\d]", name) else name
 
 
 def _is_a_letter(row: Segment) -> bool:
@@ -213,6 +214,9 @@ def _stated(order: _Order, rows: Sequence[Segment], message: Message, settings: 
     worded = _in_words(order, rows, settings)
     if coded and worded and not _agree(_by_breast(coded), _by_breast(worded)):
         raise NotUsable("its coded BI-RADS categories and those of its text are not the same")
+    others = [row for row in rows if not _category_paths(row, settings)]
+    if coded and not worded and settings.reads_text and unnamed(_text(others)):
+        raise NotUsable("its text may give another BI-RADS category than its coded one")
     if coded or worded:
         _refuse_sides_not_used(order, rows, settings)
     for row, sides, category in (*coded, *worded):
@@ -271,13 +275,23 @@ def _refuse_sides_not_used(order: _Order, rows: Sequence[Segment], settings: Hl7
     coded = [row for row in rows if _category_paths(row, settings)]
     sub_ids = {row.component(4) for row in coded} - {""}
     read = {id(row) for row in rows if row.component(2) in _TEXT_TYPES} if settings.reads_text else set()
+    names_of_rows = [row.raw(3) for row in order.rows]  # a line of a report shares its name with others
     for row in order.rows:
         if any(row is other for other in coded) or (
             row.component(4) in sub_ids and any(row is other for other in rows)
         ):
             continue
-        if _lateralities(row, settings) or (id(row) not in read and is_side(row.text(5))):
+        if _lateralities(row, settings) or (
+            _is_a_side(row) and (id(row) not in read or names_of_rows.count(row.raw(3)) == 1)
+        ):
             raise NotUsable("it says a laterality, and not of which BI-RADS category (OBX-4 tells them apart)")
+
+
+def _is_a_side(row: Segment) -> bool:
+    """Whether a row's value is a side and nothing else: of a code its text, or the code where it has none."""
+    if row.component(2) in ("CE", "CWE", "CNE", "CF"):
+        return any(is_side(triplet.text or triplet.code) for triplet in row.triplets(5))
+    return is_side(row.text(5))
 
 
 def _in_words(order: _Order, rows: Sequence[Segment], settings: Hl7) -> list[_Found]:

@@ -92,7 +92,7 @@ def with_soft_breaks(text: str) -> str:
             or _are_items(line, following)
             or (_is_field_without_side(line) and _ANNOUNCING.match(following) is not None)
         )
-        pieces += [line, "\n" if hard else SOFT_BREAK]
+        pieces += [line, "\n" if hard else " " if line[-1] == "," else SOFT_BREAK]
     return "".join(pieces[:-1])
 
 

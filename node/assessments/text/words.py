@@ -184,6 +184,10 @@ _OF_SIDES = (
     rf"(?:\s(?:(?:in|of|on|auf|der|den|de|the|either)\s){{0,2}}(?:both|{_LEFT}|{_RIGHT}|beid\w*|bds|bilateral\w*|beiderzijds"
     rf"|{_BREAST}|side|seite)\b){{0,3}}"
 )
+_MEASURED = (
+    rf"\b(?:(?:ACR[\s-])?(?:{_DENSITY}|{_TISSUE})[\s:=(]{{1,3}}{_GRADE}(?:[a-d]|[1-4]|{_ROMAN})|ACR[\s-]{_GRADE}[a-d])"
+    rf"(?![\w{_UNREAD}]|{_DASH}\w|\s?[/+]\s?\w|[.,]\d|{_UNITS})"
+)
 _INTO = rf"\b(?:(?:on|in|of|for|auf|op)[ {SOFT_BREAK}])?(?:(?:the|der|de)[ {SOFT_BREAK}])?"
 _TOKEN = re.compile(
     "|".join(
@@ -206,8 +210,7 @@ _TOKEN = re.compile(
             r"|(?-i:[^\W\d]*[a-z][LR])\b|[0-6](?!(?:mm|cm|st|nd|rd|th|er|e|x|d|h|ml|kv|mo|o)\b)[^\W\d_]{2,}"
             r"|(?!bright|upright|outright|copyright|cleft)\w+(?:left|right|links|rechts)\w*)",
             r"(?P<now>\b(?:now|today|currently|jetzt|nun|heute|aktuell|nu|thans)\b)",
-            rf"(?P<measured>\b(?:(?:ACR[\s-])?(?:{_DENSITY}|{_TISSUE})[\s:=(]{{1,3}}{_GRADE}(?:[a-d]|[1-4]|{_ROMAN})"
-            rf"|ACR[\s-]{_GRADE}[a-d])(?![\w{_UNREAD}]|{_DASH}\w|\s?[/+]\s?\w|[.,]\d|{_UNITS}))",
+            rf"(?P<measured>{_MEASURED})",
             rf"(?P<density>\b(?:{_DENSITY})\b)",
             rf"(?P<tissue>\b(?:{_TISSUE})\b)",
             r"(?P<edition>\b(?:(?:[45]|IV|V)(?:th|\.|e)?|fourth|fifth)\s(?:edition|ed|auflage|editie|atlas|lexi[ck]on)\b|\b(?:lexi[ck]on|atlas)\b"
@@ -317,7 +320,9 @@ def tokens(text: str) -> Iterator[Token]:
 
 
 def unnamed(text: str) -> bool:
-    """Whether a text holds what may be a BI-RADS category without its name ("ACR 4", "Cat. 4a", "category: 4")."""
+    """Whether a text holds what may be a BI-RADS category without its name ("ACR 4", "Cat. 4a", "category: 4");
+    the density of a breast is none ("Brustdichte ACR 2")."""
+    text = re.sub(_MEASURED, " ", text, flags=re.IGNORECASE)
     return any(
         not _OTHER_RADS.search(text[max(0, match.start() - 12) : match.start()]) for match in _UNNAMED.finditer(text)
     )

@@ -156,6 +156,7 @@ SAID = {
     "COMPARISON:\nNone.\nRight breast: BI-RADS 2\nLeft breast: BI-RADS 1": "R 2, L 1",
     # lines that go on
     "Right breast: mass of\n12 mm. BI-RADS 4.": "R 4",
+    "Suspicious mass of the left breast,\nBI-RADS category 4A.": "L 4A",
     "Mass in the\nright breast. BI-RADS 4.": " 4",
     "BI-RADS 2 in the\nright breast, BI-RADS 4 in the\nleft breast.": "R 2, L 4",
     # a conclusion below both breasts, and what is below the only breast that is named

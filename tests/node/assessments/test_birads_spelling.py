@@ -76,7 +76,9 @@ def test_a_category_without_its_name_is_noticed() -> None:
     assert all(unnamed(text) for text in ("ACR 4", "Cat. 4a", "category: 4", "Kategorie IV", "ACR-Kategorie 2"))
     assert unnamed("Final assessment: 4")
     assert unnamed("VI-RADS 4"), "of the bladder; beside breasts a slip of the finger"
-    assert not any(unnamed(text) for text in ("ACR b", "Lung-RADS category 4", "4A", "category of patients"))
+    assert not any(
+        unnamed(text) for text in ("ACR b", "Brustdichte ACR 2", "Lung-RADS category 4", "4A", "category of patients")
+    )
 
 
 def test_a_text_is_known_to_speak_of_birads_or_not() -> None:

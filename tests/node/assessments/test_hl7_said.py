@@ -66,6 +66,7 @@ CODED = {
     "category 4A": ("CWE|111005^Assessment Category^DCM||6121000179106^Category 4A^SCT||||||F", "4A"),
     "category 4C": ("CWE|111005^Assessment Category^DCM||6141000179100^Category 4C^SNOMED-CT||||||F", "4C"),
     "a structured number": ("SN|111005^Assessment Category^DCM||^4||||||F", "4"),
+    "a text": "ST|111005^Assessment Category^DCM||4||||||F",
     "a number": ("NM|111005^Assessment Category^DCM||4||||||F", "4"),
     "repeated alike": ("CWE|111005^x^DCM||397144001^Suspicious^SCT~4||||||F", "4"),
 }
@@ -98,6 +99,8 @@ REFUSED = {
     + f"\rOBX|2|{LATERALITY.format(sub_id='1.2')}|F",
     "a side in a preliminary row": category_row("4", sub_id="1") + f"\rOBX|2|{LATERALITY.format(sub_id='1')}|P",
     "a side in a row with a code of its own": category_row("4") + "\rOBX|2|CWE|S^Side^L||R^Right^L||||||F",
+    "a side in a text of its own beside a code": category_row("4") + "\rOBX|2|ST|SIDE^Side^L||Left||||||F",
+    "a code beside a category without its name": category_row("2") + "\rOBX|2|" + text_row("Assessment category: 4"),
     "a side beside a text": text_row("BI-RADS 4") + "|||||||||L",
     "a side in a row beside a text": text_row("BI-RADS 4") + f"\rOBX|2|{LATERALITY.format(sub_id='')}|F",
     "a side in the value that does not agree": category_row("4^BI-RADS 4 right breast^99LOCAL", "L"),
@@ -179,6 +182,8 @@ def test_the_service_and_the_unit_of_what_is_entered_may_name_it(intake: Hl7Inta
         category_row("397144001^BI-RADS 4 right breast^SCT"),
         category_row("4^Right"),
         category_row("4", sub_id="1") + f"\rOBX|2|{LATERALITY.format(sub_id='1')}|F",
+        category_row("4", "R")
+        + "\rOBX|2|CWE|DENS^Density^L||C^ACR c^L||||||F\rOBX|3|CE|REC^Next^L||RT^Routine^L||||||F",
     ],
 )
 def test_a_side_that_a_coded_category_has_in_words_or_in_a_row_of_its_own_is_its_side(
