@@ -66,7 +66,7 @@ CODED = {
     "category 4A": ("CWE|111005^Assessment Category^DCM||6121000179106^Category 4A^SCT||||||F", "4A"),
     "category 4C": ("CWE|111005^Assessment Category^DCM||6141000179100^Category 4C^SNOMED-CT||||||F", "4C"),
     "a structured number": ("SN|111005^Assessment Category^DCM||^4||||||F", "4"),
-    "a text": "ST|111005^Assessment Category^DCM||4||||||F",
+    "a text": ("ST|111005^Assessment Category^DCM||4||||||F", "4"),
     "a number": ("NM|111005^Assessment Category^DCM||4||||||F", "4"),
     "repeated alike": ("CWE|111005^x^DCM||397144001^Suspicious^SCT~4||||||F", "4"),
 }
