@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,9 @@ from dicom_io.headers import is_head_up, kind_of, laterality_of
 from dicom_io.image_types import MAGNIFIED, what_kind_of_view
 from dicom_io.instance_kinds import InstanceKind
 from dicom_io.magnification import magnification_of
-from dicom_io.pixels.contrast import contrast_of, tones_of
+from dicom_io.pixels.contrast import Contrast, contrast_of, tones_of
 from dicom_io.pixels.decoding import read_dataset, stored_values
-from dicom_io.pixels.luts import approximate_presentation, is_inverse, modality_of, voi_of
+from dicom_io.pixels.luts import Modality, approximate_presentation, is_inverse, modality_of, voi_of
 from dicom_io.spacing import spacing_of
 from dicom_io.views import extent_of, has_implant, unknown_modifiers, view_of
 from models.types import Mammogram
@@ -60,34 +61,17 @@ def read_mammogram(path: Path, max_pixels: int = 100_000_000) -> Mammogram:
     modality = modality_of(dataset, contrast)
     values = modality.of(stored)
     del stored
-    if kind_of(dataset) is InstanceKind.FOR_PROCESSING:
-        remark: str | None = (
-            "Only the raw (For Processing) image was there: it was made presentable by an approximation, "
-            "and scores on such images are less dependable."
-        )
-        pixels = approximate_presentation(dataset, values, inside, contrast, modality.of(contrast.tones))
-    else:
-        voi = voi_of(dataset, modality, contrast)
-        pixels, remark = voi.of(values), voi.remark
-        if is_inverse(dataset):
-            np.subtract(np.float32(1), pixels, out=pixels)
+    pixels, presentation_remark = _presented(dataset, values, inside, contrast, modality)
     pixels[~inside] = 0
-    spacing, extent = spacing_of(dataset), extent_of(dataset)
+    spacing = spacing_of(dataset)
     remarks = (
         *what_kind_of_view(dataset),
         *found.remarks,
         padding_remark,
         modality.remark,
-        remark,
+        presentation_remark,
         *spacing.warnings,
-        *(
-            f"The view modifier {name!r} is unknown: how much of the view it leaves is not told."
-            for name in unknown_modifiers(dataset)
-        ),
-        _extent_remark(dataset, extent) if extent else None,
-        None if is_head_up(dataset) else _HEAD_DOWN,
-        _UNDECODABLE_NAME if "\N{REPLACEMENT CHARACTER}" in text(dataset, "PatientName") else None,
-        "A breast implant is present or was displaced for this view." if has_implant(dataset) else None,
+        *_header_remarks(dataset),
     )
     return Mammogram(
         pixels=np.ascontiguousarray(pixels),
@@ -95,11 +79,39 @@ def read_mammogram(path: Path, max_pixels: int = 100_000_000) -> Mammogram:
         spacing_by=spacing.by,
         laterality=laterality_of(dataset),
         view=view_of(dataset),
-        extent=extent,
+        extent=extent_of(dataset),
         head_up=is_head_up(dataset),
         tones=tones,
         warnings=tuple(sentence for sentence in remarks if sentence),
     )
+
+
+def _presented(
+    dataset: Dataset, values: NDArray[np.float32], inside: NDArray[np.bool_], contrast: Contrast, modality: Modality
+) -> tuple[NDArray[np.float32], str | None]:
+    """The values as they are shown, 0..1, dense tissue bright; with a sentence where that is worth one."""
+    if kind_of(dataset) is InstanceKind.FOR_PROCESSING:
+        pixels = approximate_presentation(dataset, values, inside, contrast, modality.of(contrast.tones))
+        return pixels, (
+            "Only the raw (For Processing) image was there: it was made presentable by an approximation, "
+            "and scores on such images are less dependable."
+        )
+    voi = voi_of(dataset, modality, contrast)
+    pixels = voi.of(values)
+    if is_inverse(dataset):
+        np.subtract(np.float32(1), pixels, out=pixels)
+    return pixels, voi.remark
+
+
+def _header_remarks(dataset: Dataset) -> Iterator[str | None]:
+    """What a radiologist should know of the header alone."""
+    extent = extent_of(dataset)
+    for name in unknown_modifiers(dataset):
+        yield f"The view modifier {name!r} is unknown: how much of the view it leaves is not told."
+    yield _extent_remark(dataset, extent) if extent else None
+    yield None if is_head_up(dataset) else _HEAD_DOWN
+    yield _UNDECODABLE_NAME if "\N{REPLACEMENT CHARACTER}" in text(dataset, "PatientName") else None
+    yield "A breast implant is present or was displaced for this view." if has_implant(dataset) else None
 
 
 def _outside_padding(dataset: Dataset, stored: NDArray[Any]) -> tuple[NDArray[np.bool_], str | None]:

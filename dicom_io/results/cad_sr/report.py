@@ -11,10 +11,10 @@ from pydicom.uid import MammographyCADSRStorage
 from dicom_io.errors import NotEncodable
 from dicom_io.results.cad_sr.content import LIBRARY_POSITION, cad_report
 from dicom_io.results.cad_sr.library import library_of
-from dicom_io.results.encoding import Encoding, file_meta, is_partial, sign
+from dicom_io.results.encoding import Encoding, sign
 from dicom_io.results.fingerprints import exam_fingerprint
-from dicom_io.results.own_codes import coding_scheme
-from dicom_io.results.sources import referenced_request, study_references
+from dicom_io.results.sources import referenced_request
+from dicom_io.results.sr_document import sr_document
 from models.types import ExamReading
 
 SERIES_NUMBER = 9200
@@ -44,27 +44,21 @@ def encode_cad_sr(
     content = exam_fingerprint(replace(exam, concordances=()), sources)
     if encoding.coded_category:
         content += " with coded category"
-    sr = Dataset()
-    sr.SOPClassUID = MammographyCADSRStorage
-    sr.SOPInstanceUID = encoding.lasting_uid(study, content, "CAD-SR")
-    sr.file_meta = file_meta(sr)
-    sr.StudyInstanceUID = study
-    sr.Modality = "SR"
-    sr.SeriesInstanceUID = encoding.lasting_uid(study, content, "CAD-SR series")
+    sop_instance_uid = encoding.lasting_uid(study, content, "CAD-SR")
+    is_same = predecessor is not None and predecessor.SOPInstanceUID == sop_instance_uid
+    sr = sr_document(
+        exam,
+        study,
+        sop_class_uid=MammographyCADSRStorage,
+        sop_instance_uid=sop_instance_uid,
+        series_instance_uid=encoding.lasting_uid(study, content, "CAD-SR series"),
+        evidence=library.sources,
+        predecessor=None if is_same else predecessor,
+        told_in="impression",
+    )
     sr.SeriesNumber = SERIES_NUMBER
     sr.SeriesDescription = f"AI CAD{encoding.edition}, mammo-node, research use only"[:64]
     sr.InstanceNumber = 1
-    sr.ReferencedPerformedProcedureStepSequence = []
-    sr.PerformedProcedureCodeSequence = []
-    partial = is_partial(exam)
-    sr.CompletionFlag = "PARTIAL" if partial else "COMPLETE"
-    if partial:
-        sr.CompletionFlagDescription = "Views are missing or images were not read: see the impression"
-    sr.VerificationFlag = "UNVERIFIED"
-    sr.CurrentRequestedProcedureEvidenceSequence = study_references(library.sources)
-    if predecessor is not None and predecessor.SOPInstanceUID != sr.SOPInstanceUID:
-        sr.PredecessorDocumentsSequence = study_references([predecessor])
-    sr.CodingSchemeIdentificationSequence = [coding_scheme()]
     sr.update(cad_report(exam, library, encoding))
     sign(sr, described, encoding)
     sr.update(referenced_request(described))

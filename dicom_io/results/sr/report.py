@@ -8,10 +8,10 @@ from pydicom import Dataset
 from pydicom.uid import Comprehensive3DSRStorage
 
 from dicom_io.errors import NotEncodable
-from dicom_io.results.encoding import Encoding, file_meta, is_partial, sign
-from dicom_io.results.own_codes import coding_scheme
-from dicom_io.results.sources import referenced_request, study_references
+from dicom_io.results.encoding import Encoding, sign
+from dicom_io.results.sources import referenced_request
 from dicom_io.results.sr.content import measurement_report
+from dicom_io.results.sr_document import sr_document
 from models.types import ExamReading
 
 SERIES_NUMBER = 9000
@@ -41,28 +41,20 @@ def encode_sr(
     _check(exam, sources)
     described = sources[exam.images[0].sop_instance_uid] if exam.images else next(iter(sources.values()))
     study = described.StudyInstanceUID
-    sr = Dataset()
-    sr.SOPClassUID = Comprehensive3DSRStorage
-    sr.SOPInstanceUID = encoding.uid(study, "SR")
-    sr.file_meta = file_meta(sr)
-    sr.StudyInstanceUID = study
-    sr.Modality = "SR"
-    sr.SeriesInstanceUID = encoding.uid(study, "SR series")
+    sr = sr_document(
+        exam,
+        study,
+        sop_class_uid=Comprehensive3DSRStorage,
+        sop_instance_uid=encoding.uid(study, "SR"),
+        series_instance_uid=encoding.uid(study, "SR series"),
+        evidence=(*sources.values(), *segs.values()),
+        predecessor=predecessor,
+        told_in="comments",
+    )
     sr.SeriesNumber = SERIES_NUMBER
     sr.SeriesDescription = f"AI report {_edition(encoding.revision)}, mammo-node, research use only"
     sr.InstanceNumber = encoding.revision
-    sr.ReferencedPerformedProcedureStepSequence = []
-    sr.PerformedProcedureCodeSequence = []
-    partial = is_partial(exam)
-    sr.CompletionFlag = "PARTIAL" if partial else "COMPLETE"
-    if partial:
-        sr.CompletionFlagDescription = "Views are missing or images were not read: see the comments"
     sr.PreliminaryFlag = "PRELIMINARY"
-    sr.VerificationFlag = "UNVERIFIED"
-    sr.CurrentRequestedProcedureEvidenceSequence = study_references((*sources.values(), *segs.values()))
-    if predecessor is not None:
-        sr.PredecessorDocumentsSequence = study_references([predecessor])
-    sr.CodingSchemeIdentificationSequence = [coding_scheme()]
     sr.update(measurement_report(exam, sources, segs.values(), encoding))
     sign(sr, described, encoding)
     sr.update(referenced_request(described))
