@@ -2,81 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import fmean
 
 import torch
 
-from models.birads.calibration import Level
 from models.bundles.bundle import ROLES, Bundle
 from models.datasets.case import Cases
 from models.datasets.split import Split, folds, sides
-from models.evaluation.detection import (
-    B1_COLUMNS,
-    B1_NOTES,
-    FROC_COLUMNS,
-    average_precision_row,
-    froc_row,
-    measured_images,
-)
 from models.evaluation.evaluation import Observed, observe_bundle
-from models.evaluation.examples import draw_examples
-from models.evaluation.malignancy import (
-    A1_COLUMNS,
-    AREA_COLUMNS,
-    BIRADS_NOTES,
-    CUT_NOTE,
-    NO_BIRADS,
-    NO_MASSES,
-    area_row,
-    birads_rows,
-    decision_row,
-    why_no_scores,
-    with_birads,
-    with_masses,
-)
 from models.evaluation.observations import EvaluationError, Observation
 from models.evaluation.observe import Progress
-from models.evaluation.paired import (
-    area_difference,
-    average_precision_difference,
-    boundary_difference,
-    decision_difference,
-    differences,
-    froc_difference,
-    pixel_difference,
-)
-from models.evaluation.papers import printed
-from models.evaluation.scored import Scored, scored_images, scored_lesions, worth
-from models.evaluation.segmentation import (
-    B3_COLUMNS,
-    B4_COLUMNS,
-    PIXEL_NOTE,
-    Drawn,
-    as_shown,
-    border_note,
-    boundary_row,
-    by_true_box,
-    pixel_row,
-)
-from models.evaluation.tables import About, Absent, Cell, Counts, Draws, Plot, Report, Row, Section, Table
-from models.measures.detection import Figure
 from models.training.kinds import recipe_of
 from models.training.recipe import Recipe, kind_of
-from models.training.runs import make_split, train
-from models.types import FindingKind
-
-_POOLED = (
-    "Each recipe's figures are of the test patients of all folds together, each read by the model that never saw them."
-)
-_WHOLE_NOTE = (
-    "The whole: the detector's box, the prompt that the segmenter's recipe asks for (yolo-mlsam: the box's brightest "
-    "point), its outline. A lesion that no box shown finds is drawn nowhere. What HQ-SAM was prompted with the paper "
-    "does not say: yolo-hq-sam has the same point, and the table of true boxes what a person's box would give."
-)
-_NO_DETECTOR = "No detector stands before it: name a detector's recipe as well, or give --base."
+from models.training.runs import make_split, naming, train
 
 
 @dataclass(frozen=True)
@@ -182,248 +122,18 @@ def _contend(
         def fold_progress(done: int, total: int, how: str, number: int = number) -> None:
             progress(done, total, f"{recipe.name}, fold {number} of {len(splits)}: {how}")
 
-        bundle = train(
-            recipe, cases, place, start, device, fold_progress, split=split, base=base, measured=False
-        ).bundle
-        if detector is not None:
-            bundle = replace(bundle, detector=detector.bundles[number - 1].detector)
-        elif base is not None and recipe.kind != "detector":
-            bundle = replace(bundle, detector=base.detector)
-        _, validation, test = sides(cases.cases, split)
-        mixed = recipe.fit.mixed_precision
-        observed.append(
-            observe_bundle(bundle, test, validation, place / "evaluation", device, mixed, fold_progress, roles)
-        )
+        with naming(f"{recipe.name}, fold {number} of {len(splits)}"):
+            bundle = train(
+                recipe, cases, place, start, device, fold_progress, split=split, base=base, measured=False
+            ).bundle
+            if detector is not None:
+                bundle = replace(bundle, detector=detector.bundles[number - 1].detector)
+            elif base is not None and recipe.kind != "detector":
+                bundle = replace(bundle, detector=base.detector)
+            _, validation, test = sides(cases.cases, split)
+            mixed = recipe.fit.mixed_precision
+            observed.append(
+                observe_bundle(bundle, test, validation, place / "evaluation", device, mixed, fold_progress, roles)
+            )
         bundles.append(bundle)
     return Contender(recipe, tuple(bundles), tuple(observed), before if recipe.kind == "segmenter" else "")
-
-
-def examples_of(contenders: Sequence[Contender], cases: Cases, device: torch.device) -> tuple[Plot, ...]:
-    """Pictures of what each segmenter draws of the same lesions, of the first fold (paper B, Figure 4)."""
-    return tuple(
-        plot
-        for contender in contenders
-        if contender.recipe.kind == "segmenter"
-        for plot in draw_examples(
-            contender.bundles[0],
-            cases.cases,
-            contender.folds[0].test,
-            f"examples-{contender.name}",
-            device,
-            contender.recipe.fit.mixed_precision,
-        )
-    )
-
-
-def ablation_report(
-    about: About, contenders: Sequence[Contender], draws: Draws, examples: Sequence[Plot] = ()
-) -> Report:
-    """A section for each kind among the contenders; `examples` stand with the segmenters."""
-    by_kind = {kind: [contender for contender in contenders if contender.recipe.kind == kind] for kind in _SECTIONS}
-    sections = {kind: _SECTIONS[kind](some, draws) for kind, some in by_kind.items() if some}
-    if "segmenter" in sections:
-        sections["segmenter"] = replace(sections["segmenter"], plots=tuple(examples))
-    return Report(about, tuple(sections.values()))
-
-
-def _detectors(contenders: Sequence[Contender], draws: Draws) -> Section:
-    images = {contender.name: measured_images(contender.pooled) for contender in contenders}
-    return Section(
-        "detectors",
-        "Detectors",
-        _POOLED,
-        (
-            Table(
-                "B1",
-                "Attention",
-                B1_COLUMNS,
-                (
-                    *(average_precision_row(some, name, draws) for name, some in images.items()),
-                    *printed("B1", B1_COLUMNS),
-                ),
-                "paper B, Table 1",
-                percent=True,
-                notes=B1_NOTES,
-            ),
-            *differences("B1", "Attention", B1_COLUMNS, images, average_precision_difference, draws, percent=True),
-            Table(
-                "froc",
-                "Sensitivity at so many false positives an image (FROC)",
-                FROC_COLUMNS,
-                tuple(froc_row(some, name, draws) for name, some in images.items()),
-            ),
-            *differences("froc", "FROC", FROC_COLUMNS, images, froc_difference, draws),
-        ),
-    )
-
-
-def _segmenters(contenders: Sequence[Contender], draws: Draws) -> Section:
-    drawn = {contender.name: by_true_box(contender.pooled) for contender in contenders}
-    return Section(
-        "segmenters",
-        "Segmenters",
-        f"{_POOLED} Outlines are from true boxes, which the segmenter enlarges, but for Table 5 of paper B.",
-        (
-            Table(
-                "B3",
-                "Features",
-                B3_COLUMNS,
-                (*(boundary_row(name, some, draws) for name, some in drawn.items()), *printed("B3", B3_COLUMNS)),
-                "paper B, Table 3",
-                percent=True,
-                notes=(border_note(next(iter(drawn.values()), [])),),
-            ),
-            *differences("B3", "Features", B3_COLUMNS, drawn, boundary_difference, draws, percent=True),
-            Table(
-                "B4",
-                "Encoder",
-                B4_COLUMNS,
-                (*(pixel_row(name, some, draws) for name, some in drawn.items()), *printed("B4", B4_COLUMNS)),
-                "paper B, Table 4",
-                percent=True,
-                notes=(PIXEL_NOTE,),
-            ),
-            *differences("B4", "Encoder", B4_COLUMNS, drawn, pixel_difference, draws, percent=True),
-            *_whole_tables(contenders, draws),
-            Table(
-                "folds",
-                "Folds, from true boxes",
-                B4_COLUMNS,
-                tuple(
-                    row
-                    for contender in contenders
-                    for row in _by_fold(contender.name, map(by_true_box, _tests(contender.folds)), draws)
-                ),
-                percent=True,
-                notes=(PIXEL_NOTE,),
-            ),
-        ),
-    )
-
-
-def _whole_tables(contenders: Sequence[Contender], draws: Draws) -> tuple[Table, ...]:
-    """Paper B's Table 5: a segmenter behind a detector, fold by fold."""
-    rows: list[Row] = []
-    pooled: dict[str, list[Drawn]] = {}
-    for contender in contenders:
-        if not contender.detector:
-            rows.append(Row(contender.name, (Absent(_NO_DETECTOR),) * len(B4_COLUMNS)))
-            continue
-        name = f"{contender.detector} + {contender.name}"
-        by_fold = [as_shown(fold) for fold in _tests(contender.folds)]
-        rows += _by_fold(name, by_fold, draws)
-        pooled[name] = [lesion for fold in by_fold for lesion in fold]
-    return (
-        Table(
-            "B5",
-            "Folds, detector and segmenter together",
-            B4_COLUMNS,
-            (*rows, *printed("B5", B4_COLUMNS)),
-            "paper B, Table 5",
-            percent=True,
-            notes=(PIXEL_NOTE, _WHOLE_NOTE, "The mean is of the folds' figures, as the paper's."),
-        ),
-        *differences(
-            "B5", "Detector and segmenter together", B4_COLUMNS, pooled, pixel_difference, draws, percent=True
-        ),
-    )
-
-
-def _tests(folds: Sequence[Observed]) -> list[tuple[Observation, ...]]:
-    return [fold.test for fold in folds]
-
-
-def _by_fold(name: str, folds: Iterable[Sequence[Drawn]], draws: Draws) -> list[Row]:
-    rows = [pixel_row(f"{name}, fold {number}", some, draws) for number, some in enumerate(folds, start=1)]
-    return [*rows, _mean_row(f"{name}, mean", rows)]
-
-
-def _mean_row(name: str, rows: Sequence[Row]) -> Row:
-    cells: list[Cell] = []
-    for column in zip(*(row.cells for row in rows), strict=True):
-        known = [cell.value for cell in column if isinstance(cell, Figure)]
-        cells.append(fmean(known) if len(known) == len(rows) else Absent("Not every fold has it."))
-    counts = [row.counts for row in rows if row.counts is not None]
-    together = Counts(
-        sum(fold.patients for fold in counts),
-        sum(fold.images for fold in counts),
-        sum(fold.lesions or 0 for fold in counts),
-    )
-    return Row(name, tuple(cells), together)
-
-
-def _classifiers(contenders: Sequence[Contender], draws: Draws) -> Section:
-    images = {contender.name: _worth(contender, Level.IMAGE) for contender in contenders}
-    lesions = {contender.name: _worth(contender, Level.LESION) for contender in contenders}
-    masses = {contender.name: _worth(contender, Level.IMAGE, with_masses) for contender in contenders}
-    mass_lesions = {contender.name: _worth(contender, Level.LESION, only_masses) for contender in contenders}
-    compared = {contender.name: _worth(contender, Level.IMAGE, with_birads) for contender in contenders}
-    read = next((contender.pooled for contender in contenders if with_birads(contender.pooled)), [])
-    why = {contender.name: why_no_scores(contender.pooled) for contender in contenders}
-    no_lesions = "No lesion has a pathology of its own."
-    decisions = [
-        row
-        for name in images
-        for row in (
-            decision_row(f"{name}, images", images[name], draws, why[name]),
-            decision_row(f"{name}, images with masses", masses[name], draws, NO_MASSES if images[name] else why[name]),
-            decision_row(f"{name}, lesions", lesions[name], draws, no_lesions),
-            decision_row(f"{name}, masses", mass_lesions[name], draws, NO_MASSES),
-            decision_row(f"{name}, images with a BI-RADS category", compared[name], draws, NO_BIRADS),
-        )
-    ]
-    areas = [
-        row
-        for name in images
-        for row in (
-            area_row(f"{name}, images", images[name], draws, why[name]),
-            area_row(f"{name}, images with masses", masses[name], draws, NO_MASSES if images[name] else why[name]),
-            area_row(f"{name}, lesions", lesions[name], draws, no_lesions),
-            area_row(f"{name}, masses", mass_lesions[name], draws, NO_MASSES),
-        )
-    ]
-    return Section(
-        "classifiers",
-        "Classifiers",
-        f"{_POOLED} Lesions are scored by their true outlines; a classifier that looks at images alone gives them "
-        "its image's score. One whose image score depends on findings has none here, unless --base gives a detector "
-        "and a segmenter. The paper's rows are of masses.",
-        (
-            Table(
-                "A1",
-                "Malignant or not",
-                A1_COLUMNS,
-                (*decisions, *birads_rows(read, draws), *printed("A1", A1_COLUMNS)),
-                "paper A, Table 1",
-                notes=(CUT_NOTE, *BIRADS_NOTES),
-            ),
-            *differences("A1-images", "Malignant or not, images", A1_COLUMNS, images, decision_difference, draws),
-            *differences("A1-masses", "Malignant or not, masses", A1_COLUMNS, mass_lesions, decision_difference, draws),
-            Table("areas", "Areas under the ROC and the precision–recall curve", AREA_COLUMNS, tuple(areas)),
-            *differences("areas-images", "Areas, images", AREA_COLUMNS, images, area_difference, draws),
-            *differences("areas-masses", "Areas, masses", AREA_COLUMNS, mass_lesions, area_difference, draws),
-        ),
-    )
-
-
-def only_masses(observations: Sequence[Observation]) -> list[Observation]:
-    """The images with no other lesions than their masses."""
-    return [
-        replace(observation, lesions=tuple(lesion for lesion in observation.lesions if lesion.kind is FindingKind.MASS))
-        for observation in observations
-    ]
-
-
-def _worth(
-    contender: Contender, level: Level, chosen: Callable[[Sequence[Observation]], Sequence[Observation]] = tuple
-) -> list[Scored]:
-    """Scores of all folds, each fold's by its own calibration."""
-    scored = scored_images if level is Level.IMAGE else scored_lesions
-    return [
-        score
-        for fold, bundle in zip(contender.folds, contender.bundles, strict=True)
-        for score in worth(scored(chosen(fold.test)), bundle.calibration.get(level))
-    ]
-
-
-_SECTIONS = {"detector": _detectors, "segmenter": _segmenters, "classifier": _classifiers}

@@ -6,7 +6,8 @@ import hashlib
 import json
 import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,12 +22,13 @@ from models.catalog import load_pipeline
 from models.datasets.case import Case, Cases
 from models.datasets.split import Split, folds, official, paper, sides, split_by_patient
 from models.durable import write_durably
+from models.errors import UserError
 from models.training.calibration.composing import calibrate_composed
 from models.training.calibration.cross_fitting import out_of_fold, scored_by
 from models.training.calibration.fitting import calibrate
 from models.training.detector.largest_lesion import largest_lesion
 from models.training.held_out_figures import is_interval, measure
-from models.training.parts import fit_part
+from models.training.parts import Fitted, fit_part
 from models.training.recipe import Progress, Recipe, SplitRecipe
 from models.types import counted
 
@@ -104,19 +106,9 @@ def train(
 
     train_cases, validation, test = sides(cases.cases, split)
     fitted = fit_part(recipe, train_cases, validation, start, folder, device, progress, depends_on)
-    calibration: dict[Level, Calibration] = {}
-    notes: list[str] = []
-    if recipe.kind == "classifier" and (asked := recipe.calibration).method != "none":
-        reads = load_pipeline(other_parts(out, base), device, recipe.fit.mixed_precision)
-        if asked.folds:
-            tested = {patient for case in test for patient in case.patients}
-            others = [case for case in cases.cases if tested.isdisjoint(case.patients)]
-            scored = out_of_fold(recipe, others, reads, start, folder / "calibration", device, progress, depends_on)
-        else:
-            scored = scored_by(fitted, recipe, reads, validation, device)
-        calibration, notes = calibrate(scored, asked)
-        if asked.composed and Level.IMAGE in calibration:
-            calibration |= calibrate_composed(scored, Method(asked.method))
+    calibration, notes = _calibration(
+        recipe, cases, fitted, validation, test, start, folder, device, progress, depends_on, other_parts(out, base)
+    )
     part = NewPart(
         role=recipe.kind,
         weights=fitted.weights,
@@ -137,6 +129,40 @@ def train(
         bundle = put_part(out, replace(part, figures=figures))
     _write(folder / "figures.json", {"depends_on": depends_on, "figures": figures, "notes": notes})
     return Trained(bundle, figures or {}, tuple(notes))
+
+
+def _calibration(
+    recipe: Recipe,
+    cases: Cases,
+    fitted: Fitted,
+    validation: Sequence[Case],
+    test: Sequence[Case],
+    start: Path | None,
+    folder: Path,
+    device: torch.device,
+    progress: Progress,
+    depends_on: str,
+    others: Bundle,
+) -> tuple[dict[Level, Calibration], list[str]]:
+    """A classifier's calibration by what its recipe says, with what a person should know; none of other parts.
+
+    Args:
+        others: the bundle whose detector and segmenter the scores are read with.
+    """
+    asked = recipe.calibration
+    if recipe.kind != "classifier" or asked.method == "none":
+        return {}, []
+    reads = load_pipeline(others, device, recipe.fit.mixed_precision)
+    if asked.folds:
+        tested = {patient for case in test for patient in case.patients}
+        untested = [case for case in cases.cases if tested.isdisjoint(case.patients)]
+        scored = out_of_fold(recipe, untested, reads, start, folder / "calibration", device, progress, depends_on)
+    else:
+        scored = scored_by(fitted, recipe, reads, validation, device)
+    calibration, notes = calibrate(scored, asked)
+    if asked.composed and Level.IMAGE in calibration:
+        calibration |= calibrate_composed(scored, Method(asked.method))
+    return calibration, notes
 
 
 def train_folds(
@@ -164,9 +190,21 @@ def train_folds(
             progress((number - 1) * total + steps, count * total, f"fold {number} of {count}, {text}")
 
         place = out / f"fold-{number}"
-        done.append(train(recipe, cases, place, start, device, fold_progress, split=split, restart=restart, base=base))
+        with naming(f"fold {number} of {count}"):
+            done.append(
+                train(recipe, cases, place, start, device, fold_progress, split=split, restart=restart, base=base)
+            )
     _write(out / "folds.json", {"folds": [trained.figures for trained in done], "summary": fold_summary(done)})
     return done
+
+
+@contextmanager
+def naming(what: str) -> Iterator[None]:
+    """Puts `what` (a recipe's fold) before the message of a UserError."""
+    try:
+        yield
+    except UserError as error:
+        raise type(error)(f"{what}: {error}") from error
 
 
 def fold_summary(done: Sequence[Trained]) -> dict[str, dict[str, float]]:

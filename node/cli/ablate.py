@@ -58,7 +58,8 @@ def ablate(
     from models.device import choose_device
     from models.evaluation.report import PAGE, write_report
     from models.evaluation.tables import Draws
-    from models.training.ablation import ablation_report, any_recipe, contend, examples_of, make_folds
+    from models.training.ablation import any_recipe, contend, make_folds
+    from models.training.ablation_report import ablation_report, examples_of
 
     where, read = choose_device(device), [any_recipe(recipe) for recipe in recipes]
     starts = _starts(start, [recipe.name for recipe in read])

@@ -12,7 +12,8 @@ from models.evaluation.evaluation import Observed
 from models.evaluation.observations import Observation
 from models.evaluation.tables import About, Absent, Draws, Table
 from models.measures.detection import Figure
-from models.training.ablation import Contender, ablation_report, any_recipe
+from models.training.ablation import Contender, any_recipe
+from models.training.ablation_report import ablation_report
 
 ABOUT = About("made up", "made up", ("made-up",), "all images")
 
