@@ -47,8 +47,8 @@ class Answer:
     comment: str = ""
 
     @classmethod
-    def told(cls, status: Status, sentence: str) -> Answer:
-        """With a sentence that was not made for a comment: cut to what one holds."""
+    def shortened(cls, status: Status, sentence: str) -> Answer:
+        """A status with a sentence of any length, cut to the 64 characters of a comment."""
         fit = sentence.encode("ascii", "replace").decode().replace("\\", "/")
         return cls(status, " ".join(fit.split())[:_LONGEST_COMMENT])
 

@@ -119,13 +119,13 @@ class Receiving:
         try:
             whole = read_whole_file(received.path, self._limits.max_image_bytes)
         except CutShort as error:
-            return Answer.told(Status.TRUNCATED, str(error))
+            return Answer.shortened(Status.TRUNCATED, str(error))
         except NotReadable as error:
-            return Answer.told(Status.NOT_DICOM, str(error))
+            return Answer.shortened(Status.NOT_DICOM, str(error))
         try:
             header = describe(whole.dataset)
         except NotReadable as error:
-            return Answer.told(Status.BAD_UID, str(error))
+            return Answer.shortened(Status.BAD_UID, str(error))
         if (received.sop_class_uid, received.sop_instance_uid) != (header.sop_class_uid, header.sop_instance_uid):
             return Answer(Status.DOES_NOT_MATCH, "request and data set name different SOP class or instance")
         try:
@@ -134,7 +134,7 @@ class Receiving:
             with self._study_locks.of(header.study_instance_uid):
                 return self._keep(received, whole, header)
         except NotReadable as error:
-            return Answer.told(Status.NOT_DICOM, str(error))
+            return Answer.shortened(Status.NOT_DICOM, str(error))
         except SQLAlchemyError as error:
             # Only its name: the message quotes the row, and the row names the patient.
             log.error("the database did not take an instance: %s", type(error).__name__)
@@ -291,7 +291,7 @@ class Receiving:
             with self._one_writer.begin() as session:
                 hold_contradicting(session, session.get_one(Instance, known.id), why)
             self._place(whole.path, version.path)
-        return Answer.told(Status.CONTRADICTS, f"{why}: set aside")
+        return Answer.shortened(Status.CONTRADICTS, f"{why}: set aside")
 
     @contextmanager
     def _entering(self, path: str | None) -> Iterator[Session]:

@@ -114,12 +114,12 @@ def test_the_reason_of_a_refusal_fits_the_answer(bomb: str):
     data, vr, order = BOMBS[bomb]
     with pytest.raises(NotReadable) as refused:
         check_bounds(io.BytesIO(data), 0, implicit=not vr, little=order == "<")
-    assert Answer.told(Status.NOT_DICOM, str(refused.value)).comment == str(refused.value)
+    assert Answer.shortened(Status.NOT_DICOM, str(refused.value)).comment == str(refused.value)
 
 
 @given(strategies.text(max_size=200))
 def test_any_sentence_becomes_a_comment(sentence: str):
-    comment = Answer.told(Status.NOT_DICOM, sentence).comment
+    comment = Answer.shortened(Status.NOT_DICOM, sentence).comment
     assert len(comment) <= 64
     if sentence.isascii() and sentence.isprintable() and "\\" not in sentence:
         assert comment == " ".join(sentence.split())[:64]
