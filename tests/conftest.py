@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from phantoms import WrittenPhantoms, write_phantoms
+from ports import held_port, silent_server
 from small_studies import small_studies
 
 from node.demo.studies import CasesMissing, DemoStudy, find_cases
+
+settings.register_profile(
+    "the same everywhere",  # the same examples in every run, and no clock: a slow machine finds the same faults
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("the same everywhere")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -27,6 +39,20 @@ def the_same_chance_every_time() -> None:
     """Tests that draw weights or pictures draw the same ones in every run, alone or among others."""
     if torch := sys.modules.get("torch"):  # most tests get by without it
         torch.manual_seed(0)
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """A port at which nobody listens."""
+    with held_port() as port:
+        yield port
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A port at which connections are taken and nothing is ever said."""
+    with silent_server() as port:
+        yield port
 
 
 @pytest.fixture(scope="session")

@@ -12,9 +12,10 @@ import tomli_w
 from assessing import ALGORITHM, LEFT, finding, item, oru, overall, report_on
 from hl7.client import MLLPClient
 from orthanc import Orthanc
+from ports import held_port
 from pydicom import Dataset, dcmread
 from road import changed, texts
-from running import RunningNode, eventually, free_port
+from running import RunningNode, eventually
 
 from dicom_io.device import is_ours
 from dicom_io.network.peer import Peer
@@ -46,8 +47,9 @@ def calibrated_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def hl7_port() -> int:
-    return free_port()
+def hl7_port() -> Iterator[int]:
+    with held_port() as port:
+        yield port
 
 
 @pytest.fixture(scope="module")

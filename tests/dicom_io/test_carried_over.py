@@ -367,7 +367,7 @@ def decimals(dataset: Dataset) -> list[str]:
     return found
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(
     st.floats(0.011, 0.49, exclude_min=True),
     st.floats(-1e9, 1e9, allow_subnormal=False),

@@ -195,7 +195,7 @@ def test_a_raw_image_has_contrast_whatever_its_rescale(said: dict[str, float], r
 numbers = some.one_of(some.integers(-70000, 70000), some.floats(-1e30, 1e30, allow_nan=False))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     bits=some.sampled_from([8, 10, 12, 14, 16]),
     centre=numbers,

@@ -176,7 +176,7 @@ def test_quality_control_specimens_and_stacks_are_named(attributes: dict[str, ob
     assert why in describe(an_image("ORIGINAL", "PRIMARY", **attributes)).no_view
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     blocked=st.sampled_from(sorted(STANDARD - READ - {"TOMOSYNTHESIS", "PRE_CONTRAST", "POST_CONTRAST"})),
     others=st.lists(st.sampled_from(sorted(STANDARD | {"", "LEFT", "150000", "NONE"})), max_size=5),

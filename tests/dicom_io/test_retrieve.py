@@ -121,7 +121,7 @@ def listener(kept: Kept, orthanc: Orthanc) -> Iterator[Listener]:
 
 
 def dicom_source(orthanc: Orthanc, move_to: str | None = None, calling: str = NODE) -> DicomSource:
-    return DicomSource(Peer(orthanc.ae_title, orthanc.host, orthanc.dicom_port, 20, calling), move_to)
+    return DicomSource(Peer(orthanc.ae_title, orthanc.host, orthanc.dicom_port, 60, calling), move_to)
 
 
 def web_source(orthanc: Orthanc) -> WebSource:
@@ -300,14 +300,12 @@ def test_fetching_stops_before_less_is_free_than_must_stay_so(by, orthanc, tmp_p
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0.dcm", "1.dcm"], "whole ones, and no more"
 
 
-def test_a_source_that_nobody_runs_is_unreachable():
-    with socket.create_server(("127.0.0.1", 0)) as held:
-        port = held.getsockname()[1]
+def test_a_source_that_nobody_runs_is_unreachable(closed_port):
     for source in (
-        DicomSource(Peer("PACS", "127.0.0.1", port, 2, NODE)),
-        WebSource(WebPeer(f"http://127.0.0.1:{port}", 2)),
+        DicomSource(Peer("PACS", "127.0.0.1", closed_port, 2, NODE)),
+        WebSource(WebPeer(f"http://127.0.0.1:{closed_port}", 2)),
     ):
-        with pytest.raises(Unreachable, match=str(port)):
+        with pytest.raises(Unreachable, match=str(closed_port)):
             source.studies("StudyInstanceUID", STUDY)
 
 
@@ -356,9 +354,9 @@ def test_a_source_whose_pdu_has_no_end_is_cut_off(sends: Callable[[Wire], None],
 
         peer = threading.Thread(target=answer)
         peer.start()
-        source = DicomSource(Peer("PACS", "127.0.0.1", server.getsockname()[1], 1, NODE))
+        source = DicomSource(Peer("PACS", "127.0.0.1", server.getsockname()[1], 3, NODE))
         with pytest.raises(Unreachable, match="broke the association"):
             source.retrieve(STUDY, WANTED, tmp_path, lambda _: None)
-        peer.join(timeout=20)
+        peer.join(timeout=120)
         assert not peer.is_alive(), "its connection was closed"
     assert not list(tmp_path.iterdir())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from io import BytesIO
@@ -76,7 +75,7 @@ class Pacs:
         for association in self._server.active_associations:
             association.abort()
 
-    def as_peer(self, ae_title: str = "PACS", timeout_s: float = 20) -> Peer:
+    def as_peer(self, ae_title: str = "PACS", timeout_s: float = 60) -> Peer:
         return Peer(ae_title, "127.0.0.1", self.port, timeout_s, CALLING)
 
     def _accepted(self, event: evt.Event) -> None:
@@ -99,19 +98,6 @@ def pacs() -> Iterator[Pacs]:
     peer.start()
     yield peer
     peer.stop()
-
-
-@pytest.fixture
-def silent_port() -> Iterator[int]:
-    """A port where connections are taken and nothing is ever said."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        yield listener.getsockname()[1]
-
-
-@pytest.fixture
-def closed_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 @pytest.fixture
@@ -291,7 +277,7 @@ def test_a_peer_that_never_answers_the_association_is_cut_off(silent_port, a_fil
 
 def test_a_peer_that_takes_the_file_and_never_answers_is_cut_off(pacs, a_file):
     released = threading.Event()
-    pacs._store = lambda event: released.wait(20) and 0x0000
+    pacs._store = lambda event: released.wait(300) and 0x0000
     pacs.stop()
     pacs.start()
     try:
@@ -310,7 +296,7 @@ def test_a_peer_that_stops_reading_in_the_middle_of_a_file_is_cut_off(pacs, a_fi
 
     def freeze(event: evt.Event) -> None:
         if type(event.pdu).__name__ == "P_DATA_TF":
-            released.wait(30)
+            released.wait(300)
 
     pacs._server.bind(evt.EVT_PDU_RECV, freeze)
     try:

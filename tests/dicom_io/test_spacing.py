@@ -106,7 +106,7 @@ def test_a_factor_that_no_geometry_has_is_dropped_and_said(factor: str) -> None:
     assert len(spot.warnings) == 2
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     factor=st.floats(allow_nan=False, allow_infinity=False),
     mm=st.floats(-1, 1),

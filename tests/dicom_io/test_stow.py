@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import ssl
 import subprocess
 import threading
@@ -67,7 +66,7 @@ class Service:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def peer(self, **changed: object) -> WebPeer:
-        return WebPeer(**{"url": f"{self.scheme}://127.0.0.1:{self.port}/dicom-web", "timeout_s": 5.0} | changed)
+        return WebPeer(**{"url": f"{self.scheme}://127.0.0.1:{self.port}/dicom-web", "timeout_s": 60.0} | changed)
 
     def stop(self) -> None:
         self._server.shutdown()
@@ -235,13 +234,10 @@ def test_a_token_file_that_cannot_be_used_is_told_without_its_content(service, a
     assert service.requests == []
 
 
-def test_nobody_and_a_service_that_never_answers_are_unreachable(a_file):
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        port = silent.getsockname()[1]
+def test_nobody_and_a_service_that_never_answers_are_unreachable(a_file, closed_port, silent_port):
+    for port, timeout_s in ((silent_port, 0.3), (closed_port, 5)):
         with pytest.raises(Unreachable, match="does not answer"):
-            send(WebPeer(f"http://127.0.0.1:{port}", 0.3), a_file)
-    with pytest.raises(Unreachable, match="does not answer"):
-        send(WebPeer(f"http://127.0.0.1:{port}", 5), a_file)
+            send(WebPeer(f"http://127.0.0.1:{port}", timeout_s), a_file)
 
 
 def test_a_result_that_is_no_dicom_file_is_rejected_and_does_not_stop_the_deliverer(service, tmp_path):

@@ -263,7 +263,7 @@ def test_words_never_overlap_and_never_leave_the_page(
         assert across <= 0 or down <= 0, f"{one} over {other}"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text("abc mi%4", max_size=120), st.integers(40, 300))
 def test_a_long_text_is_broken_into_lines_without_losing_a_letter(words: str, width: int):
     pen = Pen(Image.new("RGB", (400, 40)))

@@ -9,15 +9,17 @@ import stat
 import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from ports import held_port
 from pydicom import Dataset, dcmread
 from pydicom.datadict import dictionary_VR
 from pydicom.uid import ImplicitVRLittleEndian
 from pynetdicom import AE
 from pynetdicom.pdu_primitives import UserIdentityNegotiation
-from running import RunningNode, eventually, free_port
+from running import RunningNode, eventually
 from sqlalchemy import select
 
 from node.demo.studies import DemoStudy
@@ -37,7 +39,8 @@ PATIENTS_FILES = ("archive", "results", "quarantine", "hl7-refused", "queue.sqli
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
     """A running node whose data folder somebody else made, readable by everybody, under a umask that hides nothing."""
     folder = tmp_path_factory.mktemp("private")
-    web, hl7_port = _WebServer(), free_port()
+    web, held = _WebServer(), ExitStack()
+    hl7_port = held.enter_context(held_port())
     node = RunningNode(
         folder,
         f"[hl7]\nport = {hl7_port}\n[closing]\nquiet_s = 1\nfour_views_quiet_s = 1\n"
@@ -55,6 +58,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
     node.hl7_port = hl7_port  # type: ignore[attr-defined]
     yield node
     node.end()
+    held.close()
     web.close()
 
 

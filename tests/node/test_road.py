@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from clock import Clock
 from pydicom import dcmread
 from pydicom.uid import (
     BreastTomosynthesisImageStorage,
@@ -12,7 +13,7 @@ from pydicom.uid import (
     DigitalMammographyXRayImageStorageForProcessing,
     SecondaryCaptureImageStorage,
 )
-from road import Clock, Nothing, Road, changed, texts
+from road import Nothing, Road, changed, texts
 
 from dicom_io.device import is_ours
 from dicom_io.network.answers import Status

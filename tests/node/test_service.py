@@ -63,7 +63,7 @@ def test_what_hangs_at_the_stop_is_named_and_left_behind(caplog: pytest.LogCaptu
         ended.set()
 
     loops = [Loop("delivery to pacs", hangs), Loop("reporter", ends)]
-    service = Service(Hanging(), loops, [Tick("tick", 0.01, lambda: service.stop())], watch(), stop_s=0.5)
+    service = Service(Hanging(), loops, [Tick("tick", 0.01, lambda: service.stop())], watch(), stop_s=2)
     service.run()
     assert ended.is_set()
     assert "ends without the listener, delivery to pacs, which" in caplog.text

@@ -14,8 +14,9 @@ from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 import pytest
+from ports import held_port
 from pydicom import Dataset, dcmread
-from running import eventually, free_port, running
+from running import eventually, running
 
 ROUTING = Path(__file__).parents[2] / "compose" / "corrections.lua"
 """Sends experts' segmentations to the modality "mammo-node"."""
@@ -87,7 +88,11 @@ def debian_orthanc(folder: Path) -> Iterator[Orthanc]:
     program = shutil.which("Orthanc")
     if program is None:
         pytest.skip("Orthanc is not installed (Debian package orthanc) and no --orthanc-url was given")
-    http_port, dicom_port = free_port(), free_port()
+    with held_port() as http_port, held_port() as dicom_port:
+        yield from _started(program, folder, http_port, dicom_port)
+
+
+def _started(program: str, folder: Path, http_port: int, dicom_port: int) -> Iterator[Orthanc]:
     configuration = {
         "Name": "acceptance",
         "StorageDirectory": str(folder / "storage"),
@@ -109,7 +114,7 @@ def debian_orthanc(folder: Path) -> Iterator[Orthanc]:
     (folder / "orthanc.json").write_text(json.dumps(configuration))
     with running([program, folder / "orthanc.json"], folder / "orthanc.log") as process:
         orthanc = Orthanc(f"http://127.0.0.1:{http_port}", "127.0.0.1", dicom_port, process_id=process.pid)
-        eventually("Orthanc answers", lambda: _answers(orthanc), timeout_s=60)
+        eventually("Orthanc answers", lambda: _answers(orthanc))
         yield orthanc
 
 

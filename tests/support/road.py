@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from clock import Clock
 from pydicom import Dataset, dcmread
 from readings import DEVICE
 from sqlalchemy import select
@@ -66,14 +67,6 @@ def pipeline_of(models: OneMass, calibration: Mapping[Level, Calibration] | None
     return Pipeline(
         models, models, models, BUNDLE, assumed_spacing_mm=0.1, clock=lambda: 0.0, calibration=calibration or {}
     )
-
-
-@dataclass
-class Clock:
-    seconds: float = 1_700_000_000.0
-
-    def __call__(self) -> float:
-        return self.seconds
 
 
 @dataclass

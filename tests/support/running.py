@@ -10,24 +10,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from ports import held_port
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.orm import Session
 
 Value = TypeVar("Value")
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def eventually(what: str, look: Callable[[], Value | None], timeout_s: float = 120, every_s: float = 0.05) -> Value:
+def eventually(what: str, look: Callable[[], Value | None], timeout_s: float = 300, every_s: float = 0.05) -> Value:
     """What `look` sees as soon as it sees anything; another process's doings have no event to wait on."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
@@ -63,7 +58,8 @@ class RunningNode:
         `script` runs the command line in place of `python -m node`."""
         self._program = [sys.executable, *(["-m", "node"] if script is None else [script])]
         self.folder = folder
-        self.port = free_port()
+        self._held = ExitStack()
+        self.port = self._held.enter_context(held_port())
         self.config = folder / "node.toml"
         self.log = folder / "node.log"
         self.data_dir = folder / "data"
@@ -85,7 +81,7 @@ class RunningNode:
                 stderr=output,
                 start_new_session=True,
             )
-        eventually("the node listens", self._listens, timeout_s=60)
+        eventually("the node listens", self._listens)
 
     def kill(self) -> None:
         """SIGKILL for the node's main process alone: its reader has to notice by itself."""
@@ -101,8 +97,11 @@ class RunningNode:
 
     def end(self) -> None:
         """Whatever still runs of it is ended."""
-        if self._process is not None and self._process.poll() is None:
-            self.stop()
+        try:
+            if self._process is not None and self._process.poll() is None:
+                self.stop()
+        finally:
+            self._held.close()
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """`mammo-node …` with this node's configuration."""

@@ -6,6 +6,7 @@ import itertools
 import socket
 import struct
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from hypothesis import strategies
@@ -15,6 +16,8 @@ COMMAND, LAST = 0x01, 0x02
 MAMMOGRAPHY = "1.2.840.10008.5.1.4.1.1.1.2"
 EXPLICIT = "1.2.840.10008.1.2.1"
 IMPLICIT = "1.2.840.10008.1.2"
+WAITS_S = 60
+"""How long a test waits for an answer: far longer than the slowest machine takes to give it."""
 
 
 def item(kind: int, value: bytes) -> bytes:
@@ -78,12 +81,12 @@ class Wire:
 
     def __init__(self, connection: socket.socket) -> None:
         self.socket = connection
-        self.socket.settimeout(20)
+        self.socket.settimeout(WAITS_S)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     @classmethod
     def to(cls, port: int) -> Wire:
-        return cls(socket.create_connection(("127.0.0.1", port), timeout=20))
+        return cls(socket.create_connection(("127.0.0.1", port), timeout=WAITS_S))
 
     def __enter__(self) -> Wire:
         return self
@@ -113,8 +116,10 @@ class Wire:
         return kind, self.exactly(size)
 
     def associate(self, **parts: object) -> int | None:
-        """The kind of the PDU that an association request is answered with: 2 accepted, 3 rejected, 7 aborted."""
-        self.send(association_request(**parts))  # type: ignore[arg-type]
+        """The kind of the PDU that an association request is answered with: 2 accepted, 3 rejected, 7 aborted; None
+        where the connection is closed instead, which may be before the request has left."""
+        with suppress(BrokenPipeError, ConnectionResetError):
+            self.send(association_request(**parts))  # type: ignore[arg-type]
         return self.pdu()[0]
 
     def status(self) -> int:

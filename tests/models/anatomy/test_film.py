@@ -27,7 +27,7 @@ def test_detectors_and_films_are_told_apart_by_size(shape: tuple[int, int], mm: 
     assert assumed_spacing_mm(shape, 0.1) == mm
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.integers(1, 20_000), st.integers(1, 20_000), st.floats(0.01, 0.5))
 def test_whatever_is_assumed_the_picture_fits_a_film(rows: int, columns: int, detector_mm: float) -> None:
     mm = assumed_spacing_mm((rows, columns), detector_mm)

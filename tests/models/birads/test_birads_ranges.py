@@ -31,7 +31,7 @@ def _decided(probability: float, nil: float, threshold: float) -> tuple[Category
 @example(0.01963, 0.02027, NIL_IN_EXAM, 0.02)
 @example(0.0999999, 0.1000001, NIL_IN_EXAM, 0.02)
 @example(0.00049, 0.00051, NIL_IN_BREAST, 0.0005)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_two_figures_that_are_printed_alike_are_never_decided_apart(
     one: float, other: float, nil: float, threshold: float
 ) -> None:
@@ -40,7 +40,7 @@ def test_two_figures_that_are_printed_alike_are_never_decided_apart(
 
 
 @given(PROBABILITIES, PROBABILITIES, THRESHOLDS)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_higher_probability_is_never_printed_lower_nor_decided_lower(one: float, other: float, limit: float) -> None:
     low, high = sorted((one, other))
     assert in_percent(low, limit) <= in_percent(high, limit)

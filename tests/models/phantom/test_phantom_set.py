@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from clock import Clock
 from phantoms import SMALL, WrittenPhantoms, write_phantoms
 from pydicom import Dataset, dcmread
 from readings import DEVICE
-from road import BUNDLE, Clock, OneMass, pipeline_of
+from road import BUNDLE, OneMass, pipeline_of
 from validators import dcentvfy, dciodvfy
 
 from dicom_io.device import is_ours

@@ -129,7 +129,7 @@ def reports(draw: st.DrawFn) -> tuple[str, dict[str, str]]:
 
 
 @given(reports())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @example(("Right breast: BI-RADS 5. Left breast: scar. BI-RADS 2.", {"R": "5", "L": "2"}))
 def test_shuffled_sentences_sides_and_punctuation_never_give_a_breast_or_the_exam_what_is_another_s(
     report: tuple[str, dict[str, str]],
@@ -166,7 +166,7 @@ WORDS = (
 
 
 @given(st.lists(st.sampled_from(WORDS), max_size=12))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_left_and_right_are_read_alike(words: list[str]) -> None:
     mirrored = {"left": "right", "R": "L", "links": "rechts"}
     one = understood(" ".join(words))

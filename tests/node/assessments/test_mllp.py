@@ -5,13 +5,13 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
 from assessing import assessments, oru, said
 from hl7.client import MLLPClient
 from road import Road
-from running import free_port
 
 from config.hl7 import Hl7
 from dicom_io.errors import NotListening
@@ -21,24 +21,28 @@ from node.assessments.hl7.listener import MOST_CONNECTIONS, MllpListener, listen
 KB = 1000
 
 
-@pytest.fixture
-def port(intake: Hl7Intake) -> Iterator[int]:
-    number = free_port()
-    listener = MllpListener(
-        listen("127.0.0.1", number), intake.may_send, intake.answer, intake.too_large, 100 * KB, frame_s=1
-    )
-    stop = threading.Event()
+@contextmanager
+def listening(intake: Hl7Intake, stop: threading.Event | None = None, frame_s: float = 300) -> Iterator[int]:
+    """The port of a listener, which must end within a minute of its stop."""
+    sock, stop = listen("127.0.0.1", 0), stop or threading.Event()
+    listener = MllpListener(sock, intake.may_send, intake.answer, intake.too_large, 100 * KB, frame_s)
     thread = threading.Thread(target=listener.run, args=(stop,))
     thread.start()
-    yield number
+    yield int(sock.getsockname()[1])
     stop.set()
-    thread.join(timeout=20)
+    thread.join(timeout=60)
     assert not thread.is_alive()
 
 
+@pytest.fixture
+def port(intake: Hl7Intake) -> Iterator[int]:
+    with listening(intake) as number:
+        yield number
+
+
 def connected(port: int) -> socket.socket:
-    connection = socket.create_connection(("127.0.0.1", port), timeout=20)
-    connection.settimeout(20)
+    connection = socket.create_connection(("127.0.0.1", port), timeout=60)
+    connection.settimeout(60)
     return connection
 
 
@@ -103,45 +107,36 @@ def test_a_connection_that_breaks_within_a_message_leaves_nothing(port: int, roa
     assert said(assessments(road)) == [(None, "4")]
 
 
-def test_a_message_that_does_not_end_in_time_gives_its_place_free(port: int, road: Road) -> None:
-    held = [connected(port) for _ in range(MOST_CONNECTIONS)]
-    for connection in held:
-        connection.sendall(b"\x0bMSH|half")
-    assert [connection.recv(1) for connection in held] == [b""] * MOST_CONNECTIONS
-    for connection in held:
-        connection.close()
-    with connected(port) as connection:
-        connection.sendall(b"\x0b" + oru("BI-RADS 2") + b"\x1c\r")
-        assert b"MSA|AA" in answers(connection, 1)[0]
+def test_a_message_that_does_not_end_in_time_gives_its_place_free(intake: Hl7Intake) -> None:
+    with listening(intake, frame_s=1) as port:
+        held = [connected(port) for _ in range(MOST_CONNECTIONS)]
+        for connection in held:
+            connection.sendall(b"\x0bMSH|half")
+        assert [connection.recv(1) for connection in held] == [b""] * MOST_CONNECTIONS
+        for connection in held:
+            connection.close()
+        with connected(port) as connection:
+            connection.sendall(b"\x0b" + oru("BI-RADS 2") + b"\x1c\r")
+            assert b"MSA|AA" in answers(connection, 1)[0]
 
 
 def test_whoever_may_not_send_is_not_listened_to(intake: Hl7Intake) -> None:
-    number, stop = free_port(), threading.Event()
     nobody = replace(intake, settings=Hl7(sender_hosts=["192.0.2.7"]))
-    listener = MllpListener(listen("127.0.0.1", number), nobody.may_send, nobody.answer, nobody.too_large, KB)
-    thread = threading.Thread(target=listener.run, args=(stop,))
-    thread.start()
-    with connected(number) as connection:
+    with listening(nobody) as port, connected(port) as connection:
         assert connection.recv(1) == b""
-    stop.set()
-    thread.join(timeout=20)
 
 
 def test_it_stops_while_connections_are_open(intake: Hl7Intake) -> None:
-    number, stop = free_port(), threading.Event()
-    listener = MllpListener(listen("127.0.0.1", number), intake.may_send, intake.answer, intake.too_large, KB)
-    thread = threading.Thread(target=listener.run, args=(stop,))
-    thread.start()
-    with connected(number) as connection:
+    stop = threading.Event()
+    with listening(intake, stop) as port, connected(port) as connection:
         connection.sendall(b"\x0bMSH|")
         stop.set()
-        thread.join(timeout=20)
-        assert not thread.is_alive()
+        assert connection.recv(1) == b""
 
 
-def test_a_port_in_use_is_told_with_its_setting() -> None:
-    with listen("127.0.0.1", number := free_port()), pytest.raises(NotListening, match=r"hl7\.port"):
-        listen("127.0.0.1", number)
+def test_a_port_in_use_is_told_with_its_setting(silent_port: int) -> None:
+    with pytest.raises(NotListening, match=r"hl7\.port"):
+        listen("127.0.0.1", silent_port)
 
 
 def test_a_fault_of_the_nodes_own_is_answered_and_its_words_stay_out_of_the_log(
@@ -160,17 +155,12 @@ def test_a_fault_of_the_nodes_own_is_answered_and_its_words_stay_out_of_the_log(
 def test_a_stop_ends_open_connections_without_a_word_of_error(
     intake: Hl7Intake, caplog: pytest.LogCaptureFixture
 ) -> None:
-    number, stop = free_port(), threading.Event()
-    listener = MllpListener(listen("127.0.0.1", number), intake.may_send, intake.answer, intake.too_large, KB)
-    thread = threading.Thread(target=listener.run, args=(stop,))
-    thread.start()
-    with connected(number) as connection:
+    stop = threading.Event()
+    with listening(intake, stop) as port, connected(port) as connection:
         connection.sendall(b"\x0b" + oru("BI-RADS 2") + b"\x1c\r")
         assert answers(connection, 1)
         stop.set()
-        thread.join(timeout=20)
         assert connection.recv(1) == b""
-    assert not thread.is_alive()
     assert [record.message for record in caplog.records if record.levelname in ("ERROR", "CRITICAL")] == []
 
 

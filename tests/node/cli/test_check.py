@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 
 import pytest
 from committing import CommittingPacs
@@ -23,12 +22,6 @@ def answering_port():
     server = ae.start_server(("127.0.0.1", 0), block=False)
     yield server.socket.getsockname()[1]
     server.shutdown()
-
-
-@pytest.fixture
-def silent_port():
-    with socket.create_server(("127.0.0.1", 0)) as held:
-        yield held.getsockname()[1]
 
 
 def settings(tmp_path, **changed: object) -> Settings:
@@ -57,8 +50,9 @@ def test_a_hung_destination_is_told_and_takes_nothing_from_the_others(tmp_path, 
 
 
 def test_a_source_that_does_not_answer_is_told(tmp_path, silent_port, answering_port):
-    at = {"ae_title": "PACS", "host": "127.0.0.1", "timeout_s": 0.5}
-    sources = [{"name": "hung", "port": silent_port, **at}, {"name": "well", "port": answering_port, **at}]
+    at = {"ae_title": "PACS", "host": "127.0.0.1"}
+    hung = {"name": "hung", "port": silent_port, "timeout_s": 0.5, **at}
+    sources = [hung, {"name": "well", "port": answering_port, **at}]
     web = {"name": "web", "url": f"http://127.0.0.1:{silent_port}/dicom-web", "timeout_s": 0.5}
     answers = {answer.about: answer.ok for answer in ask(checks(settings(tmp_path, sources=[*sources, web])))}
     assert (answers["source hung"], answers["source well"], answers["source web"]) == (False, True, False)
@@ -135,10 +129,8 @@ def test_a_running_node_that_refuses_its_own_title_is_alive(tmp_path, answering_
     assert listener(settings(tmp_path, receiver=receiver)).ok
 
 
-def test_a_node_that_does_not_run_is_told_with_exit_status_1(tmp_path, command, silent_port):
+def test_a_node_that_does_not_run_is_told_with_exit_status_1(tmp_path, command, closed_port):
     config = tmp_path / "node.toml"
-    with socket.create_server(("127.0.0.1", 0)) as held:
-        closed_port = held.getsockname()[1]
     config.write_text(f'data_dir = "data"\n[receiver]\nport = {closed_port}')
     ran = command("check", "--alive", "--json", "-c", config)
     assert ran.exit_code == 1

@@ -207,9 +207,11 @@ def test_only_one_study_can_be_asked_for(command, asked):
     assert command("pull", "--from", "pacs", *asked).exit_code == 2
 
 
-def test_a_node_that_does_not_run_is_told_before_anything_is_fetched(tmp_path, command, orthanc):
+def test_a_node_that_does_not_run_is_told_before_anything_is_fetched(tmp_path, command, orthanc, closed_port):
     config = tmp_path / "node.toml"
-    config.write_text(f'data_dir = "data"\n[receiver]\nport = 1\n[[sources]]\nname = "web"\nurl = "{orthanc.url}"')
+    config.write_text(
+        f'data_dir = "data"\n[receiver]\nport = {closed_port}\n[[sources]]\nname = "web"\nurl = "{orthanc.url}"'
+    )
     ran = command("pull", "--from", "web", "--accession", "1", "-c", config)
     assert "mammo-node serve" in str(ran.exception)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 from pathlib import Path
 
 import pytest
@@ -64,13 +63,11 @@ def test_a_refused_file_is_named_and_the_rest_goes_on(tmp_path, command, pacs):
     assert "0xC000" in told["refused"][str(tmp_path / "1.dcm")]
 
 
-def test_a_peer_that_is_not_there_is_told(tmp_path, command):
+def test_a_peer_that_is_not_there_is_told(tmp_path, command, closed_port):
     write_image(tmp_path / "1.dcm", "1.2.1")
-    with socket.create_server(("127.0.0.1", 0)) as held:
-        port = held.getsockname()[1]
-    ran = command("send", tmp_path, f"PACS@127.0.0.1:{port}", "--timeout", 1)
+    ran = command("send", tmp_path, f"PACS@127.0.0.1:{closed_port}", "--timeout", 1)
     assert ran.exit_code == 1
-    assert f"PACS at 127.0.0.1:{port} does not answer" in ran.output
+    assert f"PACS at 127.0.0.1:{closed_port} does not answer" in ran.output
     assert "1 not tried" in ran.output
 
 

@@ -53,11 +53,11 @@ def pacs() -> Iterator[CommittingPacs]:
 
 def deliverer(road: Road, pacs: CommittingPacs, name: str = "pacs", commits: bool = True) -> Deliverer:
     """As the node makes it, but for its clock and its transaction UIDs; one made anew is a node started anew."""
-    of = DicomDestination(name=name, ae_title="PACS", host="127.0.0.1", port=pacs.port, timeout_s=5)
+    of = DicomDestination(name=name, ae_title="PACS", host="127.0.0.1", port=pacs.port, timeout_s=60)
     uids = (f"2.25.{number}" for number in count(len(pacs.asked) + 1))
     request = commitment_request(of, "NODE")
     commitment = Commitment(name, request, POLICY, TIMEOUT_S, road.sessions, road.clock, lambda: next(uids))
-    destination = CStoreDestination(Peer("PACS", "127.0.0.1", pacs.port, 5, "NODE"), contents_of(PROFILES["ohif"]))
+    destination = CStoreDestination(Peer("PACS", "127.0.0.1", pacs.port, 60, "NODE"), contents_of(PROFILES["ohif"]))
     return Deliverer(
         name, destination, POLICY, road.sessions, road.data_dir, road.clock, commitment if commits else None
     )

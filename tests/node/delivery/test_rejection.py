@@ -82,7 +82,7 @@ def road(tmp_path: Path, mammogram_study: DemoStudy, pacs: Pacs) -> Road:
 
 def deliver(road: Road, pacs: Pacs) -> None:
     contents = contents_of(PROFILES["ohif"], rejection_notes=True)
-    destination = CStoreDestination(Peer("PACS", "127.0.0.1", pacs.port, 5, "NODE"), contents)
+    destination = CStoreDestination(Peer("PACS", "127.0.0.1", pacs.port, 60, "NODE"), contents)
     deliverer = Deliverer("pacs", destination, POLICY, road.sessions, road.data_dir, road.clock)
     deliverer.deliver_due()
     deliverer.transport.close()

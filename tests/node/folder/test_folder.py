@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from clock import Clock
 from pydicom import Dataset, dcmread
 from pydicom.fileset import FileSet
 from pydicom.uid import (
@@ -16,7 +17,7 @@ from pydicom.uid import (
 )
 from readings import DEVICE
 from reports import calibrated, some_exam
-from road import BUNDLE, Clock, OneMass, changed, pipeline_of
+from road import BUNDLE, OneMass, changed, pipeline_of
 
 from dicom_io.bounds import MOST_ITEMS
 from node.demo.studies import DemoStudy

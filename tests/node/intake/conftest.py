@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from clock import Clock
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.filebase import DicomBytesIO
@@ -64,14 +65,6 @@ def encoded(dataset: Dataset) -> bytes:
     stream.is_little_endian, stream.is_implicit_VR = True, False
     write_dataset(stream, dataset)
     return stream.getvalue()
-
-
-@dataclass
-class Clock:
-    seconds: float = 1_700_000_000.0
-
-    def __call__(self) -> float:
-        return self.seconds
 
 
 @dataclass

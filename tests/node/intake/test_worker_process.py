@@ -48,11 +48,11 @@ class SlowToLoad:
     """What a function brings with it takes longer to load than the function may take."""
 
     def __reduce__(self):
-        return time.sleep, (1.5,)
+        return time.sleep, (3.5,)
 
 
 def test_what_a_process_takes_to_start_is_not_the_calls():
-    assert WorkerProcess(memory_bytes=200 * MB, timeout_s=1).call(repr, SlowToLoad()) == "None"
+    assert WorkerProcess(memory_bytes=200 * MB, timeout_s=3).call(repr, SlowToLoad()) == "None"
 
 
 def test_a_call_gets_no_more_memory_than_it_may_have(worker: WorkerProcess):

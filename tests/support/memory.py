@@ -1,0 +1,19 @@
+"""How much memory something takes."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def at_most_allocated(most_bytes: int) -> Iterator[None]:
+    """What runs within never holds more than `most_bytes` of Python's memory at once."""
+    tracemalloc.start()
+    try:
+        yield
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < most_bytes
