@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from known_lesions import known_exam
 from pydicom import Dataset, dcmread
-from road import Nothing, OneMass, Road
+from road import Road
+from simple_models import Nothing, OneMass
 from sqlalchemy import select
 from validators import dcentvfy, dciodvfy, dsrdump, pixelmed
 

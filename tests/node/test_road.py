@@ -13,7 +13,8 @@ from pydicom.uid import (
     DigitalMammographyXRayImageStorageForProcessing,
     SecondaryCaptureImageStorage,
 )
-from road import Nothing, Road, changed, texts
+from road import Road, changed, texts
+from simple_models import Nothing
 
 from dicom_io.device import is_ours
 from dicom_io.network.answers import Status

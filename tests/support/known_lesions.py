@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
-from road import OneMass
+from simple_models import OneMass
 
 from dicom_io.phantom import PhantomStudy, PhantomView, phantom_mammogram
 from models.phantom.exam import PhantomImage, PhantomLesion, Prevalence, draw_exam

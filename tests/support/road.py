@@ -7,18 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 from clock import Clock
 from pydicom import Dataset, dcmread
 from readings import DEVICE
+from simple_models import BUNDLE, OneMass, pipeline_of
 from sqlalchemy import select
 
 from dicom_io.network.answers import Answer
 from dicom_io.network.scp import ReceivedFile
 from dicom_io.results.profiles import PROFILES
 from models.birads.calibration import Calibration, Level
-from models.pipeline import Pipeline
-from models.types import Box, BundleId, Detection, FindingKind, Mammogram, Mask
 from node.delivery.outbox import Recipient
 from node.intake.receiving import Receiving, ReceivingLimits
 from node.reader.images import ImageReader, ReadingLimits
@@ -30,43 +28,6 @@ from node.studies.closing import close_complete
 from node.studies.completeness import Ladder
 
 LADDER = Ladder(four_views_quiet_s=5, quiet_s=60, deadline_s=1800)
-BUNDLE = BundleId("test", "1")
-
-
-@dataclass(frozen=True)
-class OneMass:
-    """Detector, segmenter and classifier in one: a mass in the middle of every image that is not all dark."""
-
-    malignancy: float = 0.5
-
-    def detect(self, images: Sequence[Mammogram]) -> list[tuple[Detection, ...]]:
-        return [
-            (Detection(middle(image), FindingKind.MASS, 0.9),) if image.pixels.max() > 0 else () for image in images
-        ]
-
-    def segment(self, image: Mammogram, boxes: Sequence[Box], kinds: Sequence[FindingKind]) -> list[Mask | None]:
-        return [Mask(box, np.ones((box.height, box.width), dtype=np.bool_)) for box in boxes]
-
-    def classify(self, image: Mammogram, masks: Sequence[Mask]) -> tuple[float, list[float]]:
-        return self.malignancy, [self.malignancy for _ in masks]
-
-
-class Nothing(OneMass):
-    """Sees no lesion anywhere."""
-
-    def detect(self, images: Sequence[Mammogram]) -> list[tuple[Detection, ...]]:
-        return [() for _ in images]
-
-
-def middle(image: Mammogram) -> Box:
-    rows, columns = image.shape
-    return Box(rows // 3, columns // 3, rows // 2, columns // 2)
-
-
-def pipeline_of(models: OneMass, calibration: Mapping[Level, Calibration] | None = None) -> Pipeline:
-    return Pipeline(
-        models, models, models, BUNDLE, assumed_spacing_mm=0.1, clock=lambda: 0.0, calibration=calibration or {}
-    )
 
 
 @dataclass

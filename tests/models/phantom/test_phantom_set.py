@@ -13,7 +13,7 @@ from clock import Clock
 from phantoms import SMALL, WrittenPhantoms, write_phantoms
 from pydicom import Dataset, dcmread
 from readings import DEVICE
-from road import BUNDLE, OneMass, pipeline_of
+from simple_models import BUNDLE, OneMass, pipeline_of
 from validators import dcentvfy, dciodvfy
 
 from dicom_io.device import is_ours

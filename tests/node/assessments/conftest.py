@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from road import OneMass, Road
+from road import Road
+from simple_models import OneMass
 
 from config.hl7 import Hl7
 from models.birads.calibration import Calibration, Level, Method

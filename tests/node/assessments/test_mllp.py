@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 import pytest
@@ -44,6 +44,14 @@ def connected(port: int) -> socket.socket:
     connection = socket.create_connection(("127.0.0.1", port), timeout=60)
     connection.settimeout(60)
     return connection
+
+
+def is_ended(connection: socket.socket) -> bool:
+    """Waits for its end; a connection is reset where something was on its way that nobody read any more."""
+    try:
+        return connection.recv(1) == b""
+    except ConnectionResetError:
+        return True
 
 
 def answers(connection: socket.socket, count: int) -> list[bytes]:
@@ -111,8 +119,9 @@ def test_a_message_that_does_not_end_in_time_gives_its_place_free(intake: Hl7Int
     with listening(intake, frame_s=1) as port:
         held = [connected(port) for _ in range(MOST_CONNECTIONS)]
         for connection in held:
-            connection.sendall(b"\x0bMSH|half")
-        assert [connection.recv(1) for connection in held] == [b""] * MOST_CONNECTIONS
+            with suppress(BrokenPipeError, ConnectionResetError):  # one address has fewer places: some had to make way
+                connection.sendall(b"\x0bMSH|half")
+        assert all(is_ended(connection) for connection in held)
         for connection in held:
             connection.close()
         with connected(port) as connection:
@@ -131,7 +140,7 @@ def test_it_stops_while_connections_are_open(intake: Hl7Intake) -> None:
     with listening(intake, stop) as port, connected(port) as connection:
         connection.sendall(b"\x0bMSH|")
         stop.set()
-        assert connection.recv(1) == b""
+        assert is_ended(connection)
 
 
 def test_a_port_in_use_is_told_with_its_setting(silent_port: int) -> None:

@@ -12,7 +12,8 @@ from pydicom import Dataset
 from pydicom.uid import generate_uid
 from pynetdicom import AE, evt
 from readings import DEVICE
-from road import BUNDLE, Road, changed
+from road import Road, changed
+from simple_models import BUNDLE
 from sqlalchemy import select
 
 from config.peers import DicomDestination

@@ -17,7 +17,8 @@ from pydicom.uid import (
 )
 from readings import DEVICE
 from reports import calibrated, some_exam
-from road import BUNDLE, OneMass, changed, pipeline_of
+from road import changed
+from simple_models import BUNDLE, OneMass, pipeline_of
 
 from dicom_io.bounds import MOST_ITEMS
 from node.demo.studies import DemoStudy

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 from pydicom import Dataset
-from road import BUNDLE, Nothing, OneMass, Road, changed, pipeline_of, texts
+from road import Road, changed, texts
+from simple_models import BUNDLE, Nothing, OneMass, pipeline_of
 
 from models.types import BundleId
 from node.demo.studies import DemoStudy

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from road import OneMass, Road, changed, texts
+from road import Road, changed, texts
+from simple_models import OneMass
 from sqlalchemy import select
 
 from dicom_io.errors import NotReadable, Unreachable

@@ -1,0 +1,65 @@
+"""A reader's process whose models fail. Each process that is started imports this file, and little with it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from simple_models import OneMass, pipeline_of
+
+from models.types import Detection, Mammogram
+from node.reader.images import ImageReader, ReadingLimits
+from node.store.database import open_database, sessions_of
+
+WORKER = "node/reader"
+
+
+class DiesOfWide(OneMass):
+    """Takes its process down, as a broken driver or the kernel's memory killer would, over images wider than high."""
+
+    def detect(self, images: Sequence[Mammogram]) -> list[tuple[Detection, ...]]:
+        if any(image.shape[1] > image.shape[0] for image in images):
+            os._exit(139)
+        return super().detect(images)
+
+
+class HangsOnWide(OneMass):
+    """Never comes back from them."""
+
+    def detect(self, images: Sequence[Mammogram]) -> list[tuple[Detection, ...]]:
+        if any(image.shape[1] > image.shape[0] for image in images):
+            threading.Event().wait()
+        return super().detect(images)
+
+
+@dataclass(frozen=True)
+class OnFullDisk(OneMass):
+    """Fails as a full disk does, until there is room."""
+
+    room: Path = Path()
+
+    def detect(self, images: Sequence[Mammogram]) -> list[tuple[Detection, ...]]:
+        if not self.room.exists():
+            (self.room.parent / "failed").touch()
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().detect(images)
+
+
+def read(data_dir: Path, models: OneMass, lease_s: float) -> None:
+    """The reader's process."""
+    reader = ImageReader(
+        sessions_of(open_database(f"sqlite:///{data_dir / 'queue.sqlite'}")),
+        data_dir,
+        pipeline_of(models),
+        WORKER,
+        ReadingLimits(batch=2, attempts=3, lease_s=lease_s, max_image_pixels=100_000_000),
+        time.time,
+    )
+    while True:
+        if not reader.read_some():
+            time.sleep(0.05)
