@@ -13,9 +13,10 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation as Mammogram
 from pynetdicom import AE
-from pynetdicom.sop_class import DigitalMammographyXRayImageStorageForPresentation as Mammogram
-from pynetdicom.sop_class import Verification
+from pynetdicom.association import Association
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made from tables at run time
 from running import RunningNode, eventually
 from sqlalchemy import select
 
@@ -59,7 +60,7 @@ def node(tmp_path: Path, eager_bundle: Path, silent: socket.socket) -> Iterator[
     node.end()
 
 
-def association(node: RunningNode) -> object:
+def association(node: RunningNode) -> Association:
     ae = AE("TEST")
     for context in (Verification, Mammogram):
         ae.add_requested_context(context)
@@ -159,7 +160,8 @@ def test_everything_that_can_hang_at_once(node: RunningNode, silent: socket.sock
     for kind in JobKind:
         eventually(f"a {kind} job hangs", partial(is_running, node, kind), timeout_s=300)
     with ExitStack() as held:
-        held.callback(lambda: [call.close() for call in calls])
+        for call in calls:
+            held.callback(call.close)
         peers = [make(node) for make in (half_a_request, association, half_a_pdu) for _ in range(5)]
         held.enter_context(locked(node))
         assert stopped_in_s(node) < LIMIT_S

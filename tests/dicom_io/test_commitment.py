@@ -12,7 +12,7 @@ from committing import WELL_KNOWN, CommittingPacs, report, report_over, reportin
 from pydicom import Dataset
 from pydicom.uid import SegmentationStorage
 from pynetdicom.association import Association
-from pynetdicom.sop_class import StorageCommitmentPushModel
+from pynetdicom.sop_class import StorageCommitmentPushModel  # type: ignore[attr-defined]  # made from tables at run time
 
 from dicom_io.errors import NotAccepted, Rejected, Unreachable
 from dicom_io.network.answers import Answer, Status

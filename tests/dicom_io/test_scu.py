@@ -26,7 +26,7 @@ from pydicom.uid import (
 )
 from pynetdicom import AE, AllStoragePresentationContexts, evt
 from pynetdicom.dsutils import decode
-from pynetdicom.sop_class import (
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made from tables at run time
     StudyRootQueryRetrieveInformationModelFind,
     Verification,
 )

@@ -34,7 +34,9 @@ def breast(rows: int, columns: int, draw: np.random.Generator) -> NDArray[np.uin
 
 
 def disc(shape: tuple[int, int], row: int, column: int, radius: int) -> NDArray[np.uint8]:
-    return cv2.circle(np.zeros(shape, dtype=np.uint8), (column, row), radius, 255, -1)
+    drawn = np.zeros(shape, dtype=np.uint8)
+    cv2.circle(drawn, (column, row), radius, 255, -1)
+    return drawn
 
 
 def _drawn(folder: Path) -> Path:

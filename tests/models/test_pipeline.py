@@ -87,7 +87,7 @@ def _pipeline(
 
 def _image(**known: object) -> Mammogram:
     plain = {"pixels": np.zeros((100, 120), dtype=np.float32), "spacing_mm": (0.07, 0.07)}
-    return Mammogram(**{**plain, **known})  # type: ignore[arg-type]
+    return Mammogram(**{**plain, **known})
 
 
 def test_findings_come_with_outline_and_score_the_most_malignant_first() -> None:
@@ -195,7 +195,7 @@ def test_an_image_scored_by_its_lesions_scores_the_same_in_halves() -> None:
 def test_when_not_even_one_fits_the_caller_hears_of_it(room: str) -> None:
     full: dict[str, object] = {"detector": Boxes(room=0), "segmenter": Diamonds(room=0), "classifier": ByArea(room=0)}
     with pytest.raises(OutOfMemory):
-        _pipeline(**{room: full[room]}).read([_image()])  # type: ignore[arg-type]
+        _pipeline(**{room: full[room]}).read([_image()])
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from datetime import UTC, datetime, tzinfo
+from typing import Self
 
 import pytest
 from apscheduler.schedulers import base
@@ -96,8 +97,8 @@ def test_a_clock_that_is_set_stops_no_tick(set_by_s: float, monkeypatch: pytest.
         """The clock by which APScheduler goes."""
 
         @classmethod
-        def now(cls, tz: tzinfo | None = None) -> datetime:
-            return datetime.fromtimestamp(time.time() + moved, tz or UTC)
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return cls.fromtimestamp(time.time() + moved, tz or UTC)
 
     monkeypatch.setattr(base, "datetime", Wall)
     clock = ClockWatch(lambda: time.time() + moved, steady)

@@ -86,7 +86,7 @@ def segmentation(
         device_serial_number="1",
         content_creator_name="Expert^Anna",
         transfer_syntax_uid=ExplicitVRLittleEndian,
-        **({"max_fractional_value": 200} if kind is SegmentationTypeValues.FRACTIONAL else {}),
+        max_fractional_value=200 if kind is SegmentationTypeValues.FRACTIONAL else 255,
     )
     shared = seg.SharedFunctionalGroupsSequence[0]
     if "SegmentIdentificationSequence" in shared:  # of a single segment: tests change it by frame

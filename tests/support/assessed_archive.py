@@ -45,10 +45,10 @@ def archive(data_dir: Path, studies: Sequence[One]) -> Sessions:
             for place, (side, score) in enumerate(one.scores.items(), start=1):
                 study.instances.append(_instance(data_dir, number, place, side, score, one))
             session.add(study)
-            for side, category in one.categories.items():
+            for breast, category in one.categories.items():
                 session.add(
                     ReceivedAssessment(
-                        study=study, laterality=side, category=category, source="CSV", document="", received_at=number
+                        study=study, laterality=breast, category=category, source="CSV", document="", received_at=number
                     )
                 )
     return sessions
@@ -59,7 +59,8 @@ def forty(seed: int = 7) -> tuple[list[One], dict[tuple[int, Laterality], bool]]
     draw = np.random.default_rng(seed)
     studies, malignant = [], {}
     for number in range(1, 41):
-        scores, categories = {}, {}
+        scores: dict[Laterality, float] = {}
+        categories: dict[Laterality | None, Category] = {}
         for side in (L, R):
             scores[side] = float(np.clip(draw.beta(0.25, 0.75), 0.001, 0.999))
             truth = bool(draw.random() < scores[side])

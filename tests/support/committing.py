@@ -5,12 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from pydicom import Dataset
 from pynetdicom import AE, build_context, build_role, evt
 from pynetdicom.association import Association
+from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.events import EventHandlerType
 from pynetdicom.pdu import P_DATA_TF
-from pynetdicom.sop_class import (
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made from tables at run time
     Comprehensive3DSRStorage,
     SegmentationStorage,
     StorageCommitmentPushModel,
@@ -64,12 +67,13 @@ class CommittingPacs:
         ae = AE("PACS")
         for sop_class in (*self.storage, *([StorageCommitmentPushModel] if self.commits else [])):
             ae.add_supported_context(sop_class)
-        handlers = [
+        handlers: list[EventHandlerType] = [
             (evt.EVT_C_STORE, self._store),
             (evt.EVT_N_ACTION, self._action),
             (evt.EVT_PDU_SENT, self._answered),
         ]
         server = ae.start_server(("127.0.0.1", self.port), block=False, evt_handlers=handlers)
+        assert server is not None
         self.port = server.server_address[1]
         try:
             yield self
@@ -77,6 +81,7 @@ class CommittingPacs:
             server.shutdown()
 
     def _store(self, event: evt.Event) -> int:
+        assert isinstance(event.request, C_STORE)
         self.stored.append(str(event.request.AffectedSOPInstanceUID))
         return 0x0000
 
@@ -108,7 +113,7 @@ def reporting(
 ) -> Iterator[Association]:
     """An association that a PACS opens to report over it: it proposes itself as the provider."""
     ae = AE(title)
-    roles = [build_role(StorageCommitmentPushModel, scp_role=True)] if with_role else []
+    roles: list[Any] = [build_role(StorageCommitmentPushModel, scp_role=True)] if with_role else []
     contexts = [build_context(StorageCommitmentPushModel), *map(build_context, also)]
     association = ae.associate("127.0.0.1", port, contexts, ae_title="NODE", ext_neg=roles)
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -78,7 +79,7 @@ def _sized(image: PhantomImage, shape: tuple[int, int]) -> PhantomImage:
     scale = rows / image.pixels.shape[0]
     scaled = (round(image.pixels.shape[1] * scale), rows)
 
-    def cut(pixels: NDArray[np.generic], interpolation: int) -> NDArray[np.generic]:
+    def cut(pixels: NDArray[Any], interpolation: int) -> NDArray[Any]:
         resized = cv2.resize(pixels, scaled, interpolation=interpolation)
         from_chest_wall = resized[:, ::-1] if image.laterality is Laterality.RIGHT else resized
         sized = np.pad(from_chest_wall, ((0, 0), (0, max(0, columns - scaled[0]))))[:, :columns]

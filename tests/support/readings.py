@@ -31,7 +31,7 @@ def blob(height: int, width: int, seed: int = 0) -> NDArray[np.bool_]:
     """A ragged ellipse without symmetry: any flip, shift or transposition of it shows."""
     rows, columns = np.mgrid[:height, :width]
     radius = ((rows - height / 2) / (height / 2)) ** 2 + ((columns - width / 2) / (width / 2)) ** 2
-    mask = radius < np.random.default_rng(seed).uniform(0.7, 1.0, (height, width))
+    mask: NDArray[np.bool_] = radius < np.random.default_rng(seed).uniform(0.7, 1.0, (height, width))
     mask[: height // 2, : width // 3] = False
     return mask
 

@@ -20,6 +20,10 @@ class OneMass:
 
     malignancy: float = 0.5
 
+    @property
+    def scores_images_alone(self) -> bool:
+        return True
+
     def detect(self, images: Sequence[Mammogram]) -> list[tuple[Detection, ...]]:
         return [
             (Detection(middle(image), FindingKind.MASS, 0.9),) if image.pixels.max() > 0 else () for image in images

@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,7 +42,7 @@ LOSSY = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless, JPEG2000, HTJ2
 DEPTHS = {JPEGBaseline8Bit: 8, JPEGExtended12Bit: 12}
 
 _NATIVE = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian)
-_BY_PYDICOM = {
+_BY_PYDICOM: dict[str, dict[str, Any]] = {
     RLELossless: {},
     JPEGLSLossless: {},
     JPEGLSNearLossless: {"jls_error": 16},

@@ -97,6 +97,10 @@ class Wire:
     def send(self, data: bytes) -> None:
         self.socket.sendall(data)
 
+    def send_all(self, pieces: Iterable[bytes]) -> None:
+        for piece in pieces:
+            self.send(piece)
+
     def exactly(self, size: int) -> bytes:
         """`size` bytes, or fewer where the connection is closed."""
         data = b""

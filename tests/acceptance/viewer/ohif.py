@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -147,7 +148,8 @@ class Ohif:
                 looking.drawn() === 4 && looking.image(id) === image ? looking.pickedOut(id) : null""",
             [viewport, image],
         )
-        return tuple(box)
+        first, second, third, fourth = map(float, box)
+        return first, second, third, fourth
 
     def outlines(self) -> dict[str, ShownOutline]:
         """All outlines of the report, by Tracking UID."""
@@ -163,7 +165,7 @@ class Ohif:
             has_text=series_description
         ).dblclick()
 
-    def _until(self, condition: str, argument: object = None) -> object:
+    def _until(self, condition: str, argument: object = None) -> Any:
         return self._page.wait_for_function(condition, arg=argument, polling=200).json_value()
 
     def _at_home(self, route: Route) -> None:

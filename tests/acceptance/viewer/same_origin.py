@@ -9,6 +9,7 @@ from functools import partial
 from http.client import HTTPConnection
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 _CONFIG = Path(__file__).with_name("app-config.js")
@@ -19,7 +20,7 @@ _OF_THE_CONNECTION = ("connection", "keep-alive", "transfer-encoding", "content-
 class _Handler(SimpleHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
-    def __init__(self, *arguments: object, pacs: str, **others: object) -> None:
+    def __init__(self, *arguments: Any, pacs: str, **others: Any) -> None:
         self._pacs = pacs
         super().__init__(*arguments, **others)
 

@@ -76,7 +76,8 @@ def address(orthanc: Orthanc) -> Iterator[str]:
 
 @pytest.fixture(scope="module", params=["served", "sizes"])
 def delivered(request: pytest.FixtureRequest, address: str) -> Delivered:
-    return request.getfixturevalue(request.param)
+    chosen: Delivered = request.getfixturevalue(request.param)
+    return chosen
 
 
 @pytest.fixture(scope="module")

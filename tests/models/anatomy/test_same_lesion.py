@@ -58,7 +58,8 @@ def test_whatever_is_found_no_two_that_stay_lie_in_one_another_and_none_goes_wit
     staying = [found[number] for number in innermost(found)]
 
     def lies_in(one: Box, other: Box) -> bool:
-        return np.count_nonzero(_filled(one).full((80, 80)) & _filled(other).full((80, 80))) >= NESTED * one.area_px
+        shared = np.count_nonzero(_filled(one).full((80, 80)) & _filled(other).full((80, 80)))
+        return bool(shared >= NESTED * one.area_px)
 
     for pair in combinations(staying, 2):
         assert not lies_in(*sorted(pair, key=lambda box: box.area_px))

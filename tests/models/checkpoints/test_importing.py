@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from click.testing import Result as Ran
 from typer.testing import CliRunner
+from typer.testing import Result as Ran
 
 from models.bundles.bundle import read_bundle, verify
 from models.bundles.writing import stored

@@ -6,6 +6,7 @@ import csv
 import plistlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,7 +36,8 @@ def cbis(tmp_path: Path) -> Path:
     root = tmp_path / "CBIS-DDSM"
     root.mkdir()
     uid = "1.3.6.1.4.1.9590.100.1.2.1"
-    mass, calc = ([], []), ([], [])
+    mass: tuple[list[Any], list[Any]] = ([], [])
+    calc: tuple[list[Any], list[Any]] = ([], [])
 
     def image(name: str, below: str = f"{uid}/{uid}5") -> None:
         write_dicom(root / "CBIS-DDSM" / name / below / "1-1.dcm", np.arange(SHAPE[0] * SHAPE[1]).reshape(SHAPE) % 4000)
@@ -135,13 +137,14 @@ def vindr(tmp_path: Path) -> Path:
         write_dicom(root / "images" / study / f"{image}.dicom", pixels)
         common = (study, f"series-{image}", image, side, view, *SHAPE, f"BI-RADS {birads}", f"DENSITY {density}")
         images.append((*common, split))
-        for categories, found, box in {
+        found_in: dict[str, list[Any]] = {
             "i1": [("['Mass']", "BI-RADS 4", (20.4, 30.2, 80, 90))],
             "i2": [
                 ("['Suspicious Calcification', 'Focal Asymmetry']", "BI-RADS 5", (-5.5, 100, 60, 300)),
                 ("['Skin Thickening']", "BI-RADS 3", (0, 0, 20, 20)),
             ],
-        }.get(image, [("['No Finding']", "", ("", "", "", ""))]):
+        }
+        for categories, found, box in found_in.get(image, [("['No Finding']", "", ("", "", "", ""))]):
             findings.append((*common, categories, found, *box, split))
     common_columns = ("study_id", "series_id", "image_id", "laterality", "view_position", "height", "width")
     breast = ("breast_birads", "breast_density")

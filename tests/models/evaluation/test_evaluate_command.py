@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from click.testing import Result as Ran
 from phantoms import WrittenPhantoms
 from typer.testing import CliRunner
+from typer.testing import Result as Ran
 
 from models.bundles.bundle import BundleError, find_bundle
 from models.datasets.catalog import DATASETS

@@ -92,7 +92,7 @@ def case(name: str = "one", *, broken: bool = False, **changed: object) -> Case:
         read=read,
         read_lesions=lambda _: (drawn,),
     )
-    return replace(plain, **changed)  # type: ignore[arg-type]
+    return replace(plain, **changed)
 
 
 def test_an_image_is_seen_as_the_node_would_show_it_and_below_that() -> None:

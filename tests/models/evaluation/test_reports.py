@@ -21,7 +21,8 @@ from models.evaluation.report import number, page, write_report
 from models.evaluation.scored import birads_of
 from models.evaluation.segmentation import segmentation_section
 from models.evaluation.subgroups import subgroups_section
-from models.evaluation.tables import About, Absent, Draws, Figure, Report, Row, Section, Table
+from models.evaluation.tables import About, Absent, Draws, Report, Row, Section, Table
+from models.measures.detection import Figure
 from models.types import FindingKind, Laterality
 
 pytestmark = pytest.mark.slow
@@ -124,7 +125,7 @@ def test_breasts_and_exams_take_the_highest_score_and_the_worst_pathology() -> N
 @pytest.mark.parametrize("changed", [{"label_is_fair": False}, {"pathology": None}, {"score": None}])
 def test_an_exam_whose_malignant_image_may_not_be_scored_is_no_healthy_one(changed: dict[str, object]) -> None:
     images = [*exam("a", lesion()), *exam("b"), *exam("c", lesion())]
-    images[0] = replace(images[0], **changed)  # type: ignore[arg-type]
+    images[0] = replace(images[0], **changed)
     areas = table(malignancy_section(images, None, {}, DRAWS), "areas")
     assert row(areas, "exams").name == "exams (1 malignant, 1 not)"
     assert row(areas, "breasts").name == "breasts (1 malignant, 4 not)"
@@ -149,7 +150,7 @@ def test_dice_by_size_is_told_of_true_and_of_found_boxes() -> None:
     assert true.counts is not None
     assert found.counts is not None
     assert (true.counts.lesions, found.counts.lesions) == (2, 1)
-    assert "was found" in row(sizes, "found box, DSC, below").cells[0].not_measured  # type: ignore[union-attr]
+    assert "was found" in row(sizes, "found box, DSC, below").cells[0].not_measured
 
 
 def test_images_whose_format_gives_the_label_away_are_not_scored() -> None:

@@ -32,7 +32,7 @@ def exponent(region: NDArray[np.floating], spacing_mm: float, band_per_mm: tuple
     return -float(np.polyfit(x, y, 1)[0])
 
 
-def tissue(density: Density, view: str, seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32], ViewShape]:
+def tissue(density: Density, view: str, seed: int) -> tuple[NDArray[np.floating], NDArray[np.float32], ViewShape]:
     """Share of glandular tissue, distance from the skin, and the shape that they are of."""
     shape = ViewShape(draw_breast(stream(seed, "shape")), view)
     depth = depth_mm(shape, GRID)

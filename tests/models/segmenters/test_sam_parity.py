@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
 import timm
 import torch
 from numpy.typing import NDArray
-from segment_anything import SamPredictor
-from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
+from segment_anything import SamPredictor  # type: ignore[import-untyped]
+from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer  # type: ignore[import-untyped]
 from skimage import transform
 from torch import Tensor, nn
 from torch.nn import functional
@@ -106,7 +106,7 @@ def reference_sam(vit: Vit) -> Sam:
 def reference_hq(encoder: str) -> nn.Module:
     """segment_anything_hq's own network, built of its own classes."""
     # Imported by our own module first, which keeps it out of timm's registry.
-    from segment_anything_hq.modeling import ImageEncoderViT, MaskDecoderHQ, PromptEncoder, Sam, TinyViT
+    from segment_anything_hq.modeling import ImageEncoderViT, MaskDecoderHQ, PromptEncoder, Sam, TinyViT  # type: ignore[import-untyped]
     from segment_anything_hq.modeling import TwoWayTransformer as TwoWay
 
     if encoder == "tiny":
@@ -256,7 +256,7 @@ def test_hq_sam_tiny_draws_what_segment_anything_hq_draws() -> None:
 
 
 def same_as_hq_predictor(encoder: str, photo: NDArray[np.uint8], tolerance: float) -> None:
-    from segment_anything_hq import SamPredictor as HqPredictor
+    from segment_anything_hq import SamPredictor as HqPredictor  # type: ignore[import-untyped]
 
     reference = reference_hq(encoder)
     net = our_hq(encoder, reference.state_dict())
@@ -372,9 +372,10 @@ def test_every_parameter_belongs_to_one_part(kind: str) -> None:
     net = small(kind)
     parts = net.parts()
     assert sum(map(len, parts.values())) == len(list(net.parameters()))
-    assert sum(p.numel() for p in parts["image_encoder"]) == sum(p.numel() for p in net.image_encoder.parameters())  # type: ignore[union-attr]
+    encoder: Any = net.image_encoder
+    assert sum(p.numel() for p in parts["image_encoder"]) == sum(p.numel() for p in encoder.parameters())
     assert bool(parts["additions"]) == (kind != "sam")
-    in_sam = {"mask_decoder." + name for name, _ in small("sam").mask_decoder.named_parameters()}  # type: ignore[union-attr]
+    in_sam = {"mask_decoder." + name for name, _ in small("sam").mask_decoder.named_parameters()}
     assert {name for name, _ in net.named_parameters() if net.part_of(name) == "mask_decoder"} == in_sam
 
 
@@ -429,7 +430,7 @@ def test_nothing_to_draw_on_is_no_mlsam() -> None:
 @pytest.mark.parametrize("kind", ["sam", "hq", "tiny", "mlsam"])
 @pytest.mark.parametrize("shown", ["crop", "whole"])
 def test_every_network_segments_crops_and_whole_images(kind: str, shown: str) -> None:
-    settings = Settings(shown=shown, prompt="box+point", passes=3, context=2, smallest_crop_px=64)  # type: ignore[arg-type]
+    settings = Settings(shown=shown, prompt="box+point", passes=3, context=2, smallest_crop_px=64)
     segmenter = PromptedSegmenter(seeded(small(kind)), CPU, False, settings)
     image = Mammogram(photograph((600, 400)).astype(np.float32) / 255, (0.2, 0.2))
     boxes = [Box(10, 20, 60, 80), Box(400, 250, 520, 380), Box(590, 390, 600, 400)]

@@ -124,11 +124,11 @@ def test_a_cluster_of_specks_is_one_mask_and_of_a_mass_the_largest_part_is_kept(
     assert mass.area_px == 16
     assert Settings(calcification="largest").kept(FindingKind.CALCIFICATION) == "largest"
     with pytest.raises(ValueError, match="calcification is 'some'; give one of largest, all"):
-        Settings(calcification="some")  # type: ignore[arg-type]
+        Settings(calcification="some")
 
 
 def _segment(net: PromptedNet, image: Mammogram, box: Box, **settings: float) -> Mask | None:
-    segmenter = PromptedSegmenter(net, CPU, mixed_precision=True, settings=Settings(**settings))  # type: ignore[arg-type]
+    segmenter = PromptedSegmenter(net, CPU, mixed_precision=True, settings=Settings(**settings))
     return segmenter.segment(image, [box], [MASS])[0]
 
 
@@ -308,7 +308,7 @@ def test_a_box_outside_the_image_is_refused() -> None:
 )
 def test_a_wrong_setting_is_refused_and_the_right_ones_are_named(settings: dict[str, object], said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        Settings(**settings)  # type: ignore[arg-type]
+        Settings(**settings)
 
 
 def test_another_networks_weights_and_unknown_settings_are_refused() -> None:

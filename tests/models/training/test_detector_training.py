@@ -104,7 +104,7 @@ def test_it_learns_to_find_what_it_was_shown(box_loss: str) -> None:
         for batch in task.batches(epoch):
             loss, terms = task.loss(task.network.train(), batch)
             steps.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             steps.step()
     assert terms.keys() == {"box", "classes", "focal"}
     assert sum(terms.values()) == pytest.approx(loss.item(), rel=1e-4)

@@ -39,7 +39,7 @@ def one_thread() -> None:
 @pytest.fixture
 def small_vit(monkeypatch: pytest.MonkeyPatch) -> None:
     """SAM's and MedSAM's encoder with one narrow block: pictures of 1024 pixels in a second."""
-    monkeypatch.setitem(VITS, "vit-b", Vit(16, 1, 1, ()))  # type: ignore[arg-type]
+    monkeypatch.setitem(VITS, "vit-b", Vit(16, 1, 1, ()))
 
 
 def _recipe(model: dict[str, Any] | None = None, **task: Any) -> Recipe:
@@ -146,7 +146,12 @@ def test_the_new_token_is_trained_alone_and_judged_and_read_with_sams_mask() -> 
     network: Any = task.network.eval()
     asked: list[bool] = []
     decode = network.decode
-    network.decode = lambda *said, **told: (asked.append(network.hq_token_only), decode(*said, **told))[1]
+
+    def watched(*said: object, **told: object) -> object:
+        asked.append(network.hq_token_only)
+        return decode(*said, **told)
+
+    network.decode = watched
     (batch,) = task.batches(0)
     task.loss(network, batch)
     task.validate(network)

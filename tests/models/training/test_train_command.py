@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from click.testing import Result as Ran
 from phantoms import WrittenPhantoms
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
+from typer.testing import Result as Ran
 
 from models.bundles.bundle import read_bundle, verify
 from models.bundles.writing import stored

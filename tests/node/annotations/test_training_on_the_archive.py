@@ -7,11 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 from annotating import segmentation
-from click.testing import Result
 from phantoms import WrittenPhantoms
 from pydicom import dcmread
 from road import Road
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from dicom_io.pixels.case_reader import CaseReader
 from models.bundles.bundle import read_bundle

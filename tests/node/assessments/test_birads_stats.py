@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 from assessed_archive import L, One, R, archive, as_table, forty
-from click.testing import Result as Ran
 from pydicom import dcmread
 from road import Road
 from sklearn.metrics import accuracy_score, cohen_kappa_score, f1_score, precision_score, recall_score, roc_auc_score
 from typer.testing import CliRunner
+from typer.testing import Result as Ran
 
 from models.types import Category, Laterality
 from node.agreement.pathology import outcome

@@ -29,9 +29,9 @@ from assessing import (
 from pydicom import Dataset
 from pydicom.sr.coding import Code
 
-from dicom_io.assessments import most_severe, read_assessments
+from dicom_io.assessments import read_assessments
 from dicom_io.errors import NotReadable
-from models.types import Category
+from models.types import Category, most_severe
 
 
 def read(sr: Dataset) -> str:

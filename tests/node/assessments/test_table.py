@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from assessing import ALGORITHM, LEFT, assessments, finding, item, oru, report_on, said
-from click.testing import Result as Ran
 from pydicom import dcmread
 from road import Road
 from typer.testing import CliRunner
+from typer.testing import Result as Ran
 
 from models.types import Category
 from node.assessments.csv_rows import NoTable

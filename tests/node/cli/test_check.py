@@ -7,7 +7,7 @@ import json
 import pytest
 from committing import CommittingPacs
 from pynetdicom import AE
-from pynetdicom.sop_class import Verification
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made from tables at run time
 
 from config.peers import DicomDestination
 from config.settings import Settings

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 from orthanc import Orthanc, debian_orthanc
 from pydicom import Dataset, dcmread
-from pydicom.uid import JPEG2000Lossless
-from pynetdicom.sop_class import SegmentationStorage
+from pydicom.uid import JPEG2000Lossless, SegmentationStorage
 from running import RunningNode, eventually
 from sqlalchemy import select
 from transfer_syntaxes import encode

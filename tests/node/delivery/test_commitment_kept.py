@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from committing import CommittingPacs, report, report_over, reporting, requested
 from pydicom import Dataset
+from pydicom.uid import SegmentationStorage
 from pynetdicom.association import Association
-from pynetdicom.sop_class import SegmentationStorage
 from road import Road, changed
 
 from config.peers import DicomDestination

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from orthanc import debian_orthanc
@@ -245,8 +246,9 @@ def test_orthanc_takes_a_note_as_a_key_object_selection_of_the_study(
         assert {delivery.state for delivery in road.deliveries()} == {DeliveryState.SENT}
         (note,) = road.results("REJECTION")
         query = {"Level": "Instance", "Expand": True, "Query": {"SOPInstanceUID": str(note.SOPInstanceUID)}}
-        (kept,) = orthanc.post("/tools/find", query)
-        tags = orthanc.get(f"/instances/{kept['ID']}/simplified-tags")
+        found: Any = orthanc.post("/tools/find", query)
+        (kept,) = found
+        tags: Any = orthanc.get(f"/instances/{kept['ID']}/simplified-tags")
         assert tags["SOPClassUID"] == "1.2.840.10008.5.1.4.1.1.88.59"
         assert tags["StudyInstanceUID"] == mammogram_study.study_instance_uid
         assert tags["ConceptNameCodeSequence"][0]["CodeValue"] == "113037"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from clock import Clock
@@ -38,7 +39,7 @@ def scratch(tmp_path: Path) -> Path:
 def read(folder: Path, scratch: Path, out: Path) -> tuple[list[StudyOutcome], list[SkippedFile]]:
     reading = FolderReading(BUNDLE, DEVICE, scratch, out, FolderLimits(), Clock())
     skipped = reading.take(sorted(folder.iterdir()), reads_secondary_capture=False)
-    read = []
+    read: list[int] = []
     reading.read(pipeline_of(OneMass()), read.append)
     assert sum(read) == len(read)
     return reading.report(), skipped
@@ -65,7 +66,7 @@ def test_a_folders_study_gives_every_kind_of_result_overlays_and_a_reading(
 
 
 def test_in_reading_json_only_breasts_and_the_exam_are_held_against_a_categorys_range() -> None:
-    told = exam_to_json(calibrated(some_exam()), "1.2.3")
+    told: dict[str, Any] = dict(exam_to_json(calibrated(some_exam()), "1.2.3"))
     assert told["likelihood"] == {
         "probability": 0.031,
         "above_recall_threshold": True,

@@ -137,6 +137,7 @@ def send_bytes(association: Association, data: bytes, sop_instance_uid: str, sop
         _, response = association.dimse.get_msg(block=True)
     finally:
         association._reactor_checkpoint.set()
+    assert isinstance(response, C_STORE)
     return response
 
 

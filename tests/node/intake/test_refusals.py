@@ -6,6 +6,7 @@ import os
 import shutil
 import struct
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -106,7 +107,7 @@ def test_the_quota_refuses_the_next_image_also_after_a_restart(start_node, mammo
 
 
 @pytest.fixture
-def tiny_disk(tmp_path) -> Path:
+def tiny_disk(tmp_path) -> Iterator[Path]:
     """A file system of 4 MB."""
     folder = tmp_path / "tiny"
     folder.mkdir()

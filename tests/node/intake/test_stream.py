@@ -73,7 +73,7 @@ def test_what_is_acknowledged_is_kept_byte_for_byte_however_it_is_cut_and_sent_a
     stream = b"".join(cutting.pdus(messages, context_id=1))
     with Wire.to(listening_node.listener.port) as peer:
         assert peer.associate() == 2
-        ahead = threading.Thread(target=lambda: [peer.send(piece) for piece in cutting.written(stream)])
+        ahead = threading.Thread(target=peer.send_all, args=(cutting.written(stream),))
         ahead.start()
         assert [peer.status() for _ in messages] == [Status.SUCCESS] * len(messages)
         ahead.join(timeout=120)

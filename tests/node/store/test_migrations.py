@@ -50,9 +50,8 @@ def test_a_queue_that_was_worked_in_keeps_its_rows_when_the_node_is_upgraded(tmp
     before.dispose()
     engine = open_database(url)
     with sessions_of(engine).begin() as session:
-        (instance, spot, specimen, slices), (result,), (delivery,) = (
-            session.scalars(select(table)).all() for table in (Instance, Result, Delivery)
-        )
+        instance, spot, specimen, slices = session.scalars(select(Instance)).all()
+        result, delivery = session.scalars(select(Result)).one(), session.scalars(select(Delivery)).one()
         assert (instance.sop_instance_uid, instance.accession_number, instance.left_out) == ("1.2.3", "", False)
         assert (instance.extent, spot.extent, specimen.extent) == ("", "spot/magnified", "specimen")
         assert [bool(one.no_view) for one in (instance, spot, specimen, slices)] == [False, False, True, True]
