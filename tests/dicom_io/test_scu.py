@@ -217,6 +217,7 @@ def test_a_warning_counts_as_sent(pacs, a_file):
     pacs.store_status = 0xB000
     with CStoreDestination(pacs.as_peer()) as destination:
         destination.send(a_file("coerced"))
+    assert len(pacs.kept) == 1
 
 
 def test_a_refusal_tells_its_status_and_no_uid(pacs, a_file):
@@ -311,6 +312,7 @@ def test_a_peer_that_stops_reading_in_the_middle_of_a_file_is_cut_off(pacs, a_fi
 
 def test_echo_finds_a_peer_that_answers(pacs):
     echo(pacs.as_peer())
+    assert pacs.associations == 1
 
 
 def test_echo_tells_a_closed_port_and_a_silent_peer(closed_port, silent_port):

@@ -115,7 +115,7 @@ def test_a_damaged_header_is_refused_or_read_but_never_crashes(original: Dataset
         damaged[position] ^= 0xFF
     path.write_bytes(damaged)
     with contextlib.suppress(NotReadable):
-        read_mammogram(path)
+        assert np.isfinite(read_mammogram(path).pixels).all()
 
 
 def test_a_jpeg_2000_file_in_place_of_a_codestream_is_read(original: Dataset, tmp_path: Path) -> None:

@@ -170,7 +170,7 @@ def ours(
         return logits, net.picture.restore(logits[0], photo.shape)
 
 
-def close(one: Tensor, other: NDArray[np.float32] | Tensor, tolerance: float) -> None:
+def assert_close(one: Tensor, other: NDArray[np.float32] | Tensor, tolerance: float) -> None:
     other = torch.as_tensor(other)
     assert one.shape == other.shape
     spread = float(other.std())
@@ -198,8 +198,8 @@ def test_sam_draws_what_segment_anything_draws(vit: Vit, shape: tuple[int, int])
         for _ in range(2):  # the second time with the mask of the first
             wanted, _, low = predictor.predict(mask_input=mask, multimask_output=False, return_logits=True, **told)
             drawn, large = ours(net.eval(), photo, box, point, None if mask is None else torch.from_numpy(mask))
-            close(drawn, low, tolerance)
-            close(large, wanted[0], tolerance)
+            assert_close(drawn, low, tolerance)
+            assert_close(large, wanted[0], tolerance)
             mask = low if mask is None else None
 
 
@@ -229,7 +229,7 @@ def test_medsam_draws_what_its_published_steps_draw(shape: tuple[int, int]) -> N
         )
         wanted = functional.interpolate(torch.sigmoid(low), size=shape, mode="bilinear", align_corners=False)
     drawn, large = ours(net.eval(), photo, BOX)
-    close(drawn, low[0], 1e-4 if shape == (SIDE, SIDE) else 0.05)
+    assert_close(drawn, low[0], 1e-4 if shape == (SIDE, SIDE) else 0.05)
     # The script enlarges probabilities where we enlarge logits: the outlines differ by less than a pixel.
     different = (wanted[0, 0] > 0.5) != (large > 0)
     assert float(different.float().mean()) < 0.01
@@ -247,15 +247,15 @@ def test_medsams_picture_is_the_published_one_to_a_grey_or_two() -> None:
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_hq_sam_draws_what_segment_anything_hq_draws(shape: tuple[int, int]) -> None:
-    same_as_hq_predictor("vit", photograph(shape), 1e-4 if max(shape) == SIDE else 0.05)
+    assert_same_as_hq_predictor("vit", photograph(shape), 1e-4 if max(shape) == SIDE else 0.05)
 
 
 def test_hq_sam_tiny_draws_what_segment_anything_hq_draws() -> None:
     """At 1024 pixels: the library's TinyViT knows no other grid."""
-    same_as_hq_predictor("tiny", photograph((1024, 300)), 1e-4)
+    assert_same_as_hq_predictor("tiny", photograph((1024, 300)), 1e-4)
 
 
-def same_as_hq_predictor(encoder: str, photo: NDArray[np.uint8], tolerance: float) -> None:
+def assert_same_as_hq_predictor(encoder: str, photo: NDArray[np.uint8], tolerance: float) -> None:
     from segment_anything_hq import SamPredictor as HqPredictor  # type: ignore[import-untyped]
 
     reference = reference_hq(encoder)
@@ -269,8 +269,8 @@ def same_as_hq_predictor(encoder: str, photo: NDArray[np.uint8], tolerance: floa
             mask_input=mask, multimask_output=False, return_logits=True, hq_token_only=net.hq_token_only, **told
         )
         drawn, large = ours(net, photo, BOX, POINT, None if mask is None else torch.from_numpy(mask))
-        close(drawn, low, tolerance)
-        close(large, wanted[0], tolerance)
+        assert_close(drawn, low, tolerance)
+        assert_close(large, wanted[0], tolerance)
         mask = low
 
 
@@ -354,7 +354,7 @@ def test_many_prompts_over_several_pictures_are_drawn_as_one_at_a_time(kind: str
                     points[one],
                     None if masks is None else masks[one],
                 )
-                close(together[one], alone, 1e-4)
+                assert_close(together[one], alone, 1e-4)
             masks = together
 
 
@@ -465,4 +465,4 @@ def test_whole_sized_networks_draw_what_their_references_draw_on_cuda(variant: s
         with torch.inference_mode():
             pictures = net.picture.prepare(photo.astype(np.float32) / 255)[None].to(cuda)
             drawn = net.decode(net.embed(pictures), torch.tensor([0], device=cuda), torch.tensor([BOX], device=cuda))
-        close(drawn.cpu(), low, 0.02)
+        assert_close(drawn.cpu(), low, 0.02)

@@ -132,23 +132,27 @@ def test_a_value_of_a_million_bytes_in_a_header_is_refused_with_its_reason(liste
     )
 
 
+def assert_within_bounds(data: bytes, *, implicit: bool, little: bool) -> None:
+    check_bounds(io.BytesIO(data), 0, implicit=implicit, little=little)
+
+
 def test_pixels_are_not_counted():
     fragments = delimiter(ITEM, 2) + b"ab"
     data = element(0x7FE00010, b"OB", fragments * (MOST_ITEMS + 1) + delimiter(SEQUENCE_END), length=UNDEFINED)
-    check_bounds(io.BytesIO(element(0x00280002, b"US", b"\1\0") + data), 0, implicit=False, little=True)
+    assert_within_bounds(element(0x00280002, b"US", b"\1\0") + data, implicit=False, little=True)
 
 
 def test_bulk_data_is_not_counted():
     data = element(0x00091010, b"OB", bytes(MOST_BYTES + 2)) + element(0x00283006, b"UN", bytes(MOST_BYTES + 2))
-    check_bounds(io.BytesIO(data), 0, implicit=False, little=True)
-    check_bounds(io.BytesIO(element(0x60003000, b"", bytes(MOST_BYTES + 2))), 0, implicit=True, little=True)
+    assert_within_bounds(data, implicit=False, little=True)
+    assert_within_bounds(element(0x60003000, b"", bytes(MOST_BYTES + 2)), implicit=True, little=True)
 
 
 def test_a_large_segmentations_header_is_within_bounds():
     inner = element(0x00209113, b"SQ", delimiter(ITEM, 12) + element(0x00200032, b"DS", b"1\\2 "))
     frame = delimiter(ITEM, 7 * len(inner)) + inner * 7
     data = element(0x52009230, b"SQ", frame * 5000)
-    check_bounds(io.BytesIO(data), 0, implicit=False, little=True)
+    assert_within_bounds(data, implicit=False, little=True)
     assert MOST_ELEMENTS_OF_CONTENT > 2 * 7 * 5000
 
 
@@ -182,7 +186,7 @@ def test_sequences_in_the_meta_information_are_refused_before_pydicom_writes_the
 
 @given(strategies.binary(max_size=400), strategies.booleans(), strategies.booleans())
 def test_any_bytes_come_to_an_end(data: bytes, implicit: bool, little: bool):
-    check_bounds(io.BytesIO(data), 0, implicit=implicit, little=little)
+    assert_within_bounds(data, implicit=implicit, little=little)
 
 
 def test_a_few_deflated_kilobytes_of_items_are_refused_and_the_next_object_is_kept(

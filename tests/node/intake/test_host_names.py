@@ -94,7 +94,8 @@ def test_a_name_that_never_resolves_is_told_once(caplog: pytest.LogCaptureFixtur
         assert hosts.is_at("nowhere.example", "127.0.0.1") is None
         assert tries.acquire(timeout=60)
     hosts.stop()
-    assert [record.getMessage() for record in caplog.records] == ["the host 'nowhere.example' does not resolve"]
+    told = [record.getMessage() for record in caplog.records]  # a thread of an earlier test may still end among them
+    assert [line for line in told if "nowhere" in line] == ["the host 'nowhere.example' does not resolve"]
 
 
 def test_an_address_is_no_name_and_never_looked_up() -> None:
