@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +33,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--orthanc-dicom-port", type=int, default=4242)
     group.addoption("--orthanc-ae-title", default="ORTHANC")
     group.addoption("--node-host", default="127.0.0.1", help="this machine's address, as that Orthanc sees it")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_of_the_persons_own_environment() -> Iterator[None]:
+    """What whoever starts the tests has set for a terminal, a node or a proxy of their own changes no test."""
+    with pytest.MonkeyPatch.context() as environment:
+        for name in list(os.environ):
+            if name in ("COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR") or name.startswith("MAMMO_NODE_"):
+                environment.delenv(name)
+        for name in ("no_proxy", "NO_PROXY"):
+            environment.setenv(name, "127.0.0.1,localhost")
+        yield
 
 
 @pytest.fixture(autouse=True)
