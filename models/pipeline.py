@@ -143,7 +143,7 @@ class Pipeline:
         )
 
     def _doubts(self, image: Mammogram, masks: Sequence[Mask]) -> list[str]:
-        """Of each outline what speaks against it; a magnified view, which shows a part of the breast, tells nothing."""
+        """Why each outline may be wrong; nothing for a magnified view, which shows a part of the breast."""
         if self.largest_lesion is None or image.extent or not masks:
             return [""] * len(masks)
         breast = max(1, int(np.count_nonzero(breast_mask(image.pixels))))

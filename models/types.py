@@ -210,7 +210,7 @@ class Mammogram:
 
     Attributes:
         pixels: rows × columns, float32 in 0..1, display polarity (dense tissue bright), VOI applied.
-        spacing_mm: (row, column) distance of pixel centres in the breast, in mm; None where nobody tells it.
+        spacing_mm: (row, column) distance of pixel centres in the breast, in mm; None where it is not known.
         spacing_by: how that was found, for the report; "" where it was not.
         laterality: the breast shown; None where the header does not say.
         view: DICOM view abbreviation ("CC", "MLO", "ML", …); None where the header does not say.
@@ -255,7 +255,7 @@ class Finding:
         confidence: the detector's, 0..1. How sure it is that a lesion is there, not that it is malignant.
         malignancy: the classifier's score for malignancy, 0..1.
         likelihood: of malignancy; None where lesions are not calibrated.
-        doubt: what speaks against the outline, one sentence; empty where nothing is known to.
+        doubt: why the outline may be wrong, one sentence; empty where there is no known reason.
     """
 
     kind: FindingKind

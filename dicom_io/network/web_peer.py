@@ -30,7 +30,7 @@ from dicom_io.errors import NotAccepted, Rejected, Unreachable
 JSON = "application/dicom+json"
 """What is asked for wherever there is a choice (PS3.18 Annex F)."""
 _BUSY = (408, 429, 502, 503, 504)
-"""Statuses that say nothing of what was asked: another time it may fare better."""
+"""Statuses of a server that cannot answer for now: the same request may succeed later."""
 _WHO_ARE_YOU = (401, 403)
 _UNSUPPORTED_MEDIA_TYPE = 415
 

@@ -142,7 +142,7 @@ class MedSamMlpClassifier:
         picture = torch.from_numpy(picture_of(image, self._network.sam))[None]
         try:
             with torch.inference_mode():
-                # Positions of boxes do not bear half precision: the encoder alone is worth it.
+                # Half precision is too coarse for the positions of boxes: the encoder alone uses it.
                 with torch.autocast(self._device.type, torch.float16, enabled=self._half):
                     embedded = self._network.embed(picture.to(self._device))
                 logits = self._network.score(self._network.read(embedded))

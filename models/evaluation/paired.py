@@ -1,5 +1,5 @@
-"""Recipes against one another on the same items: a difference is surer than the two figures, since what is hard for one
-is hard for the other."""
+"""Compares recipes on the same items (paired differences): a difference has a narrower interval than the two figures,
+since items that are hard for one recipe are hard for the other too."""
 
 from __future__ import annotations
 

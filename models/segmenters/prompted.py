@@ -88,7 +88,7 @@ class PromptedSegmenter:
 
     def _embedded(self, crops: Sequence[NDArray[np.float32]]) -> tuple[Tensor, ...]:
         pictures = torch.stack([self.net.picture.prepare(crop) for crop in crops]).to(self._device)
-        # Positions of boxes do not bear half precision: the encoder alone is worth it.
+        # Half precision is too coarse for the positions of boxes: the encoder alone uses it.
         with torch.autocast(self._device.type, torch.float16, enabled=self._mixed):
             embedded = self.net.embed(pictures.contiguous(memory_format=torch.channels_last))
         return tuple(tensor.float() for tensor in embedded)

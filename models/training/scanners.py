@@ -1,4 +1,4 @@
-"""A picture as another scanner, film or archive would have kept it. Every draw comes from `draw`."""
+"""Simulates how another scanner, film or archive would store a picture. All random numbers come from `draw`."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def _impression_body(exam: ExamReading, encoding: Encoding) -> Iterator[Dataset]
         held = own_codes.range_of(likelihood.category, None)
         yield coded(own_codes.CATEGORY_RANGE, Relation.HAS_PROPERTIES, held, _sides(exam))
     bundle = encoding.bundles[0]
-    # The radiologist's assessments have no place here: this object stays as it is when one comes in.
+    # Without the radiologist's assessments: this object does not change when one is received.
     measured = set(measured_sentences(exam))  # it holds no lengths
     told = (o.sentence for o in statements(replace(exam, concordances=()), bundle) if o.sentence not in measured)
     yield words(codes.IMPRESSION_DESCRIPTION, Relation.HAS_PROPERTIES, "\r\n".join(told))

@@ -40,7 +40,7 @@ def encode_cad_sr(
     library = library_of(exam, sources, LIBRARY_POSITION)
     described = library.sources[0]
     study = described.StudyInstanceUID
-    # The radiologist's assessments have no place here: this object stays as it is when one comes in.
+    # Without the radiologist's assessments: this object does not change when one is received.
     content = exam_fingerprint(replace(exam, concordances=()), sources)
     if encoding.coded_category:
         content += " with coded category"

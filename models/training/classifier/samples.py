@@ -188,7 +188,7 @@ def relit_as(pixels: NDArray[np.float32], how: Augmentation, draw: np.random.Gen
 
 
 def moved_as(pixels: NDArray[np.float32], how: Augmentation, draw: np.random.Generator) -> NDArray[np.float32]:
-    """Turned, mirrored and what else is asked for."""
+    """The picture, turned, mirrored or moved, as the recipe's augmentation says."""
     match how:
         case "strong":
             return moved(Picture(pixels, (), ()), draw).pixels

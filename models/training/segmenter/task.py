@@ -94,7 +94,7 @@ class Segmenting:
         index = torch.tensor([shown.index(view.shown) for view in batch], device=device)
         boxes = torch.stack([view.box for view in batch]).to(device)
         points = torch.stack([view.point for view in batch]).to(device)
-        # As in reading (models/segmenters/prompted.py): positions of boxes do not bear half precision.
+        # As in reading (models/segmenters/prompted.py): half precision is too coarse for positions of boxes.
         with torch.autocast(device.type, enabled=False):
             logits = network.decode(
                 embedded,
