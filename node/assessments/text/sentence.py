@@ -90,12 +90,9 @@ def forms_of_item(line: Sequence[Token]) -> set[int]:
 
 
 def is_side_of_next_clause(sentence: Sequence[Token]) -> bool:
-    """Whether the side of a category stands behind it and a comma, which may begin something else ("BI-RADS 4, the left
-    breast is normal")."""
-    return (
-        re.fullmatch("[^lrbLRBC]*AC[^lrbLRBC]*,[^C]*[lrbLRB][^C]*", letters(_without_names(row_of(sentence))))
-        is not None
-    )
+    """Whether the side of a category stands behind it and other words, which may begin something else ("BI-RADS 4,
+    the left breast is normal")."""
+    return re.fullmatch("[^lrbLRBC]*AC[^lrbLRBC]+[lrbLRB][^C]*", letters(_without_names(row_of(sentence)))) is not None
 
 
 def announces(sentence: Sequence[Token]) -> bool:

@@ -155,6 +155,7 @@ WHICH_BREAST = (
     "Scar in right breast and left BI-RADS 3",
     "Mass in the right breast. BI-RADS 4, the left breast is normal.",
     "Herd rechts. BI-RADS 4, links unauffällig.",
+    "Right mass. BI-RADS 0 biopsy of the left.",
     "rechts u. links BI-RADS 2",
     "rechts bzw. links BI-RADS 2",
     "LUOQ mass, BI-RADS 4",
