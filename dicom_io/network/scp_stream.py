@@ -32,6 +32,7 @@ from pynetdicom._handlers import (
 )
 from pynetdicom.association import Association
 from pynetdicom.dul import DULServiceProvider
+from pynetdicom.fsm import TRANSITION_TABLE, StateMachine
 from pynetdicom.pdu import A_ABORT_RQ, A_ASSOCIATE_RJ, A_RELEASE_RP
 from pynetdicom.pdu_primitives import _PDUPrimitiveType
 from pynetdicom.presentation import PresentationContext
@@ -45,7 +46,6 @@ log = logging.getLogger(__name__)
 
 _P_DATA_TF, _A_RELEASE_RQ, _A_ABORT = 0x04, 0x05, 0x07
 # PS3.8 section 9.2: what is known of the association's state
-_IDLE = "Sta1"  # without a connection
 _ESTABLISHED = "Sta6"  # ready for data transfer
 _ENDING = "Sta13"  # awaiting that the peer closes the connection
 _LARGEST_OTHER_PDU = 1 << 20  # an A-ASSOCIATE-RQ of 128 contexts with 40 transfer syntaxes each takes 0.2 MB
@@ -102,6 +102,21 @@ class _Knocking(queue.Queue[Any]):
         self._messages.put((None, None))
 
 
+class _TolerantStateMachine(StateMachine):
+    """Passes over an event that cannot occur in its state (PS3.8 Table 9-10), for which pynetdicom ends the thread.
+
+    The association's thread answers while this one reads that the peer has gone: the answer comes after the end.
+    """
+
+    def do_action(self, event: str) -> None:
+        if (event, self.current_state) in TRANSITION_TABLE:
+            super().do_action(event)
+            return
+        with suppress(queue.Empty):
+            while True:
+                self.dul.to_provider_queue.get_nowait()
+
+
 class StreamingDUL(DULServiceProvider):
     """Reads messages without pynetdicom's queues and state machine between their PDUs, one at a time.
 
@@ -111,6 +126,7 @@ class StreamingDUL(DULServiceProvider):
 
     def __init__(self, association: Association, on_end: Callable[[], None]) -> None:
         super().__init__(association)
+        self.state_machine = _TolerantStateMachine(self)
         self._on_end = on_end
         self.to_user_queue = _Knocking(self._dimse.msg_queue)
         self._bell, self._clapper = socket.socketpair()
@@ -142,15 +158,6 @@ class StreamingDUL(DULServiceProvider):
         if isinstance(pdu, A_RELEASE_RP | A_ABORT_RQ | A_ASSOCIATE_RJ):
             self._on_end()  # whoever hears this may be back at once
         super()._send(pdu)
-
-    def _process_recv_primitive(self) -> bool:
-        if self.state_machine.current_state in (_IDLE, _ENDING):
-            # An answer of the association's thread that comes after the end: the state machine would raise.
-            with suppress(queue.Empty):
-                while True:
-                    self.to_provider_queue.get_nowait()
-            return False
-        return super()._process_recv_primitive()
 
     def _is_transport_event(self) -> bool:
         stream = cast(LookaheadSocket, self.socket)
