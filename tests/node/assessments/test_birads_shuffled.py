@@ -110,7 +110,7 @@ CONCLUSIONS = ("\n\nImpression: BI-RADS {c}", "\n\nOverall: BI-RADS {c}", "\n\nB
 @st.composite
 def reports(draw: st.DrawFn) -> tuple[str, dict[str, str]]:
     """A text, and the categories of the breasts that it assesses; that of the exam by the name "", which may be that of
-    the only breast that the text names."""
+    the only breast that the text names, or the one below a conclusion."""
     order = draw(st.sampled_from((("R", "L"), ("L", "R"), ("R",), ("L",))))
     said = {side: draw(st.sampled_from(sorted(CATEGORIES))) for side in order}
     pieces = [
@@ -120,7 +120,10 @@ def reports(draw: st.DrawFn) -> tuple[str, dict[str, str]]:
     if len(order) == 1 and (beside in order or "{s}" not in aside):
         said[""] = said[order[0]]
     aside = aside.format(s=draw(st.sampled_from(SIDES[beside])))
-    pieces.insert(draw(st.integers(0, len(pieces))), aside)
+    at = draw(st.integers(0, len(pieces)))
+    pieces.insert(at, aside)
+    if aside == "Impression:" and at == len(order) - 1:
+        said[""] = said[order[-1]]
     text = "".join(piece + draw(st.sampled_from(PUNCTUATION)) for piece in pieces if piece)
     if draw(st.integers(0, 3)) == 3:
         said[""] = draw(st.sampled_from(sorted(CATEGORIES)))

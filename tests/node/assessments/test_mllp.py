@@ -138,6 +138,8 @@ def test_whoever_may_not_send_is_not_listened_to(intake: Hl7Intake) -> None:
 def test_it_stops_while_connections_are_open(intake: Hl7Intake) -> None:
     stop = threading.Event()
     with listening(intake, stop) as port, connected(port) as connection:
+        connection.sendall(b"\x0bno message\x1c\r")
+        assert answers(connection, 1)  # so it has been taken
         connection.sendall(b"\x0bMSH|")
         stop.set()
         assert is_ended(connection)

@@ -84,7 +84,8 @@ def test_neither_reports_nor_segmentations_are_read_where_they_are_received(list
     def reads(*_: object) -> None:
         raise AssertionError("read in the receiving process")
 
-    monkeypatch.setattr("dicom_io.segmentations.dcmread", reads)
+    for reader in ("read_up_to_pixels", "read_as_stored"):
+        monkeypatch.setattr(f"dicom_io.segmentations.{reader}", reads)
     for dataset in (report(overall(Category.TWO)), segmentation({"mass": disc((16, 12), 5, 5, 3)}), mammogram()):
         assert listening_node.store(dataset).Status == Status.SUCCESS
     assert len(listening_node.files("archive")) == 3
