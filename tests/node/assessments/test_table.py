@@ -173,7 +173,7 @@ def test_the_list_shows_what_counts_what_waits_and_what_was_refused(
         "study 1  left 3 by HL7",
         "study 1  left 4 by HL7",
     ]
-    assert [line.endswith("(a later one counts)") for line in lines[1:4]] == [True, True, False]
+    assert [line.endswith("(a later assessment counts)") for line in lines[1:4]] == [True, True, False]
     assert lines[4].startswith("unmatched  exam 2 by HL7")
     assert lines[4].endswith("for 1.2.99: no image of the study that it names has come")
     assert lines[5].startswith("study 1  not used: instance 3: ")
