@@ -238,12 +238,18 @@ def opened(folder: Path) -> Iterator[Callable[[bytes], str]]:
         """All associations have ended and left nothing behind."""
         deadline = time.monotonic() + _ENDS_WITHIN_S
         while (left := _resources()) > usual or any(incoming.iterdir()):
-            assert time.monotonic() < deadline, f"left behind: {left} threads and descriptors, or a file"
+            assert time.monotonic() < deadline, f"left behind: {left} for {usual}, or a file: {_open_files()}"
             time.sleep(0.01)
             gc.collect()
 
     yield run
     listener.stop(grace_s=1)
+
+
+def _open_files() -> list[str]:
+    """What each descriptor is of, and the threads."""
+    names = [str(entry.readlink()) for entry in Path("/proc/self/fd").iterdir() if entry.is_symlink()]
+    return sorted(names) + [thread.name for thread in threading.enumerate()]
 
 
 def _resources() -> tuple[int, int]:
