@@ -6,6 +6,7 @@ import logging
 import queue
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -172,10 +173,15 @@ class StreamingDIMSE(DIMSEServiceProvider):
         self._hand_over(message, request)
 
     def discard(self) -> None:
-        """Removes what is left of a transfer that broke off."""
-        if self.storing is not None:
-            self.storing.discard()
-            self.storing = None
+        """Removes what is left of a transfer that broke off, and of one that came whole and that nobody took any more:
+        the sender aborted before its answer."""
+        files = [] if self.storing is None else [self.storing]
+        self.storing = None
+        with suppress(KeyError):
+            while True:
+                files.append(self.arrived.popitem()[1])
+        for file in files:
+            file.discard()
 
     def _check_data(self, message: DIMSEMessage, size: int) -> None:
         if not isinstance(message, N_EVENT_REPORT_RQ) or message.data_set is None:

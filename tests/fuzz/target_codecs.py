@@ -66,7 +66,10 @@ def inputs() -> some.SearchStrategy[bytes]:
 @contextmanager
 def opened(folder: Path) -> Iterator[Callable[[bytes], str]]:
     def run(data: bytes) -> str:
-        syntax, frame = UID(_SYNTAXES[data[0] % len(_SYNTAXES)]), data[1:]
+        syntax, frame = (
+            UID(_SYNTAXES[data[0] % len(_SYNTAXES)]),
+            data[1:] or b"\0\0",
+        )  # pydicom encapsulates no empty one
         image = mammogram(Rows=32, Columns=32)
         if syntax.endswith(".50"):
             image.BitsAllocated, image.BitsStored, image.HighBit = 8, 8, 7

@@ -14,6 +14,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings, strategies
 from pydicom import Dataset
 from pydicom.uid import generate_uid
+from pynetdicom import AE
+from pynetdicom.association import Association
 from running import eventually
 from wire import (
     COMMAND,
@@ -37,6 +39,7 @@ from dicom_io.network.holdings import HeldInstance
 from dicom_io.network.incoming import BLOCK, IncomingFile
 from dicom_io.network.peer import Peer
 from dicom_io.network.retrieve import DicomSource
+from dicom_io.network.scp_messages import StreamingDIMSE
 
 Encode = Callable[[Dataset], bytes]
 SIZES = strategies.one_of(strategies.integers(1, 3000), strategies.integers(BLOCK - 3000, BLOCK + 3000))
@@ -254,3 +257,13 @@ def test_what_comes_by_c_get_is_what_was_sent_however_it_is_cut_and_sent_ahead(
         for path, data in zip(retrieved.files, sent.values(), strict=True):
             assert path.read_bytes().endswith(data)
     pacs.join(timeout=120)
+
+
+def test_a_data_set_that_came_whole_and_that_nobody_took_any_more_leaves_no_file(tmp_path: Path) -> None:
+    """Its sender aborts before the association's thread has looked at it: rare, so it is arranged here."""
+    messages = StreamingDIMSE(Association(AE(), "acceptor"), lambda *_: IncomingFile(tmp_path, b"", 1 << 20))
+    taken, begun = (IncomingFile(tmp_path, b"head", 1 << 20) for _ in range(2))
+    messages.arrived[taken.path], messages.storing = taken, begun
+    assert len(list(tmp_path.iterdir())) == 2
+    messages.discard()
+    assert not list(tmp_path.iterdir())
