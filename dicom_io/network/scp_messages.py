@@ -17,9 +17,11 @@ from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dimse_messages import C_STORE_RQ, N_EVENT_REPORT_RQ, DIMSEMessage
 from pynetdicom.dimse_primitives import C_CANCEL, C_ECHO, C_STORE, N_EVENT_REPORT
 from pynetdicom.pdu_primitives import P_DATA
+from pynetdicom.service_class import StorageServiceClass
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made from tables at run time
     StorageCommitmentPushModel,
     Verification,
+    uid_to_service_class,
 )
 
 from dicom_io.network.answers import Answer, Status
@@ -37,6 +39,7 @@ NAP_S = 0.1  # how long a thread of an idle association sleeps at most before it
 LARGEST_REPORT = 1 << 20  # a storage commitment report takes some 150 bytes for each instance
 _LARGEST_COMMAND = 1 << 16
 _BAD_UID = Answer(Status.BAD_UID, "the request's UIDs are missing or are no UIDs")
+_NOT_OF_STORAGE = Answer(Status.DOES_NOT_MATCH, "the request names a SOP class that is none of storage")
 _UID = re.compile(r"[0-9.]{1,64}")  # the intake looks closer
 
 
@@ -164,9 +167,9 @@ class StreamingDIMSE(DIMSEServiceProvider):
         self.storing = None
         self.message = None
         request = _request(message)
-        if request is None:
+        if isinstance(request, Answer):
             file.discard()
-            self._refuse(message)
+            self._refuse(message, request)
             return
         self.arrived[file.path] = file
         request._dataset_path = file.path
@@ -194,8 +197,8 @@ class StreamingDIMSE(DIMSEServiceProvider):
         self.message = None
         if isinstance(message, C_STORE_RQ):
             request = _request(message)
-            if request is None:
-                self._refuse(message)
+            if isinstance(request, Answer):
+                self._refuse(message, request)
             else:
                 self._hand_over(message, request)
             return
@@ -214,12 +217,13 @@ class StreamingDIMSE(DIMSEServiceProvider):
         self._handed_over += 1
         self.msg_queue.put((cast(int, message.context_id), primitive))
 
-    def _refuse(self, request: C_STORE_RQ) -> None:
-        """Answers a request whose UIDs no answer could repeat; it does not have to (PS3.7 table 9.1-1)."""
+    def _refuse(self, request: C_STORE_RQ, answer: Answer) -> None:
+        """Answers a request whose UIDs no answer could repeat, and does not have to (PS3.7 table 9.1-1); or whose SOP
+        class is not for a C-STORE, on which pynetdicom would abort with a traceback."""
         response = C_STORE()
         response.MessageIDBeingRespondedTo = _message_id(request)
-        response.Status = int(_BAD_UID.status)
-        response.ErrorComment = _BAD_UID.comment  # type: ignore[assignment]
+        response.Status = int(answer.status)
+        response.ErrorComment = answer.comment  # type: ignore[assignment]
         super().send_msg(response, cast(int, request.context_id))
 
     def _unrecognised(self, message: DIMSEMessage, request: Any) -> None:
@@ -242,7 +246,8 @@ class StreamingDIMSE(DIMSEServiceProvider):
         context = self.assoc._accepted_cx.get(context_id)
         if context is None:
             raise ProtocolFault("a C-STORE in a presentation context that was not accepted")
-        refused = _BAD_UID if _request(request) is None else None
+        asked = _request(request)
+        refused = asked if isinstance(asked, Answer) else None
         return self._open_file(request.command_set, context.transfer_syntax[0], refused)
 
 
@@ -257,14 +262,17 @@ def _message_id(message: C_STORE_RQ) -> int:
         raise ProtocolFault("a C-STORE without a Message ID") from error
 
 
-def _request(message: C_STORE_RQ) -> C_STORE | None:
-    """What a C-STORE asks for; None where a UID is missing or is none. Its other parameters matter to nobody here."""
+def _request(message: C_STORE_RQ) -> C_STORE | Answer:
+    """What a C-STORE asks for, or how it is refused: a UID is missing or is none, or is of no storage SOP class. Its
+    other parameters matter to nobody here."""
     try:
         named = (message.command_set.AffectedSOPClassUID, message.command_set.AffectedSOPInstanceUID)
     except Exception:  # noqa: BLE001 - whatever a parser may stumble over
-        return None
+        return _BAD_UID
     if not all(isinstance(uid, str) and _UID.fullmatch(uid) for uid in named):
-        return None
+        return _BAD_UID
+    if uid_to_service_class(named[0]) is not StorageServiceClass:
+        return _NOT_OF_STORAGE
     request = C_STORE()
     request.MessageID = _message_id(message)
     request.Priority = 2

@@ -131,6 +131,21 @@ def test_a_uid_that_is_none_is_answered_and_the_other_objects_are_kept(listening
     assert {one.sop_instance_uid for one in listening_node.instances()} == set(good)
 
 
+@pytest.mark.parametrize("of", ["1.2.840.10008.1.20.1", "1.2.840.10008.1.1", "1.2.840.10008.5.1.4.1.2.2.1", "1.2.3.4"])
+def test_a_store_of_what_is_no_storage_class_is_answered_and_the_next_object_is_kept(
+    listening_node, mammogram, raw_bytes, of: str, caplog
+) -> None:
+    image = raw_bytes(mammogram())
+    with Wire.to(listening_node.listener.port) as peer:
+        assert peer.associate() == 2
+        peer.send(pdu(4, pdv(1, COMMAND | LAST, store_request("1.2.3.1", 1, of))) + pdu(4, pdv(1, LAST, image)))
+        assert peer.status() == Status.DOES_NOT_MATCH
+        peer.send(one_store(1, image, message_id=2))
+        assert peer.status() == Status.SUCCESS
+    assert len(listening_node.instances()) == 1
+    assert not [record for record in caplog.records if record.exc_info]
+
+
 def broken_messages() -> dict[str, bytes]:
     request = store_request()
     whole = pdv(1, COMMAND | LAST, request)
