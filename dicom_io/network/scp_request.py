@@ -134,7 +134,7 @@ def _user(value: bytes) -> bytes:
         elif kind == _CLASS:
             maker = _uid(inside)
         elif kind == _VERSION:
-            version = bytes(byte for byte in inside if 0x20 <= byte < 0x7F).strip()[:16]
+            version = bytes(byte for byte in inside if 0x20 <= byte < 0x7F and byte != ord("\\")).strip()[:16]
         elif kind == _ROLE:
             roles += _role(inside)
     if 0 < int.from_bytes(length) < _SMALLEST_PDU:

@@ -139,6 +139,7 @@ ODD = {
     "a title with spaces before it": ({"calling": b"  PACS"}, ACCEPTED),
     "a version of 40 characters": ({"version": b"A_VERY_LONG_NAME_OF_A_VENDOR_VERSION_1.2"}, ACCEPTED),
     "no version": ({"version": b""}, ACCEPTED),
+    "a version with a backslash": ({"version": b"\\EST"}, ACCEPTED),
     "a version of other letters": ({"version": "Gerät".encode()}, ACCEPTED),
     "an item nobody knows": ({"more": item(0xF3, b"own")}, ACCEPTED),
     "a role cut short": ({"more": item(0x54, b"\0\x40abc")}, ACCEPTED),
