@@ -14,7 +14,9 @@ NOT_HELD_OUT = "Not held out, as far as we can tell"
 ARCHIVE = "archive"
 
 
-def seen_in_training(bundle: Path, cases: Sequence[Case], measured: Sequence[Case], tested: bool) -> list[str]:
+def seen_in_training(
+    bundle: Path, cases: Sequence[Case], measured: Sequence[Case], tested: bool, *, is_base: bool = False
+) -> list[str]:
     """Sentences of warning; none where the images are held out.
 
     Args:
@@ -22,6 +24,7 @@ def seen_in_training(bundle: Path, cases: Sequence[Case], measured: Sequence[Cas
         cases: all images of the data.
         measured: those that are measured.
         tested: they are the test side of a split that was given.
+        is_base: the bundle is that of `ablate --base`, which no split of the recipes is about.
 
     Raises:
         EvaluationError: such a file cannot be read.
@@ -40,7 +43,14 @@ def seen_in_training(bundle: Path, cases: Sequence[Case], measured: Sequence[Cas
                 f"{NOT_HELD_OUT}: {known} of {len(measured)} images are of patients that the {role} was trained on or "
                 f"chosen by (training/{role}/split.json of the bundle). The figures flatter."
             )
-    if not said and not tested and len(told) < len(ROLES):
+    if said or tested or len(told) == len(ROLES):
+        return said
+    if is_base:
+        said.append(
+            f"{NOT_HELD_OUT}: the bundle of --base may have been trained on these patients; it has no "
+            "training/KIND/split.json for each of its parts that would tell. What is trained here has not seen them."
+        )
+    else:
         said.append(
             f"{NOT_HELD_OUT}: these are not the test images of a split, so the models may have been trained on them. "
             "Give the split.json of the training with --split."

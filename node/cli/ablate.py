@@ -101,7 +101,7 @@ def _about(
     tested = [case for case in cases.cases if case.name in measured]
     warnings = made_of_own_outlines(tested)
     if others is not None:
-        warnings = [*seen_in_training(others.folder, cases.cases, tested, tested=False), *warnings]
+        warnings = [*seen_in_training(others.folder, cases.cases, tested, tested=False, is_base=True), *warnings]
     return About(
         title="Recipes side by side",
         models=", ".join(names),

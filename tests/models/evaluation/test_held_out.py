@@ -51,6 +51,13 @@ def test_images_without_a_split_are_not_said_to_be_held_out(tmp_path: Path) -> N
     assert seen_in_training(tmp_path, CASES, CASES, tested=True) == []
 
 
+def test_of_a_base_bundle_that_tells_nothing_it_is_said_that_it_may_have_seen_the_patients(tmp_path: Path) -> None:
+    (warning,) = seen_in_training(tmp_path, CASES, CASES, tested=False, is_base=True)
+    assert warning.startswith(NOT_HELD_OUT)
+    assert "--base" in warning
+    assert "--split" not in warning  # ablate has no such option
+
+
 def test_other_images_of_a_trained_patient_are_not_held_out_even_on_a_test_side(tmp_path: Path) -> None:
     (warning,) = seen_in_training(trained(tmp_path, "detector"), CASES, CASES[1:3], tested=True)
     assert "1 of 2 images" in warning
