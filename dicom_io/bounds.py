@@ -46,8 +46,7 @@ def check_bounds(file: BinaryIO, start: int, *, implicit: bool, little: bool) ->
         NotReadable: there are more elements, items, levels or bytes than any object has that this node could use.
     """
     order = "<" if little else ">"
-    elements, items, levels_of = [0, 0], [0, 0], [0, 0]  # of the header, of the content
-    size, longest = 0, 0
+    elements, items, size, longest = [0, 0], [0, 0], 0, 0  # the first two: of the header, of the content
     size_of_file = file.seek(0, 2)
     at, content, found = start, None, dict[int, int]()
     levels: list[tuple[int | None, bool]] = []  # where each sequence or item ends, and whether it has no VRs
@@ -93,8 +92,8 @@ def check_bounds(file: BinaryIO, start: int, *, implicit: bool, little: bool) ->
                 held, listed = _costs(tag, vr.decode("latin-1"), min(length, size_of_file - at))
                 size, longest = size + held, max(longest, listed)
                 at += length
-        levels_of[content is not None] = len(levels)
-        _check(elements, items, levels_of, size, longest)
+        depth = len(levels)
+        _check(elements, items, (depth, 0) if content is None else (0, depth), size, longest)
 
 
 def _costs(tag: int, vr: str, length: int) -> tuple[int, int]:
@@ -114,7 +113,7 @@ def _begins_with_an_item(file: BinaryIO, at: int, order: str) -> bool:
     return file.read(4) == struct.pack(order + "HH", _ITEM >> 16, _ITEM & 0xFFFF)
 
 
-def _check(elements: list[int], items: list[int], levels: list[int], size: int, longest: int) -> None:
+def _check(elements: list[int], items: list[int], levels: tuple[int, int], size: int, longest: int) -> None:
     for count, most, what in (
         (elements[0], MOST_ELEMENTS, "elements in its header"),
         (elements[1], MOST_ELEMENTS_OF_CONTENT, "elements in its content"),

@@ -98,11 +98,11 @@ def read_whole_file(path: Path, max_bytes: int) -> WholeFile:
 
 
 def read_up_to_pixels(path: Path) -> Dataset:
-    """All of a file that was found whole once, up to its pixels. A deflated one is inflated to the disk, to the size
-    that was measured when it came, and never into the memory.
+    """All of a file up to its pixels, whole or not. A deflated one is inflated to the disk, beside it, and never into
+    the memory; how large it may grow was measured where it was received.
 
     Raises:
-        InvalidDicomError, NotReadable: it is no DICOM file any more, damaged, or beyond bounds.check_bounds.
+        InvalidDicomError, NotReadable: no DICOM file, damaged, or beyond bounds.check_bounds.
         OSError: the machine did not give it.
     """
     with _header(path) as (header, _):
