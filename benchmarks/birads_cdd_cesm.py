@@ -19,7 +19,7 @@ from models.datasets.labels import birads_of
 from models.evaluation.agreement_tables import decision_table
 from models.evaluation.report import text
 from models.evaluation.tables import Draws
-from models.types import Category, most_severe
+from models.types.birads import Category, most_severe
 
 
 def breasts(table: Path) -> list[Compared]:

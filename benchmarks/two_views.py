@@ -28,7 +28,8 @@ from models.anatomy.landmarks import find_nipple
 from models.anatomy.two_views import ODDS
 from models.datasets.case import Case
 from models.datasets.cdd_cesm import read_cdd_cesm
-from models.types import FindingKind, Laterality
+from models.types.mammogram import Laterality
+from models.types.reading import FindingKind
 
 TEST = range(60, 120)
 NATIVE_SPACING_MM = 0.1

@@ -21,7 +21,8 @@ from dicom_io.errors import NotReadable
 from dicom_io.moments import moment, moment_of
 from dicom_io.results.birads_codes import category_of_code
 from dicom_io.segmentations import read_header
-from models.types import Category, Laterality, most_severe
+from models.types.birads import Category, most_severe
+from models.types.mammogram import Laterality
 
 _COMPUTER_AIDED = frozenset(f"1.2.840.10008.5.1.4.1.1.88.{number}" for number in (50, 65, 69))
 """Mammography, Chest and Colon CAD SR (PS3.4 Annex B.5): made by machines, whatever they say."""

@@ -10,7 +10,7 @@ from pydicom import Dataset
 
 from dicom_io.attributes import items, text
 from dicom_io.uids import uid_of
-from models.types import BundleId
+from models.types.reading import BundleId
 
 MANUFACTURER = "mammo-node"
 MODEL = "mammo-node"

@@ -15,7 +15,7 @@ from dicom_io.device import is_ours
 from dicom_io.image_types import is_generated_2d, why_no_view
 from dicom_io.instance_kinds import InstanceKind
 from dicom_io.views import SPECIMEN, extent_of, functional_groups, view_of
-from models.types import Laterality
+from models.types.mammogram import Laterality
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
 _MAMMOGRAPHY = {_STORAGE + "1.2", _STORAGE + "1.2.1"}

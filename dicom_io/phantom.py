@@ -27,7 +27,9 @@ from dicom_io.results import codes
 from dicom_io.results.seg.frames import add_nominal_geometry, own_dimensions, segments_per_frame
 from dicom_io.results.sources import demographics, name_class, stand_in
 from dicom_io.uids import derive_uid
-from models.types import FindingKind, Laterality, Mask
+from models.types.mammogram import Laterality
+from models.types.reading import FindingKind
+from models.types.region import Mask
 
 MANUFACTURER = MODEL = "mammo-node phantom"
 VERSION = "1"

@@ -25,7 +25,8 @@ from dicom_io.errors import NotReadable, is_the_machines
 from dicom_io.pixels.intact import read_as_stored, read_up_to_pixels
 from dicom_io.segments import segments_of
 from dicom_io.uids import derive_uid
-from models.types import FindingKind, Mask
+from models.types.reading import FindingKind
+from models.types.region import Mask
 
 MAX_PIXELS = 100_000_000
 """The largest frame that is read, rows × columns."""

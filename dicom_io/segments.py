@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pydicom import Dataset
 
 from dicom_io.attributes import code, items, number, text
-from models.types import FindingKind
+from models.types.reading import FindingKind
 
 # Segmented Property Type: what mammo-node writes (CID 7150 and 6014), and what others use for the same.
 _KINDS = {

@@ -7,7 +7,7 @@ import re
 import torch
 
 from models.errors import UserError
-from models.types import counted
+from models.types.words import counted
 
 
 class NoSuchDevice(UserError):

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.types import Box, Mask
+from models.types.region import Box, Mask
 
 _DARKEST, _BRIGHTEST = 1.0, 99.7
 """Percentiles of the breast box's greys that become 0 and 1: scanners and windows differ, and labels are brighter

@@ -15,7 +15,11 @@ from models.anatomy.same_lesion import innermost
 from models.birads.calibration import SCREENING_PREVALENCE, Calibration, Level
 from models.protocols import Classifier, Detector, OutOfMemory, Segmenter
 from models.readings.preview import preview_of
-from models.types import BundleId, Detection, Finding, ImageReading, Likelihood, Mammogram, Mask, counted
+from models.types.birads import Likelihood
+from models.types.mammogram import Mammogram
+from models.types.reading import BundleId, Detection, Finding, ImageReading
+from models.types.region import Mask
+from models.types.words import counted
 
 In = TypeVar("In")
 Out = TypeVar("Out")

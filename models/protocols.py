@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from models.types import Box, Detection, FindingKind, Mammogram, Mask
+from models.types.mammogram import Mammogram
+from models.types.reading import Detection, FindingKind
+from models.types.region import Box, Mask
 
 
 class OutOfMemory(Exception):

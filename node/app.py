@@ -23,7 +23,7 @@ from dicom_io.network.scu import Content, count_instances
 from dicom_io.results.outputs import contents_of
 from dicom_io.results.profiles import profile_of
 from models.bundles.bundle import BundleError, find_bundle, read_bundle, verify
-from models.types import BundleId
+from models.types.reading import BundleId
 from node.archive.leftovers import remove_leftovers
 from node.assessments.hl7.intake import Hl7Intake
 from node.assessments.hl7.listener import MllpListener, listen

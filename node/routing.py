@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 
 from config.settings import Route
 from dicom_io.headers import InstanceHeader
-from models.types import counted
+from models.types.words import counted
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from dicom_io.errors import NotReadable
 from dicom_io.pixels.decoding import read_dataset, stored_values
 from dicom_io.pixels.mammogram import read_mammogram
 from dicom_io.segmentations import read_segments
-from models.types import Mammogram, Mask
+from models.types.mammogram import Mammogram
+from models.types.region import Mask
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from pydicom.uid import (
 )
 
 from dicom_io.errors import NotReadable
-from models.types import counted
+from models.types.words import counted
 
 _CUT_SHORT = "The compressed pixel data is cut short."
 _NO_START = "The compressed pixel data is not what its transfer syntax says."

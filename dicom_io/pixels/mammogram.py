@@ -21,7 +21,7 @@ from dicom_io.pixels.decoding import read_dataset, stored_values
 from dicom_io.pixels.luts import Modality, approximate_presentation, is_inverse, modality_of, voi_of
 from dicom_io.spacing import spacing_of
 from dicom_io.views import extent_of, has_implant, unknown_modifiers, view_of
-from models.types import Mammogram
+from models.types.mammogram import Mammogram
 
 # ITU-R BT.601: what a grey image saved in colour was, and a fair grey for one that has colour.
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pydicom.sr.coding import Code
 
-from models.types import Category
+from models.types.birads import Category
 
 ASSESSMENT_CATEGORY = Code("111005", "DCM", "Assessment Category")
 CODES = {

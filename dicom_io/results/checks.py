@@ -21,7 +21,9 @@ from dicom_io.results.drawn_points import DrawnPoints, content, drawn_points, na
 from dicom_io.results.encoding import lesion_name
 from dicom_io.results.profiles import ResultKind
 from dicom_io.results.sources import demographics
-from models.types import ExamReading, Laterality, Mask
+from models.types.exam import ExamReading
+from models.types.mammogram import Laterality
+from models.types.region import Mask
 
 _IDENTITY = ("StudyInstanceUID", "PatientID", "PatientBirthDate")
 _STATED = (*_IDENTITY, "PatientName")

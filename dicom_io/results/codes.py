@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pydicom.sr.coding import Code
 
-from models.types import FindingKind, Laterality
+from models.types.mammogram import Laterality
+from models.types.reading import FindingKind
 
 # Documents: CID 7021, CID 7010, CID 100, CID 5000
 IMAGING_MEASUREMENT_REPORT = Code("126000", "DCM", "Imaging Measurement Report")

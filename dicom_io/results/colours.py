@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from models.types import FindingKind
+from models.types.reading import FindingKind
 
 RGB = tuple[int, int, int]
 

@@ -12,7 +12,7 @@ from dicom_io.results.checks import check_together
 from dicom_io.results.encoding import Encoding, titles_of, to_bytes
 from dicom_io.results.outputs import OUTPUTS, Basis
 from dicom_io.results.profiles import ResultKind
-from models.types import ExamImage, ExamReading
+from models.types.exam import ExamImage, ExamReading
 
 
 @dataclass(frozen=True)

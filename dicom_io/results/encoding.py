@@ -16,7 +16,9 @@ from dicom_io.results.fingerprints import fingerprint
 from dicom_io.results.profiles import Profile
 from dicom_io.results.sources import demographics
 from dicom_io.uids import derive_uid
-from models.types import BundleId, ExamImage, ExamReading, FindingKind, Laterality
+from models.types.exam import ExamImage, ExamReading
+from models.types.mammogram import Laterality
+from models.types.reading import BundleId, FindingKind
 
 
 @dataclass(frozen=True)

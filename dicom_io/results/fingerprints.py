@@ -23,7 +23,7 @@ from dicom_io.results.sources import (
 )
 from dicom_io.results.view_modifiers import view_modifiers
 from dicom_io.views import view_of
-from models.types import ExamReading
+from models.types.exam import ExamReading
 
 
 def fingerprint(told: object, sources: Iterable[Dataset] = ()) -> str:

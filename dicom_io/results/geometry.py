@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import pdist
 from skimage.measure import find_contours, label
 
-from models.types import Box, Mask
+from models.types.region import Box, Mask
 
 # Viewers become slow with long outlines long before GraphicData is full (8191 points in explicit VR).
 _MOST_POINTS = 1000

@@ -14,7 +14,7 @@ from dicom_io.results.encoding import Encoding, sign
 from dicom_io.results.fingerprints import fingerprint
 from dicom_io.results.observer import device_observer
 from dicom_io.results.sources import name_class, referenced_request, stand_in
-from models.types import ExamReading
+from models.types.exam import ExamReading
 
 SERIES_NUMBER = 9500
 

@@ -6,7 +6,11 @@ from collections.abc import Iterator, Sequence
 
 from dicom_io.results.geometry import longest_extent_mm, outline
 from dicom_io.results.own_codes import range_of
-from models.types import RECALL_THRESHOLD, Box, ExamImage, FindingKind, Laterality, Likelihood, in_percent
+from models.types.birads import RECALL_THRESHOLD, Likelihood, in_percent
+from models.types.exam import ExamImage
+from models.types.mammogram import Laterality
+from models.types.reading import FindingKind
+from models.types.region import Box
 
 KINDS = {FindingKind.MASS: "mass", FindingKind.CALCIFICATION: "calcifications"}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from models.types import ExamImage, ExamReading, FindingId
+from models.types.exam import ExamImage, ExamReading, FindingId
 
 
 def location_of(exam: ExamReading, image: ExamImage, number: int) -> Iterator[str]:

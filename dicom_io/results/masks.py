@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dicom_io.errors import NotEncodable
-from models.types import ExamImage
+from models.types.exam import ExamImage
 
 
 def check_masks(image: ExamImage) -> None:

@@ -32,7 +32,7 @@ from dicom_io.results.profiles import Profile, ResultKind
 from dicom_io.results.seg.segmentation import encode_seg, read_back
 from dicom_io.results.sr.report import encode_sr
 from dicom_io.results.summary.capture import encode_summary
-from models.types import ExamImage, ExamReading
+from models.types.exam import ExamImage, ExamReading
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from pydicom.sr.coding import Code
 from dicom_io.device import MANUFACTURER
 from dicom_io.results import birads_codes
 from dicom_io.uids import derive_uid
-from models.types import Agreement, Category, Laterality
+from models.types.birads import Agreement, Category
+from models.types.mammogram import Laterality
 
 DESIGNATOR = "99MAMMONODE"
 

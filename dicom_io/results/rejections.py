@@ -18,7 +18,7 @@ from dicom_io.results.drawn_points import content, name_of, within
 from dicom_io.results.encoding import Encoding, sign
 from dicom_io.results.observer import device_observer
 from dicom_io.results.sources import referenced_request, stand_in
-from models.types import Laterality
+from models.types.mammogram import Laterality
 
 SERIES_NUMBER = 9600
 _SIDES = {value.value: side for table in (codes.LATERALITIES, codes.BREASTS) for side, value in table.items()}

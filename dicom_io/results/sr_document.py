@@ -11,7 +11,7 @@ from pydicom.uid import UID
 from dicom_io.results.encoding import file_meta, is_partial
 from dicom_io.results.own_codes import coding_scheme
 from dicom_io.results.sources import study_references
-from models.types import ExamReading
+from models.types.exam import ExamReading
 
 
 def sr_document(

@@ -13,19 +13,11 @@ from dicom_io.results.labels import percent, verdict, worth
 from dicom_io.results.own_codes import range_of
 from dicom_io.results.statements_calibration import calibration_sentences
 from dicom_io.results.ties import tie_sentences
-from models.types import (
-    JOINING_RULE,
-    RESEARCH_USE_ONLY,
-    Agreement,
-    BundleId,
-    Concordance,
-    ExamImage,
-    ExamReading,
-    Laterality,
-    Likelihood,
-    UnreadImage,
-    counted,
-)
+from models.types.birads import Agreement, Concordance, Likelihood
+from models.types.exam import JOINING_RULE, ExamImage, ExamReading, UnreadImage
+from models.types.mammogram import Laterality
+from models.types.reading import BundleId
+from models.types.words import RESEARCH_USE_ONLY, counted
 
 NOTHING_READ = "Nothing in this study could be read: this report says nothing about the breasts."
 NO_FINDINGS = "Detection succeeded in every image that was read, and nothing was found."

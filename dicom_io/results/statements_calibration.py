@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from models.types import ExamReading, Likelihood
+from models.types.birads import Likelihood
+from models.types.exam import ExamReading
 
 NOT_CALIBRATED = (
     "The scores are not calibrated: they rank lesions and images, they are not the chance of cancer, "

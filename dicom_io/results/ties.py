@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dicom_io.results.encoding import LesionName, lesion_name
-from models.types import ExamImage, ExamReading, FindingId, Tie
+from models.types.exam import ExamImage, ExamReading, FindingId, Tie
 
 
 def tie_sentences(exam: ExamReading) -> Iterator[str]:

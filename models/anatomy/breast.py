@@ -9,7 +9,7 @@ import numpy as np
 from cv2.typing import MatLike
 from numpy.typing import NDArray
 
-from models.types import Box
+from models.types.region import Box
 
 Side = Literal["left", "right"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from types import MappingProxyType
 
-from models.types import Mammogram
+from models.types.mammogram import Mammogram
 
 FORMATS_MM = ((180, 240), (240, 300))
 """Of films and detectors: short and long side."""

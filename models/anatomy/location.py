@@ -6,7 +6,8 @@ import numpy as np
 
 from models.anatomy.breast import breast_box, breast_side
 from models.anatomy.landmarks import axis_of
-from models.types import Depth, ExamImage, Finding, Half, ImageReading, Location
+from models.types.exam import Depth, ExamImage, Half, Location
+from models.types.reading import Finding, ImageReading
 
 LATERAL_VIEWS = frozenset({"MLO", "LMO", "ML", "LM"})
 """Seen from the side: above the nipple is the upper half of the breast (ACR BI-RADS Atlas, 5th edition, 2013)."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from models.measures.overlap import Overlap
-from models.types import Box, Mask
+from models.types.region import Box, Mask
 
 SAME_LESION_IOU = 0.1
 """From this overlap on two outlines are of one lesion: an expert may redraw most of it."""

@@ -14,7 +14,9 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from models.anatomy.location import LATERAL_VIEWS, distance_to_nipple
-from models.types import ExamImage, FindingId, FindingKind, Laterality, Tie
+from models.types.exam import ExamImage, FindingId, Tie
+from models.types.mammogram import Laterality
+from models.types.reading import FindingKind
 
 ODDS = ((10.0, 2.4), (25.0, 1.0))
 """Up to so many mm of difference: how many times as often it is found between two views of one lesion (19 breasts of

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from models.birads.calibration import logit
 from models.birads.categories import is_suspicious
 from models.birads.concordance import agreement
-from models.types import RECALL_THRESHOLD, Agreement, Category, Likelihood
+from models.types.birads import RECALL_THRESHOLD, Agreement, Category, Likelihood
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]

@@ -17,7 +17,7 @@ from itertools import pairwise
 import numpy as np
 
 from models.birads.categories import implied_category
-from models.types import Likelihood
+from models.types.birads import Likelihood
 
 SCREENING_PREVALENCE = 0.006
 """Cancers among screening exams: 5.1 detected and 0.8 missed of 1,000 (Lehman et al., Radiology 2017, 283:49-58, the

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from models.types import Category, in_percent, written
+from models.types.birads import Category, in_percent, written
 
 UPPER_LIMITS = (
     (0.02, Category.THREE),

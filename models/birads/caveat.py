@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from models.types import counted
+from models.types.words import counted
 
 INTERCEPT, SLOPE = "calibration_intercept", "calibration_slope"
 """Figures of a classifier: of a logistic regression of the outcomes on the logits of its images' probabilities, at the

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from models.birads.categories import NIL_IN_BREAST, NIL_IN_EXAM, is_suspicious, points_away
-from models.types import Agreement, Assessment, Category, Concordance, ExamReading, Laterality, Likelihood
+from models.types.birads import Agreement, Assessment, Category, Concordance, Likelihood
+from models.types.exam import ExamReading
+from models.types.mammogram import Laterality
 
 KNOWN_CANCER = "category 6 is known cancer and is left out of comparisons"
 NOT_CALIBRATED = "the models' scores are not calibrated at this level and give no probability"

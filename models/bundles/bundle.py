@@ -13,7 +13,7 @@ from typing import Any
 from models.birads.calibration import Calibration, Level, Method
 from models.birads.caveat import caveat_of
 from models.errors import UserError
-from models.types import BundleId
+from models.types.reading import BundleId
 
 CARD = "bundle.toml"
 ROLES = ("detector", "segmenter", "classifier")

@@ -17,7 +17,8 @@ from safetensors.torch import save
 from models.birads.calibration import Calibration, Level
 from models.bundles.bundle import CARD, ROLES, Bundle, Part, find_bundle, read_bundle
 from models.durable import write_durably
-from models.types import RESEARCH_USE_ONLY, BundleId, counted
+from models.types.reading import BundleId
+from models.types.words import RESEARCH_USE_ONLY, counted
 
 DEFAULT_BASE = "research-default"
 

@@ -32,7 +32,8 @@ from models.classifiers.pictures import breast_frame, image_picture, lesion_pict
 from models.protocols import OutOfMemory
 from models.radiomics.regions import RegionSettings
 from models.radiomics.texture import LENGTH, Radiomics
-from models.types import Mammogram, Mask
+from models.types.mammogram import Mammogram
+from models.types.region import Mask
 
 Mode = Literal["mask", "whole", "whole+radiomics", "both"]
 

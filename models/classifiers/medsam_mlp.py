@@ -36,7 +36,8 @@ from models.segmenters.network import encode_prompts
 from models.segmenters.sam import build
 from models.segmenters.sam_decoder import SamDecodedNet
 from models.segmenters.vit import CHANNELS
-from models.types import Mammogram, Mask
+from models.types.mammogram import Mammogram
+from models.types.region import Mask
 
 Encoder = Literal["medsam-vit-b", "lite-medsam"]
 Reads = Literal["embedding", "tokens", "upscaled"]

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from models.anatomy.breast import breast_box
 from models.framing import Frame, frame
-from models.types import Box, Mammogram
+from models.types.mammogram import Mammogram
+from models.types.region import Box
 
 LESION_PX = 224
 PADDING_PX = 20

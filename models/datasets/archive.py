@@ -17,7 +17,10 @@ from pydantic import BaseModel, ConfigDict
 from models.datasets.case import Case, Cases, DatasetError, LeftOut, Lesion
 from models.datasets.dicom import DicomReader
 from models.datasets.listed import check_files, read_listing
-from models.types import FindingKind, Laterality, Mammogram, Mask, counted
+from models.types.mammogram import Laterality, Mammogram
+from models.types.reading import FindingKind
+from models.types.region import Mask
+from models.types.words import counted
 
 DATASET = "archive"
 NAME = "archive.json"

@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from models.errors import UserError
-from models.types import FindingKind, Laterality, Mammogram, Mask
+from models.types.mammogram import Laterality, Mammogram
+from models.types.reading import FindingKind
+from models.types.region import Mask
 
 
 class DatasetError(UserError):

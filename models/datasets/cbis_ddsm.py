@@ -31,7 +31,8 @@ from models.datasets.cbis_ddsm_files import FoundMask, files_by_name, find_mask,
 from models.datasets.dicom import DicomReader, placed
 from models.datasets.labels import birads_of, density_of, laterality_of, worst_birads, worst_pathology
 from models.datasets.tables import Row, read_csv
-from models.types import FindingKind, Mammogram
+from models.types.mammogram import Mammogram
+from models.types.reading import FindingKind
 
 _TABLES = MappingProxyType(
     {

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from models.datasets.case import DatasetError
 from models.datasets.dicom import DicomReader
-from models.types import Mask
+from models.types.region import Mask
 
 _FOLDER = re.compile(r"(Mass|Calc)-(Training|Test)_P_\d+_(LEFT|RIGHT)_[A-Z]+(_\d+)?")
 _PROPORTIONS = 0.05

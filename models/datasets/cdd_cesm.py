@@ -39,7 +39,8 @@ from models.datasets.pictures import parts_of, read_drawn, read_grey
 from models.datasets.spreadsheet import read_sheet
 from models.datasets.tables import Row, read_csv
 from models.datasets.via import Region, drawn_regions
-from models.types import Mammogram, Mask
+from models.types.mammogram import Mammogram
+from models.types.region import Mask
 
 _SHRUNK_SPACING_MM = 0.1 * 4.19
 _ANNOTATIONS = ("Image_name", "Findings", "View")

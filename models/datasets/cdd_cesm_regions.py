@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.datasets.case import LeftOut
-from models.types import FindingKind, Mask
+from models.types.reading import FindingKind
+from models.types.region import Mask
 
 _SOFT = re.compile(r"mass|nodul|node|imln|asymm?etr|distortion|densit", re.IGNORECASE)
 _MASS = re.compile(r"mass|nodul|node|imln", re.IGNORECASE)

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from models.datasets.case import DatasetError
 from models.errors import UserError
-from models.types import Laterality, Mammogram, Mask
+from models.types.mammogram import Laterality, Mammogram
+from models.types.region import Mask
 
 Read = TypeVar("Read")
 

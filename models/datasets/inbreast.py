@@ -32,7 +32,8 @@ from models.datasets.dicom import DicomReader, placed
 from models.datasets.labels import birads_of, density_of, laterality_of
 from models.datasets.pictures import polygon_mask
 from models.datasets.tables import Row, read_csv
-from models.types import FindingKind, Mammogram
+from models.types.mammogram import Mammogram
+from models.types.reading import FindingKind
 
 _COLUMNS = ("Laterality", "View", "File Name", "ACR", "Bi-Rads")
 _PIXEL_MM = 0.07

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable
 
 from models.datasets.case import Pathology
-from models.types import Category, Laterality, most_severe
+from models.types.birads import Category, most_severe
+from models.types.mammogram import Laterality
 
 _ASSESSMENT = re.compile(r"(?<![0-9A-Z.])(?:(4[ABC])|([0-6]))(?![0-9A-Z])")
 _PATHOLOGY = (Pathology.NORMAL, Pathology.BENIGN, Pathology.MALIGNANT)

@@ -15,7 +15,7 @@ from models.datasets.case import Case, Cases, DatasetError, Lesion, Pathology
 from models.datasets.dicom import DicomReader
 from models.datasets.listed import check_files, read_listing
 from models.datasets.phantom_truth import NAME, StudyTruth, TrueImage
-from models.types import Mammogram
+from models.types.mammogram import Mammogram
 
 _CURE = "Make the phantoms again: mammo-node phantom, with the same seed, into an empty folder."
 

@@ -38,7 +38,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from models.datasets.case import Pathology
 from models.phantom.lesions import Category
 from models.phantom.tissue import Density
-from models.types import FindingKind, Laterality
+from models.types.mammogram import Laterality
+from models.types.reading import FindingKind
 
 NAME = "truth.json"
 

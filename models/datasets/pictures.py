@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.datasets.case import DatasetError
-from models.types import Box, Mask
+from models.types.region import Box, Mask
 
 _DRAWN = 128
 """Masks are JPEG or PNG: a pixel belongs to a region from this grey on."""

@@ -12,7 +12,7 @@ from typing import Any
 from models.datasets.case import DatasetError
 from models.datasets.pictures import box_mask, ellipse_mask, polygon_mask
 from models.datasets.tables import read_csv
-from models.types import Mask
+from models.types.region import Mask
 
 
 @dataclass(frozen=True)

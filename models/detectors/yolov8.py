@@ -21,7 +21,8 @@ from models.detectors.attention import Attention, make_attention
 from models.detectors.stock import C2f, DetectionModel
 from models.framing import Frame, Size, frame, rows_columns
 from models.protocols import OutOfMemory
-from models.types import Detection, FindingKind, Mammogram
+from models.types.mammogram import Mammogram
+from models.types.reading import Detection, FindingKind
 
 KINDS = (FindingKind.MASS, FindingKind.CALCIFICATION)
 """The network's classes, in the order of its outputs."""

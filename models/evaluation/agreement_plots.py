@@ -14,7 +14,7 @@ from models.birads.categories import SUSPICIOUS
 from models.evaluation.plots import INK, LINE, SECOND, SOFT, plot
 from models.evaluation.tables import Plot
 from models.measures.scores import Bools, CalibrationCurve, calibration_curve, confusion, roc
-from models.types import Category
+from models.types.birads import Category
 
 _ACROSS = tuple(category for category in ASSIGNED if category is not Category.SIX)
 

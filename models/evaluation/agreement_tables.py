@@ -14,7 +14,7 @@ from models.evaluation.papers import printed
 from models.evaluation.tables import Cell, Draws, Row, Table, figures
 from models.measures.detection import auc
 from models.measures.scores import confusion
-from models.types import Agreement
+from models.types.birads import Agreement
 
 NOT_CALIBRATED, NOT_READ = "none: not calibrated", "none: not read"
 UNCALIBRATED = "Scores without a calibration at this level imply no category; their order alone is measured."

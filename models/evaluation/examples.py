@@ -21,7 +21,7 @@ from models.evaluation.segmentation import Drawn, by_true_box
 from models.evaluation.tables import Plot
 from models.evaluation.truth import read_truth
 from models.measures.overlap import Overlap, enlarged
-from models.types import Box, Mask
+from models.types.region import Box, Mask
 
 MANY = 6
 _LEAST_PX, _MOST_PX = 64, 320

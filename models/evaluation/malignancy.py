@@ -23,7 +23,9 @@ from models.measures.scores import (
     confusion,
     threshold_at_sensitivity,
 )
-from models.types import Category, FindingKind, counted
+from models.types.birads import Category
+from models.types.reading import FindingKind
+from models.types.words import counted
 
 AREA_COLUMNS = ("AUC", "average precision")
 A1_COLUMNS = ("accuracy", "F1", "precision", "recall")

@@ -15,7 +15,9 @@ from models.datasets.case import Pathology
 from models.errors import UserError
 from models.measures.detection import ImageResult, match
 from models.measures.overlap import Overlap
-from models.types import Box, FindingKind, Laterality
+from models.types.mammogram import Laterality
+from models.types.reading import FindingKind
+from models.types.region import Box
 
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5)
 """The detector's confidences of paper B's Table 2."""

@@ -17,7 +17,9 @@ from models.measures.detection import match
 from models.measures.overlap import Overlap, all_border, boundary_iou, diameter_mm, enlarged, overlap
 from models.pipeline import in_halves
 from models.protocols import Classifier, Detector
-from models.types import Box, Detection, FindingKind, Mammogram, Mask
+from models.types.mammogram import Mammogram
+from models.types.reading import Detection, FindingKind
+from models.types.region import Box, Mask
 
 WINDOW_MM = 5.0
 """Pixel rates are counted in the lesion's box with so much more on each side: paper A's 1 cm in all."""

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from models.durable import write_durably
 from models.evaluation.tables import Absent, Cell, Report, Row, Table
 from models.measures.detection import Figure
-from models.types import RESEARCH_USE_ONLY
+from models.types.words import RESEARCH_USE_ONLY
 
 _USE = f"{RESEARCH_USE_ONLY} These figures say nothing of a clinical performance."
 PAGE, DATA = "report.html", "report.json"

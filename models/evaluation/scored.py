@@ -13,7 +13,7 @@ from models.datasets.case import Pathology
 from models.datasets.labels import worst_birads
 from models.evaluation.observations import Observation
 from models.measures.scores import Bools, Floats
-from models.types import Laterality
+from models.types.mammogram import Laterality
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from models.evaluation.plots import diameter_plot, passes_plot
 from models.evaluation.tables import Absent, Cell, Counts, Draws, Row, Section, Table, figures
 from models.measures.overlap import Overlap
 from models.measures.scores import pearson
-from models.types import FindingKind, counted
+from models.types.reading import FindingKind
+from models.types.words import counted
 
 _PASS_COLUMNS = ("DSC", "IoU", "boundary IoU")
 B3_COLUMNS = ("mIoU", "mBIoU")

@@ -12,7 +12,7 @@ from models.evaluation.observations import Observation, SeenLesion
 from models.evaluation.segmentation import size_bands
 from models.evaluation.tables import Absent, Cell, Counts, Draws, Row, Section, Table
 from models.measures.detection import Figure, auc, with_intervals
-from models.types import FindingKind
+from models.types.reading import FindingKind
 
 COLUMNS = ("sensitivity at 1 FP/image", "DSC, true box", "DSC, found box", "AUC, images")
 _FALSE_POSITIVES = 1.0

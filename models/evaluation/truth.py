@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.datasets.case import Case, Lesion
-from models.types import Mammogram
+from models.types.mammogram import Mammogram
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torchmetrics.detection import MeanAveragePrecision
 
-from models.types import Box
+from models.types.region import Box
 
 
 @dataclass(frozen=True)

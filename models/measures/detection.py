@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from models.types import Box
+from models.types.region import Box
 
 RESAMPLES = 2000
 LEAST_PATIENTS = 5

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.spatial import ConvexHull, QhullError
 from scipy.spatial.distance import pdist
 
-from models.types import Box, Mask
+from models.types.region import Box, Mask
 
 _BOUNDARY = 0.02
 """The boundary is this share of the image's diagonal wide (Cheng et al., CVPR 2021, section 4; HQ-SAM keeps it)."""

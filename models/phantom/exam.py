@@ -18,7 +18,8 @@ from models.phantom.detector import attenuation, exposed, for_presentation
 from models.phantom.grid import HEIGHT_MM, WIDTH_MM, Field, Grid, stream
 from models.phantom.lesions import Category, LesionBody, LesionType, Projection, draw_cluster, draw_mass, project
 from models.phantom.tissue import DENSITIES, Density, TissueRecipe, glandular_mm
-from models.types import Box, Laterality, Mask
+from models.types.mammogram import Laterality
+from models.types.region import Box, Mask
 
 ORDER = (
     (Laterality.RIGHT, "CC"),

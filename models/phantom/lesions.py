@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.phantom.grid import Field, Grid
-from models.types import Box, FindingKind
+from models.types.reading import FindingKind
+from models.types.region import Box
 
 Category = Literal["1", "2", "3", "4A", "4B", "4C", "5"]
 """A BI-RADS assessment category."""

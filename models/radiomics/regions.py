@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
-from models.types import Mammogram, Mask
+from models.types.mammogram import Mammogram
+from models.types.region import Mask
 
 _WHOLLY = 0.999
 """A working pixel counts as breast when this share of it is: one that is partly air would read the skin's edge."""

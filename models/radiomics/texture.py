@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from models.anatomy.breast import breast_mask
 from models.radiomics.gabor import GaborBank
 from models.radiomics.regions import Regions, RegionSettings, regions_of
-from models.types import Mammogram, Mask
+from models.types.mammogram import Mammogram
+from models.types.region import Mask
 
 WAVELENGTHS_MM = (8.0, 4.0, 2.0, 1.0)
 """Octaves between a mass's spicules and the gland's lobes."""

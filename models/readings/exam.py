@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterable, Sequence
 
 from models.anatomy.location import location_of
 from models.anatomy.two_views import tie_views
-from models.types import BreastReading, ExamImage, ExamReading, FindingId, Laterality, UnreadImage
+from models.types.exam import BreastReading, ExamImage, ExamReading, FindingId, UnreadImage
+from models.types.mammogram import Laterality
 
 FOUR_VIEWS = frozenset((side, view) for side in Laterality for view in ("CC", "MLO"))
 """The views of a screening exam of both breasts."""

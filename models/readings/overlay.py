@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from models.types import Finding, FindingKind, ImageReading, Mammogram
+from models.types.mammogram import Mammogram
+from models.types.reading import Finding, FindingKind, ImageReading
 
 LONG_SIDE_PX = 1600
 FOOTER = "Research use only, not for diagnosis\nScores of {bundle}, no probabilities"

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.types import PREVIEW_ROWS
+from models.types.reading import PREVIEW_ROWS
 
 
 def preview_of(pixels: NDArray[np.float32]) -> NDArray[np.uint8]:

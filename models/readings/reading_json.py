@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from models.types import Box, BundleId, Category, Finding, FindingKind, ImageReading, Likelihood, Mask
+from models.types.birads import Category, Likelihood
+from models.types.reading import BundleId, Finding, FindingKind, ImageReading
+from models.types.region import Box, Mask
 
 _PICTURES = ("preview", "tones")
 

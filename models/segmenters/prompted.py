@@ -14,7 +14,9 @@ from torch import Tensor
 from models.protocols import OutOfMemory
 from models.segmenters.network import PromptedNet
 from models.segmenters.prompts import Kept, Prompt, Settings, prompts_of
-from models.types import Box, FindingKind, Mammogram, Mask
+from models.types.mammogram import Mammogram
+from models.types.reading import FindingKind
+from models.types.region import Box, Mask
 
 
 class PromptedSegmenter:

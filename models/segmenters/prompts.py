@@ -9,7 +9,9 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from models.types import Box, FindingKind, Mammogram
+from models.types.mammogram import Mammogram
+from models.types.reading import FindingKind
+from models.types.region import Box
 
 Shown = Literal["crop", "whole"]
 Asked = Literal["box", "box+point", "point"]

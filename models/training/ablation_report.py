@@ -60,7 +60,7 @@ from models.evaluation.segmentation import (
 from models.evaluation.tables import About, Absent, Cell, Counts, Draws, Plot, Report, Row, Section, Table
 from models.measures.detection import Figure
 from models.training.ablation import Contender
-from models.types import FindingKind
+from models.types.reading import FindingKind
 
 _POOLED = (
     "Each recipe's figures are of the test patients of all folds together, each read by the model that never saw them."

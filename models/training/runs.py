@@ -30,7 +30,7 @@ from models.training.detector.largest_lesion import largest_lesion
 from models.training.held_out_figures import is_interval, measure
 from models.training.parts import Fitted, fit_part
 from models.training.recipe import Progress, Recipe, SplitRecipe
-from models.types import counted
+from models.types.words import counted
 
 LICENCE = "AGPL-3.0-or-later"
 """Of weights that are trained here: the project's, which is that of the libraries they are trained with."""

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dicom_io.instance_kinds import IMAGES
-from models.types import Laterality
+from models.types.mammogram import Laterality
 from node.assessments.csv_rows import BadRow, read_rows
 from node.assessments.text.report import sides_in
 from node.store.tables import Instance, Study

@@ -13,7 +13,9 @@ from sqlalchemy.orm import Session
 from dicom_io.errors import NotReadable
 from models.birads.agreement import Compared
 from models.birads.calibration import Level, prior_of
-from models.types import RECALL_THRESHOLD, Agreement, Assessment, Category, ExamReading, Laterality, most_severe
+from models.types.birads import RECALL_THRESHOLD, Agreement, Assessment, Category, most_severe
+from models.types.exam import ExamReading
+from models.types.mammogram import Laterality
 from node.agreement.pathology import Outcomes, outcome
 from node.assessments.entered import assessments_of
 from node.reporting.exams import exam_of

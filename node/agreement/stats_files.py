@@ -13,7 +13,7 @@ from dicom_io.durable import write_durably
 from models.birads.agreement import RULE
 from models.evaluation.tables import Absent, Cell, Draws, Plot, Row, Table
 from models.measures.detection import Figure
-from models.types import RESEARCH_USE_ONLY
+from models.types.words import RESEARCH_USE_ONLY
 from node.agreement.stats import AnalysisUnit, ArchiveStats
 from node.assessments.csv_rows import BadRow
 

@@ -12,7 +12,8 @@ from models.datasets.archive import ArchiveImage, cases_of
 from models.datasets.case import Cases, DatasetError, LeftOut
 from models.datasets.dicom import DicomReader
 from models.errors import UserError
-from models.types import FindingKind, Mammogram
+from models.types.mammogram import Mammogram
+from models.types.reading import FindingKind
 from node.annotations.compared import Comparison, compare
 from node.annotations.pseudonyms import Pseudonyms, open_pseudonyms
 from node.annotations.truth import AnnotatedImage, Annotations, read_annotations

@@ -11,7 +11,7 @@ from pydicom import dcmread
 from dicom_io.segmentations import images_of_frames, of_one_image, shape_of
 from models.datasets.archive import NAME, VERSION, Export, ExportedImage, ExportedLesion
 from models.errors import UserError
-from models.types import RESEARCH_USE_ONLY
+from models.types.words import RESEARCH_USE_ONLY
 from node.annotations.archive_cases import TrueImage
 
 IMAGES = "images"

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session, joinedload
 from dicom_io.corrections import Correction, read_correction
 from dicom_io.errors import NotReadable
 from dicom_io.segmentations import read_header, shape_of
-from models.types import Laterality
+from models.types.mammogram import Laterality
 from node.annotations.proposals import Proposals
 from node.store.states import StudyState
 from node.store.tables import Annotation, Instance

@@ -18,7 +18,7 @@ from dicom_io.instance_kinds import InstanceKind
 from dicom_io.pixels.intact import read_up_to_pixels
 from dicom_io.results.sources import demographics
 from models.readings.reading_json import from_json
-from models.types import ImageReading
+from models.types.reading import ImageReading
 from node.logs import place_of
 from node.store.faults import is_passing
 from node.store.tables import Instance

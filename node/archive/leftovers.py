@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from models.types import counted
+from models.types.words import counted
 from node.archive.layout import READINGS, results_of
 from node.store.states import JobKind, JobState
 from node.store.tables import Instance, Job, Result

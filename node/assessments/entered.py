@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dicom_io.assessments import StatedAssessment
-from models.types import Assessment
+from models.types.birads import Assessment
 from node.assessments.matching import study_for, touched_by
 from node.store.tables import Instance, ReceivedAssessment, Study
 from node.studies.lifecycle import report_anew

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from dicom_io.assessments import StatedAssessment
-from models.types import Category
+from models.types.birads import Category
 from node.assessments.csv_rows import BadRow, read_rows
 from node.assessments.text.report import category_in, sides_in
 

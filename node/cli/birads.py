@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from models.types import counted
+from models.types.words import counted
 from node.cli.birads_stats import stats_of_assessments
 from node.cli.terminal.moments import local_time
 from node.cli.terminal.options import DEFAULT_CONFIG, AsJson, ConfigFile, open_queue

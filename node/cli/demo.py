@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from models.types import RESEARCH_USE_ONLY
+from models.types.words import RESEARCH_USE_ONLY
 from node.cli.terminal.failure import CommandFailed
 
 if TYPE_CHECKING:
-    from models.types import ExamImage
+    from models.types.exam import ExamImage
     from node.demo.run import Demo, Outcome
     from node.demo.studies import DemoStudy
 

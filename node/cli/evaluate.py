@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from models.types import counted
+from models.types.words import counted
 from node.cli.terminal.cases import Data, Device, Resamples, Seed, named, open_cases, summary_of_cases, warn
 from node.cli.terminal.options import DEFAULT_CONFIG, ConfigFile
 from node.cli.terminal.progress import progress_bar

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from models.types import RESEARCH_USE_ONLY, counted
+from models.types.words import RESEARCH_USE_ONLY, counted
 from node.cli.terminal.failure import CommandFailed
 from node.cli.terminal.options import AsJson
 from node.cli.terminal.progress import image_bar

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from models.types import RESEARCH_USE_ONLY
+from models.types.words import RESEARCH_USE_ONLY
 from node.cli.terminal.options import DEFAULT_CONFIG, AsJson, ConfigFile, open_queue
 
 if TYPE_CHECKING:
-    from models.types import ImageReading
+    from models.types.reading import ImageReading
     from node.reader.reread import Reread, Rereading
 
 

@@ -18,7 +18,7 @@ from dicom_io.errors import DestinationError, NotAccepted
 from dicom_io.network.commitment import DUPLICATE_TRANSACTION, CommitmentReport, Hear, Reference
 from dicom_io.network.peer import meaning
 from dicom_io.results.outputs import OUTPUTS
-from models.types import counted
+from models.types.words import counted
 from node.delivery.backoff import RetryPolicy, next_try
 from node.store.database import Sessions, read_only
 from node.store.states import DeliveryState, moved

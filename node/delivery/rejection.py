@@ -22,7 +22,8 @@ from dicom_io.durable import write_durably
 from dicom_io.results.encoding import Encoding, to_bytes
 from dicom_io.results.profiles import ResultKind
 from dicom_io.results.rejections import Reason, encode_rejection, wrong_ones
-from models.types import BundleId, counted
+from models.types.reading import BundleId
+from models.types.words import counted
 from node.archive.layout import rejection_note
 from node.delivery.outbox import Recipient
 from node.logs import place_of

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
-from models.types import counted
+from models.types.words import counted
 from node.store.states import DeliveryState, moved
 from node.store.tables import Delivery
 

@@ -24,7 +24,8 @@ from models.datasets.phantom_truth import NAME, StudyTruth, TrueBreast, TrueImag
 from models.errors import UserError
 from models.phantom.exam import PhantomExam, PhantomImage, Prevalence, category, draw_exam
 from models.phantom.lesions import LesionType
-from models.types import FindingKind, Laterality
+from models.types.mammogram import Laterality
+from models.types.reading import FindingKind
 
 _MARKER = "phantoms.json"
 _WORDS = {FindingKind.MASS: "mass", FindingKind.CALCIFICATION: "calcifications"}

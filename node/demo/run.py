@@ -16,7 +16,7 @@ from dicom_io.errors import DestinationError
 from dicom_io.network.peer import Peer
 from dicom_io.network.scu import echo, send_files
 from models.errors import UserError
-from models.types import ExamReading
+from models.types.exam import ExamReading
 from node.demo.pacs import FolderIntake, demo_pacs
 from node.demo.studies import DemoStudy
 from node.folder.overlays import write_overlays, write_summary

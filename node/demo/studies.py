@@ -18,7 +18,7 @@ from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation
 
 from dicom_io.uids import derive_uid
 from models.errors import UserError
-from models.types import Laterality
+from models.types.mammogram import Laterality
 
 CHANGES = (
     "Eight digitised films of CBIS-DDSM (CC BY 3.0), which come as Secondary Captures with a study and patient each, "

@@ -8,7 +8,11 @@ from typing import Any
 
 from dicom_io.results.own_codes import range_of
 from models.readings.reading_json import to_json
-from models.types import JOINING_RULE, RESEARCH_USE_ONLY, ExamReading, ImageReading, Laterality, Likelihood
+from models.types.birads import Likelihood
+from models.types.exam import JOINING_RULE, ExamReading
+from models.types.mammogram import Laterality
+from models.types.reading import ImageReading
+from models.types.words import RESEARCH_USE_ONLY
 
 
 def exam_to_json(exam: ExamReading, study_instance_uid: str) -> dict[str, object]:

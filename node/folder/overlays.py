@@ -13,7 +13,7 @@ from pydicom.uid import SecondaryCaptureImageStorage
 from dicom_io.durable import write_durably
 from dicom_io.pixels.mammogram import read_mammogram
 from models.readings.overlay import draw_overlay
-from models.types import ExamReading
+from models.types.exam import ExamReading
 
 SUMMARY = "summary.png"
 

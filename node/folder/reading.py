@@ -22,7 +22,8 @@ from dicom_io.headers import describe
 from dicom_io.pixels.intact import FileList, read_whole_file
 from dicom_io.results.profiles import IN_PROFILES, PROFILES, Profile
 from models.pipeline import Pipeline
-from models.types import BundleId, ExamReading
+from models.types.exam import ExamReading
+from models.types.reading import BundleId
 from node.delivery.outbox import Recipient
 from node.folder.exam_json import exam_to_json
 from node.folder.overlays import SUMMARY, write_overlays, write_summary

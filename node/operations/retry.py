@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from dicom_io.errors import NotReadable
 from dicom_io.instance_kinds import InstanceKind
 from models.errors import UserError
-from models.types import counted
+from models.types.words import counted
 from node.archive.contents import reading_of
 from node.delivery.commitment import ask_anew
 from node.delivery.outbox import hold_back_replaced, send_again

@@ -21,7 +21,9 @@ from models.anatomy.breast import breast_side
 from models.pipeline import Pipeline
 from models.protocols import OutOfMemory
 from models.readings.reading_json import masks_of, to_json
-from models.types import ImageReading, Mammogram, counted
+from models.types.mammogram import Mammogram
+from models.types.reading import ImageReading
+from models.types.words import counted
 from node.archive.layout import masks_of_reading
 from node.store.database import Sessions
 from node.store.faults import FAULT_POLICY, RAISED_AS, FaultPolicy, describe_fault, given_up, is_passing

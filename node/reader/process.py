@@ -15,7 +15,7 @@ from multiprocessing.context import SpawnProcess
 from sqlalchemy import exists, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from models.types import counted
+from models.types.words import counted
 from node.logs import place_of
 from node.store.database import Sessions, read_only
 from node.store.queue import give_back

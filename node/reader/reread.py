@@ -14,7 +14,7 @@ from models.anatomy.same_lesion import same_lesions
 from models.errors import UserError
 from models.pipeline import Pipeline
 from models.readings.reading_json import from_json, masks_of, to_json
-from models.types import Finding, ImageReading
+from models.types.reading import Finding, ImageReading
 from node.archive.layout import masks_of_rereading
 from node.reader.images import decode
 from node.store.database import Sessions, read_only

@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 from dicom_io.instance_kinds import InstanceKind
 from models.birads.concordance import concordances
 from models.readings.exam import put_together
-from models.types import RECALL_THRESHOLD, ExamImage, ExamReading, UnreadImage
+from models.types.birads import RECALL_THRESHOLD
+from models.types.exam import ExamImage, ExamReading, UnreadImage
 from node.archive.contents import reading_of
 from node.assessments.entered import assessments_of
 from node.store.tables import Study

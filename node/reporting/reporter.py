@@ -27,7 +27,10 @@ from dicom_io.results.profiles import Profile, ResultKind
 from dicom_io.results.sources import identity
 from models.birads.concordance import is_discordant
 from models.readings.exam import put_together
-from models.types import RECALL_THRESHOLD, BundleId, ExamReading, UnreadImage, counted
+from models.types.birads import RECALL_THRESHOLD
+from models.types.exam import ExamReading, UnreadImage
+from models.types.reading import BundleId
+from models.types.words import counted
 from node.archive.contents import headers_of
 from node.archive.layout import result
 from node.delivery.outbox import Recipient, Written, destinations_reached, enter_results, profiles_of, rejected_uids

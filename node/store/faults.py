@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
-from models.types import counted
+from models.types.words import counted
 
 PASSING = frozenset(
     {

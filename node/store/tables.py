@@ -13,7 +13,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from dicom_io.instance_kinds import InstanceKind
 from dicom_io.results.profiles import ResultKind
-from models.types import Category, Laterality
+from models.types.birads import Category
+from models.types.mammogram import Laterality
 from node.store.states import DeliveryState, JobKind, JobState, StudyState
 from node.store.unread import Unread, sentence
 

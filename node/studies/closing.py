@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session, selectinload
 
 from dicom_io.instance_kinds import InstanceKind
 from dicom_io.views import SPECIMEN
-from models.types import Laterality, counted
+from models.types.mammogram import Laterality
+from models.types.words import counted
 from node.store.database import Sessions, read_only
 from node.store.states import StudyState
 from node.store.tables import Instance, Job, Study

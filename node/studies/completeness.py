@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from models.readings.exam import FOUR_VIEWS
-from models.types import Laterality
+from models.types.mammogram import Laterality
 
 
 @dataclass(frozen=True)

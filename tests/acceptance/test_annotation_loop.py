@@ -19,7 +19,7 @@ from dicom_io.network.peer import Peer
 from dicom_io.network.scu import send_files
 from dicom_io.pixels.case_reader import CaseReader
 from models.datasets.catalog import open_data
-from models.types import FindingKind
+from models.types.reading import FindingKind
 from node.annotations.archive_cases import archive_cases
 from node.demo.studies import DemoStudy
 

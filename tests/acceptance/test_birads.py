@@ -21,7 +21,7 @@ from dicom_io.device import is_ours
 from dicom_io.network.peer import Peer
 from dicom_io.network.scu import send_files
 from models.bundles.bundle import find_bundle
-from models.types import Category
+from models.types.birads import Category
 from node.demo.studies import DemoStudy
 
 pytestmark = pytest.mark.acceptance

@@ -17,23 +17,11 @@ from dicom_io.results.encoding import Encoding, lesion_name, to_bytes
 from dicom_io.results.seg.segmentation import encode_seg
 from dicom_io.results.statements import NO_FINDINGS, NOTHING_READ
 from models.readings.exam import put_together
-from models.types import (
-    RESEARCH_USE_ONLY,
-    Agreement,
-    Assessment,
-    BundleId,
-    Category,
-    Concordance,
-    ExamImage,
-    ExamReading,
-    Finding,
-    FindingId,
-    FindingKind,
-    Laterality,
-    Likelihood,
-    Tie,
-    UnreadImage,
-)
+from models.types.birads import Agreement, Assessment, Category, Concordance, Likelihood
+from models.types.exam import ExamImage, ExamReading, FindingId, Tie, UnreadImage
+from models.types.mammogram import Laterality
+from models.types.reading import BundleId, Finding, FindingKind
+from models.types.words import RESEARCH_USE_ONLY
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dicom_io.results.cad_sr.composites import LEAST_CERTAINTY, composites
-from models.types import FindingId, Tie
+from models.types.exam import FindingId, Tie
 
 
 def tie(one: str, other: str, certainty: float) -> Tie:

@@ -5,7 +5,7 @@ from pydicom import Dataset
 from readings import DEVICE
 
 from dicom_io.device import MANUFACTURER, MODEL, Device, contributing_equipment, is_ours
-from models.types import BundleId
+from models.types.reading import BundleId
 
 
 def _made_by(manufacturer: str | None, model: str | None) -> Dataset:

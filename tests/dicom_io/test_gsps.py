@@ -25,7 +25,9 @@ from dicom_io.results.gsps.state import encode_gsps
 from dicom_io.results.labels import percent
 from dicom_io.results.profiles import IN_PROFILES, PROFILES, ResultKind
 from models.readings.exam import put_together
-from models.types import Category, ExamImage, FindingKind, Likelihood
+from models.types.birads import Category, Likelihood
+from models.types.exam import ExamImage
+from models.types.reading import FindingKind
 
 UID = "1.2.826.0.1.3680043.10.2"
 SHAPES = [(2294, 1914), (1501, 1199), (300, 207)]

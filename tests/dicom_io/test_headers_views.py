@@ -5,7 +5,7 @@ from pydicom import Dataset
 
 from dicom_io.headers import chest_wall_side, laterality_of
 from dicom_io.views import extent_of, has_implant, unknown_modifiers, view_of
-from models.types import Laterality
+from models.types.mammogram import Laterality
 
 
 def a_dataset(**attributes: object) -> Dataset:

@@ -15,7 +15,8 @@ from dicom_io.errors import NotEncodable
 from dicom_io.results.encoding import to_bytes
 from dicom_io.results.key_objects import encode_key_objects
 from models.readings.exam import put_together
-from models.types import ExamReading, Laterality
+from models.types.exam import ExamReading
+from models.types.mammogram import Laterality
 
 pytestmark = pytest.mark.slow
 

@@ -12,7 +12,7 @@ from transfer_syntaxes import at_depth, encode, save
 
 from dicom_io.errors import NotReadable
 from dicom_io.pixels.mammogram import read_mammogram
-from models.types import Laterality, Mammogram
+from models.types.mammogram import Laterality, Mammogram
 from node.demo.studies import DemoStudy
 
 pytestmark = pytest.mark.slow

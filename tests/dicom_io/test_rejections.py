@@ -18,7 +18,7 @@ from dicom_io.results.encode import encode_results
 from dicom_io.results.encoding import to_bytes
 from dicom_io.results.profiles import PROFILES, ResultKind
 from dicom_io.results.rejections import Reason, encode_rejection, sides_stated, wrong_ones
-from models.types import Laterality
+from models.types.mammogram import Laterality
 
 pytestmark = pytest.mark.slow
 

@@ -11,7 +11,8 @@ from dicom_io.errors import NotEncodable
 from dicom_io.results.encoding import lesion_name, to_bytes
 from dicom_io.results.profiles import PROFILES
 from dicom_io.results.seg.segmentation import encode_seg, read_back
-from models.types import ExamImage, FindingKind
+from models.types.exam import ExamImage
+from models.types.reading import FindingKind
 
 UID = "1.2.826.0.1.3680043.10.2"
 

@@ -34,7 +34,10 @@ from dicom_io.results.seg.segmentation import encode_seg
 from dicom_io.results.sr.report import encode_sr
 from dicom_io.results.statements import NO_FINDINGS, NOTHING_READ, statements
 from models.readings import exam as exams
-from models.types import JOINING_RULE, RESEARCH_USE_ONLY, BundleId, Laterality
+from models.types.exam import JOINING_RULE
+from models.types.mammogram import Laterality
+from models.types.reading import BundleId
+from models.types.words import RESEARCH_USE_ONLY
 
 pytestmark = pytest.mark.slow
 

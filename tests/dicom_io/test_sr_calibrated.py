@@ -28,7 +28,8 @@ from dicom_io.results.profiles import profile_of
 from dicom_io.results.statements import MEASURED
 from dicom_io.results.statements_calibration import NO_ASSESSMENT, NOT_CALIBRATED
 from models.readings import exam as exams
-from models.types import Category, ExamReading, UnreadImage
+from models.types.birads import Category
+from models.types.exam import ExamReading, UnreadImage
 
 
 def _about_calibration(comments: list[str]) -> list[str]:

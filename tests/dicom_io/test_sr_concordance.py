@@ -9,7 +9,9 @@ from reports import OLD_REPORT, calibrated, comments_of, evidence, named, number
 from dicom_io.device import is_ours
 from dicom_io.results.statements import AGREEMENT_RULE
 from models.birads.concordance import KNOWN_CANCER, NOT_CALIBRATED, concordances
-from models.types import Assessment, Category, ExamReading, Laterality
+from models.types.birads import Assessment, Category
+from models.types.exam import ExamReading
+from models.types.mammogram import Laterality
 
 LEFT_BY_SR = Assessment(Laterality.LEFT, Category.FOUR_B, "SR", OLD_REPORT)
 RIGHT_BY_HL7 = Assessment(Laterality.RIGHT, Category.SIX, "HL7")

@@ -16,7 +16,9 @@ from dicom_io.results.encode import encode_results
 from dicom_io.results.encoding import Encoding
 from dicom_io.results.profiles import ResultKind, profile_of
 from models.birads.concordance import concordances
-from models.types import Assessment, Category, ExamReading, Laterality
+from models.types.birads import Assessment, Category
+from models.types.exam import ExamReading
+from models.types.mammogram import Laterality
 
 pytestmark = pytest.mark.slow
 

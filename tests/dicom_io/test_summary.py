@@ -26,7 +26,10 @@ from dicom_io.results.summary.capture import encode_summary
 from dicom_io.results.summary.page import COLUMNS, ROWS, draw_page
 from dicom_io.results.summary.pen import Pen
 from models.readings.exam import put_together
-from models.types import Category, ExamImage, ExamReading, Finding, FindingKind, Laterality, Likelihood, UnreadImage
+from models.types.birads import Category, Likelihood
+from models.types.exam import ExamImage, ExamReading, UnreadImage
+from models.types.mammogram import Laterality
+from models.types.reading import Finding, FindingKind
 
 pytestmark = pytest.mark.slow
 

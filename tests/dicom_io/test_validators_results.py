@@ -15,7 +15,7 @@ from sqlalchemy import select
 from validators import dcentvfy, dciodvfy, dsrdump, pixelmed
 
 from dicom_io.results.profiles import IN_PROFILES, ResultKind
-from models.types import Laterality
+from models.types.mammogram import Laterality
 from node.demo.studies import make_studies
 from node.store.tables import Result
 

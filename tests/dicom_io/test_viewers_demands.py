@@ -15,7 +15,8 @@ from pydicom import Dataset
 from road import Road
 
 from dicom_io.results.encoding import lesion_name
-from models.types import ExamReading, FindingKind
+from models.types.exam import ExamReading
+from models.types.reading import FindingKind
 from node.reporting.exams import exam_of
 from node.store.tables import Study
 

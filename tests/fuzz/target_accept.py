@@ -34,7 +34,7 @@ def seeds() -> tuple[tuple[str, bytes], ...]:
     from annotating import disc, segmentation
     from assessing import overall, report
 
-    from models.types import Category
+    from models.types.birads import Category
 
     others = []
     for dataset in (report(overall(Category.TWO)), segmentation({"mass": disc((16, 12), 5, 5, 3)})):

@@ -24,7 +24,7 @@ MODULES = (
 def seeds() -> tuple[tuple[str, bytes], ...]:
     from assessing import LEFT, RIGHT, finding, overall, report
 
-    from models.types import Category
+    from models.types.birads import Category
 
     reports = (
         report(overall(Category.TWO)),

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from models.types import Box, Mask
+from models.types.region import Box, Mask
 
 
 @pytest.mark.parametrize("box", [Box(0, 0, 1, 1), Box(3, 4, 9, 7), Box(0, 0, 12, 10), Box(11, 9, 12, 10)])

@@ -9,7 +9,7 @@ import torch
 from dicom_io.pixels.mammogram import read_mammogram
 from models.bundles.bundle import find_bundle, read_bundle
 from models.catalog import load_pipeline
-from models.types import Finding, ImageReading
+from models.types.reading import Finding, ImageReading
 from node.demo.studies import DemoStudy
 
 pytestmark = [

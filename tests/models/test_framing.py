@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from models.framing import frame
-from models.types import Box, Mask
+from models.types.region import Box, Mask
 
 
 @pytest.mark.parametrize("side", [64, 512])

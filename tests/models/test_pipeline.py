@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from models.birads.calibration import Calibration, Level, Method
 from models.pipeline import ASSUMED_SPACING, Pipeline
 from models.protocols import OutOfMemory
-from models.types import Box, BundleId, Detection, FindingKind, Mammogram, Mask
+from models.types.mammogram import Mammogram
+from models.types.reading import BundleId, Detection, FindingKind
+from models.types.region import Box, Mask
 
 BOXES = (Box(10, 10, 20, 20), Box(30, 5, 50, 25), Box(60, 60, 70, 90))
 

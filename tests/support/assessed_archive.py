@@ -11,7 +11,9 @@ from readings import blob, lesion, read_image
 
 from models.birads.calibration import Calibration, Level, Method
 from models.readings.reading_json import masks_of, to_json
-from models.types import BundleId, Category, ImageReading, Laterality
+from models.types.birads import Category
+from models.types.mammogram import Laterality
+from models.types.reading import BundleId, ImageReading
 from node.store.database import Sessions, open_database, sessions_of
 from node.store.states import StudyState
 from node.store.tables import Instance, ReceivedAssessment, Study

@@ -12,7 +12,7 @@ from road import Road
 from sqlalchemy import select
 
 from dicom_io.results.birads_codes import CODES
-from models.types import Category
+from models.types.birads import Category
 from node.assessments.text.report import categories_in
 from node.store.database import read_only
 from node.store.tables import ReceivedAssessment

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from models.datasets.case import Case, Lesion, Pathology
-from models.types import Box, FindingKind, Laterality, Mammogram, Mask
+from models.types.mammogram import Laterality, Mammogram
+from models.types.reading import FindingKind
+from models.types.region import Box, Mask
 
 
 def drawn_case(

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from simple_models import OneMass, pipeline_of
 
-from models.types import Detection, Mammogram
+from models.types.mammogram import Mammogram
+from models.types.reading import Detection
 from node.reader.images import ImageReader, ReadingLimits
 from node.store.database import open_database, sessions_of
 

@@ -14,7 +14,9 @@ from simple_models import OneMass
 
 from dicom_io.phantom import PhantomStudy, PhantomView, phantom_mammogram
 from models.phantom.exam import PhantomImage, PhantomLesion, Prevalence, draw_exam
-from models.types import Box, Detection, FindingKind, Laterality, Mammogram, Mask
+from models.types.mammogram import Laterality, Mammogram
+from models.types.reading import Detection, FindingKind
+from models.types.region import Box, Mask
 
 View = tuple[Laterality | None, str | None]
 

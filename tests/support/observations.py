@@ -9,7 +9,9 @@ import numpy as np
 from models.datasets.case import Pathology
 from models.evaluation.observations import THRESHOLDS, Observation, Proposal, SeenLesion
 from models.measures.overlap import Overlap
-from models.types import Box, FindingKind, Laterality
+from models.types.mammogram import Laterality
+from models.types.reading import FindingKind
+from models.types.region import Box
 
 BOX = Box(10, 10, 30, 30)
 ELSEWHERE = Box(60, 60, 80, 80)

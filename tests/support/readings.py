@@ -12,7 +12,10 @@ from pydicom import Dataset
 from dicom_io.device import Device
 from dicom_io.results.encoding import Encoding
 from dicom_io.results.profiles import PROFILES
-from models.types import Box, BundleId, ExamImage, Finding, FindingKind, ImageReading, Laterality, Mask
+from models.types.exam import ExamImage
+from models.types.mammogram import Laterality
+from models.types.reading import BundleId, Finding, FindingKind, ImageReading
+from models.types.region import Box, Mask
 
 BUNDLE = BundleId("research-default", "1.0")
 DEVICE = Device(UUID("d1b5d7c6-7a54-4f0f-9d6c-4b1f0c6a2e11"))

@@ -12,18 +12,10 @@ from readings import ENCODING, STUDY, blob, header, lesion, read_image
 from dicom_io.results.encode import encode_results
 from dicom_io.results.encoding import Encoding
 from models.readings import exam as exams
-from models.types import (
-    Category,
-    ExamImage,
-    ExamReading,
-    FindingId,
-    FindingKind,
-    Laterality,
-    Likelihood,
-    Location,
-    Tie,
-    UnreadImage,
-)
+from models.types.birads import Category, Likelihood
+from models.types.exam import ExamImage, ExamReading, FindingId, Location, Tie, UnreadImage
+from models.types.mammogram import Laterality
+from models.types.reading import FindingKind
 
 SHAPE = (120, 101)
 R_CC, L_CC, R_MLO, TOMO, OLD_REPORT = (f"{STUDY}.{number}" for number in range(2, 7))

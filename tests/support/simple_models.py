@@ -9,7 +9,9 @@ import numpy as np
 
 from models.birads.calibration import Calibration, Level
 from models.pipeline import Pipeline
-from models.types import Box, BundleId, Detection, FindingKind, Mammogram, Mask
+from models.types.mammogram import Mammogram
+from models.types.reading import BundleId, Detection, FindingKind
+from models.types.region import Box, Mask
 
 BUNDLE = BundleId("test", "1")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from models.types import FindingId, Tie
+from models.types.exam import FindingId, Tie
 
 LEAST_CERTAINTY = 0.5
 """A tie makes one lesion of two findings where it is more certain than this: more often right than wrong. A workstation

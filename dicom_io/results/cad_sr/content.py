@@ -16,7 +16,7 @@ from dicom_io.results.cad_sr.library import ImageLibrary
 from dicom_io.results.cad_sr.performed import summary_of_analyses, summary_of_detections
 from dicom_io.results.encoding import Encoding, sides
 from dicom_io.results.statements import measured_sentences, statements
-from models.types import ExamReading
+from models.types.exam import ExamReading
 
 LIBRARY_POSITION = (1, 2)
 """Of the Image Library: the root's second item."""

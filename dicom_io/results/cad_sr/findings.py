@@ -15,7 +15,9 @@ from dicom_io.results.cad_sr.items import Part, Relation, algorithm, coded, cont
 from dicom_io.results.cad_sr.library import ImageLibrary
 from dicom_io.results.encoding import lesion_name
 from dicom_io.results.geometry import outline, to_xy
-from models.types import ExamImage, ExamReading, FindingId, Mask, in_percent
+from models.types.birads import in_percent
+from models.types.exam import ExamImage, ExamReading, FindingId
+from models.types.region import Mask
 
 
 def impressions(exam: ExamReading, library: ImageLibrary) -> Iterator[Dataset]:

@@ -15,7 +15,7 @@ from pydicom.sr.coding import Code
 from dicom_io.decimals import decimal_string
 from dicom_io.results import codes
 from dicom_io.results.sources import instance_reference
-from models.types import BundleId
+from models.types.reading import BundleId
 
 Relation = RelationshipTypeValues
 

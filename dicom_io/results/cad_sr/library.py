@@ -17,7 +17,8 @@ from dicom_io.results.cad_sr.items import Relation, coded, container, day, hour,
 from dicom_io.results.sources import demographics, patient_orientation, spacing_mm
 from dicom_io.results.view_modifiers import view_modifiers
 from dicom_io.views import view_of
-from models.types import ExamImage, ExamReading, Laterality
+from models.types.exam import ExamImage, ExamReading
+from models.types.mammogram import Laterality
 
 _NO_IMAGES = (InstanceKind.REPORT, InstanceKind.SEGMENTATION, InstanceKind.OTHER)
 _MAMMOGRAMS = (InstanceKind.FOR_PRESENTATION, InstanceKind.FOR_PROCESSING)

@@ -11,7 +11,8 @@ from pydicom.sr.coding import Code
 from dicom_io.results import codes
 from dicom_io.results.cad_sr.items import Part, Relation, algorithm, coded, container
 from dicom_io.results.cad_sr.library import ImageLibrary
-from models.types import BundleId, ExamImage, ExamReading
+from models.types.exam import ExamImage, ExamReading
+from models.types.reading import BundleId
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,9 @@ from dicom_io.results.colours import COLOURS, RGB
 from dicom_io.results.encoding import lesion_name
 from dicom_io.results.geometry import edges, nearest, outline
 from dicom_io.results.labels import lesion_label, place_labels
-from models.types import Box, ExamImage, FindingKind
+from models.types.exam import ExamImage
+from models.types.reading import FindingKind
+from models.types.region import Box
 
 _LAYERS = {FindingKind.MASS: "MASSES", FindingKind.CALCIFICATION: "CALCIFICATIONS"}
 _NOTE = "mammo-node: research use only"

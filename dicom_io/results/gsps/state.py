@@ -14,7 +14,7 @@ from dicom_io.results.gsps.display import as_displayed, pixel_aspect_ratio
 from dicom_io.results.gsps.graphics import annotate
 from dicom_io.results.masks import check_masks
 from dicom_io.results.sources import name_class, request_attributes, stand_in
-from models.types import ExamImage
+from models.types.exam import ExamImage
 
 SERIES_NUMBER = 9300
 

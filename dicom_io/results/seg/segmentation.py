@@ -30,7 +30,8 @@ from dicom_io.results.lossy import lossy_compression
 from dicom_io.results.masks import check_masks
 from dicom_io.results.seg.frames import add_nominal_geometry, own_dimensions, segments_per_frame
 from dicom_io.results.sources import name_class, patient_orientation, request_attributes, stand_in
-from models.types import ExamImage, Laterality
+from models.types.exam import ExamImage
+from models.types.mammogram import Laterality
 
 SERIES_NUMBER = 9100
 

@@ -18,7 +18,8 @@ from pydicom import Dataset
 from pydicom.sr.coding import Code
 
 from dicom_io.results import birads_codes, codes, own_codes
-from models.types import Assessment, Concordance, ExamReading, in_percent
+from models.types.birads import Assessment, Concordance, in_percent
+from models.types.exam import ExamReading
 
 _CONCEPT = RelationshipTypeValues.HAS_CONCEPT_MOD
 _CONTEXT = RelationshipTypeValues.HAS_OBS_CONTEXT

@@ -32,7 +32,7 @@ from dicom_io.results.sr.concordance import concordance_items
 from dicom_io.results.sr.groups import lesion_groups, score_groups
 from dicom_io.results.statements import Statement, statements, summary_statements
 from dicom_io.results.view_modifiers import view_modifiers
-from models.types import ExamImage, ExamReading
+from models.types.exam import ExamImage, ExamReading
 
 _CONTAINS = RelationshipTypeValues.CONTAINS
 _CONCEPT = RelationshipTypeValues.HAS_CONCEPT_MOD

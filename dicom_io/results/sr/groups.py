@@ -37,7 +37,9 @@ from dicom_io.results.geometry import frame, longest_extent_mm, outline
 from dicom_io.results.labels import KINDS, long_axis
 from dicom_io.results.locations import location_of
 from dicom_io.results.ties import ties_of
-from models.types import ExamImage, ExamReading, Laterality, Likelihood, in_percent
+from models.types.birads import Likelihood, in_percent
+from models.types.exam import ExamImage, ExamReading
+from models.types.mammogram import Laterality
 
 _BREASTS = {Laterality.LEFT: "left breast", Laterality.RIGHT: "right breast"}
 _PROPERTY = RelationshipTypeValues.HAS_PROPERTIES

@@ -12,7 +12,7 @@ from dicom_io.results.encoding import Encoding, sign
 from dicom_io.results.sources import referenced_request
 from dicom_io.results.sr.content import measurement_report
 from dicom_io.results.sr_document import sr_document
-from models.types import ExamReading
+from models.types.exam import ExamReading
 
 SERIES_NUMBER = 9000
 

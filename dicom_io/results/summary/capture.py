@@ -16,7 +16,8 @@ from dicom_io.results.lossy import lossy_compression
 from dicom_io.results.sources import instance_reference, request_attributes
 from dicom_io.results.summary.page import draw_page
 from dicom_io.views import view_of
-from models.types import RESEARCH_USE_ONLY, ExamReading
+from models.types.exam import ExamReading
+from models.types.words import RESEARCH_USE_ONLY
 
 SERIES_NUMBER = 9400
 

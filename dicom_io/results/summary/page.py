@@ -14,7 +14,11 @@ from dicom_io.results.statements import NOTHING_READ
 from dicom_io.results.summary.pen import Pen
 from dicom_io.results.summary.tables import draw_lesions, draw_notes, draw_scores, notes_height
 from dicom_io.results.summary.views import AMBER, BLACK, GREY, LINE, WHITE, draw_empty, draw_view
-from models.types import Box, BundleId, ExamImage, ExamReading, Laterality, counted
+from models.types.exam import ExamImage, ExamReading
+from models.types.mammogram import Laterality
+from models.types.reading import BundleId
+from models.types.region import Box
+from models.types.words import counted
 
 ROWS, COLUMNS = 1200, 1600
 """Shown at 100 % on any monitor that reports are written at."""

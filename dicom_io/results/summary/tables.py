@@ -14,7 +14,11 @@ from dicom_io.results.statements_calibration import calibration_sentences
 from dicom_io.results.summary.pen import Pen, line_height
 from dicom_io.results.summary.views import AMBER, BLACK, GREY, LINE, WHITE
 from dicom_io.results.ties import tie_sentences
-from models.types import JOINING_RULE, Agreement, Box, ExamReading, Finding, Laterality, Likelihood, UnreadImage
+from models.types.birads import Agreement, Likelihood
+from models.types.exam import JOINING_RULE, ExamReading, UnreadImage
+from models.types.mammogram import Laterality
+from models.types.reading import Finding
+from models.types.region import Box
 
 _PANEL: RGB = (28, 32, 38)
 _CARD_ROWS, _CARD_GAP = 190, 14

@@ -11,7 +11,9 @@ from dicom_io.results.colours import COLOURS, RGB
 from dicom_io.results.geometry import nearest, outline
 from dicom_io.results.labels import place_labels, worth
 from dicom_io.results.summary.pen import Pen, line_height
-from models.types import Box, ExamImage, Laterality
+from models.types.exam import ExamImage
+from models.types.mammogram import Laterality
+from models.types.region import Box
 
 BLACK: RGB = (0, 0, 0)
 WHITE: RGB = (240, 242, 245)

@@ -9,7 +9,8 @@ from models.datasets.case import Case, Lesion, Pathology
 from models.measures.detection import match
 from models.pipeline import Pipeline
 from models.training.calibration.fitting import ScoredCase
-from models.types import ImageReading, Laterality
+from models.types.mammogram import Laterality
+from models.types.reading import ImageReading
 
 
 def scores(pipeline: Pipeline, cases: Sequence[Case]) -> list[ScoredCase]:

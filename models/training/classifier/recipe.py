@@ -10,7 +10,7 @@ from models.classifiers.efficient_net import Mode
 from models.classifiers.medsam_mlp import Encoder, Reads, Tuned
 from models.radiomics.regions import RegionSettings
 from models.training.recipe import Chance, RecipeTable
-from models.types import FindingKind
+from models.types.reading import FindingKind
 
 Augmentation = Literal["none", "turn-and-flip", "strong"]
 """How training pictures are changed: not at all; turned and mirrored left to right (Guo, Cai and Dungey); or as other

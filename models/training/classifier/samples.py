@@ -22,7 +22,7 @@ from models.radiomics.texture import Radiomics
 from models.training.augment import Picture, moved
 from models.training.classifier.recipe import Augmentation
 from models.training.scanners import relit
-from models.types import Box
+from models.types.region import Box
 
 _ROUND = 8
 """Frame pixels kept round a lesion, so that blur and JPEG act on it as they would in the frame."""

@@ -15,7 +15,8 @@ from models.anatomy.breast import breast_box
 from models.datasets.case import Case, Lesion
 from models.framing import Frame, Size, frame
 from models.training.augment import Picture
-from models.types import Box, FindingKind, Mask
+from models.types.reading import FindingKind
+from models.types.region import Box, Mask
 
 Made = TypeVar("Made")
 

@@ -24,7 +24,8 @@ from models.segmenters.network import Embedded, PromptedNet
 from models.segmenters.prompts import Settings, prompts_of
 from models.training.scanners import relit
 from models.training.segmenter.recipe import TaskSettings
-from models.types import Box, Mammogram, Mask
+from models.types.mammogram import Mammogram
+from models.types.region import Box, Mask
 
 _EMBEDDED_AT_ONCE = 4
 _FINER = 2

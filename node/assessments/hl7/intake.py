@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from config.hl7 import Hl7
 from dicom_io.durable import write_durably
 from dicom_io.network.host_names import HostNames
-from models.types import counted
+from models.types.words import counted
 from node.archive.layout import HL7_REFUSED
 from node.assessments.entered import enter
 from node.assessments.hl7.message import Message, NoMessage, parse

@@ -15,7 +15,8 @@ from datetime import datetime
 from config.hl7 import Hl7
 from dicom_io.assessments import StatedAssessment, sides_of_code
 from dicom_io.results.birads_codes import category_of_code
-from models.types import Category, Laterality, most_severe
+from models.types.birads import Category, most_severe
+from models.types.mammogram import Laterality
 from node.assessments.hl7.message import FieldPath, Message, Segment, first_value
 from node.assessments.text.report import (
     CORRECTED,

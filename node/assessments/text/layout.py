@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
-from models.types import Laterality
+from models.types.mammogram import Laterality
 from node.assessments.text.sentence import announces, forms_of_item, goes_on, letters
 from node.assessments.text.sides import row_of
 from node.assessments.text.spelling import names

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile, zip_longest
 
-from models.types import SEVERITY, Category, Laterality, most_severe
+from models.types.birads import SEVERITY, Category, most_severe
+from models.types.mammogram import Laterality
 from node.assessments.text.layout import (
     CONCLUDES,
     UNSURE,

@@ -22,7 +22,7 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise, zip_longest
 
-from models.types import Category
+from models.types.birads import Category
 from node.assessments.text.sides import row_of
 from node.assessments.text.words import CATEGORY, Sides, Token, category_of, doubtful
 

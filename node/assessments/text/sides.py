@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from models.types import Laterality
+from models.types.mammogram import Laterality
 from node.assessments.text.words import Token
 
 _DROPPED = frozenset({"filler", "breast", "according", "soft"})

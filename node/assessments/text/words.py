@@ -10,7 +10,8 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from models.types import Category, Laterality
+from models.types.birads import Category
+from models.types.mammogram import Laterality
 
 Sides = tuple[Laterality, ...]
 """The breasts that are named; empty: none."""

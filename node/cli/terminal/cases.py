@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from models.types import counted
+from models.types.words import counted
 
 if TYPE_CHECKING:
     from models.datasets.case import Cases

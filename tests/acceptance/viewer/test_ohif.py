@@ -20,7 +20,8 @@ from sqlalchemy import select
 
 from dicom_io.results.colours import COLOURS
 from dicom_io.results.encoding import lesion_name, place
-from models.types import ExamImage, ExamReading, Finding
+from models.types.exam import ExamImage, ExamReading
+from models.types.reading import Finding
 from node.demo.studies import DemoStudy
 from node.reporting.exams import exam_of
 from node.store.tables import Study

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pydicom import dcmread
 
 from models.anatomy.breast import breast_box, breast_mask, breast_side
-from models.types import Box
+from models.types.region import Box
 from node.demo.studies import DemoStudy
 
 ROWS, COLUMNS = 1200, 900

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.anatomy.film import FORMATS_MM, assumed_spacing_mm, known_or_assumed, with_spacing
-from models.types import Mammogram
+from models.types.mammogram import Mammogram
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,10 @@ import pytest
 
 from models.anatomy.location import location_of
 from models.readings.exam import put_together
-from models.types import Box, BundleId, ExamImage, Finding, FindingId, FindingKind, ImageReading, Laterality, Mask
+from models.types.exam import ExamImage, FindingId
+from models.types.mammogram import Laterality
+from models.types.reading import BundleId, Finding, FindingKind, ImageReading
+from models.types.region import Box, Mask
 
 ROWS, COLUMNS = 600, 450
 NIPPLE = (300, 249)

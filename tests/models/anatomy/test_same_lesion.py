@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.anatomy.same_lesion import NESTED, innermost
-from models.types import Box, Mask
+from models.types.region import Box, Mask
 
 SMALL, AROUND, BESIDE = Box(40, 40, 60, 60), Box(10, 10, 90, 90), Box(40, 61, 60, 81)
 

@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 
 from models.anatomy.two_views import LARGEST_DIFFERENCE_MM, tie_views
-from models.types import Box, BundleId, ExamImage, Finding, FindingId, FindingKind, ImageReading, Laterality, Mask, Tie
+from models.types.exam import ExamImage, FindingId, Tie
+from models.types.mammogram import Laterality
+from models.types.reading import BundleId, Finding, FindingKind, ImageReading
+from models.types.region import Box, Mask
 
 MASS, CALCIFICATION = FindingKind.MASS, FindingKind.CALCIFICATION
 L, R = Laterality.LEFT, Laterality.RIGHT

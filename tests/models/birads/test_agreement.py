@@ -22,7 +22,7 @@ from models.evaluation.agreement_plots import plots
 from models.evaluation.agreement_tables import agreement_table, area_table, confusion_table, decision_table
 from models.evaluation.tables import Absent, Cell, Draws, Table
 from models.measures.detection import Figure
-from models.types import Agreement, Category, Likelihood, most_severe
+from models.types.birads import Agreement, Category, Likelihood, most_severe
 
 FEW = Draws(seed=3, resamples=50)
 

@@ -13,7 +13,8 @@ from dicom_io.results.own_codes import range_of
 from models.birads.calibration import SCREENING_PREVALENCE, Level, prior_of
 from models.birads.categories import NIL_IN_BREAST, NIL_IN_EXAM, RANGES, UPPER_LIMITS, implied_category, points_away
 from models.birads.caveat import caveat_of
-from models.types import LIMITS, Category, Laterality, Likelihood, in_percent
+from models.types.birads import LIMITS, Category, Likelihood, in_percent
+from models.types.mammogram import Laterality
 
 PROBABILITIES = st.one_of(
     st.floats(1e-6, 1 - 1e-6),

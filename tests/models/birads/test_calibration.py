@@ -12,7 +12,7 @@ from models.birads.calibration import Calibration, Level, Method, logit, prior_o
 from models.training.calibration.composing import calibrate_composed
 from models.training.calibration.fitting import ScoredCase, calibrate, fit_calibration
 from models.training.recipe import CalibrationRecipe
-from models.types import Category
+from models.types.birads import Category
 
 pytestmark = pytest.mark.slow
 

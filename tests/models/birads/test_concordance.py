@@ -15,16 +15,9 @@ from models.birads.concordance import (
     concordances,
     is_discordant,
 )
-from models.types import (
-    Agreement,
-    Assessment,
-    BreastReading,
-    Category,
-    Concordance,
-    ExamReading,
-    Laterality,
-    Likelihood,
-)
+from models.types.birads import Agreement, Assessment, Category, Concordance, Likelihood
+from models.types.exam import BreastReading, ExamReading
+from models.types.mammogram import Laterality
 
 L, R = Laterality.LEFT, Laterality.RIGHT
 PROBABILITIES = {

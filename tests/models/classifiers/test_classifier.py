@@ -11,7 +11,8 @@ import torch
 from models.classifiers.efficient_net import MalignancyNet, Mode, load
 from models.classifiers.pictures import LESION_PX, PADDING_PX, lesion_picture
 from models.protocols import OutOfMemory
-from models.types import Box, Mammogram, Mask
+from models.types.mammogram import Mammogram
+from models.types.region import Box, Mask
 
 CPU = torch.device("cpu")
 TINY: dict[str, Any] = {"backbone": "test_efficientnet", "image_px": 96}

@@ -21,7 +21,7 @@ from dicom_io.errors import NotReadable
 from dicom_io.pixels.case_reader import CaseReader
 from models.datasets.case import DatasetError
 from models.datasets.dicom import CheckedReader
-from models.types import Box
+from models.types.region import Box
 
 SHAPE = (40, 30)
 

@@ -11,7 +11,8 @@ from data_files import write_dicom
 from dicom_io.pixels.case_reader import CaseReader
 from models.datasets.case import Case, Cases, DatasetError, Lesion, Pathology, Side
 from models.datasets.catalog import open_data
-from models.types import FindingKind, Laterality
+from models.types.mammogram import Laterality
+from models.types.reading import FindingKind
 
 MASKED = "Mass-Training_P_00001_LEFT_CC"
 TWO = "Mass-Training_P_00002_RIGHT_MLO"

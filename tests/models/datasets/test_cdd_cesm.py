@@ -12,7 +12,8 @@ from models.datasets.case import DatasetError, LeftOut, Pathology
 from models.datasets.cdd_cesm import read_cdd_cesm
 from models.datasets.cdd_cesm_regions import kind_of, those_of_lesions
 from models.datasets.pictures import parts_of, read_drawn
-from models.types import FindingKind, Mask
+from models.types.reading import FindingKind
+from models.types.region import Mask
 
 ROWS, COLUMNS = 400, 300
 

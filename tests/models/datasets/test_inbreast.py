@@ -9,7 +9,8 @@ import pytest
 from dicom_io.pixels.case_reader import CaseReader
 from models.datasets.case import Case, Cases, DatasetError
 from models.datasets.catalog import open_data
-from models.types import FindingKind, Laterality
+from models.types.mammogram import Laterality
+from models.types.reading import FindingKind
 
 
 def opened(folder: Path) -> Cases:

@@ -24,7 +24,7 @@ from models.datasets.split import (
     sides,
     split_by_patient,
 )
-from models.types import Mammogram
+from models.types.mammogram import Mammogram
 
 
 def case(

@@ -11,7 +11,9 @@ from data_files import write_dicom
 from dicom_io.pixels.case_reader import CaseReader
 from models.datasets.case import Cases, DatasetError, Side
 from models.datasets.catalog import open_data
-from models.types import Box, FindingKind, Laterality
+from models.types.mammogram import Laterality
+from models.types.reading import FindingKind
+from models.types.region import Box
 
 
 def opened(folder: Path) -> Cases:

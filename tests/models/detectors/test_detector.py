@@ -18,7 +18,8 @@ from models.detectors.stock import DetectionModel
 from models.detectors.yolov8 import ATTENDED_LAYERS, YoloDetector, build, load
 from models.framing import Frame
 from models.protocols import OutOfMemory
-from models.types import Box, Mammogram
+from models.types.mammogram import Mammogram
+from models.types.region import Box
 
 pytestmark = pytest.mark.slow
 

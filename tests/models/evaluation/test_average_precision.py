@@ -7,7 +7,7 @@ import math
 import pytest
 
 from models.measures.average_precision import Boxes, mean_average_precision
-from models.types import Box
+from models.types.region import Box
 
 LESION = Box(10, 10, 50, 50)
 

@@ -12,7 +12,7 @@ from models.bundles.bundle import ROLES
 from models.datasets.case import Case
 from models.evaluation.held_out import NOT_HELD_OUT, made_of_own_outlines, not_asked_for, seen_in_training
 from models.evaluation.observations import EvaluationError
-from models.types import Mammogram
+from models.types.mammogram import Mammogram
 
 
 def case(name: str, patient: str, dataset: str = "made-up") -> Case:

@@ -19,7 +19,7 @@ from models.measures.detection import (
     with_intervals,
 )
 from models.measures.scores import pearson
-from models.types import Box
+from models.types.region import Box
 
 Measure = Callable[[list[int]], float]
 

@@ -14,7 +14,9 @@ from models.datasets.case import Case, DatasetError, Lesion, Pathology
 from models.evaluation.observations import EvaluationError, ObservationFile
 from models.evaluation.observe import Parts, observe, observe_all
 from models.evaluation.truth import read_truth
-from models.types import Box, Detection, FindingKind, Mammogram, Mask
+from models.types.mammogram import Mammogram
+from models.types.reading import Detection, FindingKind
+from models.types.region import Box, Mask
 
 BOX, WRONG, UNSURE = Box(20, 20, 40, 40), Box(60, 60, 80, 80), Box(20, 60, 40, 80)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from models.measures.overlap import all_border, boundary_iou, diameter_mm, enlarged, overlap
-from models.types import Box, Mask
+from models.types.region import Box, Mask
 
 
 def rectangle(top: int, left: int, bottom: int, right: int) -> Mask:

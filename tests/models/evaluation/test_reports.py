@@ -23,7 +23,8 @@ from models.evaluation.segmentation import segmentation_section
 from models.evaluation.subgroups import subgroups_section
 from models.evaluation.tables import About, Absent, Draws, Report, Row, Section, Table
 from models.measures.detection import Figure
-from models.types import FindingKind, Laterality
+from models.types.mammogram import Laterality
+from models.types.reading import FindingKind
 
 pytestmark = pytest.mark.slow
 
@@ -173,7 +174,7 @@ def test_a_radiologists_zero_counts_as_a_recall_and_six_is_left_out() -> None:
 
 
 def test_a_breast_whose_lesions_have_0_and_3_was_recalled_and_a_known_cancer_hides_no_new_one() -> None:
-    """One order of severity, wherever several categories become one (models.types.SEVERITY)."""
+    """One order of severity, wherever several categories become one (models.types.birads.SEVERITY)."""
 
     def of(*categories: str) -> str | None:
         lesions = (replace(lesion(), birads=category) for category in categories)

@@ -15,7 +15,8 @@ from models.phantom.grid import Grid, stream
 from models.phantom.lesions import draw_cluster, draw_mass, project
 from models.phantom.power_law import power_law_field
 from models.phantom.tissue import DENSITIES, Density, TissueRecipe, glandular_mm
-from models.types import FindingKind, Laterality
+from models.types.mammogram import Laterality
+from models.types.reading import FindingKind
 
 GRID = Grid(0.3)
 

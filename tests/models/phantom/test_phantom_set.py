@@ -24,7 +24,8 @@ from models.datasets.case import DatasetError, Pathology
 from models.datasets.catalog import open_data
 from models.datasets.phantom import read_phantoms
 from models.phantom.exam import draw_exam
-from models.types import FindingKind, Laterality
+from models.types.mammogram import Laterality
+from models.types.reading import FindingKind
 from node.demo.phantoms import NotAPhantomFolder
 from node.folder.reading import FolderLimits, FolderReading
 

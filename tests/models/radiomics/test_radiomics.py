@@ -14,7 +14,8 @@ from models.anatomy.breast import breast_mask
 from models.radiomics.gabor import GaborBank
 from models.radiomics.regions import RegionSettings, regions_of
 from models.radiomics.texture import LENGTH, Radiomics
-from models.types import Box, Mammogram, Mask
+from models.types.mammogram import Mammogram
+from models.types.region import Box, Mask
 
 # Half the sizes of the paper, at twice the working spacing: four times fewer pixels than by default.
 SMALL = RegionSettings(near_mm=15, far_mm=(30, 45), working_mm=0.5)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from models.readings.exam import put_together
-from models.types import BundleId, ExamImage, ImageReading, Laterality, UnreadImage
+from models.types.exam import ExamImage, UnreadImage
+from models.types.mammogram import Laterality
+from models.types.reading import BundleId, ImageReading
 
 L, R = Laterality.LEFT, Laterality.RIGHT
 FOUR = [(L, "CC"), (L, "MLO"), (R, "CC"), (R, "MLO")]

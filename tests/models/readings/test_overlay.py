@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from models.readings.overlay import draw_overlay
-from models.types import Box, BundleId, Finding, FindingKind, ImageReading, Mammogram, Mask
+from models.types.mammogram import Mammogram
+from models.types.reading import BundleId, Finding, FindingKind, ImageReading
+from models.types.region import Box, Mask
 
 IMAGE = Mammogram(np.full((3200, 1600), 0.25, dtype=np.float32))
 

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from models.readings.reading_json import from_json, masks_of, to_json
-from models.types import Box, BundleId, Category, Finding, FindingKind, ImageReading, Likelihood, Mask
+from models.types.birads import Category, Likelihood
+from models.types.reading import BundleId, Finding, FindingKind, ImageReading
+from models.types.region import Box, Mask
 
 
 def _reading(findings: int) -> ImageReading:

@@ -31,7 +31,9 @@ from models.segmenters.prompted import PromptedSegmenter
 from models.segmenters.prompts import Settings
 from models.segmenters.sam import SamNet
 from models.segmenters.vit import Vit
-from models.types import Box, FindingKind, Mammogram
+from models.types.mammogram import Mammogram
+from models.types.reading import FindingKind
+from models.types.region import Box
 
 pytestmark = pytest.mark.slow
 

@@ -19,7 +19,9 @@ from models.segmenters.network import Embedded, PromptedNet
 from models.segmenters.pictures import LiteMedSamPicture
 from models.segmenters.prompted import PromptedSegmenter, touching
 from models.segmenters.prompts import Settings, brightest, enlarged, prompts_of
-from models.types import Box, FindingKind, Mammogram, Mask
+from models.types.mammogram import Mammogram
+from models.types.reading import FindingKind
+from models.types.region import Box, Mask
 
 CPU = torch.device("cpu")
 MASS = FindingKind.MASS

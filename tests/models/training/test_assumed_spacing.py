@@ -17,7 +17,7 @@ from models.training.calibration import fitting as calibrating
 from models.training.classifier.recipe import Model, TaskSettings
 from models.training.recipe import CalibrationRecipe, FitRecipe, Recipe, SplitRecipe
 from models.training.runs import train
-from models.types import Mammogram
+from models.types.mammogram import Mammogram
 
 pytestmark = pytest.mark.slow
 

@@ -26,7 +26,7 @@ from models.training.classifier.recipe import Model, TaskSettings
 from models.training.classifier.samples import Samples, Wanted, as_ellipse, pieces, read_samples
 from models.training.fit import fit
 from models.training.recipe import CalibrationRecipe, FitRecipe, Recipe, SplitRecipe, read_recipe, shipped_recipes
-from models.types import FindingKind
+from models.types.reading import FindingKind
 
 pytestmark = pytest.mark.slow
 

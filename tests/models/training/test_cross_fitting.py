@@ -22,7 +22,9 @@ from models.training.calibration.cross_fitting import out_of_fold
 from models.training.classifier.recipe import Model, TaskSettings
 from models.training.recipe import CalibrationRecipe, FitRecipe, Recipe, SplitRecipe
 from models.training.runs import train
-from models.types import Box, BundleId, Detection, FindingKind, Mammogram, Mask
+from models.types.mammogram import Mammogram
+from models.types.reading import BundleId, Detection, FindingKind
+from models.types.region import Box, Mask
 
 pytestmark = pytest.mark.slow
 

@@ -21,7 +21,9 @@ from models.training.detector.largest_lesion import largest_lesion
 from models.training.detector.planting import planted
 from models.training.detector.task import Detecting, Model, TaskSettings, part, prepare
 from models.training.recipe import CalibrationRecipe, FitRecipe, Recipe, RecipeError, SplitRecipe, read_recipe
-from models.types import Box, FindingKind, Mammogram, Mask
+from models.types.mammogram import Mammogram
+from models.types.reading import FindingKind
+from models.types.region import Box, Mask
 
 pytestmark = pytest.mark.slow
 

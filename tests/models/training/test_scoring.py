@@ -13,7 +13,9 @@ from models.datasets.case import Case, Pathology
 from models.pipeline import Pipeline
 from models.training.calibration.fitting import ScoredCase
 from models.training.calibration.scoring import scores
-from models.types import Box, BundleId, Detection, FindingKind, Laterality, Mammogram, Mask
+from models.types.mammogram import Laterality, Mammogram
+from models.types.reading import BundleId, Detection, FindingKind
+from models.types.region import Box, Mask
 
 CORNER = Box(2, 0, 10, 8)
 LEFT, RIGHT = Laterality.LEFT, Laterality.RIGHT

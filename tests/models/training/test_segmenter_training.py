@@ -24,7 +24,8 @@ from models.training.segmenter.mask_loss import dice_and_cross_entropy, uncertai
 from models.training.segmenter.recipe import Model, TaskSettings
 from models.training.segmenter.task import part, prepare
 from models.training.segmenter.views import _turned
-from models.types import Box, Mammogram, Mask
+from models.types.mammogram import Mammogram
+from models.types.region import Box, Mask
 
 pytestmark = pytest.mark.slow
 

@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 
 from dicom_io.segmentations import ReadSegment
 from models.errors import UserError
-from models.types import FindingKind, Mask
+from models.types.reading import FindingKind
+from models.types.region import Mask
 from node.annotations.compared import Comparison, Pair, match
 from node.annotations.review import due_for_review, is_drawn
 from node.annotations.stats import annotation_stats

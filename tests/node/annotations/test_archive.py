@@ -18,7 +18,7 @@ from dicom_io.pixels.case_reader import CaseReader
 from models.datasets.archive import NO_KIND, read_archive
 from models.datasets.case import Case, Cases, DatasetError
 from models.datasets.catalog import open_data
-from models.types import FindingKind
+from models.types.reading import FindingKind
 from node.annotations.archive_cases import archive_cases, true_images
 from node.annotations.export import NotEmpty, export
 from node.annotations.pseudonyms import open_pseudonyms

@@ -27,7 +27,7 @@ from sqlalchemy import select
 
 from dicom_io.device import contributing_equipment
 from dicom_io.network.answers import Status
-from models.types import BundleId
+from models.types.reading import BundleId
 from node.annotations.truth import (
     BY_A_MACHINE,
     EMPTY_BY_NOBODY,

@@ -17,7 +17,7 @@ from pydicom.uid import JPEGLSLossless, RLELossless
 from dicom_io.errors import NotReadable
 from dicom_io.segmentations import ReadSegment, images_of_frames, read_segments, referenced_images
 from dicom_io.segments import segments_of
-from models.types import FindingKind
+from models.types.reading import FindingKind
 
 SHAPE = (61, 47)
 

@@ -12,7 +12,8 @@ from simple_models import OneMass
 
 from config.hl7 import Hl7
 from models.birads.calibration import Calibration, Level, Method
-from models.types import Laterality, Mammogram, Mask
+from models.types.mammogram import Laterality, Mammogram
+from models.types.region import Mask
 from node.assessments.hl7.intake import Hl7Intake
 
 

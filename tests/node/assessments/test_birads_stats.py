@@ -17,7 +17,8 @@ from sklearn.metrics import accuracy_score, cohen_kappa_score, f1_score, precisi
 from typer.testing import CliRunner
 from typer.testing import Result as Ran
 
-from models.types import Category, Laterality
+from models.types.birads import Category
+from models.types.mammogram import Laterality
 from node.agreement.pathology import outcome
 from node.cli.main import build
 from node.demo.studies import DemoStudy

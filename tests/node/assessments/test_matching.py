@@ -12,7 +12,7 @@ from road import Road, changed, texts
 
 from dicom_io.network.answers import Status
 from dicom_io.results.profiles import PROFILES
-from models.types import Category
+from models.types.birads import Category
 from node.assessments.hl7.intake import Hl7Intake
 from node.assessments.matching import AMBIGUOUS, NO_SUCH_ACCESSION, NO_SUCH_STUDY, OTHER_PATIENT
 from node.delivery.outbox import Recipient

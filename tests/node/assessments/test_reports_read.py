@@ -31,7 +31,7 @@ from pydicom.sr.coding import Code
 
 from dicom_io.assessments import read_assessments
 from dicom_io.errors import NotReadable
-from models.types import Category, most_severe
+from models.types.birads import Category, most_severe
 
 
 def read(sr: Dataset) -> str:

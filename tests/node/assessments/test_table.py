@@ -13,7 +13,7 @@ from road import Road
 from typer.testing import CliRunner
 from typer.testing import Result as Ran
 
-from models.types import Category
+from models.types.birads import Category
 from node.assessments.csv_rows import NoTable
 from node.assessments.from_csv import read_table
 from node.assessments.hl7.intake import Hl7Intake

@@ -10,7 +10,7 @@ from pydicom import dcmread
 from dicom_io.headers import chest_wall_side, describe
 from dicom_io.instance_kinds import InstanceKind
 from dicom_io.pixels.mammogram import read_mammogram
-from models.types import Laterality
+from models.types.mammogram import Laterality
 from node.demo.studies import CasesMissing, DemoStudy, as_mammogram, find_cases, make_studies
 
 

@@ -15,7 +15,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, 
 
 from dicom_io.network.answers import Status
 from dicom_io.pixels.intact import read_whole_file
-from models.types import Category
+from models.types.birads import Category
 from node.intake.worker_process import NoAnswer, WorkerProcess
 
 pytestmark = pytest.mark.slow

@@ -7,7 +7,7 @@ from pydicom import Dataset
 from road import Road, changed, texts
 from simple_models import BUNDLE, Nothing, OneMass, pipeline_of
 
-from models.types import BundleId
+from models.types.reading import BundleId
 from node.demo.studies import DemoStudy
 from node.reader.reread import CannotReread, Rereading, find_study, reread, store_rereading
 from node.store.states import StudyState

@@ -18,7 +18,8 @@ from dicom_io.errors import NotReadable, Unreachable
 from dicom_io.pixels.intact import read_whole_file
 from dicom_io.pixels.mammogram import read_mammogram
 from dicom_io.segmentations import read_segments
-from models.types import Detection, Mammogram
+from models.types.mammogram import Mammogram
+from models.types.reading import Detection
 from node.delivery.backoff import RetryPolicy
 from node.delivery.deliverer import Deliverer
 from node.demo.studies import DemoStudy

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from models.types import Laterality
+from models.types.mammogram import Laterality
 from node.studies.completeness import Arrivals, Close, Ladder, Wait, closing
 
 LADDER = Ladder(four_views_quiet_s=5, quiet_s=60, deadline_s=1800)
