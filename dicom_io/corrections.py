@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
 
 from dicom_io.attributes import items, text
 from dicom_io.device import MANUFACTURER
@@ -111,7 +111,7 @@ def read_correction(path: Path, rows_columns: tuple[int, int] | None = None) -> 
         NotReadable: no segmentation, damaged, of another shape than its images, or with frames that name no image.
     """
     drawn = read_segments(path, rows_columns)
-    header = dcmread(path, stop_before_pixels=True)
+    header = read_header(path)
     said = describe_correction(header)
     return Correction(
         sop_instance_uid=text(header, "SOPInstanceUID"),

@@ -1,4 +1,4 @@
-"""The bits of a word that are a pixel's value (PS3.5 section 8.1.1)."""
+"""Extracts the stored bits of each pixel from its word (PS3.5 section 8.1.1)."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 _OVERSHOOT = 8
-"""A lossy codec oversteps the range of its values by less than one part in so many."""
+"""A lossy codec exceeds the range of values by less than one eighth of it."""
 LOW_BITS = "The header's High Bit does not fit the pixels, whose values lie in the low bits: they were read there."
 
 
 def stored_bits(
     words: NDArray[Any], width: int, bits_stored: int, high_bit: int, *, signed: bool, lossy: bool
 ) -> tuple[NDArray[Any], str | None]:
-    """The values that `words` hold, without the bits that are not theirs: an overlay may lie there, or anything.
+    """The values that `words` hold, without the other bits, which may hold an overlay or anything else.
 
-    A High Bit that the words do not have counts as the least that can be: codecs put the value into the low bits. So
-    does one by which the words would hold nothing at all above the low bits, where all their values fit.
+    The values are read from the low bits, where codecs put them, if High Bit lies outside the words, and also if all
+    values fit into the low bits and High Bit would cut off set bits of them.
 
     Args:
-        words: unsigned, with the value in their lowest `width` bits: Bits Allocated, or the precision of a codestream.
+        words: unsigned, with values in their lowest `width` bits: Bits Allocated, or the precision of a codestream.
         high_bit: High Bit, counted from 0.
         signed: whether the values are in two's complement (Pixel Representation 1).
-        lossy: whether a codec may have overstepped the greatest value: what lies just above is no overlay.
+        lossy: whether a codec may have exceeded the greatest value: values just above it are no overlay.
 
     Returns:
-        The values, of the words' size, and a sentence where the header is not obeyed.
+        The values, in words of the same size, and a sentence if the header is not followed.
     """
     stored = min(bits_stored, width)
     lowest = stored - 1
@@ -54,7 +54,7 @@ def _as_numbers(words: NDArray[Any], signed: bool) -> NDArray[Any]:
 
 
 def _all_lie_low(words: NDArray[Any], width: int, stored: int, high: int, signed: bool) -> bool:
-    """Whether every word is a value of `stored` bits, and has bits set where by High Bit none of the value's are."""
+    """Whether every word is a value of `stored` low bits, and bits are set below the field that High Bit describes."""
     if not int(np.bitwise_or.reduce(words, axis=None)) & ((1 << (high - stored + 1)) - 1):
         return False
     whole = _field(words, width, width - 1, signed)

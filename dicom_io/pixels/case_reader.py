@@ -1,4 +1,4 @@
-"""The files of a data set, for those who know no DICOM (implements models.datasets.dicom.DicomReader)."""
+"""Reads the DICOM files of a data set for models/, which knows no DICOM (models.datasets.dicom.DicomReader)."""
 
 from __future__ import annotations
 
@@ -7,44 +7,37 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import dcmread
-from pydicom.errors import InvalidDicomError
 
 from dicom_io.attributes import number
 from dicom_io.errors import NotReadable
 from dicom_io.pixels.decoding import read_dataset, stored_values
 from dicom_io.pixels.mammogram import read_mammogram
-from dicom_io.segmentations import read_segments
+from dicom_io.segmentations import read_header, read_segments
 from models.types.mammogram import Mammogram
 from models.types.region import Mask
 
 
 @dataclass(frozen=True)
 class CaseReader:
-    """Reads mammograms, masks that come as images, and segmentations.
+    """Reads mammograms, masks that are stored as images, and segmentations.
 
-    All methods raise OSError where a file cannot be had, and ValueError, with the cause in a sentence, where it cannot
-    be read.
+    All methods raise OSError if the file cannot be opened, and NotReadable, whose message states the cause, if its
+    content cannot be read.
 
     Attributes:
-        max_pixels: images with more samples are refused by their header.
+        max_pixels: an image whose header states more samples is refused.
     """
 
     max_pixels: int = 100_000_000
 
     def mammogram(self, path: Path) -> Mammogram:
-        """The image for display, as the node itself would see it (`read_mammogram`)."""
+        """The image on the display scale, as the node reads it (`read_mammogram`)."""
         return read_mammogram(path, self.max_pixels)
 
     def shape(self, path: Path) -> tuple[int, int]:
         """Rows and columns, by the header alone."""
-        try:
-            header = dcmread(path, stop_before_pixels=True, specific_tags=["Rows", "Columns"])
-            rows, columns = number(header, "Rows"), number(header, "Columns")
-        except InvalidDicomError as cause:
-            raise NotReadable("The file is not a DICOM file.") from cause
-        except EOFError as cause:
-            raise NotReadable("The DICOM file is cut short.") from cause
+        header = read_header(path)
+        rows, columns = number(header, "Rows"), number(header, "Columns")
         if not rows or not columns:
             raise NotReadable("The header has no Rows or Columns.")
         return int(rows), int(columns)
@@ -57,10 +50,10 @@ class CaseReader:
         return stored
 
     def segments(self, path: Path, rows_columns: tuple[int, int]) -> list[tuple[str, Mask]]:
-        """Label and pixels of each segment of a BINARY, FRACTIONAL (from one half on) or LABELMAP segmentation.
+        """Label and pixels of each segment of a BINARY, FRACTIONAL (threshold 0.5) or LABELMAP segmentation.
 
-        Several frames of a segment are joined; a segment without a pixel is absent. A segmentation of several images
-        is refused: its frames belong to different pictures.
+        The frames of one segment are joined. A segment without pixels is left out. A segmentation of several images is
+        refused.
         """
         found = read_segments(path, rows_columns)
         if len({segment.image_uid for segment in found}) > 1:

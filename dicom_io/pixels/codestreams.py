@@ -1,11 +1,11 @@
-"""What a compressed frame says about itself, before any decoder allocates by it, and whether all of it is there.
+"""Checks the size that a compressed frame declares, before a decoder allocates memory, and that the frame is complete.
 
-Decoders fill what is missing with zeros or grey, some without a word. So a frame that was cut short is found here:
+Decoders fill missing data with zeros or grey, some without an error. So a frame that was cut short is detected here:
 
-- JPEG and JPEG-LS: no end-of-image marker after the scan. Entropy-coded data never holds one by chance, but a cut
-  frame to which some device appended the marker passes.
-- JPEG 2000 and HTJ2K: a tile-part longer than what is left, or a tile without any part (ISO 15444-1 §A.4.2).
-- RLE: too few segments here; too few bytes in one are refused by the decoder, which counts them.
+- JPEG and JPEG-LS: no end-of-image marker after the scan. Entropy-coded data never contains one by chance, but a cut
+  frame to which a device appended the marker is not detected.
+- JPEG 2000 and HTJ2K: a tile-part longer than the rest of the frame, or a tile without a part (ISO 15444-1 §A.4.2).
+- RLE: too few segments. The decoder itself refuses a segment with too few bytes.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _NO_START = "The compressed pixel data is not what its transfer syntax says."
 _SOI, _EOI, _SOS, _TEM = 0xD8, 0xD9, 0xDA, 0x01
 _JPEG_SOF = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
 _SEQUENTIAL, _LOSSLESS = {0xC0, 0xC1, 0xC9}, 0xC3
-_JPEG_PRECISION, _J2K_PRECISION = 16, 32  # bits a sample; JPEG 2000 knows 38, which no decoder here does
+_JPEG_PRECISION, _J2K_PRECISION = 16, 32  # bits per sample; JPEG 2000 allows 38, no decoder here does
 _SOC, _SIZ, _SOT, _EOC = b"\xff\x4f", 0xFF51, 0xFF90, 0xFFD9
 _JP2_SIGNATURE = b"\x00\x00\x00\x0cjP  "
 
@@ -47,14 +47,14 @@ class FrameShape:
 
 @dataclass(frozen=True)
 class _Codestream:
-    """What a codestream declares: the size, and the bits of a sample."""
+    """The size and the bits per sample that a codestream declares."""
 
     shape: FrameShape
     precision: int
 
 
 def without_wrapper(frame: bytes) -> bytes:
-    """A JPEG 2000 codestream out of the JP2 file that some devices store, against PS3.5 §A.4.4; others as they are."""
+    """The JPEG 2000 codestream of a JP2 file, which some devices store against PS3.5 §A.4.4; other frames unchanged."""
     if not frame.startswith(_JP2_SIGNATURE):
         return frame
     start = frame.find(_SOC + b"\xff\x51")
@@ -62,15 +62,15 @@ def without_wrapper(frame: bytes) -> bytes:
 
 
 def with_whole_scans(frame: bytes) -> bytes:
-    """A JPEG frame whose scan headers say what their process demands; other frames as they are.
+    """A JPEG frame whose scan header has the values that its process requires; other frames unchanged.
 
-    In the sequential processes a scan holds all coefficients, 0 to 63, and in the lossless one the end of the spectral
-    selection means nothing and is 0 (ISO 10918-1 table B.3). Some encoders write something else, and most decoders
-    do not look.
+    In the sequential processes a scan holds all coefficients, 0 to 63. In the lossless process the end of spectral
+    selection is not used and must be 0 (ISO 10918-1 table B.3). Some encoders write other values, which most decoders
+    ignore.
     """
     if frame[:2] != bytes((0xFF, _SOI)):
         return frame
-    mended, process, position = bytearray(frame), None, 2
+    corrected, process, position = bytearray(frame), None, 2
     try:
         while True:
             marker, position = _next_marker(frame, position)
@@ -82,22 +82,22 @@ def with_whole_scans(frame: bytes) -> bytes:
                 position += struct.unpack_from(">H", frame, position)[0]
         selection = position + 3 + 2 * frame[position + 2]
         if process in _SEQUENTIAL:
-            mended[selection : selection + 3] = b"\x00\x3f\x00"
+            corrected[selection : selection + 3] = b"\x00\x3f\x00"
         elif process == _LOSSLESS:
-            mended[selection + 1] = 0
+            corrected[selection + 1] = 0
     except (struct.error, IndexError, NotReadable):
-        return frame  # `check_frame` says what is wrong with it
-    return bytes(mended)
+        return frame  # `check_frame` reports the error
+    return bytes(corrected)
 
 
 def check_frame(frame: bytes, transfer_syntax: UID, expected: FrameShape, bits_allocated: int) -> int:
-    """Makes sure that a frame is whole and has the size that the header gave.
+    """Checks that a frame is complete and has the size that the header states.
 
     Returns:
-        The bits of a sample that the codestream declares; Bits Allocated where it declares none.
+        The bits per sample that the codestream declares; Bits Allocated if it declares none.
 
     Raises:
-        NotReadable: it is cut short, is no such codestream, or is of another size.
+        NotReadable: the frame is cut short, is no codestream of this transfer syntax, or has another size.
     """
     if transfer_syntax == RLELossless:
         _check_rle(frame, expected.components * bits_allocated // 8)
@@ -154,7 +154,7 @@ def _check_jpeg(frame: bytes) -> _Codestream:
 
 
 def _next_marker(frame: bytes, position: int) -> tuple[int, int]:
-    """A marker's code, and the position behind it."""
+    """A marker's code, and the position after it."""
     while frame[position] == 0xFF and frame[position + 1] == 0xFF:  # fill bytes
         position += 1
     if frame[position] != 0xFF:
@@ -171,7 +171,7 @@ def _check_j2k(frame: bytes) -> _Codestream:
             x1, y1, x0, y0, tile_w, tile_h, tile_x, tile_y, components = struct.unpack_from(">8LH", frame, position + 6)
             if not (x1 > x0 and y1 > y0 and tile_w and tile_h):
                 raise NotReadable(_NO_START)
-            # Of the first component: bit 7 is its sign, which the header states as well.
+            # Ssiz of the first component: bit 7 is the sign, which the header states too.
             precision = 1 + (frame[position + 40] & 0x7F)
             found = _Codestream(FrameShape(y1 - y0, x1 - x0, components), precision)
             tiles = -((tile_x - x1) // tile_w) * -((tile_y - y1) // tile_h)
@@ -191,7 +191,7 @@ def _check_j2k(frame: bytes) -> _Codestream:
 
 
 def _main_header(frame: bytes) -> Iterator[tuple[int, int]]:
-    """The markers of the main header with their positions, the first SOT last."""
+    """The markers of the main header with their positions, up to and including the first SOT."""
     position = 2
     while True:
         (marker,) = struct.unpack_from(">H", frame, position)

@@ -1,4 +1,4 @@
-"""Does a picture still show what the stored values tell apart?"""
+"""Checks that a display transformation keeps the contrast of the stored values."""
 
 from __future__ import annotations
 
@@ -11,29 +11,28 @@ from numpy.typing import NDArray
 _SAMPLE = 200_000
 _TONES = 4096
 _LEAST_RANGE = 0.25
-"""Of the display scale, from the 0.5th to the 99.5th percentile of the picture. Twelve bits behind a window of 16, or
-eight behind one of 12, have one sixteenth; a mammogram as its maker shows it has nearly all."""
+"""Least part of the display scale between the 0.5th and the 99.5th percentile of the image. 12-bit values under a
+window for 16 bits, or 8-bit values under one for 12, fill one sixteenth; a mammogram under its own fills nearly all."""
 _LEAST_SPREAD = 0.02
-"""Of the display scale, from the 5th to the 95th percentile on the side of Otsu's threshold that shows the most."""
+"""Least part of the display scale between the 5th and the 95th percentile, on one side of Otsu's threshold."""
 _VARIED = 0.01
-"""Of the range of the stored values: from this spread on, a side of the threshold is more than its noise."""
+"""Part of the range of the stored values. A side of the threshold with a smaller spread is noise."""
 
 _APART = 2
-"""A value lies apart that is farther from all others than so many times their range."""
+"""A value is an outlier if its distance from all others exceeds their range by this factor."""
 _MOST_OF_A_PLATEAU = 0.25
-"""Of the picture; what is more, is air or a breast."""
+"""Part of the image: a larger plateau is air or the breast."""
 
 
 @dataclass(frozen=True, eq=False)
 class Contrast:
-    """What the stored values of a picture tell apart.
+    """The contrast of the stored values of an image. Transformations are judged by what they make of these values.
 
     Attributes:
-        tones: a sample of the stored values (see `tones_of`) without plateaus that lie apart; what is judged is what
-            becomes of them.
-        whole: whether the percentiles of the sample differ; otherwise only its extremes do.
-        sides: which of the sample lie below and above Otsu's threshold (air and breast, in a mammogram), where the
-            values there differ.
+        tones: a sample of the stored values (see `tones_of`) without outlying plateaus.
+        whole: whether the 0.5th and the 99.5th percentile of the sample differ; if not, only its extremes differ.
+        sides: masks over the sample, of the values above and below Otsu's threshold (breast and air in a mammogram);
+            a side whose values hardly differ is left out.
     """
 
     tones: NDArray[Any]
@@ -41,19 +40,19 @@ class Contrast:
     sides: tuple[NDArray[np.bool_], ...]
 
     def shown_by(self, display: NDArray[Any]) -> bool:
-        """Whether the tones on the display scale, 0 to 1, show it: neither all dark, all bright, nor a silhouette."""
+        """Whether the tones on the display scale, 0..1, keep the contrast: not all dark, all bright or a silhouette."""
         low, high = self.least_and_greatest(display)
         return high - low >= _LEAST_RANGE and self._tells_apart(display)
 
     def kept_by(self, values: NDArray[Any]) -> bool:
-        """Whether the tones on any other scale still hold it."""
+        """Whether the tones on any other scale keep the contrast."""
         if not np.isfinite(values).all():
             return False
         low, high = self.least_and_greatest(values)
         return high > low and self._tells_apart((values - low) / (high - low))
 
     def least_and_greatest(self, values: NDArray[Any]) -> tuple[float, float]:
-        """The range of the tones on any scale without the few that lie outside of all others."""
+        """The 0.5th and 99.5th percentile of the tones on any scale; their extremes if these are equal."""
         low, high = np.percentile(values, (0.5, 99.5)) if self.whole else (values.min(), values.max())
         return float(low), float(high)
 
@@ -62,26 +61,27 @@ class Contrast:
 
 
 def tones_of(stored: NDArray[Any], inside: NDArray[np.bool_]) -> NDArray[Any]:
-    """A sample of the stored values within the picture, rising, evenly drawn of all that are there, with the least and
-    the greatest. The reading keeps it, so that a presentation state is chosen by the same values as the picture was.
+    """A sorted, even sample of the stored values inside the image, with the least and the greatest.
+
+    The reading stores it, so that the presentation state is chosen by the same values as the model's input was.
 
     Args:
-        inside: where `stored` holds the picture and no padding.
+        inside: mask of `stored`: True where there is no padding.
     """
     picture = stored[inside]
     if not picture.size:
         return picture
     drawn = np.sort(picture[:: 1 + picture.size // _SAMPLE])
     evenly = np.linspace(0, drawn.size - 1, min(_TONES, drawn.size)).round().astype(np.intp)
-    # The extremes are always looked at: a picture may be two dots.
+    # The extremes are always included: an image may consist of two dots.
     return np.concatenate(([picture.min()], drawn[evenly], [picture.max()])).astype(stored.dtype)
 
 
 def contrast_of(tones: NDArray[Any]) -> Contrast | None:
-    """What the stored values of a picture tell apart; None where there are no two of them.
+    """The contrast of the stored values of an image; None if all values are equal.
 
-    A plateau far beyond all other values, such as a saturated border, a burned label or padding that the header
-    does not name, is no part of the picture that is judged: it would leave the rest in a few per cent of the range.
+    A plateau far from all other values (a saturated border, a burned-in label, padding that the header does not state)
+    is left out: it would compress the rest into a few per cent of the range.
 
     Args:
         tones: see `tones_of`.
@@ -100,11 +100,11 @@ def contrast_of(tones: NDArray[Any]) -> Contrast | None:
 
 
 def _without_plateaus(tones: NDArray[Any]) -> NDArray[Any]:
-    """The tones without a greatest or least value that lies apart, and stands in few of them."""
+    """The tones without a greatest or least value that is an outlier and rare."""
     least_size = (1 - _MOST_OF_A_PLATEAU) * tones.size
     while True:
         values = np.unique(tones).astype(np.float64)
-        if values.size < 4:  # two of the rest, at least, and both ends
+        if values.size < 4:  # both ends, and at least two values between them
             return tones
         if values[-1] - values[-2] > _APART * (values[-2] - values[0]):
             rest = tones[tones != tones[-1]]

@@ -1,14 +1,14 @@
-"""The stored values of a single image, out of every transfer syntax a PACS sends; nothing is allocated unchecked."""
+"""Decodes the stored values of a single image, in every transfer syntax that a PACS sends. Sizes are checked before
+memory is allocated."""
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from numpy.typing import NDArray
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
 from pydicom.dataset import FileDataset
 from pydicom.encaps import encapsulate, get_frame
 from pydicom.errors import InvalidDicomError
@@ -18,7 +18,6 @@ from pydicom.uid import (
     JPEG2000,
     UID,
     AllTransferSyntaxes,
-    DeflatedExplicitVRLittleEndian,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
     JPEGLSNearLossless,
@@ -27,15 +26,17 @@ from pydicom.uid import (
 )
 
 from dicom_io.attributes import code, number, numbers, text
+from dicom_io.bounds import MOST_BYTES
 from dicom_io.errors import NotReadable, is_the_machines
 from dicom_io.pixels.bits import stored_bits
 from dicom_io.pixels.codestreams import FrameShape, check_frame, with_whole_scans, without_wrapper
-from dicom_io.pixels.file_meta import read_file_meta
+from dicom_io.pixels.intact import open_at_pixels
 from dicom_io.pixels.luts import stated_rescale, stated_windows
 from dicom_io.pixels.pixel_element import Span, find_pixels
 from dicom_io.pixels.signs import without_false_sign
 
-_HEADER_ROOM = 16 << 20
+_BYTES_PER_SAMPLE = 4
+"""Of the deepest images that `check_limits` accepts: 32 bits allocated."""
 _LOSSY = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless, JPEG2000, HTJ2K)
 _MONOCHROME = ("MONOCHROME1", "MONOCHROME2")
 _COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
@@ -43,11 +44,11 @@ _COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 
 @dataclass(frozen=True, eq=False)
 class StoredValues:
-    """What the pixel data holds.
+    """The decoded pixel data.
 
     Attributes:
-        values: rows × columns (grey) or rows × columns × 3 (RGB), without the bits that are not theirs.
-        remarks: a sentence for each thing in which the header was not obeyed.
+        values: rows × columns (grey) or rows × columns × 3 (RGB), without bits outside the stored bits (overlays).
+        remarks: one sentence for each header value that was not followed.
     """
 
     values: NDArray[Any]
@@ -55,23 +56,17 @@ class StoredValues:
 
 
 def read_dataset(path: Path, max_pixels: int) -> Dataset:
-    """A file's data set with its pixel data, after its header was found to keep the limit.
+    """A file's data set with its pixel data. Elements after the pixel data are not read.
 
-    Encapsulated pixel data is put together anew as the one frame that it is: where its parts lie was told by their
-    own lengths and by no table of offsets.
+    The fragments of encapsulated pixel data are joined into one frame. They are found by their own lengths, and not by
+    the Basic Offset Table.
 
     Raises:
-        NotReadable: no DICOM file, damaged, or more pixels than `max_pixels`.
-        OSError, MemoryError: the machine did not give it; that says nothing about the file.
+        NotReadable: no DICOM file, damaged, more samples than `max_pixels`, or beyond bounds.check_bounds.
+        OSError, MemoryError: a fault of the machine, and not of the file.
     """
     try:
-        meta, start = read_file_meta(path)
-        if meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
-            _check_deflated(path, start, 2 * max_pixels + _HEADER_ROOM)
-            check_limits(dcmread(path, stop_before_pixels=True), max_pixels)
-            return dcmread(path)
-        with path.open("rb") as file:
-            dataset = dcmread(file, stop_before_pixels=True)
+        with open_at_pixels(path, _BYTES_PER_SAMPLE * max_pixels + MOST_BYTES) as (dataset, file):
             check_limits(dataset, max_pixels)
             _put_pixels(dataset, file)
         return dataset
@@ -79,7 +74,7 @@ def read_dataset(path: Path, max_pixels: int) -> Dataset:
         raise
     except InvalidDicomError as cause:
         raise NotReadable("The file is not a DICOM file.") from cause
-    except Exception as cause:  # whatever a parser may stumble over in damaged bytes
+    except Exception as cause:  # damaged bytes can raise anything in a parser
         if is_the_machines(cause):
             raise
         raise NotReadable("The DICOM file is damaged or cut short.") from cause
@@ -104,13 +99,13 @@ def _read(file: BinaryIO, span: Span) -> bytes:
 
 
 def check_limits(dataset: Dataset, max_pixels: int) -> None:
-    """Refuses by the header alone what is no single image of a size that can be read.
+    """Refuses, by the header alone, an image that has several frames or a size that cannot be read.
 
     Raises:
         NotReadable: attributes are missing or out of range, several frames, or more than `max_pixels` samples.
     """
     rows, columns, samples = (_whole(dataset, keyword) for keyword in ("Rows", "Columns", "SamplesPerPixel"))
-    frames = number(dataset, "NumberOfFrames") or 1  # 0 is written by some for an image that is no multi-frame one
+    frames = number(dataset, "NumberOfFrames") or 1  # some writers state 0 for an image that is not multi-frame
     if rows < 1 or columns < 1:
         raise NotReadable(f"The header declares an image of {rows} × {columns} pixels.")
     if frames != 1:
@@ -140,7 +135,7 @@ def stored_values(dataset: Dataset) -> StoredValues:
         return _decoded(dataset, syntax)
     except (NotReadable, KeyboardInterrupt, SystemExit):
         raise
-    except BaseException as cause:  # each codec has its own way to say it, and a panic in Rust is no Exception
+    except BaseException as cause:  # codecs raise various types; a panic in Rust is not an Exception
         if is_the_machines(cause):
             raise
         raise NotReadable(f"The pixel data ({syntax.name}) is damaged, cut short or not as the header says.") from cause
@@ -154,7 +149,7 @@ def _decoded(dataset: Dataset, syntax: UID) -> StoredValues:
     except NotImplementedError as cause:
         raise NotReadable(f"The transfer syntax {syntax.name} is not supported.") from cause
     described, width = _described(dataset, syntax)
-    # CharLS notices a stream that is cut short, libjpeg does not.
+    # CharLS detects a stream that is cut short, libjpeg does not.
     plugin = "pyjpegls" if syntax in JPEGLSTransferSyntaxes else "pylibjpeg" if syntax.is_encapsulated else ""
     as_they_are: Any = {
         "correct_unused_bits": False,
@@ -185,10 +180,10 @@ def _greatest_shown(dataset: Dataset) -> float:
 
 
 def _described(dataset: Dataset, syntax: UID) -> tuple[Dataset, int]:
-    """What a decoder must know of an image, whose words hold their values in the lowest bits of the width beside it.
+    """A data set for the decoder, and the width in bits of the words that it gives; values lie in their lowest bits.
 
-    The words are unsigned here, and as wide as the codestream says: which of their bits are the value's, and what these
-    mean, is told by the header afterwards.
+    The words are unsigned, and as wide as the codestream states. The header is applied later: it says which bits are
+    the value, and whether they are signed.
     """
     shape = FrameShape(*(_whole(dataset, keyword) for keyword in ("Rows", "Columns", "SamplesPerPixel")))
     allocated = width = _whole(dataset, "BitsAllocated")
@@ -207,26 +202,11 @@ def _described(dataset: Dataset, syntax: UID) -> tuple[Dataset, int]:
     else:
         described.add_new("PixelData", pixels.VR, pixels.value)
         if photometric == "YBR_FULL_422" and len(pixels.value) >= shape.rows * shape.columns * 3 * allocated // 8:
-            photometric = "YBR_FULL"  # said to be subsampled, and is not
+            photometric = "YBR_FULL"  # stated as subsampled, but it is not
     described.PhotometricInterpretation = photometric
     described.BitsAllocated, described.BitsStored, described.HighBit = allocated, allocated, allocated - 1
     described.PixelRepresentation = 0
     return described, width
-
-
-def _check_deflated(path: Path, start: int, limit: int) -> None:
-    """Inflates piece by piece and keeps nothing: a few kilobytes can stand for gigabytes."""
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    with path.open("rb") as file:
-        file.seek(start)
-        size, rest = 0, b""
-        while not inflater.eof:
-            rest = inflater.unconsumed_tail or file.read(1 << 16)
-            if not rest:
-                raise NotReadable("The deflated data set is cut short.")
-            size += len(inflater.decompress(rest, 1 << 20))
-            if size > limit:
-                raise NotReadable("The deflated data set is larger than any mammogram.")
 
 
 def _whole(dataset: Dataset, keyword: str) -> int:

@@ -1,4 +1,4 @@
-"""The File Meta Information of a Part 10 file, and where it ends (PS3.10 section 7.1)."""
+"""Reads the File Meta Information of a Part 10 file (PS3.10 section 7.1)."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from dicom_io.errors import NotReadable
 
 
 def read_file_meta(path: Path) -> tuple[FileMetaDataset, int]:
-    """The meta information and the position of the data set behind it.
+    """The File Meta Information, and the position of the data set after it.
 
-    Where the data set begins is told by its first element, not by the group length, which some writers leave out or
-    count wrong.
+    The position is that of the first element of another group. The group length is not used: some writers leave it out
+    or state it wrong.
 
     Raises:
         InvalidDicomError: the file does not begin as a Part 10 file does.
-        NotReadable: there is a sequence in it, and none may be (PS3.10 Table 7.1-1). pydicom would put it into a
-            message of its log, and where that fails within a hundred sequences, write for hours.
+        NotReadable: it holds a sequence, which is not allowed (PS3.10 Table 7.1-1). pydicom would write it into a log
+            message, which takes hours for a hundred nested sequences with a fault.
     """
     with path.open("rb") as file:
         read_preamble(file, force=False)

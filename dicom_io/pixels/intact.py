@@ -1,9 +1,8 @@
-"""Is a received file whole? Its header is read; its pixels are only measured, never brought into memory."""
+"""Checks that a file is whole, and reads its header. Pixel data is measured, and not loaded into memory."""
 
 from __future__ import annotations
 
 import struct
-import sys
 import tempfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -26,17 +25,20 @@ from pydicom.uid import (
     MediaStorageDirectoryStorage,
 )
 
-from dicom_io.bounds import CONTENT, PIXELS, check_bounds
+from dicom_io.bounds import CONTENT, MOST_BYTES, PIXELS, check_bounds
 from dicom_io.errors import NotReadable, is_the_machines
 from dicom_io.pixels.file_meta import read_file_meta
 from dicom_io.pixels.pixel_element import CutShort, PixelElement, Span, find_pixels
 
-_LARGE = 1 << 16  # bytes: longer values are passed over until somebody asks for them
+_LARGE = 1 << 16
+"""Bytes: pydicom reads a longer value only when it is asked for."""
+_LARGEST_INFLATED = (1 << 32) + MOST_BYTES
+"""Bytes: the length of pixel data that is not encapsulated has 32 bits (PS3.5 section 7.1)."""
 _UNDEFINED = 0xFFFFFFFF
 
 
 class FileList(NotReadable):
-    """A DICOMDIR (PS3.10 section 8.6): it lists the files of a medium, and may have more items than any image."""
+    """A DICOMDIR (PS3.10 section 8.6): it lists the files of a medium, and may have more items than an image."""
 
     def __init__(self) -> None:
         super().__init__("a DICOMDIR: a medium's list of files and no image; read or send the folder of those files")
@@ -44,12 +46,14 @@ class FileList(NotReadable):
 
 @dataclass(frozen=True, eq=False)
 class WholeFile:
-    """A file that was found to be whole.
+    """A file that is whole.
 
     Attributes:
-        dataset: everything before the pixel data, but not bounds.CONTENT: that is only measured too.
-        header: where that stands in the file; None in a deflated file, where bytes do not tell.
-        pixels: where the pixel data's value stands, fragments and delimiter included; None where there is none.
+        dataset: all elements before the pixel data, except those of bounds.CONTENT, which are only measured.
+        header: the position of the elements before the pixel data in the file; None for a deflated file, whose bytes
+            cannot be compared.
+        pixels: the position of the pixel data's value, with its fragments and delimiter; None if there is none or the
+            file is deflated.
         has_pixels: whether there is pixel data, deflated or not.
     """
 
@@ -65,7 +69,7 @@ def read_whole_file(path: Path, max_bytes: int) -> WholeFile:
     """Reads a Part 10 file's header and checks that every element up to the end of the pixel data is there.
 
     Args:
-        max_bytes: more than these a deflated data set must not grow to.
+        max_bytes: the largest size of a deflated data set once it is inflated.
 
     Raises:
         CutShort: the file ends within an element.
@@ -89,7 +93,7 @@ def read_whole_file(path: Path, max_bytes: int) -> WholeFile:
         raise NotReadable("The file is not a DICOM file.") from cause
     except (EOFError, struct.error) as cause:
         raise CutShort("The file is cut short within its header.") from cause
-    except Exception as cause:  # whatever a parser may stumble over in damaged bytes
+    except Exception as cause:  # damaged bytes can raise anything in a parser
         if is_the_machines(cause):
             raise
         if isinstance(cause, OSError):  # pydicom's, in a sequence
@@ -98,25 +102,20 @@ def read_whole_file(path: Path, max_bytes: int) -> WholeFile:
 
 
 def read_up_to_pixels(path: Path) -> Dataset:
-    """All of a file up to its pixels, whole or not. A deflated one is inflated to the disk, beside it, and never into
-    the memory; how large it may grow was measured where it was received.
+    """All elements of a file before its pixel data, whether the file is whole or not.
 
-    Raises:
-        InvalidDicomError, NotReadable: no DICOM file, damaged, or beyond bounds.check_bounds.
-        OSError: the machine did not give it.
+    Raises: as `open_at_pixels`.
     """
-    with _header(path) as (header, _):
+    with open_at_pixels(path) as (header, _):
         return header
 
 
 def read_as_stored(path: Path) -> Dataset:
-    """A data set with its pixel data as the file has it, fragments and all, but nothing of what lies behind.
+    """A data set with its pixel data as stored, with all fragments. Elements after the pixel data are not read.
 
-    Raises:
-        InvalidDicomError, NotReadable: no DICOM file, damaged, or beyond bounds.check_bounds.
-        OSError: the machine did not give it.
+    Raises: as `open_at_pixels`, and CutShort.
     """
-    with _header(path) as (dataset, file):
+    with open_at_pixels(path) as (dataset, file):
         if found := find_pixels(file, dataset):
             file.seek(found.value.start)
             dataset.add_new(found.keyword, found.vr or "OW", file.read(found.value.end - found.value.start))
@@ -125,10 +124,20 @@ def read_as_stored(path: Path) -> Dataset:
 
 
 @contextmanager
-def _header(path: Path) -> Iterator[tuple[FileDataset, BinaryIO]]:
-    """All before the pixel data, and the file at the position where it begins."""
+def open_at_pixels(path: Path, max_bytes: int = _LARGEST_INFLATED) -> Iterator[tuple[FileDataset, BinaryIO]]:
+    """All elements before the pixel data, and the open file at the position where the pixel data begins.
+
+    A deflated data set is inflated into a temporary file in the system's temporary directory, and not into memory.
+
+    Args:
+        max_bytes: the largest size of a deflated data set once it is inflated.
+
+    Raises:
+        InvalidDicomError, NotReadable: no DICOM file, damaged, or beyond bounds.check_bounds.
+        OSError: the file or the temporary file cannot be read or written.
+    """
     meta, start = read_file_meta(path)
-    with _data_set(path, meta, start) as (file, _):
+    with _data_set(path, meta, start, max_bytes) as (file, _):
         header = read_partial(file, lambda tag, vr, length: tag in PIXELS, force=True)
         header.file_meta = meta
         yield header, file
@@ -136,9 +145,10 @@ def _header(path: Path) -> Iterator[tuple[FileDataset, BinaryIO]]:
 
 @contextmanager
 def _data_set(
-    path: Path, meta: FileMetaDataset, start: int, max_bytes: int = sys.maxsize
+    path: Path, meta: FileMetaDataset, start: int, max_bytes: int
 ) -> Iterator[tuple[BinaryIO, Mapping[int, int]]]:
-    """A file to read the data set from, inflated where it is deflated, and bounds.CONTENT in it; all within bounds."""
+    """A file to read the data set from (inflated if it was deflated), and where the elements of bounds.CONTENT stand in
+    it. The data set has passed bounds.check_bounds."""
     syntax = UID(meta.TransferSyntaxUID)
     is_deflated = syntax == DeflatedExplicitVRLittleEndian
     with _inflated(path, start, max_bytes) if is_deflated else path.open("rb") as file:
@@ -149,7 +159,7 @@ def _data_set(
 
 
 def _measured(file: BinaryIO, content: Mapping[int, int]) -> tuple[Dataset, PixelElement | None]:
-    """The data set and its pixels; `content` says where what is passed over begins and ends."""
+    """The data set and its pixels; `content` holds the start and end of each element that is skipped."""
     size = file.seek(0, 2)
     file.seek(0)
     dataset = read_partial(file, _is_large, defer_size=_LARGE, force=True)
@@ -173,11 +183,11 @@ def _is_large(tag: BaseTag, vr: str | None, length: int) -> bool:
 
 
 def _check_lengths(dataset: Dataset, position: int, size: int) -> None:
-    """Sees that each element is as long as it says, and that nothing is left over of one more."""
+    """Checks that each element has the length that it states, and that no part of another element follows."""
     end = position
-    for element in dataset.values():  # as they lie there: iterating a Dataset, or asking it for one, reads and converts
+    for element in dataset.values():  # raw elements: iterating or indexing a Dataset would read and convert them
         if not isinstance(element, RawDataElement) or element.length == _UNDEFINED:
-            end = position  # a sequence of undefined length does not say where it ends
+            end = position  # a sequence of undefined length does not state its end
             continue
         end = element.value_tell + element.length
         if end > size or (element.value is not None and len(element.value) < element.length):
@@ -188,9 +198,12 @@ def _check_lengths(dataset: Dataset, position: int, size: int) -> None:
 
 @contextmanager
 def _inflated(path: Path, start: int, max_bytes: int) -> Iterator[BinaryIO]:
-    """The data set of a deflated file (PS3.5 Annex A.5), inflated piece by piece to a nameless file."""
+    """The data set of a deflated file (PS3.5 section A.5), inflated in pieces into a temporary file without a name.
+
+    It is made in the system's temporary directory: the folder of a data set may be read-only.
+    """
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    with tempfile.TemporaryFile(dir=path.parent) as plain, path.open("rb") as packed:
+    with tempfile.TemporaryFile() as plain, path.open("rb") as packed:
         packed.seek(start)
         while not inflater.eof:
             piece = inflater.unconsumed_tail or packed.read(_LARGE)

@@ -1,8 +1,8 @@
-"""From stored values to what a radiologist sees: Modality LUT, VOI LUT, polarity (PS3.3 §C.11.1, §C.11.2, §C.8.11.3).
+"""Converts stored values to display values: Modality LUT, VOI LUT, polarity (PS3.3 §C.11.1, §C.11.2, §C.8.11.3).
 
-Values are arrays of any shape; the display scale is 0 (black) to 1 (white). What a header says of them is obeyed as
-long as it leaves a picture: where it would show without contrast what the stored values tell apart, it was written for
-other pixels (a copy of 8 bits kept the window of its 12-bit source), and the next that it says is taken.
+Values are arrays of any shape; the display scale is 0 (black) to 1 (white). A window or look-up table of the header is
+used if it keeps the contrast of the stored values. If not, it was written for other pixels (an 8-bit copy that kept the
+window of its 12-bit source), and the next one that the header states is tried.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ Values = NDArray[np.float32]
 Window = tuple[float, float, str]
 """Center, width and VOI LUT Function."""
 
-# Films and screens of 8 bits hold display values as they are; deeper ones seldom use their whole range.
+# 8-bit images (digitized film, screenshots) usually hold display values; deeper images seldom use their whole range.
 _DISPLAY_BITS = 8
 _SCRAMBLED, _IN_ORDER = 8.0, 2.0
-"""Ups and downs of a look-up table that shows nothing, and of one that a maker could mean."""
-_FEW = 1000  # pixels: so small a picture is looked at whole
+"""Total variation, relative to the range, above which a look-up table is noise, and up to which it is plausible."""
+_FEW = 1000  # pixels: a smaller image is not subsampled
 _NO_RESCALE = "The header's rescale slope and intercept leave no picture of these pixels and were not used."
 _SWAPPED = "The entries of a look-up table of the header have their bytes swapped: they were read in the other order."
 _UNFIT = "A display window or look-up table of the header does not fit the pixels: {}."
@@ -35,11 +35,11 @@ _UNFIT = "A display window or look-up table of the header does not fit the pixel
 
 @dataclass(frozen=True, eq=False)
 class Modality:
-    """From stored values to modality values (PS3.3 §C.11.1.1): by a look-up table, or by slope and intercept.
+    """Converts stored values to modality values (PS3.3 §C.11.1.1): by a look-up table, or by slope and intercept.
 
     Attributes:
         lut: an item of the Modality LUT Sequence.
-        remark: a sentence where the header's LUT or slope was not used: it is malformed, or leaves no picture.
+        remark: a sentence if the header's LUT or slope was not used as stated: malformed, or no contrast remains.
     """
 
     slope: float = 1.0
@@ -48,7 +48,7 @@ class Modality:
     remark: str | None = None
 
     def of(self, stored: NDArray[Any]) -> Values:
-        """Modality values of stored ones."""
+        """Modality values of stored values."""
         if self.lut is not None and (table := _table(self.lut)):
             return _look_up(table, stored)
         result = stored.astype(np.float32)
@@ -61,12 +61,12 @@ class Modality:
 
 @dataclass(frozen=True, eq=False)
 class Voi:
-    """From modality values to the display scale (PS3.3 §C.11.2): by a look-up table, by a window, or as they are.
+    """Converts modality values to the display scale (PS3.3 §C.11.2): by a look-up table, a window, or unchanged.
 
     Attributes:
         lut: an item of the VOI LUT Sequence.
-        bits: of values that are shown as they are.
-        remark: a sentence where the header gave none, or none that fits.
+        bits: without a look-up table and window: the values 0 to 2^bits - 1 are scaled to 0..1.
+        remark: a sentence if the header states no VOI, or the first that it states was not used as stated.
     """
 
     lut: Dataset | None = None
@@ -87,10 +87,10 @@ class Voi:
 
 
 def modality_of(dataset: Dataset, contrast: Contrast | None) -> Modality:
-    """The Modality LUT or the rescale slope and intercept of an image, or the identity where they leave no picture.
+    """The Modality LUT or the rescale slope and intercept of an image; the identity if these leave no contrast.
 
     Args:
-        contrast: of the stored values; None where they are not known: then what is well formed is taken.
+        contrast: of the stored values; None if they are not known: then the first well-formed one is used.
     """
     remark = None
     for stated in items(dataset, "ModalityLUTSequence")[:1]:
@@ -106,16 +106,16 @@ def modality_of(dataset: Dataset, contrast: Contrast | None) -> Modality:
 
 
 def voi_of(dataset: Dataset, modality: Modality, contrast: Contrast | None) -> Voi:
-    """How an image is shown: what its header says, if that fits its values.
+    """The VOI transformation of an image: the first that its header states and that keeps the contrast.
 
-    The VOI comes first (PS3.3 §C.11.2), whatever the image is for: "For Presentation" does not say that it was
-    applied. A VOI LUT goes before a window, the first of several is the default; the others are tried where it does not
-    fit. Without a VOI, 8-bit images are shown as they are and deeper ones from their least to their greatest value.
-    Only then is MONOCHROME1 inverted (`is_inverse`).
+    A stated VOI is applied to "For Presentation" images too, which does not mean that it was applied already
+    (PS3.3 §C.11.2). VOI LUTs are tried before windows, each in the order of the header. Without a VOI that fits, 8-bit
+    images are shown with their values unchanged, and deeper images from their least to their greatest value.
+    MONOCHROME1 is inverted after the VOI (`is_inverse`).
 
     Args:
         modality: of the image.
-        contrast: of the stored values; None where they are not known: then the first that is well formed is taken.
+        contrast: of the stored values; None if they are not known: then the first well-formed VOI is used.
     """
     stated = _stated_vois(dataset)
     if contrast is None:
@@ -142,13 +142,13 @@ def voi_of(dataset: Dataset, modality: Modality, contrast: Contrast | None) -> V
 
 
 def is_inverse(dataset: Dataset) -> bool:
-    """Whether low values are bright. In X-ray images MONOCHROME1 and the shape INVERSE say the same, once."""
+    """Whether low values are bright. MONOCHROME1 and Presentation LUT Shape INVERSE mean the same; both invert once."""
     low_is_bright = code(dataset, "PhotometricInterpretation") == "MONOCHROME1"
     return low_is_bright or code(dataset, "PresentationLUTShape") == "INVERSE"
 
 
 def window(modality: Values, centre: float, width: float, function: str) -> Values:
-    """A window on the display scale (PS3.3 §C.11.2.1.2.1, §C.11.2.1.3).
+    """Modality values on the display scale by a window (PS3.3 §C.11.2.1.2.1, §C.11.2.1.3).
 
     Args:
         function: VOI LUT Function: SIGMOID, LINEAR_EXACT, anything else is LINEAR.
@@ -166,7 +166,7 @@ def window(modality: Values, centre: float, width: float, function: str) -> Valu
 
 
 def stated_rescale(dataset: Dataset) -> tuple[float, float]:
-    """Rescale slope and intercept, (1, 0) where none are stated: the image's own, or in an enhanced image its frame's
+    """Rescale slope and intercept; (1, 0) if none are stated. Of the image, or in an enhanced image of its frame
     (Pixel Value Transformation, PS3.3 §C.7.6.16.2.9)."""
     for holder in (dataset, *functional_groups(dataset, "PixelValueTransformationSequence")):
         slope, intercept = number(holder, "RescaleSlope"), number(holder, "RescaleIntercept")
@@ -176,8 +176,8 @@ def stated_rescale(dataset: Dataset) -> tuple[float, float]:
 
 
 def stated_windows(dataset: Dataset) -> list[Window]:
-    """Center, width and VOI LUT Function of the windows, in their order: the image's own, then in an enhanced image its
-    frame's (Frame VOI LUT, PS3.3 §C.7.6.16.2.10); without those that are narrower than their function allows
+    """Center, width and VOI LUT Function of each window, in the order of the header: of the image, then in an enhanced
+    image of its frame (Frame VOI LUT, PS3.3 §C.7.6.16.2.10). Windows narrower than their function allows are left out
     (§C.11.2.1.2, §C.11.2.1.3)."""
     found = []
     for holder in _holders_of_voi(dataset):
@@ -189,14 +189,14 @@ def stated_windows(dataset: Dataset) -> list[Window]:
 
 
 def stated_display(dataset: Dataset) -> tuple[object, ...]:
-    """All that the header says of how the image is shown; two that are equal are shown alike."""
+    """All header values that decide the display of the image; images with equal values are displayed alike."""
     luts = [lut for lut in (*items(dataset, "ModalityLUTSequence"), *_voi_luts(dataset)) if _table(lut)]
     return luts, stated_rescale(dataset), stated_windows(dataset), is_inverse(dataset)
 
 
 def _stated_vois(dataset: Dataset) -> list[Voi]:
-    """The header's VOIs in their order, without malformed ones; a table also as one of the depth of its entries, where
-    it is described as deeper than they are."""
+    """The well-formed VOIs of the header in their order. Each LUT comes twice: as stated, and stretched over the range
+    of its entries, for a LUT that is described as deeper than its entries are."""
     vois = []
     for stated in _voi_luts(dataset):
         lut, swapped = _in_order(stated)
@@ -206,7 +206,7 @@ def _stated_vois(dataset: Dataset) -> list[Voi]:
 
 
 def _over_its_entries(table: _Table) -> Dataset:
-    """The same table with 16 bits from its least to its greatest entry."""
+    """The same table, stretched to 16 bits from its least to its greatest entry."""
     least, greatest = float(table.entries.min()), float(table.entries.max())
     return _as_lut(table.first, 16, np.rint(_stretched(table.entries, least, greatest) * 65535).astype(np.uint16))
 
@@ -214,7 +214,7 @@ def _over_its_entries(table: _Table) -> Dataset:
 def _as_lut(first: int, bits: int, entries: NDArray[np.uint16]) -> Dataset:
     lut = Dataset()
     length = entries.size & 0xFFFF
-    if first < 0:  # then the length is written signed too
+    if first < 0:  # then the length is signed too
         lut.add_new("LUTDescriptor", "SS", [length - (1 << 16) if length >> 15 else length, first, bits])
     else:
         lut.add_new("LUTDescriptor", "US", [length, first, bits])
@@ -223,8 +223,8 @@ def _as_lut(first: int, bits: int, entries: NDArray[np.uint16]) -> Dataset:
 
 
 def _in_order(lut: Dataset) -> tuple[Dataset, str | None]:
-    """The table; where its entries rise and fall like noise, and not once their bytes are swapped, the one with these
-    swapped and a sentence; where they do so either way, none."""
+    """The table; if its entries vary like noise, the table with swapped bytes and a sentence, or an empty table if that
+    varies like noise too."""
     table = _table(lut)
     if table is None or _ups_and_downs(table.entries) <= _SCRAMBLED:
         return lut, None
@@ -236,8 +236,7 @@ def _in_order(lut: Dataset) -> tuple[Dataset, str | None]:
 
 
 def _ups_and_downs(entries: NDArray[Any]) -> float:
-    """How far the entries go up and down, of the distance between the least and the greatest: 1 in a table that only
-    rises or only falls."""
+    """The total variation of the entries divided by their range: 1 in a monotonic table."""
     return float(np.abs(np.diff(entries.astype(np.float64))).sum() / max(1.0, float(np.ptp(entries))))
 
 
@@ -252,21 +251,21 @@ def _holders_of_voi(dataset: Dataset) -> tuple[Dataset, ...]:
 def approximate_presentation(
     dataset: Dataset, modality: Values, inside: NDArray[np.bool_], contrast: Contrast, tones: Values
 ) -> Values:
-    """A raw (For Processing) image on the display scale: an approximation of what its maker's own processing shows.
+    """A raw (For Processing) image on the display scale: an approximation of the vendor's own processing.
 
-    The detector's signal falls off exponentially with tissue, so its negative logarithm shows tissue as it is (unless
-    Pixel Intensity Relationship says that the values are logarithms already). Air is told from the breast by Otsu's
-    threshold; from the 0.5th to the 99.5th percentile of the breast, or of the whole picture where that shows nothing,
-    the values go from black to white.
+    The detector's signal decreases exponentially with the amount of tissue, so its negative logarithm is proportional
+    to tissue (unless Pixel Intensity Relationship says that the values are logarithms already). Otsu's threshold
+    separates the breast from air. The 0.5th percentile of the breast is black and the 99.5th white; if that shows no
+    contrast, the percentiles of the whole image are used.
 
     Args:
         modality: modality values of the image.
-        inside: where `modality` holds the picture and no padding.
+        inside: mask of `modality`: True where there is no padding.
         contrast: of the stored values.
         tones: the contrast's tones as modality values.
 
     Raises:
-        NotReadable: nothing stands out against air.
+        NotReadable: there is nothing but air.
     """
     least, _ = contrast.least_and_greatest(tones)
     tissue, sample = _tissue(dataset, modality, least), _tissue(dataset, tones, least)
@@ -277,17 +276,17 @@ def approximate_presentation(
 
 
 def _tissue(dataset: Dataset, modality: Values, least: float) -> Values:
-    """How much tissue raw values stand for, on any scale."""
+    """The amount of tissue that raw values represent, on an arbitrary scale."""
     tissue = modality
     if code(dataset, "PixelIntensityRelationship") != "LOG":
-        # Signals that reach below 1 have no logarithm that says something: they are counted from 1 on.
+        # The logarithm needs signals of at least 1: lower ones are shifted.
         tissue = np.log(np.maximum(modality + np.float32(max(0.0, 1 - least)), np.float32(1)))
-    # Sign -1: a higher value is less X-ray already (PS3.3 §C.8.11.3.1.2).
+    # Sign -1: a higher value already means less X-ray (PS3.3 §C.8.11.3.1.2).
     return tissue if number(dataset, "PixelIntensityRelationshipSign") == -1 else -tissue
 
 
 def _range_of_the_breast(picture: Values) -> list[tuple[float, float]]:
-    """Its least and greatest value; nothing where nothing stands out against air."""
+    """The percentiles of the breast (0.5th, 99.5th); empty if nothing differs from air."""
     sample = picture[:: 7 if picture.size > _FEW else 1]
     breast = sample[sample > otsu(sample)]
     if not breast.size:
@@ -297,7 +296,7 @@ def _range_of_the_breast(picture: Values) -> list[tuple[float, float]]:
 
 
 def _from_to(low: float, high: float) -> Window:
-    """The window that goes from black to white between two values."""
+    """The window whose black is the lower value and whose white is the higher."""
     return (low + high) / 2, (high - low) or 1.0, "LINEAR_EXACT"
 
 
@@ -311,8 +310,8 @@ class _Table:
     """A look-up table (PS3.3 §C.11.1.1.1).
 
     Attributes:
-        first: the value that the first entry is for.
-        bits: of its output: as described, or as many as its entries need.
+        first: the input value of the first entry.
+        bits: of the output: as stated, or as many as the entries need.
     """
 
     first: int
@@ -321,12 +320,12 @@ class _Table:
 
 
 def _table(lut: Dataset) -> _Table | None:
-    """None where it is empty or malformed, or has fewer entries than its descriptor says."""
+    """None if the table is empty or malformed, or has fewer entries than its descriptor states."""
     descriptor = numbers(lut, "LUTDescriptor")
     if len(descriptor) != 3:
         return None
     length, first, bits = (int(part) for part in descriptor)
-    length = length & 0xFFFF or 1 << 16  # 0 stands for the most; a table of more than half of that may be read as SS
+    length = length & 0xFFFF or 1 << 16  # 0 means 65,536; a length above 32,767 may be read as SS
     if not 1 <= bits <= 16:
         return None
     data = _lut_data(lut, length)
@@ -337,11 +336,11 @@ def _table(lut: Dataset) -> _Table | None:
 
 
 def _look_up(table: _Table, keys: NDArray[Any]) -> Values:
-    """The table's values for `keys`, the first and the last one for those beyond."""
-    # The first may be written as US although the table begins below zero.
+    """The table's values for `keys`; keys outside the table get its first or last value."""
+    # The first input value may be written as US although it is negative.
     first = table.first - (1 << 16) if table.first >= 1 << 15 and keys.min() < 0 else table.first
     last = table.entries.size - 1
-    places = np.clip(np.rint(keys) - first, 0, last).astype(np.int64)  # clipped first: an integer holds less
+    places = np.clip(np.rint(keys) - first, 0, last).astype(np.int64)  # clipped before the cast, which would overflow
     found: Values = table.entries[places]
     return found
 
@@ -349,7 +348,7 @@ def _look_up(table: _Table, keys: NDArray[Any]) -> Values:
 def _lut_data(lut: Dataset, length: int) -> NDArray[np.uint16] | None:
     found = values(lut, "LUTData")
     if len(found) == 1 and isinstance(found[0], bytes):
-        if length <= len(found[0]) < 2 * length:  # a table of 8 bits, two entries a word
+        if length <= len(found[0]) < 2 * length:  # 8-bit entries, two per word
             return np.frombuffer(found[0], np.uint8).astype(np.uint16)
         order = ">" if lut.original_encoding[1] is False else "<"
         return np.frombuffer(found[0][: len(found[0]) // 2 * 2], order + "u2").astype(np.uint16)

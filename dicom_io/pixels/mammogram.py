@@ -1,4 +1,4 @@
-"""A DICOM mammogram as the models see it."""
+"""Reads a DICOM mammogram into the array that the models take."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from dicom_io.spacing import spacing_of
 from dicom_io.views import extent_of, has_implant, unknown_modifiers, view_of
 from models.types.mammogram import Mammogram
 
-# ITU-R BT.601: what a grey image saved in colour was, and a fair grey for one that has colour.
+# ITU-R BT.601 luma: exact for a grey image that was saved in colour.
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 _HEAD_DOWN = (
     "The image is stored upside down: no nipple was looked for, so lesions have no location and are not tied to the "
@@ -35,18 +35,18 @@ _UNDECODABLE_NAME = (
 
 
 def read_mammogram(path: Path, max_pixels: int = 100_000_000) -> Mammogram:
-    """Reads one image: decoded, through its Modality and VOI LUT, dense tissue bright.
+    """Reads one image: decodes it and applies its Modality LUT and VOI LUT. Dense tissue is bright.
 
-    Raw images (For Processing) are made presentable by an approximation, and a warning says so. Whether the image is
-    a mammogram at all is the caller's question (`headers.describe`).
+    A raw image (For Processing) gets an approximate presentation, and a warning says so. The caller checks whether the
+    image is a mammogram (`headers.describe`).
 
     Args:
-        max_pixels: more samples than these are refused by the header alone, before any memory is taken.
+        max_pixels: an image whose header states more samples is refused before memory is allocated.
 
     Raises:
-        NotReadable: this file will never be read; the message is one sentence for the report.
-        OSError: the file is not there, may not be read, or the machine did not give it.
-        MemoryError: this machine did not hold the image.
+        NotReadable: this file can never be read; the message is one sentence for the report.
+        OSError: the file is missing, may not be read, or the machine failed.
+        MemoryError: the image does not fit into this machine's memory.
     """
     dataset = read_dataset(path, max_pixels)
     found = stored_values(dataset)
@@ -89,7 +89,7 @@ def read_mammogram(path: Path, max_pixels: int = 100_000_000) -> Mammogram:
 def _presented(
     dataset: Dataset, values: NDArray[np.float32], inside: NDArray[np.bool_], contrast: Contrast, modality: Modality
 ) -> tuple[NDArray[np.float32], str | None]:
-    """The values as they are shown, 0..1, dense tissue bright; with a sentence where that is worth one."""
+    """The values on the display scale, 0..1, dense tissue bright; and a sentence if the presentation needs a remark."""
     if kind_of(dataset) is InstanceKind.FOR_PROCESSING:
         pixels = approximate_presentation(dataset, values, inside, contrast, modality.of(contrast.tones))
         return pixels, (
@@ -104,7 +104,7 @@ def _presented(
 
 
 def _header_remarks(dataset: Dataset) -> Iterator[str | None]:
-    """What a radiologist should know of the header alone."""
+    """Remarks for the radiologist that follow from the header alone."""
     extent = extent_of(dataset)
     for name in unknown_modifiers(dataset):
         yield f"The view modifier {name!r} is unknown: how much of the view it leaves is not told."
@@ -115,9 +115,9 @@ def _header_remarks(dataset: Dataset) -> Iterator[str | None]:
 
 
 def _outside_padding(dataset: Dataset, stored: NDArray[Any]) -> tuple[NDArray[np.bool_], str | None]:
-    """Where no padding is (PS3.3 §C.7.5.1.1.2): Pixel Padding Value alone, or up to its range limit.
+    """A mask of the pixels that are no padding (PS3.3 §C.7.5.1.1.2: Pixel Padding Value, or its range).
 
-    With a sentence where that would leave nothing of the picture, and so is not obeyed.
+    With a sentence if the padding would cover the whole image; then it is ignored.
     """
     everywhere = np.ones(stored.shape, dtype=np.bool_)
     value = number(dataset, "PixelPaddingValue")
@@ -133,7 +133,7 @@ def _outside_padding(dataset: Dataset, stored: NDArray[Any]) -> tuple[NDArray[np
 
 
 def _as_stored(dataset: Dataset, value: float, dtype: np.dtype[Any]) -> float:
-    """A padding value as the pixels hold it: in their sign and their bits, of which some headers write more."""
+    """A padding value in the sign and bits of the pixels; some headers state it with more bits."""
     bits = int(number(dataset, "BitsStored") or 16)
     signed = dtype.kind != "u" and number(dataset, "PixelRepresentation") == 1
     low, high = (-(1 << (bits - 1)), 1 << (bits - 1)) if signed else (0, 1 << bits)

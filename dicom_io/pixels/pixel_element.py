@@ -1,4 +1,4 @@
-"""Where the pixel data of a file stands, found by the lengths that it states and without bringing it into memory."""
+"""Finds the position of the pixel data in a file by the lengths that the file states, without loading it."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class PixelElement:
 
     Attributes:
         vr: as the file states it; "" in Implicit VR.
-        value: where its value stands, fragments and delimiter included.
-        fragments: where the frames' fragments stand, without the Basic Offset Table; None where they are not
+        value: position of the value, with its fragments and delimiter.
+        fragments: positions of the fragments, without the Basic Offset Table; None if the pixel data is not
             encapsulated.
     """
 
@@ -53,14 +53,14 @@ class PixelElement:
 
 
 def find_pixels(file: BinaryIO, dataset: FileDataset) -> PixelElement | None:
-    """Finds the pixel data at the position where the reading of `dataset` stopped; None where the file ends there.
+    """Finds the pixel data at the position where the reading of `dataset` stopped; None if the file ends there.
 
-    A last delimiter that is missing, or is zeros, counts as there where the frames are whole without it: as many
-    fragments as frames, and the mark of a codestream's end on the last.
+    A final delimiter that is missing or zero is accepted if the frames are complete without it: there are as many
+    fragments as frames, and the last ends with the end marker of its codestream.
 
     Raises:
-        CutShort: the file ends within it.
-        NotReadable: something else stands there, or its fragments are damaged.
+        CutShort: the file ends within the pixel data, or another element stands there.
+        NotReadable: the fragments are damaged.
     """
     position = file.tell()
     size = file.seek(0, 2)
@@ -90,7 +90,7 @@ def find_pixels(file: BinaryIO, dataset: FileDataset) -> PixelElement | None:
 
 
 def _fragments(file: BinaryIO, size: int, frames: int) -> tuple[Span, ...]:
-    """The fragments, the table of offsets left out; the file's position is then behind their delimiter."""
+    """The fragments without the Basic Offset Table. Afterwards the file is positioned after their delimiter."""
     found: list[Span] = []
     for _ in range(_MOST_FRAGMENTS):
         head = file.read(8)
@@ -112,7 +112,7 @@ def _fragments(file: BinaryIO, size: int, frames: int) -> tuple[Span, ...]:
 
 
 def _without_table(file: BinaryIO, items: list[Span]) -> tuple[Span, ...]:
-    """The first item is the Basic Offset Table (PS3.5 section A.4), unless a writer left it out."""
+    """Removes the first item, the Basic Offset Table (PS3.5 section A.4), unless the writer left it out."""
     here = file.tell()
     start = b""
     if items:
@@ -123,7 +123,7 @@ def _without_table(file: BinaryIO, items: list[Span]) -> tuple[Span, ...]:
 
 
 def _are_whole(file: BinaryIO, fragments: tuple[Span, ...], frames: int, size: int) -> bool:
-    """Whether nothing is missing but the delimiter: nothing but zeros follows, and the last codestream has its end."""
+    """Whether only the delimiter is missing: only zeros follow, and the last codestream has its end marker."""
     if not fragments or len(fragments) < frames:
         return False
     here, last = file.tell(), fragments[-1]

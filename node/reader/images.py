@@ -11,12 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pydicom import dcmread
-
 from dicom_io.durable import write_durably
 from dicom_io.errors import NotReadable
 from dicom_io.headers import chest_wall_side
 from dicom_io.pixels.mammogram import read_mammogram
+from dicom_io.segmentations import read_header
 from models.anatomy.breast import breast_side
 from models.pipeline import Pipeline
 from models.protocols import OutOfMemory
@@ -178,7 +177,7 @@ def decode(path: Path, max_image_pixels: int) -> Mammogram:
     """
     try:
         image = read_mammogram(path, max_image_pixels)
-        expected = chest_wall_side(dcmread(path, stop_before_pixels=True))
+        expected = chest_wall_side(read_header(path))
     except FileNotFoundError as error:
         raise NotReadable("its file is gone from the archive: send it again") from error
     except PermissionError as error:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import struct
+import tempfile
+import zlib
+
 import pytest
 from memory import at_most_allocated
 from pydicom import Dataset, dcmread
@@ -15,7 +19,9 @@ from pydicom.uid import (
 )
 
 from dicom_io.errors import NotReadable
-from dicom_io.pixels.intact import read_up_to_pixels, read_whole_file
+from dicom_io.pixels.decoding import read_dataset
+from dicom_io.pixels.file_meta import read_file_meta
+from dicom_io.pixels.intact import read_as_stored, read_up_to_pixels, read_whole_file
 from dicom_io.pixels.pixel_element import CutShort
 
 SYNTAXES = [
@@ -112,3 +118,53 @@ def test_the_pixels_of_a_deflated_archived_file_never_come_into_the_memory(tmp_p
     image.save_as(path, enforce_file_format=True)
     with at_most_allocated(8_000_000):
         assert read_up_to_pixels(path).SOPInstanceUID == image.SOPInstanceUID
+
+
+READERS = {
+    "receiving": lambda path: read_whole_file(path, 1 << 20).dataset,
+    "headers": read_up_to_pixels,
+    "segmentations": read_as_stored,
+    "decoding": lambda path: read_dataset(path, 1 << 20),
+}
+
+
+@pytest.mark.parametrize("reads", READERS.values(), ids=READERS)
+def test_a_deflated_file_in_a_read_only_folder_is_read(tmp_path, mammogram, monkeypatch, reads):
+    (tmp_path / "read only").mkdir()
+    path = tmp_path / "read only" / "image.dcm"
+    write(path, mammogram, DeflatedExplicitVRLittleEndian)
+    path.parent.chmod(0o500)
+    assert reads(path).PatientID == "ONE"
+    # The permissions do not bind root. So: without a temporary directory it is not inflated, and nowhere else.
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    with pytest.raises(FileNotFoundError):
+        reads(path)
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian], ids=lambda uid: uid.name)
+@pytest.mark.parametrize("reads", READERS.values(), ids=READERS)
+def test_elements_after_the_pixels_are_not_read(tmp_path, mammogram, syntax, reads):
+    """pydicom would follow them, and sequences within one another end in a RecursionError."""
+    path = tmp_path / "image.dcm"
+    whole = write(path, mammogram, syntax)
+    after = struct.pack("<HH2sHL", 0xFFFA, 0xFFFA, b"SQ", 0, 0xFFFFFFFF) + struct.pack(
+        "<HHL", 0xFFFE, 0xE000, 0xFFFFFFFF
+    )
+    if syntax.is_deflated:
+        start = read_file_meta(path)[1]
+        deflater = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+        data_set = zlib.decompress(whole[start:], -zlib.MAX_WBITS) + after * 2000
+        path.write_bytes(whole[:start] + deflater.compress(data_set) + deflater.flush())
+    else:
+        path.write_bytes(whole + after * 2000)
+    assert reads(path).PatientID == "ONE"
+
+
+def test_the_pixels_of_a_deflated_file_are_decoded_within_the_limit_of_pixels(tmp_path, mammogram):
+    path = tmp_path / "image.dcm"
+    image = mammogram(Rows=4000, Columns=4000, PixelData=bytes(32_000_000))
+    image.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    image.save_as(path, enforce_file_format=True)
+    with at_most_allocated(8_000_000), pytest.raises(NotReadable, match="more than the limit"):
+        read_dataset(path, 1 << 20)
+    assert len(read_dataset(path, 4000 * 4000).PixelData) == 32_000_000
