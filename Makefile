@@ -11,6 +11,9 @@ VIEWER := .viewer/ohif-$(OHIF)
 # The SHA-512 of npm's @ohif/app, of which the viewer is the folder package/dist.
 OHIF_SHA512 := d24b85eba32af5cf5d303fbe6d4b138ccac9a57270699873f41e2e4b6e380dac008d2913c0860553dde9c4fb915108b16918bb4001e517715ed6ab9d06566b98
 
+# Programs that start a hundred times compile their libraries once (some containers turn that off).
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup demo check test fuzz soak viewer lock bench
 
 help:
@@ -32,13 +35,13 @@ demo: setup
 check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers 2
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 -m "not slow and not acceptance"
 
 test: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers 2
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --durations 20 --artefacts artefacts
 
 fuzz: setup

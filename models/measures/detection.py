@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import roc_auc_score
 
 from models.types.region import Box
 
@@ -140,10 +139,13 @@ def froc_curve(results: Sequence[ImageResult]) -> tuple[NDArray[np.float64], NDA
 
 
 def auc(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:
-    """Area under the ROC curve (scikit-learn's), ties half; NaN without one of either."""
-    if positive.all() or not positive.any():
+    """Area under the ROC curve: the share of pairs whose positive has the higher score, ties half (Mann and Whitney
+    1947); NaN without one of either. Counted here: scikit-learn's takes 2 ms, 2,000 times a figure."""
+    others, ours = np.sort(scores[~positive]), scores[positive]
+    if not others.size or not ours.size:
         return float("nan")
-    return float(roc_auc_score(positive, scores))
+    below = np.searchsorted(others, ours, "left").sum() + np.searchsorted(others, ours, "right").sum()
+    return float(below) / (2 * others.size * ours.size)
 
 
 def with_interval(

@@ -14,8 +14,6 @@ from models.training.calibration.fitting import ScoredCase, calibrate, fit_calib
 from models.training.recipe import CalibrationRecipe
 from models.types.birads import Category
 
-pytestmark = pytest.mark.slow
-
 
 def cases(count: int, slope: float, offset: float, seed: int = 1) -> list[ScoredCase]:
     """Scores whose logit, times `slope` plus `offset`, is the true log odds of malignancy."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from models.measures.detection import (
     ImageResult,
@@ -58,6 +59,14 @@ def test_without_lesions_there_is_no_sensitivity() -> None:
 def test_the_area_under_the_curve_counts_pairs_in_the_right_order_and_ties_half() -> None:
     scores, positive = np.array([0.9, 0.5, 0.5, 0.1]), np.array([True, True, False, False])
     assert auc(scores, positive) == pytest.approx(3.5 / 4)
+
+
+@pytest.mark.parametrize("digits", [1, 2, 9])
+def test_the_area_under_the_curve_is_scikit_learns(digits: int) -> None:
+    draw = np.random.default_rng(1)
+    for _ in range(20):
+        scores, positive = draw.random(30).round(digits), draw.permutation(30) < draw.integers(1, 30)
+        assert auc(scores, positive) == pytest.approx(roc_auc_score(positive, scores))
 
 
 def test_the_interval_draws_whole_patients_and_repeats_with_its_seed() -> None:
