@@ -1,4 +1,4 @@
-"""What the networks see: the breast, cut out, set in a frame of a fixed size, with a scanner's greys evened out."""
+"""The input of the networks: the breast, cropped, centred in a frame of a fixed size, with its greys normalised."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ _DARKEST, _BRIGHTEST = 1.0, 99.7
 """Percentiles of the breast box's greys that become 0 and 1: scanners and windows differ, and labels are brighter
 than any tissue."""
 _LEAST_CONTRAST = 1e-6
-"""Less than this between the two is one grey and rounding."""
+"""If the two percentiles differ by less, the image has a single grey value (up to rounding)."""
 _SAMPLE = 256
-"""The percentiles are taken of about this many rows and columns: the same to a thousandth, and hundreds of times
-faster than all of 4,000 × 3,000 pixels."""
+"""The percentiles are computed from about this many rows and columns: the result is the same within 0.001, and hundreds
+of times faster than from all of 4,000 × 3,000 pixels."""
 
 
 Size = int | tuple[int, int]
-"""Pixels: the side of a square, or rows and columns. A breast is nearly twice as high as wide: in a square, four places
-of ten are air."""
+"""Pixels: the side of a square, or rows and columns. A breast is nearly twice as high as wide: four tenths of a square
+frame are air."""
 
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """A picture, of a size that a network wants, of a part of an image, and the way between the two.
+    """A part of an image, resized to a network's input size, with the mapping between the two.
 
     Attributes:
-        pixels: rows × columns, float32 in 0..1; what the part does not fill is 0, as air is.
+        pixels: rows × columns, float32 in 0..1; the padding is 0, like air.
         part: the part of the source image shown.
-        scale: frame pixels to a source pixel.
+        scale: frame pixels per source pixel.
         top: the frame row of the part's first row.
         left: the frame column of the part's first column.
     """
@@ -44,7 +44,7 @@ class Frame:
     left: int
 
     def to_source(self, left: float, top: float, right: float, bottom: float) -> Box | None:
-        """A rectangle of the frame as a box of source pixels, cut to the part shown; None where nothing is left."""
+        """A rectangle of the frame as a box of source pixels, cut to the part shown; None if nothing is left."""
         first_row = max(0, round((top - self.top) / self.scale)) + self.part.top
         last_row = min(self.part.height, round((bottom - self.top) / self.scale)) + self.part.top
         first_column = max(0, round((left - self.left) / self.scale)) + self.part.left
@@ -54,15 +54,17 @@ class Frame:
         return Box(first_row, first_column, last_row, last_column)
 
     def draw(self, mask: Mask) -> NDArray[np.bool_]:
-        """A mask of the source image as it lies in the frame, of its shape; what lies outside the part is cut off."""
+        """A mask of the source image, mapped to the frame and of its shape; pixels outside the part are cut off."""
         rows, columns = self.pixels.shape
-        # Centres of pixels stand at half: (x + 0.5) · scale − 0.5 is where a source column's centre comes to lie.
+        # Pixel centres are at half coordinates: source column x maps to frame column (x + 0.5) · scale − 0.5.
         down = (mask.box.top - self.part.top + 0.5) * self.scale + self.top - 0.5
         across = (mask.box.left - self.part.left + 0.5) * self.scale + self.left - 0.5
         move = np.array([[self.scale, 0, across], [0, self.scale, down]])
         soft = cv2.warpAffine(mask.crop.astype(np.float32), move, (columns, rows), flags=cv2.INTER_LINEAR)
         drawn = np.asarray(soft >= 0.5)
-        if not drawn.any():  # a lesion of a few source pixels can fall between the frame's: its place stands for it
+        if (
+            not drawn.any()
+        ):  # a lesion of a few source pixels can fall between frame pixels: its centre is drawn instead
             row = round((mask.box.top + mask.box.bottom - 1) / 2 * self.scale + self.top - self.part.top * self.scale)
             column = round(
                 (mask.box.left + mask.box.right - 1) / 2 * self.scale + self.left - self.part.left * self.scale
@@ -72,12 +74,12 @@ class Frame:
 
 
 def frame(pixels: NDArray[np.float32], part: Box, size: Size) -> Frame:
-    """Shows a part of an image in `size` pixels: aspect kept, centred, 0 around it.
+    """Resizes a part of an image to `size` pixels: aspect ratio kept, centred, padded with 0, greys normalised.
 
     Args:
         pixels: rows × columns, float32 in 0..1.
-        part: usually the breast's box; it lies within the image.
-        size: of the frame.
+        part: usually the breast's box; must lie within the image.
+        size: of the frame, in pixels.
     """
     cut = pixels[part.slices]
     height, width = rows_columns(size)
@@ -86,7 +88,7 @@ def frame(pixels: NDArray[np.float32], part: Box, size: Size) -> Frame:
     resized = cv2.resize(cut, (columns, rows), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
     top, left = (height - rows) // 2, (width - columns) // 2
     framed = np.zeros((height, width), dtype=np.float32)
-    framed[top : top + rows, left : left + columns] = _evened(np.asarray(resized, dtype=np.float32))
+    framed[top : top + rows, left : left + columns] = _normalised(np.asarray(resized, dtype=np.float32))
     return Frame(framed, part, scale, top, left)
 
 
@@ -94,7 +96,7 @@ def rows_columns(size: Size) -> tuple[int, int]:
     return (size, size) if isinstance(size, int) else (size[0], size[1])
 
 
-def _evened(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+def _normalised(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
     step = max(1, max(pixels.shape) // _SAMPLE)
     dark, bright = np.percentile(pixels[::step, ::step], (_DARKEST, _BRIGHTEST))
     if bright - dark < _LEAST_CONTRAST:

@@ -1,8 +1,8 @@
-"""What `mammo-node annotations export` wrote: a node's images with the outlines that experts drew (docs/annotation.md).
+"""Reads an export of `mammo-node annotations export`: a node's images with experts' outlines (docs/annotation.md).
 
-The folder holds `archive.json`, `images/*.dcm` and `segmentations/*.dcm`. Patients, exams and images have names that
-only the node's own key leads back to; the DICOM files are as they were received. BI-RADS, density and pathology are
-not known: reports are not read yet.
+The folder holds `archive.json`, `images/*.dcm` and `segmentations/*.dcm`. Patients, exams and images have pseudonyms,
+which only the node's own key can resolve; the DICOM files are as they were received. BI-RADS, density and pathology
+are not known: reports are not read yet.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class _Record(BaseModel):
 
 
 class ExportedLesion(_Record):
-    """A segment of the image's segmentation, by its Segment Number; `kind` is None where nobody said what it is.
+    """A segment of the image's segmentation, by its Segment Number; `kind` is None where the kind is not stated.
 
     Its label is not here: it is free text, in which an expert may have written anything.
     """
@@ -51,7 +51,7 @@ class ExportedImage(_Record):
     Attributes:
         rows, columns: of image and segmentation.
         file, segmentation: relative to the folder; without lesions there is no segmentation.
-        annotator: the expert, by a name that tells nobody who; "" where not stated.
+        annotator: the expert's pseudonym; "" where not stated.
         lesions: in the order of the segmentation's segments.
     """
 
@@ -81,10 +81,10 @@ class ArchiveImage:
     """An image that an expert corrected, exported or still in the node's archive.
 
     Attributes:
-        place: what messages call it.
-        kinds: of its lesions; None where nobody said.
-        read: the image.
-        draw: the lesions' masks, in the order of `kinds`; takes what `read` gave.
+        place: its name in messages.
+        kinds: of its lesions; None where not stated.
+        read: returns the image.
+        draw: takes the image that `read` returned; returns the lesions' masks, in the order of `kinds`.
     """
 
     place: str
@@ -101,8 +101,8 @@ class ArchiveImage:
 def cases_of(images: Iterable[ArchiveImage]) -> Cases:
     """The images as cases.
 
-    A lesion whose kind nobody said is not used. Its image is then used for the outlines of the others alone (it is not
-    `marked_up`), or left out where there are no others.
+    A lesion whose kind is not stated is not used. Its image is then used only for the outlines of its other lesions (it
+    is not `marked_up`), or left out if there are no others.
     """
     cases, left_out, mended = [], [], []
     for image in images:

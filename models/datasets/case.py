@@ -1,4 +1,4 @@
-"""One record out of every data set: an image, whose it is, what is drawn in it and what is known of it."""
+"""The record that every data set is converted to: an image, its patient, its drawn lesions and its labels."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class DatasetError(UserError):
 
 
 class Pathology(StrEnum):
-    """What the follow-up or the biopsy said."""
+    """The result of follow-up or biopsy."""
 
     NORMAL = "normal"
     BENIGN = "benign"
@@ -25,7 +25,7 @@ class Pathology(StrEnum):
 
 
 class Side(StrEnum):
-    """What an image is for."""
+    """The part of a split that an image belongs to."""
 
     TRAIN = "train"
     VALIDATION = "validation"
@@ -34,15 +34,15 @@ class Side(StrEnum):
 
 @dataclass(frozen=True, eq=False)
 class Lesion:
-    """A lesion that somebody drew.
+    """An annotated lesion.
 
     Attributes:
         mask: its pixels in the source image, never empty; the whole box where only a box was drawn.
-        outlined: whether its outline was drawn, and not a box alone: Dice means something then.
+        outlined: True: its outline was drawn; False: only a box was drawn, so Dice is not meaningful.
         kind: mass or calcification.
         pathology: its own; None where it is not known.
         birads: the radiologist's category of the lesion: "0" to "6", "4A", "4B", "4C"; None where not given.
-        subtype: the set's own words for its shape ("spiculated", "pleomorphic"); "" where there are none.
+        subtype: the data set's own description of its shape ("spiculated", "pleomorphic"); "" where there is none.
     """
 
     mask: Mask
@@ -55,25 +55,25 @@ class Lesion:
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """One image of a data set. Pixels and masks are read when they are asked for.
+    """One image of a data set. Pixels and masks are read lazily, by `read` and `read_lesions`.
 
     Attributes:
         name: unique in its set.
         dataset: the set's name ("cbis-ddsm", "cdd-cesm", "inbreast", "vindr-mammo", "archive", "phantom").
-        patients: the patients it may be of, in the set's own numbering: one where that is known, which is the rule.
-        exam: names the exam it belongs to, so that its images can be put together; None where that is not known.
+        patients: the patients it may belong to, in the set's own numbering: usually one, the known patient.
+        exam: identifies its exam, so that the images of one exam can be grouped; None where that is not known.
         laterality: the breast shown.
         view: DICOM view abbreviation.
         pathology: of the breast shown; None where it is not known.
         birads: the radiologist's category of the breast ("0" to "6", "4A", "4B", "4C").
         density: "A" to "D" (ACR BI-RADS, fifth edition).
-        marked_up: all its lesions are drawn (or it has none): a detector may learn from it and be measured on it.
-        label_is_fair: nothing but the disease tells its pathology: malignancy may be measured on it. False for the
-            images of a set whose size, view or format give the label away.
-        official: the side its publishers put it on, where they did.
-        read: the image.
-        read_lesions: what is drawn in it; takes what `read` gave.
-        kinds: what is drawn in it, as far as the set's tables tell: splits are even in it.
+        marked_up: all its lesions are drawn (or it has none): a detector may be trained and evaluated on it.
+        label_is_fair: its pathology cannot be predicted from anything but the disease: malignancy may be evaluated on
+            it. False for the images of a set whose size, view or format reveals the label.
+        official: its side in the publishers' split; None where they made none.
+        read: returns the image.
+        read_lesions: takes the image that `read` returned; returns the annotated lesions.
+        kinds: of the annotated lesions, as far as the set's tables state them: splits are stratified by it.
     """
 
     name: str
@@ -94,12 +94,12 @@ class Case:
 
     @property
     def patient(self) -> str:
-        """For draws by patient: one of whom only a choice is known counts as a patient of its own."""
+        """For resampling by patient: an image with several possible patients counts as a patient of its own."""
         return self.patients[0] if len(self.patients) == 1 else f"{self.dataset}/{self.name}"
 
 
 def of_kinds(cases: Iterable[Case], kinds: Collection[FindingKind]) -> list[Case]:
-    """The images that show a lesion of these kinds, other lesions being passed over."""
+    """The images that show a lesion of these kinds; their lesions of other kinds are omitted."""
 
     def those(case: Case) -> Callable[[Mammogram], tuple[Lesion, ...]]:
         return lambda image: tuple(lesion for lesion in case.read_lesions(image) if lesion.kind in kinds)
@@ -109,7 +109,7 @@ def of_kinds(cases: Iterable[Case], kinds: Collection[FindingKind]) -> list[Case
 
 @dataclass(frozen=True)
 class LeftOut:
-    """What the set offers and is not used, and why (one sentence)."""
+    """An item of the set that is not used, and the reason (one sentence)."""
 
     name: str
     reason: str
@@ -122,7 +122,7 @@ class Cases:
     Attributes:
         cases: the images.
         left_out: what is not used.
-        mended: what is used though it was not as it should be, and what was done about it (one sentence each).
+        mended: items that were defective, are used all the same, and what was done to them (one sentence each).
     """
 
     cases: tuple[Case, ...]

@@ -1,4 +1,4 @@
-"""Data sets by name: what the command line's `--data NAME:FOLDER` opens."""
+"""Data sets by name, as the command line's `--data NAME:FOLDER` opens them."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ DATASETS: Mapping[str, Callable[[Path, DicomReader], Cases]] = MappingProxyType(
         "archive": read_archive,
     }
 )
-"""Every set that is known here (docs/data.md says how each is had and laid out)."""
+"""Every supported data set (docs/data.md says how to get each one and how its folder is laid out)."""
 
 
 def open_data(specs: Sequence[str], reader: DicomReader) -> Cases:
     """The images of one or several data sets, each given as `NAME:FOLDER`.
 
-    Patients are named `NAME/patient`, so that those of two sets are never taken for one, and those of one set in two
-    folders are not taken for two.
+    Patients are named `NAME/patient`: patients of two sets are always different, and a patient of one set whose images
+    are in two folders is the same patient.
 
     Raises:
         DatasetError: a set is unknown, its folder is missing, or it cannot be used; two images have the same name.
@@ -91,6 +91,6 @@ def _check_names(cases: Sequence[Case]) -> None:
         if case.name in seen:
             raise DatasetError(
                 f"Two images are named {case.name} ({seen[case.name].dataset} and {case.dataset}). "
-                "Give each data set once, and images in one folder alone."
+                "Give each data set only once, and each image in only one folder."
             )
         seen[case.name] = case

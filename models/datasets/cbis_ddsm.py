@@ -1,20 +1,21 @@
 """CBIS-DDSM: scanned film mammograms with drawn lesions and biopsies (doi 10.7937/K9/TCIA.2016.7O02S9CY, CC BY 3.0).
 
 Source: Lee et al. 2017 (Scientific Data, 10.1038/sdata.2017.177). The folder read here holds the four tables and, at
-any depth, a folder for each image and each of its abnormalities, as TCIA's downloaders make them (with UIDs or with
-descriptions below, neither of which is looked at):
+any depth, a folder for each image and each of its abnormalities, as TCIA's downloaders make them (the folders below
+are named by UID or by description; both are ignored):
 
     mass_case_description_train_set.csv, mass_…_test_set.csv, calc_…_train_set.csv, calc_…_test_set.csv
     Mass-Training_P_00001_LEFT_CC/…/*.dcm      the mammogram
     Mass-Training_P_00001_LEFT_CC_1/…/*.dcm    its abnormality 1: a mask and a crop
 
-Masses and calcifications were published apart, and a patient may be trained on in one part and tested on in the other.
-Where a film stands in both parts the two become one case with the lesions of both, which counts as a test image if
-either does.
+Masses and calcifications were published separately: a patient may be in the training images of one part and in the test
+images of the other. A film that is in both parts becomes one case with the lesions of both; it is a test image if it is
+one in either part.
 
-No film states its spacing. They are DDSM's (Heath et al. 2001), whose scanners are known by hospital, the letter in a
-film's name there: B and C Lumisys, D Howtek, A either DBA or Howtek. Tables that have a column more, ddsm_case
-("case1906/A_1906_1.RIGHT_CC"), tell it; TCIA's do not, and a film of unknown scanner has the middle spacing.
+No film states its pixel spacing. The films are those of DDSM (Heath et al. 2001), where the first letter of a film's
+name is the hospital, and the scanners of each hospital are known: B and C Lumisys, D Howtek, A either DBA or Howtek.
+Tables with the extra column ddsm_case ("case1906/A_1906_1.RIGHT_CC") state it; TCIA's tables do not have it, and a film
+of unknown scanner gets the middle spacing.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ _PATHOLOGIES = MappingProxyType(
     }
 )
 _SCANNERS = MappingProxyType({"B": "LUMISYS", "C": "LUMISYS", "D": "HOWTEK"})
-_NO_TABLE = "the table is not in the folder; no image counts as marked up without it, for it may name lesions of any"
+_NO_TABLE = "the table is not in the folder; without it no image counts as marked up: it may name lesions of any image"
 
 View = tuple[str, str, str]
 """Patient, breast and view, as the tables spell them."""
@@ -88,13 +89,13 @@ class _Film:
 
 
 def read_cbis_ddsm(folder: Path, reader: DicomReader) -> Cases:
-    """The images of the set; headers are read, and of the masks the pixels (some minutes for the whole set).
+    """The images of the set. Reads all headers and the masks' pixels (some minutes for the whole set).
 
-    An image is marked up where its lesions of both kinds are there: all four tables, each of its films that they name,
-    and each mask.
+    An image is marked up if its lesions of both kinds are known: all four tables are present, and each of its films
+    that they name, and each mask.
 
     Raises:
-        DatasetError: there is no table, or one is not as it was published; a header or a mask cannot be read.
+        DatasetError: there is no table, or a table was changed; a header or a mask cannot be read.
     """
     tables = {name: folder / name for name in _TABLES if (folder / name).is_file()}
     if not tables:
@@ -111,12 +112,12 @@ def read_cbis_ddsm(folder: Path, reader: DicomReader) -> Cases:
                 abnormalities = tuple(_abnormality(table, image, row, shape, kind, found, reader) for row in rows)
                 films.append(_film(image, files[0], shape, rows[0], side, abnormalities))
             else:
-                why = f"{len(files)} files stand where one image is expected" if files else "it is not in the folder"
+                why = f"{len(files)} files are in the folder of one image" if files else "it is not in the folder"
                 left_out.append(LeftOut(image, why))
                 missing.add(_view(rows[0]))
-    drawn = [abnormality for film in films for abnormality in film.abnormalities]
-    left_out.extend(LeftOut(one.name, one.mask.fault) for one in drawn if one.mask.fault)
-    mended = tuple(f"{one.name}: {one.mask.mended}." for one in drawn if one.mask.mended)
+    masks = [(abnormality.name, abnormality.mask) for film in films for abnormality in film.abnormalities]
+    left_out.extend(LeftOut(name, mask.fault) for name, mask in masks if mask.fault)
+    mended = tuple(f"{name}: {mask.mended}." for name, mask in masks if mask.mended)
     known = {film.shown for film in films} - missing if len(tables) == len(_TABLES) else set()
     return Cases(tuple(_cases(films, known, reader)), tuple(left_out), mended)
 
@@ -150,7 +151,8 @@ def _film(
 
 
 def _spacing_mm(ddsm_case: str) -> float:
-    """Of a film by its name in DDSM; the middle of its scanners' where that is not told."""
+    """Millimetres per pixel of a film, from its name in DDSM; the middle of DDSM's scanners where the name is
+    missing."""
     hospital = ddsm_case.rpartition("/")[2][:1].upper()
     return DIGITISERS_MM[_SCANNERS[hospital]] if hospital in _SCANNERS else FILM_MM
 
@@ -181,7 +183,7 @@ def _abnormality(
 
 
 def _cases(films: Sequence[_Film], known: Set[View], reader: DicomReader) -> Iterator[Case]:
-    """`known` are the views of which no table and no film is missing."""
+    """`known`: the views of which no table and no film is missing."""
     breasts: dict[tuple[str, str], list[_Abnormality]] = defaultdict(list)
     views: dict[View, list[_Film]] = defaultdict(list)
     for film in films:
@@ -191,7 +193,7 @@ def _cases(films: Sequence[_Film], known: Set[View], reader: DicomReader) -> Ite
         breast = breasts[view[:2]]
         if len({film.shape for film in same_view}) == 1:
             yield _case(same_view, breast, reader, marked_up=view in known)
-        else:  # two films of one view: what is drawn in one is to be seen in the other too
+        else:  # two films of one view: a lesion drawn in one is also visible in the other, where it is not drawn
             yield from (_case([film], breast, reader, marked_up=False) for film in same_view)
 
 

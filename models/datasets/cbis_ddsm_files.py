@@ -1,8 +1,8 @@
-"""Where CBIS-DDSM's files are, and which of them is a mask.
+"""Finds CBIS-DDSM's files, and which of them is a mask.
 
-A mask and the crop that was cut out along it stand side by side, under names and in an order that mean nothing, and the
-set's tables confuse the two in places. So a file is told by what it is: a mask has two values and its image's size.
-Where no file has both, the mask is the largest one of two values and of the image's proportions.
+A mask and the crop of the image around it are in the same folder. Their names and order do not say which is which, and
+some rows of the set's tables confuse the two. So a file is identified by its content: a mask has two values and its
+image's size. If no file has both, the mask is the largest file with two values and the image's proportions.
 """
 
 from __future__ import annotations
@@ -23,16 +23,17 @@ from models.types.region import Mask
 
 _FOLDER = re.compile(r"(Mass|Calc)-(Training|Test)_P_\d+_(LEFT|RIGHT)_[A-Z]+(_\d+)?")
 _PROPORTIONS = 0.05
-"""Height over width of a mask may differ from its image's by this share; a crop's seldom comes as close."""
+"""A mask's ratio of height to width may differ from its image's by this share; a crop's usually differs by more."""
 
 
 @dataclass(frozen=True)
 class FoundMask:
-    """The file that an abnormality is drawn in, or why there is none.
+    """The file that holds an abnormality's mask, or the reason why there is none.
 
     Attributes:
-        path: the file; None where `fault` says what is wrong.
-        mended: what is done about a file that is not as it should be; "" where it is.
+        path: the file; None if there is none.
+        fault: why there is no file; "" if there is one.
+        mended: how a defective file is corrected; "" if it is not defective.
     """
 
     path: Path | None
@@ -52,8 +53,8 @@ def files_by_name(folder: Path) -> Mapping[str, Sequence[Path]]:
 
 
 def find_mask(files: Sequence[Path], shape: tuple[int, int], reader: DicomReader) -> FoundMask:
-    """Finds the mask among an abnormality's files. Pixels are read: an empty mask that came to light only in training
-    would have to stop it, or leave a lesion in the image that counts as none.
+    """Finds the mask among an abnormality's files. Reads their pixels: an empty mask that is found only during training
+    would have to stop the training, or leave a lesion in the image without an annotation.
 
     Args:
         shape: rows and columns of the image that it is drawn on.
@@ -64,7 +65,7 @@ def find_mask(files: Sequence[Path], shape: tuple[int, int], reader: DicomReader
     if not files:
         return FoundMask(None, fault="its mask is not in the folder")
     shapes = {path: reader.shape(path) for path in files}
-    near = [path for path in files if _alike(shapes[path], shape)]
+    near = [path for path in files if _same_proportions(shapes[path], shape)]
     near.sort(key=lambda path: (shapes[path] == shape, shapes[path]), reverse=True)
     found = next((path for path in near if _two_valued(reader.stored(path))), None)
     if found is None:
@@ -77,10 +78,10 @@ def find_mask(files: Sequence[Path], shape: tuple[int, int], reader: DicomReader
 
 
 def read_mask(path: Path, shape: tuple[int, int], reader: DicomReader) -> Mask:
-    """The mask at the size of its image: nearest neighbour where it has another.
+    """The mask at the size of its image: resized by nearest neighbour if it has another size.
 
     Raises:
-        DatasetError: it cannot be read, or nothing is drawn in it.
+        DatasetError: the file cannot be read, or its mask is empty.
     """
     stored = reader.stored(path)
     drawn = (stored > stored.max() / 2).astype(np.uint8)
@@ -92,8 +93,8 @@ def read_mask(path: Path, shape: tuple[int, int], reader: DicomReader) -> Mask:
     return mask
 
 
-def _alike(one: tuple[int, int], other: tuple[int, int]) -> bool:
-    return abs(one[0] / one[1] / (other[0] / other[1]) - 1) <= _PROPORTIONS
+def _same_proportions(mask: tuple[int, int], image: tuple[int, int]) -> bool:
+    return abs(mask[0] / mask[1] / (image[0] / image[1]) - 1) <= _PROPORTIONS
 
 
 def _two_valued(stored: NDArray[np.generic]) -> bool:

@@ -1,27 +1,29 @@
 """CDD-CESM: low-energy mammograms with drawn lesions (doi 10.7937/29kw-ae92, CC BY 4.0).
 
 Sources: Khaled et al. 2021 (10.7937/29kw-ae92), Khaled et al. 2022 (Scientific Data, 10.1038/s41597-022-01238-0),
-Clark et al. 2013 (10.1007/s10278-013-9622-7). Two layouts are read. The Cancer Imaging Archive's, whose pictures may
-lie at any depth:
+Clark et al. 2013 (10.1007/s10278-013-9622-7). Two layouts are read. That of The Cancer Imaging Archive, whose pictures
+may be at any depth:
 
-    Radiology-manual-annotations.xlsx (or .csv)   one row an image: findings, view, BI-RADS, pathology
-    Radiology_hand_drawn_segmentations_v2.csv     one row a region
+    Radiology-manual-annotations.xlsx (or .csv)   one row per image: findings, view, BI-RADS, pathology
+    Radiology_hand_drawn_segmentations_v2.csv     one row per region
     Low energy images of CDD-CESM/P1_L_DM_CC.jpg  the subtracted images beside them are not used
 
-and that of a part of it, with regions as pictures:
+and that of a subset, with regions as pictures:
 
     annotations.csv                               the first table
-    native-cc/labels.csv                          one row an image, with the range of patient numbers it belongs to
+    native-cc/labels.csv                          one row per image, with the range of patient numbers it belongs to
     native-cc/images, masks                       JPEG at the original size, CC views; PNG masks
     malignant-512/images, masks                   JPEG padded to 512 × 512, CC and MLO, all malignant
 
-No image states its spacing. Those of the part were shrunk to 512 pixels by 4.19 times (the median of the 29 that stand
-in both sizes; 2.8 to 6.6): their millimetres follow from an assumed 0.1 mm a pixel at the original size.
+No image states its pixel spacing. The 512-pixel images of the subset were reduced by a factor of 4.19 (the median of
+the 29 images that are there in both sizes; range 2.8 to 6.6). Their spacing is computed from this factor and an assumed
+0.1 mm per pixel at the original size.
 
-There, view and size give the label away: every MLO image and every one of 512 pixels is malignant. Malignancy may be
-measured on the native images alone (`label_is_fair`).
+In the subset, view and size reveal the label: every MLO image and every 512-pixel image is malignant. Malignancy may be
+evaluated only on the native images (`label_is_fair`).
 
-Opening the set reads the images that something is drawn in: whether a region can be a lesion depends on the breast.
+Opening the set reads the pixels of all images with drawn regions: whether a region can be a lesion depends on the
+breast.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ from pathlib import Path
 
 from models.anatomy.breast import breast_mask
 from models.datasets.case import Case, Cases, DatasetError, LeftOut, Lesion, Pathology
-from models.datasets.cdd_cesm_regions import kind_of, those_of_lesions
+from models.datasets.cdd_cesm_regions import kind_of, lesion_regions
 from models.datasets.labels import birads_of, density_of, laterality_of
 from models.datasets.pictures import parts_of, read_drawn, read_grey
 from models.datasets.spreadsheet import read_sheet
@@ -55,9 +57,10 @@ class _Picture:
     """An image as the tables describe it.
 
     Attributes:
-        row: of the annotations; empty where they do not know the image.
-        draw: the regions drawn in it, given its shape; None where none was drawn.
-        findings: in words.
+        row: of the annotations; empty if the image is not among them.
+        draw: takes the image's shape and returns the regions drawn in it; None where none was drawn.
+        findings: as text.
+        native: whether it has its original size.
     """
 
     name: str
@@ -73,7 +76,7 @@ class _Picture:
 
     @property
     def spacing_mm(self) -> tuple[float, float] | None:
-        """At its original size none is known; whoever measures assumes one."""
+        """None at the original size, where it is not known: code that measures assumes a spacing."""
         return None if self.native else (_SHRUNK_SPACING_MM, _SHRUNK_SPACING_MM)
 
 
@@ -98,7 +101,7 @@ def read_cdd_cesm(folder: Path) -> Cases:
 
 
 def _case(picture: _Picture, lesions: tuple[Lesion, ...]) -> Case:
-    # An image without a region is known to show no lesion only where the breast is normal.
+    # An image without a region certainly shows no lesion only if the breast is normal.
     unmarked = picture.draw is None and picture.pathology is Pathology.NORMAL
 
     def read() -> Mammogram:
@@ -125,17 +128,17 @@ def _case(picture: _Picture, lesions: tuple[Lesion, ...]) -> Case:
 
 
 def _lesions(picture: _Picture) -> tuple[tuple[Lesion, ...], tuple[LeftOut, ...]]:
-    """The regions of an image that are lesions, and what is not used of it for detection."""
+    """The regions of an image that are lesions, and what of it is not used for detection."""
     unused = f"{picture.name} for detection"
     if picture.draw is None:
         none_there = picture.pathology is Pathology.NORMAL
-        return (), () if none_there else (LeftOut(unused, "nothing is drawn where a lesion may be"),)
+        return (), () if none_there else (LeftOut(unused, "no region is drawn, but it may show a lesion"),)
     kind = kind_of(picture.findings)
     if kind is None:
-        return (), (LeftOut(unused, "its findings name no lesion, though something is drawn"),)
+        return (), (LeftOut(unused, "its findings name no lesion, but a region is drawn"),)
     pixels = read_grey(picture.path)
     shape = pixels.shape[0], pixels.shape[1]
-    masks, faulty = those_of_lesions(picture.name, picture.draw(shape), breast_mask(pixels))
+    masks, faulty = lesion_regions(picture.name, picture.draw(shape), breast_mask(pixels))
     if not masks:
         faulty += (LeftOut(unused, "none of its drawn regions can be a lesion"),)
     return tuple(Lesion(mask, True, kind, picture.pathology) for mask in masks), faulty
@@ -148,14 +151,14 @@ def _part(folder: Path) -> tuple[list[_Picture], list[LeftOut]]:
     pictures, left_out = [picture for picture, _ in native], []
     for picture in _malignant(folder / "malignant-512", rows):
         if picture.name in twins:
-            left_out.append(LeftOut(picture.name, "the same image stands in native-cc at its original size"))
+            left_out.append(LeftOut(picture.name, "the same image is in native-cc at its original size"))
         else:
             pictures.append(picture)
     return pictures, left_out
 
 
 def _native(folder: Path, rows: dict[str, Row]) -> Iterator[tuple[_Picture, str]]:
-    """Each image of native-cc with the name it has in the collection ("" where that is unknown)."""
+    """Each image of native-cc, with its name in the collection ("" where that is unknown)."""
     table = folder / "labels.csv"
     for label in read_csv(table, _NATIVE):
         name, twin = Path(label["file"]).stem, label["tcia_name"]
@@ -214,7 +217,7 @@ def _archive(folder: Path) -> tuple[list[_Picture], list[LeftOut]]:
     pictures, left_out = [], []
     for row in rows:
         name = row["Image_name"]
-        if row["Type"] != "DM":  # subtracted images are no mammograms as a screening reader knows them
+        if row["Type"] != "DM":  # subtracted images are not mammograms as used in screening
             continue
         if name not in paths:
             left_out.append(LeftOut(name, "the image is not in the folder"))

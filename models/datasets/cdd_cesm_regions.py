@@ -1,7 +1,7 @@
-"""What CDD-CESM's drawn regions are, and which of them can be a lesion.
+"""The kind of CDD-CESM's drawn regions, and which of them can be a lesion.
 
-The set does not say of a region what it is: its image's findings do, in words. Some regions outline skin thickening,
-oedema or the whole breast.
+The set states no kind for a region; the kind follows from the text of the image's findings. Some regions outline skin
+thickening, oedema or the whole breast.
 """
 
 from __future__ import annotations
@@ -26,38 +26,38 @@ _ONLY_HARMLESS = re.compile(r"\s*(benign|pop ?corn)\s+macro-?calcifications?\s*"
 LARGEST_SHARE = 0.3
 """A region larger than this share of the breast outlines oedema or the whole gland, not a lesion."""
 LARGEST_BOX_SHARE = 0.5
-"""A region whose box is larger than this share of the breast is drawn along the skin, or is several in one."""
+"""A region whose box is larger than this share of the breast is drawn along the skin, or is several regions in one."""
 SMALLEST_SIDE = 0.02
-"""A region shorter than this share of the breast's long side is a slip of the pen or not resolved at 512 pixels."""
+"""A region shorter than this share of the breast's long side was drawn by mistake, or is not resolved at 512 pixels."""
 LONGEST_STRIP = 6.0
-"""Area over the square of the greatest width: a disc has 0.8, thickened skin drawn along the breast 10 to 40."""
+"""Area divided by the square of the greatest width: 0.8 for a disc, 10 to 40 for thickened skin along the breast."""
 
 
 def kind_of(findings: str) -> FindingKind | None:
-    """What the drawn regions of an image are, by the words of its findings.
+    """The kind of an image's drawn regions, from the text of its findings.
 
-    Calcifications called benign or vascular do not count: they are not what was drawn. Suspicious calcifications
-    without a mass or node are a calcification, also where they lie over an asymmetry or a distortion; every other
-    soft-tissue finding (mass, node, asymmetry, distortion) is a mass. One answer for all regions of an image: the
-    set does not say which region is which. None where the words name no lesion that a mammogram shows (oedema, a scar,
-    a duct, "normal").
+    Calcifications called benign or vascular do not count: they were not drawn. Suspicious calcifications without a mass
+    or node are a calcification, also if they lie over an asymmetry or a distortion; every other soft-tissue finding
+    (mass, node, asymmetry, distortion) is a mass. All regions of an image get the same kind: the set does not say which
+    finding a region belongs to. None where the text names no lesion that a mammogram shows (oedema, a scar, a duct,
+    "normal").
     """
     words = _HARMLESS.sub("", findings)
     if _CALCIFICATION.search(words) and not _MASS.search(words):
         return FindingKind.CALCIFICATION
     if _SOFT.search(words):
         return FindingKind.MASS
-    # "Benign macrocalcification" and no other finding: then it is what was drawn.
+    # "Benign macrocalcification" as the only finding: then the region outlines it.
     return FindingKind.CALCIFICATION if _ONLY_HARMLESS.fullmatch(findings) else None
 
 
-def those_of_lesions(
+def lesion_regions(
     image: str, regions: Sequence[Mask], breast: NDArray[np.bool_]
 ) -> tuple[tuple[Mask, ...], tuple[LeftOut, ...]]:
     """The regions that can be a lesion, and those that cannot, each with its reason.
 
     Args:
-        image: its name, for the reasons.
+        image: its name, used in the reasons.
         breast: the breast's pixels (`models.anatomy.breast.breast_mask`), of the image's shape.
     """
     lesions, left_out = [], []

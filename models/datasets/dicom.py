@@ -1,4 +1,4 @@
-"""DICOM for data sets, without knowing DICOM: `dicom_io` brings the reader, the command line hands it in."""
+"""The interface by which data sets read DICOM files: `dicom_io` implements it, the command line passes it in."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ Read = TypeVar("Read")
 class DicomReader(Protocol):
     """Reads the files of a data set.
 
-    All raise OSError where a file cannot be had and UserError where it is not what it should be: a sentence that
-    names the cause. `CheckedReader` adds the file.
+    All methods raise OSError if a file cannot be opened, and UserError if it is not as expected; its message names the
+    cause. `CheckedReader` adds the file's name.
     """
 
     def mammogram(self, path: Path) -> Mammogram:
-        """The image for display, as the node itself would see it."""
+        """The image for display, decoded as the node itself does it."""
 
     def shape(self, path: Path) -> tuple[int, int]:
-        """Rows and columns, by the header alone."""
+        """Rows and columns, from the header only."""
 
     def stored(self, path: Path) -> NDArray[np.generic]:
-        """The stored values, rows × columns, for masks that come as DICOM images."""
+        """The stored values, rows × columns, for masks in DICOM images."""
 
     def segments(self, path: Path, rows_columns: tuple[int, int]) -> list[tuple[str, Mask]]:
         """Label and pixels of each segment of a DICOM SEG made on an image of this shape; segments without a pixel
@@ -41,7 +41,7 @@ class DicomReader(Protocol):
 
 @dataclass(frozen=True)
 class CheckedReader:
-    """A reader whose every failure is a DatasetError that names the file."""
+    """A reader that turns every failure into a DatasetError that names the file."""
 
     reader: DicomReader
 
@@ -61,11 +61,12 @@ class CheckedReader:
 def placed(
     image: Mammogram, laterality: Laterality | None, view: str | None, spacing_mm: float | None = None
 ) -> Mammogram:
-    """The image with the breast, view and spacing that a set's tables or authors tell, where its header does not."""
-    told = replace(image, laterality=image.laterality or laterality, view=image.view or view)
-    if told.spacing_mm is not None or spacing_mm is None:
-        return told
-    return replace(told, spacing_mm=(spacing_mm, spacing_mm), spacing_by="what the data set's authors say")
+    """The image; laterality, view and spacing (mm per pixel) are those that a set's tables or authors state, where the
+    image's header does not state them."""
+    completed = replace(image, laterality=image.laterality or laterality, view=image.view or view)
+    if completed.spacing_mm is not None or spacing_mm is None:
+        return completed
+    return replace(completed, spacing_mm=(spacing_mm, spacing_mm), spacing_by="what the data set's authors say")
 
 
 def _named(path: Path, read: Callable[[], Read]) -> Read:

@@ -1,6 +1,6 @@
-"""Seeded draws that keep patients together and the shares of each stratum even.
+"""Seeded random splits, grouped by patient and stratified.
 
-A draw says for each image, by name, in which parts its patient may stand: one part where the patient is known.
+A split gives for each image, by name, the parts that its patient may be in: one part where the patient is known.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Parts = dict[str, frozenset[int]]
 
 
 def draw_sides(cases: Sequence[Case], test: float, validation: float, seed: int) -> Parts:
-    """Parts 0 (test), 1 (validation) and 2 (training), each set drawn on its own."""
+    """Parts 0 (test), 1 (validation) and 2 (training); each data set is split separately."""
     return _by_set(
         cases,
         lambda known: deal(known, (test, validation, 1 - test - validation), seed),
@@ -26,18 +26,19 @@ def draw_sides(cases: Sequence[Case], test: float, validation: float, seed: int)
 
 
 def draw_folds(cases: Sequence[Case], k: int, seed: int) -> Parts:
-    """Parts 0 to k - 1 of about the same size, each set drawn on its own."""
+    """Parts 0 to k - 1 of about the same size; each data set is split separately."""
     return _by_set(cases, lambda known: deal(known, (1 / k,) * k, seed), lambda ranged: fold_intervals(ranged, k, seed))
 
 
 def deal(cases: Sequence[Case], shares: Sequence[float], seed: int) -> Parts:
-    """Deals patients, rarest strata first, each to the part that lacks most of their stratum.
+    """Assigns patients to parts, rarest strata first, each to the part that lacks most images of the patient's stratum.
 
-    The order within a stratum is drawn (iterative stratification, Sechidis et al. 2011, for groups).
+    The order within a stratum is random (iterative stratification, Sechidis et al. 2011, for groups).
 
     Args:
         cases: images of known patients.
-        shares: what each part is to get of each stratum; their sum is 1.
+        shares: the share of each stratum that each part is to get; their sum is 1.
+        seed: of the random order.
     """
     patients = defaultdict(list)
     for case in cases:

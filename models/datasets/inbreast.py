@@ -2,14 +2,14 @@
 
 The folder read here:
 
-    INbreast.csv        one row an image, columns separated by semicolons
+    INbreast.csv        one row per image, columns separated by semicolons
     AllDICOMs/FILE_PATIENT_MG_SIDE_VIEW_ANON.dcm
-    AllXML/FILE.xml     regions as OsiriX writes them (a property list); only of images with a region
+    AllXML/FILE.xml     regions as OsiriX writes them (a property list); only for images with a region
 
-No pathology is known: BI-RADS is a reader's opinion, and no biopsies are told. Calcifications were drawn one by one,
-often hundreds an image, and sometimes a cluster's outline round them. A lesion is a cluster: one that was outlined,
-or at least five single calcifications (what BI-RADS calls grouped), each within 5 mm of another; such a group's mask is
-its convex hull, and not counted as outlined. Fewer than five are no lesion.
+No pathology is known: BI-RADS is a reader's opinion, and biopsies are not stated. Calcifications were drawn one by one,
+often hundreds per image, and sometimes also the outline of their cluster. A calcification lesion is a cluster: one that
+was outlined, or at least five single calcifications ("grouped" in BI-RADS), each within 5 mm of another; the mask of
+such a group is its convex hull, and does not count as outlined. Fewer than five are not a lesion.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _PIXEL_MM = 0.07
 _REACH_PX = 5 / _PIXEL_MM
 _GROUP = 5
 _MARGIN_PX = 5
-"""A group's hull runs this far outside the calcifications' centres."""
+"""A group's hull extends this far beyond the calcifications' centres."""
 
 _CLUSTER = re.compile(r"cluster", re.IGNORECASE)
 _CALCIFICATION = re.compile(r"calcification", re.IGNORECASE)
@@ -54,7 +54,7 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Region:
-    """A region as it was drawn, or a group of calcifications."""
+    """A drawn region, or a group of calcifications."""
 
     name: str
     points: tuple[Point, ...]
@@ -84,7 +84,7 @@ def read_inbreast(folder: Path, reader: DicomReader) -> Cases:
     return Cases(tuple(cases), tuple(left_out))
 
 
-def _case(row: Row, path: Path, all_told: bool, regions: tuple[Region, ...], reader: DicomReader) -> Case:
+def _case(row: Row, path: Path, complete: bool, regions: tuple[Region, ...], reader: DicomReader) -> Case:
     patient = path.stem.split("_")[1] if path.stem.count("_") else path.stem
     birads = birads_of(row["Bi-Rads"])
 
@@ -101,7 +101,7 @@ def _case(row: Row, path: Path, all_told: bool, regions: tuple[Region, ...], rea
         pathology=None,
         birads=birads,
         density=density_of(row["ACR"]),
-        marked_up=all_told or (not regions and birads == "1"),
+        marked_up=complete or (not regions and birads == "1"),
         label_is_fair=True,
         official=None,
         read=read,
@@ -124,7 +124,7 @@ def _drawer(path: Path, regions: tuple[Region, ...]) -> Callable[[Mammogram], tu
 
 
 def _regions(path: Path) -> tuple[tuple[Region, ...], tuple[LeftOut, ...]]:
-    """The lesions of one file, and the regions that may be lesions but are not named so that one could tell."""
+    """The lesions of one file, and the regions that may be lesions but whose names do not say what they are."""
     masses, spicules, clusters, single, left_out = [], [], [], [], []
     for name, points in _read_contours(path):
         if _CLUSTER.search(name) and len(points) > 2:
@@ -137,7 +137,7 @@ def _regions(path: Path) -> tuple[tuple[Region, ...], tuple[LeftOut, ...]]:
             masses.append(Region(name, points, FindingKind.MASS))
         else:
             left_out.append(LeftOut(f"{path.stem}, region {name or 'without a name'}", "it does not say what it is"))
-    # Spicules are drawn round the mass they come from, and then the mass is the lesion.
+    # A spiculated region that is drawn round a mass belongs to that mass: the mass is the lesion.
     alone = [spicule for spicule in spicules if not any(_within(_centre(mass), spicule.points) for mass in masses)]
     outside = [point for point in single if not any(_within(point, cluster.points) for cluster in clusters)]
     return (*masses, *alone, *clusters, *_groups(outside)), tuple(left_out)
@@ -177,7 +177,7 @@ def _read_contours(path: Path) -> list[tuple[str, tuple[Point, ...]]]:
     """Name and points of each region of a file.
 
     Raises:
-        DatasetError: it is no such file. Entities are never expanded: plistlib refuses them.
+        DatasetError: the file does not hold regions in this format. Entities are never expanded: plistlib refuses them.
     """
     try:
         with path.open("rb") as file:
@@ -187,10 +187,10 @@ def _read_contours(path: Path) -> list[tuple[str, tuple[Point, ...]]]:
         raise DatasetError(f"{path} holds no regions as OsiriX writes them. Fetch it again.") from error
 
 
-def _points(words: list[str]) -> tuple[Point, ...]:
+def _points(texts: list[str]) -> tuple[Point, ...]:
     points = []
-    for one in words:
-        x, y = (float(number) for number in one.strip("() ").split(",")[:2])
+    for text in texts:
+        x, y = (float(number) for number in text.strip("() ").split(",")[:2])
         points.append((x, y))
     if not points:
         raise ValueError("a region without points")

@@ -1,8 +1,8 @@
-"""Draws of a set some of whose images are known only to be of one of a range of patients.
+"""Random splits of a set in which some images are known only to belong to one of a range of patients.
 
-Such an image could be any of theirs, so intervals of patients are held out: a range that lies in one interval goes with
-it, one that reaches into two may stand in either. Of many seeded draws the one is taken that leaves least in doubt and
-keeps the shares of each stratum closest to what was asked for.
+Such an image could belong to any patient of the range, so intervals of patients are held out: a range that lies inside
+one interval goes with it; a range that overlaps two parts may be in either. Of many seeded random splits, the one is
+taken that leaves the fewest images ambiguous and keeps each stratum's shares closest to those requested.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from models.datasets.case import Case
 _DRAWS = 4000
 _FOLD_DRAWS = 1000
 _IN_DOUBT = 3.0
-"""An image in doubt costs this many times what it costs on the wrong side."""
+"""The cost of an ambiguous image, relative to an image on the wrong side."""
 
 Interval = tuple[int, int]
 """First and last, both included, of the set's patients in their natural order."""
 Touched = NDArray[np.bool_]
-"""Images × parts: whether a patient that an image may be of stands in a part."""
+"""Images × parts: whether a patient that an image may belong to is in a part."""
 
 
 def hold_out_intervals(cases: Sequence[Case], test: float, validation: float, seed: int) -> dict[str, frozenset[int]]:
-    """Parts 0 (test), 1 (validation) and 2 (the rest): the parts that each image, by name, may stand in."""
+    """Parts 0 (test), 1 (validation) and 2 (the rest): the parts that each image, by name, may be in."""
     spans, size = _spans(cases)
     strata = _strata(cases)
     shares = (test, validation, 1 - test - validation)
     draw = np.random.default_rng(seed)
     drawn = [_interval_pair(size, test, validation, draw) for _ in range(_DRAWS)]
     apart = [pair for pair in drawn if pair[0][1] < pair[1][0] or pair[1][1] < pair[0][0]]
-    if not apart:  # a set of a few patients: all of it is trained on
+    if not apart:  # a set of very few patients: all of it is used for training
         return {case.name: frozenset({2}) for case in cases}
     return _named(
         cases, min((_held_out(spans, pair) for pair in apart), key=lambda parts: _cost(strata, parts, shares))
@@ -42,7 +42,7 @@ def hold_out_intervals(cases: Sequence[Case], test: float, validation: float, se
 
 
 def fold_intervals(cases: Sequence[Case], k: int, seed: int) -> dict[str, frozenset[int]]:
-    """Parts 0 to k - 1, one interval each: the parts that each image, by name, may stand in."""
+    """Parts 0 to k - 1, one interval each: the parts that each image, by name, may be in."""
     spans, size = _spans(cases)
     strata = _strata(cases)
     draw = np.random.default_rng(seed)
@@ -58,7 +58,8 @@ def natural(name: str) -> list[tuple[int, str]]:
 
 
 def _spans(cases: Sequence[Case]) -> tuple[NDArray[np.int64], int]:
-    """Each image's first and last patient (images × 2), as numbers in the order of all such, and how many there are."""
+    """Each image's first and last patient (images × 2), as positions in the sorted list of these patients; its
+    length."""
     ends = [(names[0], names[-1]) for names in (sorted(case.patients, key=natural) for case in cases)]
     known = sorted({name for pair in ends for name in pair}, key=natural)
     number = {name: position for position, name in enumerate(known)}
@@ -66,7 +67,7 @@ def _spans(cases: Sequence[Case]) -> tuple[NDArray[np.int64], int]:
 
 
 def _strata(cases: Sequence[Case]) -> NDArray[np.int64]:
-    """Each image's stratum, counted in the order in which they first stand."""
+    """Each image's stratum, numbered in the order of first occurrence."""
     words = [f"{case.pathology} {case.label_is_fair}" for case in cases]
     numbers = {stratum: number for number, stratum in enumerate(dict.fromkeys(words))}
     return np.array([numbers[stratum] for stratum in words])
@@ -79,9 +80,9 @@ def _interval_pair(size: int, test: float, validation: float, draw: np.random.Ge
     first_gap, second_gap = np.sort(draw.integers(0, max(1, free + 1), size=2)).tolist()
     swapped = draw.random() < 0.5
     first, second = (lengths[1], lengths[0]) if swapped else (lengths[0], lengths[1])
-    one = _interval(size, first_gap, first)
-    two = _interval(size, second_gap + first, second)
-    return (two, one) if swapped else (one, two)
+    lower = _interval(size, first_gap, first)
+    upper = _interval(size, second_gap + first, second)
+    return (upper, lower) if swapped else (lower, upper)
 
 
 def _interval(size: int, start: int, length: int) -> Interval:

@@ -1,4 +1,4 @@
-"""Sets that this program wrote itself: a listing in JSON, images as DICOM, outlines as DICOM SEG."""
+"""Data sets that this program wrote itself: a listing in JSON, images as DICOM, outlines as DICOM SEG."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Listing = TypeVar("Listing", bound=BaseModel)
 
 
 class ListedImage(Protocol):
-    """An image of a listing; files relative to the set's folder."""
+    """An image of a listing; file names are relative to the set's folder."""
 
     @property
     def file(self) -> str: ...
@@ -31,8 +31,9 @@ def read_listing(path: Path, listing: type[Listing], missing: str, damaged: str)
     """The listing.
 
     Args:
-        missing: the cure where the file cannot be read, a sentence.
-        damaged: the cure where it is not as it was written.
+        listing: the pydantic model of the file.
+        missing: a sentence: what the user can do if the file cannot be read.
+        damaged: the same, if the file's content is not valid.
 
     Raises:
         DatasetError: it is missing or damaged.
@@ -48,7 +49,7 @@ def read_listing(path: Path, listing: type[Listing], missing: str, damaged: str)
 
 
 def check_files(folder: Path, path: Path, images: Sequence[ListedImage], cure: str) -> None:
-    """Raises DatasetError where a file that the listing at `path` names is missing, or lesions have no segmentation."""
+    """Raises DatasetError if a file that the listing at `path` names is missing, or lesions have no segmentation."""
     for image in images:
         for named in (image.file, image.segmentation):
             if named is not None and not (folder / named).is_file():

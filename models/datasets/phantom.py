@@ -1,8 +1,8 @@
-"""Phantoms that `mammo-node phantom` wrote: exams of nobody, with lesions that are known (docs/phantoms.md).
+"""Phantoms that `mammo-node phantom` wrote: synthetic exams with known lesions (docs/phantoms.md).
 
-The folder read here holds `studies/PATIENT/*.dcm` and `truth/PATIENT/truth.json` with the outlines as DICOM SEG beside
-it (`phantom_truth.py`). A study whose images are not all there makes the set unusable: phantoms are made again more
-easily than they are mended.
+The folder read here holds `studies/PATIENT/*.dcm`, and `truth/PATIENT/truth.json` with the outlines as DICOM SEG beside
+it (`phantom_truth.py`). A study with a missing image makes the set unusable: it is easier to generate the phantoms
+again than to repair them.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def _cases(folder: Path, path: Path, reader: DicomReader) -> list[Case]:
     cases = []
     for image in truth.images:
         if image.laterality not in breasts:
-            raise DatasetError(f"{path} tells nothing of the {image.laterality} breast that it has images of. {_CURE}")
+            raise DatasetError(f"{path} has images of the {image.laterality} breast but no entry for it. {_CURE}")
         breast = breasts[image.laterality]
         cases.append(
             Case(
@@ -73,7 +73,7 @@ def _drawer(folder: Path, image: TrueImage, reader: DicomReader) -> Callable[[Ma
         path = folder / image.segmentation
         if read.shape != (image.rows, image.columns):
             raise DatasetError(
-                f"{folder / image.file} has {read.shape[0]} × {read.shape[1]} pixels, and its truth is of "
+                f"{folder / image.file} has {read.shape[0]} × {read.shape[1]} pixels, but its truth states "
                 f"{image.rows} × {image.columns}. {_CURE}"
             )
         masks = dict(reader.segments(path, read.shape))

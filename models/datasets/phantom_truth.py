@@ -1,4 +1,4 @@
-"""What is known of a phantom study, as its truth.json tells it.
+"""The ground truth of a phantom study: the format of its truth.json.
 
 {
   "format": 1,
@@ -44,7 +44,7 @@ from models.types.reading import FindingKind
 NAME = "truth.json"
 
 RelativePath = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+(/[A-Za-z0-9-]+)*\.dcm$")]
-"""A file below the set's folder, and never one outside it."""
+"""A file below the set's folder; the pattern allows no path outside it."""
 
 
 class _Part(BaseModel):

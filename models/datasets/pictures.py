@@ -1,4 +1,4 @@
-"""Pictures and drawings that are no DICOM: JPEG and PNG files, and regions given by their corners."""
+"""Images and masks that are not DICOM: JPEG and PNG files, and regions given as polygons, boxes or ellipses."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from models.datasets.case import DatasetError
 from models.types.region import Box, Mask
 
 _DRAWN = 128
-"""Masks are JPEG or PNG: a pixel belongs to a region from this grey on."""
+"""Masks are JPEG or PNG: a pixel of at least this grey value (0 to 255) belongs to a region."""
 
 
 def read_grey(path: Path) -> NDArray[np.float32]:
-    """A picture, rows × columns, float32 in 0..1.
+    """An image file, rows × columns, float32 in 0..1.
 
     Raises:
         DatasetError: the file is not an image.
@@ -29,7 +29,7 @@ def read_grey(path: Path) -> NDArray[np.float32]:
 
 
 def read_drawn(path: Path, shape: tuple[int, int], image: Path) -> NDArray[np.bool_]:
-    """A picture of drawn regions, which must have its image's shape.
+    """A mask file, which must have its image's shape.
 
     Raises:
         DatasetError: the file is not an image, or has another shape than `image`.
@@ -41,7 +41,7 @@ def read_drawn(path: Path, shape: tuple[int, int], image: Path) -> NDArray[np.bo
 
 
 def parts_of(drawn: NDArray[np.bool_]) -> list[Mask]:
-    """The connected regions of a drawing."""
+    """The connected components of a mask."""
     _, labels, stats, _ = cv2.connectedComponentsWithStats(drawn.astype(np.uint8))
     found = []
     for part, (left, top, width, height, _) in enumerate(stats[1:].tolist(), start=1):
@@ -51,7 +51,7 @@ def parts_of(drawn: NDArray[np.bool_]) -> list[Mask]:
 
 
 def box_mask(edges: Sequence[float], shape: tuple[int, int]) -> Mask | None:
-    """A box (left, top, right, bottom) as far as it lies in an image of this shape; None where it does not."""
+    """A box (left, top, right, bottom), cut to an image of this shape; None if it lies outside."""
     left, top, right, bottom = (round(edge) for edge in edges)
     top, left, bottom, right = max(0, top), max(0, left), min(shape[0], bottom), min(shape[1], right)
     if top >= bottom or left >= right:
@@ -61,7 +61,7 @@ def box_mask(edges: Sequence[float], shape: tuple[int, int]) -> Mask | None:
 
 
 def polygon_mask(xy: Sequence[tuple[float, float]], shape: tuple[int, int]) -> Mask | None:
-    """The pixels of a closed polygon (its edge included), as far as it lies in an image of this shape."""
+    """The pixels of a closed polygon (its edge included), cut to an image of this shape; None if it lies outside."""
     points = np.rint(np.array(xy, dtype=np.float64).reshape(-1, 1, 2)).astype(np.int32)
     return _in_image(points, shape)
 
@@ -69,7 +69,7 @@ def polygon_mask(xy: Sequence[tuple[float, float]], shape: tuple[int, int]) -> M
 def ellipse_mask(
     centre: tuple[float, float], radii: tuple[float, float], radians: float, shape: tuple[int, int]
 ) -> Mask | None:
-    """The pixels of an ellipse: centre and radii in x, y, turned clockwise by `radians`."""
+    """The pixels of an ellipse: centre and radii in x, y, rotated clockwise by `radians`; None if it lies outside."""
     turn = np.linspace(0, 2 * np.pi, 180, endpoint=False)
     x, y = radii[0] * np.cos(turn), radii[1] * np.sin(turn)
     cosine, sine = np.cos(radians), np.sin(radians)

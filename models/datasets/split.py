@@ -1,4 +1,4 @@
-"""Who is trained on and who is held out: by patient, never by image."""
+"""Splits into training, validation and test images: by patient, never by image."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SIDES = ("train", "validation", "test")
 
 
 class SplitError(UserError):
-    """The images cannot be split, a split file cannot be used, or a patient stands on two sides."""
+    """The images cannot be split, a split file cannot be used, or a patient is on two sides."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,9 @@ class Split:
 
     Attributes:
         scheme: how it was made: "patient", "official", "paper" or "fold 2 of 5".
-        seed: of its draw.
-        left_out: images that could be of a patient of another side.
+        seed: of its random draw.
+        train, validation, test: names of images.
+        left_out: images that may belong to a patient of another side.
     """
 
     scheme: str
@@ -37,7 +38,7 @@ class Split:
     left_out: tuple[str, ...] = ()
 
     def write(self, path: Path) -> None:
-        """Writes the split as JSON, so that it can be read, checked and used again."""
+        """Writes the split as JSON; `read_split` reads it."""
         write_durably(path, (json.dumps(asdict(self), indent=1) + "\n").encode())
 
 
@@ -45,8 +46,8 @@ def read_split(path: Path, cases: Iterable[Case]) -> Split:
     """A split that `Split.write` wrote, for these images.
 
     Raises:
-        SplitError: the file is missing or no split, names an image that is not among `cases`, or has a patient on two
-            sides.
+        SplitError: the file is missing or not a split, names an image that is not among `cases`, or has a patient on
+            two sides.
     """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -72,15 +73,15 @@ def read_split(path: Path, cases: Iterable[Case]) -> Split:
 
 
 def split_by_patient(cases: Sequence[Case], test: float, validation: float, seed: int) -> Split:
-    """Holds out patients, each data set on its own, evenly in pathology (and in what is drawn).
+    """Holds out patients, in each data set separately, stratified by pathology (and by kinds of lesions).
 
-    Where all patients of a set are known they are dealt one by one. Where some images are known only to be of one of a
-    range of patients, intervals of patients are held out, and images that reach into two sides are left out.
+    If all patients of a set are known, they are assigned one by one. If some images are known only to belong to one of
+    a range of patients, intervals of patients are held out, and images whose range overlaps two sides are left out.
 
     Args:
         cases: the images.
-        test: the share of images to hold out for the figures, 0..1.
-        validation: the share that chooses the best weights, 0..1.
+        test: the share of images to hold out for the test, 0..1.
+        validation: the share of images by which the best weights are chosen, 0..1.
         seed: the same seed and cases give the same split.
 
     Raises:
@@ -99,17 +100,17 @@ def paper(cases: Sequence[Case], seed: int) -> Split:
 
 
 def official(cases: Sequence[Case], validation: float, seed: int) -> Split:
-    """The publishers' own test images; of their training patients the share `validation` is held out.
+    """The publishers' split; without validation images of theirs, the share `validation` of the others is held out.
 
-    A patient on both of the publishers' sides is a test patient: the other images are left out.
+    A patient on both of the publishers' sides is a test patient: the patient's other images are left out.
 
     Raises:
-        SplitError: the publishers of a set made no sides, or there are too few patients.
+        SplitError: the publishers of a set made no split, or there are too few patients.
     """
     _check_some(cases)
     if strays := [case for case in cases if case.official is None or len(case.patients) > 1]:
         raise SplitError(
-            f"{strays[0].dataset} has no official sides ({strays[0].name}). Split by patient instead (scheme patient)."
+            f"{strays[0].dataset} has no official split ({strays[0].name}). Split by patient instead (scheme patient)."
         )
     tested = {case.patients[0] for case in cases if case.official is Side.TEST}
     test = [case for case in cases if case.official is Side.TEST]
@@ -124,9 +125,9 @@ def official(cases: Sequence[Case], validation: float, seed: int) -> Split:
 
 
 def folds(cases: Sequence[Case], k: int, seed: int) -> list[Split]:
-    """`k` splits by patient: each image is tested once, and validated on once (in the split before).
+    """`k` splits by patient: each image is a test image once, and a validation image once (in the split before).
 
-    Images of which only a range of patients is known, and that reach into two folds, are tested in none.
+    Images of which only a range of patients is known, and whose range overlaps two folds, are test images in none.
 
     Raises:
         SplitError: fewer than three folds, or fewer patients than folds.
@@ -151,10 +152,10 @@ def sides(cases: Iterable[Case], split: Split) -> tuple[list[Case], list[Case], 
 
 
 def check_disjoint(split: Split, cases: Iterable[Case]) -> None:
-    """Makes sure that no patient can stand on two sides.
+    """Checks that no patient can be on two sides.
 
     Raises:
-        SplitError: one does; the message names two of the images.
+        SplitError: a patient may be on two sides; the message names two of the images.
     """
     patients = {case.name: case.patients for case in cases}
     seen: dict[str, tuple[str, str]] = {}
@@ -178,13 +179,13 @@ def _random_split(scheme: str, cases: Sequence[Case], test: float, validation: f
 
 
 def _side(where: frozenset[int], roles: dict[int, str]) -> str:
-    """The side of an image that may stand in these parts; parts without a role are trained on."""
+    """The side of an image that may be in these parts; parts without a role are for training."""
     possible = {roles.get(part, "train") for part in where}
     return possible.pop() if len(possible) == 1 else "left_out"
 
 
 def _split(scheme: str, seed: int, cases: Sequence[Case], side_of: dict[str, str]) -> Split:
-    """The split, after it was found to have three sides and no patient on two."""
+    """The split, after a check that no side is empty and no patient is on two sides."""
     names = {
         side: tuple(case.name for case in cases if side_of.get(case.name, "left_out") == side)
         for side in (*_SIDES, "left_out")

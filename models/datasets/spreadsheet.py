@@ -1,4 +1,4 @@
-"""One sheet of an Excel workbook as a table (ECMA-376 Part 1, §18): texts and numbers, nothing else."""
+"""Reads one sheet of an Excel workbook as a table (ECMA-376 Part 1, §18): only texts and numbers."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from models.datasets.tables import Row, check_columns
 _MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 _RELATION = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
 _LARGEST_PART = 100_000_000
-"""No table of a data set comes near: a workbook that unpacks to more bytes is none."""
+"""Bytes. A data set's table is far smaller: a workbook with a larger part is refused."""
 
 
 def read_sheet(path: Path, columns: Sequence[str], sheet: str = "all") -> list[Row]:
-    """The rows below the sheet's first, by that row's names; stripped, "" where a cell is empty.
+    """The rows below the header row, by column name; stripped, "" where a cell is empty.
 
     Args:
-        columns: those that must be there.
-        sheet: its name; the workbook's first sheet where there is none so called.
+        columns: the required columns.
+        sheet: its name; if the workbook has no sheet of this name, its first sheet is read.
 
     Raises:
-        DatasetError: the file is missing, no workbook, or a column is missing.
+        DatasetError: the file is missing or not a workbook, or a column is missing.
     """
     try:
         with zipfile.ZipFile(path) as book:

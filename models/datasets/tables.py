@@ -1,4 +1,4 @@
-"""The tables that data sets come with."""
+"""Reads the CSV tables of data sets."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def read_csv(path: Path, columns: Sequence[str], delimiter: str = ",") -> list[R
     """The rows of a CSV file.
 
     Args:
-        columns: those that must be there.
+        columns: the required columns.
 
     Raises:
-        DatasetError: the file is missing, is no text, or a column is missing.
+        DatasetError: the file is missing or not UTF-8 text, or a column is missing.
     """
     if not path.is_file():
         raise DatasetError(f"{path} is missing. The data set is incomplete: fetch it again.")
@@ -35,12 +35,12 @@ def read_csv(path: Path, columns: Sequence[str], delimiter: str = ",") -> list[R
 
 
 def check_columns(path: Path, header: Iterable[str], columns: Sequence[str]) -> None:
-    """Raises DatasetError where a table lacks a column."""
+    """Raises DatasetError if a table lacks a column."""
     known = set(header)
     if missing := [column for column in columns if column not in known]:
         raise DatasetError(f"{path} has no column {', '.join(missing)}. Fetch the table as it was published.")
 
 
 def _clean(row: dict[str | None, object]) -> Row:
-    # Cells beyond the header stand under None, cells that are not there are None.
+    # csv.DictReader puts cells beyond the header under the key None, and gives missing cells the value None.
     return {name.strip(): str(value or "").strip() for name, value in row.items() if name is not None}

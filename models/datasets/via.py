@@ -1,4 +1,4 @@
-"""Regions as the VGG Image Annotator exports them (CSV): one row a region, its shape as JSON."""
+"""Regions as the VGG Image Annotator exports them (CSV): one row per region, its shape as JSON."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Region:
     shape: Mapping[str, Any]
 
     def mask(self, rows_columns: tuple[int, int]) -> Mask | None:
-        """Its pixels in an image of this shape; None where it encloses none there (a point, a line)."""
+        """Its pixels in an image of this shape; None if it encloses none (a point, a line)."""
         match self.shape:
             case {"name": "polygon" | "polyline", "all_points_x": [_, _, _, *_] as x, "all_points_y": y}:
                 return polygon_mask(list(zip(x, y, strict=True)), rows_columns)
@@ -40,10 +40,10 @@ class Region:
 
 
 def drawn_regions(path: Path) -> dict[str, list[Region]]:
-    """The regions of a file by the name of their image, without its ending.
+    """The regions of a file, by the name of their image without its extension.
 
     Raises:
-        DatasetError: the file is missing or no such export.
+        DatasetError: the file is missing or not such an export.
     """
     found = defaultdict(list)
     for line, row in enumerate(read_csv(path, ("#filename", "region_shape_attributes")), start=2):

@@ -2,13 +2,13 @@
 
 Source: Nguyen et al. 2023 (Scientific Data, 10.1038/s41597-023-02100-7). The folder read here:
 
-    breast-level_annotations.csv   one row an image: view, BI-RADS and density of its breast, training or test
-    finding_annotations.csv        one row a finding: categories, BI-RADS, box
+    breast-level_annotations.csv   one row per image: view, BI-RADS and density of its breast, training or test
+    finding_annotations.csv        one row per finding: categories, BI-RADS, box
     images/STUDY/IMAGE.dicom
 
-Findings are boxes, never outlines, and nobody took a biopsy: no pathology is known. Benign findings (BI-RADS 2) were
+Findings are boxes, never outlines, and there are no biopsies: no pathology is known. Benign findings (BI-RADS 2) were
 not drawn, so an image of such a breast is not marked up. The publishers give no patient numbers; each study counts as
-a patient, as their own split does.
+a patient, as in their own split.
 """
 
 from __future__ import annotations
@@ -45,17 +45,17 @@ _CALCIFICATION = "Suspicious Calcification"
 _WHOLE_BREAST = "Global Asymmetry"
 _NOTHING = "No Finding"
 _SIZES = (
-    "the image has {shape[0]} × {shape[1]} pixels, and its boxes are drawn on {told[0]} × {told[1]}: "
+    "the image has {shape[0]} × {shape[1]} pixels, and its boxes are drawn on {stated[0]} × {stated[1]}: "
     "fetch the image as it was published"
 )
 
 
 def read_vindr_mammo(folder: Path, reader: DicomReader) -> Cases:
-    """The images of the set; no pixels are read. Of images with boxes the header is: boxes drawn on an image of
-    another size would lie elsewhere.
+    """The images of the set; no pixels are read. The headers of images with boxes are read, to check the size: boxes
+    drawn on an image of another size would be in the wrong place.
 
     Raises:
-        DatasetError: a table is missing or not as it was published; a header cannot be read.
+        DatasetError: a table is missing or was changed; a header cannot be read.
     """
     images = read_csv(folder / "breast-level_annotations.csv", _IMAGES)
     findings = defaultdict(list)
@@ -68,18 +68,18 @@ def read_vindr_mammo(folder: Path, reader: DicomReader) -> Cases:
         if not path.is_file():
             left_out.append(LeftOut(row["image_id"], "the image is not in the folder"))
             continue
-        told = int(_number(row["height"]) or 0), int(_number(row["width"]) or 0)
+        stated = int(_number(row["height"]) or 0), int(_number(row["width"]) or 0)
         found = findings[row["image_id"]]
-        if any(_kind(categories) for _, categories in found) and (shape := reader.shape(path)) != told:
-            left_out.append(LeftOut(row["image_id"], _SIZES.format(shape=shape, told=told)))
+        if any(_kind(categories) for _, categories in found) and (shape := reader.shape(path)) != stated:
+            left_out.append(LeftOut(row["image_id"], _SIZES.format(shape=shape, stated=stated)))
             continue
-        lesions, faulty = _lesions(row["image_id"], told, found)
+        lesions, faulty = _lesions(row["image_id"], stated, found)
         left_out.extend(faulty)
         cases.append(_case(row, path, lesions, not faulty, reader))
     return Cases(tuple(cases), tuple(left_out))
 
 
-def _case(row: Row, path: Path, lesions: tuple[Lesion, ...], all_told: bool, reader: DicomReader) -> Case:
+def _case(row: Row, path: Path, lesions: tuple[Lesion, ...], complete: bool, reader: DicomReader) -> Case:
     birads = birads_of(row["breast_birads"])
 
     def read() -> Mammogram:
@@ -95,7 +95,7 @@ def _case(row: Row, path: Path, lesions: tuple[Lesion, ...], all_told: bool, rea
         pathology=None,
         birads=birads,
         density=density_of(row["breast_density"]),
-        marked_up=all_told and (bool(lesions) or birads == "1"),
+        marked_up=complete and (bool(lesions) or birads == "1"),
         label_is_fair=True,
         official=_SIDES.get(row["split"]),
         read=read,
@@ -107,14 +107,14 @@ def _case(row: Row, path: Path, lesions: tuple[Lesion, ...], all_told: bool, rea
 def _lesions(
     image: str, shape: tuple[int, int], findings: list[tuple[Row, list[str]]]
 ) -> tuple[tuple[Lesion, ...], tuple[LeftOut, ...]]:
-    """What is drawn in one image, and what of it hides lesions and cannot be used."""
+    """The lesions drawn in one image, and its findings that may be lesions and cannot be used."""
     lesions, left_out = [], []
     for finding, categories in findings:
         kind = _kind(categories)
         if kind is None:
             if _WHOLE_BREAST in categories:
-                left_out.append(LeftOut(f"{image}, {_WHOLE_BREAST}", "it is no lesion with an outline"))
-            continue  # skin and nipple: neither a lesion nor one's hiding place
+                left_out.append(LeftOut(f"{image}, {_WHOLE_BREAST}", "it is not a lesion with an outline"))
+            continue  # findings of skin and nipple are not lesions, and cover none
         edges = tuple(_number(finding[edge]) for edge in ("xmin", "ymin", "xmax", "ymax"))
         mask = box_mask([edge for edge in edges if edge is not None], shape) if None not in edges else None
         if mask is None:
@@ -140,7 +140,7 @@ def _kind(categories: list[str]) -> FindingKind | None:
 
 
 def _categories(table: Path, line: int, row: Row) -> list[str]:
-    """The list that stands in a cell as Python writes it: "['Mass', 'Skin Retraction']"."""
+    """The list in a cell, which is written as in Python: "['Mass', 'Skin Retraction']"."""
     try:
         found = ast.literal_eval(row["finding_categories"])
     except (SyntaxError, ValueError):

@@ -1,8 +1,8 @@
-"""Attention: the three that Chen, Liu and Wang compare behind early stages of YOLOv8 (Yolo-MLSAM, section 3.1).
+"""The three attention modules that Chen, Liu and Wang compare after early stages of YOLOv8 (Yolo-MLSAM, section 3.1).
 
-Each weights features (batch × channels × rows × columns) by numbers in 0..1 and keeps their shape. Each begins by
-weighting everything alike (SE by σ(2) ≈ 0.88; CBAM, which weights twice, by σ(2)² ≈ 0.78; ECA, which has no bias, by a
-half), so that a network trained without it keeps what it knows.
+Each multiplies features (batch × channels × rows × columns) by weights in 0..1 and keeps their shape. Each is
+initialised to the same weight everywhere (SE σ(2) ≈ 0.88; CBAM, which weights twice, σ(2)² ≈ 0.78; ECA, which has no
+bias, 1/2), so that weights trained without it remain useful.
 """
 
 from __future__ import annotations
@@ -16,18 +16,19 @@ from torch import nn
 Attention = Literal["none", "cbam", "se", "eca"]
 
 _REDUCTION = 16
-"""Channels to hidden units in CBAM and SE; the published value."""
+"""Channels per hidden unit in CBAM and SE; the published value."""
 _WINDOW = 7
-"""CBAM's window over places; the published value."""
+"""Kernel size of CBAM's spatial attention; the published value."""
 _GAMMA, _B = 2, 1
-"""How ECA's window grows with the channels; the published values."""
+"""ECA's parameters γ and b, which give its kernel size from the number of channels; the published values."""
 
 
 class CBAM(nn.Module):
-    """Weights channels, then places (Yolo-MLSAM, equations 4–11; Woo et al. 2018, doi 10.1007/978-3-030-01234-2_1).
+    """Channel attention, then spatial attention (Yolo-MLSAM, equations 4–11; Woo et al. 2018, doi
+    10.1007/978-3-030-01234-2_1).
 
-    Channels: one two-layer perceptron, shared by the average and the maximum over all places, summed, sigmoid.
-    Places: a 7 × 7 convolution over the average and the maximum over all channels, sigmoid.
+    Channels: one two-layer perceptron, shared by the average and the maximum over all positions, summed, sigmoid.
+    Positions: a 7 × 7 convolution over the average and the maximum over all channels, sigmoid.
     """
 
     def __init__(self, channels: int) -> None:
@@ -44,7 +45,7 @@ class CBAM(nn.Module):
 
 
 class SE(nn.Module):
-    """Squeeze and excitation: weights channels by a two-layer perceptron of their averages over all places.
+    """Squeeze and excitation: weights channels by a two-layer perceptron of their averages over all positions.
 
     Hu, Shen and Sun 2018, doi 10.1109/CVPR.2018.00745, equations 2–4; reduction 16.
     """
@@ -59,10 +60,10 @@ class SE(nn.Module):
 
 
 class ECA(nn.Module):
-    """Efficient channel attention: weights a channel by the averages of itself and its neighbours over all places.
+    """Efficient channel attention: weights a channel by the averages of itself and its neighbours over all positions.
 
     Wang et al. 2020, doi 10.1109/CVPR42600.2020.01155, equations 5, 9 and 12: one convolution along the channels,
-    without bias, its window k = |log2(channels) / 2 + 1/2| made odd.
+    without bias, its kernel size k = |log2(channels) / 2 + 1/2| made odd (`eca_window`).
     """
 
     def __init__(self, channels: int) -> None:
@@ -77,16 +78,16 @@ class ECA(nn.Module):
 
 
 def eca_window(channels: int) -> int:
-    """The odd number of neighbouring channels that ECA looks at: 3 for 64 channels, 5 for 128 to 1,024.
+    """ECA's kernel size, the odd number of neighbouring channels: 3 for 64 channels, 5 for 128 to 1,024.
 
-    As the authors' own code makes it odd: cut to a whole number, and one more where that is even.
+    Made odd as in the authors' own code: truncated to an integer, plus one if that is even.
     """
     whole = int(abs(math.log2(channels) / _GAMMA + _B / _GAMMA))
     return whole if whole % 2 else whole + 1
 
 
 def make_attention(kind: Attention, channels: int) -> nn.Module | None:
-    """The attention of this name; None for "none"."""
+    """The attention module of this name; None for "none"."""
     match kind:
         case "none":
             return None
@@ -105,7 +106,7 @@ def _perceptron(channels: int, bias: float) -> nn.Sequential:
 
 
 def _even(layer: nn.Conv2d, bias: float) -> nn.Conv2d:
-    """The layer, made to answer `bias` whatever it sees."""
+    """The layer, initialised so that its output is `bias` for every input."""
     nn.init.zeros_(layer.weight)
     nn.init.constant_(cast(nn.Parameter, layer.bias), bias)
     return layer

@@ -1,8 +1,8 @@
-"""What is used of ultralytics, and the one place that imports it.
+"""The parts of ultralytics that are used; the only module that imports it.
 
-Importing ultralytics writes a settings file, looks for the network, sets OMP_NUM_THREADS and replaces torch.save. Its
-own switches for that are environment variables, which are therefore set here, before the import, and torch.save is
-put back.
+Importing ultralytics writes a settings file, tests the internet connection, sets OMP_NUM_THREADS and replaces
+torch.save and torch.load. Environment variables control the first three, so they are set here before the import;
+torch.save and torch.load are restored after it.
 """
 
 from __future__ import annotations

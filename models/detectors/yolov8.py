@@ -1,8 +1,8 @@
-"""YOLOv8, plain or with attention behind early stages (Chen, Liu and Wang, Yolo-MLSAM, section 3.1).
+"""YOLOv8, plain or with attention after early stages (Chen, Liu and Wang, Yolo-MLSAM, section 3.1).
 
-The paper does not say which stages those are; here they are the two C2f blocks at strides 4 and 8 (layers 2 and 4),
-and `attended` names others. The network is ultralytics' own with these blocks extended, so its state-dict keys stay
-and stock weights load.
+The paper does not name the stages; by default they are the two C2f blocks at strides 4 and 8 (layers 2 and 4), and
+`attended` can name others. The network is that of ultralytics with these blocks extended: its state-dict keys are
+unchanged, so stock weights can be loaded.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ KINDS = (FindingKind.MASS, FindingKind.CALCIFICATION)
 """The network's classes, in the order of its outputs."""
 
 Stage = Literal[2, 4, 6, 8]
-"""The C2f blocks of the backbone, at strides 4, 8, 16 and 32, by ultralytics' numbers."""
+"""ultralytics' numbers of the backbone's C2f blocks, at strides 4, 8, 16 and 32."""
 ATTENDED_LAYERS: tuple[Stage, ...] = (2, 4)
 
 Scale = Literal["n", "s", "m", "l", "x"]
-"""How wide and deep the network is: YOLOv8's nano, small, medium, large, extra large."""
+"""Width and depth of the network: YOLOv8's nano, small, medium, large, extra large."""
 
 
 class AttendedC2f(C2f):
-    """A C2f block whose output passes through attention; it takes the place, and the weights, of a stock block.
+    """A C2f block followed by attention; it replaces a stock block and uses that block's weights.
 
     Attributes:
-        attention: which one; it is the block's child of that name, so that state dicts tell them apart.
+        attention: its kind; also the name of the child module, so that state-dict keys contain the kind.
     """
 
     attention: Attention
 
     @classmethod
     def convert(cls, block: Any, attention: Attention) -> None:
-        """Turns a stock block into an attended one, in place: ultralytics' bookkeeping on it stays."""
+        """Converts a stock block in place, so that the attributes which ultralytics sets on it are kept."""
         made = make_attention(attention, block.cv2.conv.out_channels)
         if made is not None:
             block.__class__ = cls
@@ -63,8 +63,8 @@ def build(scale: Scale, attention: Attention, attended: Sequence[Stage] = ATTEND
 
     Args:
         scale: YOLOv8's size.
-        attention: what stands behind the attended stages.
-        attended: the stages that are.
+        attention: the attention module after each attended stage.
+        attended: the stages followed by attention.
 
     Raises:
         ValueError: there is no such scale, attention or stage.
@@ -95,7 +95,7 @@ class YoloDetector:
     ) -> None:
         self._network = network.to(device).to(memory_format=torch.channels_last).eval()
         self._device = device
-        # Half precision is faster on a GPU alone.
+        # Half precision is faster only on a GPU.
         self._half = mixed_precision and device.type == "cuda"
         self._input_px, self._confidence, self._iou, self._most = input_px, confidence, iou, most
         self._mirrored = mirrored
@@ -105,14 +105,14 @@ class YoloDetector:
         return self.detect_framed([frame(image.pixels, breast_box(image.pixels), self._input_px) for image in images])
 
     def detect_framed(self, frames: Sequence[Frame]) -> list[tuple[Detection, ...]]:
-        """The same, of images whose breast is framed already in `input_px` pixels."""
-        # A processor gains nothing by batches, and without them what is found in an image never depends, not by a
-        # rounding error, on which others were waiting beside it.
-        at_once = max(1, len(frames)) if self._device.type == "cuda" else 1
+        """The same, for images whose breast is already framed in `input_px` pixels."""
+        # On a CPU batches are not faster, and without them the result of an image does not depend, not even by a
+        # rounding error, on the other images of its batch.
+        batch_size = max(1, len(frames)) if self._device.type == "cuda" else 1
         outputs = [
             output
-            for first in range(0, len(frames), at_once)
-            for output in self._outputs(frames[first : first + at_once])
+            for first in range(0, len(frames), batch_size)
+            for output in self._outputs(frames[first : first + batch_size])
         ]
         return [self._detections(output, breast) for output, breast in zip(outputs, frames, strict=True)]
 
@@ -134,7 +134,7 @@ class YoloDetector:
         return found
 
     def _detections(self, output: torch.Tensor, shown: Frame) -> tuple[Detection, ...]:
-        """`output` is 4 + classes rows (centre x, y, width, height in frame pixels; scores) × places."""
+        """`output` is 4 + classes rows (centre x, y, width, height in frame pixels; scores) × grid cells."""
         scores, kinds = output[4:].max(dim=0)
         sure = scores >= self._confidence
         centres, sizes = output[:2, sure].T, output[2:4, sure].T
@@ -150,9 +150,9 @@ class YoloDetector:
 
 
 def _mirror(outputs: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """What was found in a mirrored frame, each place where it belongs in the frame itself.
+    """The network's output for a mirrored frame, mirrored back.
 
-    `outputs` is batch × (4 + classes) × places; the places are those of strides 8, 16 and 32, row by row.
+    `outputs` is batch × (4 + classes) × grid cells; the cells are those of strides 8, 16 and 32, row by row.
     """
     shapes = [(size[0] // stride, size[1] // stride) for stride in (8, 16, 32)]
     grids = torch.split(outputs, [rows * columns for rows, columns in shapes], dim=-1)
@@ -185,18 +185,18 @@ def load(
     Args:
         weights: the network's state dict, in any floating-point type.
         device: where it runs.
-        mixed_precision: half precision, where the device is a GPU.
+        mixed_precision: use half precision if the device is a GPU.
         scale: YOLOv8's size, "n" to "x".
-        input_px: of the frame that the breast is set in: a side, or rows and columns; multiples of 32.
-        attention: what stands behind the attended stages: "none", "cbam", "se" or "eca".
-        attended: which stages those are; see `build`.
+        input_px: size of the frame that shows the breast: the side of a square, or rows and columns; multiples of 32.
+        attention: the attention module after each attended stage: "none", "cbam", "se" or "eca".
+        attended: those stages; see `build`.
         confidence: boxes below it are not proposed (0.2 as in the paper).
-        iou: of two boxes that overlap by more, the less sure one is dropped.
-        most: no more boxes than this an image.
-        mirrored: the breast is shown a second time, mirrored, and what is said of each place is averaged.
+        iou: of two boxes that overlap by more, the less confident one is dropped.
+        most: the maximum number of boxes per image.
+        mirrored: the network also runs on the mirrored breast, and the two outputs are averaged.
 
     Raises:
-        RuntimeError: the weights are not those of this network.
+        RuntimeError: the weights do not fit this network.
         ValueError: see `build`.
     """
     network = build(scale, attention, attended)

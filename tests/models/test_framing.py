@@ -1,4 +1,4 @@
-"""What is found in a frame lies where it lies in the image."""
+"""Coordinates in a frame map to the right place in the image, and greys are normalised."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from models.types.region import Box, Mask
 
 @pytest.mark.parametrize("side", [64, 512])
 @pytest.mark.parametrize("part", [Box(0, 0, 300, 200), Box(40, 10, 290, 60), Box(100, 30, 160, 200)])
-def test_a_box_goes_to_the_frame_and_back(part: Box, side: int) -> None:
+def test_a_box_maps_to_the_frame_and_back(part: Box, side: int) -> None:
     shown = frame(np.random.default_rng(0).random((300, 200), dtype=np.float32), part, side)
     box = Box(part.top + 8, part.left + 4, part.top + 48, part.left + 44)
     there = (
@@ -23,13 +23,13 @@ def test_a_box_goes_to_the_frame_and_back(part: Box, side: int) -> None:
     assert shown.to_source(*there) == box
 
 
-def test_what_lies_outside_the_part_is_cut_off() -> None:
+def test_a_box_is_cut_to_the_part_shown() -> None:
     shown = frame(np.zeros((100, 100), dtype=np.float32), Box(10, 20, 90, 60), 80)
     assert shown.to_source(-10, -10, 500, 500) == Box(10, 20, 90, 60)
     assert shown.to_source(0, 0, 10, 10) is None
 
 
-def test_a_bright_spot_and_its_mask_meet_in_the_frame() -> None:
+def test_a_bright_spot_and_its_mask_overlap_in_the_frame() -> None:
     pixels = np.zeros((400, 240), dtype=np.float32)
     box = Box(100, 50, 140, 80)
     pixels[box.slices] = 1
@@ -40,13 +40,13 @@ def test_a_bright_spot_and_its_mask_meet_in_the_frame() -> None:
 
 
 @pytest.mark.parametrize(("gain", "offset"), [(0.3, 0.0), (0.5, 0.4)])
-def test_a_darker_or_flatter_image_looks_the_same(gain: float, offset: float) -> None:
+def test_a_darker_or_lower_contrast_image_gives_the_same_frame(gain: float, offset: float) -> None:
     pixels = np.random.default_rng(1).random((200, 100), dtype=np.float32)
-    one = frame(pixels, Box(0, 0, 200, 100), 64)
-    other = frame((pixels * gain + offset).astype(np.float32), Box(0, 0, 200, 100), 64)
-    assert np.allclose(one.pixels, other.pixels, atol=1e-4)
+    reference = frame(pixels, Box(0, 0, 200, 100), 64)
+    changed = frame((pixels * gain + offset).astype(np.float32), Box(0, 0, 200, 100), 64)
+    assert np.allclose(reference.pixels, changed.pixels, atol=1e-4)
 
 
-def test_an_image_of_one_grey_is_shown_as_air() -> None:
+def test_an_image_with_a_single_grey_value_is_shown_as_air() -> None:
     shown = frame(np.full((50, 40), 0.7, dtype=np.float32), Box(0, 0, 50, 40), 32)
     assert not shown.pixels.any()

@@ -1,13 +1,14 @@
-"""The box losses of Yolo-MLSAM (Chen, Liu and Wang, section 3.1), set into ultralytics' loss for YOLOv8.
+"""The box losses of Yolo-MLSAM (Chen, Liu and Wang, section 3.1), inserted into ultralytics' loss for YOLOv8.
 
-The paper's text names CIoU (Zheng et al. 2020); the formula it prints, eq. 3, is L = 1 − IoU + α·d² + β·v with an
-angular term, which is nearer to SIoU (Gevorgyan 2022), and gives no α and β. Both can be chosen; eq. 3 is read so:
+The paper's text names CIoU (Zheng et al. 2020). The formula it prints, eq. 3, is L = 1 − IoU + α·d² + β·v with an
+angular term, which is closer to SIoU (Gevorgyan 2022); it gives no α and β. Both losses are available. Eq. 3 is
+interpreted as follows:
 
-    d   distance of the two centres over the diagonal of the smallest box round both;
-    v   SIoU's angle cost, sin 2φ, times d², φ being the angle between the line of the centres and an axis: 0 where one
-        centre lies straight beside or above the other, d² where they lie cornerwise. In SIoU too the angle acts by
-        way of the distance. Alone it would not shrink with the distance: it would push nearly equal boxes about, and in
-        small trials it kept networks from learning their first boxes at all;
+    d   distance of the two centres, divided by the diagonal of the smallest box around both;
+    v   SIoU's angle cost, sin 2φ, times d², where φ is the angle between the line through the centres and an axis: 0 if
+        the centres lie on a horizontal or vertical line, d² if they lie on a diagonal. In SIoU too the angle acts only
+        through the distance. Alone, the angle term would not shrink with the distance: nearly equal boxes would get
+        large gradients, and in small trials networks did not learn to predict any boxes;
     α   1, as for the distance in CIoU;
     β   1, so that the angle never outweighs the distance.
 """
@@ -34,8 +35,8 @@ def eq3(boxes: Tensor, targets: Tensor, alpha: float = ALPHA, beta: float = BETA
     """Equation 3 for each pair of boxes: 0 where they are equal, less than 1 + α + β.
 
     Args:
-        boxes: n × 4, left, top, right, bottom.
-        targets: the same, of what they should be.
+        boxes: n × 4, left, top, right, bottom, in any unit of length.
+        targets: the boxes they should be; n × 4, the same unit.
         alpha: weight of the squared distance.
         beta: weight of the angular term.
 
@@ -59,7 +60,7 @@ def _area(boxes: Tensor) -> Tensor:
 
 
 class Eq3Loss(BboxLoss):
-    """ultralytics' box loss with eq. 3 in CIoU's place; the distribution focal loss beside it stays."""
+    """ultralytics' box loss with eq. 3 instead of CIoU; its distribution focal loss is unchanged."""
 
     def __init__(self, bins: int, alpha: float, beta: float) -> None:
         super().__init__(bins)
@@ -94,13 +95,13 @@ class Eq3Loss(BboxLoss):
 
 
 def detection_loss(network: nn.Module, box_loss: BoxLoss, alpha: float = ALPHA, beta: float = BETA) -> Any:
-    """ultralytics' loss for YOLOv8 on the network's device, with the box loss of one's choice.
+    """ultralytics' loss for YOLOv8 on the network's device, with the given box loss.
 
     Returns:
-        A callable: what the network gives in training and the targets → (three losses times the images, the same
-        without gradients by name).
+        A callable that takes the network's training output and the targets, and returns the three losses (box, classes,
+        distribution focal), each times the number of images, and the same three losses without gradients.
     """
-    network.args = _GAINS  # type: ignore[assignment]  # where ultralytics' loss looks for its gains
+    network.args = _GAINS  # type: ignore[assignment]  # ultralytics' loss reads its gains from this attribute
     criterion: Any = v8DetectionLoss(network)
     if box_loss == "eq3":
         criterion.bbox_loss = Eq3Loss(criterion.reg_max, alpha, beta).to(criterion.device)

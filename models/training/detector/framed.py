@@ -1,4 +1,4 @@
-"""Cases as a detector is trained and measured on them: read once, framed as the node frames them, kept in memory."""
+"""Images for training and validating a detector: read once, framed as in the node, kept in memory."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ Made = TypeVar("Made")
 
 @dataclass(frozen=True, eq=False)
 class Framed:
-    """An image to be measured on: as the network sees it, and what is to be found in it.
+    """A validation image: the network's input and the true lesions.
 
     Attributes:
-        patient: whose it is.
+        patient: of the image (`Case.patient`).
         shown: the frame.
         lesions: boxes in source pixels.
     """
@@ -38,10 +38,10 @@ class Framed:
 
 @dataclass(frozen=True, eq=False)
 class TrainingImage:
-    """An image to be trained on, a quarter of a `Picture`'s size.
+    """A training image, in a quarter of a `Picture`'s memory.
 
     Attributes:
-        levels: rows × columns, the frame's greys in 255 steps.
+        levels: rows × columns, the frame's greys as integers, 0 to 255.
         outlines, kinds: see `Picture`.
     """
 
@@ -55,38 +55,42 @@ class TrainingImage:
 
 
 def framed(cases: Sequence[Case], size: Size, workers: int) -> list[Framed]:
-    """Every case in a frame of this size, in their order; so many are read at a time.
+    """Every case in a frame of this size, in the cases' order.
+
+    Args:
+        size: of the frames, in pixels.
+        workers: number of threads that read.
 
     Raises:
         DatasetError: a case cannot be read.
     """
 
-    def one(case: Case) -> Framed:
+    def validation_image(case: Case) -> Framed:
         shown, lesions = _read(case, size)
         return Framed(case.patient, shown, tuple(lesion.mask.box for lesion in lesions))
 
-    return _each(cases, one, workers)
+    return _each(cases, validation_image, workers)
 
 
 def training_images(
     cases: Sequence[Case], size: Size, kinds: Sequence[FindingKind], workers: int
 ) -> list[TrainingImage]:
-    """Every case as a training picture; `kinds` are the classes in the order of their numbers. See `framed`."""
+    """Every case as a training image; `kinds` are the classes in the order of their numbers. See `framed`."""
 
-    def one(case: Case) -> TrainingImage:
+    def training_image(case: Case) -> TrainingImage:
         shown, lesions = _read(case, size)
         drawn = [(outline(lesion.mask, shown), kinds.index(lesion.kind)) for lesion in lesions]
         drawn = [(points, kind) for points, kind in drawn if len(points)]
         levels = np.round(shown.pixels * 255).astype(np.uint8)
         return TrainingImage(levels, tuple(points for points, _ in drawn), tuple(kind for _, kind in drawn))
 
-    return _each(cases, one, workers)
+    return _each(cases, training_image, workers)
 
 
 def outline(mask: Mask, shown: Frame) -> NDArray[np.float32]:
-    """Points round a lesion, x and y in frame pixels; none where nothing of it lies in the frame."""
-    found, _ = cv2.findContours(shown.draw(mask).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    points = [one.reshape(-1, 2) for one in found]
+    """The contour points of a lesion (n × 2): x and y in frame pixels; n is 0 if the frame shows nothing of it."""
+    contours, _ = cv2.findContours(shown.draw(mask).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    points = [contour.reshape(-1, 2) for contour in contours]
     return np.concatenate(points).astype(np.float32) if points else np.zeros((0, 2), dtype=np.float32)
 
 

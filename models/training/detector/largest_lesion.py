@@ -1,4 +1,5 @@
-"""How large the lesions are that a detector learns from: a larger outline is doubtful (models/pipeline.py)."""
+"""The size of the largest lesion in a detector's training data: a larger outline is implausible
+(models/pipeline.py)."""
 
 from __future__ import annotations
 
@@ -11,14 +12,14 @@ from models.datasets.case import Case
 
 
 def largest_lesion(cases: Iterable[Case]) -> float | None:
-    """The share of its breast (0..1) that the largest lesion covers, to three digits, rounded up; of a lesion of which
-    only a box was drawn, its box.
+    """The largest share of its breast (0..1) that a lesion covers, rounded up to three decimals; a lesion of which only
+    a box was drawn counts with its box.
 
     Args:
-        cases: images that are learned from; those not marked up are passed over, as the training does.
+        cases: training images; those not marked up are skipped, as in training.
 
     Returns:
-        None where none has a lesion.
+        The share; None if no image has a lesion.
 
     Raises:
         DatasetError: an image cannot be read.

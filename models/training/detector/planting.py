@@ -1,7 +1,7 @@
-"""Lesions planted where there were none: a drawn lesion of one breast set into another.
+"""Copy-paste augmentation (Ghiasi et al., CVPR 2021): copies an annotated lesion of one breast into another.
 
-Of a few hundred pictures a detector learns the breasts by heart; planted lesions part a lesion from the breast it grew
-in (as "copy-paste" does for everyday pictures: Ghiasi et al., CVPR 2021).
+With a few hundred images a detector overfits to the individual breasts; pasted lesions make a lesion independent of its
+breast.
 """
 
 from __future__ import annotations
@@ -14,25 +14,26 @@ from models.training.augment import Picture
 
 _TRIES = 8
 _LARGEST = 0.5
-"""Of the picture's width: larger lesions are the breast, as it were, and are not planted."""
+"""Share of the picture's width: larger lesions fill most of the breast and are not pasted."""
 _ZOOM = 1.3
 _RIM = 0.15
-"""Of a lesion's size: over so much it fades into its new ground."""
+"""Share of a lesion's length: the width of the rim over which it is blended into the new background."""
 _BREAST = 0.08
-"""A smoothed grey from which on it is breast, and not air."""
+"""A smoothed grey value from which on a pixel counts as breast, and not as air."""
 _FAINTEST = 0.8
+"""The least weight of the pasted lesion's grey values against the background's."""
 
 
 def planted(picture: Picture, donor: Picture, draw: np.random.Generator) -> Picture:
-    """The picture with a lesion of the donor in its breast: turned, mirrored, zoomed, its rim blended in.
+    """The picture with a lesion of the donor pasted into its breast: rotated, mirrored, scaled, its rim blended.
 
-    What is carried over is the lesion's contrast to its own surroundings; the ground is the new breast's. Where no
-    place is found that is breast all round and free of lesions, the picture is returned as it is.
+    The lesion keeps its contrast to its own surroundings; the background is the new breast's. If no place is found that
+    is inside the breast and free of lesions, the picture is returned unchanged.
 
     Args:
         picture: any.
-        donor: one with at least one lesion.
-        draw: where every number comes from.
+        donor: a picture with at least one lesion.
+        draw: the source of all random numbers.
     """
     number = int(draw.integers(len(donor.outlines)))
     points = donor.outlines[number]
@@ -59,7 +60,7 @@ def planted(picture: Picture, donor: Picture, draw: np.random.Generator) -> Pict
 
 
 def _placed(centre: NDArray[np.float32], goal: NDArray[np.int64], draw: np.random.Generator) -> NDArray[np.float64]:
-    """A motion (2 × 3) that brings `centre` to `goal`, turned, mirrored and zoomed by chance."""
+    """An affine transform (2 × 3) that maps `centre` to `goal`, with random rotation, mirroring and scale."""
     turn, zoom = draw.uniform(-np.pi, np.pi), _ZOOM ** draw.uniform(-1, 1)
     mirror = np.diag((-1.0 if draw.random() < 0.5 else 1.0, 1.0))
     matrix = zoom * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]) @ mirror
@@ -67,7 +68,7 @@ def _placed(centre: NDArray[np.float32], goal: NDArray[np.int64], draw: np.rando
 
 
 def _is_free(outline: NDArray[np.float32], picture: Picture) -> bool:
-    """Whether it lies within the picture and its box touches no lesion's."""
+    """Whether the outline lies within the picture and its box overlaps no other lesion's."""
     low, high = outline.min(axis=0), outline.max(axis=0)
     if (low < 1).any() or (high > picture.size - 2).any():
         return False
@@ -82,7 +83,7 @@ def _blended(
     length: float,
     draw: np.random.Generator,
 ) -> NDArray[np.float32] | None:
-    """The pixels with the lesion in them; None where what surrounds the place is not breast."""
+    """The picture's pixels with the lesion pasted in; None if the lesion's surroundings are not breast."""
     size = (int(picture.size[0]), int(picture.size[1]))
     length *= float(np.sqrt(abs(np.linalg.det(there[:, :2]))))
     drawn = cv2.warpAffine(lesion, there, size, flags=cv2.INTER_NEAREST)

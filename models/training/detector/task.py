@@ -1,8 +1,8 @@
 """Trains the detector: the `Task` of YOLOv8 with or without attention, on any data set whose lesions are all drawn.
 
 The loss is ultralytics' for YOLOv8 (box loss, distribution focal loss, binary cross-entropy, task-aligned assignment)
-with the box loss of one's choice (`box_loss.py`). The deciding figure is the FROC score on the validation patients,
-measured through the adapter that the node uses. The defaults are Yolo-MLSAM's (section 3.1) where the paper says them.
+with a choice of box loss (`box_loss.py`). The best epoch is chosen by the FROC score on the validation patients,
+measured with the adapter that the node uses. The defaults are Yolo-MLSAM's (section 3.1) where the paper states them.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from models.training.start import take_start
 from models.training.task import groups_by_decay
 
 _PLAIN_SHARE = 0.2
-"""The last epochs see no mosaics, but pictures as they will be."""
+"""The last epochs (this share of all) train without mosaics, on images as they are at inference."""
 _MEASURED_FROM = 0.005
-"""Figures look at all proposals of at least this confidence."""
+"""The validation measures use all proposals of at least this confidence."""
 _MOST = 50
 _EVALUATION_BATCH = 8
 
@@ -50,9 +50,9 @@ class Model(RecipeTable):
 
     Attributes:
         scale: YOLOv8's size.
-        attention: what stands behind the attended stages.
+        attention: the attention module after each attended stage.
         attended: ultralytics' numbers of those stages.
-        input_px: of the frame that the breast is set in: a side, or rows and columns.
+        input_px: size of the frame that shows the breast: the side of a square, or rows and columns.
     """
 
     scale: Scale = "s"
@@ -62,24 +62,24 @@ class Model(RecipeTable):
 
 
 class TaskSettings(RecipeTable):
-    """Pictures, loss and batches; and what the detector does with its boxes when it reads.
+    """Augmentation, loss and batches of the training; and the detector's settings at inference.
 
     Attributes:
-        batch: images a step.
-        mosaic: chance that four images make one; never in the last fifth of the epochs.
-        planted: chance that a picture which is no mosaic gets a lesion of another one (`planting.py`).
-        augment: how far pictures are changed (`augment.py`): 0 not at all, 1 as is usual.
-        unmarked: images without a lesion an epoch, drawn anew each time: at most so many for each image with one.
+        batch: images per step.
+        mosaic: probability that four images are combined to one; 0 in the last fifth of the epochs.
+        planted: probability that an image that is not a mosaic gets a lesion of another image (`planting.py`).
+        augment: strength of the augmentation (`augment.py`): 0 none, 1 the usual strength.
+        unmarked: images without a lesion per epoch, drawn anew for each epoch: at most this many per image with one.
         box_loss: "ciou" or "eq3" (see `box_loss.py`).
-        alpha: of eq. 3, the distance's weight.
-        beta: of eq. 3, the angle's weight.
+        alpha: in eq. 3, the weight of the distance.
+        beta: in eq. 3, the weight of the angle.
         summed: the loss is summed over a batch's images, not averaged: ultralytics' learning rates for SGD expect that.
-        keep_classes: of start weights, also the layers that tell classes apart are taken. False where those are others.
+        keep_classes: of start weights, the classification layers are loaded too. False if their classes are others.
         confidence: the node proposes no box below it (0.2: Yolo-MLSAM, Table 2).
-        false_positives: where given, `confidence` is instead the lowest with at most so many a validation image.
-        iou: of two boxes that overlap by more, the less sure one is dropped.
-        most: the node proposes no more boxes than this an image.
-        mirrored: the node looks at each breast a second time, mirrored.
+        false_positives: if given, `confidence` is instead the lowest one with at most this many per validation image.
+        iou: of two boxes that overlap by more, the less confident one is dropped.
+        most: the maximum number of boxes that the node proposes per image.
+        mirrored: the node also runs the network on the mirrored breast and averages the two outputs.
     """
 
     batch: int = Field(default=8, ge=1)
@@ -124,28 +124,28 @@ class Detecting:
         return groups_by_decay(self.network)
 
     def steps(self) -> int:
-        return -(-(len(self._marked) + self._unmarked_an_epoch) // self._task.batch)
+        return -(-(len(self._marked) + self._unmarked_per_epoch) // self._task.batch)
 
     @property
-    def _unmarked_an_epoch(self) -> int:
+    def _unmarked_per_epoch(self) -> int:
         return min(len(self._unmarked), round(self._task.unmarked * len(self._marked)))
 
     def batches(self, epoch: int) -> Iterator[Batch]:
-        """See the protocol. Pictures are made in threads, a batch ahead, each by draws of its own."""
+        """See the protocol. Images are augmented in threads, one batch ahead, each with its own random generator."""
         seed, size = self._fit.seed, self._task.batch
         draw = np.random.default_rng((seed, epoch))
-        unmarked = draw.permutation(self._unmarked)[: self._unmarked_an_epoch].tolist()
+        unmarked = draw.permutation(self._unmarked)[: self._unmarked_per_epoch].tolist()
         order = draw.permutation([*self._marked, *unmarked]).astype(int).tolist()
         mosaics = self._task.mosaic if epoch < self._fit.epochs * (1 - _PLAIN_SHARE) else 0.0
 
-        def made(number: int) -> Picture:
+        def augmented(number: int) -> Picture:
             return self._augmented(number, mosaics, np.random.default_rng((seed, epoch, number)))
 
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
             ahead: Iterator[Picture] = iter(())
             for first in range(0, len(order), size):
-                # map begins at once: the next batch is made while this one is trained on.
-                now, ahead = ahead, pool.map(made, order[first : first + size])
+                # map starts the threads at once: the next batch is augmented while this one is used for training.
+                now, ahead = ahead, pool.map(augmented, order[first : first + size])
                 if first:
                     yield _tensors(list(now))
             if order:
@@ -167,7 +167,7 @@ class Detecting:
         pixels, targets = batch
         images = pixels.to(device)[:, None].expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
         outputs = network(images)
-        # Sums over thousands of places, and boxes, are beyond half precision.
+        # Sums over thousands of grid cells and boxes need more than half precision.
         with torch.autocast(device.type, enabled=False):
             outputs = {name: _float(value) for name, value in outputs.items()}
             losses, _ = self._criterion(network)(outputs, {name: target.to(device) for name, target in targets.items()})
@@ -183,17 +183,17 @@ class Detecting:
         return self._loss_of[1]
 
     def validate(self, network: nn.Module) -> dict[str, float]:
-        """ "froc": the mean sensitivity at 1/4, 1/2, 1, 2 and 4 false positives an image; and that at 1."""
+        """ "froc": the mean sensitivity at 1/4, 1/2, 1, 2 and 4 false positives per image; "sensitivity at 1": at 1."""
         results = self._results(network)
         return {"froc": froc_score(results), "sensitivity at 1": sensitivity(results, 1.0)}
 
     def operating_point(self, network: nn.Module, false_positives: float) -> float:
-        """The lowest confidence, in thousandths, with at most so many false positives a validation image."""
+        """The lowest confidence, in thousandths, with at most this many false positives per validation image."""
         least = threshold(self._results(network), false_positives)
         return min(0.999, math.floor(max(least, _MEASURED_FROM) * 1000 + 1) / 1000)
 
     def chosen(self, network: nn.Module) -> dict[str, Any]:
-        """Settings of the part that the validation patients choose: the confidence, where the recipe says so."""
+        """Settings that are chosen on the validation patients: the confidence, if the recipe has `false_positives`."""
         wanted = self._task.false_positives
         return {} if wanted is None else {"confidence": self.operating_point(network, wanted)}
 
@@ -226,15 +226,15 @@ def prepare(
 
     Args:
         recipe: with `Model` and `TaskSettings` as its tables.
-        train: images to learn from; those not marked up are passed over.
-        validation: images to be judged by; the same.
-        start: weights to start from, a state dict or a checkpoint of ultralytics'; None for random ones.
-        device: where it will be trained.
+        train: training images; those not marked up are skipped.
+        validation: validation images; the same.
+        start: start weights, a state dict or a checkpoint of ultralytics; None for random ones.
+        device: not used: the images stay in main memory.
 
     Raises:
         DatasetError: a case cannot be read, or no image has a lesion.
-        StartError: the start weights cannot be read, or are not half of the network (attention and the layers that
-            tell classes apart not counted).
+        StartError: the start weights cannot be read, or cover less than half of the network (attention and the
+            classification layers not counted).
     """
     model: Model = recipe.model
     task: TaskSettings = recipe.task
@@ -242,8 +242,8 @@ def prepare(
     network = build(model.scale, model.attention, model.attended)
     if start is not None:
         weights = read_start(start)
-        taken = {name: tensor for name, tensor in weights.items() if task.keep_classes or not _tells_classes(name)}
-        take_start(network, taken, start, lambda name: _tells_classes(name) or model.attention in name.split("."))
+        taken = {name: tensor for name, tensor in weights.items() if task.keep_classes or not _is_classes(name)}
+        take_start(network, taken, start, lambda name: _is_classes(name) or model.attention in name.split("."))
     workers = torch.get_num_threads()
     pictures = training_images([case for case in train if case.marked_up], model.input_px, KINDS, workers)
     judged = framed([case for case in validation if case.marked_up], model.input_px, workers)
@@ -254,13 +254,13 @@ def prepare(
         if not any(marked):
             raise DatasetError(
                 f"No {name} image has a lesion that can be used. Of {len(offered)} images {len(offered) - len(marked)} "
-                "were passed over because not all their lesions are drawn. Give more images, or split otherwise."
+                "were skipped because not all their lesions are drawn. Give more images, or split them in another way."
             )
     return Detecting(network, model, task, recipe.fit, pictures, judged)
 
 
 def part(network: nn.Module, recipe: Recipe) -> tuple[str, dict[str, Any]]:
-    """The architecture's name and settings, as bundle.toml has them."""
+    """The architecture's name and settings, as written to bundle.toml."""
     model: Model = recipe.model
     task: TaskSettings = recipe.task
     return "yolov8", {
@@ -270,7 +270,8 @@ def part(network: nn.Module, recipe: Recipe) -> tuple[str, dict[str, Any]]:
 
 
 def _tensors(batch: Sequence[Picture]) -> Batch:
-    """Images (batch × rows × columns) and targets as ultralytics' loss takes them: boxes as centre and size, 0..1."""
+    """Images (batch × rows × columns) and targets in the format of ultralytics' loss: boxes as centre and size,
+    0..1."""
     rows, columns = batch[0].pixels.shape
     corners = torch.from_numpy(np.concatenate([picture.boxes() for picture in batch]))
     corners /= torch.tensor([columns, rows, columns, rows])
@@ -286,6 +287,6 @@ def _float(value: Any) -> Any:
     return [part.float() for part in value] if isinstance(value, list) else value.float()
 
 
-def _tells_classes(name: str) -> bool:
-    """Whether a tensor is of the last layers of the class branches: their width is the number of classes."""
+def _is_classes(name: str) -> bool:
+    """Whether a tensor belongs to the last layers of the class branches: their width is the number of classes."""
     return ".cv3." in name and name.split(".")[4] == "2"

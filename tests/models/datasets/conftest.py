@@ -30,9 +30,9 @@ def table(path: Path, columns: Sequence[str], rows: Sequence[Sequence[object]], 
 
 @pytest.fixture
 def cbis(tmp_path: Path) -> Path:
-    """Four patients. 1: a malignant mass, its mask first and its crop second. 2: two masses in one image, benign; the
-    crop stands before the mask, in series of descriptive names. 3: a calcification and, as another part's film, a mass
-    in the same view. 4: a calcification whose mask is not of the image's size."""
+    """Four patients. 1: a malignant mass, its mask first and its crop second. 2: two benign masses in one image; the
+    crop comes before the mask, in series with descriptive names. 3: a calcification and, on a film of another part, a
+    mass in the same view. 4: a calcification whose mask does not have the image's size."""
     root = tmp_path / "CBIS-DDSM"
     root.mkdir()
     uid = "1.3.6.1.4.1.9590.100.1.2.1"
@@ -66,20 +66,20 @@ def cbis(tmp_path: Path) -> Path:
     calc[1].append(("P_00004", 1, "RIGHT", "CC", 1, "calcification", "PUNCTATE", "N/A", 0, "BENIGN", 3))
 
     paths = ("image file path", "cropped image file path", "ROI mask file path")
-    told = ("left or right breast", "image view", "abnormality id", "abnormality type")
+    common = ("left or right breast", "image view", "abnormality id", "abnormality type")
     for side, masses, calcifications in zip(("train", "test"), mass, calc, strict=True):
-        # The paths of the published tables do not agree with the downloads: nobody is to read them.
+        # The paths in the published tables do not match the downloads: the reader must not use them.
         wrong = ("nowhere/000000.dcm", "nowhere/000001.dcm\n", "nowhere/000000.dcm\n")
         shape = ("mass shape", "mass margins", "assessment", "pathology", "subtlety")
         table(
             root / f"mass_case_description_{side}_set.csv",
-            ("patient_id", "breast_density", *told, *shape, *paths),
+            ("patient_id", "breast_density", *common, *shape, *paths),
             [(*row, *wrong) for row in masses],
         )
         kind = ("calc type", "calc distribution", "assessment", "pathology", "subtlety")
         table(
             root / f"calc_case_description_{side}_set.csv",
-            ("patient_id", "breast density", *told, *kind, *paths),
+            ("patient_id", "breast density", *common, *kind, *paths),
             [(*row, *wrong) for row in calcifications],
         )
     return root
@@ -87,8 +87,8 @@ def cbis(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def inbreast(tmp_path: Path) -> Path:
-    """Four images of two patients: a mass with spicules; calcifications, grouped and stray; a normal breast; one with
-    BI-RADS 2 and nothing drawn."""
+    """Four images of two patients: a mass with spicules; calcifications, grouped and single; a normal breast; a breast
+    with BI-RADS 2 and nothing drawn."""
     root = tmp_path / "INbreast"
     (root / "AllXML").mkdir(parents=True)
     rows = []
@@ -124,7 +124,7 @@ def regions(root: Path, number: int, drawn: Sequence[tuple[str, Sequence[tuple[i
 
 @pytest.fixture
 def vindr(tmp_path: Path) -> Path:
-    """Two studies: one with a mass and a box that reaches out of the image, one normal and with a benign breast."""
+    """Two studies: one with a mass, and a box that extends beyond the image; one with a normal and a benign breast."""
     root = tmp_path / "vindr-mammo"
     images, findings = [], []
     for study, image, side, view, birads, density, split in (

@@ -1,4 +1,4 @@
-"""Data sets read DICOM as the node does."""
+"""Data sets read DICOM files as the node does."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def image(tmp_path: Path) -> Path:
 
 
 def segmentation(images: list[Dataset], planes: np.ndarray, kind: SegmentationTypeValues, path: Path) -> Path:
-    """Writes a SEG of frames × rows × columns × segments (or of labels)."""
+    """Writes a SEG from planes of frames × rows × columns × segments (or, for a label map, frames × rows × columns)."""
     count = int(planes.max()) if planes.ndim == 3 else planes.shape[-1]
     Segmentation(
         source_images=images,
@@ -82,7 +82,7 @@ def test_segments_are_read_and_may_overlap(image: Path, tmp_path: Path, kind: Se
     assert [mask.box for _, mask in found] == [Box(5, 7, 15, 20), Box(6, 7, 16, 20)]
 
 
-def test_less_than_half_is_not_drawn(image: Path, tmp_path: Path) -> None:
+def test_a_fractional_segment_below_one_half_is_not_read(image: Path, tmp_path: Path) -> None:
     drawn = planes() * np.array([0.4, 0.6])
     path = segmentation([dcmread(image)], drawn, SegmentationTypeValues.FRACTIONAL, tmp_path / "seg.dcm")
     assert [label for label, _ in CaseReader().segments(path, SHAPE)] == ["lesion 2"]
@@ -95,7 +95,7 @@ def test_a_label_map_is_read_without_its_background(image: Path, tmp_path: Path)
     assert [mask.box for _, mask in CaseReader().segments(path, SHAPE)] == [Box(5, 7, 15, 20), Box(20, 3, 22, 9)]
 
 
-def test_an_empty_segment_is_absent_and_many_are_read(image: Path, tmp_path: Path) -> None:
+def test_an_empty_segment_is_skipped_and_twelve_segments_are_read(image: Path, tmp_path: Path) -> None:
     drawn = planes(12)
     drawn[..., 3] = 0
     path = segmentation([dcmread(image)], drawn, SegmentationTypeValues.BINARY, tmp_path / "seg.dcm")

@@ -1,4 +1,4 @@
-"""What `--data NAME:FOLDER` opens."""
+"""`--data NAME:FOLDER` opens data sets."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from models.datasets.case import DatasetError
 from models.datasets.catalog import open_data
 
 
-def test_several_sets_become_one_and_their_patients_keep_apart(cbis: Path, vindr: Path) -> None:
+def test_several_sets_become_one_and_their_patients_stay_distinct(cbis: Path, vindr: Path) -> None:
     found = open_data([f"cbis-ddsm:{cbis}", f"vindr-mammo:{vindr}"], CaseReader())
-    assert {one.dataset for one in found.cases} == {"cbis-ddsm", "vindr-mammo"}
-    assert all(patient.startswith(f"{one.dataset}/") for one in found.cases for patient in one.patients)
-    assert len({one.name for one in found.cases}) == len(found.cases) == 8
+    assert {image.dataset for image in found.cases} == {"cbis-ddsm", "vindr-mammo"}
+    assert all(patient.startswith(f"{image.dataset}/") for image in found.cases for patient in image.patients)
+    assert len({image.name for image in found.cases}) == len(found.cases) == 8
 
 
 @pytest.mark.parametrize(
@@ -26,12 +26,12 @@ def test_several_sets_become_one_and_their_patients_keep_apart(cbis: Path, vindr
         ("cbis-ddsm:/nowhere/at/all", "/nowhere/at/all is not a folder"),
     ],
 )
-def test_what_names_no_data_is_refused_with_what_to_give(spec: str, message: str) -> None:
+def test_a_wrong_data_option_is_refused_and_the_message_says_what_to_give(spec: str, message: str) -> None:
     with pytest.raises(DatasetError, match=message):
         open_data([spec], CaseReader())
 
 
-def test_nothing_to_open_and_a_set_given_twice_are_refused(vindr: Path) -> None:
+def test_no_data_set_and_a_data_set_given_twice_are_refused(vindr: Path) -> None:
     with pytest.raises(DatasetError, match="No data set is given"):
         open_data([], CaseReader())
     with pytest.raises(DatasetError, match="Two images are named i1"):

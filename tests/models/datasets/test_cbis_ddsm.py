@@ -1,4 +1,4 @@
-"""CBIS-DDSM as TCIA ships it, traps and all."""
+"""CBIS-DDSM as TCIA publishes it, with its known defects."""
 
 from __future__ import annotations
 
@@ -25,48 +25,48 @@ def opened(folder: Path) -> Cases:
 
 
 def case(folder: Path, name: str) -> Case:
-    return next(one for one in opened(folder).cases if one.name == name)
+    return next(image for image in opened(folder).cases if image.name == name)
 
 
-def lesions(one: Case) -> tuple[Lesion, ...]:
-    return one.read_lesions(one.read())
+def lesions(image: Case) -> tuple[Lesion, ...]:
+    return image.read_lesions(image.read())
 
 
-def test_an_image_comes_with_what_the_tables_tell_of_it(cbis: Path) -> None:
-    one = case(cbis, MASKED)
-    assert (one.dataset, one.patients, one.laterality, one.view) == (
+def test_an_image_has_the_labels_of_its_tables(cbis: Path) -> None:
+    image = case(cbis, MASKED)
+    assert (image.dataset, image.patients, image.laterality, image.view) == (
         "cbis-ddsm",
         ("cbis-ddsm/P_00001",),
         Laterality.LEFT,
         "CC",
     )
-    assert (one.pathology, one.birads, one.density, one.official) == (Pathology.MALIGNANT, "5", "C", Side.TRAIN)
-    assert one.marked_up
-    assert (one.read().laterality, one.read().view) == (Laterality.LEFT, "CC")
-    (lesion,) = lesions(one)
+    assert (image.pathology, image.birads, image.density, image.official) == (Pathology.MALIGNANT, "5", "C", Side.TRAIN)
+    assert image.marked_up
+    assert (image.read().laterality, image.read().view) == (Laterality.LEFT, "CC")
+    (lesion,) = lesions(image)
     assert (lesion.kind, lesion.pathology, lesion.birads) == (FindingKind.MASS, Pathology.MALIGNANT, "5")
     assert lesion.subtype == "irregular, spiculated"
     assert lesion.outlined
     assert (lesion.mask.box.top, lesion.mask.box.left, lesion.mask.box.height) == (80, 40, 41)
 
 
-def test_the_mask_is_found_whatever_the_files_are_called_and_whichever_comes_first(cbis: Path) -> None:
+def test_the_mask_is_found_for_every_file_name_and_order(cbis: Path) -> None:
     first, second = lesions(case(cbis, TWO))
     assert (first.mask.box.height, second.mask.box.height) == (21, 25)
     assert (first.pathology, second.subtype) == (Pathology.BENIGN, "round")
 
 
-def test_a_mask_of_another_size_is_stretched_to_its_image_and_the_set_says_so(cbis: Path) -> None:
+def test_a_mask_of_another_size_is_resized_to_its_image_and_reported(cbis: Path) -> None:
     assert any(ODD in sentence and "stretched" in sentence for sentence in opened(cbis).mended)
     (lesion,) = lesions(case(cbis, ODD))
     assert lesion.mask.box.height == pytest.approx(41, abs=2)
     assert lesion.mask.box.top == pytest.approx(100, abs=2)
 
 
-def test_a_film_of_both_parts_is_one_case_with_the_lesions_of_both_and_a_test_image(cbis: Path) -> None:
+def test_a_film_in_both_parts_is_one_test_case_with_the_lesions_of_both(cbis: Path) -> None:
     found = opened(cbis)
     assert len(found.cases) == 4
-    (both,) = [one for one in found.cases if one.patients == ("cbis-ddsm/P_00003",)]
+    (both,) = [image for image in found.cases if image.patients == ("cbis-ddsm/P_00003",)]
     assert both.official is Side.TEST
     assert both.pathology is Pathology.MALIGNANT
     assert {lesion.kind for lesion in lesions(both)} == set(FindingKind) == both.kinds
@@ -78,59 +78,59 @@ def test_two_films_of_one_view_are_not_marked_up(cbis: Path) -> None:
     write_dicom(
         next((cbis / "CBIS-DDSM" / "Mass-Test_P_00003_LEFT_CC_1").rglob("1-1.dcm")), np.eye(300, 200, dtype=np.uint8)
     )
-    films = [one for one in opened(cbis).cases if one.patients == ("cbis-ddsm/P_00003",)]
+    films = [image for image in opened(cbis).cases if image.patients == ("cbis-ddsm/P_00003",)]
     assert [film.marked_up for film in films] == [False, False]
 
 
-def test_a_missing_mask_is_told_and_its_image_not_taken_for_marked_up(cbis: Path) -> None:
+def test_a_missing_mask_is_reported_and_its_image_is_not_marked_up(cbis: Path) -> None:
     for path in (cbis / "CBIS-DDSM" / f"{MASKED}_1").rglob("*.dcm"):
         path.unlink()
     found = opened(cbis)
-    assert [(one.name, one.reason) for one in found.left_out] == [(f"{MASKED}_1", "its mask is not in the folder")]
+    assert [(item.name, item.reason) for item in found.left_out] == [(f"{MASKED}_1", "its mask is not in the folder")]
     assert not case(cbis, MASKED).marked_up
     assert lesions(case(cbis, MASKED)) == ()
 
 
-def test_a_crop_alone_is_not_taken_for_a_mask(cbis: Path) -> None:
+def test_a_crop_without_a_mask_is_not_used_as_a_mask(cbis: Path) -> None:
     next((cbis / "CBIS-DDSM" / f"{MASKED}_1").rglob("1-1.dcm")).unlink()
     assert "none of its files is a mask" in opened(cbis).left_out[0].reason
 
 
 @pytest.mark.parametrize("pixels", [np.zeros(SHAPE, np.uint8), np.arange(240 * 160).reshape(SHAPE) % 4000])
-def test_an_empty_mask_or_a_film_in_its_place_is_told_and_its_image_not_taken_for_marked_up(
+def test_an_empty_mask_or_a_film_in_its_place_is_reported_and_its_image_is_not_marked_up(
     cbis: Path, pixels: np.ndarray
 ) -> None:
     write_dicom(next((cbis / "CBIS-DDSM" / f"{MASKED}_1").rglob("1-1.dcm")), pixels)
     found = opened(cbis)
-    assert [one.name for one in found.left_out] == [f"{MASKED}_1"]
+    assert [item.name for item in found.left_out] == [f"{MASKED}_1"]
     assert "none of its files is a mask" in found.left_out[0].reason
     assert not case(cbis, MASKED).marked_up
     assert lesions(case(cbis, MASKED)) == ()
 
 
-def test_a_missing_image_is_told(cbis: Path) -> None:
+def test_a_missing_image_is_reported(cbis: Path) -> None:
     next((cbis / "CBIS-DDSM" / MASKED).rglob("*.dcm")).unlink()
     found = opened(cbis)
-    assert (MASKED, "it is not in the folder") in [(one.name, one.reason) for one in found.left_out]
+    assert (MASKED, "it is not in the folder") in [(item.name, item.reason) for item in found.left_out]
     assert len(found.cases) == 3
 
 
-def test_without_a_table_no_image_is_marked_up_and_the_set_says_so(cbis: Path) -> None:
-    assert all(one.marked_up for one in opened(cbis).cases)
+def test_without_a_table_no_image_is_marked_up_and_the_missing_table_is_reported(cbis: Path) -> None:
+    assert all(image.marked_up for image in opened(cbis).cases)
     for table in cbis.glob("calc_*.csv"):
         table.unlink()
     found = opened(cbis)
-    assert [one.name for one in found.left_out] == [
+    assert [item.name for item in found.left_out] == [
         f"calc_case_description_{side}_set.csv" for side in ("train", "test")
     ]
-    assert "no image counts as marked up without it" in found.left_out[0].reason
+    assert "without it no image counts as marked up" in found.left_out[0].reason
     assert len(found.cases) == 3
-    assert not any(one.marked_up for one in found.cases)
+    assert not any(image.marked_up for image in found.cases)
 
 
-def test_a_film_whose_other_parts_film_is_missing_is_not_marked_up(cbis: Path) -> None:
+def test_a_film_whose_copy_in_the_other_part_is_missing_is_not_marked_up(cbis: Path) -> None:
     next((cbis / "CBIS-DDSM" / "Calc-Training_P_00003_LEFT_CC").rglob("*.dcm")).unlink()
-    marked_up = {one.name: one.marked_up for one in opened(cbis).cases}
+    marked_up = {image.name: image.marked_up for image in opened(cbis).cases}
     assert marked_up == {MASKED: True, TWO: True, ODD: True, "Mass-Test_P_00003_LEFT_CC": False}
 
 
@@ -159,7 +159,7 @@ def test_a_damaged_table_is_named(cbis: Path, before: str, after: str, message: 
         opened(cbis)
 
 
-def test_a_file_that_is_no_dicom_is_named(cbis: Path) -> None:
+def test_a_file_that_is_not_dicom_is_named(cbis: Path) -> None:
     next((cbis / "CBIS-DDSM" / f"{MASKED}_1").rglob("1-1.dcm")).write_bytes(b"no DICOM")
     with pytest.raises(DatasetError, match=r"1-1\.dcm cannot be used: The file is not a DICOM file"):
         opened(cbis)
@@ -175,7 +175,7 @@ def test_a_file_that_is_no_dicom_is_named(cbis: Path) -> None:
         ("", 0.0435),
     ],
 )
-def test_a_films_spacing_is_its_scanners(cbis: Path, ddsm_case: str, mm: float) -> None:
+def test_a_films_spacing_is_that_of_its_scanner(cbis: Path, ddsm_case: str, mm: float) -> None:
     for table in cbis.glob("*.csv"):
         header, *rows = table.read_text().splitlines()
         table.write_text("\n".join([f"{header},ddsm_case", *(f"{row},{ddsm_case}" for row in rows)]))

@@ -1,4 +1,4 @@
-"""The data set is read as it is described, and what cannot be used is named with its reason."""
+"""CDD-CESM is read as documented, and everything that is left out is named with its reason."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from models.datasets.case import DatasetError, LeftOut, Pathology
 from models.datasets.cdd_cesm import read_cdd_cesm
-from models.datasets.cdd_cesm_regions import kind_of, those_of_lesions
+from models.datasets.cdd_cesm_regions import kind_of, lesion_regions
 from models.datasets.pictures import parts_of, read_drawn
 from models.types.reading import FindingKind
 from models.types.region import Mask
@@ -36,14 +36,16 @@ ROWS, COLUMNS = 400, 300
         ("Normal", None),
     ],
 )
-def test_the_findings_words_tell_masses_from_calcifications(findings: str, kind: FindingKind | None) -> None:
+def test_the_text_of_the_findings_distinguishes_masses_from_calcifications(
+    findings: str, kind: FindingKind | None
+) -> None:
     assert kind_of(findings) is kind
 
 
 def test_every_image_is_listed_once_and_its_smaller_copy_is_left_out_by_name(cesm_template: Path) -> None:
     found = read_cdd_cesm(cesm_template)
     assert len(found.cases) == 8 + 4 + 5
-    assert [one.name for one in found.left_out] == ["P1_L_DM_CC"]
+    assert [item.name for item in found.left_out] == ["P1_L_DM_CC"]
     by_name = {case.name: case for case in found.cases}
     assert by_name["IM0001"].pathology is Pathology.MALIGNANT
     assert by_name["IM0021"].patients == ("9", "10")
@@ -51,18 +53,18 @@ def test_every_image_is_listed_once_and_its_smaller_copy_is_left_out_by_name(ces
     assert by_name["P7_L_DM_MLO"].kinds == {FindingKind.CALCIFICATION}
 
 
-def test_an_image_is_of_its_exam_where_its_patient_is_known(cesm_template: Path) -> None:
+def test_an_image_belongs_to_an_exam_if_its_patient_is_known(cesm_template: Path) -> None:
     by_name = {case.name: case for case in read_cdd_cesm(cesm_template).cases}
     assert (by_name["IM0001"].exam, by_name["P1_L_DM_MLO"].exam, by_name["IM0021"].exam) == ("1", "1", None)
 
 
-def test_malignancy_is_measured_on_native_images_alone(cesm_template: Path) -> None:
-    """View and size give the others' away: all are malignant."""
+def test_malignancy_is_evaluated_only_on_native_images(cesm_template: Path) -> None:
+    """View and size reveal the label of the other images: all are malignant."""
     cases = read_cdd_cesm(cesm_template).cases
     assert all(case.label_is_fair == case.name.startswith("IM") for case in cases)
 
 
-def test_image_and_lesions_are_read(cesm_template: Path) -> None:
+def test_an_image_and_its_lesions_are_read(cesm_template: Path) -> None:
     case = next(case for case in read_cdd_cesm(cesm_template).cases if case.name == "IM0001")
     image = case.read()
     assert (image.shape, image.view, image.spacing_mm) == ((320, 200), "CC", None)
@@ -71,7 +73,7 @@ def test_image_and_lesions_are_read(cesm_template: Path) -> None:
     assert image.pixels[lesion.mask.box.slices][lesion.mask.crop].mean() > 0.8
 
 
-def test_an_image_whose_drawings_are_no_lesions_is_not_taken_for_one_without(cesm: Path) -> None:
+def test_an_image_whose_regions_are_not_lesions_does_not_count_as_free_of_lesions(cesm: Path) -> None:
     path = cesm / "native-cc" / "masks" / "IM0002.png"
     cv2.imwrite(str(path), np.full((320, 200), 255, dtype=np.uint8))
     found = read_cdd_cesm(cesm)
@@ -101,27 +103,27 @@ def test_an_empty_set_is_refused(cesm: Path) -> None:
         read_cdd_cesm(cesm)
 
 
-def test_a_table_cut_short_is_named(cesm: Path) -> None:
+def test_a_table_with_a_missing_column_is_named(cesm: Path) -> None:
     (cesm / "native-cc" / "labels.csv").write_text("file,tcia_name\n")
     with pytest.raises(DatasetError, match=r"labels\.csv has no column repo_class"):
         read_cdd_cesm(cesm)
 
 
-def test_a_file_that_is_no_image_is_named(cesm: Path) -> None:
+def test_a_file_that_is_not_an_image_is_named(cesm: Path) -> None:
     (cesm / "native-cc" / "images" / "IM0001.jpg").write_bytes(b"not a picture")
     with pytest.raises(DatasetError, match=r"IM0001\.jpg cannot be read"):
         read_cdd_cesm(cesm)
 
 
-def test_drawings_that_cannot_be_a_lesion_are_left_out_each_with_its_reason(tmp_path: Path) -> None:
+def test_regions_that_cannot_be_a_lesion_are_left_out_each_with_its_reason(tmp_path: Path) -> None:
     drawn = np.zeros((ROWS, COLUMNS), dtype=np.uint8)
     cv2.circle(drawn, (150, 100), 25, 255, -1)  # a lesion
-    cv2.circle(drawn, (150, 180), 2, 255, -1)  # a slip of the pen
+    cv2.circle(drawn, (150, 180), 2, 255, -1)  # drawn by mistake
     cv2.rectangle(drawn, (20, 220), (280, 226), 255, -1)  # skin
     cv2.rectangle(drawn, (40, 240), (290, 390), 255, -1)  # half the breast
-    lesions, left_out = _sorted_out(tmp_path, drawn)
+    lesions, left_out = _lesion_regions(tmp_path, drawn)
     assert [(mask.box.top, mask.box.left, mask.box.height) for mask in lesions] == [(75, 125, 51)]
-    assert [one.reason for one in left_out] == [
+    assert [item.reason for item in left_out] == [
         "shorter than 2% of the breast",
         "a strip, as thickened skin is drawn",
         "larger than 30% of the breast",
@@ -130,24 +132,24 @@ def test_drawings_that_cannot_be_a_lesion_are_left_out_each_with_its_reason(tmp_
 
 def test_a_frame_drawn_round_the_breast_is_left_out(tmp_path: Path) -> None:
     drawn = cv2.rectangle(np.zeros((ROWS, COLUMNS), dtype=np.uint8), (20, 20), (280, 380), 255, 5)
-    lesions, left_out = _sorted_out(tmp_path, drawn)
+    lesions, left_out = _lesion_regions(tmp_path, drawn)
     assert lesions == ()
     assert "box is larger than 50%" in left_out[0].reason
 
 
-def test_the_grey_fringes_of_a_jpeg_mask_are_not_drawn(tmp_path: Path) -> None:
+def test_grey_compression_artefacts_of_a_jpeg_mask_are_ignored(tmp_path: Path) -> None:
     drawn = cv2.circle(np.full((ROWS, COLUMNS), 20, dtype=np.uint8), (150, 100), 25, 250, -1)
-    lesions, _ = _sorted_out(tmp_path, drawn)
+    lesions, _ = _lesion_regions(tmp_path, drawn)
     assert len(lesions) == 1
 
 
 def test_a_mask_of_another_size_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="is not a mask of the size of"):
-        _sorted_out(tmp_path, np.zeros((10, 10), dtype=np.uint8))
+        _lesion_regions(tmp_path, np.zeros((10, 10), dtype=np.uint8))
 
 
-def _sorted_out(folder: Path, drawn: np.ndarray) -> tuple[tuple[Mask, ...], tuple[LeftOut, ...]]:
+def _lesion_regions(folder: Path, drawn: np.ndarray) -> tuple[tuple[Mask, ...], tuple[LeftOut, ...]]:
     mask = folder / "mask.png"
     cv2.imwrite(str(mask), drawn)
     regions = parts_of(read_drawn(mask, (ROWS, COLUMNS), folder / "one.jpg"))
-    return those_of_lesions("one", regions, np.ones((ROWS, COLUMNS), dtype=np.bool_))
+    return lesion_regions("one", regions, np.ones((ROWS, COLUMNS), dtype=np.bool_))

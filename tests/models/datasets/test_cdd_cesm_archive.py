@@ -1,4 +1,4 @@
-"""CDD-CESM as The Cancer Imaging Archive ships it."""
+"""CDD-CESM as The Cancer Imaging Archive publishes it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ ROWS = (
 
 
 def workbook(path: Path, rows: Sequence[Sequence[object]]) -> None:
-    """A workbook as Excel writes it: the first sheet is another, texts stand apart, empty cells are absent."""
+    """A workbook as Excel writes it: the table is not the first sheet, texts are shared strings, empty cells absent."""
     texts = sorted({cell for row in rows for cell in row if isinstance(cell, str)})
 
     def cell(place: str, value: object) -> str:
@@ -104,21 +104,21 @@ def opened(folder: Path) -> Cases:
 
 
 def case(folder: Path, name: str) -> Case:
-    return next(one for one in opened(folder).cases if one.name == name)
+    return next(image for image in opened(folder).cases if image.name == name)
 
 
-def test_low_energy_images_come_with_what_the_workbook_tells_of_them(archive: Path) -> None:
-    assert [one.name for one in opened(archive).cases] == ["P1_L_DM_CC", "P2_R_DM_MLO", "P3_R_DM_MLO", "P4_R_DM_CC"]
-    one = case(archive, "P1_L_DM_CC")
-    assert (one.patients, one.laterality, one.view) == (("cdd-cesm/1",), Laterality.LEFT, "CC")
-    assert (one.pathology, one.birads, one.density) == (Pathology.MALIGNANT, "4", "C")
+def test_low_energy_images_have_the_labels_of_the_workbook(archive: Path) -> None:
+    assert [image.name for image in opened(archive).cases] == ["P1_L_DM_CC", "P2_R_DM_MLO", "P3_R_DM_MLO", "P4_R_DM_CC"]
+    image = case(archive, "P1_L_DM_CC")
+    assert (image.patients, image.laterality, image.view) == (("cdd-cesm/1",), Laterality.LEFT, "CC")
+    assert (image.pathology, image.birads, image.density) == (Pathology.MALIGNANT, "4", "C")
     assert case(archive, "P2_R_DM_MLO").density is None
-    assert one.label_is_fair
+    assert image.label_is_fair
 
 
 def test_polygons_ellipses_and_circles_are_outlines_and_points_are_not(archive: Path) -> None:
-    one = case(archive, "P1_L_DM_CC")
-    polygon, ellipse = (lesion.mask for lesion in one.read_lesions(one.read()))
+    image = case(archive, "P1_L_DM_CC")
+    polygon, ellipse = (lesion.mask for lesion in image.read_lesions(image.read()))
     assert (polygon.box.top, polygon.box.left, polygon.box.bottom, polygon.box.right) == (100, 40, 151, 81)
     assert (ellipse.box.height, ellipse.box.width) == (21, 41)
     two = case(archive, "P2_R_DM_MLO")
@@ -127,12 +127,12 @@ def test_polygons_ellipses_and_circles_are_outlines_and_points_are_not(archive: 
     assert circle.mask.area_px == pytest.approx(np.pi * 15**2, rel=0.1)
 
 
-def test_a_normal_breast_is_marked_up_and_a_benign_one_with_nothing_drawn_is_not(archive: Path) -> None:
+def test_a_normal_breast_is_marked_up_and_a_benign_breast_without_regions_is_not(archive: Path) -> None:
     assert case(archive, "P3_R_DM_MLO").marked_up
     assert not case(archive, "P4_R_DM_CC").marked_up
     assert opened(archive).left_out == (
         LeftOut("P5_R_DM_CC", "the image is not in the folder"),
-        LeftOut("P4_R_DM_CC for detection", "nothing is drawn where a lesion may be"),
+        LeftOut("P4_R_DM_CC for detection", "no region is drawn, but it may show a lesion"),
     )
 
 

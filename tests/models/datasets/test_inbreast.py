@@ -18,50 +18,50 @@ def opened(folder: Path) -> Cases:
 
 
 def case(folder: Path, name: str) -> Case:
-    return next(one for one in opened(folder).cases if one.name == name)
+    return next(image for image in opened(folder).cases if image.name == name)
 
 
-def test_an_image_comes_with_what_the_table_tells_of_it(inbreast: Path) -> None:
+def test_an_image_has_the_labels_of_the_table(inbreast: Path) -> None:
     found = opened(inbreast)
     assert len(found.cases) == 4
-    one = case(inbreast, "20586908")
-    assert one.patients == ("inbreast/6c613a14b80a8591",)
-    assert (one.laterality, one.view, one.birads, one.density) == (Laterality.RIGHT, "CC", "4A", "B")
-    assert one.pathology is None
-    assert one.official is None
+    image = case(inbreast, "20586908")
+    assert image.patients == ("inbreast/6c613a14b80a8591",)
+    assert (image.laterality, image.view, image.birads, image.density) == (Laterality.RIGHT, "CC", "4A", "B")
+    assert image.pathology is None
+    assert image.official is None
 
 
 def test_a_mass_is_a_lesion_and_its_spicules_are_part_of_it(inbreast: Path) -> None:
-    one = case(inbreast, "20586908")
-    (lesion,) = one.read_lesions(one.read())
+    image = case(inbreast, "20586908")
+    (lesion,) = image.read_lesions(image.read())
     assert (lesion.kind, lesion.subtype, lesion.outlined) == (FindingKind.MASS, "mass", True)
     assert (lesion.mask.box.top, lesion.mask.box.left) == (60, 40)
-    assert one.marked_up
+    assert image.marked_up
 
 
-def test_calcifications_are_lesions_where_they_are_grouped(inbreast: Path) -> None:
-    one = case(inbreast, "20586934")
-    cluster, group = one.read_lesions(one.read())
+def test_calcifications_are_a_lesion_if_they_are_grouped(inbreast: Path) -> None:
+    image = case(inbreast, "20586934")
+    cluster, group = image.read_lesions(image.read())
     assert (cluster.outlined, group.outlined) == (True, False)
     assert cluster.kind is group.kind is FindingKind.CALCIFICATION
     assert (group.mask.box.left, group.mask.box.right) == (55, 116)
 
 
-def test_an_image_with_nothing_drawn_is_marked_up_only_where_the_breast_is_normal(inbreast: Path) -> None:
+def test_an_image_without_regions_is_marked_up_only_if_the_breast_is_normal(inbreast: Path) -> None:
     assert case(inbreast, "20586960").marked_up
     assert not case(inbreast, "20586986").marked_up
 
 
-def test_a_region_that_does_not_say_what_it_is_leaves_the_image_unmarked(inbreast: Path) -> None:
+def test_an_image_with_a_region_of_unknown_kind_is_not_marked_up(inbreast: Path) -> None:
     path = inbreast / "AllXML" / "20586908.xml"
     path.write_text(path.read_text().replace("Espiculated Region", "Unnamed"))
-    assert [one.name for one in opened(inbreast).left_out] == ["20586908, region Unnamed"]
+    assert [item.name for item in opened(inbreast).left_out] == ["20586908, region Unnamed"]
     assert not case(inbreast, "20586908").marked_up
 
 
-def test_a_missing_image_is_told(inbreast: Path) -> None:
+def test_a_missing_image_is_reported(inbreast: Path) -> None:
     next((inbreast / "AllDICOMs").glob("20586960*")).unlink()
-    assert [one.name for one in opened(inbreast).left_out] == ["20586960"]
+    assert [item.name for item in opened(inbreast).left_out] == ["20586960"]
 
 
 @pytest.mark.parametrize(
@@ -81,6 +81,6 @@ def test_a_damaged_file_of_regions_is_named(inbreast: Path, content: bytes) -> N
 def test_a_region_outside_the_image_is_named(inbreast: Path) -> None:
     path = inbreast / "AllXML" / "20586908.xml"
     path.write_text(path.read_text().replace("(40.", "(4000.").replace("(80.", "(8000."))
-    one = case(inbreast, "20586908")
+    image = case(inbreast, "20586908")
     with pytest.raises(DatasetError, match="lies outside the image"):
-        one.read_lesions(one.read())
+        image.read_lesions(image.read())

@@ -1,4 +1,4 @@
-"""No patient is ever trained on and measured on."""
+"""No patient is in both the training and the test images."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def case(
 
 
 def known(patients: int = 60, dataset: str = "a") -> list[Case]:
-    """Two images of each patient; each third is malignant, and the first third of them tested by the publishers."""
+    """Two images per patient; every third patient is malignant; the first third are the publishers' test patients."""
     return [
         case(
             f"{dataset}-{patient}-{view}",
@@ -76,32 +76,32 @@ def ranged() -> list[Case]:
 
 
 def patients_of(cases: Sequence[Case], split: Split) -> list[set[str]]:
-    return [{patient for one in side for patient in one.patients} for side in sides(cases, split)]
+    return [{patient for image in side for patient in image.patients} for side in sides(cases, split)]
 
 
 @pytest.mark.parametrize("cases", [known(), ranged(), [*known(), *known(30, "b")]], ids=["known", "ranged", "two sets"])
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_no_two_sides_can_share_a_patient_even_one_known_by_a_range(cases: list[Case], seed: int) -> None:
+def test_no_two_sides_share_a_patient_even_if_only_a_range_of_patients_is_known(cases: list[Case], seed: int) -> None:
     split = split_by_patient(cases, test=0.3, validation=0.15, seed=seed)
-    assert all(not one & other for one, other in combinations(patients_of(cases, split), 2))
-    assert sorted(split.train + split.validation + split.test + split.left_out) == sorted(one.name for one in cases)
+    assert all(not first & second for first, second in combinations(patients_of(cases, split), 2))
+    assert sorted(split.train + split.validation + split.test + split.left_out) == sorted(image.name for image in cases)
 
 
 @pytest.mark.parametrize(("cases", "tolerance"), [(known(), 0.04), (ranged(), 0.12)], ids=["known", "ranged"])
 def test_each_side_has_its_share_of_each_pathology(cases: list[Case], tolerance: float) -> None:
     split = split_by_patient(cases, test=0.3, validation=0.15, seed=1)
-    strata = {one.name: one.pathology for one in cases}
+    strata = {image.name: image.pathology for image in cases}
     for stratum, total in Counter(strata.values()).items():
         assert sum(strata[name] is stratum for name in split.test) / total == pytest.approx(0.3, abs=tolerance)
 
 
-def test_each_set_is_split_on_its_own() -> None:
+def test_each_data_set_is_split_separately() -> None:
     cases = [*known(60), *known(30, "b")]
     split = split_by_patient(cases, 0.2, 0.2, seed=1)
     assert sum(name.startswith("b-") for name in split.test) == 12
 
 
-def test_where_all_patients_are_known_nothing_is_left_out() -> None:
+def test_no_image_is_left_out_if_all_patients_are_known() -> None:
     assert split_by_patient(known(), 0.3, 0.15, seed=1).left_out == ()
 
 
@@ -112,7 +112,7 @@ def test_the_same_seed_gives_the_same_split_and_another_seed_another(cases: list
 
 
 def test_patients_are_held_out_in_their_natural_order() -> None:
-    """The figures of the shipped bundle depend on it: intervals run over 9, 10, 11 and not over 10, 100, 11."""
+    """The shipped bundle's results depend on it: intervals contain 9, 10, 11 and not 10, 100, 11."""
     split = split_by_patient(ranged(), 0.3, 0.15, seed=1)
     numbers = sorted(int(name.removeprefix("known-")) for name in split.test if name.startswith("known-"))
     assert numbers == list(range(numbers[0], numbers[-1] + 1))
@@ -124,12 +124,12 @@ def test_the_papers_split_is_a_fifth_and_a_fifth_of_the_rest() -> None:
     assert split.scheme == "paper"
 
 
-def test_the_publishers_test_images_are_the_test() -> None:
+def test_the_publishers_test_images_are_the_test_images() -> None:
     cases = known()
     split = official(cases, validation=0.25, seed=1)
-    assert set(split.test) == {one.name for one in cases if one.official is Side.TEST}
+    assert set(split.test) == {image.name for image in cases if image.official is Side.TEST}
     assert len(split.validation) == 20
-    assert all(not one & other for one, other in combinations(patients_of(cases, split), 2))
+    assert all(not first & second for first, second in combinations(patients_of(cases, split), 2))
 
 
 def test_a_patient_on_both_of_the_publishers_sides_is_tested_and_never_trained_on() -> None:
@@ -143,28 +143,28 @@ def test_the_publishers_validation_images_are_kept() -> None:
     assert official(cases, validation=0.25, seed=1).validation == ("theirs",)
 
 
-def test_a_set_without_official_sides_says_so() -> None:
-    with pytest.raises(SplitError, match="a has no official sides"):
+def test_an_official_split_of_a_set_without_one_is_refused() -> None:
+    with pytest.raises(SplitError, match="a has no official split"):
         official([*known(), case("one", [1])], 0.2, seed=1)
 
 
 @pytest.mark.parametrize("k", [3, 5])
-def test_folds_test_and_validate_on_every_image_once(k: int) -> None:
+def test_every_image_is_a_test_and_a_validation_image_in_one_fold_each(k: int) -> None:
     cases = known()
     found = folds(cases, k, seed=1)
     for side in ("test", "validation"):
-        assert sorted(name for split in found for name in getattr(split, side)) == sorted(one.name for one in cases)
+        assert sorted(name for split in found for name in getattr(split, side)) == sorted(image.name for image in cases)
     for split in found:
-        assert all(not one & other for one, other in combinations(patients_of(cases, split), 2))
+        assert all(not first & second for first, second in combinations(patients_of(cases, split), 2))
         assert len(split.test) == pytest.approx(len(cases) / k, abs=4)
 
 
-def test_folds_of_ranges_share_no_patient_and_test_all_who_are_known() -> None:
+def test_folds_with_ranges_share_no_patient_and_test_every_known_patient() -> None:
     cases = ranged()
     found = folds(cases, 4, seed=1)
-    assert all(not one & other for split in found for one, other in combinations(patients_of(cases, split), 2))
+    assert all(not first & second for split in found for first, second in combinations(patients_of(cases, split), 2))
     tested = [name for split in found for name in split.test]
-    assert {one.name for one in cases if len(one.patients) == 1} <= set(tested)
+    assert {image.name for image in cases if len(image.patients) == 1} <= set(tested)
     assert len(tested) == len(set(tested))
 
 
@@ -193,7 +193,7 @@ def test_a_split_is_written_and_read_again(tmp_path: Path) -> None:
     assert read_split(tmp_path / "split.json", ranged()) == split
 
 
-def test_a_split_that_is_written_anew_takes_the_old_ones_place_in_one_stroke(tmp_path: Path) -> None:
+def test_writing_a_split_replaces_the_old_file_atomically(tmp_path: Path) -> None:
     path, old = tmp_path / "split.json", tmp_path / "old.json"
     first, second = (split_by_patient(known(), 0.2, 0.15, seed=seed) for seed in (1, 2))
     first.write(path)
@@ -220,7 +220,7 @@ def test_a_split_file_of_other_data_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content", ["{", "[]", json.dumps({"train": []}), json.dumps(dict.fromkeys(("scheme", "seed", "train"), 1))]
 )
-def test_a_file_that_is_no_split_is_refused(tmp_path: Path, content: str) -> None:
+def test_a_file_that_is_not_a_split_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "split.json").write_text(content)
     with pytest.raises(SplitError, match=r"split\.json is not"):
         read_split(tmp_path / "split.json", known())

@@ -1,4 +1,4 @@
-"""VinDr-Mammo as PhysioNet ships it."""
+"""VinDr-Mammo as PhysioNet publishes it."""
 
 from __future__ import annotations
 
@@ -33,31 +33,33 @@ def test_boxes_are_lesions_without_an_outline(vindr: Path) -> None:
     assert calcification.kind is FindingKind.CALCIFICATION
     assert calcification.mask.box == Box(100, 0, 240, 60)
     assert calcification.subtype == "suspicious calcification, focal asymmetry"
-    assert [one.marked_up for one in (first, second, normal, benign)] == [True, True, True, False]
+    assert [image.marked_up for image in (first, second, normal, benign)] == [True, True, True, False]
 
 
-def test_what_cannot_be_used_is_told(vindr: Path) -> None:
+def test_every_unusable_item_is_reported_with_its_reason(vindr: Path) -> None:
     (vindr / "images" / "s2" / "i3.dicom").unlink()
     table = vindr / "finding_annotations.csv"
     table.write_text(
         table.read_text().replace("['Mass']", "['Global Asymmetry']").replace("-5.5,100,60", "900,100,960")
     )
     found = opened(vindr)
-    assert sorted((one.name, one.reason) for one in found.left_out) == [
-        ("i1, Global Asymmetry", "it is no lesion with an outline"),
+    assert sorted((item.name, item.reason) for item in found.left_out) == [
+        ("i1, Global Asymmetry", "it is not a lesion with an outline"),
         ("i2, Suspicious Calcification, Focal Asymmetry", "its box lies outside the image"),
         ("i3", "the image is not in the folder"),
     ]
-    assert [one.marked_up for one in found.cases] == [False, False, False]
+    assert [image.marked_up for image in found.cases] == [False, False, False]
 
 
-def test_an_image_of_another_size_than_its_boxes_were_drawn_on_is_left_out_with_both_sizes(vindr: Path) -> None:
+def test_an_image_whose_size_differs_from_its_boxes_image_is_left_out_and_both_sizes_named(vindr: Path) -> None:
     for study, image in (("s1", "i1"), ("s2", "i4")):
         write_dicom(vindr / "images" / study / f"{image}.dicom", np.arange(120 * 80).reshape(120, 80))
     found = opened(vindr)
-    assert [one.name for one in found.left_out] == ["i1"]
+    assert [item.name for item in found.left_out] == ["i1"]
     assert "has 120 × 80 pixels, and its boxes are drawn on 240 × 160: fetch" in found.left_out[0].reason
-    assert [one.name for one in found.cases] == ["i2", "i3", "i4"], "where nothing is drawn the size does not matter"
+    assert [image.name for image in found.cases] == ["i2", "i3", "i4"], (
+        "where nothing is drawn the size does not matter"
+    )
 
 
 def test_a_damaged_table_is_named_with_its_line(vindr: Path) -> None:

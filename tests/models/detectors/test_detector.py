@@ -1,4 +1,4 @@
-"""The detector proposes boxes in the image, and YOLOv8 with attention is still YOLOv8."""
+"""The detector proposes boxes in image pixels, and YOLOv8 with neutral attention equals stock YOLOv8."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _mammogram(rows: int = 300, columns: int = 200) -> Mammogram:
 
 
 @pytest.mark.parametrize("kind", [CBAM, SE, ECA])
-def test_attention_keeps_the_shape_and_begins_by_weighting_everything_alike(kind: type[torch.nn.Module]) -> None:
+def test_attention_keeps_the_shape_and_starts_with_equal_weights(kind: type[torch.nn.Module]) -> None:
     features = torch.rand(2, 32, 8, 6)
     attended = kind(32)(features).detach()
     assert attended.shape == features.shape
@@ -53,7 +53,7 @@ def test_attention_keeps_the_shape_and_begins_by_weighting_everything_alike(kind
     assert 0.4 < float(attended.sum() / features.sum()) < 1
 
 
-def test_cbam_weights_channels_by_both_pools_and_places_by_a_seven_pixel_window() -> None:
+def test_cbam_uses_average_and_maximum_pooling_and_a_seven_pixel_spatial_kernel() -> None:
     attention = CBAM(32)
     assert attention.places.kernel_size == (7, 7)
     assert attention.places.in_channels == 2
@@ -67,7 +67,7 @@ def test_cbam_weights_channels_by_both_pools_and_places_by_a_seven_pixel_window(
 
 
 @pytest.mark.parametrize("kind", [SE, ECA])
-def test_channel_attention_gives_all_places_of_a_channel_the_same_weight(kind: type[torch.nn.Module]) -> None:
+def test_channel_attention_gives_all_positions_of_a_channel_the_same_weight(kind: type[torch.nn.Module]) -> None:
     attention = kind(32)
     for parameter in attention.parameters():
         torch.nn.init.normal_(parameter)
@@ -77,7 +77,7 @@ def test_channel_attention_gives_all_places_of_a_channel_the_same_weight(kind: t
     assert weights.mean(dim=(2, 3)).std() > 0.01
 
 
-def test_squeeze_and_excitation_is_two_layers_with_a_sixteenth_of_the_channels_between() -> None:
+def test_squeeze_and_excitation_has_two_layers_and_a_sixteenth_of_the_channels_as_hidden_units() -> None:
     torch.manual_seed(0)
     attention = SE(64)
     for parameter in attention.parameters():
@@ -90,7 +90,7 @@ def test_squeeze_and_excitation_is_two_layers_with_a_sixteenth_of_the_channels_b
     assert torch.allclose(attention(features), features * weights[:, :, None, None], atol=1e-6)
 
 
-def test_efficient_channel_attention_looks_at_more_neighbours_the_more_channels_there_are() -> None:
+def test_the_kernel_of_efficient_channel_attention_grows_with_the_channels() -> None:
     assert [eca_window(channels) for channels in (32, 64, 128, 256, 512, 1024)] == [3, 3, 5, 5, 5, 5]
     attention = ECA(64)
     assert sum(parameter.numel() for parameter in attention.parameters()) == 3
@@ -102,8 +102,8 @@ def test_efficient_channel_attention_looks_at_more_neighbours_the_more_channels_
     assert changed.nonzero().flatten().tolist() == [9, 10, 11]
 
 
-def _let_through(network: Any) -> None:
-    """Attention made to change nothing: CBAM and SE by a bias at which a float32 sigmoid is 1."""
+def _make_attention_neutral(network: Any) -> None:
+    """Makes attention change nothing: for CBAM and SE with a bias at which a float32 sigmoid is 1."""
     for layer in ATTENDED_LAYERS:
         block = network.model[layer]
         if block.attention == "eca":
@@ -123,7 +123,7 @@ def test_a_network_whose_attention_changes_nothing_is_stock_yolov8_bit_for_bit(a
     assert not unexpected
     assert all(f".{attention}." in name for name in missing)
     if attention != "none":
-        _let_through(ours)
+        _make_attention_neutral(ours)
     pixels = torch.rand(2, 3, 96, 64)
     with torch.no_grad():
         assert torch.equal(ours.eval()(pixels)[0], stock.eval()(pixels)[0])
@@ -135,7 +135,7 @@ def test_a_network_whose_attention_changes_nothing_is_stock_yolov8_bit_for_bit(a
 
 
 @pytest.mark.parametrize("scale", ["n", "s", "m", "l", "x"])
-def test_every_size_has_the_stock_networks_weights_and_beside_them_attention_alone(scale: Any) -> None:
+def test_every_scale_has_the_stock_networks_weights_and_adds_only_attention(scale: Any) -> None:
     stock: Any = DetectionModel(f"yolov8{scale}.yaml", nc=2, verbose=False)
     shapes = {name: tensor.shape for name, tensor in stock.state_dict().items()}
     ours = {name: tensor.shape for name, tensor in build(scale, "cbam").state_dict().items()}
@@ -146,7 +146,7 @@ def test_every_size_has_the_stock_networks_weights_and_beside_them_attention_alo
     }
 
 
-def test_attention_stands_where_it_is_wanted_and_nowhere_else() -> None:
+def test_attention_is_added_only_after_the_given_stages() -> None:
     names = build("n", "se", attended=(6,)).state_dict()
     assert {name.split(".")[1] for name in names if ".se." in name} == {"6"}
     for wrong in ({"attended": (3,)}, {"scale": "z"}, {"attention": "cbma"}):
@@ -167,16 +167,19 @@ def test_ultralytics_changes_nothing_outside_its_adapter(tmp_path: Path) -> None
     assert not list(tmp_path.rglob("*ltralytics*"))
 
 
-def test_proposals_lie_in_the_image_the_surest_first_and_no_more_than_asked_for() -> None:
+def test_proposals_lie_in_the_image_sorted_by_confidence_and_limited_in_number() -> None:
     detector = load(_weights(), CPU, False, **SMALL, confidence=0.0, most=7)
     image = _mammogram()
     (found,) = detector.detect([image])
     assert 0 < len(found) <= 7
-    assert all(one.confidence >= other.confidence for one, other in pairwise(found))
-    assert all(one.box.bottom <= 300 and one.box.right <= 200 and 0 <= one.confidence <= 1 for one in found)
+    assert all(higher.confidence >= lower.confidence for higher, lower in pairwise(found))
+    assert all(
+        detection.box.bottom <= 300 and detection.box.right <= 200 and 0 <= detection.confidence <= 1
+        for detection in found
+    )
 
 
-def test_what_is_found_does_not_depend_on_which_images_were_waiting_beside_it() -> None:
+def test_the_detections_of_an_image_do_not_depend_on_the_other_images_of_the_batch() -> None:
     detector = load(_weights(), CPU, False, **SMALL, confidence=0.0, most=3)
     image, other = _mammogram(), _mammogram(180, 260)
     assert detector.detect([image])[0] == detector.detect([other, image, image])[1]
@@ -193,7 +196,7 @@ def test_weights_of_another_network_are_refused() -> None:
         load(_weights(), CPU, False, **{**SMALL, "scale": "s"})
 
 
-def test_a_full_gpu_is_told_as_out_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_gpu_is_reported_as_out_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     detector = load(_weights(), CPU, False, **SMALL)
 
     def full(*_: object) -> None:
@@ -205,7 +208,7 @@ def test_a_full_gpu_is_told_as_out_of_memory(monkeypatch: pytest.MonkeyPatch) ->
 
 
 class Brightness(torch.nn.Module):
-    """A network that is as sure of a lesion as a place is bright, but half as sure in the right half of its picture."""
+    """A network whose confidence is the local brightness, halved in the right half of the frame."""
 
     def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, None]:
         found = []
@@ -220,23 +223,31 @@ class Brightness(torch.nn.Module):
 
 
 @pytest.mark.parametrize("rows", [128, 160])
-def test_a_second_mirrored_look_averages_what_is_said_of_the_same_place(rows: int) -> None:
+def test_with_mirroring_the_confidences_of_the_same_place_are_averaged(rows: int) -> None:
     pixels = np.zeros((rows, 128), dtype=np.float32)
     pixels[32:40, 16:24], pixels[64:72, 104:112] = 1.0, 1.0  # one lesion on the left, one on the right
     shown = Frame(pixels, Box(0, 0, rows, 128), 1.0, 0, 0)
     settings: dict[str, Any] = {"input_px": (rows, 128), "confidence": 0.4, "iou": 0.2, "most": 9}
     once = YoloDetector(Brightness(), CPU, False, **settings, mirrored=False).detect_framed([shown])[0]
     twice = YoloDetector(Brightness(), CPU, False, **settings, mirrored=True).detect_framed([shown])[0]
-    assert [(one.box, one.confidence) for one in once] == [(Box(32, 16, 40, 24), 1.0), (Box(64, 104, 72, 112), 0.5)]
-    assert [(one.box, one.confidence) for one in twice] == [(Box(32, 16, 40, 24), 0.75), (Box(64, 104, 72, 112), 0.75)]
+    assert [(detection.box, detection.confidence) for detection in once] == [
+        (Box(32, 16, 40, 24), 1.0),
+        (Box(64, 104, 72, 112), 0.5),
+    ]
+    assert [(detection.box, detection.confidence) for detection in twice] == [
+        (Box(32, 16, 40, 24), 0.75),
+        (Box(64, 104, 72, 112), 0.75),
+    ]
 
 
-def test_a_mirrored_breast_gets_mirrored_proposals_where_it_is_looked_at_twice() -> None:
+def test_with_mirroring_a_mirrored_breast_gets_mirrored_proposals() -> None:
     image = _mammogram()
     detector = load(_weights(), CPU, False, **SMALL, confidence=0.0, most=5, mirrored=True)
     found, again, mirrored = detector.detect([image, image, Mammogram(np.ascontiguousarray(image.pixels[:, ::-1]))])
     assert found == again
-    for one, other in zip(found, mirrored, strict=True):
-        assert one.confidence == pytest.approx(other.confidence, abs=1e-5)
-        assert (one.box.left, one.box.right) == pytest.approx((200 - other.box.right, 200 - other.box.left), abs=1)
-        assert (one.box.top, one.box.bottom) == (other.box.top, other.box.bottom)
+    for detection, other in zip(found, mirrored, strict=True):
+        assert detection.confidence == pytest.approx(other.confidence, abs=1e-5)
+        assert (detection.box.left, detection.box.right) == pytest.approx(
+            (200 - other.box.right, 200 - other.box.left), abs=1
+        )
+        assert (detection.box.top, detection.box.bottom) == (other.box.top, other.box.bottom)

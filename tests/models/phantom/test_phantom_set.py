@@ -208,7 +208,7 @@ def test_an_image_of_another_size_than_its_truth_is_refused(damaged: Path) -> No
     image.PixelData = image.PixelData[: image.Rows * image.Columns * 2]
     image.save_as(path)
     case = next(case for case in read_phantoms(damaged, READER).cases if case.name.endswith("RCC"))
-    with pytest.raises(DatasetError, match=r"RCC.dcm has 470 × 360 pixels, and its truth is of 480 × 360"):
+    with pytest.raises(DatasetError, match=r"RCC.dcm has 470 × 360 pixels, but its truth states 480 × 360"):
         case.read_lesions(case.read())
 
 

@@ -1,4 +1,4 @@
-"""The detector's training: what it learns from, how it is judged, and that what comes of it loads."""
+"""The detector's training: its data, its validation, and that the trained weights load."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CPU = torch.device("cpu")
 RECIPES = Path(yolov8.__file__).parents[1] / "recipes"
 
 
-def test_the_largest_lesion_is_told_as_a_share_of_its_breast() -> None:
+def test_the_largest_lesion_is_given_as_a_share_of_its_breast() -> None:
     breast = np.pi * 75 * 85 / 2  # half an ellipse, in pixels
     share = largest_lesion([_case(1, radius=9), _case(2, radius=14), _case(3, radius=20, marked_up=False)])
     assert share == pytest.approx(np.pi * 14**2 / breast, rel=0.1)
@@ -44,7 +44,7 @@ def one_thread() -> None:
 
 
 def _case(number: int, lesion: FindingKind | None = FindingKind.MASS, marked_up: bool = True, radius: int = 9) -> Case:
-    """A breast of 160 × 100 pixels with a bright round lesion at a place of its own."""
+    """A breast of 160 × 100 pixels with a bright round lesion, at a position that depends on `number`."""
     rows, columns = 160, 100
     y, x = np.mgrid[:rows, :columns]
     pixels = np.where(((y - 80) / 75) ** 2 + (x / 85) ** 2 < 1, 0.35, 0.0).astype(np.float32)
@@ -95,12 +95,12 @@ def _task(recipe: Recipe, train: int = 4, start: Path | None = None) -> Detectin
 
 
 @pytest.mark.parametrize("box_loss", ["ciou", "eq3"])
-def test_it_learns_to_find_what_it_was_shown(box_loss: str) -> None:
+def test_training_learns_to_detect_the_training_lesions(box_loss: str) -> None:
     cases = [_case(0, FindingKind.MASS, radius=24), _case(3, FindingKind.CALCIFICATION, radius=24)]
     task = prepare(_recipe(task={"mosaic": 0.0, "augment": 0.0, "box_loss": box_loss}), cases, cases, None, CPU)
     for module in task.network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
-            module.momentum = 0.3  # a few dozen steps must do for what it remembers of the pictures
+            module.momentum = 0.3  # the running statistics must converge within a few dozen steps
     steps = torch.optim.AdamW(task.parameter_groups(), 3e-3)
     for epoch in range(36):
         for batch in task.batches(epoch):
@@ -113,19 +113,19 @@ def test_it_learns_to_find_what_it_was_shown(box_loss: str) -> None:
     assert task.validate(task.network)["froc"] == 1
 
 
-def test_a_loss_summed_over_the_batch_is_so_many_times_the_average() -> None:
+def test_a_summed_loss_is_the_mean_loss_times_the_batch_size() -> None:
     mean, whole = (_task(_recipe(task={"summed": summed})) for summed in (False, True))
-    (one, _), (other, _) = (task.loss(task.network, next(task.batches(0))) for task in (mean, whole))
-    assert other.item() == pytest.approx(2 * one.item(), rel=1e-5)
+    (mean_loss, _), (sum_loss, _) = (task.loss(task.network, next(task.batches(0))) for task in (mean, whole))
+    assert sum_loss.item() == pytest.approx(2 * mean_loss.item(), rel=1e-5)
 
 
-def test_batches_are_the_same_for_the_same_seed_and_epoch_and_others_for_another() -> None:
+def test_batches_depend_only_on_seed_and_epoch() -> None:
     def pixels(epoch: int, seed: int) -> torch.Tensor:
         return torch.cat([images for images, _ in _task(_recipe(seed=seed), train=5).batches(epoch)])
 
     first = pixels(0, 1)
     assert len(first) == 5
-    torch.set_num_threads(3)  # pictures are made in as many
+    torch.set_num_threads(3)  # images are augmented in this number of threads
     again = pixels(0, 1)
     torch.set_num_threads(1)
     assert torch.equal(first, again)
@@ -133,13 +133,13 @@ def test_batches_are_the_same_for_the_same_seed_and_epoch_and_others_for_another
     assert not torch.equal(first, pixels(0, 2))
 
 
-def test_an_epoch_has_as_many_batches_as_it_says() -> None:
+def test_an_epoch_has_the_stated_number_of_steps() -> None:
     for count in (1, 4, 5):
         task = _task(_recipe(), train=count)
         assert len(list(task.batches(0))) == task.steps() == -(-count // 2)
 
 
-def test_the_targets_lie_on_the_lesions_of_the_changed_pictures() -> None:
+def test_the_targets_lie_on_the_lesions_of_the_augmented_images() -> None:
     task = _task(_recipe(task={"mosaic": 0.5, "augment": 0.3}), train=6)
     for images, targets in task.batches(0):
         for number, box in zip(targets["batch_idx"].int().tolist(), targets["bboxes"] * 96, strict=True):
@@ -148,7 +148,7 @@ def test_the_targets_lie_on_the_lesions_of_the_changed_pictures() -> None:
             assert images[number, top : bottom + 1, left : right + 1].mean() > 2 * images[number].mean()
 
 
-def test_the_last_epochs_see_pictures_as_they_will_be_without_mosaics() -> None:
+def test_the_last_epochs_train_without_mosaics() -> None:
     task = _task(_recipe(task={"mosaic": 1.0, "augment": 0.0, "batch": 4}))
     as_read = {float(kept.levels.astype(np.float64).sum()) for kept in task._pictures}
 
@@ -159,7 +159,7 @@ def test_the_last_epochs_see_pictures_as_they_will_be_without_mosaics() -> None:
     assert [are_as_read(epoch) for epoch in (0, 7, 8, 9)] == [False, False, True, True]
 
 
-def test_images_without_lesions_are_learned_from_in_proportion_and_others_in_other_epochs() -> None:
+def test_images_without_lesions_are_sampled_in_proportion_and_anew_for_each_epoch() -> None:
     cases = [_case(0), _case(1), *(_case(number, lesion=None) for number in range(2, 12))]
     task = prepare(_recipe(task={"unmarked": 1.5, "mosaic": 0.0, "augment": 0.0}), cases, cases, None, CPU)
     sums = []
@@ -182,20 +182,18 @@ def test_images_whose_lesions_are_not_all_drawn_are_not_read() -> None:
 @pytest.mark.parametrize(
     ("train", "validation", "named"), [(None, FindingKind.MASS, "training"), (FindingKind.MASS, None, "validation")]
 )
-def test_without_any_lesion_nothing_is_trained(train: Any, validation: Any, named: str) -> None:
+def test_training_without_any_lesion_is_refused(train: Any, validation: Any, named: str) -> None:
     with pytest.raises(DatasetError, match=f"No {named} image has a lesion"):
         prepare(_recipe(), [_case(0, train)], [_case(1, validation)], None, CPU)
 
 
-def test_where_nothing_can_be_learned_it_says_how_many_images_were_passed_over() -> None:
+def test_the_refusal_says_how_many_images_were_skipped() -> None:
     unmarked = [_case(number, marked_up=False) for number in (1, 2)]
-    with pytest.raises(
-        DatasetError, match=r"No training image .* Of 3 images 2 were passed over because not all their"
-    ):
+    with pytest.raises(DatasetError, match=r"No training image .* Of 3 images 2 were skipped because not all their"):
         prepare(_recipe(), [_case(0, None), *unmarked], [_case(3)], None, CPU)
 
 
-def test_it_is_judged_by_sensitivity_over_false_positives_and_training_goes_on_unharmed() -> None:
+def test_validation_gives_the_froc_score_and_does_not_change_the_network() -> None:
     task = _task(_recipe())
     before = {name: tensor.clone() for name, tensor in task.network.state_dict().items()}
     task.network.train()
@@ -205,7 +203,7 @@ def test_it_is_judged_by_sensitivity_over_false_positives_and_training_goes_on_u
     assert all(torch.equal(before[name], tensor) for name, tensor in task.network.state_dict().items())
 
 
-def test_what_is_trained_loads_with_the_settings_of_its_part_and_reads() -> None:
+def test_trained_weights_load_with_the_settings_of_their_part_and_detect() -> None:
     recipe = _recipe({"attention": "eca", "attended": (2, 6)}, {"confidence": 0.3, "most": 4, "mirrored": True})
     architecture, settings = part(_task(recipe).network, recipe)
     assert architecture == "yolov8"
@@ -222,15 +220,13 @@ def test_the_operating_point_keeps_to_the_false_positives_allowed(allowed: float
     settings = part(task.network, recipe)[1] | task.chosen(task.network)
     detector = yolov8.load(task.network.state_dict(), CPU, False, **settings)
     cases = [_case(4), _case(5)]
-    found = detector.detect_framed([one.shown for one in framed(cases, 96, 1)])
-    assert sum(map(len, found)) <= allowed * len(cases) + len(cases)  # at most one hit an image
+    found = detector.detect_framed([image.shown for image in framed(cases, 96, 1)])
+    assert sum(map(len, found)) <= allowed * len(cases) + len(cases)  # at most one true positive per image
     assert 0 < settings["confidence"] < 1
 
 
 @pytest.mark.parametrize("keep_classes", [True, False])
-def test_start_weights_are_taken_with_or_without_the_layers_that_tell_classes_apart(
-    tmp_path: Path, keep_classes: bool
-) -> None:
+def test_start_weights_are_loaded_with_or_without_the_classification_layers(tmp_path: Path, keep_classes: bool) -> None:
     torch.manual_seed(7)
     start = {name: tensor + 0.5 for name, tensor in yolov8.build("n", "none").state_dict().items()}
     save_file(start, tmp_path / "start.safetensors")
@@ -242,7 +238,7 @@ def test_start_weights_are_taken_with_or_without_the_layers_that_tell_classes_ap
 
 
 @pytest.mark.parametrize("attention", ["none", "cbam"])
-def test_start_weights_of_another_scale_are_refused_and_those_without_attention_taken(
+def test_start_weights_of_another_scale_are_refused_and_those_without_attention_are_loaded(
     tmp_path: Path, attention: str
 ) -> None:
     recipe = _recipe(model={"attention": attention})
@@ -255,7 +251,7 @@ def test_start_weights_of_another_scale_are_refused_and_those_without_attention_
     assert all(torch.equal(taken[name], tensor) for name, tensor in start.items())
 
 
-def test_norms_and_biases_are_not_pulled_towards_nothing_and_every_weight_is_trained_once() -> None:
+def test_norms_and_biases_have_no_weight_decay_and_every_weight_is_optimised_once() -> None:
     task = _task(_recipe({"attention": "cbam"}))
     kernels, others = task.parameter_groups()
     assert others["weight_decay"] == 0.0
@@ -265,25 +261,25 @@ def test_norms_and_biases_are_not_pulled_towards_nothing_and_every_weight_is_tra
 
 
 @pytest.mark.parametrize("name", ["detector", "yolo-mlsam-detector"])
-def test_the_detectors_recipes_that_ship_can_be_read(name: str) -> None:
+def test_the_shipped_detector_recipes_can_be_read(name: str) -> None:
     assert read_recipe(RECIPES / f"{name}.toml", "detector", Model, TaskSettings).model.attention == "cbam"
 
 
-def test_the_papers_recipe_says_what_the_paper_says() -> None:
+def test_the_papers_recipe_has_the_papers_settings() -> None:
     recipe = read_recipe(RECIPES / "yolo-mlsam-detector.toml", "detector", Model, TaskSettings)
     assert (recipe.fit.epochs, recipe.fit.learning_rate, recipe.fit.schedule) == (150, 0.01, "cosine")
     assert (recipe.task.batch, recipe.task.confidence, recipe.task.mosaic) == (8, 0.2, 1.0)
 
 
 @pytest.mark.parametrize("wrong", ["input_px = 100", 'scale = "z"', 'attention = "cbma"', "attended = [3]"])
-def test_a_recipe_for_a_network_that_is_not_there_is_refused(tmp_path: Path, wrong: str) -> None:
+def test_a_recipe_for_an_unknown_network_is_refused(tmp_path: Path, wrong: str) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(f'kind = "detector"\n[fit]\nepochs = 1\nlearning_rate = 0.1\n[model]\n{wrong}\n')
     with pytest.raises(RecipeError, match=f"model.{wrong.split(' ')[0]}"):
         read_recipe(path, "detector", Model, TaskSettings)
 
 
-def test_a_planted_lesion_is_a_lesion_more_and_lies_in_the_breast() -> None:
+def test_a_pasted_lesion_is_added_to_the_lesions_and_lies_in_the_breast() -> None:
     rows, columns = 96, 64
     down, across = np.mgrid[:rows, :columns]
     breast = np.where((down - 48) ** 2 / 45**2 + across**2 / 60**2 < 1, 0.4, 0.0).astype(np.float32)
@@ -301,14 +297,14 @@ def test_a_planted_lesion_is_a_lesion_more_and_lies_in_the_breast() -> None:
     assert outside.max() < 0.45
 
 
-def test_a_breast_without_room_is_left_as_it_is() -> None:
+def test_an_image_without_room_for_a_lesion_is_unchanged() -> None:
     corners = np.array([[2, 2], [9, 2], [9, 9], [2, 9]], dtype=np.float32)
     donor = Picture(np.full((32, 32), 0.5, dtype=np.float32), (corners,), (0,))
     air = Picture(np.zeros((32, 32), dtype=np.float32), (), ())
     assert planted(air, donor, np.random.default_rng(0)) is air
 
 
-def test_an_oblong_frame_keeps_its_boxes_in_every_change() -> None:
+def test_augmentation_of_an_oblong_frame_keeps_its_boxes_on_the_lesions() -> None:
     pixels = np.zeros((96, 64), dtype=np.float32)
     pixels[30:50, 20:40] = 1
     corners = np.array([[20, 30], [39, 30], [39, 49], [20, 49]], dtype=np.float32)
