@@ -1,7 +1,7 @@
-"""Attributes as text, numbers and UIDs, whatever a sender wrote into them.
+"""Reads attributes as text, numbers and UIDs. A malformed value counts as absent.
 
-pydicom converts a value when it is first looked at, and a malformed one raises then (a Rows of three bytes, a decimal
-string of letters). Here such a value counts as absent: it tells nothing, and the caller knows what absence means.
+pydicom converts a value when it is first read, and raises if it is malformed (Rows of three bytes, a decimal string
+with letters). Callers handle absent values anyway, so here a malformed value is treated as absent.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from pydicom.sequence import Sequence as Items
 
 from dicom_io.errors import NotReadable, is_the_machines
 
-# PS3.5 §9.1: components of digits joined by dots, none with a leading zero, 64 characters at most.
+# PS3.5 §9.1: components of digits, separated by dots, without leading zeros; at most 64 characters.
 _UID = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+")
 
 
 def values(dataset: Dataset, keyword: str) -> tuple[object, ...]:
-    """The values of an attribute: empty where it is absent, empty or malformed, or all its values are.
+    """The values of an attribute; empty if it is absent or malformed, or if all its values are empty.
 
-    A sequence has items and no values; items within items would take minutes to be written as text.
+    A sequence gives no values: converting nested items to text could take minutes.
     """
     value = _value(dataset, keyword)
     if isinstance(value, Items):
@@ -33,7 +33,7 @@ def values(dataset: Dataset, keyword: str) -> tuple[object, ...]:
 
 
 def text(dataset: Dataset, keyword: str) -> str:
-    """The first value as stripped text, "" where there is none."""
+    """The first value as stripped text; "" if there is none."""
     found = values(dataset, keyword)
     return _text(found[0]).strip() if found else ""
 
@@ -44,7 +44,7 @@ def code(dataset: Dataset, keyword: str) -> str:
 
 
 def numbers(dataset: Dataset, keyword: str) -> tuple[float, ...]:
-    """The values as finite floats; empty where any of them is no number."""
+    """The values as finite floats; empty if any of them is no number."""
     try:
         found = tuple(float(_text(value)) for value in values(dataset, keyword))
     except ValueError:
@@ -53,13 +53,13 @@ def numbers(dataset: Dataset, keyword: str) -> tuple[float, ...]:
 
 
 def number(dataset: Dataset, keyword: str) -> float | None:
-    """The first value as a finite float, None where there is none."""
+    """The first value as a finite float; None if there is none."""
     found = numbers(dataset, keyword)
     return found[0] if found else None
 
 
 def items(dataset: Dataset, keyword: str) -> Sequence[Dataset]:
-    """The items of a sequence; empty where it is absent or is no sequence."""
+    """The items of a sequence; empty if it is absent or no sequence."""
     value = _value(dataset, keyword)
     if not isinstance(value, Sequence) or isinstance(value, str | bytes):
         return ()
@@ -67,10 +67,10 @@ def items(dataset: Dataset, keyword: str) -> Sequence[Dataset]:
 
 
 def uid(dataset: Dataset, keyword: str) -> str:
-    """The one UID that an attribute must hold.
+    """The single UID that an attribute must hold.
 
     Raises:
-        NotReadable: it is missing, is no UID (PS3.5 §9.1) or there are several; the message never repeats the value.
+        NotReadable: it is missing, malformed (PS3.5 §9.1) or multi-valued; the message does not contain the value.
     """
     found = values(dataset, keyword)
     if not found:
@@ -82,11 +82,10 @@ def uid(dataset: Dataset, keyword: str) -> str:
 
 
 def _value(dataset: Dataset, keyword: str) -> object:
-    """The value as pydicom converts it, None where it cannot.
+    """The value as pydicom converts it; None if pydicom raises.
 
-    There is no list of what it raises then: RecursionError for items within items, IndexError for a name of nothing but
-    separators, and what its next version will. Only a fault of the machine is none of the value's: its memory, and its
-    disk, from which a long value is read when it is first looked at.
+    pydicom can raise anything here: RecursionError for nested items, IndexError for a name of only separators, and so
+    on. Only faults of the machine are raised: of its memory, and of its disk, from which a long value is read late.
     """
     try:
         return dataset.get(keyword)
@@ -97,7 +96,8 @@ def _value(dataset: Dataset, keyword: str) -> object:
 
 
 def _text(value: object) -> str:
-    """A value as text, "" where it cannot be had: bytes are none, and a name is decoded when it is first looked at."""
+    """A value as text; "" for bytes and for a name that cannot be decoded (pydicom decodes it when it is first
+    read)."""
     if isinstance(value, bytes):
         return ""
     try:

@@ -1,6 +1,6 @@
-"""How much a data set may ask of whoever reads it, counted before anything is built of it.
+"""Limits on the size of a data set's structure, checked before the data set is parsed.
 
-A few kilobytes, deflated, can hold a million empty items, each of which costs a parser a hundred times its size.
+A few deflated kilobytes can hold a million empty items, and each item needs a hundred times its size when it is parsed.
 """
 
 from __future__ import annotations
@@ -13,37 +13,37 @@ from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from dicom_io.errors import NotReadable
 
 CONTENT = frozenset({0x0040A730, 0x52009230})
-"""Content Sequence and Per-Frame Functional Groups Sequence: large, and of no use to whoever only receives."""
+"""Content Sequence and Per-Frame Functional Groups Sequence: large, and not needed for receiving."""
 MOST_ELEMENTS, MOST_ELEMENTS_OF_CONTENT = 100_000, 300_000
 MOST_ITEMS, MOST_ITEMS_OF_CONTENT = 20_000, 50_000
-"""A segmentation of 5,000 frames has some 40,000 in its content, and refers to 5,000 instances besides."""
+"""A segmentation of 5,000 frames has about 40,000 items in its content, and refers to 5,000 instances in its header."""
 DEEPEST, DEEPEST_OF_CONTENT = 20, 100
-"""Sequences and items within one another; a structured report's content tree of 20 levels has 40. Where a value cannot
-be read, each sequence that it lies in makes pydicom's message of it nearly three times as long: 80 MB for ten."""
+"""Nested sequences and items; a content tree of 20 levels has 40. For a value that cannot be read, pydicom's error
+message becomes nearly three times as long per nested sequence: 80 MB for ten."""
 MOST_BYTES = 32_000_000
-"""Of all values that are no bulk data."""
+"""Bytes of all values that are no bulk data."""
 LONGEST = 1_000_000
-"""Bytes of one value that is no bulk data and no plain text: a list of 500,000 numbers, each of them an object."""
+"""Bytes of one value that is no bulk data and no plain text: 500,000 numbers, each of which becomes an object."""
 _SHORT = 1 << 16
 _UNDEFINED = 0xFFFFFFFF
 _LONG = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
-"""VRs whose length takes 32 bits (PS3.5 section 7.1.2)."""
+"""VRs with a 32-bit length (PS3.5 section 7.1.2)."""
 _BULK = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
-"""VRs of values that stay bytes, and that nobody reads who does not want them."""
+"""VRs of bulk data: values that are not converted, and not read until they are used."""
 _PLAIN = frozenset({"LT", "ST", "UR", "UT"})
-"""VRs of text that no backslash parts (PS3.5 section 6.2)."""
+"""VRs of text that a backslash does not split (PS3.5 section 6.2)."""
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 PIXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
 
 
 def check_bounds(file: BinaryIO, start: int, *, implicit: bool, little: bool) -> dict[int, int]:
-    """Walks over the elements from `start` up to the pixel data, as far as they can be followed.
+    """Walks over the elements from `start` to the pixel data, or to the first damaged element.
 
     Returns:
-        Where each element of CONTENT begins, and where the one after it does.
+        The end position of each element of CONTENT, by its start position.
 
     Raises:
-        NotReadable: there are more elements, items, levels or bytes than any object has that this node could use.
+        NotReadable: there are more elements, items, levels or bytes than any object that the node can use.
     """
     order = "<" if little else ">"
     elements, items, size, longest = [0, 0], [0, 0], 0, 0  # the first two: of the header, of the content
@@ -97,7 +97,7 @@ def check_bounds(file: BinaryIO, start: int, *, implicit: bool, little: bool) ->
 
 
 def _costs(tag: int, vr: str, length: int) -> tuple[int, int]:
-    """The bytes of a value that are held in memory, and those that become a list of values."""
+    """The bytes of a value that are kept in memory, and the bytes that become a list of values."""
     if length <= _SHORT:
         return max(length, 0), 0
     known = dictionary_VR(tag) if dictionary_has_tag(tag) else "UN"

@@ -1,4 +1,4 @@
-"""The content tree of anybody's structured report (PS3.3 section C.17.3): items, concepts and values by code."""
+"""Reads the content tree of any structured report (PS3.3 section C.17.3): items, concepts and values by code."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ MOST_ITEMS = 20_000
 
 @dataclass(frozen=True, eq=False)
 class Item:
-    """A content item, read once.
+    """A content item.
 
     Attributes:
-        name: the concept that it is about.
+        name: Concept Name Code.
         value: of a CODE item.
-        person: of a PNAME item; "" where it names nobody.
-        children: the items that it contains.
+        person: of a PNAME item; "" if it has no name.
+        children: the items of its Content Sequence.
     """
 
     name: Coded | None
@@ -34,20 +34,20 @@ class Item:
     children: tuple[Item, ...]
 
     def named(self, concepts: Collection[Coded]) -> list[Item]:
-        """Those of its children that are about one of the concepts."""
+        """The children whose name is one of the concepts."""
         return [child for child in self.children if child.name in concepts]
 
     def holds(self, concepts: Collection[Coded]) -> bool:
-        """Whether it or anything below it is about one of the concepts."""
+        """Whether the name of this item or of any item below it is one of the concepts."""
         return self.name in concepts or any(child.holds(concepts) for child in self.children)
 
 
 Path = tuple[Item, ...]
-"""A content item and those that it stands in, from the root."""
+"""The content items from the root to an item."""
 
 
 def read_tree(root: Dataset) -> Item:
-    """The content of a document.
+    """The content tree of a document.
 
     Raises:
         NotReadable: the tree is deeper or larger than any report.

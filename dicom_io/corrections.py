@@ -1,9 +1,10 @@
-"""A segmentation that somebody else made on our images: an expert's correction of what the node proposed.
+"""A segmentation that somebody else made on our images: an expert's correction of the node's proposals.
 
-Viewers keep little of what they loaded. OHIF 3.12 writes the Manufacturer "Unspecified", no Content Creator, the type
-"Tissue" and the algorithm type MANUAL for every segment; it keeps labels and Series Instance UID, and names what was
-edited in the Predecessor Documents Sequence. 3D Slicer and MITK (both by dcmqi) write the Manufacturer "QIICR" and what
-their user filled in. So a correction is known by the images that it is about and by not being ours (dicom_io.device).
+Viewers keep few attributes of the loaded segmentation. OHIF 3.12 writes the Manufacturer "Unspecified", no Content
+Creator, the type "Tissue" and the algorithm type MANUAL for every segment; it keeps labels and Series Instance UID,
+and names the edited object in the Predecessor Documents Sequence. 3D Slicer and MITK (both by dcmqi) write the
+Manufacturer "QIICR" and what the user entered. So a correction is recognised by the images that it refers to, and by
+not being ours (dicom_io.device.is_ours).
 """
 
 from __future__ import annotations
@@ -29,20 +30,20 @@ from dicom_io.segments import Segment, segments_of
 
 @dataclass(frozen=True)
 class CorrectionHeader:
-    """What the header of a segmentation says, without its pixels.
+    """The header of a segmentation.
 
     Attributes:
-        creator: Content Creator's Name: who drew it; "" where it is not said, or names this program, whose results
-            carry its name there. A member of staff, not the patient.
-        created: Content Date and Time, or else those of Instance Creation, in the time zone that the segmentation
-            states or else this machine's; None where it says neither, or a date without a time.
-        images: SOP Instance UIDs of the images about which it says what is there, be it that nothing is: those of
-            its frames, empty frames too; where it has no frames at all, all that it refers to. None where it does not
-            tell to which of several images a frame belongs.
-        segments: as described.
-        automatic_by: the algorithms' names where every segment is said to be AUTOMATIC: then no person drew them,
-            unless they are proposals that were opened in a viewer. Empty where any of them was drawn.
-        predecessors: SOP Instance UIDs of the objects that it says it is an edited version of.
+        creator: Content Creator's Name, a member of staff; "" if it is absent or is the name of this program, which
+            our results carry.
+        created: Content Date and Time, else Instance Creation Date and Time, in the time zone that the segmentation
+            states, else this machine's; None if both are absent or have no time.
+        images: SOP Instance UIDs of the annotated images, including those without a lesion: those of its frames, also
+            of empty frames; if it has no frames, all images that it refers to. Empty if a frame does not state which
+            of several images it belongs to.
+        segments: as the header describes them.
+        automatic_by: the names of the algorithms if every segment is AUTOMATIC: then no person drew them, unless they
+            are proposals that were opened in a viewer. Empty if any segment is not AUTOMATIC.
+        predecessors: SOP Instance UIDs of the objects of which it is an edited version.
     """
 
     creator: str
@@ -58,9 +59,9 @@ class Correction:
     """A correction with its pixels.
 
     Attributes:
-        by_hand: whether any segment, be it empty, is said to be MANUAL.
-        images: see CorrectionHeader; one of them without any of `segments` holds no lesion.
-        segments: what is drawn, each in one of `images`.
+        by_hand: whether the algorithm type of any segment, also of an empty one, is MANUAL.
+        images: see CorrectionHeader; an image without any of `segments` has no lesion.
+        segments: the segments with pixels, each in one of `images`.
     """
 
     sop_instance_uid: str
@@ -72,17 +73,17 @@ class Correction:
 
 
 def read_correction_header(path: Path) -> CorrectionHeader:
-    """Reads a segmentation's header. The node does so in a process of its own: this module imports no database.
+    """Reads a segmentation's header. The node does so in a worker process, so this module imports no database.
 
     Raises:
-        NotReadable: it is damaged.
-        OSError: it cannot be had.
+        NotReadable: the file is damaged.
+        OSError: the file cannot be read.
     """
     return describe_correction(read_header(path))
 
 
 def describe_correction(dataset: Dataset) -> CorrectionHeader:
-    """Who drew this segmentation, when, on which images, and what its segments are."""
+    """The parts of a segmentation's header that the node uses."""
     segments = tuple(segments_of(dataset))
     automatic = [segment.automatic_by for segment in segments if segment.automatic_by is not None]
     return CorrectionHeader(
@@ -102,24 +103,24 @@ def describe_correction(dataset: Dataset) -> CorrectionHeader:
 
 
 def read_correction(path: Path, rows_columns: tuple[int, int] | None = None) -> Correction:
-    """A correction out of a file.
+    """Reads a correction from a file.
 
     Args:
-        rows_columns: the shape of its images, which must be its own.
+        rows_columns: the shape of its images; the segmentation must have the same.
 
     Raises:
         NotReadable: no segmentation, damaged, of another shape than its images, or with frames that name no image.
     """
     drawn = read_segments(path, rows_columns)
     header = read_header(path)
-    said = describe_correction(header)
+    described = describe_correction(header)
     return Correction(
         sop_instance_uid=text(header, "SOPInstanceUID"),
-        creator=said.creator,
-        created=said.created,
-        by_hand=any(segment.by_hand for segment in said.segments),
-        images=said.images,
-        segments=tuple(segment for segment in drawn if segment.image_uid in said.images),
+        creator=described.creator,
+        created=described.created,
+        by_hand=any(segment.by_hand for segment in described.segments),
+        images=described.images,
+        segments=tuple(segment for segment in drawn if segment.image_uid in described.images),
     )
 
 

@@ -1,4 +1,4 @@
-"""The node's device identity in the objects that it writes, by which it recognises its own when they come back."""
+"""The node's device identity: written into its objects, and used to recognise them when they come back."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _DEVICE_OF_ALL = "2.25.242444742598191661606275133554599073307"
 
 @dataclass(frozen=True)
 class Device:
-    """One installation, as the equipment that it is (PS3.3 section C.7.5.1).
+    """One installation of the node, as equipment (PS3.3 section C.7.5.1).
 
     Attributes:
-        identity: made once for the installation; its Device UID and Device Serial Number are made of it.
-        station_name: the name of the station, at most 16 characters (VR SH); empty: not written.
-        institution_name: of the institution that has it, at most 64 characters (VR LO); empty: not written.
+        identity: created once per installation. Device UID and Device Serial Number are derived from it.
+        station_name: Station Name, at most 16 characters (VR SH); not written if empty.
+        institution_name: Institution Name, at most 64 characters (VR LO); not written if empty.
     """
 
     identity: UUID
@@ -45,7 +45,7 @@ class Device:
         return str(self.identity)
 
     def put_on(self, equipment: Dataset, *bundles: BundleId) -> None:
-        """The attributes of the General Equipment module, on an object or on an item about equipment."""
+        """Writes the attributes of the General Equipment module into an object or an equipment item."""
         equipment.Manufacturer = MANUFACTURER
         equipment.ManufacturerModelName = MODEL
         equipment.DeviceSerialNumber = self.serial_number
@@ -56,17 +56,17 @@ class Device:
 
 
 def software_versions(*bundles: BundleId) -> list[str]:
-    """Software Versions (0018,1020): the node's and the models', each at most 64 characters (VR LO)."""
+    """Software Versions (0018,1020): of the node and of the models, each at most 64 characters (VR LO)."""
     try:
         node = version("mammo-node")
-    except PackageNotFoundError:  # run from a checkout without having been installed
+    except PackageNotFoundError:  # run from a checkout that is not installed
         node = "not installed"
     return [node[:64], *(str(bundle)[:64] for bundle in bundles)]
 
 
 def contributing_equipment(device: Device, *bundles: BundleId) -> Dataset:
-    """The item by which IHE AIR (section 6.5.3.1) has an AI result name the equipment that made it."""
-    # Plain pydicom: the receiver's process imports this module and stays small without highdicom.
+    """The Contributing Equipment item that IHE AIR (section 6.5.3.1) requires in an AI result."""
+    # Without highdicom: the receiver's process imports this module and must stay small.
     purpose = Dataset()
     purpose.CodeValue = "109102"
     purpose.CodingSchemeDesignator = "DCM"
@@ -79,12 +79,12 @@ def contributing_equipment(device: Device, *bundles: BundleId) -> Dataset:
 
 
 def is_ours(dataset: Dataset) -> bool:
-    """Whether a mammo-node wrote this object (safety: it must never be read as input), of this installation or another.
+    """Whether a mammo-node, this installation or another, wrote this object (safety: it must never be read as input).
 
-    Told by the equipment, which a PACS leaves alone when it coerces demographics or re-identifies a study: Manufacturer
-    with Manufacturer's Model Name, of the object or among the contributing equipment. A segmentation by another maker
-    is not ours even so: a viewer in which somebody corrected our outlines may carry our equipment over as one that
-    contributed, which it did (PS3.3 section C.12.1.1).
+    Decided by Manufacturer and Manufacturer's Model Name, of the object or of its contributing equipment. A PACS does
+    not change these when it coerces demographics or re-identifies a study. A segmentation by another manufacturer is
+    not ours even if the node is contributing equipment: a viewer in which an expert corrected our outlines may keep
+    the node as contributing equipment, which is correct (PS3.3 section C.12.1.1).
     """
     if _is_mammo_node(dataset):
         return True

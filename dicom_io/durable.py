@@ -1,4 +1,4 @@
-"""Bytes that survive a power cut: written, fsynced, renamed, and the folder fsynced too."""
+"""Writes files that survive a power cut: fsync, rename, fsync of the folder."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import os
 from pathlib import Path
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
-"""The error numbers of a disk, or a user's share of it, that is full."""
+"""The error numbers of a full disk or an exceeded disk quota."""
 
 
 def write_durably(path: Path, data: bytes) -> None:
-    """Puts `data` at `path`, whole or not at all."""
+    """Writes `data` to `path` atomically and durably."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     with part.open("wb") as file:
@@ -23,7 +23,7 @@ def write_durably(path: Path, data: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Makes renames and new names in `folder` durable."""
+    """Makes renames and new files in `folder` durable (fsync)."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

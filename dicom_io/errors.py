@@ -1,14 +1,14 @@
-"""What can go wrong with DICOM, and what it means for the caller.
+"""The errors of dicom_io, and what they mean for the caller.
 
 DicomError
-├── NotReadable        this image will never be read; the reason goes into the report
-├── NotEncodable       a result could not be written, or did not read back as it was written
-├── NotListening       the listener's address cannot be had
-├── NoRoom             the disk has no room for what is fetched
+├── NotReadable        this file can never be read; the reason goes into the report
+├── NotEncodable       a result could not be written, or reads back differently
+├── NotListening       the listener's address cannot be used
+├── NoRoom             the disk has no room for retrieved instances
 └── DestinationError
-    ├── Unreachable    nobody answered, or the association broke: try again later
-    └── Rejected       the peer answered and refused; trying again may or may not help
-        └── NotAccepted    it takes no objects of this kind: trying again is of no use
+    ├── Unreachable    no answer, or the association broke: retry later
+    └── Rejected       the peer answered and refused; a retry may or may not help
+        └── NotAccepted    the peer does not accept this kind of object: a retry does not help
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ class DicomError(UserError):
 
 
 def is_the_machines(fault: BaseException) -> bool:
-    """Whether a fault met while a file was read is the machine's (disk, descriptors, memory, rights), not the file's.
+    """Whether an exception while reading a file is a fault of the machine (disk, descriptors, memory, permissions).
 
-    pydicom's own OSError has no number; EINVAL is what a damaged length that leads before the file's start gives.
+    pydicom's own OSError has no number. EINVAL comes from a damaged length that leads to a negative file position.
     """
     if isinstance(fault, OSError):
         return fault.errno not in (None, errno.EINVAL)
@@ -33,19 +33,19 @@ def is_the_machines(fault: BaseException) -> bool:
 
 
 class NotReadable(DicomError):
-    """An image cannot be read: wrong kind, undecodable pixels, absurd dimensions."""
+    """A file cannot be read: wrong kind, damaged, pixels that cannot be decoded, impossible dimensions."""
 
 
 class NotEncodable(DicomError):
-    """A result object could not be made out of a reading."""
+    """A result object could not be made from a reading."""
 
 
 class NotListening(DicomError):
-    """Another program has the port, or the address is none of this machine's."""
+    """Another program uses the port, or the address does not belong to this machine."""
 
 
 class NoRoom(DicomError):
-    """What is fetched would fill the disk."""
+    """Retrieved instances would fill the disk."""
 
 
 class DestinationError(DicomError):
@@ -53,14 +53,14 @@ class DestinationError(DicomError):
 
 
 class Unreachable(DestinationError):
-    """No association, or it broke before the answer came."""
+    """There is no association, or it broke before the answer."""
 
 
 class Rejected(DestinationError):
-    """The destination answered with a failure.
+    """The destination refused.
 
     Attributes:
-        status: the DIMSE status (PS3.7 Annex C), or None where the association or presentation context was refused.
+        status: the DIMSE status (PS3.7 Annex C), or None if the association or presentation context was refused.
     """
 
     def __init__(self, message: str, status: int | None = None) -> None:
@@ -69,4 +69,4 @@ class Rejected(DestinationError):
 
 
 class NotAccepted(Rejected):
-    """The peer takes no objects of this SOP class, or not in this transfer syntax, until it is set up otherwise."""
+    """The peer does not accept this SOP class, or not in this transfer syntax, until its configuration changes."""

@@ -1,4 +1,4 @@
-"""The kinds of instances that come. Imports nothing, so that the database knows them without a DICOM library."""
+"""The kinds of received instances. Imports no DICOM library, because the database tables use it."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from enum import StrEnum
 
 class InstanceKind(StrEnum):
     FOR_PRESENTATION = "for-presentation"
-    """A mammogram to be looked at: Digital Mammography For Presentation, breast CR / DX, or a synthetic 2D image that
-    was stored as Breast Tomosynthesis."""
+    """A mammogram for display: Digital Mammography For Presentation, breast CR / DX, or a synthetic 2D image that is
+    stored as Breast Tomosynthesis."""
     FOR_PROCESSING = "for-processing"
     """A raw mammogram."""
     SECONDARY_CAPTURE = "secondary-capture"
     TOMOSYNTHESIS = "tomosynthesis"
     OTHER_IMAGE = "other-image"
-    """An image, but of no breast (a chest CR, say, or a quality control image)."""
+    """An image of no breast, for example a chest CR or a quality control image."""
     SEGMENTATION = "segmentation"
     REPORT = "report"
     OTHER = "other"
 
     @property
     def is_image(self) -> bool:
-        """Whether its arrival opens a study again. Reports and segmentations are kept with it and change nothing."""
+        """Whether its arrival reopens a study. Reports and segmentations are stored with the study and do not."""
         return self not in (InstanceKind.SEGMENTATION, InstanceKind.REPORT, InstanceKind.OTHER)
 
     @property
     def is_breast_image(self) -> bool:
-        """Whether it makes a study a mammography study; a secondary capture does where its sender's setting has it
-        read."""
+        """Whether it makes a study a mammography study. A secondary capture does so too if its sender's setting says
+        that secondary captures are read."""
         return self in (InstanceKind.FOR_PRESENTATION, InstanceKind.FOR_PROCESSING, InstanceKind.TOMOSYNTHESIS)
 
 

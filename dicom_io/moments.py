@@ -1,4 +1,4 @@
-"""Dates and times of a header as moments."""
+"""Reads dates and times of a header as datetimes with a time zone."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _OFFSET = re.compile(r"([+-])(\d{2})([0-5]\d)")
 
 
 def moment(dataset: Dataset, date_keyword: str, time_keyword: str) -> datetime | None:
-    """A date and a time of a data set, in the time zone that it states or else this machine's.
+    """A date and a time of a data set, in the time zone that it states, else this machine's.
 
-    None where either is absent, or is none that a clock could show.
+    None if either is absent or impossible.
     """
     try:
         day = DA(text(dataset, date_keyword))
@@ -29,9 +29,9 @@ def moment(dataset: Dataset, date_keyword: str, time_keyword: str) -> datetime |
 
 
 def moment_of(dataset: Dataset, keyword: str, zone_of: Dataset) -> datetime | None:
-    """A DateTime (VR DT); where it states no time zone, in that of `zone_of` or else this machine's.
+    """A DateTime (VR DT) in the time zone that it states, else in that of `zone_of`, else in this machine's.
 
-    None where it is absent, a mere date, or none that a clock could show.
+    None if it is absent, has no time of day, or is impossible.
     """
     stated = text(dataset, keyword)
     try:
@@ -50,7 +50,7 @@ def _placed(found: datetime, dataset: Dataset) -> datetime:
 
 def stated_zone(dataset: Dataset) -> timezone | None:
     """The time zone that a data set states for its dates and times ("+0100", Timezone Offset From UTC, PS3.3 section
-    C.12.1.1.8); None where it states none between -1200 and +1400."""
+    C.12.1.1.8); None if it states none between -1200 and +1400."""
     stated = _OFFSET.fullmatch(text(dataset, "TimezoneOffsetFromUTC"))
     if stated is None:
         return None

@@ -1,6 +1,6 @@
-"""What anybody's DICOM SEG says: which pixels of which image belong to which segment (PS3.3 sections A.51 and C.8.20).
+"""Reads DICOM SEG: which pixels of which image belong to which segment (PS3.3 sections A.51 and C.8.20).
 
-Reads BINARY, FRACTIONAL and LABELMAP segmentations of single images, whoever wrote them; ours and those of viewers.
+Reads BINARY, FRACTIONAL and LABELMAP segmentations of single images, written by the node, by viewers or by others.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ MAX_PIXELS = 100_000_000
 """The largest frame that is read, rows × columns."""
 
 HALF = 0.5
-"""From this part of Maximum Fractional Value on, a pixel of a FRACTIONAL segmentation belongs to the segment."""
+"""A pixel of a FRACTIONAL segmentation belongs to the segment from this part of Maximum Fractional Value on."""
 
 
 @dataclass(frozen=True, eq=False)
 class ReadSegment:
-    """The pixels of one segment in one image; never empty.
+    """The pixels of one segment in one image: at least one pixel.
 
     Attributes:
-        image_uid: the SOP Instance UID of the image; None where the segmentation does not say which one it is.
-        mask: at the size of the segmentation's frames.
+        image_uid: the SOP Instance UID of the image; None if the segmentation does not state it.
+        mask: in the shape of the segmentation's frames.
     """
 
     number: int
@@ -52,14 +52,15 @@ class ReadSegment:
 
 
 def read_segments(source: Path | Dataset, rows_columns: tuple[int, int] | None = None) -> list[ReadSegment]:
-    """The pixels of each segment in each image, by image and segment number; segments without pixels are left out.
+    """The pixels of each segment in each image, sorted by image and segment number. Segments without pixels are left
+    out.
 
     Args:
         source: a SEG file, or its data set with pixel data.
-        rows_columns: the shape that the segmentation must have: that of the image it was made on.
+        rows_columns: the shape of the image, which the segmentation must have too.
 
     Raises:
-        NotReadable: no segmentation, of another shape or turned, or its frames and header contradict each other.
+        NotReadable: no segmentation, another shape, rotated or mirrored, or frames and header contradict each other.
     """
     dataset = source if isinstance(source, Dataset) else _read(source)
     shape = shape_of(dataset)
@@ -86,7 +87,7 @@ def read_segments(source: Path | Dataset, rows_columns: tuple[int, int] | None =
 
 
 def of_one_image(dataset: Dataset, image_uid: str) -> Dataset:
-    """The part of a segmentation that is about one of its images, uncompressed, under a UID of its own.
+    """The frames of a segmentation that belong to one of its images, uncompressed, with a new SOP Instance UID.
 
     Raises:
         NotReadable: see `read_segments`.
@@ -114,7 +115,7 @@ def shape_of(dataset: Dataset) -> tuple[int, int]:
     """Rows and columns of the segmentation's frames.
 
     Raises:
-        NotReadable: they are missing, or beyond MAX_PIXELS.
+        NotReadable: they are missing, or there are more than MAX_PIXELS pixels.
     """
     rows, columns = attributes.number(dataset, "Rows") or 0, attributes.number(dataset, "Columns") or 0
     if rows < 1 or columns < 1 or rows * columns > MAX_PIXELS:
@@ -123,10 +124,10 @@ def shape_of(dataset: Dataset) -> tuple[int, int]:
 
 
 def images_of_frames(dataset: Dataset) -> list[str | None]:
-    """For each frame the SOP Instance UID of its image.
+    """For each frame, the SOP Instance UID of its image; None if it is not stated.
 
-    By the frame's Derivation Image Sequence, else the shared one; where neither names an image, and the segmentation
-    refers to a single one, it is that.
+    By the frame's Derivation Image Sequence, else the shared one; if neither names an image and the segmentation
+    refers to a single image, that image.
     """
     shared = _sources(_shared(dataset))
     referenced = referenced_images(dataset)
@@ -135,9 +136,9 @@ def images_of_frames(dataset: Dataset) -> list[str | None]:
 
 
 def referenced_images(dataset: Dataset) -> tuple[str, ...]:
-    """The SOP Instance UIDs of the images that the segmentation as a whole refers to, each once.
+    """The distinct SOP Instance UIDs of the images that the segmentation as a whole refers to.
 
-    By Referenced Series Sequence; where that is absent, by the Source Image or Referenced Image Sequence.
+    By Referenced Series Sequence; if that names none, by Source Image Sequence and Referenced Image Sequence.
     """
     in_series = [
         text(instance, "ReferencedSOPInstanceUID")
@@ -153,7 +154,7 @@ def referenced_images(dataset: Dataset) -> tuple[str, ...]:
 
 
 def has_no_frames(dataset: Dataset) -> bool:
-    """Whether the header says that nothing is segmented: no frames at all, and so no pixel data."""
+    """Whether the segmentation has no frames, and so no pixel data: nothing is segmented."""
     return attributes.number(dataset, "NumberOfFrames") == 0 and not _frames(dataset)
 
 
@@ -161,8 +162,8 @@ def read_header(path: Path) -> Dataset:
     """A file's data set without its pixels.
 
     Raises:
-        NotReadable: it is not DICOM, or damaged.
-        OSError: it cannot be had.
+        NotReadable: the file is not DICOM, or damaged.
+        OSError: the file cannot be read.
     """
     return _parsed(path, read_up_to_pixels)
 
@@ -181,27 +182,27 @@ def _parsed(path: Path, read: Callable[[Path], Dataset]) -> Dataset:
         raise
     except InvalidDicomError as cause:
         raise NotReadable("The file is not a DICOM file.") from cause
-    except Exception as cause:  # whatever a parser may stumble over in damaged bytes
+    except Exception as cause:  # damaged bytes can raise anything in a parser
         if is_the_machines(cause):
             raise
         raise NotReadable("The DICOM file is damaged or cut short.") from cause
 
 
 def _check_orientation(dataset: Dataset) -> None:
-    # A projection has no orientation in space: where a viewer gave it one, the nominal one, its rows and columns are
-    # those of the image. Any other says that the viewer turned or mirrored what it shows.
+    # A projection has no orientation in space. If a viewer wrote the nominal orientation, rows and columns are those of
+    # the image. Any other orientation means that the viewer rotated or mirrored the image.
     for group in (*_shared(dataset), *_frames(dataset)):
         for plane in items(group, "PlaneOrientationSequence"):
             stated = numbers(plane, "ImageOrientationPatient")
             if stated and not np.allclose(stated, (1, 0, 0, 0, 1, 0), atol=1e-3):
                 raise NotReadable(
-                    "The segmentation's ImageOrientationPatient says that its frames are turned or mirrored against "
+                    "The segmentation's ImageOrientationPatient says that its frames are rotated or mirrored against "
                     "the image: export it with the image's own rows and columns."
                 )
 
 
 def _planes(dataset: Dataset) -> Iterator[NDArray[Any]]:
-    """The frames' stored values, rows × columns, one after another: all of them at once may not fit into memory."""
+    """Yields the stored values of each frame, rows × columns: all frames together may not fit into memory."""
     count = attributes.number(dataset, "NumberOfFrames") or 0
     if count != len(_frames(dataset)):
         raise NotReadable("The segmentation's NumberOfFrames is not the number of its per-frame functional groups.")
@@ -215,7 +216,7 @@ def _planes(dataset: Dataset) -> Iterator[NDArray[Any]]:
             yield plane
     except (NotReadable, GeneratorExit):
         raise
-    except Exception as cause:  # each codec has its own way to say it
+    except Exception as cause:  # codecs raise various types
         if is_the_machines(cause):
             raise
         raise NotReadable("The segmentation's pixel data is damaged, cut short or not as its header says.") from cause

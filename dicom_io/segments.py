@@ -1,4 +1,4 @@
-"""The segments that a DICOM SEG describes: what each is, and who says so (PS3.3 section C.8.20.4)."""
+"""The segments that a DICOM SEG describes (PS3.3 section C.8.20.4)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from pydicom import Dataset
 from dicom_io.attributes import code, items, number, text
 from models.types.reading import FindingKind
 
-# Segmented Property Type: what mammo-node writes (CID 7150 and 6014), and what others use for the same.
+# Segmented Property Type codes: those that mammo-node writes (CID 7150 and 6014), and those that others use for the
+# same.
 _KINDS = {
     "129788004": FindingKind.MASS,  # SCT, Mammographic breast mass
     "129793001": FindingKind.MASS,  # SCT, Mammography breast density: a mass in one view only
@@ -19,7 +20,7 @@ _KINDS = {
     "129770007": FindingKind.CALCIFICATION,  # SCT, Individual Calcification
     "F-01775": FindingKind.CALCIFICATION,  # SRT, Calcification Cluster
 }
-# The first of these that the label holds decides: "mass with calcifications" is outlined as a mass.
+# The first word that occurs in the label decides: "mass with calcifications" is a mass.
 _WORDS = (
     ("mass", FindingKind.MASS),
     ("calc", FindingKind.CALCIFICATION),
@@ -36,8 +37,9 @@ class Segment:
     Attributes:
         number: Segment Number.
         label: Segment Label.
-        kind: by the property type's code, else by the words of the label; None where neither tells.
-        automatic_by: the algorithm's name where the algorithm type is AUTOMATIC ("" where it is not named); else None.
+        kind: by the code of the property type, else by the words of label, description and code meaning; None if
+            unknown.
+        automatic_by: Segment Algorithm Name if the algorithm type is AUTOMATIC ("" if it has none); else None.
         by_hand: whether the algorithm type is MANUAL.
     """
 
@@ -56,13 +58,13 @@ def segments_of(dataset: Dataset) -> list[Segment]:
 
 def _described(item: Dataset) -> Segment:
     label = text(item, "SegmentLabel")
-    made = code(item, "SegmentAlgorithmType")
+    algorithm_type = code(item, "SegmentAlgorithmType")
     return Segment(
         number=int(number(item, "SegmentNumber") or 0),
         label=label,
         kind=_kind(item, label),
-        automatic_by=text(item, "SegmentAlgorithmName") if made == "AUTOMATIC" else None,
-        by_hand=made == "MANUAL",
+        automatic_by=text(item, "SegmentAlgorithmName") if algorithm_type == "AUTOMATIC" else None,
+        by_hand=algorithm_type == "MANUAL",
     )
 
 
@@ -71,9 +73,9 @@ def _kind(item: Dataset, label: str) -> FindingKind | None:
     for coded in types:
         if kind := _KINDS.get(text(coded, "CodeValue")):
             return kind
-    told = (label, text(item, "SegmentDescription"), *(text(coded, "CodeMeaning") for coded in types))
-    for words in told:
+    descriptions = (label, text(item, "SegmentDescription"), *(text(coded, "CodeMeaning") for coded in types))
+    for description in descriptions:
         for word, kind in _WORDS:
-            if word in words.lower():
+            if word in description.lower():
                 return kind
     return None

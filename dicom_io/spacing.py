@@ -1,4 +1,4 @@
-"""How far apart pixels are in the breast: the one place that decides it."""
+"""Decides the pixel spacing in the breast."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from dicom_io.image_types import MAGNIFIED
 from dicom_io.magnification import Magnification, by_distances, magnification_of
 from dicom_io.views import extent_of, functional_groups, is_said_to_be_magnified
 
-# Detectors and film scanners for mammography lie between 0.025 and 0.2 mm; beyond these bounds the header is wrong.
+# Detectors and film scanners for mammography have 0.025 to 0.2 mm; outside these bounds the header is wrong.
 _PLAUSIBLE_MM = (0.01, 0.5)
 _ALIKE = 0.01
-"""Two spacings that differ by less than this share are one."""
+"""Two spacings are equal if they differ by at most this part."""
 
 Pair = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Spacing:
-    """The distance of pixel centres in the breast.
+    """The distance between pixel centres in the breast.
 
     Attributes:
-        mm: of rows, of columns; None where lengths cannot be told.
-        by: how it was found, for the report; "" where it was not.
-        warnings: sentences.
+        mm: between rows, between columns; None if lengths cannot be measured.
+        by: the source of the spacing, for the report; "" if there is none.
+        warnings: sentences for the report.
     """
 
     mm: Pair | None
@@ -37,11 +37,11 @@ class Spacing:
 def spacing_of(dataset: Dataset) -> Spacing:
     """The spacing in the breast (PS3.3 §10.7 and §C.8.11.4; for film §C.8.6.1).
 
-    In this order: Pixel Spacing that was calibrated by an object of known size (FIDUCIAL), or corrected for the
-    geometry (GEOMETRY, or the Pixel Measures of a tomosynthesis): both are in the breast already. Else the spacing at
-    the detector, Imager Pixel Spacing, Pixel Spacing or Nominal Scanned Pixel Spacing, divided by the magnification
-    (`magnification_of`), whatever the view; a magnification or spot view of which nobody says how far it was magnified
-    has none (safety rule 6).
+    The first of these that the header states: Pixel Spacing that was calibrated by an object of known size (FIDUCIAL)
+    or corrected for the geometry (GEOMETRY, or the Pixel Measures of a tomosynthesis), which are spacings in the
+    breast already; else the spacing at the detector (Imager Pixel Spacing, Pixel Spacing or Nominal Scanned Pixel
+    Spacing) divided by the magnification factor (`magnification_of`). A magnification or spot view without a stated
+    factor has no spacing (safety rule 6).
     """
     factor, warnings = _magnification(dataset)
     found = _calibrated(dataset, factor) or _at_detector(dataset, factor)
@@ -51,8 +51,8 @@ def spacing_of(dataset: Dataset) -> Spacing:
 
 
 def aspect_of(dataset: Dataset) -> tuple[float, float]:
-    """Height and width of a pixel, in any unit: by whichever spacing the header states, or Pixel Aspect Ratio
-    (0028,0034); (1, 1) where it states none."""
+    """Height and width of a pixel, in any unit: by the first spacing that the header states, or Pixel Aspect Ratio
+    (0028,0034); (1, 1) if it states none."""
     for keyword in ("ImagerPixelSpacing", "PixelSpacing", "NominalScannedPixelSpacing", "PixelAspectRatio"):
         if stated := _pair(dataset, keyword):
             return stated
@@ -62,10 +62,11 @@ def aspect_of(dataset: Dataset) -> tuple[float, float]:
 def _magnification(dataset: Dataset) -> tuple[Magnification, list[str]]:
     found, warnings = magnification_of(dataset), []
     if found.dropped is not None:
-        warnings.append(f"The header's magnification factor {found.dropped:g} is none that a geometry has: not used.")
+        warnings.append(f"The header's magnification factor {found.dropped:g} is impossible: not used.")
     if is_said_to_be_magnified(dataset) and found.factor is not None and not found.is_large:
         warnings.append(
-            f"The view is said to be magnified, but {found.by} {found.factor:.3g} is that of a contact view: not used."
+            f"The header says that the view is magnified, but {found.by} {found.factor:.3g} fits a contact view: "
+            "not used."
         )
         distances = by_distances(dataset)
         found = distances if distances.is_large else Magnification(None)
@@ -73,14 +74,14 @@ def _magnification(dataset: Dataset) -> tuple[Magnification, list[str]]:
 
 
 def _calibrated(dataset: Dataset, factor: Magnification) -> Spacing | None:
-    """The spacing that is the breast's already; None where the header has none."""
+    """The spacing that is stated for the breast itself; None if the header has none."""
     stated, kind = _pair(dataset, "PixelSpacing"), code(dataset, "PixelSpacingCalibrationType")
     if stated and kind == "FIDUCIAL":
         return Spacing(stated, "Pixel Spacing, calibrated by an object of known size (FIDUCIAL)")
     if stated and kind == "GEOMETRY":
         detector = _pair(dataset, "ImagerPixelSpacing")
         if factor.is_large and detector and _are_alike(stated, detector):
-            return None  # the detector's own spacing: nothing was corrected, whatever its type says
+            return None  # equal to the detector spacing: not corrected, whatever the type says
         return Spacing(stated, "Pixel Spacing, corrected for magnification by the device (GEOMETRY)")
     if measured := _pixel_measures(dataset):
         return Spacing(measured, "Pixel Spacing of the Pixel Measures, in the breast")
@@ -88,7 +89,7 @@ def _calibrated(dataset: Dataset, factor: Magnification) -> Spacing | None:
 
 
 def _at_detector(dataset: Dataset, magnification: Magnification) -> Spacing:
-    """The spacing at the detector, brought into the breast."""
+    """The spacing at the detector, converted to the breast."""
     names = {
         "ImagerPixelSpacing": "Imager Pixel Spacing",
         "PixelSpacing": "Pixel Spacing (not calibrated)",
@@ -102,7 +103,9 @@ def _at_detector(dataset: Dataset, magnification: Magnification) -> Spacing:
         by = f"{name}, divided by {magnification.by} {factor:.4g}" if factor > 1 else f"{name} ({magnification.by}: 1)"
         return Spacing((stated[0] / factor, stated[1] / factor), by)
     if MAGNIFIED in extent_of(dataset):
-        return Spacing(None, warnings=("Nobody says how far the view was magnified: lengths are not told.",))
+        return Spacing(
+            None, warnings=("The header does not state how far the view is magnified: no lengths are given.",)
+        )
     return Spacing(stated, f"{name} at the detector")
 
 
@@ -116,5 +119,5 @@ def _pair(dataset: Dataset, keyword: str) -> Pair | None:
     return (stated[0], stated[1]) if len(stated) == 2 and min(stated) > 0 else None
 
 
-def _are_alike(one: Pair, other: Pair) -> bool:
-    return all(abs(a - b) <= _ALIKE * b for a, b in zip(one, other, strict=True))
+def _are_alike(left: Pair, right: Pair) -> bool:
+    return all(abs(a - b) <= _ALIKE * b for a, b in zip(left, right, strict=True))

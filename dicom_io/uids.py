@@ -1,4 +1,4 @@
-"""UIDs that are worked out and not drawn: the same parts give the same UID, so a second try writes the same object."""
+"""Derives UIDs: the same parts give the same UID, so a retry writes the same object."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ _SEPARATOR = "\0"
 
 
 def derive_uid(*parts: str) -> str:
-    """A UID for what `parts` name: 2.25 and a name-based UUID (PS3.5 section B.2; RFC 9562 section 5.5, version 5).
+    """A UID derived from `parts`: 2.25 and a name-based UUID (PS3.5 section B.2; RFC 9562 section 5.5, version 5).
 
     Raises:
-        ValueError: no parts, or a part holds the NUL that keeps parts from running into one another.
+        ValueError: there are no parts, or a part holds NUL, which separates the parts.
     """
     if not parts or any(_SEPARATOR in part for part in parts):
         raise ValueError("A UID is derived from one or more parts without NUL characters")

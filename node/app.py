@@ -30,9 +30,9 @@ from node.assessments.hl7.listener import MllpListener, listen
 from node.delivery.backoff import RetryPolicy
 from node.delivery.commitment import Commitment
 from node.delivery.deliverer import Deliverer
-from node.delivery.outbox import Recipient
+from node.delivery.orphaned import orphaned, waiting_for
+from node.delivery.outbox import ResultDestination
 from node.delivery.rejection import RejectionWriter
-from node.delivery.stranded import stranded, waiting_for
 from node.intake.receiving import Receiving, ReceivingLimits
 from node.intake.refused_classes import enter_refused_classes
 from node.logs import set_up_logging
@@ -91,7 +91,7 @@ def _clean_up(settings: Settings, sessions: Sessions) -> None:
         resume(session, time.time())
         remove_leftovers(session, settings.data_dir, time.time())
         configured = [destination.name for destination in settings.destinations]
-        for name, count in stranded(session, configured).items():
+        for name, count in orphaned(session, configured).items():
             log.warning("%s, which is no destination any more", waiting_for(name, count))
 
 
@@ -102,7 +102,7 @@ def _loops(
     reporter = Reporter(
         sessions=sessions,
         data_dir=settings.data_dir,
-        recipients=[_recipient(destination) for destination in settings.destinations],
+        destinations=[_result_destination(destination) for destination in settings.destinations],
         router=partial(route, settings.routes),
         bundle=bundle,
         device=device,
@@ -129,7 +129,7 @@ def _ticks(
     for destination in settings.destinations:
         if destination.rejection_notes:
             writer = RejectionWriter(
-                recipient=_recipient(destination),
+                destination=_result_destination(destination),
                 commits=destination.name in commitments,
                 sessions=sessions,
                 data_dir=settings.data_dir,
@@ -281,9 +281,9 @@ def _count(sender: Sender, host: str, port: int, settings: Settings) -> Count:
     return partial(count_instances, Peer(sender.ae_title, host, port, 10, settings.receiver.ae_title))
 
 
-def _recipient(destination: Destination) -> Recipient:
+def _result_destination(destination: Destination) -> ResultDestination:
     profile = profile_of(destination.profile, destination.objects, destination.nominal_geometry, destination.draws_exam)
-    return Recipient(destination.name, profile, destination.only_discordant, destination.rejection_notes)
+    return ResultDestination(destination.name, profile, destination.only_discordant, destination.rejection_notes)
 
 
 def _commitment(destination: DicomDestination, settings: Settings, sessions: Sessions) -> Commitment:
@@ -299,7 +299,7 @@ def _commitment(destination: DicomDestination, settings: Settings, sessions: Ses
 
 
 def _contents(destination: Destination) -> tuple[Content, ...]:
-    return contents_of(_recipient(destination).profile, rejection_notes=destination.rejection_notes)
+    return contents_of(_result_destination(destination).profile, rejection_notes=destination.rejection_notes)
 
 
 def _policy(destination: Destination) -> RetryPolicy:

@@ -86,8 +86,8 @@ def test_every_setting_the_readme_shows_exists():
 
 def test_the_readmes_defaults_are_the_codes():
     closing = Settings.model_fields["closing"].default
-    assert f"nothing has come for {closing.four_views_quiet_s:g} seconds" in README
-    assert f"after {closing.quiet_s:g} quiet seconds" in README
+    assert f"nothing has arrived for {closing.four_views_quiet_s:g} seconds" in README
+    assert f"after {closing.quiet_s:g} seconds without a new image" in README
 
 
 def test_links_between_pages_lead_somewhere():

@@ -1,4 +1,4 @@
-"""What a C-STORE is answered with (PS3.4 section B.2.3, PS3.7 section 9.1.1.1.9); docs/receiving.md has the table."""
+"""The answers to a C-STORE (PS3.4 section B.2.3, PS3.7 section 9.1.1.1.9); docs/receiving.md has the table."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from enum import IntEnum
 
 
 class Status(IntEnum):
-    """The DIMSE statuses that the node gives to a C-STORE. The low digits of a range are ours to choose."""
+    """The DIMSE statuses with which the node answers a C-STORE. The Standard leaves the low digits of a range free."""
 
     SUCCESS = 0x0000
     PROCESSING_FAILURE = 0x0110
-    """A fault of the node's own that may pass: send again."""
+    """A fault of the node that may be temporary: send again."""
     NO_SPACE = 0xA700
     """Refused, out of resources: the disk is nearly full, or the quota is used up."""
     NO_STORAGE = 0xA701
-    """Refused, out of resources: the disk or the database would not take it."""
+    """Refused, out of resources: the disk or the database could not store it."""
     TOO_LARGE = 0xA702
-    """Refused, out of resources: larger than the node takes."""
+    """Refused, out of resources: larger than max_image_mb."""
     DOES_NOT_MATCH = 0xA900
     """The request names another SOP class or instance than the data set."""
     NOT_DICOM = 0xC000
-    """Cannot understand: this is no data set in the transfer syntax that was agreed."""
+    """Cannot understand: this is no data set in the negotiated transfer syntax."""
     TRUNCATED = 0xC001
     """Cannot understand: the data set ends before it is complete."""
     BAD_UID = 0xC002
-    """Cannot understand: a UID that identifies the instance is missing or is no UID."""
+    """Cannot understand: a UID that identifies the instance is missing or malformed."""
     CONTRADICTS = 0xC111
-    """Cannot understand: an instance of this UID is here already, with other pixels or in another study. PS3.7 has
-    0111H, Duplicate SOP Instance, for N-CREATE only; the range Cxxx is what PS3.4 leaves to a storage SCP."""
+    """Cannot understand: the node already has an instance of this UID, with other pixels or in another study. PS3.7 has
+    0111H, Duplicate SOP Instance, for N-CREATE only; PS3.4 leaves the range Cxxx to the storage SCP."""
 
 
 _LONGEST_COMMENT = 64
@@ -37,7 +37,7 @@ _LONGEST_COMMENT = 64
 
 @dataclass(frozen=True)
 class Answer:
-    """A status and the Error Comment (0000,0902) that goes with it: one line for a person, without patient data.
+    """A status and the Error Comment (0000,0902) that explains it: one line, without patient data.
 
     Raises:
         ValueError: the comment does not fit (LO: at most 64 characters, here ASCII without backslash).

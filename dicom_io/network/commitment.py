@@ -1,7 +1,7 @@
-"""Storage commitment (PS3.4 Annex J, push model): a peer is asked to promise that it keeps what it was sent.
+"""Storage commitment (PS3.4 Annex J, push model): the node asks a peer to commit to keep the instances it was sent.
 
-The node asks by N-ACTION. The answer is an N-EVENT-REPORT, over the same association or over one that the peer opens
-to the node's listener (section J.3.3.1.3): both are answered by `answer_report`.
+The node asks by N-ACTION. The peer reports by N-EVENT-REPORT, over the same association or over one that it
+opens to the node's listener (section J.3.3.1.3). `answer_report` answers both.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from dicom_io.network.scp_contexts import STORAGE_COMMITMENT
 
 log = logging.getLogger(__name__)
 
-_INSTANCE = "1.2.840.10008.1.20.1.1"  # the well-known one (PS3.4 section J.3.5)
-_REQUEST = 1  # the action's type (table J.3-1)
+_INSTANCE = "1.2.840.10008.1.20.1.1"  # the well-known SOP instance (PS3.4 section J.3.5)
+_REQUEST = 1  # Action Type ID (table J.3-1)
 _LINGER_S = 1.0
-"""How long an association stays for a report over it. Most peers open one of their own."""
+"""How long the association stays open for a report. Most peers open an association of their own."""
 _MALFORMED = (
     NotReadable,
     InvalidDicomError,
@@ -44,29 +44,29 @@ _MALFORMED = (
     StructError,
 )
 DUPLICATE_TRANSACTION = 0x0131
-"""The Failure Reason (PS3.3 section C.14.1.1) that says nothing of the instances, only of the request."""
+"""The Failure Reason (PS3.3 section C.14.1.1) that concerns the request only, and not its instances."""
 
 
 class _Event(IntEnum):
-    """Event types (PS3.4 table J.3-2)."""
+    """Event Type IDs (PS3.4 table J.3-2)."""
 
     ALL_COMMITTED = 1
     FAILURES_EXIST = 2
 
 
 class ReportStatus(IntEnum):
-    """What a report is answered with (PS3.7 section 10.1.1.1.8)."""
+    """The status with which a report is answered (PS3.7 section 10.1.1.1.8)."""
 
     SUCCESS = 0x0000
     NO_SUCH_EVENT_TYPE = 0x0113
     INVALID_ARGUMENT = 0x0115
-    """A data set that is no report, or a transaction that nobody here asked for."""
+    """A data set that is no report, or a transaction that the node did not request."""
     NO_SUCH_SOP_CLASS = 0x0118
 
 
 @dataclass(frozen=True)
 class Reference:
-    """An instance that a peer was sent."""
+    """An instance that was sent to a peer."""
 
     sop_class_uid: str
     sop_instance_uid: str
@@ -74,11 +74,11 @@ class Reference:
 
 @dataclass(frozen=True)
 class CommitmentReport:
-    """A peer's answer to a request.
+    """A peer's report on a request.
 
     Attributes:
-        committed: SOP Instance UIDs of what it keeps.
-        failed: of what it does not, each with its Failure Reason (PS3.3 section C.14.1.1).
+        committed: SOP Instance UIDs that the peer commits to keep.
+        failed: Failure Reason (PS3.3 section C.14.1.1) by SOP Instance UID, of those that it does not.
     """
 
     transaction_uid: str
@@ -87,18 +87,18 @@ class CommitmentReport:
 
 
 Hear = Callable[[CommitmentReport], bool]
-"""Enters a report, from any thread; False where nobody here asked for its transaction."""
+"""Records a report, from any thread; returns False if the node did not request its transaction."""
 
 
 def ask_commitment(
     peer: Peer, transaction_uid: str, references: Sequence[Reference], hear: Hear, linger_s: float = _LINGER_S
 ) -> None:
-    """Asks for commitment; on return the peer has taken the request, and whatever it said to it within `linger_s`
-    seconds was heard. A report may be heard before the request is answered.
+    """Requests commitment. On return the peer has accepted the request, and a report that it sent over this association
+    within `linger_s` seconds was recorded. A report may arrive before the answer to the request.
 
     Raises:
-        Unreachable: nobody answers, or not in time. The peer may have taken the request all the same.
-        Rejected: the peer does not do this, or refuses the request.
+        Unreachable: no answer in time; the peer may have accepted the request nevertheless.
+        Rejected: the peer does not support storage commitment, or refuses the request.
     """
     heard, over = threading.Event(), threading.Event()
 
@@ -108,7 +108,7 @@ def ask_commitment(
         return answer
 
     def sent(event: evt.Event) -> None:
-        if heard.is_set() and isinstance(event.pdu, P_DATA_TF):  # the report's answer is on its way
+        if heard.is_set() and isinstance(event.pdu, P_DATA_TF):  # the answer to the report was sent
             over.set()
 
     association = peer.associate(
@@ -132,7 +132,7 @@ def ask_commitment(
 
 
 def offer_commitment(peer: Peer) -> None:
-    """Sees whether the peer accepts the service, and asks for nothing.
+    """Checks that the peer accepts the service, without a request.
 
     Raises:
         Unreachable, Rejected, NotAccepted: as for `Peer.associate`.
@@ -141,7 +141,7 @@ def offer_commitment(peer: Peer) -> None:
 
 
 def answer_report(event: evt.Event, hear: Hear) -> tuple[int, None]:
-    """A handler of pynetdicom's for N-EVENT-REPORT: has the report heard, and says how it is answered."""
+    """pynetdicom's handler for N-EVENT-REPORT: passes the report to `hear`, and returns the status."""
     request = cast(N_EVENT_REPORT, event.request)
     if request.AffectedSOPClassUID != STORAGE_COMMITMENT:
         return ReportStatus.NO_SUCH_SOP_CLASS, None
@@ -149,7 +149,7 @@ def answer_report(event: evt.Event, hear: Hear) -> tuple[int, None]:
         return ReportStatus.NO_SUCH_EVENT_TYPE, None
     try:
         report = _report(event)
-    except (*_MALFORMED, OSError) as error:  # its words may quote the data set; an OSError is pydicom's
+    except (*_MALFORMED, OSError) as error:  # its message may quote the data set; the OSError comes from pydicom
         log.warning("a storage commitment report that cannot be read (%s)", type(error).__name__)
         return ReportStatus.INVALID_ARGUMENT, None
     if not hear(report):

@@ -1,4 +1,4 @@
-"""The addresses of host names, looked up beside those who ask: a name service that does not answer holds up nobody."""
+"""Resolves host names in background threads, so that a name service that does not answer blocks nobody."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from dataclasses import dataclass, field
 log = logging.getLogger(__name__)
 
 _AGAIN_S = 60.0
-"""A name is looked up anew after so long, and at once where somebody comes from an address that is not its own."""
+"""A name is looked up again after this time, and at once if a connection comes from an address that is not its own."""
 _PAUSE_S = 2.0
-"""Between two look-ups of one name at least, however often it is asked for."""
+"""Least time between two look-ups of one name."""
 _FIRST_S = 2.0
-"""How long whoever begins to watch names waits for them."""
+"""How long `watch` waits for the first answers."""
 
 
 def addresses_of(host: str) -> frozenset[str]:
-    """The addresses of a host name, in one form (see `plain`).
+    """The addresses of a host name, normalised (see `plain`).
 
     Raises:
-        OSError, UnicodeError: it does not resolve.
+        OSError, UnicodeError: the name does not resolve.
     """
     return frozenset(plain(str(entry[4][0])) for entry in socket.getaddrinfo(host, None))
 
 
 def plain(address: str) -> str:
-    """An address as text in one form: IPv4 also where it comes wrapped in IPv6, without a zone.
+    """An IP address as normalised text: without a zone; an IPv4-mapped IPv6 address as IPv4.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is no IP address.
     """
     parsed = ipaddress.ip_address(address.split("%")[0])
     if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped:
@@ -44,7 +44,7 @@ def plain(address: str) -> str:
 @dataclass(eq=False)
 class _Name:
     """Attributes:
-    addresses: those found last; None: none were found so far.
+    addresses: the result of the last successful look-up; None: there was none yet.
     """
 
     host: str
@@ -54,8 +54,8 @@ class _Name:
 
 
 class HostNames:
-    """Knows where hosts are without waiting. Each name is looked up by a thread of its own; what was found stays known
-    while the name service does not answer. Thread-safe."""
+    """The addresses of hosts, without waiting. One thread per name looks it up. The last result stays valid while the
+    name service does not answer. Thread-safe."""
 
     def __init__(self, look_up: Callable[[str], frozenset[str]] = addresses_of) -> None:
         self._look_up = look_up
@@ -64,14 +64,14 @@ class HostNames:
         self._over = threading.Event()
 
     def watch(self, hosts: Iterable[str]) -> None:
-        """Begins to look up those of `hosts` that are names, and waits up to 2 s for the first answers."""
+        """Starts to look up those of `hosts` that are names, and waits up to 2 s for the first answers."""
         names = [self._watched(host) for host in hosts if _literal(host) is None]
         deadline = time.monotonic() + _FIRST_S
         for name in names:
             name.looked.wait(max(0.0, deadline - time.monotonic()))
 
     def is_at(self, host: str, address: str) -> bool | None:
-        """Whether `address` is that of `host`, a name or an address; None: the name has not been found yet."""
+        """Whether `address` belongs to `host`, a name or an address; None: the name is not resolved yet."""
         if (literal := _literal(host)) is not None:
             return plain(address) == literal
         name = self._watched(host)
@@ -81,7 +81,7 @@ class HostNames:
         return None if name.addresses is None else False
 
     def stop(self) -> None:
-        """Ends the threads; one that waits for the name service ends when that answers."""
+        """Ends the threads; a thread that waits for the name service ends when that answers."""
         self._over.set()
         with self._lock:
             for name in self._names.values():
@@ -96,14 +96,14 @@ class HostNames:
             return name
 
     def _watch(self, name: _Name) -> None:
-        told = False
+        is_logged = False
         while not self._over.is_set():
             try:
-                name.addresses, told = self._look_up(name.host), False
-            except (OSError, UnicodeError):  # the latter: a label that no name may have
-                if not told:
+                name.addresses, is_logged = self._look_up(name.host), False
+            except (OSError, UnicodeError):  # UnicodeError: an invalid label
+                if not is_logged:
                     log.warning("the host %r does not resolve", name.host)
-                told = True
+                is_logged = True
             name.looked.set()
             if self._over.wait(_PAUSE_S):
                 return

@@ -1,4 +1,4 @@
-"""A data set on its way from the network to the disk."""
+"""Writes a received data set to disk."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from dicom_io.durable import FULL
 from dicom_io.network.answers import Answer, Status
 
 BLOCK = 1 << 20
-"""Bytes written at once: all that is ever held of an image."""
+"""Bytes per write, and the size of the buffer: no more of a data set is in memory."""
 _SECTOR = 4096
 _DIRECT = getattr(os, "O_DIRECT", 0)
 
 
 def head_of(command: Dataset, transfer_syntax_uid: str) -> bytes:
-    """Preamble, prefix and file meta information (PS3.10 section 7.1) of the file that a C-STORE becomes."""
+    """Preamble, prefix and File Meta Information (PS3.10 section 7.1) for the file of a C-STORE's data set."""
     meta = FileMetaDataset()
-    meta.FileMetaInformationGroupLength = 0  # counted as it is written
+    meta.FileMetaInformationGroupLength = 0  # pydicom computes it
     meta.FileMetaInformationVersion = b"\x00\x01"
     meta.MediaStorageSOPClassUID = UID(str(command.get("AffectedSOPClassUID", "")))
     meta.MediaStorageSOPInstanceUID = UID(str(command.get("AffectedSOPInstanceUID", "")))
@@ -43,52 +43,51 @@ def head_of(command: Dataset, transfer_syntax_uid: str) -> bytes:
 
 
 class IncomingFile:
-    """Takes a data set in pieces and lays it down, behind its file meta information, as a Part 10 file.
+    """Writes a data set that arrives in pieces, after its File Meta Information, as a Part 10 file.
 
-    The name is of our own making. A fault (disk full, larger than allowed) does not raise: the rest is swallowed, as
-    the protocol has no way to stop a sender within a data set, and `fault` is what it will be answered.
+    The node chooses the file name. A fault (disk full, too large) does not raise: DICOM cannot stop a sender within a
+    data set, so the rest is discarded, and `fault` is the answer.
 
-    Each file has a buffer of its own, so that two data sets can never meet in one. What lies on the disk in the end is
-    read back and compared, in length and checksum, with what came: whoever is told Success can rely on it.
+    Each file has its own buffer, so that two data sets cannot be mixed. After writing, the file is read back, and its
+    length and checksum are compared with the received data before Success is answered.
 
-    The blocks go past the page cache (O_DIRECT) where the file system can do that: they must be on the disk before
-    the answer anyway, a mammogram is not read again at once, and copying it into cache pages that are then written
-    back costs more than the network does.
+    Blocks bypass the page cache (O_DIRECT) if the file system supports that: they must be on the disk before the
+    answer, a mammogram is not read again at once, and the copy through the cache costs more time than the network.
     """
 
     def __init__(self, folder: Path, head: bytes, max_bytes: int, refused: Answer | None = None) -> None:
-        """Opens a new file in `folder` that begins with `head` (preamble, prefix, file meta information).
+        """Opens a new file in `folder` that begins with `head` (preamble, prefix, File Meta Information).
 
-        What is `refused` beforehand is swallowed and not written.
+        If `refused` is given, the data set is discarded and nothing is written.
         """
         self.fault = refused
-        self._block = memoryview(mmap.mmap(-1, BLOCK))  # aligned to a memory page, as direct writing wants it
+        self._block = memoryview(mmap.mmap(-1, BLOCK))  # aligned to a memory page, as O_DIRECT requires
         self._filled = 0
         self._written = 0
         self._checksum = 0
         self._max_bytes = max_bytes
         self._descriptor: int | None = None
         self._direct = False
-        self.path = folder / f"{id(self):x}.part"  # never there, if nothing is to be written
+        self.path = folder / f"{id(self):x}.part"  # does not exist if nothing is written
         if refused is None:
             self._create(folder)
         self.write(head)
 
     def room(self, size: int) -> memoryview:
-        """Where the next bytes of the data set belong: at least 1 and at most `size` of them."""
+        """The part of the buffer for the next bytes: at least 1 and at most `size` bytes."""
         if self._filled == len(self._block):
             self._flush()
         return self._block[self._filled : self._filled + size]
 
     def took(self, size: int) -> None:
-        """Says that `size` bytes were put into `room`."""
+        """Must be called after `size` bytes were put into `room`."""
         end = self._filled + size
         if self.fault is None:
             self._checksum = zlib.crc32(self._block[self._filled : end], self._checksum)
         self._filled = end
 
     def write(self, data: bytes | memoryview) -> None:
-        """The same for bytes that lie elsewhere already."""
+        """Appends bytes (copies them into `room`)."""
         rest = memoryview(data)
         while rest:
             room = self.room(len(rest))
@@ -97,12 +96,12 @@ class IncomingFile:
             rest = rest[len(room) :]
 
     def finish(self) -> None:
-        """Writes what is left, waits until all is on the disk (but for the name: see durable.sync_folder), and sees
-        that it is what came."""
+        """Writes the rest, syncs the file to disk (not its name: see durable.sync_folder), and compares the file with
+        the received data. Sets `fault` on failure."""
         self._flush()
         if self.fault is None and self._descriptor is not None:
             try:
-                os.ftruncate(self._descriptor, self._written)  # the last block was filled up to a whole sector
+                os.ftruncate(self._descriptor, self._written)  # the last block was padded to a whole sector
                 os.fsync(self._descriptor)
                 if self._as_written() != (self._written, self._checksum):
                     self.fault = Answer(Status.NO_STORAGE, "the disk does not hold what was sent: send again")
@@ -111,9 +110,9 @@ class IncomingFile:
         self._close()
 
     def discard(self) -> None:
-        """Closes the file and removes it, unless it was moved to its place meanwhile."""
+        """Closes the file, and deletes it unless it was moved."""
         self._close()
-        with suppress(FileNotFoundError, NotADirectoryError):  # moved away, or never there
+        with suppress(FileNotFoundError, NotADirectoryError):  # moved, or never created
             self.path.unlink()
 
     def _create(self, folder: Path) -> None:
@@ -145,11 +144,11 @@ class IncomingFile:
             except OSError as error:
                 if not self._direct or error.errno != errno.EINVAL:
                     raise
-                _leave_direct(descriptor)  # opened so, but the file system wants another alignment than ours
+                _leave_direct(descriptor)  # O_DIRECT was accepted, but the file system requires another alignment
                 self._direct = False
 
     def _as_written(self) -> tuple[int, int]:
-        """Length and checksum of the file, through a descriptor of its own: whatever a name leads to is what counts."""
+        """Length and checksum of the file, opened again by its name."""
         length = checksum = 0
         with self.path.open("rb", buffering=0) as written:
             while read := written.readinto(self._block):
@@ -167,7 +166,7 @@ def _go_direct(descriptor: int) -> bool:
     try:
         fcntl.fcntl(descriptor, fcntl.F_SETFL, fcntl.fcntl(descriptor, fcntl.F_GETFL) | _DIRECT)
     except OSError:
-        return False  # a file system without it: the bytes go through the cache, which is as safe and slower
+        return False  # no O_DIRECT on this file system: the page cache is as safe, but slower
     return bool(_DIRECT)
 
 

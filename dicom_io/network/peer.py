@@ -1,7 +1,7 @@
-"""Another DICOM application: how an association with it is opened, and what its answers mean.
+"""Opens associations with another DICOM application, and interprets the status of its answers.
 
-Every wait ends: a peer that hangs is cut off when it does not accept the connection, negotiate, read what is sent or
-answer in time. No PDU of it may be larger than LARGEST_PDU, or take longer than the time-out.
+Every wait has a time-out: to connect, negotiate, send, and wait for an answer. A PDU of the peer must not be larger
+than LARGEST_PDU or take longer than the time-out.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from dicom_io.errors import NotAccepted, Rejected, Unreachable
 log = logging.getLogger(__name__)
 
 LARGEST_PDU = 1 << 20
-"""Bytes that a peer's PDU may have; it is told to keep to 16 KiB, and one without bounds would fill the memory."""
+"""Bytes of the largest PDU that is read. The node proposes 16 KiB; without a limit, a PDU could fill the memory."""
 _PIECE = 1 << 16
 _TRANSIENT = 0x02  # A-ASSOCIATE-RJ result, PS3.8 section 9.3.4
 _SOP_CLASS_NOT_SUPPORTED = 0x0122  # PS3.7 section C.5.6
@@ -34,7 +34,7 @@ _SOP_CLASS_NOT_SUPPORTED = 0x0122  # PS3.7 section C.5.6
 
 @dataclass(frozen=True)
 class Peer:
-    """Another application's address, and ours as it sees it."""
+    """Another application's AE title and address, and the AE title with which the node calls it."""
 
     ae_title: str
     host: str
@@ -51,14 +51,14 @@ class Peer:
         roles: Sequence[SCP_SCU_RoleSelectionNegotiation] = (),
         handlers: Sequence[EventHandlerType] = (),
     ) -> Association:
-        """An established association. Every wait in it ends after timeout_s.
+        """Opens an association. Every wait in it ends after timeout_s.
 
         Args:
-            roles: SOP classes of which the node is the SCP here (PS3.7 section D.3.3.4), as C-GET needs it.
-            handlers: what is called on pynetdicom's events.
+            roles: SOP classes for which the node is the SCP (PS3.7 section D.3.3.4), as C-GET requires.
+            handlers: handlers for pynetdicom's events.
 
         Raises:
-            Unreachable: nobody answers, or not in time, or the peer is too busy for now.
+            Unreachable: no answer in time, or a transient rejection.
             Rejected: the peer refuses the association.
             NotAccepted: the peer refuses all of its contexts.
         """
@@ -76,7 +76,7 @@ class Peer:
                 ext_neg=list(roles),
                 evt_handlers=[(evt.EVT_CONN_OPEN, _limit, [self.timeout_s]), *handlers],
             )
-        except OSError as error:  # the name's resolution, which pynetdicom leaves to its caller
+        except OSError as error:  # name resolution, which pynetdicom does not catch
             raise Unreachable(f"{self}: the host is not known ({error.strerror})") from error
         if association.is_established:
             association.network_timeout_response = "A-RELEASE"  # an idle association ends politely
@@ -93,12 +93,12 @@ class Peer:
         raise Unreachable(f"{self} does not answer (waited up to {self.timeout_s:g} s)")
 
     def must_not_fail(self, answer: Dataset) -> None:
-        """Nothing, if a DIMSE answer says success, warning or pending.
+        """Checks that a DIMSE answer has a status of success, warning or pending.
 
         Raises:
             Unreachable: there was no answer (pynetdicom gives an empty data set).
-            Rejected: it says failure.
-            NotAccepted: it does not support the SOP class.
+            Rejected: the status is a failure.
+            NotAccepted: the peer does not support the SOP class.
         """
         if "Status" not in answer:
             raise Unreachable(f"{self} broke the association, or did not answer in time")
@@ -110,8 +110,8 @@ class Peer:
 
 
 def _limit(event: evt.Event, timeout_s: float) -> None:
-    """pynetdicom takes the socket's time-out away once it is connected, would wait for ever for a peer that stops
-    reading, and reads as much as a PDU says that it has."""
+    """Limits time and PDU size. pynetdicom removes the socket's time-out after connecting, so it would wait forever
+    for a peer that stops reading, and it reads as many bytes as a PDU states."""
     connection = event.assoc.dul.socket
     if connection is not None and connection.socket is not None:
         connection.socket.settimeout(timeout_s)
@@ -119,11 +119,11 @@ def _limit(event: evt.Event, timeout_s: float) -> None:
 
 
 def _recv(connection: AssociationSocket, timeout_s: float, size: int) -> bytearray:
-    """`size` bytes of a PDU, or fewer where the peer has closed the connection.
+    """`size` bytes of a PDU, or fewer if the peer has closed the connection.
 
     Raises:
-        ConnectionError: more than LARGEST_PDU are to come: the connection is ended.
-        TimeoutError: they did not come in time.
+        ConnectionError: the PDU is larger than LARGEST_PDU; the connection is ended.
+        TimeoutError: they did not arrive in time.
     """
     stream = connection.socket
     if stream is None:
@@ -150,7 +150,8 @@ def _names(contexts: list[PresentationContext]) -> str:
 
 
 def meaning(status: int) -> str:
-    """What a status or failure reason says, by its range (PS3.4 table B.2-1, PS3.7 Annex C, PS3.3 section C.14.1.1)."""
+    """The meaning of a status or Failure Reason, by its range (PS3.4 table B.2-1, PS3.7 Annex C, PS3.3 section
+    C.14.1.1)."""
     match status >> 8:
         case 0xA7:
             return "out of resources"

@@ -1,4 +1,4 @@
-"""How many connections there may be, and how many of one address: nobody who says nothing keeps others out."""
+"""Limits the number of connections, in total and per address. An idle connection gives way to a new one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Holder = TypeVar("Holder")
 
 
 class NoPlace(Exception):
-    """All places are taken, or all of this address, and each by somebody who is at work."""
+    """The limit, in total or of this address, is reached, and no holder is idle."""
 
 
 @dataclass
@@ -22,46 +22,51 @@ class _Seat:
 
 @dataclass
 class Places(Generic[Holder]):
-    """Who holds a place. Where none is left, whoever has waited longest without a word makes way for a new one: of the
-    same address where that has all it may have, else of the address that holds the most. Thread-safe.
+    """The holders of places. If no place is left, the holder that has been idle longest loses its place to a new one:
+    one of the same address if that has reached its limit, else one of the address with the most holders. Thread-safe.
 
     Attributes:
-        most: places.
-        most_of_one: of them for one address.
+        most: number of places.
+        most_per_address: number of places for one address.
     """
 
     most: int
-    most_of_one: int
-    _seats: dict[Holder, _Seat] = field(default_factory=dict)  # the longest unchanged first
+    most_per_address: int
+    _seats: dict[Holder, _Seat] = field(default_factory=dict)  # in order of their last change
     _lock: Lock = field(default_factory=Lock)
 
     def take(self, holder: Holder, address: str, *, waits: bool = False) -> Holder | None:
-        """Gives `holder` a place, and says who lost it for that, if anybody did. One that `waits` may be next.
+        """Gives `holder` a place. Returns the holder that lost its place for it, if any. With `waits`, it is idle
+        itself.
 
         Raises:
-            NoPlace: there is none.
+            NoPlace: no place is free, and no holder is idle.
         """
         with self._lock:
             of_each = Counter(seat.address for seat in self._seats.values())
             leaves = None
-            if of_each[address] >= self.most_of_one or len(self._seats) >= self.most:
-                own = of_each[address] >= self.most_of_one
-                idle = [one for one, seat in self._seats.items() if seat.waits and (not own or seat.address == address)]
+            if of_each[address] >= self.most_per_address or len(self._seats) >= self.most:
+                same_address_only = of_each[address] >= self.most_per_address
+                idle = [
+                    other
+                    for other, seat in self._seats.items()
+                    if seat.waits and (not same_address_only or seat.address == address)
+                ]
                 if not idle:
                     raise NoPlace
-                leaves = max(idle, key=lambda one: of_each[self._seats[one].address])
+                leaves = max(idle, key=lambda other: of_each[self._seats[other].address])
                 del self._seats[leaves]
             self._seats[holder] = _Seat(address, waits)
             return leaves
 
     def note(self, holder: Holder, *, waits: bool) -> None:
-        """Says whether a holder waits from now on, or is at work. Nothing, if it has lost its place."""
+        """Sets whether a holder is idle. No effect if it has lost its place."""
         with self._lock:
             seat = self._seats.pop(holder, None)
             if seat is not None:
                 self._seats[holder] = _Seat(seat.address, waits)
 
     def leave(self, holder: Holder) -> None:
-        """Gives a place back, if it is held."""
+        """Releases the place of `holder`, if it has one."""
         with self._lock:
             self._seats.pop(holder, None)

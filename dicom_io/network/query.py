@@ -1,4 +1,4 @@
-"""What a DICOM application holds of a study: C-FIND in the Study Root model (PS3.4 section C.6.2)."""
+"""Queries a DICOM application for studies and their instances: C-FIND, Study Root model (PS3.4 section C.6.2)."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ def find_studies(peer: Peer, keyword: str, value: str) -> list[str]:
     """The Study Instance UIDs of the studies whose attribute `keyword` is `value`.
 
     Raises:
-        Unreachable: nobody answers, or not in time.
+        Unreachable: no answer in time.
         Rejected: the peer refuses the association or the C-FIND.
     """
-    with _asking(peer) as query:
-        # A peer that does not know a key answers with all that it has.
+    with _querying(peer) as query:
+        # A peer that does not support a key returns all its studies.
         matches = [match for match in query.matches("STUDY", **{keyword: value}) if text(match, keyword) == value]
     return list(dict.fromkeys(text(match, "StudyInstanceUID") for match in matches))
 
 
 def find_instances(peer: Peer, study_instance_uid: str) -> list[HeldInstance]:
-    """All instances of a study, series by series.
+    """All instances of a study, queried series by series.
 
     Raises:
         Unreachable, Rejected: as for `find_studies`.
     """
     held: dict[str, HeldInstance] = {}
-    with _asking(peer) as query:
+    with _querying(peer) as query:
         for series in query.matches("SERIES", StudyInstanceUID=study_instance_uid):
             above = {"StudyInstanceUID": study_instance_uid, "SeriesInstanceUID": text(series, "SeriesInstanceUID")}
             for image in query.matches("IMAGE", **above):
@@ -50,12 +50,12 @@ def find_instances(peer: Peer, study_instance_uid: str) -> list[HeldInstance]:
     return list(held.values())
 
 
-_ASKED = {
+_RETURN_KEYS = {
     "STUDY": ("StudyInstanceUID",),
     "SERIES": ("SeriesInstanceUID",),
     "IMAGE": ("SOPInstanceUID", "SOPClassUID"),
 }
-"""What each level is to tell."""
+"""The return keys of each level."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class _Query:
     def matches(self, level: str, **keys: str) -> list[Dataset]:
         identifier = Dataset()
         identifier.QueryRetrieveLevel = level
-        for keyword in _ASKED[level]:
+        for keyword in _RETURN_KEYS[level]:
             setattr(identifier, keyword, "")
         for keyword, value in keys.items():
             setattr(identifier, keyword, value)
@@ -74,7 +74,7 @@ class _Query:
         try:
             for answer, match in self.association.send_c_find(identifier, MODEL):
                 self.peer.must_not_fail(answer)
-                if match is not None and text(match, _ASKED[level][0]):
+                if match is not None and text(match, _RETURN_KEYS[level][0]):
                     matches.append(match)
         except RuntimeError as error:
             raise Unreachable(f"{self.peer} broke the association") from error
@@ -82,7 +82,7 @@ class _Query:
 
 
 @contextmanager
-def _asking(peer: Peer) -> Iterator[_Query]:
+def _querying(peer: Peer) -> Iterator[_Query]:
     association = peer.associate([build_context(MODEL)])
     try:
         yield _Query(peer, association)

@@ -1,4 +1,4 @@
-"""Studies from a DICOM application: C-GET over the association that asks, or C-MOVE to the node (PS3.4 Annex C.4)."""
+"""Retrieves studies from a DICOM application by C-GET, or by C-MOVE to the node (PS3.4 section C.4)."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ _MEANINGS = {
     0xA702: "it cannot send",
     0xA801: "move destination unknown",
 }
-"""Of C-GET's and C-MOVE's own statuses (PS3.4 tables C.4-2 and C.4-3)."""
+"""Statuses that only C-GET and C-MOVE have (PS3.4 tables C.4-2 and C.4-3)."""
 
 
 @dataclass(frozen=True)
 class DicomSource:
-    """A PACS that is asked by C-FIND.
+    """A PACS that is queried by C-FIND.
 
     Attributes:
-        move_to: the AE title that it shall send to (C-MOVE); None: it sends over the association that asks (C-GET).
-        limits: of what is taken by C-GET.
+        move_to: the AE title to which it sends the instances (C-MOVE); None: C-GET is used.
+        limits: for C-GET.
     """
 
     peer: Peer
@@ -58,17 +58,17 @@ class DicomSource:
         return find_studies(self.peer, keyword, value)
 
     def instances(self, study_instance_uid: str) -> list[HeldInstance]:
-        """All that the PACS holds of a study."""
+        """All instances that the PACS holds of a study."""
         return find_instances(self.peer, study_instance_uid)
 
     def retrieve(
         self, study_instance_uid: str, wanted: Sequence[HeldInstance], folder: Path, progress: Progress
     ) -> Retrieved:
-        """Fetches series by series, which every PACS can do.
+        """Retrieves series by series, which every PACS supports.
 
         Raises:
-            Unreachable: nobody answers, or not in time.
-            Rejected: the PACS does not do this, or does not know where the node is.
+            Unreachable: no answer in time.
+            Rejected: the PACS does not support this request, or does not know the node's AE title.
             NoRoom: the disk of `folder` is nearly full.
         """
         if self.move_to is None:
@@ -127,19 +127,19 @@ class DicomSource:
         return Retrieved(completed, faults=faults)
 
     def _answers(self, answers: Iterable[tuple[Dataset, Dataset | None]], size: int) -> Iterator[_Answer]:
-        """The answers to the request for a series of `size` instances; the last says how it ended."""
+        """The answers to the request for a series of `size` instances; the last is the final one."""
         for answer, _ in answers:
             if "Status" not in answer:
                 self.peer.must_not_fail(answer)
             status, failed = int(answer.Status), int(number(answer, "NumberOfFailedSuboperations") or 0)
-            counts = "NumberOfCompletedSuboperations" in answer  # optional, also in an answer that says success
+            counts = "NumberOfCompletedSuboperations" in answer  # the counts are optional, also in a success answer
             completed = size if status == Status.SUCCESS and not counts else _completed(answer)
             yield _Answer(str(self.peer), status, completed, failed)
 
 
 @dataclass(frozen=True)
 class _Answer:
-    """How far the retrieval of a series is: its sub-operations so far."""
+    """The progress of the retrieval of one series: its sub-operations so far."""
 
     peer: str
     status: int
@@ -148,13 +148,15 @@ class _Answer:
 
     @property
     def fault(self) -> str:
-        """One sentence; empty where all is well."""
+        """One sentence; empty if there is no fault."""
         if code_to_category(self.status) == "Failure":
-            meaning = _MEANINGS.get(self.status, "it cannot do it")
+            meaning = _MEANINGS.get(self.status, "failure")
             return f"{self.peer} answers with status 0x{self.status:04X} ({meaning})"
         if self.failed:
             total = self.completed + self.failed
-            return f"{self.peer} tells that {self.failed} of {total} sub-operations failed (status 0x{self.status:04X})"
+            return (
+                f"{self.peer} reports that {self.failed} of {total} sub-operations failed (status 0x{self.status:04X})"
+            )
         return ""
 
 
@@ -164,7 +166,7 @@ def _completed(answer: Dataset) -> int:
 
 
 def _by_series(study_instance_uid: str, wanted: Sequence[HeldInstance]) -> Iterator[tuple[Dataset, int]]:
-    """What to ask for, series by series, and how many instances are wanted of each."""
+    """The identifier for each series, and the number of its wanted instances."""
     for series_instance_uid, size in Counter(held.series_instance_uid for held in wanted).items():
         identifier = Dataset()
         identifier.QueryRetrieveLevel = "SERIES"
@@ -174,17 +176,17 @@ def _by_series(study_instance_uid: str, wanted: Sequence[HeldInstance]) -> Itera
 
 
 def _storage_contexts(classes: Sequence[str]) -> list[PresentationContext]:
-    """Each class in each transfer syntax, in a context of its own: the peer may send each image as it is stored. The
-    usual transfer syntaxes, where an association does not hold them all."""
+    """One context for each class and transfer syntax, so that the peer can send each image as it is stored. If there
+    are more than fit into an association, the most usual transfer syntaxes."""
     pairs = [(uid, syntax) for syntax in TRANSFER_SYNTAXES for uid in classes]
     return [build_context(uid, syntax) for uid, syntax in pairs[: MAX_CONTEXTS - 1]]
 
 
 class _RetrievingDIMSE(StreamingDIMSE):
-    """Streams what comes by C-GET to the disk, as the listener does."""
+    """Streams the data sets of a C-GET to disk, as the listener does."""
 
     def _check_data(self, message: DIMSEMessage, size: int) -> None:
-        """The last answer to a C-GET may bring a data set too: the UIDs that failed."""
+        """The final answer of a C-GET may also have a data set: the UIDs that failed."""
         if message.data_set is not None and message.data_set.tell() + size > LARGEST_REPORT:
             raise ProtocolFault("an answer without an end")
 
@@ -194,9 +196,9 @@ class _Keeping:
     """The files of one C-GET.
 
     Attributes:
-        kept: them, by SOP Instance UID.
-        faults: what hindered the others here.
-        is_full: the disk has no room for more: the association is aborted.
+        kept: the files by SOP Instance UID.
+        faults: why the node could not store the others.
+        is_full: the disk has no room left; the association is aborted.
     """
 
     folder: Path
@@ -208,11 +210,11 @@ class _Keeping:
     _dimse: StreamingDIMSE | None = None
 
     def begin(self, event: evt.Event) -> None:
-        """Before anything is said over the connection."""
+        """Installs the streaming provider when the connection opens."""
         event.assoc.dimse = self._dimse = _RetrievingDIMSE(event.assoc, self._open)
 
     def end(self) -> None:
-        """Closes what broke off."""
+        """Deletes the file of an incomplete data set."""
         if self._dimse is not None:
             self._dimse.discard()
 
@@ -223,9 +225,9 @@ class _Keeping:
             file.finish()
             if file.fault is not None:
                 self.is_full = file.fault.status is Status.NO_SPACE
-                if self.is_full:  # a C-CANCEL need not be heeded: every further data set would come
+                if self.is_full:  # the peer may ignore a C-CANCEL and send all further data sets
                     event.assoc.abort()
-                    event.assoc.dimse.msg_queue.put((None, None))  # whoever waits for an answer waits no more
+                    event.assoc.dimse.msg_queue.put((None, None))  # wakes the thread that waits for an answer
                 self.faults.append(file.fault.comment)
                 return int(file.fault.status)
             uid = str(cast(C_STORE, event.request).AffectedSOPInstanceUID)

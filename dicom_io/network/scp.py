@@ -1,4 +1,4 @@
-"""The listener: takes what senders store, streams it to disk and asks an Intake what to answer."""
+"""The listener (C-STORE SCP): streams each received data set to disk and asks an Intake for the answer."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ _NOT_NOW = (2, 1, 1)
 
 @dataclass(frozen=True)
 class ReceivedFile:
-    """A data set that has come whole, as a Part 10 file whose bytes are on the disk (its name may not be yet).
+    """A data set that was received completely, as a Part 10 file. Its bytes are synced to disk; its name may not be.
 
     Attributes:
-        path: in the incoming folder; whoever accepts the file moves it away, what is left there is removed.
-        calling_ae_title: who sent it.
-        peer: the address it came from.
-        sop_class_uid, sop_instance_uid, transfer_syntax_uid: as the request says, unchecked.
+        path: in the incoming folder. `Intake.accept` moves the file away; a file that is left there is deleted.
+        calling_ae_title: the sender's AE title.
+        peer: the sender's IP address.
+        sop_class_uid, sop_instance_uid, transfer_syntax_uid: as the request states them, unchecked.
     """
 
     path: Path
@@ -59,21 +59,21 @@ class ReceivedFile:
 
 
 class Intake(Protocol):
-    """Decides what becomes of what is received. Called by many threads at once."""
+    """Decides what happens to received data sets. Called by several threads at once."""
 
     def refusal(self) -> Answer | None:
-        """Asked before a data set comes: the answer if nothing can be taken now, so that nothing is written."""
+        """Asked before a data set is received: the answer if none can be stored now, so that nothing is written."""
 
     def accept(self, received: ReceivedFile) -> Answer:
-        """Success is a promise: what was sent must outlive a power cut by the time this returns."""
+        """Stores a received file. If the answer is Success, the data set must survive a power cut from then on."""
 
 
 @dataclass(frozen=True)
 class AllowedSender:
-    """Who may associate: an AE title, and the host name or address it must come from, if one is given.
+    """An application that may associate: its AE title, and the host name or address that it must use, if one is given.
 
     Attributes:
-        stores: False for one that may do no more than report on storage commitments.
+        stores: False for an application that may only report on storage commitments.
     """
 
     ae_title: str
@@ -83,14 +83,14 @@ class AllowedSender:
 
 @dataclass(frozen=True)
 class ListenerLimits:
-    """What one listener takes on.
+    """The limits of one listener.
 
     Attributes:
-        max_associations: at once; one more is rejected for now.
-        max_associations_per_peer: of them for one address.
-        max_pdu_bytes: what senders are told to keep their PDUs to.
-        association_timeout_s: within which a connection must have asked for an association.
-        idle_timeout_s: after which an association without a sign of life is aborted; within which a PDU must have come.
+        max_associations: at the same time; one more is rejected (transient).
+        max_associations_per_peer: at the same time for one IP address.
+        max_pdu_bytes: Maximum Length that is proposed to senders.
+        association_timeout_s: time within which a connection must send its association request.
+        idle_timeout_s: time after which an idle association is aborted; also the time within which a PDU must arrive.
         max_image_bytes: the largest data set.
     """
 
@@ -103,13 +103,13 @@ class ListenerLimits:
 
 
 RefusedClasses = Callable[[str, Sequence[str]], None]
-"""Told of an association's calling AE title and the SOP Class UIDs that it proposed and this node does not take."""
+"""Called with an association's calling AE title and the SOP Class UIDs that it proposed and this node refused."""
 
 
 class Listener:
-    """C-ECHO and C-STORE SCP, which also hears reports on storage commitments where somebody wants to `hear` them.
+    """C-ECHO and C-STORE SCP. It also receives storage commitment reports if `hear` is given.
 
-    An AE title that is not in `senders` is rejected; without senders, everybody is.
+    A calling AE title that is not in `senders` is rejected. If `senders` is empty, every association is rejected.
     """
 
     def __init__(
@@ -125,7 +125,7 @@ class Listener:
         refused_classes: RefusedClasses | None = None,
         look_up: Callable[[str], frozenset[str]] = addresses_of,
     ) -> None:
-        """`look_up`: finds the addresses of a host name; it may take its time, and never keeps anybody waiting."""
+        """`look_up`: finds the addresses of a host name. It may be slow: it runs in a thread of its own."""
         self._hosts = HostNames(look_up)
         self._address = (host, port)
         self._senders = tuple(senders)
@@ -136,22 +136,22 @@ class Listener:
         self._refused_classes = refused_classes
         self._server: ReceivingServer | None = None
         self._ae = AE(ae_title)
-        self._ae.add_supported_context(Verification)  # pynetdicom serves nobody without; what is taken is told below
-        self._ae.maximum_associations = 2 * limits.max_associations  # the places are counted at the gate
+        self._ae.add_supported_context(Verification)  # pynetdicom needs one; `server.takes` below decides
+        self._ae.maximum_associations = 2 * limits.max_associations  # `Places` enforces the limit
         self._ae.maximum_pdu_size = limits.max_pdu_bytes
         self._ae.network_timeout = limits.idle_timeout_s
 
     @property
     def port(self) -> int:
-        """The port that is listened on; the one that the system chose where 0 was asked for."""
+        """The listening port; if port 0 was configured, the port that the system chose."""
         return self._address[1]
 
     def start(self) -> None:
-        """Listens from now on. What an earlier process left half received is removed: it was never acknowledged.
+        """Starts to listen. Deletes files that an earlier process received incompletely: they were not acknowledged.
 
         Raises:
-            NotListening: the port is taken, or the address is none of this machine's.
-            OSError: the incoming folder cannot be made.
+            NotListening: the port is in use, or the address does not belong to this machine.
+            OSError: the incoming folder cannot be created.
         """
         self._incoming.mkdir(parents=True, exist_ok=True)
         for leftover in self._incoming.glob("*.part"):
@@ -162,7 +162,7 @@ class Listener:
                 self._address,
                 evt_handlers=[
                     (evt.EVT_REQUESTED, self._limit_caller),
-                    (evt.EVT_ACCEPTED, self._tell_refused_classes),
+                    (evt.EVT_ACCEPTED, self._report_refused_classes),
                     (evt.EVT_C_STORE, self._store),
                     *reports,
                 ],
@@ -181,13 +181,13 @@ class Listener:
         self._hosts.watch(sender.host for sender in self._senders if sender.host is not None)
         server.places = Places(self._limits.max_associations, self._limits.max_associations_per_peer)
         server.patience_s = self._limits.association_timeout_s
-        self._ae._servers.append(server)  # type: ignore[arg-type]  # its shutdown() takes it from this list
+        self._ae._servers.append(server)  # type: ignore[arg-type]  # its shutdown() removes it from this list
         self._server = server
         self._address = (self._address[0], server.server_address[1])
         threading.Thread(target=server.serve_forever, name="listener", daemon=True).start()
 
     def stop(self, grace_s: float) -> None:
-        """Takes no more associations, gives those that run `grace_s` seconds to end, and aborts the rest."""
+        """Accepts no more associations, waits `grace_s` seconds for the open ones to end, and aborts the rest."""
         self._hosts.stop()
         if self._server is None:
             return
@@ -210,20 +210,20 @@ class Listener:
         return Refusal(*_UNKNOWN_CALLER, f"{names.calling!r} at {address} is not among the senders")
 
     def _limit_caller(self, event: evt.Event) -> None:
-        """What a caller may do whom the gate has let in."""
+        """Limits the presentation contexts of an accepted caller: a sender with stores=False may not store."""
         title = (cast(A_ASSOCIATE, event.assoc.requestor.primitive).calling_ae_title or "").strip()
         found = self._known(title, event.assoc.requestor.address)
         if not any(is_at and sender.stores for sender, is_at in found.items()):
             event.assoc.acceptor.supported_contexts = supported_contexts(stores=False, reports=self._hear is not None)
 
-    def _tell_refused_classes(self, event: evt.Event) -> None:
+    def _report_refused_classes(self, event: evt.Event) -> None:
         refused = [context for context in event.assoc.rejected_contexts if context.result == _ABSTRACT_SYNTAX_REFUSED]
         if refused and self._refused_classes is not None:
             title = event.assoc.requestor.ae_title.strip()
             self._refused_classes(title, sorted({str(context.abstract_syntax) for context in refused}))
 
     def _known(self, title: str, address: str) -> dict[AllowedSender, bool | None]:
-        """The senders of this title, and whether each is at `address`; None: its host name has not been found yet."""
+        """The senders with this AE title, and whether each is at `address`; None: its host name is not resolved yet."""
         return {
             sender: sender.host is None or self._hosts.is_at(sender.host, address)
             for sender in self._senders
@@ -243,10 +243,10 @@ class Listener:
                 file.finish()
                 if file.fault is not None and file.fault.status is Status.NO_STORAGE:
                     log.error("an instance was not taken: %s", file.fault.comment)
-                answer = file.fault or self._asked(event)
-            except Exception as error:  # noqa: BLE001 - a fault of ours: the sender is told that it failed
+                answer = file.fault or self._accept(event)
+            except Exception as error:  # noqa: BLE001 - an error of the node: the sender gets a failure
                 answer = Answer(Status.PROCESSING_FAILURE, "a fault of the node's own: its log says more")
-                # Where it was, and not what it says: that may quote the patient.
+                # The place of the error only: its message may contain patient data.
                 log.error("%s while an instance was taken, at %s", type(error).__name__, _where(error))
             finally:
                 file.discard()
@@ -256,7 +256,7 @@ class Listener:
             response.ErrorComment = answer.comment
         return response
 
-    def _asked(self, event: evt.Event) -> Answer:
+    def _accept(self, event: evt.Event) -> Answer:
         request, context = cast(C_STORE, event.request), event.context
         if request.AffectedSOPClassUID != context.abstract_syntax:
             return Answer(Status.DOES_NOT_MATCH, "SOP class is not that of the presentation context")
@@ -277,8 +277,10 @@ def _where(error: Exception) -> str:
 
 
 def _abort(associations: Sequence[Association]) -> None:
-    """Aborts them together."""
-    aborting = [threading.Thread(target=_abort_one, args=(association,), daemon=True) for association in associations]
+    """Aborts all associations in parallel."""
+    aborting = [
+        threading.Thread(target=_abort_association, args=(association,), daemon=True) for association in associations
+    ]
     for thread in aborting:
         thread.start()
     deadline = time.monotonic() + _ABORTED_WITHIN_S
@@ -286,8 +288,8 @@ def _abort(associations: Sequence[Association]) -> None:
         thread.join(timeout=max(0.0, deadline - time.monotonic()))
 
 
-def _abort_one(association: Association) -> None:
-    """Also where its peer has gone silent: a thread that waits for it wakes when the socket is closed."""
+def _abort_association(association: Association) -> None:
+    """Aborts an association whose peer may hang: closing the socket wakes the thread that waits for it."""
     wake = threading.Timer(0.5, association.dul.socket._shutdown_socket) if association.dul.socket else None
     if wake:
         wake.start()

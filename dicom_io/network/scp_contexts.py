@@ -1,4 +1,4 @@
-"""What the listener takes: SOP classes and transfer syntaxes."""
+"""The presentation contexts that the listener supports: SOP classes and transfer syntaxes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ STORAGE_CLASSES = tuple(
         "13.1.3",  # Breast Tomosynthesis
         "13.1.4",  # Breast Projection X-Ray, For Presentation
         "13.1.5",  # Breast Projection X-Ray, For Processing
-        "7",  # Secondary Capture and its multi-frame kin
+        "7",  # Secondary Capture, single and multi-frame
         "7.1",
         "7.2",
         "7.3",
@@ -53,8 +53,8 @@ STORAGE_CLASSES = tuple(
 )
 """SOP Class UIDs (PS3.4 section B.5)."""
 
-# A sender that offers several transfer syntaxes in one presentation context gets the first of these: uncompressed
-# before lossless before lossy, so that nobody ever compresses an image with loss on the way to us.
+# If a sender offers several transfer syntaxes in one presentation context, the first of these is accepted: uncompressed
+# before lossless before lossy, so that no sender compresses an image with loss for the transfer.
 _PREFERRED = (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
@@ -73,7 +73,7 @@ _PREFERRED = (
     JPEG2000,
     HTJ2K,
 )
-# JPIP leaves the pixels on somebody's server; SMPTE ST 2110 is for live video. Neither is something that can be stored.
+# JPIP refers to pixels on another server, and SMPTE ST 2110 is for live video: neither can be stored.
 _NOT_STORABLE = ("1.2.840.10008.1.2.4.204", "1.2.840.10008.1.2.4.205", "1.2.840.10008.1.2.7.")
 TRANSFER_SYNTAXES = (
     *_PREFERRED,
@@ -82,15 +82,14 @@ TRANSFER_SYNTAXES = (
 
 
 def supported_contexts(*, stores: bool = True, reports: bool = False) -> list[PresentationContext]:
-    """Verification; where the peer stores, every storage class in every transfer syntax; where it reports, storage
-    commitment."""
+    """Verification; with `stores`, every storage class in every transfer syntax; with `reports`, storage commitment."""
     storage = [build_context(uid, list(TRANSFER_SYNTAXES)) for uid in STORAGE_CLASSES] if stores else []
     return [build_context(_VERIFICATION), *storage, *([_commitment()] if reports else [])]
 
 
 def _commitment() -> PresentationContext:
-    """The peer, which opens the association, provides the service and proposes that role (PS3.7 section D.3.3.4). One
-    that proposes none is not turned away."""
+    """The peer, which opens the association, is the SCP and proposes that role (PS3.7 section D.3.3.4). A peer that
+    proposes no role is accepted too."""
     context = build_context(STORAGE_COMMITMENT)
     context.scu_role, context.scp_role = False, True
     return context

@@ -1,8 +1,8 @@
-"""Where connections wait until they have said what they want.
+"""Handles connections until their association request is complete.
 
-One thread looks after all connections that have not associated yet. None of them has a thread, a state machine or more
-memory than what it has sent; a peer that closes is noticed at once, and nothing is asked over and over. Only a whole
-request from a known AE title, for which there is a place, becomes an association.
+One thread serves all connections that have not associated yet, with a selector and without polling. Such a connection
+has no thread and no state machine, and no more memory than the bytes that it sent. It becomes an association if its
+request is complete, comes from a known AE title, and a place is free.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ log = logging.getLogger(__name__)
 
 _MOST_WAITING = 32
 _BACKLOG = 128
-_FAREWELL_S = 2.0
-"""How long a connection that was refused may still send: closed at once, TCP would take the refusal back."""
-_BREATH_S = 0.1
+_DRAIN_S = 2.0
+"""A refused connection is closed after this time: closing it at once would make TCP discard the refusal."""
+_PAUSE_S = 0.1
 _OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
-_MOST_REMEMBERED = 1000
+_MOST_LOGGED = 1000
 _ABORT = struct.pack(">BxLxxBB", 7, 4, 2, 6)  # by the service provider: invalid PDU parameter (PS3.8 section 9.3.8)
 
 
@@ -52,8 +52,8 @@ class Refusal:
 
 
 Judge = Callable[[Names, str], Refusal | None]
-"""Says by their AE titles and address who may not associate. It must not wait for anything."""
-_BUSY = Refusal(2, 3, 2, "there are as many associations as there may be, in all or of its address")
+"""Returns the refusal for AE titles and an address that may not associate. It must not block."""
+_BUSY = Refusal(2, 3, 2, "the limit of associations, in total or for its address, is reached")
 
 
 @dataclass(eq=False)
@@ -61,7 +61,7 @@ class _Waiting:
     """A connection that has not associated.
 
     Attributes:
-        refused: it has its answer; what it still sends is dropped until it closes.
+        refused: it has got its refusal; what it still sends is discarded until it closes.
     """
 
     socket: socket.socket
@@ -77,12 +77,12 @@ class _Waiting:
 
 
 class Gate(AssociationServer):
-    """pynetdicom's server, which takes a connection only when its request is whole.
+    """pynetdicom's server, which creates an association only once the request is complete.
 
     Attributes:
-        judge: who may not associate.
-        places: of the associations.
-        patience_s: within which a request must have come.
+        judge: decides who may not associate.
+        places: the places of the associations.
+        patience_s: time within which a request must arrive.
     """
 
     request_queue_size = _BACKLOG
@@ -93,40 +93,41 @@ class Gate(AssociationServer):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._waiting: Places[_Waiting] = Places(_MOST_WAITING, _MOST_WAITING)
-        self._open: dict[_Waiting, None] = {}  # the longest waiting first
+        self._open: dict[_Waiting, None] = {}  # in order of arrival
         self._logged: dict[tuple[str, str], None] = {}
-        self._bell, self._clapper = socket.socketpair()
-        self._selector = selectors.DefaultSelector()  # here: a thread that lacked its descriptor would end unheard
+        self._wake_read, self._wake_write = socket.socketpair()
+        # Made here and not in the thread, which would end unnoticed without a free descriptor.
+        self._selector = selectors.DefaultSelector()
         self._stopped = threading.Event()
         self._stopping = False
 
     def serve_forever(self, poll_interval: float = 0.5) -> None:
-        """Until `shutdown`."""
+        """Serves connections until `shutdown`."""
         assert self.socket is not None
         self.socket.setblocking(False)
         with self._selector as selector:
             selector.register(self.socket, selectors.EVENT_READ)
-            selector.register(self._bell, selectors.EVENT_READ)
+            selector.register(self._wake_read, selectors.EVENT_READ)
             while not self._stopping:
                 for key, _ in selector.select(self._until_next()):
                     if key.data is not None:
-                        self._hear(key.data, selector)
+                        self._serve(key.data, selector)
                     elif key.fileobj is self.socket:
-                        self._welcome(selector)
+                        self._accept(selector)
                 self._end_overdue(selector)
             for waiting in list(self._open):
                 self._close(waiting, selector)
         self._stopped.set()
 
     def shutdown(self) -> None:
-        """Ends what waits, and takes no more."""
+        """Closes all waiting connections and accepts no more."""
         self._stopping = True
         with suppress(OSError):
-            self._clapper.send(b"!")
+            self._wake_write.send(b"!")
         self._stopped.wait()
         self.server_close()
-        self._bell.close()
-        self._clapper.close()
+        self._wake_read.close()
+        self._wake_write.close()
         self.ae._servers.remove(self)  # type: ignore[arg-type]
 
     def _until_next(self) -> float | None:
@@ -134,7 +135,7 @@ class Gate(AssociationServer):
         ends = [waiting.deadline for waiting in self._open if waiting.refused] + ([first.deadline] if first else [])
         return max(0.0, min(ends) - time.monotonic()) if ends else None
 
-    def _welcome(self, selector: selectors.BaseSelector) -> None:
+    def _accept(self, selector: selectors.BaseSelector) -> None:
         assert self.socket is not None
         try:
             connection, address = self.socket.accept()
@@ -142,10 +143,10 @@ class Gate(AssociationServer):
             return
         except OSError as error:
             if error.errno in _OUT_OF_DESCRIPTORS:
-                self._tell("", f"a connection waits: {os.strerror(error.errno or 0)}")
+                self._log_once("", f"a connection waits: {os.strerror(error.errno or 0)}")
                 for waiting in list(self._open)[:1]:
                     self._close(waiting, selector)
-                time.sleep(_BREATH_S)  # it stays in the kernel's queue
+                time.sleep(_PAUSE_S)  # the connection stays in the kernel's queue
             return
         connection.setblocking(False)
         waiting = _Waiting(connection, address, time.monotonic() + self.patience_s)
@@ -155,30 +156,30 @@ class Gate(AssociationServer):
         self._open[waiting] = None
         selector.register(connection, selectors.EVENT_READ, waiting)
 
-    def _hear(self, waiting: _Waiting, selector: selectors.BaseSelector) -> None:
+    def _serve(self, waiting: _Waiting, selector: selectors.BaseSelector) -> None:
         try:
             self._read(waiting, selector)
         except BlockingIOError:
             pass
         except (NotARequest, OSError) as fault:
             if isinstance(fault, NotARequest):
-                self._tell(waiting.host, f"a connection from {waiting.host} is ended: {fault}")
-                self._dismiss(waiting, _ABORT)
+                self._log_once(waiting.host, f"a connection from {waiting.host} is ended: {fault}")
+                self._answer_and_drain(waiting, _ABORT)
             else:
                 self._close(waiting, selector)
-        except Exception as fault:  # noqa: BLE001 - a fault of ours ends one connection, not all
-            log.error("%s while a connection was looked at", type(fault).__name__)
+        except Exception as fault:  # noqa: BLE001 - an error of the node ends one connection, not all
+            log.error("%s while a connection was read", type(fault).__name__)
             self._close(waiting, selector)
 
     def _read(self, waiting: _Waiting, selector: selectors.BaseSelector) -> None:
         """
         Raises:
-            NotARequest: what came is none.
+            NotARequest: what was received is no association request.
         """
         data = waiting.socket.recv(4096 if waiting.refused else waiting.wanted - len(waiting.request))
         if not data:
             if not waiting.request:
-                self._tell(waiting.host, f"a connection from {waiting.host} was closed before it said anything")
+                self._log_once(waiting.host, f"a connection from {waiting.host} was closed before it sent anything")
             self._close(waiting, selector)
             return
         if waiting.refused:
@@ -214,18 +215,18 @@ class Gate(AssociationServer):
         try:
             waiting.socket.setblocking(True)
             self.RequestHandlerClass((request, waiting.socket, key), waiting.address, self)  # type: ignore[arg-type]
-        except Exception as fault:  # noqa: BLE001 - no thread or descriptor left, say: the others go on
-            log.error("an association could not be begun: %s", type(fault).__name__)
+        except Exception as fault:  # noqa: BLE001 - for example no thread or descriptor is left: the others continue
+            log.error("an association could not be started: %s", type(fault).__name__)
             self.places.leave(key)
             waiting.socket.close()
 
     def _refuse(self, waiting: _Waiting, refusal: Refusal) -> None:
-        self._tell(waiting.host, f"association refused: {refusal.why}")
-        self._dismiss(waiting, refusal.pdu)
+        self._log_once(waiting.host, f"association refused: {refusal.why}")
+        self._answer_and_drain(waiting, refusal.pdu)
 
-    def _dismiss(self, waiting: _Waiting, answer: bytes) -> None:
+    def _answer_and_drain(self, waiting: _Waiting, answer: bytes) -> None:
         waiting.refused = True
-        waiting.deadline = min(waiting.deadline, time.monotonic() + _FAREWELL_S)
+        waiting.deadline = min(waiting.deadline, time.monotonic() + _DRAIN_S)
         with suppress(OSError):
             waiting.socket.send(answer)
             waiting.socket.shutdown(socket.SHUT_WR)
@@ -234,8 +235,9 @@ class Gate(AssociationServer):
         now = time.monotonic()
         for waiting in [waiting for waiting in self._open if waiting.deadline <= now]:
             if not waiting.refused:
-                self._tell(
-                    waiting.host, f"a connection from {waiting.host} asked for nothing within {self.patience_s:g} s"
+                self._log_once(
+                    waiting.host,
+                    f"a connection from {waiting.host} sent no association request within {self.patience_s:g} s",
                 )
             self._close(waiting, selector)
 
@@ -249,10 +251,10 @@ class Gate(AssociationServer):
         self._open.pop(waiting, None)
         self._waiting.leave(waiting)
 
-    def _tell(self, host: str, message: str) -> None:
-        """Logs what is new. Probes come every few seconds, for years."""
+    def _log_once(self, host: str, message: str) -> None:
+        """Logs a message once: monitoring probes repeat it every few seconds, for years."""
         if (host, message) not in self._logged:
-            if len(self._logged) >= _MOST_REMEMBERED:
+            if len(self._logged) >= _MOST_LOGGED:
                 self._logged.clear()
             self._logged[host, message] = None
-            log.warning("%s (told once)", message)
+            log.warning("%s (logged once)", message)

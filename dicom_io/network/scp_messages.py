@@ -1,4 +1,4 @@
-"""Messages whose data sets go into files: what is pynetdicom's DIMSE service provider elsewhere (see scp_stream.py)."""
+"""A DIMSE service provider that writes the data sets of C-STORE requests into files (see scp_stream.py)."""
 
 from __future__ import annotations
 
@@ -31,38 +31,38 @@ log = logging.getLogger(__name__)
 
 INVALID_PDU = "Evt19"
 UNRECOGNISED_OPERATION = 0x0211
-"""The status for an operation that was not agreed upon (PS3.7 Annex C)."""
+"""The status for an operation that was not negotiated (PS3.7 Annex C)."""
 _SERVED: dict[type, str] = {C_ECHO: Verification, N_EVENT_REPORT: StorageCommitmentPushModel}
 """The SOP class of each request besides C-STORE (PS3.4 Annexes A and J)."""
 COMMAND, LAST = 0x01, 0x02  # the message control header's bits (PS3.8 Annex E.2)
-NAP_S = 0.1  # how long a thread of an idle association sleeps at most before it looks at its timers
+NAP_S = 0.1  # the longest sleep of an idle association's thread before it checks its timers
 LARGEST_REPORT = 1 << 20  # a storage commitment report takes some 150 bytes for each instance
 _LARGEST_COMMAND = 1 << 16
 _BAD_UID = Answer(Status.BAD_UID, "the request's UIDs are missing or are no UIDs")
 _NOT_OF_STORAGE = Answer(Status.DOES_NOT_MATCH, "the request names a SOP class that is none of storage")
-_UID = re.compile(r"[0-9.]{1,64}")  # the intake looks closer
+_UID = re.compile(r"[0-9.]{1,64}")  # the intake checks them fully
 
 
 class OpenFile(Protocol):
-    """Opens the file for a data set that is about to come; what is `refused` beforehand is not written."""
+    """Opens the file for the next data set. If `refused` is given, the data set is discarded."""
 
     def __call__(self, command: Dataset, transfer_syntax_uid: str, refused: Answer | None) -> IncomingFile: ...
 
 
 class ProtocolFault(Exception):
-    """The peer sent what the protocol does not allow here."""
+    """The peer violated the protocol."""
 
 
 class StreamingDIMSE(DIMSEServiceProvider):
-    """Puts the data set of a C-STORE into a file and lets its handler have the path.
+    """Writes the data set of a C-STORE into a file, and gives its handler the path.
 
-    Two threads are at work: the one that reads the connection calls `take` and `complete`, the association's own calls
+    Used by two threads: the one that reads the connection calls `take` and `complete`; the association's thread calls
     `get_msg` and `send_msg`.
 
     Attributes:
         storing: the file of the data set that is being received; None between data sets.
-        arrived: the files of complete data sets, by `Event.dataset_path`, until a handler takes them out.
-        on_done: called once a request has been dealt with: the next may be read.
+        arrived: the files of complete data sets by `Event.dataset_path`, until a handler removes them.
+        on_done: called when a request has been handled and the next may be read.
     """
 
     def __init__(self, association: Association, open_file: OpenFile) -> None:
@@ -71,20 +71,20 @@ class StreamingDIMSE(DIMSEServiceProvider):
         self.storing: IncomingFile | None = None
         self.arrived: dict[Path, IncomingFile] = {}
         self.on_done: Callable[[], None] | None = None
-        self._handed_over = 0  # counted by the one thread
-        self._taken = self._done = 0  # by the other
+        self._handed_over = 0  # counted by the reading thread
+        self._taken = self._done = 0  # counted by the association's thread
 
     @property
     def is_busy(self) -> bool:
-        """Whether a request waits for its answer: the next is not read before."""
+        """Whether a request is not answered yet; the next is read after the answer."""
         return self._done < self._handed_over
 
     def get_msg(self, block: bool = False) -> Any:
-        """The next message. Asked not to wait, it waits for a nap all the same: its caller does nothing but ask.
+        """The next message. With block=False it still waits up to NAP_S, because its caller only polls.
 
-        Whoever asks has done with the message before.
+        The call also means that the previous message has been handled.
         """
-        self._has_done()
+        self._count_done()
         if block:
             context_id, message = super().get_msg(block=True)
         else:
@@ -97,11 +97,11 @@ class StreamingDIMSE(DIMSEServiceProvider):
         return context_id, message
 
     def send_msg(self, primitive: Any, context_id: int) -> None:
-        self._done = self._taken  # before the answer leaves: what it brings may be there at once
+        self._done = self._taken  # before sending: the next request may arrive at once
         super().send_msg(primitive, context_id)
 
     def receive_primitive(self, primitive: P_DATA) -> None:
-        """Takes what a requestor's connection brings (C-GET); an acceptor's is read by StreamingDUL."""
+        """Takes message data of an association that the node requested (C-GET); StreamingDUL reads accepted ones."""
         try:
             for context_id, value in primitive.presentation_data_value_list:
                 self.take(context_id, value[0], value[1:])
@@ -113,7 +113,7 @@ class StreamingDIMSE(DIMSEServiceProvider):
         """Takes one presentation data value.
 
         Raises:
-            ProtocolFault: it is out of place, larger than anything of its kind, or cannot be read.
+            ProtocolFault: it is unexpected, too large, or cannot be read.
         """
         self.check(context_id, control, len(fragment))
         if not control & COMMAND and self.storing is not None:
@@ -124,11 +124,11 @@ class StreamingDIMSE(DIMSEServiceProvider):
         if self.message is None:
             self.message = DIMSEMessage()
             self.message.context_id = context_id
-        single = P_DATA()
-        single.presentation_data_value_list.append((context_id, bytes([control]) + fragment))
+        fragment_only = P_DATA()
+        fragment_only.presentation_data_value_list.append((context_id, bytes([control]) + fragment))
         try:
-            whole = self.message.decode_msg(single, self.assoc)
-        except Exception as error:  # whatever a parser may stumble over
+            whole = self.message.decode_msg(fragment_only, self.assoc)
+        except Exception as error:  # a malformed command can raise anything
             raise ProtocolFault("a command that cannot be read") from error
         if whole:
             self._received(self.message)
@@ -136,10 +136,10 @@ class StreamingDIMSE(DIMSEServiceProvider):
             self.storing = self._open(self.message, context_id)
 
     def check(self, context_id: int, control: int, size: int) -> None:
-        """Sees that a presentation data value of `size` bytes belongs here, before it is read.
+        """Checks, before it is read, that a presentation data value of `size` bytes is expected.
 
         Raises:
-            ProtocolFault: it does not. Only a C-STORE may bring a large data set: nothing else may fill the memory.
+            ProtocolFault: it is not. Only a C-STORE may have a large data set, because others are kept in memory.
         """
         message = self.message
         if message is not None and message.context_id != context_id:
@@ -156,10 +156,10 @@ class StreamingDIMSE(DIMSEServiceProvider):
             self._check_data(cast(DIMSEMessage, message), size)
 
     def complete(self) -> None:
-        """Hands the request and its file over to the association's thread.
+        """Passes the request and its file to the association's thread.
 
         Raises:
-            ProtocolFault: no data set had begun.
+            ProtocolFault: no data set was being received.
         """
         file, message = self.storing, self.message
         if file is None or not isinstance(message, C_STORE_RQ):
@@ -176,8 +176,7 @@ class StreamingDIMSE(DIMSEServiceProvider):
         self._hand_over(message, request)
 
     def discard(self) -> None:
-        """Removes what is left of a transfer that broke off, and of one that came whole and that nobody took any more:
-        the sender aborted before its answer."""
+        """Deletes the file of an incomplete data set, and files that no handler took because the sender aborted."""
         files = [] if self.storing is None else [self.storing]
         self.storing = None
         with suppress(KeyError):
@@ -193,7 +192,7 @@ class StreamingDIMSE(DIMSEServiceProvider):
             raise ProtocolFault("a report without an end")
 
     def _received(self, message: DIMSEMessage) -> None:
-        """A message that is whole, and no C-STORE with a data set."""
+        """Handles a complete message, except a C-STORE with a data set."""
         self.message = None
         if isinstance(message, C_STORE_RQ):
             request = _request(message)
@@ -204,9 +203,9 @@ class StreamingDIMSE(DIMSEServiceProvider):
             return
         try:
             primitive = message.message_to_primitive()
-        except Exception as error:  # whatever its setters raise
+        except Exception as error:  # its setters can raise anything
             raise ProtocolFault("a message with an impossible parameter") from error
-        if isinstance(primitive, C_CANCEL):  # there is nothing that takes long enough to be cancelled
+        if isinstance(primitive, C_CANCEL):  # no operation of the node takes long enough to be cancelled
             return
         if primitive.MessageIDBeingRespondedTo is not None or _is_served(primitive):
             self._hand_over(message, primitive)
@@ -218,8 +217,8 @@ class StreamingDIMSE(DIMSEServiceProvider):
         self.msg_queue.put((cast(int, message.context_id), primitive))
 
     def _refuse(self, request: C_STORE_RQ, answer: Answer) -> None:
-        """Answers a request whose UIDs no answer could repeat, and does not have to (PS3.7 table 9.1-1); or whose SOP
-        class is not for a C-STORE, on which pynetdicom would abort with a traceback."""
+        """Answers a C-STORE whose UIDs are malformed, without repeating them, which is optional (PS3.7 table 9.1-1), or
+        whose SOP class is not a storage class, for which pynetdicom would abort with a traceback."""
         response = C_STORE()
         response.MessageIDBeingRespondedTo = _message_id(request)
         response.Status = int(answer.status)
@@ -227,16 +226,16 @@ class StreamingDIMSE(DIMSEServiceProvider):
         super().send_msg(response, cast(int, request.context_id))
 
     def _unrecognised(self, message: DIMSEMessage, request: Any) -> None:
-        """Answers a request that none of the node's SOP classes has. pynetdicom would take it for what its SOP class is
-        for, and answer a C-FIND of mammograms as a C-STORE."""
+        """Answers a request of an operation that the node does not support. pynetdicom would choose the handler by the
+        SOP class alone, and answer a C-FIND with a storage SOP class as a C-STORE."""
         if message.context_id not in self.assoc._accepted_cx or request.MessageID is None:
-            raise ProtocolFault("a request that nobody could answer")
+            raise ProtocolFault("a request that cannot be answered")
         response = type(request)()
         response.MessageIDBeingRespondedTo = request.MessageID
         response.Status = UNRECOGNISED_OPERATION
         super().send_msg(response, message.context_id)
 
-    def _has_done(self) -> None:
+    def _count_done(self) -> None:
         if self._done < self._taken:
             self._done = self._taken
             if self.on_done is not None:
@@ -246,8 +245,8 @@ class StreamingDIMSE(DIMSEServiceProvider):
         context = self.assoc._accepted_cx.get(context_id)
         if context is None:
             raise ProtocolFault("a C-STORE in a presentation context that was not accepted")
-        asked = _request(request)
-        refused = asked if isinstance(asked, Answer) else None
+        parsed = _request(request)
+        refused = parsed if isinstance(parsed, Answer) else None
         return self._open_file(request.command_set, context.transfer_syntax[0], refused)
 
 
@@ -258,16 +257,16 @@ def _is_served(request: Any) -> bool:
 def _message_id(message: C_STORE_RQ) -> int:
     try:
         return int(message.command_set.MessageID)
-    except Exception as error:  # whatever a parser may stumble over
+    except Exception as error:  # a malformed command can raise anything
         raise ProtocolFault("a C-STORE without a Message ID") from error
 
 
 def _request(message: C_STORE_RQ) -> C_STORE | Answer:
-    """What a C-STORE asks for, or how it is refused: a UID is missing or is none, or is of no storage SOP class. Its
-    other parameters matter to nobody here."""
+    """The request of a C-STORE, or its refusal if a UID is missing or malformed or the SOP class is no storage class.
+    Its other parameters are not used."""
     try:
         named = (message.command_set.AffectedSOPClassUID, message.command_set.AffectedSOPInstanceUID)
-    except Exception:  # noqa: BLE001 - whatever a parser may stumble over
+    except Exception:  # noqa: BLE001 - a malformed command can raise anything
         return _BAD_UID
     if not all(isinstance(uid, str) and _UID.fullmatch(uid) for uid in named):
         return _BAD_UID
@@ -277,5 +276,5 @@ def _request(message: C_STORE_RQ) -> C_STORE | Answer:
     request.MessageID = _message_id(message)
     request.Priority = 2
     request.AffectedSOPClassUID, request.AffectedSOPInstanceUID = named
-    request.DataSet = BytesIO()  # pynetdicom takes no request for one without it
+    request.DataSet = BytesIO()  # pynetdicom counts a request without it as invalid
     return request

@@ -1,7 +1,7 @@
-"""An A-ASSOCIATE-RQ (PS3.8 section 9.3.2), looked at byte by byte before anything is built of it.
+"""Checks and normalises an A-ASSOCIATE-RQ (PS3.8 section 9.3.2) before pynetdicom parses it.
 
-Real applications pad AE titles with NUL, name versions of 40 characters and add items of their own. `tidy` makes of
-such a request one that the Standard allows, so that the parser behind it need not be forgiving.
+Real applications pad AE titles with NUL, send version names of 40 characters, and add items of their own. `tidy` turns
+such a request into one that the Standard allows, which pynetdicom's strict parser accepts.
 """
 
 from __future__ import annotations
@@ -12,35 +12,35 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 FIXED = 74
-"""Bytes up to the first item: head, protocol version, both AE titles (table 9-11)."""
+"""Bytes before the first item: PDU header, protocol version, both AE titles (table 9-11)."""
 LARGEST = 1 << 20  # 128 contexts with 40 transfer syntaxes each take 0.2 MB
 _KIND = 0x01
 _APPLICATION, _CONTEXT, _ABSTRACT, _SYNTAX, _USER = 0x10, 0x20, 0x30, 0x40, 0x50
 _LENGTH, _CLASS, _ROLE, _VERSION = 0x51, 0x52, 0x54, 0x55
 _UID = re.compile(rb"[0-9.]{1,64}")
 _NO_UID = b"0.0"
-"""In place of what is none: nobody supports it, and so its context is answered as any that is not supported."""
+"""Replaces a malformed UID: nobody supports it, so its context is answered as not supported."""
 _MOST_CONTEXTS = 128
 _SMALLEST_PDU = 32
 
 
 class NotARequest(Exception):
-    """No association can be made of this; the words say why and quote nothing of it."""
+    """This is no valid association request. The message says why, and quotes nothing of the request."""
 
 
 @dataclass(frozen=True)
 class Names:
-    """Who calls whom: AE titles without padding, as text."""
+    """The called and the calling AE title, without padding."""
 
     called: str
     calling: str
 
 
 def length_of(head: bytes) -> int:
-    """How many bytes the whole PDU has, by its first six.
+    """The length of the whole PDU in bytes, from its first six bytes.
 
     Raises:
-        NotARequest: it is another PDU, or none, or too large.
+        NotARequest: it is another PDU, no PDU, or too large.
     """
     kind, size = struct.unpack(">BxL", head)
     if kind != _KIND:
@@ -56,10 +56,11 @@ def names_in(fixed: bytes) -> Names:
 
 
 def tidy(request: bytes) -> bytes:
-    """The same request with what the node uses of it, in the form that the Standard gives it.
+    """The same request with only the items that the node uses, encoded as the Standard requires.
 
     Raises:
-        NotARequest: an item is longer than what holds it, or a presentation context has no number of its own.
+        NotARequest: an item is longer than its container, two presentation contexts have the same ID or one has an
+            even ID, or there are none or more than 128 of them.
     """
     names = names_in(request)
     body = struct.pack(">HH", 1, 0) + _padded(names.called) + _padded(names.calling) + bytes(32)
@@ -70,7 +71,7 @@ def tidy(request: bytes) -> bytes:
         elif kind == _CONTEXT:
             number, context = _context(value)
             if number in contexts:
-                raise NotARequest("two presentation contexts of one number")
+                raise NotARequest("two presentation contexts with the same ID")
             contexts[number] = context
         elif kind == _USER:
             user = value
@@ -96,7 +97,7 @@ def _items(data: bytes) -> Iterator[tuple[int, bytes]]:
         kind, size = struct.unpack_from(">BxH", data, at)
         at += 4 + size
         if at > len(data):
-            raise NotARequest("an item longer than what holds it")
+            raise NotARequest("an item longer than its container")
         yield kind, data[at - size : at]
 
 
@@ -110,10 +111,11 @@ def _uid(value: bytes) -> bytes:
 
 
 def _context(value: bytes) -> tuple[int, bytes]:
-    # Numbers shall be odd (PS3.8 sections 7.1.1.13 and 9.3.2.2), in the answer too, so that none can refuse it.
-    # A request that has one is an invalid PDU, which the state machine aborts (section 9.2.3, Evt19 in Sta2).
+    # Presentation Context IDs shall be odd (PS3.8 sections 7.1.1.13 and 9.3.2.2), in the answer too, so an even one
+    # cannot be refused by an answer. Such a request is an invalid PDU: the state machine aborts (section 9.2.3, Evt19
+    # in Sta2).
     if len(value) < 4 or not value[0] % 2:
-        raise NotARequest("a presentation context without an odd number (PS3.8 section 9.3.2.2)")
+        raise NotARequest("a presentation context without an odd ID (PS3.8 section 9.3.2.2)")
     abstract, syntaxes = _NO_UID, []
     for kind, inside in _items(value[4:]):
         if kind == _ABSTRACT:
@@ -125,8 +127,9 @@ def _context(value: bytes) -> tuple[int, bytes]:
 
 
 def _user(value: bytes) -> bytes:
-    """What the node uses of the user information (PS3.7 Annex D.3.3): the largest PDU, who made the other application,
-    and roles. Its window is 1, and it knows no users: what else may be proposed is not answered, which means no."""
+    """The user information that the node uses (PS3.7 Annex D.3.3): Maximum Length, Implementation Class UID and version
+    name, and roles. Other proposals, such as a larger window or a user identity, are not answered, which refuses
+    them."""
     length, maker, version, roles = struct.pack(">L", 0), _NO_UID, b"", b""
     for kind, inside in _items(value):
         if kind == _LENGTH and len(inside) == 4:
@@ -138,7 +141,7 @@ def _user(value: bytes) -> bytes:
         elif kind == _ROLE:
             roles += _role(inside)
     if 0 < int.from_bytes(length) < _SMALLEST_PDU:
-        raise NotARequest("a peer that takes no PDU in which an answer could begin")
+        raise NotARequest("a Maximum Length too small for any answer")
     named = _item(_VERSION, version) if version else b""
     return _item(_LENGTH, length) + _item(_CLASS, maker) + roles + named
 
@@ -148,4 +151,4 @@ def _role(value: bytes) -> bytes:
     if len(value) != 4 + size:
         return b""
     uid = _uid(value[2:-2])
-    return _item(_ROLE, struct.pack(">H", len(uid)) + uid + bytes(int(bool(one)) for one in value[-2:]))
+    return _item(_ROLE, struct.pack(">H", len(uid)) + uid + bytes(int(bool(role)) for role in value[-2:]))

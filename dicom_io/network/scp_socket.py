@@ -1,4 +1,4 @@
-"""A socket whose bytes go where they belong without a copy, in a time that is limited (see scp_stream.py)."""
+"""A socket that reads into file buffers without a copy, with a deadline (see scp_stream.py)."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from pynetdicom.transport import AssociationSocket
 from dicom_io.network.incoming import IncomingFile
 
 CONNECTION_CLOSED = "Evt17"
-# Many senders write a command and its data set in two calls with Nagle's algorithm on: the second waits until the first
-# is acknowledged, and an acknowledgement that waits for company in its turn costs each small object 40 ms.
+# Many senders write a command and its data set in two calls with Nagle's algorithm on: the second waits for the
+# acknowledgement of the first. A delayed acknowledgement would cost 40 ms for each small object.
 _TCP_QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 
 
 class LookaheadSocket(AssociationSocket):
-    """A socket whose first bytes may be read, and put back for somebody else to read; with a time for each PDU.
+    """A socket to which bytes can be put back after they were read, and which has a deadline for each PDU.
 
     Attributes:
-        deadline: until when (time.monotonic) all that is asked for must have come; None: for ever. Without it a peer
-            that sends a byte now and then would be waited for.
+        deadline: time (time.monotonic) at which a read fails; None: never. The socket's own timeout alone does not
+            end the wait for a peer that sends single bytes slowly.
     """
 
     def __init__(self, association: Association, client_socket: socket.socket) -> None:
@@ -39,7 +39,7 @@ class LookaheadSocket(AssociationSocket):
 
     @property
     def ready(self) -> bool:
-        """Whether something can be read. pynetdicom's select knows no descriptor above 1023."""
+        """Whether something can be read. Uses poll: pynetdicom's select fails for descriptors above 1023."""
         if self._put_back:
             return True
         if self.socket is None:
@@ -56,10 +56,10 @@ class LookaheadSocket(AssociationSocket):
         self._put_back = data + self._put_back
 
     def recv(self, nr_bytes: int) -> bytearray:
-        """`nr_bytes`, or fewer where the peer has closed the connection.
+        """`nr_bytes` bytes, or fewer if the peer has closed the connection.
 
         Raises:
-            TimeoutError: they did not come in time.
+            TimeoutError: they did not arrive in time.
         """
         data = bytearray(nr_bytes)
         ahead = min(len(self._put_back), nr_bytes)
@@ -70,22 +70,23 @@ class LookaheadSocket(AssociationSocket):
             while read < nr_bytes and (more := self._recv_into(view[read:])):
                 read += more
         del data[read:]
-        if _TCP_QUICKACK is not None:  # not sticky: asked for anew after every read
+        if _TCP_QUICKACK is not None:  # not sticky: set again after every read
             self._open_socket.setsockopt(socket.IPPROTO_TCP, _TCP_QUICKACK, 1)
         return data
 
     def read_some(self, most: int) -> bytes:
-        """What has come, `most` bytes of it; none where the peer has closed the connection."""
+        """The bytes that are available, at most `most`; none if the peer has closed the connection."""
         if self._put_back:
             data, self._put_back = self._put_back, b""
             return data
         return self._open_socket.recv(most)
 
     def read_exactly(self, size: int) -> bytes:
-        """
+        """Reads `size` bytes.
+
         Raises:
             ConnectionError: the peer closed the connection before.
-            TimeoutError: they did not come in time.
+            TimeoutError: they did not arrive in time.
         """
         data = self.recv(size)
         if len(data) < size:
@@ -93,11 +94,11 @@ class LookaheadSocket(AssociationSocket):
         return bytes(data)
 
     def read_into_file(self, file: IncomingFile, size: int) -> None:
-        """Reads `size` bytes straight into the file's buffer.
+        """Reads `size` bytes directly into the file's buffer.
 
         Raises:
             ConnectionError: the peer closed the connection before.
-            TimeoutError: they did not come in time.
+            TimeoutError: they did not arrive in time.
         """
         while size:
             with file.room(size) as room:

@@ -1,13 +1,13 @@
-"""The part of pynetdicom's upper layer that makes a receiver fast and small, replaced by subclasses.
+"""Subclasses of pynetdicom's upper layer that stream received data sets to disk.
 
-As it comes, pynetdicom reads the socket 4096 bytes at a time, copies every PDU five times on the way to its handler,
-lets a peer that stalls within a PDU hold its thread for ever, and either keeps whole data sets in memory or streams
-them to a folder that cannot be chosen (`_config.STORE_RECV_CHUNKED_DATASET`, a switch for the whole process). Here the
-bytes of a C-STORE's data set go from the socket into the buffer of their file and nowhere else, and one request of an
-association is answered before the next is read: the node's window is 1 (PS3.7 section D.3.3.3), and a sender that sends
-ahead waits where TCP lets it wait. Everything else (the state machine, association control, answers) stays
-pynetdicom's. `StreamingHandler` is given to its server as `request_handler`; what it leans on beyond the documented
-interface is a handful of names, here, in scp_socket.py (where the bytes go) and in scp_messages.py (what they say).
+Unchanged, pynetdicom reads 4096 bytes per call, copies every PDU five times, waits forever for a peer that stalls
+within a PDU, and either keeps whole data sets in memory or streams them to a folder that cannot be chosen
+(`_config.STORE_RECV_CHUNKED_DATASET`, a switch for the whole process). Here the bytes of a C-STORE's data set go from
+the socket directly into the buffer of their file. Each request of an association is answered before the next is read:
+the node's window is 1 (PS3.7 section D.3.3.3), and TCP flow control holds back a sender that sends ahead. The state
+machine, association control and answers are pynetdicom's. `StreamingHandler` is passed to pynetdicom's server as
+`request_handler`. The undocumented names of pynetdicom that are used occur here, in scp_socket.py (the socket) and in
+scp_messages.py (the messages).
 """
 
 from __future__ import annotations
@@ -45,22 +45,22 @@ from dicom_io.network.scp_socket import CONNECTION_CLOSED, LookaheadSocket
 log = logging.getLogger(__name__)
 
 _P_DATA_TF, _A_RELEASE_RQ, _A_ABORT = 0x04, 0x05, 0x07
-# PS3.8 section 9.2: what is known of the association's state
+# PS3.8 section 9.2: states of the association
 _ESTABLISHED = "Sta6"  # ready for data transfer
-_ENDING = "Sta13"  # awaiting that the peer closes the connection
+_ENDING = "Sta13"  # waiting for the peer to close the connection
 _LARGEST_OTHER_PDU = 1 << 20  # an A-ASSOCIATE-RQ of 128 contexts with 40 transfer syntaxes each takes 0.2 MB
-_AWAY_BYTES = 1 << 16
+_DISCARD_BYTES = 1 << 16
 
 
 class ReceivingServer(Gate):
-    """A server that also knows where data sets go, and what its associations take."""
+    """A server that also opens the files of data sets, and knows the supported presentation contexts."""
 
     open_file: OpenFile
     takes: list[PresentationContext]
 
 
 class StreamingHandler(RequestHandler):
-    """Gives every new association the providers below, and the request that the gate has read."""
+    """Gives each new association the providers below, and the request that the gate has read."""
 
     server: ReceivingServer
 
@@ -70,7 +70,7 @@ class StreamingHandler(RequestHandler):
     def _create_association(self) -> Association:
         association = super()._create_association()
         association.acceptor.supported_contexts = self.server.takes
-        # These would log the requests, and with them UIDs of patients' images.
+        # These handlers would log the requests, which contain the UIDs of images.
         for event, handler in (
             (evt.EVT_DIMSE_RECV, standard_dimse_recv_handler),
             (evt.EVT_DIMSE_SENT, standard_dimse_sent_handler),
@@ -80,9 +80,10 @@ class StreamingHandler(RequestHandler):
             association.unbind(event, handler)
         association.dimse = StreamingDIMSE(association, self.server.open_file)
         association.dul = StreamingDUL(association, partial(self.server.places.leave, self._key))
-        association.acse_timeout = association.ae.acse_timeout  # these two hand themselves to the new provider
+        # These two setters pass their value on to the new provider.
+        association.acse_timeout = association.ae.acse_timeout
         association.network_timeout = association.ae.network_timeout
-        # Sockets come without a timeout: a peer that goes silent within a PDU would be waited for for ever.
+        # Without a timeout, a peer that stops within a PDU would block the thread forever.
         self.request.settimeout(association.ae.network_timeout)
         stream = LookaheadSocket(association, self.request)
         stream.put_back(self._opening)
@@ -90,8 +91,8 @@ class StreamingHandler(RequestHandler):
         return association
 
 
-class _Knocking(queue.Queue[Any]):
-    """A queue that also wakes whoever waits for messages: what is put here is the end of an association."""
+class _WakingQueue(queue.Queue[Any]):
+    """The queue of primitives to the user. Its items end an association, so `put` also wakes `get_msg`."""
 
     def __init__(self, messages: queue.Queue[Any]) -> None:
         super().__init__()
@@ -103,9 +104,9 @@ class _Knocking(queue.Queue[Any]):
 
 
 class _TolerantStateMachine(StateMachine):
-    """Passes over an event that cannot occur in its state (PS3.8 Table 9-10), for which pynetdicom ends the thread.
+    """Ignores an event that cannot occur in its state (PS3.8 Table 9-10); pynetdicom would end the thread.
 
-    The association's thread answers while this one reads that the peer has gone: the answer comes after the end.
+    It occurs when the association's thread sends an answer while this thread reads that the peer has closed.
     """
 
     def do_action(self, event: str) -> None:
@@ -118,57 +119,57 @@ class _TolerantStateMachine(StateMachine):
 
 
 class StreamingDUL(DULServiceProvider):
-    """Reads messages without pynetdicom's queues and state machine between their PDUs, one at a time.
+    """Reads one message at a time, without pynetdicom's queues and state machine between its PDUs.
 
-    It also waits for the socket where pynetdicom asks it a thousand times a second: sixteen associations that nobody
-    uses would cost half a core, and the more senders there are the more each would be in the others' way.
+    It waits for the socket, where pynetdicom polls it 1000 times per second: sixteen idle associations would use half
+    a core.
     """
 
     def __init__(self, association: Association, on_end: Callable[[], None]) -> None:
         super().__init__(association)
         self.state_machine = _TolerantStateMachine(self)
         self._on_end = on_end
-        self.to_user_queue = _Knocking(self._dimse.msg_queue)
-        self._bell, self._clapper = socket.socketpair()
-        self._bell.setblocking(False)
-        self._clapper.setblocking(False)
-        self._opened = self._over = False  # its request was read; whatever comes now is not looked at
+        self.to_user_queue = _WakingQueue(self._dimse.msg_queue)
+        self._wake_read, self._wake_write = socket.socketpair()
+        self._wake_read.setblocking(False)
+        self._wake_write.setblocking(False)
+        self._opened = self._over = False  # the request was read; the association has ended
         self._left = 0  # bytes of the P-DATA-TF that is being read
-        self._dimse.on_done = self.ring
+        self._dimse.on_done = self.wake
 
     def run_reactor(self) -> None:
         try:
             super().run_reactor()
         finally:
             self._dimse.discard()
-            self._bell.close()
-            self._clapper.close()
+            self._wake_read.close()
+            self._wake_write.close()
             self._on_end()
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         """Wakes the reactor: there is something to send, or the next request may be read."""
-        with suppress(OSError):  # full: it rings already; closed: the reactor has ended
-            self._clapper.send(b"!")
+        with suppress(OSError):  # full: already woken; closed: the reactor has ended
+            self._wake_write.send(b"!")
 
     def send_pdu(self, primitive: _PDUPrimitiveType) -> None:
         super().send_pdu(primitive)
-        self.ring()
+        self.wake()
 
     def _send(self, pdu: Any) -> None:
         if isinstance(pdu, A_RELEASE_RP | A_ABORT_RQ | A_ASSOCIATE_RJ):
-            self._on_end()  # whoever hears this may be back at once
+            self._on_end()  # before sending: the peer may associate again at once
         super()._send(pdu)
 
     def _is_transport_event(self) -> bool:
         stream = cast(LookaheadSocket, self.socket)
         if self.state_machine.current_state == _ESTABLISHED and stream.socket is not None:
             poll = select.poll()
-            poll.register(self._bell, select.POLLIN)
+            poll.register(self._wake_read, select.POLLIN)
             if not self._dimse.is_busy:
                 poll.register(stream.socket, select.POLLIN)
             poll.poll(NAP_S * 1000)
             with suppress(BlockingIOError):
-                self._bell.recv(4096)
+                self._wake_read.recv(4096)
             if self._dimse.is_busy or not self.to_provider_queue.empty():
                 return False
         return super()._is_transport_event()
@@ -178,36 +179,36 @@ class StreamingDUL(DULServiceProvider):
         return cast(StreamingDIMSE, self.assoc.dimse)
 
     def _read_pdu_data(self) -> None:
-        """Reads as far as the next message is whole."""
+        """Reads until the next message is complete."""
         stream = cast(LookaheadSocket, self.socket)
         try:
             if self._over or self.state_machine.current_state == _ENDING:
-                self._read_away(stream)
+                self._discard(stream)
                 return
             while self._read_on(stream) and self.to_provider_queue.empty():
                 self._idle_timer.restart()
         except OSError:
-            log.info("a sender broke the connection off or went silent in the middle of a message")
+            log.info("a sender closed the connection or stopped sending within a message")
             self.event_queue.put(CONNECTION_CLOSED)
         except ProtocolFault as fault:
             log.warning("association aborted: %s", fault)
             self._over = True
             self.event_queue.put(INVALID_PDU)
 
-    def _read_away(self, stream: LookaheadSocket) -> None:
-        """Reads what comes after the end, in which nothing is looked for; it is not answered by one more abort each."""
-        if not stream.read_some(_AWAY_BYTES):
+    def _discard(self, stream: LookaheadSocket) -> None:
+        """Discards what is received after the end of the association, without sending further aborts."""
+        if not stream.read_some(_DISCARD_BYTES):
             self.event_queue.put(CONNECTION_CLOSED)
 
     def _read_on(self, stream: LookaheadSocket) -> bool:
-        """Reads one presentation data value, or one PDU of another kind, and says whether more belongs to it."""
+        """Reads one presentation data value, or one PDU of another kind; returns whether to read on."""
         if not self._left and not self._begin_pdu(stream):
             return False
         self._left = self._read_fragment(stream, self._left)
         return not self._dimse.is_busy and (self._left > 0 or self._dimse.storing is not None)
 
     def _begin_pdu(self, stream: LookaheadSocket) -> bool:
-        """Reads the head of a PDU; all of it where it brings no message."""
+        """Reads the header of a PDU; of a PDU that is no P-DATA-TF, all of it. Returns whether message data follows."""
         patience = self.network_timeout
         stream.deadline = None if patience is None else time.monotonic() + patience
         head = bytes(stream.recv(6))
@@ -218,16 +219,16 @@ class StreamingDUL(DULServiceProvider):
         if left > _LARGEST_OTHER_PDU and (kind != _P_DATA_TF or self._dimse.storing is None):
             raise ProtocolFault(f"a PDU of {left} bytes")
         if kind == _P_DATA_TF and self.state_machine.current_state == _ESTABLISHED:
-            if patience is not None:  # as long again for each PDU's worth, where one is larger than was agreed
+            if patience is not None:  # a PDU larger than negotiated gets proportionally more time
                 stream.deadline = time.monotonic() + patience * max(1, left / self.assoc.acceptor.maximum_length)
             self._left = left
             return bool(left)
-        if not self._opened:  # the request that the gate has put in order
+        if not self._opened:  # the request, which the gate has normalised
             self._opened = True
         else:
-            # pynetdicom's parser and state machine raise where these are not as they should be, and end their thread.
+            # On a malformed or unexpected PDU, pynetdicom's parser or state machine raises, which ends its thread.
             if kind not in (_A_RELEASE_RQ, _A_ABORT):
-                raise ProtocolFault("a PDU that has no place here")
+                raise ProtocolFault("an unexpected PDU")
             stream.read_exactly(left)
             self._over = True
             head = struct.pack(">BxL4x", kind, 4)
@@ -236,12 +237,12 @@ class StreamingDUL(DULServiceProvider):
         return False
 
     def _read_fragment(self, stream: LookaheadSocket, left: int) -> int:
-        """Reads one presentation data value and says what is left of its PDU."""
+        """Reads one presentation data value; returns how many bytes of its PDU are left."""
         if left < 6:
             raise ProtocolFault("a presentation data value without a header")
         size, context_id, control = struct.unpack(">LBB", stream.read_exactly(6))
         if size < 2 or 4 + size > left:
-            raise ProtocolFault("a presentation data value out of place")
+            raise ProtocolFault("a presentation data value longer than its PDU")
         dimse, length = self._dimse, int(size) - 2
         dimse.check(context_id, control, length)
         if dimse.storing is None or control & COMMAND:

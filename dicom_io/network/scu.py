@@ -1,7 +1,8 @@
-"""The network's other half: what the node asks of and sends to other applications (C-STORE, C-ECHO, C-FIND).
+"""The SCU: the node's requests to other applications (C-STORE, C-ECHO, C-FIND).
 
-Files are streamed from disk as they are (PS3.4 Annex B, PS3.7 9.1), and no pixel is ever decoded. An uncompressed one
-is written anew for a peer that takes nothing but the default transfer syntax, which all must take (PS3.5 section 10.1).
+Files are streamed from disk unchanged (PS3.4 Annex B, PS3.7 section 9.1.1), and pixels are not decoded. An uncompressed
+file is encoded again for a peer that accepts only the default transfer syntax, which all must accept (PS3.5 section
+10.1).
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ from dicom_io.pixels.file_meta import read_file_meta
 _config.STORE_SEND_CHUNKED_DATASET = True  # pynetdicom's switch for streaming a file instead of decoding it
 
 MAX_CONTEXTS = 128
-"""Presentation contexts in one association: their ids are the odd numbers of a byte (PS3.8 section 9.3.2.2)."""
+"""Presentation contexts per association: their IDs are the odd numbers up to 255 (PS3.8 section 9.3.2.2)."""
 SLOWEST_BYTES_PER_S = 250_000
-"""A file's answer may take the time-out and its size at this rate: slower peers count as hung."""
+"""The answer to a file may take the time-out plus the file size at this rate; a slower peer counts as hung."""
 _NOT_DICOM = (
     InvalidDicomError,
     BytesLengthException,
@@ -42,22 +43,23 @@ _NOT_DICOM = (
     ValueError,
     struct.error,
 )
-"""What pydicom raises for meta information that is none."""
+"""What pydicom raises for malformed File Meta Information."""
 _LARGEST_COUNT = 2**31 - 1
-"""Of an integer string (PS3.5 section 6.2)."""
+"""The greatest value of an Integer String (PS3.5 section 6.2)."""
 
 
 @dataclass(frozen=True)
 class Content:
-    """What a file asks of an association: its SOP class in its transfer syntax, each a context of its own."""
+    """The presentation context that a file needs: its SOP class and transfer syntax."""
 
     sop_class_uid: UID
     transfer_syntax_uid: UID
 
     def otherwise(self) -> Content | None:
-        """The same in the default transfer syntax, where nothing but the elements' encoding changes by that.
+        """The same SOP class in the default transfer syntax, if only the encoding of elements changes; else None.
 
-        A context of its own too: a peer that is offered both in one may take the default though it knows the file's.
+        It is proposed in a presentation context of its own: a peer that is offered both in one context may accept the
+        default although it supports the file's transfer syntax.
         """
         if self.transfer_syntax_uid in (ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian):
             return Content(self.sop_class_uid, ImplicitVRLittleEndian)
@@ -65,7 +67,7 @@ class Content:
 
 
 def content_of(path: Path) -> Content:
-    """The content of a DICOM file, from its meta information.
+    """The SOP class and transfer syntax of a DICOM file, from its File Meta Information.
 
     Raises:
         NotReadable: the file cannot be read, has no DICOM preamble, or its meta information lacks a UID.
@@ -83,13 +85,13 @@ def content_of(path: Path) -> Content:
 
 
 class CStoreDestination:
-    """A storage SCP. One association serves many sends; it is opened at need and renewed when it broke.
+    """A storage SCP. One association serves many sends. It is opened when it is needed and again after it broke.
 
-    Not for several threads at once. Use as a context manager, or call `close`.
+    Not thread-safe. Use as a context manager, or call `close`.
     """
 
     def __init__(self, peer: Peer, contents: Iterable[Content] = ()) -> None:
-        """`contents`: what will be sent, where it is known beforehand; `batches` says how much at most."""
+        """`contents`: what will be sent, if it is known in advance; at most one group of `batches`."""
         self._peer = peer
         self._proposed = tuple(dict.fromkeys(contents))
         self._association: Association | None = None
@@ -101,13 +103,13 @@ class CStoreDestination:
         self.close()
 
     def send(self, path: Path) -> None:
-        """Sends one file; on return the destination has it (a status of success or warning).
+        """Sends one file. On return the destination has stored it (status success or warning).
 
         Raises:
-            Unreachable: nobody answers, or not in time.
+            Unreachable: no answer in time.
             Rejected: the destination refuses the association or this object, or the file is not DICOM.
-            NotAccepted: it does not take this kind of object.
-            OSError: the machine did not give the whole file.
+            NotAccepted: the destination does not accept this SOP class or transfer syntax.
+            OSError: the file could not be read.
         """
         try:
             content = content_of(path)
@@ -118,11 +120,11 @@ class CStoreDestination:
             try:
                 return self._send_over(association, path, content)
             except Unreachable:
-                pass  # it had idled and broke: that says nothing about a new one
+                pass  # the idle association broke: a new one may work
         self._send_over(self._opened(content), path, content)
 
     def open(self) -> None:
-        """Opens the association before it is needed, to see whether the peer grants one.
+        """Opens the association in advance, to check that the peer accepts it.
 
         Raises:
             Unreachable, Rejected: as for `send`.
@@ -136,7 +138,7 @@ class CStoreDestination:
             association.release()
 
     def _opened(self, *contents: Content) -> Association:
-        """A new association for what was proposed so far and `contents`."""
+        """A new association for the contents proposed so far and `contents`."""
         self.close()
         wanted = tuple(dict.fromkeys((*self._proposed, *contents)))
         self._proposed = wanted if len(_contexts(wanted)) <= MAX_CONTEXTS else contents
@@ -148,17 +150,19 @@ class CStoreDestination:
         association.dimse_timeout = self._peer.timeout_s + path.stat().st_size / SLOWEST_BYTES_PER_S
         try:
             answer = association.send_c_store(message)
-        except RuntimeError as error:  # the association broke since it was looked at
+        except RuntimeError as error:  # the association broke after the check
             raise Unreachable(f"{self._peer} broke the association") from error
-        except OSError:  # the file's: half of it is on its way, and nothing else may follow
+        except OSError:  # of the file: part of it was sent, so the association cannot be used any more
             association.abort()
             raise
-        except (AttributeError, ValueError) as error:  # pynetdicom, of a data set that contradicts its meta information
+        # Pynetdicom, for a data set that contradicts its File Meta Information.
+        except (AttributeError, ValueError) as error:
             raise Rejected("it cannot be sent: it cannot be written in the transfer syntax that was agreed") from error
         self._peer.must_not_fail(answer)
 
     def _message(self, association: Association, path: Path, content: Content) -> Path | Dataset:
-        """The file as it is, or its data set, which pynetdicom encodes for the context that was accepted."""
+        """The path of the file, or its data set, which pynetdicom encodes in the transfer syntax of the accepted
+        context."""
         if _accepts(association, content):
             return path
         otherwise = content.otherwise()
@@ -175,8 +179,8 @@ class CStoreDestination:
 
 @dataclass(frozen=True)
 class Sent:
-    """What became of one file: `error` is None where it arrived, else one sentence; `is_dicom` is False where it could
-    not even be tried."""
+    """The result for one file: `error` is None if the peer stored it, else one sentence; `is_dicom` is False if the
+    file is not DICOM and was not sent."""
 
     path: Path
     size_bytes: int
@@ -185,13 +189,13 @@ class Sent:
 
 
 def send_files(peer: Peer, paths: Sequence[Path]) -> Iterator[Sent]:
-    """Sends files, and yields what became of each as soon as it is known; those that are not DICOM first.
+    """Sends files, and yields the result of each as soon as it is known; files that are not DICOM come first.
 
-    Files are sent in the order given, but for those that must wait for another association because all of them
-    together need more than MAX_CONTEXTS presentation contexts.
+    Files are sent in the given order. If they need more than MAX_CONTEXTS presentation contexts together, they are sent
+    over several associations, each of which keeps the order.
 
     Raises:
-        Unreachable: nobody answers: the files that were not yielded were not sent.
+        Unreachable: no answer in time; the files that were not yielded were not sent.
         Rejected: the peer refuses the association.
     """
     contents: dict[Path, Content] = {}
@@ -208,7 +212,7 @@ def send_files(peer: Peer, paths: Sequence[Path]) -> Iterator[Sent]:
 
 
 def batches(contents: Iterable[Content]) -> list[list[Content]]:
-    """The contents, each once, in groups that one association can hold."""
+    """The distinct contents, in groups that fit into one association each."""
     groups: list[list[Content]] = []
     for content in dict.fromkeys(contents):
         if groups and len(_contexts([*groups[-1], content])) <= MAX_CONTEXTS:
@@ -219,7 +223,7 @@ def batches(contents: Iterable[Content]) -> list[list[Content]]:
 
 
 def _contexts(contents: Iterable[Content]) -> list[PresentationContext]:
-    """What is proposed to the peer: each content, and the default transfer syntax beside it where that will do."""
+    """The proposed contexts: one per content, and one in the default transfer syntax where `otherwise` allows it."""
     own = list(contents)
     proposed = dict.fromkeys([*own, *(other for content in own if (other := content.otherwise()))])
     return [build_context(content.sop_class_uid, content.transfer_syntax_uid) for content in proposed]
@@ -237,7 +241,7 @@ def echo(peer: Peer) -> None:
     """Verifies that a DICOM application answers (C-ECHO, PS3.4 Annex A).
 
     Raises:
-        Unreachable: nobody answers, or not in time.
+        Unreachable: no answer in time.
         Rejected: it refuses the association or the C-ECHO.
     """
     association = peer.associate([build_context(Verification)])
@@ -250,11 +254,11 @@ def echo(peer: Peer) -> None:
 
 
 def count_instances(peer: Peer, study_instance_uid: str) -> int | None:
-    """How many instances a study has at its source: C-FIND at STUDY level (PS3.4 section C.6.2.1), Number of Study
-    Related Instances (0020,1208); None where the source does not know the study, or returns no number.
+    """The number of instances that the source holds of a study: C-FIND at STUDY level (PS3.4 section C.6.2.1), Number
+    of Study Related Instances (0020,1208); None if the source does not know the study, or returns no number.
 
     Raises:
-        Unreachable: nobody answers, or not in time.
+        Unreachable: no answer in time.
         Rejected: it refuses the association or the query.
     """
     association = peer.associate([build_context(StudyRootQueryRetrieveInformationModelFind)])

@@ -1,4 +1,4 @@
-"""Results to a DICOMweb service: the Store Transaction (STOW-RS, PS3.18 section 10.5)."""
+"""Sends results to a DICOMweb service: the Store Transaction (STOW-RS, PS3.18 section 10.5)."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _NOT_SUPPORTED = (0x0122, 0xC122)
 
 
 class StowDestination:
-    """A DICOMweb service that stores. Its connection is kept between sends.
+    """A DICOMweb service that stores instances. The connection is kept open between sends.
 
-    Not for several threads at once. Use as a context manager, or call `close`.
+    Not thread-safe. Use as a context manager, or call `close`.
     """
 
     def __init__(self, peer: WebPeer) -> None:
@@ -38,12 +38,12 @@ class StowDestination:
         self.close()
 
     def send(self, path: Path) -> None:
-        """Sends one file; on return the service has it, with or without a warning.
+        """Sends one file. On return the service has stored it, with or without a warning.
 
         Raises:
-            Unreachable: nobody answers, not in time, or the service is too busy for now.
+            Unreachable: no answer in time, or a temporary failure.
             Rejected: the service refuses the node or the object, or the file is not DICOM.
-            NotAccepted: it does not take this kind of object.
+            NotAccepted: the service does not accept this kind of object.
         """
         try:
             content_of(path)
@@ -66,18 +66,18 @@ class StowDestination:
             raise refused(f"{self._peer} does not store it: reason 0x{reason:04X} ({meaning(reason)})", reason)
 
     def close(self) -> None:
-        """Ends the connection, if there is one."""
+        """Closes the connection, if there is one."""
         session, self._session = self._session, None
         if session is not None:
             session.close()
 
 
 def _with_plain_media_type(response: Response, *_: object, **__: object) -> Response:
-    """dicomweb-client takes an answer whose media type it does not know, or that has parameters, for one without
-    failures: a login page would count as success.
+    """Removes the parameters of the answer's media type, and refuses unknown media types. dicomweb-client counts such
+    an answer as one without failures: a login page would count as success.
 
     Raises:
-        ValueError: a success that is told in no media type of a store response.
+        ValueError: a success answer whose media type is not that of a store response.
     """
     media_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if response.ok and response.content and media_type not in (*_JSON, *_XML):
@@ -87,12 +87,12 @@ def _with_plain_media_type(response: Response, *_: object, **__: object) -> Resp
 
 
 def _store_response(refusal: Response) -> Dataset:
-    """The store response module (PS3.18 section I.2) that came with a refusal; empty where none did."""
+    """The store response module (PS3.18 section I.2) of a refusal; empty if it has none."""
     if refusal.headers["Content-Type"] not in _JSON:
         return Dataset()
     return Dataset.from_json(refusal.json())
 
 
 def _failures(answer: Dataset) -> list[Dataset]:
-    """One item at most, since each request stores one instance."""
+    """At most one item, because each request stores one instance."""
     return [*items(answer, "FailedSOPSequence"), *items(answer, "OtherFailuresSequence")]

@@ -1,4 +1,4 @@
-"""Studies from a DICOMweb service: QIDO-RS and WADO-RS (PS3.18 sections 10.6 and 10.4)."""
+"""Retrieves studies from a DICOMweb service: QIDO-RS and WADO-RS (PS3.18 sections 10.6 and 10.4)."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from dicom_io.network.holdings import FetchLimits, HeldInstance, Progress, Retri
 from dicom_io.network.web_peer import WebPeer
 
 _AS_STORED = (("application/dicom", "*"),)
-"""Any transfer syntax will do, so that the service converts nothing (PS3.18 section 8.7.3.5.2)."""
+"""Any transfer syntax, so that the service does not convert (PS3.18 section 8.7.3.5.2)."""
 _PAGE = 1000
 _PIECE = 1 << 16
 
 
 @dataclass(frozen=True)
 class WebSource:
-    """A DICOMweb service that is asked for studies.
+    """A DICOMweb service from which studies are retrieved.
 
     Attributes:
-        limits: of what is taken; no answer may be larger than an instance.
+        limits: max_bytes limits every answer, not only instances.
     """
 
     peer: WebPeer
@@ -43,11 +43,11 @@ class WebSource:
                     search_filters={keyword: value}, fields=[keyword], limit=_PAGE, offset=offset
                 ),
             )
-        # A service that does not know a key answers with all that it has.
+        # A service that does not support a key returns all its studies.
         return [uid for uid, match in found.items() if text(match, keyword) == value]
 
     def instances(self, study_instance_uid: str) -> list[HeldInstance]:
-        """All that the service holds of a study."""
+        """All instances that the service holds of a study."""
         with self._client() as client, self.peer.answering():
             found = _all(
                 "SOPInstanceUID",
@@ -61,10 +61,10 @@ class WebSource:
     def retrieve(
         self, study_instance_uid: str, wanted: Sequence[HeldInstance], folder: Path, progress: Progress
     ) -> Retrieved:
-        """Fetches one instance after the other: no more than one is ever in memory.
+        """Retrieves one instance after another; at most one is in memory.
 
         Raises:
-            Unreachable: nobody answers, or not in time.
+            Unreachable: no answer in time.
             NoRoom: the disk of `folder` is nearly full.
         """
         files: list[Path] = []
@@ -98,10 +98,10 @@ class WebSource:
             yield self.peer.client(session)
 
     def _read(self, response: Response, *_: object, **__: object) -> None:
-        """Reads an answer as far as it may be large; requests itself would take whatever comes.
+        """Reads an answer up to the size limit; the requests library has no limit.
 
         Raises:
-            Rejected: it is larger.
+            Rejected: the answer is larger.
         """
         content = bytearray()
         for piece in response.iter_content(_PIECE):
@@ -113,7 +113,7 @@ class WebSource:
 
 
 def _all(keyword: str, page: Callable[[int], list[dict[str, dict[str, object]]]]) -> dict[str, Dataset]:
-    """The matches of all pages by UID; the last page is the one that brings nothing new."""
+    """The matches of all pages by UID. Paging ends with the first page without new matches."""
     found: dict[str, Dataset] = {}
     while True:
         matches = [Dataset.from_json(match) for match in page(len(found))]

@@ -1,6 +1,6 @@
-"""A DICOMweb service (PS3.18): how the node shows who it is, and what HTTP's answers mean.
+"""A DICOMweb service (PS3.18): the node's credentials for it, and the meaning of its HTTP answers.
 
-Every wait ends. Messages hold the service's root and never a query, a UID or a token.
+Every wait has a time-out. Messages contain the service's root URL, and no query, UID or token.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ from requests.exceptions import (
 from dicom_io.errors import NotAccepted, Rejected, Unreachable
 
 JSON = "application/dicom+json"
-"""What is asked for wherever there is a choice (PS3.18 Annex F)."""
+"""The media type that the node requests (PS3.18 Annex F)."""
 _BUSY = (408, 429, 502, 503, 504)
-"""Statuses of a server that cannot answer for now: the same request may succeed later."""
-_WHO_ARE_YOU = (401, 403)
+"""Statuses of a temporary failure: the same request may succeed later."""
+_UNAUTHORIZED = (401, 403)
 _UNSUPPORTED_MEDIA_TYPE = 415
 
 
 @dataclass(frozen=True)
 class WebPeer:
-    """A DICOMweb service's root and the node's credentials for it.
+    """A DICOMweb service's root URL, and the node's credentials for it.
 
     Attributes:
         url: without user, password, query and fragment.
-        bearer_token_file: read anew for each request, so that a token may be rotated.
-        ca_file: the authorities that may vouch for the service; None: those that come with `requests`.
-        client_certificate, client_key: what the node shows in TLS; the key may stand in the certificate's file.
+        bearer_token_file: read for each request, so that the token can be rotated.
+        ca_file: certificates of the trusted authorities; None: those that come with `requests`.
+        client_certificate, client_key: the node's TLS certificate and key; the key may be in the certificate's file.
     """
 
     url: str
@@ -57,11 +57,11 @@ class WebPeer:
         return self.url
 
     def session(self) -> Session:
-        """Connections to it, with the node's credentials; they follow nobody elsewhere and take nothing from the
+        """An HTTP session with the node's credentials. It follows no redirect, and uses no proxy or credentials of the
         environment."""
         session = Session()
-        session.trust_env = False  # ~/.netrc would put its password in the token's place
-        session.max_redirects = 0  # a POST would be repeated as a GET, whose answer looks like success
+        session.trust_env = False  # credentials of ~/.netrc would replace the token
+        session.max_redirects = 0  # a redirected POST becomes a GET, whose answer looks like success
         session.auth = _Credentials(self)
         if self.ca_file is not None:
             session.verify = str(self.ca_file)
@@ -72,20 +72,20 @@ class WebPeer:
         return session
 
     def client(self, session: Session) -> DICOMwebClient:
-        """A client that asks once."""
-        # What is sent lies in memory anyway, and some services take no request without its length.
+        """A client without retries."""
+        # One chunk: the data is in memory anyway, and some services require a Content-Length.
         client = DICOMwebClient(self.url, session=session, timeout=self.timeout_s, chunk_size=sys.maxsize)
         client.set_http_retry_params(False)
         return client
 
     @contextmanager
     def answering(self) -> Iterator[None]:
-        """Turns the faults of a request into ours.
+        """Converts the exceptions of a request.
 
         Raises:
-            Unreachable: nobody answers, not in time, or the service is too busy for now; or TLS fails.
-            Rejected: it answers and refuses, or is no DICOMweb service; or a file with credentials is not there.
-            NotAccepted: it does not take objects of this kind.
+            Unreachable: no answer in time, a temporary failure, or TLS fails.
+            Rejected: the service refuses, or is no DICOMweb service; or a file with credentials is missing.
+            NotAccepted: the service does not accept this kind of object.
         """
         try:
             yield
@@ -108,7 +108,7 @@ class WebPeer:
         answer = f"{self} answers {status} ({_phrase(status)})"
         if status in _BUSY:
             raise Unreachable(answer)
-        if status in _WHO_ARE_YOU:
+        if status in _UNAUTHORIZED:
             raise Rejected(f"{answer}: look at bearer_token_file and client_certificate")
         if status == _UNSUPPORTED_MEDIA_TYPE:
             raise NotAccepted(answer)
@@ -116,13 +116,14 @@ class WebPeer:
 
 
 class _Credentials(AuthBase):
-    """Shows the bearer token (RFC 6750), if there is one."""
+    """Adds the bearer token (RFC 6750), if there is one."""
 
     def __init__(self, peer: WebPeer) -> None:
         self._peer = peer
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
-        request.headers.pop("Host", None)  # dicomweb-client's lacks the port; left out, it is set right on the way
+        # Dicomweb-client's value lacks the port; without it, the HTTP library sets the right one.
+        request.headers.pop("Host", None)
         if self._peer.bearer_token_file is not None:
             request.headers["Authorization"] = f"Bearer {_token(self._peer.bearer_token_file)}"
         return request
@@ -146,7 +147,7 @@ def _phrase(status: int) -> str:
 
 
 def web_echo(peer: WebPeer) -> None:
-    """Verifies that a DICOMweb service answers: a search for studies (QIDO-RS) that asks for no more than one.
+    """Verifies that a DICOMweb service answers, by a search for studies (QIDO-RS) with a limit of one.
 
     Raises:
         Unreachable, Rejected: as for `WebPeer.answering`.

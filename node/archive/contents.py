@@ -1,7 +1,7 @@
-"""What the data folder holds of a study, for its report: the headers of its files, and its readings' masks.
+"""Reads a study's headers and masks from the data folder, for its report.
 
-An image that was not read may have no file any more that can be read: then its row says what the report must know of
-it, so that the study's other images are reported.
+The file of an image that was not read may be missing or damaged: then the report takes the needed values from the
+image's row, so that the study's other images are reported.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ _OF_THE_STUDY = (
     "InstitutionName", "PerformedProcedureStepDescription", "RequestedProcedureDescription",
     "RequestAttributesSequence", "ProcedureCodeSequence",
 )  # fmt: skip
-"""What routes go by, beside the demographics."""
+"""The attributes that routes use, besides the demographics."""
 
 
 def reading_of(instance: Instance, data_dir: Path) -> ImageReading:
     """The reading of an image that was read.
 
     Raises:
-        NotReadable: its masks are damaged or gone.
-        OSError: the machine did not give them.
+        NotReadable: its masks are damaged or missing.
+        OSError: the masks cannot be read (a fault of the machine).
     """
     if instance.reading is None or instance.masks_path is None:
         raise ValueError(f"image {instance.id} was not read")
@@ -55,24 +55,24 @@ def headers_of(instances: Sequence[Instance], study_instance_uid: str, data_dir:
 
     Raises:
         NotReadable: the file of an image that was read, or every file, is gone or damaged.
-        OSError, MemoryError: the same, of a fault of the machine that passes.
+        OSError, MemoryError: a temporary fault of the machine.
     """
     headers: dict[str, Dataset] = {}
-    not_to_be_had: dict[Instance, Exception] = {}
+    unreadable: dict[Instance, Exception] = {}
     for instance in instances:
         try:
             headers[instance.sop_instance_uid] = _header(data_dir / instance.path)
-        except Exception as fault:  # whatever a parser may stumble over in damaged bytes
+        except Exception as fault:  # damaged bytes can raise anything in a parser
             if instance.reading is not None:
                 raise _not_readable(instance, fault) from fault
             log.warning("image %d, which was not read: its header cannot be read: %s", instance.id, place_of(fault))
-            not_to_be_had[instance] = fault
+            unreadable[instance] = fault
     if not headers:
-        first, cause = next(iter(not_to_be_had.items()))
+        first, cause = next(iter(unreadable.items()))
         raise _not_readable(first, cause) from cause
     other = next(iter(headers.values()))
     return headers | {
-        instance.sop_instance_uid: _from_row(instance, study_instance_uid, other) for instance in not_to_be_had
+        instance.sop_instance_uid: _from_row(instance, study_instance_uid, other) for instance in unreadable
     }
 
 
@@ -91,7 +91,7 @@ def _not_readable(instance: Instance, fault: Exception) -> Exception:
 
 
 def _from_row(instance: Instance, study_instance_uid: str, other: Dataset) -> Dataset:
-    """As much of a header as the instance's row tells; the patient and the study are those of an `other` instance."""
+    """A header made of the instance's row, with patient and study of an `other` instance."""
     header = demographics(other)
     for keyword in _OF_THE_STUDY:
         if keyword in other:

@@ -1,14 +1,14 @@
 """Where each file lies in the data folder. Paths are relative to it, as the database stores them.
 
-    incoming/                                     what the listener is receiving
-    archive/STUDY/INSTANCE.dcm, INSTANCE_2.dcm    what was received: a corrected header is kept as the next version
-    quarantine/STUDY/INSTANCE.dcm                 what contradicts an instance of the archive
+    incoming/                                     data sets that are being received
+    archive/STUDY/INSTANCE.dcm, INSTANCE_2.dcm    received instances; a corrected header is stored as the next version
+    quarantine/STUDY/INSTANCE.dcm                 instances that contradict one in the archive
     readings/IMAGE-TOKEN.npz                      the masks of a reading
-    results/STUDY/revision-N/…                    what was written for a report
+    results/STUDY/revision-N/…                    the objects of a report
     hl7-refused/DIGEST.hl7                        HL7 messages that could not be used
     pseudonyms.key, node.lock
 
-STUDY and INSTANCE are UIDs below `archive` and `quarantine`, and the database's row ids elsewhere.
+STUDY and INSTANCE are UIDs in `archive` and `quarantine`, and row ids of the database elsewhere.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 
 INCOMING, ARCHIVE, QUARANTINE = Path("incoming"), Path("archive"), Path("quarantine")
 RECEIVED = (INCOMING, ARCHIVE, QUARANTINE)
-"""`serve` makes them together."""
+"""The folders that `serve` creates."""
 READINGS = Path("readings")
 HL7_REFUSED = Path("hl7-refused")
 PSEUDONYM_KEY = Path("pseudonyms.key")
@@ -31,7 +31,8 @@ def archived(study_instance_uid: str, sop_instance_uid: str) -> Path:
 
 
 def masks_of_reading(instance_id: int | None, token: int) -> Path:
-    """With the claim's token: a reader that lost its lease never writes over the masks of the one that has it."""
+    """The masks of a reading. The claim's token in the name prevents a reader that lost its lease from overwriting
+    them."""
     return READINGS / f"{instance_id}-{token}.npz"
 
 
@@ -41,7 +42,7 @@ def masks_of_rereading(instance_id: int, revision: int) -> Path:
 
 
 def results_of(study_id: int) -> Path:
-    """The folder of all that was written for a study."""
+    """The folder of a study's results."""
     return _RESULTS / str(study_id)
 
 

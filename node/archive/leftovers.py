@@ -1,4 +1,4 @@
-"""Files that a killed node did not finish: removed at the next start, before anything else is written."""
+"""Deletes files that a killed node did not finish, at the next start."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from node.store.tables import Instance, Job, Result
 log = logging.getLogger(__name__)
 
 _FRESH_S = 600.0
-"""What was written within so many seconds stays: `reread` writes masks before their row, beside the node."""
+"""Files younger than this are kept: a running `reread` writes masks before it stores their row."""
 
 
 def remove_leftovers(session: Session, data_dir: Path, now: float) -> int:
-    """Removes masks that no reading names, results that no row names of reports that were not finished, and files that
-    were not written to their end; says how many. What was received is never touched.
+    """Deletes masks without a reading, and files of unfinished reports without a result row; returns their number.
+    Received files are never deleted.
 
     Args:
         now: UTC seconds since the epoch.
@@ -33,7 +33,7 @@ def remove_leftovers(session: Session, data_dir: Path, now: float) -> int:
             path.unlink()
             removed += 1
     if removed:
-        log.info("%s removed that an earlier run of the node left half done", counted(removed, "file"))
+        log.info("%s deleted that an earlier run of the node had not finished", counted(removed, "file"))
     return removed
 
 

@@ -1,4 +1,4 @@
-"""One node per data folder: two would read and send everything twice."""
+"""A lock that allows one node per data folder: two nodes would read and send everything twice."""
 
 from __future__ import annotations
 
@@ -12,23 +12,22 @@ from node.archive.layout import LOCK
 
 
 class AlreadyRunning(UserError):
-    """Another node works in this data folder."""
+    """Another node uses this data folder."""
 
 
 class DataFolderUnusable(UserError):
-    """The data folder cannot be made or written in; the message says why."""
+    """The data folder cannot be created or written; the message says why."""
 
 
 @contextmanager
 def only_node(data_dir: Path) -> Iterator[None]:
-    """Holds the data folder for this process; the lock goes when the process ends, however it ends.
+    """Locks the data folder for this process. The lock is released when the process ends, also when it is killed.
 
-    Only the node's own user may read what is in it, also where somebody else made the folder, or an older node wrote
-    into it with other permissions.
+    Sets permissions so that only the node's user can read the folder, also if it was created with other permissions.
 
     Raises:
-        AlreadyRunning: another process holds it.
-        DataFolderUnusable: it cannot be made, or not be written in.
+        AlreadyRunning: another process holds the lock.
+        DataFolderUnusable: the folder cannot be created or written.
     """
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)  # patients' data: for the node's own user

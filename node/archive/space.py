@@ -1,4 +1,4 @@
-"""Space on the disk: new images are refused before the disk is full (safety rule 8)."""
+"""Disk space: new images are refused before the disk is full (safety rule 8)."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ MEND = "the node's data folder must be mended: its `status` says how"
 
 
 class Space:
-    """Watches the file system of the data folder, and a quota for what is kept in it."""
+    """Checks the free space of the data folder's disk, and a quota for the received files."""
 
     def __init__(self, kept_in: Iterable[Path], disk: Path, min_free_bytes: int, quota_bytes: int | None) -> None:
-        """`kept_in` are the folders that count against the quota; they are measured once, here."""
+        """`kept_in`: the folders that count against the quota. Their size is measured once, here."""
         self._disk = disk
         self._min_free_bytes = min_free_bytes
         self._quota_bytes = quota_bytes
@@ -24,7 +24,7 @@ class Space:
         self._used = sum(_size(folder) for folder in kept_in) if quota_bytes is not None else 0
 
     def refusal(self) -> Answer | None:
-        """What a sender is told while there is no room; None where there is."""
+        """The answer to senders if there is no room; None if there is."""
         try:
             free = shutil.disk_usage(self._disk).free
         except OSError:
@@ -36,7 +36,7 @@ class Space:
         return None
 
     def took(self, size: int) -> None:
-        """Counts a file that was kept."""
+        """Adds a stored file to the used quota."""
         with self._lock:
             self._used += size
 

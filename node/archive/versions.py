@@ -1,4 +1,4 @@
-"""The versions of one instance: nothing that was received is ever written over."""
+"""The versions of one instance: a received file is never overwritten."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class Version:
-    """Where one more file of an instance belongs: the path, and whether the very same file lies there already."""
+    """The path for another file of an instance, and whether an identical file is already there."""
 
     path: Path
     is_there: bool
 
 
 def version_for(folder: Path, sop_instance_uid: str, received: Path) -> Version:
-    """`<uid>_<n>.dcm` with the first free n from 2, or the older version that is byte for byte the `received` file.
+    """`<uid>_<n>.dcm` with the first free n from 2, or an existing version with the same bytes as the `received` file.
 
-    No UID holds an underscore: a version's name is never the name of another instance.
+    UIDs have no underscore, so the name of a version is never the name of another instance.
     """
     first = folder / f"{sop_instance_uid}.dcm"
     if first.exists() and same_file(first, received):
@@ -35,13 +35,14 @@ def version_for(folder: Path, sop_instance_uid: str, received: Path) -> Version:
 
 
 def same_file(left: Path, right: Path) -> bool:
-    """Whether two files hold the same bytes. Their meta information is the receiver's own, and alike."""
+    """Whether two files hold the same bytes, File Meta Information included (the node writes it, always the same
+    way)."""
     size = left.stat().st_size
     return size == right.stat().st_size and same_bytes(left, Span(0, size), right, Span(0, size))
 
 
 def same_bytes(left: Path, left_span: Span, right: Path, right_span: Span) -> bool:
-    """Whether a part of one file holds the same bytes as a part of another."""
+    """Whether two parts of files hold the same bytes."""
     remaining = left_span.end - left_span.start
     if remaining != right_span.end - right_span.start:
         return False

@@ -24,7 +24,7 @@ Name = Annotated[str, typer.Argument(help="The name that the destination had, as
 def drop_deliveries(name: Name, config: ConfigFile = DEFAULT_CONFIG) -> None:
     """Forget what was to be delivered to NAME. The results themselves stay in the data folder."""
     from config.settings import load
-    from node.delivery.stranded import drop
+    from node.delivery.orphaned import drop
 
     settings = load(config)
     _must_be_gone(settings, name)
@@ -40,7 +40,7 @@ def move_deliveries(
 ) -> None:
     """Have what was to be delivered to NAME delivered to another destination, as it was written."""
     from config.settings import load
-    from node.delivery.stranded import move
+    from node.delivery.orphaned import move
 
     settings = load(config)
     _must_be_gone(settings, name)

@@ -41,7 +41,7 @@ def status(
     while another process writes to the queue.
     """
     from config.settings import load
-    from node.delivery.stranded import stranded
+    from node.delivery.orphaned import orphaned
     from node.intake.refused_classes import refused_classes
     from node.operations.machine import faults
     from node.operations.status import view_queue
@@ -52,7 +52,7 @@ def status(
     with read_only(open_queue(settings)) as session:
         queue = view_queue(session, None if everything else NEWEST, page)
         refused = refused_classes(session)
-        nowhere = stranded(session, [destination.name for destination in settings.destinations])
+        nowhere = orphaned(session, [destination.name for destination in settings.destinations])
     if as_json:
         values = {
             "faults": [asdict(fault) for fault in found],
@@ -74,7 +74,7 @@ def _text(
     refused: Sequence[RefusedClassView],
     nowhere: Mapping[str, int],
 ) -> Iterator[str]:
-    from node.delivery.stranded import waiting_for
+    from node.delivery.orphaned import waiting_for
 
     for fault in found:
         yield f"FAULT of this machine, {fault.about}: {fault.says}"

@@ -1,4 +1,4 @@
-"""When a delivery is tried again: a pure decision."""
+"""Backoff: when a delivery is tried again. Pure functions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """Waits double from `first_s` to `ceiling_s`; after `dead_after_s` since the delivery was written it is dead."""
+    """The wait doubles from `first_s` up to `ceiling_s`. `dead_after_s` after it was created, a delivery is dead."""
 
     first_s: float
     ceiling_s: float
@@ -15,8 +15,8 @@ class RetryPolicy:
 
 
 def next_try(policy: RetryPolicy, attempts: int, created_at: float, now: float) -> float | None:
-    """The time of the next try after `attempts` failed ones (1, 2, …), or None when the time is over."""
+    """The time of the next attempt after `attempts` failed ones (1, 2, …); None if the delivery is dead."""
     if now - created_at >= policy.dead_after_s:
         return None
-    # 2**31 seconds are longer than any ceiling; the exponent is bounded so that a float never overflows.
+    # 2**31 s is longer than any ceiling; the exponent is limited so that the float cannot overflow.
     return now + min(policy.ceiling_s, policy.first_s * 2.0 ** min(attempts - 1, 31))

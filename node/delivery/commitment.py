@@ -1,8 +1,9 @@
-"""Storage commitment: a destination is asked to keep what it was sent, and what it does not keep is sent again.
+"""Storage commitment: the node asks a destination to commit to keep the objects it was sent. Objects without commitment
+are sent again.
 
-A delivery that was sent waits for its destination's commitment: its row holds the transaction of the request, and
-`next_at` is when the node stops waiting. The row is written before the request is sent, so that it is there when the
-answer comes, and a node that is killed in between asks or sends again.
+A sent delivery waits for the commitment: its row holds the Transaction UID of the request, and `next_at` is the time at
+which the node stops waiting. The row is written before the request is sent, so that it exists when the answer arrives,
+and a node that is killed in between asks or sends again.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from node.store.tables import Delivery
 log = logging.getLogger(__name__)
 
 AT_ONCE = 200
-"""Instances in one request."""
+"""Most instances in one request."""
 
 Request = Callable[[str, Sequence[Reference], Hear], None]
 """dicom_io.network.commitment.ask_commitment of a peer."""
@@ -35,13 +36,13 @@ Request = Callable[[str, Sequence[Reference], Hear], None]
 
 @dataclass(frozen=True)
 class Commitment:
-    """What one destination promises to keep.
+    """Requests and records the commitments of one destination.
 
     Attributes:
-        name: the destination's, in the settings and in the delivery rows.
-        timeout_s: after which what was asked for and not answered is sent again.
+        name: the destination's name in the settings and in the delivery rows.
+        timeout_s: time without an answer after which an object is sent again.
         now: UTC seconds since the epoch.
-        new_uid: makes transaction UIDs, never the same twice.
+        new_uid: makes unique Transaction UIDs.
     """
 
     name: str
@@ -53,12 +54,11 @@ class Commitment:
     new_uid: Callable[[], str]
 
     def sent(self, delivery: Delivery) -> None:
-        """Has a commitment requested for a delivery that is sent; within the transaction that stores that it was
-        sent."""
+        """Makes a commitment due for a delivery that was sent; in the transaction that stores that it was sent."""
         ask_anew(delivery, self.now())
 
     def request_due(self) -> None:
-        """Requests commitment of all that was sent since, and has what was not answered in time sent again."""
+        """Requests commitment of all due deliveries, and queues those without an answer in time for sending again."""
         while self._something_is_due():
             transaction_uid = self.new_uid()
             references = self._asked(transaction_uid)
@@ -66,9 +66,9 @@ class Commitment:
                 self._ask(transaction_uid, references)
 
     def take_report(self, report: CommitmentReport) -> bool:
-        """Enters the destination's report; False where it was not asked in this transaction.
+        """Records the destination's report; returns False if its transaction was not requested from this destination.
 
-        Taken twice it changes nothing, nor does it change what was not asked for or has been given up since.
+        A repeated report changes nothing. A report does not change deliveries that were not requested or are dead.
         """
         with self.sessions.begin() as session:
             asked = self._of(session, report.transaction_uid)
@@ -94,7 +94,7 @@ class Commitment:
         )
 
     def _asked(self, transaction_uid: str) -> list[Reference]:
-        """Enters what is due into a transaction; what had been in one before has waited too long."""
+        """Assigns due deliveries to a transaction. Those that were in a transaction already have timed out."""
         references = []
         with self.sessions.begin() as session:
             for delivery in session.scalars(self._due()).all():
@@ -120,7 +120,7 @@ class Commitment:
                         self._ask_again(delivery, str(error))
 
     def _ask_no_more(self, transaction_uid: str, error: NotAccepted) -> str:
-        """Leaves it at what was sent: the destination has it, and asking again would change nothing."""
+        """Marks the deliveries as sent: the destination has them, and a retry of the request would not help."""
         why = (
             f"stored, but the destination does not commit ({error}): set commitment = false, "
             "or enter the node at it for storage commitment"
@@ -174,7 +174,7 @@ class Commitment:
         log.warning("delivery %d to %s: %s (%s)", delivery.id, self.name, delivery.error, delivery.state)
 
     def _try_at(self, delivery: Delivery, state: DeliveryState) -> None:
-        """Puts it into `state` until the policy's next try, if there is one."""
+        """Sets `state` and the time of the next try; dead if there is none."""
         again_at = next_try(self.policy, delivery.attempts, delivery.created_at, self.now())
         if again_at is None:
             state = DeliveryState.DEAD
@@ -185,7 +185,7 @@ class Commitment:
 
 
 def ask_anew(delivery: Delivery, now: float) -> None:
-    """Makes a delivery that is sent due to be asked for, in a transaction of its own."""
+    """Makes a commitment due for a sent delivery, with a new transaction."""
     if delivery.state is not DeliveryState.UNCOMMITTED:
         delivery.state = moved(delivery.state, DeliveryState.UNCOMMITTED)
     delivery.transaction_uid = delivery.commitment_asked_at = None

@@ -1,4 +1,4 @@
-"""Sends the deliveries of the outbox: one thread per destination, so that a fault of one delays no other."""
+"""Sends the deliveries of the outbox. One thread per destination, so that a failing destination delays no other."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ log = logging.getLogger(__name__)
 
 
 class Transport(Protocol):
-    """Sends objects to one destination: dicom_io.network.scu.CStoreDestination, for one."""
+    """Sends objects to one destination, for example dicom_io.network.scu.CStoreDestination."""
 
     def send(self, path: Path) -> None:
-        """Returns when the destination has taken the object.
+        """Returns when the destination has stored the object.
 
         Raises:
-            Unreachable: nobody answered; sending the other objects would fail too.
+            Unreachable: no answer; sending other objects would fail too.
             Rejected: this object was refused.
-            NotAccepted: it would be refused each time.
+            NotAccepted: the destination would refuse it every time.
         """
 
     def close(self) -> None:
-        """Ends what connection there is."""
+        """Closes the connection, if there is one."""
 
 
 @dataclass(frozen=True)
@@ -47,13 +47,13 @@ class _Due:
 
 @dataclass(frozen=True)
 class Deliverer:
-    """Sends what is due to one destination.
+    """Sends the due deliveries of one destination.
 
     Attributes:
         name: the destination's name in the settings and in the delivery rows.
-        data_dir: what the results' paths are relative to.
+        data_dir: the data folder; paths of results are relative to it.
         now: UTC seconds since the epoch.
-        commitment: what the destination promises to keep; None: what is sent is delivered.
+        commitment: requests storage commitment from the destination; None: a sent delivery is complete.
     """
 
     name: str
@@ -70,7 +70,7 @@ class Deliverer:
             while not stop.is_set():
                 tried = self.deliver_due(stop)
                 if not tried:
-                    # An idle association only takes one of the places that the destination has.
+                    # An idle association would occupy one of the destination's places.
                     self.transport.close()
                 if self.commitment is not None:
                     self.commitment.request_due()
@@ -80,7 +80,7 @@ class Deliverer:
             self.transport.close()
 
     def deliver_due(self, stop: threading.Event | None = None) -> int:
-        """Tries every delivery that is due, oldest first; says how many were tried."""
+        """Tries every due delivery, oldest first; returns the number of tries."""
         due = self._due()
         for tried, delivery in enumerate(due):
             if stop is not None and stop.is_set():
@@ -90,7 +90,7 @@ class Deliverer:
             try:
                 self.transport.send(delivery.path)
             except Unreachable as error:
-                # The others would each wait for the same timeout.
+                # Each of the others would wait for the same time-out.
                 for unsent in due[tried:]:
                     self._failed(unsent, error)
                 return tried + 1
@@ -110,7 +110,7 @@ class Deliverer:
             return [_Due(delivery_id, self.data_dir / path) for delivery_id, path in rows]
 
     def _may_leave(self, due: _Due) -> bool:
-        """Whether it may still be sent: its study may have been put into quarantine since the list was made."""
+        """Whether it may still be sent: its study may have been quarantined since the list was read."""
         with read_only(self.sessions) as session:
             return session.execute(self._waiting().where(Delivery.id == due.delivery_id)).first() is not None
 
@@ -120,7 +120,7 @@ class Deliverer:
             .join(Delivery.result)
             .join(Result.study)
             .where(
-                Study.state != StudyState.QUARANTINED,  # safety rule 5: nothing leaves until a person has looked
+                Study.state != StudyState.QUARANTINED,  # safety rule 5: nothing is sent until a person has checked
                 Delivery.destination == self.name,
                 Delivery.state == DeliveryState.WAITING,
             )

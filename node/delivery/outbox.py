@@ -1,4 +1,4 @@
-"""What was written for a revision, entered as results and put into the outbox; within the report's transaction."""
+"""The outbox: stores a revision's results and queues their deliveries, in the transaction of the report."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from node.store.tables import Delivery, Result, Study
 
 
 @dataclass(frozen=True)
-class Recipient:
+class ResultDestination:
     """A destination of results, or the folder of `mammo-node read`.
 
     Attributes:
-        name: the destination's in the settings.
-        profile: which objects it gets.
-        rejection_notes: what a revision replaces or drops is rejected there.
-        only_discordant: it gets a study once the radiologist and the models disagree, and nothing before; from then
-            on all of its revisions, also one that takes the disagreement back.
+        name: the destination's name in the settings.
+        profile: the objects that it gets.
+        rejection_notes: whether objects that a revision replaces or drops are rejected there.
+        only_discordant: whether it gets a study only once the radiologist and the models disagree; from then on it gets
+            all revisions, also one without the disagreement.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Recipient:
 
 @dataclass(frozen=True)
 class Written:
-    """An object of the present revision: where it lies, relative to the data folder."""
+    """An object of the current revision; `path` is relative to the data folder."""
 
     profile: str
     kind: ResultKind
@@ -41,20 +41,18 @@ class Written:
     path: str
 
 
-def profiles_of(recipients: Iterable[Recipient]) -> list[Profile]:
-    """The profiles in which a study's results are written, each once; without a recipient: in the default profile, for
-    the data folder alone."""
-    return list(dict.fromkeys(recipient.profile for recipient in recipients)) or [PROFILES["ohif"]]
+def profiles_of(destinations: Iterable[ResultDestination]) -> list[Profile]:
+    """The distinct profiles in which a study's results are written; without a destination, the default profile."""
+    return list(dict.fromkeys(destination.profile for destination in destinations)) or [PROFILES["ohif"]]
 
 
 def enter_results(
-    session: Session, study: Study, objects: Sequence[Written], recipients: Iterable[Recipient], now: float
+    session: Session, study: Study, objects: Sequence[Written], destinations: Iterable[ResultDestination], now: float
 ) -> None:
-    """Enters the study's present results and queues each for the destinations that do not have it yet.
+    """Stores the results of the study's current revision, and queues each for the destinations that do not have it yet.
 
-    Objects that an earlier revision wrote are not changed and not sent twice; one that was held back or given up is due
-    again, and `dead_after_s` counts anew. What was rejected stays rejected: rejection notes are part of every later
-    revision.
+    Objects that an earlier revision wrote are not changed and not sent twice. A dead delivery of such an object is
+    queued again, and `dead_after_s` starts again. Rejection notes are part of every later revision.
     """
     known = {
         result.sop_instance_uid: result
@@ -67,8 +65,8 @@ def enter_results(
                 if delivery.state is DeliveryState.DEAD:
                     send_again(delivery, now)
     names: dict[str, list[str]] = {}
-    for recipient in recipients:
-        names.setdefault(recipient.profile.name, []).append(recipient.name)
+    for destination in destinations:
+        names.setdefault(destination.profile.name, []).append(destination.name)
     for written in objects:
         result = known.get(written.sop_instance_uid) or _entered(session, study, written, now)
         result.last_revision = study.revision
@@ -84,19 +82,19 @@ def enter_results(
 
 
 def rejected_uids(session: Session, study: Study) -> set[str]:
-    """The SOP Instance UIDs of the study's results that were rejected at some destination."""
+    """The SOP Instance UIDs of the study's results that were rejected at any destination."""
     query = select(Result.sop_instance_uid).join(Delivery, Delivery.result_id == Result.id)
     return set(session.scalars(query.where(Result.study_id == study.id, Delivery.rejected_by_id.is_not(None))))
 
 
 def destinations_reached(session: Session, study: Study) -> set[str]:
-    """The destinations that have, or are about to get, results of the study."""
+    """The destinations that have a delivery of the study, sent or not."""
     query = select(Delivery.destination).join(Delivery.result).where(Result.study_id == study.id)
     return set(session.scalars(query))
 
 
 def send_again(delivery: Delivery, now: float) -> None:
-    """Makes a delivery that was given up due again; `dead_after_s` counts from `now`."""
+    """Queues a dead delivery again; `dead_after_s` counts from `now`."""
     delivery.state = moved(delivery.state, DeliveryState.WAITING)
     delivery.attempts = 0
     delivery.created_at = delivery.next_at = now
@@ -120,7 +118,7 @@ def _entered(session: Session, study: Study, written: Written, now: float) -> Re
 
 
 def hold_back_replaced(session: Session, study: Study) -> int:
-    """Gives up undelivered results of earlier revisions, which say what is wrong; returns how many."""
+    """Marks undelivered results of earlier revisions, which are outdated, as dead; returns their number."""
     unsent = session.scalars(
         select(Delivery)
         .join(Delivery.result)

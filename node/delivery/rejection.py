@@ -1,7 +1,7 @@
 """Rejects results that a later revision replaced or dropped at the destinations that have them (IHE RAD IOCM).
 
-A rejection note is written once all that replaces the objects is delivered, and is delivered as every result. The rows
-of the deliveries name the note that rejects them, so that none is rejected twice.
+A rejection note is written once the replacing objects are delivered, and is delivered like every result. The rows of
+the deliveries name the note that rejects them, so that none is rejected twice.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from dicom_io.results.rejections import Reason, encode_rejection, wrong_ones
 from models.types.reading import BundleId
 from models.types.words import counted
 from node.archive.layout import rejection_note
-from node.delivery.outbox import Recipient
+from node.delivery.outbox import ResultDestination
 from node.logs import place_of
 from node.store.database import Sessions, read_only
 from node.store.states import DeliveryState, StudyState
@@ -38,16 +38,16 @@ _ARRIVED = (DeliveryState.SENT, DeliveryState.UNCOMMITTED, DeliveryState.COMMITT
 
 @dataclass(frozen=True)
 class RejectionWriter:
-    """Writes the notes that one destination gets.
+    """Writes the rejection notes for one destination.
 
     Attributes:
-        recipient: the destination.
-        commits: what replaces must be committed there, and not only sent.
+        destination: the destination.
+        commits: whether the replacing objects must be committed there, and not only sent.
         bundle: the models in use, named in the notes.
         now: UTC seconds since the epoch.
     """
 
-    recipient: Recipient
+    destination: ResultDestination
     commits: bool
     sessions: Sessions
     data_dir: Path
@@ -60,15 +60,16 @@ class RejectionWriter:
         self.write_notes()
 
     def write_notes(self) -> int:
-        """Writes the notes that are due, and says how many."""
+        """Writes the due notes; returns their number."""
         with read_only(self.sessions) as session:
             due = defaultdict(list)
             for delivery in session.scalars(self._due()):
                 due[delivery.result.study_id].append(delivery.id)
-        return sum(self._reject_or_tell(study_id, ids) for study_id, ids in due.items())
+        return sum(self._reject_or_log(study_id, ids) for study_id, ids in due.items())
 
     def _due(self) -> Select[Delivery]:
-        """What was delivered, is replaced or dropped, and is not taken back: where all that replaces it is there."""
+        """Deliveries of replaced or dropped results that are not rejected yet, once all replacing results are
+        delivered."""
         return (
             select(Delivery)
             .join(Delivery.result)
@@ -78,7 +79,7 @@ class RejectionWriter:
                 Study.revision > 1,
                 Study.state == StudyState.REPORTED,
                 Result.last_revision < Study.revision,
-                Delivery.destination == self.recipient.name,
+                Delivery.destination == self.destination.name,
                 Delivery.state.in_(_ARRIVED),
                 Delivery.rejected_by_id.is_(None),
                 self._present_is(arrived=True),
@@ -88,28 +89,29 @@ class RejectionWriter:
         )
 
     def _present_is(self, *, arrived: bool) -> ColumnElement[bool]:
-        """Whether a result of the study's present revision has arrived here, or still has to."""
+        """Whether any result of the study's current revision is delivered (or, with arrived=False, not delivered)."""
         delivery, result = aliased(Delivery), aliased(Result)
         there = (DeliveryState.COMMITTED,) if self.commits else _ARRIVED
         return exists().where(
             delivery.result_id == result.id,
-            delivery.destination == self.recipient.name,
+            delivery.destination == self.destination.name,
             delivery.state.in_(there) if arrived else delivery.state.not_in(there),
             result.study_id == Study.id,
             result.last_revision == Study.revision,
             result.kind != ResultKind.REJECTION,
         )
 
-    def _reject_or_tell(self, study_id: int, deliveries: Sequence[int]) -> int:
-        """A fault of one study (a file that cannot be read) delays no other."""
+    def _reject_or_log(self, study_id: int, deliveries: Sequence[int]) -> int:
+        """Rejects the results of one study. A failure (a file that cannot be read) is logged, and delays no other
+        study."""
         try:
             return self._reject(study_id, deliveries)
-        except Exception as fault:  # noqa: BLE001 - whatever a damaged file makes fail: logged, and tried at the next tick
+        except Exception as fault:  # noqa: BLE001 - a damaged file can raise anything: retried at the next tick
             log.error("study %d: no rejection note could be written: %s", study_id, place_of(fault))
             return 0
 
     def _reject(self, study_id: int, deliveries: Sequence[int]) -> int:
-        """Writes a note for each reason; the study's row is locked, so that no report is entered meanwhile."""
+        """Writes a note for each reason. The study's row is locked, so that no report is stored meanwhile."""
         with self.sessions.begin() as session:
             study = session.get_one(Study, study_id, with_for_update=True)
             stale = session.scalars(self._due().where(Delivery.id.in_(deliveries), Study.id == study_id)).all()
@@ -122,13 +124,13 @@ class RejectionWriter:
             wrong = wrong_ones(headers, replacement, sides)
             written = 0
             for reason in Reason:
-                taken_back = [
+                rejected = [
                     (delivery, header)
                     for delivery, header, is_wrong in zip(stale, headers, wrong, strict=True)
                     if is_wrong is (reason is Reason.WRONG_PATIENT_OR_SIDE)
                 ]
-                if taken_back:
-                    self._write(session, study, taken_back, reason, replacement)
+                if rejected:
+                    self._write(session, study, rejected, reason, replacement)
                     written += 1
             return written
 
@@ -136,7 +138,7 @@ class RejectionWriter:
         self,
         session: Session,
         study: Study,
-        taken_back: Sequence[tuple[Delivery, Dataset]],
+        rejected: Sequence[tuple[Delivery, Dataset]],
         reason: Reason,
         replacement: Dataset,
     ) -> None:
@@ -145,15 +147,15 @@ class RejectionWriter:
             written_at=datetime.fromtimestamp(now, UTC).astimezone(),
             revision=study.revision,
             bundles=(self.bundle,),
-            profile=self.recipient.profile,
+            profile=self.destination.profile,
             began_at=datetime.fromtimestamp(study.first_received_at, UTC),
             device=self.device,
         )
         note = encode_rejection(
-            [header for _, header in taken_back],
+            [header for _, header in rejected],
             reason,
             replacement=replacement,
-            destination=self.recipient.name,
+            destination=self.destination.name,
             encoding=encoding,
         )
         path = rejection_note(study.id, study.revision, str(note.SOPInstanceUID))
@@ -162,7 +164,7 @@ class RejectionWriter:
             study_id=study.id,
             revision=study.revision,
             last_revision=study.revision,
-            profile=self.recipient.profile.name,
+            profile=self.destination.profile.name,
             kind=ResultKind.REJECTION,
             sop_instance_uid=str(note.SOPInstanceUID),
             path=str(path),
@@ -170,16 +172,16 @@ class RejectionWriter:
         )
         session.add(result)
         session.flush()
-        session.add(Delivery(result_id=result.id, destination=self.recipient.name, created_at=now, next_at=now))
-        for delivery, _ in taken_back:
+        session.add(Delivery(result_id=result.id, destination=self.destination.name, created_at=now, next_at=now))
+        for delivery, _ in rejected:
             delivery.rejected_by_id = result.id
         log.info(
             "study %d: %s will be taken back at %s: %s",
-            study.id, counted(len(taken_back), "result"), self.recipient.name, reason.value.meaning,
+            study.id, counted(len(rejected), "result"), self.destination.name, reason.value.meaning,
         )  # fmt: skip
 
     def _present(self, session: Session, study: Study) -> Result:
-        """A result of the present revision that is there."""
+        """A delivered result of the current revision."""
         return session.scalars(
             select(Result)
             .join(Delivery, Delivery.result_id == Result.id)
@@ -187,7 +189,7 @@ class RejectionWriter:
                 Result.study_id == study.id,
                 Result.last_revision == study.revision,
                 Result.kind != ResultKind.REJECTION,
-                Delivery.destination == self.recipient.name,
+                Delivery.destination == self.destination.name,
                 Delivery.state.in_(_ARRIVED),
             )
             .order_by(Result.id.desc())

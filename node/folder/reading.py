@@ -24,7 +24,7 @@ from dicom_io.results.profiles import IN_PROFILES, PROFILES, Profile
 from models.pipeline import Pipeline
 from models.types.exam import ExamReading
 from models.types.reading import BundleId
-from node.delivery.outbox import Recipient
+from node.delivery.outbox import ResultDestination
 from node.folder.exam_json import exam_to_json
 from node.folder.overlays import SUMMARY, write_overlays, write_summary
 from node.intake.register import register
@@ -117,7 +117,7 @@ class FolderReading:
         self._reporter = Reporter(
             sessions=self._sessions,
             data_dir=scratch,
-            recipients=(Recipient("folder", profile),),
+            destinations=(ResultDestination("folder", profile),),
             router=everything,
             bundle=bundle,
             device=device,

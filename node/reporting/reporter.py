@@ -33,7 +33,14 @@ from models.types.reading import BundleId
 from models.types.words import counted
 from node.archive.contents import headers_of
 from node.archive.layout import result
-from node.delivery.outbox import Recipient, Written, destinations_reached, enter_results, profiles_of, rejected_uids
+from node.delivery.outbox import (
+    ResultDestination,
+    Written,
+    destinations_reached,
+    enter_results,
+    profiles_of,
+    rejected_uids,
+)
 from node.logs import place_of
 from node.reporting.exams import exam_of
 from node.routing import Router
@@ -66,7 +73,7 @@ class Reporter:
 
     Attributes:
         data_dir: what the paths in the database are relative to.
-        recipients: the destinations of results.
+        destinations: the destinations of results.
         router: which of them get those of a study.
         bundle: the models in use, named where nothing could be read.
         device: this installation, named in every object.
@@ -79,7 +86,7 @@ class Reporter:
 
     sessions: Sessions
     data_dir: Path
-    recipients: Sequence[Recipient]
+    destinations: Sequence[ResultDestination]
     router: Router
     bundle: BundleId
     device: Device
@@ -145,16 +152,16 @@ class Reporter:
     def _give_up(self, held: Claim, error: str) -> None:
         """Ends a report that cannot be written, and tells those who wait for it, where that can be written."""
         why = f"its report could not be written: {error}"
-        notice, recipients = self._notice(held, why)
+        notice, destinations = self._notice(held, why)
         with self.sessions.begin() as session:
             finish(session, held, JobState.FAILED, error)
             session.get_one(Job, held.job_id).begun_at = None  # nothing of it was sent: a later try is another writing
             study = session.get_one(Study, held.study_id)
             study.why = why
-            enter_results(session, study, notice, recipients, self.now())
+            enter_results(session, study, notice, destinations, self.now())
         log.info("study %d: %s that there is no report", held.study_id, counted(len(notice), "notice"))
 
-    def _notice(self, held: Claim, why: str) -> tuple[list[Written], list[Recipient]]:
+    def _notice(self, held: Claim, why: str) -> tuple[list[Written], list[ResultDestination]]:
         """A document by which a destination learns that the study's images were not reported, and who gets it.
 
         It is made of what identifies the images and of nothing else that their headers or readings say: something in
@@ -168,7 +175,7 @@ class Reporter:
             log.error("job %d: no notice that there is no report: %s", held.job_id, place_of(fault))
             return [], []
 
-    def _encode_notice(self, held: Claim, why: str) -> tuple[list[Written], list[Recipient]]:
+    def _encode_notice(self, held: Claim, why: str) -> tuple[list[Written], list[ResultDestination]]:
         with read_only(self.sessions) as session:
             study = session.get_one(
                 Study, held.study_id, options=[selectinload(Study.instances), selectinload(Study.results)]
@@ -179,16 +186,16 @@ class Reporter:
             ]
             exam = put_together([], unread, arrived_views(study, readings_begun(session, study)))
         headers = headers_of(study.instances, study.study_instance_uid, self.data_dir)
-        recipients = self._recipients(study, headers)
+        destinations = self._destinations_of(study, headers)
         sources = {image.sop_instance_uid: identity(headers[image.sop_instance_uid]) for image in images}
         written: list[Written] = []
-        for profile in profiles_of(recipients):
+        for profile in profiles_of(destinations):
             kind = next((kind for kind in _NOTICES if kind in profile.kinds), None)
             if kind is not None:
                 only = replace(profile, kinds=frozenset({kind}))
                 objects = encode_results(exam, sources, self._encoding(held, study, only))
                 written += self._write_objects(study, held.revision, profile, objects)
-        return written, [recipient for recipient in recipients if not recipient.only_discordant]
+        return written, [destination for destination in destinations if not destination.only_discordant]
 
     def _waits_for_raw_images(self, held: Claim) -> bool:
         """Whether an image must be read first, after all: then the report waits for it."""
@@ -200,21 +207,21 @@ class Reporter:
 
     def _report(self, held: Claim) -> None:
         study, exam, sources, predecessors = self._gather(held)
-        recipients = self._recipients(study, sources)
+        destinations = self._destinations_of(study, sources)
         with read_only(self.sessions) as session:  # no note is written while the study is not reported
             taken_back = rejected_uids(session, study)
         written: list[Written] = []
-        for profile in profiles_of(recipients):
+        for profile in profiles_of(destinations):
             encoding = self._encoding(held, study, profile)
             objects = encode_results(exam, sources, encoding, predecessors[profile.name], taken_back)
             written += self._write_objects(study, held.revision, profile, objects)
-        if any(ResultKind.GSPS in profile.kinds for profile in profiles_of(recipients)):
+        if any(ResultKind.GSPS in profile.kinds for profile in profiles_of(destinations)):
             in_colour = sum(
                 not is_grey(sources[image.sop_instance_uid]) for image in exam.images if image.reading.findings
             )
             if in_colour:
                 log.info("study %d: no presentation state of %s in colour", held.study_id, counted(in_colour, "image"))
-        self._store(held, written, recipients, is_discordant(exam))
+        self._store(held, written, destinations, is_discordant(exam))
 
     def _encoding(self, held: Claim, study: Study, profile: Profile) -> Encoding:
         return Encoding(
@@ -235,7 +242,7 @@ class Reporter:
                 job.begun_at = self.now()
             return job.begun_at
 
-    def _recipients(self, study: Study, sources: Mapping[str, Dataset]) -> list[Recipient]:
+    def _destinations_of(self, study: Study, sources: Mapping[str, Dataset]) -> list[ResultDestination]:
         """Those to whom the routes send the study, by its first image that is read or should have been."""
         first = next(
             (instance for instance in study.instances if instance.kind.is_image and not instance.left_out),
@@ -243,7 +250,7 @@ class Reporter:
         )
         header = describe(sources[first.sop_instance_uid])
         names = self.router(header, study.source, study.first_received_at).destinations
-        return [recipient for recipient in self.recipients if names is None or recipient.name in names]
+        return [destination for destination in self.destinations if names is None or destination.name in names]
 
     def _gather(self, held: Claim) -> tuple[Study, ExamReading, dict[str, Dataset], Mapping[str, _Documents]]:
         """The study, its exam, the headers of its instances by SOP Instance UID, and earlier documents by profile."""
@@ -276,7 +283,7 @@ class Reporter:
             yield Written(profile.name, encoded.kind, encoded.sop_instance_uid, path)
 
     def _store(
-        self, held: Claim, objects: Sequence[Written], recipients: Sequence[Recipient], discordant: bool
+        self, held: Claim, objects: Sequence[Written], destinations: Sequence[ResultDestination], discordant: bool
     ) -> None:
         with self.sessions.begin() as session:
             finish(session, held, JobState.DONE)
@@ -284,9 +291,9 @@ class Reporter:
             end_reported(study)
             known = destinations_reached(session, study)
             wanted = [
-                recipient
-                for recipient in recipients
-                if discordant or not recipient.only_discordant or recipient.name in known
+                destination
+                for destination in destinations
+                if discordant or not destination.only_discordant or destination.name in known
             ]
             enter_results(session, study, objects, wanted, self.now())
         log.info("study %d: revision %d reported: %s", held.study_id, held.revision, counted(len(objects), "object"))

@@ -26,7 +26,11 @@ MODULES = (
     "node/assessments/entered.py",
     "node/assessments/hl7/intake.py",
     "node/assessments/hl7/message.py",
+    "node/assessments/hl7/coded.py",
+    "node/assessments/hl7/mentions.py",
+    "node/assessments/hl7/orders.py",
     "node/assessments/hl7/results.py",
+    "node/assessments/hl7/wording.py",
     "node/assessments/matching.py",
     "node/assessments/hl7/listener.py",
 )

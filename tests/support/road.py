@@ -17,7 +17,7 @@ from dicom_io.network.answers import Answer
 from dicom_io.network.scp import ReceivedFile
 from dicom_io.results.profiles import PROFILES
 from models.birads.calibration import Calibration, Level
-from node.delivery.outbox import Recipient
+from node.delivery.outbox import ResultDestination
 from node.intake.receiving import Receiving, ReceivingLimits
 from node.reader.images import ImageReader, ReadingLimits
 from node.reporting.reporter import Reporter
@@ -60,7 +60,7 @@ class Road:
         self.reporter = Reporter(
             self.sessions,
             self.data_dir,
-            [Recipient(name, PROFILES[self.profile]) for name in self.destinations],
+            [ResultDestination(name, PROFILES[self.profile]) for name in self.destinations],
             self.router,
             BUNDLE,
             DEVICE,

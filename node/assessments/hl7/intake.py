@@ -22,8 +22,8 @@ from dicom_io.network.host_names import HostNames
 from models.types.words import counted
 from node.archive.layout import HL7_REFUSED
 from node.assessments.entered import enter
-from node.assessments.hl7.message import Message, NoMessage, parse
-from node.assessments.hl7.results import NotUsable, results_of
+from node.assessments.hl7.message import Message, NoMessage, NotUsable, parse
+from node.assessments.hl7.results import results_of
 from node.logs import place_of
 from node.store.database import Sessions
 

@@ -41,6 +41,10 @@ class NoMessage(Exception):
     """These bytes are no HL7 message. The message is one sentence without patient data."""
 
 
+class NotUsable(Exception):
+    """The message mentions BI-RADS and cannot be used. The text is one sentence without patient data."""
+
+
 class Triplet(NamedTuple):
     """A code, its text, and the coding system; each may be empty."""
 

@@ -13,7 +13,7 @@ from road import Road
 from sqlalchemy.exc import SQLAlchemyError
 
 from node.archive.leftovers import remove_leftovers
-from node.delivery.stranded import drop, move, stranded
+from node.delivery.orphaned import drop, move, orphaned
 from node.demo.studies import DemoStudy
 from node.operations.retry import lost_masks, retry_study
 from node.store.database import OneWriter, open_database, sessions_of, why_not_opened
@@ -72,17 +72,17 @@ def test_what_was_to_go_to_a_destination_that_is_none_any_more_is_named_and_move
         first, second = session.query(Delivery).filter_by(destination="old").limit(2)
         first.state, second.state = DeliveryState.SENT, DeliveryState.DEAD
     with road.sessions.begin() as session:
-        assert stranded(session, ["pacs", "new"]) == {"old": each - 1, "older": each}
+        assert orphaned(session, ["pacs", "new"]) == {"old": each - 1, "older": each}
         assert move(session, "old", "new", road.clock()) == each - 1
         assert move(session, "older", "pacs", road.clock()) == each, "which it is to get anyway"
-        assert stranded(session, ["pacs", "new"]) == {}
+        assert orphaned(session, ["pacs", "new"]) == {}
     fared = {(one.destination, one.state) for one in road.deliveries()}
     waiting = DeliveryState.WAITING
     assert fared == {("old", DeliveryState.SENT), ("new", waiting), ("pacs", waiting)}
     assert len(road.deliveries()) == 2 * each
     with road.sessions.begin() as session:
         assert drop(session, "new") == each - 1
-        assert stranded(session, ["pacs"]) == {}
+        assert orphaned(session, ["pacs"]) == {}
 
 
 def test_what_a_kill_left_half_done_is_removed_at_the_next_start_and_nothing_else(

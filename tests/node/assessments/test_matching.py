@@ -15,7 +15,7 @@ from dicom_io.results.profiles import PROFILES
 from models.types.birads import Category
 from node.assessments.hl7.intake import Hl7Intake
 from node.assessments.matching import AMBIGUOUS, NO_SUCH_ACCESSION, NO_SUCH_STUDY, OTHER_PATIENT
-from node.delivery.outbox import Recipient
+from node.delivery.outbox import ResultDestination
 from node.demo.studies import DemoStudy
 from node.store.states import JobState, StudyState
 
@@ -89,8 +89,8 @@ def test_a_radiologists_sr_is_quoted_and_the_same_again_changes_nothing(
 def test_who_was_told_of_a_disagreement_is_told_too_when_it_is_taken_back(
     road: Road, intake: Hl7Intake, mammogram_study: DemoStudy, image: Dataset
 ) -> None:
-    strict = Recipient("pacs", PROFILES["ohif"], only_discordant=True)
-    road.reporter = replace(road.reporter, recipients=[strict])
+    strict = ResultDestination("pacs", PROFILES["ohif"], only_discordant=True)
+    road.reporter = replace(road.reporter, destinations=[strict])
     road.all_of_it(*mammogram_study.files)
     assert road.deliveries() == []
     sent = []

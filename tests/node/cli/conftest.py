@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sqlalchemy.orm import Session
 from typer.testing import CliRunner
 from typer.testing import Result as Ran
 
@@ -65,64 +66,61 @@ def a_study(sessions: Sessions) -> Callable[..., int]:
             )
             session.add(study)
             session.flush()
-            instance = Instance(
-                study=study,
-                sop_instance_uid=f"{study.study_instance_uid}.1",
-                sop_class_uid="1.2.840.10008.5.1.4.1.1.1.2",
-                series_instance_uid=f"{study.study_instance_uid}.2",
-                patient_id="SECRET-7",
-                patient_birth_date="19600101",
-                transfer_syntax_uid="1.2.840.10008.1.2.1",
-                kind="for-presentation",
-                laterality="L",
-                view="CC",
-                path="x.dcm",
-                received_at=0.0,
-                unread=unread,
-                unread_detail="" if unread is not Unread.UNREADABLE else "unreadable: kills the reader",
-                reading={} if reading is JobState.DONE and unread is None else None,
-            )
-            session.add(instance)
-            session.flush()
-            jobs = [(JobKind.READ_IMAGE, instance.id, reading), (JobKind.REPORT, None, report)]
-            for kind, instance_id, job_state in jobs:
-                if job_state is not None:
-                    session.add(
-                        Job(
-                            kind=kind,
-                            study_id=study.id,
-                            instance_id=instance_id,
-                            revision=1,
-                            state=job_state,
-                            attempts=3,
-                            error="it broke" if job_state is JobState.FAILED else "",
-                        )
-                    )
+            instance = _add_instance(session, study, reading, unread)
+            _add_job(session, study, JobKind.READ_IMAGE, instance.id, reading)
+            _add_job(session, study, JobKind.REPORT, None, report)
             if reported or delivery:
-                result = Result(
-                    study=study,
-                    revision=1,
-                    last_revision=1,
-                    profile="ohif",
-                    kind="SR",
-                    sop_instance_uid=f"{study.study_instance_uid}.3",
-                    path="sr.dcm",
-                    written_at=0.0,
-                )
-                session.add(result)
-                session.flush()
-                if delivery:
-                    session.add(
-                        Delivery(
-                            **{
-                                "result_id": result.id,
-                                "destination": "pacs",
-                                "created_at": 0.0,
-                                "next_at": 0.0,
-                                **delivery,
-                            }
-                        )
-                    )
+                _add_result(session, study, delivery)
             return study.id
 
     return add
+
+
+def _add_instance(session: Session, study: Study, reading: JobState, unread: Unread | None) -> Instance:
+    instance = Instance(
+        study=study,
+        sop_instance_uid=f"{study.study_instance_uid}.1",
+        sop_class_uid="1.2.840.10008.5.1.4.1.1.1.2",
+        series_instance_uid=f"{study.study_instance_uid}.2",
+        patient_id="SECRET-7",
+        patient_birth_date="19600101",
+        transfer_syntax_uid="1.2.840.10008.1.2.1",
+        kind="for-presentation",
+        laterality="L",
+        view="CC",
+        path="x.dcm",
+        received_at=0.0,
+        unread=unread,
+        unread_detail="" if unread is not Unread.UNREADABLE else "unreadable: kills the reader",
+        reading={} if reading is JobState.DONE and unread is None else None,
+    )
+    session.add(instance)
+    session.flush()
+    return instance
+
+
+def _add_job(session: Session, study: Study, kind: JobKind, instance_id: int | None, state: JobState | None) -> None:
+    if state is None:
+        return
+    error = "it broke" if state is JobState.FAILED else ""
+    session.add(
+        Job(kind=kind, study_id=study.id, instance_id=instance_id, revision=1, state=state, attempts=3, error=error)
+    )
+
+
+def _add_result(session: Session, study: Study, delivery: dict[str, object] | None) -> None:
+    result = Result(
+        study=study,
+        revision=1,
+        last_revision=1,
+        profile="ohif",
+        kind="SR",
+        sop_instance_uid=f"{study.study_instance_uid}.3",
+        path="sr.dcm",
+        written_at=0.0,
+    )
+    session.add(result)
+    session.flush()
+    if delivery:
+        waiting = {"result_id": result.id, "destination": "pacs", "created_at": 0.0, "next_at": 0.0}
+        session.add(Delivery(**(waiting | delivery)))

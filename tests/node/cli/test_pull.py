@@ -167,7 +167,7 @@ def test_nothing_is_fetched_to_a_disk_that_is_nearly_full(node, in_orthanc, tmp_
     monkeypatch.setenv("TMPDIR", str(tmp_path / "fetched"))
     ran = node.command("pull", "--from", way, "--accession", f"FULL-{way}")
     assert ran.returncode == 2
-    assert f"{10**9} MB must stay free (receiver.min_free_mb). Nothing was given to the node" in ran.stderr
+    assert f"{10**9} MB must stay free (receiver.min_free_mb). No instance was given to the node" in ran.stderr
     assert "Traceback" not in ran.stderr
     assert list((tmp_path / "fetched").iterdir()) == []
     with node.database() as session:

@@ -24,7 +24,7 @@ from dicom_io.results.outputs import OUTPUTS, contents_of
 from dicom_io.results.profiles import PROFILES, ResultKind
 from node.delivery.backoff import RetryPolicy
 from node.delivery.deliverer import Deliverer
-from node.delivery.outbox import Recipient
+from node.delivery.outbox import ResultDestination
 from node.delivery.rejection import RejectionWriter
 from node.demo.studies import DemoStudy
 from node.store.states import DeliveryState
@@ -91,8 +91,8 @@ def deliver(road: Road, pacs: Pacs) -> None:
 
 
 def reject(road: Road, *, commits: bool = False) -> int:
-    recipient = Recipient("pacs", PROFILES["ohif"], rejection_notes=True)
-    return RejectionWriter(recipient, commits, road.sessions, road.data_dir, DEVICE, BUNDLE, road.clock).write_notes()
+    destination = ResultDestination("pacs", PROFILES["ohif"], rejection_notes=True)
+    return RejectionWriter(destination, commits, road.sessions, road.data_dir, DEVICE, BUNDLE, road.clock).write_notes()
 
 
 def turned_around(study: DemoStudy) -> Dataset:

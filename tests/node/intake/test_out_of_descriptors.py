@@ -77,7 +77,7 @@ def test_a_connection_for_which_there_is_no_descriptor_waits_and_is_served_once_
         assert stack.enter_context(Wire.to(listening.port)).associate() == ACCEPTED
         listening.has_none_left()
         first, second = (stack.enter_context(Wire.to(listening.port)) for _ in range(2))  # the kernel takes both
-        assert listening.line() == "a connection waits: Too many open files (told once)"
+        assert listening.line() == "a connection waits: Too many open files (logged once)"
         spent = cpu_s(listening.process.pid)
         second.socket.settimeout(1)
         with pytest.raises(TimeoutError):

@@ -91,8 +91,8 @@ def test_probes_are_told_once(listening_node, caplog):
         with Wire.to(listening_node.listener.port) as sender:
             assert sender.associate() == ACCEPTED
     told = [record.getMessage() for record in caplog.records]
-    assert [line for line in told if "closed before it said anything" in line] == [
-        "a connection from 127.0.0.1 was closed before it said anything (told once)"
+    assert [line for line in told if "closed before it sent anything" in line] == [
+        "a connection from 127.0.0.1 was closed before it sent anything (logged once)"
     ]
     assert len([line for line in told if "STRANGER" in line]) == 1
 
@@ -193,7 +193,7 @@ def test_any_bytes_are_a_request_or_none(noise: bytes, at: int):
 
 
 def test_whoever_waits_longest_makes_way_and_whoever_works_does_not():
-    places: Places[str] = Places(most=3, most_of_one=2)
+    places: Places[str] = Places(most=3, most_per_address=2)
     for holder, waits in (("old", True), ("young", True)):
         assert places.take(holder, "near", waits=waits) is None
     assert places.take("third", "near", waits=True) == "old"

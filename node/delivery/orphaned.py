@@ -1,4 +1,4 @@
-"""Orphaned deliveries: to a destination that the settings do not name any more. A person drops or moves them."""
+"""Orphaned deliveries: their destination was removed from the settings. A person drops or moves them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from node.store.states import DeliveryState, moved
 from node.store.tables import Delivery
 
 
-def stranded(session: Session, configured: Collection[str]) -> dict[str, int]:
-    """How many deliveries wait, are dead or uncommitted for each name that is not `configured`."""
+def orphaned(session: Session, configured: Collection[str]) -> dict[str, int]:
+    """The number of waiting, dead and uncommitted deliveries, by destination that is not `configured`."""
     query = select(Delivery.destination, func.count()).where(_open(), Delivery.destination.not_in(configured))
     return dict(session.execute(query.group_by(Delivery.destination)).all())
 
 
 def drop(session: Session, name: str) -> int:
-    """Forgets what was to be delivered to `name`; says how much. The results stay in the data folder."""
+    """Drops the open deliveries to `name`; returns their number. The results stay in the data folder."""
     deliveries = _to(session, name)
     for delivery in deliveries:
         _end(session, delivery)
@@ -27,8 +27,8 @@ def drop(session: Session, name: str) -> int:
 
 
 def move(session: Session, name: str, to: str, now: float) -> int:
-    """Has what was to be delivered to `name` delivered to another destination; says how much. What that has, or is to
-    get anyway, is not sent twice."""
+    """Moves the open deliveries from `name` to another destination; returns their number. A result for which that
+    destination already has a delivery is not sent twice."""
     deliveries = _to(session, name)
     for delivery in deliveries:
         twin = select(Delivery.id).where(Delivery.result_id == delivery.result_id, Delivery.destination == to)
@@ -39,7 +39,7 @@ def move(session: Session, name: str, to: str, now: float) -> int:
 
 
 def _end(session: Session, delivery: Delivery) -> None:
-    if delivery.state is DeliveryState.UNCOMMITTED:  # the destination has it; its commitment is not requested any more
+    if delivery.state is DeliveryState.UNCOMMITTED:  # it was sent; its commitment is not requested any more
         delivery.state = moved(delivery.state, DeliveryState.SENT)
         delivery.transaction_uid = None
     else:
