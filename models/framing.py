@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from models.anatomy.breast import breast_box, breast_mask
+from models.types.mammogram import Mammogram
 from models.types.region import Box, Mask
 
 _DARKEST, _BRIGHTEST = 1.0, 99.7
@@ -18,6 +22,12 @@ _LEAST_CONTRAST = 1e-6
 _SAMPLE = 256
 """The percentiles are computed from about this many rows and columns: the result is the same within 0.001, and hundreds
 of times faster than from all of 4,000 × 3,000 pixels."""
+_RIM_MM = 5.0
+"""The pixels within this distance of the breast's mask are shown: the mask may cut off the skin line."""
+_MULTIPLE_PX = 32
+"""The coarsest stride of the networks."""
+_LARGEST_MM = 320.0
+"""The longest side of a frame at a scale: longer than any receptor."""
 
 
 Size = int | tuple[int, int]
@@ -81,24 +91,80 @@ def frame(pixels: NDArray[np.float32], part: Box, size: Size) -> Frame:
         part: usually the breast's box; must lie within the image.
         size: of the frame, in pixels.
     """
-    cut = pixels[part.slices]
     height, width = rows_columns(size)
     scale = min(height / part.height, width / part.width)
     rows, columns = max(1, round(part.height * scale)), max(1, round(part.width * scale))
-    resized = cv2.resize(cut, (columns, rows), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    resized = _resized(pixels[part.slices], (rows, columns))
     top, left = (height - rows) // 2, (width - columns) // 2
     framed = np.zeros((height, width), dtype=np.float32)
-    framed[top : top + rows, left : left + columns] = _normalised(np.asarray(resized, dtype=np.float32))
+    step = max(1, max(rows, columns) // _SAMPLE)
+    framed[top : top + rows, left : left + columns] = _normalised(resized, resized[::step, ::step])
     return Frame(framed, part, scale, top, left)
+
+
+Framing = Callable[[Mammogram], Frame]
+"""Makes the network's input from an image."""
+
+
+def breast_framing(size: Size, mm_per_px: float | None) -> Framing:
+    """The breast at a fixed scale (`scaled_frame`) or, without `mm_per_px`, as large as `size` allows (`frame`)."""
+    if mm_per_px is not None:
+        return lambda image: scaled_frame(image, mm_per_px)
+    return lambda image: frame(image.pixels, breast_box(image.pixels), size)
 
 
 def rows_columns(size: Size) -> tuple[int, int]:
     return (size, size) if isinstance(size, int) else (size[0], size[1])
 
 
-def _normalised(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-    step = max(1, max(pixels.shape) // _SAMPLE)
-    dark, bright = np.percentile(pixels[::step, ::step], (_DARKEST, _BRIGHTEST))
+def _normalised(pixels: NDArray[np.float32], tissue: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The pixels, scaled so that the darkest of `tissue` is 0 and its brightest 1."""
+    dark, bright = np.percentile(tissue, (_DARKEST, _BRIGHTEST))
     if bright - dark < _LEAST_CONTRAST:
         return np.zeros_like(pixels)
     return np.asarray(np.clip((pixels - dark) / (bright - dark), 0, 1), dtype=np.float32)
+
+
+def scaled_frame(image: Mammogram, mm_per_px: float) -> Frame:
+    """Shows the breast at a fixed scale, so that a lesion of 10 mm has the same size in every frame.
+
+    Pixels further than `_RIM_MM` from the breast are 0: a film's border, burnt-in labels and markers. The greys are
+    normalised by those of the breast alone.
+
+    Args:
+        image: its spacing (the mean of rows and columns) gives the scale.
+        mm_per_px: of the frame. If the stated spacing makes the breast longer than `_LARGEST_MM`, the frame is coarser.
+
+    Returns:
+        A frame whose sides are multiples of 32, with the breast in its centre.
+
+    Raises:
+        ValueError: the image has no spacing.
+    """
+    if image.spacing_mm is None:
+        raise ValueError("An image without a spacing has no scale. Assume one first (models.anatomy.film).")
+    breast = breast_mask(image.pixels)
+    part = Box.around(breast) or Box(0, 0, *image.shape)
+    spacing = math.sqrt(image.spacing_mm[0] * image.spacing_mm[1])
+    scale = min(spacing, _LARGEST_MM / max(part.height, part.width)) / mm_per_px
+    rows, columns = max(1, round(part.height * scale)), max(1, round(part.width * scale))
+    shown = _resized(image.pixels[part.slices], (rows, columns))
+    inside = _resized(breast[part.slices].astype(np.float32), (rows, columns)) >= 0.5
+    if inside.any():
+        rim = 2 * max(1, round(_RIM_MM / mm_per_px)) + 1
+        near = cv2.dilate(inside.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (rim, rim))) > 0
+        border = ~inside & (
+            shown > np.median(shown[inside])
+        )  # skin is darker than most tissue, a film's border brighter
+        shown = np.where(near & ~border, _normalised(shown, shown[inside]), np.float32(0))
+    size = tuple(-(-side // _MULTIPLE_PX) * _MULTIPLE_PX for side in (rows, columns))
+    framed = np.zeros(size, dtype=np.float32)
+    top, left = (size[0] - rows) // 2, (size[1] - columns) // 2
+    framed[top : top + rows, left : left + columns] = shown
+    return Frame(framed, part, scale, top, left)
+
+
+def _resized(pixels: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    finer = size[0] > pixels.shape[0]
+    resized = cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_LINEAR if finer else cv2.INTER_AREA)
+    return np.asarray(resized, dtype=np.float32)

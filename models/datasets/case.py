@@ -59,7 +59,7 @@ class Case:
 
     Attributes:
         name: unique in its set.
-        dataset: the set's name ("cbis-ddsm", "cdd-cesm", "inbreast", "vindr-mammo", "archive", "phantom").
+        dataset: the set's name (models/datasets/catalog.py has them).
         patients: the patients it may belong to, in the set's own numbering: usually one, the known patient.
         exam: identifies its exam, so that the images of one exam can be grouped; None where that is not known.
         laterality: the breast shown.

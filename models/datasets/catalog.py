@@ -11,23 +11,29 @@ from types import MappingProxyType
 from models.datasets.archive import read_archive
 from models.datasets.case import Case, Cases, DatasetError
 from models.datasets.cbis_ddsm import read_cbis_ddsm
+from models.datasets.cbis_ddsm_masses import read_cbis_ddsm_masses
 from models.datasets.cdd_cesm import read_cdd_cesm
 from models.datasets.dicom import CheckedReader, DicomReader
 from models.datasets.inbreast import read_inbreast
 from models.datasets.phantom import read_phantoms
+from models.datasets.simulated_clusters import read_simulated_clusters
 from models.datasets.vindr_mammo import read_vindr_mammo
 
 DATASETS: Mapping[str, Callable[[Path, DicomReader], Cases]] = MappingProxyType(
     {
         "cbis-ddsm": read_cbis_ddsm,
+        "cbis-ddsm-masses": lambda folder, _: read_cbis_ddsm_masses(folder),
         "cdd-cesm": lambda folder, _: read_cdd_cesm(folder),
         "inbreast": read_inbreast,
         "vindr-mammo": read_vindr_mammo,
         "phantom": read_phantoms,
+        "simulated-clusters": lambda folder, _: read_simulated_clusters(folder),
         "archive": read_archive,
     }
 )
 """Every supported data set (docs/data.md says how to get each one and how its folder is laid out)."""
+_SAME_PATIENTS = MappingProxyType({"cbis-ddsm-masses": "cbis-ddsm", "simulated-clusters": "cdd-cesm"})
+"""Data sets whose patients are those of another set, under the same numbers."""
 
 
 def open_data(specs: Sequence[str], reader: DicomReader) -> Cases:
@@ -61,8 +67,9 @@ def put_together(opened: Sequence[Cases]) -> Cases:
 
 
 def of_set(name: str, found: Cases) -> Cases:
-    """The images with patients named `NAME/patient`."""
-    return replace(found, cases=tuple(_of_set(name, case) for case in found.cases))
+    """The images with patients named `NAME/patient`; a set that holds patients of another one has that one's NAME."""
+    owner = _SAME_PATIENTS.get(name, name)
+    return replace(found, cases=tuple(_of_set(owner, case) for case in found.cases))
 
 
 def _open(spec: str, reader: DicomReader) -> Cases:

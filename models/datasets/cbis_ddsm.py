@@ -11,11 +11,6 @@ are named by UID or by description; both are ignored):
 Masses and calcifications were published separately: a patient may be in the training images of one part and in the test
 images of the other. A film that is in both parts becomes one case with the lesions of both; it is a test image if it is
 one in either part.
-
-No film states its pixel spacing. The films are those of DDSM (Heath et al. 2001), where the first letter of a film's
-name is the hospital, and the scanners of each hospital are known: B and C Lumisys, D Howtek, A either DBA or Howtek.
-Tables with the extra column ddsm_case ("case1906/A_1906_1.RIGHT_CC") state it; TCIA's tables do not have it, and a film
-of unknown scanner gets the middle spacing.
 """
 
 from __future__ import annotations
@@ -26,9 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from models.anatomy.film import DIGITISERS_MM, FILM_MM
 from models.datasets.case import Case, Cases, DatasetError, LeftOut, Lesion, Pathology, Side
 from models.datasets.cbis_ddsm_files import FoundMask, files_by_name, find_mask, read_mask
+from models.datasets.ddsm import film_spacing_mm, pathology_of
 from models.datasets.dicom import DicomReader, placed
 from models.datasets.labels import birads_of, density_of, laterality_of, worst_birads, worst_pathology
 from models.datasets.tables import Row, read_csv
@@ -50,14 +45,6 @@ _WORDS = MappingProxyType(
         FindingKind.CALCIFICATION: ("calc type", "calc distribution"),
     }
 )
-_PATHOLOGIES = MappingProxyType(
-    {
-        "MALIGNANT": Pathology.MALIGNANT,
-        "BENIGN": Pathology.BENIGN,
-        "BENIGN_WITHOUT_CALLBACK": Pathology.BENIGN,
-    }
-)
-_SCANNERS = MappingProxyType({"B": "LUMISYS", "C": "LUMISYS", "D": "HOWTEK"})
 _NO_TABLE = "the table is not in the folder; without it no image counts as marked up: it may name lesions of any image"
 
 View = tuple[str, str, str]
@@ -145,16 +132,9 @@ def _film(
         # The tables of masses and of calcifications spell this column differently.
         density=density_of(row.get("breast_density") or row.get("breast density") or ""),
         side=side,
-        spacing_mm=_spacing_mm(row.get("ddsm_case") or ""),
+        spacing_mm=film_spacing_mm(row.get("ddsm_case") or ""),
         abnormalities=abnormalities,
     )
-
-
-def _spacing_mm(ddsm_case: str) -> float:
-    """Millimetres per pixel of a film, from its name in DDSM; the middle of DDSM's scanners where the name is
-    missing."""
-    hospital = ddsm_case.rpartition("/")[2][:1].upper()
-    return DIGITISERS_MM[_SCANNERS[hospital]] if hospital in _SCANNERS else FILM_MM
 
 
 def _abnormality(
@@ -167,16 +147,11 @@ def _abnormality(
     reader: DicomReader,
 ) -> _Abnormality:
     name = f"{image}_{row['abnormality id']}"
-    if row["pathology"] not in _PATHOLOGIES:
-        raise DatasetError(
-            f"{table} gives {name} the pathology {row['pathology']!r}, which is none of {', '.join(_PATHOLOGIES)}. "
-            "Fetch the table as it was published."
-        )
     return _Abnormality(
         name=name,
         mask=find_mask(found.get(name, ()), shape, reader),
         kind=kind,
-        pathology=_PATHOLOGIES[row["pathology"]],
+        pathology=pathology_of(row["pathology"], table, name),
         birads=birads_of(row["assessment"]),
         subtype=", ".join(row[column].lower() for column in _WORDS[kind] if row[column] not in ("", "N/A")),
     )

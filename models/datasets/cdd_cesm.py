@@ -35,7 +35,7 @@ from pathlib import Path
 
 from models.anatomy.breast import breast_mask
 from models.datasets.case import Case, Cases, DatasetError, LeftOut, Lesion, Pathology
-from models.datasets.cdd_cesm_regions import kind_of, lesion_regions
+from models.datasets.cdd_cesm_regions import kind_of, lesion_regions, names_calcifications
 from models.datasets.labels import birads_of, density_of, laterality_of
 from models.datasets.pictures import parts_of, read_drawn, read_grey
 from models.datasets.spreadsheet import read_sheet
@@ -98,6 +98,23 @@ def read_cdd_cesm(folder: Path) -> Cases:
         left_out.extend(faulty)
         cases.append(_case(picture, lesions))
     return Cases(tuple(cases), tuple(left_out))
+
+
+def read_without_calcifications(folder: Path) -> tuple[Case, ...]:
+    """The native images of normal and benign breasts whose findings name no calcification, without what is drawn in
+    them: real tissue to put simulated calcifications into.
+
+    Raises:
+        DatasetError: see `read_cdd_cesm`.
+    """
+    pictures, _ = _archive(folder) if (folder / _REGIONS).is_file() else _part(folder)
+    return tuple(
+        _case(picture, ())
+        for picture in pictures
+        if picture.native
+        and picture.pathology is not Pathology.MALIGNANT
+        and not names_calcifications(picture.findings)
+    )
 
 
 def _case(picture: _Picture, lesions: tuple[Lesion, ...]) -> Case:

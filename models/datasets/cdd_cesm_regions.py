@@ -33,6 +33,11 @@ LONGEST_STRIP = 6.0
 """Area divided by the square of the greatest width: 0.8 for a disc, 10 to 40 for thickened skin along the breast."""
 
 
+def names_calcifications(findings: str) -> bool:
+    """Whether the words of an image's findings name calcifications of any kind, harmless ones too."""
+    return _CALCIFICATION.search(findings) is not None
+
+
 def kind_of(findings: str) -> FindingKind | None:
     """The kind of an image's drawn regions, from the text of its findings.
 

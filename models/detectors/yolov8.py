@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 from torch import nn
 from torchvision.ops import nms  # type: ignore[import-untyped]
 
-from models.anatomy.breast import breast_box
 from models.detectors.attention import Attention, make_attention
 from models.detectors.stock import C2f, DetectionModel
-from models.framing import Frame, Size, frame, rows_columns
+from models.framing import Frame, Size, breast_framing
 from models.protocols import OutOfMemory
 from models.types.mammogram import Mammogram
 from models.types.reading import Detection, FindingKind
@@ -88,6 +87,7 @@ class YoloDetector:
         mixed_precision: bool,
         *,
         input_px: Size,
+        mm_per_px: float | None,
         confidence: float,
         iou: float,
         most: int,
@@ -97,33 +97,45 @@ class YoloDetector:
         self._device = device
         # Half precision is faster only on a GPU.
         self._half = mixed_precision and device.type == "cuda"
-        self._input_px, self._confidence, self._iou, self._most = input_px, confidence, iou, most
-        self._mirrored = mirrored
+        self._framed = breast_framing(input_px, mm_per_px)
+        self._confidence, self._iou, self._most, self._mirrored = confidence, iou, most, mirrored
 
     def detect(self, images: Sequence[Mammogram]) -> list[tuple[Detection, ...]]:
         """Lesions of each image, most confident first; see the protocol."""
-        return self.detect_framed([frame(image.pixels, breast_box(image.pixels), self._input_px) for image in images])
+        return self.detect_framed([self._framed(image) for image in images])
 
     def detect_framed(self, frames: Sequence[Frame]) -> list[tuple[Detection, ...]]:
-        """The same, for images whose breast is already framed in `input_px` pixels."""
-        # On a CPU batches are not faster, and without them the result of an image does not depend, not even by a
-        # rounding error, on the other images of its batch.
-        batch_size = max(1, len(frames)) if self._device.type == "cuda" else 1
-        outputs = [
-            output
-            for first in range(0, len(frames), batch_size)
-            for output in self._outputs(frames[first : first + batch_size])
-        ]
-        return [self._detections(output, breast) for output, breast in zip(outputs, frames, strict=True)]
+        """The same, for images that are already framed as this detector frames them."""
+        found: dict[int, tuple[Detection, ...]] = {}
+        for batch in self._batches([breast.pixels.shape for breast in frames]):
+            outputs = self._outputs([frames[number] for number in batch])
+            for number, output in zip(batch, outputs, strict=True):
+                found[number] = self._detections(output, frames[number])
+        return [found[number] for number in range(len(frames))]
+
+    def _batches(self, shapes: Sequence[tuple[int, ...]]) -> list[list[int]]:
+        """The frames, by number, that go through the network together: on a GPU, all of the same shape.
+
+        On a CPU batches are not faster, and without them the result of an image does not depend, not even by a
+        rounding error, on the other images of its batch.
+        """
+        if self._device.type != "cuda":
+            return [[number] for number in range(len(shapes))]
+        of_shape: dict[tuple[int, ...], list[int]] = {}
+        for number, shape in enumerate(shapes):
+            of_shape.setdefault(shape, []).append(number)
+        return list(of_shape.values())
 
     def _outputs(self, frames: Sequence[Frame]) -> torch.Tensor:
         pixels = np.stack([breast.pixels for breast in frames])
         try:
             found = self._run(pixels)
             if self._mirrored:
-                found = (found + _mirror(self._run(pixels[..., ::-1].copy()), rows_columns(self._input_px))) / 2
+                found = (found + _mirror(self._run(pixels[..., ::-1].copy()), pixels.shape[-2:])) / 2
         except torch.cuda.OutOfMemoryError as error:
-            raise OutOfMemory(f"{len(frames)} images of {self._input_px} pixels did not fit on the device") from error
+            raise OutOfMemory(
+                f"{len(frames)} images of {pixels.shape[-2:]} pixels did not fit on the device"
+            ) from error
         return found
 
     def _run(self, pixels: NDArray[np.float32]) -> torch.Tensor:
@@ -149,7 +161,7 @@ class YoloDetector:
         return tuple(found)
 
 
-def _mirror(outputs: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+def _mirror(outputs: torch.Tensor, size: tuple[int, ...]) -> torch.Tensor:
     """The network's output for a mirrored frame, mirrored back.
 
     `outputs` is batch × (4 + classes) × grid cells; the cells are those of strides 8, 16 and 32, row by row.
@@ -173,6 +185,7 @@ def load(
     *,
     scale: Scale,
     input_px: Size,
+    mm_per_px: float | None = None,
     attention: Attention = "cbam",
     attended: Sequence[Stage] = ATTENDED_LAYERS,
     confidence: float = 0.2,
@@ -188,6 +201,8 @@ def load(
         mixed_precision: use half precision if the device is a GPU.
         scale: YOLOv8's size, "n" to "x".
         input_px: size of the frame that shows the breast: the side of a square, or rows and columns; multiples of 32.
+        mm_per_px: if given, each breast has a frame of its own size at this scale, and `input_px` is the size of the
+            windows onto such frames that the network was trained on.
         attention: the attention module after each attended stage: "none", "cbam", "se" or "eca".
         attended: those stages; see `build`.
         confidence: boxes below it are not proposed (0.2 as in the paper).
@@ -206,6 +221,7 @@ def load(
         device,
         mixed_precision,
         input_px=input_px,
+        mm_per_px=mm_per_px,
         confidence=confidence,
         iou=iou,
         most=most,

@@ -20,7 +20,7 @@ BITS = 12
 _SKIN_MM = 1.45
 _QUANTA_PER_MM2 = 9e6
 """Quanta on the breast: some 4e5 a mm² are left behind an average one."""
-_BLUR_MM = 0.07
+BLUR_MM = 0.07
 """Standard deviation of the detector's point spread."""
 _EQUALISED = 0.55
 """Share of the thin edge's missing attenuation that is put back."""
@@ -43,7 +43,7 @@ def attenuation(glandular: Field, thickness: Field, depth: Field) -> Field:
 def exposed(rng: np.random.Generator, taken: Field, grid: Grid) -> Field:
     """The attenuation as the detector measures it: blurred, and noisy where few quanta come through."""
     quanta = np.float32(_QUANTA_PER_MM2 * grid.spacing_mm**2) * np.exp(-taken)
-    blurred = cv2.GaussianBlur(quanta, (0, 0), max(grid.pixels(_BLUR_MM), 0.1))
+    blurred = cv2.GaussianBlur(quanta, (0, 0), max(grid.pixels(BLUR_MM), 0.1))
     reaching = np.asarray(blurred, dtype=np.float32)
     counted = reaching + np.sqrt(reaching) * rng.standard_normal(reaching.shape, dtype=np.float32)
     return np.asarray(np.log(_QUANTA_PER_MM2 * grid.spacing_mm**2) - np.log(np.maximum(counted, 1)), dtype=np.float32)

@@ -24,6 +24,10 @@ _ERASED = 0.3
 """Chance that patches of a picture are painted over."""
 _PATCHES = 3
 _LARGEST_PATCH = 0.15
+_WITH_LESION = 0.85
+"""Share of windows onto a picture with lesions that are laid round one of them."""
+_OFF_CENTRE = 0.3
+"""How far from a window's middle that lesion's middle lies, of the window's width and height."""
 _LEAST_VISIBLE = 0.35
 """A lesion of which less than this share of its box stays in the picture is no longer one to be found."""
 
@@ -60,15 +64,39 @@ def changed(picture: Picture, draw: np.random.Generator, strength: float) -> Pic
     return erased(lit, draw) if draw.random() < _ERASED * strength else lit
 
 
-def moved(picture: Picture, draw: np.random.Generator, strength: float = 1.0) -> Picture:
-    """Mirrored, turned, zoomed and shifted, lesions with it."""
-    middle = (picture.size - 1) / 2
+def moved(
+    picture: Picture, draw: np.random.Generator, strength: float = 1.0, size: tuple[int, int] | None = None
+) -> Picture:
+    """Mirrored, turned, zoomed and shifted, lesions with it.
+
+    Args:
+        picture: any.
+        draw: where every number comes from.
+        strength: how far.
+        size: columns and rows of what is given back, a window onto the picture; None: the picture's own.
+    """
+    window = picture.size if size is None else np.array(size)
     turn = np.deg2rad(_TURN_DEGREES) * strength * draw.uniform(-1, 1)
     zoom = _ZOOM ** (strength * draw.uniform(-1, 1))
     mirror = np.diag(np.where(draw.random(2) < np.multiply(_MIRRORED, min(1.0, strength)), -1.0, 1.0))
     matrix = zoom * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]) @ mirror
-    shift = middle + _CENTRE_SHIFT * strength * draw.uniform(-1, 1, 2) * picture.size - matrix @ middle
-    return _warped(picture, np.column_stack((matrix, shift)))
+    middle = (picture.size - 1) / 2 if size is None else _looked_at(picture, window / zoom, draw)
+    goal = (window - 1) / 2 + _CENTRE_SHIFT * strength * draw.uniform(-1, 1, 2) * window
+    return _warped(picture, np.column_stack((matrix, goal - matrix @ middle)), window)
+
+
+def _looked_at(picture: Picture, reach: NDArray[np.float64], draw: np.random.Generator) -> NDArray[np.float64]:
+    """The place (x, y) of a picture that the middle of a window with this reach is put on.
+
+    Where the window holds the picture's whole width or height, its middle; else by chance, and mostly so that a lesion
+    drawn by chance lies in the window.
+    """
+    low, high = np.minimum(reach, picture.size) / 2, picture.size - np.minimum(reach, picture.size) / 2
+    if picture.outlines and draw.random() < _WITH_LESION:
+        points = picture.outlines[int(draw.integers(len(picture.outlines)))]
+        lesion = (points.min(axis=0) + points.max(axis=0)) / 2
+        low, high = (np.clip(side, low, high) for side in (lesion - _OFF_CENTRE * reach, lesion + _OFF_CENTRE * reach))
+    return np.asarray(draw.uniform(low, high) - 0.5)
 
 
 def mosaic(pictures: Sequence[Picture], draw: np.random.Generator) -> Picture:

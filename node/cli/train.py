@@ -34,6 +34,10 @@ Start = Annotated[Path | None, typer.Option("--start", help="Weights to start fr
 Folds = Annotated[
     int | None, typer.Option("--folds", help="As many trainings over folds of patients, in OUT/fold-1, …", min=3)
 ]
+SplitFile = Annotated[
+    Path | None,
+    typer.Option("--split", help="Who is held out (a split.json), instead of the recipe's [split].", dir_okay=False),
+]
 Restart = Annotated[bool, typer.Option("--restart", help="Forget what an earlier call has reached.")]
 Base = Annotated[str, typer.Option("--base", help="The bundle that a new one takes its other parts from.")]
 
@@ -49,11 +53,12 @@ def _add_command(kind: str, what: str) -> None:
         start: Start = None,
         device: Device = "auto",
         folds: Folds = None,
+        split: SplitFile = None,
         restart: Restart = False,
         base: Base = "research-default",
         config: ConfigFile = DEFAULT_CONFIG,
     ) -> None:
-        _run(kind, recipe, data, out, start, device, folds, restart, base, config)
+        _run(kind, recipe, data, out, start, device, folds, split, restart, base, config)
 
 
 _add_command("detector", "Train the detector on images whose lesions are all drawn.")
@@ -69,21 +74,26 @@ def _run(
     start: Path | None,
     device: str,
     folds: int | None,
+    split: Path | None,
     restart: bool,
     base: str,
     config: Path,
 ) -> None:
     from models.bundles.bundle import find_bundle, read_bundle
+    from models.datasets.split import read_split
     from models.device import choose_device
     from models.training.kinds import recipe_of
     from models.training.runs import train, train_folds
 
+    if split is not None and folds is not None:
+        raise typer.BadParameter("--split holds out one side and --folds each in turn. Give one of the two.")
     numbers, where, old = recipe_of(kind, recipe), choose_device(device), read_bundle(find_bundle(base))
     cases = open_cases(data, config)
     typer.echo(summary_of_cases(cases))
+    held_out = None if split is None else read_split(split, cases.cases)
     with progress_bar(f"Training the {kind}") as progress:
         if folds is None:
-            done = [train(numbers, cases, out, start, where, progress, restart=restart, base=old)]
+            done = [train(numbers, cases, out, start, where, progress, split=held_out, restart=restart, base=old)]
         else:
             done = train_folds(numbers, cases, folds, out, start, where, progress, restart=restart, base=old)
     typer.echo(_summary(done[0]) if folds is None else _summary_of_folds(done))

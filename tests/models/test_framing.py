@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from models.framing import frame
+from models.framing import frame, scaled_frame
+from models.types.mammogram import Mammogram
 from models.types.region import Box, Mask
 
 
@@ -50,3 +52,44 @@ def test_a_darker_or_lower_contrast_image_gives_the_same_frame(gain: float, offs
 def test_an_image_with_a_single_grey_value_is_shown_as_air() -> None:
     shown = frame(np.full((50, 40), 0.7, dtype=np.float32), Box(0, 0, 50, 40), 32)
     assert not shown.pixels.any()
+
+
+def _breast(rows: int, columns: int, level: float = 0.5) -> NDArray[np.float32]:
+    """A half disc at the left edge, on air, with a white border along that edge and a burnt-in label."""
+    y, x = np.mgrid[:rows, :columns]
+    inside = ((y - rows / 2) / (rows * 0.4)) ** 2 + (x / (columns * 0.6)) ** 2 < 1
+    pixels = np.where(inside, level + 0.1 * np.sin(y / 9) * np.cos(x / 7), 0.02).astype(np.float32)
+    pixels[:, : columns // 100] = 1.0
+    pixels[rows // 20 : rows // 10, -columns // 5 : -columns // 20] = 1.0
+    return pixels
+
+
+@pytest.mark.parametrize("spacing", [0.1, 0.2])
+def test_a_frame_at_a_scale_shows_a_millimetre_at_one_size_whatever_the_images_pixels(spacing: float) -> None:
+    side = round(160 / spacing)
+    shown = scaled_frame(Mammogram(_breast(side, side), (spacing, spacing)), 0.4)
+    assert shown.scale == pytest.approx(spacing / 0.4)
+    assert all(length % 32 == 0 for length in shown.pixels.shape)
+    breast = np.flatnonzero((shown.pixels > 0).any(axis=1))
+    assert (breast[-1] - breast[0]) * 0.4 == pytest.approx(0.8 * 160, abs=2 * 5 + 2)
+
+
+def test_a_films_border_and_labels_are_air_in_a_frame_at_a_scale() -> None:
+    pixels = _breast(800, 800)
+    shown = scaled_frame(Mammogram(pixels, (0.2, 0.2)), 0.4)
+    bright = np.argwhere(shown.pixels > 0.999)
+    label = Box(40, 640, 80, 760)
+    for row, column in bright:
+        there = shown.to_source(column, row, column + 1, row + 1)
+        assert there is not None
+        assert there.bottom <= label.top or there.top >= label.bottom or there.right <= label.left
+
+
+def test_a_frame_at_a_scale_has_a_largest_size_whatever_spacing_an_image_states() -> None:
+    shown = scaled_frame(Mammogram(_breast(800, 600), (5.0, 5.0)), 0.2)
+    assert max(shown.pixels.shape) <= 1600
+
+
+def test_an_image_without_a_spacing_has_no_scale() -> None:
+    with pytest.raises(ValueError, match="without a spacing has no scale"):
+        scaled_frame(Mammogram(_breast(100, 100)), 0.2)

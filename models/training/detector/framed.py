@@ -11,9 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.anatomy.breast import breast_box
 from models.datasets.case import Case, Lesion
-from models.framing import Frame, Size, frame
+from models.framing import Frame, Framing
 from models.training.augment import Picture
 from models.types.reading import FindingKind
 from models.types.region import Box, Mask
@@ -41,10 +40,12 @@ class TrainingImage:
     """A training image, in a quarter of a `Picture`'s memory.
 
     Attributes:
+        dataset: the data set that it belongs to.
         levels: rows × columns, the frame's greys as integers, 0 to 255.
         outlines, kinds: see `Picture`.
     """
 
+    dataset: str
     levels: NDArray[np.uint8]
     outlines: tuple[NDArray[np.float32], ...]
     kinds: tuple[int, ...]
@@ -54,11 +55,11 @@ class TrainingImage:
         return Picture(self.levels.astype(np.float32) / np.float32(255), self.outlines, self.kinds)
 
 
-def framed(cases: Sequence[Case], size: Size, workers: int) -> list[Framed]:
-    """Every case in a frame of this size, in the cases' order.
+def framed(cases: Sequence[Case], framing: Framing, workers: int) -> list[Framed]:
+    """Every case in a frame, in the cases' order.
 
     Args:
-        size: of the frames, in pixels.
+        framing: makes the frame of an image.
         workers: number of threads that read.
 
     Raises:
@@ -66,23 +67,25 @@ def framed(cases: Sequence[Case], size: Size, workers: int) -> list[Framed]:
     """
 
     def validation_image(case: Case) -> Framed:
-        shown, lesions = _read(case, size)
+        shown, lesions = _read(case, framing)
         return Framed(case.patient, shown, tuple(lesion.mask.box for lesion in lesions))
 
     return _each(cases, validation_image, workers)
 
 
 def training_images(
-    cases: Sequence[Case], size: Size, kinds: Sequence[FindingKind], workers: int
+    cases: Sequence[Case], framing: Framing, kinds: Sequence[FindingKind], workers: int
 ) -> list[TrainingImage]:
     """Every case as a training image; `kinds` are the classes in the order of their numbers. See `framed`."""
 
     def training_image(case: Case) -> TrainingImage:
-        shown, lesions = _read(case, size)
+        shown, lesions = _read(case, framing)
         drawn = [(outline(lesion.mask, shown), kinds.index(lesion.kind)) for lesion in lesions]
         drawn = [(points, kind) for points, kind in drawn if len(points)]
         levels = np.round(shown.pixels * 255).astype(np.uint8)
-        return TrainingImage(levels, tuple(points for points, _ in drawn), tuple(kind for _, kind in drawn))
+        return TrainingImage(
+            case.dataset, levels, tuple(points for points, _ in drawn), tuple(kind for _, kind in drawn)
+        )
 
     return _each(cases, training_image, workers)
 
@@ -94,9 +97,9 @@ def outline(mask: Mask, shown: Frame) -> NDArray[np.float32]:
     return np.concatenate(points).astype(np.float32) if points else np.zeros((0, 2), dtype=np.float32)
 
 
-def _read(case: Case, size: Size) -> tuple[Frame, tuple[Lesion, ...]]:
+def _read(case: Case, framing: Framing) -> tuple[Frame, tuple[Lesion, ...]]:
     image = case.read()
-    return frame(image.pixels, breast_box(image.pixels), size), case.read_lesions(image)
+    return framing(image), case.read_lesions(image)
 
 
 def _each(cases: Sequence[Case], work: Callable[[Case], Made], workers: int) -> list[Made]:

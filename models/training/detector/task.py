@@ -19,10 +19,12 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from models.anatomy.film import with_spacing
 from models.checkpoints.reading import read_start
 from models.datasets.case import Case, DatasetError
 from models.detectors.attention import Attention
 from models.detectors.yolov8 import ATTENDED_LAYERS, KINDS, Scale, Stage, YoloDetector, build
+from models.framing import Frame, breast_framing, rows_columns
 from models.measures.detection import ImageResult, froc_score, match, sensitivity, threshold
 from models.training.augment import Picture, changed, mosaic, moved
 from models.training.detector.box_loss import ALPHA, BETA, BoxLoss, detection_loss
@@ -31,6 +33,7 @@ from models.training.detector.planting import planted
 from models.training.recipe import Chance, FitRecipe, Recipe, RecipeTable
 from models.training.start import take_start
 from models.training.task import groups_by_decay
+from models.types.mammogram import Mammogram
 
 _PLAIN_SHARE = 0.2
 """The last epochs (this share of all) train without mosaics, on images as they are at inference."""
@@ -52,13 +55,17 @@ class Model(RecipeTable):
         scale: YOLOv8's size.
         attention: the attention module after each attended stage.
         attended: ultralytics' numbers of those stages.
-        input_px: size of the frame that shows the breast: the side of a square, or rows and columns.
+        input_px: size of the frame that shows the breast, and of the training pictures: the side of a square, or rows
+            and columns.
+        mm_per_px: if given, each breast has a frame of its own size at this scale, and the training pictures are
+            windows of `input_px` onto such frames.
     """
 
     scale: Scale = "s"
     attention: Attention = "cbam"
     attended: tuple[Stage, ...] = ATTENDED_LAYERS
     input_px: InputSide | tuple[InputSide, InputSide] = 640
+    mm_per_px: float | None = Field(default=None, gt=0)
 
 
 class TaskSettings(RecipeTable):
@@ -80,6 +87,7 @@ class TaskSettings(RecipeTable):
         iou: of two boxes that overlap by more, the less confident one is dropped.
         most: the maximum number of boxes that the node proposes per image.
         mirrored: the node also runs the network on the mirrored breast and averages the two outputs.
+        assumed_spacing_mm: of digital images without a spacing (models/anatomy/film.py).
     """
 
     batch: int = Field(default=8, ge=1)
@@ -97,6 +105,7 @@ class TaskSettings(RecipeTable):
     iou: Chance = 0.5
     most: int = Field(default=50, ge=1)
     mirrored: bool = False
+    assumed_spacing_mm: float = Field(default=0.1, gt=0)
 
 
 class Detecting:
@@ -116,6 +125,7 @@ class Detecting:
         self.network = network
         self._model, self._task, self._fit = model, task, fit
         self._pictures, self._validation = pictures, validation
+        self._size = rows_columns(model.input_px)[::-1]
         self._marked = [number for number, picture in enumerate(pictures) if picture.kinds]
         self._unmarked = [number for number, picture in enumerate(pictures) if not picture.kinds]
         self._loss_of: tuple[nn.Module, Any] | None = None
@@ -135,7 +145,7 @@ class Detecting:
         seed, size = self._fit.seed, self._task.batch
         draw = np.random.default_rng((seed, epoch))
         unmarked = draw.permutation(self._unmarked)[: self._unmarked_per_epoch].tolist()
-        order = draw.permutation([*self._marked, *unmarked]).astype(int).tolist()
+        order = self._mixed(draw.permutation([*self._marked, *unmarked]).astype(int).tolist())
         mosaics = self._task.mosaic if epoch < self._fit.epochs * (1 - _PLAIN_SHARE) else 0.0
 
         def augmented(number: int) -> Picture:
@@ -151,16 +161,26 @@ class Detecting:
             if order:
                 yield _tensors(list(ahead))
 
+    def _mixed(self, shuffled: Sequence[int]) -> list[int]:
+        """The same pictures, those of each data set spread evenly: film and digital ones stand in every batch."""
+        of_set: dict[str, list[int]] = {}
+        for number in shuffled:
+            of_set.setdefault(self._pictures[number].dataset, []).append(number)
+        place = {
+            number: (rank + 0.5) / len(members) for members in of_set.values() for rank, number in enumerate(members)
+        }
+        return sorted(shuffled, key=place.__getitem__)
+
     def _augmented(self, number: int, mosaics: float, draw: np.random.Generator) -> Picture:
         strength = self._task.augment
         if draw.random() < mosaics:
             others = draw.integers(0, len(self._pictures), 3).tolist()
-            parts = [moved(self._pictures[index].picture, draw, strength) for index in (number, *others)]
+            parts = [moved(self._pictures[index].picture, draw, strength, self._size) for index in (number, *others)]
             return changed(mosaic(parts, draw), draw, strength)
         picture = self._pictures[number].picture
         if draw.random() < self._task.planted:
             picture = planted(picture, self._pictures[int(draw.choice(self._marked))].picture, draw)
-        return changed(moved(picture, draw, strength), draw, strength)
+        return changed(moved(picture, draw, strength, self._size), draw, strength)
 
     def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         device = next(network.parameters()).device
@@ -204,6 +224,7 @@ class Detecting:
             device,
             self._fit.mixed_precision,
             input_px=self._model.input_px,
+            mm_per_px=self._model.mm_per_px,
             confidence=_MEASURED_FROM,
             iou=self._task.iou,
             most=_MOST,
@@ -245,8 +266,13 @@ def prepare(
         taken = {name: tensor for name, tensor in weights.items() if task.keep_classes or not _is_classes(name)}
         take_start(network, taken, start, lambda name: _is_classes(name) or model.attention in name.split("."))
     workers = torch.get_num_threads()
-    pictures = training_images([case for case in train if case.marked_up], model.input_px, KINDS, workers)
-    judged = framed([case for case in validation if case.marked_up], model.input_px, workers)
+    shown = breast_framing(model.input_px, model.mm_per_px)
+
+    def framing(image: Mammogram) -> Frame:
+        return shown(with_spacing(image, task.assumed_spacing_mm))
+
+    pictures = training_images([case for case in train if case.marked_up], framing, KINDS, workers)
+    judged = framed([case for case in validation if case.marked_up], framing, workers)
     for name, marked, offered in (
         ("training", [picture.kinds for picture in pictures], train),
         ("validation", [image.lesions for image in judged], validation),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -203,8 +204,16 @@ def test_a_full_gpu_is_reported_as_out_of_memory(monkeypatch: pytest.MonkeyPatch
         raise torch.cuda.OutOfMemoryError
 
     detector._network.register_forward_pre_hook(full)
-    with pytest.raises(OutOfMemory, match="1 images of 128 pixels"):
+    with pytest.raises(OutOfMemory, match="1 frames of 128 × 128 pixels"):
         detector.detect([_mammogram()])
+
+
+def test_breasts_at_a_scale_have_frames_of_their_own_and_the_same_findings_whichever_others_are_beside_them() -> None:
+    small, large = (replace(_mammogram(rows, 200), spacing_mm=(0.5, 0.5)) for rows in (200, 300))
+    detector = load(_weights(), CPU, False, **SMALL, mm_per_px=0.8, confidence=0.0, most=5)
+    together = detector.detect([small, large, small])
+    assert together == [detector.detect([image])[0] for image in (small, large, small)]
+    assert all(found.box.bottom <= 200 and found.box.right <= 200 for found in together[0])
 
 
 class Brightness(torch.nn.Module):
@@ -227,7 +236,7 @@ def test_with_mirroring_the_confidences_of_the_same_place_are_averaged(rows: int
     pixels = np.zeros((rows, 128), dtype=np.float32)
     pixels[32:40, 16:24], pixels[64:72, 104:112] = 1.0, 1.0  # one lesion on the left, one on the right
     shown = Frame(pixels, Box(0, 0, rows, 128), 1.0, 0, 0)
-    settings: dict[str, Any] = {"input_px": (rows, 128), "confidence": 0.4, "iou": 0.2, "most": 9}
+    settings: dict[str, Any] = {"input_px": (rows, 128), "mm_per_px": None, "confidence": 0.4, "iou": 0.2, "most": 9}
     once = YoloDetector(Brightness(), CPU, False, **settings, mirrored=False).detect_framed([shown])[0]
     twice = YoloDetector(Brightness(), CPU, False, **settings, mirrored=True).detect_framed([shown])[0]
     assert [(detection.box, detection.confidence) for detection in once] == [

@@ -81,3 +81,19 @@ def test_no_strength_is_no_change() -> None:
     made = changed(moved(_picture(), draw, 0.0), draw, 0.0)
     assert np.allclose(made.pixels, _picture().pixels, atol=1e-6)
     assert np.allclose(made.boxes(), _picture().boxes(), atol=1e-4)
+
+
+def test_a_window_onto_a_larger_picture_mostly_shows_a_lesion_of_it_and_never_reaches_beyond_the_picture() -> None:
+    pixels = np.full((400, 300), 0.5, dtype=np.float32)
+    square = np.array([[40, 40], [60, 40], [60, 60], [40, 60]], dtype=np.float32)
+    draw = np.random.default_rng(0)
+    windows = [moved(Picture(pixels, (square,), (1,)), draw, 0.0, (128, 160)) for _ in range(100)]
+    assert all(window.pixels.shape == (160, 128) for window in windows)
+    assert all(window.pixels.min() > 0 for window in windows)
+    assert 75 <= sum(bool(window.kinds) for window in windows) < 100
+
+
+def test_a_picture_smaller_than_its_window_is_shown_whole_in_the_middle() -> None:
+    window = moved(Picture(np.ones((60, 50), dtype=np.float32), (), ()), np.random.default_rng(0), 0.0, (100, 100))
+    rows, columns = (np.flatnonzero(window.pixels.any(axis=axis)) for axis in (1, 0))
+    assert (rows[0], rows[-1], columns[0], columns[-1]) == pytest.approx((20, 79, 25, 74), abs=1)

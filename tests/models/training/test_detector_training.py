@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from models.checkpoints.reading import StartError
 from models.datasets.case import Case, DatasetError, Lesion
 from models.detectors import yolov8
+from models.framing import breast_framing
 from models.training.augment import Picture, mosaic, moved
 from models.training.detector.framed import framed
 from models.training.detector.largest_lesion import largest_lesion
@@ -220,7 +221,7 @@ def test_the_operating_point_keeps_to_the_false_positives_allowed(allowed: float
     settings = part(task.network, recipe)[1] | task.chosen(task.network)
     detector = yolov8.load(task.network.state_dict(), CPU, False, **settings)
     cases = [_case(4), _case(5)]
-    found = detector.detect_framed([image.shown for image in framed(cases, 96, 1)])
+    found = detector.detect_framed([image.shown for image in framed(cases, breast_framing(96, None), 1)])
     assert sum(map(len, found)) <= allowed * len(cases) + len(cases)  # at most one true positive per image
     assert 0 < settings["confidence"] < 1
 

@@ -197,6 +197,20 @@ def test_folds_are_trained_each_in_its_folder_and_told_side_by_side(
     assert set(summary["FROC score"]) == {"mean", "sd"}
 
 
+def test_a_split_of_ones_own_is_held_out_instead_of_the_recipes(command: Callable[..., Ran], tmp_path: Path) -> None:
+    one_epoch = DETECTOR.replace("epochs = 2", "epochs = 1")
+    assert command("detector", one_epoch).exit_code == 0
+    drawn = json.loads((tmp_path / "bundle/training/detector/split.json").read_text())
+    mine = tmp_path / "mine.json"
+    mine.write_text(json.dumps({**drawn, "test": drawn["validation"], "validation": drawn["test"]}))
+    ran = command("detector", one_epoch, "--split", mine, out="other")
+    assert ran.exit_code == 0, ran.output
+    assert json.loads((tmp_path / "other/training/detector/split.json").read_text())["test"] == drawn["validation"]
+    both = command("detector", one_epoch, "--split", mine, "--folds", 3, out="third")
+    assert both.exit_code == 2
+    assert "--split" in both.output
+
+
 def test_data_that_cannot_be_used_ends_the_command_with_what_to_give(
     command: Callable[..., Ran], tmp_path: Path
 ) -> None:

@@ -1,0 +1,162 @@
+"""Clusters of microcalcifications put into a real mammogram, with the truth of every grain.
+
+A grain takes attenuation × thickness from the logarithm of the exposure. How many greys that is follows from the
+image: in the breast, nearly all fat to nearly all gland spans a known difference of attenuation over a compressed
+breast (Johns & Yaffe, Phys Med Biol 32:675, 1987), and spans the greys between two percentiles. Grains are blurred as
+the detector blurs (`detector.BLUR_MM`), the noise behind them rises as fewer quanta come through (Poisson), and the
+picture is stored as an 8-bit JPEG. A sham is the same picture, stored alike, without grains.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from models.phantom.detector import BLUR_MM, FAT_PER_MM, GLAND_PER_MM
+from models.phantom.microcalcifications import Grain, GrainCluster
+from models.types.region import Box, Mask
+
+JPEG_QUALITY = 92
+"""Both sides are stored by it: pictures with grains and shams."""
+MARGIN_MM = 1.0
+"""The outline of a cluster leaves this much beside its outermost grains."""
+_FINEST_MM = 0.02
+"""Grains are drawn on pixels no coarser than this, and averaged."""
+_DENSE_MM = 40.0
+"""So much fat is replaced by gland between the two percentiles of grey, in a compressed breast of 50 to 60 mm."""
+_FATTY, _DENSE = 5.0, 95.0
+_VISIBLE = 0.5
+"""A pixel belongs to a grain where at least this share of its peak contrast is left after the blur."""
+
+
+@dataclass(frozen=True, eq=False)
+class Inserted:
+    """A picture with a cluster, or a sham.
+
+    Attributes:
+        pixels: rows × columns, float32 in 0..1.
+        grains: one mask per grain, as far as a pixel shows it; none in a sham.
+        cluster: the outline of all; None in a sham.
+        contrast: the median over the grains of their peak contrast over the local noise's standard deviation; 0 in a
+            sham.
+    """
+
+    pixels: NDArray[np.float32]
+    grains: tuple[Mask, ...]
+    cluster: Mask | None
+    contrast: float
+
+
+def insert(
+    pixels: NDArray[np.float32],
+    breast: NDArray[np.bool_],
+    cluster: GrainCluster,
+    centre: tuple[int, int],
+    spacing_mm: float,
+    draw: np.random.Generator,
+) -> Inserted:
+    """The picture with the cluster round `centre` (row, column), stored.
+
+    Args:
+        pixels: rows × columns, float32 in 0..1, dense tissue bright.
+        breast: the breast's pixels, bool, of the same shape.
+        cluster: what is put in; it lies within the picture.
+        centre: in pixels.
+        spacing_mm: between pixels.
+        draw: where the noise comes from.
+    """
+    reach = int(np.ceil((cluster.reach_mm + 4 * BLUR_MM) / spacing_mm)) + 1
+    top, left = centre[0] - reach, centre[1] - reach
+    side = 2 * reach + 1
+    part = slice(top, top + side), slice(left, left + side)
+    gain = grey_per_log_exposure(pixels, breast)
+    taken = np.zeros((side, side), dtype=np.float32)
+    drawn = []
+    for grain in cluster.grains:
+        alone = _blurred(thickness_mm(grain, side, spacing_mm) * np.float32(cluster.attenuation_per_mm), spacing_mm)
+        drawn.append(alone)
+        np.maximum(taken, alone, out=taken)
+    noise = noise_of(pixels[part])
+    more = noise * np.sqrt(np.expm1(taken)) * draw.standard_normal(taken.shape, dtype=np.float32)
+    changed = pixels.copy()
+    changed[part] += gain * taken + more
+    masks = [_placed(alone >= _VISIBLE * alone.max(), top, left) for alone in drawn]
+    peaks = [gain * float(alone.max()) / noise for alone in drawn]
+    return Inserted(stored(changed), tuple(masks), _hull(masks, pixels.shape, spacing_mm), float(np.median(peaks)))
+
+
+def sham(pixels: NDArray[np.float32]) -> Inserted:
+    """The picture without a cluster, stored as one with it."""
+    return Inserted(stored(pixels), (), None, 0.0)
+
+
+def stored(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """As the picture comes back from an 8-bit JPEG file."""
+    levels = np.round(np.clip(pixels, 0, 1) * 255).astype(np.uint8)
+    _, encoded = cv2.imencode(".jpg", levels, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    return np.asarray(cv2.imdecode(encoded, cv2.IMREAD_GRAYSCALE), dtype=np.float32) / np.float32(255)
+
+
+def grey_per_log_exposure(pixels: NDArray[np.float32], breast: NDArray[np.bool_]) -> float:
+    """How many greys (of 0..1) a difference of 1 in the natural logarithm of the exposure makes in this breast."""
+    fatty, dense = np.percentile(pixels[breast], (_FATTY, _DENSE))
+    return float(dense - fatty) / ((GLAND_PER_MM - FAT_PER_MM) * _DENSE_MM)
+
+
+def noise_of(pixels: NDArray[np.float32]) -> float:
+    """The standard deviation of the noise, from differences of second order between neighbours (Immerkær, Comput Vis
+    Image Underst 64:300, 1996, here with a median, which anatomy and grains disturb less); at least a third of one of
+    255 steps, as rounding leaves it."""
+    kernel = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], dtype=np.float32)
+    spread = float(np.median(np.abs(cv2.filter2D(pixels, -1, kernel)))) / 0.6745 / 6
+    return max(spread, 1 / (3 * 255))
+
+
+def thickness_mm(grain: Grain, side: int, spacing_mm: float) -> NDArray[np.float32]:
+    """How much of a grain the beam crosses in each pixel of a square with the cluster's centre in its middle, mm."""
+    thickness = np.zeros((side, side), dtype=np.float32)
+    finer = max(1, int(np.ceil(spacing_mm / _FINEST_MM)))
+    middle = (side // 2 + 0.5) * spacing_mm
+    ends = np.concatenate((grain.starts, grain.ends)) + middle
+    rim = grain.widths.max() / 2
+    low = np.floor((ends.min(axis=0) - rim) / spacing_mm).astype(int)
+    high = np.ceil((ends.max(axis=0) + rim) / spacing_mm).astype(int)
+    step = spacing_mm / finer
+    across, down = ((np.arange(a * finer, b * finer) + 0.5) * step for a, b in zip(low, high, strict=True))
+    places = np.stack(np.meshgrid(across, down), axis=-1)
+    fine = np.zeros(places.shape[:2])
+    for start, end, width in zip(grain.starts + middle, grain.ends + middle, grain.widths, strict=True):
+        line = end - start
+        share = ((places - start) @ line / max(line @ line, 1e-12)).clip(0, 1)
+        off = np.linalg.norm(places - start - share[..., None] * line, axis=-1)
+        np.maximum(fine, width * np.sqrt(np.clip(1 - (2 * off / width) ** 2, 0, None)), out=fine)
+    shape = high[1] - low[1], finer, high[0] - low[0], finer
+    thickness[low[1] : high[1], low[0] : high[0]] = fine.reshape(shape).mean(axis=(1, 3))
+    return thickness
+
+
+def _blurred(taken: NDArray[np.float32], spacing_mm: float) -> NDArray[np.float32]:
+    return np.asarray(cv2.GaussianBlur(taken, (0, 0), max(BLUR_MM / spacing_mm, 0.1)), dtype=np.float32)
+
+
+def _placed(drawn: NDArray[np.bool_], top: int, left: int) -> Mask:
+    """What is drawn in a part of the picture that begins at (top, left), as a mask of the picture."""
+    rows, columns = np.flatnonzero(drawn.any(axis=1)), np.flatnonzero(drawn.any(axis=0))
+    crop = drawn[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    first_row, first_column = top + int(rows[0]), left + int(columns[0])
+    box = Box(first_row, first_column, first_row + crop.shape[0], first_column + crop.shape[1])
+    return Mask(box, np.ascontiguousarray(crop))
+
+
+def _hull(grains: Sequence[Mask], shape: tuple[int, ...], spacing_mm: float) -> Mask | None:
+    boxes = [grain.box for grain in grains]
+    corners = [(x, y) for box in boxes for x in (box.left, box.right - 1) for y in (box.top, box.bottom - 1)]
+    outline = np.zeros(shape, dtype=np.uint8)
+    cv2.fillConvexPoly(outline, cv2.convexHull(np.array(corners, dtype=np.int32)), 1)
+    margin = 2 * round(MARGIN_MM / spacing_mm) + 1
+    wide = cv2.dilate(outline, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (margin, margin)))
+    return Mask.from_full(wide.astype(np.bool_))

@@ -1,0 +1,91 @@
+"""Simulated calcifications look as physics has it, their truth lies on them, and nothing but them tells a sham."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from models.phantom.insertion import grey_per_log_exposure, insert, noise_of, sham, stored, thickness_mm
+from models.phantom.microcalcifications import Grain, GrainCluster, draw_grain_cluster
+
+SIDE, MM = 600, 0.1
+BREAST = np.ones((SIDE, SIDE), dtype=np.bool_)
+
+
+def tissue(seed: int = 0, noise: float = 0.01) -> NDArray[np.float32]:
+    """Greys that rise from fat to gland, with noise."""
+    draw = np.random.default_rng(seed)
+    ramp = np.linspace(0.2, 0.7, SIDE)[None, :]
+    return np.asarray(ramp + noise * draw.standard_normal((SIDE, SIDE)), dtype=np.float32).clip(0, 1)
+
+
+def ball(width: float, attenuation: float = 1.5) -> GrainCluster:
+    middle = np.zeros((1, 2))
+    return GrainCluster("punctate", "grouped", attenuation, (Grain(middle, middle, np.array([width])),))
+
+
+@pytest.mark.parametrize("width", [0.15, 0.3, 0.8])
+def test_the_beam_crosses_as_much_of_a_ball_as_it_has_volume(width: float) -> None:
+    (grain,) = ball(width).grains
+    volume = thickness_mm(grain, 41, MM).sum() * MM**2
+    assert volume == pytest.approx(np.pi / 6 * width**3, rel=0.05)
+
+
+def test_a_grain_is_brighter_by_its_attenuation_and_dimmer_by_the_blur_the_smaller_it_is() -> None:
+    pixels = tissue(noise=0.0)
+    peaks = []
+    for width in (0.15, 0.3, 0.6):
+        shown = insert(pixels, BREAST, ball(width), (300, 300), MM, np.random.default_rng(0))
+        peaks.append(float((shown.pixels - stored(pixels))[295:306, 295:306].max()) / width)
+    unblurred = 1.5 * grey_per_log_exposure(pixels, BREAST)
+    assert peaks == sorted(peaks)
+    assert peaks[0] < 0.5 * unblurred < 0.8 * unblurred < peaks[-1]
+
+
+def test_every_grain_is_marked_where_it_is_and_the_outline_holds_them_all() -> None:
+    draw = np.random.default_rng(3)
+    pixels = tissue(noise=0.002)
+    for _ in range(5):
+        cluster = draw_grain_cluster(draw)
+        found = insert(pixels, BREAST, cluster, (310, 290), MM, draw)
+        assert len(found.grains) == len(cluster.grains)
+        assert found.cluster is not None
+        outline = found.cluster.full(pixels.shape)
+        gained = found.pixels - stored(pixels)
+        for mask in found.grains:
+            assert outline[mask.box.slices][mask.crop].all()
+            assert gained[mask.box.slices][mask.crop].mean() > 5 * abs(gained[:100].mean())
+
+
+def test_away_from_the_cluster_a_picture_is_what_its_sham_is() -> None:
+    """So that no trace of the insertion can be learned."""
+    pixels = tissue()
+    draw = np.random.default_rng(1)
+    found, plain = insert(pixels, BREAST, ball(0.4), (300, 300), MM, draw), sham(pixels)
+    assert np.array_equal(found.pixels[:264], plain.pixels[:264])
+    assert np.array_equal(found.pixels[:, 336:], plain.pixels[:, 336:])
+    assert (plain.grains, plain.cluster, plain.contrast) == ((), None, 0.0)
+    assert noise_of(found.pixels) == pytest.approx(noise_of(plain.pixels), rel=0.02)
+
+
+def test_contrast_is_in_units_of_the_noise() -> None:
+    contrasts = [
+        insert(tissue(noise=noise), BREAST, ball(0.4), (300, 300), MM, np.random.default_rng(0)).contrast
+        for noise in (0.01, 0.02)
+    ]
+    assert contrasts[0] == pytest.approx(2 * contrasts[1], rel=0.1)
+
+
+def test_clusters_are_as_the_literature_has_them() -> None:
+    draw = np.random.default_rng(0)
+    clusters = [draw_grain_cluster(draw) for _ in range(400)]
+    counts = [len(cluster.grains) for cluster in clusters]
+    punctate = [g.widths[0] for c in clusters if c.morphology == "punctate" for g in c.grains]
+    assert (min(counts), max(counts)) == (5, 40)
+    assert 11 < np.mean(counts) < 17
+    assert (min(punctate), max(punctate)) >= (0.1, 0.5)
+    assert max(punctate) <= 1.0
+    assert np.median(punctate) == pytest.approx(0.3, abs=0.02)
+    assert {c.morphology for c in clusters} == {"punctate", "fine pleomorphic", "fine linear branching"}
+    assert np.mean([c.distribution == "segmental" for c in clusters]) == pytest.approx(0.35, abs=0.06)
