@@ -105,7 +105,7 @@ def test_whoever_comes_while_there_are_none_is_told_and_takes_no_place(
         listening.has_none_left()
         unlucky.send(association_request()[1:])
         assert unlucky.pdu()[0] is CLOSED
-        assert listening.line() == "an association could not be begun: OSError"
+        assert listening.line() == "an association could not be started: OSError"
         sender.send(one_store(1, image))
         assert sender.status() == Status.NO_STORAGE
         listening.has_enough()
