@@ -1,4 +1,4 @@
-"""Several recipes, trained and measured over the same folds of patients, side by side: the papers' own tables."""
+"""Ablation studies: several recipes, trained and evaluated on the same folds of patients, as in the papers' tables."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ from models.training.runs import make_split, naming, train
 
 @dataclass(frozen=True)
 class Contender:
-    """A recipe, and what its model of each fold did on the fold's test patients.
+    """A recipe, and the results of its model of each fold on the fold's test patients.
 
     Attributes:
-        bundles: of each fold, with the parts that it was observed with.
-        detector: of a segmenter, the name of the detector that it was observed behind; "" where there was none.
+        bundles: of each fold, with the parts that were used in its evaluation.
+        folds: the results of each fold.
+        detector: for a segmenter: the name of the detector whose boxes it was given; "" if there was none.
     """
 
     recipe: Recipe
@@ -39,12 +40,12 @@ class Contender:
 
     @property
     def pooled(self) -> list[Observation]:
-        """All folds together: no image is tested in two."""
+        """The test images of all folds: no image is a test image in two folds."""
         return [observation for fold in self.folds for observation in fold.test]
 
 
 def any_recipe(source: str) -> Recipe:
-    """A recipe of whatever kind it says it is.
+    """A recipe of any kind.
 
     Raises:
         RecipeError: see `read_recipe`.
@@ -53,17 +54,17 @@ def any_recipe(source: str) -> Recipe:
 
 
 def make_folds(recipes: Sequence[Recipe], cases: Cases, count: int | None) -> list[Split]:
-    """The folds that all recipes share, drawn with the first one's seed; its own split where no count is given.
+    """The folds that all recipes share, drawn with the first recipe's seed; without a count, the first recipe's split.
 
     Raises:
-        EvaluationError: two recipes have one name, or there are none.
-        SplitError: the patients cannot be split so.
+        EvaluationError: two recipes have the same name, or there are none.
+        SplitError: the patients cannot be split like this.
     """
     names = [recipe.name for recipe in recipes]
     if not names:
         raise EvaluationError("No recipe is given. Give at least one.")
     if twice := next((name for name in names if names.count(name) > 1), None):
-        raise EvaluationError(f"Two recipes are named {twice}. Give each file a name of its own.")
+        raise EvaluationError(f"Two recipes are named {twice}. Give each file a different name.")
     split = recipes[0].split
     return [make_split(split, cases.cases)] if count is None else folds(cases.cases, count, split.seed)
 
@@ -78,14 +79,14 @@ def contend(
     progress: Progress,
     base: Bundle | None = None,
 ) -> list[Contender]:
-    """Trains each recipe on each fold and observes it there, in `out/RECIPE/fold-N`; what is done is not done again.
+    """Trains and evaluates each recipe on each fold, in `out/RECIPE/fold-N`; finished folds are not repeated.
 
-    The first detector among the recipes, each fold's on that fold, stands before the segmenters.
+    The segmenters get the boxes of the first detector among the recipes, in each fold of that fold's detector.
 
     Args:
-        starts: weights to start from, by the recipe's name.
-        base: where no detector contends its detector stands before the segmenters; classifiers read with its detector
-            and segmenter. Without one they are measured alone.
+        starts: start weights, by the recipe's name.
+        base: if no detector is among the recipes, segmenters get the boxes of its detector; classifiers are evaluated
+            with its detector and segmenter. Without a base they are evaluated alone.
 
     Raises what `models.training.runs.train` and `observe_bundle` raise.
     """

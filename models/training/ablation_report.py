@@ -1,4 +1,4 @@
-"""The report of an ablation: the papers' own tables, with the recipes that were trained (ablation.py) side by side."""
+"""The report of an ablation study: the papers' own tables, with the recipes of ablation.py as rows."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ from models.evaluation.paired import (
     froc_difference,
     pixel_difference,
 )
-from models.evaluation.papers import printed
+from models.evaluation.papers import paper_table
 from models.evaluation.scored import Scored, scored_images, scored_lesions, worth
 from models.evaluation.segmentation import (
     B3_COLUMNS,
@@ -63,18 +63,18 @@ from models.training.ablation import Contender
 from models.types.reading import FindingKind
 
 _POOLED = (
-    "Each recipe's figures are of the test patients of all folds together, each read by the model that never saw them."
+    "Each recipe's figures are of the test patients of all folds together, each read by a model not trained on them."
 )
 _WHOLE_NOTE = (
-    "The whole: the detector's box, the prompt that the segmenter's recipe asks for (yolo-mlsam: the box's brightest "
-    "point), its outline. A lesion that no box shown finds is drawn nowhere. What HQ-SAM was prompted with the paper "
-    "does not say: yolo-hq-sam has the same point, and the table of true boxes what a person's box would give."
+    "Detector and segmenter together: the detector's box, the prompt of the segmenter's recipe (yolo-mlsam: the box's "
+    "brightest point), and the outline. A lesion without a box that finds it has no outline. The paper does not state "
+    "HQ-SAM's prompt: yolo-hq-sam uses the same point; the table of true boxes shows the result with a person's boxes."
 )
-_NO_DETECTOR = "No detector stands before it: name a detector's recipe as well, or give --base."
+_NO_DETECTOR = "It has no detector: name a detector's recipe too, or give --base."
 
 
 def examples_of(contenders: Sequence[Contender], cases: Cases, device: torch.device) -> tuple[Plot, ...]:
-    """Pictures of what each segmenter draws of the same lesions, of the first fold (paper B, Figure 4)."""
+    """Pictures of each segmenter's outlines of the same lesions, from the first fold (paper B, Figure 4)."""
     return tuple(
         plot
         for contender in contenders
@@ -93,7 +93,7 @@ def examples_of(contenders: Sequence[Contender], cases: Cases, device: torch.dev
 def ablation_report(
     about: About, contenders: Sequence[Contender], draws: Draws, examples: Sequence[Plot] = ()
 ) -> Report:
-    """A section for each kind among the contenders; `examples` stand with the segmenters."""
+    """A section for each kind among the contenders; `examples` are put into the segmenters' section."""
     by_kind = {kind: [contender for contender in contenders if contender.recipe.kind == kind] for kind in _SECTIONS}
     sections = {kind: _SECTIONS[kind](some, draws) for kind, some in by_kind.items() if some}
     if "segmenter" in sections:
@@ -108,22 +108,17 @@ def _detectors(contenders: Sequence[Contender], draws: Draws) -> Section:
         "Detectors",
         _POOLED,
         (
-            Table(
+            paper_table(
                 "B1",
                 "Attention",
                 B1_COLUMNS,
-                (
-                    *(average_precision_row(some, name, draws) for name, some in images.items()),
-                    *printed("B1", B1_COLUMNS),
-                ),
-                "paper B, Table 1",
-                percent=True,
-                notes=B1_NOTES,
+                [average_precision_row(some, name, draws) for name, some in images.items()],
+                B1_NOTES,
             ),
             *differences("B1", "Attention", B1_COLUMNS, images, average_precision_difference, draws, percent=True),
             Table(
                 "froc",
-                "Sensitivity at so many false positives an image (FROC)",
+                "Sensitivity at a number of false positives per image (FROC)",
                 FROC_COLUMNS,
                 tuple(froc_row(some, name, draws) for name, some in images.items()),
             ),
@@ -137,26 +132,22 @@ def _segmenters(contenders: Sequence[Contender], draws: Draws) -> Section:
     return Section(
         "segmenters",
         "Segmenters",
-        f"{_POOLED} Outlines are from true boxes, which the segmenter enlarges, but for Table 5 of paper B.",
+        f"{_POOLED} Outlines are from true boxes, which the segmenter enlarges, except in Table 5 of paper B.",
         (
-            Table(
+            paper_table(
                 "B3",
                 "Features",
                 B3_COLUMNS,
-                (*(boundary_row(name, some, draws) for name, some in drawn.items()), *printed("B3", B3_COLUMNS)),
-                "paper B, Table 3",
-                percent=True,
-                notes=(border_note(next(iter(drawn.values()), [])),),
+                [boundary_row(name, some, draws) for name, some in drawn.items()],
+                [border_note(next(iter(drawn.values()), []))],
             ),
             *differences("B3", "Features", B3_COLUMNS, drawn, boundary_difference, draws, percent=True),
-            Table(
+            paper_table(
                 "B4",
                 "Encoder",
                 B4_COLUMNS,
-                (*(pixel_row(name, some, draws) for name, some in drawn.items()), *printed("B4", B4_COLUMNS)),
-                "paper B, Table 4",
-                percent=True,
-                notes=(PIXEL_NOTE,),
+                [pixel_row(name, some, draws) for name, some in drawn.items()],
+                [PIXEL_NOTE],
             ),
             *differences("B4", "Encoder", B4_COLUMNS, drawn, pixel_difference, draws, percent=True),
             *_whole_tables(contenders, draws),
@@ -177,7 +168,7 @@ def _segmenters(contenders: Sequence[Contender], draws: Draws) -> Section:
 
 
 def _whole_tables(contenders: Sequence[Contender], draws: Draws) -> tuple[Table, ...]:
-    """Paper B's Table 5: a segmenter behind a detector, fold by fold."""
+    """Paper B's Table 5: detector and segmenter together, by fold."""
     rows: list[Row] = []
     pooled: dict[str, list[Drawn]] = {}
     for contender in contenders:
@@ -189,14 +180,12 @@ def _whole_tables(contenders: Sequence[Contender], draws: Draws) -> tuple[Table,
         rows += _by_fold(name, by_fold, draws)
         pooled[name] = [lesion for fold in by_fold for lesion in fold]
     return (
-        Table(
+        paper_table(
             "B5",
             "Folds, detector and segmenter together",
             B4_COLUMNS,
-            (*rows, *printed("B5", B4_COLUMNS)),
-            "paper B, Table 5",
-            percent=True,
-            notes=(PIXEL_NOTE, _WHOLE_NOTE, "The mean is of the folds' figures, as the paper's."),
+            rows,
+            [PIXEL_NOTE, _WHOLE_NOTE, "The mean is of the folds' figures, as in the paper."],
         ),
         *differences(
             "B5", "Detector and segmenter together", B4_COLUMNS, pooled, pixel_difference, draws, percent=True
@@ -217,7 +206,7 @@ def _mean_row(name: str, rows: Sequence[Row]) -> Row:
     cells: list[Cell] = []
     for column in zip(*(row.cells for row in rows), strict=True):
         known = [cell.value for cell in column if isinstance(cell, Figure)]
-        cells.append(fmean(known) if len(known) == len(rows) else Absent("Not every fold has it."))
+        cells.append(fmean(known) if len(known) == len(rows) else Absent("Not every fold has this figure."))
     counts = [row.counts for row in rows if row.counts is not None]
     together = Counts(
         sum(fold.patients for fold in counts),
@@ -228,11 +217,11 @@ def _mean_row(name: str, rows: Sequence[Row]) -> Row:
 
 
 def _classifiers(contenders: Sequence[Contender], draws: Draws) -> Section:
-    images = {contender.name: _worth(contender, Level.IMAGE) for contender in contenders}
-    lesions = {contender.name: _worth(contender, Level.LESION) for contender in contenders}
-    masses = {contender.name: _worth(contender, Level.IMAGE, with_masses) for contender in contenders}
-    mass_lesions = {contender.name: _worth(contender, Level.LESION, only_masses) for contender in contenders}
-    compared = {contender.name: _worth(contender, Level.IMAGE, with_birads) for contender in contenders}
+    images = {contender.name: _calibrated(contender, Level.IMAGE) for contender in contenders}
+    lesions = {contender.name: _calibrated(contender, Level.LESION) for contender in contenders}
+    masses = {contender.name: _calibrated(contender, Level.IMAGE, with_masses) for contender in contenders}
+    mass_lesions = {contender.name: _calibrated(contender, Level.LESION, only_masses) for contender in contenders}
+    compared = {contender.name: _calibrated(contender, Level.IMAGE, with_birads) for contender in contenders}
     read = next((contender.pooled for contender in contenders if with_birads(contender.pooled)), [])
     why = {contender.name: why_no_scores(contender.pooled) for contender in contenders}
     no_lesions = "No lesion has a pathology of its own."
@@ -250,17 +239,17 @@ def _classifiers(contenders: Sequence[Contender], draws: Draws) -> Section:
     return Section(
         "classifiers",
         "Classifiers",
-        f"{_POOLED} Lesions are scored by their true outlines; a classifier that looks at images alone gives them "
-        "its image's score. One whose image score depends on findings has none here, unless --base gives a detector "
-        "and a segmenter. The paper's rows are of masses.",
+        f"{_POOLED} Lesions are scored by their true outlines; a classifier whose input is the whole image gives them "
+        "the image's score. A classifier whose image score depends on findings has none here, unless --base gives a "
+        "detector and a segmenter. The paper's rows are of masses.",
         (
-            Table(
+            paper_table(
                 "A1",
                 "Malignant or not",
                 A1_COLUMNS,
-                (*decisions, *birads_rows(read, draws), *printed("A1", A1_COLUMNS)),
-                "paper A, Table 1",
-                notes=(CUT_NOTE, *BIRADS_NOTES),
+                [*decisions, *birads_rows(read, draws)],
+                [CUT_NOTE, *BIRADS_NOTES],
+                percent=False,
             ),
             *differences("A1-images", "Malignant or not, images", A1_COLUMNS, images, decision_difference, draws),
             *differences("A1-masses", "Malignant or not, masses", A1_COLUMNS, mass_lesions, decision_difference, draws),
@@ -272,17 +261,17 @@ def _classifiers(contenders: Sequence[Contender], draws: Draws) -> Section:
 
 
 def only_masses(observations: Sequence[Observation]) -> list[Observation]:
-    """The images with no other lesions than their masses."""
+    """The images, with only their masses as lesions."""
     return [
         replace(observation, lesions=tuple(lesion for lesion in observation.lesions if lesion.kind is FindingKind.MASS))
         for observation in observations
     ]
 
 
-def _worth(
+def _calibrated(
     contender: Contender, level: Level, chosen: Callable[[Sequence[Observation]], Sequence[Observation]] = tuple
 ) -> list[Scored]:
-    """Scores of all folds, each fold's by its own calibration."""
+    """Scores of all folds, calibrated by each fold's own calibration."""
     scored = scored_images if level is Level.IMAGE else scored_lesions
     return [
         score

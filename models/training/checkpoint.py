@@ -1,6 +1,6 @@
-"""Where a training stands, in one file that a kill cannot tear: tensors as safetensors, all else as JSON in its header.
+"""The state of a training in one file, written atomically: tensors as safetensors, all else as JSON in its header.
 
-No pickle: nothing in the file can run.
+No pickle: the file cannot contain code.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ _ABOUT = "training"
 
 
 class CheckpointError(UserError):
-    """A checkpoint cannot be gone on from; the message names the file, the cause and the cure."""
+    """The training cannot be continued from the checkpoint; the message names the file, the cause and the cure."""
 
 
 @dataclass
 class Course:
-    """How far a training has come.
+    """The progress of a training.
 
     Attributes:
-        epoch: epochs done.
-        best_epoch: the epoch (counted from 1) after which the best weights stood; None before the first figure.
-        best_figure: the deciding figure there.
-        history: one table an epoch: "epoch", "loss" (mean of each term), "validation" (figures; none where it was
-            not the time to look); None stands for what is not a number.
+        epoch: the number of finished epochs.
+        best_epoch: the epoch (counted from 1) with the best weights; None before the first validation.
+        best_figure: the deciding figure of that epoch.
+        history: one table per epoch: "epoch", "loss" (mean of each term), "validation" (figures; empty if there was no
+            validation in this epoch); None stands for NaN and infinity.
     """
 
     epoch: int = 0
@@ -46,7 +46,7 @@ class Course:
 
 @dataclass
 class Checkpoint:
-    """All that a training needs to go on as if it had never stopped.
+    """Everything that is needed to continue a training as if it had not been interrupted.
 
     Attributes:
         tensors: by group ("weights", "average", "best", "optimizer"), then by name.
@@ -59,10 +59,10 @@ class Checkpoint:
 
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint, digest: str) -> None:
-    """Puts it at `folder/checkpoint/training.safetensors`, whole or not at all.
+    """Writes it to `folder/checkpoint/training.safetensors` atomically.
 
     Args:
-        digest: of all that the training depends on (recipe, split, start weights).
+        digest: of everything that the training depends on (recipe, split, start weights).
     """
     about = {"digest": digest, "course": asdict(checkpoint.course), "scaler": checkpoint.scaler}
     flat = {
@@ -74,10 +74,10 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint, digest: str) -> None:
 
 
 def read_checkpoint(folder: Path, digest: str) -> Checkpoint | None:
-    """The checkpoint in `folder`; None where none was written yet.
+    """The checkpoint in `folder`; None if there is none.
 
     Raises:
-        CheckpointError: it is of another training (another recipe, split or start), or damaged.
+        CheckpointError: it belongs to another training (another recipe, split or start), or is damaged.
     """
     path = folder / FILE
     if not path.exists():
@@ -85,17 +85,17 @@ def read_checkpoint(folder: Path, digest: str) -> Checkpoint | None:
     try:
         with safe_open(path, framework="pt") as file:
             about = json.loads((file.metadata() or {})[_ABOUT])
-            flat = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is no mapping
+            flat = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is not a mapping
         found, course, scaler = about["digest"], Course(**about["course"]), about["scaler"]
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"{path} cannot be read as a checkpoint ({type(error).__name__}). "
-            "Begin anew with --restart, or give another folder."
+            "Start again with --restart, or give another folder."
         ) from error
     if found != digest:
         raise CheckpointError(
             f"{path} is of another training: its recipe, its split or its start weights differ. "
-            "Begin anew with --restart, or give another folder."
+            "Start again with --restart, or give another folder."
         )
     tensors: dict[str, dict[str, torch.Tensor]] = {}
     for name, tensor in flat.items():
@@ -105,11 +105,11 @@ def read_checkpoint(folder: Path, digest: str) -> Checkpoint | None:
 
 
 def _unshared(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """safetensors takes no two names for one piece of memory."""
+    """The tensors without shared memory, which safetensors does not allow."""
     seen: set[int] = set()
-    apart = {}
+    unshared = {}
     for name, tensor in tensors.items():
-        place = tensor.untyped_storage().data_ptr()
-        apart[name] = tensor.clone() if place in seen else tensor
-        seen.add(place)
-    return apart
+        address = tensor.untyped_storage().data_ptr()
+        unshared[name] = tensor.clone() if address in seen else tensor
+        seen.add(address)
+    return unshared

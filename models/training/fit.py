@@ -1,8 +1,8 @@
-"""The training loop: one for all kinds of model (see task.py). It goes on after a kill as if nothing had happened.
+"""The training loop for all kinds of models (see task.py). After a kill it continues from the last finished epoch.
 
-Randomness is seeded anew at the start of every epoch from the recipe's seed and the epoch's number, and each epoch ends
-with a checkpoint: on one machine's CPU, a training that was killed and started again gives the same weights, bit for
-bit, as one that was not. (On CUDA some kernels add in any order: the same figures, not the same bits.)
+The random generators are seeded at the start of every epoch from the recipe's seed and the epoch's number, and each epoch
+ends with a checkpoint: on the CPU of one machine, a training that was killed and started again gives the same weights bit
+for bit as one that was not. (On CUDA some kernels add in any order: the same figures, not the same bits.)
 """
 
 from __future__ import annotations
@@ -30,42 +30,42 @@ HISTORY = "history.json"
 
 
 class TrainingError(UserError):
-    """The training cannot go on; the message says why and what to change."""
+    """The training cannot continue; the message says why and what to change."""
 
 
 def fit(
     task: Task, recipe: FitRecipe, folder: Path, device: torch.device, progress: Progress, depends_on: str = ""
 ) -> nn.Module:
-    """Fits the task's network and gives back the best weights: the running average at the best validation figure.
+    """Trains the task's network and returns the best weights: the running average at the best validation figure.
 
     Writes into `folder`: checkpoint/ (after every epoch), tensorboard/ (loss terms, learning rate, validation figures),
-    and history.json at the end. Found there a checkpoint of the same training, it goes on from it; one that has ended
-    gives its weights back at once.
+    and history.json at the end. If the folder has a checkpoint of the same training, it continues from it; if that
+    training was finished, it returns its weights at once.
 
     Args:
-        task: what is trained, on what, judged by what.
-        recipe: how.
-        folder: this training's own; made where missing.
+        task: the network, its data, its loss and its validation.
+        recipe: the settings of the loop.
+        folder: of this training; created if missing.
         device: where to train.
-        progress: told after each step.
-        depends_on: names all else that the training depends on (recipe, split, start weights): a checkpoint that was
-            made from something else is refused.
+        progress: called after each step.
+        depends_on: identifies everything else that the training depends on (recipe, split, start weights): a checkpoint
+            with another value is refused.
 
     Returns:
-        The network in evaluation mode on `device`, nothing in it to be trained.
+        The network in evaluation mode on `device`; none of its parameters requires a gradient.
 
     Raises:
         CheckpointError: the folder's checkpoint is damaged or of another training.
-        TrainingError: there is nothing to train on, the loss is not a number, or the deciding figure never is one.
+        TrainingError: there is no training data, the loss is not finite, or the deciding figure is never finite.
     """
     if task.steps() < 1:
-        raise TrainingError("There is nothing to train on: no training picture can be used. Give more images.")
+        raise TrainingError("There is nothing to train on: no training image can be used. Give more images.")
     folder.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256(f"{recipe.model_dump_json()}\n{depends_on}".encode()).hexdigest()
     loop = _Loop(task, recipe, device)
     if (found := read_checkpoint(folder, digest)) is not None:
-        loop.take(found)
-    # What a killed epoch has written is dropped; steps are counted from 1.
+        loop.resume(found)
+    # TensorBoard's entries of an unfinished epoch are dropped; steps are counted from 1.
     with SummaryWriter(folder / "tensorboard", purge_step=loop.course.epoch * task.steps() + 1) as board:
         while not loop.ended:
             loop.epoch(progress, board)
@@ -73,34 +73,34 @@ def fit(
     write_durably(folder / HISTORY, (json.dumps(loop.course.history, indent=1) + "\n").encode())
     if loop.course.best_epoch is None:
         raise TrainingError(
-            f"No look at the validation patients gave a {task.figure} that is a number, so there are no best weights. "
+            f"No validation gave a {task.figure} that is a number, so there are no best weights. "
             "Give more validation images ([split] of the recipe)."
         )
     return loop.best_network()
 
 
 class _Loop:
-    """A training that stands at the end of an epoch."""
+    """The state of a training between two epochs."""
 
     def __init__(self, task: Task, recipe: FitRecipe, device: torch.device) -> None:
         self._task, self._recipe, self._device = task, recipe, device
         self._network = task.network.to(device)
         self._optimizer = _optimizer(task.parameter_groups(), recipe)
         self._average = copy.deepcopy(self._network).requires_grad_(False).eval()
-        self._best = _moving(self._network, self._average)
+        self._best = _changing(self._network, self._average)
         self._scaler = torch.amp.GradScaler(device.type, enabled=recipe.mixed_precision and device.type == "cuda")
         self.course = Course()
 
     @property
     def ended(self) -> bool:
-        """All epochs are done, or too many have gone by without a better figure."""
+        """Whether all epochs are done, or `patience` epochs have passed without a better figure (early stopping)."""
         course, patience = self.course, self._recipe.patience
         waited = course.epoch - (course.best_epoch or 0)
-        tired = patience is not None and waited >= patience and self._is_looked_at()
-        return tired or course.epoch >= self._recipe.epochs
+        stops_early = patience is not None and waited >= patience and self._is_validated()
+        return stops_early or course.epoch >= self._recipe.epochs
 
     def epoch(self, progress: Progress, board: SummaryWriter) -> None:
-        """One epoch, and where it is time a look at the validation patients."""
+        """Trains one epoch, and validates if this epoch is to be validated."""
         recipe, course, steps = self._recipe, self.course, self._task.steps()
         torch.manual_seed(recipe.seed * 1_000_003 + course.epoch)
         self._network.train()
@@ -116,7 +116,7 @@ class _Loop:
             board.add_scalar("learning_rate", recipe.learning_rate * factor, done)
             progress(done, total, self._progress_text(terms["sum"]))
         course.epoch += 1
-        figures = self._validate() if self._is_looked_at() else {}
+        figures = self._validate() if self._is_validated() else {}
         for name, value in figures.items():
             board.add_scalar(f"validation/{name}", value, done)
         means = {name: value / steps for name, value in sums.items()}
@@ -145,35 +145,35 @@ class _Loop:
         average_into(self._average, self._network, kept)
         return {"sum": value, **terms}
 
-    def _is_looked_at(self) -> bool:
+    def _is_validated(self) -> bool:
         epoch, recipe = self.course.epoch, self._recipe
         return epoch % recipe.validate_every == 0 or epoch == recipe.epochs
 
     def _validate(self) -> dict[str, float]:
-        """The figures of the running average; keeps its weights where they are the best so far. A deciding figure that
-        is not a number, as where the validation patients have nothing to measure it on, is never the best."""
+        """The figures of the running average; stores its weights if they are the best so far. A deciding figure that is
+        not finite (the validation patients have no data for it) is never the best."""
         with torch.no_grad():
             figures = self._task.validate(_settled(self._average))
         figure, course = figures[self._task.figure], self.course
         if math.isfinite(figure) and (course.best_figure is None or figure > course.best_figure):
             course.best_epoch, course.best_figure = course.epoch, figure
-            self._best = _moving(self._network, self._average)
+            self._best = _changing(self._network, self._average)
         return figures
 
     def _progress_text(self, loss: float) -> str:
         course, figure = self.course, self._task.figure
         so_far = "" if course.best_figure is None else f", best {figure} {course.best_figure:.3f}"
-        looks = [line["validation"] for line in course.history if line["validation"]]
-        if looks and looks[-1][figure] is None:
+        validations = [line["validation"] for line in course.history if line["validation"]]
+        if validations and validations[-1][figure] is None:
             so_far += f", the last {figure} is not a number"
         return f"epoch {self.course.epoch + 1} of {self._recipe.epochs}, loss {loss:.3f}{so_far}"
 
     def checkpoint(self) -> Checkpoint:
-        """Where it stands. Frozen weights are left out: they are the start's."""
+        """The current state. Frozen weights are left out: they do not change."""
         state = self._optimizer.state_dict()["state"]
         tensors = {
-            "weights": _moving(self._network, self._network),
-            "average": _moving(self._network, self._average),
+            "weights": _changing(self._network, self._network),
+            "average": _changing(self._network, self._average),
             "best": self._best,
             "optimizer": {
                 f"{number}/{name}": value
@@ -184,8 +184,8 @@ class _Loop:
         }
         return Checkpoint(self.course, tensors, self._scaler.state_dict())
 
-    def take(self, checkpoint: Checkpoint) -> None:
-        """Goes on from there."""
+    def resume(self, checkpoint: Checkpoint) -> None:
+        """Sets the state to that of the checkpoint."""
         self.course = checkpoint.course
         _put(self._network, checkpoint.tensors["weights"])
         _put(self._average, checkpoint.tensors["average"])
@@ -205,7 +205,7 @@ class _Loop:
 
 
 def _numbers(values: Mapping[str, float]) -> dict[str, float | None]:
-    """As JSON can hold them: None for what is not a number."""
+    """The values for JSON: None for NaN and infinity."""
     return {name: value if math.isfinite(value) else None for name, value in values.items()}
 
 
@@ -221,15 +221,15 @@ def _optimizer(groups: list[dict[str, Any]], recipe: FitRecipe) -> torch.optim.O
             return torch.optim.SGD(scaled, recipe.learning_rate, momentum=0.9, nesterov=True, weight_decay=decay)
 
 
-def _moving(trained: nn.Module, values: nn.Module) -> dict[str, Tensor]:
-    """Copies, on the CPU, of all in `values` that training moves: what `trained` does not hold frozen, and buffers."""
+def _changing(trained: nn.Module, values: nn.Module) -> dict[str, Tensor]:
+    """Copies on the CPU of all tensors of `values` that training changes: parameters not frozen in `trained`, buffers."""
     frozen = {name for name, parameter in trained.named_parameters() if not parameter.requires_grad}
     return {name: tensor.cpu().clone() for name, tensor in values.state_dict().items() if name not in frozen}
 
 
 def _settled(network: nn.Module) -> nn.Module:
-    """Ready to read after its weights were changed from outside: timm's TinyViT keeps a table made of them, which only
-    a change of mode throws away."""
+    """The network, ready for inference after a change of its weights: timm's TinyViT caches a table computed from them,
+    which only a change of mode clears."""
     return network.train().eval()
 
 

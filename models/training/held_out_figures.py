@@ -1,4 +1,4 @@
-"""A freshly trained part on the held-out patients: the few figures that stand in the bundle's card.
+"""Measures a newly trained part on the held-out patients: the few figures that are stored in the bundle.
 
 `mammo-node evaluate` measures everything else.
 """
@@ -32,14 +32,14 @@ _OVERLAPS = ("Dice", "IoU", "boundary IoU")
 def measure(
     kind: str, bundle: Bundle, test: Sequence[Case], folder: Path, device: torch.device, progress: Progress
 ) -> tuple[dict[str, Any], list[str]]:
-    """The figures of one part, by its weights as they stand in the bundle.
+    """The figures of one part, with its weights as stored in the bundle.
 
     Args:
-        folder: for what each image showed; what an earlier call left there is forgotten.
+        folder: for the results of each image; results of an earlier call are deleted.
 
     Returns:
-        counts (whole numbers) and figures: value, low and high end of the 95 % interval, bootstrap by patient
-        (the value alone where the patients are too few); and a sentence for what could not be measured.
+        Counts (integers) and figures: value, low and high end of the 95 % interval, bootstrap by patient (only the value
+        if there are too few patients); and a sentence for each figure that could not be measured.
     """
     shutil.rmtree(folder, ignore_errors=True)
     try:
@@ -65,14 +65,14 @@ def measure(
 
 
 def is_interval(value: object) -> bool:
-    """Whether it is a figure, with its interval where it has one, and not a count."""
+    """Whether it is a figure (with or without an interval), and not a count."""
     return isinstance(value, list)
 
 
 def _rows(
     kind: str, seen: Sequence[Observation], calibrations: Mapping[Level, Calibration]
 ) -> list[tuple[Row, list[str]]]:
-    """Rows of the evaluation's tables, and what each of their figures is called."""
+    """Rows of the evaluation's tables, and the names of their figures in the bundle."""
     draws = Draws()
     match kind:
         case "detector":

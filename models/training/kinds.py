@@ -1,4 +1,4 @@
-"""What can be trained: the three kinds of model, and what each of them offers the training frame."""
+"""The three kinds of models that can be trained, and the functions by which the training code uses them."""
 
 from __future__ import annotations
 
@@ -24,10 +24,9 @@ class Kind:
     Attributes:
         model: the recipe's table [model].
         settings: the recipe's table [task].
-        prepare: makes the task of a recipe, training cases, validation cases, start weights (None: random ones) and
-            device.
-        part: gives, of a network that was trained by a recipe, the architecture's name and settings as bundle.toml
-            has them.
+        prepare: makes the task from a recipe, training cases, validation cases, start weights (None: random ones) and
+            a device.
+        part: takes a trained network and its recipe; returns the architecture's name and settings for bundle.toml.
     """
 
     model: type[BaseModel]
@@ -59,7 +58,7 @@ def _classifier() -> Kind:
 KINDS: Mapping[str, Callable[[], Kind]] = MappingProxyType(
     {"detector": _detector, "segmenter": _segmenter, "classifier": _classifier}
 )
-"""What can be trained, by its name in a recipe. Each imports its library when it is called, and not before."""
+"""By the name in a recipe. Each function imports its library only when it is called."""
 
 
 def recipe_of(kind: str, source: str | Path) -> Recipe:

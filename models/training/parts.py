@@ -1,4 +1,4 @@
-"""From a recipe and images to what a bundle stores of a part."""
+"""Trains a part of a bundle from a recipe and images."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from models.training.task import Choosing
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """A part that was trained.
+    """A trained part.
 
     Attributes:
         architecture: a name in models/catalog.py.
         settings: keyword arguments of the architecture's `load`.
-        weights: as a bundle stores them.
+        weights: the state dict as stored in a bundle.
     """
 
     architecture: str
@@ -42,14 +42,14 @@ def fit_part(
     progress: Progress,
     depends_on: str,
 ) -> Fitted:
-    """Trains a part; goes on where an earlier call was killed.
+    """Trains a part; continues a training that was killed.
 
     Args:
-        train: images to learn from.
+        train: training images.
         validation: images that choose the best epoch.
-        start: weights to start from; None for random ones.
-        folder: of the checkpoint; made where missing.
-        depends_on: changes with whatever the weights depend on.
+        start: start weights; None for random ones.
+        folder: of the checkpoint; created if missing.
+        depends_on: identifies everything that the weights depend on.
 
     Raises what `models.training.runs.train` raises.
     """

@@ -1,10 +1,10 @@
-"""Recipes: every number a training run depends on, in a TOML file, so that it can be repeated.
+"""Recipes: every number that a training depends on, in a TOML file, so that the training can be repeated.
 
-A recipe says nothing of the data: those are given on the command line. It may be `like = "…"` another one (a file
-beside it, or one that ships) and say only what differs. Its tables: [split] how images are held out, [fit] how the
-weights are fitted, [model] the network, [task] pictures, loss and batches, [calibration]. What stands in [model] and
-[task] is checked by the kind's own module (`task.py` in models/training/detector, segmenter and classifier: their
-`Model` and `TaskSettings`).
+A recipe does not name the data: they are given on the command line. With `like = "…"` it inherits from another recipe (a
+file in the same folder, or a shipped one) and states only the differences. Its tables: [split] how images are held out,
+[fit] how the weights are fitted, [model] the network, [task] augmentation, loss and batches, [calibration]. [model] and
+[task] are checked by the kind's own models (`Model` and `TaskSettings` in models/training/detector, segmenter and
+classifier).
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ Share = Annotated[float, Field(gt=0, lt=0.5)]
 Chance = Annotated[float, Field(ge=0, le=1)]
 
 Progress = Callable[[int, int, str], None]
-"""Called with the steps done, the steps there are, and a line on how it goes."""
+"""Called with the number of steps done, the total number of steps, and a line of text on the progress."""
 
 
 class RecipeError(UserError):
-    """The recipe cannot be used; the message names the file, the keys and what is wrong with each."""
+    """The recipe cannot be used; the message names the file, the keys and the fault of each."""
 
 
 class RecipeTable(BaseModel):
-    """A table of a recipe: unknown keys are refused, and nothing changes once it is read."""
+    """A table of a recipe: unknown keys are refused, and it is immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -41,11 +41,11 @@ class SplitRecipe(RecipeTable):
     """How images are held out; the same for every part of a bundle.
 
     Attributes:
-        scheme: "patient": drawn by patient, stratified; "official": the sides that the publishers gave;
-            "paper": 20 % for the test, then 80/20 of the rest (Guo, Cai and Dungey), by patient.
-        test: share of the images that the figures are measured on.
-        validation: share of the images that chooses the best epoch and calibrates.
-        seed: of the draw.
+        scheme: "patient": random by patient, stratified; "official": the publishers' split; "paper": 20 % for the test,
+            then 80/20 of the rest (Guo, Cai and Dungey), by patient.
+        test: share of the images that are used for the test.
+        validation: share of the images that are used to choose the best epoch and to calibrate.
+        seed: of the random split.
     """
 
     scheme: Literal["patient", "official", "paper"] = "patient"
@@ -58,20 +58,21 @@ class FitRecipe(RecipeTable):
     """How weights are fitted.
 
     Attributes:
-        epochs: passes over the training pictures, at most.
+        epochs: the largest number of epochs.
         optimizer: AdamW, Adam, or SGD with Nesterov momentum 0.9.
-        learning_rate: the highest; a parameter group has its `lr_scale` of it.
-        warmup: steps over which the rate rises from nothing to its highest.
-        schedule: "cosine": down to a hundredth at the last step; "step": times `step_factor` after every `step_epochs`
+        learning_rate: the highest; each parameter group multiplies it by its `lr_scale`.
+        warmup: steps over which the rate rises linearly from 0 to its highest.
+        schedule: "cosine": decay to a hundredth at the last step; "step": times `step_factor` after every `step_epochs`
             epochs; "constant".
         weight_decay: the optimizer's.
-        average: how much of the running average of the weights each step keeps, (1 + step) / (10 + step) at most; 0:
-            the last weights stand for it.
-        mixed_precision: bfloat16 on a CPU, float16 with scaled gradients on CUDA, where that is enough.
-        patience: end where a look at the validation patients brings no better figure for so many epochs; None: never.
-        validate_every: so many epochs lie between two looks at the validation patients; the last is looked at too.
-        largest_gradient: gradients are cut to this norm; None: never.
-        seed: of the first weights, the order and the augmentations.
+        average: decay of the running average of the weights (EMA), (1 + step) / (10 + step) at most; 0: the current
+            weights are used instead of an average.
+        mixed_precision: bfloat16 on a CPU, float16 with scaled gradients on CUDA, in operations for which it is exact
+            enough.
+        patience: early stopping after this many epochs without a better validation figure; None: never.
+        validate_every: epochs from one validation to the next; the last epoch is always validated.
+        largest_gradient: gradients are clipped to this norm; None: never.
+        seed: of the initial weights, the order and the augmentation.
     """
 
     epochs: int = Field(ge=1)
@@ -91,16 +92,17 @@ class FitRecipe(RecipeTable):
 
 
 class CalibrationRecipe(RecipeTable):
-    """How a classifier's scores become probabilities (see `models/training/calibration/fitting.py`).
+    """How a classifier's scores are converted to probabilities (see `models/training/calibration/fitting.py`).
 
     Attributes:
-        method: "platt" (slope and offset on the logit), "temperature" (slope alone: a score of 0.5 means the
+        method: "platt" (slope and offset on the logit), "temperature" (only a slope: a score of 0.5 gets the
             prevalence), "isotonic", or "none".
-        least: fewer cases of either sort than this calibrate nothing, and the training says so.
-        folds: as many more trainings, each of which scores the patients that it was not shown (at least 3; see
-            `models/training/calibration/cross_fitting.py`); 0: the validation patients calibrate.
-        composed: for sets of single views: an image stands for its breast, and exams are put together from the breasts
-            of two patients (see `models/training/calibration/composing.py`).
+        least: the least number of malignant and of other cases for a calibration; with fewer there is none, and the
+            training reports it.
+        folds: the number of additional trainings, each of which scores the patients that were not used in it (at least
+            3; see `models/training/calibration/cross_fitting.py`); 0: the validation patients are used.
+        composed: for sets of single views: an image's score is used for its breast, and exams are composed from the
+            breasts of two patients (see `models/training/calibration/composing.py`).
     """
 
     method: Literal["platt", "temperature", "isotonic", "none"] = "platt"
@@ -110,7 +112,7 @@ class CalibrationRecipe(RecipeTable):
 
 
 class _Tables(RecipeTable):
-    """A recipe's file before its kind is asked."""
+    """The tables of a recipe's file, with [model] and [task] not yet checked."""
 
     kind: str
     split: SplitRecipe = SplitRecipe()
@@ -122,13 +124,13 @@ class _Tables(RecipeTable):
 
 @dataclass(frozen=True)
 class Recipe:
-    """A recipe that was read and checked.
+    """A recipe, read and checked.
 
     Attributes:
-        name: its file's name without the ending.
+        name: its file's name without the extension.
         kind: "detector", "segmenter" or "classifier".
-        model: the network, as the kind's `Model` says.
-        task: pictures, loss and batches, as the kind's `TaskSettings` says.
+        model: the network: the kind's `Model`.
+        task: augmentation, loss and batches: the kind's `TaskSettings`.
     """
 
     name: str
@@ -141,23 +143,23 @@ class Recipe:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of everything it says but its name, hexadecimal."""
+        """SHA-256 of its content without its name, hexadecimal."""
         tables = (self.split, self.fit, self.model, self.task, self.calibration)
-        said = "\n".join((self.kind, *(table.model_dump_json() for table in tables)))
-        return hashlib.sha256(said.encode()).hexdigest()
+        content = "\n".join((self.kind, *(table.model_dump_json() for table in tables)))
+        return hashlib.sha256(content.encode()).hexdigest()
 
 
 def read_recipe(source: str | Path, kind: str, model: type[BaseModel], task: type[BaseModel]) -> Recipe:
     """Reads and checks a recipe.
 
     Args:
-        source: a TOML file, or the name of a recipe that ships ("detector").
-        kind: what is to be trained.
+        source: a TOML file, or the name of a shipped recipe ("detector").
+        kind: the kind of model to train.
         model: checks [model].
         task: checks [task].
 
     Raises:
-        RecipeError: the file is missing, is no TOML, is for another kind, or a key is missing, unknown or out of range.
+        RecipeError: the file is missing, not TOML or for another kind, or a key is missing, unknown or out of range.
     """
     path, tables = _tables(source)
     if tables.kind != kind:
@@ -174,10 +176,10 @@ def read_recipe(source: str | Path, kind: str, model: type[BaseModel], task: typ
 
 
 def kind_of(source: str | Path) -> str:
-    """What a recipe says it trains.
+    """The kind of model that a recipe trains.
 
     Raises:
-        RecipeError: the file is missing, is no TOML or no recipe.
+        RecipeError: the file is missing, not TOML or not a recipe.
     """
     return _tables(source)[1].kind
 
@@ -185,35 +187,35 @@ def kind_of(source: str | Path) -> str:
 def _tables(source: str | Path) -> tuple[Path, _Tables]:
     path = find_recipe(source)
     try:
-        return path, _Tables.model_validate(_said(path))
+        return path, _Tables.model_validate(_content(path))
     except OSError as error:
-        raise RecipeError(f"{path} cannot be read: {error.strerror}. Ship with the node: {_listed()}.") from error
+        raise RecipeError(f"{path} cannot be read: {error.strerror}. Shipped recipes: {_listed()}.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path} is not TOML: {error}.") from error
     except ValidationError as error:
         raise RecipeError(f"{path} is not a recipe: {_faults(error)}.") from error
 
 
-def _said(path: Path) -> dict[str, Any]:
-    """The file's tables, put over those of the recipe that it is `like`."""
-    said = tomllib.loads(path.read_text(encoding="utf-8"))
-    other = said.pop("like", None)
-    if other is None:
-        return said
-    neighbour = path.with_name(f"{other}.toml")
-    under = _said(neighbour if neighbour.is_file() and neighbour != path else find_recipe(str(other)))
-    own = {name: {**under.get(name, {}), **value} if isinstance(value, dict) else value for name, value in said.items()}
-    return {**under, **own}
+def _content(path: Path) -> dict[str, Any]:
+    """The file's tables; keys that it does not have are inherited from the recipe named by `like`."""
+    own = tomllib.loads(path.read_text(encoding="utf-8"))
+    parent = own.pop("like", None)
+    if parent is None:
+        return own
+    neighbour = path.with_name(f"{parent}.toml")
+    base = _content(neighbour if neighbour.is_file() and neighbour != path else find_recipe(str(parent)))
+    merged = {key: {**base.get(key, {}), **value} if isinstance(value, dict) else value for key, value in own.items()}
+    return {**base, **merged}
 
 
 def find_recipe(source: str | Path) -> Path:
-    """The file of a recipe that ships, by its name, or of one's own, by its path."""
+    """The file of a shipped recipe, given by name, or of a user's recipe, given by path."""
     named = _SHIPPED / f"{source}.toml"
     return named if named.is_file() and not Path(source).is_file() else Path(source)
 
 
 def shipped_recipes() -> list[str]:
-    """The names of the recipes that come with the node."""
+    """The names of the recipes that ship with the node."""
     return sorted(path.stem for path in _SHIPPED.glob("*.toml"))
 
 

@@ -1,4 +1,4 @@
-"""A training from recipe and cases to a bundle's part, with its split, its calibration and its figures."""
+"""A complete training: split, fit, calibration, and evaluation of a part, which is put into a bundle."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ from models.training.recipe import Progress, Recipe, SplitRecipe
 from models.types.words import counted
 
 LICENCE = "AGPL-3.0-or-later"
-"""Of weights that are trained here: the project's, which is that of the libraries they are trained with."""
+"""Of weights that are trained here: the project's, which is that of the libraries used in training."""
 
 CALIBRATION_GONE = (
-    "The calibration and the classifier's figures were of the part that was replaced and are gone: scores imply no "
-    "probability until the classifier is trained anew in this bundle."
+    "The calibration and the classifier's figures belonged to the replaced part and were removed: scores give no "
+    "probability until the classifier is trained again in this bundle."
 )
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What came of it.
+    """The result of a training.
 
     Attributes:
         figures: on the held-out patients; see `measure`.
-        notes: what a person should know: what was not calibrated, what could not be measured.
+        notes: sentences for the user: what was not calibrated, what could not be measured.
     """
 
     bundle: Bundle
@@ -68,29 +68,29 @@ def train(
     base: Bundle | None = None,
     measured: bool = True,
 ) -> Trained:
-    """Trains a part and puts it into the bundle in `out`; goes on where an earlier call was killed.
+    """Trains a part and puts it into the bundle in `out`; continues a training that was killed.
 
-    Beside the bundle, `out/training/KIND` holds split.json, left-out.json, figures.json, the checkpoint, the history
-    and TensorBoard's files. Figures are measured on the test patients by the weights as they are stored.
+    In addition to the bundle, `out/training/KIND` holds split.json, left-out.json, figures.json, the checkpoint, the
+    history and TensorBoard's files. Figures are measured on the test patients with the weights as stored.
 
     Args:
-        recipe: every number of it.
+        recipe: all settings of the training.
         cases: the images.
-        out: the bundle's folder; made where missing.
-        start: weights to start from; None for random ones.
+        out: the bundle's folder; created if missing.
+        start: start weights; None for random ones.
         device: where to train.
         progress: called after each step.
-        split: who is held out; None: as the recipe says.
-        restart: forget what an earlier call has reached.
-        base: where a new bundle's other parts come from; see `put_part`.
-        measured: whether the part is measured on the test patients, and the figures go into the bundle.
+        split: None: the recipe's split.
+        restart: delete the results of earlier calls.
+        base: the source of a new bundle's other parts; see `put_part`.
+        measured: whether the part is evaluated on the test patients, and the figures are stored in the bundle.
 
     Raises:
-        SplitError: the images cannot be split as the recipe says.
-        DatasetError: an image cannot be read, or there is nothing to learn from.
+        SplitError: the images cannot be split as the recipe requires.
+        DatasetError: an image cannot be read, or there is no training data.
         StartError: the start weights do not fit.
         CheckpointError: `out` holds a checkpoint of another training.
-        TrainingError: the loss is not a number.
+        TrainingError: the loss is not finite.
         BundleError: `out` holds a bundle that cannot be read.
     """
     split = split or make_split(recipe.split, cases.cases)
@@ -98,18 +98,39 @@ def train(
     if restart:
         shutil.rmtree(folder, ignore_errors=True)
     depends_on = _digest(recipe, split, start)
-    if (known := _known(folder, out, recipe.kind, depends_on, measured)) is not None:
-        return known
+    if (finished := _finished(folder, out, recipe.kind, depends_on, measured)) is not None:
+        return finished
     folder.mkdir(parents=True, exist_ok=True)
     split.write(folder / "split.json")
     _write(folder / "left-out.json", [asdict(left_out) for left_out in cases.left_out])
 
     train_cases, validation, test = sides(cases.cases, split)
     fitted = fit_part(recipe, train_cases, validation, start, folder, device, progress, depends_on)
+    others = other_parts(out, base)
     calibration, notes = _calibration(
-        recipe, cases, fitted, validation, test, start, folder, device, progress, depends_on, other_parts(out, base)
+        recipe, cases, fitted, validation, test, start, folder, device, progress, depends_on, others
     )
-    part = NewPart(
+    part = _new_part(recipe, fitted, train_cases, start, calibration)
+    bundle, figures = put_part(out, part, base), None
+    if others.calibration and recipe.kind != "classifier" and not bundle.calibration:
+        notes.append(CALIBRATION_GONE)
+    if measured:
+        figures, unmeasured = measure(recipe.kind, bundle, test, folder / "observed", device, progress)
+        notes += unmeasured
+        bundle = put_part(out, replace(part, figures=figures))
+    _write(folder / "figures.json", {"depends_on": depends_on, "figures": figures, "notes": notes})
+    return Trained(bundle, figures or {}, tuple(notes))
+
+
+def _new_part(
+    recipe: Recipe,
+    fitted: Fitted,
+    train_cases: Sequence[Case],
+    start: Path | None,
+    calibration: Mapping[Level, Calibration],
+) -> NewPart:
+    """The trained part for the bundle, without figures."""
+    return NewPart(
         role=recipe.kind,
         weights=fitted.weights,
         architecture=fitted.architecture,
@@ -119,16 +140,6 @@ def train(
         largest_lesion=largest_lesion(train_cases) if recipe.kind == "detector" else None,
         calibration=calibration,
     )
-    was_calibrated = bool(other_parts(out, base).calibration)
-    bundle, figures = put_part(out, part, base), None
-    if was_calibrated and recipe.kind != "classifier" and not bundle.calibration:
-        notes.append(CALIBRATION_GONE)
-    if measured:
-        figures, unmeasured = measure(recipe.kind, bundle, test, folder / "observed", device, progress)
-        notes += unmeasured
-        bundle = put_part(out, replace(part, figures=figures))
-    _write(folder / "figures.json", {"depends_on": depends_on, "figures": figures, "notes": notes})
-    return Trained(bundle, figures or {}, tuple(notes))
 
 
 def _calibration(
@@ -144,24 +155,24 @@ def _calibration(
     depends_on: str,
     others: Bundle,
 ) -> tuple[dict[Level, Calibration], list[str]]:
-    """A classifier's calibration by what its recipe says, with what a person should know; none of other parts.
+    """A classifier's calibration as its recipe requires, with sentences for the user; empty for other parts.
 
     Args:
-        others: the bundle whose detector and segmenter the scores are read with.
+        others: the bundle whose detector and segmenter are used to score.
     """
-    asked = recipe.calibration
-    if recipe.kind != "classifier" or asked.method == "none":
+    settings = recipe.calibration
+    if recipe.kind != "classifier" or settings.method == "none":
         return {}, []
-    reads = load_pipeline(others, device, recipe.fit.mixed_precision)
-    if asked.folds:
-        tested = {patient for case in test for patient in case.patients}
-        untested = [case for case in cases.cases if tested.isdisjoint(case.patients)]
-        scored = out_of_fold(recipe, untested, reads, start, folder / "calibration", device, progress, depends_on)
+    pipeline = load_pipeline(others, device, recipe.fit.mixed_precision)
+    if settings.folds:
+        test_patients = {patient for case in test for patient in case.patients}
+        not_test = [case for case in cases.cases if test_patients.isdisjoint(case.patients)]
+        scored = out_of_fold(recipe, not_test, pipeline, start, folder / "calibration", device, progress, depends_on)
     else:
-        scored = scored_by(fitted, recipe, reads, validation, device)
-    calibration, notes = calibrate(scored, asked)
-    if asked.composed and Level.IMAGE in calibration:
-        calibration |= calibrate_composed(scored, Method(asked.method))
+        scored = scored_by(fitted, recipe, pipeline, validation, device)
+    calibration, notes = calibrate(scored, settings)
+    if settings.composed and Level.IMAGE in calibration:
+        calibration |= calibrate_composed(scored, Method(settings.method))
     return calibration, notes
 
 
@@ -177,10 +188,10 @@ def train_folds(
     restart: bool = False,
     base: Bundle | None = None,
 ) -> list[Trained]:
-    """As many trainings as folds of patients, each tested on its own fold: `out/fold-1`, `out/fold-2`, ….
+    """Cross-validation: one training per fold of patients, each tested on its own fold: `out/fold-1`, `out/fold-2`, ….
 
-    Writes `out/folds.json` with each fold's figures, their mean and their standard deviation. Folds that are done are
-    not done again. Raises what `train` raises.
+    Writes `out/folds.json` with each fold's figures, their mean and their standard deviation. Finished folds are not
+    repeated. Raises what `train` raises.
     """
     splits = folds(cases.cases, count, recipe.split.seed)
     done: list[Trained] = []
@@ -200,7 +211,7 @@ def train_folds(
 
 @contextmanager
 def naming(what: str) -> Iterator[None]:
-    """Puts `what` (a recipe's fold) before the message of a UserError."""
+    """Prefixes the message of a UserError with `what` (the recipe and fold)."""
     try:
         yield
     except UserError as error:
@@ -208,7 +219,7 @@ def naming(what: str) -> Iterator[None]:
 
 
 def fold_summary(done: Sequence[Trained]) -> dict[str, dict[str, float]]:
-    """Mean and standard deviation (of a sample) over the folds of every figure that all of them have."""
+    """Mean and sample standard deviation over the folds, of every figure that all folds have."""
     shared = set.intersection(
         *({name for name, figure in fold.figures.items() if is_interval(figure)} for fold in done)
     )
@@ -217,10 +228,10 @@ def fold_summary(done: Sequence[Trained]) -> dict[str, dict[str, float]]:
 
 
 def make_split(recipe: SplitRecipe, cases: Sequence[Case]) -> Split:
-    """The split that the recipe asks for.
+    """The recipe's split.
 
     Raises:
-        SplitError: the images cannot be split so.
+        SplitError: the images cannot be split like this.
     """
     match recipe.scheme:
         case "patient":
@@ -232,14 +243,14 @@ def make_split(recipe: SplitRecipe, cases: Sequence[Case]) -> Split:
 
 
 def _digest(recipe: Recipe, split: Split, start: Path | None) -> str:
-    """Changes with whatever the weights depend on."""
+    """Digest of everything that the weights depend on: recipe, split and start weights."""
     weights = hashlib.sha256(start.read_bytes()).hexdigest() if start is not None and start.is_file() else ""
-    said = json.dumps([recipe.digest, asdict(split), weights], sort_keys=True)
-    return hashlib.sha256(said.encode()).hexdigest()
+    content = json.dumps([recipe.digest, asdict(split), weights], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
-def _known(folder: Path, out: Path, kind: str, depends_on: str, measured: bool) -> Trained | None:
-    """What an earlier call has brought to its end, where the bundle still holds it."""
+def _finished(folder: Path, out: Path, kind: str, depends_on: str, measured: bool) -> Trained | None:
+    """The result of an earlier, finished call, if the bundle still holds it."""
     path = folder / "figures.json"
     if not path.is_file() or not (out / CARD).is_file():
         return None
@@ -252,12 +263,12 @@ def _known(folder: Path, out: Path, kind: str, depends_on: str, measured: bool) 
 
 
 def _training_data(recipe: Recipe, cases: Sequence[Case], start: Path | None) -> str:
-    """What it learned from, for the card."""
+    """The description of the training data for the bundle."""
     sets = ", ".join(f"{count} of {name}" for name, count in sorted(Counter(case.dataset for case in cases).items()))
     patients = len({case.patient for case in cases})
-    began = f", from the weights in {start.name}" if start is not None else ""
+    from_start = f", from the weights in {start.name}" if start is not None else ""
     images = f"{counted(len(cases), 'image')} of {counted(patients, 'patient')}"
-    return f"{images} ({sets}), by the recipe {recipe.name}{began}."
+    return f"{images} ({sets}), by the recipe {recipe.name}{from_start}."
 
 
 def _write(path: Path, content: Any) -> None:

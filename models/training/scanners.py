@@ -1,4 +1,4 @@
-"""Simulates how another scanner, film or archive would store a picture. All random numbers come from `draw`."""
+"""Simulates the grey scale, resolution and noise of another scanner, film or archive. Random numbers come from `draw`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 _GAMMA = 1.8
-"""From 1/1.8 to 1.8."""
+"""The gamma is drawn from 1/1.8 to 1.8."""
 _WINDOW = 0.12
-"""How far, of the whole range of greys, either end of the contrast window moves."""
+"""Largest shift of each end of the contrast window, as a share of the range of greys."""
 _COARSER = (0.4, 0.9)
 _BLUR_PX = (0.4, 1.4)
 _SHARPER = (0.3, 1.5)
@@ -18,12 +18,12 @@ _JPEG_QUALITY = (45, 95)
 
 
 def relit(pixels: NDArray[np.float32], draw: np.random.Generator, strength: float = 1.0) -> NDArray[np.float32]:
-    """Other gamma and contrast window; now and then coarser, blurred or sharpened, noisy, or through JPEG.
+    """Changes gamma and contrast window; at random also resolution, blur or sharpness, noise, and JPEG artefacts.
 
     Args:
         pixels: rows × columns, float32 in 0..1.
-        draw: where every number comes from.
-        strength: 0 changes nothing; 1 as far as the numbers of this module say.
+        draw: the source of random numbers.
+        strength: 0: no change; 1: the ranges and probabilities of this module.
 
     Returns:
         The same shape and range.
@@ -31,21 +31,21 @@ def relit(pixels: NDArray[np.float32], draw: np.random.Generator, strength: floa
     if strength == 0:
         return pixels
 
-    def now(chance: float) -> bool:
-        return bool(draw.random() < chance * strength)
+    def happens(probability: float) -> bool:
+        return bool(draw.random() < probability * strength)
 
     pixels = np.power(pixels, np.float32(_GAMMA ** (strength * draw.uniform(-1, 1))))
     dark, bright = np.array((0, 1)) + _WINDOW * strength * draw.uniform(-1, 1, 2)
     pixels = ((pixels - dark) / (bright - dark)).clip(0, 1).astype(np.float32)
-    if now(0.3):
+    if happens(0.3):
         pixels = _coarser(pixels, draw.uniform(*_COARSER))
-    if now(0.25):
+    if happens(0.25):
         pixels = _blurred(pixels, draw.uniform(*_BLUR_PX))
-    elif now(0.25):
+    elif happens(0.25):
         pixels = pixels + np.float32(draw.uniform(*_SHARPER)) * (pixels - _blurred(pixels, draw.uniform(1, 2)))
-    if now(0.5):
+    if happens(0.5):
         pixels = pixels + _noise(pixels.shape, draw)
-    if now(0.4):
+    if happens(0.4):
         pixels = _through_jpeg(pixels, int(draw.integers(*_JPEG_QUALITY)))
     return pixels.clip(0, 1).astype(np.float32)
 
@@ -61,7 +61,7 @@ def _blurred(pixels: NDArray[np.float32], spread_px: float) -> NDArray[np.float3
 
 
 def _noise(shape: tuple[int, ...], draw: np.random.Generator) -> NDArray[np.float32]:
-    """Grain: independent from pixel to pixel, as a detector's, or in clumps, as a film's."""
+    """Noise: independent per pixel, like a detector's, or spatially correlated, like film grain."""
     grain = draw.standard_normal(shape, dtype=np.float32)
     if draw.random() < 0.5:
         grain = _blurred(grain, 1.0) * np.float32(3)

@@ -1,4 +1,4 @@
-"""Takes weights over that others made for other pictures."""
+"""Loads pretrained weights of another training into a network."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ def take_start(
     """Copies every tensor whose name and shape fit into the network.
 
     Args:
-        network: takes them.
+        network: the network to load them into.
         start: tensors by name.
-        source: where they are from, for the message.
-        new: whether the network's tensor of a name is not expected of a start: it is copied where it fits, not counted.
+        source: their file, for the message.
+        new: whether the network's tensor of this name is optional in start weights: it is copied if it fits, but not
+            counted.
 
     Returns:
         The share of the network's other numbers that were copied, 0.5..1.
 
     Raises:
-        StartError: it is less than half: these are weights of another network. Nothing was copied.
+        StartError: the share is less than half: the weights belong to another network. Nothing was copied.
     """
     own = network.state_dict()
     fitting = {name: tensor for name, tensor in start.items() if name in own and own[name].shape == tensor.shape}

@@ -1,4 +1,4 @@
-"""What every training loop here does alike: the learning rate's course and the running average of the weights."""
+"""The learning rate's schedule and the running average of the weights."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _LAST = 0.01
 
 
 def rate_factor(recipe: FitRecipe, step: int, steps_an_epoch: int) -> float:
-    """What share of its highest the learning rate has at a step (counted from 0 over the whole training), 0..1.
+    """The learning rate at a step (counted from 0 over the whole training), as a share of its highest value, 0..1.
 
-    A straight rise over the warm-up, then the recipe's schedule.
+    A linear rise over the warm-up, times the recipe's schedule.
     """
     rise = min(1.0, (step + 1) / recipe.warmup) if recipe.warmup else 1.0
     match recipe.schedule:
@@ -31,16 +31,16 @@ def rate_factor(recipe: FitRecipe, step: int, steps_an_epoch: int) -> float:
 
 
 def kept_of_average(recipe: FitRecipe, step: int) -> float:
-    """How much of the running average stays at a step (counted from 0 over the whole training), 0..1.
+    """The decay of the running average at a step (counted from 0 over the whole training), 0..1.
 
-    The recipe's share, but less at the beginning: the first weights, often random ones, are soon forgotten.
+    The recipe's value, but less at the beginning, so that the initial, often random weights lose their influence soon.
     """
     return min(recipe.average, (1 + step) / (10 + step))
 
 
 @torch.no_grad()
 def average_into(running: nn.Module, network: nn.Module, keep: float) -> None:
-    """Moves the running average of the weights a step towards the network's; counters are copied, frozen ones left."""
+    """Updates the running average with the network's weights; integer buffers are copied, frozen parameters skipped."""
     frozen = {name for name, parameter in network.named_parameters() if not parameter.requires_grad}
     means = running.state_dict()
     for name, new in network.state_dict().items():

@@ -1,11 +1,11 @@
-"""What a breast and an exam are worth, learnt from images that stand alone.
+"""Calibrates the scores of breasts and exams on single images.
 
-A set of single views has no exam whose highest score could be measured, and the calibration of an image does not hold
-for an exam: the highest of two breasts is high more often, whatever the patient has. So exams are put together from the
-breasts of two patients, at most one of them malignant. The views of one breast are taken to agree: a breast is worth
-what its image is. The node takes the highest of two views that agree but roughly, hence what it says of breasts and
-exams is rather too high than too low. (Views taken to be independent would part the malignant breasts from the others
-better than one view does, and make a calibration of it that is too sure.)
+In a data set of single views no exam's score (the highest of its breasts) can be measured, and the calibration of images
+is wrong for exams: the highest of two scores is higher, also in healthy patients. So exams are composed from the breasts
+of two patients, at most one of them malignant. The views of one breast are assumed to have the same score: a breast gets
+its image's score. The node takes the highest of two views, which agree only roughly, so its probabilities for breasts and
+exams are too high rather than too low. (If the views were assumed to be independent, the composed breasts would be easier
+to separate than real ones, and the calibration would be overconfident.)
 """
 
 from __future__ import annotations
@@ -18,18 +18,19 @@ from models.training.calibration.fitting import ScoredCase, fit_calibration
 
 
 def calibrate_composed(scored: Sequence[ScoredCase], method: Method) -> dict[Level, Calibration]:
-    """Calibrations of breasts and exams; their cases are the images that they were put together from.
+    """Calibrations of breasts and exams; their number of cases is the number of images.
 
     Args:
-        scored: of it the images, which are of both sorts, malignant and not.
+        scored: only its images are used; there must be malignant and other ones.
+        method: of the calibration.
     """
-    images = [scored_exam for scored_exam in scored if scored_exam.level is Level.IMAGE]
-    found = {level: fit_calibration(level, composed(images, level), method) for level in (Level.BREAST, Level.EXAM)}
-    return {level: replace(one, cases=len(images)) for level, one in found.items() if one is not None}
+    images = [case for case in scored if case.level is Level.IMAGE]
+    fitted = {level: fit_calibration(level, composed(images, level), method) for level in (Level.BREAST, Level.EXAM)}
+    return {level: replace(found, cases=len(images)) for level, found in fitted.items() if found is not None}
 
 
 def composed(images: Sequence[ScoredCase], level: Level) -> list[ScoredCase]:
-    """Every image as its breast; or with every other one that is not malignant, as an exam of two breasts."""
+    """Each image as a breast; or each pair of an image and another one that is not malignant, as an exam."""
     if level is Level.BREAST:
         return [replace(image, level=level) for image in images]
     others = [image for image in images if not image.malignant]

@@ -1,9 +1,9 @@
-"""Scores of patients whom a classifier has not learned from, though it has learned from nearly all.
+"""Cross-fitting: out-of-fold scores of nearly all patients, for the calibration of a classifier.
 
-Validation patients are few. By cross-fitting every patient who is not a test patient counts: the classifier is trained
-again without a fold of them, which it then reads (as scikit-learn's CalibratedClassifierCV(ensemble=False) does it). A
-calibration of all these scores stands for the classifier that ships. Those held out look on while they are held out:
-where a recipe lets validation patients choose the epoch, the scores are a little too well off.
+There are few validation patients. With cross-fitting every patient who is not a test patient is used: for each fold, the
+classifier is trained again without it and then scores it (as in scikit-learn's CalibratedClassifierCV(ensemble=False)). A
+calibration of all these scores is used for the classifier that ships. A fold is the validation set of its own training:
+if the recipe chooses the best epoch by it, the scores are slightly too good.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ def out_of_fold(
     progress: Progress,
     depends_on: str,
 ) -> list[ScoredCase]:
-    """What `recipe.calibration.folds` classifiers say, each of the patients that it has not learned from.
+    """The scores of `recipe.calibration.folds` classifiers, each on the patients that it was not trained on.
 
     Args:
-        cases: of no test patient.
-        pipeline: whose detector and segmenter they read with.
-        start: weights to start from; None for random ones.
-        folder: for the checkpoints; made where missing.
-        depends_on: changes with whatever the weights depend on.
+        cases: without test patients.
+        pipeline: its detector and segmenter are used.
+        start: start weights; None for random ones.
+        folder: for the checkpoints; created if missing.
+        depends_on: identifies everything that the weights depend on.
 
     Raises what `models.training.runs.train` raises.
     """
@@ -62,7 +62,7 @@ def out_of_fold(
 def scored_by(
     fitted: Fitted, recipe: Recipe, pipeline: Pipeline, cases: Sequence[Case], device: torch.device
 ) -> list[ScoredCase]:
-    """What a classifier says of these cases in place of the pipeline's: see `scoring.scores`."""
+    """The scores of these cases (see `scoring.scores`), with the pipeline's classifier replaced by the fitted one."""
     mixed = recipe.fit.mixed_precision
     classifier = adapter_of(fitted.architecture, fitted.weights, fitted.settings, device, mixed)
     return scores(replace(pipeline, classifier=classifier), cases)

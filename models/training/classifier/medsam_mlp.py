@@ -20,19 +20,19 @@ from models.training.classifier.recipe import TaskSettings
 from models.training.classifier.samples import dealt, moved_as, relit_as
 
 _AT_ONCE = 4
-"""Pictures that go through the encoder together when nothing is learnt from them."""
+"""Batch size of the encoder in validation."""
 _KEPT: Mapping[Tuned, str] = {"frozen": "read", "decoder": "embedding", "all": "picture"}
-"""What of an image stays the same while so much is trained: see `Seen`."""
+"""The latest intermediate result that does not change during training, by the tuned parts: see `Seen`."""
 Batch = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """An image as far as it can be worked out before training.
+    """An image, processed as far as possible before training.
 
     Attributes:
-        kept: float16: its picture, side × side; where the encoder is frozen and pictures are not changed its embedding,
-            256 × 64 × 64; where nothing but the perceptron learns what that reads, a row of numbers.
+        kept: float16: the network's input, side × side; if the encoder is frozen and there is no augmentation, the
+            embedding, 256 × 64 × 64; if only the perceptron is trained, the perceptron's input, a vector.
         malignant: the label.
     """
 
@@ -41,10 +41,10 @@ class Seen:
 
 
 class MedSamMlpTask:
-    """See `models.training.task.Task`. A batch is what was kept of the images, and their labels.
+    """See `models.training.task.Task`. A batch has `Seen.kept` of some images, and their labels.
 
-    A frozen encoder sees each picture once, before training, unless the recipe changes pictures. Embeddings for the
-    decoder take 2 MB an image. The figure "auc" is the images', malignant against the rest.
+    A frozen encoder runs once per image, before training, unless the recipe has augmentation. Embeddings for the decoder
+    take 2 MB per image. The figure "auc" is that of the images, malignant against the rest.
     """
 
     figure = "auc"
@@ -87,7 +87,7 @@ class MedSamMlpTask:
             yield torch.from_numpy(np.stack(kept)), torch.tensor([int(sample.malignant) for sample in some])
 
     def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, float]]:
-        """Cross-entropy of the two classes. Twice the smoothing is spread over both: each label is that far off."""
+        """Cross-entropy of the two classes. torch spreads `label_smoothing` over both classes: hence the factor 2."""
         assert isinstance(network, MedSamMlp)
         device = next(network.parameters()).device
         logits = network.score(self._read(network, batch[0].to(device), self._train_from))
@@ -117,7 +117,7 @@ class MedSamMlpTask:
 
 @torch.no_grad()
 def _seen(network: MedSamMlp, cases: Sequence[Case], what: str, device: torch.device) -> list[Seen]:
-    """The cases whose label is known and fair."""
+    """The cases with a known and fair label."""
     seen = []
     for case in cases:
         if not case.label_is_fair or case.pathology is None:
@@ -131,10 +131,10 @@ def _seen(network: MedSamMlp, cases: Sequence[Case], what: str, device: torch.de
 
 
 def start_from(network: MedSamMlp, start: Path) -> None:
-    """A whole network of this kind, or MedSAM's (LiteMedSAM's) alone.
+    """Loads a whole network of this kind, or only MedSAM (LiteMedSAM).
 
     Raises:
-        StartError: it is neither.
+        StartError: the weights are neither.
     """
     weights = read_start(start)
     whole = any(name.startswith("mlp.") for name in weights)

@@ -1,4 +1,4 @@
-"""What a classifier's recipe says in [model] and [task]."""
+"""The tables [model] and [task] of a classifier's recipe."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from models.training.recipe import Chance, RecipeTable
 from models.types.reading import FindingKind
 
 Augmentation = Literal["none", "turn-and-flip", "strong"]
-"""How training pictures are changed: not at all; turned and mirrored left to right (Guo, Cai and Dungey); or as other
-scanners and other hands would have made them (`models/training/augment.py`)."""
+"""Augmentation of the training images: none; rotated and mirrored left to right (Guo, Cai and Dungey); or also scaled,
+shifted, and with another scanner's grey scale (`models/training/augment.py`, `scanners.py`)."""
 
 
 class EfficientNetModel(RecipeTable):
     """EfficientNet (see `models/classifiers/efficient_net.py`).
 
     Attributes:
-        dropout: share of the pooled features left out in training.
+        dropout: share of the pooled features that is set to 0 in training.
         For the others see `models.classifiers.efficient_net.Settings`.
     """
 
@@ -54,7 +54,7 @@ class MedSamMlpModel(RecipeTable):
     def _decoder_is_read(self) -> MedSamMlpModel:
         if self.tuned == "decoder" and self.reads == "embedding":
             raise ValueError(
-                'the embedding does not pass the decoder, which cannot learn then: set reads = "tokens" or "upscaled"'
+                'the embedding does not pass the decoder, which would not be trained: set reads = "tokens" or "upscaled"'
             )
         return self
 
@@ -67,17 +67,17 @@ class TaskSettings(RecipeTable):
     """[task].
 
     Attributes:
-        batch: pictures of each sort a step.
-        kinds: lesions of these kinds alone are learned from and judge, and of the images those that show one: the rows
-            of Guo, Cai and Dungey's Table 1 are of masses. Empty: all of them, and images without a lesion.
+        batch: images per step, and lesions per step.
+        kinds: only lesions of these kinds, and images that show one, are used for training and validation: the rows of
+            Guo, Cai and Dungey's Table 1 are about masses. Empty: all of them, and images without a lesion.
         augmentation: see above.
-        balanced: half of each batch is malignant, drawn with replacement; False: every picture once an epoch.
-        smoothing: labels are this far from 0 and 1: a biopsy is surer than a network of a few hundred pictures.
-        backbone_rate: what was trained before learns at this share of the heads' learning rate.
-        ellipses: share of outlines that are shown as the ellipse in their box: where benign lesions were drawn with
-            another tool than malignant ones, the hand gives the label away.
-        normal_pieces: pieces of normal breasts, in the shapes of lesions, stand in for a detector's false positives.
-        assumed_spacing_mm: mm a pixel of digital images without a spacing (anatomy/film.py); enters radiomics alone.
+        balanced: half of each batch is malignant, drawn with replacement; False: every image once per epoch.
+        smoothing: label smoothing: labels are this far from 0 and 1, against overconfidence with few images.
+        backbone_rate: the learning rate of pretrained parts, as a share of that of the heads.
+        ellipses: share of outlines that are replaced by the ellipse in their box: if benign lesions were drawn with
+            another tool than malignant ones, the style of the outline would reveal the label.
+        normal_pieces: add pieces of normal breasts, in the shapes of lesions, as examples of a detector's false positives.
+        assumed_spacing_mm: mm per pixel of digital images without a spacing (anatomy/film.py); used only by radiomics.
     """
 
     batch: int = Field(default=32, ge=2)

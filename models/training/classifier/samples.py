@@ -1,8 +1,8 @@
-"""Pictures that a classifier learns from and is judged by, read once and kept.
+"""A classifier's training and validation samples, read once and kept in memory.
 
-A set may give labels away by what is no sign of disease (in CDD-CESM every MLO image and every image of 512 pixels is
-malignant). Hence whole images are learnt from, and anything is judged by, where `Case.label_is_fair` alone. Lesions of
-the other images are learnt from, since benign ones would be too few otherwise, but all are seen through one frame.
+In some data sets properties that are not signs of disease reveal the label (in CDD-CESM every MLO image and every 512-pixel
+image is malignant). So training on whole images, and all validation, use only images with `Case.label_is_fair`. Lesions of
+the other images are used for training, because there would be too few otherwise; all are cut from frames of the same size.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from models.training.scanners import relit
 from models.types.region import Box
 
 _ROUND = 8
-"""Frame pixels kept round a lesion, so that blur and JPEG act on it as they would in the frame."""
+"""Margin around a lesion in frame pixels, so that blur and JPEG have the same effect as in the whole frame."""
 _TURN_DEGREES = 30.0
-"""Either way; the paper says "random rotation" and no more."""
+"""Largest rotation in both directions; the paper says only "random rotation"."""
 _TRIES = 20
 
 
 class Labelled(Protocol):
-    """Anything whose label is known."""
+    """A sample with a label."""
 
     @property
     def malignant(self) -> bool:
@@ -44,12 +44,12 @@ Sample = TypeVar("Sample", bound=Labelled)
 
 @dataclass(frozen=True, eq=False)
 class ImageSample:
-    """A whole breast, with one of its lesions' radiomics where those are used.
+    """A whole breast, with the radiomics of one of its lesions if radiomics are used.
 
     Attributes:
-        case: its case's name; an image with several lesions has a sample for each.
+        case: its case's name; with radiomics, an image with several lesions has one sample per lesion.
         pixels: its frame, float16 to save memory.
-        malignant: the label: the lesion's where there is one, else the breast's.
+        malignant: the label: the lesion's if there are radiomics of one, else the breast's.
         texture: radiomics (`models.radiomics.texture.LENGTH`); None without them or without a lesion.
     """
 
@@ -64,10 +64,10 @@ class LesionSample:
     """A lesion, or a piece of normal breast in a lesion's shape.
 
     Attributes:
-        pixels: the part of the frame that holds it, a little larger.
-        drawn: the lesion in it; the whole box where nobody outlined it.
+        pixels: the part of the frame around it, with a margin.
+        drawn: its mask in `pixels`; the whole box if only a box was drawn.
         malignant: the label.
-        outlined: somebody did.
+        outlined: whether its outline was drawn.
     """
 
     pixels: NDArray[np.float32]
@@ -78,7 +78,7 @@ class LesionSample:
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """All of them, with the frames of breasts that are known to have no lesion."""
+    """The samples, and the frames of breasts without lesions (`normal`)."""
 
     images: tuple[ImageSample, ...] = ()
     lesions: tuple[LesionSample, ...] = ()
@@ -87,7 +87,7 @@ class Samples:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is to be read: see `read_samples`."""
+    """The samples to read: see `read_samples`."""
 
     images: bool
     lesions: bool
@@ -97,7 +97,7 @@ class Wanted:
 
 
 def read_samples(cases: Sequence[Case], wanted: Wanted) -> Samples:
-    """Reads the cases' pixels and outlines. A case or lesion whose pathology is not known is passed over.
+    """Reads the cases' pixels and outlines. Cases and lesions of unknown pathology are skipped.
 
     Raises:
         DatasetError: a file cannot be read.
@@ -137,7 +137,7 @@ def read_samples(cases: Sequence[Case], wanted: Wanted) -> Samples:
 
 
 def pieces(samples: Samples, draw: np.random.Generator) -> list[LesionSample]:
-    """Pieces of normal breasts in the shapes of the lesions: half as many as malignant lesions outnumber the others."""
+    """Pieces of normal breasts in the shapes of lesions: half the surplus of malignant lesions over the others."""
     outnumbering = sum(1 if lesion.malignant else -1 for lesion in samples.lesions)
     if not samples.normal:
         return []
@@ -150,14 +150,14 @@ def pieces(samples: Samples, draw: np.random.Generator) -> list[LesionSample]:
 
 
 def dealt(samples: Sequence[Sample], count: int, balanced: bool, draw: np.random.Generator) -> Iterator[list[Sample]]:
-    """Batches of `count` without end.
+    """An infinite series of batches of `count` samples.
 
     Args:
-        samples: of both sorts, malignant and other, where `balanced`.
-        count: of a batch.
-        balanced: half of each batch (or one more) is malignant, drawn with replacement; False: all, in a new order each
-            time they have been dealt.
-        draw: where the order comes from.
+        samples: if `balanced`, with malignant and other ones.
+        count: the batch size.
+        balanced: half of each batch (rounded up) is malignant, drawn with replacement; False: all samples in turn, in a
+            new random order each time.
+        draw: the source of random numbers.
     """
     if balanced:
         sorts = [
@@ -175,7 +175,7 @@ def dealt(samples: Sequence[Sample], count: int, balanced: bool, draw: np.random
 
 
 def as_ellipse(lesion: LesionSample) -> LesionSample:
-    """The lesion, drawn as the ellipse in its box."""
+    """The lesion, its mask replaced by the ellipse in its box."""
     drawn = np.zeros_like(lesion.drawn)
     if (box := Box.around(lesion.drawn)) is not None:
         drawn[box.slices] = _ellipse(box.height, box.width)
@@ -183,12 +183,12 @@ def as_ellipse(lesion: LesionSample) -> LesionSample:
 
 
 def relit_as(pixels: NDArray[np.float32], how: Augmentation, draw: np.random.Generator) -> NDArray[np.float32]:
-    """Simulates another scanner's grey scale, where the recipe asks for strong augmentation."""
+    """Simulates another scanner's grey scale, if the augmentation is "strong"."""
     return relit(pixels, draw) if how == "strong" else pixels
 
 
 def moved_as(pixels: NDArray[np.float32], how: Augmentation, draw: np.random.Generator) -> NDArray[np.float32]:
-    """The picture, turned, mirrored or moved, as the recipe's augmentation says."""
+    """The image with the geometric changes of this augmentation."""
     match how:
         case "strong":
             return moved(Picture(pixels, (), ()), draw).pixels
@@ -216,14 +216,14 @@ def _cut(pixels: NDArray[np.float32], drawn: NDArray[np.bool_], malignant: bool,
 
 
 def _ellipse(rows: int, columns: int) -> NDArray[np.bool_]:
-    """The ellipse that fills a box of so many rows and columns."""
+    """The mask of the ellipse that fills a box of this size."""
     down, across = np.ogrid[:rows, :columns]
     inside = ((2 * down + 1 - rows) / rows) ** 2 + ((2 * across + 1 - columns) / columns) ** 2 <= 1
     return np.asarray(inside, dtype=np.bool_)
 
 
 def _placed(shape: NDArray[np.bool_], breast: NDArray[np.bool_], draw: np.random.Generator) -> NDArray[np.bool_]:
-    """A lesion's shape somewhere in another breast: of some random places the one where most of it is breast."""
+    """A lesion's mask moved to another breast: of some random positions, the one with the most breast in it."""
     rows, columns = np.flatnonzero(shape.any(axis=1)), np.flatnonzero(shape.any(axis=0))
     cut = shape[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     best, most = np.zeros_like(breast), -1

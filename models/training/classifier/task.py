@@ -1,4 +1,4 @@
-"""Trains a classifier of malignancy: which kinds there are, and what the training frame asks of any of them."""
+"""Trains a classifier of malignancy: makes the `Task` of each kind of classifier."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def prepare(
 
     Args:
         recipe: its `model` is a `Model`, its `task` a `TaskSettings`.
-        train: images to learn from.
-        validation: images that choose the best epoch; of them those whose label is fair.
+        train: training images.
+        validation: images that choose the best epoch; only those with a fair label are used.
         start: ImageNet weights of the backbone, MedSAM's weights, or those of an earlier training; None: random ones.
-        device: where frozen encoders embed the pictures.
+        device: where frozen encoders embed the images.
 
     Raises:
-        DatasetError: an image cannot be read, or there are not both sorts, malignant and other.
+        DatasetError: an image cannot be read, or there are not both malignant and other samples.
         StartError: the start weights do not fit.
     """
     if kinds := recipe.task.kinds:
@@ -68,25 +68,25 @@ def _efficient_net(
     start: Path | None,
     seed: int,
 ) -> EfficientNetTask:
-    _, said = _as_in_the_bundle(model)
-    seen = Settings(**said)
+    _, in_bundle = _as_in_the_bundle(model)
+    inputs = Settings(**in_bundle)
     wanted = Wanted(
-        images=seen.sees_images,
-        lesions=seen.sees_lesions,
+        images=inputs.sees_images,
+        lesions=inputs.sees_lesions,
         frame_px=model.frame_px,
-        radiomics=Radiomics(seen.regions) if seen.uses_radiomics else None,
+        radiomics=Radiomics(inputs.regions) if inputs.uses_radiomics else None,
         assumed_spacing_mm=settings.assumed_spacing_mm,
     )
-    learnt = read_samples(train, wanted)
-    judged = read_samples([case for case in validation if case.label_is_fair], wanted)
-    task = EfficientNetTask(model, settings, learnt, judged, start, seed)
-    if seen.sees_images:
-        _both("training images", [image.malignant for image in learnt.images])
-        _both("validation images", [image.malignant for image in judged.images])
-    if seen.sees_lesions:
+    train_samples = read_samples(train, wanted)
+    validation_samples = read_samples([case for case in validation if case.label_is_fair], wanted)
+    task = EfficientNetTask(model, settings, train_samples, validation_samples, start, seed)
+    if inputs.sees_images:
+        _both("training images", [image.malignant for image in train_samples.images])
+        _both("validation images", [image.malignant for image in validation_samples.images])
+    if inputs.sees_lesions:
         _both("training lesions", [lesion.malignant for lesion in task.lesions])
-        if not seen.sees_images:
-            _both("validation lesions", [lesion.malignant for lesion in judged.lesions])
+        if not inputs.sees_images:
+            _both("validation lesions", [lesion.malignant for lesion in validation_samples.lesions])
     return task
 
 
@@ -110,9 +110,10 @@ def _medsam_mlp(
 
 
 def _both(what: str, malignant: Sequence[bool]) -> None:
-    """Raises DatasetError where there is but one sort."""
+    """Raises DatasetError if there are not both malignant and other samples."""
     if len(set(malignant)) != 2:
         raise DatasetError(
-            f"The {what} are not of both sorts: {sum(malignant)} malignant and {len(malignant) - sum(malignant)} other "
-            "whose label is fair. Give more images, or another share to that side ([split] of the recipe)."
+            f"The {what} must include malignant and other ones, but there are {sum(malignant)} malignant and "
+            f"{len(malignant) - sum(malignant)} other ones with a fair label. Give more images, or change the shares of "
+            "the split ([split] of the recipe)."
         )

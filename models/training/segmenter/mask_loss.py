@@ -1,4 +1,4 @@
-"""Losses of drawn masks: Dice and cross-entropy, of all places or of the least sure ones."""
+"""Losses of masks: Dice and cross-entropy, of all pixels or of the most uncertain ones."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from torch.nn import functional
 _POINTS = 112 * 112
 _OVERSAMPLED = 3
 _UNSURE = 0.75
-"""HQ-SAM's sampling (Ke et al., NeurIPS 2023, as published: 112² points, three times as many looked at, three quarters
-of them the least sure), which is PointRend's (Kirillov et al., CVPR 2020, section 3.1)."""
+"""HQ-SAM's sampling (Ke et al., NeurIPS 2023: 112² points from three times as many candidates, three quarters of them the
+most uncertain), which is PointRend's (Kirillov et al., CVPR 2020, section 3.1)."""
 
 
 def dice_and_cross_entropy(logits: Tensor, drawn: Tensor) -> tuple[Tensor, Tensor]:
@@ -26,12 +26,12 @@ def dice_and_cross_entropy(logits: Tensor, drawn: Tensor) -> tuple[Tensor, Tenso
 
 
 def uncertain_points(logits: Tensor, drawn: Tensor, points: int = _POINTS) -> tuple[Tensor, Tensor]:
-    """Logits and truth (masks × points each) at places drawn by torch's own randomness, most of them unsure ones.
+    """Logits and truth (masks × points each) at random points (torch's global generator), most of them uncertain ones.
 
     Args:
-        logits: masks × rows × columns; a place is the less sure the nearer its logit is to 0.
+        logits: masks × rows × columns; a point is more uncertain the closer its logit is to 0.
         drawn: masks × rows × columns, 0..1.
-        points: how many a mask.
+        points: the number per mask.
     """
     unsure = int(points * _UNSURE)
     with torch.no_grad():
@@ -49,6 +49,6 @@ def uncertain_points(logits: Tensor, drawn: Tensor, points: int = _POINTS) -> tu
 
 
 def _at(pictures: Tensor, places: Tensor) -> Tensor:
-    """Values of N × rows × columns at N × P × 2 places (x, y in 0..1): N × P."""
+    """Values of maps (N × rows × columns) at points (N × P × 2; x, y in 0..1): N × P."""
     sampled = functional.grid_sample(pictures[:, None], places[:, :, None] * 2 - 1, align_corners=False)
     return sampled[:, 0, :, 0]

@@ -1,4 +1,4 @@
-"""What a segmenter's recipe says in [model] and [task]."""
+"""The tables [model] and [task] of a segmenter's recipe."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Model(RecipeTable):
 
     Attributes:
         architecture: a segmenter's name in models/catalog.py.
-        settings: what bundle.toml gives its `load`: which network, and how a lesion is shown and prompted.
+        settings: its settings as in bundle.toml, such as crop and prompt.
     """
 
     architecture: str = "lite-medsam"
@@ -26,13 +26,13 @@ class TaskSettings(RecipeTable):
     """Views, loss and batches.
 
     Attributes:
-        batch: lesions a step.
-        trained: the parts that learn; the others stay as they started.
-        loss: "dice+bce", of all pixels; "uncertain-points", the same of 112² points that are mostly the least sure
-            ones (HQ-SAM's).
-        token_only: HQ-SAM and MLSAM: the loss sees the new token's mask alone, as HQ-SAM was trained. The validation
-            and the node see SAM's logits added to it, unless [model.settings] says `hq_token_only`.
-        views: of each lesion, made once before the training.
+        batch: lesions per step.
+        trained: the parts that are trained; the others are frozen.
+        loss: "dice+bce": of all pixels; "uncertain-points": the same of 112² points, mostly the most uncertain ones
+            (HQ-SAM's).
+        token_only: for HQ-SAM and MLSAM: the loss uses only the new token's mask, as in HQ-SAM's training. Validation
+            and the node add SAM's logits to it, unless [model.settings] has `hq_token_only`.
+        views: augmented views per lesion, made once before the training.
         jitter: a box's sides are moved by up to this share of its height and width.
         assumed_spacing_mm: of digital images without a spacing (models/anatomy/film.py).
     """

@@ -1,11 +1,10 @@
 """Trains a segmenter: the `Task` of every prompted network, on any data set whose lesions are outlined.
 
-Which parts learn is the recipe's choice (`trained`): MedSAM's mask decoder, or all of it (Guo, Cai and Dungey);
-HQ-SAM's and MLSAM's additions alone, with all of SAM frozen (Ke et al., "Segment Anything in High Quality", NeurIPS
-2023, section 4; Chen, Liu and Wang, 3.2). While the image encoder is frozen, every view is embedded once and
-kept.
+The recipe's `trained` names the trained parts: MedSAM's mask decoder, or all of MedSAM (Guo, Cai and Dungey); only
+HQ-SAM's and MLSAM's additions, with all of SAM frozen (Ke et al., "Segment Anything in High Quality", NeurIPS 2023,
+section 4; Chen, Liu and Wang, 3.2). If the image encoder is frozen, every view is embedded once and kept in memory.
 
-What is learnt from is in views.py.
+views.py makes the training data.
 """
 
 from __future__ import annotations
@@ -64,7 +63,7 @@ class Segmenting:
             yield [self._views[number] for number in order[first : first + self._task.batch]]
 
     def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, float]]:
-        with _token_alone(network, self._task.token_only):
+        with _only_new_token(network, self._task.token_only):
             logits, drawn = self._logits(network, batch)
         if self._task.loss == "uncertain-points":
             logits, drawn = uncertain_points(logits, drawn)
@@ -72,7 +71,7 @@ class Segmenting:
         return dice + entropy, {"dice": dice.item(), "cross entropy": entropy.item()}
 
     def validate(self, network: nn.Module) -> dict[str, float]:
-        """ "dice" and "iou": means over the validation lesions, prompted by their own boxes, at the logits' size."""
+        """ "dice" and "iou": means over the validation lesions, with their true boxes as prompts, at the logits' size."""
         overlaps = []
         for first in range(0, len(self._validation), self._task.batch):
             logits, drawn = self._logits(network, self._validation[first : first + self._task.batch])
@@ -94,7 +93,7 @@ class Segmenting:
         index = torch.tensor([shown.index(view.shown) for view in batch], device=device)
         boxes = torch.stack([view.box for view in batch]).to(device)
         points = torch.stack([view.point for view in batch]).to(device)
-        # As in reading (models/segmenters/prompted.py): half precision is too coarse for positions of boxes.
+        # As at inference (models/segmenters/prompted.py): half precision is not exact enough for positions of boxes.
         with torch.autocast(device.type, enabled=False):
             logits = network.decode(
                 embedded,
@@ -112,8 +111,8 @@ class Segmenting:
 
 
 @contextmanager
-def _token_alone(network: Any, wanted: bool) -> Iterator[None]:
-    """HQ-SAM's or MLSAM's network draws the new token's mask alone while this lasts, where it is wanted."""
+def _only_new_token(network: Any, wanted: bool) -> Iterator[None]:
+    """Within this context, and if wanted, HQ-SAM's or MLSAM's network returns only the new token's mask."""
     if not wanted:
         yield
         return
@@ -131,14 +130,14 @@ def prepare(
 
     Args:
         recipe: with `Model` and `TaskSettings` as its tables.
-        train: images to learn from; lesions without an outline are passed over.
-        validation: images to be judged by; the same.
-        start: weights to start from, which may lack the additions; None for random ones.
+        train: training images; lesions without an outline are skipped.
+        validation: validation images; the same.
+        start: start weights, which may lack the additions; None for random ones.
         device: where the views are embedded.
 
     Raises:
         DatasetError: a case cannot be read, or no lesion is outlined.
-        StartError: the start weights do not fit, or the network lacks what [task] names.
+        StartError: the start weights do not fit, or the network lacks a part that [task] names.
     """
     model: Model = recipe.model
     task: TaskSettings = recipe.task
@@ -146,7 +145,7 @@ def prepare(
     try:
         network, prompts = untrained(model.architecture, model.settings)
     except (TypeError, ValueError, KeyError) as error:
-        raise StartError(f"The recipe {recipe.name} asks for no network there is: {error}.") from error
+        raise StartError(f"The recipe {recipe.name} names an unknown network or setting: {error}.") from error
     _check(network, model.architecture, task)
     if start is not None:
         try:
@@ -158,25 +157,25 @@ def prepare(
     network.to(device).eval()
     draw = np.random.default_rng(recipe.fit.seed)
     views = read_views(network, prompts, task, train, device, draw)
-    judged = read_views(network, prompts, task, validation, device, None)
-    for name, some in (("training", views), ("validation", judged)):
+    validation_views = read_views(network, prompts, task, validation, device, None)
+    for name, some in (("training", views), ("validation", validation_views)):
         if not some:
             raise DatasetError(f"No lesion of a {name} image is outlined. Give a data set with masks.")
-    return Segmenting(network.cpu(), prompts, task, recipe.fit, views, judged)
+    return Segmenting(network.cpu(), prompts, task, recipe.fit, views, validation_views)
 
 
 def _check(network: PromptedNet, architecture: str, task: TaskSettings) -> None:
-    """Raises StartError where the network lacks what [task] names."""
+    """Raises StartError if the network lacks a part that [task] names."""
     parts = network.parts()
     lacking = [name for name in task.trained if not parts[name]]
     if lacking or not task.trained:
         there = ", ".join(name for name, parameters in parts.items() if parameters)
-        wrong = f"has no {' and no '.join(lacking)}" if lacking else "would learn nothing"
+        wrong = f"has no {' and no '.join(lacking)}" if lacking else "would not be trained"
         raise StartError(f"{architecture} {wrong}: give [task] trained some of {there}.")
     if task.token_only and not hasattr(network, "hq_token_only"):
-        raise StartError(f"{architecture} has no token beside SAM's: take token_only out of the recipe's [task].")
+        raise StartError(f"{architecture} has only SAM's tokens: remove token_only from the recipe's [task].")
 
 
 def part(network: nn.Module, recipe: Recipe) -> tuple[str, dict[str, Any]]:
-    """The architecture's name and settings, as bundle.toml has them."""
+    """The architecture's name and settings, as written to bundle.toml."""
     return recipe.model.architecture, dict(recipe.model.settings)

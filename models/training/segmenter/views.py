@@ -1,9 +1,9 @@
-"""What a segmenter learns from and is judged by: each lesion, prompted as a detector would, in a part of its image.
+"""A segmenter's training and validation data: each lesion in a crop of its image, with the prompt of a detector's box.
 
-Views are mirrored, turned by right angles and relit, their boxes moved a little; everything else is done by the code
-that reads (`prompts_of`, the network's `picture`). They stay in memory for the whole training, which is why lesions in
-the same part of an image share it, greys are kept once and not for three channels, and a frozen encoder's embeddings
-are kept in half precision.
+Views are augmented: mirrored, rotated by right angles, with another grey scale and jittered boxes; everything else is done
+by the code of inference (`prompts_of`, the network's `picture`). They stay in memory for the whole training. To save
+memory, lesions in the same crop share it, greys are kept once instead of for three channels, and a frozen encoder's
+embeddings are kept in half precision.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ from models.types.region import Box, Mask
 
 _EMBEDDED_AT_ONCE = 4
 _FINER = 2
-"""Views are relit at so many times the network's resolution: what is finer is lost to it anyway."""
+"""The grey scale of views is changed at this multiple of the network's resolution; finer details are lost anyway."""
 
 
 @dataclass(frozen=True, eq=False)
 class Shown:
-    """A part of an image, turned and relit, as the network is shown it. Lesions that are seen in it share it.
+    """An augmented crop of an image as the network's input. Lesions in the same crop share it.
 
     Attributes:
-        content: its greys (one of 1 × rows × columns, as `Picture.shrink` gives them) or, from a frozen encoder, its
-            embedding (each of 1 × …). In half precision.
+        content: its greys (one tensor of 1 × rows × columns, from `Picture.shrink`) or, with a frozen encoder, its
+            embedding (tensors of 1 × …). In half precision.
     """
 
     content: Embedded
@@ -46,13 +46,13 @@ class Shown:
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """One lesion as the network is shown it.
+    """One lesion with its prompt and its true mask.
 
     Attributes:
-        shown: what it is seen in.
-        box: left, top, right, bottom in the picture's pixels.
-        point: x, y in the picture's pixels.
-        drawn: L × L, the lesion as the logits should have it: the share of each place that it covers, 0..1.
+        shown: the crop that shows it.
+        box: left, top, right, bottom in the input's pixels.
+        point: x, y in the input's pixels.
+        drawn: L × L, the target of the logits: the share of each cell that the lesion covers, 0..1.
     """
 
     shown: Shown
@@ -69,7 +69,8 @@ def read_views(
     device: torch.device,
     draw: np.random.Generator | None,
 ) -> list[View]:
-    """Each outlined lesion, embedded where the encoder is frozen: `task.views` times, or once as it is (no `draw`).
+    """The views of each outlined lesion: `task.views` augmented ones, or without `draw` one that is not augmented. They
+    are embedded if the encoder is frozen.
 
     Raises:
         DatasetError: a case cannot be read.
@@ -87,11 +88,11 @@ def read_views(
 
 def pictures_of(network: PromptedNet, shown: Sequence[Shown]) -> Tensor:
     """Greys as the network's input: N × 3 × side × side, float32."""
-    return torch.stack([network.picture.fill(one.content[0][0].float()) for one in shown])
+    return torch.stack([network.picture.fill(crop.content[0][0].float()) for crop in shown])
 
 
 def _embedded(network: PromptedNet, views: Sequence[View], device: torch.device) -> list[View]:
-    """The views, with embeddings in place of greys; what is shared stays so."""
+    """The views with embeddings instead of greys; shared crops stay shared."""
     shown = list(dict.fromkeys(view.shown for view in views))
     kept: dict[Shown, Shown] = {}
     for first in range(0, len(shown), _EMBEDDED_AT_ONCE):
@@ -122,7 +123,7 @@ def _seen(
     jitter: float,
     draw: np.random.Generator | None,
 ) -> Iterator[View]:
-    """An image's lesions, once each: in the image as it is, or in one that is turned and relit in one way for all."""
+    """One view per lesion of an image: of the image itself, or of one augmented copy of it for all lesions."""
     if draw is not None:
         image, masks = _turned(image, masks, int(draw.integers(8)))
     shown: dict[Box, Shown] = {}
@@ -157,13 +158,13 @@ def _shrunk(pixels: NDArray[np.float32], longest: int) -> NDArray[np.float32]:
 
 
 def _places(network: PromptedNet) -> int:
-    """Rows and columns of its logits: what SAM's prompt encoder expects of an earlier mask."""
+    """Rows and columns of its logits, which is the size of mask prompts in SAM's prompt encoder."""
     encoder: Any = network.prompt_encoder
     return int(encoder.mask_input_size[0])
 
 
 def _truth_map(mask: Mask, crop: Box, scale: tuple[float, float], side: int, places: int) -> NDArray[np.float32]:
-    """The share of each of places × places logits that the lesion covers."""
+    """The share of each cell of the logits (places × places) that the lesion covers."""
     inside = np.zeros((crop.height, crop.width), dtype=np.float32)
     top, left = max(mask.box.top, crop.top), max(mask.box.left, crop.left)
     bottom, right = min(mask.box.bottom, crop.bottom), min(mask.box.right, crop.right)
@@ -172,7 +173,7 @@ def _truth_map(mask: Mask, crop: Box, scale: tuple[float, float], side: int, pla
             top - mask.box.top : bottom - mask.box.top, left - mask.box.left : right - mask.box.left
         ]
     rows, columns = (
-        max(1, round(length * one * places / side)) for length, one in zip(inside.shape, scale, strict=True)
+        max(1, round(length * factor * places / side)) for length, factor in zip(inside.shape, scale, strict=True)
     )
     whole = np.zeros((places, places), dtype=np.float32)
     whole[:rows, :columns] = cv2.resize(inside, (columns, rows), interpolation=cv2.INTER_AREA)
@@ -180,7 +181,8 @@ def _truth_map(mask: Mask, crop: Box, scale: tuple[float, float], side: int, pla
 
 
 def _turned(image: Mammogram, masks: Sequence[Mask], which: int) -> tuple[Mammogram, list[Mask]]:
-    """One of the eight ways to lay a square on itself: mirrored up, mirrored across, transposed."""
+    """The image and masks in one of eight orientations: `which` has bits for mirrored vertically, mirrored horizontally
+    and transposed."""
     pixels, spacing = image.pixels, image.spacing_mm
     rows, columns = pixels.shape
     crops, boxes = [mask.crop for mask in masks], [mask.box for mask in masks]
@@ -199,7 +201,7 @@ def _turned(image: Mammogram, masks: Sequence[Mask], which: int) -> tuple[Mammog
 
 
 def _moved(box: Box, shape: tuple[int, int], jitter: float, draw: np.random.Generator) -> Box:
-    """The box as a detector might have drawn it, within the image."""
+    """The box with its sides moved at random, like a detector's box; cut to the image."""
     down, across = box.height * jitter, box.width * jitter
     top, bottom = box.top + draw.uniform(-down, down), box.bottom + draw.uniform(-down, down)
     left, right = box.left + draw.uniform(-across, across), box.right + draw.uniform(-across, across)
