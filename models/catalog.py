@@ -1,6 +1,6 @@
-"""Which architectures there are, and the way from a bundle to a pipeline that runs.
+"""The list of architectures; loads a bundle's models into a pipeline.
 
-To add one: a file beside its kind (models/detectors, segmenters, classifiers) with
+To add an architecture: a file in the folder of its kind (models/detectors, segmenters, classifiers) with
 `load(weights, device, mixed_precision, **settings)`, and a function and a line below.
 """
 
@@ -26,12 +26,13 @@ from models.segmenters.prompts import Settings
 
 @dataclass(frozen=True)
 class Architecture:
-    """What an adapter's file offers.
+    """The functions of an adapter's file.
 
     Attributes:
-        load: the adapter (a Detector, Segmenter or Classifier) out of weights, device, mixed precision and settings.
-        untrained: a segmenter's network with arbitrary weights and its `Settings`: see models/segmenters.
-        from_official: gives the weights of the published checkpoint the names that they have here.
+        load: makes the adapter (a Detector, Segmenter or Classifier) from weights, device, mixed precision and
+            settings.
+        untrained: makes a segmenter's network with arbitrary weights, and its `Settings`: see models/segmenters.
+        from_official: renames the tensors of the published checkpoint to the names used here.
     """
 
     load: Callable[..., Any]
@@ -101,7 +102,7 @@ ARCHITECTURES: Mapping[str, Callable[[], Architecture]] = MappingProxyType(
         "medsam-mlp": _medsam_mlp,
     }
 )
-"""By the name in bundle.toml. Each imports its library when it is called, and not before."""
+"""By the name in bundle.toml. Each function imports its library only when it is called."""
 
 
 def load_pipeline(
@@ -111,16 +112,16 @@ def load_pipeline(
     clock: Callable[[], float] = time.perf_counter,
     prevalence: float = SCREENING_PREVALENCE,
 ) -> Pipeline:
-    """The bundle's models on `device`, ready to read. Weights are checked against their digests before any is opened.
+    """The bundle's models on `device`, ready to read. All weights are checked by their digests before one is loaded.
 
     Args:
         device: see models.device.choose_device.
-        mixed_precision: half precision where it is worth it; on CUDA alone.
-        clock: seconds from any origin, for the time that each stage takes.
-        prevalence: the share of exams with a cancer where the node reads, 0..1 exclusive, for calibrated bundles.
+        mixed_precision: half precision in the parts that gain from it; only on CUDA.
+        clock: returns seconds from any origin, to measure the time of each stage.
+        prevalence: the share of exams with a cancer at the node's site, 0..1 exclusive; used by calibrated bundles.
 
     Raises:
-        BundleError: weights are missing or damaged, an architecture is unknown, or the two do not fit.
+        BundleError: weights are missing or damaged, an architecture is unknown, or the weights do not fit it.
     """
     problems = verify(bundle)
     if problems:
@@ -168,7 +169,7 @@ def adapter_of(
     device: torch.device,
     mixed_precision: bool,
 ) -> Any:
-    """An adapter out of weights that may not stand in a bundle yet.
+    """An adapter from weights that need not be in a bundle.
 
     Raises:
         KeyError: the architecture is unknown.
@@ -182,9 +183,9 @@ def untrained(architecture: str, settings: Mapping[str, Any]) -> tuple[PromptedN
 
     Raises:
         KeyError: the architecture is unknown.
-        TypeError, ValueError: it is no segmenter, or a setting is unknown or wrong.
+        TypeError, ValueError: it is not a segmenter, or a setting is unknown or wrong.
     """
     make = ARCHITECTURES[architecture]().untrained
     if make is None:
-        raise ValueError(f"{architecture} is no segmenter")
+        raise ValueError(f"{architecture} is not a segmenter")
     return make(**settings)

@@ -1,4 +1,4 @@
-"""Which device the models run on."""
+"""Chooses the device that the models run on."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ def choose_device(wanted: str) -> torch.device:
     """The device for a setting of "auto" (the first CUDA device, else the CPU), "cpu", "cuda" or "cuda:N".
 
     Raises:
-        NoSuchDevice: it is none of these, or a CUDA device that is not there.
+        NoSuchDevice: it is none of these, or a CUDA device that this machine does not have.
     """
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if wanted == "auto":
         wanted = "cuda" if count else "cpu"
     if not re.fullmatch(r"cpu|cuda(:\d+)?", wanted):
-        raise NoSuchDevice(f"{wanted!r} is no device: give auto, cpu, cuda or cuda:N.")
+        raise NoSuchDevice(f"{wanted!r} is not a device: give auto, cpu, cuda or cuda:N.")
     device = torch.device(wanted)
     if device.type == "cuda" and (device.index or 0) >= count:
         raise NoSuchDevice(
-            f"reader.device is {wanted!r}, but torch sees {counted(count, 'CUDA device')}. "
+            f"reader.device is {wanted!r}, but torch finds {counted(count, 'CUDA device')}. "
             'Set it to "auto" or "cpu", or check the driver with nvidia-smi.'
         )
     return device

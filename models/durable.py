@@ -1,6 +1,6 @@
-"""Bytes that survive a power cut: written, fsynced, renamed, and the folder fsynced too.
+"""Durable writes that survive a power cut: write, fsync, rename, fsync of the folder.
 
-`dicom_io/durable.py` does the same for that package: neither may import the other.
+`dicom_io/durable.py` does the same for that package: neither package may import the other.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def write_durably(path: Path, data: bytes) -> None:
-    """Puts `data` at `path`, whole or not at all."""
+    """Writes `data` to `path` atomically; missing folders are created."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     with part.open("wb") as file:

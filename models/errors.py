@@ -1,8 +1,8 @@
-"""What people are told of: the base of every error that the person at the prompt can mend."""
+"""The base class of errors that the user can correct."""
 
 from __future__ import annotations
 
 
 class UserError(Exception):
-    """The message says what is wrong and what helps, without patient data. The command line shows it and ends with
-    exit status 2."""
+    """The message gives the cause and the cure, without patient data. The command line shows it and ends with exit
+    status 2."""

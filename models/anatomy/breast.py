@@ -1,4 +1,4 @@
-"""Where the breast is in a mammogram: its mask, its box and the image edge that the chest wall is on."""
+"""Segments the breast in a mammogram: its mask, its box and the image edge at the chest wall."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ from models.types.region import Box
 Side = Literal["left", "right"]
 
 _SCALE = 8
-"""The mask is found on a copy this many times smaller: fine enough for a skin line, fast on 4,000 rows."""
+"""The mask is computed on a copy reduced by this factor: fine enough for a skin line, fast on 4,000 rows."""
 _SMALLEST_SIDE = 96
-"""A copy never gets a shorter side than this many pixels, so that small images keep a shape at all."""
+"""The copy's shorter side has at least this many pixels, so that the shape of small images is preserved."""
 _ROOT = 1 / 3
-"""Greys are compared by their cube root: it lifts fat away from air, so that Otsu finds the skin, not the gland."""
+"""The threshold is computed on the cube root of the greys: it separates fat from air, so that Otsu's threshold finds
+the skin line and not the gland."""
 _EVEN = 0.9
-"""Halves of an image whose shares of the breast differ by less do not tell the chest wall's side."""
+"""If the smaller half's share of the breast is at least this much of the larger half's, the side is not known."""
 _LACE, _FRAME, _GAP = 7, 21, 15
-"""Pixels of the copy: dark meshes closed at first; bright frames of a scanned film cut off; bays closed at last."""
+"""Diameters in pixels of the copy, in the order of use: closing of small dark holes; opening that removes the bright
+frame of a scanned film; closing of gaps in the outline."""
 
 
 def breast_mask(pixels: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -35,7 +37,7 @@ def breast_mask(pixels: NDArray[np.float32]) -> NDArray[np.bool_]:
         pixels: rows × columns, float32 in 0..1, dense tissue bright.
 
     Returns:
-        bool, of the same shape; all False where the image holds nothing but one grey.
+        bool, of the same shape; all False if the image has a single grey value.
     """
     rows, columns = pixels.shape
     factor = max(1, min(_SCALE, min(rows, columns) // _SMALLEST_SIDE))
@@ -46,21 +48,21 @@ def breast_mask(pixels: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 
 def breast_box(pixels: NDArray[np.float32]) -> Box:
-    """The smallest box round the breast; the whole image where no breast is found."""
+    """The bounding box of the breast; the whole image if no breast is found."""
     return Box.around(breast_mask(pixels)) or Box(0, 0, *pixels.shape)
 
 
 def breast_side(pixels: NDArray[np.float32]) -> Side | None:
-    """The image edge that the chest wall is on: the breast lies against it and tapers away from it.
+    """The image edge at the chest wall, which is on the side of the larger part of the breast.
 
     Returns:
-        "left" or "right" edge of the image; None where no breast is found, or as much of it on either side.
+        "left" or "right"; None if no breast is found, or both halves of the image show nearly the same amount.
     """
     return mask_side(breast_mask(pixels))
 
 
 def mask_side(mask: NDArray[np.bool_]) -> Side | None:
-    """`breast_side` of an image whose breast is known."""
+    """`breast_side` from the mask of the breast."""
     by_column = mask.sum(axis=0)
     half = by_column.size // 2
     left, right = int(by_column[:half].sum()), int(by_column[-half:].sum())
@@ -70,7 +72,7 @@ def mask_side(mask: NDArray[np.bool_]) -> Side | None:
 
 
 def _tissue(small: MatLike) -> MatLike:
-    """What is not air (0 or 1); nothing where there is but one grey."""
+    """Tissue (1) and air (0); all 0 if there is a single grey value."""
     levels = np.round(255 * np.clip(small, 0, 1) ** _ROOT).astype(np.uint8)
     if levels.min() == levels.max():
         return np.zeros_like(levels)
@@ -82,7 +84,7 @@ def _closed(shape: MatLike, gap: int) -> MatLike:
 
 
 def _unframed(shape: MatLike) -> MatLike:
-    # Beyond the image lies air, not more frame: hence the border value.
+    # The outside of the image counts as air, so that a frame at its edge is removed: hence the border value.
     return cv2.morphologyEx(shape, cv2.MORPH_OPEN, _disc(_FRAME), borderType=cv2.BORDER_CONSTANT, borderValue=0)
 
 

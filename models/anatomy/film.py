@@ -1,7 +1,7 @@
-"""Millimetres a pixel where nobody states them: the one place that assumes, for reading, training and evaluation alike.
+"""The assumed pixel spacing of images that state none: the same rule for reading, training and evaluation.
 
-A mammogram is at most as large as its receptor, 18 × 24 or 24 × 30 cm. What a detector's spacing would make larger is a
-scanned film: scanners for mammography go by 0.042 to 0.05 mm.
+A mammogram is at most as large as its receptor, 18 × 24 or 24 × 30 cm. An image that would be larger with a detector's
+spacing is a scanned film: scanners for mammography have a spacing of 0.042 to 0.05 mm.
 """
 
 from __future__ import annotations
@@ -12,21 +12,22 @@ from types import MappingProxyType
 from models.types.mammogram import Mammogram
 
 FORMATS_MM = ((180, 240), (240, 300))
-"""Of films and detectors: short and long side."""
+"""Short and long side of films and detectors."""
 DIGITISERS_MM = MappingProxyType({"DBA": 0.042, "HOWTEK": 0.0435, "LUMISYS": 0.050})
-"""Of DDSM's film scanners (Heath et al. 2001; CBIS-DDSM's films are the same)."""
+"""Spacing of DDSM's film scanners (Heath et al. 2001; CBIS-DDSM's films are the same)."""
 FILM_MM = DIGITISERS_MM["HOWTEK"]
-"""Of a film whose scanner is not known: the middle one, at most 13 % off."""
+"""Spacing for a film whose scanner is not known: the middle one, with an error of at most 13 %."""
 _ROOM = 1.03
-"""Detectors are up to this much larger than their format's name (GE 24 × 30.6 cm)."""
+"""Detectors are larger than their nominal format by up to this factor (GE 24 × 30.6 cm)."""
 
 
 def assumed_spacing_mm(shape: tuple[int, int], detector_mm: float) -> float:
-    """The spacing to assume: `detector_mm` where the picture then fits a receptor, else a film's, else one that fits.
+    """The spacing to assume, in mm: `detector_mm` if the image then fits a receptor, else a film's, else the largest
+    one with which it fits.
 
     Args:
-        shape: rows, columns of the picture.
-        detector_mm: what a bundle or recipe assumes of digital images (`assumed_spacing_mm`).
+        shape: rows, columns of the image.
+        detector_mm: the spacing that a bundle or recipe assumes for digital images (`assumed_spacing_mm`).
     """
     if _fits(shape, detector_mm):
         return detector_mm
@@ -40,7 +41,7 @@ def _fits(shape: tuple[int, int], mm: float) -> bool:
 
 
 def with_spacing(image: Mammogram, detector_mm: float) -> Mammogram:
-    """The image, with the assumed spacing (in rows and columns alike) where it has none."""
+    """The image; if it has no spacing, with the assumed one (the same for rows and columns)."""
     return replace(image, spacing_mm=known_or_assumed(image, detector_mm))
 
 

@@ -1,4 +1,4 @@
-"""Landmarks of a breast that can be told from its outline."""
+"""Landmarks of a breast that are found from its outline: the nipple."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from models.anatomy.breast import breast_mask, mask_side
 _OBLIQUE_VIEWS = frozenset({"MLO", "LMO"})
 
 _LONG_SIDE = 512
-"""The skin is followed on a copy no longer than this: a nipple is still 10 pixels wide there."""
+"""The skin line is found on a copy with at most this many pixels on its long side: a nipple is still 10 pixels wide."""
 _TILT_DEG = 20.0
-"""So far below the horizontal the nipple points in an oblique view, where the breast hangs from a slanting muscle."""
+"""In an oblique view the nipple points this far below the horizontal."""
 _BAND = 31
-"""Pixels of the copy: the skin lies within half of this of the mask's edge."""
+"""Pixels of the copy: the skin is within half of this distance from the mask's edge."""
 
 
 def find_nipple(pixels: NDArray[np.float32], view: str | None) -> tuple[int, int] | None:
-    """The row and column of the nipple, estimated; None where no breast or no chest wall is found.
+    """The estimated row and column of the nipple; None if no breast or no chest wall is found.
 
     It is the point of the skin line that is farthest from the chest wall: from the image's edge in a cranio-caudal or
-    lateral view, from a line tilted as the pectoral muscle is in an oblique one (docs/two_views.md: how far off it is).
+    lateral view, from a line tilted like the pectoral muscle in an oblique view (docs/two_views.md has the error).
 
     Args:
         pixels: rows × columns, float32 in 0..1, dense tissue bright, the patient's head up.
-        view: DICOM view abbreviation; None where it is not known, which is taken for a view that is not oblique.
+        view: DICOM view abbreviation; None if it is not known: then the view counts as not oblique.
     """
     scale = min(1.0, _LONG_SIDE / max(pixels.shape))
     size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
-    # Not by area, which takes longer than all the rest and finds the same.
+    # INTER_AREA takes longer than all other steps together and gives the same result.
     small = cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR)
     mask = cv2.resize(breast_mask(pixels).view(np.uint8), size, interpolation=cv2.INTER_NEAREST)
     side = mask_side(mask.astype(np.bool_))
@@ -47,13 +47,14 @@ def find_nipple(pixels: NDArray[np.float32], view: str | None) -> tuple[int, int
 
 
 def axis_of(view: str | None) -> tuple[float, float]:
-    """The direction in which the nipple points, of length 1: its parts down the image and away from the chest wall."""
+    """The unit vector in which the nipple points: its components down the image and away from the chest wall."""
     tilt = np.deg2rad(_TILT_DEG if view in _OBLIQUE_VIEWS else 0.0)
     return float(np.sin(tilt)), float(np.cos(tilt))
 
 
 def _to_the_skin(small: MatLike, mask: MatLike) -> MatLike:
-    """The mask with its edge moved to where air begins, the nipple included: the mask is too smooth to hold one."""
+    """The mask with its edge moved to where air begins, so that it includes the nipple: the mask itself is too
+    smooth."""
     levels = np.round(255 * np.clip(cv2.GaussianBlur(small, (3, 3), 0), 0, 1) ** (1 / 3)).astype(np.uint8)
     tissue = cv2.threshold(levels, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)[1]
     band = np.ones((_BAND, _BAND), np.uint8)

@@ -1,4 +1,4 @@
-"""Where in the breast a finding lies, in the terms of a report. Pure."""
+"""The location of a finding in the breast, in the terms of a report. Pure functions."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from models.types.exam import Depth, ExamImage, Half, Location
 from models.types.reading import Finding, ImageReading
 
 LATERAL_VIEWS = frozenset({"MLO", "LMO", "ML", "LM"})
-"""Seen from the side: above the nipple is the upper half of the breast (ACR BI-RADS Atlas, 5th edition, 2013)."""
+"""In these views the upper half of the breast is above the nipple (ACR BI-RADS Atlas, 5th edition, 2013)."""
 
 
 def location_of(finding: Finding, image: ExamImage) -> Location:
-    """What can be told of a finding's place; what cannot is None."""
+    """The location of a finding; parts that are not known are None."""
     return Location(distance_to_nipple(finding, image.reading), _side(finding, image), _depth(finding, image))
 
 
@@ -22,7 +22,7 @@ def distance_to_nipple(finding: Finding, reading: ImageReading) -> float | None:
     """Millimetres from the centre of the finding's outline to the nipple, the radius of the "arc" by which radiologists
     match two views (Paquerault et al., Med Phys 29:238, 2002; van Engeland et al., Med Phys 33:3203, 2006).
 
-    None where the reading has no nipple or no stated spacing.
+    None if the reading has no nipple or no stated spacing.
     """
     if reading.nipple is None or reading.spacing_mm is None:
         return None
@@ -35,14 +35,16 @@ def _side(finding: Finding, image: ExamImage) -> Half | None:
         return None
     if box.top <= nipple[0] < box.bottom:
         return "central"
-    # Which way a cranio-caudal image runs, outwards or inwards, its header says and its reading does not.
+    # The reading does not hold the orientation of a cranio-caudal image (lateral side up or down); only its header
+    # does.
     if image.view == "CC":
         return None
     return "upper" if box.bottom <= nipple[0] else "lower"
 
 
 def _depth(finding: Finding, image: ExamImage) -> Depth | None:
-    """By the third of the nipple's axis, from the nipple to the breast's edge at the chest wall."""
+    """The third of the nipple's axis, from the nipple to the breast's edge at the chest wall, that the finding is
+    in."""
     reading = image.reading
     if reading.nipple is None or reading.preview is None or image.view not in LATERAL_VIEWS | {"CC"}:
         return None
@@ -62,6 +64,6 @@ def _depth(finding: Finding, image: ExamImage) -> Depth | None:
 
 
 def _centre(finding: Finding) -> tuple[float, float]:
-    """Row and column of the middle of the outline's pixels."""
+    """Row and column of the centroid of the outline's pixels."""
     rows, columns = np.nonzero(finding.mask.crop)
     return finding.mask.box.top + float(rows.mean()), finding.mask.box.left + float(columns.mean())

@@ -1,4 +1,4 @@
-"""Which outlines of one image are of one lesion: of one set, and of two."""
+"""Decides which outlines of one image belong to the same lesion: within one set of outlines, and between two sets."""
 
 from __future__ import annotations
 
@@ -10,58 +10,61 @@ from models.measures.overlap import Overlap
 from models.types.region import Box, Mask
 
 SAME_LESION_IOU = 0.1
-"""From this overlap on two outlines are of one lesion: an expert may redraw most of it."""
+"""The least overlap of two outlines of the same lesion: an expert may redraw most of an outline."""
 
 
 NESTED = 0.5
-"""From this share of the smaller one on, a finding that lies in another is the same lesion. Measured on the detector's
+"""If at least this share of a finding lies inside a larger one, both are the same lesion. Measured on the detector's
 boxes: docs/detector.md."""
 
 
 def innermost(places: Sequence[Box] | Sequence[Mask]) -> list[int]:
-    """The indices of those that stay, rising, where of findings that lie in one another the smallest stands for all.
+    """The ascending indices of the findings that are kept: of nested findings, only the smallest.
 
-    A place goes where `NESTED` or more of a smaller one that stays lies in it; of two equal ones the first stays.
-    Boxes are compared by their rectangles, masks by their pixels.
+    A finding is removed if `NESTED` or more of a smaller one that is kept lies inside it; of two equal ones the first
+    is kept. Boxes are compared by their rectangles, masks by their pixels.
     """
-    sizes = [one.area_px for one in places]
-    staying: list[int] = []
+    sizes = [place.area_px for place in places]
+    kept: list[int] = []
     for number in sorted(range(len(places)), key=sizes.__getitem__):
-        if all(_shared(places[number], places[other]) < NESTED * sizes[other] for other in staying):
-            staying.append(number)
-    return sorted(staying)
+        if all(_shared(places[number], places[smaller]) < NESTED * sizes[smaller] for smaller in kept):
+            kept.append(number)
+    return sorted(kept)
 
 
-def _shared(one: Box | Mask, other: Box | Mask) -> int:
-    """Pixels of both; the two are of one sort."""
-    if isinstance(one, Mask) and isinstance(other, Mask):
-        return overlap(one, other).both
-    first, second = (place.box if isinstance(place, Mask) else place for place in (one, other))
-    rows = min(first.bottom, second.bottom) - max(first.top, second.top)
-    columns = min(first.right, second.right) - max(first.left, second.left)
+def _shared(first: Box | Mask, second: Box | Mask) -> int:
+    """The number of pixels in both; the two have the same type."""
+    if isinstance(first, Mask) and isinstance(second, Mask):
+        return overlap(first, second).both
+    a, b = (place.box if isinstance(place, Mask) else place for place in (first, second))
+    rows = min(a.bottom, b.bottom) - max(a.top, b.top)
+    columns = min(a.right, b.right) - max(a.left, b.left)
     return max(0, rows) * max(0, columns)
 
 
-def same_lesions(ones: Sequence[Mask], others: Sequence[Mask]) -> dict[int, int]:
-    """The index in `ones` of each outline in `others` that is of the same lesion: pairs of falling IoU, each outline in
-    one pair, of SAME_LESION_IOU at least; in the order of `others`."""
+def same_lesions(first: Sequence[Mask], second: Sequence[Mask]) -> dict[int, int]:
+    """For each outline in `second` that has one of the same lesion in `first`: its index → the index in `first`.
+
+    Pairs are formed in the order of falling IoU (at least SAME_LESION_IOU), each outline in one pair at most. The
+    result is in the order of `second`.
+    """
     overlaps = sorted(
-        ((overlap(a, b).iou, -one, -other) for one, a in enumerate(ones) for other, b in enumerate(others)),
+        ((overlap(a, b).iou, -i, -j) for i, a in enumerate(first) for j, b in enumerate(second)),
         reverse=True,
     )
     partner: dict[int, int] = {}
     taken: set[int] = set()
-    for iou, one, other in overlaps:
-        if iou >= SAME_LESION_IOU and -one not in taken and -other not in partner:
-            taken.add(-one)
-            partner[-other] = -one
+    for iou, i, j in overlaps:
+        if iou >= SAME_LESION_IOU and -i not in taken and -j not in partner:
+            taken.add(-i)
+            partner[-j] = -i
     return dict(sorted(partner.items()))
 
 
-def overlap(one: Mask, other: Mask) -> Overlap:
-    """Two masks of one image, counted within their boxes."""
-    top, left = max(one.box.top, other.box.top), max(one.box.left, other.box.left)
-    bottom, right = min(one.box.bottom, other.box.bottom), min(one.box.right, other.box.right)
+def overlap(drawn: Mask, true: Mask) -> Overlap:
+    """The overlap of two masks of one image; false positives are counted in the union of the two."""
+    top, left = max(drawn.box.top, true.box.top), max(drawn.box.left, true.box.left)
+    bottom, right = min(drawn.box.bottom, true.box.bottom), min(drawn.box.right, true.box.right)
     both = 0
     if top < bottom and left < right:
         cut = [
@@ -69,8 +72,8 @@ def overlap(one: Mask, other: Mask) -> Overlap:
                 top - mask.box.top : bottom - mask.box.top,
                 left - mask.box.left : right - mask.box.left,
             ]
-            for mask in (one, other)
+            for mask in (drawn, true)
         ]
         both = int(np.count_nonzero(cut[0] & cut[1]))
-    extra = one.area_px - both
-    return Overlap(both, one.area_px, other.area_px, window=other.area_px + extra, extra=extra)
+    extra = drawn.area_px - both
+    return Overlap(both, drawn.area_px, true.area_px, window=true.area_px + extra, extra=extra)

@@ -1,7 +1,7 @@
-"""Which findings of two views of one breast may be one lesion: those that lie equally far from the nipple.
+"""Matches findings of two views of one breast that may be the same lesion: those at the same distance from the nipple.
 
-A lesion keeps its distance from the nipple, more or less, however the breast is turned and compressed (the arc method:
-Paquerault et al., Med Phys 29:238, 2002; van Engeland et al., Med Phys 33:3203, 2006). docs/two_views.md has how well.
+The distance of a lesion from the nipple is nearly the same in every view (the arc method: Paquerault et al., Med Phys
+29:238, 2002; van Engeland et al., Med Phys 33:3203, 2006). docs/two_views.md has the measured accuracy.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from models.types.mammogram import Laterality
 from models.types.reading import FindingKind
 
 ODDS = ((10.0, 2.4), (25.0, 1.0))
-"""Up to so many mm of difference: how many times as often it is found between two views of one lesion (19 breasts of
-CDD-CESM, 19 patients, none of them a test patient) as between lesions of two patients. Where either is as likely
-beforehand, that makes certainties of 0.71 and 0.5. benchmarks/two_views.py measures it."""
+"""Pairs of a largest difference in mm and a likelihood ratio: how many times as frequent such differences are between
+two views of one lesion (19 breasts of CDD-CESM, 19 patients, none of them a test patient) as between lesions of two
+patients. With equal prior probabilities, the certainties are 0.71 and 0.5. benchmarks/two_views.py measures it."""
 LARGEST_DIFFERENCE_MM = ODDS[-1][0]
 
 
@@ -32,11 +32,12 @@ class _Distance:
 
 
 def tie_views(images: Sequence[ExamImage]) -> tuple[Tie, ...]:
-    """The ties between findings of each breast's views: of one kind, one to one in each pair of a cranio-caudal and an
-    oblique or lateral image, so that the differences are small, and none larger than `LARGEST_DIFFERENCE_MM`.
+    """The ties between findings of the same kind in a breast's views.
 
-    Images of which nipple or spacing is not known have no ties. A tie is the less certain the more other
-    findings either of its two could be tied to: of all these pairs one is taken to be right, or none.
+    Findings are tied one to one in each pair of a cranio-caudal and an oblique or lateral image, with the least sum of
+    differences; no difference is larger than `LARGEST_DIFFERENCE_MM`. Images without a known nipple or spacing have no
+    ties. A tie is less certain if its findings could also be tied to other findings: at most one of these pairs is
+    assumed to be right.
     """
     ties: list[Tie] = []
     for side in Laterality:
@@ -50,20 +51,22 @@ def tie_views(images: Sequence[ExamImage]) -> tuple[Tie, ...]:
 
 
 def _ties(first: Sequence[_Distance], second: Sequence[_Distance]) -> Iterator[Tie]:
-    differences = np.abs(np.subtract.outer([one.distance_mm for one in first], [one.distance_mm for one in second]))
+    differences = np.abs(
+        np.subtract.outer([place.distance_mm for place in first], [place.distance_mm for place in second])
+    )
     odds = np.array([_odds(float(difference)) for difference in differences.flat]).reshape(differences.shape)
-    # Too far apart costs more than all ties together, so that as many findings as can be are tied.
+    # A pair that is too far apart costs more than all ties together, so that as many findings as possible are tied.
     cost = np.where(odds > 0, differences, LARGEST_DIFFERENCE_MM * (1 + differences.size))
     for row, column in zip(*linear_sum_assignment(cost), strict=True):
         if odds[row, column] > 0:
-            one, other = first[row], second[column]
+            a, b = first[row], second[column]
             rivals = odds[row].sum() + odds[:, column].sum() - odds[row, column]
             certainty = float(odds[row, column] / (1 + rivals))
-            yield Tie((one.finding, other.finding), (one.distance_mm, other.distance_mm), certainty)
+            yield Tie((a.finding, b.finding), (a.distance_mm, b.distance_mm), certainty)
 
 
 def _odds(difference_mm: float) -> float:
-    """Of one lesion against two, where they are as likely beforehand; 0 where they are too far apart for a tie."""
+    """The odds of one lesion against two lesions, at equal prior probabilities; 0 if too far apart for a tie."""
     return next((odds for limit, odds in ODDS if difference_mm <= limit), 0.0)
 
 

@@ -1,4 +1,4 @@
-"""A breast or an exam, what the models imply and what a radiologist assigned: whether they agree. Pure."""
+"""Agreement between the models' implied category and the radiologist's, per breast or exam. Pure functions."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ ASSIGNED = (
     Category.FIVE,
     Category.SIX,
 )
-"""As columns stand: 4 before its letters, 6, which is known and not compared, last."""
+"""In the order of a table's columns: 4 before 4A to 4C; last 6, which is known cancer and not compared."""
 RULE = (
     "Recall against no recall: the models' probability above the site's recall threshold, the radiologist's category "
-    "above 3 or 0; 6, known cancer, is left out. Agreement in this sense is no agreement of categories."
+    "above 3 or 0; 6, known cancer, is left out. This is not agreement of the categories themselves."
 )
 
 
 @dataclass(frozen=True)
 class Compared:
-    """What is said of one breast or one exam.
+    """The models' and the radiologist's assessment of one breast or one exam.
 
     Attributes:
-        patient: whose it is: intervals draw together what one patient has.
+        patient: the bootstrap resamples by patient.
         score: the models' (0..1); None: not read.
         likelihood: None where the score is not calibrated at this level.
         prior: the share of malignant ones (0..1 exclusive) that the likelihood holds for; None without a likelihood.
@@ -72,7 +72,7 @@ class Compared:
 
     @property
     def assigned_suspicious(self) -> bool | None:
-        """None for category 6 too, which is not compared."""
+        """None without a category, and for category 6, which is not compared."""
         return None if self.assigned in (None, Category.SIX) else is_suspicious(self.assigned)
 
     @property
@@ -85,38 +85,38 @@ class Compared:
 
     @property
     def truth(self) -> bool | None:
-        """The pathology that something may be held against: None where the cancer was known before (6) or not read."""
+        """The pathology for comparisons: None if the cancer was known before (6), or if the models did not read it."""
         return None if self.score is None or self.assigned is Category.SIX else self.malignant
 
 
-def kappa(one: Bools, other: Bools) -> float:
-    """Cohen's kappa of two raters (Educational and Psychological Measurement 20, 1960) (binary raters).
+def kappa(first: Bools, second: Bools) -> float:
+    """Cohen's kappa of two binary raters (Educational and Psychological Measurement 20, 1960).
 
-    NaN where both call everything the same: then there is nothing beyond chance to agree on.
+    NaN if both raters give the same single answer to all: the expected agreement by chance is then 1.
     """
-    by_chance = one.mean() * other.mean() + (1 - one.mean()) * (1 - other.mean())
-    return float((np.mean(one == other) - by_chance) / (1 - by_chance)) if by_chance < 1 else math.nan
+    by_chance = first.mean() * second.mean() + (1 - first.mean()) * (1 - second.mean())
+    return float((np.mean(first == second) - by_chance) / (1 - by_chance)) if by_chance < 1 else math.nan
 
 
-def is_calibrated(some: Sequence[Compared]) -> bool:
-    """Whether every one has a likelihood, and there is one."""
-    return bool(some) and all(one.likelihood is not None for one in some)
+def is_calibrated(cases: Sequence[Compared]) -> bool:
+    """Whether there are cases, and each has a likelihood."""
+    return bool(cases) and all(case.likelihood is not None for case in cases)
 
 
-def ranking(some: Sequence[Compared]) -> Floats:
-    """What the models rank by: probabilities where all are calibrated, otherwise scores. All were read."""
-    if is_calibrated(some):
-        return probabilities(some)
-    return np.array([math.nan if one.score is None else one.score for one in some])
+def ranking(cases: Sequence[Compared]) -> Floats:
+    """The values that rank the cases: probabilities if all are calibrated, otherwise scores; NaN without a score."""
+    if is_calibrated(cases):
+        return probabilities(cases)
+    return np.array([math.nan if case.score is None else case.score for case in cases])
 
 
-def probabilities(some: Sequence[Compared], share: float | None = None) -> Floats:
-    """Of those with a likelihood: as stated, or where `share` (0..1 exclusive) of them are malignant.
+def probabilities(cases: Sequence[Compared], share: float | None = None) -> Floats:
+    """The probabilities of the cases with a likelihood: as stated, or for a prevalence of `share` (0..1 exclusive).
 
-    The odds shift with the prior, as in models/birads/calibration.py.
+    The odds change with the prior, as in models/birads/calibration.py.
     """
-    stated = [(one.likelihood.probability, one.prior) for one in some if one.likelihood is not None]
+    stated = [(case.likelihood.probability, case.prior) for case in cases if case.likelihood is not None]
     if share is None:
         return np.array([probability for probability, _ in stated])
-    odds = (logit(probability) + logit(share) - logit(prior or share) for probability, prior in stated)
-    return np.array([1 / (1 + math.exp(-share)) for share in odds])
+    log_odds = (logit(probability) + logit(share) - logit(prior or share) for probability, prior in stated)
+    return np.array([1 / (1 + math.exp(-value)) for value in log_odds])

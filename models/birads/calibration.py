@@ -1,9 +1,8 @@
-"""From a score to a probability of malignancy: at the level it was measured at, for the prevalence it is read at.
+"""Converts a score to a probability of malignancy: at the level of its calibration, for a given prevalence.
 
-A score of 0.7 means nothing until it is known how often such a score was right, and among whom. A calibration is fitted
-on patients whom the weights have not learned from (`models/training/`) and says how many of its cases were malignant:
-where fewer or more are, the odds shift with the prior (Bayes; Elkan, "The foundations of cost-sensitive
-learning", IJCAI 2001, theorem 2). No torch here.
+A calibration is fitted on patients who were not used to train the weights (`models/training/`), and states the share of
+malignant ones among its cases. For another prevalence, the odds change with the prior (Bayes; Elkan, "The foundations
+of cost-sensitive learning", IJCAI 2001, theorem 2). No torch here.
 """
 
 from __future__ import annotations
@@ -24,11 +23,11 @@ SCREENING_PREVALENCE = 0.006
 Breast Cancer Surveillance Consortium's benchmarks)."""
 
 _LEAST = 1e-6
-"""Scores this near 0 and 1 count as this near: their logit is finite."""
+"""Scores closer to 0 or 1 than this count as this close, so that their logit is finite."""
 
 
 class Level(StrEnum):
-    """What a score is about."""
+    """The level of a score."""
 
     LESION = "lesion"
     IMAGE = "image"
@@ -37,7 +36,7 @@ class Level(StrEnum):
 
 
 class Method(StrEnum):
-    """How a score becomes a probability."""
+    """The method that converts a score to a probability."""
 
     TEMPERATURE = "temperature"
     PLATT = "platt"
@@ -49,25 +48,25 @@ PARAMETERS: Mapping[Method, tuple[str, ...]] = {
     Method.PLATT: ("slope", "offset"),
     Method.ISOTONIC: ("scores", "probabilities"),
 }
-"""What each method is made of: of the logit of the score a slope (one over the temperature; Guo et al., ICML 2017) and
-an offset (Platt 1999), or the corners of a rising line (Zadrozny and Elkan 2002). Where the slope is all, a score of
-0.5 tells nothing: the probability there is the prevalence."""
+"""The parameters of each method: on the logit of the score a slope (1 / temperature; Guo et al., ICML 2017) and an
+offset (Platt 1999), or the points of a non-decreasing piecewise linear function (Zadrozny and Elkan 2002). With a slope
+only, the probability at a score of 0.5 is the prevalence."""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What a score at one level is worth.
+    """The conversion of scores at one level to probabilities.
 
     Attributes:
-        parameters: see `PARAMETERS`; a slope (0 or more) and an offset are one number each, corners lie within 0..1 and
-            never fall.
+        parameters: see `PARAMETERS`; a slope (0 or more) and an offset are one number each; points are within 0..1 and
+            do not fall.
         prevalence: the share of malignant ones among the cases it was fitted on, 0..1 exclusive.
-        cases: how many those were.
-        patients: of how many patients.
-        prior: the share among those it is read for; None: as among its cases.
+        cases: the number of those cases.
+        patients: the number of their patients.
+        prior: the share of malignant ones where it is applied, 0..1 exclusive; None: the same as among its cases.
 
     Raises:
-        ValueError: its parameters are not the method's or out of their range, a share is not between 0 and 1, or there
+        ValueError: its parameters are not those of the method or out of range, a share is not between 0 and 1, or there
             are no cases.
     """
 
@@ -84,31 +83,31 @@ class Calibration:
             raise ValueError(f"{self.method} has the parameters {', '.join(PARAMETERS[self.method])}")
         lengths = {len(values) for values in self.parameters.values()}
         if len(lengths) != 1 or 0 in lengths or (self.method is not Method.ISOTONIC and lengths != {1}):
-            raise ValueError(f"the parameters of {self.method} are not of one length")
+            raise ValueError(f"the parameters of {self.method} have different lengths")
         for name, values in self.parameters.items():
             if not all(map(math.isfinite, values)):
                 raise ValueError(f"the parameters of {self.method} are not all numbers ({name})")
         if any(slope < 0 for slope in self.parameters.get("slope", ())):
-            raise ValueError("the parameters turn the scores' order round: slope is below 0")
+            raise ValueError("the parameters reverse the order of the scores: slope is below 0")
         if self.method is Method.ISOTONIC and not all(map(_rises_within_0_1, self.parameters.values())):
-            raise ValueError("the parameters of isotonic are no rising line within 0..1")
+            raise ValueError("the parameters of isotonic are not within 0..1, or they fall")
         if self.cases < 1 or self.patients < 1:
-            raise ValueError("parameters without cases and patients prove nothing")
+            raise ValueError("the number of cases or patients is below 1")
         if not all(0 < share < 1 for share in (self.prevalence, *([] if self.prior is None else [self.prior]))):
-            raise ValueError("a prevalence lies between 0 and 1")
+            raise ValueError("a prevalence must be between 0 and 1")
 
     def probability(self, score: float) -> float:
-        """The probability of malignancy of a score (0..1), 0..1 exclusive; never falls where the score rises."""
+        """The probability of malignancy of a score (0..1), 0..1 exclusive; it does not fall with a rising score."""
         if self.method is Method.ISOTONIC:
-            corner = 1 / (self.cases + 2)  # so few cases prove neither 0 nor 1
+            least = 1 / (self.cases + 2)  # a limited number of cases does not prove a probability of 0 or 1
             found = float(np.interp(score, self.parameters["scores"], self.parameters["probabilities"]))
-            odds = logit(min(1 - corner, max(corner, found)))
+            log_odds = logit(min(1 - least, max(least, found)))
         else:
             (offset,) = self.parameters.get("offset", (logit(self.prevalence),))
-            odds = self.parameters["slope"][0] * logit(score) + offset
+            log_odds = self.parameters["slope"][0] * logit(score) + offset
         if self.prior is not None:
-            odds += logit(self.prior) - logit(self.prevalence)
-        return 1 / (1 + math.exp(-min(500.0, max(-500.0, odds))))
+            log_odds += logit(self.prior) - logit(self.prevalence)
+        return 1 / (1 + math.exp(-min(500.0, max(-500.0, log_odds))))
 
     def likelihood(self, score: float) -> Likelihood:
         """The probability of a score (0..1), and the BI-RADS category that it implies."""
@@ -117,7 +116,7 @@ class Calibration:
         return Likelihood(probability, implied_category(probability, essentially_nil=in_screening))
 
     def at_prevalence(self, prior: float) -> Calibration:
-        """The same where the share of malignant ones is `prior` (0..1 exclusive): ranks stay, probabilities move."""
+        """The same calibration for a prevalence of `prior` (0..1 exclusive): the ranks do not change."""
         return replace(self, prior=prior)
 
 
@@ -132,9 +131,9 @@ def _rises_within_0_1(values: Sequence[float]) -> bool:
 
 
 def prior_of(level: Level, exams: float) -> float:
-    """The prior at a level where `exams` (a share, 0..1) of the exams have a cancer.
+    """The prior at a level if `exams` (a share, 0..1) of the exams have a cancer.
 
-    A cancer is nearly always in one breast alone: half of that for a breast and an image. A finding gets the image's
-    prior too, which holds where about one finding an image is reported.
+    A cancer is nearly always in only one breast: a breast and an image get half of that. A finding gets the image's
+    prior too, which is right if about one finding per image is reported.
     """
     return exams if level is Level.EXAM else exams / 2

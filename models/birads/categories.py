@@ -1,14 +1,14 @@
-"""From a calibrated probability to what BI-RADS says of it (ACR BI-RADS Atlas, 5th edition, 2013).
+"""The BI-RADS category whose likelihood range holds a calibrated probability (ACR BI-RADS Atlas, 5th edition, 2013).
 
-The atlas gives each category a likelihood of malignancy. Read backwards it makes a range of a probability, not an
-assessment: 3, 4 and 5 follow a diagnostic work-up, and from screening views the most that a machine can say is a
-probability, and whether that lies above the site's recall threshold. A score that is not calibrated says neither
+The atlas gives each category a likelihood of malignancy. The reverse, from a probability to a category, gives a range
+and not an assessment: 3, 4 and 5 follow a diagnostic work-up. From screening views a machine can state only a
+probability, and whether it is above the site's recall threshold. An uncalibrated score gives neither
 (Calibration.likelihood is the only caller of `implied_category`).
 
-Negative and benign (1, 2) stand for "essentially 0", which no score proves and no radiologist reaches: their 1 and 2
-leave about 0.8 cancers in 1,000 exams (Lehman et al., Radiology 2017, 283:49-58). So the range of 1 and 2 ends where
-malignancy is no more likely than in anybody who comes to screening. The rule is absolute, the same at every site's
-prevalence.
+The atlas's likelihood of negative and benign (1, 2) is "essentially 0". No score proves that, and radiologists do not
+reach
+it: their 1 and 2 leave about 0.8 cancers in 1,000 exams (Lehman et al., Radiology 2017, 283:49-58). So the upper limit
+of 1 and 2 is the prevalence of malignancy in screening. The rule is absolute: the same at every site's prevalence.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ UPPER_LIMITS = (
 HIGHLY_SUGGESTIVE = 0.95
 """The lowest likelihood of category 5, inclusive."""
 NIL_IN_BREAST, NIL_IN_EXAM = 0.003, 0.006
-"""The highest likelihood of 1 and 2, inclusive: that of a cancer in screening, of a breast (an image, a lesion) and
-of an exam."""
+"""The highest likelihood of 1 and 2, inclusive: that of a cancer in screening, per breast (image, lesion) and per
+exam."""
 RANGES = {
     Category.THREE: (0.0, 0.02),
     Category.FOUR: (0.02, 0.95),
@@ -36,18 +36,18 @@ RANGES = {
     Category.FOUR_C: (0.50, 0.95),
     Category.FIVE: (0.95, 1.0),
 }
-"""The likelihoods of each category above 2 that has any, from and to. 0 needs more imaging, 6 is known."""
+"""The likelihood range of each category above 2 that has one. 0 means more imaging is needed, 6 is known cancer."""
 _NEGATIVE = frozenset({Category.ONE, Category.TWO, Category.ONE_OR_TWO})
 SUSPICIOUS = frozenset({Category.ZERO, Category.FOUR, Category.FOUR_A, Category.FOUR_B, Category.FOUR_C, Category.FIVE})
-"""Counted as a recall where a radiologist is compared: above 3, and 0. 6 is left out there."""
+"""The radiologist's categories that count as a recall: above 3, and 0. 6 is not compared."""
 
 
 def implied_category(probability: float, *, essentially_nil: float) -> Category:
     """The category whose likelihood range holds a probability of malignancy (0..1).
 
     Args:
-        essentially_nil: the highest probability of "1-2": that of malignancy in screening, at the level that the
-            probability is of (models/birads/calibration.py).
+        essentially_nil: the highest probability of "1-2": the prevalence of malignancy in screening at the level of
+            the probability (models/birads/calibration.py).
     """
     rounded = in_percent(probability) / 100
     for highest, category in ((essentially_nil, Category.ONE_OR_TWO), *UPPER_LIMITS):
@@ -57,7 +57,7 @@ def implied_category(probability: float, *, essentially_nil: float) -> Category:
 
 
 def is_suspicious(category: Category) -> bool:
-    """Whether a radiologist's category calls for more: above 3, or 0 (a recall).
+    """Whether a radiologist's category is a recall: above 3, or 0.
 
     Raises:
         ValueError: the category is 6, known cancer, which is never compared.
@@ -68,9 +68,10 @@ def is_suspicious(category: Category) -> bool:
 
 
 def points_away(probability: float, category: Category, essentially_nil: float) -> Decimal | None:
-    """How many percentage points a probability lies above (or, below 0, under) a category's range; 0 within it.
+    """The distance of a probability from a category's range, in percentage points: positive above the range, negative
+    below it, 0 within it.
 
-    None where the category stands for no likelihood (0 and 6).
+    None if the category has no likelihood range (0 and 6).
     """
     if category in _NEGATIVE:
         low, high = 0.0, essentially_nil

@@ -1,4 +1,4 @@
-"""What is to be said of probabilities that were off on patients whom the weights have not learned from."""
+"""A sentence of warning for probabilities that were wrong on held-out patients."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Any
 from models.types.words import counted
 
 INTERCEPT, SLOPE = "calibration_intercept", "calibration_slope"
-"""Figures of a classifier: of a logistic regression of the outcomes on the logits of its images' probabilities, at the
-prevalence of the same patients. 0 and 1 are right (Van Calster et al., BMC Medicine 2019, 17:230)."""
+"""Measures of a classifier, from a logistic regression of the outcomes on the logits of its images' probabilities, at
+the prevalence of the same patients. 0 and 1 are ideal (Van Calster et al., BMC Medicine 2019, 17:230)."""
 
 
 def caveat_of(figures: Mapping[str, Any]) -> str:
-    """One sentence where a whole 95 % interval lies off what is right; empty otherwise, and where there is no interval.
+    """One sentence if a 95 % interval does not contain the ideal value; empty otherwise, and without an interval.
 
     Args:
-        figures: a classifier's, as the card has them: INTERCEPT and SLOPE as [value, low, high].
+        figures: a classifier's, as in bundle.toml: INTERCEPT and SLOPE as [value, low, high].
     """
-    told = [*_too_high_or_low(figures.get(INTERCEPT)), *_too_far_or_near(figures.get(SLOPE))]
+    faults = [*_too_high_or_low(figures.get(INTERCEPT)), *_too_extreme_or_moderate(figures.get(SLOPE))]
     patients = figures.get("patients")
     of = counted(patients, "held-out patient") if isinstance(patients, int) else "held-out patients"
-    return f"On {of} they were {' and '.join(told)}." if told else ""
+    return f"On {of} they were {' and '.join(faults)}." if faults else ""
 
 
 def _too_high_or_low(figure: object) -> list[str]:
@@ -35,7 +35,7 @@ def _too_high_or_low(figure: object) -> list[str]:
     return [f"too {'high' if value < 0 else 'low'} (the odds that they state were about {stated})"]
 
 
-def _too_far_or_near(figure: object) -> list[str]:
+def _too_extreme_or_moderate(figure: object) -> list[str]:
     if (found := _interval(figure)) is None:
         return []
     value, low, high = found

@@ -1,4 +1,4 @@
-"""A radiologist's categories held against the models' probabilities. Pure."""
+"""Compares a radiologist's categories with the models' probabilities. Pure functions."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ NOTHING_READ = "no image of the exam was read"
 
 
 def concordances(exam: ExamReading, assessments: Iterable[Assessment]) -> tuple[Concordance, ...]:
-    """Each assessment beside the models' probability for the same breast, or for the exam where it names no breast.
+    """Each assessment with the models' probability for the same breast, or for the exam if it names no breast.
 
-    They agree on recall where the probability lies above the site's threshold and the category above 3, or neither; 0,
-    a recall, stands with above (the first paper's rule, and safety's). That is no agreement of categories: how far the
-    probability lies from the category's range is said beside it.
+    They agree on recall if the probability is above the site's threshold and the category is above 3 or 0, or if
+    neither is the case (the first paper's rule; 0 counts as a recall for safety). This is not agreement of the
+    categories: the distance of the probability from the category's range is given too.
     """
     return tuple(_concordance(exam, assessment) for assessment in assessments)
 
 
 def is_discordant(exam: ExamReading) -> bool:
-    """Whether the models and the radiologist disagree on recall anywhere."""
+    """Whether the models and the radiologist disagree on recall in at least one comparison."""
     return any(concordance.agreement in (Agreement.AI_HIGHER, Agreement.AI_LOWER) for concordance in exam.concordances)
 
 
@@ -49,7 +49,7 @@ def _concordance(exam: ExamReading, assessment: Assessment) -> Concordance:
 
 
 def agreement(ours: bool, theirs: bool) -> Agreement:
-    """How two decisions to recall, the models' and the radiologist's, stand to one another."""
+    """Compares two decisions to recall, the models' and the radiologist's."""
     if ours == theirs:
         return Agreement.AGREE
     return Agreement.AI_HIGHER if ours else Agreement.AI_LOWER

@@ -1,4 +1,4 @@
-"""A bundle: the models that read together, as a folder with bundle.toml and their weights. No torch here."""
+"""A bundle: a folder with bundle.toml and the weights of a detector, a segmenter and a classifier. No torch here."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class Part:
     Attributes:
         architecture: a name in models/catalog.py.
         weights: a safetensors file.
-        sha256: what the weights' digest must be, hexadecimal.
-        settings: keyword arguments of the architecture's `load`: input geometry and thresholds among them.
-        licence: of these weights, where the part says; else the bundle's.
-        training_data: what they learned from, where the part says; else the bundle's.
-        largest_lesion: of a detector: the share of its breast (0..1) that the largest lesion it learned from covers;
-            None where that is not known.
+        sha256: the required digest of the weights, hexadecimal.
+        settings: keyword arguments of the architecture's `load`, such as input size and thresholds.
+        licence: of these weights, if the part states one; else the bundle's.
+        training_data: of these weights, if the part states it; else the bundle's.
+        largest_lesion: for a detector: the largest share of its breast (0..1) that a lesion of the training data
+            covers; None if it is not known.
     """
 
     architecture: str
@@ -49,12 +49,13 @@ class Part:
 
 @dataclass(frozen=True)
 class Bundle:
-    """What a bundle.toml says.
+    """The content of a bundle.toml.
 
     Attributes:
-        assumed_spacing_mm: millimetres a pixel of digital images without a spacing (film.py); the report says so then.
-        figures: what the models reached on held-out patients, as the card puts it, by role.
-        calibration: what the classifier's scores are worth, at the levels where that is known.
+        assumed_spacing_mm: millimetres per pixel of digital images without a spacing (film.py); the report then says
+            so.
+        figures: results on held-out patients as in bundle.toml, by role.
+        calibration: of the classifier's scores, at the levels that are calibrated.
     """
 
     folder: Path
@@ -71,7 +72,7 @@ class Bundle:
 
     @property
     def caveat(self) -> str:
-        """One sentence on how far the probabilities were off on held-out patients; empty where no figure says so."""
+        """One sentence on the error of the probabilities on held-out patients; empty if the figures show none."""
         figures = self.figures.get("classifier")
         return caveat_of(figures) if self.calibration and isinstance(figures, Mapping) else ""
 
@@ -81,21 +82,21 @@ class Bundle:
 
 
 def shipped() -> list[str]:
-    """The names of the bundles that come with the node."""
+    """The names of the bundles that ship with the node."""
     return sorted(card.parent.name for card in _SHIPPED.glob(f"*/{CARD}"))
 
 
 def find_bundle(name_or_path: str) -> Path:
-    """The folder of a bundle that ships, by its name, or of one's own, by its path.
+    """The folder of a shipped bundle, given by name, or of a user's bundle, given by path.
 
     Raises:
-        BundleError: there is none.
+        BundleError: there is no such bundle.
     """
     for folder in (_SHIPPED / name_or_path, Path(name_or_path)):
         if (folder / CARD).is_file():
             return folder
     raise BundleError(
-        f"{name_or_path}: no bundle of this name ships and no folder of this path holds a {CARD}. "
+        f"{name_or_path}: no shipped bundle has this name, and no folder of this path holds a {CARD}. "
         f"Shipped: {', '.join(shipped()) or 'none'}."
     )
 
@@ -130,7 +131,7 @@ def read_bundle(folder: Path) -> Bundle:
 
 
 def verify(bundle: Bundle) -> list[str]:
-    """What is wrong with the weights: missing files and digests that are not bundle.toml's. Empty: all is well."""
+    """The faults of the weights: missing files and wrong digests, one sentence each. Empty: there is none."""
     return [problem for part in bundle.parts if (problem := _problem(part))]
 
 
@@ -142,7 +143,7 @@ def _problem(part: Part) -> str | None:
         return f"{part.weights}: cannot be read: {error.strerror}. Restore the weights that came with the bundle."
     if found != part.sha256:
         return (
-            f"{part.weights}: SHA-256 is {found}, {CARD} says {part.sha256}: the file is damaged or another one. "
+            f"{part.weights}: SHA-256 is {found}, {CARD} says {part.sha256}: the file is damaged or was replaced. "
             "Restore the weights that came with the bundle."
         )
     return None
@@ -150,7 +151,7 @@ def _problem(part: Part) -> str | None:
 
 @dataclass(frozen=True)
 class _Card:
-    """A table of bundle.toml whose entries are asked for by type."""
+    """A table of bundle.toml; its methods return entries of the requested type, or raise BundleError."""
 
     path: Path
     values: Mapping[str, Any]
@@ -200,7 +201,7 @@ def _calibrations(card: _Card) -> dict[Level, Calibration]:
     tables = card.table("calibration")
     unknown = set(tables.values) - set(Level)
     if unknown:
-        raise BundleError(f"{card.path}: calibration.{min(unknown)} is no level. Levels: {', '.join(Level)}.")
+        raise BundleError(f"{card.path}: calibration.{min(unknown)} is not a level. Levels: {', '.join(Level)}.")
     return {Level(name): _calibration(Level(name), tables.table(name)) for name in tables.values}
 
 
@@ -217,7 +218,7 @@ def _calibration(level: Level, card: _Card) -> Calibration:
         )
     except (TypeError, ValueError) as error:
         table = card.prefix.rstrip(".")
-        raise BundleError(f"{card.path}: {table} cannot be used: {error}. Train the part anew.") from error
+        raise BundleError(f"{card.path}: {table} cannot be used: {error}. Train the part again.") from error
 
 
 _SHIPPED = Path(__file__).parent

@@ -1,4 +1,4 @@
-"""Puts a part into a bundle: weights first, then bundle.toml in one stroke, so that a kill leaves a whole bundle."""
+"""Puts a part into a bundle: first the weights, then bundle.toml atomically, so that a kill leaves a valid bundle."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ class NewPart:
         role: "detector", "segmenter" or "classifier".
         weights: the state dict.
         architecture: a name in models/catalog.py.
-        settings: keyword arguments of the architecture's `load`; None values are left out, as TOML has none.
+        settings: keyword arguments of the architecture's `load`; None values are left out, because TOML has no None.
         licence: of the weights.
-        training_data: what they learned from (a text for people).
+        training_data: a description for people.
         largest_lesion: see `models.bundles.bundle.Part`.
-        figures: what it reached on held-out patients.
-        calibration: for a classifier: what its scores are worth.
-        half: kernels are stored in half precision (norms, biases and what half cannot hold stay as they are).
+        figures: results on held-out patients.
+        calibration: for a classifier: the calibration of its scores.
+        half: kernels are stored in half precision (except norms, biases, and tensors whose values exceed its range).
     """
 
     role: str
@@ -53,20 +53,21 @@ class NewPart:
 
 
 def put_part(folder: Path, part: NewPart, base: Bundle | None = None) -> Bundle:
-    """Puts a part into the bundle in `folder`; a folder without one gets its other parts from `base`.
+    """Puts a part into the bundle in `folder`; a folder without a bundle gets its other parts from `base`.
 
-    The bundle is named after its folder; its version is the base's with eight digits that change with its content. Each
-    weights file is named by its content, so the card that stands always names files that are there.
+    A new bundle is named after its folder; its version is the base's plus eight hexadecimal digits that depend on its
+    content. Each weights file is named by its content, so bundle.toml always names files that exist.
 
-    What was measured through the part that is replaced goes with it: the calibration, which is of scores of what that
-    detector found and that segmenter outlined, and the figures of all that reads after it.
+    Results that depend on the replaced part are removed: the calibration, which was fitted on findings of the old
+    detector and outlines of the old segmenter, and the figures of the parts that run after it.
 
     Args:
-        folder: made where missing.
-        base: research-default where left out; not looked at where the folder holds a bundle.
+        folder: created if missing.
+        part: the part.
+        base: None: research-default; ignored if the folder holds a bundle.
 
     Returns:
-        The bundle as it now stands.
+        The new bundle.
 
     Raises:
         BundleError: the folder holds a card that cannot be read, or the base cannot be found.
@@ -86,8 +87,8 @@ def put_part(folder: Path, part: NewPart, base: Bundle | None = None) -> Bundle:
         part.training_data,
         part.largest_lesion,
     )
-    parts = {role: new if role == part.role else _brought(getattr(old, role), folder) for role in ROLES}
-    stale = () if _reads_alike(new, getattr(old, part.role)) else ROLES[ROLES.index(part.role) + 1 :]
+    parts = {role: new if role == part.role else _copied(getattr(old, role), folder) for role in ROLES}
+    stale = () if _is_equivalent(new, getattr(old, part.role)) else ROLES[ROLES.index(part.role) + 1 :]
     kept = {role: figures for role, figures in old.figures.items() if role not in stale}
     calibration = part.calibration if part.role == "classifier" else {} if stale else old.calibration
     bundle = replace(
@@ -103,12 +104,12 @@ def put_part(folder: Path, part: NewPart, base: Bundle | None = None) -> Bundle:
     name = old.id.name if has_card else folder.resolve().name
     bundle = replace(bundle, id=BundleId(name, f"{old.id.version.partition('+')[0]}+{_content(bundle)}"))
     _write_cards(bundle)
-    _drop_what_no_card_names(folder)
+    _delete_unused_weights(folder)
     return read_bundle(folder)
 
 
 def other_parts(folder: Path, base: Bundle | None = None) -> Bundle:
-    """The bundle that a part put into `folder` will read with; see `put_part`.
+    """The bundle whose other parts a part put into `folder` will be used with; see `put_part`.
 
     Raises:
         BundleError: the folder holds a card that cannot be read, or the base cannot be found.
@@ -119,7 +120,7 @@ def other_parts(folder: Path, base: Bundle | None = None) -> Bundle:
 
 
 def stored(weights: Mapping[str, torch.Tensor], *, half: bool) -> dict[str, torch.Tensor]:
-    """As a bundle stores them: contiguous, on the CPU, no two names for one piece of memory; see `NewPart.half`."""
+    """The weights as stored in a bundle: contiguous, on the CPU, without shared memory; see `NewPart.half`."""
     return {
         name: _narrow(tensor.detach().cpu()).clone().contiguous()
         if half
@@ -135,30 +136,30 @@ def _narrow(tensor: torch.Tensor) -> torch.Tensor:
     return narrow if bool(narrow.isfinite().all()) else tensor
 
 
-def _reads_alike(one: Part, other: Part) -> bool:
-    return (one.architecture, one.sha256, one.settings) == (other.architecture, other.sha256, other.settings)
+def _is_equivalent(new: Part, old: Part) -> bool:
+    return (new.architecture, new.sha256, new.settings) == (old.architecture, old.sha256, old.settings)
 
 
-def _brought(part: Part, folder: Path) -> Part:
-    """The part with its weights in this folder."""
+def _copied(part: Part, folder: Path) -> Part:
+    """The part, with its weights copied to this folder."""
     if part.weights.parent == folder:
         return part
     target = folder / part.weights.name
     if not target.exists():
-        half_way = target.with_name(target.name + ".part")
-        shutil.copyfile(part.weights, half_way)
-        half_way.replace(target)
+        temporary = target.with_name(target.name + ".part")
+        shutil.copyfile(part.weights, temporary)
+        temporary.replace(target)
     return replace(part, weights=target)
 
 
 def _content(bundle: Bundle) -> str:
-    """Eight hexadecimal digits that change with whatever changes a reading."""
-    said = {
+    """Eight hexadecimal digits of the digest of everything that affects a reading."""
+    content = {
         "parts": [[part.architecture, part.sha256, part.settings, part.largest_lesion] for part in bundle.parts],
         "calibration": _calibration_tables(bundle.calibration),
         "assumed_spacing_mm": bundle.assumed_spacing_mm,
     }
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:8]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def _write_cards(bundle: Bundle) -> None:
@@ -190,9 +191,9 @@ def _write_cards(bundle: Bundle) -> None:
 
 
 def _joined(by_role: Mapping[str, str]) -> str:
-    """One text where all parts say the same, else each part's."""
-    said = set(by_role.values())
-    return said.pop() if len(said) == 1 else "; ".join(f"{role}: {text}" for role, text in by_role.items())
+    """One text if it is the same for all parts, else each part's text."""
+    texts = set(by_role.values())
+    return texts.pop() if len(texts) == 1 else "; ".join(f"{role}: {text}" for role, text in by_role.items())
 
 
 def _calibration_tables(calibrations: Mapping[Level, Calibration]) -> dict[str, Any]:
@@ -231,7 +232,7 @@ def _card(bundle: Bundle, licences: Mapping[str, str], data: Mapping[str, str]) 
 
 
 def _plain(value: Any) -> Any:
-    """What TOML takes: no None, no tuples, no paths."""
+    """The value in types that TOML has: without None, tuples and paths."""
     match value:
         case Mapping():
             return {str(key): _plain(part) for key, part in value.items() if part is not None}
@@ -242,7 +243,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _drop_what_no_card_names(folder: Path) -> None:
+def _delete_unused_weights(folder: Path) -> None:
     named = {part.weights.name for part in read_bundle(folder).parts}
     for role in ROLES:
         for path in folder.glob(f"{role}-????????.safetensors"):

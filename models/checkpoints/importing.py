@@ -1,4 +1,4 @@
-"""A published checkpoint becomes a part of a bundle: its digest checked, no code in it run, its names those of ours."""
+"""Imports a published checkpoint as a part of a bundle: checks its digest, runs no code in it, renames its tensors."""
 
 from __future__ import annotations
 
@@ -34,15 +34,16 @@ def import_checkpoint(
     """Puts a user's checkpoint into the bundle in `out`.
 
     Args:
-        path: a state dict, as PyTorch or safetensors write it (ultralytics' files hold a network, taken apart).
-        name: what it is: a key of `OFFICIAL`.
-        out: the bundle's folder; made where missing.
-        base: where a new bundle's other parts come from; see `put_part`.
-        sha256: vouches for a file whose digest is not the published one, hexadecimal.
+        path: a state dict, as PyTorch or safetensors write it, or a YOLOv8 as ultralytics writes it.
+        name: the checkpoint's name, a key of `OFFICIAL`.
+        out: the bundle's folder; created if missing.
+        base: the source of a new bundle's other parts; see `put_part`.
+        sha256: the digest that the file must have, instead of the published one; hexadecimal.
         half: store kernels in half precision.
 
     Raises:
-        ImportRefused: the name is unknown, the digest another, the file damaged, or its weights another network's.
+        ImportRefused: the name is unknown, the digest is wrong, the file is damaged, or its weights do not fit the
+            network.
         BundleError: `out` holds a bundle that cannot be read.
     """
     if name not in OFFICIAL:
@@ -53,8 +54,8 @@ def import_checkpoint(
         found = read_start(path)
     except StartError as error:
         raise ImportRefused(
-            f"{path}: is damaged or no checkpoint (nothing but named tensors is read). "
-            f"Get it anew from {official.source}."
+            f"{path}: is damaged or not a checkpoint (nothing but named tensors is read). "
+            f"Get it again from {official.source}."
         ) from error
     weights = ARCHITECTURES[official.architecture]().from_official(found)
     _check_fit(path, name, official, weights)
@@ -75,14 +76,14 @@ def _check_digest(path: Path, name: str, official: Official, sha256: str | None)
     found, own = _digest(path, algorithm), _digest(path, "sha256")
     if not wanted:
         raise ImportRefused(
-            f"{path}: no digest of {name} is known here, so it cannot be told from another file. Where you trust it, "
+            f"{path}: no digest of {name} is known here, so the file cannot be verified. If you trust it, "
             f"add --sha256 {own}"
         )
     if found != wanted:
         label = algorithm.upper().replace("SHA256", "SHA-256")
         raise ImportRefused(
-            f"{path}: {label} is {found}, not {wanted}: it is cut off, damaged, or another file than {name}. "
-            f"Get it anew from {official.source}. Where you trust it as it is, give its own with --sha256 {own}"
+            f"{path}: {label} is {found}, not {wanted}: it is truncated, damaged, or a different file than {name}. "
+            f"Get it again from {official.source}. If you trust this file, give its own digest with --sha256 {own}"
         )
 
 
@@ -98,8 +99,8 @@ def _check_fit(path: Path, name: str, official: Official, weights: Mapping[str, 
     try:
         adapter_of(official.architecture, weights, official.settings, torch.device("cpu"), mixed_precision=False)
     except (RuntimeError, ValueError) as error:
-        said = " ".join(str(error).split())
+        cause = " ".join(str(error).split())
         raise ImportRefused(
-            f"{path}: its weights are not those of {name}: {said[:_SHOWN]}{' …' if len(said) > _SHOWN else ''} "
-            "Say with --as what it is; weights of a detector for other classes are a --start for `train detector`."
+            f"{path}: its weights are not those of {name}: {cause[:_SHOWN]}{' …' if len(cause) > _SHOWN else ''} "
+            "Give its name with --as; weights of a detector for other classes are a --start for `train detector`."
         ) from error

@@ -1,7 +1,8 @@
-"""The published checkpoints that a user may bring, with the digests that their publishers (or we) gave. No torch here.
+"""The published checkpoints that a user can import, with the digests that their publishers (or we) state. No torch
+here.
 
-HQ-SAM's and MedSAM's are given as MD5, which finds a damaged file but no forged one: they are read without running any
-code in them all the same.
+The digests of HQ-SAM and MedSAM are MD5, which detects a damaged file but not a forged one. No code in any checkpoint
+is run, so a forged file does no harm.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ class Official:
     Attributes:
         role: the part of a bundle that it is.
         architecture: a name in models/catalog.py.
-        settings: what that architecture needs to load it.
-        source: where it is had.
+        settings: keyword arguments of the architecture's `load`.
+        source: where to get it.
         algorithm: of the digest.
-        digest: hexadecimal; "" where none is known: the user has to state one.
+        digest: hexadecimal; "" if none is known: then the user must state one.
     """
 
     role: str

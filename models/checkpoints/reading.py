@@ -1,4 +1,4 @@
-"""Reads weights that others made, without trusting the file they are in."""
+"""Reads weights from untrusted files: no code in a file is run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NETWORK_CLASSES = (
     "torch.nn.modules.pooling.MaxPool2d",
     "torch.nn.modules.upsampling.Upsample",
 )
-"""What a pickled stock YOLOv8 is made of: ultralytics writes its checkpoints so, not as state dicts."""
+"""The classes in a pickled stock YOLOv8: ultralytics' checkpoints hold the pickled network, not a state dict."""
 
 
 class StartError(UserError):
@@ -33,50 +33,52 @@ class StartError(UserError):
 def read_start(path: Path) -> dict[str, torch.Tensor]:
     """Reads a state dict from a safetensors file or a PyTorch checkpoint.
 
-    A checkpoint is read by torch's `weights_only` unpickler: it calls nothing that the file names but what makes
-    tensors and plain containers. Where the file pickles a whole YOLOv8 under "model", as ultralytics writes it, each of
-    that network's classes is replaced by one that does nothing, and the tensors are taken out of it: neither
-    ultralytics' code nor any in the file runs.
+    A checkpoint is read by torch's `weights_only` unpickler: of the functions that the file names it calls only those
+    that make tensors and plain containers. If the file holds a pickled YOLOv8 under "model", as ultralytics writes it,
+    each of the network's classes is replaced by `_StandIn`, which only keeps the tensors: neither ultralytics' code nor
+    code in the file runs.
 
     Args:
         path: the file.
 
     Returns:
-        By name; floating-point numbers in single precision.
+        Tensors by name; floating-point numbers in single precision.
 
     Raises:
-        StartError: the file is missing, damaged, or holds anything else.
+        StartError: the file is missing or damaged, or does not hold a state dict.
     """
     try:
         content = load_file(path) if path.suffix == ".safetensors" else _unpickled(path)
     except FileNotFoundError as error:
         raise StartError(f"{path} cannot be read as weights: there is no such file. Give a state dict.") from error
-    except Exception as error:  # damaged bytes lead the readers anywhere: to an IndexError, a struct.error, …
+    # All exceptions: a damaged file makes the unpickler, zipfile and safetensors raise almost any type (IndexError,
+    # struct.error, AttributeError, RuntimeError, …). Every one is reported as a StartError; none is swallowed.
+    except Exception as error:
         raise StartError(
             f"{path} cannot be read as weights ({type(error).__name__}): it is damaged, or holds more than tensors. "
-            "Get it anew, or give a state dict."
+            "Get it again, or give a state dict."
         ) from error
     if not isinstance(content, Mapping) or not all(isinstance(value, torch.Tensor) for value in content.values()):
-        raise StartError(f"{path} holds no state dict. Give a file of named tensors.")
+        raise StartError(f"{path} does not hold a state dict. Give a file of named tensors.")
     plain = {str(name): tensor.detach() for name, tensor in content.items()}
     return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in plain.items()}
 
 
 class _StandIn:
-    """Stands for an object of a network's class: its tensors and parts are kept, all else is passed over."""
+    """Replaces an object of a network's class in unpickling: keeps its tensors and child modules, ignores the rest."""
 
     tensors: dict[str, object]
     parts: dict[str, object]
 
     def __new__(cls) -> _StandIn:
-        # Not in __init__, which an unpickler does not call. Arguments are refused.
+        # Not in __init__: an unpickler does not call it. Constructor arguments are refused.
         made = super().__new__(cls)
         made.tensors, made.parts = {}, {}
         return made
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
-        fleeting = state.get("_non_persistent_buffers_set", ())
-        buffers = {name: buffer for name, buffer in state["_buffers"].items() if name not in fleeting}
+        not_saved = state.get("_non_persistent_buffers_set", ())
+        buffers = {name: buffer for name, buffer in state["_buffers"].items() if name not in not_saved}
         self.tensors = {**state["_parameters"], **buffers}
         self.parts = dict(state["_modules"])
 
@@ -89,7 +91,7 @@ class _StandIn:
             if isinstance(part, _StandIn):
                 yield from part.state_dict(f"{prefix}{name}.")
             elif part is not None:
-                raise TypeError(f"{prefix}{name} is no part of a network")
+                raise TypeError(f"{prefix}{name} is not part of a network")
 
 
 def _unpickled(path: Path) -> Any:

@@ -1,17 +1,17 @@
 """EfficientNet as a classifier of malignancy, by timm (Guo, Cai and Dungey, the framework's classification section).
 
-As in the paper: ImageNet features, global average pooling, two fully connected layers with ReLU, one sigmoid. What it
-looks at is the mode:
+As in the paper: ImageNet features, global average pooling, two fully connected layers with ReLU, one sigmoid. The mode
+determines the input:
 
-    "mask"             each lesion, masked and centred in 224 × 224 with 20 pixels round it. The image's score is the
-                       highest of its lesions'; without lesions it is `floor`, which is not 0: detectors miss some.
+    "mask"             each lesion, masked and centred in 224 × 224 with a margin of 20 pixels. The image's score is the
+                       highest of its lesions'; without lesions it is `floor`, not 0, because detectors miss some.
     "whole"            the breast. A lesion's score is its image's.
-    "whole+radiomics"  the breast, and with it the radiomics of one lesion (`models/radiomics`), put behind the pooled
+    "whole+radiomics"  the breast, and the radiomics of one lesion (`models/radiomics`), concatenated to the pooled
                        features. The image's score is the highest of its lesions'; without lesions the radiomics are
-                       those of an average lesion, and the breast alone decides.
-    "both"             the breast and the lesions through one backbone, a head for each. Not in the paper: few pictures
-                       teach the backbone more that way. `lesion_share` says how much the worst lesion weighs in the
-                       image's score, on the logits; without lesions `floor` stands for it.
+                       those of an average lesion.
+    "both"             the breast and the lesions through one backbone, with one head each. Not in the paper: with few
+                       images the backbone is trained better this way. `lesion_share` is the weight of the worst lesion
+                       in the image's score, on the logits; without lesions its score is `floor`.
 """
 
 from __future__ import annotations
@@ -38,24 +38,25 @@ from models.types.region import Mask
 Mode = Literal["mask", "whole", "whole+radiomics", "both"]
 
 _TRAINED_WITH = {"efficientnet_lite0": ((127 / 255,) * 3, (128 / 255,) * 3)}
-"""Mean and deviation of pixels that ImageNet weights were trained with, where timm's own entry is for other weights."""
+"""Mean and standard deviation of the pixels that the ImageNet weights were trained with, where timm's entry is wrong for
+them."""
 _HIDDEN = (256, 64)
 _AT_ONCE = 32
-"""Lesions that go through the network together."""
+"""Batch size of lesions."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the network looks at.
+    """The classifier's settings.
 
     Attributes:
         mode: see above.
         backbone: timm's name of an EfficientNet, or of any other network that pools features.
-        image_px: side of the square that the breast is shown in.
-        frame_px: everything is seen through a frame of this side, so that a classifier cannot tell images of at least
-            this size from one another by it.
-        floor: what stands for the worst lesion's score where there is no lesion, 0..1 exclusive.
-        lesion_share: of the worst lesion in the image's score in the mode "both", 0..1.
+        image_px: side of the square input that shows the breast, in pixels.
+        frame_px: both inputs are cut from a frame of this side, so that a classifier cannot use the original size of
+            images of at least this size.
+        floor: the worst lesion's score if there is no lesion, 0..1 exclusive.
+        lesion_share: weight of the worst lesion in the image's score in the mode "both", 0..1.
         near_mm, far_mm: the regions that the radiomics compare: see `models.radiomics.regions.RegionSettings`.
 
     Raises:
@@ -73,14 +74,14 @@ class Settings:
 
     def __post_init__(self) -> None:
         if not (0 < self.floor < 1 and 0 <= self.lesion_share <= 1):
-            raise ValueError(f"floor is {self.floor}, lesion_share {self.lesion_share}; give shares of 1")
+            raise ValueError(f"floor is {self.floor}, lesion_share {self.lesion_share}; give numbers from 0 to 1")
         if len(self.far_mm) != 2:
             raise ValueError(f"far_mm is {self.far_mm}; give two diameters, the inner one first")
-        _ = self.regions  # raises where there are none
+        _ = self.regions  # raises ValueError if the diameters are invalid
 
     @property
     def scores_images_alone(self) -> bool:
-        """Whether an image's score is the same whatever is found in it."""
+        """Whether an image's score does not depend on its findings."""
         return self.mode == "whole" or (self.mode == "both" and self.lesion_share == 0)
 
     @property
@@ -102,7 +103,7 @@ class Settings:
 
 
 class MalignancyNet(nn.Module):
-    """A backbone and the heads that its mode asks for; they give logits of malignancy."""
+    """A backbone and the heads that its mode needs; their outputs are logits of malignancy."""
 
     mean: Tensor
     deviation: Tensor
@@ -127,34 +128,34 @@ class MalignancyNet(nn.Module):
             self.register_buffer("texture_deviation", torch.ones(LENGTH))
 
     def features(self, pictures: Tensor) -> Tensor:
-        """Pooled features, batch × features, of pictures, batch × side × side, 0..1."""
+        """Pooled features (batch × features) of inputs (batch × side × side, 0..1)."""
         pooled: Tensor = self.backbone((pictures[:, None] - self.mean) / self.deviation)
         return pooled
 
     def score_images(self, pictures: Tensor) -> Tensor:
-        """Logits (batch) of whole images, batch × side × side, 0..1. Not for the mode "whole+radiomics"."""
+        """Logits (batch) of whole images (batch × side × side, 0..1). Not for the mode "whole+radiomics"."""
         return _logits(self.image_head, self.features(pictures))
 
     def score_lesions(self, pictures: Tensor) -> Tensor:
-        """Logits (batch) of lesion pictures, batch × 224 × 224, 0..1."""
+        """Logits (batch) of lesions (batch × 224 × 224, 0..1)."""
         return _logits(self.lesion_head, self.features(pictures))
 
     def score_with_texture(self, features: Tensor, textures: Tensor) -> Tensor:
-        """Logits (batch) of pooled features with the radiomics of a lesion, batch × LENGTH.
+        """Logits (batch) of pooled features with the radiomics of a lesion (batch × LENGTH).
 
-        A row of NaN stands for an image without a lesion: it counts as the average of the training lesions.
+        A row of NaN means an image without a lesion: it is replaced by the average of the training lesions.
         """
         standard = torch.nan_to_num((textures - self.texture_mean) / self.texture_deviation, nan=0.0)
         return _logits(self.image_head, torch.cat((features, standard.to(features.dtype)), dim=1))
 
 
 class EfficientNetClassifier:
-    """The classifier. See `models.protocols.Classifier`, and above for what each mode says of images and lesions."""
+    """The classifier. See `models.protocols.Classifier`, and the module's docstring for the scores of each mode."""
 
     def __init__(self, network: MalignancyNet, device: torch.device, mixed_precision: bool, settings: Settings) -> None:
         self._network = network.to(device).eval()
         self._device = device
-        # Half precision is faster on a GPU alone.
+        # Half precision is faster only on a GPU.
         self._half = mixed_precision and device.type == "cuda"
         self._settings = settings
         self._radiomics = Radiomics(settings.regions) if settings.uses_radiomics else None
@@ -165,10 +166,10 @@ class EfficientNetClassifier:
         return self._settings.scores_images_alone
 
     def classify(self, image: Mammogram, masks: Sequence[Mask]) -> tuple[float, list[float]]:
-        """The image's score and one a mask; see the protocol.
+        """The image's score and one score per mask; see the protocol.
 
         Raises:
-            ValueError: "whole+radiomics" alone: the image has no spacing; the pipeline fills in a missing one.
+            ValueError: only in "whole+radiomics": the image has no spacing; the pipeline fills in a missing one.
         """
         shown = breast_frame(image, self._settings.frame_px)
         try:
@@ -217,11 +218,11 @@ def load(
     Args:
         weights: the network's state dict, in any floating-point type.
         device: where it runs.
-        mixed_precision: half precision, where the device is a GPU.
+        mixed_precision: use half precision if the device is a GPU.
         settings: see `Settings`.
 
     Raises:
-        RuntimeError: the weights are not those of this network, or timm does not know the backbone.
+        RuntimeError: the weights do not fit this network, or timm does not have the backbone.
         TypeError, ValueError: a setting is unknown or out of its range.
     """
     chosen = Settings(**settings)

@@ -1,21 +1,21 @@
 """A three-layer perceptron on MedSAM as a classifier of malignancy (Guo, Cai and Dungey, Table 1, the rows "MedSAM").
 
-As in the paper: hidden layers of 100 and 50 units, after each ReLU, batch norm and dropout of one half; a softmax over
-two. The breast, cut out of the image, goes through MedSAM's image encoder (or LiteMedSAM's); what the perceptron reads
-of it is named by `reads`:
+As in the paper: hidden layers of 100 and 50 units, each followed by ReLU, batch norm and dropout of 0.5; a softmax over
+two classes. The input is the breast, cropped from the image, through the image encoder of MedSAM (or LiteMedSAM).
+`reads` names the input of the perceptron:
 
-    "embedding"  the encoder's embedding, 256 × 64 × 64, averaged over the picture: 256 numbers. The paper does not say
-                 how it is pooled; the average is the choice here.
+    "embedding"  the encoder's embedding, 256 × 64 × 64, averaged over the image: 256 numbers. The paper does not state
+                 the pooling; the average is our choice.
     "tokens"     the mask decoder's output tokens (one for the mask's quality, four for masks) after its transformer,
-                 asked with one box round the whole picture: 5 × 256 numbers.
-    "upscaled"   the mask decoder's upscaled features under the same prompt, averaged over the picture: 32 numbers.
+                 with a prompt of one box around the whole input: 5 × 256 numbers.
+    "upscaled"   the mask decoder's upscaled features with the same prompt, averaged over the image: 32 numbers.
 
-What is trained beside the perceptron is named by `tuned`: "frozen" (nothing), "decoder", "all" (the image encoder, and
-the decoder where it is read; never the prompt encoder). The paper tunes the
-"decoder only", yet an embedding does not pass the decoder. The choice here: the perceptron then reads the decoder's
-tokens ("upscaled" is the other reading), so that the decoder learns from the malignancy.
+`tuned` names the parts that are trained with the perceptron: "frozen" (none), "decoder", "all" (the image encoder, and
+the decoder if it is read; never the prompt encoder). The paper tunes the "decoder only", but an embedding does not pass
+the decoder. Our choice: the perceptron then reads the decoder's tokens (or "upscaled", the other interpretation), so
+that the decoder is trained by the malignancy.
 
-It sees whole images: a lesion's score is its image's.
+Its input is the whole image: a lesion's score is its image's.
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ _HIDDEN = (100, 50)
 _DROPOUT = 0.5
 _TOKENS = 5
 _MALIGNANT = 1
-"""Of the two classes."""
+"""The index of the class."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the perceptron is built on.
+    """The classifier's settings.
 
     Attributes:
         encoder: "medsam-vit-b": MedSAM's, 1024 × 1024; "lite-medsam": LiteMedSAM's TinyViT, 256 × 256.
@@ -64,7 +64,7 @@ class Settings:
 
 
 class MedSamMlp(nn.Module):
-    """MedSAM or another network with its decoder, whole, and the perceptron."""
+    """A complete MedSAM (or another network with its decoder), and the perceptron."""
 
     def __init__(self, sam: SamDecodedNet, reads: Reads, tuned: Tuned = "frozen") -> None:
         super().__init__()
@@ -80,18 +80,18 @@ class MedSamMlp(nn.Module):
             _tune(parts["mask_decoder"])
 
     def train(self, mode: bool = True) -> MedSamMlp:
-        """What is not tuned stays as it is, running averages of its norms too."""
+        """As nn.Module.train; parts that are not tuned stay in evaluation mode, so that their norms do not change."""
         super().train(mode)
         if self.tuned != "all":
             self.sam.eval()
         return self
 
     def embed(self, pictures: Tensor) -> Tensor:
-        """Pictures, N × side × side, as `picture_of` makes them, to N × 256 × 64 × 64, float32."""
+        """Embeddings (N × 256 × 64 × 64, float32) of inputs (N × side × side, from `picture_of`)."""
         return self.sam.embed(pictures[:, None].expand(-1, 3, -1, -1))[0].float()
 
     def read(self, embedded: Tensor) -> Tensor:
-        """What the perceptron reads of embeddings: N × its inputs."""
+        """The perceptron's inputs (N × its number of inputs) from embeddings (N × 256 × 64 × 64)."""
         if self._reads == "embedding":
             return embedded.mean(dim=(2, 3))
         encoder: Any = self.sam.prompt_encoder
@@ -109,7 +109,7 @@ class MedSamMlp(nn.Module):
         return upscaled.mean(dim=(2, 3))
 
     def score(self, read: Tensor) -> Tensor:
-        """What was read to logits of the two classes, benign and malignant: N × 2."""
+        """Logits of the two classes, benign and malignant (N × 2), from the perceptron's inputs."""
         logits: Tensor = self.mlp(read)
         return logits.float()
 
@@ -120,7 +120,7 @@ def encoder_of(name: Encoder) -> SamDecodedNet:
 
 
 def picture_of(image: Mammogram, network: SamDecodedNet) -> NDArray[np.float32]:
-    """The breast as the network's encoder takes it in, one of three equal channels: side × side, 0..1."""
+    """The breast as the encoder's input, one of three equal channels: side × side, 0..1."""
     prepared = network.picture.prepare(image.pixels[breast_box(image.pixels).slices])
     return np.asarray(prepared[0].numpy(), dtype=np.float32)
 
@@ -143,7 +143,7 @@ class MedSamMlpClassifier:
         picture = torch.from_numpy(picture_of(image, self._network.sam))[None]
         try:
             with torch.inference_mode():
-                # Half precision is too coarse for the positions of boxes: the encoder alone uses it.
+                # Half precision is not exact enough for the positions of boxes: only the encoder uses it.
                 with torch.autocast(self._device.type, torch.float16, enabled=self._half):
                     embedded = self._network.embed(picture.to(self._device))
                 logits = self._network.score(self._network.read(embedded))
@@ -161,12 +161,12 @@ def load(
     Args:
         weights: the network's state dict, in any floating-point type.
         device: where it runs.
-        mixed_precision: half precision, where the device is a GPU.
+        mixed_precision: use half precision if the device is a GPU.
         settings: see `Settings`.
 
     Raises:
-        RuntimeError: the weights are not those of this network.
-        TypeError: a setting is unknown, or has no such value.
+        RuntimeError: the weights do not fit this network.
+        TypeError: a setting or its value is unknown.
     """
     chosen = Settings(**settings)
     for value, known in ((chosen.encoder, get_args(Encoder)), (chosen.reads, get_args(Reads))):

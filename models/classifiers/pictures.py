@@ -1,4 +1,4 @@
-"""What a classifier sees of an image and of its lesions."""
+"""A classifier's inputs: the whole image and its lesions."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from models.types.region import Box
 
 LESION_PX = 224
 PADDING_PX = 20
-"""A lesion is shown in 224 × 224 pixels, with 20 round it (Guo, Cai and Dungey)."""
+"""A lesion is shown in 224 × 224 pixels, with a margin of 20 (Guo, Cai and Dungey)."""
 
 
 def breast_frame(image: Mammogram, side: int) -> Frame:
-    """The breast in the frame, side × side, that both sorts of picture are cut from."""
+    """The breast in a frame, side × side, from which both kinds of input are cut."""
     return frame(image.pixels, breast_box(image.pixels), side)
 
 
 def lesion_picture(pixels: NDArray[np.float32], drawn: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """A lesion as a network sees it: 224 × 224, all but the mask 0, its long side 184 pixels, centred.
+    """The network's input for a lesion: 224 × 224, 0 outside the mask, its long side 184 pixels, centred.
 
     Args:
         pixels: a frame's, or a part of one, 0..1.
-        drawn: the lesion in it, of the same shape; where nothing is drawn the picture is 0.
+        drawn: the lesion's mask, of the same shape; if it is empty, the result is all 0.
     """
     picture = np.zeros((LESION_PX, LESION_PX), dtype=np.float32)
     box = Box.around(drawn)
@@ -42,5 +42,5 @@ def lesion_picture(pixels: NDArray[np.float32], drawn: NDArray[np.bool_]) -> NDA
 
 
 def image_picture(pixels: NDArray[np.float32], side: int) -> NDArray[np.float32]:
-    """A frame as a network sees it whole: side × side."""
+    """The network's input for a whole frame: side × side."""
     return np.asarray(cv2.resize(pixels, (side, side), interpolation=cv2.INTER_AREA), dtype=np.float32)

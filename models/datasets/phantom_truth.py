@@ -36,7 +36,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.datasets.case import Pathology
-from models.phantom.lesions import Category
+from models.phantom.lesions import PhantomCategory
 from models.phantom.tissue import Density
 from models.types.mammogram import Laterality
 from models.types.reading import FindingKind
@@ -58,7 +58,7 @@ class TrueLesion(_Part):
     kind: FindingKind
     malignant: bool
     subtype: str
-    birads: Category
+    birads: PhantomCategory
     box: tuple[int, int, int, int]
     area_px: int = Field(ge=1)
     area_mm2: float = Field(gt=0)
@@ -78,7 +78,7 @@ class TrueImage(_Part):
 class TrueBreast(_Part):
     laterality: Laterality
     pathology: Pathology
-    birads: Category
+    birads: PhantomCategory
 
 
 class StudyTruth(_Part):
@@ -89,7 +89,7 @@ class StudyTruth(_Part):
     seed: int
     number: int = Field(ge=1)
     spacing_mm: float = Field(gt=0)
-    birads: Category
+    birads: PhantomCategory
     density: Density
     breasts: tuple[TrueBreast, ...]
     images: tuple[TrueImage, ...]

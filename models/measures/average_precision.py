@@ -1,4 +1,4 @@
-"""Mean average precision of boxes by COCO's rules (torchmetrics over pycocotools)."""
+"""Mean average precision of boxes by COCO's rules (torchmetrics with pycocotools)."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from models.types.region import Box
 
 @dataclass(frozen=True)
 class Boxes:
-    """One image's proposals (box, confidence) and the boxes of its lesions. All are of one class: "lesion"."""
+    """One image's proposals (box, confidence) and the boxes of its lesions. All have the same class, "lesion"."""
 
     proposals: tuple[tuple[Box, float], ...]
     lesions: tuple[Box, ...]
 
 
 def mean_average_precision(images: Sequence[Boxes]) -> tuple[float, float]:
-    """mAP50 and mAP50-95, each 0..1; NaN where no image holds a lesion.
+    """mAP50 and mAP50-95, each 0..1; NaN if no image has a lesion.
 
-    Masses and calcifications count as one class, as paper B has but one. At most 100 proposals an image.
+    Masses and calcifications count as one class, because paper B has only one. At most 100 proposals per image count.
     """
     if not any(image.lesions for image in images):
         return float("nan"), float("nan")

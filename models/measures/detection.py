@@ -1,4 +1,5 @@
-"""What held-out images say: sensitivity against false positives, area under the ROC curve, and how sure either is."""
+"""Measures on held-out images: FROC (sensitivity against false positives), area under the ROC curve, and their
+confidence intervals."""
 
 from __future__ import annotations
 
@@ -17,21 +18,21 @@ from models.types.region import Box
 
 RESAMPLES = 2000
 LEAST_PATIENTS = 5
-"""A figure of fewer patients of its own has no interval: they are too few to draw from."""
+"""A figure that depends on fewer patients has no interval: they are too few to resample."""
 HIT_IOU = 0.2
-"""A proposal finds the lesion it overlaps most, when intersection over union is at least this."""
+"""A proposal finds the lesion it overlaps most, if the intersection over union is at least this."""
 FROC_POINTS = (0.25, 0.5, 1.0, 2.0, 4.0)
-"""False positives an image."""
+"""False positives per image."""
 
 
 @dataclass(frozen=True)
 class ImageResult:
-    """What a detector did on one image.
+    """A detector's result on one image.
 
     Attributes:
-        patient: images of one patient are drawn together when the bootstrap draws.
-        lesions: how many there are.
-        proposals: confidence and the number of the lesion found, or None for a false positive.
+        patient: the bootstrap resamples the images of one patient together.
+        lesions: the number of true lesions.
+        proposals: confidence, and the index of the lesion found, or None for a false positive.
     """
 
     patient: str
@@ -58,8 +59,8 @@ class Figure:
     """A measured value with its 95 % confidence interval (percentile bootstrap over patients).
 
     Attributes:
-        low, high: NaN where there is no interval: too few patients of its own, or defined in no draw.
-        undefined: in so many draws it was not defined; they are passed over.
+        low, high: NaN if there is no interval: it depends on too few patients, or is not defined in any draw.
+        undefined: the number of draws in which it was not defined; they are ignored.
     """
 
     value: float
@@ -76,7 +77,8 @@ class Figure:
 def match(
     proposals: Sequence[tuple[Box, float]], lesions: Sequence[Box], least: float = HIT_IOU
 ) -> tuple[tuple[float, int | None], ...]:
-    """Which lesion each proposal (box, confidence) finds: the one it overlaps most, by an IoU of at least `least`."""
+    """The confidence of each proposal (box, confidence) and the index of the lesion that it finds: the one it overlaps
+    most, with an IoU of at least `least`; None if it finds none."""
     found: list[tuple[float, int | None]] = []
     for box, confidence in proposals:
         overlaps = [iou(box, lesion) for lesion in lesions]
@@ -85,20 +87,20 @@ def match(
     return tuple(found)
 
 
-def iou(one: Box, other: Box) -> float:
+def iou(first: Box, second: Box) -> float:
     """Intersection over union of two boxes, 0..1."""
-    height = min(one.bottom, other.bottom) - max(one.top, other.top)
-    width = min(one.right, other.right) - max(one.left, other.left)
+    height = min(first.bottom, second.bottom) - max(first.top, second.top)
+    width = min(first.right, second.right) - max(first.left, second.left)
     if height <= 0 or width <= 0:
         return 0.0
     both = height * width
-    return both / (one.height * one.width + other.height * other.width - both)
+    return both / (first.height * first.width + second.height * second.width - both)
 
 
 def sensitivity(results: Sequence[ImageResult], false_positives: float) -> float:
-    """The share of lesions found at the lowest threshold with at most so many false positives an image.
+    """The share of lesions found at the lowest threshold with at most this many false positives per image.
 
-    A lesion found twice counts once, and its second proposal is no false positive. NaN where there are no lesions.
+    A lesion found twice counts once, and its second proposal is not a false positive. NaN if there are no lesions.
     """
     return sensitivities(results, (false_positives,))[0]
 
@@ -109,29 +111,29 @@ def sensitivities(results: Sequence[ImageResult], points: Sequence[float]) -> li
     if not lesions:
         return [float("nan")] * len(points)
     hits = np.concatenate([result.hits for result in results])
-    wrong = _falling([result.wrong for result in results])
-    return [float(np.count_nonzero(hits > _passed(wrong, int(point * len(results))))) / lesions for point in points]
+    wrong = _descending([result.wrong for result in results])
+    return [float(np.count_nonzero(hits > _least(wrong, int(point * len(results))))) / lesions for point in points]
 
 
 def threshold(results: Sequence[ImageResult], false_positives: float) -> float:
-    """The confidence that proposals must exceed for at most so many false positives an image; 0 where all may stay."""
-    return _passed(_falling([result.wrong for result in results]), int(false_positives * len(results)))
+    """The confidence that proposals must exceed for at most this many false positives per image; 0 if all may stay."""
+    return _least(_descending([result.wrong for result in results]), int(false_positives * len(results)))
 
 
 def froc_score(results: Sequence[ImageResult]) -> float:
-    """The mean sensitivity at 1/4, 1/2, 1, 2 and 4 false positives an image."""
+    """The mean sensitivity at 1/4, 1/2, 1, 2 and 4 false positives per image."""
     return float(np.mean(sensitivities(results, FROC_POINTS)))
 
 
 def froc_curve(results: Sequence[ImageResult]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The whole curve: false positives an image and, at each, the share of lesions found; both rise.
+    """The whole FROC curve: false positives per image, and the share of lesions found at each; neither falls.
 
-    It begins at (0, …) and ends where every proposal stays. Empty where there are no lesions.
+    It begins at 0 false positives and ends with all proposals. Empty if there are no lesions.
     """
     lesions = sum(result.lesions for result in results)
     if not lesions:
         return np.empty(0), np.empty(0)
-    wrong = _falling([result.wrong for result in results])
+    wrong = _descending([result.wrong for result in results])
     hits = np.concatenate([result.hits for result in results])
     thresholds = np.append(wrong, 0.0)  # above the n-th false positive there are n − 1 of them
     found = np.array([np.count_nonzero(hits > threshold) for threshold in thresholds])
@@ -139,8 +141,9 @@ def froc_curve(results: Sequence[ImageResult]) -> tuple[NDArray[np.float64], NDA
 
 
 def auc(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:
-    """Area under the ROC curve: the share of pairs whose positive has the higher score, ties half (Mann and Whitney
-    1947); NaN without one of either. Counted here: scikit-learn's takes 2 ms, 2,000 times a figure."""
+    """Area under the ROC curve: the share of pairs whose positive has the higher score, ties count half (Mann and
+    Whitney 1947); NaN without a positive or without a negative. Not scikit-learn's: that takes 2 ms, 2,000 times per
+    figure."""
     others, ours = np.sort(scores[~positive]), scores[positive]
     if not others.size or not ours.size:
         return float("nan")
@@ -161,15 +164,15 @@ def with_intervals(
     seed: int,
     resamples: int = RESAMPLES,
 ) -> list[Figure]:
-    """Measures of all items, each with its 95 % interval: whole patients drawn with replacement, 2,000 times.
+    """Measures of all items, each with its 95 % interval by bootstrap: patients are resampled with replacement.
 
     Args:
         patients: the patient of each item; at least one.
-        measure: the values of the items with these indices; a value that is NaN in a draw is passed over there. The
-            interval is NaN where it is so in every draw, and of fewer than LEAST_PATIENTS patients of the value's own
-            (see `_enough_patients`): those on whom it says nothing do not count.
+        measure: takes indices of items and returns their values. Draws in which a value is NaN are ignored for it. The
+            interval is NaN if the value is NaN in every draw, or if it depends on fewer than LEAST_PATIENTS patients
+            (see `_enough_patients`).
         seed: of the draws.
-        resamples: how many draws.
+        resamples: the number of draws.
     """
     groups: dict[str, list[int]] = {}
     for index, patient in enumerate(patients):
@@ -180,35 +183,36 @@ def with_intervals(
     if not any(enough):
         return [Figure(float(value), math.nan, math.nan) for value in whole]
     draw = np.random.default_rng(seed)
-    drawn: list[Any] = []
+    samples: list[Any] = []
     for _ in range(resamples):
         chosen = draw.integers(0, len(members), len(members)).tolist()
-        drawn.append(measure([index for group in chosen for index in members[group]]))
+        samples.append(measure([index for group in chosen for index in members[group]]))
     return [
         Figure(float(value), *_interval(column), int(np.isnan(column).sum()))
         if has_interval
         else Figure(float(value), math.nan, math.nan)
-        for value, has_interval, column in zip(whole, enough, np.array(drawn, dtype=np.float64).T, strict=True)
+        for value, has_interval, column in zip(whole, enough, np.array(samples, dtype=np.float64).T, strict=True)
     ]
 
 
 def _enough_patients(
     members: Sequence[Sequence[int]], measure: Callable[[list[int]], Sequence[float]], width: int
 ) -> list[bool]:
-    """Whether each of `width` values has LEAST_PATIENTS of its own: the fewest without whom it would not be defined.
+    """Whether each of `width` values depends on at least LEAST_PATIENTS: the fewest without whom it is not defined.
 
-    Of a mean those are all whose items it is taken of. A value that asks for two sorts of items, as the area under the
-    ROC curve does, has those with both, and the fewer of those with one sort or the other. One that asks for more than
-    two patients, as a correlation does, has all.
+    For a mean these are all patients with items of its kind. For a value that needs two kinds of items, such as the
+    area under the ROC curve, they are the patients with both kinds, plus the smaller of the two groups with only one
+    kind. For a value that needs more than two patients, such as a correlation, they are all patients.
 
     Args:
         members: the indices of each patient's items.
+        measure: see `with_intervals`.
     """
     if len(members) < LEAST_PATIENTS:
         return [False] * width
 
     def defined(some: Sequence[Sequence[int]]) -> NDArray[np.bool_]:
-        return ~np.isnan(np.array(measure([index for one in some for index in one]), dtype=np.float64))
+        return ~np.isnan(np.array(measure([index for items in some for index in items]), dtype=np.float64))
 
     alone = np.zeros((len(members), width), dtype=np.bool_)
     for number, member in enumerate(members):
@@ -219,23 +223,23 @@ def _enough_patients(
         int(alone[:, column].sum()) + _of_two_sorts(rest, lambda some, column=column: bool(defined(some)[column]))  # type: ignore[misc]
         >= LEAST_PATIENTS
         for column in range(width)
-        for rest in [[one for one, known in zip(members, alone[:, column], strict=True) if not known]]
+        for rest in [[items for items, known in zip(members, alone[:, column], strict=True) if not known]]
     ]
 
 
 def _of_two_sorts(patients: Sequence[Sequence[int]], defined: Callable[[Sequence[Sequence[int]]], bool]) -> int:
-    """The fewest of these patients without whom a value is not defined that none of them defines alone; counted up to
-    LEAST_PATIENTS."""
+    """The smallest number of these patients without whom a value is not defined, if none of them defines it alone;
+    counted only up to LEAST_PATIENTS."""
     if not patients or not defined(patients):
         return 0
-    # The patient with whom the value comes to be defined is of one sort; whoever defines it with him, of the other.
+    # The first patient with whom the value is defined has one kind of items; patients who define it with this one have
+    # the other kind.
     last = patients[bisect_left(range(1, len(patients) + 1), True, key=lambda count: defined(patients[:count]))]
-    others = list(islice((one for one in patients if defined([last, one])), LEAST_PATIENTS))
+    others = list(islice((items for items in patients if defined([last, items])), LEAST_PATIENTS))
     if not others:
         return len(patients)
-    return min(
-        len(others), sum(1 for _ in islice((one for one in patients if defined([others[0], one])), LEAST_PATIENTS))
-    )
+    same_kind = islice((items for items in patients if defined([others[0], items])), LEAST_PATIENTS)
+    return min(len(others), sum(1 for _ in same_kind))
 
 
 def _interval(values: NDArray[np.float64]) -> tuple[float, float]:
@@ -246,10 +250,10 @@ def _interval(values: NDArray[np.float64]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _falling(confidences: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+def _descending(confidences: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
     return np.sort(np.concatenate(confidences))[::-1] if confidences else np.empty(0)
 
 
-def _passed(falling: NDArray[np.float64], allowed: int) -> float:
-    """What a confidence must exceed to leave at most so many of these above it."""
-    return 0.0 if falling.size <= allowed else float(falling[allowed])
+def _least(descending: NDArray[np.float64], allowed: int) -> float:
+    """The lowest value that at most `allowed` of these exceed; 0 if all may stay."""
+    return 0.0 if descending.size <= allowed else float(descending[allowed])

@@ -1,5 +1,4 @@
-"""How well one outline covers another: pixel counts, from which Dice, IoU and the pixel rates follow, and the boundary
-IoU."""
+"""Overlap of two outlines: pixel counts, from which Dice, IoU and the pixel rates follow, and the boundary IoU."""
 
 from __future__ import annotations
 
@@ -15,20 +14,21 @@ from scipy.spatial.distance import pdist
 from models.types.region import Box, Mask
 
 _BOUNDARY = 0.02
-"""The boundary is this share of the image's diagonal wide (Cheng et al., CVPR 2021, section 4; HQ-SAM keeps it)."""
+"""Width of the boundary as a share of the image's diagonal (Cheng et al., CVPR 2021, section 4; HQ-SAM uses the
+same)."""
 
 
 @dataclass(frozen=True)
 class Overlap:
-    """A drawn outline against the true one, in pixels of the source image.
+    """A drawn outline against the true one: numbers of pixels of the source image.
 
     Attributes:
-        both: in both.
+        both: in both outlines.
         drawn: in the drawn one.
         true: in the true one.
-        window: all pixels of the window in which false positives are counted.
-        extra: in the drawn one alone, and in the window.
-        boundary_iou: see `boundary_iou`; None where it was not asked for.
+        window: in the window in which false positives are counted.
+        extra: only in the drawn one, and in the window.
+        boundary_iou: see `boundary_iou`; None if it was not computed.
     """
 
     both: int
@@ -40,40 +40,41 @@ class Overlap:
 
     @property
     def dice(self) -> float:
-        """2·|A∩B| / (|A|+|B|); 1 where both are empty."""
+        """2·|A∩B| / (|A|+|B|); 1 if both are empty."""
         return 2 * self.both / (self.drawn + self.true) if self.drawn + self.true else 1.0
 
     @property
     def iou(self) -> float:
-        """|A∩B| / |A∪B|; 1 where both are empty."""
+        """|A∩B| / |A∪B|; 1 if both are empty."""
         union = self.drawn + self.true - self.both
         return self.both / union if union else 1.0
 
     @property
     def tpr(self) -> float:
-        """The share of the true pixels that were drawn; NaN where there are none."""
+        """True-positive rate: the share of the true pixels that were drawn; NaN if there are none."""
         return self.both / self.true if self.true else float("nan")
 
     @property
     def fpr(self) -> float:
-        """The share of the window's other pixels that were drawn; NaN where the lesion fills the window."""
+        """False-positive rate: the share of the window's other pixels that were drawn; NaN if the lesion fills the
+        window."""
         rest = self.window - self.true
         return self.extra / rest if rest else float("nan")
 
     @property
     def accuracy(self) -> float:
-        """The share of the window's pixels on the right side."""
+        """The share of the window's pixels that are classified correctly."""
         return 1 - (self.true - self.both + self.extra) / self.window
 
 
 def overlap(drawn: Sequence[Mask], true: Sequence[Mask], shape: tuple[int, int], window: Box | None = None) -> Overlap:
-    """Counts the pixels of some masks, put together, against some others.
+    """Counts the pixels of the union of the drawn masks against the union of the true ones.
 
     Args:
         shape: rows, columns of the image.
-        window: holds all true pixels; the whole image where not given.
+        window: must hold all true pixels; None: the whole image.
     """
-    ours, theirs = _together(drawn, shape), _together(true, shape)
+    ours, theirs = _union(drawn, shape), _union(true, shape)
     seen = window or Box(0, 0, *shape)
     return Overlap(
         both=int(np.count_nonzero(ours & theirs)),
@@ -85,9 +86,10 @@ def overlap(drawn: Sequence[Mask], true: Sequence[Mask], shape: tuple[int, int],
 
 
 def boundary_iou(drawn: Mask | None, true: Mask, shape: tuple[int, int]) -> float:
-    """Boundary IoU of Cheng et al. 2021: the IoU of the two masks' inner borders, each 2 % of the diagonal wide.
+    """Boundary IoU of Cheng et al. 2021: the IoU of the two masks' inner borders, each 2 % of the image's diagonal
+    wide.
 
-    A mask smaller than its border is border throughout; the image's edge counts as an edge of the mask.
+    A mask narrower than twice its border consists only of border; the image's edge counts as an edge of the mask.
     """
     if drawn is None:
         return 0.0
@@ -96,7 +98,7 @@ def boundary_iou(drawn: Mask | None, true: Mask, shape: tuple[int, int]) -> floa
 
 
 def all_border(mask: Mask, shape: tuple[int, int]) -> bool:
-    """Whether a mask is nowhere deeper than its border: its boundary IoU is then its IoU with the other's border."""
+    """Whether a mask consists only of border: its boundary IoU is then its IoU with the other mask's border."""
     return bool((_border(mask, _border_px(shape)).crop == mask.crop).all())
 
 
@@ -105,7 +107,7 @@ def _border_px(shape: tuple[int, int]) -> int:
 
 
 def enlarged(box: Box, by_px: tuple[float, float], shape: tuple[int, int]) -> Box:
-    """A box with so many (rows, columns) more on each side, cut to the image."""
+    """A box enlarged by `by_px` (rows, columns) on each side, cut to the image."""
     rows, columns = round(by_px[0]), round(by_px[1])
     return Box(
         max(0, box.top - rows),
@@ -116,26 +118,26 @@ def enlarged(box: Box, by_px: tuple[float, float], shape: tuple[int, int]) -> Bo
 
 
 def diameter_mm(mask: Mask, spacing_mm: tuple[float, float]) -> float:
-    """The greatest distance between two of the mask's pixels, edge to edge along it, in mm."""
+    """The greatest distance between two of the mask's pixels, from outer edge to outer edge, in mm."""
     points = np.argwhere(mask.crop) * np.array(spacing_mm)
     pixel = float(np.mean(spacing_mm))
     if len(points) < 2:
         return pixel
     try:
         points = points[ConvexHull(points).vertices]
-    except QhullError:  # all on one line: its ends are as far apart as any two
+    except QhullError:  # all points are on one line: its ends have the greatest distance
         points = points[[0, -1]]
     return float(pdist(points).max()) + pixel
 
 
 def _border(mask: Mask, width: int) -> Mask:
     padded = np.pad(mask.crop.astype(np.uint8), 1)
-    # Erosion by a 3×3 square, n times over, leaves what is more than n squares (chessboard distance) from the outside.
+    # n erosions by a 3×3 square leave the pixels with a chessboard distance of more than n from the outside.
     depth = cv2.distanceTransform(padded, cv2.DIST_C, 3)[1:-1, 1:-1]
     return Mask(mask.box, np.asarray(mask.crop & (depth <= width)))
 
 
-def _together(masks: Sequence[Mask], shape: tuple[int, int]) -> NDArray[np.bool_]:
+def _union(masks: Sequence[Mask], shape: tuple[int, int]) -> NDArray[np.bool_]:
     whole = np.zeros(shape, dtype=np.bool_)
     for mask in masks:
         whole[mask.box.slices] |= mask.crop

@@ -1,4 +1,4 @@
-"""What scores against known outcomes say (scikit-learn's measures, NaN where one is not defined)."""
+"""Measures of scores against known outcomes (mostly scikit-learn's; NaN where one is not defined)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sklearn.metrics import (
 from models.birads.calibration import logit
 
 BINS = 10
-"""Of the calibration curve and the expected calibration error: equally wide."""
+"""The number of equally wide bins of the calibration curve and the expected calibration error."""
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -53,7 +53,7 @@ class Confusion:
 
     @property
     def f1(self) -> float:
-        """NaN where nothing is positive and nothing was called so."""
+        """NaN without positive outcomes and positive decisions."""
         return _share(2 * self.true_positive, 2 * self.true_positive + self.false_positive + self.false_negative)
 
     @property
@@ -62,18 +62,18 @@ class Confusion:
 
 
 def confusion(called: Bools, positive: Bools) -> Confusion:
-    """Decisions against outcomes. Counted here: scikit-learn's checks take a millisecond, 2,000 times a figure."""
+    """Decisions against outcomes. Not scikit-learn's: its checks take a millisecond, 2,000 times per figure."""
     cells = (called & positive, called & ~positive, ~called & positive, ~called & ~positive)
     return Confusion(*(int(np.count_nonzero(cell)) for cell in cells))
 
 
 def average_precision(scores: Floats, positive: Bools) -> float:
-    """The area under the precision–recall curve, as a sum of steps; NaN without positives."""
+    """The area under the precision–recall curve, as a sum over steps; NaN without positives."""
     return float(average_precision_score(positive, scores)) if positive.any() else float("nan")
 
 
 def brier(scores: Floats, positive: Bools) -> float:
-    """The mean squared distance of score and outcome."""
+    """The mean squared difference of score and outcome; NaN without scores."""
     return float(brier_score_loss(positive, scores, labels=[False, True])) if positive.size else float("nan")
 
 
@@ -84,14 +84,14 @@ def roc(scores: Floats, positive: Bools) -> tuple[Floats, Floats]:
 
 
 def precision_recall(scores: Floats, positive: Bools) -> tuple[Floats, Floats]:
-    """Recall and precision along their curve."""
+    """Recall and precision along the precision–recall curve."""
     precision, recall, _ = precision_recall_curve(positive, scores)
     return recall, precision
 
 
 @dataclass(frozen=True)
 class CalibrationCurve:
-    """Of each bin that is not empty: its mean score, the share of positives, and how many are in it."""
+    """For each bin that is not empty: the mean score, the share of positives, and the number of scores in it."""
 
     predicted: tuple[float, ...]
     observed: tuple[float, ...]
@@ -99,11 +99,11 @@ class CalibrationCurve:
 
     @property
     def error(self) -> float:
-        """Expected calibration error (Naeini et al., AAAI 2015): |observed − predicted| by the bins' counts."""
+        """Expected calibration error (Naeini et al., AAAI 2015): mean |observed − predicted|, weighted by the
+        counts."""
         total = sum(self.count)
-        gaps = (
-            abs(seen - said) * many for seen, said, many in zip(self.observed, self.predicted, self.count, strict=True)
-        )
+        bins = zip(self.observed, self.predicted, self.count, strict=True)
+        gaps = (abs(observed - predicted) * count for observed, predicted, count in bins)
         return sum(gaps) / total if total else float("nan")
 
 
@@ -120,9 +120,9 @@ def calibration_curve(scores: Floats, positive: Bools) -> CalibrationCurve:
 
 
 def calibration_line(probabilities: Floats, positive: Bools) -> tuple[float, float]:
-    """Intercept and slope of a logistic regression of the outcomes on the probabilities' logits (0 and 1 are right).
+    """Intercept and slope of a logistic regression of the outcomes on the probabilities' logits (0 and 1 are ideal).
 
-    NaN where the outcomes are all alike.
+    NaN if all outcomes are the same.
     """
     if not 0 < positive.sum() < positive.size:
         return float("nan"), float("nan")
@@ -141,7 +141,7 @@ def threshold_at_sensitivity(scores: Floats, positive: Bools, least: float) -> f
 
 
 def pearson(x: Sequence[float], y: Sequence[float]) -> tuple[float, float]:
-    """Pearson's r and its two-sided p value; NaN with fewer than three points or where one does not vary."""
+    """Pearson's r and its two-sided p value; NaN with fewer than three points, or if x or y is constant."""
     if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return float("nan"), float("nan")
     outcome = pearsonr(x, y)

@@ -18,7 +18,7 @@ from models.phantom.grid import HEIGHT_MM, Field, Grid
 
 VIEWS = ("CC", "MLO")
 _OBLIQUITY = np.deg2rad(50)
-"""Angle of the MLO projection against the vertical."""
+"""Angle of the MLO projection to the vertical."""
 _NIPPLE_HEIGHT_MM, _NIPPLE_WIDTH_MM = 4.5, 4.0
 
 
@@ -31,7 +31,7 @@ class BreastShape:
         lateral_mm, medial_mm: from the nipple's axis to either end of the breast, CC.
         nipple_row_mm: the nipple's distance from the top of the image, in CC and in MLO.
         axilla_mm, fold_mm: from the nipple's axis to where the outline would meet the chest wall, MLO, up and down.
-        pointed: exponent of the outline: 2 is an ellipse, less is more pointed.
+        pointed: exponent of the outline: 2 is an ellipse; a smaller exponent gives a more pointed shape.
         thickness_mm: compressed, in CC and in MLO.
         muscle_width_mm: of the pectoral muscle at the top of the MLO.
         muscle_length_mm: where the muscle meets the chest wall, from the top of the MLO.
@@ -51,7 +51,7 @@ class BreastShape:
 
 @dataclass(frozen=True)
 class ViewShape:
-    """What one view shows of a breast; see `BreastShape`."""
+    """The shape of a breast in one view; see `BreastShape`."""
 
     breast: BreastShape
     view: str
@@ -66,14 +66,14 @@ class ViewShape:
 
     @property
     def vertical(self) -> tuple[float, float]:
-        """What the image's downward axis is made of: a point `lateral` and `up` of the nipple lies
+        """The components of the image's downward axis: a point that is `lateral` and `up` of the nipple (mm) is
         vertical[0]·lateral + vertical[1]·up below the nipple's row."""
         if self.view == "CC":
             return -1.0, 0.0
         return -float(np.sin(_OBLIQUITY)), -float(np.cos(_OBLIQUITY))
 
     def outline_mm(self, rows_mm: Field) -> Field:
-        """How far the skin is from the chest wall, for each row; 0 where no breast is."""
+        """The distance of the skin from the chest wall, for each row; 0 in rows without breast."""
         above = rows_mm < self.nipple_row_mm
         up, down = (
             (self.breast.lateral_mm, self.breast.medial_mm)
@@ -87,7 +87,7 @@ class ViewShape:
         return np.asarray(np.where(along < 1, arc + nipple, 0), dtype=np.float32)
 
     def muscle_edge_mm(self, rows_mm: Field) -> Field:
-        """How far the pectoral muscle reaches from the chest wall, for each row; 0 in CC."""
+        """The extent of the pectoral muscle from the chest wall, for each row; 0 in CC."""
         if self.view == "CC":
             return np.zeros_like(rows_mm)
         along = np.clip(rows_mm / self.breast.muscle_length_mm, 0, 1)
@@ -97,7 +97,7 @@ class ViewShape:
 
 
 def draw_breast(rng: np.random.Generator) -> BreastShape:
-    """A breast of ordinary size; thickness 4 to 6.5 cm, larger breasts are thicker."""
+    """A random breast of ordinary size; thickness 4 to 6.5 cm, larger breasts are thicker."""
     size = rng.uniform(0, 1)
 
     def between(low: float, high: float) -> float:
@@ -121,18 +121,19 @@ def draw_breast(rng: np.random.Generator) -> BreastShape:
 
 
 def depth_mm(shape: ViewShape, grid: Grid) -> Field:
-    """Distance of each pixel of the breast from the skin line; 0 outside. The chest wall and the top are no skin."""
+    """Distance of each pixel of the breast from the skin line in mm; 0 outside. Chest wall and top edge are not
+    skin."""
     inside = np.broadcast_to(grid.columns_mm() < shape.outline_mm(grid.rows_mm()), grid.shape).astype(np.uint8)
     rows, columns = grid.shape
     far = rows // 2
     framed = cv2.copyMakeBorder(inside, far, 1, far, 1, cv2.BORDER_REPLICATE)
-    # OpenCV's rounds differently with another number of threads: the same seed must give the same bytes.
+    # Not OpenCV's: its rounding depends on the number of threads, and the same seed must give the same bytes.
     away = distance_transform_edt(framed)[far : far + rows, far : far + columns]
     return np.asarray(away * np.float32(grid.spacing_mm), dtype=np.float32)
 
 
 def thickness_mm(shape: ViewShape, depth: Field) -> Field:
-    """Compressed thickness at each pixel: even under the paddle, a half circle at the free edge."""
+    """Compressed thickness at each pixel in mm: constant under the paddle, a half circle at the free edge."""
     radius = shape.thickness_mm / 2
     from_flat = 1 - np.clip(depth / radius, 0, 1)
     return np.asarray(shape.thickness_mm * np.sqrt(1 - from_flat**2), dtype=np.float32)

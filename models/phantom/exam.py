@@ -1,8 +1,8 @@
-"""A four-view exam of a person who does not exist, with everything that is known of it.
+"""A synthetic four-view exam with its ground truth.
 
-The two views of a breast show the same lesions: same distance behind the nipple (the rule by which radiologists match
-views: the arc or straight-line method, Kopans, Breast Imaging, 3rd ed. 2007), and heights that follow from the place
-in the breast. The texture of the parenchyma is drawn anew for each view.
+The two views of a breast show the same lesions: at the same distance behind the nipple (the rule by which radiologists
+match views: the arc or straight-line method, Kopans, Breast Imaging, 3rd ed. 2007), and at heights that follow from the
+position in the breast. The texture of the parenchyma is random and independent for each view.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from models.phantom.breast import VIEWS, BreastShape, ViewShape, depth_mm, draw_breast, thickness_mm
 from models.phantom.detector import attenuation, exposed, for_presentation
 from models.phantom.grid import HEIGHT_MM, WIDTH_MM, Field, Grid, stream
-from models.phantom.lesions import Category, LesionBody, LesionType, Projection, draw_cluster, draw_mass, project
+from models.phantom.lesions import LesionBody, LesionType, PhantomCategory, Projection, draw_cluster, draw_mass, project
 from models.phantom.tissue import DENSITIES, Density, TissueRecipe, glandular_mm
 from models.types.mammogram import Laterality
 from models.types.region import Box, Mask
@@ -28,27 +28,27 @@ ORDER = (
     (Laterality.LEFT, "MLO"),
 )
 """The order of an exam's images."""
-CATEGORIES: tuple[Category, ...] = ("1", "2", "3", "4A", "4B", "4C", "5")
+CATEGORIES: tuple[PhantomCategory, ...] = ("1", "2", "3", "4A", "4B", "4C", "5")
 """BI-RADS assessment categories by rising suspicion."""
 
 _DENSITY_SHARES = (0.1, 0.4, 0.4, 0.1)
-"""Of women in the United States, by BI-RADS density (ACR BI-RADS, fifth edition)."""
+"""Shares of women in the United States, by BI-RADS density (ACR BI-RADS, fifth edition)."""
 _MARGIN_MM = 4.0
-"""A lesion keeps this far from skin, chest wall, muscle and the next lesion."""
+"""The least distance of a lesion from skin, chest wall, muscle and the next lesion."""
 _TRIES = 4000
 _COARSE = Grid(0.5)
-"""Where there is room is looked up here, so that a lesion lies in the same place whatever the pixels are."""
+"""Free places are searched on this grid, so that a lesion's position does not depend on the image's pixel size."""
 
 
 @dataclass(frozen=True)
 class Prevalence:
-    """How often things are. All are shares, 0..1.
+    """Frequencies in a set of phantoms. All are shares, 0..1.
 
     Attributes:
-        lesions: of breasts that have a lesion.
-        malignant: of lesions.
-        calcifications: of lesions; the others are masses.
-        second: of breasts with a lesion that have two.
+        lesions: the share of breasts that have a lesion.
+        malignant: the share of lesions that are malignant.
+        calcifications: the share of lesions that are calcifications; the others are masses.
+        second: the share of breasts with a lesion that have two.
 
     Raises:
         ValueError: a share is out of 0..1.
@@ -62,7 +62,7 @@ class Prevalence:
     def __post_init__(self) -> None:
         for name, share in vars(self).items():
             if not 0 <= share <= 1:
-                raise ValueError(f"The share of {name} lies between 0 and 1, not {share}")
+                raise ValueError(f"The share of {name} must be from 0 to 1, not {share}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +72,7 @@ class PhantomLesion:
     Attributes:
         number: within its breast, from 1: the same in CC and MLO.
         behind_nipple_mm: its centre's distance behind the nipple, the same in both views.
-        mask: what a careful reader would draw.
+        mask: the outline that a careful reader would draw.
     """
 
     number: int
@@ -103,7 +103,7 @@ class PhantomExam:
     """Four images, in `ORDER`.
 
     Attributes:
-        number, seed: what it was drawn from.
+        number, seed: see `draw_exam`.
     """
 
     number: int
@@ -117,15 +117,15 @@ class PhantomExam:
         return tuple(lesion.finding for lesion in shown.lesions)
 
 
-def category(findings: Sequence[LesionType]) -> Category:
-    """The BI-RADS category of a breast or an exam: its most suspicious lesion's; "1" where there is none."""
-    found: tuple[Category, ...] = ("1", *(finding.birads for finding in findings))
+def category(findings: Sequence[LesionType]) -> PhantomCategory:
+    """The BI-RADS category of a breast or an exam: its most suspicious lesion's; "1" without a lesion."""
+    found: tuple[PhantomCategory, ...] = ("1", *(finding.birads for finding in findings))
     return max(found, key=CATEGORIES.index)
 
 
 @dataclass(frozen=True, eq=False)
 class _Placed:
-    """A lesion at its place in the breast, in mm: behind the nipple, lateral of it, above it."""
+    """A lesion and its position in the breast, in mm: behind the nipple, lateral of it, above it."""
 
     body: LesionBody
     behind: float
@@ -141,14 +141,14 @@ class _Placed:
 
 
 def draw_exam(number: int, seed: int, spacing_mm: float, prevalence: Prevalence) -> PhantomExam:
-    """Exam `number` of those that `seed` stands for; equal arguments give equal exams.
+    """The exam `number` of the set of `seed`; equal arguments give equal exams.
 
     Raises:
-        ValueError: a pixel size that phantoms cannot have (see `Grid`).
+        ValueError: the pixel size is out of range (see `Grid`).
     """
     grid = Grid(spacing_mm)
     density = DENSITIES[int(stream(seed, number, "density").choice(len(DENSITIES), p=_DENSITY_SHARES))]
-    # The two breasts of a person are alike in size and density, and differ in everything else.
+    # The two breasts of a person have the same size and density; everything else differs.
     shape = draw_breast(stream(seed, number, "shape"))
     lesions = {side: _draw_lesions(stream(seed, number, side, "lesions"), shape, prevalence) for side in Laterality}
     images = []
@@ -170,7 +170,7 @@ def _draw_lesions(rng: np.random.Generator, shape: BreastShape, prevalence: Prev
 
 
 def _place(rng: np.random.Generator, shape: BreastShape, body: LesionBody, others: Sequence[_Placed]) -> _Placed | None:
-    """A place that both views show whole; None where a second lesion finds none beside the first."""
+    """A position at which both views show the whole lesion; None if there is no room for a second lesion."""
     views = [ViewShape(shape, view) for view in VIEWS]
     depths = [depth_mm(view, _COARSE) for view in views]
     room = body.body_mm + _MARGIN_MM
@@ -190,7 +190,7 @@ def _place(rng: np.random.Generator, shape: BreastShape, body: LesionBody, other
 
 def _fits(candidate: _Placed, room: float, view: ViewShape, depth: Field, others: Sequence[_Placed]) -> bool:
     row, column = candidate.centre_mm(view)
-    whole = candidate.body.reach_mm + _MARGIN_MM  # spicules may run into the muscle, and never out of the image
+    whole = candidate.body.reach_mm + _MARGIN_MM  # spicules may overlap the muscle, but not the image's edge
     muscle = float(view.muscle_edge_mm(np.array([max(row - room, 0)], dtype=np.float32))[0])
     if not (whole < row < HEIGHT_MM - whole and max(muscle + room, whole) < column < WIDTH_MM - whole):
         return False
@@ -209,7 +209,7 @@ def _image(
     taken = attenuation(glandular_mm(recipe, shape, grid, depth, thickness), thickness, depth)
     shown = [project(lesion.body, lesion.centre_mm(shape), shape.vertical, grid) for lesion in lesions]
     for projection in shown:
-        _put_into(taken, thickness, projection)
+        _insert(taken, thickness, projection)
     measured = exposed(stream(recipe.seed, shape.view, "quanta"), taken, grid)
     pixels = for_presentation(measured, thickness, shape.thickness_mm)
     mirrored = side is Laterality.RIGHT
@@ -220,14 +220,14 @@ def _image(
         spacing_mm=grid.spacing_mm,
         thickness_mm=shape.thickness_mm,
         lesions=tuple(
-            PhantomLesion(number, one.body.finding, one.behind, _mask(projection, grid, mirrored))
-            for number, (one, projection) in enumerate(zip(lesions, shown, strict=True), start=1)
+            PhantomLesion(number, lesion.body.finding, lesion.behind, _mask(projection, grid, mirrored))
+            for number, (lesion, projection) in enumerate(zip(lesions, shown, strict=True), start=1)
         ),
     )
 
 
-def _put_into(taken: Field, thickness: Field, projection: Projection) -> None:
-    """The lesion takes the place of as much of the tissue above and below it."""
+def _insert(taken: Field, thickness: Field, projection: Projection) -> None:
+    """Replaces tissue by the lesion: the same thickness of the average tissue at each pixel is removed."""
     where = projection.box.slices
     whole = np.maximum(thickness[where], np.float32(1e-3))
     lesion = np.minimum(projection.thickness_mm, whole)

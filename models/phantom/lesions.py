@@ -1,9 +1,9 @@
-"""Lesions with a shape in three dimensions, so that both views of a breast show one and the same.
+"""Three-dimensional lesions, so that both views of a breast show the same lesion.
 
-Shapes and words follow ACR BI-RADS, fifth edition (2013). A mass is a body whose surface is an ellipsoid with waves on
-it, and, where it is malignant, spicules: de Sisternes et al. (Med Phys 42:1098, 2015) build masses likewise out of a
-Gaussian random sphere and branching spicules. A cluster of calcifications is a cloud of grains: few round ones of one
-size, or many fine ones that differ in size and shape, strewn along a segment (BI-RADS: fine pleomorphic, segmental).
+Shapes and terms follow ACR BI-RADS, fifth edition (2013). A mass is an ellipsoid with a wavy surface; a malignant one
+can also have spicules. De Sisternes et al. (Med Phys 42:1098, 2015) model masses similarly, from a Gaussian random
+sphere and branching spicules. A cluster of calcifications is a set of grains: few round ones of similar size, or many
+fine ones that differ in size and shape, along a segment (BI-RADS: fine pleomorphic, segmental).
 """
 
 from __future__ import annotations
@@ -20,38 +20,38 @@ from models.phantom.grid import Field, Grid
 from models.types.reading import FindingKind
 from models.types.region import Box
 
-Category = Literal["1", "2", "3", "4A", "4B", "4C", "5"]
-"""A BI-RADS assessment category."""
+PhantomCategory = Literal["1", "2", "3", "4A", "4B", "4C", "5"]
+"""A BI-RADS assessment category that a phantom's lesion, breast or exam can have."""
 
 MASS_PER_MM = {False: 0.0802, True: 0.0875}
-"""Attenuation by malignancy: benign masses are like gland, carcinomas somewhat more (Johns & Yaffe 1987)."""
+"""Attenuation by malignancy: benign masses that of gland, carcinomas slightly more (Johns & Yaffe 1987)."""
 CALCIFICATION_PER_MM = 1.2
-"""Of calcium salts in tissue, less than solid hydroxyapatite's."""
+"""Attenuation of calcium salts in tissue, less than that of solid hydroxyapatite."""
 
 _SPICULE_MM, _SPICULE_THICK_MM = 0.9, 8.0
 _NARROWEST = 0.4
-"""A surface never comes nearer to the centre than this share of the ellipsoid."""
+"""The least distance of a mass's surface from its centre, as a share of the ellipsoid's radius."""
 _ROUND_CLUSTER_MM, _SEGMENT_MM = (16.0, 30.0), (18.0, 32.0)
-_DRAWN_ROUND_MM = 1.5
-"""An outline drawn round a cluster leaves this much beside the outermost grains."""
+_CLUSTER_MARGIN_MM = 1.5
+"""The outline of a cluster has this distance from the outermost grains."""
 _FINEST_MM = 0.1
-"""Grains are drawn on pixels no coarser than this, and averaged."""
+"""Grains are drawn on pixels of at most this size, and averaged."""
 
 
 @dataclass(frozen=True)
 class LesionType:
-    """What a lesion is, in BI-RADS' words.
+    """The type of a lesion, in BI-RADS terms.
 
     Attributes:
         kind: mass or calcification.
         subtype: e.g. "irregular spiculated", "fine pleomorphic segmental".
-        birads: the category that such a finding gets.
+        birads: the category of such a finding.
     """
 
     kind: FindingKind
     malignant: bool
     subtype: str
-    birads: Category
+    birads: PhantomCategory
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +62,7 @@ class Mass:
         radii_mm: of the ellipsoid along the axes.
         waves, phases, heights: of its surface: radius = ellipsoid · (1 + Σ height · cos(wave · direction + phase)).
         spicules: n × 3 unit directions times length in mm, from the centre; none where it is not spiculated.
-        softness_mm: how gradual its edge is.
+        softness_mm: standard deviation of the blur of its edge.
     """
 
     finding: LesionType
@@ -74,20 +74,20 @@ class Mass:
     softness_mm: float
 
     def radius_mm(self, directions: NDArray[np.float64]) -> NDArray[np.float64]:
-        """How far its surface is from its centre along unit vectors (… × 3)."""
+        """The distance of its surface from its centre along unit vectors (… × 3)."""
         ellipsoid = 1 / np.sqrt(((directions / self.radii_mm) ** 2).sum(axis=-1))
         waves = (self.heights * np.cos(directions @ self.waves.T + self.phases)).sum(axis=-1)
         return np.asarray(ellipsoid * np.maximum(1 + waves, _NARROWEST))
 
     @cached_property
     def body_mm(self) -> float:
-        """No part of its body is farther from its centre; spicules may be."""
+        """The largest distance of its body from its centre; spicules may extend farther."""
         evenly = _directions(np.random.default_rng(0), 2000)
         return float(self.radius_mm(evenly).max())
 
     @cached_property
     def reach_mm(self) -> float:
-        """No part of it is farther from its centre."""
+        """The largest distance of any part of it from its centre, spicules included."""
         return float(np.linalg.norm(self.spicules, axis=1).max(initial=self.body_mm)) + 3 * self.softness_mm
 
 
@@ -110,12 +110,12 @@ class Cluster:
 
     @cached_property
     def body_mm(self) -> float:
-        """No part of it is farther from its centre."""
-        return float(np.linalg.norm(self.grains, axis=1).max()) + _DRAWN_ROUND_MM
+        """The largest distance of its outline from its centre."""
+        return float(np.linalg.norm(self.grains, axis=1).max()) + _CLUSTER_MARGIN_MM
 
     @cached_property
     def reach_mm(self) -> float:
-        """As far as its body."""
+        """The same as `body_mm`."""
         return self.body_mm
 
 
@@ -127,10 +127,10 @@ class Projection:
     """A lesion in one view.
 
     Attributes:
-        box: the pixels that it touches.
-        attenuation_per_mm: of what it is made of.
-        thickness_mm: how much of it the beam crosses, box.height × box.width.
-        outline: what a careful reader would draw: a mass without its spicules, a cluster as a whole.
+        box: the pixels that it covers.
+        attenuation_per_mm: of its material.
+        thickness_mm: its thickness along the beam, box.height × box.width.
+        outline: the outline that a careful reader would draw: a mass without its spicules, a cluster as a whole.
     """
 
     box: Box
@@ -141,11 +141,11 @@ class Projection:
 
 @dataclass(frozen=True)
 class _Patch:
-    """The pixels around a lesion's centre, as a view shows it.
+    """The pixels around a lesion's centre in one view.
 
     Attributes:
         centre_mm: (row, column) of the lesion's centre from the patch's corner.
-        vertical: what the image's downward axis is made of, (lateral, up).
+        vertical: see `breast.ViewShape.vertical`.
         size: rows and columns.
     """
 
@@ -170,7 +170,7 @@ def draw_mass(rng: np.random.Generator, malignant: bool) -> Mass:
     waves *= (np.linspace(2, 13, count) / np.linalg.norm(waves, axis=1))[:, None]
     heights = 0.30 * irregularity * rng.uniform(0.4, 1, count) / np.linspace(1, 2.4, count)
     if not malignant:
-        heights[4:] = 0  # gentle lobes only
+        heights[4:] = 0  # only long waves: smooth lobes
     spicules = _directions(rng, int(rng.integers(18, 34)) if spiculated else 0)
     radius = rng.uniform(4.2, 11) if not malignant else rng.uniform(3.5, 7.5)
     return Mass(
@@ -185,7 +185,7 @@ def draw_mass(rng: np.random.Generator, malignant: bool) -> Mass:
 
 
 def draw_cluster(rng: np.random.Generator, malignant: bool) -> Cluster:
-    """Round scattered grains (benign) or fine pleomorphic ones along a segment that points at the nipple."""
+    """Round scattered grains (benign), or fine pleomorphic grains along a segment that points to the nipple."""
     if malignant:
         finding = LesionType(FindingKind.CALCIFICATION, True, "fine pleomorphic segmental", "4C")
         count = int(rng.integers(18, 36))
@@ -203,14 +203,14 @@ def draw_cluster(rng: np.random.Generator, malignant: bool) -> Cluster:
 
 
 def project(body: LesionBody, centre_mm: tuple[float, float], vertical: tuple[float, float], grid: Grid) -> Projection:
-    """The lesion as a view shows it.
+    """The projection of the lesion in a view.
 
     Args:
         centre_mm: (row, column) in mm from the top and from the chest wall.
         vertical: see `breast.ViewShape.vertical`.
 
     Raises:
-        ValueError: it would reach out of the image.
+        ValueError: it would extend beyond the image.
     """
     reach = int(np.ceil(body.reach_mm / grid.spacing_mm)) + 3
     corner = [int(part / grid.spacing_mm) - reach for part in centre_mm]
@@ -229,7 +229,7 @@ def _project_mass(mass: Mass, patch: _Patch) -> tuple[Field, NDArray[np.bool_]]:
     steps = (np.arange(patch.size) + 0.5) * patch.spacing_mm
     down, right = np.meshgrid(steps - patch.centre_mm[0], steps - patch.centre_mm[1], indexing="ij")
     distance = np.hypot(down, right) + 1e-6
-    # The surface is cut by the plane of the image: a star-shaped outline, alike wherever two planes meet.
+    # The outline is the section of the surface with the image plane: star-shaped, and consistent between the views.
     directions = np.stack([right, down * patch.vertical[0], down * patch.vertical[1]], axis=-1) / distance[..., None]
     relative = distance / mass.radius_mm(directions)
     thickness = (2 * mass.radii_mm.mean() * np.sqrt(np.clip(1 - relative**2, 0, None))).astype(np.float32)
@@ -238,7 +238,7 @@ def _project_mass(mass: Mass, patch: _Patch) -> tuple[Field, NDArray[np.bool_]]:
 
 
 def _spicules(mass: Mass, patch: _Patch) -> Field:
-    """Lines that begin inside the mass and fade towards their ends."""
+    """Lines from the centre of the mass that become thinner towards their ends."""
     canvas = np.zeros((patch.size, patch.size), dtype=np.uint8)
     stops = np.linspace(0, 1, 8)
     for right, lateral, up in mass.spicules:
@@ -262,7 +262,7 @@ def _project_cluster(cluster: Cluster, patch: _Patch) -> tuple[Field, NDArray[np
     outline = np.zeros((patch.size, patch.size), dtype=np.uint8)
     hull = cv2.convexHull(np.floor(np.column_stack([columns_mm, rows_mm]) / patch.spacing_mm).astype(np.int32))
     cv2.fillConvexPoly(outline, hull, 1)
-    margin = 2 * round(_DRAWN_ROUND_MM / patch.spacing_mm) + 1
+    margin = 2 * round(_CLUSTER_MARGIN_MM / patch.spacing_mm) + 1
     outline = np.asarray(cv2.dilate(outline, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (margin, margin))))
     return thickness, outline.astype(np.bool_)
 
@@ -276,7 +276,7 @@ def _add_grain(
     elongation: float,
     angle: float,
 ) -> None:
-    """An ellipsoid of calcium, averaged over each pixel that it touches."""
+    """Adds an ellipsoid of calcium, averaged over each pixel that it covers."""
     finer = max(1, int(np.ceil(spacing_mm / _FINEST_MM)))
     reach = int(np.ceil(diameter * elongation / 2 / spacing_mm)) + 1
     size = 2 * reach + 1
@@ -290,6 +290,6 @@ def _add_grain(
 
 
 def _directions(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
-    """Unit vectors, even over the sphere."""
+    """Unit vectors (count × 3), uniformly distributed over the sphere."""
     vectors = rng.normal(0, 1, (count, 3))
     return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))

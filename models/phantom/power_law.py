@@ -13,7 +13,7 @@ from models.phantom.grid import Field
 
 BETA = 3.0
 _LONGEST_WAVE_MM = 120.0
-"""Longer waves get no more power than this one: they would be a slope over the whole breast."""
+"""Longer waves get only the power of this one: otherwise they would dominate as a gradient over the whole breast."""
 
 
 def power_law_field(
@@ -22,7 +22,7 @@ def power_law_field(
     """Gaussian noise whose power falls as 1/f^β; mean 0, standard deviation 1.
 
     Args:
-        spacing_mm: (row, column); unequal ones stretch the texture.
+        spacing_mm: (row, column); if they differ, the texture is stretched.
     """
     rows, columns = (scipy.fft.next_fast_len(length, real=True) for length in shape)
     spectrum = scipy.fft.rfft2(rng.standard_normal((rows, columns), dtype=np.float32))

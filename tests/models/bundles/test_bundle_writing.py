@@ -164,7 +164,7 @@ def test_a_calibration_that_cannot_be_used_is_named(base: Bundle, tmp_path: Path
     whole = card.read_text()
     for old, new, told in (
         ('method = "platt"', 'method = "magic"', "calibration.lesion.*magic"),
-        ("[calibration.lesion", "[calibration.organ", "calibration.organ is no level"),
+        ("[calibration.lesion", "[calibration.organ", "calibration.organ is not a level"),
         ("offset = [", "shift = [", "has the parameters slope, offset"),
     ):
         card.write_text(whole.replace(old, new))

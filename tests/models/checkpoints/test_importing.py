@@ -84,7 +84,7 @@ def test_a_truncated_file_is_refused_and_named(checkpoint: Path, tmp_path: Path)
     checkpoint.write_bytes(checkpoint.read_bytes()[:-1000])
     with pytest.raises(ImportRefused, match=r"mine\.pt: SHA-256 is .*cut off"):
         import_checkpoint(checkpoint, "yolov8n", tmp_path / "bundle", sha256=whole)
-    with pytest.raises(ImportRefused, match=r"mine\.pt: is damaged or no checkpoint.*Get it anew"):
+    with pytest.raises(ImportRefused, match=r"mine\.pt: is damaged or not a checkpoint.*Get it again"):
         import_checkpoint(checkpoint, "yolov8n", tmp_path / "bundle", sha256=sha256_of(checkpoint))
 
 

@@ -167,7 +167,7 @@ def test_a_recipe_that_cannot_be_read_is_named_and_those_that_ship_are_listed() 
         (("--data", "nothing:/nowhere"), "names no data set"),
         (("--data", "phantom:/nowhere"), "is not a folder"),
         (("--split", "missing.json"), "cannot be read"),
-        (("--device", "abacus"), "is no device"),
+        (("--device", "abacus"), "is not a device"),
     ],
 )
 def test_what_cannot_be_measured_is_refused_with_a_sentence(

@@ -45,7 +45,7 @@ def recipe() -> Recipe:
 def test_scores_are_calibrated_by_the_spacing_that_the_bundle_assumes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # So few cases prove nothing: as if they did.
+    # A calibration from so few cases is not valid: the numbers are set as if there were enough.
     monkeypatch.setattr(calibrating, "_area", lambda cases: Figure(value=1.0, low=1.0, high=1.0))
     torch.set_num_threads(1)
     cases = Cases(tuple(without_spacing(case) for case in drawn_cases(12)), ())

@@ -96,7 +96,7 @@ def test_a_file_cut_off_anywhere_is_refused_and_named(tmp_path: Path, kind: str)
     assert set(read_start(path)) == set(state)
     for length in [*range(min(len(whole), 700)), *range(700, len(whole), 23), len(whole) - 1]:
         path.write_bytes(whole[:length])
-        with pytest.raises(StartError, match=r"whole\.\w+ .*Get it anew|Give a"):
+        with pytest.raises(StartError, match=r"whole\.\w+ .*Get it again|Give a"):
             read_start(path)
 
 
