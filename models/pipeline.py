@@ -1,4 +1,4 @@
-"""One road for every image: detect → segment → classify. No torch here: the three models bring what they need."""
+"""The pipeline that reads every image: detect → segment → classify. No torch here: only the three models use it."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ from models.types.words import counted
 In = TypeVar("In")
 Out = TypeVar("Out")
 
-ASSUMED_SPACING = "No spacing of the pixels is known: the models assumed {mm:.3g} mm a pixel, and no lengths are told."
-NO_OUTLINE = "{findings} could not be outlined: the detector's box stands for the outline."
+ASSUMED_SPACING = "No pixel spacing is known: the models assumed {mm:.3g} mm per pixel, and no lengths are given."
+NO_OUTLINE = "{findings} could not be outlined: the detector's box is used as the outline."
 TOO_LARGE = (
-    "Doubtful: the outline covers {share:.1f} % of the breast; the largest lesion that the detector learned from "
+    "Doubtful: the outline covers {share:.1f} % of the breast; the largest lesion that the detector was trained on "
     "covers {largest:.1f} %."
 )
-DOUBTFUL = "Doubtful: {outlines} covering more of the breast than any lesion that the detector learned from."
+DOUBTFUL = "Doubtful: {outlines} covering more of the breast than any lesion that the detector was trained on."
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """Three models that read together.
+    """A detector, a segmenter and a classifier that read an image together.
 
     Attributes:
-        assumed_spacing_mm: millimetres a pixel of digital images without a spacing (film.py: of films another).
-        clock: seconds from any origin.
-        largest_lesion: the share of the breast (0..1) beyond which an outline is doubtful; None: it is not known.
-        calibration: what scores are worth, at the levels where that is known, already at the site's prevalence.
-        prevalence: that prevalence: the share of exams with a cancer, 0..1.
-        caveat: what the card says of these probabilities on held-out patients, where they were off.
+        assumed_spacing_mm: millimetres per pixel of digital images without a spacing (film.py: films have another one).
+        clock: returns seconds from any origin.
+        largest_lesion: the share of the breast (0..1) above which an outline is doubtful; None: it is not known.
+        calibration: of the scores, at the calibrated levels, already for the site's prevalence.
+        prevalence: the site's: the share of exams with a cancer, 0..1.
+        caveat: the bundle's sentence on the error of these probabilities on held-out patients; empty without one.
     """
 
     detector: Detector
@@ -58,12 +58,12 @@ class Pipeline:
     caveat: str = ""
 
     def read(self, images: Sequence[Mammogram]) -> list[ImageReading]:
-        """One reading an image, in their order. `seconds` has detect (its share of the batch), segment and classify.
+        """One reading per image, in their order. `seconds` has detect (its share of the batch), segment and classify.
 
-        Findings that lie in one another are one, the smallest of them: of the detector's boxes, and again of the
-        outlines (`models.anatomy.same_lesion.innermost`).
+        Of nested findings only the smallest is kept: first among the detector's boxes, then among the outlines
+        (`models.anatomy.same_lesion.innermost`).
 
-        What does not fit on the device is tried again in halves.
+        A batch that does not fit on the device is divided into halves.
 
         Raises:
             OutOfMemory: not even a single image, outline or lesion fits.
@@ -73,70 +73,41 @@ class Pipeline:
         detected = in_halves(self.detector.detect, scaled)
         detect_s = (self.clock() - began) / max(1, len(scaled))
         return [
-            self._read(image, found, detect_s, plain)
-            for plain, image, found in zip(images, scaled, detected, strict=True)
+            self._read(image, found, detect_s, as_stated)
+            for as_stated, image, found in zip(images, scaled, detected, strict=True)
         ]
 
     def _with_spacing(self, image: Mammogram) -> Mammogram:
         if image.spacing_mm is not None:
             return image
         spacing = known_or_assumed(image, self.assumed_spacing_mm)
-        told = ASSUMED_SPACING.format(mm=spacing[0])
-        return replace(image, spacing_mm=spacing, warnings=(*image.warnings, told))
+        warning = ASSUMED_SPACING.format(mm=spacing[0])
+        return replace(image, spacing_mm=spacing, warnings=(*image.warnings, warning))
 
     def _read(
-        self,
-        image: Mammogram,
-        found: Sequence[Detection],
-        detect_s: float,
-        as_stated: Mammogram,
+        self, image: Mammogram, found: Sequence[Detection], detect_s: float, as_stated: Mammogram
     ) -> ImageReading:
+        """`image` has a spacing, which may be assumed; `as_stated` is the same image as it came."""
         began = self.clock()
-        found = [found[number] for number in innermost([detection.box for detection in found])]
-        outlines = in_halves(
-            lambda some: self.segmenter.segment(
-                image, [detection.box for detection in some], [detection.kind for detection in some]
-            ),
-            found,
-        )
+        outlined = self._segment(image, found)
         segmented = self.clock()
-        drawn = [
-            _whole(detection) if outline is None else outline
-            for outline, detection in zip(outlines, found, strict=True)
-        ]
-        staying = innermost(drawn)
-        found, masks = [found[number] for number in staying], [drawn[number] for number in staying]
+        masks = [outline.mask for outline in outlined]
         malignancy, scores = self._classify(image, masks)
         classified = self.clock()
         doubts = self._doubts(image, masks)
         findings = [
-            Finding(
-                detection.kind,
-                detection.box,
-                mask,
-                detection.confidence,
-                score,
-                self._worth(Level.LESION, score),
-                doubt,
-            )
-            for detection, mask, score, doubt in zip(found, masks, scores, doubts, strict=True)
+            self._finding(outline, score, doubt) for outline, score, doubt in zip(outlined, scores, doubts, strict=True)
         ]
-        without = sum(outlines[number] is None for number in staying)
-        doubtful = sum(bool(doubt) for doubt in doubts)
         return ImageReading(
             findings=tuple(sorted(findings, key=lambda finding: -finding.malignancy)),
             malignancy=malignancy,
             shape=image.shape,
             bundle=self.bundle,
             seconds={"detect": detect_s, "segment": segmented - began, "classify": classified - segmented},
-            warnings=(
-                *image.warnings,
-                *([NO_OUTLINE.format(findings=counted(without, "finding"))] if without else []),
-                *([DOUBTFUL.format(outlines=counted(doubtful, "outline"))] if doubtful else []),
-            ),
-            likelihood=self._worth(Level.IMAGE, malignancy),
-            as_breast=self._worth(Level.BREAST, malignancy),
-            as_exam=self._worth(Level.EXAM, malignancy),
+            warnings=(*image.warnings, *_warnings(outlined, doubts)),
+            likelihood=self._likelihood(Level.IMAGE, malignancy),
+            as_breast=self._likelihood(Level.BREAST, malignancy),
+            as_exam=self._likelihood(Level.EXAM, malignancy),
             prevalence=self.prevalence if self.calibration else None,
             caveat=self.caveat if self.calibration else "",
             spacing_mm=as_stated.spacing_mm,
@@ -146,8 +117,35 @@ class Pipeline:
             tones=image.tones,
         )
 
+    def _segment(self, image: Mammogram, found: Sequence[Detection]) -> list[_Outlined]:
+        """The outlines of the detections, without those that contain a smaller finding."""
+        kept = [found[number] for number in innermost([detection.box for detection in found])]
+        masks = in_halves(
+            lambda some: self.segmenter.segment(
+                image, [detection.box for detection in some], [detection.kind for detection in some]
+            ),
+            kept,
+        )
+        outlined = [
+            _Outlined(detection, _full_box(detection) if mask is None else mask, by_segmenter=mask is not None)
+            for detection, mask in zip(kept, masks, strict=True)
+        ]
+        return [outlined[number] for number in innermost([outline.mask for outline in outlined])]
+
+    def _finding(self, outline: _Outlined, score: float, doubt: str) -> Finding:
+        return Finding(
+            kind=outline.detection.kind,
+            box=outline.detection.box,
+            mask=outline.mask,
+            confidence=outline.detection.confidence,
+            malignancy=score,
+            likelihood=self._likelihood(Level.LESION, score),
+            doubt=doubt,
+        )
+
     def _doubts(self, image: Mammogram, masks: Sequence[Mask]) -> list[str]:
-        """Why each outline may be wrong; nothing for a magnified view, which shows a part of the breast."""
+        """Why each outline may be wrong; "" if there is no doubt, and for a view that shows only a part of the
+        breast."""
         if self.largest_lesion is None or image.extent or not masks:
             return [""] * len(masks)
         breast = max(1, int(np.count_nonzero(breast_mask(image.pixels))))
@@ -159,7 +157,7 @@ class Pipeline:
             for share in shares
         ]
 
-    def _worth(self, level: Level, score: float) -> Likelihood | None:
+    def _likelihood(self, level: Level, score: float) -> Likelihood | None:
         calibration = self.calibration.get(level)
         return None if calibration is None else calibration.likelihood(score)
 
@@ -167,20 +165,41 @@ class Pipeline:
         if not masks:
             return self.classifier.classify(image, masks)
 
-        def scored(some: Sequence[Mask]) -> list[tuple[float, float]]:
+        def classify(some: Sequence[Mask]) -> list[tuple[float, float]]:
             whole, each = self.classifier.classify(image, some)
             return [(whole, score) for score in each]
 
-        pairs = in_halves(scored, masks)
-        # The highest: a classifier of lesions scores an image by those it was shown, and a half may not hold the worst.
+        pairs = in_halves(classify, masks)
+        # A classifier of lesions scores an image by the lesions it was given: the highest is the score with all
+        # lesions.
         return max(whole for whole, _ in pairs), [score for _, score in pairs]
 
 
+@dataclass(frozen=True)
+class _Outlined:
+    """A detection with its outline, which is the whole box if the segmenter found none."""
+
+    detection: Detection
+    mask: Mask
+    by_segmenter: bool
+
+
+def _warnings(outlined: Sequence[_Outlined], doubts: Sequence[str]) -> list[str]:
+    boxes = sum(not outline.by_segmenter for outline in outlined)
+    doubtful = sum(bool(doubt) for doubt in doubts)
+    warnings = []
+    if boxes:
+        warnings.append(NO_OUTLINE.format(findings=counted(boxes, "finding")))
+    if doubtful:
+        warnings.append(DOUBTFUL.format(outlines=counted(doubtful, "outline")))
+    return warnings
+
+
 def in_halves(work: Callable[[Sequence[In]], list[Out]], items: Sequence[In]) -> list[Out]:
-    """`work` on all items at once or, where memory does not hold them, on one half after the other.
+    """`work` on all items at once or, if they do not fit in memory, on one half after the other.
 
     Raises:
-        OutOfMemory: a single item is too much.
+        OutOfMemory: a single item does not fit.
     """
     if not items:
         return []
@@ -193,5 +212,5 @@ def in_halves(work: Callable[[Sequence[In]], list[Out]], items: Sequence[In]) ->
     return in_halves(work, items[:half]) + in_halves(work, items[half:])
 
 
-def _whole(detection: Detection) -> Mask:
+def _full_box(detection: Detection) -> Mask:
     return Mask(detection.box, np.ones((detection.box.height, detection.box.width), dtype=np.bool_))

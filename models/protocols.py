@@ -1,4 +1,4 @@
-"""The three seams of the pipeline: whatever fills them can be configured (see catalog.py)."""
+"""The three interfaces of the pipeline; catalog.py lists the implementations that a bundle can name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from models.types.region import Box, Mask
 
 
 class OutOfMemory(Exception):
-    """The device's memory did not hold this batch; a smaller one may fit."""
+    """This batch did not fit in the device's memory; a smaller one may fit."""
 
 
 class Detector(Protocol):
@@ -29,8 +29,8 @@ class Segmenter(Protocol):
     """Outlines lesions."""
 
     def segment(self, image: Mammogram, boxes: Sequence[Box], kinds: Sequence[FindingKind]) -> list[Mask | None]:
-        """One mask a box (the detector's, not enlarged) of a lesion of this kind, in source-image pixels; None where
-        nothing was drawn.
+        """One mask per box (the detector's, not enlarged) of a lesion of this kind, in source-image pixels; None if the
+        segmenter found no outline.
 
         Raises:
             OutOfMemory: the prompts did not fit on the device.
@@ -42,10 +42,10 @@ class Classifier(Protocol):
 
     @property
     def scores_images_alone(self) -> bool:
-        """Whether an image's score is the same whatever masks come with it."""
+        """Whether an image's score does not depend on the masks."""
 
     def classify(self, image: Mammogram, masks: Sequence[Mask]) -> tuple[float, list[float]]:
-        """The whole image's score and one score a mask, each 0..1.
+        """The whole image's score and one score per mask, each 0..1.
 
         Raises:
             OutOfMemory: the batch did not fit on the device.

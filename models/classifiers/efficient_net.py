@@ -38,8 +38,8 @@ from models.types.region import Mask
 Mode = Literal["mask", "whole", "whole+radiomics", "both"]
 
 _TRAINED_WITH = {"efficientnet_lite0": ((127 / 255,) * 3, (128 / 255,) * 3)}
-"""Mean and standard deviation of the pixels that the ImageNet weights were trained with, where timm's entry is wrong for
-them."""
+"""Mean and standard deviation of the pixels that the ImageNet weights were trained with, where timm's entry is wrong
+for them."""
 _HIDDEN = (256, 64)
 _AT_ONCE = 32
 """Batch size of lesions."""

@@ -1,9 +1,9 @@
-"""What the breast is made of: parenchyma, Cooper's ligaments, ducts, the pectoral muscle, as mm of glandular tissue.
+"""The tissue of a breast (parenchyma, Cooper's ligaments, ducts, pectoral muscle) as millimetres of glandular tissue.
 
-- Parenchyma: a power-law field (`power_law`) made into a share of glandular tissue behind the nipple, away from the
-  skin. How much of the breast is dense goes by the density categories of ACR BI-RADS, fifth edition (2013): A almost
+- Parenchyma: a power-law field (`power_law`), converted to a share of glandular tissue behind the nipple, away from the
+  skin. The amount of dense tissue follows the density categories of ACR BI-RADS, fifth edition (2013): A almost
   entirely fatty, B scattered, C heterogeneously dense, D extremely dense.
-- Cooper's ligaments: thin shells round compartments of fat, seen edge on as a web of lines (Bakic et al., Med Phys
+- Cooper's ligaments: thin shells around compartments of fat, which project as a web of lines (Bakic et al., Med Phys
   29:2131, 2002; Pokrajac et al., Med Phys 39:2290, 2012). Here the web is the set of zero lines of smooth noise.
 - Ducts: trees that branch from the nipple backwards (Bakic et al., Med Phys 30:1914, 2003).
 """
@@ -26,25 +26,25 @@ Density = Literal["A", "B", "C", "D"]
 DENSITIES: tuple[Density, ...] = ("A", "B", "C", "D")
 
 _DENSE_SHARE_BIAS = {"A": -1.35, "B": -0.7, "C": 0.15, "D": 1.3}
-"""Standard deviations by which the field is raised before it becomes a share of glandular tissue."""
+"""The offset, in standard deviations, that is added to the field before it is converted to a share."""
 _WEBS = ((2.6, 1.6), (4.5, 2.6), (8.0, 3.6))
-"""Ligaments: (size of the compartments in mm, glandular tissue in mm that a line stands for)."""
+"""Ligaments: (size of the compartments in mm, glandular tissue of a line in mm)."""
 _LIGAMENT_MM = 0.38
 _RADIAL_STRETCH = 2.2
-"""Compartments are longer towards the nipple than across."""
+"""The length of compartments towards the nipple, relative to their width."""
 _ARC_MM = 80.0
-"""So far from the nipple compartments are as wide as they are said to be; nearer they are narrower."""
+"""The distance from the nipple at which compartments have their nominal width; closer to it they are narrower."""
 _MUSCLE_SHARE = 0.72
 _STREAKED = 1.3
-"""The parenchyma's texture is so many times longer from front to back than across."""
+"""The length of the parenchyma's texture from front to back, relative to its width."""
 
 
 @dataclass(frozen=True)
 class TissueRecipe:
-    """What makes one view's tissue: equal recipes give equal tissue.
+    """The parameters of a breast's tissue: equal recipes give equal tissue.
 
     Attributes:
-        seed: of this breast; each view draws its own texture from it.
+        seed: of this breast; the texture of each view is derived from it.
     """
 
     density: Density
@@ -62,12 +62,12 @@ def glandular_mm(recipe: TissueRecipe, shape: ViewShape, grid: Grid, depth: Fiel
     texture = power_law_field(
         stream(recipe.seed, shape.view, "parenchyma"), grid.shape, (grid.spacing_mm, grid.spacing_mm / _STREAKED)
     )
-    # Density is a person's: where the disc is, the field's mean and spread are the same in every view.
+    # Density is a property of the person: within the disc, the field's mean and deviation are the same in every view.
     mean = np.average(texture, weights=disc)
     texture = (texture - mean) / np.sqrt(np.average((texture - mean) ** 2, weights=disc))
     share = disc * scipy.special.expit(1.7 * (texture + np.float32(_DENSE_SHARE_BIAS[recipe.density])))
     strands = _ligaments(recipe, shape, grid) * (1 - 0.85 * share) + _ducts(recipe, shape, grid)
-    # The same field goes on where its share has reached 0 or 1: fat and gland are never quite even.
+    # The field is also added where the share is 0 or 1: fat and gland are not entirely homogeneous.
     share = 0.76 * share + 0.06 + 0.045 * texture
     glandular = share * thickness + strands * np.clip(depth / 6, 0, 1)
     muscle = _muscle(recipe, shape, grid)
@@ -76,7 +76,8 @@ def glandular_mm(recipe: TissueRecipe, shape: ViewShape, grid: Grid, depth: Fiel
 
 
 def _fibroglandular_disc(recipe: TissueRecipe, shape: ViewShape, grid: Grid, depth: Field) -> Field:
-    """0..1: where glandular tissue may be: behind the nipple, under the subcutaneous fat, before the chest wall."""
+    """0..1: the region of glandular tissue: behind the nipple, under the subcutaneous fat, in front of the chest
+    wall."""
     rng = stream(recipe.seed, shape.view, "disc")
     border = power_law_field(rng, grid.shape, (grid.spacing_mm, grid.spacing_mm))
     rows, columns = grid.rows_mm() - np.float32(shape.nipple_row_mm), grid.columns_mm()
@@ -95,7 +96,7 @@ def _fibroglandular_disc(recipe: TissueRecipe, shape: ViewShape, grid: Grid, dep
 
 
 def _ligaments(recipe: TissueRecipe, shape: ViewShape, grid: Grid) -> Field:
-    """Lines between compartments of fat, drawn out towards the nipple."""
+    """Lines between compartments of fat, elongated towards the nipple; glandular tissue in mm."""
     rows = grid.rows_mm() - np.float32(shape.nipple_row_mm)
     columns = np.float32(shape.breast.nipple_mm + 12) - grid.columns_mm()
     rays = np.hypot(rows, columns), np.arctan2(rows, columns) * np.float32(_ARC_MM)
@@ -106,8 +107,8 @@ def _ligaments(recipe: TissueRecipe, shape: ViewShape, grid: Grid) -> Field:
         down, across = np.gradient(smooth, np.float32(grid.spacing_mm))
         away_mm = np.abs(smooth) / (np.hypot(down, across) + np.float32(1e-6))
         line = np.exp(-((away_mm / max(_LIGAMENT_MM, grid.spacing_mm / 2)) ** 2))
-        coming_and_going = np.clip(0.6 + 0.6 * _along_rays(rng, rays, 2 * compartment_mm), 0, 1.6)
-        web += np.float32(line_mm) * line * coming_and_going
+        intensity = np.clip(0.6 + 0.6 * _along_rays(rng, rays, 2 * compartment_mm), 0, 1.6)
+        web += np.float32(line_mm) * line * intensity
     return web
 
 
@@ -115,7 +116,7 @@ def _along_rays(rng: np.random.Generator, rays: tuple[Field, Field], size_mm: fl
     """Smooth noise with details of `size_mm`, longer along the rays from the nipple; standard deviation 1.
 
     Args:
-        rays: of each pixel, the distance from the nipple, and how far round the arc `_ARC_MM` from it; mm.
+        rays: for each pixel, the distance from the nipple, and the length along the arc of radius `_ARC_MM`; mm.
     """
     step = size_mm / 6
     reach, half_turn = 240.0, 2 * _ARC_MM
@@ -127,7 +128,7 @@ def _along_rays(rng: np.random.Generator, rays: tuple[Field, Field], size_mm: fl
 
 
 def _ducts(recipe: TissueRecipe, shape: ViewShape, grid: Grid) -> Field:
-    """Main ducts from the nipple, each branching backwards, thinner at every branch."""
+    """Main ducts from the nipple, each branching backwards, thinner after every branch; glandular tissue in mm."""
     rng = stream(recipe.seed, shape.view, "ducts")
     canvas = np.zeros(grid.shape, dtype=np.uint8)
     start = np.array([shape.breast.nipple_mm - 1, shape.nipple_row_mm])

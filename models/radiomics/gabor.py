@@ -1,8 +1,8 @@
 """A bank of Gabor filters, applied by the fast Fourier transform.
 
-The filters are skimage's (`skimage.filters.gabor_kernel`, bandwidth one octave, cut at three standard deviations), the
-picture is mirrored at its border as `skimage.filters.gabor` does it, so that both give the same responses: within
-1e-5 of the largest. Measured with 24 filters on 360 × 360 pixels, one CPU thread: 0.03 s here, 34 s there.
+The filters are skimage's (`skimage.filters.gabor_kernel`, bandwidth one octave, cut at three standard deviations), and
+the image is mirrored at its border as in `skimage.filters.gabor`, so that both give the same responses: within 1e-5 of
+the largest. Measured with 24 filters on 360 × 360 pixels, one CPU thread: 0.03 s here, 34 s with skimage.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from skimage.filters import gabor_kernel
 
 @dataclass(frozen=True, eq=False)
 class GaborBank:
-    """Filters of every frequency in every direction, ready for square pictures of one size.
+    """Filters of every frequency in every orientation, for square images of one size.
 
     Attributes:
-        frequencies: cycles a pixel, above 0 and at most 0.5.
-        orientations: how many directions, evenly spread over half a turn, the first along the rows.
-        side: rows and columns of the pictures.
+        frequencies: cycles per pixel, above 0 and at most 0.5.
+        orientations: the number of orientations, evenly spaced over 180°, the first along the rows.
+        side: rows and columns of the images.
     """
 
     frequencies: tuple[float, ...]
@@ -47,13 +47,13 @@ class GaborBank:
         return len(self._spectra)
 
     def magnitudes(self, picture: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The magnitude of each filter's complex response: filters × side × side, frequency by frequency.
+        """The magnitude of each filter's complex response: filters × side × side, ordered by frequency.
 
         Args:
             picture: side × side, any range.
 
         Raises:
-            ValueError: the picture is of another size.
+            ValueError: the picture has another size.
         """
         if picture.shape != (self.side, self.side):
             raise ValueError(f"The bank is for {self.side} × {self.side} pixels, not {picture.shape}")
@@ -69,7 +69,7 @@ class GaborBank:
 
 
 def _spectra(kernels: Sequence[NDArray[np.complex128]], whole: int) -> NDArray[np.float32]:
-    """Each kernel's transform, whole × whole. A Gabor kernel mirrored is its own conjugate: the transform is real."""
+    """Each kernel's transform, whole × whole. It is real, because a mirrored Gabor kernel is its own conjugate."""
     spectra = np.empty((len(kernels), whole, whole), dtype=np.float32)
     for place, kernel in enumerate(kernels):
         square = np.zeros((whole, whole), dtype=np.complex128)

@@ -1,8 +1,9 @@
-"""The two regions whose textures are compared: the tissue at a mass and the tissue farther off (Guo, Cai, Dungey).
+"""The two regions whose textures are compared: tissue near a mass, and tissue farther away (Guo, Cai, Dungey).
 
-The paper takes "a 3 cm region round the mass" and "a 6–9 cm region about it", both cut to the breast. Read here as a
-disc of 3 cm diameter round the middle of the mass, and the ring between 6 and 9 cm of diameter about the same middle;
-the recipe's near_mm and far_mm have the other readings (a wider disc, a far region that holds the near one).
+The paper takes "a 3 cm region round the mass" and "a 6–9 cm region about it", both cut to the breast. Interpreted here
+as a disc of 3 cm diameter around the centre of the mass, and the ring between 6 and 9 cm of diameter around the same
+centre; the recipe's near_mm and far_mm allow other interpretations (a wider disc, a far region that contains the near
+one).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from models.types.mammogram import Mammogram
 from models.types.region import Mask
 
 _WHOLLY = 0.999
-"""A working pixel counts as breast when this share of it is: one that is partly air would read the skin's edge."""
+"""A working pixel counts as breast if at least this share of it is: partly air, it would show the skin's edge."""
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,12 @@ class RegionSettings:
     """Sizes in millimetres of the breast.
 
     Attributes:
-        near_mm: diameter of the disc round the mass.
-        far_mm: inner and outer diameter of the ring about it; an inner 0 makes it a disc.
-        working_mm: side of a working pixel: every image is brought to this spacing before its texture is taken.
+        near_mm: diameter of the disc around the mass.
+        far_mm: inner and outer diameter of the ring around it; with an inner diameter of 0 it is a disc.
+        working_mm: side of a working pixel: every image is resampled to this spacing before its texture is computed.
 
     Raises:
-        ValueError: there is no such disc or ring.
+        ValueError: the diameters do not make a disc and a ring.
     """
 
     near_mm: float = 30.0
@@ -47,19 +48,19 @@ class RegionSettings:
 
     @property
     def side(self) -> int:
-        """Rows and columns of the working picture: just large enough for the outer region."""
+        """Rows and columns of the working image: just large enough for the outer region."""
         return round(max(self.near_mm, *self.far_mm) / self.working_mm)
 
 
 @dataclass(frozen=True, eq=False)
 class Regions:
-    """A mass's surroundings at the working spacing, the middle of the mass in the middle.
+    """A mass's surroundings at the working spacing, centred on the mass.
 
     Attributes:
-        picture: side × side, float32, the breast's mean taken off. Beyond the breast it goes on with the nearest breast
-            pixel's value, so that no filter meets the edge of the skin or of the image.
-        near: side × side, bool: the region round the mass, in the breast.
-        far: side × side, bool: the region about it, in the breast.
+        picture: side × side, float32, the breast's mean subtracted. A pixel outside the breast has the value of the
+            nearest breast pixel, so that no filter responds to the edge of the skin or of the image.
+        near: side × side, bool: the region near the mass, in the breast.
+        far: side × side, bool: the region farther away, in the breast.
     """
 
     picture: NDArray[np.float32]
@@ -77,12 +78,12 @@ def regions_of(image: Mammogram, breast: NDArray[np.bool_], mass: Mask, settings
         settings: sizes.
 
     Raises:
-        ValueError: the image has no spacing, and millimetres mean nothing; the pipeline fills in a missing one.
+        ValueError: the image has no spacing; the pipeline fills in a missing one.
     """
     if image.spacing_mm is None:
         raise ValueError("Regions in millimetres need spacing_mm")
     side = settings.side
-    pixels, share = _working(image.pixels, breast, image.spacing_mm, _middle(mass), settings)
+    pixels, share = _resampled(image.pixels, breast, image.spacing_mm, _centre(mass), settings)
     inside = share >= _WHOLLY
     off = np.arange(side) - (side - 1) / 2
     diameter = 2 * settings.working_mm * np.hypot(off[:, None], off)
@@ -92,22 +93,23 @@ def regions_of(image: Mammogram, breast: NDArray[np.bool_], mass: Mask, settings
     return Regions(_filled(pixels, inside), near, far)
 
 
-def _middle(mass: Mask) -> tuple[float, float]:
-    """The centre of gravity, row and column of the source image; centres of pixels stand at half."""
+def _centre(mass: Mask) -> tuple[float, float]:
+    """The centroid: row and column of the source image; pixel centres are at half coordinates."""
     rows, columns = np.nonzero(mass.crop)
     return mass.box.top + float(rows.mean()) + 0.5, mass.box.left + float(columns.mean()) + 0.5
 
 
-def _working(
+def _resampled(
     pixels: NDArray[np.float32],
     breast: NDArray[np.bool_],
     spacing_mm: tuple[float, float],
     middle: tuple[float, float],
     settings: RegionSettings,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Picture and share of breast in it, side × side, at the working spacing; beyond the image the share is 0."""
+    """Image and share of breast in each pixel, side × side, at the working spacing; outside the image the share is
+    0."""
     side, scales = settings.side, [mm / settings.working_mm for mm in spacing_mm]
-    # Only what can be seen is resampled, with a few pixels to spare.
+    # Only the visible part is resampled, with a margin of a few pixels.
     firsts = [max(0, int(at - side / 2 / scale) - 4) for at, scale in zip(middle, scales, strict=True)]
     lasts = [int(at + side / 2 / scale) + 4 for at, scale in zip(middle, scales, strict=True)]
     part = slice(firsts[0], lasts[0]), slice(firsts[1], lasts[1])
@@ -123,7 +125,7 @@ def _working(
 
 
 def _filled(pixels: NDArray[np.float32], inside: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """The mean of the breast taken off, and each pixel outside it given the value of the nearest inside."""
+    """The pixels minus the breast's mean; each pixel outside the breast has the value of the nearest pixel inside."""
     if not inside.any():
         return np.zeros_like(pixels)
     rows, columns = distance_transform_edt(~inside, return_distances=False, return_indices=True)

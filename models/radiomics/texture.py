@@ -1,8 +1,9 @@
-"""Radiomics of a mass: the texture at it, the texture farther off, and how alike the two are (Guo, Cai, Dungey).
+"""Radiomics of a mass: the texture near it, the texture farther away, and their similarity (Guo, Cai, Dungey).
 
-A texture is what a bank of Gabor filters answers in a region: for each filter the mean of the response's magnitude and
-its variance, each half brought to unit length. Unit length takes a scanner's contrast out: twice the contrast is the
-same texture. The likeness is the cosine of the two vectors: 1 where the surroundings go on as the mass is.
+A texture is the response of a bank of Gabor filters in a region: for each filter the mean and the variance of the
+response's magnitude; the means and the variances are each normalised to unit length. This removes a scanner's contrast:
+an image with twice the contrast has the same texture. The similarity is the cosine of the two vectors: 1 if the
+surroundings have the mass's texture.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ from models.types.mammogram import Mammogram
 from models.types.region import Mask
 
 WAVELENGTHS_MM = (8.0, 4.0, 2.0, 1.0)
-"""Octaves between a mass's spicules and the gland's lobes."""
+"""Octaves from the scale of a mass's spicules to that of the gland's lobes."""
 ORIENTATIONS = 6
 LENGTH = 2 * 2 * len(WAVELENGTHS_MM) * ORIENTATIONS + 1
-"""Numbers of `Texture.vector`: two regions, mean and variance of each filter, and the likeness."""
+"""Length of `Texture.vector`: two regions, mean and variance of each filter, and the similarity."""
 _LEAST_PIXELS = 16
 """A region with fewer pixels (of the working spacing) has no texture."""
 
@@ -33,9 +34,9 @@ class Texture:
     """The radiomics of one mass.
 
     Attributes:
-        near: the texture round the mass: float32, (LENGTH - 1) / 2, of length 1; zeros where the region is empty.
-        far: the texture about it, likewise; zeros where the breast does not reach so far.
-        similarity: the cosine of the two, 0..1; 0 where either is empty.
+        near: the texture near the mass: float32, (LENGTH - 1) / 2 numbers, unit length; zeros if the region is empty.
+        far: the texture farther away, in the same form; zeros if the breast does not extend that far.
+        similarity: the cosine of the two, 0..1; 0 if either is empty.
     """
 
     near: NDArray[np.float32]
@@ -50,7 +51,7 @@ class Texture:
 
 @dataclass(frozen=True, eq=False)
 class Radiomics:
-    """Takes textures; the filters are made once and used for every mass."""
+    """Computes textures; the filters are made once and used for every mass."""
 
     settings: RegionSettings = field(default_factory=RegionSettings)
     _bank: GaborBank = field(init=False, repr=False)
@@ -60,7 +61,7 @@ class Radiomics:
         object.__setattr__(self, "_bank", GaborBank(frequencies, ORIENTATIONS, self.settings.side))
 
     def textures(self, image: Mammogram, masses: Sequence[Mask]) -> list[Texture]:
-        """One texture a mass. The air round the breast and the labels in it do not enter.
+        """One texture per mass. The air around the breast, and labels in it, are excluded.
 
         Raises:
             ValueError: there is a mass, and the image has no spacing.
@@ -77,7 +78,7 @@ class Radiomics:
 
 
 def _normalised(magnitudes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Filters × pixels to means and variances of the filters, both halves of equal length, together of length 1."""
+    """Means and variances of the filters (filters × pixels), both halves of equal length, together of unit length."""
     filters, pixels = magnitudes.shape
     if pixels < _LEAST_PIXELS:
         return np.zeros(2 * filters, dtype=np.float32)

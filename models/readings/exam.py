@@ -1,4 +1,4 @@
-"""Image readings put together into the reading of an exam. Pure."""
+"""Combines image readings into the reading of an exam. Pure functions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FOUR_VIEWS = frozenset((side, view) for side in Laterality for view in ("CC", "M
 """The views of a screening exam of both breasts."""
 
 _SIDES = {Laterality.LEFT: "left", Laterality.RIGHT: "right"}
-_NO_SIDE = "The header does not say which breast this is: it counts for the exam's score, but for no breast's."
+_NO_SIDE = "The header does not say which breast this is: it counts for the exam's score, but not for a breast's."
 
 
 def put_together(
@@ -22,14 +22,14 @@ def put_together(
     arrived: Collection[tuple[Laterality, str]],
     breasts: Collection[Laterality] = (),
 ) -> ExamReading:
-    """The exam's reading by the joining rule above.
+    """The exam's reading by the joining rule (`models.types.exam.JOINING_RULE`).
 
     Args:
-        images: what was read, magnified and partial views among them.
-        unread: what was not.
-        arrived: (laterality, view) of every whole view of the study, read or not: what came and could not be read is
-            unread, not missing; a magnified or partial view, a projection or a slice fills the place of none.
-        breasts: those of which there is any image, in which views ever: four views are asked of them.
+        images: the images that were read, including magnified and partial views.
+        unread: the images that were not.
+        arrived: (laterality, view) of every whole view of the study, read or not: a view that arrived and could not be
+            read is unread, not missing. Magnified and partial views, projections and slices do not count.
+        breasts: the breasts of which there is any image, in any view: views of these breasts can be missing.
     """
     read = [side for side in Laterality if any(image.laterality is side for image in images)]
     there = {*read, *(side for side, _ in arrived), *breasts}
@@ -60,7 +60,7 @@ def _highest(images: Sequence[ExamImage]) -> ExamImage | None:
 
 
 def _warnings(images: Iterable[ExamImage]) -> Iterable[str]:
-    """Each sentence once, with the images that it is about."""
+    """Each sentence once, preceded by the images that it is about."""
     about: dict[str, list[str]] = {}
     for image in images:
         own = image.reading.warnings if image.laterality else (*image.reading.warnings, _NO_SIDE)
@@ -70,5 +70,5 @@ def _warnings(images: Iterable[ExamImage]) -> Iterable[str]:
 
 
 def _named(side: Laterality | None, view: str | None) -> str:
-    """ "left MLO"; what the header does not say is called unknown."""
+    """ "left MLO"; "unknown side" or "unknown view" if the header does not state it."""
     return f"{_SIDES[side] if side else 'unknown side'} {view or 'unknown view'}"

@@ -1,4 +1,4 @@
-"""A picture of what was found: the mammogram with its outlines, for a person to look at."""
+"""Draws the findings on the mammogram: a picture for people."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _PAPER, _INK = (0, 0, 0), (235, 235, 235)
 
 
 def draw_overlay(image: Mammogram, reading: ImageReading) -> bytes:
-    """PNG, RGB, its longer side at most 1600 pixels (and a footer below): each lesion's outline in the colour of its
-    kind, beside it "1 mass, score 0.73"; below, which models and the intended use.
+    """A PNG, RGB, its longer side at most 1600 pixels plus a footer: each lesion's outline in the colour of its kind
+    with a label such as "1 mass, score 0.73"; in the footer, the bundle and the intended use.
 
     Raises:
         ValueError: the reading is of an image of another size.
@@ -39,7 +39,7 @@ def draw_overlay(image: Mammogram, reading: ImageReading) -> bytes:
     canvas = Image.fromarray(picture)
     draw = ImageDraw.Draw(canvas)
     font = ImageFont.load_default(size=max(10, round(max(picture.shape) / 64)))
-    for number, finding in reversed(numbered):  # the most malignant is written last, over the others
+    for number, finding in reversed(numbered):  # the most malignant label is drawn last, on top of the others
         _label(draw, font, number, finding, scale, canvas.size)
     return _png(_with_footer(canvas, FOOTER.format(bundle=reading.bundle), font))
 
@@ -69,7 +69,7 @@ def _label(
     scale: float,
     size: tuple[int, int],
 ) -> None:
-    """Above the lesion, or below it at the upper edge; always inside the picture."""
+    """Draws the label above the lesion, or below it at the image's upper edge; always inside the picture."""
     words = f"{number} {finding.kind}, score {finding.malignancy:.2f}"
     _, _, width, height = (round(side) for side in draw.textbbox((0, 0), words, font=font))
     box = finding.mask.box

@@ -10,7 +10,7 @@ from models.types.reading import PREVIEW_ROWS
 
 
 def preview_of(pixels: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """The image as uint8 with at most PREVIEW_ROWS rows; the shape's proportions are kept.
+    """The image as uint8 with at most PREVIEW_ROWS rows; the aspect ratio is kept.
 
     Args:
         pixels: rows × columns, float32 in 0..1.

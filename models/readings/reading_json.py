@@ -1,4 +1,4 @@
-"""An ImageReading as JSON and its masks as npz; back again it is the same, to the last bit."""
+"""Stores an ImageReading as JSON and its masks as npz; reading them back gives an identical ImageReading."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PICTURES = ("preview", "tones")
 
 
 def to_json(reading: ImageReading) -> dict[str, object]:
-    """What `json.dumps` takes: everything but the masks' pixels. Boxes are [top, left, bottom, right]."""
+    """A value for `json.dumps`: everything except the masks' pixels. Boxes are [top, left, bottom, right]."""
     return {
         "bundle": {"name": reading.bundle.name, "version": reading.bundle.version},
         "shape": list(reading.shape),
@@ -37,8 +37,8 @@ def to_json(reading: ImageReading) -> dict[str, object]:
 
 
 def masks_of(reading: ImageReading) -> bytes:
-    """The pixels as npz: masks as bool arrays named 0, 1, … in the order of the findings, and preview and tones where
-    there are any. Same pixels, same bytes."""
+    """The pixels as npz: masks as bool arrays named 0, 1, … in the order of the findings, and preview and tones if
+    there are any. The same pixels give the same bytes."""
     buffer = io.BytesIO()
     arrays: dict[str, np.ndarray[Any, Any]] = {
         str(index): finding.mask.crop for index, finding in enumerate(reading.findings)
@@ -49,10 +49,10 @@ def masks_of(reading: ImageReading) -> bytes:
 
 
 def from_json(values: dict[str, Any], masks: bytes) -> ImageReading:
-    """The reading that `to_json` and `masks_of` were given.
+    """The reading from the results of `to_json` and `masks_of`.
 
     Raises:
-        ValueError: the two do not belong together, or are not what those functions write.
+        ValueError: the two do not belong together, or were not written by those functions.
     """
     try:
         with np.load(io.BytesIO(masks), allow_pickle=False) as crops:
@@ -71,7 +71,7 @@ def from_json(values: dict[str, Any], masks: bytes) -> ImageReading:
             bundle=BundleId(**values["bundle"]),
             seconds=dict(values["seconds"]),
             warnings=tuple(values["warnings"]),
-            # Readings stored before there were any lack what follows.
+            # The fields below are missing in readings that older versions stored.
             likelihood=_likelihood_from_json(values.get("likelihood")),
             as_breast=_likelihood_from_json(values.get("as_breast")),
             as_exam=_likelihood_from_json(values.get("as_exam")),

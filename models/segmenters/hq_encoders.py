@@ -1,4 +1,4 @@
-"""HQ-SAM's image encoders, which hand out what they see on the way beside the embedding."""
+"""HQ-SAM's image encoders, which return intermediate features in addition to the embedding."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class HqVit(ImageEncoderViT):  # type: ignore[misc]
     """SAM's ViT: N × 3 × side × side to the embedding and, for each global block, N × grid × grid × width.
 
     Attributes:
-        widths: channels of what it hands out on the way, in order.
+        widths: channels of each intermediate feature tensor, in order.
     """
 
     def __init__(self, vit: Vit, side: int) -> None:
@@ -21,9 +21,8 @@ class HqVit(ImageEncoderViT):  # type: ignore[misc]
 
 
 class HqTinyVit(TinyViT):  # type: ignore[misc]
-    """The TinyViT of MobileSAM: as HqVit, but what it hands out are the outputs of its second, third and last stage.
-
-    Each stage's output is taken after its merging of patches, where the library takes the second one's.
+    """The TinyViT of MobileSAM: like HqVit, but the intermediate features are the outputs of its second, third and last
+    stage, each after its patch merging.
     """
 
     def __init__(self, side: int) -> None:
@@ -36,11 +35,11 @@ class HqTinyVit(TinyViT):  # type: ignore[misc]
             window_sizes=[7, 7, 14, 7],
             drop_path_rate=0.0,
         )
-        del self.norm_head, self.head  # of the classifier that it once was
+        del self.norm_head, self.head  # the classification head is not used
         self.widths = (160, 320, 320)
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """The library's own takes the grid to be 64 × 64."""
+        """As the library's own, which works only with a grid of 64 × 64."""
         grid = self.img_size // PATCH
         tokens = self.layers[0](self.patch_embed(pictures))
         stages = []
@@ -51,5 +50,5 @@ class HqTinyVit(TinyViT):  # type: ignore[misc]
 
 
 def encoder(variant: str, side: int) -> HqVit | HqTinyVit:
-    """With arbitrary weights; `variant` is "tiny" or a key of VITS."""
+    """An encoder with arbitrary weights; `variant` is "tiny" or a key of VITS."""
     return HqTinyVit(side) if variant == "tiny" else HqVit(VITS[variant], side)

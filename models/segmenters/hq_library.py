@@ -1,7 +1,7 @@
-"""The one place where segment_anything_hq is imported, and the parts of it that HQ-SAM and MLSAM are built of.
+"""The parts of segment_anything_hq that HQ-SAM and MLSAM use; the only module that imports it.
 
-It brings an old TinyViT of its own and, on import, puts it into timm's registry in place of timm's. Here it finds a
-registry that takes nothing, and timm stays as it was.
+On import it registers its own old TinyViT in timm's registry, in place of timm's. Here `register_model` is disabled
+during the import, so that timm is not changed.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import warnings
 from typing import Any
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # of timm's former module names, which the library uses
+    warnings.simplefilter("ignore")  # the library uses timm's old module names
     import timm.models.registry
 
     _registry: Any = timm.models.registry

@@ -1,8 +1,8 @@
-"""HQ-SAM: SAM with one more token, whose mask is drawn on finer features.
+"""HQ-SAM: SAM with one more token, whose mask is computed from finer features.
 
 Ke et al., "Segment Anything in High Quality", NeurIPS 2023. Those features are the sum of three: the image encoder's
-early ones, its final ones, and the mask decoder's. Built of segment-anything-hq's own parts, so that its published
-checkpoints fit as they are.
+early features, its final features, and the mask decoder's. Built from segment-anything-hq's own parts, so that its
+published checkpoints fit without conversion.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from models.segmenters.prompts import Settings
 from models.segmenters.vit import CHANNELS, PATCH
 
 PROMPTS = Settings(shown="whole")
-"""How a lesion is shown, where a bundle does not say otherwise: as HQ-SAM was trained."""
+"""The default settings: a lesion is shown as in HQ-SAM's training."""
 
 PictureName = Literal["sam", "medsam"]
 
@@ -32,9 +32,10 @@ class HqSamNet(PromptedNet):
     """Pictures of side × side and prompts to mask logits of side/4 × side/4.
 
     Attributes:
-        hq_token_only: the new token's mask alone; else SAM's logits are added, as the published code does by default.
-            The additions are trained so, since SAM itself stays as it is (Ke et al., 3.3), and read with the sum.
-        handed_on: which of the tensors that the encoder hands out on its way `embed` hands on.
+        hq_token_only: use only the new token's mask; else SAM's logits are added, as the published code does by
+            default. The additions are trained with the new token's mask only, because SAM is frozen (Ke et al., 3.3);
+            inference uses the sum.
+        intermediate: indices of the encoder's intermediate features that `embed` returns.
     """
 
     ADDITIONS: ClassVar[tuple[str, ...]] = (
@@ -48,7 +49,7 @@ class HqSamNet(PromptedNet):
     def __init__(self, image_encoder: HqVit | HqTinyVit, picture: Picture, hq_token_only: bool = False) -> None:
         super().__init__(picture)
         self.hq_token_only = hq_token_only
-        self.handed_on: tuple[int, ...] = (0,)
+        self.intermediate: tuple[int, ...] = (0,)
         grid = picture.side // PATCH
         self.image_encoder = image_encoder
         self.prompt_encoder = PromptEncoder(CHANNELS, (grid, grid), (picture.side, picture.side), mask_in_chans=16)
@@ -59,9 +60,9 @@ class HqSamNet(PromptedNet):
         )
 
     def embed(self, pictures: Tensor) -> Embedded:
-        """The embedding (N × 256 × grid × grid), then what is handed on (each N × width × grid × grid)."""
-        final, on_the_way = self.image_encoder(pictures)
-        return (final, *(on_the_way[place].permute(0, 3, 1, 2) for place in self.handed_on))
+        """The embedding (N × 256 × grid × grid), then intermediate features (each N × width × grid × grid)."""
+        final, stages = self.image_encoder(pictures)
+        return (final, *(stages[index].permute(0, 3, 1, 2) for index in self.intermediate))
 
     def decode(
         self,
@@ -71,9 +72,9 @@ class HqSamNet(PromptedNet):
         points: Tensor | None = None,
         masks: Tensor | None = None,
     ) -> Tensor:
-        """See PromptedNet. One mask a prompt: the new token's, with SAM's mask for prompts that leave no doubt.
+        """See PromptedNet. One mask per prompt: the new token's, plus SAM's mask for unambiguous prompts.
 
-        The library's decoder draws for one picture at a time; this is its arithmetic for many.
+        The library's decoder works on one image at a time; this is the same computation for a batch.
         """
         decoder = self.mask_decoder
         sparse, dense = encode_prompts(self.prompt_encoder, boxes, points, masks)
@@ -81,8 +82,8 @@ class HqSamNet(PromptedNet):
         tokens = torch.cat([own.expand(len(sparse), -1, -1), sparse], dim=1)
         source = embedded[0][index] + dense
         positions = self.prompt_encoder.get_dense_pe().expand(len(sparse), -1, -1, -1)
-        answers, seen = decoder.transformer(source, positions, tokens)
-        features = decoder.output_upscaling(seen.transpose(1, 2).view(source.shape))
+        answers, attended = decoder.transformer(source, positions, tokens)
+        features = decoder.output_upscaling(attended.transpose(1, 2).view(source.shape))
         first, last = 1, len(own) - 1  # the token of SAM's single mask, and the new one
         fine = self.fine_features(embedded, index, features)
         drawn = torch.einsum("pc,pchw->phw", decoder.hf_mlp(answers[:, last]), fine)
@@ -91,12 +92,12 @@ class HqSamNet(PromptedNet):
         return drawn + torch.einsum("pc,pchw->phw", decoder.output_hypernetworks_mlps[0](answers[:, first]), features)
 
     def fine_features(self, embedded: Embedded, index: Tensor, features: Tensor) -> Tensor:
-        """What the new token's mask is drawn on.
+        """The features from which the new token's mask is computed.
 
         Args:
-            embedded: N pictures, as `embed` gives them.
-            index: P: which of them each prompt is about.
-            features: the mask decoder's, P × 32 × 4·grid × 4·grid, which is also the result's shape.
+            embedded: of N images, from `embed`.
+            index: P: the image of each prompt.
+            features: the mask decoder's, P × 32 × 4·grid × 4·grid; the result has the same shape.
         """
         final, early = embedded
         decoder = self.mask_decoder
@@ -111,14 +112,15 @@ def build(variant: str, hq_token_only: bool = False, picture: PictureName = "sam
     Args:
         variant: "vit-b", "vit-l", "vit-h" or "tiny".
         hq_token_only: see HqSamNet.
-        picture: "medsam" where the frozen encoder is MedSAM's, which wants other greys.
+        picture: "medsam" if the frozen encoder is MedSAM's, which needs other greys; else "sam".
     """
     shown = picture_of(picture)
     return HqSamNet(encoder(variant, shown.side), shown, hq_token_only)
 
 
 def picture_of(name: PictureName) -> Picture:
-    """
+    """The input format of this name.
+
     Raises:
         ValueError: there is none of this name.
     """
@@ -128,7 +130,7 @@ def picture_of(name: PictureName) -> Picture:
 
 
 def from_official(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights of sam_hq_vit_*.pth by their names here: the same, without TinyViT's classifier."""
+    """The weights of sam_hq_vit_*.pth with the names used here: the same, without TinyViT's classification head."""
     unused = ("image_encoder.norm_head.", "image_encoder.head.")
     return {name: weight for name, weight in state.items() if not name.startswith(unused)}
 
@@ -136,7 +138,7 @@ def from_official(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def untrained(
     variant: str, hq_token_only: bool = False, picture: PictureName = "sam", **settings: Any
 ) -> tuple[PromptedNet, Settings]:
-    """The network with arbitrary weights, and how a lesion is shown to it; settings as `load` takes them.
+    """The network with arbitrary weights, and its settings; arguments as for `load`.
 
     Raises:
         TypeError, ValueError: a setting is unknown or wrong.

@@ -1,11 +1,11 @@
-"""LiteMedSAM: outlines what a box prompt points at.
+"""LiteMedSAM: outlines the lesion in a box prompt.
 
 Ma et al., "Segment anything in medical images", Nature Communications 15:654 (2024), in its light form: a TinyViT
 (Wu et al., ECCV 2022) in place of SAM's ViT, distilled from MedSAM, at 256 × 256. Here it is timm's TinyViT and
-segment-anything's prompt encoder and mask decoder; `models import` brings the published weights into this shape.
+segment-anything's prompt encoder and mask decoder; `models import` converts the published weights.
 
-Small lesions vanish where a whole mammogram is shrunk to 256 pixels: a lesion is shown in a crop, which it shares with
-those near it.
+Small lesions are lost when a whole mammogram is reduced to 256 pixels: a lesion is shown in a crop, which it shares
+with lesions near it.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from models.segmenters.sam_decoder import SamDecodedNet
 from models.segmenters.vit import CHANNELS
 
 PROMPTS = Settings()
-"""How a lesion is shown, where a bundle does not say otherwise."""
+"""The default settings."""
 
 _GRID = 64
-"""Its embedding: 256 channels × 64 × 64."""
+"""Rows and columns of the embedding (256 channels × 64 × 64)."""
 
 _RENAMES = (
     (r"^image_encoder\.neck\.", "neck."),
@@ -82,9 +82,9 @@ def _tiny_vit() -> nn.Module:
 
 
 def from_official(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """lite_medsam.pth's weights by their names here.
+    """The weights of lite_medsam.pth with the names used here.
 
-    A merging of patches stands at the end of its stage there and at the beginning of the next one here.
+    Patch merging is at the end of a stage there, and at the beginning of the next stage here.
     """
     return {_renamed(name): weight for name, weight in state.items()}
 
@@ -96,7 +96,7 @@ def _renamed(name: str) -> str:
 
 
 def untrained(**settings: Any) -> tuple[PromptedNet, Settings]:
-    """The network with arbitrary weights, and how a lesion is shown to it; settings as `load` takes them.
+    """The network with arbitrary weights, and its settings; arguments as for `load`.
 
     Raises:
         TypeError, ValueError: a setting is unknown or wrong.

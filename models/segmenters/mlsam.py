@@ -1,18 +1,19 @@
 """MLSAM: HQ-SAM whose fine features also come from the middle of the image encoder.
 
-Chen, Liu and Wang, "Yolo-MLSAM: SAM Based Breast Cancer Microcalcification Cluster-Segmentation Method", 3.2. Where the
-paper leaves a thing open:
+Chen, Liu and Wang, "Yolo-MLSAM: SAM Based Breast Cancer Microcalcification Cluster-Segmentation Method", 3.2. Our
+choices where the paper is not specific:
 
-- It takes features after blocks 6, 12 and 24 of ViT-L. Blocks 6 and 12 (counted from 1) are the first and second that
-  attend to the whole picture, 24 is the last: so "early" and "middle" are the first and second global block, in ViT-B
-  blocks 3 and 6, in ViT-H 8 and 16. `middle_block` chooses another. In TinyViT, which has no such blocks, they are the
-  outputs of the second and third stage (blocks 4 and 10 of 12), each after its merging of patches.
+- It takes features after blocks 6, 12 and 24 of ViT-L. Blocks 6 and 12 (counted from 1) are the first and second with
+  global attention, 24 is the last: so "early" and "middle" are the first and second global block, in ViT-B blocks 3 and
+  6, in ViT-H 8 and 16. `middle_block` chooses another. In TinyViT, which has no such blocks, they are the outputs of
+  the second and third stage (blocks 4 and 10 of 12), each after its patch merging.
 - "Final" is HQ-SAM's, block 24 after the encoder's neck, so that Table 3's HQ-SAM is this network without `middle`, and
   HQ-SAM's checkpoints fit. `last_block` adds block 24 itself as a further branch.
-- "Global fusion" is read as HQ-SAM's fusion convolutions: without it, the decoder's mask features enter the sum as they
-  are. The encoder's features need their convolutions in either case, to be of one size.
+- "Global fusion" is interpreted as HQ-SAM's fusion convolutions: without it, the decoder's mask features are added
+  unchanged. The encoder's features need their convolutions in any case, to have the same size.
 
-Each new branch ends in zeros: with HQ-SAM's weights (`start_from`) the network draws what HQ-SAM draws, until trained.
+The last layer of each new branch is initialised to zero: with HQ-SAM's weights (`start_from`) the untrained network
+gives HQ-SAM's masks.
 """
 
 from __future__ import annotations
@@ -34,24 +35,24 @@ from models.segmenters.prompts import Settings
 from models.segmenters.vit import CHANNELS
 
 PROMPTS = Settings(margin_mm=0.0, shown="whole", prompt="box+point")
-"""How a lesion is shown, where a bundle does not say otherwise: the whole image, the detector's box as it is, and the
-brightest pixel of it (3.1). Whether the point comes with the box or in its place the paper leaves open."""
+"""The default settings: the whole image, the detector's box without margin, and its brightest pixel (3.1). The paper
+does not say whether the point is used with the box or instead of it."""
 
 
 @dataclass(frozen=True)
 class Branches:
-    """What the fine features are made of: the columns of Table 3, all of them by default.
+    """The branches whose sum is the fine features: the columns of Table 3, by default all of them.
 
     Attributes:
         early, middle, final: the image encoder's features.
         mask_features: the mask decoder's.
-        global_fusion: the mask decoder's go through HQ-SAM's fusion convolutions.
-        middle_block: which of the encoder's global blocks (of TinyViT's stages from the second on) is the middle,
-            counted from 0.
-        last_block: a branch more, from the last block itself.
+        global_fusion: the mask decoder's features pass through HQ-SAM's fusion convolutions.
+        middle_block: index (from 0) of the "middle" one of the encoder's global blocks (in TinyViT: of its stages from
+            the second on).
+        last_block: a further branch, from the last block itself.
 
     Raises:
-        ValueError: nothing is left to draw on.
+        ValueError: all branches are off.
     """
 
     early: bool = True
@@ -68,7 +69,7 @@ class Branches:
 
 
 class MlsamNet(HqSamNet):
-    """As HqSamNet. Branches that are off keep their weights, so that any row of Table 3 can be tried on a network."""
+    """As HqSamNet. Branches that are off keep their weights, so that every row of Table 3 fits the same state dict."""
 
     ADDITIONS: ClassVar[tuple[str, ...]] = (*HqSamNet.ADDITIONS, "compress_middle.", "compress_last.")
 
@@ -80,9 +81,9 @@ class MlsamNet(HqSamNet):
         if not 0 < branches.middle_block < len(widths):
             raise ValueError(f"middle_block is {branches.middle_block}; give 1 to {len(widths) - 1}")
         self.branches = branches
-        self.handed_on = (0, branches.middle_block, *([len(widths) - 1] if branches.last_block else []))
-        self.compress_middle = _silent_branch(widths[branches.middle_block])
-        self.compress_last = _silent_branch(widths[-1]) if branches.last_block else None
+        self.intermediate = (0, branches.middle_block, *([len(widths) - 1] if branches.last_block else []))
+        self.compress_middle = _zero_branch(widths[branches.middle_block])
+        self.compress_last = _zero_branch(widths[-1]) if branches.last_block else None
 
     @property
     def unused(self) -> tuple[str, ...]:
@@ -117,8 +118,8 @@ class MlsamNet(HqSamNet):
         return reduce(torch.add, of_prompt)
 
 
-def _silent_branch(width: int) -> nn.Module:
-    """As HQ-SAM's `compress_vit_feat`, N × width × grid × grid to N × 32 × 4·grid × 4·grid, but zeros until trained."""
+def _zero_branch(width: int) -> nn.Module:
+    """As HQ-SAM's `compress_vit_feat`, N × width × grid × grid to N × 32 × 4·grid × 4·grid, but 0 before training."""
     last = nn.ConvTranspose2d(CHANNELS, CHANNELS // 8, kernel_size=2, stride=2)
     nn.init.zeros_(last.weight)
     assert last.bias is not None
@@ -138,7 +139,7 @@ def build(
 def untrained(
     variant: str, hq_token_only: bool = False, picture: PictureName = "sam", **settings: Any
 ) -> tuple[PromptedNet, Settings]:
-    """The network with arbitrary weights, and how a lesion is shown to it; settings as `load` takes them.
+    """The network with arbitrary weights, and its settings; arguments as for `load`.
 
     Raises:
         TypeError, ValueError: a setting is unknown or wrong.

@@ -1,4 +1,4 @@
-"""What a prompted network offers: an embedding of pictures, and masks drawn from it by prompts."""
+"""The interface of a promptable network: it embeds images, and computes masks from the embedding and prompts."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from torch import Tensor, nn
 from models.segmenters.pictures import Picture
 
 Embedded = tuple[Tensor, ...]
-"""What the image encoder says of N pictures: tensors whose first dimension is N."""
+"""The image encoder's output for N images: tensors whose first dimension is N."""
 
 PartName = Literal["image_encoder", "prompt_encoder", "mask_decoder", "additions"]
 
 
 class PromptedNet(nn.Module, ABC):
-    """A network of SAM's kind (Kirillov et al., "Segment Anything", ICCV 2023).
+    """A network like SAM (Kirillov et al., "Segment Anything", ICCV 2023).
 
-    After its weights have changed, call `train()` or `eval()` again: TinyViT keeps a table made of them.
+    After its weights have changed, call `train()` or `eval()` again: TinyViT caches a table computed from them.
 
     Attributes:
-        picture: what its input is.
-        ENCODERS: how the names of the image encoder's parameters begin.
-        ADDITIONS: how those begin that the network has beyond the one it was built on (HQ-SAM beyond SAM, …).
+        picture: the format of its input.
+        ENCODERS: prefixes of the names of the image encoder's parameters.
+        ADDITIONS: prefixes of the parameters that it has in addition to its base network (HQ-SAM to SAM, …).
     """
 
     ENCODERS: ClassVar[tuple[str, ...]] = ("image_encoder.",)
@@ -36,7 +36,7 @@ class PromptedNet(nn.Module, ABC):
 
     @abstractmethod
     def embed(self, pictures: Tensor) -> Embedded:
-        """N × 3 × side × side, as `picture.prepare` makes them. Uses the image encoder's parameters alone."""
+        """The embedding of N × 3 × side × side from `picture.prepare`. Uses only the image encoder's parameters."""
 
     @abstractmethod
     def decode(
@@ -47,18 +47,18 @@ class PromptedNet(nn.Module, ABC):
         points: Tensor | None = None,
         masks: Tensor | None = None,
     ) -> Tensor:
-        """P prompts to P × L × L logits (above 0: lesion); L is 256, four times the side of the embedding.
+        """Logits (P × L × L; above 0: lesion) for P prompts; L is 256, four times the side of the embedding.
 
         Args:
-            embedded: N pictures.
-            index: P whole numbers: which picture each prompt is about.
+            embedded: of N images.
+            index: P integers: the image of each prompt.
             boxes: P × 4: left, top, right, bottom in the input's pixels.
-            points: P × 2: x, y in the input's pixels; each lies in the lesion.
-            masks: P × L × L: an earlier pass's logits.
+            points: P × 2: x, y in the input's pixels; each is inside the lesion.
+            masks: P × L × L: the logits of the previous pass.
         """
 
     def parts(self) -> dict[PartName, list[nn.Parameter]]:
-        """The parameters by what they belong to, for training: which are frozen and which are not."""
+        """The parameters by part; training freezes whole parts."""
         parts: dict[PartName, list[nn.Parameter]] = {
             "image_encoder": [],
             "prompt_encoder": [],
@@ -70,7 +70,7 @@ class PromptedNet(nn.Module, ABC):
         return parts
 
     def part_of(self, name: str) -> PartName:
-        """What a parameter (by its name in `state_dict`) belongs to."""
+        """The part of a parameter (given by its name in `state_dict`)."""
         if name.startswith(self.ADDITIONS):
             return "additions"
         if name.startswith(self.ENCODERS):
@@ -79,15 +79,15 @@ class PromptedNet(nn.Module, ABC):
 
     @property
     def unused(self) -> tuple[str, ...]:
-        """How the names of those parameters begin that this network's settings leave out of what it draws."""
+        """Prefixes of the parameters that do not affect the masks with this network's settings."""
         return ()
 
     def start_from(self, weights: Mapping[str, Tensor]) -> None:
-        """Takes over weights that may lack this network's additions, which then stay as they are: SAM's into HQ-SAM,
+        """Loads weights that may lack this network's additions, which are then not changed: SAM's into HQ-SAM,
         HQ-SAM's into MLSAM.
 
         Raises:
-            RuntimeError: anything else is missing, or a weight has no place or another shape here.
+            RuntimeError: any other weight is missing, or a weight is unknown here or has another shape.
         """
         missing, unexpected = self.load_state_dict(
             {name: weight.float() for name, weight in weights.items()}, strict=False
@@ -96,14 +96,14 @@ class PromptedNet(nn.Module, ABC):
         if missing or unexpected:
             raise RuntimeError(
                 f"These are another network's weights: {len(missing)} are missing ({', '.join(missing[:3])} …), "
-                f"{len(unexpected)} have no place here ({', '.join(unexpected[:3])} …)"
+                f"{len(unexpected)} are unknown here ({', '.join(unexpected[:3])} …)"
             )
 
 
 def encode_prompts(
     prompt_encoder: nn.Module, boxes: Tensor | None, points: Tensor | None, masks: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """`decode`'s prompts out of SAM's prompt encoder: sparse (P × tokens × 256), dense (P × 256 × grid × grid)."""
+    """`decode`'s prompts encoded by SAM's prompt encoder: sparse (P × tokens × 256), dense (P × 256 × grid × grid)."""
     labelled = None if points is None else (points[:, None], points.new_ones((len(points), 1)))
     sparse, dense = prompt_encoder(points=labelled, boxes=boxes, masks=None if masks is None else masks[:, None])
     return sparse, dense

@@ -1,4 +1,4 @@
-"""How each family of networks takes a crop in: its size, its greys, and the way back to the crop's own pixels.
+"""The input format of each family of networks: converts a crop to the input, and logits back to the crop's pixels.
 
 Every network has a square input of `side` pixels and three equal channels. Crops are rows × columns, float32 in 0..1.
 """
@@ -17,38 +17,38 @@ from torch.nn import functional
 
 _MEAN = (123.675, 116.28, 103.53)
 _DEVIATION = (58.395, 57.12, 57.375)
-"""Of ImageNet's colours, at 0..255; SAM and HQ-SAM are trained with them."""
+"""Mean and standard deviation of ImageNet's colours, in 0..255; SAM and HQ-SAM are trained with them."""
 
 
 class Picture(Protocol):
-    """A network's input."""
+    """A network's input format."""
 
     @property
     def side(self) -> int:
         """Its rows and columns."""
 
     def scale(self, shape: tuple[int, int]) -> tuple[float, float]:
-        """Input pixels to a pixel of a crop of this shape, down and across."""
+        """Input pixels per pixel of a crop of this shape, down and across."""
 
     def shrink(self, crop: NDArray[np.float32]) -> Tensor:
-        """A crop's greys at the input's size: rows × columns of at most `side`, float32."""
+        """A crop's greys at the input's resolution: rows × columns, each at most `side`; float32."""
 
     def fill(self, small: Tensor) -> Tensor:
-        """What `shrink` gave to the input: 3 × side × side, float32."""
+        """The input (3 × side × side, float32) from the result of `shrink`."""
 
     def prepare(self, crop: NDArray[np.float32]) -> Tensor:
-        """A crop to 3 × side × side, float32."""
+        """The input (3 × side × side, float32) from a crop."""
         return self.fill(self.shrink(crop))
 
     def restore(self, logits: Tensor, shape: tuple[int, int]) -> Tensor:
-        """A network's logits (square, any size) at the size of the crop they were drawn for (rows × columns)."""
+        """A network's logits (square, any size), resampled to the shape of their crop (rows × columns)."""
 
 
 @dataclass(frozen=True)
 class SamPicture(Picture):
     """SAM's and HQ-SAM's: longer side to `side`, ImageNet's mean and deviation, then zeros below or to the right.
 
-    As segment_anything's SamPredictor does it, but for the rounding to 8 bits: 0..1 stands for its 0..255.
+    As in segment_anything's SamPredictor, but without rounding to 8 bits: 0..1 corresponds to its 0..255.
     """
 
     side: int = 1024
@@ -78,10 +78,10 @@ class SamPicture(Picture):
 
 @dataclass(frozen=True)
 class MedSamPicture(Picture):
-    """MedSAM's: both sides squashed to `side` (cubic), greys spread over 0..1; no mean, no deviation.
+    """MedSAM's: both sides resized to `side` (cubic), greys scaled to 0..1; no mean, no deviation.
 
-    The published code resizes with scikit-image (order 3, smoothed before shrinking) and cuts down to 8 bits. Here it
-    is torch's cubic with antialiasing: the same to about a grey in a hundred, and many times faster on a mammogram.
+    The published code resizes with scikit-image (order 3, smoothed before shrinking) and rounds to 8 bits. Here it is
+    torch's bicubic with antialiasing: the greys differ by about 1 %, and it is many times faster on a mammogram.
     """
 
     side: int = 1024
@@ -105,7 +105,7 @@ class MedSamPicture(Picture):
 
 @dataclass(frozen=True)
 class LiteMedSamPicture(Picture):
-    """LiteMedSAM's: longer side to 256, greys spread over 0..1, zeros below or to the right."""
+    """LiteMedSAM's: longer side to 256, greys scaled to 0..1, zeros below or to the right."""
 
     side: int = 256
 

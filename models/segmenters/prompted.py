@@ -1,4 +1,4 @@
-"""The segmenter that every network of SAM's kind makes, whatever its encoder and decoder are."""
+"""The segmenter for all networks like SAM, independent of their encoder and decoder."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from torch import Tensor
 
 from models.protocols import OutOfMemory
 from models.segmenters.network import PromptedNet
-from models.segmenters.prompts import Kept, Prompt, Settings, prompts_of
+from models.segmenters.prompts import Components, Prompt, Settings, prompts_of
 from models.types.mammogram import Mammogram
 from models.types.reading import FindingKind
 from models.types.region import Box, Mask
 
 
 class PromptedSegmenter:
-    """Outlines lesions round which the detector drew boxes (models.protocols.Segmenter).
+    """Outlines the lesions in the detector's boxes (models.protocols.Segmenter).
 
-    A part of the image is embedded once, whatever the number of prompts about it.
+    Each crop of the image is embedded once, for any number of prompts.
     """
 
     def __init__(self, net: PromptedNet, device: torch.device, mixed_precision: bool, settings: Settings) -> None:
@@ -36,21 +36,22 @@ class PromptedSegmenter:
 
         Raises:
             OutOfMemory: the prompts did not fit on the device.
-            ValueError: the image has no spacing, and the margin is in millimetres; the pipeline fills in a missing one.
-                Or a box lies outside the image.
+            ValueError: the image has no spacing, and the margin is in millimetres (the pipeline fills in a missing
+                spacing); or a box is outside the image.
         """
         return [masks[-1] for masks in self._outlined(image, boxes, kinds, first=self._settings.passes - 1)]
 
     def outlines_by_pass(
         self, image: Mammogram, boxes: Sequence[Box], kinds: Sequence[FindingKind]
     ) -> list[list[Mask | None]]:
-        """For each box its mask after each pass (Guo, Cai and Dungey, Figure 4). Raises as `segment` does."""
+        """For each box, its mask after each pass (Guo, Cai and Dungey, Figure 4). Raises the same errors as
+        `segment`."""
         return self._outlined(image, boxes, kinds, first=0)
 
     def _outlined(
         self, image: Mammogram, boxes: Sequence[Box], kinds: Sequence[FindingKind], first: int
     ) -> list[list[Mask | None]]:
-        """For each box its masks, from pass number `first` (counted from 0) on."""
+        """For each box, its masks from pass number `first` (counted from 0) on."""
         prompts = prompts_of(image, boxes, self._settings)
         crops = list(dict.fromkeys(prompt.crop for prompt in prompts))
         outlined: dict[int, list[Mask | None]] = {}
@@ -90,7 +91,7 @@ class PromptedSegmenter:
 
     def _embedded(self, crops: Sequence[NDArray[np.float32]]) -> tuple[Tensor, ...]:
         pictures = torch.stack([self.net.picture.prepare(crop) for crop in crops]).to(self._device)
-        # Half precision is too coarse for the positions of boxes: the encoder alone uses it.
+        # Half precision is not exact enough for the positions of boxes: only the encoder uses it.
         with torch.autocast(self._device.type, torch.float16, enabled=self._mixed):
             embedded = self.net.embed(pictures.contiguous(memory_format=torch.channels_last))
         return tuple(tensor.float() for tensor in embedded)
@@ -98,14 +99,14 @@ class PromptedSegmenter:
     def _tensor(self, coordinates: Sequence[NDArray[np.float32]]) -> Tensor:
         return torch.from_numpy(np.stack(coordinates)).to(self._device)
 
-    def _outline(self, prompt: Prompt, logits: Tensor, kept: Kept) -> Mask | None:
+    def _outline(self, prompt: Prompt, logits: Tensor, kept: Components) -> Mask | None:
         drawn = self.net.picture.restore(logits, (prompt.crop.height, prompt.crop.width)) > 0
         return touching(drawn.cpu().numpy(), prompt, kept)
 
 
-def touching(drawn: NDArray[np.bool_], prompt: Prompt, kept: Kept) -> Mask | None:
-    """Of what was drawn in the prompt's crop, the components that touch the detector's box: the largest of them, or all
-    of them as one mask; None where none does."""
+def touching(drawn: NDArray[np.bool_], prompt: Prompt, kept: Components) -> Mask | None:
+    """The connected components of a crop's mask that overlap the detector's box: the largest of them, or all of them as
+    one mask; None if none does."""
     _, labels, stats, _ = cv2.connectedComponentsWithStats(drawn.astype(np.uint8), connectivity=8)
     box, crop = prompt.box, prompt.crop
     inside = labels[box.top - crop.top : box.bottom - crop.top, box.left - crop.left : box.right - crop.left]
@@ -127,16 +128,16 @@ class Load(Protocol):
     def __call__(
         self, weights: Mapping[str, Tensor], device: torch.device, mixed_precision: bool, **settings: Any
     ) -> PromptedSegmenter:
-        """The segmenter out of its weights; the settings are those that the adapter's `untrained` takes.
+        """The segmenter with these weights; the settings are those of the adapter's `untrained`.
 
         Raises:
-            RuntimeError: the weights are not this network's.
+            RuntimeError: the weights do not fit this network.
             TypeError, ValueError: a setting is unknown or wrong.
         """
 
 
 def loading(untrained: Callable[..., tuple[PromptedNet, Settings]]) -> Load:
-    """An adapter's `load`, out of its `untrained`: the network, given its weights, as a segmenter."""
+    """Makes an adapter's `load` from its `untrained`."""
 
     def load(
         weights: Mapping[str, Tensor], device: torch.device, mixed_precision: bool, **settings: Any

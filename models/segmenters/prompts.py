@@ -1,4 +1,4 @@
-"""What a segmenter is asked: where a lesion is, how much of the image it is shown in, and by which prompts."""
+"""A segmenter's prompts: the position of a lesion, and the crop of the image in which it is shown."""
 
 from __future__ import annotations
 
@@ -14,58 +14,59 @@ from models.types.reading import FindingKind
 from models.types.region import Box
 
 Shown = Literal["crop", "whole"]
-Asked = Literal["box", "box+point", "point"]
-Kept = Literal["largest", "all"]
+PromptKind = Literal["box", "box+point", "point"]
+Components = Literal["largest", "all"]
 MOST_PASSES = 3
-"""As many as Guo, Cai and Dungey make (Figure 4)."""
+"""The number in Guo, Cai and Dungey (Figure 4)."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How a lesion is shown to a network and what the network is told of it.
+    """The segmenter's settings: crop, prompts and postprocessing.
 
     Attributes:
         margin_mm: the detector's box is enlarged by this much on each side. Guo, Cai and Dungey expand it "by 1 cm",
-            read here as 1 cm in all, hence 5 mm a side; 10 is the other reading.
-        shown: "crop", a square round the lesion, which it may share with those near it; or "whole", the whole image,
-            as both papers do it.
-        context: a crop's side, in lengths of the enlarged box's longer side. On 17 lesions of CDD-CESM at 0.1 mm a
-            pixel, with boxes round the truth, LiteMedSAM's mean Dice is .764 at 2.5, .823 at 5, .854 at 8, .844 on
-            whole images.
-        smallest_crop_px: no crop has a shorter side (of source pixels), except where the image itself has.
-        prompt: "box", the enlarged box; "box+point", also the brightest pixel of the box as the detector gave it
-            (Chen, Liu and Wang, 3.1); "point", that pixel alone.
-        passes: 1 to 3. Each later pass gets the same prompt and, as a mask prompt, the logits of the one before it.
-        batch: crops that are embedded at once.
-        mass, calcification: of what is drawn for a lesion of this kind, what is kept: "largest", the largest component
-            that touches the detector's box; "all", every component that does: a cluster is many specks and one lesion.
+            interpreted here as 1 cm in total, so 5 mm per side; 10 is the other interpretation.
+        shown: "crop": a square around the lesion, which it may share with lesions near it; "whole": the whole image, as
+            in both papers.
+        context: a crop's side, as a multiple of the enlarged box's longer side. On 17 lesions of CDD-CESM at 0.1 mm per
+            pixel, with the true boxes, LiteMedSAM's mean Dice is .764 at 2.5, .823 at 5, .854 at 8, .844 on whole
+            images.
+        smallest_crop_px: the least side of a crop in source pixels, unless the image itself is smaller.
+        prompt: "box": the enlarged box; "box+point": also the brightest pixel of the detector's own box (Chen, Liu and
+            Wang, 3.1); "point": only that pixel.
+        passes: 1 to 3. Each later pass gets the same prompt and, as a mask prompt, the logits of the previous pass.
+        batch: the number of crops that are embedded at once.
+        mass, calcification: the connected components of the mask that are kept for a lesion of this kind: "largest":
+            the largest one that overlaps the detector's box; "all": every one that does, because a cluster of many
+            calcifications is one lesion.
 
     Raises:
-        ValueError: a setting is none of these.
+        ValueError: a setting is out of range.
     """
 
     margin_mm: float = 5.0
     shown: Shown = "crop"
     context: float = 8.0
     smallest_crop_px: int = 256
-    prompt: Asked = "box"
+    prompt: PromptKind = "box"
     passes: int = 1
     batch: int = 8
-    mass: Kept = "largest"
-    calcification: Kept = "all"
+    mass: Components = "largest"
+    calcification: Components = "all"
 
-    def kept(self, kind: FindingKind) -> Kept:
-        """What is kept of what is drawn for a lesion of this kind."""
+    def kept(self, kind: FindingKind) -> Components:
+        """The components that are kept for a lesion of this kind."""
         return self.mass if kind is FindingKind.MASS else self.calcification
 
     def __post_init__(self) -> None:
         if self.shown not in get_args(Shown):
             raise ValueError(f"shown is {self.shown!r}; give one of {', '.join(get_args(Shown))}")
-        if self.prompt not in get_args(Asked):
-            raise ValueError(f"prompt is {self.prompt!r}; give one of {', '.join(get_args(Asked))}")
+        if self.prompt not in get_args(PromptKind):
+            raise ValueError(f"prompt is {self.prompt!r}; give one of {', '.join(get_args(PromptKind))}")
         for kind in FindingKind:
-            if self.kept(kind) not in get_args(Kept):
-                raise ValueError(f"{kind} is {self.kept(kind)!r}; give one of {', '.join(get_args(Kept))}")
+            if self.kept(kind) not in get_args(Components):
+                raise ValueError(f"{kind} is {self.kept(kind)!r}; give one of {', '.join(get_args(Components))}")
         if not 1 <= self.passes <= MOST_PASSES:
             raise ValueError(f"passes is {self.passes}; give 1 to {MOST_PASSES}")
         if self.margin_mm < 0 or self.context < 1 or self.smallest_crop_px < 1 or self.batch < 1:
@@ -74,13 +75,13 @@ class Settings:
 
 @dataclass(frozen=True)
 class Prompt:
-    """What is told of one lesion, in source pixels.
+    """The prompt for one lesion, in source pixels.
 
     Attributes:
         box: the detector's.
         large: the same, enlarged.
         point: row and column of the brightest pixel of `box`.
-        crop: the part of the image in which it is shown.
+        crop: the part of the image that is the network's input.
     """
 
     box: Box
@@ -89,10 +90,10 @@ class Prompt:
     crop: Box
 
     def box_in(self, scale: tuple[float, float]) -> NDArray[np.float32]:
-        """The enlarged box as the network is told it: left, top, right, bottom in its input's pixels.
+        """The enlarged box as the network's prompt: left, top, right, bottom in its input's pixels.
 
         Args:
-            scale: input pixels to a source pixel, down and across.
+            scale: input pixels per source pixel, down and across.
         """
         (down, across), crop, large = scale, self.crop, self.large
         rows = np.array([large.top - crop.top, large.bottom - crop.top], dtype=np.float32) * np.float32(down)
@@ -100,12 +101,12 @@ class Prompt:
         return np.array([columns[0], rows[0], columns[1], rows[1]], dtype=np.float32)
 
     def point_in(self, scale: tuple[float, float]) -> NDArray[np.float32]:
-        """The brightest pixel as the network is told it: x, y in its input's pixels."""
+        """The brightest pixel as the network's prompt: x, y in its input's pixels."""
         (down, across), (row, column) = scale, self.point
         return np.array([(column - self.crop.left) * across, (row - self.crop.top) * down], dtype=np.float32)
 
     def fits(self, crop: Box) -> bool:
-        """Whether another lesion's crop shows this one well enough: whole, and at no less than half the size."""
+        """Whether another lesion's crop is good enough for this one: it contains it, and has at most twice the side."""
         large = self.large
         return (
             crop.top <= large.top
@@ -117,10 +118,10 @@ class Prompt:
 
 
 def prompts_of(image: Mammogram, boxes: Sequence[Box], settings: Settings) -> list[Prompt]:
-    """A prompt for each of the detector's boxes, in order; crops are shared where they can be.
+    """A prompt for each of the detector's boxes, in order; crops are shared where possible.
 
     Raises:
-        ValueError: the image has no spacing, and the margin is in millimetres; or a box lies outside the image.
+        ValueError: the image has no spacing, and the margin is in millimetres; or a box is outside the image.
     """
     if image.spacing_mm is None:
         raise ValueError("The segmenter needs spacing_mm to enlarge a box by millimetres")
@@ -128,7 +129,7 @@ def prompts_of(image: Mammogram, boxes: Sequence[Box], settings: Settings) -> li
 
 
 def enlarged(box: Box, shape: tuple[int, int], spacing_mm: tuple[float, float], margin_mm: float) -> Box:
-    """The box with `margin_mm` more on each side, as far as the image (rows, columns) goes."""
+    """The box enlarged by `margin_mm` on each side, cut to the image (rows, columns)."""
     rows, columns = (round(margin_mm / mm) for mm in spacing_mm)
     return Box(
         max(0, box.top - rows),
@@ -139,10 +140,10 @@ def enlarged(box: Box, shape: tuple[int, int], spacing_mm: tuple[float, float], 
 
 
 def brightest(pixels: NDArray[np.float32], box: Box) -> tuple[int, int]:
-    """Row and column of the brightest pixel of the box; of equals the first, row by row (Chen, Liu and Wang, 3.1).
+    """Row and column of the brightest pixel of the box; of several, the first in row order (Chen, Liu and Wang, 3.1).
 
     Raises:
-        ValueError: no part of the box lies in the image.
+        ValueError: no part of the box is inside the image.
     """
     inside = pixels[box.slices]
     if not inside.size:
@@ -164,7 +165,7 @@ def _prompt(image: Mammogram, box: Box, spacing_mm: tuple[float, float], setting
 
 
 def _sharing(prompts: Sequence[Prompt]) -> list[Prompt]:
-    """The prompts with few crops among them: to embed one is what takes the time."""
+    """The prompts with as few different crops as possible: embedding a crop takes most of the time."""
     crops: list[Box] = []
     for prompt in sorted(prompts, key=lambda prompt: -_longer(prompt.crop)):
         if not any(prompt.fits(crop) for crop in crops):
@@ -177,7 +178,7 @@ def _longer(box: Box) -> int:
 
 
 def _window(middle: int, side: int, length: int) -> tuple[int, int]:
-    """`side` pixels round `middle`, shifted into 0..length; all of it where it is shorter."""
+    """`side` pixels around `middle`, shifted into 0..length; the whole range if that is shorter."""
     side = min(side, length)
     start = min(max(0, middle - side // 2), length - side)
     return start, start + side

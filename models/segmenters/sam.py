@@ -1,8 +1,8 @@
-"""SAM and MedSAM: the same network, trained on different pictures and shown them differently.
+"""SAM and MedSAM: the same network, with different training images and input formats.
 
 SAM: Kirillov et al., "Segment Anything", ICCV 2023. MedSAM: Ma et al., "Segment anything in medical images", Nature
 Communications 15:654 (2024), SAM's ViT-B trained on medical images with box prompts; the segmenter of Guo, Cai and
-Dungey. Built of segment-anything's own parts, so that its published checkpoints fit as they are.
+Dungey. Built from segment-anything's own parts, so that its published checkpoints fit without conversion.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from models.segmenters.sam_decoder import SamDecodedNet
 from models.segmenters.vit import PATCH, VITS, Vit
 
 PROMPTS = Settings(shown="whole")
-"""How a lesion is shown, where a bundle does not say otherwise: as SAM and MedSAM were trained."""
+"""The default settings: a lesion is shown as in the training of SAM and MedSAM."""
 
 VARIANTS: Mapping[str, tuple[str, type[SamPicture] | type[MedSamPicture]]] = {
     "vit-b": ("vit-b", SamPicture),
@@ -51,12 +51,12 @@ def build(variant: str) -> SamNet:
 
 
 def from_official(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights of sam_vit_*.pth or medsam_vit_b.pth by their names here, which are the same."""
+    """The weights of sam_vit_*.pth or medsam_vit_b.pth, whose names are the same here."""
     return dict(state)
 
 
 def untrained(variant: str, **settings: Any) -> tuple[PromptedNet, Settings]:
-    """The network with arbitrary weights, and how a lesion is shown to it; settings as `load` takes them.
+    """The network with arbitrary weights, and its settings; arguments as for `load`.
 
     Raises:
         TypeError, ValueError: a setting is unknown or wrong.

@@ -1,4 +1,4 @@
-"""SAM's prompt encoder and mask decoder, behind whatever image encoder: one picture has many prompts."""
+"""SAM's prompt encoder and mask decoder, for any image encoder: one image can have many prompts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from models.segmenters.vit import CHANNELS
 
 
 class SamDecodedNet(PromptedNet):
-    """A network whose embedding (its only one: N × 256 × grid × grid) SAM's own decoder turns into masks."""
+    """A network with one embedding tensor (N × 256 × grid × grid) and SAM's own decoder."""
 
     def __init__(self, picture: Picture, grid: int) -> None:
         super().__init__(picture)
@@ -30,10 +30,10 @@ class SamDecodedNet(PromptedNet):
         points: Tensor | None = None,
         masks: Tensor | None = None,
     ) -> Tensor:
-        """See PromptedNet. One mask a prompt: of the decoder's four the one meant for prompts that leave no doubt."""
+        """See PromptedNet. One mask per prompt: of the decoder's four, the one for unambiguous prompts."""
         sparse, dense = encode_prompts(self.prompt_encoder, boxes, points, masks)
-        # The decoder pairs the one embedding it is given with every prompt. Ours come one to one: as dense prompts,
-        # to which the decoder adds that embedding, here nothing.
+        # The decoder adds its single embedding to the dense prompt of every prompt. Here each prompt has its own
+        # embedding: it is added to the dense prompt, and the decoder's embedding is 0.
         logits, _ = self.mask_decoder(
             image_embeddings=torch.zeros_like(embedded[0][:1]),
             image_pe=self.prompt_encoder.get_dense_pe(),

@@ -1,4 +1,4 @@
-"""The sizes in which SAM's image encoder comes (Kirillov et al., "Segment Anything", ICCV 2023)."""
+"""The sizes of SAM's image encoder (Kirillov et al., "Segment Anything", ICCV 2023)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 from torch import nn
 
 CHANNELS = 256
-"""Of an embedding, whatever the encoder."""
+"""Channels of an embedding, the same for all encoders."""
 PATCH = 16
-"""Input pixels to one place of the embedding's grid."""
+"""Input pixels per cell of the embedding's grid, along each side."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Vit:
         width: channels of a token.
         depth: blocks.
         heads: of each block's attention.
-        global_blocks: the blocks (counted from 0) that attend to the whole picture; the others see windows of 14 × 14.
+        global_blocks: the blocks (counted from 0) with global attention; the others attend to windows of 14 × 14.
     """
 
     width: int
@@ -32,7 +32,7 @@ class Vit:
     global_blocks: tuple[int, ...]
 
     def arguments(self, side: int) -> dict[str, Any]:
-        """What segment_anything's and segment_anything_hq's ImageEncoderViT take, for pictures of side × side."""
+        """The arguments of segment_anything's and segment_anything_hq's ImageEncoderViT, for inputs of side × side."""
         return {
             "img_size": side,
             "patch_size": PATCH,

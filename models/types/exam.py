@@ -1,4 +1,4 @@
-"""The readings of a study's images, put together. Probabilities are in 0..1."""
+"""The reading of an exam: the combined readings of a study's images. Probabilities are in 0..1."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from models.types.reading import ImageReading
 
 @dataclass(frozen=True, eq=False)
 class ExamImage:
-    """An image of the exam that was read: its reading, with its place in the study.
+    """An image of the exam that was read, with its reading.
 
     Attributes:
-        extent: what it shows where that is not the whole of a standard view ("spot/magnified", "cleavage", …); else "".
+        extent: what it shows if it is not a whole standard view ("spot/magnified", "cleavage", …); else "".
     """
 
     sop_instance_uid: str
@@ -27,7 +27,7 @@ class ExamImage:
 
     @property
     def is_whole(self) -> bool:
-        """Only such an image fills the place of a standard view."""
+        """Whether it shows a whole view: only such an image counts as a standard view."""
         return not self.extent
 
 
@@ -36,7 +36,7 @@ class UnreadImage:
     """An instance of the study that was not read, and why (one sentence for the report).
 
     Attributes:
-        on_purpose: nothing is missing without it: it is another copy of an image that was read.
+        on_purpose: it need not be read, because it is another copy of an image that was read.
     """
 
     sop_instance_uid: str
@@ -49,12 +49,12 @@ JOINING_RULE = (
     "An image's score is the classifier's for the image, not the highest of its lesions' scores, which do not compare. "
     "A breast's score is the highest of its images, the exam's score the highest of all images."
 )
-"""How images become breasts and breasts the exam: it stands in every report."""
+"""How the scores of breasts and the exam follow from those of the images: printed in every report."""
 
 
 @dataclass(frozen=True)
 class BreastReading:
-    """One breast's score: the highest of its images (the joining rule is named in every report).
+    """One breast's score: the highest of its images (JOINING_RULE).
 
     Attributes:
         likelihood: of malignancy in the breast; None where breasts are not calibrated.
@@ -67,7 +67,7 @@ class BreastReading:
 
 @dataclass(frozen=True)
 class FindingId:
-    """Which finding of an exam: the image's SOP Instance UID and the finding's place in its reading, from 1."""
+    """Identifies a finding of an exam: the image's SOP Instance UID and the finding's number in its reading, from 1."""
 
     sop_instance_uid: str
     number: int
@@ -75,12 +75,12 @@ class FindingId:
 
 @dataclass(frozen=True)
 class Tie:
-    """Two findings of one breast, in two views, that may be one lesion (models/anatomy/two_views.py says how).
+    """Two findings of one breast, in two views, that may be one lesion (see models/anatomy/two_views.py).
 
     Attributes:
         findings: the one in the cranio-caudal view, then the one in the oblique or lateral view.
-        distances_mm: of each to the nipple, in their order.
-        certainty: 0..1, the share of such pairs that were one lesion where it was measured.
+        distances_mm: of each to the nipple, in the same order.
+        certainty: 0..1, the estimated probability that the two are one lesion.
     """
 
     findings: tuple[FindingId, FindingId]
@@ -94,12 +94,12 @@ Depth = Literal["anterior", "middle", "posterior"]
 
 @dataclass(frozen=True)
 class Location:
-    """Where in the breast a finding lies (models/anatomy/location.py says how); what cannot be told is None.
+    """The location of a finding in the breast (see models/anatomy/location.py); parts that are not known are None.
 
     Attributes:
         distance_mm: from the finding's centre to the nipple, in the image.
-        side: above or below the nipple in a view from the side; "central" where the finding lies across the nipple's
-            row, in any view. A cranio-caudal view tells no more than that.
+        side: above or below the nipple in an oblique or lateral view; "central" if the finding is at the height of the
+            nipple, in any view. In a cranio-caudal view nothing else is known.
         depth: the third of the way from the nipple to the chest wall.
     """
 
@@ -110,20 +110,20 @@ class Location:
 
 @dataclass(frozen=True, eq=False)
 class ExamReading:
-    """Image readings put together.
+    """The combined readings of an exam's images.
 
     Attributes:
-        images: what was read.
-        unread: what was not, each with its reason.
-        missing: views that were expected and are not there, e.g. "left MLO".
-        breasts: one for each breast that was read.
-        malignancy: the exam's score, the highest of its images; None where nothing was read.
-        warnings: sentences for the report, those of the images among them.
-        likelihood: of malignancy in the exam; None where exams are not calibrated or nothing was read.
-        ties: findings of two views that may be one lesion.
-        concordances: the radiologist's assessments held against this reading, where they have come.
+        images: the images that were read.
+        unread: the images that were not, each with its reason.
+        missing: expected views that did not arrive, e.g. "left MLO".
+        breasts: one per breast that was read.
+        malignancy: the exam's score, the highest of its images; None if nothing was read.
+        warnings: sentences for the report, including those of the images.
+        likelihood: of malignancy in the exam; None if exams are not calibrated or nothing was read.
+        ties: pairs of findings in two views that may be one lesion.
+        concordances: the radiologist's assessments compared with this reading; empty if none were received.
         recall_threshold: the site's: a probability (0..1) above it is a recall.
-        locations: of each finding of `images`, where in the breast it lies.
+        locations: the location of each finding of `images`.
     """
 
     images: tuple[ExamImage, ...]

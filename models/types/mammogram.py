@@ -1,4 +1,4 @@
-"""An image as the models see it."""
+"""An image as the models' input."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ class Laterality(StrEnum):
 
 @dataclass(frozen=True, eq=False)
 class Mammogram:
-    """One image as the models see it.
+    """One image as the models' input.
 
     Attributes:
         pixels: rows × columns, float32 in 0..1, display polarity (dense tissue bright), VOI applied.
-        spacing_mm: (row, column) distance of pixel centres in the breast, in mm; None where it is not known.
-        spacing_by: how that was found, for the report; "" where it was not.
-        laterality: the breast shown; None where the header does not say.
-        view: DICOM view abbreviation ("CC", "MLO", "ML", …); None where the header does not say.
-        extent: what it shows where that is not the whole of a standard view ("spot/magnified", "cleavage", …); else "".
-        head_up: False where the header says that the columns run to the patient's head: no nipple is looked for.
-        tones: a sample of the values as they are stored, rising, by which it was decided how they are shown; None where
-            nobody asks.
-        warnings: what the reader of the pixels thinks a radiologist should know (one sentence each).
+        spacing_mm: (row, column) distance of pixel centres in the breast, in mm; None if it is not known.
+        spacing_by: the source of the spacing, for the report; "" if it is not known.
+        laterality: the breast shown; None if the header does not state it.
+        view: DICOM view abbreviation ("CC", "MLO", "ML", …); None if the header does not state it.
+        extent: what it shows if it is not a whole standard view ("spot/magnified", "cleavage", …); else "".
+        head_up: False if the header says that the columns run to the patient's head: then no nipple is searched for.
+        tones: a sample of the stored values in ascending order, from which the display of the values was decided; None
+            if it is not needed.
+        warnings: sentences for the radiologist about the decoding of the image.
     """
 
     pixels: NDArray[np.float32]

@@ -1,4 +1,4 @@
-"""What the models say of one image. Probabilities are in 0..1."""
+"""The models' result for one image. Probabilities are in 0..1."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from models.types.region import Box, Mask
 
 
 class FindingKind(StrEnum):
-    """What a lesion is, as far as the detector's classes tell."""
+    """The kind of a lesion: the detector's classes."""
 
     MASS = "mass"
     CALCIFICATION = "calcification"
@@ -23,7 +23,7 @@ class FindingKind(StrEnum):
 
 @dataclass(frozen=True)
 class Detection:
-    """A detector's proposal: where, what, and how sure (confidence 0..1)."""
+    """A detector's proposal: its box, its kind, and its confidence (0..1)."""
 
     box: Box
     kind: FindingKind
@@ -37,10 +37,10 @@ class Finding:
     Attributes:
         box: the detector's box (not enlarged).
         mask: the segmenter's outline; never empty.
-        confidence: the detector's, 0..1. How sure it is that a lesion is there, not that it is malignant.
+        confidence: the detector's, 0..1, that there is a lesion; not that it is malignant.
         malignancy: the classifier's score for malignancy, 0..1.
-        likelihood: of malignancy; None where lesions are not calibrated.
-        doubt: why the outline may be wrong, one sentence; empty where there is no known reason.
+        likelihood: of malignancy; None if lesions are not calibrated.
+        doubt: why the outline may be wrong, one sentence; empty if there is no known reason.
     """
 
     kind: FindingKind
@@ -54,7 +54,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class BundleId:
-    """Which models read an image: they stand in every result."""
+    """Name and version of the bundle that read an image; stated in every result."""
 
     name: str
     version: str
@@ -65,30 +65,29 @@ class BundleId:
 
 @dataclass(frozen=True, eq=False)
 class ImageReading:
-    """What the models say of one image.
+    """The models' result for one image.
 
     Attributes:
-        findings: by falling malignancy.
+        findings: by descending malignancy.
         malignancy: the image's score, 0..1.
         shape: rows, columns of the image read.
         bundle: the models.
-        seconds: what each stage took, by its name (decode, detect, segment, classify).
+        seconds: the duration of each stage, by its name (decode, detect, segment, classify).
         warnings: sentences for the report.
-        likelihood: of malignancy in the image; None where images are not calibrated.
-        as_breast: what the image's score is worth where it stands for its breast; None where breasts are not
+        likelihood: of malignancy in the image; None if images are not calibrated.
+        as_breast: of malignancy in the breast, if this image's score is the breast's; None if breasts are not
             calibrated.
         as_exam: the same for the exam.
-        prevalence: the share of exams with a cancer (0..1) that all likelihoods of this reading hold for; None where
+        prevalence: the share of exams with a cancer (0..1) for which all likelihoods of this reading are valid; None if
             nothing is calibrated.
-        caveat: one sentence on how far these probabilities were off on held-out patients, as the bundle's card has it;
-            empty where it does not say so.
-        spacing_mm: (row, column) as the Mammogram had it; None where it was not known, also where one was assumed.
-        spacing_by: how it was found, for the report; "" where it was not, or in readings stored before it was told.
-        nipple: (row, column) in source-image pixels, as estimated from the breast's outline; None where it was not
-            found.
+        caveat: the bundle's sentence on the error of these probabilities on held-out patients; empty without one.
+        spacing_mm: (row, column) of the Mammogram; None if it was not known, even if one was assumed.
+        spacing_by: the source of the spacing, for the report; "" if it was not known, or in readings stored by older
+            versions.
+        nipple: (row, column) in source-image pixels, estimated from the breast's outline; None if it was not found.
         preview: the image as it was read, uint8, display polarity, at most PREVIEW_ROWS rows; None in readings stored
-            before there were any.
-        tones: as the Mammogram had them; None in readings stored before there were any.
+            by older versions.
+        tones: of the Mammogram; None in readings stored by older versions.
     """
 
     findings: tuple[Finding, ...]

@@ -31,7 +31,7 @@ class Box:
 
     @classmethod
     def around(cls, drawn: NDArray[np.bool_]) -> Box | None:
-        """The smallest box round all that is true in an image (rows × columns); None where nothing is."""
+        """The bounding box of the true pixels of an image (rows × columns); None if there are none."""
         rows, columns = np.flatnonzero(drawn.any(axis=1)), np.flatnonzero(drawn.any(axis=0))
         if not rows.size:
             return None
@@ -51,16 +51,16 @@ class Box:
 
     @property
     def slices(self) -> tuple[slice, slice]:
-        """The index by which an image gives up this box: `pixels[box.slices]`."""
+        """The index of this box in an image: `pixels[box.slices]`."""
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
 
 @dataclass(frozen=True, eq=False)
 class Mask:
-    """A lesion's pixels: a box of the source image and, in it, which pixels belong (bool, box.height × box.width).
+    """A lesion's pixels: a box of the source image, and the mask inside it (bool, box.height × box.width).
 
     Raises:
-        ValueError: the crop is not bool or its shape is not the box's.
+        ValueError: the crop is not bool, or its shape differs from the box's.
     """
 
     box: Box
@@ -72,7 +72,7 @@ class Mask:
 
     @classmethod
     def from_full(cls, drawn: NDArray[np.bool_]) -> Mask | None:
-        """The mask of all that is drawn in an image (rows × columns); None where nothing is. See `full`."""
+        """The mask of the true pixels of an image (rows × columns); None if there are none. The inverse of `full`."""
         box = Box.around(drawn)
         return None if box is None else cls(box, np.ascontiguousarray(drawn[box.slices]))
 

@@ -1,9 +1,9 @@
-"""What stands in every report, and how a number is written with its noun."""
+"""The statement of intended use, and the formatting of a number with its noun."""
 
 from __future__ import annotations
 
 RESEARCH_USE_ONLY = "Research use only, not for diagnosis."
-"""What every report, every page and every bundle says."""
+"""Stated in every report, page and bundle."""
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:

@@ -115,7 +115,7 @@ def test_a_lesion_that_could_not_be_outlined_has_its_box_and_the_reading_says_so
     [finding] = [finding for finding in reading.findings if finding.box == BOXES[0]]
     assert finding.mask.box == BOXES[0]
     assert finding.mask.crop.all()
-    assert reading.warnings == ("1 finding could not be outlined: the detector's box stands for the outline.",)
+    assert reading.warnings == ("1 finding could not be outlined: the detector's box is used as the outline.",)
 
 
 AROUND = Box(25, 0, 55, 40)

@@ -32,7 +32,7 @@ class Finds:
 
 
 class DrawsNothing:
-    """The box stands for the outline."""
+    """The box is used as the outline."""
 
     def segment(self, image: Mammogram, boxes: Sequence[Box], kinds: Sequence[FindingKind]) -> list[Mask | None]:
         return [None] * len(boxes)
