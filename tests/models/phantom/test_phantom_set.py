@@ -190,7 +190,7 @@ def test_a_missing_file_is_named(damaged: Path, pattern: str) -> None:
         (lambda truth: truth[: len(truth) // 2], "JSON"),
         (lambda truth: truth.replace('"density"', '"thickness"'), "density"),
         (lambda truth: truth.replace('"file": "studies', '"file": "../studies'), "images.0.file"),
-        (lambda truth: json.dumps(json.loads(truth) | {"breasts": []}), "nothing of the R breast"),
+        (lambda truth: json.dumps(json.loads(truth) | {"breasts": []}), "images of the R breast but no entry"),
     ],
     ids=["cut short", "a field is missing", "a path out of the folder", "a breast is missing"],
 )
