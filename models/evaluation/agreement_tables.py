@@ -10,7 +10,7 @@ import numpy as np
 from models.birads.agreement import ASSIGNED, IMPLIED, RULE, Bools, Compared, is_calibrated, kappa, ranking
 from models.birads.calibration import Level
 from models.evaluation.malignancy import A1_COLUMNS
-from models.evaluation.papers import printed
+from models.evaluation.papers import paper_table
 from models.evaluation.tables import Cell, Draws, Row, Table, figures
 from models.measures.detection import auc
 from models.measures.scores import confusion
@@ -74,22 +74,16 @@ def decision_table(some: Sequence[Compared], level: Level, draws: Draws) -> Tabl
     no_models = UNCALIBRATED if known else _none_known(level)
     no_radiologists = f"No {level} that was read has both a pathology and a radiologist's category."
     compared = both if models else []
-    return Table(
-        "decisions",
-        "Against pathology",
-        columns,
-        (
-            row("models", models, _implied_suspicious, no_models),
-            row("models, with a category", compared, _implied_suspicious, no_radiologists if models else no_models),
-            row("radiologists", both, _assigned_suspicious, no_radiologists),
-            *printed("A1", columns),
-        ),
-        "paper A, Table 1",
-        notes=(
-            f"Above 3 counts as malignant. {RULE}",
-            f"The second row is of the {level}s of which a radiologist's category is known, as the radiologists' is.",
-        ),
+    ours = [
+        row("models", models, _implied_suspicious, no_models),
+        row("models, with a category", compared, _implied_suspicious, no_radiologists if models else no_models),
+        row("radiologists", both, _assigned_suspicious, no_radiologists),
+    ]
+    notes = (
+        f"Above 3 counts as malignant. {RULE}",
+        f"The second row is of the {level}s with a radiologist's category, as is the radiologists' row.",
     )
+    return paper_table("A1", "Against pathology", columns, ours, notes, "decisions")
 
 
 def area_table(some: Sequence[Compared], level: Level, draws: Draws) -> Table:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from models.evaluation.observations import PAPERS_IOU, THRESHOLDS, Observation
-from models.evaluation.papers import printed
+from models.evaluation.papers import paper_table
 from models.evaluation.plots import froc_plot
 from models.evaluation.tables import Cell, Counts, Draws, Row, Section, Table, figures
 from models.measures.average_precision import Boxes, mean_average_precision
@@ -137,15 +137,8 @@ def averaged(images: Sequence[Observation]) -> tuple[float, float]:
 
 def average_precision_table(images: Sequence[Observation], name: str, draws: Draws) -> Table:
     """Paper B's Table 1 with one row of ours."""
-    return Table(
-        "attention",
-        "Precision, sensitivity and average precision",
-        B1_COLUMNS,
-        (average_precision_row(images, name, draws), *printed("B1", B1_COLUMNS)),
-        "paper B, Table 1",
-        percent=True,
-        notes=B1_NOTES,
-    )
+    ours = [average_precision_row(images, name, draws)]
+    return paper_table("B1", "Precision, sensitivity and average precision", B1_COLUMNS, ours, B1_NOTES, "attention")
 
 
 B1_NOTES = (
@@ -156,24 +149,17 @@ B1_NOTES = (
 
 
 def _thresholds(images: Sequence[Observation], draws: Draws) -> Table:
-    ours = tuple(
+    ours = [
         Row(f"{at:g}", _at_threshold(images, number, at, draws), counts_of(images))
         for number, at in enumerate(THRESHOLDS)
+    ]
+    notes = (
+        "The paper does not define a sample. Our interpretation: TPR, FPR, ACC and Pr are of images; an image with a "
+        "lesion is positive, and called positive if any proposal reaches the threshold.",
+        "Dice is the mean over images with lesions: all outlines of the threshold against all true ones, 0 if nothing "
+        "is proposed.",
     )
-    return Table(
-        "thresholds",
-        "The detector's threshold",
-        B2_COLUMNS,
-        (*ours, *printed("B2", B2_COLUMNS)),
-        "paper B, Table 2",
-        percent=True,
-        notes=(
-            "Our reading, as the paper does not say what a sample is: TPR, FPR, ACC and Pr are of images (one with a "
-            "lesion, called so where any proposal reaches the threshold).",
-            "Dice is the mean over images with lesions: all outlines of the threshold against all true ones, 0 where "
-            "nothing is proposed.",
-        ),
-    )
+    return paper_table("B2", "The detector's threshold", B2_COLUMNS, ours, notes, "thresholds")
 
 
 def _at_threshold(images: Sequence[Observation], number: int, at: float, draws: Draws) -> tuple[Cell, ...]:

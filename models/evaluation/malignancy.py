@@ -10,7 +10,7 @@ import numpy as np
 from models.birads.calibration import Calibration, Level
 from models.birads.categories import SUSPICIOUS
 from models.evaluation.observations import Observation
-from models.evaluation.papers import printed
+from models.evaluation.papers import paper_table
 from models.evaluation.plots import calibration_plot, confusion_plot, precision_recall_plot, roc_plot
 from models.evaluation.scored import Scored, arrays, birads_of, can_be_scored, levels, scored_images, worth
 from models.evaluation.tables import Absent, Cell, Counts, Draws, Plot, Row, Section, Table, figures
@@ -219,25 +219,18 @@ def with_birads(observations: Iterable[Observation]) -> list[Observation]:
 def _decisions(observations: Sequence[Observation], calibration: Calibration | None, draws: Draws) -> Table:
     images = scored_images(observations)
     masses = scored_images(with_masses(observations))
-    return Table(
-        "decisions",
-        "Malignant or not",
-        A1_COLUMNS,
-        (
-            decision_row("these models, images", worth(images, calibration), draws, NO_SCORES),
-            decision_row("these models, images with masses", worth(masses, calibration), draws, NO_SCORES),
-            decision_row(
-                "these models, images with a BI-RADS category",
-                worth(scored_images(with_birads(observations)), calibration),
-                draws,
-                NO_BIRADS,
-            ),
-            *birads_rows(observations, draws),
-            *printed("A1", A1_COLUMNS),
+    ours = [
+        decision_row("these models, images", worth(images, calibration), draws, NO_SCORES),
+        decision_row("these models, images with masses", worth(masses, calibration), draws, NO_SCORES),
+        decision_row(
+            "these models, images with a BI-RADS category",
+            worth(scored_images(with_birads(observations)), calibration),
+            draws,
+            NO_BIRADS,
         ),
-        "paper A, Table 1",
-        notes=(CUT_NOTE, *BIRADS_NOTES),
-    )
+        *birads_rows(observations, draws),
+    ]
+    return paper_table("A1", "Malignant or not", A1_COLUMNS, ours, (CUT_NOTE, *BIRADS_NOTES), "decisions")
 
 
 def _confusion(images: Sequence[Scored]) -> Table:

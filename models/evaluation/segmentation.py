@@ -10,7 +10,7 @@ from itertools import pairwise
 from statistics import fmean
 
 from models.evaluation.observations import Observation, SeenLesion
-from models.evaluation.papers import printed
+from models.evaluation.papers import paper_table, printed
 from models.evaluation.plots import diameter_plot, passes_plot
 from models.evaluation.tables import Absent, Cell, Counts, Draws, Row, Section, Table, figures
 from models.measures.overlap import Overlap
@@ -198,17 +198,11 @@ def _by_pass(true: Sequence[Drawn], found: Sequence[Drawn], draws: Draws) -> Tab
     for kind in FindingKind:
         those = [drawing for drawing in true if drawing.lesion.kind is kind]
         rows.append(overlap_row(f"true box, of the kind {kind}", those, lambda drawing: drawing.own, draws))
-    return Table(
-        "passes",
-        "Dice and IoU by pass",
-        _PASS_COLUMNS,
-        (*rows, *printed("A4", _PASS_COLUMNS)),
-        "paper A, Figure 4",
-        notes=(
-            "Oracle: the best pass by DSC is chosen with a look at the truth, as the paper does; no node can do that.",
-            border_note(true),
-        ),
+    notes = (
+        "Oracle: the best pass by DSC is chosen by the true outline, as in the paper; a node cannot do that.",
+        border_note(true),
     )
+    return paper_table("A4", "Dice and IoU by pass", _PASS_COLUMNS, rows, notes, "passes")
 
 
 _NONE_FOUND = "The detector found none of the outlined lesions, or was not run."

@@ -249,7 +249,6 @@ def _classifiers(contenders: Sequence[Contender], draws: Draws) -> Section:
                 A1_COLUMNS,
                 [*decisions, *birads_rows(read, draws)],
                 [CUT_NOTE, *BIRADS_NOTES],
-                percent=False,
             ),
             *differences("A1-images", "Malignant or not, images", A1_COLUMNS, images, decision_difference, draws),
             *differences("A1-masses", "Malignant or not, masses", A1_COLUMNS, mass_lesions, decision_difference, draws),

@@ -1,8 +1,8 @@
 """The training loop for all kinds of models (see task.py). After a kill it continues from the last finished epoch.
 
-The random generators are seeded at the start of every epoch from the recipe's seed and the epoch's number, and each epoch
-ends with a checkpoint: on the CPU of one machine, a training that was killed and started again gives the same weights bit
-for bit as one that was not. (On CUDA some kernels add in any order: the same figures, not the same bits.)
+The random generators are seeded at the start of every epoch from the recipe's seed and the epoch's number, and each
+epoch ends with a checkpoint: on the CPU of one machine, a training that was killed and started again gives the same
+weights bit for bit as one that was not. (On CUDA some kernels add in any order: the same figures, not the same bits.)
 """
 
 from __future__ import annotations
@@ -222,7 +222,8 @@ def _optimizer(groups: list[dict[str, Any]], recipe: FitRecipe) -> torch.optim.O
 
 
 def _changing(trained: nn.Module, values: nn.Module) -> dict[str, Tensor]:
-    """Copies on the CPU of all tensors of `values` that training changes: parameters not frozen in `trained`, buffers."""
+    """Copies on the CPU of all tensors of `values` that training changes: parameters not frozen in `trained`,
+    buffers."""
     frozen = {name for name, parameter in trained.named_parameters() if not parameter.requires_grad}
     return {name: tensor.cpu().clone() for name, tensor in values.state_dict().items() if name not in frozen}
 

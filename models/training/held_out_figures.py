@@ -38,8 +38,8 @@ def measure(
         folder: for the results of each image; results of an earlier call are deleted.
 
     Returns:
-        Counts (integers) and figures: value, low and high end of the 95 % interval, bootstrap by patient (only the value
-        if there are too few patients); and a sentence for each figure that could not be measured.
+        Counts (integers) and figures: value, low and high end of the 95 % interval, bootstrap by patient (only the
+        value if there are too few patients); and a sentence for each figure that could not be measured.
     """
     shutil.rmtree(folder, ignore_errors=True)
     try:

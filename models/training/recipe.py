@@ -1,10 +1,10 @@
 """Recipes: every number that a training depends on, in a TOML file, so that the training can be repeated.
 
-A recipe does not name the data: they are given on the command line. With `like = "…"` it inherits from another recipe (a
-file in the same folder, or a shipped one) and states only the differences. Its tables: [split] how images are held out,
-[fit] how the weights are fitted, [model] the network, [task] augmentation, loss and batches, [calibration]. [model] and
-[task] are checked by the kind's own models (`Model` and `TaskSettings` in models/training/detector, segmenter and
-classifier).
+A recipe does not name the data: they are given on the command line. With `like = "…"` it inherits from another recipe
+(a file in the same folder, or a shipped one) and states only the differences. Its tables: [split] how images are held
+out, [fit] how the weights are fitted, [model] the network, [task] augmentation, loss and batches, [calibration].
+[model] and [task] are checked by the kind's own models (`Model` and `TaskSettings` in models/training/detector,
+segmenter and classifier).
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Simulates the grey scale, resolution and noise of another scanner, film or archive. Random numbers come from `draw`."""
+"""Simulates the grey scale, resolution and noise of another scanner, film or archive. Random numbers come from
+`draw`."""
 
 from __future__ import annotations
 

@@ -37,8 +37,8 @@ class Task(Protocol):
 
 
 def groups_by_decay(network: nn.Module) -> list[dict[str, Any]]:
-    """The trained parameters of a network in two groups for `Task.parameter_groups`: kernels with weight decay; norms and
-    biases without."""
+    """The trained parameters of a network in two groups for `Task.parameter_groups`: kernels with weight decay; norms
+    and biases without."""
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
     return [
         {"params": [parameter for parameter in trained if parameter.ndim > 1], "lr_scale": 1.0},

@@ -1,11 +1,11 @@
 """Calibrates the scores of breasts and exams on single images.
 
-In a data set of single views no exam's score (the highest of its breasts) can be measured, and the calibration of images
-is wrong for exams: the highest of two scores is higher, also in healthy patients. So exams are composed from the breasts
-of two patients, at most one of them malignant. The views of one breast are assumed to have the same score: a breast gets
-its image's score. The node takes the highest of two views, which agree only roughly, so its probabilities for breasts and
-exams are too high rather than too low. (If the views were assumed to be independent, the composed breasts would be easier
-to separate than real ones, and the calibration would be overconfident.)
+In a data set of single views no exam's score (the highest of its breasts) can be measured, and the calibration of
+images is wrong for exams: the highest of two scores is higher, also in healthy patients. So exams are composed from the
+breasts of two patients, at most one of them malignant. The views of one breast are assumed to have the same score: a
+breast gets its image's score. The node takes the highest of two views, which agree only roughly, so its probabilities
+for breasts and exams are too high rather than too low. (If the views were assumed to be independent, the composed
+breasts would be easier to separate than real ones, and the calibration would be overconfident.)
 """
 
 from __future__ import annotations

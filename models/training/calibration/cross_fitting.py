@@ -1,9 +1,9 @@
 """Cross-fitting: out-of-fold scores of nearly all patients, for the calibration of a classifier.
 
-There are few validation patients. With cross-fitting every patient who is not a test patient is used: for each fold, the
-classifier is trained again without it and then scores it (as in scikit-learn's CalibratedClassifierCV(ensemble=False)). A
-calibration of all these scores is used for the classifier that ships. A fold is the validation set of its own training:
-if the recipe chooses the best epoch by it, the scores are slightly too good.
+There are few validation patients. With cross-fitting every patient who is not a test patient is used: for each fold,
+the classifier is trained again without it and then scores it (as in scikit-learn's
+CalibratedClassifierCV(ensemble=False)). A calibration of all these scores is used for the classifier that ships. A fold
+is the validation set of its own training: if the recipe chooses the best epoch by it, the scores are slightly too good.
 """
 
 from __future__ import annotations

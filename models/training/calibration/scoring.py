@@ -18,8 +18,8 @@ def scores(pipeline: Pipeline, cases: Sequence[Case]) -> list[ScoredCase]:
 
     A lesion is a finding of the detector, scored by the segmenter's outline. It is malignant if it finds a malignant
     lesion (`models.measures.detection.match`); a false positive is not. A breast's score is the highest of its images,
-    an exam's the highest of its breasts (`models/readings/exam.py`). A breast is scored only if at least two images show
-    it, and an exam only with both breasts: the highest of fewer would be lower than what the node reports.
+    an exam's the highest of its breasts (`models/readings/exam.py`). A breast is scored only if at least two images
+    show it, and an exam only with both breasts: the highest of fewer would be lower than what the node reports.
 
     Raises:
         DatasetError: a file cannot be read.

@@ -43,8 +43,8 @@ class Seen:
 class MedSamMlpTask:
     """See `models.training.task.Task`. A batch has `Seen.kept` of some images, and their labels.
 
-    A frozen encoder runs once per image, before training, unless the recipe has augmentation. Embeddings for the decoder
-    take 2 MB per image. The figure "auc" is that of the images, malignant against the rest.
+    A frozen encoder runs once per image, before training, unless the recipe has augmentation. Embeddings for the
+    decoder take 2 MB per image. The figure "auc" is that of the images, malignant against the rest.
     """
 
     figure = "auc"

@@ -54,7 +54,7 @@ class MedSamMlpModel(RecipeTable):
     def _decoder_is_read(self) -> MedSamMlpModel:
         if self.tuned == "decoder" and self.reads == "embedding":
             raise ValueError(
-                'the embedding does not pass the decoder, which would not be trained: set reads = "tokens" or "upscaled"'
+                'the embedding does not pass the decoder, so it cannot be trained: set reads = "tokens" or "upscaled"'
             )
         return self
 
@@ -76,7 +76,7 @@ class TaskSettings(RecipeTable):
         backbone_rate: the learning rate of pretrained parts, as a share of that of the heads.
         ellipses: share of outlines that are replaced by the ellipse in their box: if benign lesions were drawn with
             another tool than malignant ones, the style of the outline would reveal the label.
-        normal_pieces: add pieces of normal breasts, in the shapes of lesions, as examples of a detector's false positives.
+        normal_pieces: add pieces of normal breasts in the shapes of lesions, like a detector's false positives.
         assumed_spacing_mm: mm per pixel of digital images without a spacing (anatomy/film.py); used only by radiomics.
     """
 

@@ -1,8 +1,9 @@
 """A classifier's training and validation samples, read once and kept in memory.
 
-In some data sets properties that are not signs of disease reveal the label (in CDD-CESM every MLO image and every 512-pixel
-image is malignant). So training on whole images, and all validation, use only images with `Case.label_is_fair`. Lesions of
-the other images are used for training, because there would be too few otherwise; all are cut from frames of the same size.
+In some data sets properties that are not signs of disease reveal the label (in CDD-CESM every MLO image and every
+512-pixel image is malignant). So training on whole images, and all validation, use only images with
+`Case.label_is_fair`. Lesions of the other images are used for training, because there would be too few otherwise; all
+are cut from frames of the same size.
 """
 
 from __future__ import annotations

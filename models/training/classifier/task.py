@@ -114,6 +114,6 @@ def _both(what: str, malignant: Sequence[bool]) -> None:
     if len(set(malignant)) != 2:
         raise DatasetError(
             f"The {what} must include malignant and other ones, but there are {sum(malignant)} malignant and "
-            f"{len(malignant) - sum(malignant)} other ones with a fair label. Give more images, or change the shares of "
-            "the split ([split] of the recipe)."
+            f"{len(malignant) - sum(malignant)} other ones with a fair label. Give more images, or change the shares "
+            "([split] of the recipe)."
         )

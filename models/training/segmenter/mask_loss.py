@@ -9,8 +9,8 @@ from torch.nn import functional
 _POINTS = 112 * 112
 _OVERSAMPLED = 3
 _UNSURE = 0.75
-"""HQ-SAM's sampling (Ke et al., NeurIPS 2023: 112² points from three times as many candidates, three quarters of them the
-most uncertain), which is PointRend's (Kirillov et al., CVPR 2020, section 3.1)."""
+"""HQ-SAM's sampling (Ke et al., NeurIPS 2023: 112² points from three times as many candidates, three quarters of them
+the most uncertain), which is PointRend's (Kirillov et al., CVPR 2020, section 3.1)."""
 
 
 def dice_and_cross_entropy(logits: Tensor, drawn: Tensor) -> tuple[Tensor, Tensor]:

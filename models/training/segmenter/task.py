@@ -71,7 +71,8 @@ class Segmenting:
         return dice + entropy, {"dice": dice.item(), "cross entropy": entropy.item()}
 
     def validate(self, network: nn.Module) -> dict[str, float]:
-        """ "dice" and "iou": means over the validation lesions, with their true boxes as prompts, at the logits' size."""
+        """ "dice" and "iou": means over the validation lesions, with their true boxes as prompts, at the logits'
+        size."""
         overlaps = []
         for first in range(0, len(self._validation), self._task.batch):
             logits, drawn = self._logits(network, self._validation[first : first + self._task.batch])

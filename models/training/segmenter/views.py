@@ -1,9 +1,9 @@
 """A segmenter's training and validation data: each lesion in a crop of its image, with the prompt of a detector's box.
 
-Views are augmented: mirrored, rotated by right angles, with another grey scale and jittered boxes; everything else is done
-by the code of inference (`prompts_of`, the network's `picture`). They stay in memory for the whole training. To save
-memory, lesions in the same crop share it, greys are kept once instead of for three channels, and a frozen encoder's
-embeddings are kept in half precision.
+Views are augmented: mirrored, rotated by right angles, with another grey scale and jittered boxes; everything else is
+done by the code of inference (`prompts_of`, the network's `picture`). They stay in memory for the whole training. To
+save memory, lesions in the same crop share it, greys are kept once instead of for three channels, and a frozen
+encoder's embeddings are kept in half precision.
 """
 
 from __future__ import annotations

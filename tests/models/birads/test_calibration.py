@@ -110,8 +110,8 @@ def test_scores_that_mislead_or_tell_nothing_stay_uncalibrated_and_say_so(method
     assert set(found) == {Level.LESION}
     area = "0.00, 95 % interval 0.00 to 0.00" if misleading else "0.50, 95 % interval 0.50 to 0.50"
     assert missing == [
-        "Scores of the level image are not calibrated: those of the 20 malignant cases are not surely higher than "
-        f"those of the 20 others (area under the ROC curve {area})."
+        "Scores of the level image are not calibrated: those of the 20 malignant cases are not significantly higher "
+        f"than those of the 20 others (area under the ROC curve {area})."
     ]
 
 
@@ -121,7 +121,7 @@ def test_scores_that_may_be_chance_are_not_calibrated() -> None:
     assert fit_calibration(Level.IMAGE, few, Method.PLATT) is not None
     found, (why,) = calibrate(few, CalibrationRecipe())
     assert not found
-    assert "not surely higher" in why
+    assert "not significantly higher" in why
     many = images(300, 300, 0.4)
     assert set(calibrate(many, CalibrationRecipe())[0]) == {Level.IMAGE}
 
@@ -131,8 +131,8 @@ def test_levels_with_too_few_cases_stay_uncalibrated_and_say_so() -> None:
     found, missing = calibrate(some, CalibrationRecipe())
     assert set(found) == {Level.LESION}
     assert missing == [
-        "Scores of the level image are not calibrated: 1 malignant and 29 other cases, and [calibration] "
-        "least asks for 10 of each."
+        "Scores of the level image are not calibrated: 1 malignant and 29 other cases, "
+        "but [calibration] least requires 10 of each."
     ]
     assert calibrate(some, CalibrationRecipe(method="none")) == ({}, [])
 

@@ -16,8 +16,9 @@ ALL_BENIGN = Cases(tuple(drawn_case(number, Pathology.BENIGN) for number in rang
 def test_a_training_that_cannot_be_done_says_at_which_fold(tmp_path: Path):
     recipe = recipe_of("classifier", "efficientnet-whole")
     with pytest.raises(
-        DatasetError, match=r"^efficientnet-whole, fold 1 of 3: The training images are not of both sorts"
+        DatasetError,
+        match=r"^efficientnet-whole, fold 1 of 3: The training images must include malignant",
     ):
         contend([recipe], ALL_BENIGN, make_folds([recipe], ALL_BENIGN, 3), tmp_path / "a", {}, CPU, lambda *_: None)
-    with pytest.raises(DatasetError, match=r"^fold 1 of 3: The training images are not of both sorts"):
+    with pytest.raises(DatasetError, match=r"^fold 1 of 3: The training images must include malignant"):
         train_folds(recipe, ALL_BENIGN, 3, tmp_path / "b", None, CPU, lambda *_: None)

@@ -231,7 +231,7 @@ def test_weights_of_another_network_are_named(tmp_path: Path) -> None:
     save_file({"head.weight": torch.zeros(2, 2)}, wrong)
     with pytest.raises(StartError, match=r"wrong\.safetensors does not fit lite-medsam"):
         prepare(_recipe(), drawn_cases(1), drawn_cases(1), wrong, CPU)
-    with pytest.raises(StartError, match="asks for no network"):
+    with pytest.raises(StartError, match="names an unknown network"):
         prepare(_recipe({"settings": {"margin": 1}}), drawn_cases(1), drawn_cases(1), None, CPU)
 
 
