@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from phantoms import WrittenPhantoms, write_phantoms
 from ports import held_port, silent_server
+from small_bundles import shipped_bundle_with
 from small_studies import small_studies
 
 from node.demo.studies import CasesMissing, DemoStudy, find_cases
@@ -95,6 +96,19 @@ def mammogram_studies(cbis_cases: Path, tmp_path_factory: pytest.TempPathFactory
 def mammogram_study(mammogram_studies: list[DemoStudy]) -> DemoStudy:
     """One four-view study, small: left breast malignant, right benign."""
     return mammogram_studies[1]
+
+
+@pytest.fixture(scope="session")
+def eager_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shipped bundle with a detector that speaks up at the faintest suspicion, twice an image, so that there is
+    always something to outline and it is outlined soon."""
+    return shipped_bundle_with(tmp_path_factory.mktemp("bundle") / "eager", confidence=0.01, most=2, mirrored=False)
+
+
+@pytest.fixture(scope="session")
+def blind_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shipped bundle with a detector that proposes nothing: an image is read in half a second."""
+    return shipped_bundle_with(tmp_path_factory.mktemp("bundle") / "blind", confidence=1.0, mirrored=False)
 
 
 @pytest.fixture(scope="session")

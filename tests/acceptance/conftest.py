@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -11,8 +9,6 @@ from urllib.parse import urlsplit
 import pytest
 from orthanc import Orthanc, debian_orthanc
 from running import RunningNode
-
-from models.bundles.bundle import find_bundle
 
 AE_TITLE = "MAMMO_NODE"
 
@@ -31,19 +27,6 @@ def orthanc(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
             request.config.getoption("--orthanc-ae-title"),
             request.config.getoption("--orthanc-credentials"),
         )
-
-
-@pytest.fixture(scope="session")
-def eager_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The shipped bundle with a detector that speaks up at the faintest suspicion, so that there is always something
-    to outline: these tests are about the road, not about how well the models see."""
-    folder = tmp_path_factory.mktemp("bundle") / "eager"
-    shutil.copytree(find_bundle("research-default"), folder)
-    description = folder / "bundle.toml"
-    eager, changed = re.subn(r"(?m)^confidence = .*$", "confidence = 0.01", description.read_text())
-    assert changed == 1
-    description.write_text(eager)
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -16,11 +16,11 @@ from ports import held_port
 from pydicom import Dataset, dcmread
 from road import changed, texts
 from running import RunningNode, eventually
+from small_bundles import shipped_bundle_with
 
 from dicom_io.device import is_ours
 from dicom_io.network.peer import Peer
 from dicom_io.network.scu import send_files
-from models.bundles.bundle import find_bundle
 from models.types.birads import Category
 from node.demo.studies import DemoStudy
 
@@ -31,13 +31,10 @@ ENOUGH = {"cases": 10_000, "patients": 10_000}
 
 @pytest.fixture(scope="module")
 def calibrated_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The shipped weights, calibrated so that every breast and exam implies 4A: higher than a 2, as high as a 4."""
-    shipped, folder = find_bundle("research-default"), tmp_path_factory.mktemp("bundle") / "calibrated"
-    folder.mkdir()
-    card = tomllib.loads((shipped / "bundle.toml").read_text())
-    for role in ("detector", "segmenter", "classifier"):
-        weights = card[role]["weights"]
-        (folder / weights).symlink_to(shipped / weights)
+    """The shipped weights, which propose nothing, calibrated so that every breast and exam implies 4A: higher than a 2,
+    as high as a 4."""
+    folder = shipped_bundle_with(tmp_path_factory.mktemp("bundle") / "calibrated", confidence=1.0, mirrored=False)
+    card = tomllib.loads((folder / "bundle.toml").read_text())
     flat = {"method": "isotonic", "parameters": {"scores": [0.0, 1.0], "probabilities": [0.05, 0.05]}}
     card["calibration"] = {level: flat | {"prevalence": 0.006} | ENOUGH for level in ("image", "breast", "exam")}
     for level in ("image", "breast"):

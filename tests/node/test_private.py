@@ -36,13 +36,14 @@ PATIENTS_FILES = ("archive", "results", "quarantine", "hl7-refused", "queue.sqli
 
 
 @pytest.fixture(scope="module")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
+def node(eager_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
     """A running node whose data folder somebody else made, readable by everybody, under a umask that hides nothing."""
     folder = tmp_path_factory.mktemp("private")
     web, held = _WebServer(), ExitStack()
     hl7_port = held.enter_context(held_port())
     node = RunningNode(
         folder,
+        f'[reader]\nbundle = "{eager_bundle}"\n'
         f"[hl7]\nport = {hl7_port}\n[closing]\nquiet_s = 1\nfour_views_quiet_s = 1\n"
         '[[senders]]\nae_title = "SENDER"\n'
         f'[[destinations]]\nname = "web"\nurl = "http://127.0.0.1:{web.port}/dicom-web"\n',

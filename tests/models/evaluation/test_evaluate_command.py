@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from narrow_networks import narrow_lite_medsam
 from phantoms import WrittenPhantoms
 from typer.testing import CliRunner
 from typer.testing import Result as Ran
@@ -253,8 +254,9 @@ def test_recipes_of_one_name_and_weights_for_no_recipe_are_refused(
 
 
 def test_segmenters_are_compared_fold_by_fold(
-    command: Callable[..., Ran], phantom_set: WrittenPhantoms, tmp_path: Path
+    command: Callable[..., Ran], phantom_set: WrittenPhantoms, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    narrow_lite_medsam(monkeypatch)
     recipe = tmp_path / "drawn.toml"
     recipe.write_text(SEGMENTER)
     out = tmp_path / "ablation"

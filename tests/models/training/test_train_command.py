@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from narrow_networks import narrow_lite_medsam
 from phantoms import WrittenPhantoms
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
@@ -255,7 +256,10 @@ def test_every_recipe_that_ships_is_one_of_its_kind(name: str) -> None:
     assert len(recipe.digest) == 64
 
 
-def test_a_segmenter_is_trained_and_what_is_frozen_stays_as_it_was(command: Callable[..., Ran], tmp_path: Path) -> None:
+def test_a_segmenter_is_trained_and_what_is_frozen_stays_as_it_was(
+    command: Callable[..., Ran], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    narrow_lite_medsam(monkeypatch)
     torch.manual_seed(3)
     network, _ = untrained("lite-medsam", {})
     start = tmp_path / "start.safetensors"

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from annotating import segmentation
+from narrow_networks import narrow_lite_medsam
 from phantoms import WrittenPhantoms
 from pydicom import dcmread
 from road import Road
@@ -52,7 +53,10 @@ def corrected_archive(phantom_set: WrittenPhantoms, tmp_path: Path) -> Path:
     return settings
 
 
-def test_a_segmenter_is_trained_on_what_experts_corrected(corrected_archive: Path, tmp_path: Path) -> None:
+def test_a_segmenter_is_trained_on_what_experts_corrected(
+    corrected_archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    narrow_lite_medsam(monkeypatch)
     ran = _train(corrected_archive, tmp_path)
     assert ran.exit_code == 0, ran.output
     assert "5 patients" in ran.output

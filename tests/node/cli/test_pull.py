@@ -32,7 +32,7 @@ def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
 
 
 @pytest.fixture(scope="module")
-def node(orthanc: Orthanc, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
+def node(orthanc: Orthanc, blind_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
     """A node whose only sender is Orthanc, and that can pull from it in three ways."""
     by_dicom = f'ae_title = "{orthanc.ae_title}"\nhost = "{orthanc.host}"\nport = {orthanc.dicom_port}'
     started = RunningNode(
@@ -42,6 +42,8 @@ def node(orthanc: Orthanc, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 ae_title = "{orthanc.ae_title}"
 [closing]
 quiet_s = 600
+[reader]
+bundle = "{blind_bundle}"
 [[destinations]]
 name = "web"
 url = "{orthanc.url}/dicom-web"
