@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def at_most_allocated(most_bytes: int) -> Iterator[None]:
+def assert_allocates_at_most(most_bytes: int) -> Iterator[None]:
     """What runs within never holds more than `most_bytes` of Python's memory at once."""
     tracemalloc.start()
     try:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given, strategies
-from memory import at_most_allocated
+from memory import assert_allocates_at_most
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 from wire import Wire, context, one_store
 
@@ -102,7 +102,7 @@ BOMBS = {
 def test_more_than_any_object_needs_is_refused_without_its_memory(bomb: str):
     data, vr, order = BOMBS[bomb]
     # The file itself lies on the disk.
-    with at_most_allocated(2_000_000), pytest.raises(NotReadable, match="More than"):
+    with assert_allocates_at_most(2_000_000), pytest.raises(NotReadable, match="More than"):
         check_bounds(io.BytesIO(data), 0, implicit=not vr, little=order == "<")
 
 

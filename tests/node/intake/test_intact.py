@@ -7,7 +7,7 @@ import tempfile
 import zlib
 
 import pytest
-from memory import at_most_allocated
+from memory import assert_allocates_at_most
 from pydicom import Dataset, dcmread
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
@@ -85,7 +85,7 @@ def test_a_long_value_is_not_read(tmp_path, mammogram):
     image = mammogram()
     image.add_new(0x00091010, "OB", bytes(30_000_000))
     image.save_as(tmp_path / "image.dcm", enforce_file_format=True)
-    with at_most_allocated(10_000_000):
+    with assert_allocates_at_most(10_000_000):
         read_whole_file(tmp_path / "image.dcm", 1 << 20)
 
 
@@ -116,7 +116,7 @@ def test_the_pixels_of_a_deflated_archived_file_never_come_into_the_memory(tmp_p
     image = mammogram(Rows=4000, Columns=4000, PixelData=bytes(32_000_000))
     image.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
     image.save_as(path, enforce_file_format=True)
-    with at_most_allocated(8_000_000):
+    with assert_allocates_at_most(8_000_000):
         assert read_up_to_pixels(path).SOPInstanceUID == image.SOPInstanceUID
 
 
@@ -165,6 +165,6 @@ def test_the_pixels_of_a_deflated_file_are_decoded_within_the_limit_of_pixels(tm
     image = mammogram(Rows=4000, Columns=4000, PixelData=bytes(32_000_000))
     image.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
     image.save_as(path, enforce_file_format=True)
-    with at_most_allocated(8_000_000), pytest.raises(NotReadable, match="more than the limit"):
+    with assert_allocates_at_most(8_000_000), pytest.raises(NotReadable, match="more than the limit"):
         read_dataset(path, 1 << 20)
     assert len(read_dataset(path, 4000 * 4000).PixelData) == 32_000_000

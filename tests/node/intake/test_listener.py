@@ -222,4 +222,4 @@ def test_stopping_ends_a_running_association(start_node):
     node = start_node(listening=ListenerLimits(idle_timeout_s=3600))
     with node.association() as association:
         node.listener.stop(grace_s=0.1)
-        eventually("the association is ended", lambda: not association.is_established)
+        assert eventually("the association is ended", lambda: not association.is_established)

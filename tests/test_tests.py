@@ -1,0 +1,31 @@
+"""A rule of the tests themselves, read from their source."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+TESTS = Path(__file__).parent
+JUDGES = {"pytest.raises", "pytest.warns", "pytest.fail"}
+
+
+def functions() -> Iterator[tuple[str, ast.FunctionDef]]:
+    for path in TESTS.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            if isinstance(node, ast.FunctionDef):
+                yield path.relative_to(TESTS).as_posix(), node
+
+
+def judges(test: ast.FunctionDef) -> bool:
+    """Whether it can be seen where the test fails: it asserts, or calls what does and is named for it."""
+    calls = [ast.unparse(node.func) for node in ast.walk(test) if isinstance(node, ast.Call)]
+    return any(isinstance(node, ast.Assert) for node in ast.walk(test)) or any(
+        called in JUDGES or called.rsplit(".")[-1].lstrip("_").startswith("assert_") for called in calls
+    )
+
+
+def test_every_test_says_what_must_hold() -> None:
+    tests = [(file, one) for file, one in functions() if one.name.startswith("test_")]
+    assert len(tests) > 1000
+    assert [f"{file}:{test.lineno} {test.name}" for file, test in tests if not judges(test)] == []
