@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -42,21 +43,22 @@ def dsrdump(path: Path) -> list[str]:
 
 def pixelmed(*paths: Path) -> list[str]:
     """Template validation of structured reports by PixelMed."""
-    if not (_JARS / "pixelmed.jar").exists():
-        pytest.skip("PixelMed is not installed (Debian: libpixelmed-java)")
-    judge = _pixelmed_at_work()
-    print(*paths, sep="\t", file=judge.stdin, flush=True)
-    lines = list(iter(lambda: judge.stdout.readline().rstrip("\n") if judge.poll() is None else "done", "done"))
+    if shutil.which("java") is None or not (_JARS / "pixelmed.jar").exists():
+        pytest.skip("PixelMed is not installed (Debian: libpixelmed-java, default-jre-headless)")
+    asked, told = _pixelmed_at_work()
+    print(*paths, sep="\t", file=asked, flush=True)
+    lines = [line.rstrip("\n") for line in iter(told.readline, "done\n") if line or pytest.fail("PixelMed ended")]
     complete = [line for line in lines if "Template Validation Complete" in line]
     assert len(complete) == len(paths), "\n".join(lines)
     return [line for line in lines if "Error" in line and not line.endswith(_TITLE_NOT_SEEN)]
 
 
 @cache
-def _pixelmed_at_work() -> subprocess.Popen[str]:
-    """Its start, its rules and a first report take ten seconds of CPU: one serves all tests, and ends with them."""
+def _pixelmed_at_work() -> tuple[IO[str], IO[str]]:
+    """Its input and its output. Its start, its rules and a first report take ten seconds of CPU: one serves all tests,
+    and ends with them."""
     limits = ("xpathExprOpLimit", "xpathExprGrpLimit", "xpathTotalOpLimit")
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [
             "java",
             "-XX:+UseSerialGC",
@@ -72,6 +74,9 @@ def _pixelmed_at_work() -> subprocess.Popen[str]:
         text=True,
         errors="replace",
     )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    return process.stdin, process.stdout
 
 
 def _run(tool: str, *arguments: str) -> list[str]:
