@@ -20,6 +20,7 @@ from safetensors.torch import load_file
 from models.birads.calibration import SCREENING_PREVALENCE, prior_of
 from models.bundles.bundle import CARD, Bundle, BundleError, Part, verify
 from models.pipeline import Pipeline
+from models.protocols import Detector
 from models.segmenters.network import PromptedNet
 from models.segmenters.prompts import Settings
 
@@ -44,6 +45,12 @@ def _yolov8() -> Architecture:
     from models.detectors import yolov8
 
     return Architecture(yolov8.load)
+
+
+def _grains() -> Architecture:
+    from models.detectors import grains
+
+    return Architecture(grains.load)
 
 
 def _lite_medsam() -> Architecture:
@@ -85,6 +92,7 @@ def _medsam_mlp() -> Architecture:
 ARCHITECTURES: Mapping[str, Callable[[], Architecture]] = MappingProxyType(
     {
         "yolov8": _yolov8,
+        "grains": _grains,
         "lite-medsam": _lite_medsam,
         "medsam-vit-b": partial(_sam, "medsam-vit-b"),
         "sam-vit-b": partial(_sam, "vit-b"),
@@ -127,13 +135,14 @@ def load_pipeline(
     if problems:
         raise BundleError("\n".join(problems))
     return Pipeline(
-        detector=load_part(bundle, bundle.detector, device, mixed_precision),
+        detector=load_detector(bundle, device, mixed_precision),
         segmenter=load_part(bundle, bundle.segmenter, device, mixed_precision),
         classifier=load_part(bundle, bundle.classifier, device, mixed_precision),
         bundle=bundle.id,
         assumed_spacing_mm=bundle.assumed_spacing_mm,
         clock=clock,
         largest_lesion=bundle.detector.largest_lesion,
+        kinds_apart=bundle.calcifications is not None,
         calibration={
             level: calibration.at_prevalence(prior_of(level, prevalence))
             for level, calibration in bundle.calibration.items()
@@ -141,6 +150,16 @@ def load_pipeline(
         prevalence=prevalence,
         caveat=bundle.caveat,
     )
+
+
+def load_detector(bundle: Bundle, device: torch.device, mixed_precision: bool) -> Detector:
+    """The bundle's detector, together with that of calcifications where it has one; see `load_part`."""
+    breast: Detector = load_part(bundle, bundle.detector, device, mixed_precision)
+    if bundle.calcifications is None:
+        return breast
+    from models.detectors.both import BothDetectors
+
+    return BothDetectors(breast, load_part(bundle, bundle.calcifications, device, mixed_precision))
 
 
 def load_part(bundle: Bundle, part: Part, device: torch.device, mixed_precision: bool) -> Any:

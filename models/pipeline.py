@@ -41,6 +41,7 @@ class Pipeline:
         assumed_spacing_mm: millimetres per pixel of digital images without a spacing (film.py: films have another one).
         clock: returns seconds from any origin.
         largest_lesion: the share of the breast (0..1) above which an outline is doubtful; None: it is not known.
+        kinds_apart: masses and calcifications have a detector each: a calcification inside a mass is a finding too.
         calibration: of the scores, at the calibrated levels, already for the site's prevalence.
         prevalence: the site's: the share of exams with a cancer, 0..1.
         caveat: the bundle's sentence on the error of these probabilities on held-out patients; empty without one.
@@ -53,6 +54,7 @@ class Pipeline:
     assumed_spacing_mm: float
     clock: Callable[[], float]
     largest_lesion: float | None = None
+    kinds_apart: bool = False
     calibration: Mapping[Level, Calibration] = field(default_factory=dict)
     prevalence: float = SCREENING_PREVALENCE
     caveat: str = ""
@@ -119,7 +121,7 @@ class Pipeline:
 
     def _segment(self, image: Mammogram, found: Sequence[Detection]) -> list[_Outlined]:
         """The outlines of the detections, without those that contain a smaller finding."""
-        kept = [found[number] for number in innermost([detection.box for detection in found])]
+        kept = [found[number] for number in innermost([detection.box for detection in found], self._groups(found))]
         masks = in_halves(
             lambda some: self.segmenter.segment(
                 image, [detection.box for detection in some], [detection.kind for detection in some]
@@ -130,7 +132,8 @@ class Pipeline:
             _Outlined(detection, _full_box(detection) if mask is None else mask, by_segmenter=mask is not None)
             for detection, mask in zip(kept, masks, strict=True)
         ]
-        return [outlined[number] for number in innermost([outline.mask for outline in outlined])]
+        innermost_outlines = innermost([outline.mask for outline in outlined], self._groups(kept))
+        return [outlined[number] for number in innermost_outlines]
 
     def _finding(self, outline: _Outlined, score: float, doubt: str) -> Finding:
         return Finding(
@@ -142,6 +145,10 @@ class Pipeline:
             likelihood=self._likelihood(Level.LESION, score),
             doubt=doubt,
         )
+
+    def _groups(self, found: Sequence[Detection]) -> list[object]:
+        """Only findings of one group can be one lesion."""
+        return [detection.kind if self.kinds_apart else None for detection in found]
 
     def _doubts(self, image: Mammogram, masks: Sequence[Mask]) -> list[str]:
         """Why each outline may be wrong; "" if there is no doubt, and for a view that shows only a part of the

@@ -18,16 +18,22 @@ NESTED = 0.5
 boxes: docs/detector.md."""
 
 
-def innermost(places: Sequence[Box] | Sequence[Mask]) -> list[int]:
+def innermost(places: Sequence[Box] | Sequence[Mask], groups: Sequence[object] | None = None) -> list[int]:
     """The ascending indices of the findings that are kept: of nested findings, only the smallest.
 
     A finding is removed if `NESTED` or more of a smaller one that is kept lies inside it; of two equal ones the first
     is kept. Boxes are compared by their rectangles, masks by their pixels.
+
+    Args:
+        places: the findings.
+        groups: the group of each finding: only findings of the same group are compared. None: all are one group.
     """
+    groups = [None] * len(places) if groups is None else groups
     sizes = [place.area_px for place in places]
     kept: list[int] = []
     for number in sorted(range(len(places)), key=sizes.__getitem__):
-        if all(_shared(places[number], places[smaller]) < NESTED * sizes[smaller] for smaller in kept):
+        others = [other for other in kept if groups[other] == groups[number]]
+        if all(_shared(places[number], places[smaller]) < NESTED * sizes[smaller] for smaller in others):
             kept.append(number)
     return sorted(kept)
 

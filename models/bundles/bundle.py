@@ -16,7 +16,10 @@ from models.errors import UserError
 from models.types.reading import BundleId
 
 CARD = "bundle.toml"
-ROLES = ("detector", "segmenter", "classifier")
+ROLES = ("detector", "calcifications", "segmenter", "classifier")
+"""The parts of a bundle, in the order in which they read."""
+REQUIRED_ROLES = ("detector", "segmenter", "classifier")
+"""A bundle without a detector of calcifications is whole: its detector then looks for them too."""
 
 
 class BundleError(UserError):
@@ -69,6 +72,7 @@ class Bundle:
     classifier: Part
     figures: Mapping[str, Any]
     calibration: Mapping[Level, Calibration]
+    calcifications: Part | None = None
 
     @property
     def caveat(self) -> str:
@@ -77,8 +81,9 @@ class Bundle:
         return caveat_of(figures) if self.calibration and isinstance(figures, Mapping) else ""
 
     @property
-    def parts(self) -> tuple[Part, Part, Part]:
-        return self.detector, self.segmenter, self.classifier
+    def parts(self) -> dict[str, Part]:
+        """The parts that it has, by role, in the order of `ROLES`."""
+        return {role: part for role in ROLES if (part := getattr(self, role)) is not None}
 
 
 def shipped() -> list[str]:
@@ -114,7 +119,7 @@ def read_bundle(folder: Path) -> Bundle:
         raise BundleError(f"{path}: cannot be read: {error.strerror}. Give the folder of a bundle.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BundleError(f"{path}: is not TOML: {error}. Restore the file that came with the weights.") from error
-    detector, segmenter, classifier = (_part(card, role, folder) for role in ROLES)
+    parts = {role: _part(card, role, folder) for role in ROLES if role in REQUIRED_ROLES or role in card.values}
     return Bundle(
         folder=folder,
         id=BundleId(card.text("name"), card.text("version")),
@@ -122,9 +127,10 @@ def read_bundle(folder: Path) -> Bundle:
         intended_use=card.text("intended_use"),
         training_data=card.text("training_data"),
         assumed_spacing_mm=card.positive("assumed_spacing_mm"),
-        detector=detector,
-        segmenter=segmenter,
-        classifier=classifier,
+        detector=parts["detector"],
+        segmenter=parts["segmenter"],
+        classifier=parts["classifier"],
+        calcifications=parts.get("calcifications"),
         figures=card.table("figures").values,
         calibration=_calibrations(card),
     )
@@ -132,7 +138,7 @@ def read_bundle(folder: Path) -> Bundle:
 
 def verify(bundle: Bundle) -> list[str]:
     """The faults of the weights: missing files and wrong digests, one sentence each. Empty: there is none."""
-    return [problem for part in bundle.parts if (problem := _problem(part))]
+    return [problem for part in bundle.parts.values() if (problem := _problem(part))]
 
 
 def _problem(part: Part) -> str | None:

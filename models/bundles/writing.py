@@ -28,7 +28,7 @@ class NewPart:
     """A part that was trained or imported.
 
     Attributes:
-        role: "detector", "segmenter" or "classifier".
+        role: one of `models.bundles.bundle.ROLES`.
         weights: the state dict.
         architecture: a name in models/catalog.py.
         settings: keyword arguments of the architecture's `load`; None values are left out, because TOML has no None.
@@ -87,8 +87,8 @@ def put_part(folder: Path, part: NewPart, base: Bundle | None = None) -> Bundle:
         part.training_data,
         part.largest_lesion,
     )
-    parts = {role: new if role == part.role else _copied(getattr(old, role), folder) for role in ROLES}
-    stale = () if _is_equivalent(new, getattr(old, part.role)) else ROLES[ROLES.index(part.role) + 1 :]
+    parts = {role: _copied(kept, folder) for role, kept in old.parts.items()} | {part.role: new}
+    stale = () if _is_equivalent(new, old.parts.get(part.role)) else ROLES[ROLES.index(part.role) + 1 :]
     kept = {role: figures for role, figures in old.figures.items() if role not in stale}
     calibration = part.calibration if part.role == "classifier" else {} if stale else old.calibration
     bundle = replace(
@@ -100,6 +100,7 @@ def put_part(folder: Path, part: NewPart, base: Bundle | None = None) -> Bundle:
         detector=parts["detector"],
         segmenter=parts["segmenter"],
         classifier=parts["classifier"],
+        calcifications=parts.get("calcifications"),
     )
     name = old.id.name if has_card else folder.resolve().name
     bundle = replace(bundle, id=BundleId(name, f"{old.id.version.partition('+')[0]}+{_content(bundle)}"))
@@ -136,7 +137,9 @@ def _narrow(tensor: torch.Tensor) -> torch.Tensor:
     return narrow if bool(narrow.isfinite().all()) else tensor
 
 
-def _is_equivalent(new: Part, old: Part) -> bool:
+def _is_equivalent(new: Part, old: Part | None) -> bool:
+    if old is None:
+        return False
     return (new.architecture, new.sha256, new.settings) == (old.architecture, old.sha256, old.settings)
 
 
@@ -154,8 +157,9 @@ def _copied(part: Part, folder: Path) -> Part:
 
 def _content(bundle: Bundle) -> str:
     """Eight hexadecimal digits of the digest of everything that affects a reading."""
+    parts = bundle.parts.values()
     content = {
-        "parts": [[part.architecture, part.sha256, part.settings, part.largest_lesion] for part in bundle.parts],
+        "parts": [[part.architecture, part.sha256, part.settings, part.largest_lesion] for part in parts],
         "calibration": _calibration_tables(bundle.calibration),
         "assumed_spacing_mm": bundle.assumed_spacing_mm,
     }
@@ -163,8 +167,8 @@ def _content(bundle: Bundle) -> str:
 
 
 def _write_cards(bundle: Bundle) -> None:
-    licences = {role: getattr(bundle, role).licence for role in ROLES}
-    data = {role: getattr(bundle, role).training_data for role in ROLES}
+    licences = {role: part.licence for role, part in bundle.parts.items()}
+    data = {role: part.training_data for role, part in bundle.parts.items()}
     tables: dict[str, Any] = {
         "name": bundle.id.name,
         "version": bundle.id.version,
@@ -173,8 +177,7 @@ def _write_cards(bundle: Bundle) -> None:
         "training_data": _joined(data),
         "assumed_spacing_mm": bundle.assumed_spacing_mm,
     }
-    for role in ROLES:
-        part: Part = getattr(bundle, role)
+    for role, part in bundle.parts.items():
         tables[role] = {
             "architecture": part.architecture,
             "weights": part.weights.name,
@@ -218,7 +221,7 @@ def _card(bundle: Bundle, licences: Mapping[str, str], data: Mapping[str, str]) 
         "| part | architecture | licence |",
         "| --- | --- | --- |",
     ]
-    lines += [f"| {role} | {getattr(bundle, role).architecture} | {licences[role]} |" for role in ROLES]
+    lines += [f"| {role} | {part.architecture} | {part.licence} |" for role, part in bundle.parts.items()]
     lines += ["", "## Training data", ""]
     lines += [f"- {role}: {text}" for role, text in data.items()]
     lines += ["", "## Calibration", ""]
@@ -244,7 +247,7 @@ def _plain(value: Any) -> Any:
 
 
 def _delete_unused_weights(folder: Path) -> None:
-    named = {part.weights.name for part in read_bundle(folder).parts}
+    named = {part.weights.name for part in read_bundle(folder).parts.values()}
     for role in ROLES:
         for path in folder.glob(f"{role}-????????.safetensors"):
             if path.name not in named:

@@ -21,7 +21,7 @@ from models.anatomy.breast import breast_mask
 from models.anatomy.film import with_spacing
 from models.datasets.case import Case, Cases, DatasetError, Lesion
 from models.datasets.cdd_cesm import read_without_calcifications
-from models.phantom.insertion import Inserted, insert, sham
+from models.phantom.insertion import Inserted, grey_per_log_exposure, insert, sham
 from models.phantom.microcalcifications import GrainCluster, draw_grain_cluster
 from models.types.mammogram import Mammogram
 from models.types.reading import FindingKind
@@ -55,11 +55,13 @@ def inserted_into(base: Case, number: int | None) -> Inserted:
         return sham(image.pixels)
     draw = draws_of(base.name, number)
     breast = breast_mask(image.pixels)
+    depth = depth_in(breast)
     for _ in range(_TRIES):
         cluster = draw_grain_cluster(draw)
-        centre = place_of(cluster, breast, draw)
+        centre = place_of(cluster, depth, draw)
         if centre is not None:
-            return insert(image.pixels, breast, cluster, centre, SPACING_MM, draw)
+            gain = grey_per_log_exposure(image.pixels, breast)
+            return insert(image.pixels, gain, cluster, centre, SPACING_MM, draw)
     raise DatasetError(f"No cluster fits into the breast of {base.name}. Leave the image out of the folder.")
 
 
@@ -68,16 +70,21 @@ def draws_of(name: str, number: int) -> np.random.Generator:
     return np.random.default_rng(np.frombuffer(hashlib.sha256(f"{name} {number}".encode()).digest(), dtype=np.uint32))
 
 
-def place_of(cluster: GrainCluster, breast: NDArray[np.bool_], draw: np.random.Generator) -> tuple[int, int] | None:
-    """A place by chance (row, column) whose surroundings hold the cluster inside the breast; None where none does."""
+def depth_in(breast: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """How far each pixel lies inside the breast, in pixels; 0 outside."""
     depth = cv2.distanceTransform(np.pad(breast.astype(np.uint8), 1), cv2.DIST_L2, 5)[1:-1, 1:-1]
+    return np.asarray(depth, dtype=np.float32)
+
+
+def place_of(cluster: GrainCluster, depth: NDArray[np.float32], draw: np.random.Generator) -> tuple[int, int] | None:
+    """A place by chance (row, column) whose surroundings hold the cluster inside the breast; None where none does."""
     reach = int(np.ceil(cluster.reach_mm / SPACING_MM)) + 10
     free = depth > (cluster.reach_mm + _SKIN_MM) / SPACING_MM
     free[:reach], free[-reach:], free[:, :reach], free[:, -reach:] = False, False, False, False
     places = np.flatnonzero(free)
     if not places.size:
         return None
-    row, column = divmod(int(places[int(draw.integers(places.size))]), breast.shape[1])
+    row, column = divmod(int(places[int(draw.integers(places.size))]), depth.shape[1])
     return row, column
 
 

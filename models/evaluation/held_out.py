@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from models.bundles.bundle import ROLES
+from models.bundles.bundle import REQUIRED_ROLES, ROLES
 from models.datasets.case import Case
 from models.evaluation.observations import EvaluationError
 
@@ -43,7 +43,7 @@ def seen_in_training(
                 f"{NOT_HELD_OUT}: {known} of {len(measured)} images are of patients that the {role} was trained on or "
                 f"chosen by (training/{role}/split.json of the bundle). The figures flatter."
             )
-    if said or tested or len(told) == len(ROLES):
+    if said or tested or set(REQUIRED_ROLES) <= set(told):
         return said
     if is_base:
         said.append(

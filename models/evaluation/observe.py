@@ -45,22 +45,36 @@ class Parts:
         detector: gives proposals of low confidence too.
         segmenter: goes through as many passes as are to be looked at.
         own_pass: which of them (counted from 1) the node goes by.
-        confidence: from which on the node would show a proposal.
+        confidence: from which on the node would show a proposal, by its kind.
         most: how many the node would show of an image.
         assumed_spacing_mm: of digital images without a spacing (models/anatomy/film.py).
+        kinds_apart: see `models.pipeline.Pipeline`.
     """
 
     detector: Detector | None
     segmenter: ByPasses | None
     classifier: Classifier | None
     own_pass: int
-    confidence: float
+    confidence: Mapping[FindingKind, float]
     most: int
     assumed_spacing_mm: float
+    kinds_apart: bool = False
 
     def shown(self, found: Sequence[Detection]) -> list[int]:
         """Which of it the node would outline, by their numbers: as `models.pipeline` chooses."""
-        return _at_confidence(found, self.confidence, self.most)
+        return self.at_confidence(found, self.confidence, self.most)
+
+    def at_confidence(
+        self, found: Sequence[Detection], confidence: Mapping[FindingKind, float], most: int | None = None
+    ) -> list[int]:
+        """The numbers of the proposals of at least this confidence, `most` at most, of which none lies in another."""
+        sure = [number for number, each in enumerate(found) if each.confidence >= confidence[each.kind]][:most]
+        staying = innermost([found[number].box for number in sure], self.groups([found[number] for number in sure]))
+        return [sure[place] for place in staying]
+
+    def groups(self, found: Sequence[Detection]) -> list[object]:
+        """Only findings of one group can be one lesion."""
+        return [each.kind if self.kinds_apart else None for each in found]
 
 
 def observe_all(
@@ -98,7 +112,8 @@ def observe(parts: Parts, truth: Truth) -> Observation:
     )
     boxes = parts.shown(found)
     outlined = _outlined(parts, image, found, boxes)
-    shown = [boxes[place] for place in innermost([_own(parts, found[place].box, outlined[place]) for place in boxes])]
+    masks = [_own(parts, found[place].box, outlined[place]) for place in boxes]
+    shown = [boxes[place] for place in innermost(masks, parts.groups([found[place] for place in boxes]))]
     true = _by_pass(parts, image, [(lesion.mask.box, lesion.kind) for lesion in lesions])
     scores = _lesion_scores(parts, image, lesions)
     finders = [_finder(matched, shown, number) for number in range(len(lesions))]
@@ -115,7 +130,7 @@ def observe(parts: Parts, truth: Truth) -> Observation:
         marked_up=case.marked_up,
         label_is_fair=case.label_is_fair,
         spacing_assumed=read.spacing_mm is None,
-        confidence=parts.confidence,
+        confidence=parts.confidence[FindingKind.MASS],
         proposals=_proposals(found, matched, shown) if parts.detector else None,
         lesions=tuple(
             SeenLesion(
@@ -141,12 +156,6 @@ def observe(parts: Parts, truth: Truth) -> Observation:
     )
 
 
-def _at_confidence(found: Sequence[Detection], confidence: float, most: int | None = None) -> list[int]:
-    """The numbers of the proposals of at least this confidence, `most` at most, of which none lies in another."""
-    sure = [detection.box for detection in found if detection.confidence >= confidence][:most]
-    return innermost(sure)
-
-
 def _proposals(
     found: Sequence[Detection], matched: Sequence[tuple[float, int | None]], shown: Sequence[int]
 ) -> tuple[Proposal, ...]:
@@ -159,7 +168,7 @@ def _proposals(
 def _outlined(parts: Parts, image: Mammogram, found: Sequence[Detection], shown: Sequence[int]) -> Mapping[int, Passes]:
     """By their numbers, the proposals that are looked at: those of the node, outlined together, as the node does it,
     and those of Table 2's thresholds."""
-    others = {one for at in THRESHOLDS for one in _at_confidence(found, at)} - set(shown)
+    others = {number for at in THRESHOLDS for number in parts.at_confidence(found, _of_all_kinds(at))} - set(shown)
     drawn: dict[int, Passes] = {}
     for some in (shown, sorted(others)):
         asked = [(found[number].box, found[number].kind) for number in some]
@@ -220,8 +229,17 @@ def _by_threshold(
     if not drawn or parts.detector is None or parts.segmenter is None:
         return ()
     true = [lesion.mask for lesion in lesions]
-    masks = ([_own(parts, found[one].box, outlined[one]) for one in _at_confidence(found, at)] for at in THRESHOLDS)
-    return tuple(overlap([some[number] for number in innermost(some)], true, image.shape) for some in masks)
+    overlaps = []
+    for at in THRESHOLDS:
+        chosen = parts.at_confidence(found, _of_all_kinds(at))
+        masks = [_own(parts, found[number].box, outlined[number]) for number in chosen]
+        staying = innermost(masks, parts.groups([found[number] for number in chosen]))
+        overlaps.append(overlap([masks[number] for number in staying], true, image.shape))
+    return tuple(overlaps)
+
+
+def _of_all_kinds(confidence: float) -> Mapping[FindingKind, float]:
+    return dict.fromkeys(FindingKind, confidence)
 
 
 def _image_score(

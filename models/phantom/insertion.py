@@ -53,7 +53,7 @@ class Inserted:
 
 def insert(
     pixels: NDArray[np.float32],
-    breast: NDArray[np.bool_],
+    gain: float,
     cluster: GrainCluster,
     centre: tuple[int, int],
     spacing_mm: float,
@@ -63,30 +63,28 @@ def insert(
 
     Args:
         pixels: rows × columns, float32 in 0..1, dense tissue bright.
-        breast: the breast's pixels, bool, of the same shape.
+        gain: of the whole image that they are from; see `grey_per_log_exposure`.
         cluster: what is put in; it lies within the picture.
         centre: in pixels.
         spacing_mm: between pixels.
         draw: where the noise comes from.
     """
-    reach = int(np.ceil((cluster.reach_mm + 4 * BLUR_MM) / spacing_mm)) + 1
-    top, left = centre[0] - reach, centre[1] - reach
-    side = 2 * reach + 1
-    part = slice(top, top + side), slice(left, left + side)
-    gain = grey_per_log_exposure(pixels, breast)
-    taken = np.zeros((side, side), dtype=np.float32)
-    drawn = []
+    taken = np.zeros(pixels.shape, dtype=np.float32)
+    masks, peaks = [], []
     for grain in cluster.grains:
-        alone = _blurred(thickness_mm(grain, side, spacing_mm) * np.float32(cluster.attenuation_per_mm), spacing_mm)
-        drawn.append(alone)
-        np.maximum(taken, alone, out=taken)
-    noise = noise_of(pixels[part])
-    more = noise * np.sqrt(np.expm1(taken)) * draw.standard_normal(taken.shape, dtype=np.float32)
-    changed = pixels.copy()
-    changed[part] += gain * taken + more
-    masks = [_placed(alone >= _VISIBLE * alone.max(), top, left) for alone in drawn]
-    peaks = [gain * float(alone.max()) / noise for alone in drawn]
-    return Inserted(stored(changed), tuple(masks), _hull(masks, pixels.shape, spacing_mm), float(np.median(peaks)))
+        thickness, top, left = thickness_mm(grain, centre, spacing_mm)
+        alone = _blurred(thickness * np.float32(cluster.attenuation_per_mm), spacing_mm)
+        part = slice(top, top + alone.shape[0]), slice(left, left + alone.shape[1])
+        np.maximum(taken[part], alone, out=taken[part])
+        masks.append(_placed(alone >= _VISIBLE * alone.max(), top, left))
+        peaks.append(float(alone.max()))
+    reach = int(np.ceil(cluster.reach_mm / spacing_mm))
+    around = tuple(slice(max(0, at - reach), at + reach + 1) for at in centre)
+    noise = noise_of(pixels[around])
+    behind = noise * np.sqrt(np.expm1(taken)) * draw.standard_normal(taken.shape, dtype=np.float32)
+    contrast = gain * float(np.median(peaks)) / noise
+    changed = (pixels + gain * taken + behind).astype(np.float32)
+    return Inserted(stored(changed), tuple(masks), _hull(masks, pixels.shape, spacing_mm), contrast)
 
 
 def sham(pixels: NDArray[np.float32]) -> Inserted:
@@ -116,27 +114,33 @@ def noise_of(pixels: NDArray[np.float32]) -> float:
     return max(spread, 1 / (3 * 255))
 
 
-def thickness_mm(grain: Grain, side: int, spacing_mm: float) -> NDArray[np.float32]:
-    """How much of a grain the beam crosses in each pixel of a square with the cluster's centre in its middle, mm."""
-    thickness = np.zeros((side, side), dtype=np.float32)
+def thickness_mm(grain: Grain, centre: tuple[int, int], spacing_mm: float) -> tuple[NDArray[np.float32], int, int]:
+    """How much of a grain the beam crosses in each pixel of a part of the picture round it, in mm.
+
+    Args:
+        centre: the cluster's, (row, column).
+
+    Returns:
+        The part, with room for the blur; its first row and its first column in the picture.
+    """
     finer = max(1, int(np.ceil(spacing_mm / _FINEST_MM)))
-    middle = (side // 2 + 0.5) * spacing_mm
-    ends = np.concatenate((grain.starts, grain.ends)) + middle
-    rim = grain.widths.max() / 2
-    low = np.floor((ends.min(axis=0) - rim) / spacing_mm).astype(int)
-    high = np.ceil((ends.max(axis=0) + rim) / spacing_mm).astype(int)
+    shift = (np.array(centre[::-1]) + 0.5) * spacing_mm
+    starts, ends = grain.starts + shift, grain.ends + shift
+    both = np.concatenate((starts, ends))
+    rim = grain.widths.max() / 2 + 4 * BLUR_MM
+    low = np.floor((both.min(axis=0) - rim) / spacing_mm).astype(int)
+    high = np.ceil((both.max(axis=0) + rim) / spacing_mm).astype(int)
     step = spacing_mm / finer
     across, down = ((np.arange(a * finer, b * finer) + 0.5) * step for a, b in zip(low, high, strict=True))
     places = np.stack(np.meshgrid(across, down), axis=-1)
     fine = np.zeros(places.shape[:2])
-    for start, end, width in zip(grain.starts + middle, grain.ends + middle, grain.widths, strict=True):
+    for start, end, width in zip(starts, ends, grain.widths, strict=True):
         line = end - start
         share = ((places - start) @ line / max(line @ line, 1e-12)).clip(0, 1)
         off = np.linalg.norm(places - start - share[..., None] * line, axis=-1)
         np.maximum(fine, width * np.sqrt(np.clip(1 - (2 * off / width) ** 2, 0, None)), out=fine)
     shape = high[1] - low[1], finer, high[0] - low[0], finer
-    thickness[low[1] : high[1], low[0] : high[0]] = fine.reshape(shape).mean(axis=(1, 3))
-    return thickness
+    return fine.reshape(shape).mean(axis=(1, 3)).astype(np.float32), int(low[1]), int(low[0])
 
 
 def _blurred(taken: NDArray[np.float32], spacing_mm: float) -> NDArray[np.float32]:

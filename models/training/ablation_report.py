@@ -279,4 +279,4 @@ def _calibrated(
     ]
 
 
-_SECTIONS = {"detector": _detectors, "segmenter": _segmenters, "classifier": _classifiers}
+_SECTIONS = {"detector": _detectors, "calcifications": _detectors, "segmenter": _segmenters, "classifier": _classifiers}

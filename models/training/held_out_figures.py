@@ -75,7 +75,7 @@ def _rows(
     """Rows of the evaluation's tables, and the names of their figures in the bundle."""
     draws = Draws()
     match kind:
-        case "detector":
+        case "detector" | "calcifications":
             names = [f"sensitivity at {column} false positives an image" for column in FROC_COLUMNS[:-1]]
             return [(froc_row(measured_images(seen), kind, draws), [*names, "FROC score"])]
         case "segmenter":

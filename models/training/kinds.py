@@ -1,4 +1,4 @@
-"""The three kinds of models that can be trained, and the functions by which the training code uses them."""
+"""The kinds of models that can be trained, and the functions by which the training code uses them."""
 
 from __future__ import annotations
 
@@ -41,6 +41,12 @@ def _detector() -> Kind:
     return Kind(Model, TaskSettings, prepare, part)
 
 
+def _calcifications() -> Kind:
+    from models.training.calcifications.task import Model, TaskSettings, part, prepare
+
+    return Kind(Model, TaskSettings, prepare, part)
+
+
 def _segmenter() -> Kind:
     from models.training.segmenter.recipe import Model, TaskSettings
     from models.training.segmenter.task import part, prepare
@@ -56,7 +62,7 @@ def _classifier() -> Kind:
 
 
 KINDS: Mapping[str, Callable[[], Kind]] = MappingProxyType(
-    {"detector": _detector, "segmenter": _segmenter, "classifier": _classifier}
+    {"detector": _detector, "calcifications": _calcifications, "segmenter": _segmenter, "classifier": _classifier}
 )
 """By the name in a recipe. Each function imports its library only when it is called."""
 

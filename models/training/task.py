@@ -1,4 +1,4 @@
-"""The interface between the training loop (fit.py) and the three kinds of models."""
+"""The interface between the training loop (fit.py) and the kinds of models."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def verify_models(
     for name in bundle or shipped():
         found = read_bundle(find_bundle(name))
         problems = verify(found)
-        for part in () if problems else found.parts:
+        for part in () if problems else found.parts.values():
             try:
                 load_part(found, part, torch.device("cpu"), mixed_precision=False)
             except BundleError as error:
@@ -96,12 +96,9 @@ def import_model(
 
 
 def _lines(bundle: Bundle) -> Iterator[str]:
-    from models.bundles.bundle import ROLES
-
     yield f"{bundle.id}  ({bundle.folder})"
     yield f"  {bundle.intended_use}"
-    for role in ROLES:
-        part = getattr(bundle, role)
+    for role, part in bundle.parts.items():
         yield f"  {role}: {part.architecture}{_settings(part.settings)}; {part.licence}"
         yield from (f"    {name}: {value}" for name, value in _flat(bundle.figures.get(role, {})))
     levels = [f"{level} ({fitted.method}, {fitted.cases} cases)" for level, fitted in bundle.calibration.items()]
@@ -126,9 +123,6 @@ def _flat(figures: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, s
 
 
 def _described(bundle: Bundle) -> dict[str, Any]:
-    from models.bundles.bundle import ROLES
-
-    parts = {role: getattr(bundle, role) for role in ROLES}
     return {
         "name": bundle.id.name,
         "version": bundle.id.version,
@@ -143,7 +137,7 @@ def _described(bundle: Bundle) -> dict[str, Any]:
                 "sha256": part.sha256,
                 "figures": bundle.figures.get(role, {}),
             }
-            for role, part in parts.items()
+            for role, part in bundle.parts.items()
         },
         "calibrated": [str(level) for level in bundle.calibration],
     }

@@ -62,6 +62,9 @@ def _add_command(kind: str, what: str) -> None:
 
 
 _add_command("detector", "Train the detector on images whose lesions are all drawn.")
+_add_command(
+    "calcifications", "Train the detector of microcalcification clusters on breasts without any, with simulated ones."
+)
 _add_command("segmenter", "Train the segmenter on lesions whose outlines are drawn.")
 _add_command("classifier", "Train the classifier of malignancy and calibrate it on patients that it has not seen.")
 

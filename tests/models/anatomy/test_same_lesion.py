@@ -35,6 +35,12 @@ def test_the_smallest_of_findings_that_lie_in_one_another_stands_for_all(places:
     assert innermost([_filled(box) for box in places]) == staying
 
 
+def test_only_findings_of_one_group_are_compared() -> None:
+    """A calcification in a mass is a finding of its own where each kind has a detector."""
+    assert innermost([AROUND, SMALL], ["mass", "calcification"]) == [0, 1]
+    assert innermost([AROUND, SMALL, AROUND], ["mass", "calcification", "calcification"]) == [0, 1]
+
+
 def test_masks_are_compared_by_their_pixels_and_not_by_their_boxes() -> None:
     ring = np.ones((80, 80), dtype=np.bool_)
     ring[20:60, 20:60] = False

@@ -55,7 +55,7 @@ def test_the_shipped_bundle_is_found_by_its_name() -> None:
     assert shipped() == ["research-default"]
     assert str(bundle.id).startswith("research-default ")
     assert bundle.intended_use == "Research use only, not for diagnosis."
-    assert all(part.architecture in ARCHITECTURES for part in bundle.parts)
+    assert all(part.architecture in ARCHITECTURES for part in bundle.parts.values())
 
 
 def test_a_bundle_of_ones_own_is_found_by_its_path(folder: Path) -> None:

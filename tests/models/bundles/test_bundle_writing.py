@@ -170,3 +170,19 @@ def test_a_calibration_that_cannot_be_used_is_named(base: Bundle, tmp_path: Path
         card.write_text(whole.replace(old, new))
         with pytest.raises(BundleError, match=told):
             read_bundle(tmp_path / "mine")
+
+
+def test_a_detector_of_calcifications_joins_a_bundle_without_one_and_what_was_measured_after_it_goes(
+    base: Bundle, tmp_path: Path
+) -> None:
+    put_part(tmp_path / "mine", part(), base)
+    found = part(role="calcifications", architecture="grains", figures={"froc": 0.8}, calibration={})
+    made = put_part(tmp_path / "mine", found)
+    assert list(made.parts) == ["detector", "calcifications", "segmenter", "classifier"]
+    assert made.calcifications is not None
+    assert made.calcifications.architecture == "grains"
+    assert made.figures == {"detector": {"froc": 0.5}, "calcifications": {"froc": 0.8}}
+    assert made.calibration == {}
+    assert "| calcifications | grains |" in (tmp_path / "mine" / "card.md").read_text()
+    again = put_part(tmp_path / "mine", part())
+    assert again.calcifications == made.calcifications

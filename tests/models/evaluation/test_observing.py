@@ -68,7 +68,15 @@ class Tired:
         raise AssertionError("asked again")
 
 
-PARTS = Parts(Detects(), Outlines(), Scores(), own_pass=1, confidence=0.4, most=10, assumed_spacing_mm=0.1)
+PARTS = Parts(
+    Detects(),
+    Outlines(),
+    Scores(),
+    own_pass=1,
+    confidence=dict.fromkeys(FindingKind, 0.4),
+    most=10,
+    assumed_spacing_mm=0.1,
+)
 
 
 def case(name: str = "one", *, broken: bool = False, **changed: object) -> Case:

@@ -10,7 +10,7 @@ from models.phantom.insertion import grey_per_log_exposure, insert, noise_of, sh
 from models.phantom.microcalcifications import Grain, GrainCluster, draw_grain_cluster
 
 SIDE, MM = 600, 0.1
-BREAST = np.ones((SIDE, SIDE), dtype=np.bool_)
+GAIN = 0.3
 
 
 def tissue(seed: int = 0, noise: float = 0.01) -> NDArray[np.float32]:
@@ -28,7 +28,7 @@ def ball(width: float, attenuation: float = 1.5) -> GrainCluster:
 @pytest.mark.parametrize("width", [0.15, 0.3, 0.8])
 def test_the_beam_crosses_as_much_of_a_ball_as_it_has_volume(width: float) -> None:
     (grain,) = ball(width).grains
-    volume = thickness_mm(grain, 41, MM).sum() * MM**2
+    volume = thickness_mm(grain, (50, 50), MM)[0].sum() * MM**2
     assert volume == pytest.approx(np.pi / 6 * width**3, rel=0.05)
 
 
@@ -36,9 +36,9 @@ def test_a_grain_is_brighter_by_its_attenuation_and_dimmer_by_the_blur_the_small
     pixels = tissue(noise=0.0)
     peaks = []
     for width in (0.15, 0.3, 0.6):
-        shown = insert(pixels, BREAST, ball(width), (300, 300), MM, np.random.default_rng(0))
+        shown = insert(pixels, GAIN, ball(width), (300, 300), MM, np.random.default_rng(0))
         peaks.append(float((shown.pixels - stored(pixels))[295:306, 295:306].max()) / width)
-    unblurred = 1.5 * grey_per_log_exposure(pixels, BREAST)
+    unblurred = 1.5 * GAIN
     assert peaks == sorted(peaks)
     assert peaks[0] < 0.5 * unblurred < 0.8 * unblurred < peaks[-1]
 
@@ -48,7 +48,7 @@ def test_every_grain_is_marked_where_it_is_and_the_outline_holds_them_all() -> N
     pixels = tissue(noise=0.002)
     for _ in range(5):
         cluster = draw_grain_cluster(draw)
-        found = insert(pixels, BREAST, cluster, (310, 290), MM, draw)
+        found = insert(pixels, GAIN, cluster, (310, 290), MM, draw)
         assert len(found.grains) == len(cluster.grains)
         assert found.cluster is not None
         outline = found.cluster.full(pixels.shape)
@@ -62,7 +62,7 @@ def test_away_from_the_cluster_a_picture_is_what_its_sham_is() -> None:
     """So that no trace of the insertion can be learned."""
     pixels = tissue()
     draw = np.random.default_rng(1)
-    found, plain = insert(pixels, BREAST, ball(0.4), (300, 300), MM, draw), sham(pixels)
+    found, plain = insert(pixels, GAIN, ball(0.4), (300, 300), MM, draw), sham(pixels)
     assert np.array_equal(found.pixels[:264], plain.pixels[:264])
     assert np.array_equal(found.pixels[:, 336:], plain.pixels[:, 336:])
     assert (plain.grains, plain.cluster, plain.contrast) == ((), None, 0.0)
@@ -71,7 +71,7 @@ def test_away_from_the_cluster_a_picture_is_what_its_sham_is() -> None:
 
 def test_contrast_is_in_units_of_the_noise() -> None:
     contrasts = [
-        insert(tissue(noise=noise), BREAST, ball(0.4), (300, 300), MM, np.random.default_rng(0)).contrast
+        insert(tissue(noise=noise), GAIN, ball(0.4), (300, 300), MM, np.random.default_rng(0)).contrast
         for noise in (0.01, 0.02)
     ]
     assert contrasts[0] == pytest.approx(2 * contrasts[1], rel=0.1)
@@ -89,3 +89,14 @@ def test_clusters_are_as_the_literature_has_them() -> None:
     assert np.median(punctate) == pytest.approx(0.3, abs=0.02)
     assert {c.morphology for c in clusters} == {"punctate", "fine pleomorphic", "fine linear branching"}
     assert np.mean([c.distribution == "segmental" for c in clusters]) == pytest.approx(0.35, abs=0.06)
+
+
+def test_greys_per_exposure_follow_from_the_breasts_own_range_and_not_from_the_air() -> None:
+    """Twice the contrast of the display makes grains twice as bright."""
+    pixels = tissue(noise=0.0)
+    breast = np.ones(pixels.shape, dtype=np.bool_)
+    breast[:200] = False
+    plain = grey_per_log_exposure(pixels, breast)
+    pixels[:200] = 0.0
+    assert grey_per_log_exposure(pixels, breast) == plain
+    assert grey_per_log_exposure(pixels / 2, breast) == pytest.approx(plain / 2)

@@ -1,0 +1,101 @@
+"""Calcifications are looked for where pixels are fine enough, tile by tile, as if the breast were looked at whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from models.detectors.both import BothDetectors
+from models.detectors.grain_net import CONTEXT_PX, GrainNet
+from models.detectors.grains import TILE_PX, GrainDetector, load
+from models.framing import Frame
+from models.types.mammogram import Mammogram
+from models.types.reading import Detection, FindingKind
+from models.types.region import Box
+
+CPU = torch.device("cpu")
+
+
+class Bright(torch.nn.Module):
+    """Marks what stands out from its surroundings."""
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        return 20 * (pictures[:, 0] - 0.68)
+
+
+def detector(confidence: float = 0.5) -> GrainDetector:
+    settings = {"mm_per_px": 0.1, "coarsest_mm": 0.15, "grain": 0.3, "fewest": 5, "most": 10}
+    return GrainDetector(Bright(), CPU, False, confidence=confidence, **settings)
+
+
+def breast(grains: Sequence[tuple[int, int]], rows: int = 900, columns: int = 700) -> NDArray[np.float32]:
+    y, x = np.mgrid[:rows, :columns]
+    inside = ((y - rows / 2) / (rows * 0.45)) ** 2 + (x / (columns * 0.85)) ** 2 < 1
+    pixels = np.where(
+        inside, 0.2 + 0.5 * x / columns + 0.01 * np.random.default_rng(0).standard_normal((rows, columns)), 0.0
+    )
+    for row, column in grains:
+        pixels[row : row + 2, column : column + 2] = 0.9
+    return pixels.astype(np.float32)
+
+
+CLUSTER = [(500 + 12 * row, 500 + 10 * column) for row in range(3) for column in range(3)]
+"""Across the corner of four tiles of the breast's frame."""
+
+
+def test_a_cluster_is_found_where_it_is_also_across_tiles() -> None:
+    (found,) = detector().detect([Mammogram(breast(CLUSTER), (0.1, 0.1))])
+    assert [(each.kind, each.confidence > 0.5) for each in found] == [(FindingKind.CALCIFICATION, True)]
+    rows, columns = zip(*CLUSTER, strict=True)
+    expected = (min(rows) - 10, min(columns) - 10, max(rows) + 12, max(columns) + 12)
+    box = found[0].box
+    assert (box.top, box.left, box.bottom, box.right) == pytest.approx(expected, abs=3)
+
+
+def test_single_grains_far_apart_are_no_cluster() -> None:
+    far = [(200, 100), (400, 100), (600, 100), (300, 300), (600, 300)]
+    assert detector().detect([Mammogram(breast(far), (0.1, 0.1))]) == [()]
+
+
+def test_an_image_with_pixels_too_coarse_for_calcifications_is_not_looked_at() -> None:
+    image = Mammogram(breast(CLUSTER), (0.2, 0.2))
+    assert not detector().sees(image)
+    assert detector().detect([image]) == [()]
+    with pytest.raises(ValueError, match="without a spacing"):
+        detector().sees(Mammogram(breast(CLUSTER)))
+
+
+def test_tiles_are_marked_as_a_picture_of_one_tile_is() -> None:
+    """The network as it is, with its borders: what is marked in a tile depends on nothing outside it."""
+    torch.manual_seed(0)
+    network = GrainNet((4, 6, 8)).eval()
+    torch.nn.init.constant_(network.head.bias, 0.0)
+    made = load(network.state_dict(), CPU, False, channels=(4, 6, 8))
+    greys = np.random.default_rng(0).random((TILE_PX + 200, 160), dtype=np.float32)
+    whole = made.marks(Frame(greys, Box(0, 0, *greys.shape), 1.0, 0, 0))
+    upper = made.marks(Frame(greys[: TILE_PX + CONTEXT_PX], Box(0, 0, TILE_PX + CONTEXT_PX, 160), 1.0, 0, 0))
+    assert np.allclose(whole[:TILE_PX], upper[:TILE_PX], atol=2e-3)
+
+
+class Breast:
+    """Finds a mass and what it takes for a calcification."""
+
+    def detect(self, images: Sequence[Mammogram]) -> list[tuple[Detection, ...]]:
+        found = (
+            Detection(Box(10, 10, 60, 60), FindingKind.MASS, 0.9),
+            Detection(Box(90, 90, 99, 99), FindingKind.CALCIFICATION, 0.3),
+        )
+        return [found for _ in images]
+
+
+def test_calcifications_are_the_grain_detectors_where_it_can_see_them_and_else_the_whole_breast_detectors() -> None:
+    both = BothDetectors(Breast(), detector())
+    fine, coarse = both.detect([Mammogram(breast(CLUSTER), (mm, mm)) for mm in (0.1, 0.2)])
+    assert [found.kind for found in coarse] == [FindingKind.MASS, FindingKind.CALCIFICATION]
+    assert sorted(found.kind for found in fine) == [FindingKind.CALCIFICATION, FindingKind.MASS]
+    assert Box(90, 90, 99, 99) not in [found.box for found in fine]
+    assert [found.confidence for found in fine] == sorted((found.confidence for found in fine), reverse=True)
