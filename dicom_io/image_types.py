@@ -179,7 +179,7 @@ def why_no_view(dataset: Dataset) -> str:
     """Why the image is no ordinary view of the breast; "" where Image Type does not say that it is none."""
     found = _values(dataset)
     rows = [(value, row) for value in found if (row := _row(value)) is not None and not row.is_read]
-    for value, row in sorted(rows, key=lambda one: bool(one[1].unless)):  # what says most comes first
+    for value, row in sorted(rows, key=lambda entry: bool(entry[1].unless)):  # what says most comes first
         if not any(re.fullmatch(row.unless, other) for other in found if row.unless):
             return f"{row.what} (Image Type {value})"
     return ""

@@ -240,6 +240,12 @@ def test_a_row_changes_its_state_only_by_the_functions_that_know_the_ways(name):
                 assert by == "moved", f"{name}:{node.lineno} sets a state to {by}"
             case ast.Call(func=ast.Attribute(attr="values"), keywords=keywords, args=arguments):
                 named = {keyword.arg for keyword in keywords}
-                named |= {ast.unparse(key) for one in arguments if isinstance(one, ast.Dict) for key in one.keys if key}
+                named |= {
+                    ast.unparse(key)
+                    for argument in arguments
+                    if isinstance(argument, ast.Dict)
+                    for key in argument.keys
+                    if key
+                }
                 set_here = {key for key in named if key and key.strip("'").rpartition(".")[2] == "state"}
                 assert not set_here, f"{name}:{node.lineno} sets a state in an UPDATE"

@@ -120,7 +120,7 @@ def _covered(label: Box, obstacles: Sequence[Box]) -> int:
     return sum(_overlap(label, obstacle) for obstacle in obstacles)
 
 
-def _overlap(one: Box, other: Box) -> int:
-    rows = min(one.bottom, other.bottom) - max(one.top, other.top)
-    columns = min(one.right, other.right) - max(one.left, other.left)
+def _overlap(left: Box, right: Box) -> int:
+    rows = min(left.bottom, right.bottom) - max(left.top, right.top)
+    columns = min(left.right, right.right) - max(left.left, right.left)
     return max(0, rows) * max(0, columns)

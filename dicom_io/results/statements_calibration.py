@@ -50,7 +50,7 @@ def _levels(exam: ExamReading) -> list[tuple[str, list[Likelihood | None]]]:
 
 def _share(name: str, worth: Sequence[Likelihood | None], calibrated: bool) -> str:
     """The level's name, "some" before it where images were read by models of which not all are calibrated."""
-    return name if all((one is not None) is calibrated for one in worth) else f"some {name}"
+    return name if all((entry is not None) is calibrated for entry in worth) else f"some {name}"
 
 
 def _prevalence(exam: ExamReading) -> str:

@@ -53,7 +53,7 @@ def corrected(
     eventually("the report is in Orthanc", lambda: orthanc.instances(study, "SR"), timeout_s=600)
     proposal = eventually("a proposal is in Orthanc", lambda: orthanc.instances(study, "SEG"), timeout_s=60)[0]
     about = proposal.ReferencedSeriesSequence[0].ReferencedInstanceSequence[0].ReferencedSOPInstanceUID
-    image = next(one for one in orthanc.instances(study, "MG") if one.SOPInstanceUID == about)
+    image = next(instance for instance in orthanc.instances(study, "MG") if instance.SOPInstanceUID == about)
     shape = (image.Rows, image.Columns)
     halved = proposal.pixel_array.reshape(-1, *shape)[0].astype(bool)
     rows = np.flatnonzero(halved.any(axis=1))
@@ -95,7 +95,7 @@ def test_a_correction_is_no_new_image_and_no_result_is_fed_back(
     assert _listed(node)["not_counted"] == []
     studies = node.status()["studies"]
     assert isinstance(studies, list)
-    (study,) = [one for one in studies if one["study_instance_uid"] == corrected.image.StudyInstanceUID]
+    (study,) = [entry for entry in studies if entry["study_instance_uid"] == corrected.image.StudyInstanceUID]
     assert (study["state"], study["revision"], study["jobs"]) == ("reported", 1, [])
     assert len(orthanc.instances(corrected.study, "SR")) == 1
 

@@ -96,16 +96,16 @@ class Exam:
     def revision(self) -> tuple[str, int]:
         studies = self._node.status()["studies"]
         assert isinstance(studies, list)
-        (own,) = [one for one in studies if one["study_instance_uid"] == self.image.StudyInstanceUID]
+        (own,) = [entry for entry in studies if entry["study_instance_uid"] == self.image.StudyInstanceUID]
         return own["state"], own["revision"]
 
     def reports(self) -> list[Dataset]:
         study = self._orthanc.study_of(self.image.StudyInstanceUID)
         found = self._orthanc.instances(study, "SR") if study else []
-        return sorted(filter(is_ours, found), key=lambda one: int(one.InstanceNumber))
+        return sorted(filter(is_ours, found), key=lambda entry: int(entry.InstanceNumber))
 
     def _report(self, revision: int) -> Dataset | None:
-        return next((one for one in self.reports() if one.InstanceNumber == revision), None)
+        return next((entry for entry in self.reports() if entry.InstanceNumber == revision), None)
 
 
 @pytest.fixture(scope="module")
@@ -184,12 +184,12 @@ def test_nothing_of_a_machines_or_malformed_counts_and_nothing_is_lost(
         assert b"MSA|AE" in client.send_message(b"no HL7 at all")
         assert b"MSA|AR" in client.send_message(oru("BI-RADS 5", msh="MSH|^~\\&|RIS||||||ADT^A08|M1|P|2.5"))
     told = json.loads(reading_node.command("birads", "list", "--json").stdout)
-    assert {one["why"] for one in told["refused_reports"]} == {
+    assert {entry["why"] for entry in told["refused_reports"]} == {
         "Its BI-RADS category is not said to be a person's: no person observer, one beside a device, or an algorithm.",
         "A structured report without content.",
     }
     assert len(told["refused_messages"]) == 2
-    assert {one["category"] for one in told["assessments"]} <= {"2", "4", "0"}
+    assert {entry["category"] for entry in told["assessments"]} <= {"2", "4", "0"}
     assert exam.revision() == before
     log = reading_node.log.read_text()
     secrets = (image.StudyInstanceUID, str(image.PatientID), str(image.PatientName), "Rita")

@@ -65,13 +65,13 @@ def test_results_are_delivered_when_orthanc_knows_the_node_and_has_promised_to_k
 
     def refused() -> bool:
         found = deliveries(node)
-        return bool(found) and all(one.state is DeliveryState.UNCOMMITTED and one.error for one in found)
+        return bool(found) and all(entry.state is DeliveryState.UNCOMMITTED and entry.error for entry in found)
 
     eventually("Orthanc has everything and promises nothing to a node it does not know", refused, timeout_s=300)
     pacs.knows_modality("mammo-node", "MAMMO_NODE", "127.0.0.1", node.port)
     eventually(
         "everything is committed",
-        lambda: {one.state for one in deliveries(node)} == {DeliveryState.COMMITTED},
+        lambda: {delivery.state for delivery in deliveries(node)} == {DeliveryState.COMMITTED},
         timeout_s=120,
     )
     study = pacs.study_of(mammogram_study.study_instance_uid)

@@ -108,16 +108,16 @@ def stating_sources() -> dict[str, Dataset]:
 def written(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[ResultKind, Path]]:
     folder = tmp_path_factory.mktemp("carried")
     paths = []
-    for number, one in enumerate(encode_results(some_exam(), stating_sources(), EVERYTHING)):
-        path = folder / f"{number}-{one.kind}.dcm"
-        path.write_bytes(one.content)
-        paths.append((one.kind, path))
+    for number, encoded in enumerate(encode_results(some_exam(), stating_sources(), EVERYTHING)):
+        path = folder / f"{number}-{encoded.kind}.dcm"
+        path.write_bytes(encoded.content)
+        paths.append((encoded.kind, path))
     return paths
 
 
 def of_right_cc(written: list[tuple[ResultKind, Path]], kind: ResultKind) -> Dataset:
     """The first object of a kind: of objects for an image that is the right cranio-caudal one's."""
-    return dcmread(next(path for one, path in written if one is kind))
+    return dcmread(next(path for entry, path in written if entry is kind))
 
 
 @pytest.mark.parametrize("kind", IN_PROFILES)
@@ -191,7 +191,7 @@ def test_the_report_refers_to_the_segmentations_that_it_stands_on(written: list[
     segs = {str(dcmread(path).SOPInstanceUID) for kind, path in written if kind is ResultKind.SEG}
     assert segs <= evidence(report)
     (summary,) = named(report, "111017")
-    referred = {str(one.ReferencedSOPSequence[0].ReferencedSOPInstanceUID) for one in summary.ContentSequence}
+    referred = {str(entry.ReferencedSOPSequence[0].ReferencedSOPInstanceUID) for entry in summary.ContentSequence}
     assert referred == segs
 
 
@@ -252,10 +252,10 @@ def test_a_source_that_names_no_method_of_deidentification_makes_no_object_inval
     for source in sources.values():
         source.update(item(**REMOVED, OtherPatientIDsSequence=[item(TypeOfPatientID="TEXT")]))
     wrong = {}
-    for one in encode_results(some_exam(), sources, EVERYTHING):
-        path = tmp_path / f"{one.sop_instance_uid}.dcm"
-        path.write_bytes(one.content)
-        wrong[one.kind] = dciodvfy(path)
+    for encoded in encode_results(some_exam(), sources, EVERYTHING):
+        path = tmp_path / f"{encoded.sop_instance_uid}.dcm"
+        path.write_bytes(encoded.content)
+        wrong[encoded.kind] = dciodvfy(path)
     assert wrong == {kind: [] for kind in IN_PROFILES}
 
 
@@ -304,20 +304,20 @@ def test_a_source_whose_codes_and_texts_do_not_fit_gets_all_its_objects_and_none
         source.LossyImageCompression, source.LossyImageCompressionRatio = "01", 10.5
         source.RescaleSlope, source.RescaleIntercept = 2, 0
     wrong = {}
-    for one in encode_results(some_exam(), sources, EVERYTHING):
-        path = tmp_path / f"{one.sop_instance_uid}.dcm"
-        path.write_bytes(one.content)
-        wrong[one.kind] = dciodvfy(path)
+    for encoded in encode_results(some_exam(), sources, EVERYTHING):
+        path = tmp_path / f"{encoded.sop_instance_uid}.dcm"
+        path.write_bytes(encoded.content)
+        wrong[encoded.kind] = dciodvfy(path)
     assert wrong == {kind: [] for kind in IN_PROFILES}
     taken = demographics(sources[R_CC])
-    assert [one.CodeMeaning for one in taken.ProcedureCodeSequence] == [("ProcedureCodeSequence " + "m" * 80)[:64]]
+    assert [entry.CodeMeaning for entry in taken.ProcedureCodeSequence] == [("ProcedureCodeSequence " + "m" * 80)[:64]]
     assert taken.StudyDescription == "w" * 64
-    assert [one.value for one in view_modifiers(sources[R_CC])] == ["V2"]
+    assert [view_modifier.value for view_modifier in view_modifiers(sources[R_CC])] == ["V2"]
 
 
 def test_nothing_is_invented_where_an_image_says_nothing() -> None:
-    for one in encode_results(some_exam(), some_sources(), EVERYTHING):
-        told = dcmread(BytesIO(one.content))
+    for encoded in encode_results(some_exam(), some_sources(), EVERYTHING):
+        told = dcmread(BytesIO(encoded.content))
         beyond = {*PATIENT, *CLINICAL_TRIAL, *TRIAL_SUBJECT, *STUDY} - set(some_sources()[R_CC].dir())
         assert [keyword for keyword in beyond if keyword in told] == []
         for keyword in ("TimezoneOffsetFromUTC", "RequestAttributesSequence", "ReferencedRequestSequence"):
@@ -330,9 +330,9 @@ def test_an_image_in_a_transfer_syntax_that_loses_is_lossy_whatever_its_header_s
     for uid in (R_CC, R_MLO):
         sources[uid].file_meta = item(TransferSyntaxUID=JPEGBaseline8Bit)
     seg, *_, page = (
-        dcmread(BytesIO(one.content))
-        for one in encode_results(some_exam(), sources, EVERYTHING)
-        if one.kind in (ResultKind.SEG, ResultKind.SC)
+        dcmread(BytesIO(encoded.content))
+        for encoded in encode_results(some_exam(), sources, EVERYTHING)
+        if encoded.kind in (ResultKind.SEG, ResultKind.SC)
     )
     for made in (seg, page):
         assert (made.LossyImageCompression, made.LossyImageCompressionMethod) == ("01", "ISO_10918_1")
@@ -349,7 +349,7 @@ def test_modifiers_are_found_below_the_view_and_beside_it_in_todays_codes(beside
         coded("X1", "99VENDOR", "of their own"),
         coded("", "SCT", "no code"),
     ]
-    assert [(one.scheme_designator, one.value) for one in view_modifiers(source)] == [
+    assert [(view_modifier.scheme_designator, view_modifier.value) for view_modifier in view_modifiers(source)] == [
         ("SCT", "399163009"),
         ("SCT", "399055006"),
         ("99VENDOR", "X1"),
@@ -360,7 +360,7 @@ def decimals(dataset: Dataset) -> list[str]:
     found = []
     for element in dataset:
         if element.VR == "SQ":
-            found += [one for within in element.value for one in decimals(within)]
+            found += [decimal for within in element.value for decimal in decimals(within)]
         elif element.VR == "DS" and element.value is not None:
             values = element.value if element.VM > 1 else [element.value]
             found += [str(value) for value in values]
@@ -381,8 +381,8 @@ def test_no_decimal_string_is_longer_than_sixteen_characters(spacing: float, cen
             source.WindowCenter, source.WindowWidth = f"{centre:.9e}", f"{slope + 1:.9e}"
             source.RescaleSlope, source.RescaleIntercept = f"{slope:.9e}", f"{centre:.9e}"
     exam = with_spacing(some_exam(), (spacing, spacing / 3 + 0.01))
-    for one in encode_results(exam, sources, EVERYTHING):
-        assert [value for value in decimals(dcmread(BytesIO(one.content))) if len(value) > 16] == []
+    for encoded in encode_results(exam, sources, EVERYTHING):
+        assert [value for value in decimals(dcmread(BytesIO(encoded.content))) if len(value) > 16] == []
 
 
 TRIAL = {"ClinicalTrialSponsorName": "S", "ClinicalTrialProtocolID": "P", "ClinicalTrialSubjectID": "1"}
@@ -402,5 +402,5 @@ def test_a_trial_of_which_too_little_is_stated_is_left_out(missing: str) -> None
 
 def test_another_patient_id_without_its_type_is_kept_and_an_age_that_is_none_is_not() -> None:
     told = demographics(item(OtherPatientIDsSequence=[item(PatientID="OLD")], PatientAge="65"))
-    assert [(one.PatientID, one.TypeOfPatientID) for one in told.OtherPatientIDsSequence] == [("OLD", "TEXT")]
+    assert [(entry.PatientID, entry.TypeOfPatientID) for entry in told.OtherPatientIDsSequence] == [("OLD", "TEXT")]
     assert "PatientAge" not in told

@@ -36,7 +36,7 @@ def objects(written: list[ResultObject]) -> Objects:
 
 
 def _read(written: list[ResultObject]) -> Objects:
-    return [(one.kind, dcmread(BytesIO(one.content), stop_before_pixels=True)) for one in written]
+    return [(entry.kind, dcmread(BytesIO(entry.content), stop_before_pixels=True)) for entry in written]
 
 
 def _second_revision(first: Dataset) -> Objects:
@@ -44,7 +44,7 @@ def _second_revision(first: Dataset) -> Objects:
 
 
 def _first(objects: Objects, kind: ResultKind) -> Dataset:
-    return next(dataset for one, dataset in objects if one is kind)
+    return next(dataset for entry, dataset in objects if entry is kind)
 
 
 def _check(objects: Objects, sources: dict[str, Dataset] | None = None, predecessor: Dataset | None = None) -> None:

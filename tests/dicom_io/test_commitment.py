@@ -111,7 +111,7 @@ def test_an_answer_over_the_same_association_is_waited_for_a_moment_and_answered
     ask(pacs.port, heard, linger_s=60)
     assert told.wait(60)
     assert answers == [0x0000]
-    assert [one.committed for one in heard.reports] == [frozenset(SENT)]
+    assert [entry.committed for entry in heard.reports] == [frozenset(SENT)]
 
 
 def test_a_peer_that_does_no_storage_commitment_is_said_to(heard: Heard) -> None:

@@ -17,8 +17,8 @@ def tie(one: str, other: str, certainty: float) -> Tie:
 
 def made(*ties: Tie) -> list[tuple[tuple[str, ...], float]]:
     return [
-        (tuple(f"{finding.sop_instance_uid}{finding.number}" for finding in one.findings), one.certainty)
-        for one in composites(ties)
+        (tuple(f"{finding.sop_instance_uid}{finding.number}" for finding in composite.findings), composite.certainty)
+        for composite in composites(ties)
     ]
 
 
@@ -50,13 +50,13 @@ FINDINGS = st.sampled_from([f"{view}{number}" for view in ("cc", "mlo", "ml", "x
 @settings(max_examples=100)
 @given(
     st.lists(st.builds(tie, FINDINGS, FINDINGS, st.floats(0, 1)), max_size=10).map(
-        lambda ties: [one for one in ties if one.findings[0].sop_instance_uid != one.findings[1].sop_instance_uid]
+        lambda ties: [tie for tie in ties if tie.findings[0].sop_instance_uid != tie.findings[1].sop_instance_uid]
     )
 )
 def test_however_findings_are_tied_each_stands_in_one_lesion_and_a_lesion_once_in_an_image(ties: list[Tie]) -> None:
-    written = [finding for one in composites(ties) for finding in one.findings]
+    written = [finding for composite in composites(ties) for finding in composite.findings]
     assert len(set(written)) == len(written)
-    for one in composites(ties):
-        images = [finding.sop_instance_uid for finding in one.findings]
+    for composite in composites(ties):
+        images = [finding.sop_instance_uid for finding in composite.findings]
         assert len(set(images)) == len(images) >= 2
-        assert one.certainty > LEAST_CERTAINTY
+        assert composite.certainty > LEAST_CERTAINTY

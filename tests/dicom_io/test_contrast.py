@@ -35,7 +35,7 @@ def shown(header: Dataset, picture: Picture) -> tuple[NDArray[np.float32], list[
     modality = modality_of(header, contrast(picture))
     voi = voi_of(header, modality, contrast(picture))
     pixels = voi.of(modality.of(picture))
-    return 1 - pixels if is_inverse(header) else pixels, [one for one in (modality.remark, voi.remark) if one]
+    return 1 - pixels if is_inverse(header) else pixels, [entry for entry in (modality.remark, voi.remark) if entry]
 
 
 def has_contrast(pixels: NDArray[np.float32], picture: Picture) -> bool:

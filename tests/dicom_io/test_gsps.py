@@ -130,7 +130,7 @@ def test_labels_cover_no_lesion_and_no_other_label_and_stay_inside_the_image(ima
     rows, columns = image.reading.shape
     boxes = [_box(text) for text in _texts(_encoded(image))]
     assert all(0 <= left < right <= columns and 0 <= top < bottom <= rows for left, top, right, bottom in boxes)
-    assert not any(_overlap(one, other) for one, other in combinations(boxes, 2))
+    assert not any(_overlap(box, other) for box, other in combinations(boxes, 2))
     lesions = [finding.mask.box for finding in image.reading.findings]
     edges = [(box.left, box.top, box.right, box.bottom) for box in lesions]
     assert not any(_overlap(box, edge) for box in boxes[:-1] for edge in edges)
@@ -269,7 +269,9 @@ def test_an_image_in_colour_has_no_grayscale_presentation_state(stated: str):
     source, image = header(UID, (300, 207)), _two_lesions()
     source.PhotometricInterpretation, source.SamplesPerPixel = stated, 1 if stated == "PALETTE COLOR" else 3
     exam = put_together([image], [], {})
-    kinds = {one.kind for one in encode_results(exam, {UID: source}, replace(ENCODING, profile=PROFILES["all"]))}
+    kinds = {
+        encoded.kind for encoded in encode_results(exam, {UID: source}, replace(ENCODING, profile=PROFILES["all"]))
+    }
     assert kinds == {*IN_PROFILES} - {ResultKind.GSPS}
 
 

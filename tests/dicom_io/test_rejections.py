@@ -29,7 +29,7 @@ SIDES = {R_CC: Laterality.RIGHT, R_MLO: Laterality.RIGHT, L_CC: Laterality.LEFT}
 def objects(revision: int = 1) -> list[tuple[ResultKind, Dataset]]:
     encoding = replace(SECOND, revision=revision)
     results = encode_results(some_exam(), some_sources(), encoding)
-    return [(one.kind, dcmread(BytesIO(one.content), stop_before_pixels=True)) for one in results]
+    return [(result.kind, dcmread(BytesIO(result.content), stop_before_pixels=True)) for result in results]
 
 
 REPLACED = objects()
@@ -59,7 +59,7 @@ def test_what_is_replaced_is_rejected_for_quality_reasons_with_the_modifier_that
     assert title(document) == "113001"
     assert modifiers(document) == ["111220"]
     assert document.ContentTemplateSequence[0].TemplateIdentifier == "2010"
-    uids = {str(one.SOPInstanceUID) for one in rejected}
+    uids = {str(entry.SOPInstanceUID) for entry in rejected}
     assert evidence(document) == uids
     named = {str(item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID) for item in walk(document)
              if "ReferencedSOPSequence" in item}  # fmt: skip
@@ -101,7 +101,7 @@ def test_only_our_own_objects_of_the_study_are_taken_back(rejected: str):
 
 @pytest.mark.parametrize("kind", [ResultKind.SEG, ResultKind.GSPS, ResultKind.SR, ResultKind.CAD_SR])
 def test_objects_tell_in_which_breast_they_place_an_image(kind: ResultKind):
-    stated = sides_stated(next(dataset for one, dataset in REPLACED if one is kind))
+    stated = sides_stated(next(dataset for entry, dataset in REPLACED if entry is kind))
     assert stated
     assert stated.items() <= SIDES.items()
 
@@ -146,9 +146,11 @@ def test_the_validators_find_no_errors(reason: Reason, tmp_path: Path):
 
 
 def test_an_object_that_was_rejected_comes_back_under_another_uid():
-    first = {one.sop_instance_uid for one in encode_results(some_exam(), some_sources(), SECOND)}
-    again = {one.sop_instance_uid for one in encode_results(some_exam(), some_sources(), SECOND, rejected=first)}
+    first = {encoded.sop_instance_uid for encoded in encode_results(some_exam(), some_sources(), SECOND)}
+    again = {
+        encoded.sop_instance_uid for encoded in encode_results(some_exam(), some_sources(), SECOND, rejected=first)
+    }
     third = encode_results(some_exam(), some_sources(), SECOND, rejected=first | again)
     report = str(objects(2)[-1][1].SOPInstanceUID)  # written anew in every revision anyway
     assert first & again == {report}
-    assert {one.sop_instance_uid for one in third} & (first | again) == {report}
+    assert {entry.sop_instance_uid for entry in third} & (first | again) == {report}

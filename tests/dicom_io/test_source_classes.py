@@ -27,8 +27,8 @@ def test_an_image_of_any_class_gets_every_object(of: str, frames: int | None) ->
         if frames:
             sources[uid].NumberOfFrames = frames
     written = encode_results(some_exam(), sources, replace(ENCODING, profile=PROFILES["all"]))
-    assert {one.kind for one in written} == set(IN_PROFILES)
-    for one in written:
-        items = within(dcmread(BytesIO(one.content)))
+    assert {entry.kind for entry in written} == set(IN_PROFILES)
+    for entry in written:
+        items = within(dcmread(BytesIO(entry.content)))
         classes = {str(item.ReferencedSOPClassUID) for item in items if item.get("ReferencedSOPInstanceUID") in IMAGES}
-        assert classes == {STORAGE + of}, one.kind
+        assert classes == {STORAGE + of}, entry.kind

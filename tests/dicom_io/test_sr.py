@@ -151,8 +151,8 @@ def test_pixels_that_are_not_square_are_warned_of_where_outlines_are_drawn():
     images[0] = replace(images[0], reading=replace(images[0].reading, spacing_mm=(0.07, 0.08)))
     images[1] = replace(images[1], reading=replace(images[1].reading, spacing_mm=(0.07, 0.07)))
     images[2] = replace(images[2], reading=replace(images[2].reading, spacing_mm=(0.07, 0.08)))
-    told = [one for one in statements(some_exam(images), BUNDLE) if "not square" in one.sentence]
-    assert [one.sop_instance_uid for one in told] == [R_CC]
+    told = [statement for statement in statements(some_exam(images), BUNDLE) if "not square" in statement.sentence]
+    assert [each.sop_instance_uid for each in told] == [R_CC]
 
 
 def test_the_warnings_of_a_reading_stand_in_the_report():
@@ -236,7 +236,7 @@ def test_an_exam_with_an_image_of_unknown_side_names_no_breast_but_those_of_its_
     images = [read_image(R_CC, SHAPE), read_image(R_MLO, SHAPE, laterality=None, view=None, malignancy=0.9)]
     exam = replace(some_exam(images))
     objects = encode_results(exam, some_sources(), replace(ENCODING, profile=PROFILES["all"]))
-    written = {one.kind: dcmread(BytesIO(one.content)) for one in objects}
+    written = {each.kind: dcmread(BytesIO(each.content)) for each in objects}
     groups = groups_of(written[ResultKind.SR])
     assert named(groups["exam"], "272741003") == [], "its score is that of the image whose side nobody knows"
     assert value(groups["right breast"], "272741003") == "24028007"
@@ -248,7 +248,7 @@ def test_objects_name_the_models_that_read_what_they_are_about():
     images = some_images()
     images[1] = replace(images[1], reading=replace(images[1].reading, bundle=newer))
     objects = encode_results(some_exam(images), some_sources(), replace(ENCODING, profile=PROFILES["all"]))
-    told = [(one.kind, list(dcmread(BytesIO(one.content)).SoftwareVersions)[1:]) for one in objects]
+    told = [(each.kind, list(dcmread(BytesIO(each.content)).SoftwareVersions)[1:]) for each in objects]
     old, both = [str(BUNDLE)], [str(BUNDLE), str(newer)]
     assert [models for kind, models in told if kind is ResultKind.SEG] == [old, [str(newer)]]
     assert [models for kind, models in told if kind is ResultKind.GSPS] == [old, [str(newer)]]
@@ -259,16 +259,16 @@ def test_objects_name_the_models_that_read_what_they_are_about():
 def test_an_image_keeps_its_segmentation_when_others_are_read_by_newer_models():
     images = some_images()
     later = [replace(images[2], reading=replace(images[2].reading, bundle=BundleId("newer", "2.0"))), *images[:2]]
-    first, second = (encode_results(some_exam(one), some_sources(), ENCODING)[:2] for one in (images, later))
-    assert [one.sop_instance_uid for one in first] == [one.sop_instance_uid for one in second]
+    first, second = (encode_results(some_exam(each), some_sources(), ENCODING)[:2] for each in (images, later))
+    assert [each.sop_instance_uid for each in first] == [each.sop_instance_uid for each in second]
 
 
 def test_two_images_of_a_view_are_told_apart_by_their_series():
     images = [read_image(uid, SHAPE, lesion(1, 1, blob(9, 9))) for uid in (R_CC, R_MLO)]
     objects = encode_results(some_exam(images), some_sources(), replace(ENCODING, profile=PROFILES["all"]))
-    called = [dcmread(BytesIO(one.content)).SeriesDescription for one in objects[:4]]
-    assert [one.split(",")[0].split(" findings")[0].split(" outlines")[0] for one in called] == ["R CC"] * 4
-    assert ["image 2" in one for one in called] == [False, False, True, True]
+    called = [dcmread(BytesIO(each.content)).SeriesDescription for each in objects[:4]]
+    assert [each.split(",")[0].split(" findings")[0].split(" outlines")[0] for each in called] == ["R CC"] * 4
+    assert ["image 2" in each for each in called] == [False, False, True, True]
     assert "research use only" in called[3]
 
 

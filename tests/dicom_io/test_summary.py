@@ -260,10 +260,10 @@ def test_words_never_overlap_and_never_leave_the_page(
 ):
     texts = [text for text in written(*make()) if not text.words.isdigit()]
     assert all(text.box[0] >= 0 and text.box[2] <= COLUMNS and text.box[3] <= ROWS for text in texts)
-    for one, other in combinations(texts, 2):
-        across = min(one.box[2], other.box[2]) - max(one.box[0], other.box[0])
-        down = min(one.box[3], other.box[3]) - max(one.box[1], other.box[1])
-        assert across <= 0 or down <= 0, f"{one} over {other}"
+    for text, other in combinations(texts, 2):
+        across = min(text.box[2], other.box[2]) - max(text.box[0], other.box[0])
+        down = min(text.box[3], other.box[3]) - max(text.box[1], other.box[1])
+        assert across <= 0 or down <= 0, f"{text} over {other}"
 
 
 @settings(max_examples=60)

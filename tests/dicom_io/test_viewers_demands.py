@@ -176,7 +176,9 @@ def _groups(report: Dataset) -> Iterator[Dataset]:
     """The measurement groups (125007), in their order."""
     for item in report.ContentSequence:
         if item.ConceptNameCodeSequence and item.ConceptNameCodeSequence[0].CodeValue == "126010":
-            yield from (one for one in item.ContentSequence if one.ConceptNameCodeSequence[0].CodeValue == "125007")
+            yield from (
+                entry for entry in item.ContentSequence if entry.ConceptNameCodeSequence[0].CodeValue == "125007"
+            )
 
 
 def _tracking_uid(group: Dataset) -> str:

@@ -117,7 +117,7 @@ def _messages(drawn: some.DrawFn) -> bytes:
             elements, data = _store(data)
     if drawn(some.integers(0, 2)) == 0:
         number, value = drawn(some.sampled_from(_ELEMENTS)), drawn(_short)
-        kept = [one for one in elements if one[0] != number]
+        kept = [element for element in elements if element[0] != number]
         elements = sorted([*kept, (number, value)]) if drawn(some.booleans()) else kept
     command = wire.command(*elements)
     for change in drawn(some.lists(changes(len(command)), max_size=1)) if drawn(some.integers(0, 3)) == 0 else ():

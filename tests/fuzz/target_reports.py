@@ -31,7 +31,9 @@ def seeds() -> tuple[tuple[str, bytes], ...]:
         report(finding(Category.FOUR_A, LEFT), finding(Category.TWO, RIGHT), VerificationFlag="VERIFIED"),
     )
     return tuple(
-        (syntax, written(one, syntax)) for one in reports for syntax in (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
+        (syntax, written(entry, syntax))
+        for entry in reports
+        for syntax in (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
     )
 
 

@@ -149,7 +149,7 @@ def _send_images(node: RunningNode, image: Dataset) -> None:
     identity.user_identity_type, identity.primary_field, identity.secondary_field = 2, NAME.encode(), NAME.encode()
     association = requestor.associate("127.0.0.1", node.port, ae_title="MAMMO_NODE", ext_neg=[identity])
     assert association.is_established
-    statuses = [association.send_c_store(one).get("Status") for one in (named(image, 1), *spoilt(image))]
+    statuses = [association.send_c_store(entry).get("Status") for entry in (named(image, 1), *spoilt(image))]
     association.release()
     assert statuses[0] == 0
 

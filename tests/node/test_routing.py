@@ -109,7 +109,7 @@ def test_later_revisions_go_where_the_first_went_however_old_the_study_has_becom
     assert road.study().revision == 2
     reports = {delivery.destination for delivery in road.deliveries()}
     assert reports == {"first", "second"}, "no route fits a study that came young: all destinations get it"
-    assert len([one for one in road.deliveries() if one.destination == "first"]) == len(road.results())
+    assert len([entry for entry in road.deliveries() if entry.destination == "first"]) == len(road.results())
 
 
 @pytest.fixture

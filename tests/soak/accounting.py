@@ -63,10 +63,10 @@ def account(node: RunningNode, orthanc: Orthanc, accepted: dict[str, str]) -> li
         accepted: SOP Instance UID → digest of the data set, of every image that was answered 0x0000.
     """
     with node.database() as session:
-        instances = {one.sop_instance_uid: one for one in session.scalars(select(Instance))}
-        images = {uid: one for uid, one in instances.items() if uid in accepted}
-        archived = {uid: dataset_digest(node.data_dir / one.path) for uid, one in images.items()}
-        read = [uid for uid, one in images.items() if one.reading is not None and one.unread_reason is None]
+        instances = {entry.sop_instance_uid: entry for entry in session.scalars(select(Instance))}
+        images = {uid: instance for uid, instance in instances.items() if uid in accepted}
+        archived = {uid: dataset_digest(node.data_dir / image.path) for uid, image in images.items()}
+        read = [uid for uid, image in images.items() if image.reading is not None and image.unread_reason is None]
         studies = session.scalars(select(Study)).all()
         results = session.scalars(select(Result)).all()
         reports = Counter(

@@ -39,15 +39,15 @@ def archive(data_dir: Path, studies: Sequence[One]) -> Sessions:
     """The archive, as `mammo-node` finds it; the n-th study has the UID 1.2.n, accession number An and patient Pn."""
     sessions = sessions_of(open_database(f"sqlite:///{data_dir / 'queue.sqlite'}"))
     with sessions.begin() as session:
-        for number, one in enumerate(studies, start=1):
+        for number, entry in enumerate(studies, start=1):
             study = Study(
                 study_instance_uid=f"1.2.{number}", source="PACS", first_received_at=0, last_received_at=0, opened_at=0
             )
-            study.state = one.state
-            for place, (side, score) in enumerate(one.scores.items(), start=1):
-                study.instances.append(_instance(data_dir, number, place, side, score, one))
+            study.state = entry.state
+            for place, (side, score) in enumerate(entry.scores.items(), start=1):
+                study.instances.append(_instance(data_dir, number, place, side, score, entry))
             session.add(study)
-            for breast, category in one.categories.items():
+            for breast, category in entry.categories.items():
                 session.add(
                     ReceivedAssessment(
                         study=study, laterality=breast, category=category, source="CSV", document="", received_at=number

@@ -95,7 +95,7 @@ def _sized(image: PhantomImage, shape: tuple[int, int]) -> PhantomImage:
         image,
         pixels=cut(image.pixels, cv2.INTER_LINEAR),
         spacing_mm=round(image.spacing_mm / scale, 6),
-        lesions=tuple(lesion(one) for one in image.lesions),
+        lesions=tuple(lesion(entry) for entry in image.lesions),
     )
 
 

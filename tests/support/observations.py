@@ -99,7 +99,7 @@ def many(patients: int = 24, seed: int = 3) -> list[Observation]:
                     density="ABCD"[number % 4],
                     pathology=Pathology.MALIGNANT if ill else Pathology.BENIGN,
                     birads=None if lesions else "2",
-                    proposals=tuple(sorted(proposals, key=lambda one: -one.confidence)),
+                    proposals=tuple(sorted(proposals, key=lambda entry: -entry.confidence)),
                     by_threshold=by_threshold,
                     score=float(draw.beta(4, 2) if ill else draw.beta(2, 4)),
                 )

@@ -67,8 +67,8 @@ class Orthanc:
         """The study's instances of a modality (SEG, SR, MG), as data sets."""
         series = self.get(f"/studies/{study}/series")
         assert isinstance(series, list)
-        wanted = [one for one in series if one["MainDicomTags"]["Modality"] == modality]
-        ids = sorted(instance for one in wanted for instance in one["Instances"])
+        wanted = [entry for entry in series if entry["MainDicomTags"]["Modality"] == modality]
+        ids = sorted(instance for entry in wanted for instance in entry["Instances"])
         return [dcmread(BytesIO(self._call("GET", f"/instances/{instance}/file"))) for instance in ids]
 
     def forget(self, study: str) -> None:

@@ -33,7 +33,7 @@ def pdv(context_id: int, control: int, data: bytes) -> bytes:
 
 
 def context(context_id: int, abstract: str = MAMMOGRAPHY, *syntaxes: str) -> bytes:
-    inside = item(0x30, abstract.encode()) + b"".join(item(0x40, one.encode()) for one in syntaxes or (EXPLICIT,))
+    inside = item(0x30, abstract.encode()) + b"".join(item(0x40, entry.encode()) for entry in syntaxes or (EXPLICIT,))
     return item(0x20, struct.pack(">Bxxx", context_id) + inside)
 
 

@@ -56,7 +56,7 @@ def lesion_groups(
     segment.
     """
     lesions = [(image, number) for image in exam.images for number in range(1, len(image.reading.findings) + 1)]
-    for image, number in sorted(lesions, key=lambda one: -one[0].reading.findings[one[1] - 1].malignancy):
+    for image, number in sorted(lesions, key=lambda entry: -entry[0].reading.findings[entry[1] - 1].malignancy):
         group = _lesion_group(image, number, sources[image.sop_instance_uid])
         doubt = image.reading.findings[number - 1].doubt
         said = (*([doubt] if doubt else []), *location_of(exam, image, number), *ties_of(exam, image, number))

@@ -114,8 +114,8 @@ class Ohif:
         """All that is segmented on an image, by Segment Label."""
         found = self._page.evaluate("instance => looking.segments(instance)", image)
         return {
-            label: ShownSegment(_mask(one["runs"], (one["rows"], one["columns"])), tuple(one["colour"]))
-            for label, one in found.items()
+            label: ShownSegment(_mask(entry["runs"], (entry["rows"], entry["columns"])), tuple(entry["colour"]))
+            for label, entry in found.items()
         }
 
     def colours(self, viewport: str, box: Box, within: float) -> bool:
@@ -154,7 +154,7 @@ class Ohif:
     def outlines(self) -> dict[str, ShownOutline]:
         """All outlines of the report, by Tracking UID."""
         found = self._page.evaluate("looking.outlines()")
-        return {uid: ShownOutline(one["instance"], tuple(one["box"])) for uid, one in found.items()}
+        return {uid: ShownOutline(entry["instance"], tuple(entry["box"])) for uid, entry in found.items()}
 
     def screenshot(self, path: Path) -> None:
         self._page.screenshot(path=path)

@@ -53,9 +53,9 @@ class Delivered:
     def series(self, modality: str, about: str) -> str:
         """The description of a result's series, of the one that names `about`."""
         (found,) = [
-            str(one.SeriesDescription)
-            for one in self.results
-            if one.Modality == modality and about in str(one.SeriesDescription)
+            str(result.SeriesDescription)
+            for result in self.results
+            if result.Modality == modality and about in str(result.SeriesDescription)
         ]
         return found
 

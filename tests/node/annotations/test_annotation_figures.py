@@ -196,4 +196,4 @@ def test_looking_changes_nothing(reported: Road, images: list[Dataset], config: 
     for command in (["list"], ["list", "--due"], ["stats"]):
         _told(config, *command)
     assert before == [(path, path.read_bytes()) for path in sorted(reported.data_dir.glob("archive/**/*.dcm"))]
-    assert np.all([one.kept[0].dice == 1 for one in comparisons_of(reported)])
+    assert np.all([comparison.kept[0].dice == 1 for comparison in comparisons_of(reported)])

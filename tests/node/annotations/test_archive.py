@@ -134,7 +134,7 @@ def test_an_image_none_of_whose_lesions_has_a_kind_is_left_out_and_not_used(
     reported.receive(seg)
     cases = _exported(reported, tmp_path / "out") if exported else archive_cases(_settings(reported), CaseReader())
     assert cases.cases == ()
-    assert [one.reason for one in cases.left_out] == [NO_KIND]
+    assert [entry.reason for entry in cases.left_out] == [NO_KIND]
 
 
 def test_a_correction_of_another_size_is_left_out_and_said(reported: Road, images: list[Dataset]):
@@ -166,15 +166,15 @@ def test_an_export_reads_as_the_archive_itself(corrected: Road, tmp_path: Path):
     there = archive_cases(_settings(corrected), CaseReader()).cases
     exported = _exported(corrected, tmp_path / "out").cases
     assert [case.name for case in exported] == [case.name for case in there]
-    for one, other in zip(exported, there, strict=True):
-        assert (one.patients, one.exam, one.laterality, one.view) == (
+    for entry, other in zip(exported, there, strict=True):
+        assert (entry.patients, entry.exam, entry.laterality, entry.view) == (
             other.patients,
             other.exam,
             other.laterality,
             other.view,
         )
-        assert np.array_equal(one.read().pixels, other.read().pixels)
-        drawn = zip(_drawn(one), _drawn(other), strict=True)
+        assert np.array_equal(entry.read().pixels, other.read().pixels)
+        drawn = zip(_drawn(entry), _drawn(other), strict=True)
         assert all(ours[0] == theirs[0] and np.array_equal(ours[1], theirs[1]) for ours, theirs in drawn)
     assert len(open_data([f"archive:{tmp_path / 'out'}"], CaseReader()).cases) == 2
 

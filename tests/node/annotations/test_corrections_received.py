@@ -191,14 +191,14 @@ def test_one_segmentation_may_be_about_several_images(reported: Road, images: li
     frame = seg.PerFrameFunctionalGroupsSequence[1]
     frame.DerivationImageSequence[0].SourceImageSequence[0].ReferencedSOPInstanceUID = other.SOPInstanceUID
     reported.receive(seg)
-    assert [[pair.dice for pair in one.kept] for one in comparisons_of(reported)] == [[1.0], [1.0]]
+    assert [[pair.dice for pair in entry.kept] for entry in comparisons_of(reported)] == [[1.0], [1.0]]
 
 
 def test_a_segmentation_may_come_before_its_images(road: Road, images: list[Dataset], mammogram_study):
     whole = np.zeros((images[0].Rows, images[0].Columns), dtype=bool)
     whole[100:200, 100:200] = True
     road.receive(segmentation({"mass": whole}, images[0]))
-    assert [one.why for one in annotations_of(road).not_counted] == [NO_IMAGE_HERE]
+    assert [entry.why for entry in annotations_of(road).not_counted] == [NO_IMAGE_HERE]
     road.clock.seconds += 3600
     road.all_of_it(*mammogram_study.files)
     (image,) = annotations_of(road).images
@@ -228,7 +228,7 @@ def test_what_is_about_no_image_of_ours_is_kept_and_said(reported: Road, images:
     assert reported.receive(stranger)[0].status == Status.SUCCESS
     found = annotations_of(reported)
     assert found.images == ()
-    assert [one.why for one in found.not_counted] == [NO_IMAGE_HERE]
+    assert [entry.why for entry in found.not_counted] == [NO_IMAGE_HERE]
     assert reported.study().state is StudyState.REPORTED
 
 
@@ -239,15 +239,15 @@ def test_frames_that_may_belong_to_either_image_do_not_count(reported: Road, ima
     other.ReferencedSOPClassUID, other.ReferencedSOPInstanceUID = images[1].SOPClassUID, images[1].SOPInstanceUID
     seg.ReferencedSeriesSequence[0].ReferencedInstanceSequence.append(other)
     reported.receive(seg)
-    assert [one.why for one in annotations_of(reported).not_counted] == [NO_IMAGE_NAMED]
+    assert [entry.why for entry in annotations_of(reported).not_counted] == [NO_IMAGE_NAMED]
 
 
 def test_another_patients_segmentation_in_the_study_puts_it_into_quarantine(reported: Road, images: list[Dataset]):
     reported.receive(segmentation({"mass": _smaller(reported, images[0])}, images[0], PatientID="SOMEBODY"))
     assert reported.study().state is StudyState.QUARANTINED
-    assert [one.why for one in annotations_of(reported).not_counted] == [OTHER_PATIENT]
+    assert [entry.why for entry in annotations_of(reported).not_counted] == [OTHER_PATIENT]
     reported.receive(segmentation({"mass": _smaller(reported, images[1])}, images[1]))
-    assert [one.why for one in annotations_of(reported).not_counted] == [OTHER_PATIENT, IN_QUARANTINE]
+    assert [entry.why for entry in annotations_of(reported).not_counted] == [OTHER_PATIENT, IN_QUARANTINE]
 
 
 def test_another_patients_segmentation_from_another_study_does_not_count(reported: Road, images: list[Dataset]):
@@ -256,14 +256,14 @@ def test_another_patients_segmentation_from_another_study_does_not_count(reporte
             {"mass": _smaller(reported, images[0])}, images[0], PatientID="SOMEBODY", StudyInstanceUID=generate_uid()
         )
     )
-    assert [one.why for one in annotations_of(reported).not_counted] == [OTHER_PATIENT]
+    assert [entry.why for entry in annotations_of(reported).not_counted] == [OTHER_PATIENT]
 
 
 def test_another_machines_segmentation_is_no_experts(reported: Road, images: list[Dataset]):
     automatic = SegmentAlgorithmTypeValues.AUTOMATIC
     mask = _smaller(reported, images[0])
     reported.receive(segmentation({"mass": mask}, images[0], algorithm=automatic, algorithm_name="Other CAD"))
-    assert [one.why for one in annotations_of(reported).not_counted] == [BY_A_MACHINE]
+    assert [entry.why for entry in annotations_of(reported).not_counted] == [BY_A_MACHINE]
     # Viewers may keep how a segment began: ours stays "automatic" after somebody edited it.
     mask = _smaller(reported, images[1])
     reported.receive(segmentation({"mass": mask}, images[1], algorithm=automatic, algorithm_name="test"))
@@ -280,7 +280,7 @@ def test_our_own_segmentation_under_another_uid_and_makers_name_is_no_truth(repo
     reported.receive(*copies)
     found = annotations_of(reported)
     assert found.images == ()
-    assert {one.why for one in found.not_counted} == {UNCHANGED_COPY}
+    assert {entry.why for entry in found.not_counted} == {UNCHANGED_COPY}
 
 
 def test_ours_that_somebody_saved_again_is_confirmed(reported: Road, images: list[Dataset]):
@@ -301,7 +301,7 @@ def test_another_machine_that_found_nothing_is_no_expert_who_saw_no_lesion(repor
     reported.receive(seg)
     found = annotations_of(reported)
     assert found.images == ()
-    assert [one.why for one in found.not_counted] == [EMPTY_BY_NOBODY]
+    assert [entry.why for entry in found.not_counted] == [EMPTY_BY_NOBODY]
 
 
 def test_an_empty_one_counts_where_a_person_or_our_result_stands_behind_it(reported: Road, images: list[Dataset]):
@@ -314,7 +314,7 @@ def test_an_empty_one_counts_where_a_person_or_our_result_stands_behind_it(repor
     segs[2].ContentCreatorName = "Expert^Anna"
     nothing = np.zeros((images[3].Rows, images[3].Columns), dtype=bool)
     reported.receive(*segs, segmentation({"mass": nothing}, images[3], ContentCreatorName=""))  # MANUAL: a person's
-    assert [len(one.removed) for one in comparisons_of(reported)] == [1, 1, 1, 1]
+    assert [len(entry.removed) for entry in comparisons_of(reported)] == [1, 1, 1, 1]
 
 
 def test_a_newest_segmentation_that_cannot_be_read_leaves_the_one_before_it_counting(

@@ -39,7 +39,7 @@ def corrected_archive(phantom_set: WrittenPhantoms, tmp_path: Path) -> Path:
     """A node that has read phantoms whose lesions an expert then drew: its settings file."""
     torch.set_num_threads(1)
     road = Road(tmp_path / "data")
-    for truth in [one for one in phantom_set.truths if any(image.lesions for image in one.images)][:5]:
+    for truth in [entry for entry in phantom_set.truths if any(image.lesions for image in entry.images)][:5]:
         files = {image.file: phantom_set.folder / image.file for image in truth.images}
         road.all_of_it(*files.values())
         for image in truth.images:

@@ -76,7 +76,7 @@ def test_what_was_to_go_to_a_destination_that_is_none_any_more_is_named_and_move
         assert move(session, "old", "new", road.clock()) == each - 1
         assert move(session, "older", "pacs", road.clock()) == each, "which it is to get anyway"
         assert orphaned(session, ["pacs", "new"]) == {}
-    fared = {(one.destination, one.state) for one in road.deliveries()}
+    fared = {(delivery.destination, delivery.state) for delivery in road.deliveries()}
     waiting = DeliveryState.WAITING
     assert fared == {("old", DeliveryState.SENT), ("new", waiting), ("pacs", waiting)}
     assert len(road.deliveries()) == 2 * each

@@ -39,10 +39,10 @@ def test_so_is_one_letter_too_many_missing_changed_or_misplaced(form: str) -> No
         rest = form[at + 1 :]
         wrong = {form[:at] + rest, form[:at] + rest[:1] + form[at] + rest[1:]}
         wrong |= {form[:at] + letter + behind for letter in LETTERS for behind in (rest, form[at:])}
-        for one in wrong:
-            if one.upper().replace(" ", "-") in ("BTRADS", "BT-RADS"):  # of brain tumours
+        for entry in wrong:
+            if entry.upper().replace(" ", "-") in ("BTRADS", "BT-RADS"):  # of brain tumours
                 continue
-            assert names(f"{one} 4 left"), one
+            assert names(f"{entry} 4 left"), entry
 
 
 @pytest.mark.parametrize(("letter", "others"), LIKE_THE_LETTERS.items())

@@ -28,7 +28,7 @@ from node.store.tables import Instance, ReceivedAssessment
 pytestmark = pytest.mark.slow
 
 Command = Callable[..., Ran]
-ONE, TWO, FOUR, SIX = (Category(one) for one in "1246")
+ONE, TWO, FOUR, SIX = (Category(entry) for entry in "1246")
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def breasts_of_forty() -> list[tuple[float, Category, bool]]:
 
 
 def suspicious(categories: Sequence[Category]) -> list[bool]:
-    return [one in ("0", "4", "4A", "4B", "4C", "5") for one in categories]
+    return [category in ("0", "4", "4A", "4B", "4C", "5") for category in categories]
 
 
 def test_the_figures_of_an_archive_are_scikit_learns(on_forty_studies: tuple[Ran, Path]) -> None:

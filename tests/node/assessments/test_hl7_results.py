@@ -155,7 +155,10 @@ def test_orders_of_one_message_are_told_apart(intake: Hl7Intake, road: Road) -> 
     first = oru("BI-RADS 2", study="", accession="A1", zds="ORC|RE").decode()
     second = "OBR|2|P2|A2|MAMMO|||||||||||||||||||||F|||||||7^Rita\rOBX|1|TX|x||BI-RADS 4||||||F\r"
     assert answered(intake, (first + second).encode())[0] == "AA"
-    assert [(one.accession_number, one.category) for one in assessments(road)] == [("A1", "2"), ("A2", "4")]
+    assert [(assessment.accession_number, assessment.category) for assessment in assessments(road)] == [
+        ("A1", "2"),
+        ("A2", "4"),
+    ]
 
 
 def test_letters_are_read_in_the_senders_character_set(intake: Hl7Intake, road: Road) -> None:

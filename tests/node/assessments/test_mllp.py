@@ -67,23 +67,23 @@ def answers(connection: socket.socket, count: int) -> list[bytes]:
 def test_several_messages_of_one_connection_are_answered_in_turn(port: int, road: Road) -> None:
     with MLLPClient("127.0.0.1", port) as client:
         told = [client.send_message(oru(f"BI-RADS {category}", control_id=f"M{category}")) for category in "124"]
-    assert [b"MSA|AA|M" + number in one for number, one in zip((b"1", b"2", b"4"), told, strict=True)] == [True] * 3
+    assert [b"MSA|AA|M" + number in entry for number, entry in zip((b"1", b"2", b"4"), told, strict=True)] == [True] * 3
     assert said(assessments(road)) == [(None, "1"), (None, "2"), (None, "4")]
 
 
 def test_messages_may_come_together_and_in_pieces(port: int, road: Road) -> None:
-    frames = b"".join(b"\x0b" + oru(f"BI-RADS {one}", control_id=one) + b"\x1c\r\n" for one in "12")
+    frames = b"".join(b"\x0b" + oru(f"BI-RADS {entry}", control_id=entry) + b"\x1c\r\n" for entry in "12")
     with connected(port) as connection:
         for at in range(0, len(frames), 50):
             connection.sendall(frames[at : at + 50])
-        assert [b"MSA|AA" in one for one in answers(connection, 2)] == [True, True]
+        assert [b"MSA|AA" in answer for answer in answers(connection, 2)] == [True, True]
     assert said(assessments(road)) == [(None, "1"), (None, "2")]
 
 
 def test_bytes_that_are_no_message_are_answered_and_the_next_one_is_read(port: int, road: Road) -> None:
     with connected(port) as connection:
         connection.sendall(b"GET / HTTP/1.1\x1c\r\x0b\x00\xff\x1c\r\x0b" + oru("BI-RADS 2") + b"\x1c\r")
-        codes = [one.partition(b"MSA|")[2][:2] for one in answers(connection, 3)]
+        codes = [answer.partition(b"MSA|")[2][:2] for answer in answers(connection, 3)]
     assert codes == [b"AE", b"AE", b"AA"]
     assert said(assessments(road)) == [(None, "2")]
 
@@ -102,7 +102,7 @@ def test_a_sender_that_reads_only_once_it_has_sent_its_whole_message_is_told_tha
         for _ in range(40):
             connection.sendall(b"\x0bMSH|^~\\&|" + b"x" * 1000 * KB)
         connection.sendall(b"\x1c\r")
-        assert [b"MSA|AE" in one and b"too large" in one for one in answers(connection, 1)] == [True]
+        assert [b"MSA|AE" in answer and b"too large" in answer for answer in answers(connection, 1)] == [True]
         assert connection.recv(1) == b"", "its connection ends"
 
 

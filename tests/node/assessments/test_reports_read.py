@@ -36,7 +36,9 @@ from models.types.birads import Category, most_severe
 
 def read(sr: Dataset) -> str:
     """ "L 4A, R 2": what is read out of a report."""
-    return ", ".join(f"{one.laterality or ''} {one.category}" for one in read_assessments(sr))
+    return ", ".join(
+        f"{read_assessment.laterality or ''} {read_assessment.category}" for read_assessment in read_assessments(sr)
+    )
 
 
 def test_findings_give_each_breast_its_most_severe_category() -> None:

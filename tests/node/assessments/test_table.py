@@ -84,7 +84,7 @@ def test_rows_that_contradict_each_other_are_named_and_none_of_them_is_taken(tab
     assert [(row.line, row.why[:23]) for row in read.bad_rows] == [
         (2, "it contradicts line 4: "), (4, "it contradicts line 2: "), (5, "it contradicts line 4: "),
     ]  # fmt: skip
-    assert [one.category for one in read.assessments] == ["4", "2", "4"]
+    assert [assessment.category for assessment in read.assessments] == ["4", "2", "4"]
 
 
 def test_tabs_are_told_and_a_nul_spoils_its_row_alone(table: Callable[..., Path]) -> None:
@@ -92,7 +92,7 @@ def test_tabs_are_told_and_a_nul_spoils_its_row_alone(table: Callable[..., Path]
         read_table(table(HEADER.replace(",", "\t")))
     read = read_table(table(f"{HEADER}1.2,,L\0,2,\n1.2,,R,1,\n"))
     assert [(row.line, "NUL" in row.why) for row in read.bad_rows] == [(2, True)]
-    assert [one.laterality for one in read.assessments] == ["R"]
+    assert [assessment.laterality for assessment in read.assessments] == ["R"]
 
 
 def test_bad_rows_are_named_with_cause_and_cure_and_the_good_ones_go_in(
@@ -118,7 +118,9 @@ def test_bad_rows_are_named_with_cause_and_cure_and_the_good_ones_go_in(
         (7, "assessed_at is no moment", "2026-01-31T14:05"),
         (8, "it has 3 cells, the first line 5", "quote"),
     ):
-        (told,) = [one for one in ran.output.splitlines() if one.startswith(f"not imported: line {line}:")]
+        (told,) = [
+            splitline for splitline in ran.output.splitlines() if splitline.startswith(f"not imported: line {line}:")
+        ]
         assert cause in told
         assert cure in told
     assert "2 assessments entered" in ran.output
@@ -127,7 +129,9 @@ def test_bad_rows_are_named_with_cause_and_cure_and_the_good_ones_go_in(
 
 def test_excel_writes_semicolons_and_a_byte_order_mark(table: Callable[..., Path]) -> None:
     found = read_table(table("Accession_Number;Laterality;Category\nA1;links;BI-RADS 4a\n", encoding="utf-8-sig"))
-    assert [(one.accession_number, one.laterality, one.category) for one in found.assessments] == [("A1", "L", "4A")]
+    assert [
+        (assessment.accession_number, assessment.laterality, assessment.category) for assessment in found.assessments
+    ] == [("A1", "L", "4A")]
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ class Pacs:
 
     @property
     def notes(self) -> list[Dataset]:
-        return [one for one in self.stored if one.Modality == "KO" and "Rejected" in one.SeriesDescription]
+        return [entry for entry in self.stored if entry.Modality == "KO" and "Rejected" in entry.SeriesDescription]
 
 
 @pytest.fixture

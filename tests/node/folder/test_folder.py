@@ -73,7 +73,7 @@ def test_in_reading_json_only_breasts_and_the_exam_are_held_against_a_categorys_
         "category_range": "> 2 to <= 10 %, the range of 4A",
     }
     assert [set(breast) for breast in told["breasts"]] == [{"laterality", "malignancy", "likelihood"}] * 2
-    assert {str(one["likelihood"]) for image in told["images"] for one in (image, *image["findings"])} == {
+    assert {str(entry["likelihood"]) for image in told["images"] for entry in (image, *image["findings"])} == {
         "{'probability': 0.031}",
         "{'probability': 0.31}",
     }
@@ -91,9 +91,9 @@ def test_what_is_no_dicom_file_is_named_and_the_rest_goes_on(
     (outcome,), skipped = read(folder, scratch, tmp_path / "out")
     assert outcome.exam is not None
     assert len(outcome.exam.images) == 4
-    assert {one.path.name for one in skipped} == {"notes.txt", "cut.dcm", "twice.dcm"}
-    assert all(one.reason for one in skipped)
-    assert {one.path.name for one in skipped if one.on_purpose} == {"twice.dcm"}
+    assert {entry.path.name for entry in skipped} == {"notes.txt", "cut.dcm", "twice.dcm"}
+    assert all(entry.reason for entry in skipped)
+    assert {entry.path.name for entry in skipped if entry.on_purpose} == {"twice.dcm"}
 
 
 def test_a_copy_a_list_of_files_and_a_raw_image_beside_its_twin_are_told_as_left_out_on_purpose(
@@ -115,11 +115,15 @@ def test_a_copy_a_list_of_files_and_a_raw_image_beside_its_twin_are_told_as_left
     long.DirectoryRecordSequence = [Dataset() for _ in range(MOST_ITEMS + 1)]
     long.save_as(folder / "LONG")
     (outcome,), skipped = read(folder, scratch, tmp_path / "out")
-    assert {one.path.name: one.on_purpose for one in skipped} == {"DICOMDIR": True, "LONG": True, "second.dcm": True}
-    assert {one.reason for one in skipped if one.path.name in ("DICOMDIR", "LONG")} == {
+    assert {entry.path.name: entry.on_purpose for entry in skipped} == {
+        "DICOMDIR": True,
+        "LONG": True,
+        "second.dcm": True,
+    }
+    assert {entry.reason for entry in skipped if entry.path.name in ("DICOMDIR", "LONG")} == {
         "a DICOMDIR: a medium's list of files and no image; read or send the folder of those files"
     }
-    assert [(one.path.name, one.on_purpose) for one in outcome.unread] == [("raw.dcm", True)]
+    assert [(entry.path.name, entry.on_purpose) for entry in outcome.unread] == [("raw.dcm", True)]
     assert not outcome.failed
 
 
@@ -196,7 +200,7 @@ def test_an_image_that_cannot_be_read_is_named_with_its_file(
     folder.mkdir()
     changed(mammogram_study.files[0], BitsAllocated=64).save_as(folder / "odd.dcm")
     (outcome,), _ = read(folder, scratch, tmp_path / "out")
-    assert [one.path.name for one in outcome.unread] == ["odd.dcm"]
+    assert [entry.path.name for entry in outcome.unread] == ["odd.dcm"]
     assert outcome.folder is not None
     assert list(outcome.folder.glob("[0-9][0-9]-SR.dcm"))
 
@@ -247,4 +251,4 @@ def test_results_in_the_folder_are_not_read_as_input(mammogram_study: DemoStudy,
     outcomes, skipped = read(first.folder, again, tmp_path / "out-again")
     assert outcomes == []
     assert len(skipped) == len(list(first.folder.iterdir()))
-    assert {one.path.suffix for one in skipped if one.on_purpose} == {".dcm"}
+    assert {entry.path.suffix for entry in skipped if entry.on_purpose} == {".dcm"}

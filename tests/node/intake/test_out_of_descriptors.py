@@ -112,7 +112,7 @@ def test_whoever_comes_while_there_are_none_is_told_and_takes_no_place(
         sender.send(one_store(1, image))
         assert sender.status() == Status.SUCCESS
         others = [stack.enter_context(Wire.to(listening.port)) for _ in range(15)]  # with the sender, all places
-        assert [one.associate() for one in others] == [ACCEPTED] * 15
+        assert [other.associate() for other in others] == [ACCEPTED] * 15
 
 
 def cpu_s(process: int) -> float:

@@ -128,7 +128,7 @@ def test_a_uid_that_is_none_is_answered_and_the_other_objects_are_kept(listening
         assert peer.status() == Status.BAD_UID
         peer.send(one_store(1, good[last], last, message_id=3))
         assert peer.status() == Status.SUCCESS
-    assert {one.sop_instance_uid for one in listening_node.instances()} == set(good)
+    assert {instance.sop_instance_uid for instance in listening_node.instances()} == set(good)
 
 
 @pytest.mark.parametrize("of", ["1.2.840.10008.1.20.1", "1.2.840.10008.1.1", "1.2.840.10008.5.1.4.1.2.2.1", "1.2.3.4"])

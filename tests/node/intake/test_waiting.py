@@ -24,12 +24,12 @@ SILENT = {"silent": b"", "a byte of a head": b"\1", "half a request": associatio
 @contextlib.contextmanager
 def connections(port: int, count: int, says: bytes = b"") -> Iterator[list[Wire]]:
     opened = [Wire.to(port) for _ in range(count)]
-    for one in opened:
+    for entry in opened:
         with contextlib.suppress(OSError):  # it may have had to make way
-            one.send(says)
+            entry.send(says)
     yield opened
-    for one in opened:
-        one.socket.close()
+    for entry in opened:
+        entry.socket.close()
 
 
 @pytest.mark.parametrize("says", SILENT.values(), ids=SILENT)
@@ -46,11 +46,11 @@ def test_a_request_must_have_come_in_time_however_it_drips(start_node):
     over = threading.Event()
 
     def drip(peer: Wire) -> None:
-        for one in association_request():
+        for entry in association_request():
             if over.wait(0.05):
                 return
             with contextlib.suppress(OSError):
-                peer.send(bytes([one]))
+                peer.send(bytes([entry]))
 
     with Wire.to(node.listener.port) as peer:
         dripping = threading.Thread(target=drip, args=(peer,))
@@ -65,11 +65,11 @@ def test_a_pdu_must_have_come_in_time_however_it_drips(start_node, mammogram, ra
     over = threading.Event()
 
     def drip(peer: Wire) -> None:
-        for one in one_store(1, raw_bytes(mammogram())):
+        for entry in one_store(1, raw_bytes(mammogram())):
             if over.wait(0.02):
                 return
             with contextlib.suppress(OSError):
-                peer.send(bytes([one]))
+                peer.send(bytes([entry]))
 
     with Wire.to(node.listener.port) as peer:
         assert peer.associate() == ACCEPTED
@@ -124,10 +124,10 @@ def test_two_hundred_at_once_are_served_or_refused_and_all_works_afterwards(list
             kinds.append(peer.associate())
 
     calls = [threading.Thread(target=call) for _ in range(200)]
-    for one in calls:
-        one.start()
-    for one in calls:
-        one.join()
+    for entry in calls:
+        entry.start()
+    for entry in calls:
+        entry.join()
     assert len(kinds) == 200
     assert set(kinds) <= {ACCEPTED, REJECTED, CLOSED}
     assert kinds.count(ACCEPTED) >= 16

@@ -75,7 +75,7 @@ SIGNS = {
 def objects() -> dict[ResultKind, Dataset]:
     encoding = type(ENCODING)(**{**vars(ENCODING), "profile": PROFILES["all"]})
     results = encode_results(calibrated(some_exam()), some_sources(), encoding)
-    written = {one.kind: dcmread(BytesIO(one.content)) for one in results}
+    written = {result.kind: dcmread(BytesIO(result.content)) for result in results}
     replaced, by = [written[ResultKind.SEG]], written[ResultKind.SR]
     note = encode_rejection(replaced, Reason.REPLACED, replacement=by, destination="pacs", encoding=encoding)
     return {**written, ResultKind.REJECTION: note}
@@ -88,7 +88,7 @@ def test_the_statement_in_the_docs_is_the_one_that_the_command_writes():
 
 def test_the_statement_names_every_sop_class_that_is_taken_or_given(objects: dict[ResultKind, Dataset]):
     said = STATEMENT.read_text(encoding="utf-8")
-    for sop_class_uid in (*STORAGE_CLASSES, *(one.SOPClassUID for one in objects.values())):
+    for sop_class_uid in (*STORAGE_CLASSES, *(entry.SOPClassUID for entry in objects.values())):
         assert f"| {UID(sop_class_uid).name} | {sop_class_uid} |" in said
 
 
@@ -124,7 +124,7 @@ def test_every_object_has_the_modules_that_the_statement_says(objects: dict[Resu
 
 def test_every_code_of_ours_that_is_written_stands_in_the_statement(objects: dict[ResultKind, Dataset]):
     told = {(code.scheme_designator, code.value) for code in written_codes()}
-    ours = {code for one in objects.values() for code in _codes(one) if code[0].startswith("99")}
+    ours = {code for entry in objects.values() for code in _codes(entry) if code[0].startswith("99")}
     assert ours
     assert ours <= told
 

@@ -98,4 +98,4 @@ def test_a_study_is_found_by_its_number_and_by_its_uid(reported: Road):
 
 
 def _uids(objects: list[Dataset]) -> set[str]:
-    return {one.SOPInstanceUID for one in objects}
+    return {written.SOPInstanceUID for written in objects}

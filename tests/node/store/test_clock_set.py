@@ -140,7 +140,7 @@ def test_the_closing_tick_looks_at_no_study_of_which_nothing_has_come(road: Road
     event.listen(road.sessions.kw["bind"], "before_cursor_execute", lambda *call: asked.append(call[2]))
     for _ in range(10):
         close_complete(road.sessions, LADDER, road.clock())
-    assert [one.split()[0] for one in asked] == ["BEGIN", "SELECT"] * 10, "one query a tick"
+    assert [entry.split()[0] for entry in asked] == ["BEGIN", "SELECT"] * 10, "one query a tick"
     road.receive(
         changed(mammogram_study.files[1], StudyInstanceUID="1.2.1", SOPInstanceUID="1.2.1.2"),
         changed(mammogram_study.files[2], StudyInstanceUID="1.2.1", SOPInstanceUID="1.2.1.3"),

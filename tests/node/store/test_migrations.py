@@ -54,7 +54,7 @@ def test_a_queue_that_was_worked_in_keeps_its_rows_when_the_node_is_upgraded(tmp
         result, delivery = session.scalars(select(Result)).one(), session.scalars(select(Delivery)).one()
         assert (instance.sop_instance_uid, instance.accession_number, instance.left_out) == ("1.2.3", "", False)
         assert (instance.extent, spot.extent, specimen.extent) == ("", "spot/magnified", "specimen")
-        assert [bool(one.no_view) for one in (instance, spot, specimen, slices)] == [False, False, True, True]
+        assert [bool(entry.no_view) for entry in (instance, spot, specimen, slices)] == [False, False, True, True]
         assert (result.profile, result.last_revision) == ("ohif", 2)
         assert delivery.state is DeliveryState.SENT
         assert session.execute(text("PRAGMA foreign_key_check")).all() == []

@@ -248,5 +248,5 @@ def test_a_result_that_the_disk_does_not_give_holds_up_no_other(road: Road, mamm
     first, *others = road.deliveries()
     assert (first.state, first.error) == (DeliveryState.WAITING, f"it cannot be read here: {EIO}")
     assert first.next_at > road.clock()
-    assert {one.state for one in others} == {DeliveryState.SENT}
+    assert {other.state for other in others} == {DeliveryState.SENT}
     assert len(shelf.taken) == len(others)

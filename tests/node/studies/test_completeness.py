@@ -35,11 +35,11 @@ def test_a_study_of_which_the_source_holds_more_is_not_closed_by_quiet() -> None
 
 def test_a_wait_says_when_it_ends_if_nothing_more_comes() -> None:
     arrivals = [TWO_LEFT, replace(TWO_LEFT, expected=2), replace(TWO_LEFT, views=ALL), replace(TWO_LEFT, expected=9)]
-    for one in [*arrivals, *(replace(one, last_at=2798) for one in arrivals)]:
-        wait = closing(one, LADDER, one.last_at)
+    for entry in [*arrivals, *(replace(arrival, last_at=2798) for arrival in arrivals)]:
+        wait = closing(entry, LADDER, entry.last_at)
         assert isinstance(wait, Wait)
-        assert isinstance(closing(one, LADDER, wait.until - 0.5), Wait)
-        assert isinstance(closing(one, LADDER, wait.until), Close)
+        assert isinstance(closing(entry, LADDER, wait.until - 0.5), Wait)
+        assert isinstance(closing(entry, LADDER, wait.until), Close)
 
 
 def test_the_deadline_closes_whatever_is_missing() -> None:
