@@ -153,10 +153,10 @@ def _is_by_person(path: Path, verified: bool) -> bool:
     if beside.holds(_ALGORITHM) or any(item.named(_ALGORITHM) for item in outer):
         return False
     for item in reversed(path):
-        said = item.named(_DEVICE | {_OBSERVER_TYPE, _PERSON_NAME})
-        if said:
-            by_device = any(observer.name in _DEVICE or observer.value == _DEVICE_TYPE for observer in said)
-            return any(observer.value == _PERSON or observer.person for observer in said) and (
+        observers = item.named(_DEVICE | {_OBSERVER_TYPE, _PERSON_NAME})
+        if observers:
+            by_device = any(observer.name in _DEVICE or observer.value == _DEVICE_TYPE for observer in observers)
+            return any(observer.value == _PERSON or observer.person for observer in observers) and (
                 verified or not by_device
             )
     return verified
@@ -183,9 +183,9 @@ def _sides(path: Path) -> Sequence[Laterality | None]:
     return (None,)
 
 
-def _agreed(said: Iterable[Item]) -> Sequence[Laterality | None]:
+def _agreed(stating: Iterable[Item]) -> Sequence[Laterality | None]:
     """The sides that items or their laterality name; the exam where they name different ones; empty where none does."""
-    named = {sides for item in said for holder in (item, *item.named(_LATERALITY)) if (sides := _sides_of(holder))}
+    named = {sides for item in stating for holder in (item, *item.named(_LATERALITY)) if (sides := _sides_of(holder))}
     return named.pop() if len(named) == 1 else (None,) if named else ()
 
 

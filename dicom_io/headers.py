@@ -154,10 +154,10 @@ def laterality_of(dataset: Dataset) -> Laterality | None:
         *(values(anatomy, "FrameLaterality") for anatomy in functional_groups(dataset, "FrameAnatomySequence")),
         values(dataset, "Laterality"),
     ):
-        said = str(stated[0]).strip().upper() if len(stated) == 1 else ""
-        if said in ("L", "R"):
-            return Laterality(said)
-        if said == "B":  # both: said, and no single breast
+        side = str(stated[0]).strip().upper() if len(stated) == 1 else ""
+        if side in ("L", "R"):
+            return Laterality(side)
+        if side == "B":  # both: said, and no single breast
             return None
     return _laterality_of_region(dataset) or _laterality_of_oblique(dataset)
 
@@ -209,9 +209,9 @@ def _laterality_of_region(dataset: Dataset) -> Laterality | None:
     """The side of the breast by the code of the anatomic region or its modifier; None where they tell both or none."""
     regions = _regions(dataset)
     modifiers = [modifier for region in regions for modifier in items(region, "AnatomicRegionModifierSequence")]
-    told = {_SIDES_OF_BREASTS.get(text(region, "CodeValue").upper()) for region in regions}
-    told |= {_SIDES.get(text(modifier, "CodeValue").upper()) for modifier in modifiers}
-    sides = told - {None}
+    stated = {_SIDES_OF_BREASTS.get(text(region, "CodeValue").upper()) for region in regions}
+    stated |= {_SIDES.get(text(modifier, "CodeValue").upper()) for modifier in modifiers}
+    sides = stated - {None}
     return sides.pop() if len(sides) == 1 else None
 
 

@@ -187,14 +187,14 @@ def why_no_view(dataset: Dataset) -> str:
 
 def what_kind_of_view(dataset: Dataset) -> list[str]:
     """What the report says of a view that is read though it is no plain 2D exposure; sentences."""
-    told = []
+    sentences = []
     for value in _values(dataset):
         row = _row(value)
         if row is None and not _SAYS_NOTHING.fullmatch(value):
-            told.append(f"Image Type holds the unknown value {value!r}: the image was read as an ordinary view.")
+            sentences.append(f"Image Type holds the unknown value {value!r}: the image was read as an ordinary view.")
         elif row is not None and row.is_read:
-            told.append(f"{row.what}: scores on such images are less dependable.")
-    return list(dict.fromkeys(told))
+            sentences.append(f"{row.what}: scores on such images are less dependable.")
+    return list(dict.fromkeys(sentences))
 
 
 def extents_by_image_type(dataset: Dataset) -> list[str]:

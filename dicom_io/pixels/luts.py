@@ -130,11 +130,11 @@ def voi_of(dataset: Dataset, modality: Modality, contrast: Contrast | None) -> V
     bits_stored = int(number(dataset, "BitsStored") or 0)
     as_it_is = Voi(bits=bits_stored)
     if 0 < bits_stored <= _DISPLAY_BITS and contrast.shown_by(as_it_is.of(tones)):
-        told = _UNFIT.format("the image is shown as its values are")
-        return replace(as_it_is, remark=told) if is_stated else as_it_is
+        reason = _UNFIT.format("the image is shown as its values are")
+        return replace(as_it_is, remark=reason) if is_stated else as_it_is
     whole_range = "the image was read from its least to its greatest value"
-    told = _UNFIT.format(whole_range) if is_stated else f"The header gives no display window: {whole_range}."
-    whole = Voi(window=_from_to(float(tones.min()), float(tones.max())), remark=told)
+    reason = _UNFIT.format(whole_range) if is_stated else f"The header gives no display window: {whole_range}."
+    whole = Voi(window=_from_to(float(tones.min()), float(tones.max())), remark=reason)
     if contrast.shown_by(whole.of(tones)):
         return whole
     # A few values lie far from all others.

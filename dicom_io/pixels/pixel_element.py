@@ -113,12 +113,12 @@ def _fragments(file: BinaryIO, size: int, frames: int) -> tuple[Span, ...]:
 
 def _without_table(file: BinaryIO, items: list[Span]) -> tuple[Span, ...]:
     """Removes the first item, the Basic Offset Table (PS3.5 section A.4), unless the writer left it out."""
-    here = file.tell()
+    position = file.tell()
     start = b""
     if items:
         file.seek(items[0].start)
         start = file.read(min(2, items[0].end - items[0].start))
-        file.seek(here)
+        file.seek(position)
     return tuple(items if start in _STARTS_OF_IMAGE else items[1:])
 
 
@@ -126,9 +126,9 @@ def _are_whole(file: BinaryIO, fragments: tuple[Span, ...], frames: int, size: i
     """Whether only the delimiter is missing: only zeros follow, and the last codestream has its end marker."""
     if not fragments or len(fragments) < frames:
         return False
-    here, last = file.tell(), fragments[-1]
-    rest = file.read(min(size - here, 1 << 16))
+    position, last = file.tell(), fragments[-1]
+    rest = file.read(min(size - position, 1 << 16))
     file.seek(max(last.start, last.end - 64))
     end = file.read(last.end - file.tell())
     file.seek(size)
-    return not any(rest) and here + len(rest) == size and end.rstrip(b"\0").endswith(_END_OF_IMAGE)
+    return not any(rest) and position + len(rest) == size and end.rstrip(b"\0").endswith(_END_OF_IMAGE)

@@ -105,12 +105,12 @@ def _check_uids(
 
 def _identities(exam: ExamReading, sources: Mapping[str, Dataset]) -> Mapping[str, set[str]]:
     """What the images that were read state of study and patient; where none was, all instances of the study."""
-    told = {uid: _identity(source) for uid, source in sources.items()}
+    by_source = {uid: _identity(source) for uid, source in sources.items()}
     for keyword in _IDENTITY:
-        if len({identity[keyword] for identity in told.values()} - {""}) > 1:
+        if len({identity[keyword] for identity in by_source.values()} - {""}) > 1:
             raise NotEncodable(f"The instances of the study disagree in their {keyword}.")
     read = {image.sop_instance_uid for image in exam.images}
-    return {keyword: {told[uid][keyword] for uid in told if uid in read or not read} for keyword in _STATED}
+    return {keyword: {by_source[uid][keyword] for uid in by_source if uid in read or not read} for keyword in _STATED}
 
 
 def _identity(source: Dataset) -> dict[str, str]:

@@ -119,8 +119,8 @@ def titles_of(images: Sequence[ExamImage]) -> list[str]:
 
 def sides(exam: ExamReading) -> tuple[Laterality, ...]:
     """The breasts that the exam's score is about; none where an image does not say which breast it shows."""
-    told = all(image.laterality for image in exam.images)
-    return tuple(breast.laterality for breast in exam.breasts) if told else ()
+    all_lateralities_known = all(image.laterality for image in exam.images)
+    return tuple(breast.laterality for breast in exam.breasts) if all_lateralities_known else ()
 
 
 def lesion_name(image: ExamImage, number: int) -> LesionName:

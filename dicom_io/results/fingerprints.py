@@ -26,12 +26,12 @@ from dicom_io.views import view_of
 from models.types.exam import ExamReading
 
 
-def fingerprint(told: object, sources: Iterable[Dataset] = ()) -> str:
+def fingerprint(content_of: object, sources: Iterable[Dataset] = ()) -> str:
     """Of what an object tells (readings and parts of them) and what it takes over from these headers.
 
     The time that reading took is left out: an image read anew with the same outcome gives the same object.
     """
-    content = json.dumps([_plain(told), [taken_over(source) for source in sources]], sort_keys=True)
+    content = json.dumps([_plain(content_of), [taken_over(source) for source in sources]], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
 
 

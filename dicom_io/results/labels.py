@@ -36,8 +36,12 @@ def long_axis(image: ExamImage, number: int) -> list[str]:
 
 def worth(malignancy: float, likelihood: Likelihood | None, recall_threshold: float = RECALL_THRESHOLD) -> str:
     """Score (0..1) and, where it is calibrated, probability, each by its name: "score 0.62, probability 12 %"."""
-    told = f"score {malignancy:.2f}"
-    return told if likelihood is None else f"{told}, probability {percent(likelihood.probability, recall_threshold)}"
+    text_of_score = f"score {malignancy:.2f}"
+    return (
+        text_of_score
+        if likelihood is None
+        else f"{text_of_score}, probability {percent(likelihood.probability, recall_threshold)}"
+    )
 
 
 def recall(likelihood: Likelihood, threshold: float) -> str:

@@ -16,10 +16,10 @@ def location_of(exam: ExamReading, image: ExamImage, number: int) -> Iterator[st
     if location is None:
         return
     sides = {"upper": "above the nipple", "central": "at the level of the nipple", "lower": "below the nipple"}
-    told = [
+    parts = [
         *([sides[location.side]] if location.side else []),
         *([f"{location.depth} depth"] if location.depth else []),
         *([f"{location.distance_mm:.0f} mm from the nipple"] if location.distance_mm is not None else []),
     ]
-    if told:
-        yield f"Location in this view, estimated: {', '.join(told)}."
+    if parts:
+        yield f"Location in this view, estimated: {', '.join(parts)}."

@@ -25,19 +25,19 @@ _ALWAYS_LOSSY = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless)
 def lossy_compression(sources: Iterable[Dataset]) -> Dataset:
     """What must be said of an image made of these where one of them lost something by compression (PS3.3 section
     C.7.6.1.1.5): how, and how much, as far as it is stated; of several the one that lost most. Empty where none did."""
-    said = Dataset()
+    compression = Dataset()
     lossy = [source for source in sources if _is_lossy(source)]
     if lossy:
-        said.LossyImageCompression = "01"
+        compression.LossyImageCompression = "01"
         worst = max(lossy, key=lambda source: max(numbers(source, "LossyImageCompressionRatio"), default=0))
         if ratios := numbers(worst, "LossyImageCompressionRatio"):
-            said.LossyImageCompressionRatio = [decimal_string(ratio) for ratio in ratios]
+            compression.LossyImageCompressionRatio = [decimal_string(ratio) for ratio in ratios]
         methods = [str(method) for method in values(worst, "LossyImageCompressionMethod")]
         if methods and all(fits("CS", method) for method in methods):
-            said.LossyImageCompressionMethod = methods
+            compression.LossyImageCompressionMethod = methods
         elif method := _LOSSY_METHODS.get(_transfer_syntax(worst)):
-            said.LossyImageCompressionMethod = method
-    return said
+            compression.LossyImageCompressionMethod = method
+    return compression
 
 
 def _is_lossy(source: Dataset) -> bool:

@@ -65,14 +65,14 @@ def demographics(source: Dataset) -> Dataset:
 
 def identity(source: Dataset) -> Dataset:
     """What tells an instance, its study and its patient, and nothing else of its header."""
-    told = Dataset()
+    result = Dataset()
     for keyword in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
-        told[keyword] = DataElement(keyword, "UI", uid(source, keyword))
-    told.Modality = "MG"
+        result[keyword] = DataElement(keyword, "UI", uid(source, keyword))
+    result.Modality = "MG"
     for keyword in ("SpecificCharacterSet", "PatientName", "PatientID", "PatientBirthDate"):
         if stated := "\\".join(str(value) for value in values(source, keyword)):
-            told[keyword] = DataElement(keyword, dictionary_VR(keyword), stated)
-    return told
+            result[keyword] = DataElement(keyword, dictionary_VR(keyword), stated)
+    return result
 
 
 def request_attributes(source: Dataset) -> Dataset:

@@ -27,8 +27,8 @@ def calibration_sentences(exam: ExamReading) -> Iterator[str]:
         yield NOT_CALIBRATED
         return
     caveats = dict.fromkeys(image.reading.caveat for image in exam.images if image.reading.caveat)
-    told = f"Probabilities of cancer of {_listed(calibrated)} are calibrated{_prevalence(exam)}."
-    yield " ".join((told, *caveats))
+    calibration = f"Probabilities of cancer of {_listed(calibrated)} are calibrated{_prevalence(exam)}."
+    yield " ".join((calibration, *caveats))
     yield NO_ASSESSMENT
     if uncalibrated:
         yield f"The scores of {_listed(uncalibrated)} are not calibrated: they rank, they are not the chance of cancer."

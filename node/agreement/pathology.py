@@ -48,7 +48,7 @@ def read_pathology(path: Path) -> tuple[tuple[PathologyRow, ...], tuple[BadRow, 
     Raises:
         NoTable: it cannot be read, or its columns are not these.
     """
-    return read_rows(path, ("pathology",), ("laterality",), _said_in)
+    return read_rows(path, ("pathology",), ("laterality",), _rows_of)
 
 
 def outcomes(session: Session, rows: Iterable[PathologyRow]) -> tuple[dict[int, Outcomes], int, tuple[BadRow, ...]]:
@@ -78,19 +78,19 @@ def outcomes(session: Session, rows: Iterable[PathologyRow]) -> tuple[dict[int, 
     return dict(found), elsewhere, tuple(ambiguous)
 
 
-def outcome(said: Outcomes, laterality: Laterality | None, breasts: Collection[Laterality]) -> bool | None:
+def outcome(outcomes: Outcomes, laterality: Laterality | None, breasts: Collection[Laterality]) -> bool | None:
     """Whether a breast or (None) an exam of these breasts is malignant; None where the rows do not tell.
 
     A benign exam has benign breasts; a malignant one does not say which. An exam is benign where all its breasts are.
     """
     if laterality is not None:
-        return said.get(laterality, False if said.get(None) is False else None)
-    if any(said.values()):
+        return outcomes.get(laterality, False if outcomes.get(None) is False else None)
+    if any(outcomes.values()):
         return True
-    return False if None in said or (breasts and set(breasts) <= set(said)) else None
+    return False if None in outcomes or (breasts and set(breasts) <= set(outcomes)) else None
 
 
-def _said_in(line: int, row: Mapping[str, str]) -> Iterator[PathologyRow]:
+def _rows_of(line: int, row: Mapping[str, str]) -> Iterator[PathologyRow]:
     malignant = _MALIGNANT.get(row["pathology"].lower())
     if malignant is None:
         raise ValueError("its pathology is not known: give benign or malignant")

@@ -108,9 +108,9 @@ def gather(
             left_out[LOST] += 1
             continue
         assessments = assessments_of(session, study)
-        said = pathology.get(study_id, {})
-        here = list(_units(study, exam, assessments, said, level))
-        left_out.update(_not_compared(exam, assessments, said, here, level))
+        outcomes = pathology.get(study_id, {})
+        here = list(_units(study, exam, assessments, outcomes, level))
+        left_out.update(_not_compared(exam, assessments, outcomes, here, level))
         bundles[_read_by(exam)] += len(here)
         units += here
         session.expunge_all()  # readings are large
@@ -119,7 +119,7 @@ def gather(
 
 
 def _units(
-    study: Study, exam: ExamReading, assessments: Sequence[Assessment], said: Outcomes, level: Level
+    study: Study, exam: ExamReading, assessments: Sequence[Assessment], outcomes: Outcomes, level: Level
 ) -> Iterator[AnalysisUnit]:
     assigned = {assessment.laterality: assessment.category for assessment in assessments}
     patient = next(
@@ -128,10 +128,10 @@ def _units(
     prevalence = next((image.reading.prevalence for image in exam.images if image.reading.prevalence), None)
     prior = None if prevalence is None else prior_of(level, prevalence)
     read = {breast.laterality: (breast.malignancy, breast.likelihood) for breast in exam.breasts}
-    sides = sorted({*read, *(side for side in (*assigned, *said) if side)})
+    sides = sorted({*read, *(side for side in (*assigned, *outcomes) if side)})
     for side in sides if level is Level.BREAST else [None]:
         category = assigned.get(side) if side else _of_exam(assigned, sides)
-        malignant = outcome(said, side, sides)
+        malignant = outcome(outcomes, side, sides)
         if category is None and malignant is None:
             continue
         score, likelihood = read.get(side, (None, None)) if side else (exam.malignancy, exam.likelihood)
@@ -151,7 +151,7 @@ def _of_exam(assigned: Mapping[Laterality | None, Category], sides: Sequence[Lat
 
 
 def _not_compared(
-    exam: ExamReading, assessments: Sequence[Assessment], said: Outcomes, here: Sequence[AnalysisUnit], level: Level
+    exam: ExamReading, assessments: Sequence[Assessment], outcomes: Outcomes, here: Sequence[AnalysisUnit], level: Level
 ) -> Iterator[str]:
     """Why something of a study is not compared, once for each time it is so."""
     for unit in here:
@@ -167,7 +167,7 @@ def _not_compared(
         yield ONLY_EXAM
     elif sides and None not in sides and {breast.laterality for breast in exam.breasts} - sides:
         yield ONE_BREAST
-    if level is Level.BREAST and said.get(None) and not any(said.get(side) for side in Laterality):
+    if level is Level.BREAST and outcomes.get(None) and not any(outcomes.get(side) for side in Laterality):
         yield WHICH_BREAST
 
 

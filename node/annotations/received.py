@@ -9,7 +9,7 @@ from dicom_io.corrections import CorrectionHeader
 from node.store.tables import Annotation, Instance
 
 
-def enter_annotation(session: Session, instance: Instance, said: CorrectionHeader, source: str) -> None:
+def enter_annotation(session: Session, instance: Instance, header: CorrectionHeader, source: str) -> None:
     """Enters, or brings up to date, what a segmentation says of who drew what and when.
 
     It opens no revision and counts as no image. Our own objects never come this far (node.intake.receiving).
@@ -22,8 +22,8 @@ def enter_annotation(session: Session, instance: Instance, said: CorrectionHeade
     if annotation is None:
         annotation = Annotation(instance_id=instance.id, source=source)
         session.add(annotation)
-    annotation.creator = said.creator
-    annotation.created_at = said.created.timestamp() if said.created else None
-    annotation.images = list(said.images)
-    annotation.automatic_by = list(said.automatic_by)
-    annotation.predecessors = list(said.predecessors)
+    annotation.creator = header.creator
+    annotation.created_at = header.created.timestamp() if header.created else None
+    annotation.images = list(header.images)
+    annotation.automatic_by = list(header.automatic_by)
+    annotation.predecessors = list(header.predecessors)

@@ -33,7 +33,7 @@ def read_rows(
     path: Path,
     required: Sequence[str],
     optional: Sequence[str],
-    said_in: Callable[[int, Mapping[str, str]], Iterable[Said]],
+    parse: Callable[[int, Mapping[str, str]], Iterable[Said]],
 ) -> tuple[tuple[Said, ...], tuple[BadRow, ...]]:
     """What the rows of a CSV file say: UTF-8, columns named in its first line, separated by commas or semicolons.
 
@@ -60,7 +60,7 @@ def read_rows(
         raise NoTable(f"{path}: its columns are separated by tabs. Separate them by commas or semicolons.")
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=";" if ";" in header else ",")
     known = (*STUDY, *required, *optional)
-    said: list[Said] = []
+    parsed: list[Said] = []
     bad_rows = []
     try:
         columns = [name.strip().lower() for name in next(reader, [])]
@@ -69,12 +69,12 @@ def read_rows(
             if not any(cell.strip() for cell in cells):
                 continue
             try:
-                said += tuple(said_in(reader.line_num, _row(columns, cells, known)))
+                parsed += tuple(parse(reader.line_num, _row(columns, cells, known)))
             except ValueError as error:
                 bad_rows.append(BadRow(reader.line_num, str(error)))
     except csv.Error as error:
         raise NoTable(f"{path}: line {reader.line_num}: is not CSV: {error}.") from error
-    return tuple(said), tuple(bad_rows)
+    return tuple(parsed), tuple(bad_rows)
 
 
 def _check(path: Path, columns: Sequence[str], required: Sequence[str], known: Sequence[str]) -> None:

@@ -57,7 +57,7 @@ def counting(rows: Iterable[ReceivedAssessment]) -> list[ReceivedAssessment]:
             other.study_id == row.study_id
             and (other.laterality is None) is not (row.laterality is None)
             and later > place
-            and _said_in(other) != _said_in(row)
+            and _document_of(other) != _document_of(row)
             for later, other in latest.values()
         )
     ]
@@ -70,7 +70,7 @@ def _standing(rows: Iterable[ReceivedAssessment]) -> list[ReceivedAssessment]:
     return [row for row in ordered if newest.get(row.order, row.document) == row.document]
 
 
-def _said_in(row: ReceivedAssessment) -> object:
+def _document_of(row: ReceivedAssessment) -> object:
     """What rows that were said together have in common; those of a table came at once."""
     return row.received_at if row.source == "CSV" else row.document
 
@@ -87,7 +87,9 @@ def enter(
     """
     removed = _of_documents(session, source, in_place_of)
     rows = [_row(assessment, source, now) for assessment in stated]
-    if removed and {(row.document, *_said(row)) for row in removed} == {(row.document, *_said(row)) for row in rows}:
+    if removed and {(row.document, *_content(row)) for row in removed} == {
+        (row.document, *_content(row)) for row in rows
+    }:
         return []
     corrected = _of_orders(session, {assessment.order for assessment in stated} - {""})
     before = {study: _counting(session, study) for row in (*removed, *corrected) if (study := row.study)}
@@ -95,9 +97,9 @@ def enter(
         session.delete(row)
     session.flush()
     entered = []
-    standing, said_now = _by_order(_standing(corrected)), _by_order(rows)
+    standing, stated_now = _by_order(_standing(corrected)), _by_order(rows)
     for row in rows:
-        if not _is_known(session, row) and (not row.order or standing.get(row.order) != said_now[row.order]):
+        if not _is_known(session, row) and (not row.order or standing.get(row.order) != stated_now[row.order]):
             session.add(row)
             session.flush()
             entered.append(row)
@@ -175,7 +177,7 @@ def _is_known(session: Session, row: ReceivedAssessment) -> bool:
         session.scalars(query.order_by(ReceivedAssessment.id.desc()).limit(1)).first()
         for query in ((of_document,) if row.order else (of_document, about_the_same))
     )
-    return any(known is not None and _said(known) == _said(row) for known in newest)
+    return any(known is not None and _content(known) == _content(row) for known in newest)
 
 
 def _of_documents(session: Session, source: str, documents: Collection[str]) -> Sequence[ReceivedAssessment]:
@@ -192,13 +194,13 @@ def _of_orders(session: Session, orders: Collection[str]) -> Sequence[ReceivedAs
 
 def _by_order(rows: Iterable[ReceivedAssessment]) -> dict[str, set[tuple[object, ...]]]:
     """What rows say of each order."""
-    said: dict[str, set[tuple[object, ...]]] = {}
+    by_order: dict[str, set[tuple[object, ...]]] = {}
     for row in rows:
-        said.setdefault(row.order, set()).add(_said(row))
-    return said
+        by_order.setdefault(row.order, set()).add(_content(row))
+    return by_order
 
 
-def _said(row: ReceivedAssessment) -> tuple[object, ...]:
+def _content(row: ReceivedAssessment) -> tuple[object, ...]:
     return (
         row.study_instance_uid,
         row.accession_number,

@@ -32,21 +32,21 @@ def read_table(path: Path) -> Table:
     Raises:
         NoTable: it cannot be read, or its columns are not these.
     """
-    said, bad_rows = read_rows(
+    rows, bad_rows = read_rows(
         path,
         ("category", "laterality"),
         ("patient_id", "assessed_at"),
         lambda line, row: [(line, assessment) for assessment in _assessments(f"{path.name}, line {line}", row)],
     )
-    contradicting = _contradictions(said)
+    contradicting = _contradictions(rows)
     bad = sorted((*bad_rows, *contradicting.values()), key=lambda row: row.line)
-    return Table(tuple(assessment for line, assessment in said if line not in contradicting), tuple(bad))
+    return Table(tuple(assessment for line, assessment in rows if line not in contradicting), tuple(bad))
 
 
-def _contradictions(said: Iterable[tuple[int, StatedAssessment]]) -> dict[int, BadRow]:
+def _contradictions(rows: Iterable[tuple[int, StatedAssessment]]) -> dict[int, BadRow]:
     """By line: the rows that give one breast, or the exam, several categories and no later one of them."""
     groups: dict[Hashable, list[tuple[int, Category]]] = {}
-    for line, assessment in said:
+    for line, assessment in rows:
         about = (
             assessment.study_instance_uid,
             assessment.accession_number,

@@ -128,5 +128,5 @@ def _line(unit: AnalysisUnit) -> str:
     threshold = compared.recall_threshold
     probability = percent(compared.likelihood.probability, threshold) if compared.likelihood else "none"
     known = f", {outcome}" if (outcome := pathology_of(unit)) else ""
-    said = f"{compared.agreement}, probability {probability}, assigned {compared.assigned}{known}"
-    return f"study {unit.study}  {_BREASTS[unit.laterality]}: {said}"
+    line = f"{compared.agreement}, probability {probability}, assigned {compared.assigned}{known}"
+    return f"study {unit.study}  {_BREASTS[unit.laterality]}: {line}"

@@ -70,8 +70,8 @@ def _as_text(rereading: Rereading, revision: int | None) -> str:
     lines = [_line(image) for image in rereading.images]
     before, now = _exam_scores(rereading)
     lines.append(f"exam: score {before:.3f} → {now:.3f}")
-    said = "shadow: nothing was kept or sent" if revision is None else f"revision {revision} will be reported"
-    return "\n".join([*lines, f"study {rereading.study_id}: {said}", RESEARCH_USE_ONLY])
+    outcome = "shadow: nothing was kept or sent" if revision is None else f"revision {revision} will be reported"
+    return "\n".join([*lines, f"study {rereading.study_id}: {outcome}", RESEARCH_USE_ONLY])
 
 
 def _line(image: Reread) -> str:

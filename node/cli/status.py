@@ -52,18 +52,18 @@ def status(
     with read_only(open_queue(settings)) as session:
         queue = view_queue(session, None if everything else NEWEST, page)
         refused = refused_classes(session)
-        nowhere = orphaned(session, [destination.name for destination in settings.destinations])
+        orphaned_counts = orphaned(session, [destination.name for destination in settings.destinations])
     if as_json:
         values = {
             "faults": [asdict(fault) for fault in found],
             "refused_classes": [asdict(refusal) for refusal in refused],
-            "stranded": nowhere,
+            "stranded": orphaned_counts,
             **asdict(queue),
         }
         typer.echo(json.dumps(values, indent=2))
         return
     console = Console(highlight=False, markup=False, soft_wrap=True)
-    for line in _text(queue, page, found, refused, nowhere):
+    for line in _text(queue, page, found, refused, orphaned_counts):
         console.print(line)
 
 
@@ -72,14 +72,14 @@ def _text(
     page: int,
     found: Sequence[CheckResult],
     refused: Sequence[RefusedClassView],
-    nowhere: Mapping[str, int],
+    orphaned_counts: Mapping[str, int],
 ) -> Iterator[str]:
     from node.delivery.orphaned import waiting_for
 
     for fault in found:
         yield f"FAULT of this machine, {fault.about}: {fault.says}"
     yield "Studies: " + ", ".join(f"{count} {state}" for state, count in queue.counts.items())
-    for name, count in nowhere.items():
+    for name, count in orphaned_counts.items():
         yield (
             f"{waiting_for(name, count)}, which is no destination any more: "
             f"`mammo-node deliveries move {name} TO` or `deliveries drop {name}`"

@@ -91,11 +91,11 @@ class RejectionWriter:
     def _present_is(self, *, arrived: bool) -> ColumnElement[bool]:
         """Whether any result of the study's current revision is delivered (or, with arrived=False, not delivered)."""
         delivery, result = aliased(Delivery), aliased(Result)
-        there = (DeliveryState.COMMITTED,) if self.commits else _ARRIVED
+        delivered_states = (DeliveryState.COMMITTED,) if self.commits else _ARRIVED
         return exists().where(
             delivery.result_id == result.id,
             delivery.destination == self.destination.name,
-            delivery.state.in_(there) if arrived else delivery.state.not_in(there),
+            delivery.state.in_(delivered_states) if arrived else delivery.state.not_in(delivered_states),
             result.study_id == Study.id,
             result.last_revision == Study.revision,
             result.kind != ResultKind.REJECTION,

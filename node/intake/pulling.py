@@ -1,4 +1,4 @@
-"""Fetches a study from a source and gives it to the running node, which treats it as any other that is sent."""
+"""Retrieves a study from a source and sends it to the running node, which treats it like any other study."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ HandOver = Callable[[Sequence[Path]], Iterable[Sent]]
 
 
 class CannotPull(UserError):
-    """There is no one study to fetch, or nothing in it to read; the message is for a person."""
+    """No study or several studies match, or the study has nothing to read; the message is for a person."""
 
 
 @dataclass(frozen=True)
 class Pulled:
-    """The outcome of fetching a study.
+    """The outcome of a pull.
 
     Attributes:
-        wanted: how many of its instances are of a kind that the node takes, its own results not counted.
-        taken: how many of these the node has now.
-        left_out: how many are the node's own or of other kinds, by the kind's name.
-        faults: why what was wanted did not arrive, each in one sentence.
+        wanted: number of instances that the node accepts, without its own results.
+        taken: number of these that the node has now.
+        left_out: number of the node's own results, and of instances of other SOP classes, by name.
+        faults: why wanted instances did not arrive, one sentence each.
     """
 
     wanted: int
@@ -60,7 +60,7 @@ def the_study(source: Source, keyword: str, value: str) -> str:
 
 
 def own_results(session: Session, study_instance_uid: str) -> set[str]:
-    """SOP Instance UIDs of what the node has written for a study: a source that is a destination too holds them."""
+    """SOP Instance UIDs of the node's results for a study: a source that is also a destination holds them."""
     written = select(Result.sop_instance_uid).join(Result.study).where(Study.study_instance_uid == study_instance_uid)
     return set(session.scalars(written))
 
@@ -73,13 +73,13 @@ def pull(
     hand_over: HandOver,
     progress: Progress,
 ) -> Pulled:
-    """Fetches all of a study that the node takes, by way of `folder`, and hands it over when all has come.
+    """Retrieves all instances of a study that the node accepts into `folder`, then sends them to the node.
 
     Args:
         own: SOP Instance UIDs that are left out.
 
     Raises:
-        CannotPull: the study holds nothing that the node takes.
+        CannotPull: the study has no instance that the node accepts.
         Unreachable, Rejected: of the source, or of the node.
     """
     wanted = []

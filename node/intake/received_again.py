@@ -1,4 +1,4 @@
-"""The same SOP Instance UID again: nothing new, a corrected header, or a contradiction (safety rule 5)."""
+"""Handles a SOP Instance UID that is received again: unchanged, corrected header, or contradiction (safety rule 5)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _PICTURE = ("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "BitsStored"
 
 
 class Difference(Enum):
-    """What a resent file is beside the one that is kept."""
+    """How a resent file differs from the stored one."""
 
     NONE = auto()
     HEADER = auto()
@@ -39,10 +39,10 @@ class Difference(Enum):
 
 
 def compare(old: WholeFile, new: WholeFile, pixels: PixelComparison) -> Difference:
-    """Byte by byte where both are encoded alike; otherwise by the decoded values.
+    """Compares the bytes if both have the same transfer syntax; otherwise the decoded values.
 
     Raises:
-        MemoryError: this machine does not hold the decoded values now.
+        MemoryError: the decoded values do not fit into memory now.
     """
     alike = old.transfer_syntax_uid == new.transfer_syntax_uid
     if old.has_pixels != new.has_pixels:
@@ -58,8 +58,8 @@ def compare(old: WholeFile, new: WholeFile, pixels: PixelComparison) -> Differen
 
 
 def states_otherwise(old: Dataset, new: Dataset) -> bool:
-    """Whether results made of the new header would differ from those made of the old one, besides what an instance's
-    row holds."""
+    """Whether results of the new header would differ from those of the old one, apart from values in the instance's
+    row."""
     return taken_over(old) != taken_over(new) or stated_display(old) != stated_display(new)
 
 
@@ -74,16 +74,15 @@ def correct(
     restated: bool,
     lost: bool = False,
 ) -> None:
-    """Enters a corrected header, kept at `path`; the reading stays, as the pixels are the same, unless the file before
-    was `lost`: then they are read anew.
+    """Stores a corrected header; its file is at `path`. The reading is kept because the pixels are the same; if the old
+    file was `lost`, the image is read again.
 
-    A report that exists or was asked for is made anew where the header says something else of what it states:
-    `restated`, or what the row itself holds. A study whose instances no longer agree about the patient goes into
-    quarantine, whichever of them is right: a person must see that all of them were corrected.
+    The study is reported again if a value that reports state has changed: `restated`, or a value of the row. A study
+    whose instances now disagree about the patient is quarantined: a person must check that all were corrected.
     """
     study = session.get_one(Study, instance.study_id, with_for_update=True)
     study.decide_at = 0.0
-    said = _said(instance)
+    values = _stated(instance)
     instance.path = path
     instance.transfer_syntax_uid = transfer_syntax_uid
     instance.series_instance_uid = header.series_instance_uid
@@ -94,29 +93,30 @@ def correct(
     hold_two_patients(session, study)
     is_one_now = instance.unread is Unread.NO_VIEW and not instance.no_view
     if lost or is_one_now:
-        _read_anew(session, instance, study, is_one_now=is_one_now)
-    if restated or said != _said(instance):
+        _read_again(session, instance, study, is_one_now=is_one_now)
+    if restated or values != _stated(instance):
         reopen(session, study, now, new_image=False)
         hold_back_replaced(session, study)
     log.info("study %d: instance %d came again with a corrected header", study.id, instance.id)
 
 
-def _read_anew(session: Session, instance: Instance, study: Study, *, is_one_now: bool) -> None:
-    """Asks for the reading of an image whose file was lost, or that proved to be a view of a breast after all."""
+def _read_again(session: Session, instance: Instance, study: Study, *, is_one_now: bool) -> None:
+    """Queues the reading of an image whose file was lost, or whose header now says that it is a view of a breast."""
     jobs = session.scalars(select(Job).where(Job.instance_id == instance.id)).all()
     for job in jobs:
         if job.state is JobState.FAILED:
             job.state = moved(job.state, JobState.CANCELLED)
     if not jobs and not is_one_now:
-        return  # no image, or none that is read
+        return  # not an image that is read
     instance.leave_unread(None)
     instance.reading = None
-    if jobs or instance.kind != InstanceKind.FOR_PROCESSING:  # a raw image's first reading is asked for at the close
+    # A raw image's first reading is queued when the study closes.
+    if jobs or instance.kind != InstanceKind.FOR_PROCESSING:
         ask_for_reading(session, study, instance)
 
 
 def hold_contradicting(session: Session, instance: Instance, why: Contradiction) -> None:
-    """Puts the study of an instance that came again as something else into quarantine."""
+    """Quarantines the study of an instance that contradicts its stored version."""
     study = session.get_one(Study, instance.study_id, with_for_update=True)
     quarantine(session, study, why)
 
@@ -128,14 +128,14 @@ def _same_bytes(old: WholeFile, old_span: Span | None, new: WholeFile, new_span:
 
 
 def _picture(file: WholeFile) -> list[str]:
-    """The attributes without which the pixel data's bytes say nothing."""
-    said = [text(file.dataset, keyword) for keyword in _PICTURE]
+    """The attributes that determine the meaning of the pixel data."""
+    values = [text(file.dataset, keyword) for keyword in _PICTURE]
     grey = code(file.dataset, "PhotometricInterpretation").startswith("MONOCHROME")
-    # Colour may change its model with its compression; black and white may not change places.
-    return [*said, f"grey, inverse: {is_inverse(file.dataset)}" if grey else "colour"]
+    # The colour model may change with the compression; the polarity of grey may not.
+    return [*values, f"grey, inverse: {is_inverse(file.dataset)}" if grey else "colour"]
 
 
-def _said(instance: Instance) -> tuple[object, ...]:
+def _stated(instance: Instance) -> tuple[object, ...]:
     return (
         instance.series_instance_uid,
         instance.patient_id,

@@ -1,8 +1,7 @@
-"""The node's Intake: what a received file means, and how its sender is answered.
+"""The node's Intake: stores received files, and decides the answers to their senders.
 
-The order is what makes Success a promise: the bytes are on the disk, then the name, then the row, then the answer.
-All that may fail on what a file says is done before it gets its name: a crash in between leaves at worst a file
-without a row, which the sender's next try replaces.
+Order: bytes on disk, file name on disk, row committed, answer. All checks of a file's content come before it is renamed
+into the archive. A crash after that leaves at most a file without a row, which the sender's next try replaces.
 """
 
 from __future__ import annotations
@@ -56,7 +55,7 @@ log = logging.getLogger(__name__)
 
 _SUCCESS = Answer(Status.SUCCESS)
 _CONTENT_BYTES, _CONTENT_S = 1 << 30, 60.0
-"""What reading a report or a segmentation within dicom_io.bounds may take; the largest takes a third of it."""
+"""Memory and time for reading a report or a segmentation within dicom_io.bounds; the largest needs a third."""
 _Content = ReadReport | CorrectionHeader | None
 _R = TypeVar("_R")
 
@@ -66,10 +65,10 @@ class ReceivingLimits:
     """See config.settings.Receiver.
 
     Attributes:
-        min_free_bytes: refuse when less is free on the disk.
-        quota_bytes: refuse when the archive holds this much.
-        max_image_bytes: the largest data set, inflated where it was deflated.
-        max_image_pixels: the largest image that is decoded to be compared with one of the same UID.
+        min_free_bytes: images are refused if less is free on the disk.
+        quota_bytes: images are refused if archive and quarantine hold this much.
+        max_image_bytes: the largest data set, after inflating.
+        max_image_pixels: the largest image that is decoded to compare it with one of the same UID.
     """
 
     min_free_bytes: int = 0
@@ -79,7 +78,7 @@ class ReceivingLimits:
 
 
 class Receiving:
-    """Keeps what the listener received. Thread-safe; files of one study take turns."""
+    """Stores received files. Thread-safe; the files of one study are handled one after another."""
 
     def __init__(
         self,
@@ -90,7 +89,8 @@ class Receiving:
         now: Callable[[], float],
         router: Router = everything,
     ) -> None:
-        """`secondary_capture_from`: the AE titles whose secondary captures are mammograms; `router`: what is read."""
+        """`secondary_capture_from`: AE titles whose secondary captures are mammograms; `router`: decides what is
+        read."""
         self._sessions = sessions
         self._data_dir = data_dir
         self._limits = limits
@@ -109,7 +109,7 @@ class Receiving:
 
     @property
     def incoming(self) -> Path:
-        """The folder in which the listener must put what it receives: on the archive's file system."""
+        """The folder for files that are being received; on the archive's file system."""
         return self._data_dir / INCOMING
 
     def refusal(self) -> Answer | None:
@@ -136,7 +136,7 @@ class Receiving:
         except NotReadable as error:
             return Answer.shortened(Status.NOT_DICOM, str(error))
         except SQLAlchemyError as error:
-            # Only its name: the message quotes the row, and the row names the patient.
+            # The type only: the message quotes the row, which contains patient data.
             log.error("the database did not take an instance: %s", type(error).__name__)
             return Answer(Status.NO_STORAGE, "the node's database cannot be written: send again")
         except MemoryError:
@@ -148,7 +148,7 @@ class Receiving:
             return Answer(status, "the node's disk did not take it: send again" if is_passing(error) else MEND)
 
     def _place_of(self, fault: OSError) -> str:
-        """Where it was, without the UIDs that name folders and files: `archive/*/*`."""
+        """The path of the fault without UIDs: `data_dir/archive/*/*`."""
         at = Path(str(fault.filename2 or fault.filename or ""))
         if not at.is_relative_to(self._data_dir):
             return "data_dir"
@@ -173,12 +173,12 @@ class Receiving:
             study_id = session.scalar(select(Study.id).where(Study.study_instance_uid == header.study_instance_uid))
         if is_ours and not known_result and header.kind is InstanceKind.SEGMENTATION:
             log.warning(
-                "%s: a segmentation with mammo-node as its maker came that this node did not write: not kept. If it is "
-                "an expert's, the viewer must name itself as the Manufacturer.",
+                "%s: a received segmentation has the Manufacturer mammo-node, but this node did not write it: not stored. "
+                "If it is an expert's, the viewer must write its own Manufacturer.",
                 "a study that is not here" if study_id is None else f"study {study_id}",
             )
         if is_ours:
-            log.info("an object of our own came back: acknowledged and not kept")
+            log.info("one of the node's own objects was received: acknowledged, not stored")
             return _SUCCESS
         if row is None:
             return self._keep_new(received, whole, header)
@@ -191,7 +191,7 @@ class Receiving:
 
     def _keep_new(self, received: ReceivedFile, whole: WholeFile, header: InstanceHeader) -> Answer:
         content, left_out = self._content(header, whole.path), self._left_out(header, received.calling_ae_title)
-        # Only this instance's own row could name this path, and there is none: at most a crash's leftover is replaced.
+        # No row has this path, so a file that is there is left over from a crash, and is replaced.
         path = self._place(whole.path, self._data_dir / archived(header.study_instance_uid, header.sop_instance_uid))
         with self._entering(path) as session:
             instance = register(
@@ -214,7 +214,7 @@ class Receiving:
             old = read_whole_file(kept, self._limits.max_image_bytes)
         except (NotReadable, FileNotFoundError):
             log.warning("study %d: instance %d: its file was gone or damaged, and came again", known.study_id, known.id)
-            # A damaged file stays where it is: nothing that was accepted is ever written over.
+            # A damaged file is kept: an accepted file is never overwritten.
             place = version_for(kept.parent, header.sop_instance_uid, whole.path).path if kept.exists() else kept
             self._correct(received, known, whole, header, Version(place, is_there=False), restated=True, lost=True)
             return _SUCCESS
@@ -253,7 +253,7 @@ class Receiving:
         return "" if decision.read else f"the route {decision.route} says that it is not read"
 
     def _content(self, header: InstanceHeader, path: Path) -> _Content:
-        """What a report or a segmentation says besides its header, read before a transaction begins."""
+        """The content of a report or segmentation, read before the transaction begins."""
         if header.kind is InstanceKind.REPORT:
             return self._read_in_worker(read_report, path)
         if header.kind is InstanceKind.SEGMENTATION:
@@ -261,9 +261,10 @@ class Receiving:
         return None
 
     def _read_in_worker(self, read: Callable[[Path], _R], path: Path) -> _R:
-        """
+        """Calls `read` in the worker process.
+
         Raises:
-            NotReadable: it is damaged, or asks for too much.
+            NotReadable: the file is damaged, or needs too much memory or time.
         """
         try:
             return self._contents.call(read, path)
@@ -275,7 +276,7 @@ class Receiving:
             raise NotReadable("its content takes more memory than this node gives it") from fault
 
     def _enter(self, session: Session, instance: Instance, received: ReceivedFile, content: _Content) -> None:
-        """What an instance means beside being one of its study."""
+        """Stores annotations and assessments of an instance, and matches assessments with its study again."""
         if isinstance(content, CorrectionHeader):
             enter_annotation(session, instance, content, received.calling_ae_title)
         if isinstance(content, ReadReport):
@@ -285,8 +286,8 @@ class Receiving:
     def _set_aside(self, whole: WholeFile, header: InstanceHeader, known: Instance, why: Contradiction) -> Answer:
         folder = self._data_dir / QUARANTINE / header.study_instance_uid
         version = version_for(folder, header.sop_instance_uid, whole.path)
-        # The study goes into quarantine before the file goes to its place: a file that is there was told before, and
-        # a sender that tries again does not undo what a person decided since.
+        # The study is quarantined before the file is moved. A file that is there already has quarantined its study
+        # before, and a retry of the sender must not undo what a person has decided since.
         if not version.is_there:
             with self._one_writer.begin() as session:
                 hold_contradicting(session, session.get_one(Instance, known.id), why)
@@ -295,8 +296,8 @@ class Receiving:
 
     @contextmanager
     def _entering(self, path: str | None) -> Iterator[Session]:
-        """The transaction that enters a file just placed at `path`, if it was: what fails before the commit takes the
-        file away again. In the archive a file without a row is a crash's, and nobody else's."""
+        """The transaction that stores the row of a file that was just moved to `path`. If it fails before the commit,
+        the file is deleted, so that only a crash leaves a file without a row in the archive."""
         with self._one_writer.begin() as session:
             try:
                 yield session
@@ -307,7 +308,7 @@ class Receiving:
                 raise
 
     def _place(self, source: Path, target: Path) -> str:
-        """Moves a file whose bytes are durable to its name, durably too. Both UIDs in the name were validated."""
+        """Moves a durable file to `target`, durably. Both UIDs in the name were validated."""
         if not target.parent.exists():
             target.parent.mkdir()
             sync_folder(target.parent.parent)
@@ -326,7 +327,7 @@ def _is_emptied(path: Path) -> bool:
 
 
 class _LockPerStudy:
-    """Lets threads with the same key go one after another, and all others at once."""
+    """One lock per key."""
 
     def __init__(self) -> None:
         self._taken: set[str] = set()

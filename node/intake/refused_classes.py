@@ -16,7 +16,7 @@ from node.store.tables import RefusedClass
 log = logging.getLogger(__name__)
 
 MOST = 1000
-"""Rows kept: a sender that makes up SOP classes must not fill the database."""
+"""Most rows, so that a sender with invented SOP classes does not fill the database."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class RefusedClassView:
 
 
 def enter_refused_classes(sessions: Sessions, calling_ae_title: str, sop_class_uids: Sequence[str], now: float) -> None:
-    """Counts SOP classes that an association proposed and did not get. A database that does not answer is logged only:
-    the association goes on."""
+    """Counts SOP classes that an association proposed and the node refused. A failing database is only logged: the
+    association continues."""
     try:
         with sessions.begin() as session:
             new = [uid for uid in sop_class_uids if _count(session, calling_ae_title, uid, now)]
@@ -40,7 +40,7 @@ def enter_refused_classes(sessions: Sessions, calling_ae_title: str, sop_class_u
         return
     if new:
         named = ", ".join(_name(uid) for uid in new)
-        log.warning("%r proposes what this node does not take, and goes without: %s", calling_ae_title, named)
+        log.warning("%r proposes SOP classes that this node does not accept: %s", calling_ae_title, named)
 
 
 def refused_classes(session: Session) -> tuple[RefusedClassView, ...]:
@@ -52,7 +52,7 @@ def refused_classes(session: Session) -> tuple[RefusedClassView, ...]:
 
 
 def _count(session: Session, calling_ae_title: str, sop_class_uid: str, now: float) -> bool:
-    """Whether it was entered for the first time."""
+    """Counts one refusal; returns whether it is the first."""
     row = session.scalars(
         select(RefusedClass).filter_by(calling_ae_title=calling_ae_title, sop_class_uid=sop_class_uid)
     ).one_or_none()
@@ -69,6 +69,6 @@ def _count(session: Session, calling_ae_title: str, sop_class_uid: str, now: flo
 
 
 def _name(sop_class_uid: str) -> str:
-    from pydicom.uid import UID  # takes as long as the rest of `status`, which has seldom anything to name
+    from pydicom.uid import UID  # slow to import, and `status` seldom needs it
 
     return UID(sop_class_uid).name

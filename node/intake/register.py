@@ -1,4 +1,4 @@
-"""What a new instance means to its study: the transaction's part of receiving, for the network and for files."""
+"""Registers a new instance in its study; for received instances and for files of `mammo-node read`."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def register(
     reads_secondary_capture: bool,
     left_out: str = "",
 ) -> Instance:
-    """Enters an instance that is not known yet, moves its study and asks for its reading; within a transaction.
+    """Stores the row of a new instance, updates its study and queues its reading; within a transaction.
 
     Args:
-        path: of the file, relative to the data folder; its bytes and name must be durable before the commit.
+        path: of the file, relative to the data folder; the file must be durable before the commit.
         source: the calling AE title, "" for files.
         now: UTC seconds since the epoch.
         reads_secondary_capture: whether secondary captures from this source are mammograms.
-        left_out: why it is not to be read, where a route says so.
+        left_out: the reason if a route says that it is not read.
     """
     study = locked_study(session, header.study_instance_uid, source, now)
     study.last_received_at = now
@@ -73,7 +73,7 @@ def register(
 
 
 def never_read(header: InstanceHeader, *, reads_secondary_capture: bool) -> Unread | None:
-    """Why an instance is not read, whatever its study; None where it may be."""
+    """Why an instance is never read, independent of its study; None if it may be read."""
     if header.no_view:
         return Unread.NO_VIEW
     match header.kind:

@@ -1,4 +1,4 @@
-"""Do two files hold the same pixels? Decoded in a process of its own: no codec runs where images are received."""
+"""Compares the pixels of two files in a worker process: no codec runs in the receiving process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from node.intake.worker_process import NoAnswer, WorkerProcess
 log = logging.getLogger(__name__)
 
 _BYTES_PER_SAMPLE = 40
-"""Two images as 16 bits, what a codec makes of one of them (32 bits), and temporary copies."""
+"""Two images with 16 bits, the output of a codec for one (32 bits), and temporary copies."""
 _FOR_ANY_IMAGE = 1 << 30
 
 
@@ -28,10 +28,10 @@ class PixelComparison:
         self._worker = WorkerProcess(_FOR_ANY_IMAGE + _BYTES_PER_SAMPLE * max_pixels, timeout_s)
 
     def is_same(self, left: Path, right: Path) -> bool:
-        """Whether both files decode to the same values. What cannot be decoded cannot be shown to be the same.
+        """Whether both files decode to the same values; False if one cannot be decoded.
 
         Raises:
-            MemoryError: this machine does not hold them now.
+            MemoryError: they do not fit into memory now.
         """
         try:
             return self._worker.call(_is_same, left, right, self._max_pixels)

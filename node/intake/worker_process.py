@@ -1,7 +1,7 @@
-"""Calls functions in a worker process: code that reads everything that a peer sent must not end the node.
+"""Calls functions in a worker process, so that parsing received data cannot crash the node.
 
-A parser may build objects a hundred times as large as its input, and the native codecs are written in C and Rust. One
-that crashes, fills the memory or never returns ends the worker process alone (safety rule 11).
+A parser may build objects a hundred times as large as its input, and the native codecs are written in C and Rust. A
+crash, full memory or an endless loop ends only the worker process (safety rule 11).
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from dicom_io.errors import NotReadable
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 _MEMORY = Path("/proc/self/statm")
-"""Its first number is the process's size in pages (proc(5)); Linux has it."""
+"""The first number is the size of the process in pages (proc(5)); Linux only."""
 
 
 _START_S = 300.0
-"""For a process to start and to import what a function needs: nothing of a peer's is read so far."""
+"""Time for the process to start and import its modules; received data is not read in that time."""
 _READY = "ready"
 
 
 class NoAnswer(Exception):
-    """The process ended, took too long, or met what it could not deal with; the message is without patient data."""
+    """The process crashed, took too long, or the function raised; the message has no patient data."""
 
 
 @dataclass(frozen=True)
@@ -44,20 +44,20 @@ class WorkerProcess:
     """One process, started at its first call and again after each failure; it ends when the node ends."""
 
     def __init__(self, memory_bytes: int, timeout_s: float) -> None:
-        """`memory_bytes`: what a call may take besides the process itself; `timeout_s`: how long it may take,
-        from when the process is ready for it."""
+        """`memory_bytes`: memory for a call, besides that of the process itself; `timeout_s`: time for a call, counted
+        from when the process is ready."""
         self._memory_bytes = memory_bytes
         self._timeout_s = timeout_s
         self._one_at_a_time = threading.Lock()
         self._child: _Child | None = None
 
     def call(self, function: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
-        """The function's answer. Function, arguments and answer must be small and plain: they are pickled.
+        """The function's result. Function, arguments and result are pickled, so they must be small.
 
         Raises:
             NoAnswer: as described.
-            MemoryError: it needs more than it may take.
-            NotReadable, OSError: the function's own.
+            MemoryError: the call needs more than memory_bytes.
+            NotReadable, OSError: raised by the function.
         """
         with self._one_at_a_time:
             try:
@@ -88,11 +88,11 @@ class WorkerProcess:
 
     def _start(self) -> _Child:
         context = multiprocessing.get_context("spawn")
-        here, there = context.Pipe()
-        with there:
-            process = context.Process(target=_serve, args=(there, self._memory_bytes), name="intake", daemon=True)
+        parent_end, child_end = context.Pipe()
+        with child_end:
+            process = context.Process(target=_serve, args=(child_end, self._memory_bytes), name="intake", daemon=True)
             process.start()
-        return _Child(process, here)
+        return _Child(process, parent_end)
 
     def _end(self) -> None:
         if self._child is not None:
@@ -103,7 +103,8 @@ class WorkerProcess:
 
 
 def _serve(connection: Connection, memory_bytes: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the node ends its own
+    # Ctrl-C reaches the whole process group; the node ends its workers itself.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     fault: Exception | None
     while True:
         try:
@@ -118,13 +119,13 @@ def _serve(connection: Connection, memory_bytes: int) -> None:
             answer, fault = None, met
         except MemoryError:
             answer, fault = None, MemoryError()
-        except Exception as met:  # noqa: BLE001 - whatever a parser may stumble over; its words may quote the patient
+        except Exception as met:  # noqa: BLE001 - parsers can raise anything; the message may contain patient data
             answer, fault = None, NoAnswer(f"it met a {type(met).__name__}")
         connection.send((answer, fault))
 
 
 def _limit_memory(memory_bytes: int) -> None:
-    """From the size that the process has now: libraries reserve more address space the more cores there are."""
+    """Limits memory relative to the current size: libraries reserve more address space on machines with more cores."""
     if _MEMORY.exists():
         pages = int(_MEMORY.read_text().split()[0])
         _, hard = resource.getrlimit(resource.RLIMIT_AS)

@@ -1,4 +1,4 @@
-"""What happens to a study between its first image and its report: the database's side of completeness.py."""
+"""Closes complete studies: applies the rules of completeness.py to the database."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from node.studies import lifecycle
 from node.studies.completeness import Arrivals, Close, Ladder, Wait, closing
 
 _AT_ONCE = 50
-"""Studies decided in one transaction: enough for its cost not to matter, few enough for it to end soon."""
+"""Studies per transaction: few enough for it to end soon."""
 
 View = tuple[Laterality, str]
 Shown = tuple[str, str, str]
-"""Breast, view, and what of it is shown where that is not the whole."""
+"""Breast, view, and the part that is shown; "" for a whole view."""
 
 
 def close_complete(sessions: Sessions, ladder: Ladder, now: float) -> None:
-    """Closes every open study that the ladder says is complete. Decides only those of which something has come since,
-    or whose wait is over: the others still wait, as decided the last time."""
+    """Closes every open study that is complete. Checks only studies with a new instance since the last check, or whose
+    wait is over."""
     due = select(Study.id).where(Study.state == StudyState.OPEN, Study.decide_at <= now).order_by(Study.id)
     with read_only(sessions) as session:
         ids = session.scalars(due).all()
@@ -51,7 +51,7 @@ def _decide(session: Session, study: Study, ladder: Ladder, now: float) -> None:
 
 
 def close(session: Session, study: Study, now: float) -> None:
-    """Ends the wait for images: decides which are still to be read and asks for the report.
+    """Closes a study: decides which images are still read, and queues the report.
 
     A study without a breast image ends here: nothing is sent, and `why` says so.
     """
@@ -68,9 +68,10 @@ def close(session: Session, study: Study, now: float) -> None:
 
 
 def choose_raw_images(session: Session, study: Study) -> bool:
-    """Whether the reading of a raw image had to be asked for: none of its view can be shown (safety rule 6).
+    """Queues the reading of raw images whose view has no readable image for presentation (safety rule 6); returns
+    whether there were any.
 
-    Done at the close and once more before the report, since an image for presentation may prove unreadable meanwhile.
+    Called at the close and again before the report, because an image for presentation may prove unreadable meanwhile.
     """
     begun, shown, asked = readings_begun(session, study), shown_views(study), False
     for raw in study.instances:
@@ -86,7 +87,7 @@ def choose_raw_images(session: Session, study: Study) -> bool:
 
 
 def shown_views(study: Study) -> frozenset[Shown | None]:
-    """What is shown by an image for presentation that was read, or may still be."""
+    """The views of images for presentation that were read, or may still be read."""
     shown = (
         instance
         for instance in study.instances
@@ -96,20 +97,20 @@ def shown_views(study: Study) -> frozenset[Shown | None]:
 
 
 def shown_by(instance: Instance) -> Shown | None:
-    """What an image shows; None where it is no view of a breast or its header does not say."""
+    """What an image shows; None if it is no view of a breast, or its header does not state it."""
     if instance.no_view or instance.laterality is None or instance.view is None:
         return None
     return instance.laterality, instance.view, instance.extent
 
 
 def arrived_views(study: Study, begun: Collection[int | None]) -> frozenset[View]:
-    """The whole views of which any breast image came, read or not; `begun` as `readings_begun` says."""
+    """The whole views with any breast image, read or not; `begun`: see `readings_begun`."""
     breast = (instance for instance in study.instances if _is_breast_image(instance, begun))
     return frozenset(view for view in map(view_of, breast) if view is not None)
 
 
 def breasts_of(study: Study, begun: Collection[int | None]) -> frozenset[Laterality]:
-    """The breasts of which any image came, read or not; `begun` as `readings_begun` says."""
+    """The breasts with any image, read or not; `begun`: see `readings_begun`."""
     images = (
         instance for instance in study.instances if _is_breast_image(instance, begun) and instance.view != SPECIMEN
     )
@@ -117,14 +118,14 @@ def breasts_of(study: Study, begun: Collection[int | None]) -> frozenset[Lateral
 
 
 def view_of(instance: Instance) -> View | None:
-    """The standard view whose place an image fills; None where it is no whole view, or its header does not say."""
+    """The standard view that an image shows; None if it is no whole view, or its header does not state it."""
     if instance.no_view or instance.extent or instance.laterality is None or instance.view is None:
         return None
     return instance.laterality, instance.view
 
 
 def readings_begun(session: Session, study: Study) -> frozenset[int | None]:
-    """The ids of the study's instances for which a reading was asked."""
+    """The ids of the study's instances whose reading was queued."""
     return frozenset(session.scalars(select(Job.instance_id).where(Job.study_id == study.id)))
 
 
@@ -136,13 +137,13 @@ def _is_breast_image(instance: Instance, begun: Collection[int | None]) -> bool:
 
 def _decision(session: Session, study: Study, ladder: Ladder, now: float) -> Wait | Close:
     begun = readings_begun(session, study)
-    # Raw images and tomosynthesis often come before the images that are read: their views close nothing early.
+    # Raw images and tomosynthesis often arrive before the images that are read: they do not complete the views.
     readable = {InstanceKind.FOR_PRESENTATION, InstanceKind.SECONDARY_CAPTURE}
     views = (view_of(instance) for instance in study.instances if instance.kind in readable and instance.id in begun)
     arrivals = Arrivals(
         views=frozenset(view for view in views if view is not None),
         count=len(study.instances),
-        # Later revisions would count our own results among what the source holds.
+        # In later revisions, the source's count may include the node's own results.
         expected=study.expected_instances if study.revision == 1 else None,
         opened_at=study.opened_at,
         last_at=study.last_received_at,

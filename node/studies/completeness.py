@@ -1,9 +1,9 @@
 """When a study is complete: four rules, tried in order, each with a sentence that `status` shows. Pure.
 
-1. Four views (left and right, CC and MLO) are there, and a short quiet has passed.
-2. The source was asked how many instances it holds (C-FIND), all have come, and a short quiet has passed.
-   While it holds more than has come, the quiet period does not close the study.
-3. Nothing has come for the quiet period.
+1. Four views (left and right, CC and MLO) are there, and no instance has arrived for a short quiet period.
+2. The source was queried how many instances it holds (C-FIND), all have arrived, and a short quiet period has passed.
+   While it holds more than have arrived, rule 3 does not close the study.
+3. No instance has arrived for the quiet period.
 4. The deadline has passed since the revision's first image: the study is closed as it is.
 """
 
@@ -26,14 +26,14 @@ class Ladder:
 
 @dataclass(frozen=True)
 class Arrivals:
-    """What has come of a study.
+    """The received instances of a study.
 
     Attributes:
-        views: (laterality, view) of its full-field images that are read.
-        count: its instances here.
-        expected: the source's own count; None where it was not asked or did not answer.
-        opened_at: when the first image of this revision came.
-        last_at: when the last instance came.
+        views: (laterality, view) of the full-field images that are read.
+        count: number of received instances.
+        expected: the source's count; None if it was not queried or did not answer.
+        opened_at: arrival of the first image of this revision, s.
+        last_at: arrival of the last instance, s.
     """
 
     views: frozenset[tuple[Laterality, str]]
@@ -45,7 +45,7 @@ class Arrivals:
 
 @dataclass(frozen=True)
 class Wait:
-    """`until`: when it ends if nothing more comes."""
+    """`until`: the end of the wait if no more instances arrive."""
 
     why: str
     until: float

@@ -1,6 +1,6 @@
 """Every change of a study's state, from its first instance to its last revision.
 
-`node.store.states` lists the changes that there are; no other file sets a study's state. Each function works within the
+`node.store.states` lists the allowed transitions; no other file sets a study's state. Each function works within the
 caller's transaction, on a study that the caller has locked. Times are UTC seconds since the epoch.
 """
 
@@ -28,7 +28,7 @@ class Contradiction(StrEnum):
 
 
 def locked_study(session: Session, study_instance_uid: str, source: str, now: float) -> Study:
-    """The study of an instance that has come, locked; a new one, open, where it is the first.
+    """The study of a received instance, locked; a new open study if it is the first instance.
 
     Args:
         source: the calling AE title of a new study, "" for files.
@@ -52,9 +52,9 @@ def locked_study(session: Session, study_instance_uid: str, source: str, now: fl
 
 
 def reopen(session: Session, study: Study, now: float, *, new_image: bool) -> None:
-    """Opens a study for what came late; after a report, as the next revision. One in quarantine stays there.
+    """Reopens a study for a late instance; after a report, as the next revision. A quarantined study stays quarantined.
 
-    Without a `new_image` (a corrected header came) a study that ended as not read stays so: there is no report to mend.
+    Without a `new_image` (a corrected header was received) a study that is not-read stays so: it has no report.
     """
     if study.state is StudyState.CLOSED:
         cancel_reports(session, study)
@@ -77,13 +77,13 @@ def release(study: Study, now: float) -> None:
 
 
 def close(session: Session, study: Study, now: float) -> None:
-    """Ends the wait for images and asks for the report."""
+    """Closes a study and queues its report."""
     _close(session, study, now)
     log.info("study %d: revision %d closed: %s", study.id, study.revision, study.why)
 
 
 def report_anew(session: Session, study: Study, now: float, why: str) -> None:
-    """Asks for a report that holds what is known by now: as a new revision where there is one already.
+    """Queues a report with the current data; as a new revision if there is a report already.
 
     An open study gets its report later, and one in quarantine or not read gets none: nothing is done.
     """
@@ -93,7 +93,7 @@ def report_anew(session: Session, study: Study, now: float, why: str) -> None:
         study.why = why
         _close(session, study, now)
     elif study.state is StudyState.CLOSED:
-        cancel_reports(session, study)  # one that is being written lacks what has come
+        cancel_reports(session, study)  # a report that is being written lacks the new data
         begin_revision_after_notice(study)
         study.why = why
         _ask_for_report(session, study)

@@ -71,10 +71,10 @@ def measurement_report(
 
 def _in_short(exam: ExamReading, encoding: Encoding) -> str:
     """The first thing that a person reads."""
-    told = [statement.sentence for statement in summary_statements(exam)]
+    sentences = [statement.sentence for statement in summary_statements(exam)]
     if encoding.revision > 1:
-        told.insert(1, f"This is revision {encoding.revision}: it replaces all earlier reports of this study.")
-    return "\r\n".join(told)
+        sentences.insert(1, f"This is revision {encoding.revision}: it replaces all earlier reports of this study.")
+    return "\r\n".join(sentences)
 
 
 def _image_library(exam: ExamReading, sources: Mapping[str, Dataset]) -> ContainerContentItem:

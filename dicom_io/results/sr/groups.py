@@ -59,8 +59,8 @@ def lesion_groups(
     for image, number in sorted(lesions, key=lambda entry: -entry[0].reading.findings[entry[1] - 1].malignancy):
         group = _lesion_group(image, number, sources[image.sop_instance_uid])
         doubt = image.reading.findings[number - 1].doubt
-        said = (*([doubt] if doubt else []), *location_of(exam, image, number), *ties_of(exam, image, number))
-        for sentence in said:
+        sentences = (*([doubt] if doubt else []), *location_of(exam, image, number), *ties_of(exam, image, number))
+        for sentence in sentences:
             group[0].ContentSequence.append(
                 TextContentItem(codes.COMMENT, sentence, relationship_type=RelationshipTypeValues.CONTAINS)
             )

@@ -51,7 +51,7 @@ def encode_summary(exam: ExamReading, sources: Mapping[str, Dataset], *, encodin
     page.SeriesDescription = f"AI summary{encoding.edition}, mammo-node, research use only"[:64]
     # Neither MG nor a Body Part Examined of BREAST: hanging protocols and other readers must not take it for a view.
     page.Modality = "OT"
-    page.Laterality = told[0] if len(told := sides(exam)) == 1 else ""  # type 2C: validators ask for it
+    page.Laterality = lateralities[0] if len(lateralities := sides(exam)) == 1 else ""  # type 2C: validators ask for it
     sign(page, described, encoding)
     page.update(request_attributes(described))
     _describe_image(page, exam, sources)

@@ -60,8 +60,8 @@ def _draw_header(canvas: Image.Image, exam: ExamReading, bundle: BundleId) -> No
     pen.write(left + 14, 18, warning, size, BLACK)
     bundles = dict.fromkeys(str(image.reading.bundle) for image in exam.images) or {str(bundle): None}
     unread = sum(not image.on_purpose for image in exam.unread)
-    told = f"Models: {', '.join(bundles)}   ·   {counted(len(exam.images), 'image')} read, {unread} not read"
-    pen.write(_MARGIN, 54, told, 16, GREY, COLUMNS - 2 * _MARGIN)
+    models_line = f"Models: {', '.join(bundles)}   ·   {counted(len(exam.images), 'image')} read, {unread} not read"
+    pen.write(_MARGIN, 54, models_line, 16, GREY, COLUMNS - 2 * _MARGIN)
 
 
 def _draw_views(canvas: Image.Image, exam: ExamReading, places: Mapping[str, str]) -> None:
@@ -83,8 +83,8 @@ def _draw_views(canvas: Image.Image, exam: ExamReading, places: Mapping[str, str
 
 def _hung(images: Sequence[ExamImage], spot: tuple[Laterality, str]) -> ExamImage | None:
     """Of several whole images of one view the one with the highest score."""
-    there = [image for image in images if image.is_whole and (image.laterality, image.view) == spot]
-    return max(there, key=lambda image: image.reading.malignancy, default=None)
+    candidates = [image for image in images if image.is_whole and (image.laterality, image.view) == spot]
+    return max(candidates, key=lambda image: image.reading.malignancy, default=None)
 
 
 def _draw_extras(canvas: Image.Image, strip: Box, extras: Sequence[ExamImage], titles: Mapping[str, str]) -> None:

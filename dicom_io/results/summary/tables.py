@@ -152,8 +152,8 @@ def _draw_lesion(pen: Pen, top: int, columns: Sequence[int], lesion: _Lesion) ->
     likelihood = finding.likelihood
     pen.write(columns[1], top, lesion.size or "no scale", _TEXT, WHITE if lesion.size else GREY)
     pen.write(columns[2], top, f"{finding.malignancy:.2f}", _TEXT, WHITE)
-    told = percent(likelihood.probability) if likelihood else "none"
-    pen.write(columns[3], top, told, _TEXT, WHITE if likelihood else GREY)
+    percentage = percent(likelihood.probability) if likelihood else "none"
+    pen.write(columns[3], top, percentage, _TEXT, WHITE if likelihood else GREY)
 
 
 def _notes(exam: ExamReading, places: Mapping[str, str]) -> Iterator[tuple[str, RGB]]:

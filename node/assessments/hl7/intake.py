@@ -121,19 +121,26 @@ class Hl7Intake:
     def _acknowledged(self, message: Message | None, code: str, text: str) -> bytes:
         """ACK^R01 (HL7 v2.5.1 section 2.13): sender and receiver changed places, the control ID repeated,
         the separators the sender's."""
-        said = message.header.raw if message else lambda _: ""
+        received_field = message.header.raw if message else lambda _: ""
         own = message.header.escaped if message else lambda plain: plain
         separators = message.header.separators if message else "\r|~^&"
         field, component = separators[1], separators[3]
         at, charset = self.now(), message.charset if message else "ascii"
-        msh = ["MSH", said(2) or "^~\\&", said(5) or "MAMMO_NODE", said(6), said(3), said(4)]
+        msh = [
+            "MSH",
+            received_field(2) or "^~\\&",
+            received_field(5) or "MAMMO_NODE",
+            received_field(6),
+            received_field(3),
+            received_field(4),
+        ]
         msh += [
             datetime.fromtimestamp(at, UTC).strftime("%Y%m%d%H%M%S+0000"),
             "",
             component.join(("ACK", "R01", "ACK")),
         ]
-        msh += [str(round(at * 1e6)), said(11) or "P", said(12) or "2.5.1"]
-        segments = [msh, ["MSA", code, said(10), own(text)]]
+        msh += [str(round(at * 1e6)), received_field(11) or "P", received_field(12) or "2.5.1"]
+        segments = [msh, ["MSA", code, received_field(10), own(text)]]
         if code in _ERROR_CODES:
             segments.append(["ERR", "", "", component.join(_ERROR_CODES[code]), "E", "", "", own(text)])
         return "".join(field.join(segment) + "\r" for segment in segments).encode(charset, errors="replace")

@@ -66,12 +66,12 @@ def category_in(value: str, *, alone: bool = False) -> Category | None:
 def sides_in(value: str) -> Sides | None:
     """The breasts that a value names: "L", "left", "RT", "bilateral", "B"; empty: it is empty. None: it names none, or
     another than it names ("not left"), or does not say for certain which ("left or right")."""
-    said = plain(value)
-    if not said:
+    value_text = plain(value)
+    if not value_text:
         return ()
-    if said.upper() in ("B", "LR", "RL"):
+    if value_text.upper() in ("B", "LR", "RL"):
         return _BOTH
-    row = row_of([as_side(token) for token in tokens(said)])
+    row = row_of([as_side(token) for token in tokens(value_text)])
     named = {token.sides for token in row if token.sides}
     if len(named) != 1 or doubtful(row) or any(token.kind in UNSURE for token in row):
         return None
@@ -109,15 +109,15 @@ def categories_in(text: str) -> list[tuple[Sides, Category]]:
     Raises:
         ValueError: what it says takes a person to understand.
     """
-    said = with_soft_breaks(plain(text))
-    if not names(said):
+    plain_text = with_soft_breaks(plain(text))
+    if not names(plain_text):
         return []
-    if not in_a_language_that_is_read(said):
+    if not in_a_language_that_is_read(plain_text):
         raise ValueError("it speaks of BI-RADS in a language that is not read: English, German and Dutch are")
-    ending, going_on = (_read(said, soft_ends=soft_ends) for soft_ends in (True, False))
+    ending, going_on = (_read(plain_text, soft_ends=soft_ends) for soft_ends in (True, False))
     if set(ending) != set(going_on):
         raise ValueError("it is not clear where its sentences end, and its BI-RADS category depends on that")
-    if ending and corrects(said):
+    if ending and corrects(plain_text):
         raise ValueError(CORRECTED)
     return ending
 
@@ -302,10 +302,10 @@ def _check(found: Sequence[tuple[Sides, Category]], said: Sequence[_Statement]) 
         return
     if not all(_concludes(statement) for (sides, _), statement in zip(found, said, strict=True) if not sides):
         raise ValueError(UNPAIRED)
-    said_of_exam = exam.pop()
-    rank = SEVERITY.index(said_of_exam) - max(map(SEVERITY.index, breasts))
+    exams_category = exam.pop()
+    rank = SEVERITY.index(exams_category) - max(map(SEVERITY.index, breasts))
     # 0 (incomplete) and 6 (known cancer) may stand beside whatever the breasts have.
-    if said_of_exam not in _APART and (rank < 0 or (rank and len(of) == len(Laterality))):
+    if exams_category not in _APART and (rank < 0 or (rank and len(of) == len(Laterality))):
         raise ValueError("its BI-RADS category of the exam contradicts those of the breasts")
 
 
