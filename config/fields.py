@@ -1,4 +1,4 @@
-"""The kinds of values that settings have, each checked where it is read."""
+"""The types of the settings' values, with their validation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Section(BaseModel):
 
 
 def matching(pattern: str, description: str) -> AfterValidator:
-    """Holds a text to a pattern; `description` completes "must be …" for one that does not match."""
+    """Validates a text by a pattern; `description` completes the message "must be …"."""
 
     def fits(text: str) -> str:
         if not re.fullmatch(pattern, text):

@@ -1,4 +1,4 @@
-"""Where HL7 messages come from, and in which of their fields they say what."""
+"""Settings of the HL7 listener, and the fields of the messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said of settings that cannot be used: one line each, for the administrator who wrote them."""
+"""Messages for settings that cannot be used: one line each, for the administrator."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ _SENTENCES = {
     "model_attributes_type": "must be a section with keys of its own",
     "value_error": "{error}",
 }
-"""By pydantic's type of error; its context fills the braces."""
+"""By pydantic's error type; its context fills the braces."""
 
 
 def sentences(model: type[BaseModel], errors: Sequence[ErrorDetails], environment: Mapping[str, str]) -> Iterator[str]:
-    """One line for each error: the key, its variable if it was set there, what is wrong with it, what may be meant.
+    """One line for each error: the key, its variable if it was set there, what is wrong, and a suggestion.
 
     Args:
         errors: of a pydantic ValidationError of `model`.
-        environment: the variables that go before the file.
+        environment: the variables, which override the file.
     """
     variables = {name.upper() for name in environment}
     for error in errors:
@@ -62,8 +62,8 @@ def sentences(model: type[BaseModel], errors: Sequence[ErrorDetails], environmen
 
 
 def unknown_variables(model: type[BaseModel], environment: Mapping[str, str]) -> Iterator[str]:
-    """One line for each variable that begins as a setting's, with one underscore or two, and is none: pydantic leaves
-    those out in silence."""
+    """One line for each variable with the prefix of settings, with one underscore or two, that is no setting: pydantic
+    ignores these without an error."""
     for name in sorted(environment):
         if not name.upper().startswith(PREFIX):
             if name.upper().startswith(_NAME) and not _is_of_a_service(name.upper(), environment[name]):
@@ -115,7 +115,7 @@ def _meant(name: str, known: Sequence[str]) -> str:
 
 
 def _keys(model: type[BaseModel], path: Sequence[object]) -> list[str]:
-    """The keys of the section at `path`; none, where a value stands there."""
+    """The keys of the section at `path`; none if it is a value."""
     models = [model]
     for part in path:
         if not isinstance(part, int):  # a place in a list is not a key

@@ -1,4 +1,4 @@
-"""The applications that the node speaks with: senders, destinations of results, sources of studies."""
+"""The applications that the node communicates with: senders, destinations of results, sources of studies."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Sender(Section):
 
 
 class Destination(Section):
-    """What all destinations have in common: which results they get, and how often they are tried."""
+    """The settings of all destinations: which results they get, and the retries."""
 
     name: Name
     profile: Literal["ohif", "workstation-cad-sr", "overlay-only", "all"] = "ohif"
@@ -80,11 +80,11 @@ class WebService(Section):
             raise ValueError("client_key needs client_certificate")
         parts = urlsplit(self.url)
         if self.bearer_token_file and parts.scheme != "https" and not _is_this_machine(parts.hostname or ""):
-            raise ValueError("bearer_token_file needs an https url: over http everybody on the way reads the token")
+            raise ValueError("bearer_token_file needs an https url: over http the network can read the token")
         return self
 
     def beside(self, folder: Path) -> Self:
-        """The same with its files' paths taken from `folder`."""
+        """The same with paths relative to `folder`."""
         files = ("bearer_token_file", "ca_file", "client_certificate", "client_key")
         return self.model_copy(update={key: folder / path for key in files if (path := getattr(self, key)) is not None})
 
@@ -101,14 +101,14 @@ class WebDestination(WebService, Destination):
 
 
 class Source(Section):
-    """What all sources of `mammo-node pull` have in common."""
+    """The settings of all sources of `mammo-node pull`."""
 
     name: Name
     timeout_s: float = Field(default=120, gt=0)
 
 
 class DicomSource(Source):
-    """A PACS that is asked by C-FIND."""
+    """A PACS that is queried by C-FIND."""
 
     ae_title: AETitle
     host: str
@@ -117,14 +117,14 @@ class DicomSource(Source):
 
 
 class WebSource(WebService, Source):
-    """A DICOMweb service that is asked by QIDO-RS and WADO-RS."""
+    """A DICOMweb service that is queried by QIDO-RS and WADO-RS."""
 
 
 BY_DICOM, BY_WEB = "by DICOM", "by DICOMweb"
 
 
 def _kind(entry: object) -> str:
-    """Which of the two a destination or source is: what has a url speaks DICOMweb."""
+    """The tag of a destination or source: one with a url uses DICOMweb."""
     is_web = "url" in entry if isinstance(entry, Mapping) else isinstance(entry, WebService)
     return BY_WEB if is_web else BY_DICOM
 

@@ -47,7 +47,7 @@ class Receiver(Section):
 
     @property
     def own_host(self) -> str:
-        """Where this machine itself reaches the listener."""
+        """The host at which this machine reaches the listener."""
         return "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host
 
 
@@ -73,14 +73,14 @@ class Reader(Section):
 
 
 class Birads(Section):
-    """What is said of a probability where BI-RADS is concerned."""
+    """BI-RADS in reports."""
 
     recall_threshold: float = Field(default=0.02, gt=0, lt=1)
     coded_category: bool = False
 
 
 class Route(Section):
-    """What is read and who gets the results, for images on which all conditions given hold; the first that fits."""
+    """A route: whether matching images are read, and who gets the results. The first route that matches decides."""
 
     name: Name
     calling_ae_titles: tuple[AETitle, ...] | None = Field(default=None, min_length=1)
@@ -94,20 +94,20 @@ class Route(Section):
 
 
 class Review(Section):
-    """Which studies an expert should look at while the node runs unattended."""
+    """Which studies an expert should review while the node runs unattended."""
 
     share: float = Field(default=0, ge=0, le=1)
 
 
 class Installation(Section):
-    """What every object says of the equipment that made it, beside its own identity."""
+    """The equipment that every object names, besides the node's device identity."""
 
     station_name: EquipmentText = Field(default="", max_length=16)
     institution_name: EquipmentText = Field(default="", max_length=64)
 
 
 class Settings(BaseSettings):
-    """All of them. Frozen: a running node never re-reads its settings."""
+    """All settings. Frozen: a running node does not read its settings again."""
 
     model_config = SettingsConfigDict(extra="forbid", frozen=True, env_prefix=PREFIX, env_nested_delimiter=BETWEEN)
 
@@ -136,7 +136,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment goes before the file, whose contents come as init arguments."""
+        """The environment overrides the file, whose contents are the init arguments."""
         return env_settings, init_settings
 
     @model_validator(mode="after")
@@ -169,10 +169,10 @@ class Settings(BaseSettings):
 def load(path: Path) -> Settings:
     """The settings in a TOML file, overridden by the environment; relative paths are taken from the file's folder.
 
-    A time zone among them holds from here on for this process and those that it starts.
+    If a time zone is set, it becomes that of this process and of those that it starts.
 
     Raises:
-        SettingsError: the file is missing, is not TOML, or says what the node cannot use.
+        SettingsError: the file is missing, is not TOML, or has a setting that cannot be used.
     """
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -204,10 +204,10 @@ def load(path: Path) -> Settings:
 
 
 def _set_time_zone(time_zone: str) -> None:
-    """Makes a time zone the process's own, by which all local times are read and written.
+    """Sets the time zone of this process, for all local times.
 
     Raises:
-        SettingsError: the C library does not know it, and would silently take UTC.
+        SettingsError: the C library does not know it, and would use UTC without an error.
     """
     os.environ["TZ"] = time_zone
     time.tzset()
@@ -218,7 +218,7 @@ def _set_time_zone(time_zone: str) -> None:
 
 
 def _errors(error: ValidationError) -> list[ErrorDetails]:
-    """Without the names of the two kinds of destinations and sources, which no key has."""
+    """The errors without the tags of the two kinds of destinations and sources, which are no keys."""
     return [
         {**fault, "loc": tuple(part for part in fault["loc"] if part not in (BY_DICOM, BY_WEB))}
         for fault in error.errors()

@@ -32,7 +32,7 @@ def ablate(
     data: Data,
     out: Annotated[
         Path,
-        typer.Option("--out", help="Where bundles and the report go. Goes on where it was killed.", file_okay=False),
+        typer.Option("--out", help="Folder for bundles and the report. An interrupted run continues.", file_okay=False),
     ],
     folds: Annotated[
         int | None, typer.Option("--folds", min=3, help="Folds of patients; without it the first recipe's split.")
@@ -44,8 +44,8 @@ def ablate(
         str | None,
         typer.Option(
             "--base",
-            help="A bundle whose parts read with what is trained: its detector stands before a segmenter where no "
-            "detector's recipe is given, detector and segmenter before a classifier.",
+            help="A bundle that supplies the other parts: the detector for a segmenter if no detector's recipe is "
+            "given, detector and segmenter for a classifier.",
         ),
     ] = None,
     device: Device = "auto",
@@ -53,7 +53,8 @@ def ablate(
     seed: Seed = 1,
     config: ConfigFile = DEFAULT_CONFIG,
 ) -> None:
-    """Train and measure several recipes over the same patients: the papers' tables, with the papers' figures beside."""
+    """Train and measure several recipes over the same patients: the papers' tables, with the papers' figures for
+    comparison."""
     from models.bundles.bundle import find_bundle, read_bundle
     from models.device import choose_device
     from models.evaluation.report import PAGE, write_report
@@ -91,7 +92,7 @@ def _about(
     others: Bundle | None,
     draws: Draws,
 ) -> About:
-    """What stands above the tables; `names` are the recipes', `others` the bundle that reads with what is trained."""
+    """The head of the report. `names`: of the recipes; `others`: the bundle that supplies the other parts."""
     from models.evaluation.held_out import made_of_own_outlines, not_asked_for, seen_in_training
     from models.evaluation.tables import About
 

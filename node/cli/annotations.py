@@ -1,4 +1,4 @@
-"""`mammo-node annotations`: what experts made of the node's outlines, sent back through the PACS."""
+"""`mammo-node annotations`: experts' corrections of the node's outlines, received through the PACS."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from node.annotations.truth import AnnotatedImage, Annotations, NotCounted
 
 annotation_commands = typer.Typer(
-    help="Corrected segmentations that came back: the node's proposals against them.", no_args_is_help=True
+    help="Experts' corrected segmentations, compared with the node's proposals.", no_args_is_help=True
 )
 
 
@@ -34,12 +34,12 @@ def list_annotations(
         bool,
         typer.Option(
             "--due",
-            help="Instead, the studies drawn for review of which no image is corrected yet, with StudyInstanceUIDs.",
+            help="Instead, the studies selected for review without a corrected image, with StudyInstanceUIDs.",
         ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show each corrected image: study, who, when, lesions, and how far they are the node's own.
+    """Show each corrected image: study, who, when, lesions, and the agreement with the node's proposals.
 
     For the administrator at the machine: it shows experts' names, but no patient's. With --due it shows each study's
     StudyInstanceUID, by which the PACS leads to the patient: patient data.
@@ -164,7 +164,7 @@ def _list_due(settings: Settings, found: Annotations, as_json: bool) -> None:
         typer.echo(json.dumps({"share": share, "due": values}, indent=2))
         return
     studies = counted(len(due), "study", "studies")
-    typer.echo(f"{studies} due for review; {share:.0%} of those reported are drawn (review.share)")
+    typer.echo(f"{studies} due for review; {share:.0%} of the reported studies are selected (review.share)")
     for study in due:
         typer.echo(f"{study.study_id}  reported {local_time(study.reported_at)}  {study.study_instance_uid}")
 
@@ -176,14 +176,14 @@ def _lines(comparison: Comparison) -> Iterator[str]:
     drawn = local_time(image.created_at) if image.created_at is not None else "at a time not stated"
     earlier = f"; {counted(image.earlier, 'earlier comparison')} kept" if image.earlier else ""
     yield (
-        f"study {image.study_id}  {place}: by {image.creator or 'somebody not named'}, {drawn}, "
+        f"study {image.study_id}  {place}: by {image.creator or 'somebody without a name'}, {drawn}, "
         f"from {image.source or 'a file'} {local_time(image.received_at)}{earlier}"
     )
     if image.proposal_lost:
-        yield f"   {counted(len(comparison.drawn), 'lesion')}; nothing to compare with: {image.proposal_lost}"
+        yield f"   {counted(len(comparison.drawn), 'lesion')}; no comparison: {image.proposal_lost}"
         return
     if image.revision is None:
-        yield f"   {counted(len(comparison.drawn), 'lesion')}; the node had proposed nothing to compare with"
+        yield f"   {counted(len(comparison.drawn), 'lesion')}; no comparison: the node had proposed nothing"
         return
     dices = ", ".join(f"{pair.dice:.3f}" for pair in comparison.kept)
     kept = f"{len(comparison.kept)} kept" + (f" (Dice {dices})" if dices else "")

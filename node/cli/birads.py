@@ -1,4 +1,4 @@
-"""`mammo-node birads`: the radiologists' BI-RADS categories, beside which the models' are held."""
+"""`mammo-node birads`: the radiologists' BI-RADS categories, and their comparison with the models."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from node.assessments.view import AssessmentView
 
 birads_commands = typer.Typer(
-    help="The radiologists' BI-RADS categories: how they came, and to which study.", no_args_is_help=True
+    help="The radiologists' BI-RADS categories: import, list, statistics.", no_args_is_help=True
 )
 birads_commands.command("stats")(stats_of_assessments)
 _BREASTS = {"L": "left", "R": "right", None: "exam"}
@@ -26,14 +26,14 @@ _BREASTS = {"L": "left", "R": "right", None: "exam"}
 
 @birads_commands.command("import")
 def import_assessments(
-    file: Annotated[Path, typer.Argument(help="A CSV table, its columns named in the first line.", dir_okay=False)],
+    file: Annotated[Path, typer.Argument(help="A CSV table with column names in the first line.", dir_okay=False)],
     config: ConfigFile = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
-    """Enter the categories of a CSV table. Rows that are known add nothing; bad ones are named, the others go in.
+    """Import the categories of a CSV table. Known rows add nothing; bad rows are listed, the others are imported.
 
-    The node takes the table's categories for those of radiologists: the user who imports it is responsible for that.
-    Exit status 1 where a row was bad.
+    The node treats the categories as those of radiologists: the user who imports them is responsible for that.
+    Exit status 1 if a row was bad.
     """
     import time
 
@@ -64,7 +64,7 @@ def import_assessments(
 def list_assessments(
     config: ConfigFile = DEFAULT_CONFIG,
     unmatched: Annotated[
-        bool, typer.Option("--unmatched", help="Only those that no study here was found for, and why.")
+        bool, typer.Option("--unmatched", help="Only those without a matching study, and why.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:

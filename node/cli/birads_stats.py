@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from node.agreement.stats import AnalysisUnit, ArchiveStats
 
 _NOTHING = (
-    "Nothing to compare: no reported study has a radiologist's category. They come by SR, HL7, or "
+    "Nothing to compare: no reported study has a radiologist's category. The node receives them by SR, HL7, or "
     "`mammo-node birads import`."
 )
 _BREASTS = {"L": "left", "R": "right", None: "exam"}
@@ -48,10 +48,10 @@ def stats_of_assessments(
     as_json: AsJson = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the discordant list as CSV.")] = False,
 ) -> None:
-    """Hold the models' probabilities against the radiologists' categories, and both against the pathology.
+    """Compare the models' probabilities with the radiologists' categories, and both with the pathology.
 
-    The table names studies by their number alone. JSON, CSV and what --out writes hold Study Instance UIDs, which lead
-    to the patient. Exit status 1 where a row of the pathology was bad.
+    The table identifies studies by their number only. JSON, CSV and the files of --out contain Study Instance UIDs,
+    which lead to the patient. Exit status 1 if a row of the pathology was bad.
     """
     from config.settings import load
     from models.birads.calibration import Level

@@ -1,4 +1,4 @@
-"""`mammo-node check`: is everything there that the node needs?"""
+"""`mammo-node check`: checks everything that the node needs."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from node.cli.terminal.options import DEFAULT_CONFIG, AsJson, ConfigFile
 def check(
     config: ConfigFile = DEFAULT_CONFIG,
     alive: Annotated[
-        bool, typer.Option("--alive", help="Ask only whether the running node answers (for container health checks).")
+        bool, typer.Option("--alive", help="Check only that the running node answers (for container health checks).")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Check configuration, database, disk, model weights, a named CUDA device, every destination and every source.
 
-    One line each. The exit status is 0 where all is well, 1 where something is not, 2 where the configuration cannot
-    be used at all. Changes nothing and may be run beside a running node.
+    One line each. The exit status is 0 if all checks passed, 1 if one failed, 2 if the configuration cannot be used.
+    Changes nothing, and may be run while the node runs.
     """
     from config.settings import load
     from node.operations.check import ask, checks, listener

@@ -11,7 +11,7 @@ from node.cli.terminal.options import DEFAULT_CONFIG, AsJson, ConfigFile
 
 
 def config_show(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
-    """Show the settings in force: the file's, the environment's and the defaults. Passwords are hidden."""
+    """Show the effective settings: of the file, of the environment, and the defaults. Passwords are hidden."""
     from sqlalchemy import make_url
 
     from config.settings import load
@@ -24,7 +24,7 @@ def config_show(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) ->
 
 
 def toml_of(values: Mapping[str, object]) -> str:
-    """Settings as TOML: plain keys first, then tables and arrays of tables; what is not set stands as a comment."""
+    """Settings as TOML: plain keys first, then tables and arrays of tables; keys that are not set are comments."""
     plain = [_line(key, value) for key, value in values.items() if not _is_section(value)]
     sections = []
     for key, value in values.items():
@@ -36,12 +36,12 @@ def toml_of(values: Mapping[str, object]) -> str:
 
 
 def _is_section(value: object) -> bool:
-    """A table, or an array of tables; an array of plain values is none, and an empty one stands as `[]`."""
+    """Whether it is a table or an array of tables; an array of plain values is not, nor an empty one."""
     return isinstance(value, Mapping) or (
         isinstance(value, list) and any(isinstance(entry, Mapping) for entry in value)
     )
 
 
 def _line(key: str, value: object) -> str:
-    # JSON's strings, numbers and booleans are TOML's too.
+    # Strings, numbers and booleans in JSON are valid TOML.
     return f"# {key} is not set" if value is None else f"{key} = {json.dumps(value, ensure_ascii=False)}"

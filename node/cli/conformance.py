@@ -1,4 +1,4 @@
-"""`mammo-node conformance`: the DICOM conformance statement of this node as it is set up."""
+"""`mammo-node conformance`: the DICOM conformance statement of this node and its settings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def conformance(
         Path | None, typer.Option("--config", "-c", help="The node's settings (TOML). Left out: the defaults.")
     ] = None,
 ) -> None:
-    """Write the DICOM conformance statement (PS3.2), in Markdown, from the settings in force."""
+    """Write the DICOM conformance statement (PS3.2), in Markdown, from the effective settings."""
     from config.settings import Settings, load
     from node.operations.conformance import conformance_statement
 

@@ -1,4 +1,4 @@
-"""`mammo-node deliveries`: what was to go to a destination that is none any more."""
+"""`mammo-node deliveries`: deliveries to a destination that was removed from the settings."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from config.settings import Settings
 
 delivery_commands = typer.Typer(
-    help="What was to go to a destination that the settings do not name any more.", no_args_is_help=True
+    help="Deliveries to a destination that was removed from the settings.", no_args_is_help=True
 )
 Name = Annotated[str, typer.Argument(help="The name that the destination had, as `status` shows it.")]
 
 
 @delivery_commands.command("drop")
 def drop_deliveries(name: Name, config: ConfigFile = DEFAULT_CONFIG) -> None:
-    """Forget what was to be delivered to NAME. The results themselves stay in the data folder."""
+    """Drop the open deliveries to NAME. The results themselves stay in the data folder."""
     from config.settings import load
     from node.delivery.orphaned import drop
 
@@ -38,7 +38,7 @@ def move_deliveries(
     to: Annotated[str, typer.Argument(help="The name of a destination in the settings.")],
     config: ConfigFile = DEFAULT_CONFIG,
 ) -> None:
-    """Have what was to be delivered to NAME delivered to another destination, as it was written."""
+    """Move the open deliveries from NAME to another destination. The objects do not change."""
     from config.settings import load
     from node.delivery.orphaned import move
 
@@ -52,6 +52,4 @@ def move_deliveries(
 
 def _must_be_gone(settings: Settings, name: str) -> None:
     if name in {destination.name for destination in settings.destinations}:
-        raise CommandFailed(
-            f"{name} is a destination in the settings: take it out of them first, and restart the node."
-        )
+        raise CommandFailed(f"{name} is a destination in the settings: remove it there first, and restart the node.")

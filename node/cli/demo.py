@@ -1,4 +1,4 @@
-"""`mammo-node demo`: the main job on real mammograms."""
+"""`mammo-node demo`: reads real mammograms through a node."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 def demo(
     out: Annotated[Path, typer.Option("--out", help="The folder for everything that the demo writes.")] = Path("demo"),
-    keep: Annotated[bool, typer.Option("--keep", help="Leave node and PACS running until Ctrl-C.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep node and PACS running until Ctrl-C.")] = False,
 ) -> None:
-    """Send two real four-view exams through a node, and show what comes back.
+    """Send two real four-view exams through a node, and show the results.
 
-    Starts a node and a small receiving PACS on this machine (nothing listens beyond it), makes two mammography studies
-    out of real CBIS-DDSM films, sends them by C-STORE, and prints what the node found beside the radiologist's BI-RADS
+    Starts a node and a small receiving PACS on this machine (not reachable from others), makes two mammography studies
+    of real CBIS-DDSM films, sends them by C-STORE, and prints the node's findings with the radiologist's BI-RADS
     category and the pathology. The results, a PNG overlay of every view and the summary page stay in the folder.
     """
     import tempfile
@@ -103,14 +103,14 @@ def _print_outcomes(outcomes: list[Outcome], folder: Path, console: Console) -> 
         _print_text(console, f"Overlays and summary page: {_counted(outcome.overlays, 'images')}")
     _print_text(
         console,
-        f"\nAll of it is in {folder}.\n"
-        "Two exams show the road, not how well these small models see: their card.md has figures on held-out patients.",
+        f"\nAll files are in {folder}.\n"
+        "Two exams show how the node works, not how good these small models are: see the figures in their card.md.",
     )
     console.print(f"[bold]{RESEARCH_USE_ONLY}[/bold]")
 
 
 def _print_text(console: Console, text: str) -> None:
-    """Prints a text with paths in it, which Rich must neither break nor take for markup."""
+    """Prints a text with paths, without Rich's line breaks and markup."""
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -128,7 +128,7 @@ def _findings(image: ExamImage) -> str:
 def _wait_for_ctrl_c(scene: Demo, console: Console) -> None:
     _print_text(
         console,
-        f"\nThe node goes on: `mammo-node status --config {scene.folder}/node.toml`, or send it more with\n"
+        f"\nThe node is still running: `mammo-node status --config {scene.folder}/node.toml`, or send more with\n"
         f"`mammo-node send FOLDER MAMMO_NODE@127.0.0.1:{scene.port} --calling DEMO_SENDER`. Ctrl-C ends it.",
     )
     try:

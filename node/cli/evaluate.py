@@ -1,4 +1,4 @@
-"""`mammo-node evaluate`: a bundle and data sets in, a report out."""
+"""`mammo-node evaluate`: measures a bundle on data sets, and writes a report."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class SideOfSplit(StrEnum):
 
 def evaluate(
     data: Data,
-    out: Annotated[Path, typer.Option("--out", help="Where the report goes; made where missing.", file_okay=False)],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the report; created if missing.", file_okay=False)],
     bundle: Annotated[str, typer.Option("--bundle", help="A shipped bundle's name, or a folder.")] = "research-default",
     split: Annotated[
         Path | None, typer.Option("--split", help="split.json of a training; without it all images.", dir_okay=False)
@@ -39,7 +39,7 @@ def evaluate(
     seed: Seed = 1,
     config: ConfigFile = DEFAULT_CONFIG,
 ) -> None:
-    """Measure a bundle on data sets: report.html and report.json, by the tables of both papers and the field's own."""
+    """Measure a bundle on data sets: report.html and report.json, with the tables of both papers and the usual ones."""
     from models.bundles.bundle import find_bundle, read_bundle
     from models.device import choose_device
     from models.evaluation.evaluation import make_report, observe_bundle

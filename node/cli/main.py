@@ -1,4 +1,4 @@
-"""`mammo-node`: one file per command. A command imports what it needs when it is called, so that `--help` is quick and
+"""`mammo-node`: one file per command. A command imports its modules when it is called, so that `--help` is fast and
 only commands that read images import torch."""
 
 from __future__ import annotations
@@ -58,10 +58,10 @@ def build() -> typer.Typer:
 
 def main() -> None:
     """Runs a command; a problem that the user can solve ends it with one message and exit status 2."""
-    os.umask(0o077)  # what a command writes may be a patient's: for its own user alone
+    os.umask(0o077)  # files may contain patient data: readable by their owner only
     try:
         build()()
-    except Exception as error:  # raised again where it is a fault of the program's own
+    except Exception as error:  # raised again if it is an error of the program
         message = _for_people(error)
         if message is None:
             raise
@@ -70,13 +70,13 @@ def main() -> None:
 
 
 def _for_people(error: Exception) -> str | None:
-    """The message for a person who can solve the problem; None: it is a fault of the program's own."""
+    """The message for a problem that the user can solve; None: it is an error of the program."""
     from sqlalchemy.exc import DatabaseError, OperationalError
 
     from config.settings import SettingsError
     from node.store.database import why_not_opened
 
-    of_the_machine = (DatabaseError, OperationalError)  # not those that tell of a mistake in a query
+    of_the_machine = (DatabaseError, OperationalError)  # not subclasses, which mean a wrong query
     if isinstance(error, DatabaseError) and type(error) in of_the_machine:
         return f"The queue does not answer: {why_not_opened(error)}. Nothing was changed."
     return str(error) if isinstance(error, UserError | SettingsError) else None

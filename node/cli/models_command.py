@@ -1,4 +1,4 @@
-"""`mammo-node models`: bundles that are there, whether they are whole, and checkpoints brought in."""
+"""`mammo-node models`: lists and verifies bundles, and imports checkpoints."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ BASE = "research-default"
 @models.command("list")
 def list_models(
     folder: Annotated[
-        Path | None, typer.Argument(help="A bundle's folder, or one that holds several.", exists=True, file_okay=False)
+        Path | None, typer.Argument(help="The folder of a bundle, or of several.", exists=True, file_okay=False)
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """The bundles that ship with the node and those in a folder; what can be imported and which architectures run."""
+    """List the bundles that ship and those in a folder, the importable checkpoints, and the architectures."""
     import json
 
     from models.bundles.bundle import CARD, find_bundle, read_bundle, shipped
@@ -48,10 +48,10 @@ def list_models(
 @models.command("verify")
 def verify_models(
     bundle: Annotated[
-        list[str] | None, typer.Argument(help="Shipped names or folders of bundles; all that ship where left out.")
+        list[str] | None, typer.Argument(help="Names of shipped bundles, or folders. Default: all that ship.")
     ] = None,
 ) -> None:
-    """Check every weights file against its digest and load it. Exit status 1 where one is not well."""
+    """Check every weights file against its digest and load it. Exit status 1 if one is damaged."""
     import torch
 
     from models.bundles.bundle import BundleError, find_bundle, read_bundle, shipped, verify
@@ -67,26 +67,26 @@ def verify_models(
             except BundleError as error:
                 problems.append(str(error))
         well = well and not problems
-        for problem in problems or [f"{found.id}: all weights are whole and load."]:
+        for problem in problems or [f"{found.id}: all weights are complete and load."]:
             typer.echo(problem)
     raise typer.Exit(0 if well else 1)
 
 
 @models.command("import")
 def import_model(
-    file: Annotated[Path, typer.Argument(help="The checkpoint, as its publisher gives it.", dir_okay=False)],
+    file: Annotated[Path, typer.Argument(help="The checkpoint as published.", dir_okay=False)],
     name: Annotated[str, typer.Option("--as", help="What it is, e.g. medsam-vit-b; `models list` names them.")],
-    out: Annotated[Path, typer.Option("--out", help="The bundle's folder; made where missing.", file_okay=False)],
-    base: Annotated[str, typer.Option("--base", help="The bundle that a new one takes its other parts from.")] = BASE,
+    out: Annotated[Path, typer.Option("--out", help="The bundle's folder; created if missing.", file_okay=False)],
+    base: Annotated[str, typer.Option("--base", help="The bundle from which a new one takes its other parts.")] = BASE,
     sha256: Annotated[
-        str | None, typer.Option("--sha256", help="Vouch for a file whose digest is not the published one.")
+        str | None, typer.Option("--sha256", help="The digest of the file, if it is not the published one.")
     ] = None,
     half: Annotated[bool, typer.Option("--half", help="Store kernels in half precision.")] = False,
 ) -> None:
-    """Bring a published checkpoint into a bundle.
+    """Import a published checkpoint into a bundle.
 
-    Its digest is checked against the published one, no code in it is run, and its weights must be those of the network
-    that it is said to be.
+    Its digest is checked against the published one, no code in it is executed, and its weights must fit the network
+    that --as names.
     """
     from models.bundles.bundle import find_bundle, read_bundle
     from models.checkpoints.importing import import_checkpoint

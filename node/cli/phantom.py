@@ -1,4 +1,4 @@
-"""`mammo-node phantom`: mammograms of nobody."""
+"""`mammo-node phantom`: synthetic mammograms with known lesions."""
 
 from __future__ import annotations
 
@@ -21,11 +21,10 @@ def phantom(
     lesions: Annotated[float, typer.Option(min=0, max=1, help="Share of the breasts that have a lesion.")] = 0.4,
     malignant: Annotated[float, typer.Option(min=0, max=1, help="Share of the lesions that are malignant.")] = 0.5,
 ) -> None:
-    """Make mammography studies of nobody, with lesions that are known.
+    """Make synthetic mammography studies with known lesions.
 
-    Writes four-view DICOM studies below OUT/studies, and what is known of them below OUT/truth: the lesions as DICOM
-    SEG and a truth.json for each study. They test and load a node. They never stand for clinical performance: a model
-    that reads phantoms well has shown nothing about women.
+    Writes four-view DICOM studies to OUT/studies, and the ground truth to OUT/truth: the lesions as DICOM SEG and a
+    truth.json for each study. They are for tests and load tests of a node, and say nothing about clinical performance.
     """
     from models.phantom.exam import Prevalence
     from node.demo.phantoms import PhantomSet, write_set
@@ -38,4 +37,4 @@ def phantom(
     except OSError as error:
         raise CommandFailed(f"--out {out}: nothing can be written there: {error.strerror}") from error
     typer.echo(f"{studies} studies in {out / 'studies'}, their truth in {out / 'truth'}.")
-    typer.echo("Phantoms, for tests alone: they never stand for clinical performance.")
+    typer.echo("Phantoms are for tests only: they say nothing about clinical performance.")

@@ -1,4 +1,4 @@
-"""`mammo-node pull`: a study that a source holds, into the running node."""
+"""`mammo-node pull`: retrieves a study from a source and sends it to the running node."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def pull(
     accession: Annotated[str | None, typer.Option(help="Its accession number.", metavar="NUMBER")] = None,
     config: ConfigFile = DEFAULT_CONFIG,
 ) -> None:
-    """Fetch a study from a source (C-GET, C-MOVE or DICOMweb) and give it to the running node, which reads it.
+    """Retrieve a study from a source (C-GET, C-MOVE or DICOMweb) and send it to the running node, which reads it.
 
-    What the node cannot take, and what it wrote itself, is left out and named. The exit status is 1 where a part of the
-    study did not arrive.
+    Instances that the node does not accept, and its own results, are left out and listed. The exit status is 1 if a
+    part of the study did not arrive.
     """
     from config.settings import load
     from dicom_io.network.scu import send_files
@@ -70,7 +70,7 @@ def _asked(study: str | None, accession: str | None) -> tuple[str, str]:
         return "StudyInstanceUID", study
     number = (accession or "").strip()
     if not number or len(number) > 16 or set(number) & set("*?\\"):
-        # These mean "anything" in a search (PS3.4 section C.2.2.2.4), as nothing does.
+        # Wildcards, and an empty value, match any study (PS3.4 section C.2.2.2.4).
         raise typer.BadParameter("it has 1 to 16 characters, none of them *, ? or \\", param_hint="--accession")
     return "AccessionNumber", number
 
@@ -90,8 +90,8 @@ def _source_named(name: str, settings: Settings) -> AnySource:
 def _print(pulled: Pulled) -> None:
     from node.intake.pulling import kinds
 
-    typer.echo(f"{pulled.taken} of {pulled.wanted} instances are with the node")
+    typer.echo(f"{pulled.taken} of {pulled.wanted} instances arrived at the node")
     if pulled.left_out:
-        typer.echo(f"left out, as the node takes none of these: {kinds(pulled.left_out)}")
+        typer.echo(f"left out, because the node does not accept them: {kinds(pulled.left_out)}")
     for fault in pulled.faults:
         typer.echo(f"not arrived: {fault}")

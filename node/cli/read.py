@@ -1,4 +1,4 @@
-"""`mammo-node read`: the studies in a folder, from files to results."""
+"""`mammo-node read`: reads the studies in a folder."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ def read(
         typer.Option("--secondary-capture", help="Read secondary captures of the breast as mammograms (CBIS-DDSM)."),
     ] = False,
     profile: Annotated[
-        str, typer.Option(help="Which objects are written: ohif, workstation-cad-sr, overlay-only or all.")
+        str, typer.Option(help="The objects to write: ohif, workstation-cad-sr, overlay-only or all.")
     ] = "all",
     as_json: AsJson = False,
 ) -> None:
     """Read the mammography studies in a folder and write results, PNG overlays and reading.json. No network.
 
-    A file that cannot be read is named with the reason, and the rest goes on. A study's results are written as soon as
-    its last image is read. The exit status is 1 where a file or a study was not read that should have been. Research
-    use only, not for diagnosis.
+    A file that cannot be read is listed with the reason; the others are read. A study's results are written as soon as
+    its last image is read. The exit status is 1 if a file or study that should be read was not. Research use only, not
+    for diagnosis.
     """
     import tempfile
     import time
@@ -53,7 +53,7 @@ def read(
     paths = [folder] if folder.is_file() else sorted(path for path in folder.rglob("*") if path.is_file())
     models = read_bundle(find_bundle(bundle))
     if profile not in PROFILES:
-        raise CommandFailed(f"--profile {profile}: there is none of this name. Profiles: {', '.join(PROFILES)}.")
+        raise CommandFailed(f"--profile {profile}: there is no such profile. Profiles: {', '.join(PROFILES)}.")
     _make_folder(out)
     with tempfile.TemporaryDirectory(prefix="mammo-node-") as scratch, image_bar(hidden=as_json) as progress:
         reading = FolderReading(
@@ -82,7 +82,7 @@ def read(
 
 
 def _make_folder(out: Path) -> None:
-    """The folder for the results, before an hour is spent on what cannot be written."""
+    """Creates the folder for the results and checks that it can be written, before the reading."""
     import tempfile
 
     try:

@@ -1,4 +1,4 @@
-"""`mammo-node reread`: reads a study again."""
+"""`mammo-node reread`: reads a study again, with the same or other models."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ def reread(
         str | None, typer.Option(help="A shipped bundle's name, or the folder of one. Left out: the node's.")
     ] = None,
     shadow: Annotated[
-        bool, typer.Option("--shadow", help="Only compare with the reading before; nothing is kept or sent.")
+        bool, typer.Option("--shadow", help="Only compare with the earlier reading; nothing is stored or sent.")
     ] = False,
     config: ConfigFile = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
-    """Read a reported study again, by other models or by the same, and say what differs.
+    """Read a reported study again, with other models or the same, and print the differences.
 
-    The models run in this command, beside a running node. Without --shadow the new readings take the place of the old
-    ones and the node reports the study anew, as its next revision. Research use only, not for diagnosis.
+    The models run in this command; the node may run too. Without --shadow the new readings replace the old ones, and
+    the node reports the study again, as its next revision. Research use only, not for diagnosis.
     """
     from config.settings import load
     from models.bundles.bundle import find_bundle, read_bundle
@@ -70,7 +70,7 @@ def _as_text(rereading: Rereading, revision: int | None) -> str:
     lines = [_line(image) for image in rereading.images]
     before, now = _exam_scores(rereading)
     lines.append(f"exam: score {before:.3f} → {now:.3f}")
-    outcome = "shadow: nothing was kept or sent" if revision is None else f"revision {revision} will be reported"
+    outcome = "shadow: nothing was stored or sent" if revision is None else f"revision {revision} will be reported"
     return "\n".join([*lines, f"study {rereading.study_id}: {outcome}", RESEARCH_USE_ONLY])
 
 

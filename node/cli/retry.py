@@ -1,4 +1,4 @@
-"""`mammo-node retry`: sets a study going again."""
+"""`mammo-node retry`: retries the failed jobs and deliveries of a study."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ def retry(
     study: Annotated[int, typer.Argument(help="The study's id, the number that `status` shows before it.")],
     config: ConfigFile = DEFAULT_CONFIG,
 ) -> None:
-    """Set a study going again: failed reading and reporting, lost masks, dead and uncommitted deliveries, quarantine.
+    """Retry a study: failed reading and reporting, lost masks, dead and uncommitted deliveries, quarantine.
 
-    A study in quarantine is released and read as it is: review it first (`status` says why it is there). A running node
-    does the work by itself.
+    A study in quarantine is released and read as it is: review it first (`status` shows the reason). The running node
+    does the work.
     """
     from config.settings import load
     from node.operations.retry import lost_masks, retry_study

@@ -1,4 +1,4 @@
-"""`mammo-node routes`: what the routes in the settings do."""
+"""`mammo-node routes`: tests the routes of the settings."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def route_test(
     config: ConfigFile = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
-    """Say what would happen to an image, and why: which routes fit, whether it is read, who gets the results.
+    """Show the decision for an image, and why: matching routes, whether it is read, who gets the results.
 
-    Nothing is sent or kept. The exit status is 1 where it would not be read.
+    Nothing is sent or stored. The exit status is 1 if it would not be read.
     """
     from config.settings import load
     from dicom_io.errors import NotReadable
@@ -67,4 +67,4 @@ def _as_text(outcome: dict[str, object], why: tuple[str, ...], *, raw: bool) -> 
     destinations = outcome["destinations"]
     names = ", ".join(destinations) if isinstance(destinations, list) else ""
     unless = ", unless an image for presentation of the same view comes too" if raw else ""
-    return "\n".join([*lines, f"It is read{unless}. Results go to: {names or 'nobody: they stay in data_dir'}"])
+    return "\n".join([*lines, f"It is read{unless}. Results go to: {names or 'no destination: they stay in data_dir'}"])

@@ -1,4 +1,4 @@
-"""`mammo-node send`: a folder's DICOM files to any DICOM application."""
+"""`mammo-node send`: sends the DICOM files of a folder to a DICOM application."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Address:
-    """Where to send: an AE title at a host and port."""
+    """The AE title, host and port of a destination."""
 
     ae_title: str
     host: str
@@ -29,10 +29,10 @@ class Address:
 
 
 def parse_address(text: str) -> Address:
-    """The address in `AE@HOST:PORT`; an IPv6 host stands in brackets.
+    """The address in `AE@HOST:PORT`; an IPv6 host is in brackets.
 
     Raises:
-        typer.BadParameter: it is none.
+        typer.BadParameter: it is malformed.
     """
     found = re.fullmatch(r"([ -\[\]-~]{1,16})@(\[[0-9A-Fa-f:.]+\]|[^@:\s]+):(\d{1,5})", text)
     if found is None or not 1 <= int(found[3]) <= 65535:
@@ -42,15 +42,15 @@ def parse_address(text: str) -> Address:
 
 def send(
     folder: Annotated[Path, typer.Argument(help="A folder (with all below it) or one file.", exists=True)],
-    to: Annotated[Address, typer.Argument(help="Where to.", metavar="AE@HOST:PORT", parser=parse_address)],
-    calling: Annotated[str, typer.Option(help="The AE title to call with.")] = "MAMMO_NODE",
+    to: Annotated[Address, typer.Argument(help="The destination.", metavar="AE@HOST:PORT", parser=parse_address)],
+    calling: Annotated[str, typer.Option(help="The calling AE title.")] = "MAMMO_NODE",
     timeout: Annotated[float, typer.Option(help="Seconds to wait for each answer.", min=1)] = 30,
     as_json: AsJson = False,
 ) -> None:
-    """Send a folder's DICOM files by C-STORE, as they are.
+    """Send the DICOM files of a folder by C-STORE, unchanged.
 
-    Files that are not DICOM, and files that the destination refuses, are named with the reason and the rest goes on.
-    The exit status is 1 where one was refused, or the destination cannot be reached.
+    Files that are not DICOM, and files that the destination refuses, are listed with the reason; the others are sent.
+    The exit status is 1 if a file was refused, or the destination cannot be reached.
     """
     from dicom_io.errors import DestinationError
     from dicom_io.network.peer import Peer

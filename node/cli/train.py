@@ -39,7 +39,7 @@ SplitFile = Annotated[
     typer.Option("--split", help="Who is held out (a split.json), instead of the recipe's [split].", dir_okay=False),
 ]
 Restart = Annotated[bool, typer.Option("--restart", help="Forget what an earlier call has reached.")]
-Base = Annotated[str, typer.Option("--base", help="The bundle that a new one takes its other parts from.")]
+Base = Annotated[str, typer.Option("--base", help="The bundle from which a new one takes its other parts.")]
 
 
 def _add_command(kind: str, what: str) -> None:

@@ -62,7 +62,7 @@ def test_a_checkpoint_that_is_vouched_for_becomes_a_part(
     assert bundle.id.version.count("+") == 1
     verified = command("verify", out)
     assert verified.exit_code == 0
-    assert "all weights are whole and load" in verified.output
+    assert "all weights are complete and load" in verified.output
 
 
 def test_a_file_without_a_known_digest_is_refused_until_it_is_vouched_for(checkpoint: Path, tmp_path: Path) -> None:

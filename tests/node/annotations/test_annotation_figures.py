@@ -141,7 +141,7 @@ def test_list_says_who_when_how_many_and_how_close(reported: Road, images: list[
 
 
 def test_list_due_names_the_studies_to_look_at(reported: Road, images: list[Dataset], config: Path):
-    assert "1 study due for review; 100% of those reported are drawn" in _told(config, "list", "--due")
+    assert "1 study due for review; 100% of the reported studies are selected" in _told(config, "list", "--due")
     (due,) = json.loads(_told(config, "list", "--due", "--json"))["due"]
     assert due["study"] == reported.study().id
     reported.receive(segmentation({"mass": proposed_mass(reported, images[0])}, images[0]))
@@ -163,7 +163,7 @@ def test_stats_as_text_and_json(reported: Road, images: list[Dataset], config: P
 def test_list_tells_a_proposal_that_is_lost(reported: Road, images: list[Dataset], config: Path):
     reported.receive(segmentation({"mass": proposed_mass(reported, images[0])}, images[0]))
     (reported.data_dir / str(annotations_of(reported).images[0].proposal_path)).unlink()
-    assert "1 lesion; nothing to compare with: the node's own segmentation of it is gone" in _told(config, "list")
+    assert "1 lesion; no comparison: the node's own segmentation of it is gone" in _told(config, "list")
 
 
 def test_help_says_that_due_shows_uids():

@@ -124,7 +124,7 @@ def test_a_study_comes_into_the_running_node_as_it_is_stored(node, in_orthanc, w
     images = in_orthanc(accession)
     asked = ("--study", study_of(images)) if by == "uid" else ("--accession", accession)
     ran = node.command("pull", "--from", way, *asked)
-    assert (ran.returncode, ran.stdout) == (0, "2 of 2 instances are with the node\n"), ran.stderr
+    assert (ran.returncode, ran.stdout) == (0, "2 of 2 instances arrived at the node\n"), ran.stderr
     assert_in_the_node(node, images, "ORTHANC" if way == "c-move" else "PULLS")
 
 
@@ -133,7 +133,7 @@ def test_what_the_node_cannot_take_is_left_out_and_named(node, in_orthanc, way):
     images = in_orthanc(f"MR-{way}", others=(MAGNETIC_RESONANCE,))
     ran = node.command("pull", "--from", way, "--accession", f"MR-{way}")
     assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.splitlines()[1] == "left out, as the node takes none of these: 1 MR Image Storage"
+    assert ran.stdout.splitlines()[1] == "left out, because the node does not accept them: 1 MR Image Storage"
     assert_in_the_node(node, images, "PULLS")
 
 
@@ -155,8 +155,8 @@ def test_the_nodes_own_results_are_not_fetched_back(node, in_orthanc, way):
     in_orthanc(accession, others=(SegmentationStorage,))
     ran = node.command("pull", "--from", way, "--accession", accession)
     assert ran.stdout.splitlines() == [
-        "2 of 2 instances are with the node",
-        "left out, as the node takes none of these: 1 of the node's own results",
+        "2 of 2 instances arrived at the node",
+        "left out, because the node does not accept them: 1 of the node's own results",
     ], ran.stderr
     assert_in_the_node(node, images, "ORTHANC" if way == "c-move" else "PULLS")
 
