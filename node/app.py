@@ -1,4 +1,4 @@
-"""Puts `mammo-node serve` together: settings, database, network and models meet here.
+"""Builds `mammo-node serve` from settings, database, network and models.
 
 Importing this module never imports torch; only `run_reader`, in the reader's own process, does.
 """
@@ -60,12 +60,12 @@ MB = 1_000_000
 
 
 def build_service(settings: Settings) -> Service:
-    """The node that these settings describe, ready to run.
+    """Builds the node for these settings.
 
     Raises:
-        BundleError: the models are not there, or their weights are damaged.
-        UnknownInstallation: the file that says which installation this is is damaged.
-        NotListening: the address for HL7 messages cannot be had.
+        BundleError: the models are missing, or their weights are damaged.
+        UnknownInstallation: the file with the installation's identity is damaged.
+        NotListening: the address for HL7 messages cannot be used.
     """
     descriptors = raise_limit()
     sessions = sessions_of(open_database(settings.database))
@@ -84,7 +84,7 @@ def build_service(settings: Settings) -> Service:
 
 
 def _clean_up(settings: Settings, sessions: Sessions) -> None:
-    """Ends what an earlier run of this node that was killed left: its leases, and files written by half."""
+    """Cleans up after an earlier run that was killed: gives back its leases, and deletes incomplete files."""
     with sessions.begin() as session:
         for worker in (reader_name(settings), reporter_name(settings)):
             give_back(session, worker, counts=True)
@@ -92,7 +92,7 @@ def _clean_up(settings: Settings, sessions: Sessions) -> None:
         remove_leftovers(session, settings.data_dir, time.time())
         configured = [destination.name for destination in settings.destinations]
         for name, count in orphaned(session, configured).items():
-            log.warning("%s, which is no destination any more", waiting_for(name, count))
+            log.warning("%s, which is not in the settings any more", waiting_for(name, count))
 
 
 def _loops(
@@ -149,17 +149,17 @@ def _ticks(
 
 
 def reader_name(settings: Settings) -> str:
-    """The worker name of this node's reader, under which it holds its leases."""
+    """The worker name of this node's reader, used in its leases."""
     return f"{settings.receiver.ae_title}/reader"
 
 
 def reporter_name(settings: Settings) -> str:
-    """The worker name of this node's reporter, under which it holds its leases."""
+    """The worker name of this node's reporter, used in its leases."""
     return f"{settings.receiver.ae_title}/reporter"
 
 
 def run_reader(settings: Settings) -> None:
-    """The reader's process: loads the bundle once, then reads until it is ended."""
+    """The main function of the reader process: loads the bundle once, then reads until the process is ended."""
     import torch
 
     from models.catalog import load_pipeline
@@ -206,7 +206,7 @@ def _listener(settings: Settings, sessions: Sessions, commitments: Sequence[Comm
     limits = settings.receiver
     at_once = min(limits.max_associations, associations_for(descriptors))
     if at_once < limits.max_associations:
-        log.warning("%d associations at once and no more: too few file descriptors (ulimit -n)", at_once)
+        log.warning("only %d associations at the same time: too few file descriptors (ulimit -n)", at_once)
     receiving = Receiving(
         sessions,
         settings.data_dir,

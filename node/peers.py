@@ -1,4 +1,4 @@
-"""Other applications, made of the settings that name them."""
+"""Makes destinations, sources and senders from their settings."""
 
 from __future__ import annotations
 
@@ -29,31 +29,31 @@ def dicom_peer(of: DicomDestination | DicomSource, calling_ae_title: str) -> Pee
 
 
 def own_listener(of: Receiver, timeout_s: float) -> Peer:
-    """The running node itself, as this machine calls it."""
+    """The address of the running node itself on this machine."""
     return Peer(of.ae_title, of.own_host, of.port, timeout_s, calling_ae_title=of.ae_title)
 
 
 def committing(settings: Settings) -> list[DicomDestination]:
-    """The destinations that are set to commit."""
+    """The destinations with `commitment`."""
     return [to for to in settings.destinations if isinstance(to, DicomDestination) and to.commitment]
 
 
 def transport(
     to: AnyDestination, calling_ae_title: str, contents: Iterable[Content]
 ) -> CStoreDestination | StowDestination:
-    """By which results are sent to a destination; `contents` is what will be sent."""
+    """The transport for a destination; `contents`: what will be sent."""
     if isinstance(to, WebDestination):
         return StowDestination(web_peer(to))
     return CStoreDestination(dicom_peer(to, calling_ae_title), contents)
 
 
 def commitment_request(to: DicomDestination, calling_ae_title: str) -> Request:
-    """How a destination is asked to keep what it was sent."""
+    """The function that requests storage commitment from a destination."""
     return partial(ask_commitment, dicom_peer(to, calling_ae_title))
 
 
 def source(of: AnySource, receiver: Receiver) -> Source:
-    """Where studies are fetched for the node that is set up by `receiver`."""
+    """The source of studies for the node with these `receiver` settings."""
     limits = FetchLimits(receiver.max_image_mb * 1_000_000, receiver.min_free_mb * 1_000_000)
     if isinstance(of, WebSource):
         return wado.WebSource(web_peer(of), limits)
@@ -62,8 +62,8 @@ def source(of: AnySource, receiver: Receiver) -> Source:
 
 
 def callers(settings: Settings) -> list[AllowedSender]:
-    """Who may associate with the node: itself, from this machine alone (`pull` hands studies over with it); its
-    senders; and destinations that are asked to commit, which come back with their answer and may do nothing else."""
+    """Who may associate with the node: itself from this machine (for `pull`); its senders; and destinations with
+    `commitment`, which may only report on commitments."""
     own_hosts = {"127.0.0.1", "::1", settings.receiver.own_host}
     return [
         *(AllowedSender(settings.receiver.ae_title, host) for host in sorted(own_hosts)),

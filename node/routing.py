@@ -1,4 +1,4 @@
-"""Which images are read and where results go: routes, tried in order; the first that fits decides. Pure.
+"""Routes: which images are read and which destinations get results. The first route that matches decides. Pure.
 
 Routes are tried for an image when it is received (is it read?), and for a study when its report is made (who gets it?).
 """
@@ -17,12 +17,12 @@ from models.types.words import counted
 
 @dataclass(frozen=True)
 class Decision:
-    """What is to be done.
+    """The decision of the routes.
 
     Attributes:
         read: whether the image is read.
-        destinations: who gets the results, by name; None: all.
-        route: the name of the route that decided; None: no route fits, and what holds without routes is done.
+        destinations: names of the destinations that get the results; None: all.
+        route: the name of the route that decided; None: no route matches, and the defaults apply.
         why: one sentence for each route that was tried, in their order.
     """
 
@@ -33,12 +33,12 @@ class Decision:
 
 
 def route(routes: Sequence[Route], header: InstanceHeader, calling_ae_title: str, came_at: float) -> Decision:
-    """What the routes say of an image that came from `calling_ae_title` ("": a file).
+    """The decision for an image from `calling_ae_title` ("": a file).
 
     Args:
         came_at: UTC seconds since the epoch.
     """
-    day = datetime.fromtimestamp(came_at, UTC).astimezone().date()  # the site's, as Study Date is
+    day = datetime.fromtimestamp(came_at, UTC).astimezone().date()  # in the site's time zone, like Study Date
     why: list[str] = []
     for candidate in routes:
         against = next(_against(candidate, header, calling_ae_title, day), None)
@@ -75,7 +75,7 @@ def _against_age(candidate: Route, study_date: date | None, day: date) -> Iterat
 
 
 def _like(name: str, patterns: Sequence[str]) -> bool:
-    """Whether a name matches a pattern with * and ?, in capitals or not."""
+    """Whether a name matches a pattern with * and ?, ignoring case."""
     return any(fnmatchcase(name.casefold(), pattern.casefold()) for pattern in patterns)
 
 

@@ -1,7 +1,7 @@
-"""The threads of `mammo-node serve`: they start together, and when one fails the whole node stops and says why.
+"""The threads of `mammo-node serve`. When one fails, the node stops and logs why.
 
-A node with a dead thread would answer and deliver nothing; one that ends is started again by its supervisor (systemd,
-Docker) and loses nothing, since all of its state is in the database.
+Without that thread the node would answer but not deliver. Its supervisor (systemd, Docker) restarts a node that ended;
+nothing is lost, because all state is in the database.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ CLOCK_EVERY_S = 1.0
 
 
 class ServiceFailed(UserError):
-    """A thread of the node failed. The message says where, not what: a fault's own words may quote a header."""
+    """A thread of the node failed. The message has the place only: the exception's message may quote a header."""
 
 
 class Listening(Protocol):
-    """dicom_io.network.scp.Listener, for one."""
+    """For example dicom_io.network.scp.Listener."""
 
     def start(self) -> None: ...
 
@@ -42,7 +42,7 @@ class Listening(Protocol):
 
 @dataclass(frozen=True)
 class Loop:
-    """A thread's work: `run` returns soon after the event it is given is set."""
+    """A thread: `run` returns soon after its event is set."""
 
     name: str
     run: Callable[[threading.Event], None]
@@ -50,7 +50,7 @@ class Loop:
 
 @dataclass(frozen=True)
 class Tick:
-    """Work done every so many seconds by APScheduler; never the queue itself."""
+    """A periodic task, run by APScheduler; never a job of the queue."""
 
     name: str
     every_s: float
@@ -58,8 +58,8 @@ class Tick:
 
 
 class _Every(BaseTrigger):  # type: ignore[misc]  # APScheduler has no types
-    """So many seconds after each run. APScheduler's own interval would count every run that was missed when the clock
-    was set forward by years."""
+    """Fires a fixed time after each run. APScheduler's own interval would count every missed run when the clock is set
+    forward by years."""
 
     def __init__(self, seconds: float) -> None:
         self._pause = timedelta(seconds=seconds)
@@ -69,12 +69,12 @@ class _Every(BaseTrigger):  # type: ignore[misc]  # APScheduler has no types
 
 
 class Service:
-    """Runs a listener, loops and ticks until it is told to stop.
+    """Runs a listener, loops and ticks until `stop`.
 
     Args:
-        clock: a watch on the wall clock by which APScheduler goes: when it is set, the ticks are due at once.
-        grace_s: how long associations may go on after the stop before they are aborted.
-        stop_s: how long the whole may take to end; what hangs longer is left behind.
+        clock: watches the wall clock, which APScheduler uses: when it is set, the ticks are due at once.
+        grace_s: time after the stop until associations are aborted.
+        stop_s: time for all threads to end; threads that take longer are not waited for.
     """
 
     def __init__(
@@ -100,8 +100,8 @@ class Service:
         self._stop.set()
 
     def run(self) -> None:
-        """Returns when all threads have ended, or `stop_s` after the stop: a thread that still waits then, for a peer
-        or for a database that another program holds, has nothing that is not stored.
+        """Returns when all threads have ended, or `stop_s` after the stop. A thread that still waits then, for a peer
+        or a locked database, has no unstored data.
 
         Raises:
             ServiceFailed: one of the threads failed.
@@ -138,8 +138,8 @@ class Service:
             try:
                 loop.run(self._stop)
             except Exception as fault:  # noqa: BLE001 - logged, and raised where the service ends
-                if is_passing(fault):  # receiving goes on meanwhile, and answers its senders
-                    log.error("%s: disk or database do not answer, it is tried again: %s", loop.name, place_of(fault))
+                if is_passing(fault):  # receiving continues, and answers its senders
+                    log.error("%s: disk or database do not answer, retrying: %s", loop.name, place_of(fault))
                     self._stop.wait(PAUSE_S)
                 else:
                     log.critical("%s failed, the node stops: %s", loop.name, place_of(fault))
@@ -159,7 +159,7 @@ class Service:
     def _scheduler(self) -> BackgroundScheduler:
         scheduler = BackgroundScheduler(timezone="UTC")
         for tick in self._ticks:
-            # A tick that is late runs once, not as often as it was missed; it never runs twice at the same time.
+            # A late tick runs once, not once per missed run, and never twice at the same time.
             scheduler.add_job(
                 tick.run, _Every(tick.every_s), name=tick.name, max_instances=1, coalesce=True, misfire_grace_time=None
             )
@@ -167,7 +167,7 @@ class Service:
         def failed(event: JobExecutionEvent) -> None:
             fault = event.exception
             if is_passing(fault):
-                log.error("a tick is left out: disk or database do not answer: %s", place_of(fault))
+                log.error("a tick is skipped: disk or database do not answer: %s", place_of(fault))
             else:
                 log.critical("a tick failed, the node stops: %s", place_of(fault))
                 self._fail("a tick", fault)

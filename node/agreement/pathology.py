@@ -1,4 +1,4 @@
-"""What biopsy or follow-up said of breasts, out of a CSV table."""
+"""Reads the pathology of breasts (biopsy or follow-up) from a CSV table."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _MALIGNANT = {
 }
 
 Outcomes = Mapping[Laterality | None, bool]
-"""Of a study: whether a breast is malignant; under None what is said of no breast, which is of the exam."""
+"""For a study: whether each breast is malignant; None: the exam, for rows without a breast."""
 
 
 @dataclass(frozen=True)
 class PathologyRow:
-    """What a line says of a breast or (laterality None) of an exam."""
+    """A row about a breast or (laterality None) an exam."""
 
     line: int
     study_instance_uid: str
@@ -79,7 +79,7 @@ def outcomes(session: Session, rows: Iterable[PathologyRow]) -> tuple[dict[int, 
 
 
 def outcome(outcomes: Outcomes, laterality: Laterality | None, breasts: Collection[Laterality]) -> bool | None:
-    """Whether a breast or (None) an exam of these breasts is malignant; None where the rows do not tell.
+    """Whether a breast or (None) an exam of these breasts is malignant; None if unknown.
 
     A benign exam has benign breasts; a malignant one does not say which. An exam is benign where all its breasts are.
     """

@@ -1,4 +1,4 @@
-"""The archive's breasts or exams with what the models imply and what radiologists assigned."""
+"""Collects the archive's breasts or exams with the models' and the radiologists' categories."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ WHICH_BREAST = "studies with a malignant pathology that names no breast (`--leve
 
 @dataclass(frozen=True)
 class AnalysisUnit:
-    """A breast or (laterality None) an exam of a study, with what is said of it."""
+    """A breast or (laterality None) an exam of a study, with its categories and pathology."""
 
     study: int
     study_instance_uid: str
@@ -46,7 +46,7 @@ class AnalysisUnit:
 
 @dataclass(frozen=True)
 class ArchiveStats:
-    """What there is to compare.
+    """The units to compare.
 
     Attributes:
         units: of studies that are reported, by study; those of which a category or a pathology is known.
@@ -65,7 +65,7 @@ class ArchiveStats:
 
     @property
     def discordant(self) -> list[AnalysisUnit]:
-        """First those where the models' category is lower."""
+        """Those with the lower category of the models first."""
         order = (Agreement.AI_LOWER, Agreement.AI_HIGHER)
         return [unit for agreement in order for unit in self.units if unit.compared.agreement is agreement]
 

@@ -52,7 +52,7 @@ def as_json(values: Mapping[str, Any]) -> str:
 def values_of(
     stats: ArchiveStats, tables: Sequence[Table], left_out: Mapping[str, int], bad_rows: Iterable[BadRow], draws: Draws
 ) -> dict[str, Any]:
-    """All of it as JSON has it.
+    """The values for JSON.
 
     A cell of a table is a number, {"value", "low", "high"} with the 95 % interval (null where there is none), or
     {"not_measured": why}.

@@ -81,7 +81,7 @@ def _text(
     yield "Studies: " + ", ".join(f"{count} {state}" for state, count in queue.counts.items())
     for name, count in orphaned_counts.items():
         yield (
-            f"{waiting_for(name, count)}, which is no destination any more: "
+            f"{waiting_for(name, count)}, which is not in the settings any more: "
             f"`mammo-node deliveries move {name} TO` or `deliveries drop {name}`"
         )
     for study in queue.studies:

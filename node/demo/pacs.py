@@ -1,4 +1,4 @@
-"""The demo's PACS: stores what the node sends in a folder."""
+"""The demo's PACS: stores received objects in a folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dicom_io.network.scp import AllowedSender, Listener, ReceivedFile
 
 @dataclass(frozen=True)
 class FolderIntake:
-    """An Intake that takes everything, as <folder>/<Study Instance UID>/<modality>-<SOP Instance UID>.dcm."""
+    """An Intake that stores everything, as <folder>/<Study Instance UID>/<modality>-<SOP Instance UID>.dcm."""
 
     path: Path
 
@@ -28,7 +28,7 @@ class FolderIntake:
         return Answer(Status.SUCCESS)
 
     def study(self, study_instance_uid: str) -> list[Path]:
-        """What has come of a study: the SEGs, then the SR."""
+        """The received files of a study: the SEGs, then the SR."""
         return sorted((self.path / study_instance_uid).glob("*.dcm"))
 
 

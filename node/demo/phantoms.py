@@ -1,8 +1,8 @@
 """Sets of phantoms on disk: drawn by `models.phantom`, written as DICOM by `dicom_io.phantom`.
 
-    OUT/phantoms.json                what the set was made with
+    OUT/phantoms.json                the options of the set
     OUT/studies/PATIENT/RCC.dcm …    four images, to be sent to a node or read by it
-    OUT/truth/PATIENT/truth.json     what is known of them (models.datasets.phantom_truth), written last
+    OUT/truth/PATIENT/truth.json     the ground truth (models.datasets.phantom_truth), written last
     OUT/truth/PATIENT/RCC-SEG.dcm …  the outlines of the lesions
 
 The truth is in a folder of its own, so that it is not sent or read together with `studies`.
@@ -37,7 +37,7 @@ class NotAPhantomFolder(UserError):
 
 @dataclass(frozen=True)
 class PhantomSet:
-    """What a set is made with: study n of equal sets is the same, however many studies they have."""
+    """The options of a set: study n of equal sets is the same, independent of the number of studies."""
 
     seed: int
     spacing_mm: float

@@ -59,12 +59,12 @@ COMMAND = (sys.executable, "-P", "-m", "node")
 
 
 class DemoFailed(UserError):
-    """The demo could not go on; the message says where to look."""
+    """The demo failed; the message names the log."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A demo study with what the node made of it."""
+    """A demo study with its results."""
 
     study: DemoStudy
     exam: ExamReading

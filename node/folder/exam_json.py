@@ -1,4 +1,4 @@
-"""`reading.json`: what was read in a study, for programs."""
+"""`reading.json`: the readings of a study, for programs."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from models.types.words import RESEARCH_USE_ONLY
 def exam_to_json(exam: ExamReading, study_instance_uid: str) -> dict[str, object]:
     """An exam for `json.dumps`. Boxes are [top, left, bottom, right] in pixels.
 
-    "malignancy" is a score, 0..1 and no probability; "likelihood" the probability that it is worth at the prevalence
-    the node is set to, null where the bundle does not say. Breasts and the exam have there whether it lies above
-    "recall_threshold", and in words the BI-RADS category whose likelihood range holds it, which is no assessment: no
-    image and no lesion has one.
+    "malignancy" is a score, 0..1 and no probability; "likelihood" its calibrated probability at the
+    configured prevalence, null if the bundle is not calibrated. For breasts and the exam it also says whether it is
+    above "recall_threshold", and the BI-RADS category whose likelihood range contains it, which is no assessment.
+    Images and lesions have no category.
     """
     return {
         "intended_use": RESEARCH_USE_ONLY,
@@ -71,7 +71,7 @@ def _decided(
 
 
 def _of_image(reading: ImageReading) -> dict[str, object]:
-    """Without an image's likelihood as a breast and as the exam: those of breasts and exam are given there."""
+    """The likelihood of an image, without the fields that only breasts and the exam have."""
     values: dict[str, Any] = to_json(reading)
     findings = [{**finding, "likelihood": _probability(finding["likelihood"])} for finding in values["findings"]]
     values |= {"likelihood": _probability(values["likelihood"]), "findings": findings}

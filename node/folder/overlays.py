@@ -1,4 +1,4 @@
-"""PNG overlays of what was read, beside the DICOM results: for people without a viewer."""
+"""PNG overlays of the findings, for people without a DICOM viewer."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def write_overlays(exam: ExamReading, files: dict[str, Path], out: Path, max_pix
 
 
 def write_summary(results: Iterable[Path], out: Path) -> list[Path]:
-    """The summary page among the results as summary.png; nothing where their profile has none."""
+    """Writes the summary page of the results as summary.png; nothing if the profile has none."""
     written = []
     for result in results:
         dataset = dcmread(result, defer_size="1 KB")
@@ -49,5 +49,5 @@ def write_summary(results: Iterable[Path], out: Path) -> list[Path]:
 
 
 def _safe(name: str) -> str:
-    """A header's word as part of a file name."""
+    """A header value as part of a file name."""
     return "".join(letter if letter.isalnum() or letter == "-" else "_" for letter in name)

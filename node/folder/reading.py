@@ -1,8 +1,7 @@
-"""Reads the studies in a folder, without a network, by the code that `serve` runs for received studies.
+"""Reads the studies in a folder, without a network, with the code that `serve` runs for received studies.
 
-It has a queue of its own in a scratch folder, whose rows point at the files where they are. Registering, closing,
-reading and reporting are the node's own, so that a file is read as when a PACS sends it; docs/architecture.md says what
-differs.
+The queue is in a scratch folder; its rows have the paths of the original files. Registering, closing, reading and
+reporting are the same code as for a study that a PACS sends; docs/architecture.md lists the differences.
 """
 
 from __future__ import annotations
@@ -40,9 +39,9 @@ from node.studies.closing import close
 
 READING = "reading.json"
 WRITTEN = (*(f"[0-9][0-9]-{kind}.dcm" for kind in IN_PROFILES), "[0-9]-*.png", "[0-9][0-9]-*.png", SUMMARY, READING)
-"""What a study's folder holds."""
-_LEASE_S = 24 * 3600.0  # nobody else works in this queue
-_AT_ONCE = FaultPolicy(tries=1)  # a person waits: a fault of the machine is reported and not waited for
+"""The files of a study's folder."""
+_LEASE_S = 24 * 3600.0  # no other process uses this queue
+_AT_ONCE = FaultPolicy(tries=1)  # a person waits: a fault of the machine is reported at once
 
 
 @dataclass(frozen=True)
@@ -56,10 +55,10 @@ class FolderLimits:
 
 @dataclass(frozen=True)
 class SkippedFile:
-    """A file that was not read, or is no part of any study, and why.
+    """A file that was not read or belongs to no study, and the reason.
 
     Attributes:
-        on_purpose: nothing is missing without it: a second copy, a list of files, a result of a node.
+        on_purpose: it was left out on purpose: a second copy, a list of files, a result of a node.
     """
 
     path: Path
@@ -72,9 +71,9 @@ class StudyOutcome:
     """The outcome of one study.
 
     Attributes:
-        why: how it ended: one sentence.
-        exam: None where there are no results; `why` tells.
-        folder: where its results lie; None where there are none.
+        why: one sentence.
+        exam: None if there are no results; see `why`.
+        folder: of its results; None if there are none.
         unread: the files of the study that were not read, each with its reason.
         failed: there should have been results: it is in quarantine, or its report could not be written.
     """
@@ -92,8 +91,8 @@ class FolderReading:
 
     Args:
         bundle: the models that will read.
-        scratch: an empty folder for the queue and what is put together in it.
-        out: where one folder per study is written, named by its Study Instance UID.
+        scratch: an empty folder for the queue and temporary files.
+        out: the output folder, with one subfolder per study, named by its Study Instance UID.
         now: UTC seconds since the epoch.
         device: the installation that is named in every object.
     """
@@ -128,7 +127,7 @@ class FolderReading:
         )
 
     def take(self, paths: Iterable[Path], *, reads_secondary_capture: bool) -> list[SkippedFile]:
-        """Registers the files and closes their studies; files that belong to none come back with the reason."""
+        """Registers the files and closes their studies; returns the files without a study, with the reason."""
         skipped = []
         for path in paths:
             reason, on_purpose = self._register(path.resolve(), reads_secondary_capture)
@@ -171,7 +170,7 @@ class FolderReading:
         return [self._outcome(study_id) for study_id in ids]
 
     def _register(self, path: Path, reads_secondary_capture: bool) -> tuple[str, bool]:
-        """Why the file was not registered, and whether on purpose; empty where it was."""
+        """Registers a file; returns the reason if it was not registered, and whether on purpose."""
         try:
             whole = read_whole_file(path, self._limits.max_image_bytes)
             header = describe(whole.dataset)
@@ -193,7 +192,7 @@ class FolderReading:
                 session,
                 header,
                 str(whole.transfer_syntax_uid),
-                str(path),  # absolute: the scratch folder's files stay where they are
+                str(path),  # absolute: the original file is not moved
                 source="",
                 now=self._now(),
                 reads_secondary_capture=reads_secondary_capture,
@@ -201,7 +200,7 @@ class FolderReading:
         return "", False
 
     def _write_results(self) -> None:
-        """Reports every study that is read, and writes what that gave."""
+        """Reports every study whose images are read, and writes the results."""
         while self._reporter.report_one():
             pass
         with read_only(self._sessions) as session:
@@ -211,7 +210,7 @@ class FolderReading:
                 self._written[study_id] = self._write(study_id)
 
     def _write(self, study_id: int) -> Path:
-        """Writes a study's results, overlays and reading.json, and says where."""
+        """Writes a study's results, overlays and reading.json; returns the folder."""
         with read_only(self._sessions) as session:
             study = session.get_one(Study, study_id)
             exam = exam_of(session, study, self._scratch)
@@ -228,7 +227,7 @@ class FolderReading:
         return folder
 
     def _clear(self, folder: Path, inputs: set[Path]) -> None:
-        """Removes an earlier run's results, which would be taken for results of this run."""
+        """Deletes the results of an earlier run, so that they are not mistaken for results of this run."""
         if not (folder / READING).exists():
             return
         for pattern in WRITTEN:

@@ -173,7 +173,7 @@ class Receiving:
             study_id = session.scalar(select(Study.id).where(Study.study_instance_uid == header.study_instance_uid))
         if is_ours and not known_result and header.kind is InstanceKind.SEGMENTATION:
             log.warning(
-                "%s: a segmentation with Manufacturer mammo-node was received that this node did not write: not stored. "
+                "%s: a segmentation with Manufacturer mammo-node came that this node did not write: not stored. "
                 "If it is an expert's, the viewer must write its own Manufacturer.",
                 "a study that is not here" if study_id is None else f"study {study_id}",
             )

@@ -1,4 +1,4 @@
-"""Checks everything that the node needs. Each check has one result, and none delays another."""
+"""The checks of `mammo-node check`. Each has one result, and none delays another."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ Check = Callable[[], CheckResult]
 
 
 def checks(settings: Settings) -> list[Check]:
-    """Everything that `mammo-node check` asks: database, disk, weights, the device where one is named, each destination
-    and its storage commitment, each source, and the address for HL7 messages."""
+    """All checks: database, disk, weights, the device if one is named, each destination and its storage commitment,
+    each source, and the address for HL7 messages."""
     device = [lambda: device_is_there(settings)] if settings.reader.device.startswith("cuda") else []
     return [
         lambda: database(settings),
@@ -35,13 +35,14 @@ def checks(settings: Settings) -> list[Check]:
 
 
 def ask(asked: Sequence[Check]) -> list[CheckResult]:
-    """The results, in the checks' order; all run at once, so that a hung peer delays no other check."""
+    """The results, in the checks' order. They run in parallel, so that a hung peer delays no other check."""
     with ThreadPoolExecutor(max_workers=max(1, len(asked))) as pool:
         return list(pool.map(lambda question: question(), asked))
 
 
 def device_is_there(settings: Settings) -> CheckResult:
-    """Whether this machine has the CUDA device that reader.device names. Imports torch, so ask only where it does."""
+    """Whether this machine has the CUDA device that reader.device names. Imports torch, so it is called only if a
+    device is named."""
     from models.device import NoSuchDevice, choose_device
 
     try:
@@ -52,17 +53,17 @@ def device_is_there(settings: Settings) -> CheckResult:
 
 
 def destination_answers(destination: AnyDestination, settings: Settings) -> CheckResult:
-    """Whether a destination answers a C-ECHO, or a search where it is a DICOMweb service."""
+    """Whether a destination answers a C-ECHO, or a search if it is a DICOMweb service."""
     return _answers(f"destination {destination.name}", destination, settings)
 
 
 def source_answers(source: AnySource, settings: Settings) -> CheckResult:
-    """Whether a source answers a C-ECHO, or a search where it is a DICOMweb service."""
+    """Whether a source answers a C-ECHO, or a search if it is a DICOMweb service."""
     return _answers(f"source {source.name}", source, settings)
 
 
 def commitment_is_done(destination: DicomDestination, settings: Settings) -> CheckResult:
-    """Whether a destination that is set to commit does storage commitment. Asks it to keep nothing."""
+    """Whether a destination with `commitment` supports storage commitment. Sends no request."""
     about = f"storage commitment of {destination.name}"
     peer = dicom_peer(destination, settings.receiver.ae_title)
     try:
@@ -77,7 +78,7 @@ def commitment_is_done(destination: DicomDestination, settings: Settings) -> Che
 
 
 def hl7_address(settings: Settings) -> CheckResult:
-    """Where HL7 messages are taken. Whether the address can be had shows when `serve` starts."""
+    """The address of the HL7 listener. Whether it is free shows only when `serve` starts."""
     hl7 = settings.hl7
     return CheckResult("HL7", True, f"serve takes messages at {hl7.host}:{hl7.port} from {', '.join(hl7.sender_hosts)}")
 
@@ -96,7 +97,7 @@ def _answers(about: str, of: AnyDestination | AnySource, settings: Settings) -> 
 
 
 def listener(settings: Settings) -> CheckResult:
-    """Whether the node itself answers. A refusal is an answer too."""
+    """Whether the node itself answers; a refusal is an answer too."""
     node = own_listener(settings.receiver, timeout_s=5)
     try:
         echo(node)

@@ -1,4 +1,4 @@
-"""The DICOM conformance statement (PS3.2), written from the settings and from what the code offers and accepts."""
+"""The DICOM conformance statement (PS3.2), generated from the settings and the code."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def conformance_statement(settings: Settings, of: str) -> str:
 
 
 def written_codes() -> list[Code]:
-    """Every code that our objects may hold, by scheme and value."""
+    """All codes that the node's objects may contain, by scheme and value."""
     found = {
         (code.scheme_designator, code.value): code
         for module in (codes, own_codes)
@@ -132,7 +132,7 @@ def _accepted() -> Iterator[dict[str, str]]:
 
 
 def _syntaxes(uid: UID) -> str:
-    """What is proposed and accepted wherever nothing else is said."""
+    """The transfer syntaxes that are proposed and accepted by default."""
     return ", ".join(syntax.name for syntax in build_context(uid).transfer_syntax)
 
 

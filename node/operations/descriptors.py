@@ -1,6 +1,6 @@
-"""File descriptors: how many this process may have, and how many associations that makes.
+"""The limit of file descriptors, and the number of associations that it allows.
 
-A node that runs out of them can open neither its database nor an image; so connections are limited to what there is.
+A node without free descriptors can open neither its database nor an image, so connections are limited by it.
 """
 
 from __future__ import annotations
@@ -12,27 +12,27 @@ _EACH = 5
 that is compared."""
 _OTHERS = 160
 """Connections that have not associated (32), the database (45), HL7 (32), and the rest of the node (51)."""
-_ENOUGH = 1 << 20  # some systems call "unlimited" what they do not let one have
+_ENOUGH = 1 << 20  # some systems report "unlimited" but do not allow it
 
 
 def raise_limit() -> int:
-    """Lets this process and its children have as many descriptors as they may; says how many."""
+    """Raises the limit of this process and its children to the hard limit; returns it."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard_limit(), hard))
     return hard_limit()
 
 
 def hard_limit() -> int:
-    """How many descriptors a process of this user may have."""
+    """The hard limit of file descriptors for a process of this user."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     return _ENOUGH if hard == resource.RLIM_INFINITY else min(hard, _ENOUGH)
 
 
 def associations_for(descriptors: int) -> int:
-    """How many associations at once go with so many descriptors; one at least."""
+    """The number of simultaneous associations for a number of descriptors; at least one."""
     return max(1, (descriptors - _OTHERS) // _EACH)
 
 
 def descriptors_for(associations: int) -> int:
-    """How many descriptors so many associations at once need."""
+    """The number of descriptors for a number of simultaneous associations."""
     return _OTHERS + _EACH * associations

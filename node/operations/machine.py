@@ -1,4 +1,4 @@
-"""Whether this machine lets the node work: database, disk, file descriptors, models. One function per check."""
+"""Checks of this machine: database, disk, file descriptors, models. One function per check."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MB = 1_000_000
 
 @dataclass(frozen=True)
 class CheckResult:
-    """`about`: what was asked; `ok`: whether the node can work with it; `says`: one sentence."""
+    """`about`: the checked thing; `ok`: whether the check passed; `says`: one sentence."""
 
     about: str
     ok: bool
@@ -39,13 +39,13 @@ class CheckResult:
 
 
 def faults(settings: Settings) -> list[CheckResult]:
-    """What is wrong with the machine at this moment and stops the node's work; for `status`."""
+    """The current faults of the machine that stop the node's work; for `status`."""
     return [answer for ask in (database, disk, weights) if not (answer := ask(settings)).ok]
 
 
 def database(settings: Settings) -> CheckResult:
-    """Whether the queue can be worked with, and is not held by another process. Changes nothing and takes no lock: a
-    queue that is not there yet is made by `serve`."""
+    """Whether the queue can be used, and is not locked by another process. Changes nothing and takes no lock; `serve`
+    creates a missing queue."""
     if holder := _holder(settings.database):
         return CheckResult("database", False, f"{holder} does not let others write to it: end that process")
     try:
@@ -67,7 +67,7 @@ def database(settings: Settings) -> CheckResult:
 
 
 def _holder(url: str) -> str:
-    """Who holds the queue's write lock for two seconds on end, which the node itself never does; "": nobody."""
+    """The process that holds the queue's write lock for two seconds, which the node itself never does; "": none."""
     process = held_by(url)
     for _ in range(20):
         if process is None or held_by(url) != process:
@@ -77,7 +77,7 @@ def _holder(url: str) -> str:
 
 
 def disk(settings: Settings) -> CheckResult:
-    """Whether the data folder with those in it, or the one where it will be made, can be written and has room."""
+    """Whether the data folder and its subfolders, or its future parent, can be written and have room."""
     folder = next(parent for parent in (settings.data_dir, *settings.data_dir.parents) if parent.exists())
     kept_in = [settings.data_dir / name for name in RECEIVED]
     served = any(os.path.lexists(path) for path in kept_in)
@@ -96,7 +96,7 @@ def disk(settings: Settings) -> CheckResult:
 
 
 def descriptors(settings: Settings) -> CheckResult:
-    """Whether a process of this user may open as many files and connections as the listener is set to have."""
+    """Whether the limit of open files allows the configured number of associations."""
     limit, wanted = hard_limit(), descriptors_for(settings.receiver.max_associations)
     says = (
         f"{limit} may be open at once; receiver.max_associations = {settings.receiver.max_associations} needs {wanted}"
@@ -107,7 +107,7 @@ def descriptors(settings: Settings) -> CheckResult:
 
 
 def weights(settings: Settings) -> CheckResult:
-    """Whether the bundle is there and every file of it has the SHA-256 that bundle.toml tells."""
+    """Whether the bundle exists, and every file has the SHA-256 of bundle.toml."""
     try:
         bundle = read_bundle(find_bundle(settings.reader.bundle))
     except BundleError as error:

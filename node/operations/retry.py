@@ -1,4 +1,4 @@
-"""`mammo-node retry`: work that was given up or held back is tried again, since a person says so."""
+"""`mammo-node retry`: retries the failed jobs and deliveries of a study, and releases it from quarantine."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from node.studies.lifecycle import (
 
 
 class CannotRetry(UserError):
-    """The message says why, and what helps."""
+    """The message says why, and what to do."""
 
 
 class NoSuchStudy(CannotRetry):
@@ -42,7 +42,7 @@ class StillTwoPatients(CannotRetry):
 
 
 def lost_masks(session: Session, study_id: int, data_dir: Path) -> frozenset[int]:
-    """The ids of a study's images that were read and whose masks are damaged or gone."""
+    """The ids of a study's images that were read and whose masks are damaged or missing."""
     read = select(Instance).where(
         Instance.study_id == study_id, Instance.reading.is_not(None), Instance.masks_path.is_not(None)
     )
@@ -64,16 +64,16 @@ def retry_study(
     committing: Collection[str] = (),
     lost: Collection[int] = (),
 ) -> list[str]:
-    """Sets a study going again and says what was done, one sentence each; nothing, where there was nothing to do.
+    """Retries a study; returns one sentence for each thing done, none if there was nothing to do.
 
-    Images given up, and those whose masks are lost, are read again; a study that is past its close is opened for them,
-    after its report as the next revision. A report that could not be written is tried again; dead deliveries of the
-    study's present revision are due at once, with all of their time before them; a study in quarantine is let out:
-    whoever calls this has looked at it. What an earlier revision left undelivered when its study went into quarantine
-    is not sent any more. What was sent and is not committed is asked for again at once.
+    Unreadable images, and those whose masks are lost, are read again; a closed study is reopened for them, a reported
+    one as the next revision. A failed report is tried again. Dead deliveries of the current revision are due at once,
+    and `dead_after_s` starts again. A study in quarantine is released: the caller has checked it. Undelivered results
+    of revisions before the quarantine are not sent any more. For results that were sent and are not committed,
+    commitment is requested at once.
 
     Args:
-        committing: names of the destinations that are set to commit.
+        committing: names of the destinations with `commitment`.
         lost: see `lost_masks`.
 
     Raises:
@@ -92,7 +92,7 @@ def retry_study(
         done.append(f"open again, for revision {study.revision}")
     done += [_read_again(job, study) for job in unread]
     done += [_read_anew(session, study, instance) for instance in study.instances if instance.id in lost]
-    # Asked for only now: a report that the study's opening overtook is cancelled.
+    # Last, because reopening the study may have cancelled a report.
     done += [_report_again(job, study) for job in _failed(session, study, JobKind.REPORT)]
     return done + _send_again(session, study, now) + _ask_again(session, study, now, committing)
 
@@ -152,7 +152,7 @@ def _wait_again(job: Job, study: Study) -> None:
 
 
 def _send_again(session: Session, study: Study, now: float) -> list[str]:
-    """Makes dead deliveries of the present revision due again; those of replaced results stay dead."""
+    """Makes dead deliveries of the current revision due again; those of replaced results stay dead."""
     dead = _deliveries(session, study, DeliveryState.DEAD)
     for delivery in dead:
         send_again(delivery, now)

@@ -1,4 +1,4 @@
-"""What the queue holds, for people: read by `status`, and by whatever else shows it. No patient names in it."""
+"""The content of the queue for people, as `status` shows it. Without patient names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from node.store.states import DeliveryState, JobState, StudyState
 from node.store.tables import Delivery, Instance, Job, Result, Study
 
 PAGE = 100
-"""Studies on a page: few enough that a page of a large queue is there at once."""
+"""Studies per page, so that a page of a large queue is fast."""
 
 SETTLED = frozenset({StudyState.REPORTED, StudyState.NOT_READ})
 
@@ -32,8 +32,8 @@ class ImageView:
 
 @dataclass(frozen=True)
 class JobView:
-    """Work that is not done: waiting, running or failed (see `error`). `faults`: how often the machine put it off, the
-    last time until `next_at` (UTC seconds since the epoch)."""
+    """A job that is waiting, running or failed (see `error`). `faults`: how often a fault of the machine put it off,
+    the last time until `next_at` (UTC seconds since the epoch)."""
 
     id: int
     kind: str
@@ -62,7 +62,7 @@ class DeliveryView:
 
 @dataclass(frozen=True)
 class StudyView:
-    """A study with all that waits, failed or was delivered."""
+    """A study with its unfinished jobs and its deliveries."""
 
     id: int
     study_instance_uid: str
@@ -80,8 +80,8 @@ class StudyView:
 
 @dataclass(frozen=True)
 class QueueView:
-    """`counts`: all studies by their state; `pages`: how many pages those asked for fill; `studies`: those of one page,
-    oldest first."""
+    """`counts`: all studies by their state; `pages`: number of pages of the selected studies; `studies`: those of one
+    page, oldest first."""
 
     counts: dict[str, int]
     pages: int
@@ -111,8 +111,8 @@ def view_queue(session: Session, newest: int | None = None, page: int = 1) -> Qu
 
 
 def _unsettled() -> CompoundSelect[tuple[int]]:
-    """The ids of studies with something left to do. A union of three, each found by its own way: asking each study
-    whether it is one of them takes long where there are many."""
+    """The ids of studies that are not finished. A union of three queries that use indexes: one condition per study is
+    slow if there are many."""
     undelivered = Delivery.state.not_in([DeliveryState.SENT, DeliveryState.COMMITTED])
     return union(
         select(Study.id).where(Study.state.in_(set(StudyState) - SETTLED)),

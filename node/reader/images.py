@@ -1,7 +1,7 @@
-"""The reader's loop: claim images, decode them, let the models read them, store what they say.
+"""The reader's loop: claims image jobs, decodes the images, runs the models, and stores the readings.
 
-Runs in a process of its own (process.py), the only one with torch. Unexpected
-exceptions end the process: an image that ends it is claimed again alone, and given up after `attempts` times.
+Runs in the reader process (process.py), the only one with torch. An unexpected exception ends the process; the image
+that caused it is claimed again alone, and fails after `attempts` times.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ class ReadingLimits:
 
 @dataclass(frozen=True)
 class ImageReader:
-    """Reads the images that the queue holds.
+    """Reads the images of the queue.
 
     Attributes:
-        data_dir: what the paths in the database are relative to.
-        worker: the name under which leases are held.
+        data_dir: the data folder; paths in the database are relative to it.
+        worker: the name in the leases.
         now: UTC seconds since the epoch.
     """
 
@@ -66,7 +66,7 @@ class ImageReader:
     now: Callable[[], float]
 
     def read_some(self) -> int:
-        """Reads one batch; says how many images it claimed (0: nothing to do)."""
+        """Reads one batch; returns the number of claimed images (0: nothing to do)."""
         with self.sessions.begin() as session:
             claims = claim(session, JobKind.READ_IMAGE, self.worker, self.now(), self.limits.lease_s, self.limits.batch)
             paths = {held.job_id: self._path(session.get_one(Instance, held.instance_id)) for held in claims}
@@ -106,7 +106,7 @@ class ImageReader:
             if not is_passing(fault):
                 raise
             readings, reason = [], describe_fault(fault)
-        # Outside the handler, whose traceback would hold on to the memory of the batch that failed.
+        # Outside the except block: its traceback would keep the memory of the failed batch.
         if readings:
             for (held, _, decode_s), reading in zip(decoded, readings, strict=True):
                 self._store_or_put_off(held, replace(reading, seconds={"decode": decode_s, **reading.seconds}))
@@ -143,7 +143,7 @@ class ImageReader:
             log.info("job %d: read, %s", held.job_id, counted(len(reading.findings), "finding"))
 
     def _put_off(self, held: Claim, reason: str) -> None:
-        """For a fault of the machine: the image waits, and the others go on."""
+        """Puts an image off after a fault of the machine; the others are still read."""
         faults = held.faults + 1
         again_at = self.limits.fault_policy.again_at(faults, self.now())
         if again_at is None:
@@ -169,11 +169,11 @@ class ImageReader:
 
 
 def decode(path: Path, max_image_pixels: int) -> Mammogram:
-    """An image of the archive as the models see it, with a warning where its laterality looks wrong.
+    """The input of the models for an archived image, with a warning if its laterality looks wrong.
 
     Raises:
-        NotReadable: the file is gone, may not be read, or is no image that can be decoded.
-        OSError, MemoryError: a fault of the machine that passes (faults.py).
+        NotReadable: the file is missing, may not be read, or cannot be decoded.
+        OSError, MemoryError: a temporary fault of the machine (faults.py).
     """
     try:
         image = read_mammogram(path, max_image_pixels)

@@ -1,4 +1,4 @@
-"""The reader's process: spawned, watched, started again when it dies."""
+"""The reader process: spawned, supervised, and restarted when it ends."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from node.store.tables import Job
 log = logging.getLogger(__name__)
 
 EXIT_MACHINE_FAILED = 75
-"""The exit status of a reader that stopped for a fault of disk or database (EX_TEMPFAIL of sysexits.h)."""
+"""Exit status of a reader that ended because of a fault of disk or database (EX_TEMPFAIL of sysexits.h)."""
 EXIT_DEVICE_FAILED = 76
-"""The exit status of a reader whose device failed: an attempt counts for images claimed at two such failures in a
-row."""
+"""Exit status of a reader whose device failed. An attempt counts only for images that were claimed at two such failures
+in a row."""
 
 
 class DeviceFailed(Exception):
@@ -36,11 +36,11 @@ class DeviceFailed(Exception):
 
 
 class ReaderSupervisor:
-    """Runs one reader process, and starts it again when it ends.
+    """Runs one reader process, and restarts it when it ends.
 
     Args:
         target: the reader's main function and its arguments; both must be picklable.
-        worker: the name under which it holds its leases: they are given back when it dies.
+        worker: the name in its leases, which are given back when it ends.
         now: UTC seconds since the epoch.
     """
 
@@ -61,7 +61,7 @@ class ReaderSupervisor:
     def run(self, stop: threading.Event) -> None:
         """Returns after `stop` was set and the reader has ended."""
         pause_s, failed_with = 0.0, frozenset[int]()
-        self._give_back(counts=False)  # of this supervisor, where a fault of the database ended it
+        self._give_back(counts=False)  # left if a fault of the database ended this supervisor before
         while not stop.wait(pause_s):
             process = self._start()
             try:
@@ -82,14 +82,14 @@ class ReaderSupervisor:
                     process.exitcode,
                     counted(len(held), "job"),
                 )
-            # One that ended without an image at fault will end again: start it less and less often (backoff).
+            # A reader that ended without an image as the cause will end again: restart with backoff.
             pause_s = 0.0 if held and blamed else min(60.0, 2 * pause_s + 1)
 
     def _watch(self, process: SpawnProcess, stop: threading.Event) -> None:
-        """Returns when the process has ended or is to be ended."""
+        """Returns when the process has ended or must be ended."""
         overdue = 0
         while not stop.is_set() and not wait([process.sentinel], timeout=0.25):
-            # More than once: when the clock is set forward, leases are set with it a moment later (clock.py).
+            # Checked repeatedly: when the clock is set forward, the leases follow a moment later (clock.py).
             overdue = overdue + 1 if self._overdue() else 0
             if overdue > 12:
                 log.error("the reader hangs: its lease ran out; it is killed")
@@ -131,24 +131,25 @@ def _end(process: SpawnProcess) -> None:
 
 
 def _reader_main(target: Callable[..., None], arguments: tuple[object, ...]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the node ends its reader itself
+    # Ctrl-C reaches the whole process group; the node ends its reader itself.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_the_node, name="parent-watch", daemon=True).start()
     try:
         target(*arguments)
     except (OSError, SQLAlchemyError) as fault:
-        log.error("the reader stops, through no image's fault: %s", place_of(fault))
+        log.error("the reader stops because of a fault of disk or database: %s", place_of(fault))
         sys.exit(EXIT_MACHINE_FAILED)
     except DeviceFailed as fault:
-        log.error("the reader stops, since its device failed: %s", place_of(fault))
+        log.error("the reader stops because its device failed: %s", place_of(fault))
         sys.exit(EXIT_DEVICE_FAILED)
     except Exception as fault:  # noqa: BLE001 - the process ends with it
-        # Logged by its place: multiprocessing would print its message, which may quote a header.
+        # Only its place is logged: multiprocessing would print the message, which may quote a header.
         log.error("the reader stops: %s", place_of(fault))
         sys.exit(1)
 
 
 def _end_with_the_node() -> None:
-    """Ends this process when the node dies, however it dies: an orphan would go on reading under its leases."""
+    """Ends this process when the node ends, also when it is killed: an orphan would continue under its leases."""
     node = multiprocessing.parent_process()
     if node is not None:
         wait([node.sentinel])

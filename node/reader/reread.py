@@ -1,5 +1,4 @@
-"""`mammo-node reread`: reads a study's images again, by the same models or others, to compare or to report them
-anew."""
+"""`mammo-node reread`: reads a study's images again, with the same or other models, to compare or report them."""
 
 from __future__ import annotations
 
@@ -25,7 +24,7 @@ from node.studies.lifecycle import report_anew
 
 
 class CannotReread(UserError):
-    """The message says why, and what helps."""
+    """The message says why, and what to do."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +73,7 @@ def reread(
     max_image_pixels: int,
     on_read: Callable[[int, int], None],
 ) -> Rereading:
-    """Reads again what was read of a reported study, one image at a time; changes nothing.
+    """Reads the images of a reported study again, one at a time; changes nothing.
 
     Args:
         on_read: called with the number of images done and the number of all.
@@ -93,20 +92,20 @@ def reread(
 
 
 def store_rereading(sessions: Sessions, data_dir: Path, rereading: Rereading, now: float) -> int:
-    """Replaces the old readings by the new ones and asks for the next revision; returns its number.
+    """Replaces the old readings by the new ones and queues the next revision; returns its number.
 
     Raises:
         CannotReread: the study got another report or another image meanwhile; nothing was changed.
     """
     paths = {}
-    for image in rereading.images:  # durable before any row names them; without a row they are only leftovers
+    for image in rereading.images:  # durable before a row has their path; without a row they are leftovers
         path = masks_of_rereading(image.instance_id, rereading.revision + 1)
         write_durably(data_dir / path, masks_of(image.now))
         paths[image.instance_id] = str(path)
     with sessions.begin() as session:
         study = _reported(session, rereading.study_id)
         if study.revision != rereading.revision:
-            raise CannotReread(f"Study {study.id} was reported anew while it was read: try again.")
+            raise CannotReread(f"Study {study.id} was reported again while it was read: try again.")
         for instance in study.instances:
             for image in rereading.images:
                 if image.instance_id == instance.id:

@@ -1,4 +1,4 @@
-"""The exam that a study's rows make, for its report and for whoever looks at it."""
+"""Builds the exam of a study from its rows."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from node.studies.closing import arrived_views, breasts_of, readings_begun, show
 
 
 def exam_of(session: Session, study: Study, data_dir: Path, recall_threshold: float = RECALL_THRESHOLD) -> ExamReading:
-    """The exam that a study's rows make: what was read, and what was not with its reason.
+    """The exam of a study: the readings, and the images that were not read with the reasons.
 
     Raises:
         NotReadable, OSError: see `reading_of`.
 
-    The reading of a raw image is left out where, in the end, its view was read from an image for presentation.
+    The reading of a raw image is left out if its view was also read from an image for presentation.
     """
     shown, begun = shown_views(study), readings_begun(session, study)
     images, unread = [], []

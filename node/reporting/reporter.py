@@ -1,4 +1,4 @@
-"""Results of a closed study: the exam put together, encoded, written, and put into the outbox in one transaction.
+"""Reports a closed study: builds the exam, encodes and writes the results, and queues deliveries in one transaction.
 
 Runs without torch. A report that is written a second time (its first writer was killed) has the same UIDs and bytes.
 """
@@ -61,25 +61,25 @@ log = logging.getLogger(__name__)
 _Documents = dict[ResultKind, Dataset]
 
 _NOTICES = (ResultKind.SR, ResultKind.CAD_SR, ResultKind.SC)
-"""Which of a profile's objects says that there is no report: the first that it has."""
+"""The kind of object for the notice that there is no report: the first of these in the profile."""
 
 ATTEMPTS = 5
-"""How often a report may end the whole node before it is given up."""
+"""How often a report may crash the node before its job fails."""
 
 
 @dataclass(frozen=True)
 class Reporter:
-    """Reports the studies that are closed and read.
+    """Reports closed studies whose images are read.
 
     Attributes:
-        data_dir: what the paths in the database are relative to.
+        data_dir: the data folder; paths in the database are relative to it.
         destinations: the destinations of results.
-        router: which of them get those of a study.
-        bundle: the models in use, named where nothing could be read.
+        router: decides which of them get the results of a study.
+        bundle: the models in use, named if nothing could be read.
         device: this installation, named in every object.
-        worker: the name under which leases are held.
+        worker: the name in the leases.
         now: UTC seconds since the epoch.
-        fault_policy: how often work that meets a fault of the machine is tried again.
+        fault_policy: retries after a fault of the machine.
         recall_threshold: the site's: a probability (0..1) above it is a recall.
         coded_category: see Encoding.
     """
@@ -100,13 +100,13 @@ class Reporter:
     def run(self, stop: threading.Event, pause_s: float = 0.25) -> None:
         """Reports until `stop` is set."""
         with self.sessions.begin() as session:
-            give_back(session, self.worker, counts=False)  # where a fault of the database ended this loop before
+            give_back(session, self.worker, counts=False)  # left if a fault of the database ended this loop before
         while not stop.is_set():
             if not self.report_one():
                 stop.wait(pause_s)
 
     def report_one(self) -> bool:
-        """Reports one study; False where none is ready."""
+        """Reports one study; returns False if none is ready."""
         with self.sessions.begin() as session:
             claims = claim(session, JobKind.REPORT, self.worker, self.now(), self.lease_s)
         for held in claims:
@@ -124,14 +124,14 @@ class Reporter:
                 self._report(held)
         except LeaseLost:
             raise
-        except Exception as fault:  # noqa: BLE001 - whatever a header makes fail: logged, and kept in the job's row
+        except Exception as fault:  # noqa: BLE001 - a header can cause any exception: logged, and stored in the job's row
             if is_passing(fault):
                 self._put_off(held, describe_fault(fault))
             else:
                 self._failed(held, fault)
 
     def _put_off(self, held: Claim, reason: str) -> None:
-        """For a fault of the machine: this report waits, and the others are written."""
+        """Puts a report off after a fault of the machine; the others are still written."""
         faults = held.faults + 1
         again_at = self.fault_policy.again_at(faults, self.now())
         if again_at is None:
@@ -144,34 +144,35 @@ class Reporter:
         log.warning("job %d: the report is put off: %s", held.job_id, reason)
 
     def _failed(self, held: Claim, fault: Exception) -> None:
-        """Whatever keeps one study from being reported is written to its job, where `status` shows it and `retry` takes
-        it up; the other studies go on. Only the fault's place: its message may quote a header."""
+        """Stores the failure of one report in its job, where `status` shows it and `retry` can retry it; other studies
+        are still reported. Only the place of the exception is stored: its message may quote a header."""
         log.error("job %d: the report failed: %s", held.job_id, place_of(fault))
         self._give_up(held, str(fault) if isinstance(fault, DicomError) else place_of(fault))
 
     def _give_up(self, held: Claim, error: str) -> None:
-        """Ends a report that cannot be written, and tells those who wait for it, where that can be written."""
+        """Fails a report, and sends its destinations a notice if that can be written."""
         why = f"its report could not be written: {error}"
         notice, destinations = self._notice(held, why)
         with self.sessions.begin() as session:
             finish(session, held, JobState.FAILED, error)
-            session.get_one(Job, held.job_id).begun_at = None  # nothing of it was sent: a later try is another writing
+            # Nothing of it was sent: a later try has a new time of writing.
+            session.get_one(Job, held.job_id).begun_at = None
             study = session.get_one(Study, held.study_id)
             study.why = why
             enter_results(session, study, notice, destinations, self.now())
         log.info("study %d: %s that there is no report", held.study_id, counted(len(notice), "notice"))
 
     def _notice(self, held: Claim, why: str) -> tuple[list[Written], list[ResultDestination]]:
-        """A document by which a destination learns that the study's images were not reported, and who gets it.
+        """The documents for the destinations that say that the study's images were not reported, and these
+        destinations.
 
-        It is made of what identifies the images and of nothing else that their headers or readings say: something in
-        these is what the report failed of.
+        They use only what identifies the images: the report failed because of something else in headers or readings.
         """
-        if held.attempts > ATTEMPTS + 1:  # the writing of the notice, too, ended the node
+        if held.attempts > ATTEMPTS + 1:  # writing the notice crashed the node too
             return [], []
         try:
             return self._encode_notice(held, why)
-        except Exception as fault:  # noqa: BLE001 - logged; the report's own fault is told without it
+        except Exception as fault:  # noqa: BLE001 - logged; the failure of the report is stored anyway
             log.error("job %d: no notice that there is no report: %s", held.job_id, place_of(fault))
             return [], []
 
@@ -198,7 +199,7 @@ class Reporter:
         return written, [destination for destination in destinations if not destination.only_discordant]
 
     def _waits_for_raw_images(self, held: Claim) -> bool:
-        """Whether an image must be read first, after all: then the report waits for it."""
+        """Whether an image must be read first; then the report waits for it."""
         with self.sessions.begin() as session:
             asked = choose_raw_images(session, session.get_one(Study, held.study_id))
             if asked:
@@ -208,7 +209,7 @@ class Reporter:
     def _report(self, held: Claim) -> None:
         study, exam, sources, predecessors = self._gather(held)
         destinations = self._destinations_of(study, sources)
-        with read_only(self.sessions) as session:  # no note is written while the study is not reported
+        with read_only(self.sessions) as session:  # no rejection note is written while the study is not reported
             taken_back = rejected_uids(session, study)
         written: list[Written] = []
         for profile in profiles_of(destinations):
@@ -235,7 +236,8 @@ class Reporter:
         )
 
     def _begun_at(self, held: Claim) -> float:
-        """When the writing of this report began, kept with its job: a second try gives the same bytes."""
+        """The time at which the writing of this report began; stored in its job, so that a retry gives the same
+        bytes."""
         with self.sessions.begin() as session:
             job = session.get_one(Job, held.job_id)
             if job.begun_at is None:
@@ -243,7 +245,7 @@ class Reporter:
             return job.begun_at
 
     def _destinations_of(self, study: Study, sources: Mapping[str, Dataset]) -> list[ResultDestination]:
-        """Those to whom the routes send the study, by its first image that is read or should have been."""
+        """The destinations of the study by the routes, decided by its first image that is read or should have been."""
         first = next(
             (instance for instance in study.instances if instance.kind.is_image and not instance.left_out),
             study.instances[0],

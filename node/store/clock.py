@@ -1,4 +1,4 @@
-"""When the wall clock is set: the deadlines in the database are times of that clock, and are moved with it.
+"""Handles changes of the wall clock: deadlines in the database are times of that clock, and are moved with it.
 
 So nothing waits for an hour when the clock is set back by an hour, and no study is closed early and no delivery given
 up when it is set forward. Pure but for the clocks that are arguments.
@@ -17,7 +17,7 @@ from node.store.states import DeliveryState, JobState, StudyState
 from node.store.tables import Delivery, Job, Study
 
 TOLERANCE_S = 2.0
-"""A smaller difference is no setting of the clock: it runs slow or fast, or this thread had to wait."""
+"""A smaller difference is not a changed clock but drift, or a delay of this thread."""
 LONGEST_WAIT_S = 3600.0
 """Of a delivery after a start, whatever its row says."""
 _OPEN = Study.state == StudyState.OPEN
@@ -25,7 +25,7 @@ _UNDELIVERED = Delivery.state.in_([DeliveryState.WAITING, DeliveryState.UNCOMMIT
 
 
 def steady() -> float:
-    """Seconds on a clock that nobody sets and that includes the time in which the machine sleeps."""
+    """Seconds of a clock that cannot be set and that includes suspend time."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
@@ -47,7 +47,7 @@ class ClockWatch:
         self._offset, self._looked_at = self._look()
 
     def set_by(self) -> float:
-        """By how many seconds the wall clock was set since `accept`; 0 where it was not."""
+        """The seconds by which the wall clock was set since `accept`; 0 if it was not."""
         offset, looked_at = self._look()
         moved = offset - self._offset
         if abs(moved) >= TOLERANCE_S:
@@ -56,11 +56,11 @@ class ClockWatch:
         return 0.0
 
     def since_s(self) -> float:
-        """Seconds since the clocks were last seen to agree."""
+        """Seconds since the clocks last agreed."""
         return self.steady() - self._looked_at
 
     def accept(self, moved: float) -> None:
-        """Compares with the wall clock as it is set now from here on."""
+        """From now on, compares with the current wall clock."""
         self._offset += moved
 
     def _look(self) -> tuple[float, float]:
@@ -71,7 +71,7 @@ class ClockWatch:
 
 
 def follow(session: Session, moved: float, now: float, since_s: float) -> None:
-    """Moves the times in the rows of all that is unfinished by `moved` seconds, as the wall clock was.
+    """Moves the times in unfinished rows by `moved` seconds, like the wall clock.
 
     Args:
         now: by the clock as it is now.
@@ -100,10 +100,10 @@ def follow(session: Session, moved: float, now: float, since_s: float) -> None:
 
 
 def resume(session: Session, now: float) -> None:
-    """At a start: the clock may have been set back while the node was down. Nothing waits longer than it would have."""
+    """At a start: the clock may have been set back while the node was down. Shortens waits that this made longer."""
     for column in (Study.opened_at, Study.last_received_at):
         session.execute(update(Study).where(_OPEN, column > now).values({column: now}))
-    session.execute(update(Study).where(_OPEN).values(decide_at=0.0))  # the settings may be others
+    session.execute(update(Study).where(_OPEN).values(decide_at=0.0))  # the settings may have changed
     session.execute(update(Job).where(Job.state == JobState.WAITING, Job.next_at > now).values(next_at=now))
     waiting = Delivery.state == DeliveryState.WAITING
     session.execute(update(Delivery).where(_UNDELIVERED, Delivery.created_at > now).values(created_at=now))

@@ -22,7 +22,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from models.errors import UserError
 
 BUSY_S = 30.0
-"""How long a transaction waits for another program's, and a thread for its turn and that together."""
+"""How long a transaction waits for another program's; a thread waits this long including its turn."""
 _READ_ONLY = "mammo_node_read_only"
 _WAITS_S = "mammo_node_waits_s"
 _MIGRATIONS = Path(__file__).with_name("migrations")
@@ -32,11 +32,11 @@ Sessions = sessionmaker[Session]
 
 
 class QueueUnusable(UserError):
-    """There is no queue that this program can work with; the message says why, and what helps."""
+    """The queue cannot be used; the message says why, and what to do."""
 
 
 class NotServedYet(QueueUnusable):
-    """`mammo-node serve` makes the queue, or brings it up to date, when it starts."""
+    """The queue does not exist or is of an older version; `mammo-node serve` creates or migrates it when it starts."""
 
 
 def open_database(url: str) -> Engine:
@@ -52,8 +52,8 @@ def open_database(url: str) -> Engine:
 
 
 def open_existing(url: str) -> Engine:
-    """The engine for the queue of a node that has run, as it is: for commands beside it. It is not migrated, and a
-    command that must write waits 5 s for its turn.
+    """The engine for the existing queue of a node, for commands: it is not migrated, and a command that writes waits 5
+    s for the lock.
 
     Raises:
         QueueUnusable: there is none yet, it has the schema of another version, or it cannot be had.
@@ -131,10 +131,10 @@ def read_only(sessions: Sessions) -> Iterator[Session]:
 
 
 class OneWriter:
-    """Lets the threads of this process write one after another, each as soon as the one before is done: SQLite itself
-    would have them sleep, up to a tenth of a second at a time, before they look again.
+    """Serialises the writing threads of this process. Each starts as soon as the one before has finished; SQLite itself
+    polls, with sleeps of up to 0.1 s.
 
-    Where another program holds the database, all of them wait together: the time before one's turn counts.
+    The wait for the turn counts towards the wait for another program's lock.
     """
 
     def __init__(self, sessions: Sessions, patience_s: float = BUSY_S) -> None:
@@ -163,7 +163,7 @@ class OneWriter:
 
 
 def why_not_opened(fault: SQLAlchemyError) -> str:
-    """Why a database cannot be opened or written, and what helps: one sentence."""
+    """Why a database cannot be opened or written, and what to do: one sentence."""
     cause = str(getattr(fault, "orig", None) or fault).partition("\n")[0]
     cures = {
         "locked": "another program holds it: end that, or wait for it",
@@ -200,7 +200,7 @@ def _is_there(path: Path) -> bool:
 
 
 def _is_current(engine: Engine) -> bool:
-    """Whether the schema is this program's. False: it is older, or there is none yet.
+    """Whether the schema is current. False: it is older, or does not exist yet.
 
     Raises:
         QueueUnusable: it is a newer program's.

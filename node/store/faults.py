@@ -1,4 +1,4 @@
-"""Faults of the machine that pass: the work that meets one is put off and tried again; it is no fault of an image or
+"""Temporary faults of the machine: the job that meets one is put off and retried; it is no fault of an image or
 study.
 
 A disk that is full or does not answer, a network file system that is away, no descriptor or no memory left, a database
@@ -45,12 +45,12 @@ PASSING = frozenset(
         errno.EBUSY,
     }
 )
-"""Error numbers that say nothing about the file that was asked for."""
+"""Error numbers of faults that do not concern the file itself."""
 
 
 @dataclass(frozen=True)
 class FaultPolicy:
-    """How often work that meets faults of the machine is tried, and how long it waits in between.
+    """Number of tries and backoff for a job that meets faults of the machine.
 
     Attributes:
         tries: with the first; after these it is given up, and `mammo-node retry` takes it up again.
@@ -61,7 +61,7 @@ class FaultPolicy:
     first_s: float = 5.0
 
     def again_at(self, faults: int, now: float) -> float | None:
-        """When work that met its fault number `faults` (1, 2, …) is tried again; None: it is given up."""
+        """The time of the next try after fault number `faults` (1, 2, …); None: the job fails."""
         if faults >= self.tries:
             return None
         return now + self.first_s * 2.0 ** (faults - 1)
@@ -70,16 +70,16 @@ class FaultPolicy:
 FAULT_POLICY = FaultPolicy()
 
 RAISED_AS = (OSError, OperationalError, NoConnectionFree, MemoryError)
-"""What a fault of the machine that passes is raised as; `is_passing` says which of these is one."""
+"""Types of exceptions for temporary faults of the machine; `is_passing` decides."""
 
 
 def is_passing(fault: BaseException) -> bool:
-    """Whether the same work may succeed later: the fault is the machine's."""
+    """Whether the fault is a temporary one of the machine, so that a retry may succeed."""
     return isinstance(fault, RAISED_AS) and (not isinstance(fault, OSError) or fault.errno in PASSING)
 
 
 def describe_fault(fault: BaseException) -> str:
-    """A passing fault in words, without a path or a row: `Input/output error (EIO)`."""
+    """A temporary fault in words, without a path or a row: `Input/output error (EIO)`."""
     if isinstance(fault, OSError) and fault.errno is not None:
         return f"{os.strerror(fault.errno)} ({errno.errorcode.get(fault.errno, fault.errno)})"
     if isinstance(fault, MemoryError):
@@ -90,5 +90,5 @@ def describe_fault(fault: BaseException) -> str:
 
 
 def given_up(faults: int, reason: str) -> str:
-    """Why work is given up that met `faults` faults of the machine, the last for `reason` (see `describe_fault`)."""
+    """The error of a job that failed after `faults` faults of the machine, the last for `reason` (`describe_fault`)."""
     return f"the machine failed {counted(faults, 'time')}, {reason}: mend that, then retry"

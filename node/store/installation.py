@@ -1,4 +1,4 @@
-"""Which installation this is: drawn once, kept in its folder, written into every object."""
+"""The identity of the installation: generated once, stored in its folder, written into every object."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ IDENTITY = "installation-id"
 
 
 class UnknownInstallation(UserError):
-    """The file that says which installation this is says nothing of the kind."""
+    """The file with the installation's identity is damaged."""
 
 
 def identity_of(folder: Path, draw: Callable[[], UUID]) -> UUID:
-    """The identity kept in a folder; drawn and kept where there is none yet.
+    """The identity that is stored in a folder; generated and stored if there is none.
 
     Raises:
         UnknownInstallation: the file holds no UUID.

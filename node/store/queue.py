@@ -17,7 +17,7 @@ from node.store.tables import Job
 
 
 class LeaseLost(Exception):
-    """Another worker holds this job now, or it was cancelled: what was done for it must not be stored."""
+    """Another worker holds this job now, or it was cancelled: its results must not be stored."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,10 @@ class Claim:
 
 
 def claim(session: Session, kind: JobKind, worker: str, now: float, lease_s: float, limit: int = 1) -> list[Claim]:
-    """Up to `limit` jobs of a kind that are due, oldest first; what was put off comes after the others.
+    """Claims up to `limit` due jobs of a kind, oldest first; jobs that were put off come last.
 
-    Jobs never tried go first, together; a job that was tried before is claimed alone, so that an image that kills its
-    reader neither takes others with it nor holds them up. A report waits for the last reading of its study.
+    Jobs that were never tried come first, together. A job that was tried before is claimed alone, so that an image that
+    crashes the reader neither fails nor delays others. A report waits for the last reading of its study.
     """
     fresh = _take(session, kind, worker, now, lease_s, limit, Job.attempts == 0)
     return fresh or _take(session, kind, worker, now, lease_s, 1, Job.attempts > 0)
@@ -78,7 +78,7 @@ def _take(
 
 
 def renew(session: Session, claims: list[Claim], now: float, lease_s: float) -> None:
-    """Holds the jobs for another lease; those lost meanwhile are found when they are finished."""
+    """Renews the leases of the jobs. A lost lease is detected when the job is finished."""
     for held in claims:
         session.execute(update(Job).where(_holds(held)).values(lease_until=now + lease_s))
 
@@ -93,7 +93,7 @@ def finish(session: Session, held: Claim, state: Literal[JobState.DONE, JobState
 
 
 def wait_again(session: Session, held: Claim) -> None:
-    """Puts a job back into the queue that turned out to wait for another one: that was no attempt.
+    """Puts a job that must wait for another one back into the queue; no attempt is counted.
 
     Raises:
         LeaseLost: as for `finish`.
@@ -102,7 +102,7 @@ def wait_again(session: Session, held: Claim) -> None:
 
 
 def put_off(session: Session, held: Claim, error: str, until: float) -> None:
-    """Puts a job that a fault of the machine hindered at the back of the queue: that was no attempt of its own.
+    """Puts a job off after a fault of the machine, to the back of the queue; no attempt is counted.
 
     Raises:
         LeaseLost: as for `finish`.
@@ -112,7 +112,7 @@ def put_off(session: Session, held: Claim, error: str, until: float) -> None:
 
 
 def give_back(session: Session, worker: str, *, counts: bool) -> int:
-    """Puts the jobs that `worker` holds back into the queue at once, and says how many.
+    """Puts the jobs that `worker` holds back into the queue; returns their number.
 
     `counts` is False where the worker was told to stop: that was no fault of its jobs, and is no attempt.
     """

@@ -12,15 +12,15 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 class StudyState(StrEnum):
     OPEN = "open"
-    """Images may still come; what has come is being read."""
+    """Images may still arrive; those that have arrived are being read."""
     CLOSED = "closed"
-    """Complete by the ladder of studies/completeness.py; waits for its last readings and its report."""
+    """Complete by the rules of studies/completeness.py; waits for its last readings and its report."""
     REPORTED = "reported"
     """Its results are written and entered in the outbox."""
     NOT_READ = "not-read"
     """No breast image in it: nothing is sent, `why` holds the reason."""
     QUARANTINED = "quarantined"
-    """Its identity or pixels contradict each other: nothing is sent until a person has looked."""
+    """Identity or pixels contradict each other: nothing is sent until a person has checked."""
 
 
 class JobKind(StrEnum):
@@ -35,17 +35,17 @@ class JobState(StrEnum):
     FAILED = "failed"
     """Given up: its image is unreadable, or its report could not be written."""
     CANCELLED = "cancelled"
-    """Overtaken: its study was opened again, or went into quarantine, before it was reported."""
+    """Not needed any more: its study was reopened or quarantined before it was reported."""
 
 
 class DeliveryState(StrEnum):
     WAITING = "waiting"
     SENT = "sent"
-    """Taken by the destination, which is not asked to commit."""
+    """Stored by the destination, which is not asked for commitment."""
     UNCOMMITTED = "uncommitted"
-    """Taken by the destination, which has not promised yet to keep it."""
+    """Stored by the destination, which has not committed yet."""
     COMMITTED = "committed"
-    """The destination has promised to keep it (storage commitment, PS3.4 Annex J)."""
+    """The destination has committed to keep it (storage commitment, PS3.4 Annex J)."""
     DEAD = "dead"
     """A dead letter: retried for as long as the settings say, or refused for good; `mammo-node retry` tries again."""
 
@@ -54,7 +54,7 @@ State = TypeVar("State", StudyState, JobState, DeliveryState)
 
 
 class IllegalTransition(Exception):
-    """A row was to change its state in a way that is not allowed."""
+    """A change of state that is not allowed."""
 
 
 _STUDY = {
@@ -89,7 +89,7 @@ _DELIVERY = {
 
 
 def moved(old: State, new: State) -> State:
-    """`new`, if a row may change from `old` to it.
+    """Returns `new` if the transition from `old` is allowed.
 
     Raises:
         IllegalTransition: the transition is not allowed.
@@ -100,7 +100,7 @@ def moved(old: State, new: State) -> State:
 
 
 def moving(column: InstrumentedAttribute[State], old: Collection[State], new: State) -> Update:
-    """An UPDATE that puts the rows whose state (`column`) is one of the `old` ones into `new`.
+    """An UPDATE that sets rows whose state (`column`) is one of `old` to `new`.
 
     Raises:
         IllegalTransition: one of these transitions is not allowed.

@@ -1,7 +1,7 @@
 """The database: what the queue stores. One class per table; states and their transitions are in states.py.
 
 Times are UTC seconds since the epoch (float), so that SQLite and PostgreSQL compare them alike; they are always
-given by the caller, never read from a clock here. Paths are relative to the data folder.
+passed by the caller. Paths are relative to the data folder.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Table(DeclarativeBase):
 
 
 class Study(Table):
-    """A study as its source calls it. `id` is the job number that logs may carry."""
+    """A study. Logs contain its `id`, and not its UID."""
 
     __tablename__ = "study"
     __table_args__ = (Index("ix_study_due", "state", "decide_at"),)
@@ -58,17 +58,18 @@ class Study(Table):
     why: Mapped[str] = mapped_column(default="")
     """Why it waits, was closed, was not read or is in quarantine: one sentence without patient data."""
     revision: Mapped[int] = mapped_column(default=1)
-    """Counts reports: an image that comes after a report opens the next revision."""
+    """Number of the report: an image that arrives after a report opens the next revision."""
     first_received_at: Mapped[float]
     last_received_at: Mapped[float]
     opened_at: Mapped[float]
-    """When the first image of this revision came: the deadline counts from here."""
+    """Arrival of the first image of this revision: the deadline counts from here."""
     closed_at: Mapped[float | None]
     """When this revision was complete."""
     expected_instances: Mapped[int | None]
-    """The source's own count, where it was asked (C-FIND) and answered."""
+    """The number of instances at the source, if it was queried (C-FIND) and answered."""
     decide_at: Mapped[float] = mapped_column(default=0.0)
-    """While it is open: when studies/closing.py must look at it again; 0: at once, since something has changed."""
+    """For an open study: the time of the next check by studies/closing.py; 0: at once, because something has
+    changed."""
 
     instances: Mapped[list[Instance]] = relationship(back_populates="study", order_by="Instance.id")
     results: Mapped[list[Result]] = relationship(back_populates="study", order_by="Result.id")
@@ -88,19 +89,19 @@ class Instance(Table):
     """As this instance states it, like the birth date: a study's instances must agree (safety rule 5)."""
     patient_birth_date: Mapped[str]
     accession_number: Mapped[str] = mapped_column(default="", index=True)
-    """By which a radiologist's assessment without a Study Instance UID finds its study."""
+    """Used to match a radiologist's assessment without a Study Instance UID."""
     transfer_syntax_uid: Mapped[str]
     kind: Mapped[InstanceKind]
     laterality: Mapped[Laterality | None]
     view: Mapped[str | None]
     extent: Mapped[str] = mapped_column(default="")
-    """What it shows where that is not the whole of a standard view: "spot/magnified", "cleavage", …"""
+    """The part that it shows, if not the whole of a standard view: "spot/magnified", "cleavage", …"""
     no_view: Mapped[str] = mapped_column(default="")
-    """Why it is no ordinary view of a breast, and is never read: a sentence for the report; "" where it is one."""
+    """Why it is no ordinary view of a breast, and is never read: a sentence for the report; "" for an ordinary view."""
     path: Mapped[str]
     received_at: Mapped[float]
     left_out: Mapped[bool] = mapped_column(default=False)
-    """A route says that it is not read: its study is as if it had not come."""
+    """A route says that it is not read: its study is handled as if it had not arrived."""
     unread: Mapped[Unread | None]
     """Why the image was not, or cannot be, read."""
     unread_detail: Mapped[str] = mapped_column(default="")
@@ -118,15 +119,15 @@ class Instance(Table):
         return None if self.unread is None else sentence(self.unread, self.unread_detail or self.no_view)
 
     def leave_unread(self, why: Unread | None, detail: str = "") -> None:
-        """It is not read, for this reason; None: it is, or is to be."""
+        """The reason if it is not read; None: it is read, or will be."""
         self.unread, self.unread_detail = why, detail
 
 
 class Annotation(Table):
     """A segmentation by somebody else that may be ground truth: who drew what, and when. Its file is the instance's.
 
-    Whether it counts (its images are here, the patient is theirs, a person drew it) is decided anew each time: its
-    images may be received after it. See node/annotations/truth.py.
+    Whether it counts (its images are here, the patient is theirs, a person drew it) is decided each time it is used,
+    because its images may be received later. See node/annotations/truth.py.
     """
 
     __tablename__ = "annotation"
@@ -134,17 +135,17 @@ class Annotation(Table):
     id: Mapped[int] = mapped_column(primary_key=True)
     instance_id: Mapped[int] = mapped_column(ForeignKey("instance.id"), unique=True)
     creator: Mapped[str]
-    """Content Creator's Name, "" where not stated: staff, not the patient; never logged all the same."""
+    """Content Creator's Name (staff), "" if not stated; not logged."""
     created_at: Mapped[float | None]
     """As the segmentation says; when it was received is in the instance's row."""
     source: Mapped[str]
     """The calling AE title that sent it ("" for files)."""
     images: Mapped[list[str]]
-    """SOP Instance UIDs of the images that it says something about."""
+    """SOP Instance UIDs of the annotated images."""
     automatic_by: Mapped[list[str]]
     """The algorithms' names where all its segments are said to be automatic, otherwise empty."""
     predecessors: Mapped[list[str]]
-    """SOP Instance UIDs of what it says it is an edited version of."""
+    """SOP Instance UIDs of the objects of which it is an edited version."""
 
     instance: Mapped[Instance] = relationship()
 
@@ -167,9 +168,9 @@ class Job(Table):
     faults: Mapped[int] = mapped_column(default=0)
     """How often a fault of the machine put it off (faults.py): `error` names the last; none counts as an attempt."""
     next_at: Mapped[float] = mapped_column(default=0.0)
-    """Before which it is not claimed; 0 for one that was never put off."""
+    """Earliest time of the next claim; 0 if it was never put off."""
     token: Mapped[int] = mapped_column(default=0)
-    """Fencing: grows with every claim; only the holder of the newest may finish the job."""
+    """Fencing token: increases with every claim; only the holder of the newest may finish the job."""
     worker: Mapped[str | None]
     lease_until: Mapped[float | None]
     error: Mapped[str] = mapped_column(default="")
@@ -181,7 +182,7 @@ class Job(Table):
 
 
 class Result(Table):
-    """An object written for a study, by one profile. What a later revision does not change stays part of it."""
+    """An object of a study, in one profile. It belongs to later revisions too if they do not change it."""
 
     __tablename__ = "result"
 
@@ -190,7 +191,8 @@ class Result(Table):
     revision: Mapped[int]
     """That it was written for."""
     last_revision: Mapped[int]
-    """The newest that it is part of: below the study's revision it is replaced, or its report is still to be made."""
+    """The newest revision that it belongs to. If below the study's revision, it is replaced, or the report is
+    pending."""
     profile: Mapped[str]
     """The name of the dicom_io.results.profiles.Profile."""
     kind: Mapped[ResultKind]
@@ -220,25 +222,26 @@ class Delivery(Table):
     next_at: Mapped[float]
     sent_at: Mapped[float | None]
     transaction_uid: Mapped[str | None] = mapped_column(index=True)
-    """Of the storage commitment last asked for it; None: none was, so far."""
+    """Of the last storage commitment request; None: none so far."""
     commitment_asked_at: Mapped[float | None]
     error: Mapped[str] = mapped_column(default="")
     rejected_by_id: Mapped[int | None] = mapped_column(ForeignKey("result.id"))
-    """The rejection note that takes the result back at this destination."""
+    """The rejection note that rejects the result at this destination."""
 
     result: Mapped[Result] = relationship(foreign_keys=result_id)
 
 
 class ReceivedAssessment(Table):
-    """A radiologist's BI-RADS category of a breast or an exam, as it came; matched with a study, or waiting for one."""
+    """A radiologist's BI-RADS category of a breast or an exam, as received; matched with a study, or waiting for
+    one."""
 
     __tablename__ = "assessment"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     study_id: Mapped[int | None] = mapped_column(ForeignKey("study.id"), index=True)
-    """None: no study here matches it so far, and `why` says so."""
+    """None: no study matches so far; `why` says the reason."""
     study_instance_uid: Mapped[str] = mapped_column(default="", index=True)
-    """As the document states it, "" where it does not; so are the next two."""
+    """As the document states it, "" if it does not; also the next two."""
     accession_number: Mapped[str] = mapped_column(default="", index=True)
     patient_id: Mapped[str] = mapped_column(default="")
     laterality: Mapped[Laterality | None]
@@ -249,7 +252,7 @@ class ReceivedAssessment(Table):
     document: Mapped[str]
     """Its document: a SOP Instance UID, a message control ID, or a file and its line. The same again adds nothing."""
     order: Mapped[str] = mapped_column(default="", index=True)
-    """Of the documents about one order the newest alone counts; "" where it names no order."""
+    """Of the documents about one order only the newest counts; "" if it names no order."""
     assessed_at: Mapped[float | None]
     """When the radiologist assessed it, where the document says; of two for one breast the later one counts."""
     received_at: Mapped[float]
@@ -268,5 +271,5 @@ class RefusedClass(Table):
     calling_ae_title: Mapped[str]
     sop_class_uid: Mapped[str]
     times: Mapped[int] = mapped_column(default=0)
-    """In how many associations."""
+    """Number of associations."""
     last_at: Mapped[float]

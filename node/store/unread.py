@@ -1,4 +1,4 @@
-"""Why an image is not read: what the database stores, and the sentence that people get."""
+"""Why an image is not read: the stored enum, and the sentence for people."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Unread(StrEnum):
     IN_QUARANTINE = "in-quarantine"
     RAW_COPY = "raw-copy"
     UNREADABLE = "unreadable"
-    """It was tried and given up; the detail says of what."""
+    """It could not be read; the detail says why."""
 
 
 _SENTENCES = {
@@ -30,5 +30,5 @@ _SENTENCES = {
 
 
 def sentence(unread: Unread, detail: str = "") -> str:
-    """For the report and for `status`; `detail` where the reason alone does not say it. Without patient data."""
+    """The sentence for the report and `status`; `detail` for reasons without a fixed sentence. Without patient data."""
     return _SENTENCES.get(unread, detail)
