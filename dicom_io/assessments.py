@@ -1,8 +1,8 @@
 """A radiologist's BI-RADS categories out of a structured report by somebody else.
 
 TID 4200 Breast Imaging Report (PS3.16) and whatever else holds (111005, DCM, "Assessment Category") and says that a
-person observed it. Concepts are told by code, never by meaning. A machine is never taken for a radiologist: a category
-without a person observer, of a device or of an algorithm does not count.
+person observed it. Concepts are matched by code, never by meaning. A category without a person
+observer, or of a device or an algorithm, does not count: a machine must never be mistaken for a radiologist.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from models.types.birads import Category, most_severe
 from models.types.mammogram import Laterality
 
 _COMPUTER_AIDED = frozenset(f"1.2.840.10008.5.1.4.1.1.88.{number}" for number in (50, 65, 69))
-"""Mammography, Chest and Colon CAD SR (PS3.4 Annex B.5): made by machines, whatever they say."""
+"""Mammography, Chest and Colon CAD SR (PS3.4 Annex B.5): always made by machines."""
 _CATEGORY = ("DCM", "111005")
 _OVERALL = ("DCM", "111413")
 _OBSERVER_TYPE, _PERSON, _PERSON_NAME = ("DCM", "121005"), ("DCM", "121006"), ("DCM", "121008")
@@ -47,22 +47,21 @@ _SIDES = {
     "LR": ("51440002", "63762007", "G-A102", "T-04080"),
 }
 _SIDES_OF = {value: tuple(map(Laterality, sides)) for sides, values in _SIDES.items() for value in values}
-"""Left, right, both (PS3.16 CID 6022 and 244); breasts; in SNOMED CT and SNOMED RT, whose values never meet."""
+"""Left, right, both (PS3.16 CID 6022 and 244); breasts; in SNOMED CT and SNOMED RT, whose values are disjoint."""
 
 
 @dataclass(frozen=True)
 class StatedAssessment:
-    """A category as a document states it, be that a structured report or not.
+    """A category as a document (SR, HL7 message or CSV row) states it.
 
     Attributes:
-        document: what it came in: a SOP Instance UID, a message's control ID, a file and its line.
-        study_instance_uid: of the study that it is about; "" where the document does not tell, like the next two.
+        document: its document: a SOP Instance UID, a message's control ID, a file and its line.
+        study_instance_uid: of its study; "" if the document does not state it, like the next two.
         accession_number: of the order.
-        patient_id: several, where the document gives several, are joined by a backslash, as DICOM joins values.
+        patient_id: several IDs are joined by a backslash, as DICOM joins values.
         laterality: None: the exam.
-        assessed_at: when the radiologist said so; None where the document does not tell.
-        order: what the document reports on, where later documents about the same order take its place; "" where each
-            stands for itself.
+        assessed_at: the time of the assessment; None if the document does not state it.
+        order: the key of the order, if later documents about the same order replace this one; else "".
     """
 
     document: str
@@ -76,7 +75,7 @@ class StatedAssessment:
 
 
 def read_assessments(dataset: Dataset) -> list[StatedAssessment]:
-    """The categories that a person assigned, one for each breast or the exam; empty where the report holds none.
+    """The categories that a person assigned, one for each breast or the exam; empty if the report has none.
 
     An overall assessment (111413) goes before those of findings: of the exam before all of them, of a breast before
     those of that breast. Of several findings of one breast the most severe category counts. Laterality is searched from
@@ -143,10 +142,10 @@ def _category(item: Item) -> Category:
 
 
 def _is_by_person(path: Path, verified: bool) -> bool:
-    """Whether a person observed: told by the nearest item that names an observer, or else by who verified it all.
+    """Whether a person observed: by the nearest item with an observer, else by the verification of the document.
 
-    An algorithm that is named where the category stands, or a device beside the person, makes it the machine's; a
-    person who verified the document answers for the device, not for the algorithm.
+    An algorithm near the category, or a device beside the person, makes it a machine's category. A person who verified
+    the document takes responsibility for the device, but not for the algorithm.
     """
     *outer, category = path
     beside = outer[-1] if outer else category
@@ -236,11 +235,11 @@ def _assessed_at(dataset: Dataset) -> datetime | None:
 
 @dataclass(frozen=True)
 class ReadReport:
-    """What a report says.
+    """The content of a report.
 
     Attributes:
-        replaces: the SOP Instance UIDs of the documents whose place it takes; its own among them.
-        refusal: why its categories are not used; None where they are, or where it holds none.
+        replaces: the SOP Instance UIDs of the documents that it replaces, including its own.
+        refusal: why its categories are not used; None if they are, or if there are none.
     """
 
     stated: tuple[StatedAssessment, ...]
@@ -249,11 +248,11 @@ class ReadReport:
 
 
 def read_report(path: FilePath) -> ReadReport:
-    """Reads a structured report. The node does so in a process of its own: this module imports no database.
+    """Reads a structured report. The node does so in a worker process, so this module imports no database.
 
     Raises:
-        NotReadable: it is damaged.
-        OSError: it cannot be had.
+        NotReadable: the file is damaged.
+        OSError: the file cannot be read.
     """
     dataset = read_header(path)
     itself = frozenset({text(dataset, "SOPInstanceUID")})
@@ -261,5 +260,5 @@ def read_report(path: FilePath) -> ReadReport:
         stated = tuple(read_assessments(dataset))
     except NotReadable as refusal:
         return ReadReport((), itself, str(refusal))
-    # An addendum without a category leaves what it is an addendum to.
+    # An addendum without a category does not replace its report.
     return ReadReport(stated, itself | predecessors(dataset) if stated else itself, None)

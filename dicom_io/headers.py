@@ -1,4 +1,4 @@
-"""What an instance is, told by its header alone."""
+"""Classifies an instance by its header."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _FOR_PROCESSING = {_STORAGE + "1.2.1", _STORAGE + "1.1.1"}
 _TOMOSYNTHESIS = {_STORAGE + "13.1.3", _STORAGE + "13.1.4", _STORAGE + "13.1.5"}
 _SECONDARY_CAPTURE = {_STORAGE + "7"} | {_STORAGE + f"7.{number}" for number in range(1, 5)}
 _OF_BREASTS = _MAMMOGRAPHY | _RADIOGRAPHY | _TOMOSYNTHESIS | _SECONDARY_CAPTURE
-"""Classes of which an instance may show a breast."""
+"""SOP classes whose instances may show a breast."""
 _SEGMENTATION = {_STORAGE + "66.4", _STORAGE + "66.5", _STORAGE + "66.7"}
 _STRUCTURED_REPORTS = _STORAGE + "88."
 _KEY_OBJECTS = _STORAGE + "88.59"
@@ -50,7 +50,7 @@ _FRAMES = "several images in one object: only single images are read"
 
 @dataclass(frozen=True)
 class InstanceHeader:
-    """The part of a header that the node decides by."""
+    """The values of a header that the node uses."""
 
     sop_instance_uid: str
     sop_class_uid: str
@@ -63,11 +63,11 @@ class InstanceHeader:
     laterality: Laterality | None
     view: str | None
     extent: str
-    """What it shows where that is not the whole of a standard view ("spot/magnified", "cleavage", …); otherwise ""."""
+    """The part that it shows if not the whole of a standard view ("spot/magnified", "cleavage", …); else ""."""
     no_view: str
-    """Why it is no ordinary view of a breast, and is never read: a reason for the report; "" where it is one."""
+    """Why it is no ordinary view of a breast, and is never read: a reason for the report; "" for an ordinary view."""
     procedures: tuple[str, ...]
-    """What was done, in all the ways in which the header says it: descriptions of study and procedure, and codes."""
+    """The procedure, in all forms of the header: descriptions of study and procedure, and codes."""
     institution: str
     study_date: date | None
     ours: bool
@@ -75,10 +75,10 @@ class InstanceHeader:
 
 
 def describe(dataset: Dataset) -> InstanceHeader:
-    """What this instance is.
+    """The values of a header that the node uses.
 
     Raises:
-        NotReadable: a UID that identifies the instance is missing or is no UID.
+        NotReadable: a UID that identifies the instance is missing or malformed.
     """
     return InstanceHeader(
         sop_instance_uid=uid(dataset, "SOPInstanceUID"),
@@ -101,7 +101,7 @@ def describe(dataset: Dataset) -> InstanceHeader:
 
 
 def kind_of(dataset: Dataset) -> InstanceKind:
-    """What sort of object this is. A wrongly labelled pair of SOP class and Presentation Intent counts as raw."""
+    """The kind of object. If SOP class and Presentation Intent contradict each other, it counts as raw."""
     sop_class = text(dataset, "SOPClassUID")
     of_breast = _is_of_breast(dataset)
     if sop_class in _OF_BREASTS and _is_for_quality_control(dataset):
@@ -123,9 +123,9 @@ def kind_of(dataset: Dataset) -> InstanceKind:
 
 
 def why_never_read(dataset: Dataset) -> str:
-    """Why an image of a breast is no ordinary view of it (safety rule 6); "" where it is one, and for what is no image.
+    """Why an image of a breast is no ordinary view of it (safety rule 6); "" for an ordinary view or no image.
 
-    A partial or magnified view is one; how much it shows is another question (`views.extent_of`).
+    A partial or magnified view is ordinary here; `views.extent_of` says how much it shows.
     """
     match kind_of(dataset):
         case InstanceKind.OTHER_IMAGE:
@@ -143,11 +143,10 @@ def why_never_read(dataset: Dataset) -> str:
 
 
 def laterality_of(dataset: Dataset) -> Laterality | None:
-    """The breast shown: the image's own statement first, then the frame's, the series', the anatomic region's, the
-    oblique's geometry.
+    """The breast, by the first of: Image Laterality, Frame Laterality, Laterality, the anatomic region, the geometry
+    of an oblique view.
 
-    A value that the Standard does not have for a breast (PS3.3 §C.8.11.7.1: R, L or B), or several, hide none that it
-    has.
+    A value that is not R, L or B (PS3.3 §C.8.11.7.1), or several values, are ignored.
     """
     for stated in (
         values(dataset, "ImageLaterality"),
@@ -163,14 +162,14 @@ def laterality_of(dataset: Dataset) -> Laterality | None:
 
 
 def is_head_up(dataset: Dataset) -> bool:
-    """Whether the columns run away from the patient's head, by Patient Orientation (PS3.3 §C.7.6.1.1.1); True where it
-    does not say, as images are stored to be shown."""
+    """Whether the columns run away from the patient's head, by Patient Orientation (PS3.3 §C.7.6.1.1.1); True if it
+    is not stated, as images are usually stored for display."""
     orientation = values(dataset, "PatientOrientation")
     return len(orientation) != 2 or not str(orientation[1]).strip().upper().startswith("H")
 
 
 def procedures_of(dataset: Dataset) -> tuple[str, ...]:
-    """What was done: Study Description, Requested and Performed Procedure descriptions, and the codes' values and
+    """The procedure: Study Description, Requested and Performed Procedure descriptions, and the codes' values and
     meanings (PS3.3 §C.7.2.1, §C.4.13)."""
     found = [text(dataset, keyword) for keyword in ("StudyDescription", "PerformedProcedureStepDescription")]
     for holder in (dataset, *items(dataset, "RequestAttributesSequence")):
@@ -181,11 +180,11 @@ def procedures_of(dataset: Dataset) -> tuple[str, ...]:
 
 
 def chest_wall_side(dataset: Dataset) -> Literal["left", "right"] | None:
-    """The side of the stored image on which the chest wall must lie; None where the header does not settle it.
+    """The side of the stored image on which the chest wall must lie; None if the header does not determine it.
 
     Patient Orientation (PS3.3 §C.7.6.1.1.1) gives the direction in which the rows run: towards the front of the
-    patient means that the chest wall is left. Without it only custom is left (left breasts have their chest wall
-    left), and custom says nothing of an image that its maker flipped.
+    patient means that the chest wall is on the left. Without it, the convention is used (left breasts have their chest
+    wall on the left), except for an image that the device flipped.
     """
     orientation = values(dataset, "PatientOrientation")
     if len(orientation) == 2:
@@ -198,7 +197,7 @@ def chest_wall_side(dataset: Dataset) -> Literal["left", "right"] | None:
 
 
 def _date(stated: str) -> date | None:
-    """A date as DICOM writes it (VR DA, PS3.5 §6.2); None where it is none."""
+    """A date as DICOM writes it (VR DA, PS3.5 §6.2); None if it is malformed."""
     try:
         return datetime.strptime(stated, "%Y%m%d").date()  # noqa: DTZ007 - a date has no time zone
     except ValueError:
@@ -206,7 +205,8 @@ def _date(stated: str) -> date | None:
 
 
 def _laterality_of_region(dataset: Dataset) -> Laterality | None:
-    """The side of the breast by the code of the anatomic region or its modifier; None where they tell both or none."""
+    """The side of the breast by the code of the anatomic region or its modifier; None if these state both sides or
+    none."""
     regions = _regions(dataset)
     modifiers = [modifier for region in regions for modifier in items(region, "AnatomicRegionModifierSequence")]
     stated = {_SIDES_OF_BREASTS.get(text(region, "CodeValue").upper()) for region in regions}
@@ -231,7 +231,7 @@ def _laterality_of_oblique(dataset: Dataset) -> Laterality | None:
 
 
 def _is_of_breast(dataset: Dataset) -> bool:
-    """By Modality, Body Part Examined, or where that is not stated the code of the anatomic region."""
+    """By Modality, Body Part Examined, or if that is not stated, the code of the anatomic region."""
     part = code(dataset, "BodyPartExamined")
     if code(dataset, "Modality") == "MG" or part == "BREAST":
         return True

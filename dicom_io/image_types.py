@@ -1,8 +1,8 @@
-"""What an image of the breast is besides an ordinary view, by Image Type (0008,0008) from its third value on.
+"""Classifies images of the breast by Image Type (0008,0008), from its third value on.
 
 One table: PS3.3 §C.8.11.7.1.4 (mammography) and §C.8.21.6.1.1 (breast tomosynthesis), with the values outside the
-Standard that devices send. A value counts wherever it stands from the third place on: GE writes the energy in the
-fourth, the Standard has it in the fifth.
+Standard that devices send. A value counts at any place from the third on: GE writes the energy in the
+fourth, the Standard in the fifth.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ _NO_STANDARD = "outside the Standard"
 
 @dataclass(frozen=True)
 class ImageTypeRow:
-    """What some values say.
+    """The meaning of some values.
 
     Attributes:
-        values: as they stand in Image Type; a regular expression for a family of values outside the Standard.
+        values: of Image Type; a regular expression for a family of values outside the Standard.
         clause: where they are defined.
-        what: the image, for the report.
-        is_read: it is a view of the breast like others; the report says what it is.
-        extent: what is shown where that is not the whole view (as in views.py); "" where it is.
-        unless: a regular expression of values beside which this one keeps nothing from being read.
+        what: a description of the image for the report.
+        is_read: whether the image is read; the report states what it is.
+        extent: the shown part (as in views.py); "" for a whole view.
+        unless: a regular expression: with such a value beside it, this one does not prevent reading.
     """
 
     values: tuple[str, ...]
@@ -167,16 +167,16 @@ IMAGE_TYPES = (
         extent="partial",
     ),
 )  # fmt: skip
-"""The first row that knows a value is the one that counts."""
+"""The first row that matches a value counts."""
 
 _SAYS_NOTHING = re.compile(r"|NONE|2D|L|R|LEFT|RIGHT|POST_?PROCESSED|PROCESSED|MG|MAMMO.*|CC|M?LO?|[\d.]+")
-"""Values that tell nothing of what is shown: sides and views, pixel counts of Hologic, what was processed."""
+"""Values without a meaning here: sides and views, pixel counts of Hologic, processing."""
 _SEPARATOR = re.compile(r"[\s-]+")
 """Some write "LOW ENERGY" or "C-VIEW" where a Code String has underscores."""
 
 
 def why_no_view(dataset: Dataset) -> str:
-    """Why the image is no ordinary view of the breast; "" where Image Type does not say that it is none."""
+    """Why the image is no ordinary view of the breast by Image Type; else ""."""
     found = _values(dataset)
     rows = [(value, row) for value in found if (row := _row(value)) is not None and not row.is_read]
     for value, row in sorted(rows, key=lambda entry: bool(entry[1].unless)):  # what says most comes first
@@ -186,7 +186,7 @@ def why_no_view(dataset: Dataset) -> str:
 
 
 def what_kind_of_view(dataset: Dataset) -> list[str]:
-    """What the report says of a view that is read though it is no plain 2D exposure; sentences."""
+    """Sentences for the report about a view that is read although it is no plain 2D exposure."""
     sentences = []
     for value in _values(dataset):
         row = _row(value)
@@ -198,7 +198,7 @@ def what_kind_of_view(dataset: Dataset) -> list[str]:
 
 
 def extents_by_image_type(dataset: Dataset) -> list[str]:
-    """What is shown where Image Type says that it is not the whole view."""
+    """The shown parts by Image Type, if it is not the whole view."""
     return [row.extent for value in _values(dataset) if (row := _row(value)) is not None and row.extent]
 
 
@@ -208,7 +208,7 @@ def is_generated_2d(dataset: Dataset) -> bool:
 
 
 def _values(dataset: Dataset) -> list[str]:
-    """From the third on: of Image Type and, in an enhanced image, of Frame Type (PS3.3 §C.8.21.5.1)."""
+    """The values from the third on, of Image Type and, in an enhanced image, of Frame Type (PS3.3 §C.8.21.5.1)."""
     found = list(values(dataset, "ImageType")[2:])
     for groups in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
         for group in items(dataset, groups)[:1]:

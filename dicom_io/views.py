@@ -1,4 +1,4 @@
-"""Which view of the breast an image shows, and whether all of it: View Code Sequence, its modifiers, Partial View."""
+"""The view of the breast, and its extent: View Code Sequence, its modifiers, Partial View."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dicom_io.image_types import MAGNIFIED, extents_by_image_type
 from dicom_io.magnification import magnification_of
 
 SPECIMEN = "SPECIMEN"
-"""The view of a radiograph of tissue that was taken out."""
+"""The view of a radiograph of excised tissue."""
 
 # CID 4014 View for Mammography: SNOMED CT codes and the SNOMED RT codes that older senders use (designator SRT, SNM3
 # or 99SDM), with the abbreviations of ACR MQCM 1999 that the context group lists beside them. The specimen of CID 4010
@@ -36,13 +36,13 @@ _VIEWS = {
 
 @dataclass(frozen=True)
 class _Modifier:
-    """A row of CID 4015 View Modifier for Mammography, or one that devices send besides.
+    """A row of CID 4015 View Modifier for Mammography, or another modifier that devices send.
 
     Attributes:
         codes: SNOMED CT, SNOMED RT.
-        words: a regular expression found in its meaning, and in what makers write in its place, in lower case.
-        extent: what such an image shows where that is not the whole view; "" where it is.
-        label: its abbreviation in ACR MQCM 1999, as the context group lists it; "" where it has none.
+        words: a regular expression for its code meaning and for vendors' own words, in lower case.
+        extent: the part of the view that such an image shows; "" for a whole view.
+        label: its abbreviation in ACR MQCM 1999, as the context group lists it; "" if it has none.
     """
 
     codes: tuple[str, ...]
@@ -86,14 +86,14 @@ _OF_SPECIMENS = (
     "SpecimenDescriptionSequence", "ContainerTypeCodeSequence", "ContainerComponentSequence", "SpecimenSequence",
     "SpecimenTypeCodeSequence", "ContainerIdentifier", "SpecimenIdentifier", "SpecimenUID", "SpecimenAccessionNumber",
 )  # fmt: skip
-"""What only the Specimen module has (PS3.3 section C.7.6.22), and what stood in its place before."""
+"""Attributes of the Specimen module only (PS3.3 section C.7.6.22), and of its retired predecessor."""
 
 
 def view_of(dataset: Dataset) -> str | None:
     """The view's abbreviation: by code (required of MG), by View Position, or by CBIS-DDSM's Patient Orientation.
 
-    A specimen is one whatever view its header names beside. An exaggerated view is a view of its own (CID 4014); some
-    write it as a modifier of the cranio-caudal one, or in View Position alone.
+    A specimen is detected before any view. An exaggerated view is a separate view (CID 4014); some senders write it as
+    a modifier of the cranio-caudal view, or only in View Position.
     """
     if _is_specimen(dataset):
         return SPECIMEN
@@ -115,11 +115,11 @@ def view_of(dataset: Dataset) -> str | None:
 
 
 def extent_of(dataset: Dataset) -> str:
-    """What the image shows where that is not the whole of a standard view: "spot/magnified", "cleavage", "partial", …
+    """The part that the image shows if not the whole of a standard view: "spot/magnified", "cleavage", "partial", …
 
-    By view modifiers (CID 4015; one that nobody knows may say anything), Image Type, Partial View (0028,1350) and its
-    sections, and the magnification factor. "" is a whole view; one with the implant displaced or the nipple in profile
-    is. Of more than two parts the first two.
+    By view modifiers (CID 4015, and unknown ones), Image Type, Partial View (0028,1350) and its sections, and the
+    magnification factor. "" is a whole view, also with the implant displaced or the nipple in profile. If there are
+    more than two parts, the first two.
     """
     if _is_specimen(dataset):
         return "specimen"
@@ -155,7 +155,7 @@ def functional_groups(dataset: Dataset, keyword: str) -> Iterator[Dataset]:
 
 
 def unknown_modifiers(dataset: Dataset) -> list[str]:
-    """The meanings, or else the values, of modifiers that are in no row of the table, for the report."""
+    """The meanings, else the values, of modifiers that are not in the table, for the report."""
     stated = [*_stated_modifiers(dataset), *_view_codes(dataset)[1:]]
     unknown = [code for code in stated if _VIEWS.get(text(code, "CodeValue")) is None and not _known(code)]
     names = [text(item, "CodeMeaning") or text(item, "CodeValue") or "without a code" for item in unknown]
@@ -163,7 +163,7 @@ def unknown_modifiers(dataset: Dataset) -> list[str]:
 
 
 def _is_specimen(dataset: Dataset) -> bool:
-    """By code, in words, or by anything that only a specimen's header has."""
+    """By code, by words, or by attributes that only specimens have."""
     regions = items(dataset, "AnatomicRegionSequence")
     within = [modifier for region in regions for modifier in items(region, "AnatomicRegionModifierSequence")]
     for coded in (*_view_codes(dataset), *_stated_modifiers(dataset), *regions, *within):
@@ -188,8 +188,8 @@ def _view_codes(dataset: Dataset) -> list[Dataset]:
 
 
 def _modifiers(dataset: Dataset) -> list[_Modifier]:
-    """The known modifiers, wherever a sender put them: within the view's code, beside it, as one more view, or as a
-    label or words in View Position."""
+    """The known modifiers, in all places where senders write them: within the view's code, beside it, as another view,
+    or as a label or words in View Position."""
     found = [known for code in [*_view_codes(dataset), *_stated_modifiers(dataset)] for known in _known(code)]
     for position in _positions(dataset):
         if position in _VIEWS.values():
@@ -208,7 +208,7 @@ def _stated_modifiers(dataset: Dataset) -> list[Dataset]:
 
 
 def _known(stated: Dataset) -> list[_Modifier]:
-    """The rows for a code, by its value, or where that is its maker's, by its meaning; a view's code has none."""
+    """The rows for a code: by its value, or for a vendor's code by its meaning; none for the code of a view."""
     value = text(stated, "CodeValue")
     if coded := [known for known in _MODIFIERS if value in known.codes]:
         return coded

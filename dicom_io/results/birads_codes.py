@@ -1,6 +1,6 @@
 """BI-RADS assessment categories as codes: CID 6027 "Assessment from BI-RADS" (PS3.16), which pydicom lists empty.
 
-A category is known by its code and never by its meaning: DICOM's wording of 4B and 4C is not that of the 5th edition.
+A category is matched by code and never by meaning: DICOM's meanings of 4B and 4C are not those of the 5th edition.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ CODES = {
     Category.FIVE: Code("397145000", "SCT", "5 - Highly suggestive of malignancy"),
     Category.SIX: Code("MA.II.A.5.6", "BI", "6 - Known biopsy proven malignancy", "4.0"),
 }
-"""The code of every category but ONE_OR_TWO, for which there is none."""
+"""The code of every category except ONE_OR_TWO, which has none."""
 
-# What older documents hold: SNOMED RT, and BI-RADS codes of 2003 and before (CP-527).
+# Codes of older documents: SNOMED RT, and BI-RADS codes up to 2003 (CP-527).
 _SNOMED_RT = {
     "F-037BB": Category.ZERO,
     "F-037BC": Category.ONE,
@@ -63,6 +63,6 @@ _SCHEMES = dict.fromkeys(("SNOMED-CT", "SNOMEDCT", "SNOMED CT", "SNOMED", "2.16.
 
 
 def category_of_code(designator: str, value: str) -> Category | None:
-    """The category that a code stands for (Coding Scheme Designator, Code Value); None where it stands for none."""
+    """The category of a code (Coding Scheme Designator, Code Value); None if it is no category."""
     scheme = designator.strip()
     return _KNOWN.get((_SCHEMES.get(scheme.upper(), scheme), value.strip()))

@@ -1,5 +1,5 @@
-"""Which attributes of an image stand in every object about it, by module (PS3.3): who is meant, in which study, for
-which request, and nothing else."""
+"""The attributes that are copied from an image into every object about it, by module (PS3.3): patient, study and
+request, and nothing else."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ NEEDED_OF_A_TRIAL_SUBJECT = (
     ("ClinicalTrialProtocolID",),
     ("ClinicalTrialSubjectID", "ClinicalTrialSubjectReadingID"),
 )
-"""Of type 1 and 1C: one of each must be there, or the module cannot be."""
+"""Of type 1 and 1C: one of each must be present, or the module is left out."""
 
 EVER_THERE_OF_A_TRIAL_SUBJECT = ("ClinicalTrialProtocolName", "ClinicalTrialSiteID", "ClinicalTrialSiteName")
-"""Of type 2 where the module is there."""
+"""Of type 2 if the module is present."""
 
 CLINICAL_TRIAL = (
     # Study (section C.7.2.3)
@@ -69,7 +69,7 @@ EVER_THERE_WITH: Mapping[str, tuple[str, ...]] = {
         "ClinicalTrialSeriesID", "ClinicalTrialSeriesDescription", "IssuerOfClinicalTrialSeriesID",
     ),
 }  # fmt: skip
-"""Of type 2 where one of the others is there (PS3.3 sections C.7.2.3 and C.7.3.2)."""
+"""Of type 2 if one of the others is present (PS3.3 sections C.7.2.3 and C.7.3.2)."""
 
 NEEDED_OF_AN_ISSUER = (("LocalNamespaceEntityID", "UniversalEntityID"),)
 NEEDED_OF_A_CODE = (

@@ -1,6 +1,6 @@
-"""The last look at a profile's objects before they leave: whose they are, what they refer to and where they point.
+"""The final checks of a profile's objects before they are sent: identity, references and coordinates.
 
-The encoders see to all of this; here nothing of theirs is believed. What does not hold together is not sent.
+The checks are independent of the encoders. Objects that fail are not sent.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _EVIDENCE = ("CurrentRequestedProcedureEvidenceSequence", "PertinentOtherEvidenc
 
 @dataclass(frozen=True, eq=False)
 class _Lesion:
-    """What must hold of a lesion wherever it is drawn.
+    """The constraints on a lesion wherever it is drawn.
 
     Attributes:
         near_edge: where a point of its outline may lie: within _EDGE_PX of the edge of the mask or of its convex hull;
@@ -62,10 +62,10 @@ def check_together(
     sources: Mapping[str, Dataset],
     predecessor: Dataset | None,
 ) -> None:
-    """Looks at all objects that one destination gets of a revision.
+    """Checks all objects of a revision for one destination.
 
     Args:
-        objects: what was written; pixels are not looked at (seg.read_back does).
+        objects: the encoded objects; pixels are not checked (seg.read_back does that).
         sources: the header of each instance of the study, by SOP Instance UID.
         predecessor: the report that is replaced.
 

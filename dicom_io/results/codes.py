@@ -1,4 +1,4 @@
-"""The coded concepts that stand in what we write, each from the context group named beside it (PS3.16)."""
+"""The coded concepts in the objects, each from the context group in the comment (PS3.16)."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ PERCENT = Code("%", "UCUM", "Percent")
 LONG_AXIS = Code("103339001", "SCT", "Long axis")  # CID 7470
 ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")
 
-# What became of the reading as a whole: CID 6047, by (every image was read, something was found)
+# The outcome of the reading as a whole: CID 6047, by (every image was read, something was found)
 CAD_SUMMARY = Code("111017", "DCM", "CAD Processing and Findings Summary")
 CAD_SUMMARIES = {
     (True, False): Code("111241", "DCM", "All algorithms succeeded; without findings"),
@@ -94,7 +94,7 @@ CAD_SUMMARIES = {
 }
 NO_ALGORITHM_SUCCEEDED = Code("111245", "DCM", "No algorithms succeeded; without findings")
 
-# What others said: TID 1000
+# Quotations: TID 1000
 QUOTATION_MODE = Code("121001", "DCM", "Quotation Mode")
 DOCUMENT = Code("121003", "DCM", "Document")
 QUOTED_SOURCE = Code("121002", "DCM", "Quoted Source")
@@ -117,7 +117,7 @@ SCOPE_OF_FEATURE = Code("111057", "DCM", "Scope of Feature")
 ON_MULTIPLE_IMAGES = Code("111158", "DCM", "Feature detected on multiple images")
 CERTAINTY_OF_FEATURE = Code("111011", "DCM", "Certainty of Feature")
 SINGLE_IMAGE_FINDING = Code("111059", "DCM", "Single Image Finding")
-SINGLE_IMAGE_FINDINGS = {  # CID 6014, which has no mass: that takes two views
+SINGLE_IMAGE_FINDINGS = {  # CID 6014, which has no mass, because a mass needs two views
     FindingKind.MASS: Code("129793001", "SCT", "Mammography breast density"),
     FindingKind.CALCIFICATION: FINDINGS[FindingKind.CALCIFICATION],
 }

@@ -1,4 +1,4 @@
-"""The colours of findings, alike in every object that has colours."""
+"""The colours of findings, the same in all objects."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from models.types.reading import FindingKind
 
 RGB = tuple[int, int, int]
 
-# Orange and sky blue: told apart by colour-blind readers too (Okabe and Ito), and unlike the grey of the image.
+# Orange and sky blue: distinguishable for colour-blind readers too (Okabe and Ito), and different from grey.
 COLOURS: Mapping[FindingKind, RGB] = {FindingKind.MASS: (230, 159, 0), FindingKind.CALCIFICATION: (86, 180, 233)}
 """Red, green, blue in 0..255."""

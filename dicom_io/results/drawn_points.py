@@ -1,4 +1,4 @@
-"""Where the objects that we write point in images, read from the finished objects."""
+"""The points that finished objects draw in images."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class DrawnPoints:
     """Points that an object draws in an image.
 
     Attributes:
-        sop_instance_uid: of the image; empty where the object does not lead to one.
+        sop_instance_uid: of the image; empty if the object refers to none.
         xy: x, y (n × 2) in pixels, the edges of the image being 0 and its columns, 0 and its rows.
-        tracking_uid: of the lesion that the points are about; empty where the object does not say.
+        tracking_uid: of the lesion that the points are about; empty if the object does not state it.
     """
 
     sop_instance_uid: str
@@ -45,7 +45,7 @@ def content(item: Dataset) -> Iterator[Dataset]:
 
 
 def within(dataset: Dataset) -> Iterator[Dataset]:
-    """The data set and all items in it, but for predecessors and requests: these name what was and what others have."""
+    """The data set and all items in it, except predecessors and requests, which refer to other objects."""
     yield dataset
     for element in dataset:
         if element.VR == "SQ" and element.keyword not in _OF_OTHERS:
@@ -54,12 +54,12 @@ def within(dataset: Dataset) -> Iterator[Dataset]:
 
 
 def name_of(item: Dataset) -> str:
-    """The Code Value of a content item's concept name, empty where it has none."""
+    """The Code Value of a content item's concept name; empty if it has none."""
     return next((text(code, "CodeValue") for code in items(item, "ConceptNameCodeSequence")), "")
 
 
 def tracking_uid_of(item: Dataset) -> str:
-    """The Tracking Unique Identifier that stands directly under a content item, empty where there is none."""
+    """The Tracking Unique Identifier directly under a content item; empty if there is none."""
     children = items(item, "ContentSequence")
     return next((text(child, "UID") for child in children if name_of(child) == TRACKING_UID), "")
 
@@ -78,7 +78,7 @@ def _image_of(region: Dataset, root: Dataset) -> str:
 
 
 def _target(item: Dataset, root: Dataset) -> Dataset:
-    """The item itself, or where it is given by reference (PS3.3 section C.17.3.2.5) the one it stands for."""
+    """The item itself, or for a by-reference item (PS3.3 section C.17.3.2.5) the referenced item."""
     target = item
     for depth, position in enumerate(map(int, numbers(item, "ReferencedContentItemIdentifier"))):
         children = [root] if depth == 0 else items(target, "ContentSequence")
@@ -99,6 +99,6 @@ def _in_annotations(dataset: Dataset) -> Iterator[DrawnPoints]:
 
 
 def _points(item: Dataset, keyword: str) -> NDArray[np.float64]:
-    """x, y (n × 2); of an odd number of values the last is left out."""
+    """x, y (n × 2); the last of an odd number of values is dropped."""
     found = np.array(values(item, keyword), dtype=np.float64)
     return found[: found.size // 2 * 2].reshape(-1, 2)

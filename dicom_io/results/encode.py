@@ -1,4 +1,4 @@
-"""All objects that a revision of a study gives, encoded and read back."""
+"""Encodes all objects of a revision of a study, and reads them back."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from models.types.exam import ExamImage, ExamReading
 
 @dataclass(frozen=True)
 class ResultObject:
-    """One object, ready to be stored.
+    """An encoded object.
 
     Attributes:
         content: the file (PS3.10).
@@ -30,7 +30,7 @@ class ResultObject:
 
 @dataclass(frozen=True)
 class _Encoded:
-    """An object as a data set, without its pixels where it is of an image, and as the file that is stored."""
+    """An object as a data set (without pixels if it is of an image) and as the file that is stored."""
 
     kind: ResultKind
     dataset: Dataset
@@ -44,16 +44,17 @@ def encode_results(
     predecessors: Mapping[ResultKind, Dataset] | None = None,
     rejected: Collection[str] = (),
 ) -> list[ResultObject]:
-    """All objects of the encoding's profile, checked: what each image with findings gives, then those of the exam.
+    """All objects of the encoding's profile, checked: those of each image with findings, then those of the exam.
 
     Args:
         sources: the header of each instance of the study, by SOP Instance UID.
         predecessors: the documents of the same profile that this revision replaces.
-        rejected: SOP Instance UIDs that were taken back somewhere. What is right again after all comes under another.
+        rejected: SOP Instance UIDs that were rejected at any destination. An object that is valid again gets another
+            UID.
 
     Raises:
-        NotEncodable: an object cannot be written, a SEG does not read back as the masks it was made of, or objects
-            refer to what is not there (see checks.py).
+        NotEncodable: an object cannot be written, a SEG does not read back as the masks it was made of, or a check
+            fails (see checks.py).
     """
     before = predecessors or {}
     encoded: list[_Encoded] = []
@@ -73,7 +74,7 @@ def encode_results(
 def _of_image(
     image: ExamImage, title: str, source: Dataset, encoding: Encoding, rejected: Collection[str]
 ) -> Iterator[_Encoded]:
-    """The objects of an image with findings, each as far as the image can have it."""
+    """The objects of an image with findings, of the kinds that the image can have."""
     own = encoding.by_readers_of([image])
     for kind, output in OUTPUTS.items():
         if kind not in encoding.profile.kinds or output.of_image is None or not output.suits(source):
@@ -82,7 +83,7 @@ def _of_image(
         content = to_bytes(dataset)
         output.check(content, image)
         if "PixelData" in dataset:
-            del dataset.PixelData  # other objects need its header alone
+            del dataset.PixelData  # other objects need only its header
         yield _Encoded(kind, dataset, content)
 
 
@@ -102,7 +103,7 @@ def _of_exam(
 
 
 def _not_rejected(encode: Callable[..., Dataset], encoding: Encoding, rejected: Collection[str]) -> Dataset:
-    """The object under the first of its UIDs that was not taken back."""
+    """The object with the first of its UIDs that was not rejected."""
     dataset = encode(encoding=encoding)
     while dataset.SOPInstanceUID in rejected:
         encoding = replace(encoding, again=encoding.again + 1)

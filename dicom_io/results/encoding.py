@@ -1,4 +1,4 @@
-"""What every object we write has in common."""
+"""Common attributes of all objects."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from models.types.reading import BundleId, FindingKind
 
 @dataclass(frozen=True)
 class Encoding:
-    """Under which circumstances a result is written: equal circumstances and equal readings give equal bytes.
+    """The context of writing a result: equal contexts and equal readings give equal bytes.
 
     Attributes:
         written_at: when it is written, in the site's local time.
-        revision: counts the reports of the study, from 1.
-        bundles: the models that read what it is about, or are in use where nothing was read; they enter the UIDs.
-        profile: for whom it is written.
-        began_at: when the node had the study's first image.
-        device: the installation that writes; it enters the UIDs.
-        coded_category: breasts and the exam get a coded BI-RADS category where a probability implies one: the site
-            asks for it.
-        again: how often an object of the same content was rejected before: the next is another.
+        revision: number of the report of the study, from 1.
+        bundles: the models that made the readings, or those in use if nothing was read; part of the UIDs.
+        profile: of the destinations.
+        began_at: arrival of the study's first image.
+        device: the installation; part of the UIDs.
+        coded_category: whether breasts and the exam get a coded BI-RADS category if a probability implies one
+            (setting).
+        again: how often an object of the same content was rejected before; part of the UID.
     """
 
     written_at: datetime
@@ -47,22 +47,23 @@ class Encoding:
     again: int = 0
 
     def uid(self, study_instance_uid: str, *parts: str) -> str:
-        """The UID of something that is written anew in every revision: the report.
+        """The UID of an object that is written in every revision: the report.
 
-        The time enters as well: a study read anew from an empty queue begins at revision 1 again, and a PACS that has
-        the first report must not take another one for it. It is the row's, so a second try has the same UIDs.
+        The time is part of it: a study that is read again with an empty queue starts at revision 1 again, and its
+            report
+        must not have the UID of the first one. The time is stored with the job, so a retry gives the same UIDs.
         """
         written = self.written_at.astimezone(UTC).isoformat()
         return self._uid(study_instance_uid, f"revision {self.revision} of {written}", *parts)
 
     def lasting_uid(self, study_instance_uid: str, content: str, *parts: str) -> str:
-        """The UID of something that stays as it is until what it is made of changes: every object but the report.
+        """The UID of an object that stays the same until its content changes: every object except the report.
 
-        A late image or a radiologist's assessment opens a new revision; what it does not touch keeps its UID, is not
-        sent again, and does not stand twice in the viewer's list.
+        A late image or a radiologist's assessment opens a new revision; unchanged objects keep their UID, are not sent
+        again, and do not appear twice in the viewer's list.
 
         Args:
-            content: the digest of all that the object is made of (fingerprints.py).
+            content: the digest of the object's content (fingerprints.py).
         """
         return self._uid(study_instance_uid, f"content {content}", *parts)
 
@@ -78,36 +79,36 @@ class Encoding:
         )
 
     def by_readers_of(self, images: Iterable[ExamImage]) -> Encoding:
-        """The same, by the models that read these images; there may be several."""
+        """The same encoding, with the models that read these images."""
         return replace(self, bundles=tuple(dict.fromkeys(image.reading.bundle for image in images)) or self.bundles)
 
     @property
     def edition(self) -> str:
-        """What tells this revision's series from an earlier one's in a viewer's list; empty for the first."""
+        """A text that distinguishes this revision's series from earlier ones in a viewer; empty for the first."""
         return f", revision {self.revision}" if self.revision > 1 else ""
 
 
 @dataclass(frozen=True)
 class LesionName:
-    """How one lesion in one image is called, alike in all objects and revisions as long as its outline is the same."""
+    """The names of a lesion in an image: the same in all objects and revisions as long as its outline is the same."""
 
     label: str
-    """For people, e.g. "R CC mass 1"; two images of one view give the same label."""
+    """For people, for example "R CC mass 1"; two images of one view may have the same label."""
     identifier: str
-    """Tracking Identifier: the label with a few characters of the UID, so that no two lesions share it by chance."""
+    """Tracking Identifier: the label with a few characters of the UID, so that it is unique."""
     uid: str
     """Tracking Unique Identifier: of this outline in this image (viewers merge what shares one)."""
 
 
 def place(image: ExamImage) -> str:
-    """Breast and view in short, e.g. "R CC", "R CC spot/magnified", "L MLO axillary tail"; "view not stated" where the
-    header says neither."""
+    """Breast and view in short, e.g. "R CC", "R CC spot/magnified", "L MLO axillary tail"; "view not stated" if the
+    header states neither."""
     stated = " ".join(part for part in (image.laterality, image.view) if part) or "view not stated"
     return f"{stated} {image.extent}" if image.extent else stated
 
 
 def titles_of(images: Sequence[ExamImage]) -> list[str]:
-    """What each image is called among all: breast and view, counted where there are several of a kind."""
+    """The names of the images: breast and view, numbered if there are several of one view."""
     seen: dict[str, int] = {}
     titles = []
     for image in images:
@@ -118,7 +119,7 @@ def titles_of(images: Sequence[ExamImage]) -> list[str]:
 
 
 def sides(exam: ExamReading) -> tuple[Laterality, ...]:
-    """The breasts that the exam's score is about; none where an image does not say which breast it shows."""
+    """The breasts of the exam's score; none if an image does not state its breast."""
     all_lateralities_known = all(image.laterality for image in exam.images)
     return tuple(breast.laterality for breast in exam.breasts) if all_lateralities_known else ()
 
@@ -134,15 +135,15 @@ def lesion_name(image: ExamImage, number: int) -> LesionName:
 
 
 def is_partial(exam: ExamReading) -> bool:
-    """Whether a report on the exam lacks something: a view is missing, or an image was not read, not on purpose."""
+    """Whether the report is partial: a view is missing, or an image was not read, except on purpose."""
     return bool(exam.missing) or any(not image.on_purpose for image in exam.unread)
 
 
 def sign(dataset: Dataset, source: Dataset, encoding: Encoding) -> None:
-    """Sets of whom the object is, who wrote it and when, over whatever a library put there.
+    """Sets patient, study, equipment and times of an object; overwrites values of libraries.
 
-    Where the source states its offset from UTC so does the object, and its own times are by that clock too: the offset
-    holds for every date and time of an object (PS3.3 section C.12.1.1.8). Where it does not, none is claimed of it.
+    If the source states its offset from UTC, the object states it too, and its own times use that offset, which applies
+    to all dates and times of an object (PS3.3 section C.12.1.1.8). Otherwise the object states none.
     """
     dataset.update(demographics(source))
     encoding.device.put_on(dataset, *encoding.bundles)
@@ -154,7 +155,7 @@ def sign(dataset: Dataset, source: Dataset, encoding: Encoding) -> None:
 
 
 def file_meta(dataset: Dataset) -> FileMetaDataset:
-    """The file meta information of an object that no library made, in Explicit VR Little Endian."""
+    """The File Meta Information for an object, in Explicit VR Little Endian."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID

@@ -1,4 +1,4 @@
-"""What an object is made of, as a digest: the same digest, the same object."""
+"""Digests of the content of objects: equal content, equal digest."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from models.types.exam import ExamReading
 
 
 def fingerprint(content_of: object, sources: Iterable[Dataset] = ()) -> str:
-    """Of what an object tells (readings and parts of them) and what it takes over from these headers.
+    """The digest of an object's content (readings and parts of them) and of the values that it copies from headers.
 
-    The time that reading took is left out: an image read anew with the same outcome gives the same object.
+    Reading times are left out: an image that is read again with the same result gives the same object.
     """
     content = json.dumps([_plain(content_of), [taken_over(source) for source in sources]], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
 
 
 def exam_fingerprint(exam: ExamReading, sources: Mapping[str, Dataset]) -> str:
-    """Of all images, what was not read, and the headers of both; and how the radiologist's assessments compare.
+    """The digest of the exam: all images, unread images, their headers, and the comparison with the radiologist.
 
     Args:
         sources: the header of each instance of the study, by SOP Instance UID.
@@ -49,7 +49,7 @@ def exam_fingerprint(exam: ExamReading, sources: Mapping[str, Dataset]) -> str:
 
 
 def taken_over(source: Dataset) -> object:
-    """All that an object may take over from the header of an image that it is about, its display apart."""
+    """All values that an object may copy from the header of its image, except those for the display."""
     return {
         "demographics": demographics(source).to_json_dict(),
         "requests": request_attributes(source).to_json_dict(),

@@ -1,4 +1,4 @@
-"""Whether what a source states fits its value representation (PS3.5 section 6.2), so that it can be written again."""
+"""Checks that a source's value fits its value representation (PS3.5 section 6.2), so that it can be written."""
 
 from __future__ import annotations
 
@@ -26,5 +26,5 @@ def fits(vr: str, value: object) -> bool:
 
 
 def cut(vr: str, value: str) -> str:
-    """Words in one line, as many characters of them as the VR holds."""
+    """A text as one line, cut to the length of the VR."""
     return " ".join(_CONTROL.sub(" ", value).split())[: MAX_VALUE_LEN.get(vr)].strip()

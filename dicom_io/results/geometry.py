@@ -1,6 +1,6 @@
-"""Rows and columns to DICOM's x and y: the only file that knows of both.
+"""Converts rows and columns to DICOM's x and y; only this file does.
 
-We count pixels by row and column from 0, the whole number being the pixel's centre. A DICOM SCOORD (PS3.3 §C.18.6.1.2)
+Pixels are counted by row and column from 0; integers are pixel centres. A DICOM SCOORD (PS3.3 §C.18.6.1.2)
 counts x (column) and y (row) from the top left corner of the top left pixel, whose centre is 0.5\\0.5. So do graphic
 annotations in PIXEL units (PS3.3 §C.10.5), which end at Columns\\Rows.
 """
@@ -27,12 +27,12 @@ def to_xy(rows_columns: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def outline(mask: Mask) -> NDArray[np.float64]:
-    """A closed polygon round a lesion, as SCOORD POLYLINE data: x, y (n × 2), the last point being the first again.
+    """A closed polygon around a lesion, as SCOORD POLYLINE data: x, y (n × 2), the last point equals the first.
 
-    It runs half way between the mask's pixels and their neighbours, simplified to within a third of a pixel (up to 4/3
-    where it would be longer than 1000 points), without holes. Stray pixels beside a lesion (up to a twentieth) are left
-    out; a mask in several parts, or one too ragged to be drawn with 1000 points, is outlined by its convex hull. The
-    reason: a measurement group holds one region. The SEG has the lesion exactly.
+    It runs half way between the mask's pixels and their neighbours, simplified with a tolerance of 1/3 pixel (up to 4/3
+    if it would have more than 1000 points), without holes. Stray pixels beside a lesion (up to a twentieth) are left
+    out; a mask in several parts, or one that needs more than 1000 points, is outlined by its convex hull, because a
+    measurement group has one region. The SEG has the exact lesion.
     """
     crop = np.pad(mask.crop, 1)
     contours = find_contours(crop.astype(np.float32), 0.5, fully_connected="high")
@@ -74,9 +74,9 @@ def longest_extent_mm(xy: NDArray[np.float64], spacing_mm: tuple[float, float]) 
 
 
 def _unlike_a_rectangle(ring: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The ring with a point amid each side where it has 5 points or fewer.
+    """The ring with a midpoint on each side if it has 5 points or fewer.
 
-    OHIF takes a region of 4 or 5 points for one drawn with its rectangle tool, and offers to go on editing it.
+    OHIF treats a region of 4 or 5 points as one of its rectangle tool, and makes it editable.
     """
     if len(ring) > 5:
         return ring
@@ -85,7 +85,7 @@ def _unlike_a_rectangle(ring: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _simplified(contour: NDArray[np.float64]) -> NDArray[np.float64] | None:
-    """The ring with as few points as the tolerances allow; None where that is still too many."""
+    """The ring with as few points as the tolerances allow; None if these are still too many."""
     for tolerance in _TOLERANCES_PX:
         ring = _closed(cv2.approxPolyDP(contour[:-1].astype(np.float32), tolerance, True))
         if len(ring) <= _MOST_POINTS:

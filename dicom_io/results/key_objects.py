@@ -1,4 +1,4 @@
-"""Key Object Selection (PS3.3 §A.35.4, TID 2010): the images in which something was found."""
+"""Key Object Selection (PS3.3 §A.35.4, TID 2010): the images with findings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What labels of lesions say, and where they find room."""
+"""The texts of lesion labels, and their placement."""
 
 from __future__ import annotations
 
@@ -16,10 +16,7 @@ KINDS = {FindingKind.MASS: "mass", FindingKind.CALCIFICATION: "calcifications"}
 
 
 def lesion_label(image: ExamImage, number: int) -> str:
-    """A lesion of an image in one short line, as it stands beside its outline: "1 mass, score 0.79, 17 mm".
-
-    No category: lesions and single images have none.
-    """
+    """The label of a lesion beside its outline: "1 mass, score 0.79, 17 mm". Without a category: lesions have none."""
     finding = image.reading.findings[number - 1]
     return ", ".join(
         (f"{number} {KINDS[finding.kind]}", worth(finding.malignancy, finding.likelihood), *long_axis(image, number))
@@ -27,7 +24,7 @@ def lesion_label(image: ExamImage, number: int) -> str:
 
 
 def long_axis(image: ExamImage, number: int) -> list[str]:
-    """A lesion's long axis in whole millimetres ("17 mm"); none where no spacing is known."""
+    """A lesion's long axis in whole millimetres ("17 mm"); none if the spacing is unknown."""
     if image.reading.spacing_mm is None:
         return []
     ring = outline(image.reading.findings[number - 1].mask)
@@ -35,7 +32,7 @@ def long_axis(image: ExamImage, number: int) -> list[str]:
 
 
 def worth(malignancy: float, likelihood: Likelihood | None, recall_threshold: float = RECALL_THRESHOLD) -> str:
-    """Score (0..1) and, where it is calibrated, probability, each by its name: "score 0.62, probability 12 %"."""
+    """Score (0..1) and, if calibrated, probability, each with its name: "score 0.62, probability 12 %"."""
     text_of_score = f"score {malignancy:.2f}"
     return (
         text_of_score
@@ -58,7 +55,7 @@ def verdict(likelihood: Likelihood, laterality: Laterality | None, threshold: fl
 def percent(probability: float, recall_threshold: float = RECALL_THRESHOLD) -> str:
     """A probability (0..1 exclusive) for people, never rounded to certainty: "12 %", "0.4 %", "> 99 %".
 
-    What is printed decides: two that are printed alike are in one range and on one side of the recall threshold.
+    The printed value decides: equal printed values are in the same range and on the same side of the recall threshold.
     """
     rounded = in_percent(probability, recall_threshold)
     if rounded == 0:
@@ -73,17 +70,16 @@ def place_labels(
     gap: int,
     taken: Sequence[Box] = (),
 ) -> list[Box]:
-    """A box for each label; the first labels have the first choice.
+    """Places the labels, in order: beside the lesion if there is room, else farther away. If there is no free place,
+    the label is put where it covers least.
 
-    Beside its lesion where there is room, then ever farther away. An image so crowded that no place is free of
-    everything gets the label where it covers least.
 
     Args:
-        lesions: what the labels are about, in pixels of an image.
-        sizes: rows × columns of each label, cut to the image where they are larger.
+        lesions: boxes of the lesions, in pixels of an image.
+        sizes: rows × columns of each label, cut to the image if larger.
         shape: rows × columns of the image.
         gap: pixels between a label and its lesion.
-        taken: what no label may cover besides.
+        taken: further boxes that no label may cover.
     """
     placed: list[Box] = []
     for lesion, (rows, columns) in zip(lesions, sizes, strict=True):
@@ -96,7 +92,7 @@ def place_labels(
 
 
 def _candidates(lesion: Box, size: tuple[int, int], shape: tuple[int, int], gap: int) -> Iterator[Box]:
-    """Right, left, below and above the lesion, then the same ever farther out, each moved into the image."""
+    """Right, left, below and above the lesion, then the same farther out, each moved into the image."""
     rows, columns = size
     middle_row = (lesion.top + lesion.bottom - rows) // 2
     middle_column = (lesion.left + lesion.right - columns) // 2

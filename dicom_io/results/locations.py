@@ -1,4 +1,4 @@
-"""Where in the breast a lesion lies, in words; what could not be told is left out."""
+"""The location of a lesion in the breast, in words; unknown parts are left out."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from models.types.exam import ExamImage, ExamReading, FindingId
 
 
 def location_of(exam: ExamReading, image: ExamImage, number: int) -> Iterator[str]:
-    """A sentence on an image's finding `number`; none where nothing is known.
+    """A sentence for an image's finding `number`; none if nothing is known.
 
-    Words and no codes: what a single view tells is no quadrant.
+    Words and no codes: a single view does not determine a quadrant.
     """
     location = exam.locations.get(FindingId(image.sop_instance_uid, number))
     if location is None:

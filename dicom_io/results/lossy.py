@@ -1,4 +1,4 @@
-"""What an image that is made of images says of their compression."""
+"""The lossy compression of an image that is made of other images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What must hold of an image's masks before anything is drawn from them."""
+"""Checks an image's masks before they are drawn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who observed: a device, never a person (safety: a machine is never taken for a radiologist)."""
+"""The observer: a device, never a person (safety: a machine must never look like a radiologist)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every kind of object that the node writes: its SOP class, its modules, and the encoder that makes it.
+"""The registry of all kinds of objects that the node writes: SOP class, modules and encoder.
 
 A new kind needs its name in `ResultKind` (profiles.py), a row in OUTPUTS, and the same name in the setting `objects` of
 a destination: config knows no DICOM.
@@ -37,7 +37,7 @@ from models.types.exam import ExamImage, ExamReading
 
 @dataclass(frozen=True)
 class Basis:
-    """What an object of the exam is made of.
+    """The input for an object of the exam.
 
     Attributes:
         sources: the header of each instance of the study, by SOP Instance UID.
@@ -52,14 +52,14 @@ class Basis:
 
 
 class ImageEncoder(Protocol):
-    """Makes an object of one image with findings, out of its header and its reading."""
+    """Encodes an object of one image with findings, from its header and its reading."""
 
     def __call__(self, source: Dataset, image: ExamImage, *, encoding: Encoding, title: str = "") -> Dataset:
-        """Raises NotEncodable where it cannot be written."""
+        """Raises NotEncodable if it cannot be written."""
 
 
 ExamEncoder = Callable[[Basis, Encoding], Dataset]
-"""Makes an object of the exam; raises NotEncodable where it cannot be written."""
+"""Encodes an object of the exam; raises NotEncodable if it cannot be written."""
 
 
 def _every(_: Dataset) -> bool:
@@ -76,14 +76,12 @@ class Output:
 
     Attributes:
         modules: of its information object definition (PS3.3 Annex A), as the conformance statement names them.
-        of_image: makes one object of each image with findings; None for objects of the exam.
+        of_image: encodes an object of each image with findings; None for objects of the exam.
         suits: whether an image, by its header, can have such an object.
-        check: raises NotEncodable where an object of an image, as it is stored, does not hold the image's reading.
-        of_exam: makes one object of the exam; None for objects of an image.
-        only_findings: the object of the exam is about the images with findings, and is not written where there are
-            none.
-        of_revision: each revision has another one, so that its UID was never taken back; the others have UIDs made of
-            their content.
+        check: raises NotEncodable if the encoded object of an image does not hold the image's reading.
+        of_exam: encodes an object of the exam; None for objects of an image.
+        only_findings: whether the object of the exam is written only if there are findings.
+        of_revision: whether each revision has a new object; the others have UIDs derived from their content.
     """
 
     sop_class_uid: UID
@@ -97,7 +95,7 @@ class Output:
 
     @property
     def content(self) -> Content:
-        """What a destination is asked to accept."""
+        """The presentation context that a destination must accept."""
         return Content(self.sop_class_uid, ExplicitVRLittleEndian)
 
 
@@ -174,13 +172,13 @@ OUTPUTS: Mapping[ResultKind, Output] = {
         of_exam=_sr,
         of_revision=True,
     ),
-    # Not of a reading: it is written where results are taken back (rejections.py).
+    # Not of a reading: it is written when results are rejected (rejections.py).
     ResultKind.REJECTION: Output(KeyObjectSelectionDocumentStorage, _KEY_OBJECT_MODULES),
 }  # fmt: skip
-"""Each kind, in the order in which they are written and sent: the report last."""
+"""Each kind, in the order of writing and sending: the report last."""
 
 
 def contents_of(profile: Profile, *, rejection_notes: bool = False) -> tuple[Content, ...]:
-    """What a destination of this profile, that may get rejection notes too, is asked to accept."""
+    """The presentation contexts that a destination of this profile must accept."""
     kinds = profile.kinds | ({ResultKind.REJECTION} if rejection_notes else set())
     return tuple(dict.fromkeys(OUTPUTS[kind].content for kind in ResultKind if kind in kinds))

@@ -25,7 +25,8 @@ RECALLED = {
     False: Code("NOT_ABOVE", DESIGNATOR, "Not above the recall threshold"),
 }
 
-# A machine's category is no assessment: a name of its own, and values that nobody takes for BI-RADS categories.
+# A machine's category is no assessment: another concept name, and values that cannot be mistaken for BI-RADS
+# categories.
 CATEGORY_RANGE = Code("CATEGORY_RANGE", DESIGNATOR, "BI-RADS category whose likelihood range holds this probability")
 _RANGES = {
     category: Code(f"RANGE_{category}", DESIGNATOR, f"{words}, the range of {category}")
@@ -44,10 +45,10 @@ _NIL_IN_EXAM = Code("RANGE_1-2_EXAM", DESIGNATOR, "<= 0.6 % of an exam, the rang
 CODED_CATEGORIES = birads_codes.CODES | {
     Category.ONE_OR_TWO: Code("1-2", DESIGNATOR, "1 or 2 - Negative or benign, not told apart")
 }
-"""For sites that ask for a coded category: who matches codes takes 1-2 neither for 1 nor for 2."""
+"""For sites with coded_category: software that matches codes does not read 1-2 as 1 or as 2."""
 POINTS_AWAY = Code("POINTS_AWAY", DESIGNATOR, "Distance of probability from that category's range")
 
-# The radiologist's category never stands under 111005, by which readers of reports find assessments.
+# The radiologist's category is never written under 111005, by which software finds assessments.
 CONCORDANCE = Code("CONCORDANCE", DESIGNATOR, "Models and radiologist: agreement on recall")
 QUOTED_CATEGORY = Code("QUOTED_CATEGORY", DESIGNATOR, "Radiologist's assessment category, quoted")
 QUOTED_FROM = Code("QUOTED_FROM", DESIGNATOR, "Way by which the quoted category came")
@@ -71,7 +72,7 @@ def range_of(category: Category, laterality: Laterality | None) -> Code:
 
 
 def coding_scheme() -> Dataset:
-    """Whose codes these are: an item of the Coding Scheme Identification Sequence (PS3.3 section C.12.1.1.2)."""
+    """The item for 99MAMMONODE in the Coding Scheme Identification Sequence (PS3.3 section C.12.1.1.2)."""
     item = Dataset()
     item.CodingSchemeDesignator = DESIGNATOR
     item.CodingSchemeUID = derive_uid(MANUFACTURER, "coding scheme")

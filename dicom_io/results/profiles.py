@@ -1,4 +1,4 @@
-"""Which objects a destination gets, and with which allowances for its viewers."""
+"""Profiles: the objects that a destination gets, with options for its viewers."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from enum import StrEnum
 
 
 class ResultKind(StrEnum):
-    """The kinds of objects that we write; their names stand in settings, in `status` and in file names."""
+    """The kinds of objects; their names are used in settings, `status` and file names."""
 
     SEG = "SEG"
-    """Segmentation: the outline of each lesion, an instance an image with findings."""
+    """Segmentation: the outline of each lesion, one instance per image with findings."""
     SR = "SR"
     """Comprehensive 3D SR by TID 1500: the report."""
     CAD_SR = "CAD-SR"
     """Mammography CAD SR (TID 4000)."""
     GSPS = "GSPS"
-    """Grayscale Softcopy Presentation State: outlines and labels, an instance an image with findings."""
+    """Grayscale Softcopy Presentation State: outlines and labels, one instance per image with findings."""
     SC = "SC"
     """Secondary Capture: the summary page."""
     KO = "KO"
     """Key Object Selection: the images with findings."""
     REJECTION = "REJECTION"
-    """Key Object Selection: a note that takes results back, of no profile; a destination's setting asks for it."""
+    """Key Object Selection: a rejection note; in no profile, but a setting of a destination."""
 
 
 IN_PROFILES = tuple(kind for kind in ResultKind if kind is not ResultKind.REJECTION)
@@ -31,12 +31,13 @@ IN_PROFILES = tuple(kind for kind in ResultKind if kind is not ResultKind.REJECT
 
 @dataclass(frozen=True)
 class Profile:
-    """A way of writing results. Objects of one profile refer to one another and to the sources, never to another's.
+    """A set of objects. Objects of one profile refer to one another and to the sources, never to those of another
+    profile.
 
     Attributes:
-        name: tells profiles apart; it enters the UIDs.
-        nominal_geometry: give SEGs a plane in space, which a projection does not have but viewers (OHIF) ask for.
-        draws_exam: the SR has the scores of breasts and exam drawn on an image, as a frame round all of it.
+        name: unique; part of the UIDs.
+        nominal_geometry: whether SEGs get a plane in space, which a projection does not have but viewers (OHIF) need.
+        draws_exam: whether the SR draws the scores of breasts and exam on an image, as a frame around it.
     """
 
     name: str
@@ -62,8 +63,8 @@ def profile_of(
     nominal_geometry: bool | None = None,
     draws_exam: bool = False,
 ) -> Profile:
-    """A named profile, or one made of it by listing the objects, by another geometry, or by drawing breasts and exam;
-    equal wishes, equal names.
+    """A named profile, or one derived from it by a list of objects, another geometry, or drawing breasts and exam;
+    equal options give equal names.
 
     Raises:
         KeyError: no profile has this name.

@@ -1,5 +1,5 @@
-"""Rejection notes: documents that take back objects of ours (IHE RAD TF-2 4.66, Imaging Object Change Management; Key
-Object Selection, TID 2010)."""
+"""Rejection notes: documents that reject the node's own objects (IHE RAD TF-2 4.66, Imaging Object Change Management;
+Key Object Selection, TID 2010)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SIDES = {value.value: side for table in (codes.LATERALITIES, codes.BREASTS) for
 
 
 class Reason(Enum):
-    """Why objects are taken back: the document's title. 113038 and 113039 are about others' data, and none of ours."""
+    """The reason of a rejection: the document's title. 113038 and 113039 do not apply to the node's objects."""
 
     REPLACED = codes.REJECTED_FOR_QUALITY_REASONS
     WRONG_PATIENT_OR_SIDE = codes.REJECTED_FOR_PATIENT_SAFETY_REASONS
@@ -40,12 +40,12 @@ _SAYS = {
 def encode_rejection(
     rejected: Sequence[Dataset], reason: Reason, *, replacement: Dataset, destination: str, encoding: Encoding
 ) -> Dataset:
-    """A note that takes objects back at one destination.
+    """A note that rejects objects at one destination.
 
     Args:
         rejected: headers of the objects, one or more, all of one study.
-        replacement: an object of the present revision, by which patient and study are named.
-        destination: its name; it enters the UID.
+        replacement: an object of the current revision, from which patient and study are copied.
+        destination: its name; part of the UID.
 
     Raises:
         NotEncodable: nothing is rejected, or an object that is not ours or of another study.

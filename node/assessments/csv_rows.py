@@ -1,4 +1,4 @@
-"""Rows about studies out of a CSV table, as a RIS exports them or a person writes them down."""
+"""Reads rows about studies from a CSV table, as a RIS exports them or a person writes them."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Said = TypeVar("Said")
 
 
 class NoTable(UserError):
-    """The file is no such table; the message says why, and what helps."""
+    """The file is no such table; the message says why, and what to do."""
 
 
 @dataclass(frozen=True)
 class BadRow:
-    """A line (from 1, the header's) that is not used: what is wrong and what would be right, one sentence."""
+    """A line (from 1, the header's) that is not used: the error and the correct form, one sentence."""
 
     line: int
     why: str
@@ -35,16 +35,16 @@ def read_rows(
     optional: Sequence[str],
     parse: Callable[[int, Mapping[str, str]], Iterable[Said]],
 ) -> tuple[tuple[Said, ...], tuple[BadRow, ...]]:
-    """What the rows of a CSV file say: UTF-8, columns named in its first line, separated by commas or semicolons.
+    """Reads the rows of a CSV file: UTF-8, columns named in its first line, separated by commas or semicolons.
 
     Args:
         required: columns that must be there, beside one of STUDY.
         optional: columns that may be there.
-        said_in: makes things of a line's number and its cells by column ("" where a column is not there), or raises
-            ValueError, which says what is wrong with the row and what would be right.
+        parse: makes values of a line's number and its cells by column ("" if the column is missing), or raises
+            ValueError with the error of the row and the correct form.
 
     Returns:
-        All that the rows say, in their order, and the rows that cannot be used.
+        The values of all rows, in their order, and the rows that cannot be used.
 
     Raises:
         NoTable: it cannot be read, or its columns are not these.

@@ -1,4 +1,4 @@
-"""Radiologists' BI-RADS categories in the database: entered, matched with their studies, and given to the report."""
+"""Stores radiologists' BI-RADS categories, matches them with studies, and selects those that count for a report."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ARRIVED = "a radiologist's assessment has come"
 
 
 def assessments_of(session: Session, study: Study) -> list[Assessment]:
-    """What counts for a study: see `counting`."""
+    """The assessments that count for a study: see `counting`."""
     orders = select(ReceivedAssessment.order).where(
         ReceivedAssessment.study_id == study.id, ReceivedAssessment.order != ""
     )
@@ -43,11 +43,12 @@ def assessments_of(session: Session, study: Study) -> list[Assessment]:
 
 
 def counting(rows: Iterable[ReceivedAssessment]) -> list[ReceivedAssessment]:
-    """Those that count in their studies: of several the later, by when the radiologist said so or else when it came.
+    """The assessments that count: of several the latest, by assessment time, else by arrival.
 
     Of the documents of one order (`rows` holds all of these) the newest counts, also where it moves a category to the
-    other breast or to another study. Of each breast and of the exam the latest counts; but the exam's not beside later
-    ones of breasts, and those of breasts not beside a later one of the exam, unless they were said together.
+    other breast or to another study. Of each breast and of the exam the latest counts. An assessment of the exam does
+    not count beside later ones of breasts, nor one of a breast beside a later one of the exam, unless they are of one
+    document.
     """
     latest = {(row.study_id, row.laterality): (place, row) for place, row in enumerate(_standing(rows)) if row.study_id}
     return [
@@ -64,26 +65,26 @@ def counting(rows: Iterable[ReceivedAssessment]) -> list[ReceivedAssessment]:
 
 
 def _standing(rows: Iterable[ReceivedAssessment]) -> list[ReceivedAssessment]:
-    """Those that no later document about their order took the place of; the later ones last."""
+    """The rows that no later document about their order replaced; the latest last."""
     ordered = sorted(rows, key=lambda row: (row.received_at if row.assessed_at is None else row.assessed_at, row.id))
     newest = {row.order: row.document for row in ordered if row.order}
     return [row for row in ordered if newest.get(row.order, row.document) == row.document]
 
 
 def _document_of(row: ReceivedAssessment) -> object:
-    """What rows that were said together have in common; those of a table came at once."""
+    """A key that rows of one document have in common; all rows of a table have the same."""
     return row.received_at if row.source == "CSV" else row.document
 
 
 def enter(
     session: Session, stated: Sequence[StatedAssessment], source: str, now: float, *, in_place_of: Collection[str] = ()
 ) -> list[ReceivedAssessment]:
-    """Enters what documents state, matches it with studies and asks for reports; the new rows, without what was known.
+    """Stores assessments, matches them with studies and queues reports; returns the new rows, without known ones.
 
     Args:
         source: "SR", "HL7" or "CSV".
         now: UTC seconds since the epoch.
-        in_place_of: documents that came before, whose place these take: what they said no longer counts.
+        in_place_of: earlier documents that these replace: their assessments no longer count.
     """
     removed = _of_documents(session, source, in_place_of)
     rows = [_row(assessment, source, now) for assessment in stated]
@@ -108,8 +109,8 @@ def enter(
 
 
 def match_again(session: Session, instance: Instance, now: float) -> None:
-    """Gives a study the assessments that came before it, and takes from studies those that are no longer certain to be
-    theirs. Called for each instance that is new or corrected."""
+    """Matches waiting assessments with a study, and unmatches those that are no longer certain. Called for each new or
+    corrected instance."""
     if instance.kind.is_image:
         _match(session, touched_by(session, instance), {}, now)
 
@@ -118,8 +119,8 @@ _Counting = set[tuple[str | None, str]]
 
 
 def _match(session: Session, rows: Sequence[ReceivedAssessment], before: dict[Study, _Counting], now: float) -> None:
-    """Matches rows with studies, or parts them. Studies in which another category counts now than `before` are reported
-    anew, once."""
+    """Matches or unmatches rows with studies. Studies in which another category counts than `before` are reported
+    again, once."""
     changed = dict(before)
     for row in rows:
         study, row.why = study_for(session, row)
@@ -160,9 +161,9 @@ def _row(stated: StatedAssessment, source: str, now: float) -> ReceivedAssessmen
 
 
 def _is_known(session: Session, row: ReceivedAssessment) -> bool:
-    """Whether the newest row of the same document, or the newest of its source about the same, says the same.
+    """Whether the newest row of the same document, or of the same source about the same breast, is equal.
 
-    What is said of an order is held against all that was said last of it (`enter`).
+    Rows of an order are compared with all its latest rows (`enter`).
     """
     same_source = select(ReceivedAssessment).where(
         ReceivedAssessment.source == row.source, ReceivedAssessment.laterality.is_not_distinct_from(row.laterality)
@@ -193,7 +194,7 @@ def _of_orders(session: Session, orders: Collection[str]) -> Sequence[ReceivedAs
 
 
 def _by_order(rows: Iterable[ReceivedAssessment]) -> dict[str, set[tuple[object, ...]]]:
-    """What rows say of each order."""
+    """The content of the rows of each order."""
     by_order: dict[str, set[tuple[object, ...]]] = {}
     for row in rows:
         by_order.setdefault(row.order, set()).add(_content(row))

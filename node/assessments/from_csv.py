@@ -1,4 +1,4 @@
-"""BI-RADS categories out of a CSV table."""
+"""Reads BI-RADS categories from a CSV table."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CATEGORIES = "0, 1, 2, 3, 4, 4A, 4B, 4C, 5 or 6"
 
 @dataclass(frozen=True)
 class Table:
-    """What a file says: by line the assessments, two where a line is about both breasts."""
+    """The content of a file: assessments by line, two for a line about both breasts."""
 
     assessments: tuple[StatedAssessment, ...]
     bad_rows: tuple[BadRow, ...]
@@ -44,7 +44,7 @@ def read_table(path: Path) -> Table:
 
 
 def _contradictions(rows: Iterable[tuple[int, StatedAssessment]]) -> dict[int, BadRow]:
-    """By line: the rows that give one breast, or the exam, several categories and no later one of them."""
+    """By line: rows with contradicting categories for a breast or the exam, of which none is later."""
     groups: dict[Hashable, list[tuple[int, Category]]] = {}
     for line, assessment in rows:
         about = (

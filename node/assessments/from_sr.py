@@ -1,4 +1,4 @@
-"""A structured report by somebody else has come: its BI-RADS categories are entered, or its row says why not."""
+"""Stores the BI-RADS categories of a received structured report, or the reason why they are not used."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ log = logging.getLogger(__name__)
 
 
 def enter_report(session: Session, instance: Instance, report: ReadReport, now: float) -> None:
-    """Enters what a report says, in place of what it said when it came before, and of its predecessors.
+    """Stores the assessments of a report; they replace those of its earlier version and of its predecessors.
 
-    The report is kept with its study in any case. Its row holds why its categories are not used, which `status` and
-    `birads list` show. Our own reports never come this far (node.intake.receiving).
+    The report is stored with its study in any case. Its row has the reason if its categories are not used, which
+    `status` and `birads list` show. The node's own reports are not passed here (node.intake.receiving).
     """
     instance.refusal = report.refusal
     if report.refusal:

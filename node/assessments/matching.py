@@ -1,5 +1,5 @@
-"""Which study an assessment is about. A wrong match would compare one patient's category with another's images,
-so an assessment whose study is not certain stays unmatched, with the reason."""
+"""Finds the study of an assessment. A wrong match would compare one patient's category with another's images, so an
+assessment whose study is not certain stays unmatched, with the reason."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ OTHER_PATIENT = "its patient ID is not that of the study"
 def study_for(session: Session, assessment: ReceivedAssessment) -> tuple[Study | None, str]:
     """The study, locked, or None with the reason, one sentence.
 
-    A study counts once it holds an image. Where the document names a study nothing else is tried, unless that
-    study holds the document alone. The patient ID must be the study's where both give one.
+    A study counts once it has an image. If the document names a study, only that is tried, unless it holds only the
+    document. The patient ID must be the study's if both state one.
     """
     with_images = select(Study).join(Study.instances).where(Instance.kind.in_(IMAGES)).distinct()
     studies: Sequence[Study] = ()

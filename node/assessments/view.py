@@ -1,4 +1,4 @@
-"""The radiologists' assessments that have come, for people: what counts, what waits for its study, what is not used."""
+"""The radiologists' assessments for `birads list`: those that count, wait for their study, or are not used."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class AssessmentView:
 
     Attributes:
         study: the study's id in the queue; None: unmatched, `why` says why.
-        counts: what its study is held against; others are older, or were corrected.
+        counts: whether it counts for its study; others are older, or were corrected.
     """
 
     id: int
@@ -39,7 +39,7 @@ class AssessmentView:
 
 @dataclass(frozen=True)
 class RefusedReport:
-    """A structured report whose categories are not used, and why. It is kept with its study."""
+    """A structured report whose categories are not used, and why. It is stored with its study."""
 
     study: int
     instance: int
@@ -56,7 +56,7 @@ class AssessmentsView:
 
 
 def view_assessments(session: Session, data_dir: Path) -> AssessmentsView:
-    """All of them, in the order in which they came."""
+    """All assessments, in order of arrival."""
     rows = session.scalars(select(ReceivedAssessment).order_by(ReceivedAssessment.id)).all()
     counts = {row.id for row in counting(rows)}
     refused = session.scalars(
