@@ -84,13 +84,13 @@ def test_every_setting_the_readme_shows_exists():
             assert re.search(rf"^(# )?{key} = ", EXAMPLE, flags=re.MULTILINE), key
 
 
-def test_the_readmes_defaults_are_the_codes():
+def test_the_readme_states_the_defaults_of_the_code():
     closing = Settings.model_fields["closing"].default
     assert f"nothing has arrived for {closing.four_views_quiet_s:g} seconds" in README
     assert f"after {closing.quiet_s:g} seconds without a new image" in README
 
 
-def test_links_between_pages_lead_somewhere():
+def test_links_between_pages_are_not_broken():
     for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name}: {target}"

@@ -213,7 +213,7 @@ def test_one_model_library_an_adapter_and_none_outside_models(name):
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_no_drawer_for_odds_and_ends(name):
+def test_no_file_is_called_utils_common_or_the_like(name):
     stem = Path(name).stem
     assert stem not in FORBIDDEN_NAMES
     assert not (name.startswith("models/") and stem in ("yolo", "common")), "old YOLO pickles name such modules"

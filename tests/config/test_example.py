@@ -56,7 +56,7 @@ def test_the_example_documents_every_setting_and_no_other():
     assert keys == keys_of_settings()
 
 
-def test_the_examples_defaults_are_the_codes():
+def test_the_example_states_the_defaults_of_the_code():
     wrong = []
     for name, value in uncommented().items():
         if name in LISTS:

@@ -26,14 +26,14 @@ def test_only_the_data_folder_must_be_set_and_it_is_relative_to_the_file(toml, t
     assert settings.database == f"sqlite:///{tmp_path}/data/queue.sqlite"
 
 
-def test_the_environment_goes_before_the_file(toml, monkeypatch):
+def test_the_environment_overrides_the_file(toml, monkeypatch):
     path = toml('data_dir = "data"\n[receiver]\nport = 104\nae_title = "FILE"')
     monkeypatch.setenv("MAMMO_NODE__RECEIVER__PORT", "4100")
     settings = load(path)
     assert (settings.receiver.port, settings.receiver.ae_title) == (4100, "FILE")
 
 
-def test_another_database_is_one_key(toml):
+def test_another_database_needs_one_setting(toml):
     assert load(toml('data_dir = "d"\ndatabase_url = "postgresql://queue/db"')).database == "postgresql://queue/db"
 
 

@@ -159,7 +159,7 @@ def test_a_cad_report_agrees_with_a_segmentation_of_its_study(tmp_path: Path):
     assert dcentvfy(paths) == []
 
 
-def test_the_judges_are_not_blind(tmp_path: Path):
+def test_the_validators_find_planted_errors(tmp_path: Path):
     cad = _cad(_found_in_one_view())
     _the(cad, "111041").ContentSequence[0].RelationshipType = "CONTAINS"
     del _the(cad, "111034").ContentSequence[0]

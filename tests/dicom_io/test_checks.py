@@ -55,7 +55,7 @@ def assert_may_leave(objects: Objects, predecessor: Dataset | None = None) -> No
     _check(objects, predecessor=predecessor)
 
 
-def test_what_was_written_leaves(objects: Objects):
+def test_written_results_are_delivered(objects: Objects):
     assert {kind for kind, _ in objects} == set(IN_PROFILES)
     assert_may_leave(objects)
 

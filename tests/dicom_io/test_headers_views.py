@@ -232,7 +232,7 @@ def test_a_modifier_that_is_in_no_table_is_named_for_the_report() -> None:
         ({"ViewCodeSequence": a_view("399162004", "399209000")}, True),
     ],
 )
-def test_implants_are_noticed(attributes: dict[str, object], implant: bool) -> None:
+def test_implants_are_reported(attributes: dict[str, object], implant: bool) -> None:
     assert has_implant(a_dataset(**attributes)) is implant
 
 

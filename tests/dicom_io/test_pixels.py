@@ -177,7 +177,7 @@ def test_an_absurd_spacing_is_not_used_and_said(image: Dataset, tmp_path: Path) 
     assert any("spacing" in sentence for sentence in mammogram.warnings)
 
 
-def test_magnification_and_implants_are_said(image: Dataset, tmp_path: Path) -> None:
+def test_magnification_and_implants_are_reported(image: Dataset, tmp_path: Path) -> None:
     image.EstimatedRadiographicMagnificationFactor = 1.8
     image.BreastImplantPresent = "YES"
     mammogram = read(image, tmp_path)

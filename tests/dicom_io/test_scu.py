@@ -258,7 +258,7 @@ def test_a_wrong_called_ae_title_is_rejected_with_the_reason(pacs, a_file):
         destination.send(a_file("image"))
 
 
-def test_nobody_listening_is_unreachable(closed_port, a_file):
+def test_a_peer_that_does_not_listen_is_unreachable(closed_port, a_file):
     destination = CStoreDestination(Peer("PACS", "127.0.0.1", closed_port, 5, CALLING))
     with pytest.raises(Unreachable, match=f"PACS at 127.0.0.1:{closed_port}"):
         destination.send(a_file("image"))
@@ -368,7 +368,7 @@ def test_the_sources_own_count_of_a_study(pacs, answers, count):
     assert count_instances(pacs.as_peer(), "1.2.3") == count
 
 
-def test_a_failed_query_is_told(pacs):
+def test_a_failed_query_is_reported(pacs):
     pacs.find_answers = [(0xA700, None)]
     with pytest.raises(Rejected):
         count_instances(pacs.as_peer(), "1.2.3")
@@ -400,7 +400,7 @@ def test_more_kinds_than_one_association_can_hold_are_sent_over_several(pacs, a_
     assert pacs.associations == 2
 
 
-def test_send_files_stops_where_nobody_answers(closed_port, a_file):
+def test_send_files_stops_if_the_peer_does_not_answer(closed_port, a_file):
     sending = send_files(Peer("PACS", "127.0.0.1", closed_port, 1, CALLING), [a_file("image")])
     with pytest.raises(Unreachable):
         list(sending)

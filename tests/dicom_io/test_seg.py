@@ -77,7 +77,7 @@ def test_one_flipped_bit_in_the_object_is_noticed():
         read_back(to_bytes(seg), image)
 
 
-def test_segments_say_what_and_by_whom():
+def test_segments_name_their_type_and_algorithm():
     image = _two_lesions()
     seg, _ = _encoded(image)
     mass, cluster = seg.SegmentSequence
@@ -135,7 +135,7 @@ def test_patient_and_study_are_those_of_the_image():
     assert seg.SeriesInstanceUID != source.SeriesInstanceUID
 
 
-def test_the_segmentation_is_known_as_ours():
+def test_the_segmentation_is_recognised_as_ours():
     seg, _ = _encoded(_two_lesions())
     assert is_ours(seg)
     assert seg.ContributingEquipmentSequence[0].DeviceUID == DEVICE.uid

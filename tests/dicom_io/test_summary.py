@@ -280,7 +280,7 @@ def test_a_figure_does_not_stand_alone_in_the_last_line():
     assert pen.wrapped("above the recall threshold of 2 %", 14, 200, 2) == ["above the recall", "threshold of 2 %"]
 
 
-def test_what_finds_no_room_is_counted(written: Words):
+def test_what_does_not_fit_on_the_page_is_counted(written: Words):
     words = _all(written(*_worst()))
     shown = sum(
         words.count(f"{side} {view} {kind}") for side, view in (*FOUR, ("L", "ML")) for kind in ("mass", "calc")

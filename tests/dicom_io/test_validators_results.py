@@ -150,7 +150,7 @@ def test_what_is_judged_is_all_that_a_study_can_give(
     assert counts == {ResultKind.SEG: with_findings, ResultKind.GSPS: with_findings, **of_the_exam}
 
 
-def test_the_judges_are_not_blind(written: dict[str, Written], tmp_path: Path) -> None:
+def test_the_validators_find_planted_errors(written: dict[str, Written], tmp_path: Path) -> None:
     report = dcmread(written["findings in one view"].of(ResultKind.SR)[0])
     del report.VerificationFlag
     procedure = next(item for item in report.ContentSequence if item.ConceptNameCodeSequence[0].CodeValue == "121058")

@@ -53,7 +53,7 @@ class Hanging(Port):
         threading.Event().wait()
 
 
-def test_what_hangs_at_the_stop_is_named_and_left_behind(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_thread_that_hangs_at_the_stop_is_logged_and_not_waited_for(caplog: pytest.LogCaptureFixture) -> None:
     def hangs(stop: threading.Event) -> None:
         threading.Event().wait()
 

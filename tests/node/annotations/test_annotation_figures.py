@@ -190,7 +190,7 @@ def test_export_says_that_the_images_hold_patient_data(reported: Road, images: l
     assert "is not empty" in str(ran.exception)
 
 
-def test_looking_changes_nothing(reported: Road, images: list[Dataset], config: Path):
+def test_listing_changes_nothing(reported: Road, images: list[Dataset], config: Path):
     reported.receive(segmentation({"mass": proposed_mass(reported, images[0])}, images[0]))
     before = [(path, path.read_bytes()) for path in sorted(reported.data_dir.glob("archive/**/*.dcm"))]
     for command in (["list"], ["list", "--due"], ["stats"]):

@@ -304,7 +304,7 @@ def test_another_machine_that_found_nothing_is_no_expert_who_saw_no_lesion(repor
     assert [entry.why for entry in found.not_counted] == [EMPTY_BY_NOBODY]
 
 
-def test_an_empty_one_counts_where_a_person_or_our_result_stands_behind_it(reported: Road, images: list[Dataset]):
+def test_an_empty_segmentation_counts_if_a_person_or_our_result_is_its_source(reported: Road, images: list[Dataset]):
     ours = proposals(reported)
     segs = [
         emptied(segmentation({"mass": _smaller(reported, image)}, image, ContentCreatorName="")) for image in images[:3]

@@ -112,7 +112,7 @@ def test_laterality_may_stand_in_a_row_with_the_same_sub_id(intake: Hl7Intake, r
     assert said(assessments(road)) == [("R", "4B"), ("L", "1")]
 
 
-def test_a_site_says_where_things_stand(intake: Hl7Intake, road: Road) -> None:
+def test_a_site_sets_the_fields_of_its_messages(intake: Hl7Intake, road: Road) -> None:
     own = with_settings(intake, category=["OBX(BIRADS)-5"], accession_number=["ZBR-2"], study_instance_uid=["ZBR-9"])
     block = oru("ST|BIRADS^BI-RADS||3||||||F", zds="ZBR|x|A77")
     assert answered(own, block)[0] == "AA"

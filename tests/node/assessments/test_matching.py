@@ -61,7 +61,7 @@ def test_an_assessment_of_a_reported_study_gives_a_revision_that_names_its_prede
     assert road.study().why == ""
 
 
-def test_agreement_is_said_too(road: Road, intake: Hl7Intake, mammogram_study: DemoStudy, image: Dataset) -> None:
+def test_agreement_is_reported_too(road: Road, intake: Hl7Intake, mammogram_study: DemoStudy, image: Dataset) -> None:
     road.all_of_it(*mammogram_study.files)
     tell(intake, "Left breast: BI-RADS 5. Right breast: BI-RADS 1.", "Impression: BI-RADS 0", **about(image))
     road.report()

@@ -32,7 +32,7 @@ def destination(port: int, timeout_s: float = 10) -> DicomDestination:
     return DicomDestination(name="pacs", ae_title="PACS", host="127.0.0.1", port=port, timeout_s=timeout_s)
 
 
-def test_a_destination_that_answers_is_well(tmp_path, answering_port):
+def test_a_destination_that_answers_passes(tmp_path, answering_port):
     assert destination_answers(destination(answering_port), settings(tmp_path)).ok
 
 
@@ -94,7 +94,7 @@ def test_a_databases_password_is_never_shown(tmp_path):
     assert "secret" not in answer.says
 
 
-def test_too_little_room_is_told(tmp_path):
+def test_too_little_disk_space_is_reported(tmp_path):
     answer = disk(settings(tmp_path, receiver={"min_free_mb": 10**12}))
     assert not answer.ok
     assert "min_free_mb" in answer.says

@@ -38,7 +38,7 @@ def test_a_users_folder_of_the_name_of_a_package_is_not_taken_for_it(tmp_path):
 
 
 @pytest.mark.parametrize("heavy", ["torch", "sqlalchemy", "pynetdicom"])
-def test_help_waits_for_nothing_heavy(heavy):
+def test_help_imports_no_heavy_library(heavy):
     code = f"import sys, node.cli.main as main; main.build(); sys.exit({heavy!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 

@@ -105,6 +105,6 @@ def test_two_patients_stay_in_quarantine_and_the_command_says_what_helps(a_study
     assert "SECRET" not in str(ran.exception)
 
 
-def test_an_unknown_study_is_told(retried):
+def test_an_unknown_study_is_reported(retried):
     with pytest.raises(NoSuchStudy, match="mammo-node status"):
         retried(7)

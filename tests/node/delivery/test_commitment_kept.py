@@ -159,7 +159,7 @@ def test_what_is_not_committed_is_sent_again_and_the_reason_told(road: Road, pac
         (0x0999, "failure"),
     ],
 )
-def test_every_reason_is_told_in_words(road: Road, pacs: CommittingPacs, reason: int, words: str) -> None:
+def test_every_reason_has_a_sentence(road: Road, pacs: CommittingPacs, reason: int, words: str) -> None:
     delivering = deliverer(road, pacs)
     work(delivering)
     says(delivering, pacs.asked[0], dict.fromkeys(pacs.stored, reason))

@@ -81,7 +81,7 @@ def test_an_image_cut_in_its_last_byte_is_said_to_be_cut_short(tmp_path, mammogr
         read_whole_file(path, 1 << 20)
 
 
-def test_a_long_value_is_not_read(tmp_path, mammogram):
+def test_a_long_value_is_not_loaded(tmp_path, mammogram):
     image = mammogram()
     image.add_new(0x00091010, "OB", bytes(30_000_000))
     image.save_as(tmp_path / "image.dcm", enforce_file_format=True)

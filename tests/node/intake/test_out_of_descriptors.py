@@ -94,7 +94,7 @@ def test_a_connection_for_which_there_is_no_descriptor_waits_and_is_served_once_
 
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux limits another process")
-def test_whoever_comes_while_there_are_none_is_told_and_takes_no_place(
+def test_a_connection_without_free_descriptors_is_logged_and_occupies_no_place(
     listening: Listening, mammogram, raw_bytes
 ) -> None:
     image = raw_bytes(mammogram())

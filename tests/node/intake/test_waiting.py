@@ -81,7 +81,7 @@ def test_a_pdu_must_have_come_in_time_however_it_drips(start_node, mammogram, ra
     assert node.instances() == []
 
 
-def test_probes_are_told_once(listening_node, caplog):
+def test_probes_are_logged_once(listening_node, caplog):
     with caplog.at_level(logging.INFO):
         for _ in range(50):
             Wire.to(listening_node.listener.port).socket.close()

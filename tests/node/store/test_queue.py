@@ -79,7 +79,7 @@ def test_a_job_whose_lease_ran_out_is_claimed_again_and_its_first_worker_publish
         assert session.get_one(Job, again.job_id).state is JobState.DONE
 
 
-def test_a_renewed_lease_holds_longer(sessions: Sessions) -> None:
+def test_a_renewed_lease_ends_later(sessions: Sessions) -> None:
     add_study(sessions, images=1)
     held = take(sessions, now=0)
     with sessions.begin() as session:
