@@ -1,17 +1,14 @@
-"""Results reach their destinations, or it is told why not; one destination's fault holds up no other."""
+"""Results reach their destinations, or the reason is stored; a failing destination delays no other."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from pydicom.uid import Comprehensive3DSRStorage, SegmentationStorage
-from pynetdicom import AE, evt
 from road import Road, changed
 from running import eventually
+from storage_scp import StorageScp
 
 from dicom_io.network.peer import Peer
 from dicom_io.network.scu import CStoreDestination
@@ -27,37 +24,6 @@ from node.store.tables import Delivery
 pytestmark = pytest.mark.slow
 
 POLICY = RetryPolicy(first_s=30, ceiling_s=3600, dead_after_s=7200)
-
-
-class Pacs:
-    """A storage SCP that counts what it takes, and answers as it is told."""
-
-    def __init__(self) -> None:
-        self.status = 0x0000
-        self.stored: list[str] = []
-        self.associations = 0
-        self.port = 0
-
-    @contextmanager
-    def listening(self) -> Iterator[Pacs]:
-        ae = AE("PACS")
-        for context in (SegmentationStorage, Comprehensive3DSRStorage):
-            ae.add_supported_context(context)
-        handlers = [(evt.EVT_C_STORE, self._store), (evt.EVT_ACCEPTED, self._accepted)]
-        server = ae.start_server(("127.0.0.1", self.port), block=False, evt_handlers=handlers)
-        self.port = server.server_address[1]
-        try:
-            yield self
-        finally:
-            server.shutdown()
-
-    def _store(self, event: evt.Event) -> int:
-        if self.status == 0x0000:
-            self.stored.append(event.request.AffectedSOPInstanceUID)
-        return self.status
-
-    def _accepted(self, event: evt.Event) -> None:
-        self.associations += 1
 
 
 @pytest.fixture
@@ -78,16 +44,16 @@ def states(road: Road) -> set[DeliveryState]:
 
 
 def test_everything_due_goes_over_one_association_and_the_report_last(road: Road) -> None:
-    with Pacs().listening() as pacs:
+    with StorageScp().listening() as pacs:
         assert deliverer(road, pacs.port).deliver_due() == 5
     assert states(road) == {DeliveryState.SENT}
     assert pacs.associations == 1
-    assert pacs.stored == [result.SOPInstanceUID for result in road.results()]
+    assert pacs.uids == [result.SOPInstanceUID for result in road.results()]
     assert road.results()[-1].Modality == "SR"
 
 
 def test_what_is_sent_is_not_sent_again(road: Road) -> None:
-    with Pacs().listening() as pacs:
+    with StorageScp().listening() as pacs:
         delivering = deliverer(road, pacs.port)
         delivering.deliver_due()
         assert delivering.deliver_due() == 0
@@ -95,7 +61,7 @@ def test_what_is_sent_is_not_sent_again(road: Road) -> None:
 
 
 def test_a_destination_that_is_down_is_tried_again_later_and_then_gets_everything(road: Road, closed_port: int) -> None:
-    pacs = Pacs()
+    pacs = StorageScp()
     pacs.port = closed_port
     delivering = deliverer(road, pacs.port)
     assert delivering.deliver_due() == 1, "the others would meet the same silence"
@@ -109,22 +75,22 @@ def test_a_destination_that_is_down_is_tried_again_later_and_then_gets_everythin
 
 
 def test_a_destination_that_refuses_is_said_to_and_the_next_object_is_tried(road: Road) -> None:
-    with Pacs().listening() as pacs:
-        pacs.status = 0xA700
+    with StorageScp().listening() as pacs:
+        pacs.answer = lambda _: 0xA700
         assert deliverer(road, pacs.port).deliver_due() == 5
     assert states(road) == {DeliveryState.WAITING}
     assert all("A700" in delivery.error.upper() for delivery in road.deliveries())
 
 
 def test_what_was_not_taken_for_long_is_dead_until_a_person_retries(road: Road) -> None:
-    with Pacs().listening() as pacs:
-        pacs.status = 0xC000
+    with StorageScp().listening() as pacs:
+        pacs.answer = lambda _: 0xC000
         delivering = deliverer(road, pacs.port)
         road.clock.seconds += POLICY.dead_after_s
         delivering.deliver_due()
         assert states(road) == {DeliveryState.DEAD}
         assert delivering.deliver_due() == 0
-        pacs.status = 0x0000
+        pacs.answer = lambda _: 0x0000
         with road.sessions.begin() as session:
             retry_study(session, road.study().id, road.clock())
         assert delivering.deliver_due() == 5
@@ -137,7 +103,7 @@ def test_a_destination_that_hangs_holds_up_no_other(
     road = Road(tmp_path, destinations=("hangs", "works"))
     road.all_of_it(*mammogram_study.files)
     stop = threading.Event()
-    with Pacs().listening() as pacs:
+    with StorageScp().listening() as pacs:
         loops = [
             deliverer(road, silent_port, timeout_s=2, name="hangs"),
             deliverer(road, pacs.port, name="works"),
@@ -158,7 +124,7 @@ def test_nothing_of_a_study_in_quarantine_leaves_until_a_person_has_looked(
     road: Road, mammogram_study: DemoStudy
 ) -> None:
     road.receive(changed(mammogram_study.files[0], SOPInstanceUID="1.2.3", PatientID="SOMEBODY ELSE"))
-    with Pacs().listening() as pacs:
+    with StorageScp().listening() as pacs:
         assert deliverer(road, pacs.port).deliver_due() == 0
     assert pacs.stored == []
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +10,11 @@ import pytest
 from orthanc import debian_orthanc
 from pydicom import Dataset
 from pydicom.uid import generate_uid
-from pynetdicom import AE, evt
 from readings import DEVICE
 from road import Road, changed
 from simple_models import BUNDLE
 from sqlalchemy import select
+from storage_scp import StorageScp
 
 from config.peers import DicomDestination
 from dicom_io.network.peer import Peer
@@ -35,45 +34,14 @@ pytestmark = pytest.mark.slow
 POLICY = RetryPolicy(first_s=30, ceiling_s=3600, dead_after_s=72 * 3600)
 
 
-class Pacs:
-    """A storage SCP that keeps what it takes, in order, and takes nothing of the kinds it is told to refuse."""
-
-    def __init__(self) -> None:
-        self.stored: list[Dataset] = []
-        self.refuses: set[str] = set()
-        self.port = 0
-
-    @contextmanager
-    def listening(self) -> Iterator[Pacs]:
-        ae = AE("PACS")
-        for content in {output.content for output in OUTPUTS.values()}:
-            ae.add_supported_context(content.sop_class_uid)
-        server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, self._store)])
-        self.port = server.server_address[1]
-        try:
-            yield self
-        finally:
-            server.shutdown()
-
-    def _store(self, event: evt.Event) -> int:
-        if event.dataset.Modality in self.refuses:
-            return 0xA700
-        self.stored.append(event.dataset)
-        return 0x0000
-
-    @property
-    def notes(self) -> list[Dataset]:
-        return [entry for entry in self.stored if entry.Modality == "KO" and "Rejected" in entry.SeriesDescription]
-
-
 @pytest.fixture
-def pacs() -> Iterator[Pacs]:
-    with Pacs().listening() as pacs:
+def pacs() -> Iterator[StorageScp]:
+    with StorageScp().listening() as pacs:
         yield pacs
 
 
 @pytest.fixture
-def road(tmp_path: Path, mammogram_study: DemoStudy, pacs: Pacs) -> Road:
+def road(tmp_path: Path, mammogram_study: DemoStudy, pacs: StorageScp) -> Road:
     """A study that was reported to a PACS: four SEGs and an SR."""
     road = Road(tmp_path)
     road.all_of_it(*mammogram_study.files)
@@ -82,7 +50,11 @@ def road(tmp_path: Path, mammogram_study: DemoStudy, pacs: Pacs) -> Road:
     return road
 
 
-def deliver(road: Road, pacs: Pacs) -> None:
+def notes_at(pacs: StorageScp) -> list[Dataset]:
+    return [entry for entry in pacs.stored if entry.Modality == "KO" and "Rejected" in entry.SeriesDescription]
+
+
+def deliver(road: Road, pacs: StorageScp) -> None:
     contents = contents_of(PROFILES["ohif"], rejection_notes=True)
     destination = CStoreDestination(Peer("PACS", "127.0.0.1", pacs.port, 60, "NODE"), contents)
     deliverer = Deliverer("pacs", destination, POLICY, road.sessions, road.data_dir, road.clock)
@@ -128,28 +100,28 @@ def test_a_first_report_takes_nothing_back(road: Road) -> None:
 
 
 def test_a_replaced_report_is_taken_back_once_and_only_when_its_successor_has_arrived(
-    road: Road, pacs: Pacs, mammogram_study: DemoStudy
+    road: Road, pacs: StorageScp, mammogram_study: DemoStudy
 ) -> None:
     first = str(road.results("SR")[0].SOPInstanceUID)
     road.all_of_it(changed(mammogram_study.files[0], SOPInstanceUID=generate_uid()))
     assert reject(road) == 0, "the new report waits yet"
-    pacs.refuses = {"SR"}
+    pacs.answer = lambda event: 0xA700 if event.dataset.Modality == "SR" else 0x0000
     deliver(road, pacs)
     assert reject(road) == 0, "the new SEG is there, the new report is not"
-    pacs.refuses = set()
+    pacs.answer = lambda _: 0x0000
     road.clock.seconds += 31
     deliver(road, pacs)
     assert reject(road) == 1
     assert reject(road) == 0
     deliver(road, pacs)
-    (note,) = pacs.notes
+    (note,) = notes_at(pacs)
     assert pacs.stored[-1] is note
     assert (title(note), rejected(note)) == ("113001", {first})
     assert {delivery.state for delivery in road.deliveries()} == {DeliveryState.SENT}
 
 
 def test_where_commitment_is_asked_for_what_was_sent_is_not_enough(
-    road: Road, pacs: Pacs, mammogram_study: DemoStudy
+    road: Road, pacs: StorageScp, mammogram_study: DemoStudy
 ) -> None:
     road.all_of_it(changed(mammogram_study.files[0], SOPInstanceUID=generate_uid()))
     deliver(road, pacs)
@@ -161,7 +133,7 @@ def test_where_commitment_is_asked_for_what_was_sent_is_not_enough(
 
 
 def test_objects_that_place_an_image_in_the_wrong_breast_are_taken_back_for_patient_safety(
-    road: Road, pacs: Pacs, mammogram_study: DemoStudy
+    road: Road, pacs: StorageScp, mammogram_study: DemoStudy
 ) -> None:
     segs, (report,) = road.results("SEG"), road.results("SR")
     image = turned_around(mammogram_study)
@@ -170,14 +142,14 @@ def test_objects_that_place_an_image_in_the_wrong_breast_are_taken_back_for_pati
     deliver(road, pacs)
     assert reject(road) == 1
     deliver(road, pacs)
-    (note,) = pacs.notes
+    (note,) = notes_at(pacs)
     assert title(note) == "113037"
     assert len(about) == 1
     assert rejected(note) == about | {str(report.SOPInstanceUID)}
 
 
 def test_objects_of_another_patient_are_taken_back_for_patient_safety_and_the_note_names_only_the_right_one(
-    road: Road, pacs: Pacs, mammogram_study: DemoStudy
+    road: Road, pacs: StorageScp, mammogram_study: DemoStudy
 ) -> None:
     before = {str(result.SOPInstanceUID) for result in road.results()}
     wrong = str(road.results()[0].PatientName)
@@ -188,13 +160,13 @@ def test_objects_of_another_patient_are_taken_back_for_patient_safety_and_the_no
     deliver(road, pacs)
     assert reject(road) == 1
     deliver(road, pacs)
-    (note,) = pacs.notes
+    (note,) = notes_at(pacs)
     assert (title(note), rejected(note)) == ("113037", before)
     assert note.PatientName == "Right^Person"
     assert wrong not in str(note)
 
 
-def test_what_was_never_sent_is_not_taken_back(road: Road, pacs: Pacs, mammogram_study: DemoStudy) -> None:
+def test_what_was_never_sent_is_not_taken_back(road: Road, pacs: StorageScp, mammogram_study: DemoStudy) -> None:
     with road.sessions.begin() as session:
         report = session.scalars(select(Delivery).join(Delivery.result).where(Result.kind == "SR")).one()
         report.state = DeliveryState.DEAD
@@ -204,7 +176,7 @@ def test_what_was_never_sent_is_not_taken_back(road: Road, pacs: Pacs, mammogram
 
 
 def test_what_is_right_again_after_it_was_taken_back_comes_under_another_uid(
-    road: Road, pacs: Pacs, mammogram_study: DemoStudy
+    road: Road, pacs: StorageScp, mammogram_study: DemoStudy
 ) -> None:
     first = {str(seg.SOPInstanceUID) for seg in road.results("SEG", 1)}
     for image in (turned_around(mammogram_study), changed(mammogram_study.files[-1])):
@@ -214,18 +186,20 @@ def test_what_is_right_again_after_it_was_taken_back_comes_under_another_uid(
         deliver(road, pacs)
     third = {str(seg.SOPInstanceUID) for seg in road.results("SEG", 3)}
     assert len(first & third) == 3, "what was never wrong stays"
-    back = [uid for note in pacs.notes for uid in rejected(note)]
+    back = [uid for note in notes_at(pacs) for uid in rejected(note)]
     assert len(back) == len(set(back)) == 4, "a SEG and a report in each"
     assert not third & set(back)
 
 
-def test_an_undelivered_note_outlives_the_next_revision(road: Road, pacs: Pacs, mammogram_study: DemoStudy) -> None:
+def test_an_undelivered_note_outlives_the_next_revision(
+    road: Road, pacs: StorageScp, mammogram_study: DemoStudy
+) -> None:
     road.all_of_it(changed(mammogram_study.files[0], SOPInstanceUID=generate_uid()))
     deliver(road, pacs)
     reject(road)
     road.all_of_it(turned_around(mammogram_study))  # holds back what earlier revisions have not sent
     deliver(road, pacs)
-    assert [title(note) for note in pacs.notes] == ["113001"]
+    assert [title(note) for note in notes_at(pacs)] == ["113001"]
 
 
 def test_orthanc_takes_a_note_as_a_key_object_selection_of_the_study(
