@@ -1,4 +1,4 @@
-"""What the node sends and asks, against real pynetdicom peers on 127.0.0.1."""
+"""What the node sends, against real pynetdicom peers on 127.0.0.1."""
 
 from __future__ import annotations
 
@@ -10,86 +10,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pydicom import Dataset, dcmread
-from pydicom.dataelem import RawDataElement
 from pydicom.dataset import FileMetaDataset
-from pydicom.tag import Tag
 from pydicom.uid import (
-    AllTransferSyntaxes,
     ComprehensiveSRStorage,
     DeflatedExplicitVRLittleEndian,
-    DigitalMammographyXRayImageStorageForPresentation,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     SegmentationStorage,
     generate_uid,
 )
-from pynetdicom import AE, AllStoragePresentationContexts, evt
+from pynetdicom import AllStoragePresentationContexts, evt
 from pynetdicom.dsutils import decode
-from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made from tables at run time
-    StudyRootQueryRetrieveInformationModelFind,
-    Verification,
-)
+from storing_pacs import CALLING, MG, Pacs
 
 from dicom_io.errors import Rejected, Unreachable
 from dicom_io.network.peer import Peer
-from dicom_io.network.scu import MAX_CONTEXTS, CStoreDestination, count_instances, echo, send_files
+from dicom_io.network.scu import MAX_CONTEXTS, CStoreDestination, send_files
 
 pytestmark = pytest.mark.slow
-
-MG = DigitalMammographyXRayImageStorageForPresentation
-CALLING = "MAMMO_NODE"
-
-
-class Pacs:
-    """A peer that keeps what it gets and counts associations."""
-
-    def __init__(self) -> None:
-        self.kept: dict[str, tuple[str, bytes]] = {}
-        self.associations = 0
-        self.store_status = 0x0000
-        self.find_answers: list[tuple[int, Dataset | None]] = []
-        self.ae = AE("PACS")
-        for sop_class in (MG, SegmentationStorage):
-            self.ae.add_supported_context(sop_class, AllTransferSyntaxes)
-        self.ae.add_supported_context(Verification)
-        self.ae.add_supported_context(StudyRootQueryRetrieveInformationModelFind)
-
-    def start(self) -> None:
-        self._server = self.ae.start_server(
-            ("127.0.0.1", 0),
-            block=False,
-            evt_handlers=[
-                (evt.EVT_C_STORE, self._store),
-                (evt.EVT_C_FIND, self._find),
-                (evt.EVT_ACCEPTED, self._accepted),
-            ],
-        )
-        self.port = self._server.socket.getsockname()[1]
-
-    def stop(self) -> None:
-        self._server.shutdown()
-
-    def hang_up(self) -> None:
-        """Aborts what associations there are, as a PACS does with those that idle."""
-        for association in self._server.active_associations:
-            association.abort()
-
-    def as_peer(self, ae_title: str = "PACS", timeout_s: float = 60) -> Peer:
-        return Peer(ae_title, "127.0.0.1", self.port, timeout_s, CALLING)
-
-    def _accepted(self, event: evt.Event) -> None:
-        self.associations += 1
-
-    def _store(self, event: evt.Event) -> int:
-        self.kept[event.request.AffectedSOPInstanceUID] = (
-            event.context.transfer_syntax,
-            event.request.DataSet.getvalue(),
-        )
-        return self.store_status
-
-    def _find(self, event: evt.Event) -> Iterator[tuple[int, Dataset | None]]:
-        yield from self.find_answers
 
 
 @pytest.fixture
@@ -308,70 +247,6 @@ def test_a_peer_that_stops_reading_in_the_middle_of_a_file_is_cut_off(pacs, a_fi
             destination.send(a_file("large", rows=4096))
     finally:
         released.set()
-
-
-def test_echo_finds_a_peer_that_answers(pacs):
-    echo(pacs.as_peer())
-    assert pacs.associations == 1
-
-
-def test_echo_tells_a_closed_port_and_a_silent_peer(closed_port, silent_port):
-    for port in (closed_port, silent_port):
-        with pytest.raises(Unreachable):
-            echo(Peer("PACS", "127.0.0.1", port, 0.3, CALLING))
-
-
-def study(uid: str, count: int | None) -> Dataset:
-    match = Dataset()
-    match.QueryRetrieveLevel = "STUDY"
-    match.StudyInstanceUID = uid
-    match.NumberOfStudyRelatedInstances = count
-    return match
-
-
-def misspelt(count: str) -> Dataset:
-    """An answer whose count is no integer string, as it comes from the wire."""
-    match = study("1.2.3", None)
-    match["NumberOfStudyRelatedInstances"] = RawDataElement(
-        Tag("NumberOfStudyRelatedInstances"), "IS", len(count), count.encode(), 0, True, True
-    )
-    return match
-
-
-@pytest.mark.parametrize(
-    ("answers", "count"),
-    [
-        ([(0xFF00, study("1.2.3", 4))], 4),
-        ([(0xFF00, study("1.2.3", None))], None),
-        ([(0xFF00, study("1.2.4", 7)), (0xFF00, study("1.2.3", 4))], 4),
-        ([], None),
-        ([(0xFF00, misspelt("n/a"))], None),
-        ([(0xFF00, misspelt("4\\5"))], None),
-        ([(0xFF00, misspelt("-4"))], None),
-        ([(0xFF00, misspelt("4.5"))], None),
-        ([(0xFF00, misspelt("999999999999"))], None),
-    ],
-    ids=[
-        "told",
-        "count not returned",
-        "other studies are passed over",
-        "study not known",
-        "no number",
-        "two numbers",
-        "below zero",
-        "a fraction",
-        "more than a count can be",
-    ],
-)
-def test_the_sources_own_count_of_a_study(pacs, answers, count):
-    pacs.find_answers = answers
-    assert count_instances(pacs.as_peer(), "1.2.3") == count
-
-
-def test_a_failed_query_is_reported(pacs):
-    pacs.find_answers = [(0xA700, None)]
-    with pytest.raises(Rejected):
-        count_instances(pacs.as_peer(), "1.2.3")
 
 
 def test_send_files_names_what_is_not_dicom_and_sends_the_rest(pacs, a_file, tmp_path):

@@ -2,9 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from io import BytesIO
 from itertools import combinations
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,29 +10,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
-from pydicom import Dataset, dcmread
-from readings import BUNDLE, ENCODING, STUDY, blob, header, lesion, read_image
-from validators import dcentvfy, dciodvfy
+from readings import BUNDLE, blob, lesion
+from summary_exams import FOUR, drawn_exam, drawn_image, many_findings
 
-from dicom_io.device import is_ours
-from dicom_io.errors import NotEncodable
-from dicom_io.headers import kind_of
-from dicom_io.instance_kinds import InstanceKind
 from dicom_io.results.colours import COLOURS
-from dicom_io.results.encoding import to_bytes
-from dicom_io.results.summary.capture import encode_summary
 from dicom_io.results.summary.page import COLUMNS, ROWS, draw_page
 from dicom_io.results.summary.pen import Pen
 from models.readings.exam import put_together
 from models.types.birads import Category, Likelihood
-from models.types.exam import ExamImage, ExamReading, UnreadImage
+from models.types.exam import ExamReading, UnreadImage
 from models.types.mammogram import Laterality
-from models.types.reading import Finding, FindingKind
+from models.types.reading import FindingKind
 
 pytestmark = pytest.mark.slow
-
-FOUR = (("R", "CC"), ("L", "CC"), ("R", "MLO"), ("L", "MLO"))
-SHAPE = (1501, 1199)
 
 
 @dataclass(frozen=True)
@@ -66,36 +54,11 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Words:
     return on_page
 
 
-def _image(
-    uid: str, side: str | None, view: str | None, *findings: Finding, shape: tuple[int, int] = SHAPE, score: float = 0.5
-) -> ExamImage:
-    laterality = Laterality(side) if side else None
-    image = read_image(uid, shape, *findings, laterality=laterality, view=view, malignancy=score)
-    preview = np.full((shape[0] // 2, shape[1] // 2), 60, dtype=np.uint8)
-    return replace(image, reading=replace(image.reading, preview=preview))
-
-
-def _exam(*findings: Finding, of: tuple[tuple[str, str], ...] = FOUR) -> ExamReading:
-    images = [_image(f"1.2.{number}", side, view, *findings) for number, (side, view) in enumerate(of)]
-    return put_together(images, [], [(Laterality(side), view) for side, view in FOUR])
-
-
-def _many(count: int = 12) -> list[Finding]:
-    chance = np.random.default_rng(1)
-    return [
-        replace(
-            lesion(int(chance.integers(0, 1300)), int(chance.integers(0, 1000)), blob(150, 120, number)),
-            kind=FindingKind.MASS if number % 2 else FindingKind.CALCIFICATION,
-            malignancy=float(chance.uniform()),
-        )
-        for number in range(count)
-    ]
-
-
 def _worst() -> tuple[ExamReading, dict[str, str]]:
     """Six images of twelve lesions each, one of them without preview, nine warnings and three long reasons."""
     images = [
-        _image(f"1.2.{number}", *place, *_many()) for number, place in enumerate((*FOUR, ("R", "CC"), ("L", "ML")))
+        drawn_image(f"1.2.{number}", *place, *many_findings())
+        for number, place in enumerate((*FOUR, ("R", "CC"), ("L", "ML")))
     ]
     images[5] = replace(images[5], reading=replace(images[5].reading, preview=None))
     reason = "the codestream of its JPEG 2000 pixels ends before its last tile, and nobody knows why – or ever will."
@@ -107,20 +70,6 @@ def _worst() -> tuple[ExamReading, dict[str, str]]:
 
 def _all(texts: list[Text]) -> str:
     return " ".join(text.words for text in texts)
-
-
-def _sources(exam: ExamReading) -> dict[str, Dataset]:
-    return {
-        image.sop_instance_uid: header(
-            image.sop_instance_uid, image.reading.shape, image.laterality or "", image.view or ""
-        )
-        for image in exam.images
-    }
-
-
-def _encoded(exam: ExamReading, sources: Mapping[str, Dataset] | None = None, **changes: object) -> Dataset:
-    sources = _sources(exam) if sources is None else sources
-    return dcmread(BytesIO(to_bytes(encode_summary(exam, sources, encoding=replace(ENCODING, **changes)))))
 
 
 def _calibrated(exam: ExamReading) -> ExamReading:
@@ -148,14 +97,14 @@ def _calibrated(exam: ExamReading) -> ExamReading:
 
 def test_every_page_says_research_use_only_and_which_models_read(written: Words):
     nothing = put_together([], [], [])
-    for exam in (_exam(), _exam(*_many()), nothing, _worst()[0]):
+    for exam in (drawn_exam(), drawn_exam(*many_findings()), nothing, _worst()[0]):
         words = _all(written(exam, {}))
         assert "FOR RESEARCH USE ONLY. NOT FOR DIAGNOSIS." in words
         assert str(BUNDLE) in words
 
 
 def test_scores_that_are_not_calibrated_imply_no_category(written: Words):
-    texts = written(_exam(lesion(100, 60, blob(90, 71))), {})
+    texts = written(drawn_exam(lesion(100, 60, blob(90, 71))), {})
     words = _all(texts)
     assert "The scores are not calibrated" in words
     assert "score, no probability" in words
@@ -165,7 +114,7 @@ def test_scores_that_are_not_calibrated_imply_no_category(written: Words):
 
 
 def test_calibrated_scores_are_probabilities_against_the_threshold_at_a_stated_prevalence(written: Words):
-    words = _all(written(_calibrated(_exam(lesion(100, 60, np.ones((30, 40), dtype=bool)))), {}))
+    words = _all(written(_calibrated(drawn_exam(lesion(100, 60, np.ones((30, 40), dtype=bool)))), {}))
     card = "12 % probability · score 0.50 above the recall threshold of 2 % > 10 to <= 50 %, the range of 4B"
     assert words.count(card) == 3, "right breast, left breast, exam"
     assert words.count("range of 4B") == 3, "of no single image"
@@ -176,13 +125,13 @@ def test_calibrated_scores_are_probabilities_against_the_threshold_at_a_stated_p
 
 def test_lesions_are_called_as_in_the_other_results_highest_score_first(written: Words):
     low, high = lesion(100, 60, blob(90, 71), malignancy=0.2), lesion(700, 60, blob(90, 71), malignancy=0.8)
-    exam = put_together([_image("1.2.1", "R", "CC", low), _image("1.2.2", "L", "MLO", high)], [], [])
+    exam = put_together([drawn_image("1.2.1", "R", "CC", low), drawn_image("1.2.2", "L", "MLO", high)], [], [])
     words = _all(written(exam, {}))
     assert words.index("L MLO mass 1") < words.index("R CC mass 1")
 
 
 def test_images_without_findings_are_said_to_be_without(written: Words):
-    assert "nothing was found" in _all(written(_exam(), {}))
+    assert "nothing was found" in _all(written(drawn_exam(), {}))
 
 
 def test_where_nothing_was_read_it_says_so_large(written: Words):
@@ -195,7 +144,7 @@ def test_where_nothing_was_read_it_says_so_large(written: Words):
 
 def test_a_view_that_was_not_read_has_a_frame_with_the_reason(written: Words):
     exam = replace(
-        _exam(of=FOUR[:2]),
+        drawn_exam(of=FOUR[:2]),
         unread=(UnreadImage("1.3.1", "for-presentation", "its pixels are corrupt."),),
         missing=("left MLO",),
     )
@@ -208,36 +157,36 @@ def test_a_view_that_was_not_read_has_a_frame_with_the_reason(written: Words):
 def test_a_breast_that_was_not_read_has_no_score(written: Words):
     unread = (UnreadImage("1.3.1", "for-presentation", "Cut short."),)
     for places in ({"1.3.1": "L CC"}, {"1.3.1": "CC"}, {}):
-        exam = replace(_exam(of=(("R", "CC"), ("R", "MLO"))), unread=unread)
+        exam = replace(drawn_exam(of=(("R", "CC"), ("R", "MLO"))), unread=unread)
         assert "Left breast not read" in _all(written(exam, places)), "also where nobody knows whose it is"
 
 
 def test_a_breast_without_any_image_is_not_called_unread(written: Words):
-    exam = _exam(of=(("R", "CC"), ("R", "MLO")))
+    exam = drawn_exam(of=(("R", "CC"), ("R", "MLO")))
     assert "Left breast no image" in _all(written(exam, {}))
     unread = (UnreadImage("1.3.1", "for-presentation", "Cut short."),)
     assert "Left breast no image" in _all(written(replace(exam, unread=unread), {"1.3.1": "R CC"}))
 
 
 def test_an_old_reading_without_preview_says_so_and_shows_its_outlines(written: Words):
-    image = _image("1.2.1", "R", "CC", lesion(600, 500, blob(200, 200)))
+    image = drawn_image("1.2.1", "R", "CC", lesion(600, 500, blob(200, 200)))
     exam = put_together([replace(image, reading=replace(image.reading, preview=None))], [], [])
     assert "No preview was kept of this image" in _all(written(exam, {}))
     assert _pixels_of(draw_page(exam, {}, BUNDLE)[:, :836], FindingKind.MASS) > 100
 
 
 def test_no_image_is_dropped_silently(written: Words):
-    images = [_image(f"1.2.{number}", *FOUR[number % 4]) for number in range(14)]
+    images = [drawn_image(f"1.2.{number}", *FOUR[number % 4]) for number in range(14)]
     words = _all(written(put_together(images, [], []), {}))
     assert all(f"{side} {view}, image 2" in words for side, view in FOUR)
     assert "6 more" in words
-    lateral = _image("1.2.99", None, None)
+    lateral = drawn_image("1.2.99", None, None)
     assert "view not stated" in _all(written(put_together([*images[:4], lateral], [], []), {}))
 
 
 def test_a_spot_view_never_hangs_where_the_full_view_is_missing(written: Words):
-    spot = replace(_image("1.2.0", "R", "CC", score=0.9), extent="spot/magnified")
-    exam = put_together([spot, _image("1.2.1", "R", "MLO")], [], [(Laterality.RIGHT, "MLO")])
+    spot = replace(drawn_image("1.2.0", "R", "CC", score=0.9), extent="spot/magnified")
+    exam = put_together([spot, drawn_image("1.2.1", "R", "MLO")], [], [(Laterality.RIGHT, "MLO")])
     words = [text.words for text in written(exam, {})]
     assert "Missing" in words
     assert any(told.startswith("R CC spot/magnified") for told in words)
@@ -245,7 +194,7 @@ def test_a_spot_view_never_hangs_where_the_full_view_is_missing(written: Words):
 
 
 def test_of_two_images_of_a_view_the_suspicious_one_hangs_large(written: Words):
-    weak, strong = _image("1.2.1", "R", "CC", score=0.3), _image("1.2.2", "R", "CC", score=0.9)
+    weak, strong = drawn_image("1.2.1", "R", "CC", score=0.3), drawn_image("1.2.2", "R", "CC", score=0.9)
     texts = written(put_together([weak, strong], [], []), {})
     (title,) = [text for text in texts if text.words == "R CC, image 2"]
     assert title.box[1] < 900, "in its place, not in the row below"
@@ -254,7 +203,10 @@ def test_of_two_images_of_a_view_the_suspicious_one_hangs_large(written: Words):
 # How it looks
 
 
-@pytest.mark.parametrize("make", [_worst, lambda: (_exam(*_many()), {}), lambda: (_calibrated(_exam(*_many(3))), {})])
+@pytest.mark.parametrize(
+    "make",
+    [_worst, lambda: (drawn_exam(*many_findings()), {}), lambda: (_calibrated(drawn_exam(*many_findings(3))), {})],
+)
 def test_words_never_overlap_and_never_leave_the_page(
     make: Callable[[], tuple[ExamReading, dict[str, str]]], written: Words
 ):
@@ -290,7 +242,7 @@ def test_what_does_not_fit_on_the_page_is_counted(written: Words):
 
 
 def test_right_breasts_hang_on_the_left_with_the_chest_walls_together():
-    exam = _exam()
+    exam = drawn_exam()
     right = exam.images[0]
     marked = right.reading.preview.copy()
     marked[:, -40:] = 255  # the chest wall of a right breast
@@ -314,7 +266,7 @@ def test_outlines_lie_round_what_they_are_about_in_the_colour_of_the_segmentatio
     disc = ((rows - height / 2) / (height / 2)) ** 2 + ((columns - width / 2) / (width / 2)) ** 2 < 1
     top, left = shape[0] // 2, shape[1] // 3
     finding = lesion(top, left, disc, kind)
-    image = _image("1.2.1", "R", "CC", finding, shape=shape)
+    image = drawn_image("1.2.1", "R", "CC", finding, shape=shape)
     scale = image.reading.preview.shape[0] / shape[0]
     preview = np.full(image.reading.preview.shape, 40, dtype=np.uint8)
     at = np.stack(np.nonzero(finding.mask.full(shape)), axis=1) * scale
@@ -339,83 +291,3 @@ def test_the_same_exam_gives_the_same_page():
 
 def _pixels_of(page: NDArray[np.uint8], kind: FindingKind) -> int:
     return int((page == COLOURS[kind]).all(axis=2).sum())
-
-
-# The object
-
-
-def test_the_page_names_nobody():
-    exam = _exam(*_many(2))
-    others = _sources(exam)
-    for source in others.values():
-        source.BurnedInAnnotation = "NO"
-        source.PatientName, source.PatientID, source.AccessionNumber = "Other^Person", "P-2", "A-2"
-        source.PatientBirthDate, source.StudyDate = "19700203", "20250101"
-    one, other = _encoded(exam), _encoded(exam, others)
-    assert one.PixelData == other.PixelData
-    assert other.BurnedInAnnotation == "NO"
-    assert other.PatientName == "Other^Person", "the header is the patient's"
-
-
-def test_an_image_that_names_its_patient_in_its_pixels_is_not_passed_off_as_anonymous():
-    exam = _exam()
-    sources = _sources(exam)
-    sources["1.2.2"].BurnedInAnnotation = "YES"
-    assert _encoded(exam, sources).BurnedInAnnotation == "YES"
-    assert _encoded(exam, sources).SOPInstanceUID != _encoded(exam).SOPInstanceUID, "it is sent once this is known"
-
-
-def test_where_an_image_does_not_say_whether_its_pixels_name_anybody_the_page_does_not_either():
-    exam = _exam()
-    sources = _sources(exam)
-    for source in list(sources.values())[1:]:
-        source.BurnedInAnnotation = "NO"
-    assert "BurnedInAnnotation" not in _encoded(exam, sources)
-
-
-def test_it_is_never_taken_for_a_mammogram():
-    page = _encoded(_exam())
-    assert is_ours(page)
-    assert page.Modality == "OT"
-    assert kind_of(page) is InstanceKind.OTHER_IMAGE
-
-
-def test_it_is_a_colour_page_of_the_study_in_a_series_of_its_own():
-    page = _encoded(_exam(*_many(1)))
-    assert (page.StudyInstanceUID, page.SeriesNumber) == (STUDY, 9400)
-    assert (page.PhotometricInterpretation, page.Rows, page.Columns) == ("RGB", ROWS, COLUMNS)
-    assert "research use only" in page.SeriesDescription
-    assert {item.ReferencedSOPInstanceUID for item in page.SourceImageSequence} == {f"1.2.{n}" for n in range(4)}
-    assert np.array_equal(page.pixel_array, draw_page(_exam(*_many(1)), {}, BUNDLE))
-
-
-def test_the_same_reading_gives_the_same_bytes_and_a_later_revision_the_same_uid():
-    exam = _exam(*_many(2))
-    first, second = (to_bytes(encode_summary(exam, _sources(exam), encoding=ENCODING)) for _ in range(2))
-    assert first == second
-    assert _encoded(exam, revision=2).SOPInstanceUID == _encoded(exam).SOPInstanceUID
-    assert _encoded(_exam()).SOPInstanceUID != _encoded(exam).SOPInstanceUID
-
-
-def test_of_a_study_that_could_not_be_read_there_is_a_page_too():
-    source = header("1.3.1", SHAPE, "L", "MLO")
-    unread = [UnreadImage("1.3.1", "for-presentation", "its pixels are corrupt.")]
-    page = _encoded(put_together([], unread, []), {"1.3.1": source})
-    assert page.StudyInstanceUID == STUDY
-    assert "SourceImageSequence" not in page
-
-
-def test_without_headers_there_is_no_page():
-    with pytest.raises(NotEncodable, match="at least one instance"):
-        _encoded(put_together([], [], []), {})
-    with pytest.raises(NotEncodable, match="not among the sources"):
-        _encoded(_exam(), {"1.2.0": header("1.2.0", SHAPE)})
-
-
-@pytest.mark.parametrize("of", [FOUR, (("R", "CC"),), ()])
-def test_the_validators_find_no_errors(of: tuple[tuple[str, str], ...], tmp_path: Path):
-    exam = _exam(*_many(2), of=of)
-    path = tmp_path / "sc.dcm"
-    sources = _sources(exam) or {"1.3.1": header("1.3.1", SHAPE)}
-    path.write_bytes(to_bytes(encode_summary(exam, sources, encoding=ENCODING)))
-    assert (dciodvfy(path), dcentvfy([path])) == ([], [])

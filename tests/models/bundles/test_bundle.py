@@ -68,7 +68,7 @@ def test_a_bundle_of_ones_own_is_found_by_its_path(folder: Path) -> None:
 
 
 def test_a_name_that_is_no_bundle_is_told_what_ships() -> None:
-    with pytest.raises(BundleError, match=r"nowhere: no bundle .* Shipped: .*research-default"):
+    with pytest.raises(BundleError, match=r"nowhere: no shipped bundle .* Shipped: .*research-default"):
         find_bundle("nowhere")
 
 
@@ -99,8 +99,8 @@ def test_a_faulty_card_is_named_with_its_fault(folder: Path, change: str, to: st
         ("slope = [1.0]", "slope = [-1.0]", "slope is below 0"),
         ("slope = [1.0]", "slope = [nan]", "not all numbers"),
         ("slope = [1.0]", "slope = 1.0", "not iterable"),
-        ("prevalence = 0.3", "prevalence = 1.5", "prevalence lies between"),
-        ("cases = 10", "cases = 0.5", "without cases"),
+        ("prevalence = 0.3", "prevalence = 1.5", "prevalence must be between 0 and 1"),
+        ("cases = 10", "cases = 0.5", "number of cases or patients is below 1"),
         ("patients = 5", "patients = inf", "calibration.image.patients is inf"),
     ],
 )

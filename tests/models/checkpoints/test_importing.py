@@ -73,7 +73,7 @@ def test_a_file_without_a_known_digest_is_refused_until_it_is_vouched_for(checkp
 def test_another_file_than_the_published_one_is_refused(checkpoint: Path, tmp_path: Path) -> None:
     for name, algorithm in (("sam-vit-b", "SHA-256"), ("medsam-vit-b", "MD5")):
         with pytest.raises(
-            ImportRefused, match=rf"mine\.pt: {algorithm} is .*, not {OFFICIAL[name].digest}.*anew from"
+            ImportRefused, match=rf"mine\.pt: {algorithm} is .*, not {OFFICIAL[name].digest}.*again from"
         ):
             import_checkpoint(checkpoint, name, tmp_path / "bundle")
     assert not (tmp_path / "bundle").exists()
@@ -82,7 +82,7 @@ def test_another_file_than_the_published_one_is_refused(checkpoint: Path, tmp_pa
 def test_a_truncated_file_is_refused_and_named(checkpoint: Path, tmp_path: Path) -> None:
     whole = sha256_of(checkpoint)
     checkpoint.write_bytes(checkpoint.read_bytes()[:-1000])
-    with pytest.raises(ImportRefused, match=r"mine\.pt: SHA-256 is .*cut off"):
+    with pytest.raises(ImportRefused, match=r"mine\.pt: SHA-256 is .*truncated"):
         import_checkpoint(checkpoint, "yolov8n", tmp_path / "bundle", sha256=whole)
     with pytest.raises(ImportRefused, match=r"mine\.pt: is damaged or not a checkpoint.*Get it again"):
         import_checkpoint(checkpoint, "yolov8n", tmp_path / "bundle", sha256=sha256_of(checkpoint))

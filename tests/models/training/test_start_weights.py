@@ -106,7 +106,7 @@ def test_a_file_of_broken_pickle_is_refused_in_an_import_too(tmp_path: Path, sta
     path.write_bytes(start)
     with pytest.raises(StartError, match=r"mine\.pt"):
         read_start(path)
-    with pytest.raises(ImportRefused, match=r"mine\.pt: is damaged or no checkpoint"):
+    with pytest.raises(ImportRefused, match=r"mine\.pt: is damaged or not a checkpoint"):
         import_checkpoint(path, "yolov8n", tmp_path / "out", sha256=hashlib.sha256(start).hexdigest())
 
 

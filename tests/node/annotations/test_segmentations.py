@@ -121,7 +121,7 @@ def test_a_turned_segmentation_is_refused():
     orientation = Dataset()
     orientation.ImageOrientationPatient = [-1, 0, 0, 0, 1, 0]
     seg.SharedFunctionalGroupsSequence[0].PlaneOrientationSequence = [orientation]
-    with pytest.raises(NotReadable, match="turned or mirrored"):
+    with pytest.raises(NotReadable, match="rotated or mirrored"):
         read_segments(seg)
     orientation.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
     assert read_segments(seg)

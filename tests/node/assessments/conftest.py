@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from pydicom import Dataset, dcmread
 from road import Road
 from simple_models import OneMass
 
@@ -15,6 +16,7 @@ from models.birads.calibration import Calibration, Level, Method
 from models.types.mammogram import Laterality, Mammogram
 from models.types.region import Mask
 from node.assessments.hl7.intake import Hl7Intake
+from node.demo.studies import DemoStudy
 
 
 @dataclass(frozen=True)
@@ -40,3 +42,9 @@ def road(tmp_path: Path) -> Road:
 @pytest.fixture
 def intake(road: Road) -> Hl7Intake:
     return Hl7Intake(road.sessions, road.data_dir, Hl7(), road.clock)
+
+
+@pytest.fixture
+def image(mammogram_study: DemoStudy) -> Dataset:
+    """The header of the first image of the study."""
+    return dcmread(mammogram_study.files[0], stop_before_pixels=True)
