@@ -1,4 +1,4 @@
-"""The pictures of implied against assigned categories. Blue and rust stay apart for colour-blind eyes."""
+"""Plots of implied against assigned categories. Blue and rust can be distinguished by colour-blind readers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ACROSS = tuple(category for category in ASSIGNED if category is not Category.SI
 
 
 def plots(some: Sequence[Compared], level: Level) -> tuple[Plot, ...]:
-    """Those that there is something to draw for."""
+    """The plots for which there are data."""
     made = []
     if any(breast.likelihood is not None and breast.assigned_suspicious is not None for breast in some):
         made.append(_confusion(some, level))
@@ -33,7 +33,7 @@ def plots(some: Sequence[Compared], level: Level) -> tuple[Plot, ...]:
 
 
 def _confusion(some: Sequence[Compared], level: Level) -> Plot:
-    """Counts, with the four fields of agreement between the lines."""
+    """Counts; two lines separate the four fields of agreement on recall."""
     counts = np.zeros((len(IMPLIED), len(_ACROSS)), dtype=int)
     for breast in some:
         if breast.likelihood is not None and breast.assigned in _ACROSS:
@@ -48,9 +48,9 @@ def _confusion(some: Sequence[Compared], level: Level) -> Plot:
                 axes.text(column + 0.5, row + 0.5, str(count), ha="center", va="center", color=INK)
         axes.axhline(low_rows, color=SECOND, linewidth=1.4)
         axes.axvline(low_columns, color=SECOND, linewidth=1.4)
-        said: dict[str, Any] = {"color": SECOND, "fontsize": 8, "style": "italic"}
-        axes.text(len(_ACROSS) - 0.1, 0.12, "radiologist alone recalls", ha="right", va="top", **said)
-        axes.text(0.1, len(IMPLIED) - 0.12, "AI alone recalls", ha="left", va="bottom", **said)
+        style: dict[str, Any] = {"color": SECOND, "fontsize": 8, "style": "italic"}
+        axes.text(len(_ACROSS) - 0.1, 0.12, "radiologist alone recalls", ha="right", va="top", **style)
+        axes.text(0.1, len(IMPLIED) - 0.12, "AI alone recalls", ha="left", va="bottom", **style)
         axes.invert_yaxis()
         axes.set_xticks(np.arange(len(_ACROSS)) + 0.5, [str(category) for category in _ACROSS])
         axes.set_yticks(np.arange(len(IMPLIED)) + 0.5, [str(category) for category in IMPLIED])
@@ -63,7 +63,7 @@ def _confusion(some: Sequence[Compared], level: Level) -> Plot:
 
 
 def _roc(known: Sequence[Compared], level: Level) -> Plot:
-    """The models' curve; a point each for the radiologists and for the models where above 3 counts as malignant."""
+    """The models' curve; and one point each for the radiologists and the models, if above 3 counts as malignant."""
     false_rate, true_rate = roc(ranking(known), _truths(known))
 
     def draw(axes: Axes) -> None:
@@ -87,7 +87,8 @@ def _roc(known: Sequence[Compared], level: Level) -> Plot:
 
 
 def _reliability(known: Sequence[Compared], level: Level) -> Plot:
-    """The share of malignant ones against the mean probability of their bin, as stated and at these data's share."""
+    """The share of malignant cases against the mean probability of their bin: as reported, and at these data's
+    prevalence."""
     truths = _truths(known)
     share = float(truths.mean())
     stated = calibration_curve(probabilities(known), truths)
@@ -111,7 +112,7 @@ def _reliability(known: Sequence[Compared], level: Level) -> Plot:
 
 
 def _titled(name: str, title: str, draw: Callable[[Axes], None], inches: tuple[float, float]) -> Plot:
-    """A picture that stands alone: its title in it."""
+    """A plot with its title inside, for use outside a report."""
 
     def whole(axes: Axes) -> None:
         draw(axes)

@@ -1,4 +1,4 @@
-"""The tables and plots of implied against assigned categories, and of both against the pathology."""
+"""Tables of implied against assigned categories, and of both against the pathology."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from models.measures.scores import confusion
 from models.types.birads import Agreement
 
 NOT_CALIBRATED, NOT_READ = "none: not calibrated", "none: not read"
-UNCALIBRATED = "Scores without a calibration at this level imply no category; their order alone is measured."
+UNCALIBRATED = "Scores without a calibration at this level imply no category; only their order is measured."
 _NONE_CALLED, _NONE_THERE = "Nothing is called malignant.", "None is malignant."
 
 
 def confusion_table(some: Sequence[Compared]) -> Table:
-    """How often each implied category (a row) met each assigned one (a column)."""
+    """The number of cases of each implied category (row) and each assigned category (column)."""
     met = Counter((_implied(breast), breast.assigned) for breast in some)
     return Table(
         "confusion",
         "Implied category (down) against assigned category (across)",
         ASSIGNED,
         tuple(Row(row, tuple(met[row, column] for column in ASSIGNED)) for row in (*IMPLIED, NOT_CALIBRATED, NOT_READ)),
-        notes=("1-2: a score cannot tell negative from benign.",),
+        notes=("1-2: a score cannot distinguish negative from benign.",),
     )
 
 
 def agreement_table(some: Sequence[Compared], level: Level, draws: Draws) -> Table:
-    """How often they agree, and by how much more than by chance."""
+    """The share of agreement on recall, and Cohen's kappa."""
     both = [breast for breast in some if breast.agreement is not Agreement.NOT_COMPARED]
     ours, theirs = _bools(both, _implied_suspicious), _bools(both, _assigned_suspicious)
 
@@ -61,8 +61,8 @@ def decision_table(some: Sequence[Compared], level: Level, draws: Draws) -> Tabl
     both = [breast for breast in models if breast.assigned is not None] if models else assigned
     columns = ("patients", f"{level}s", "malignant", *A1_COLUMNS)
 
-    def row(name: str, chosen: Sequence[Compared], said: Callable[[Compared], bool | None], why: str) -> Row:
-        calls, truths = _bools(chosen, said), _bools(chosen, _truth)
+    def row(name: str, chosen: Sequence[Compared], call: Callable[[Compared], bool | None], why: str) -> Row:
+        calls, truths = _bools(chosen, call), _bools(chosen, _truth)
 
         def measure(at: list[int]) -> tuple[float, ...]:
             table = confusion(calls[at], truths[at])
@@ -87,14 +87,14 @@ def decision_table(some: Sequence[Compared], level: Level, draws: Draws) -> Tabl
 
 
 def area_table(some: Sequence[Compared], level: Level, draws: Draws) -> Table:
-    """The area under the ROC curve of the probability or, uncalibrated, of the score."""
+    """The area under the ROC curve of the probabilities or, without a calibration, of the scores."""
     known = [breast for breast in some if breast.truth is not None]
     ranks, truths = ranking(known), _bools(known, _truth)
 
     def measure(at: list[int]) -> tuple[float]:
         return (auc(ranks[at], truths[at]),)
 
-    why = f"The {level}s are all malignant or none is: both sorts are needed." if known else _none_known(level)
+    why = f"The {level}s are all malignant or none is: both kinds are needed." if known else _none_known(level)
     calibrated = is_calibrated(known)
     name = "the models' probability" if calibrated else "the models' score"
     cells = _figures(known, measure, 1, draws, why)
@@ -114,7 +114,7 @@ def _figures(
     draws: Draws,
     why: str | Sequence[str],
 ) -> tuple[Cell, ...]:
-    """`figures`, of places in `some` instead of what stands there: arrays are drawn from faster."""
+    """`figures` of the indices of `some` instead of its items: resampling arrays is faster."""
     return figures(range(len(some)), lambda at: some[at].patient, measure, width, draws, why)
 
 
@@ -136,9 +136,9 @@ def _truth(breast: Compared) -> bool | None:
     return breast.truth
 
 
-def _bools(some: Sequence[Compared], said: Callable[[Compared], bool | None]) -> Bools:
-    """Of those of which it is known."""
-    return np.array([bool(said(breast)) for breast in some], dtype=np.bool_)
+def _bools(some: Sequence[Compared], value: Callable[[Compared], bool | None]) -> Bools:
+    """The values as an array; they must be known for all."""
+    return np.array([bool(value(breast)) for breast in some], dtype=np.bool_)
 
 
 def _numbers(some: Sequence[Compared]) -> tuple[int, int]:

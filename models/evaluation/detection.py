@@ -1,4 +1,4 @@
-"""How well lesions are found: the free-response ROC, paper B's Tables 1 and 2."""
+"""Tables of detection: the free-response ROC, and paper B's Tables 1 and 2."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from models.measures.scores import Confusion, confusion
 
 PAPERS_CONFIDENCE = 0.2
 FEWER_DRAWS = 200
-"""Of average precisions: each takes a tenth of a second."""
-_NO_LESIONS = "No image among them holds a lesion."
+"""Draws for average precisions: each takes a tenth of a second."""
+_NO_LESIONS = "None of the images has a lesion."
 
 FROC_COLUMNS = (*(f"{point:g}" for point in FROC_POINTS), "mean")
 B1_COLUMNS = ("Pr", "TPR", "F1", "mAP50", "mAP50-95")
@@ -25,20 +25,20 @@ B2_COLUMNS = ("TPR", "FPR", "ACC", "Pr", "Dice")
 
 
 def measured_images(observations: Sequence[Observation]) -> list[Observation]:
-    """Those on which a detector can be measured: looked at by one, and all their lesions drawn."""
+    """The images on which a detector can be measured: a detector was run, and all their lesions are drawn."""
     return [observation for observation in observations if observation.proposals is not None and observation.marked_up]
 
 
 def detection_section(observations: Sequence[Observation], draws: Draws) -> Section:
-    """FROC, what the node would show, and paper B's tables of the detector."""
+    """FROC, the findings that the node would show, and paper B's tables of the detector."""
     images = measured_images(observations)
     results = [image.matched for image in images]
     plots = (froc_plot(*froc_curve(results)),) if any(image.lesions for image in images) else ()
     return Section(
         "detection",
         "Detection",
-        f"A proposal finds the lesion it overlaps most, by an intersection over union of {HIT_IOU:g} or more. A lesion "
-        "found twice counts once, and its second proposal is no false positive.",
+        f"A proposal finds the lesion it overlaps most, with an intersection over union of {HIT_IOU:g} or more. A "
+        "lesion found twice counts once, and its second proposal is not a false positive.",
         (
             _froc(images, draws),
             _shown(images, draws),
@@ -55,7 +55,7 @@ def counts_of(images: Sequence[Observation]) -> Counts:
 
 
 def froc_row(images: Sequence[Observation], name: str, draws: Draws) -> Row:
-    """Sensitivity at 1/4, 1/2, 1, 2 and 4 false positives an image, and their mean."""
+    """Sensitivity at 1/4, 1/2, 1, 2 and 4 false positives per image, and their mean."""
     cells = figures(images, lambda image: image.patient, frocs, len(FROC_COLUMNS), draws, why_none(images))
     return Row(name, cells, counts_of(images))
 
@@ -69,14 +69,14 @@ def frocs(images: Sequence[Observation]) -> list[float]:
 def _froc(images: Sequence[Observation], draws: Draws) -> Table:
     return Table(
         "froc",
-        "Sensitivity at so many false positives an image (FROC)",
+        "Sensitivity at a number of false positives per image (FROC)",
         FROC_COLUMNS,
         (froc_row(images, "all lesions", draws),),
     )
 
 
 def why_none(images: Sequence[Observation]) -> str:
-    """Why a figure of the detector is absent."""
+    """The reason why a figure of the detector is absent."""
     if not images:
         return "No detector was run, or no image of the data has all its lesions drawn."
     return _NO_LESIONS
@@ -92,7 +92,7 @@ def _shown(images: Sequence[Observation], draws: Draws) -> Table:
     return Table(
         "shown",
         "What the node would show",
-        ("sensitivity", "false positives an image"),
+        ("sensitivity", "false positives per image"),
         (
             Row(
                 f"confidence {images[0].confidence:g} and above" if images else "the bundle's confidence",
@@ -104,7 +104,7 @@ def _shown(images: Sequence[Observation], draws: Draws) -> Table:
 
 
 def average_precision_row(images: Sequence[Observation], name: str, draws: Draws) -> Row:
-    """A row of paper B's Table 1 about these images."""
+    """A row of paper B's Table 1, of these images."""
     none = why_none(images)
     reasons = (f"Nothing reaches the confidence of {PAPERS_CONFIDENCE:g}.", none, none)
     fewer = Draws(draws.seed, min(draws.resamples, FEWER_DRAWS))
@@ -122,9 +122,9 @@ def counted(images: Sequence[Observation]) -> tuple[float, float, float]:
     """Precision, sensitivity and F1 of lesions, at the paper's confidence and an IoU of 0.5."""
     results = [image.matched_by_half for image in images]
     lesions = sum(result.lesions for result in results)
-    said = sum(confidence >= PAPERS_CONFIDENCE for result in results for confidence, _ in result.proposals)
+    proposed = sum(confidence >= PAPERS_CONFIDENCE for result in results for confidence, _ in result.proposals)
     found = sum(int(np.count_nonzero(result.hits >= PAPERS_CONFIDENCE)) for result in results)
-    table = Confusion(found, said - found, lesions - found, 0)
+    table = Confusion(found, proposed - found, lesions - found, 0)
     return table.precision, table.recall, table.f1
 
 
@@ -136,15 +136,15 @@ def averaged(images: Sequence[Observation]) -> tuple[float, float]:
 
 
 def average_precision_table(images: Sequence[Observation], name: str, draws: Draws) -> Table:
-    """Paper B's Table 1 with one row of ours."""
+    """Paper B's Table 1, with one row of ours."""
     ours = [average_precision_row(images, name, draws)]
     return paper_table("B1", "Precision, sensitivity and average precision", B1_COLUMNS, ours, B1_NOTES, "attention")
 
 
 B1_NOTES = (
     f"Pr, TPR and F1 are of lesions, at the paper's confidence of {PAPERS_CONFIDENCE:g} and an IoU of {PAPERS_IOU:g}; "
-    "a lesion's second proposal is a false positive here. The paper does not say at which IoU it counts.",
-    f"mAP by COCO's rules (torchmetrics), masses and calcifications as one class; {FEWER_DRAWS} draws an interval.",
+    "a lesion's second proposal is a false positive here. The paper does not state its IoU.",
+    f"mAP by COCO's rules (torchmetrics), masses and calcifications as one class; {FEWER_DRAWS} draws per interval.",
 )
 
 
@@ -173,7 +173,7 @@ def _at_threshold(images: Sequence[Observation], number: int, at: float, draws: 
 
     outlined = [image for image in images if image.lesions and image.by_threshold]
     none = why_none(images)
-    reasons = (none, "Every image holds a lesion: none can be called falsely.", none, "Nothing reaches the threshold.")
+    reasons = (none, "Every image has a lesion: no false call is possible.", none, "Nothing reaches the threshold.")
     cells = figures(images, lambda image: image.patient, rates, 4, draws, reasons if images else none)
     no_outline = "No image with a lesion has all its outlines drawn, or no segmenter was run."
     return (*cells, *figures(outlined, lambda image: image.patient, dice, 1, draws, no_outline))

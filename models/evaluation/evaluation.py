@@ -1,4 +1,4 @@
-"""An evaluation from images to a report."""
+"""Evaluates a bundle: from images to a report."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from models.evaluation.tables import About, Draws, Plot, Report
 
 @dataclass(frozen=True)
 class Observed:
-    """What a bundle's models did.
+    """The results of a bundle's models.
 
     Attributes:
-        test: on the images that are measured.
-        validation: on other patients' images, their scores alone; None where there are none.
+        test: on the images that are evaluated.
+        validation: on other patients' images, only their scores; None if there are none.
         left_out: images that could not be read.
     """
 
@@ -45,11 +45,11 @@ def observe_bundle(
     progress: Progress,
     roles: Collection[str] = ROLES,
 ) -> Observed:
-    """Runs a bundle over images; what is done already, by `folder`, is not done again.
+    """Runs a bundle on images; results that are already in `folder` are not computed again.
 
     Args:
-        folder: holds observations.jsonl and validation.jsonl; made where missing.
-        roles: which parts are measured.
+        folder: holds observations.jsonl and validation.jsonl; created if missing.
+        roles: the parts that are evaluated.
 
     Raises:
         BundleError: the bundle's weights are missing, damaged or do not fit.
@@ -69,7 +69,7 @@ def observe_bundle(
         raise EvaluationError(f"None of {len(test)} images could be read. The first: {left_out[0].reason}")
     scores: tuple[Observation, ...] | None = None
     if validation and parts.classifier is not None:
-        # Of them only the image's score is asked: no lesion is looked at.
+        # Only the image's score is needed of these, so their lesions are not read.
         bare = [replace(case, marked_up=False, read_lesions=lambda _: ()) for case in validation if case.label_is_fair]
         seen, unread = observe_all(parts, bare, kept_scores, progress)
         scores, left_out = tuple(seen), [*left_out, *unread]
@@ -79,7 +79,7 @@ def observe_bundle(
 def make_report(
     about: About, observed: Observed, bundle: Bundle, draws: Draws, examples: Sequence[Plot] = ()
 ) -> Report:
-    """All sections about what was observed; `examples` are pictures of outlines (`draw_examples`)."""
+    """The report with all sections; `examples` are pictures of outlines (`draw_examples`)."""
     segmentation = segmentation_section(observed.test, draws)
     lost = tuple((left_out.name, left_out.reason) for left_out in observed.left_out)
     return Report(

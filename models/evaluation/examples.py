@@ -1,4 +1,4 @@
-"""True outlines against drawn ones, as pictures: paper A's Figures 3 and 6, paper B's Figure 4."""
+"""Pictures of true outlines and the segmenter's outlines: paper A's Figures 3 and 6, paper B's Figure 4."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from models.types.region import Box, Mask
 
 MANY = 6
 _LEAST_PX, _MOST_PX = 64, 320
-"""Of a picture's longer side: of the image that is shown, and of what the report holds."""
+"""Longer side of a picture in pixels: at least this many source pixels, and at most this many in the report."""
 _ROUND = 0.4
-"""So much of the two outlines' longer side is shown round them."""
+"""Margin around the two outlines, as a share of their longer side."""
 
 
 @dataclass(frozen=True)
 class _Example:
-    """A lesion and what was drawn of it, in one image."""
+    """A lesion of an image: its true outline and the segmenter's."""
 
     pixels: NDArray[np.float32]
     true: Mask
@@ -47,14 +47,15 @@ def draw_examples(
     device: torch.device,
     mixed_precision: bool,
 ) -> tuple[Plot, ...]:
-    """Outlines from the true box, as the node draws them, over true ones; nothing where no lesion is outlined.
+    """The segmenter's outlines from true boxes, as the node draws them, with the true outlines; empty if no lesion is
+    outlined.
 
-    `MANY` lesions at most, from the smallest to the largest: chosen by their size, whatever came of them, so that
-    recipes over the same patients show the same ones. The images are read, and the lesions outlined, once more.
+    At most `MANY` lesions, from the smallest to the largest. They are chosen by size and not by result, so that recipes
+    with the same patients show the same lesions. The images are read and segmented again.
 
     Args:
-        cases: those that were observed.
-        plot: the picture's id; what stands behind "examples-" is the recipe's name, for the title.
+        cases: the cases that were observed.
+        plot: the picture's id; the part after "examples-" is the recipe's name, for the title.
 
     Raises:
         BundleError: the weights are missing, damaged or do not fit.
@@ -100,7 +101,7 @@ def _pane(drawing: Drawn, example: _Example) -> Pane:
 
 
 def _window(example: _Example) -> Box:
-    """Both outlines with some of the breast round them."""
+    """The part of the image around both outlines."""
     boxes = [mask.box for mask in (example.true, example.drawn) if mask is not None]
     both = Box(
         min(box.top for box in boxes),
@@ -115,7 +116,7 @@ def _window(example: _Example) -> Box:
 
 
 def _lines(mask: Mask, window: Box, scale: float) -> Iterator[NDArray[np.float64]]:
-    """Closed lines round a mask's parts, x and y in the picture's pixels."""
+    """Closed contours of a mask: points × 2, x and y in the picture's pixels."""
     found, _ = cv2.findContours(mask.crop.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     corner = np.array([mask.box.left - window.left, mask.box.top - window.top])
     for line in found:

@@ -1,4 +1,5 @@
-"""A bundle's models as they are measured: the detector tells unsure proposals too, the segmenter every pass."""
+"""Loads a bundle's models for an evaluation: the detector also returns proposals of low confidence, the segmenter the
+masks of all passes."""
 
 from __future__ import annotations
 
@@ -17,12 +18,12 @@ from models.protocols import Detector
 from models.types.reading import FindingKind
 
 _LEAST_CONFIDENCE, _MOST = 0.005, 100
-"""Curves look at all proposals of at least this confidence, and at this many of an image."""
+"""Curves use proposals of at least this confidence, and at most this many per image."""
 _CONFIDENCE, _SHOWN, _PASSES = 0.2, 50, 1
-"""What the adapters take where a bundle does not say."""
+"""The adapters' defaults for settings that a bundle does not have."""
 _DETECTORS = ("detector", "calcifications")
 _LOOKED_AT = 3
-"""Passes of paper A's Figure 4."""
+"""The number of passes in paper A's Figure 4."""
 
 
 def load_for_measuring(

@@ -1,5 +1,5 @@
-"""How well malignancy is told: paper A's Table 1 and Figure 7, ROC, precision–recall, calibration, and a decision at a
-fixed sensitivity."""
+"""Tables of malignancy: paper A's Table 1 and Figure 7, ROC, precision–recall, calibration, and a decision at a fixed
+sensitivity."""
 
 from __future__ import annotations
 
@@ -32,26 +32,24 @@ A1_COLUMNS = ("accuracy", "F1", "precision", "recall")
 _CUT = 0.5
 FIXED_SENSITIVITY = 0.9
 CUT_NOTE = (
-    f"{_CUT:g} and above counts as malignant: of the probability where the bundle is calibrated (at the prevalence it "
-    "was fitted at), else of the score."
+    f"{_CUT:g} and above counts as malignant: the probability if the bundle is calibrated (at the prevalence it was "
+    "fitted at), else the score."
 )
 RECALLED = frozenset(category.value for category in SUSPICIOUS)
 _PROVEN_BEFORE = Category.SIX.value
 BIRADS_NOTES = (
-    "BI-RADS: above 3 counts as malignant, up to 3 as benign, as in the paper. 0 is a recall and stands with above 3; "
-    "6 (proven already) is left out. The row below it takes the paper by its words: 0 is less than 4, hence benign.",
-    "By its words the rule has, on CBIS-DDSM's own tables of masses, accuracy 0.74, F1 0.76, precision 0.66 and recall "
-    "0.90, where the paper prints 0.51, 0.57, 0.48 and 0.69: its cases or its rule are others than it says.",
+    "BI-RADS: above 3 counts as malignant, up to 3 as benign, as in the paper. 0 is a recall and counts as above 3; 6 "
+    "(proven cancer) is left out. The row below it uses the paper's literal rule: 0 is less than 4, so it is benign.",
+    "On CBIS-DDSM's own tables of masses the literal rule gives accuracy 0.74, F1 0.76, precision 0.66 and recall "
+    "0.90, but the paper prints 0.51, 0.57, 0.48 and 0.69: its cases or its rule differ from its description.",
 )
 NO_BIRADS = "No scored image has a BI-RADS category."
-NO_MASSES = "No scored image holds a mass, or no mass has a pathology of its own."
-NO_SCORES = (
-    "No classifier was run, or no image of known pathology whose label nothing but the disease tells is among them."
-)
-WITHHELD = "Its score depends on findings, which it does not make: measure the whole bundle (mammo-node evaluate)."
+NO_MASSES = "No scored image has a mass, or no mass has a pathology of its own."
+NO_SCORES = "No classifier was run, or no image has a known pathology and a fair label (docs/evaluation.md)."
+WITHHELD = "Its score depends on findings, and no detector was run: evaluate the whole bundle (mammo-node evaluate)."
 _NO_BREASTS = "No breast is shown by two or more images of one exam that can all be scored."
-_NO_EXAMS = "No exam shows either breast by two or more images that can all be scored."
-_ONE_SORT = "The images are all malignant or none is: both sorts are needed."
+_NO_EXAMS = "No exam shows both breasts by two or more images each that can all be scored."
+_ONE_SORT = "The images are all malignant or none is: both kinds are needed."
 
 
 def malignancy_section(
@@ -63,15 +61,15 @@ def malignancy_section(
     """Everything about scores.
 
     Args:
-        calibrations: the bundle's, for the prevalence that they were fitted at.
-        validation: of other patients, to choose the threshold on; None where there are none.
+        validation: of other patients, to choose the threshold on; None if there are none.
+        calibrations: the bundle's, at the prevalence that they were fitted at.
     """
     by_level = levels(observations)
     images = by_level[Level.IMAGE]
     unfair = sum(observation.score is not None and not observation.label_is_fair for observation in observations)
     text = "Malignant against the rest (benign and normal together)."
     if unfair:
-        text += f" Left out: {counted(unfair, 'image')} whose size, view or format gives the label away."
+        text += f" Left out: {counted(unfair, 'image')} whose size, view or format reveals the label."
     calibration = calibrations.get(Level.IMAGE)
     return Section(
         "malignancy",
@@ -107,7 +105,7 @@ def _patient(item: Scored) -> str:
 
 
 def why_no_scores(observations: Sequence[Observation]) -> str:
-    """Why no image has a score."""
+    """The reason why no image has a score."""
     return WITHHELD if any(observation.score_withheld for observation in observations) else NO_SCORES
 
 
@@ -141,9 +139,9 @@ def _areas(by_level: Mapping[Level, Sequence[Scored]], draws: Draws) -> Table:
         AREA_COLUMNS,
         tuple(area_row(names.get(level, f"{level}s"), some, draws, whys[level]) for level, some in by_level.items()),
         notes=(
-            "A breast's score is the highest of its images, an exam's the highest of all; its pathology the worst. "
-            "A breast counts that at least two images of an exam show, an exam that shows both breasts so, and neither "
-            "where one of its images has no score, no known pathology or a label that its format gives away.",
+            "The score of a breast or an exam is the highest of its images, its pathology the most severe. A breast is "
+            "included if at least two images of an exam show it, an exam if this holds for both breasts, and only if "
+            "all images have a score, a known pathology and a fair label.",
         ),
     )
 
@@ -166,8 +164,8 @@ def calibration_row(name: str, some: Sequence[Scored], calibration: Calibration,
     share = float(np.mean([item.malignant for item in some])) if some else 0.0
     if not 0 < share < 1:
         return Row(name, (Absent(_ONE_SORT if some else NO_SCORES),) * 2, _counted(some))
-    said = worth(some, calibration.at_prevalence(share))
-    return Row(name, figures(said, _patient, line, 2, draws, _ONE_SORT), _counted(some))
+    probabilities = worth(some, calibration.at_prevalence(share))
+    return Row(name, figures(probabilities, _patient, line, 2, draws, _ONE_SORT), _counted(some))
 
 
 def decision_row(name: str, some: Sequence[Scored], draws: Draws, why: str) -> Row:
@@ -185,21 +183,21 @@ def decided(some: Sequence[Scored]) -> tuple[float, float, float, float]:
 
 
 def birads_rows(observations: Sequence[Observation], draws: Draws) -> tuple[Row, ...]:
-    """The radiologists' row of paper A's Table 1, their category against the pathology, of `with_birads` and of those
-    of them with masses; by our rule and by the paper's words, for which a recall (0) is below 4."""
+    """The radiologists' rows of paper A's Table 1 (their category against the pathology), for `with_birads` and for
+    those with masses; by our rule, and by the paper's literal rule, in which a recall (0) is below 4."""
     known = with_birads(observations)
-    rules = {"0 a recall": RECALLED, "0 below 4, as the paper has it": RECALLED - {Category.ZERO.value}}
+    rules = {"0 a recall": RECALLED, "0 below 4, as in the paper": RECALLED - {Category.ZERO.value}}
     rows = []
-    for whose, some in (("the same images", known), ("those with masses", with_masses(known))):
+    for group, some in (("the same images", known), ("those with masses", with_masses(known))):
         for rule, called in rules.items():
-            said = [Scored(item.patient, float(birads_of(item) in called), item.malignant) for item in some]
+            calls = [Scored(item.patient, float(birads_of(item) in called), item.malignant) for item in some]
             why = NO_MASSES if known else NO_BIRADS
-            rows.append(decision_row(f"BI-RADS > 3 = malignant ({rule}), {whose}", said, draws, why))
+            rows.append(decision_row(f"BI-RADS > 3 = malignant ({rule}), {group}", calls, draws, why))
     return tuple(rows)
 
 
 def with_masses(observations: Iterable[Observation]) -> list[Observation]:
-    """Images that hold a mass: the paper's rows are of masses."""
+    """Images with a mass: the paper's rows are of masses."""
     return [
         observation
         for observation in observations
@@ -208,7 +206,7 @@ def with_masses(observations: Iterable[Observation]) -> list[Observation]:
 
 
 def with_birads(observations: Iterable[Observation]) -> list[Observation]:
-    """Scored images of which the radiologists said a category, so that both can be held against one another."""
+    """Scored images with a radiologist's category (except 6), on which models and radiologists can be compared."""
     return [
         observation
         for observation in observations
@@ -245,7 +243,7 @@ def _confusion(images: Sequence[Scored]) -> Table:
         ("called malignant", "called not malignant"),
         (Row("malignant", cells[0], _counted(images)), Row("not malignant", cells[1], _counted(images))),
         "paper A, Figure 7",
-        notes=(f"Images. {CUT_NOTE} The paper prints its matrix as a picture.",),
+        notes=(f"Of images. {CUT_NOTE} The paper prints its matrix only as a picture.",),
     )
 
 
@@ -259,7 +257,7 @@ def _calibration(
     def row(name: str, some: Sequence[Scored]) -> Row:
         return Row(name, figures(some, _patient, errors, 2, draws, NO_SCORES), _counted(some))
 
-    rows = [row("image: scores as they are", by_level[Level.IMAGE])]
+    rows = [row("image: uncalibrated scores", by_level[Level.IMAGE])]
     for level, calibration in calibrations.items():
         some = by_level[level]
         rows.append(
@@ -277,9 +275,9 @@ def _calibration(
         ("expected calibration error", "Brier score"),
         tuple(rows),
         notes=(
-            "Ten bins of equal width. The node corrects probabilities to its site's prevalence, as the last row of a "
-            "level does to these data's. Lesions have their true outlines here; a bundle is calibrated on a detector's "
-            "findings (benchmarks/calibration.py measures those).",
+            "Ten bins of equal width. The node corrects probabilities to its site's prevalence; the last row of a "
+            "level corrects them to that of these data. Lesions have their true outlines here, but a bundle is calibrated "
+            "on a detector's findings (benchmarks/calibration.py measures those).",
         ),
     )
 
@@ -306,7 +304,7 @@ def _fixed(images: Sequence[Scored], validation: Sequence[Scored] | None, draws:
     where = (
         "The threshold was chosen on validation patients."
         if elsewhere
-        else "The threshold was chosen on these same images, so the figures flatter: give a split with validation "
+        else "The threshold was chosen on these same images, so the figures are too good: give a split with validation "
         "patients."
     )
     return Table(

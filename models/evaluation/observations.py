@@ -1,5 +1,5 @@
-"""What was seen of each image, so that every table is made of one pass over the data; kept in a file as it comes, so
-that an evaluation that was stopped goes on where it was."""
+"""The models' results on each image, from which all tables are made. They are written to a file image by image, so that
+an interrupted evaluation can continue."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from models.types.region import Box
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5)
 """The detector's confidences of paper B's Table 2."""
 PAPERS_IOU = 0.5
-"""By which lesions are found in its Table 1 (our choice: the paper does not say)."""
+"""The IoU by which a lesion is found in paper B's Table 1 (our choice: the paper does not state it)."""
 
 
 class EvaluationError(UserError):
-    """There is nothing that could be measured, or nowhere to go on; the message names the cause and the cure."""
+    """There is nothing to evaluate, or the evaluation cannot continue; the message names the cause and the cure."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class Proposal:
     """One box of the detector.
 
     Attributes:
-        lesion: the number of the lesion it finds (see measures.HIT_IOU), None for none.
-        shown: the node would show it: it is sure enough, and no smaller one that is shown lies in it.
+        lesion: the index of the lesion it finds (see measures.detection.HIT_IOU); None if it finds none.
+        shown: whether the node would show it: its confidence is high enough, and no smaller shown one lies inside it.
     """
 
     box: Box
@@ -50,15 +50,15 @@ class SeenLesion:
     """One true lesion.
 
     Attributes:
-        outlined: its outline was drawn, and not a box alone.
-        diameter_mm: its longest.
-        found: a proposal that the node would show finds it.
-        by_true_box: the segmenter's outline after each pass against the true one, from the true box, which the
-            segmenter enlarges as it does a detector's. Empty where nothing was outlined or no segmenter is there.
-        by_found_box: the same from the most confident proposal that finds it, among those that the node would show.
-        own_pass: which pass (counted from 1) the node goes by.
+        outlined: whether its outline was drawn, and not only a box.
+        diameter_mm: its longest diameter.
+        found: whether a proposal that the node would show finds it.
+        by_true_box: for each pass, the segmenter's outline against the true one, with the true box as prompt, which the
+            segmenter enlarges like a detector's. Empty if it is not outlined, or without a segmenter.
+        by_found_box: the same with the most confident proposal that finds it, among those that the node would show.
+        own_pass: the pass (counted from 1) whose outline the node uses.
         score: the classifier's for the true outline, 0..1; None without a classifier.
-        all_border: nowhere deeper than the border of the boundary IoU.
+        all_border: whether it consists only of border in the sense of the boundary IoU.
     """
 
     box: Box
@@ -76,29 +76,30 @@ class SeenLesion:
 
     @property
     def true_dice(self) -> float | None:
-        """Dice from the true box, as the node draws; None where nothing was outlined."""
+        """Dice with the true box, in the node's pass; None if there is no outline."""
         return self.by_true_box[self.own_pass - 1].dice if self.by_true_box else None
 
     @property
     def found_dice(self) -> float | None:
-        """Dice from the box found; None where none was or nothing was outlined."""
+        """Dice with the found box, in the node's pass; None if it was not found or there is no outline."""
         return self.by_found_box[self.own_pass - 1].dice if self.by_found_box else None
 
 
 @dataclass(frozen=True)
 class Observation:
-    """One image: what its data set says of it, and what the models did.
+    """One image: its labels, and the models' results.
 
     Attributes:
         name, patient, exam, laterality, view, pathology, birads, density, marked_up, label_is_fair: see `Case`.
-        spacing_assumed: the header gives no spacing: diameters are by the bundle's assumption.
+        spacing_assumed: whether the header states no spacing: then diameters use the bundle's assumed one.
         confidence: proposals of at least this confidence would be shown by the node.
         proposals: all of the detector's, shown or not, most confident first; None without a detector.
-        by_threshold: all outlines of at least each of THRESHOLDS, together, against all true ones; empty where the
-            image is not marked up, an outline is missing, or detector or segmenter are not there.
-        score: the image's malignancy, 0..1; None without a classifier, or where it is withheld.
-        score_withheld: the classifier was measured without a detector, and its image score depends on findings.
-        truth: a digest of the image and of what its data set says of it (see `Truth`).
+        by_threshold: for each of THRESHOLDS, the union of the outlines of proposals of at least this confidence against
+            the union of the true ones; empty if the image is not marked up, an outline is missing, or there is no
+            detector or no segmenter.
+        score: the image's malignancy, 0..1; None without a classifier, or if it is withheld.
+        score_withheld: whether the classifier was run without a detector, and its image score depends on findings.
+        truth: a digest of the image and its labels (see `Truth`).
     """
 
     name: str
@@ -131,7 +132,7 @@ class Observation:
 
     @cached_property
     def matched(self) -> ImageResult:
-        """What the detector did, for the FROC, by an overlap of HIT_IOU."""
+        """The detector's result for the FROC, matched by an IoU of HIT_IOU."""
         return ImageResult(
             self.patient,
             len(self.lesions),
@@ -140,17 +141,17 @@ class Observation:
 
     @cached_property
     def matched_by_half(self) -> ImageResult:
-        """The same, matched anew by an overlap of PAPERS_IOU."""
+        """The detector's result, matched by an IoU of PAPERS_IOU."""
         pairs = match(self.boxes, [lesion.box for lesion in self.lesions], PAPERS_IOU)
         return ImageResult(self.patient, len(self.lesions), pairs)
 
 
 class ObservationFile:
-    """A file of observations, one JSON a line under a line that says of which models they are. Of two lines about one
-    image the later counts.
+    """A file of observations: a header line that identifies the models, then one JSON object per line. If two lines are
+    about the same image, the later one counts.
 
     Raises:
-        EvaluationError: the file is of other models, or is none of ours.
+        EvaluationError: the file is of other models, or not such a file.
     """
 
     def __init__(self, path: Path, models: str) -> None:
@@ -160,7 +161,7 @@ class ObservationFile:
         self.seen = {observation.name: observation for observation in self._read()}
 
     def add(self, observation: Observation) -> None:
-        """Writes it down before the next is begun."""
+        """Appends the observation to the file."""
         with self._path.open("ab") as file:
             file.write(self._rows.dump_json(observation) + b"\n")
         self.seen[observation.name] = observation
@@ -172,11 +173,11 @@ class ObservationFile:
         header, _, rest = self._path.read_bytes().partition(b"\n")
         if header.decode(errors="replace") != self._header:
             raise EvaluationError(
-                f"{self._path}: holds what other models or another version of this program did, or is damaged. Give "
-                "another --out, or delete the file."
+                f"{self._path}: holds results of other models or of another version of this program, or is damaged. "
+                "Give another --out, or delete the file."
             )
         whole, _, torn = rest.rpartition(b"\n")
-        if torn:  # the evaluation was killed while it wrote: that image is done again
+        if torn:  # the evaluation was killed during a write: this image is observed again
             self._path.write_bytes(header + b"\n" + (whole + b"\n" if whole else b""))
         for number, line in enumerate(whole.splitlines(), start=2):
             try:

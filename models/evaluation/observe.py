@@ -1,4 +1,4 @@
-"""Runs a bundle's models over the images of a data set, once, and notes what each did."""
+"""Runs a bundle's models on the images of a data set, and records their results."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ from models.types.reading import Detection, FindingKind
 from models.types.region import Box, Mask
 
 WINDOW_MM = 5.0
-"""Pixel rates are counted in the lesion's box with so much more on each side: paper A's 1 cm in all."""
+"""Pixel rates are counted in the lesion's box, enlarged by this much on each side: paper A's 1 cm in total."""
 
 Progress = Callable[[int, int, str], None]
 Passes = tuple[Mask | None, ...]
 
 
 class ByPasses(Protocol):
-    """A segmenter that tells the mask after each of its passes."""
+    """A segmenter that returns the masks of all its passes."""
 
     def outlines_by_pass(
         self, image: Mammogram, boxes: Sequence[Box], kinds: Sequence[FindingKind]
     ) -> list[list[Mask | None]]:
-        """Of each box, of a lesion of this kind, the mask after each pass."""
+        """For each box (of a lesion of this kind), the mask after each pass."""
 
 
 @dataclass(frozen=True)
 class Parts:
-    """The models to be measured; what is None is not.
+    """The models to evaluate; a part that is None is not evaluated.
 
     Attributes:
         detector: gives proposals of low confidence too.
@@ -80,10 +80,10 @@ class Parts:
 def observe_all(
     parts: Parts, cases: Sequence[Case], kept: ObservationFile, progress: Progress
 ) -> tuple[list[Observation], list[LeftOut]]:
-    """Observes every case that `kept` does not hold yet, or holds of another truth.
+    """Observes every case that is not in `kept`, or whose truth has changed.
 
     Returns:
-        what was seen, in the order of `cases`; images that could not be read, with the reason.
+        The observations, in the order of `cases`; and images that could not be read, with the reason.
     """
     observations, left_out = [], []
     for done, case in enumerate(cases, start=1):
@@ -103,7 +103,7 @@ def observe_all(
 
 
 def observe(parts: Parts, truth: Truth) -> Observation:
-    """What the models do on one image."""
+    """The models' results on one image."""
     case, read, lesions = truth.case, truth.image, truth.lesions
     image = with_spacing(read, parts.assumed_spacing_mm)
     found = parts.detector.detect([image])[0] if parts.detector else ()
@@ -160,8 +160,8 @@ def _proposals(
     found: Sequence[Detection], matched: Sequence[tuple[float, int | None]], shown: Sequence[int]
 ) -> tuple[Proposal, ...]:
     return tuple(
-        Proposal(one.box, one.kind, one.confidence, lesion, number in shown)
-        for number, (one, (_, lesion)) in enumerate(zip(found, matched, strict=True))
+        Proposal(detection.box, detection.kind, detection.confidence, lesion, number in shown)
+        for number, (detection, (_, lesion)) in enumerate(zip(found, matched, strict=True))
     )
 
 
@@ -169,32 +169,32 @@ def _outlined(parts: Parts, image: Mammogram, found: Sequence[Detection], shown:
     """By their numbers, the proposals that are looked at: those of the node, outlined together, as the node does it,
     and those of Table 2's thresholds."""
     others = {number for at in THRESHOLDS for number in parts.at_confidence(found, _of_all_kinds(at))} - set(shown)
-    drawn: dict[int, Passes] = {}
+    outlined: dict[int, Passes] = {}
     for some in (shown, sorted(others)):
-        asked = [(found[number].box, found[number].kind) for number in some]
-        drawn |= zip(some, _by_pass(parts, image, asked), strict=True)
-    return drawn
+        prompts = [(found[number].box, found[number].kind) for number in some]
+        outlined |= zip(some, _by_pass(parts, image, prompts), strict=True)
+    return outlined
 
 
-def _by_pass(parts: Parts, image: Mammogram, asked: Sequence[tuple[Box, FindingKind]]) -> list[Passes]:
-    """Of each box, of a lesion of this kind, the mask after each pass; nothing without a segmenter."""
+def _by_pass(parts: Parts, image: Mammogram, prompts: Sequence[tuple[Box, FindingKind]]) -> list[Passes]:
+    """For each box (of a lesion of this kind), the mask after each pass; empty without a segmenter."""
     segmenter = parts.segmenter
     if segmenter is None:
-        return [()] * len(asked)
-    drawn = in_halves(
-        lambda some: segmenter.outlines_by_pass(image, [box for box, _ in some], [kind for _, kind in some]), asked
+        return [()] * len(prompts)
+    outlines = in_halves(
+        lambda some: segmenter.outlines_by_pass(image, [box for box, _ in some], [kind for _, kind in some]), prompts
     )
-    return [tuple(one) for one in drawn]
+    return [tuple(passes) for passes in outlines]
 
 
 def _own(parts: Parts, box: Box, passes: Passes) -> Mask:
-    """The outline that the node goes by: the box stands in for one that is missing."""
+    """The outline that the node uses: that of its pass, or the whole box if there is none."""
     mask = passes[parts.own_pass - 1] if passes else None
     return Mask(box, np.ones((box.height, box.width), dtype=np.bool_)) if mask is None else mask
 
 
 def _finder(matched: Sequence[tuple[float, int | None]], shown: Sequence[int], number: int) -> int | None:
-    """Which of the proposals shown, the most confident, finds this lesion."""
+    """The index of the most confident shown proposal that finds this lesion; None if none does."""
     return next((at for at in shown if matched[at][1] == number), None)
 
 
@@ -203,7 +203,7 @@ def _at(outlined: Mapping[int, Passes], number: int | None) -> Passes:
 
 
 def _overlaps(parts: Parts, image: Mammogram, lesion: Lesion, passes: Passes) -> tuple[Overlap, ...]:
-    """What was drawn of a lesion in each pass against its true outline."""
+    """The outline of each pass against the lesion's true outline; empty if it has none."""
     if not lesion.outlined:
         return ()
     rows_mm, columns_mm = known_or_assumed(image, parts.assumed_spacing_mm)
@@ -249,15 +249,15 @@ def _image_score(
     shown: Sequence[int],
     outlined: Mapping[int, Passes],
 ) -> float | None:
-    """By the lesions that the node would show. The true ones are never shown: they would tell the truth."""
+    """The image's score with the lesions that the node would show. True lesions are not used: they reveal the label."""
     if parts.classifier is None or _withheld(parts):
         return None
-    masks = [_own(parts, found[one].box, outlined[one]) for one in shown]
+    masks = [_own(parts, found[number].box, outlined[number]) for number in shown]
     return parts.classifier.classify(image, masks)[0]
 
 
 def _withheld(parts: Parts) -> bool:
-    """Whether an image's score asks for findings that nobody makes."""
+    """Whether an image's score depends on findings, and there is no detector."""
     return parts.classifier is not None and parts.detector is None and not parts.classifier.scores_images_alone
 
 

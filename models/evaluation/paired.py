@@ -1,5 +1,5 @@
-"""Compares recipes on the same items (paired differences): a difference has a narrower interval than the two figures,
-since items that are hard for one recipe are hard for the other too."""
+"""Paired differences of recipes on the same items: a difference has a narrower interval than the two figures, because
+items that are hard for one recipe are hard for the other too."""
 
 from __future__ import annotations
 
@@ -21,12 +21,14 @@ _NOT_BOTH = "It is not defined for both, or they share no item."
 
 @dataclass(frozen=True)
 class Difference(Generic[Item]):
-    """Figures that two recipes are compared by.
+    """Figures by which two recipes are compared.
 
     Attributes:
-        key: what tells an item again among the other recipe's.
-        image: the image that an item is of.
-        measures: the figures of some items, how many, and the most draws of the interval.
+        key: identifies the same item in both recipes.
+        image: the image of an item.
+        patient: the patient of an item.
+        measures: functions from items to figures; each with its number of figures and the largest number of draws
+            (None: as many as usual).
     """
 
     key: Callable[[Item], Hashable]
@@ -34,20 +36,20 @@ class Difference(Generic[Item]):
     patient: Callable[[Item], str]
     measures: tuple[tuple[Callable[[list[Item]], Sequence[float]], int, int | None], ...]
 
-    def row(self, name: str, ones: Sequence[Item], others: Sequence[Item], draws: Draws) -> Row:
-        """The figures of `ones` less those of `others`, of the items that both have; patients are drawn for both."""
-        theirs = {self.key(other): other for other in others}
-        pairs = [(item, theirs[self.key(item)]) for item in ones if self.key(item) in theirs]
+    def row(self, name: str, items: Sequence[Item], reference: Sequence[Item], draws: Draws) -> Row:
+        """The figures of `items` minus those of `reference`, on the items that both have, with the same draws."""
+        references = {self.key(item): item for item in reference}
+        pairs = [(item, references[self.key(item)]) for item in items if self.key(item) in references]
         cells: list[Cell] = []
         for measure, width, most in self.measures:
 
             def differ(some: list[tuple[Item, Item]], measure=measure) -> list[float]:  # type: ignore[no-untyped-def]
-                first, second = measure([one for one, _ in some]), measure([other for _, other in some])
-                return [float(one - other) for one, other in zip(first, second, strict=True)]
+                ours, theirs = measure([item for item, _ in some]), measure([item for _, item in some])
+                return [float(a - b) for a, b in zip(ours, theirs, strict=True)]
 
             fewer = Draws(draws.seed, min(draws.resamples, most or draws.resamples))
             cells += figures(pairs, lambda pair: self.patient(pair[0]), differ, width, fewer, _NOT_BOTH)
-        patients, images = {self.patient(one) for one, _ in pairs}, {self.image(one) for one, _ in pairs}
+        patients, images = {self.patient(item) for item, _ in pairs}, {self.image(item) for item, _ in pairs}
         return Row(name, tuple(cells), Counts(len(patients), len(images)))
 
 
@@ -89,21 +91,21 @@ def differences(
     draws: Draws,
     percent: bool = False,
 ) -> tuple[Table, ...]:
-    """A table of each contender less the first; none where there is no second one."""
-    (first, ones), *others = contenders.items() or [("", ())]
+    """A table of each contender minus the first one; empty if there is no second one."""
+    (first, reference), *others = contenders.items() or [("", ())]
     if not others:
         return ()
-    rows = tuple(difference.row(f"{name} − {first}", some, ones, draws) for name, some in others)
+    rows = tuple(difference.row(f"{name} − {first}", some, reference, draws) for name, some in others)
     return (
         Table(
             f"{table}-differences",
-            f"{title}: each recipe less the first",
+            f"{title}: each recipe minus the first",
             columns,
             rows,
             percent=percent,
             notes=(
-                "Differences of the figures above on what both measured, by the same draws of patients: where the "
-                "interval holds 0, the data do not tell the two apart.",
+                "Differences of the figures above on the items that both have, with the same draws of patients: if the "
+                "interval contains 0, the difference is not significant.",
             ),
         ),
     )

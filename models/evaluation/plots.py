@@ -1,4 +1,4 @@
-"""The pictures of a report, as SVG that needs nothing else (matplotlib without a window)."""
+"""The plots of a report, as self-contained SVG (matplotlib without a display)."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from models.measures.scores import Bools, CalibrationCurve, Confusion, Floats, p
 
 INK, SOFT, LINE, SECOND, TRUE = "#1d2733", "#8a96a3", "#1f6f8b", "#c8553d", "#7fd1e8"
 _ACROSS = 3
-"""Pictures beside one another."""
+"""Pictures per row."""
 _STYLE = {
     "svg.fonttype": "none",
-    "svg.hashsalt": "mammo-node",  # the same picture has the same bytes
+    "svg.hashsalt": "mammo-node",  # the same plot gives the same bytes
     "font.family": "sans-serif",
     "font.sans-serif": ["Inter", "Helvetica Neue", "Arial", "DejaVu Sans"],
     "font.size": 9,
@@ -40,21 +40,21 @@ _STYLE = {
 
 
 def froc_plot(false_positives: Floats, sensitivity: Floats) -> Plot:
-    """Sensitivity against false positives an image, up to 4."""
+    """Sensitivity against false positives per image, up to 4."""
 
     def draw(axes: Axes) -> None:
-        ends = max(float(false_positives[-1]), FROC_POINTS[-1])  # nothing is found beyond the last proposal
+        ends = max(float(false_positives[-1]), FROC_POINTS[-1])  # the curve is constant after the last proposal
         axes.step([*false_positives, ends], [*sensitivity, sensitivity[-1]], where="post", color=LINE, linewidth=1.8)
         for point in FROC_POINTS:
             axes.axvline(point, color="#d7dde3", linewidth=0.8, zorder=0)
         axes.set(xlim=(0, FROC_POINTS[-1] * 1.02), ylim=(0, 1.02))
-        axes.set(xlabel="false positives an image", ylabel="sensitivity")
+        axes.set(xlabel="false positives per image", ylabel="sensitivity")
 
     return plot("froc", "Free-response ROC", draw)
 
 
 def passes_plot(by_pass: Sequence[Sequence[float]]) -> Plot:
-    """Dice after each pass, as boxes."""
+    """Box plots of Dice after each pass."""
 
     def draw(axes: Axes) -> None:
         axes.boxplot(
@@ -73,7 +73,7 @@ def passes_plot(by_pass: Sequence[Sequence[float]]) -> Plot:
 
 
 def diameter_plot(diameters_mm: Sequence[float], dices: Sequence[float]) -> Plot:
-    """Dice against the lesion's diameter, with the straight line through it."""
+    """Dice against the lesion's diameter, with the regression line."""
 
     def draw(axes: Axes) -> None:
         axes.scatter(diameters_mm, dices, s=14, color=LINE, alpha=0.65, linewidths=0)
@@ -144,7 +144,7 @@ def confusion_plot(table: Confusion) -> Plot:
 
 
 def plot(name: str, title: str, draw: Callable[[Axes], None], inches: tuple[float, float] = (3.6, 3.0)) -> Plot:
-    """What `draw` draws, in the style of all plots here; `inches`: width and height."""
+    """The plot that `draw` makes, in the common style; `inches`: width and height."""
     with mpl.rc_context(_STYLE):  # type: ignore[arg-type]
         canvas = Canvas(figsize=inches, layout="constrained")
         axes = canvas.add_subplot()
@@ -156,7 +156,7 @@ def plot(name: str, title: str, draw: Callable[[Axes], None], inches: tuple[floa
 
 @dataclass(frozen=True, eq=False)
 class Pane:
-    """A piece of an image with outlines over it.
+    """A part of an image with outlines.
 
     Attributes:
         grey: rows × columns, float32 in 0..1.
@@ -170,17 +170,17 @@ class Pane:
 
 
 def panes(name: str, title: str, shown: Sequence[Pane]) -> Plot:
-    """Pieces of images, three a row: true outlines in one colour, drawn ones in another."""
+    """Parts of images, three per row: true outlines in one colour, the segmenter's in another."""
     rows = -(-len(shown) // _ACROSS)
     with mpl.rc_context(_STYLE):  # type: ignore[arg-type]
         canvas = Canvas(figsize=(3.6, 1.5 * rows), layout="constrained")
-        for place, one in enumerate(shown, start=1):
+        for place, pane in enumerate(shown, start=1):
             axes = canvas.add_subplot(rows, _ACROSS, place)
-            axes.imshow(one.grey, cmap="gray", interpolation="nearest")
-            for lines, colour, width in ((one.true, TRUE, 1.6), (one.drawn, SECOND, 0.9)):
+            axes.imshow(pane.grey, cmap="gray", interpolation="nearest")
+            for lines, colour, width in ((pane.true, TRUE, 1.6), (pane.drawn, SECOND, 0.9)):
                 for line in lines:
                     axes.plot(line[:, 0], line[:, 1], color=colour, linewidth=width)
-            axes.set_title(one.caption, fontsize=6, color=INK)
+            axes.set_title(pane.caption, fontsize=6, color=INK)
             axes.set_axis_off()
         return Plot(name, title, _svg(canvas))
 

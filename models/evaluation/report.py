@@ -1,4 +1,4 @@
-"""A report as a page that opens without a network, and as JSON with the same numbers."""
+"""Writes a report as an HTML page that needs no network, and as JSON with the same numbers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PAGE, DATA = "report.html", "report.json"
 
 
 def write_report(report: Report, folder: Path) -> None:
-    """Writes report.html and report.json into `folder`, made where missing."""
+    """Writes report.html and report.json into `folder`, which is created if missing."""
     write_durably(folder / PAGE, page(report).encode())
     write_durably(
         folder / DATA, (json.dumps(data(report), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
@@ -29,12 +29,12 @@ def write_report(report: Report, folder: Path) -> None:
 
 
 def data(report: Report) -> dict[str, Any]:
-    """The report without its pictures. Shares are 0..1, also where the page shows percent.
+    """The report without its plots. Shares are 0..1, even if the page shows percent.
 
-    A cell is {"value", "low", "high", "undefined"} (low and high null where there is no interval), {"not_measured":
+    A cell is {"value", "low", "high", "undefined"} (low and high are null if there is no interval), {"not_measured":
     why}, a number or a text.
     """
-    told: dict[str, Any] = _without_nan(
+    content: dict[str, Any] = _without_nan(
         {
             "use": _USE,
             "about": asdict(report.about),
@@ -50,11 +50,11 @@ def data(report: Report) -> dict[str, Any]:
             ],
         }
     )
-    return told
+    return content
 
 
 def _without_nan(value: Any) -> Any:
-    """JSON knows no NaN: null stands for it."""
+    """The value with None instead of NaN, which JSON does not have."""
     match value:
         case dict():
             return {name: _without_nan(part) for name, part in value.items()}
@@ -67,7 +67,7 @@ def _without_nan(value: Any) -> Any:
 
 
 def page(report: Report) -> str:
-    """The HTML page, whole in itself."""
+    """The self-contained HTML page."""
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
@@ -78,7 +78,7 @@ def page(report: Report) -> str:
 
 
 def shown(cell: Cell, table: Table, row: Row) -> Markup:
-    """A cell as the page shows it."""
+    """A cell as HTML for the page."""
     match cell:
         case Absent() if row.theirs:
             return Markup('<span class="absent" title="{0}">–</span>').format(cell.not_measured)
@@ -96,7 +96,7 @@ def shown(cell: Cell, table: Table, row: Row) -> Markup:
 
 
 def text(cell: Cell, table: Table) -> str:
-    """A cell for the terminal."""
+    """A cell as text for the terminal."""
     match cell:
         case Absent():
             return "not measured"
@@ -111,7 +111,7 @@ def text(cell: Cell, table: Table) -> str:
 
 
 def number(value: float, table: Table) -> str:
-    """A share with three digits, or in percent where its table is; counts as they are."""
+    """A share with three decimals, or in percent if its table is; integers unchanged."""
     if isinstance(value, int):
         return str(value)
     if math.isnan(value):

@@ -1,5 +1,5 @@
-"""What is scored, and against which outcome: images, breasts, exams and lesions. Only images whose label nothing but
-the disease tells (`Case.label_is_fair`) are counted."""
+"""Scores and outcomes of images, breasts, exams and lesions. Only images with a fair label (`Case.label_is_fair`) are
+used."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from models.types.mammogram import Laterality
 
 @dataclass(frozen=True)
 class Scored:
-    """Something with a score and an outcome: an image, a breast, an exam or a lesion.
+    """An item with a score and an outcome: an image, a breast, an exam or a lesion.
 
     Attributes:
-        of: what it is, among others of its level: its images' names; of a lesion also its number.
+        of: identifies it within its level: its images' names; for a lesion also its index.
     """
 
     patient: str
@@ -31,12 +31,12 @@ class Scored:
 
 
 def scored_images(observations: Iterable[Observation]) -> list[Scored]:
-    """Images with a score and a pathology that may be measured."""
+    """The images that can be scored (`can_be_scored`)."""
     return [_worst([observation]) for observation in observations if can_be_scored(observation)]
 
 
 def can_be_scored(observation: Observation) -> bool:
-    """Whether an image has a score, and a known pathology that nothing but the disease tells."""
+    """Whether an image has a score, a known pathology and a fair label."""
     return observation.score is not None and observation.label_is_fair and observation.pathology is not None
 
 
@@ -54,10 +54,10 @@ def scored_lesions(observations: Iterable[Observation]) -> list[Scored]:
 
 
 def scored_breasts(observations: Iterable[Observation]) -> list[Scored]:
-    """Breasts: the highest score and the worst pathology of their images (the node's joining rule).
+    """Breasts: the highest score and the most severe pathology of their images (the node's joining rule).
 
-    Those that at least two images of an exam show: the highest of one view would be lower than what the node reports.
-    A breast with an image that cannot be scored is left out, lest the worst be looked for among the others alone.
+    Only breasts that at least two images of an exam show: with a single view the score would be lower than the node's.
+    A breast with an image that cannot be scored is left out: its score or pathology could be too low.
     """
     return [
         _worst(some)
@@ -67,7 +67,7 @@ def scored_breasts(observations: Iterable[Observation]) -> list[Scored]:
 
 
 def scored_exams(observations: Iterable[Observation]) -> list[Scored]:
-    """Exams, in the same way: those with at least two images of either breast, all of which can be scored."""
+    """Exams, by the same rule: those with at least two images of each breast, all of which can be scored."""
     return [
         _worst(some)
         for some in _groups(observations, _exam).values()
@@ -87,7 +87,7 @@ def _breast(observation: Observation) -> tuple[str | None, ...]:
 def _groups(
     observations: Iterable[Observation], part: Callable[[Observation], tuple[str | None, ...]]
 ) -> dict[tuple[str | None, ...], list[Observation]]:
-    """Images by what they are a part of, of those whose exam is known."""
+    """The images with a known exam, grouped by exam or breast."""
     groups: dict[tuple[str | None, ...], list[Observation]] = {}
     for observation in observations:
         if observation.exam is not None:
@@ -96,7 +96,7 @@ def _groups(
 
 
 def _worst(some: Sequence[Observation]) -> Scored:
-    """All images can be scored."""
+    """The images as one item: highest score, most severe pathology; all of them must be scorable."""
     scores = [item.score for item in some if item.score is not None]
     names = tuple(item.name for item in some)
     return Scored(some[0].patient, max(scores), any(item.malignant for item in some), names)
@@ -108,7 +108,7 @@ def arrays(some: Sequence[Scored]) -> tuple[Floats, Bools]:
 
 
 def levels(observations: Sequence[Observation]) -> dict[Level, list[Scored]]:
-    """What can be scored, at each level."""
+    """The items that can be scored, at each level."""
     return {
         Level.IMAGE: scored_images(observations),
         Level.BREAST: scored_breasts(observations),
@@ -118,14 +118,14 @@ def levels(observations: Sequence[Observation]) -> dict[Level, list[Scored]]:
 
 
 def worth(some: Sequence[Scored], calibration: Calibration | None) -> list[Scored]:
-    """With probabilities for scores, where there is a calibration."""
+    """The items with probabilities instead of scores; unchanged without a calibration."""
     if calibration is None:
         return list(some)
     return [replace(item, score=calibration.probability(item.score)) for item in some]
 
 
 def birads_of(observation: Observation) -> str | None:
-    """The breast's category or, where only its lesions have one, the one that stands for theirs."""
+    """The breast's category or, if only its lesions have one, their most severe one."""
     if observation.birads is not None:
         return observation.birads
     return worst_birads(lesion.birads for lesion in observation.lesions)

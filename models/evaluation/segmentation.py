@@ -1,4 +1,4 @@
-"""How well lesions are outlined: paper A's Figures 4 and 5, and the figures of paper B's Tables 3 to 5."""
+"""Tables of segmentation: paper A's Figures 4 and 5, and the figures of paper B's Tables 3 to 5."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ _PASS_COLUMNS = ("DSC", "IoU", "boundary IoU")
 B3_COLUMNS = ("mIoU", "mBIoU")
 B4_COLUMNS = ("TPR", "FPR", "ACC", "Dice")
 SIZES_MM = (0.0, 10.0, 20.0, float("inf"))
-"""Bounds of the bands of diameter."""
+"""Limits of the diameter groups."""
 
 NO_OUTLINE = "No lesion's outline is drawn in the data, or no segmenter was run."
 PIXEL_NOTE = (
-    "Our reading, as the paper does not say what a sample is: TPR, FPR and ACC are of pixels in the lesion's box with "
-    "5 mm more on each side (in the whole image FPR would be near 0 and ACC near 1 whatever is drawn); the mean over "
-    "lesions."
+    "The paper does not define a sample. Our interpretation: TPR, FPR and ACC are of pixels in the lesion's box, "
+    "enlarged by 5 mm on each side (in the whole image FPR would always be near 0 and ACC near 1); the mean over lesions."
 )
 BOUNDARY_NOTE = "Boundary IoU after Cheng et al. 2021: borders as wide as 2 % of the image's diagonal."
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A lesion's outlines after each pass, and where they are from.
+    """A lesion and the segmenter's outlines of it.
 
     Attributes:
-        number: of the lesion in its image.
+        passes: the outline after each pass against the true one.
+        number: the index of the lesion in its image.
     """
 
     image: str
@@ -49,7 +49,7 @@ class Drawn:
 
     @property
     def own(self) -> Overlap:
-        """After the pass that the node goes by."""
+        """That of the node's pass."""
         return self.passes[self.lesion.own_pass - 1]
 
 
@@ -64,7 +64,7 @@ def by_found_box(observations: Sequence[Observation]) -> list[Drawn]:
 
 
 def as_shown(observations: Sequence[Observation]) -> list[Drawn]:
-    """Outlines as the node would draw them, behind its detector: nothing is drawn of a lesion that none finds."""
+    """Outlines as the node would draw them with its detector; an empty outline for a lesion that was not found."""
     return _outlines(observations, lambda lesion: lesion.by_found_box or tuple(map(_nothing, lesion.by_true_box)))
 
 
@@ -98,8 +98,8 @@ def segmentation_section(observations: Sequence[Observation], draws: Draws) -> S
     return Section(
         "segmentation",
         "Segmentation",
-        "Outlines against drawn ones, from the true box and from the box that the detector found; the segmenter "
-        "enlarges both as it always does. DSC is Dice's coefficient." + spacing,
+        "The segmenter's outlines against the true ones, with the true box and with the detector's box as prompt; the "
+        "segmenter enlarges both. DSC is the Dice coefficient." + spacing,
         (
             _by_pass(true, found, draws),
             _found_or_not(observations, found, draws),
@@ -154,15 +154,15 @@ def _of_pixels(drawing: Drawn) -> tuple[float, float, float, float]:
 
 
 def _means(rows: Sequence[tuple[float, ...]]) -> list[float]:
-    """Of each column, over those rows in which it is defined; NaN where it is in none."""
+    """The mean of each column over the rows in which it is defined; NaN if it is defined in none."""
     columns = ([figure for figure in column if not math.isnan(figure)] for column in zip(*rows, strict=True))
     return [fmean(known) if known else math.nan for known in columns]
 
 
 def border_note(drawn: Sequence[Drawn]) -> str:
-    """What the border's width means for these lesions."""
+    """A note on the border's width and the lesions that consist only of border."""
     whole = sum(drawing.lesion.all_border for drawing in drawn)
-    return f"{BOUNDARY_NOTE} {whole} of {len(drawn)} lesions are nowhere deeper than that: border throughout."
+    return f"{BOUNDARY_NOTE} {whole} of {len(drawn)} lesions are so small that they consist only of border."
 
 
 def _row(
@@ -209,7 +209,7 @@ _NONE_FOUND = "The detector found none of the outlined lesions, or was not run."
 
 
 def _found_or_not(observations: Sequence[Observation], found: Sequence[Drawn], draws: Draws) -> Table:
-    """Dice with detected boxes, and the same with 0 for what was not found."""
+    """Dice with detected boxes, and the same with 0 for lesions that were not found."""
     outlined = [
         (observation.patient, lesion.found_dice or 0.0)
         for observation in observations
@@ -236,7 +236,7 @@ def _found_or_not(observations: Sequence[Observation], found: Sequence[Drawn], d
         (
             Row("of lesions that were found", shown, counts_of(found)),
             Row(
-                "of all lesions, 0 where none was found",
+                "of all lesions, 0 for those not found",
                 every,
                 Counts(len({patient for patient, _ in outlined}), len(images) if outlined else 0, len(outlined)),
             ),
@@ -245,7 +245,7 @@ def _found_or_not(observations: Sequence[Observation], found: Sequence[Drawn], d
 
 
 def size_bands() -> list[tuple[str, float, float]]:
-    """Name, least and greatest diameter (mm, half-open) of each band."""
+    """Name, lower and upper limit (mm, half-open) of each diameter group."""
     named = {0: "below {high:g} mm", len(SIZES_MM) - 2: "{low:g} mm and more"}
     return [
         (named.get(at, "{low:g} to {high:g} mm").format(low=low, high=high), low, high)
@@ -270,14 +270,14 @@ def _against_diameter(true: Sequence[Drawn], found: Sequence[Drawn], draws: Draw
         (*rows, *theirs),
         "paper A, Figure 5",
         notes=(
-            "After the pass that the node goes by; the found box's rows are of the lesions that were found. p takes "
-            "lesions as independent.",
+            "After the node's pass; the rows of the found box are of the lesions that were found. p assumes "
+            "independent lesions.",
         ),
     )
 
 
 def _diameter_rows(boxes: str, drawn: Sequence[Drawn], none: str, draws: Draws) -> list[Row]:
-    """The correlation, and Dice of each band."""
+    """The correlation, and Dice of each diameter group."""
 
     def correlation(some: list[Drawn]) -> tuple[float]:
         return (pearson([drawing.lesion.diameter_mm for drawing in some], [drawing.own.dice for drawing in some])[0],)

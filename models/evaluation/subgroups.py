@@ -21,7 +21,7 @@ _WHY = (
     "None of its lesions is in an image whose lesions are all drawn, or no detector was run.",
     "None of its lesions is outlined, or no segmenter was run.",
     "None of its outlined lesions was found, or no detector was run.",
-    "Its images of known pathology, with a label that nothing but the disease tells, are all malignant or none is.",
+    "Its images of known pathology with a fair label are all malignant or none is.",
 )
 
 Floats = NDArray[np.float64]
@@ -30,7 +30,7 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Group:
-    """Some lesions, and the images that count as theirs."""
+    """A group of lesions, and the images that belong to it."""
 
     name: str
     image: Callable[[Observation], bool]
@@ -38,12 +38,12 @@ class Group:
 
 
 def subgroups_section(observations: Sequence[Observation], draws: Draws) -> Section:
-    """A table for each way to divide."""
+    """A table for each grouping."""
     return Section(
         "subgroups",
         "Subgroups",
-        "Sensitivity is at the confidence that gives one false positive an image over all images, so that the groups "
-        "compare. An image belongs to a group of lesions where it holds one of them.",
+        "Sensitivity is at the confidence that gives one false positive per image over all images, so that the groups "
+        "can be compared. An image belongs to a group of lesions if it has one of them.",
         tuple(
             Table(f"by-{name.split()[0]}", f"By {name}", COLUMNS, _rows(observations, groups, draws))
             for name, groups in _divisions(observations)
@@ -112,13 +112,13 @@ def _rows(observations: Sequence[Observation], groups: Sequence[Group], draws: D
     width = len(COLUMNS)
     by_name = {group.name: measured[width * at : width * (at + 1)] for at, group in enumerate(there)}
     return tuple(_row(group.name, by_name.get(group.name), _counts(observations, group)) for group in groups) or (
-        Row("none", (Absent("The data do not say it."),) * width),
+        Row("none", (Absent("The data do not state it."),) * width),
     )
 
 
 def _row(name: str, figures: Sequence[Figure] | None, counts: Counts) -> Row:
     if figures is None:
-        return Row(name, (Absent("The data hold none, or do not say."),) * len(COLUMNS), counts)
+        return Row(name, (Absent("The data have none, or do not state it."),) * len(COLUMNS), counts)
     cells: tuple[Cell, ...] = tuple(
         Absent(why) if np.isnan(figure.value) else figure for figure, why in zip(figures, _WHY, strict=True)
     )
@@ -133,14 +133,15 @@ def _counts(observations: Sequence[Observation], group: Group) -> Counts:
 
 @dataclass(frozen=True, eq=False)
 class _Columns:
-    """Images and lesions as arrays, so that a draw is a vector of weights.
+    """Images and lesions as arrays, so that a bootstrap draw is a vector of weights.
 
     Attributes:
-        marked: images on which the detector is measured.
-        wrong, wrong_in: false positives' confidences, falling, and their images.
-        score: of each image; NaN where it has none or its label is not fair.
-        lesion_in: the image of each lesion.
-        hit: the highest confidence that found it, 0 for none; true, found: Dice, NaN where there is none.
+        marked: whether the detector is measured on an image.
+        wrong, wrong_in: confidences of the false positives, descending, and the indices of their images.
+        score: of each image; NaN if it has none or its label is not fair.
+        lesion_in: the index of each lesion's image.
+        hit: the highest confidence of a proposal that finds the lesion; 0 if none does.
+        true, found: Dice of each lesion with the true and the found box; NaN if there is none.
     """
 
     marked: Bools
@@ -190,8 +191,8 @@ class _Columns:
             lesion_in=np.array([at for at, *_ in lesions], dtype=np.intp),
             hit=np.array(
                 [
-                    max((p.confidence for p in one.proposals or () if p.lesion == number), default=0.0)
-                    for _, number, one, _ in lesions
+                    max((p.confidence for p in observation.proposals or () if p.lesion == number), default=0.0)
+                    for _, number, observation, _ in lesions
                 ]
             ),
             true=np.array([lesion.true_dice for *_, lesion in lesions], dtype=np.float64),
@@ -199,7 +200,7 @@ class _Columns:
         )
 
     def measure(self, drawn: Sequence[int], images: Sequence[Bools], lesions: Sequence[Bools]) -> list[float]:
-        """Four figures a group, for images drawn so often."""
+        """Four figures per group for a draw (indices of images, with repetitions)."""
         weights = np.bincount(drawn, minlength=self.marked.size)
         threshold = self._threshold(weights)
         of_lesions = weights[self.lesion_in]
@@ -218,7 +219,7 @@ class _Columns:
         return values
 
     def _threshold(self, weights: NDArray[np.intp]) -> float:
-        """As measures.threshold, of the images drawn."""
+        """As measures.detection.threshold, for the weighted images."""
         allowed = int(_FALSE_POSITIVES * weights[self.marked].sum())
         over = np.flatnonzero(np.cumsum(weights[self.wrong_in]) > allowed)
         return float(self.wrong[over[0]]) if over.size else 0.0

@@ -1,4 +1,4 @@
-"""What a report is made of: sections with tables and plots. The HTML page and the JSON file are two prints of it."""
+"""The content of a report: sections with tables and plots. report.py writes it as HTML and as JSON."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Draws:
-    """How intervals are drawn: the bootstrap's seed and how often it draws."""
+    """The bootstrap's seed and number of resamples."""
 
     seed: int = 1
     resamples: int = RESAMPLES
@@ -22,7 +22,7 @@ class Draws:
 
 @dataclass(frozen=True)
 class Absent:
-    """A figure that was not measured, and why: it is never left empty and never made up."""
+    """A figure that was not measured, and the reason: a cell is never empty."""
 
     not_measured: str
 
@@ -32,7 +32,7 @@ Cell = Figure | Absent | float | int | str
 
 @dataclass(frozen=True)
 class Counts:
-    """What a row was measured on; None where the row does not count it."""
+    """The numbers of patients, images and lesions of a row; None if lesions are not counted."""
 
     patients: int
     images: int
@@ -44,8 +44,8 @@ class Row:
     """One line of a table.
 
     Attributes:
-        theirs: the paper's table and data, where the row is printed by a paper; "" for ours.
-        oracle: chosen by a look at the truth: no reader could do it.
+        theirs: for a row printed in a paper: the paper's table and data; "" for ours.
+        oracle: whether it was chosen by the truth, which is not known when a node reads.
     """
 
     name: str
@@ -57,12 +57,12 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """Figures side by side.
+    """A table of figures.
 
     Attributes:
-        source: the table or figure of a paper that it answers; "" for none.
-        percent: figures are shown in percent, as the paper prints them; they are stored as shares, the paper's too.
-        notes: what must be known to read it.
+        source: the corresponding table or figure of a paper; "" for none.
+        percent: whether figures are shown in percent, as in the paper; they are stored as shares.
+        notes: explanations below the table.
     """
 
     id: str
@@ -75,27 +75,27 @@ class Table:
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why figures are absent, each reason once."""
+        """The reasons for absent figures, each once."""
         ours = (cell for row in self.rows if not row.theirs for cell in row.cells)
         return tuple(dict.fromkeys(cell.not_measured for cell in ours if isinstance(cell, Absent)))
 
     @property
     def intervals(self) -> tuple[str, ...]:
-        """What is to be said of the intervals, where not every draw made one."""
+        """Notes on missing intervals, and on draws in which a figure was not defined."""
         ours = [cell for row in self.rows if not row.theirs for cell in row.cells if isinstance(cell, Figure)]
-        said = []
+        sentences = []
         if any(figure.bare for figure in ours):
-            said.append(
-                f"No interval: of fewer than {LEAST_PATIENTS} patients of its own (too few), or defined in no draw."
+            sentences.append(
+                f"No interval: the figure depends on fewer than {LEAST_PATIENTS} patients, or is defined in no draw."
             )
         if most := max((figure.undefined for figure in ours), default=0):
-            said.append(f"Draws in which a figure was not defined are passed over: {most} at most.")
-        return tuple(said)
+            sentences.append(f"Draws in which a figure was not defined are ignored: {most} at most.")
+        return tuple(sentences)
 
 
 @dataclass(frozen=True)
 class Plot:
-    """A picture beside the tables: SVG, whole in itself."""
+    """A picture, as self-contained SVG."""
 
     id: str
     title: str
@@ -115,16 +115,16 @@ class Section:
 
 @dataclass(frozen=True)
 class About:
-    """What was measured on what.
+    """The head of a report: the models and the data.
 
     Attributes:
         models: the bundle's name and version, or the recipe's.
-        data: the data sets as they were given.
-        side: which images of them ("test of split.json", "all").
-        lines: name and value, for the head of the report.
+        data: the data sets as given on the command line.
+        side: the evaluated images ("test of split.json", "all").
+        lines: further names and values.
         left_out: name and reason of every image that was not used.
-        warnings: what makes the figures flatter; stands at the head of the report.
-        elsewhere: images that were not asked for, a sentence a sort.
+        warnings: reasons why the figures may be too good.
+        elsewhere: images that were not requested, a sentence per group.
     """
 
     title: str
@@ -139,7 +139,7 @@ class About:
 
 @dataclass(frozen=True)
 class Report:
-    """An evaluation, ready to be printed."""
+    """The report of an evaluation or an ablation study."""
 
     about: About
     sections: tuple[Section, ...] = ()
@@ -153,12 +153,13 @@ def figures(
     draws: Draws,
     why: str | Sequence[str],
 ) -> tuple[Cell, ...]:
-    """`width` figures of some items with their intervals; `Absent(why)` for each that is not defined on them.
+    """`width` figures of the items with their intervals; `Absent(why)` for each figure that is not defined.
 
     Args:
-        patient: whose an item is.
-        measure: the figures of some items; NaN where one is not defined.
-        why: one sentence on what is missing where one is not; one for all, or one for each.
+        patient: the patient of an item.
+        measure: the figures of some items; NaN if one is not defined.
+        width: the number of figures.
+        why: the reason why a figure is not defined: one sentence for all, or one for each.
     """
     reasons = [why] * width if isinstance(why, str) else why
     if not items:

@@ -1,4 +1,4 @@
-"""An image as its data set tells of it, read once, and a digest by which it is known again."""
+"""An image with its annotations, read once, and a digest that identifies both."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from models.types.mammogram import Mammogram
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """An image that was read, and what is drawn in it."""
+    """An image and its annotated lesions."""
 
     case: Case
     image: Mammogram
@@ -21,19 +21,19 @@ class Truth:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of everything an observation depends on but the models: pixels, outlines and what is known of both,
+        """SHA-256 of everything that an observation depends on except the models (pixels, outlines and labels),
         hexadecimal."""
         case, image = self.case, self.image
-        whose = (case.name, case.dataset, case.patients, case.exam, case.laterality, case.view)
-        said = (case.pathology, case.birads, case.density, case.marked_up, case.label_is_fair)
-        found = hashlib.sha256(repr((whose, said, image.shape, image.spacing_mm)).encode())
-        found.update(np.ascontiguousarray(image.pixels).data)
+        identity = (case.name, case.dataset, case.patients, case.exam, case.laterality, case.view)
+        labels = (case.pathology, case.birads, case.density, case.marked_up, case.label_is_fair)
+        digest = hashlib.sha256(repr((identity, labels, image.shape, image.spacing_mm)).encode())
+        digest.update(np.ascontiguousarray(image.pixels).data)
         for lesion in self.lesions:
-            found.update(
+            digest.update(
                 repr((lesion.mask.box, lesion.outlined, lesion.kind, lesion.pathology, lesion.birads)).encode()
             )
-            found.update(np.packbits(lesion.mask.crop).data)
-        return found.hexdigest()
+            digest.update(np.packbits(lesion.mask.crop).data)
+        return digest.hexdigest()
 
 
 def read_truth(case: Case) -> Truth:

@@ -229,7 +229,7 @@ def test_recipes_stand_side_by_side_over_the_same_patients(
     assert ours[0]["counts"] == ours[1]["counts"]
     names = [row["name"] for row in tables["A1"]["rows"]]
     assert names[:4] == [f"scores, {what}" for what in ("images", "images with masses", "lesions", "masses")]
-    assert "BI-RADS > 3 = malignant (0 below 4, as the paper has it), the same images" in names
+    assert "BI-RADS > 3 = malignant (0 below 4, as in the paper), the same images" in names
     assert any("0.74" in note and "0.51" in note for note in tables["A1"]["notes"])
     assert "A1-images-differences" not in tables, "there is but one classifier"
     assert "theirs: CBAM" in ran.output

@@ -205,9 +205,9 @@ def test_a_recall_stands_above_3_by_our_rule_and_below_4_by_the_papers_words() -
         rule: [
             value(row(decisions, f"BI-RADS > 3 = malignant ({rule}), {whose}").cells[3]) for whose in ("the", "those")
         ]
-        for rule in ("0 a recall", "0 below 4, as the paper has it")
+        for rule in ("0 a recall", "0 below 4, as in the paper")
     }
-    assert recalls == {"0 a recall": [1, 1], "0 below 4, as the paper has it": [0.25, 0.25]}
+    assert recalls == {"0 a recall": [1, 1], "0 below 4, as in the paper": [0.25, 0.25]}
     assert any("0.74" in note and "0.51" in note for note in decisions.notes)
 
 
