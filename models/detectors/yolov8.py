@@ -133,9 +133,8 @@ class YoloDetector:
             if self._mirrored:
                 found = (found + _mirror(self._run(pixels[..., ::-1].copy()), pixels.shape[-2:])) / 2
         except torch.cuda.OutOfMemoryError as error:
-            raise OutOfMemory(
-                f"{len(frames)} images of {pixels.shape[-2:]} pixels did not fit on the device"
-            ) from error
+            rows, columns = pixels.shape[-2:]
+            raise OutOfMemory(f"{len(frames)} frames of {rows} × {columns} pixels did not fit on the device") from error
         return found
 
     def _run(self, pixels: NDArray[np.float32]) -> torch.Tensor:

@@ -276,8 +276,8 @@ def _calibration(
         tuple(rows),
         notes=(
             "Ten bins of equal width. The node corrects probabilities to its site's prevalence; the last row of a "
-            "level corrects them to that of these data. Lesions have their true outlines here, but a bundle is calibrated "
-            "on a detector's findings (benchmarks/calibration.py measures those).",
+            "level corrects them to that of these data. Lesions have their true outlines here, but a bundle is "
+            "calibrated on a detector's findings (benchmarks/calibration.py measures those).",
         ),
     )
 

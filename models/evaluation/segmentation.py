@@ -27,7 +27,7 @@ SIZES_MM = (0.0, 10.0, 20.0, float("inf"))
 NO_OUTLINE = "No lesion's outline is drawn in the data, or no segmenter was run."
 PIXEL_NOTE = (
     "The paper does not define a sample. Our interpretation: TPR, FPR and ACC are of pixels in the lesion's box, "
-    "enlarged by 5 mm on each side (in the whole image FPR would always be near 0 and ACC near 1); the mean over lesions."
+    "enlarged by 5 mm on each side (in the whole image FPR is always near 0 and ACC near 1); the mean over lesions."
 )
 BOUNDARY_NOTE = "Boundary IoU after Cheng et al. 2021: borders as wide as 2 % of the image's diagonal."
 
