@@ -158,7 +158,7 @@ def test_a_folder_that_cannot_be_written_is_named(
 
 def test_a_recipe_that_cannot_be_read_is_named_and_those_that_ship_are_listed() -> None:
     assert any_recipe("mlsam-final").kind == "segmenter"
-    with pytest.raises(RecipeError, match=r"no-such.*Ship with the node: classifier, detector"):
+    with pytest.raises(RecipeError, match=r"no-such.*Shipped recipes: classifier, detector"):
         any_recipe("no-such")
 
 

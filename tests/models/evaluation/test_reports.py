@@ -242,7 +242,7 @@ def test_the_fixed_threshold_is_chosen_on_validation_patients_where_there_are_so
     assert other.rows[0].cells[0] == 0.55
     assert [value(cell) for cell in other.rows[0].cells[1:]] == [2 / 5, 3 / 5]
     same = table(malignancy_section(test, None, {}, DRAWS), "fixed-sensitivity")
-    assert "flatter" in same.notes[0]
+    assert "too good" in same.notes[0]
 
 
 def test_a_threshold_that_few_malignant_patients_choose_gives_no_interval_and_none_gives_no_figure() -> None:

@@ -163,9 +163,9 @@ def test_the_new_token_is_trained_alone_and_judged_and_read_with_sams_mask() -> 
 def test_a_part_that_the_network_lacks_is_named() -> None:
     with pytest.raises(StartError, match="lite-medsam has no additions"):
         prepare(_recipe(trained=("mask_decoder", "additions")), drawn_cases(1), drawn_cases(1), None, CPU)
-    with pytest.raises(StartError, match="lite-medsam would learn nothing"):
+    with pytest.raises(StartError, match="lite-medsam would not be trained"):
         prepare(_recipe(trained=()), drawn_cases(1), drawn_cases(1), None, CPU)
-    with pytest.raises(StartError, match="lite-medsam has no token"):
+    with pytest.raises(StartError, match="lite-medsam has only SAM"):
         prepare(_recipe(token_only=True), drawn_cases(1), drawn_cases(1), None, CPU)
     with pytest.raises(ValidationError):
         _recipe(trained=("decoder",))

@@ -242,7 +242,7 @@ def test_a_recipe_that_cannot_be_used_is_named_with_the_key(tmp_path: Path, chan
 
 
 def test_a_missing_recipe_is_told_which_ones_ship(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"none\.toml cannot be read.*Ship with the node: .*detector"):
+    with pytest.raises(RecipeError, match=r"none\.toml cannot be read.*Shipped recipes: .*detector"):
         recipe_of("detector", tmp_path / "none.toml")
     with pytest.raises(RecipeError, match=r"'painter' cannot be trained\. Known: detector"):
         recipe_of("painter", "detector")
