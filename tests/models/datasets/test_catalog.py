@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from dicom_io.pixels.case_reader import CaseReader
 from models.datasets.case import DatasetError
-from models.datasets.catalog import open_data
+from models.datasets.catalog import DATASETS, open_data
+from node.cli.terminal.cases import Data
 
 
 def test_several_sets_become_one_and_their_patients_stay_distinct(cbis: Path, vindr: Path) -> None:
@@ -36,3 +39,10 @@ def test_no_data_set_and_a_data_set_given_twice_are_refused(vindr: Path) -> None
         open_data([], CaseReader())
     with pytest.raises(DatasetError, match="Two images are named i1"):
         open_data([f"vindr-mammo:{vindr}"] * 2, CaseReader())
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_every_data_set_is_named_in_the_help_and_described_on_its_page(name: str) -> None:
+    _, option = get_args(Data)
+    assert re.search(rf"\b{name}\b", option.help)
+    assert f"| `{name}` |" in (Path(__file__).parents[3] / "docs" / "data.md").read_text(encoding="utf-8")
