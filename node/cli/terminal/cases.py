@@ -18,9 +18,9 @@ Data = Annotated[
     list[str],
     typer.Option(
         "--data",
-        help="NAME:FOLDER of a data set, NAME being cbis-ddsm, cbis-ddsm-masses, cdd-cesm, inbreast, vindr-mammo, phantom, "
-        "simulated-clusters or archive; or archive alone (the node's own); may be repeated. docs/data.md says how each is "
-        "laid out.",
+        help="NAME:FOLDER of a data set, NAME being cbis-ddsm, cbis-ddsm-masses, cdd-cesm, inbreast, vindr-mammo, "
+        "phantom, simulated-clusters or archive; or archive alone (the node's own); may be repeated. docs/data.md says "
+        "how each is laid out.",
     ),
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
