@@ -36,13 +36,13 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --num-workers 2
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 -m "not slow and not acceptance"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 3 -m "not slow and not acceptance"
 
 test: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --num-workers 2
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --durations 20 --artefacts artefacts
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 3 --dist loadfile --durations 20 --artefacts artefacts
 
 fuzz: setup
 	$(BIN)/python tests/fuzz/run.py
