@@ -44,7 +44,7 @@ def code(dataset: Dataset, keyword: str) -> str:
 
 
 def numbers(dataset: Dataset, keyword: str) -> tuple[float, ...]:
-    """The values as finite floats; empty if any of them is no number."""
+    """The values as finite floats; empty if any of them is not a number."""
     try:
         found = tuple(float(_text(value)) for value in values(dataset, keyword))
     except ValueError:
@@ -59,7 +59,7 @@ def number(dataset: Dataset, keyword: str) -> float | None:
 
 
 def items(dataset: Dataset, keyword: str) -> Sequence[Dataset]:
-    """The items of a sequence; empty if it is absent or no sequence."""
+    """The items of a sequence; empty if it is absent or not a sequence."""
     value = _value(dataset, keyword)
     if not isinstance(value, Sequence) or isinstance(value, str | bytes):
         return ()
@@ -84,8 +84,8 @@ def uid(dataset: Dataset, keyword: str) -> str:
 def _value(dataset: Dataset, keyword: str) -> object:
     """The value as pydicom converts it; None if pydicom raises.
 
-    pydicom can raise anything here: RecursionError for nested items, IndexError for a name of only separators, and so
-    on. Only faults of the machine are raised: of its memory, and of its disk, from which a long value is read late.
+    pydicom can raise any exception here: RecursionError for nested items, IndexError for a name of only separators, and
+    so on. Only errors of the machine are raised: its memory, and its disk, from which pydicom reads a long value later.
     """
     try:
         return dataset.get(keyword)

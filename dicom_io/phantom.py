@@ -25,7 +25,7 @@ from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation, Expli
 
 from dicom_io.results import codes
 from dicom_io.results.seg.frames import add_nominal_geometry, own_dimensions, segments_per_frame
-from dicom_io.results.sources import demographics, name_class, stand_in
+from dicom_io.results.sources import demographics, set_referenced_class, stand_in
 from dicom_io.uids import derive_uid
 from models.types.mammogram import Laterality
 from models.types.reading import FindingKind
@@ -137,7 +137,7 @@ def phantom_truth(image: Dataset, segments: Sequence[TrueSegment]) -> Dataset:
     for part in ("InstanceCreation", "Series", "Content"):
         setattr(seg, f"{part}Date", _TAKEN_ON)
         setattr(seg, f"{part}Time", _TAKEN_AT)
-    name_class(seg, image)
+    set_referenced_class(seg, image)
     seg.update(demographics(image))
     seg.PatientOrientation = list(image.PatientOrientation)
     own_dimensions(seg, derive_uid("phantom truth dimensions", instance))

@@ -50,8 +50,7 @@ class Encoding:
         """The UID of an object that is written in every revision: the report.
 
         The time is part of it: a study that is read again with an empty queue starts at revision 1 again, and its
-            report
-        must not have the UID of the first one. The time is stored with the job, so a retry gives the same UIDs.
+        report must not have the UID of the first one. The time is stored with the job, so a retry gives the same UIDs.
         """
         written = self.written_at.astimezone(UTC).isoformat()
         return self._uid(study_instance_uid, f"revision {self.revision} of {written}", *parts)

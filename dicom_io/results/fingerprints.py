@@ -41,11 +41,11 @@ def exam_fingerprint(exam: ExamReading, sources: Mapping[str, Dataset]) -> str:
     Args:
         sources: the header of each instance of the study, by SOP Instance UID.
     """
-    told = [getattr(exam, field.name) for field in fields(exam)]
+    values = [getattr(exam, field.name) for field in fields(exam)]
     images = sorted(
         [*(image.sop_instance_uid for image in exam.images), *(image.sop_instance_uid for image in exam.unread)]
     )
-    return fingerprint(told, [sources[uid] for uid in images if uid in sources])
+    return fingerprint(values, [sources[uid] for uid in images if uid in sources])
 
 
 def taken_over(source: Dataset) -> object:

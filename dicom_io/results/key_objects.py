@@ -13,7 +13,7 @@ from dicom_io.results import codes
 from dicom_io.results.encoding import Encoding, sign
 from dicom_io.results.fingerprints import fingerprint
 from dicom_io.results.observer import device_observer
-from dicom_io.results.sources import name_class, referenced_request, stand_in
+from dicom_io.results.sources import referenced_request, set_referenced_class, stand_in
 from models.types.exam import ExamReading
 
 SERIES_NUMBER = 9500
@@ -55,7 +55,7 @@ def encode_key_objects(exam: ExamReading, sources: Mapping[str, Dataset], *, enc
         series_description=f"AI key images{encoding.edition}, mammo-node, research use only"[:64],
     )
     for image in found:
-        name_class(key_objects, sources[image.sop_instance_uid])
+        set_referenced_class(key_objects, sources[image.sop_instance_uid])
     sign(key_objects, described, encoding)
     key_objects.update(referenced_request(described))
     for item in key_objects.ContentSequence:

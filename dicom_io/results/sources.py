@@ -1,4 +1,4 @@
-"""What results take over from the images they are about, made fit to be written."""
+"""Attributes that results copy from the headers of their images; malformed values are left out."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ _WELL_FORMED = {
 
 
 def demographics(source: Dataset) -> Dataset:
-    """Patient, study and trial as the image states them (carried_over.py); what it lacks or states against the standard
-    is left out, or empty where the standard has it always (type 2)."""
+    """Patient, study and clinical trial attributes of the image (carried_over.py). An absent or malformed value is left
+    out, or empty if the standard requires the attribute (type 2)."""
     taken = _taken(source, (*PATIENT, *CLINICAL_TRIAL, *STUDY, *COMMON))
     taken.update(_trial_subject(source))
     for other in items(taken, "OtherPatientIDsSequence"):
-        if not text(other, "TypeOfPatientID"):  # of type 1 there, and seldom sent
+        if not text(other, "TypeOfPatientID"):  # type 1, but senders often omit it
             other.TypeOfPatientID = "TEXT"
     for keyword, form in _WELL_FORMED.items():
         if keyword in taken and not re.fullmatch(form, text(taken, keyword)):
@@ -64,7 +64,7 @@ def demographics(source: Dataset) -> Dataset:
 
 
 def identity(source: Dataset) -> Dataset:
-    """What tells an instance, its study and its patient, and nothing else of its header."""
+    """Only the attributes that identify an instance, its study and its patient."""
     result = Dataset()
     for keyword in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
         result[keyword] = DataElement(keyword, "UI", uid(source, keyword))
@@ -76,14 +76,14 @@ def identity(source: Dataset) -> Dataset:
 
 
 def request_attributes(source: Dataset) -> Dataset:
-    """The orders that the image was made for, for an object of the General Series module; empty where it names none."""
+    """The image's orders, for the General Series module of a result; an empty dataset if the image names none."""
     return _taken(source, ("RequestAttributesSequence",))
 
 
 def referenced_request(source: Dataset) -> Dataset:
-    """The same orders for a document (PS3.3 section C.17.2): as the image refers to them, or as its request attributes
-    have them."""
-    taken, asked = Dataset(), []
+    """The image's orders, for the SR Document General module (PS3.3 section C.17.2): from Referenced Request Sequence,
+    else from Request Attributes Sequence."""
+    taken, requests = Dataset(), []
     for item in items(source, "ReferencedRequestSequence") or items(source, "RequestAttributesSequence"):
         if request := _taken(item, REQUEST):
             request = _completed(request, EVER_THERE_OF_A_REQUEST)
@@ -91,21 +91,22 @@ def referenced_request(source: Dataset) -> Dataset:
                 request.AccessionNumber = text(source, "AccessionNumber")
             if not text(request, "StudyInstanceUID"):
                 request.StudyInstanceUID = source.StudyInstanceUID
-            asked.append(request)
-    if asked:
-        taken.ReferencedRequestSequence = asked
+            requests.append(request)
+    if requests:
+        taken.ReferencedRequestSequence = requests
     return taken
 
 
 def _trial_subject(source: Dataset) -> Dataset:
-    """The Clinical Trial Subject module with all that it must have; empty where the image states too little of it."""
+    """The Clinical Trial Subject module; an empty dataset if the image lacks a required attribute of it."""
     if _holds(source, NEEDED_OF_A_TRIAL_SUBJECT):
         return _completed(_taken(source, TRIAL_SUBJECT), EVER_THERE_OF_A_TRIAL_SUBJECT)
     return Dataset()
 
 
 def _taken(source: Dataset, keywords: Iterable[str]) -> Dataset:
-    """What fits; of what does not, words are cut, and what tells patient and study stays: cut, it would tell others."""
+    """Copies attributes that fit their VR. Of the others, text is cut and identifiers are copied whole: a cut ID would
+    identify another patient or study."""
     taken = Dataset()
     for keyword in keywords:
         if within := [kept for item in items(source, keyword) if (kept := _well_formed(item, keyword))]:
@@ -123,14 +124,14 @@ def _taken(source: Dataset, keywords: Iterable[str]) -> Dataset:
 
 
 def _well_formed(item: Dataset, sequence: str) -> Dataset:
-    """An item of a sequence without what is private, unknown or malformed; empty where it lacks what it must have."""
+    """An item of a sequence without private, unknown or malformed attributes; empty if it lacks a required one."""
     kept = _taken(item, [keyword for tag in item.keys() if (keyword := keyword_for_tag(tag))])  # noqa: SIM118 - tags
     needed = NEEDED_OF_A_CODE if sequence.endswith("CodeSequence") else NEEDED_OF_AN_ITEM.get(sequence, ())
     return kept if _holds(kept, needed) else Dataset()
 
 
 def _holds(dataset: Dataset, needed: Iterable[Iterable[str]]) -> bool:
-    """Whether one attribute of each group is there with a value."""
+    """Whether at least one attribute of each group has a value."""
     return all(any(text(dataset, keyword) for keyword in one_of) for one_of in needed)
 
 
@@ -143,12 +144,12 @@ def _completed(taken: Dataset, keywords: Iterable[str]) -> Dataset:
 
 
 def stand_in(source: Dataset, shape: tuple[int, int]) -> Dataset:
-    """What highdicom must know of an image to refer to it: its identity and size.
+    """A header for highdicom in place of the image's: its identity and size.
 
-    Patient and spacing stay out. Names must not reach a library's log, and with a Pixel Spacing but without a slice
-    thickness highdicom would write Pixel Measures that cannot be read again. So does the class: of one that may have
-    frames (a synthetic image stored as Breast Tomosynthesis, a Multi-frame Secondary Capture) highdicom asks for
-    functional groups. `name_class` puts it into what was made.
+    Patient data are left out, so that no name reaches the log of a library. Pixel Spacing is left out: without a slice
+    thickness highdicom would write Pixel Measures that cannot be read again. The SOP class is replaced: for a class
+    with frames (a synthetic image stored as Breast Tomosynthesis, a Multi-frame Secondary Capture) highdicom requires
+    functional groups. `set_referenced_class` sets the class in the finished object.
     """
     image = demographics(Dataset())
     image.SOPClassUID = DigitalMammographyXRayImageStorageForPresentation
@@ -161,29 +162,29 @@ def stand_in(source: Dataset, shape: tuple[int, int]) -> Dataset:
 
 
 def patient_orientation(source: Dataset) -> tuple[str, str] | None:
-    """The directions of rows and columns (PS3.3 §C.7.6.1.1.1), None where the image does not state both."""
+    """The directions of rows and columns (PS3.3 §C.7.6.1.1.1); None if the image does not state both."""
     stated = [str(value).strip() for value in values(source, "PatientOrientation")]
-    is_told = len(stated) == 2 and all(re.fullmatch("[LRAPHF]{1,3}", direction) for direction in stated)
-    return (stated[0], stated[1]) if is_told else None
+    is_valid = len(stated) == 2 and all(re.fullmatch("[LRAPHF]{1,3}", direction) for direction in stated)
+    return (stated[0], stated[1]) if is_valid else None
 
 
 def spacing_mm(source: Dataset) -> tuple[float, float] | None:
-    """Distance of rows and of columns at the detector in mm (Imager Pixel Spacing), None where it is not stated."""
+    """The spacing of rows and of columns at the detector in mm (Imager Pixel Spacing); None if it is not stated."""
     stated = numbers(source, "ImagerPixelSpacing")
     return (stated[0], stated[1]) if len(stated) == 2 and min(stated) > 0 else None
 
 
-def name_class(written: Dataset, source: Dataset) -> None:
-    """Gives every reference to the image, anywhere in an object made with its stand-in, the image's own SOP class."""
+def set_referenced_class(written: Dataset, source: Dataset) -> None:
+    """Sets the image's SOP class in every reference to it, at any depth of an object made with its stand-in."""
     for element in written:
         for item in element.value if element.VR == "SQ" else ():
-            name_class(item, source)
+            set_referenced_class(item, source)
     if written.get("ReferencedSOPInstanceUID") == source.SOPInstanceUID:
         written.ReferencedSOPClassUID = source.SOPClassUID
 
 
 def instance_reference(instance: Dataset) -> Dataset:
-    """An item that points at an instance (PS3.3 Table 10-11)."""
+    """An item that refers to an instance (PS3.3 Table 10-11)."""
     item = Dataset()
     item.ReferencedSOPClassUID = instance.SOPClassUID
     item.ReferencedSOPInstanceUID = instance.SOPInstanceUID
@@ -191,7 +192,7 @@ def instance_reference(instance: Dataset) -> Dataset:
 
 
 def study_references(instances: Iterable[Dataset]) -> list[Dataset]:
-    """Items that point at instances by study and series (PS3.3 Table C.17-3), in the order given, each once."""
+    """Items that refer to instances by study and series (PS3.3 Table C.17-3), in the given order, each once."""
     studies: dict[str, dict[str, dict[str, Dataset]]] = {}
     for instance in instances:
         series = studies.setdefault(instance.StudyInstanceUID, {})

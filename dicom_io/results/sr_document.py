@@ -1,4 +1,4 @@
-"""What our structured reports have in common: the modules SR Document Series and SR Document General (PS3.3 sections
+"""The modules that all our structured reports share: SR Document Series and SR Document General (PS3.3 sections
 C.17.1 and C.17.2)."""
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ def sr_document(
     series_instance_uid: str,
     evidence: Iterable[Dataset],
     predecessor: Dataset | None,
-    told_in: str,
+    details_in: str,
 ) -> Dataset:
     """A document without its content, its series' number and description, and what `sign` adds.
 
     Args:
         evidence: what the document refers to.
         predecessor: the document that it replaces.
-        told_in: the part of the document that says what is missing, for the Completion Flag Description.
+        details_in: the part of the document that lists what is missing, for the Completion Flag Description.
     """
     sr = Dataset()
     sr.SOPClassUID = sop_class_uid
@@ -44,7 +44,7 @@ def sr_document(
     partial = is_partial(exam)
     sr.CompletionFlag = "PARTIAL" if partial else "COMPLETE"
     if partial:
-        sr.CompletionFlagDescription = f"Views are missing or images were not read: see the {told_in}"
+        sr.CompletionFlagDescription = f"Views are missing or images were not read: see the {details_in}"
     sr.VerificationFlag = "UNVERIFIED"
     sr.CurrentRequestedProcedureEvidenceSequence = study_references(tuple(evidence))
     if predecessor is not None:

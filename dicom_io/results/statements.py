@@ -1,4 +1,4 @@
-"""What a report says in words: one plain sentence a statement, in the order in which a radiologist should see them."""
+"""The sentences of a report, in the order in which a radiologist should see them."""
 
 from __future__ import annotations
 
@@ -27,54 +27,54 @@ MEASURED = (
 )
 OBLONG_PIXELS = "its pixels are not square: some viewers (OHIF 3.12) draw outlines in the wrong place on such an image."
 AGREEMENT_RULE = (
-    "Compared is whether both recall: the models by the threshold, the radiologist with a category above 3 or 0; 6 is "
-    "left out. The radiologist's categories are quoted: nobody has verified this report."
+    "The comparison is whether both recall: the models above the threshold, the radiologist with a category above 3 or "
+    "with 0. Category 6 is not compared. The radiologist's categories are quoted; no person has verified this report."
 )
 _BREASTS = {Laterality.LEFT: "Left breast", Laterality.RIGHT: "Right breast", None: "Exam"}
 
 
 @dataclass(frozen=True)
 class Statement:
-    """A sentence, and the instance that it is about (None: about the exam)."""
+    """A sentence, and the SOP Instance UID of its image (None: the exam)."""
 
     sentence: str
     sop_instance_uid: str | None = None
 
 
 def statements(exam: ExamReading, bundle: BundleId) -> Iterator[Statement]:
-    """All that the report on `exam` says in words, in ASCII (a source's character set may hold no more).
+    """Yields all sentences of the report on `exam`, in ASCII, because the source's character set may allow only that.
 
     Args:
-        bundle: the models in use, named where nothing was read.
+        bundle: the models in use, named if nothing was read.
     """
     for statement in _statements(exam, bundle):
         yield Statement(_ascii(statement.sentence), statement.sop_instance_uid)
 
 
 def summary_statements(exam: ExamReading) -> Iterator[Statement]:
-    """What a radiologist should see first: exam and breasts, how they compare, what the figures are worth, and what was
-    not read; in ASCII."""
+    """Yields the most important sentences, in ASCII: exam and breasts, the comparison with the radiologist, whether the
+    scores are calibrated, unread images and missing views."""
     lacking = [image for image in exam.unread if not image.on_purpose]
-    worth_of_figures = [Statement(sentence) for sentence in islice(calibration_sentences(exam), 1) if exam.images]
-    for statement in (*_summary(exam), *worth_of_figures, *_not_read(lacking), *_missing(exam)):
+    calibration = [Statement(sentence) for sentence in islice(calibration_sentences(exam), 1) if exam.images]
+    for statement in (*_summary(exam), *calibration, *_not_read(lacking), *_missing(exam)):
         yield Statement(_ascii(statement.sentence), statement.sop_instance_uid)
 
 
 def compared(concordance: Concordance, exam: ExamReading) -> str:
-    """A radiologist's category beside the models' probability, in one sentence."""
+    """One sentence that compares a radiologist's category with the models' probability."""
     assessment, side = concordance.assessment, concordance.laterality
-    told = (
+    category = (
         f"{_BREASTS[side]}: the radiologist's BI-RADS category (by {assessment.source}): {assessment.category}; "
         f"{concordance.agreement}"
     )
     if concordance.agreement is Agreement.NOT_COMPARED or concordance.likelihood is None:
-        return _sentence(f"{told}: {concordance.why}")
+        return _sentence(f"{category}: {concordance.why}")
     probability = percent(concordance.likelihood.probability, exam.recall_threshold)
-    return f"{told}; the probability, {probability}, lies {_lies(concordance)}."
+    return f"{category}; the probability, {probability}, lies {_distance_to_range(concordance)}."
 
 
-def _lies(concordance: Concordance) -> str:
-    """How far from the range of the assigned category."""
+def _distance_to_range(concordance: Concordance) -> str:
+    """How far the probability is from the range of the assigned category, in words."""
     away, category = concordance.points_away, concordance.assessment.category
     if away is None:
         return f"in no range: category {category} has none"
@@ -93,8 +93,8 @@ def _summary(exam: ExamReading) -> Iterator[Statement]:
         yield Statement(f"Exam: {_score_and_verdict(exam.malignancy, exam.likelihood, None, exam.recall_threshold)}.")
     for breast in exam.breasts:
         side = breast.laterality
-        told = _score_and_verdict(breast.malignancy, breast.likelihood, side, exam.recall_threshold)
-        yield Statement(f"{_BREASTS[side]}: {told}.")
+        score = _score_and_verdict(breast.malignancy, breast.likelihood, side, exam.recall_threshold)
+        yield Statement(f"{_BREASTS[side]}: {score}.")
     for concordance in exam.concordances:
         yield Statement(compared(concordance, exam), concordance.assessment.sop_instance_uid)
     if exam.concordances:
@@ -137,7 +137,7 @@ def _missing(exam: ExamReading) -> Iterator[Statement]:
 
 
 def measured_sentences(exam: ExamReading) -> Iterator[str]:
-    """What lengths stand on: that there are some, and which spacing was taken in which images."""
+    """Yields how lengths were measured, if there are any, and which spacing was used in which images."""
     if any(image.reading.spacing_mm and image.reading.findings for image in exam.images):
         yield MEASURED
     chosen: dict[str, list[str]] = {}
@@ -159,16 +159,16 @@ def _has_oblong_pixels(image: ExamImage) -> bool:
 
 
 def in_words(exam: ExamReading) -> str:
-    """The exam's score and probability, each by its name: "exam score 0.79, probability 4.6 %, above the …"."""
+    """The exam's score and probability: "exam score 0.79, probability 4.6 %, above the …", or "not scored"."""
     if exam.malignancy is None:
         return "not scored"
-    told = _score_and_verdict(exam.malignancy, exam.likelihood, None, exam.recall_threshold)
-    return f"exam {told}" if exam.likelihood else f"exam {told}, not calibrated"
+    score = _score_and_verdict(exam.malignancy, exam.likelihood, None, exam.recall_threshold)
+    return f"exam {score}" if exam.likelihood else f"exam {score}, not calibrated"
 
 
 def _score_and_verdict(score: float, likelihood: Likelihood | None, side: Laterality | None, threshold: float) -> str:
-    told = worth(score, likelihood, threshold)
-    return told if likelihood is None else f"{told}, {verdict(likelihood, side, threshold)}"
+    figures = worth(score, likelihood, threshold)
+    return figures if likelihood is None else f"{figures}, {verdict(likelihood, side, threshold)}"
 
 
 def _sentence(words: str) -> str:

@@ -1,4 +1,4 @@
-"""What a report says of its probabilities: at which levels there are any, for which prevalence, and how far off."""
+"""The sentences of a report on calibration: calibrated levels, prevalence, and the error on held-out patients."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NO_ASSESSMENT = (
 
 
 def calibration_sentences(exam: ExamReading) -> Iterator[str]:
-    """Which scores of an exam that was read are calibrated and which are not; nothing of levels without a score."""
+    """Yields which scores of a read exam are calibrated and which are not. Levels without a score are not mentioned."""
     levels = _levels(exam)
     calibrated = [_share(name, worth, True) for name, worth in levels if any(worth)]
     uncalibrated = [_share(name, worth, False) for name, worth in levels if not all(worth)]
@@ -49,7 +49,7 @@ def _levels(exam: ExamReading) -> list[tuple[str, list[Likelihood | None]]]:
 
 
 def _share(name: str, worth: Sequence[Likelihood | None], calibrated: bool) -> str:
-    """The level's name, "some" before it where images were read by models of which not all are calibrated."""
+    """The level's name, after "some" if not all its scores are calibrated alike (images read by different bundles)."""
     return name if all((entry is not None) is calibrated for entry in worth) else f"some {name}"
 
 

@@ -44,7 +44,7 @@ def test_each_assessment_is_held_against_the_probability_of_its_breast():
     assert named(right, "POINTS_AWAY") == named(whole, "POINTS_AWAY") == [], "6 and 0 have no range"
 
 
-def test_the_report_says_in_words_how_they_stand_and_how_that_is_counted():
+def test_the_report_has_sentences_that_compare_both_and_state_the_rule():
     comments = comments_of(report_on(_compared(LEFT_BY_SR, RIGHT_BY_HL7)))
     assert (
         "Left breast: the radiologist's BI-RADS category (by SR): 4B; radiologist alone recalls; the probability, "
@@ -52,7 +52,7 @@ def test_the_report_says_in_words_how_they_stand_and_how_that_is_counted():
     ) in comments
     assert (f"Right breast: the radiologist's BI-RADS category (by HL7): 6; not compared: {KNOWN_CANCER}.") in comments
     assert AGREEMENT_RULE in comments
-    for rule in ("whether both recall", "a category above 3 or 0", "6 is left out"):
+    for rule in ("whether both recall", "a category above 3 or with 0", "Category 6 is not compared"):
         assert rule in AGREEMENT_RULE
 
 

@@ -1,4 +1,4 @@
-"""Which findings of a Mammography CAD SR are one lesion seen in several views."""
+"""Groups findings of several views that are taken for one lesion, for the Mammography CAD SR."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from models.types.exam import FindingId, Tie
 
 LEAST_CERTAINTY = 0.5
-"""A tie makes one lesion of two findings where it is more certain than this: more often right than wrong. A workstation
-shows a composite as one lesion, without a remark."""
+"""Two findings become one composite if their tie is more certain than this: most composites must be right. A
+workstation shows a composite as one lesion, without its certainty."""
 
 
 @dataclass(frozen=True)
 class Composite:
-    """Findings of two or more images that are taken for one lesion.
+    """Findings in two or more images that are taken for one lesion.
 
     Attributes:
-        findings: at most one of an image, first as tied.
-        certainty: 0..1, of the weakest tie that holds it together.
+        findings: at most one per image, in the order of the ties.
+        certainty: 0..1, of the weakest tie between them.
     """
 
     findings: tuple[FindingId, ...]
@@ -26,9 +26,9 @@ class Composite:
 
 
 def composites(ties: Sequence[Tie]) -> tuple[Composite, ...]:
-    """Each finding in one composite at most, however often it is tied; the most certain ties first.
+    """Joins tied findings, beginning with the most certain tie. A finding is in at most one composite.
 
-    A tie that would put two findings of one image together is passed over: one lesion is seen once in an image.
+    A tie that would join two findings of one image is skipped: an image shows a lesion once.
     """
     joined: list[Composite] = []
     for tie in sorted(ties, key=lambda tie: -tie.certainty):

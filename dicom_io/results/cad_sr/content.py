@@ -1,4 +1,4 @@
-"""The content tree of a Mammography CAD SR: TID 4000 (PS3.16), top down; PS3.17 Annex E has examples."""
+"""The content tree of a Mammography CAD SR: TID 4000 (PS3.16). PS3.17 Annex E has examples."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydicom.sr.coding import Code
 from dicom_io.results import codes, own_codes
 from dicom_io.results.birads_codes import ASSESSMENT_CATEGORY, CODES
 from dicom_io.results.cad_sr.findings import impressions
-from dicom_io.results.cad_sr.items import Part, Relation, algorithm, coded, container, words
+from dicom_io.results.cad_sr.items import Part, Relation, algorithm, code_item, container_item, text_item
 from dicom_io.results.cad_sr.library import ImageLibrary
 from dicom_io.results.cad_sr.performed import summary_of_analyses, summary_of_detections
 from dicom_io.results.encoding import Encoding, sides
@@ -19,20 +19,20 @@ from dicom_io.results.statements import measured_sentences, statements
 from models.types.exam import ExamReading
 
 LIBRARY_POSITION = (1, 2)
-"""Of the Image Library: the root's second item."""
+"""The position of the Image Library in the content tree: the root's second item."""
 
 
 def cad_report(exam: ExamReading, library: ImageLibrary, encoding: Encoding) -> Dataset:
-    """The root container."""
+    """The root content item (CONTAINER)."""
     bundle = encoding.bundles[0]
     template = Dataset()
     template.MappingResource = "DCMR"
     template.TemplateIdentifier = "4000"
-    root = container(
+    root = container_item(
         codes.MAMMOGRAPHY_CAD_REPORT,
         None,
         [
-            coded(codes.LANGUAGE, Relation.HAS_CONCEPT_MOD, codes.ENGLISH),
+            code_item(codes.LANGUAGE, Relation.HAS_CONCEPT_MOD, codes.ENGLISH),
             library.content(),
             _overall_impression(exam, library, encoding),
             summary_of_detections(exam, library, bundle),
@@ -44,9 +44,9 @@ def cad_report(exam: ExamReading, library: ImageLibrary, encoding: Encoding) -> 
 
 
 def _overall_impression(exam: ExamReading, library: ImageLibrary, encoding: Encoding) -> Dataset:
-    """TID 4001: what became of the reading, the exam as a whole, and each lesion."""
+    """TID 4001: the outcome of the reading, the exam as a whole, and each lesion."""
     within = [*_impression_body(exam, encoding), *impressions(exam, library)]
-    return coded(codes.CAD_SUMMARY, Relation.CONTAINS, _outcome(exam, library), within)
+    return code_item(codes.CAD_SUMMARY, Relation.CONTAINS, _outcome(exam, library), within)
 
 
 def _outcome(exam: ExamReading, library: ImageLibrary) -> Code:
@@ -56,27 +56,28 @@ def _outcome(exam: ExamReading, library: ImageLibrary) -> Code:
 
 
 def _impression_body(exam: ExamReading, encoding: Encoding) -> Iterator[Dataset]:
-    """TID 4002: on which side of the recall threshold the exam lies and in which category's range; in words all that is
-    to say. The category itself only where the site asks for it and it has a code (safety rule 3).
+    """TID 4002: whether the exam is above the recall threshold, which category's range its probability is in, and all
+    sentences of the report. The category itself only if the site asks for it and it has a code (safety rule 3).
 
-    The exam's alone: PixelMed takes a second category, of a breast, for an error, though PS3.16 allows several.
+    Only for the exam: PixelMed reports a second category, of a breast, as an error, although PS3.16 allows several.
     """
     if (likelihood := exam.likelihood) is not None:
         if encoding.coded_category and likelihood.category in CODES:
-            yield coded(ASSESSMENT_CATEGORY, Relation.HAS_PROPERTIES, CODES[likelihood.category], _sides(exam))
+            yield code_item(ASSESSMENT_CATEGORY, Relation.HAS_PROPERTIES, CODES[likelihood.category], _sides(exam))
         recalled = own_codes.RECALLED[likelihood.is_recalled(exam.recall_threshold)]
-        yield coded(own_codes.RECALL, Relation.HAS_PROPERTIES, recalled, _sides(exam))
-        held = own_codes.range_of(likelihood.category, None)
-        yield coded(own_codes.CATEGORY_RANGE, Relation.HAS_PROPERTIES, held, _sides(exam))
+        yield code_item(own_codes.RECALL, Relation.HAS_PROPERTIES, recalled, _sides(exam))
+        category_range = own_codes.range_of(likelihood.category, None)
+        yield code_item(own_codes.CATEGORY_RANGE, Relation.HAS_PROPERTIES, category_range, _sides(exam))
     bundle = encoding.bundles[0]
     # Without the radiologist's assessments: this object does not change when one is received.
-    measured = set(measured_sentences(exam))  # it holds no lengths
-    told = (o.sentence for o in statements(replace(exam, concordances=()), bundle) if o.sentence not in measured)
-    yield words(codes.IMPRESSION_DESCRIPTION, Relation.HAS_PROPERTIES, "\r\n".join(told))
+    stated = [statement.sentence for statement in statements(replace(exam, concordances=()), bundle)]
+    measured = set(measured_sentences(exam))  # left out: this object contains no lengths
+    sentences = [sentence for sentence in stated if sentence not in measured]
+    yield text_item(codes.IMPRESSION_DESCRIPTION, Relation.HAS_PROPERTIES, "\r\n".join(sentences))
     yield from algorithm(bundle, Part.WHOLE_IMAGES)
 
 
 def _sides(exam: ExamReading) -> Iterator[Dataset]:
-    if told := sides(exam):
-        value = codes.BOTH_BREASTS if len(told) > 1 else codes.BREASTS[told[0]]
-        yield coded(codes.LATERALITY, Relation.HAS_CONCEPT_MOD, value)
+    if lateralities := sides(exam):
+        value = codes.BOTH_BREASTS if len(lateralities) > 1 else codes.BREASTS[lateralities[0]]
+        yield code_item(codes.LATERALITY, Relation.HAS_CONCEPT_MOD, value)

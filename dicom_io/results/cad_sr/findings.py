@@ -1,4 +1,4 @@
-"""The findings of a Mammography CAD SR: an Individual Impression (TID 4003) for each lesion."""
+"""The findings of a Mammography CAD SR: one Individual Impression (TID 4003) per lesion."""
 
 from __future__ import annotations
 
@@ -11,7 +11,17 @@ from pydicom import Dataset
 
 from dicom_io.results import codes
 from dicom_io.results.cad_sr.composites import Composite, composites
-from dicom_io.results.cad_sr.items import Part, Relation, algorithm, coded, container, percent, region, unique, words
+from dicom_io.results.cad_sr.items import (
+    Part,
+    Relation,
+    algorithm,
+    code_item,
+    container_item,
+    percent,
+    scoord_item,
+    text_item,
+    uidref_item,
+)
 from dicom_io.results.cad_sr.library import ImageLibrary
 from dicom_io.results.encoding import lesion_name
 from dicom_io.results.geometry import outline, to_xy
@@ -21,8 +31,8 @@ from models.types.region import Mask
 
 
 def impressions(exam: ExamReading, library: ImageLibrary) -> Iterator[Dataset]:
-    """First the lesions that were seen in several views, then those of one view, in the order of the reading; each
-    finding once."""
+    """Yields first the lesions that are seen in several views, then those of one view in the order of the reading. Each
+    finding occurs once."""
     several = composites(exam.ties)
     tied = {finding for composite in several for finding in composite.findings}
     for composite in several:
@@ -34,21 +44,21 @@ def impressions(exam: ExamReading, library: ImageLibrary) -> Iterator[Dataset]:
 
 
 def _impression(feature: Dataset) -> Dataset:
-    return container(codes.INDIVIDUAL_IMPRESSION, Relation.INFERRED_FROM, [_to_be_shown(), feature])
+    return container_item(codes.INDIVIDUAL_IMPRESSION, Relation.INFERRED_FROM, [_to_be_shown(), feature])
 
 
 def _composite_feature(composite: Composite, exam: ExamReading, library: ImageLibrary) -> Dataset:
-    """TID 4004, of findings of one kind: how sure it is that they are one lesion. No probability is known of it."""
+    """TID 4004: findings of one kind, with the certainty that they are one lesion. It has no probability of cancer."""
     images = {image.sop_instance_uid: image for image in exam.images}
     first = images[composite.findings[0].sop_instance_uid].reading
-    return coded(
+    return code_item(
         codes.COMPOSITE_FEATURE,
         Relation.CONTAINS,
         codes.FINDINGS[first.findings[composite.findings[0].number - 1].kind],
         [
             _to_be_shown(),
-            coded(codes.COMPOSITE_TYPE, Relation.HAS_PROPERTIES, codes.RELATED_SPATIALLY),
-            coded(codes.SCOPE_OF_FEATURE, Relation.HAS_PROPERTIES, codes.ON_MULTIPLE_IMAGES),
+            code_item(codes.COMPOSITE_TYPE, Relation.HAS_PROPERTIES, codes.RELATED_SPATIALLY),
+            code_item(codes.SCOPE_OF_FEATURE, Relation.HAS_PROPERTIES, codes.ON_MULTIPLE_IMAGES),
             *algorithm(first.bundle, Part.TWO_VIEWS),
             percent(codes.CERTAINTY_OF_FEATURE, round(100 * composite.certainty)),
             *(
@@ -60,13 +70,13 @@ def _composite_feature(composite: Composite, exam: ExamReading, library: ImageLi
 
 
 def _single_image_finding(image: ExamImage, number: int, library: ImageLibrary, relation: Relation) -> Dataset:
-    """TID 4006. A probability of cancer stands there only where it is one: an uncalibrated score is none."""
+    """TID 4006. The probability of cancer is written only if it is calibrated: a score is not a probability."""
     finding = image.reading.findings[number - 1]
     name = lesion_name(image, number)
     content = [
         _to_be_shown(),
-        words(codes.TRACKING_IDENTIFIER, Relation.HAS_OBS_CONTEXT, name.identifier),
-        unique(codes.TRACKING_UID, Relation.HAS_OBS_CONTEXT, name.uid),
+        text_item(codes.TRACKING_IDENTIFIER, Relation.HAS_OBS_CONTEXT, name.identifier),
+        uidref_item(codes.TRACKING_UID, Relation.HAS_OBS_CONTEXT, name.uid),
         *algorithm(image.reading.bundle, Part.DETECTION),
         percent(codes.CERTAINTY_OF_FINDING, round(100 * finding.confidence)),
     ]
@@ -74,17 +84,17 @@ def _single_image_finding(image: ExamImage, number: int, library: ImageLibrary, 
         content.append(percent(codes.PROBABILITY_OF_CANCER, float(in_percent(finding.likelihood.probability))))
     where = library.refer(Relation.SELECTED_FROM, image.sop_instance_uid)
     content += [
-        region(codes.CENTER, GraphicTypeValues.POINT, to_xy(_centre(finding.mask)), where),
-        region(codes.OUTLINE, GraphicTypeValues.POLYLINE, outline(finding.mask), where),
+        scoord_item(codes.CENTER, GraphicTypeValues.POINT, to_xy(_centre(finding.mask)), where),
+        scoord_item(codes.OUTLINE, GraphicTypeValues.POLYLINE, outline(finding.mask), where),
     ]
-    return coded(codes.SINGLE_IMAGE_FINDING, relation, codes.SINGLE_IMAGE_FINDINGS[finding.kind], content)
+    return code_item(codes.SINGLE_IMAGE_FINDING, relation, codes.SINGLE_IMAGE_FINDINGS[finding.kind], content)
 
 
 def _centre(mask: Mask) -> NDArray[np.float64]:
-    """The centre of mass, in row, column (1 × 2)."""
+    """The centre of mass of a mask as row, column (1 × 2)."""
     rows, columns = np.nonzero(mask.crop)
     return np.array([[mask.box.top + rows.mean(), mask.box.left + columns.mean()]])
 
 
 def _to_be_shown() -> Dataset:
-    return coded(codes.RENDERING_INTENT, Relation.HAS_CONCEPT_MOD, codes.PRESENTATION_REQUIRED)
+    return code_item(codes.RENDERING_INTENT, Relation.HAS_CONCEPT_MOD, codes.PRESENTATION_REQUIRED)

@@ -1,4 +1,4 @@
-"""Content items in plain pydicom (PS3.3 §C.17.3): highdicom's trees hold no item that is given by reference."""
+"""Content items in plain pydicom (PS3.3 §C.17.3), because highdicom does not write by-reference relationships."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Relation = RelationshipTypeValues
 
 
 class Part(StrEnum):
-    """Parts of our models, as algorithms are named."""
+    """The parts of a model bundle, as named in Algorithm Name."""
 
     DETECTION = "detection"
     LESIONS = "score of lesions"
@@ -29,44 +29,44 @@ class Part(StrEnum):
     TWO_VIEWS = "lesions seen in two views"
 
 
-def container(name: Code, relation: Relation | None, children: Iterable[Dataset]) -> Dataset:
-    """A heading; without a relation it is the root."""
+def container_item(name: Code, relation: Relation | None, children: Iterable[Dataset]) -> Dataset:
+    """A CONTAINER item; the root has no relation."""
     item = _item(ValueTypeValues.CONTAINER, name, relation, children)
     item.ContinuityOfContent = "SEPARATE"
     return item
 
 
-def coded(name: Code, relation: Relation, value: Code, children: Iterable[Dataset] = ()) -> Dataset:
+def code_item(name: Code, relation: Relation, value: Code, children: Iterable[Dataset] = ()) -> Dataset:
     item = _item(ValueTypeValues.CODE, name, relation, children)
     item.ConceptCodeSequence = [CodedConcept.from_code(value)]
     return item
 
 
-def words(name: Code, relation: Relation, value: str) -> Dataset:
+def text_item(name: Code, relation: Relation, value: str) -> Dataset:
     item = _item(ValueTypeValues.TEXT, name, relation)
     item.TextValue = value
     return item
 
 
-def unique(name: Code, relation: Relation, uid: str) -> Dataset:
+def uidref_item(name: Code, relation: Relation, uid: str) -> Dataset:
     item = _item(ValueTypeValues.UIDREF, name, relation)
     item.UID = uid
     return item
 
 
-def day(name: Code, relation: Relation, value: str) -> Dataset:
+def date_item(name: Code, relation: Relation, value: str) -> Dataset:
     item = _item(ValueTypeValues.DATE, name, relation)
     item.Date = value
     return item
 
 
-def hour(name: Code, relation: Relation, value: str) -> Dataset:
+def time_item(name: Code, relation: Relation, value: str) -> Dataset:
     item = _item(ValueTypeValues.TIME, name, relation)
     item.Time = value
     return item
 
 
-def measured(name: Code, relation: Relation, value: float, unit: Code) -> Dataset:
+def num_item(name: Code, relation: Relation, value: float, unit: Code) -> Dataset:
     measurement = Dataset()
     measurement.NumericValue = decimal_string(value)
     measurement.MeasurementUnitsCodeSequence = [CodedConcept.from_code(unit)]
@@ -76,26 +76,26 @@ def measured(name: Code, relation: Relation, value: float, unit: Code) -> Datase
 
 
 def percent(name: Code, value: float) -> Dataset:
-    """A property in percent (0..100)."""
-    return measured(name, Relation.HAS_PROPERTIES, value, codes.PERCENT)
+    """A NUM item: a property in percent (0..100)."""
+    return num_item(name, Relation.HAS_PROPERTIES, value, codes.PERCENT)
 
 
-def image(instance: Dataset, relation: Relation, children: Iterable[Dataset]) -> Dataset:
+def image_item(instance: Dataset, relation: Relation, children: Iterable[Dataset]) -> Dataset:
     item = _item(ValueTypeValues.IMAGE, None, relation, children)
     item.ReferencedSOPSequence = [instance_reference(instance)]
     return item
 
 
-def region(name: Code, graphic: GraphicTypeValues, xy: NDArray[np.float64], in_image: Dataset) -> Dataset:
-    """A place, as a property: SCOORD x, y (n × 2), in the image that `in_image` refers to."""
+def scoord_item(name: Code, graphic: GraphicTypeValues, xy: NDArray[np.float64], in_image: Dataset) -> Dataset:
+    """A SCOORD item as a property: points x, y (n × 2) in the image that the item `in_image` refers to."""
     item = _item(ValueTypeValues.SCOORD, name, Relation.HAS_PROPERTIES, [in_image])
     item.GraphicType = graphic.value
     item.GraphicData = [float(value) for value in xy.ravel()]
     return item
 
 
-def reference(relation: Relation, position: Iterable[int]) -> Dataset:
-    """An item by reference: its position in the tree, from 1 at every level."""
+def by_reference(relation: Relation, position: Iterable[int]) -> Dataset:
+    """A by-reference relationship to the item at `position` in the content tree; each level counts from 1."""
     item = Dataset()
     item.RelationshipType = relation.value
     item.ReferencedContentItemIdentifier = list(position)
@@ -103,10 +103,10 @@ def reference(relation: Relation, position: Iterable[int]) -> Dataset:
 
 
 def algorithm(bundle: BundleId, part: Part) -> list[Dataset]:
-    """TID 4019: which part of which models did it."""
+    """TID 4019: the bundle, its version and the part of it that made a result."""
     return [
-        words(codes.ALGORITHM_NAME, Relation.HAS_PROPERTIES, f"{bundle.name}, {part}"),
-        words(codes.ALGORITHM_VERSION, Relation.HAS_PROPERTIES, bundle.version),
+        text_item(codes.ALGORITHM_NAME, Relation.HAS_PROPERTIES, f"{bundle.name}, {part}"),
+        text_item(codes.ALGORITHM_VERSION, Relation.HAS_PROPERTIES, bundle.version),
     ]
 
 

@@ -1,4 +1,4 @@
-"""The images that a Mammography CAD SR is about: its Image Library (TID 4020), to which all else in it refers."""
+"""The Image Library (TID 4020) of a Mammography CAD SR: its images, to which all other items refer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,17 @@ from dicom_io.errors import NotEncodable
 from dicom_io.headers import kind_of, laterality_of, why_never_read
 from dicom_io.instance_kinds import InstanceKind
 from dicom_io.results import codes
-from dicom_io.results.cad_sr.items import Relation, coded, container, day, hour, image, measured, reference, words
+from dicom_io.results.cad_sr.items import (
+    Relation,
+    by_reference,
+    code_item,
+    container_item,
+    date_item,
+    image_item,
+    num_item,
+    text_item,
+    time_item,
+)
 from dicom_io.results.sources import demographics, patient_orientation, spacing_mm
 from dicom_io.results.view_modifiers import view_modifiers
 from dicom_io.views import view_of
@@ -27,12 +37,13 @@ _ACQUIRED = Relation.HAS_ACQ_CONTEXT
 
 @dataclass(frozen=True)
 class ImageLibrary:
-    """What was read, then what was not and is missed; copies of what was read are left out.
+    """The images that were read, then those that should have been read and were not. Images that are left out on
+    purpose, such as copies of images that were read, are not in it.
 
     Attributes:
         position: of the library in the content tree.
-        read: each image with its header.
-        unread: the headers of the others, of which little may be known.
+        read: each image that was read, with its header.
+        unread: the headers of the others; they may lack most attributes.
     """
 
     position: tuple[int, ...]
@@ -41,7 +52,7 @@ class ImageLibrary:
 
     @property
     def attempted(self) -> bool:
-        """Whether there was a mammogram to read; otherwise the study was not suitable."""
+        """Whether the study has a mammogram to read; if not, the study was not suitable."""
         return bool(self.read) or any(
             kind_of(source) in _MAMMOGRAMS and not why_never_read(source) for source in self.unread
         )
@@ -51,21 +62,22 @@ class ImageLibrary:
         return [*(source for _, source in self.read), *self.unread]
 
     def refer(self, relation: Relation, sop_instance_uid: str) -> Dataset:
-        """An item that points at an image of the library."""
+        """An item that refers to an image of the library by reference."""
         uids = [source.SOPInstanceUID for source in self.sources]
-        return reference(relation, (*self.position, uids.index(sop_instance_uid) + 1))
+        return by_reference(relation, (*self.position, uids.index(sop_instance_uid) + 1))
 
     def content(self) -> Dataset:
         read = [_entry(source, image.laterality, image.view) for image, source in self.read]
         unread = [_entry(source, laterality_of(source), view_of(source)) for source in self.unread]
-        return container(codes.IMAGE_LIBRARY, Relation.CONTAINS, [*read, *unread])
+        return container_item(codes.IMAGE_LIBRARY, Relation.CONTAINS, [*read, *unread])
 
 
 def library_of(exam: ExamReading, sources: Mapping[str, Dataset], position: tuple[int, ...]) -> ImageLibrary:
-    """The library of an exam.
+    """Makes the library of an exam.
 
     Raises:
-        NotEncodable: there is no image to refer to (the template demands one), or one that was read has no header.
+        NotEncodable: there is no image to refer to (the template requires one), or an image that was read has no
+            header.
     """
     if any(image.sop_instance_uid not in sources for image in exam.images):
         raise NotEncodable("An image that was read is not among the sources of the CAD report.")
@@ -85,29 +97,30 @@ def library_of(exam: ExamReading, sources: Mapping[str, Dataset], position: tupl
 
 
 def _entry(source: Dataset, laterality: Laterality | None, view: str | None) -> Dataset:
-    return image(source, Relation.CONTAINS, _acquired(source, laterality, view))
+    return image_item(source, Relation.CONTAINS, _acquired(source, laterality, view))
 
 
 def _acquired(source: Dataset, laterality: Laterality | None, view: str | None) -> Iterator[Dataset]:
     if laterality:
-        yield coded(codes.IMAGE_LATERALITY, _ACQUIRED, codes.BREASTS[laterality])
+        yield code_item(codes.IMAGE_LATERALITY, _ACQUIRED, codes.BREASTS[laterality])
     if view in codes.VIEWS:
         modifiers = [
-            coded(codes.IMAGE_VIEW_MODIFIER, Relation.HAS_CONCEPT_MOD, modifier) for modifier in view_modifiers(source)
+            code_item(codes.IMAGE_VIEW_MODIFIER, Relation.HAS_CONCEPT_MOD, modifier)
+            for modifier in view_modifiers(source)
         ]
-        yield coded(codes.IMAGE_VIEW, _ACQUIRED, codes.VIEWS[view], modifiers)
+        yield code_item(codes.IMAGE_VIEW, _ACQUIRED, codes.VIEWS[view], modifiers)
     if orientation := patient_orientation(source):
-        yield words(codes.PATIENT_ORIENTATION_ROW, _ACQUIRED, orientation[0])
-        yield words(codes.PATIENT_ORIENTATION_COLUMN, _ACQUIRED, orientation[1])
+        yield text_item(codes.PATIENT_ORIENTATION_ROW, _ACQUIRED, orientation[0])
+        yield text_item(codes.PATIENT_ORIENTATION_COLUMN, _ACQUIRED, orientation[1])
     study = demographics(source)
     if date := text(study, "StudyDate"):
-        yield day(codes.STUDY_DATE, _ACQUIRED, date)
+        yield date_item(codes.STUDY_DATE, _ACQUIRED, date)
     if time := text(study, "StudyTime"):
-        yield hour(codes.STUDY_TIME, _ACQUIRED, time)
+        yield time_item(codes.STUDY_TIME, _ACQUIRED, time)
     if re.fullmatch(r"\d{8}", date := text(source, "ContentDate")):
-        yield day(codes.CONTENT_DATE, _ACQUIRED, date)
+        yield date_item(codes.CONTENT_DATE, _ACQUIRED, date)
     if re.fullmatch(r"\d{6}(\.\d{1,6})?", time := text(source, "ContentTime")):
-        yield hour(codes.CONTENT_TIME, _ACQUIRED, time)
+        yield time_item(codes.CONTENT_TIME, _ACQUIRED, time)
     if spacing := spacing_mm(source):
-        yield measured(codes.HORIZONTAL_PIXEL_SPACING, _ACQUIRED, spacing[1], codes.MILLIMETRE)
-        yield measured(codes.VERTICAL_PIXEL_SPACING, _ACQUIRED, spacing[0], codes.MILLIMETRE)
+        yield num_item(codes.HORIZONTAL_PIXEL_SPACING, _ACQUIRED, spacing[1], codes.MILLIMETRE)
+        yield num_item(codes.VERTICAL_PIXEL_SPACING, _ACQUIRED, spacing[0], codes.MILLIMETRE)

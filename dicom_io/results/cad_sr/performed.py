@@ -1,4 +1,4 @@
-"""What a Mammography CAD SR says was done: its Summaries of Detections and of Analyses (TID 4015 to 4018)."""
+"""Summary of Detections and Summary of Analyses of a Mammography CAD SR (TID 4015 to 4018)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydicom import Dataset
 from pydicom.sr.coding import Code
 
 from dicom_io.results import codes
-from dicom_io.results.cad_sr.items import Part, Relation, algorithm, coded, container
+from dicom_io.results.cad_sr.items import Part, Relation, algorithm, code_item, container_item
 from dicom_io.results.cad_sr.library import ImageLibrary
 from models.types.exam import ExamImage, ExamReading
 from models.types.reading import BundleId
@@ -17,7 +17,7 @@ from models.types.reading import BundleId
 
 @dataclass(frozen=True)
 class _Names:
-    """What a summary, its two lists and their entries are called."""
+    """The concept names of a summary, of its two lists and of their entries."""
 
     summary: Code
     succeeded: Code
@@ -35,7 +35,7 @@ _ANALYSES = _Names(
 
 @dataclass(frozen=True)
 class _Task:
-    """Something that was done with images: what, by which part of the models, and with which."""
+    """A detection or analysis: its code, the part of the bundle that does it, and its images."""
 
     what: Code
     part: Part
@@ -43,13 +43,13 @@ class _Task:
 
 
 def summary_of_detections(exam: ExamReading, library: ImageLibrary, bundle: BundleId) -> Dataset:
-    """Masses and calcification clusters were looked for in all images."""
+    """The detections: masses and calcification clusters, each in all images."""
     tasks = [_Task(what, Part.DETECTION, exam.images) for what in codes.SINGLE_IMAGE_FINDINGS.values()]
     return _summary(_DETECTIONS, tasks, tasks, library, bundle)
 
 
 def summary_of_analyses(exam: ExamReading, library: ImageLibrary, bundle: BundleId) -> Dataset:
-    """All images were classified, and so were lesions and pairs of lesions where there were any."""
+    """The analyses: all images, and lesions and pairs of lesions if there are any."""
     tied = {finding.sop_instance_uid for tie in exam.ties for finding in tie.findings}
     overall = _Task(codes.OVERALL_ANALYSIS, Part.WHOLE_IMAGES, exam.images)
     of_lesions = [
@@ -70,24 +70,25 @@ def _summary(
     library: ImageLibrary,
     bundle: BundleId,
 ) -> Dataset:
-    """What succeeded with the images that were read, and failed with the others; nothing where none was suitable."""
+    """Lists what succeeded for the images that were read and what failed for the others. If no image was suitable: Not
+    Attempted, without lists."""
     if not library.attempted:
-        return coded(named.summary, Relation.CONTAINS, codes.NOT_ATTEMPTED)
+        return code_item(named.summary, Relation.CONTAINS, codes.NOT_ATTEMPTED)
     lists = []
     if library.read:
         done = [item for task in succeeded for item in _done(named.performed, task, library)]
-        lists.append(container(named.succeeded, Relation.INFERRED_FROM, done))
+        lists.append(container_item(named.succeeded, Relation.INFERRED_FROM, done))
     if library.unread:
         uids = [source.SOPInstanceUID for source in library.unread]
         tried = [_performed(named.performed, task, bundle, uids, library) for task in failed]
-        lists.append(container(named.failed, Relation.INFERRED_FROM, tried))
-    return coded(
+        lists.append(container_item(named.failed, Relation.INFERRED_FROM, tried))
+    return code_item(
         named.summary, Relation.CONTAINS, codes.RESULT_STATUSES[bool(library.read), bool(library.unread)], lists
     )
 
 
 def _done(performed: Code, task: _Task, library: ImageLibrary) -> Iterator[Dataset]:
-    """An item for each bundle: a late image may have been read with newer models."""
+    """One item per bundle: an image that arrived late may have been read with newer models."""
     for bundle in dict.fromkeys(image.reading.bundle for image in task.images):
         uids = [image.sop_instance_uid for image in task.images if image.reading.bundle == bundle]
         yield _performed(performed, task, bundle, uids, library)
@@ -95,4 +96,4 @@ def _done(performed: Code, task: _Task, library: ImageLibrary) -> Iterator[Datas
 
 def _performed(performed: Code, task: _Task, bundle: BundleId, uids: Iterable[str], library: ImageLibrary) -> Dataset:
     images = [library.refer(Relation.HAS_PROPERTIES, uid) for uid in uids]
-    return coded(performed, Relation.CONTAINS, task.what, [*algorithm(bundle, task.part), *images])
+    return code_item(performed, Relation.CONTAINS, task.what, [*algorithm(bundle, task.part), *images])

@@ -1,4 +1,4 @@
-"""Mammography CAD SR (PS3.3 §A.35.5, TID 4000): one for every study, also where nothing was found or could be read."""
+"""Mammography CAD SR (PS3.3 §A.35.5, TID 4000): one per study, even if nothing was found or nothing could be read."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ SERIES_NUMBER = 9200
 def encode_cad_sr(
     exam: ExamReading, sources: Mapping[str, Dataset], *, encoding: Encoding, predecessor: Dataset | None = None
 ) -> Dataset:
-    """What was looked for, where it succeeded, where it failed, and what was found.
+    """Encodes which detections and analyses were done, in which images they succeeded and failed, and what was found.
 
     Args:
         exam: the reading.
-        sources: the header of each instance of the study, by SOP Instance UID; of an instance that was not read only
-            its SOP class and its study, series and instance UIDs are needed.
-        predecessor: the one that came before; it is named where this is another.
+        sources: the header of each instance of the study, by SOP Instance UID; an instance that was not read needs only
+            its SOP class and its study, series and instance UIDs.
+        predecessor: the study's last CAD SR; the new object names it as predecessor if its UID differs.
 
     Raises:
         NotEncodable: there is no image to refer to, a source belongs to another study, or an image that was read has
@@ -54,7 +54,7 @@ def encode_cad_sr(
         series_instance_uid=encoding.lasting_uid(study, content, "CAD-SR series"),
         evidence=library.sources,
         predecessor=None if is_same else predecessor,
-        told_in="impression",
+        details_in="impression",
     )
     sr.SeriesNumber = SERIES_NUMBER
     sr.SeriesDescription = f"AI CAD{encoding.edition}, mammo-node, research use only"[:64]

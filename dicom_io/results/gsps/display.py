@@ -1,4 +1,4 @@
-"""The grey scale of a presentation state: the one by which the image is shown without it."""
+"""The grey scale of a presentation state: the same as that of the image without it."""
 
 from __future__ import annotations
 
@@ -18,20 +18,21 @@ from dicom_io.spacing import aspect_of
 
 
 def is_grey(source: Dataset) -> bool:
-    """Whether a grayscale presentation state may be of the image (PS3.3 §A.33.1): one in colour needs another kind."""
+    """Whether a grayscale presentation state may refer to the image (PS3.3 §A.33.1): a colour image needs another
+    kind."""
     stated = code(source, "PhotometricInterpretation")
     return stated.startswith("MONOCHROME") or (not stated and number(source, "SamplesPerPixel") in (None, 1))
 
 
 def as_displayed(source: Dataset, tones: NDArray[Any] | None) -> Dataset:
     """The attributes of the Modality LUT, Softcopy VOI LUT and Softcopy Presentation LUT modules (PS3.3 §C.11.1,
-    §C.11.8, §C.11.6) that leave an image looking as it was read.
+    §C.11.8, §C.11.6) that show an image as it was read.
 
-    A presentation state replaces all three of the image: what it leaves out is the identity. What the header says that
-    does not fit the pixels is not repeated: dicom_io.pixels decides here as it does for the reading.
+    A presentation state replaces all three of the image: a missing one means the identity. Values of the header that do
+    not fit the pixels are not copied: dicom_io.pixels decides this as it does for the reading.
 
     Args:
-        tones: a sample of the stored values (dicom_io.pixels.contrast); None where the reading kept none.
+        tones: a sample of the stored values (dicom_io.pixels.contrast); None if the reading has none.
     """
     contrast = None if tones is None else contrast_of(tones)
     modality = modality_of(source, contrast)
@@ -42,22 +43,22 @@ def as_displayed(source: Dataset, tones: NDArray[Any] | None) -> Dataset:
         display.RescaleSlope = decimal_string(modality.slope)
         display.RescaleIntercept = decimal_string(modality.intercept)
         display.RescaleType = cut("LO", text(source, "RescaleType")) or "US"
-    if voi := _written(voi_of(source, modality, contrast)):
+    if voi := _softcopy_voi(voi_of(source, modality, contrast)):
         display.SoftcopyVOILUTSequence = [voi]
-    # The Photometric Interpretation of the image has no say where a presentation state is applied.
+    # A presentation state overrides the Photometric Interpretation of the image.
     display.PresentationLUTShape = "INVERSE" if is_inverse(source) else "IDENTITY"
     return display
 
 
 def pixel_aspect_ratio(source: Dataset) -> tuple[int, int]:
-    """Height to width of a pixel as whole numbers (PS3.3 §C.10.4): 1 to 1 where the header does not tell."""
+    """Height and width of a pixel as a ratio of integers (PS3.3 §C.10.4); (1, 1) if the header does not state it."""
     height, width = aspect_of(source)
     ratio = Fraction(height / width).limit_denominator(1000)
     return ratio.numerator, ratio.denominator
 
 
-def _written(chosen: Voi) -> Dataset:
-    # Without its explanation: the window is the image's, whatever its maker called it.
+def _softcopy_voi(chosen: Voi) -> Dataset:
+    # Without Window Center & Width Explanation: its text belongs to the image, not to this object.
     voi = Dataset()
     if chosen.lut is not None:
         voi.VOILUTSequence = [deepcopy(chosen.lut)]

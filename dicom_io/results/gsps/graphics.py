@@ -1,4 +1,4 @@
-"""What a presentation state draws over an image: outlines, labels beside them, and what it is for."""
+"""The annotations of a presentation state: outlines, labels beside them, and the note on research use."""
 
 from __future__ import annotations
 
@@ -32,27 +32,27 @@ _NOTE_LAYER = "NOTE"
 _NOTE_COLOUR = (190, 190, 190)
 _PIXEL = AnnotationUnitsValues.PIXEL
 
-# A box says where text begins; the letters are the viewer's own, some 17 of a thousand rows high on a usual monitor.
-_LINES_AN_IMAGE = 60
+# A bounding box sets where text begins. The viewer sets its size: about 17 of 1000 rows per line on a usual monitor.
+_LINES_PER_IMAGE = 60
 _LETTER_WIDTH = 0.55  # of a line's height
 
 
 @dataclass(frozen=True, eq=False)
-class _Drawn:
+class _LabelledOutline:
     graphic: GraphicObject
     label: TextObject
 
 
-def annotate(seen: Dataset, image: ExamImage) -> tuple[list[GraphicLayer], list[GraphicAnnotation]]:
-    """A layer for each kind of finding, with outlines and labels, so that a viewer switches them together; above them
-    one with the note.
+def annotate(referenced: Dataset, image: ExamImage) -> tuple[list[GraphicLayer], list[GraphicAnnotation]]:
+    """Makes one layer per kind of finding, with outlines and labels, so that a viewer can show or hide a kind; the last
+    layer has the note.
 
     Args:
-        seen: what the annotations refer to (SOP class and instance, series, Rows, Columns).
+        referenced: the image that the annotations refer to (SOP class and instance, series, Rows, Columns).
         image: its reading, with findings.
     """
     findings = image.reading.findings
-    line_px = max(1, max(image.reading.shape) // _LINES_AN_IMAGE)
+    line_px = max(1, max(image.reading.shape) // _LINES_PER_IMAGE)
     note = _note_box(image.reading.shape, line_px)
     drawn = _draw(image, line_px, note)
     layers: list[GraphicLayer] = []
@@ -60,7 +60,7 @@ def annotate(seen: Dataset, image: ExamImage) -> tuple[list[GraphicLayer], list[
 
     def add(name: str, rgb: RGB, graphics: list[GraphicObject], texts: list[TextObject]) -> None:
         layers.append(GraphicLayer(name, len(layers) + 1, display_color=CIELabColor.from_rgb(*rgb)))
-        annotations.append(GraphicAnnotation([seen], layers[-1], graphic_objects=graphics, text_objects=texts))
+        annotations.append(GraphicAnnotation([referenced], layers[-1], graphic_objects=graphics, text_objects=texts))
 
     for kind, name in _LAYERS.items():
         of_kind = [annotation for annotation, finding in zip(drawn, findings, strict=True) if finding.kind is kind]
@@ -75,7 +75,7 @@ def annotate(seen: Dataset, image: ExamImage) -> tuple[list[GraphicLayer], list[
     return layers, annotations
 
 
-def _draw(image: ExamImage, line_px: int, note: Box) -> list[_Drawn]:
+def _draw(image: ExamImage, line_px: int, note: Box) -> list[_LabelledOutline]:
     findings = image.reading.findings
     words = [lesion_label(image, number) for number in range(1, len(findings) + 1)]
     boxes = place_labels(
@@ -88,7 +88,7 @@ def _draw(image: ExamImage, line_px: int, note: Box) -> list[_Drawn]:
     drawn = []
     for number, (finding, text, box) in enumerate(zip(findings, words, boxes, strict=True), start=1):
         ring = outline(finding.mask)
-        drawn.append(_Drawn(_polyline(ring, image, number), _label(text, box, ring)))
+        drawn.append(_LabelledOutline(_polyline(ring, image, number), _label(text, box, ring)))
     return drawn
 
 
@@ -98,7 +98,7 @@ def _polyline(ring: NDArray[np.float64], image: ExamImage, number: int) -> Graph
 
 
 def _label(words: str, box: Box, ring: NDArray[np.float64]) -> TextObject:
-    """The text in its box, tied to the nearest point of its lesion: on a crowded image they may lie apart."""
+    """The text in its box, with the nearest point of its lesion as anchor: on a crowded image they may be apart."""
     return TextObject(
         words,
         _PIXEL,
@@ -109,13 +109,13 @@ def _label(words: str, box: Box, ring: NDArray[np.float64]) -> TextObject:
 
 
 def _size_px(words: str, line_px: int) -> tuple[int, int]:
-    """Rows and columns that a text takes."""
+    """Height and width of a text in pixels."""
     lines = words.split("\r\n")
     return line_px * len(lines), round(_LETTER_WIDTH * line_px * max(map(len, lines))) + 1
 
 
 def _note_box(shape: tuple[int, int], line_px: int) -> Box:
-    """At the lower edge, in the middle: the markers of the acquisition stand in the upper corners."""
+    """The box of the note, in the middle of the lower edge: the upper corners have the markers of the acquisition."""
     rows, columns = shape
     height, width = _size_px(_NOTE, line_px)
     left = max(0, (columns - width) // 2)

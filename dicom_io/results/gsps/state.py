@@ -13,34 +13,36 @@ from dicom_io.results.fingerprints import fingerprint
 from dicom_io.results.gsps.display import as_displayed, pixel_aspect_ratio
 from dicom_io.results.gsps.graphics import annotate
 from dicom_io.results.masks import check_masks
-from dicom_io.results.sources import name_class, request_attributes, stand_in
+from dicom_io.results.sources import request_attributes, set_referenced_class, stand_in
 from models.types.exam import ExamImage
 
 SERIES_NUMBER = 9300
 
 
 def encode_gsps(source: Dataset, image: ExamImage, *, encoding: Encoding, title: str = "") -> Dataset:
-    """The findings of one image, in a series of its own; the image itself is shown as it is without them.
+    """Encodes the findings of one image, in its own series; the image looks as it does without presentation state.
 
     Args:
-        source: the image's header (pixel data is not looked at); of a grayscale image (`is_grey`).
+        source: the header of a grayscale image (`is_grey`; pixel data is not used).
         image: its reading, with at least one finding.
-        title: what it is called among several images of its view ("R CC, image 2").
+        title: its name if the exam has several images of its view ("R CC, image 2"); otherwise breast and view.
 
     Raises:
-        NotEncodable: there are no findings, or a mask is empty or reaches out of the image.
+        NotEncodable: there are no findings, or a mask is empty or extends beyond the image.
     """
     check_masks(image)
     title = title or place(image)
     display = as_displayed(source, image.reading.tones)
-    drawn = [(finding.kind, finding.mask, finding.malignancy, finding.likelihood) for finding in image.reading.findings]
-    content = fingerprint((title, image.reading.shape, image.reading.spacing_mm, drawn), [source])
+    labelled = [
+        (finding.kind, finding.mask, finding.malignancy, finding.likelihood) for finding in image.reading.findings
+    ]
+    content = fingerprint((title, image.reading.shape, image.reading.spacing_mm, labelled), [source])
     uid = partial(encoding.lasting_uid, source.StudyInstanceUID, content, display.to_json(), image.sop_instance_uid)
-    seen = stand_in(source, image.reading.shape)
-    seen.SamplesPerPixel = 1
-    layers, annotations = annotate(seen, image)
+    referenced = stand_in(source, image.reading.shape)
+    referenced.SamplesPerPixel = 1
+    layers, annotations = annotate(referenced, image)
     state = GrayscaleSoftcopyPresentationState(
-        referenced_images=[seen],
+        referenced_images=[referenced],
         series_instance_uid=uid("GSPS series"),
         series_number=SERIES_NUMBER,
         sop_instance_uid=uid("GSPS"),
@@ -56,11 +58,11 @@ def encode_gsps(source: Dataset, image: ExamImage, *, encoding: Encoding, title:
         graphic_annotations=annotations,
         series_description=f"{title} outlines, research use only{encoding.edition}, mammo-node"[:64],
     )
-    name_class(state, source)
+    set_referenced_class(state, source)
     sign(state, source, encoding)
     state.update(request_attributes(source))
     state.PresentationCreationDate, state.PresentationCreationTime = state.ContentDate, state.ContentTime
-    del state.ContentDate, state.ContentTime  # which presentation states do not have
+    del state.ContentDate, state.ContentTime  # not attributes of presentation states
     state.DisplayedAreaSelectionSequence[0].PresentationPixelAspectRatio = list(pixel_aspect_ratio(source))
     state.update(display)
     state.Laterality = image.laterality or ""

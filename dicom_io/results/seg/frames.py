@@ -1,4 +1,4 @@
-"""What highdicom leaves to be mended in a segmentation of a projection image."""
+"""Corrections to highdicom's segmentation of a projection image."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from dicom_io.decimals import decimal_string
 
 
 def own_dimensions(seg: Dataset, dimension_organization_uid: str) -> None:
-    """Replaces the UID that highdicom draws at random."""
+    """Replaces the random Dimension Organization UID of highdicom."""
     seg.DimensionOrganizationSequence[0].DimensionOrganizationUID = dimension_organization_uid
     for index in seg.DimensionIndexSequence:
         index.DimensionOrganizationUID = dimension_organization_uid
 
 
 def segments_per_frame(seg: Dataset) -> None:
-    """Names each frame's segment in the frame's own groups: some viewers (Weasis) look there only."""
+    """Moves Segment Identification from the shared to the per-frame functional groups: Weasis reads it only there."""
     shared = seg.SharedFunctionalGroupsSequence[0]
     if "SegmentIdentificationSequence" not in shared:
         return
@@ -27,9 +27,12 @@ def segments_per_frame(seg: Dataset) -> None:
 
 
 def add_nominal_geometry(seg: Dataset, spacing: tuple[float, float], frame_of_reference_uid: str) -> None:
-    """A plane in space for an image that has none: viewers (OHIF) do not show a SEG without one.
+    """Adds a plane in space, which a projection image does not have: OHIF does not show a SEG without one.
 
-    The frame of reference is the SEG's own, so that nobody takes the plane for the patient's.
+    The frame of reference is the SEG's own, so that the plane is not taken for a position in the patient.
+
+    Args:
+        spacing: of rows and of columns in mm.
     """
     measures = Dataset()
     measures.PixelSpacing = [decimal_string(distance) for distance in spacing]

@@ -1,4 +1,4 @@
-"""DICOM Segmentation (PS3.3 §A.51): the outlines of one image's lesions, a segment a lesion, in a series of its own."""
+"""DICOM Segmentation (PS3.3 §A.51): the masks of one image's lesions, one segment per lesion, in its own series."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from dicom_io.results.fingerprints import fingerprint
 from dicom_io.results.lossy import lossy_compression
 from dicom_io.results.masks import check_masks
 from dicom_io.results.seg.frames import add_nominal_geometry, own_dimensions, segments_per_frame
-from dicom_io.results.sources import name_class, patient_orientation, request_attributes, stand_in
+from dicom_io.results.sources import patient_orientation, request_attributes, set_referenced_class, stand_in
 from models.types.exam import ExamImage
 from models.types.mammogram import Laterality
 
@@ -37,15 +37,15 @@ SERIES_NUMBER = 9100
 
 
 def encode_seg(source: Dataset, image: ExamImage, *, encoding: Encoding, title: str = "") -> Dataset:
-    """The findings of one image as a BINARY segmentation; segment n is the reading's finding n.
+    """Encodes the findings of one image as a BINARY segmentation; segment n is the reading's finding n.
 
     Args:
-        source: the image's header (pixel data is not looked at).
+        source: the image's header (pixel data is not used).
         image: its reading, with at least one finding.
-        title: what it is called among several images of its view ("R CC, image 2").
+        title: its name if the exam has several images of its view ("R CC, image 2"); otherwise breast and view.
 
     Raises:
-        NotEncodable: there are no findings, or a mask is empty or reaches out of the image.
+        NotEncodable: there are no findings, or a mask is empty or extends beyond the image.
     """
     check_masks(image)
     title = title or place(image)
@@ -71,12 +71,12 @@ def encode_seg(source: Dataset, image: ExamImage, *, encoding: Encoding, title: 
         series_description=f"{title} findings, research use only{encoding.edition}, mammo-node"[:64],
         transfer_syntax_uid=ExplicitVRLittleEndian,
     )
-    name_class(seg, source)
+    set_referenced_class(seg, source)
     sign(seg, source, encoding)
     seg.update(request_attributes(source))
     seg.update(lossy_compression([source]))
     seg.PatientOrientation = list(patient_orientation(source) or ())
-    _name_side(seg, image.laterality)
+    _set_laterality(seg, image.laterality)
     own_dimensions(seg, uid("SEG dimensions", image.sop_instance_uid))
     segments_per_frame(seg)
     if encoding.profile.nominal_geometry:
@@ -86,10 +86,10 @@ def encode_seg(source: Dataset, image: ExamImage, *, encoding: Encoding, title: 
 
 
 def read_back(seg_bytes: bytes, image: ExamImage) -> None:
-    """Compares an encoded segmentation, as a receiver would decode it, with the masks it was made of.
+    """Decodes an encoded segmentation as a receiver would and compares it with the masks of the reading.
 
     Raises:
-        NotEncodable: a segment is missing, is another lesion's, or differs from its mask in a single pixel.
+        NotEncodable: a segment is missing, belongs to another lesion, or differs from its mask in any pixel.
     """
     seg = segread(BytesIO(seg_bytes))
     findings = image.reading.findings
@@ -106,7 +106,7 @@ def read_back(seg_bytes: bytes, image: ExamImage) -> None:
 
 
 def _planes(image: ExamImage) -> NDArray[np.bool_]:
-    """1 × rows × columns × segments: lesions may overlap."""
+    """One plane per segment, 1 × rows × columns × segments: lesions may overlap."""
     rows, columns = image.reading.shape
     planes = np.zeros((1, rows, columns, len(image.reading.findings)), dtype=np.bool_)
     for index, finding in enumerate(image.reading.findings):
@@ -114,9 +114,9 @@ def _planes(image: ExamImage) -> NDArray[np.bool_]:
     return planes
 
 
-def _name_side(seg: Dataset, laterality: Laterality | None) -> None:
-    """Says in which breast the image and each segment's region lie (General Image, section C.7.6.1; Anatomic Region
-    Modifier, section 10.5): Image Laterality, in whose presence the series' Laterality is not needed."""
+def _set_laterality(seg: Dataset, laterality: Laterality | None) -> None:
+    """Sets Image Laterality (PS3.3 section C.7.6.1), which makes the series' Laterality unnecessary, and the Anatomic
+    Region Modifier of each segment (section 10.5)."""
     if laterality is None:
         return
     seg.ImageLaterality = laterality

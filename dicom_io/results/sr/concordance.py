@@ -1,4 +1,4 @@
-"""The radiologist's categories in our report, quoted and held against our probabilities (TID 1500 row 13)."""
+"""The radiologist's categories in the report, quoted and compared with the probabilities (TID 1500 row 13)."""
 
 from __future__ import annotations
 
@@ -27,20 +27,21 @@ _INFERRED = RelationshipTypeValues.INFERRED_FROM
 
 
 def concordance_items(exam: ExamReading, sources: Mapping[str, Dataset]) -> Iterator[CodeContentItem]:
-    """One evaluation for each assessment: whether both recall, inferred from the category and the probability.
+    """Yields one evaluation per assessment: whether both recall, inferred from the category and the probability.
 
     Args:
-        sources: the header of each instance of the study, by SOP Instance UID: a document among them is referred to.
+        sources: the header of each instance of the study, by SOP Instance UID. If the quoted document is one of them,
+            the evaluation refers to it.
     """
     for concordance in exam.concordances:
         item = CodeContentItem(
             own_codes.CONCORDANCE, own_codes.AGREEMENTS[concordance.agreement], RelationshipTypeValues.CONTAINS
         )
-        item.ContentSequence = ContentSequence(list(_grounds(concordance, sources, exam.recall_threshold)))
+        item.ContentSequence = ContentSequence(list(_inferred_from(concordance, sources, exam.recall_threshold)))
         yield item
 
 
-def _grounds(
+def _inferred_from(
     concordance: Concordance, sources: Mapping[str, Dataset], recall_threshold: float
 ) -> Iterator[ContentItem]:
     if concordance.laterality:
@@ -62,7 +63,7 @@ def _percent(name: Code, value: Decimal) -> NumContentItem:
 
 
 def _quotation(assessment: Assessment, sources: Mapping[str, Dataset]) -> Iterator[ContentItem]:
-    """TID 1000, where the quoted document is an object of the study."""
+    """The source of the quotation; also TID 1000, if the quoted document is an object of the study."""
     yield TextContentItem(own_codes.QUOTED_FROM, assessment.source, _CONTEXT)
     document = sources.get(assessment.sop_instance_uid or "")
     if document is not None:

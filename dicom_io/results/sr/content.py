@@ -1,4 +1,4 @@
-"""The content tree of our report: TID 1500 Measurement Report (PS3.16), top down."""
+"""The content tree of the report: TID 1500 Measurement Report (PS3.16)."""
 
 from __future__ import annotations
 
@@ -43,24 +43,24 @@ _INFERRED = RelationshipTypeValues.INFERRED_FROM
 def measurement_report(
     exam: ExamReading, sources: Mapping[str, Dataset], segs: Iterable[Dataset], encoding: Encoding
 ) -> ContainerContentItem:
-    """The root container.
+    """The root content item (CONTAINER).
 
     Args:
         sources: the header of every instance of the study, by SOP Instance UID.
-        segs: our segmentations, which hold the outlines of the lesions that are told of.
+        segs: the segmentations of the lesions that the report describes.
     """
     drawn: list[ContentSequence] = [*lesion_groups(exam, sources)]
     scores: list[ContentSequence] = [*score_groups(exam, sources, encoding)]
     if encoding.profile.draws_exam:
         drawn, scores = [*drawn, *scores], []
-    # OHIF fails on an Imaging Measurement Report without anything to draw, and shows other documents as text.
+    # OHIF fails on an Imaging Measurement Report without anything to draw; documents of other titles are shown as text.
     title = codes.IMAGING_MEASUREMENT_REPORT if drawn else codes.ONCOLOGY_MEASUREMENT_REPORT
     root = ContainerContentItem(name=title, template_id="1500")
     root.ContentSequence = ContentSequence()
     root.ContentSequence.extend(LanguageOfContentItemAndDescendants(CodedConcept.from_code(codes.ENGLISH)))
     root.ContentSequence.extend(ObservationContext(observer_device_context=device_observer(encoding.device)))
     root.ContentSequence.append(CodeContentItem(codes.PROCEDURE_REPORTED, codes.IMAGING_PROCEDURE, _CONCEPT))
-    root.ContentSequence.append(TextContentItem(codes.SUMMARY, _in_short(exam, encoding), _CONTAINS))
+    root.ContentSequence.append(TextContentItem(codes.SUMMARY, _summary_text(exam, encoding), _CONTAINS))
     if exam.images:
         root.ContentSequence.append(_image_library(exam, sources))
     if drawn:
@@ -69,8 +69,8 @@ def measurement_report(
     return root
 
 
-def _in_short(exam: ExamReading, encoding: Encoding) -> str:
-    """The first thing that a person reads."""
+def _summary_text(exam: ExamReading, encoding: Encoding) -> str:
+    """The text at the top of the report."""
     sentences = [statement.sentence for statement in summary_statements(exam)]
     if encoding.revision > 1:
         sentences.insert(1, f"This is revision {encoding.revision}: it replaces all earlier reports of this study.")
@@ -78,7 +78,7 @@ def _in_short(exam: ExamReading, encoding: Encoding) -> str:
 
 
 def _image_library(exam: ExamReading, sources: Mapping[str, Dataset]) -> ContainerContentItem:
-    """TID 1600: what was read."""
+    """TID 1600: the images that were read."""
     group = ContainerContentItem(codes.IMAGE_LIBRARY_GROUP, relationship_type=_CONTAINS)
     group.ContentSequence = ContentSequence()
     for image in exam.images:
@@ -92,7 +92,7 @@ def _image_library(exam: ExamReading, sources: Mapping[str, Dataset]) -> Contain
 
 
 def _descriptors(image: ExamImage, source: Dataset) -> Iterator[ContentItem]:
-    """TID 1602 and 1603. Not highdicom's: it leaves laterality and view out and needs what many headers lack."""
+    """TID 1602 and 1603. highdicom's omits laterality and view, and requires attributes that many headers lack."""
     modality = codes.MODALITIES.get(code(source, "Modality"), codes.MODALITIES["MG"])
     yield CodeContentItem(codes.MODALITY, modality, _ACQUISITION)
     yield CodeContentItem(codes.TARGET_REGION, codes.BREAST, _ACQUISITION)
@@ -122,7 +122,7 @@ def _number(name: Code, value: float, unit: Code) -> NumContentItem:
 
 
 def _measurements(groups: Iterable[ContentSequence]) -> ContainerContentItem:
-    """TID 1500 row 6: what has a place in an image, without which OHIF fails on a group."""
+    """TID 1500 row 6: the groups that have a region in an image; OHIF fails on a group without one."""
     container = ContainerContentItem(codes.IMAGING_MEASUREMENTS, relationship_type=_CONTAINS)
     container.ContentSequence = ContentSequence()
     for group in groups:
@@ -137,7 +137,7 @@ def _evaluations(
     encoding: Encoding,
     scores: Iterable[ContentSequence],
 ) -> ContainerContentItem:
-    """TID 1500 rows 12 to 14: what became of the reading, of breasts and exam, and how it compares; then in words."""
+    """TID 1500 rows 12 to 14: the outcome of the reading, scores of breasts and exam, concordances, then sentences."""
     container = ContainerContentItem(codes.QUALITATIVE_EVALUATIONS, relationship_type=_CONTAINS)
     container.ContentSequence = ContentSequence([_summary(exam, segs)])
     for group in scores:
@@ -149,15 +149,15 @@ def _evaluations(
 
 
 def _summary(exam: ExamReading, segs: Iterable[Dataset]) -> CodeContentItem:
-    """What became of the reading, inferred from the segmentations: a lesion's own group has no place for its segment
-    beside its outline (TID 1410 rows 5 to 8)."""
+    """The outcome of the reading, inferred from the segmentations. They are referenced here because a lesion's group
+    may hold its outline or its segment, not both (TID 1410 rows 5 to 8)."""
     item = CodeContentItem(codes.CAD_SUMMARY, _outcome(exam), _CONTAINS)
-    stands_on = [
+    segmentations = [
         ImageContentItem(codes.SEGMENTATION, seg.SOPClassUID, seg.SOPInstanceUID, relationship_type=_INFERRED)
         for seg in segs
     ]
-    if stands_on:
-        item.ContentSequence = ContentSequence(stands_on)
+    if segmentations:
+        item.ContentSequence = ContentSequence(segmentations)
     return item
 
 

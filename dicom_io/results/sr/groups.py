@@ -1,8 +1,8 @@
-"""The measurement groups of our report: a lesion each (TID 1410), a breast each and the exam (TID 1501).
+"""The measurement groups of the report: one per lesion (TID 1410), one per breast and one for the exam (TID 1501).
 
-Made for what viewers draw (OHIF 3.12): each number that stands in a group on a place in an image becomes a line of its
-label, and a finding site a line with a bare code. So a lesion's group holds one number whose name says which lesion it
-is, its other measurements are properties of the finding, and the site stands with the number (TID 1419).
+The groups are adapted to OHIF 3.12: each number in a group that has a region becomes a line of its label, and a finding
+site becomes a line with a bare code. So a lesion's group has one number, whose name identifies the lesion; its other
+measurements are properties of the finding, and the finding site belongs to the number (TID 1419).
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ _INFERRED = RelationshipTypeValues.INFERRED_FROM
 def lesion_groups(
     exam: ExamReading, sources: Mapping[str, Dataset]
 ) -> Iterator[PlanarROIMeasurementsAndQualitativeEvaluations]:
-    """A group for each lesion in each image, the highest score first: viewers open a report at its first group.
+    """Yields one group per lesion and image, the highest score first: viewers open a report at its first group.
 
-    Its tracking UID is that of its segment in the SEG. A group holds one region, either an outline or a segment (TID
-    1410 rows 5 to 8). It is the outline: viewers (OHIF) fail on a group without one, and the tracking UID leads to the
-    segment.
+    A group has the tracking UID of the lesion's segment in the SEG. It has one region, either an outline or a segment
+    (TID 1410 rows 5 to 8). Here it is the outline: viewers (OHIF) fail on a group without one, and the segment can be
+    found by the tracking UID.
     """
     lesions = [(image, number) for image in exam.images for number in range(1, len(image.reading.findings) + 1)]
     for image, number in sorted(lesions, key=lambda entry: -entry[0].reading.findings[entry[1] - 1].malignancy):
@@ -70,9 +70,10 @@ def lesion_groups(
 def score_groups(
     exam: ExamReading, sources: Mapping[str, Dataset], encoding: Encoding
 ) -> Iterator[MeasurementsAndQualitativeEvaluations]:
-    """A group with the score of each breast, then one with the exam's.
+    """Yields one group with the score per breast, then one with the exam's.
 
-    Where the profile has them drawn, the image that a score comes from is framed as a whole: OHIF draws nothing else.
+    With the profile's `draws_exam`, a group's region is a frame round the image that its score comes from: OHIF draws
+    only groups with a region.
     """
     for breast in exam.breasts:
         images = [image for image in exam.images if image.laterality is breast.laterality]
@@ -96,7 +97,7 @@ def _lesion_group(image: ExamImage, number: int, source: Dataset) -> PlanarROIMe
         referenced_region=_region(ring, source),
         finding_type=codes.FINDINGS[finding.kind],
         algorithm_id=_algorithm(image, "lesions"),
-        measurements=_worth(words, finding.malignancy, finding.likelihood, image, site),
+        measurements=_score_and_probability(words, finding.malignancy, finding.likelihood, image, site),
     )
     properties = [_number(codes.CERTAINTY_OF_FINDING, round(100 * float(finding.confidence)), codes.PERCENT, _PROPERTY)]
     if image.reading.spacing_mm:
@@ -116,14 +117,16 @@ def _score_group(
     encoding: Encoding,
     sources: Mapping[str, Dataset],
 ) -> MeasurementsAndQualitativeEvaluations:
-    """Of a breast, or (side None) the exam."""
+    """The group of a breast, or of the exam (side None)."""
     decisive = _decisive(images)
     name = _BREASTS[side] if side else "exam"
     study = sources[decisive.sop_instance_uid].StudyInstanceUID
     return MeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(uid=encoding.uid(study, "score", name), identifier=name),
         algorithm_id=_algorithm(decisive, "whole images"),
-        measurements=_worth(f"{name}, score", score, likelihood, decisive, _site(_laterality(side, exam)), exam),
+        measurements=_score_and_probability(
+            f"{name}, score", score, likelihood, decisive, _site(_laterality(side, exam)), exam
+        ),
         qualitative_evaluations=_verdict(likelihood, side, exam.recall_threshold, encoding) if likelihood else [],
     )
 
@@ -144,11 +147,11 @@ def _image_regions(
 def _laterality(side: Laterality | None, exam: ExamReading) -> Code | None:
     if side:
         return codes.LATERALITIES[side]
-    told = [codes.LATERALITIES[side] for side in sides(exam)]
-    return codes.BOTH if len(told) == 2 else next(iter(told), None)
+    lateralities = [codes.LATERALITIES[side] for side in sides(exam)]
+    return codes.BOTH if len(lateralities) == 2 else next(iter(lateralities), None)
 
 
-def _worth(
+def _score_and_probability(
     name: str,
     score: float,
     likelihood: Likelihood | None,
@@ -156,42 +159,43 @@ def _worth(
     site: FindingSite,
     exam: ExamReading | None = None,
 ) -> list[Measurement]:
-    """The score and, where it is calibrated, the probability with the prevalence that it holds for.
+    """The score and, if it is calibrated, the probability with the prevalence that it holds for.
 
     Args:
-        name: what the score's is called beside its code: viewers print it with the number, and nothing else.
-        exam: whose recall threshold the probability is held against; None: of a lesion, which has none.
+        name: Code Meaning of the score: viewers print it and the number, nothing else.
+        exam: the exam whose recall threshold is written beside the probability; None for a lesion, which has no
+            threshold.
     """
-    called = Code(own_codes.MALIGNANCY_SCORE.value, own_codes.DESIGNATOR, name)
-    worth = [Measurement(called, round(float(score), 2), own_codes.SCORE_UNIT, finding_sites=[site])]
+    score_name = Code(own_codes.MALIGNANCY_SCORE.value, own_codes.DESIGNATOR, name)
+    measurements = [Measurement(score_name, round(float(score), 2), own_codes.SCORE_UNIT, finding_sites=[site])]
     if likelihood:
         limit = [exam.recall_threshold] if exam else []
         probability = float(in_percent(likelihood.probability, *limit))
-        measured = Measurement(codes.PROBABILITY_OF_CANCER, probability, codes.PERCENT, finding_sites=[site])
+        percentage = Measurement(codes.PROBABILITY_OF_CANCER, probability, codes.PERCENT, finding_sites=[site])
         shares = [(own_codes.PREVALENCE, image.reading.prevalence)]
         shares += [(own_codes.RECALL_THRESHOLD, threshold) for threshold in limit]
         for concept, share in shares:
             if share is not None:
                 stated = _number(concept, float(in_percent(share, share)), codes.PERCENT, _INFERRED)
-                measured[0].ContentSequence.append(stated)
-        worth.append(measured)
-    return worth
+                percentage[0].ContentSequence.append(stated)
+        measurements.append(percentage)
+    return measurements
 
 
 def _verdict(
     likelihood: Likelihood, side: Laterality | None, recall_threshold: float, encoding: Encoding
 ) -> list[QualitativeEvaluation]:
-    """What a probability says: on which side of the threshold it lies, and in which category's range; the category
-    itself only where the site asks for it (safety rule 3)."""
+    """Whether a probability is above the recall threshold, and which category's range it is in; the category itself
+    only if the site asks for it (safety rule 3)."""
     recalled = own_codes.RECALLED[likelihood.is_recalled(recall_threshold)]
-    told = [
+    evaluations = [
         QualitativeEvaluation(own_codes.RECALL, recalled),
         QualitativeEvaluation(own_codes.CATEGORY_RANGE, own_codes.range_of(likelihood.category, side)),
     ]
     if encoding.coded_category:
         category = own_codes.CODED_CATEGORIES[likelihood.category]
-        told.append(QualitativeEvaluation(birads_codes.ASSESSMENT_CATEGORY, category))
-    return told
+        evaluations.append(QualitativeEvaluation(birads_codes.ASSESSMENT_CATEGORY, category))
+    return evaluations
 
 
 def _number(name: Code, value: float, unit: Code, relation: RelationshipTypeValues) -> NumContentItem:
@@ -207,7 +211,7 @@ def _region(xy: NDArray[np.float64], source: Dataset) -> ImageRegion:
 
 
 def _algorithm(image: ExamImage, of: str) -> AlgorithmIdentification:
-    """`of`: what it scores; lesions and whole images are scored by different models, whose scores do not compare."""
+    """`of`: what is scored. Different models score lesions and whole images; their scores are not comparable."""
     bundle = image.reading.bundle
     name = f"{bundle.name}, score of {of}"
     return AlgorithmIdentification(name=name, version=bundle.version, family=codes.ARTIFICIAL_INTELLIGENCE)

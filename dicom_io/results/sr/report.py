@@ -1,4 +1,4 @@
-"""Our report: one Comprehensive 3D SR (PS3.3 §A.35.13) for each revision of a study, in a series of its own."""
+"""The report: one Comprehensive 3D SR (PS3.3 §A.35.13) per revision of a study, each in its own series."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def encode_sr(
     encoding: Encoding,
     predecessor: Dataset | None = None,
 ) -> Dataset:
-    """The report of what was read, what was not and why; also of a study of which nothing could be read.
+    """Encodes what was read, what was not read and why; also for a study in which nothing could be read.
 
     Args:
         exam: the reading.
-        sources: the header of each instance of the study, by SOP Instance UID; of an instance that was not read only
-            its SOP class and its study, series and instance UIDs are needed.
-        segs: our segmentations, by the SOP Instance UID of the image they segment.
+        sources: the header of each instance of the study, by SOP Instance UID; an instance that was not read needs only
+            its SOP class and its study, series and instance UIDs.
+        segs: the segmentations, by the SOP Instance UID of the image that they segment.
         predecessor: the report that this revision replaces.
 
     Raises:
@@ -49,7 +49,7 @@ def encode_sr(
         series_instance_uid=encoding.uid(study, "SR series"),
         evidence=(*sources.values(), *segs.values()),
         predecessor=predecessor,
-        told_in="comments",
+        details_in="comments",
     )
     sr.SeriesNumber = SERIES_NUMBER
     sr.SeriesDescription = f"AI report {_edition(encoding.revision)}, mammo-node, research use only"
@@ -62,7 +62,7 @@ def encode_sr(
 
 
 def _edition(revision: int) -> str:
-    """Tells reports apart in a list: what a PACS has keeps its name, so the newest says which ones it replaces."""
+    """The number of a report and of those that it replaces: the names of stored reports cannot be changed later."""
     replaced = {1: "", 2: " (replaces 1)"}.get(revision, f" (replaces 1-{revision - 1})")
     return f"{revision}{replaced}"
 

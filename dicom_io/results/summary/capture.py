@@ -23,16 +23,16 @@ SERIES_NUMBER = 9400
 
 
 def encode_summary(exam: ExamReading, sources: Mapping[str, Dataset], *, encoding: Encoding) -> Dataset:
-    """The page on what was read, what was not and why; also of a study of which nothing could be read.
+    """Encodes the page: what was read, what was not read and why; also for a study in which nothing could be read.
 
-    Its pixels name nobody, so that the page may be shown; its header is the study's.
+    The node writes no patient data into the pixels; the header has the study's.
 
     Args:
         exam: the reading.
         sources: the header of each instance of the study, by SOP Instance UID.
 
     Raises:
-        NotEncodable: there is no source to tell the study by, or an image that was read has no header.
+        NotEncodable: there is no source to take the study from, or an image that was read has no header.
     """
     if not sources:
         raise NotEncodable("A summary page needs at least one instance of its study.")
@@ -49,9 +49,9 @@ def encode_summary(exam: ExamReading, sources: Mapping[str, Dataset], *, encodin
     page.SeriesInstanceUID = encoding.lasting_uid(study, content, "SC series")
     page.SeriesNumber = SERIES_NUMBER
     page.SeriesDescription = f"AI summary{encoding.edition}, mammo-node, research use only"[:64]
-    # Neither MG nor a Body Part Examined of BREAST: hanging protocols and other readers must not take it for a view.
+    # Neither MG nor a Body Part Examined of BREAST: hanging protocols and other AI must not treat it as a view.
     page.Modality = "OT"
-    page.Laterality = lateralities[0] if len(lateralities := sides(exam)) == 1 else ""  # type 2C: validators ask for it
+    page.Laterality = lateralities[0] if len(lateralities := sides(exam)) == 1 else ""  # type 2C: validators require it
     sign(page, described, encoding)
     page.update(request_attributes(described))
     _describe_image(page, exam, sources)
@@ -65,11 +65,11 @@ def _describe_image(page: Dataset, exam: ExamReading, sources: Mapping[str, Data
     page.PatientOrientation = []
     page.ImageComments = RESEARCH_USE_ONLY
     shown = [sources[image.sop_instance_uid] for image in exam.images]
-    # We write nobody's name, but the images that the page shows may hold one; where one does not say, nor do we.
+    # The images on the page may contain patient data. If one does not state whether it does, the page does not either.
     stated = {code(source, "BurnedInAnnotation") for source in shown}
     if "YES" in stated or stated <= {"NO"}:
         page.BurnedInAnnotation = "YES" if "YES" in stated else "NO"
-    page.ConversionType = "WSD"  # made at a workstation: neither digitised nor taken over from a video signal
+    page.ConversionType = "WSD"  # Workstation: neither digitised nor from a video signal
     page.DateOfSecondaryCapture, page.TimeOfSecondaryCapture = page.ContentDate, page.ContentTime
     page.update(lossy_compression(shown))
     if shown:
@@ -80,8 +80,8 @@ def _put_pixels(page: Dataset, exam: ExamReading, sources: Mapping[str, Dataset]
     places = {}
     for image in exam.unread:
         source = sources.get(image.sop_instance_uid, Dataset())
-        if named := " ".join(part for part in (laterality_of(source), view_of(source)) if part):
-            places[image.sop_instance_uid] = named
+        if place := " ".join(part for part in (laterality_of(source), view_of(source)) if part):
+            places[image.sop_instance_uid] = place
     pixels = draw_page(exam, places, encoding.bundles[0])
     page.Rows, page.Columns, page.SamplesPerPixel = pixels.shape
     page.PhotometricInterpretation = "RGB"

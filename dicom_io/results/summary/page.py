@@ -1,4 +1,4 @@
-"""The summary page: an exam's images, scores and gaps on one picture. No DICOM here."""
+"""The summary page: an exam's images, scores and unread images as one RGB picture. No DICOM here."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from models.types.region import Box
 from models.types.words import counted
 
 ROWS, COLUMNS = 1200, 1600
-"""Shown at 100 % on any monitor that reports are written at."""
+"""Pixels: the page fits on a usual office or reporting monitor at 100 %."""
 _PAPER: RGB = (16, 18, 22)
 _HEADER: RGB = (26, 29, 35)
 _HEADER_ROWS, _MARGIN = 84, 16
@@ -30,17 +30,17 @@ _TABLES = Box(_HEADER_ROWS + _MARGIN, 860, ROWS - _MARGIN, COLUMNS - _MARGIN)
 _EXTRA_ROWS = 190
 _MOST_EXTRAS = 5
 
-# As they hang: the patient's right breast on the left, chest walls together.
+# The usual hanging: the patient's right breast on the left, chest walls together.
 _HANGING = tuple((side, view) for view in ("MLO", "CC") for side in (Laterality.RIGHT, Laterality.LEFT))
 _SIDES = {Laterality.LEFT: "left", Laterality.RIGHT: "right"}
 
 
 def draw_page(exam: ExamReading, places: Mapping[str, str], bundle: BundleId) -> NDArray[np.uint8]:
-    """The page, ROWS × COLUMNS × 3 (RGB, uint8); the same for the same exam, and without a word on who the patient is.
+    """The page, ROWS × COLUMNS × 3 (RGB, uint8); the same exam gives the same page. It has no patient data.
 
     Args:
         places: breast and view ("L MLO") of the instances that were not read, by SOP Instance UID, where known.
-        bundle: the models in use, named where nothing was read.
+        bundle: the models in use, named if nothing was read.
     """
     canvas = Image.new("RGB", (COLUMNS, ROWS), _PAPER)
     _draw_header(canvas, exam, bundle)
@@ -82,13 +82,13 @@ def _draw_views(canvas: Image.Image, exam: ExamReading, places: Mapping[str, str
 
 
 def _hung(images: Sequence[ExamImage], spot: tuple[Laterality, str]) -> ExamImage | None:
-    """Of several whole images of one view the one with the highest score."""
+    """The image to show as a standard view: of several whole images the one with the highest score."""
     candidates = [image for image in images if image.is_whole and (image.laterality, image.view) == spot]
     return max(candidates, key=lambda image: image.reading.malignancy, default=None)
 
 
 def _draw_extras(canvas: Image.Image, strip: Box, extras: Sequence[ExamImage], titles: Mapping[str, str]) -> None:
-    """The images that have no place of their own: as many as there is room for, and the names of the others."""
+    """Draws the images that are not standard views: as many as fit, then the names of the others."""
     count = len(extras) if len(extras) <= _MOST_EXTRAS else _MOST_EXTRAS - 1
     rooms = _cells(strip, 1, _MOST_EXTRAS)
     for room, image in zip(rooms, extras[:count], strict=False):
@@ -99,7 +99,7 @@ def _draw_extras(canvas: Image.Image, strip: Box, extras: Sequence[ExamImage], t
 
 
 def _why_empty(exam: ExamReading, places: Mapping[str, str], side: Laterality, view: str) -> tuple[str, str]:
-    """What became of a view that was not read, and why."""
+    """The status of a view that was not read, and the reason."""
     reasons = [image.reason for image in exam.unread if places.get(image.sop_instance_uid) == f"{side} {view}"]
     if reasons:
         return "Not read", " ".join(dict.fromkeys(reasons))
@@ -108,7 +108,7 @@ def _why_empty(exam: ExamReading, places: Mapping[str, str], side: Laterality, v
 
 
 def _draw_tables(canvas: Image.Image, exam: ExamReading, places: Mapping[str, str]) -> None:
-    """Scores, then lesions in what room the notes below them leave."""
+    """Draws the scores, the notes at the bottom, and as many lesions as fit between them."""
     pen = Pen(canvas)
     if not exam.images:
         top = pen.write(_TABLES.left, _TABLES.top, "NOTHING WAS READ", 56, AMBER)
@@ -123,7 +123,7 @@ def _draw_tables(canvas: Image.Image, exam: ExamReading, places: Mapping[str, st
 
 
 def _cells(room: Box, rows: int, columns: int) -> list[Box]:
-    """The room cut into equal cells, row by row, with a little space between them."""
+    """The room divided into equal cells, row by row, 6 pixels apart."""
     height, width = (room.height - 6 * (rows - 1)) // rows, (room.width - 6 * (columns - 1)) // columns
     return [
         Box(top, left, top + height, left + width)

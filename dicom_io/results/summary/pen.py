@@ -1,4 +1,4 @@
-"""Writing on a picture: text that keeps inside its room."""
+"""Draws text on a picture: wraps and cuts it to a width."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _KEPT = "·…"
 
 
 class Pen:
-    """Draws on one RGB picture. The font comes with Pillow, so that a page is the same everywhere."""
+    """Draws on one RGB picture. The font is Pillow's, so that a page is the same on every machine."""
 
     def __init__(self, picture: Image.Image) -> None:
         self.draw = ImageDraw.Draw(picture)
@@ -31,11 +31,11 @@ class Pen:
         lines: int = 1,
         align_right: bool = False,
     ) -> int:
-        """Writes words with their upper left (or right) corner at left, top; gives the row below the last line.
+        """Writes words with their upper left (or right) corner at left, top. Returns the row below the last line.
 
         Args:
-            size: of the letters, in pixels; a line takes 4/3 of it.
-            width: pixels; what is longer is broken into at most `lines` lines, and the last is cut with an ellipsis.
+            size: font size in pixels; a line is 4/3 of it high.
+            width: in pixels. Longer text is wrapped into at most `lines` lines; the last is cut with an ellipsis.
         """
         for line in [_drawable(words)] if width is None else self.wrapped(words, size, width, lines):
             start = left - self.width(line, size) if align_right else left
@@ -44,12 +44,14 @@ class Pen:
         return top
 
     def wrapped(self, words: str, size: int, width: int, lines: int) -> list[str]:
-        """The words in at most `lines` lines of at most `width` pixels.
+        """Wraps words into at most `lines` lines of at most `width` pixels.
 
-        A word that is wider than a line is broken; a last line of less than a quarter of the width gets words of the
-        line before.
+        A word that is wider than a line is broken. If the last line is shorter than a quarter of the width, words move
+        to it from the line before.
         """
-        rest = [part for word in _kept_together(_drawable(words).split()) for part in self._parts(word, size, width)]
+        rest = [
+            part for word in _join_percent_signs(_drawable(words).split()) for part in self._parts(word, size, width)
+        ]
         wrapped: list[list[str]] = []
         while rest and len(wrapped) < lines:
             count = len(rest)
@@ -67,11 +69,11 @@ class Pen:
         return [self._cut(" ".join(line), size, width) for line in wrapped]
 
     def width(self, words: str, size: int) -> int:
-        """Pixels that a line takes."""
+        """The width of a line in pixels."""
         return round(self.draw.textlength(words, font=self._font(size)))
 
     def _parts(self, word: str, size: int, width: int) -> Iterator[str]:
-        """A word in parts that a line holds."""
+        """Splits a word into parts that each fit into a line."""
         while self.width(word, size) > width and len(word) > 1:
             count = len(word) - 1
             while count > 1 and self.width(word[:count], size) > width:
@@ -93,23 +95,23 @@ class Pen:
         return self._fonts[size]
 
 
-def _kept_together(words: list[str]) -> list[str]:
-    """A per cent sign stays with its number."""
-    kept: list[str] = []
+def _join_percent_signs(words: list[str]) -> list[str]:
+    """Joins a per cent sign to the number before it, so that no line break separates them."""
+    joined: list[str] = []
     for word in words:
-        if kept and word.startswith("%"):
-            kept[-1] += f" {word}"
+        if joined and word.startswith("%"):
+            joined[-1] += f" {word}"
         else:
-            kept.append(word)
-    return kept
+            joined.append(word)
+    return joined
 
 
 def line_height(size: int) -> int:
-    """Pixels from line to line."""
+    """The height of a line in pixels."""
     return round(size * 4 / 3)
 
 
 def _drawable(words: str) -> str:
-    """The words in letters that the font has: ASCII and two more."""
+    """The words in characters that the font has: ASCII, "·" and "…"."""
     letters = unicodedata.normalize("NFKD", words.translate(_REPLACED)) if not words.isascii() else words
     return "".join(letter for letter in letters if letter.isascii() or letter in _KEPT)

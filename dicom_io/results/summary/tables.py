@@ -1,4 +1,4 @@
-"""What the summary page says in figures and words: scores, lesions, what was not read and what to mind."""
+"""Text of the summary page: scores, lesions, and notes on unread images, missing views and warnings."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PANEL: RGB = (28, 32, 38)
 _CARD_ROWS, _CARD_GAP = 190, 14
 _TEXT, _SMALL, _HEADING = 16, 14, 18
 _ROW, _INDENT = 26, 18
-_WHOLE = 99  # lines: nothing is cut
+_ALL_LINES = 99  # more than any text has: nothing is cut
 _COLUMNS = (0, 330, 460, 560)
 
 _BREASTS = {Laterality.RIGHT: "Right breast", Laterality.LEFT: "Left breast", None: "Exam"}
@@ -39,7 +39,7 @@ class _Lesion:
 
 
 def draw_scores(pen: Pen, room: Box, exam: ExamReading, places: Mapping[str, str]) -> int:
-    """A card for each breast and the exam, and what their figures mean; gives the row below."""
+    """Draws one card per breast and one for the exam, and the meaning of their numbers. Returns the row below."""
     unread = [places.get(image.sop_instance_uid, "") for image in exam.unread]
     scores = {breast.laterality: (breast.malignancy, breast.likelihood) for breast in exam.breasts}
     whole = None if exam.malignancy is None else (exam.malignancy, exam.likelihood)
@@ -54,15 +54,15 @@ def draw_scores(pen: Pen, room: Box, exam: ExamReading, places: Mapping[str, str
         card = Box(room.top, left, room.top + _CARD_ROWS, left + width)
         _draw_card(pen, card, side, score, ("not read", AMBER) if has_images else ("no image", GREY), exam)
     meaning = " ".join(calibration_sentences(exam))
-    top = pen.write(room.left, room.top + _CARD_ROWS + 12, meaning, _TEXT, WHITE, room.width, _WHOLE)
-    return pen.write(room.left, top + 4, JOINING_RULE, _SMALL, GREY, room.width, _WHOLE)
+    top = pen.write(room.left, room.top + _CARD_ROWS + 12, meaning, _TEXT, WHITE, room.width, _ALL_LINES)
+    return pen.write(room.left, top + 4, JOINING_RULE, _SMALL, GREY, room.width, _ALL_LINES)
 
 
 def draw_lesions(pen: Pen, room: Box, exam: ExamReading, titles: Sequence[str]) -> int:
-    """The lesions by falling score, as many as there is room for; how many are left out is said. Gives the row below.
+    """Draws as many lesions as fit, highest score first, and the count of the others. Returns the row below.
 
     Args:
-        titles: what the page calls each image of the exam.
+        titles: the name of each image of the exam on the page.
     """
     top = pen.write(room.left, room.top, "Lesions", _HEADING, WHITE)
     lesions = sorted(_lesions(exam, titles), key=lambda lesion: -lesion.finding.malignancy)
@@ -84,25 +84,25 @@ def draw_lesions(pen: Pen, room: Box, exam: ExamReading, titles: Sequence[str]) 
 
 
 def notes_height(pen: Pen, width: int, exam: ExamReading, places: Mapping[str, str]) -> int:
-    """Rows that the notes take in full."""
-    count = sum(len(pen.wrapped(words, _TEXT, width - _INDENT, _WHOLE)) for words, _ in _notes(exam, places))
+    """The height of all notes in pixels."""
+    count = sum(len(pen.wrapped(words, _TEXT, width - _INDENT, _ALL_LINES)) for words, _ in _notes(exam, places))
     return line_height(_HEADING) + 6 + count * line_height(_TEXT) if count else 0
 
 
 def draw_notes(pen: Pen, room: Box, exam: ExamReading, places: Mapping[str, str]) -> None:
-    """What was not read, what is missing and what to mind; what finds no room is counted."""
+    """Draws the notes: unread images, missing views and warnings, as many as fit, and the count of the others."""
     notes = list(_notes(exam, places))
     if not notes:
         return
     top = pen.write(room.left, room.top, "Please note", _HEADING, WHITE) + 6
     for index, (words, colour) in enumerate(notes):
         rest, lines = len(notes) - index, (room.bottom - top) // line_height(_TEXT)
-        room_for_it = lines if rest == 1 else lines - 1  # the last line is kept for the count of what finds no room
-        if room_for_it < 1:
+        free_lines = lines if rest == 1 else lines - 1  # the last line is for the count of the notes that do not fit
+        if free_lines < 1:
             pen.write(room.left, top, f"and {rest} more", _TEXT, AMBER, room.width)
             return
         pen.draw.ellipse((room.left + 2, top + 6, room.left + 9, top + 13), fill=colour)
-        top = pen.write(room.left + _INDENT, top, words, _TEXT, WHITE, room.width - _INDENT, room_for_it)
+        top = pen.write(room.left + _INDENT, top, words, _TEXT, WHITE, room.width - _INDENT, free_lines)
 
 
 def _draw_card(
@@ -113,7 +113,7 @@ def _draw_card(
     without: tuple[str, RGB],
     exam: ExamReading,
 ) -> None:
-    """`without`: what stands in the place of a score that is not there, and its colour."""
+    """`without`: the words instead of a missing score, and their colour."""
     pen.draw.rounded_rectangle((room.left, room.top, room.right - 1, room.bottom - 1), 8, fill=_PANEL, outline=LINE)
     left, width = room.left + 14, room.width - 28
     pen.write(left, room.top + 10, _BREASTS[side], _TEXT, GREY, width)
@@ -136,11 +136,11 @@ def _draw_card(
 
 def _lesions(exam: ExamReading, titles: Sequence[str]) -> Iterator[_Lesion]:
     for image, title in zip(exam.images, titles, strict=True):
-        counted = title.partition(", ")[2]
+        position = title.partition(", ")[2]
         for number, finding in enumerate(image.reading.findings, start=1):
             label = lesion_name(image, number).label
             size = next(iter(long_axis(image, number)), "")
-            yield _Lesion(f"{label} ({counted})" if counted else label, number, finding, size)
+            yield _Lesion(f"{label} ({position})" if position else label, number, finding, size)
 
 
 def _draw_lesion(pen: Pen, top: int, columns: Sequence[int], lesion: _Lesion) -> None:
@@ -157,19 +157,19 @@ def _draw_lesion(pen: Pen, top: int, columns: Sequence[int], lesion: _Lesion) ->
 
 
 def _notes(exam: ExamReading, places: Mapping[str, str]) -> Iterator[tuple[str, RGB]]:
-    """Each note with the colour of its mark: the radiologist, what is lacking and what to mind, what is merely told."""
+    """Yields each note and its colour: amber for disagreement, unread images, missing views and warnings, else grey."""
     for concordance in exam.concordances:
         agreed = concordance.agreement in (Agreement.AGREE, Agreement.NOT_COMPARED)
         yield compared(concordance, exam), GREY if agreed else AMBER
     lacking = [image for image in exam.unread if not image.on_purpose]
     left_out = [image for image in exam.unread if image.on_purpose]
-    yield from ((f"Not read: {_called(image, places)}: {image.reason}", AMBER) for image in lacking)
+    yield from ((f"Not read: {_name_of(image, places)}: {image.reason}", AMBER) for image in lacking)
     yield from ((f"Missing view: {view}", AMBER) for view in exam.missing)
     yield from ((warning, AMBER) for warning in exam.warnings)
     yield from ((sentence, GREY) for sentence in tie_sentences(exam))
-    yield from ((f"Left out: {_called(image, places)}: {image.reason}", GREY) for image in left_out)
+    yield from ((f"Left out: {_name_of(image, places)}: {image.reason}", GREY) for image in left_out)
 
 
-def _called(image: UnreadImage, places: Mapping[str, str]) -> str:
+def _name_of(image: UnreadImage, places: Mapping[str, str]) -> str:
     place = places.get(image.sop_instance_uid)
     return f"{place} ({image.what})" if place else image.what

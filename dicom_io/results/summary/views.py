@@ -1,4 +1,4 @@
-"""The images on the summary page: each with its outlines, and the frames of those that are not there."""
+"""The images on the summary page with their outlines, and empty frames for views without image."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _SUB_PIXELS = 4  # binary digits
 
 
 def draw_view(canvas: Image.Image, room: Box, image: ExamImage, title: str) -> None:
-    """An image in its room: title and score above it, outlines and the lesions' numbers on it. The chest wall is kept
-    towards the other breast's image."""
+    """Draws an image in its room: title and score above it, outlines and the lesions' numbers on it. The chest wall is
+    on the side of the other breast's image."""
     pen = Pen(canvas)
     _draw_frame(pen, room)
     malignancy, likelihood = image.reading.malignancy, image.reading.likelihood
     inner = _draw_caption(pen, room, title, worth(malignancy, likelihood), f"score {malignancy:.2f}")
     if image.reading.preview is None:
-        inner = _draw_lack(pen, inner)
+        inner = _draw_no_preview(pen, inner)
     field, scale = _fitted(inner, image)
     picture = _picture(image, (field.height, field.width))
     rings = [(outline(finding.mask) * scale, COLOURS[finding.kind]) for finding in image.reading.findings]
@@ -48,7 +48,7 @@ def draw_view(canvas: Image.Image, room: Box, image: ExamImage, title: str) -> N
 
 
 def draw_empty(canvas: Image.Image, room: Box, title: str, what: str, why: str) -> None:
-    """The frame of a view that was not read: what became of it, and why."""
+    """Draws the frame of a view that was not read, with its status and the reason."""
     pen = Pen(canvas)
     _draw_frame(pen, room)
     inner = _draw_caption(pen, room, title)
@@ -63,7 +63,7 @@ def _draw_frame(pen: Pen, room: Box) -> None:
 
 
 def _draw_caption(pen: Pen, room: Box, title: str, *values: str) -> Box:
-    """Writes the line above the image, with the first value that finds room beside the title; gives the room below."""
+    """Writes the title and the first value that fits beside it. Returns the room below."""
     free = room.width - pen.width(title, _CAPTION_SIZE) - 28
     value = next((value for value in values if pen.width(value, _CAPTION_SIZE) <= free), "")
     width = room.width - 16 - pen.width(value, _CAPTION_SIZE)
@@ -73,15 +73,15 @@ def _draw_caption(pen: Pen, room: Box, title: str, *values: str) -> Box:
     return Box(room.top + line_height(_CAPTION_SIZE) + 6, room.left + 1, room.bottom - 1, room.right - 1)
 
 
-def _draw_lack(pen: Pen, room: Box) -> Box:
-    """Says below the image that it is not there to be shown; gives the room above."""
+def _draw_no_preview(pen: Pen, room: Box) -> Box:
+    """Writes below the image that it has no preview. Returns the room above."""
     bottom = room.bottom - line_height(_CAPTION_SIZE) - 6
     pen.write(room.left + 8, bottom + 2, "No preview was kept of this image", _CAPTION_SIZE, AMBER, room.width - 16)
     return Box(room.top, room.left, bottom, room.right)
 
 
 def _fitted(room: Box, image: ExamImage) -> tuple[Box, float]:
-    """Where the image stands in its room, and page pixels per image pixel."""
+    """The box of the image in its room, and the scale in page pixels per image pixel."""
     rows, columns = image.reading.shape
     scale = min(room.height / rows, room.width / columns)
     height, width = max(1, round(rows * scale)), max(1, round(columns * scale))
@@ -102,13 +102,13 @@ def _picture(image: ExamImage, shape: tuple[int, int]) -> NDArray[np.uint8]:
 
 
 def _polyline(picture: NDArray[np.uint8], ring: NDArray[np.float64], colour: RGB, thickness: int) -> None:
-    # OpenCV counts from the centre of the first pixel.
+    # OpenCV: (0, 0) is the centre of the first pixel.
     points = np.round((ring - 0.5) * 2**_SUB_PIXELS).astype(np.int32)
     cv2.polylines(picture, [points], False, colour, thickness, cv2.LINE_AA, _SUB_PIXELS)
 
 
 def _draw_numbers(pen: Pen, field: Box, rings: list[tuple[NDArray[np.float64], RGB]], size: int) -> None:
-    """The lesions' numbers as in their names, each tied to its lesion."""
+    """Draws the lesions' numbers, each with a line to its lesion."""
     height = line_height(size) + 1
     chips = place_labels(
         [_box_of(ring, field) for ring, _ in rings],
@@ -127,7 +127,7 @@ def _draw_numbers(pen: Pen, field: Box, rings: list[tuple[NDArray[np.float64], R
 
 
 def _box_of(ring: NDArray[np.float64], field: Box) -> Box:
-    """The pixels that a ring (x, y) touches, inside the field."""
+    """The bounding box of a ring (points x, y) in pixels of the field, clipped to it."""
     left, top = np.floor(ring.min(axis=0)).astype(int).tolist()
     right, bottom = np.ceil(ring.max(axis=0)).astype(int).tolist()
     left, top = min(left, field.width - 1), min(top, field.height - 1)
