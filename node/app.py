@@ -92,7 +92,7 @@ def _clean_up(settings: Settings, sessions: Sessions) -> None:
         remove_leftovers(session, settings.data_dir, time.time())
         configured = [destination.name for destination in settings.destinations]
         for name, count in orphaned(session, configured).items():
-            log.warning("%s, which is not in the settings any more", waiting_for(name, count))
+            log.warning("%s, which is no longer in the settings", waiting_for(name, count))
 
 
 def _loops(

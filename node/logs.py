@@ -1,8 +1,8 @@
 """Logs: one line per event on standard error, as JSON for collectors and as text for a terminal.
 
-No patient data: our own messages carry row ids only (docs/architecture.md). Other packages may quote what a peer sent:
-of these packages only errors are logged, without their messages, whatever levels they set themselves.
-UIDs that are logged all the same are replaced here.
+The log has no patient data: our own messages contain only database ids (docs/architecture.md). Messages of other
+packages may quote what a peer sent, so only their errors are logged, without the messages, at any level that they set.
+UIDs that still reach the log are replaced here.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from pathlib import Path
 from traceback import extract_tb
 
 _UID = re.compile(r"(?<![\d.])(?!1\.2\.840\.10008\.)(?:2\.25\.\d{4,}(?:\.\d+)*|[012](?:\.\d+){5,})")
-"""A DICOM UID, but for those of the standard itself (SOP classes, transfer syntaxes), which name no patient. A UID
-has six components or more here, so that addresses and versions are not replaced; one made of a UUID (2.25, PS3.5 Annex
-B.2) has three."""
+"""A DICOM UID. UIDs of the standard itself (SOP classes, transfer syntaxes) do not match, because they identify no
+patient. A UID must have at least six components, so that IP addresses and versions do not match; one derived from a
+UUID (2.25, PS3.5 Annex B.2) has three."""
 
 _log = logging.getLogger(__name__)
 _ROOT = Path(__file__).parent.parent
@@ -27,24 +27,27 @@ _OURS = frozenset({"node", "dicom_io", "models", "config"})
 
 
 def set_up_logging(level: str) -> None:
-    """Sends this process's log to standard error; `level` as in the settings. Each process calls it once, at start.
+    """Sets up the log of this process to standard error; `level` as in the settings. Each process calls it once, at
+    start.
 
-    Python's warnings and exceptions that end a thread come here too: both quote values.
+    It also handles Python's warnings and exceptions that end a thread, because both quote values.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Lines() if sys.stderr.isatty() else JsonLines())
-    handler.addFilter(_without_others_words)
+    handler.addFilter(_without_foreign_messages)
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.captureWarnings(capture=True)
     threading.excepthook = _thread_ended
     sys.unraisablehook = _not_raised
 
 
-def _without_others_words(record: logging.LogRecord) -> bool:
-    """A handler's filter: the levels of loggers are set by their packages, when these are imported."""
+def _without_foreign_messages(record: logging.LogRecord) -> bool:
+    """A filter of the handler, not of loggers: packages set the levels of their loggers when they are imported."""
     if record.name.partition(".")[0] in _OURS:
         return True
-    if record.levelno < logging.ERROR or record.name.startswith("apscheduler"):  # service.py tells a tick's fault
+    if record.levelno < logging.ERROR or record.name.startswith(
+        "apscheduler"
+    ):  # service.py logs errors of scheduled jobs
         return False
     fault = _fault(record)
     record.msg = f"an error in {record.module}.py:{record.lineno}" + (f": {fault}" if fault else "")
@@ -54,16 +57,16 @@ def _without_others_words(record: logging.LogRecord) -> bool:
 
 def _thread_ended(ended: threading.ExceptHookArgs) -> None:
     if ended.exc_value is not None and ended.exc_type is not SystemExit:
-        _log.error("a thread ended by a fault: %s", place_of(ended.exc_value))
+        _log.error("a thread ended with an exception: %s", place_of(ended.exc_value))
 
 
 def _not_raised(unraisable: sys.UnraisableHookArgs) -> None:
     if unraisable.exc_value is not None:
-        _log.error("a fault that could not be raised: %s", place_of(unraisable.exc_value))
+        _log.error("an exception could not be raised: %s", place_of(unraisable.exc_value))
 
 
 class JsonLines(logging.Formatter):
-    """`{"time": …, "level": …, "logger": …, "process": …, "message": …}`, with "error" where there is a fault."""
+    """`{"time": …, "level": …, "logger": …, "process": …, "message": …}`, with "error" if there is an exception."""
 
     def format(self, record: logging.LogRecord) -> str:
         event = {
@@ -79,7 +82,7 @@ class JsonLines(logging.Formatter):
 
 
 class Lines(logging.Formatter):
-    """The same for a person: `2026-01-31T12:00:00.000Z INFO node.delivery.deliverer: message`."""
+    """The same as text: `2026-01-31T12:00:00.000Z INFO node.delivery.deliverer: message`."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = f"{_time(record)} {record.levelname} {record.name}: {record.getMessage()}"
@@ -89,20 +92,20 @@ class Lines(logging.Formatter):
 
 
 def _fault(record: logging.LogRecord) -> str:
-    """Where a fault was, and not what it says: that may quote a value."""
+    """The type and place of an exception, without its message, which may quote a value."""
     fault = record.exc_info[1] if record.exc_info else None
     return place_of(fault) if fault else ""
 
 
 def without_uids(text: str) -> str:
-    """`text` with every UID that could name a patient's object replaced."""
+    """`text` with "(uid)" in place of every UID that could identify a patient's object."""
     return _UID.sub("(uid)", text)
 
 
 def place_of(fault: BaseException) -> str:
-    """The fault's type and the innermost line of ours that it passed: `KeyError at node/reader/images.py:61`.
+    """The exception's type and its innermost line in our packages: `KeyError at node/reader/images.py:61`.
 
-    For logs that must not carry the fault's message, since it may quote a value of the data set.
+    For logs that must not contain the exception's message, which may quote a value of the data set.
     """
     frames = extract_tb(fault.__traceback__)
     ours = [(path, frame.lineno) for frame in frames if (path := _own(frame.filename))]
@@ -113,7 +116,7 @@ def place_of(fault: BaseException) -> str:
 
 
 def _own(filename: str) -> str:
-    """A file's path within our packages; empty where it lies in none of them."""
+    """The path of a file relative to the project; "" if the file is in none of our packages."""
     path = Path(filename)
     if not path.is_relative_to(_ROOT):
         return ""

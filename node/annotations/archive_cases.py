@@ -1,4 +1,4 @@
-"""The node's own archive as a data set: images that an expert corrected, with the expert's outlines (paper B, 3.3)."""
+"""The node's own archive as a data set: images with outlines that an expert corrected (paper B, section 3.3)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from node.store.database import QueueUnusable, open_queue, read_only
 
 @dataclass(frozen=True, eq=False)
 class TrueLesion:
-    """What an expert drew; `kind` from its code or label, else from the proposal that it was drawn over, else None."""
+    """A lesion that an expert drew. `kind` comes from its code or label, else from the matching proposal, else None."""
 
     segment: ReadSegment
     kind: FindingKind | None
@@ -30,7 +30,7 @@ class TrueLesion:
 
 @dataclass(frozen=True, eq=False)
 class TrueImage:
-    """One image with its truth, under names that tell nobody whose it is."""
+    """One image with its ground truth. `name`, `patient`, `exam` and `annotator` are pseudonyms."""
 
     image: AnnotatedImage
     name: str
@@ -41,14 +41,14 @@ class TrueImage:
 
 
 def archive_cases(settings: Settings, reader: DicomReader) -> Cases:
-    """The images of the archive about which an expert said what is there; nothing of it names a patient.
+    """The images of the archive that an expert corrected, under pseudonyms.
 
-    Only images that a correction is about: those that an expert left alone may hold what nobody looked for. BI-RADS,
-    density and pathology are not known here: reports are not read yet.
+    Images without a correction are left out: they may contain lesions that no expert looked for. BI-RADS, density and
+    pathology are unknown, because reports are not read.
 
     Raises:
         DatasetError: the node has no archive yet, or the key of its pseudonyms is damaged. Reading an image raises it
-            where the image's file is gone or damaged.
+            if the image's file is missing or damaged.
     """
     try:
         sessions = open_queue(settings.database)
@@ -64,7 +64,7 @@ def archive_cases(settings: Settings, reader: DicomReader) -> Cases:
 def true_images(
     found: Annotations, data_dir: Path, pseudonyms: Pseudonyms
 ) -> tuple[tuple[TrueImage, ...], tuple[LeftOut, ...]]:
-    """The truth of each image, and what cannot be used and why. Reads the pixels of the corrections."""
+    """The ground truth of each image, and what cannot be used and why. Reads the pixels of the corrections."""
     images: list[TrueImage] = []
     left_out = [LeftOut(f"annotation {annotation.annotation_id}", annotation.why) for annotation in found.not_counted]
     for image in found.images:
@@ -73,7 +73,7 @@ def true_images(
         except NotReadable as error:
             left_out.append(LeftOut(_place(image), f"its correction cannot be used: {error}"))
             continue
-        # Who has no ID is told from others who have none by the study.
+        # Patients without an ID are distinguished by their study.
         patient = (image.patient_id,) if image.patient_id else ("", image.study_uid)
         images.append(
             TrueImage(
@@ -108,14 +108,14 @@ def _archive_image(truth: TrueImage, path: Path, reader: DicomReader) -> Archive
 
 
 def _read(path: Path, image: AnnotatedImage, reader: DicomReader) -> Mammogram:
-    # Not by CheckedReader: it names the file, and a file of the archive is named by its UIDs.
+    # Not CheckedReader: its errors contain the file name, and file names in the archive contain UIDs.
     try:
         return reader.mammogram(path)
     except OSError as error:
         cause = f"its file cannot be opened: {error.strerror or type(error).__name__}."
     except UserError as error:
         cause = f"its file cannot be used: {error}"
-    raise DatasetError(f"The archive's {_place(image)}: {cause} Have the PACS send the study again.")
+    raise DatasetError(f"The archive's {_place(image)}: {cause} Send the study again from the PACS.")
 
 
 def _place(image: AnnotatedImage) -> str:

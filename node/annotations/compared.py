@@ -1,4 +1,4 @@
-"""What an expert drew in an image, against what the node had proposed there: kept, added, removed."""
+"""Compares the lesions that an expert drew in an image with the node's proposals: kept, added, removed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from node.annotations.truth import AnnotatedImage, read_truth
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """A proposal and what the expert made of it."""
+    """A proposed lesion and the expert's outline of it."""
 
     proposed: ReadSegment
     drawn: ReadSegment
@@ -23,13 +23,14 @@ class Pair:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """One image's proposals against its correction; without a revision there were no proposals to compare with.
+    """One image's proposals and its correction. Without a revision of the image there are no proposals, and `kept`,
+    `added` and `removed` are empty.
 
     Attributes:
-        drawn: all lesions of the correction: the truth.
-        kept: those that were proposed, each with its proposal.
-        added: those that were not proposed.
-        removed: proposals that the expert took away.
+        drawn: all lesions of the correction: the ground truth.
+        kept: drawn lesions that were proposed, each with its proposal.
+        added: drawn lesions that were not proposed.
+        removed: proposals that the expert removed.
     """
 
     image: AnnotatedImage
@@ -43,12 +44,12 @@ def compare(image: AnnotatedImage, data_dir: Path) -> Comparison:
     """Reads the pixels of one image's correction and proposals.
 
     Raises:
-        NotReadable: the correction is damaged, has not the shape of its image, or a file is gone from the archive.
+        NotReadable: the correction is damaged or has another shape than its image, or a file is missing.
     """
     try:
         return _compared(image, data_dir)
     except FileNotFoundError as cause:
-        raise NotReadable("a file of it is gone from the data folder: send it again") from cause
+        raise NotReadable("one of its files is missing in the data folder: send it again") from cause
 
 
 def _compared(image: AnnotatedImage, data_dir: Path) -> Comparison:
@@ -57,18 +58,18 @@ def _compared(image: AnnotatedImage, data_dir: Path) -> Comparison:
         return Comparison(image, drawn, (), (), ())
     proposed = _of_image(read_segments(data_dir / image.proposal_path), image) if image.proposal_path else ()
     kept = match(proposed, drawn)
-    found, meant = {id(pair.drawn) for pair in kept}, {id(pair.proposed) for pair in kept}
+    drawn_ids, proposed_ids = {id(pair.drawn) for pair in kept}, {id(pair.proposed) for pair in kept}
     return Comparison(
         image,
         drawn,
         kept,
-        added=tuple(segment for segment in drawn if id(segment) not in found),
-        removed=tuple(segment for segment in proposed if id(segment) not in meant),
+        added=tuple(segment for segment in drawn if id(segment) not in drawn_ids),
+        removed=tuple(segment for segment in proposed if id(segment) not in proposed_ids),
     )
 
 
 def match(proposed: Sequence[ReadSegment], drawn: Sequence[ReadSegment]) -> tuple[Pair, ...]:
-    """Which proposal became which lesion, in the order of what was drawn."""
+    """Pairs each drawn lesion with its proposal, in the order of the drawn lesions."""
     pairs = same_lesions([segment.mask for segment in proposed], [segment.mask for segment in drawn])
     return tuple(
         Pair(proposed[ours], drawn[theirs], overlap(proposed[ours].mask, drawn[theirs].mask).dice)

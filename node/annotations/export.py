@@ -19,17 +19,17 @@ SEGMENTATIONS = "segmentations"
 
 
 class NotEmpty(UserError):
-    """The folder to export to holds something already; the message says so."""
+    """The export folder is not empty."""
 
 
 def export(images: Sequence[TrueImage], data_dir: Path, out: Path) -> None:
-    """Copies images and segmentations as they were received and writes archive.json, last.
+    """Copies images and segmentations as they were received, then writes archive.json.
 
-    A segmentation of several images is written once for each, with that image's frames alone.
+    A segmentation of several images is written once per image, with only the frames of that image.
 
     Raises:
-        NotEmpty: `out` holds something already: files of two exports are not to be mixed.
-        NotReadable: a segmentation became unreadable meanwhile.
+        NotEmpty: `out` is not empty; files of two exports must not be mixed.
+        NotReadable: a segmentation has become unreadable.
     """
     if out.exists() and any(out.iterdir()):
         raise NotEmpty(f"{out} is not empty: give a new or an empty folder.")

@@ -1,4 +1,4 @@
-"""Our own segmentations of past reports: what a correction is measured against."""
+"""The node's own segmentations of past reports, with which corrections are compared."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class _Written:
     Attributes:
         paths: by the SOP Instance UID of the image; relative to the data folder.
         series: their Series Instance UIDs.
-        lost: whether the file of one is gone or damaged: which image it was about is not known any more.
+        lost: whether a SEG file is missing or damaged, so that its image is unknown.
     """
 
     paths: dict[str, str]
@@ -31,7 +31,7 @@ class _Written:
 
 
 class Proposals:
-    """Our own SEGs, found by study, revision and image; each header is read once."""
+    """Finds the node's own SEGs by study, revision and image. Each header is read once."""
 
     def __init__(self, session: Session, data_dir: Path) -> None:
         self._session = session
@@ -40,8 +40,8 @@ class Proposals:
         self._written: dict[tuple[int, int], _Written] = {}
 
     def revision(self, image: Instance, annotation: Annotation) -> int | None:
-        """The report that an annotation corrects: that of the SEG it names, else the newest that was written when the
-        annotation came; None where the image was part of none."""
+        """The revision of the report that an annotation corrects: that of the SEG it names as predecessor, else the
+        newest that was written before the annotation arrived; None if no report includes the image."""
         first = self._first_revision(image)
         if image.reading is None or first is None:
             return None
@@ -51,20 +51,20 @@ class Proposals:
         return max(named or seen, default=None)
 
     def path(self, image: Instance, revision: int) -> str | None:
-        """Our SEG of an image, relative to the data folder; None where it has none.
+        """The path of the node's SEG of an image, relative to the data folder; None if it has none.
 
         Raises:
-            NotReadable: the image had findings, and a file of the report is gone or damaged: it must have been that.
+            NotReadable: the image has findings and no SEG, and a SEG file of the report is missing or damaged.
         """
         written = self._written_in(image.study_id, revision)
         path = written.paths.get(image.sop_instance_uid)
         if path is None and written.lost and (image.reading or {}).get("findings"):
-            raise NotReadable("the node's own segmentation of it is gone from the data folder, or damaged")
+            raise NotReadable("the node's own segmentation of it is missing in the data folder, or damaged")
         return path
 
     def are_edited_by(self, annotation: Annotation) -> bool:
-        """Whether an annotation names one of our results of its study as its predecessor, or lies in a series of ours,
-        as a segmentation that a viewer made of ours does."""
+        """Whether an annotation names a result of the node as its predecessor, or has the Series Instance UID of a
+        SEG of the node, as viewers write it when they edit one."""
         results = self._of_study(annotation.instance.study_id)
         if {result.sop_instance_uid for result in results} & set(annotation.predecessors):
             return True
@@ -86,16 +86,16 @@ class Proposals:
                         lost = True
                         continue
                     images = [uid for uid in images_of_frames(header) if uid]
-                    lost = lost or not images  # ours always have frames: it was cut short
+                    lost = lost or not images  # our SEGs always have frames: this file is truncated
                     series.add(text(header, "SeriesInstanceUID"))
                     paths.update(dict.fromkeys(images, result.path))
             self._written[key] = _Written(paths, frozenset(series), lost)
         return self._written[key]
 
     def _first_revision(self, image: Instance) -> int | None:
-        """The first report for which the image was read; None where its reading was never asked for."""
-        asked = select(func.min(Job.revision)).where(Job.instance_id == image.id, Job.kind == JobKind.READ_IMAGE)
-        return self._session.scalar(asked)
+        """The revision of the first report for which the image was to be read; None if there is no job to read it."""
+        query = select(func.min(Job.revision)).where(Job.instance_id == image.id, Job.kind == JobKind.READ_IMAGE)
+        return self._session.scalar(query)
 
     def _of_study(self, study_id: int) -> list[Result]:
         if study_id not in self._results:

@@ -1,4 +1,4 @@
-"""Names for what leaves the archive: keyed, so that nobody without the node's key can tell a patient by trying IDs."""
+"""Pseudonyms for exports: keyed hashes (HMAC), so that nobody without the key can find a patient by trying IDs."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ _LENGTH = 20
 
 
 class Pseudonyms:
-    """The same name for the same thing, as long as the key is the same."""
+    """Makes pseudonyms: equal input and key give an equal pseudonym."""
 
     def __init__(self, key: bytes) -> None:
         self._key = key
 
     def of(self, what: str, *parts: str) -> str:
-        """A name of 20 hexadecimal digits.
+        """A pseudonym of 20 hexadecimal digits.
 
         Args:
-            what: "patient", "exam", "image" or "annotator": one string gives another name for each.
-            parts: what is named, an ID or UIDs.
+            what: "patient", "exam", "image" or "annotator": each gives another pseudonym for the same parts.
+            parts: the ID or UIDs to replace.
         """
         return hmac.new(self._key, "\0".join((what, *parts)).encode(), hashlib.sha256).hexdigest()[:_LENGTH]
 
 
 def open_pseudonyms(data_dir: Path) -> Pseudonyms:
-    """With the key in the data folder, which is made at first use and which only its owner may read.
+    """Opens the pseudonyms with the key in the data folder. The first call makes the key; only its owner may read it.
 
-    Whoever loses it gets other names: splits that were written with the old ones then fit no more.
+    With a new key all pseudonyms change, and split files with the old ones cannot be used.
 
     Raises:
-        DatasetError: the key is not one that this program made: with an empty one anybody could try all IDs.
+        DatasetError: the key has not KEY_BYTES bytes. With an empty key anybody could try all IDs.
     """
     path = data_dir / PSEUDONYM_KEY
     if not path.exists():
@@ -48,15 +48,15 @@ def open_pseudonyms(data_dir: Path) -> Pseudonyms:
     key = path.read_bytes()
     if len(key) != KEY_BYTES:
         raise DatasetError(
-            f"{path} holds {len(key)} bytes, and a key has {KEY_BYTES}: it was cut short or replaced. Put it back from "
-            "a backup. Where there is none, delete it: a new one is made, and old split files and exports fit no more."
+            f"{path} has {len(key)} bytes instead of {KEY_BYTES}: it is truncated or was replaced. Restore it from a "
+            "backup. If there is none, delete it: a new key is made, and old split files and exports no longer match."
         )
     return Pseudonyms(key)
 
 
 def _make_key(path: Path) -> None:
-    """Whole or not at all, and never over one that another process has made meanwhile."""
-    descriptor, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # readable by its owner alone
+    """Makes the key atomically. Never replaces a key that another process made at the same time."""
+    descriptor, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(secrets.token_bytes(KEY_BYTES))

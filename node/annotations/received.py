@@ -1,4 +1,4 @@
-"""A segmentation by somebody else has come: what its header says is entered for node/annotations/truth.py."""
+"""Stores the header of a received segmentation that is not the node's, for node/annotations/truth.py."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from node.store.tables import Annotation, Instance
 
 
 def enter_annotation(session: Session, instance: Instance, header: CorrectionHeader, source: str) -> None:
-    """Enters, or brings up to date, what a segmentation says of who drew what and when.
+    """Inserts or updates the annotation of a segmentation: its creator, time, images and predecessors.
 
-    It opens no revision and counts as no image. Our own objects never come this far (node.intake.receiving).
+    It opens no revision and does not count as an image. The node's own objects are handled before
+    (node.intake.receiving).
 
     Args:
-        said: its header.
+        header: the segmentation's header.
         source: the calling AE title.
     """
     annotation = session.scalar(select(Annotation).where(Annotation.instance_id == instance.id))

@@ -1,4 +1,4 @@
-"""How well proposals and corrections agree, over all corrected images."""
+"""Agreement of proposals and corrections over all corrected images."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from models.measures.detection import Figure, with_intervals
 from node.annotations.compared import Comparison
 
 FEWEST_PATIENTS = 10
-"""An interval from fewer patients would tell more of the draw than of the proposals."""
+"""With fewer patients no interval is given: the bootstrap is not reliable."""
 _SEED = 0
 
 
 @dataclass(frozen=True)
 class AnnotationStats:
-    """Counts are of lesions in one image each; only images with proposals to compare enter what follows `compared`.
+    """Counts are of lesions per image. All fields after `compared` use only images with proposals.
 
     Attributes:
-        images, patients: corrected.
-        compared: of the images, those that the node had read before.
+        images, patients: those with a correction.
+        compared: images that the node had read before their correction.
         proposed, drawn: lesions by the node and by the experts.
-        kept: lesions in both; `unchanged` of them to the pixel.
+        kept: lesions in both; `unchanged`: those of them with identical pixels.
         added: drawn and not proposed.
-        removed: proposed and taken away.
-        dice_mean, dice_median: over the kept; None where there are none. Intervals (95 %, bootstrap by patient) are
-            NaN with fewer than FEWEST_PATIENTS patients.
-        found: the share of the drawn lesions that were proposed; None where nothing was drawn.
-        right: the share of the proposed lesions that were kept; None where nothing was proposed.
+        removed: proposed and removed by the expert.
+        dice_mean, dice_median: over the kept lesions; None if there are none. Intervals (95 %, bootstrap by patient)
+            are NaN with fewer than FEWEST_PATIENTS patients.
+        found: the sensitivity: proposed share of the drawn lesions; None if nothing was drawn.
+        right: the precision: kept share of the proposed lesions; None if nothing was proposed.
     """
 
     images: int

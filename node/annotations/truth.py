@@ -1,7 +1,6 @@
-"""What experts drew on our images (paper B, section 3.3): which segmentations count, image by image.
+"""The ground truth by experts (paper B, section 3.3): which received segmentation counts for each image.
 
-Everything here reads and changes nothing. Whether a segmentation counts is decided anew each time, so it may be
-received before the images that it is about.
+Everything here only reads. Whether a segmentation counts is decided at each call, so it may arrive before its images.
 """
 
 from __future__ import annotations
@@ -21,31 +20,31 @@ from node.annotations.proposals import Proposals
 from node.store.states import StudyState
 from node.store.tables import Annotation, Instance
 
-NO_IMAGE_NAMED = "it does not say which image its frames belong to"
-NO_IMAGE_HERE = "none of its images is here"
+NO_IMAGE_NAMED = "it does not state which image its frames belong to"
+NO_IMAGE_HERE = "none of its images is in the archive"
 OTHER_PATIENT = "it names another patient than its image"
 IN_QUARANTINE = "its study, or its image's, is in quarantine"
-BY_A_MACHINE = "every segment is said to be automatic, by an algorithm that is not the node's"
-UNCHANGED_COPY = "every segment is said to be the node's own, and nobody is named: a copy of its result"
-EMPTY_BY_NOBODY = "it is empty, and neither names who saw that nothing is there nor is an edited result of the node"
+BY_A_MACHINE = "all its segments are marked as automatic, by an algorithm that is not the node's"
+UNCHANGED_COPY = "all its segments are marked as the node's and it names no person: it is a copy of the node's result"
+EMPTY_BY_NOBODY = "it is empty, names no person, and is not an edited result of the node"
 
 
 @dataclass(frozen=True)
 class AnnotatedImage:
-    """One image of which an expert said what is there: the newest who did and can be read.
+    """One image and the newest readable segmentation of it by an expert.
 
     Attributes:
-        study_id, image_id: the node's own numbers. The study is the image's.
-        image_uid, study_uid, patient_id: of the image; patient data: not for logs or exports.
+        study_id, image_id: ids in the database.
+        image_uid, study_uid, patient_id: of the image. They are patient data: not for logs or exports.
         image_path, correction_path: relative to the data folder.
         laterality, view: of the image.
-        creator: Content Creator's Name, "" where not stated.
+        creator: Content Creator's Name; "" if not stated.
         source: the AE title that sent the segmentation.
-        created_at, received_at: seconds since the epoch; created_at as the segmentation says.
-        earlier: how many older segmentations of this image are kept and do not count any more.
-        revision: the report whose proposals it is measured against; None where there were none (not read by then).
-        proposal_path: our SEG of that revision; None where it found nothing in this image.
-        proposal_lost: why there is no telling what was proposed (our SEG's file is gone); revision is None then.
+        created_at, received_at: seconds since the epoch; created_at is stated by the segmentation.
+        earlier: the number of older segmentations of this image; they are kept and do not count.
+        revision: the report with whose proposals it is compared; None if the image had not been read.
+        proposal_path: the node's SEG of that revision; None if nothing was found in this image.
+        proposal_lost: why the proposals are unknown (the file of the node's SEG is missing); then revision is None.
     """
 
     annotation_id: int
@@ -70,7 +69,7 @@ class AnnotatedImage:
 
 @dataclass(frozen=True)
 class NotCounted:
-    """A segmentation that is kept and is no ground truth, and why; where an `image_id` is given, for that one alone."""
+    """A segmentation that is kept but is not ground truth, and why. With an `image_id`: only for that image."""
 
     annotation_id: int
     study_id: int
@@ -82,16 +81,16 @@ class NotCounted:
 
 @dataclass(frozen=True)
 class Annotations:
-    """All there are: images in the order of their studies, and what does not count."""
+    """All annotations: images in the order of their studies, and segmentations that do not count."""
 
     images: tuple[AnnotatedImage, ...]
     not_counted: tuple[NotCounted, ...]
 
 
 def read_annotations(session: Session, data_dir: Path) -> Annotations:
-    """Every segmentation by others: of each image the newest that can be read counts, all are kept.
+    """Reads all segmentations that are not the node's. For each image the newest readable one counts; all are kept.
 
-    Newest by what it says of its making, unless that lies after its coming. Reads the pixels of those that count.
+    The age is by the stated creation time, or by the arrival if that is earlier. Reads the pixels of those that count.
     """
     rows = session.scalars(
         select(Annotation).options(joinedload(Annotation.instance).joinedload(Instance.study)).order_by(Annotation.id)
@@ -123,10 +122,10 @@ def read_annotations(session: Session, data_dir: Path) -> Annotations:
 
 
 def _images(session: Session, rows: Sequence[Annotation]) -> dict[str, Instance]:
-    """The images that any of these name and that are here, by SOP Instance UID."""
+    """The images in the archive that these annotations name, by SOP Instance UID."""
     named = sorted({uid for row in rows for uid in row.images})
     found: dict[str, Instance] = {}
-    for start in range(0, len(named), 500):  # SQLite takes some thousand parameters at most
+    for start in range(0, len(named), 500):  # SQLite limits the number of parameters
         for instance in session.scalars(
             select(Instance)
             .where(Instance.sop_instance_uid.in_(named[start : start + 500]))
@@ -157,21 +156,21 @@ def _why_unusable(row: Annotation, image: Instance, data_dir: Path, proposals: P
         correction = read_truth(data_dir, image.path, row.instance.path)
     except NotReadable as error:
         return str(error)
-    # Another machine that found nothing has no segment to say that it is automatic.
-    a_person = row.creator or correction.by_hand or proposals.are_edited_by(row)
-    return None if correction.segments or a_person else EMPTY_BY_NOBODY
+    # An empty segmentation by another machine has no segment that is marked as automatic.
+    by_a_person = row.creator or correction.by_hand or proposals.are_edited_by(row)
+    return None if correction.segments or by_a_person else EMPTY_BY_NOBODY
 
 
 def read_truth(data_dir: Path, image_path: str, correction_path: str) -> Correction:
-    """A correction's pixels, with its image's own rows and columns.
+    """The pixels of a correction, in the shape (rows × columns) of its image.
 
     Raises:
-        NotReadable: it is damaged, has another shape than its image, or the file of one of them is gone.
+        NotReadable: it is damaged or has another shape than its image, or one of the two files is missing.
     """
     try:
         return read_correction(data_dir / correction_path, shape_of(read_header(data_dir / image_path)))
     except FileNotFoundError as cause:
-        raise NotReadable("a file of it is gone from the data folder: send it again") from cause
+        raise NotReadable("one of its files is missing in the data folder: send it again") from cause
 
 
 def _not_counted(row: Annotation, why: str, image: Instance | None = None) -> NotCounted:
@@ -180,7 +179,7 @@ def _not_counted(row: Annotation, why: str, image: Instance | None = None) -> No
 
 
 def _reader_of(image: Instance) -> str | None:
-    """The name of the bundle that read this image: the algorithm of our segments."""
+    """The name of the bundle that read this image, which is the algorithm name in the node's segments."""
     bundle = (image.reading or {}).get("bundle")
     return str(bundle.get("name")) if isinstance(bundle, Mapping) else None
 
@@ -195,7 +194,7 @@ def _annotated(image: Instance, newest: Annotation, earlier: int, proposals: Pro
     if revision is not None:
         try:
             path = proposals.path(image, revision)
-        except NotReadable as error:  # the correction is the truth all the same
+        except NotReadable as error:  # the correction still is the ground truth
             revision, lost = None, str(error)
     return AnnotatedImage(
         annotation_id=newest.id,

@@ -69,7 +69,7 @@ def evaluate(
         lines=(
             ("Trained on", " ".join(found.training_data.split())),
             ("Bootstrap", f"{resamples} draws of patients, seed {seed}"),
-            *((("Mended", "; ".join(cases.mended)),) if cases.mended else ()),
+            *((("Notes on the data", "; ".join(cases.mended)),) if cases.mended else ()),
         ),
         left_out=tuple((case.name, case.reason) for case in cases.left_out),
         warnings=warnings,

@@ -1,4 +1,4 @@
-"""`mammo-node serve`: the node itself."""
+"""`mammo-node serve`: runs the node."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ import time
 from node.cli.terminal.failure import CommandFailed
 from node.cli.terminal.options import DEFAULT_CONFIG, ConfigFile
 
-LAST_S = 0.5
+EXIT_AFTER_S = 0.5
+"""Seconds that threads have to end after the service has stopped."""
 
 
 def serve(config: ConfigFile = DEFAULT_CONFIG) -> None:
     """Run the node: receive studies, read them, send the results.
 
-    Stops on SIGTERM or Ctrl-C within 8 seconds, whatever hangs: associations are finished or aborted, and what was
-    being read, reported or sent is done again at the next start. Whatever was acknowledged with Success is kept, even
-    if the machine loses its power.
+    Stops on SIGTERM or Ctrl-C within 8 seconds, even if a thread hangs: associations are finished or aborted, and
+    unfinished reading, reports and deliveries start again at the next start. Every instance that was acknowledged with
+    Success is kept, even after a power failure.
     """
     from config.settings import load
     from node.logs import set_up_logging
 
-    settings = load(config)  # before what takes long to import: a mistake is told at once
+    settings = load(config)  # before the slow imports, so that a mistake in the settings is reported at once
     set_up_logging(settings.log_level)
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -41,19 +42,20 @@ def serve(config: ConfigFile = DEFAULT_CONFIG) -> None:
             try:
                 service.run()
             finally:
-                _leave_behind_what_hangs()
+                _exit_in_spite_of_hanging_threads()
     except SQLAlchemyError as error:
         raise CommandFailed(f"The queue cannot be used: {why_not_opened(error)}.") from error
     except ServiceFailed as error:
-        raise CommandFailed(f"The node stops: {error}. Its log says more.") from error
+        raise CommandFailed(f"The node stops: {error}. See its log for details.") from error
 
 
-def _leave_behind_what_hangs() -> None:
-    """Python waits at its end for every thread, also for one that waits for a peer or a database: then no longer."""
+def _exit_in_spite_of_hanging_threads() -> None:
+    """Ends the process after EXIT_AFTER_S. Python would wait for every thread, also for one that waits for a peer or a
+    database."""
     failed = sys.exc_info()[0] is not None
 
     def end() -> None:
-        time.sleep(LAST_S)
+        time.sleep(EXIT_AFTER_S)
         os._exit(2 if failed else 0)
 
     threading.Thread(target=end, daemon=True).start()

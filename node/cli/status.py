@@ -1,4 +1,4 @@
-"""`mammo-node status`: the queue."""
+"""`mammo-node status`: shows the queue."""
 
 from __future__ import annotations
 
@@ -27,18 +27,16 @@ NEWEST = 20
 def status(
     config: ConfigFile = DEFAULT_CONFIG,
     everything: Annotated[
-        bool, typer.Option("--all", help=f"Every study, not only the newest {NEWEST} and those not settled.")
+        bool, typer.Option("--all", help=f"All studies, not only the newest {NEWEST} and the unfinished ones.")
     ] = False,
-    page: Annotated[
-        int, typer.Option("--page", min=1, help="Of many studies, those before; page 1 has the newest.")
-    ] = 1,
+    page: Annotated[int, typer.Option("--page", min=1, help="Page of the list; page 1 has the newest studies.")] = 1,
     as_json: AsJson = False,
 ) -> None:
     """Show the queue: studies, why they wait, what was not read or not delivered, and why.
 
-    For the administrator at the machine: it shows Study Instance UIDs, but no names. The number before each study is
-    its id, which `retry` takes. Faults of the machine itself come first. Changes nothing, and may be run
-    while another process writes to the queue.
+    For the administrator of this machine: it shows Study Instance UIDs, but no names. The number before each study is
+    its id, for `retry`. Faults of the machine are listed first. The command changes nothing and can run while another
+    process writes to the queue.
     """
     from config.settings import load
     from node.delivery.orphaned import orphaned
@@ -81,7 +79,7 @@ def _text(
     yield "Studies: " + ", ".join(f"{count} {state}" for state, count in queue.counts.items())
     for name, count in orphaned_counts.items():
         yield (
-            f"{waiting_for(name, count)}, which is not in the settings any more: "
+            f"{waiting_for(name, count)}, which is no longer in the settings: "
             f"`mammo-node deliveries move {name} TO` or `deliveries drop {name}`"
         )
     for study in queue.studies:
@@ -92,7 +90,7 @@ def _text(
     for sender in dict.fromkeys(refusal.calling_ae_title for refusal in refused):
         of_sender = (refusal for refusal in refused if refusal.calling_ae_title == sender)
         names = [f"{refusal.sop_class} ({refusal.times} times)" for refusal in of_sender]
-        yield f"{sender} proposes what this node does not take: {', '.join(names)}"
+        yield f"{sender} proposes SOP classes that this node does not accept: {', '.join(names)}"
     if queue.pages > 1:
         yield f"\npage {page} of {queue.pages}" + (f"; --page {page + 1}: older" if page < queue.pages else "")
 
@@ -112,7 +110,7 @@ def _lines(study: StudyView) -> list[str]:
         if job.state == "failed"
     ]
     lines += [
-        f"   put off {counted(job.faults, 'time')}, next try {local_time(job.next_at)}: {_work(job)}: {job.error}"
+        f"   postponed {counted(job.faults, 'time')}, next try {local_time(job.next_at)}: {_work(job)}: {job.error}"
         for job in study.jobs
         if job.state == "waiting" and job.faults
     ]

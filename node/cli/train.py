@@ -1,4 +1,4 @@
-"""`mammo-node train`: a recipe and data sets in, a part of a bundle out."""
+"""`mammo-node train`: trains a part of a bundle from a recipe and data sets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from models.training.runs import Trained
 
 train = typer.Typer(
-    help="Train a part of a bundle and measure it on held-out patients. Goes on where an earlier call was killed.",
+    help="Train a part of a bundle and evaluate it on held-out patients. Resumes a training that was killed.",
     no_args_is_help=True,
 )
 
@@ -24,26 +24,27 @@ RecipeSource = Annotated[
     str,
     typer.Option(
         "--recipe",
-        help="Every number of the training: a TOML file, or the name of one that ships (a wrong one lists them).",
+        help="All numbers of the training: a TOML file, or the name of a shipped recipe (a wrong name lists them).",
     ),
 ]
 Out = Annotated[
-    Path, typer.Option("--out", help="The bundle's folder; made where missing. Goes on where it was killed.")
+    Path, typer.Option("--out", help="Folder of the bundle; made if missing. A killed training resumes here.")
 ]
 Start = Annotated[Path | None, typer.Option("--start", help="Weights to start from.", dir_okay=False)]
 Folds = Annotated[
-    int | None, typer.Option("--folds", help="As many trainings over folds of patients, in OUT/fold-1, …", min=3)
+    int | None,
+    typer.Option("--folds", help="Number of folds of patients for cross-validation, in OUT/fold-1, …", min=3),
 ]
 SplitFile = Annotated[
     Path | None,
-    typer.Option("--split", help="Who is held out (a split.json), instead of the recipe's [split].", dir_okay=False),
+    typer.Option("--split", help="Held-out patients (a split.json), instead of the recipe's [split].", dir_okay=False),
 ]
-Restart = Annotated[bool, typer.Option("--restart", help="Forget what an earlier call has reached.")]
-Base = Annotated[str, typer.Option("--base", help="The bundle from which a new one takes its other parts.")]
+Restart = Annotated[bool, typer.Option("--restart", help="Start again: discard the state of an earlier call.")]
+Base = Annotated[str, typer.Option("--base", help="Bundle from which a new bundle copies its other parts.")]
 
 
 def _add_command(kind: str, what: str) -> None:
-    """One command per kind; all take the same options."""
+    """Adds the command of one kind. All kinds have the same options."""
 
     @train.command(kind, help=what)
     def command(
@@ -61,12 +62,15 @@ def _add_command(kind: str, what: str) -> None:
         _run(kind, recipe, data, out, start, device, folds, split, restart, base, config)
 
 
-_add_command("detector", "Train the detector on images whose lesions are all drawn.")
+_add_command("detector", "Train the detector on images in which all lesions are outlined.")
 _add_command(
-    "calcifications", "Train the detector of microcalcification clusters on breasts without any, with simulated ones."
+    "calcifications",
+    "Train the detector of microcalcification clusters on breasts without clusters, with simulated clusters.",
 )
-_add_command("segmenter", "Train the segmenter on lesions whose outlines are drawn.")
-_add_command("classifier", "Train the classifier of malignancy and calibrate it on patients that it has not seen.")
+_add_command("segmenter", "Train the segmenter on outlined lesions.")
+_add_command(
+    "classifier", "Train the malignancy classifier and calibrate it on patients that are not in its training set."
+)
 
 
 def _run(
@@ -89,7 +93,7 @@ def _run(
     from models.training.runs import train, train_folds
 
     if split is not None and folds is not None:
-        raise typer.BadParameter("--split holds out one side and --folds each in turn. Give one of the two.")
+        raise typer.BadParameter("Give --split (one held-out set) or --folds (each fold is held out once), not both.")
     numbers, where, old = recipe_of(kind, recipe), choose_device(device), read_bundle(find_bundle(base))
     cases = open_cases(data, config)
     typer.echo(summary_of_cases(cases))
@@ -125,7 +129,7 @@ def _summary_of_folds(done: list[Trained]) -> str:
 
 
 def figure_text(value: object) -> str:
-    """A held-out figure for the terminal: value, low and high end of its interval; the value alone; or a count."""
+    """A held-out measure as text: value with the limits of its interval, value without interval, or a count."""
     match value:
         case [float(figure), float(low), float(high)]:
             return f"{figure:.2f} (95 % CI {low:.2f} to {high:.2f})"

@@ -153,9 +153,9 @@ class ImageReader:
             with self.sessions.begin() as session:
                 put_off(session, held, reason, again_at)
         except LeaseLost:
-            log.warning("job %d: its lease was lost before it was put off", held.job_id)
+            log.warning("job %d: its lease was lost before it was postponed", held.job_id)
         else:
-            log.warning("job %d: put off, no fault of the image: %s", held.job_id, reason)
+            log.warning("job %d: postponed, not because of the image: %s", held.job_id, reason)
 
     def _give_up(self, held: Claim, reason: str) -> None:
         try:

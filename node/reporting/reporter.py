@@ -140,8 +140,8 @@ class Reporter:
             return
         with self.sessions.begin() as session:
             put_off(session, held, reason, again_at)
-            session.get_one(Study, held.study_id).why = f"its report is put off: {reason}"
-        log.warning("job %d: the report is put off: %s", held.job_id, reason)
+            session.get_one(Study, held.study_id).why = f"its report is postponed: {reason}"
+        log.warning("job %d: the report is postponed: %s", held.job_id, reason)
 
     def _failed(self, held: Claim, fault: Exception) -> None:
         """Stores the failure of one report in its job, where `status` shows it and `retry` can retry it; other studies

@@ -1,4 +1,4 @@
-"""Temporary faults of the machine: the job that meets one is put off and retried; it is no fault of an image or
+"""Temporary faults of the machine: the job that meets one is postponed and retried; it is no fault of an image or
 study.
 
 A disk that is full or does not answer, a network file system that is away, no descriptor or no memory left, a database

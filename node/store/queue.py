@@ -40,7 +40,7 @@ class Claim:
 
 
 def claim(session: Session, kind: JobKind, worker: str, now: float, lease_s: float, limit: int = 1) -> list[Claim]:
-    """Claims up to `limit` due jobs of a kind, oldest first; jobs that were put off come last.
+    """Claims up to `limit` due jobs of a kind, oldest first; jobs that were postponed come last.
 
     Jobs that were never tried come first, together. A job that was tried before is claimed alone, so that an image that
     crashes the reader neither fails nor delays others. A report waits for the last reading of its study.

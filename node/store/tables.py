@@ -168,7 +168,7 @@ class Job(Table):
     faults: Mapped[int] = mapped_column(default=0)
     """How often a fault of the machine put it off (faults.py): `error` names the last; none counts as an attempt."""
     next_at: Mapped[float] = mapped_column(default=0.0)
-    """Earliest time of the next claim; 0 if it was never put off."""
+    """Earliest time of the next claim; 0 if it was never postponed."""
     token: Mapped[int] = mapped_column(default=0)
     """Fencing token: increases with every claim; only the holder of the newest may finish the job."""
     worker: Mapped[str | None]

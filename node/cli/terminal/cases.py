@@ -1,4 +1,4 @@
-"""What `train`, `evaluate` and `ablate` share: their options, and the images that `--data` names."""
+"""Options of `train`, `evaluate` and `ablate`, and opening of the images of `--data`."""
 
 from __future__ import annotations
 
@@ -18,25 +18,26 @@ Data = Annotated[
     list[str],
     typer.Option(
         "--data",
-        help="NAME:FOLDER of a data set, NAME being cbis-ddsm, cbis-ddsm-masses, cdd-cesm, inbreast, vindr-mammo, "
-        "phantom, simulated-clusters or archive; or archive alone (the node's own); may be repeated. docs/data.md says "
-        "how each is laid out.",
+        help="NAME:FOLDER of a data set; NAME is cbis-ddsm, cbis-ddsm-masses, cdd-cesm, inbreast, vindr-mammo, "
+        "phantom, simulated-clusters or archive; or archive without a folder (the node's archive); may be repeated. "
+        "docs/data.md has the layout of each.",
     ),
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
-Resamples = Annotated[int, typer.Option("--resamples", min=1, help="Bootstrap draws of each interval.")]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Of the bootstrap.")]
+Resamples = Annotated[int, typer.Option("--resamples", min=1, help="Bootstrap samples of each interval.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Random seed of the bootstrap.")]
 
 ARCHIVE = "archive"
-_CORRECTED = " Of an archive those are used whose segmentation an expert has corrected: `mammo-node annotations list`."
+_CORRECTED = " Only images of the archive that an expert has corrected are used: `mammo-node annotations list`."
 
 
 def open_cases(data: list[str], config: Path) -> Cases:
-    """The images of `--data`: data sets by NAME:FOLDER, and the archive of the node that `config` is of.
+    """Opens the images of `--data`: data sets by NAME:FOLDER, and the archive of the node with the settings `config`.
 
     Raises:
-        DatasetError: one cannot be used, or two hold the same image: an archive and its export do.
-        SettingsError: the archive is asked for, and the node's settings cannot be read.
+        DatasetError: a data set cannot be used, no image can be used, or two data sets contain the same image (for
+            example an archive and its export).
+        SettingsError: `data` has the archive, and the node's settings cannot be read.
     """
     from dicom_io.pixels.case_reader import CaseReader
     from models.datasets.case import DatasetError
@@ -58,22 +59,22 @@ def open_cases(data: list[str], config: Path) -> Cases:
 
 
 def summary_of_cases(cases: Cases) -> str:
-    """What is used, what was mended, and what was left out, one line per reason."""
+    """The number of images and patients, notes on them, and what was left out, one line per reason."""
     patients = len({case.patient for case in cases.cases})
     lines = [f"{counted(len(cases.cases), 'image')} of {counted(patients, 'patient')}."]
-    lines += [f"Mended: {sentence}" for sentence in cases.mended]
+    lines += [f"Note: {sentence}" for sentence in cases.mended]
     reasons = Counter(left.reason for left in cases.left_out)
     lines += [f"Left out: {count}: {reason}" for reason, count in reasons.most_common()]
     return "\n".join(lines)
 
 
 def named(spec: str) -> str:
-    """A data set of `--data` without its folder's path, which is nobody else's business."""
+    """The name of a data set of `--data`, with the folder's name without its path, which may be private."""
     name, _, folder = spec.partition(":")
     return f"{name} ({Path(folder).name})" if folder else name
 
 
 def warn(sentences: Iterable[str]) -> None:
-    """Prints each in red."""
+    """Prints each sentence in red."""
     for sentence in sentences:
         typer.secho(sentence, fg=typer.colors.RED, bold=True)

@@ -1,4 +1,4 @@
-"""What ends a command with one message and no traceback."""
+"""The error that ends a command with one message and without a traceback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Moments for people: in the machine's time zone."""
+"""Times in the time zone of the machine."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from datetime import datetime
 
 
 def local_time(seconds: float) -> str:
-    """`2026-01-31 14:05:00+01:00`, of UTC seconds since the epoch."""
+    """Seconds since the epoch as `2026-01-31 14:05:00+01:00`."""
     return datetime.fromtimestamp(seconds).astimezone().isoformat(sep=" ", timespec="seconds")

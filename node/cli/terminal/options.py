@@ -1,4 +1,4 @@
-"""Options that several commands take, and the queue that several commands open."""
+"""Options of several commands, and the opening of the queue."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ DEFAULT_CONFIG = Path("node.toml")
 
 
 def open_queue(settings: Settings) -> Sessions:
-    """The queue of a node that has run, as it is.
+    """Opens the queue of a node that has run before.
 
     Raises:
-        QueueUnusable: there is none yet, or it cannot be worked with.
+        QueueUnusable: there is no queue yet, or it cannot be used.
     """
     from node.store import database
 

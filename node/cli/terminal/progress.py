@@ -1,4 +1,4 @@
-"""The progress of long work and the time that is left: a bar on a terminal, a line every half minute in a log."""
+"""Progress and remaining time of a long command: a bar on a terminal, else a line every EVERY_S seconds."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def progress_bar(what: str) -> Iterator[Progress]:
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield Lines(time.monotonic, lambda line: typer.echo(f"{what}: {line}", err=True))
+        yield ProgressLines(time.monotonic, lambda line: typer.echo(f"{what}: {line}", err=True))
         return
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Bar(TextColumn("{task.description}"), *columns, TextColumn("{task.fields[how]}"), console=console) as bar:
@@ -37,7 +37,7 @@ def progress_bar(what: str) -> Iterator[Progress]:
 
 
 def image_bar(*, hidden: bool) -> Bar:
-    """A bar on standard error for a count of images or files; `hidden` where JSON is printed."""
+    """A bar on standard error that counts images or files; `hidden` if the command prints JSON."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
@@ -46,16 +46,16 @@ def image_bar(*, hidden: bool) -> Bar:
     return Bar(*columns, console=Console(stderr=True), disable=hidden)
 
 
-class Lines:
-    """A line at the first step, then one each half minute, with the time that is left, and one at the end.
+class ProgressLines:
+    """Writes a line with the remaining time at the first step, then every EVERY_S seconds, and at the end.
 
     Args:
-        clock: seconds from any origin.
-        say: takes each line.
+        clock: returns seconds from any origin.
+        write: is called with each line.
     """
 
-    def __init__(self, clock: Callable[[], float], say: Callable[[str], None]) -> None:
-        self._clock, self._say = clock, say
+    def __init__(self, clock: Callable[[], float], write: Callable[[str], None]) -> None:
+        self._clock, self._write = clock, write
         self._first: tuple[float, int] | None = None
         self._next = 0.0
 
@@ -68,5 +68,5 @@ class Lines:
         began, before = self._first
         seconds = 0.0 if done == before else (now - began) / (done - before) * (total - done)
         left = f", about {timedelta(seconds=round(seconds))} left" if seconds else ""
-        self._say(f"{done} of {total}{left}: {how}")
+        self._write(f"{done} of {total}{left}: {how}")
         self._next = now + EVERY_S

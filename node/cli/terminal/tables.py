@@ -1,4 +1,4 @@
-"""A report's table on the terminal."""
+"""Prints the table of a report on the terminal."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ if TYPE_CHECKING:
 
 
 def print_table(table: Table) -> None:
-    """As wide as the terminal; in a file or a pipe, which have no edge, 160 characters."""
+    """Prints a table in the width of the terminal; into a file or pipe in 160 characters."""
     from rich import box
     from rich.console import Console
-    from rich.table import Table as Lines
+    from rich.table import Table as TerminalTable
 
     from models.evaluation.report import text
     from models.evaluation.tables import Absent
@@ -20,7 +20,7 @@ def print_table(table: Table) -> None:
     console = Console()
     if not console.is_terminal:
         console = Console(width=160)
-    shown = Lines(title=f"{table.title} {table.source}", box=box.SIMPLE_HEAD, title_justify="left")
+    shown = TerminalTable(title=f"{table.title} {table.source}", box=box.SIMPLE_HEAD, title_justify="left")
     shown.add_column("")
     for column in table.columns:
         shown.add_column(f"{column} %" if table.percent else column, justify="right")

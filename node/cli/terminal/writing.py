@@ -1,4 +1,4 @@
-"""A folder that a command writes to, and cannot."""
+"""The error of an output folder that a command cannot write to."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 from node.cli.terminal.failure import CommandFailed
 
 _OF_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
-"""Which only a write can meet: the error does not say of which file."""
+"""Errors that only occur in writing, and that do not name the file."""
 
 
 @contextmanager
 def writing_to(out: Path) -> Iterator[None]:
-    """Turns a failure to write in `out` into a sentence.
+    """Turns an OSError of writing in `out` into a clear message.
 
     Raises:
         CommandFailed: `out`, or a file in it, cannot be made or written.
@@ -27,5 +27,5 @@ def writing_to(out: Path) -> Iterator[None]:
         if error.errno not in _OF_WRITING and not (place and (place.is_relative_to(out) or out.is_relative_to(place))):
             raise
         raise CommandFailed(
-            f"--out {out}: cannot be written ({error.strerror}). Give a folder that you may write to, with room in it."
+            f"--out {out}: cannot be written ({error.strerror}). Give another folder, or free disk space."
         ) from error

@@ -19,7 +19,7 @@ from models.errors import UserError
 from models.types.reading import FindingKind
 from models.types.region import Mask
 from node.annotations.compared import Comparison, Pair, match
-from node.annotations.review import due_for_review, is_drawn
+from node.annotations.review import due_for_review, is_selected
 from node.annotations.stats import annotation_stats
 from node.annotations.truth import AnnotatedImage
 from node.cli.main import build
@@ -92,14 +92,14 @@ def test_without_corrections_there_are_no_figures():
     assert (stats.images, stats.dice_mean, stats.found) == (0, None, None)
 
 
-def test_a_share_is_drawn_by_the_study_and_a_larger_one_holds_a_smaller_one():
+def test_a_share_is_selected_by_the_study_and_a_larger_one_holds_a_smaller_one():
     uids = [f"1.2.3.{number}" for number in range(4000)]
-    tenth = {uid for uid in uids if is_drawn(uid, 0.1)}
-    assert tenth == {uid for uid in uids if is_drawn(uid, 0.1)}
+    tenth = {uid for uid in uids if is_selected(uid, 0.1)}
+    assert tenth == {uid for uid in uids if is_selected(uid, 0.1)}
     assert 0.07 < len(tenth) / len(uids) < 0.13
-    assert tenth <= {uid for uid in uids if is_drawn(uid, 0.3)}
-    assert not any(is_drawn(uid, 0) for uid in uids)
-    assert all(is_drawn(uid, 1) for uid in uids)
+    assert tenth <= {uid for uid in uids if is_selected(uid, 0.3)}
+    assert not any(is_selected(uid, 0) for uid in uids)
+    assert all(is_selected(uid, 1) for uid in uids)
 
 
 def test_a_drawn_study_is_due_until_somebody_corrected_it(reported: Road):
@@ -163,7 +163,7 @@ def test_stats_as_text_and_json(reported: Road, images: list[Dataset], config: P
 def test_list_tells_a_proposal_that_is_lost(reported: Road, images: list[Dataset], config: Path):
     reported.receive(segmentation({"mass": proposed_mass(reported, images[0])}, images[0]))
     (reported.data_dir / str(annotations_of(reported).images[0].proposal_path)).unlink()
-    assert "1 lesion; no comparison: the node's own segmentation of it is gone" in _told(config, "list")
+    assert "1 lesion; no comparison: the node's own segmentation of it is missing" in _told(config, "list")
 
 
 def test_help_says_that_due_shows_uids():

@@ -99,7 +99,7 @@ def test_the_key_of_the_pseudonyms_is_its_owners_alone(tmp_path: Path):
 @pytest.mark.parametrize("key", [b"", b"short", bytes(33)])
 def test_a_key_that_was_cut_short_is_refused_and_named(tmp_path: Path, key: bytes):
     (tmp_path / "pseudonyms.key").write_bytes(key)
-    with pytest.raises(DatasetError, match=rf"pseudonyms\.key holds {len(key)} bytes, and a key has 32"):
+    with pytest.raises(DatasetError, match=rf"pseudonyms\.key has {len(key)} bytes instead of 32"):
         open_pseudonyms(tmp_path)
     assert (tmp_path / "pseudonyms.key").read_bytes() == key
 
@@ -154,7 +154,7 @@ def test_a_correction_whose_file_is_gone_is_left_out_and_said(corrected: Road):
     (corrected.data_dir / annotations_of(corrected).images[0].correction_path).unlink()
     cases = archive_cases(_settings(corrected), CaseReader())
     assert len(cases.cases) == 1
-    assert "is gone from the data folder" in cases.left_out[0].reason
+    assert "missing in the data folder" in cases.left_out[0].reason
 
 
 def test_a_node_without_an_archive_is_told_so(tmp_path: Path):

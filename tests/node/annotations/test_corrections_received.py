@@ -347,7 +347,7 @@ def test_a_proposal_whose_file_is_lost_is_told_for_its_image_alone(reported: Roa
         lost.write_bytes(lost.read_bytes()[:300])
     first, second = annotations_of(reported).images
     assert (first.revision, first.proposal_path) == (None, None)
-    assert "is gone" in first.proposal_lost
+    assert "is missing" in first.proposal_lost
     assert (second.revision, second.proposal_lost) == (1, "")
     told, compared = comparisons_of(reported)
     assert (len(told.drawn), told.added) == (1, ()), "the correction is the truth all the same"

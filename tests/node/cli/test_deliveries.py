@@ -11,7 +11,7 @@ WAITING = {"attempts": 0}
 def test_status_names_what_waits_for_a_destination_that_is_gone_until_it_is_moved(command, config, a_study):
     a_study(delivery=WAITING)
     told = command("status", "-c", config).output
-    assert "1 delivery waits for pacs, which is not in the settings any more" in told
+    assert "1 delivery waits for pacs, which is no longer in the settings" in told
     assert json.loads(command("status", "-c", config, "--json").output)["stranded"] == {"pacs": 1}
     assert command("deliveries", "move", "pacs", "new", "-c", config).exit_code != 0, "there is no such destination"
     config.write_text(config.read_text() + PACS)

@@ -76,8 +76,8 @@ def test_other_packages_and_threads_that_fail_tell_no_names_whenever_they_are_im
     assert "JANE" not in ran.stdout
     assert [(event["level"], event["message"].partition(":")[0]) for event in events] == [
         ("ERROR", "an error in <string>.py"),
-        ("ERROR", "a thread ended by a fault"),
-        ("ERROR", "a fault that could not be raised"),
+        ("ERROR", "a thread ended with an exception"),
+        ("ERROR", "an exception could not be raised"),
         ("WARNING", "study 7"),
     ]
 

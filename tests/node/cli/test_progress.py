@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from node.cli.terminal.progress import Lines
+from node.cli.terminal.progress import ProgressLines
 
 
 def test_lines_come_now_and_then_with_the_time_that_is_left() -> None:
     said: list[str] = []
     now = iter(range(0, 1000, 10))  # ten seconds a step
-    lines = Lines(lambda: float(next(now)), said.append)
+    lines = ProgressLines(lambda: float(next(now)), said.append)
     for step in range(1, 9):
         lines(step, 8, "loss 1")
     assert said == [

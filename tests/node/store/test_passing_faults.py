@@ -1,4 +1,4 @@
-"""Faults of the machine: they put off what they hinder, nothing else, and are told; given up by name in the end.
+"""Faults of the machine postpone only the jobs that they affect, and are reported; in the end these jobs fail.
 
 A link to /proc/self/mem is a file that opens and answers EIO when it is read.
 """
@@ -136,7 +136,7 @@ def test_a_report_whose_masks_the_disk_does_not_give_waits_and_the_next_study_is
     kept = does_not_answer(road.data_dir / road.instances()[0].masks_path)
     road.close()
     road.report()
-    assert road.study().why == f"its report is put off: {EIO}"
+    assert road.study().why == f"its report is postponed: {EIO}"
     others = [
         changed(file, StudyInstanceUID="1.2.3", SOPInstanceUID=f"1.2.3.{n}")
         for n, file in enumerate(mammogram_study.files)
