@@ -96,7 +96,7 @@ def test_links_between_pages_are_not_broken():
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
-def test_every_page_that_a_user_meets_says_what_it_is_not():
+def test_every_page_for_users_says_research_use_only():
     assert "not a medical device" in README
     assert "Research use only" in README
 

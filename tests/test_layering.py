@@ -78,7 +78,7 @@ def module_of(name: str) -> str:
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_no_import_runs_against_the_arrows(name):
+def test_every_import_follows_the_layers_of_the_architecture(name):
     package = name.partition("/")[0]
     for module in imports(TREES[name]):
         top = module.partition(".")[0]
@@ -87,7 +87,7 @@ def test_no_import_runs_against_the_arrows(name):
         assert top not in MUST_NOT_USE[package], f"{name} imports {module}"
 
 
-def test_no_import_goes_in_a_circle():
+def test_there_are_no_circular_imports():
     modules = {module_of(name) for name in SOURCES}
     graph = {
         module_of(name): {used for used in imports(tree) if used in modules and used != module_of(name)}
@@ -111,14 +111,14 @@ def test_every_init_is_empty():
 
 
 @pytest.mark.parametrize("module", RECEIVERS_MODULES)
-def test_the_receivers_process_never_imports_torch(module):
+def test_the_process_of_the_receiver_never_imports_torch(module):
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr or f"{module} imports torch"
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_no_module_keeps_state(name):
+def test_no_module_has_mutable_state(name):
     """No `global`; no list, dict, set or other object of a module that the module then changes; and no attribute of an
     imported module is set, but the libraries' switches listed above."""
     tree = TREES[name]
@@ -191,7 +191,7 @@ def _variable_set(node: ast.AST) -> ast.expr | None:
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_only_the_edge_reads_the_wall_clock_and_draws_at_random(name):
+def test_only_listed_modules_read_the_wall_clock_or_use_randomness(name):
     """node/app.py and the commands; a generator with a seed, and clocks that nobody sets, are free to all."""
     if name == "node/app.py" or name.startswith("node/cli/"):
         return
@@ -206,7 +206,7 @@ def test_only_the_edge_reads_the_wall_clock_and_draws_at_random(name):
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_one_model_library_an_adapter_and_none_outside_models(name):
+def test_each_adapter_imports_one_model_library_and_no_other_module_imports_any(name):
     used = {module.partition(".")[0] for module in imports(TREES[name])} & MODEL_LIBRARIES
     most = 2 if name in TWO_LIBRARIES else int(name.startswith("models/"))
     assert len(used) <= most, f"{name} imports {used}"
@@ -219,19 +219,19 @@ def test_no_file_is_called_utils_common_or_the_like(name):
     assert not (name.startswith("models/") and stem in ("yolo", "common")), "old YOLO pickles name such modules"
 
 
-def test_the_databases_migrations_are_one_chain():
+def test_the_database_migrations_are_a_single_chain():
     numbers = sorted(Path(name).stem[:4] for name in SOURCES if name.startswith("node/store/migrations/versions/0"))
     assert numbers == [f"{number:04}" for number in range(1, len(numbers) + 1)]
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_no_text_leaves_open_whether_a_count_is_one(name):
+def test_every_text_has_the_singular_or_plural_of_its_count(name):
     texts = (node.value for node in ast.walk(TREES[name]) if isinstance(node, ast.Constant))
     assert [text for text in texts if isinstance(text, str) and re.search(r"[a-z]\((s|es|ies)\)", text)] == []
 
 
 @pytest.mark.parametrize("name", [name for name in SOURCES if name.startswith("node/") and "/migrations/" not in name])
-def test_a_row_changes_its_state_only_by_the_functions_that_know_the_ways(name):
+def test_a_state_is_changed_only_by_the_functions_that_check_transitions(name):
     """`row.state = …` is `moved(…)`, and no UPDATE sets a state but `moving(…)`."""
     for node in ast.walk(TREES[name]):
         match node:

@@ -74,7 +74,9 @@ def corrected(
     return Corrected(study, image, len(proposal.SegmentSequence), halved, added)
 
 
-def test_the_node_knows_who_corrected_which_image_and_what_changed(corrected: Corrected, node: RunningNode) -> None:
+def test_the_list_of_corrections_shows_who_corrected_which_image_and_what_changed(
+    corrected: Corrected, node: RunningNode
+) -> None:
     (told,) = _listed(node)["images"]
     assert (told["creator"], told["revision"], told["earlier"]) == (EXPERT, 1, 0)
     assert (told["laterality"], told["view"]) == (corrected.image.ImageLaterality, corrected.image.ViewPosition)
@@ -87,7 +89,7 @@ def test_the_node_knows_who_corrected_which_image_and_what_changed(corrected: Co
     assert stats["dice_mean"]["value"] == pytest.approx(told["dice"][0])
 
 
-def test_a_correction_is_no_new_image_and_no_result_is_fed_back(
+def test_a_correction_opens_no_revision_and_results_that_come_back_are_not_read(
     corrected: Corrected, orthanc: Orthanc, node: RunningNode
 ) -> None:
     orthanc.post("/modalities/mammo-node/store", {"Resources": [corrected.study], "Synchronous": True})
@@ -100,7 +102,7 @@ def test_a_correction_is_no_new_image_and_no_result_is_fed_back(
     assert len(orthanc.instances(corrected.study, "SR")) == 1
 
 
-def test_the_archive_holds_the_experts_masks_in_place_and_exported(
+def test_the_archive_and_its_export_hold_the_masks_of_the_expert(
     corrected: Corrected, node: RunningNode, tmp_path: Path
 ) -> None:
     told = _command(node, "export", "--out", str(tmp_path / "out"), "--json")

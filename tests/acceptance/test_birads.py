@@ -137,7 +137,7 @@ def predecessor(report: Dataset) -> str:
     return str(series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID)
 
 
-def test_hl7_sr_and_csv_each_bring_a_revision_that_says_how_the_models_stand_to_the_radiologist(
+def test_an_assessment_by_hl7_sr_or_csv_gives_a_revision_that_compares_models_and_radiologist(
     exam: Exam, reading_node: RunningNode, hl7_port: int, tmp_path: Path
 ) -> None:
     image, first = exam.image, exam.report(1)
@@ -166,7 +166,7 @@ def test_hl7_sr_and_csv_each_bring_a_revision_that_says_how_the_models_stand_to_
     assert "(by SR): 4" in texts(fourth)
 
 
-def test_nothing_of_a_machines_or_malformed_counts_and_nothing_is_lost(
+def test_assessments_of_a_machine_or_malformed_are_kept_and_not_used(
     exam: Exam, reading_node: RunningNode, hl7_port: int, tmp_path: Path
 ) -> None:
     before, image = exam.revision(), exam.image
@@ -196,7 +196,7 @@ def test_nothing_of_a_machines_or_malformed_counts_and_nothing_is_lost(
     assert not [secret for secret in secrets if secret and secret in log]
 
 
-def test_an_assessment_waits_for_its_study_and_stands_in_its_first_report(
+def test_an_assessment_received_before_its_study_is_in_the_first_report(
     orthanc: Orthanc, reading_node: RunningNode, hl7_port: int, own_studies: list[list[Path]]
 ) -> None:
     waited_for = Exam(orthanc, reading_node, own_studies[1])

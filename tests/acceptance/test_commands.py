@@ -22,7 +22,7 @@ def mammo_node(*arguments: str | Path, timeout_s: float = 600) -> subprocess.Com
     )
 
 
-def test_read_writes_the_results_of_a_folder_and_says_so(mammogram_study: DemoStudy, tmp_path: Path) -> None:
+def test_read_writes_the_results_of_a_folder_and_reports_it(mammogram_study: DemoStudy, tmp_path: Path) -> None:
     answer = mammo_node("read", mammogram_study.folder, "--out", tmp_path, "--json")
     assert answer.returncode == 0, answer.stderr
     (study,) = json.loads(answer.stdout)["studies"]
@@ -32,7 +32,7 @@ def test_read_writes_the_results_of_a_folder_and_says_so(mammogram_study: DemoSt
     assert len(list(Path(study["folder"]).glob("[0-9][0-9]-SR.dcm"))) == 1
 
 
-def test_read_of_a_folder_without_a_study_says_so(tmp_path: Path) -> None:
+def test_read_of_a_folder_without_a_study_reports_it(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("nothing")
     answer = mammo_node("read", tmp_path, "--out", tmp_path / "out")
     assert answer.returncode == 2
@@ -41,7 +41,7 @@ def test_read_of_a_folder_without_a_study_says_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("cbis_cases")
-def test_the_demo_reads_two_real_exams_and_shows_them_beside_what_is_known(tmp_path: Path) -> None:
+def test_the_demo_reads_two_real_exams_and_shows_them_beside_their_pathology(tmp_path: Path) -> None:
     answer = mammo_node("demo", "--out", tmp_path)
     assert answer.returncode == 0, answer.stdout + answer.stderr
     for said in ("P_00173", "P_00820", "BI-RADS 5", "malignant", "Research use only"):
@@ -60,7 +60,7 @@ def test_a_second_node_in_the_same_data_folder_is_refused(tmp_path: Path) -> Non
     assert "Another mammo-node works in" in answer.stderr
 
 
-def test_a_port_that_is_taken_is_told_in_one_line(tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported_in_one_line(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

@@ -164,7 +164,7 @@ def test_a_study_killed_mid_delivery_is_sent_again_under_the_same_uids(
     assert_reported_once(node, pacs, images=2)
 
 
-def test_an_image_killed_mid_receive_was_never_acknowledged_and_comes_again(
+def test_an_image_killed_mid_receive_is_not_acknowledged_and_is_accepted_when_sent_again(
     node: RunningNode, pacs: Pacs, mammogram_study: DemoStudy, tmp_path: Path
 ) -> None:
     first, second = mammogram_study.files[:2]
@@ -184,7 +184,7 @@ def test_an_image_killed_mid_receive_was_never_acknowledged_and_comes_again(
     assert_reported_once(node, pacs, images=2)
 
 
-def test_a_node_that_is_told_to_stop_ends_cleanly_and_goes_on_where_it_was(
+def test_a_stopped_node_exits_cleanly_and_resumes_its_work_at_the_next_start(
     node: RunningNode, pacs: Pacs, mammogram_study: DemoStudy
 ) -> None:
     send(node, *mammogram_study.files[:2])

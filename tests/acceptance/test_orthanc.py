@@ -37,7 +37,7 @@ def reported(orthanc: Orthanc, node: RunningNode, mammogram_study: DemoStudy) ->
     return study
 
 
-def test_orthanc_and_the_node_answer_each_others_echo(orthanc: Orthanc, node: RunningNode) -> None:
+def test_orthanc_and_the_node_answer_each_others_c_echo(orthanc: Orthanc, node: RunningNode) -> None:
     assert orthanc.post("/modalities/mammo-node/echo", {}) == {}
     check = node.command("check")
     assert check.returncode == 0, check.stdout + check.stderr
@@ -91,7 +91,7 @@ def test_results_that_orthanc_routes_back_are_not_read(orthanc: Orthanc, node: R
     assert _rows(node) == before
 
 
-def test_one_study_gives_the_same_findings_in_every_lossless_transfer_syntax(
+def test_a_study_has_the_same_findings_in_every_lossless_transfer_syntax(
     orthanc: Orthanc, node: RunningNode, mammogram_study: DemoStudy, tmp_path: Path
 ) -> None:
     """Orthanc sends them, but for HTJ2K, which Debian's does not know."""

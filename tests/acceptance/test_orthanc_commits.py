@@ -57,7 +57,7 @@ def deliveries(node: RunningNode) -> list[Delivery]:
         return list(session.scalars(select(Delivery)))
 
 
-def test_results_are_delivered_when_orthanc_knows_the_node_and_has_promised_to_keep_them(
+def test_results_are_delivered_once_orthanc_has_committed_to_store_them(
     pacs: Orthanc, node: RunningNode, mammogram_study: DemoStudy
 ) -> None:
     for sent in send_files(Peer("MAMMO_NODE", "127.0.0.1", node.port, 30, "TEST"), mammogram_study.files):

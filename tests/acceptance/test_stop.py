@@ -140,7 +140,9 @@ def stopped_in_s(node: RunningNode) -> float:
     return time.monotonic() - began
 
 
-def test_everything_that_can_hang_at_once(node: RunningNode, silent: socket.socket, mammogram_study: DemoStudy) -> None:
+def test_a_stop_ends_the_node_while_reading_reporting_and_delivery_all_hang(
+    node: RunningNode, silent: socket.socket, mammogram_study: DemoStudy
+) -> None:
     hang_on_reading_reporting_and_delivering(node, mammogram_study.files[0])
     called = threading.Semaphore(0)
     calls: list[socket.socket] = []

@@ -78,7 +78,7 @@ def _differences(name: str, section: type[BaseModel], shown: dict[str, Any]) -> 
     return [f"{name}.{key}" for key in shown if defaults[key] not in (PydanticUndefined, None, tuples[key])]
 
 
-def test_what_happens_without_a_setting_is_said_where_it_has_no_default():
+def test_a_setting_without_a_default_is_documented_with_what_happens_without_it():
     """Such a key shows a made-up value, which must not be taken for its default."""
     paragraphs = re.split(r"\n#?\n", EXAMPLE.read_text(encoding="utf-8"))
     optional = [key for key in keys_of_settings() if _default(key) is None]
@@ -93,7 +93,7 @@ def _default(key: str) -> Any:
     return next(kind.model_fields[name].default for kind in kinds if name in kind.model_fields)
 
 
-def test_the_example_itself_is_usable(monkeypatch, tmp_path):
+def test_the_example_file_loads(monkeypatch, tmp_path):
     copy = tmp_path / "node.toml"
     copy.write_text(EXAMPLE.read_text(encoding="utf-8"), encoding="utf-8")
     assert load(copy).receiver.host == "127.0.0.1"

@@ -33,7 +33,7 @@ def test_the_environment_overrides_the_file(toml, monkeypatch):
     assert (settings.receiver.port, settings.receiver.ae_title) == (4100, "FILE")
 
 
-def test_another_database_needs_one_setting(toml):
+def test_another_database_needs_only_one_setting(toml):
     assert load(toml('data_dir = "d"\ndatabase_url = "postgresql://queue/db"')).database == "postgresql://queue/db"
 
 
@@ -68,7 +68,7 @@ def test_another_database_needs_one_setting(toml):
         "belongs together",
     ],
 )
-def test_a_mistake_is_told_with_the_file_and_the_key(toml, text, key):
+def test_a_wrong_setting_is_reported_with_its_file_and_key(toml, text, key):
     path = toml(text)
     with pytest.raises(SettingsError) as told:
         load(path)
@@ -101,7 +101,7 @@ PACS = 'data_dir = "d"\n[[destinations]]\nname = "pacs"\nae_title = "A"\nhost = 
         ('data_dir = "d"\n[hl7]\ncategory = ["OBX"]', "hl7.category.0: must be a field of a message, such as OBR-18"),
     ],
 )
-def test_a_mistake_is_told_in_a_sentence_with_what_may_be_meant(toml, text, told):
+def test_a_wrong_setting_is_reported_in_a_sentence_with_a_suggestion(toml, text, told):
     with pytest.raises(SettingsError) as error:
         load(toml(text))
     assert told in str(error.value)
@@ -110,7 +110,7 @@ def test_a_mistake_is_told_in_a_sentence_with_what_may_be_meant(toml, text, told
 @pytest.mark.parametrize(
     "pydantics", ["Input should", "Extra inputs", "Field required", "String should", "valid tuple"]
 )
-def test_no_mistake_is_told_in_the_librarys_words(toml, pydantics):
+def test_no_error_message_of_the_settings_library_is_shown(toml, pydantics):
     text = """data_dri = 3
 log_level = "info"
 destinations = 3
@@ -149,7 +149,7 @@ charset = 3
         ("MAMMO_NODE__RECEIVER__PORT", "x", "receiver.port (from MAMMO_NODE__RECEIVER__PORT): must be a whole number"),
     ],
 )
-def test_a_mistake_in_the_environment_is_told_and_not_left_out(toml, monkeypatch, variable, value, told):
+def test_a_wrong_environment_variable_is_reported_and_not_ignored(toml, monkeypatch, variable, value, told):
     path = toml('data_dir = "d"')
     monkeypatch.setenv(variable, value)
     with pytest.raises(SettingsError) as error:
@@ -158,7 +158,7 @@ def test_a_mistake_in_the_environment_is_told_and_not_left_out(toml, monkeypatch
     assert variable in str(error.value) or "destinations" in str(error.value)
 
 
-def test_what_kubernetes_sets_for_a_service_of_this_name_is_no_setting(toml, monkeypatch):
+def test_environment_variables_that_kubernetes_sets_for_a_service_are_ignored(toml, monkeypatch):
     path = toml('data_dir = "d"')
     for service in ("", "HL7_"):
         monkeypatch.setenv(f"MAMMO_NODE_{service}SERVICE_HOST", "10.0.0.1")
@@ -170,7 +170,7 @@ def test_what_kubernetes_sets_for_a_service_of_this_name_is_no_setting(toml, mon
     assert load(path).receiver.port == 11112
 
 
-def test_two_destinations_of_one_name_are_refused(toml):
+def test_two_destinations_with_the_same_name_are_refused(toml):
     block = '[[destinations]]\nname = "pacs"\nae_title = "A"\nhost = "h"\nport = 1\n'
     with pytest.raises(SettingsError, match="pacs"):
         load(toml('data_dir = "d"\n' + block + block))
@@ -209,12 +209,12 @@ def test_a_password_in_an_address_is_not_repeated(toml):
     assert "secret" not in str(told.value)
 
 
-def test_a_missing_file_tells_where_to_start(tmp_path):
+def test_a_missing_settings_file_is_reported_with_how_to_make_it(tmp_path):
     with pytest.raises(SettingsError, match=r"node\.example\.toml"):
         load(tmp_path / "node.toml")
 
 
-def test_a_file_that_is_not_toml_is_told(toml):
+def test_a_settings_file_that_is_not_toml_is_reported(toml):
     with pytest.raises(SettingsError, match="is not TOML"):
         load(toml("data_dir: data"))
 

@@ -28,7 +28,7 @@ def test_echo_finds_a_peer_that_answers(pacs):
     assert pacs.associations == 1
 
 
-def test_echo_tells_a_closed_port_and_a_silent_peer(closed_port, silent_port):
+def test_echo_distinguishes_a_closed_port_from_a_peer_that_does_not_answer(closed_port, silent_port):
     for port in (closed_port, silent_port):
         with pytest.raises(Unreachable):
             echo(Peer("PACS", "127.0.0.1", port, 0.3, CALLING))
@@ -76,7 +76,7 @@ def misspelt(count: str) -> Dataset:
         "more than a count can be",
     ],
 )
-def test_the_sources_own_count_of_a_study(pacs, answers, count):
+def test_a_source_is_queried_for_its_number_of_images_of_a_study(pacs, answers, count):
     pacs.find_answers = answers
     assert count_instances(pacs.as_peer(), "1.2.3") == count
 

@@ -70,7 +70,7 @@ def read(image: Dataset, folder: Path, **header: int) -> StoredValues:
 
 @pytest.mark.parametrize("syntax", LOSSLESS, ids=lambda uid: UID(uid).keyword)
 @pytest.mark.parametrize("layout", LAYOUTS, ids=str)
-def test_only_the_pixels_own_bits_are_read_in_every_codec(
+def test_only_the_stored_bits_of_a_pixel_are_read_with_every_codec(
     tmp_path: Path, syntax: str, layout: tuple[int, int, int]
 ) -> None:
     allocated, stored, high = layout
@@ -88,7 +88,7 @@ def test_only_the_pixels_own_bits_are_read_in_every_codec(
 )
 @pytest.mark.parametrize("signed", [False, True])
 @pytest.mark.parametrize("high", [15, 13, 3])
-def test_a_high_bit_that_does_not_fit_the_pixels_is_not_used_and_said(
+def test_a_high_bit_that_contradicts_the_pixels_is_ignored_with_a_warning(
     tmp_path: Path, syntax: str, signed: bool, high: int
 ) -> None:
     values = values_of(12, signed)
@@ -101,7 +101,7 @@ def test_a_high_bit_that_does_not_fit_the_pixels_is_not_used_and_said(
 
 
 @pytest.mark.parametrize("syntax", [JPEGLossless, JPEGLSLossless, JPEG2000Lossless, HTJ2KLossless])
-def test_a_codestream_of_twelve_bits_is_right_whatever_the_high_bit_says(tmp_path: Path, syntax: str) -> None:
+def test_a_codestream_of_twelve_bits_is_decoded_correctly_with_any_high_bit(tmp_path: Path, syntax: str) -> None:
     values = values_of(12, signed=False)
     image = image_of(values, 16, 12, 11, overlay=False)
     image.BitsStored, image.HighBit = 12, 11
@@ -109,7 +109,7 @@ def test_a_codestream_of_twelve_bits_is_right_whatever_the_high_bit_says(tmp_pat
     np.testing.assert_array_equal(found.values, values)
 
 
-def test_a_lossy_codec_that_oversteps_the_greatest_value_leaves_it_white(tmp_path: Path) -> None:
+def test_values_near_the_maximum_stay_near_it_with_a_lossy_codec(tmp_path: Path) -> None:
     values = values_of(12, signed=False)
     values[10:30, 5:20] = 4094 + (np.indices((20, 15)).sum(axis=0) % 2) * 1
     image = encode(image_of(values, 16, 12, 11, overlay=False), JPEGLSNearLossless)  # within 16 of the true values

@@ -141,7 +141,7 @@ def _outcome(cad: Dataset) -> tuple[str, str, str]:
     [_found_everywhere(), _nothing_found(), _one_unreadable(), _all_unreadable(), _not_suitable()],
     ids=["all views and ties", "none", "one view, one unreadable", "all unreadable", "not suitable"],
 )
-def test_a_cad_report_is_without_errors(exam: ExamReading, tmp_path: Path):
+def test_a_cad_report_passes_the_validators_without_errors(exam: ExamReading, tmp_path: Path):
     path = tmp_path / "cad.dcm"
     path.write_bytes(to_bytes(encode_cad_sr(exam, _sources(), encoding=ENCODING)))
     assert (dciodvfy(path), dsrdump(path), pixelmed(path)) == ([], [], [])
@@ -171,7 +171,7 @@ def test_the_validators_find_planted_errors(tmp_path: Path):
     assert pixelmed(path) != []
 
 
-def test_no_findings_partial_failure_failure_and_unsuitable_images_are_told_apart_by_code():
+def test_no_findings_partial_failure_failure_and_unsuitable_images_have_different_codes():
     succeeded, partially, failed, not_attempted = "111222", "111223", "111224", "111225"
     assert _outcome(_cad(_found_in_one_view())) == ("111242", succeeded, succeeded)
     assert _outcome(_cad(_nothing_found())) == ("111241", succeeded, succeeded)
@@ -181,7 +181,7 @@ def test_no_findings_partial_failure_failure_and_unsuitable_images_are_told_apar
     assert _outcome(_cad(_not_suitable())) == ("111245", not_attempted, not_attempted)
 
 
-def test_no_findings_failure_and_unsuitable_images_are_told_apart_in_words():
+def test_no_findings_failure_and_unsuitable_images_have_different_texts():
     assert NO_FINDINGS in _told(_cad(_nothing_found()))
     assert NO_FINDINGS not in _told(_cad(_all_unreadable()))
     assert NOTHING_READ in _told(_cad(_all_unreadable()))
@@ -190,7 +190,7 @@ def test_no_findings_failure_and_unsuitable_images_are_told_apart_in_words():
     assert _told(_cad(_nothing_found()))[0] == RESEARCH_USE_ONLY
 
 
-def test_a_specimen_alone_is_not_suitable():
+def test_a_study_of_a_specimen_alone_is_reported_as_unsuitable():
     sources = {L_CC: header(L_CC, SHAPE, "L", "SPECIMEN")}
     assert _outcome(_cad(_exam({}, (_unread(L_CC),)), sources)) == ("111245", "111225", "111225")
 
@@ -206,12 +206,12 @@ def test_each_algorithm_names_the_images_it_succeeded_and_failed_with():
     assert names == [f"{BUNDLE.name}, detection"] * 2
 
 
-def test_lesions_seen_in_two_views_are_an_analysis_of_the_images_they_are_in():
+def test_lesions_in_two_views_are_reported_as_an_analysis_of_those_images():
     assert _images_under(_cad(_found_everywhere()), "111062")["133884007"] == list(PLACES)
     assert "133884007" not in _images_under(_cad(_found_in_one_view()), "111062")
 
 
-def test_images_read_with_newer_models_are_listed_apart():
+def test_images_read_with_newer_models_are_listed_separately():
     exam = _nothing_found()
     late = replace(exam.images[-1], reading=replace(exam.images[-1].reading, bundle=BundleId("newer", "2.0")))
     cad = _cad(replace(exam, images=(*exam.images[:-1], late)))
@@ -219,7 +219,7 @@ def test_images_read_with_newer_models_are_listed_apart():
     assert [_the(entry, "111003").TextValue for entry in entries] == [BUNDLE.version, "2.0"]
 
 
-def test_copies_that_were_left_unread_on_purpose_are_no_failure():
+def test_copies_that_are_not_read_on_purpose_are_not_reported_as_a_failure():
     raw = _unread(L_MLO, on_purpose=True)
     cad = _cad(_exam({R_CC: (), L_CC: ()}, (raw,)))
     assert _outcome(cad) == ("111241", "111222", "111222")
@@ -230,7 +230,7 @@ def test_copies_that_were_left_unread_on_purpose_are_no_failure():
 @pytest.mark.parametrize(
     "exam", [_found_everywhere(), _one_unreadable(), _all_unreadable()], ids=["4", "3 + 1", "0 + 4"]
 )
-def test_every_reference_points_at_an_image_of_the_library(exam: ExamReading):
+def test_every_referenced_image_is_in_the_image_library(exam: ExamReading):
     cad = _cad(exam)
     references = [item for item in walk(cad) if "ReferencedContentItemIdentifier" in item]
     assert references
@@ -239,7 +239,7 @@ def test_every_reference_points_at_an_image_of_the_library(exam: ExamReading):
     assert all("ValueType" not in item for item in references)
 
 
-def test_the_library_tells_side_view_orientation_dates_and_spacings():
+def test_the_image_library_holds_side_view_orientation_dates_and_spacings():
     entries = _the(_cad(_one_unreadable()), "111028").ContentSequence
     assert [entry.ReferencedSOPSequence[0].ReferencedSOPInstanceUID for entry in entries] == [R_CC, L_CC, R_MLO, L_MLO]
     left, right, cc, mlo = "80248007", "73056007", "399162004", "399368009"
@@ -252,7 +252,7 @@ def test_the_library_tells_side_view_orientation_dates_and_spacings():
     assert (number(first, "111026"), number(first, "111066")) == (0.08, 0.07), "horizontal, vertical"
 
 
-def test_what_a_header_does_not_state_is_not_invented():
+def test_attributes_missing_from_the_header_are_not_invented():
     bare = {L_CC: _sources()[TOMO]}
     bare[L_CC].SOPInstanceUID = L_CC
     exam = put_together([read_image(L_CC, SHAPE, laterality=None, view=None)], [], [])
@@ -260,7 +260,7 @@ def test_what_a_header_does_not_state_is_not_invented():
     assert "ContentSequence" not in entry
 
 
-def test_a_lesion_has_the_names_of_its_segment_and_lies_in_its_image():
+def test_a_lesion_has_the_names_of_its_segment_and_lies_inside_its_image():
     exam = _found_everywhere()
     cad = _cad(exam)
     findings = {_the(item, "112040").UID: item for item in named(cad, "111059")}
@@ -279,7 +279,7 @@ def test_a_lesion_has_the_names_of_its_segment_and_lies_in_its_image():
                 assert entry.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == image.sop_instance_uid
 
 
-def test_a_mass_of_one_view_is_a_density_and_of_two_views_a_mass():
+def test_a_mass_in_one_view_is_coded_as_density_and_in_two_views_as_mass():
     cad = _cad(_found_everywhere())
     composites = named(cad, "111015")
     assert [_code(item) for item in composites] == ["129788004", "129769006"]
@@ -289,7 +289,7 @@ def test_a_mass_of_one_view_is_a_density_and_of_two_views_a_mass():
     assert len(named(cad, "111034")) == 2 + 4, "an impression each: two tied lesions, four single findings"
 
 
-def test_a_finding_tied_twice_is_written_once_and_an_unlikely_tie_makes_no_composite():
+def test_a_finding_matched_twice_is_written_once_and_an_unlikely_match_gives_no_composite():
     one, other, third = FindingId(R_CC, 1), FindingId(R_MLO, 1), FindingId(L_MLO, 1)
     ties = (
         Tie((one, other), (30.0, 33.0), 0.7),
@@ -304,7 +304,7 @@ def test_a_finding_tied_twice_is_written_once_and_an_unlikely_tie_makes_no_compo
     assert len(tracked) == len(set(tracked)) == 8
 
 
-def test_a_probability_of_cancer_is_written_only_where_it_is_one():
+def test_a_probability_of_cancer_is_written_only_for_calibrated_scores():
     calibrated, scored = _cad(_found_everywhere()), _cad(_found_in_one_view())
     assert [number(item, "111047") for item in named(calibrated, "111047")] == [30] * 8
     assert named(scored, "111047") == []
@@ -314,7 +314,7 @@ def test_a_probability_of_cancer_is_written_only_where_it_is_one():
 CODED = replace(ENCODING, coded_category=True)
 
 
-def test_a_machine_gives_no_coded_category_but_recall_and_the_range_that_holds_its_probability():
+def test_no_coded_category_is_written_but_the_recall_and_the_range_that_holds_the_probability():
     cad = _cad(_found_everywhere())
     assert named(cad, "111005") == []
     assert (value(cad, "RECALL"), value(cad, "CATEGORY_RANGE")) == ("ABOVE", "RANGE_4B")
@@ -323,7 +323,7 @@ def test_a_machine_gives_no_coded_category_but_recall_and_the_range_that_holds_i
     assert _cad(_found_everywhere(), encoding=CODED).SOPInstanceUID != cad.SOPInstanceUID, "other content, other UID"
 
 
-def test_where_the_site_asks_for_it_the_category_is_that_of_an_algorithm():
+def test_if_the_site_requests_it_a_coded_category_is_written_as_that_of_an_algorithm():
     cad = _cad(_found_everywhere(), encoding=CODED)
     category = _the(cad, "111005")
     assert _code(category) == "MA.II.A.5.4B"
@@ -336,18 +336,18 @@ def test_where_the_site_asks_for_it_the_category_is_that_of_an_algorithm():
     assert named(_cad(_found_in_one_view(), encoding=CODED), "111005") == []
 
 
-def test_one_or_two_has_no_code_and_is_not_rounded_to_either():
+def test_the_range_1_to_2_has_no_code_and_is_not_rounded_to_1_or_2():
     exam = replace(_nothing_found(), likelihood=Likelihood(0.001, Category.ONE_OR_TWO))
     assert named(_cad(exam, encoding=CODED), "111005") == []
 
 
-def test_an_exam_in_part_is_not_reported_as_complete():
+def test_a_partly_read_exam_is_not_reported_as_complete():
     assert _cad(_nothing_found()).CompletionFlag == "COMPLETE"
     assert _cad(_one_unreadable()).CompletionFlag == "PARTIAL"
     assert _cad(replace(_nothing_found(), missing=("left MLO",))).CompletionFlag == "PARTIAL"
 
 
-def test_a_radiologists_assessment_changes_nothing_but_another_finding_does():
+def test_an_assessment_of_a_radiologist_gives_the_same_object_and_another_finding_a_new_one():
     exam = _nothing_found()
     assessment = Assessment(Laterality.LEFT, Category.FIVE, "HL7")
     compared = replace(exam, concordances=(Concordance(Laterality.LEFT, assessment, None, Agreement.AI_LOWER),))
@@ -359,7 +359,7 @@ def test_a_radiologists_assessment_changes_nothing_but_another_finding_does():
     assert third.SeriesInstanceUID != first.SeriesInstanceUID
 
 
-def test_a_new_document_names_the_one_that_it_replaces_and_the_same_one_names_none():
+def test_a_new_document_refers_to_its_predecessor_and_an_unchanged_one_to_none():
     first, sources = _cad(_nothing_found()), _sources()
     again, other = (
         encode_cad_sr(exam, sources, encoding=ENCODING, predecessor=first)
@@ -370,7 +370,7 @@ def test_a_new_document_names_the_one_that_it_replaces_and_the_same_one_names_no
     assert replaced.ReferencedSOPInstanceUID == first.SOPInstanceUID
 
 
-def test_an_exam_with_an_image_of_unknown_side_has_a_category_of_no_breast():
+def test_an_exam_with_an_image_of_unknown_side_has_no_category_per_breast():
     exam = _found_everywhere()
     unknown = replace(exam, images=(replace(exam.images[0], laterality=None), *exam.images[1:]))
     for told, sides in ((exam, 1), (unknown, 0)):
@@ -389,7 +389,7 @@ def test_the_same_reading_gives_the_same_bytes():
     assert once == again
 
 
-def test_what_cannot_be_reported_is_refused():
+def test_a_reading_that_cannot_be_reported_is_refused():
     with pytest.raises(NotEncodable, match="at least one image"):
         encode_cad_sr(_exam({}, (_unread(OLD_REPORT),)), _sources(), encoding=ENCODING)
     with pytest.raises(NotEncodable, match="not among the sources"):

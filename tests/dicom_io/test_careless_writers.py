@@ -70,13 +70,15 @@ CARELESS = {
 
 @pytest.mark.parametrize("syntax", [JPEG2000Lossless, JPEGLS, JPEGLossless], ids=lambda uid: UID(uid).keyword)
 @pytest.mark.parametrize("value", CARELESS.values(), ids=CARELESS)
-def test_a_whole_frame_is_read_however_it_is_wrapped(original: Dataset, tmp_path: Path, syntax: str, value) -> None:
+def test_a_complete_frame_is_read_with_every_kind_of_encapsulation(
+    original: Dataset, tmp_path: Path, syntax: str, value
+) -> None:
     encoded = encode(original, syntax)
     path = put_together(encoded, tmp_path / "image.dcm", value(get_frame(encoded.PixelData, 0, number_of_frames=1)))
     np.testing.assert_array_equal(read(path), read(save(original, tmp_path / "plain.dcm")))
 
 
-def test_without_a_delimiter_a_frame_that_is_cut_short_is_not_whole(original: Dataset, tmp_path: Path) -> None:
+def test_a_truncated_frame_without_a_delimiter_is_refused(original: Dataset, tmp_path: Path) -> None:
     encoded = encode(original, JPEG2000Lossless)
     frame = get_frame(encoded.PixelData, 0, number_of_frames=1)
     for value in (item(b"") + item(frame[:-200]), item(b""), item(b"") + item(frame)[:-2], item(b"") + item(b"")):
@@ -84,7 +86,7 @@ def test_without_a_delimiter_a_frame_that_is_cut_short_is_not_whole(original: Da
             read_whole_file(put_together(encoded, tmp_path / "image.dcm", value), LIMIT)
 
 
-def test_a_wrong_extended_offset_table_is_not_followed(original: Dataset, tmp_path: Path) -> None:
+def test_a_wrong_extended_offset_table_is_ignored(original: Dataset, tmp_path: Path) -> None:
     encoded = encode(original, JPEG2000Lossless)
     encoded.ExtendedOffsetTable, encoded.ExtendedOffsetTableLengths = struct.pack("<Q", 77), struct.pack("<Q", 5)
     np.testing.assert_array_equal(
@@ -96,7 +98,7 @@ def test_a_wrong_extended_offset_table_is_not_followed(original: Dataset, tmp_pa
     "syntax", [JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless], ids=lambda uid: UID(uid).keyword
 )
 @pytest.mark.parametrize("end", [0, 1, 62, 64, 255])
-def test_a_scan_header_that_ends_its_spectral_selection_elsewhere_is_read(
+def test_a_scan_header_with_another_end_of_spectral_selection_is_read(
     original: Dataset, tmp_path: Path, syntax: str, end: int
 ) -> None:
     depth = 8 if syntax == JPEGBaseline8Bit else 12
@@ -110,7 +112,7 @@ def test_a_scan_header_that_ends_its_spectral_selection_elsewhere_is_read(
 
 @pytest.mark.parametrize("length", [None, 0, 7, 4000], ids=["absent", "zero", "too short", "too long"])
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, "1.2.840.10008.1.2.1.99"], ids=["plain", "deflated"])
-def test_the_group_length_of_the_file_meta_decides_nothing(
+def test_a_wrong_or_missing_group_length_of_the_file_meta_is_ignored(
     original: Dataset, tmp_path: Path, length: int | None, syntax: str
 ) -> None:
     path = save(encode(original, syntax), tmp_path / "image.dcm")
@@ -119,7 +121,7 @@ def test_the_group_length_of_the_file_meta_decides_nothing(
     np.testing.assert_array_equal(read(path), expected)
 
 
-def test_colour_said_to_be_subsampled_that_is_not_is_read(original: Dataset, tmp_path: Path) -> None:
+def test_colour_that_is_not_subsampled_as_its_header_states_is_read(original: Dataset, tmp_path: Path) -> None:
     eight = at_depth(at_sixteen(original), 8)
     grey = np.frombuffer(eight.PixelData, np.uint8)
     eight.SamplesPerPixel, eight.PhotometricInterpretation, eight.PlanarConfiguration = 3, "YBR_FULL_422", 0

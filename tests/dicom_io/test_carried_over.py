@@ -40,7 +40,7 @@ def of_right_cc(written: list[tuple[ResultKind, Path]], kind: ResultKind) -> Dat
 
 
 @pytest.mark.parametrize("kind", IN_PROFILES)
-def test_every_object_keeps_what_its_image_says_of_patient_study_trial_and_time(
+def test_every_object_keeps_the_patient_study_trial_and_time_attributes_of_its_image(
     kind: ResultKind, written: list[tuple[ResultKind, Path]]
 ) -> None:
     told = of_right_cc(written, kind)
@@ -50,7 +50,7 @@ def test_every_object_keeps_what_its_image_says_of_patient_study_trial_and_time(
 
 
 @pytest.mark.parametrize("kind", IN_PROFILES)
-def test_every_object_names_the_order_in_the_way_of_its_module(
+def test_every_object_names_the_order_as_its_module_requires(
     kind: ResultKind, written: list[tuple[ResultKind, Path]]
 ) -> None:
     told = of_right_cc(written, kind)
@@ -80,7 +80,7 @@ def test_the_validators_find_no_errors_in_objects_that_carry_all_of_it(
     assert pixelmed(*documents) == []
 
 
-def test_each_segment_says_in_which_breast_it_lies(written: list[tuple[ResultKind, Path]]) -> None:
+def test_each_segment_names_the_breast_that_it_lies_in(written: list[tuple[ResultKind, Path]]) -> None:
     sides = []
     for kind, path in written:
         if kind is ResultKind.SEG:
@@ -105,7 +105,7 @@ def test_the_image_libraries_name_the_modifiers_of_a_view_under_it(
         assert modifier.ConceptCodeSequence[0].CodeValue == "399209000"
 
 
-def test_the_report_refers_to_the_segmentations_that_it_stands_on(written: list[tuple[ResultKind, Path]]) -> None:
+def test_the_report_refers_to_the_segmentations_of_its_findings(written: list[tuple[ResultKind, Path]]) -> None:
     report = of_right_cc(written, ResultKind.SR)
     segs = {str(dcmread(path).SOPInstanceUID) for kind, path in written if kind is ResultKind.SEG}
     assert segs <= evidence(report)
@@ -114,7 +114,7 @@ def test_the_report_refers_to_the_segmentations_that_it_stands_on(written: list[
     assert referred == segs
 
 
-def test_no_attribute_of_a_clinical_trial_is_forgotten() -> None:
+def test_every_attribute_of_a_clinical_trial_is_copied() -> None:
     modules = get_module_attribute_map()
     defined = {
         attribute["keyword"]
@@ -125,7 +125,7 @@ def test_no_attribute_of_a_clinical_trial_is_forgotten() -> None:
     assert {*CLINICAL_TRIAL, *TRIAL_SUBJECT} == defined
 
 
-def test_nothing_is_invented_where_an_image_says_nothing() -> None:
+def test_attributes_that_an_image_lacks_are_not_invented() -> None:
     for encoded in encode_results(some_exam(), some_sources(), EVERYTHING):
         told = dcmread(BytesIO(encoded.content))
         beyond = {*PATIENT, *CLINICAL_TRIAL, *TRIAL_SUBJECT, *STUDY} - set(some_sources()[R_CC].dir())
@@ -135,7 +135,7 @@ def test_nothing_is_invented_where_an_image_says_nothing() -> None:
         assert told.get("LossyImageCompression", "00") == "00"
 
 
-def test_an_image_in_a_transfer_syntax_that_loses_is_lossy_whatever_its_header_says() -> None:
+def test_an_image_in_a_lossy_transfer_syntax_is_lossy_even_if_its_header_denies_it() -> None:
     sources = some_sources()
     for uid in (R_CC, R_MLO):
         sources[uid].file_meta = item(TransferSyntaxUID=JPEGBaseline8Bit)
@@ -149,7 +149,7 @@ def test_an_image_in_a_transfer_syntax_that_loses_is_lossy_whatever_its_header_s
 
 
 @pytest.mark.parametrize("beside", [True, False], ids=["beside the view", "below it"])
-def test_modifiers_are_found_below_the_view_and_beside_it_in_todays_codes(beside: bool) -> None:
+def test_view_modifiers_are_found_below_the_view_code_and_beside_it(beside: bool) -> None:
     source = some_sources()[R_CC]
     source.ViewCodeSequence = [coded("399162004", "SCT", "cranio-caudal")]
     holder = source if beside else source.ViewCodeSequence[0]

@@ -55,12 +55,12 @@ def assert_may_leave(objects: Objects, predecessor: Dataset | None = None) -> No
     _check(objects, predecessor=predecessor)
 
 
-def test_written_results_are_delivered(objects: Objects):
+def test_results_as_written_by_the_node_are_delivered(objects: Objects):
     assert {kind for kind, _ in objects} == set(IN_PROFILES)
     assert_may_leave(objects)
 
 
-def test_a_second_revision_names_its_predecessor_and_leaves(objects: Objects):
+def test_a_second_revision_that_names_its_predecessor_is_delivered(objects: Objects):
     first = _first(objects, SR)
     assert_may_leave(_second_revision(first), predecessor=first)
 
@@ -76,7 +76,9 @@ def test_a_second_revision_names_its_predecessor_and_leaves(objects: Objects):
         ("PatientName", "Other^Person"),
     ],
 )
-def test_an_object_of_another_study_or_patient_stays(objects: Objects, kind: ResultKind, keyword: str, another: str):
+def test_an_object_of_another_study_or_patient_is_not_delivered(
+    objects: Objects, kind: ResultKind, keyword: str, another: str
+):
     setattr(_first(objects, kind), keyword, another)
     with pytest.raises(NotEncodable, match=f"The {kind} has another {keyword}"):
         _check(objects)
@@ -97,7 +99,7 @@ def test_sources_of_two_studies_give_no_results(objects: Objects):
 
 
 @pytest.mark.parametrize("taken", ["a source's", "another object's", "the predecessor's", "none"])
-def test_an_object_with_a_uid_that_is_taken_stays(objects: Objects, taken: str):
+def test_an_object_with_a_uid_already_in_use_is_not_delivered(objects: Objects, taken: str):
     predecessor = header("1.2.3.4", SHAPE)
     seg, other = (dataset for kind, dataset in objects if kind is SEG)
     other.SOPInstanceUID = {
@@ -124,19 +126,19 @@ _STRANGERS: dict[ResultKind, Callable[[Dataset], Dataset]] = {
 
 
 @pytest.mark.parametrize("kind", _STRANGERS)
-def test_an_object_that_refers_to_what_nobody_has_stays(objects: Objects, kind: ResultKind):
+def test_an_object_with_a_reference_to_an_unknown_instance_is_not_delivered(objects: Objects, kind: ResultKind):
     _STRANGERS[kind](_first(objects, kind)).ReferencedSOPInstanceUID = "1.2.3.4"
     with pytest.raises(NotEncodable, match=f"The {kind} refers to an object that is neither a source nor sent"):
         _check(objects)
 
 
-def test_an_object_that_refers_to_a_seg_of_another_destination_stays(objects: Objects):
+def test_an_object_with_a_reference_to_a_seg_of_another_destination_is_not_delivered(objects: Objects):
     without = [(kind, dataset) for kind, dataset in objects if kind is not SEG]
     with pytest.raises(NotEncodable, match="The SR refers to an object that is neither a source nor sent"):
         _check(without)
 
 
-def test_what_a_predecessor_is_called_is_its_own_matter(objects: Objects):
+def test_the_predecessors_of_a_predecessor_are_not_checked(objects: Objects):
     first = _first(objects, SR)
     second = _second_revision(first)
     gone = _first(second, SR).PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence
@@ -145,14 +147,14 @@ def test_what_a_predecessor_is_called_is_its_own_matter(objects: Objects):
     assert_may_leave(second, predecessor=first)
 
 
-def test_a_reference_with_a_wrong_class_stays(objects: Objects):
+def test_an_object_with_a_reference_of_a_wrong_sop_class_is_not_delivered(objects: Objects):
     _STRANGERS[SEG](_first(objects, SEG)).ReferencedSOPClassUID = "1.2.840.10008.5.1.4.1.1.7"
     with pytest.raises(NotEncodable, match="under another SOP class"):
         _check(objects)
 
 
 @pytest.mark.parametrize("kind", [SR, CAD_SR, KO])
-def test_a_document_that_does_not_list_its_evidence_stays(objects: Objects, kind: ResultKind):
+def test_a_document_that_does_not_list_its_evidence_is_not_delivered(objects: Objects, kind: ResultKind):
     document = _first(objects, kind)
     for series in document.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence:
         series.ReferencedSOPSequence = [
@@ -171,7 +173,9 @@ _POINTS: dict[ResultKind, Callable[[Dataset], Dataset]] = {
 
 @pytest.mark.parametrize("kind", _POINTS)
 @pytest.mark.parametrize(("place", "value"), [(0, -0.5), (0, SHAPE[1] + 0.5), (1, SHAPE[0] + 0.5)])
-def test_a_point_outside_its_image_stays(objects: Objects, kind: ResultKind, place: int, value: float):
+def test_an_object_with_a_point_outside_its_image_is_not_delivered(
+    objects: Objects, kind: ResultKind, place: int, value: float
+):
     drawn = _POINTS[kind](_first(objects, kind))
     points = list(drawn.GraphicData)
     points[place] = value
@@ -181,7 +185,7 @@ def test_a_point_outside_its_image_stays(objects: Objects, kind: ResultKind, pla
 
 
 @pytest.mark.parametrize("kind", _POINTS)
-def test_rows_and_columns_in_each_others_place_stay(objects: Objects, kind: ResultKind):
+def test_an_object_with_swapped_rows_and_columns_is_not_delivered(objects: Objects, kind: ResultKind):
     for drawn in _outlines(_first(objects, kind), kind):
         points = list(drawn.GraphicData)
         drawn.GraphicData = [points[index ^ 1] for index in range(len(points))]
@@ -191,7 +195,9 @@ def test_rows_and_columns_in_each_others_place_stay(objects: Objects, kind: Resu
 
 @pytest.mark.parametrize("kind", _POINTS)
 @pytest.mark.parametrize("damage", ["mirrored in its box", "shifted by 5 pixels"])
-def test_a_lesion_that_is_mirrored_or_shifted_a_little_stays(objects: Objects, kind: ResultKind, damage: str):
+def test_an_object_with_a_mirrored_or_slightly_shifted_lesion_is_not_delivered(
+    objects: Objects, kind: ResultKind, damage: str
+):
     for drawn in _outlines(_first(objects, kind), kind):
         points = np.reshape(drawn.GraphicData, (-1, 2)).astype(float)
         if damage.startswith("mirrored"):
@@ -203,7 +209,7 @@ def test_a_lesion_that_is_mirrored_or_shifted_a_little_stays(objects: Objects, k
         _check(objects)
 
 
-def test_a_lesion_of_the_other_breast_stays(objects: Objects):
+def test_an_object_with_a_lesion_in_the_wrong_breast_is_not_delivered(objects: Objects):
     site = next(site for site in named(_first(objects, SR), "363698007") if "ContentSequence" in site)
     code = site.ContentSequence[0].ConceptCodeSequence[0]
     code.CodeValue = {"7771000": "24028007", "24028007": "7771000"}[code.CodeValue]
@@ -212,7 +218,7 @@ def test_a_lesion_of_the_other_breast_stays(objects: Objects):
 
 
 @pytest.mark.parametrize("crop", ["specks", "crescent", "pixel", "line"])
-def test_no_shape_of_a_lesion_is_taken_for_another(crop: str):
+def test_a_lesion_of_any_shape_is_delivered(crop: str):
     rows, columns = np.mgrid[:40, :50]
     pixels = {
         "specks": (rows % 13 < 2) & (columns % 17 < 2),
@@ -232,14 +238,14 @@ def _outlines(dataset: Dataset, kind: ResultKind) -> list[Dataset]:
     return [item for code in ("111030", "111041") for item in named(dataset, code)]
 
 
-def test_a_lesion_drawn_in_the_wrong_image_stays(objects: Objects):
+def test_an_object_with_a_lesion_in_the_wrong_image_is_not_delivered(objects: Objects):
     reference = named(_first(objects, SR), "111030")[0].ContentSequence[0].ReferencedSOPSequence[0]
     reference.ReferencedSOPInstanceUID = L_CC
     with pytest.raises(NotEncodable, match="The SR draws a lesion where it is not"):
         _check(objects)
 
 
-def test_a_place_in_an_image_that_was_not_read_stays(objects: Objects):
+def test_an_object_with_an_outline_in_an_unread_image_is_not_delivered(objects: Objects):
     report = _first(objects, SR)
     reference = named(report, "111030")[0].ContentSequence[0].ReferencedSOPSequence[0]
     reference.ReferencedSOPInstanceUID = TOMO
@@ -248,13 +254,13 @@ def test_a_place_in_an_image_that_was_not_read_stays(objects: Objects):
         _check(objects)
 
 
-def test_a_place_without_an_image_stays(objects: Objects):
+def test_an_object_with_an_outline_without_an_image_is_not_delivered(objects: Objects):
     del named(_first(objects, SR), "111030")[0].ContentSequence
     with pytest.raises(NotEncodable, match="points into an image that was not read"):
         _check(objects)
 
 
-def test_a_place_that_leads_nowhere_by_reference_stays(objects: Objects):
+def test_an_object_with_an_invalid_content_item_reference_is_not_delivered(objects: Objects):
     outline = named(_first(objects, CAD_SR), "111041")[0]
     outline.ContentSequence[0].ReferencedContentItemIdentifier = [1, 99, 1]
     with pytest.raises(NotEncodable, match="points into an image that was not read"):
@@ -263,7 +269,7 @@ def test_a_place_that_leads_nowhere_by_reference_stays(objects: Objects):
 
 @pytest.mark.parametrize("damage", ["renamed", "twice", "missing"])
 @pytest.mark.parametrize("kind", [SEG, SR])
-def test_lesions_that_seg_and_sr_do_not_share_stay(objects: Objects, kind: ResultKind, damage: str):
+def test_a_seg_and_sr_with_different_lesions_are_not_delivered(objects: Objects, kind: ResultKind, damage: str):
     dataset = _first(objects, kind)
     if kind is SEG:
         held, name = dataset.SegmentSequence, "TrackingUID"
@@ -282,7 +288,7 @@ def test_lesions_that_seg_and_sr_do_not_share_stay(objects: Objects, kind: Resul
 
 
 @pytest.mark.parametrize("kind", IN_PROFILES)
-def test_an_object_that_we_would_read_as_another_makers_stays(objects: Objects, kind: ResultKind):
+def test_an_object_that_is_not_recognised_as_the_nodes_own_is_not_delivered(objects: Objects, kind: ResultKind):
     dataset = _first(objects, kind)
     dataset.Manufacturer = "A maker of viewers"
     dataset.pop("ContributingEquipmentSequence")
@@ -290,7 +296,7 @@ def test_an_object_that_we_would_read_as_another_makers_stays(objects: Objects, 
         _check(objects)
 
 
-def test_a_report_that_claims_to_be_verified_stays(objects: Objects):
+def test_a_report_that_claims_to_be_verified_is_not_delivered(objects: Objects):
     _first(objects, SR).VerificationFlag = "VERIFIED"
     with pytest.raises(NotEncodable, match="The SR claims that a person verified it"):
         _check(objects)

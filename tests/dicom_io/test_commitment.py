@@ -85,7 +85,7 @@ def test_a_request_names_its_transaction_and_every_instance_with_its_class(pacs:
     assert {item.ReferencedSOPClassUID for item in request.ReferencedSOPSequence} == {SegmentationStorage}
 
 
-def test_an_answer_over_the_same_association_is_heard_even_before_the_request_is_answered(
+def test_a_report_over_the_same_association_is_received_even_before_the_response_to_the_request(
     pacs: CommittingPacs, heard: Heard
 ) -> None:
     answers: list[int] = []
@@ -97,9 +97,7 @@ def test_an_answer_over_the_same_association_is_heard_even_before_the_request_is
     assert heard.reports == [CommitmentReport(TRANSACTION, frozenset(SENT), {})]
 
 
-def test_an_answer_over_the_same_association_is_waited_for_a_moment_and_answered(
-    pacs: CommittingPacs, heard: Heard
-) -> None:
+def test_a_report_over_the_same_association_is_awaited_briefly_and_answered(pacs: CommittingPacs, heard: Heard) -> None:
     answers: list[int] = []
     told = threading.Event()
 
@@ -114,32 +112,32 @@ def test_an_answer_over_the_same_association_is_waited_for_a_moment_and_answered
     assert [entry.committed for entry in heard.reports] == [frozenset(SENT)]
 
 
-def test_a_peer_that_does_no_storage_commitment_is_said_to(heard: Heard) -> None:
+def test_a_peer_without_storage_commitment_is_reported(heard: Heard) -> None:
     pacs = CommittingPacs()
     pacs.commits = False
     with pacs.listening(), pytest.raises(NotAccepted, match="does not accept Storage Commitment Push Model"):
         ask(pacs.port, heard)
 
 
-def test_a_request_that_is_refused_is_said_to(pacs: CommittingPacs, heard: Heard) -> None:
+def test_a_refused_commitment_request_is_reported(pacs: CommittingPacs, heard: Heard) -> None:
     pacs.action_status = 0x0213
     with pytest.raises(Rejected, match=r"0x0213 \(out of resources\)"):
         ask(pacs.port, heard)
 
 
-def test_a_peer_that_hangs_up_on_a_request_counts_as_unreachable(pacs: CommittingPacs, heard: Heard) -> None:
+def test_a_peer_that_aborts_during_a_request_counts_as_unreachable(pacs: CommittingPacs, heard: Heard) -> None:
     pacs.at_request = lambda association, request: association.abort()
     with pytest.raises(Unreachable):
         ask(pacs.port, heard)
 
 
-def test_a_peer_that_is_silent_counts_as_unreachable(heard: Heard, silent_port: int) -> None:
+def test_a_peer_that_does_not_respond_counts_as_unreachable(heard: Heard, silent_port: int) -> None:
     with pytest.raises(Unreachable):
         ask(silent_port, heard, timeout_s=1)
 
 
 @pytest.mark.parametrize("with_role", [True, False])
-def test_an_answer_over_an_association_of_the_peers_own_is_heard(
+def test_a_report_over_an_association_opened_by_the_peer_is_received(
     listener: Listener, heard: Heard, with_role: bool
 ) -> None:
     with reporting(listener.port, with_role=with_role) as association:
@@ -147,13 +145,13 @@ def test_an_answer_over_an_association_of_the_peers_own_is_heard(
     assert heard.reports == [CommitmentReport(TRANSACTION, frozenset(SENT[:1]), {SENT[1]: 0x0112})]
 
 
-def test_what_is_reported_both_ways_counts_as_failed(listener: Listener, heard: Heard) -> None:
+def test_an_instance_reported_as_committed_and_as_failed_counts_as_failed(listener: Listener, heard: Heard) -> None:
     with reporting(listener.port) as association:
         report_over(association, report(TRANSACTION, SENT, {SENT[1]: 0x0110}), event_type=2)
     assert heard.reports[0].committed == {SENT[0]}
 
 
-def test_a_report_of_thousands_of_instances_is_heard(listener: Listener, heard: Heard) -> None:
+def test_a_report_of_thousands_of_instances_is_received(listener: Listener, heard: Heard) -> None:
     many = [f"1.2.3.4.5.{number}" for number in range(5000)]
     with reporting(listener.port) as association:
         assert report_over(association, report(TRANSACTION, many)) == 0x0000
@@ -177,13 +175,13 @@ def test_a_report_without_a_transaction_is_refused(listener: Listener, heard: He
     assert len(heard.reports) == 1
 
 
-def test_an_event_that_storage_commitment_does_not_know_is_refused(listener: Listener, heard: Heard) -> None:
+def test_an_unknown_event_type_is_refused(listener: Listener, heard: Heard) -> None:
     with reporting(listener.port) as association:
         assert report_over(association, report(TRANSACTION, SENT), event_type=3) == 0x0113
     assert heard.reports == []
 
 
-def test_a_report_without_an_end_does_not_fill_the_memory(listener: Listener, heard: Heard) -> None:
+def test_a_report_of_unlimited_size_does_not_fill_the_memory(listener: Listener, heard: Heard) -> None:
     endless = report(TRANSACTION)
     endless.ErrorComment = "x" * (2 << 20)
     with reporting(listener.port) as association:
@@ -192,25 +190,25 @@ def test_a_report_without_an_end_does_not_fill_the_memory(listener: Listener, he
     assert heard.reports == []
 
 
-def test_who_may_only_report_cannot_store(listener: Listener) -> None:
+def test_a_peer_allowed_only_to_report_cannot_store(listener: Listener) -> None:
     with reporting(listener.port, also=[SegmentationStorage]) as association:
         accepted = {context.abstract_syntax for context in association.accepted_contexts}
     assert accepted == {StorageCommitmentPushModel}
 
 
-def test_a_sender_may_report_too(listener: Listener, heard: Heard) -> None:
+def test_a_sender_is_also_allowed_to_report(listener: Listener, heard: Heard) -> None:
     with reporting(listener.port, title="SENDER", also=[SegmentationStorage]) as association:
         assert len(association.accepted_contexts) == 2
         assert report_over(association, report(TRANSACTION, SENT)) == 0x0000
     assert len(heard.reports) == 1
 
 
-def test_nobody_else_may_report(listener: Listener) -> None:
+def test_a_peer_that_is_not_listed_cannot_report(listener: Listener) -> None:
     with reporting(listener.port, title="STRANGER") as association:
         assert association.is_rejected
 
 
-def test_a_listener_that_asks_for_nothing_takes_no_reports(tmp_path: Path) -> None:
+def test_a_listener_without_commitment_requests_accepts_no_reports(tmp_path: Path) -> None:
     listening = Listener("NODE", "127.0.0.1", 0, [AllowedSender("PACS")], tmp_path, TakesNothing())
     listening.start()
     try:

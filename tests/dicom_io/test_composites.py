@@ -38,7 +38,7 @@ def made(*ties: Tie) -> list[tuple[tuple[str, ...], float]]:
     ids=["one tie", "two lesions", "tied twice", "tied twice, once likely", "never two of one image",
          "as likely wrong as right", "unlikely", "none"],
 )  # fmt: skip
-def test_a_finding_tied_twice_is_part_of_one_lesion_and_unlikely_ties_make_none(
+def test_a_finding_matched_twice_is_part_of_one_lesion_and_unlikely_matches_give_no_lesion(
     ties: list[Tie], lesions: list[tuple[tuple[str, ...], float]]
 ) -> None:
     assert made(*ties) == lesions
@@ -53,7 +53,7 @@ FINDINGS = st.sampled_from([f"{view}{number}" for view in ("cc", "mlo", "ml", "x
         lambda ties: [tie for tie in ties if tie.findings[0].sop_instance_uid != tie.findings[1].sop_instance_uid]
     )
 )
-def test_however_findings_are_tied_each_stands_in_one_lesion_and_a_lesion_once_in_an_image(ties: list[Tie]) -> None:
+def test_each_finding_belongs_to_one_lesion_and_a_lesion_has_one_finding_per_image(ties: list[Tie]) -> None:
     written = [finding for composite in composites(ties) for finding in composite.findings]
     assert len(set(written)) == len(written)
     for composite in composites(ties):

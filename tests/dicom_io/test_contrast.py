@@ -84,7 +84,9 @@ UNFIT = {
 
 @pytest.mark.parametrize("unfit", UNFIT.values(), ids=UNFIT)
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
-def test_what_does_not_fit_the_pixels_gives_way_and_it_is_said(unfit: Dataset, photometric: str) -> None:
+def test_a_window_or_lut_that_does_not_fit_the_pixels_is_ignored_with_a_warning(
+    unfit: Dataset, photometric: str
+) -> None:
     unfit.PhotometricInterpretation = photometric
     picture = breast(unfit.BitsStored)
     pixels, remarks = shown(unfit, picture)
@@ -106,11 +108,11 @@ def test_what_does_not_fit_the_pixels_gives_way_and_it_is_said(unfit: Dataset, p
         header(14, RescaleSlope=0.25, RescaleIntercept=-1000, WindowCenter=1000, WindowWidth=4000),
     ],
 )
-def test_what_fits_is_obeyed_without_a_word(fit: Dataset) -> None:
+def test_a_window_or_lut_that_fits_is_used_without_a_warning(fit: Dataset) -> None:
     assert not shown(fit, breast(fit.BitsStored))[1]
 
 
-def test_the_second_window_is_taken_where_the_first_does_not_fit() -> None:
+def test_the_second_window_is_used_if_the_first_does_not_fit() -> None:
     both = header(12, WindowCenter=[60000, 1500], WindowWidth=[10, 3000])
     second = header(12, WindowCenter=1500, WindowWidth=3000)
     pixels, remarks = shown(both, breast(12))
@@ -118,7 +120,7 @@ def test_the_second_window_is_taken_where_the_first_does_not_fit() -> None:
     assert remarks
 
 
-def test_one_hot_pixel_does_not_darken_all_others() -> None:
+def test_a_single_very_bright_pixel_does_not_darken_all_others() -> None:
     picture = breast(12)
     picture[0, 0] = 65535
     pixels, _ = shown(header(16), picture)
@@ -143,7 +145,7 @@ def label(picture: Picture) -> NDArray[np.bool_]:
         (16383, header(16, WindowCenter=2048, WindowWidth=4096)),
     ],
 )
-def test_a_plateau_far_above_all_other_values_leaves_the_breast_shown(where, value: int, said: Dataset) -> None:
+def test_the_breast_stays_visible_beside_a_plateau_far_above_all_other_values(where, value: int, said: Dataset) -> None:
     picture = breast(12)
     pixels, remarks = shown(said, np.where(where(picture), value, picture).astype(np.uint16))
     rest = ~where(picture)
@@ -152,7 +154,7 @@ def test_a_plateau_far_above_all_other_values_leaves_the_breast_shown(where, val
     assert bool(remarks) == (said.get("WindowWidth") != 4096)
 
 
-def test_a_plateau_far_below_all_other_values_leaves_the_breast_shown() -> None:
+def test_the_breast_stays_visible_beside_a_plateau_far_below_all_other_values() -> None:
     picture = breast(12).astype(np.int32)
     pixels, remarks = shown(header(16), np.where(border(breast(12)), -32768, picture).astype(np.int16))
     rest = ~border(breast(12))
@@ -162,7 +164,7 @@ def test_a_plateau_far_below_all_other_values_leaves_the_breast_shown() -> None:
 
 @pytest.mark.parametrize("sequence", ["VOILUTSequence", "ModalityLUTSequence"])
 @pytest.mark.parametrize("first", [0, 3])
-def test_a_table_with_swapped_bytes_is_read_in_order_and_it_is_said(sequence: str, first: int) -> None:
+def test_a_lut_with_swapped_bytes_is_read_in_the_right_order_with_a_warning(sequence: str, first: int) -> None:
     picture = breast(12)
     entries = np.arange(4096, dtype=np.uint16)
     swapped = header(12, **{sequence: [lut(12, entries.byteswap(), first)]})
@@ -172,7 +174,7 @@ def test_a_table_with_swapped_bytes_is_read_in_order_and_it_is_said(sequence: st
 
 
 @pytest.mark.parametrize("sequence", ["VOILUTSequence", "ModalityLUTSequence"])
-def test_a_table_that_is_noise_gives_way_and_it_is_said(sequence: str) -> None:
+def test_a_lut_of_noise_is_ignored_with_a_warning(sequence: str) -> None:
     picture = breast(12)
     noise = np.random.default_rng(1).integers(0, 4096, 4096)
     pixels, remarks = shown(header(12, WindowCenter=2048, WindowWidth=4096, **{sequence: [lut(12, noise)]}), picture)
@@ -182,7 +184,7 @@ def test_a_table_that_is_noise_gives_way_and_it_is_said(sequence: str) -> None:
 
 @pytest.mark.parametrize("said", [{}, {"RescaleIntercept": -5000}, {"RescaleSlope": 0.0001}])
 @pytest.mark.parametrize("relationship", ["LIN", "LOG"])
-def test_a_raw_image_has_contrast_whatever_its_rescale(said: dict[str, float], relationship: str) -> None:
+def test_a_raw_image_has_contrast_with_any_rescale(said: dict[str, float], relationship: str) -> None:
     raw = header(12, PixelIntensityRelationship=relationship, PixelIntensityRelationshipSign=1, **said)
     picture = (4095 - breast(12)).astype(np.uint16)
     modality, inside = modality_of(raw, contrast(picture)), np.ones(picture.shape, dtype=np.bool_)
@@ -207,7 +209,7 @@ numbers = some.one_of(some.integers(-70000, 70000), some.floats(-1e30, 1e30, all
     modality_table=some.booleans(),
     photometric=some.sampled_from(["MONOCHROME1", "MONOCHROME2"]),
 )
-def test_no_header_at_all_takes_the_contrast_from_a_picture(
+def test_no_combination_of_header_values_gives_a_picture_without_contrast(
     bits, centre, width, function, slope, intercept, table, modality_table, photometric
 ) -> None:
     said = header(bits, VOILUTFunction=function, PhotometricInterpretation=photometric)

@@ -15,19 +15,19 @@ def _made_by(manufacturer: str | None, model: str | None) -> Dataset:
     return dataset
 
 
-def test_our_object_is_known_by_manufacturer_and_model():
+def test_the_nodes_objects_are_recognised_by_manufacturer_and_model():
     assert is_ours(_made_by(MANUFACTURER, MODEL))
     assert is_ours(_made_by(MANUFACTURER + " ", MODEL)), "padding added on the way"
 
 
-def test_our_object_is_known_after_a_pacs_coerced_patient_and_equipment():
+def test_the_nodes_objects_are_recognised_after_a_pacs_coerced_patient_and_equipment():
     coerced = _made_by("Some PACS", "Gateway")
     coerced.PatientID = "other"
     coerced.ContributingEquipmentSequence = [contributing_equipment(DEVICE, BundleId("research-default", "1"))]
     assert is_ours(coerced)
 
 
-def test_images_of_others_are_not_ours():
+def test_images_of_other_devices_are_not_recognised_as_the_nodes():
     image = _made_by("HOLOGIC, Inc.", "Selenia Dimensions")
     assert not is_ours(image)
     assert not is_ours(Dataset())
@@ -35,7 +35,7 @@ def test_images_of_others_are_not_ours():
     assert not is_ours(_made_by(MANUFACTURER, "another product"))
 
 
-def test_an_image_that_passed_through_other_equipment_is_not_ours():
+def test_an_image_with_contributing_equipment_is_not_recognised_as_the_nodes():
     image = _made_by("HOLOGIC, Inc.", "Selenia Dimensions")
     gateway = _made_by("Some PACS", "Gateway")
     gateway.DeviceUID = "1.2.3.4"
@@ -51,7 +51,7 @@ def test_the_equipment_item_names_device_and_models():
     assert item.SoftwareVersions[1] == "research-default 1"
 
 
-def test_every_installation_is_a_device_of_its_own_and_knows_what_another_wrote():
+def test_every_installation_has_its_own_device_uid_and_recognises_objects_of_the_others():
     one, other = Device(uuid4()), Device(uuid4())
     assert (one.uid, one.serial_number) != (other.uid, other.serial_number)
     coerced = _made_by("Some PACS", "Gateway")
@@ -59,7 +59,7 @@ def test_every_installation_is_a_device_of_its_own_and_knows_what_another_wrote(
     assert is_ours(coerced)
 
 
-def test_what_release_0_3_0_wrote_is_ours_by_the_device_uid_that_all_its_installations_had():
+def test_objects_of_release_0_3_0_are_recognised_by_their_shared_device_uid():
     coerced = _made_by("Some PACS", "Gateway")
     equipment = _made_by("Some PACS", "Gateway")
     equipment.DeviceUID = "2.25.242444742598191661606275133554599073307"
@@ -67,7 +67,7 @@ def test_what_release_0_3_0_wrote_is_ours_by_the_device_uid_that_all_its_install
     assert is_ours(coerced)
 
 
-def test_station_and_institution_stand_in_objects_where_the_site_names_them():
+def test_objects_hold_the_station_and_institution_that_the_settings_name():
     named = contributing_equipment(replace(DEVICE, station_name="AI-1", institution_name="Klinik am See"))
     assert (named.StationName, named.InstitutionName) == ("AI-1", "Klinik am See")
     assert "StationName" not in contributing_equipment(DEVICE)

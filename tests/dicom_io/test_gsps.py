@@ -74,7 +74,7 @@ def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_a_closed_line_runs_round_every_lesion_whatever_the_image_size(shape: tuple[int, int]):
+def test_a_closed_line_encloses_every_lesion_at_any_image_size(shape: tuple[int, int]):
     image = _two_lesions(shape)
     graphics = {
         graphic.TrackingUID: graphic
@@ -136,7 +136,7 @@ def test_labels_cover_no_lesion_and_no_other_label_and_stay_inside_the_image(ima
     assert not any(_overlap(box, edge) for box in boxes[:-1] for edge in edges)
 
 
-def test_a_label_points_at_its_own_lesion():
+def test_a_label_is_anchored_at_its_lesion():
     image = _crowded()
     for label, finding in zip(_labels(_encoded(image)), image.reading.findings, strict=True):
         x, y = label.AnchorPoint
@@ -146,14 +146,14 @@ def test_a_label_points_at_its_own_lesion():
         assert box.top <= y <= box.bottom
 
 
-def test_kinds_of_lesions_have_layers_and_colours_of_their_own():
+def test_each_kind_of_lesion_has_its_own_layer_and_colour():
     state = _encoded(_two_lesions())
     assert [layer.GraphicLayer for layer in state.GraphicLayerSequence] == ["MASSES", "CALCIFICATIONS", "NOTE"]
     colours = [tuple(layer.GraphicLayerRecommendedDisplayCIELabValue) for layer in state.GraphicLayerSequence]
     assert len(set(colours)) == 3
 
 
-def test_it_says_research_use_only_and_names_nobody():
+def test_a_presentation_state_says_research_use_only_and_names_no_person():
     state = _encoded(_two_lesions())
     words = [text.UnformattedTextValue for text in _texts(state)]
     assert words[-1] == "mammo-node: research use only"
@@ -163,7 +163,7 @@ def test_it_says_research_use_only_and_names_nobody():
         assert not any(secret in text for text in words)
 
 
-def test_it_belongs_to_the_study_and_its_image_and_is_known_as_ours():
+def test_a_presentation_state_belongs_to_its_study_and_image_and_is_recognised_as_the_nodes():
     state, source = _encoded(_two_lesions()), header(UID, (300, 207))
     for keyword in ("PatientName", "PatientID", "AccessionNumber", "StudyDate"):
         assert state[keyword].value == source[keyword].value
@@ -183,7 +183,7 @@ def test_the_same_reading_gives_the_same_bytes_and_a_later_revision_the_same_uid
     assert _encoded(image, revision=2).SOPInstanceUID == _encoded(image).SOPInstanceUID
 
 
-def test_only_what_is_shown_makes_another_object():
+def test_only_a_change_that_is_displayed_gives_a_new_object():
     image = _two_lesions()
     uid = _encoded(image).SOPInstanceUID
     warned = replace(image.reading, malignancy=0.9, warnings=("Mind this.",), nipple=(1, 2), prevalence=0.01)
@@ -193,7 +193,7 @@ def test_only_what_is_shown_makes_another_object():
     assert _encoded(rescored).SOPInstanceUID != uid, "labels tell the scores"
 
 
-def test_another_window_in_the_header_makes_another_object():
+def test_another_window_in_the_header_gives_a_new_object():
     source = header(UID, (300, 207))
     source.WindowCenter, source.WindowWidth = 500, 1000
     changed = _encoded(_two_lesions(), source)
@@ -201,7 +201,7 @@ def test_another_window_in_the_header_makes_another_object():
     assert changed.SoftcopyVOILUTSequence[0].WindowCenter == 500
 
 
-def test_a_one_frame_tomosynthesis_keeps_the_window_and_rescale_of_its_functional_groups():
+def test_a_single_frame_tomosynthesis_keeps_the_window_and_rescale_of_its_functional_groups():
     source, group, window, rescale = header(UID, (300, 207)), Dataset(), Dataset(), Dataset()
     source.SOPClassUID, source.NumberOfFrames = "1.2.840.10008.5.1.4.1.1.13.1.3", 1
     window.WindowCenter, window.WindowWidth = 500, 1000
@@ -217,7 +217,7 @@ def test_a_one_frame_tomosynthesis_keeps_the_window_and_rescale_of_its_functiona
     ("function", "width", "is_window"),
     [("LINEAR", 0, False), ("LINEAR", 1, True), ("SIGMOID", 0, False), ("LINEAR_EXACT", 0.5, True)],
 )
-def test_a_window_of_no_width_counts_as_none(function: str, width: float, is_window: bool):
+def test_a_window_of_width_zero_is_ignored(function: str, width: float, is_window: bool):
     source = header(UID, (300, 207))
     source.WindowCenter, source.WindowWidth, source.VOILUTFunction = 500, width, function
     assert ("SoftcopyVOILUTSequence" in _encoded(_two_lesions(), source)) is is_window
@@ -243,9 +243,7 @@ UNFIT: dict[str, dict[str, object]] = {
 
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
 @pytest.mark.parametrize("said", UNFIT.values(), ids=UNFIT)
-def test_a_window_that_does_not_fit_the_pixels_is_not_repeated(
-    said: dict[str, object], photometric: str, tmp_path: Path
-):
+def test_a_window_that_does_not_fit_the_pixels_is_not_copied(said: dict[str, object], photometric: str, tmp_path: Path):
     path, source = _image_file(tmp_path, (300, 207), photometric, "none")
     del source.RescaleSlope, source.RescaleIntercept, source.RescaleType
     for keyword, value in said.items():
@@ -290,7 +288,7 @@ def test_a_header_with_nothing_but_uids_is_enough():
     assert "SoftcopyVOILUTSequence" not in state
 
 
-def test_what_cannot_be_drawn_is_refused():
+def test_an_outline_that_cannot_be_drawn_is_refused():
     with pytest.raises(NotEncodable, match="without findings"):
         _encoded(read_image(UID, (80, 90)))
     with pytest.raises(NotEncodable, match="finding 1 reaches out"):
@@ -334,7 +332,7 @@ def _rendered(image: Path, *options: str) -> bytes:
 
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
 @pytest.mark.parametrize("voi", ["window", "lut", "none"])
-def test_the_image_below_looks_as_it_does_without_us(photometric: str, voi: str, tmp_path: Path):
+def test_the_image_is_displayed_as_without_the_presentation_state(photometric: str, voi: str, tmp_path: Path):
     image, source = _image_file(tmp_path, (300, 207), photometric, voi)
     state = tmp_path / "state.dcm"
     state.write_bytes(to_bytes(encode_gsps(source, _two_lesions(), encoding=ENCODING)))

@@ -72,17 +72,17 @@ def a_header(**attributes: object) -> Dataset:
         ("11.1", {"Modality": "PR"}, InstanceKind.OTHER),
     ],
 )
-def test_every_kind_of_object_is_told(sop_class: str, attributes: dict[str, object], kind: InstanceKind) -> None:
+def test_every_kind_of_object_is_recognised(sop_class: str, attributes: dict[str, object], kind: InstanceKind) -> None:
     assert kind_of(a_header(SOPClassUID=STORAGE + sop_class, **attributes)) is kind
 
 
-def test_an_unknown_class_with_pixels_is_an_image_of_no_interest() -> None:
+def test_an_unknown_sop_class_with_pixels_is_an_image_that_is_not_read() -> None:
     assert kind_of(a_header(SOPClassUID="1.3.6.1.4.1.99999.1", Rows=5, Columns=5)) is InstanceKind.OTHER_IMAGE
 
 
 @pytest.mark.parametrize("keyword", ["SOPInstanceUID", "SOPClassUID", "StudyInstanceUID", "SeriesInstanceUID"])
 @pytest.mark.parametrize("value", ["", "1.2.03", "../../etc/passwd", "1.2.x", "1..2", "1.2.", "7", "1." + "2" * 63])
-def test_what_is_no_uid_is_refused_and_named_without_its_value(keyword: str, value: str) -> None:
+def test_a_malformed_uid_is_refused_with_its_attribute_and_without_its_value(keyword: str, value: str) -> None:
     dataset = a_header()
     dataset[keyword]._value = UID(value, validation_mode=0)
     with pytest.raises(NotReadable, match=keyword) as refusal:
@@ -90,14 +90,14 @@ def test_what_is_no_uid_is_refused_and_named_without_its_value(keyword: str, val
     assert not value or value not in str(refusal.value)
 
 
-def test_a_missing_uid_is_refused_and_named() -> None:
+def test_a_missing_uid_is_refused_with_its_attribute() -> None:
     dataset = a_header()
     del dataset.StudyInstanceUID
     with pytest.raises(NotReadable, match="no StudyInstanceUID"):
         describe(dataset)
 
 
-def test_a_uid_of_64_characters_is_taken() -> None:
+def test_a_uid_of_64_characters_is_accepted() -> None:
     longest = "1." + "2" * 62
     assert describe(a_header(SOPInstanceUID=longest)).sop_instance_uid == longest
 
@@ -107,12 +107,12 @@ def test_patient_ids_that_differ_after_a_backslash_stay_different() -> None:
     assert one != other
 
 
-def test_our_own_results_are_recognised() -> None:
+def test_the_nodes_own_results_are_recognised() -> None:
     assert not describe(a_header(Manufacturer="ACME", ManufacturerModelName="Mammo 1")).ours
     assert describe(a_header(Manufacturer="mammo-node", ManufacturerModelName="mammo-node")).ours
 
 
-def test_a_malformed_number_counts_as_absent() -> None:
+def test_a_malformed_number_is_treated_as_absent() -> None:
     dataset = Dataset()
     for keyword, vr in (
         ("EstimatedRadiographicMagnificationFactor", "DS"),

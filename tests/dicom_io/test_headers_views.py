@@ -73,7 +73,9 @@ def a_view(code: str, *modifiers: str) -> list[Dataset]:
         ({}, None),
     ],
 )
-def test_the_breast_is_told_where_the_header_tells_it(attributes: dict[str, object], laterality: str | None) -> None:
+def test_the_breast_is_read_from_every_attribute_that_can_state_it(
+    attributes: dict[str, object], laterality: str | None
+) -> None:
     expected = Laterality(laterality) if laterality else None
     assert laterality_of(a_dataset(**attributes)) is expected
 
@@ -128,7 +130,9 @@ SPECIMENS: list[dict[str, object]] = [
         ({}, None),
     ],
 )
-def test_the_view_is_told_where_the_header_tells_it(attributes: dict[str, object], view: str | None) -> None:
+def test_the_view_is_read_from_every_attribute_that_can_state_it(
+    attributes: dict[str, object], view: str | None
+) -> None:
     assert view_of(a_dataset(**attributes)) == view
 
 
@@ -206,18 +210,18 @@ def modifiers(*codes: str) -> list[Dataset]:
         *((mark, "specimen") for mark in SPECIMENS),
     ],
 )
-def test_what_an_image_shows_of_a_view_is_told_wherever_the_header_says_it(
+def test_view_modifiers_are_read_from_every_attribute_that_can_state_them(
     attributes: dict[str, object], extent: str
 ) -> None:
     assert extent_of(a_dataset(**attributes)) == extent
 
 
-def test_a_modifier_with_a_code_of_its_maker_is_known_by_its_meaning() -> None:
+def test_a_modifier_with_a_private_code_is_recognised_by_its_meaning() -> None:
     own = a_dataset(CodeValue="M1", CodingSchemeDesignator="99ACME", CodeMeaning="Magnification")
     assert extent_of(a_dataset(ViewModifierCodeSequence=[own])) == "spot/magnified"
 
 
-def test_a_modifier_that_is_in_no_table_is_named_for_the_report() -> None:
+def test_an_unknown_modifier_is_named_in_the_report() -> None:
     assert unknown_modifiers(a_dataset(**named("X3", "Biplane 7"))) == ["Biplane 7"]
     assert unknown_modifiers(a_dataset(**named("X3", "x" * 200 + "\n"))) == ["x" * 64]
     assert unknown_modifiers(a_dataset(**named("M", "Magnified"))) == []

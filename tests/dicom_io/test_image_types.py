@@ -43,7 +43,9 @@ def test_the_table_has_a_row_for_each_value_of_the_standard() -> None:
 @pytest.mark.parametrize("value", sorted(STANDARD - READ))
 @pytest.mark.parametrize("sop", ["1.2", "1.2.1"])
 @pytest.mark.parametrize("place", [2, 3, 4])
-def test_what_the_standard_says_is_no_ordinary_view_is_not_read_and_named(value: str, sop: str, place: int) -> None:
+def test_images_that_the_standard_does_not_count_as_ordinary_views_are_named_and_not_read(
+    value: str, sop: str, place: int
+) -> None:
     image_type = ["DERIVED", "PRIMARY", "", "", ""]
     image_type[place] = value
     assert value in why_never_read(an_image(*image_type, sop=sop))
@@ -107,7 +109,7 @@ def test_what_the_standard_says_is_no_ordinary_view_is_not_read_and_named(value:
         ),
     ],
 )
-def test_what_devices_send_that_is_no_ordinary_view_is_not_read(image_type: list[str]) -> None:
+def test_other_images_that_devices_send_and_that_are_no_ordinary_views_are_not_read(image_type: list[str]) -> None:
     assert why_never_read(an_image(*image_type))
 
 
@@ -137,7 +139,7 @@ def test_what_devices_send_that_is_no_ordinary_view_is_not_read(image_type: list
         (["DERIVED", "PRIMARY", "", "CROPPED"], "cut out"),
     ],
 )
-def test_other_views_are_read_and_the_report_says_what_they_are(image_type: list[str], said: str) -> None:
+def test_other_views_are_read_and_named_in_the_report(image_type: list[str], said: str) -> None:
     image = an_image(*image_type)
     assert why_never_read(image) == ""
     told = " ".join(what_kind_of_view(image))
@@ -149,7 +151,7 @@ def test_other_views_are_read_and_the_report_says_what_they_are(image_type: list
     ("value", "extent"),
     [("SPOT", "spot/magnified"), ("MAGNIFIED", "spot/magnified"), ("CROPPED", "partial"), ("FOO", "")],
 )
-def test_what_image_type_says_is_a_part_fills_no_standard_view(value: str, extent: str) -> None:
+def test_a_partial_view_by_its_image_type_does_not_count_as_a_standard_view(value: str, extent: str) -> None:
     assert describe(an_image("DERIVED", "PRIMARY", "", value, ViewPosition="CC")).extent == extent
 
 
@@ -172,7 +174,7 @@ def test_a_synthetic_image_stored_as_tomosynthesis_is_read_by_its_frame_type_too
         ({"ViewPosition": "SPECIMEN"}, "specimen"),
     ],
 )
-def test_quality_control_specimens_and_stacks_are_named(attributes: dict[str, object], why: str) -> None:
+def test_quality_control_images_specimens_and_stacks_are_named(attributes: dict[str, object], why: str) -> None:
     assert why in describe(an_image("ORIGINAL", "PRIMARY", **attributes)).no_view
 
 
@@ -182,5 +184,7 @@ def test_quality_control_specimens_and_stacks_are_named(attributes: dict[str, ob
     others=st.lists(st.sampled_from(sorted(STANDARD | {"", "LEFT", "150000", "NONE"})), max_size=5),
     at=st.integers(0, 5),
 )
-def test_no_other_value_makes_an_ordinary_view_of_what_is_none(blocked: str, others: list[str], at: int) -> None:
+def test_no_further_value_of_image_type_turns_another_image_into_an_ordinary_view(
+    blocked: str, others: list[str], at: int
+) -> None:
     assert why_never_read(an_image("ORIGINAL", "PRIMARY", *others[:at], blocked, *others[at:]))

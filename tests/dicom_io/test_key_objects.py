@@ -41,7 +41,7 @@ def _encoded(exam: ExamReading, sources: Mapping[str, Dataset], **changes: objec
     return dcmread(BytesIO(to_bytes(encode_key_objects(exam, sources, encoding=replace(ENCODING, **changes)))))
 
 
-def test_it_selects_the_images_with_findings_and_no_others():
+def test_a_key_object_selects_exactly_the_images_with_findings():
     key_objects = _encoded(*_exam())
     selected = [
         item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID
@@ -60,7 +60,7 @@ def test_it_selects_the_images_with_findings_and_no_others():
     assert evidence == {uid: sources[uid].SeriesInstanceUID for uid in selected}
 
 
-def test_it_is_entitled_of_interest_and_says_what_the_images_are():
+def test_a_key_object_has_the_title_of_interest_and_describes_the_images():
     key_objects = _encoded(*_exam())
     assert key_objects.ConceptNameCodeSequence[0].CodeValue == "113000"
     (description,) = [
@@ -72,13 +72,13 @@ def test_it_is_entitled_of_interest_and_says_what_the_images_are():
     assert "research use only" in key_objects.SeriesDescription
 
 
-def test_references_to_images_have_no_names_of_their_own():
+def test_references_to_images_have_no_concept_names():
     items = [item for item in _encoded(*_exam()).ContentSequence if item.ValueType == "IMAGE"]
     assert items
     assert not any("ConceptNameCodeSequence" in item for item in items)
 
 
-def test_a_device_chose_the_images_and_no_person():
+def test_the_observer_is_a_device_and_no_person():
     observers = [
         item.ConceptCodeSequence[0].CodeValue
         for item in _encoded(*_exam()).ContentSequence
@@ -87,7 +87,7 @@ def test_a_device_chose_the_images_and_no_person():
     assert observers == ["121007"]
 
 
-def test_it_belongs_to_the_study_and_is_known_as_ours():
+def test_a_key_object_belongs_to_the_study_and_is_recognised_as_the_nodes():
     key_objects = _encoded(*_exam())
     assert (key_objects.StudyInstanceUID, key_objects.Modality, key_objects.SeriesNumber) == (STUDY, "KO", 9500)
     assert key_objects.PatientName == header("1.2.1", (1, 1)).PatientName
@@ -102,14 +102,14 @@ def test_the_same_reading_gives_the_same_bytes_and_a_later_revision_the_same_uid
     assert _encoded(*_exam(("1.2.2",))).SOPInstanceUID != _encoded(exam, sources).SOPInstanceUID
 
 
-def test_a_late_image_without_findings_changes_nothing():
+def test_a_late_image_without_findings_does_not_change_the_key_object():
     exam, sources = _exam()
     late = read_image("1.2.4", (300, 207), view="MLO")
     more, headers = put_together([*exam.images, late], [], []), sources | {"1.2.4": header("1.2.4", (300, 207))}
     assert _encoded(more, headers).SOPInstanceUID == _encoded(exam, sources).SOPInstanceUID
 
 
-def test_without_findings_or_without_a_header_there_are_none():
+def test_without_findings_or_without_a_header_no_key_object_is_written():
     with pytest.raises(NotEncodable, match="without findings"):
         _encoded(*_exam(()))
     exam, sources = _exam()

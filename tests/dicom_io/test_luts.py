@@ -83,26 +83,26 @@ def test_an_enhanced_image_may_have_a_voi_lut_in_its_functional_groups(groups: s
     assert remark is None
 
 
-def test_rescale_slope_and_intercept_come_first() -> None:
+def test_rescale_slope_and_intercept_are_applied_before_the_window() -> None:
     rescaled, _ = modality_values(an_image(RescaleSlope=2, RescaleIntercept=-5), RAMP[:3])
     np.testing.assert_allclose(rescaled, [-5, -3, -1])
 
 
-def test_a_modality_lut_is_looked_up_and_clamped_at_both_ends() -> None:
+def test_a_modality_lut_is_applied_and_clamped_at_both_ends() -> None:
     dataset = an_image(ModalityLUTSequence=[a_lut(10, 16, [100, 200, 300])])
     looked_up, _ = modality_values(dataset, np.array([0, 10, 11, 12, 99], dtype=np.float32))
     np.testing.assert_array_equal(looked_up, [100, 100, 200, 300, 300])
 
 
 @pytest.mark.parametrize("rescale", [{"RescaleSlope": 0}, {"RescaleIntercept": 1e12}, {"RescaleSlope": 1e38}])
-def test_a_rescale_that_leaves_no_picture_is_not_used_and_said(rescale: dict[str, float]) -> None:
+def test_a_rescale_that_leaves_no_contrast_is_ignored_with_a_warning(rescale: dict[str, float]) -> None:
     values, remark = modality_values(an_image(**rescale), RAMP)
     np.testing.assert_array_equal(values, RAMP)
     assert remark
     assert "rescale slope" in remark
 
 
-def test_a_linear_window_follows_the_standards_half_pixel() -> None:
+def test_a_linear_window_has_the_half_pixel_offset_of_the_standard() -> None:
     # PS3.3 §C.11.2.1.2.1, its example: c = 2048, w = 4096 maps 0 to 0 and 4095 to 1.
     values = window(RAMP, 2048, 4096, "LINEAR")
     assert values[0] == 0
@@ -110,14 +110,14 @@ def test_a_linear_window_follows_the_standards_half_pixel() -> None:
     assert values[2048] == pytest.approx((2048 - 2047.5) / 4095 + 0.5, abs=1e-6)
 
 
-def test_a_linear_exact_window_has_no_half_pixel() -> None:
+def test_a_linear_exact_window_has_no_half_pixel_offset() -> None:
     values = window(RAMP, 1000, 500, "LINEAR_EXACT")
     assert values[750] == 0
     assert values[1000] == pytest.approx(0.5)
     assert values[1250] == 1
 
 
-def test_a_sigmoid_window_is_the_standards() -> None:
+def test_a_sigmoid_window_follows_the_standard() -> None:
     values = window(RAMP, 1000, 400, "SIGMOID")
     assert values[1000] == pytest.approx(0.5)
     assert values[1100] == pytest.approx(1 / (1 + np.exp(-1)), abs=1e-6)
@@ -133,24 +133,24 @@ def test_of_several_windows_the_first_is_used() -> None:
     np.testing.assert_array_equal(shown(several), window(RAMP, 1000, 400, "LINEAR"))
 
 
-def test_the_windows_function_is_obeyed() -> None:
+def test_the_voi_lut_function_of_a_window_is_applied() -> None:
     sigmoid = an_image(WindowCenter=1000, WindowWidth=400, VOILUTFunction="SIGMOID")
     np.testing.assert_array_equal(shown(sigmoid), window(RAMP, 1000, 400, "SIGMOID"))
 
 
-def test_for_presentation_is_windowed_too() -> None:
+def test_an_image_for_presentation_is_windowed_as_well() -> None:
     image = an_image(WindowCenter=1000, WindowWidth=400, PresentationIntentType="FOR PRESENTATION")
     np.testing.assert_array_equal(shown(image), window(RAMP, 1000, 400, "LINEAR"))
 
 
-def test_a_voi_lut_goes_before_a_window_and_is_scaled_by_its_bits() -> None:
+def test_a_voi_lut_is_preferred_to_a_window_and_scaled_by_its_bits() -> None:
     dataset = an_image(VOILUTSequence=[a_lut(100, 10, [0, 511, 1023])], WindowCenter=1, WindowWidth=1)
     np.testing.assert_allclose(shown(dataset)[[0, 100, 101, 102, 4000]], [0, 0, 511 / 1023, 1, 1], atol=1e-6)
 
 
 @pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian])
 @pytest.mark.parametrize("vr", ["US", "OW"])
-def test_a_voi_lut_reads_the_same_out_of_every_encoding(tmp_path: Path, syntax: str, vr: str) -> None:
+def test_a_voi_lut_reads_the_same_from_every_encoding(tmp_path: Path, syntax: str, vr: str) -> None:
     entries = np.linspace(0, 4095, 4096).astype("<u2")
     lut = Dataset()
     lut.add_new("LUTDescriptor", "US", [4096, 0, 12])
@@ -163,13 +163,13 @@ def test_a_voi_lut_reads_the_same_out_of_every_encoding(tmp_path: Path, syntax: 
     np.testing.assert_allclose(shown(dcmread(tmp_path / "lut.dcm")), RAMP / 4095, atol=1e-3)
 
 
-def test_a_lut_that_begins_below_zero_may_be_written_unsigned() -> None:
+def test_a_lut_that_begins_below_zero_is_read_even_if_written_unsigned() -> None:
     dataset = an_image(VOILUTSequence=[a_lut(65536 - 2, 8, [0, 50, 100, 150, 255])])
     values = np.array([-2, -1, 0, 1, 2], dtype=np.float32)
     np.testing.assert_allclose(shown(dataset, values) * 255, [0, 50, 100, 150, 255], atol=1e-4)
 
 
-def test_a_table_of_bytes_packed_in_words_is_unpacked() -> None:
+def test_a_lut_of_bytes_packed_in_words_is_unpacked() -> None:
     lut = Dataset()
     lut.add_new("LUTDescriptor", "US", [4, 0, 8])
     lut.add_new("LUTData", "OW", bytes([0, 85, 170, 255]))
@@ -184,7 +184,7 @@ def broken_luts() -> dict[str, Dataset]:
 
 
 @pytest.mark.parametrize("lut", broken_luts().values(), ids=broken_luts())
-def test_a_table_that_is_empty_or_malformed_gives_way_to_the_next_and_it_is_said(lut: Dataset) -> None:
+def test_an_empty_or_malformed_lut_is_replaced_by_the_next_with_a_warning(lut: Dataset) -> None:
     windowed = an_image(VOILUTSequence=[lut], WindowCenter=1000, WindowWidth=400)
     values, remark = display_values(windowed)
     np.testing.assert_array_equal(values, window(RAMP, 1000, 400, "LINEAR"))
@@ -204,21 +204,21 @@ def test_monochrome1_is_inverted_after_the_window_and_only_once() -> None:
     np.testing.assert_array_equal(shown(image), expected)
 
 
-def test_without_a_window_deep_images_are_stretched_and_say_so() -> None:
+def test_images_of_more_than_8_bits_without_a_window_are_stretched_with_a_warning() -> None:
     values, remark = display_values(an_image(), RAMP[500:1001])
     assert (values[0], values[-1]) == (0, 1)
     assert remark is not None
     assert "window" in remark
 
 
-def test_without_a_window_8_bit_images_are_shown_as_they_are() -> None:
+def test_8_bit_images_without_a_window_are_shown_unchanged() -> None:
     values, remark = display_values(an_image(BitsStored=8), RAMP[:101])
     assert values[100] == pytest.approx(100 / 255)
     assert remark is None
 
 
 @pytest.mark.parametrize("width", [0, 0.5, -3])
-def test_an_impossible_window_counts_as_none(width: float) -> None:
+def test_an_impossible_window_is_ignored(width: float) -> None:
     assert display_values(an_image(WindowCenter=5, WindowWidth=width))[1] is not None
 
 

@@ -41,7 +41,7 @@ def stored(dataset: Dataset) -> np.ndarray:
     return np.frombuffer(dataset.PixelData, np.uint16).reshape(dataset.Rows, dataset.Columns)
 
 
-def test_a_mammogram_comes_as_the_models_want_it(image: Dataset, tmp_path: Path) -> None:
+def test_a_mammogram_is_read_in_the_form_that_the_models_expect(image: Dataset, tmp_path: Path) -> None:
     mammogram = read(image, tmp_path)
     assert mammogram.pixels.dtype == np.float32
     assert mammogram.shape == (image.Rows, image.Columns)
@@ -52,7 +52,7 @@ def test_a_mammogram_comes_as_the_models_want_it(image: Dataset, tmp_path: Path)
     assert mammogram.warnings == ()
 
 
-def test_signed_pixels_read_as_unsigned_ones_do(image: Dataset, tmp_path: Path) -> None:
+def test_signed_pixels_give_the_same_image_as_unsigned_pixels(image: Dataset, tmp_path: Path) -> None:
     plain = read(image, tmp_path).pixels
     image.PixelData = (stored(image).astype(np.int32) - 32768).astype(np.int16).tobytes()
     image.PixelRepresentation, image.RescaleIntercept = 1, 32768
@@ -62,7 +62,7 @@ def test_signed_pixels_read_as_unsigned_ones_do(image: Dataset, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, RLELossless])
-def test_junk_in_the_bits_that_are_not_stored_is_ignored(image: Dataset, tmp_path: Path, syntax: str) -> None:
+def test_values_in_the_bits_that_are_not_stored_are_ignored(image: Dataset, tmp_path: Path, syntax: str) -> None:
     twelve = at_depth(image, 12)
     clean = read(twelve, tmp_path).pixels
     junk = np.random.default_rng(1).integers(0, 16, stored(twelve).shape, dtype=np.uint16) << 12
@@ -78,7 +78,7 @@ def test_bits_stored_at_the_high_end_are_shifted_down(image: Dataset, tmp_path: 
     np.testing.assert_array_equal(read(twelve, tmp_path).pixels, clean)
 
 
-def test_a_codestream_whose_sign_contradicts_the_header_reads_as_the_header_says(
+def test_a_codestream_whose_sign_contradicts_the_header_is_read_as_the_header_states(
     image: Dataset, tmp_path: Path
 ) -> None:
     twelve = at_depth(image, 12)
@@ -92,7 +92,7 @@ def test_a_codestream_whose_sign_contradicts_the_header_reads_as_the_header_says
 
 
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, RLELossless, JPEG2000Lossless, JPEGLSLossless])
-def test_unsigned_pixels_that_the_header_calls_signed_are_read_as_they_are(
+def test_unsigned_pixels_that_the_header_calls_signed_are_read_as_unsigned(
     image: Dataset, tmp_path: Path, syntax: str
 ) -> None:
     twelve = at_depth(image, 12)
@@ -115,7 +115,7 @@ def test_padding_is_found_in_unsigned_pixels_that_the_header_calls_signed(image:
     assert not mammogram.pixels[:5].any()
 
 
-def test_a_codestream_of_less_precision_than_the_header_says_is_read(image: Dataset, tmp_path: Path) -> None:
+def test_a_codestream_of_less_precision_than_the_header_states_is_read(image: Dataset, tmp_path: Path) -> None:
     eight = at_depth(image, 8)
     plain = read(eight, tmp_path).pixels
     codestream = encode(eight, JPEG2000Lossless)
@@ -123,7 +123,7 @@ def test_a_codestream_of_less_precision_than_the_header_says_is_read(image: Data
     np.testing.assert_array_equal(read(codestream, tmp_path).pixels, plain)
 
 
-def test_padding_is_black_and_does_not_stretch_the_picture(image: Dataset, tmp_path: Path) -> None:
+def test_padding_is_black_and_does_not_change_the_contrast(image: Dataset, tmp_path: Path) -> None:
     del image.WindowCenter, image.WindowWidth
     values = (stored(image) // 16 + 1000).astype(np.uint16)
     values[:50] = 65535
@@ -136,7 +136,7 @@ def test_padding_is_black_and_does_not_stretch_the_picture(image: Dataset, tmp_p
     assert not read(image, tmp_path).pixels[:50].any()
 
 
-def test_a_padding_range_is_padding_too(image: Dataset, tmp_path: Path) -> None:
+def test_a_padding_range_is_black_as_well(image: Dataset, tmp_path: Path) -> None:
     values = stored(image).copy()
     values[:10], values[10:20] = 60000, 60010
     image.PixelData = values.tobytes()
@@ -154,7 +154,7 @@ def test_a_negative_padding_value_is_found_in_signed_pixels(image: Dataset, tmp_
     assert not read(image, tmp_path).pixels[:10].any()
 
 
-def test_a_colour_capture_of_a_grey_image_is_grey_again(image: Dataset, tmp_path: Path) -> None:
+def test_a_colour_capture_of_a_grey_image_is_read_as_grey(image: Dataset, tmp_path: Path) -> None:
     eight = at_depth(image, 8)
     plain = read(eight, tmp_path).pixels
     grey = np.frombuffer(eight.PixelData, np.uint8)
@@ -163,14 +163,14 @@ def test_a_colour_capture_of_a_grey_image_is_grey_again(image: Dataset, tmp_path
     np.testing.assert_allclose(read(eight, tmp_path).pixels, plain, atol=1e-6)
 
 
-def test_the_spacing_is_the_detectors(image: Dataset, tmp_path: Path) -> None:
+def test_the_spacing_is_imager_pixel_spacing_of_the_detector(image: Dataset, tmp_path: Path) -> None:
     image.ImagerPixelSpacing = [0.07, 0.08]
     mammogram = read(image, tmp_path)
     assert mammogram.spacing_mm == (0.07, 0.08)
     assert mammogram.spacing_by == "Imager Pixel Spacing at the detector"
 
 
-def test_an_absurd_spacing_is_not_used_and_said(image: Dataset, tmp_path: Path) -> None:
+def test_an_impossible_spacing_is_ignored_with_a_warning(image: Dataset, tmp_path: Path) -> None:
     image.ImagerPixelSpacing = [1, 1]
     mammogram = read(image, tmp_path)
     assert mammogram.spacing_mm is None
@@ -186,7 +186,7 @@ def test_magnification_and_implants_are_reported(image: Dataset, tmp_path: Path)
 
 
 @pytest.mark.parametrize(("factor", "expected"), [(1.8, (0.05, 0.05)), (None, None)])
-def test_a_magnified_view_is_never_measured_as_if_it_were_a_full_field(
+def test_a_magnified_view_is_never_measured_with_the_spacing_of_a_full_field(
     image: Dataset, tmp_path: Path, factor: float | None, expected: tuple[float, float] | None
 ) -> None:
     magnification = Dataset()
@@ -204,7 +204,7 @@ def test_a_magnified_view_is_never_measured_as_if_it_were_a_full_field(
 @pytest.mark.parametrize(
     ("columns_run_to", "head_up"), [("F", True), ("FL", True), ("L", True), ("H", False), ("HL", False)]
 )
-def test_an_image_stored_upside_down_is_known_as_one(
+def test_an_image_stored_upside_down_is_recognised(
     image: Dataset, tmp_path: Path, columns_run_to: str, head_up: bool
 ) -> None:
     image.PatientOrientation = ["P", columns_run_to]
@@ -213,7 +213,7 @@ def test_an_image_stored_upside_down_is_known_as_one(
     assert any("upside down" in sentence for sentence in mammogram.warnings) is not head_up
 
 
-def test_a_name_that_cannot_be_decoded_is_said_without_being_named(image: Dataset, tmp_path: Path) -> None:
+def test_a_name_that_cannot_be_decoded_gives_a_warning_without_the_name(image: Dataset, tmp_path: Path) -> None:
     image.SpecificCharacterSet, image.PatientName = "ISO_IR 192", "MARKER^X"
     path = save(image, tmp_path / "image.dcm")
     path.write_bytes(path.read_bytes().replace(b"MARKER", b"M\xfcller"))
@@ -252,7 +252,7 @@ def test_a_raw_image_is_read_with_a_warning(image: Dataset, tmp_path: Path) -> N
         ({"Rows": 60000, "Columns": 60000}, "limit"),
     ],
 )
-def test_what_is_no_image_is_refused_with_the_reason(
+def test_an_object_without_an_image_is_refused_with_the_reason(
     image: Dataset, tmp_path: Path, changes: dict[str, object], reason: str
 ) -> None:
     for keyword, value in changes.items():
@@ -268,26 +268,28 @@ def test_a_blank_image_is_refused(image: Dataset, tmp_path: Path) -> None:
     assert "blank" in refused(image, tmp_path)
 
 
-def test_what_is_no_dicom_file_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_dicom_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_bytes(b"no image at all" * 100)
     with pytest.raises(NotReadable, match="not a DICOM file"):
         read_mammogram(path)
 
 
-def test_a_missing_file_is_no_fault_of_the_image(tmp_path: Path) -> None:
+def test_a_missing_file_is_not_counted_as_a_damaged_image(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         read_mammogram(tmp_path / "gone.dcm")
 
 
 @pytest.mark.parametrize("frames", [1, 0])
-def test_one_frame_of_a_multi_frame_class_is_read(image: Dataset, tmp_path: Path, frames: int) -> None:
+def test_a_single_frame_of_a_multi_frame_class_is_read(image: Dataset, tmp_path: Path, frames: int) -> None:
     image.NumberOfFrames = frames
     assert read(image, tmp_path).shape == (image.Rows, image.Columns)
 
 
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, RLELossless, JPEG2000Lossless])
-def test_an_absurd_size_takes_no_memory(image: Dataset, tmp_path: Path, syntax: str) -> None:
+def test_an_image_of_impossible_size_is_refused_without_using_memory(
+    image: Dataset, tmp_path: Path, syntax: str
+) -> None:
     absurd = encode(image, syntax)
     absurd.Rows = absurd.Columns = 60000
     path = save(absurd, tmp_path / "image.dcm")
@@ -296,7 +298,7 @@ def test_an_absurd_size_takes_no_memory(image: Dataset, tmp_path: Path, syntax: 
         read_mammogram(path)
 
 
-def test_a_deflated_bomb_takes_no_memory(image: Dataset, tmp_path: Path) -> None:
+def test_a_deflated_bomb_is_refused_without_using_memory(image: Dataset, tmp_path: Path) -> None:
     image.PixelData = bytes(150 << 20)
     image.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1.99"
     path = save(image, tmp_path / "image.dcm")

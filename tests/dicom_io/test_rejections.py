@@ -53,7 +53,7 @@ def modifiers(document: Dataset) -> list[str]:
     ]
 
 
-def test_what_is_replaced_is_rejected_for_quality_reasons_with_the_modifier_that_the_title_needs():
+def test_a_replaced_object_is_rejected_for_quality_reasons_with_the_required_modifier():
     rejected = [dataset for _, dataset in REPLACED]
     document = note(rejected)
     assert title(document) == "113001"
@@ -66,16 +66,16 @@ def test_what_is_replaced_is_rejected_for_quality_reasons_with_the_modifier_that
     assert named == uids
 
 
-def test_what_is_of_a_wrong_patient_or_side_is_rejected_for_patient_safety_reasons():
+def test_an_object_of_a_wrong_patient_or_side_is_rejected_for_patient_safety_reasons():
     document = note([REPLACED[0][1]], Reason.WRONG_PATIENT_OR_SIDE)
     assert (title(document), modifiers(document)) == ("113037", [])
 
 
-def test_no_note_says_that_a_worklist_was_wrong_or_that_a_policy_expired():
+def test_no_rejection_note_gives_a_wrong_worklist_or_data_retention_as_its_reason():
     assert {reason.value.value for reason in Reason} == {"113001", "113037"}
 
 
-def test_a_note_is_ours_of_the_study_and_names_nobody_but_the_present_patient():
+def test_a_rejection_note_belongs_to_the_study_and_names_only_its_present_patient():
     wrong = dcmread(BytesIO(to_bytes(REPLACED[-1][1])))
     wrong.PatientName, wrong.PatientID = "Wrong^Person", "WRONG"
     other = Dataset()
@@ -90,7 +90,7 @@ def test_a_note_is_ours_of_the_study_and_names_nobody_but_the_present_patient():
 
 
 @pytest.mark.parametrize("rejected", ["a mammogram", "another study", "nothing"])
-def test_only_our_own_objects_of_the_study_are_taken_back(rejected: str):
+def test_only_the_nodes_own_objects_of_the_study_are_rejected(rejected: str):
     foreign = some_sources()[R_CC]
     elsewhere = dcmread(BytesIO(to_bytes(REPLACED[-1][1])))
     elsewhere.StudyInstanceUID = "1.2.3"
@@ -100,7 +100,7 @@ def test_only_our_own_objects_of_the_study_are_taken_back(rejected: str):
 
 
 @pytest.mark.parametrize("kind", [ResultKind.SEG, ResultKind.GSPS, ResultKind.SR, ResultKind.CAD_SR])
-def test_objects_tell_in_which_breast_they_place_an_image(kind: ResultKind):
+def test_the_breast_of_an_image_is_read_from_the_objects_about_it(kind: ResultKind):
     stated = sides_stated(next(dataset for entry, dataset in REPLACED if entry is kind))
     assert stated
     assert stated.items() <= SIDES.items()
@@ -119,14 +119,16 @@ def test_objects_tell_in_which_breast_they_place_an_image(kind: ResultKind):
         ({"StudyDescription": "corrected"}, False),
     ],
 )
-def test_an_object_is_of_a_wrong_patient_by_id_birth_date_or_name(changes: dict[str, str], wrong: bool):
+def test_an_object_with_another_patient_id_birth_date_or_name_is_of_a_wrong_patient(
+    changes: dict[str, str], wrong: bool
+):
     stale = dcmread(BytesIO(to_bytes(REPLACED[0][1])))
     for keyword, value in changes.items():
         setattr(stale, keyword, value)
     assert wrong_ones([stale], REPLACEMENT, SIDES) == [wrong]
 
 
-def test_all_objects_about_an_image_of_the_other_breast_are_wrong_and_the_others_are_not():
+def test_only_objects_about_an_image_with_the_wrong_breast_are_rejected_as_wrong():
     stale = [dataset for _, dataset in REPLACED]
     assert wrong_ones(stale, REPLACEMENT, SIDES) == [False] * len(stale)
     wrong = wrong_ones(stale, REPLACEMENT, {**SIDES, L_CC: Laterality.RIGHT})
@@ -145,7 +147,7 @@ def test_the_validators_find_no_errors(reason: Reason, tmp_path: Path):
     assert pixelmed(paths[0]) == []
 
 
-def test_an_object_that_was_rejected_comes_back_under_another_uid():
+def test_an_object_that_was_rejected_is_written_again_under_another_uid():
     first = {encoded.sop_instance_uid for encoded in encode_results(some_exam(), some_sources(), SECOND)}
     again = {
         encoded.sop_instance_uid for encoded in encode_results(some_exam(), some_sources(), SECOND, rejected=first)

@@ -165,14 +165,14 @@ def test_a_source_is_searched_by_uid_and_by_accession_number(source, keyword, va
     assert source.studies(keyword, value) == found
 
 
-def test_a_source_tells_each_instance_with_its_series_and_kind(source, stored):
+def test_a_source_lists_each_instance_with_its_series_and_sop_class(source, stored):
     held = source.instances(STUDY)
     assert {instance.sop_instance_uid for instance in held} == stored.keys()
     assert {instance.sop_class_uid for instance in held} == {MG}
     assert len({instance.series_instance_uid for instance in held}) == 2
 
 
-def test_a_study_of_many_transfer_syntaxes_comes_as_it_is_stored(source, stored, tmp_path):
+def test_a_study_of_many_transfer_syntaxes_is_retrieved_as_stored(source, stored, tmp_path):
     retrieved, told = fetched(source, tmp_path)
     assert retrieved.faults == ()
     assert retrieved.arrived == 4
@@ -180,7 +180,7 @@ def test_a_study_of_many_transfer_syntaxes_comes_as_it_is_stored(source, stored,
     assert_same(list(retrieved.files), stored)
 
 
-def test_a_pacs_moves_a_study_to_the_listener_as_it_is_stored(orthanc, listener, kept, stored, tmp_path):
+def test_a_study_is_moved_to_the_listener_as_stored(orthanc, listener, kept, stored, tmp_path):
     retrieved, told = fetched(dicom_source(orthanc, move_to=NODE), tmp_path)
     assert (retrieved.arrived, retrieved.files, retrieved.faults) == (4, (), ())
     assert told[-1] == 4
@@ -188,12 +188,12 @@ def test_a_pacs_moves_a_study_to_the_listener_as_it_is_stored(orthanc, listener,
 
 
 @pytest.mark.usefixtures("listener")
-def test_a_move_to_a_node_that_the_pacs_does_not_know_is_told_with_its_cure(orthanc, tmp_path):
+def test_an_unknown_move_destination_is_reported_with_how_to_configure_it(orthanc, tmp_path):
     with pytest.raises(Rejected, match=r"must know the AE title STRANGER.*ORTHANC among its senders"):
         fetched(dicom_source(orthanc, move_to="STRANGER"), tmp_path)
 
 
-def test_instances_that_the_service_no_longer_has_are_counted_and_the_others_come(orthanc, listener, stored, tmp_path):
+def test_instances_missing_at_the_source_are_counted_and_the_others_are_retrieved(orthanc, listener, stored, tmp_path):
     source = web_source(orthanc)
     held = source.instances(STUDY)
     gone = HeldInstance(held[0].series_instance_uid, derive_uid(STUDY, "gone"), MG)
@@ -250,7 +250,7 @@ def broken_pacs() -> Iterator[Callable[..., BrokenPacs]]:
 WANTED = [HeldInstance(f"{STUDY}.1", f"{STUDY}.1.{number}", MG) for number in range(2)]
 
 
-def test_failed_sub_operations_are_counted_and_what_came_is_kept(broken_pacs, tmp_path):
+def test_failed_sub_operations_are_counted_and_received_instances_are_kept(broken_pacs, tmp_path):
     """The second image is damaged at the PACS: its C-STORE never comes, and the last answer brings a data set."""
     pacs = broken_pacs(StudyRootQueryRetrieveInformationModelGet)
     other = an_image(9, ExplicitVRLittleEndian)
@@ -262,18 +262,18 @@ def test_failed_sub_operations_are_counted_and_what_came_is_kept(broken_pacs, tm
     assert "1 of 2 sub-operations failed (status 0xB000)" in retrieved.faults[0]
 
 
-def test_a_pacs_without_c_get_is_told_with_the_setting_to_change(broken_pacs, tmp_path):
+def test_a_pacs_without_c_get_is_reported_with_the_setting_to_change(broken_pacs, tmp_path):
     with pytest.raises(Rejected, match='set retrieve = "c-move"'):
         broken_pacs().source().retrieve(STUDY, WANTED, tmp_path, lambda done: None)
 
 
-def test_a_move_destination_unknown_is_said_in_words(broken_pacs, tmp_path):
+def test_the_status_move_destination_unknown_is_reported_in_words(broken_pacs, tmp_path):
     pacs = broken_pacs(StudyRootQueryRetrieveInformationModelMove)
     with pytest.raises(Rejected, match=r"0xA801 \(move destination unknown\): it must know the AE title NODE"):
         pacs.source(move_to="NODE").retrieve(STUDY, WANTED, tmp_path, lambda done: None)
 
 
-def test_a_disk_that_fills_up_ends_the_c_get_and_nothing_half_is_left(broken_pacs, tmp_path, monkeypatch):
+def test_a_full_disk_ends_the_c_get_and_leaves_no_partial_file(broken_pacs, tmp_path, monkeypatch):
     def full(descriptor: int, data: memoryview) -> int:
         raise OSError(errno.ENOSPC, "no space")
 
@@ -286,7 +286,7 @@ def test_a_disk_that_fills_up_ends_the_c_get_and_nothing_half_is_left(broken_pac
 
 
 @pytest.mark.parametrize("by", ["dicom", "web"])
-def test_fetching_stops_before_less_is_free_than_must_stay_so(by, orthanc, tmp_path, monkeypatch):
+def test_retrieval_stops_before_the_reserved_disk_space_is_used(by, orthanc, tmp_path, monkeypatch):
     """The disk has room for two of four."""
     source = dicom_source(orthanc) if by == "dicom" else web_source(orthanc)
     instances = source.instances(STUDY)
@@ -300,7 +300,7 @@ def test_fetching_stops_before_less_is_free_than_must_stay_so(by, orthanc, tmp_p
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0.dcm", "1.dcm"], "whole ones, and no more"
 
 
-def test_a_source_that_nobody_runs_is_unreachable(closed_port):
+def test_a_source_that_does_not_listen_is_unreachable(closed_port):
     for source in (
         DicomSource(Peer("PACS", "127.0.0.1", closed_port, 2, NODE)),
         WebSource(WebPeer(f"http://127.0.0.1:{closed_port}", 2)),
@@ -310,7 +310,9 @@ def test_a_source_that_nobody_runs_is_unreachable(closed_port):
 
 
 @pytest.mark.parametrize("by", ["dicom", "web"])
-def test_what_is_larger_than_the_node_takes_is_not_fetched_and_told(by: str, orthanc: Orthanc, tmp_path: Path) -> None:
+def test_an_instance_over_the_size_limit_is_not_retrieved_and_is_reported(
+    by: str, orthanc: Orthanc, tmp_path: Path
+) -> None:
     source = replace(
         dicom_source(orthanc) if by == "dicom" else web_source(orthanc), limits=FetchLimits(max_bytes=2_000)
     )
@@ -342,7 +344,7 @@ def _by_the_byte(wire: Wire) -> None:
 
 
 @pytest.mark.parametrize("sends", [_without_an_end, _by_the_byte])
-def test_a_source_whose_pdu_has_no_end_is_cut_off(sends: Callable[[Wire], None], tmp_path: Path) -> None:
+def test_a_source_that_sends_an_endless_pdu_is_disconnected(sends: Callable[[Wire], None], tmp_path: Path) -> None:
     """One of 4 GiB is not read into the memory, and one that drips is not waited for longer than the time-out."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 

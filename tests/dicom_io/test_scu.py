@@ -72,7 +72,7 @@ def data_set_of(path: Path) -> bytes:
     return path.read_bytes()[128 + 4 + 12 + length :]
 
 
-def test_a_file_arrives_byte_for_byte_in_its_own_transfer_syntax(pacs, a_file):
+def test_a_file_is_sent_unchanged_in_its_transfer_syntax(pacs, a_file):
     path = a_file("j2k", syntax=JPEG2000Lossless, rows=64)
     with CStoreDestination(pacs.as_peer()) as destination:
         destination.send(path)
@@ -92,7 +92,7 @@ def plain_pacs() -> Iterator[Pacs]:
 
 
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian])
-def test_a_peer_of_the_default_transfer_syntax_alone_gets_the_same_object_in_it(plain_pacs, a_file, syntax):
+def test_a_peer_with_only_the_default_transfer_syntax_gets_the_same_object_in_it(plain_pacs, a_file, syntax):
     path = a_file("image")
     sent = dcmread(path)
     sent.file_meta.TransferSyntaxUID = syntax
@@ -108,14 +108,14 @@ def test_a_peer_of_the_default_transfer_syntax_alone_gets_the_same_object_in_it(
     assert {element.tag: element.value for element in arrived} == {element.tag: element.value for element in sent}
 
 
-def test_a_compressed_file_is_never_converted_for_a_peer_that_cannot_take_it(plain_pacs, a_file):
+def test_a_compressed_file_is_never_converted_for_a_peer_that_does_not_accept_it(plain_pacs, a_file):
     with CStoreDestination(plain_pacs.as_peer()) as destination:
         destination.send(a_file("image"))
         with pytest.raises(Rejected, match=r"does not accept .* in JPEG 2000"):
             destination.send(a_file("j2k", syntax=JPEG2000Lossless, rows=64))
 
 
-def test_a_file_that_contradicts_its_meta_information_is_rejected_where_it_must_be_written_anew(plain_pacs, a_file):
+def test_a_file_that_contradicts_its_meta_information_is_not_converted_and_is_rejected(plain_pacs, a_file):
     path = a_file("image")
     odd = dcmread(path)
     odd.SOPClassUID = ComprehensiveSRStorage
@@ -128,7 +128,7 @@ def test_a_file_that_contradicts_its_meta_information_is_rejected_where_it_must_
         destination.send(path)
 
 
-def test_one_association_serves_many_sends(pacs, a_file):
+def test_many_files_are_sent_over_one_association(pacs, a_file):
     with CStoreDestination(pacs.as_peer()) as destination:
         for name in "abc":
             destination.send(a_file(name))
@@ -136,7 +136,7 @@ def test_one_association_serves_many_sends(pacs, a_file):
     assert pacs.associations == 1
 
 
-def test_a_new_kind_of_object_opens_an_association_for_all_kinds_so_far(pacs, a_file):
+def test_a_new_sop_class_opens_an_association_for_all_sop_classes_sent_so_far(pacs, a_file):
     image, segmentation = a_file("image"), a_file("segmentation", SegmentationStorage)
     with CStoreDestination(pacs.as_peer()) as destination:
         for path in (image, segmentation, image, segmentation):
@@ -144,7 +144,7 @@ def test_a_new_kind_of_object_opens_an_association_for_all_kinds_so_far(pacs, a_
     assert pacs.associations == 2
 
 
-def test_an_association_that_the_peer_dropped_between_sends_is_opened_anew(pacs, a_file):
+def test_an_association_that_the_peer_closed_between_files_is_opened_again(pacs, a_file):
     with CStoreDestination(pacs.as_peer()) as destination:
         destination.send(a_file("first"))
         pacs.hang_up()
@@ -159,7 +159,7 @@ def test_a_warning_counts_as_sent(pacs, a_file):
     assert len(pacs.kept) == 1
 
 
-def test_a_refusal_tells_its_status_and_no_uid(pacs, a_file):
+def test_a_refusal_is_reported_with_its_status_and_without_uids(pacs, a_file):
     pacs.store_status = 0xA700
     path = a_file("refused")
     with (
@@ -171,7 +171,7 @@ def test_a_refusal_tells_its_status_and_no_uid(pacs, a_file):
     assert uid_of(path) not in str(refusal.value)
 
 
-def test_a_kind_of_object_that_the_peer_does_not_know_is_rejected(pacs, a_file):
+def test_a_sop_class_that_the_peer_does_not_accept_is_reported_as_rejected(pacs, a_file):
     with (
         CStoreDestination(pacs.as_peer()) as destination,
         pytest.raises(Rejected, match="does not accept Comprehensive SR Storage"),
@@ -179,7 +179,7 @@ def test_a_kind_of_object_that_the_peer_does_not_know_is_rejected(pacs, a_file):
         destination.send(a_file("report", ComprehensiveSRStorage))
 
 
-def test_a_result_that_is_no_dicom_file_is_rejected_and_does_not_stop_the_deliverer(pacs, tmp_path):
+def test_a_result_that_is_no_dicom_file_is_rejected_and_the_deliverer_continues(pacs, tmp_path):
     (tmp_path / "torn").write_bytes(b"\0" * 128 + b"DICM")
     with (
         CStoreDestination(pacs.as_peer()) as destination,
@@ -209,13 +209,13 @@ def test_a_host_without_an_address_is_unreachable(a_file):
         destination.send(a_file("image"))
 
 
-def test_a_peer_that_never_answers_the_association_is_cut_off(silent_port, a_file):
+def test_a_peer_that_never_answers_the_association_request_times_out(silent_port, a_file):
     destination = CStoreDestination(Peer("PACS", "127.0.0.1", silent_port, 0.3, CALLING))
     with pytest.raises(Unreachable):
         destination.send(a_file("image"))
 
 
-def test_a_peer_that_takes_the_file_and_never_answers_is_cut_off(pacs, a_file):
+def test_a_peer_that_never_answers_the_c_store_times_out(pacs, a_file):
     released = threading.Event()
     pacs._store = lambda event: released.wait(300) and 0x0000
     pacs.stop()
@@ -230,7 +230,7 @@ def test_a_peer_that_takes_the_file_and_never_answers_is_cut_off(pacs, a_file):
         released.set()
 
 
-def test_a_peer_that_stops_reading_in_the_middle_of_a_file_is_cut_off(pacs, a_file):
+def test_a_peer_that_stops_reading_within_a_file_times_out(pacs, a_file):
     """The image is larger than the sockets' buffers, so that the sender itself comes to a stand."""
     released = threading.Event()
 
@@ -261,7 +261,7 @@ def test_send_files_names_what_is_not_dicom_and_sends_the_rest(pacs, a_file, tmp
     assert list(pacs.kept) == [uid_of(image)]
 
 
-def test_more_kinds_than_one_association_can_hold_are_sent_over_several(pacs, a_file):
+def test_more_sop_classes_than_one_association_can_hold_are_sent_over_several(pacs, a_file):
     # Each takes two: its own transfer syntax, and the default one.
     classes = [str(context.abstract_syntax) for context in AllStoragePresentationContexts[: MAX_CONTEXTS // 2 + 2]]
     for sop_class in classes:

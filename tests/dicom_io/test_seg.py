@@ -33,7 +33,7 @@ def assert_read_back(content: bytes, image: ExamImage) -> None:
 
 
 @pytest.mark.parametrize("shape", [(2294, 1914), (1501, 1199), (300, 200), (301, 207)])
-def test_every_mask_comes_back_pixel_for_pixel_whatever_the_image_size(shape: tuple[int, int]):
+def test_every_mask_is_read_back_pixel_for_pixel_at_any_image_size(shape: tuple[int, int]):
     image = _two_lesions(shape)
     seg, content = _encoded(image)
     assert_read_back(content, image)
@@ -67,7 +67,7 @@ def test_a_mask_that_does_not_read_back_is_refused():
         read_back(content, read_image(UID, image.reading.shape, image.reading.findings[0]))
 
 
-def test_one_flipped_bit_in_the_object_is_noticed():
+def test_a_single_changed_bit_in_the_object_is_detected():
     image = _two_lesions()
     seg, _ = _encoded(image)
     pixels = bytearray(seg.PixelData)
@@ -77,7 +77,7 @@ def test_one_flipped_bit_in_the_object_is_noticed():
         read_back(to_bytes(seg), image)
 
 
-def test_segments_name_their_type_and_algorithm():
+def test_segments_state_their_type_and_algorithm():
     image = _two_lesions()
     seg, _ = _encoded(image)
     mass, cluster = seg.SegmentSequence
@@ -93,7 +93,7 @@ def test_segments_name_their_type_and_algorithm():
     assert mass.RecommendedDisplayCIELabValue != cluster.RecommendedDisplayCIELabValue
 
 
-def test_viewers_find_the_image_and_can_place_the_segmentation():
+def test_a_segmentation_has_the_references_and_geometry_that_viewers_need():
     seg, _ = _encoded(_two_lesions())
     assert seg.SegmentationType == "BINARY"
     assert (seg.Rows, seg.Columns) == (300, 207)
@@ -110,7 +110,7 @@ def test_viewers_find_the_image_and_can_place_the_segmentation():
         assert frame.PlanePositionSequence[0].ImagePositionPatient == [0, 0, 0]
 
 
-def test_nominal_geometry_has_the_spacing_by_which_the_image_was_read():
+def test_nominal_geometry_has_the_spacing_with_which_the_image_was_read():
     image = _two_lesions()
     for spacing_mm, written in (((0.035, 0.04), [0.035, 0.04]), (None, [1.0, 1.0])):
         seg, _ = _encoded(replace(image, reading=replace(image.reading, spacing_mm=spacing_mm)))
@@ -118,7 +118,7 @@ def test_nominal_geometry_has_the_spacing_by_which_the_image_was_read():
         assert [float(value) for value in measures.PixelSpacing] == written
 
 
-def test_no_geometry_is_asserted_where_the_setting_says_so():
+def test_no_geometry_is_written_if_the_setting_turns_it_off():
     image = _two_lesions()
     seg, content = _encoded(image, profile=replace(PROFILES["ohif"], nominal_geometry=False))
     assert "FrameOfReferenceUID" not in seg
@@ -135,14 +135,14 @@ def test_patient_and_study_are_those_of_the_image():
     assert seg.SeriesInstanceUID != source.SeriesInstanceUID
 
 
-def test_the_segmentation_is_recognised_as_ours():
+def test_a_segmentation_is_recognised_as_the_nodes():
     seg, _ = _encoded(_two_lesions())
     assert is_ours(seg)
     assert seg.ContributingEquipmentSequence[0].DeviceUID == DEVICE.uid
     assert str(BUNDLE) in seg.SoftwareVersions
 
 
-def test_each_image_gets_a_series_of_its_own_and_a_new_one_only_where_something_changed():
+def test_each_image_has_its_own_series_and_a_new_one_only_if_its_segmentation_changed():
     other = "1.2.826.0.1.3680043.10.3"
     first = encode_seg(header(UID, (80, 90)), read_image(UID, (80, 90), lesion(1, 2, blob(9, 9))), encoding=ENCODING)
     second = encode_seg(
@@ -157,7 +157,7 @@ def test_each_image_gets_a_series_of_its_own_and_a_new_one_only_where_something_
     assert again.SegmentSequence[0].TrackingUID != first.SegmentSequence[0].TrackingUID, "it is another lesion"
 
 
-def test_what_a_segmentation_does_not_show_gives_no_new_one():
+def test_a_change_that_a_segmentation_does_not_hold_gives_no_new_segmentation():
     image = _two_lesions()
     scored = tuple(replace(finding, malignancy=0.1, confidence=0.5) for finding in image.reading.findings)
     reading = replace(image.reading, findings=scored, malignancy=0.9, warnings=("Mind this.",), nipple=(1, 2))
@@ -176,7 +176,7 @@ def test_a_header_with_nothing_but_uids_is_enough():
     assert_read_back(to_bytes(encode_seg(source, image, encoding=ENCODING)), image)
 
 
-def test_malformed_demographics_do_not_keep_a_result_from_being_written():
+def test_results_are_written_despite_malformed_demographics():
     source = header(UID, (300, 207))
     source.add_new("PatientBirthDate", "LO", "1960-01-02")
     source.add_new("PatientSex", "LO", "W")
@@ -186,7 +186,7 @@ def test_malformed_demographics_do_not_keep_a_result_from_being_written():
     assert (seg.PatientBirthDate, seg.PatientSex, seg.StudyTime, seg.AccessionNumber) == ("", "", "", "")
 
 
-def test_what_cannot_be_segmented_is_refused():
+def test_a_reading_without_a_valid_segmentation_is_refused():
     with pytest.raises(NotEncodable, match="without findings"):
         _encoded(read_image(UID, (80, 90)))
     with pytest.raises(NotEncodable, match="finding 1 reaches out"):

@@ -21,7 +21,7 @@ def as_signed(values: NDArray[np.int64], stored: int) -> NDArray[np.int16]:
 
 
 @pytest.mark.parametrize("stored", [8, 10, 12, 14, 16])
-def test_unsigned_pixels_that_are_called_signed_are_read_as_they_are(stored: int) -> None:
+def test_unsigned_pixels_that_are_declared_signed_are_read_as_unsigned(stored: int) -> None:
     picture = hill(0.9 * (1 << stored))
     values, said = without_false_sign(as_signed(picture, stored), stored, 0)
     np.testing.assert_array_equal(values, picture)
@@ -30,13 +30,13 @@ def test_unsigned_pixels_that_are_called_signed_are_read_as_they_are(stored: int
 
 @pytest.mark.parametrize("picture", [hill(3000) - 2048, hill(3000) - 1000, hill(2000), hill(2000) - 2047])
 @pytest.mark.parametrize("greatest_shown", [0, 2047, 4096])
-def test_signed_pixels_stay_signed(picture: NDArray[np.int64], greatest_shown: float) -> None:
+def test_signed_pixels_are_read_as_signed(picture: NDArray[np.int64], greatest_shown: float) -> None:
     values, said = without_false_sign(picture.astype(np.int16), 12, greatest_shown)
     np.testing.assert_array_equal(values, picture)
     assert said is None
 
 
-def test_of_a_step_the_window_decides_and_without_one_it_is_said() -> None:
+def test_the_window_decides_the_sign_of_an_ambiguous_step_and_without_one_there_is_a_warning() -> None:
     picture = np.where(hill(2000) > 1500, 3000, np.minimum(hill(2000), 1200))
     torn = as_signed(picture, 12)
     values, said = without_false_sign(torn, 12, 4000)

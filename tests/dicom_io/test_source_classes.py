@@ -20,7 +20,7 @@ IMAGES = (R_CC, L_CC, R_MLO)
     ("of", "frames"),
     [("1", None), ("1.1", None), ("1.2.1", None), ("7", None), ("7.3", 1), ("13.1.3", 1), ("13.1.3", None)],
 )
-def test_an_image_of_any_class_gets_every_object(of: str, frames: int | None) -> None:
+def test_every_kind_of_object_is_written_for_an_image_of_every_accepted_sop_class(of: str, frames: int | None) -> None:
     sources = some_sources()
     for uid in IMAGES:
         sources[uid].SOPClassUID = STORAGE + of

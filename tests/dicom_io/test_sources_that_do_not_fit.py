@@ -22,7 +22,7 @@ from dicom_io.results.view_modifiers import view_modifiers
 pytestmark = pytest.mark.slow
 
 
-def test_what_an_image_states_wrongly_or_privately_is_left_out() -> None:
+def test_malformed_and_private_attributes_of_an_image_are_left_out() -> None:
     source = some_sources()[R_CC]
     source.PatientBirthTime = "noon"
     other = item(PatientID="OLD-1", TypeOfPatientID="TEXT")
@@ -56,14 +56,14 @@ REMOVED, SAID = {"PatientIdentityRemoved": "YES"}, coded("113100", "DCM", "Basic
         ({"LongitudinalTemporalOffsetFromEvent": 3.0}, ["LongitudinalTemporalOffsetFromEvent"]),
     ],
 )  # fmt: skip
-def test_what_may_not_stand_alone_is_carried_over_with_its_company_or_not_at_all(
+def test_attributes_that_need_each_other_are_copied_together_or_not_at_all(
     stated: Mapping[str, object], left_out: list[str]
 ) -> None:
     taken = demographics(item(**stated))
     assert [keyword for keyword in stated if keyword not in taken] == left_out
 
 
-def test_a_source_that_names_no_method_of_deidentification_makes_no_object_invalid(tmp_path: Path) -> None:
+def test_objects_are_valid_even_if_the_source_names_no_method_of_deidentification(tmp_path: Path) -> None:
     sources = some_sources()
     for source in sources.values():
         source.update(item(**REMOVED, OtherPatientIDsSequence=[item(TypeOfPatientID="TEXT")]))
@@ -101,7 +101,7 @@ WORDS = {
 
 
 @pytest.mark.filterwarnings("ignore:.*(value length|Invalid value).*:UserWarning")
-def test_a_source_whose_codes_and_texts_do_not_fit_gets_all_its_objects_and_none_is_invalid(tmp_path: Path) -> None:
+def test_objects_are_all_written_and_valid_if_codes_and_texts_of_the_source_are_too_long(tmp_path: Path) -> None:
     sources = some_sources()
     for source in sources.values():
         for sequence in CODES:
@@ -163,19 +163,19 @@ def test_no_decimal_string_is_longer_than_sixteen_characters(spacing: float, cen
 TRIAL = {"ClinicalTrialSponsorName": "S", "ClinicalTrialProtocolID": "P", "ClinicalTrialSubjectID": "1"}
 
 
-def test_what_a_trial_must_always_have_is_there_and_empty_where_the_image_has_it_empty() -> None:
+def test_type_2_attributes_of_a_trial_are_written_empty_if_the_image_has_them_empty() -> None:
     told = demographics(item(**TRIAL, ClinicalTrialSiteID=""))
     assert (told.ClinicalTrialSubjectID, told.ClinicalTrialSiteID, told.ClinicalTrialSiteName) == ("1", "", "")
     assert told.ClinicalTrialProtocolName == ""
 
 
 @pytest.mark.parametrize("missing", TRIAL)
-def test_a_trial_of_which_too_little_is_stated_is_left_out(missing: str) -> None:
+def test_a_clinical_trial_without_its_required_attributes_is_left_out(missing: str) -> None:
     told = demographics(item(**{keyword: value for keyword, value in TRIAL.items() if keyword != missing}))
     assert [keyword for keyword in told.dir() if "Trial" in keyword] == []
 
 
-def test_another_patient_id_without_its_type_is_kept_and_an_age_that_is_none_is_not() -> None:
+def test_another_patient_id_without_its_type_is_kept_and_a_malformed_age_is_left_out() -> None:
     told = demographics(item(OtherPatientIDsSequence=[item(PatientID="OLD")], PatientAge="65"))
     assert [(entry.PatientID, entry.TypeOfPatientID) for entry in told.OtherPatientIDsSequence] == [("OLD", "TEXT")]
     assert "PatientAge" not in told

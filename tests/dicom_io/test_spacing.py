@@ -89,7 +89,9 @@ CASES = [
 
 
 @pytest.mark.parametrize(("modifier", "attributes", "mm", "named"), CASES)
-def test_the_spacing_in_the_breast(modifier: str, attributes: dict[str, object], mm: float | None, named: str) -> None:
+def test_the_spacing_in_the_breast_follows_from_the_header(
+    modifier: str, attributes: dict[str, object], mm: float | None, named: str
+) -> None:
     found = spacing_of(header(modifier, **attributes))
     assert found.mm == (None if mm is None else pytest.approx((mm, mm)))
     assert named in found.by
@@ -97,7 +99,7 @@ def test_the_spacing_in_the_breast(modifier: str, attributes: dict[str, object],
 
 
 @pytest.mark.parametrize("factor", ["0", "-1.8", "0.10256", "0.99", "107", "180", "5"])
-def test_a_factor_that_no_geometry_has_is_dropped_and_said(factor: str) -> None:
+def test_an_impossible_magnification_factor_is_ignored_with_a_warning(factor: str) -> None:
     whole = spacing_of(header(**detector(**{FACTOR: factor})))
     assert whole.mm == (0.09, 0.09)
     assert any("factor" in sentence for sentence in whole.warnings)
@@ -112,9 +114,7 @@ def test_a_factor_that_no_geometry_has_is_dropped_and_said(factor: str) -> None:
     mm=st.floats(-1, 1),
     modifier=st.sampled_from(["", MAGNIFICATION, SPOT, CLEAVAGE]),
 )
-def test_whatever_the_header_says_lengths_are_of_a_mammogram_or_there_are_none(
-    factor: float, mm: float, modifier: str
-) -> None:
+def test_any_header_gives_a_spacing_possible_for_mammograms_or_none(factor: float, mm: float, modifier: str) -> None:
     made = header(modifier)
     # As text, that no writer's rule tidies: what a header may hold.
     made.add_new("ImagerPixelSpacing", "LO", [repr(mm), repr(mm)])
@@ -133,7 +133,7 @@ def test_whatever_the_header_says_lengths_are_of_a_mammogram_or_there_are_none(
         ({}, (1, 1)),
     ],
 )
-def test_pixels_that_are_not_square_are_known_by_whatever_says_so(
+def test_pixels_that_are_not_square_are_recognised_by_every_attribute_that_can_state_it(
     attributes: dict[str, object], aspect: tuple[float, float]
 ) -> None:
     assert aspect_of(header(**attributes)) == pytest.approx(aspect)

@@ -42,7 +42,7 @@ from models.types.words import RESEARCH_USE_ONLY
 pytestmark = pytest.mark.slow
 
 
-def test_a_machine_wrote_it_and_nobody_verified_it():
+def test_the_report_states_a_device_as_its_observer_and_is_unverified():
     report = report_on(some_exam())
     assert report.VerificationFlag == "UNVERIFIED"
     assert "VerifyingObserverSequence" not in report
@@ -92,7 +92,7 @@ def test_report_and_segmentations_name_the_device_that_made_them():
         assert str(BUNDLE) in equipment.SoftwareVersions
 
 
-def test_an_outline_lies_where_its_lesion_lies():
+def test_an_outline_lies_at_the_place_of_its_lesion():
     group = next(iter(groups_of(report_on(some_exam())).values()))
     region = named(group, "111030")[0]
     x, y = np.array(region.GraphicData).reshape(-1, 2).T
@@ -113,7 +113,7 @@ def test_every_drawn_group_has_one_region_and_every_group_a_tracking_uid_of_its_
     assert all(len(named(group, "111030")[0].GraphicData) > 10 for group in drawn), "no rectangle of its tools"
 
 
-def test_lesions_come_before_scores_so_that_viewers_open_at_a_lesion():
+def test_lesions_precede_scores_so_that_viewers_open_at_a_lesion():
     assert list(groups_of(report_on(some_exam())))[-3:] == ["left breast", "right breast", "exam"]
 
 
@@ -134,7 +134,7 @@ def test_no_category_is_implied_by_uncalibrated_scores():
     assert any("not calibrated" in comment and "no BI-RADS" in comment for comment in comments_of(report))
 
 
-def test_the_report_says_what_it_is_and_what_was_read_and_what_not():
+def test_the_report_states_its_purpose_and_which_images_were_read_and_which_not():
     comments = comments_of(report_on(some_exam()))
     assert comments[0] == RESEARCH_USE_ONLY
     assert any(str(BUNDLE) in comment for comment in comments)
@@ -146,7 +146,7 @@ def test_the_report_says_what_it_is_and_what_was_read_and_what_not():
     assert "Missing view: left MLO." in comments
 
 
-def test_pixels_that_are_not_square_are_warned_of_where_outlines_are_drawn():
+def test_a_report_with_outlines_warns_of_pixels_that_are_not_square():
     images = some_images()
     images[0] = replace(images[0], reading=replace(images[0].reading, spacing_mm=(0.07, 0.08)))
     images[1] = replace(images[1], reading=replace(images[1].reading, spacing_mm=(0.07, 0.07)))
@@ -155,12 +155,12 @@ def test_pixels_that_are_not_square_are_warned_of_where_outlines_are_drawn():
     assert [each.sop_instance_uid for each in told] == [R_CC]
 
 
-def test_the_warnings_of_a_reading_stand_in_the_report():
+def test_the_report_contains_the_warnings_of_a_reading():
     exam = replace(some_exam(), warnings=("right CC: the breast lies on the wrong side.",))
     assert "Warning: right CC: the breast lies on the wrong side." in comments_of(report_on(exam))
 
 
-def test_what_was_not_read_is_referred_to():
+def test_unread_images_are_referenced():
     report = report_on(some_exam())
     by_sentence = {item.TextValue: item for item in named(report, "121106")}
     tomo = next(item for sentence, item in by_sentence.items() if "tomosynthesis" in sentence)
@@ -169,7 +169,7 @@ def test_what_was_not_read_is_referred_to():
     assert by_sentence["Not read: report: it is no image."].ContentSequence[0].ValueType == "COMPOSITE"
 
 
-def test_sources_and_segmentations_are_evidence():
+def test_source_images_and_segmentations_are_listed_as_evidence():
     exam = some_exam()
     objects = encode_results(exam, some_sources(), ENCODING)
     segs = {result.sop_instance_uid for result in objects if result.kind == "SEG"}
@@ -177,7 +177,7 @@ def test_sources_and_segmentations_are_evidence():
     assert evidence(report_on(exam)) == {R_CC, L_CC, R_MLO, TOMO, OLD_REPORT} | segs
 
 
-def test_the_image_library_tells_breast_and_view():
+def test_the_image_library_states_breast_and_view():
     entries = named(report_on(some_exam()), "126200")[0].ContentSequence
     told = [
         (named(entry, "111027")[0].ConceptCodeSequence[0].CodeValue, named(entry, "111031")[0].ConceptCodeSequence[0])
@@ -191,7 +191,7 @@ def test_the_image_library_tells_breast_and_view():
     assert float(named(entries[0], "111026")[0].MeasuredValueSequence[0].NumericValue) == 0.08, "horizontal"
 
 
-def test_no_spacing_is_invented_where_the_header_has_none():
+def test_no_spacing_is_written_if_the_header_has_none():
     sources = some_sources()
     for source in sources.values():
         source.pop("ImagerPixelSpacing", None)
@@ -199,7 +199,7 @@ def test_no_spacing_is_invented_where_the_header_has_none():
     assert named(report_on(some_exam(), sources), "111026") == []
 
 
-def test_a_study_without_findings_says_that_detection_succeeded():
+def test_the_report_on_a_study_without_findings_states_that_detection_succeeded():
     images = [read_image(R_CC, SHAPE), read_image(R_MLO, SHAPE, view="MLO")]
     exam = exams.put_together(images, [], [(Laterality.RIGHT, "CC"), (Laterality.RIGHT, "MLO")])
     assert len(encode_results(exam, some_sources(), ENCODING)) == 1, "no SEG"
@@ -213,7 +213,7 @@ def test_an_exam_that_was_read_in_part_is_not_reported_as_read_in_full():
     assert named(report_on(some_exam()), "111017")[0].ConceptCodeSequence[0].CodeValue == "111244"
 
 
-def test_a_study_of_which_nothing_could_be_read_gets_a_report_that_says_so():
+def test_a_study_without_a_readable_image_has_a_report_that_states_it():
     sources = {str(source.SOPInstanceUID): source for source in other_sources()}
     report = report_on(some_exam([]), sources)
     assert NOTHING_READ in comments_of(report)
@@ -224,7 +224,7 @@ def test_a_study_of_which_nothing_could_be_read_gets_a_report_that_says_so():
     assert report.ConceptNameCodeSequence[0].CodeValue != "126000", "OHIF fails on that title without a measurement"
 
 
-def test_images_without_a_side_count_for_the_exam_only():
+def test_images_without_a_side_count_only_for_the_exam():
     image = read_image(R_CC, SHAPE, lesion(40, 30, blob(31, 40)), laterality=None, view=None)
     report = report_on(exams.put_together([image], [], []))
     groups = groups_of(report)
@@ -232,7 +232,7 @@ def test_images_without_a_side_count_for_the_exam_only():
     assert named(groups["exam"], "272741003") == []
 
 
-def test_an_exam_with_an_image_of_unknown_side_names_no_breast_but_those_of_its_breasts():
+def test_an_image_of_unknown_side_adds_no_breast_to_the_report():
     images = [read_image(R_CC, SHAPE), read_image(R_MLO, SHAPE, laterality=None, view=None, malignancy=0.9)]
     exam = replace(some_exam(images))
     objects = encode_results(exam, some_sources(), replace(ENCODING, profile=PROFILES["all"]))
@@ -243,7 +243,7 @@ def test_an_exam_with_an_image_of_unknown_side_names_no_breast_but_those_of_its_
     assert written[ResultKind.SC].Laterality == ""
 
 
-def test_objects_name_the_models_that_read_what_they_are_about():
+def test_objects_name_the_models_that_read_their_images():
     newer = BundleId("newer", "2.0")
     images = some_images()
     images[1] = replace(images[1], reading=replace(images[1].reading, bundle=newer))
@@ -263,7 +263,7 @@ def test_an_image_keeps_its_segmentation_when_others_are_read_by_newer_models():
     assert [each.sop_instance_uid for each in first] == [each.sop_instance_uid for each in second]
 
 
-def test_two_images_of_a_view_are_told_apart_by_their_series():
+def test_two_images_of_the_same_view_are_distinguished_by_their_series():
     images = [read_image(uid, SHAPE, lesion(1, 1, blob(9, 9))) for uid in (R_CC, R_MLO)]
     objects = encode_results(some_exam(images), some_sources(), replace(ENCODING, profile=PROFILES["all"]))
     called = [dcmread(BytesIO(each.content)).SeriesDescription for each in objects[:4]]
@@ -288,7 +288,7 @@ def test_a_revision_names_the_report_that_it_replaces():
     ("character_set", "name"),
     [("ISO_IR 100", "Müller^Änne"), ("ISO_IR 192", "Яблоко^Анна"), (["", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎")],
 )
-def test_patient_names_arrive_in_any_character_set(character_set: str | list[str], name: str):
+def test_patient_names_are_copied_from_any_character_set(character_set: str | list[str], name: str):
     source = header(R_CC, SHAPE)
     source.SpecificCharacterSet = character_set
     source.PatientName = name
@@ -311,7 +311,7 @@ def test_the_same_reading_gives_the_same_bytes():
     assert [result.content for result in once] == [result.content for result in again]
 
 
-def test_what_cannot_be_reported_is_refused():
+def test_a_reading_that_cannot_be_reported_is_refused():
     with pytest.raises(NotEncodable, match="at least one instance"):
         encode_sr(some_exam([]), {}, {}, encoding=ENCODING)
     with pytest.raises(NotEncodable, match="not among the sources"):

@@ -36,7 +36,7 @@ def _about_calibration(comments: list[str]) -> list[str]:
     return [comment for comment in comments if "calibrated" in comment]
 
 
-def test_a_score_without_calibration_is_never_called_a_probability_and_implies_nothing():
+def test_a_score_without_calibration_is_never_called_a_probability_and_implies_no_category():
     report = report_on(some_exam())
     for code in ("111047", "111005", "PREVALENCE", "RECALL", "CATEGORY_RANGE"):
         assert named(report, code) == [], code
@@ -59,7 +59,7 @@ def test_a_calibrated_lesion_breast_and_exam_have_score_probability_and_prevalen
     assert number(groups["exam"], "RECALL_THRESHOLD") == 2
 
 
-def test_no_machine_writes_a_coded_category_but_the_range_that_holds_the_probability():
+def test_the_range_that_holds_the_probability_is_written_and_no_coded_category():
     report = report_on(calibrated(some_exam()))
     assert named(report, "111005") == []
     groups = groups_of(report)
@@ -86,7 +86,7 @@ def test_a_lesion_and_a_single_image_have_neither_range_nor_recall():
     assert not any("range" in comment or "recall" in comment or "BI-RADS" in comment for comment in of_images)
 
 
-def test_a_site_may_ask_for_the_coded_category_of_breasts_and_exam():
+def test_a_setting_adds_the_coded_category_of_breasts_and_exam():
     groups = groups_of(report_on(calibrated(some_exam()), encoding=replace(ENCODING, coded_category=True)))
     assert value(groups["exam"], "111005") == "MA.II.A.5.4A"
     assert value(groups["right breast"], "111005") == "MA.II.A.5.4A"
@@ -96,14 +96,14 @@ def test_a_site_may_ask_for_the_coded_category_of_breasts_and_exam():
     assert all(named(group, "111005") == [] for group in _lesions(groups))
 
 
-def test_the_threshold_is_the_sites_and_decides_by_what_is_printed():
+def test_the_recall_threshold_is_set_by_the_site_and_applied_to_the_printed_probability():
     exam = replace(calibrated(some_exam()), recall_threshold=0.031)
     report = report_on(exam)
     assert value(groups_of(report)["exam"], "RECALL") == "NOT_ABOVE", "3.1 is not above 3.1"
     assert any("not above the recall threshold of 3.1 %" in comment for comment in comments_of(report))
 
 
-def test_a_breast_is_told_by_score_and_probability_each_by_its_name():
+def test_a_breast_has_its_score_and_its_probability_each_under_its_name():
     report = report_on(calibrated(some_exam()))
     assert NO_ASSESSMENT in comments_of(report)
     assert (
@@ -112,7 +112,7 @@ def test_a_breast_is_told_by_score_and_probability_each_by_its_name():
     ) in comments_of(report)
 
 
-def test_calibrated_is_always_followed_by_how_far_off_the_card_says_it_was():
+def test_the_word_calibrated_is_always_followed_by_the_calibration_error_of_the_card():
     caveat = "On 32 held-out patients they were too high (about 2.9 times)."
     exam = calibrated(some_exam())
     off = [replace(image, reading=replace(image.reading, caveat=caveat)) for image in exam.images]
@@ -142,7 +142,7 @@ def _drawn(report: Dataset) -> list[Dataset]:
     return [group for found in named(report, "126010") for group in found.ContentSequence]
 
 
-def test_a_viewer_draws_one_short_label_a_lesion_and_nothing_for_breast_and_exam():
+def test_a_viewer_draws_one_short_label_per_lesion_and_none_for_breast_and_exam():
     report = report_on(with_spacing(calibrated(some_exam(), lesions=False), (0.5, 0.5)))
     labels = [_lines(group) for group in _drawn(report)]
     assert [len(lines) for lines in labels] == [1, 1, 1]
@@ -152,11 +152,11 @@ def test_a_viewer_draws_one_short_label_a_lesion_and_nothing_for_breast_and_exam
         assert not any(item.get("ValueType") == "SCOORD" for item in walk(groups_of(report)[name]))
 
 
-def test_without_a_scale_the_label_tells_no_size():
+def test_the_label_has_no_size_if_the_spacing_is_unknown():
     assert _lines(_drawn(report_on(some_exam()))[0]) == ["1 mass, score: 0.62 {score}"]
 
 
-def test_breast_and_exam_are_drawn_for_a_destination_that_asks_for_it():
+def test_breast_and_exam_are_drawn_for_a_destination_with_that_setting():
     asking = replace(ENCODING, profile=profile_of("ohif", draws_exam=True))
     drawn = [_lines(group) for group in _drawn(report_on(calibrated(some_exam()), encoding=asking))]
     assert drawn[3:] == [
@@ -166,7 +166,7 @@ def test_breast_and_exam_are_drawn_for_a_destination_that_asks_for_it():
     ]
 
 
-def test_no_number_has_more_digits_than_a_person_reads():
+def test_numbers_have_few_digits():
     report = report_on(with_spacing(calibrated(some_exam()), (0.07, 0.0811)))
     told = [
         str(item.MeasuredValueSequence[0].NumericValue)
@@ -178,14 +178,14 @@ def test_no_number_has_more_digits_than_a_person_reads():
     assert all(len(number.partition(".")[2]) <= 2 for number in told), told
 
 
-def test_where_nothing_is_to_be_drawn_the_report_is_one_that_viewers_show_as_text():
+def test_a_report_without_outlines_has_the_title_of_reports_that_viewers_show_as_text():
     report = report_on(exams.put_together([read_image(R_CC, SHAPE)], [], []))
     assert report.ConceptNameCodeSequence[0].CodeValue == "126001"
     assert named(report, "126010") == []
     assert number(groups_of(report)["exam"], "SCORE") == 0.5
 
 
-def test_the_summary_comes_first_and_says_what_the_report_replaces():
+def test_the_summary_is_first_and_names_the_report_that_it_replaces():
     report = report_on(calibrated(some_exam()), encoding=replace(ENCODING, revision=3))
     contained = [item for item in report.ContentSequence if item.RelationshipType == "CONTAINS"]
     assert contained[0].ConceptNameCodeSequence[0].CodeMeaning == "Summary"
@@ -201,7 +201,7 @@ def _summary_of(exam: ExamReading) -> list[str]:
     return str(summary.TextValue).split("\r\n")
 
 
-def test_the_summary_says_what_the_figures_are_worth_and_what_was_not_read():
+def test_the_summary_states_what_the_figures_mean_and_which_images_were_not_read():
     caveat = "On 32 held-out patients they were too high (about 2.9 times)."
     exam = calibrated(some_exam())
     exam = replace(
@@ -216,7 +216,7 @@ def test_the_summary_says_what_the_figures_are_worth_and_what_was_not_read():
     assert NOT_CALIBRATED in _summary_of(some_exam())
 
 
-def test_reports_of_one_study_are_told_apart_and_the_newest_names_those_it_replaces():
+def test_reports_of_a_study_are_distinguishable_and_the_newest_names_its_predecessors():
     described = [
         str(report_on(some_exam(), encoding=replace(ENCODING, revision=number)).SeriesDescription)
         for number in (1, 2, 3, 12)
@@ -230,7 +230,7 @@ def test_reports_of_one_study_are_told_apart_and_the_newest_names_those_it_repla
     assert all(len(words) <= 64 and "research use only" in words for words in described)
 
 
-def test_a_calibrated_report_says_at_which_prevalence_and_that_a_range_is_no_assessment():
+def test_a_calibrated_report_states_its_prevalence_and_that_a_range_is_no_assessment():
     (told,) = _about_calibration(comments_of(report_on(calibrated(some_exam()))))
     assert told.startswith(
         "Probabilities of cancer of lesions, images, breasts and the exam are calibrated at a preval"
@@ -240,7 +240,7 @@ def test_a_calibrated_report_says_at_which_prevalence_and_that_a_range_is_no_ass
         assert words in NO_ASSESSMENT
 
 
-def test_levels_with_and_without_calibration_are_told_apart():
+def test_levels_with_and_without_calibration_are_distinguished():
     report = report_on(calibrated(some_exam(), lesions=False))
     told, untold = _about_calibration(comments_of(report))
     assert told.startswith("Probabilities of cancer of images, breasts and the exam are calibrated")
@@ -254,7 +254,7 @@ def test_levels_with_and_without_calibration_are_told_apart():
         ), name
 
 
-def test_images_read_by_two_bundles_of_which_one_is_calibrated_are_told_as_some():
+def test_if_only_one_of_two_bundles_is_calibrated_the_report_states_it_of_some_images():
     exam = calibrated(some_exam())
     plain = replace(exam.images[0], reading=replace(exam.images[0].reading, likelihood=None))
     told, untold = _about_calibration(comments_of(report_on(replace(exam, images=(plain, *exam.images[1:])))))
@@ -262,7 +262,7 @@ def test_images_read_by_two_bundles_of_which_one_is_calibrated_are_told_as_some(
     assert untold.startswith("The scores of some images are not calibrated")
 
 
-def test_a_level_without_scores_is_not_spoken_of():
+def test_a_level_without_scores_is_not_mentioned():
     exam = calibrated(exams.put_together([read_image(R_CC, SHAPE)], [], []))
     assert _about_calibration(comments_of(report_on(exam)))[0].startswith(
         "Probabilities of cancer of images, breasts and"
@@ -275,7 +275,7 @@ def test_every_prevalence_is_named():
     assert any("at a prevalence of 0.6 % or 25 %" in comment for comment in comments_of(report_on(mixed)))
 
 
-def test_a_lesion_is_as_long_as_the_longest_way_across_its_outline():
+def test_the_length_of_a_lesion_is_the_largest_diameter_of_its_outline():
     square = lesion(20, 30, np.ones((40, 30), dtype=np.bool_))
     exam = with_spacing(exams.put_together([read_image(R_CC, SHAPE, square)], [], []), (0.1, 0.2))
     group = next(iter(groups_of(report_on(exam)).values()))
@@ -291,7 +291,7 @@ def test_without_a_spacing_nothing_is_measured():
     assert MEASURED not in comments_of(report)
 
 
-def test_lesions_of_two_views_that_may_be_one_are_tied_in_words_and_stay_two():
+def test_lesions_of_two_views_that_may_be_the_same_are_related_in_words_and_stay_separate():
     report = report_on(two_view_exam())
     in_words = "R CC mass 1 and R MLO mass 1 may be one lesion: distance to the nipple 43 and 47 mm; certainty 0.7."
     assert in_words in comments_of(report)
@@ -303,7 +303,7 @@ def test_lesions_of_two_views_that_may_be_one_are_tied_in_words_and_stay_two():
     assert named(first_group, "112040")[0].UID != named(second_group, "112040")[0].UID
 
 
-def test_a_lesions_group_says_where_in_the_breast_it_lies_as_far_as_its_view_tells():
+def test_a_lesions_group_states_its_location_in_the_breast_as_far_as_the_view_shows_it():
     in_cc, in_mlo, *_ = groups_of(report_on(two_view_exam())).values()
     assert comments_of(in_cc)[0] == "Location in this view, estimated: middle depth, 43 mm from the nipple."
     assert comments_of(in_mlo)[0] == (
@@ -312,7 +312,7 @@ def test_a_lesions_group_says_where_in_the_breast_it_lies_as_far_as_its_view_tel
 
 
 @pytest.mark.parametrize("category", [category for category in Category if category is not Category.ONE_OR_TWO])
-def test_every_category_of_a_radiologist_has_a_code_that_is_known_again(category: Category):
+def test_every_category_of_a_radiologist_has_a_code_that_is_read_back(category: Category):
     code = CODES[category]
     assert category_of_code(code.scheme_designator, code.value) is category
     assert CODED_CATEGORIES[category] == code
@@ -330,5 +330,5 @@ def test_every_category_of_a_radiologist_has_a_code_that_is_known_again(category
         ("DCM", "397138000", None),
     ],
 )
-def test_codes_of_old_documents_are_known(designator: str, code: str, category: Category | None):
+def test_codes_of_old_documents_are_recognised(designator: str, code: str, category: Category | None):
     assert category_of_code(designator, code) is category

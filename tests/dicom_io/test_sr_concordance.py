@@ -27,7 +27,7 @@ def _evaluations(report: Dataset) -> list[Dataset]:
     return named(report, "CONCORDANCE")
 
 
-def test_each_assessment_is_held_against_the_probability_of_its_breast():
+def test_each_assessment_is_compared_with_the_probability_of_its_breast():
     left, right, whole = _evaluations(report_on(_compared(LEFT_BY_SR, RIGHT_BY_HL7, EXAM_BY_CSV)))
     stands = [item.ConceptCodeSequence[0].CodeValue for item in (left, right, whole)]
     assert stands == ["AI_LOWER", "NOT_COMPARED", "AGREE"]
@@ -56,13 +56,13 @@ def test_the_report_has_sentences_that_compare_both_and_state_the_rule():
         assert rule in AGREEMENT_RULE
 
 
-def test_without_an_assessment_nothing_is_said_of_agreement():
+def test_without_an_assessment_the_report_does_not_mention_agreement():
     report = report_on(calibrated(some_exam()))
     assert _evaluations(report) == []
     assert AGREEMENT_RULE not in comments_of(report)
 
 
-def test_what_is_not_calibrated_is_not_compared_and_the_report_says_why():
+def test_an_uncalibrated_score_is_not_compared_and_the_report_states_why():
     report = report_on(_compared(LEFT_BY_SR, exam=some_exam()))
     (item,) = _evaluations(report)
     assert item.ConceptCodeSequence[0].CodeValue == "NOT_COMPARED"
@@ -70,7 +70,7 @@ def test_what_is_not_calibrated_is_not_compared_and_the_report_says_why():
     assert any(f"not compared: {NOT_CALIBRATED}." in comment for comment in comments_of(report))
 
 
-def test_the_radiologists_document_is_quoted_where_the_study_has_it():
+def test_the_radiologists_document_is_referenced_if_the_study_holds_it():
     report = report_on(_compared(LEFT_BY_SR, RIGHT_BY_HL7))
     left, right = (named(item, "QUOTED_CATEGORY")[0] for item in _evaluations(report))
     assert value(left, "121001") == "121003"
@@ -81,7 +81,7 @@ def test_the_radiologists_document_is_quoted_where_the_study_has_it():
     assert named(right, "QUOTED_FROM")[0].TextValue == "HL7"
 
 
-def test_a_quoted_category_is_never_taken_for_an_assessment_of_ours():
+def test_a_quoted_category_is_never_read_as_an_assessment():
     report = report_on(_compared(LEFT_BY_SR, RIGHT_BY_HL7, EXAM_BY_CSV))
     assert is_ours(report)
     assert report.VerificationFlag == "UNVERIFIED"
@@ -91,6 +91,6 @@ def test_a_quoted_category_is_never_taken_for_an_assessment_of_ours():
     assert named(report, "111005") == [], "quoted categories have another name"
 
 
-def test_a_report_with_concordance_is_told_from_the_first_in_a_viewers_list():
+def test_a_report_with_concordance_has_its_own_series_description():
     report = report_on(_compared(LEFT_BY_SR), encoding=replace(ENCODING, revision=2))
     assert report.SeriesDescription == "AI report 2 (replaces 1), mammo-node, research use only"

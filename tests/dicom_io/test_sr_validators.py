@@ -51,12 +51,12 @@ def _written(exam: ExamReading, folder: Path, encoding: Encoding = ENCODING) -> 
 
 
 @pytest.mark.parametrize("name", EXAMS)
-def test_reports_are_without_errors(name: str, tmp_path: Path):
+def test_reports_pass_the_validators_without_errors(name: str, tmp_path: Path):
     report = _written(EXAMS[name], tmp_path)
     assert (dciodvfy(report), dsrdump(report)) == ([], [])
 
 
-def test_the_fullest_report_keeps_to_its_templates(tmp_path: Path):
+def test_the_most_complete_report_conforms_to_its_templates(tmp_path: Path):
     """As it is by default, and with all that a site may ask for."""
     asked = replace(ENCODING, coded_category=True, profile=profile_of("ohif", draws_exam=True))
     (tmp_path / "asked").mkdir()
@@ -65,7 +65,7 @@ def test_the_fullest_report_keeps_to_its_templates(tmp_path: Path):
     assert [(dciodvfy(report), dsrdump(report)) for report in reports] == [([], []), ([], [])]
 
 
-def test_the_fullest_report_is_read_by_dcmqi_with_what_its_lesions_are_worth(tmp_path: Path):
+def test_the_most_complete_report_is_read_by_dcmqi_with_the_measurements_of_its_lesions(tmp_path: Path):
     tool = Path(sys.executable).with_name("tid1500reader")
     if not tool.exists() and shutil.which(tool.name) is None:
         pytest.skip("tid1500reader is not installed (PyPI: dcmqi)")

@@ -119,7 +119,7 @@ def failing(reason: int) -> bytes:
     return json.dumps({"00081198": {"vr": "SQ", "Value": [item]}}).encode()
 
 
-def test_the_results_of_a_study_arrive_in_orthanc_as_they_were_written(result, tmp_path):
+def test_the_results_of_a_study_are_stored_in_orthanc_as_they_were_written(result, tmp_path):
     paths, study = result
     with debian_orthanc(tmp_path) as orthanc:
         if not orthanc.has_dicomweb:
@@ -141,7 +141,7 @@ def _held(orthanc: Orthanc, study_instance_uid: str) -> dict[str, Dataset]:
     return {str(instance.SOPInstanceUID): instance for instance in held}
 
 
-def test_a_success_with_or_without_words_counts_as_sent(service, a_file):
+def test_a_success_with_or_without_a_body_counts_as_sent(service, a_file):
     for service.status, service.body in ((200, b"{}"), (200, b""), (202, b"{}")):
         send(service.peer(), a_file)
     service.media_type = "application/dicom+json; charset=utf-8"
@@ -150,7 +150,7 @@ def test_a_success_with_or_without_words_counts_as_sent(service, a_file):
 
 
 @pytest.mark.parametrize("status", [408, 429, 502, 503, 504])
-def test_a_busy_service_is_tried_again_later_and_asked_once(service, a_file, status):
+def test_a_busy_service_is_requested_once_and_again_later(service, a_file, status):
     service.status = status
     with pytest.raises(Unreachable, match=str(status)):
         send(service.peer(), a_file)
@@ -158,7 +158,7 @@ def test_a_busy_service_is_tried_again_later_and_asked_once(service, a_file, sta
 
 
 @pytest.mark.parametrize("status", [400, 404, 409, 415, 500])
-def test_a_refusal_tells_the_status_and_nothing_of_the_patient(service, a_file, status):
+def test_a_refusal_is_reported_with_its_status_and_without_patient_data(service, a_file, status):
     service.status, service.media_type, service.body = status, "text/html", b"<p>SECRET-7 is not welcome</p>"
     with pytest.raises(Rejected, match=str(status)) as told:
         send(service.peer(), a_file)
@@ -166,7 +166,9 @@ def test_a_refusal_tells_the_status_and_nothing_of_the_patient(service, a_file, 
 
 
 @pytest.mark.parametrize(("status", "reason"), [(415, 0), (409, 0x0122), (202, 0xC122)])
-def test_a_kind_of_object_that_the_service_does_not_take_is_told_from_other_refusals(service, a_file, status, reason):
+def test_a_sop_class_that_the_service_does_not_accept_is_distinguished_from_other_refusals(
+    service, a_file, status, reason
+):
     service.status, service.body = status, failing(reason)
     if not reason:
         service.media_type, service.body = "text/plain", b"no"
@@ -175,7 +177,7 @@ def test_a_kind_of_object_that_the_service_does_not_take_is_told_from_other_refu
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_wrong_token_is_told_with_the_setting_to_look_at_and_is_not_repeated(service, a_file, tmp_path, status):
+def test_a_wrong_token_is_reported_with_its_setting_and_without_the_token(service, a_file, tmp_path, status):
     (tmp_path / "token").write_text("hush-hush\n")
     service.status = status
     with pytest.raises(Rejected, match=r"bearer_token_file") as told:
@@ -191,7 +193,7 @@ def test_a_wrong_token_is_told_with_the_setting_to_look_at_and_is_not_repeated(s
         (202, "application/dicom+json; charset=utf-8"),
     ],
 )
-def test_a_store_response_that_names_a_failure_is_a_refusal_with_its_reason(service, a_file, status, media_type):
+def test_a_store_response_with_a_failure_is_reported_as_a_refusal_with_its_reason(service, a_file, status, media_type):
     service.status, service.media_type, service.body = status, media_type, failing(0xA700)
     with pytest.raises(Rejected, match=r"0xA700 \(out of resources\)") as told:
         send(service.peer(), a_file)
@@ -199,13 +201,13 @@ def test_a_store_response_that_names_a_failure_is_a_refusal_with_its_reason(serv
     assert "1.2.3.4" not in str(told.value)
 
 
-def test_a_login_page_is_not_taken_for_success(service, a_file):
+def test_a_login_page_does_not_count_as_success(service, a_file):
     service.media_type, service.body = "text/html", b"<h1>Log in</h1>"
     with pytest.raises(Rejected, match="no DICOMweb service"):
         send(service.peer(), a_file)
 
 
-def test_the_node_is_not_sent_elsewhere_with_its_token(service, a_file, tmp_path):
+def test_a_redirect_is_not_followed_with_the_token(service, a_file, tmp_path):
     """A POST that is redirected would be repeated as a GET, whose answer looks like success."""
     (tmp_path / "token").write_text("hush-hush")
     service.status, service.location = 301, f"http://127.0.0.1:{service.port}/elsewhere"
@@ -214,7 +216,7 @@ def test_the_node_is_not_sent_elsewhere_with_its_token(service, a_file, tmp_path
     assert [method for method, _, _ in service.requests] == ["POST"]
 
 
-def test_a_token_that_was_changed_is_used_at_once(service, a_file, tmp_path):
+def test_a_changed_token_is_used_at_once(service, a_file, tmp_path):
     token = tmp_path / "token"
     with StowDestination(service.peer(bearer_token_file=token)) as destination:
         for value in ("first", "second"):
@@ -225,7 +227,7 @@ def test_a_token_that_was_changed_is_used_at_once(service, a_file, tmp_path):
 
 
 @pytest.mark.parametrize("content", [None, b"", b"two tokens", b"a\nb", b"\xff"])
-def test_a_token_file_that_cannot_be_used_is_told_without_its_content(service, a_file, tmp_path, content):
+def test_an_unusable_token_file_is_reported_without_its_content(service, a_file, tmp_path, content):
     if content is not None:
         (tmp_path / "token").write_bytes(content)
     with pytest.raises(Rejected, match="bearer_token_file") as told:
@@ -234,13 +236,13 @@ def test_a_token_file_that_cannot_be_used_is_told_without_its_content(service, a
     assert service.requests == []
 
 
-def test_nobody_and_a_service_that_never_answers_are_unreachable(a_file, closed_port, silent_port):
+def test_a_service_that_does_not_listen_or_never_answers_is_unreachable(a_file, closed_port, silent_port):
     for port, timeout_s in ((silent_port, 0.3), (closed_port, 5)):
         with pytest.raises(Unreachable, match="does not answer"):
             send(WebPeer(f"http://127.0.0.1:{port}", timeout_s), a_file)
 
 
-def test_a_result_that_is_no_dicom_file_is_rejected_and_does_not_stop_the_deliverer(service, tmp_path):
+def test_a_result_that_is_no_dicom_file_is_rejected_and_the_deliverer_continues(service, tmp_path):
     (tmp_path / "torn").write_bytes(b"\0" * 128 + b"DICM")
     for name in ("torn", "gone"):
         with pytest.raises(Rejected, match="cannot be sent"):
@@ -278,25 +280,25 @@ def secure(certificates: Path) -> Iterator[Service]:
     started.stop()
 
 
-def test_both_show_their_certificates(secure, certificates, a_file):
+def test_a_file_is_sent_if_both_sides_present_their_certificates(secure, certificates, a_file):
     known = {"client_certificate": certificates / "node.pem", "client_key": certificates / "node-key.pem"}
     send(secure.peer(ca_file=certificates / "ca.pem", **known), a_file)
     assert len(secure.requests) == 1
 
 
-def test_a_service_that_nobody_vouches_for_gets_nothing(secure, certificates, a_file):
+def test_a_service_with_an_untrusted_certificate_gets_no_file(secure, certificates, a_file):
     with pytest.raises(Unreachable, match="ca_file"):
         send(secure.peer(), a_file)
     assert secure.requests == []
 
 
-def test_a_node_without_its_certificate_gets_nowhere(secure, certificates, a_file):
+def test_a_service_that_requires_a_client_certificate_gets_no_file_without_one(secure, certificates, a_file):
     with pytest.raises(Unreachable):
         send(secure.peer(ca_file=certificates / "ca.pem"), a_file)
     assert secure.requests == []
 
 
 @pytest.mark.parametrize("key", ["ca_file", "client_certificate"])
-def test_a_certificate_that_is_not_there_is_told(secure, certificates, a_file, key):
+def test_a_missing_certificate_file_is_reported(secure, certificates, a_file, key):
     with pytest.raises(Rejected, match="is not there"):
         send(secure.peer(**{"ca_file": certificates / "ca.pem"} | {key: certificates / "gone.pem"}), a_file)

@@ -123,18 +123,18 @@ def test_calibrated_scores_are_probabilities_against_the_threshold_at_a_stated_p
     assert "R CC mass 1 5 mm 0.62 12 %" in words, "the diagonal of 3 by 4 mm"
 
 
-def test_lesions_are_called_as_in_the_other_results_highest_score_first(written: Words):
+def test_lesions_have_the_names_of_the_other_results_in_order_of_score(written: Words):
     low, high = lesion(100, 60, blob(90, 71), malignancy=0.2), lesion(700, 60, blob(90, 71), malignancy=0.8)
     exam = put_together([drawn_image("1.2.1", "R", "CC", low), drawn_image("1.2.2", "L", "MLO", high)], [], [])
     words = _all(written(exam, {}))
     assert words.index("L MLO mass 1") < words.index("R CC mass 1")
 
 
-def test_images_without_findings_are_said_to_be_without(written: Words):
+def test_images_without_findings_are_labelled_so(written: Words):
     assert "nothing was found" in _all(written(drawn_exam(), {}))
 
 
-def test_where_nothing_was_read_it_says_so_large(written: Words):
+def test_a_page_without_any_read_image_states_it_in_large_letters(written: Words):
     unread = [UnreadImage("1.3.1", "for-presentation", "its pixels are corrupt.")]
     texts = written(put_together([], unread, []), {"1.3.1": "L CC"})
     (large,) = [text for text in texts if text.words == "NOTHING WAS READ"]
@@ -168,7 +168,7 @@ def test_a_breast_without_any_image_is_not_called_unread(written: Words):
     assert "Left breast no image" in _all(written(replace(exam, unread=unread), {"1.3.1": "R CC"}))
 
 
-def test_an_old_reading_without_preview_says_so_and_shows_its_outlines(written: Words):
+def test_an_old_reading_without_preview_shows_its_outlines_and_states_it(written: Words):
     image = drawn_image("1.2.1", "R", "CC", lesion(600, 500, blob(200, 200)))
     exam = put_together([replace(image, reading=replace(image.reading, preview=None))], [], [])
     assert "No preview was kept of this image" in _all(written(exam, {}))
@@ -184,7 +184,7 @@ def test_no_image_is_dropped_silently(written: Words):
     assert "view not stated" in _all(written(put_together([*images[:4], lateral], [], []), {}))
 
 
-def test_a_spot_view_never_hangs_where_the_full_view_is_missing(written: Words):
+def test_a_spot_view_is_never_shown_in_the_place_of_a_missing_full_view(written: Words):
     spot = replace(drawn_image("1.2.0", "R", "CC", score=0.9), extent="spot/magnified")
     exam = put_together([spot, drawn_image("1.2.1", "R", "MLO")], [], [(Laterality.RIGHT, "MLO")])
     words = [text.words for text in written(exam, {})]
@@ -193,7 +193,7 @@ def test_a_spot_view_never_hangs_where_the_full_view_is_missing(written: Words):
     assert "R CC" in words  # the frame of what is missing
 
 
-def test_of_two_images_of_a_view_the_suspicious_one_hangs_large(written: Words):
+def test_of_two_images_of_a_view_the_more_suspicious_is_shown_large(written: Words):
     weak, strong = drawn_image("1.2.1", "R", "CC", score=0.3), drawn_image("1.2.2", "R", "CC", score=0.9)
     texts = written(put_together([weak, strong], [], []), {})
     (title,) = [text for text in texts if text.words == "R CC, image 2"]
@@ -207,7 +207,7 @@ def test_of_two_images_of_a_view_the_suspicious_one_hangs_large(written: Words):
     "make",
     [_worst, lambda: (drawn_exam(*many_findings()), {}), lambda: (_calibrated(drawn_exam(*many_findings(3))), {})],
 )
-def test_words_never_overlap_and_never_leave_the_page(
+def test_texts_never_overlap_and_stay_on_the_page(
     make: Callable[[], tuple[ExamReading, dict[str, str]]], written: Words
 ):
     texts = [text for text in written(*make()) if not text.words.isdigit()]
@@ -220,19 +220,19 @@ def test_words_never_overlap_and_never_leave_the_page(
 
 @settings(max_examples=60)
 @given(st.text("abc mi%4", max_size=120), st.integers(40, 300))
-def test_a_long_text_is_broken_into_lines_without_losing_a_letter(words: str, width: int):
+def test_a_long_text_is_wrapped_without_losing_a_letter(words: str, width: int):
     pen = Pen(Image.new("RGB", (400, 40)))
     lines = pen.wrapped(words, 15, width, 500)
     assert "".join(lines).replace(" ", "") == "".join(words.split())
     assert all(pen.width(line, 15) <= width for line in lines)
 
 
-def test_a_figure_does_not_stand_alone_in_the_last_line():
+def test_a_number_is_not_alone_in_the_last_line():
     pen = Pen(Image.new("RGB", (400, 40)))
     assert pen.wrapped("above the recall threshold of 2 %", 14, 200, 2) == ["above the recall", "threshold of 2 %"]
 
 
-def test_what_does_not_fit_on_the_page_is_counted(written: Words):
+def test_lines_that_do_not_fit_on_the_page_are_counted(written: Words):
     words = _all(written(*_worst()))
     shown = sum(
         words.count(f"{side} {view} {kind}") for side, view in (*FOUR, ("L", "ML")) for kind in ("mass", "calc")
@@ -241,7 +241,7 @@ def test_what_does_not_fit_on_the_page_is_counted(written: Words):
     assert "warning 8" in words or "more" in words.split("Please note")[1]
 
 
-def test_right_breasts_hang_on_the_left_with_the_chest_walls_together():
+def test_right_breasts_are_shown_on_the_left_with_the_chest_walls_together():
     exam = drawn_exam()
     right = exam.images[0]
     marked = right.reading.preview.copy()
@@ -258,9 +258,7 @@ def test_right_breasts_hang_on_the_left_with_the_chest_walls_together():
 
 @pytest.mark.parametrize("shape", [(1501, 1199), (2294, 1914), (960, 700), (300, 207)])
 @pytest.mark.parametrize("kind", list(FindingKind))
-def test_outlines_lie_round_what_they_are_about_in_the_colour_of_the_segmentation(
-    shape: tuple[int, int], kind: FindingKind
-):
+def test_outlines_enclose_their_lesions_in_the_colours_of_the_segmentation(shape: tuple[int, int], kind: FindingKind):
     height, width = shape[0] // 5, shape[1] // 4
     rows, columns = np.mgrid[:height, :width]
     disc = ((rows - height / 2) / (height / 2)) ** 2 + ((columns - width / 2) / (width / 2)) ** 2 < 1

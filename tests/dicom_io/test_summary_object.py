@@ -39,7 +39,7 @@ def _encoded(exam: ExamReading, sources: Mapping[str, Dataset] | None = None, **
     return dcmread(BytesIO(to_bytes(encode_summary(exam, sources, encoding=replace(ENCODING, **changes)))))
 
 
-def test_the_page_names_nobody():
+def test_the_page_names_no_person():
     exam = drawn_exam(*many_findings(2))
     others = _sources(exam)
     for source in others.values():
@@ -52,7 +52,7 @@ def test_the_page_names_nobody():
     assert other.PatientName == "Other^Person", "the header is the patient's"
 
 
-def test_an_image_that_names_its_patient_in_its_pixels_is_not_passed_off_as_anonymous():
+def test_a_page_of_an_image_with_burned_in_annotation_states_burned_in_annotation():
     exam = drawn_exam()
     sources = _sources(exam)
     sources["1.2.2"].BurnedInAnnotation = "YES"
@@ -60,7 +60,7 @@ def test_an_image_that_names_its_patient_in_its_pixels_is_not_passed_off_as_anon
     assert _encoded(exam, sources).SOPInstanceUID != _encoded(exam).SOPInstanceUID, "it is sent once this is known"
 
 
-def test_where_an_image_does_not_say_whether_its_pixels_name_anybody_the_page_does_not_either():
+def test_burned_in_annotation_is_left_out_if_an_image_does_not_state_it():
     exam = drawn_exam()
     sources = _sources(exam)
     for source in list(sources.values())[1:]:
@@ -68,14 +68,14 @@ def test_where_an_image_does_not_say_whether_its_pixels_name_anybody_the_page_do
     assert "BurnedInAnnotation" not in _encoded(exam, sources)
 
 
-def test_it_is_never_taken_for_a_mammogram():
+def test_the_page_is_never_recognised_as_a_mammogram():
     page = _encoded(drawn_exam())
     assert is_ours(page)
     assert page.Modality == "OT"
     assert kind_of(page) is InstanceKind.OTHER_IMAGE
 
 
-def test_it_is_a_colour_page_of_the_study_in_a_series_of_its_own():
+def test_the_page_is_a_colour_image_of_the_study_in_its_own_series():
     page = _encoded(drawn_exam(*many_findings(1)))
     assert (page.StudyInstanceUID, page.SeriesNumber) == (STUDY, 9400)
     assert (page.PhotometricInterpretation, page.Rows, page.Columns) == ("RGB", ROWS, COLUMNS)
@@ -92,7 +92,7 @@ def test_the_same_reading_gives_the_same_bytes_and_a_later_revision_the_same_uid
     assert _encoded(drawn_exam()).SOPInstanceUID != _encoded(exam).SOPInstanceUID
 
 
-def test_of_a_study_that_could_not_be_read_there_is_a_page_too():
+def test_a_study_that_could_not_be_read_has_a_page_too():
     source = header("1.3.1", SHAPE, "L", "MLO")
     unread = [UnreadImage("1.3.1", "for-presentation", "its pixels are corrupt.")]
     page = _encoded(put_together([], unread, []), {"1.3.1": source})

@@ -34,7 +34,9 @@ def pixels_of(dataset: Dataset, folder: Path) -> NDArray[np.float32]:
 
 @pytest.mark.parametrize("syntax", LOSSLESS, ids=keyword)
 @pytest.mark.parametrize("bits", [16, 12, 8])
-def test_every_lossless_syntax_gives_the_same_pixels(original: Dataset, tmp_path: Path, syntax: str, bits: int) -> None:
+def test_every_lossless_transfer_syntax_gives_the_same_pixels(
+    original: Dataset, tmp_path: Path, syntax: str, bits: int
+) -> None:
     plain = at_depth(original, bits)
     encoded = encode(plain, syntax)
     assert encoded.file_meta.TransferSyntaxUID == syntax
@@ -42,7 +44,9 @@ def test_every_lossless_syntax_gives_the_same_pixels(original: Dataset, tmp_path
 
 
 @pytest.mark.parametrize("syntax", LOSSY, ids=keyword)
-def test_every_lossy_syntax_gives_nearly_the_same_pixels(original: Dataset, tmp_path: Path, syntax: str) -> None:
+def test_every_lossy_transfer_syntax_gives_nearly_the_same_pixels(
+    original: Dataset, tmp_path: Path, syntax: str
+) -> None:
     plain = at_depth(original, DEPTHS.get(syntax, 16))
     encoded = encode(plain, syntax)
     assert encoded.file_meta.TransferSyntaxUID == syntax
@@ -52,7 +56,7 @@ def test_every_lossy_syntax_gives_nearly_the_same_pixels(original: Dataset, tmp_
 
 
 @pytest.mark.parametrize("syntax", [*LOSSLESS, *LOSSY], ids=keyword)
-def test_a_file_cut_short_is_refused_in_every_syntax(original: Dataset, tmp_path: Path, syntax: str) -> None:
+def test_a_truncated_file_is_refused_in_every_transfer_syntax(original: Dataset, tmp_path: Path, syntax: str) -> None:
     path = save(encode(at_depth(original, DEPTHS.get(syntax, 16)), syntax), tmp_path / "image.dcm")
     whole = path.read_bytes()
     for kept in (0.3, 0.95):
@@ -63,7 +67,7 @@ def test_a_file_cut_short_is_refused_in_every_syntax(original: Dataset, tmp_path
 
 @pytest.mark.parametrize("syntax", ENCAPSULATED, ids=keyword)
 @pytest.mark.parametrize("kept", [0.1, 0.5, 0.98])
-def test_a_frame_cut_short_in_a_whole_file_is_refused_in_every_syntax(
+def test_a_truncated_frame_in_a_complete_file_is_refused_in_every_transfer_syntax(
     original: Dataset, tmp_path: Path, syntax: str, kept: float
 ) -> None:
     dataset = encode(at_depth(original, DEPTHS.get(syntax, 16)), syntax)
@@ -74,7 +78,7 @@ def test_a_frame_cut_short_in_a_whole_file_is_refused_in_every_syntax(
 
 
 @pytest.mark.parametrize("syntax", [JPEG2000Lossless, HTJ2KLossless, JPEGLSLossless], ids=keyword)
-def test_an_end_marker_after_a_cut_frame_deceives_nobody(original: Dataset, tmp_path: Path, syntax: str) -> None:
+def test_a_truncated_frame_with_an_end_marker_is_refused(original: Dataset, tmp_path: Path, syntax: str) -> None:
     dataset = encode(original, syntax)
     frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
     dataset.PixelData = encapsulate([frame[: int(0.9 * len(frame))] + b"\xff\xd9"])
@@ -83,7 +87,7 @@ def test_an_end_marker_after_a_cut_frame_deceives_nobody(original: Dataset, tmp_
 
 
 @pytest.mark.parametrize("syntax", [syntax for syntax in ENCAPSULATED if syntax != RLELossless], ids=keyword)
-def test_a_frame_of_another_size_than_the_header_says_is_refused(
+def test_a_frame_of_another_size_than_the_header_states_is_refused(
     original: Dataset, tmp_path: Path, syntax: str
 ) -> None:
     dataset = encode(at_depth(original, DEPTHS.get(syntax, 16)), syntax)
@@ -133,7 +137,7 @@ def test_a_transfer_syntax_without_a_decoder_is_refused_by_name(original: Datase
         read_mammogram(save(dataset, tmp_path / "image.dcm"))
 
 
-def test_an_rle_segment_of_too_many_pixels_ends_no_process(original: Dataset, tmp_path: Path) -> None:
+def test_an_rle_segment_of_too_many_pixels_does_not_end_the_process(original: Dataset, tmp_path: Path) -> None:
     # The decoder is written in Rust and panics here, which Python sees as a BaseException and no Exception.
     dataset = encode(original, RLELossless)
     too_long = bytes([129, 7]) * (original.Rows * original.Columns // 128 + 2)

@@ -15,7 +15,7 @@ def test_the_same_parts_give_the_same_uid():
     assert derive_uid("a") == "2.25.112927029548403571515229035385721341625", "never to change: results are found by it"
 
 
-def test_parts_do_not_run_into_one_another():
+def test_parts_with_the_same_concatenation_give_different_uids():
     assert len({derive_uid("ab", "c"), derive_uid("a", "bc"), derive_uid("abc"), derive_uid("abc", "")}) == 4
 
 
@@ -28,7 +28,7 @@ def test_a_derived_uid_is_a_uuid_of_a_known_version_and_variant(parts: list[str]
     assert (uuid.version, uuid.variant) == (5, RFC_4122)
 
 
-def test_a_part_that_could_be_mistaken_is_refused():
+def test_an_ambiguous_part_is_refused():
     with pytest.raises(ValueError, match="NUL"):
         derive_uid("a\0b")
     with pytest.raises(ValueError, match="parts"):

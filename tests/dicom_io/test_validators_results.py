@@ -116,7 +116,7 @@ def pixelmed_found(written: dict[str, Written]) -> list[str]:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_every_object_keeps_to_its_information_object_definition(name: str, written: dict[str, Written]) -> None:
+def test_every_object_conforms_to_its_information_object_definition(name: str, written: dict[str, Written]) -> None:
     files = written[name].files
     assert {path.name: dciodvfy(path) for path in files} == {path.name: [] for path in files}
 
@@ -127,13 +127,13 @@ def test_the_objects_of_a_study_agree_about_patient_and_study(name: str, written
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_reports_keep_to_the_relationships_of_their_kind(name: str, written: dict[str, Written]) -> None:
+def test_reports_conform_to_the_relationships_of_their_sop_class(name: str, written: dict[str, Written]) -> None:
     reports = written[name].of(*REPORTS)
     assert {path.name: dsrdump(path) for path in reports} == {path.name: [] for path in reports}
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_reports_keep_to_their_templates(name: str, written: dict[str, Written], pixelmed_found: list[str]) -> None:
+def test_reports_conform_to_their_templates(name: str, written: dict[str, Written], pixelmed_found: list[str]) -> None:
     paths = [str(path) for path in written[name].of(*TEMPLATED)]
     assert len(paths) == 2
     assert [line for line in pixelmed_found if line.startswith(tuple(paths))] == []
@@ -142,7 +142,7 @@ def test_reports_keep_to_their_templates(name: str, written: dict[str, Written],
 @pytest.mark.parametrize(
     ("name", "with_findings"), [("findings in one view", 1), ("no findings", 0), ("an unreadable image", 3), (REAL, 4)]
 )
-def test_what_is_judged_is_all_that_a_study_can_give(
+def test_the_validated_objects_cover_every_kind_that_a_study_can_have(
     name: str, with_findings: int, written: dict[str, Written]
 ) -> None:
     counts = {kind: len(written[name].of(kind)) for kind in IN_PROFILES}

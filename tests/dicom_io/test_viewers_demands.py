@@ -53,22 +53,24 @@ def report(road: Road) -> Dataset:
     return report
 
 
-def test_ohif_shows_one_segmentation_of_a_series_so_each_has_its_own(segs: list[Dataset]) -> None:
+def test_each_segmentation_has_its_own_series_because_ohif_shows_one_per_series(segs: list[Dataset]) -> None:
     assert len(segs) == 4
     assert len({seg.SeriesInstanceUID for seg in segs}) == 4
     assert len({seg.SeriesDescription for seg in segs}) == 4, "told apart in the list"
 
 
-def test_ohif_shows_binary_segmentations_alone(segs: list[Dataset]) -> None:
+def test_segmentations_are_binary_because_ohif_shows_no_other_type(segs: list[Dataset]) -> None:
     """Of labelmaps it shifts names and colours by one; fractional ones it does not show."""
     assert {(seg.SegmentationType, seg.BitsAllocated) for seg in segs} == {("BINARY", 1)}
 
 
-def test_cornerstone_needs_the_size_of_the_image(segs: list[Dataset]) -> None:
+def test_a_segmentation_states_the_image_size_that_cornerstone_needs(segs: list[Dataset]) -> None:
     assert {(seg.Rows, seg.Columns) for seg in segs} == {SHAPE}
 
 
-def test_ohif_finds_the_image_by_series_and_by_frame(segs: list[Dataset], known: KnownExam) -> None:
+def test_a_segmentation_refers_to_series_and_frame_so_that_ohif_finds_the_image(
+    segs: list[Dataset], known: KnownExam
+) -> None:
     series = known.images[0].SeriesInstanceUID
     images = {image.SOPInstanceUID for image in known.images}
     for seg in segs:
@@ -82,7 +84,9 @@ def test_ohif_finds_the_image_by_series_and_by_frame(segs: list[Dataset], known:
     assert images == set()
 
 
-def test_ohif_stays_blank_without_a_plane_which_is_the_segmentations_own(segs: list[Dataset], known: KnownExam) -> None:
+def test_a_segmentation_has_its_own_plane_because_ohif_shows_nothing_without_one(
+    segs: list[Dataset], known: KnownExam
+) -> None:
     spacing = known.images[0].ImagerPixelSpacing
     for seg in segs:
         shared = seg.SharedFunctionalGroupsSequence[0]
@@ -95,7 +99,7 @@ def test_ohif_stays_blank_without_a_plane_which_is_the_segmentations_own(segs: l
     assert not frames & {image.get("FrameOfReferenceUID") for image in known.images}
 
 
-def test_weasis_reads_a_frames_segment_in_the_frames_own_groups(segs: list[Dataset]) -> None:
+def test_each_frame_states_its_segment_in_its_functional_groups_for_weasis(segs: list[Dataset]) -> None:
     for seg in segs:
         assert "SegmentIdentificationSequence" not in seg.SharedFunctionalGroupsSequence[0]
         numbers = [
@@ -105,14 +109,14 @@ def test_weasis_reads_a_frames_segment_in_the_frames_own_groups(segs: list[Datas
         assert numbers == [segment.SegmentNumber for segment in seg.SegmentSequence]
 
 
-def test_ohif_fails_on_a_group_without_a_region_and_draws_one_of_several(report: Dataset) -> None:
+def test_each_drawn_group_has_exactly_one_region_as_ohif_requires(report: Dataset) -> None:
     groups = list(_groups(report))
     assert len(groups) == 6, "lesions; what has no place in an image stands elsewhere"
     for group in groups:
         assert len([item for item in group.ContentSequence if item.ValueType == "SCOORD"]) == 1
 
 
-def test_ohif_merges_groups_of_one_tracking_uid_so_each_lesion_of_a_view_has_its_own(
+def test_each_lesion_of_a_view_has_its_own_tracking_uid_because_ohif_merges_equal_ones(
     report: Dataset, segs: list[Dataset], exam: ExamReading
 ) -> None:
     tracked = [_tracking_uid(group) for group in _groups(report)]
@@ -123,17 +127,19 @@ def test_ohif_merges_groups_of_one_tracking_uid_so_each_lesion_of_a_view_has_its
     assert {segment.TrackingUID for seg in segs for segment in seg.SegmentSequence} == lesions <= set(tracked)
 
 
-def test_ohif_opens_a_report_at_its_first_group_which_is_a_lesion(report: Dataset, segs: list[Dataset]) -> None:
+def test_the_first_group_is_a_lesion_because_ohif_opens_a_report_there(report: Dataset, segs: list[Dataset]) -> None:
     assert _tracking_uid(next(_groups(report))) in {
         segment.TrackingUID for seg in segs for segment in seg.SegmentSequence
     }
 
 
-def test_viewers_show_one_report_of_a_series(road: Road) -> None:
+def test_each_report_has_its_own_series_because_viewers_show_one_per_series(road: Road) -> None:
     assert len({result.SeriesInstanceUID for result in (*road.results("SR"), *road.results("CAD-SR"))}) == 2
 
 
-def test_workstations_apply_a_presentation_state_to_the_one_image_that_it_names(road: Road, known: KnownExam) -> None:
+def test_a_presentation_state_names_the_single_image_that_workstations_apply_it_to(
+    road: Road, known: KnownExam
+) -> None:
     named = [
         instance.ReferencedSOPInstanceUID
         for state in road.results("GSPS")
@@ -143,7 +149,7 @@ def test_workstations_apply_a_presentation_state_to_the_one_image_that_it_names(
     assert sorted(named) == sorted(image.SOPInstanceUID for image in known.images)
 
 
-def test_who_asks_for_no_geometry_gets_no_plane(known: KnownExam, tmp_path: Path) -> None:
+def test_a_segmentation_without_geometry_has_no_plane(known: KnownExam, tmp_path: Path) -> None:
     """A projection has none: a workstation that registers by it would be misled."""
     for profile in ("workstation-cad-sr", "overlay-only"):
         road = Road(tmp_path / profile, known.seen(), profile=profile)
@@ -152,7 +158,9 @@ def test_who_asks_for_no_geometry_gets_no_plane(known: KnownExam, tmp_path: Path
         assert not [result.SOPClassUID for result in road.results() if "FrameOfReferenceUID" in result]
 
 
-def test_dcmqi_reads_from_the_report_what_the_node_has_read(report: Dataset, exam: ExamReading, tmp_path: Path) -> None:
+def test_dcmqi_reads_the_findings_of_the_node_from_the_report(
+    report: Dataset, exam: ExamReading, tmp_path: Path
+) -> None:
     tool = shutil.which("tid1500reader") or shutil.which("tid1500reader", path=str(Path(sys.executable).parent))
     if tool is None:
         pytest.skip("tid1500reader is not installed (PyPI: dcmqi)")

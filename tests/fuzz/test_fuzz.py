@@ -11,7 +11,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_nothing_that_comes_in_brings_anything_down(target: str, tmp_path: Path) -> None:
+def test_random_input_crashes_no_receiver_and_leaves_no_orphan_files(target: str, tmp_path: Path) -> None:
     count = fuzz(target, inputs=60, folder=tmp_path)
     assert count.inputs == 60
     assert not count.findings, list(count.findings)

@@ -5,7 +5,7 @@ from models.types.region import Box, Mask
 
 
 @pytest.mark.parametrize("box", [Box(0, 0, 1, 1), Box(3, 4, 9, 7), Box(0, 0, 12, 10), Box(11, 9, 12, 10)])
-def test_a_mask_goes_to_the_whole_image_and_back(box: Box):
+def test_a_mask_is_unchanged_after_conversion_to_the_whole_image_and_back(box: Box):
     crop = np.ones((box.height, box.width), dtype=bool)
     crop[1:-1, 1:-1] = False
     again = Mask.from_full(Mask(box, crop).full((12, 10)))
@@ -14,6 +14,6 @@ def test_a_mask_goes_to_the_whole_image_and_back(box: Box):
     assert np.array_equal(again.crop, crop)
 
 
-def test_where_nothing_is_drawn_there_is_no_box_and_no_mask():
+def test_an_empty_image_has_no_box_and_no_mask():
     assert Box.around(np.zeros((5, 6), dtype=bool)) is None
     assert Mask.from_full(np.zeros((5, 6), dtype=bool)) is None

@@ -65,7 +65,7 @@ def _breast(rows: int, columns: int, level: float = 0.5) -> NDArray[np.float32]:
 
 
 @pytest.mark.parametrize("spacing", [0.1, 0.2])
-def test_a_frame_at_a_scale_shows_a_millimetre_at_one_size_whatever_the_images_pixels(spacing: float) -> None:
+def test_at_a_fixed_scale_a_millimetre_has_the_same_size_for_any_pixel_spacing(spacing: float) -> None:
     side = round(160 / spacing)
     shown = scaled_frame(Mammogram(_breast(side, side), (spacing, spacing)), 0.4)
     assert shown.scale == pytest.approx(spacing / 0.4)
@@ -74,7 +74,7 @@ def test_a_frame_at_a_scale_shows_a_millimetre_at_one_size_whatever_the_images_p
     assert (breast[-1] - breast[0]) * 0.4 == pytest.approx(0.8 * 160, abs=2 * 5 + 2)
 
 
-def test_a_films_border_and_labels_are_air_in_a_frame_at_a_scale() -> None:
+def test_at_a_fixed_scale_the_border_and_labels_of_a_film_are_shown_as_air() -> None:
     pixels = _breast(800, 800)
     shown = scaled_frame(Mammogram(pixels, (0.2, 0.2)), 0.4)
     bright = np.argwhere(shown.pixels > 0.999)
@@ -85,11 +85,11 @@ def test_a_films_border_and_labels_are_air_in_a_frame_at_a_scale() -> None:
         assert there.bottom <= label.top or there.top >= label.bottom or there.right <= label.left
 
 
-def test_a_frame_at_a_scale_has_a_largest_size_whatever_spacing_an_image_states() -> None:
+def test_at_a_fixed_scale_a_frame_has_a_maximum_size_for_any_stated_spacing() -> None:
     shown = scaled_frame(Mammogram(_breast(800, 600), (5.0, 5.0)), 0.2)
     assert max(shown.pixels.shape) <= 1600
 
 
-def test_an_image_without_a_spacing_has_no_scale() -> None:
+def test_an_image_without_a_spacing_has_no_frame_at_a_fixed_scale() -> None:
     with pytest.raises(ValueError, match="without a spacing has no scale"):
         scaled_frame(Mammogram(_breast(100, 100)), 0.2)

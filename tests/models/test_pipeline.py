@@ -92,7 +92,7 @@ def _image(**known: object) -> Mammogram:
     return Mammogram(**{**plain, **known})
 
 
-def test_findings_come_with_outline_and_score_the_most_malignant_first() -> None:
+def test_findings_have_outline_and_score_and_the_most_malignant_is_first() -> None:
     [reading] = _pipeline().read([_image()])
     assert [finding.box for finding in reading.findings] == [BOXES[1], BOXES[2], BOXES[0]]
     assert [finding.malignancy for finding in reading.findings] == [0.0256, 0.0156, 0.0036]
@@ -104,13 +104,13 @@ def test_findings_come_with_outline_and_score_the_most_malignant_first() -> None
     assert reading.warnings == ()
 
 
-def test_an_image_without_findings_has_a_score_of_its_own() -> None:
+def test_an_image_without_findings_has_its_own_score() -> None:
     [reading] = _pipeline(Boxes(())).read([_image()])
     assert reading.findings == ()
     assert reading.malignancy == 0.25
 
 
-def test_a_lesion_that_could_not_be_outlined_has_its_box_and_the_reading_says_so() -> None:
+def test_a_lesion_without_an_outline_keeps_its_box_and_the_reading_has_a_warning() -> None:
     [reading] = _pipeline(segmenter=Diamonds(not_in=BOXES[:1])).read([_image()])
     [finding] = [finding for finding in reading.findings if finding.box == BOXES[0]]
     assert finding.mask.box == BOXES[0]
@@ -122,14 +122,14 @@ AROUND = Box(25, 0, 55, 40)
 """Holds the second of BOXES, and nothing of the others."""
 
 
-def test_a_finding_that_lies_in_another_is_one_finding_with_it_and_is_not_outlined_twice() -> None:
+def test_nested_findings_are_a_single_finding_that_is_outlined_once() -> None:
     segmenter = Diamonds()
     [reading] = _pipeline(Boxes((AROUND, *BOXES)), segmenter).read([_image()])
     assert {finding.box for finding in reading.findings} == set(BOXES)
     assert segmenter.asked == [*BOXES]
 
 
-def test_outlines_that_lie_in_one_another_are_one_finding_though_their_boxes_do_not() -> None:
+def test_nested_outlines_are_a_single_finding_even_if_their_boxes_are_not_nested() -> None:
     apart = (Box(10, 10, 30, 30), Box(10, 28, 30, 58))
     leaking = Diamonds(drawn={apart[1]: Box(8, 8, 32, 60)})
     [reading] = _pipeline(Boxes(apart), leaking).read([_image()])
@@ -146,7 +146,7 @@ def _breast() -> NDArray[np.float32]:
     [(0.1, {}, 1), (0.9, {}, 0), (None, {}, 0), (0.1, {"extent": "spot/magnified"}, 0)],
     ids=["larger than any", "not so large", "no detector says it", "a part of the breast"],
 )
-def test_an_outline_larger_than_any_lesion_that_was_learned_from_is_said_to_be_doubtful(
+def test_an_outline_larger_than_any_lesion_of_the_training_has_a_warning(
     largest: float | None, known: dict[str, object], doubts: int
 ) -> None:
     large, small = Box(80, 5, 200, 80), Box(210, 10, 230, 30)
@@ -161,14 +161,14 @@ def test_an_outline_larger_than_any_lesion_that_was_learned_from_is_said_to_be_d
         assert reading.findings[0].box == large
 
 
-def test_a_missing_spacing_is_assumed_and_said() -> None:
+def test_a_missing_spacing_is_assumed_with_a_warning() -> None:
     segmenter = Diamonds()
     [reading] = _pipeline(segmenter=segmenter).read([_image(spacing_mm=None, warnings=("Implant.",))])
     assert segmenter.spacings == [(0.1, 0.1)]
     assert reading.warnings == ("Implant.", ASSUMED_SPACING.format(mm=0.1))
 
 
-def test_what_does_not_fit_is_read_in_halves_with_the_same_result() -> None:
+def test_a_batch_too_large_for_the_memory_is_read_in_halves_with_the_same_result() -> None:
     images = [_image() for _ in range(5)]
     detector = Boxes(room=2)
     small = _pipeline(detector, Diamonds(room=1), ByArea(room=2)).read(images)
@@ -187,14 +187,14 @@ class ByWorstLesion(ByArea):
         return max(scores, default=0.0), scores
 
 
-def test_an_image_scored_by_its_lesions_scores_the_same_in_halves() -> None:
+def test_an_image_scored_by_its_lesions_has_the_same_score_in_halves() -> None:
     [small] = _pipeline(classifier=ByWorstLesion(room=1)).read([_image()])
     [large] = _pipeline(classifier=ByWorstLesion()).read([_image()])
     assert small.malignancy == large.malignancy == max(finding.malignancy for finding in small.findings)
 
 
 @pytest.mark.parametrize("room", ["detector", "segmenter", "classifier"])
-def test_when_not_even_one_fits_the_caller_hears_of_it(room: str) -> None:
+def test_a_single_image_too_large_for_the_memory_is_reported_to_the_caller(room: str) -> None:
     full: dict[str, object] = {"detector": Boxes(room=0), "segmenter": Diamonds(room=0), "classifier": ByArea(room=0)}
     with pytest.raises(OutOfMemory):
         _pipeline(**{room: full[room]}).read([_image()])
@@ -203,7 +203,7 @@ def test_when_not_even_one_fits_the_caller_hears_of_it(room: str) -> None:
 @pytest.mark.parametrize(
     ("known", "is_found"), [({}, True), ({"head_up": False}, False), ({"extent": "cleavage"}, False)]
 )
-def test_a_nipple_is_looked_for_only_where_the_image_shows_the_breast_upright_and_whole(
+def test_the_nipple_is_located_only_in_upright_images_of_the_whole_breast(
     known: dict[str, object], is_found: bool
 ) -> None:
     [reading] = _pipeline().read([_image(pixels=_breast(), **known)])
@@ -216,11 +216,11 @@ def test_each_stage_is_timed() -> None:
     assert other.seconds == one.seconds
 
 
-def test_no_images_are_no_readings() -> None:
+def test_without_images_there_are_no_readings() -> None:
     assert _pipeline().read([]) == []
 
 
-def test_a_calibrated_bundle_says_what_each_score_is_worth_where_it_reads() -> None:
+def test_a_calibrated_bundle_gives_the_likelihood_of_each_score() -> None:
     [plain] = _pipeline().read([_image()])
     assert plain.likelihood is None
     assert plain.prevalence is None

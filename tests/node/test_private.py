@@ -115,7 +115,7 @@ def spoilt(image: Dataset) -> Iterator[Dataset]:
         yield broken
 
 
-def test_no_name_leaves_archive_results_and_database_and_all_files_are_the_nodes_own(
+def test_patient_names_are_only_in_archive_results_and_database_and_files_are_private(
     node: RunningNode, mammogram_study: DemoStudy, tmp_path: Path
 ) -> None:
     _send_images(node, dcmread(mammogram_study.files[0]))

@@ -41,7 +41,7 @@ def test_a_four_view_study_gives_a_seg_an_image_and_one_report(road: Road, mammo
     assert all(delivery.state is DeliveryState.WAITING for delivery in road.deliveries())
 
 
-def test_every_result_goes_to_every_destination(tmp_path: Path, mammogram_study: DemoStudy) -> None:
+def test_every_result_is_sent_to_every_destination(tmp_path: Path, mammogram_study: DemoStudy) -> None:
     road = Road(tmp_path, destinations=("first", "second"))
     road.all_of_it(*mammogram_study.files)
     assert sorted(delivery.destination for delivery in road.deliveries()) == ["first"] * 5 + ["second"] * 5
@@ -60,7 +60,7 @@ def test_a_study_without_findings_gets_a_report_and_no_seg(tmp_path: Path, mammo
     assert [result.Modality for result in road.results()] == ["SR"]
 
 
-def test_a_mammography_study_that_could_not_be_read_gets_a_report_that_says_so(
+def test_a_mammography_study_that_could_not_be_read_gets_a_report_that_states_it(
     road: Road, mammogram_study: DemoStudy
 ) -> None:
     broken = changed(mammogram_study.files[0], BitsAllocated=64)
@@ -100,7 +100,7 @@ def test_a_late_image_opens_a_revision_whose_report_names_its_predecessor(
     assert "left MLO" not in texts(second).split("missing")[-1][:40]
 
 
-def test_a_late_image_gives_a_cad_report_that_names_the_one_before(tmp_path: Path, mammogram_study: DemoStudy) -> None:
+def test_a_late_image_gives_a_cad_report_that_names_its_predecessor(tmp_path: Path, mammogram_study: DemoStudy) -> None:
     road = Road(tmp_path, profile="all")
     road.all_of_it(*mammogram_study.files[:3])
     road.all_of_it(mammogram_study.files[3])
@@ -109,7 +109,7 @@ def test_a_late_image_gives_a_cad_report_that_names_the_one_before(tmp_path: Pat
     assert study.ReferencedSeriesSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID == first.SOPInstanceUID
 
 
-def test_our_own_results_come_back_and_open_nothing(road: Road, mammogram_study: DemoStudy) -> None:
+def test_results_that_are_sent_back_do_not_open_the_study(road: Road, mammogram_study: DemoStudy) -> None:
     road.all_of_it(*mammogram_study.files)
     before = (road.study().revision, len(road.instances()), len(road.jobs()))
     answers = road.receive(*road.results())
@@ -119,7 +119,7 @@ def test_our_own_results_come_back_and_open_nothing(road: Road, mammogram_study:
     assert road.study().state is StudyState.REPORTED
 
 
-def test_a_raw_image_is_not_read_beside_its_image_for_presentation(road: Road, mammogram_study: DemoStudy) -> None:
+def test_a_raw_image_is_not_read_if_its_image_for_presentation_is_there(road: Road, mammogram_study: DemoStudy) -> None:
     shown = mammogram_study.files[1]
     raw = changed(
         shown,
@@ -145,7 +145,7 @@ def test_a_raw_image_alone_is_read(road: Road, mammogram_study: DemoStudy) -> No
 
 
 @pytest.mark.parametrize("allowed", [True, False])
-def test_secondary_captures_are_read_only_where_their_senders_setting_says_so(
+def test_secondary_captures_are_read_only_if_the_setting_of_their_sender_allows_it(
     tmp_path: Path, mammogram_study: DemoStudy, allowed: bool
 ) -> None:
     road = Road(tmp_path, secondary_capture_from=frozenset({"FILM"} if allowed else ()))
@@ -157,7 +157,7 @@ def test_secondary_captures_are_read_only_where_their_senders_setting_says_so(
     assert bool(road.results()) is allowed
 
 
-def test_a_chest_x_ray_is_not_read_and_status_says_why(road: Road, mammogram_study: DemoStudy) -> None:
+def test_a_chest_x_ray_is_not_read_and_status_shows_why(road: Road, mammogram_study: DemoStudy) -> None:
     chest = changed(
         mammogram_study.files[1],
         SOPClassUID=ComputedRadiographyImageStorage,
@@ -178,7 +178,7 @@ def test_a_specimen_radiograph_is_named_and_not_read(road: Road, mammogram_study
     assert [instance.reading is not None for instance in road.instances()] == [True, False]
 
 
-def test_a_raw_image_whose_lost_file_came_back_is_read_anew(road: Road, mammogram_study: DemoStudy) -> None:
+def test_a_raw_image_whose_lost_file_was_sent_again_is_read(road: Road, mammogram_study: DemoStudy) -> None:
     raw = changed(
         mammogram_study.files[1],
         SOPClassUID=DigitalMammographyXRayImageStorageForProcessing,
@@ -204,7 +204,7 @@ def test_an_image_that_was_called_a_specimen_by_mistake_is_read_once_its_header_
     assert len(road.results("SEG", revision=2)) == 1
 
 
-def test_a_raw_image_is_read_after_all_when_its_image_for_presentation_proves_unreadable(
+def test_a_raw_image_is_read_if_its_image_for_presentation_is_unreadable(
     road: Road, mammogram_study: DemoStudy
 ) -> None:
     shown = changed(mammogram_study.files[1], BitsAllocated=64)
@@ -226,7 +226,7 @@ def test_a_raw_image_is_read_after_all_when_its_image_for_presentation_proves_un
     assert len(road.results("SEG")) == 1
 
 
-def test_a_raw_image_that_was_read_gives_way_to_a_late_image_for_presentation(
+def test_a_raw_image_that_was_read_is_replaced_by_a_late_image_for_presentation(
     road: Road, mammogram_study: DemoStudy
 ) -> None:
     raw = changed(
@@ -248,14 +248,14 @@ def test_tomosynthesis_is_named_in_the_report(road: Road, mammogram_study: DemoS
     assert "tomosynthesis" in texts(road.results("SR")[0])
 
 
-def test_two_patients_under_one_study_uid_send_nothing(road: Road, mammogram_study: DemoStudy) -> None:
+def test_no_results_are_sent_for_a_study_uid_with_two_patients(road: Road, mammogram_study: DemoStudy) -> None:
     other = changed(mammogram_study.files[1], PatientID="SOMEBODY ELSE")
     road.all_of_it(mammogram_study.files[0], other)
     assert road.study().state is StudyState.QUARANTINED
     assert road.results() == []
 
 
-def test_an_image_that_comes_while_its_study_waits_for_the_report_is_in_that_report(
+def test_an_image_received_while_its_study_waits_for_the_report_is_in_that_report(
     road: Road, mammogram_study: DemoStudy
 ) -> None:
     road.receive(*mammogram_study.files[:3])
@@ -271,7 +271,7 @@ def test_an_image_that_comes_while_its_study_waits_for_the_report_is_in_that_rep
     assert len(road.results("SEG")) == 4
 
 
-def test_a_report_written_twice_is_the_same_to_the_byte(tmp_path: Path, mammogram_study: DemoStudy) -> None:
+def test_a_report_written_twice_has_the_same_bytes(tmp_path: Path, mammogram_study: DemoStudy) -> None:
     written = []
     for name in ("one", "two"):
         road = Road(tmp_path / name)
@@ -280,7 +280,7 @@ def test_a_report_written_twice_is_the_same_to_the_byte(tmp_path: Path, mammogra
     assert written[0] == written[1]
 
 
-def test_a_report_that_cannot_be_written_is_told_and_tried_again_on_retry(
+def test_a_report_that_cannot_be_written_is_reported_and_written_on_retry(
     road: Road, mammogram_study: DemoStudy
 ) -> None:
     road.receive(*mammogram_study.files)
@@ -299,7 +299,7 @@ def test_a_report_that_cannot_be_written_is_told_and_tried_again_on_retry(
 
 
 @pytest.mark.parametrize("profile", ["ohif", "workstation-cad-sr", "overlay-only"])
-def test_a_report_that_cannot_be_written_says_so_to_its_destinations_and_a_later_one_takes_its_place(
+def test_destinations_get_a_notice_of_a_report_that_cannot_be_written_and_later_the_report(
     tmp_path: Path, mammogram_study: DemoStudy, profile: str
 ) -> None:
     road = Road(tmp_path, profile=profile)
@@ -336,7 +336,9 @@ def test_demographics_on_results_are_those_of_the_source_image(road: Road, mammo
         assert (result.PatientID, result.PatientName) == (source.PatientID, source.PatientName)
 
 
-def test_the_hard_deadline_reports_a_study_that_never_falls_quiet(tmp_path: Path, mammogram_study: DemoStudy) -> None:
+def test_the_hard_deadline_reports_a_study_that_always_gets_new_images(
+    tmp_path: Path, mammogram_study: DemoStudy
+) -> None:
     road = Road(tmp_path, clock=Clock(1_700_000_000.0))
     road.receive(mammogram_study.files[0])
     road.close(after_s=30)

@@ -33,7 +33,7 @@ SCREENING = replace(IMAGE, procedures=("Mammographie Screening", "24606-6"), ins
         {"older_than_days": 29, "younger_than_days": 31},
     ],
 )
-def test_a_route_fits_where_all_its_conditions_hold(conditions):
+def test_a_route_applies_if_all_its_conditions_hold(conditions):
     said = route([Route(name="it", read=False, **conditions)], SCREENING, "PACS", CAME_AT)
     assert (said.read, said.route) == (False, "it")
 
@@ -50,19 +50,19 @@ def test_a_route_fits_where_all_its_conditions_hold(conditions):
         ({"calling_ae_titles": ("PACS",), "institutions": ("clinic",)}, "Mammobil 3"),
     ],
 )
-def test_a_route_that_does_not_fit_says_why(conditions, because):
+def test_a_route_that_does_not_apply_states_why(conditions, because):
     said = route([Route(name="it", read=False, **conditions)], SCREENING, "PACS", CAME_AT)
     assert (said.read, said.destinations, said.route) == (True, None, None)
     assert because in said.why[0]
 
 
-def test_a_study_without_a_date_is_of_no_age():
+def test_a_study_without_a_date_has_no_age():
     said = route([Route(name="old", older_than_days=0, read=False)], replace(IMAGE, study_date=None), "PACS", CAME_AT)
     assert said.read
     assert "not stated" in said.why[0]
 
 
-def test_the_first_route_that_fits_decides():
+def test_the_first_applicable_route_decides():
     routes = [
         Route(name="bus", institutions=("mammobil*",), destinations=("bus",)),
         Route(name="rest", destinations=("pacs",)),
@@ -71,7 +71,7 @@ def test_the_first_route_that_fits_decides():
     assert route(routes, IMAGE, "", CAME_AT).destinations == ("pacs",)
 
 
-def test_a_study_that_a_route_leaves_out_gets_no_results_and_status_says_why(road_of, mammogram_study: DemoStudy):
+def test_a_study_that_a_route_excludes_gets_no_results_and_status_shows_why(road_of, mammogram_study: DemoStudy):
     road = road_of(Route(name="no-screening", calling_ae_titles=("BUS",), read=False))
     road.all_of_it(*mammogram_study.files, sender="BUS")
     assert road.study().state is StudyState.NOT_READ
@@ -79,7 +79,7 @@ def test_a_study_that_a_route_leaves_out_gets_no_results_and_status_says_why(roa
     assert (road.results(), road.jobs()) == ([], [])
 
 
-def test_an_image_that_a_route_leaves_out_is_named_beside_those_that_are_read(road_of, mammogram_study: DemoStudy):
+def test_an_image_that_a_route_excludes_is_named_in_the_report(road_of, mammogram_study: DemoStudy):
     road = road_of(Route(name="no-raw", sop_class_uids=(DigitalMammographyXRayImageStorageForProcessing,), read=False))
     raw = changed(
         mammogram_study.files[1],
@@ -92,13 +92,15 @@ def test_an_image_that_a_route_leaves_out_is_named_beside_those_that_are_read(ro
     assert road.results("SR")[0].CompletionFlag == "PARTIAL", "its view was not read"
 
 
-def test_results_go_where_the_route_of_their_study_says(road_of, mammogram_study: DemoStudy):
+def test_results_are_sent_to_the_destinations_of_the_route_of_their_study(road_of, mammogram_study: DemoStudy):
     road = road_of(Route(name="elsewhere", calling_ae_titles=("BUS",), destinations=("second",)))
     road.all_of_it(*mammogram_study.files, sender="BUS")
     assert {delivery.destination for delivery in road.deliveries()} == {"second"}
 
 
-def test_later_revisions_go_where_the_first_went_however_old_the_study_has_become(road_of, mammogram_study: DemoStudy):
+def test_later_revisions_are_sent_to_the_destinations_of_the_first_at_any_age_of_the_study(
+    road_of, mammogram_study: DemoStudy
+):
     road = road_of(Route(name="old", older_than_days=30, destinations=("second",)))
     young = [changed(file) for file in mammogram_study.files]
     for image in young:
@@ -120,7 +122,7 @@ def road_of(tmp_path):
     return built
 
 
-def test_what_was_done_is_found_wherever_the_header_says_it():
+def test_the_procedure_is_read_from_every_attribute_that_can_state_it():
     dataset = header("1.2.3", (80, 90))
     dataset.StudyDescription = "Screening"
     code = Dataset()

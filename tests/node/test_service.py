@@ -53,7 +53,7 @@ class Hanging(Port):
         threading.Event().wait()
 
 
-def test_a_thread_that_hangs_at_the_stop_is_logged_and_not_waited_for(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_thread_that_hangs_at_the_stop_is_logged_and_the_node_ends(caplog: pytest.LogCaptureFixture) -> None:
     def hangs(stop: threading.Event) -> None:
         threading.Event().wait()
 
@@ -89,7 +89,7 @@ def test_a_tick_that_fails_stops_the_node() -> None:
 
 
 @pytest.mark.parametrize("set_by_s", [-86400.0, -60.0, 86400.0 * 365 * 50])
-def test_a_clock_that_is_set_stops_no_tick(set_by_s: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_change_of_the_clock_stops_no_tick(set_by_s: float, monkeypatch: pytest.MonkeyPatch) -> None:
     moved = 0.0
     ticked = threading.Semaphore(0)
 

@@ -121,12 +121,12 @@ def overlaid(delivered: Delivered, browser: Browser, address: str) -> Iterator[O
         yield ohif
 
 
-def test_there_is_something_to_see_in_all_four_views(delivered: Delivered) -> None:
+def test_all_four_views_have_findings(delivered: Delivered) -> None:
     assert [place(image) for image in delivered.images] == ["R CC", "L CC", "R MLO", "L MLO"]
     assert all(image.reading.findings for image in delivered.images)
 
 
-def test_every_segment_has_the_name_the_colour_and_the_pixels_of_its_lesion(
+def test_every_segment_in_the_viewer_has_the_name_colour_and_pixels_of_its_lesion(
     overlaid: Ohif, delivered: Delivered
 ) -> None:
     for image in delivered.images:
@@ -148,7 +148,7 @@ def test_the_overlay_lies_over_the_lesions_on_the_screen(overlaid: Ohif, deliver
         assert there, f"{place(image)}: what is coloured does not fill {about}"
 
 
-def test_the_reports_outlines_lie_over_the_lesions(overlaid: Ohif, delivered: Delivered, artefacts: Path) -> None:
+def test_the_outlines_of_the_report_lie_over_the_lesions(overlaid: Ohif, delivered: Delivered, artefacts: Path) -> None:
     report = delivered.series("SR", "AI report")
     for image, viewport in zip(delivered.images, overlaid.grid, strict=True):
         drawn = overlaid.report(report, viewport, image.sop_instance_uid)
@@ -162,7 +162,7 @@ def test_the_reports_outlines_lie_over_the_lesions(overlaid: Ohif, delivered: De
             assert outline.box == pytest.approx(_box(finding), abs=1.5), "to within what outlines are simplified by"
 
 
-def test_the_viewer_met_no_error_and_asked_nobody_else(overlaid: Ohif) -> None:
+def test_the_viewer_logs_no_error_and_sends_no_request_to_another_host(overlaid: Ohif) -> None:
     assert overlaid.faults == []
 
 

@@ -23,7 +23,7 @@ def _mammogram(air: float = 0.0) -> NDArray[np.float32]:
     return pixels
 
 
-def test_the_mask_reaches_the_skin_and_not_just_the_dense_gland() -> None:
+def test_the_mask_reaches_the_skin_and_covers_more_than_the_dense_gland() -> None:
     pixels = _mammogram()
     truth = pixels > 0
     mask = breast_mask(pixels)
@@ -32,14 +32,14 @@ def test_the_mask_reaches_the_skin_and_not_just_the_dense_gland() -> None:
     assert np.count_nonzero(mask & truth) / np.count_nonzero(mask | truth) > 0.95
 
 
-def test_a_background_that_is_not_black_is_background() -> None:
+def test_a_background_that_is_not_black_is_left_out_of_the_mask() -> None:
     noisy = _mammogram(air=0.02) + np.random.default_rng(0).uniform(0, 0.01, (ROWS, COLUMNS)).astype(np.float32)
     truth = _mammogram() > 0
     mask = breast_mask(noisy)
     assert np.count_nonzero(mask & truth) / np.count_nonzero(mask | truth) > 0.95
 
 
-def test_labels_and_a_bright_film_frame_are_left_out() -> None:
+def test_labels_and_a_bright_film_border_are_left_out_of_the_mask() -> None:
     pixels = _mammogram()
     pixels[60:140, 700:850] = 1.0
     pixels[:30] = pixels[-30:] = 1.0
@@ -48,7 +48,7 @@ def test_labels_and_a_bright_film_frame_are_left_out() -> None:
     assert not mask[:30, 300:].any()
 
 
-def test_the_box_holds_the_breast_tightly() -> None:
+def test_the_box_encloses_the_breast_tightly() -> None:
     box = breast_box(_mammogram())
     assert abs(box.top - 150) < 24
     assert abs(box.bottom - 1050) < 24
@@ -63,7 +63,7 @@ def test_the_chest_wall_is_on_the_side_the_breast_lies_against() -> None:
 
 
 @pytest.mark.parametrize("grey", [0.0, 0.5, 1.0])
-def test_an_image_of_one_grey_has_no_breast(grey: float) -> None:
+def test_an_image_with_a_single_grey_value_has_no_breast(grey: float) -> None:
     pixels = np.full((300, 200), grey, dtype=np.float32)
     assert not breast_mask(pixels).any()
     assert breast_side(pixels) is None
@@ -71,12 +71,12 @@ def test_an_image_of_one_grey_has_no_breast(grey: float) -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (7, 3), (40, 60)])
-def test_tiny_images_do_no_harm(shape: tuple[int, int]) -> None:
+def test_tiny_images_have_a_mask_of_their_shape(shape: tuple[int, int]) -> None:
     pixels = np.linspace(0, 1, shape[0] * shape[1], dtype=np.float32).reshape(shape)
     assert breast_mask(pixels).shape == shape
 
 
-def test_on_real_films_the_chest_wall_is_where_the_laterality_says(mammogram_studies: list[DemoStudy]) -> None:
+def test_on_real_films_the_chest_wall_agrees_with_the_laterality(mammogram_studies: list[DemoStudy]) -> None:
     for study in mammogram_studies:
         for path in study.folder.glob("*.dcm"):
             image = dcmread(path)

@@ -23,20 +23,20 @@ from models.types.mammogram import Mammogram
         ((2624, 4736), 0.0435),  # on its side
     ],
 )
-def test_detectors_and_films_are_told_apart_by_size(shape: tuple[int, int], mm: float) -> None:
+def test_detectors_and_films_are_distinguished_by_size(shape: tuple[int, int], mm: float) -> None:
     assert assumed_spacing_mm(shape, 0.1) == mm
 
 
 @settings(max_examples=200)
 @given(st.integers(1, 20_000), st.integers(1, 20_000), st.floats(0.01, 0.5))
-def test_whatever_is_assumed_the_picture_fits_a_film(rows: int, columns: int, detector_mm: float) -> None:
+def test_the_assumed_spacing_always_makes_the_image_fit_a_film(rows: int, columns: int, detector_mm: float) -> None:
     mm = assumed_spacing_mm((rows, columns), detector_mm)
     low, high = sorted((rows * mm, columns * mm))
     assert any(low <= 1.031 * short and high <= 1.031 * long for short, long in FORMATS_MM)
     assert mm <= max(detector_mm, 0.0435)
 
 
-def test_what_is_stated_is_never_assumed() -> None:
+def test_a_stated_spacing_is_never_replaced_by_an_assumed_one() -> None:
     image = Mammogram(np.zeros((5000, 3000), np.float32), spacing_mm=(0.07, 0.08))
     assert known_or_assumed(image, 0.1) == (0.07, 0.08)
     assert with_spacing(image, 0.1).spacing_mm == (0.07, 0.08)

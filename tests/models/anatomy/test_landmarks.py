@@ -31,7 +31,7 @@ def test_the_nipple_is_the_point_farthest_from_the_chest_wall(mirrored: bool) ->
     assert abs(found[1] - (COLUMNS - 540 if mirrored else 540)) <= 12
 
 
-def test_in_an_oblique_view_it_hangs_lower_than_the_point_farthest_from_the_edge() -> None:
+def test_in_an_oblique_view_the_nipple_is_below_the_point_farthest_from_the_edge() -> None:
     y, x = np.mgrid[:ROWS, :COLUMNS]
     round_breast = np.where(((y - 600) / 450) ** 2 + (x / 500) ** 2 < 1, 0.2, 0).astype(np.float32)
     level, oblique = find_nipple(round_breast, "CC"), find_nipple(round_breast, "MLO")
@@ -41,12 +41,12 @@ def test_in_an_oblique_view_it_hangs_lower_than_the_point_farthest_from_the_edge
 
 
 @pytest.mark.parametrize("grey", [0.0, 0.5, 1.0])
-def test_an_image_of_one_grey_has_no_nipple(grey: float) -> None:
+def test_an_image_with_a_single_grey_value_has_no_nipple(grey: float) -> None:
     assert find_nipple(np.full((300, 200), grey, dtype=np.float32), "MLO") is None
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (7, 3), (40, 60), (1, 5000)])
-def test_a_nipple_lies_inside_its_image_however_small_that_is(shape: tuple[int, int]) -> None:
+def test_a_nipple_lies_inside_its_image_even_if_the_image_is_tiny(shape: tuple[int, int]) -> None:
     pixels = np.linspace(0, 1, shape[0] * shape[1], dtype=np.float32).reshape(shape)
     found = find_nipple(pixels, "CC")
     assert found is None or (0 <= found[0] < shape[0] and 0 <= found[1] < shape[1])

@@ -46,24 +46,26 @@ def test_the_distance_to_the_nipple_is_in_millimetres() -> None:
 
 
 @pytest.mark.parametrize(("row", "side"), [(200, "upper"), (298, "central"), (400, "lower")])
-def test_a_view_from_the_side_tells_above_and_below_the_nipple(row: int, side: str) -> None:
+def test_a_side_view_shows_whether_a_lesion_is_above_or_below_the_nipple(row: int, side: str) -> None:
     finding = _finding(row, 100)
     assert location_of(finding, _image("MLO", finding)).side == side
 
 
-def test_a_view_from_above_does_not_tell_outer_from_inner() -> None:
+def test_a_view_from_above_does_not_distinguish_outer_from_inner() -> None:
     assert location_of(_finding(200, 100), _image("CC")).side is None
     assert location_of(_finding(300, 100), _image("CC")).side == "central"
 
 
 @pytest.mark.parametrize("mirrored", [False, True])
 @pytest.mark.parametrize(("column", "depth"), [(230, "anterior"), (125, "middle"), (20, "posterior")])
-def test_the_depth_is_the_third_of_the_way_to_the_chest_wall(column: int, depth: str, mirrored: bool) -> None:
+def test_the_depth_is_the_third_of_the_distance_from_nipple_to_chest_wall(
+    column: int, depth: str, mirrored: bool
+) -> None:
     finding = _finding(300, COLUMNS - column if mirrored else column)
     assert location_of(finding, _image("CC", finding, mirrored=mirrored)).depth == depth
 
 
-def test_what_cannot_be_told_is_left_open() -> None:
+def test_an_unknown_location_is_left_empty() -> None:
     finding = _finding(200, 100)
     image = _image("MLO", finding)
     unscaled = replace(image, reading=replace(image.reading, spacing_mm=None))
@@ -76,7 +78,7 @@ def test_what_cannot_be_told_is_left_open() -> None:
     assert location_of(finding, replace(image, view=None)).side is None
 
 
-def test_an_exam_has_the_place_of_each_of_its_findings() -> None:
+def test_an_exam_has_the_location_of_each_of_its_findings() -> None:
     image = _image("MLO", _finding(200, 100), _finding(400, 100))
     locations = put_together([image], [], []).locations
     assert [locations[FindingId("1.2.3", number)].side for number in (1, 2)] == ["upper", "lower"]

@@ -30,12 +30,12 @@ SMALL, AROUND, BESIDE = Box(40, 40, 60, 60), Box(10, 10, 90, 90), Box(40, 61, 60
     ],
     ids=["after", "before", "equal", "beside", "two in one", "more than half", "less than half", "three deep", "none"],
 )
-def test_the_smallest_of_findings_that_lie_in_one_another_stands_for_all(places: list[Box], staying: list[int]) -> None:
+def test_of_nested_findings_only_the_smallest_is_kept(places: list[Box], staying: list[int]) -> None:
     assert innermost(places) == staying
     assert innermost([_filled(box) for box in places]) == staying
 
 
-def test_only_findings_of_one_group_are_compared() -> None:
+def test_only_findings_of_the_same_kind_are_compared() -> None:
     """A calcification in a mass is a finding of its own where each kind has a detector."""
     assert innermost([AROUND, SMALL], ["mass", "calcification"]) == [0, 1]
     assert innermost([AROUND, SMALL, AROUND], ["mass", "calcification", "calcification"]) == [0, 1]
@@ -60,7 +60,7 @@ boxes = st.builds(
 
 @settings(max_examples=60)
 @given(st.lists(boxes, max_size=8))
-def test_whatever_is_found_no_two_that_stay_lie_in_one_another_and_none_goes_without_cause(found: list[Box]) -> None:
+def test_no_two_kept_findings_are_nested_and_every_removed_finding_contains_a_kept_one(found: list[Box]) -> None:
     staying = [found[number] for number in innermost(found)]
 
     def lies_in(one: Box, other: Box) -> bool:

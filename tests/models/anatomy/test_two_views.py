@@ -44,31 +44,31 @@ def _numbers(ties: Sequence[Tie]) -> list[tuple[int, int]]:
     return [(tie.findings[0].number, tie.findings[1].number) for tie in ties]
 
 
-def test_a_lesion_as_far_from_the_nipple_in_both_views_is_tied_and_the_distances_are_told() -> None:
+def test_findings_equally_far_from_the_nipple_in_two_views_are_matched_with_their_distances() -> None:
     (tie,) = tie_views([_image("MLO", [46]), _image("CC", [43])])
     assert tie.findings == (FindingId("L.CC", 1), FindingId("L.MLO", 1))
     assert tie.distances_mm == pytest.approx((43, 46))
     assert tie.certainty == pytest.approx(2.4 / 3.4)
 
 
-def test_the_larger_the_difference_the_less_certain_and_too_large_is_no_tie() -> None:
+def test_a_larger_difference_makes_a_match_less_certain_and_a_too_large_one_prevents_it() -> None:
     near, far = (tie_views([_image("CC", [40]), _image("MLO", [mm])])[0].certainty for mm in (42, 60))
     assert near > far == pytest.approx(0.5)
     assert tie_views([_image("CC", [40]), _image("MLO", [41 + LARGEST_DIFFERENCE_MM])]) == ()
 
 
-def test_each_finding_has_one_partner_so_that_the_differences_are_smallest() -> None:
+def test_each_finding_has_at_most_one_match_and_the_sum_of_differences_is_smallest() -> None:
     ties = tie_views([_image("CC", [30, 50]), _image("MLO", [52, 33])])
     assert _numbers(ties) == [(1, 2), (2, 1)]
 
 
-def test_as_many_findings_as_can_be_are_tied() -> None:
+def test_as_many_findings_as_possible_are_matched() -> None:
     # 30 is nearest to 40, but then 60 would go without: 10 is out of its reach.
     ties = tie_views([_image("CC", [30, 60]), _image("MLO", [40, 10])])
     assert _numbers(ties) == [(1, 2), (2, 1)]
 
 
-def test_another_lesion_that_could_be_meant_makes_a_tie_less_certain() -> None:
+def test_another_possible_match_makes_a_match_less_certain() -> None:
     (alone,) = tie_views([_image("CC", [40]), _image("MLO", [41])])
     (one_of_two,) = tie_views([_image("CC", [40]), _image("MLO", [41, 44])])
     (beside_a_far_one,) = tie_views([_image("CC", [40]), _image("MLO", [41, 90])])
@@ -76,7 +76,7 @@ def test_another_lesion_that_could_be_meant_makes_a_tie_less_certain() -> None:
     assert one_of_two.certainty < alone.certainty == beside_a_far_one.certainty
 
 
-def test_kinds_and_breasts_are_not_mixed() -> None:
+def test_findings_of_different_kinds_or_breasts_are_not_matched() -> None:
     cc = _image("CC", [40, 60], kinds=[MASS, CALCIFICATION])
     mlo = _image("MLO", [60, 40], kinds=[MASS, CALCIFICATION])
     assert _numbers(tie_views([cc, mlo])) == [(1, 1), (2, 2)]
@@ -84,19 +84,19 @@ def test_kinds_and_breasts_are_not_mixed() -> None:
 
 
 @pytest.mark.parametrize("view", ["MLO", "LMO", "ML", "LM"])
-def test_a_view_from_above_is_tied_to_each_view_from_the_side(view: str) -> None:
+def test_findings_of_a_view_from_above_are_matched_with_each_side_view(view: str) -> None:
     assert len(tie_views([_image("CC", [40]), _image(view, [40])])) == 1
 
 
-def test_two_views_from_one_direction_are_not_tied() -> None:
+def test_findings_of_two_views_from_the_same_direction_are_not_matched() -> None:
     assert tie_views([_image("ML", [40]), _image("MLO", [40])]) == ()
 
 
-def test_without_spacing_or_nipple_nothing_is_tied() -> None:
+def test_without_spacing_or_nipple_no_findings_are_matched() -> None:
     assert tie_views([_image("CC", [40], spacing_mm=None), _image("MLO", [40])]) == ()
     assert tie_views([_image("CC", [40]), _image("MLO", [40], nipple=None)]) == ()
 
 
-def test_images_without_findings_have_no_ties() -> None:
+def test_images_without_findings_have_no_matches() -> None:
     assert tie_views([_image("CC", []), _image("MLO", [40])]) == ()
     assert tie_views([]) == ()

@@ -91,13 +91,13 @@ def calls(some: Sequence[Compared]) -> tuple[list[bool], list[bool], list[bool]]
         ("5", None, Agreement.NOT_COMPARED),
     ],
 )
-def test_up_to_3_stands_against_above_3_a_recall_stands_with_above_and_6_is_left_out(
+def test_categories_up_to_3_count_as_no_recall_0_and_above_3_as_recall_and_6_is_left_out(
     implied: str | None, assigned: str | None, agreement: Agreement
 ) -> None:
     assert breast(implied, assigned).agreement is agreement
 
 
-def test_agreement_and_kappa_are_scikit_learns() -> None:
+def test_agreement_and_kappa_equal_those_of_scikit_learn() -> None:
     some = drawn_breasts()
     models, radiologists, _ = calls(some)
     row = ours(agreement_table(some, Level.BREAST, FEW), "all")
@@ -110,12 +110,12 @@ def test_agreement_and_kappa_are_scikit_learns() -> None:
     assert figure.low < figure.value < figure.high
 
 
-def test_the_rule_stands_beside_every_figure_that_follows_it() -> None:
+def test_every_table_states_the_rule_for_a_recall() -> None:
     for table in (agreement_table([], Level.BREAST, FEW), decision_table([], Level.BREAST, FEW)):
         assert "the radiologist's category above 3 or 0; 6, known cancer, is left out" in " ".join(table.notes)
 
 
-def test_both_are_held_against_pathology_on_the_same_breasts_as_the_papers_table_1() -> None:
+def test_models_and_radiologists_are_compared_with_pathology_on_the_same_breasts() -> None:
     some = drawn_breasts()
     models, radiologists, malignant = calls(some)
     table = decision_table([*some, breast("5", "6", True), breast("4A", None, True)], Level.BREAST, FEW)
@@ -135,14 +135,14 @@ def test_both_are_held_against_pathology_on_the_same_breasts_as_the_papers_table
     assert theirs.cells[-4:] == (0.51, 0.57, 0.48, 0.69)
 
 
-def test_the_area_under_the_curve_is_scikit_learns() -> None:
+def test_the_area_under_the_curve_equals_that_of_scikit_learn() -> None:
     some = drawn_breasts()
     row = ours(area_table(some, Level.BREAST, FEW), "the models' probability")
     *_, malignant = calls(some)
     assert value(row["AUC"]) == pytest.approx(roc_auc_score(malignant, [one.score for one in some]))
 
 
-def test_scores_without_calibration_have_an_area_and_imply_nothing() -> None:
+def test_scores_without_calibration_have_an_area_under_the_curve_and_imply_no_category() -> None:
     some = [
         breast(None, "4" if number % 2 else "2", number % 3 == 0, f"P{number}", number / 20) for number in range(20)
     ]
@@ -158,7 +158,7 @@ def test_scores_without_calibration_have_an_area_and_imply_nothing() -> None:
     assert sum(int(str(cell)) for cell in none.cells) == 20
 
 
-def test_kappa_is_not_made_up_where_all_stand_on_one_side() -> None:
+def test_kappa_is_not_given_if_all_breasts_or_none_are_recalled() -> None:
     row = ours(agreement_table([breast("1-2", "1", patient=f"P{n}") for n in range(9)], Level.BREAST, FEW), "all")
     assert value(row["agree on recall"]) == 1
     absent = row["Cohen's kappa"]
@@ -175,7 +175,7 @@ def test_one_patient_gives_figures_without_intervals_and_the_table_says_so() -> 
     assert any("fewer than 5 patients" in sentence for sentence in table.intervals)
 
 
-def test_nothing_to_compare_is_a_sentence_in_every_cell() -> None:
+def test_without_data_every_cell_of_the_table_states_why() -> None:
     for table in (
         agreement_table([], Level.EXAM, FEW),
         decision_table([], Level.EXAM, FEW),
@@ -219,14 +219,14 @@ def test_known_cancer_in_one_breast_hides_no_new_suspicion_in_the_other() -> Non
     assert most_severe([Category.SIX, Category.TWO]) is Category.SIX
 
 
-def test_probabilities_moved_to_another_share_are_the_calibrations_own() -> None:
+def test_probabilities_at_another_prevalence_equal_those_of_the_calibration() -> None:
     calibration = Calibration(Level.BREAST, Method.PLATT, {"slope": (1.3,), "offset": (-0.4,)}, 0.2, 50, 50)
     stated, moved = calibration.at_prevalence(0.01), calibration.at_prevalence(0.3)
     some = [Compared("P", score, stated.likelihood(score), 0.01) for score in (0.1, 0.5, 0.9)]
     assert probabilities(some, 0.3) == pytest.approx([moved.probability(score) for score in (0.1, 0.5, 0.9)])
 
 
-def test_pictures_are_drawn_of_what_there_is() -> None:
+def test_a_plot_is_drawn_only_if_its_data_exist() -> None:
     some = drawn_breasts()
     assert [plot.id for plot in plots(some, Level.BREAST)] == ["confusion", "roc", "reliability"]
     without = [Compared(one.patient, one.score, one.likelihood, one.prior, one.assigned) for one in some]

@@ -33,7 +33,7 @@ def _decided(probability: float, nil: float, threshold: float) -> tuple[Category
 @example(0.0999999, 0.1000001, NIL_IN_EXAM, 0.02)
 @example(0.00049, 0.00051, NIL_IN_BREAST, 0.0005)
 @settings(max_examples=300)
-def test_two_figures_that_are_printed_alike_are_never_decided_apart(
+def test_two_probabilities_that_are_printed_alike_always_have_the_same_category_and_recall(
     one: float, other: float, nil: float, threshold: float
 ) -> None:
     if percent(one, threshold) == percent(other, threshold):
@@ -42,7 +42,7 @@ def test_two_figures_that_are_printed_alike_are_never_decided_apart(
 
 @given(PROBABILITIES, PROBABILITIES, THRESHOLDS)
 @settings(max_examples=200)
-def test_a_higher_probability_is_never_printed_lower_nor_decided_lower(one: float, other: float, limit: float) -> None:
+def test_a_higher_probability_is_never_printed_lower_nor_recalled_less(one: float, other: float, limit: float) -> None:
     low, high = sorted((one, other))
     assert in_percent(low, limit) <= in_percent(high, limit)
     assert Likelihood(low, Category.THREE).is_recalled(limit) <= Likelihood(high, Category.THREE).is_recalled(limit)
@@ -65,14 +65,14 @@ def test_a_higher_probability_is_never_printed_lower_nor_decided_lower(one: floa
         (0.9999, "> 99 %", Category.FIVE),
     ],
 )
-def test_a_probability_has_more_digits_where_a_limit_is_near(
+def test_a_probability_near_a_limit_is_printed_with_more_digits(
     probability: float, printed: str, category: Category
 ) -> None:
     assert percent(probability) == printed
     assert implied_category(probability, essentially_nil=NIL_IN_EXAM) is category
 
 
-def test_the_limits_by_which_figures_are_rounded_are_those_by_which_they_are_decided() -> None:
+def test_probabilities_are_rounded_by_the_limits_that_decide_their_category() -> None:
     ends = [limit for limit, _ in UPPER_LIMITS]
     assert sorted({NIL_IN_BREAST, NIL_IN_EXAM, *ends, *(high for _, high in RANGES.values() if high < 1)}) == [*LIMITS]
     assert prior_of(Level.BREAST, SCREENING_PREVALENCE) == NIL_IN_BREAST
@@ -80,7 +80,7 @@ def test_the_limits_by_which_figures_are_rounded_are_those_by_which_they_are_dec
 
 
 @pytest.mark.parametrize("category", RANGES)
-def test_a_range_in_words_has_the_numbers_that_decide(category: Category) -> None:
+def test_a_range_in_words_states_the_limits_that_decide_the_category(category: Category) -> None:
     low, high = RANGES[category]
     words = range_of(category, None).meaning.partition(" %")[0]
     told = [float(word) for word in words.split() if word[0].isdigit()]
@@ -88,7 +88,7 @@ def test_a_range_in_words_has_the_numbers_that_decide(category: Category) -> Non
     assert range_of(category, None).meaning.endswith(f"the range of {category}")
 
 
-def test_1_and_2_have_the_range_of_their_level() -> None:
+def test_categories_1_and_2_have_the_range_of_their_level() -> None:
     for side, nil in ((Laterality.LEFT, NIL_IN_BREAST), (None, NIL_IN_EXAM)):
         for category in (Category.ONE, Category.TWO, Category.ONE_OR_TWO):
             assert range_of(category, side).meaning.startswith(f"<= {100 * nil:g} %")
@@ -107,7 +107,7 @@ def test_1_and_2_have_the_range_of_their_level() -> None:
         (0.035, Category.SIX, None),
     ],
 )
-def test_how_far_a_probability_lies_from_a_categorys_range(
+def test_the_distance_of_a_probability_from_the_range_of_a_category_is_stated(
     probability: float, category: Category, away: str | None
 ) -> None:
     found = points_away(probability, category, NIL_IN_EXAM)
@@ -135,6 +135,6 @@ def test_how_far_a_probability_lies_from_a_categorys_range(
         ({}, ""),
     ],
 )
-def test_a_card_whose_whole_interval_is_off_says_so(figures: dict[str, object], told: str) -> None:
+def test_a_card_whose_calibration_interval_excludes_the_ideal_states_it(figures: dict[str, object], told: str) -> None:
     assert told in caveat_of(figures)
     assert bool(caveat_of(figures)) == bool(told)

@@ -28,7 +28,7 @@ def cases(count: int, slope: float, offset: float, seed: int = 1) -> list[Scored
     ]
 
 
-def test_a_known_overconfidence_is_found() -> None:
+def test_a_known_overconfidence_is_estimated() -> None:
     found = fit_calibration(Level.LESION, cases(20_000, 0.5, 0.0), Method.TEMPERATURE)
     assert found is not None
     assert found.parameters["slope"][0] == pytest.approx(0.5, abs=0.03)
@@ -36,14 +36,14 @@ def test_a_known_overconfidence_is_found() -> None:
     assert (found.cases, found.patients) == (20_000, 10_000)
 
 
-def test_a_known_slope_and_offset_are_found() -> None:
+def test_a_known_slope_and_offset_are_estimated() -> None:
     found = fit_calibration(Level.LESION, cases(20_000, 0.7, -1.0), Method.PLATT)
     assert found.parameters["slope"][0] == pytest.approx(0.7, abs=0.03)
     assert found.parameters["offset"][0] == pytest.approx(-1.0, abs=0.06)
 
 
 @pytest.mark.parametrize("share", [0.05, 0.3])
-def test_a_temperature_is_right_where_few_are_malignant(share: float) -> None:
+def test_a_temperature_is_estimated_correctly_if_few_are_malignant(share: float) -> None:
     """Scores of a network that was taught with as many of either sort: their odds lack the prior."""
     draw = np.random.default_rng(5)
 
@@ -69,7 +69,7 @@ def test_a_temperature_is_right_where_few_are_malignant(share: float) -> None:
 
 
 @pytest.mark.parametrize("method", [Method.PLATT, Method.ISOTONIC])
-def test_probabilities_are_right_as_often_as_they_say(method: Method) -> None:
+def test_calibrated_probabilities_equal_the_observed_frequencies(method: Method) -> None:
     found = fit_calibration(Level.LESION, cases(20_000, 0.5, -1.0), method)
     fresh = cases(20_000, 0.5, -1.0, seed=2)
     said = np.array([found.probability(one.score) for one in fresh])
@@ -80,7 +80,7 @@ def test_probabilities_are_right_as_often_as_they_say(method: Method) -> None:
 
 
 @pytest.mark.parametrize("method", list(Method))
-def test_the_sites_prior_moves_the_mean_and_keeps_the_order(method: Method) -> None:
+def test_the_prevalence_of_the_site_changes_the_mean_and_keeps_the_order(method: Method) -> None:
     some = cases(5_000, 0.8, 0.5)
     found = fit_calibration(Level.LESION, some, method)
     at_site = found.at_prevalence(0.006)
@@ -94,7 +94,7 @@ def test_the_sites_prior_moves_the_mean_and_keeps_the_order(method: Method) -> N
     assert odds[1] - odds[0] == pytest.approx(logit(0.006) - logit(found.prevalence))
 
 
-def test_perfectly_parted_scores_give_no_certainty() -> None:
+def test_perfectly_separated_scores_give_no_probability_of_0_or_1() -> None:
     few = [ScoredCase(Level.IMAGE, score, score > 0.5, str(score)) for score in (0.1, 0.2, 0.3, 0.7, 0.8, 0.9)]
     for method in Method:
         found = fit_calibration(Level.IMAGE, few, method)
@@ -103,7 +103,9 @@ def test_perfectly_parted_scores_give_no_certainty() -> None:
 
 @pytest.mark.parametrize("method", list(Method))
 @pytest.mark.parametrize("misleading", [True, False])
-def test_scores_that_mislead_or_tell_nothing_stay_uncalibrated_and_say_so(method: Method, misleading: bool) -> None:
+def test_uninformative_or_inverted_scores_are_not_calibrated_and_the_reason_is_stated(
+    method: Method, misleading: bool
+) -> None:
     scores = np.linspace(0.05, 0.95, 40)
     wrong = [ScoredCase(Level.IMAGE, score if misleading else 0.3, score < 0.5, str(score)) for score in scores]
     found, missing = calibrate([*cases(200, 1, 0), *wrong], CalibrationRecipe(method=method.value))
@@ -126,7 +128,7 @@ def test_scores_that_may_be_chance_are_not_calibrated() -> None:
     assert set(calibrate(many, CalibrationRecipe())[0]) == {Level.IMAGE}
 
 
-def test_levels_with_too_few_cases_stay_uncalibrated_and_say_so() -> None:
+def test_levels_with_too_few_cases_are_not_calibrated_and_the_reason_is_stated() -> None:
     some = [*cases(200, 1, 0), *(ScoredCase(Level.IMAGE, 0.5, number == 0, str(number)) for number in range(30))]
     found, missing = calibrate(some, CalibrationRecipe())
     assert set(found) == {Level.LESION}
@@ -139,7 +141,7 @@ def test_levels_with_too_few_cases_stay_uncalibrated_and_say_so() -> None:
 
 @pytest.mark.parametrize(("level", "in_screening"), [(Level.EXAM, 0.006), (Level.BREAST, 0.003), (Level.LESION, 0.003)])
 @pytest.mark.parametrize("prevalence", [0.006, 0.3])
-def test_what_is_no_more_likely_than_in_screening_implies_1_2_at_every_prevalence(
+def test_a_likelihood_ratio_not_above_that_of_screening_implies_1_2_at_every_prevalence(
     level: Level, in_screening: float, prevalence: float
 ) -> None:
     worth = Calibration(level, Method.PLATT, {"slope": (1.0,), "offset": (0.0,)}, 0.5, 10, 10).at_prevalence(prevalence)
@@ -166,7 +168,7 @@ def images(malignant: int, others: int, distance: float) -> list[ScoredCase]:
     ]
 
 
-def test_an_image_stands_for_its_breast_and_a_high_score_means_less_of_an_exam_than_of_one_image() -> None:
+def test_a_breast_has_the_calibration_of_images_and_an_exam_a_lower_probability() -> None:
     """The higher of two breasts is high more often, whatever the patient has."""
     few = images(20, 30, 1.5)
     image = fit_calibration(Level.IMAGE, few, Method.PLATT)
@@ -179,7 +181,7 @@ def test_an_image_stands_for_its_breast_and_a_high_score_means_less_of_an_exam_t
     assert exam.probability(0.6) < image.probability(0.6)
 
 
-def test_composed_exams_have_the_odds_that_the_joining_rule_gives_them() -> None:
+def test_exams_composed_of_images_have_the_odds_of_the_combination_rule() -> None:
     """Of exams of two breasts, at most one of them malignant."""
     exam = calibrate_composed(images(200, 300, 2.0), Method.PLATT)[Level.EXAM]
     draw = np.random.default_rng(9)
@@ -191,7 +193,7 @@ def test_composed_exams_have_the_odds_that_the_joining_rule_gives_them() -> None
         assert labels[some].mean() == pytest.approx(said[some].mean(), abs=0.06)
 
 
-def test_a_breast_has_half_the_exams_prior() -> None:
+def test_the_prevalence_per_breast_is_half_of_that_per_exam() -> None:
     assert prior_of(Level.EXAM, 0.006) == 0.006
     assert prior_of(Level.BREAST, 0.006) == 0.003
 
@@ -214,7 +216,7 @@ def test_a_breast_has_half_the_exams_prior() -> None:
         (Method.ISOTONIC, {"scores": (-0.1, 0.2), "probabilities": (0.2, 0.3)}, 0.5),
     ],
 )
-def test_a_calibration_that_means_nothing_is_refused(
+def test_a_calibration_with_invalid_parameters_is_refused(
     method: Method, parameters: dict[str, tuple[float, ...]], prevalence: float
 ) -> None:
     with pytest.raises(ValueError, match=r"parameters|prevalence"):

@@ -67,7 +67,7 @@ def compared(reading: ExamReading, assigned: Category, side: Laterality | None =
         (Category.ONE_OR_TWO, Category.ZERO, Agreement.AI_LOWER),
     ],
 )
-def test_up_to_3_stands_against_above_3_and_a_recall_with_above(
+def test_categories_up_to_3_disagree_with_above_3_and_a_recall_agrees_with_above_3(
     implied: Category, assigned: Category, agreement: Agreement
 ) -> None:
     one = compared(exam(implied), assigned)
@@ -75,13 +75,13 @@ def test_up_to_3_stands_against_above_3_and_a_recall_with_above(
     assert is_discordant(_with(exam(implied), one)) is (agreement is not Agreement.AGREE)
 
 
-def test_known_cancer_is_left_out_and_not_discordant() -> None:
+def test_category_6_is_left_out_and_does_not_count_as_discordant() -> None:
     one = compared(exam(Category.ONE_OR_TWO), Category.SIX)
     assert (one.agreement, one.why) == (Agreement.NOT_COMPARED, KNOWN_CANCER)
     assert not is_discordant(_with(exam(Category.ONE_OR_TWO), one))
 
 
-def test_what_implies_nothing_is_not_compared_and_says_why() -> None:
+def test_a_score_that_implies_no_category_is_not_compared_and_the_reason_is_stated() -> None:
     assert compared(exam(None), Category.FIVE).why == NOT_CALIBRATED
     assert compared(exam(Category.FIVE), Category.TWO, R).why == NOT_READ
     assert compared(exam(None, read=False), Category.TWO, None).why == NOTHING_READ
@@ -89,12 +89,12 @@ def test_what_implies_nothing_is_not_compared_and_says_why() -> None:
     assert compared(exam(None), Category.FIVE).points_away is None
 
 
-def test_an_assessment_of_the_exam_is_held_against_the_exam() -> None:
+def test_an_assessment_of_the_exam_is_compared_with_the_score_of_the_exam() -> None:
     one = compared(exam(Category.ONE_OR_TWO, Category.FOUR_B), Category.TWO, None)
     assert (one.agreement, one.likelihood) == (Agreement.AI_HIGHER, worth(Category.FOUR_B))
 
 
-def test_the_models_recall_by_the_sites_own_threshold() -> None:
+def test_the_recall_of_the_models_follows_the_threshold_of_the_site() -> None:
     at_5_percent = exam(Category.FOUR_A)
     for threshold, agreement in ((0.02, Agreement.AI_HIGHER), (0.05, Agreement.AGREE), (0.049, Agreement.AI_HIGHER)):
         assert compared(replace(at_5_percent, recall_threshold=threshold), Category.TWO).agreement is agreement
@@ -110,7 +110,7 @@ def test_the_models_recall_by_the_sites_own_threshold() -> None:
         (Category.ZERO, None),
     ],
 )
-def test_how_far_the_probability_lies_from_the_assigned_categorys_range(
+def test_the_distance_of_the_probability_from_the_range_of_the_assigned_category_is_stated(
     assigned: Category, away: Decimal | None
 ) -> None:
     assert compared(exam(Category.FOUR_A), assigned).points_away == away

@@ -58,7 +58,7 @@ def test_the_shipped_bundle_is_found_by_its_name() -> None:
     assert all(part.architecture in ARCHITECTURES for part in bundle.parts.values())
 
 
-def test_a_bundle_of_ones_own_is_found_by_its_path(folder: Path) -> None:
+def test_another_bundle_is_found_by_its_path(folder: Path) -> None:
     bundle = read_bundle(find_bundle(str(folder)))
     assert str(bundle.id) == "mine 2.1"
     assert bundle.detector.settings == {"input_px": 320}
@@ -67,7 +67,7 @@ def test_a_bundle_of_ones_own_is_found_by_its_path(folder: Path) -> None:
     assert verify(bundle) == []
 
 
-def test_a_name_that_is_no_bundle_is_told_what_ships() -> None:
+def test_an_unknown_bundle_name_is_reported_with_the_shipped_bundles() -> None:
     with pytest.raises(BundleError, match=r"nowhere: no shipped bundle .* Shipped: .*research-default"):
         find_bundle("nowhere")
 
@@ -85,7 +85,7 @@ def test_a_name_that_is_no_bundle_is_told_what_ships() -> None:
         ('name = "mine"', "name = mine", "is not TOML"),
     ],
 )
-def test_a_faulty_card_is_named_with_its_fault(folder: Path, change: str, to: str, told: str) -> None:
+def test_a_faulty_card_is_reported_with_its_fault(folder: Path, change: str, to: str, told: str) -> None:
     card = folder / "bundle.toml"
     card.write_text(card.read_text().replace(change, to))
     with pytest.raises(BundleError, match=told) as caught:
@@ -104,7 +104,7 @@ def test_a_faulty_card_is_named_with_its_fault(folder: Path, change: str, to: st
         ("patients = 5", "patients = inf", "calibration.image.patients is inf"),
     ],
 )
-def test_a_calibration_that_means_nothing_is_named_with_its_file(folder: Path, change: str, to: str, told: str) -> None:
+def test_an_invalid_calibration_is_reported_with_its_file(folder: Path, change: str, to: str, told: str) -> None:
     card = folder / "bundle.toml"
     table = '[calibration.image]\nmethod = "temperature"\nprevalence = 0.3\ncases = 10\npatients = 5\n'
     said = card.read_text() + table + "parameters = { slope = [1.0] }\n"
@@ -137,12 +137,12 @@ def test_damaged_weights_are_never_loaded(folder: Path) -> None:
         load_pipeline(read_bundle(folder), torch.device("cpu"), mixed_precision=False)
 
 
-def test_weights_of_another_network_are_refused_and_named(folder: Path) -> None:
+def test_weights_of_another_network_are_refused_with_the_file_name(folder: Path) -> None:
     with pytest.raises(BundleError, match=r"safetensors: does not load as"):
         load_pipeline(read_bundle(folder), torch.device("cpu"), mixed_precision=False)
 
 
-def test_an_unknown_architecture_is_told_the_known_ones(folder: Path) -> None:
+def test_an_unknown_architecture_is_reported_with_the_known_ones(folder: Path) -> None:
     card = folder / "bundle.toml"
     card.write_text(card.read_text().replace("yolov8", "yolov99"))
     with pytest.raises(BundleError, match=r"'yolov99' is unknown. Known: .*lite-medsam"):
@@ -158,7 +158,7 @@ def test_weights_are_checked_without_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_auto_takes_what_is_there_and_a_missing_gpu_is_said() -> None:
+def test_auto_selects_an_available_device_and_a_missing_gpu_is_reported() -> None:
     assert choose_device("cpu") == torch.device("cpu")
     assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
     with pytest.raises(NoSuchDevice, match=r"reader\.device"):

@@ -45,7 +45,7 @@ def part(**changes: Any) -> NewPart:
     return NewPart(**{**chosen, **changes})
 
 
-def test_the_other_parts_come_from_the_base(base: Bundle, tmp_path: Path) -> None:
+def test_the_other_parts_are_taken_from_the_base_bundle(base: Bundle, tmp_path: Path) -> None:
     made = put_part(tmp_path / "mine", part(), base)
     assert made.id.name == "mine"
     assert made.id.version.startswith("1.2.0+")
@@ -61,7 +61,7 @@ def test_the_other_parts_come_from_the_base(base: Bundle, tmp_path: Path) -> Non
     assert [problem for problem in verify(made) if "classifier" in problem] == []
 
 
-def test_kernels_are_stored_in_half_precision_and_what_half_cannot_hold_is_not(base: Bundle, tmp_path: Path) -> None:
+def test_kernels_are_stored_in_half_precision_unless_their_values_do_not_fit(base: Bundle, tmp_path: Path) -> None:
     weights = {**part().weights, "wide": torch.full((2, 2), 1e6)}
     stored = load_file(put_part(tmp_path / "mine", part(weights=weights), base).classifier.weights)
     assert stored["kernel"].dtype == torch.float16
@@ -81,7 +81,9 @@ def test_kernels_are_stored_in_half_precision_and_what_half_cannot_hold_is_not(b
     ],
     ids=lambda changes: next(iter(changes)),
 )
-def test_the_version_changes_with_what_changes_a_reading(base: Bundle, tmp_path: Path, changes: dict[str, Any]) -> None:
+def test_the_version_changes_with_everything_that_changes_a_reading(
+    base: Bundle, tmp_path: Path, changes: dict[str, Any]
+) -> None:
     first = put_part(tmp_path / "mine", part(), base).id
     other = put_part(tmp_path / "mine", part(**changes)).id
     again = put_part(tmp_path / "mine", part()).id
@@ -89,14 +91,14 @@ def test_the_version_changes_with_what_changes_a_reading(base: Bundle, tmp_path:
     assert other.version.partition("+")[0] == "1.2.0"
 
 
-def test_a_second_part_joins_the_first(base: Bundle, tmp_path: Path) -> None:
+def test_a_second_part_is_added_to_the_first(base: Bundle, tmp_path: Path) -> None:
     put_part(tmp_path / "mine", part(), base)
     made = put_part(tmp_path / "mine", part(role="detector", calibration={}))
     assert (made.detector.architecture, made.classifier.architecture) == ("new", "new")
 
 
 @pytest.mark.parametrize("role", ["detector", "segmenter"])
-def test_a_calibration_dies_with_the_part_that_it_was_fitted_on(base: Bundle, tmp_path: Path, role: str) -> None:
+def test_a_calibration_is_removed_with_the_part_that_it_was_fitted_on(base: Bundle, tmp_path: Path, role: str) -> None:
     put_part(tmp_path / "mine", part(), base)
     made = put_part(tmp_path / "mine", part(role=role, calibration={}, figures={"froc": 0.0}))
     assert made.calibration == {}
@@ -106,15 +108,13 @@ def test_a_calibration_dies_with_the_part_that_it_was_fitted_on(base: Bundle, tm
 
 
 @pytest.mark.parametrize("role", ["detector", "segmenter"])
-def test_what_a_base_was_calibrated_with_is_not_taken_over_with_another_part(
-    base: Bundle, tmp_path: Path, role: str
-) -> None:
+def test_the_calibration_of_a_base_is_not_copied_if_a_part_is_replaced(base: Bundle, tmp_path: Path, role: str) -> None:
     calibrated = put_part(tmp_path / "calibrated", part(), base)
     made = put_part(tmp_path / "mine", part(role=role, calibration={}), calibrated)
     assert (made.calibration, "classifier" in made.figures) == ({}, False)
 
 
-def test_a_part_that_reads_as_before_takes_nothing_away(base: Bundle, tmp_path: Path) -> None:
+def test_replacing_a_part_by_an_equal_one_keeps_calibration_and_measurements(base: Bundle, tmp_path: Path) -> None:
     put_part(tmp_path / "mine", part(role="detector", calibration={}), base)
     put_part(tmp_path / "mine", part())
     made = put_part(tmp_path / "mine", part(role="detector", calibration={}, figures={"froc": 0.6}))
@@ -122,7 +122,7 @@ def test_a_part_that_reads_as_before_takes_nothing_away(base: Bundle, tmp_path: 
     assert made.figures == {"detector": {"froc": 0.6}, "classifier": {"auc": 0.75}}
 
 
-def test_another_classifier_leaves_what_was_measured_before_it(base: Bundle, tmp_path: Path) -> None:
+def test_another_classifier_keeps_the_measurements_of_detector_and_segmenter(base: Bundle, tmp_path: Path) -> None:
     put_part(tmp_path / "mine", part(), base)
     made = put_part(tmp_path / "mine", part(weights={"kernel": torch.zeros(2, 2)}, calibration={}, figures={}))
     assert (made.calibration, made.figures["detector"]) == ({}, {"froc": 0.5})
@@ -134,7 +134,7 @@ def test_replaced_weights_are_not_kept(base: Bundle, tmp_path: Path) -> None:
     assert len(list((tmp_path / "mine").glob("classifier-*"))) == 1
 
 
-def test_a_bundle_stays_whole_when_the_writing_is_cut_off(
+def test_a_bundle_stays_complete_if_writing_is_interrupted(
     base: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = put_part(tmp_path / "mine", part(), base)
@@ -158,7 +158,7 @@ def test_every_card_says_research_use_only(base: Bundle, tmp_path: Path) -> None
     assert "platt, 120 cases of 60 patients, 40% of them malignant" in card
 
 
-def test_a_calibration_that_cannot_be_used_is_named(base: Bundle, tmp_path: Path) -> None:
+def test_an_unusable_calibration_is_reported(base: Bundle, tmp_path: Path) -> None:
     put_part(tmp_path / "mine", part(), base)
     card = tmp_path / "mine" / "bundle.toml"
     whole = card.read_text()
@@ -172,7 +172,7 @@ def test_a_calibration_that_cannot_be_used_is_named(base: Bundle, tmp_path: Path
             read_bundle(tmp_path / "mine")
 
 
-def test_a_detector_of_calcifications_joins_a_bundle_without_one_and_what_was_measured_after_it_goes(
+def test_adding_a_calcification_detector_removes_the_measurements_that_depend_on_it(
     base: Bundle, tmp_path: Path
 ) -> None:
     put_part(tmp_path / "mine", part(), base)

@@ -48,7 +48,7 @@ def sha256_of(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_a_checkpoint_that_is_vouched_for_becomes_a_part(
+def test_a_checkpoint_with_a_given_digest_is_imported_as_a_part(
     checkpoint: Path, tmp_path: Path, command: Callable[..., Ran]
 ) -> None:
     out = tmp_path / "bundle"
@@ -65,7 +65,7 @@ def test_a_checkpoint_that_is_vouched_for_becomes_a_part(
     assert "all weights are complete and load" in verified.output
 
 
-def test_a_file_without_a_known_digest_is_refused_until_it_is_vouched_for(checkpoint: Path, tmp_path: Path) -> None:
+def test_a_file_without_a_known_digest_is_refused_until_its_digest_is_given(checkpoint: Path, tmp_path: Path) -> None:
     with pytest.raises(ImportRefused, match=rf"mine\.pt: no digest of yolov8n.*--sha256 {sha256_of(checkpoint)}"):
         import_checkpoint(checkpoint, "yolov8n", tmp_path / "bundle")
 
@@ -79,7 +79,7 @@ def test_another_file_than_the_published_one_is_refused(checkpoint: Path, tmp_pa
     assert not (tmp_path / "bundle").exists()
 
 
-def test_a_truncated_file_is_refused_and_named(checkpoint: Path, tmp_path: Path) -> None:
+def test_a_truncated_file_is_refused_with_its_name(checkpoint: Path, tmp_path: Path) -> None:
     whole = sha256_of(checkpoint)
     checkpoint.write_bytes(checkpoint.read_bytes()[:-1000])
     with pytest.raises(ImportRefused, match=r"mine\.pt: SHA-256 is .*truncated"):
@@ -88,7 +88,9 @@ def test_a_truncated_file_is_refused_and_named(checkpoint: Path, tmp_path: Path)
         import_checkpoint(checkpoint, "yolov8n", tmp_path / "bundle", sha256=sha256_of(checkpoint))
 
 
-def test_weights_of_another_network_are_refused_with_what_does_not_fit(checkpoint: Path, tmp_path: Path) -> None:
+def test_weights_of_another_network_are_refused_with_the_tensors_that_do_not_fit(
+    checkpoint: Path, tmp_path: Path
+) -> None:
     vouched = sha256_of(checkpoint)
     with pytest.raises(ImportRefused, match=r"mine\.pt: its weights are not those of yolov8s: .*--as"):
         import_checkpoint(checkpoint, "yolov8s", tmp_path / "bundle", sha256=vouched)
@@ -108,7 +110,7 @@ def test_a_checkpoint_that_would_run_code_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "sprung").exists()
 
 
-def test_a_missing_file_and_an_unknown_name_end_the_command_with_what_to_give(
+def test_a_missing_file_or_unknown_name_ends_the_command_with_the_valid_choices(
     checkpoint: Path, tmp_path: Path, command: Callable[..., Ran]
 ) -> None:
     ended = command("import", tmp_path / "none.pth", "--as", "sam-vit-b", "--out", tmp_path / "bundle")

@@ -46,7 +46,7 @@ def _mask(top: int, left: int, height: int, width: int) -> Mask:
     return Mask(Box(top, left, top + height, left + width), np.ones((height, width), dtype=np.bool_))
 
 
-def test_there_is_a_score_for_the_image_and_one_for_each_mask(weights: dict[str, torch.Tensor]) -> None:
+def test_the_image_and_each_mask_have_a_score(weights: dict[str, torch.Tensor]) -> None:
     classifier = load(weights, CPU, False, **BOTH)
     masks = [_mask(100, 50, 30, 40), _mask(60, 20, 10, 10), _mask(150, 80, 1, 1)]
     score, scores = classifier.classify(_mammogram(), masks)
@@ -57,7 +57,7 @@ def test_there_is_a_score_for_the_image_and_one_for_each_mask(weights: dict[str,
     assert of_none == []
 
 
-def test_a_classifier_of_lesions_scores_an_image_by_its_highest_and_one_without_by_the_floor() -> None:
+def test_a_lesion_classifier_scores_an_image_by_its_highest_lesion_or_the_minimum_without_any() -> None:
     classifier = load(_weights("mask"), CPU, False, mode="mask", floor=0.03, **TINY)
     score, scores = classifier.classify(_mammogram(), [_mask(100, 50, 30, 40), _mask(60, 20, 10, 10)])
     assert len(set(scores)) == 2
@@ -65,14 +65,14 @@ def test_a_classifier_of_lesions_scores_an_image_by_its_highest_and_one_without_
     assert classifier.classify(_mammogram(), []) == (0.03, [])
 
 
-def test_a_classifier_of_images_says_of_a_lesion_what_it_says_of_its_image() -> None:
+def test_an_image_classifier_gives_each_lesion_the_score_of_its_image() -> None:
     classifier = load(_weights("whole"), CPU, False, mode="whole", **TINY)
     score, scores = classifier.classify(_mammogram(), [_mask(100, 50, 30, 40), _mask(60, 20, 10, 10)])
     assert scores == [score, score]
     assert classifier.classify(_mammogram(), []) == (score, [])
 
 
-def test_with_radiomics_each_lesion_has_a_score_and_the_image_the_highest() -> None:
+def test_with_radiomics_each_lesion_has_a_score_and_the_image_has_the_highest() -> None:
     classifier = load(_weights("whole+radiomics"), CPU, False, mode="whole+radiomics", **TINY)
     score, scores = classifier.classify(_mammogram(), [_mask(100, 50, 30, 40), _mask(60, 20, 10, 10)])
     assert len(set(scores)) == 2
@@ -82,7 +82,7 @@ def test_with_radiomics_each_lesion_has_a_score_and_the_image_the_highest() -> N
         classifier.classify(Mammogram(_mammogram().pixels), [_mask(100, 50, 30, 40)])
 
 
-def test_the_size_of_the_image_gives_nothing_away(weights: dict[str, torch.Tensor]) -> None:
+def test_the_size_of_the_image_does_not_change_the_scores(weights: dict[str, torch.Tensor]) -> None:
     classifier = load(weights, CPU, False, **BOTH)
     score, (lesion,) = classifier.classify(_mammogram(), [_mask(100, 50, 40, 30)])
     larger, (larger_lesion,) = classifier.classify(_mammogram(3), [_mask(300, 150, 120, 90)])
@@ -90,7 +90,7 @@ def test_the_size_of_the_image_gives_nothing_away(weights: dict[str, torch.Tenso
     assert larger_lesion == pytest.approx(lesion, abs=0.02)
 
 
-def test_a_lesion_is_shown_masked_and_centred_with_twenty_pixels_round_it() -> None:
+def test_a_lesion_picture_is_masked_and_centred_with_twenty_pixels_of_padding() -> None:
     pixels = np.full((512, 512), 0.5, dtype=np.float32)
     drawn = np.zeros((512, 512), dtype=np.bool_)
     drawn[300:400, 10:60] = True
@@ -102,7 +102,7 @@ def test_a_lesion_is_shown_masked_and_centred_with_twenty_pixels_round_it() -> N
     assert picture[PADDING_PX, columns[0]] == 0
 
 
-def test_what_lies_beside_the_mask_does_not_change_a_lesions_picture() -> None:
+def test_pixels_outside_the_mask_do_not_change_a_lesion_picture() -> None:
     pixels = np.random.default_rng(0).random((512, 512), dtype=np.float32)
     drawn = np.zeros((512, 512), dtype=np.bool_)
     drawn[200:260, 200:300] = True
@@ -110,7 +110,7 @@ def test_what_lies_beside_the_mask_does_not_change_a_lesions_picture() -> None:
     assert np.array_equal(lesion_picture(pixels, drawn), lesion_picture(beside, drawn))
 
 
-def test_a_full_gpu_is_told_as_out_of_memory(weights: dict[str, torch.Tensor]) -> None:
+def test_a_full_gpu_is_reported_as_out_of_memory(weights: dict[str, torch.Tensor]) -> None:
     classifier = load(weights, CPU, False, **BOTH)
 
     def full(*_: object) -> None:
@@ -135,7 +135,7 @@ def test_an_unknown_setting_or_backbone_is_refused() -> None:
         load({}, CPU, False, backbone="no-such-net")
 
 
-def test_the_worst_lesion_weighs_in_an_images_score_as_much_as_is_set() -> None:
+def test_the_weight_of_the_worst_lesion_in_the_score_of_an_image_is_a_setting() -> None:
     image, masks = _mammogram(), [Mask(Box(30, 20, 50, 45), np.ones((20, 25), dtype=np.bool_))]
     weights = {name: one.clone() for name, one in MalignancyNet("both", "efficientnet_lite0").state_dict().items()}
 

@@ -53,7 +53,7 @@ def _task(network: MedSamMlp, **settings: Any) -> MedSamMlpTask:
         ("all", "tokens", {"mlp", "sam.image_encoder", "sam.mask_decoder"}),
     ],
 )
-def test_nothing_but_what_is_tuned_changes(
+def test_only_the_tuned_parameters_change(
     tuned: Tuned, reads: Reads, learns: set[str], augmentation: str, tmp_path: Path
 ) -> None:
     task = _task(_network(reads, tuned), augmentation=augmentation)
@@ -69,7 +69,7 @@ def test_nothing_but_what_is_tuned_changes(
     ("tuned", "reads", "kept"),
     [("frozen", "tokens", (5 * 256,)), ("decoder", "tokens", (256, 4, 4)), ("all", "tokens", (SIDE, SIDE))],
 )
-def test_what_is_kept_of_an_image_scores_as_the_node_scores_it(
+def test_cached_features_of_an_image_give_the_score_of_the_node(
     tuned: Tuned, reads: Reads, kept: tuple[int, ...]
 ) -> None:
     task = _task(_network(reads, tuned))
@@ -85,20 +85,20 @@ def test_what_is_kept_of_an_image_scores_as_the_node_scores_it(
     assert lesions == [whole]
 
 
-def test_an_epoch_shows_the_same_pictures_again_and_the_next_others() -> None:
+def test_an_epoch_is_repeated_with_the_same_pictures_and_the_next_epoch_has_others() -> None:
     task = _task(_network("embedding"), augmentation="turn-and-flip")
     first, again, other = (next(task.batches(epoch))[0] for epoch in (3, 3, 4))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
 
 
-def test_validation_tells_the_area_under_the_curve() -> None:
+def test_validation_gives_the_area_under_the_curve() -> None:
     task = _task(_network("embedding"))
     with torch.no_grad():
         assert 0 <= task.validate(task.network.eval())["auc"] <= 1
 
 
-def test_it_starts_from_a_segmenter_or_from_a_whole_classifier(tmp_path: Path) -> None:
+def test_training_starts_from_a_segmenter_or_from_a_whole_classifier(tmp_path: Path) -> None:
     from_segmenter, from_whole, made = _network("tokens"), _network("tokens"), _network("tokens")
     with torch.no_grad():
         for parameter in made.parameters():

@@ -109,13 +109,13 @@ def test_a_segmentation_of_another_shape_is_refused(image: Path, tmp_path: Path)
         CaseReader().segments(path, (80, 60))
 
 
-def test_an_image_its_shape_and_its_stored_values_are_read(image: Path) -> None:
+def test_an_image_is_read_with_its_shape_and_stored_values(image: Path) -> None:
     reader = CaseReader()
     assert reader.shape(image) == reader.mammogram(image).shape == SHAPE
     assert reader.stored(image)[0, :3].tolist() == [0, 1, 2]
 
 
-def test_every_failure_names_its_file(image: Path, tmp_path: Path) -> None:
+def test_every_error_names_its_file(image: Path, tmp_path: Path) -> None:
     reader = CheckedReader(CaseReader())
     broken = tmp_path / "broken.dcm"
     broken.write_bytes(b"no DICOM")

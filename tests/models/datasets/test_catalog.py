@@ -14,7 +14,7 @@ from models.datasets.catalog import DATASETS, open_data
 from node.cli.terminal.cases import Data
 
 
-def test_several_sets_become_one_and_their_patients_stay_distinct(cbis: Path, vindr: Path) -> None:
+def test_several_data_sets_are_joined_and_their_patients_stay_distinct(cbis: Path, vindr: Path) -> None:
     found = open_data([f"cbis-ddsm:{cbis}", f"vindr-mammo:{vindr}"], CaseReader())
     assert {image.dataset for image in found.cases} == {"cbis-ddsm", "vindr-mammo"}
     assert all(patient.startswith(f"{image.dataset}/") for image in found.cases for patient in image.patients)

@@ -72,7 +72,7 @@ def test_a_film_in_both_parts_is_one_test_case_with_the_lesions_of_both(cbis: Pa
     assert {lesion.kind for lesion in lesions(both)} == set(FindingKind) == both.kinds
 
 
-def test_two_films_of_one_view_are_not_marked_up(cbis: Path) -> None:
+def test_two_films_of_the_same_view_are_not_marked_up(cbis: Path) -> None:
     other = next((cbis / "CBIS-DDSM" / "Mass-Test_P_00003_LEFT_CC").rglob("*.dcm"))
     write_dicom(other, np.arange(300 * 200).reshape(300, 200))
     write_dicom(

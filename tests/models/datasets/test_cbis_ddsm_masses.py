@@ -65,7 +65,7 @@ def test_a_film_has_its_own_shape_and_its_scanners_spacing(tmp_path: Path) -> No
     assert image.pixels.max() <= 1
 
 
-def test_a_masss_box_lies_on_it_and_says_what_the_table_says(tmp_path: Path) -> None:
+def test_the_box_of_a_mass_lies_on_it_and_has_the_labels_of_the_table(tmp_path: Path) -> None:
     (case,) = read_cbis_ddsm_masses(written(tmp_path, {})).cases
     image = case.read()
     (lesion,) = case.read_lesions(image)
@@ -77,7 +77,7 @@ def test_a_masss_box_lies_on_it_and_says_what_the_table_says(tmp_path: Path) -> 
     assert (case.pathology, case.birads, case.density, case.official) == (Pathology.MALIGNANT, "5", "B", Side.TRAIN)
 
 
-def test_two_masses_of_a_film_are_one_case_of_the_worse_pathology(tmp_path: Path) -> None:
+def test_two_masses_of_a_film_are_a_single_case_with_the_worse_pathology(tmp_path: Path) -> None:
     other = {"lesion": "2", "y": "100", "pathology": "BENIGN_WITHOUT_CALLBACK", "birads": "2"}
     (case,) = read_cbis_ddsm_masses(written(tmp_path, {}, other)).cases
     assert [lesion.pathology for lesion in case.read_lesions(case.read())] == [Pathology.MALIGNANT, Pathology.BENIGN]
@@ -85,7 +85,7 @@ def test_two_masses_of_a_film_are_one_case_of_the_worse_pathology(tmp_path: Path
 
 
 @pytest.mark.parametrize(("letter", "mm"), [("A", 0.0435), ("B", 0.050), ("C", 0.050), ("D", 0.0435), ("", 0.0435)])
-def test_the_hospital_tells_the_scanner(tmp_path: Path, letter: str, mm: float) -> None:
+def test_the_scanner_follows_from_the_hospital(tmp_path: Path, letter: str, mm: float) -> None:
     (case,) = read_cbis_ddsm_masses(written(tmp_path, {"ddsm_case": f"case1/{letter}_1_1.LEFT_CC"})).cases
     assert case.read().spacing_mm == pytest.approx((mm * 3000 / 800,) * 2)
 
@@ -103,12 +103,12 @@ def test_a_box_outside_its_film_is_named_and_its_film_no_longer_counts_as_marked
         ({"pathology": "UNSURE"}, "'UNSURE', which is none of MALIGNANT"),
     ],
 )
-def test_a_damaged_table_is_told_with_its_row(tmp_path: Path, change: dict[str, str], words: str) -> None:
+def test_a_damaged_table_is_reported_with_its_row(tmp_path: Path, change: dict[str, str], words: str) -> None:
     with pytest.raises(DatasetError, match=words):
         read_cbis_ddsm_masses(written(tmp_path, change))
 
 
-def test_a_picture_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_picture_is_named(tmp_path: Path) -> None:
     folder = written(tmp_path, {})
     (folder / ROW["file"]).unlink()
     with pytest.raises(DatasetError, match=r"00001_LEFT_CC\.jpg is missing, and .*labels\.csv names it"):

@@ -73,7 +73,7 @@ def test_an_image_and_its_lesions_are_read(cesm_template: Path) -> None:
     assert image.pixels[lesion.mask.box.slices][lesion.mask.crop].mean() > 0.8
 
 
-def test_an_image_whose_regions_are_not_lesions_does_not_count_as_free_of_lesions(cesm: Path) -> None:
+def test_an_image_with_only_regions_that_are_not_lesions_does_not_count_as_free_of_lesions(cesm: Path) -> None:
     path = cesm / "native-cc" / "masks" / "IM0002.png"
     cv2.imwrite(str(path), np.full((320, 200), 255, dtype=np.uint8))
     found = read_cdd_cesm(cesm)

@@ -24,7 +24,7 @@ def test_only_native_breasts_without_calcifications_and_carcinomas_are_used(cesm
     assert not names_calcifications("Oval mass")
 
 
-def test_each_image_is_there_with_clusters_and_as_a_sham_of_one_patient(cesm_template: Path) -> None:
+def test_each_image_is_listed_with_clusters_and_as_a_sham_for_the_same_patient(cesm_template: Path) -> None:
     cases = read_simulated_clusters(cesm_template).cases
     bases = {name: [case for case in cases if case.name.startswith(f"{name}-")] for name in ("IM0021", "IM0022")}
     for same in bases.values():
@@ -47,7 +47,7 @@ def test_a_breast_too_small_for_any_cluster_is_named(cesm_template: Path) -> Non
         read_simulated_clusters(cesm_template).cases[0].read()
 
 
-def test_what_is_put_in_follows_from_the_name_alone(cesm: Path) -> None:
+def test_the_inserted_cluster_depends_only_on_the_name_of_the_image(cesm: Path) -> None:
     first, again = (_first_normal(cesm) for _ in range(2))
     image, same = first.read(), again.read()
     assert np.array_equal(image.pixels, same.pixels)

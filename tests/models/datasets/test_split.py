@@ -118,7 +118,7 @@ def test_patients_are_held_out_in_their_natural_order() -> None:
     assert numbers == list(range(numbers[0], numbers[-1] + 1))
 
 
-def test_the_papers_split_is_a_fifth_and_a_fifth_of_the_rest() -> None:
+def test_the_split_of_the_paper_is_a_fifth_for_testing_and_a_fifth_of_the_rest_for_validation() -> None:
     split = paper(known(100), seed=1)
     assert (len(split.test), len(split.validation), len(split.train)) == (40, 32, 128)
     assert split.scheme == "paper"
@@ -149,7 +149,7 @@ def test_an_official_split_of_a_set_without_one_is_refused() -> None:
 
 
 @pytest.mark.parametrize("k", [3, 5])
-def test_every_image_is_a_test_and_a_validation_image_in_one_fold_each(k: int) -> None:
+def test_every_image_is_a_test_image_in_exactly_one_fold_and_a_validation_image_in_another(k: int) -> None:
     cases = known()
     found = folds(cases, k, seed=1)
     for side in ("test", "validation"):

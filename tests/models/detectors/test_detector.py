@@ -46,7 +46,7 @@ def _mammogram(rows: int = 300, columns: int = 200) -> Mammogram:
 
 
 @pytest.mark.parametrize("kind", [CBAM, SE, ECA])
-def test_attention_keeps_the_shape_and_starts_with_equal_weights(kind: type[torch.nn.Module]) -> None:
+def test_attention_keeps_the_shape_and_initially_weights_all_channels_equally(kind: type[torch.nn.Module]) -> None:
     features = torch.rand(2, 32, 8, 6)
     attended = kind(32)(features).detach()
     assert attended.shape == features.shape
@@ -208,7 +208,7 @@ def test_a_full_gpu_is_reported_as_out_of_memory(monkeypatch: pytest.MonkeyPatch
         detector.detect([_mammogram()])
 
 
-def test_breasts_at_a_scale_have_frames_of_their_own_and_the_same_findings_whichever_others_are_beside_them() -> None:
+def test_at_a_fixed_scale_each_breast_has_its_own_frame_and_findings_independent_of_the_batch() -> None:
     small, large = (replace(_mammogram(rows, 200), spacing_mm=(0.5, 0.5)) for rows in (200, 300))
     detector = load(_weights(), CPU, False, **SMALL, mm_per_px=0.8, confidence=0.0, most=5)
     together = detector.detect([small, large, small])

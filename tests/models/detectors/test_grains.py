@@ -47,7 +47,7 @@ CLUSTER = [(500 + 12 * row, 500 + 10 * column) for row in range(3) for column in
 """Across the corner of four tiles of the breast's frame."""
 
 
-def test_a_cluster_is_found_where_it_is_also_across_tiles() -> None:
+def test_a_cluster_is_found_at_its_place_even_across_tiles() -> None:
     (found,) = detector().detect([Mammogram(breast(CLUSTER), (0.1, 0.1))])
     assert [(each.kind, each.confidence > 0.5) for each in found] == [(FindingKind.CALCIFICATION, True)]
     rows, columns = zip(*CLUSTER, strict=True)
@@ -56,12 +56,12 @@ def test_a_cluster_is_found_where_it_is_also_across_tiles() -> None:
     assert (box.top, box.left, box.bottom, box.right) == pytest.approx(expected, abs=3)
 
 
-def test_single_grains_far_apart_are_no_cluster() -> None:
+def test_single_grains_far_apart_are_not_a_cluster() -> None:
     far = [(200, 100), (400, 100), (600, 100), (300, 300), (600, 300)]
     assert detector().detect([Mammogram(breast(far), (0.1, 0.1))]) == [()]
 
 
-def test_an_image_with_pixels_too_coarse_for_calcifications_is_not_looked_at() -> None:
+def test_an_image_with_pixels_too_coarse_for_calcifications_is_skipped() -> None:
     image = Mammogram(breast(CLUSTER), (0.2, 0.2))
     assert not detector().sees(image)
     assert detector().detect([image]) == [()]
@@ -69,7 +69,7 @@ def test_an_image_with_pixels_too_coarse_for_calcifications_is_not_looked_at() -
         detector().sees(Mammogram(breast(CLUSTER)))
 
 
-def test_tiles_are_marked_as_a_picture_of_one_tile_is() -> None:
+def test_tiles_of_a_larger_picture_are_marked_as_single_tiles() -> None:
     """The network as it is, with its borders: what is marked in a tile depends on nothing outside it."""
     torch.manual_seed(0)
     network = GrainNet((4, 6, 8)).eval()
@@ -92,7 +92,7 @@ class Breast:
         return [found for _ in images]
 
 
-def test_calcifications_are_the_grain_detectors_where_it_can_see_them_and_else_the_whole_breast_detectors() -> None:
+def test_calcifications_come_from_the_grain_detector_or_for_coarse_pixels_from_the_breast_detector() -> None:
     both = BothDetectors(Breast(), detector())
     fine, coarse = both.detect([Mammogram(breast(CLUSTER), (mm, mm)) for mm in (0.1, 0.2)])
     assert [found.kind for found in coarse] == [FindingKind.MASS, FindingKind.CALCIFICATION]

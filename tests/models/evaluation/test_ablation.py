@@ -51,7 +51,7 @@ def width(figure: object) -> float:
     return figure.high - figure.low
 
 
-def test_a_difference_of_one_point_is_told_though_either_figures_interval_is_wider(bundle: Bundle) -> None:
+def test_a_difference_of_one_point_is_reported_even_if_each_interval_is_wider(bundle: Bundle) -> None:
     seen = many()
     found = tables(contender(bundle, "hq-sam-tiny", seen), contender(bundle, "mlsam-tiny", better(seen)))
     dice = [row.cells[3] for row in found["B4"].rows[:2]]
@@ -64,12 +64,12 @@ def test_a_difference_of_one_point_is_told_though_either_figures_interval_is_wid
     assert width(between) < 0.1 * min(map(width, dice))
 
 
-def test_a_recipe_alone_has_no_differences(bundle: Bundle) -> None:
+def test_a_single_recipe_has_no_table_of_differences(bundle: Bundle) -> None:
     for recipe in ("yolo-mlsam-detector", "mlsam-tiny", "efficientnet-mask"):
         assert not [name for name in tables(contender(bundle, recipe, many())) if name.endswith("-differences")]
 
 
-def test_table_5_is_of_detector_and_segmenter_together_and_what_no_box_finds_is_drawn_nowhere(bundle: Bundle) -> None:
+def test_table_5_measures_detector_and_segmenter_together_and_an_undetected_lesion_counts_as_0(bundle: Bundle) -> None:
     seen = [image("1", "a", lesion((0.8,))), image("2", "b", lesion((0.8,), found=False))]
     behind, alone = contender(bundle, "mlsam-tiny", seen, "yolo"), contender(bundle, "hq-sam-tiny", seen)
     found = tables(behind, alone)
@@ -84,7 +84,7 @@ def test_table_5_is_of_detector_and_segmenter_together_and_what_no_box_finds_is_
     assert true_box.value == pytest.approx(0.8)
 
 
-def test_paper_as_rows_are_of_masses_too(bundle: Bundle) -> None:
+def test_rows_for_comparison_with_the_paper_are_also_given_for_masses_alone(bundle: Bundle) -> None:
     rows = {row.name: row for row in tables(contender(bundle, "efficientnet-mask", many()))["A1"].rows}
     every, masses = (rows[f"efficientnet-mask, {what}"].counts for what in ("lesions", "masses"))
     assert every is not None

@@ -12,12 +12,12 @@ from models.types.region import Box
 LESION = Box(10, 10, 50, 50)
 
 
-def test_a_perfect_detector_has_an_average_precision_of_one_and_a_silent_one_of_none() -> None:
+def test_average_precision_is_1_for_a_perfect_detector_and_0_for_one_without_proposals() -> None:
     assert mean_average_precision([Boxes(((LESION, 0.9),), (LESION,))]) == pytest.approx((1, 1))
     assert mean_average_precision([Boxes((), (LESION,))]) == pytest.approx((0, 0))
 
 
-def test_a_box_that_overlaps_by_five_eighths_counts_at_50_but_not_at_95() -> None:
+def test_a_box_with_an_overlap_of_five_eighths_counts_at_50_but_not_at_95() -> None:
     half, all_ = mean_average_precision([Boxes(((Box(10, 10, 35, 50), 0.9),), (LESION,))])
     assert half == pytest.approx(1)
     assert all_ == pytest.approx(0.3)  # IoU .625: right at .50, .55 and .60

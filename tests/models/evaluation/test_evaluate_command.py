@@ -103,7 +103,7 @@ def split(phantom_set: WrittenPhantoms, tmp_path: Path) -> Path:
     return path
 
 
-def test_a_bundle_is_measured_into_a_page_and_numbers(
+def test_a_bundle_is_evaluated_into_a_page_and_json(
     command: Callable[..., Ran], phantom_set: WrittenPhantoms, split: Path, tmp_path: Path
 ) -> None:
     recipe, bundle, out = tmp_path / "plain.toml", tmp_path / "bundle", tmp_path / "report"
@@ -156,7 +156,7 @@ def test_a_folder_that_cannot_be_written_is_named(
         assert "cannot be written" in str(ran.exception)
 
 
-def test_a_recipe_that_cannot_be_read_is_named_and_those_that_ship_are_listed() -> None:
+def test_an_unreadable_recipe_is_reported_with_the_shipped_ones() -> None:
     assert any_recipe("mlsam-final").kind == "segmenter"
     with pytest.raises(RecipeError, match=r"no-such.*Shipped recipes: classifier, detector"):
         any_recipe("no-such")
@@ -171,7 +171,7 @@ def test_a_recipe_that_cannot_be_read_is_named_and_those_that_ship_are_listed() 
         (("--device", "abacus"), "is not a device"),
     ],
 )
-def test_what_cannot_be_measured_is_refused_with_a_sentence(
+def test_an_evaluation_that_cannot_be_done_is_refused_with_a_sentence(
     command: Callable[..., Ran],
     phantom_set: WrittenPhantoms,
     tmp_path: Path,
@@ -204,7 +204,7 @@ def test_a_damaged_bundle_is_named(command: Callable[..., Ran], phantom_set: Wri
     assert weights.name in str(ran.exception)
 
 
-def test_recipes_stand_side_by_side_over_the_same_patients(
+def test_recipes_are_compared_over_the_same_patients(
     command: Callable[..., Ran], phantom_set: WrittenPhantoms, tmp_path: Path
 ) -> None:
     recipes = [tmp_path / f"{name}.toml" for name in ("plain", "attended", "scores")]
@@ -240,7 +240,7 @@ def test_recipes_stand_side_by_side_over_the_same_patients(
     assert splits[0] == splits[1] == splits[2]
 
 
-def test_recipes_of_one_name_and_weights_for_no_recipe_are_refused(
+def test_recipes_of_the_same_name_and_weights_without_a_recipe_are_refused(
     command: Callable[..., Ran], phantom_set: WrittenPhantoms, tmp_path: Path
 ) -> None:
     recipe = tmp_path / "one.toml"

@@ -45,13 +45,13 @@ def trained(bundle: Path, *roles: str, train: tuple[str, ...] = ("1",)) -> Path:
     return bundle
 
 
-def test_images_without_a_split_are_not_said_to_be_held_out(tmp_path: Path) -> None:
+def test_images_without_a_split_are_not_called_held_out(tmp_path: Path) -> None:
     (warning,) = seen_in_training(tmp_path, CASES, CASES, tested=False)
     assert warning.startswith(NOT_HELD_OUT)
     assert seen_in_training(tmp_path, CASES, CASES, tested=True) == []
 
 
-def test_of_a_base_bundle_that_tells_nothing_it_is_said_that_it_may_have_seen_the_patients(tmp_path: Path) -> None:
+def test_a_base_bundle_without_its_training_set_may_have_been_trained_on_the_patients(tmp_path: Path) -> None:
     (warning,) = seen_in_training(tmp_path, CASES, CASES, tested=False, is_base=True)
     assert warning.startswith(NOT_HELD_OUT)
     assert "--base" in warning
@@ -74,7 +74,7 @@ def test_a_damaged_split_beside_the_bundle_is_named(tmp_path: Path) -> None:
         seen_in_training(tmp_path, CASES, CASES, tested=True)
 
 
-def test_an_archives_truth_is_said_to_start_from_the_nodes_outlines() -> None:
+def test_the_truth_of_an_archive_is_reported_as_derived_from_outlines_of_the_node() -> None:
     (warning,) = made_of_own_outlines([*CASES, case("5", "d", "archive")])
     assert "1 of 5 images" in warning
     assert made_of_own_outlines(CASES) == []

@@ -30,14 +30,14 @@ def test_overlap_is_the_common_share_of_two_boxes() -> None:
     assert iou(Box(0, 0, 10, 10), Box(10, 0, 20, 10)) == 0
 
 
-def test_a_proposal_finds_the_lesion_it_overlaps_most_or_none() -> None:
+def test_a_proposal_matches_the_lesion_it_overlaps_most_or_none() -> None:
     lesions = [Box(0, 0, 10, 10), Box(0, 8, 10, 20)]
     proposals = [(Box(0, 9, 10, 20), 0.9), (Box(50, 50, 60, 60), 0.8)]
     assert match(proposals, lesions) == ((0.9, 1), (0.8, None))
     assert match(proposals[:1], []) == ((0.9, None),)
 
 
-def test_sensitivity_is_read_at_the_lowest_threshold_that_keeps_to_the_false_positives() -> None:
+def test_sensitivity_is_taken_at_the_lowest_threshold_within_the_allowed_false_positives() -> None:
     results = [
         ImageResult("a", 2, ((0.9, 0), (0.8, None), (0.3, 1), (0.2, None))),
         ImageResult("b", 1, ((0.7, None), (0.6, 0))),
@@ -62,14 +62,14 @@ def test_the_area_under_the_curve_counts_pairs_in_the_right_order_and_ties_half(
 
 
 @pytest.mark.parametrize("digits", [1, 2, 9])
-def test_the_area_under_the_curve_is_scikit_learns(digits: int) -> None:
+def test_the_area_under_the_curve_equals_that_of_scikit_learn(digits: int) -> None:
     draw = np.random.default_rng(1)
     for _ in range(20):
         scores, positive = draw.random(30).round(digits), draw.permutation(30) < draw.integers(1, 30)
         assert auc(scores, positive) == pytest.approx(roc_auc_score(positive, scores))
 
 
-def test_the_interval_draws_whole_patients_and_repeats_with_its_seed() -> None:
+def test_the_interval_samples_whole_patients_and_is_reproducible_by_its_seed() -> None:
     values = np.array([0.0, 0.0, 1.0, 1.0, 1.0, 0.0])
     patients = ["a", "a", "b", "c", "d", "e"]
     figure = with_interval(patients, lambda at: float(values[at].mean()), seed=1)
@@ -114,7 +114,7 @@ NAN = math.nan
     ],
     ids=["one", "four", "five", "one ill", "four ill", "four well", "five ill", "correlation", "of the first"],
 )
-def test_a_figure_of_too_few_patients_of_its_own_has_no_interval_however_many_are_measured(
+def test_a_figure_of_too_few_patients_has_no_interval_even_if_many_are_measured(
     measure: Measure, has_one: bool
 ) -> None:
     """The others say nothing of it: drawn or not, they do not move it."""
@@ -125,7 +125,7 @@ def test_a_figure_of_too_few_patients_of_its_own_has_no_interval_however_many_ar
     assert not math.isnan(its_own.value)
 
 
-def test_a_patient_of_whom_nothing_is_known_is_of_neither_sort() -> None:
+def test_a_patient_of_unknown_pathology_is_neither_malignant_nor_benign() -> None:
     scores, positive = [NAN] * 3 + [0.9] * 4 + [0.1] * 9, [False] * 3 + [True] * 4 + [False] * 9
     known = ~np.isnan(scores)
 
@@ -136,7 +136,7 @@ def test_a_patient_of_whom_nothing_is_known_is_of_neither_sort() -> None:
     assert with_interval([str(one) for one in range(16)], measure, seed=1, resamples=50).bare
 
 
-def test_draws_in_which_a_figure_is_not_defined_are_counted() -> None:
+def test_bootstrap_samples_with_an_undefined_figure_are_counted() -> None:
     patients = [*"abcdefghijklmnopqrst"]
     figure = with_interval(patients, lambda at: 1.0 if min(at) < 5 else math.nan, seed=1, resamples=4000)
     assert (figure.low, figure.high) == (1, 1)

@@ -105,7 +105,7 @@ def case(name: str = "one", *, broken: bool = False, **changed: object) -> Case:
     return replace(plain, **changed)
 
 
-def test_an_image_is_seen_as_the_node_would_show_it_and_below_that() -> None:
+def test_an_image_is_observed_at_the_thresholds_of_the_node_and_below() -> None:
     seen = observe(PARTS, read_truth(case()))
     assert [one.lesion for one in seen.proposals or ()] == [0, None, None]
     (found,) = seen.lesions
@@ -126,7 +126,7 @@ class DetectsNested(Detects):
         return [(around, *found) for found in super().detect(images)]
 
 
-def test_of_findings_that_lie_in_one_another_the_one_is_measured_that_the_node_would_show() -> None:
+def test_of_nested_findings_the_one_that_the_node_shows_is_measured() -> None:
     seen = observe(replace(PARTS, detector=DetectsNested()), read_truth(case()))
     alone = observe(PARTS, read_truth(case()))
     assert [one.shown for one in seen.proposals or ()] == [False, True, True, False]
@@ -134,21 +134,21 @@ def test_of_findings_that_lie_in_one_another_the_one_is_measured_that_the_node_w
     assert (seen.by_threshold, seen.score) == (alone.by_threshold, alone.score)
 
 
-def test_a_lesion_drawn_as_a_box_alone_has_no_dice() -> None:
+def test_a_lesion_with_only_a_box_has_no_dice() -> None:
     box = Lesion(filled(BOX), outlined=False, kind=FindingKind.MASS)
     seen = observe(PARTS, read_truth(case(read_lesions=lambda _: (box,))))
     assert seen.lesions[0].by_true_box == ()
     assert seen.by_threshold == ()
 
 
-def test_parts_that_are_not_there_are_not_measured() -> None:
+def test_missing_parts_are_not_measured() -> None:
     alone = replace(PARTS, detector=None, segmenter=None)
     seen = observe(alone, read_truth(case()))
     assert seen.proposals is None
     assert seen.lesions[0].by_true_box == ()
 
 
-def test_a_classifier_alone_is_never_told_the_truth_of_an_image() -> None:
+def test_a_classifier_alone_never_gets_the_true_masks_of_an_image() -> None:
     alone = replace(PARTS, detector=None, segmenter=None)
     seen = observe(alone, read_truth(case()))
     assert seen.score is None
@@ -167,7 +167,7 @@ def test_an_image_that_cannot_be_read_is_left_out_and_named(tmp_path: Path) -> N
     assert "bad.dcm" in left_out[0].reason
 
 
-def test_what_was_observed_is_not_observed_again(tmp_path: Path) -> None:
+def test_an_observed_image_is_not_observed_again(tmp_path: Path) -> None:
     path = tmp_path / "observations.jsonl"
     first, _ = observe_all(PARTS, [case("one"), case("two")], ObservationFile(path, "a"), lambda *_: None)
     same = [case("one"), case("two")]
@@ -185,7 +185,7 @@ def test_what_was_observed_is_not_observed_again(tmp_path: Path) -> None:
         {"read_lesions": lambda _: (Lesion(filled(WRONG), outlined=True, kind=FindingKind.MASS),)},
     ],
 )
-def test_an_image_of_the_same_name_and_another_truth_is_observed_anew(
+def test_an_image_of_the_same_name_with_another_truth_is_observed_again(
     changed: dict[str, object], tmp_path: Path
 ) -> None:
     path = tmp_path / "observations.jsonl"
@@ -196,7 +196,7 @@ def test_an_image_of_the_same_name_and_another_truth_is_observed_anew(
     assert ObservationFile(path, "a").seen["one"] == seen[0], "what was noted last counts"
 
 
-def test_a_line_that_a_kill_has_torn_is_done_again(tmp_path: Path) -> None:
+def test_an_observation_truncated_by_a_kill_is_repeated(tmp_path: Path) -> None:
     path = tmp_path / "observations.jsonl"
     kept = ObservationFile(path, "a")
     for one in (image("1", "a", lesion()), image("2", "b")):
@@ -207,14 +207,14 @@ def test_a_line_that_a_kill_has_torn_is_done_again(tmp_path: Path) -> None:
     assert list(ObservationFile(path, "a").seen) == ["1", "2"]
 
 
-def test_every_observation_comes_back_as_it_was(tmp_path: Path) -> None:
+def test_every_observation_is_read_back_unchanged(tmp_path: Path) -> None:
     kept = ObservationFile(tmp_path / "observations.jsonl", "a")
     for one in many(4):
         kept.add(one)
     assert list(ObservationFile(tmp_path / "observations.jsonl", "a").seen.values()) == many(4)
 
 
-def test_observations_of_other_models_are_not_taken_for_these(tmp_path: Path) -> None:
+def test_observations_of_other_models_are_not_reused(tmp_path: Path) -> None:
     path = tmp_path / "observations.jsonl"
     ObservationFile(path, "a").add(image("1", "a"))
     with pytest.raises(EvaluationError, match="other models"):

@@ -16,7 +16,7 @@ def rectangle(top: int, left: int, bottom: int, right: int) -> Mask:
     return Mask(Box(top, left, bottom, right), np.ones((bottom - top, right - left), dtype=np.bool_))
 
 
-def test_dice_iou_and_pixel_rates_are_those_counted_by_hand() -> None:
+def test_dice_iou_and_pixel_rates_equal_those_counted_by_hand() -> None:
     drawn, true = rectangle(0, 5, 10, 15), rectangle(0, 0, 10, 10)
     counted = overlap([drawn], [true], (40, 40), Box(0, 0, 20, 20))
     assert counted.dice == pytest.approx(2 * 50 / 200)
@@ -33,7 +33,7 @@ def test_pixels_drawn_outside_the_window_count_for_dice_but_not_for_the_rates() 
     assert counted.fpr == 1.0
 
 
-def test_nothing_against_nothing_is_perfect_and_nothing_against_a_lesion_is_worth_nothing() -> None:
+def test_two_empty_masks_overlap_fully_and_an_empty_mask_does_not_overlap_a_lesion() -> None:
     assert overlap([], [], (10, 10)).dice == 1
     assert overlap([], [rectangle(0, 0, 5, 5)], (10, 10)).dice == 0
     assert math.isnan(overlap([], [], (10, 10)).tpr)
@@ -44,7 +44,7 @@ def test_outlines_that_overlap_count_once() -> None:
     assert overlap(twice, [rectangle(0, 0, 5, 5)], (10, 10)).dice == 1
 
 
-def test_boundary_iou_is_that_of_the_published_erosion() -> None:
+def test_boundary_iou_equals_that_of_the_published_erosion() -> None:
     shape = (200, 150)  # a diagonal of 250: borders 5 pixels wide
     draw = np.random.default_rng(1)
     noise = cv2.GaussianBlur(draw.standard_normal((90, 80)), (31, 31), 0)
@@ -71,7 +71,7 @@ def test_an_enlarged_box_stays_in_the_image() -> None:
     assert enlarged(Box(2, 10, 20, 30), (5, 6), (22, 100)) == Box(0, 4, 22, 36)
 
 
-def test_a_small_mask_is_border_throughout_and_a_large_one_is_not() -> None:
+def test_a_small_mask_consists_only_of_border_and_a_large_one_does_not() -> None:
     shape = (1000, 1000)  # the border is 28 pixels wide
     small, large = (Mask(Box(0, 0, px, px), np.ones((px, px), dtype=np.bool_)) for px in (50, 70))
     assert all_border(small, shape)

@@ -85,7 +85,7 @@ def test_a_perfect_detector_is_perfect_in_every_table() -> None:
     assert [value(cell) for cell in row(table(section, "thresholds"), "0.5").cells][:4] == [1, 0, 1, 1]
 
 
-def test_a_silent_detector_finds_nothing_and_its_precision_is_not_measured() -> None:
+def test_a_detector_without_proposals_has_sensitivity_0_and_no_precision() -> None:
     silent = [image("1", "a", lesion(found=False)), image("2", "b")]
     section = detection_section(silent, DRAWS)
     assert value(row(table(section, "froc"), "all").cells[-1]) == 0
@@ -95,7 +95,7 @@ def test_a_silent_detector_finds_nothing_and_its_precision_is_not_measured() -> 
     assert value(row(table(segmented, "found"), "of all lesions").cells[0]) == 0
 
 
-def test_table_2_counts_images_and_takes_nothing_proposed_as_no_overlap() -> None:
+def test_table_2_counts_images_and_an_image_without_proposals_has_overlap_0() -> None:
     wrong = Proposal(ELSEWHERE, FindingKind.MASS, 0.35, None)
     images = [found(image("1", "a", lesion()), 0.25), replace(image("2", "b"), proposals=(wrong,)), image("3", "c")]
     section = detection_section(images, DRAWS)
@@ -104,7 +104,7 @@ def test_table_2_counts_images_and_takes_nothing_proposed_as_no_overlap() -> Non
     assert value(row(table(section, "thresholds"), "0.3").cells[4]) == 0
 
 
-def test_the_best_pass_is_marked_as_chosen_with_a_look_at_the_truth(report: Report) -> None:
+def test_the_best_pass_is_marked_as_chosen_by_the_truth(report: Report) -> None:
     passes = table(report.sections[1], "passes")
     oracles = [one for one in passes.rows if one.oracle]
     assert [one.name for one in oracles] == ["true box, best pass", "found box, best pass"]
@@ -112,7 +112,7 @@ def test_the_best_pass_is_marked_as_chosen_with_a_look_at_the_truth(report: Repo
     assert "true box, best pass (oracle)" in page(report)
 
 
-def test_breasts_and_exams_take_the_highest_score_and_the_worst_pathology() -> None:
+def test_breasts_and_exams_have_the_highest_score_and_the_worst_pathology() -> None:
     ill, well = exam("a", lesion(), scores=(0.2, 0.9)), exam("b", scores=(0.5, 0.5))
     areas = table(malignancy_section([*ill, *well], None, {}, DRAWS), "areas")
     assert value(row(areas, "images").cells[0]) < 1
@@ -124,7 +124,7 @@ def test_breasts_and_exams_take_the_highest_score_and_the_worst_pathology() -> N
 
 
 @pytest.mark.parametrize("changed", [{"label_is_fair": False}, {"pathology": None}, {"score": None}])
-def test_an_exam_whose_malignant_image_may_not_be_scored_is_no_healthy_one(changed: dict[str, object]) -> None:
+def test_an_exam_whose_malignant_image_is_not_scored_does_not_count_as_healthy(changed: dict[str, object]) -> None:
     images = [*exam("a", lesion()), *exam("b"), *exam("c", lesion())]
     images[0] = replace(images[0], **changed)
     areas = table(malignancy_section(images, None, {}, DRAWS), "areas")
@@ -132,7 +132,7 @@ def test_an_exam_whose_malignant_image_may_not_be_scored_is_no_healthy_one(chang
     assert row(areas, "breasts").name == "breasts (1 malignant, 4 not)"
 
 
-def test_a_single_view_is_no_breast_and_a_single_breast_no_exam() -> None:
+def test_a_single_view_does_not_count_as_a_breast_nor_a_single_breast_as_an_exam() -> None:
     images = [one for one in (*exam("a", lesion()), *exam("b")) if one.view == "CC"]
     areas = table(malignancy_section(images, None, {}, DRAWS), "areas")
     assert isinstance(row(areas, "breasts").cells[0], Absent)
@@ -143,7 +143,7 @@ def test_a_single_view_is_no_breast_and_a_single_breast_no_exam() -> None:
     assert isinstance(row(areas, "exams").cells[0], Absent)
 
 
-def test_dice_by_size_is_told_of_true_and_of_found_boxes() -> None:
+def test_dice_by_size_is_given_for_true_and_for_found_boxes() -> None:
     images = [image("1", "a", lesion(found=True)), image("2", "b", lesion(found=False))]
     sizes = table(segmentation_section(images, DRAWS), "diameter")
     true, found = row(sizes, "true box, DSC, 10"), row(sizes, "found box, DSC, 10")
@@ -154,14 +154,14 @@ def test_dice_by_size_is_told_of_true_and_of_found_boxes() -> None:
     assert "was found" in row(sizes, "found box, DSC, below").cells[0].not_measured
 
 
-def test_images_whose_format_gives_the_label_away_are_not_scored() -> None:
+def test_images_whose_format_reveals_the_label_are_not_scored() -> None:
     images = [replace(image(str(at), str(at)), label_is_fair=False) for at in range(3)]
     section = malignancy_section(images, None, {}, DRAWS)
     assert isinstance(row(table(section, "areas"), "image").cells[0], Absent)
     assert "Left out: 3 images whose" in section.text
 
 
-def test_a_radiologists_zero_counts_as_a_recall_and_six_is_left_out() -> None:
+def test_category_0_of_a_radiologist_counts_as_a_recall_and_6_is_left_out() -> None:
     categories = {"0": True, "3": False, "4A": True, "6": None, "2": False}
     images = [
         replace(image(birads, birads, *([lesion()] if recalled else [])), birads=birads)
@@ -173,7 +173,7 @@ def test_a_radiologists_zero_counts_as_a_recall_and_six_is_left_out() -> None:
     assert radiologists.counts.images == 4
 
 
-def test_a_breast_whose_lesions_have_0_and_3_was_recalled_and_a_known_cancer_hides_no_new_one() -> None:
+def test_a_breast_with_lesions_of_0_and_3_was_recalled_and_a_known_cancer_hides_no_new_finding() -> None:
     """One order of severity, wherever several categories become one (models.types.birads.SEVERITY)."""
 
     def of(*categories: str) -> str | None:
@@ -198,7 +198,7 @@ def test_models_and_radiologists_are_compared_on_the_same_images() -> None:
     assert ours.counts.images == 5
 
 
-def test_a_recall_stands_above_3_by_our_rule_and_below_4_by_the_papers_words() -> None:
+def test_a_recall_counts_as_above_3_by_the_rule_of_the_node_and_as_below_4_by_that_of_the_paper() -> None:
     images = [replace(image(str(at), str(at), lesion()), birads="0" if at else "5") for at in range(4)]
     decisions = table(malignancy_section([*images, image("x", "x")], None, {}, DRAWS), "decisions")
     recalls = {
@@ -226,7 +226,7 @@ def test_a_small_subgroup_has_no_interval_and_the_json_no_nan(tmp_path: Path) ->
     assert "fewer than 5 patients" in page(told)
 
 
-def test_what_flatters_and_what_was_not_asked_for_is_said() -> None:
+def test_the_page_shows_warnings_and_the_images_that_were_not_evaluated() -> None:
     about = replace(ABOUT, warnings=("Beware.",), elsewhere=("9 images elsewhere.",), left_out=())
     html = page(Report(about, ()))
     assert '<p class="warning">Beware.</p>' in html
@@ -235,7 +235,7 @@ def test_what_flatters_and_what_was_not_asked_for_is_said() -> None:
     assert "Nothing: every image" in page(Report(replace(ABOUT, left_out=()), ()))
 
 
-def test_the_fixed_threshold_is_chosen_on_validation_patients_where_there_are_some() -> None:
+def test_the_fixed_threshold_is_chosen_on_validation_patients_if_there_are_any() -> None:
     test = [replace(image(str(at), str(at), *([lesion()] if at % 2 else [])), score=at / 10) for at in range(10)]
     validation = [replace(image("v", "v", lesion()), score=0.55), replace(image("w", "w"), score=0.1)]
     other = table(malignancy_section(test, validation, {}, DRAWS), "fixed-sensitivity")
@@ -245,7 +245,7 @@ def test_the_fixed_threshold_is_chosen_on_validation_patients_where_there_are_so
     assert "too good" in same.notes[0]
 
 
-def test_a_threshold_that_few_malignant_patients_choose_gives_no_interval_and_none_gives_no_figure() -> None:
+def test_a_threshold_chosen_by_few_malignant_patients_has_no_interval_and_by_none_no_figure() -> None:
     """However many others there are: a draw without the malignant ones has no threshold, hence no specificity."""
     well = [replace(image(str(at), str(at)), score=at / 30) for at in range(20)]
     for ill in range(7):
@@ -270,7 +270,7 @@ def test_subgroups_take_the_confidence_of_all_images() -> None:
     assert value(row(by_view, "MLO").cells[0]) == 0
 
 
-def test_what_was_not_measured_says_why_and_no_number_stands_there() -> None:
+def test_a_figure_that_was_not_measured_is_replaced_by_the_reason() -> None:
     alone = replace(image("1", "a"), proposals=None, score=None, by_threshold=(), pathology=None, birads=None)
     for section in sections([alone]):
         for one in section.tables:
@@ -280,7 +280,7 @@ def test_what_was_not_measured_says_why_and_no_number_stands_there() -> None:
                     assert all(isinstance(cell, Absent) and cell.not_measured for cell in cells), (one.id, line.name)
 
 
-def test_every_row_of_ours_says_of_how_many_patients(report: Report) -> None:
+def test_every_measured_row_states_its_number_of_patients(report: Report) -> None:
     for section in report.sections:
         for one in section.tables:
             for line in one.rows:
@@ -289,7 +289,7 @@ def test_every_row_of_ours_says_of_how_many_patients(report: Report) -> None:
                     assert line.counts.patients > 0
 
 
-def test_the_papers_figures_stand_beside_ours_marked_as_theirs(report: Report) -> None:
+def test_figures_of_the_paper_are_in_the_same_table_and_marked_as_such(report: Report) -> None:
     theirs = [line for section in report.sections for one in section.tables for line in one.rows if line.theirs]
     assert {line.theirs.partition(":")[0] for line in theirs} == {
         "paper A, Figure 4",
@@ -321,7 +321,7 @@ class Reader(HTMLParser):
                 self.ids.add(told)
 
 
-def test_the_page_opens_without_a_network_and_holds_every_section_table_and_plot(report: Report) -> None:
+def test_the_page_needs_no_network_and_contains_every_section_table_and_plot(report: Report) -> None:
     html = page(report)
     reader = Reader()
     reader.feed(html)
@@ -336,7 +336,7 @@ def test_the_page_opens_without_a_network_and_holds_every_section_table_and_plot
     assert "No pixels." in html
 
 
-def test_the_json_holds_the_numbers_of_the_page(report: Report, tmp_path: Path) -> None:
+def test_the_json_contains_the_numbers_of_the_page(report: Report, tmp_path: Path) -> None:
     write_report(report, tmp_path)
     html, told = (tmp_path / "report.html").read_text(), json.loads((tmp_path / "report.json").read_text())
     assert "NaN" not in (tmp_path / "report.json").read_text()
@@ -350,5 +350,5 @@ def test_the_json_holds_the_numbers_of_the_page(report: Report, tmp_path: Path) 
                         assert number(same_cell["value"], one) in html
 
 
-def test_the_same_observations_make_the_same_page(report: Report) -> None:
+def test_the_same_observations_give_the_same_page(report: Report) -> None:
     assert page(report) == page(Report(ABOUT, sections(many())))

@@ -30,7 +30,7 @@ def test_decisions_are_counted_as_scikit_learn_counts_them() -> None:
     assert table.recall == recall_score(POSITIVE, called)
 
 
-def test_what_is_not_defined_is_not_a_number() -> None:
+def test_an_undefined_measure_is_nan() -> None:
     nothing = confusion(np.zeros(3, dtype=bool), np.zeros(3, dtype=bool))
     assert nothing.accuracy == 1
     assert all(math.isnan(one) for one in (nothing.precision, nothing.recall, nothing.f1))
@@ -39,7 +39,7 @@ def test_what_is_not_defined_is_not_a_number() -> None:
     assert math.isnan(calibration_curve(np.empty(0), np.empty(0, dtype=bool)).error)
 
 
-def test_the_calibration_error_weighs_each_bin_by_its_count() -> None:
+def test_the_calibration_error_weights_each_bin_by_its_count() -> None:
     scores = np.array([0.05, 0.05, 0.05, 0.95])
     positive = np.array([False, False, True, True])
     curve = calibration_curve(scores, positive)
@@ -47,7 +47,7 @@ def test_the_calibration_error_weighs_each_bin_by_its_count() -> None:
     assert curve.error == pytest.approx(0.75 * abs(1 / 3 - 0.05) + 0.25 * 0.05)
 
 
-def test_scores_on_the_edges_of_bins_are_counted_where_scikit_learn_puts_them() -> None:
+def test_scores_on_the_edges_of_bins_are_counted_as_in_scikit_learn() -> None:
     scores = np.array([0.0, 0.1, 0.2, 0.5, 1.0])
     curve = calibration_curve(scores, np.array([False, False, True, True, True]))
     assert sum(curve.count) == 5

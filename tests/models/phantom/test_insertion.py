@@ -26,13 +26,13 @@ def ball(width: float, attenuation: float = 1.5) -> GrainCluster:
 
 
 @pytest.mark.parametrize("width", [0.15, 0.3, 0.8])
-def test_the_beam_crosses_as_much_of_a_ball_as_it_has_volume(width: float) -> None:
+def test_the_path_lengths_through_a_ball_sum_to_its_volume(width: float) -> None:
     (grain,) = ball(width).grains
     volume = thickness_mm(grain, (50, 50), MM)[0].sum() * MM**2
     assert volume == pytest.approx(np.pi / 6 * width**3, rel=0.05)
 
 
-def test_a_grain_is_brighter_by_its_attenuation_and_dimmer_by_the_blur_the_smaller_it_is() -> None:
+def test_a_grain_is_brighter_by_its_attenuation_and_blur_dims_smaller_grains_more() -> None:
     pixels = tissue(noise=0.0)
     peaks = []
     for width in (0.15, 0.3, 0.6):
@@ -43,7 +43,7 @@ def test_a_grain_is_brighter_by_its_attenuation_and_dimmer_by_the_blur_the_small
     assert peaks[0] < 0.5 * unblurred < 0.8 * unblurred < peaks[-1]
 
 
-def test_every_grain_is_marked_where_it_is_and_the_outline_holds_them_all() -> None:
+def test_every_grain_is_marked_at_its_place_and_the_outline_contains_them_all() -> None:
     draw = np.random.default_rng(3)
     pixels = tissue(noise=0.002)
     for _ in range(5):
@@ -58,7 +58,7 @@ def test_every_grain_is_marked_where_it_is_and_the_outline_holds_them_all() -> N
             assert gained[mask.box.slices][mask.crop].mean() > 5 * abs(gained[:100].mean())
 
 
-def test_away_from_the_cluster_a_picture_is_what_its_sham_is() -> None:
+def test_outside_the_cluster_a_picture_equals_its_sham() -> None:
     """So that no trace of the insertion can be learned."""
     pixels = tissue()
     draw = np.random.default_rng(1)
@@ -77,7 +77,7 @@ def test_contrast_is_in_units_of_the_noise() -> None:
     assert contrasts[0] == pytest.approx(2 * contrasts[1], rel=0.1)
 
 
-def test_clusters_are_as_the_literature_has_them() -> None:
+def test_sizes_and_numbers_of_grains_are_as_in_the_literature() -> None:
     draw = np.random.default_rng(0)
     clusters = [draw_grain_cluster(draw) for _ in range(400)]
     counts = [len(cluster.grains) for cluster in clusters]
@@ -91,7 +91,7 @@ def test_clusters_are_as_the_literature_has_them() -> None:
     assert np.mean([c.distribution == "segmental" for c in clusters]) == pytest.approx(0.35, abs=0.06)
 
 
-def test_greys_per_exposure_follow_from_the_breasts_own_range_and_not_from_the_air() -> None:
+def test_grey_values_per_exposure_follow_from_the_range_of_the_breast_and_not_from_the_air() -> None:
     """Twice the contrast of the display makes grains twice as bright."""
     pixels = tissue(noise=0.0)
     breast = np.ones(pixels.shape, dtype=np.bool_)

@@ -52,14 +52,14 @@ def images(exams: list[PhantomExam]) -> list[PhantomImage]:
     return [image for exam in exams for image in exam.images]
 
 
-def test_the_field_has_the_spectrum_that_it_is_asked_for() -> None:
+def test_the_random_field_has_the_requested_power_spectrum() -> None:
     for beta in (2.5, 3.0):
         field = power_law_field(stream(1, "field"), (400, 300), (0.3, 0.3), beta)
         assert exponent(field[:256, :256], 0.3, (0.07, 1.0)) == pytest.approx(beta, abs=0.2)
 
 
 @pytest.mark.parametrize("density", DENSITIES)
-def test_parenchyma_falls_as_the_power_of_frequency_that_mammograms_fall_with(density: Density) -> None:
+def test_the_power_spectrum_of_parenchyma_has_the_exponent_of_mammograms(density: Density) -> None:
     """β is 3 on average (Burgess et al. 2001)."""
     found = []
     for seed in (1, 2):
@@ -71,7 +71,7 @@ def test_parenchyma_falls_as_the_power_of_frequency_that_mammograms_fall_with(de
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_denser_categories_hold_more_glandular_tissue(view: str) -> None:
+def test_denser_categories_have_more_glandular_tissue(view: str) -> None:
     shares = []
     for density in DENSITIES:
         share, depth, shape = tissue(density, view, 3)
@@ -82,7 +82,7 @@ def test_denser_categories_hold_more_glandular_tissue(view: str) -> None:
     assert shares[-1] > 0.5
 
 
-def test_a_breast_curves_away_from_its_chest_wall_in_air_that_is_black(exams: list[PhantomExam]) -> None:
+def test_a_breast_is_convex_from_its_chest_wall_and_surrounded_by_black_air(exams: list[PhantomExam]) -> None:
     for image in images(exams):
         shown = image.pixels.astype(np.float32) / 4095
         assert breast_side(shown) == ("left" if image.laterality is Laterality.LEFT else "right")
@@ -127,7 +127,7 @@ def test_both_views_show_the_same_lesions_equally_far_behind_the_nipple(exams: l
     assert lesions > 5
 
 
-def test_a_healthy_breast_shows_nothing_and_gets_category_1() -> None:
+def test_a_healthy_breast_has_no_lesion_and_category_1() -> None:
     exam = draw_exam(1, 1, 0.5, Prevalence(lesions=0))
     assert all(image.lesions == () for image in exam.images)
     assert category(exam.findings(Laterality.LEFT)) == "1"
@@ -145,7 +145,7 @@ def test_lesions_lie_in_the_breast_and_apart_from_each_other(exams: list[Phantom
 
 
 @pytest.mark.parametrize("malignant", [False, True])
-def test_malignancy_follows_shape(malignant: bool) -> None:
+def test_the_malignancy_of_a_phantom_lesion_follows_its_shape(malignant: bool) -> None:
     """Irregular outlines are longer for their area; pleomorphic grains differ more in size and shape."""
     masses = [draw_mass(stream(seed, "mass"), malignant) for seed in range(12)]
     for mass in masses:
@@ -159,7 +159,7 @@ def test_malignancy_follows_shape(malignant: bool) -> None:
         assert cluster.diameters_mm.max() < 1
 
 
-def test_a_mass_is_brighter_than_the_fat_around_it_and_does_not_outshine_the_breast() -> None:
+def test_a_mass_is_moderately_brighter_than_the_same_tissue_without_it() -> None:
     """Subtle, but there: the image with the mass against the same image without it."""
     plain = draw_exam(1, 8, 0.4, Prevalence(lesions=0))
     shown = draw_exam(1, 8, 0.4, Prevalence(lesions=1, malignant=1, calcifications=0, second=0))
@@ -171,7 +171,7 @@ def test_a_mass_is_brighter_than_the_fat_around_it_and_does_not_outshine_the_bre
         assert image.pixels[inside].mean() < 3800
 
 
-def test_a_calcification_keeps_its_calcium_whatever_the_pixels_are() -> None:
+def test_the_amount_of_calcium_does_not_depend_on_the_pixel_size() -> None:
     cluster = draw_cluster(stream(1, "cluster"), malignant=True)
     volumes = [
         float(project(cluster, (120, 60), (-1.0, 0.0), Grid(spacing)).thickness_mm.sum() * spacing**2)

@@ -45,7 +45,7 @@ def headers(phantoms: WrittenPhantoms) -> list[Dataset]:
     return [dcmread(path, stop_before_pixels=True) for path in paths]
 
 
-def test_the_same_seed_gives_the_same_bytes_and_another_seed_another_person(
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_another_patient(
     phantom_set: WrittenPhantoms, tmp_path: Path
 ) -> None:
     once, longer = files(write_phantoms(tmp_path / "once", 1).folder), files(phantom_set.folder)
@@ -66,7 +66,7 @@ def test_images_and_truth_are_valid_dicom(phantom_set: WrittenPhantoms) -> None:
     assert dcentvfy(paths) == []
 
 
-def test_a_node_takes_phantoms_for_mammograms_and_not_for_its_own_results(phantom_set: WrittenPhantoms) -> None:
+def test_the_node_reads_phantoms_as_mammograms_and_not_as_its_own_results(phantom_set: WrittenPhantoms) -> None:
     for study in {header.StudyInstanceUID for header in headers(phantom_set)}:
         found = [describe(header) for header in headers(phantom_set) if header.StudyInstanceUID == study]
         assert {one.kind for one in found} == {InstanceKind.FOR_PRESENTATION}
@@ -77,7 +77,7 @@ def test_a_node_takes_phantoms_for_mammograms_and_not_for_its_own_results(phanto
     assert not any(is_ours(truth) for truth in truths)
 
 
-def test_a_phantom_study_goes_the_whole_road_of_read(phantom_set: WrittenPhantoms, tmp_path: Path) -> None:
+def test_a_phantom_study_is_read_by_the_read_command(phantom_set: WrittenPhantoms, tmp_path: Path) -> None:
     patient = phantom_set.truths[0].patient
     (tmp_path / "scratch").mkdir()
     reading = FolderReading(BUNDLE, DEVICE, tmp_path / "scratch", tmp_path / "out", FolderLimits(), Clock())
@@ -92,7 +92,7 @@ def test_a_phantom_study_goes_the_whole_road_of_read(phantom_set: WrittenPhantom
     }
 
 
-def test_nothing_in_a_phantom_could_be_taken_for_a_patient(phantom_set: WrittenPhantoms) -> None:
+def test_every_identifier_in_a_phantom_shows_that_it_is_no_patient(phantom_set: WrittenPhantoms) -> None:
     for header in headers(phantom_set):
         assert str(header.PatientName).startswith("PHANTOM^")
         assert header.PatientID.startswith("PHANTOM-")
@@ -109,7 +109,7 @@ def test_the_node_reads_pixels_spacing_and_side_as_they_were_made(phantom_set: W
         np.testing.assert_allclose(image.pixels, made.pixels / 4095, atol=1e-3)
 
 
-def test_the_segmentation_is_the_mask_that_was_put_in(phantom_set: WrittenPhantoms) -> None:
+def test_the_segmentation_equals_the_mask_of_the_inserted_lesion(phantom_set: WrittenPhantoms) -> None:
     truth = next(truth for truth in phantom_set.truths if any(len(image.lesions) for image in truth.images))
     exam = draw_exam(truth.number, truth.seed, truth.spacing_mm, SMALL.prevalence)
     for told, made in zip(truth.images, exam.images, strict=True):
@@ -124,7 +124,7 @@ def test_the_segmentation_is_the_mask_that_was_put_in(phantom_set: WrittenPhanto
             assert mask.area_px == in_truth.area_px
 
 
-def test_the_data_set_tells_what_the_truth_tells(phantom_set: WrittenPhantoms) -> None:
+def test_the_data_set_has_the_labels_of_the_truth_file(phantom_set: WrittenPhantoms) -> None:
     cases = open_data([phantom_set.spec], READER).cases
     assert len(cases) == 4 * len(phantom_set.truths)
     assert len({case.patient for case in cases}) == len(phantom_set.truths)
@@ -139,7 +139,7 @@ def test_the_data_set_tells_what_the_truth_tells(phantom_set: WrittenPhantoms) -
     assert seen == {(kind, pathology) for kind in FindingKind for pathology in (Pathology.BENIGN, Pathology.MALIGNANT)}
 
 
-def test_a_run_that_was_interrupted_goes_on_and_a_longer_one_keeps_what_is_there(tmp_path: Path) -> None:
+def test_an_interrupted_run_resumes_and_a_longer_one_keeps_the_existing_studies(tmp_path: Path) -> None:
     write_phantoms(tmp_path / "set", 1)
     first = files(tmp_path / "set")
     interrupted = tmp_path / "set" / "truth" / f"PHANTOM-{SMALL.seed}-0001" / "truth.json"
@@ -151,7 +151,7 @@ def test_a_run_that_was_interrupted_goes_on_and_a_longer_one_keeps_what_is_there
 
 
 @pytest.mark.parametrize("content", ["notes.txt", "phantoms.json"])
-def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path, content: str) -> None:
+def test_a_folder_with_other_files_is_refused_and_left_unchanged(tmp_path: Path, content: str) -> None:
     (tmp_path / content).write_text("{}")
     with pytest.raises(NotAPhantomFolder, match="Give"):
         write_phantoms(tmp_path, 1)
@@ -194,7 +194,7 @@ def test_a_missing_file_is_named(damaged: Path, pattern: str) -> None:
     ],
     ids=["cut short", "a field is missing", "a path out of the folder", "a breast is missing"],
 )
-def test_a_damaged_truth_is_named_with_what_is_wrong(damaged: Path, change, where: str) -> None:
+def test_a_damaged_truth_file_is_reported_with_its_fault(damaged: Path, change, where: str) -> None:
     path = only(damaged, "truth/*/truth.json")
     path.write_text(change(path.read_text()))
     with pytest.raises(DatasetError, match=rf"truth.json.*{where}.*Make the phantoms again"):

@@ -48,7 +48,7 @@ def _disc(row: int, column: int, radius: int) -> Mask:
 MASS = _disc(200, 110, 14)
 
 
-def test_the_bank_answers_as_skimage_does_up_to_the_border() -> None:
+def test_the_filter_bank_gives_the_responses_of_skimage_up_to_the_border() -> None:
     picture = np.random.default_rng(1).random((50, 50), dtype=np.float32)
     found = GaborBank((0.1, 0.25), 3, 50).magnitudes(picture)
     for place, (frequency, turn) in enumerate((frequency, turn) for frequency in (0.1, 0.25) for turn in range(3)):
@@ -57,19 +57,19 @@ def test_the_bank_answers_as_skimage_does_up_to_the_border() -> None:
         assert np.abs(found[place] - expected).max() < 1e-5 * expected.max()
 
 
-def test_a_bank_refuses_pictures_of_another_size() -> None:
+def test_a_filter_bank_refuses_pictures_of_another_size() -> None:
     with pytest.raises(ValueError, match="50 × 50"):
         GaborBank((0.25,), 2, 50).magnitudes(np.zeros((40, 50), dtype=np.float32))
 
 
-def test_stripes_answer_to_the_filter_of_their_width_and_direction() -> None:
+def test_the_filter_of_the_width_and_direction_of_stripes_has_the_largest_response() -> None:
     x = np.arange(64, dtype=np.float32)
     stripes = np.tile(np.sin(2 * np.pi * x / 8), (64, 1)).astype(np.float32)
     strength = GaborBank((1 / 16, 1 / 8, 1 / 4), 4, 64).magnitudes(stripes).mean(axis=(1, 2))
     assert np.argmax(strength) == 4  # the second wavelength, the first direction
 
 
-def test_a_vector_holds_two_textures_of_unit_length_and_their_likeness(
+def test_a_feature_vector_has_two_textures_of_unit_length_and_their_similarity(
     radiomics: Radiomics, mammogram: Mammogram
 ) -> None:
     (texture,) = radiomics.textures(mammogram, [MASS])
@@ -79,7 +79,7 @@ def test_a_vector_holds_two_textures_of_unit_length_and_their_likeness(
     assert texture.similarity == pytest.approx(float(texture.near @ texture.far))
 
 
-def test_texture_is_the_same_whatever_the_spacing(radiomics: Radiomics, mammogram: Mammogram) -> None:
+def test_texture_does_not_depend_on_the_spacing(radiomics: Radiomics, mammogram: Mammogram) -> None:
     (texture,) = radiomics.textures(mammogram, [MASS])
     finer = Mammogram(cv2.resize(mammogram.pixels, None, fx=2, fy=2), spacing_mm=(0.125, 0.125))
     (same,) = radiomics.textures(finer, [_disc(400, 220, 28)])
@@ -87,7 +87,7 @@ def test_texture_is_the_same_whatever_the_spacing(radiomics: Radiomics, mammogra
     assert float(same.near @ texture.near) > 0.999
 
 
-def test_texture_is_the_same_at_another_contrast(radiomics: Radiomics, mammogram: Mammogram) -> None:
+def test_texture_does_not_depend_on_the_contrast(radiomics: Radiomics, mammogram: Mammogram) -> None:
     (texture,) = radiomics.textures(mammogram, [MASS])
     (same,) = radiomics.textures(replace(mammogram, pixels=mammogram.pixels * np.float32(0.6)), [MASS])
     assert np.abs(same.vector - texture.vector).max() < 1e-3
@@ -102,7 +102,7 @@ def test_tissue_unlike_its_surroundings_is_less_similar(radiomics: Radiomics, ma
     assert other.similarity < texture.similarity
 
 
-def test_a_lesion_at_the_breasts_border_does_not_read_air(mammogram: Mammogram) -> None:
+def test_the_texture_of_a_lesion_at_the_border_of_the_breast_excludes_air(mammogram: Mammogram) -> None:
     breast = breast_mask(mammogram.pixels)
     border = _disc(200, 255, 10)
     noisy = np.where(breast, mammogram.pixels, np.random.default_rng(2).random(breast.shape)).astype(np.float32)
@@ -118,7 +118,7 @@ def _wholly(breast: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return cv2.erode(breast.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(np.bool_)
 
 
-def test_the_regions_are_as_large_as_they_are_called_and_cut_to_the_breast(mammogram: Mammogram) -> None:
+def test_the_regions_have_their_named_size_and_are_cut_to_the_breast(mammogram: Mammogram) -> None:
     breast = breast_mask(mammogram.pixels)
     regions = regions_of(mammogram, breast, MASS, SMALL)
     area_mm2 = SMALL.working_mm**2
@@ -129,7 +129,7 @@ def test_the_regions_are_as_large_as_they_are_called_and_cut_to_the_breast(mammo
     assert np.count_nonzero(at_the_edge.far) < 0.8 * np.count_nonzero(regions.far)
 
 
-def test_where_the_breast_does_not_reach_the_texture_is_none(radiomics: Radiomics) -> None:
+def test_a_region_outside_the_breast_has_no_texture(radiomics: Radiomics) -> None:
     y, x = np.mgrid[:400, :300]
     tiny = np.where(np.hypot(y - 200, x) < 50, 0.5 + 0.1 * np.sin(x + y), 0).astype(np.float32)
     (texture,) = radiomics.textures(Mammogram(tiny, spacing_mm=(0.25, 0.25)), [_disc(200, 10, 8)])

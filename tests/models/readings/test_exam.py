@@ -22,7 +22,7 @@ def test_a_breast_has_the_score_of_its_worst_image_and_the_exam_that_of_its_wors
     assert exam.malignancy == 0.7
 
 
-def test_four_views_are_asked_of_both_breasts_when_both_are_there() -> None:
+def test_four_views_are_expected_if_both_breasts_are_present() -> None:
     arrived = [(L, "CC"), (L, "MLO"), (R, "CC")]
     assert put_together([_image(*view) for view in arrived], [], arrived).missing == ("right MLO",)
     assert put_together([_image(*view) for view in FOUR], [], FOUR).missing == ()
@@ -33,33 +33,33 @@ def test_a_unilateral_exam_has_no_missing_breast() -> None:
     assert put_together([_image(R, "CC")], [], [(R, "CC")]).missing == ("right MLO",)
 
 
-def test_a_magnified_view_is_read_but_fills_no_place() -> None:
+def test_a_magnified_view_is_read_but_replaces_no_standard_view() -> None:
     exam = put_together([_image(L, "CC"), _image(L, "MLO", 0.9)], [], [(L, "CC")])
     assert exam.missing == ("left MLO",)
     assert exam.malignancy == 0.9
 
 
-def test_a_view_that_came_and_could_not_be_read_is_unread_and_not_missing() -> None:
+def test_a_received_view_that_could_not_be_read_is_unread_and_not_missing() -> None:
     broken = UnreadImage("1.2.3", "for-presentation", "Its pixels cannot be decoded.")
     exam = put_together([_image(L, "CC")], [broken], [(L, "CC"), (L, "MLO")])
     assert exam.missing == ()
     assert exam.unread == (broken,)
 
 
-def test_an_exam_of_which_nothing_was_read_has_no_score() -> None:
+def test_an_exam_without_a_read_image_has_no_score() -> None:
     exam = put_together([], [UnreadImage("1.2.3", "tomosynthesis", "Tomosynthesis is not read yet.")], [])
     assert exam.malignancy is None
     assert exam.breasts == ()
 
 
-def test_a_warning_is_said_once_with_the_images_it_is_about() -> None:
+def test_a_warning_is_given_once_with_the_images_it_is_about() -> None:
     exam = put_together(
         [_image(L, "CC", 0.1, "No spacing.", "Implant."), _image(L, "MLO", 0.1, "No spacing.")], [], FOUR[:2]
     )
     assert exam.warnings == ("left CC, left MLO: No spacing.", "left CC: Implant.")
 
 
-def test_an_image_of_an_unknown_breast_counts_for_the_exam_and_says_so() -> None:
+def test_an_image_of_an_unknown_breast_counts_for_the_exam_with_a_warning() -> None:
     exam = put_together([_image(None, "MLO", 0.8), _image(L, "CC", 0.1)], [], [(L, "CC")])
     assert exam.malignancy == 0.8
     assert [breast.malignancy for breast in exam.breasts] == [0.1]

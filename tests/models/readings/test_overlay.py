@@ -36,7 +36,7 @@ def _of_colour(pixels: NDArray[np.uint8], colour: tuple[int, int, int]) -> NDArr
     return np.asarray((pixels == colour).all(axis=2))
 
 
-def test_an_outline_lies_where_the_lesion_is() -> None:
+def test_an_outline_lies_at_the_lesion() -> None:
     pixels = _pixels(draw_overlay(IMAGE, _reading(_finding(FindingKind.MASS, Box(1000, 400, 1200, 800)))))
     rows, columns = np.nonzero(_of_colour(pixels[500:1600], (255, 176, 0)))
     assert abs(rows.min() - 0) <= 2
@@ -46,13 +46,13 @@ def test_an_outline_lies_where_the_lesion_is() -> None:
     assert tuple(pixels[550, 300]) == (64, 64, 64)
 
 
-def test_kinds_have_colours_of_their_own() -> None:
+def test_each_kind_of_finding_has_its_own_colour() -> None:
     pixels = _pixels(draw_overlay(IMAGE, _reading(_finding(FindingKind.CALCIFICATION, Box(0, 0, 50, 60)))))
     assert _of_colour(pixels, (0, 200, 255)).any()
     assert not _of_colour(pixels, (255, 176, 0)).any()
 
 
-def test_a_large_mammogram_becomes_a_picture_that_opens_anywhere() -> None:
+def test_a_large_mammogram_is_scaled_down_to_a_common_picture_size() -> None:
     pixels = _pixels(draw_overlay(IMAGE, _reading()))
     assert pixels.shape[1] == 800
     assert 1600 < pixels.shape[0] < 1700

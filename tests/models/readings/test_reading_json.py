@@ -45,7 +45,7 @@ def _reading(findings: int) -> ImageReading:
 
 
 @pytest.mark.parametrize("findings", [0, 1, 12])
-def test_a_reading_comes_back_as_it_was(findings: int) -> None:
+def test_a_reading_is_loaded_unchanged(findings: int) -> None:
     reading = _reading(findings)
     back = from_json(json.loads(json.dumps(to_json(reading))), masks_of(reading))
     assert to_json(back) == to_json(reading)
@@ -60,7 +60,7 @@ def test_a_reading_comes_back_as_it_was(findings: int) -> None:
         np.testing.assert_array_equal(kept, made, strict=True)
 
 
-def test_a_reading_stored_before_there_were_likelihoods_and_previews_still_loads() -> None:
+def test_a_stored_reading_without_likelihoods_and_previews_still_loads() -> None:
     reading = replace(_reading(2), preview=None, tones=None)
     stored = json.loads(json.dumps(to_json(reading)))
     for table in (stored, *stored["findings"]):

@@ -35,7 +35,7 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-def test_each_branch_of_mlsam_matters_and_trains_once_it_has_weights() -> None:
+def test_each_branch_of_mlsam_changes_the_masks() -> None:
     full = seeded(MlsamNet(HqVit(SMALL, SIDE), SamPicture(SIDE), Branches(last_block=True)))
     photo = photograph((256, 256))
     whole, _ = ours(full, photo, BOX)
@@ -49,7 +49,7 @@ def test_each_branch_of_mlsam_matters_and_trains_once_it_has_weights() -> None:
     assert float((ours(other.eval(), photo, BOX)[0] - whole).abs().max()) > 1e-3
 
 
-def test_table_3s_hq_sam_is_mlsam_without_the_middle() -> None:
+def test_hq_sam_of_table_3_is_mlsam_without_the_middle_branch() -> None:
     full = seeded(MlsamNet(HqVit(SMALL, SIDE), SamPicture(SIDE), Branches(middle=False)))
     hq = HqSamNet(HqVit(SMALL, SIDE), SamPicture(SIDE))
     hq.load_state_dict({name: full.state_dict()[name] for name in hq.state_dict()})
@@ -57,7 +57,7 @@ def test_table_3s_hq_sam_is_mlsam_without_the_middle() -> None:
     assert torch.equal(ours(full, photo, BOX)[0], ours(hq.eval(), photo, BOX)[0])
 
 
-def test_a_new_branch_learns_although_it_starts_at_zero() -> None:
+def test_a_new_branch_is_trained_although_it_starts_at_zero() -> None:
     net = MlsamNet(HqVit(SMALL, SIDE), SamPicture(SIDE), Branches(), hq_token_only=True).train()
     embedded = net.embed(torch.rand(2, 3, SIDE, SIDE))
     net.decode(embedded, torch.tensor([0, 1, 1]), boxes=torch.tensor([BOX] * 3)).square().mean().backward()
@@ -77,7 +77,7 @@ def test_a_new_branch_learns_although_it_starts_at_zero() -> None:
         ("mlsam", [2, 0, 0]),
     ],
 )
-def test_many_prompts_over_several_pictures_are_drawn_as_one_at_a_time(kind: str, index: list[int]) -> None:
+def test_many_prompts_over_several_pictures_give_the_masks_of_single_prompts(kind: str, index: list[int]) -> None:
     """As many prompts as pictures too: no prompt is paired with another's picture."""
     net = seeded(small(kind))
     pictures = torch.stack(
@@ -124,14 +124,14 @@ def test_every_parameter_belongs_to_one_part(kind: str) -> None:
     assert {name for name, _ in net.named_parameters() if net.part_of(name) == "mask_decoder"} == in_sam
 
 
-def test_an_embedding_needs_nothing_but_the_image_encoders_parameters() -> None:
+def test_an_embedding_needs_only_the_parameters_of_the_image_encoder() -> None:
     net = small("mlsam").train()
     torch.stack([one.float().mean() for one in net.embed(torch.rand(1, 3, SIDE, SIDE))]).sum().backward()
     touched = {id(weight) for weight in net.parameters() if weight.grad is not None}
     assert touched <= {id(weight) for weight in net.parts()["image_encoder"]}
 
 
-def test_hq_sam_starts_from_sam_and_from_nothing_else() -> None:
+def test_hq_sam_starts_only_from_weights_of_sam() -> None:
     plain = seeded(SamNet(SMALL, SamPicture(SIDE)))
     net = HqSamNet(HqVit(SMALL, SIDE), SamPicture(SIDE))
     net.start_from(plain.state_dict())
@@ -142,13 +142,13 @@ def test_hq_sam_starts_from_sam_and_from_nothing_else() -> None:
         net.start_from({**plain.state_dict(), "head.weight": torch.zeros(1)})
 
 
-def test_timm_still_knows_its_own_tiny_vit() -> None:
+def test_importing_the_segmenters_does_not_replace_the_tiny_vit_of_timm() -> None:
     made = timm.create_model("tiny_vit_5m_224")
     assert type(made).__module__ == "timm.models.tiny_vit"
 
 
 @pytest.mark.parametrize("module", [hq_sam, mlsam])
-def test_wrong_settings_are_refused_and_the_right_ones_named(module: object) -> None:
+def test_wrong_settings_are_refused_with_the_valid_ones(module: object) -> None:
     with pytest.raises(ValueError, match="sam or medsam"):
         module.load({}, CPU, False, variant="tiny", picture="ct")  # type: ignore[attr-defined]
     with pytest.raises(TypeError, match="middle_bloc"):
@@ -157,7 +157,7 @@ def test_wrong_settings_are_refused_and_the_right_ones_named(module: object) -> 
         module.load({}, CPU, False, variant="tiny")  # type: ignore[attr-defined]
 
 
-def test_nothing_to_draw_on_is_no_mlsam() -> None:
+def test_mlsam_without_any_branch_is_refused() -> None:
     with pytest.raises(ValueError, match="turn one on"):
         Branches(early=False, middle=False, final=False, mask_features=False)
     with pytest.raises(ValueError, match="give 1 to 3"):

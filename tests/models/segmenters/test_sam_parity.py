@@ -167,7 +167,7 @@ def test_medsam_draws_what_its_published_steps_draw(shape: tuple[int, int]) -> N
     assert float(different.float().mean()) < 0.01
 
 
-def test_medsams_picture_is_the_published_one_to_a_grey_or_two() -> None:
+def test_the_input_picture_of_medsam_equals_the_published_one_within_two_grey_levels() -> None:
     for shape in [(256, 256), (700, 300), (1400, 1100), (90, 120)]:
         photo = photograph(shape)
         small = transform.resize(photo, (SIDE, SIDE), order=3, preserve_range=True, anti_aliasing=True).astype(np.uint8)
@@ -229,7 +229,7 @@ def test_a_published_tiny_checkpoint_loses_only_its_classifier() -> None:
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("variant", ["vit-b", "vit-l", "vit-h"])
-def test_whole_sized_networks_draw_what_their_references_draw_on_cuda(variant: str) -> None:
+def test_full_size_networks_draw_what_their_references_draw_on_cuda(variant: str) -> None:
     from segment_anything import sam_model_registry
     from segment_anything_hq import SamPredictor as HqPredictor
     from segment_anything_hq import sam_model_registry as hq_registry

@@ -57,7 +57,7 @@ def test_the_shipped_weights_draw_what_the_published_ones_draw(net: PromptedNet)
     assert _dice(logits[0].numpy() > 0, reference) > 0.97
 
 
-def test_a_mass_is_outlined_where_it_is(net: PromptedNet) -> None:
+def test_a_mass_is_outlined_at_its_place(net: PromptedNet) -> None:
     image = Mammogram(np.kron(_phantom(), np.ones((4, 4), dtype=np.float32)), spacing_mm=(0.1, 0.1))
     [mask] = PromptedSegmenter(net, CPU, mixed_precision=False, settings=Settings(context=4)).segment(
         image, [Box(410, 310, 550, 410)], [MASS]
@@ -109,7 +109,7 @@ class Stencil(PromptedNet):
         return logits
 
 
-def test_a_cluster_of_specks_is_one_mask_and_of_a_mass_the_largest_part_is_kept() -> None:
+def test_all_parts_of_a_cluster_are_kept_and_only_the_largest_part_of_a_mass() -> None:
     """Eight equal specks, drawn perfectly, and one drawn far away."""
     specks = np.zeros((200, 200), dtype=np.bool_)
     for number in range(8):
@@ -137,7 +137,7 @@ def _segment(net: PromptedNet, image: Mammogram, box: Box, **settings: float) ->
 @pytest.mark.parametrize("shape", [(1500, 1100), (1100, 1500), (300, 900), (90, 60)])
 @pytest.mark.parametrize("spacing", [(0.1, 0.1), (0.05, 0.2)])
 @pytest.mark.parametrize("corner", [(0, 0), (30, 20), (1, 1)])
-def test_the_box_is_enlarged_by_millimetres_and_lands_on_its_own_pixels(
+def test_the_box_is_enlarged_by_millimetres_and_the_mask_keeps_its_place_in_the_image(
     shape: tuple[int, int], spacing: tuple[float, float], corner: tuple[int, int]
 ) -> None:
     top, left = (part * length // 40 for part, length in zip(corner, shape, strict=True))
@@ -161,19 +161,19 @@ def _sides(box: Box) -> tuple[int, int, int, int]:
     return box.top, box.left, box.bottom, box.right
 
 
-def test_of_what_is_drawn_only_what_touches_the_box_is_kept() -> None:
+def test_only_the_parts_of_a_mask_that_touch_the_box_are_kept() -> None:
     image = Mammogram(np.random.default_rng(1).random((2000, 2000), dtype=np.float32), (0.1, 0.1))
     mask = _segment(Stencil(), image, Box(950, 950, 1050, 1050))
     assert mask is not None
     assert mask.box.right < 1150
 
 
-def test_where_nothing_is_drawn_there_is_no_mask() -> None:
+def test_an_empty_mask_is_returned_as_none() -> None:
     image = Mammogram(np.zeros((500, 400), dtype=np.float32), (0.1, 0.1))
     assert _segment(Stencil(draws=False), image, Box(10, 10, 50, 60)) is None
 
 
-def test_every_box_gets_its_own_mask_in_order_also_over_several_batches() -> None:
+def test_every_box_has_its_own_mask_in_order_even_over_several_batches() -> None:
     image = Mammogram(np.random.default_rng(1).random((1000, 900), dtype=np.float32), (0.1, 0.1))
     boxes = [Box(50 * n, 40 * n, 50 * n + 60, 40 * n + 50) for n in range(11)]
     segmenter = PromptedSegmenter(Stencil(), CPU, mixed_precision=False, settings=Settings(margin_mm=0, batch=4))
@@ -184,7 +184,7 @@ def test_every_box_gets_its_own_mask_in_order_also_over_several_batches() -> Non
     assert segmenter.segment(image, [], []) == []
 
 
-def test_neighbours_share_a_crop_and_its_embedding() -> None:
+def test_neighbouring_boxes_share_a_crop_and_its_embedding() -> None:
     image = Mammogram(np.random.default_rng(1).random((4000, 3000), dtype=np.float32), (0.1, 0.1))
     near = [Box(500, 500, 600, 600), Box(600, 700, 690, 790), Box(500, 500, 600, 600)]
     far = Box(3500, 2500, 3600, 2600)
@@ -199,14 +199,14 @@ def test_neighbours_share_a_crop_and_its_embedding() -> None:
         assert abs(mask.box.left + 50 - box.left) <= 14
 
 
-def test_a_full_device_is_said_in_the_projects_own_words() -> None:
+def test_a_full_device_is_reported_as_out_of_memory() -> None:
     image = Mammogram(np.zeros((500, 400), dtype=np.float32), (0.1, 0.1))
     segmenter = PromptedSegmenter(Stencil(room=0), CPU, mixed_precision=False, settings=Settings())
     with pytest.raises(OutOfMemory, match="2 boxes"):
         segmenter.segment(image, [Box(0, 0, 9, 9), Box(50, 50, 90, 90)], [MASS, MASS])
 
 
-def test_millimetres_need_a_spacing() -> None:
+def test_a_box_in_millimetres_requires_a_spacing() -> None:
     with pytest.raises(ValueError, match="spacing"):
         _segment(Stencil(), Mammogram(np.zeros((500, 400), dtype=np.float32)), Box(0, 0, 9, 9))
 
@@ -218,7 +218,7 @@ def test_the_box_is_enlarged_by_a_centimetre_in_all_and_never_beyond_the_image()
     assert prompt.large == Box(50, 50, 160, 170)
 
 
-def test_the_point_is_the_brightest_pixel_of_the_box_itself_and_of_equals_the_first() -> None:
+def test_the_point_is_the_first_brightest_pixel_inside_the_box() -> None:
     pixels = np.zeros((100, 80), dtype=np.float32)
     pixels[40, 30] = pixels[41, 22] = pixels[40, 33] = 0.5
     pixels[35, 30] = 1.0  # in the enlarged box alone
@@ -229,7 +229,7 @@ def test_the_point_is_the_brightest_pixel_of_the_box_itself_and_of_equals_the_fi
 
 
 @pytest.mark.parametrize(("prompt", "told"), [("box", (1, 0)), ("box+point", (1, 1)), ("point", (0, 1))])
-def test_the_network_is_told_the_box_the_point_or_both(prompt: Literal["box"], told: tuple[int, int]) -> None:
+def test_the_network_is_prompted_with_the_box_the_point_or_both(prompt: Literal["box"], told: tuple[int, int]) -> None:
     pixels = np.zeros((512, 256), dtype=np.float32)
     pixels[300, 100] = 1.0
     net = Stencil()
@@ -268,7 +268,7 @@ def test_each_later_pass_is_prompted_by_the_earlier_ones_mask() -> None:
     ]
 
 
-def test_a_whole_image_is_shown_once_whatever_the_number_of_boxes() -> None:
+def test_a_whole_image_is_encoded_once_for_any_number_of_boxes() -> None:
     image = _random((700, 300))
     boxes = [Box(0, 0, 40, 40), Box(660, 260, 700, 300), Box(300, 100, 400, 200)]
     net = Stencil()
@@ -285,7 +285,7 @@ def test_a_whole_image_is_shown_once_whatever_the_number_of_boxes() -> None:
 
 @pytest.mark.parametrize("shown", ["crop", "whole"])
 @pytest.mark.parametrize("box", [Box(0, 0, 1, 1), Box(299, 199, 300, 200), Box(150, 0, 151, 200), Box(0, 0, 300, 200)])
-def test_a_single_pixel_the_last_corner_and_the_whole_image_are_boxes_too(shown: Literal["crop"], box: Box) -> None:
+def test_a_single_pixel_the_last_corner_and_the_whole_image_are_valid_boxes(shown: Literal["crop"], box: Box) -> None:
     settings = Settings(shown=shown, prompt="box+point")
     segmenter = PromptedSegmenter(Stencil(), CPU, mixed_precision=False, settings=settings)
     [mask] = segmenter.segment(_random((300, 200)), [box], [MASS])
@@ -308,19 +308,19 @@ def test_a_box_outside_the_image_is_refused() -> None:
         ({"batch": 0}, "1"),
     ],
 )
-def test_a_wrong_setting_is_refused_and_the_right_ones_are_named(settings: dict[str, object], said: str) -> None:
+def test_a_wrong_setting_is_refused_with_the_valid_ones(settings: dict[str, object], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         Settings(**settings)
 
 
-def test_another_networks_weights_and_unknown_settings_are_refused() -> None:
+def test_weights_of_another_network_and_unknown_settings_are_refused() -> None:
     with pytest.raises(RuntimeError, match="LiteMedSamNet"):
         load({"image_encoder.weight": torch.zeros(1)}, CPU, mixed_precision=False)
     with pytest.raises(TypeError, match="margin_px"):
         load({}, CPU, mixed_precision=False, margin_px=3)
 
 
-def test_the_parts_are_all_parameters_each_once(net: PromptedNet) -> None:
+def test_every_parameter_is_in_exactly_one_part(net: PromptedNet) -> None:
     parts = net.parts()
     assert parts["additions"] == []
     assert sum(map(len, parts.values())) == len(list(net.parameters()))

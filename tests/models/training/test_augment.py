@@ -40,7 +40,7 @@ def test_boxes_follow_the_pixels(change: Change, seed: int) -> None:
     assert (left, top, right, bottom) == pytest.approx(edges, abs=1.5)
 
 
-def test_a_lesion_moved_out_of_the_picture_is_no_longer_to_be_found() -> None:
+def test_a_lesion_moved_out_of_the_picture_has_no_box() -> None:
     pictures = [moved(_picture(0, 0, 8, 8), np.random.default_rng(seed)) for seed in range(40)]
     shown = [picture.pixels.max() > 0.9 for picture in pictures]
     assert 0 < sum(bool(picture.kinds) for picture in pictures) < 40
@@ -48,19 +48,19 @@ def test_a_lesion_moved_out_of_the_picture_is_no_longer_to_be_found() -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_patches_are_never_painted_on_a_lesion(seed: int) -> None:
+def test_patches_never_cover_a_lesion(seed: int) -> None:
     picture = _picture(10, 10, 60, 60)
     made = erased(picture, np.random.default_rng(seed))
     assert np.array_equal(made.pixels[10:70, 10:70], picture.pixels[10:70, 10:70])
 
 
-def test_patches_are_painted_where_no_lesion_is() -> None:
+def test_patches_are_painted_outside_lesions() -> None:
     pictures = [erased(_picture(), np.random.default_rng(seed)) for seed in range(10)]
     assert any(not np.array_equal(picture.pixels, _picture().pixels) for picture in pictures)
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_another_scanner_keeps_shape_range_and_place(seed: int) -> None:
+def test_the_grey_scale_of_another_scanner_keeps_shape_range_and_place(seed: int) -> None:
     picture = _picture()
     made = relit(picture.pixels, np.random.default_rng(seed))
     assert made.shape == (SIDE, SIDE)
@@ -70,20 +70,20 @@ def test_another_scanner_keeps_shape_range_and_place(seed: int) -> None:
     assert made[32:44, 52:58].mean() > made[:20].mean() + 0.3
 
 
-def test_the_same_draws_make_the_same_picture_and_others_another() -> None:
+def test_the_same_random_draws_give_the_same_picture_and_others_another() -> None:
     one, same, other = (changed(_picture(), np.random.default_rng(seed), 1.0).pixels for seed in (4, 4, 5))
     assert np.array_equal(one, same)
     assert not np.array_equal(one, other)
 
 
-def test_no_strength_is_no_change() -> None:
+def test_augmentation_of_strength_zero_changes_no_pixel() -> None:
     draw = np.random.default_rng(0)
     made = changed(moved(_picture(), draw, 0.0), draw, 0.0)
     assert np.allclose(made.pixels, _picture().pixels, atol=1e-6)
     assert np.allclose(made.boxes(), _picture().boxes(), atol=1e-4)
 
 
-def test_a_window_onto_a_larger_picture_mostly_shows_a_lesion_of_it_and_never_reaches_beyond_the_picture() -> None:
+def test_a_window_of_a_larger_picture_mostly_shows_a_lesion_and_stays_inside_the_picture() -> None:
     pixels = np.full((400, 300), 0.5, dtype=np.float32)
     square = np.array([[40, 40], [60, 40], [60, 60], [40, 60]], dtype=np.float32)
     draw = np.random.default_rng(0)

@@ -80,7 +80,7 @@ def background() -> Background:
     return found
 
 
-def test_a_patch_with_a_cluster_shows_grains_and_a_sham_shows_none(background: Background) -> None:
+def test_a_patch_with_a_cluster_has_grains_and_a_sham_has_none(background: Background) -> None:
     for seed in range(8):
         for with_cluster in (True, False):
             patch = patch_of(background, 96, with_cluster, np.random.default_rng(seed))
@@ -89,19 +89,19 @@ def test_a_patch_with_a_cluster_shows_grains_and_a_sham_shows_none(background: B
             assert bool(patch.grains.any()) == with_cluster
 
 
-def test_grains_stand_out_where_they_are_marked(background: Background) -> None:
+def test_grains_are_brighter_at_their_marks(background: Background) -> None:
     patches = [patch_of(background, 96, True, np.random.default_rng(seed)) for seed in range(12)]
     inside = np.concatenate([patch.channels[0][patch.grains] for patch in patches])
     outside = np.concatenate([patch.channels[0][~patch.grains] for patch in patches])
     assert inside.mean() > 3 * np.abs(outside).mean()
 
 
-def test_only_fine_images_in_which_nothing_is_to_be_found_are_backgrounds() -> None:
+def test_only_images_with_small_pixels_and_without_lesions_are_backgrounds() -> None:
     cases = [case(0), case(1, FindingKind.MASS), case(2, spacing=0.3)]
     assert len(backgrounds(cases, 0.1, 0.15, 0.1, 1)) == 1
 
 
-def test_the_same_seed_and_epoch_make_the_same_batches_and_the_loss_falls() -> None:
+def test_the_same_seed_and_epoch_give_the_same_batches_and_the_loss_falls() -> None:
     task = prepare(recipe(), [case(0)], [case(1, FindingKind.CALCIFICATION)], None, CPU)
     first, again, other = (list(task.batches(epoch)) for epoch in (0, 0, 1))
     assert task.steps() == len(first) == 2
@@ -135,7 +135,7 @@ def test_validation_counts_what_the_node_would_find_and_chooses_its_confidence()
         ([case(0)], [case(1)], "shows a calcification"),
     ],
 )
-def test_data_that_teach_nothing_are_refused_with_what_to_give(
+def test_unusable_training_data_are_refused_with_what_to_give(
     train: list[Case], validation: list[Case], words: str
 ) -> None:
     with pytest.raises(DatasetError, match=words):

@@ -59,7 +59,7 @@ def test_the_recipes_that_ship_can_be_read(name: str) -> None:
     assert classifier.part(nn.Identity(), recipe)[0] in ("efficientnet", "medsam-mlp")
 
 
-def test_the_papers_rows_are_learned_from_masses_alone() -> None:
+def test_the_rows_of_the_paper_are_trained_on_masses_alone() -> None:
     """Of a film with a mass and calcifications the mass; nothing of one with calcifications, or without a lesion."""
 
     def drawn(number: int, *kinds: FindingKind) -> Case:
@@ -96,12 +96,12 @@ def test_every_mode_is_trained_and_its_weights_load_in_the_node(mode: str, tmp_p
     assert all(0 <= one <= 1 for one in lesions)
 
 
-def test_the_decoder_can_only_be_tuned_where_it_is_read() -> None:
+def test_tuning_the_decoder_is_refused_if_the_classifier_does_not_use_it() -> None:
     with pytest.raises(ValidationError, match="does not pass the decoder"):
         _recipe({**LITE, "tuned": "decoder", "reads": "embedding"})
 
 
-def test_an_epoch_shows_the_same_pictures_again_and_the_next_others() -> None:
+def test_an_epoch_is_repeated_with_the_same_pictures_and_the_next_epoch_has_others() -> None:
     recipe = _recipe({**SMALL, "mode": "both"}, augmentation="strong", balanced=True)
     task = classifier.prepare(recipe, drawn_cases(4), drawn_cases(4), None, CPU)
     first, again, other = (list(task.batches(epoch)) for epoch in (3, 3, 4))
@@ -110,7 +110,7 @@ def test_an_epoch_shows_the_same_pictures_again_and_the_next_others() -> None:
     assert not torch.equal(first[0]["images"], other[0]["images"])
 
 
-def test_every_image_is_shown_once_an_epoch_unless_sorts_are_balanced() -> None:
+def test_every_image_is_shown_once_per_epoch_unless_classes_are_balanced() -> None:
     cases = [*drawn_cases(6), drawn_case(7, Pathology.MALIGNANT), drawn_case(9, Pathology.MALIGNANT)]
     plain = classifier.prepare(_recipe({**SMALL, "mode": "whole"}), cases, cases, None, CPU)
     shown = torch.cat([batch["images"] for batch in plain.batches(0)])
@@ -119,7 +119,7 @@ def test_every_image_is_shown_once_an_epoch_unless_sorts_are_balanced() -> None:
     assert all(batch["image_labels"].sum() == 1 for batch in even.batches(0))
 
 
-def test_whole_images_whose_format_tells_their_label_are_neither_learnt_from_nor_judged_by() -> None:
+def test_whole_images_whose_format_reveals_the_label_are_not_used_for_training_or_validation() -> None:
     unfair = [drawn_case(20 + at, Pathology.MALIGNANT, fair=False) for at in range(3)]
     samples = read_samples([*drawn_cases(2), *unfair], WANTED)
     assert len(samples.images) == 2
@@ -128,7 +128,7 @@ def test_whole_images_whose_format_tells_their_label_are_neither_learnt_from_nor
     assert task.validate(task.network.eval())["lesion_auc"] in (0, 0.5, 1)
 
 
-def test_a_lesion_of_which_a_box_alone_was_drawn_is_shown_as_an_ellipse() -> None:
+def test_a_lesion_with_only_a_box_is_shown_as_an_ellipse() -> None:
     boxes = [replace(case, read_lesions=drawn_case(at, Pathology.BENIGN, outlined=False).read_lesions)
              for at, case in enumerate(drawn_cases(2))]  # fmt: skip
     task = classifier.prepare(_recipe({**SMALL, "mode": "mask"}), boxes, drawn_cases(2), None, CPU)
@@ -145,7 +145,7 @@ def test_an_ellipse_fills_the_box_of_the_outline() -> None:
     assert ellipse.any(axis=1).sum() == sample.drawn.any(axis=1).sum()
 
 
-def test_pieces_of_normal_breast_make_up_for_benign_lesions_that_are_too_few() -> None:
+def test_patches_of_normal_breast_are_added_if_benign_lesions_are_too_few() -> None:
     cases = [*(drawn_case(at, Pathology.MALIGNANT) for at in range(5)), drawn_case(9, Pathology.NORMAL, lesion=False)]
     made = pieces(read_samples(cases, WANTED), np.random.default_rng(0))
     assert len(made) == 2
@@ -154,7 +154,7 @@ def test_pieces_of_normal_breast_make_up_for_benign_lesions_that_are_too_few() -
     assert pieces(Samples(), np.random.default_rng(0)) == []
 
 
-def test_radiomics_are_standardised_by_the_training_lesions_and_an_image_without_any_counts_as_average() -> None:
+def test_radiomics_are_standardised_by_training_lesions_and_an_image_without_lesions_is_average() -> None:
     cases = [*drawn_cases(4), drawn_case(8, Pathology.NORMAL, lesion=False)]
     task = classifier.prepare(_recipe({**SMALL, "mode": "whole+radiomics"}), cases, drawn_cases(4), None, CPU)
     assert isinstance(task, EfficientNetTask)
@@ -169,7 +169,7 @@ def test_radiomics_are_standardised_by_the_training_lesions_and_an_image_without
 
 
 @pytest.mark.parametrize("model", [{**SMALL, "mode": "both"}, {**SMALL, "mode": "mask"}])
-def test_one_sort_alone_cannot_be_learnt(model: dict[str, Any]) -> None:
+def test_training_with_a_single_class_is_refused(model: dict[str, Any]) -> None:
     benign = [drawn_case(at, Pathology.BENIGN) for at in range(3)]
     with pytest.raises(DatasetError, match=r"training .* 0 malignant and 3 other"):
         classifier.prepare(_recipe(model), benign, drawn_cases(2), None, CPU)
@@ -177,7 +177,7 @@ def test_one_sort_alone_cannot_be_learnt(model: dict[str, Any]) -> None:
         classifier.prepare(_recipe(model), drawn_cases(2), benign, None, CPU)
 
 
-def test_the_other_reading_of_the_papers_regions_is_one_setting_away() -> None:
+def test_the_other_interpretation_of_the_regions_of_the_paper_is_a_setting() -> None:
     model = {**SMALL, "mode": "whole+radiomics"}
     wide = _recipe({**model, "near_mm": 60.0, "far_mm": [0.0, 90.0]})
     textures = []
@@ -214,7 +214,7 @@ def _by_the_packages_names(timms: dict[str, torch.Tensor]) -> dict[str, torch.Te
     return {**named, "_fc.weight": torch.zeros(1000, 1280), "_fc.bias": torch.zeros(1000)}
 
 
-def test_the_packages_weights_are_taken_by_their_names_whatever_their_order(tmp_path: Path) -> None:
+def test_the_weights_of_a_package_are_assigned_by_name_in_any_order(tmp_path: Path) -> None:
     torch.manual_seed(0)
     backbone = MalignancyNet("whole", "efficientnet_lite0").backbone.state_dict()
     known = {name: torch.rand_like(one) if one.is_floating_point() else one for name, one in backbone.items()}

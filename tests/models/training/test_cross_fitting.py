@@ -67,7 +67,7 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def test_every_patient_is_scored_once_by_weights_that_have_not_seen_it(tmp_path: Path) -> None:
+def test_every_patient_is_scored_once_by_weights_trained_without_it(tmp_path: Path) -> None:
     cases = drawn_cases(12)
     scored = out_of_fold(RECIPE, cases, READS, None, tmp_path, CPU, lambda *_: None, "")
     assert sorted(one.patient for one in scored if one.level is Level.IMAGE) == sorted(case.patient for case in cases)
@@ -77,7 +77,9 @@ def test_every_patient_is_scored_once_by_weights_that_have_not_seen_it(tmp_path:
     assert others != scored
 
 
-def test_test_patients_calibrate_nothing_and_the_weights_are_those_without_cross_fitting(tmp_path: Path) -> None:
+def test_test_patients_are_not_used_for_calibration_and_cross_fitting_does_not_change_the_weights(
+    tmp_path: Path,
+) -> None:
     cases = Cases(tuple(drawn_cases(16)), ())
     shipped = read_bundle(find_bundle(DEFAULT_BASE))
     shy = replace(shipped.detector, settings={**shipped.detector.settings, "confidence": 0.999})

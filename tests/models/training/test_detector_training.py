@@ -32,7 +32,7 @@ CPU = torch.device("cpu")
 RECIPES = Path(yolov8.__file__).parents[1] / "recipes"
 
 
-def test_the_largest_lesion_is_given_as_a_share_of_its_breast() -> None:
+def test_the_size_of_the_largest_lesion_is_stored_as_a_share_of_its_breast() -> None:
     breast = np.pi * 75 * 85 / 2  # half an ellipse, in pixels
     share = largest_lesion([_case(1, radius=9), _case(2, radius=14), _case(3, radius=20, marked_up=False)])
     assert share == pytest.approx(np.pi * 14**2 / breast, rel=0.1)
@@ -149,7 +149,7 @@ def test_the_targets_lie_on_the_lesions_of_the_augmented_images() -> None:
             assert images[number, top : bottom + 1, left : right + 1].mean() > 2 * images[number].mean()
 
 
-def test_the_last_epochs_train_without_mosaics() -> None:
+def test_the_last_epochs_are_trained_without_mosaics() -> None:
     task = _task(_recipe(task={"mosaic": 1.0, "augment": 0.0, "batch": 4}))
     as_read = {float(kept.levels.astype(np.float64).sum()) for kept in task._pictures}
 
@@ -171,7 +171,7 @@ def test_images_without_lesions_are_sampled_in_proportion_and_anew_for_each_epoc
     assert sums[0] != sums[1]
 
 
-def test_images_whose_lesions_are_not_all_drawn_are_not_read() -> None:
+def test_images_whose_lesions_are_not_all_drawn_are_not_used() -> None:
     def never() -> Mammogram:
         raise AssertionError("read")
 
@@ -214,7 +214,7 @@ def test_trained_weights_load_with_the_settings_of_their_part_and_detect() -> No
 
 
 @pytest.mark.parametrize("allowed", [0.0, 1.0])
-def test_the_operating_point_keeps_to_the_false_positives_allowed(allowed: float) -> None:
+def test_the_operating_point_stays_within_the_allowed_false_positives(allowed: float) -> None:
     recipe = _recipe(task={"false_positives": allowed})
     task = _task(recipe)
     assert _task(_recipe()).chosen(task.network) == {}

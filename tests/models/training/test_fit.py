@@ -85,7 +85,7 @@ class Killed(Exception):
 
 @pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd"])
 @pytest.mark.parametrize("mixed_precision", [False, True])
-def test_a_training_that_was_stopped_goes_on_to_the_same_weights(
+def test_a_stopped_training_resumes_and_ends_with_the_same_weights(
     tmp_path: Path, optimizer: str, mixed_precision: bool
 ) -> None:
     how = recipe(optimizer=optimizer, mixed_precision=mixed_precision, largest_gradient=1.0)
@@ -106,7 +106,7 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_weights(
     assert [line["epoch"] for line in histories[0]] == [1, 2, 3, 4, 5, 6]
 
 
-def test_a_killed_process_leaves_a_checkpoint_from_which_training_goes_on(tmp_path: Path) -> None:
+def test_a_killed_process_leaves_a_checkpoint_from_which_training_resumes(tmp_path: Path) -> None:
     code = f"""
 import sys, torch
 sys.path.insert(0, {str(Path(__file__).parent)!r})
@@ -132,7 +132,7 @@ fit(Line(), recipe(), Path({str(tmp_path / "killed")!r}), CPU, told)
     assert same(resumed, fit(Line(), recipe(), tmp_path / "undisturbed", CPU, quiet))
 
 
-def test_a_training_that_has_ended_gives_its_weights_back_at_once(tmp_path: Path) -> None:
+def test_a_completed_training_returns_its_weights_at_once(tmp_path: Path) -> None:
     first = fit(Line(), recipe(), tmp_path, CPU, quiet)
 
     def never(*_: object) -> None:
@@ -141,7 +141,7 @@ def test_a_training_that_has_ended_gives_its_weights_back_at_once(tmp_path: Path
     assert same(first, fit(Line(), recipe(), tmp_path, CPU, never))
 
 
-def test_training_ends_when_it_learns_no_more_and_gives_the_best_weights(tmp_path: Path) -> None:
+def test_training_ends_without_improvement_and_returns_the_best_weights(tmp_path: Path) -> None:
     seen: list[int] = []
     how = recipe(epochs=50, patience=3)
     task = Line([0.1, 0.5, 0.9, 0.2, 0.9, 0.3, 1.0])
@@ -180,7 +180,7 @@ def test_a_damaged_checkpoint_is_refused_with_the_cure(tmp_path: Path, content: 
         fit(Line(), recipe(), tmp_path, CPU, quiet)
 
 
-def test_a_loss_that_is_no_number_ends_the_training_with_the_cure(tmp_path: Path) -> None:
+def test_a_loss_of_nan_ends_the_training_with_the_cure(tmp_path: Path) -> None:
     class Broken(Line):
         def loss(self, network: nn.Module, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, dict[str, float]]:
             loss, terms = super().loss(network, batch)
@@ -199,7 +199,7 @@ def test_loss_rate_and_figures_are_written_for_tensorboard(tmp_path: Path) -> No
     assert [event.step for event in board.Scalars("loss/sum")] == list(range(1, 19))
 
 
-def test_tensorboard_keeps_every_finished_epoch_where_training_goes_on(tmp_path: Path) -> None:
+def test_tensorboard_keeps_every_finished_epoch_when_training_resumes(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     def stop(done: int, total: int, text: str) -> None:
@@ -215,7 +215,7 @@ def test_tensorboard_keeps_every_finished_epoch_where_training_goes_on(tmp_path:
 
 
 @pytest.mark.parametrize("strange", [float("nan"), float("inf")])
-def test_a_figure_that_is_no_number_is_never_the_best_and_is_said(tmp_path: Path, strange: float) -> None:
+def test_a_validation_figure_of_nan_is_never_the_best_and_is_reported(tmp_path: Path, strange: float) -> None:
     told: list[str] = []
     task = Line([strange, 0.5, strange, strange, strange, 0.9])
     how = recipe(epochs=50, patience=3, schedule="constant", warmup=0)
@@ -233,7 +233,7 @@ def test_a_figure_that_is_no_number_is_never_the_best_and_is_said(tmp_path: Path
     assert [line["validation"]["right"] for line in history] == [None, 0.5, None, None, None]
 
 
-def test_a_training_without_any_figure_ends_by_its_patience_and_says_what_to_do(tmp_path: Path) -> None:
+def test_a_training_without_validation_figures_ends_by_its_patience_and_reports_what_to_do(tmp_path: Path) -> None:
     task = Line([float("nan")] * 9)
     for _ in range(2):
         with pytest.raises(TrainingError, match=r"gave a right that is a number.*more validation images"):
@@ -241,14 +241,14 @@ def test_a_training_without_any_figure_ends_by_its_patience_and_says_what_to_do(
     assert len(task.figures or []) == 7
 
 
-def test_patience_ends_no_training_before_it_was_looked_at(tmp_path: Path) -> None:
+def test_patience_ends_no_training_before_its_first_validation(tmp_path: Path) -> None:
     seen: list[int] = []
     task = Line([0.1, 0.2, 0.1])
     fit(task, recipe(epochs=20, patience=2, validate_every=3), tmp_path, CPU, lambda done, *_: seen.append(done))
     assert seen[-1] == 9 * 3
 
 
-def test_random_first_weights_are_soon_forgotten_by_the_average(tmp_path: Path) -> None:
+def test_the_random_initial_weights_soon_have_no_effect_on_the_average(tmp_path: Path) -> None:
     running, network = nn.Linear(1, 1), nn.Linear(1, 1)
     nn.init.ones_(running.weight)
     nn.init.zeros_(network.weight)
@@ -277,7 +277,7 @@ def test_the_rate_rises_then_falls_by_its_schedule() -> None:
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("mixed_precision", [False, True])
-def test_a_training_on_a_gpu_goes_on_with_its_scaled_gradients(tmp_path: Path, mixed_precision: bool) -> None:
+def test_a_training_on_a_gpu_resumes_with_its_gradient_scale(tmp_path: Path, mixed_precision: bool) -> None:
     cuda, how = torch.device("cuda"), recipe(mixed_precision=mixed_precision, largest_gradient=1.0)
 
     class OnCuda(Line):

@@ -13,7 +13,7 @@ CPU = torch.device("cpu")
 ALL_BENIGN = Cases(tuple(drawn_case(number, Pathology.BENIGN) for number in range(12)), ())
 
 
-def test_a_training_that_cannot_be_done_says_at_which_fold(tmp_path: Path):
+def test_a_training_that_fails_reports_its_fold(tmp_path: Path):
     recipe = recipe_of("classifier", "efficientnet-whole")
     with pytest.raises(
         DatasetError,

@@ -58,7 +58,7 @@ def drawn_box(case: Case) -> Box:
 
 
 @pytest.mark.parametrize("pathology", [Pathology.BENIGN, Pathology.MALIGNANT])
-def test_a_finding_is_what_the_lesion_is_that_it_meets_and_a_false_positive_is_not_malignant(
+def test_a_finding_has_the_label_of_its_lesion_and_a_false_positive_is_not_malignant(
     pathology: Pathology,
 ) -> None:
     case = drawn_case(1, pathology)
@@ -71,7 +71,7 @@ def test_a_lesion_that_is_not_found_has_no_score() -> None:
     assert [one.level for one in scored([drawn_case(1, Pathology.MALIGNANT)])] == [Level.IMAGE]
 
 
-def test_nobody_knows_what_was_found_where_lesions_may_be_undrawn() -> None:
+def test_a_finding_outside_drawn_lesions_has_no_label_if_lesions_may_be_undrawn() -> None:
     malignant, benign = (
         replace(drawn_case(at, pathology, lesion=False), marked_up=False)
         for at, pathology in enumerate((Pathology.MALIGNANT, Pathology.BENIGN))
@@ -80,7 +80,7 @@ def test_nobody_knows_what_was_found_where_lesions_may_be_undrawn() -> None:
     assert [one.malignant for one in scored([benign], CORNER)] == [False, False]
 
 
-def test_an_image_whose_format_tells_its_label_says_nothing() -> None:
+def test_an_image_whose_format_reveals_its_label_is_not_scored() -> None:
     unfair = [drawn_case(20 + at, Pathology.MALIGNANT, fair=False) for at in range(3)]
     assert len({one.patient for one in scored([*drawn_cases(2), *unfair], CORNER)}) == 2
 
@@ -89,7 +89,7 @@ def of_exam(exam: str | None, laterality: Laterality, number: int, pathology: Pa
     return replace(drawn_case(number, pathology), patients=("one",), exam=exam, laterality=laterality)
 
 
-def test_a_breast_scores_as_its_highest_image_and_is_malignant_if_one_of_them_is() -> None:
+def test_a_breast_has_the_highest_score_of_its_images_and_is_malignant_if_any_of_them_is() -> None:
     first = [of_exam("first", LEFT, 0), of_exam("first", LEFT, 1, Pathology.MALIGNANT), of_exam("first", RIGHT, 2)]
     found = scored([*first, of_exam("first", RIGHT, 3), of_exam(None, RIGHT, 4)], CORNER)
     counts = {level: sum(one.level is level for one in found) for level in Level}
@@ -100,7 +100,7 @@ def test_a_breast_scores_as_its_highest_image_and_is_malignant_if_one_of_them_is
     assert [one.malignant for one in found if one.level is Level.BREAST] == [True, False]
 
 
-def test_what_was_not_seen_whole_has_no_score_as_breast_or_exam() -> None:
+def test_an_incomplete_breast_or_exam_has_no_score() -> None:
     cases = [of_exam("first", LEFT, 0), of_exam("first", LEFT, 1), of_exam("first", RIGHT, 2), of_exam("next", LEFT, 3)]
     levels = [one.level for one in scored(cases)]
     assert levels.count(Level.BREAST) == 1

@@ -79,7 +79,7 @@ def test_only_the_parts_that_the_recipe_names_are_changed(
     assert {network.part_of(name) for name in changed} == set(trained)
 
 
-def test_a_branch_that_is_off_does_not_learn() -> None:
+def test_a_disabled_branch_is_not_trained() -> None:
     settings = {"early": False, "middle": False, "global_fusion": False}
     recipe = _recipe({"architecture": "mlsam-tiny", "settings": settings}, trained=("additions",))
     network = prepare(recipe, drawn_cases(1), drawn_cases(1), None, CPU).network
@@ -98,7 +98,7 @@ def test_positions_of_boxes_keep_full_precision_in_a_training_of_mixed_precision
 
 
 @pytest.mark.usefixtures("small_vit")
-def test_an_encoder_that_learns_may_have_half_precision_and_the_decoder_after_it_not() -> None:
+def test_a_trained_encoder_runs_in_half_precision_and_its_decoder_in_full_precision() -> None:
     recipe = _recipe({"architecture": "medsam-vit-b"}, trained=("image_encoder",))
     task = prepare(recipe, drawn_cases(1), drawn_cases(1), None, CPU)
     (batch,) = task.batches(0)
@@ -116,7 +116,7 @@ def _two_lesions(apart: int) -> Case:
 
 @pytest.mark.usefixtures("small_vit")
 @pytest.mark.parametrize("trained", [("mask_decoder",), ("image_encoder", "mask_decoder")])
-def test_lesions_in_one_part_of_an_image_share_its_memory(trained: tuple[str, ...]) -> None:
+def test_lesions_in_the_same_crop_share_its_embedding(trained: tuple[str, ...]) -> None:
     recipe = _recipe({"architecture": "sam-vit-b"}, trained=trained, views=3)
     task = prepare(recipe, [_two_lesions(apart=4)], [_two_lesions(apart=4)], None, CPU)
     assert len(task._views) == 6
@@ -129,7 +129,7 @@ def test_lesions_in_one_part_of_an_image_share_its_memory(trained: tuple[str, ..
 
 
 @pytest.mark.usefixtures("small_vit")
-def test_what_is_shared_is_drawn_as_if_each_lesion_had_its_own() -> None:
+def test_a_shared_embedding_gives_the_same_masks_as_separate_ones() -> None:
     recipe = _recipe({"architecture": "sam-vit-b"})
     task = prepare(recipe, [_two_lesions(apart=4)], drawn_cases(1), None, CPU)
     network = task.network.eval()
@@ -141,7 +141,7 @@ def test_what_is_shared_is_drawn_as_if_each_lesion_had_its_own() -> None:
     assert not torch.allclose(together[0], together[1], atol=1e-2)
 
 
-def test_the_new_token_is_trained_alone_and_judged_and_read_with_sams_mask() -> None:
+def test_the_new_token_is_trained_alone_and_validated_together_with_the_mask_of_sam() -> None:
     recipe = _recipe({"architecture": "sam-hq-tiny"}, trained=("additions",), token_only=True)
     task = prepare(recipe, drawn_cases(1), drawn_cases(1), None, CPU)
     network: Any = task.network.eval()
@@ -171,7 +171,7 @@ def test_a_part_that_the_network_lacks_is_named() -> None:
         _recipe(trained=("decoder",))
 
 
-def test_training_draws_a_lesion_better(tmp_path: Path) -> None:
+def test_training_improves_the_mask_of_a_lesion(tmp_path: Path) -> None:
     weights = Path(__file__).parents[3] / "models/bundles/research-default/segmenter.safetensors"
     recipe = _recipe(views=2, jitter=0.05)
     task = prepare(recipe, drawn_cases(2), drawn_cases(2), weights, CPU)
@@ -181,7 +181,7 @@ def test_training_draws_a_lesion_better(tmp_path: Path) -> None:
     assert part(network, recipe) == ("lite-medsam", {})
 
 
-def test_a_lesion_is_shown_as_it_will_be_when_it_is_read() -> None:
+def test_a_lesion_is_shown_in_training_as_in_reading() -> None:
     recipe = _recipe({"settings": {"margin_mm": 2.0}})
     (view,) = prepare(recipe, drawn_cases(1), drawn_cases(1), None, CPU)._validation
     rows, columns = np.nonzero(view.drawn.numpy() >= 0.5)
@@ -193,7 +193,7 @@ def test_a_lesion_is_shown_as_it_will_be_when_it_is_read() -> None:
 
 
 @pytest.mark.parametrize("which", range(8))
-def test_a_turned_image_takes_its_mask_with_it(which: int) -> None:
+def test_a_rotated_image_has_its_mask_rotated_as_well(which: int) -> None:
     pixels = np.random.default_rng(0).random((6, 9)).astype(np.float32)
     mask = Mask(Box(1, 2, 4, 7), pixels[1:4, 2:7] > 0.5)
     image, (turned,) = _turned(Mammogram(pixels, spacing_mm=(0.1, 0.2)), [mask], which)
@@ -201,7 +201,7 @@ def test_a_turned_image_takes_its_mask_with_it(which: int) -> None:
     assert image.spacing_mm == ((0.2, 0.1) if which & 4 else (0.1, 0.2))
 
 
-def test_the_least_sure_places_are_looked_at_most() -> None:
+def test_the_most_uncertain_points_are_sampled_most() -> None:
     torch.manual_seed(0)
     logits = torch.full((1, 64, 64), 9.0)
     logits[:, :, 22:42] = 0.0
@@ -210,7 +210,7 @@ def test_the_least_sure_places_are_looked_at_most() -> None:
     assert (chosen.abs() < 5).float().mean() > 0.7  # of the picture it is a third
 
 
-def test_a_perfect_drawing_loses_nothing_and_an_empty_one_all() -> None:
+def test_the_loss_of_a_perfect_mask_is_zero_and_of_an_empty_mask_is_maximal() -> None:
     drawn = torch.zeros(1, 8, 8)
     drawn[:, 2:6, 2:6] = 1
     dice, entropy = dice_and_cross_entropy((drawn * 2 - 1) * 50, drawn)
@@ -220,7 +220,7 @@ def test_a_perfect_drawing_loses_nothing_and_an_empty_one_all() -> None:
     assert dice.item() > 0.9
 
 
-def test_boxes_alone_teach_no_outline() -> None:
+def test_training_on_boxes_alone_is_refused() -> None:
     boxes = [drawn_case(0, Pathology.BENIGN, outlined=False)]
     with pytest.raises(DatasetError, match="No lesion of a training image is outlined"):
         prepare(_recipe(), boxes, drawn_cases(1), None, CPU)
@@ -235,7 +235,7 @@ def test_weights_of_another_network_are_named(tmp_path: Path) -> None:
         prepare(_recipe({"settings": {"margin": 1}}), drawn_cases(1), drawn_cases(1), None, CPU)
 
 
-def test_every_recipe_of_a_segmenter_can_be_read() -> None:
+def test_the_shipped_segmenter_recipes_can_be_read() -> None:
     kinds = {name: find_recipe(name).read_text() for name in shipped_recipes()}
     segmenters = [name for name, text in kinds.items() if 'kind = "segmenter"' in text]
     assert segmenters
@@ -247,7 +247,7 @@ def test_every_recipe_of_a_segmenter_can_be_read() -> None:
         assert network.parts()
 
 
-def test_the_rows_of_table_3_differ_in_what_the_table_says() -> None:
+def test_the_recipes_for_table_3_differ_as_the_table_states() -> None:
     def branches(name: str) -> dict[str, Any]:
         recipe = recipe_of("segmenter", name)
         assert (recipe.task.token_only, recipe.task.trained) == (True, ("additions",))

@@ -46,7 +46,7 @@ class Called:
 
 @pytest.mark.parametrize("arguments", [(), ("yolov8n.yaml",), ({"backbone": [], "head": []},)])
 @pytest.mark.parametrize("kind", [DetectionModel, torch.nn.Sequential, torch.nn.Conv2d])
-def test_a_networks_class_is_never_called(
+def test_the_class_of_a_pickled_network_is_never_called(
     kind: type, arguments: tuple[object, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch.save({"model": Called(kind, *arguments)}, tmp_path / "weights.pt")
@@ -59,7 +59,7 @@ def test_a_networks_class_is_never_called(
     assert calls == []
 
 
-def test_a_pickled_network_gives_its_tensors_and_ultralytics_is_not_even_imported(tmp_path: Path) -> None:
+def test_the_tensors_of_a_pickled_network_are_read_without_importing_ultralytics(tmp_path: Path) -> None:
     torch.manual_seed(3)
     network = DetectionModel("yolov8n.yaml", nc=2, verbose=False).half()
     torch.save({"model": network, "epoch": 3}, tmp_path / "best.pt")
@@ -85,7 +85,7 @@ def test_a_damaged_or_missing_file_of_start_weights_is_named(tmp_path: Path, nam
 
 
 @pytest.mark.parametrize("kind", ["legacy", "zip", "safetensors"])
-def test_a_file_cut_off_anywhere_is_refused_and_named(tmp_path: Path, kind: str) -> None:
+def test_a_file_truncated_anywhere_is_refused_with_its_name(tmp_path: Path, kind: str) -> None:
     path = tmp_path / ("whole.safetensors" if kind == "safetensors" else "whole.pt")
     state = OrderedDict(weight=torch.arange(6.0).reshape(2, 3), count=torch.tensor(3), bias=torch.ones(40))
     if kind == "safetensors":
@@ -101,7 +101,7 @@ def test_a_file_cut_off_anywhere_is_refused_and_named(tmp_path: Path, kind: str)
 
 
 @pytest.mark.parametrize("start", [b"\x80\x02K\x01.", b"\x80\x02h\x05.", b"\x80\x02G\x00", b"\x80\x02]K\x01K\x02s."])
-def test_a_file_of_broken_pickle_is_refused_in_an_import_too(tmp_path: Path, start: bytes) -> None:
+def test_a_file_of_malformed_pickle_is_refused_by_import_as_well(tmp_path: Path, start: bytes) -> None:
     path = tmp_path / "mine.pt"
     path.write_bytes(start)
     with pytest.raises(StartError, match=r"mine\.pt"):
@@ -132,6 +132,6 @@ class Trap:
         return Path.touch, (self.path,)
 
 
-def test_the_trap_is_one(tmp_path: Path) -> None:
+def test_the_malicious_pickle_of_these_tests_runs_code_when_unpickled(tmp_path: Path) -> None:
     pickle.loads(pickle.dumps(Trap(tmp_path / "sprung")))  # noqa: S301
     assert (tmp_path / "sprung").exists()

@@ -103,13 +103,13 @@ def refused(ran: Ran) -> str:
     return str(ran.exception)
 
 
-def test_a_figure_is_told_with_its_interval() -> None:
+def test_a_figure_is_printed_with_its_interval() -> None:
     assert figure_text([0.934, 0.82, 1.0]) == "0.93 (95 % CI 0.82 to 1.00)"
     assert figure_text([0.934]) == "0.93 (no interval: too few patients)"
     assert figure_text(7) == "7"
 
 
-def test_a_detector_is_trained_into_a_bundle(command: Callable[..., Ran], tmp_path: Path) -> None:
+def test_a_trained_detector_is_written_into_a_bundle(command: Callable[..., Ran], tmp_path: Path) -> None:
     ran = command("detector", DETECTOR)
     assert ran.exit_code == 0, ran.output
     assert "On held-out patients:" in ran.output
@@ -126,7 +126,7 @@ def test_a_detector_is_trained_into_a_bundle(command: Callable[..., Ran], tmp_pa
     assert not set(split["train"]) & set(split["test"])
 
 
-def test_a_classifier_is_trained_and_calibrated_where_its_scores_tell_anything(
+def test_a_classifier_is_trained_and_calibrated_if_its_scores_are_informative(
     command: Callable[..., Ran], tmp_path: Path
 ) -> None:
     ran = command("classifier", CLASSIFIER)
@@ -170,7 +170,7 @@ main()
     assert one.sha256 == other.sha256
 
 
-def test_another_recipe_in_the_same_folder_is_refused_and_restart_begins_anew(
+def test_another_recipe_in_the_same_folder_is_refused_and_restart_starts_again(
     command: Callable[..., Ran], tmp_path: Path
 ) -> None:
     short = DETECTOR.replace("epochs = 2", "epochs = 1")
@@ -184,7 +184,7 @@ def test_another_recipe_in_the_same_folder_is_refused_and_restart_begins_anew(
     assert read_bundle(tmp_path / "bundle").id != before
 
 
-def test_folds_are_trained_each_in_its_folder_and_told_side_by_side(
+def test_folds_are_trained_each_in_its_folder_and_reported_together(
     command: Callable[..., Ran], tmp_path: Path
 ) -> None:
     ran = command("detector", DETECTOR.replace("epochs = 2", "epochs = 1"), "--folds", 3)
@@ -198,7 +198,7 @@ def test_folds_are_trained_each_in_its_folder_and_told_side_by_side(
     assert set(summary["FROC score"]) == {"mean", "sd"}
 
 
-def test_a_split_of_ones_own_is_held_out_instead_of_the_recipes(command: Callable[..., Ran], tmp_path: Path) -> None:
+def test_a_given_split_is_used_instead_of_that_of_the_recipe(command: Callable[..., Ran], tmp_path: Path) -> None:
     one_epoch = DETECTOR.replace("epochs = 2", "epochs = 1")
     assert command("detector", one_epoch).exit_code == 0
     drawn = json.loads((tmp_path / "bundle/training/detector/split.json").read_text())
@@ -212,9 +212,7 @@ def test_a_split_of_ones_own_is_held_out_instead_of_the_recipes(command: Callabl
     assert "--split" in both.output
 
 
-def test_data_that_cannot_be_used_ends_the_command_with_what_to_give(
-    command: Callable[..., Ran], tmp_path: Path
-) -> None:
+def test_unusable_data_end_the_command_with_what_to_give(command: Callable[..., Ran], tmp_path: Path) -> None:
     told = refused(command("detector", DETECTOR, "--data", "nothing:here"))
     assert "'nothing:here' names no data set" in told
     told = refused(command("detector", DETECTOR, "--data", f"cdd-cesm:{tmp_path}"))
@@ -233,7 +231,7 @@ def test_data_that_cannot_be_used_ends_the_command_with_what_to_give(
         ("epochs = 2", "epochs = ", "is not TOML"),
     ],
 )
-def test_a_recipe_that_cannot_be_used_is_named_with_the_key(tmp_path: Path, change: str, to: str, told: str) -> None:
+def test_an_unusable_recipe_is_reported_with_its_key(tmp_path: Path, change: str, to: str, told: str) -> None:
     path = tmp_path / "detector.toml"
     path.write_text(DETECTOR.replace(change, to))
     with pytest.raises(RecipeError, match=told.replace("(", r"\(")) as caught:
@@ -241,7 +239,7 @@ def test_a_recipe_that_cannot_be_used_is_named_with_the_key(tmp_path: Path, chan
     assert str(path) in str(caught.value)
 
 
-def test_a_missing_recipe_is_told_which_ones_ship(tmp_path: Path) -> None:
+def test_a_missing_recipe_is_reported_with_the_shipped_ones(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"none\.toml cannot be read.*Shipped recipes: .*detector"):
         recipe_of("detector", tmp_path / "none.toml")
     with pytest.raises(RecipeError, match=r"'painter' cannot be trained\. Known: detector"):
@@ -249,14 +247,14 @@ def test_a_missing_recipe_is_told_which_ones_ship(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", shipped_recipes())
-def test_every_recipe_that_ships_is_one_of_its_kind(name: str) -> None:
+def test_every_shipped_recipe_is_valid_for_its_command(name: str) -> None:
     kind = next(kind for kind in KINDS if f'kind = "{kind}"' in find_recipe(name).read_text().splitlines())
     recipe = recipe_of(kind, name)
     assert recipe.name == name
     assert len(recipe.digest) == 64
 
 
-def test_a_segmenter_is_trained_and_what_is_frozen_stays_as_it_was(
+def test_a_segmenter_is_trained_and_its_frozen_weights_stay_unchanged(
     command: Callable[..., Ran], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     narrow_lite_medsam(monkeypatch)

@@ -59,11 +59,11 @@ def test_each_lesion_is_matched_once_and_by_the_best_overlap():
     assert all(0.8 < pair.dice < 1 for pair in pairs)
 
 
-def test_lesions_that_hardly_touch_are_two():
+def test_lesions_that_hardly_overlap_are_not_matched():
     assert match([_segment(1, 50, 20)], [_segment(1, 86, 20)]) == ()
 
 
-def test_figures_are_counted_over_what_the_node_had_proposed():
+def test_statistics_count_only_images_with_proposals_of_the_node():
     some = [_comparison("A", 1.0), _comparison("B", 0.5, added=1, removed=2)]
     unread = Comparison(_image("C", revision=None), (_segment(1, 50, 9),), (), (), ())
     stats = annotation_stats([*some, unread])
@@ -79,7 +79,7 @@ def test_figures_are_counted_over_what_the_node_had_proposed():
     assert stats.right.value == pytest.approx(0.5)
 
 
-def test_intervals_come_with_enough_patients():
+def test_intervals_are_given_with_enough_patients():
     stats = annotation_stats([_comparison(f"P{number}", 0.5 + number / 40) for number in range(12)])
     assert stats.dice_median is not None
     assert stats.dice_median.low < stats.dice_median.value < stats.dice_median.high
@@ -87,7 +87,7 @@ def test_intervals_come_with_enough_patients():
     assert stats.dice_mean.low < stats.dice_mean.value < stats.dice_mean.high
 
 
-def test_without_corrections_there_are_no_figures():
+def test_without_corrections_there_are_no_statistics():
     stats = annotation_stats([])
     assert (stats.images, stats.dice_mean, stats.found) == (0, None, None)
 
@@ -102,7 +102,7 @@ def test_a_share_is_selected_by_the_study_and_a_larger_one_holds_a_smaller_one()
     assert all(is_selected(uid, 1) for uid in uids)
 
 
-def test_a_drawn_study_is_due_until_somebody_corrected_it(reported: Road):
+def test_a_selected_study_is_due_until_it_has_a_correction(reported: Road):
     study = reported.study()
     with read_only(reported.sessions) as session:
         (due,) = due_for_review(session, 1, set())
@@ -124,7 +124,7 @@ def _told(config: Path, *arguments: str) -> str:
     return ran.stdout
 
 
-def test_list_says_who_when_how_many_and_how_close(reported: Road, images: list[Dataset], config: Path):
+def test_list_shows_who_corrected_what_when_and_with_which_overlap(reported: Road, images: list[Dataset], config: Path):
     mask = proposed_mass(reported, images[0])
     reported.receive(
         segmentation({"mass": mask, "calc": disc(mask.shape, 25, 25, 9)}, images[0]),
@@ -140,7 +140,7 @@ def test_list_says_who_when_how_many_and_how_close(reported: Road, images: list[
     assert (image["creator"], image["dice"], image["added"], image["revision"]) == ("Expert^Anna", [1.0], ["calc"], 1)
 
 
-def test_list_due_names_the_studies_to_look_at(reported: Road, images: list[Dataset], config: Path):
+def test_list_due_shows_the_studies_to_correct(reported: Road, images: list[Dataset], config: Path):
     assert "1 study due for review; 100% of the reported studies are selected" in _told(config, "list", "--due")
     (due,) = json.loads(_told(config, "list", "--due", "--json"))["due"]
     assert due["study"] == reported.study().id
@@ -148,7 +148,7 @@ def test_list_due_names_the_studies_to_look_at(reported: Road, images: list[Data
     assert json.loads(_told(config, "list", "--due", "--json"))["due"] == []
 
 
-def test_stats_as_text_and_json(reported: Road, images: list[Dataset], config: Path):
+def test_stats_are_printed_as_text_and_as_json(reported: Road, images: list[Dataset], config: Path):
     reported.receive(segmentation({"mass": proposed_mass(reported, images[0])}, images[0]))
     assert "kept 1 (1 unchanged), added 0, removed 0" in _told(config, "stats")
     stats = json.loads(_told(config, "stats", "--json"))
@@ -160,7 +160,7 @@ def test_stats_as_text_and_json(reported: Road, images: list[Dataset], config: P
     assert "1 not counted: `mammo-node annotations list` says why" in _told(config, "stats")
 
 
-def test_list_tells_a_proposal_that_is_lost(reported: Road, images: list[Dataset], config: Path):
+def test_list_reports_a_lost_proposal(reported: Road, images: list[Dataset], config: Path):
     reported.receive(segmentation({"mass": proposed_mass(reported, images[0])}, images[0]))
     (reported.data_dir / str(annotations_of(reported).images[0].proposal_path)).unlink()
     assert "1 lesion; no comparison: the node's own segmentation of it is missing" in _told(config, "list")
@@ -171,7 +171,7 @@ def test_help_says_that_due_shows_uids():
     assert "StudyInstanceUID" in told
 
 
-def test_export_with_a_damaged_key_says_so(reported: Road, images: list[Dataset], config: Path):
+def test_export_with_a_damaged_key_reports_it(reported: Road, images: list[Dataset], config: Path):
     (reported.data_dir / "pseudonyms.key").write_bytes(b"")
     out = str(config.parent / "out")
     ran = CliRunner().invoke(build(), ["annotations", "export", "--out", out, "--config", str(config)])
@@ -190,7 +190,7 @@ def test_export_says_that_the_images_hold_patient_data(reported: Road, images: l
     assert "is not empty" in str(ran.exception)
 
 
-def test_listing_changes_nothing(reported: Road, images: list[Dataset], config: Path):
+def test_listing_does_not_change_the_data_folder(reported: Road, images: list[Dataset], config: Path):
     reported.receive(segmentation({"mass": proposed_mass(reported, images[0])}, images[0]))
     before = [(path, path.read_bytes()) for path in sorted(reported.data_dir.glob("archive/**/*.dcm"))]
     for command in (["list"], ["list", "--due"], ["stats"]):

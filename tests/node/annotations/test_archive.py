@@ -86,7 +86,7 @@ def test_nothing_in_a_case_names_a_patient(corrected: Road, images: list[Dataset
     assert [case.patients for case in again] == [case.patients for case in cases], "splits stay valid"
 
 
-def test_the_key_of_the_pseudonyms_is_its_owners_alone(tmp_path: Path):
+def test_the_key_of_the_pseudonyms_is_readable_only_by_its_owner(tmp_path: Path):
     (tmp_path / "other").mkdir()
     one, other = open_pseudonyms(tmp_path), open_pseudonyms(tmp_path / "other")
     assert stat.S_IMODE((tmp_path / "pseudonyms.key").stat().st_mode) == 0o600
@@ -97,16 +97,14 @@ def test_the_key_of_the_pseudonyms_is_its_owners_alone(tmp_path: Path):
 
 
 @pytest.mark.parametrize("key", [b"", b"short", bytes(33)])
-def test_a_key_that_was_cut_short_is_refused_and_named(tmp_path: Path, key: bytes):
+def test_a_truncated_key_is_refused_with_its_file(tmp_path: Path, key: bytes):
     (tmp_path / "pseudonyms.key").write_bytes(key)
     with pytest.raises(DatasetError, match=rf"pseudonyms\.key has {len(key)} bytes instead of 32"):
         open_pseudonyms(tmp_path)
     assert (tmp_path / "pseudonyms.key").read_bytes() == key
 
 
-def test_a_lesion_that_nobody_named_takes_the_kind_of_the_proposal_it_was_drawn_over(
-    reported: Road, images: list[Dataset]
-):
+def test_a_lesion_without_a_kind_gets_the_kind_of_the_overlapping_proposal(reported: Road, images: list[Dataset]):
     """As OHIF writes it: the type is Tissue, whatever was loaded; a new segment is "Segment 2"."""
     mask = proposed_mass(reported, images[0])
     seg = segmentation({"Segment 1": mask, "Segment 2": disc(mask.shape, 30, 30, 11)}, images[0])
@@ -137,7 +135,7 @@ def test_an_image_none_of_whose_lesions_has_a_kind_is_left_out_and_not_used(
     assert [entry.reason for entry in cases.left_out] == [NO_KIND]
 
 
-def test_a_correction_of_another_size_is_left_out_and_said(reported: Road, images: list[Dataset]):
+def test_a_correction_of_another_size_is_left_out_and_reported(reported: Road, images: list[Dataset]):
     seg = segmentation({"mass": disc((90, 70), 40, 30, 12)}, None, StudyInstanceUID=images[0].StudyInstanceUID)
     seg.PatientID, seg.PatientBirthDate = images[0].PatientID, images[0].PatientBirthDate
     source = seg.PerFrameFunctionalGroupsSequence[0].DerivationImageSequence[0].SourceImageSequence[0]
@@ -150,19 +148,19 @@ def test_a_correction_of_another_size_is_left_out_and_said(reported: Road, image
     assert not [secret for secret in _secrets(images) if secret in left_out.name + left_out.reason]
 
 
-def test_a_correction_whose_file_is_gone_is_left_out_and_said(corrected: Road):
+def test_a_correction_whose_file_is_missing_is_left_out_and_reported(corrected: Road):
     (corrected.data_dir / annotations_of(corrected).images[0].correction_path).unlink()
     cases = archive_cases(_settings(corrected), CaseReader())
     assert len(cases.cases) == 1
     assert "missing in the data folder" in cases.left_out[0].reason
 
 
-def test_a_node_without_an_archive_is_told_so(tmp_path: Path):
+def test_a_node_without_an_archive_is_reported(tmp_path: Path):
     with pytest.raises(DatasetError, match="mammo-node serve"):
         archive_cases(Settings(data_dir=tmp_path), CaseReader())
 
 
-def test_an_export_reads_as_the_archive_itself(corrected: Road, tmp_path: Path):
+def test_an_export_gives_the_same_cases_as_the_archive(corrected: Road, tmp_path: Path):
     there = archive_cases(_settings(corrected), CaseReader()).cases
     exported = _exported(corrected, tmp_path / "out").cases
     assert [case.name for case in exported] == [case.name for case in there]
@@ -180,7 +178,7 @@ def test_an_export_reads_as_the_archive_itself(corrected: Road, tmp_path: Path):
 
 
 @pytest.mark.parametrize("damage", ["gone", "cut short"])
-def test_an_archived_image_that_is_lost_is_told_without_naming_the_study(
+def test_a_lost_archived_image_is_reported_without_naming_the_study(
     corrected: Road, images: list[Dataset], damage: str
 ):
     cases = archive_cases(_settings(corrected), CaseReader()).cases
@@ -194,7 +192,9 @@ def test_an_archived_image_that_is_lost_is_told_without_naming_the_study(
     assert not [secret for secret in _secrets(images) if secret in str(caught.value)]
 
 
-def test_a_patient_of_the_archive_and_of_its_export_is_one(corrected: Road, images: list[Dataset], tmp_path: Path):
+def test_a_patient_has_the_same_name_in_the_archive_and_its_export(
+    corrected: Road, images: list[Dataset], tmp_path: Path
+):
     _exported(corrected, tmp_path / "old")
     config = tmp_path / "node.toml"
     config.write_text(f'data_dir = "{corrected.data_dir}"\n')
@@ -211,7 +211,7 @@ def test_a_patient_of_the_archive_and_of_its_export_is_one(corrected: Road, imag
     assert patient.startswith("archive/")
 
 
-def test_the_exports_json_names_nobody(corrected: Road, images: list[Dataset], tmp_path: Path):
+def test_the_json_of_an_export_names_no_person(corrected: Road, images: list[Dataset], tmp_path: Path):
     mask = proposed_mass(corrected, images[2])
     corrected.receive(segmentation({"mass of Mrs Miller": mask}, images[2]))
     _exported(corrected, tmp_path / "out")
@@ -237,14 +237,14 @@ def test_a_segmentation_of_two_images_is_exported_image_by_image(
     assert drawn == [int(mask.sum()), int(disc(mask.shape, 30, 30, 11).sum())]
 
 
-def test_two_exports_are_never_mixed(corrected: Road, tmp_path: Path):
+def test_an_export_into_the_folder_of_another_export_is_refused(corrected: Road, tmp_path: Path):
     _exported(corrected, tmp_path / "out")
     with pytest.raises(NotEmpty, match="is not empty"):
         _exported(corrected, tmp_path / "out")
 
 
 @pytest.mark.parametrize("damage", ["json", "image", "segmentation", "version", "lesions", "gone"])
-def test_a_damaged_export_is_refused_and_named(corrected: Road, tmp_path: Path, damage: str):
+def test_a_damaged_export_is_refused_with_its_name(corrected: Road, tmp_path: Path, damage: str):
     out = tmp_path / "out"
     _exported(corrected, out)
     told = json.loads((out / "archive.json").read_text())
@@ -268,7 +268,7 @@ def test_a_damaged_export_is_refused_and_named(corrected: Road, tmp_path: Path, 
         _all_drawn(out)
 
 
-def test_the_copies_are_the_files_as_they_were_received(corrected: Road, images: list[Dataset], tmp_path: Path):
+def test_exported_copies_are_identical_to_the_received_files(corrected: Road, images: list[Dataset], tmp_path: Path):
     _exported(corrected, tmp_path / "out")
     copies = {dcmread(path).SOPInstanceUID for path in (tmp_path / "out" / "images").iterdir()}
     assert copies == {image.SOPInstanceUID for image in images[:2]}

@@ -74,7 +74,7 @@ def test_a_corrected_segmentation_is_the_truth_of_its_image(reported: Road, imag
     assert (comparison.added, comparison.removed) == ((), ())
 
 
-def test_a_correction_opens_no_revision_and_is_read_by_nobody(reported: Road, images: list[Dataset]):
+def test_a_correction_opens_no_revision_and_is_not_read(reported: Road, images: list[Dataset]):
     jobs, deliveries = len(reported.jobs()), len(reported.deliveries())
     reported.receive(segmentation({"mass": _smaller(reported, images[0])}, images[0]))
     reported.read()
@@ -84,13 +84,13 @@ def test_a_correction_opens_no_revision_and_is_read_by_nobody(reported: Road, im
     assert (len(reported.jobs()), len(reported.deliveries())) == (jobs, deliveries)
 
 
-def test_our_own_segmentation_is_never_a_correction(reported: Road):
+def test_a_segmentation_of_the_node_is_never_a_correction(reported: Road):
     for seg in proposals(reported).values():
         assert reported.receive(seg)[0].status == Status.SUCCESS
     assert _rows(reported) == []
 
 
-def test_what_a_viewer_wrote_under_our_uid_or_our_name_is_not_taken_for_a_persons(
+def test_a_segmentation_with_the_uid_or_manufacturer_of_the_node_is_no_correction(
     reported: Road, images: list[Dataset], caplog: pytest.LogCaptureFixture
 ):
     ours = proposals(reported)[images[0].SOPInstanceUID]
@@ -109,14 +109,14 @@ def test_what_a_viewer_wrote_under_our_uid_or_our_name_is_not_taken_for_a_person
     assert images[0].PatientID not in caplog.text
 
 
-def test_a_viewer_may_carry_our_equipment_over_as_one_that_contributed(reported: Road, images: list[Dataset]):
+def test_a_correction_with_the_node_as_contributing_equipment_is_accepted(reported: Road, images: list[Dataset]):
     seg = segmentation({"mass": _smaller(reported, images[0])}, images[0])
     seg.ContributingEquipmentSequence = [contributing_equipment(DEVICE, BundleId("test", "1"))]
     reported.receive(seg)
     assert len(annotations_of(reported).images) == 1
 
 
-def test_the_same_segmentation_again_is_one_annotation(reported: Road, images: list[Dataset]):
+def test_the_same_segmentation_sent_twice_is_a_single_annotation(reported: Road, images: list[Dataset]):
     seg = segmentation({"mass": _smaller(reported, images[0])}, images[0])
     assert [answer.status for answer in reported.receive(seg, seg)] == [Status.SUCCESS] * 2
     assert len(_rows(reported)) == 1
@@ -150,7 +150,7 @@ def test_of_several_corrections_the_newest_counts_and_all_are_kept(reported: Roa
     assert (image.creator, image.earlier) == ("Expert^Clara", 3), "a clock that runs ahead does not win for ever"
 
 
-def test_a_segmentation_that_was_emptied_says_that_there_is_no_lesion(reported: Road, images: list[Dataset]):
+def test_a_segmentation_without_pixels_is_a_correction_without_lesions(reported: Road, images: list[Dataset]):
     nothing = np.zeros((images[0].Rows, images[0].Columns), dtype=bool)
     reported.receive(segmentation({"mass": nothing}, images[0]))
     (comparison,) = comparisons_of(reported)
@@ -158,7 +158,7 @@ def test_a_segmentation_that_was_emptied_says_that_there_is_no_lesion(reported: 
     assert [segment.label for segment in comparison.removed] == [_label(reported, images[0])]
 
 
-def test_a_segmentation_without_any_frame_says_the_same(reported: Road, images: list[Dataset]):
+def test_a_segmentation_without_any_frame_is_a_correction_without_lesions(reported: Road, images: list[Dataset]):
     seg = emptied(segmentation({"mass": proposed_mass(reported, images[1])}, images[1]))
     assert reported.receive(seg)[0].status == Status.SUCCESS
     (comparison,) = comparisons_of(reported)
@@ -166,13 +166,13 @@ def test_a_segmentation_without_any_frame_says_the_same(reported: Road, images: 
     assert comparison.drawn == ()
 
 
-def test_a_segmentation_that_lost_its_pixels_on_the_way_is_refused(reported: Road, images: list[Dataset]):
+def test_a_segmentation_whose_pixel_data_are_missing_is_refused(reported: Road, images: list[Dataset]):
     seg = segmentation({"mass": proposed_mass(reported, images[1])}, images[1])
     del seg.PixelData
     assert reported.receive(seg)[0].status == Status.TRUNCATED
 
 
-def test_added_and_removed_lesions_are_told_from_kept_ones(reported: Road, images: list[Dataset]):
+def test_added_removed_and_kept_lesions_are_distinguished(reported: Road, images: list[Dataset]):
     corner, other = (disc((image.Rows, image.Columns), 20, 20, 9) for image in images[:2])
     both = segmentation({"mass": proposed_mass(reported, images[0]), "calc": corner}, images[0])
     reported.receive(both, segmentation({"mass": other}, images[1]))
@@ -182,7 +182,7 @@ def test_added_and_removed_lesions_are_told_from_kept_ones(reported: Road, image
     assert (len(second.kept), len(second.added), len(second.removed)) == (0, 1, 1)
 
 
-def test_one_segmentation_may_be_about_several_images(reported: Road, images: list[Dataset], mammogram_study):
+def test_a_segmentation_of_several_images_is_accepted(reported: Road, images: list[Dataset], mammogram_study):
     other = changed(mammogram_study.files[0], SOPInstanceUID=generate_uid())
     reported.all_of_it(other)
     seg = segmentation(
@@ -194,7 +194,7 @@ def test_one_segmentation_may_be_about_several_images(reported: Road, images: li
     assert [[pair.dice for pair in entry.kept] for entry in comparisons_of(reported)] == [[1.0], [1.0]]
 
 
-def test_a_segmentation_may_come_before_its_images(road: Road, images: list[Dataset], mammogram_study):
+def test_a_segmentation_received_before_its_images_is_accepted(road: Road, images: list[Dataset], mammogram_study):
     whole = np.zeros((images[0].Rows, images[0].Columns), dtype=bool)
     whole[100:200, 100:200] = True
     road.receive(segmentation({"mass": whole}, images[0]))
@@ -208,7 +208,9 @@ def test_a_segmentation_may_come_before_its_images(road: Road, images: list[Data
     assert (comparison.added, comparison.removed) == ((), ())
 
 
-def test_one_that_names_what_it_edits_corrects_that_revision(reported: Road, images: list[Dataset], mammogram_study):
+def test_a_segmentation_that_names_its_source_segmentation_corrects_that_revision(
+    reported: Road, images: list[Dataset], mammogram_study
+):
     ours = proposals(reported)[images[0].SOPInstanceUID]
     reported.all_of_it(changed(mammogram_study.files[0], SOPInstanceUID=generate_uid()))
     assert reported.study().revision == 2
@@ -222,7 +224,7 @@ def test_one_that_names_what_it_edits_corrects_that_revision(reported: Road, ima
     }
 
 
-def test_what_is_about_no_image_of_ours_is_kept_and_said(reported: Road, images: list[Dataset]):
+def test_a_segmentation_of_an_unknown_image_is_kept_and_reported(reported: Road, images: list[Dataset]):
     stranger = segmentation({"mass": disc((60, 50), 30, 20, 9)}, StudyInstanceUID=images[0].StudyInstanceUID)
     stranger.PatientID, stranger.PatientBirthDate = images[0].PatientID, images[0].PatientBirthDate
     assert reported.receive(stranger)[0].status == Status.SUCCESS
@@ -259,7 +261,7 @@ def test_another_patients_segmentation_from_another_study_does_not_count(reporte
     assert [entry.why for entry in annotations_of(reported).not_counted] == [OTHER_PATIENT]
 
 
-def test_another_machines_segmentation_is_no_experts(reported: Road, images: list[Dataset]):
+def test_a_segmentation_by_another_algorithm_does_not_count(reported: Road, images: list[Dataset]):
     automatic = SegmentAlgorithmTypeValues.AUTOMATIC
     mask = _smaller(reported, images[0])
     reported.receive(segmentation({"mass": mask}, images[0], algorithm=automatic, algorithm_name="Other CAD"))
@@ -270,7 +272,9 @@ def test_another_machines_segmentation_is_no_experts(reported: Road, images: lis
     assert len(annotations_of(reported).images) == 1
 
 
-def test_our_own_segmentation_under_another_uid_and_makers_name_is_no_truth(reported: Road, images: list[Dataset]):
+def test_an_unchanged_segmentation_of_the_node_under_another_uid_and_manufacturer_does_not_count(
+    reported: Road, images: list[Dataset]
+):
     """As a gateway or a router re-issues it: whatever it rewrites, nobody looked at it."""
     copies = list(proposals(reported).values())
     for copy in copies:
@@ -283,7 +287,9 @@ def test_our_own_segmentation_under_another_uid_and_makers_name_is_no_truth(repo
     assert {entry.why for entry in found.not_counted} == {UNCHANGED_COPY}
 
 
-def test_ours_that_somebody_saved_again_is_confirmed(reported: Road, images: list[Dataset]):
+def test_a_segmentation_of_the_node_that_a_person_saved_again_counts_as_confirmed(
+    reported: Road, images: list[Dataset]
+):
     """A viewer may leave the segments "automatic": then a name, or what it edited, tells that a person was there."""
     named, unnamed = (proposals(reported)[image.SOPInstanceUID] for image in images[:2])
     original = proposals(reported)[images[1].SOPInstanceUID]
@@ -296,7 +302,7 @@ def test_ours_that_somebody_saved_again_is_confirmed(reported: Road, images: lis
     assert [image.creator for image in annotations_of(reported).images] == ["Expert^Anna", ""]
 
 
-def test_another_machine_that_found_nothing_is_no_expert_who_saw_no_lesion(reported: Road, images: list[Dataset]):
+def test_an_empty_segmentation_by_another_algorithm_does_not_count(reported: Road, images: list[Dataset]):
     seg = emptied(segmentation({"mass": _smaller(reported, images[0])}, images[0], ContentCreatorName=""))
     reported.receive(seg)
     found = annotations_of(reported)
@@ -304,7 +310,9 @@ def test_another_machine_that_found_nothing_is_no_expert_who_saw_no_lesion(repor
     assert [entry.why for entry in found.not_counted] == [EMPTY_BY_NOBODY]
 
 
-def test_an_empty_segmentation_counts_if_a_person_or_our_result_is_its_source(reported: Road, images: list[Dataset]):
+def test_an_empty_segmentation_counts_if_made_by_a_person_or_from_a_result_of_the_node(
+    reported: Road, images: list[Dataset]
+):
     ours = proposals(reported)
     segs = [
         emptied(segmentation({"mass": _smaller(reported, image)}, image, ContentCreatorName="")) for image in images[:3]
@@ -317,9 +325,7 @@ def test_an_empty_segmentation_counts_if_a_person_or_our_result_is_its_source(re
     assert [len(entry.removed) for entry in comparisons_of(reported)] == [1, 1, 1, 1]
 
 
-def test_a_newest_segmentation_that_cannot_be_read_leaves_the_one_before_it_counting(
-    reported: Road, images: list[Dataset]
-):
+def test_if_the_newest_segmentation_cannot_be_read_the_one_before_it_counts(reported: Road, images: list[Dataset]):
     reported.receive(segmentation({"mass": _smaller(reported, images[0])}, images[0]))
     reported.clock.seconds += 60
     cropped = segmentation(
@@ -338,7 +344,7 @@ def test_a_newest_segmentation_that_cannot_be_read_leaves_the_one_before_it_coun
 
 
 @pytest.mark.parametrize("damage", ["gone", "damaged"])
-def test_a_proposal_whose_file_is_lost_is_told_for_its_image_alone(reported: Road, images: list[Dataset], damage: str):
+def test_a_lost_proposal_is_reported_only_for_its_image(reported: Road, images: list[Dataset], damage: str):
     reported.receive(*(segmentation({"mass": _smaller(reported, image)}, image) for image in images[:2]))
     lost = reported.data_dir / str(annotations_of(reported).images[0].proposal_path)
     if damage == "gone":
@@ -354,9 +360,7 @@ def test_a_proposal_whose_file_is_lost_is_told_for_its_image_alone(reported: Roa
     assert len(compared.kept) == 1
 
 
-def test_a_report_that_an_image_was_not_part_of_proposed_nothing_in_it(
-    reported: Road, images: list[Dataset], mammogram_study
-):
+def test_a_report_without_an_image_has_no_proposals_in_it(reported: Road, images: list[Dataset], mammogram_study):
     late = changed(mammogram_study.files[0], SOPInstanceUID=generate_uid())
     reported.receive(segmentation({"mass": proposed_mass(reported, images[0])}, late))
     reported.clock.seconds += 60
@@ -368,7 +372,7 @@ def test_a_report_that_an_image_was_not_part_of_proposed_nothing_in_it(
     assert comparison.added == ()
 
 
-def test_a_date_without_a_time_does_not_say_midnight(reported: Road, images: list[Dataset]):
+def test_a_date_without_a_time_is_not_shown_as_midnight(reported: Road, images: list[Dataset]):
     reported.receive(
         segmentation(
             {"mass": _smaller(reported, images[0])}, images[0], ContentDate="20231114", ContentTime="",

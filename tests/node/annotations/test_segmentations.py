@@ -39,7 +39,7 @@ def test_binary_fractional_and_labelmap_give_the_same_pixels(kind: SegmentationT
     assert np.array_equal(masks[IMAGE, 2], drawn["calcifications"])
 
 
-def test_a_fractional_pixel_belongs_to_the_segment_from_one_half_on():
+def test_a_fractional_pixel_belongs_to_the_segment_from_a_half_upwards():
     drawn = np.zeros(SHAPE)
     drawn[10, 10:14] = (0.49, 0.5, 0.51, 1)
     (read,) = read_segments(segmentation({"mass": drawn}, kind=SegmentationTypeValues.FRACTIONAL))
@@ -61,7 +61,7 @@ def test_lesions_that_overlap_keep_all_their_pixels():
     assert np.array_equal(masks[IMAGE, 2], drawn["mass 2"])
 
 
-def test_frames_come_in_any_order_and_belong_to_the_image_they_name():
+def test_frames_in_any_order_belong_to_the_image_that_they_name():
     seg = segmentation({"mass": disc(SHAPE, 20, 15, 9), "calc": disc(SHAPE, 50, 30, 7)})
     frames = seg.pixel_array[::-1]
     groups = list(seg.PerFrameFunctionalGroupsSequence)[::-1]
@@ -73,14 +73,14 @@ def test_frames_come_in_any_order_and_belong_to_the_image_they_name():
     assert np.array_equal(masks[OTHER_IMAGE, 2], disc(SHAPE, 50, 30, 7))
 
 
-def test_frames_of_one_segment_in_one_image_are_put_together():
+def test_frames_of_the_same_segment_and_image_are_joined():
     seg = segmentation({"mass": disc(SHAPE, 20, 15, 9), "calc": disc(SHAPE, 50, 30, 7)})
     seg.PerFrameFunctionalGroupsSequence[1].SegmentIdentificationSequence[0].ReferencedSegmentNumber = 1
     (read,) = read_segments(seg)
     assert np.array_equal(read.mask.full(SHAPE), disc(SHAPE, 20, 15, 9) | disc(SHAPE, 50, 30, 7))
 
 
-def test_without_a_derivation_the_only_image_referred_to_is_meant():
+def test_a_frame_without_a_derivation_belongs_to_the_only_referenced_image():
     seg = segmentation({"mass": disc(SHAPE, 20, 15, 9)})
     for frame in seg.PerFrameFunctionalGroupsSequence:
         del frame.DerivationImageSequence
@@ -98,7 +98,7 @@ def test_an_emptied_segment_has_no_pixels_and_still_names_its_image():
     assert images_of_frames(seg) == [IMAGE]
 
 
-def test_the_kind_comes_from_the_code_and_otherwise_from_the_words():
+def test_the_kind_follows_from_the_code_or_else_from_the_label():
     seg = segmentation({"one": disc(SHAPE, 20, 15, 9), "two": disc(SHAPE, 50, 30, 7)})
     for item, label, value, meaning in zip(
         seg.SegmentSequence, ("Segment 1", "Microcalcs"), ("129788004", "85756007"), ("Mass", "Tissue"), strict=True
@@ -116,7 +116,7 @@ def test_an_image_of_another_size_is_refused():
         read_segments(segmentation({"mass": disc(SHAPE, 20, 15, 9)}), (60, 47))
 
 
-def test_a_turned_segmentation_is_refused():
+def test_a_rotated_segmentation_is_refused():
     seg = segmentation({"mass": disc(SHAPE, 20, 15, 9)})
     orientation = Dataset()
     orientation.ImageOrientationPatient = [-1, 0, 0, 0, 1, 0]
@@ -127,7 +127,7 @@ def test_a_turned_segmentation_is_refused():
     assert read_segments(seg)
 
 
-def test_a_segment_that_nobody_described_is_refused():
+def test_a_frame_of_an_undescribed_segment_is_refused():
     seg = segmentation({"mass": disc(SHAPE, 20, 15, 9)})
     seg.PerFrameFunctionalGroupsSequence[0].SegmentIdentificationSequence[0].ReferencedSegmentNumber = 7
     with pytest.raises(NotReadable, match="segment 7"):
@@ -161,7 +161,7 @@ def test_files_that_are_no_segmentation_are_refused(tmp_path: Path):
         read_segments(tmp_path / "text.dcm")
 
 
-def test_what_lies_behind_the_pixels_is_not_read(tmp_path: Path):
+def test_elements_after_the_pixel_data_are_not_read(tmp_path: Path):
     """pydicom would read it, and it may lie in more sequences than anybody can follow."""
     path = tmp_path / "seg.dcm"
     segmentation({"mass": disc(SHAPE, 20, 15, 9)}).save_as(path)
@@ -173,7 +173,7 @@ def test_what_lies_behind_the_pixels_is_not_read(tmp_path: Path):
     assert np.array_equal(read.mask.full(SHAPE), disc(SHAPE, 20, 15, 9))
 
 
-def test_a_file_reads_as_its_data_set(tmp_path: Path):
+def test_a_file_gives_the_same_segments_as_its_data_set(tmp_path: Path):
     seg = segmentation({"mass": disc(SHAPE, 20, 15, 9)})
     seg.save_as(tmp_path / "seg.dcm")
     (read,) = read_segments(tmp_path / "seg.dcm", SHAPE)

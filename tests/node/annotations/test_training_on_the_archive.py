@@ -65,7 +65,7 @@ def test_a_segmenter_is_trained_on_what_experts_corrected(
     assert "PHANTOM" not in ran.output + (tmp_path / "bundle/training/segmenter/split.json").read_text()
 
 
-def test_an_archive_that_nobody_corrected_trains_nothing(tmp_path: Path) -> None:
+def test_training_on_an_archive_without_corrections_is_refused(tmp_path: Path) -> None:
     Road(tmp_path / "data")
     settings = tmp_path / "node.toml"
     settings.write_text(f'data_dir = "{tmp_path / "data"}"\n')

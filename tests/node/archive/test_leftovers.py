@@ -62,7 +62,7 @@ def test_an_image_whose_masks_are_lost_is_read_again_by_retry(
         assert lost_masks(session, 1, road.data_dir) == frozenset()
 
 
-def test_what_was_to_go_to_a_destination_that_is_none_any_more_is_named_and_moved_or_dropped(
+def test_deliveries_to_a_removed_destination_are_named_and_can_be_moved_or_dropped(
     tmp_path: Path, mammogram_study: DemoStudy
 ) -> None:
     road = Road(tmp_path / "data", destinations=("old", "older", "pacs"))
@@ -85,7 +85,7 @@ def test_what_was_to_go_to_a_destination_that_is_none_any_more_is_named_and_move
         assert orphaned(session, ["pacs"]) == {}
 
 
-def test_what_a_kill_left_half_done_is_removed_at_the_next_start_and_nothing_else(
+def test_only_partial_files_of_a_killed_node_are_removed_at_the_next_start(
     road: Road, mammogram_study: DemoStudy
 ) -> None:
     road.all_of_it(*mammogram_study.files)
@@ -138,7 +138,7 @@ def test_while_another_program_holds_the_database_all_writers_wait_together(tmp_
         assert session.query(Job).count() == 0
 
 
-def test_a_database_that_cannot_be_opened_is_told_with_what_helps(tmp_path: Path) -> None:
+def test_a_database_that_cannot_be_opened_is_reported_with_its_cure(tmp_path: Path) -> None:
     (tmp_path / "queue.sqlite").write_bytes(b"not a database, whatever its name says" * 100)
     with pytest.raises(SQLAlchemyError) as caught:
         open_database(f"sqlite:///{tmp_path / 'queue.sqlite'}")

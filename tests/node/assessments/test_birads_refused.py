@@ -32,7 +32,7 @@ RANGES = (
 
 
 @pytest.mark.parametrize("text", RANGES)
-def test_a_range_is_refused_and_nothing_of_it_guessed(text: str) -> None:
+def test_a_range_of_categories_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="range"):
         categories_in(text)
 
@@ -135,7 +135,7 @@ UNCERTAIN = (
 
 
 @pytest.mark.parametrize("text", UNCERTAIN)
-def test_a_category_that_is_negated_past_changed_conditional_or_somebody_elses_is_refused(text: str) -> None:
+def test_a_negated_past_changed_conditional_or_quoted_category_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="stands beside words"):
         categories_in(text)
 
@@ -244,7 +244,7 @@ WHICH_BREAST = (
 
 
 @pytest.mark.parametrize("text", WHICH_BREAST)
-def test_what_does_not_say_for_certain_which_breast_it_assesses_is_refused(text: str) -> None:
+def test_a_category_of_an_uncertain_breast_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="which breast"):
         categories_in(text)
 
@@ -272,7 +272,7 @@ WHOSE = (
 
 
 @pytest.mark.parametrize("text", WHOSE)
-def test_a_category_behind_words_that_are_not_of_a_report_is_refused(text: str) -> None:
+def test_a_category_after_words_that_do_not_belong_to_a_report_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="words before BI-RADS"):
         categories_in(text)
 
@@ -361,7 +361,7 @@ UNREADABLE = (
 
 
 @pytest.mark.parametrize("text", UNREADABLE)
-def test_what_is_not_read_for_certain_is_refused_and_never_passed_over(text: str) -> None:
+def test_an_uncertain_category_is_refused_and_never_ignored(text: str) -> None:
     assert names(text) > 0
     assert understood(text) == REFUSED
 
@@ -389,6 +389,6 @@ CORRECTED = (
 
 @pytest.mark.parametrize("words", CORRECTED)
 @pytest.mark.parametrize("form", ["BI-RADS 4 right. BI-RADS 1 left.\n\n{}", "{}\n\nBI-RADS 4 right."])
-def test_a_text_that_corrects_or_takes_back_a_report_anywhere_is_refused(words: str, form: str) -> None:
+def test_a_text_that_corrects_or_retracts_a_report_is_refused(words: str, form: str) -> None:
     with pytest.raises(ValueError, match="corrects or takes back"):
         categories_in(form.format(words))

@@ -179,21 +179,21 @@ SAID = {
 
 
 @pytest.mark.parametrize(("text", "meant"), SAID.items())
-def test_english_german_and_dutch_say_the_category_and_the_breast(text: str, meant: str) -> None:
+def test_category_and_breast_are_read_in_english_german_and_dutch(text: str, meant: str) -> None:
     assert understood(text) == meant
 
 
 @pytest.mark.parametrize("hyphen", "-\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u00ad\u200b")
-def test_any_hyphen_or_none_names_birads(hyphen: str) -> None:
+def test_birads_is_recognised_with_any_hyphen_or_none(hyphen: str) -> None:
     assert understood(f"BI{hyphen}RADS 4 right") == "R 4"
     assert understood(f"BI-RADS 2{hyphen}3") == REFUSED if hyphen not in "\u00ad\u200b" else True
 
 
-def test_the_past_beside_the_present_is_left_out() -> None:
+def test_a_past_category_beside_the_present_one_is_left_out() -> None:
     assert categories_in("Previously BI-RADS 3, now BI-RADS 2") == [((), "2")]
 
 
-def test_values_of_fields_and_cells() -> None:
+def test_a_field_or_cell_gives_its_category_or_none() -> None:
     said = ("4A", "4a ", "BI-RADS 4A", "BI\u2011RADS 4A", "4A - Low suspicion", "4A \u2013 Low suspicion", "II", "IVa")
     assert [category_in(value) for value in said] == ["4A", "4A", "4A", "4A", "4A", "4A", "2", "4A"]
     none = (

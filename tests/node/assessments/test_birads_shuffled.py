@@ -134,7 +134,7 @@ def reports(draw: st.DrawFn) -> tuple[str, dict[str, str]]:
 @given(reports())
 @settings(max_examples=400)
 @example(("Right breast: BI-RADS 5. Left breast: scar. BI-RADS 2.", {"R": "5", "L": "2"}))
-def test_shuffled_sentences_sides_and_punctuation_never_give_a_breast_or_the_exam_what_is_another_s(
+def test_shuffled_sentences_sides_and_punctuation_never_give_a_category_to_the_wrong_breast(
     report: tuple[str, dict[str, str]],
 ) -> None:
     text, meant = report
@@ -170,7 +170,7 @@ WORDS = (
 
 @given(st.lists(st.sampled_from(WORDS), max_size=12))
 @settings(max_examples=300)
-def test_left_and_right_are_read_alike(words: list[str]) -> None:
+def test_swapping_left_and_right_swaps_the_result(words: list[str]) -> None:
     mirrored = {"left": "right", "R": "L", "links": "rechts"}
     one = understood(" ".join(words))
     other = understood(" ".join(mirrored.get(word, word) for word in words))
@@ -181,6 +181,6 @@ def test_left_and_right_are_read_alike(words: list[str]) -> None:
     "piece",
     ["BI-RADS ", "BI-RADS: ", "BI-RADS\n", ":\n", "left 2 ", "a ", "L ", "2-", " ", "BI-RADS 2 left. ", "b i r "],
 )
-def test_a_long_text_takes_no_longer_than_its_parts(piece: str) -> None:
+def test_the_work_for_a_long_text_grows_linearly(piece: str) -> None:
     """Its reader passes over it a fixed number of times: seconds, where looking back at each word takes minutes."""
     assert understood("BI-RADS 2. " + "ok. " + piece * 10_000) in (" 2", REFUSED)

@@ -29,12 +29,12 @@ MISSPELLED = (
 
 
 @pytest.mark.parametrize("text", MISSPELLED)
-def test_a_misspelled_name_beside_a_category_is_noticed(text: str) -> None:
+def test_a_misspelled_birads_beside_a_category_is_detected(text: str) -> None:
     assert names(text) > 0
 
 
 @pytest.mark.parametrize("form", ["BIRADS", "BI-RADS", "bi rads"])
-def test_so_is_one_letter_too_many_missing_changed_or_misplaced(form: str) -> None:
+def test_birads_with_an_extra_missing_changed_or_misplaced_letter_is_detected(form: str) -> None:
     for at in range(1, len(form)):
         rest = form[at + 1 :]
         wrong = {form[:at] + rest, form[:at] + rest[:1] + form[at] + rest[1:]}
@@ -46,7 +46,7 @@ def test_so_is_one_letter_too_many_missing_changed_or_misplaced(form: str) -> No
 
 
 @pytest.mark.parametrize(("letter", "others"), LIKE_THE_LETTERS.items())
-def test_so_is_a_letter_of_another_script_that_looks_alike(letter: str, others: str) -> None:
+def test_birads_with_a_similar_letter_of_another_script_is_detected(letter: str, others: str) -> None:
     for other in others:
         assert names(f"BI-RADS 4 {letter}".replace(letter, other, 1)), other
 
@@ -68,11 +68,11 @@ NOT_OF_BIRADS = (
 
 
 @pytest.mark.parametrize("text", NOT_OF_BIRADS)
-def test_other_words_are_not_taken_for_it(text: str) -> None:
+def test_other_words_are_not_detected_as_birads(text: str) -> None:
     assert not names(text)
 
 
-def test_a_category_without_its_name_is_noticed() -> None:
+def test_a_category_without_the_word_birads_is_detected() -> None:
     assert all(unnamed(text) for text in ("ACR 4", "Cat. 4a", "category: 4", "Kategorie IV", "ACR-Kategorie 2"))
     assert unnamed("Final assessment: 4")
     assert unnamed("VI-RADS 4"), "of the bladder; beside breasts a slip of the finger"
@@ -81,6 +81,6 @@ def test_a_category_without_its_name_is_noticed() -> None:
     )
 
 
-def test_a_text_is_known_to_speak_of_birads_or_not() -> None:
+def test_a_text_that_mentions_birads_is_recognised() -> None:
     assert names("bi rads not given")
     assert not names("Chest: no infiltrates. The ribs are intact.")

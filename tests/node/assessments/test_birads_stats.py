@@ -85,7 +85,7 @@ def suspicious(categories: Sequence[Category]) -> list[bool]:
     return [category in ("0", "4", "4A", "4B", "4C", "5") for category in categories]
 
 
-def test_the_figures_of_an_archive_are_scikit_learns(on_forty_studies: tuple[Ran, Path]) -> None:
+def test_the_statistics_of_an_archive_equal_those_of_scikit_learn(on_forty_studies: tuple[Ran, Path]) -> None:
     ran, out = on_forty_studies
     assert ran.exit_code == 0, ran.output
     values = json.loads((out / "stats.json").read_text())
@@ -109,7 +109,7 @@ def test_the_figures_of_an_archive_are_scikit_learns(on_forty_studies: tuple[Ran
     assert printed["BI-RADS > 3"]["recall"] == 0.69
 
 
-def test_every_breast_stands_once_in_the_matrix_and_the_discordant_ones_in_the_list(
+def test_every_breast_is_once_in_the_matrix_and_every_discordant_one_in_the_list(
     on_forty_studies: tuple[Ran, Path],
 ) -> None:
     _, out = on_forty_studies
@@ -124,7 +124,7 @@ def test_every_breast_stands_once_in_the_matrix_and_the_discordant_ones_in_the_l
     assert [row["agreement"] for row in listed] == sorted((row["agreement"] for row in listed), reverse=True)
 
 
-def test_what_is_shown_says_the_rule_and_names_no_patient_and_no_uid(on_forty_studies: tuple[Ran, Path]) -> None:
+def test_the_output_states_the_rule_and_contains_no_patient_and_no_uid(on_forty_studies: tuple[Ran, Path]) -> None:
     ran, out = on_forty_studies
     assert "category above 3 or 0; 6, known cancer, is left out" in ran.stdout
     assert "Research use only" in ran.stdout
@@ -143,7 +143,7 @@ def test_what_is_shown_says_the_rule_and_names_no_patient_and_no_uid(on_forty_st
     assert not any("P36" in file.read_text() or "A40" in file.read_text() for file in files)
 
 
-def test_a_study_that_came_by_the_road_stands_in_the_figures(
+def test_a_received_and_reported_study_is_in_the_statistics(
     road: Road, stats: Command, tmp_path: Path, mammogram_study: DemoStudy
 ) -> None:
     road.all_of_it(*mammogram_study.files)
@@ -162,7 +162,7 @@ def test_a_study_that_came_by_the_road_stands_in_the_figures(
     assert one["study_instance_uid"] == uid
 
 
-def test_what_is_not_compared_is_counted_with_its_reason(stats: Command, tmp_path: Path) -> None:
+def test_assessments_that_are_not_compared_are_counted_by_reason(stats: Command, tmp_path: Path) -> None:
     archive(
         tmp_path,
         [
@@ -211,7 +211,7 @@ def test_exams_are_compared_by_their_own_category_or_the_most_suspicious_of_all_
     assert values["left_out"] == {"studies with a category of one breast only, of two that were read": 1}
 
 
-def test_of_two_categories_for_a_breast_the_later_counts(stats: Command, tmp_path: Path) -> None:
+def test_the_later_of_two_categories_of_a_breast_counts(stats: Command, tmp_path: Path) -> None:
     sessions = archive(tmp_path, [One({L: 0.9}, {L: TWO})])
     assert len(told(stats("--json"))["discordant"]) == 1
     with sessions.begin() as session:
@@ -223,7 +223,9 @@ def test_of_two_categories_for_a_breast_the_later_counts(stats: Command, tmp_pat
     assert told(stats("--json"))["discordant"] == []
 
 
-def test_scores_without_calibration_give_an_area_and_no_category(stats: Command, tmp_path: Path) -> None:
+def test_scores_without_calibration_have_an_area_under_the_curve_and_no_category(
+    stats: Command, tmp_path: Path
+) -> None:
     archive(tmp_path, [One({L: 0.05 * n}, {L: FOUR if n % 2 else TWO}, calibrated=False) for n in range(1, 13)])
     rows = (f"A{n},L,{'malignant' if n > 7 else 'benign'}" for n in range(1, 13))
     table = "\n".join(("accession_number,laterality,pathology", *rows))
@@ -235,7 +237,7 @@ def test_scores_without_calibration_give_an_area_and_no_category(stats: Command,
 
 
 @pytest.mark.parametrize("studies", [[], [One({L: 0.9})]], ids=["empty", "no category"])
-def test_an_archive_without_categories_says_what_brings_them(
+def test_an_archive_without_categories_reports_how_to_enter_them(
     stats: Command, tmp_path: Path, studies: list[One]
 ) -> None:
     archive(tmp_path, studies)
@@ -245,7 +247,7 @@ def test_an_archive_without_categories_says_what_brings_them(
     assert "nan" not in (ran.stdout + stats("--json").stdout).lower()
 
 
-def test_one_patient_and_one_category_are_sentences_and_not_figures(stats: Command, tmp_path: Path) -> None:
+def test_a_single_patient_or_category_gives_a_sentence_instead_of_figures(stats: Command, tmp_path: Path) -> None:
     archive(tmp_path, [One({L: 0.001}, {L: ONE})])
     ran = stats()
     assert "recall every breast, or none" in ran.stdout
@@ -253,7 +255,7 @@ def test_one_patient_and_one_category_are_sentences_and_not_figures(stats: Comma
     assert "nan" not in ran.stdout.lower()
 
 
-def test_bad_rows_of_pathology_are_named_and_the_others_used(stats: Command, tmp_path: Path) -> None:
+def test_invalid_rows_of_pathology_are_named_and_the_others_used(stats: Command, tmp_path: Path) -> None:
     archive(tmp_path, [One({L: 0.9}, {L: FOUR}), One({L: 0.001}, {L: ONE})])
     table = "accession_number;laterality;pathology\nA1;L;malignant\nA2;L;maybe\nA2;up;benign\n;L;benign\nA9;L;benign\n"
     ran = stats("--json", "--pathology", pathology(tmp_path, table))
@@ -267,7 +269,7 @@ def test_bad_rows_of_pathology_are_named_and_the_others_used(stats: Command, tmp
     assert json.loads(ran.stdout)["left_out"] == {"rows of pathology about studies that are not here": 1}
 
 
-def test_an_accession_number_of_two_studies_is_a_bad_row(stats: Command, tmp_path: Path) -> None:
+def test_a_row_with_an_accession_number_of_two_studies_is_invalid(stats: Command, tmp_path: Path) -> None:
     sessions = archive(tmp_path, [One({L: 0.9}), One({L: 0.001})])
     with sessions.begin() as session:
         session.get_one(Instance, 2).accession_number = "A1"
@@ -276,7 +278,7 @@ def test_an_accession_number_of_two_studies_is_a_bad_row(stats: Command, tmp_pat
     assert "line 2: its accession number belongs to 2 studies: give study_instance_uid" in ran.stderr
 
 
-def test_a_table_of_something_else_and_two_prints_at_once_are_refused(stats: Command, tmp_path: Path) -> None:
+def test_a_table_of_other_columns_and_two_output_formats_at_once_are_refused(stats: Command, tmp_path: Path) -> None:
     archive(tmp_path, [])
     refused = stats("--pathology", pathology(tmp_path, "patient,outcome\n"))
     assert "which is no column" in str(refused.exception)
@@ -295,14 +297,14 @@ def test_a_table_of_something_else_and_two_prints_at_once_are_refused(stats: Com
         ({}, None, None),
     ],
 )
-def test_what_is_said_of_an_exam_holds_for_its_breasts_only_where_it_is_benign(
+def test_the_pathology_of_an_exam_applies_to_its_breasts_only_if_it_is_benign(
     said: dict[Laterality | None, bool], left: bool | None, exam: bool | None
 ) -> None:
     assert outcome(said, L, (L, R)) is left
     assert outcome(said, None, (L, R)) is exam
 
 
-def test_the_discordant_list_as_csv_names_studies_for_whoever_asks(stats: Command, tmp_path: Path) -> None:
+def test_the_discordant_list_as_csv_names_the_studies(stats: Command, tmp_path: Path) -> None:
     archive(tmp_path, [One({L: 0.9, R: 0.001}, {L: TWO, R: ONE})])
     (row,) = csv.DictReader(io.StringIO(stats("--csv").stdout))
     assert row == {

@@ -32,7 +32,7 @@ def with_settings(intake: Hl7Intake, **settings: object) -> Hl7Intake:
     return Hl7Intake(intake.sessions, intake.data_dir, Hl7(**settings), intake.now)
 
 
-def test_a_category_in_a_reports_text_is_entered_and_accepted(intake: Hl7Intake, road: Road) -> None:
+def test_a_category_in_the_text_of_a_report_is_entered_and_accepted(intake: Hl7Intake, road: Road) -> None:
     block = oru("Clinical history: screening.", "IMPRESSION: BI-RADS", "category 4A, left.", accession="A1")
     assert answered(intake, block) == ("AA", "M1", "")
     (one,) = assessments(road)
@@ -41,7 +41,7 @@ def test_a_category_in_a_reports_text_is_entered_and_accepted(intake: Hl7Intake,
     assert one.assessed_at == 1772370000.0  # MSH-7, where OBR-22 and OBX-14 are empty
 
 
-def test_the_acknowledgement_goes_back_to_its_sender(intake: Hl7Intake) -> None:
+def test_the_acknowledgement_is_addressed_to_its_sender(intake: Hl7Intake) -> None:
     message = hl7.parse(intake.answer(oru("BI-RADS 2", control_id="XYZ"), HERE).decode())
     msh = message.segment("MSH")
     assert [str(msh[field]) for field in (3, 4, 5, 6, 9, 11, 12)] == [
@@ -100,19 +100,19 @@ def test_a_coded_category_and_a_text_that_do_not_say_the_same_are_refused(
     assert assessments(road) == []
 
 
-def test_a_code_is_of_its_coding_system(intake: Hl7Intake, road: Road) -> None:
+def test_a_code_is_read_by_its_coding_system(intake: Hl7Intake, road: Road) -> None:
     assert answered(intake, oru(category_row("II.AC.b.4^Suspicious^BI")))[0] == "AA"
     assert said(assessments(road)) == [(None, "4")]
 
 
-def test_laterality_may_stand_in_a_row_with_the_same_sub_id(intake: Hl7Intake, road: Road) -> None:
+def test_laterality_is_read_from_a_row_with_the_same_sub_id(intake: Hl7Intake, road: Road) -> None:
     rows = [category_row("4B", sub_id="1"), "CWE|272741003^Laterality^SCT|1|R||||||F"]
     rows += [category_row("1", sub_id="2"), "CWE|272741003^Laterality^SCT|2|L||||||F"]
     answered(intake, oru(*rows))
     assert said(assessments(road)) == [("R", "4B"), ("L", "1")]
 
 
-def test_a_site_sets_the_fields_of_its_messages(intake: Hl7Intake, road: Road) -> None:
+def test_the_fields_of_messages_are_settings(intake: Hl7Intake, road: Road) -> None:
     own = with_settings(intake, category=["OBX(BIRADS)-5"], accession_number=["ZBR-2"], study_instance_uid=["ZBR-9"])
     block = oru("ST|BIRADS^BI-RADS||3||||||F", zds="ZBR|x|A77")
     assert answered(own, block)[0] == "AA"
@@ -120,20 +120,22 @@ def test_a_site_sets_the_fields_of_its_messages(intake: Hl7Intake, road: Road) -
     assert (one.category, one.accession_number, one.study_instance_uid) == ("3", "A77", "")
 
 
-def test_the_same_message_again_is_accepted_and_entered_once(intake: Hl7Intake, road: Road) -> None:
+def test_a_message_sent_twice_is_accepted_twice_and_entered_once(intake: Hl7Intake, road: Road) -> None:
     for _ in range(3):
         assert answered(intake, oru("BI-RADS 2"))[0] == "AA"
     assert said(assessments(road)) == [(None, "2")]
 
 
-def test_a_control_id_used_again_for_something_else_is_something_else(intake: Hl7Intake, road: Road) -> None:
+def test_a_control_id_used_again_for_another_message_does_not_make_it_a_duplicate(
+    intake: Hl7Intake, road: Road
+) -> None:
     answered(intake, oru("BI-RADS 2"))
     answered(intake, oru("BI-RADS 4"))
     assert said(assessments(road)) == [(None, "2"), (None, "4")]
 
 
 @pytest.mark.parametrize("status", ["P", "R", "I", ""])
-def test_a_preliminary_result_is_noted_and_not_used(intake: Hl7Intake, road: Road, status: str) -> None:
+def test_a_preliminary_result_is_stored_and_not_used(intake: Hl7Intake, road: Road, status: str) -> None:
     block = oru(text_row("BI-RADS 4", status), obr="OBR|1|P1||MAMMO")
     code, _, note = answered(intake, block)
     assert (code, note) == ("AA", "a preliminary result: not used before it is final")
@@ -145,13 +147,13 @@ def test_a_result_without_a_status_has_that_of_its_order(intake: Hl7Intake, road
     assert said(assessments(road)) == [(None, "4")]
 
 
-def test_a_report_of_something_else_is_accepted_and_nothing_entered(intake: Hl7Intake, road: Road) -> None:
+def test_a_report_on_another_examination_is_accepted_and_not_entered(intake: Hl7Intake, road: Road) -> None:
     code, _, note = answered(intake, oru("Chest: no infiltrate."))
     assert (code, note) == ("AA", "no BI-RADS category in it: nothing to enter")
     assert not (road.data_dir / "hl7-refused").exists()
 
 
-def test_orders_of_one_message_are_told_apart(intake: Hl7Intake, road: Road) -> None:
+def test_several_orders_of_a_message_are_distinguished(intake: Hl7Intake, road: Road) -> None:
     first = oru("BI-RADS 2", study="", accession="A1", zds="ORC|RE").decode()
     second = "OBR|2|P2|A2|MAMMO|||||||||||||||||||||F|||||||7^Rita\rOBX|1|TX|x||BI-RADS 4||||||F\r"
     assert answered(intake, (first + second).encode())[0] == "AA"
@@ -161,7 +163,7 @@ def test_orders_of_one_message_are_told_apart(intake: Hl7Intake, road: Road) -> 
     ]
 
 
-def test_letters_are_read_in_the_senders_character_set(intake: Hl7Intake, road: Road) -> None:
+def test_text_is_read_in_the_character_set_of_the_sender(intake: Hl7Intake, road: Road) -> None:
     german = oru("Brüste unauffällig, BI-RADS 1 bds.").decode()
     named = german.replace("|P|2.5.1", "|P|2.5.1||||||8859/1").encode("latin-1")
     assert answered(intake, named)[0] == "AA"
@@ -171,7 +173,9 @@ def test_letters_are_read_in_the_senders_character_set(intake: Hl7Intake, road: 
     assert said(assessments(road)) == [("L", "1"), ("R", "1")]
 
 
-def test_escapes_and_line_ends_are_those_of_hl7_and_of_careless_senders(intake: Hl7Intake, road: Road) -> None:
+def test_escapes_and_line_ends_are_read_as_hl7_defines_and_as_some_senders_write_them(
+    intake: Hl7Intake, road: Road
+) -> None:
     block = oru("FT|x||Left \\T\\ right\\.br\\BI-RADS 2\\.br\\||||||F").replace(b"\r", b"\r\n")
     assert answered(intake, block)[0] == "AA"
     assert said(assessments(road)) == [(None, "2")]
@@ -201,7 +205,7 @@ UNUSABLE = {
 
 
 @pytest.mark.parametrize(("block", "why"), UNUSABLE.values(), ids=UNUSABLE.keys())
-def test_what_cannot_be_used_is_answered_with_a_reason_and_kept_for_support(
+def test_an_unusable_message_is_answered_with_a_reason_and_stored_for_support(
     intake: Hl7Intake, road: Road, block: bytes, why: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO):
@@ -218,7 +222,7 @@ def test_what_cannot_be_used_is_answered_with_a_reason_and_kept_for_support(
     assert not [secret for secret in ("ONE", "Name", "1.2.3", "Rita") if secret in caplog.text]
 
 
-def test_character_sets_are_those_of_hl7_whatever_else_has_a_name(intake: Hl7Intake, road: Road) -> None:
+def test_only_the_character_sets_of_hl7_are_accepted(intake: Hl7Intake, road: Road) -> None:
     header = "MSH|^~\\&|RIS||||||ORU^R01|M1|P|2.5||||||"
     for name in ("ROT13", "BASE64", "IDNA", "UTF-7", "PUNYCODE", "\x00", "../etc", "raw_unicode_escape", "ZIP"):
         code, _, why = answered(intake, oru("BI-RADS 2", msh=header + name))
@@ -228,7 +232,7 @@ def test_character_sets_are_those_of_hl7_whatever_else_has_a_name(intake: Hl7Int
         assert answered(intake, oru("BI-RADS 2", msh=header + name))[0] == "AA"
 
 
-def test_the_acknowledgement_has_the_separators_of_its_sender(intake: Hl7Intake) -> None:
+def test_the_acknowledgement_uses_the_separators_of_its_sender(intake: Hl7Intake) -> None:
     told = intake.answer(oru("BI-RADS 2-3").translate(bytes.maketrans(b"|^~\\&", b"#*@!(")), HERE)
     assert told.startswith(b"MSH#*@!(#MAMMO_NODE##RIS#HOSPITAL#")
     assert b"ACK*R01*ACK" in told
@@ -236,7 +240,7 @@ def test_the_acknowledgement_has_the_separators_of_its_sender(intake: Hl7Intake)
     assert str(hl7.parse(told.decode()).segment("ERR")[3]) == "207*Application error*HL70357"
 
 
-def test_of_refused_messages_the_newest_are_kept(
+def test_only_the_newest_refused_messages_are_kept(
     intake: Hl7Intake, road: Road, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("node.assessments.hl7.intake.MOST_REFUSED", 3)
@@ -247,7 +251,7 @@ def test_of_refused_messages_the_newest_are_kept(
 
 
 @pytest.mark.parametrize("side", ["^Left", "^^^^Left", "LB^Left breast", "^^L^L"])
-def test_laterality_may_be_in_words_alone(intake: Hl7Intake, road: Road, side: str) -> None:
+def test_laterality_in_words_alone_is_read(intake: Hl7Intake, road: Road, side: str) -> None:
     assert answered(intake, oru(category_row("4", side)))[0] == "AA"
     assert said(assessments(road)) == [("L", "4")]
 
@@ -261,7 +265,7 @@ REJECTED = {
 
 
 @pytest.mark.parametrize(("block", "host", "why"), REJECTED.values(), ids=REJECTED.keys())
-def test_what_the_node_does_not_take_is_rejected_and_not_kept(
+def test_a_message_that_the_node_does_not_accept_is_rejected_and_not_stored(
     intake: Hl7Intake, road: Road, block: bytes, host: str, why: str
 ) -> None:
     code, control_id, note = answered(with_settings(intake, sender_applications=["RIS"]), block, host)
@@ -271,20 +275,22 @@ def test_what_the_node_does_not_take_is_rejected_and_not_kept(
     assert not (road.data_dir / "hl7-refused").exists()
 
 
-def test_where_nobody_need_be_named_the_senders_alone_answer_for_the_results(intake: Hl7Intake, road: Road) -> None:
+def test_without_a_required_responsible_observer_a_result_is_accepted_from_its_sender(
+    intake: Hl7Intake, road: Road
+) -> None:
     block, _ = UNUSABLE["nobody"]
     assert answered(with_settings(intake, observer=[]), block)[0] == "AA"
     assert said(assessments(road)) == [(None, "2")]
 
 
-def test_a_failing_database_is_told_and_nothing_is_promised(intake: Hl7Intake, road: Road) -> None:
+def test_a_message_is_not_accepted_if_the_database_fails(intake: Hl7Intake, road: Road) -> None:
     with road.sessions.begin() as session:
         session.execute(text("DROP TABLE assessment"))
     code, _, why = answered(intake, oru("BI-RADS 2"))
     assert (code, "send again" in why) == ("AE", True)
 
 
-def test_damaged_messages_are_answered_whatever_is_wrong_with_them(intake: Hl7Intake) -> None:
+def test_every_damaged_message_is_answered(intake: Hl7Intake) -> None:
     chance = random.Random(7)
     whole = oru("BI-RADS 4A left", category_row("397144001^x^SCT", "L"), accession="A1")
     for _ in range(600):

@@ -40,14 +40,14 @@ ESCAPED = {
 
 
 @pytest.mark.parametrize(("text", "meant"), ESCAPED.items())
-def test_escape_sequences_say_what_the_standard_lets_them_say(
+def test_escape_sequences_are_read_as_the_standard_defines(
     intake: Hl7Intake, road: Road, text: str, meant: list[tuple[str, str]]
 ) -> None:
     assert b"MSA|AA" in intake.answer(oru(text), "127.0.0.1")
     assert said(assessments(road)) == meant
 
 
-def test_a_hexadecimal_letter_is_one_of_the_messages_character_set(intake: Hl7Intake, road: Road) -> None:
+def test_a_hexadecimal_escape_is_read_in_the_character_set_of_the_message(intake: Hl7Intake, road: Road) -> None:
     block = oru(r"Linke Br\XFC\ste: BI-RADS 2", msh="MSH|^~\\&|RIS||||||ORU^R01|M1|P|2.5||||||8859/1")
     assert b"MSA|AA" in intake.answer(block, "127.0.0.1")
     block = oru(r"BI-RADS 4\XFC\ left")  # no letter of UTF-8: what stands there is not known
@@ -73,7 +73,7 @@ CODED = {
 
 
 @pytest.mark.parametrize(("row", "category"), CODED.values(), ids=CODED.keys())
-def test_alternate_codes_and_those_of_national_extensions_count(
+def test_alternate_codes_and_those_of_national_extensions_are_read(
     intake: Hl7Intake, road: Road, row: str, category: str
 ) -> None:
     assert b"MSA|AA" in intake.answer(oru(row), "127.0.0.1")
@@ -133,9 +133,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("row", REFUSED.values(), ids=REFUSED.keys())
-def test_what_speaks_of_a_category_and_is_not_certain_is_refused_and_kept(
-    intake: Hl7Intake, road: Road, row: str
-) -> None:
+def test_a_message_with_an_uncertain_category_is_refused_and_stored(intake: Hl7Intake, road: Road, row: str) -> None:
     assert b"MSA|AE" in intake.answer(oru(row), "127.0.0.1")
     assert assessments(road) == []
     assert len(list((road.data_dir / "hl7-refused").iterdir())) == 1
@@ -157,19 +155,19 @@ OTHER_FIELDS = {
 
 
 @pytest.mark.parametrize(("obr", "row"), OTHER_FIELDS.values(), ids=OTHER_FIELDS.keys())
-def test_birads_in_a_field_that_is_not_read_is_refused_whichever_it_is(
-    intake: Hl7Intake, road: Road, obr: str, row: str
-) -> None:
+def test_birads_in_any_field_that_is_not_read_is_refused(intake: Hl7Intake, road: Road, obr: str, row: str) -> None:
     assert b"MSA|AE" in intake.answer(oru(row, **({"obr": obr} if obr else {})), "127.0.0.1")
     assert assessments(road) == []
 
 
-def test_so_is_a_message_without_any_result(intake: Hl7Intake) -> None:
+def test_birads_in_a_message_without_any_result_is_refused(intake: Hl7Intake) -> None:
     assert b"MSA|AE" in intake.answer(oru(obr=SERVICE.format(name="MG^M^L", reason="BI-RADS 4 left")), "127.0.0.1")
 
 
 @pytest.mark.parametrize("row", [text_row("BI-RADS 4 right"), category_row("4", "R").replace("|4||", "|4|BI-RADS|")])
-def test_the_service_and_the_unit_of_what_is_entered_may_name_it(intake: Hl7Intake, road: Road, row: str) -> None:
+def test_birads_in_the_service_or_unit_of_an_entered_result_is_accepted(
+    intake: Hl7Intake, road: Road, row: str
+) -> None:
     block = oru(row, obr=SERVICE.format(name="BIRADS^BI-RADS Assessment^L", reason=""))
     assert b"MSA|AA" in intake.answer(block, "127.0.0.1")
     assert said(assessments(road)) == [("R", "4")]
@@ -186,20 +184,20 @@ def test_the_service_and_the_unit_of_what_is_entered_may_name_it(intake: Hl7Inta
         + "\rOBX|2|CWE|DENS^Density^L||C^ACR c^L||||||F\rOBX|3|CE|REC^Next^L||RT^Routine^L||||||F",
     ],
 )
-def test_a_side_that_a_coded_category_has_in_words_or_in_a_row_of_its_own_is_its_side(
+def test_the_side_of_a_coded_category_is_read_from_words_or_from_its_own_row(
     intake: Hl7Intake, road: Road, row: str
 ) -> None:
     assert b"MSA|AA" in intake.answer(oru(row), "127.0.0.1")
     assert said(assessments(road)) == [("R", "4")]
 
 
-def test_the_name_of_a_row_is_a_heading(intake: Hl7Intake, road: Road) -> None:
+def test_the_name_of_a_row_is_read_as_a_heading(intake: Hl7Intake, road: Road) -> None:
     rows = ("TX|R^Findings right breast^L||Mass. BI-RADS 4.||||||F", "TX|L^Findings left breast^L||BI-RADS 1.||||||F")
     assert b"MSA|AA" in intake.answer(oru(*rows), "127.0.0.1")
     assert said(assessments(road)) == [("R", "4"), ("L", "1")]
 
 
-def test_a_text_goes_on_from_row_to_row_and_repetition_to_repetition(intake: Hl7Intake, road: Road) -> None:
+def test_a_text_continues_over_rows_and_repetitions(intake: Hl7Intake, road: Road) -> None:
     assert b"MSA|AA" in intake.answer(
         oru("Mass of", "12 mm, BI-RADS", "category 4A in the", "left breast."), "127.0.0.1"
     )
@@ -207,26 +205,24 @@ def test_a_text_goes_on_from_row_to_row_and_repetition_to_repetition(intake: Hl7
     assert said(assessments(road)) == [("L", "4A"), ("R", "2"), ("L", "4")]
 
 
-def test_languages_that_say_the_same_are_read(intake: Hl7Intake, road: Road) -> None:
+def test_a_report_in_several_languages_that_agree_is_read(intake: Hl7Intake, road: Road) -> None:
     assert b"MSA|AA" in intake.answer(oru("Left breast: BI-RADS 4.", "Linke Brust: BI-RADS 4."), "127.0.0.1")
     assert said(assessments(road)) == [("L", "4")]
 
 
-def test_an_order_whose_category_is_not_read_is_not_lost_behind_another_one(intake: Hl7Intake, road: Road) -> None:
+def test_a_message_is_refused_if_the_category_of_any_order_is_uncertain(intake: Hl7Intake, road: Road) -> None:
     second = "OBR|2|P2|A2|MAMMO|||||||||||||||||||||F|||||||7^Rita\rOBX|1|TX|x||BI-RADS see below||||||F\r"
     assert b"MSA|AE" in intake.answer(oru("BI-RADS 2", accession="A1") + second.encode(), "127.0.0.1")
     assert assessments(road) == []
 
 
-def test_orders_that_say_different_things_of_one_study_are_refused_however_they_name_it(
-    intake: Hl7Intake, road: Road
-) -> None:
+def test_orders_with_different_categories_for_the_same_study_are_refused(intake: Hl7Intake, road: Road) -> None:
     second = "OBR|2|P2|A1|MAMMO|||||||||||||||||||||F|||||||7^Rita\rOBX|1|TX|x||BI-RADS 4||||||F\r"
     assert b"MSA|AE" in intake.answer(oru("BI-RADS 2", accession="A1") + second.encode(), "127.0.0.1")
     assert assessments(road) == []
 
 
-def test_a_ct_with_a_category_of_its_own_is_no_concern_of_the_node(intake: Hl7Intake) -> None:
+def test_the_category_of_another_rads_in_a_ct_report_is_ignored(intake: Hl7Intake) -> None:
     ct = "OBR|1|P1|A1|CT^Chest|||20260301110000||||||||||||||||||F|||||||7^Rita^Radiologist"
     told = intake.answer(oru("Nodule of the lung, Lung-RADS category 4A", obr=ct), "127.0.0.1")
     assert b"MSA|AA" in told

@@ -43,7 +43,7 @@ def test_an_assessment_of_a_reported_study_gives_a_revision_that_names_its_prede
     assert road.study().why == ""
 
 
-def test_agreement_is_reported_too(road: Road, intake: Hl7Intake, mammogram_study: DemoStudy, image: Dataset) -> None:
+def test_agreement_is_reported(road: Road, intake: Hl7Intake, mammogram_study: DemoStudy, image: Dataset) -> None:
     road.all_of_it(*mammogram_study.files)
     tell(intake, "Left breast: BI-RADS 5. Right breast: BI-RADS 1.", "Impression: BI-RADS 0", **about(image))
     road.report()
@@ -53,7 +53,7 @@ def test_agreement_is_reported_too(road: Road, intake: Hl7Intake, mammogram_stud
     assert all("agree" in line for line in said_of)
 
 
-def test_a_radiologists_sr_is_quoted_and_the_same_again_changes_nothing(
+def test_an_sr_of_a_radiologist_is_referenced_and_a_second_copy_opens_no_revision(
     road: Road, mammogram_study: DemoStudy, image: Dataset
 ) -> None:
     road.all_of_it(*mammogram_study.files)
@@ -68,7 +68,7 @@ def test_a_radiologists_sr_is_quoted_and_the_same_again_changes_nothing(
     assert len(assessments(road)) == 2
 
 
-def test_who_was_told_of_a_disagreement_is_told_too_when_it_is_taken_back(
+def test_a_destination_of_discordant_results_also_gets_the_report_that_ends_the_disagreement(
     road: Road, intake: Hl7Intake, mammogram_study: DemoStudy, image: Dataset
 ) -> None:
     strict = ResultDestination("pacs", PROFILES["ohif"], only_discordant=True)
@@ -84,7 +84,7 @@ def test_who_was_told_of_a_disagreement_is_told_too_when_it_is_taken_back(
     assert sent == [5, 6], "the segmentations and a report, then the report that agrees"
 
 
-def test_a_radiologists_sr_sends_nothing_again_but_the_report_and_the_page_that_compare(
+def test_after_an_sr_of_a_radiologist_only_the_report_and_the_page_are_sent_again(
     tmp_path: Path, mammogram_study: DemoStudy, image: Dataset
 ) -> None:
     road = Road(tmp_path, profile="all")
@@ -98,9 +98,7 @@ def test_a_radiologists_sr_sends_nothing_again_but_the_report_and_the_page_that_
     assert ("SR", latest_report(road).SOPInstanceUID) in new
 
 
-def test_an_sr_that_comes_again_corrected_counts_in_place_of_itself(
-    road: Road, mammogram_study: DemoStudy, image: Dataset
-) -> None:
+def test_a_corrected_sr_replaces_its_earlier_version(road: Road, mammogram_study: DemoStudy, image: Dataset) -> None:
     road.all_of_it(*mammogram_study.files)
     sr = report_on(image, finding(Category.TWO, LEFT), finding(Category.ONE, RIGHT))
     road.receive(sr)
@@ -111,20 +109,20 @@ def test_an_sr_that_comes_again_corrected_counts_in_place_of_itself(
     assert said(assessments(road)) == [("L", "5")]
 
 
-def test_a_large_sr_is_read_whole(road: Road, mammogram_study: DemoStudy, image: Dataset) -> None:
+def test_a_large_sr_is_read_completely(road: Road, mammogram_study: DemoStudy, image: Dataset) -> None:
     road.all_of_it(*mammogram_study.files)
     road.receive(report_on(image, *(finding(Category.TWO, LEFT) for _ in range(400)), finding(Category.FOUR, LEFT)))
     assert said(assessments(road)) == [("L", "4")]
 
 
-def test_our_own_report_sent_back_is_no_radiologists(road: Road, mammogram_study: DemoStudy) -> None:
+def test_a_report_of_the_node_that_is_sent_back_is_no_assessment(road: Road, mammogram_study: DemoStudy) -> None:
     road.all_of_it(*mammogram_study.files)
     road.receive(*road.results())
     assert assessments(road) == []
     assert (road.study().state, road.study().revision) == (StudyState.REPORTED, 1)
 
 
-def test_another_algorithms_report_is_kept_and_its_category_is_not_used(
+def test_a_report_of_another_algorithm_is_kept_and_its_category_is_not_used(
     road: Road, mammogram_study: DemoStudy, image: Dataset
 ) -> None:
     road.all_of_it(*mammogram_study.files)
@@ -143,7 +141,7 @@ def test_another_algorithms_report_is_kept_and_its_category_is_not_used(
     assert "algorithm" not in texts(latest_report(road))
 
 
-def test_an_assessment_waits_for_its_study_whichever_way_it_came(
+def test_an_assessment_by_any_route_waits_for_its_study(
     road: Road, intake: Hl7Intake, mammogram_study: DemoStudy, image: Dataset
 ) -> None:
     road.receive(report_on(image, finding(Category.FOUR, LEFT)))
@@ -165,7 +163,7 @@ def said_in_the_report(road: Road) -> list[str]:
     return [line.split(":")[0].strip() + " " + line.split("): ")[1].split(";")[0].strip() for line in lines]
 
 
-def test_a_corrected_result_takes_back_what_its_order_said_before(
+def test_a_corrected_result_replaces_the_earlier_result_of_its_order(
     road: Road, intake: Hl7Intake, mammogram_study: DemoStudy, image: Dataset
 ) -> None:
     road.all_of_it(*mammogram_study.files)
@@ -180,7 +178,7 @@ def test_a_corrected_result_takes_back_what_its_order_said_before(
     assert said_in_the_report(road) == ["Left breast 5"]
 
 
-def test_a_result_corrected_to_another_study_no_longer_counts_in_the_first(
+def test_a_result_corrected_to_another_study_no_longer_counts_for_the_first(
     road: Road, intake: Hl7Intake, mammogram_study: DemoStudy, image: Dataset
 ) -> None:
     road.all_of_it(*mammogram_study.files)
@@ -190,7 +188,7 @@ def test_a_result_corrected_to_another_study_no_longer_counts_in_the_first(
     assert said_in_the_report(road) == []
 
 
-def test_of_the_exams_category_and_those_of_breasts_the_later_count(
+def test_the_later_of_the_categories_of_exam_and_breasts_counts(
     road: Road, intake: Hl7Intake, mammogram_study: DemoStudy, image: Dataset
 ) -> None:
     road.all_of_it(*mammogram_study.files)
@@ -206,7 +204,7 @@ def test_of_the_exams_category_and_those_of_breasts_the_later_count(
         assert said_in_the_report(road) == expected
 
 
-def test_a_report_takes_the_place_of_its_predecessor(road: Road, mammogram_study: DemoStudy, image: Dataset) -> None:
+def test_a_report_replaces_its_predecessor(road: Road, mammogram_study: DemoStudy, image: Dataset) -> None:
     road.all_of_it(*mammogram_study.files)
     wrong = report_on(image, finding(Category.FIVE, LEFT))
     road.receive(wrong)
@@ -222,7 +220,7 @@ def test_a_report_takes_the_place_of_its_predecessor(road: Road, mammogram_study
     assert said_in_the_report(road) == ["Right breast 5"]
 
 
-def test_an_open_study_waits_and_its_first_report_holds_the_comparison(
+def test_the_first_report_of_an_open_study_contains_the_comparison(
     road: Road, intake: Hl7Intake, mammogram_study: DemoStudy, image: Dataset
 ) -> None:
     road.receive(*mammogram_study.files)
@@ -235,7 +233,7 @@ def test_an_open_study_waits_and_its_first_report_holds_the_comparison(
     assert "AI alone recalls" in texts(latest_report(road))
 
 
-def test_an_assessment_that_comes_while_the_report_is_written_is_not_missed(
+def test_an_assessment_received_while_the_report_is_written_is_in_a_report(
     road: Road, intake: Hl7Intake, mammogram_study: DemoStudy, image: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     road.receive(*mammogram_study.files)
@@ -269,7 +267,7 @@ def test_the_same_category_again_opens_no_revision_and_another_one_does(
     assert "BI-RADS category (by HL7): 4A" in texts(latest_report(road))
 
 
-def test_the_later_word_counts_also_where_it_came_first(
+def test_the_later_assessment_counts_even_if_received_first(
     road: Road, intake: Hl7Intake, mammogram_study: DemoStudy, image: Dataset
 ) -> None:
     road.all_of_it(*mammogram_study.files)
@@ -284,7 +282,7 @@ def _reported_at(moment: str) -> str:
     return f"OBR|1|P1||MAMMO||||||||||||||||||{moment}|||F|||||||7^Rita"
 
 
-def test_both_breasts_of_one_message_make_one_revision(
+def test_both_breasts_of_a_message_give_a_single_revision(
     road: Road, intake: Hl7Intake, mammogram_study: DemoStudy, image: Dataset
 ) -> None:
     road.all_of_it(*mammogram_study.files)
@@ -305,7 +303,7 @@ def test_a_study_in_quarantine_sends_nothing(
     assert [one.study_id for one in assessments(road)] == [1]
 
 
-def test_a_report_of_another_patient_in_the_same_study_is_a_contradiction(
+def test_a_report_of_another_patient_in_the_same_study_puts_it_into_quarantine(
     road: Road, mammogram_study: DemoStudy, image: Dataset
 ) -> None:
     road.all_of_it(*mammogram_study.files)

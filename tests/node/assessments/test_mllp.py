@@ -64,14 +64,14 @@ def answers(connection: socket.socket, count: int) -> list[bytes]:
     return received.split(b"\x1c\r")[:-1]
 
 
-def test_several_messages_of_one_connection_are_answered_in_turn(port: int, road: Road) -> None:
+def test_several_messages_on_a_connection_are_answered_in_order(port: int, road: Road) -> None:
     with MLLPClient("127.0.0.1", port) as client:
         told = [client.send_message(oru(f"BI-RADS {category}", control_id=f"M{category}")) for category in "124"]
     assert [b"MSA|AA|M" + number in entry for number, entry in zip((b"1", b"2", b"4"), told, strict=True)] == [True] * 3
     assert said(assessments(road)) == [(None, "1"), (None, "2"), (None, "4")]
 
 
-def test_messages_may_come_together_and_in_pieces(port: int, road: Road) -> None:
+def test_messages_sent_together_or_in_pieces_are_read(port: int, road: Road) -> None:
     frames = b"".join(b"\x0b" + oru(f"BI-RADS {entry}", control_id=entry) + b"\x1c\r\n" for entry in "12")
     with connected(port) as connection:
         for at in range(0, len(frames), 50):
@@ -80,7 +80,7 @@ def test_messages_may_come_together_and_in_pieces(port: int, road: Road) -> None
     assert said(assessments(road)) == [(None, "1"), (None, "2")]
 
 
-def test_bytes_that_are_no_message_are_answered_and_the_next_one_is_read(port: int, road: Road) -> None:
+def test_a_frame_without_a_message_is_answered_and_the_next_message_is_read(port: int, road: Road) -> None:
     with connected(port) as connection:
         connection.sendall(b"GET / HTTP/1.1\x1c\r\x0b\x00\xff\x1c\r\x0b" + oru("BI-RADS 2") + b"\x1c\r")
         codes = [answer.partition(b"MSA|")[2][:2] for answer in answers(connection, 3)]
@@ -88,7 +88,7 @@ def test_bytes_that_are_no_message_are_answered_and_the_next_one_is_read(port: i
     assert said(assessments(road)) == [(None, "2")]
 
 
-def test_a_message_too_large_is_told_and_ends_its_connection_alone(port: int, road: Road) -> None:
+def test_a_too_large_message_is_answered_and_ends_only_its_connection(port: int, road: Road) -> None:
     with connected(port) as other, connected(port) as connection:
         connection.sendall(b"\x0bMSH|^~\\&|" + b"x" * 150 * KB)
         (told,) = answers(connection, 1)
@@ -97,7 +97,7 @@ def test_a_message_too_large_is_told_and_ends_its_connection_alone(port: int, ro
         assert b"MSA|AA" in answers(other, 1)[0]
 
 
-def test_a_sender_that_reads_only_once_it_has_sent_its_whole_message_is_told_that_it_is_too_large(port: int) -> None:
+def test_a_sender_that_reads_only_after_sending_all_gets_the_answer_that_its_message_is_too_large(port: int) -> None:
     with connected(port) as connection:
         for _ in range(40):
             connection.sendall(b"\x0bMSH|^~\\&|" + b"x" * 1000 * KB)
@@ -106,7 +106,7 @@ def test_a_sender_that_reads_only_once_it_has_sent_its_whole_message_is_told_tha
         assert connection.recv(1) == b"", "its connection ends"
 
 
-def test_a_connection_that_breaks_within_a_message_leaves_nothing(port: int, road: Road) -> None:
+def test_a_connection_that_ends_within_a_message_leaves_no_assessment(port: int, road: Road) -> None:
     with connected(port) as connection:
         connection.sendall(b"\x0b" + oru("BI-RADS 2"))
     with connected(port) as connection:
@@ -115,7 +115,7 @@ def test_a_connection_that_breaks_within_a_message_leaves_nothing(port: int, roa
     assert said(assessments(road)) == [(None, "4")]
 
 
-def test_a_message_that_does_not_end_in_time_gives_its_place_free(intake: Hl7Intake) -> None:
+def test_a_message_that_does_not_end_in_time_frees_its_connection(intake: Hl7Intake) -> None:
     with listening(intake, frame_s=1) as port:
         held = [connected(port) for _ in range(MOST_CONNECTIONS)]
         for connection in held:
@@ -129,13 +129,13 @@ def test_a_message_that_does_not_end_in_time_gives_its_place_free(intake: Hl7Int
             assert b"MSA|AA" in answers(connection, 1)[0]
 
 
-def test_whoever_may_not_send_is_not_listened_to(intake: Hl7Intake) -> None:
+def test_a_connection_from_a_host_that_is_not_allowed_is_closed(intake: Hl7Intake) -> None:
     nobody = replace(intake, settings=Hl7(sender_hosts=["192.0.2.7"]))
     with listening(nobody) as port, connected(port) as connection:
         assert connection.recv(1) == b""
 
 
-def test_it_stops_while_connections_are_open(intake: Hl7Intake) -> None:
+def test_the_listener_stops_while_connections_are_open(intake: Hl7Intake) -> None:
     stop = threading.Event()
     with listening(intake, stop) as port, connected(port) as connection:
         connection.sendall(b"\x0bno message\x1c\r")
@@ -145,12 +145,12 @@ def test_it_stops_while_connections_are_open(intake: Hl7Intake) -> None:
         assert is_ended(connection)
 
 
-def test_a_port_in_use_is_told_with_its_setting(silent_port: int) -> None:
+def test_a_port_in_use_is_reported_with_its_setting(silent_port: int) -> None:
     with pytest.raises(NotListening, match=r"hl7\.port"):
         listen("127.0.0.1", silent_port)
 
 
-def test_a_fault_of_the_nodes_own_is_answered_and_its_words_stay_out_of_the_log(
+def test_an_internal_error_is_answered_and_its_message_is_not_logged(
     intake: Hl7Intake, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fails(_: object) -> bytes:
@@ -163,7 +163,7 @@ def test_a_fault_of_the_nodes_own_is_answered_and_its_words_stay_out_of_the_log(
     assert len(list((intake.data_dir / "hl7-refused").iterdir())) == 1, "support can look at the message"
 
 
-def test_a_stop_ends_open_connections_without_a_word_of_error(
+def test_a_stop_ends_open_connections_without_logging_an_error(
     intake: Hl7Intake, caplog: pytest.LogCaptureFixture
 ) -> None:
     stop = threading.Event()
@@ -175,7 +175,7 @@ def test_a_stop_ends_open_connections_without_a_word_of_error(
     assert [record.message for record in caplog.records if record.levelname in ("ERROR", "CRITICAL")] == []
 
 
-def test_connections_that_say_nothing_make_way_for_one_that_does(port: int, road: Road) -> None:
+def test_idle_connections_are_closed_for_one_that_sends(port: int, road: Road) -> None:
     held = [connected(port) for _ in range(2 * MOST_CONNECTIONS)]
     with connected(port) as connection:
         connection.sendall(b"\x0b" + oru("BI-RADS 2") + b"\x1c\r")

@@ -41,7 +41,7 @@ def read(sr: Dataset) -> str:
     )
 
 
-def test_findings_give_each_breast_its_most_severe_category() -> None:
+def test_each_breast_has_the_most_severe_category_of_its_findings() -> None:
     found = item(
         SECTION,
         None,
@@ -53,40 +53,40 @@ def test_findings_give_each_breast_its_most_severe_category() -> None:
     assert read(report(found)) == "L 4A, R 1"
 
 
-def test_severity_follows_what_a_category_calls_for() -> None:
+def test_severity_follows_the_management_of_a_category() -> None:
     order = ["1", "2", "3", "6", "0", "4A", "4", "4B", "4C", "5"]
     assert [most_severe(map(Category, order[: place + 1])) for place in range(len(order))] == order
 
 
-def test_an_overall_assessment_goes_before_those_of_findings() -> None:
+def test_an_overall_assessment_is_preferred_to_those_of_findings() -> None:
     findings = finding(Category.FOUR, LEFT), finding(Category.TWO, RIGHT)
     assert read(report(*findings, overall(Category.TWO))) == " 2"
     assert read(report(*findings, overall(Category.TWO, LEFT))) == "L 2, R 2"
 
 
-def test_the_procedures_laterality_is_that_of_an_exam_of_one_breast() -> None:
+def test_the_laterality_of_the_procedure_is_used_for_a_unilateral_exam() -> None:
     one, both = item(PROCEDURE, None, item(LATERALITY, LEFT)), item(PROCEDURE, None, item(LATERALITY, BOTH))
     assert read(report(one, overall(Category.FOUR))) == "L 4"
     assert read(report(both, overall(Category.FOUR))) == " 4"
 
 
-def test_a_bilateral_finding_is_one_of_each_breast() -> None:
+def test_a_bilateral_finding_counts_for_each_breast() -> None:
     assert read(report(finding(Category.THREE, BOTH))) == "L 3, R 3"
 
 
-def test_a_finding_does_not_lend_its_side_to_another() -> None:
+def test_a_finding_does_not_take_the_side_of_another() -> None:
     aside = item(SECTION, None, item(Code("121071", "DCM", "Finding"), None, item(LATERALITY, LEFT)))
     assert read(report(aside, item(SECTION, None, item(SECTION, None, category(Category.FOUR))))) == " 4"
 
 
-def test_laterality_stands_in_the_finding_site_too_and_in_old_codes() -> None:
+def test_laterality_is_read_from_the_finding_site_and_from_old_codes() -> None:
     site = item(Code("G-C0E3", "SRT", "Finding Site"), Code("T-04000", "SRT", "Breast"))
     site.ContentSequence = [item(Code("G-C171", "SRT", "Laterality"), Code("G-A100", "SRT", "Right"))]
     assert read(report(item(SECTION, None, category(Code("F-037C0", "SRT", "whatever")), site))) == "R 4"
     assert read(report(finding(Code("II.AC.b.5", "BI", "whatever"), RIGHT))) == "R 5"
 
 
-def test_the_code_counts_and_never_its_meaning() -> None:
+def test_the_code_value_is_used_and_never_the_code_meaning() -> None:
     assert read(report(finding(Code("397141009", "SCT", "5 - Highly suggestive"), LEFT))) == "L 2"
     with pytest.raises(NotReadable, match="no BI-RADS category"):
         read(report(finding(Code("1", "99LOCAL", "4 - Suspicious"), LEFT)))
@@ -97,11 +97,11 @@ def test_the_code_counts_and_never_its_meaning() -> None:
     [(item(OBSERVER_TYPE, PERSON),), (item(PERSON_NAME, "Radiologist^Rita"),)],
     ids=["by type", "by name"],
 )
-def test_a_person_observer_makes_it_a_radiologists(observer: tuple[Dataset, ...]) -> None:
+def test_a_report_with_a_person_observer_counts_as_a_radiologists(observer: tuple[Dataset, ...]) -> None:
     assert read(report(finding(Category.TWO, LEFT), observer=observer)) == "L 2"
 
 
-def test_a_verifying_observer_does_too() -> None:
+def test_a_report_with_a_verifying_observer_counts_as_a_radiologists() -> None:
     verifier = Dataset()
     verifier.VerifyingObserverName = "Radiologist^Rita"
     verifier.VerificationDateTime = "20260302090000+0100"
@@ -114,7 +114,7 @@ def test_a_verifying_observer_does_too() -> None:
         read(verified)
 
 
-def test_a_machine_is_never_taken_for_a_radiologist() -> None:
+def test_a_report_of_an_algorithm_never_counts_as_a_radiologists() -> None:
     found = finding(Category.FOUR, LEFT)
     by_algorithm = finding(Category.FIVE, LEFT, item(ALGORITHM, "Another AI"))
     for sr in (
@@ -134,7 +134,7 @@ DEVICE_NAME = Code("121013", "DCM", "Device Observer Name")
 
 
 @pytest.mark.parametrize("device", [BY_A_DEVICE, (item(DEVICE_NAME, "AI box"),)], ids=["by type", "by name"])
-def test_a_person_beside_a_device_counts_once_she_has_verified_the_report(device: tuple[Dataset, ...]) -> None:
+def test_a_person_beside_a_device_observer_counts_if_the_report_is_verified(device: tuple[Dataset, ...]) -> None:
     sr = report(finding(Category.TWO, LEFT), observer=(*BY_A_PERSON, *device))
     with pytest.raises(NotReadable, match="beside a device"):
         read(sr)
@@ -143,7 +143,7 @@ def test_a_person_beside_a_device_counts_once_she_has_verified_the_report(device
     assert read(sr) == "L 2"
 
 
-def test_an_algorithm_anywhere_beside_the_category_makes_it_the_algorithms() -> None:
+def test_a_category_with_an_algorithm_anywhere_beside_it_is_that_of_the_algorithm() -> None:
     for concept in ("111000", "111001", "111002", "111003"):
         algorithm = item(Code(concept, "DCM", "Algorithm"), "Another AI")
         score = item(Code("111047", "DCM", "Probability of cancer"), "0.9", algorithm)
@@ -163,12 +163,12 @@ def test_a_report_that_is_not_final_is_not_used(flags: dict[str, str | None]) ->
         read(report(finding(Category.FIVE, LEFT), **flags))
 
 
-def test_no_report_holds_so_many_categories() -> None:
+def test_a_report_of_more_than_500_categories_is_refused() -> None:
     with pytest.raises(NotReadable, match="more than 500"):
         read(report(*(category(Category.TWO) for _ in range(501))))
 
 
-def test_a_report_without_any_category_holds_no_assessment_and_is_no_fault() -> None:
+def test_a_report_without_a_category_is_accepted_and_has_no_assessment() -> None:
     assert read(report(item(SECTION, "The breasts are unremarkable."))) == ""
 
 
@@ -194,7 +194,7 @@ def _of_study(**uids: str) -> Dataset:
     return entry
 
 
-def test_a_report_in_a_study_of_its_own_is_about_the_study_of_its_evidence() -> None:
+def test_a_report_in_its_own_study_is_about_the_study_of_its_evidence() -> None:
     sr = report(finding(Category.TWO), StudyInstanceUID="1.2.9", AccessionNumber="")
     assert read_assessments(sr)[0].study_instance_uid == "1.2.9"
     sr.ReferencedRequestSequence = [_of_study(StudyInstanceUID="1.2.5", AccessionNumber="A5")]

@@ -46,7 +46,7 @@ def table(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
-def test_a_table_is_entered_and_a_reported_study_reported_anew(
+def test_a_table_is_entered_and_a_reported_study_is_reported_again(
     road: Road, birads: Command, table: Callable[..., Path], mammogram_study: DemoStudy
 ) -> None:
     road.all_of_it(*mammogram_study.files)
@@ -71,7 +71,7 @@ def test_the_same_table_again_adds_nothing_and_a_changed_row_counts(
     assert said(assessments(road)) == [("L", "4"), ("L", "2"), ("L", "4")]
 
 
-def test_rows_that_contradict_each_other_are_named_and_none_of_them_is_taken(table: Callable[..., Path]) -> None:
+def test_contradictory_rows_are_named_and_not_entered(table: Callable[..., Path]) -> None:
     rows = [
         "1.2,,L,2,",
         "1.2,,R,4,",
@@ -87,7 +87,7 @@ def test_rows_that_contradict_each_other_are_named_and_none_of_them_is_taken(tab
     assert [assessment.category for assessment in read.assessments] == ["4", "2", "4"]
 
 
-def test_tabs_are_told_and_a_nul_spoils_its_row_alone(table: Callable[..., Path]) -> None:
+def test_tabs_are_recognised_and_a_nul_invalidates_only_its_row(table: Callable[..., Path]) -> None:
     with pytest.raises(NoTable, match="commas or semicolons"):
         read_table(table(HEADER.replace(",", "\t")))
     read = read_table(table(f"{HEADER}1.2,,L\0,2,\n1.2,,R,1,\n"))
@@ -95,7 +95,7 @@ def test_tabs_are_told_and_a_nul_spoils_its_row_alone(table: Callable[..., Path]
     assert [assessment.laterality for assessment in read.assessments] == ["R"]
 
 
-def test_bad_rows_are_named_with_cause_and_cure_and_the_good_ones_go_in(
+def test_invalid_rows_are_named_with_cause_and_cure_and_the_valid_ones_are_entered(
     road: Road, birads: Command, table: Callable[..., Path]
 ) -> None:
     rows = [
@@ -127,7 +127,7 @@ def test_bad_rows_are_named_with_cause_and_cure_and_the_good_ones_go_in(
     assert "6 lines not imported" in ran.output
 
 
-def test_excel_writes_semicolons_and_a_byte_order_mark(table: Callable[..., Path]) -> None:
+def test_semicolons_and_a_byte_order_mark_of_excel_are_read(table: Callable[..., Path]) -> None:
     found = read_table(table("Accession_Number;Laterality;Category\nA1;links;BI-RADS 4a\n", encoding="utf-8-sig"))
     assert [
         (assessment.accession_number, assessment.laterality, assessment.category) for assessment in found.assessments
@@ -144,21 +144,19 @@ def test_excel_writes_semicolons_and_a_byte_order_mark(table: Callable[..., Path
         ("accession_number,laterality,category,category\n", "twice"),
     ],
 )
-def test_a_file_of_other_columns_is_refused_whole(
-    birads: Command, table: Callable[..., Path], text: str, why: str
-) -> None:
+def test_a_file_of_other_columns_is_refused(birads: Command, table: Callable[..., Path], text: str, why: str) -> None:
     with pytest.raises(NoTable, match=why):
         read_table(table(text))
 
 
-def test_a_file_that_is_not_there_or_no_text_is_told(table: Callable[..., Path], tmp_path: Path) -> None:
+def test_a_file_that_is_missing_or_not_text_is_reported(table: Callable[..., Path], tmp_path: Path) -> None:
     with pytest.raises(NoTable, match="cannot be read"):
         read_table(tmp_path / "nowhere.csv")
     with pytest.raises(NoTable, match="UTF-8"):
         read_table(table("accession_number,laterality,category\nÄ1,L,2\n", encoding="latin-1"))
 
 
-def test_the_list_shows_what_counts_what_waits_and_what_was_refused(
+def test_the_list_shows_used_waiting_and_refused_assessments(
     road: Road, intake: Hl7Intake, birads: Command, mammogram_study: DemoStudy
 ) -> None:
     image = dcmread(mammogram_study.files[0], stop_before_pixels=True)

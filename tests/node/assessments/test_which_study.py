@@ -48,7 +48,7 @@ def test_another_patients_assessment_never_matches(
     assert [(one.study_id, one.why) for one in assessments(road)] == [(None, OTHER_PATIENT)]
 
 
-def test_one_of_several_patient_ids_is_enough(
+def test_a_match_of_any_of_several_patient_ids_is_enough(
     road: Road, intake: Hl7Intake, mammogram_study: DemoStudy, image: Dataset
 ) -> None:
     road.receive(mammogram_study.files[0])
@@ -56,7 +56,7 @@ def test_one_of_several_patient_ids_is_enough(
     assert [one.study_id for one in assessments(road)] == [1]
 
 
-def test_a_header_that_is_corrected_lets_a_waiting_assessment_in(
+def test_a_corrected_header_matches_a_waiting_assessment_with_its_study(
     road: Road, intake: Hl7Intake, mammogram_study: DemoStudy, image: Dataset
 ) -> None:
     road.receive(_with_accession(mammogram_study, "WRONG"))
@@ -65,7 +65,7 @@ def test_a_header_that_is_corrected_lets_a_waiting_assessment_in(
     assert [one.study_id for one in assessments(road)] == [1]
 
 
-def test_images_that_were_another_patients_part_from_the_assessment(
+def test_images_corrected_to_another_patient_no_longer_have_the_assessment(
     road: Road, intake: Hl7Intake, mammogram_study: DemoStudy, image: Dataset
 ) -> None:
     road.all_of_it(mammogram_study.files[0])
@@ -79,7 +79,7 @@ def test_images_that_were_another_patients_part_from_the_assessment(
     assert "radiologist's BI-RADS category (by" not in texts(latest_report(road))
 
 
-def test_a_second_study_with_the_accession_number_parts_the_assessment_from_the_first(
+def test_a_second_study_with_the_accession_number_separates_the_assessment_from_the_first(
     road: Road, intake: Hl7Intake, mammogram_study: DemoStudy
 ) -> None:
     road.all_of_it(_with_accession(mammogram_study, "A7"))
@@ -95,7 +95,7 @@ def test_a_second_study_with_the_accession_number_parts_the_assessment_from_the_
     assert "radiologist's BI-RADS category (by" not in texts(first[-1])
 
 
-def test_a_report_in_a_study_of_its_own_matches_by_accession_number(
+def test_a_report_in_its_own_study_matches_by_accession_number(
     road: Road, mammogram_study: DemoStudy, image: Dataset
 ) -> None:
     road.receive(_with_accession(mammogram_study, "A7"))
@@ -106,7 +106,7 @@ def test_a_report_in_a_study_of_its_own_matches_by_accession_number(
     assert [one.study_id for one in assessments(road)] == [2]
 
 
-def test_a_report_about_a_study_that_has_not_come_is_not_matched_by_accession_number(
+def test_a_report_on_a_study_not_yet_received_is_not_matched_by_accession_number(
     road: Road, mammogram_study: DemoStudy, image: Dataset
 ) -> None:
     road.receive(_with_accession(mammogram_study, "A7"))

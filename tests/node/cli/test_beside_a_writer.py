@@ -60,7 +60,7 @@ def test_status_answers_while_another_process_writes(written_to, command, config
     assert "0 open" in command("status", "-c", config).output
 
 
-def test_check_names_a_process_that_lets_nobody_write(written_to, command, config):
+def test_check_names_a_process_that_locks_the_database(written_to, command, config):
     answers = {answer["about"]: answer for answer in json.loads(command("check", "-c", config, "--json").output)}
     assert not answers["database"]["ok"]
     assert f"process {written_to.pid} does not let others write" in answers["database"]["says"]
@@ -73,14 +73,14 @@ OTHER_CONTAINER = ("unshare", "--user", "--map-root-user", "--pid", "--fork")
     shutil.which("unshare") is None or subprocess.run([*OTHER_CONTAINER, "true"], check=False).returncode != 0,
     reason="no process id namespace can be made here",
 )
-def test_status_names_a_writer_that_has_no_process_id_in_this_container(written_to, config):
+def test_status_reports_a_writer_without_a_process_id_in_this_container(written_to, config):
     command_line = [*OTHER_CONTAINER, sys.executable, "-m", "node", "status", "-c", str(config)]
     said = subprocess.run(command_line, capture_output=True, text=True, check=True).stdout
     assert "FAULT of this machine, database: a process outside this container does not let others write to it" in said
 
 
 @pytest.mark.parametrize("command_line", [("check",), ("status",), ("retry", "1"), ("birads", "list")])
-def test_every_command_says_alike_what_helps_where_the_queue_is_damaged(sessions, config, told, command_line):
+def test_every_command_reports_a_damaged_queue_with_the_same_cure(sessions, config, told, command_line):
     sessions.kw["bind"].dispose()
     (config.parent / "data" / "queue.sqlite").write_bytes(b"no queue at all" * 1000)
     status, said = told(*command_line)
@@ -89,7 +89,7 @@ def test_every_command_says_alike_what_helps_where_the_queue_is_damaged(sessions
     assert "Traceback" not in said
 
 
-def test_a_queue_in_a_folder_that_may_not_be_looked_into_is_told(config, monkeypatch):
+def test_a_queue_in_an_unreadable_folder_is_reported(config, monkeypatch):
     def refused(_: Path) -> bool:
         raise PermissionError(errno.EACCES, "Permission denied")
 
@@ -103,7 +103,7 @@ def dead_delivery(a_study):
     return a_study(StudyState.REPORTED, delivery=DEAD)
 
 
-def test_retry_says_that_another_process_writes_and_changes_nothing(dead_delivery, written_to, told):
+def test_retry_reports_that_another_process_writes_and_changes_nothing(dead_delivery, written_to, told):
     status, said = told("retry", str(dead_delivery))
     assert status == 2
     assert "database is locked" in said
@@ -139,7 +139,7 @@ def test_no_command_migrates_a_queue_of_another_version(sessions, config, told, 
         ('data_dir = "data"\ndatabase_url = "sqlite:////proc/here.sqlite"', "unable to open database file"),
     ],
 )
-def test_serve_says_in_one_message_why_it_cannot_start(config, told, text, says):
+def test_serve_reports_in_a_single_message_why_it_cannot_start(config, told, text, says):
     config.write_text(text)
     (config.parent / "a_file").touch()
     status, said = told("serve")
@@ -148,7 +148,7 @@ def test_serve_says_in_one_message_why_it_cannot_start(config, told, text, says)
     assert "Traceback" not in said
 
 
-def test_a_commands_queue_is_the_nodes(sessions, config):
+def test_a_command_opens_the_queue_of_the_node(sessions, config):
     engine = open_existing(load(config).database)
     assert engine.dialect.name == "sqlite"
     engine.dispose()

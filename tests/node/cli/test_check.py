@@ -32,11 +32,11 @@ def destination(port: int, timeout_s: float = 10) -> DicomDestination:
     return DicomDestination(name="pacs", ae_title="PACS", host="127.0.0.1", port=port, timeout_s=timeout_s)
 
 
-def test_a_destination_that_answers_passes(tmp_path, answering_port):
+def test_a_destination_that_answers_passes_the_check(tmp_path, answering_port):
     assert destination_answers(destination(answering_port), settings(tmp_path)).ok
 
 
-def test_a_hung_destination_is_told_and_takes_nothing_from_the_others(tmp_path, answering_port, silent_port):
+def test_a_hung_destination_is_reported_and_the_others_are_still_checked(tmp_path, answering_port, silent_port):
     of = settings(tmp_path)
     hung, well = ask(
         [
@@ -49,7 +49,7 @@ def test_a_hung_destination_is_told_and_takes_nothing_from_the_others(tmp_path, 
     assert well.ok
 
 
-def test_a_source_that_does_not_answer_is_told(tmp_path, silent_port, answering_port):
+def test_a_source_that_does_not_answer_is_reported(tmp_path, silent_port, answering_port):
     at = {"ae_title": "PACS", "host": "127.0.0.1"}
     hung = {"name": "hung", "port": silent_port, "timeout_s": 0.5, **at}
     sources = [hung, {"name": "well", "port": answering_port, **at}]
@@ -59,7 +59,7 @@ def test_a_source_that_does_not_answer_is_told(tmp_path, silent_port, answering_
 
 
 @pytest.mark.parametrize("commits", [True, False])
-def test_a_destination_that_is_set_to_commit_and_does_not_is_told_with_the_cure(tmp_path, commits):
+def test_a_destination_set_to_commit_without_storage_commitment_is_reported_with_the_cure(tmp_path, commits):
     pacs = CommittingPacs()
     pacs.commits = commits
     with pacs.listening():
@@ -70,17 +70,17 @@ def test_a_destination_that_is_set_to_commit_and_does_not_is_told_with_the_cure(
     assert pacs.asked == [], "nothing is asked for"
 
 
-def test_where_hl7_messages_are_taken_is_said(tmp_path):
+def test_the_address_of_the_hl7_listener_is_shown(tmp_path):
     answers = ask(checks(settings(tmp_path, hl7={"port": 2575})))
     assert "127.0.0.1:2575" in next(answer.says for answer in answers if answer.about == "HL7")
 
 
-def test_a_queue_that_is_not_there_yet_is_well_and_is_not_made(tmp_path):
+def test_a_missing_queue_passes_the_check_and_is_not_created(tmp_path):
     assert database(settings(tmp_path)).ok
     assert not (tmp_path / "data").exists()
 
 
-def test_a_file_that_is_no_queue_is_told(tmp_path):
+def test_a_file_that_is_no_queue_is_reported(tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "queue.sqlite").write_text("not a database, and long enough to be looked at" * 40)
     answer = database(settings(tmp_path))
@@ -101,35 +101,35 @@ def test_too_little_disk_space_is_reported(tmp_path):
 
 
 @pytest.mark.parametrize("place", ["/proc", "a file"])
-def test_a_data_folder_that_cannot_be_written_is_told(tmp_path, place):
+def test_a_data_folder_that_cannot_be_written_is_reported(tmp_path, place):
     (tmp_path / "a file").write_text("in the way")
     answer = disk(Settings(data_dir=tmp_path / place / "data"))
     assert not answer.ok
     assert "nothing can be written in" in answer.says
 
 
-def test_a_data_folder_is_not_made_and_nothing_is_left_in_it(tmp_path):
+def test_check_neither_creates_a_data_folder_nor_leaves_files_in_it(tmp_path):
     assert disk(settings(tmp_path, receiver={"min_free_mb": 0})).ok
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_cuda_device_that_is_named_and_not_there_is_told(tmp_path):
+def test_a_configured_cuda_device_that_is_missing_is_reported(tmp_path):
     (answer,) = [a for a in ask(checks(settings(tmp_path, reader={"device": "cuda:99"}))) if a.about == "device"]
     assert not answer.ok
     assert "cuda:99" in answer.says
 
 
 @pytest.mark.parametrize("device", ["auto", "cpu"])
-def test_where_no_cuda_device_is_named_none_is_asked_for(tmp_path, device):
+def test_without_a_configured_cuda_device_none_is_required(tmp_path, device):
     assert "device" not in [a.about for a in ask(checks(settings(tmp_path, reader={"device": device})))]
 
 
-def test_a_running_node_that_refuses_its_own_title_is_alive(tmp_path, answering_port):
+def test_a_running_node_that_rejects_its_own_ae_title_counts_as_running(tmp_path, answering_port):
     receiver = {"ae_title": "ANOTHER", "port": answering_port}
     assert listener(settings(tmp_path, receiver=receiver)).ok
 
 
-def test_a_node_that_does_not_run_is_told_with_exit_status_1(tmp_path, command, closed_port):
+def test_a_node_that_does_not_run_is_reported_with_exit_status_1(tmp_path, command, closed_port):
     config = tmp_path / "node.toml"
     config.write_text(f'data_dir = "data"\n[receiver]\nport = {closed_port}')
     ran = command("check", "--alive", "--json", "-c", config)
@@ -137,7 +137,7 @@ def test_a_node_that_does_not_run_is_told_with_exit_status_1(tmp_path, command, 
     assert [answer["about"] for answer in json.loads(ran.output)] == ["listener"]
 
 
-def test_check_tells_one_line_each_and_fails_for_scripts(tmp_path, command, silent_port):
+def test_check_prints_one_line_per_item_and_fails_with_an_exit_status(tmp_path, command, silent_port):
     config = tmp_path / "node.toml"
     config.write_text(
         'data_dir = "data"\n[[destinations]]\nname = "pacs"\nae_title = "PACS"\nhost = "127.0.0.1"\n'

@@ -8,7 +8,7 @@ PACS = '[[destinations]]\nname = "new"\nae_title = "NEW"\nhost = "127.0.0.1"\npo
 WAITING = {"attempts": 0}
 
 
-def test_status_names_what_waits_for_a_destination_that_is_gone_until_it_is_moved(command, config, a_study):
+def test_status_names_deliveries_to_a_removed_destination_until_they_are_moved(command, config, a_study):
     a_study(delivery=WAITING)
     told = command("status", "-c", config).output
     assert "1 delivery waits for pacs, which is no longer in the settings" in told
@@ -20,7 +20,7 @@ def test_status_names_what_waits_for_a_destination_that_is_gone_until_it_is_move
     assert command("deliveries", "drop", "new", "-c", config).exit_code != 0, "the node may be sending it"
 
 
-def test_what_nobody_is_to_get_any_more_is_dropped(command, config, a_study):
+def test_deliveries_to_a_removed_destination_can_be_dropped(command, config, a_study):
     a_study(delivery=WAITING)
     assert command("deliveries", "drop", "pacs", "-c", config).output == "1 delivery to pacs dropped\n"
     assert "pacs" not in command("status", "-c", config).output

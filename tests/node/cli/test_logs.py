@@ -30,7 +30,7 @@ def test_a_line_is_json_with_the_time_in_utc():
     assert event["time"].endswith("Z")
 
 
-def test_uids_are_taken_out_of_messages_and_a_fault_is_told_by_its_place():
+def test_uids_are_removed_from_messages_and_an_error_is_logged_with_its_place():
     for formatter in (JsonLines(), Lines()):
         line = formatter.format(record(f"stored {UID}", fault=True))
         assert UID not in line
@@ -69,7 +69,7 @@ logging.getLogger("node.test").warning("study 7")
 """
 
 
-def test_other_packages_and_threads_that_fail_tell_no_names_whenever_they_are_imported():
+def test_logs_of_other_packages_and_failing_threads_contain_no_names():
     ran = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
     events = [json.loads(line) for line in ran.stderr.splitlines()]
     assert NAME not in ran.stderr
@@ -82,7 +82,7 @@ def test_other_packages_and_threads_that_fail_tell_no_names_whenever_they_are_im
     ]
 
 
-def test_the_standards_own_uids_and_addresses_stay():
+def test_uids_of_the_standard_and_addresses_are_kept():
     text = "1.2.840.10008.5.1.4.1.1.1.2 from 192.0.2.10:104"
     assert without_uids(text) == text
 
@@ -90,20 +90,20 @@ def test_the_standards_own_uids_and_addresses_stay():
 @pytest.mark.parametrize(
     "uid", ["2.25.330121863123847239845512345678901234567", "2.25.123456789", "2.25.123456789.4", UID]
 )
-def test_uids_made_of_a_uuid_are_taken_out_too(uid):
+def test_uids_made_of_a_uuid_are_removed(uid):
     assert without_uids(f"study {uid}.") == "study (uid)."
 
 
-def test_an_address_that_begins_like_a_uid_stays():
+def test_an_address_that_begins_like_a_uid_is_kept():
     assert without_uids("from 2.25.130.7:104") == "from 2.25.130.7:104"
 
 
-def test_a_faults_place_is_told_without_its_message(tmp_path):
+def test_the_place_of_an_error_is_logged_without_its_message(tmp_path):
     (tmp_path / "DOE^JANE").mkdir()
     with pytest.raises(SettingsError, match="JANE") as caught:
         load(tmp_path / "DOE^JANE")
     assert re.fullmatch(r"SettingsError at config/settings\.py:\d+", place_of(caught.value))
 
 
-def test_a_fault_that_passed_none_of_our_lines_is_told_by_its_type_alone():
+def test_an_error_without_a_line_of_the_node_is_logged_by_its_type_alone():
     assert place_of(KeyError("DOE^JANE")) == "KeyError"

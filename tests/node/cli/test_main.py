@@ -29,7 +29,7 @@ def test_help_lists_every_command():
         assert command in told
 
 
-def test_a_users_folder_of_the_name_of_a_package_is_not_taken_for_it(tmp_path):
+def test_a_folder_with_the_name_of_a_package_is_not_imported(tmp_path):
     for package in ("config", "dicom_io", "models", "node"):
         (tmp_path / package).mkdir()
         (tmp_path / package / "__init__.py").write_text("raise SystemExit('the wrong one')")
@@ -44,7 +44,7 @@ def test_help_imports_no_heavy_library(heavy):
 
 
 @pytest.mark.parametrize("command", ["serve", "check", "status", "config show"])
-def test_a_configuration_that_cannot_be_used_is_told_without_a_traceback(tmp_path, command):
+def test_an_unusable_configuration_is_reported_without_a_traceback(tmp_path, command):
     config = tmp_path / "node.toml"
     config.write_text('data_dir = "d"\n[receiver]\nprot = 104')
     ran = run(*command.split(), "--config", config)
@@ -53,7 +53,7 @@ def test_a_configuration_that_cannot_be_used_is_told_without_a_traceback(tmp_pat
     assert "Traceback" not in ran.stderr
 
 
-def test_config_show_gives_what_can_be_loaded_again(tmp_path):
+def test_the_output_of_config_show_can_be_loaded(tmp_path):
     config = tmp_path / "node.toml"
     config.write_text(
         'data_dir = "d"\ndatabase_url = "postgresql://node:secret@host/queue"\n'

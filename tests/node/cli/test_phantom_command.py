@@ -8,7 +8,7 @@ from pathlib import Path
 from models.errors import UserError
 
 
-def test_phantoms_are_written_where_they_are_asked_for(tmp_path: Path, command):
+def test_phantoms_are_written_to_the_given_folder(tmp_path: Path, command):
     out = tmp_path / "phantoms"
     ran = command("phantom", "--studies", 1, "--seed", 2, "--spacing-mm", 0.5, "--lesions", 1, "--out", out)
     assert ran.exit_code == 0, ran.output
@@ -18,7 +18,7 @@ def test_phantoms_are_written_where_they_are_asked_for(tmp_path: Path, command):
     assert all(image["lesions"] for image in truth["images"])
 
 
-def test_a_folder_of_someones_files_is_refused_and_left_as_it_is(tmp_path: Path, command):
+def test_a_folder_of_other_files_is_refused_and_left_unchanged(tmp_path: Path, command):
     (tmp_path / "thesis.txt").write_text("years of work")
     ran = command("phantom", "--studies", 1, "--out", tmp_path)
     assert isinstance(ran.exception, UserError)
@@ -35,6 +35,6 @@ def test_other_options_in_the_same_folder_are_refused(tmp_path: Path, command):
     assert command(*options).exit_code == 0
 
 
-def test_help_says_what_phantoms_are_not_for(command):
+def test_help_states_what_phantoms_must_not_be_used_for(command):
     told = " ".join(command("phantom", "--help").stdout.split())
     assert "say nothing about clinical performance" in told

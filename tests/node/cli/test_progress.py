@@ -5,7 +5,7 @@ from __future__ import annotations
 from node.cli.terminal.progress import ProgressLines
 
 
-def test_lines_come_now_and_then_with_the_time_that_is_left() -> None:
+def test_progress_lines_are_printed_at_intervals_with_the_remaining_time() -> None:
     said: list[str] = []
     now = iter(range(0, 1000, 10))  # ten seconds a step
     lines = ProgressLines(lambda: float(next(now)), said.append)

@@ -119,7 +119,7 @@ def test_a_pulled_study_is_read_like_any_other(node, in_orthanc):
 
 @pytest.mark.parametrize("by", ["uid", "accession"])
 @pytest.mark.parametrize("way", WAYS)
-def test_a_study_comes_into_the_running_node_as_it_is_stored(node, in_orthanc, way, by):
+def test_a_study_is_pulled_into_the_running_node_as_stored(node, in_orthanc, way, by):
     accession = f"{way}-{by}"
     images = in_orthanc(accession)
     asked = ("--study", study_of(images)) if by == "uid" else ("--accession", accession)
@@ -129,7 +129,7 @@ def test_a_study_comes_into_the_running_node_as_it_is_stored(node, in_orthanc, w
 
 
 @pytest.mark.parametrize("way", ["c-get", "web"])
-def test_what_the_node_cannot_take_is_left_out_and_named(node, in_orthanc, way):
+def test_instances_that_the_node_does_not_accept_are_left_out_and_named(node, in_orthanc, way):
     images = in_orthanc(f"MR-{way}", others=(MAGNETIC_RESONANCE,))
     ran = node.command("pull", "--from", way, "--accession", f"MR-{way}")
     assert ran.returncode == 0, ran.stderr
@@ -138,7 +138,7 @@ def test_what_the_node_cannot_take_is_left_out_and_named(node, in_orthanc, way):
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_the_nodes_own_results_are_not_fetched_back(node, in_orthanc, way):
+def test_the_nodes_own_results_are_not_pulled(node, in_orthanc, way):
     accession = f"OWN-{way}"
     images = in_orthanc(accession)
     assert node.command("pull", "--from", way, "--accession", accession).returncode == 0
@@ -162,7 +162,7 @@ def test_the_nodes_own_results_are_not_fetched_back(node, in_orthanc, way):
 
 
 @pytest.mark.parametrize("way", ["c-get", "web"])
-def test_nothing_is_fetched_to_a_disk_that_is_nearly_full(node, in_orthanc, tmp_path, monkeypatch, way):
+def test_nothing_is_pulled_to_a_nearly_full_disk(node, in_orthanc, tmp_path, monkeypatch, way):
     images = in_orthanc(f"FULL-{way}")
     monkeypatch.setenv("MAMMO_NODE__RECEIVER__MIN_FREE_MB", str(10**9))  # the command's own: the node runs already
     (tmp_path / "fetched").mkdir()
@@ -176,7 +176,7 @@ def test_nothing_is_fetched_to_a_disk_that_is_nearly_full(node, in_orthanc, tmp_
         assert session.scalars(select(Study).where(Study.study_instance_uid == study_of(images))).all() == []
 
 
-def test_several_studies_of_one_accession_number_are_named_and_none_is_taken(node, in_orthanc):
+def test_several_studies_of_an_accession_number_are_named_and_none_is_pulled(node, in_orthanc):
     first, second = (study_of(in_orthanc("TWICE", name)) for name in ("first", "second"))
     ran = node.command("pull", "--from", "web", "--accession", "TWICE")
     assert ran.returncode == 2
@@ -188,12 +188,12 @@ def test_several_studies_of_one_accession_number_are_named_and_none_is_taken(nod
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_study_that_the_source_does_not_have_is_told(node, way):
+def test_a_study_that_the_source_does_not_have_is_reported(node, way):
     ran = node.command("pull", "--from", way, "--accession", "NOWHERE")
     assert (ran.returncode, "has no such study" in ran.stderr) == (2, True)
 
 
-def test_an_unknown_source_is_told_with_those_that_there_are(node):
+def test_an_unknown_source_is_reported_with_the_known_ones(node):
     ran = node.command("pull", "--from", "elsewhere", "--accession", "1")
     assert ran.returncode == 2
     assert "there are c-get, c-move, web" in ran.stderr
@@ -204,11 +204,11 @@ def test_an_unknown_source_is_told_with_those_that_there_are(node):
     [(), ("--study", "1.2.3", "--accession", "1"), ("--accession", "*"), ("--accession", " "), ("--study", "1.2.x")],
     ids=["nothing", "both", "any accession number", "an empty one", "no UID"],
 )
-def test_only_one_study_can_be_asked_for(command, asked):
+def test_only_one_study_can_be_requested(command, asked):
     assert command("pull", "--from", "pacs", *asked).exit_code == 2
 
 
-def test_a_node_that_does_not_run_is_told_before_anything_is_fetched(tmp_path, command, orthanc, closed_port):
+def test_a_node_that_does_not_run_is_reported_before_anything_is_pulled(tmp_path, command, orthanc, closed_port):
     config = tmp_path / "node.toml"
     config.write_text(
         f'data_dir = "data"\n[receiver]\nport = {closed_port}\n[[sources]]\nname = "web"\nurl = "{orthanc.url}"'
@@ -217,11 +217,11 @@ def test_a_node_that_does_not_run_is_told_before_anything_is_fetched(tmp_path, c
     assert "mammo-node serve" in str(ran.exception)
 
 
-def test_check_asks_a_dicomweb_destination(node):
+def test_check_queries_a_dicomweb_destination(node):
     ran = node.command("check")
     assert "destination web: http://127.0.0.1" in ran.stdout
 
 
-def test_the_nodes_own_ae_title_is_accepted_from_this_machine_though_it_is_no_sender(node):
+def test_the_nodes_own_ae_title_is_accepted_from_this_machine_without_being_a_sender(node):
     assert node.command("check", "--alive").returncode == 0
     assert "association refused" not in node.log.read_text()

@@ -29,7 +29,7 @@ def write(path: Path, number: int, **attributes: object) -> Path:
     return path
 
 
-def test_a_copy_is_told_and_is_no_failure(tmp_path, command):
+def test_a_copy_is_reported_and_does_not_fail_the_command(tmp_path, command):
     shutil.copy(write(tmp_path / "in" / "report.dcm", 1), tmp_path / "in" / "twice.dcm")
     ran = command("read", tmp_path / "in", "--out", tmp_path / "out", "--json")
     told = json.loads(ran.stdout)
@@ -38,7 +38,7 @@ def test_a_copy_is_told_and_is_no_failure(tmp_path, command):
     assert ran.exit_code == 0
 
 
-def test_a_file_that_is_no_dicom_file_is_a_failure(tmp_path, command):
+def test_a_file_that_is_not_dicom_fails_the_command(tmp_path, command):
     write(tmp_path / "in" / "report.dcm", 1)
     (tmp_path / "in" / "notes.txt").write_text("not an image")
     ran = command("read", tmp_path / "in", "--out", tmp_path / "out")
@@ -46,7 +46,7 @@ def test_a_file_that_is_no_dicom_file_is_a_failure(tmp_path, command):
     assert ran.exit_code == 1
 
 
-def test_a_study_in_quarantine_is_a_failure_and_says_why(tmp_path, command):
+def test_a_study_in_quarantine_fails_the_command_with_the_reason(tmp_path, command):
     for number, patient in enumerate(("ONE", "TWO"), start=1):
         write(tmp_path / "in" / f"{number}.dcm", number, PatientID=patient)
     ran = command("read", tmp_path / "in", "--out", tmp_path / "out")
@@ -54,7 +54,7 @@ def test_a_study_in_quarantine_is_a_failure_and_says_why(tmp_path, command):
     assert ran.exit_code == 1
 
 
-def test_an_image_of_no_breast_is_named(tmp_path, command):
+def test_an_image_that_shows_no_breast_is_named(tmp_path, command):
     chest = {"SOPClassUID": ComputedRadiographyImageStorage, "Rows": 1, "Columns": 1, "PixelData": b"\0\0"}
     write(tmp_path / "in" / "chest.dcm", 1, **chest, BitsAllocated=16, BodyPartExamined="CHEST")
     ran = command("read", tmp_path / "in", "--out", tmp_path / "out")
@@ -62,7 +62,7 @@ def test_an_image_of_no_breast_is_named(tmp_path, command):
     assert ran.exit_code == 1
 
 
-def test_a_folder_that_cannot_be_written_is_told_before_anything_is_read(tmp_path, command):
+def test_a_folder_that_cannot_be_written_is_reported_before_anything_is_read(tmp_path, command):
     write(tmp_path / "in" / "report.dcm", 1)
     (tmp_path / "file").write_text("in the way")
     ran = command("read", tmp_path / "in", "--out", tmp_path / "file" / "out")

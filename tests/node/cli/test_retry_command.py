@@ -33,7 +33,7 @@ def row(sessions):
     return get
 
 
-def test_a_dead_delivery_is_due_at_once_with_all_its_time_before_it(a_study, retried, row):
+def test_a_retried_dead_delivery_is_due_at_once_with_its_full_lifetime(a_study, retried, row):
     study_id = a_study(StudyState.REPORTED, delivery=DEAD)
     assert retried(study_id) == ["SR will be sent to pacs again"]
     delivery = row(Delivery)
@@ -68,13 +68,13 @@ def test_a_failed_report_without_an_image_that_is_read_again_is_not_written(a_st
     assert row(Job, 2).state is JobState.CANCELLED
 
 
-def test_a_study_in_quarantine_is_let_out_and_its_reason_is_told(a_study, retried, row):
+def test_a_study_is_released_from_quarantine_and_the_reason_is_shown(a_study, retried, row):
     (told,) = retried(a_study(StudyState.QUARANTINED, why="two patients"))
     assert "two patients" in told
     assert row(Study).state is StudyState.OPEN
 
 
-def test_an_image_that_came_during_quarantine_is_read_after_it(a_study, retried, row, sessions):
+def test_an_image_received_during_quarantine_is_read_after_it(a_study, retried, row, sessions):
     study_id = a_study(StudyState.QUARANTINED, why="two patients", unread=Unread.IN_QUARANTINE)
     retried(study_id)
     assert row(Instance).unread_reason is None
@@ -88,12 +88,14 @@ def test_a_study_that_was_reported_before_its_quarantine_gets_a_new_revision(a_s
     assert row(Study).revision == 2
 
 
-def test_nothing_is_changed_where_nothing_failed(a_study, command, config):
+def test_retry_changes_nothing_if_nothing_failed(a_study, command, config):
     study_id = a_study(StudyState.REPORTED, delivery={"state": DeliveryState.SENT, "sent_at": 1.0})
     assert "nothing was changed" in command("retry", study_id, "-c", config).output
 
 
-def test_two_patients_stay_in_quarantine_and_the_command_says_what_helps(a_study, command, config, sessions):
+def test_a_study_of_two_patients_stays_in_quarantine_and_the_command_reports_the_cure(
+    a_study, command, config, sessions
+):
     study_id = a_study(StudyState.QUARANTINED, why="two patients")
     with sessions.begin() as session:
         first = session.get_one(Instance, 1)

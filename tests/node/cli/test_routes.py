@@ -51,7 +51,7 @@ def image(tmp_path):
     ],
     ids=lambda uid: uid.name,
 )
-def test_a_file_is_read_or_not_read_and_never_both(command, config, image, routes, sop_class_uid):
+def test_a_file_is_reported_as_read_or_as_not_read_and_never_both(command, config, image, routes, sop_class_uid):
     config.write_text('data_dir = "data"\n' + ROUTES[routes])
     ran = command("routes", "test", image(sop_class_uid), "-c", config)
     said = ran.output.lower()

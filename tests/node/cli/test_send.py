@@ -40,7 +40,7 @@ def write_image(path: Path, uid: str) -> None:
     image.save_as(path, enforce_file_format=True)
 
 
-def test_a_folder_is_sent_with_all_below_it_and_foreign_files_are_named(tmp_path, command, pacs):
+def test_a_folder_is_sent_with_its_subfolders_and_other_files_are_named(tmp_path, command, pacs):
     address, kept = pacs
     write_image(tmp_path / "a.dcm", "1.2.1")
     write_image(tmp_path / "below" / "b", "1.2.2")
@@ -52,7 +52,7 @@ def test_a_folder_is_sent_with_all_below_it_and_foreign_files_are_named(tmp_path
     assert "notes.txt: it is not a DICOM file" in ran.output
 
 
-def test_a_refused_file_is_named_and_the_rest_goes_on(tmp_path, command, pacs):
+def test_a_refused_file_is_named_and_the_rest_is_sent(tmp_path, command, pacs):
     address, _ = pacs
     write_image(tmp_path / "1.dcm", "1.2.9")
     write_image(tmp_path / "2.dcm", "1.2.10")
@@ -63,7 +63,7 @@ def test_a_refused_file_is_named_and_the_rest_goes_on(tmp_path, command, pacs):
     assert "0xC000" in told["refused"][str(tmp_path / "1.dcm")]
 
 
-def test_a_peer_that_is_not_there_is_told(tmp_path, command, closed_port):
+def test_an_unreachable_peer_is_reported(tmp_path, command, closed_port):
     write_image(tmp_path / "1.dcm", "1.2.1")
     ran = command("send", tmp_path, f"PACS@127.0.0.1:{closed_port}", "--timeout", 1)
     assert ran.exit_code == 1
@@ -71,7 +71,7 @@ def test_a_peer_that_is_not_there_is_told(tmp_path, command, closed_port):
     assert "1 not tried" in ran.output
 
 
-def test_addresses():
+def test_an_address_has_ae_title_host_and_port_and_others_are_refused():
     assert parse_address("MY PACS@pacs.example:104") == Address("MY PACS", "pacs.example", 104)
     assert parse_address("A@[::1]:104") == Address("A", "::1", 104)
     for wrong in ("A@host", "host:104", "A@host:0", "A@host:70000", "SEVENTEEN_LETTERS@host:1"):

@@ -14,7 +14,7 @@ from node.store.unread import Unread
 DEAD = {"state": DeliveryState.DEAD, "attempts": 9, "error": "PACS at 192.0.2.1:104 does not answer"}
 
 
-def test_status_says_why_a_study_waits(command, config, a_study):
+def test_status_shows_why_a_study_waits(command, config, a_study):
     a_study(why="more images may come: quiet period", reading=JobState.WAITING)
     told = command("status", "-c", config).output
     assert "1 open" in told
@@ -22,7 +22,7 @@ def test_status_says_why_a_study_waits(command, config, a_study):
     assert "0 read, 0 not read, 1 waiting" in told
 
 
-def test_status_says_which_image_was_not_read_and_why(command, config, a_study):
+def test_status_shows_which_image_was_not_read_and_why(command, config, a_study):
     a_study(StudyState.REPORTED, reading=JobState.FAILED, unread=Unread.UNREADABLE)
     told = command("status", "-c", config).output
     assert "not read: image 1, left CC for-presentation: unreadable: kills the reader" in told
@@ -40,7 +40,7 @@ def test_status_shows_the_next_try_of_a_delivery_that_waits(command, config, a_s
     assert "next try 1970-01-0" in command("status", "-c", config).output
 
 
-def test_status_tells_in_one_line_what_fared_alike_at_a_destination(command, config, a_study, sessions):
+def test_status_groups_deliveries_of_the_same_state_to_a_destination_in_one_line(command, config, a_study, sessions):
     sent = {"state": DeliveryState.SENT, "attempts": 1, "sent_at": 86400.0}
     a_study(StudyState.REPORTED, delivery=sent)
     with sessions.begin() as session:
@@ -62,13 +62,13 @@ def test_status_tells_in_one_line_what_fared_alike_at_a_destination(command, con
     assert len(study["deliveries"]) == 4, "each by itself"
 
 
-def test_status_says_of_what_is_stored_that_its_destination_does_not_commit(command, config, a_study):
+def test_status_shows_that_the_destination_of_stored_results_does_not_commit(command, config, a_study):
     error = "stored, but the destination does not commit"
     a_study(StudyState.REPORTED, delivery={"state": DeliveryState.SENT, "sent_at": 86400.0, "error": error})
     assert f", {error}" in command("status", "-c", config).output
 
 
-def test_status_as_json_holds_the_same(command, config, a_study):
+def test_status_as_json_contains_the_same_facts(command, config, a_study):
     study_id = a_study(StudyState.REPORTED, delivery=DEAD)
     queue = json.loads(command("status", "-c", config, "--json").output)
     assert queue["counts"]["reported"] == 1
@@ -86,7 +86,7 @@ def test_status_names_no_patient(command, config, a_study):
         assert "19600101" not in told
 
 
-def test_status_shows_old_studies_only_where_something_is_left_to_do(command, config, a_study):
+def test_status_shows_old_studies_only_if_work_is_left(command, config, a_study):
     unsettled = [a_study(StudyState.REPORTED, delivery=DEAD), a_study(StudyState.QUARANTINED)]
     a_study(StudyState.REPORTED)
     newest = [a_study(StudyState.REPORTED) for _ in range(NEWEST)]
@@ -96,7 +96,7 @@ def test_status_shows_old_studies_only_where_something_is_left_to_do(command, co
     assert len(everything) == NEWEST + 3
 
 
-def test_status_shows_many_studies_a_page_at_a_time_the_newest_first(command, config, a_study, monkeypatch):
+def test_status_shows_many_studies_in_pages_with_the_newest_first(command, config, a_study, monkeypatch):
     monkeypatch.setattr("node.operations.status.PAGE", 3)
     for _ in range(7):
         a_study(StudyState.REPORTED)
@@ -107,7 +107,7 @@ def test_status_shows_many_studies_a_page_at_a_time_the_newest_first(command, co
     assert "page 3 of 3" in command("status", "-c", config, "--all", "--page", 3).output
 
 
-def test_status_begins_with_the_faults_of_the_machine(command, config, a_study):
+def test_status_begins_with_faults_of_the_machine(command, config, a_study):
     config.write_text(f'data_dir = "data"\n[receiver]\nmin_free_mb = {10**9}\n[reader]\nbundle = "no/such/bundle"\n')
     first, second, third, *_ = command("status", "-c", config).output.splitlines()
     assert first.startswith("FAULT of this machine, disk: ")
@@ -117,12 +117,12 @@ def test_status_begins_with_the_faults_of_the_machine(command, config, a_study):
     assert [fault["about"] for fault in faults] == ["disk", "weights"]
 
 
-def test_status_before_the_first_run_says_so(command, config):
+def test_status_before_the_first_run_reports_it(command, config):
     ran = command("status", "-c", config)
     assert "mammo-node serve" in str(ran.exception)
 
 
-def test_status_tells_what_was_sent_from_what_is_committed(command, config, a_study):
+def test_status_distinguishes_sent_from_committed_results(command, config, a_study):
     sent = {"state": DeliveryState.UNCOMMITTED, "sent_at": 86400.0, "transaction_uid": "2.25.1"}
     a_study(StudyState.REPORTED, delivery=sent)
     a_study(StudyState.REPORTED, delivery=sent | {"error": "not committed: it refuses"})
@@ -133,7 +133,7 @@ def test_status_tells_what_was_sent_from_what_is_committed(command, config, a_st
     assert "to pacs: committed 1970-01-0" in told
 
 
-def test_status_imports_nothing_that_takes_long_and_that_it_does_not_need(config, sessions):
+def test_status_imports_no_heavy_library(config, sessions):
     """A second of the two in which it answers beside 100,000 studies."""
     code = (
         "import sys; from node.cli.main import build; build()(['status', '-c', sys.argv[1]], standalone_mode=False); "

@@ -89,7 +89,7 @@ def rows(road: Road) -> list[tuple[object, ...]]:
     ]
 
 
-def test_what_was_sent_is_asked_for_in_one_request_and_waits_for_its_promise(road: Road, pacs: CommittingPacs) -> None:
+def test_commitment_of_sent_results_is_requested_once_and_awaited(road: Road, pacs: CommittingPacs) -> None:
     delivering = deliverer(road, pacs)
     work(delivering)
     work(delivering)
@@ -100,7 +100,7 @@ def test_what_was_sent_is_asked_for_in_one_request_and_waits_for_its_promise(roa
     assert states(road) == [DeliveryState.COMMITTED] * 5
 
 
-def test_an_answer_that_comes_before_the_request_is_answered_finds_its_rows(road: Road, pacs: CommittingPacs) -> None:
+def test_a_report_received_before_the_response_to_its_request_is_applied(road: Road, pacs: CommittingPacs) -> None:
     answers: list[int] = []
 
     def at_request(association: Association, request: Dataset) -> None:
@@ -112,7 +112,7 @@ def test_an_answer_that_comes_before_the_request_is_answered_finds_its_rows(road
     assert states(road) == [DeliveryState.COMMITTED] * 5
 
 
-def test_an_answer_over_the_peers_own_association_commits(road: Road, pacs: CommittingPacs) -> None:
+def test_a_report_over_an_association_of_the_peer_commits_the_results(road: Road, pacs: CommittingPacs) -> None:
     delivering = deliverer(road, pacs)
     work(delivering)
     assert delivering.commitment is not None
@@ -132,7 +132,7 @@ def test_an_answer_over_the_peers_own_association_commits(road: Road, pacs: Comm
     assert states(road) == [DeliveryState.COMMITTED] * 5
 
 
-def test_what_is_not_committed_is_sent_again_and_the_reason_told(road: Road, pacs: CommittingPacs) -> None:
+def test_uncommitted_results_are_sent_again_and_the_reason_is_reported(road: Road, pacs: CommittingPacs) -> None:
     delivering = deliverer(road, pacs)
     work(delivering)
     says(delivering, pacs.asked[0], {pacs.stored[0]: 0x0112})
@@ -159,7 +159,7 @@ def test_what_is_not_committed_is_sent_again_and_the_reason_told(road: Road, pac
         (0x0999, "failure"),
     ],
 )
-def test_every_reason_has_a_sentence(road: Road, pacs: CommittingPacs, reason: int, words: str) -> None:
+def test_every_failure_reason_has_a_sentence(road: Road, pacs: CommittingPacs, reason: int, words: str) -> None:
     delivering = deliverer(road, pacs)
     work(delivering)
     says(delivering, pacs.asked[0], dict.fromkeys(pacs.stored, reason))
@@ -167,7 +167,7 @@ def test_every_reason_has_a_sentence(road: Road, pacs: CommittingPacs, reason: i
     assert states(road) == [DeliveryState.WAITING] * 5
 
 
-def test_a_transaction_uid_in_use_is_asked_anew_and_nothing_is_sent_again(road: Road, pacs: CommittingPacs) -> None:
+def test_a_transaction_uid_in_use_is_replaced_without_sending_results_again(road: Road, pacs: CommittingPacs) -> None:
     delivering = deliverer(road, pacs)
     work(delivering)
     says(delivering, pacs.asked[0], dict.fromkeys(pacs.stored, 0x0131))
@@ -179,7 +179,7 @@ def test_a_transaction_uid_in_use_is_asked_anew_and_nothing_is_sent_again(road: 
     assert len({request.TransactionUID for request in pacs.asked}) == 2
 
 
-def test_an_answer_that_comes_twice_or_too_late_changes_nothing(road: Road, pacs: CommittingPacs) -> None:
+def test_a_repeated_or_late_report_changes_nothing(road: Road, pacs: CommittingPacs) -> None:
     delivering = deliverer(road, pacs)
     work(delivering)
     says(delivering, pacs.asked[0], {pacs.stored[0]: 0x0112})
@@ -189,7 +189,7 @@ def test_an_answer_that_comes_twice_or_too_late_changes_nothing(road: Road, pacs
     assert rows(road) == before
 
 
-def test_nothing_is_marked_that_was_not_asked_for(tmp_path: Path, mammogram_study: DemoStudy) -> None:
+def test_a_report_commits_only_results_of_its_own_transaction(tmp_path: Path, mammogram_study: DemoStudy) -> None:
     road = Road(tmp_path, destinations=("asked", "other"))
     road.all_of_it(*mammogram_study.files)
     with CommittingPacs().listening() as pacs:
@@ -207,7 +207,7 @@ def test_nothing_is_marked_that_was_not_asked_for(tmp_path: Path, mammogram_stud
     assert by_name == {"asked": DeliveryState.COMMITTED, "other": DeliveryState.UNCOMMITTED}
 
 
-def test_what_is_not_answered_in_time_is_sent_again(road: Road, pacs: CommittingPacs) -> None:
+def test_results_without_a_commitment_report_in_time_are_sent_again(road: Road, pacs: CommittingPacs) -> None:
     delivering = deliverer(road, pacs)
     work(delivering)
     says(delivering, pacs.asked[0], without=1)
@@ -224,7 +224,7 @@ def test_what_is_not_answered_in_time_is_sent_again(road: Road, pacs: Committing
     assert pacs.stored[5:] == pacs.stored[:1]
 
 
-def test_what_is_never_committed_is_dead_in_the_end_until_a_person_retries(road: Road, pacs: CommittingPacs) -> None:
+def test_results_that_are_never_committed_become_dead_until_a_person_retries(road: Road, pacs: CommittingPacs) -> None:
     delivering = deliverer(road, pacs)
     work(delivering)
     road.clock.seconds += POLICY.dead_after_s
@@ -237,7 +237,7 @@ def test_what_is_never_committed_is_dead_in_the_end_until_a_person_retries(road:
     assert states(road) == [DeliveryState.COMMITTED] * 5
 
 
-def test_what_a_destination_stored_that_does_not_commit_stays_sent_and_the_cure_is_told_once(
+def test_results_at_a_destination_without_commitment_stay_sent_and_the_cure_is_reported_once(
     road: Road, caplog: pytest.LogCaptureFixture
 ) -> None:
     pacs = CommittingPacs()
@@ -255,7 +255,7 @@ def test_what_a_destination_stored_that_does_not_commit_stays_sent_and_the_cure_
     assert len([line for line in caplog.messages if "does not commit" in line]) == 1
 
 
-def test_a_destination_that_commits_after_all_is_asked_again_at_retry(road: Road) -> None:
+def test_retry_requests_commitment_again_from_a_destination_that_supports_it_now(road: Road) -> None:
     pacs = CommittingPacs()
     pacs.commits = False
     with pacs.listening():
@@ -271,7 +271,7 @@ def test_a_destination_that_commits_after_all_is_asked_again_at_retry(road: Road
     assert len(pacs.stored) == 5
 
 
-def test_a_result_that_waits_for_its_promise_is_asked_for_at_once_at_retry(road: Road, pacs: CommittingPacs) -> None:
+def test_retry_requests_a_pending_commitment_at_once(road: Road, pacs: CommittingPacs) -> None:
     delivering = deliverer(road, pacs)
     pacs.action_status = 0x0213
     work(delivering)
@@ -284,7 +284,7 @@ def test_a_result_that_waits_for_its_promise_is_asked_for_at_once_at_retry(road:
     assert states(road) == [DeliveryState.COMMITTED] * 5
 
 
-def test_a_destination_that_is_not_set_to_commit_is_not_asked_at_retry(road: Road, pacs: CommittingPacs) -> None:
+def test_retry_requests_no_commitment_from_a_destination_without_that_setting(road: Road, pacs: CommittingPacs) -> None:
     deliverer(road, pacs, commits=False).deliver_due()
     before = rows(road)
     with road.sessions.begin() as session:
@@ -292,7 +292,9 @@ def test_a_destination_that_is_not_set_to_commit_is_not_asked_at_retry(road: Roa
     assert rows(road) == before
 
 
-def test_a_node_killed_between_sending_and_asking_asks_when_it_runs_again(road: Road, pacs: CommittingPacs) -> None:
+def test_a_node_killed_between_sending_and_requesting_requests_commitment_after_restart(
+    road: Road, pacs: CommittingPacs
+) -> None:
     deliverer(road, pacs).deliver_due()
     again = deliverer(road, pacs)
     work(again)
@@ -305,7 +307,7 @@ class Killed(BaseException):
     """The node's end, at a place of the test's choice."""
 
 
-def test_a_node_killed_before_its_request_left_sends_and_asks_again(road: Road, pacs: CommittingPacs) -> None:
+def test_a_node_killed_before_its_request_was_sent_sends_and_requests_again(road: Road, pacs: CommittingPacs) -> None:
     def killed(*_: object) -> None:
         raise Killed
 
@@ -324,7 +326,7 @@ def test_a_node_killed_before_its_request_left_sends_and_asks_again(road: Road, 
     assert states(road) == [DeliveryState.COMMITTED] * 5
 
 
-def test_a_destination_without_commitment_has_what_it_took(road: Road, pacs: CommittingPacs) -> None:
+def test_results_accepted_by_a_destination_without_commitment_are_complete(road: Road, pacs: CommittingPacs) -> None:
     delivering = deliverer(road, pacs, commits=False)
     delivering.deliver_due()
     road.clock.seconds += POLICY.dead_after_s
@@ -335,7 +337,7 @@ def test_a_destination_without_commitment_has_what_it_took(road: Road, pacs: Com
     assert states(road) == [DeliveryState.SENT] * 5
 
 
-def test_what_a_later_revision_replaced_is_not_sent_again(
+def test_uncommitted_results_that_a_later_revision_replaced_are_not_sent_again(
     road: Road, pacs: CommittingPacs, mammogram_study: DemoStudy
 ) -> None:
     delivering = deliverer(road, pacs)
@@ -359,7 +361,7 @@ def _replaced(road: Road, delivery: Delivery) -> bool:
         return result.last_revision < result.study.revision
 
 
-def test_what_a_destination_does_not_accept_is_reported_at_once_and_the_rest_goes(road: Road) -> None:
+def test_results_that_a_destination_does_not_accept_are_reported_and_the_others_are_sent(road: Road) -> None:
     pacs = CommittingPacs()
     pacs.storage = [SegmentationStorage]
     with pacs.listening():
@@ -368,7 +370,7 @@ def test_what_a_destination_does_not_accept_is_reported_at_once_and_the_rest_goe
     assert "does not accept Comprehensive 3D SR Storage" in road.deliveries()[-1].error
 
 
-def test_where_a_destination_accepts_nothing_everything_is_reported_until_a_person_retries(road: Road) -> None:
+def test_a_destination_that_accepts_nothing_is_reported_until_a_person_retries(road: Road) -> None:
     pacs = CommittingPacs()
     pacs.storage = []
     with pacs.listening():

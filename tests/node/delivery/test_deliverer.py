@@ -43,7 +43,7 @@ def states(road: Road) -> set[DeliveryState]:
     return {delivery.state for delivery in road.deliveries()}
 
 
-def test_everything_due_goes_over_one_association_and_the_report_last(road: Road) -> None:
+def test_everything_due_is_sent_over_one_association_with_the_report_last(road: Road) -> None:
     with StorageScp().listening() as pacs:
         assert deliverer(road, pacs.port).deliver_due() == 5
     assert states(road) == {DeliveryState.SENT}
@@ -52,7 +52,7 @@ def test_everything_due_goes_over_one_association_and_the_report_last(road: Road
     assert road.results()[-1].Modality == "SR"
 
 
-def test_what_is_sent_is_not_sent_again(road: Road) -> None:
+def test_a_sent_result_is_not_sent_again(road: Road) -> None:
     with StorageScp().listening() as pacs:
         delivering = deliverer(road, pacs.port)
         delivering.deliver_due()
@@ -60,7 +60,7 @@ def test_what_is_sent_is_not_sent_again(road: Road) -> None:
     assert len(pacs.stored) == 5
 
 
-def test_a_destination_that_is_down_is_tried_again_later_and_then_gets_everything(road: Road, closed_port: int) -> None:
+def test_an_unreachable_destination_is_tried_again_later_and_then_gets_everything(road: Road, closed_port: int) -> None:
     pacs = StorageScp()
     pacs.port = closed_port
     delivering = deliverer(road, pacs.port)
@@ -74,7 +74,7 @@ def test_a_destination_that_is_down_is_tried_again_later_and_then_gets_everythin
     assert states(road) == {DeliveryState.SENT}
 
 
-def test_a_destination_that_refuses_is_said_to_and_the_next_object_is_tried(road: Road) -> None:
+def test_a_refusal_is_reported_and_the_next_object_is_sent(road: Road) -> None:
     with StorageScp().listening() as pacs:
         pacs.answer = lambda _: 0xA700
         assert deliverer(road, pacs.port).deliver_due() == 5
@@ -82,7 +82,7 @@ def test_a_destination_that_refuses_is_said_to_and_the_next_object_is_tried(road
     assert all("A700" in delivery.error.upper() for delivery in road.deliveries())
 
 
-def test_what_was_not_taken_for_long_is_dead_until_a_person_retries(road: Road) -> None:
+def test_a_result_refused_for_its_lifetime_is_dead_until_a_person_retries(road: Road) -> None:
     with StorageScp().listening() as pacs:
         pacs.answer = lambda _: 0xC000
         delivering = deliverer(road, pacs.port)
@@ -97,7 +97,7 @@ def test_what_was_not_taken_for_long_is_dead_until_a_person_retries(road: Road) 
     assert states(road) == {DeliveryState.SENT}
 
 
-def test_a_destination_that_hangs_holds_up_no_other(
+def test_a_hanging_destination_does_not_delay_the_others(
     tmp_path: Path, mammogram_study: DemoStudy, silent_port: int
 ) -> None:
     road = Road(tmp_path, destinations=("hangs", "works"))
@@ -120,7 +120,7 @@ def test_a_destination_that_hangs_holds_up_no_other(
     assert {delivery.state for delivery in _of(road, "hangs")} == {DeliveryState.WAITING}
 
 
-def test_nothing_of_a_study_in_quarantine_leaves_until_a_person_has_looked(
+def test_no_result_of_a_study_in_quarantine_is_sent_until_a_person_releases_it(
     road: Road, mammogram_study: DemoStudy
 ) -> None:
     road.receive(changed(mammogram_study.files[0], SOPInstanceUID="1.2.3", PatientID="SOMEBODY ELSE"))

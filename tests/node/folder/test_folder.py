@@ -65,7 +65,7 @@ def test_a_folders_study_gives_every_kind_of_result_overlays_and_a_reading(
     assert "Research use only" in told["intended_use"]
 
 
-def test_in_reading_json_only_breasts_and_the_exam_are_held_against_a_categorys_range() -> None:
+def test_in_reading_json_only_breasts_and_the_exam_have_a_range_of_categories() -> None:
     told: dict[str, Any] = dict(exam_to_json(calibrated(some_exam()), "1.2.3"))
     assert told["likelihood"] == {
         "probability": 0.031,
@@ -80,7 +80,7 @@ def test_in_reading_json_only_breasts_and_the_exam_are_held_against_a_categorys_
     assert "categor" not in json.dumps(told["images"])
 
 
-def test_what_is_no_dicom_file_is_named_and_the_rest_goes_on(
+def test_a_file_that_is_not_dicom_is_named_and_the_rest_is_read(
     mammogram_study: DemoStudy, scratch: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "in"
@@ -96,7 +96,7 @@ def test_what_is_no_dicom_file_is_named_and_the_rest_goes_on(
     assert {entry.path.name for entry in skipped if entry.on_purpose} == {"twice.dcm"}
 
 
-def test_a_copy_a_list_of_files_and_a_raw_image_beside_its_twin_are_told_as_left_out_on_purpose(
+def test_a_copy_a_dicomdir_and_a_raw_image_beside_its_processed_image_are_reported_as_skipped(
     mammogram_study: DemoStudy, scratch: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "in"
@@ -127,7 +127,7 @@ def test_a_copy_a_list_of_files_and_a_raw_image_beside_its_twin_are_told_as_left
     assert not outcome.failed
 
 
-def test_another_file_under_a_known_uid_is_not_taken_for_a_copy(
+def test_another_file_with_a_known_uid_does_not_count_as_a_copy(
     mammogram_study: DemoStudy, scratch: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "in"
@@ -138,7 +138,7 @@ def test_another_file_under_a_known_uid_is_not_taken_for_a_copy(
     assert (skipped.path.name, skipped.on_purpose) == ("b.dcm", False)
 
 
-def test_a_study_of_two_patients_is_held_back_and_says_so(
+def test_a_study_of_two_patients_gets_no_results_and_is_reported(
     mammogram_study: DemoStudy, scratch: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "in"
@@ -151,7 +151,7 @@ def test_a_study_of_two_patients_is_held_back_and_says_so(
     assert outcome.why.startswith("in quarantine: its instances disagree")
 
 
-def test_a_study_whose_report_fails_is_told_and_the_others_are_written(
+def test_a_study_whose_report_fails_is_reported_and_the_others_are_written(
     mammogram_studies: list[DemoStudy], scratch: Path, tmp_path: Path
 ) -> None:
     broken, sound = mammogram_studies
@@ -173,7 +173,7 @@ def test_a_study_whose_report_fails_is_told_and_the_others_are_written(
     assert outcomes[sound.study_instance_uid].folder is not None
 
 
-def test_what_was_read_before_an_interruption_is_kept(
+def test_results_from_before_an_interruption_are_kept(
     mammogram_studies: list[DemoStudy], scratch: Path, tmp_path: Path
 ) -> None:
     files = [file for study in mammogram_studies for file in study.files]
@@ -205,7 +205,7 @@ def test_an_image_that_cannot_be_read_is_named_with_its_file(
     assert list(outcome.folder.glob("[0-9][0-9]-SR.dcm"))
 
 
-def test_a_study_without_a_breast_writes_nothing_and_says_why(
+def test_a_study_without_a_breast_gets_no_results_and_the_reason_is_reported(
     mammogram_study: DemoStudy, scratch: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "in"
@@ -220,7 +220,7 @@ def test_a_study_without_a_breast_writes_nothing_and_says_why(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_second_run_leaves_nothing_of_the_first_beside_its_own(
+def test_a_second_run_replaces_the_results_of_the_first(
     mammogram_study: DemoStudy, scratch: Path, tmp_path: Path
 ) -> None:
     read(mammogram_study.folder, scratch, tmp_path / "out")

@@ -43,14 +43,14 @@ def test_a_mammogram_is_read_at_once(listening_node, mammogram):
     assert (job.kind, job.instance_id, job.revision, job.state) == (JobKind.READ_IMAGE, instance.id, 1, "waiting")
 
 
-def test_a_raw_mammogram_waits_for_the_close(listening_node, mammogram):
+def test_a_raw_mammogram_is_not_read_before_the_study_closes(listening_node, mammogram):
     listening_node.store(mammogram(SOPClassUID=RAW, PresentationIntentType="FOR PROCESSING"))
     assert listening_node.instances()[0].kind == "for-processing"
     assert listening_node.instances()[0].unread_reason is None
     assert listening_node.jobs() == []
 
 
-def test_a_secondary_capture_is_read_only_where_its_senders_setting_says_so(listening_node, mammogram):
+def test_a_secondary_capture_is_read_only_if_the_setting_of_its_sender_allows_it(listening_node, mammogram):
     listening_node.store(mammogram("1.2.3.1", SOPClassUID=SECONDARY_CAPTURE), calling="PACS")
     assert listening_node.jobs() == []
     assert "reads_secondary_capture" in listening_node.instances()[0].unread_reason
@@ -65,7 +65,7 @@ def test_a_secondary_capture_is_read_only_where_its_senders_setting_says_so(list
         ({"SOPClassUID": CR, "Modality": "CR", "BodyPartExamined": "CHEST"}, "no mammogram"),
     ],
 )
-def test_what_cannot_be_read_is_kept_with_its_reason(listening_node, mammogram, changes, word):
+def test_an_unreadable_image_is_kept_with_its_reason(listening_node, mammogram, changes, word):
     assert listening_node.store(mammogram(**changes)).Status == 0x0000
     assert word in listening_node.instances()[0].unread_reason
     assert listening_node.jobs() == []
@@ -91,7 +91,7 @@ def test_an_image_after_a_study_was_not_read_opens_the_same_revision(listening_n
 
 
 @pytest.mark.parametrize("report", [JobState.WAITING, JobState.RUNNING, JobState.FAILED])
-def test_an_image_between_close_and_report_joins_the_same_revision(listening_node, mammogram, report):
+def test_an_image_received_between_close_and_report_is_in_the_same_revision(listening_node, mammogram, report):
     listening_node.store(mammogram("1.2.3.1"))
     put(listening_node, StudyState.CLOSED, report=report)
     listening_node.store(mammogram("1.2.3.2", seed=2))
@@ -101,7 +101,7 @@ def test_an_image_between_close_and_report_joins_the_same_revision(listening_nod
 
 
 @pytest.mark.parametrize("state", [StudyState.REPORTED, StudyState.CLOSED, StudyState.NOT_READ, StudyState.OPEN])
-def test_a_radiologists_report_is_kept_and_opens_nothing(listening_node, mammogram, state):
+def test_a_report_of_a_radiologist_is_kept_and_does_not_open_the_study(listening_node, mammogram, state):
     listening_node.store(mammogram())
     put(listening_node, state)
     assert listening_node.store(report_of(mammogram)).Status == 0x0000
@@ -111,7 +111,7 @@ def test_a_radiologists_report_is_kept_and_opens_nothing(listening_node, mammogr
     assert len(listening_node.jobs()) == 1
 
 
-def test_our_own_objects_are_acknowledged_and_not_kept(listening_node, mammogram):
+def test_the_nodes_own_objects_are_acknowledged_and_not_kept(listening_node, mammogram):
     listening_node.store(mammogram())
     put(listening_node, StudyState.REPORTED)
     ours = report_of(mammogram)
@@ -124,7 +124,7 @@ def test_our_own_objects_are_acknowledged_and_not_kept(listening_node, mammogram
     assert listening_node.files("incoming") == []
 
 
-def test_our_own_objects_are_known_by_their_uid_when_a_pacs_took_our_name_off(listening_node, mammogram):
+def test_the_nodes_own_objects_are_recognised_by_uid_if_a_pacs_removed_the_manufacturer(listening_node, mammogram):
     listening_node.store(mammogram())
     with listening_node.sessions.begin() as session:
         session.add(
@@ -144,7 +144,7 @@ def test_our_own_objects_are_known_by_their_uid_when_a_pacs_took_our_name_off(li
 
 
 @pytest.mark.parametrize("changes", [{"PatientID": "TWO"}, {"PatientBirthDate": "19700101"}, {"PatientID": ""}])
-def test_two_patients_under_one_study_uid_go_into_quarantine(listening_node, mammogram, changes):
+def test_a_study_uid_with_two_patients_is_put_into_quarantine(listening_node, mammogram, changes):
     listening_node.store(mammogram("1.2.3.1"))
     put(listening_node, StudyState.CLOSED, report=JobState.WAITING)
     assert listening_node.store(mammogram("1.2.3.2", seed=2, **changes)).Status == 0x0000
@@ -155,7 +155,7 @@ def test_two_patients_under_one_study_uid_go_into_quarantine(listening_node, mam
     assert [job.state for job in listening_node.jobs()] == [JobState.WAITING, JobState.CANCELLED]
 
 
-def test_an_image_without_a_birth_date_is_no_other_patient(listening_node, mammogram):
+def test_an_image_without_a_birth_date_is_not_of_another_patient(listening_node, mammogram):
     listening_node.store(mammogram("1.2.3.1", PatientBirthDate=""))
     listening_node.store(mammogram("1.2.3.2", seed=2))
     assert listening_node.studies()[0].state is StudyState.OPEN
@@ -170,7 +170,7 @@ def test_every_birth_date_is_remembered_for_the_next_instance(listening_node, ma
 
 
 @pytest.mark.parametrize("state", [StudyState.REPORTED, StudyState.CLOSED])
-def test_a_study_that_opens_again_forgets_the_count_its_source_gave(listening_node, mammogram, state):
+def test_a_study_that_opens_again_drops_the_image_count_of_its_source(listening_node, mammogram, state):
     listening_node.store(mammogram("1.2.3.1"))
     put(listening_node, state)
     with listening_node.sessions.begin() as session:
@@ -192,7 +192,7 @@ def test_images_for_a_study_in_quarantine_are_kept_and_not_read(listening_node, 
     assert listening_node.studies()[0].state is StudyState.QUARANTINED
 
 
-def test_logs_name_rows_and_never_patients(listening_node, mammogram, caplog):
+def test_logs_contain_row_numbers_and_never_patients(listening_node, mammogram, caplog):
     caplog.set_level("DEBUG")
     image = mammogram(PatientID="SECRET-ID", PatientName="SECRET^NAME", StudyInstanceUID="1.2.777")
     listening_node.store(image)

@@ -99,7 +99,7 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("bomb", BOMBS)
-def test_more_than_any_object_needs_is_refused_without_its_memory(bomb: str):
+def test_an_object_with_too_many_elements_is_refused_without_using_memory(bomb: str):
     data, vr, order = BOMBS[bomb]
     # The file itself lies on the disk.
     with assert_allocates_at_most(2_000_000), pytest.raises(NotReadable, match="More than"):
@@ -107,7 +107,7 @@ def test_more_than_any_object_needs_is_refused_without_its_memory(bomb: str):
 
 
 @pytest.mark.parametrize("bomb", BOMBS)
-def test_the_reason_of_a_refusal_fits_the_answer(bomb: str):
+def test_the_reason_of_a_refusal_fits_into_the_error_comment(bomb: str):
     data, vr, order = BOMBS[bomb]
     with pytest.raises(NotReadable) as refused:
         check_bounds(io.BytesIO(data), 0, implicit=not vr, little=order == "<")
@@ -115,7 +115,7 @@ def test_the_reason_of_a_refusal_fits_the_answer(bomb: str):
 
 
 @given(strategies.text(max_size=200))
-def test_any_sentence_becomes_a_comment(sentence: str):
+def test_any_sentence_becomes_a_valid_error_comment(sentence: str):
     comment = Answer.shortened(Status.NOT_DICOM, sentence).comment
     assert len(comment) <= 64
     if sentence.isascii() and sentence.isprintable() and "\\" not in sentence:
@@ -136,19 +136,19 @@ def assert_within_bounds(data: bytes, *, implicit: bool, little: bool) -> None:
     check_bounds(io.BytesIO(data), 0, implicit=implicit, little=little)
 
 
-def test_pixels_are_not_counted():
+def test_the_limits_do_not_count_pixel_data():
     fragments = delimiter(ITEM, 2) + b"ab"
     data = element(0x7FE00010, b"OB", fragments * (MOST_ITEMS + 1) + delimiter(SEQUENCE_END), length=UNDEFINED)
     assert_within_bounds(element(0x00280002, b"US", b"\1\0") + data, implicit=False, little=True)
 
 
-def test_bulk_data_is_not_counted():
+def test_the_limits_do_not_count_bulk_data():
     data = element(0x00091010, b"OB", bytes(MOST_BYTES + 2)) + element(0x00283006, b"UN", bytes(MOST_BYTES + 2))
     assert_within_bounds(data, implicit=False, little=True)
     assert_within_bounds(element(0x60003000, b"", bytes(MOST_BYTES + 2)), implicit=True, little=True)
 
 
-def test_a_large_segmentations_header_is_within_bounds():
+def test_the_header_of_a_large_segmentation_is_within_the_limits():
     inner = element(0x00209113, b"SQ", delimiter(ITEM, 12) + element(0x00200032, b"DS", b"1\\2 "))
     frame = delimiter(ITEM, 7 * len(inner)) + inner * 7
     data = element(0x52009230, b"SQ", frame * 5000)
@@ -185,7 +185,7 @@ def test_sequences_in_the_meta_information_are_refused_before_pydicom_writes_the
 
 
 @given(strategies.binary(max_size=400), strategies.booleans(), strategies.booleans())
-def test_any_bytes_come_to_an_end(data: bytes, implicit: bool, little: bool):
+def test_the_check_of_limits_ends_for_any_bytes(data: bytes, implicit: bool, little: bool):
     assert_within_bounds(data, implicit=implicit, little=little)
 
 

@@ -55,7 +55,7 @@ def rows(data_dir: Path) -> dict[str, str]:
         return dict(connection.execute("SELECT sop_instance_uid, path FROM instance"))
 
 
-def test_everything_acknowledged_before_a_kill_is_there_after_it(tmp_path, mammogram):
+def test_every_image_acknowledged_before_a_kill_is_stored_after_it(tmp_path, mammogram):
     process, port = start(tmp_path)
     acknowledged: list[str] = []
     enough = threading.Event()
@@ -98,7 +98,7 @@ def test_everything_acknowledged_before_a_kill_is_there_after_it(tmp_path, mammo
     process.wait()
 
 
-def test_a_file_without_a_row_is_replaced_by_the_next_try(listening_node, mammogram):
+def test_a_file_without_a_database_row_is_replaced_when_sent_again(listening_node, mammogram):
     orphan = listening_node.data_dir / "archive/1.2.3/1.2.3.1.dcm"
     orphan.parent.mkdir()
     orphan.write_bytes(b"left by a crash between the rename and the commit")
@@ -127,7 +127,7 @@ def test_sixteen_senders_at_once_lose_nothing(listening_node, mammogram):
     assert len(listening_node.jobs()) == 64
 
 
-def test_two_senders_with_the_same_new_image_enter_it_once(listening_node, mammogram):
+def test_the_same_new_image_from_two_senders_is_stored_once(listening_node, mammogram):
     both = threading.Barrier(2)
     answers: list[int] = []
 

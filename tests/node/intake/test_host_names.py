@@ -36,7 +36,7 @@ def answer_to(node, calling: bytes) -> tuple[int | None, tuple[int, ...]]:
         return kind, tuple(body[1:4]) if kind == 3 else ()
 
 
-def test_a_name_service_that_does_not_answer_takes_no_place_and_keeps_no_other_sender_waiting(
+def test_a_name_service_that_does_not_answer_delays_no_other_sender_and_uses_no_connection(
     start_node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(host_names, "_FIRST_S", 0.05)  # nothing comes
@@ -55,7 +55,7 @@ def test_a_name_service_that_does_not_answer_takes_no_place_and_keeps_no_other_s
     eventually("the name is known", lambda: answer_to(node, b"NAMED") == ACCEPTED)
 
 
-def test_a_sender_whose_address_has_changed_is_let_in_as_soon_as_its_name_says_so(start_node) -> None:
+def test_a_sender_with_a_new_address_is_accepted_as_soon_as_its_name_resolves_to_it(start_node) -> None:
     found = iter([ELSEWHERE, HERE])
     node = start_node(senders=(AllowedSender("NAMED", "pacs.hospital.example"),), look_up=lambda _: next(found, HERE))
     assert answer_to(node, b"NAMED") == NOT_KNOWN
@@ -63,7 +63,7 @@ def test_a_sender_whose_address_has_changed_is_let_in_as_soon_as_its_name_says_s
 
 
 @pytest.mark.parametrize("fault", [OSError("no name service"), UnicodeError("label too long")])
-def test_what_was_found_stays_known_while_the_name_service_fails(fault: Exception) -> None:
+def test_resolved_addresses_are_kept_while_the_name_service_fails(fault: Exception) -> None:
     asked = threading.Semaphore(0)
     answers: list[Callable[[], frozenset[str]]] = [lambda: HERE]
 
@@ -81,7 +81,7 @@ def test_what_was_found_stays_known_while_the_name_service_fails(fault: Exceptio
     hosts.stop()
 
 
-def test_a_name_that_never_resolves_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_name_that_never_resolves_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     tries = threading.Semaphore(0)
 
     def look_up(host: str) -> frozenset[str]:
@@ -98,7 +98,7 @@ def test_a_name_that_never_resolves_is_told_once(caplog: pytest.LogCaptureFixtur
     assert [line for line in told if "nowhere" in line] == ["the host 'nowhere.example' does not resolve"]
 
 
-def test_an_address_is_no_name_and_never_looked_up() -> None:
+def test_an_ip_address_is_never_resolved() -> None:
     def look_up(host: str) -> frozenset[str]:
         raise AssertionError(host)
 

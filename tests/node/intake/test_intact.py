@@ -48,7 +48,7 @@ def write(path, mammogram, syntax) -> bytes:
 
 @pytest.mark.parametrize("syntax", SYNTAXES, ids=lambda uid: uid.name)
 @pytest.mark.filterwarnings("ignore")
-def test_a_file_cut_anywhere_is_not_whole(tmp_path, mammogram, syntax):
+def test_a_file_truncated_anywhere_is_detected(tmp_path, mammogram, syntax):
     path = tmp_path / "image.dcm"
     whole = write(path, mammogram, syntax)
     assert read_whole_file(path, 1 << 20).has_pixels
@@ -63,7 +63,7 @@ def test_a_file_cut_anywhere_is_not_whole(tmp_path, mammogram, syntax):
 
 
 @pytest.mark.parametrize("syntax", SYNTAXES, ids=lambda uid: uid.name)
-def test_pixels_are_found_and_not_read(tmp_path, mammogram, syntax):
+def test_pixel_data_are_located_and_not_read(tmp_path, mammogram, syntax):
     path = tmp_path / "image.dcm"
     data = write(path, mammogram, syntax)
     whole = read_whole_file(path, 1 << 20)
@@ -74,14 +74,14 @@ def test_pixels_are_found_and_not_read(tmp_path, mammogram, syntax):
         assert (b"abcdef" if syntax.is_encapsulated else bytes(range(32))) in found
 
 
-def test_an_image_cut_in_its_last_byte_is_said_to_be_cut_short(tmp_path, mammogram):
+def test_an_image_without_its_last_byte_is_reported_as_truncated(tmp_path, mammogram):
     path = tmp_path / "image.dcm"
     path.write_bytes(write(path, mammogram, ExplicitVRLittleEndian)[:-1])
     with pytest.raises(CutShort, match="pixel data"):
         read_whole_file(path, 1 << 20)
 
 
-def test_a_long_value_is_not_loaded(tmp_path, mammogram):
+def test_a_long_value_of_a_header_is_not_loaded(tmp_path, mammogram):
     image = mammogram()
     image.add_new(0x00091010, "OB", bytes(30_000_000))
     image.save_as(tmp_path / "image.dcm", enforce_file_format=True)
@@ -101,7 +101,7 @@ def test_a_deflated_bomb_is_refused_before_it_fills_the_disk(tmp_path, mammogram
 
 
 @pytest.mark.parametrize("syntax", SYNTAXES, ids=lambda uid: uid.name)
-def test_an_archived_header_is_all_that_stands_before_the_pixels(tmp_path, mammogram, syntax):
+def test_an_archived_header_is_every_element_before_the_pixel_data(tmp_path, mammogram, syntax):
     path = tmp_path / "image.dcm"
     write(path, mammogram, syntax)
     header, whole = read_up_to_pixels(path), dcmread(path)
@@ -111,7 +111,7 @@ def test_an_archived_header_is_all_that_stands_before_the_pixels(tmp_path, mammo
     assert header == whole
 
 
-def test_the_pixels_of_a_deflated_archived_file_never_come_into_the_memory(tmp_path, mammogram):
+def test_the_pixels_of_a_deflated_archived_file_are_never_loaded(tmp_path, mammogram):
     path = tmp_path / "image.dcm"
     image = mammogram(Rows=4000, Columns=4000, PixelData=bytes(32_000_000))
     image.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
@@ -143,7 +143,7 @@ def test_a_deflated_file_in_a_read_only_folder_is_read(tmp_path, mammogram, monk
 
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian], ids=lambda uid: uid.name)
 @pytest.mark.parametrize("reads", READERS.values(), ids=READERS)
-def test_elements_after_the_pixels_are_not_read(tmp_path, mammogram, syntax, reads):
+def test_elements_after_the_pixels_of_an_archived_file_are_not_read(tmp_path, mammogram, syntax, reads):
     """pydicom would follow them, and sequences within one another end in a RecursionError."""
     path = tmp_path / "image.dcm"
     whole = write(path, mammogram, syntax)

@@ -56,7 +56,7 @@ def test_a_listed_ae_title_from_another_host_is_rejected(start_node):
         assert association.is_established
 
 
-def test_without_senders_nobody_may_associate(start_node):
+def test_without_configured_senders_every_association_is_rejected(start_node):
     with start_node(senders=()).association() as association:
         assert association.is_rejected
 
@@ -66,21 +66,21 @@ def test_another_called_ae_title_is_rejected(listening_node):
         assert rejection(association) == (1, 1, 7)
 
 
-def test_one_association_too_many_is_rejected_for_now(start_node):
+def test_an_association_above_the_maximum_is_rejected_as_transient(start_node):
     node = start_node(listening=ListenerLimits(max_associations=1))
     with node.association() as first, node.association() as second:
         assert first.is_established
         assert rejection(second) == (2, 3, 2)
 
 
-def test_an_unlisted_sop_class_is_refused_and_the_others_are_taken(listening_node, mammogram):
+def test_an_unlisted_sop_class_is_refused_and_the_others_are_accepted(listening_node, mammogram):
     with listening_node.association((CT, ExplicitVRLittleEndian), (MAMMOGRAPHY, ExplicitVRLittleEndian)) as association:
         assert [context.abstract_syntax for context in association.accepted_contexts] == [MAMMOGRAPHY]
         assert [context.result for context in association.rejected_contexts] == [3]
         assert association.send_c_store(mammogram()).Status == 0x0000
 
 
-def test_every_storage_class_is_taken_in_every_transfer_syntax(listening_node):
+def test_every_storage_class_is_accepted_in_every_transfer_syntax(listening_node):
     assert {HTJ2K, HTJ2KLossless, HTJ2KLosslessRPCL, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian} <= set(
         TRANSFER_SYNTAXES
     )
@@ -89,7 +89,7 @@ def test_every_storage_class_is_taken_in_every_transfer_syntax(listening_node):
             assert len(association.accepted_contexts) == len(TRANSFER_SYNTAXES)
 
 
-def test_uncompressed_is_preferred_so_that_nobody_compresses_with_loss_for_us(listening_node):
+def test_uncompressed_transfer_syntaxes_are_preferred(listening_node):
     ae = AE("PACS")
     ae.add_requested_context(MAMMOGRAPHY, [HTJ2K, JPEG2000Lossless, ExplicitVRLittleEndian])
     association = ae.associate("127.0.0.1", listening_node.listener.port, ae_title="NODE")
@@ -97,7 +97,7 @@ def test_uncompressed_is_preferred_so_that_nobody_compresses_with_loss_for_us(li
     association.release()
 
 
-def test_a_data_set_is_kept_byte_for_byte_behind_a_valid_head(listening_node, mammogram, raw_bytes):
+def test_a_data_set_is_stored_unchanged_after_a_valid_file_meta_information(listening_node, mammogram, raw_bytes):
     image = mammogram()
     assert listening_node.store(image).Status == 0x0000
     path = listening_node.data_dir / "archive/1.2.3/1.2.3.1.dcm"
@@ -111,21 +111,21 @@ def test_a_data_set_is_kept_byte_for_byte_behind_a_valid_head(listening_node, ma
 
 
 @pytest.mark.parametrize("size", [4096, 16384, 131072])
-def test_any_pdu_size_gives_the_same_file(start_node, mammogram, raw_bytes, size):
+def test_every_pdu_size_gives_the_same_file(start_node, mammogram, raw_bytes, size):
     node = start_node(listening=ListenerLimits(max_pdu_bytes=size))
     image = mammogram(Rows=1100, Columns=1000, PixelData=bytes(range(250)) * 8800)
     assert node.store(image).Status == 0x0000
     assert (node.data_dir / "archive/1.2.3/1.2.3.1.dcm").read_bytes().endswith(raw_bytes(image))
 
 
-def test_many_objects_go_over_one_association(listening_node, mammogram):
+def test_many_objects_are_received_over_one_association(listening_node, mammogram):
     with listening_node.association() as association:
         answers = [association.send_c_store(mammogram(f"1.2.3.{n}", seed=n)).Status for n in range(1, 21)]
     assert answers == [0] * 20
     assert len(listening_node.instances()) == 20
 
 
-def test_what_is_larger_than_allowed_is_refused_and_the_association_goes_on(start_node, mammogram):
+def test_an_object_over_the_size_limit_is_refused_and_the_association_continues(start_node, mammogram):
     node = start_node(listening=ListenerLimits(max_image_bytes=100_000))
     with node.association() as association:
         answer = association.send_c_store(mammogram(Rows=1000, Columns=1000, PixelData=bytes(2_000_000)))
@@ -135,7 +135,7 @@ def test_what_is_larger_than_allowed_is_refused_and_the_association_goes_on(star
     assert node.files("incoming") == []
 
 
-def test_a_broken_off_transfer_leaves_nothing(listening_node, mammogram, raw_bytes):
+def test_an_interrupted_transfer_leaves_no_file(listening_node, mammogram, raw_bytes):
     with Wire.to(listening_node.listener.port) as peer:
         assert peer.associate() == ACCEPTED
         peer.send(STORE + pdu(4, pdv(1, 0, raw_bytes(mammogram())[:300])))
@@ -144,7 +144,7 @@ def test_a_broken_off_transfer_leaves_nothing(listening_node, mammogram, raw_byt
     assert listening_node.instances() == []
 
 
-def test_a_peer_that_goes_silent_in_a_transfer_is_let_go(start_node, mammogram, raw_bytes):
+def test_a_peer_that_stops_sending_within_a_transfer_is_disconnected(start_node, mammogram, raw_bytes):
     node = start_node(listening=ListenerLimits(idle_timeout_s=0.3))
     with Wire.to(node.listener.port) as peer:
         assert peer.associate() == ACCEPTED
@@ -154,7 +154,7 @@ def test_a_peer_that_goes_silent_in_a_transfer_is_let_go(start_node, mammogram, 
     eventually("nothing of it is left", lambda: not node.files("incoming"))
 
 
-def test_command_and_data_set_in_one_pdu_are_taken(listening_node, mammogram, raw_bytes):
+def test_command_and_data_set_in_one_pdu_are_accepted(listening_node, mammogram, raw_bytes):
     with Wire.to(listening_node.listener.port) as peer:
         assert peer.associate() == ACCEPTED
         peer.send(pdu(4, pdv(1, COMMAND | LAST, store_request()) + pdv(1, LAST, raw_bytes(mammogram()))))
@@ -163,14 +163,14 @@ def test_command_and_data_set_in_one_pdu_are_taken(listening_node, mammogram, ra
 
 
 @pytest.mark.parametrize("control", [0, LAST])
-def test_a_data_set_that_nothing_announced_aborts_the_association(listening_node, control):
+def test_a_data_set_without_a_command_aborts_the_association(listening_node, control):
     with Wire.to(listening_node.listener.port) as peer:
         assert peer.associate() == ACCEPTED
         peer.send(pdu(4, pdv(1, control, bytes(100))))
         assert peer.pdu()[0] == ABORTED
 
 
-def test_a_pdu_of_gigabytes_takes_no_memory_and_aborts(listening_node):
+def test_a_pdu_of_gigabytes_aborts_the_association_without_using_memory(listening_node):
     with Wire.to(listening_node.listener.port) as peer:
         assert peer.associate() == ACCEPTED
         peer.send(struct.pack(">BxL", 4, 0xFFFFFFFF))
@@ -185,7 +185,9 @@ def test_a_request_without_a_data_set_is_answered(listening_node):
         assert peer.status() != Status.SUCCESS
 
 
-def test_a_fault_of_the_nodes_own_is_a_failure_and_tells_no_patient(listening_node, mammogram, caplog, monkeypatch):
+def test_an_internal_error_is_answered_as_a_failure_without_patient_data(
+    listening_node, mammogram, caplog, monkeypatch
+):
     def fault(_):
         raise KeyError("SECRET^NAME")
 
@@ -196,7 +198,7 @@ def test_a_fault_of_the_nodes_own_is_a_failure_and_tells_no_patient(listening_no
     assert listening_node.files("incoming") == []
 
 
-def test_the_receivers_pynetdicom_logs_no_requests(listening_node, mammogram):
+def test_pynetdicom_in_the_receiver_logs_no_requests(listening_node, mammogram):
     with listening_node.association() as association:
         (ours,) = listening_node.listener._server.active_associations
         assert association.send_c_store(mammogram()).Status == 0x0000
@@ -204,7 +206,7 @@ def test_the_receivers_pynetdicom_logs_no_requests(listening_node, mammogram):
             assert ours.get_handlers(event) == []
 
 
-def test_nothing_is_written_where_the_intake_refuses_beforehand(listening_node, mammogram, monkeypatch):
+def test_no_file_is_written_for_an_object_refused_before_its_data(listening_node, mammogram, monkeypatch):
     monkeypatch.setattr(listening_node.receiving, "refusal", lambda: Answer(Status.NO_SPACE, "no room"))
     with listening_node.association() as association:
         answer = association.send_c_store(mammogram())
@@ -212,7 +214,7 @@ def test_nothing_is_written_where_the_intake_refuses_beforehand(listening_node, 
     assert listening_node.files("archive") == []
 
 
-def test_what_a_crash_left_half_received_is_removed_at_the_start(start_node, tmp_path):
+def test_partially_received_files_of_a_crash_are_removed_at_the_start(start_node, tmp_path):
     (tmp_path / "data/incoming").mkdir(parents=True)
     (tmp_path / "data/incoming/abc.part").write_bytes(b"half")
     assert start_node().files("incoming") == []

@@ -57,7 +57,7 @@ CONTENTS = {
 
 @pytest.mark.parametrize("content", CONTENTS.values(), ids=CONTENTS)
 @pytest.mark.filterwarnings("ignore")
-def test_a_report_that_cannot_be_taken_apart_is_answered_once_and_for_all(listening_node, mammogram, content):
+def test_an_unreadable_report_is_answered_with_a_status_that_asks_for_no_repetition(listening_node, mammogram, content):
     for _ in range(2):
         answer = listening_node.store_bytes(a_report(content), sop_class_uid=SR)
         assert answer.Status != Status.PROCESSING_FAILURE  # that would mean: send it again
@@ -80,7 +80,7 @@ NAMES = {
 @pytest.mark.parametrize("tag", [0x00100010, 0x00100020, 0x00100030, 0x00080050, 0x00200020, 0x00280008])
 @pytest.mark.parametrize("value", NAMES.values(), ids=NAMES)
 @pytest.mark.filterwarnings("ignore")
-def test_a_malformed_value_counts_as_absent(listening_node, mammogram, raw_bytes, tag, value):
+def test_a_malformed_value_is_treated_as_absent(listening_node, mammogram, raw_bytes, tag, value):
     image = mammogram()
     if tag in image:
         del image[tag]
@@ -98,7 +98,7 @@ def _is_later_element(whole: bytes, at: int, tag: int) -> bool:
     return known and group in (8, 0x10, 0x18, 0x20, 0x28, 0x7FE0) and (group << 16 | number) > tag
 
 
-def test_what_the_database_will_not_take_leaves_no_file(listening_node, mammogram, monkeypatch):
+def test_an_object_that_the_database_does_not_accept_leaves_no_file(listening_node, mammogram, monkeypatch):
     def refuses(*_: object, **__: object) -> None:
         raise ValueError("a value that no row holds")
 

@@ -70,7 +70,7 @@ def listening(tmp_path: Path, migrated_database: Path) -> Iterator[Listening]:
 
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux limits another process")
-def test_a_connection_for_which_there_is_no_descriptor_waits_and_is_served_once_there_is(
+def test_a_connection_without_a_free_descriptor_waits_and_is_served_later(
     listening: Listening, mammogram, raw_bytes
 ) -> None:
     with ExitStack() as stack:
@@ -94,7 +94,7 @@ def test_a_connection_for_which_there_is_no_descriptor_waits_and_is_served_once_
 
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux limits another process")
-def test_a_connection_without_free_descriptors_is_logged_and_occupies_no_place(
+def test_a_connection_without_free_descriptors_is_logged_and_does_not_count_as_association(
     listening: Listening, mammogram, raw_bytes
 ) -> None:
     image = raw_bytes(mammogram())

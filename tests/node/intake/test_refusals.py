@@ -24,20 +24,20 @@ def nothing_stays(node) -> bool:
     return not (node.files("incoming") or node.files("archive") or node.instances() or node.studies())
 
 
-def test_what_is_not_dicom_cannot_be_understood(listening_node):
+def test_bytes_that_are_not_dicom_are_answered_with_cannot_understand(listening_node):
     answer = listening_node.store_bytes(b"%PDF-1.7 this is no data set at all " * 40)
     assert answer.Status in (Status.NOT_DICOM, Status.TRUNCATED)
     assert answer.ErrorComment
     assert nothing_stays(listening_node)
 
 
-def test_an_empty_data_set_cannot_be_understood(listening_node):
+def test_an_empty_data_set_is_answered_with_cannot_understand(listening_node):
     assert listening_node.store_bytes(b"\x08\x00").Status in (Status.NOT_DICOM, Status.TRUNCATED)
     assert nothing_stays(listening_node)
 
 
 @pytest.mark.parametrize("left", [0.3, 0.6, 0.98])
-def test_a_truncated_image_is_refused_and_said_to_be(listening_node, mammogram, raw_bytes, left):
+def test_a_truncated_image_is_refused_with_that_reason(listening_node, mammogram, raw_bytes, left):
     data = raw_bytes(mammogram())
     answer = listening_node.store_bytes(data[: int(len(data) * left)])
     assert answer.Status == Status.TRUNCATED
@@ -74,19 +74,19 @@ def test_path_characters_in_uids_never_reach_the_disk(listening_node, mammogram,
     assert nothing_stays(listening_node)
 
 
-def test_a_request_for_another_instance_than_the_data_sets_does_not_match(listening_node, mammogram, raw_bytes):
+def test_a_request_with_another_sop_instance_uid_than_its_data_set_is_refused(listening_node, mammogram, raw_bytes):
     answer = listening_node.store_bytes(raw_bytes(mammogram()), sop_instance_uid="1.2.3.2")
     assert answer.Status == Status.DOES_NOT_MATCH
     assert nothing_stays(listening_node)
 
 
-def test_a_data_set_of_another_sop_class_does_not_match(listening_node, mammogram, raw_bytes):
+def test_a_request_with_another_sop_class_than_its_data_set_is_refused(listening_node, mammogram, raw_bytes):
     ct = mammogram(SOPClassUID="1.2.840.10008.5.1.4.1.1.2")
     assert listening_node.store_bytes(raw_bytes(ct)).Status == Status.DOES_NOT_MATCH
     assert nothing_stays(listening_node)
 
 
-def test_a_nearly_full_disk_refuses_before_anything_breaks(start_node, mammogram):
+def test_a_nearly_full_disk_refuses_new_images(start_node, mammogram):
     node = start_node(limits=ReceivingLimits(min_free_bytes=1 << 60))
     answer = node.store(mammogram())
     assert answer.Status == Status.NO_SPACE
@@ -96,7 +96,7 @@ def test_a_nearly_full_disk_refuses_before_anything_breaks(start_node, mammogram
         assert association.send_c_echo().Status == Status.SUCCESS
 
 
-def test_the_quota_refuses_the_next_image_also_after_a_restart(start_node, mammogram):
+def test_the_quota_refuses_the_next_image_even_after_a_restart(start_node, mammogram):
     node = start_node(limits=ReceivingLimits(quota_bytes=1))
     assert node.store(mammogram("1.2.3.1")).Status == Status.SUCCESS
     assert node.store(mammogram("1.2.3.2")).Status == Status.NO_SPACE
@@ -117,7 +117,9 @@ def tiny_disk(tmp_path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", folder], check=True)
 
 
-def test_a_disk_that_fills_up_within_an_image_refuses_it_and_goes_on(start_node, tiny_disk, mammogram):
+def test_a_disk_that_fills_up_within_an_image_refuses_it_and_the_association_continues(
+    start_node, tiny_disk, mammogram
+):
     node = start_node(data_dir=tiny_disk / "data")
     large = mammogram("1.2.3.1", Rows=2000, Columns=1500, PixelData=bytes(6_000_000))
     with node.association() as association:
@@ -135,7 +137,7 @@ def _is_a_file(folder: Path) -> None:
 
 @pytest.mark.parametrize("name", ["incoming", "archive"])
 @pytest.mark.parametrize("fault", [_is_a_file, shutil.rmtree])
-def test_a_folder_of_the_nodes_own_that_is_no_more_is_told_and_the_image_stays_with_its_sender(
+def test_an_image_is_refused_and_the_cause_logged_if_a_folder_of_the_node_is_missing(
     listening_node, mammogram, caplog, name: str, fault
 ):
     fault(listening_node.data_dir / name)
@@ -152,7 +154,7 @@ def test_a_folder_of_the_nodes_own_that_is_no_more_is_told_and_the_image_stays_w
     assert listening_node.store(mammogram()).Status == Status.SUCCESS
 
 
-def test_what_stands_in_the_way_of_one_image_is_told_without_its_uids(listening_node, mammogram, caplog):
+def test_an_obstacle_to_storing_an_image_is_logged_without_uids(listening_node, mammogram, caplog):
     in_the_way = listening_node.data_dir / "archive" / "1.2.3" / "1.2.3.1.dcm" / "a folder"
     in_the_way.mkdir(parents=True)
     answer = listening_node.store(mammogram())
@@ -161,7 +163,7 @@ def test_what_stands_in_the_way_of_one_image_is_told_without_its_uids(listening_
     assert listening_node.store(mammogram("1.2.3.2")).Status == Status.SUCCESS
 
 
-def test_a_database_that_fails_is_no_success_and_tells_no_patient(listening_node, mammogram, caplog):
+def test_a_failing_database_is_answered_as_a_failure_without_patient_data(listening_node, mammogram, caplog):
     with listening_node.sessions.begin() as session:
         session.execute(text("DROP TABLE job"))
     answer = listening_node.store(mammogram(PatientID="SECRET"))
@@ -172,7 +174,7 @@ def test_a_database_that_fails_is_no_success_and_tells_no_patient(listening_node
     assert "1.2.3" not in caplog.text
 
 
-def test_a_sop_class_that_is_proposed_in_vain_leaves_a_trace(start_node):
+def test_a_refused_sop_class_is_logged(start_node):
     told = []
     node = start_node(refused_classes=lambda title, uids: told.append((title, list(uids))))
     mammography, ct, made_up = "1.2.840.10008.5.1.4.1.1.1.2", "1.2.840.10008.5.1.4.1.1.2", "1.2.3.4.5"
@@ -183,7 +185,7 @@ def test_a_sop_class_that_is_proposed_in_vain_leaves_a_trace(start_node):
     assert told == [("PACS", sorted([ct, made_up]))]
 
 
-def test_no_answer_carries_a_comment_that_does_not_fit():
+def test_every_error_comment_fits_its_value_representation():
     with pytest.raises(ValueError):
         Answer(Status.NOT_DICOM, "x" * 65)
 
@@ -203,7 +205,7 @@ OTHER_REQUESTS = {
 
 
 @pytest.mark.parametrize("asks", OTHER_REQUESTS)
-def test_what_is_no_c_store_is_answered_as_an_operation_that_was_not_agreed_upon(
+def test_a_request_other_than_c_store_is_answered_as_an_unrecognized_operation(
     listening_node, mammogram, raw_bytes, asks: str
 ):
     """Without a data set, in the context of mammograms: not as a C-STORE whose data set is cut short."""

@@ -63,7 +63,7 @@ def test_the_same_pixels_in_another_transfer_syntax_are_no_new_image(listening_n
         {"PatientIdentityRemoved": "YES", "DeidentificationMethod": "By hand"},
     ],
 )
-def test_a_corrected_header_is_reported_anew_and_not_read_anew(listening_node, mammogram, changes):
+def test_a_study_with_a_corrected_header_is_reported_again_without_reading_it_again(listening_node, mammogram, changes):
     listening_node.store(mammogram())
     put(listening_node, StudyState.REPORTED)
     assert listening_node.store(mammogram(**changes)).Status == Status.SUCCESS
@@ -75,7 +75,7 @@ def test_a_corrected_header_is_reported_anew_and_not_read_anew(listening_node, m
     assert len(listening_node.jobs()) == 1
 
 
-def test_a_header_that_changed_in_nothing_that_is_reported_reports_nothing_anew(listening_node, mammogram):
+def test_a_corrected_header_without_a_reported_change_gives_no_new_report(listening_node, mammogram):
     listening_node.store(mammogram())
     put(listening_node, StudyState.REPORTED)
     listening_node.store(mammogram(InstitutionName="Elsewhere"))
@@ -84,7 +84,7 @@ def test_a_header_that_changed_in_nothing_that_is_reported_reports_nothing_anew(
     assert instance.path.endswith("1.2.3.1_2.dcm")
 
 
-def test_a_corrected_header_before_the_report_takes_the_report_back(listening_node, mammogram):
+def test_a_corrected_header_before_the_report_cancels_the_pending_report(listening_node, mammogram):
     listening_node.store(mammogram())
     put(listening_node, StudyState.CLOSED)
     with listening_node.sessions.begin() as session:
@@ -104,7 +104,7 @@ def test_a_corrected_patient_id_of_a_studys_only_image_corrects_the_study(listen
     assert (study.state, study.revision) == (StudyState.OPEN, 2)
 
 
-def test_a_corrected_patient_id_of_one_of_several_images_goes_into_quarantine(listening_node, mammogram):
+def test_a_corrected_patient_id_of_one_of_several_images_puts_the_study_into_quarantine(listening_node, mammogram):
     listening_node.store(mammogram("1.2.3.1"))
     listening_node.store(mammogram("1.2.3.2", seed=2))
     put(listening_node, StudyState.REPORTED)
@@ -112,14 +112,14 @@ def test_a_corrected_patient_id_of_one_of_several_images_goes_into_quarantine(li
     assert listening_node.studies()[0].state is StudyState.QUARANTINED
 
 
-def test_a_correction_that_is_taken_back_finds_its_old_file(listening_node, mammogram):
+def test_a_reverted_correction_uses_the_old_file_again(listening_node, mammogram):
     for name in ("First^Name", "Second^Name", "First^Name", "Second^Name"):
         listening_node.store(mammogram(PatientName=name))
     assert listening_node.instances()[0].path == "archive/1.2.3/1.2.3.1_2.dcm"
     assert len(listening_node.files("archive")) == 2
 
 
-def test_a_corrected_image_never_lies_where_another_image_belongs(listening_node, mammogram):
+def test_a_corrected_image_never_has_the_path_of_another_image(listening_node, mammogram):
     listening_node.store(mammogram("1.2.3.1", seed=1))
     listening_node.store(mammogram("1.2.3.1", seed=1, PatientName="Married^Name"))
     assert listening_node.store(mammogram("1.2.3.1.2", seed=2)).Status == Status.SUCCESS
@@ -129,7 +129,7 @@ def test_a_corrected_image_never_lies_where_another_image_belongs(listening_node
     assert len(listening_node.files("archive")) == 3
 
 
-def test_a_file_that_a_person_has_decided_about_does_not_ask_again(listening_node, mammogram):
+def test_a_file_that_a_person_has_released_causes_no_second_quarantine(listening_node, mammogram):
     listening_node.store(mammogram(seed=1))
     listening_node.store(mammogram(seed=2))
     with listening_node.sessions.begin() as session:
@@ -140,14 +140,14 @@ def test_a_file_that_a_person_has_decided_about_does_not_ask_again(listening_nod
     assert listening_node.studies()[0].state is StudyState.QUARANTINED
 
 
-def test_an_image_that_comes_again_as_another_kind_is_set_aside(listening_node, mammogram):
+def test_an_image_sent_again_as_another_kind_of_image_is_set_aside(listening_node, mammogram):
     listening_node.store(mammogram())
     answer = listening_node.store(mammogram(PresentationIntentType="FOR PROCESSING"))
     assert answer.Status == Status.CONTRADICTS
     assert "another kind" in listening_node.studies()[0].why
 
 
-def test_other_pixels_under_a_known_uid_are_set_aside_and_told(listening_node, mammogram):
+def test_other_pixels_with_a_known_uid_are_set_aside_and_reported(listening_node, mammogram):
     listening_node.store(mammogram(seed=1))
     put(listening_node, StudyState.REPORTED)
     for _ in range(2):  # a sender that tries again fills no disk
@@ -170,7 +170,7 @@ def test_other_pixels_under_a_known_uid_are_set_aside_and_told(listening_node, m
         {"PresentationLUTShape": "INVERSE"},
     ],
 )
-def test_the_same_bytes_that_show_something_else_are_other_pixels(listening_node, mammogram, changes):
+def test_the_same_pixel_bytes_with_another_meaning_count_as_other_pixels(listening_node, mammogram, changes):
     listening_node.store(mammogram())
     assert listening_node.store(mammogram(**changes)).Status == Status.CONTRADICTS
 
@@ -204,7 +204,7 @@ def damage(file):
 
 
 @pytest.mark.parametrize(("spoil", "archive"), [(lose, ["1.2.3.1"]), (damage, ["1.2.3.1", "1.2.3.1_2"])])
-def test_a_resend_brings_back_a_file_that_was_lost_or_damaged_and_it_is_read(listening_node, mammogram, spoil, archive):
+def test_a_lost_or_damaged_file_is_replaced_by_a_resend_and_read(listening_node, mammogram, spoil, archive):
     listening_node.store(mammogram())
     file = listening_node.data_dir / "archive/1.2.3/1.2.3.1.dcm"
     spoil(file)
@@ -215,7 +215,7 @@ def test_a_resend_brings_back_a_file_that_was_lost_or_damaged_and_it_is_read(lis
     assert [job.state for job in listening_node.jobs()][-1] is JobState.WAITING
 
 
-def test_what_comes_in_place_of_a_lost_file_is_no_other_patient_unseen(listening_node, mammogram):
+def test_a_replacement_of_a_lost_file_with_another_patient_is_quarantined(listening_node, mammogram):
     listening_node.store(mammogram("1.2.3.1"))
     listening_node.store(mammogram("1.2.3.2", seed=2))
     (listening_node.data_dir / "archive/1.2.3/1.2.3.1.dcm").unlink()
@@ -251,7 +251,7 @@ def with_bytes_as(vr: str, image: Dataset) -> Dataset:
     ],
 )
 @pytest.mark.parametrize("vrs", [("OB", "OW"), ("OW", "OB")])
-def test_ob_in_place_of_ow_is_no_corrected_header(listening_node, mammogram, vrs, changes, files):
+def test_ob_instead_of_ow_does_not_count_as_a_corrected_header(listening_node, mammogram, vrs, changes, files):
     same = {"AccessionNumber": "OW"} | {key: value for key, value in changes.items() if files == 1}
     first, again = (with_bytes_as(vr, mammogram(**(same | more))) for vr, more in zip(vrs, ({}, changes), strict=True))
     assert listening_node.store(first).Status == Status.SUCCESS

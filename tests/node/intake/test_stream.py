@@ -68,7 +68,7 @@ def kept(node, sop_instance_uid: str) -> bytes:
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-def test_what_is_acknowledged_is_kept_byte_for_byte_however_it_is_cut_and_sent_ahead(
+def test_acknowledged_objects_are_stored_unchanged_for_any_fragmentation_and_pipelining(
     listening_node, mammogram, raw_bytes, cutting: Cutting, sizes: list[int]
 ):
     sent = images(mammogram, raw_bytes, sizes)
@@ -84,7 +84,9 @@ def test_what_is_acknowledged_is_kept_byte_for_byte_however_it_is_cut_and_sent_a
         assert kept(listening_node, uid).endswith(data)
 
 
-def test_what_the_disk_does_not_hold_is_not_acknowledged(listening_node, mammogram, raw_bytes, monkeypatch):
+def test_an_object_whose_file_differs_from_the_received_bytes_is_not_acknowledged(
+    listening_node, mammogram, raw_bytes, monkeypatch
+):
     def loses_a_bit(self: IncomingFile, descriptor: int, filled: int) -> None:
         self._block[filled - 1] ^= 1
         written(self, descriptor, filled)
@@ -102,7 +104,7 @@ def test_what_the_disk_does_not_hold_is_not_acknowledged(listening_node, mammogr
     assert listening_node.files("incoming") == []
 
 
-def test_files_of_one_association_share_no_buffer(tmp_path: Path):
+def test_files_of_an_association_share_no_buffer(tmp_path: Path):
     one, other = (IncomingFile(tmp_path, b"", 1 << 30) for _ in range(2))
     one.write(b"a" * 5000)
     other.write(b"b" * 3000)
@@ -115,7 +117,7 @@ def test_files_of_one_association_share_no_buffer(tmp_path: Path):
 @pytest.mark.parametrize(
     "uid", ["1.2.3." + "9" * 66, "1.2.3\\1.2.4", "", "no uid", "1.2.03"], ids=["long", "two", "empty", "text", "zero"]
 )
-def test_a_uid_that_is_none_is_answered_and_the_other_objects_are_kept(listening_node, mammogram, raw_bytes, uid):
+def test_a_malformed_uid_is_answered_and_the_other_objects_are_kept(listening_node, mammogram, raw_bytes, uid):
     good = images(mammogram, raw_bytes, [100, 100])
     bad = mammogram()
     first, last = good
@@ -132,7 +134,7 @@ def test_a_uid_that_is_none_is_answered_and_the_other_objects_are_kept(listening
 
 
 @pytest.mark.parametrize("of", ["1.2.840.10008.1.20.1", "1.2.840.10008.1.1", "1.2.840.10008.5.1.4.1.2.2.1", "1.2.3.4"])
-def test_a_store_of_what_is_no_storage_class_is_answered_and_the_next_object_is_kept(
+def test_a_c_store_of_no_storage_class_is_answered_and_the_next_object_is_kept(
     listening_node, mammogram, raw_bytes, of: str, caplog
 ) -> None:
     image = raw_bytes(mammogram())
@@ -164,7 +166,7 @@ def broken_messages() -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("broken", broken_messages())
-def test_what_the_protocol_does_not_allow_is_aborted_at_once_and_leaves_nothing(listening_node, broken: str):
+def test_a_violation_of_the_protocol_is_aborted_at_once_and_leaves_no_file(listening_node, broken: str):
     with Wire.to(listening_node.listener.port) as peer:
         assert peer.associate(contexts=[context(1), context(3)]) == 2
         peer.send(broken_messages()[broken])
@@ -189,7 +191,7 @@ FOLLOWED = {
 
 @pytest.mark.parametrize("ahead", [False, True], ids=["", "sent ahead"])
 @pytest.mark.parametrize("says", FOLLOWED.values(), ids=FOLLOWED)
-def test_an_association_ends_once_and_quietly_whatever_follows(
+def test_an_association_ends_once_and_without_an_error_for_any_following_bytes(
     listening_node, says: bytes, ahead: bool, caplog, monkeypatch
 ):
     failed: list[threading.ExceptHookArgs] = []
@@ -257,7 +259,7 @@ def get_response(completed: int) -> bytes:
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-def test_what_comes_by_c_get_is_what_was_sent_however_it_is_cut_and_sent_ahead(
+def test_objects_retrieved_by_c_get_are_unchanged_for_any_fragmentation_and_pipelining(
     tmp_path: Path, mammogram, raw_bytes, cutting: Cutting, sizes: list[int]
 ):
     sent = images(mammogram, raw_bytes, sizes)
@@ -274,7 +276,7 @@ def test_what_comes_by_c_get_is_what_was_sent_however_it_is_cut_and_sent_ahead(
     pacs.join(timeout=120)
 
 
-def test_a_data_set_that_came_whole_and_that_nobody_took_any_more_leaves_no_file(tmp_path: Path) -> None:
+def test_a_complete_data_set_that_is_no_longer_wanted_leaves_no_file(tmp_path: Path) -> None:
     """Its sender aborts before the association's thread has looked at it: rare, so it is arranged here."""
     messages = StreamingDIMSE(Association(AE(), "acceptor"), lambda *_: IncomingFile(tmp_path, b"", 1 << 20))
     taken, begun = (IncomingFile(tmp_path, b"head", 1 << 20) for _ in range(2))

@@ -33,7 +33,7 @@ def connections(port: int, count: int, says: bytes = b"") -> Iterator[list[Wire]
 
 
 @pytest.mark.parametrize("says", SILENT.values(), ids=SILENT)
-def test_connections_that_do_not_associate_keep_no_sender_out_and_cost_no_thread(listening_node, says: bytes):
+def test_connections_without_an_association_block_no_sender_and_use_no_thread(listening_node, says: bytes):
     port, before = listening_node.listener.port, set(threading.enumerate())
     with connections(port, 100, says), Wire.to(port) as sender:
         assert sender.associate() == ACCEPTED  # and so all connections before it were taken too
@@ -41,7 +41,7 @@ def test_connections_that_do_not_associate_keep_no_sender_out_and_cost_no_thread
         assert len(begun) <= 2, "the two of the sender's association"
 
 
-def test_a_request_must_have_come_in_time_however_it_drips(start_node):
+def test_an_association_request_has_a_time_limit_even_if_it_arrives_byte_by_byte(start_node):
     node = start_node(listening=ListenerLimits(association_timeout_s=0.5))
     over = threading.Event()
 
@@ -60,7 +60,7 @@ def test_a_request_must_have_come_in_time_however_it_drips(start_node):
         dripping.join()
 
 
-def test_a_pdu_must_have_come_in_time_however_it_drips(start_node, mammogram, raw_bytes):
+def test_a_pdu_has_a_time_limit_even_if_it_arrives_byte_by_byte(start_node, mammogram, raw_bytes):
     node = start_node(listening=ListenerLimits(idle_timeout_s=0.5))
     over = threading.Event()
 
@@ -97,14 +97,14 @@ def test_probes_are_logged_once(listening_node, caplog):
     assert len([line for line in told if "STRANGER" in line]) == 1
 
 
-def test_a_large_request_of_an_unknown_title_is_refused_before_it_has_come(listening_node):
+def test_a_large_request_of_an_unknown_ae_title_is_rejected_before_it_is_received(listening_node):
     with Wire.to(listening_node.listener.port) as peer:
         head = struct.pack(">BxLHH16s16s32x", 1, 900_000, 1, 0, b"NODE".ljust(16), b"STRANGER".ljust(16))
         peer.send(head)
         assert peer.pdu() == (REJECTED, bytes([0, 1, 1, 3]))
 
 
-def test_one_address_takes_no_more_than_its_places_and_gets_them_back(start_node):
+def test_an_address_has_a_limit_of_connections_and_a_closed_one_counts_no_more(start_node):
     node = start_node(listening=ListenerLimits(max_associations=8, max_associations_per_peer=2))
     with connections(node.listener.port, 3) as (first, second, third):
         assert [first.associate(), second.associate()] == [ACCEPTED, ACCEPTED]
@@ -116,7 +116,9 @@ def test_one_address_takes_no_more_than_its_places_and_gets_them_back(start_node
             assert fourth.associate() == ACCEPTED
 
 
-def test_two_hundred_at_once_are_served_or_refused_and_all_works_afterwards(listening_node, mammogram):
+def test_two_hundred_simultaneous_connections_are_served_or_rejected_and_the_listener_still_works(
+    listening_node, mammogram
+):
     kinds: list[int | None] = []
 
     def call() -> None:
@@ -161,7 +163,7 @@ ODD = {
 
 
 @pytest.mark.parametrize("odd", ODD)
-def test_an_odd_request_is_answered_at_once_and_the_next_is_served(start_node, odd: str):
+def test_an_unusual_request_is_answered_at_once_and_the_next_is_served(start_node, odd: str):
     node = start_node(listening=ListenerLimits(association_timeout_s=60))  # what is answered later fails here
     parts, kind = ODD[odd]
     with Wire.to(node.listener.port) as peer:
@@ -175,14 +177,14 @@ def test_an_odd_request_is_answered_at_once_and_the_next_is_served(start_node, o
     [pdu(1, b"short"), struct.pack(">BxL", 1, 0xFFFFFFFF), pdu(2, bytes(80)), pdu(4, bytes(80)), b"\x16\x03\x01\0\0\1"],
     ids=["a short request", "one of gigabytes", "an acceptance", "data", "TLS"],
 )
-def test_what_is_no_request_is_aborted(listening_node, says: bytes):
+def test_bytes_that_are_no_association_request_are_aborted(listening_node, says: bytes):
     with Wire.to(listening_node.listener.port) as peer:
         peer.send(says)
         assert peer.pdu()[0] == ABORTED
 
 
 @given(strategies.binary(max_size=200), strategies.integers(0, 200))
-def test_any_bytes_are_a_request_or_none(noise: bytes, at: int):
+def test_any_bytes_are_recognised_as_a_request_or_refused(noise: bytes, at: int):
     request = association_request()
     request = request[:at] + noise + request[at + len(noise) :]
     with contextlib.suppress(NotARequest):
@@ -192,7 +194,7 @@ def test_any_bytes_are_a_request_or_none(noise: bytes, at: int):
         assert tidy(again) == again
 
 
-def test_whoever_waits_longest_makes_way_and_whoever_works_does_not():
+def test_the_longest_waiting_connection_is_closed_for_a_new_one_and_a_working_one_never():
     places: Places[str] = Places(most=3, most_per_address=2)
     for holder, waits in (("old", True), ("young", True)):
         assert places.take(holder, "near", waits=waits) is None

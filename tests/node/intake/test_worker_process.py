@@ -33,13 +33,13 @@ def worker() -> WorkerProcess:
     [(os.abort,), (os._exit, 0), (signal.raise_signal, signal.SIGKILL), (json.loads, "[" * 100_000)],
     ids=["an abort", "an exit", "a kill", "too many levels"],
 )
-def test_a_process_that_ends_is_told_and_the_next_call_has_one_of_its_own(worker: WorkerProcess, fate):
+def test_a_worker_process_that_ends_is_reported_and_the_next_call_has_a_new_one(worker: WorkerProcess, fate):
     with pytest.raises(NoAnswer):
         worker.call(*fate)
     assert worker.call(int, "7") == 7
 
 
-def test_a_call_that_never_comes_back_is_ended():
+def test_a_call_that_never_returns_is_ended():
     with pytest.raises(NoAnswer, match="too long"):
         WorkerProcess(memory_bytes=200 * MB, timeout_s=1).call(time.sleep, 600)
 
@@ -51,26 +51,26 @@ class SlowToLoad:
         return time.sleep, (3.5,)
 
 
-def test_what_a_process_takes_to_start_is_not_the_calls():
+def test_the_start_of_a_process_does_not_count_to_the_time_limit_of_a_call():
     assert WorkerProcess(memory_bytes=200 * MB, timeout_s=3).call(repr, SlowToLoad()) == "None"
 
 
-def test_a_call_gets_no_more_memory_than_it_may_have(worker: WorkerProcess):
+def test_a_call_has_a_memory_limit(worker: WorkerProcess):
     with pytest.raises(MemoryError):
         worker.call(bytes, 300 * MB)
     assert len(worker.call(bytes, 50 * MB)) == 50 * MB
 
 
-def test_a_fault_of_the_disk_stays_one(worker: WorkerProcess):
+def test_an_error_of_the_disk_keeps_its_type(worker: WorkerProcess):
     with pytest.raises(FileNotFoundError):
         worker.call(os.stat, "/no/such/file")
 
 
-def test_calls_share_one_process(worker: WorkerProcess):
+def test_calls_share_a_process(worker: WorkerProcess):
     assert worker.call(os.getpid) == worker.call(os.getpid) != os.getpid()
 
 
-def test_a_report_that_asks_for_too_much_leaves_nothing_and_the_next_one_is_kept(listening_node, worker, monkeypatch):
+def test_a_report_that_needs_too_much_memory_is_refused_and_the_next_one_is_kept(listening_node, worker, monkeypatch):
     with monkeypatch.context() as greedy:
         greedy.setattr(listening_node.receiving._contents, "call", lambda *_: worker.call(bytes, 300 * MB))
         refused = listening_node.store(report(overall(Category.TWO)))
@@ -93,7 +93,7 @@ def test_neither_reports_nor_segmentations_are_read_where_they_are_received(list
 
 @pytest.mark.parametrize("undefined", [True, False], ids=["undefined length", "stated length"])
 @pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian])
-def test_a_content_is_passed_over_and_what_follows_it_is_not(mammogram, tmp_path, syntax, undefined):
+def test_content_sequences_are_skipped_and_later_elements_are_read(mammogram, tmp_path, syntax, undefined):
     image = mammogram(ContentSequence=[Dataset()] * 3, PerFrameFunctionalGroupsSequence=[Dataset()] * 3)
     image.ViewCodeSequence = [Dataset()]
     image.add_new(0x60000010, "US", 4)

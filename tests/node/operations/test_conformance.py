@@ -81,18 +81,18 @@ def objects() -> dict[ResultKind, Dataset]:
     return {**written, ResultKind.REJECTION: note}
 
 
-def test_the_statement_in_the_docs_is_the_one_that_the_command_writes():
+def test_the_conformance_statement_in_the_docs_equals_the_output_of_the_command():
     written = conformance_statement(Settings(data_dir=Path("data")), "the default settings")
     assert STATEMENT.read_text(encoding="utf-8") == written, "mammo-node conformance > docs/conformance.md"
 
 
-def test_the_statement_names_every_sop_class_that_is_taken_or_given(objects: dict[ResultKind, Dataset]):
+def test_the_statement_names_every_sop_class_that_is_received_or_sent(objects: dict[ResultKind, Dataset]):
     said = STATEMENT.read_text(encoding="utf-8")
     for sop_class_uid in (*STORAGE_CLASSES, *(entry.SOPClassUID for entry in objects.values())):
         assert f"| {UID(sop_class_uid).name} | {sop_class_uid} |" in said
 
 
-def test_the_statement_names_every_sop_class_that_the_listener_accepts_and_whose_part_the_node_takes():
+def test_the_statement_names_every_sop_class_of_the_listener_with_its_role():
     said = STATEMENT.read_text(encoding="utf-8")
     for context in supported_contexts(reports=True):
         role = "SCU" if context.abstract_syntax == STORAGE_COMMITMENT else "SCP"
@@ -106,12 +106,12 @@ def test_the_statement_names_every_transfer_syntax_that_is_proposed(sop_class: U
     assert f"| {sop_class} | {proposed} |" in STATEMENT.read_text(encoding="utf-8")
 
 
-def test_the_statement_explains_every_status_that_a_peer_may_get():
+def test_the_statement_explains_every_status_that_a_peer_can_get():
     assert set(STATUSES) == set(Status)
     assert set(REPORT_STATUSES) == set(ReportStatus)
 
 
-def test_every_object_has_the_modules_that_the_statement_says(objects: dict[ResultKind, Dataset]):
+def test_every_object_has_the_modules_that_the_statement_lists(objects: dict[ResultKind, Dataset]):
     assert set(objects) == set(OUTPUTS) == set(ResultKind)
     missing = [
         (kind, module)
@@ -122,14 +122,14 @@ def test_every_object_has_the_modules_that_the_statement_says(objects: dict[Resu
     assert missing == []
 
 
-def test_every_code_of_ours_that_is_written_stands_in_the_statement(objects: dict[ResultKind, Dataset]):
+def test_every_private_code_that_is_written_is_in_the_statement(objects: dict[ResultKind, Dataset]):
     told = {(code.scheme_designator, code.value) for code in written_codes()}
     ours = {code for entry in objects.values() for code in _codes(entry) if code[0].startswith("99")}
     assert ours
     assert ours <= told
 
 
-def test_a_site_finds_its_own_peers_and_numbers_in_it():
+def test_the_statement_shows_the_peers_and_values_of_the_settings():
     settings = Settings(
         data_dir=Path("data"),
         senders=(Sender(ae_title="BUS"),),
@@ -145,7 +145,7 @@ def test_a_site_finds_its_own_peers_and_numbers_in_it():
     assert "| pacs | 7 | 3600 |" in said
 
 
-def test_it_says_who_may_associate_and_for_what():
+def test_the_statement_shows_which_peers_may_associate_and_for_what():
     pacs = DicomDestination(name="pacs", ae_title="ARCHIVE", host="192.0.2.10", port=4242, commitment=True)
     settings = Settings(data_dir=Path("data"), senders=(Sender(ae_title="BUS"),), destinations=(pacs,))
     said = conformance_statement(settings, "its settings")

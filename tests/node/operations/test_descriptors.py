@@ -9,7 +9,7 @@ import pytest
 from node.operations.descriptors import associations_for, descriptors_for, hard_limit, raise_limit
 
 
-def test_the_limit_is_raised_as_far_as_it_may_be() -> None:
+def test_the_descriptor_limit_is_raised_as_far_as_allowed() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 512), hard))
@@ -19,9 +19,9 @@ def test_the_limit_is_raised_as_far_as_it_may_be() -> None:
 
 
 @pytest.mark.parametrize("associations", [1, 32, 500])
-def test_what_so_many_associations_need_gives_so_many(associations: int) -> None:
+def test_the_descriptors_for_a_number_of_associations_allow_that_number(associations: int) -> None:
     assert associations_for(descriptors_for(associations)) == associations
 
 
-def test_with_next_to_nothing_one_association_is_served_still() -> None:
+def test_with_very_few_descriptors_one_association_is_still_served() -> None:
     assert associations_for(64) == 1

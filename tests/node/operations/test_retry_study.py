@@ -51,7 +51,7 @@ def states_by_revision(road: Road) -> dict[int, set[DeliveryState]]:
     return found
 
 
-def test_two_patients_are_never_let_out_together(road: Road, mammogram_study: DemoStudy) -> None:
+def test_a_study_of_two_patients_is_never_released(road: Road, mammogram_study: DemoStudy) -> None:
     road.receive(mammogram_study.files[0], changed(mammogram_study.files[1], PatientID="SOMEBODY ELSE"))
     with pytest.raises(StillTwoPatients, match="send them again"):
         retry(road)
@@ -60,7 +60,7 @@ def test_two_patients_are_never_let_out_together(road: Road, mammogram_study: De
     assert road.results() == []
 
 
-def test_a_patient_corrected_in_all_images_is_let_out_and_later_images_are_welcome(
+def test_a_study_with_its_patient_corrected_in_all_images_is_released_and_accepts_later_images(
     road: Road, mammogram_study: DemoStudy
 ) -> None:
     first, second, third, fourth = (changed(file, PatientID="RIGHT") for file in mammogram_study.files)
@@ -87,7 +87,7 @@ def test_other_pixels_do_not_hide_two_patients(road: Road, mammogram_study: Demo
         retry(road)
 
 
-def test_of_two_versions_under_one_uid_the_first_is_read(road: Road, mammogram_study: DemoStudy) -> None:
+def test_of_two_versions_with_the_same_uid_the_first_is_read(road: Road, mammogram_study: DemoStudy) -> None:
     dark = changed(mammogram_study.files[0])
     dark.PixelData = bytes(len(dark.PixelData))
     road.receive(mammogram_study.files[0], dark)
@@ -97,7 +97,7 @@ def test_of_two_versions_under_one_uid_the_first_is_read(road: Road, mammogram_s
 
 
 @pytest.mark.parametrize("state", [DeliveryState.WAITING, DeliveryState.DEAD])
-def test_what_was_said_before_a_quarantine_never_leaves_after_it(
+def test_results_from_before_a_quarantine_are_never_sent_after_it(
     road: Road, mammogram_study: DemoStudy, state: DeliveryState
 ) -> None:
     road.all_of_it(*mammogram_study.files)
@@ -118,14 +118,16 @@ def test_what_was_said_before_a_quarantine_never_leaves_after_it(
     assert states_by_revision(road) == {1: {DeliveryState.DEAD}, 2: {DeliveryState.WAITING}}
 
 
-def test_a_study_opened_for_its_next_revision_sends_nothing_of_the_last(road: Road, mammogram_study: DemoStudy) -> None:
+def test_a_study_open_for_its_next_revision_sends_no_results_of_the_last(
+    road: Road, mammogram_study: DemoStudy
+) -> None:
     road.all_of_it(changed(mammogram_study.files[0], BitsAllocated=64), mammogram_study.files[1])
     kill_deliveries(road)
     assert retry(road)[0] == "open again, for revision 2"
     assert states_by_revision(road) == {1: {DeliveryState.DEAD}}
 
 
-def test_a_closed_study_is_not_reported_without_the_image_that_is_read_again(
+def test_a_closed_study_is_reported_only_after_its_retried_image_was_read(
     road: Road, mammogram_study: DemoStudy
 ) -> None:
     broken = changed(mammogram_study.files[0], BitsAllocated=64)
@@ -141,7 +143,7 @@ def test_a_closed_study_is_not_reported_without_the_image_that_is_read_again(
     assert len(road.results("SR")) == 1
 
 
-def test_a_report_that_failed_twice_over_is_written_once(road: Road, mammogram_study: DemoStudy) -> None:
+def test_a_report_with_two_failed_jobs_is_written_once(road: Road, mammogram_study: DemoStudy) -> None:
     in_the_way = road.data_dir / "results"
     in_the_way.write_text("a file where a folder should be")
     road.all_of_it(*mammogram_study.files[:3])

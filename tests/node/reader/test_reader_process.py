@@ -53,7 +53,7 @@ def settled(road: Road) -> bool:
 
 
 @pytest.mark.parametrize(("models", "lease_s"), [(DiesOfWide(), 600.0), (HangsOnWide(), 1.0)])
-def test_an_image_that_takes_the_reader_down_is_given_up_after_three_attempts_and_the_others_are_read(
+def test_an_image_that_ends_the_reader_fails_after_three_attempts_and_the_others_are_read(
     road: Road, models: OneMass, lease_s: float
 ) -> None:
     with supervised(road, models, lease_s):
@@ -66,7 +66,7 @@ def test_an_image_that_takes_the_reader_down_is_given_up_after_three_attempts_an
     assert len(road.results("SEG")) == 3
 
 
-def test_a_full_disk_blames_no_image(road: Road) -> None:
+def test_a_full_disk_does_not_count_against_an_image(road: Road) -> None:
     room = road.data_dir / "room"
     with supervised(road, OnFullDisk(room=room)):
         eventually("the reader has failed", (road.data_dir / "failed").exists)
@@ -77,14 +77,14 @@ def test_a_full_disk_blames_no_image(road: Road) -> None:
     assert all(instance.reading is not None for instance in road.instances())
 
 
-def test_a_stop_ends_the_reader_and_gives_its_leases_back_without_counting_an_attempt(road: Road) -> None:
+def test_a_stop_ends_the_reader_and_releases_its_leases_without_counting_an_attempt(road: Road) -> None:
     with supervised(road, HangsOnWide()):
         eventually("the reader hangs", lambda: any(job.state is JobState.RUNNING for job in road.jobs()))
     assert not any(job.state is JobState.RUNNING for job in road.jobs())
     assert all(job.attempts == (job.state is JobState.DONE) for job in road.jobs())
 
 
-def test_leases_of_a_node_that_was_killed_are_given_back_at_the_next_start(road: Road) -> None:
+def test_leases_of_a_killed_node_are_released_at_the_next_start(road: Road) -> None:
     with road.sessions.begin() as session:
         assert len(claim(session, JobKind.READ_IMAGE, WORKER, time.time(), 10_000, limit=4)) == 4
     with supervised(road, OneMass()):

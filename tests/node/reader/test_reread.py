@@ -29,7 +29,7 @@ def _reread(road: Road, models: OneMass) -> Rereading:
     return reread(road.sessions, road.data_dir, road.study().id, pipeline, 10**8, lambda done, total: None)
 
 
-def test_a_shadow_reading_compares_and_changes_nothing(reported: Road):
+def test_a_shadow_reading_compares_and_does_not_change_the_study(reported: Road):
     before = [instance.reading for instance in reported.instances()]
     rereading = _reread(reported, OneMass(malignancy=0.25))
     for image in rereading.images:
@@ -41,13 +41,13 @@ def test_a_shadow_reading_compares_and_changes_nothing(reported: Road):
     assert (reported.study().state, reported.study().revision) == (StudyState.REPORTED, 1)
 
 
-def test_findings_that_other_models_do_not_see_are_counted_as_gone(reported: Road):
+def test_findings_that_other_models_do_not_find_are_counted_as_gone(reported: Road):
     assert [(image.new, image.gone) for image in _reread(reported, Nothing()).images] == [
         (0, 1) for _ in reported.instances()
     ]
 
 
-def test_a_study_read_again_is_reported_anew_by_the_other_models(reported: Road):
+def test_a_study_read_again_with_other_models_is_reported_again(reported: Road):
     assert store_rereading(reported.sessions, reported.data_dir, _reread(reported, OneMass(0.25)), 1.8e9) == 2
     reported.report()
     assert (reported.study().state, reported.study().revision) == (StudyState.REPORTED, 2)
@@ -65,7 +65,7 @@ def test_a_study_read_again_is_reported_anew_by_the_other_models(reported: Road)
     assert not segs[0] & segs[1], "other models, other segmentations"
 
 
-def test_what_the_same_models_find_again_is_not_sent_again(reported: Road):
+def test_the_same_findings_of_the_same_models_are_not_sent_again(reported: Road):
     pipeline = pipeline_of(OneMass())
     again = reread(reported.sessions, reported.data_dir, reported.study().id, pipeline, 10**8, lambda done, total: None)
     store_rereading(reported.sessions, reported.data_dir, again, 1.8e9)
@@ -74,7 +74,9 @@ def test_what_the_same_models_find_again_is_not_sent_again(reported: Road):
     assert len(reported.results("SEG")) == len(reported.instances())
 
 
-def test_a_reading_that_another_report_overtook_is_dropped(reported: Road, mammogram_study: DemoStudy):
+def test_a_second_reading_is_dropped_if_another_report_was_written_meanwhile(
+    reported: Road, mammogram_study: DemoStudy
+):
     rereading = _reread(reported, OneMass(0.25))
     reported.all_of_it(changed(mammogram_study.files[0], SOPInstanceUID="1.2.3"))
     with pytest.raises(CannotReread, match="reported anew"):
@@ -89,7 +91,7 @@ def test_a_study_without_a_report_cannot_be_read_again(tmp_path, mammogram_study
         _reread(road, OneMass())
 
 
-def test_a_study_is_found_by_its_number_and_by_its_uid(reported: Road):
+def test_a_study_is_selected_by_its_number_or_its_uid(reported: Road):
     study = reported.study()
     with reported.sessions.begin() as session:
         assert find_study(session, str(study.id)) == find_study(session, study.study_instance_uid) == study.id

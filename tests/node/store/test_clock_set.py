@@ -47,7 +47,7 @@ def set_clock(road: Road, by_s: float) -> None:
         follow(session, by_s, road.clock(), since_s=1)
 
 
-def test_only_a_jump_against_the_steady_clock_counts() -> None:
+def test_only_a_difference_from_the_monotonic_clock_counts_as_a_clock_change() -> None:
     clocks = Clocks()
     watch = clocks.watch()
     for _ in range(1000):
@@ -89,9 +89,7 @@ def test_the_deadline_holds_when_the_clock_is_set(road: Road, mammogram_study: D
     assert (road.study().state, road.study().why) == (StudyState.CLOSED, "complete: the deadline has passed")
 
 
-def test_an_image_that_comes_right_after_the_clock_was_set_keeps_its_time(
-    road: Road, mammogram_study: DemoStudy
-) -> None:
+def test_an_image_received_right_after_the_clock_was_set_keeps_its_time(road: Road, mammogram_study: DemoStudy) -> None:
     road.receive(mammogram_study.files[0])
     road.clock.seconds += 30 - HOUR
     road.receive(mammogram_study.files[1])
@@ -102,7 +100,9 @@ def test_an_image_that_comes_right_after_the_clock_was_set_keeps_its_time(
 
 
 @pytest.mark.parametrize("by_s", JUMPS)
-def test_leases_waits_and_lifetimes_are_set_with_the_clock(road: Road, mammogram_study: DemoStudy, by_s: float) -> None:
+def test_leases_delays_and_lifetimes_are_shifted_with_the_clock(
+    road: Road, mammogram_study: DemoStudy, by_s: float
+) -> None:
     road.all_of_it(*mammogram_study.files)
     road.receive(changed(mammogram_study.files[0], StudyInstanceUID="1.2.3", SOPInstanceUID="1.2.3.1"))
     with road.sessions.begin() as session:
@@ -118,7 +118,7 @@ def test_leases_waits_and_lifetimes_are_set_with_the_clock(road: Road, mammogram
     assert 0 < job.lease_until - road.clock() <= 600
 
 
-def test_a_clock_that_was_set_back_while_the_node_was_down_makes_nothing_wait_longer_than_it_may(
+def test_a_clock_set_back_while_the_node_was_down_does_not_prolong_any_wait(
     road: Road, mammogram_study: DemoStudy
 ) -> None:
     road.receive(*mammogram_study.files[:2])
@@ -130,7 +130,7 @@ def test_a_clock_that_was_set_back_while_the_node_was_down_makes_nothing_wait_lo
     assert road.study().state is StudyState.CLOSED
 
 
-def test_the_closing_tick_looks_at_no_study_of_which_nothing_has_come(road: Road, mammogram_study: DemoStudy) -> None:
+def test_the_closing_tick_makes_one_query_if_no_image_was_received(road: Road, mammogram_study: DemoStudy) -> None:
     for number in range(3):
         road.receive(
             changed(mammogram_study.files[0], StudyInstanceUID=f"1.2.{number}", SOPInstanceUID=f"1.2.{number}.1")

@@ -18,20 +18,20 @@ from node.store.installation import IDENTITY, UnknownInstallation, identity_of
 pytestmark = pytest.mark.slow
 
 
-def test_an_installation_draws_its_identity_once_and_keeps_it(tmp_path: Path) -> None:
+def test_an_installation_generates_its_identity_once_and_keeps_it(tmp_path: Path) -> None:
     drawn = identity_of(tmp_path / "data", uuid4)
     assert identity_of(tmp_path / "data", uuid4) == drawn == UUID((tmp_path / "data" / IDENTITY).read_text().strip())
     assert identity_of(tmp_path / "other", uuid4) != drawn
 
 
-def test_a_damaged_identity_is_told_and_not_replaced(tmp_path: Path) -> None:
+def test_a_damaged_identity_is_reported_and_not_replaced(tmp_path: Path) -> None:
     (tmp_path / IDENTITY).write_text("not a uuid")
     with pytest.raises(UnknownInstallation, match="holds no UUID"):
         identity_of(tmp_path, uuid4)
     assert (tmp_path / IDENTITY).read_text() == "not a uuid"
 
 
-def test_objects_are_created_when_they_are_written_not_when_the_study_closed(
+def test_the_creation_time_of_objects_is_when_they_are_written_not_when_the_study_closed(
     tmp_path: Path, mammogram_study: DemoStudy
 ) -> None:
     road = Road(tmp_path, profile="all")
@@ -67,7 +67,9 @@ def test_a_report_that_is_killed_before_it_is_published_is_written_again_with_th
     assert len(road.results()) == len(before)
 
 
-def test_the_offset_of_the_images_is_kept_and_own_times_are_by_it(tmp_path: Path, mammogram_study: DemoStudy) -> None:
+def test_the_time_zone_offset_of_the_images_is_kept_and_used_for_the_times_of_the_node(
+    tmp_path: Path, mammogram_study: DemoStudy
+) -> None:
     road = Road(tmp_path, profile="all")
     road.all_of_it(*(changed(file, TimezoneOffsetFromUTC="+0530") for file in mammogram_study.files))
     here = time.gmtime(road.clock() + 5.5 * 3600)
@@ -81,9 +83,7 @@ def test_the_offset_of_the_images_is_kept_and_own_times_are_by_it(tmp_path: Path
 
 
 @pytest.mark.parametrize("offset", ["+1500", "-1300", "+0160", "0100", "UTC"])
-def test_an_offset_that_no_clock_has_is_not_carried_over(
-    offset: str, tmp_path: Path, mammogram_study: DemoStudy
-) -> None:
+def test_an_impossible_time_zone_offset_is_not_copied(offset: str, tmp_path: Path, mammogram_study: DemoStudy) -> None:
     road = Road(tmp_path)
     road.all_of_it(changed(mammogram_study.files[0], TimezoneOffsetFromUTC=offset))
     assert all("TimezoneOffsetFromUTC" not in result for result in road.results())
@@ -98,7 +98,7 @@ def _own_time_zone(monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.mark.usefixtures("_own_time_zone")
-def test_the_time_zone_of_the_settings_holds_for_the_whole_process(tmp_path: Path) -> None:
+def test_the_time_zone_of_the_settings_applies_to_the_whole_process(tmp_path: Path) -> None:
     config = tmp_path / "node.toml"
     config.write_text('data_dir = "d"\ntime_zone = "Asia/Kathmandu"\n')
     load(config)
@@ -107,7 +107,7 @@ def test_the_time_zone_of_the_settings_holds_for_the_whole_process(tmp_path: Pat
 
 
 @pytest.mark.parametrize("name", ["Europe/Nowhere", "../etc/passwd", ""])
-def test_a_time_zone_that_nobody_knows_is_told(name: str, tmp_path: Path) -> None:
+def test_an_unknown_time_zone_is_reported(name: str, tmp_path: Path) -> None:
     config = tmp_path / "node.toml"
     config.write_text(f'data_dir = "d"\ntime_zone = "{name}"\n')
     with pytest.raises(SettingsError, match="time_zone: no time zone of this name"):

@@ -35,12 +35,12 @@ ROWS_OF_0002 = (
 )
 
 
-def test_a_migrated_database_has_the_schema_that_the_code_speaks_of(tmp_path: Path) -> None:
+def test_a_migrated_database_has_the_schema_of_the_code(tmp_path: Path) -> None:
     with open_database(f"sqlite:///{tmp_path / 'queue.sqlite'}").connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), Table.metadata) == []
 
 
-def test_a_queue_that_was_worked_in_keeps_its_rows_when_the_node_is_upgraded(tmp_path: Path) -> None:
+def test_a_used_queue_keeps_its_rows_when_the_node_is_upgraded(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'queue.sqlite'}"
     before = engine_for(url)
     migrate(before, to="0002")
@@ -76,7 +76,7 @@ BEFORE_0010 = {  # why an image was not read, as a sentence; what became of it
 }
 
 
-def test_why_an_image_was_not_read_is_told_after_an_upgrade_as_before(tmp_path: Path) -> None:
+def test_the_reason_why_an_image_was_not_read_is_kept_by_an_upgrade(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'queue.sqlite'}"
     before = engine_for(url)
     migrate(before, to="0009")

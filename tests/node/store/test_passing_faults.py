@@ -65,25 +65,25 @@ def wait_out(road: Road, kind: JobKind) -> None:
         errno.ETIMEDOUT, errno.EREMOTEIO, errno.ENOTCONN, errno.EHOSTDOWN, errno.EBUSY,
     ],
 )  # fmt: skip
-def test_faults_of_disk_network_descriptors_and_memory_pass(number: int) -> None:
+def test_errors_of_disk_network_descriptors_and_memory_count_as_temporary(number: int) -> None:
     assert is_passing(OSError(number, "…"))
     assert not is_passing(OSError(errno.ENOENT, "…"))
 
 
 @pytest.mark.parametrize("read", [read_mammogram, lambda path: read_whole_file(path, 1 << 30), read_segments])
-def test_a_disk_that_does_not_answer_is_never_called_a_damaged_file(tmp_path: Path, read) -> None:
+def test_an_unresponsive_disk_is_never_reported_as_a_damaged_file(tmp_path: Path, read) -> None:
     link = tmp_path / "image.dcm"
     link.symlink_to(NO_ANSWER)
     with pytest.raises(OSError, match="Input/output error"):
         read(link)
 
 
-def test_a_file_that_is_a_folder_by_now_is_named_as_what_the_archive_lacks(tmp_path: Path) -> None:
+def test_a_folder_in_place_of_a_file_is_reported_as_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(NotReadable, match=r"its file in the archive cannot be read, Is a directory"):
         decode(tmp_path, 1 << 30)
 
 
-def test_an_image_on_a_disk_that_does_not_answer_is_put_off_and_the_others_are_read(
+def test_an_image_on_an_unresponsive_disk_is_postponed_and_the_others_are_read(
     road: Road, mammogram_study: DemoStudy
 ) -> None:
     road.receive(*mammogram_study.files)
@@ -100,7 +100,7 @@ def test_an_image_on_a_disk_that_does_not_answer_is_put_off_and_the_others_are_r
     assert road.instances()[0].reading is not None
 
 
-def test_an_image_that_the_disk_never_gives_is_given_up_by_name_after_ten_tries_and_retry_reads_it(
+def test_an_image_the_disk_never_returns_fails_after_ten_attempts_and_retry_reads_it(
     road: Road, mammogram_study: DemoStudy
 ) -> None:
     road.receive(*mammogram_study.files)
@@ -128,7 +128,7 @@ def test_an_image_that_the_disk_never_gives_is_given_up_by_name_after_ten_tries_
     assert EIO not in texts(road.results("SR", revision=2)[0])
 
 
-def test_a_report_whose_masks_the_disk_does_not_give_waits_and_the_next_study_is_reported(
+def test_a_report_whose_masks_cannot_be_read_waits_and_the_next_study_is_reported(
     road: Road, mammogram_study: DemoStudy
 ) -> None:
     road.receive(*mammogram_study.files)
@@ -154,7 +154,7 @@ def test_a_report_whose_masks_the_disk_does_not_give_waits_and_the_next_study_is
         assert {study.state for study in view_queue(session).studies} == {StudyState.REPORTED}
 
 
-def test_a_report_that_never_comes_about_is_given_up_by_name(road: Road, mammogram_study: DemoStudy) -> None:
+def test_a_report_that_can_never_be_written_fails_with_its_cause(road: Road, mammogram_study: DemoStudy) -> None:
     road.receive(*mammogram_study.files)
     road.read()
     does_not_answer(road.data_dir / road.instances()[0].masks_path)
@@ -170,7 +170,7 @@ def test_a_report_that_never_comes_about_is_given_up_by_name(road: Road, mammogr
 
 @pytest.mark.parametrize("lose", FILE_OF_AN_UNREAD_IMAGE.values(), ids=FILE_OF_AN_UNREAD_IMAGE)
 @pytest.mark.parametrize("profile", ["ohif", "all"])
-def test_an_image_whose_file_is_lost_before_it_is_read_is_named_in_the_report_on_the_others(
+def test_an_image_whose_file_is_lost_before_reading_is_named_in_the_report(
     tmp_path: Path, mammogram_study: DemoStudy, lose, profile: str
 ) -> None:
     road = Road(tmp_path / "data", profile=profile)
@@ -184,9 +184,7 @@ def test_an_image_whose_file_is_lost_before_it_is_read_is_named_in_the_report_on
     assert len(road.results("SEG")) == 3
 
 
-def test_a_report_says_which_files_are_lost_where_it_cannot_do_without_them(
-    road: Road, mammogram_study: DemoStudy
-) -> None:
+def test_a_report_that_cannot_be_written_without_lost_files_names_them(road: Road, mammogram_study: DemoStudy) -> None:
     road.receive(*mammogram_study.files)
     road.read()
     (road.data_dir / road.instances()[0].path).unlink()
@@ -209,7 +207,7 @@ class LittleMemory(OneMass):
         return super().detect(images)
 
 
-def test_images_for_which_the_memory_does_not_suffice_together_are_read_one_by_one_and_none_is_blamed(
+def test_images_too_large_for_the_memory_together_are_read_one_by_one_without_a_failed_attempt(
     tmp_path: Path, mammogram_study: DemoStudy
 ) -> None:
     road = Road(tmp_path / "data", models=LittleMemory())
@@ -238,7 +236,7 @@ class Shelf:
         pass
 
 
-def test_a_result_that_the_disk_does_not_give_holds_up_no_other(road: Road, mammogram_study: DemoStudy) -> None:
+def test_a_result_that_the_disk_does_not_return_delays_no_other(road: Road, mammogram_study: DemoStudy) -> None:
     road.all_of_it(*mammogram_study.files)
     with road.sessions.begin() as session:
         path = session.scalars(select(Result.path).order_by(Result.id)).first()

@@ -57,7 +57,7 @@ def take(sessions: Sessions, kind: JobKind = JobKind.READ_IMAGE, now: float = 0,
         return claim(session, kind, "node/reader", now, LEASE_S, limit)
 
 
-def test_jobs_are_claimed_oldest_first_and_by_one_worker_only(sessions: Sessions) -> None:
+def test_jobs_are_claimed_oldest_first_and_by_a_single_worker(sessions: Sessions) -> None:
     add_study(sessions, images=3)
     first, second = take(sessions, limit=2)
     assert first.job_id < second.job_id
@@ -66,7 +66,7 @@ def test_jobs_are_claimed_oldest_first_and_by_one_worker_only(sessions: Sessions
     assert take(sessions) == []
 
 
-def test_a_job_whose_lease_ran_out_is_claimed_again_and_its_first_worker_publishes_nothing(sessions: Sessions) -> None:
+def test_a_job_with_an_expired_lease_is_claimed_again_and_its_first_worker_stores_nothing(sessions: Sessions) -> None:
     add_study(sessions, images=1)
     (late,) = take(sessions, now=0)
     assert take(sessions, now=LEASE_S - 1) == []
@@ -88,7 +88,7 @@ def test_a_renewed_lease_ends_later(sessions: Sessions) -> None:
     assert len(take(sessions, now=500 + LEASE_S + 1)) == 1
 
 
-def test_a_job_that_was_tried_before_is_claimed_alone_and_after_the_fresh_ones(sessions: Sessions) -> None:
+def test_a_job_with_a_failed_attempt_is_claimed_alone_and_after_new_jobs(sessions: Sessions) -> None:
     add_study(sessions, images=3)
     (killer,) = take(sessions)
     with sessions.begin() as session:
@@ -97,7 +97,7 @@ def test_a_job_that_was_tried_before_is_claimed_alone_and_after_the_fresh_ones(s
     assert [held.job_id for held in take(sessions, limit=4)] == [killer.job_id]
 
 
-def test_leases_given_back_at_a_stop_count_as_no_attempt(sessions: Sessions) -> None:
+def test_leases_released_at_a_stop_do_not_count_as_an_attempt(sessions: Sessions) -> None:
     add_study(sessions, images=1)
     (held,) = take(sessions)
     with sessions.begin() as session:
@@ -107,7 +107,7 @@ def test_leases_given_back_at_a_stop_count_as_no_attempt(sessions: Sessions) -> 
     assert again.token > held.token
 
 
-def test_a_job_that_must_wait_for_another_spends_no_attempt(sessions: Sessions) -> None:
+def test_a_job_that_waits_for_another_uses_no_attempt(sessions: Sessions) -> None:
     add_study(sessions, images=0, report=True)
     (held,) = take(sessions, JobKind.REPORT)
     with sessions.begin() as session:
@@ -139,7 +139,7 @@ def test_a_cancelled_job_cannot_be_finished(sessions: Sessions) -> None:
         finish(session, held, JobState.DONE)
 
 
-def test_rows_go_only_the_ways_that_their_states_have() -> None:
+def test_rows_change_only_by_allowed_state_transitions() -> None:
     assert moved(StudyState.REPORTED, StudyState.OPEN) is StudyState.OPEN
     with pytest.raises(IllegalTransition, match="open → reported"):
         moved(StudyState.OPEN, StudyState.REPORTED)
@@ -147,7 +147,7 @@ def test_rows_go_only_the_ways_that_their_states_have() -> None:
         moving(Job.state, [JobState.RUNNING, JobState.DONE], JobState.WAITING)
 
 
-def test_a_database_is_migrated_once_and_opened_again_as_it_was(tmp_path: Path) -> None:
+def test_a_database_is_migrated_once_and_opened_again_unchanged(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'queue.sqlite'}"
     add_study(sessions_of(open_database(url)), images=2)
     with sessions_of(open_database(url)).begin() as session:

@@ -42,7 +42,7 @@ def two_studies(study: DemoStudy) -> list[object]:
     return [changed(study.files[0], StudyInstanceUID=f"1.2.3.{n}", SOPInstanceUID=f"1.2.3.{n}.1") for n in (1, 2)]
 
 
-def test_a_study_that_is_quiet_for_a_moment_learns_the_sources_count(road: Road, mammogram_study: DemoStudy) -> None:
+def test_a_study_without_new_images_gets_the_image_count_of_its_source(road: Road, mammogram_study: DemoStudy) -> None:
     road.receive(mammogram_study.files[0])
     source = Source(4)
     ask(road, PACS=source)
@@ -53,7 +53,7 @@ def test_a_study_that_is_quiet_for_a_moment_learns_the_sources_count(road: Road,
 
 
 @pytest.mark.parametrize("silence", [Unreachable("nobody answers"), Rejected("not now")])
-def test_a_source_that_fails_is_asked_once_a_round_and_its_studies_wait_for_quiet(
+def test_a_failing_source_is_queried_once_per_round_and_its_studies_wait_for_the_quiet_period(
     road: Road, mammogram_study: DemoStudy, silence: Exception
 ) -> None:
     road.receive(*two_studies(mammogram_study))
@@ -68,7 +68,7 @@ def test_a_source_that_fails_is_asked_once_a_round_and_its_studies_wait_for_quie
     assert len(dead.asked) == 2
 
 
-def test_a_source_that_fails_takes_nothing_from_another(road: Road, mammogram_study: DemoStudy) -> None:
+def test_a_failing_source_does_not_delay_another(road: Road, mammogram_study: DemoStudy) -> None:
     first, second = two_studies(mammogram_study)
     road.receive(first, sender="DEAD")
     road.receive(second, sender="PACS")
@@ -78,7 +78,7 @@ def test_a_source_that_fails_takes_nothing_from_another(road: Road, mammogram_st
         assert [study.expected_instances for study in session.query(Study)] == [None, 4]
 
 
-def test_after_the_first_report_the_source_is_not_asked_and_its_old_count_is_forgotten(
+def test_after_the_first_report_the_source_is_not_queried_and_its_old_count_is_dropped(
     road: Road, mammogram_study: DemoStudy
 ) -> None:
     road.receive(*mammogram_study.files[:3])
