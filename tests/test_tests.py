@@ -26,6 +26,6 @@ def judges(test: ast.FunctionDef) -> bool:
 
 
 def test_every_test_asserts_something() -> None:
-    tests = [(file, one) for file, one in functions() if one.name.startswith("test_")]
+    tests = [(file, function) for file, function in functions() if function.name.startswith("test_")]
     assert len(tests) > 1000
     assert [f"{file}:{test.lineno} {test.name}" for file, test in tests if not judges(test)] == []

@@ -77,16 +77,16 @@ def corrected(
 def test_the_list_of_corrections_shows_who_corrected_which_image_and_what_changed(
     corrected: Corrected, node: RunningNode
 ) -> None:
-    (told,) = _listed(node)["images"]
-    assert (told["creator"], told["revision"], told["earlier"]) == (EXPERT, 1, 0)
-    assert (told["laterality"], told["view"]) == (corrected.image.ImageLaterality, corrected.image.ViewPosition)
-    assert told["added"] == ["calcifications"]
-    assert len(told["removed"]) == corrected.proposed - 1
-    assert len(told["dice"]) == 1
-    assert 0.3 < told["dice"][0] < 0.9
+    (image,) = _listed(node)["images"]
+    assert (image["creator"], image["revision"], image["earlier"]) == (EXPERT, 1, 0)
+    assert (image["laterality"], image["view"]) == (corrected.image.ImageLaterality, corrected.image.ViewPosition)
+    assert image["added"] == ["calcifications"]
+    assert len(image["removed"]) == corrected.proposed - 1
+    assert len(image["dice"]) == 1
+    assert 0.3 < image["dice"][0] < 0.9
     stats = json.loads(_command(node, "stats", "--json"))
     assert (stats["images"], stats["kept"], stats["added"]) == (1, 1, 1)
-    assert stats["dice_mean"]["value"] == pytest.approx(told["dice"][0])
+    assert stats["dice_mean"]["value"] == pytest.approx(image["dice"][0])
 
 
 def test_a_correction_opens_no_revision_and_results_that_come_back_are_not_read(
@@ -105,8 +105,8 @@ def test_a_correction_opens_no_revision_and_results_that_come_back_are_not_read(
 def test_the_archive_and_its_export_hold_the_masks_of_the_expert(
     corrected: Corrected, node: RunningNode, tmp_path: Path
 ) -> None:
-    told = _command(node, "export", "--out", str(tmp_path / "out"), "--json")
-    assert json.loads(told)["images"] == 1
+    printed = _command(node, "export", "--out", str(tmp_path / "out"), "--json")
+    assert json.loads(printed)["images"] == 1
     exported = (tmp_path / "out" / "archive.json").read_text()
     assert not [
         word for word in ("Expert", corrected.image.PatientID, corrected.image.SOPInstanceUID) if word in exported

@@ -183,13 +183,13 @@ def test_assessments_of_a_machine_or_malformed_are_kept_and_not_used(
         )
         assert b"MSA|AE" in client.send_message(b"no HL7 at all")
         assert b"MSA|AR" in client.send_message(oru("BI-RADS 5", msh="MSH|^~\\&|RIS||||||ADT^A08|M1|P|2.5"))
-    told = json.loads(reading_node.command("birads", "list", "--json").stdout)
-    assert {entry["why"] for entry in told["refused_reports"]} == {
+    listed = json.loads(reading_node.command("birads", "list", "--json").stdout)
+    assert {entry["why"] for entry in listed["refused_reports"]} == {
         "Its BI-RADS category is not said to be a person's: no person observer, one beside a device, or an algorithm.",
         "A structured report without content.",
     }
-    assert len(told["refused_messages"]) == 2
-    assert {entry["category"] for entry in told["assessments"]} <= {"2", "4", "0"}
+    assert len(listed["refused_messages"]) == 2
+    assert {entry["category"] for entry in listed["assessments"]} <= {"2", "4", "0"}
     assert exam.revision() == before
     log = reading_node.log.read_text()
     secrets = (image.StudyInstanceUID, str(image.PatientID), str(image.PatientName), "Rita")

@@ -44,8 +44,8 @@ def test_read_of_a_folder_without_a_study_reports_it(tmp_path: Path) -> None:
 def test_the_demo_reads_two_real_exams_and_shows_them_beside_their_pathology(tmp_path: Path) -> None:
     answer = mammo_node("demo", "--out", tmp_path)
     assert answer.returncode == 0, answer.stdout + answer.stderr
-    for said in ("P_00173", "P_00820", "BI-RADS 5", "malignant", "Research use only"):
-        assert said in answer.stdout
+    for text in ("P_00173", "P_00820", "BI-RADS 5", "malignant", "Research use only"):
+        assert text in answer.stdout
     (run,) = tmp_path.iterdir()
     assert len(list(run.glob("overlays/*/*.png"))) == 10, "four views and a summary page each"
     assert len(list(run.glob("pacs/*/SR-*.dcm"))) == 4, "a report and a CAD report each"

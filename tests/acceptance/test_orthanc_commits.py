@@ -77,8 +77,8 @@ def test_results_are_delivered_once_orthanc_has_committed_to_store_them(
     study = pacs.study_of(mammogram_study.study_instance_uid)
     assert study is not None
     assert pacs.instances(study, "SR"), "it has what it promised to keep"
-    told = node.command("status").stdout
-    assert "to pacs: committed" in told
+    output = node.command("status").stdout
+    assert "to pacs: committed" in output
     with pytest.raises(HTTPError) as refusal:  # it may answer here, and store nothing
         pacs.post("/modalities/mammo-node/store", {"Resources": [study], "Synchronous": True})
     assert b"No acceptable presentation context" in refusal.value.read()

@@ -70,17 +70,17 @@ def test_another_database_needs_only_one_setting(toml):
 )
 def test_a_wrong_setting_is_reported_with_its_file_and_key(toml, text, key):
     path = toml(text)
-    with pytest.raises(SettingsError) as told:
+    with pytest.raises(SettingsError) as raised:
         load(path)
-    assert str(path) in str(told.value)
-    assert f"  {key}: " in str(told.value)
+    assert str(path) in str(raised.value)
+    assert f"  {key}: " in str(raised.value)
 
 
 PACS = 'data_dir = "d"\n[[destinations]]\nname = "pacs"\nae_title = "A"\nhost = "h"\nport = 1\n'
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ('data_dir = "d"\n[reciever]\nport = 1', "reciever: there is no such setting; did you mean receiver?"),
         ('data_dir = "d"\n[receiver]\nprot = 1', "receiver.prot: there is no such setting; did you mean port?"),
@@ -101,10 +101,10 @@ PACS = 'data_dir = "d"\n[[destinations]]\nname = "pacs"\nae_title = "A"\nhost = 
         ('data_dir = "d"\n[hl7]\ncategory = ["OBX"]', "hl7.category.0: must be a field of a message, such as OBR-18"),
     ],
 )
-def test_a_wrong_setting_is_reported_in_a_sentence_with_a_suggestion(toml, text, told):
+def test_a_wrong_setting_is_reported_in_a_sentence_with_a_suggestion(toml, text, expected):
     with pytest.raises(SettingsError) as error:
         load(toml(text))
-    assert told in str(error.value)
+    assert expected in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ charset = 3
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "told"),
+    ("variable", "value", "expected"),
     [
         ("MAMMO_NODE__RECIEVER__PORT", "1", "there is no such setting; did you mean receiver?"),
         ("MAMMO_NODE__RECEIVER__PROT", "1", "there is no such setting; did you mean port?"),
@@ -149,12 +149,12 @@ charset = 3
         ("MAMMO_NODE__RECEIVER__PORT", "x", "receiver.port (from MAMMO_NODE__RECEIVER__PORT): must be a whole number"),
     ],
 )
-def test_a_wrong_environment_variable_is_reported_and_not_ignored(toml, monkeypatch, variable, value, told):
+def test_a_wrong_environment_variable_is_reported_and_not_ignored(toml, monkeypatch, variable, value, expected):
     path = toml('data_dir = "d"')
     monkeypatch.setenv(variable, value)
     with pytest.raises(SettingsError) as error:
         load(path)
-    assert told in str(error.value)
+    assert expected in str(error.value)
     assert variable in str(error.value) or "destinations" in str(error.value)
 
 
@@ -204,9 +204,9 @@ client_certificate = "/etc/node.pem"
 
 
 def test_a_password_in_an_address_is_not_repeated(toml):
-    with pytest.raises(SettingsError) as told:
+    with pytest.raises(SettingsError) as raised:
         load(toml('data_dir = "d"\n[[sources]]\nname = "web"\nurl = "https://user:secret@pacs"'))
-    assert "secret" not in str(told.value)
+    assert "secret" not in str(raised.value)
 
 
 def test_a_missing_settings_file_is_reported_with_how_to_make_it(tmp_path):

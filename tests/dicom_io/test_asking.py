@@ -65,9 +65,9 @@ def misspelt(count: str) -> Dataset:
         ([(0xFF00, misspelt("999999999999"))], None),
     ],
     ids=[
-        "told",
+        "returned",
         "count not returned",
-        "other studies are passed over",
+        "other studies are ignored",
         "study not known",
         "no number",
         "two numbers",

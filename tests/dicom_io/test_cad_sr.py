@@ -127,7 +127,7 @@ def _images_under(cad: Dataset, container: str) -> dict[str, list[str]]:
     }
 
 
-def _told(cad: Dataset) -> list[str]:
+def _texts(cad: Dataset) -> list[str]:
     return str(_the(cad, "111033").TextValue).splitlines()
 
 
@@ -182,12 +182,12 @@ def test_no_findings_partial_failure_failure_and_unsuitable_images_have_differen
 
 
 def test_no_findings_failure_and_unsuitable_images_have_different_texts():
-    assert NO_FINDINGS in _told(_cad(_nothing_found()))
-    assert NO_FINDINGS not in _told(_cad(_all_unreadable()))
-    assert NOTHING_READ in _told(_cad(_all_unreadable()))
-    assert "Not read: for-presentation: its pixels are corrupt." in _told(_cad(_one_unreadable()))
-    assert "Not read: tomosynthesis: only single images are read so far." in _told(_cad(_not_suitable()))
-    assert _told(_cad(_nothing_found()))[0] == RESEARCH_USE_ONLY
+    assert NO_FINDINGS in _texts(_cad(_nothing_found()))
+    assert NO_FINDINGS not in _texts(_cad(_all_unreadable()))
+    assert NOTHING_READ in _texts(_cad(_all_unreadable()))
+    assert "Not read: for-presentation: its pixels are corrupt." in _texts(_cad(_one_unreadable()))
+    assert "Not read: tomosynthesis: only single images are read so far." in _texts(_cad(_not_suitable()))
+    assert _texts(_cad(_nothing_found()))[0] == RESEARCH_USE_ONLY
 
 
 def test_a_study_of_a_specimen_alone_is_reported_as_unsuitable():
@@ -243,8 +243,8 @@ def test_the_image_library_holds_side_view_orientation_dates_and_spacings():
     entries = _the(_cad(_one_unreadable()), "111028").ContentSequence
     assert [entry.ReferencedSOPSequence[0].ReferencedSOPInstanceUID for entry in entries] == [R_CC, L_CC, R_MLO, L_MLO]
     left, right, cc, mlo = "80248007", "73056007", "399162004", "399368009"
-    told = [(value(entry, "111027"), value(entry, "111031")) for entry in entries]
-    assert told == [(right, cc), (left, cc), (right, mlo), (left, mlo)]
+    listed = [(value(entry, "111027"), value(entry, "111031")) for entry in entries]
+    assert listed == [(right, cc), (left, cc), (right, mlo), (left, mlo)]
     first = entries[0]
     assert (_the(first, "111044").TextValue, _the(first, "111043").TextValue) == ("P", "L")
     assert (_the(first, "111060").Date, _the(first, "111061").Time) == ("20260301", "101112")
@@ -290,10 +290,10 @@ def test_a_mass_in_one_view_is_coded_as_density_and_in_two_views_as_mass():
 
 
 def test_a_finding_matched_twice_is_written_once_and_an_unlikely_match_gives_no_composite():
-    one, other, third = FindingId(R_CC, 1), FindingId(R_MLO, 1), FindingId(L_MLO, 1)
+    right_cc, other, third = FindingId(R_CC, 1), FindingId(R_MLO, 1), FindingId(L_MLO, 1)
     ties = (
-        Tie((one, other), (30.0, 33.0), 0.7),
-        Tie((one, third), (30.0, 31.0), 0.6),
+        Tie((right_cc, other), (30.0, 33.0), 0.7),
+        Tie((right_cc, third), (30.0, 31.0), 0.6),
         Tie((FindingId(L_CC, 2), FindingId(L_MLO, 2)), (41.0, 40.0), 0.41),
     )
     cad = _cad(replace(_found_everywhere(), ties=ties))
@@ -354,7 +354,7 @@ def test_an_assessment_of_a_radiologist_gives_the_same_object_and_another_findin
     revision = replace(ENCODING, revision=2)
     first, second, third = _cad(exam), _cad(compared, encoding=revision), _cad(_found_in_one_view(), encoding=revision)
     assert first.SOPInstanceUID == second.SOPInstanceUID
-    assert _told(first) == _told(second)
+    assert _texts(first) == _texts(second)
     assert third.SOPInstanceUID != first.SOPInstanceUID
     assert third.SeriesInstanceUID != first.SeriesInstanceUID
 
@@ -373,8 +373,8 @@ def test_a_new_document_refers_to_its_predecessor_and_an_unchanged_one_to_none()
 def test_an_exam_with_an_image_of_unknown_side_has_no_category_per_breast():
     exam = _found_everywhere()
     unknown = replace(exam, images=(replace(exam.images[0], laterality=None), *exam.images[1:]))
-    for told, sides in ((exam, 1), (unknown, 0)):
-        (category,) = named(_cad(told, encoding=CODED), "111005")
+    for reading, sides in ((exam, 1), (unknown, 0)):
+        (category,) = named(_cad(reading, encoding=CODED), "111005")
         assert len(named(category, "272741003")) == sides
 
 

@@ -43,22 +43,22 @@ def of_right_cc(written: list[tuple[ResultKind, Path]], kind: ResultKind) -> Dat
 def test_every_object_keeps_the_patient_study_trial_and_time_attributes_of_its_image(
     kind: ResultKind, written: list[tuple[ResultKind, Path]]
 ) -> None:
-    told = of_right_cc(written, kind)
+    dataset = of_right_cc(written, kind)
     for keyword, value in {**STATED, **OF_AN_IMAGE[kind]}.items():
-        assert keyword in told, keyword
-        assert told[keyword].value == value, keyword
+        assert keyword in dataset, keyword
+        assert dataset[keyword].value == value, keyword
 
 
 @pytest.mark.parametrize("kind", IN_PROFILES)
 def test_every_object_names_the_order_as_its_module_requires(
     kind: ResultKind, written: list[tuple[ResultKind, Path]]
 ) -> None:
-    told = of_right_cc(written, kind)
+    dataset = of_right_cc(written, kind)
     if kind in IMAGES:
-        assert told.RequestAttributesSequence == [REQUEST]
-        assert "ReferencedRequestSequence" not in told
+        assert dataset.RequestAttributesSequence == [REQUEST]
+        assert "ReferencedRequestSequence" not in dataset
         return
-    (request,) = told.ReferencedRequestSequence
+    (request,) = dataset.ReferencedRequestSequence
     for keyword in (
         "AccessionNumber", "StudyInstanceUID", "PlacerOrderNumberImagingServiceRequest",
         "FillerOrderNumberImagingServiceRequest", "RequestedProcedureID", "RequestedProcedureDescription",
@@ -127,12 +127,12 @@ def test_every_attribute_of_a_clinical_trial_is_copied() -> None:
 
 def test_attributes_that_an_image_lacks_are_not_invented() -> None:
     for encoded in encode_results(some_exam(), some_sources(), EVERYTHING):
-        told = dcmread(BytesIO(encoded.content))
+        dataset = dcmread(BytesIO(encoded.content))
         beyond = {*PATIENT, *CLINICAL_TRIAL, *TRIAL_SUBJECT, *STUDY} - set(some_sources()[R_CC].dir())
-        assert [keyword for keyword in beyond if keyword in told] == []
+        assert [keyword for keyword in beyond if keyword in dataset] == []
         for keyword in ("TimezoneOffsetFromUTC", "RequestAttributesSequence", "ReferencedRequestSequence"):
-            assert keyword not in told
-        assert told.get("LossyImageCompression", "00") == "00"
+            assert keyword not in dataset
+        assert dataset.get("LossyImageCompression", "00") == "00"
 
 
 def test_an_image_in_a_lossy_transfer_syntax_is_lossy_even_if_its_header_denies_it() -> None:

@@ -99,15 +99,15 @@ def test_a_report_over_the_same_association_is_received_even_before_the_response
 
 def test_a_report_over_the_same_association_is_awaited_briefly_and_answered(pacs: CommittingPacs, heard: Heard) -> None:
     answers: list[int] = []
-    told = threading.Event()
+    reported = threading.Event()
 
     def afterwards(association: Association, request: Dataset) -> None:
         answers.append(report_over(association, report(request.TransactionUID, SENT)))
-        told.set()
+        reported.set()
 
     pacs.afterwards = afterwards
     ask(pacs.port, heard, linger_s=60)
-    assert told.wait(60)
+    assert reported.wait(60)
     assert answers == [0x0000]
     assert [entry.committed for entry in heard.reports] == [frozenset(SENT)]
 

@@ -10,9 +10,11 @@ from dicom_io.results.cad_sr.composites import LEAST_CERTAINTY, composites
 from models.types.exam import FindingId, Tie
 
 
-def tie(one: str, other: str, certainty: float) -> Tie:
+def tie(first: str, second: str, certainty: float) -> Tie:
     """Of findings by image and number: "cc1"."""
-    return Tie((FindingId(one[:-1], int(one[-1])), FindingId(other[:-1], int(other[-1]))), (30.0, 31.0), certainty)
+    return Tie(
+        (FindingId(first[:-1], int(first[-1])), FindingId(second[:-1], int(second[-1]))), (30.0, 31.0), certainty
+    )
 
 
 def made(*ties: Tie) -> list[tuple[tuple[str, ...], float]]:

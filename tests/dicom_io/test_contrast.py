@@ -137,7 +137,7 @@ def label(picture: Picture) -> NDArray[np.bool_]:
 
 @pytest.mark.parametrize("where", [border, label])
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "stated"),
     [
         (65535, header(16)),
         (65535, header(16, WindowCenter=32768, WindowWidth=65536)),
@@ -145,13 +145,15 @@ def label(picture: Picture) -> NDArray[np.bool_]:
         (16383, header(16, WindowCenter=2048, WindowWidth=4096)),
     ],
 )
-def test_the_breast_stays_visible_beside_a_plateau_far_above_all_other_values(where, value: int, said: Dataset) -> None:
+def test_the_breast_stays_visible_beside_a_plateau_far_above_all_other_values(
+    where, value: int, stated: Dataset
+) -> None:
     picture = breast(12)
-    pixels, remarks = shown(said, np.where(where(picture), value, picture).astype(np.uint16))
+    pixels, remarks = shown(stated, np.where(where(picture), value, picture).astype(np.uint16))
     rest = ~where(picture)
     assert np.percentile(pixels[rest], 90) > 0.2
     assert has_contrast(pixels[rest], picture[rest])
-    assert bool(remarks) == (said.get("WindowWidth") != 4096)
+    assert bool(remarks) == (stated.get("WindowWidth") != 4096)
 
 
 def test_the_breast_stays_visible_beside_a_plateau_far_below_all_other_values() -> None:
@@ -182,10 +184,10 @@ def test_a_lut_of_noise_is_ignored_with_a_warning(sequence: str) -> None:
     assert any("fit" in remark for remark in remarks)
 
 
-@pytest.mark.parametrize("said", [{}, {"RescaleIntercept": -5000}, {"RescaleSlope": 0.0001}])
+@pytest.mark.parametrize("stated", [{}, {"RescaleIntercept": -5000}, {"RescaleSlope": 0.0001}])
 @pytest.mark.parametrize("relationship", ["LIN", "LOG"])
-def test_a_raw_image_has_contrast_with_any_rescale(said: dict[str, float], relationship: str) -> None:
-    raw = header(12, PixelIntensityRelationship=relationship, PixelIntensityRelationshipSign=1, **said)
+def test_a_raw_image_has_contrast_with_any_rescale(stated: dict[str, float], relationship: str) -> None:
+    raw = header(12, PixelIntensityRelationship=relationship, PixelIntensityRelationshipSign=1, **stated)
     picture = (4095 - breast(12)).astype(np.uint16)
     modality, inside = modality_of(raw, contrast(picture)), np.ones(picture.shape, dtype=np.bool_)
     tones = modality.of(contrast(picture).tones)
@@ -212,19 +214,19 @@ numbers = some.one_of(some.integers(-70000, 70000), some.floats(-1e30, 1e30, all
 def test_no_combination_of_header_values_gives_a_picture_without_contrast(
     bits, centre, width, function, slope, intercept, table, modality_table, photometric
 ) -> None:
-    said = header(bits, VOILUTFunction=function, PhotometricInterpretation=photometric)
+    stated = header(bits, VOILUTFunction=function, PhotometricInterpretation=photometric)
     for keyword, value in zip(
         ("WindowCenter", "WindowWidth", "RescaleSlope", "RescaleIntercept"),
         (centre, width, slope, intercept),
         strict=True,
     ):
-        said.add_new(keyword, "DS", f"{value:.9g}")
+        stated.add_new(keyword, "DS", f"{value:.9g}")
     if table:
         depth, length, first = table
         sequence = "ModalityLUTSequence" if modality_table else "VOILUTSequence"
-        setattr(said, sequence, [lut(depth, np.arange(length), first)])
+        setattr(stated, sequence, [lut(depth, np.arange(length), first)])
     picture = breast(bits)
-    pixels, _ = shown(said, picture)
+    pixels, _ = shown(stated, picture)
     assert has_contrast(pixels, picture)
     assert np.isfinite(pixels).all()
     assert pixels.min() >= 0

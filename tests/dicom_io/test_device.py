@@ -52,10 +52,10 @@ def test_the_equipment_item_names_device_and_models():
 
 
 def test_every_installation_has_its_own_device_uid_and_recognises_objects_of_the_others():
-    one, other = Device(uuid4()), Device(uuid4())
-    assert (one.uid, one.serial_number) != (other.uid, other.serial_number)
+    first, second = Device(uuid4()), Device(uuid4())
+    assert (first.uid, first.serial_number) != (second.uid, second.serial_number)
     coerced = _made_by("Some PACS", "Gateway")
-    coerced.ContributingEquipmentSequence = [contributing_equipment(other, BundleId("research-default", "1"))]
+    coerced.ContributingEquipmentSequence = [contributing_equipment(second, BundleId("research-default", "1"))]
     assert is_ours(coerced)
 
 

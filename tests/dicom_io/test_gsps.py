@@ -69,8 +69,8 @@ def a_lut(first: int, bits: int, entries: range) -> Dataset:
     return lut
 
 
-def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
-    return min(one[2], other[2]) > max(one[0], other[0]) and min(one[3], other[3]) > max(one[1], other[1])
+def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
+    return min(a[2], b[2]) > max(a[0], b[0]) and min(a[3], b[3]) > max(a[1], b[1])
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -242,11 +242,13 @@ UNFIT: dict[str, dict[str, object]] = {
 
 
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
-@pytest.mark.parametrize("said", UNFIT.values(), ids=UNFIT)
-def test_a_window_that_does_not_fit_the_pixels_is_not_copied(said: dict[str, object], photometric: str, tmp_path: Path):
+@pytest.mark.parametrize("stated", UNFIT.values(), ids=UNFIT)
+def test_a_window_that_does_not_fit_the_pixels_is_not_copied(
+    stated: dict[str, object], photometric: str, tmp_path: Path
+):
     path, source = _image_file(tmp_path, (300, 207), photometric, "none")
     del source.RescaleSlope, source.RescaleIntercept, source.RescaleType
-    for keyword, value in said.items():
+    for keyword, value in stated.items():
         setattr(source, keyword, value)
     source.PixelData = _ramp(300, 3700).tobytes()
     source.save_as(path, enforce_file_format=True)
@@ -348,5 +350,5 @@ def test_the_validators_find_no_errors(image: ExamImage, tmp_path: Path):
     assert dciodvfy(path) == []
     assert dcentvfy([path, source_path]) == []
     if shutil.which("dcmpschk"):
-        told = subprocess.run(["dcmpschk", str(path)], capture_output=True, text=True, check=False)
-        assert "Test passed" in told.stdout + told.stderr
+        checked = subprocess.run(["dcmpschk", str(path)], capture_output=True, text=True, check=False)
+        assert "Test passed" in checked.stdout + checked.stderr

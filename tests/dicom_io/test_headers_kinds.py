@@ -103,8 +103,8 @@ def test_a_uid_of_64_characters_is_accepted() -> None:
 
 
 def test_patient_ids_that_differ_after_a_backslash_stay_different() -> None:
-    one, other = (describe(a_header(PatientID=["A", last])).patient_id for last in "12")
-    assert one != other
+    first, second = (describe(a_header(PatientID=["A", last])).patient_id for last in "12")
+    assert first != second
 
 
 def test_the_nodes_own_results_are_recognised() -> None:

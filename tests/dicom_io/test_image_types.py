@@ -114,7 +114,7 @@ def test_other_images_that_devices_send_and_that_are_no_ordinary_views_are_not_r
 
 
 @pytest.mark.parametrize(
-    ("image_type", "said"),
+    ("image_type", "expected"),
     [
         (["ORIGINAL", "PRIMARY"], ""),
         (["DERIVED", "SECONDARY"], ""),
@@ -139,12 +139,12 @@ def test_other_images_that_devices_send_and_that_are_no_ordinary_views_are_not_r
         (["DERIVED", "PRIMARY", "", "CROPPED"], "cut out"),
     ],
 )
-def test_other_views_are_read_and_named_in_the_report(image_type: list[str], said: str) -> None:
+def test_other_views_are_read_and_named_in_the_report(image_type: list[str], expected: str) -> None:
     image = an_image(*image_type)
     assert why_never_read(image) == ""
-    told = " ".join(what_kind_of_view(image))
-    assert said in told
-    assert bool(said) == bool(told)
+    sentences = " ".join(what_kind_of_view(image))
+    assert expected in sentences
+    assert bool(expected) == bool(sentences)
 
 
 @pytest.mark.parametrize(

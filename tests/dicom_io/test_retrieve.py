@@ -131,8 +131,8 @@ def web_source(orthanc: Orthanc) -> WebSource:
 
 
 def fetched(source: Source, folder: Path) -> tuple[Retrieved, list[int]]:
-    told: list[int] = []
-    return source.retrieve(STUDY, source.instances(STUDY), folder, told.append), told
+    progress: list[int] = []
+    return source.retrieve(STUDY, source.instances(STUDY), folder, progress.append), progress
 
 
 def assert_same(files: list[Path], stored: dict[str, Path]) -> None:
@@ -173,17 +173,17 @@ def test_a_source_lists_each_instance_with_its_series_and_sop_class(source, stor
 
 
 def test_a_study_of_many_transfer_syntaxes_is_retrieved_as_stored(source, stored, tmp_path):
-    retrieved, told = fetched(source, tmp_path)
+    retrieved, progress = fetched(source, tmp_path)
     assert retrieved.faults == ()
     assert retrieved.arrived == 4
-    assert told == [1, 2, 3, 4]
+    assert progress == [1, 2, 3, 4]
     assert_same(list(retrieved.files), stored)
 
 
 def test_a_study_is_moved_to_the_listener_as_stored(orthanc, listener, kept, stored, tmp_path):
-    retrieved, told = fetched(dicom_source(orthanc, move_to=NODE), tmp_path)
+    retrieved, progress = fetched(dicom_source(orthanc, move_to=NODE), tmp_path)
     assert (retrieved.arrived, retrieved.files, retrieved.faults) == (4, (), ())
-    assert told[-1] == 4
+    assert progress[-1] == 4
     assert_same(kept.files, stored)
 
 

@@ -253,11 +253,11 @@ def test_send_files_names_what_is_not_dicom_and_sends_the_rest(pacs, a_file, tmp
     readme = tmp_path / "readme.txt"
     readme.write_text("Not an image.")
     image, refused = a_file("image"), a_file("report", ComprehensiveSRStorage)
-    told = {s.path: s for s in send_files(pacs.as_peer(), [image, readme, refused])}
-    assert told[image].error is None
-    assert told[image].size_bytes == image.stat().st_size
-    assert "not a DICOM file" in told[readme].error
-    assert "does not accept" in told[refused].error
+    sent = {s.path: s for s in send_files(pacs.as_peer(), [image, readme, refused])}
+    assert sent[image].error is None
+    assert sent[image].size_bytes == image.stat().st_size
+    assert "not a DICOM file" in sent[readme].error
+    assert "does not accept" in sent[refused].error
     assert list(pacs.kept) == [uid_of(image)]
 
 
@@ -269,8 +269,8 @@ def test_more_sop_classes_than_one_association_can_hold_are_sent_over_several(pa
     pacs.stop()
     pacs.start()
     paths = [a_file(f"{n:03}", sop_class) for n, sop_class in enumerate(classes)]
-    told = list(send_files(pacs.as_peer(), paths))
-    assert [sent.error for sent in told] == [None] * len(paths)
+    sent = list(send_files(pacs.as_peer(), paths))
+    assert [file.error for file in sent] == [None] * len(paths)
     assert len(pacs.kept) == len(paths)
     assert pacs.associations == 2
 

@@ -164,18 +164,18 @@ TRIAL = {"ClinicalTrialSponsorName": "S", "ClinicalTrialProtocolID": "P", "Clini
 
 
 def test_type_2_attributes_of_a_trial_are_written_empty_if_the_image_has_them_empty() -> None:
-    told = demographics(item(**TRIAL, ClinicalTrialSiteID=""))
-    assert (told.ClinicalTrialSubjectID, told.ClinicalTrialSiteID, told.ClinicalTrialSiteName) == ("1", "", "")
-    assert told.ClinicalTrialProtocolName == ""
+    dataset = demographics(item(**TRIAL, ClinicalTrialSiteID=""))
+    assert (dataset.ClinicalTrialSubjectID, dataset.ClinicalTrialSiteID, dataset.ClinicalTrialSiteName) == ("1", "", "")
+    assert dataset.ClinicalTrialProtocolName == ""
 
 
 @pytest.mark.parametrize("missing", TRIAL)
 def test_a_clinical_trial_without_its_required_attributes_is_left_out(missing: str) -> None:
-    told = demographics(item(**{keyword: value for keyword, value in TRIAL.items() if keyword != missing}))
-    assert [keyword for keyword in told.dir() if "Trial" in keyword] == []
+    dataset = demographics(item(**{keyword: value for keyword, value in TRIAL.items() if keyword != missing}))
+    assert [keyword for keyword in dataset.dir() if "Trial" in keyword] == []
 
 
 def test_another_patient_id_without_its_type_is_kept_and_a_malformed_age_is_left_out() -> None:
-    told = demographics(item(OtherPatientIDsSequence=[item(PatientID="OLD")], PatientAge="65"))
-    assert [(entry.PatientID, entry.TypeOfPatientID) for entry in told.OtherPatientIDsSequence] == [("OLD", "TEXT")]
-    assert "PatientAge" not in told
+    dataset = demographics(item(OtherPatientIDsSequence=[item(PatientID="OLD")], PatientAge="65"))
+    assert [(entry.PatientID, entry.TypeOfPatientID) for entry in dataset.OtherPatientIDsSequence] == [("OLD", "TEXT")]
+    assert "PatientAge" not in dataset

@@ -151,8 +151,8 @@ def test_a_report_with_outlines_warns_of_pixels_that_are_not_square():
     images[0] = replace(images[0], reading=replace(images[0].reading, spacing_mm=(0.07, 0.08)))
     images[1] = replace(images[1], reading=replace(images[1].reading, spacing_mm=(0.07, 0.07)))
     images[2] = replace(images[2], reading=replace(images[2].reading, spacing_mm=(0.07, 0.08)))
-    told = [statement for statement in statements(some_exam(images), BUNDLE) if "not square" in statement.sentence]
-    assert [each.sop_instance_uid for each in told] == [R_CC]
+    warnings = [statement for statement in statements(some_exam(images), BUNDLE) if "not square" in statement.sentence]
+    assert [each.sop_instance_uid for each in warnings] == [R_CC]
 
 
 def test_the_report_contains_the_warnings_of_a_reading():
@@ -179,11 +179,11 @@ def test_source_images_and_segmentations_are_listed_as_evidence():
 
 def test_the_image_library_states_breast_and_view():
     entries = named(report_on(some_exam()), "126200")[0].ContentSequence
-    told = [
+    library = [
         (named(entry, "111027")[0].ConceptCodeSequence[0].CodeValue, named(entry, "111031")[0].ConceptCodeSequence[0])
         for entry in entries
     ]
-    assert [(side, view.CodeValue) for side, view in told] == [
+    assert [(side, view.CodeValue) for side, view in library] == [
         ("24028007", "399162004"),
         ("7771000", "399162004"),
         ("24028007", "399368009"),
@@ -248,11 +248,11 @@ def test_objects_name_the_models_that_read_their_images():
     images = some_images()
     images[1] = replace(images[1], reading=replace(images[1].reading, bundle=newer))
     objects = encode_results(some_exam(images), some_sources(), replace(ENCODING, profile=PROFILES["all"]))
-    told = [(each.kind, list(dcmread(BytesIO(each.content)).SoftwareVersions)[1:]) for each in objects]
+    versions = [(each.kind, list(dcmread(BytesIO(each.content)).SoftwareVersions)[1:]) for each in objects]
     old, both = [str(BUNDLE)], [str(BUNDLE), str(newer)]
-    assert [models for kind, models in told if kind is ResultKind.SEG] == [old, [str(newer)]]
-    assert [models for kind, models in told if kind is ResultKind.GSPS] == [old, [str(newer)]]
-    exams = {kind: models for kind, models in told if kind not in (ResultKind.SEG, ResultKind.GSPS)}
+    assert [models for kind, models in versions if kind is ResultKind.SEG] == [old, [str(newer)]]
+    assert [models for kind, models in versions if kind is ResultKind.GSPS] == [old, [str(newer)]]
+    exams = {kind: models for kind, models in versions if kind not in (ResultKind.SEG, ResultKind.GSPS)}
     assert exams == dict.fromkeys((ResultKind.CAD_SR, ResultKind.SC, ResultKind.KO, ResultKind.SR), both)
 
 

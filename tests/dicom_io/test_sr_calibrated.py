@@ -116,8 +116,8 @@ def test_the_word_calibrated_is_always_followed_by_the_calibration_error_of_the_
     caveat = "On 32 held-out patients they were too high (about 2.9 times)."
     exam = calibrated(some_exam())
     off = [replace(image, reading=replace(image.reading, caveat=caveat)) for image in exam.images]
-    (told,) = _about_calibration(comments_of(report_on(replace(exam, images=tuple(off)))))
-    assert told.endswith(f"are calibrated at a prevalence of 0.6 %. {caveat}")
+    (sentence,) = _about_calibration(comments_of(report_on(replace(exam, images=tuple(off)))))
+    assert sentence.endswith(f"are calibrated at a prevalence of 0.6 %. {caveat}")
 
 
 # What viewers draw (OHIF 3.12): a line for each number that stands in a group on a place, and for its finding site.
@@ -168,14 +168,14 @@ def test_breast_and_exam_are_drawn_for_a_destination_with_that_setting():
 
 def test_numbers_have_few_digits():
     report = report_on(with_spacing(calibrated(some_exam()), (0.07, 0.0811)))
-    told = [
+    numbers = [
         str(item.MeasuredValueSequence[0].NumericValue)
         for group in groups_of(report).values()
         for item in walk(group)
         if item.get("ValueType") == "NUM"
     ]
-    assert told
-    assert all(len(number.partition(".")[2]) <= 2 for number in told), told
+    assert numbers
+    assert all(len(number.partition(".")[2]) <= 2 for number in numbers), numbers
 
 
 def test_a_report_without_outlines_has_the_title_of_reports_that_viewers_show_as_text():
@@ -210,9 +210,9 @@ def test_the_summary_states_what_the_figures_mean_and_which_images_were_not_read
         unread=(UnreadImage("1.2.9", "MG image", "Damaged."), UnreadImage("1.2.8", "report", "No image.", True)),
         missing=("right MLO",),
     )
-    told = _summary_of(exam)
-    assert told[-2:] == ["Not read: MG image: Damaged.", "Missing view: right MLO."]
-    assert told[-3].endswith(f"are calibrated at a prevalence of 0.6 %. {caveat}")
+    summary = _summary_of(exam)
+    assert summary[-2:] == ["Not read: MG image: Damaged.", "Missing view: right MLO."]
+    assert summary[-3].endswith(f"are calibrated at a prevalence of 0.6 %. {caveat}")
     assert NOT_CALIBRATED in _summary_of(some_exam())
 
 
@@ -231,20 +231,20 @@ def test_reports_of_a_study_are_distinguishable_and_the_newest_names_its_predece
 
 
 def test_a_calibrated_report_states_its_prevalence_and_that_a_range_is_no_assessment():
-    (told,) = _about_calibration(comments_of(report_on(calibrated(some_exam()))))
-    assert told.startswith(
+    (sentence,) = _about_calibration(comments_of(report_on(calibrated(some_exam()))))
+    assert sentence.startswith(
         "Probabilities of cancer of lesions, images, breasts and the exam are calibrated at a preval"
     )
-    assert "at a prevalence of 0.6 %" in told
+    assert "at a prevalence of 0.6 %" in sentence
     for words in ("ACR BI-RADS 5th ed.", "no assessment", "follow a diagnostic work-up", "cannot tell 1 from 2"):
         assert words in NO_ASSESSMENT
 
 
 def test_levels_with_and_without_calibration_are_distinguished():
     report = report_on(calibrated(some_exam(), lesions=False))
-    told, untold = _about_calibration(comments_of(report))
-    assert told.startswith("Probabilities of cancer of images, breasts and the exam are calibrated")
-    assert untold.startswith("The scores of lesions are not calibrated")
+    of_calibrated, of_uncalibrated = _about_calibration(comments_of(report))
+    assert of_calibrated.startswith("Probabilities of cancer of images, breasts and the exam are calibrated")
+    assert of_uncalibrated.startswith("The scores of lesions are not calibrated")
     assert NOT_CALIBRATED not in comments_of(report)
     for name, group in groups_of(report).items():
         assert (
@@ -257,9 +257,11 @@ def test_levels_with_and_without_calibration_are_distinguished():
 def test_if_only_one_of_two_bundles_is_calibrated_the_report_states_it_of_some_images():
     exam = calibrated(some_exam())
     plain = replace(exam.images[0], reading=replace(exam.images[0].reading, likelihood=None))
-    told, untold = _about_calibration(comments_of(report_on(replace(exam, images=(plain, *exam.images[1:])))))
-    assert "lesions, some images, breasts and the exam are calibrated" in told
-    assert untold.startswith("The scores of some images are not calibrated")
+    of_calibrated, of_uncalibrated = _about_calibration(
+        comments_of(report_on(replace(exam, images=(plain, *exam.images[1:]))))
+    )
+    assert "lesions, some images, breasts and the exam are calibrated" in of_calibrated
+    assert of_uncalibrated.startswith("The scores of some images are not calibrated")
 
 
 def test_a_level_without_scores_is_not_mentioned():

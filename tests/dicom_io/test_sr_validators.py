@@ -69,11 +69,17 @@ def test_the_most_complete_report_is_read_by_dcmqi_with_the_measurements_of_its_
     tool = Path(sys.executable).with_name("tid1500reader")
     if not tool.exists() and shutil.which(tool.name) is None:
         pytest.skip("tid1500reader is not installed (PyPI: dcmqi)")
-    told = tmp_path / "report.json"
+    metadata = tmp_path / "report.json"
     report = _written(EXAMS["all"], tmp_path)
-    command = [str(tool) if tool.exists() else tool.name, "--inputDICOM", str(report), "--outputMetadata", str(told)]
+    command = [
+        str(tool) if tool.exists() else tool.name,
+        "--inputDICOM",
+        str(report),
+        "--outputMetadata",
+        str(metadata),
+    ]
     subprocess.run(command, check=True, capture_output=True)
-    lesion, *others = json.loads(told.read_text(encoding="utf-8"))["Measurements"]
+    lesion, *others = json.loads(metadata.read_text(encoding="utf-8"))["Measurements"]
     assert len(others) == 1, "the other lesion; breasts and exam are evaluations"
     measured = {item["quantity"]["CodeValue"]: item["value"] for item in lesion["measurementItems"]}
     assert float(measured["111047"]) == 31

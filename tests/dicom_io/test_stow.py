@@ -160,9 +160,9 @@ def test_a_busy_service_is_requested_once_and_again_later(service, a_file, statu
 @pytest.mark.parametrize("status", [400, 404, 409, 415, 500])
 def test_a_refusal_is_reported_with_its_status_and_without_patient_data(service, a_file, status):
     service.status, service.media_type, service.body = status, "text/html", b"<p>SECRET-7 is not welcome</p>"
-    with pytest.raises(Rejected, match=str(status)) as told:
+    with pytest.raises(Rejected, match=str(status)) as raised:
         send(service.peer(), a_file)
-    assert "SECRET" not in str(told.value)
+    assert "SECRET" not in str(raised.value)
 
 
 @pytest.mark.parametrize(("status", "reason"), [(415, 0), (409, 0x0122), (202, 0xC122)])
@@ -180,9 +180,9 @@ def test_a_sop_class_that_the_service_does_not_accept_is_distinguished_from_othe
 def test_a_wrong_token_is_reported_with_its_setting_and_without_the_token(service, a_file, tmp_path, status):
     (tmp_path / "token").write_text("hush-hush\n")
     service.status = status
-    with pytest.raises(Rejected, match=r"bearer_token_file") as told:
+    with pytest.raises(Rejected, match=r"bearer_token_file") as raised:
         send(service.peer(bearer_token_file=tmp_path / "token"), a_file)
-    assert "hush" not in str(told.value)
+    assert "hush" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -195,10 +195,10 @@ def test_a_wrong_token_is_reported_with_its_setting_and_without_the_token(servic
 )
 def test_a_store_response_with_a_failure_is_reported_as_a_refusal_with_its_reason(service, a_file, status, media_type):
     service.status, service.media_type, service.body = status, media_type, failing(0xA700)
-    with pytest.raises(Rejected, match=r"0xA700 \(out of resources\)") as told:
+    with pytest.raises(Rejected, match=r"0xA700 \(out of resources\)") as raised:
         send(service.peer(), a_file)
-    assert told.value.status == 0xA700
-    assert "1.2.3.4" not in str(told.value)
+    assert raised.value.status == 0xA700
+    assert "1.2.3.4" not in str(raised.value)
 
 
 def test_a_login_page_does_not_count_as_success(service, a_file):
@@ -230,9 +230,9 @@ def test_a_changed_token_is_used_at_once(service, a_file, tmp_path):
 def test_an_unusable_token_file_is_reported_without_its_content(service, a_file, tmp_path, content):
     if content is not None:
         (tmp_path / "token").write_bytes(content)
-    with pytest.raises(Rejected, match="bearer_token_file") as told:
+    with pytest.raises(Rejected, match="bearer_token_file") as raised:
         send(service.peer(bearer_token_file=tmp_path / "token"), a_file)
-    assert "two" not in str(told.value)
+    assert "two" not in str(raised.value)
     assert service.requests == []
 
 

@@ -189,7 +189,7 @@ def test_a_spot_view_is_never_shown_in_the_place_of_a_missing_full_view(written:
     exam = put_together([spot, drawn_image("1.2.1", "R", "MLO")], [], [(Laterality.RIGHT, "MLO")])
     words = [text.words for text in written(exam, {})]
     assert "Missing" in words
-    assert any(told.startswith("R CC spot/magnified") for told in words)
+    assert any(word.startswith("R CC spot/magnified") for word in words)
     assert "R CC" in words  # the frame of what is missing
 
 

@@ -46,10 +46,10 @@ def test_the_page_names_no_person():
         source.BurnedInAnnotation = "NO"
         source.PatientName, source.PatientID, source.AccessionNumber = "Other^Person", "P-2", "A-2"
         source.PatientBirthDate, source.StudyDate = "19700203", "20250101"
-    one, other = _encoded(exam), _encoded(exam, others)
-    assert one.PixelData == other.PixelData
-    assert other.BurnedInAnnotation == "NO"
-    assert other.PatientName == "Other^Person", "the header is the patient's"
+    page, other_page = _encoded(exam), _encoded(exam, others)
+    assert page.PixelData == other_page.PixelData
+    assert other_page.BurnedInAnnotation == "NO"
+    assert other_page.PatientName == "Other^Person", "the header is the patient's"
 
 
 def test_a_page_of_an_image_with_burned_in_annotation_states_burned_in_annotation():

@@ -168,8 +168,8 @@ def test_dcmqi_reads_the_findings_of_the_node_from_the_report(
     command = [tool, "--inputDICOM", tmp_path / "report.dcm", "--outputMetadata", tmp_path / "report.json"]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    told = json.loads((tmp_path / "report.json").read_text())["Measurements"]
-    groups = {group["TrackingUniqueIdentifier"]: group for group in told}
+    measurements = json.loads((tmp_path / "report.json").read_text())["Measurements"]
+    groups = {group["TrackingUniqueIdentifier"]: group for group in measurements}
     assert len(groups) == 6, "the lesions"
     for image in exam.images:
         for number, finding in enumerate(image.reading.findings, start=1):

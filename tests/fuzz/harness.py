@@ -122,11 +122,11 @@ def _draw(inputs: SearchStrategy[bytes], number: int, random_seed: int, feed: Ca
 
 
 def _neighbour(data: bytes, chance: Random, kept: int) -> bytes:
-    said, body = data[:kept], data[kept:]
+    start, body = data[:kept], data[kept:]
     for _ in range(chance.randint(1, 3)):
         change = chance.choice(CHANGES), chance.randrange(1 << 16), chance.randrange(256), chance.choice(NASTY)
         body = apply(body, change)
-    return said + body[: 1 << 16]
+    return start + body[: 1 << 16]
 
 
 class _Fed(AbstractContextManager["_Fed"]):
@@ -249,8 +249,8 @@ def _where(finding: Exception) -> str:
     frames = traceback.extract_tb(finding.__traceback__)
     ours = [frame for frame in frames if str(ROOT) in frame.filename and "/tests/" not in frame.filename]
     places = " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in (ours or frames)[::-1][:3])
-    said = f" ({finding})" if isinstance(finding, AssertionError) else ""
-    return f"{type(finding).__name__} at {places}{said}"
+    reason = f" ({finding})" if isinstance(finding, AssertionError) else ""
+    return f"{type(finding).__name__} at {places}{reason}"
 
 
 def _covered(target: str, files: Path) -> float:

@@ -16,7 +16,7 @@ from node.store.tables import Annotation, Instance, Job, ReceivedAssessment, Stu
 class _NeverTheSame(PixelComparison):
     """A process for each comparison would be all that is measured; tests/node/intake has them."""
 
-    def is_same(self, one: Path, other: Path) -> bool:
+    def is_same(self, kept: Path, other: Path) -> bool:
         return False
 
 

@@ -46,8 +46,8 @@ def main() -> int:
     counts = []
     for target in (f"target_{name}" for name in options.targets or SHORT):
         with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
-            told = partial(_progress, options.findings)
-            counts.append(fuzz(target, options.inputs, Path(folder), options.seed, options.minutes, told))
+            progress = partial(_progress, options.findings)
+            counts.append(fuzz(target, options.inputs, Path(folder), options.seed, options.minutes, progress))
         print(_row(counts[-1]), flush=True)
     print(table(counts))
     return int(any(count.crashes or count.hangs or count.orphans for count in counts))

@@ -68,10 +68,10 @@ def opened(folder: Path) -> Iterator[Callable[[bytes], str]]:
         path.write_bytes(file)
         try:
             header = read_whole_file(path, 1 << 20).dataset
-            said = str(header.get("SOPClassUID", MAMMOGRAM)), str(header.get("SOPInstanceUID", "1.2"))
+            identity = str(header.get("SOPClassUID", MAMMOGRAM)), str(header.get("SOPInstanceUID", "1.2"))
         except Exception:  # noqa: BLE001 - only what the request says besides; accept sees the file itself
-            said = MAMMOGRAM, "1.2"
-        answer = receiving.accept(ReceivedFile(path, "PACS", "127.0.0.1", *said, ExplicitVRLittleEndian))
+            identity = MAMMOGRAM, "1.2"
+        answer = receiving.accept(ReceivedFile(path, "PACS", "127.0.0.1", *identity, ExplicitVRLittleEndian))
         path.unlink(missing_ok=True)
         assert answer.status not in (Status.PROCESSING_FAILURE, Status.NO_STORAGE), answer.status.name
         if next(fed) % _EMPTIED_AFTER == 0:

@@ -30,26 +30,26 @@ def test_the_same_findings_on_cpu_and_cuda(mammogram_study: DemoStudy, mixed_pre
     images = [read_mammogram(file) for file in mammogram_study.files]
     on_cpu = load_pipeline(bundle, torch.device("cpu"), mixed_precision=False).read(images)
     on_cuda = load_pipeline(bundle, torch.device("cuda"), mixed_precision=mixed_precision).read(images)
-    for one, other in zip(on_cpu, on_cuda, strict=True):
-        assert_alike(one, other, *TOLERANCES[mixed_precision])
+    for cpu, cuda in zip(on_cpu, on_cuda, strict=True):
+        assert_alike(cpu, cuda, *TOLERANCES[mixed_precision])
 
 
-def assert_alike(one: ImageReading, other: ImageReading, score: float, edge_px: int, dice: float) -> None:
-    assert one.malignancy == pytest.approx(other.malignancy, abs=score)
-    for finding in one.findings:
+def assert_alike(cpu: ImageReading, cuda: ImageReading, score: float, edge_px: int, dice: float) -> None:
+    assert cpu.malignancy == pytest.approx(cuda.malignancy, abs=score)
+    for finding in cpu.findings:
         if finding.confidence < SURE:
             continue  # one side of the detector's threshold or the other: rounding may decide
-        twin = min(other.findings, key=lambda candidate: _distance(finding, candidate))
+        twin = min(cuda.findings, key=lambda candidate: _distance(finding, candidate))
         assert _distance(finding, twin) <= edge_px
         assert finding.malignancy == pytest.approx(twin.malignancy, abs=score)
-        assert _dice(finding, twin, one.shape) >= dice
+        assert _dice(finding, twin, cpu.shape) >= dice
 
 
-def _distance(one: Finding, other: Finding) -> int:
-    edges = [(box.top, box.left, box.bottom, box.right) for box in (one.box, other.box)]
+def _distance(cpu: Finding, cuda: Finding) -> int:
+    edges = [(box.top, box.left, box.bottom, box.right) for box in (cpu.box, cuda.box)]
     return int(np.abs(np.subtract(*edges)).max())
 
 
-def _dice(one: Finding, other: Finding, shape: tuple[int, int]) -> float:
-    a, b = one.mask.full(shape), other.mask.full(shape)
+def _dice(cpu: Finding, cuda: Finding, shape: tuple[int, int]) -> float:
+    a, b = cpu.mask.full(shape), cuda.mask.full(shape)
     return float(2 * np.count_nonzero(a & b) / (np.count_nonzero(a) + np.count_nonzero(b)))

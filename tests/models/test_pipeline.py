@@ -152,9 +152,9 @@ def test_an_outline_larger_than_any_lesion_of_the_training_has_a_warning(
     large, small = Box(80, 5, 200, 80), Box(210, 10, 230, 30)
     reads = replace(_pipeline(Boxes((large, small))), largest_lesion=largest)
     [reading] = reads.read([_image(pixels=_breast(), **known)])
-    said = [finding.doubt for finding in reading.findings if finding.doubt]
-    assert len(said) == len(reading.warnings) == doubts
-    for sentence in said:
+    doubtful = [finding.doubt for finding in reading.findings if finding.doubt]
+    assert len(doubtful) == len(reading.warnings) == doubts
+    for sentence in doubtful:
         assert re.fullmatch(
             r"Doubtful: the outline covers 38\.\d % of the breast; the largest lesion .* covers 10\.0 %\.", sentence
         )
@@ -211,9 +211,9 @@ def test_the_nipple_is_located_only_in_upright_images_of_the_whole_breast(
 
 
 def test_each_stage_is_timed() -> None:
-    [one, other] = _pipeline().read([_image(), _image()])
-    assert one.seconds == {"detect": 0.5, "segment": 1.0, "classify": 1.0}
-    assert other.seconds == one.seconds
+    [first, second] = _pipeline().read([_image(), _image()])
+    assert first.seconds == {"detect": 0.5, "segment": 1.0, "classify": 1.0}
+    assert second.seconds == first.seconds
 
 
 def test_without_images_there_are_no_readings() -> None:

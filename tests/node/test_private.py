@@ -120,7 +120,7 @@ def test_patient_names_are_only_in_archive_results_and_database_and_files_are_pr
 ) -> None:
     _send_images(node, dcmread(mammogram_study.files[0]))
     _send_messages(node.hl7_port)  # type: ignore[attr-defined]
-    told = _import(node, tmp_path)
+    imported = _import(node, tmp_path)
     eventually("a delivery was refused", lambda: _tried(node), timeout_s=300)
     status = node.command("status")
 
@@ -130,12 +130,12 @@ def test_patient_names_are_only_in_archive_results_and_database_and_files_are_pr
         if path.relative_to(node.data_dir).parts[0].split("-wal")[0].split("-shm")[0] not in PATIENTS_FILES
         and path.is_file()
     ]
-    said = {"log": node.log.read_text(), "import": told}
-    said |= {str(path): path.read_bytes().decode("latin-1") for path in written}
-    said["names of files"] = " ".join(str(path.relative_to(node.data_dir)) for path in written)
-    assert {what: secret for what, text in said.items() for secret in SECRETS if secret in text} == {}
+    texts = {"log": node.log.read_text(), "import": imported}
+    texts |= {str(path): path.read_bytes().decode("latin-1") for path in written}
+    texts["names of files"] = " ".join(str(path.relative_to(node.data_dir)) for path in written)
+    assert {what: secret for what, text in texts.items() for secret in SECRETS if secret in text} == {}
     assert NAME not in status.stdout + status.stderr  # which names studies by their UIDs, to whoever may ask
-    assert "Traceback" not in said["log"]
+    assert "Traceback" not in texts["log"]
 
     modes = {path: stat.S_IMODE(path.stat().st_mode) for path in node.data_dir.rglob("*")}
     assert {path for path, mode in modes.items() if mode != (0o700 if path.is_dir() else 0o600)} == set()

@@ -34,8 +34,8 @@ SCREENING = replace(IMAGE, procedures=("Mammographie Screening", "24606-6"), ins
     ],
 )
 def test_a_route_applies_if_all_its_conditions_hold(conditions):
-    said = route([Route(name="it", read=False, **conditions)], SCREENING, "PACS", CAME_AT)
-    assert (said.read, said.route) == (False, "it")
+    decision = route([Route(name="it", read=False, **conditions)], SCREENING, "PACS", CAME_AT)
+    assert (decision.read, decision.route) == (False, "it")
 
 
 @pytest.mark.parametrize(
@@ -51,15 +51,17 @@ def test_a_route_applies_if_all_its_conditions_hold(conditions):
     ],
 )
 def test_a_route_that_does_not_apply_states_why(conditions, because):
-    said = route([Route(name="it", read=False, **conditions)], SCREENING, "PACS", CAME_AT)
-    assert (said.read, said.destinations, said.route) == (True, None, None)
-    assert because in said.why[0]
+    decision = route([Route(name="it", read=False, **conditions)], SCREENING, "PACS", CAME_AT)
+    assert (decision.read, decision.destinations, decision.route) == (True, None, None)
+    assert because in decision.why[0]
 
 
 def test_a_study_without_a_date_has_no_age():
-    said = route([Route(name="old", older_than_days=0, read=False)], replace(IMAGE, study_date=None), "PACS", CAME_AT)
-    assert said.read
-    assert "not stated" in said.why[0]
+    decision = route(
+        [Route(name="old", older_than_days=0, read=False)], replace(IMAGE, study_date=None), "PACS", CAME_AT
+    )
+    assert decision.read
+    assert "not stated" in decision.why[0]
 
 
 def test_the_first_applicable_route_decides():

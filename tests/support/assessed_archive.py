@@ -24,8 +24,8 @@ SHARE = 0.25
 
 
 @dataclass(frozen=True)
-class One:
-    """A study: each breast's score, the categories (None: the exam), whose it is and how it stands."""
+class AssessedStudy:
+    """A study: the score of each breast, the categories (None: the exam), its patient and its state."""
 
     scores: Mapping[Laterality, float]
     categories: Mapping[Laterality | None, Category] = field(default_factory=dict)
@@ -35,7 +35,7 @@ class One:
     bundle: str = "test"
 
 
-def archive(data_dir: Path, studies: Sequence[One]) -> Sessions:
+def archive(data_dir: Path, studies: Sequence[AssessedStudy]) -> Sessions:
     """The archive, as `mammo-node` finds it; the n-th study has the UID 1.2.n, accession number An and patient Pn."""
     sessions = sessions_of(open_database(f"sqlite:///{data_dir / 'queue.sqlite'}"))
     with sessions.begin() as session:
@@ -56,7 +56,7 @@ def archive(data_dir: Path, studies: Sequence[One]) -> Sessions:
     return sessions
 
 
-def forty(seed: int = 7) -> tuple[list[One], dict[tuple[int, Laterality], bool]]:
+def forty(seed: int = 7) -> tuple[list[AssessedStudy], dict[tuple[int, Laterality], bool]]:
     """Forty studies of 36 patients, and which breasts are malignant. A score is right as often as it says."""
     draw = np.random.default_rng(seed)
     studies, malignant = [], {}
@@ -69,7 +69,7 @@ def forty(seed: int = 7) -> tuple[list[One], dict[tuple[int, Laterality], bool]]
             several = "0 2 4A 4B 4C 5 5" if truth else "1 1 1 1 1 2 2 2 3 0 4A"
             categories[side] = Category(draw.choice(several.split()))
             malignant[number, side] = truth
-        studies.append(One(scores, categories, patient=f"P{min(number, 36)}"))
+        studies.append(AssessedStudy(scores, categories, patient=f"P{min(number, 36)}"))
     return studies, malignant
 
 
@@ -79,16 +79,16 @@ def as_table(malignant: Mapping[tuple[int, Laterality], bool]) -> str:
     return "\n".join(("study_instance_uid,laterality,pathology", *rows)) + "\n"
 
 
-def _instance(data_dir: Path, number: int, place: int, side: Laterality, score: float, one: One) -> Instance:
+def _instance(data_dir: Path, number: int, place: int, side: Laterality, score: float, exam: AssessedStudy) -> Instance:
     uid = f"1.2.{number}.{place}"
-    reading = _reading(score, side, one)
+    reading = _reading(score, side, exam)
     masks = data_dir / f"{uid}.npz"
     masks.write_bytes(masks_of(reading))
     return Instance(
         sop_instance_uid=uid,
         sop_class_uid="1.2.840.10008.5.1.4.1.1.1.2",
         series_instance_uid=f"{uid}.0",
-        patient_id=one.patient or f"P{number}",
+        patient_id=exam.patient or f"P{number}",
         patient_birth_date="19600101",
         accession_number=f"A{number}",
         transfer_syntax_uid="1.2.840.10008.1.2.1",
@@ -102,10 +102,10 @@ def _instance(data_dir: Path, number: int, place: int, side: Laterality, score: 
     )
 
 
-def _reading(score: float, side: Laterality, one: One) -> ImageReading:
+def _reading(score: float, side: Laterality, exam: AssessedStudy) -> ImageReading:
     reading = read_image("", (60, 40), lesion(10, 10, blob(12, 9)), laterality=side, malignancy=score).reading
-    reading = replace(reading, bundle=BundleId(one.bundle, "1"))
-    if not one.calibrated:
+    reading = replace(reading, bundle=BundleId(exam.bundle, "1"))
+    if not exam.calibrated:
         return reading
     as_breast, as_exam = (_calibration(level).likelihood(score) for level in (Level.BREAST, Level.EXAM))
     return replace(reading, as_breast=as_breast, as_exam=as_exam, prevalence=2 * SHARE)

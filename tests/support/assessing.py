@@ -40,21 +40,21 @@ def coded(code: Code) -> list[Dataset]:
 
 def item(concept: Code, value: Code | str | None = None, *inside: Dataset) -> Dataset:
     """A content item: CODE of a code, TEXT (or the observer's PNAME) of a text, otherwise a CONTAINER."""
-    one = Dataset()
-    one.RelationshipType = "CONTAINS"
-    one.ConceptNameCodeSequence = coded(concept)
+    dataset = Dataset()
+    dataset.RelationshipType = "CONTAINS"
+    dataset.ConceptNameCodeSequence = coded(concept)
     match value:
         case Code():
-            one.ValueType, one.ConceptCodeSequence = "CODE", coded(value)
+            dataset.ValueType, dataset.ConceptCodeSequence = "CODE", coded(value)
         case str() if concept == PERSON_NAME:
-            one.ValueType, one.PersonName = "PNAME", value
+            dataset.ValueType, dataset.PersonName = "PNAME", value
         case str():
-            one.ValueType, one.TextValue = "TEXT", value
+            dataset.ValueType, dataset.TextValue = "TEXT", value
         case None:
-            one.ValueType, one.ContinuityOfContent = "CONTAINER", "SEPARATE"
+            dataset.ValueType, dataset.ContinuityOfContent = "CONTAINER", "SEPARATE"
     if inside:
-        one.ContentSequence = list(inside)
-    return one
+        dataset.ContentSequence = list(inside)
+    return dataset
 
 
 def category(of: Category | Code) -> Dataset:
@@ -136,8 +136,8 @@ def text_row(text: str, status: str = "F") -> str:
     return f"TX|18782-3^Study report^LN||{text}||||||{status}"
 
 
-def category_row(said: str, side: str = "", status: str = "F", sub_id: str = "") -> str:
-    return f"CWE|111005^Assessment Category^DCM|{sub_id}|{said}||||||{status}|||||||||{side}"
+def category_row(category: str, side: str = "", status: str = "F", sub_id: str = "") -> str:
+    return f"CWE|111005^Assessment Category^DCM|{sub_id}|{category}||||||{status}|||||||||{side}"
 
 
 def understood(text: str) -> str:
@@ -154,5 +154,5 @@ def assessments(road: Road) -> list[ReceivedAssessment]:
         return list(session.scalars(select(ReceivedAssessment).order_by(ReceivedAssessment.id)))
 
 
-def said(rows: Sequence[ReceivedAssessment]) -> list[tuple[str | None, str]]:
+def side_and_category(rows: Sequence[ReceivedAssessment]) -> list[tuple[str | None, str]]:
     return [(row.laterality, row.category) for row in rows]

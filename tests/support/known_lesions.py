@@ -87,9 +87,9 @@ def _sized(image: PhantomImage, shape: tuple[int, int]) -> PhantomImage:
         sized = np.pad(from_chest_wall, ((0, 0), (0, max(0, columns - scaled[0]))))[:, :columns]
         return np.ascontiguousarray(sized[:, ::-1] if image.laterality is Laterality.RIGHT else sized)
 
-    def lesion(one: PhantomLesion) -> PhantomLesion:
-        whole = one.mask.full(image.pixels.shape).astype(np.uint8)
-        return replace(one, mask=_mask(cut(whole, cv2.INTER_NEAREST) > 0))
+    def lesion(truth: PhantomLesion) -> PhantomLesion:
+        whole = truth.mask.full(image.pixels.shape).astype(np.uint8)
+        return replace(truth, mask=_mask(cut(whole, cv2.INTER_NEAREST) > 0))
 
     return replace(
         image,

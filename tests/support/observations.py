@@ -76,11 +76,11 @@ def many(patients: int = 24, seed: int = 3) -> list[Observation]:
             by_threshold = tuple(Overlap(0, 0, 0, 10_000, 0) for _ in THRESHOLDS)
             if number % 4 != 3:
                 dice, confidence = float(draw.uniform(0.5, 0.95)), float(draw.uniform(0.1, 0.9))
-                one = lesion((dice, dice - 0.02, dice - 0.1), found=confidence >= 0.4)
+                measured = lesion((dice, dice - 0.02, dice - 0.1), found=confidence >= 0.4)
                 kind = FindingKind.MASS if number % 3 else FindingKind.CALCIFICATION
                 lesions = (
                     replace(
-                        one,
+                        measured,
                         kind=kind,
                         diameter_mm=float(draw.uniform(4, 30)),
                         pathology=Pathology.MALIGNANT if ill else Pathology.BENIGN,

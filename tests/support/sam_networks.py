@@ -70,12 +70,12 @@ def ours(
         return logits, net.picture.restore(logits[0], photo.shape)
 
 
-def assert_close(one: Tensor, other: NDArray[np.float32] | Tensor, tolerance: float) -> None:
-    other = torch.as_tensor(other)
-    assert one.shape == other.shape
-    spread = float(other.std())
+def assert_close(found: Tensor, expected: NDArray[np.float32] | Tensor, tolerance: float) -> None:
+    expected = torch.as_tensor(expected)
+    assert found.shape == expected.shape
+    spread = float(expected.std())
     assert spread > 1e-3, "nothing is compared"
-    assert float((one - other).abs().max()) <= tolerance * spread
+    assert float((found - expected).abs().max()) <= tolerance * spread
 
 
 def hq_encoder(name: str) -> HqVit | HqTinyVit:

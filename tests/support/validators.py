@@ -45,9 +45,9 @@ def pixelmed(*paths: Path) -> list[str]:
     """Template validation of structured reports by PixelMed."""
     if shutil.which("java") is None or not (_JARS / "pixelmed.jar").exists():
         pytest.skip("PixelMed is not installed (Debian: libpixelmed-java, default-jre-headless)")
-    asked, told = _pixelmed_at_work()
+    asked, answers = _pixelmed_at_work()
     print(*paths, sep="\t", file=asked, flush=True)
-    lines = [line.rstrip("\n") for line in iter(told.readline, "done\n") if line or pytest.fail("PixelMed ended")]
+    lines = [line.rstrip("\n") for line in iter(answers.readline, "done\n") if line or pytest.fail("PixelMed ended")]
     complete = [line for line in lines if "Template Validation Complete" in line]
     assert len(complete) == len(paths), "\n".join(lines)
     return [line for line in lines if "Error" in line and not line.endswith(_TITLE_NOT_SEEN)]

@@ -63,11 +63,11 @@ boxes = st.builds(
 def test_no_two_kept_findings_are_nested_and_every_removed_finding_contains_a_kept_one(found: list[Box]) -> None:
     staying = [found[number] for number in innermost(found)]
 
-    def lies_in(one: Box, other: Box) -> bool:
-        shared = np.count_nonzero(_filled(one).full((80, 80)) & _filled(other).full((80, 80)))
-        return bool(shared >= NESTED * one.area_px)
+    def lies_in(inner: Box, outer: Box) -> bool:
+        shared = np.count_nonzero(_filled(inner).full((80, 80)) & _filled(outer).full((80, 80)))
+        return bool(shared >= NESTED * inner.area_px)
 
     for pair in combinations(staying, 2):
         assert not lies_in(*sorted(pair, key=lambda box: box.area_px))
     for gone in found:
-        assert any(lies_in(one, gone) and one.area_px <= gone.area_px for one in staying)
+        assert any(lies_in(kept, gone) and kept.area_px <= gone.area_px for kept in staying)

@@ -71,9 +71,9 @@ def drawn_breasts(count: int = 60) -> list[Compared]:
 def calls(some: Sequence[Compared]) -> tuple[list[bool], list[bool], list[bool]]:
     """By hand: what the models and the radiologists call suspicious, and what is malignant."""
     return (
-        [one.likelihood is not None and one.likelihood.category in ("4A", "4B", "4C", "5") for one in some],
-        [one.assigned in ("0", "4", "4A", "4B", "4C", "5") for one in some],
-        [bool(one.malignant) for one in some],
+        [breast.likelihood is not None and breast.likelihood.category in ("4A", "4B", "4C", "5") for breast in some],
+        [breast.assigned in ("0", "4", "4A", "4B", "4C", "5") for breast in some],
+        [bool(breast.malignant) for breast in some],
     )
 
 
@@ -139,7 +139,7 @@ def test_the_area_under_the_curve_equals_that_of_scikit_learn() -> None:
     some = drawn_breasts()
     row = ours(area_table(some, Level.BREAST, FEW), "the models' probability")
     *_, malignant = calls(some)
-    assert value(row["AUC"]) == pytest.approx(roc_auc_score(malignant, [one.score for one in some]))
+    assert value(row["AUC"]) == pytest.approx(roc_auc_score(malignant, [breast.score for breast in some]))
 
 
 def test_scores_without_calibration_have_an_area_under_the_curve_and_imply_no_category() -> None:
@@ -207,9 +207,9 @@ def test_the_confusion_matrix_counts_every_category_that_was_assigned_once() -> 
 
 
 def test_an_exams_category_is_the_most_suspicious_of_its_breasts_a_recall_above_3() -> None:
-    said = [Category.ZERO, Category.THREE, Category.TWO]
-    assert most_severe(said) is Category.ZERO
-    assert most_severe([*said, Category.FOUR]) is Category.FOUR
+    categories = [Category.ZERO, Category.THREE, Category.TWO]
+    assert most_severe(categories) is Category.ZERO
+    assert most_severe([*categories, Category.FOUR]) is Category.FOUR
     assert most_severe([Category.FOUR_A, Category.FOUR]) is Category.FOUR
 
 
@@ -229,7 +229,9 @@ def test_probabilities_at_another_prevalence_equal_those_of_the_calibration() ->
 def test_a_plot_is_drawn_only_if_its_data_exist() -> None:
     some = drawn_breasts()
     assert [plot.id for plot in plots(some, Level.BREAST)] == ["confusion", "roc", "reliability"]
-    without = [Compared(one.patient, one.score, one.likelihood, one.prior, one.assigned) for one in some]
+    without = [
+        Compared(breast.patient, breast.score, breast.likelihood, breast.prior, breast.assigned) for breast in some
+    ]
     assert [plot.id for plot in plots(without, Level.BREAST)] == ["confusion"]
     for plot in plots(some, Level.BREAST):
         assert "Research use only" in plot.svg

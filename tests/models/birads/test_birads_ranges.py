@@ -34,16 +34,18 @@ def _decided(probability: float, nil: float, threshold: float) -> tuple[Category
 @example(0.00049, 0.00051, NIL_IN_BREAST, 0.0005)
 @settings(max_examples=300)
 def test_two_probabilities_that_are_printed_alike_always_have_the_same_category_and_recall(
-    one: float, other: float, nil: float, threshold: float
+    first: float, second: float, nil: float, threshold: float
 ) -> None:
-    if percent(one, threshold) == percent(other, threshold):
-        assert _decided(one, nil, threshold) == _decided(other, nil, threshold)
+    if percent(first, threshold) == percent(second, threshold):
+        assert _decided(first, nil, threshold) == _decided(second, nil, threshold)
 
 
 @given(PROBABILITIES, PROBABILITIES, THRESHOLDS)
 @settings(max_examples=200)
-def test_a_higher_probability_is_never_printed_lower_nor_recalled_less(one: float, other: float, limit: float) -> None:
-    low, high = sorted((one, other))
+def test_a_higher_probability_is_never_printed_lower_nor_recalled_less(
+    first: float, second: float, limit: float
+) -> None:
+    low, high = sorted((first, second))
     assert in_percent(low, limit) <= in_percent(high, limit)
     assert Likelihood(low, Category.THREE).is_recalled(limit) <= Likelihood(high, Category.THREE).is_recalled(limit)
 
@@ -83,8 +85,8 @@ def test_probabilities_are_rounded_by_the_limits_that_decide_their_category() ->
 def test_a_range_in_words_states_the_limits_that_decide_the_category(category: Category) -> None:
     low, high = RANGES[category]
     words = range_of(category, None).meaning.partition(" %")[0]
-    told = [float(word) for word in words.split() if word[0].isdigit()]
-    assert told == pytest.approx([100 * low] if high == 1 else [100 * low, 100 * high])
+    numbers = [float(word) for word in words.split() if word[0].isdigit()]
+    assert numbers == pytest.approx([100 * low] if high == 1 else [100 * low, 100 * high])
     assert range_of(category, None).meaning.endswith(f"the range of {category}")
 
 
@@ -115,7 +117,7 @@ def test_the_distance_of_a_probability_from_the_range_of_a_category_is_stated(
 
 
 @pytest.mark.parametrize(
-    ("figures", "told"),
+    ("figures", "expected"),
     [
         (
             {"patients": 32, "calibration_intercept": [-1.06, -3.59, -0.23]},
@@ -135,6 +137,8 @@ def test_the_distance_of_a_probability_from_the_range_of_a_category_is_stated(
         ({}, ""),
     ],
 )
-def test_a_card_whose_calibration_interval_excludes_the_ideal_states_it(figures: dict[str, object], told: str) -> None:
-    assert told in caveat_of(figures)
-    assert bool(caveat_of(figures)) == bool(told)
+def test_a_card_whose_calibration_interval_excludes_the_ideal_states_it(
+    figures: dict[str, object], expected: str
+) -> None:
+    assert expected in caveat_of(figures)
+    assert bool(caveat_of(figures)) == bool(expected)

@@ -52,19 +52,19 @@ def test_a_temperature_is_estimated_correctly_if_few_are_malignant(share: float)
         logits = 2 * draw.normal(np.where(labels, 0.5, -0.5))  # of true log odds 1, said twice as sure
         scores = 1 / (1 + np.exp(-logits))
         return [
-            ScoredCase(Level.IMAGE, float(one), bool(label), "p") for one, label in zip(scores, labels, strict=True)
+            ScoredCase(Level.IMAGE, float(score), bool(label), "p") for score, label in zip(scores, labels, strict=True)
         ]
 
     found = fit_calibration(Level.IMAGE, some(20_000), Method.TEMPERATURE)
     assert found is not None
     assert found.parameters["slope"][0] == pytest.approx(0.5, abs=0.04)
     fresh = some(20_000)
-    said = np.array([found.probability(one.score) for one in fresh])
-    truth = np.array([one.malignant for one in fresh])
-    assert said.mean() == pytest.approx(share, abs=0.01)
+    probabilities = np.array([found.probability(case.score) for case in fresh])
+    truth = np.array([case.malignant for case in fresh])
+    assert probabilities.mean() == pytest.approx(share, abs=0.01)
     for low, high in ((0.0, 0.05), (0.05, 0.2), (0.2, 0.6)):
-        within = (said >= low) & (said < high)
-        assert truth[within].mean() == pytest.approx(said[within].mean(), abs=0.03)
+        within = (probabilities >= low) & (probabilities < high)
+        assert truth[within].mean() == pytest.approx(probabilities[within].mean(), abs=0.03)
     assert found.at_prevalence(0.01).probability(0.5) == pytest.approx(0.01)
 
 
@@ -72,11 +72,11 @@ def test_a_temperature_is_estimated_correctly_if_few_are_malignant(share: float)
 def test_calibrated_probabilities_equal_the_observed_frequencies(method: Method) -> None:
     found = fit_calibration(Level.LESION, cases(20_000, 0.5, -1.0), method)
     fresh = cases(20_000, 0.5, -1.0, seed=2)
-    said = np.array([found.probability(one.score) for one in fresh])
-    truth = np.array([one.malignant for one in fresh])
+    probabilities = np.array([found.probability(case.score) for case in fresh])
+    truth = np.array([case.malignant for case in fresh])
     for low in (0.1, 0.3, 0.5):
-        some = (said >= low) & (said < low + 0.2)
-        assert truth[some].mean() == pytest.approx(said[some].mean(), abs=0.03)
+        some = (probabilities >= low) & (probabilities < low + 0.2)
+        assert truth[some].mean() == pytest.approx(probabilities[some].mean(), abs=0.03)
 
 
 @pytest.mark.parametrize("method", list(Method))
@@ -84,13 +84,13 @@ def test_the_prevalence_of_the_site_changes_the_mean_and_keeps_the_order(method:
     some = cases(5_000, 0.8, 0.5)
     found = fit_calibration(Level.LESION, some, method)
     at_site = found.at_prevalence(0.006)
-    scores = np.array([one.score for one in some])
-    truth = np.array([one.malignant for one in some])
-    before, after = (np.array([one.probability(score) for score in scores]) for one in (found, at_site))
+    scores = np.array([case.score for case in some])
+    truth = np.array([case.malignant for case in some])
+    before, after = (np.array([calibration.probability(score) for score in scores]) for calibration in (found, at_site))
     assert roc_auc_score(truth, after) == pytest.approx(roc_auc_score(truth, before))
     assert after.mean() < 0.1 < before.mean()
     assert found.at_prevalence(found.prevalence).probability(0.3) == pytest.approx(found.probability(0.3))
-    odds = [logit(one.probability(0.4)) for one in (found, at_site)]
+    odds = [logit(calibration.probability(0.4)) for calibration in (found, at_site)]
     assert odds[1] - odds[0] == pytest.approx(logit(0.006) - logit(found.prevalence))
 
 
@@ -163,8 +163,8 @@ def images(malignant: int, others: int, distance: float) -> list[ScoredCase]:
     labels = [True] * malignant + [False] * others
     logits = [draw.normal(distance * label) for label in labels]
     return [
-        ScoredCase(Level.IMAGE, float(1 / (1 + np.exp(-one))), label, str(number))
-        for number, (one, label) in enumerate(zip(logits, labels, strict=True))
+        ScoredCase(Level.IMAGE, float(1 / (1 + np.exp(-value))), label, str(number))
+        for number, (value, label) in enumerate(zip(logits, labels, strict=True))
     ]
 
 
@@ -187,10 +187,10 @@ def test_exams_composed_of_images_have_the_odds_of_the_combination_rule() -> Non
     draw = np.random.default_rng(9)
     labels = draw.random(20_000) < 0.4
     breasts = draw.normal(size=(20_000, 2)) + 2.0 * (labels[:, None] & np.array([True, False]))
-    said = np.array([exam.probability(float(1 / (1 + np.exp(-one)))) for one in breasts.max(axis=1)])
+    probabilities = np.array([exam.probability(float(1 / (1 + np.exp(-value)))) for value in breasts.max(axis=1)])
     for low in (0.1, 0.3, 0.5, 0.7):
-        some = (said >= low) & (said < low + 0.2)
-        assert labels[some].mean() == pytest.approx(said[some].mean(), abs=0.06)
+        some = (probabilities >= low) & (probabilities < low + 0.2)
+        assert labels[some].mean() == pytest.approx(probabilities[some].mean(), abs=0.06)
 
 
 def test_the_prevalence_per_breast_is_half_of_that_per_exam() -> None:

@@ -48,8 +48,8 @@ def worth(category: Category | None) -> Likelihood | None:
 
 
 def compared(reading: ExamReading, assigned: Category, side: Laterality | None = L) -> Concordance:
-    (one,) = concordances(reading, [Assessment(side, assigned, "SR")])
-    return one
+    (concordance,) = concordances(reading, [Assessment(side, assigned, "SR")])
+    return concordance
 
 
 @pytest.mark.parametrize(
@@ -70,15 +70,15 @@ def compared(reading: ExamReading, assigned: Category, side: Laterality | None =
 def test_categories_up_to_3_disagree_with_above_3_and_a_recall_agrees_with_above_3(
     implied: Category, assigned: Category, agreement: Agreement
 ) -> None:
-    one = compared(exam(implied), assigned)
-    assert (one.agreement, one.likelihood, one.why) == (agreement, worth(implied), "")
-    assert is_discordant(_with(exam(implied), one)) is (agreement is not Agreement.AGREE)
+    concordance = compared(exam(implied), assigned)
+    assert (concordance.agreement, concordance.likelihood, concordance.why) == (agreement, worth(implied), "")
+    assert is_discordant(_with(exam(implied), concordance)) is (agreement is not Agreement.AGREE)
 
 
 def test_category_6_is_left_out_and_does_not_count_as_discordant() -> None:
-    one = compared(exam(Category.ONE_OR_TWO), Category.SIX)
-    assert (one.agreement, one.why) == (Agreement.NOT_COMPARED, KNOWN_CANCER)
-    assert not is_discordant(_with(exam(Category.ONE_OR_TWO), one))
+    concordance = compared(exam(Category.ONE_OR_TWO), Category.SIX)
+    assert (concordance.agreement, concordance.why) == (Agreement.NOT_COMPARED, KNOWN_CANCER)
+    assert not is_discordant(_with(exam(Category.ONE_OR_TWO), concordance))
 
 
 def test_a_score_that_implies_no_category_is_not_compared_and_the_reason_is_stated() -> None:
@@ -90,8 +90,8 @@ def test_a_score_that_implies_no_category_is_not_compared_and_the_reason_is_stat
 
 
 def test_an_assessment_of_the_exam_is_compared_with_the_score_of_the_exam() -> None:
-    one = compared(exam(Category.ONE_OR_TWO, Category.FOUR_B), Category.TWO, None)
-    assert (one.agreement, one.likelihood) == (Agreement.AI_HIGHER, worth(Category.FOUR_B))
+    concordance = compared(exam(Category.ONE_OR_TWO, Category.FOUR_B), Category.TWO, None)
+    assert (concordance.agreement, concordance.likelihood) == (Agreement.AI_HIGHER, worth(Category.FOUR_B))
 
 
 def test_the_recall_of_the_models_follows_the_threshold_of_the_site() -> None:
@@ -116,7 +116,12 @@ def test_the_distance_of_the_probability_from_the_range_of_the_assigned_category
     assert compared(exam(Category.FOUR_A), assigned).points_away == away
 
 
-def _with(reading: ExamReading, one: Concordance) -> ExamReading:
+def _with(reading: ExamReading, concordance: Concordance) -> ExamReading:
     return ExamReading(
-        images=(), unread=(), missing=(), breasts=reading.breasts, malignancy=reading.malignancy, concordances=(one,)
+        images=(),
+        unread=(),
+        missing=(),
+        breasts=reading.breasts,
+        malignancy=reading.malignancy,
+        concordances=(concordance,),
     )

@@ -73,7 +73,7 @@ def test_an_unknown_bundle_name_is_reported_with_the_shipped_bundles() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "to", "told"),
+    ("change", "to", "expected"),
     [
         ('name = "mine"', "", "name is missing"),
         ("assumed_spacing_mm = 0.1", "assumed_spacing_mm = 0", "assumed_spacing_mm is 0"),
@@ -85,16 +85,16 @@ def test_an_unknown_bundle_name_is_reported_with_the_shipped_bundles() -> None:
         ('name = "mine"', "name = mine", "is not TOML"),
     ],
 )
-def test_a_faulty_card_is_reported_with_its_fault(folder: Path, change: str, to: str, told: str) -> None:
+def test_a_faulty_card_is_reported_with_its_fault(folder: Path, change: str, to: str, expected: str) -> None:
     card = folder / "bundle.toml"
     card.write_text(card.read_text().replace(change, to))
-    with pytest.raises(BundleError, match=told) as caught:
+    with pytest.raises(BundleError, match=expected) as caught:
         read_bundle(folder)
     assert str(card) in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("change", "to", "told"),
+    ("change", "to", "expected"),
     [
         ("slope = [1.0]", "slope = [-1.0]", "slope is below 0"),
         ("slope = [1.0]", "slope = [nan]", "not all numbers"),
@@ -104,14 +104,14 @@ def test_a_faulty_card_is_reported_with_its_fault(folder: Path, change: str, to:
         ("patients = 5", "patients = inf", "calibration.image.patients is inf"),
     ],
 )
-def test_an_invalid_calibration_is_reported_with_its_file(folder: Path, change: str, to: str, told: str) -> None:
+def test_an_invalid_calibration_is_reported_with_its_file(folder: Path, change: str, to: str, expected: str) -> None:
     card = folder / "bundle.toml"
     table = '[calibration.image]\nmethod = "temperature"\nprevalence = 0.3\ncases = 10\npatients = 5\n'
-    said = card.read_text() + table + "parameters = { slope = [1.0] }\n"
-    card.write_text(said)
+    text = card.read_text() + table + "parameters = { slope = [1.0] }\n"
+    card.write_text(text)
     assert read_bundle(folder).calibration
-    card.write_text(said.replace(change, to))
-    with pytest.raises(BundleError, match=told) as caught:
+    card.write_text(text.replace(change, to))
+    with pytest.raises(BundleError, match=expected) as caught:
         read_bundle(folder)
     assert f"{card}: calibration.image" in str(caught.value)
 

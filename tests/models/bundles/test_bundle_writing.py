@@ -162,13 +162,13 @@ def test_an_unusable_calibration_is_reported(base: Bundle, tmp_path: Path) -> No
     put_part(tmp_path / "mine", part(), base)
     card = tmp_path / "mine" / "bundle.toml"
     whole = card.read_text()
-    for old, new, told in (
+    for old, new, expected in (
         ('method = "platt"', 'method = "magic"', "calibration.lesion.*magic"),
         ("[calibration.lesion", "[calibration.organ", "calibration.organ is not a level"),
         ("offset = [", "shift = [", "has the parameters slope, offset"),
     ):
         card.write_text(whole.replace(old, new))
-        with pytest.raises(BundleError, match=told):
+        with pytest.raises(BundleError, match=expected):
             read_bundle(tmp_path / "mine")
 
 

@@ -53,10 +53,10 @@ def test_a_checkpoint_with_a_given_digest_is_imported_as_a_part(
 ) -> None:
     out = tmp_path / "bundle"
     arguments = ["import", checkpoint, "--as", "yolov8n", "--out", out, "--sha256", sha256_of(checkpoint)]
-    told = command(*arguments)
-    assert told.exit_code == 0, told.output
-    assert "detector: yolov8 (scale n" in told.output
-    assert "Research use only" in told.output
+    ran = command(*arguments)
+    assert ran.exit_code == 0, ran.output
+    assert "detector: yolov8 (scale n" in ran.output
+    assert "Research use only" in ran.output
     bundle = read_bundle(out)
     assert verify(bundle) == []
     assert bundle.id.version.count("+") == 1
@@ -128,7 +128,7 @@ def test_bundles_are_listed_with_architectures_licences_and_figures(
     checkpoint: Path, tmp_path: Path, command: Callable[..., Ran]
 ) -> None:
     import_checkpoint(checkpoint, "yolov8n", tmp_path / "mine", sha256=sha256_of(checkpoint))
-    told = command("list", tmp_path).output
+    output = command("list", tmp_path).output
     for expected in (
         "research-default ",
         "mine ",
@@ -137,7 +137,7 @@ def test_bundles_are_listed_with_architectures_licences_and_figures(
         "Research use only",
         "95 % CI",
     ):
-        assert expected in told
+        assert expected in output
     listed = json.loads(command("list", tmp_path / "mine", "--json").output)
     assert [bundle["name"] for bundle in listed["bundles"]] == ["research-default", "mine"]
     assert listed["bundles"][1]["detector"]["settings"]["scale"] == "n"
@@ -147,9 +147,9 @@ def test_bundles_are_listed_with_architectures_licences_and_figures(
 def test_damaged_weights_are_found_by_verify(checkpoint: Path, tmp_path: Path, command: Callable[..., Ran]) -> None:
     made = import_checkpoint(checkpoint, "yolov8n", tmp_path / "mine", sha256=sha256_of(checkpoint))
     made.detector.weights.write_bytes(b"not what it was")
-    told = command("verify", tmp_path / "mine")
-    assert told.exit_code == 1
-    assert "SHA-256 is" in told.output
+    ran = command("verify", tmp_path / "mine")
+    assert ran.exit_code == 1
+    assert "SHA-256 is" in ran.output
 
 
 def test_half_precision_keeps_norms_and_biases() -> None:

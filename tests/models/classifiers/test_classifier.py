@@ -51,7 +51,7 @@ def test_the_image_and_each_mask_have_a_score(weights: dict[str, torch.Tensor]) 
     masks = [_mask(100, 50, 30, 40), _mask(60, 20, 10, 10), _mask(150, 80, 1, 1)]
     score, scores = classifier.classify(_mammogram(), masks)
     assert len(scores) == 3
-    assert all(0 <= one <= 1 for one in (score, *scores))
+    assert all(0 <= value <= 1 for value in (score, *scores))
     alone, of_none = classifier.classify(_mammogram(), [])
     assert alone == pytest.approx(score)
     assert of_none == []
@@ -137,7 +137,9 @@ def test_an_unknown_setting_or_backbone_is_refused() -> None:
 
 def test_the_weight_of_the_worst_lesion_in_the_score_of_an_image_is_a_setting() -> None:
     image, masks = _mammogram(), [Mask(Box(30, 20, 50, 45), np.ones((20, 25), dtype=np.bool_))]
-    weights = {name: one.clone() for name, one in MalignancyNet("both", "efficientnet_lite0").state_dict().items()}
+    weights = {
+        name: weight.clone() for name, weight in MalignancyNet("both", "efficientnet_lite0").state_dict().items()
+    }
 
     def scores(share: float, some: list[Mask]) -> tuple[float, list[float]]:
         small: dict[str, Any] = {"mode": "both", "backbone": "efficientnet_lite0", "image_px": 64, "frame_px": 64}

@@ -36,13 +36,13 @@ def better(seen: list[Observation]) -> list[Observation]:
     """The same, each outline by the same little better."""
     return [
         replace(
-            one,
+            observation,
             lesions=tuple(
-                replace(each, by_true_box=tuple(overlap(drawn.dice + 0.01) for drawn in each.by_true_box))
-                for each in one.lesions
+                replace(marked, by_true_box=tuple(overlap(drawn.dice + 0.01) for drawn in marked.by_true_box))
+                for marked in observation.lesions
             ),
         )
-        for one in seen
+        for observation in seen
     ]
 
 

@@ -24,4 +24,4 @@ def test_a_box_with_an_overlap_of_five_eighths_counts_at_50_but_not_at_95() -> N
 
 
 def test_without_lesions_there_is_no_average_precision() -> None:
-    assert all(math.isnan(one) for one in mean_average_precision([Boxes(((LESION, 0.9),), ())]))
+    assert all(math.isnan(value) for value in mean_average_precision([Boxes(((LESION, 0.9),), ())]))

@@ -90,7 +90,9 @@ def split(phantom_set: WrittenPhantoms, tmp_path: Path) -> Path:
     held: dict[str, str] = {}
     for lesions, many in ((True, 3), (False, 2)):
         fitting = [
-            (patient, image) for patient, image in images if lesions is any(one.malignant for one in image.lesions)
+            (patient, image)
+            for patient, image in images
+            if lesions is any(lesion.malignant for lesion in image.lesions)
         ]
         for patient, image in fitting:
             if patient not in held and many and lesions is bool(image.lesions):
@@ -113,19 +115,24 @@ def test_a_bundle_is_evaluated_into_a_page_and_json(
     asked = ("evaluate", "--bundle", bundle, "--out", out, "--split", split, *data, "--resamples", 9)
     ran = command(*asked)
     assert ran.exit_code == 0, ran.output
-    told = json.loads((out / "report.json").read_text())
-    assert [section["id"] for section in told["sections"]] == ["detection", "segmentation", "malignancy", "subgroups"]
-    assert {"roc", "precision-recall", "calibration"} <= set(told["sections"][2]["plots"])
-    assert "examples" in told["sections"][1]["plots"]
+    printed = json.loads((out / "report.json").read_text())
+    assert [section["id"] for section in printed["sections"]] == [
+        "detection",
+        "segmentation",
+        "malignancy",
+        "subgroups",
+    ]
+    assert {"roc", "precision-recall", "calibration"} <= set(printed["sections"][2]["plots"])
+    assert "examples" in printed["sections"][1]["plots"]
     assert "data:image/png;base64" in (out / "report.html").read_text()
-    tables = {table["id"]: table for section in told["sections"] for table in section["tables"]}
+    tables = {table["id"]: table for section in printed["sections"] for table in section["tables"]}
     assert tables["areas"]["rows"][0]["name"] == "images (2 malignant, 2 not)"
     assert all(0 <= cell["value"] <= 1 for cell in tables["areas"]["rows"][0]["cells"])
     assert all(0 <= cell["value"] <= 1 for cell in tables["calibration"]["rows"][0]["cells"])
-    assert "images of patients" not in told["about"]["side"]
-    assert any("that the detector was trained on" in warning for warning in told["about"]["warnings"])
+    assert "images of patients" not in printed["about"]["side"]
+    assert any("that the detector was trained on" in warning for warning in printed["about"]["warnings"])
     assert "Not held out" in ran.output
-    assert any("not on the test side of split.json" in one for one in told["about"]["elsewhere"])
+    assert any("not on the test side of split.json" in sentence for sentence in printed["about"]["elsewhere"])
     assert str(phantom_set.folder.parent) not in (out / "report.html").read_text()
     seen = (out / "observations.jsonl").read_text()
     assert seen.count("\n") == 5  # the header and four images
@@ -134,13 +141,13 @@ def test_a_bundle_is_evaluated_into_a_page_and_json(
 
     assert command(*asked).exit_code == 0
     assert (out / "observations.jsonl").read_text() == seen
-    assert json.loads((out / "report.json").read_text()) == told
+    assert json.loads((out / "report.json").read_text()) == printed
 
 
 def test_help_names_the_data_sets(command: Callable[..., Ran]) -> None:
     for asked in (("evaluate",), ("ablate",), ("train", "detector")):
-        said = re.sub(r"[^a-z-]", "", command(*asked, "--help").output)
-        assert all(name in said for name in DATASETS), asked
+        help_text = re.sub(r"[^a-z-]", "", command(*asked, "--help").output)
+        assert all(name in help_text for name in DATASETS), asked
 
 
 def test_a_folder_that_cannot_be_written_is_named(
@@ -163,7 +170,7 @@ def test_an_unreadable_recipe_is_reported_with_the_shipped_ones() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "expected"),
     [
         (("--data", "nothing:/nowhere"), "names no data set"),
         (("--data", "phantom:/nowhere"), "is not a folder"),
@@ -176,19 +183,19 @@ def test_an_evaluation_that_cannot_be_done_is_refused_with_a_sentence(
     phantom_set: WrittenPhantoms,
     tmp_path: Path,
     arguments: tuple[str, str],
-    said: str,
+    expected: str,
 ) -> None:
     data = () if "--data" in arguments else ("--data", phantom_set.spec)
     ran = command("evaluate", "--out", tmp_path / "report", *data, *arguments)
     assert isinstance(ran.exception, UserError)
-    assert said in str(ran.exception)
+    assert expected in str(ran.exception)
 
 
 def test_an_empty_side_of_a_split_is_refused(
     command: Callable[..., Ran], phantom_set: WrittenPhantoms, split: Path, tmp_path: Path
 ) -> None:
-    told = json.loads(split.read_text())
-    split.write_text(json.dumps({**told, "test": []}))
+    sides = json.loads(split.read_text())
+    split.write_text(json.dumps({**sides, "test": []}))
     ran = command("evaluate", "--data", phantom_set.spec, "--out", tmp_path / "report", "--split", split)
     assert isinstance(ran.exception, UserError)
     assert "There is no image to measure" in str(ran.exception)

@@ -87,8 +87,8 @@ def test_too_few_patients_have_no_interval() -> None:
 
 
 def _auc_of(scores: list[float], positive: list[bool]) -> Measure:
-    one, two = np.array(scores), np.array(positive)
-    return lambda at: auc(one[at], two[at])
+    scored, labelled = np.array(scores), np.array(positive)
+    return lambda at: auc(scored[at], labelled[at])
 
 
 def _mean_of(values: list[float]) -> Measure:
@@ -109,7 +109,7 @@ NAN = math.nan
         (_auc_of([0.9] * 4 + [0.1] * 26, [True] * 4 + [False] * 26), False),
         (_auc_of([0.9] * 26 + [0.1] * 4, [True] * 26 + [False] * 4), False),
         (_auc_of([0.9] * 5 + [0.1] * 25, [True] * 5 + [False] * 25), True),
-        (lambda at: pearson(at, [(7 * one) % 30 for one in at])[0], True),
+        (lambda at: pearson(at, [(7 * index) % 30 for index in at])[0], True),
         (lambda at: pearson(at[:4], [1, 5, 2, 4][: len(at[:4])])[0] if max(at) > 3 else NAN, True),
     ],
     ids=["one", "four", "five", "one ill", "four ill", "four well", "five ill", "correlation", "of the first"],
@@ -130,10 +130,10 @@ def test_a_patient_of_unknown_pathology_is_neither_malignant_nor_benign() -> Non
     known = ~np.isnan(scores)
 
     def measure(at: list[int]) -> float:
-        some = [one for one in at if known[one]]
+        some = [index for index in at if known[index]]
         return _auc_of(scores, positive)(some)
 
-    assert with_interval([str(one) for one in range(16)], measure, seed=1, resamples=50).bare
+    assert with_interval([str(index) for index in range(16)], measure, seed=1, resamples=50).bare
 
 
 def test_bootstrap_samples_with_an_undefined_figure_are_counted() -> None:

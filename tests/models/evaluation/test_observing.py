@@ -29,8 +29,8 @@ class Detects:
     """Finds the lesion surely, something else less so, and a third thing hardly."""
 
     def detect(self, images: Sequence[Mammogram]) -> list[tuple[Detection, ...]]:
-        said = [(BOX, 0.9), (WRONG, 0.45), (UNSURE, 0.02)]
-        return [tuple(Detection(box, FindingKind.MASS, confidence) for box, confidence in said) for _ in images]
+        proposed = [(BOX, 0.9), (WRONG, 0.45), (UNSURE, 0.02)]
+        return [tuple(Detection(box, FindingKind.MASS, confidence) for box, confidence in proposed) for _ in images]
 
 
 class Outlines:
@@ -107,14 +107,14 @@ def case(name: str = "one", *, broken: bool = False, **changed: object) -> Case:
 
 def test_an_image_is_observed_at_the_thresholds_of_the_node_and_below() -> None:
     seen = observe(PARTS, read_truth(case()))
-    assert [one.lesion for one in seen.proposals or ()] == [0, None, None]
+    assert [proposal.lesion for proposal in seen.proposals or ()] == [0, None, None]
     (found,) = seen.lesions
     assert found.found
-    assert [one.dice for one in found.by_true_box] == pytest.approx([1, 2 / 3, 0])
+    assert [overlap.dice for overlap in found.by_true_box] == pytest.approx([1, 2 / 3, 0])
     assert found.by_found_box == found.by_true_box
     assert found.diameter_mm == pytest.approx(19 * 2**0.5 * 0.1 + 0.1)
     assert seen.spacing_assumed
-    assert [one.drawn for one in seen.by_threshold] == [800, 800, 800, 800, 400]
+    assert [counts.drawn for counts in seen.by_threshold] == [800, 800, 800, 800, 400]
     assert seen.score == pytest.approx(0.2)  # two proposals are shown
 
 
@@ -129,7 +129,7 @@ class DetectsNested(Detects):
 def test_of_nested_findings_the_one_that_the_node_shows_is_measured() -> None:
     seen = observe(replace(PARTS, detector=DetectsNested()), read_truth(case()))
     alone = observe(PARTS, read_truth(case()))
-    assert [one.shown for one in seen.proposals or ()] == [False, True, True, False]
+    assert [proposal.shown for proposal in seen.proposals or ()] == [False, True, True, False]
     assert seen.lesions == alone.lesions
     assert (seen.by_threshold, seen.score) == (alone.by_threshold, alone.score)
 
@@ -163,7 +163,7 @@ def test_a_classifier_alone_never_gets_the_true_masks_of_an_image() -> None:
 def test_an_image_that_cannot_be_read_is_left_out_and_named(tmp_path: Path) -> None:
     kept = ObservationFile(tmp_path / "observations.jsonl", "a")
     seen, left_out = observe_all(PARTS, [case("bad", broken=True), case("good")], kept, lambda *_: None)
-    assert [one.name for one in seen] == ["good"]
+    assert [observation.name for observation in seen] == ["good"]
     assert "bad.dcm" in left_out[0].reason
 
 
@@ -199,8 +199,8 @@ def test_an_image_of_the_same_name_with_another_truth_is_observed_again(
 def test_an_observation_truncated_by_a_kill_is_repeated(tmp_path: Path) -> None:
     path = tmp_path / "observations.jsonl"
     kept = ObservationFile(path, "a")
-    for one in (image("1", "a", lesion()), image("2", "b")):
-        kept.add(one)
+    for observation in (image("1", "a", lesion()), image("2", "b")):
+        kept.add(observation)
     path.write_bytes(path.read_bytes()[:-20])
     assert list(ObservationFile(path, "a").seen) == ["1"]
     ObservationFile(path, "a").add(image("2", "b"))
@@ -209,8 +209,8 @@ def test_an_observation_truncated_by_a_kill_is_repeated(tmp_path: Path) -> None:
 
 def test_every_observation_is_read_back_unchanged(tmp_path: Path) -> None:
     kept = ObservationFile(tmp_path / "observations.jsonl", "a")
-    for one in many(4):
-        kept.add(one)
+    for observation in many(4):
+        kept.add(observation)
     assert list(ObservationFile(tmp_path / "observations.jsonl", "a").seen.values()) == many(4)
 
 

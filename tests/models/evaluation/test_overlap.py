@@ -48,16 +48,16 @@ def test_boundary_iou_equals_that_of_the_published_erosion() -> None:
     shape = (200, 150)  # a diagonal of 250: borders 5 pixels wide
     draw = np.random.default_rng(1)
     noise = cv2.GaussianBlur(draw.standard_normal((90, 80)), (31, 31), 0)
-    one, other = Mask(Box(20, 10, 110, 90), noise > 0), Mask(Box(26, 14, 116, 94), noise > 0.005)
+    first, second = Mask(Box(20, 10, 110, 90), noise > 0), Mask(Box(26, 14, 116, 94), noise > 0.005)
 
     def border(mask: Mask) -> np.ndarray:
         whole = np.pad(mask.full(shape).astype(np.uint8), 1)
         return mask.full(shape) & (cv2.erode(whole, np.ones((3, 3), np.uint8), iterations=5)[1:-1, 1:-1] == 0)
 
-    expected = np.count_nonzero(border(one) & border(other)) / np.count_nonzero(border(one) | border(other))
-    assert boundary_iou(one, other, shape) == pytest.approx(expected)
-    assert boundary_iou(one, one, shape) == 1
-    assert boundary_iou(None, one, shape) == 0
+    expected = np.count_nonzero(border(first) & border(second)) / np.count_nonzero(border(first) | border(second))
+    assert boundary_iou(first, second, shape) == pytest.approx(expected)
+    assert boundary_iou(first, first, shape) == 1
+    assert boundary_iou(None, first, shape) == 0
 
 
 def test_the_diameter_is_the_longest_and_in_millimetres() -> None:

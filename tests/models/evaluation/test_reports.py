@@ -48,11 +48,11 @@ def report() -> Report:
 
 
 def table(section: Section, name: str) -> Table:
-    return next(one for one in section.tables if one.id == name)
+    return next(found for found in section.tables if found.id == name)
 
 
 def row(of: Table, start: str) -> Row:
-    return next(one for one in of.rows if one.name.startswith(start))
+    return next(found for found in of.rows if found.name.startswith(start))
 
 
 def value(cell: object) -> float:
@@ -106,9 +106,9 @@ def test_table_2_counts_images_and_an_image_without_proposals_has_overlap_0() ->
 
 def test_the_best_pass_is_marked_as_chosen_by_the_truth(report: Report) -> None:
     passes = table(report.sections[1], "passes")
-    oracles = [one for one in passes.rows if one.oracle]
-    assert [one.name for one in oracles] == ["true box, best pass", "found box, best pass"]
-    assert all(value(row(passes, "true box, pass 1").cells[0]) <= value(one.cells[0]) for one in oracles[:1])
+    oracles = [oracle for oracle in passes.rows if oracle.oracle]
+    assert [oracle.name for oracle in oracles] == ["true box, best pass", "found box, best pass"]
+    assert all(value(row(passes, "true box, pass 1").cells[0]) <= value(oracle.cells[0]) for oracle in oracles[:1])
     assert "true box, best pass (oracle)" in page(report)
 
 
@@ -133,11 +133,11 @@ def test_an_exam_whose_malignant_image_is_not_scored_does_not_count_as_healthy(c
 
 
 def test_a_single_view_does_not_count_as_a_breast_nor_a_single_breast_as_an_exam() -> None:
-    images = [one for one in (*exam("a", lesion()), *exam("b")) if one.view == "CC"]
+    images = [seen for seen in (*exam("a", lesion()), *exam("b")) if seen.view == "CC"]
     areas = table(malignancy_section(images, None, {}, DRAWS), "areas")
     assert isinstance(row(areas, "breasts").cells[0], Absent)
     assert isinstance(row(areas, "exams").cells[0], Absent)
-    left = [one for one in (*exam("a", lesion()), *exam("b")) if one.laterality is Laterality.LEFT]
+    left = [seen for seen in (*exam("a", lesion()), *exam("b")) if seen.laterality is Laterality.LEFT]
     areas = table(malignancy_section(left, None, {}, DRAWS), "areas")
     assert value(row(areas, "breasts").cells[0]) == 1
     assert isinstance(row(areas, "exams").cells[0], Absent)
@@ -213,17 +213,19 @@ def test_a_recall_counts_as_above_3_by_the_rule_of_the_node_and_as_below_4_by_th
 
 def test_a_small_subgroup_has_no_interval_and_the_json_no_nan(tmp_path: Path) -> None:
     images = [*many(), replace(image("x", "x", lesion()), view="LM")]
-    told = Report(ABOUT, sections(images))
-    rare = row(table(told.sections[3], "by-view"), "LM").cells[1]
+    report = Report(ABOUT, sections(images))
+    rare = row(table(report.sections[3], "by-view"), "LM").cells[1]
     assert isinstance(rare, Figure)
     assert rare.bare
-    write_report(told, tmp_path)
+    write_report(report, tmp_path)
     parsed = json.loads((tmp_path / "report.json").read_text(), parse_constant=pytest.fail)
-    (by_view,) = (one for one in parsed["sections"][3]["tables"] if one["id"] == "by-view")
-    (line,) = (one for one in by_view["rows"] if one["name"] == "LM")
+    (by_view,) = (
+        printed_table for printed_table in parsed["sections"][3]["tables"] if printed_table["id"] == "by-view"
+    )
+    (line,) = (printed_row for printed_row in by_view["rows"] if printed_row["name"] == "LM")
     assert line["cells"][1]["low"] is None
-    assert "no interval" in page(told)
-    assert "fewer than 5 patients" in page(told)
+    assert "no interval" in page(report)
+    assert "fewer than 5 patients" in page(report)
 
 
 def test_the_page_shows_warnings_and_the_images_that_were_not_evaluated() -> None:
@@ -273,24 +275,27 @@ def test_subgroups_take_the_confidence_of_all_images() -> None:
 def test_a_figure_that_was_not_measured_is_replaced_by_the_reason() -> None:
     alone = replace(image("1", "a"), proposals=None, score=None, by_threshold=(), pathology=None, birads=None)
     for section in sections([alone]):
-        for one in section.tables:
-            for line in one.rows:
+        for printed in section.tables:
+            for line in printed.rows:
                 if not line.theirs:
                     cells = [cell for cell in line.cells if cell != ""]
-                    assert all(isinstance(cell, Absent) and cell.not_measured for cell in cells), (one.id, line.name)
+                    assert all(isinstance(cell, Absent) and cell.not_measured for cell in cells), (
+                        printed.id,
+                        line.name,
+                    )
 
 
 def test_every_measured_row_states_its_number_of_patients(report: Report) -> None:
     for section in report.sections:
-        for one in section.tables:
-            for line in one.rows:
+        for printed in section.tables:
+            for line in printed.rows:
                 if any(isinstance(cell, Figure) for cell in line.cells):
-                    assert line.counts is not None, (one.id, line.name)
+                    assert line.counts is not None, (printed.id, line.name)
                     assert line.counts.patients > 0
 
 
 def test_figures_of_the_paper_are_in_the_same_table_and_marked_as_such(report: Report) -> None:
-    theirs = [line for section in report.sections for one in section.tables for line in one.rows if line.theirs]
+    theirs = [line for section in report.sections for printed in section.tables for line in printed.rows if line.theirs]
     assert {line.theirs.partition(":")[0] for line in theirs} == {
         "paper A, Figure 4",
         "paper A, Figure 5",
@@ -314,11 +319,11 @@ class Reader(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         assert tag not in ("script", "link", "iframe", "img")
-        for name, told in attrs:
-            if name in ("src", "href", "xlink:href") and told and not told.startswith(("#", "data:")):
-                self.fetched.append(told)
-            if name == "id" and told:
-                self.ids.add(told)
+        for name, value in attrs:
+            if name in ("src", "href", "xlink:href") and value and not value.startswith(("#", "data:")):
+                self.fetched.append(value)
+            if name == "id" and value:
+                self.ids.add(value)
 
 
 def test_the_page_needs_no_network_and_contains_every_section_table_and_plot(report: Report) -> None:
@@ -328,8 +333,8 @@ def test_the_page_needs_no_network_and_contains_every_section_table_and_plot(rep
     assert reader.fetched == []
     assert not re.search(r"@import|url\((?!#)", html)
     for section in report.sections:
-        assert {section.id, *(f"{section.id}-{one.id}" for one in section.tables)} <= reader.ids
-        assert {f"{section.id}-plot-{one.id}" for one in section.plots} <= reader.ids
+        assert {section.id, *(f"{section.id}-{table.id}" for table in section.tables)} <= reader.ids
+        assert {f"{section.id}-plot-{plot.id}" for plot in section.plots} <= reader.ids
     assert html.count("<svg") == sum(len(section.plots) for section in report.sections) == 7
     assert "Research use only" in html
     assert "x.dcm" in html
@@ -338,16 +343,16 @@ def test_the_page_needs_no_network_and_contains_every_section_table_and_plot(rep
 
 def test_the_json_contains_the_numbers_of_the_page(report: Report, tmp_path: Path) -> None:
     write_report(report, tmp_path)
-    html, told = (tmp_path / "report.html").read_text(), json.loads((tmp_path / "report.json").read_text())
+    html, parsed = (tmp_path / "report.html").read_text(), json.loads((tmp_path / "report.json").read_text())
     assert "NaN" not in (tmp_path / "report.json").read_text()
-    assert told["about"]["models"] == "made-up 1"
-    for section, printed in zip(report.sections, told["sections"], strict=True):
-        for one, same in zip(section.tables, printed["tables"], strict=True):
-            for line, same_line in zip(one.rows, same["rows"], strict=True):
+    assert parsed["about"]["models"] == "made-up 1"
+    for section, printed in zip(report.sections, parsed["sections"], strict=True):
+        for measured, same in zip(section.tables, printed["tables"], strict=True):
+            for line, same_line in zip(measured.rows, same["rows"], strict=True):
                 for cell, same_cell in zip(line.cells, same_line["cells"], strict=True):
                     if isinstance(cell, Figure):
                         assert same_cell["value"] == cell.value
-                        assert number(same_cell["value"], one) in html
+                        assert number(same_cell["value"], measured) in html
 
 
 def test_the_same_observations_give_the_same_page(report: Report) -> None:

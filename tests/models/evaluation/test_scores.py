@@ -33,7 +33,7 @@ def test_decisions_are_counted_as_scikit_learn_counts_them() -> None:
 def test_an_undefined_measure_is_nan() -> None:
     nothing = confusion(np.zeros(3, dtype=bool), np.zeros(3, dtype=bool))
     assert nothing.accuracy == 1
-    assert all(math.isnan(one) for one in (nothing.precision, nothing.recall, nothing.f1))
+    assert all(math.isnan(value) for value in (nothing.precision, nothing.recall, nothing.f1))
     assert math.isnan(average_precision(SCORES, np.zeros(6, dtype=bool)))
     assert math.isnan(threshold_at_sensitivity(SCORES, np.zeros(6, dtype=bool), 0.9))
     assert math.isnan(calibration_curve(np.empty(0), np.empty(0, dtype=bool)).error)

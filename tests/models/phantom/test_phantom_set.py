@@ -52,9 +52,9 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_another_patient(
     assert len(once) >= 6
     assert once == {name: longer[name] for name in once}
     other = write_phantoms(tmp_path / "other", 1, replace(SMALL, seed=SMALL.seed + 1))
-    one, two = headers(phantom_set)[0], headers(other)[0]
+    header, other_header = headers(phantom_set)[0], headers(other)[0]
     for keyword in ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
-        assert one[keyword].value != two[keyword].value
+        assert header[keyword].value != other_header[keyword].value
 
 
 def test_images_and_truth_are_valid_dicom(phantom_set: WrittenPhantoms) -> None:
@@ -69,9 +69,11 @@ def test_images_and_truth_are_valid_dicom(phantom_set: WrittenPhantoms) -> None:
 def test_the_node_reads_phantoms_as_mammograms_and_not_as_its_own_results(phantom_set: WrittenPhantoms) -> None:
     for study in {header.StudyInstanceUID for header in headers(phantom_set)}:
         found = [describe(header) for header in headers(phantom_set) if header.StudyInstanceUID == study]
-        assert {one.kind for one in found} == {InstanceKind.FOR_PRESENTATION}
-        assert {(one.laterality, one.view) for one in found} == {(s, v) for s in Laterality for v in ("CC", "MLO")}
-        assert all(not one.extent and not one.ours for one in found)
+        assert {image.kind for image in found} == {InstanceKind.FOR_PRESENTATION}
+        assert {(image.laterality, image.view) for image in found} == {
+            (s, v) for s in Laterality for v in ("CC", "MLO")
+        }
+        assert all(not image.extent and not image.ours for image in found)
     truths = [dcmread(path) for path in phantom_set.folder.glob("truth/*/*.dcm")]
     assert truths
     assert not any(is_ours(truth) for truth in truths)
@@ -102,8 +104,8 @@ def test_every_identifier_in_a_phantom_shows_that_it_is_no_patient(phantom_set: 
 def test_the_node_reads_pixels_spacing_and_side_as_they_were_made(phantom_set: WrittenPhantoms) -> None:
     truth = phantom_set.truths[0]
     exam = draw_exam(truth.number, truth.seed, truth.spacing_mm, SMALL.prevalence)
-    for told, made in zip(truth.images, exam.images, strict=True):
-        image = READER.mammogram(phantom_set.folder / told.file)
+    for listed, made in zip(truth.images, exam.images, strict=True):
+        image = READER.mammogram(phantom_set.folder / listed.file)
         assert (image.laterality, image.view, image.warnings) == (made.laterality, made.view, ())
         assert image.spacing_mm == (0.5, 0.5)
         np.testing.assert_allclose(image.pixels, made.pixels / 4095, atol=1e-3)
@@ -112,13 +114,13 @@ def test_the_node_reads_pixels_spacing_and_side_as_they_were_made(phantom_set: W
 def test_the_segmentation_equals_the_mask_of_the_inserted_lesion(phantom_set: WrittenPhantoms) -> None:
     truth = next(truth for truth in phantom_set.truths if any(len(image.lesions) for image in truth.images))
     exam = draw_exam(truth.number, truth.seed, truth.spacing_mm, SMALL.prevalence)
-    for told, made in zip(truth.images, exam.images, strict=True):
-        if told.segmentation is None:
+    for listed, made in zip(truth.images, exam.images, strict=True):
+        if listed.segmentation is None:
             assert made.lesions == ()
             continue
-        segments = READER.segments(phantom_set.folder / told.segmentation, made.pixels.shape)
-        assert [label for label, _ in segments] == [lesion.label for lesion in told.lesions]
-        for (_, mask), lesion, in_truth in zip(segments, made.lesions, told.lesions, strict=True):
+        segments = READER.segments(phantom_set.folder / listed.segmentation, made.pixels.shape)
+        assert [label for label, _ in segments] == [lesion.label for lesion in listed.lesions]
+        for (_, mask), lesion, in_truth in zip(segments, made.lesions, listed.lesions, strict=True):
             np.testing.assert_array_equal(mask.full(made.pixels.shape), lesion.mask.full(made.pixels.shape))
             assert (mask.box.top, mask.box.left, mask.box.bottom, mask.box.right) == in_truth.box
             assert mask.area_px == in_truth.area_px
@@ -133,7 +135,9 @@ def test_the_data_set_has_the_labels_of_the_truth_file(phantom_set: WrittenPhant
         lesions = case.read_lesions(case.read())
         assert {lesion.kind for lesion in lesions} == case.kinds
         assert (case.pathology is Pathology.NORMAL) == (lesions == ())
-        assert (case.pathology is Pathology.MALIGNANT) == (Pathology.MALIGNANT in {one.pathology for one in lesions})
+        assert (case.pathology is Pathology.MALIGNANT) == (
+            Pathology.MALIGNANT in {marked.pathology for marked in lesions}
+        )
         assert case.birads == max(("1", *(lesion.birads or "" for lesion in lesions)))
         seen |= {(lesion.kind, lesion.pathology) for lesion in lesions}
     assert seen == {(kind, pathology) for kind in FindingKind for pathology in (Pathology.BENIGN, Pathology.MALIGNANT)}

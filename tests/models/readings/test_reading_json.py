@@ -49,10 +49,10 @@ def test_a_reading_is_loaded_unchanged(findings: int) -> None:
     reading = _reading(findings)
     back = from_json(json.loads(json.dumps(to_json(reading))), masks_of(reading))
     assert to_json(back) == to_json(reading)
-    for one, other in zip(back.findings, reading.findings, strict=True):
-        assert one.mask.box == other.mask.box
-        assert one.mask.crop.dtype == np.bool_
-        np.testing.assert_array_equal(one.mask.crop, other.mask.crop)
+    for loaded, stored in zip(back.findings, reading.findings, strict=True):
+        assert loaded.mask.box == stored.mask.box
+        assert loaded.mask.crop.dtype == np.bool_
+        np.testing.assert_array_equal(loaded.mask.crop, stored.mask.crop)
     assert back.shape == reading.shape
     assert isinstance(back.shape, tuple)
     assert (back.spacing_mm, back.nipple, back.as_exam) == (reading.spacing_mm, reading.nipple, reading.as_exam)

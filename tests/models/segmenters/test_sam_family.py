@@ -91,15 +91,15 @@ def test_many_prompts_over_several_pictures_give_the_masks_of_single_prompts(kin
         for _ in range(2):
             together = net.decode(embedded, torch.tensor(index), boxes, points, masks)
             for n, picture in enumerate(index):
-                one = slice(n, n + 1)
+                prompt = slice(n, n + 1)
                 alone = net.decode(
                     net.embed(pictures[picture : picture + 1]),
                     torch.tensor([0]),
-                    boxes[one],
-                    points[one],
-                    None if masks is None else masks[one],
+                    boxes[prompt],
+                    points[prompt],
+                    None if masks is None else masks[prompt],
                 )
-                assert_close(together[one], alone, 1e-4)
+                assert_close(together[prompt], alone, 1e-4)
             masks = together
 
 
@@ -126,7 +126,7 @@ def test_every_parameter_belongs_to_one_part(kind: str) -> None:
 
 def test_an_embedding_needs_only_the_parameters_of_the_image_encoder() -> None:
     net = small("mlsam").train()
-    torch.stack([one.float().mean() for one in net.embed(torch.rand(1, 3, SIDE, SIDE))]).sum().backward()
+    torch.stack([features.float().mean() for features in net.embed(torch.rand(1, 3, SIDE, SIDE))]).sum().backward()
     touched = {id(weight) for weight in net.parameters() if weight.grad is not None}
     assert touched <= {id(weight) for weight in net.parts()["image_encoder"]}
 

@@ -122,13 +122,13 @@ def test_sam_draws_what_segment_anything_draws(vit: Vit, shape: tuple[int, int])
     tolerance = 1e-4 if max(shape) == SIDE else 0.05
     asked = {"point_coords": np.array([POINT]), "point_labels": np.array([1])}
     mask: NDArray[np.float32] | None = None
-    for box, point, told in [
+    for box, point, prompts in [
         (BOX, None, {"box": np.array(BOX)}),
         (BOX, POINT, {"box": np.array(BOX), **asked}),
         (None, POINT, asked),
     ]:
         for _ in range(2):  # the second time with the mask of the first
-            wanted, _, low = predictor.predict(mask_input=mask, multimask_output=False, return_logits=True, **told)
+            wanted, _, low = predictor.predict(mask_input=mask, multimask_output=False, return_logits=True, **prompts)
             drawn, large = ours(net.eval(), photo, box, point, None if mask is None else torch.from_numpy(mask))
             assert_close(drawn, low, tolerance)
             assert_close(large, wanted[0], tolerance)
@@ -194,11 +194,11 @@ def assert_same_as_hq_predictor(encoder: str, photo: NDArray[np.uint8], toleranc
     net = our_hq(encoder, reference.state_dict())
     predictor = HqPredictor(reference)
     predictor.set_image(np.repeat(photo[:, :, None], 3, axis=2))
-    told = {"box": np.array(BOX), "point_coords": np.array([POINT]), "point_labels": np.array([1])}
+    prompts = {"box": np.array(BOX), "point_coords": np.array([POINT]), "point_labels": np.array([1])}
     mask: NDArray[np.float32] | None = None
     for net.hq_token_only in (False, True):  # the second time with the mask of the first
         wanted, _, low = predictor.predict(
-            mask_input=mask, multimask_output=False, return_logits=True, hq_token_only=net.hq_token_only, **told
+            mask_input=mask, multimask_output=False, return_logits=True, hq_token_only=net.hq_token_only, **prompts
         )
         drawn, large = ours(net, photo, BOX, POINT, None if mask is None else torch.from_numpy(mask))
         assert_close(drawn, low, tolerance)

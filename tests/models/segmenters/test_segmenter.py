@@ -41,8 +41,8 @@ def _phantom() -> NDArray[np.float32]:
     return np.clip(breast + lesion, 0, 1).astype(np.float32)
 
 
-def _dice(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
-    return float(2 * np.count_nonzero(one & other) / (np.count_nonzero(one) + np.count_nonzero(other)))
+def _dice(drawn: NDArray[np.bool_], expected: NDArray[np.bool_]) -> float:
+    return float(2 * np.count_nonzero(drawn & expected) / (np.count_nonzero(drawn) + np.count_nonzero(expected)))
 
 
 def test_the_shipped_weights_draw_what_the_published_ones_draw(net: PromptedNet) -> None:
@@ -102,10 +102,10 @@ class Stencil(PromptedNet):
             assert points is not None
             boxes = torch.cat([points - 3, points + 3], dim=1).clamp(min=0)
         less = 0 if masks is None else 4
-        for one, (left, top, right, bottom) in zip(logits, boxes.round().int().tolist(), strict=True):
+        for logit, (left, top, right, bottom) in zip(logits, boxes.round().int().tolist(), strict=True):
             if self.draws:
-                one[top:bottom, left : right - less] = 5.0
-                one[top:bottom, right + 40 :] = 5.0
+                logit[top:bottom, left : right - less] = 5.0
+                logit[top:bottom, right + 40 :] = 5.0
         return logits
 
 
@@ -228,8 +228,10 @@ def test_the_point_is_the_first_brightest_pixel_inside_the_box() -> None:
     assert prompt.point == (40, 30)
 
 
-@pytest.mark.parametrize(("prompt", "told"), [("box", (1, 0)), ("box+point", (1, 1)), ("point", (0, 1))])
-def test_the_network_is_prompted_with_the_box_the_point_or_both(prompt: Literal["box"], told: tuple[int, int]) -> None:
+@pytest.mark.parametrize(("prompt", "expected"), [("box", (1, 0)), ("box+point", (1, 1)), ("point", (0, 1))])
+def test_the_network_is_prompted_with_the_box_the_point_or_both(
+    prompt: Literal["box"], expected: tuple[int, int]
+) -> None:
     pixels = np.zeros((512, 256), dtype=np.float32)
     pixels[300, 100] = 1.0
     net = Stencil()
@@ -238,7 +240,7 @@ def test_the_network_is_prompted_with_the_box_the_point_or_both(prompt: Literal[
     [mask] = segmenter.segment(Mammogram(pixels, (0.1, 0.1)), [Box(280, 80, 320, 120)], [MASS])
     assert mask is not None
     [(boxes, points, masks)] = net.asked
-    assert (boxes is not None, points is not None) == told
+    assert (boxes is not None, points is not None) == expected
     assert masks is None
     if boxes is not None:
         assert boxes.tolist() == [[40, 140, 60, 160]]
@@ -300,7 +302,7 @@ def test_a_box_outside_the_image_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "expected"),
     [
         ({"shown": "half"}, "crop, whole"),
         ({"prompt": "text"}, "box, box"),
@@ -308,8 +310,8 @@ def test_a_box_outside_the_image_is_refused() -> None:
         ({"batch": 0}, "1"),
     ],
 )
-def test_a_wrong_setting_is_refused_with_the_valid_ones(settings: dict[str, object], said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_a_wrong_setting_is_refused_with_the_valid_ones(settings: dict[str, object], expected: str) -> None:
+    with pytest.raises(ValueError, match=expected):
         Settings(**settings)
 
 

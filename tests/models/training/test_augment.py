@@ -71,9 +71,9 @@ def test_the_grey_scale_of_another_scanner_keeps_shape_range_and_place(seed: int
 
 
 def test_the_same_random_draws_give_the_same_picture_and_others_another() -> None:
-    one, same, other = (changed(_picture(), np.random.default_rng(seed), 1.0).pixels for seed in (4, 4, 5))
-    assert np.array_equal(one, same)
-    assert not np.array_equal(one, other)
+    picture, same, other = (changed(_picture(), np.random.default_rng(seed), 1.0).pixels for seed in (4, 4, 5))
+    assert np.array_equal(picture, same)
+    assert not np.array_equal(picture, other)
 
 
 def test_augmentation_of_strength_zero_changes_no_pixel() -> None:

@@ -105,7 +105,11 @@ def test_the_same_seed_and_epoch_give_the_same_batches_and_the_loss_falls() -> N
     task = prepare(recipe(), [case(0)], [case(1, FindingKind.CALCIFICATION)], None, CPU)
     first, again, other = (list(task.batches(epoch)) for epoch in (0, 0, 1))
     assert task.steps() == len(first) == 2
-    assert all(torch.equal(a, b) for one, two in zip(first, again, strict=True) for a, b in zip(one, two, strict=True))
+    assert all(
+        torch.equal(a, b)
+        for batch, repeated in zip(first, again, strict=True)
+        for a, b in zip(batch, repeated, strict=True)
+    )
     assert not torch.equal(first[0][0], other[0][0])
     steps = torch.optim.Adam(task.network.parameters(), 1e-2)
     losses = []

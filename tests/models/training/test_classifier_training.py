@@ -53,7 +53,9 @@ def _recipe(model: dict[str, Any], **task: Any) -> Recipe:
     )
 
 
-@pytest.mark.parametrize("name", [one for one in shipped_recipes() if one.startswith(("class", "eff", "medsam-mlp"))])
+@pytest.mark.parametrize(
+    "name", [recipe for recipe in shipped_recipes() if recipe.startswith(("class", "eff", "medsam-mlp"))]
+)
 def test_the_recipes_that_ship_can_be_read(name: str) -> None:
     recipe = read_recipe(name, "classifier", Model, TaskSettings)
     assert classifier.part(nn.Identity(), recipe)[0] in ("efficientnet", "medsam-mlp")
@@ -70,8 +72,8 @@ def test_the_rows_of_the_paper_are_trained_on_masses_alone() -> None:
     mass, specks = FindingKind.MASS, FindingKind.CALCIFICATION
     cases = [drawn(0, mass), drawn(1, mass, specks), drawn(2, specks), drawn(3)]
     kept = of_kinds(cases, (mass,))
-    assert [one.name for one in kept] == ["case-0", "case-1"]
-    assert [[lesion.kind for lesion in one.read_lesions(one.read())] for one in kept] == [[mass], [mass]]
+    assert [case.name for case in kept] == ["case-0", "case-1"]
+    assert [[lesion.kind for lesion in case.read_lesions(case.read())] for case in kept] == [[mass], [mass]]
     task = classifier.prepare(_recipe({**SMALL, "mode": "mask"}, kinds=["mass"]), cases, cases, None, CPU)
     assert isinstance(task, EfficientNetTask)
     assert len(task.lesions) == 2
@@ -93,7 +95,7 @@ def test_every_mode_is_trained_and_its_weights_load_in_the_node(mode: str, tmp_p
     image = (case := drawn_case(1, Pathology.MALIGNANT)).read()
     whole, lesions = adapter.classify(image, [lesion.mask for lesion in case.read_lesions(image)])
     assert 0 <= whole <= 1
-    assert all(0 <= one <= 1 for one in lesions)
+    assert all(0 <= score <= 1 for score in lesions)
 
 
 def test_tuning_the_decoder_is_refused_if_the_classifier_does_not_use_it() -> None:
@@ -106,7 +108,7 @@ def test_an_epoch_is_repeated_with_the_same_pictures_and_the_next_epoch_has_othe
     task = classifier.prepare(recipe, drawn_cases(4), drawn_cases(4), None, CPU)
     first, again, other = (list(task.batches(epoch)) for epoch in (3, 3, 4))
     assert len(first) == task.steps() == 2
-    assert all(torch.equal(one["images"], two["images"]) for one, two in zip(first, again, strict=True))
+    assert all(torch.equal(batch["images"], repeated["images"]) for batch, repeated in zip(first, again, strict=True))
     assert not torch.equal(first[0]["images"], other[0]["images"])
 
 
@@ -149,8 +151,8 @@ def test_patches_of_normal_breast_are_added_if_benign_lesions_are_too_few() -> N
     cases = [*(drawn_case(at, Pathology.MALIGNANT) for at in range(5)), drawn_case(9, Pathology.NORMAL, lesion=False)]
     made = pieces(read_samples(cases, WANTED), np.random.default_rng(0))
     assert len(made) == 2
-    assert not any(one.malignant for one in made)
-    assert all((one.pixels[one.drawn] > 0).mean() > 0.9 for one in made)
+    assert not any(patch.malignant for patch in made)
+    assert all((patch.pixels[patch.drawn] > 0).mean() > 0.9 for patch in made)
     assert pieces(Samples(), np.random.default_rng(0)) == []
 
 
@@ -217,16 +219,18 @@ def _by_the_packages_names(timms: dict[str, torch.Tensor]) -> dict[str, torch.Te
 def test_the_weights_of_a_package_are_assigned_by_name_in_any_order(tmp_path: Path) -> None:
     torch.manual_seed(0)
     backbone = MalignancyNet("whole", "efficientnet_lite0").backbone.state_dict()
-    known = {name: torch.rand_like(one) if one.is_floating_point() else one for name, one in backbone.items()}
+    known = {
+        name: torch.rand_like(weight) if weight.is_floating_point() else weight for name, weight in backbone.items()
+    }
     named = _by_the_packages_names(known)
     start = tmp_path / "lite0.pth"
     torch.save(dict(sorted(named.items(), reverse=True)), start)
     network = MalignancyNet("whole", "efficientnet_lite0")
     _take(network, start)
-    assert all(torch.equal(one, known[name]) for name, one in network.backbone.state_dict().items())
+    assert all(torch.equal(weight, known[name]) for name, weight in network.backbone.state_dict().items())
     for wrong in (
-        {f"features.{at}": one for at, one in enumerate(known.values())},  # another's names, in the same order
-        {name: one for name, one in named.items() if name != "_blocks.3._bn1.bias"},
+        {f"features.{at}": weight for at, weight in enumerate(known.values())},  # another's names, in the same order
+        {name: weight for name, weight in named.items() if name != "_blocks.3._bn1.bias"},
         {**named, "_blocks.16._bn1.bias": torch.zeros(3)},
     ):
         torch.save(wrong, start)
@@ -240,7 +244,9 @@ def test_training_starts_from_a_backbone_or_from_a_whole_classifier(tmp_path: Pa
     with torch.no_grad():
         network.lesion_head[1].bias.fill_(7)
     weights = network.state_dict()
-    backbone = {name.removeprefix("backbone."): one for name, one in weights.items() if name.startswith("backbone.")}
+    backbone = {
+        name.removeprefix("backbone."): tensor for name, tensor in weights.items() if name.startswith("backbone.")
+    }
     for name, tensors in (
         ("whole", weights),
         ("backbone", backbone),

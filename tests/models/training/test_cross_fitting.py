@@ -70,10 +70,12 @@ def one_thread() -> None:
 def test_every_patient_is_scored_once_by_weights_trained_without_it(tmp_path: Path) -> None:
     cases = drawn_cases(12)
     scored = out_of_fold(RECIPE, cases, READS, None, tmp_path, CPU, lambda *_: None, "")
-    assert sorted(one.patient for one in scored if one.level is Level.IMAGE) == sorted(case.patient for case in cases)
+    assert sorted(score.patient for score in scored if score.level is Level.IMAGE) == sorted(
+        case.patient for case in cases
+    )
     other = replace(RECIPE, fit=RECIPE.fit.model_copy(update={"seed": 2}))
     others = out_of_fold(other, cases, READS, None, tmp_path / "other", CPU, lambda *_: None, "")
-    assert [one.patient for one in others] == [one.patient for one in scored]
+    assert [score.patient for score in others] == [score.patient for score in scored]
     assert others != scored
 
 

@@ -74,8 +74,8 @@ def quiet(done: int, total: int, text: str) -> None:
     pass
 
 
-def same(one: nn.Module, other: nn.Module) -> bool:
-    pairs = zip(one.state_dict().items(), other.state_dict().items(), strict=True)
+def same(first: nn.Module, second: nn.Module) -> bool:
+    pairs = zip(first.state_dict().items(), second.state_dict().items(), strict=True)
     return all(name == again and torch.equal(tensor, twin) for (name, tensor), (again, twin) in pairs)
 
 
@@ -113,11 +113,11 @@ sys.path.insert(0, {str(Path(__file__).parent)!r})
 from pathlib import Path
 from test_fit import CPU, Line, fit, recipe
 torch.set_num_threads(1)
-def told(done, total, text):
+def report(done, total, text):
     print(done, flush=True)
     if done == 5:
         sys.stdin.read()
-fit(Line(), recipe(), Path({str(tmp_path / "killed")!r}), CPU, told)
+fit(Line(), recipe(), Path({str(tmp_path / "killed")!r}), CPU, report)
 """
     child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None
@@ -216,13 +216,13 @@ def test_tensorboard_keeps_every_finished_epoch_when_training_resumes(tmp_path: 
 
 @pytest.mark.parametrize("strange", [float("nan"), float("inf")])
 def test_a_validation_figure_of_nan_is_never_the_best_and_is_reported(tmp_path: Path, strange: float) -> None:
-    told: list[str] = []
+    lines: list[str] = []
     task = Line([strange, 0.5, strange, strange, strange, 0.9])
     how = recipe(epochs=50, patience=3, schedule="constant", warmup=0)
-    best = fit(task, how, tmp_path / "strange", CPU, lambda _, __, text: told.append(text))
+    best = fit(task, how, tmp_path / "strange", CPU, lambda _, __, text: lines.append(text))
     assert len(task.figures or []) == 1, "patience counts looks without a number"
-    assert "the last right is not a number" in told[3]
-    assert "best right 0.500" in told[-1]
+    assert "the last right is not a number" in lines[3]
+    assert "best right 0.500" in lines[-1]
     plain = fit(Line([0.1, 0.5]), recipe(epochs=2, schedule="constant", warmup=0), tmp_path / "plain", CPU, quiet)
     assert same(best, plain)
 
@@ -295,5 +295,5 @@ def test_a_training_on_a_gpu_resumes_with_its_gradient_scale(tmp_path: Path, mix
     with pytest.raises(Killed):
         fit(OnCuda(), how, tmp_path / "two", cuda, stop)
     resumed = fit(OnCuda(), how, tmp_path / "two", cuda, quiet)
-    for one, other in zip(undisturbed.state_dict().values(), resumed.state_dict().values(), strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
+    for expected, found in zip(undisturbed.state_dict().values(), resumed.state_dict().values(), strict=True):
+        torch.testing.assert_close(expected, found, rtol=1e-3, atol=1e-4)

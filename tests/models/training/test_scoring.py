@@ -62,13 +62,13 @@ def test_a_finding_has_the_label_of_its_lesion_and_a_false_positive_is_not_malig
     pathology: Pathology,
 ) -> None:
     case = drawn_case(1, pathology)
-    found = [one for one in scored([case], drawn_box(case), CORNER) if one.level is Level.LESION]
-    met, missed = sorted(found, key=lambda one: -one.score)
+    found = [finding for finding in scored([case], drawn_box(case), CORNER) if finding.level is Level.LESION]
+    met, missed = sorted(found, key=lambda finding: -finding.score)
     assert (met.malignant, missed.malignant) == (pathology is Pathology.MALIGNANT, False)
 
 
 def test_a_lesion_that_is_not_found_has_no_score() -> None:
-    assert [one.level for one in scored([drawn_case(1, Pathology.MALIGNANT)])] == [Level.IMAGE]
+    assert [scored_case.level for scored_case in scored([drawn_case(1, Pathology.MALIGNANT)])] == [Level.IMAGE]
 
 
 def test_a_finding_outside_drawn_lesions_has_no_label_if_lesions_may_be_undrawn() -> None:
@@ -76,13 +76,13 @@ def test_a_finding_outside_drawn_lesions_has_no_label_if_lesions_may_be_undrawn(
         replace(drawn_case(at, pathology, lesion=False), marked_up=False)
         for at, pathology in enumerate((Pathology.MALIGNANT, Pathology.BENIGN))
     )
-    assert [one.level for one in scored([malignant], CORNER)] == [Level.IMAGE]
-    assert [one.malignant for one in scored([benign], CORNER)] == [False, False]
+    assert [scored_case.level for scored_case in scored([malignant], CORNER)] == [Level.IMAGE]
+    assert [scored_case.malignant for scored_case in scored([benign], CORNER)] == [False, False]
 
 
 def test_an_image_whose_format_reveals_its_label_is_not_scored() -> None:
     unfair = [drawn_case(20 + at, Pathology.MALIGNANT, fair=False) for at in range(3)]
-    assert len({one.patient for one in scored([*drawn_cases(2), *unfair], CORNER)}) == 2
+    assert len({scored_case.patient for scored_case in scored([*drawn_cases(2), *unfair], CORNER)}) == 2
 
 
 def of_exam(exam: str | None, laterality: Laterality, number: int, pathology: Pathology = Pathology.BENIGN) -> Case:
@@ -92,16 +92,16 @@ def of_exam(exam: str | None, laterality: Laterality, number: int, pathology: Pa
 def test_a_breast_has_the_highest_score_of_its_images_and_is_malignant_if_any_of_them_is() -> None:
     first = [of_exam("first", LEFT, 0), of_exam("first", LEFT, 1, Pathology.MALIGNANT), of_exam("first", RIGHT, 2)]
     found = scored([*first, of_exam("first", RIGHT, 3), of_exam(None, RIGHT, 4)], CORNER)
-    counts = {level: sum(one.level is level for one in found) for level in Level}
+    counts = {level: sum(scored_case.level is level for scored_case in found) for level in Level}
     assert counts == {Level.LESION: 5, Level.IMAGE: 5, Level.BREAST: 2, Level.EXAM: 1}
-    images = [one.score for one in found if one.level is Level.IMAGE]
-    (exam,) = (one for one in found if one.level is Level.EXAM)
+    images = [scored_case.score for scored_case in found if scored_case.level is Level.IMAGE]
+    (exam,) = (scored_case for scored_case in found if scored_case.level is Level.EXAM)
     assert (exam.score, exam.malignant) == (max(images[:4]), True)
-    assert [one.malignant for one in found if one.level is Level.BREAST] == [True, False]
+    assert [scored_case.malignant for scored_case in found if scored_case.level is Level.BREAST] == [True, False]
 
 
 def test_an_incomplete_breast_or_exam_has_no_score() -> None:
     cases = [of_exam("first", LEFT, 0), of_exam("first", LEFT, 1), of_exam("first", RIGHT, 2), of_exam("next", LEFT, 3)]
-    levels = [one.level for one in scored(cases)]
+    levels = [scored_case.level for scored_case in scored(cases)]
     assert levels.count(Level.BREAST) == 1
     assert Level.EXAM not in levels

@@ -73,9 +73,9 @@ def test_only_the_parts_that_the_recipe_names_are_changed(
 ) -> None:
     recipe = _recipe({"architecture": architecture}, trained=trained, loss=loss)
     task = prepare(recipe, drawn_cases(1), drawn_cases(1, first=2), None, CPU)
-    before = {name: one.clone() for name, one in task.network.state_dict().items()}
+    before = {name: weight.clone() for name, weight in task.network.state_dict().items()}
     network: Any = fit(task, recipe.fit, tmp_path, CPU, lambda *_: None)
-    changed = {name for name, one in network.state_dict().items() if not torch.equal(one, before[name])}
+    changed = {name for name, weight in network.state_dict().items() if not torch.equal(weight, before[name])}
     assert {network.part_of(name) for name in changed} == set(trained)
 
 
@@ -83,7 +83,9 @@ def test_a_disabled_branch_is_not_trained() -> None:
     settings = {"early": False, "middle": False, "global_fusion": False}
     recipe = _recipe({"architecture": "mlsam-tiny", "settings": settings}, trained=("additions",))
     network = prepare(recipe, drawn_cases(1), drawn_cases(1), None, CPU).network
-    learning = {".".join(name.split(".")[:2]) for name, one in network.named_parameters() if one.requires_grad}
+    learning = {
+        ".".join(name.split(".")[:2]) for name, parameter in network.named_parameters() if parameter.requires_grad
+    }
     assert learning == {"mask_decoder.hf_token", "mask_decoder.hf_mlp", "mask_decoder.embedding_encoder"}
 
 
@@ -109,9 +111,9 @@ def test_a_trained_encoder_runs_in_half_precision_and_its_decoder_in_full_precis
 
 
 def _two_lesions(apart: int) -> Case:
-    one, other = drawn_case(0, Pathology.BENIGN), drawn_case(apart, Pathology.BENIGN)
-    both: tuple[Lesion, ...] = (*one.read_lesions(one.read()), *other.read_lesions(other.read()))
-    return replace(one, read_lesions=lambda _: both)
+    case, second_case = drawn_case(0, Pathology.BENIGN), drawn_case(apart, Pathology.BENIGN)
+    both: tuple[Lesion, ...] = (*case.read_lesions(case.read()), *second_case.read_lesions(second_case.read()))
+    return replace(case, read_lesions=lambda _: both)
 
 
 @pytest.mark.usefixtures("small_vit")
@@ -125,7 +127,7 @@ def test_lesions_in_the_same_crop_share_its_embedding(trained: tuple[str, ...]) 
     for view in task._views:
         if "image_encoder" in trained:  # one channel in half precision
             assert view.shown.content[0].nbytes == 1024 * 768 * 2
-        assert {one.dtype for one in view.shown.content} == {torch.float16}
+        assert {tensor.dtype for tensor in view.shown.content} == {torch.float16}
 
 
 @pytest.mark.usefixtures("small_vit")
@@ -148,9 +150,9 @@ def test_the_new_token_is_trained_alone_and_validated_together_with_the_mask_of_
     asked: list[bool] = []
     decode = network.decode
 
-    def watched(*said: object, **told: object) -> object:
+    def watched(*args: object, **kwargs: object) -> object:
         asked.append(network.hq_token_only)
-        return decode(*said, **told)
+        return decode(*args, **kwargs)
 
     network.decode = watched
     (batch,) = task.batches(0)

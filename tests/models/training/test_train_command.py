@@ -135,7 +135,7 @@ def test_a_classifier_is_trained_and_calibrated_if_its_scores_are_informative(
     for level in ("lesion", "image"):
         # Five steps may teach it nothing: then it says so, and no probability is given.
         assert (f"Scores of the level {level} are not calibrated" in ran.output) == (level not in bundle.calibration)
-    assert all(0 < one.prevalence < 1 for one in bundle.calibration.values())
+    assert all(0 < calibration.prevalence < 1 for calibration in bundle.calibration.values())
     again = command("classifier", CLASSIFIER)
     assert read_bundle(tmp_path / "bundle").id == bundle.id
     assert again.exit_code == 0
@@ -166,8 +166,8 @@ main()
     assert (killed / "training" / "detector" / FILE).is_file()
     assert not (killed / "bundle.toml").exists()
     assert command("detector", DETECTOR, out="killed").exit_code == 0
-    one, other = (read_bundle(tmp_path / name).detector for name in ("undisturbed", "killed"))
-    assert one.sha256 == other.sha256
+    undisturbed, resumed = (read_bundle(tmp_path / name).detector for name in ("undisturbed", "killed"))
+    assert undisturbed.sha256 == resumed.sha256
 
 
 def test_another_recipe_in_the_same_folder_is_refused_and_restart_starts_again(
@@ -176,9 +176,9 @@ def test_another_recipe_in_the_same_folder_is_refused_and_restart_starts_again(
     short = DETECTOR.replace("epochs = 2", "epochs = 1")
     assert command("detector", short).exit_code == 0
     changed = short.replace("1e-3", "2e-3")
-    told = refused(command("detector", changed))
-    assert "training.safetensors is of another training" in told
-    assert "--restart" in told
+    message = refused(command("detector", changed))
+    assert "training.safetensors is of another training" in message
+    assert "--restart" in message
     before = read_bundle(tmp_path / "bundle").id
     assert command("detector", changed, "--restart").exit_code == 0
     assert read_bundle(tmp_path / "bundle").id != before
@@ -213,14 +213,14 @@ def test_a_given_split_is_used_instead_of_that_of_the_recipe(command: Callable[.
 
 
 def test_unusable_data_end_the_command_with_what_to_give(command: Callable[..., Ran], tmp_path: Path) -> None:
-    told = refused(command("detector", DETECTOR, "--data", "nothing:here"))
-    assert "'nothing:here' names no data set" in told
-    told = refused(command("detector", DETECTOR, "--data", f"cdd-cesm:{tmp_path}"))
-    assert str(tmp_path) in told
+    message = refused(command("detector", DETECTOR, "--data", "nothing:here"))
+    assert "'nothing:here' names no data set" in message
+    message = refused(command("detector", DETECTOR, "--data", f"cdd-cesm:{tmp_path}"))
+    assert str(tmp_path) in message
 
 
 @pytest.mark.parametrize(
-    ("change", "to", "told"),
+    ("change", "to", "expected"),
     [
         ('kind = "detector"', 'kind = "segmenter"', "kind is 'segmenter', but a detector is to be trained"),
         ("input_px = 64", "input_px = 100", "model.input_px"),
@@ -231,10 +231,10 @@ def test_unusable_data_end_the_command_with_what_to_give(command: Callable[..., 
         ("epochs = 2", "epochs = ", "is not TOML"),
     ],
 )
-def test_an_unusable_recipe_is_reported_with_its_key(tmp_path: Path, change: str, to: str, told: str) -> None:
+def test_an_unusable_recipe_is_reported_with_its_key(tmp_path: Path, change: str, to: str, expected: str) -> None:
     path = tmp_path / "detector.toml"
     path.write_text(DETECTOR.replace(change, to))
-    with pytest.raises(RecipeError, match=told.replace("(", r"\(")) as caught:
+    with pytest.raises(RecipeError, match=expected.replace("(", r"\(")) as caught:
         recipe_of("detector", path)
     assert str(path) in str(caught.value)
 

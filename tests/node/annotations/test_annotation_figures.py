@@ -118,7 +118,7 @@ def config(reported: Road, tmp_path: Path) -> Path:
     return path
 
 
-def _told(config: Path, *arguments: str) -> str:
+def _output(config: Path, *arguments: str) -> str:
     ran = CliRunner().invoke(build(), ["annotations", *arguments, "--config", str(config)])
     assert ran.exit_code == 0, ran.output
     return ran.stdout
@@ -130,45 +130,45 @@ def test_list_shows_who_corrected_what_when_and_with_which_overlap(reported: Roa
         segmentation({"mass": mask, "calc": disc(mask.shape, 25, 25, 9)}, images[0]),
         segmentation({"mass": disc((60, 50), 30, 20, 9)}, None, StudyInstanceUID=generate_uid()),
     )
-    told = _told(config, "list")
-    assert "1 corrected image" in told
-    assert "by Expert^Anna" in told
-    assert "2 lesions: 1 kept (Dice 1.000), 1 added, 0 removed; against revision 1" in told
-    assert "not counted: annotation 2, from PACS" in told
-    assert str(images[0].PatientID) not in told
-    (image,) = json.loads(_told(config, "list", "--json"))["images"]
+    output = _output(config, "list")
+    assert "1 corrected image" in output
+    assert "by Expert^Anna" in output
+    assert "2 lesions: 1 kept (Dice 1.000), 1 added, 0 removed; against revision 1" in output
+    assert "not counted: annotation 2, from PACS" in output
+    assert str(images[0].PatientID) not in output
+    (image,) = json.loads(_output(config, "list", "--json"))["images"]
     assert (image["creator"], image["dice"], image["added"], image["revision"]) == ("Expert^Anna", [1.0], ["calc"], 1)
 
 
 def test_list_due_shows_the_studies_to_correct(reported: Road, images: list[Dataset], config: Path):
-    assert "1 study due for review; 100% of the reported studies are selected" in _told(config, "list", "--due")
-    (due,) = json.loads(_told(config, "list", "--due", "--json"))["due"]
+    assert "1 study due for review; 100% of the reported studies are selected" in _output(config, "list", "--due")
+    (due,) = json.loads(_output(config, "list", "--due", "--json"))["due"]
     assert due["study"] == reported.study().id
     reported.receive(segmentation({"mass": proposed_mass(reported, images[0])}, images[0]))
-    assert json.loads(_told(config, "list", "--due", "--json"))["due"] == []
+    assert json.loads(_output(config, "list", "--due", "--json"))["due"] == []
 
 
 def test_stats_are_printed_as_text_and_as_json(reported: Road, images: list[Dataset], config: Path):
     reported.receive(segmentation({"mass": proposed_mass(reported, images[0])}, images[0]))
-    assert "kept 1 (1 unchanged), added 0, removed 0" in _told(config, "stats")
-    stats = json.loads(_told(config, "stats", "--json"))
+    assert "kept 1 (1 unchanged), added 0, removed 0" in _output(config, "stats")
+    stats = json.loads(_output(config, "stats", "--json"))
     assert stats["dice_mean"] == {"value": 1.0, "low": None, "high": None}
     assert (stats["images"], stats["not_counted"]) == (1, 0)
     (reported.data_dir / annotations_of(reported).images[0].correction_path).unlink()
-    stats = json.loads(_told(config, "stats", "--json"))
+    stats = json.loads(_output(config, "stats", "--json"))
     assert (stats["images"], stats["not_counted"]) == (0, 1)
-    assert "1 not counted: `mammo-node annotations list` says why" in _told(config, "stats")
+    assert "1 not counted: `mammo-node annotations list` says why" in _output(config, "stats")
 
 
 def test_list_reports_a_lost_proposal(reported: Road, images: list[Dataset], config: Path):
     reported.receive(segmentation({"mass": proposed_mass(reported, images[0])}, images[0]))
     (reported.data_dir / str(annotations_of(reported).images[0].proposal_path)).unlink()
-    assert "1 lesion; no comparison: the node's own segmentation of it is missing" in _told(config, "list")
+    assert "1 lesion; no comparison: the node's own segmentation of it is missing" in _output(config, "list")
 
 
 def test_help_says_that_due_shows_uids():
-    told = CliRunner().invoke(build(), ["annotations", "list", "--help"], env={"COLUMNS": "300"}).stdout
-    assert "StudyInstanceUID" in told
+    output = CliRunner().invoke(build(), ["annotations", "list", "--help"], env={"COLUMNS": "300"}).stdout
+    assert "StudyInstanceUID" in output
 
 
 def test_export_with_a_damaged_key_reports_it(reported: Road, images: list[Dataset], config: Path):
@@ -181,9 +181,9 @@ def test_export_with_a_damaged_key_reports_it(reported: Road, images: list[Datas
 def test_export_says_that_the_images_hold_patient_data(reported: Road, images: list[Dataset], config: Path):
     reported.receive(segmentation({"mass": proposed_mass(reported, images[0])}, images[0]))
     out = config.parent / "out"
-    told = _told(config, "export", "--out", str(out))
-    assert "1 image in" in told
-    assert "hold patient data" in told
+    output = _output(config, "export", "--out", str(out))
+    assert "1 image in" in output
+    assert "hold patient data" in output
     assert len(list((out / "images").iterdir())) == 1
     ran = CliRunner().invoke(build(), ["annotations", "export", "--out", str(out), "--config", str(config)])
     assert ran.exit_code != 0
@@ -194,6 +194,6 @@ def test_listing_does_not_change_the_data_folder(reported: Road, images: list[Da
     reported.receive(segmentation({"mass": proposed_mass(reported, images[0])}, images[0]))
     before = [(path, path.read_bytes()) for path in sorted(reported.data_dir.glob("archive/**/*.dcm"))]
     for command in (["list"], ["list", "--due"], ["stats"]):
-        _told(config, *command)
+        _output(config, *command)
     assert before == [(path, path.read_bytes()) for path in sorted(reported.data_dir.glob("archive/**/*.dcm"))]
     assert np.all([comparison.kept[0].dice == 1 for comparison in comparisons_of(reported)])

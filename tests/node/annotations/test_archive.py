@@ -79,8 +79,8 @@ def test_corrected_images_are_cases_with_the_experts_outlines(corrected: Road, i
 
 def test_nothing_in_a_case_names_a_patient(corrected: Road, images: list[Dataset]):
     cases = archive_cases(_settings(corrected), CaseReader()).cases
-    told = " ".join(f"{case.name} {case.patients} {case.exam}" for case in cases)
-    assert not [secret for secret in _secrets(images) if secret in told]
+    words = " ".join(f"{case.name} {case.patients} {case.exam}" for case in cases)
+    assert not [secret for secret in _secrets(images) if secret in words]
     assert len({case.patient for case in cases}) == 1
     again = archive_cases(_settings(corrected), CaseReader()).cases
     assert [case.patients for case in again] == [case.patients for case in cases], "splits stay valid"
@@ -88,11 +88,11 @@ def test_nothing_in_a_case_names_a_patient(corrected: Road, images: list[Dataset
 
 def test_the_key_of_the_pseudonyms_is_readable_only_by_its_owner(tmp_path: Path):
     (tmp_path / "other").mkdir()
-    one, other = open_pseudonyms(tmp_path), open_pseudonyms(tmp_path / "other")
+    pseudonyms, other_pseudonyms = open_pseudonyms(tmp_path), open_pseudonyms(tmp_path / "other")
     assert stat.S_IMODE((tmp_path / "pseudonyms.key").stat().st_mode) == 0o600
-    assert one.of("patient", "A") == open_pseudonyms(tmp_path).of("patient", "A")
-    assert one.of("patient", "A") != other.of("patient", "A")
-    assert one.of("patient", "A") != one.of("exam", "A")
+    assert pseudonyms.of("patient", "A") == open_pseudonyms(tmp_path).of("patient", "A")
+    assert pseudonyms.of("patient", "A") != other_pseudonyms.of("patient", "A")
+    assert pseudonyms.of("patient", "A") != pseudonyms.of("exam", "A")
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["pseudonyms.key"]
 
 
@@ -201,10 +201,10 @@ def test_a_patient_has_the_same_name_in_the_archive_and_its_export(
     both = ["archive", f"archive:{tmp_path / 'old'}"]
     with pytest.raises(DatasetError, match=r"Two images are named .* \(archive and archive\)"):
         open_cases(both, config)
-    told = json.loads((tmp_path / "old" / "archive.json").read_text())
-    for image in told["images"]:  # an export of other images of hers
+    listing = json.loads((tmp_path / "old" / "archive.json").read_text())
+    for image in listing["images"]:  # an export of other images of hers
         image["name"] = f"other {image['name']}"
-    (tmp_path / "old" / "archive.json").write_text(json.dumps(told))
+    (tmp_path / "old" / "archive.json").write_text(json.dumps(listing))
     cases = open_cases(both, config).cases
     assert len(cases) == 4
     (patient,) = {case.patient for case in cases}
@@ -215,9 +215,9 @@ def test_the_json_of_an_export_names_no_person(corrected: Road, images: list[Dat
     mask = proposed_mass(corrected, images[2])
     corrected.receive(segmentation({"mass of Mrs Miller": mask}, images[2]))
     _exported(corrected, tmp_path / "out")
-    told = (tmp_path / "out" / "archive.json").read_text()
-    assert not [secret for secret in (*_secrets(images), "Expert", "Anna", "Miller") if secret in told]
-    assert "Research use only" in told
+    text = (tmp_path / "out" / "archive.json").read_text()
+    assert not [secret for secret in (*_secrets(images), "Expert", "Anna", "Miller") if secret in text]
+    assert "Research use only" in text
     names = [path.name for path in (tmp_path / "out").rglob("*.dcm")]
     assert not [secret for secret in _secrets(images) if any(secret in name for name in names)]
 
@@ -247,8 +247,8 @@ def test_an_export_into_the_folder_of_another_export_is_refused(corrected: Road,
 def test_a_damaged_export_is_refused_with_its_name(corrected: Road, tmp_path: Path, damage: str):
     out = tmp_path / "out"
     _exported(corrected, out)
-    told = json.loads((out / "archive.json").read_text())
-    first = next(image for image in told["images"] if image["lesions"])
+    listing = json.loads((out / "archive.json").read_text())
+    first = next(image for image in listing["images"] if image["lesions"])
     match damage:
         case "json":
             (out / "archive.json").write_text("{")
@@ -259,11 +259,11 @@ def test_a_damaged_export_is_refused_with_its_name(corrected: Road, tmp_path: Pa
         case "segmentation":
             (out / first["segmentation"]).unlink()
         case "version":
-            told["version"] = 99
+            listing["version"] = 99
         case "lesions":
             del first["lesions"][0]
     if damage in ("version", "lesions"):
-        (out / "archive.json").write_text(json.dumps(told))
+        (out / "archive.json").write_text(json.dumps(listing))
     with pytest.raises(DatasetError, match="annotations export"):
         _all_drawn(out)
 

@@ -338,9 +338,9 @@ def test_if_the_newest_segmentation_cannot_be_read_the_one_before_it_counts(repo
     found = annotations_of(reported)
     (image,) = found.images
     assert (image.creator, image.earlier) == ("Expert^Anna", 0)
-    ((told),) = found.not_counted
-    assert (told.annotation_id, told.image_id) == (2, image.image_id)
-    assert "90 × 70 pixels" in told.why
+    ((entry),) = found.not_counted
+    assert (entry.annotation_id, entry.image_id) == (2, image.image_id)
+    assert "90 × 70 pixels" in entry.why
 
 
 @pytest.mark.parametrize("damage", ["gone", "damaged"])
@@ -355,8 +355,8 @@ def test_a_lost_proposal_is_reported_only_for_its_image(reported: Road, images: 
     assert (first.revision, first.proposal_path) == (None, None)
     assert "is missing" in first.proposal_lost
     assert (second.revision, second.proposal_lost) == (1, "")
-    told, compared = comparisons_of(reported)
-    assert (len(told.drawn), told.added) == (1, ()), "the correction is the truth all the same"
+    truth, compared = comparisons_of(reported)
+    assert (len(truth.drawn), truth.added) == (1, ()), "the correction is the truth all the same"
     assert len(compared.kept) == 1
 
 

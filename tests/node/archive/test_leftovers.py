@@ -51,8 +51,8 @@ def test_an_image_whose_masks_are_lost_is_read_again_by_retry(
     if lose is LOSSES["gone"] and not reported:
         assert "the masks of image 2 are gone: `mammo-node retry 1` has it read again" in road.study().why
     with road.sessions.begin() as session:
-        told = retry_study(session, 1, road.clock(), lost=lost_masks(session, 1, road.data_dir))
-    assert "image 2 will be read again: its masks are damaged or gone" in told
+        sentences = retry_study(session, 1, road.clock(), lost=lost_masks(session, 1, road.data_dir))
+    assert "image 2 will be read again: its masks are damaged or gone" in sentences
     road.read()
     road.close()
     road.report()

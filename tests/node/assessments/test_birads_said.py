@@ -194,8 +194,17 @@ def test_a_past_category_beside_the_present_one_is_left_out() -> None:
 
 
 def test_a_field_or_cell_gives_its_category_or_none() -> None:
-    said = ("4A", "4a ", "BI-RADS 4A", "BI\u2011RADS 4A", "4A - Low suspicion", "4A \u2013 Low suspicion", "II", "IVa")
-    assert [category_in(value) for value in said] == ["4A", "4A", "4A", "4A", "4A", "4A", "2", "4A"]
+    values = (
+        "4A",
+        "4a ",
+        "BI-RADS 4A",
+        "BI\u2011RADS 4A",
+        "4A - Low suspicion",
+        "4A \u2013 Low suspicion",
+        "II",
+        "IVa",
+    )
+    assert [category_in(value) for value in values] == ["4A", "4A", "4A", "4A", "4A", "4A", "2", "4A"]
     none = (
         "",
         "7",

@@ -112,23 +112,24 @@ def reports(draw: st.DrawFn) -> tuple[str, dict[str, str]]:
     """A text, and the categories of the breasts that it assesses; that of the exam by the name "", which may be that of
     the only breast that the text names, or the one below a conclusion."""
     order = draw(st.sampled_from((("R", "L"), ("L", "R"), ("R",), ("L",))))
-    said = {side: draw(st.sampled_from(sorted(CATEGORIES))) for side in order}
+    categories = {side: draw(st.sampled_from(sorted(CATEGORIES))) for side in order}
     pieces = [
-        draw(st.sampled_from(CLAUSES)).format(s=draw(st.sampled_from(SIDES[side])), c=said[side]) for side in order
+        draw(st.sampled_from(CLAUSES)).format(s=draw(st.sampled_from(SIDES[side])), c=categories[side])
+        for side in order
     ]
     beside, aside = draw(st.sampled_from("RL")), draw(st.sampled_from(ASIDES))
     if len(order) == 1 and (beside in order or "{s}" not in aside):
-        said[""] = said[order[0]]
+        categories[""] = categories[order[0]]
     aside = aside.format(s=draw(st.sampled_from(SIDES[beside])))
     at = draw(st.integers(0, len(pieces)))
     pieces.insert(at, aside)
     if aside == "Impression:" and at == len(order) - 1:
-        said[""] = said[order[-1]]
+        categories[""] = categories[order[-1]]
     text = "".join(piece + draw(st.sampled_from(PUNCTUATION)) for piece in pieces if piece)
     if draw(st.integers(0, 3)) == 3:
-        said[""] = draw(st.sampled_from(sorted(CATEGORIES)))
-        text += draw(st.sampled_from(CONCLUSIONS)).format(c=said[""])
-    return text, {side: CATEGORIES[category] for side, category in said.items()}
+        categories[""] = draw(st.sampled_from(sorted(CATEGORIES)))
+        text += draw(st.sampled_from(CONCLUSIONS)).format(c=categories[""])
+    return text, {side: CATEGORIES[category] for side, category in categories.items()}
 
 
 @given(reports())
@@ -172,9 +173,9 @@ WORDS = (
 @settings(max_examples=300)
 def test_swapping_left_and_right_swaps_the_result(words: list[str]) -> None:
     mirrored = {"left": "right", "R": "L", "links": "rechts"}
-    one = understood(" ".join(words))
-    other = understood(" ".join(mirrored.get(word, word) for word in words))
-    assert one.translate(str.maketrans("LR", "RL")) == other
+    read = understood(" ".join(words))
+    read_mirrored = understood(" ".join(mirrored.get(word, word) for word in words))
+    assert read.translate(str.maketrans("LR", "RL")) == read_mirrored
 
 
 @pytest.mark.parametrize(

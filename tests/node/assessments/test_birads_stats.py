@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from assessed_archive import L, One, R, archive, as_table, forty
+from assessed_archive import AssessedStudy, L, R, archive, as_table, forty
 from pydicom import dcmread
 from road import Road
 from sklearn.metrics import accuracy_score, cohen_kappa_score, f1_score, precision_score, recall_score, roc_auc_score
@@ -43,7 +43,7 @@ def stats(tmp_path: Path) -> Command:
     return run
 
 
-def told(ran: Ran) -> dict[str, Any]:
+def printed(ran: Ran) -> dict[str, Any]:
     assert ran.exit_code == 0, ran.output
     values: dict[str, Any] = json.loads(ran.stdout)
     return values
@@ -153,26 +153,26 @@ def test_a_received_and_reported_study_is_in_the_statistics(
     config = ["--config", str(tmp_path / "node.toml")]
     assert CliRunner().invoke(build(), ["birads", "import", str(categories), *config]).exit_code == 0
     road.report()
-    values = told(stats("--json"))
+    values = printed(stats("--json"))
     assert list(values["tables"]) == ["confusion", "agreement"]
     assert values["left_out"] == {"categories that wait for their study (`mammo-node birads list --unmatched`)": 1}
-    (one,) = values["discordant"]
-    assert (one["laterality"], one["implied"], one["assigned"]) == ("L", "4C", "2")
-    assert one["agreement"] == "AI alone recalls"
-    assert one["study_instance_uid"] == uid
+    (discordant,) = values["discordant"]
+    assert (discordant["laterality"], discordant["implied"], discordant["assigned"]) == ("L", "4C", "2")
+    assert discordant["agreement"] == "AI alone recalls"
+    assert discordant["study_instance_uid"] == uid
 
 
 def test_assessments_that_are_not_compared_are_counted_by_reason(stats: Command, tmp_path: Path) -> None:
     archive(
         tmp_path,
         [
-            One({L: 0.9, R: 0.001}, {L: SIX, R: ONE}),
-            One({L: 0.9}, {L: FOUR}, calibrated=False, bundle="other"),
-            One({L: 0.9}, {L: FOUR, R: TWO}),
-            One({L: 0.9, R: 0.1}, {None: FOUR}),
-            One({L: 0.9, R: 0.1}, {L: FOUR}),
-            One({L: 0.9}, {L: FOUR}, state=StudyState.QUARANTINED),
-            One({L: 0.9}),
+            AssessedStudy({L: 0.9, R: 0.001}, {L: SIX, R: ONE}),
+            AssessedStudy({L: 0.9}, {L: FOUR}, calibrated=False, bundle="other"),
+            AssessedStudy({L: 0.9}, {L: FOUR, R: TWO}),
+            AssessedStudy({L: 0.9, R: 0.1}, {None: FOUR}),
+            AssessedStudy({L: 0.9, R: 0.1}, {L: FOUR}),
+            AssessedStudy({L: 0.9}, {L: FOUR}, state=StudyState.QUARANTINED),
+            AssessedStudy({L: 0.9}),
         ],
     )
     (tmp_path / "1.2.5.1.npz").unlink()
@@ -197,48 +197,50 @@ def test_exams_are_compared_by_their_own_category_or_the_most_suspicious_of_all_
     archive(
         tmp_path,
         [
-            One({L: 0.9, R: 0.001}, {None: TWO}),
-            One({L: 0.9, R: 0.001}, {L: ONE, R: Category.ZERO}),
-            One({L: 0.9, R: 0.001}, {L: ONE}),
+            AssessedStudy({L: 0.9, R: 0.001}, {None: TWO}),
+            AssessedStudy({L: 0.9, R: 0.001}, {L: ONE, R: Category.ZERO}),
+            AssessedStudy({L: 0.9, R: 0.001}, {L: ONE}),
         ],
     )
     table = "study_instance_uid,pathology\n1.2.1,malignant\n1.2.2,BENIGN_WITHOUT_CALLBACK\n"
-    values = told(stats("--json", "--level", "exam", "--pathology", pathology(tmp_path, table)))
-    (one,) = values["discordant"]
-    assert (one["study"], one["laterality"], one["pathology"]) == (1, None, "malignant")
+    values = printed(stats("--json", "--level", "exam", "--pathology", pathology(tmp_path, table)))
+    (discordant,) = values["discordant"]
+    assert (discordant["study"], discordant["laterality"], discordant["pathology"]) == (1, None, "malignant")
     assert rows_of(values, "agreement")["all"]["exams"] == 2
     assert rows_of(values, "decisions")["models"]["precision"]["value"] == 0.5
     assert values["left_out"] == {"studies with a category of one breast only, of two that were read": 1}
 
 
 def test_the_later_of_two_categories_of_a_breast_counts(stats: Command, tmp_path: Path) -> None:
-    sessions = archive(tmp_path, [One({L: 0.9}, {L: TWO})])
-    assert len(told(stats("--json"))["discordant"]) == 1
+    sessions = archive(tmp_path, [AssessedStudy({L: 0.9}, {L: TWO})])
+    assert len(printed(stats("--json"))["discordant"]) == 1
     with sessions.begin() as session:
         session.add(
             ReceivedAssessment(
                 study_id=1, laterality="L", category="5", source="HL7", document="", received_at=1e9, why=""
             )
         )
-    assert told(stats("--json"))["discordant"] == []
+    assert printed(stats("--json"))["discordant"] == []
 
 
 def test_scores_without_calibration_have_an_area_under_the_curve_and_no_category(
     stats: Command, tmp_path: Path
 ) -> None:
-    archive(tmp_path, [One({L: 0.05 * n}, {L: FOUR if n % 2 else TWO}, calibrated=False) for n in range(1, 13)])
+    archive(
+        tmp_path, [AssessedStudy({L: 0.05 * n}, {L: FOUR if n % 2 else TWO}, calibrated=False) for n in range(1, 13)]
+    )
     rows = (f"A{n},L,{'malignant' if n > 7 else 'benign'}" for n in range(1, 13))
     table = "\n".join(("accession_number,laterality,pathology", *rows))
-    values = told(stats("--json", "--pathology", pathology(tmp_path, table)))
+    values = printed(stats("--json", "--pathology", pathology(tmp_path, table)))
     assert rows_of(values, "area")["the models' score"]["AUC"]["value"] == 1
     assert "imply no category" in rows_of(values, "decisions")["models"]["recall"]["not_measured"]
     assert "value" in rows_of(values, "decisions")["radiologists"]["recall"]
     assert values["discordant"] == []
 
 
-@pytest.mark.parametrize("studies", [[], [One({L: 0.9})]], ids=["empty", "no category"])
+@pytest.mark.parametrize("studies", [[], [AssessedStudy({L: 0.9})]], ids=["empty", "no category"])
 def test_an_archive_without_categories_reports_how_to_enter_them(
-    stats: Command, tmp_path: Path, studies: list[One]
+    stats: Command, tmp_path: Path, studies: list[AssessedStudy]
 ) -> None:
     archive(tmp_path, studies)
     ran = stats()
@@ -248,7 +250,7 @@ def test_an_archive_without_categories_reports_how_to_enter_them(
 
 
 def test_a_single_patient_or_category_gives_a_sentence_instead_of_figures(stats: Command, tmp_path: Path) -> None:
-    archive(tmp_path, [One({L: 0.001}, {L: ONE})])
+    archive(tmp_path, [AssessedStudy({L: 0.001}, {L: ONE})])
     ran = stats()
     assert "recall every breast, or none" in ran.stdout
     assert "fewer than 5 patients" in ran.stdout
@@ -256,7 +258,7 @@ def test_a_single_patient_or_category_gives_a_sentence_instead_of_figures(stats:
 
 
 def test_invalid_rows_of_pathology_are_named_and_the_others_used(stats: Command, tmp_path: Path) -> None:
-    archive(tmp_path, [One({L: 0.9}, {L: FOUR}), One({L: 0.001}, {L: ONE})])
+    archive(tmp_path, [AssessedStudy({L: 0.9}, {L: FOUR}), AssessedStudy({L: 0.001}, {L: ONE})])
     table = "accession_number;laterality;pathology\nA1;L;malignant\nA2;L;maybe\nA2;up;benign\n;L;benign\nA9;L;benign\n"
     ran = stats("--json", "--pathology", pathology(tmp_path, table))
     assert ran.exit_code == 1
@@ -270,7 +272,7 @@ def test_invalid_rows_of_pathology_are_named_and_the_others_used(stats: Command,
 
 
 def test_a_row_with_an_accession_number_of_two_studies_is_invalid(stats: Command, tmp_path: Path) -> None:
-    sessions = archive(tmp_path, [One({L: 0.9}), One({L: 0.001})])
+    sessions = archive(tmp_path, [AssessedStudy({L: 0.9}), AssessedStudy({L: 0.001})])
     with sessions.begin() as session:
         session.get_one(Instance, 2).accession_number = "A1"
     ran = stats("--pathology", pathology(tmp_path, "accession_number,pathology\nA1,benign\n"))
@@ -286,7 +288,7 @@ def test_a_table_of_other_columns_and_two_output_formats_at_once_are_refused(sta
 
 
 @pytest.mark.parametrize(
-    ("said", "left", "exam"),
+    ("stated", "left", "exam"),
     [
         ({L: False}, False, None),
         ({L: False, R: False}, False, False),
@@ -298,14 +300,14 @@ def test_a_table_of_other_columns_and_two_output_formats_at_once_are_refused(sta
     ],
 )
 def test_the_pathology_of_an_exam_applies_to_its_breasts_only_if_it_is_benign(
-    said: dict[Laterality | None, bool], left: bool | None, exam: bool | None
+    stated: dict[Laterality | None, bool], left: bool | None, exam: bool | None
 ) -> None:
-    assert outcome(said, L, (L, R)) is left
-    assert outcome(said, None, (L, R)) is exam
+    assert outcome(stated, L, (L, R)) is left
+    assert outcome(stated, None, (L, R)) is exam
 
 
 def test_the_discordant_list_as_csv_names_the_studies(stats: Command, tmp_path: Path) -> None:
-    archive(tmp_path, [One({L: 0.9, R: 0.001}, {L: TWO, R: ONE})])
+    archive(tmp_path, [AssessedStudy({L: 0.9, R: 0.001}, {L: TWO, R: ONE})])
     (row,) = csv.DictReader(io.StringIO(stats("--csv").stdout))
     assert row == {
         "study": "1",

@@ -9,7 +9,7 @@ import stat
 
 import hl7
 import pytest
-from assessing import assessments, category_row, oru, said, text_row
+from assessing import assessments, category_row, oru, side_and_category, text_row
 from road import Road
 from sqlalchemy import text
 
@@ -35,10 +35,10 @@ def with_settings(intake: Hl7Intake, **settings: object) -> Hl7Intake:
 def test_a_category_in_the_text_of_a_report_is_entered_and_accepted(intake: Hl7Intake, road: Road) -> None:
     block = oru("Clinical history: screening.", "IMPRESSION: BI-RADS", "category 4A, left.", accession="A1")
     assert answered(intake, block) == ("AA", "M1", "")
-    (one,) = assessments(road)
-    assert (one.laterality, one.category, one.source) == ("L", "4A", "HL7")
-    assert (one.study_instance_uid, one.accession_number, one.patient_id) == ("1.2.3", "A1", "ONE")
-    assert one.assessed_at == 1772370000.0  # MSH-7, where OBR-22 and OBX-14 are empty
+    (assessment,) = assessments(road)
+    assert (assessment.laterality, assessment.category, assessment.source) == ("L", "4A", "HL7")
+    assert (assessment.study_instance_uid, assessment.accession_number, assessment.patient_id) == ("1.2.3", "A1", "ONE")
+    assert assessment.assessed_at == 1772370000.0  # MSH-7, where OBR-22 and OBX-14 are empty
 
 
 def test_the_acknowledgement_is_addressed_to_its_sender(intake: Hl7Intake) -> None:
@@ -73,7 +73,7 @@ def test_a_coded_category_and_a_text_that_say_the_same_are_entered_once(
     intake: Hl7Intake, road: Road, rows: tuple[str, ...], meant: list[tuple[str | None, str]]
 ) -> None:
     assert answered(intake, oru(*rows))[0] == "AA"
-    assert said(assessments(road)) == meant
+    assert side_and_category(assessments(road)) == meant
 
 
 CONTRADICTING = {
@@ -102,28 +102,28 @@ def test_a_coded_category_and_a_text_that_do_not_say_the_same_are_refused(
 
 def test_a_code_is_read_by_its_coding_system(intake: Hl7Intake, road: Road) -> None:
     assert answered(intake, oru(category_row("II.AC.b.4^Suspicious^BI")))[0] == "AA"
-    assert said(assessments(road)) == [(None, "4")]
+    assert side_and_category(assessments(road)) == [(None, "4")]
 
 
 def test_laterality_is_read_from_a_row_with_the_same_sub_id(intake: Hl7Intake, road: Road) -> None:
     rows = [category_row("4B", sub_id="1"), "CWE|272741003^Laterality^SCT|1|R||||||F"]
     rows += [category_row("1", sub_id="2"), "CWE|272741003^Laterality^SCT|2|L||||||F"]
     answered(intake, oru(*rows))
-    assert said(assessments(road)) == [("R", "4B"), ("L", "1")]
+    assert side_and_category(assessments(road)) == [("R", "4B"), ("L", "1")]
 
 
 def test_the_fields_of_messages_are_settings(intake: Hl7Intake, road: Road) -> None:
     own = with_settings(intake, category=["OBX(BIRADS)-5"], accession_number=["ZBR-2"], study_instance_uid=["ZBR-9"])
     block = oru("ST|BIRADS^BI-RADS||3||||||F", zds="ZBR|x|A77")
     assert answered(own, block)[0] == "AA"
-    (one,) = assessments(road)
-    assert (one.category, one.accession_number, one.study_instance_uid) == ("3", "A77", "")
+    (assessment,) = assessments(road)
+    assert (assessment.category, assessment.accession_number, assessment.study_instance_uid) == ("3", "A77", "")
 
 
 def test_a_message_sent_twice_is_accepted_twice_and_entered_once(intake: Hl7Intake, road: Road) -> None:
     for _ in range(3):
         assert answered(intake, oru("BI-RADS 2"))[0] == "AA"
-    assert said(assessments(road)) == [(None, "2")]
+    assert side_and_category(assessments(road)) == [(None, "2")]
 
 
 def test_a_control_id_used_again_for_another_message_does_not_make_it_a_duplicate(
@@ -131,7 +131,7 @@ def test_a_control_id_used_again_for_another_message_does_not_make_it_a_duplicat
 ) -> None:
     answered(intake, oru("BI-RADS 2"))
     answered(intake, oru("BI-RADS 4"))
-    assert said(assessments(road)) == [(None, "2"), (None, "4")]
+    assert side_and_category(assessments(road)) == [(None, "2"), (None, "4")]
 
 
 @pytest.mark.parametrize("status", ["P", "R", "I", ""])
@@ -144,7 +144,7 @@ def test_a_preliminary_result_is_stored_and_not_used(intake: Hl7Intake, road: Ro
 
 def test_a_result_without_a_status_has_that_of_its_order(intake: Hl7Intake, road: Road) -> None:
     answered(intake, oru(text_row("BI-RADS 4", "")))
-    assert said(assessments(road)) == [(None, "4")]
+    assert side_and_category(assessments(road)) == [(None, "4")]
 
 
 def test_a_report_on_another_examination_is_accepted_and_not_entered(intake: Hl7Intake, road: Road) -> None:
@@ -170,7 +170,7 @@ def test_text_is_read_in_the_character_set_of_the_sender(intake: Hl7Intake, road
     code, _, note = answered(intake, german.encode("latin-1"))
     assert (code, "hl7.charset" in note) == ("AE", True)
     assert answered(with_settings(intake, charset="iso8859-1"), german.encode("latin-1"))[0] == "AA"
-    assert said(assessments(road)) == [("L", "1"), ("R", "1")]
+    assert side_and_category(assessments(road)) == [("L", "1"), ("R", "1")]
 
 
 def test_escapes_and_line_ends_are_read_as_hl7_defines_and_as_some_senders_write_them(
@@ -178,7 +178,7 @@ def test_escapes_and_line_ends_are_read_as_hl7_defines_and_as_some_senders_write
 ) -> None:
     block = oru("FT|x||Left \\T\\ right\\.br\\BI-RADS 2\\.br\\||||||F").replace(b"\r", b"\r\n")
     assert answered(intake, block)[0] == "AA"
-    assert said(assessments(road)) == [(None, "2")]
+    assert side_and_category(assessments(road)) == [(None, "2")]
 
 
 UNUSABLE = {
@@ -233,11 +233,11 @@ def test_only_the_character_sets_of_hl7_are_accepted(intake: Hl7Intake, road: Ro
 
 
 def test_the_acknowledgement_uses_the_separators_of_its_sender(intake: Hl7Intake) -> None:
-    told = intake.answer(oru("BI-RADS 2-3").translate(bytes.maketrans(b"|^~\\&", b"#*@!(")), HERE)
-    assert told.startswith(b"MSH#*@!(#MAMMO_NODE##RIS#HOSPITAL#")
-    assert b"ACK*R01*ACK" in told
-    assert b"MSA#AE#M1#" in told
-    assert str(hl7.parse(told.decode()).segment("ERR")[3]) == "207*Application error*HL70357"
+    answer = intake.answer(oru("BI-RADS 2-3").translate(bytes.maketrans(b"|^~\\&", b"#*@!(")), HERE)
+    assert answer.startswith(b"MSH#*@!(#MAMMO_NODE##RIS#HOSPITAL#")
+    assert b"ACK*R01*ACK" in answer
+    assert b"MSA#AE#M1#" in answer
+    assert str(hl7.parse(answer.decode()).segment("ERR")[3]) == "207*Application error*HL70357"
 
 
 def test_only_the_newest_refused_messages_are_kept(
@@ -253,7 +253,7 @@ def test_only_the_newest_refused_messages_are_kept(
 @pytest.mark.parametrize("side", ["^Left", "^^^^Left", "LB^Left breast", "^^L^L"])
 def test_laterality_in_words_alone_is_read(intake: Hl7Intake, road: Road, side: str) -> None:
     assert answered(intake, oru(category_row("4", side)))[0] == "AA"
-    assert said(assessments(road)) == [("L", "4")]
+    assert side_and_category(assessments(road)) == [("L", "4")]
 
 
 REJECTED = {
@@ -280,7 +280,7 @@ def test_without_a_required_responsible_observer_a_result_is_accepted_from_its_s
 ) -> None:
     block, _ = UNUSABLE["nobody"]
     assert answered(with_settings(intake, observer=[]), block)[0] == "AA"
-    assert said(assessments(road)) == [(None, "2")]
+    assert side_and_category(assessments(road)) == [(None, "2")]
 
 
 def test_a_message_is_not_accepted_if_the_database_fails(intake: Hl7Intake, road: Road) -> None:

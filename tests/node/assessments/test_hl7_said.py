@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from assessing import assessments, category_row, oru, said, text_row
+from assessing import assessments, category_row, oru, side_and_category, text_row
 from road import Road
 
 from node.assessments.hl7.intake import Hl7Intake
@@ -44,7 +44,7 @@ def test_escape_sequences_are_read_as_the_standard_defines(
     intake: Hl7Intake, road: Road, text: str, meant: list[tuple[str, str]]
 ) -> None:
     assert b"MSA|AA" in intake.answer(oru(text), "127.0.0.1")
-    assert said(assessments(road)) == meant
+    assert side_and_category(assessments(road)) == meant
 
 
 def test_a_hexadecimal_escape_is_read_in_the_character_set_of_the_message(intake: Hl7Intake, road: Road) -> None:
@@ -77,7 +77,7 @@ def test_alternate_codes_and_those_of_national_extensions_are_read(
     intake: Hl7Intake, road: Road, row: str, category: str
 ) -> None:
     assert b"MSA|AA" in intake.answer(oru(row), "127.0.0.1")
-    assert said(assessments(road)) == [(None, category)]
+    assert side_and_category(assessments(road)) == [(None, category)]
 
 
 REFUSED = {
@@ -170,7 +170,7 @@ def test_birads_in_the_service_or_unit_of_an_entered_result_is_accepted(
 ) -> None:
     block = oru(row, obr=SERVICE.format(name="BIRADS^BI-RADS Assessment^L", reason=""))
     assert b"MSA|AA" in intake.answer(block, "127.0.0.1")
-    assert said(assessments(road)) == [("R", "4")]
+    assert side_and_category(assessments(road)) == [("R", "4")]
 
 
 @pytest.mark.parametrize(
@@ -188,13 +188,13 @@ def test_the_side_of_a_coded_category_is_read_from_words_or_from_its_own_row(
     intake: Hl7Intake, road: Road, row: str
 ) -> None:
     assert b"MSA|AA" in intake.answer(oru(row), "127.0.0.1")
-    assert said(assessments(road)) == [("R", "4")]
+    assert side_and_category(assessments(road)) == [("R", "4")]
 
 
 def test_the_name_of_a_row_is_read_as_a_heading(intake: Hl7Intake, road: Road) -> None:
     rows = ("TX|R^Findings right breast^L||Mass. BI-RADS 4.||||||F", "TX|L^Findings left breast^L||BI-RADS 1.||||||F")
     assert b"MSA|AA" in intake.answer(oru(*rows), "127.0.0.1")
-    assert said(assessments(road)) == [("R", "4"), ("L", "1")]
+    assert side_and_category(assessments(road)) == [("R", "4"), ("L", "1")]
 
 
 def test_a_text_continues_over_rows_and_repetitions(intake: Hl7Intake, road: Road) -> None:
@@ -202,12 +202,12 @@ def test_a_text_continues_over_rows_and_repetitions(intake: Hl7Intake, road: Roa
         oru("Mass of", "12 mm, BI-RADS", "category 4A in the", "left breast."), "127.0.0.1"
     )
     assert b"MSA|AA" in intake.answer(oru("R: BI-RADS 2~L: BI-RADS 4", control_id="M2"), "127.0.0.1")
-    assert said(assessments(road)) == [("L", "4A"), ("R", "2"), ("L", "4")]
+    assert side_and_category(assessments(road)) == [("L", "4A"), ("R", "2"), ("L", "4")]
 
 
 def test_a_report_in_several_languages_that_agree_is_read(intake: Hl7Intake, road: Road) -> None:
     assert b"MSA|AA" in intake.answer(oru("Left breast: BI-RADS 4.", "Linke Brust: BI-RADS 4."), "127.0.0.1")
-    assert said(assessments(road)) == [("L", "4")]
+    assert side_and_category(assessments(road)) == [("L", "4")]
 
 
 def test_a_message_is_refused_if_the_category_of_any_order_is_uncertain(intake: Hl7Intake, road: Road) -> None:
@@ -224,6 +224,6 @@ def test_orders_with_different_categories_for_the_same_study_are_refused(intake:
 
 def test_the_category_of_another_rads_in_a_ct_report_is_ignored(intake: Hl7Intake) -> None:
     ct = "OBR|1|P1|A1|CT^Chest|||20260301110000||||||||||||||||||F|||||||7^Rita^Radiologist"
-    told = intake.answer(oru("Nodule of the lung, Lung-RADS category 4A", obr=ct), "127.0.0.1")
-    assert b"MSA|AA" in told
-    assert b"nothing to enter" in told
+    answer = intake.answer(oru("Nodule of the lung, Lung-RADS category 4A", obr=ct), "127.0.0.1")
+    assert b"MSA|AA" in answer
+    assert b"nothing to enter" in answer

@@ -6,7 +6,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from assessing import ALGORITHM, LEFT, RIGHT, assessments, category_row, finding, item, oru, report_on, said
+from assessing import (
+    ALGORITHM,
+    LEFT,
+    RIGHT,
+    assessments,
+    category_row,
+    finding,
+    item,
+    oru,
+    report_on,
+    side_and_category,
+)
 from pydicom import Dataset
 from road import Road, changed, texts
 from telling import HERE, about, latest_report, tell
@@ -47,10 +58,10 @@ def test_agreement_is_reported(road: Road, intake: Hl7Intake, mammogram_study: D
     road.all_of_it(*mammogram_study.files)
     tell(intake, "Left breast: BI-RADS 5. Right breast: BI-RADS 1.", "Impression: BI-RADS 0", **about(image))
     road.report()
-    told = dict.fromkeys(texts(latest_report(road)).splitlines())  # the summary says them first
-    said_of = [line for line in told if "radiologist's BI-RADS category (by" in line]
-    assert len(said_of) == 3
-    assert all("agree" in line for line in said_of)
+    lines = dict.fromkeys(texts(latest_report(road)).splitlines())  # the summary says them first
+    compared = [line for line in lines if "radiologist's BI-RADS category (by" in line]
+    assert len(compared) == 3
+    assert all("agree" in line for line in compared)
 
 
 def test_an_sr_of_a_radiologist_is_referenced_and_a_second_copy_opens_no_revision(
@@ -106,13 +117,13 @@ def test_a_corrected_sr_replaces_its_earlier_version(road: Road, mammogram_study
     road.receive(report_on(image, finding(Category.FIVE, LEFT), SOPInstanceUID=sr.SOPInstanceUID))
     road.report()
     assert road.study().revision == 3
-    assert said(assessments(road)) == [("L", "5")]
+    assert side_and_category(assessments(road)) == [("L", "5")]
 
 
 def test_a_large_sr_is_read_completely(road: Road, mammogram_study: DemoStudy, image: Dataset) -> None:
     road.all_of_it(*mammogram_study.files)
     road.receive(report_on(image, *(finding(Category.TWO, LEFT) for _ in range(400)), finding(Category.FOUR, LEFT)))
-    assert said(assessments(road)) == [("L", "4")]
+    assert side_and_category(assessments(road)) == [("L", "4")]
 
 
 def test_a_report_of_the_node_that_is_sent_back_is_no_assessment(road: Road, mammogram_study: DemoStudy) -> None:
@@ -146,11 +157,11 @@ def test_an_assessment_by_any_route_waits_for_its_study(
 ) -> None:
     road.receive(report_on(image, finding(Category.FOUR, LEFT)))
     tell(intake, "BI-RADS 2 right", **about(image))
-    assert [one.why for one in assessments(road)] == [NO_SUCH_STUDY, NO_SUCH_STUDY]
+    assert [assessment.why for assessment in assessments(road)] == [NO_SUCH_STUDY, NO_SUCH_STUDY]
     road.close()
     assert road.study().state is StudyState.NOT_READ
     road.all_of_it(*mammogram_study.files)
-    assert [one.study_id for one in assessments(road)] == [1, 1]
+    assert [assessment.study_id for assessment in assessments(road)] == [1, 1]
     assert (road.study().state, road.study().revision) == (StudyState.REPORTED, 1)
     assert "the radiologist's BI-RADS category (by SR): 4" in texts(latest_report(road))
 
@@ -158,8 +169,8 @@ def test_an_assessment_by_any_route_waits_for_its_study(
 def said_in_the_report(road: Road) -> list[str]:
     """ "Left breast 5": the radiologist's categories in the latest report."""
     road.report()
-    told = dict.fromkeys(texts(latest_report(road)).splitlines())  # the summary says them first
-    lines = [line for line in told if "radiologist's BI-RADS category (by" in line]
+    sentences = dict.fromkeys(texts(latest_report(road)).splitlines())  # the summary says them first
+    lines = [line for line in sentences if "radiologist's BI-RADS category (by" in line]
     return [line.split(":")[0].strip() + " " + line.split("): ")[1].split(";")[0].strip() for line in lines]
 
 
@@ -300,7 +311,7 @@ def test_a_study_in_quarantine_sends_nothing(
     road.report()
     assert road.study().state is StudyState.QUARANTINED
     assert len(road.results("SR")) == 1
-    assert [one.study_id for one in assessments(road)] == [1]
+    assert [assessment.study_id for assessment in assessments(road)] == [1]
 
 
 def test_a_report_of_another_patient_in_the_same_study_puts_it_into_quarantine(
@@ -309,7 +320,7 @@ def test_a_report_of_another_patient_in_the_same_study_puts_it_into_quarantine(
     road.all_of_it(*mammogram_study.files)
     road.receive(report_on(image, finding(Category.TWO, LEFT), PatientID="SOMEBODY-ELSE"))
     assert road.study().state is StudyState.QUARANTINED
-    assert [one.why for one in assessments(road)] == [OTHER_PATIENT]
+    assert [assessment.why for assessment in assessments(road)] == [OTHER_PATIENT]
 
 
 def test_no_log_names_the_patient(

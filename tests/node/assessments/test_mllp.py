@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 import pytest
-from assessing import assessments, oru, said
+from assessing import assessments, oru, side_and_category
 from hl7.client import MLLPClient
 from road import Road
 
@@ -66,9 +66,11 @@ def answers(connection: socket.socket, count: int) -> list[bytes]:
 
 def test_several_messages_on_a_connection_are_answered_in_order(port: int, road: Road) -> None:
     with MLLPClient("127.0.0.1", port) as client:
-        told = [client.send_message(oru(f"BI-RADS {category}", control_id=f"M{category}")) for category in "124"]
-    assert [b"MSA|AA|M" + number in entry for number, entry in zip((b"1", b"2", b"4"), told, strict=True)] == [True] * 3
-    assert said(assessments(road)) == [(None, "1"), (None, "2"), (None, "4")]
+        replies = [client.send_message(oru(f"BI-RADS {category}", control_id=f"M{category}")) for category in "124"]
+    assert [b"MSA|AA|M" + number in entry for number, entry in zip((b"1", b"2", b"4"), replies, strict=True)] == [
+        True
+    ] * 3
+    assert side_and_category(assessments(road)) == [(None, "1"), (None, "2"), (None, "4")]
 
 
 def test_messages_sent_together_or_in_pieces_are_read(port: int, road: Road) -> None:
@@ -77,7 +79,7 @@ def test_messages_sent_together_or_in_pieces_are_read(port: int, road: Road) -> 
         for at in range(0, len(frames), 50):
             connection.sendall(frames[at : at + 50])
         assert [b"MSA|AA" in answer for answer in answers(connection, 2)] == [True, True]
-    assert said(assessments(road)) == [(None, "1"), (None, "2")]
+    assert side_and_category(assessments(road)) == [(None, "1"), (None, "2")]
 
 
 def test_a_frame_without_a_message_is_answered_and_the_next_message_is_read(port: int, road: Road) -> None:
@@ -85,14 +87,14 @@ def test_a_frame_without_a_message_is_answered_and_the_next_message_is_read(port
         connection.sendall(b"GET / HTTP/1.1\x1c\r\x0b\x00\xff\x1c\r\x0b" + oru("BI-RADS 2") + b"\x1c\r")
         codes = [answer.partition(b"MSA|")[2][:2] for answer in answers(connection, 3)]
     assert codes == [b"AE", b"AE", b"AA"]
-    assert said(assessments(road)) == [(None, "2")]
+    assert side_and_category(assessments(road)) == [(None, "2")]
 
 
 def test_a_too_large_message_is_answered_and_ends_only_its_connection(port: int, road: Road) -> None:
     with connected(port) as other, connected(port) as connection:
         connection.sendall(b"\x0bMSH|^~\\&|" + b"x" * 150 * KB)
-        (told,) = answers(connection, 1)
-        assert b"too large" in told
+        (answer,) = answers(connection, 1)
+        assert b"too large" in answer
         other.sendall(b"\x0b" + oru("BI-RADS 2") + b"\x1c\r")
         assert b"MSA|AA" in answers(other, 1)[0]
 
@@ -112,7 +114,7 @@ def test_a_connection_that_ends_within_a_message_leaves_no_assessment(port: int,
     with connected(port) as connection:
         connection.sendall(b"\x0b" + oru("BI-RADS 4") + b"\x1c\r")
         assert b"MSA|AA" in answers(connection, 1)[0]
-    assert said(assessments(road)) == [(None, "4")]
+    assert side_and_category(assessments(road)) == [(None, "4")]
 
 
 def test_a_message_that_does_not_end_in_time_frees_its_connection(intake: Hl7Intake) -> None:

@@ -65,8 +65,8 @@ def test_an_overall_assessment_is_preferred_to_those_of_findings() -> None:
 
 
 def test_the_laterality_of_the_procedure_is_used_for_a_unilateral_exam() -> None:
-    one, both = item(PROCEDURE, None, item(LATERALITY, LEFT)), item(PROCEDURE, None, item(LATERALITY, BOTH))
-    assert read(report(one, overall(Category.FOUR))) == "L 4"
+    left, both = item(PROCEDURE, None, item(LATERALITY, LEFT)), item(PROCEDURE, None, item(LATERALITY, BOTH))
+    assert read(report(left, overall(Category.FOUR))) == "L 4"
     assert read(report(both, overall(Category.FOUR))) == " 4"
 
 
@@ -107,8 +107,8 @@ def test_a_report_with_a_verifying_observer_counts_as_a_radiologists() -> None:
     verifier.VerificationDateTime = "20260302090000+0100"
     verified = report(finding(Category.TWO), observer=(), VerificationFlag="VERIFIED")
     verified.VerifyingObserverSequence = [verifier]
-    (one,) = read_assessments(verified)
-    assert one.assessed_at == datetime(2026, 3, 2, 8, tzinfo=UTC)
+    (assessment,) = read_assessments(verified)
+    assert assessment.assessed_at == datetime(2026, 3, 2, 8, tzinfo=UTC)
     verified.VerificationFlag = "UNVERIFIED"
     with pytest.raises(NotReadable, match="no person observer"):
         read(verified)
@@ -200,8 +200,8 @@ def test_a_report_in_its_own_study_is_about_the_study_of_its_evidence() -> None:
     sr.ReferencedRequestSequence = [_of_study(StudyInstanceUID="1.2.5", AccessionNumber="A5")]
     assert read_assessments(sr)[0].study_instance_uid == "1.2.5"
     sr.CurrentRequestedProcedureEvidenceSequence = [_of_study(StudyInstanceUID="1.2.4")]
-    (one,) = read_assessments(sr)
-    assert (one.study_instance_uid, one.accession_number) == ("1.2.4", "A5")
+    (assessment,) = read_assessments(sr)
+    assert (assessment.study_instance_uid, assessment.accession_number) == ("1.2.4", "A5")
     sr.CurrentRequestedProcedureEvidenceSequence.append(_of_study(StudyInstanceUID="1.2.3"))
     assert read_assessments(sr)[0].study_instance_uid == ""
     sr.StudyInstanceUID = "1.2.3"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from assessing import ALGORITHM, LEFT, assessments, finding, item, oru, report_on, said
+from assessing import ALGORITHM, LEFT, assessments, finding, item, oru, report_on, side_and_category
 from pydicom import dcmread
 from road import Road
 from typer.testing import CliRunner
@@ -57,7 +57,7 @@ def test_a_table_is_entered_and_a_reported_study_is_reported_again(
     )
     assert ran.exit_code == 0, ran.output
     assert "4 assessments entered, 1 of them waiting for their study; 0 known before" in ran.output
-    assert said(assessments(road)) == [("L", "4A"), ("L", "2"), ("R", "2"), (None, "0")]
+    assert side_and_category(assessments(road)) == [("L", "4A"), ("L", "2"), ("R", "2"), (None, "0")]
     assert (road.study().state, road.study().revision) == (StudyState.CLOSED, 2)
 
 
@@ -65,10 +65,10 @@ def test_the_same_table_again_adds_nothing_and_a_changed_row_counts(
     road: Road, birads: Command, table: Callable[..., Path]
 ) -> None:
     for category, entered in (("4", 1), ("4", 0), ("2", 1), ("4", 1)):
-        told = json.loads(birads("import", table(f"{HEADER}1.2.3,,L,{category},\n"), "--json").output)
-        assert told == {"entered": entered, "waiting": entered, "known": 1 - entered, "bad": {}}
+        printed = json.loads(birads("import", table(f"{HEADER}1.2.3,,L,{category},\n"), "--json").output)
+        assert printed == {"entered": entered, "waiting": entered, "known": 1 - entered, "bad": {}}
     assert json.loads(birads("import", table(f"{HEADER}1.2.3,,L,4,\n", "copy.csv"), "--json").output)["entered"] == 0
-    assert said(assessments(road)) == [("L", "4"), ("L", "2"), ("L", "4")]
+    assert side_and_category(assessments(road)) == [("L", "4"), ("L", "2"), ("L", "4")]
 
 
 def test_contradictory_rows_are_named_and_not_entered(table: Callable[..., Path]) -> None:
@@ -109,7 +109,7 @@ def test_invalid_rows_are_named_with_cause_and_cure_and_the_valid_ones_are_enter
     ]
     ran = birads("import", table(HEADER + "\n".join(rows) + "\n\n1.2.4,,R,1,\n"))
     assert ran.exit_code == 1
-    assert said(assessments(road)) == [("L", "4A"), ("R", "1")]
+    assert side_and_category(assessments(road)) == [("L", "4A"), ("R", "1")]
     for line, cause, cure in (
         (3, "names no study", "give study_instance_uid or accession_number"),
         (4, "laterality is not known", "give L, R, both"),
@@ -118,11 +118,11 @@ def test_invalid_rows_are_named_with_cause_and_cure_and_the_valid_ones_are_enter
         (7, "assessed_at is no moment", "2026-01-31T14:05"),
         (8, "it has 3 cells, the first line 5", "quote"),
     ):
-        (told,) = [
+        (reported,) = [
             splitline for splitline in ran.output.splitlines() if splitline.startswith(f"not imported: line {line}:")
         ]
-        assert cause in told
-        assert cure in told
+        assert cause in reported
+        assert cure in reported
     assert "2 assessments entered" in ran.output
     assert "6 lines not imported" in ran.output
 

@@ -24,9 +24,9 @@ def test_without_a_study_uid_the_accession_number_matches(
     road: Road, intake: Hl7Intake, mammogram_study: DemoStudy, image: Dataset
 ) -> None:
     tell(intake, "BI-RADS 2", study="", accession="A7", patient=image.PatientID)
-    assert [one.why for one in assessments(road)] == [NO_SUCH_ACCESSION]
+    assert [assessment.why for assessment in assessments(road)] == [NO_SUCH_ACCESSION]
     road.receive(_with_accession(mammogram_study, "A7"))
-    assert [(one.study_id, one.why) for one in assessments(road)] == [(1, "")]
+    assert [(assessment.study_id, assessment.why) for assessment in assessments(road)] == [(1, "")]
 
 
 def test_an_accession_number_of_two_studies_matches_neither(
@@ -35,7 +35,9 @@ def test_an_accession_number_of_two_studies_matches_neither(
     road.receive(_with_accession(mammogram_study, "A7"))
     road.receive(_with_accession(mammogram_study, "A7", 1, StudyInstanceUID="1.2.77", SOPInstanceUID="1.2.77.1"))
     tell(intake, "BI-RADS 2", study="", accession="A7", patient=image.PatientID)
-    assert [(one.study_id, one.why) for one in assessments(road)] == [(None, AMBIGUOUS.format(count=2))]
+    assert [(assessment.study_id, assessment.why) for assessment in assessments(road)] == [
+        (None, AMBIGUOUS.format(count=2))
+    ]
 
 
 @pytest.mark.parametrize("by_accession", [True, False])
@@ -45,7 +47,7 @@ def test_another_patients_assessment_never_matches(
     road.receive(_with_accession(mammogram_study, "A7"))
     study = "" if by_accession else image.StudyInstanceUID
     tell(intake, "BI-RADS 2", study=study, accession="A7", patient="SOMEBODY-ELSE")
-    assert [(one.study_id, one.why) for one in assessments(road)] == [(None, OTHER_PATIENT)]
+    assert [(assessment.study_id, assessment.why) for assessment in assessments(road)] == [(None, OTHER_PATIENT)]
 
 
 def test_a_match_of_any_of_several_patient_ids_is_enough(
@@ -53,7 +55,7 @@ def test_a_match_of_any_of_several_patient_ids_is_enough(
 ) -> None:
     road.receive(mammogram_study.files[0])
     tell(intake, "BI-RADS 2", study=image.StudyInstanceUID, pid=f"PID|1||N-1^^^NATION~{image.PatientID}^^^HOSPITAL")
-    assert [one.study_id for one in assessments(road)] == [1]
+    assert [assessment.study_id for assessment in assessments(road)] == [1]
 
 
 def test_a_corrected_header_matches_a_waiting_assessment_with_its_study(
@@ -62,7 +64,7 @@ def test_a_corrected_header_matches_a_waiting_assessment_with_its_study(
     road.receive(_with_accession(mammogram_study, "WRONG"))
     tell(intake, "BI-RADS 2", study="", accession="A7", patient=image.PatientID)
     road.receive(_with_accession(mammogram_study, "A7"))
-    assert [one.study_id for one in assessments(road)] == [1]
+    assert [assessment.study_id for assessment in assessments(road)] == [1]
 
 
 def test_images_corrected_to_another_patient_no_longer_have_the_assessment(
@@ -72,7 +74,7 @@ def test_images_corrected_to_another_patient_no_longer_have_the_assessment(
     tell(intake, "BI-RADS 5 left", **about(image))
     road.report()
     road.receive(changed(mammogram_study.files[0], PatientID="OTHER", PatientName="Other^Woman"))
-    assert [(one.study_id, one.why) for one in assessments(road)] == [(None, OTHER_PATIENT)]
+    assert [(assessment.study_id, assessment.why) for assessment in assessments(road)] == [(None, OTHER_PATIENT)]
     road.close()
     road.report()
     assert (latest_report(road).PatientID, road.study().revision) == ("OTHER", 3)
@@ -88,9 +90,11 @@ def test_a_second_study_with_the_accession_number_separates_the_assessment_from_
     assert "BI-RADS category (by HL7): 5" in texts(latest_report(road))
     second = {"StudyInstanceUID": "1.2.77", "SOPInstanceUID": "1.2.77.1", "PatientID": "SECOND"}
     road.receive(_with_accession(mammogram_study, "A7", 1, **second))
-    assert [(one.study_id, one.why) for one in assessments(road)] == [(None, AMBIGUOUS.format(count=2))]
+    assert [(assessment.study_id, assessment.why) for assessment in assessments(road)] == [
+        (None, AMBIGUOUS.format(count=2))
+    ]
     road.report()
-    first = [one for one in road.results("SR") if one.StudyInstanceUID != "1.2.77"]
+    first = [report for report in road.results("SR") if report.StudyInstanceUID != "1.2.77"]
     assert len(first) == 3
     assert "radiologist's BI-RADS category (by" not in texts(first[-1])
 
@@ -100,10 +104,10 @@ def test_a_report_in_its_own_study_matches_by_accession_number(
 ) -> None:
     road.receive(_with_accession(mammogram_study, "A7"))
     road.receive(report_on(image, finding(Category.FIVE, LEFT), StudyInstanceUID="1.2.77", AccessionNumber="A7"))
-    assert [one.study_id for one in assessments(road)] == [1]
+    assert [assessment.study_id for assessment in assessments(road)] == [1]
     own_image = {"StudyInstanceUID": "1.2.77", "SOPInstanceUID": "1.2.77.1"}
     road.receive(_with_accession(mammogram_study, "A8", 1, **own_image))
-    assert [one.study_id for one in assessments(road)] == [2]
+    assert [assessment.study_id for assessment in assessments(road)] == [2]
 
 
 def test_a_report_on_a_study_not_yet_received_is_not_matched_by_accession_number(
@@ -114,4 +118,4 @@ def test_a_report_on_a_study_not_yet_received_is_not_matched_by_accession_number
     evidence.StudyInstanceUID = "1.2.78"
     about_another = {"CurrentRequestedProcedureEvidenceSequence": [evidence], "AccessionNumber": "A7"}
     road.receive(report_on(image, finding(Category.FIVE, LEFT), StudyInstanceUID="1.2.77", **about_another))
-    assert [(one.study_id, one.why) for one in assessments(road)] == [(None, NO_SUCH_STUDY)]
+    assert [(assessment.study_id, assessment.why) for assessment in assessments(road)] == [(None, NO_SUCH_STUDY)]

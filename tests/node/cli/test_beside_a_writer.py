@@ -41,7 +41,7 @@ def written_to(sessions, config):
 
 
 @pytest.fixture
-def told(monkeypatch, capsys, config):
+def run_command(monkeypatch, capsys, config):
     """Runs a command as a shell does; gives its exit status and what it says. Its log ends with it."""
     handlers = logging.root.handlers[:]
 
@@ -49,8 +49,8 @@ def told(monkeypatch, capsys, config):
         monkeypatch.setattr("sys.argv", ["mammo-node", *arguments, "--config", str(config)])
         with pytest.raises(SystemExit) as ended:
             main()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out + said.err
+        captured = capsys.readouterr()
+        return int(ended.value.code or 0), captured.out + captured.err
 
     yield run
     logging.root.handlers[:] = handlers
@@ -75,18 +75,18 @@ OTHER_CONTAINER = ("unshare", "--user", "--map-root-user", "--pid", "--fork")
 )
 def test_status_reports_a_writer_without_a_process_id_in_this_container(written_to, config):
     command_line = [*OTHER_CONTAINER, sys.executable, "-m", "node", "status", "-c", str(config)]
-    said = subprocess.run(command_line, capture_output=True, text=True, check=True).stdout
-    assert "FAULT of this machine, database: a process outside this container does not let others write to it" in said
+    output = subprocess.run(command_line, capture_output=True, text=True, check=True).stdout
+    assert "FAULT of this machine, database: a process outside this container does not let others write to it" in output
 
 
 @pytest.mark.parametrize("command_line", [("check",), ("status",), ("retry", "1"), ("birads", "list")])
-def test_every_command_reports_a_damaged_queue_with_the_same_cure(sessions, config, told, command_line):
+def test_every_command_reports_a_damaged_queue_with_the_same_cure(sessions, config, run_command, command_line):
     sessions.kw["bind"].dispose()
     (config.parent / "data" / "queue.sqlite").write_bytes(b"no queue at all" * 1000)
-    status, said = told(*command_line)
+    status, output = run_command(*command_line)
     assert status != 0
-    assert "it is damaged, or no queue at all: restore the copy made last" in said
-    assert "Traceback" not in said
+    assert "it is damaged, or no queue at all: restore the copy made last" in output
+    assert "Traceback" not in output
 
 
 def test_a_queue_in_an_unreadable_folder_is_reported(config, monkeypatch):
@@ -103,26 +103,26 @@ def dead_delivery(a_study):
     return a_study(StudyState.REPORTED, delivery=DEAD)
 
 
-def test_retry_reports_that_another_process_writes_and_changes_nothing(dead_delivery, written_to, told):
-    status, said = told("retry", str(dead_delivery))
+def test_retry_reports_that_another_process_writes_and_changes_nothing(dead_delivery, written_to, run_command):
+    status, output = run_command("retry", str(dead_delivery))
     assert status == 2
-    assert "database is locked" in said
-    assert "Nothing was changed" in said
-    assert "Traceback" not in said
+    assert "database is locked" in output
+    assert "Nothing was changed" in output
+    assert "Traceback" not in output
 
 
 @pytest.mark.parametrize("command_line", [("status",), ("retry", "1"), ("birads", "list"), ("annotations", "list")])
 @pytest.mark.parametrize(
     ("schema", "cure"), [("0001", "`mammo-node serve` brings it up to date"), ("9999", "run that version")]
 )
-def test_no_command_migrates_a_queue_of_another_version(sessions, config, told, command_line, schema, cure):
+def test_no_command_migrates_a_queue_of_another_version(sessions, config, run_command, command_line, schema, cure):
     queue = config.parent / "data" / "queue.sqlite"
     with sqlite3.connect(queue) as connection:
         connection.execute("UPDATE alembic_version SET version_num = ?", (schema,))
     connection.close()
-    status, said = told(*command_line)
+    status, output = run_command(*command_line)
     assert status == 2
-    assert cure in said
+    assert cure in output
     with sqlite3.connect(queue) as connection:
         assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == (schema,)
 
@@ -139,13 +139,13 @@ def test_no_command_migrates_a_queue_of_another_version(sessions, config, told, 
         ('data_dir = "data"\ndatabase_url = "sqlite:////proc/here.sqlite"', "unable to open database file"),
     ],
 )
-def test_serve_reports_in_a_single_message_why_it_cannot_start(config, told, text, says):
+def test_serve_reports_in_a_single_message_why_it_cannot_start(config, run_command, text, says):
     config.write_text(text)
     (config.parent / "a_file").touch()
-    status, said = told("serve")
+    status, output = run_command("serve")
     assert status == 2
-    assert says in said
-    assert "Traceback" not in said
+    assert says in output
+    assert "Traceback" not in output
 
 
 def test_a_command_opens_the_queue_of_the_node(sessions, config):

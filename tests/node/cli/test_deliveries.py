@@ -10,8 +10,8 @@ WAITING = {"attempts": 0}
 
 def test_status_names_deliveries_to_a_removed_destination_until_they_are_moved(command, config, a_study):
     a_study(delivery=WAITING)
-    told = command("status", "-c", config).output
-    assert "1 delivery waits for pacs, which is no longer in the settings" in told
+    output = command("status", "-c", config).output
+    assert "1 delivery waits for pacs, which is no longer in the settings" in output
     assert json.loads(command("status", "-c", config, "--json").output)["stranded"] == {"pacs": 1}
     assert command("deliveries", "move", "pacs", "new", "-c", config).exit_code != 0, "there is no such destination"
     config.write_text(config.read_text() + PACS)

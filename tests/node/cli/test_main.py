@@ -24,9 +24,9 @@ def run(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 def test_help_lists_every_command():
-    told = run("--help").stdout
+    output = run("--help").stdout
     for command in ("serve", "read", "send", "status", "retry", "check", "config", "train", "demo"):
-        assert command in told
+        assert command in output
 
 
 def test_a_folder_with_the_name_of_a_package_is_not_imported(tmp_path):

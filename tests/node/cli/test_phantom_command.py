@@ -36,5 +36,5 @@ def test_other_options_in_the_same_folder_are_refused(tmp_path: Path, command):
 
 
 def test_help_states_what_phantoms_must_not_be_used_for(command):
-    told = " ".join(command("phantom", "--help").stdout.split())
-    assert "say nothing about clinical performance" in told
+    output = " ".join(command("phantom", "--help").stdout.split())
+    assert "say nothing about clinical performance" in output

@@ -6,12 +6,12 @@ from node.cli.terminal.progress import ProgressLines
 
 
 def test_progress_lines_are_printed_at_intervals_with_the_remaining_time() -> None:
-    said: list[str] = []
+    printed: list[str] = []
     now = iter(range(0, 1000, 10))  # ten seconds a step
-    lines = ProgressLines(lambda: float(next(now)), said.append)
+    lines = ProgressLines(lambda: float(next(now)), printed.append)
     for step in range(1, 9):
         lines(step, 8, "loss 1")
-    assert said == [
+    assert printed == [
         "1 of 8: loss 1",
         "4 of 8, about 0:00:40 left: loss 1",
         "7 of 8, about 0:00:10 left: loss 1",

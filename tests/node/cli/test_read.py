@@ -32,9 +32,9 @@ def write(path: Path, number: int, **attributes: object) -> Path:
 def test_a_copy_is_reported_and_does_not_fail_the_command(tmp_path, command):
     shutil.copy(write(tmp_path / "in" / "report.dcm", 1), tmp_path / "in" / "twice.dcm")
     ran = command("read", tmp_path / "in", "--out", tmp_path / "out", "--json")
-    told = json.loads(ran.stdout)
-    assert list(told["skipped"]) == [str(tmp_path / "in" / "twice.dcm")]
-    assert "a copy of" in next(iter(told["skipped"].values()))
+    printed = json.loads(ran.stdout)
+    assert list(printed["skipped"]) == [str(tmp_path / "in" / "twice.dcm")]
+    assert "a copy of" in next(iter(printed["skipped"].values()))
     assert ran.exit_code == 0
 
 

@@ -69,8 +69,8 @@ def test_a_failed_report_without_an_image_that_is_read_again_is_not_written(a_st
 
 
 def test_a_study_is_released_from_quarantine_and_the_reason_is_shown(a_study, retried, row):
-    (told,) = retried(a_study(StudyState.QUARANTINED, why="two patients"))
-    assert "two patients" in told
+    (sentence,) = retried(a_study(StudyState.QUARANTINED, why="two patients"))
+    assert "two patients" in sentence
     assert row(Study).state is StudyState.OPEN
 
 

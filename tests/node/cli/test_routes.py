@@ -54,10 +54,10 @@ def image(tmp_path):
 def test_a_file_is_reported_as_read_or_as_not_read_and_never_both(command, config, image, routes, sop_class_uid):
     config.write_text('data_dir = "data"\n' + ROUTES[routes])
     ran = command("routes", "test", image(sop_class_uid), "-c", config)
-    said = ran.output.lower()
-    assert said.count("it is read") + said.count("it is not read") == 1 + (routes == "leaves out")
-    told = json.loads(command("routes", "test", image(sop_class_uid), "-c", config, "--json").output)
-    assert told["read"] == ("it is not read:" not in said) == (ran.exit_code == 0)
-    assert (told["not_read_because"] is None) == told["read"]
-    if not told["read"]:
-        assert told["destinations"] == []
+    output = ran.output.lower()
+    assert output.count("it is read") + output.count("it is not read") == 1 + (routes == "leaves out")
+    printed = json.loads(command("routes", "test", image(sop_class_uid), "-c", config, "--json").output)
+    assert printed["read"] == ("it is not read:" not in output) == (ran.exit_code == 0)
+    assert (printed["not_read_because"] is None) == printed["read"]
+    if not printed["read"]:
+        assert printed["destinations"] == []

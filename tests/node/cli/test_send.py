@@ -57,10 +57,10 @@ def test_a_refused_file_is_named_and_the_rest_is_sent(tmp_path, command, pacs):
     write_image(tmp_path / "1.dcm", "1.2.9")
     write_image(tmp_path / "2.dcm", "1.2.10")
     ran = command("send", tmp_path, address, "--json")
-    told = json.loads(ran.output)
+    printed = json.loads(ran.output)
     assert ran.exit_code == 1
-    assert told["sent"] == [str(tmp_path / "2.dcm")]
-    assert "0xC000" in told["refused"][str(tmp_path / "1.dcm")]
+    assert printed["sent"] == [str(tmp_path / "2.dcm")]
+    assert "0xC000" in printed["refused"][str(tmp_path / "1.dcm")]
 
 
 def test_an_unreachable_peer_is_reported(tmp_path, command, closed_port):

@@ -16,23 +16,23 @@ DEAD = {"state": DeliveryState.DEAD, "attempts": 9, "error": "PACS at 192.0.2.1:
 
 def test_status_shows_why_a_study_waits(command, config, a_study):
     a_study(why="more images may come: quiet period", reading=JobState.WAITING)
-    told = command("status", "-c", config).output
-    assert "1 open" in told
-    assert "more images may come: quiet period" in told
-    assert "0 read, 0 not read, 1 waiting" in told
+    output = command("status", "-c", config).output
+    assert "1 open" in output
+    assert "more images may come: quiet period" in output
+    assert "0 read, 0 not read, 1 waiting" in output
 
 
 def test_status_shows_which_image_was_not_read_and_why(command, config, a_study):
     a_study(StudyState.REPORTED, reading=JobState.FAILED, unread=Unread.UNREADABLE)
-    told = command("status", "-c", config).output
-    assert "not read: image 1, left CC for-presentation: unreadable: kills the reader" in told
-    assert "failed: read-image (job 1, image 1) after 3 attempts: it broke" in told
+    output = command("status", "-c", config).output
+    assert "not read: image 1, left CC for-presentation: unreadable: kills the reader" in output
+    assert "failed: read-image (job 1, image 1) after 3 attempts: it broke" in output
 
 
 def test_status_shows_each_deliverys_state_and_last_error(command, config, a_study):
     a_study(StudyState.REPORTED, delivery=DEAD)
-    told = command("status", "-c", config).output
-    assert "1 SR to pacs: dead after 9 attempts: PACS at 192.0.2.1:104 does not answer" in told
+    output = command("status", "-c", config).output
+    assert "1 SR to pacs: dead after 9 attempts: PACS at 192.0.2.1:104 does not answer" in output
 
 
 def test_status_shows_the_next_try_of_a_delivery_that_waits(command, config, a_study):
@@ -53,8 +53,8 @@ def test_status_groups_deliveries_of_the_same_state_to_a_destination_in_one_line
             session.flush()
             state = sent if number else DEAD
             session.add(Delivery(result_id=result.id, destination="pacs", created_at=0.0, next_at=0.0, **state))
-    told = [line.strip() for line in command("status", "-c", config).output.splitlines() if "to pacs" in line]
-    assert [line.split(" 1970")[0] for line in told] == [
+    lines = [line.strip() for line in command("status", "-c", config).output.splitlines() if "to pacs" in line]
+    assert [line.split(" 1970")[0] for line in lines] == [
         "1 SR, 2 SEG to pacs: sent",
         "1 SEG to pacs: dead after 9 attempts: PACS at 192.0.2.1:104 does not answer",
     ]
@@ -81,9 +81,9 @@ def test_status_as_json_contains_the_same_facts(command, config, a_study):
 def test_status_names_no_patient(command, config, a_study):
     a_study(StudyState.QUARANTINED, why="its instances disagree about the patient's ID or birth date")
     for arguments in ((), ("--json",)):
-        told = command("status", "-c", config, *arguments).output
-        assert "SECRET-7" not in told
-        assert "19600101" not in told
+        output = command("status", "-c", config, *arguments).output
+        assert "SECRET-7" not in output
+        assert "19600101" not in output
 
 
 def test_status_shows_old_studies_only_if_work_is_left(command, config, a_study):
@@ -127,10 +127,10 @@ def test_status_distinguishes_sent_from_committed_results(command, config, a_stu
     a_study(StudyState.REPORTED, delivery=sent)
     a_study(StudyState.REPORTED, delivery=sent | {"error": "not committed: it refuses"})
     a_study(StudyState.REPORTED, delivery=sent | {"state": DeliveryState.COMMITTED})
-    told = command("status", "-c", config).output
-    assert ", not committed yet" in told
-    assert ", not committed: it refuses" in told
-    assert "to pacs: committed 1970-01-0" in told
+    output = command("status", "-c", config).output
+    assert ", not committed yet" in output
+    assert ", not committed: it refuses" in output
+    assert "to pacs: committed 1970-01-0" in output
 
 
 def test_status_imports_no_heavy_library(config, sessions):

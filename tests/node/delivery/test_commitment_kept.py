@@ -71,7 +71,9 @@ def work(deliverer: Deliverer) -> None:
     deliverer.commitment.request_due()
 
 
-def says(deliverer: Deliverer, request: Dataset, failed: dict[str, int] | None = None, *, without: int = 0) -> bool:
+def take_report(
+    deliverer: Deliverer, request: Dataset, failed: dict[str, int] | None = None, *, without: int = 0
+) -> bool:
     """The node hears that what was requested is committed, but for what `failed` and for the first `without`."""
     assert deliverer.commitment is not None
     kept = frozenset(requested(request)[without:]) - (failed or {}).keys()
@@ -96,7 +98,7 @@ def test_commitment_of_sent_results_is_requested_once_and_awaited(road: Road, pa
     (request,) = pacs.asked
     assert requested(request) == pacs.stored
     assert states(road) == [DeliveryState.UNCOMMITTED] * 5
-    assert says(delivering, request)
+    assert take_report(delivering, request)
     assert states(road) == [DeliveryState.COMMITTED] * 5
 
 
@@ -135,7 +137,7 @@ def test_a_report_over_an_association_of_the_peer_commits_the_results(road: Road
 def test_uncommitted_results_are_sent_again_and_the_reason_is_reported(road: Road, pacs: CommittingPacs) -> None:
     delivering = deliverer(road, pacs)
     work(delivering)
-    says(delivering, pacs.asked[0], {pacs.stored[0]: 0x0112})
+    take_report(delivering, pacs.asked[0], {pacs.stored[0]: 0x0112})
     assert states(road) == [DeliveryState.WAITING] + [DeliveryState.COMMITTED] * 4
     assert road.deliveries()[0].error == "not committed: reason 0x0112 (it does not have the instance)"
     assert road.deliveries()[0].next_at == road.clock() + POLICY.first_s
@@ -144,7 +146,7 @@ def test_uncommitted_results_are_sent_again_and_the_reason_is_reported(road: Roa
     assert pacs.stored[5:] == pacs.stored[:1]
     assert requested(pacs.asked[1]) == pacs.stored[:1]
     assert pacs.asked[1].TransactionUID != pacs.asked[0].TransactionUID
-    says(delivering, pacs.asked[1])
+    take_report(delivering, pacs.asked[1])
     assert states(road) == [DeliveryState.COMMITTED] * 5
     assert road.deliveries()[0].error == ""
 
@@ -162,7 +164,7 @@ def test_uncommitted_results_are_sent_again_and_the_reason_is_reported(road: Roa
 def test_every_failure_reason_has_a_sentence(road: Road, pacs: CommittingPacs, reason: int, words: str) -> None:
     delivering = deliverer(road, pacs)
     work(delivering)
-    says(delivering, pacs.asked[0], dict.fromkeys(pacs.stored, reason))
+    take_report(delivering, pacs.asked[0], dict.fromkeys(pacs.stored, reason))
     assert {delivery.error for delivery in road.deliveries()} == {f"not committed: reason 0x{reason:04X} ({words})"}
     assert states(road) == [DeliveryState.WAITING] * 5
 
@@ -170,7 +172,7 @@ def test_every_failure_reason_has_a_sentence(road: Road, pacs: CommittingPacs, r
 def test_a_transaction_uid_in_use_is_replaced_without_sending_results_again(road: Road, pacs: CommittingPacs) -> None:
     delivering = deliverer(road, pacs)
     work(delivering)
-    says(delivering, pacs.asked[0], dict.fromkeys(pacs.stored, 0x0131))
+    take_report(delivering, pacs.asked[0], dict.fromkeys(pacs.stored, 0x0131))
     assert states(road) == [DeliveryState.UNCOMMITTED] * 5
     road.clock.seconds += 2 * POLICY.first_s
     work(delivering)
@@ -182,10 +184,10 @@ def test_a_transaction_uid_in_use_is_replaced_without_sending_results_again(road
 def test_a_repeated_or_late_report_changes_nothing(road: Road, pacs: CommittingPacs) -> None:
     delivering = deliverer(road, pacs)
     work(delivering)
-    says(delivering, pacs.asked[0], {pacs.stored[0]: 0x0112})
+    take_report(delivering, pacs.asked[0], {pacs.stored[0]: 0x0112})
     before = rows(road)
-    assert says(delivering, pacs.asked[0], dict.fromkeys(pacs.stored, 0x0112)), "it is known all the same"
-    assert says(delivering, pacs.asked[0])
+    assert take_report(delivering, pacs.asked[0], dict.fromkeys(pacs.stored, 0x0112)), "it is known all the same"
+    assert take_report(delivering, pacs.asked[0])
     assert rows(road) == before
 
 
@@ -201,8 +203,8 @@ def test_a_report_commits_only_results_of_its_own_transaction(tmp_path: Path, ma
         assert not asked.commitment.take_report(CommitmentReport("2.25.99", frozenset(pacs.stored), {}))
         assert rows(road) == before
         asked.commitment.request_due()
-        assert says(asked, pacs.asked[0])
-        assert not says(other, pacs.asked[0]), "another destination's transaction"
+        assert take_report(asked, pacs.asked[0])
+        assert not take_report(other, pacs.asked[0]), "another destination's transaction"
     by_name = {delivery.destination: delivery.state for delivery in road.deliveries()}
     assert by_name == {"asked": DeliveryState.COMMITTED, "other": DeliveryState.UNCOMMITTED}
 
@@ -210,7 +212,7 @@ def test_a_report_commits_only_results_of_its_own_transaction(tmp_path: Path, ma
 def test_results_without_a_commitment_report_in_time_are_sent_again(road: Road, pacs: CommittingPacs) -> None:
     delivering = deliverer(road, pacs)
     work(delivering)
-    says(delivering, pacs.asked[0], without=1)
+    take_report(delivering, pacs.asked[0], without=1)
     assert states(road) == [DeliveryState.UNCOMMITTED] + [DeliveryState.COMMITTED] * 4, "the answer leaves one out"
     road.clock.seconds += TIMEOUT_S - 1
     work(delivering)
@@ -233,7 +235,7 @@ def test_results_that_are_never_committed_become_dead_until_a_person_retries(roa
     with road.sessions.begin() as session:
         retry_study(session, road.study().id, road.clock())
     work(delivering)
-    says(delivering, pacs.asked[1])
+    take_report(delivering, pacs.asked[1])
     assert states(road) == [DeliveryState.COMMITTED] * 5
 
 
@@ -266,7 +268,7 @@ def test_retry_requests_commitment_again_from_a_destination_that_supports_it_now
     with pacs.listening():
         delivering = deliverer(road, pacs)
         work(delivering)
-        says(delivering, pacs.asked[0])
+        take_report(delivering, pacs.asked[0])
     assert states(road) == [DeliveryState.COMMITTED] * 5
     assert len(pacs.stored) == 5
 
@@ -277,10 +279,10 @@ def test_retry_requests_a_pending_commitment_at_once(road: Road, pacs: Committin
     work(delivering)
     pacs.action_status = 0x0000
     with road.sessions.begin() as session:
-        told = retry_study(session, road.study().id, road.clock(), committing={"pacs"})
-    assert told == ["pacs will be asked again to commit to 5 results"]
+        sentences = retry_study(session, road.study().id, road.clock(), committing={"pacs"})
+    assert sentences == ["pacs will be asked again to commit to 5 results"]
     work(delivering)
-    says(delivering, pacs.asked[1])
+    take_report(delivering, pacs.asked[1])
     assert states(road) == [DeliveryState.COMMITTED] * 5
 
 
@@ -322,7 +324,7 @@ def test_a_node_killed_before_its_request_was_sent_sends_and_requests_again(road
     work(again)
     road.clock.seconds += POLICY.first_s
     work(again)
-    says(again, pacs.asked[0])
+    take_report(again, pacs.asked[0])
     assert states(road) == [DeliveryState.COMMITTED] * 5
 
 
@@ -344,10 +346,10 @@ def test_uncommitted_results_that_a_later_revision_replaced_are_not_sent_again(
     work(delivering)
     road.all_of_it(changed(mammogram_study.files[0], SOPInstanceUID="1.2.3.4.5.6.7.8"))
     first = next(delivery for delivery in road.deliveries() if _replaced(road, delivery))
-    says(delivering, pacs.asked[0], {_uid(road, first): 0x0110})
-    told = next(delivery for delivery in road.deliveries() if delivery.id == first.id)
-    assert told.state is DeliveryState.DEAD
-    assert told.error == "not committed: reason 0x0110 (processing failure); replaced by revision 2"
+    take_report(delivering, pacs.asked[0], {_uid(road, first): 0x0110})
+    delivery_now = next(delivery for delivery in road.deliveries() if delivery.id == first.id)
+    assert delivery_now.state is DeliveryState.DEAD
+    assert delivery_now.error == "not committed: reason 0x0110 (processing failure); replaced by revision 2"
 
 
 def _uid(road: Road, delivery: Delivery) -> str:

@@ -37,7 +37,7 @@ def test_a_delivered_study_is_neither_failed_nor_awaited():
 
 
 @pytest.mark.parametrize(
-    ("study", "said"),
+    ("study", "expected"),
     [
         (replace(STUDY, state=StudyState.QUARANTINED, why="two patients"), "study 1 is quarantined: two patients"),
         (replace(STUDY, state=StudyState.NOT_READ, why="no breast image"), "study 1 is not-read: no breast image"),
@@ -48,8 +48,8 @@ def test_a_delivered_study_is_neither_failed_nor_awaited():
         ),
     ],
 )
-def test_a_study_that_can_no_longer_be_delivered_is_reported(study: StudyView, said: str):
-    assert DemoProgress(4, 4, (study,)).failed == said
+def test_a_study_that_can_no_longer_be_delivered_is_reported(study: StudyView, expected: str):
+    assert DemoProgress(4, 4, (study,)).failed == expected
 
 
 def test_a_job_that_is_retried_is_not_reported_as_failed():

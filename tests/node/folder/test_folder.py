@@ -59,25 +59,25 @@ def test_a_folders_study_gives_every_kind_of_result_overlays_and_a_reading(
     of_exam = ["09-CAD-SR.dcm", "10-SC.dcm", "11-KO.dcm", "12-SR.dcm"]
     assert written == sorted([*of_images, *of_exam, *overlays, "summary.png", "reading.json"])
     assert all(dcmread(path).StudyInstanceUID == outcome.study_instance_uid for path in outcome.folder.glob("*.dcm"))
-    told = json.loads((outcome.folder / "reading.json").read_text())
-    assert told["malignancy"] == 0.5
-    assert [image["view"] for image in told["images"]] == ["CC", "MLO", "CC", "MLO"]
-    assert "Research use only" in told["intended_use"]
+    parsed = json.loads((outcome.folder / "reading.json").read_text())
+    assert parsed["malignancy"] == 0.5
+    assert [image["view"] for image in parsed["images"]] == ["CC", "MLO", "CC", "MLO"]
+    assert "Research use only" in parsed["intended_use"]
 
 
 def test_in_reading_json_only_breasts_and_the_exam_have_a_range_of_categories() -> None:
-    told: dict[str, Any] = dict(exam_to_json(calibrated(some_exam()), "1.2.3"))
-    assert told["likelihood"] == {
+    parsed: dict[str, Any] = dict(exam_to_json(calibrated(some_exam()), "1.2.3"))
+    assert parsed["likelihood"] == {
         "probability": 0.031,
         "above_recall_threshold": True,
         "category_range": "> 2 to <= 10 %, the range of 4A",
     }
-    assert [set(breast) for breast in told["breasts"]] == [{"laterality", "malignancy", "likelihood"}] * 2
-    assert {str(entry["likelihood"]) for image in told["images"] for entry in (image, *image["findings"])} == {
+    assert [set(breast) for breast in parsed["breasts"]] == [{"laterality", "malignancy", "likelihood"}] * 2
+    assert {str(entry["likelihood"]) for image in parsed["images"] for entry in (image, *image["findings"])} == {
         "{'probability': 0.031}",
         "{'probability': 0.31}",
     }
-    assert "categor" not in json.dumps(told["images"])
+    assert "categor" not in json.dumps(parsed["images"])
 
 
 def test_a_file_that_is_not_dicom_is_named_and_the_rest_is_read(
@@ -224,11 +224,11 @@ def test_a_second_run_replaces_the_results_of_the_first(
     mammogram_study: DemoStudy, scratch: Path, tmp_path: Path
 ) -> None:
     read(mammogram_study.folder, scratch, tmp_path / "out")
-    one, again = tmp_path / "one", tmp_path / "again"
-    one.mkdir()
-    again.mkdir()
-    shutil.copy(mammogram_study.files[0], one)
-    (outcome,), _ = read(one, again, tmp_path / "out")
+    first, second = tmp_path / "one", tmp_path / "again"
+    first.mkdir()
+    second.mkdir()
+    shutil.copy(mammogram_study.files[0], first)
+    (outcome,), _ = read(first, second, tmp_path / "out")
     assert outcome.folder is not None
     assert sorted(path.name for path in outcome.folder.iterdir()) == [
         "01-SEG.dcm",

@@ -94,8 +94,10 @@ def test_a_name_that_never_resolves_is_logged_once(caplog: pytest.LogCaptureFixt
         assert hosts.is_at("nowhere.example", "127.0.0.1") is None
         assert tries.acquire(timeout=60)
     hosts.stop()
-    told = [record.getMessage() for record in caplog.records]  # a thread of an earlier test may still end among them
-    assert [line for line in told if "nowhere" in line] == ["the host 'nowhere.example' does not resolve"]
+    messages = [
+        record.getMessage() for record in caplog.records
+    ]  # a thread of an earlier test may still end among them
+    assert [line for line in messages if "nowhere" in line] == ["the host 'nowhere.example' does not resolve"]
 
 
 def test_an_ip_address_is_never_resolved() -> None:

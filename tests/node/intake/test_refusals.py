@@ -146,9 +146,9 @@ def test_an_image_is_refused_and_the_cause_logged_if_a_folder_of_the_node_is_mis
     assert "send again" not in answer.ErrorComment
     assert any("not taken" in record.getMessage() for record in caplog.records)
     assert "1.2.3" not in caplog.text
-    told = disk(Settings(data_dir=listening_node.data_dir, receiver={"min_free_mb": 0}))
-    assert not told.ok
-    assert f"nothing can be written in {listening_node.data_dir / name}: " in told.says
+    checked = disk(Settings(data_dir=listening_node.data_dir, receiver={"min_free_mb": 0}))
+    assert not checked.ok
+    assert f"nothing can be written in {listening_node.data_dir / name}: " in checked.says
     (listening_node.data_dir / name).unlink(missing_ok=True)
     (listening_node.data_dir / name).mkdir()
     assert listening_node.store(mammogram()).Status == Status.SUCCESS
@@ -175,14 +175,14 @@ def test_a_failing_database_is_answered_as_a_failure_without_patient_data(listen
 
 
 def test_a_refused_sop_class_is_logged(start_node):
-    told = []
-    node = start_node(refused_classes=lambda title, uids: told.append((title, list(uids))))
+    reported = []
+    node = start_node(refused_classes=lambda title, uids: reported.append((title, list(uids))))
     mammography, ct, made_up = "1.2.840.10008.5.1.4.1.1.1.2", "1.2.840.10008.5.1.4.1.1.2", "1.2.3.4.5"
     with node.association(*((uid, ExplicitVRLittleEndian) for uid in (mammography, ct, made_up))):
         pass
     with node.association((mammography, "1.2.3.99")):  # a transfer syntax that is not taken is no SOP class
         pass
-    assert told == [("PACS", sorted([ct, made_up]))]
+    assert reported == [("PACS", sorted([ct, made_up]))]
 
 
 def test_every_error_comment_fits_its_value_representation():

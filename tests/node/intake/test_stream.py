@@ -105,13 +105,13 @@ def test_an_object_whose_file_differs_from_the_received_bytes_is_not_acknowledge
 
 
 def test_files_of_an_association_share_no_buffer(tmp_path: Path):
-    one, other = (IncomingFile(tmp_path, b"", 1 << 30) for _ in range(2))
-    one.write(b"a" * 5000)
-    other.write(b"b" * 3000)
-    one.finish()
-    other.finish()
-    assert (one.fault, one.path.read_bytes()) == (None, b"a" * 5000)
-    assert (other.fault, other.path.read_bytes()) == (None, b"b" * 3000)
+    file, other_file = (IncomingFile(tmp_path, b"", 1 << 30) for _ in range(2))
+    file.write(b"a" * 5000)
+    other_file.write(b"b" * 3000)
+    file.finish()
+    other_file.finish()
+    assert (file.fault, file.path.read_bytes()) == (None, b"a" * 5000)
+    assert (other_file.fault, other_file.path.read_bytes()) == (None, b"b" * 3000)
 
 
 @pytest.mark.parametrize(

@@ -90,11 +90,11 @@ def test_probes_are_logged_once(listening_node, caplog):
                 assert stranger.associate(calling=b"STRANGER") == REJECTED
         with Wire.to(listening_node.listener.port) as sender:
             assert sender.associate() == ACCEPTED
-    told = [record.getMessage() for record in caplog.records]
-    assert [line for line in told if "closed before it sent anything" in line] == [
+    messages = [record.getMessage() for record in caplog.records]
+    assert [line for line in messages if "closed before it sent anything" in line] == [
         "a connection from 127.0.0.1 was closed before it sent anything (logged once)"
     ]
-    assert len([line for line in told if "STRANGER" in line]) == 1
+    assert len([line for line in messages if "STRANGER" in line]) == 1
 
 
 def test_a_large_request_of_an_unknown_ae_title_is_rejected_before_it_is_received(listening_node):

@@ -87,17 +87,17 @@ def test_the_conformance_statement_in_the_docs_equals_the_output_of_the_command(
 
 
 def test_the_statement_names_every_sop_class_that_is_received_or_sent(objects: dict[ResultKind, Dataset]):
-    said = STATEMENT.read_text(encoding="utf-8")
+    statement = STATEMENT.read_text(encoding="utf-8")
     for sop_class_uid in (*STORAGE_CLASSES, *(entry.SOPClassUID for entry in objects.values())):
-        assert f"| {UID(sop_class_uid).name} | {sop_class_uid} |" in said
+        assert f"| {UID(sop_class_uid).name} | {sop_class_uid} |" in statement
 
 
 def test_the_statement_names_every_sop_class_of_the_listener_with_its_role():
-    said = STATEMENT.read_text(encoding="utf-8")
+    statement = STATEMENT.read_text(encoding="utf-8")
     for context in supported_contexts(reports=True):
         role = "SCU" if context.abstract_syntax == STORAGE_COMMITMENT else "SCP"
-        assert f"| {UID(context.abstract_syntax).name} | {context.abstract_syntax} | {role} |" in said
-        assert all(syntax.name in said for syntax in context.transfer_syntax)
+        assert f"| {UID(context.abstract_syntax).name} | {context.abstract_syntax} | {role} |" in statement
+        assert all(syntax.name in statement for syntax in context.transfer_syntax)
 
 
 @pytest.mark.parametrize("sop_class", [Verification, StorageCommitmentPushModel, *QUERY_RETRIEVE])
@@ -123,10 +123,10 @@ def test_every_object_has_the_modules_that_the_statement_lists(objects: dict[Res
 
 
 def test_every_private_code_that_is_written_is_in_the_statement(objects: dict[ResultKind, Dataset]):
-    told = {(code.scheme_designator, code.value) for code in written_codes()}
+    documented = {(code.scheme_designator, code.value) for code in written_codes()}
     ours = {code for entry in objects.values() for code in _codes(entry) if code[0].startswith("99")}
     assert ours
-    assert ours <= told
+    assert ours <= documented
 
 
 def test_the_statement_shows_the_peers_and_values_of_the_settings():
@@ -139,19 +139,21 @@ def test_the_statement_shows_the_peers_and_values_of_the_settings():
             ),
         ),
     )
-    said = conformance_statement(settings, "its settings")
-    assert "| ARCHIVE (destination pacs) | 192.0.2.10 | 4242 |" in said
-    assert "Storage commitment (N-ACTION) | Storage Commitment Push Model SOP Class | pacs |" in said
-    assert "| pacs | 7 | 3600 |" in said
+    statement = conformance_statement(settings, "its settings")
+    assert "| ARCHIVE (destination pacs) | 192.0.2.10 | 4242 |" in statement
+    assert "Storage commitment (N-ACTION) | Storage Commitment Push Model SOP Class | pacs |" in statement
+    assert "| pacs | 7 | 3600 |" in statement
 
 
 def test_the_statement_shows_which_peers_may_associate_and_for_what():
     pacs = DicomDestination(name="pacs", ae_title="ARCHIVE", host="192.0.2.10", port=4242, commitment=True)
     settings = Settings(data_dir=Path("data"), senders=(Sender(ae_title="BUS"),), destinations=(pacs,))
-    said = conformance_statement(settings, "its settings")
-    assert f"| {settings.receiver.ae_title} | 127.0.0.1 | verify, store |" in said, "`pull` and `check` come from here"
-    assert "| BUS | any host | verify, store |" in said
-    assert "| ARCHIVE | 192.0.2.10 | verify, report on storage commitment |" in said
+    statement = conformance_statement(settings, "its settings")
+    assert f"| {settings.receiver.ae_title} | 127.0.0.1 | verify, store |" in statement, (
+        "`pull` and `check` come from here"
+    )
+    assert "| BUS | any host | verify, store |" in statement
+    assert "| ARCHIVE | 192.0.2.10 | verify, report on storage commitment |" in statement
 
 
 def _codes(dataset: Dataset) -> Iterator[tuple[str, str]]:

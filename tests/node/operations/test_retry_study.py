@@ -106,8 +106,8 @@ def test_results_from_before_a_quarantine_are_never_sent_after_it(
     other_pixels = changed(mammogram_study.files[0])
     other_pixels.PixelData = bytes(len(other_pixels.PixelData))
     road.receive(other_pixels)
-    told = retry(road)
-    assert any("replaced by revision 2" in sentence for sentence in told)
+    sentences = retry(road)
+    assert any("replaced by revision 2" in sentence for sentence in sentences)
     assert {delivery.error for delivery in road.deliveries()} == {"replaced by revision 2"}
     retry(road)
     assert states_by_revision(road) == {1: {DeliveryState.DEAD}}
