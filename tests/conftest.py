@@ -17,7 +17,7 @@ from small_studies import small_studies
 from node.demo.studies import CasesMissing, DemoStudy, find_cases
 
 settings.register_profile(
-    "the same everywhere",  # the same examples in every run, and no clock: a slow machine finds the same faults
+    "the same everywhere",  # the same examples in every run, and no deadline: a slow machine finds the same faults
     deadline=None,
     derandomize=True,
     database=None,
@@ -38,7 +38,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def nothing_of_the_persons_own_environment() -> Iterator[None]:
-    """What whoever starts the tests has set for a terminal, a node or a proxy of their own changes no test."""
+    """Removes the environment variables that the user has set for a terminal, a node or a proxy."""
     with pytest.MonkeyPatch.context() as environment:
         for name in list(os.environ):
             if name in ("COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR") or name.startswith("MAMMO_NODE_"):
@@ -50,28 +50,28 @@ def nothing_of_the_persons_own_environment() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def the_same_chance_every_time() -> None:
-    """Tests that draw weights or pictures draw the same ones in every run, alone or among others."""
-    if torch := sys.modules.get("torch"):  # most tests get by without it
+    """Random weights and pictures are the same in every run, for a single test or all of them."""
+    if torch := sys.modules.get("torch"):  # most tests do not need it
         torch.manual_seed(0)
 
 
 @pytest.fixture
 def closed_port() -> Iterator[int]:
-    """A port at which nobody listens."""
+    """A port without a listener."""
     with held_port() as port:
         yield port
 
 
 @pytest.fixture
 def silent_port() -> Iterator[int]:
-    """A port at which connections are taken and nothing is ever said."""
+    """A port that accepts connections and never answers."""
     with silent_server() as port:
         yield port
 
 
 @pytest.fixture(scope="session")
 def artefacts(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where tests leave what people should look at."""
+    """The folder for output that people should look at."""
     folder = request.config.getoption("--artefacts") or tmp_path_factory.mktemp("artefacts")
     folder.mkdir(parents=True, exist_ok=True)
     return Path(folder)

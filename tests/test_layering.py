@@ -1,4 +1,4 @@
-"""The house's absences (docs/architecture.md), read from the source itself."""
+"""What the source must not contain (docs/architecture.md)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PACKAGES = ("config", "dicom_io", "models", "node")
 SOURCES = {path.relative_to(ROOT).as_posix(): path for package in PACKAGES for path in (ROOT / package).rglob("*.py")}
 TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in SOURCES.items()}
 
-# What each package may import of ours and may not import of others.
+# What each package may import of the project, and must not import of others.
 MAY_USE = {
     "config": set(),
     "dicom_io": {"models.types", "models.errors"},
@@ -30,19 +30,19 @@ MUST_NOT_USE = {
     "node": set(),
 }
 MODEL_LIBRARIES = {"ultralytics", "timm", "segment_anything", "segment_anything_hq"}
-# LiteMedSAM is one library's image encoder before another's mask decoder; hq_library keeps one out of the other's way.
+# LiteMedSAM joins the image encoder of one library with the mask decoder of another; hq_library separates them.
 TWO_LIBRARIES = {"models/segmenters/lite_medsam.py", "models/segmenters/hq_library.py"}
 # Switches of libraries that hold for the whole process, each set once, when the file is imported.
 SETS_A_SWITCH = {
     "dicom_io/network/scu.py": {"_config"},  # pynetdicom streams files instead of decoding them
-    "models/segmenters/hq_library.py": {"_registry"},  # put back after the import
-    "models/detectors/stock.py": {"os", "torch"},  # torch's functions are put back after the import
-    "node/logs.py": {"sys", "threading"},  # what is called when a thread ends by an error
+    "models/segmenters/hq_library.py": {"_registry"},  # restored after the import
+    "models/detectors/stock.py": {"os", "torch"},  # torch's functions are restored after the import
+    "node/logs.py": {"sys", "threading"},  # called when a thread ends by an exception
 }
 CHANGING = {"append", "add", "update", "setdefault", "extend", "insert", "pop", "clear", "remove", "discard"}
-# ultralytics takes its switches from variables only, at its import.
+# ultralytics reads its settings only from environment variables, at its import.
 SETS_VARIABLES = {"models/detectors/stock.py"}
-# The key of the pseudonyms is a secret of the installation's.
+# The key of the pseudonyms is a secret of the installation.
 DRAWS_A_SECRET = {"node/annotations/pseudonyms.py"}
 WALL_CLOCK = re.compile(r"time\.(time(_ns)?|localtime|gmtime|ctime)|(datetime|date)\.(now|today|utcnow)")
 RANDOM = re.compile(
@@ -128,14 +128,14 @@ def test_no_module_has_mutable_state(name):
 
 
 def _changed(scope: ast.AST, local: frozenset[str]) -> Iterator[str]:
-    """Names whose object is changed in a scope or below it, and which no function round that place binds."""
+    """Names whose object is changed in a scope or below it, and which no enclosing function binds."""
     for node in ast.iter_child_nodes(scope):
         match node:
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.Lambda():
                 yield from _changed(node, local | _bound(node))
                 continue
             case ast.Call(func=ast.Attribute(value=ast.Name(id=owner), attr=attribute)) if attribute in CHANGING:
-                yield from {owner} - local - {"np", "torch"}  # np.append gives a new array
+                yield from {owner} - local - {"np", "torch"}  # np.append returns a new array
             case ast.Subscript(value=ast.Name(id=owner), ctx=ast.Store() | ast.Del()):
                 yield from {owner} - local
             case ast.Attribute(value=ast.Name(id=owner), ctx=ast.Store() | ast.Del()):
@@ -168,7 +168,7 @@ def _bound(scope: ast.AST) -> frozenset[str]:
 
 @pytest.mark.parametrize("name", SOURCES)
 def test_only_config_reads_the_environment(name):
-    """One adapter sets its library's variables before it imports it; nobody else touches any."""
+    """One adapter sets the variables of its library before it imports it; no other module sets any."""
     if name.startswith("config/"):
         return
     tree = TREES[name]

@@ -1,4 +1,4 @@
-"""A rule of the tests themselves, read from their source."""
+"""A rule for the tests, checked in their source."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def functions() -> Iterator[tuple[str, ast.FunctionDef]]:
 
 
 def judges(test: ast.FunctionDef) -> bool:
-    """Whether it can be seen where the test fails: it asserts, or calls what does and is named for it."""
+    """Whether the test contains an assertion, or calls a function named as one."""
     calls = [ast.unparse(node.func) for node in ast.walk(test) if isinstance(node, ast.Call)]
     return any(isinstance(node, ast.Assert) for node in ast.walk(test)) or any(
         called in JUDGES or called.rsplit(".")[-1].lstrip("_").startswith("assert_") for called in calls

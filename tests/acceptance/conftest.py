@@ -1,4 +1,4 @@
-"""The whole node beside a real Orthanc: each file of tests has its own two, and finds nothing of another's."""
+"""The whole node beside a real Orthanc; each test file has its own two, without data of other tests."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def orthanc(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 def node(
     request: pytest.FixtureRequest, orthanc: Orthanc, eager_bundle: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunningNode]:
-    """A node that Orthanc knows as the modality "mammo-node", and that sends its results to Orthanc."""
+    """A node that Orthanc has as the modality "mammo-node" and that sends its results to Orthanc."""
     host = request.config.getoption("--node-host")
     node = RunningNode(
         tmp_path_factory.mktemp("node"),

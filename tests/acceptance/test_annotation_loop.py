@@ -1,4 +1,4 @@
-"""Once round the annotation loop: the node proposes, an expert corrects in the PACS, and the node has the truth."""
+"""The whole annotation loop: the node proposes, an expert corrects in the PACS, the node stores the correction."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ EXPERT = "Expert^Anna"
 
 @dataclass(frozen=True, eq=False)
 class Corrected:
-    """What the expert sent: about `image`, whose first proposal she cut in half; the others she removed; one is new."""
+    """The expert's segmentation of `image`: the first proposal cut in half, the others removed, one lesion added."""
 
     study: str
     image: Dataset
@@ -68,7 +68,7 @@ def corrected(
     expert.save_as(file)
     (sent,) = send_files(Peer(orthanc.ae_title, orthanc.host, orthanc.dicom_port, 30, "VIEWER"), [file])
     assert sent.error is None
-    if request.config.getoption("--orthanc-url") is not None:  # has no routing of ours
+    if request.config.getoption("--orthanc-url") is not None:  # it has no routing to the node
         orthanc.post("/modalities/mammo-node/store", {"Resources": [study], "Synchronous": True})
     eventually("the correction is known to the node", lambda: _listed(node)["images"], timeout_s=60)
     return Corrected(study, image, len(proposal.SegmentSequence), halved, added)

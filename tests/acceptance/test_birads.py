@@ -31,8 +31,7 @@ ENOUGH = {"cases": 10_000, "patients": 10_000}
 
 @pytest.fixture(scope="module")
 def calibrated_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The shipped weights, which propose nothing, calibrated so that every breast and exam implies 4A: higher than a 2,
-    as high as a 4."""
+    """The shipped weights, which propose nothing, with a calibration that implies 4A for every breast and exam."""
     folder = shipped_bundle_with(tmp_path_factory.mktemp("bundle") / "calibrated", confidence=1.0, mirrored=False)
     card = tomllib.loads((folder / "bundle.toml").read_text())
     flat = {"method": "isotonic", "parameters": {"scores": [0.0, 1.0], "probabilities": [0.05, 0.05]}}
@@ -53,7 +52,7 @@ def hl7_port() -> Iterator[int]:
 def reading_node(
     orthanc: Orthanc, calibrated_bundle: Path, hl7_port: int, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunningNode]:
-    """A node of its own, which sends its reports to Orthanc and listens for HL7."""
+    """A separate node that sends its reports to Orthanc and listens for HL7."""
     node = RunningNode(
         tmp_path_factory.mktemp("birads-node"),
         f"""
@@ -80,7 +79,7 @@ port = {orthanc.dicom_port}
 
 
 class Exam:
-    """One study on its way, and what Orthanc got of it."""
+    """A study sent through Orthanc and the node, and its reports in Orthanc."""
 
     def __init__(self, orthanc: Orthanc, node: RunningNode, files: Sequence[Path]) -> None:
         self.image = dcmread(files[0], stop_before_pixels=True)
@@ -110,7 +109,7 @@ class Exam:
 
 @pytest.fixture(scope="module")
 def own_studies(mammogram_studies: list[DemoStudy], tmp_path_factory: pytest.TempPathFactory) -> list[list[Path]]:
-    """The studies under UIDs of their own: other tests have other nodes' reports of them in the same Orthanc."""
+    """The studies with new UIDs: nodes of other tests have sent reports on them to the same Orthanc."""
     folder = tmp_path_factory.mktemp("own-studies")
     copies: list[list[Path]] = []
     for study in mammogram_studies:
@@ -125,7 +124,7 @@ def own_studies(mammogram_studies: list[DemoStudy], tmp_path_factory: pytest.Tem
 
 @pytest.fixture(scope="module")
 def exam(orthanc: Orthanc, reading_node: RunningNode, own_studies: list[list[Path]]) -> Exam:
-    """A study that was read and reported; nobody has assessed it yet."""
+    """A study that was read and reported and has no assessment yet."""
     whole = Exam(orthanc, reading_node, own_studies[0])
     whole.send(*own_studies[0])
     assert "radiologist's BI-RADS category (by" not in texts(whole.report(1))

@@ -1,4 +1,4 @@
-"""The commands as a person types them, with the shipped bundle."""
+"""The commands as a user types them, with the shipped bundle."""
 
 from __future__ import annotations
 

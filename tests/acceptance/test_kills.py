@@ -43,7 +43,7 @@ retry_first_s = 1
 
 
 class Pacs:
-    """A PACS that writes down what it has taken, and can be held up in the middle of taking something."""
+    """A PACS that records what it has received and can be made to wait while it receives."""
 
     def __init__(self) -> None:
         self.stored: list[tuple[str, str]] = []
@@ -95,7 +95,7 @@ def send(node: RunningNode, *files: Path) -> None:
 
 
 def kill_while(node: RunningNode, kind: JobKind) -> None:
-    """SIGKILL while a job of this kind is certain to be running: the node is stopped first, then looked at."""
+    """SIGKILL while a job of this kind is certain to run: the node is stopped (SIGSTOP) before the queue is read."""
     process = node.process_id
 
     def caught() -> bool:
@@ -196,7 +196,7 @@ def test_a_stopped_node_exits_cleanly_and_resumes_its_work_at_the_next_start(
 
 
 def sending(node: RunningNode, file: Path) -> Callable[[], None]:
-    """Sends a file in the background; the result is a function that waits for the end and raises what went wrong."""
+    """Sends a file in the background; returns a function that waits for the end and raises the sender's exception."""
     faults: list[DestinationError] = []
 
     def send_it() -> None:

@@ -1,4 +1,4 @@
-"""Orthanc routes a study to the node, and finds SEG and SR beside it."""
+"""Orthanc routes a study to the node and receives SEG and SR of it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TEXT_OF_USE = "Research use only"
 
 @pytest.fixture(scope="module")
 def reported(orthanc: Orthanc, node: RunningNode, mammogram_study: DemoStudy) -> str:
-    """The study in Orthanc, after Orthanc has sent it to the node and got everything back; its Orthanc id."""
+    """The study's Orthanc id, after Orthanc has sent it to the node and received all results."""
     study = {orthanc.upload(file) for file in mammogram_study.files}.pop()
     sent = orthanc.post("/modalities/mammo-node/store", {"Resources": [study], "Synchronous": True})
     assert isinstance(sent, dict)
@@ -94,7 +94,7 @@ def test_results_that_orthanc_routes_back_are_not_read(orthanc: Orthanc, node: R
 def test_a_study_has_the_same_findings_in_every_lossless_transfer_syntax(
     orthanc: Orthanc, node: RunningNode, mammogram_study: DemoStudy, tmp_path: Path
 ) -> None:
-    """Orthanc sends them, but for HTJ2K, which Debian's does not know."""
+    """Orthanc sends them, except HTJ2K, which Debian's Orthanc does not support."""
     source = dcmread(mammogram_study.files[1])
     variants = {}
     for syntax in LOSSLESS:
@@ -122,7 +122,7 @@ def _variant(source: Dataset, syntax: str, folder: Path) -> tuple[str, Path]:
 
 
 def _reading(node: RunningNode, study_instance_uid: str) -> dict[str, object]:
-    """What was read in a study of one image, without the times it took."""
+    """The findings in a study of one image, without run times."""
 
     def look() -> dict[str, object] | None:
         with node.database() as session:

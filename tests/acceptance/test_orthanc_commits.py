@@ -1,4 +1,4 @@
-"""Orthanc promises to keep what the node has sent it, and only then the node counts it as delivered."""
+"""The node counts results as delivered only after Orthanc has committed to store them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ commitment = true
 
 @pytest.fixture
 def pacs(tmp_path: Path) -> Iterator[Orthanc]:
-    """An Orthanc of its own, which is no sender: it may come to the node with its answers alone."""
+    """A separate Orthanc that is not a sender: it may only send reports on storage commitment."""
     with debian_orthanc(tmp_path / "orthanc") as started:
         yield started
 
@@ -79,6 +79,6 @@ def test_results_are_delivered_once_orthanc_has_committed_to_store_them(
     assert pacs.instances(study, "SR"), "it has what it promised to keep"
     output = node.command("status").stdout
     assert "to pacs: committed" in output
-    with pytest.raises(HTTPError) as refusal:  # it may answer here, and store nothing
+    with pytest.raises(HTTPError) as refusal:  # it may report here, and store nothing
         pacs.post("/modalities/mammo-node/store", {"Resources": [study], "Synchronous": True})
     assert b"No acceptable presentation context" in refusal.value.read()

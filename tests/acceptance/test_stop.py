@@ -48,7 +48,7 @@ port = {silent}
 
 @pytest.fixture
 def silent() -> Iterator[socket.socket]:
-    """Takes connections and says nothing: the destination and the source."""
+    """Accepts connections and never answers: the destination and the source."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server
 
@@ -71,13 +71,13 @@ def association(node: RunningNode) -> Association:
 
 def half_a_request(node: RunningNode) -> socket.socket:
     peer = socket.create_connection(("127.0.0.1", node.port))
-    peer.sendall(bytes.fromhex("0100000000d0"))  # an A-ASSOCIATE-RQ of which nothing follows
+    peer.sendall(bytes.fromhex("0100000000d0"))  # an A-ASSOCIATE-RQ without its body
     return peer
 
 
 def half_a_pdu(node: RunningNode) -> object:
     made = association(node)
-    made.dul.socket.socket.sendall(bytes.fromhex("040000004000"))  # a P-DATA-TF of which nothing follows
+    made.dul.socket.socket.sendall(bytes.fromhex("040000004000"))  # a P-DATA-TF without its body
     return made
 
 

@@ -1,4 +1,4 @@
-"""config/node.example.toml documents every setting, with the default that the code has."""
+"""config/node.example.toml documents every setting with its default in the code."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LISTS: dict[str, tuple[type[BaseModel], ...]] = {
 
 
 def uncommented() -> dict[str, Any]:
-    """The example with every key and block in force."""
+    """The example with every key and block uncommented."""
     text = re.sub(r"^# (?=\[\[[a-z]+\]\]$|[a-z_]+ = )", "", EXAMPLE.read_text(encoding="utf-8"), flags=re.MULTILINE)
     # Blocks of arrays stand between the sections: each key belongs to the header before it, in TOML as on the page.
     return tomllib.loads(text)
@@ -72,14 +72,14 @@ def test_the_example_states_the_defaults_of_the_code():
 
 
 def _differences(name: str, section: type[BaseModel], shown: dict[str, Any]) -> list[str]:
-    """The keys with a default that is not the one shown; what must be set, or is not set, shows a made-up value."""
+    """The keys whose default differs from the example; a required or unset key has a made-up value there."""
     defaults = {key: section.model_fields[key].default for key in shown}
     tuples = {key: tuple(value) if isinstance(value, list) else value for key, value in shown.items()}
     return [f"{name}.{key}" for key in shown if defaults[key] not in (PydanticUndefined, None, tuples[key])]
 
 
 def test_a_setting_without_a_default_is_documented_with_what_happens_without_it():
-    """Such a key shows a made-up value, which must not be taken for its default."""
+    """Such a key has a made-up value, which is not its default."""
     paragraphs = re.split(r"\n#?\n", EXAMPLE.read_text(encoding="utf-8"))
     optional = [key for key in keys_of_settings() if _default(key) is None]
     assert "receiver.quota_mb" in optional

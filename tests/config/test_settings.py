@@ -1,4 +1,4 @@
-"""Settings as an administrator meets them: the file, the environment, and what is said of mistakes."""
+"""Settings from the file and the environment, and the messages about mistakes in them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the node asks its peers: whether they are there, and how many images of a study they have."""
+"""C-ECHO and the query for a study's number of images."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def study(uid: str, count: int | None) -> Dataset:
 
 
 def misspelt(count: str) -> Dataset:
-    """An answer whose count is no integer string, as it comes from the wire."""
+    """An answer whose count is no integer string, as received from the network."""
     match = study("1.2.3", None)
     match["NumberOfStudyRelatedInstances"] = RawDataElement(
         Tag("NumberOfStudyRelatedInstances"), "IS", len(count), count.encode(), 0, True, True

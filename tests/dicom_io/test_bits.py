@@ -1,5 +1,6 @@
-"""Which bits are a pixel's: every codec, every layout of Bits Allocated, Bits Stored and High Bit, with or without an
-overlay in the bits that are not the pixel's (as until 2004, PS3.3 section C.9.2)."""
+"""Which bits belong to a pixel: every codec and layout of Bits Allocated, Bits Stored and High Bit, with and without an
+overlay in the unused bits (as until 2004, PS3.3 section C.9.2).
+"""
 
 from __future__ import annotations
 
@@ -28,7 +29,7 @@ LAYOUTS = [(8, 8, 7), (8, 6, 5), (8, 6, 7), (16, 16, 15), (16, 14, 13), (16, 12,
 
 
 def values_of(bits: int, signed: bool) -> NDArray[np.int64]:
-    """Air of the least value, a disc of many, one of them the greatest."""
+    """Air of the minimum value, and a disc of many values that include the maximum."""
     y, x = np.mgrid[:ROWS, :COLUMNS]
     disc = ((y - 20) / 17) ** 2 + (x / 25) ** 2 < 1
     greatest = (1 << bits) - 1
@@ -38,7 +39,7 @@ def values_of(bits: int, signed: bool) -> NDArray[np.int64]:
 
 
 def image_of(values: NDArray[np.int64], allocated: int, stored: int, high: int, overlay: bool) -> Dataset:
-    """`values` where the layout has them, described as if all bits were the pixels': so a codec keeps all of them."""
+    """`values` in this layout, described as if all bits were stored bits, so that a codec keeps all of them."""
     words = (values & ((1 << stored) - 1)) << (high + 1 - stored)
     if overlay:
         others = ((1 << allocated) - 1) & ~(((1 << stored) - 1) << (high + 1 - stored))
@@ -93,7 +94,7 @@ def test_a_high_bit_that_contradicts_the_pixels_is_ignored_with_a_warning(
 ) -> None:
     values = values_of(12, signed)
     image = image_of(values, 16, 12, 11, overlay=False)
-    if signed:  # written as most do: the sign goes on through the bits above
+    if signed:  # written as usual: the sign bit is repeated in the bits above
         image.PixelData = values.astype(np.int16).tobytes()
     found = read(encode(image, syntax), tmp_path, BitsStored=12, HighBit=high, PixelRepresentation=int(signed))
     np.testing.assert_array_equal(found.values, values)

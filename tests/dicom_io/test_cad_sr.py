@@ -38,7 +38,7 @@ TIES = (
 
 
 def _sources() -> dict[str, Dataset]:
-    """Headers of four views; a tomosynthesis and an old report, of which only the UIDs are known."""
+    """Headers of four views, and the UIDs alone of a tomosynthesis and an old report."""
     sources = {uid: header(uid, SHAPE, side, view) for uid, (side, view) in PLACES.items()}
     sources[R_CC].ContentDate, sources[R_CC].ContentTime = "20260301", "101315"
     for uid, sop_class in ((TOMO, "1.2.840.10008.5.1.4.1.1.13.1.3"), (OLD_REPORT, "1.2.840.10008.5.1.4.1.1.88.11")):
@@ -96,13 +96,13 @@ def _cad(exam: ExamReading, sources: dict[str, Dataset] | None = None, encoding:
 
 
 def _the(item: Dataset, code: str) -> Dataset:
-    """The one item of this name."""
+    """The single item of this name."""
     (found,) = named(item, code)
     return found
 
 
 def _code(item: Dataset) -> str:
-    """A coded item's own value."""
+    """The coded value of an item."""
     return str(item.ConceptCodeSequence[0].CodeValue)
 
 
@@ -115,7 +115,7 @@ def _at(root: Dataset, position: Sequence[int]) -> Dataset:
 
 
 def _images_under(cad: Dataset, container: str) -> dict[str, list[str]]:
-    """The images to which the entries of a list refer, by what was performed."""
+    """The images to which the entries of a list refer, by the algorithm that was performed."""
     return {
         _code(entry): [
             _at(cad, item.ReferencedContentItemIdentifier).ReferencedSOPSequence[0].ReferencedSOPInstanceUID

@@ -1,4 +1,4 @@
-"""What other decoders read is read: pixel data and files that are whole, and were not written by the book."""
+"""Pixel data and files that are complete but deviate from the Standard are read, as other decoders read them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def original(mammogram_study: DemoStudy) -> Dataset:
 
 
 def read(path: Path) -> NDArray[np.generic]:
-    """The stored values of a file that was found to be whole first, as receiving does."""
+    """The stored values of a file that first passed the check for completeness, as in receiving."""
     assert read_whole_file(path, LIMIT).has_pixels
     return stored_values(read_dataset(path, LIMIT)).values
 

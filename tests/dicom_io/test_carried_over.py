@@ -1,4 +1,4 @@
-"""What must be copied from the image into every object about it: one table, for every kind of object that we write."""
+"""The attributes copied from the image into every object about it: a single table for every kind of object."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[ResultKind, 
 
 
 def of_right_cc(written: list[tuple[ResultKind, Path]], kind: ResultKind) -> Dataset:
-    """The first object of a kind: of objects for an image that is the right cranio-caudal one's."""
+    """The first object of a kind; of kinds per image, the object of the right CC view."""
     return dcmread(next(path for entry, path in written if entry is kind))
 
 

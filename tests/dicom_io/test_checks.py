@@ -1,4 +1,4 @@
-"""What is damaged does not leave: each kind of damage on a real set of objects."""
+"""Damaged objects are not delivered: every kind of damage on a real set of objects."""
 
 from collections.abc import Callable
 from copy import deepcopy
@@ -31,7 +31,7 @@ def written() -> list[ResultObject]:
 
 @pytest.fixture
 def objects(written: list[ResultObject]) -> Objects:
-    """A set to be damaged."""
+    """A set of objects for a test to damage."""
     return _read(written)
 
 

@@ -1,4 +1,4 @@
-"""Storage commitment is asked for, and what comes back is heard, over whatever association it comes."""
+"""Storage commitment is requested, and its reports are received over any association."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def without_transaction() -> Dataset:
 
 
 class Heard:
-    """Keeps the reports on one transaction."""
+    """Stores the reports on a single transaction."""
 
     def __init__(self) -> None:
         self.reports: list[CommitmentReport] = []
@@ -42,7 +42,7 @@ class Heard:
 
 
 class TakesNothing:
-    """An intake for listeners that are sent nothing."""
+    """An intake for listeners that receive no images."""
 
     def refusal(self) -> Answer | None:
         return Answer(Status.NO_SPACE)
@@ -64,7 +64,7 @@ def pacs() -> Iterator[CommittingPacs]:
 
 @pytest.fixture
 def listener(tmp_path: Path, heard: Heard) -> Iterator[Listener]:
-    """The node's, to which "PACS" may report and "SENDER" may send."""
+    """The node's listener: "PACS" is allowed to report and "SENDER" to send."""
     allowed = [AllowedSender("PACS", "127.0.0.1", stores=False), AllowedSender("SENDER")]
     listening = Listener("NODE", "127.0.0.1", 0, allowed, tmp_path, TakesNothing(), hear=heard)
     listening.start()

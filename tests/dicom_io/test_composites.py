@@ -1,4 +1,4 @@
-"""Lesions of several views in a Mammography CAD SR: each finding is written once, and only likely ties join."""
+"""Lesions of several views in a Mammography CAD SR: each finding is written once, and only likely matches join."""
 
 from __future__ import annotations
 

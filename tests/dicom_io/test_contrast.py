@@ -1,4 +1,4 @@
-"""Whatever the header says of the display, a picture that has contrast is never shown without."""
+"""An image with contrast is displayed with contrast, for any display attributes in its header."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Picture = NDArray[np.uint16]
 
 
 def breast(bits: int) -> Picture:
-    """Air of one hundredth of the range, gland of a quarter with noise, a mass of three quarters."""
+    """Air at 1/100 of the range, gland at a quarter with noise, a mass at three quarters."""
     rng = np.random.default_rng(1)
     y, x = np.mgrid[:120, :90]
     inside = ((y - 60) / 50) ** 2 + (x / 67) ** 2 < 1
@@ -39,7 +39,7 @@ def shown(header: Dataset, picture: Picture) -> tuple[NDArray[np.float32], list[
 
 
 def has_contrast(pixels: NDArray[np.float32], picture: Picture) -> bool:
-    """Whether a picture shows what the stored values tell apart."""
+    """Whether a picture distinguishes the regions that the stored values distinguish."""
     order = np.argsort(picture.ravel())
     everything = contrast_of(picture.ravel()[order])
     assert everything

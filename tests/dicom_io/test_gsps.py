@@ -1,4 +1,4 @@
-"""The presentation state: outlines where the lesions are, words beside them, and the image as it was."""
+"""The presentation state: outlines at the lesions, labels beside them, and the image displayed as before."""
 
 import shutil
 import subprocess
@@ -324,7 +324,7 @@ def _image_file(folder: Path, shape: tuple[int, int], photometric: str, voi: str
 
 
 def _rendered(image: Path, *options: str) -> bytes:
-    """The picture that DCMTK makes of an image, with a presentation state or as the image has it."""
+    """The picture that DCMTK renders of an image, with or without a presentation state."""
     if shutil.which("dcmp2pgm") is None:
         pytest.skip("dcmp2pgm is not installed (Debian: dcmtk)")
     bitmap = image.with_suffix(".pgm")

@@ -1,4 +1,4 @@
-"""What an instance is, by its header."""
+"""The kind of an instance, from its header."""
 
 import pytest
 from pydicom import Dataset

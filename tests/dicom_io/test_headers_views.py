@@ -115,7 +115,7 @@ SPECIMENS: list[dict[str, object]] = [
         ({"ViewPosition": "R MLO"}, "MLO"),
         ({"ViewPosition": ["CC", "ID"]}, "CC"),
         ({"ViewPosition": "AT"}, None),
-        # an exaggerated view, said as a modifier of the cranio-caudal one
+        # an exaggerated view, given as a modifier of the cranio-caudal one
         ({"ViewCodeSequence": a_view("399162004", "399192008"), "ViewPosition": "CC"}, "XCCL"),
         ({"ViewModifierCodeSequence": a_view("399265009"), "ViewPosition": "CC"}, "XCC"),
         # or by a label beside the code
@@ -162,7 +162,7 @@ def modifiers(*codes: str) -> list[Dataset]:
         ({"DistanceSourceToDetector": "660", "DistanceSourceToPatient": "640"}, ""),
         ({"ViewCodeSequence": a_view("399162004", "399163009")}, "spot/magnified"),
         ({"ViewCodeSequence": a_view("399162004", "R-102D7")}, "spot/magnified"),
-        # Modifiers at the wrong level count: beside the view, as one more view, in the functional groups.
+        # Modifiers at another level count as well: beside the view, as a further view, in the functional groups.
         ({"ViewModifierCodeSequence": modifiers("399163009")}, "spot/magnified"),
         ({"ViewCodeSequence": [*a_view("399162004"), *modifiers("399161006")]}, "cleavage"),
         (
@@ -186,7 +186,7 @@ def modifiers(*codes: str) -> list[Dataset]:
         (named("X3", "Biplane 7"), "unknown modifier"),
         (named("", ""), "unknown modifier"),
         ({"ViewCodeSequence": [*a_view("399162004"), a_dataset(CodeValue="X3")]}, "unknown modifier"),
-        (named("399192008", "x"), ""),  # a view of its own, XCCL
+        (named("399192008", "x"), ""),  # a separate view, XCCL
         *(
             ({"ViewCodeSequence": a_view("399162004"), "ViewPosition": label}, extent)
             for label, extent in (

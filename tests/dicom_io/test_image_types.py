@@ -1,4 +1,4 @@
-"""What is no ordinary view of a breast is never read as one: by Image Type, whatever place its values stand in."""
+"""An image that is no ordinary view of a breast is never read as one: by any value of Image Type."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_images_that_the_standard_does_not_count_as_ordinary_views_are_named_and
 @pytest.mark.parametrize(
     "image_type",
     [
-        # as devices send them
+        # as devices send it
         ["DERIVED", "PRIMARY", "POST_CONTRAST", "SUBTRACTION", "", "", "", "", "50000"],  # Hologic I-View
         ["DERIVED", "PRIMARY", "", "RECOMBINED"],  # GE SenoBright
         ["ORIGINAL", "PRIMARY", "", "HIGH_ENERGY"],

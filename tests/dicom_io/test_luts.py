@@ -1,4 +1,4 @@
-"""From stored values to the display, by the formulas of PS3.3."""
+"""From stored values to display values, by the formulas of PS3.3."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What reading a mammogram promises, and what it refuses."""
+"""How a mammogram is read, and what is refused."""
 
 import subprocess
 import sys
@@ -307,7 +307,7 @@ def test_a_deflated_bomb_is_refused_without_using_memory(image: Dataset, tmp_pat
 
 
 def _memory_mib(path: Path, limit: int) -> int:
-    """What a process of its own takes to refuse this image, by the kernel's count of its highest memory."""
+    """The peak memory, as counted by the kernel, of a process that refuses this image."""
     program = """
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Equal wishes of two destinations are written once."""
+"""Two destinations with equal profiles share the written objects."""
 
 import pytest
 

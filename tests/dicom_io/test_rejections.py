@@ -1,4 +1,4 @@
-"""Rejection notes take back what is ours, in the words of IHE IOCM, and say why."""
+"""Rejection notes (IHE IOCM) reject only objects of the node, and give the reason."""
 
 from __future__ import annotations
 
@@ -153,6 +153,6 @@ def test_an_object_that_was_rejected_is_written_again_under_another_uid():
         encoded.sop_instance_uid for encoded in encode_results(some_exam(), some_sources(), SECOND, rejected=first)
     }
     third = encode_results(some_exam(), some_sources(), SECOND, rejected=first | again)
-    report = str(objects(2)[-1][1].SOPInstanceUID)  # written anew in every revision anyway
+    report = str(objects(2)[-1][1].SOPInstanceUID)  # written again in every revision anyway
     assert first & again == {report}
     assert {entry.sop_instance_uid for entry in third} & (first | again) == {report}

@@ -1,4 +1,4 @@
-"""Studies fetched from a real Orthanc by C-GET, C-MOVE and DICOMweb, and from peers that fail."""
+"""Studies retrieved from a real Orthanc by C-GET, C-MOVE and DICOMweb, and from peers that fail."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(scope="module")
 def orthanc(stored: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
-    """Orthanc with the study in it, which knows the node as a modality."""
+    """Orthanc with the study, and with the node as a modality."""
     with debian_orthanc(tmp_path_factory.mktemp("orthanc")) as started:
         for path in stored.values():
             started.upload(path)
@@ -91,7 +91,7 @@ def orthanc(stored: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -
 
 
 class Kept:
-    """An intake that keeps everything that a listener gives it."""
+    """An intake that stores everything from a listener."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -112,7 +112,7 @@ def kept(tmp_path: Path) -> Kept:
 
 @pytest.fixture
 def listener(kept: Kept, orthanc: Orthanc) -> Iterator[Listener]:
-    """Where Orthanc sends what it is asked to move."""
+    """The destination of Orthanc's C-MOVE."""
     listening = Listener(NODE, "127.0.0.1", 0, [AllowedSender(orthanc.ae_title)], kept.folder, kept)
     listening.start()
     orthanc.knows_modality("pulling", NODE, "127.0.0.1", listening.port)
@@ -136,7 +136,7 @@ def fetched(source: Source, folder: Path) -> tuple[Retrieved, list[int]]:
 
 
 def assert_same(files: list[Path], stored: dict[str, Path]) -> None:
-    """Every image came, once, as it is stored."""
+    """Every image was retrieved once, as stored."""
     come = {str(image.SOPInstanceUID): image for image in map(dcmread, files)}
     assert come.keys() == stored.keys()
     assert len(files) == len(stored)
@@ -205,7 +205,7 @@ def test_instances_missing_at_the_source_are_counted_and_the_others_are_retrieve
 
 
 class BrokenPacs:
-    """A peer that answers C-GET and C-MOVE as it is told to."""
+    """A peer that answers C-GET and C-MOVE as the test sets it."""
 
     def __init__(self, *classes: object) -> None:
         self.answers: list[tuple[int, Dataset | None]] = []
@@ -231,7 +231,7 @@ class BrokenPacs:
         yield from self.answers
 
     def _move(self, event: evt.Event) -> Iterator[object]:
-        yield None, None  # pynetdicom's word for a destination that is not known
+        yield None, None  # pynetdicom's value for an unknown destination
 
 
 @pytest.fixture
@@ -254,7 +254,7 @@ def test_failed_sub_operations_are_counted_and_received_instances_are_kept(broke
     """The second image is damaged at the PACS: its C-STORE never comes, and the last answer brings a data set."""
     pacs = broken_pacs(StudyRootQueryRetrieveInformationModelGet)
     other = an_image(9, ExplicitVRLittleEndian)
-    other.SOPClassUID = ComprehensiveSRStorage  # which nobody agreed on
+    other.SOPClassUID = ComprehensiveSRStorage  # for which no context was negotiated
     pacs.announced, pacs.answers = 2, [(0xFF00, an_image(0, ExplicitVRLittleEndian)), (0xFF00, other)]
     retrieved = pacs.source().retrieve(STUDY, WANTED, tmp_path, lambda done: None)
     assert retrieved.arrived == 1
@@ -287,7 +287,7 @@ def test_a_full_disk_ends_the_c_get_and_leaves_no_partial_file(broken_pacs, tmp_
 
 @pytest.mark.parametrize("by", ["dicom", "web"])
 def test_retrieval_stops_before_the_reserved_disk_space_is_used(by, orthanc, tmp_path, monkeypatch):
-    """The disk has room for two of four."""
+    """The disk has space for two of four images."""
     source = dicom_source(orthanc) if by == "dicom" else web_source(orthanc)
     instances = source.instances(STUDY)
     free = shutil.disk_usage(tmp_path)
@@ -345,7 +345,7 @@ def _by_the_byte(wire: Wire) -> None:
 
 @pytest.mark.parametrize("sends", [_without_an_end, _by_the_byte])
 def test_a_source_that_sends_an_endless_pdu_is_disconnected(sends: Callable[[Wire], None], tmp_path: Path) -> None:
-    """One of 4 GiB is not read into the memory, and one that drips is not waited for longer than the time-out."""
+    """A PDU of 4 GiB is not loaded, and one that arrives byte by byte is not awaited longer than the time-out."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def answer() -> None:

@@ -1,4 +1,4 @@
-"""What the node sends, against real pynetdicom peers on 127.0.0.1."""
+"""The node as SCU, against real pynetdicom peers on 127.0.0.1."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_a_file_is_sent_unchanged_in_its_transfer_syntax(pacs, a_file):
 
 @pytest.fixture
 def plain_pacs() -> Iterator[Pacs]:
-    """A peer that knows no transfer syntax but the default one."""
+    """A peer that supports only the default transfer syntax."""
     peer = Pacs()
     peer.ae.supported_contexts = []
     for sop_class in (MG, SegmentationStorage):
@@ -231,7 +231,7 @@ def test_a_peer_that_never_answers_the_c_store_times_out(pacs, a_file):
 
 
 def test_a_peer_that_stops_reading_within_a_file_times_out(pacs, a_file):
-    """The image is larger than the sockets' buffers, so that the sender itself comes to a stand."""
+    """The image is larger than the socket buffers, so that the sender itself blocks."""
     released = threading.Event()
 
     def freeze(event: evt.Event) -> None:

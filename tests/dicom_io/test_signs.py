@@ -1,4 +1,4 @@
-"""A picture whose highest bit is taken for a sign is not torn, and one that is signed stays signed."""
+"""Unsigned pixels that the header calls signed are read as unsigned, and signed pixels as signed."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from dicom_io.pixels.signs import IN_DOUBT, READ_UNSIGNED, without_false_sign
 
 
 def hill(top: float) -> NDArray[np.int64]:
-    """From 40 to `top` and back, without a step."""
+    """From 40 up to `top` and down again, without a step."""
     y, x = np.mgrid[:90, :90]
     return (40 + (top - 40) * np.exp(-((y - 45) ** 2 + (x - 45) ** 2) / 400)).astype(np.int64)
 
 
 def as_signed(values: NDArray[np.int64], stored: int) -> NDArray[np.int16]:
-    """What a reader makes of them that takes their highest bit for a sign."""
+    """The values as a reader decodes them that takes the highest bit for a sign."""
     return np.where(values >= 1 << (stored - 1), values - (1 << stored), values).astype(np.int16)
 
 

@@ -1,4 +1,4 @@
-"""Whatever class an image was stored under, its exam gets every object, and these name the image by its own class."""
+"""Every object is written for images of any SOP class and refers to the image with that class."""
 
 from dataclasses import replace
 from io import BytesIO

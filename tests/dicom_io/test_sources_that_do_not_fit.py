@@ -1,4 +1,4 @@
-"""What an image states wrongly, too long or in part spoils no object: it is fitted or left out."""
+"""Wrong, too long or partial attributes of an image invalidate no object: they are fitted or left out."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_objects_are_valid_even_if_the_source_names_no_method_of_deidentificatio
 
 
 def too_long(sequence: str) -> list[Dataset]:
-    """Items of which none fits, but for the last, whose meaning alone is too long."""
+    """Items of which none is valid, except the last, whose Code Meaning alone is too long."""
     return [
         coded("V" * 17, "99X", "of their own"),
         coded("V", "S" * 17, "of their own"),

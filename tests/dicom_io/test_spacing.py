@@ -1,4 +1,4 @@
-"""One function decides how far apart pixels are in the breast, and says how."""
+"""A single function determines the pixel spacing in the breast and names its source."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ CASES = [
     (MAGNIFICATION, detector(), None, ""),
     (SPOT, detector(), None, ""),
     (CLEAVAGE, detector(), 0.09, "at the detector"),
-    # the distances stand in for a factor that is not there or impossible
+    # the distances replace a missing or impossible factor
     ("", detector(DistanceSourceToDetector="660", DistanceSourceToPatient="330"), 0.045, "distances"),
     (MAGNIFICATION, detector(DistanceSourceToDetector="648", DistanceSourceToPatient="360"), 0.05, "distances"),
     (
@@ -62,7 +62,7 @@ CASES = [
     ),
     (MAGNIFICATION, detector(DistanceSourceToDetector="648", DistanceSourceToPatient="0"), None, ""),
     (MAGNIFICATION, detector(DistanceSourceToDetector="360", DistanceSourceToPatient="648"), None, ""),
-    # a view that is said to be magnified has no contact view's factor
+    # a view declared magnified cannot have the factor of a contact view
     (MAGNIFICATION, detector(**{FACTOR: "1"}), None, ""),
     (
         MAGNIFICATION,
@@ -70,16 +70,16 @@ CASES = [
         0.05,
         "distances",
     ),
-    # what is calibrated is the breast's already
+    # calibrated spacing is already that in the breast
     (MAGNIFICATION, calibrated("GEOMETRY", **{FACTOR: "1.8"}), 0.05, "GEOMETRY"),
     (MAGNIFICATION, calibrated("GEOMETRY"), 0.05, "GEOMETRY"),
     (MAGNIFICATION, calibrated("GEOMETRY", **detector(**{FACTOR: "1.8"})), 0.05, "GEOMETRY"),
     (MAGNIFICATION, calibrated("FIDUCIAL", 0.06, **detector(**{FACTOR: "1.8"})), 0.06, "FIDUCIAL"),
     ("", calibrated("FIDUCIAL", 0.08, **detector()), 0.08, "FIDUCIAL"),
     ("", calibrated("fiducial ", 0.08, **detector()), 0.08, "FIDUCIAL"),
-    # GEOMETRY is said, and nothing was corrected: the spacing is the detector's own
+    # GEOMETRY is stated without a correction: the spacing is the detector's own
     (MAGNIFICATION, calibrated("GEOMETRY", 0.09, **detector(**{FACTOR: "1.8"})), 0.05, "divided"),
-    # malformed values count as absent, absurd ones give no lengths
+    # malformed values count as absent, impossible ones give no lengths
     ("", {"ImagerPixelSpacing": [0, 0], "PixelSpacing": [0.1, 0.1]}, 0.1, "Pixel Spacing"),
     ("", {"ImagerPixelSpacing": "0.1", "PixelSpacing": [0.2, 0.2]}, 0.2, "Pixel Spacing"),
     ("", {"ImagerPixelSpacing": [1, 1]}, None, ""),
@@ -116,7 +116,7 @@ def test_an_impossible_magnification_factor_is_ignored_with_a_warning(factor: st
 )
 def test_any_header_gives_a_spacing_possible_for_mammograms_or_none(factor: float, mm: float, modifier: str) -> None:
     made = header(modifier)
-    # As text, that no writer's rule tidies: what a header may hold.
+    # As text, so that no writer corrects it: any value that a header may contain.
     made.add_new("ImagerPixelSpacing", "LO", [repr(mm), repr(mm)])
     made.add_new(FACTOR, "LO", repr(factor))
     found = spacing_of(made)

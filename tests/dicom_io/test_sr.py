@@ -78,7 +78,7 @@ def test_each_lesion_has_its_score_site_and_the_tracking_uid_of_its_segment():
 
 
 def test_every_group_names_the_algorithm_with_its_version():
-    """IHE AIR, section 6.5.3: who reads a figure must see what made it."""
+    """IHE AIR, section 6.5.3: a reader of a value must see which algorithm computed it."""
     for name, group in groups_of(report_on(some_exam())).items():
         assert named(group, "111001")[0].TextValue.startswith(BUNDLE.name), name
         assert named(group, "111003")[0].TextValue == BUNDLE.version

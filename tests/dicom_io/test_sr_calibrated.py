@@ -1,4 +1,4 @@
-"""Scores, probabilities and what BI-RADS says of them, as reports tell of them."""
+"""Scores, probabilities and BI-RADS ranges in reports."""
 
 from dataclasses import replace
 
@@ -124,7 +124,7 @@ def test_the_word_calibrated_is_always_followed_by_the_calibration_error_of_the_
 
 
 def _lines(group: Dataset) -> list[str]:
-    """As OHIF makes them: name, value with two digits, unit's code."""
+    """The labels as OHIF makes them: name, value with two digits, code of the unit."""
     lines = []
     for item in group.ContentSequence:
         name = item.ConceptNameCodeSequence[0]

@@ -1,4 +1,4 @@
-"""The radiologist's categories in our report: quoted, compared, and never ours."""
+"""The radiologist's categories in the node's report: referenced and compared, never written as the node's own."""
 
 from dataclasses import replace
 

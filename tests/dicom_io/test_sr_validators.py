@@ -1,4 +1,4 @@
-"""The fullest reports, before independent judges; test_validators_results.py has the plain ones."""
+"""The most complete reports, by independent validators; test_validators_results.py has the ordinary ones."""
 
 import json
 import shutil
@@ -57,7 +57,7 @@ def test_reports_pass_the_validators_without_errors(name: str, tmp_path: Path):
 
 
 def test_the_most_complete_report_conforms_to_its_templates(tmp_path: Path):
-    """As it is by default, and with all that a site may ask for."""
+    """The report with default settings and with everything that settings can add."""
     asked = replace(ENCODING, coded_category=True, profile=profile_of("ohif", draws_exam=True))
     (tmp_path / "asked").mkdir()
     reports = _written(EXAMS["all"], tmp_path), _written(EXAMS["all"], tmp_path / "asked", asked)

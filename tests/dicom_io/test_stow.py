@@ -1,4 +1,4 @@
-"""Results stored by DICOMweb: in a real Orthanc, and with services that refuse, hang, or are none."""
+"""Results stored by DICOMweb: in a real Orthanc, and at services that refuse, hang or are no DICOMweb services."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.slow
 
 
 class Service:
-    """A web service on 127.0.0.1 that answers every POST alike and remembers what it was asked."""
+    """A web service on 127.0.0.1 that gives every POST the same answer and records the requests."""
 
     def __init__(self, context: ssl.SSLContext | None = None) -> None:
         self.status, self.media_type, self.body = 200, "application/dicom+json", b"{}"
@@ -208,7 +208,7 @@ def test_a_login_page_does_not_count_as_success(service, a_file):
 
 
 def test_a_redirect_is_not_followed_with_the_token(service, a_file, tmp_path):
-    """A POST that is redirected would be repeated as a GET, whose answer looks like success."""
+    """A redirected POST would be repeated as a GET, whose answer looks like a success."""
     (tmp_path / "token").write_text("hush-hush")
     service.status, service.location = 301, f"http://127.0.0.1:{service.port}/elsewhere"
     with pytest.raises(Rejected, match="set url"):
@@ -251,7 +251,7 @@ def test_a_result_that_is_no_dicom_file_is_rejected_and_the_deliverer_continues(
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with an authority (ca.pem), and a service's and a node's certificates that it vouches for."""
+    """A folder with a certificate authority (ca.pem) and the certificates that it signed for a service and a node."""
     if shutil.which("openssl") is None:
         pytest.skip("openssl is not installed")
     folder = tmp_path_factory.mktemp("certificates")
@@ -271,7 +271,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def secure(certificates: Path) -> Iterator[Service]:
-    """A service that speaks to none but those whose certificate the authority vouches for."""
+    """A service that accepts only clients with a certificate signed by the authority."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(certificates / "ca.pem"))
     context.load_cert_chain(certificates / "service.pem", certificates / "service-key.pem")
     context.verify_mode = ssl.CERT_REQUIRED

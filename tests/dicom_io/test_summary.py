@@ -1,4 +1,4 @@
-"""The summary page: what a radiologist sees at one glance, and that it hides nothing and names nobody."""
+"""The summary page for a radiologist: it hides nothing and names no person."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -36,7 +36,7 @@ Words = Callable[[ExamReading, Mapping[str, str]], list[Text]]
 
 @pytest.fixture
 def written(monkeypatch: pytest.MonkeyPatch) -> Words:
-    """All texts on an exam's page, with the rectangles of their letters."""
+    """All texts on the page of an exam, with the rectangles of their letters."""
 
     def on_page(exam: ExamReading, places: Mapping[str, str]) -> list[Text]:
         texts: list[Text] = []
@@ -92,7 +92,7 @@ def _calibrated(exam: ExamReading) -> ExamReading:
     return put_together(images, [], [(Laterality(side), view) for side, view in FOUR])
 
 
-# What it says
+# Its texts
 
 
 def test_every_page_says_research_use_only_and_which_models_read(written: Words):
@@ -190,7 +190,7 @@ def test_a_spot_view_is_never_shown_in_the_place_of_a_missing_full_view(written:
     words = [text.words for text in written(exam, {})]
     assert "Missing" in words
     assert any(word.startswith("R CC spot/magnified") for word in words)
-    assert "R CC" in words  # the frame of what is missing
+    assert "R CC" in words  # the frame of a missing view
 
 
 def test_of_two_images_of_a_view_the_more_suspicious_is_shown_large(written: Words):
@@ -200,7 +200,7 @@ def test_of_two_images_of_a_view_the_more_suspicious_is_shown_large(written: Wor
     assert title.box[1] < 900, "in its place, not in the row below"
 
 
-# How it looks
+# Its layout
 
 
 @pytest.mark.parametrize(

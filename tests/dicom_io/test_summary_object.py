@@ -1,4 +1,4 @@
-"""The summary page as a DICOM object: a colour page of the study, which names nobody beyond its header."""
+"""The summary page as a DICOM object: a colour page of the study without names in its pixels."""
 
 from collections.abc import Mapping
 from dataclasses import replace

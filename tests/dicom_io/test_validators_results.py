@@ -1,4 +1,4 @@
-"""Every object that a study can give, before independent validators (tests/support/validators.py)."""
+"""Every kind of object of a study, by independent validators (tests/support/validators.py)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Cases = Mapping[str, Callable[[Path], Road]]
 
 @dataclass(frozen=True, eq=False)
 class Written:
-    """The results of one case, the last revision's, as files by what they are."""
+    """The results of a case at its last revision, as files by kind."""
 
     files: Mapping[Path, ResultKind]
 
@@ -97,7 +97,7 @@ PHANTOMS: Cases = {
     "revision 2": _a_view_that_came_late,
 }
 REAL = "a real exam"
-"""Of CBIS-DDSM, at its full size and as it was published; something is found in the middle of every view."""
+"""CBIS-DDSM at full size, as published; there is a finding in the middle of every view."""
 CASES = (*PHANTOMS, REAL)
 
 
@@ -111,7 +111,7 @@ def written(cbis_cases: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
 
 @pytest.fixture(scope="module")
 def pixelmed_found(written: dict[str, Written]) -> list[str]:
-    """What PixelMed finds wrong in all reports together, a line each with the file that it is about."""
+    """What PixelMed reports of all documents, one line per error with its file."""
     return pixelmed(*(path for case in written.values() for path in case.of(*TEMPLATED)))
 
 

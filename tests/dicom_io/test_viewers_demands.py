@@ -1,4 +1,4 @@
-"""What viewers are known to need of our objects, each demand with the viewer that makes it and what happens without."""
+"""What viewers require of the objects, each requirement with its viewer and the effect if it is not met."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_each_segmentation_has_its_own_series_because_ohif_shows_one_per_series(
 
 
 def test_segmentations_are_binary_because_ohif_shows_no_other_type(segs: list[Dataset]) -> None:
-    """Of labelmaps it shifts names and colours by one; fractional ones it does not show."""
+    """OHIF shifts names and colours of label maps by one and does not show fractional segmentations."""
     assert {(seg.SegmentationType, seg.BitsAllocated) for seg in segs} == {("BINARY", 1)}
 
 
@@ -150,7 +150,7 @@ def test_a_presentation_state_names_the_single_image_that_workstations_apply_it_
 
 
 def test_a_segmentation_without_geometry_has_no_plane(known: KnownExam, tmp_path: Path) -> None:
-    """A projection has none: a workstation that registers by it would be misled."""
+    """A projection has no plane: a workstation that registers images by it would place it wrongly."""
     for profile in ("workstation-cad-sr", "overlay-only"):
         road = Road(tmp_path / profile, known.seen(), profile=profile)
         road.all_of_it(*known.images)

@@ -1,4 +1,4 @@
-"""Data sets as bytes, and what goes wrong with them: the strategies that the DICOM targets share."""
+"""Data sets as bytes, and damage to them: the strategies that the DICOM targets share."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from pydicom.uid import (
 
 MAMMOGRAM = "1.2.840.10008.5.1.4.1.1.1.2"
 INSTANCE, STUDY = b"1.2.3.4.1000000001", b"1.2.3.4.2000000001"
-"""The UIDs of all that is made here; others in their place are as long."""
+"""The UIDs of all generated data sets; replacements have the same length."""
 _VRS = [b"UI", b"CS", b"LO", b"PN", b"DA", b"TM", b"DS", b"IS", b"US", b"SS", b"OB", b"OW", b"SQ", b"UN", b"UT", b"AT"]
 NASTY = [
     b"", b"\\", b"\\\\\\\\", b"^^^^^", b"=", b"\0" * 7, b"\xff" * 5, b"\x1b$B\x1b(B", b"\x1b", b"1e400", b"-0", b"nan",
@@ -42,7 +42,7 @@ _LENGTHS = [0, 1, 2, 3, 4, 7, 0xFE, 0xFFFE, 0xFFFF, 0xFFFFFFFE, 0xFFFFFFFF, 1 <<
 
 
 def mammogram(**changed: object) -> Dataset:
-    """A left CC view of 16 × 16 pixels that is read."""
+    """A left CC view of 16 × 16 pixels that the node reads."""
     y, x = np.mgrid[:16, :16]
     image = Dataset()
     image.file_meta = FileMetaDataset()
@@ -86,7 +86,7 @@ def part10(body: bytes, syntax: str = ExplicitVRLittleEndian) -> bytes:
 
 
 def written(dataset: Dataset, syntax: str = ExplicitVRLittleEndian) -> bytes:
-    """The data set's bytes in a native syntax, without the file's head."""
+    """The bytes of the data set in a native transfer syntax, without file meta information."""
     stream = DicomBytesIO()
     stream.is_little_endian, stream.is_implicit_VR = syntax != ExplicitVRBigEndian, syntax == ImplicitVRLittleEndian
     write_dataset(stream, dataset)
@@ -113,7 +113,7 @@ def images() -> tuple[tuple[str, bytes], ...]:
 
 @lru_cache(64)
 def elements_of(body: bytes) -> tuple[int, ...]:
-    """Where the elements of an Explicit VR data set begin, those within sequences too."""
+    """Where the elements of an Explicit VR data set begin, including those within sequences."""
     return tuple(found.start() for found in _ELEMENT.finditer(body))
 
 
@@ -198,7 +198,7 @@ def damaged(seeds: Sequence[bytes], most: int = 6) -> some.SearchStrategy[bytes]
 
 
 def damaged_files(seeds: Sequence[tuple[str, bytes]]) -> some.SearchStrategy[bytes]:
-    """Part 10 files with damaged data sets, now and then in another transfer syntax than they say."""
+    """Part 10 files with damaged data sets, sometimes in another transfer syntax than stated."""
     heads = [part10(b"", syntax) for syntax, _ in seeds]
     return some.sampled_from(range(len(seeds))).flatmap(
         lambda index: some.tuples(some.just(heads[index]) | some.sampled_from(heads), damaged([seeds[index][1]])).map(

@@ -41,11 +41,11 @@ HANGS_AFTER_S = 10.0
 _IDLE_S = 120
 _STARTS_WITHIN_S = 600
 _AT_ONCE = 100
-"""Inputs that hypothesis draws together: it remembers all of them, to draw none twice."""
+"""Inputs that hypothesis draws together; it remembers all of them to avoid duplicates."""
 _NEIGHBOURS = 9
-"""For each input that is drawn so many like it are made by chance, for a tenth of the time."""
+"""For each drawn input so many random variants are made, for a tenth of the time."""
 _WARM = 500
-"""After so many inputs everything is loaded, and what memory grows by from then on is a leak."""
+"""After so many inputs everything is loaded; later growth of memory is a leak."""
 
 
 @dataclass
@@ -130,7 +130,7 @@ def _neighbour(data: bytes, chance: Random, kept: int) -> bytes:
 
 
 class _Fed(AbstractContextManager["_Fed"]):
-    """The target's process, started anew where an input ended it."""
+    """The target's process, started again after an input ended it."""
 
     def __init__(self, target: str, folder: Path, count: Count) -> None:
         self._target, self._folder, self._count = target, folder, count
@@ -238,7 +238,7 @@ def _serve(target: str, folder: Path, coverage_file: Path, connection: Connectio
 
 
 def _fed(run: Callable[[bytes], str], data: bytes) -> tuple[str, str]:
-    """What became of an input, and the place at which the target failed, "" where it did not."""
+    """What happened with an input, and the place where the target failed ("" if it did not)."""
     try:
         return run(data), ""
     except Exception as finding:  # noqa: BLE001 - whatever it is, it is a finding

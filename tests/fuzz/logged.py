@@ -1,4 +1,4 @@
-"""What the node logs as a fault of its own."""
+"""What the node logs as an internal error."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Logged(logging.Handler):
         self.faults.append(f"a thread: {failed.exc_type.__name__}{_where(failed.exc_value)}")
 
     def check(self) -> None:
-        """Fails where a fault was logged since the last time."""
+        """Fails if an internal error was logged since the last call."""
         faults, self.faults = self.faults, []
         assert not faults, "; ".join(faults)
 

@@ -1,4 +1,4 @@
-"""The half of the node that receives, as the targets feed it: what it keeps is looked at, and thrown away."""
+"""The receiving half of the node as the targets use it: what it stores is checked and deleted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from node.store.tables import Annotation, Instance, Job, ReceivedAssessment, Stu
 
 
 class _NeverTheSame(PixelComparison):
-    """A process for each comparison would be all that is measured; tests/node/intake has them."""
+    """Compares nothing: one process per comparison would dominate the time; tests/node/intake tests it."""
 
     def is_same(self, kept: Path, other: Path) -> bool:
         return False
@@ -33,7 +33,7 @@ class ReceivingHalf:
         self.receiving._pixels = _NeverTheSame(10_000)
 
     def empty(self) -> None:
-        """Throws everything away, once every file has its row and every row its file."""
+        """Deletes everything, after checking that every file has its row and every row its file."""
         assert not orphans(self._folder), "files without a row, or rows without a file"
         with self.sessions.begin() as session:
             for table in (ReceivedAssessment, Annotation, Job, Instance, Study):
@@ -44,7 +44,7 @@ class ReceivingHalf:
 
 
 def orphans(folder: Path) -> int:
-    """Files of the archive that no row names, and rows whose file is not there."""
+    """Files of the archive without a row, and rows without a file."""
     engine = open_database(f"sqlite:///{folder / 'queue.sqlite'}")
     with sessions_of(engine).begin() as session:
         rows = set(session.scalars(select(Instance.path)))

@@ -59,7 +59,7 @@ def table(counts: list[Count]) -> str:
 
 
 def _progress(findings: Path, count: Count) -> None:
-    """Keeps what was found so far: a run that is stopped loses none."""
+    """Stores the findings so far, so that an interrupted run loses none."""
     _keep(count, findings)
     print(f"{count.target}: {count.inputs:,} inputs, {len(count.findings)} findings", file=sys.stderr, flush=True)
 

@@ -1,4 +1,4 @@
-"""Receiving: whatever comes is answered, and every file that is kept has its row."""
+"""Receiving: every input is answered, and every stored file has its row."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def seeds() -> tuple[tuple[str, bytes], ...]:
 
 
 def inputs() -> some.SearchStrategy[bytes]:
-    """A file, behind a byte that says whether its UIDs are known already."""
+    """A file, after a byte that selects whether its UIDs are already stored."""
     again = some.sampled_from([b"new"] * 60 + [b"old", b"one"])
     return some.tuples(again, damaged_files(seeds())).map(b"".join)
 

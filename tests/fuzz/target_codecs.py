@@ -1,4 +1,4 @@
-"""The codecs, each with codestreams that began as its own."""
+"""The codecs, each with codestreams derived from its own."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _SYNTAXES = (
 
 @cache
 def frames() -> tuple[bytes, ...]:
-    """Codestreams of 32 × 32 pixels, behind the number of their syntax; of those for which an encoder is there."""
+    """Codestreams of 32 × 32 pixels, after the number of their syntax; for syntaxes with an available encoder."""
     found = []
     for number, syntax in enumerate(_SYNTAXES):
         eight = syntax.endswith(".50")
@@ -69,7 +69,7 @@ def opened(folder: Path) -> Iterator[Callable[[bytes], str]]:
         syntax, frame = (
             UID(_SYNTAXES[data[0] % len(_SYNTAXES)]),
             data[1:] or b"\0\0",
-        )  # pydicom encapsulates no empty one
+        )  # pydicom encapsulates no empty codestream
         image = mammogram(Rows=32, Columns=32)
         if syntax.endswith(".50"):
             image.BitsAllocated, image.BitsStored, image.HighBit = 8, 8, 7

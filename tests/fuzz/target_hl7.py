@@ -1,4 +1,4 @@
-"""The listener for HL7 messages: each is acknowledged (AA, AE, AR), and none is a fault of the node's own."""
+"""The listener for HL7 messages: each is acknowledged (AA, AE, AR) without an internal error."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ MODULES = (
 )
 _ANSWERS_WITHIN_S = 10.0
 _BATCH = 100
-_MESSAGES = 20  # of one connection at most: a refused one is written to the disk, and a thousand take their time
+_MESSAGES = 20  # per connection at most: a refused message is written to the disk, and a thousand of them take time
 _WORDS = (
     "BI-RASD", "decision", "reader",
     "BI-RADS", "BIRADS", "bi rads", "ACR", "category", "Kategorie", "0", "1", "2", "3", "4", "4A", "4c", "5", "6", "7",
@@ -141,7 +141,7 @@ def _acknowledgements(port: int, stream: bytes) -> list[str]:
                 heard += more
         except TimeoutError:
             raise AssertionError(f"no end within {_ANSWERS_WITHIN_S:g} s") from None
-        except OSError:  # closed while it was spoken to
+        except OSError:  # closed while data was sent
             pass
     assert heard.count(b"\x1c\r") == len(re.findall(rb"\rMSA", heard)), "an answer without an acknowledgement"
     return [code.decode() for code in re.findall(rb"\rMSA.(A[AER])", heard)]

@@ -1,4 +1,4 @@
-"""A live listener on 127.0.0.1: whatever a peer says, it is answered or ended, and the next sender is served."""
+"""A running listener on 127.0.0.1: any peer is answered or disconnected, and the next sender is served."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ MODULES = (
 KEPT = 1
 _ENDS_WITHIN_S = 10.0
 _BATCH = 100
-"""After so many connections a sender that knows the protocol must be served, and all that was left is counted."""
+"""After so many connections a correct sender must be served, and leftovers are counted."""
 _VERIFICATION, _COMMITMENT = "1.2.840.10008.1.1", "1.2.840.10008.1.20.1"
 _CONTEXTS = (
     wire.context(1, MAMMOGRAM),
@@ -45,7 +45,7 @@ _CONTEXTS = (
     wire.context(9, "1.2.840.10008.5.1.4.31", wire.IMPLICIT),
 )
 _GOOD = wire.association_request(contexts=_CONTEXTS)
-"""The answer to this one is waited for before more is said."""
+"""The answer to this message is awaited before more is sent."""
 _NASTY_CONTEXTS = (
     wire.context(2, MAMMOGRAM),
     wire.context(1, _VERIFICATION),
@@ -77,7 +77,7 @@ _control = some.sampled_from([0, wire.COMMAND, wire.LAST, wire.COMMAND | wire.LA
 
 @some.composite
 def _requests(drawn: some.DrawFn) -> bytes:
-    """Association requests of which hardly one is well-formed."""
+    """Association requests, hardly any of them well-formed."""
     contexts = drawn(some.lists(some.sampled_from(_CONTEXTS + _NASTY_CONTEXTS), max_size=6))
     request = wire.association_request(
         calling=drawn(some.sampled_from([b"PACS", b"PACS\0", b" PACS", b"", b"\xff" * 16, b"OTHER"])),
@@ -99,7 +99,7 @@ def _store(data: bytes, sop_class: bytes = MAMMOGRAM.encode()) -> tuple[list[tup
 
 @some.composite
 def _messages(drawn: some.DrawFn) -> bytes:
-    """A request and its data set, one or the other damaged now and then, in PDUs."""
+    """A request and its data set in PDUs, sometimes one or the other damaged."""
     data = images()[0][1]
     kind = drawn(some.sampled_from(["store", "store", "store", "echo", "report", "command"]))
     context_id = {"echo": 3, "report": 5}.get(kind, 1)
@@ -168,7 +168,7 @@ _other_pdus = some.sampled_from(
 
 @some.composite
 def inputs(drawn: some.DrawFn) -> bytes:
-    """How large the writes are (0: one), and what is written: an association request and what follows."""
+    """The size of the writes (0: a single one) and their bytes: an association request and what follows."""
     request = _GOOD if drawn(some.integers(0, 3)) else drawn(_requests())
     parts = drawn(some.lists(_messages() | _messages() | _other_pdus, max_size=5))
     stream = b"".join(parts)
@@ -181,7 +181,7 @@ def inputs(drawn: some.DrawFn) -> bytes:
 
 
 class _Peer:
-    """One connection: what was written, and what came back."""
+    """A connection: what was written and what was received."""
 
     def __init__(self, port: int) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=_ENDS_WITHIN_S)
@@ -193,13 +193,13 @@ class _Peer:
             self.socket.sendall(stream[at : at + size])
 
     def hear(self) -> bool:
-        """Whether the node said something more, and has not closed."""
+        """Whether the node sent something more and has not closed the connection."""
         more = self.socket.recv(1 << 16)
         self.heard += more
         return bool(more)
 
     def kinds(self) -> Sequence[int]:
-        """Of the PDUs that came."""
+        """Of the received PDUs."""
         found, at = [], 0
         while at + 6 <= len(self.heard):
             kind, size = struct.unpack_from(">BxL", self.heard, at)
@@ -235,7 +235,7 @@ def opened(folder: Path) -> Iterator[Callable[[bytes], str]]:
     usual = _resources()
 
     def _settle(incoming: Path) -> None:
-        """All associations have ended and left nothing behind."""
+        """All associations have ended and left no threads, descriptors or files."""
         deadline = time.monotonic() + _ENDS_WITHIN_S
         while (left := _resources()) > usual or any(incoming.iterdir()):
             assert time.monotonic() < deadline, f"left behind: {left} for {usual}, or a file: {_open_files()}"
@@ -247,7 +247,7 @@ def opened(folder: Path) -> Iterator[Callable[[bytes], str]]:
 
 
 def _open_files() -> list[str]:
-    """What each descriptor is of, and the threads."""
+    """What each descriptor refers to, and the threads."""
     names = [str(entry.readlink()) for entry in Path("/proc/self/fd").iterdir() if entry.is_symlink()]
     return sorted(names) + [thread.name for thread in threading.enumerate()]
 
@@ -261,7 +261,7 @@ def _unique(data: bytes, number: int) -> bytes:
 
 
 def _talk(port: int, data: bytes) -> str:
-    """Says it all, then no more, and hears the node out; it must end the connection."""
+    """Sends everything, then nothing more, and reads until the node ends the connection, which it must."""
     size, stream = data[0] or 1 << 16, data[1:]
     peer = _Peer(port)
     with peer.socket:
@@ -276,7 +276,7 @@ def _talk(port: int, data: bytes) -> str:
                 pass
         except TimeoutError:
             raise AssertionError(f"no end within {_ENDS_WITHIN_S:g} s") from None
-        except OSError:  # closed while it was spoken to
+        except OSError:  # closed while data was sent
             pass
     kinds = peer.kinds()
     names = {2: "accepted", 3: "rejected", 4: "answered", 6: "released", 7: "aborted"}

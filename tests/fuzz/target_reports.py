@@ -1,4 +1,4 @@
-"""Structured reports: assessments are read, or the row says why not."""
+"""Structured reports: assessments are read, or the row states why not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Segmentations by others: who drew what, and where, is read, or they are refused with a sentence."""
+"""Segmentations by other software are read, with author and place, or refused with a sentence."""
 
 from __future__ import annotations
 

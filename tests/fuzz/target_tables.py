@@ -1,4 +1,4 @@
-"""CSV tables: every row is used, or named with what is wrong with it, or the table is refused with a sentence."""
+"""CSV tables: every row is used or named with its fault, or the table is refused with a sentence."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ _ANNOTATIONS = ("Image_name", "Findings", "View")
 
 @pytest.fixture(scope="session")
 def cesm_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Read only: see `cesm` for a copy of one's own."""
+    """Read only: `cesm` is a copy for tests that write."""
     return _drawn(tmp_path_factory.mktemp("cesm"))
 
 

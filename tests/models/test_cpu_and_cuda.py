@@ -1,4 +1,4 @@
-"""CPU and CUDA read alike, with mixed precision and without."""
+"""CPU and CUDA give the same reading, with and without mixed precision."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def assert_alike(cpu: ImageReading, cuda: ImageReading, score: float, edge_px: i
     assert cpu.malignancy == pytest.approx(cuda.malignancy, abs=score)
     for finding in cpu.findings:
         if finding.confidence < SURE:
-            continue  # one side of the detector's threshold or the other: rounding may decide
+            continue  # near the detector's threshold: rounding may decide
         twin = min(cuda.findings, key=lambda candidate: _distance(finding, candidate))
         assert _distance(finding, twin) <= edge_px
         assert finding.malignancy == pytest.approx(twin.malignancy, abs=score)

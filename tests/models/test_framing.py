@@ -1,4 +1,4 @@
-"""Coordinates in a frame map to the right place in the image, and greys are normalised."""
+"""Coordinates in a frame map to the right place in the image, and grey values are normalised."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pipeline joins three models, whatever they are."""
+"""The pipeline joins any three models."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BOXES = (Box(10, 10, 20, 20), Box(30, 5, 50, 25), Box(60, 60, 70, 90))
 
 @dataclass
 class Boxes:
-    """Finds the same boxes everywhere; its device holds `room` images."""
+    """Detects the same boxes everywhere; its device has memory for `room` images."""
 
     boxes: Sequence[Box] = BOXES
     room: int = 99
@@ -41,7 +41,7 @@ class Boxes:
 
 @dataclass
 class Diamonds:
-    """Draws a box's middle, or what is asked for; nothing in those it does not like."""
+    """Draws a box's middle, or the given mask; nothing in the boxes that it rejects."""
 
     not_in: Sequence[Box] = ()
     room: int = 99
@@ -63,7 +63,7 @@ class Diamonds:
 
 @dataclass
 class ByArea:
-    """The larger, the worse."""
+    """The larger the lesion, the higher the score."""
 
     room: int = 99
 
@@ -119,7 +119,7 @@ def test_a_lesion_without_an_outline_keeps_its_box_and_the_reading_has_a_warning
 
 
 AROUND = Box(25, 0, 55, 40)
-"""Holds the second of BOXES, and nothing of the others."""
+"""Contains the second of BOXES and no other."""
 
 
 def test_nested_findings_are_a_single_finding_that_is_outlined_once() -> None:
@@ -180,7 +180,7 @@ def test_a_batch_too_large_for_the_memory_is_read_in_halves_with_the_same_result
 
 
 class ByWorstLesion(ByArea):
-    """An image is as bad as the worst of the lesions that are shown together."""
+    """The score of an image depends on the worst of the lesions that are classified together."""
 
     def classify(self, image: Mammogram, masks: Sequence[Mask]) -> tuple[float, list[float]]:
         _, scores = super().classify(image, masks)

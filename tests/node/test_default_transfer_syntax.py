@@ -1,4 +1,4 @@
-"""A destination that knows nothing but Implicit VR Little Endian gets every result, complete."""
+"""A destination that supports only Implicit VR Little Endian gets every result, complete."""
 
 from __future__ import annotations
 
@@ -53,5 +53,5 @@ def test_a_destination_of_the_default_transfer_syntax_gets_the_same_seg_and_sr(
 
 
 def values(dataset: Dataset) -> list[tuple[int, object]]:
-    """Every value, in its order. (The VR of the pixels is OW in the one and OB in the other: PS3.5 annex A.)"""
+    """Every value, in order. (The VR of the pixels is OW in one and OB in the other: PS3.5 annex A.)"""
     return [(element.tag, element.value) for element in dataset.iterall() if element.VR != "SQ"]

@@ -1,4 +1,4 @@
-"""What peers send of a patient stays in the archive, the results and the database, for the node's own user alone."""
+"""Patient data from peers stay in archive, results and database, readable only by the node's user."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ UID = "1.2.826.0.1.999777555.1.2.3.4.5"
 SECRETS = (NAME, UID)
 TEXTS = ("AE", "LO", "SH", "ST", "LT", "UT", "UC", "PN", "UR")
 PATIENTS_FILES = ("archive", "results", "quarantine", "hl7-refused", "queue.sqlite")
-"""What holds patients' data by its purpose (docs/architecture.md)."""
+"""What contains patient data by its purpose (docs/architecture.md)."""
 
 
 @pytest.fixture(scope="module")
 def node(eager_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
-    """A running node whose data folder somebody else made, readable by everybody, under a umask that hides nothing."""
+    """A running node with an existing data folder that is readable by everybody, under a permissive umask."""
     folder = tmp_path_factory.mktemp("private")
     web, held = _WebServer(), ExitStack()
     hl7_port = held.enter_context(held_port())
@@ -64,7 +64,7 @@ def node(eager_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 class _WebServer:
-    """Takes nothing, and names the patient in its answer."""
+    """Refuses everything, and names the patient in its answer."""
 
     def __init__(self) -> None:
         class Refuses(http.server.BaseHTTPRequestHandler):
@@ -134,7 +134,7 @@ def test_patient_names_are_only_in_archive_results_and_database_and_files_are_pr
     texts |= {str(path): path.read_bytes().decode("latin-1") for path in written}
     texts["names of files"] = " ".join(str(path.relative_to(node.data_dir)) for path in written)
     assert {what: secret for what, text in texts.items() for secret in SECRETS if secret in text} == {}
-    assert NAME not in status.stdout + status.stderr  # which names studies by their UIDs, to whoever may ask
+    assert NAME not in status.stdout + status.stderr  # which shows UIDs of studies to its user
     assert "Traceback" not in texts["log"]
 
     modes = {path: stat.S_IMODE(path.stat().st_mode) for path in node.data_dir.rglob("*")}
@@ -155,7 +155,7 @@ def _send_images(node: RunningNode, image: Dataset) -> None:
 
 
 def _send_messages(port: int) -> None:
-    """ORU with the name in every field, entered, refused, rejected, and cut short."""
+    """ORU with the name in every field: entered, refused, rejected, and truncated."""
     fields = "|".join([NAME] * 20)
     header = f"MSH|^~\\&|{NAME}|{NAME}|{NAME}|{NAME}|20260101000000|{NAME}|ORU^R01|{NAME}|P|2.5.1"
     patient = f"PID|1||{NAME}^^^{NAME}||{fields}"

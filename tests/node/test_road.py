@@ -1,4 +1,4 @@
-"""What becomes of a study on its road: which images are read, what is reported, and what is never sent."""
+"""A study in the whole node: which images are read, what is reported, and what is never sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Routes say what is read and who gets the results."""
+"""Routes decide which studies are read and who gets the results."""
 
 from dataclasses import replace
 from datetime import UTC, datetime

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 
 class Port:
-    """A listener that only remembers."""
+    """A listener that only records calls."""
 
     def __init__(self) -> None:
         self.calls: list[str] = []

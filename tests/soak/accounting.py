@@ -1,4 +1,4 @@
-"""What became of every image and every result, by UID: none may be lost, doubled or changed."""
+"""What happened to every image and every result, by UID: none may be lost, doubled or changed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _ORPHAN = re.compile(
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the account: how many there must be, how many there are, and which UIDs are on one side only."""
+    """A line of the account: the expected and actual number, and the UIDs on only one side."""
 
     about: str
     wanted: int
@@ -38,13 +38,13 @@ class Row:
 
 
 def dataset_digest(file: Path) -> str:
-    """SHA-256 of a Part 10 file's data set, without its meta information: what the sender sent."""
+    """SHA-256 of the data set of a Part 10 file, without its meta information: what the sender sent."""
     meta = read_file_meta_info(file)
     return hashlib.sha256(file.read_bytes()[PREAMBLE + 12 + meta.FileMetaInformationGroupLength :]).hexdigest()
 
 
 def is_settled(node: RunningNode) -> bool:
-    """Whether nothing is left to do: every study reported, every delivery committed or sent, no file half received."""
+    """Whether no work is left: every study reported, every delivery committed or sent, no partial file."""
     with node.database() as session:
         studies = set(session.scalars(select(Study.state)))
         jobs = set(session.scalars(select(Job.state)))
@@ -114,7 +114,7 @@ def _row(about: str, wanted: Iterable[str], found: Iterable[str]) -> Row:
 
 
 def _same(held: dict[str, Dataset], written: dict[str, Path], uid: str) -> bool:
-    """Whether the PACS holds what was written: alike after both were read and written anew by one library."""
+    """Whether the PACS holds what was written: equal after one library read and wrote both."""
     return uid in written and _canonical(held[uid]) == _canonical(dcmread(written[uid]))
 
 

@@ -1,4 +1,4 @@
-"""Faults of the machine and of peers, made by real means: each begins when entered and is over when left."""
+"""Real faults of the machine and of peers: each begins on entering its context and ends on leaving it."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def masks_that_are_gone(world: World) -> Iterator[None]:
 
 @contextmanager
 def connections_that_say_nothing(world: World) -> Iterator[None]:
-    """Sixty: a third says nothing, a third half of an A-ASSOCIATE-RQ, a third drips."""
+    """Sixty connections: a third silent, a third with half an A-ASSOCIATE-RQ, a third sending byte by byte."""
     with ExitStack() as held:
         peers = []
         for number in range(60):
@@ -134,7 +134,7 @@ def connections_that_say_nothing(world: World) -> Iterator[None]:
                 peers.append(held.enter_context(socket.create_connection(("127.0.0.1", world.node.port), timeout=2)))
                 if number % 3:
                     peers[-1].sendall(b"\x01\x00\x00\x00\x10\x00" + b"\x00" * 8)
-            except OSError:  # the node is being started, or turns them away
+            except OSError:  # the node is starting, or rejects them
                 continue
         yield
 
@@ -151,13 +151,13 @@ def probes_that_connect_and_close(world: World) -> Iterator[None]:
 
 @contextmanager
 def few_descriptors(world: World) -> Iterator[None]:
-    """The node may open no more files and sockets than it has open now, and two."""
+    """The node may open only two more files and sockets than now."""
     process = world.node.process_id
     try:
         before = resource.prlimit(process, resource.RLIMIT_NOFILE)
         opened = len(list(Path(f"/proc/{process}/fd").iterdir()))
         resource.prlimit(process, resource.RLIMIT_NOFILE, (opened + 2, before[1]))
-    except (ProcessLookupError, FileNotFoundError):  # it was killed just now
+    except (ProcessLookupError, FileNotFoundError):  # it was just killed
         yield
         return
     try:
@@ -189,7 +189,7 @@ def a_killed_reader(world: World) -> Iterator[None]:
 
 
 def children(process: int) -> list[int]:
-    """The ids of a process's children; none, where it has ended."""
+    """The ids of a process's children; empty if it has ended."""
     try:
         return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
     except FileNotFoundError:
@@ -197,7 +197,7 @@ def children(process: int) -> list[int]:
 
 
 def answers_a_sender(node: RunningNode) -> bool:
-    """Whether a sender that it knows gets an answer to a C-ECHO."""
+    """Whether an allowed sender gets an answer to a C-ECHO."""
     try:
         echo(Peer("MAMMO_NODE", "127.0.0.1", node.port, 10, "TEST"))
     except DestinationError:
@@ -221,7 +221,7 @@ FAULTS: dict[str, tuple[Fault, float]] = {
 
 
 def keep_failing(world: World, until: float, done: dict[str, int]) -> None:
-    """One fault after the other, over and over, until the monotonic clock says `until`; counts them in `done`."""
+    """Fault after fault, again and again, until the monotonic clock reaches `until`; counts them in `done`."""
     while time.monotonic() < until:
         for name, (fault, lasts_s) in FAULTS.items():
             if time.monotonic() >= until:

@@ -73,7 +73,7 @@ class Sender:
         self._thread.start()
 
     def finish(self) -> None:
-        """No new study; the one being sent is sent to its end."""
+        """Starts no new study and completes the current one."""
         self._over.set()
         self._thread.join()
 
@@ -167,7 +167,7 @@ def soak(world: World, orthanc: Orthanc, sender: Sender, lasts_s: float, kills: 
 
 
 def start(node: RunningNode) -> int:
-    """Starts the node as a supervisor does, again and again until it listens; how often in vain."""
+    """Starts the node as a supervisor does, until it listens; returns the number of failed starts."""
     tries = 0
     while True:
         try:

@@ -13,12 +13,12 @@ from pathlib import Path
 
 
 def set_by(file: Path, real: Callable[[], float]) -> Callable[[], float]:
-    """The wall clock, in UTC seconds since the epoch, moved by what stands in `file`."""
+    """The wall clock, in UTC seconds since the epoch, shifted by the content of `file`."""
 
     def now() -> float:
         try:
             return real() + float(file.read_text() or 0)
-        except OSError:  # no file descriptor is left, say: the clock is still there
+        except OSError:  # without a free file descriptor, for example: the clock still exists
             return real()
 
     return now

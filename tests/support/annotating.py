@@ -1,4 +1,4 @@
-"""An expert with a viewer: segmentations as other software than mammo-node writes them."""
+"""An expert with a viewer: segmentations as other software writes them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def disc(shape: tuple[int, int], row: int, column: int, radius: int) -> NDArray[
 
 
 def mammogram_header(shape: tuple[int, int], sop_instance_uid: str = IMAGE) -> Dataset:
-    """As much of a mammogram as a segmentation takes over from it."""
+    """The attributes of a mammogram that a segmentation copies."""
     image = Dataset()
     image.file_meta = FileMetaDataset()
     image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -128,7 +128,7 @@ def _stand_in(source: Dataset) -> Dataset:
 
 
 def edited(seg: Dataset, original: Dataset) -> Dataset:
-    """The segmentation as an edited version of another: it names it as its predecessor, as OHIF does."""
+    """The segmentation as an edited version of another, which it names as its predecessor, as OHIF does."""
     sop, series, document = Dataset(), Dataset(), Dataset()
     sop.ReferencedSOPClassUID, sop.ReferencedSOPInstanceUID = original.SOPClassUID, original.SOPInstanceUID
     series.SeriesInstanceUID, series.ReferencedSOPSequence = original.SeriesInstanceUID, [sop]
@@ -147,7 +147,7 @@ def emptied(seg: Dataset) -> Dataset:
 
 
 def proposals(road: Road) -> dict[str, Dataset]:
-    """The node's own segmentations of the newest revision, by the image they are about."""
+    """The node's segmentations of the newest revision, by image."""
     return {
         seg.ReferencedSeriesSequence[0].ReferencedInstanceSequence[0].ReferencedSOPInstanceUID: seg
         for seg in road.results("SEG", road.study().revision)
@@ -155,7 +155,7 @@ def proposals(road: Road) -> dict[str, Dataset]:
 
 
 def proposed_mass(road: Road, image: Dataset) -> NDArray[np.bool_]:
-    """The one lesion that the node proposed in an image."""
+    """The single lesion that the node proposed in an image."""
     mask: NDArray[np.bool_] = (
         proposals(road)[image.SOPInstanceUID].pixel_array.astype(bool).reshape(image.Rows, image.Columns)
     )
@@ -163,11 +163,11 @@ def proposed_mass(road: Road, image: Dataset) -> NDArray[np.bool_]:
 
 
 def annotations_of(road: Road) -> Annotations:
-    """What the node knows of experts' segmentations."""
+    """The node's view of the experts' segmentations."""
     with read_only(road.sessions) as session:
         return read_annotations(session, road.data_dir)
 
 
 def comparisons_of(road: Road) -> list[Comparison]:
-    """Each corrected image against the node's proposals."""
+    """Each corrected image compared with the node's proposals."""
     return [compare(image, road.data_dir) for image in annotations_of(road).images]

@@ -57,7 +57,7 @@ def archive(data_dir: Path, studies: Sequence[AssessedStudy]) -> Sessions:
 
 
 def forty(seed: int = 7) -> tuple[list[AssessedStudy], dict[tuple[int, Laterality], bool]]:
-    """Forty studies of 36 patients, and which breasts are malignant. A score is right as often as it says."""
+    """Forty studies of 36 patients, and which breasts are malignant. A score equals its observed frequency."""
     draw = np.random.default_rng(seed)
     studies, malignant = [], {}
     for number in range(1, 41):
@@ -112,6 +112,6 @@ def _reading(score: float, side: Laterality, exam: AssessedStudy) -> ImageReadin
 
 
 def _calibration(level: Level) -> Calibration:
-    """A score is worth itself."""
+    """A score is its own probability."""
     parameters = {"slope": (1.0,), "offset": (0.0,)}
     return Calibration(level, Method.PLATT, parameters, SHARE, 1000, 1000)

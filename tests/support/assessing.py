@@ -141,7 +141,7 @@ def category_row(category: str, side: str = "", status: str = "F", sub_id: str =
 
 
 def understood(text: str) -> str:
-    """ "R 2, L 4": what a report's text is read to say; "" before a category of the exam."""
+    """ "R 2, L 4": the categories read from the text of a report; "" before a category of the exam."""
     try:
         return ", ".join(f"{''.join(sides)} {category}" for sides, category in categories_in(text)) or "nothing"
     except ValueError:
@@ -149,7 +149,7 @@ def understood(text: str) -> str:
 
 
 def assessments(road: Road) -> list[ReceivedAssessment]:
-    """All that was entered, in its order."""
+    """All entered assessments, in order."""
     with read_only(road.sessions) as session:
         return list(session.scalars(select(ReceivedAssessment).order_by(ReceivedAssessment.id)))
 

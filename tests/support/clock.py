@@ -1,4 +1,4 @@
-"""A clock that stands still until a test moves it."""
+"""A clock that changes only when a test sets it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass
 class Clock:
-    """Tells `seconds` since 1970."""
+    """Returns `seconds` since 1970."""
 
     seconds: float = 1_700_000_000.0
 

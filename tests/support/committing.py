@@ -1,4 +1,4 @@
-"""A PACS that is asked for storage commitment, and reports when and how it is told to."""
+"""A PACS with storage commitment that reports as the test sets it."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def requested(request: Dataset) -> list[str]:
 
 
 def report_over(association: Association, dataset: Dataset | None, event_type: int = 1) -> int:
-    """Sends a report; the status it is answered with."""
+    """Sends a report; returns the status of the answer."""
     answer, _ = association.send_n_event_report(dataset, event_type, StorageCommitmentPushModel, WELL_KNOWN)
     return int(answer.Status)
 
@@ -111,7 +111,7 @@ def report_over(association: Association, dataset: Dataset | None, event_type: i
 def reporting(
     port: int, title: str = "PACS", with_role: bool = True, also: Sequence[str] = ()
 ) -> Iterator[Association]:
-    """An association that a PACS opens to report over it: it proposes itself as the provider."""
+    """An association that a PACS opens to report over; it proposes itself as the provider (SCP)."""
     ae = AE(title)
     roles: list[Any] = [build_role(StorageCommitmentPushModel, scp_role=True)] if with_role else []
     contexts = [build_context(StorageCommitmentPushModel), *map(build_context, also)]

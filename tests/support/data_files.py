@@ -1,4 +1,4 @@
-"""DICOM images as data sets ship them, with nothing in them but what a reader of pixels needs."""
+"""DICOM images as data sets contain them, with only the attributes that a reader of pixels needs."""
 
 from __future__ import annotations
 

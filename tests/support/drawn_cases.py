@@ -44,5 +44,5 @@ def drawn_case(
 
 
 def drawn_cases(count: int, first: int = 0) -> list[Case]:
-    """Benign and malignant by turns."""
+    """Benign and malignant in turn."""
     return [drawn_case(first + at, Pathology.MALIGNANT if at % 2 else Pathology.BENIGN) for at in range(count)]

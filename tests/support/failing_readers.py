@@ -1,4 +1,4 @@
-"""A reader's process whose models fail. Each process that is started imports this file, and little with it."""
+"""A reader process whose models fail. Each started process imports this file and little else."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WORKER = "node/reader"
 
 
 class DiesOfWide(OneMass):
-    """Takes its process down, as a broken driver or the kernel's memory killer would, over images wider than high."""
+    """Ends its process, as a broken driver or the kernel's OOM killer would, for images wider than high."""
 
     def detect(self, images: Sequence[Mammogram]) -> list[tuple[Detection, ...]]:
         if any(image.shape[1] > image.shape[0] for image in images):
@@ -30,7 +30,7 @@ class DiesOfWide(OneMass):
 
 
 class HangsOnWide(OneMass):
-    """Never comes back from them."""
+    """Never returns for such images."""
 
     def detect(self, images: Sequence[Mammogram]) -> list[tuple[Detection, ...]]:
         if any(image.shape[1] > image.shape[0] for image in images):
@@ -40,7 +40,7 @@ class HangsOnWide(OneMass):
 
 @dataclass(frozen=True)
 class OnFullDisk(OneMass):
-    """Fails as a full disk does, until there is room."""
+    """Fails as a full disk does, until there is space."""
 
     room: Path = Path()
 

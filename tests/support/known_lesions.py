@@ -1,4 +1,4 @@
-"""Phantom exams with images of any size, and models that find in them exactly what was put in."""
+"""Phantom exams with images of any size, and models that find exactly the inserted lesions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ View = tuple[Laterality | None, str | None]
 
 @dataclass(frozen=True)
 class KnownLesions(OneMass):
-    """Detector, segmenter and classifier in one: they are told what is there."""
+    """Detector, segmenter and classifier in one: they get the true lesions."""
 
     of_views: Mapping[View, Sequence[PhantomLesion]] = field(default_factory=dict)
 
@@ -43,7 +43,7 @@ class KnownLesions(OneMass):
 
 @dataclass(frozen=True, eq=False)
 class KnownExam:
-    """Four images and the lesions in each: in every view at least one, none symmetrical, none in the middle."""
+    """Four images and the lesions in each: at least one per view, none symmetrical, none in the middle."""
 
     images: tuple[Dataset, ...]
     lesions: Mapping[View, Sequence[PhantomLesion]]
@@ -76,7 +76,7 @@ def _mammogram(study: PhantomStudy, number: int, image: PhantomImage) -> Dataset
 
 
 def _sized(image: PhantomImage, shape: tuple[int, int]) -> PhantomImage:
-    """Scaled to the rows; columns are added or taken away on the side of the air."""
+    """Scaled to the rows; columns are added or removed on the side of the air."""
     rows, columns = shape
     scale = rows / image.pixels.shape[0]
     scaled = (round(image.pixels.shape[1] * scale), rows)

@@ -1,4 +1,4 @@
-"""How much memory something takes."""
+"""The memory that code allocates."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def assert_allocates_at_most(most_bytes: int) -> Iterator[None]:
-    """What runs within never holds more than `most_bytes` of Python's memory at once."""
+    """The code within never allocates more than `most_bytes` of Python's memory at once."""
     tracemalloc.start()
     try:
         yield

@@ -1,4 +1,4 @@
-"""Networks of the shape of published ones, with so little in them that a training of them takes seconds."""
+"""Networks with the structure of published ones, so small that a training takes seconds."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from models.segmenters import lite_medsam
 
 
 def narrow_lite_medsam(monkeypatch: pytest.MonkeyPatch) -> None:
-    """LiteMedSAM with one convolution for its encoder: patches of 4 × 4 pixels become its 64 × 64 embedding."""
+    """LiteMedSAM with a single convolution as encoder: patches of 4 × 4 pixels give its 64 × 64 embedding."""
     monkeypatch.setattr(lite_medsam, "_tiny_vit", lambda: nn.Conv2d(3, 320, kernel_size=4, stride=4))

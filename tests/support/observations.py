@@ -18,13 +18,13 @@ ELSEWHERE = Box(60, 60, 80, 80)
 
 
 def overlap(dice: float) -> Overlap:
-    """A drawn outline of the true one's 400 pixels, of which this share is right."""
+    """An outline of a true lesion of 400 pixels, with this share of correct pixels."""
     both = round(400 * dice)
     return Overlap(both, 400, 400, 1600, 400 - both, boundary_iou=both / (800 - both))
 
 
 def lesion(dices: tuple[float, ...] = (0.8, 0.9, 0.7), *, found: bool = True) -> SeenLesion:
-    """A malignant mass of 12 mm, outlined so well after each pass; the node goes by the first."""
+    """A malignant mass of 12 mm with these overlaps after each pass; the node uses the first."""
     drawn = tuple(overlap(dice) for dice in dices)
     return SeenLesion(
         box=BOX,
@@ -42,7 +42,7 @@ def lesion(dices: tuple[float, ...] = (0.8, 0.9, 0.7), *, found: bool = True) ->
 
 
 def image(name: str, patient: str, *lesions: SeenLesion) -> Observation:
-    """An image of which nothing was said: malignant where it has lesions."""
+    """An image without radiologist's category: malignant if it has lesions."""
     return Observation(
         name=name,
         dataset="made-up",
@@ -65,7 +65,7 @@ def image(name: str, patient: str, *lesions: SeenLesion) -> Observation:
 
 
 def many(patients: int = 24, seed: int = 3) -> list[Observation]:
-    """Images such as a middling detector, segmenter and classifier would leave behind: CC and MLO of each patient."""
+    """Images as average models would leave them: CC and MLO of each patient."""
     draw = np.random.default_rng(seed)
     images = []
     for number in range(patients):

@@ -1,4 +1,4 @@
-"""A real Orthanc: Debian's, started here, or any other whose address pytest is given (see tests/conftest.py)."""
+"""A real Orthanc: Debian's, started here, or another whose address pytest gets (see tests/conftest.py)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Orthanc:
     credentials: str | None = None
     """ "user:password", where its REST API asks for them."""
     process_id: int = 0
-    """Of one that was started here."""
+    """Of an Orthanc started here."""
 
     @property
     def has_dicomweb(self) -> bool:
@@ -49,7 +49,7 @@ class Orthanc:
         return json.loads(self._call("POST", path, json.dumps(body).encode()) or b"null")
 
     def knows_modality(self, name: str, ae_title: str, host: str, port: int) -> None:
-        """Makes the node one of Orthanc's modalities, that it may send to and be sent to by."""
+        """Makes the node a modality of Orthanc, to send to and to receive from."""
         modality = {"AET": ae_title, "Host": host, "Port": port, "AllowStore": True, "AllowFind": True}
         self._call("PUT", f"/modalities/{name}", json.dumps(modality).encode())
 

@@ -15,7 +15,7 @@ SMALL = PhantomSet(seed=6, spacing_mm=0.5, prevalence=Prevalence(lesions=0.7))
 
 @dataclass(frozen=True)
 class WrittenPhantoms:
-    """A set on disk; give `spec` to --data. Do not write into the folder."""
+    """A set on disk; pass `spec` to --data. Do not write into the folder."""
 
     folder: Path
     truths: tuple[StudyTruth, ...]
@@ -26,6 +26,6 @@ class WrittenPhantoms:
 
 
 def write_phantoms(folder: Path, studies: int, phantoms: PhantomSet = SMALL) -> WrittenPhantoms:
-    """Some 0.4 s a study at 0.5 mm."""
+    """Takes about 0.4 s per study at 0.5 mm."""
     paths = list(write_set(phantoms, studies, folder))
     return WrittenPhantoms(folder, tuple(StudyTruth.model_validate_json(path.read_bytes()) for path in paths))

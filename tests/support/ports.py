@@ -1,4 +1,4 @@
-"""Ports of 127.0.0.1 that no other program is given while a test needs them."""
+"""Ports of 127.0.0.1 that no other program gets while a test uses them."""
 
 from __future__ import annotations
 
@@ -22,6 +22,6 @@ def held_port() -> Iterator[int]:
 
 @contextmanager
 def silent_server() -> Iterator[int]:
-    """The port of a server that takes connections and never says anything."""
+    """The port of a server that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield int(server.getsockname()[1])

@@ -31,7 +31,7 @@ STUDY = "1.2.826.0.1.3680043.10.1"
 
 
 def blob(height: int, width: int, seed: int = 0) -> NDArray[np.bool_]:
-    """A ragged ellipse without symmetry: any flip, shift or transposition of it shows."""
+    """An irregular ellipse without symmetry, so that any flip, shift or transposition is visible."""
     rows, columns = np.mgrid[:height, :width]
     radius = ((rows - height / 2) / (height / 2)) ** 2 + ((columns - width / 2) / (width / 2)) ** 2
     mask: NDArray[np.bool_] = radius < np.random.default_rng(seed).uniform(0.7, 1.0, (height, width))

@@ -1,4 +1,4 @@
-"""An exam as reports tell of it, and a way through the tree of a report."""
+"""An exam for reports, and functions that walk the tree of a report."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def some_sources() -> dict[str, Dataset]:
 
 
 def other_sources() -> list[Dataset]:
-    """A tomosynthesis and an old report, of which nothing is known but their UIDs."""
+    """A tomosynthesis and an old report, with only their UIDs."""
     others = []
     for uid, sop_class in ((TOMO, "1.2.840.10008.5.1.4.1.1.13.1.3"), (OLD_REPORT, "1.2.840.10008.5.1.4.1.1.88.11")):
         other = Dataset()

@@ -1,4 +1,4 @@
-"""The node's road in one process, with three simple models: for what the road promises, not for what models see."""
+"""The whole node in one process, with three simple models: for tests of the node, not of the models."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LADDER = Ladder(four_views_quiet_s=5, quiet_s=60, deadline_s=1800)
 
 @dataclass
 class Road:
-    """One node's road, step by step; its clock stands still until it is moved."""
+    """A node, step by step; its clock changes only when a test sets it."""
 
     data_dir: Path
     models: OneMass = field(default_factory=OneMass)
@@ -70,7 +70,7 @@ class Road:
         )
 
     def receive(self, *images: Dataset | Path, sender: str = "PACS") -> list[Answer]:
-        """What the listener does once an image has come."""
+        """What the listener does after an image was received."""
         return [self._receive(image if isinstance(image, Path) else self._saved(image), sender) for image in images]
 
     def read(self) -> None:
@@ -78,7 +78,7 @@ class Road:
             pass
 
     def close(self, after_s: float = 61) -> None:
-        """Lets `after_s` seconds of quiet pass and closes what is complete then."""
+        """Advances the clock by `after_s` seconds without images and closes the complete studies."""
         self.clock.seconds += after_s
         close_complete(self.sessions, LADDER, self.clock())
 
@@ -110,7 +110,7 @@ class Road:
             return list(session.scalars(select(Delivery).order_by(Delivery.id)))
 
     def results(self, kind: str | None = None, revision: int | None = None) -> list[Dataset]:
-        """What was written, as it lies on disk; of a revision, what is part of it, whichever wrote it."""
+        """The written results on disk; of a revision, all its parts, including those written by earlier ones."""
         with self.sessions.begin() as session:
             rows = session.scalars(select(Result).order_by(Result.id)).all()
         return [
@@ -151,7 +151,7 @@ def changed(file: Path, **changes: object) -> Dataset:
 
 
 def texts(report: Dataset) -> str:
-    """All that a report says in words."""
+    """All texts of a report."""
     return "\n".join(_texts(report))
 
 

@@ -1,4 +1,4 @@
-"""Real programs that tests start on 127.0.0.1, wait for, and end by their own process id."""
+"""Real programs that tests start on 127.0.0.1, wait for, and end by process id."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Value = TypeVar("Value")
 
 
 def eventually(what: str, look: Callable[[], Value | None], timeout_s: float = 300, every_s: float = 0.05) -> Value:
-    """What `look` sees as soon as it sees anything; another process's doings have no event to wait on."""
+    """The first true result of `look`; there is no event to wait on for the actions of another process."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         seen = look()
@@ -35,7 +35,7 @@ def eventually(what: str, look: Callable[[], Value | None], timeout_s: float = 3
 
 @contextmanager
 def running(arguments: Sequence[str | Path], log: Path, cwd: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
-    """A program in a process group of its own, all of which is ended on leaving."""
+    """A program in its own process group, which is ended on leaving."""
     with log.open("ab") as output:
         process = subprocess.Popen(arguments, stdout=output, stderr=output, cwd=cwd, start_new_session=True)
     try:
@@ -51,7 +51,7 @@ def running(arguments: Sequence[str | Path], log: Path, cwd: Path | None = None)
 
 
 class RunningNode:
-    """A `mammo-node serve` with a configuration of its own. Its database can be looked into while it runs."""
+    """A `mammo-node serve` with its own configuration. Its database can be read while it runs."""
 
     def __init__(self, folder: Path, settings: str, script: Path | None = None) -> None:
         """`settings` is TOML without data_dir and the receiver's port; a [receiver] table must come last in it.
@@ -84,7 +84,7 @@ class RunningNode:
         eventually("the node listens", self._listens)
 
     def kill(self) -> None:
-        """SIGKILL for the node's main process alone: its reader has to notice by itself."""
+        """SIGKILL for the node's main process alone: its reader has to detect it."""
         process = self._started()
         process.kill()
         process.wait()
@@ -96,7 +96,7 @@ class RunningNode:
         return process.wait(timeout=60)
 
     def end(self) -> None:
-        """Whatever still runs of it is ended."""
+        """Ends all its remaining processes."""
         try:
             if self._process is not None and self._process.poll() is None:
                 self.stop()
@@ -120,7 +120,7 @@ class RunningNode:
 
     @contextmanager
     def database(self) -> Iterator[Session]:
-        """A session that only looks: it never begins a writing transaction, so the node is not held up."""
+        """A read-only session: it never begins a writing transaction, so the node is not delayed."""
         engine: Engine = create_engine(f"sqlite:///{self.data_dir / 'queue.sqlite'}")
         with Session(engine) as session:
             yield session

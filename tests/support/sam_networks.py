@@ -24,7 +24,7 @@ POINT = (100.0, 120.0)
 
 
 def seeded(net: Net) -> Net:
-    """With weights, buffers and batch statistics of its own, none of them zero."""
+    """With distinct weights, buffers and batch statistics, none of them zero."""
     draw = torch.Generator().manual_seed(3)
     with torch.no_grad():
         for name, weight in net.state_dict().items():
@@ -39,7 +39,7 @@ def seeded(net: Net) -> Net:
 
 
 def photograph(shape: tuple[int, int]) -> NDArray[np.uint8]:
-    """Smooth greys with a bright blob; its darkest and brightest pixel are 3 and 250."""
+    """Smooth grey values with a bright spot; the darkest and brightest pixel are 3 and 250."""
     y, x = np.mgrid[: shape[0], : shape[1]].astype(np.float64)
     rows, columns = shape
     waves = np.sin(9 * y / rows) * np.cos(7 * x / columns) + np.cos(23 * (x / columns + y / rows)) / 3

@@ -1,4 +1,4 @@
-"""Models that say the same of every image: for tests of what happens around models, not of what models see."""
+"""Models that give the same result for every image: for tests of the code around models."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BUNDLE = BundleId("test", "1")
 
 @dataclass(frozen=True)
 class OneMass:
-    """Detector, segmenter and classifier in one: a mass in the middle of every image that is not all dark."""
+    """Detector, segmenter and classifier in one: a mass in the middle of every image that is not completely dark."""
 
     malignancy: float = 0.5
 
@@ -39,7 +39,7 @@ class OneMass:
 
 
 class Nothing(OneMass):
-    """Sees no lesion anywhere."""
+    """Detects no lesion."""
 
     def detect(self, images: Sequence[Mammogram]) -> list[tuple[Detection, ...]]:
         return [() for _ in images]

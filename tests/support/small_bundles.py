@@ -1,4 +1,4 @@
-"""The shipped bundle, its detector told to see more or less: for tests of the road, not of what the models see."""
+"""The shipped bundle with a detector set to propose more or less: for tests of the node, not of the models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The demo's two real exams at a sixth of their size, for tests of the road."""
+"""The two real exams of the demo at a sixth of their size, for tests of the whole node."""
 
 from __future__ import annotations
 

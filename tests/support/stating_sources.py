@@ -1,4 +1,4 @@
-"""Sources whose images state all that results can carry over."""
+"""Source images with all attributes that results can copy."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ STATED: Mapping[str, object] = {
     # SOP Common
     "TimezoneOffsetFromUTC": "-0800", "SpecificCharacterSet": "ISO_IR 100",
 }  # fmt: skip
-"""What stands in every object, of whatever kind."""
+"""The attributes in every object of any kind."""
 OF_AN_IMAGE: Mapping[ResultKind, Mapping[str, object]] = {
     ResultKind.SEG: {
         "ImageLaterality": "R", "PatientOrientation": ["P", "L"], "LossyImageCompression": "01",
@@ -69,7 +69,7 @@ OF_AN_IMAGE: Mapping[ResultKind, Mapping[str, object]] = {
     },
     ResultKind.SR: {}, ResultKind.CAD_SR: {}, ResultKind.KO: {},
 }  # fmt: skip
-"""What stands beside that in objects of a kind."""
+"""The further attributes in objects of a kind."""
 
 
 def stating_sources() -> dict[str, Dataset]:

@@ -100,11 +100,11 @@ def _natively(dataset: Dataset, syntax: UID) -> Dataset:
     result = deepcopy(dataset)
     result.file_meta.TransferSyntaxUID = syntax
     if syntax == ExplicitVRBigEndian:
-        # Words of OW change their order, two 8-bit pixels in one too (PS3.5 §8.1.1).
+        # Words of OW change their byte order, even with two 8-bit pixels in one (PS3.5 §8.1.1).
         padded = dataset.PixelData + bytes(len(dataset.PixelData) % 2)
         result.PixelData = np.frombuffer(padded, "<u2").astype(">u2").tobytes()
         result["PixelData"].VR = "OW"
-        # pydicom converts no byte order while it writes; once every value was looked at, none is left as raw bytes.
+        # pydicom converts no byte order in writing; after every value was accessed, none is left as raw bytes.
         list(result.iterall())
         result.set_original_encoding(False, False)
     return result

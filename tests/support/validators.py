@@ -12,7 +12,7 @@ from typing import IO
 import pytest
 
 _JARS = Path("/usr/share/java")
-# DCMTK says so of every Mammography CAD SR; its templates are checked by PixelMed.
+# DCMTK reports this for every Mammography CAD SR; PixelMed checks its templates.
 _NO_TEMPLATES = "W: Check for template constraints not yet supported"
 
 # Of a rejection for quality reasons TID 2010 row 3 demands a modifier of the title. PixelMed (2022-06-18) looks for the

@@ -1,4 +1,4 @@
-"""A real OHIF in headless Chromium, driven as a person would: by double clicks on series."""
+"""A real OHIF in headless Chromium, operated as a user does: by double clicks on series."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _FLAGS = (
 _PATIENCE_MS = 90_000
 
 Box = tuple[float, float, float, float]
-"""x0, y0, x1, y1 in the source image, as SCOORD counts."""
+"""x0, y0, x1, y1 in the source image, in the coordinates of SCOORD."""
 
 
 def ohif_files() -> Path:
@@ -57,7 +57,7 @@ def chromium() -> Iterator[Browser]:
 
 @dataclass(frozen=True, eq=False)
 class ShownSegment:
-    """A segment as it lies in the viewer's memory: its pixels, and the colour (red, green, blue) it is drawn in."""
+    """A segment in the viewer's memory: its pixels and its display colour (red, green, blue)."""
 
     mask: NDArray[np.bool_]
     colour: tuple[int, int, int]
@@ -65,7 +65,7 @@ class ShownSegment:
 
 @dataclass(frozen=True)
 class ShownOutline:
-    """An outline of a report: the image it is on (SOP Instance UID), and its box there."""
+    """An outline of a report: the SOP Instance UID of its image, and its box there."""
 
     image: str
     box: Box
@@ -78,7 +78,7 @@ class Ohif:
         self._page = page
         self._address = address
         self.faults: list[str] = []
-        """Errors that no code caught, and addresses beyond the viewer's own that the page asked for (in vain)."""
+        """Uncaught errors, and addresses outside the viewer's own host that the page requested (without success)."""
         page.set_default_timeout(_PATIENCE_MS)
         page.on("pageerror", lambda error: self.faults.append(str(error)))
         page.route("**/*", self._at_home)
@@ -99,11 +99,11 @@ class Ohif:
         return list(self._page.evaluate("looking.grid()"))
 
     def image(self, viewport: str) -> str:
-        """The SOP Instance UID of the image that is shown."""
+        """The SOP Instance UID of the displayed image."""
         return str(self._page.evaluate("id => looking.image(id)", viewport))
 
     def overlay(self, series_description: str, viewport: str) -> None:
-        """Opens a segmentation in a viewport, and says yes to showing it on the image."""
+        """Opens a segmentation in a viewport and accepts the question whether to show it on the image."""
         self._open_series(series_description, viewport)
         yes = self._page.locator('[data-cy="yes-hydrate-btn"]').first
         yes.click()
@@ -111,7 +111,7 @@ class Ohif:
         self._until("image => Object.keys(looking.segments(image)).length > 0", self.image(viewport))
 
     def segments(self, image: str) -> dict[str, ShownSegment]:
-        """All that is segmented on an image, by Segment Label."""
+        """All segments of an image, by Segment Label."""
         found = self._page.evaluate("instance => looking.segments(instance)", image)
         return {
             label: ShownSegment(_mask(entry["runs"], (entry["rows"], entry["columns"])), tuple(entry["colour"]))

@@ -31,7 +31,7 @@ class _Handler(SimpleHTTPRequestHandler):
             super().do_GET()
 
     def translate_path(self, path: str) -> str:
-        """OHIF is one page: every address that is no file of it is the page itself."""
+        """OHIF is a single page: every address without a file is answered with that page."""
         if urlsplit(path).path == "/app-config.js":
             return str(_CONFIG)
         file = Path(super().translate_path(path))
@@ -43,10 +43,10 @@ class _Handler(SimpleHTTPRequestHandler):
         super().end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Addresses hold UIDs."""
+        """Logs nothing, because addresses contain UIDs."""
 
     def _forward(self) -> None:
-        """With the Host as it came: the PACS builds the addresses in its answers of it."""
+        """Keeps the Host header: the PACS builds the addresses in its answers from it."""
         pacs = HTTPConnection(self._pacs, timeout=120)
         try:
             pacs.request("GET", self.path, headers=dict(self.headers.items()))
@@ -65,7 +65,7 @@ class _Handler(SimpleHTTPRequestHandler):
 
 @contextmanager
 def same_origin(viewer: Path, pacs_url: str) -> Iterator[str]:
-    """Serves the viewer in the folder `viewer` before the PACS at `pacs_url`; gives the address of both."""
+    """Serves the viewer in the folder `viewer` and, behind it, the PACS at `pacs_url`; returns their common address."""
     handler = partial(_Handler, directory=str(viewer), pacs=urlsplit(pacs_url).netloc)
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)

@@ -1,4 +1,4 @@
-"""What a radiologist sees: results of the node in a real OHIF, over the lesions they are about."""
+"""What a radiologist sees: results of the node in a real OHIF, displayed over their lesions."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from node.store.tables import Study
 pytestmark = pytest.mark.acceptance
 
 SIZES = ((1501, 1199), (2294, 1914), (1500, 1125), (1999, 1503))
-"""Of RCC, LCC, RMLO and LMLO; columns that are no multiple of 8 are where 1-bit pixels go wrong."""
+"""Of RCC, LCC, RMLO and LMLO; column counts that are no multiple of 8 test the packing of 1-bit pixels."""
 
 
 @dataclass(frozen=True, eq=False)
 class Delivered:
-    """A study in Orthanc with its results, and what the node read in it."""
+    """A study in Orthanc with its results, and the node's findings in it."""
 
     name: str
     study_instance_uid: str
@@ -51,7 +51,7 @@ class Delivered:
         return sorted(self.exam.images, key=lambda image: (image.view or "", image.laterality == "L"))
 
     def series(self, modality: str, about: str) -> str:
-        """The description of a result's series, of the one that names `about`."""
+        """The description of the result series that refers to `about`."""
         (found,) = [
             str(result.SeriesDescription)
             for result in self.results
@@ -83,7 +83,7 @@ def delivered(request: pytest.FixtureRequest, address: str) -> Delivered:
 
 @pytest.fixture(scope="module")
 def served(orthanc: Orthanc, node: RunningNode, mammogram_study: DemoStudy) -> Delivered:
-    """A real exam, sent by Orthanc to `mammo-node serve` with the models that ship, and its results sent back."""
+    """A real exam, sent by Orthanc to `mammo-node serve` with the shipped models, and the results sent back."""
     study = {orthanc.upload(file) for file in mammogram_study.files}.pop()
     orthanc.post("/modalities/mammo-node/store", {"Resources": [study], "Synchronous": True})
     eventually("the report is in Orthanc", lambda: orthanc.instances(study, "SR"), timeout_s=540)
@@ -97,7 +97,7 @@ def served(orthanc: Orthanc, node: RunningNode, mammogram_study: DemoStudy) -> D
 
 @pytest.fixture(scope="module")
 def sizes(orthanc: Orthanc, tmp_path_factory: pytest.TempPathFactory) -> Delivered:
-    """Images of four sizes, in which everything is found that was put in."""
+    """Images of four sizes, in which exactly the inserted lesions are found."""
     folder = tmp_path_factory.mktemp("sizes")
     known = known_exam(*SIZES, spacing_mm=0.2)
     road = Road(folder / "node", models=known.seen())
@@ -178,7 +178,7 @@ def _box(finding: Finding) -> tuple[float, float, float, float]:
 
 
 def _three_screen_pixels(image: ExamImage) -> float:
-    """In the image, which fills some 450 rows of the screen: outlines of overlays are that wide."""
+    """In image pixels; the image has about 450 rows on the screen, and an outline is that wide."""
     return 3 * image.reading.shape[0] / 450
 
 

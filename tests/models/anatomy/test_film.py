@@ -1,4 +1,4 @@
-"""Where nobody states a spacing, the one that is assumed makes a picture that fits a film."""
+"""If no spacing is stated, the assumed one makes the picture fit a film."""
 
 from __future__ import annotations
 

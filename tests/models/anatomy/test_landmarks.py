@@ -1,4 +1,4 @@
-"""The nipple is where the breast points."""
+"""The nipple is the tip of the breast."""
 
 from __future__ import annotations
 

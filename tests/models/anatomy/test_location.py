@@ -1,4 +1,4 @@
-"""A finding's place is told in words, as far as its view tells it."""
+"""The location of a finding in words, as far as its view shows it."""
 
 from __future__ import annotations
 

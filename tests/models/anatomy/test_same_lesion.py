@@ -1,4 +1,4 @@
-"""Findings that lie in one another are one lesion."""
+"""Nested findings are a single lesion."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_of_nested_findings_only_the_smallest_is_kept(places: list[Box], staying
 
 
 def test_only_findings_of_the_same_kind_are_compared() -> None:
-    """A calcification in a mass is a finding of its own where each kind has a detector."""
+    """With a detector for each kind, a calcification inside a mass is a separate finding."""
     assert innermost([AROUND, SMALL], ["mass", "calcification"]) == [0, 1]
     assert innermost([AROUND, SMALL, AROUND], ["mass", "calcification", "calcification"]) == [0, 1]
 

@@ -1,4 +1,4 @@
-"""Findings of two views are tied where they lie equally far from the nipple, and say how sure that is."""
+"""Findings of two views equally far from the nipple are matched, with a certainty."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_each_finding_has_at_most_one_match_and_the_sum_of_differences_is_smalle
 
 
 def test_as_many_findings_as_possible_are_matched() -> None:
-    # 30 is nearest to 40, but then 60 would go without: 10 is out of its reach.
+    # 30 is nearest to 40, but then 60 would have no match: 10 is too far away.
     ties = tie_views([_image("CC", [30, 60]), _image("MLO", [40, 10])])
     assert _numbers(ties) == [(1, 2), (2, 1)]
 

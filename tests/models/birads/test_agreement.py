@@ -1,4 +1,4 @@
-"""Implied against assigned categories: scikit-learn's figures, the rule, and a sentence where there is no figure."""
+"""Implied and assigned categories: figures as in scikit-learn, the rule, and a sentence where there is no figure."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def breast(
     patient: str = "P",
     score: float | None = None,
 ) -> Compared:
-    """With a probability in the implied category's range, which is the score's too where none is given."""
+    """With a probability in the implied category's range; it is also the score if none is given."""
     score = PROBABILITIES.get(implied or "", 0.5) if score is None else score
     likelihood = Likelihood(score, Category(implied)) if implied else None
     return Compared(patient, score, likelihood, 0.1, Category(assigned) if assigned else None, malignant)
@@ -69,7 +69,7 @@ def drawn_breasts(count: int = 60) -> list[Compared]:
 
 
 def calls(some: Sequence[Compared]) -> tuple[list[bool], list[bool], list[bool]]:
-    """By hand: what the models and the radiologists call suspicious, and what is malignant."""
+    """Counted by hand: what models and radiologists recall, and what is malignant."""
     return (
         [breast.likelihood is not None and breast.likelihood.category in ("4A", "4B", "4C", "5") for breast in some],
         [breast.assigned in ("0", "4", "4A", "4B", "4C", "5") for breast in some],

@@ -1,4 +1,4 @@
-"""What BI-RADS says of a probability: a range and a side of the site's threshold, both of the value that is printed."""
+"""The BI-RADS range of a probability and the recall by the site's threshold, both by the printed value."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A calibrated score is right as often as it says, at the prevalence it is read at; its order never changes."""
+"""Calibrated scores equal observed frequencies at the reading's prevalence; calibration keeps their order."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def test_a_known_slope_and_offset_are_estimated() -> None:
 
 @pytest.mark.parametrize("share", [0.05, 0.3])
 def test_a_temperature_is_estimated_correctly_if_few_are_malignant(share: float) -> None:
-    """Scores of a network that was taught with as many of either sort: their odds lack the prior."""
+    """Scores of a network trained with equal numbers of both classes: their odds lack the prior."""
     draw = np.random.default_rng(5)
 
     def some(count: int) -> list[ScoredCase]:
         labels = draw.random(count) < share
-        logits = 2 * draw.normal(np.where(labels, 0.5, -0.5))  # of true log odds 1, said twice as sure
+        logits = 2 * draw.normal(np.where(labels, 0.5, -0.5))  # of true log odds 1, stated twice as large
         scores = 1 / (1 + np.exp(-logits))
         return [
             ScoredCase(Level.IMAGE, float(score), bool(label), "p") for score, label in zip(scores, labels, strict=True)
@@ -118,7 +118,7 @@ def test_uninformative_or_inverted_scores_are_not_calibrated_and_the_reason_is_s
 
 
 def test_scores_that_may_be_chance_are_not_calibrated() -> None:
-    """The same scores prove something of 600 cases that they do not prove of 42."""
+    """The same scores are significant in 600 cases and not in 42."""
     few = images(21, 21, 0.4)
     assert fit_calibration(Level.IMAGE, few, Method.PLATT) is not None
     found, (why,) = calibrate(few, CalibrationRecipe())
@@ -158,7 +158,7 @@ def test_a_likelihood_ratio_not_above_that_of_screening_implies_1_2_at_every_pre
 
 
 def images(malignant: int, others: int, distance: float) -> list[ScoredCase]:
-    """Images whose logits have unit variance, the malignant ones' higher by `distance`."""
+    """Images whose logits have unit variance; those of malignant images are higher by `distance`."""
     draw = np.random.default_rng(3)
     labels = [True] * malignant + [False] * others
     logits = [draw.normal(distance * label) for label in labels]
@@ -169,7 +169,7 @@ def images(malignant: int, others: int, distance: float) -> list[ScoredCase]:
 
 
 def test_a_breast_has_the_calibration_of_images_and_an_exam_a_lower_probability() -> None:
-    """The higher of two breasts is high more often, whatever the patient has."""
+    """The maximum over two breasts is high more often, for any patient."""
     few = images(20, 30, 1.5)
     image = fit_calibration(Level.IMAGE, few, Method.PLATT)
     found = calibrate_composed([*few, *cases(10, 1, 0)], Method.PLATT)

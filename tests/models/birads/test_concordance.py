@@ -1,4 +1,4 @@
-"""Models and radiologist agree on recall, or one alone recalls; or they are not compared, and why."""
+"""Models and radiologist agree on recall, or one of them alone recalls, or they are not compared for a reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A bundle is used as it was shipped, or refused with the file, the cause and the cure."""
+"""A bundle is used as shipped, or refused with the file, the cause and the cure."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ froc = 0.5
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A bundle whose weights are of no network."""
+    """A bundle with weights that belong to no network."""
     for role in ("detector", "segmenter", "classifier"):
         save_file({"nothing": torch.zeros(2)}, tmp_path / f"{role}.safetensors")
     sha256 = hashlib.sha256((tmp_path / "detector.safetensors").read_bytes()).hexdigest()

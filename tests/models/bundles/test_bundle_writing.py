@@ -1,4 +1,4 @@
-"""A part put into a bundle changes its version, keeps the other parts, and leaves a whole bundle however it ends."""
+"""Writing a part changes the bundle's version, keeps the other parts, and always leaves a complete bundle."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A published checkpoint is brought in whole and as what it is, or refused with the file, the cause and the cure."""
+"""A published checkpoint is imported completely, or refused with the file, the cause and the cure."""
 
 from __future__ import annotations
 

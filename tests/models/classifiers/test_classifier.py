@@ -1,4 +1,4 @@
-"""The classifier scores an image and each of its lesions, and sees nothing but the lesion where it scores one."""
+"""The classifier scores an image and each lesion, and sees only the lesion when it scores one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A perceptron on MedSAM changes what its recipe tunes, nothing else, and scores in the node as it does in training."""
+"""A perceptron on MedSAM changes only what its recipe tunes, and scores in the node as in training."""
 
 from __future__ import annotations
 

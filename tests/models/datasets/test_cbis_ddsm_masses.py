@@ -1,4 +1,4 @@
-"""Films that were squashed to squares come back in their own shape, at their scanner's spacing, with their masses."""
+"""Films that were resized to squares get their own shape and their scanner's spacing back, with their masses."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ ROW = {
 
 
 def written(folder: Path, *changes: dict[str, str]) -> Path:
-    """A set with a row for each of the changes; in every picture the first row's mass is bright."""
+    """A set with one row per change; in every picture the mass of the first row is bright."""
     (folder / "images").mkdir()
     rows = [{**ROW, **change} for change in changes]
     with (folder / "labels.csv").open("w", newline="") as file:
@@ -116,6 +116,6 @@ def test_a_missing_picture_is_named(tmp_path: Path) -> None:
 
 
 def test_a_patient_has_the_same_name_as_in_the_whole_of_cbis_ddsm(tmp_path: Path) -> None:
-    """So that one who stands in both sets is never trained on and measured on."""
+    """So that a patient in both sets is never in training and test."""
     (case,) = open_data([f"cbis-ddsm-masses:{written(tmp_path, {})}"], None).cases
     assert case.patients == ("cbis-ddsm/P_00001",)

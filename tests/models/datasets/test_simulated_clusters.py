@@ -1,4 +1,4 @@
-"""Simulated clusters lie in real breasts that have no calcifications, the same on every machine, by patient."""
+"""Simulated clusters are in real breasts without calcifications, the same on every machine, by patient."""
 
 from __future__ import annotations
 

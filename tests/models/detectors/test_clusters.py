@@ -1,4 +1,4 @@
-"""Marked grains are a cluster from five in one square centimetre on, and its confidence is the fifth surest grain's."""
+"""Five or more marked grains in a square centimetre are a cluster, with the fifth highest confidence."""
 
 from __future__ import annotations
 

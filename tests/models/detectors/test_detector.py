@@ -104,7 +104,7 @@ def test_the_kernel_of_efficient_channel_attention_grows_with_the_channels() -> 
 
 
 def _make_attention_neutral(network: Any) -> None:
-    """Makes attention change nothing: for CBAM and SE with a bias at which a float32 sigmoid is 1."""
+    """Makes attention the identity: for CBAM and SE with a bias at which a float32 sigmoid is 1."""
     for layer in ATTENDED_LAYERS:
         block = network.model[layer]
         if block.attention == "eca":

@@ -1,4 +1,4 @@
-"""Calcifications are looked for where pixels are fine enough, tile by tile, as if the breast were looked at whole."""
+"""Calcifications are detected in images with small pixels, tile by tile, as in the whole breast at once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CPU = torch.device("cpu")
 
 
 class Bright(torch.nn.Module):
-    """Marks what stands out from its surroundings."""
+    """Marks pixels that are brighter than their surroundings."""
 
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
         return 20 * (pictures[:, 0] - 0.68)
@@ -70,7 +70,7 @@ def test_an_image_with_pixels_too_coarse_for_calcifications_is_skipped() -> None
 
 
 def test_tiles_of_a_larger_picture_are_marked_as_single_tiles() -> None:
-    """The network as it is, with its borders: what is marked in a tile depends on nothing outside it."""
+    """The real network with its borders: marks in a tile depend on nothing outside it."""
     torch.manual_seed(0)
     network = GrainNet((4, 6, 8)).eval()
     torch.nn.init.constant_(network.head.bias, 0.0)
@@ -82,7 +82,7 @@ def test_tiles_of_a_larger_picture_are_marked_as_single_tiles() -> None:
 
 
 class Breast:
-    """Finds a mass and what it takes for a calcification."""
+    """Detects a mass and what it classifies as a calcification."""
 
     def detect(self, images: Sequence[Mammogram]) -> list[tuple[Detection, ...]]:
         found = (

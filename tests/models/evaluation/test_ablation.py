@@ -1,4 +1,4 @@
-"""Recipes side by side: what their tables say, of observations that were made up."""
+"""Comparison of recipes: the tables of made-up observations."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def contender(bundle: Bundle, recipe: str, seen: list[Observation], detector: st
 
 
 def better(seen: list[Observation]) -> list[Observation]:
-    """The same, each outline by the same little better."""
+    """The same observations with every Dice higher by 0.01."""
     return [
         replace(
             observation,

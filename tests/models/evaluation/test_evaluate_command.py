@@ -1,4 +1,4 @@
-"""`mammo-node evaluate` and `mammo-node ablate` on phantoms: reports out, bad input refused with a sentence."""
+"""`mammo-node evaluate` and `mammo-node ablate` on phantoms: reports, and sentences for bad input."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def test_a_bundle_is_evaluated_into_a_page_and_json(
     seen = (out / "observations.jsonl").read_text()
     assert seen.count("\n") == 5  # the header and four images
     drawn = [lesion for line in seen.splitlines()[1:] for lesion in json.loads(line)["lesions"]]
-    assert drawn[0]["by_true_box"][2]["true"] > 0  # three passes were looked at
+    assert drawn[0]["by_true_box"][2]["true"] > 0  # three passes were evaluated
 
     assert command(*asked).exit_code == 0
     assert (out / "observations.jsonl").read_text() == seen

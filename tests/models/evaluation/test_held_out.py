@@ -1,4 +1,4 @@
-"""What can be told of whether images are held out."""
+"""Whether images are held out, as far as the bundle states it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The figures mean what they say."""
+"""The definitions of the measures."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ NAN = math.nan
 def test_a_figure_of_too_few_patients_has_no_interval_even_if_many_are_measured(
     measure: Measure, has_one: bool
 ) -> None:
-    """The others say nothing of it: drawn or not, they do not move it."""
+    """Patients without a value do not change the figure in any bootstrap sample."""
     patients = [str(number) for number in range(30)]
     everyone, its_own = with_intervals(patients, lambda at: (len(at) / 30, measure(at)), seed=1, resamples=200)
     assert not everyone.bare
@@ -140,4 +140,4 @@ def test_bootstrap_samples_with_an_undefined_figure_are_counted() -> None:
     patients = [*"abcdefghijklmnopqrst"]
     figure = with_interval(patients, lambda at: 1.0 if min(at) < 5 else math.nan, seed=1, resamples=4000)
     assert (figure.low, figure.high) == (1, 1)
-    assert 1 < figure.undefined < 40  # none of a quarter is drawn in (3/4)^20 of them
+    assert 1 < figure.undefined < 40  # a quarter of the patients is missing from (3/4)^20 of the samples

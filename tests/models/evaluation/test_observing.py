@@ -1,4 +1,4 @@
-"""One pass over the images: what is noted, and how an evaluation that was stopped goes on."""
+"""A single pass over the images: what is recorded, and how an interrupted evaluation resumes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def filled(box: Box) -> Mask:
 
 
 class Detects:
-    """Finds the lesion surely, something else less so, and a third thing hardly."""
+    """Detects the lesion with high, something else with medium and a third thing with low confidence."""
 
     def detect(self, images: Sequence[Mammogram]) -> list[tuple[Detection, ...]]:
         proposed = [(BOX, 0.9), (WRONG, 0.45), (UNSURE, 0.02)]
@@ -34,7 +34,7 @@ class Detects:
 
 
 class Outlines:
-    """The box in the first pass, its upper half in the second, nothing in the third."""
+    """The box in the first pass, its upper half in the second, an empty mask in the third."""
 
     def outlines_by_pass(
         self, image: Mammogram, boxes: Sequence[Box], kinds: Sequence[FindingKind]
@@ -53,7 +53,7 @@ class Scores:
 
 
 class LooksAtImages:
-    """An image's score, whatever is found in it."""
+    """A score for the image, independent of its findings."""
 
     scores_images_alone = True
 
@@ -62,7 +62,7 @@ class LooksAtImages:
 
 
 class Tired:
-    """A detector that must not be asked."""
+    """A detector that must not be called."""
 
     def detect(self, images: Sequence[Mammogram]) -> list[tuple[Detection, ...]]:
         raise AssertionError("asked again")
@@ -119,7 +119,7 @@ def test_an_image_is_observed_at_the_thresholds_of_the_node_and_below() -> None:
 
 
 class DetectsNested(Detects):
-    """The lesion, and most surely something that holds it."""
+    """The lesion and, with the highest confidence, a box that contains it."""
 
     def detect(self, images: Sequence[Mammogram]) -> list[tuple[Detection, ...]]:
         around = Detection(Box(10, 10, 90, 50), FindingKind.MASS, 0.95)
@@ -153,7 +153,7 @@ def test_a_classifier_alone_never_gets_the_true_masks_of_an_image() -> None:
     seen = observe(alone, read_truth(case()))
     assert seen.score is None
     assert seen.score_withheld
-    assert seen.lesions[0].score == 0.5  # a lesion is what it is asked about
+    assert seen.lesions[0].score == 0.5  # it is called only for lesions
     indifferent = observe(replace(alone, classifier=LooksAtImages()), read_truth(case()))
     assert indifferent.score == 0.3
     assert not indifferent.score_withheld

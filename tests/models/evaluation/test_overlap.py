@@ -1,4 +1,4 @@
-"""Outlines against outlines, by hand."""
+"""Overlap of outlines, against values computed by hand."""
 
 from __future__ import annotations
 

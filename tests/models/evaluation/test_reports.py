@@ -1,4 +1,4 @@
-"""What stands in an evaluation's report."""
+"""The contents of an evaluation's report."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ def test_category_0_of_a_radiologist_counts_as_a_recall_and_6_is_left_out() -> N
 
 
 def test_a_breast_with_lesions_of_0_and_3_was_recalled_and_a_known_cancer_hides_no_new_finding() -> None:
-    """One order of severity, wherever several categories become one (models.types.birads.SEVERITY)."""
+    """A single order of severity wherever several categories are combined (models.types.birads.SEVERITY)."""
 
     def of(*categories: str) -> str | None:
         lesions = (replace(lesion(), birads=category) for category in categories)
@@ -248,7 +248,7 @@ def test_the_fixed_threshold_is_chosen_on_validation_patients_if_there_are_any()
 
 
 def test_a_threshold_chosen_by_few_malignant_patients_has_no_interval_and_by_none_no_figure() -> None:
-    """However many others there are: a draw without the malignant ones has no threshold, hence no specificity."""
+    """For any number of others: a sample without the malignant ones has no threshold and no specificity."""
     well = [replace(image(str(at), str(at)), score=at / 30) for at in range(20)]
     for ill in range(7):
         images = [*well, *(replace(image(f"ill {at}", f"ill {at}", lesion()), score=0.5) for at in range(ill))]

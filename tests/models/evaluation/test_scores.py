@@ -1,4 +1,4 @@
-"""Scores against outcomes: scikit-learn's figures, and what it would not do."""
+"""Scores against outcomes: figures as in scikit-learn, and cases that it does not define."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Simulated calcifications look as physics has it, their truth lies on them, and nothing but them tells a sham."""
+"""Simulated calcifications follow the physics, their truth lies on them, and shams differ in nothing else."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ GAIN = 0.3
 
 
 def tissue(seed: int = 0, noise: float = 0.01) -> NDArray[np.float32]:
-    """Greys that rise from fat to gland, with noise."""
+    """Grey values that rise from fat to gland, with noise."""
     draw = np.random.default_rng(seed)
     ramp = np.linspace(0.2, 0.7, SIDE)[None, :]
     return np.asarray(ramp + noise * draw.standard_normal((SIDE, SIDE)), dtype=np.float32).clip(0, 1)

@@ -1,4 +1,4 @@
-"""What a phantom's pixels show."""
+"""The pixels of a phantom."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def exponent(region: NDArray[np.floating], spacing_mm: float, band_per_mm: tuple
 
 
 def tissue(density: Density, view: str, seed: int) -> tuple[NDArray[np.floating], NDArray[np.float32], ViewShape]:
-    """Share of glandular tissue, distance from the skin, and the shape that they are of."""
+    """Share of glandular tissue, distance from the skin, and the shape of both."""
     shape = ViewShape(draw_breast(stream(seed, "shape")), view)
     depth = depth_mm(shape, GRID)
     thickness = thickness_mm(shape, depth)
@@ -160,7 +160,7 @@ def test_the_malignancy_of_a_phantom_lesion_follows_its_shape(malignant: bool) -
 
 
 def test_a_mass_is_moderately_brighter_than_the_same_tissue_without_it() -> None:
-    """Subtle, but there: the image with the mass against the same image without it."""
+    """Faint, but visible: the image with the mass against the same image without it."""
     plain = draw_exam(1, 8, 0.4, Prevalence(lesions=0))
     shown = draw_exam(1, 8, 0.4, Prevalence(lesions=1, malignant=1, calcifications=0, second=0))
     for without, image in zip(plain.images, shown.images, strict=True):

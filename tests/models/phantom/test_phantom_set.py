@@ -1,4 +1,4 @@
-"""A set of phantoms on disk: images, truth, and the data set that is read out of them."""
+"""A set of phantoms on disk: images, truth, and the data set read from them."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ def test_a_folder_with_other_files_is_refused_and_left_unchanged(tmp_path: Path,
 
 @pytest.fixture
 def damaged(phantom_set: WrittenPhantoms, tmp_path: Path) -> Path:
-    """One study with a lesion, to be damaged."""
+    """A study with a lesion, for tests to damage."""
     patient = next(truth.patient for truth in phantom_set.truths if truth.images[0].lesions)
     for part in ("studies", "truth"):
         shutil.copytree(phantom_set.folder / part / patient, tmp_path / part / patient)

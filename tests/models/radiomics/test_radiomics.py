@@ -1,4 +1,4 @@
-"""Radiomics read the breast's own texture: the same at any spacing and contrast, never the air beside it."""
+"""Radiomics describe the breast's texture, independent of spacing, contrast and the air beside it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def radiomics() -> Radiomics:
 
 @pytest.fixture(scope="module")
 def mammogram() -> Mammogram:
-    """A breast 85 × 68 mm on the left edge, 0.25 mm a pixel, with grain of several sizes."""
+    """A breast of 85 × 68 mm at the left edge, 0.25 mm per pixel, with texture of several sizes."""
     draw = np.random.default_rng(0)
     y, x = np.mgrid[:400, :300]
     breast = ((y - 200) / 170) ** 2 + (x / 270) ** 2 < 1
@@ -83,7 +83,7 @@ def test_texture_does_not_depend_on_the_spacing(radiomics: Radiomics, mammogram:
     (texture,) = radiomics.textures(mammogram, [MASS])
     finer = Mammogram(cv2.resize(mammogram.pixels, None, fx=2, fy=2), spacing_mm=(0.125, 0.125))
     (same,) = radiomics.textures(finer, [_disc(400, 220, 28)])
-    assert np.abs(same.vector - texture.vector).max() < 0.02  # a finer copy is a smoother one
+    assert np.abs(same.vector - texture.vector).max() < 0.02  # a copy with smaller pixels is smoother
     assert float(same.near @ texture.near) > 0.999
 
 
@@ -110,7 +110,7 @@ def test_the_texture_of_a_lesion_at_the_border_of_the_breast_excludes_air(mammog
     other = regions_of(replace(mammogram, pixels=noisy), breast, border, SMALL)
     assert clean.near.any()
     assert np.abs(clean.picture - other.picture).max() < 1e-3
-    # The skin's edge, from 0.35 to 0, is nowhere in the picture.
+    # The grey values of the skin's edge, from 0.35 to 0, are nowhere in the picture.
     assert np.ptp(clean.picture) < np.ptp(mammogram.pixels[_wholly(breast)]) + 1e-6
 
 

@@ -1,4 +1,4 @@
-"""An exam says what was read, what was not, what is missing, and a score for each breast."""
+"""An exam states what was read, what was not, what is missing, and a score for each breast."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The overlay shows where the findings are, by which models, and for what use."""
+"""The overlay shows findings at their places, the models, and the intended use."""
 
 from __future__ import annotations
 

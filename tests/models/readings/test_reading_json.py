@@ -1,4 +1,4 @@
-"""A reading that was stored is the reading that was made."""
+"""A stored reading is loaded unchanged."""
 
 from __future__ import annotations
 

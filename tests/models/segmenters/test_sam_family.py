@@ -78,7 +78,7 @@ def test_a_new_branch_is_trained_although_it_starts_at_zero() -> None:
     ],
 )
 def test_many_prompts_over_several_pictures_give_the_masks_of_single_prompts(kind: str, index: list[int]) -> None:
-    """As many prompts as pictures too: no prompt is paired with another's picture."""
+    """Even as many prompts as pictures: no prompt is paired with another's picture."""
     net = seeded(small(kind))
     pictures = torch.stack(
         [net.picture.prepare(np.roll(photograph((256, 256)), 60 * n).astype("f4") / 255) for n in range(3)]

@@ -29,7 +29,7 @@ from models.segmenters.vit import Vit
 
 pytestmark = pytest.mark.slow
 SHAPES = [(256, 256), (256, 150), (700, 300), (90, 120)]
-"""The last two are resized: the reference rounds its picture to 8 bits then, we do not."""
+"""The last two are resized: the reference then rounds its picture to 8 bits, and the node does not."""
 
 
 @pytest.fixture(autouse=True)
@@ -65,7 +65,7 @@ def reference_sam(vit: Vit) -> Sam:
 
 
 def reference_hq(encoder: str) -> nn.Module:
-    """segment_anything_hq's own network, built of its own classes."""
+    """The network of segment_anything_hq, built of its own classes."""
     # Imported by our own module first, which keeps it out of timm's registry.
     from segment_anything_hq.modeling import ImageEncoderViT, MaskDecoderHQ, PromptEncoder, Sam, TinyViT  # type: ignore[import-untyped]
     from segment_anything_hq.modeling import TwoWayTransformer as TwoWay
@@ -183,7 +183,7 @@ def test_hq_sam_draws_what_segment_anything_hq_draws(shape: tuple[int, int]) -> 
 
 
 def test_hq_sam_tiny_draws_what_segment_anything_hq_draws() -> None:
-    """At 1024 pixels: the library's TinyViT knows no other grid."""
+    """At 1024 pixels: the library's TinyViT supports no other size."""
     assert_same_as_hq_predictor("tiny", photograph((1024, 300)), 1e-4)
 
 

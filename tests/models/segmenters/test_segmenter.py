@@ -1,4 +1,4 @@
-"""LiteMedSAM draws what the published network draws; every prompted segmenter draws where the lesion is."""
+"""LiteMedSAM draws what the published network draws; every prompted segmenter draws the mask at the lesion."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class Stencil(PromptedNet):
 
 
 def test_all_parts_of_a_cluster_are_kept_and_only_the_largest_part_of_a_mass() -> None:
-    """Eight equal specks, drawn perfectly, and one drawn far away."""
+    """Eight equal specks, drawn perfectly, and another spot far away."""
     specks = np.zeros((200, 200), dtype=np.bool_)
     for number in range(8):
         specks[60 + 20 * (number // 4) :, 60 + 20 * (number % 4) :][:4, :4] = True

@@ -1,4 +1,4 @@
-"""Where a header gives no spacing, scores are calibrated by the one that the bundle assumes when it reads."""
+"""If a header gives no spacing, scores are calibrated with the spacing that the bundle assumes in reading."""
 
 from __future__ import annotations
 

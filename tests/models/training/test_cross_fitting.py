@@ -1,5 +1,4 @@
-"""By cross-fitting every patient who is not a test patient calibrates, and none is scored by weights that learned from
-it."""
+"""Cross-fitting calibrates with every patient outside the test set, each scored by weights trained without it."""
 
 from __future__ import annotations
 
@@ -48,7 +47,7 @@ class FindsNothing:
 
 
 class Unasked:
-    """A part that is not needed where nothing is found."""
+    """A part that is not called if nothing is found."""
 
     scores_images_alone = True
 
@@ -96,7 +95,7 @@ def test_test_patients_are_not_used_for_calibration_and_cross_fitting_does_not_c
     split = read_split(tmp_path / "crossed/training/classifier/split.json", cases.cases)
     learnt, validation, test = sides(cases.cases, split)
     assert test
-    (note,) = crossed.notes  # so short a training tells nothing, which was found out of the scores of these patients
+    (note,) = crossed.notes  # so short a training gives uninformative scores, as those of these patients show
     counted = re.search(r"the (\d+) malignant cases .* the (\d+) others", note)
     assert counted
     assert sum(map(int, counted.groups())) == len(learnt) + len(validation)

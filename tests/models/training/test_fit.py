@@ -1,4 +1,4 @@
-"""A training goes on after a kill as if nothing had happened, and ends when it learns no more."""
+"""A training resumes after a kill with the same result, and ends when it no longer improves."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def one_thread() -> None:
 
 
 class Line:
-    """A frozen layer before a trained one with dropout and batch norm, that learn to tell two clouds apart."""
+    """A frozen layer before a trained one with dropout and batch norm, that learn to separate two clusters."""
 
     figure = "right"
 

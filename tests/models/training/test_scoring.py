@@ -1,4 +1,4 @@
-"""Calibrations are fitted on what the node would show: a detector's findings, breasts and exams by the joining rule."""
+"""Calibrations are fitted on what the node shows: findings, breasts and exams, by the combination rule."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class DrawsNothing:
 
 
 class Brightness:
-    """The brighter, the worse."""
+    """The brighter the lesion, the higher the score."""
 
     scores_images_alone = True
 

@@ -1,4 +1,4 @@
-"""A segmenter learns in the parts that its recipe names, from lesions shown as they will be when it reads."""
+"""A segmenter is trained in the parts that its recipe names, from lesions shown as in reading."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def one_thread() -> None:
 
 @pytest.fixture
 def small_vit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """SAM's and MedSAM's encoder with one narrow block: pictures of 1024 pixels in a second."""
+    """The encoder of SAM and MedSAM with one narrow block: pictures of 1024 pixels in a second."""
     monkeypatch.setitem(VITS, "vit-b", Vit(16, 1, 1, ()))
 
 
@@ -209,7 +209,7 @@ def test_the_most_uncertain_points_are_sampled_most() -> None:
     logits[:, :, 22:42] = 0.0
     chosen, truth = uncertain_points(logits, (logits > 5).float(), points=400)
     assert chosen.shape == truth.shape == (1, 400)
-    assert (chosen.abs() < 5).float().mean() > 0.7  # of the picture it is a third
+    assert (chosen.abs() < 5).float().mean() > 0.7  # a third of the picture
 
 
 def test_the_loss_of_a_perfect_mask_is_zero_and_of_an_empty_mask_is_maximal() -> None:
@@ -243,7 +243,7 @@ def test_the_shipped_segmenter_recipes_can_be_read() -> None:
     assert segmenters
     for name in segmenters:
         model = recipe_of("segmenter", name).model
-        # Without memory, but for TinyViT, which reads numbers of its own while it is built.
+        # Without memory, except TinyViT, which reads its values while it is built.
         with torch.device("cpu" if "tiny" in model.architecture else "meta"):
             network, _ = untrained(model.architecture, model.settings)
         assert network.parts()

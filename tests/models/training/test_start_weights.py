@@ -1,4 +1,4 @@
-"""Weights to start from are read without running what is in them, and only where they fit."""
+"""Start weights are read without running code in them, and only if they fit."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_a_checkpoint_that_would_run_code_is_refused(tmp_path: Path) -> None:
 
 
 class Called:
-    """Pickled, it asks for a network's class to be called."""
+    """A pickle that calls a network's class."""
 
     def __init__(self, kind: Callable[..., Any], *arguments: object) -> None:
         self.kind, self.arguments = kind, arguments

@@ -1,4 +1,4 @@
-"""`mammo-node train`: recipe and data in, a part of a bundle out that the node can load; kills, folds and bad input."""
+"""`mammo-node train`: from recipe and data to a part of a bundle that the node loads; kills, folds and bad input."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def one_thread() -> None:
 
 @pytest.fixture
 def command(phantom_set: WrittenPhantoms, tmp_path: Path) -> Callable[..., Ran]:
-    """`mammo-node train KIND` by a recipe's text on the phantoms."""
+    """`mammo-node train KIND` with the text of a recipe, on the phantoms."""
 
     def run(kind: str, recipe: str, *arguments: object, out: str = "bundle") -> Ran:
         path = tmp_path / f"{kind}.toml"
@@ -133,7 +133,7 @@ def test_a_classifier_is_trained_and_calibrated_if_its_scores_are_informative(
     assert ran.exit_code == 0, ran.output
     bundle = read_bundle(tmp_path / "bundle")
     for level in ("lesion", "image"):
-        # Five steps may teach it nothing: then it says so, and no probability is given.
+        # Five steps may not be enough: then this is reported, and no probability is given.
         assert (f"Scores of the level {level} are not calibrated" in ran.output) == (level not in bundle.calibration)
     assert all(0 < calibration.prevalence < 1 for calibration in bundle.calibration.values())
     again = command("classifier", CLASSIFIER)

@@ -28,7 +28,7 @@ def road(tmp_path: Path) -> Road:
 
 @pytest.fixture
 def reported(reported_folder: Path, tmp_path: Path) -> Road:
-    """A node that has reported the study, ten minutes later."""
+    """A node that has reported the study, ten minutes after the report."""
     shutil.copytree(reported_folder, tmp_path / "data")
     road = Road(tmp_path / "data")
     road.clock.seconds += 600

@@ -1,4 +1,4 @@
-"""Figures over corrected images, and the studies drawn for review."""
+"""Statistics of corrected images, and the studies selected for review."""
 
 from __future__ import annotations
 

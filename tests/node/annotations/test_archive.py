@@ -48,7 +48,7 @@ def _drawn(case: Case) -> list[tuple[FindingKind, np.ndarray]]:
 
 @pytest.fixture
 def corrected(reported: Road, images: list[Dataset]) -> Road:
-    """Two of the four images were corrected: one lesion made smaller and one added; and all lesions removed."""
+    """Two of the four images were corrected: in one a lesion made smaller and one added, in one all removed."""
     mask = proposed_mass(reported, images[0])
     mask[: images[0].Rows // 2 - 20] = False
     drawn = {"R CC mass 1": mask, "calcs": disc(mask.shape, 30, 30, 11)}
@@ -105,7 +105,7 @@ def test_a_truncated_key_is_refused_with_its_file(tmp_path: Path, key: bytes):
 
 
 def test_a_lesion_without_a_kind_gets_the_kind_of_the_overlapping_proposal(reported: Road, images: list[Dataset]):
-    """As OHIF writes it: the type is Tissue, whatever was loaded; a new segment is "Segment 2"."""
+    """As OHIF writes it: the type is always Tissue, and a new segment is "Segment 2"."""
     mask = proposed_mass(reported, images[0])
     seg = segmentation({"Segment 1": mask, "Segment 2": disc(mask.shape, 30, 30, 11)}, images[0])
     for item in seg.SegmentSequence:
@@ -202,7 +202,7 @@ def test_a_patient_has_the_same_name_in_the_archive_and_its_export(
     with pytest.raises(DatasetError, match=r"Two images are named .* \(archive and archive\)"):
         open_cases(both, config)
     listing = json.loads((tmp_path / "old" / "archive.json").read_text())
-    for image in listing["images"]:  # an export of other images of hers
+    for image in listing["images"]:  # an export of other images of the patient
         image["name"] = f"other {image['name']}"
     (tmp_path / "old" / "archive.json").write_text(json.dumps(listing))
     cases = open_cases(both, config).cases

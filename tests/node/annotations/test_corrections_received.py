@@ -1,4 +1,4 @@
-"""A segmentation that an expert sent is kept as the truth, and is never taken for an image or for our own result."""
+"""An expert's segmentation is stored as the truth, and never read as an image or as a result of the node."""
 
 from __future__ import annotations
 
@@ -266,7 +266,7 @@ def test_a_segmentation_by_another_algorithm_does_not_count(reported: Road, imag
     mask = _smaller(reported, images[0])
     reported.receive(segmentation({"mass": mask}, images[0], algorithm=automatic, algorithm_name="Other CAD"))
     assert [entry.why for entry in annotations_of(reported).not_counted] == [BY_A_MACHINE]
-    # Viewers may keep how a segment began: ours stays "automatic" after somebody edited it.
+    # Viewers may keep the type of a segment: the node's stays "automatic" after a person edited it.
     mask = _smaller(reported, images[1])
     reported.receive(segmentation({"mass": mask}, images[1], algorithm=automatic, algorithm_name="test"))
     assert len(annotations_of(reported).images) == 1
@@ -275,7 +275,7 @@ def test_a_segmentation_by_another_algorithm_does_not_count(reported: Road, imag
 def test_an_unchanged_segmentation_of_the_node_under_another_uid_and_manufacturer_does_not_count(
     reported: Road, images: list[Dataset]
 ):
-    """As a gateway or a router re-issues it: whatever it rewrites, nobody looked at it."""
+    """As a gateway or router sends it again under new identifiers: no person has edited it."""
     copies = list(proposals(reported).values())
     for copy in copies:
         copy.SOPInstanceUID = copy.file_meta.MediaStorageSOPInstanceUID = generate_uid()
@@ -290,7 +290,7 @@ def test_an_unchanged_segmentation_of_the_node_under_another_uid_and_manufacture
 def test_a_segmentation_of_the_node_that_a_person_saved_again_counts_as_confirmed(
     reported: Road, images: list[Dataset]
 ):
-    """A viewer may leave the segments "automatic": then a name, or what it edited, tells that a person was there."""
+    """A viewer may leave segments "automatic": then a name, or the edited segmentation, shows that a person edited."""
     named, unnamed = (proposals(reported)[image.SOPInstanceUID] for image in images[:2])
     original = proposals(reported)[images[1].SOPInstanceUID]
     for seg in (named, unnamed):
@@ -321,7 +321,7 @@ def test_an_empty_segmentation_counts_if_made_by_a_person_or_from_a_result_of_th
     segs[1].SeriesInstanceUID = ours[images[1].SOPInstanceUID].SeriesInstanceUID
     segs[2].ContentCreatorName = "Expert^Anna"
     nothing = np.zeros((images[3].Rows, images[3].Columns), dtype=bool)
-    reported.receive(*segs, segmentation({"mass": nothing}, images[3], ContentCreatorName=""))  # MANUAL: a person's
+    reported.receive(*segs, segmentation({"mass": nothing}, images[3], ContentCreatorName=""))  # MANUAL: by a person
     assert [len(entry.removed) for entry in comparisons_of(reported)] == [1, 1, 1, 1]
 
 

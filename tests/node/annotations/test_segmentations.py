@@ -1,4 +1,4 @@
-"""SEG as viewers and libraries write it, read back into masks."""
+"""SEG as viewers and libraries write it, read into masks."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def test_files_that_are_no_segmentation_are_refused(tmp_path: Path):
 
 
 def test_elements_after_the_pixel_data_are_not_read(tmp_path: Path):
-    """pydicom would read it, and it may lie in more sequences than anybody can follow."""
+    """pydicom would read these elements, and they may be nested deeper than any reader can follow."""
     path = tmp_path / "seg.dcm"
     segmentation({"mass": disc(SHAPE, 20, 15, 9)}).save_as(path)
     signatures = struct.pack("<HH2sHL", 0xFFFA, 0xFFFA, b"SQ", 0, 0xFFFFFFFF) + struct.pack(

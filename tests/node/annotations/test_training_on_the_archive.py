@@ -1,4 +1,4 @@
-"""What experts corrected trains the next segmenter: the loop closes."""
+"""Corrections by experts train the next segmenter."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ views = 1
 
 @pytest.fixture
 def corrected_archive(phantom_set: WrittenPhantoms, tmp_path: Path) -> Path:
-    """A node that has read phantoms whose lesions an expert then drew: its settings file."""
+    """The settings file of a node that has read phantoms, whose lesions an expert then drew."""
     torch.set_num_threads(1)
     road = Road(tmp_path / "data")
     for truth in [entry for entry in phantom_set.truths if any(image.lesions for image in entry.images)][:5]:

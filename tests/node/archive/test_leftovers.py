@@ -1,4 +1,4 @@
-"""What is lost or left behind in the data folder, and what to do about it."""
+"""Lost and leftover files in the data folder, and what to do about them."""
 
 from __future__ import annotations
 

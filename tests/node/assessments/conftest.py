@@ -1,4 +1,4 @@
-"""A node's road, and one that reads with calibrated models: the left breast implies 4C, the right one 1 or 2."""
+"""A node in one process, and one with calibrated models: the left breast implies 4C, the right one 1 or 2."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class LeftIsSuspicious(OneMass):
 
 
 def calibration(level: Level) -> Calibration:
-    """0.9 is worth 0.9, and 0.05 essentially nothing."""
+    """A score of 0.9 is a probability of 0.9, and 0.05 of almost 0."""
     corners = {"scores": (0.0, 0.5, 1.0), "probabilities": (0.0, 0.01, 1.0)}
     return Calibration(level, Method.ISOTONIC, corners, 0.5, 10_000, 10_000)
 

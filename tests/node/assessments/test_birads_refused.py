@@ -1,4 +1,4 @@
-"""What a report's words do not say for certain is refused, and none of it guessed."""
+"""An uncertain category in the text of a report is refused, never guessed."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ UNCERTAIN = (
     "March 3rd, 2023: BI-RADS 3",
     "BI-RADS 3 in der Vergangenheit",
     "Old BI-RADS 3",
-    # what the patient came with
+    # the reason for the examination
     "Reason for exam: BI-RADS 0 right. Impression: BI-RADS 2 left.",
     "Indication: BI-RADS 3",
     "Follow-up of a BI-RADS 3 lesion left",
@@ -100,7 +100,7 @@ UNCERTAIN = (
     "BI-RADS 4 at another hospital",
     "e.g. BI-RADS 4",
     "Other breast: BI-RADS 2",
-    # one of several readers, or somebody who does not answer for the report
+    # one of several readers, or a person who is not responsible for the report
     "Second reader: BI-RADS 2",
     "Second\nreader: BI-RADS 2",
     "Reader 2: BI-RADS 4",
@@ -123,7 +123,7 @@ UNCERTAIN = (
     "Konsensus: BI-RADS 4",
     "Oberarzt: BI-RADS 4",
     "Tweede beoordelaar: BI-RADS 2",
-    # of another hospital, or a machine's
+    # of another hospital, or of an algorithm
     "Outside hospital: BI-RADS 4",
     "AI: BI-RADS 4",
     "mammo-node: BI-RADS 4",
@@ -204,7 +204,7 @@ WHICH_BREAST = (
     "BI-RADS 4. (rechts)",
     "Mass at 10 o'clock, LT. BI-RADS 4.",
     "Site: left; BI-RADS 4",
-    # a letter that may begin a name
+    # a letter that may be an initial
     "Unremarkable. BI-RADS 2 R Patel MD",
     "BI-RADS 1 L Davies",
     "BI-RADS 2 - R Jones",
@@ -335,7 +335,7 @@ UNREADABLE = (
     "BI-RADS 2-view left",
     "BI-RADS 3-D mammography left",
     "BI-RADS ~3 left",
-    # what may be a category though nobody says so
+    # what may be a category without the word BI-RADS
     "Category: 4. BI-RADS 2 left.",
     "BI-RADS 2 right. Left 4A seen.",
     "ACR 4. BI-RADS 2.",
@@ -345,7 +345,7 @@ UNREADABLE = (
     "BI-RADS 2 left. BI-RADS 4 left.",
     "BI-RADS 2. BI-RADS 3.",
     "Left breast: BI-RADS 2. Right breast: BI-RADS 4.\nOverall: BI-RADS 2",
-    # other languages, and lines of which it is not clear whether they go on
+    # other languages, and lines that may or may not continue
     "Sein droit: BI-RADS 2",
     "Mama derecha: BI-RADS 2",
     "右乳 BI-RADS 4类",

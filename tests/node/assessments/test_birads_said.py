@@ -1,4 +1,4 @@
-"""A report's words give the category that its writer meant."""
+"""The text of a report gives the category that its writer meant."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from assessing import REFUSED, understood
 from node.assessments.text.report import categories_in, category_in, sides_in
 
 SAID = {
-    # the exam's
+    # of the exam
     "BI-RADS 4A": " 4A",
     "BIRADS: 4a": " 4A",
     "BIRADS4": " 4",
@@ -50,7 +50,7 @@ SAID = {
     "Brustdichte ACR 2, BIRADS 1 beidseits": "LR 1",
     "Density: B\nBI-RADS: 2": " 2",
     "Breast composition: c; BI-RADS 4A": " 4A",
-    # nothing is found
+    # no findings
     "No mammographic evidence of malignancy\nBI-RADS 1": " 1",
     "No suspicious mass or calcification, BI-RADS 1": " 1",
     "Benign findings without evidence of malignancy, BI-RADS 2": " 2",
@@ -78,7 +78,7 @@ SAID = {
     "BI-RADS 5: Highly suggestive of malignancy - Appropriate Action Should Be Taken.": " 5",
     "COMPARISON:\nNone.\n\nFINDINGS:\nMass.\n\nIMPRESSION:\nBI-RADS 4": " 4",
     "Referring physician: Dr. Smith.\nBI-RADS 2": " 2",
-    # a breast's
+    # of a breast
     "BI-RADS 4, 2 cm mass left": "L 4",
     "BI-RADS 4 left 2 cm mass": "L 4",
     "left and right: BI-RADS 2": "LR 2",
@@ -154,12 +154,12 @@ SAID = {
     "HISTORY:\nCOMPARISON:\nFINDINGS:\nNormal.\nIMPRESSION: BI-RADS 1": " 1",
     "PRIOR MAMMOGRAM:\nNone.\nIMPRESSION: BI-RADS 1": " 1",
     "COMPARISON:\nNone.\nRight breast: BI-RADS 2\nLeft breast: BI-RADS 1": "R 2, L 1",
-    # lines that go on
+    # lines that continue
     "Right breast: mass of\n12 mm. BI-RADS 4.": "R 4",
     "Suspicious mass of the left breast,\nBI-RADS category 4A.": "L 4A",
     "Mass in the\nright breast. BI-RADS 4.": " 4",
     "BI-RADS 2 in the\nright breast, BI-RADS 4 in the\nleft breast.": "R 2, L 4",
-    # a conclusion below both breasts, and what is below the only breast that is named
+    # a conclusion after both breasts, and text after the only named breast
     "Left breast: mass. Right breast: normal.\nImpression: BI-RADS 4": " 4",
     "Left breast: mass.\nRight breast: normal.\n\nOverall BI-RADS 4": " 4",
     "Linke Brust: Herd. Rechte Brust: unauffällig.\nBeurteilung: BI-RADS 4": " 4",

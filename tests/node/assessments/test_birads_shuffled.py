@@ -1,4 +1,4 @@
-"""Shuffled sentences, sides and punctuation never give a breast what was said of the other, nor the exam any of it."""
+"""Shuffled sentences, sides and punctuation never assign a category to the wrong breast or to the exam."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A text that names BI-RADS is noticed, however the name is spelled."""
+"""A text that mentions BI-RADS is recognised in any spelling."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`mammo-node birads stats`: one's own archive, the models against the radiologists and both against the pathology."""
+"""`mammo-node birads stats`: models against radiologists, and both against pathology, in the node's archive."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def rows_of(values: dict[str, Any], table: str) -> dict[str, dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def on_forty_studies(tmp_path_factory: pytest.TempPathFactory) -> tuple[Ran, Path]:
-    """The command on forty studies with pathology, and where it wrote."""
+    """The command on forty studies with pathology, and its output file."""
     data_dir = tmp_path_factory.mktemp("archive")
     studies, malignant = forty()
     archive(data_dir, studies)

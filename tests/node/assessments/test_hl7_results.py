@@ -1,4 +1,4 @@
-"""HL7 messages: what is entered, what is answered, and that nothing is lost or guessed."""
+"""HL7 messages: what is entered and answered; nothing is lost or guessed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An HL7 message is read as it stands: escapes, codes, rows. What is not read is refused, never lost."""
+"""How an HL7 message is read: escapes, codes, rows. What is not read is refused, never lost."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ESCAPED = {
     r"Right breast: BI-RADS 2\.in+4\\.ti-4\Left breast: BI-RADS 4": LEFT_AND_RIGHT,
     r"right\.sk2\BI-RADS 2,\.SK 3\left BI-RADS 4": LEFT_AND_RIGHT,
     r"BI-RADS \H\4\N\ right": [("R", "4")],
-    # an escape character that begins no sequence stays
+    # an escape character that begins no sequence is kept
     r"CC views w\o magnification. Right breast: BI-RADS 5.\.br\Left breast: BI-RADS 2": [("R", "5"), ("L", "2")],
     r"C:\tmp\x. BI-RADS 5 right": [("R", "5")],
     "BI-RADS 4 right \\": [("R", "4")],
@@ -50,7 +50,7 @@ def test_escape_sequences_are_read_as_the_standard_defines(
 def test_a_hexadecimal_escape_is_read_in_the_character_set_of_the_message(intake: Hl7Intake, road: Road) -> None:
     block = oru(r"Linke Br\XFC\ste: BI-RADS 2", msh="MSH|^~\\&|RIS||||||ORU^R01|M1|P|2.5||||||8859/1")
     assert b"MSA|AA" in intake.answer(block, "127.0.0.1")
-    block = oru(r"BI-RADS 4\XFC\ left")  # no letter of UTF-8: what stands there is not known
+    block = oru(r"BI-RADS 4\XFC\ left")  # no character of UTF-8: the text is unknown
     assert b"MSA|AE" in intake.answer(block, "127.0.0.1")
 
 

@@ -1,4 +1,4 @@
-"""A radiologist's assessment opens the study's next revision, whose report says how the models stand to it."""
+"""A radiologist's assessment opens the study's next revision, whose report compares it with the models."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_agreement_is_reported(road: Road, intake: Hl7Intake, mammogram_study: D
     road.all_of_it(*mammogram_study.files)
     tell(intake, "Left breast: BI-RADS 5. Right breast: BI-RADS 1.", "Impression: BI-RADS 0", **about(image))
     road.report()
-    lines = dict.fromkeys(texts(latest_report(road)).splitlines())  # the summary says them first
+    lines = dict.fromkeys(texts(latest_report(road)).splitlines())  # the summary contains them first
     compared = [line for line in lines if "radiologist's BI-RADS category (by" in line]
     assert len(compared) == 3
     assert all("agree" in line for line in compared)
@@ -169,7 +169,7 @@ def test_an_assessment_by_any_route_waits_for_its_study(
 def said_in_the_report(road: Road) -> list[str]:
     """ "Left breast 5": the radiologist's categories in the latest report."""
     road.report()
-    sentences = dict.fromkeys(texts(latest_report(road)).splitlines())  # the summary says them first
+    sentences = dict.fromkeys(texts(latest_report(road)).splitlines())  # the summary contains them first
     lines = [line for line in sentences if "radiologist's BI-RADS category (by" in line]
     return [line.split(":")[0].strip() + " " + line.split("): ")[1].split(";")[0].strip() for line in lines]
 

@@ -1,4 +1,4 @@
-"""The HL7 listener on a real socket: frames in whatever pieces, many messages a connection, and no way to stop it."""
+"""The HL7 listener on a real socket: frames in any pieces, many messages per connection, and its stop."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KB = 1000
 
 @contextmanager
 def listening(intake: Hl7Intake, stop: threading.Event | None = None, frame_s: float = 300) -> Iterator[int]:
-    """The port of a listener, which must end within a minute of its stop."""
+    """The port of a listener that must end within a minute after its stop."""
     sock, stop = listen("127.0.0.1", 0), stop or threading.Event()
     listener = MllpListener(sock, intake.may_send, intake.answer, intake.too_large, 100 * KB, frame_s)
     thread = threading.Thread(target=listener.run, args=(stop,))
@@ -47,7 +47,7 @@ def connected(port: int) -> socket.socket:
 
 
 def is_ended(connection: socket.socket) -> bool:
-    """Waits for its end; a connection is reset where something was on its way that nobody read any more."""
+    """Waits for the connection's end; it is reset if unread bytes were on the way."""
     try:
         return connection.recv(1) == b""
     except ConnectionResetError:
@@ -121,7 +121,7 @@ def test_a_message_that_does_not_end_in_time_frees_its_connection(intake: Hl7Int
     with listening(intake, frame_s=1) as port:
         held = [connected(port) for _ in range(MOST_CONNECTIONS)]
         for connection in held:
-            with suppress(BrokenPipeError, ConnectionResetError):  # one address has fewer places: some had to make way
+            with suppress(BrokenPipeError, ConnectionResetError):  # some were closed for later ones
                 connection.sendall(b"\x0bMSH|half")
         assert all(is_ended(connection) for connection in held)
         for connection in held:
@@ -141,7 +141,7 @@ def test_the_listener_stops_while_connections_are_open(intake: Hl7Intake) -> Non
     stop = threading.Event()
     with listening(intake, stop) as port, connected(port) as connection:
         connection.sendall(b"\x0bno message\x1c\r")
-        assert answers(connection, 1)  # so it has been taken
+        assert answers(connection, 1)  # so the message was accepted
         connection.sendall(b"\x0bMSH|")
         stop.set()
         assert is_ended(connection)

@@ -1,4 +1,4 @@
-"""A structured report gives the categories that a person assigned, each to its breast; and never a machine's."""
+"""A structured report gives the categories that a person assigned, each to its breast, and never an algorithm's."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from models.types.birads import Category, most_severe
 
 
 def read(sr: Dataset) -> str:
-    """ "L 4A, R 2": what is read out of a report."""
+    """ "L 4A, R 2": the categories read from a report."""
     return ", ".join(
         f"{read_assessment.laterality or ''} {read_assessment.category}" for read_assessment in read_assessments(sr)
     )

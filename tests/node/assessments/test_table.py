@@ -1,4 +1,4 @@
-"""`mammo-node birads`: a table is imported row by row, and what came is listed with what did not count."""
+"""`mammo-node birads`: a table is imported row by row, and all assessments are listed, also those not used."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Command = Callable[..., Ran]
 
 @pytest.fixture
 def birads(road: Road, tmp_path: Path) -> Command:
-    """`mammo-node birads …` on the road's queue."""
+    """`mammo-node birads …` on the queue of the road."""
     config = tmp_path / "node.toml"
     config.write_text(f'data_dir = "{road.data_dir}"\n')
 

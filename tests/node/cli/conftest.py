@@ -1,4 +1,4 @@
-"""A queue with something of everything, and the command line over it."""
+"""A queue with rows of every kind, and the command line for it."""
 
 from __future__ import annotations
 

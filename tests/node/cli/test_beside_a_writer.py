@@ -1,4 +1,4 @@
-"""Commands beside a node that writes, and beside queues that are not theirs: they answer, and change nothing."""
+"""Commands beside a node that writes, and with damaged or foreign queues: they answer and change nothing."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ DEAD = {"state": DeliveryState.DEAD, "attempts": 9, "error": "refused"}
 
 @pytest.fixture
 def written_to(sessions, config):
-    """By another process, in a transaction that does not end."""
+    """Locked by another process, in a transaction that does not end."""
     queue = config.parent / "data" / "queue.sqlite"
     writer = subprocess.Popen([sys.executable, "-c", WRITER, queue], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert writer.stdout is not None
     assert writer.stdout.readline() == b"holds\n"
     yield writer
-    writer.communicate()  # its input ends, and so does it
+    writer.communicate()  # the end of its input ends it
 
 
 @pytest.fixture
 def run_command(monkeypatch, capsys, config):
-    """Runs a command as a shell does; gives its exit status and what it says. Its log ends with it."""
+    """Runs a command as a shell does; returns its exit status and its output. Its log ends with it."""
     handlers = logging.root.handlers[:]
 
     def run(*arguments: str) -> tuple[int, str]:
@@ -93,7 +93,7 @@ def test_a_queue_in_an_unreadable_folder_is_reported(config, monkeypatch):
     def refused(_: Path) -> bool:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(Path, "is_file", refused)  # tests run as root too, who may look into everything
+    monkeypatch.setattr(Path, "is_file", refused)  # tests also run as root, whom no permission restricts
     with pytest.raises(QueueUnusable, match="cannot be looked at: Permission denied"):
         open_existing(load(config).database)
 

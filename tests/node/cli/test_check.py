@@ -1,4 +1,4 @@
-"""What `check` finds, and how long it takes to."""
+"""What `check` reports, and its time limit."""
 
 from __future__ import annotations
 

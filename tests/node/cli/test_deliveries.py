@@ -1,4 +1,4 @@
-"""`deliveries`: what was to go to a destination that the settings do not name."""
+"""`deliveries`: results for a destination that is no longer in the settings."""
 
 from __future__ import annotations
 

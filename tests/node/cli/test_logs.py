@@ -1,4 +1,4 @@
-"""Logs carry no patient's UIDs, whoever wrote the message."""
+"""Logs contain no UIDs of patients, from any package."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line as a process: quick, without torch, and with mistakes told in one message."""
+"""The command line as a process: fast, without torch, and with one message for a mistake."""
 
 from __future__ import annotations
 

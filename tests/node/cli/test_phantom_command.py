@@ -1,4 +1,4 @@
-"""What `phantom` writes and when it refuses to."""
+"""What `phantom` writes and when it refuses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""In a log, a long work tells now and then how far it is and how long it will take."""
+"""In a log, a long command reports its progress and the remaining time at intervals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`mammo-node pull` from a real Orthanc into a node that really runs, and what it says where it cannot."""
+"""`mammo-node pull` from a real Orthanc into a running node, and its messages where it fails."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
 
 @pytest.fixture(scope="module")
 def node(orthanc: Orthanc, blind_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
-    """A node whose only sender is Orthanc, and that can pull from it in three ways."""
+    """A node whose only sender is Orthanc, and that can pull from it by three protocols."""
     by_dicom = f'ae_title = "{orthanc.ae_title}"\nhost = "{orthanc.host}"\nport = {orthanc.dicom_port}'
     started = RunningNode(
         tmp_path_factory.mktemp("node"),
@@ -69,7 +69,7 @@ ae_title = "PULLS"
 
 @pytest.fixture
 def in_orthanc(orthanc: Orthanc, mammogram_study: DemoStudy, tmp_path: Path, request: pytest.FixtureRequest):
-    """Puts a study of the test's own into Orthanc: two mammograms, one of them compressed, and what else is asked."""
+    """Stores a new study in Orthanc: two mammograms, one of them compressed, and the given further instances."""
 
     def put(accession: str, name: str = "", others: tuple[str, ...] = ()) -> dict[str, Dataset]:
         study = derive_uid(request.node.name, name)
@@ -94,7 +94,7 @@ def study_of(images: dict[str, Dataset]) -> str:
 
 
 def assert_in_the_node(node: RunningNode, images: dict[str, Dataset], sender: str) -> None:
-    """The node has these images of the study and no others, as they were in Orthanc."""
+    """The node has exactly these images of the study, as stored in Orthanc."""
     with node.database() as session:
         study = session.scalars(select(Study).where(Study.study_instance_uid == study_of(images))).one()
         assert study.source == sender
@@ -164,7 +164,7 @@ def test_the_nodes_own_results_are_not_pulled(node, in_orthanc, way):
 @pytest.mark.parametrize("way", ["c-get", "web"])
 def test_nothing_is_pulled_to_a_nearly_full_disk(node, in_orthanc, tmp_path, monkeypatch, way):
     images = in_orthanc(f"FULL-{way}")
-    monkeypatch.setenv("MAMMO_NODE__RECEIVER__MIN_FREE_MB", str(10**9))  # the command's own: the node runs already
+    monkeypatch.setenv("MAMMO_NODE__RECEIVER__MIN_FREE_MB", str(10**9))  # of the command: the node runs already
     (tmp_path / "fetched").mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path / "fetched"))
     ran = node.command("pull", "--from", way, "--accession", f"FULL-{way}")

@@ -1,4 +1,4 @@
-"""What `read` says and its exit status, where no model is needed."""
+"""The output and exit status of `read`, without models."""
 
 from __future__ import annotations
 

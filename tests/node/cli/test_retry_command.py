@@ -1,4 +1,4 @@
-"""What `retry` sets going again, and what it says of it."""
+"""What `retry` starts again, and its messages."""
 
 from __future__ import annotations
 

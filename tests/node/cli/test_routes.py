@@ -1,4 +1,4 @@
-"""`routes test` says of one image one thing: that it is read, or that it is not."""
+"""`routes test` states of an image that it is read, or that it is not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `status` tells the administrator."""
+"""What `status` shows the administrator."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def test_status_distinguishes_sent_from_committed_results(command, config, a_stu
 
 
 def test_status_imports_no_heavy_library(config, sessions):
-    """A second of the two in which it answers beside 100,000 studies."""
+    """A second of the two within which it answers with 100,000 studies."""
     code = (
         "import sys; from node.cli.main import build; build()(['status', '-c', sys.argv[1]], standalone_mode=False); "
         "print(sorted({'alembic', 'pydicom', 'pynetdicom', 'scipy', 'torch'} & set(sys.modules)))"

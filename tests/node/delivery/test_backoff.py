@@ -1,4 +1,4 @@
-"""Deliveries are tried again ever more slowly, and not for ever."""
+"""Deliveries are retried with growing delays, and not for ever."""
 
 from __future__ import annotations
 

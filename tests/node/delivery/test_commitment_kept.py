@@ -1,4 +1,4 @@
-"""A result counts as delivered when its destination has promised to keep it; what stays uncommitted is sent again."""
+"""A result is delivered once its destination has committed to store it; uncommitted results are sent again."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def pacs() -> Iterator[CommittingPacs]:
 
 
 def deliverer(road: Road, pacs: CommittingPacs, name: str = "pacs", commits: bool = True) -> Deliverer:
-    """As the node makes it, but for its clock and its transaction UIDs; one made anew is a node started anew."""
+    """As the node makes it, except clock and transaction UIDs; a second one stands for a restarted node."""
     of = DicomDestination(name=name, ae_title="PACS", host="127.0.0.1", port=pacs.port, timeout_s=60)
     uids = (f"2.25.{number}" for number in count(len(pacs.asked) + 1))
     request = commitment_request(of, "NODE")
@@ -64,7 +64,7 @@ def deliverer(road: Road, pacs: CommittingPacs, name: str = "pacs", commits: boo
 
 
 def work(deliverer: Deliverer) -> None:
-    """What its thread does once in a while."""
+    """What its thread does periodically."""
     deliverer.deliver_due()
     deliverer.transport.close()
     assert deliverer.commitment is not None
@@ -306,7 +306,7 @@ def test_a_node_killed_between_sending_and_requesting_requests_commitment_after_
 
 
 class Killed(BaseException):
-    """The node's end, at a place of the test's choice."""
+    """Ends the node at a place that the test chooses."""
 
 
 def test_a_node_killed_before_its_request_was_sent_sends_and_requests_again(road: Road, pacs: CommittingPacs) -> None:

@@ -1,4 +1,4 @@
-"""What a revision replaces or drops is taken back where it was sent: after what replaces it has arrived, and once."""
+"""Objects that a revision replaces or drops are rejected at their destinations once their successors are there."""
 
 from __future__ import annotations
 
@@ -199,7 +199,7 @@ def test_an_undelivered_rejection_note_is_kept_after_the_next_revision(
     road.all_of_it(changed(mammogram_study.files[0], SOPInstanceUID=generate_uid()))
     deliver(road, pacs)
     reject(road)
-    road.all_of_it(turned_around(mammogram_study))  # holds back what earlier revisions have not sent
+    road.all_of_it(turned_around(mammogram_study))  # keeps back unsent results of earlier revisions
     deliver(road, pacs)
     assert [title(note) for note in notes_at(pacs)] == ["113001"]
 

@@ -1,4 +1,4 @@
-"""The demo ends with a sentence where its node cannot go on, and never waits for ever."""
+"""The demo ends with a sentence if its node cannot continue, and never waits for ever."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The demo's studies are what they claim to be."""
+"""The studies of the demo have the claimed contents."""
 
 import shutil
 import subprocess

@@ -69,7 +69,7 @@ def encoded(dataset: Dataset) -> bytes:
 
 @dataclass
 class ListeningNode:
-    """A node's receiving half on a free port of the loopback."""
+    """A node's receiving half on a free port of 127.0.0.1."""
 
     data_dir: Path
     sessions: Sessions
@@ -81,7 +81,7 @@ class ListeningNode:
     def association(
         self, *contexts: tuple[str, str], calling: str = "PACS", called: str = "NODE"
     ) -> Iterator[Association]:
-        """An association; released at the end if it still stands."""
+        """An association; released at the end if still open."""
         ae = AE(calling)
         for sop_class, syntax in contexts or ((MAMMOGRAPHY, ExplicitVRLittleEndian),):
             ae.add_requested_context(sop_class, syntax)
@@ -102,7 +102,7 @@ class ListeningNode:
             return association.send_c_store(dataset)
 
     def store_bytes(self, data: bytes, sop_instance_uid: str = "1.2.3.1", sop_class_uid: str = MAMMOGRAPHY) -> C_STORE:
-        """Sends any bytes at all as a data set."""
+        """Sends any bytes as a data set."""
         with self.association((sop_class_uid, ExplicitVRLittleEndian)) as association:
             return send_bytes(association, data, sop_instance_uid, sop_class_uid)
 
@@ -157,7 +157,7 @@ def migrated_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def start_node(tmp_path: Path, migrated_database: Path) -> Iterator[StartNode]:
-    """Starts nodes with limits of one's own; all are stopped at the end."""
+    """Starts nodes with the given limits; all are stopped at the end."""
     started: list[ListeningNode] = []
 
     def start(

@@ -1,4 +1,4 @@
-"""What an image means to its study when it comes."""
+"""The effect of a received image on its study."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SR = "1.2.840.10008.5.1.4.1.1.88.33"
 
 
 def put(node, state: StudyState, *, report: JobState | None = None) -> None:
-    """Brings the only study into a state as the rest of the node would."""
+    """Sets the state of the only study, as the rest of the node would."""
     with node.sessions.begin() as session:
         study = session.get_one(Study, 1)
         study.state = state

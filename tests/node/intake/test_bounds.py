@@ -1,4 +1,4 @@
-"""A data set that asks for more than any object needs is refused before anything is built of it."""
+"""A data set that exceeds what any object needs is refused before it is parsed."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ BOMBS = {
 @pytest.mark.parametrize("bomb", BOMBS)
 def test_an_object_with_too_many_elements_is_refused_without_using_memory(bomb: str):
     data, vr, order = BOMBS[bomb]
-    # The file itself lies on the disk.
+    # The file itself is on disk.
     with assert_allocates_at_most(2_000_000), pytest.raises(NotReadable, match="More than"):
         check_bounds(io.BytesIO(data), 0, implicit=not vr, little=order == "<")
 
@@ -171,7 +171,7 @@ READERS = {
 def test_sequences_in_the_meta_information_are_refused_before_pydicom_writes_them_into_its_log(
     reads: Callable[[Path], object], undefined: bool, number: int, tmp_path: Path, mammogram, raw_bytes
 ) -> None:
-    """Each level that a fault leaves makes pydicom's message of it nearly three times as long."""
+    """Each level through which an exception passes makes pydicom's message nearly three times as long."""
     nested = element(0x00080010, b"US", b"\0\0\0")
     for _ in range(40):
         item = delimiter(ITEM, len(nested)) + nested

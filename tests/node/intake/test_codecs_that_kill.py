@@ -1,4 +1,4 @@
-"""Receiving survives any pixel: a codec that kills its process, or never comes back, does not end the node."""
+"""Receiving survives any pixel data: a codec that kills its process or hangs does not end the node."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from node.intake.same_pixels import PixelComparison
 
 pytestmark = pytest.mark.slow
 
-# What a decoder does that was handed what it cannot take.
+# How a decoder may end on input that it cannot handle.
 FATES = {
     "a crash": "os.kill(os.getpid(), signal.SIGSEGV)",
     "an abort": "os.abort()",
@@ -25,7 +25,7 @@ FATES = {
 
 @pytest.fixture
 def codec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Makes JPEG 2000's decoder end thus, in every process that is started from here on."""
+    """Makes the JPEG 2000 decoder end like this in every process started from here on."""
 
     def ends_in(fate: str) -> None:
         (tmp_path / "sitecustomize.py").write_text(
@@ -48,7 +48,7 @@ def test_a_codec_that_ends_its_process_does_not_end_the_node(listening_node, mam
     again = mammogram()
     again.compress(JPEG2000Lossless, generate_instance_uid=False)
     codec(fate)
-    assert listening_node.store(again).Status == Status.CONTRADICTS  # it could not be shown to be the same
+    assert listening_node.store(again).Status == Status.CONTRADICTS  # it could not be compared
     assert listening_node.files("quarantine") == ["1.2.3/1.2.3.1_2.dcm"]
     assert listening_node.store(mammogram("1.2.3.2", seed=2)).Status == Status.SUCCESS
 

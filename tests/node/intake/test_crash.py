@@ -1,4 +1,4 @@
-"""Success is a promise: it outlives SIGKILL, and many senders at once."""
+"""The status Success is kept after SIGKILL and with many simultaneous senders."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_every_image_acknowledged_before_a_kill_is_stored_after_it(tmp_path, mam
     assert set(acknowledged) <= set(kept)
     for path in kept.values():
         assert (tmp_path / path).stat().st_size > 1 << 19
-    process, port = start(tmp_path)  # whatever was half done is cleared away, and what is missing can come again
+    process, port = start(tmp_path)  # partial files are removed, and what is missing can be sent again
     assert list((tmp_path / "incoming").iterdir()) == []
     association = associate(port)
     for uid in [*acknowledged[-2:], "1.2.3.1.9999"]:
@@ -112,7 +112,7 @@ def test_sixteen_senders_at_once_lose_nothing(listening_node, mammogram):
     def send(sender: int) -> None:
         with listening_node.association((MAMMOGRAPHY, "1.2.840.10008.1.2.1")) as association:
             for number in range(1, 5):
-                # all senders share four studies, so that they meet at the same rows
+                # all senders share four studies, so that they write the same rows
                 image = mammogram(f"1.2.3.{sender}.{number}", seed=sender, StudyInstanceUID=f"1.2.{number}")
                 answers.append(association.send_c_store(image).Status)
 

@@ -1,4 +1,4 @@
-"""Senders that are known by a host name: a name service that is slow, away or of two minds keeps nobody waiting."""
+"""Senders known by host name: a name service that is slow, absent or inconsistent delays no other sender."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HERE, ELSEWHERE = frozenset({"127.0.0.1"}), frozenset({"192.0.2.7"})
 
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host_names, "_FIRST_S", 60)  # until the first answers, which come at once
+    monkeypatch.setattr(host_names, "_FIRST_S", 60)  # until the first answers, which are immediate
     monkeypatch.setattr(host_names, "_PAUSE_S", 0.01)
 
 
@@ -29,7 +29,7 @@ def answer_to(node, calling: bytes) -> tuple[int | None, tuple[int, ...]]:
     with Wire.to(node.listener.port) as sender:
         sender.send(association_request(calling=calling))
         kind, body = sender.pdu()
-        if kind == 2:  # wait until its place is free again
+        if kind == 2:  # wait until its connection is free again
             sender.send(pdu(5, bytes(4)))
             sender.pdu()
             sender.pdu()
@@ -39,7 +39,7 @@ def answer_to(node, calling: bytes) -> tuple[int | None, tuple[int, ...]]:
 def test_a_name_service_that_does_not_answer_delays_no_other_sender_and_uses_no_connection(
     start_node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(host_names, "_FIRST_S", 0.05)  # nothing comes
+    monkeypatch.setattr(host_names, "_FIRST_S", 0.05)  # no answer
     answers = threading.Event()
 
     def look_up(host: str) -> frozenset[str]:
@@ -75,7 +75,7 @@ def test_resolved_addresses_are_kept_while_the_name_service_fails(fault: Excepti
 
     hosts = HostNames(look_up)
     hosts.watch(["pacs.hospital.example"])
-    assert hosts.is_at("pacs.hospital.example", "192.0.2.7") is False  # and so the name is looked up again
+    assert hosts.is_at("pacs.hospital.example", "192.0.2.7") is False  # and so the name is resolved again
     assert asked.acquire(timeout=60)
     assert hosts.is_at("pacs.hospital.example", "::ffff:127.0.0.1") is True
     hosts.stop()
@@ -94,9 +94,7 @@ def test_a_name_that_never_resolves_is_logged_once(caplog: pytest.LogCaptureFixt
         assert hosts.is_at("nowhere.example", "127.0.0.1") is None
         assert tries.acquire(timeout=60)
     hosts.stop()
-    messages = [
-        record.getMessage() for record in caplog.records
-    ]  # a thread of an earlier test may still end among them
+    messages = [record.getMessage() for record in caplog.records]  # a thread of an earlier test may still be ending
     assert [line for line in messages if "nowhere" in line] == ["the host 'nowhere.example' does not resolve"]
 
 

@@ -1,4 +1,4 @@
-"""A file that is cut anywhere is never taken for whole."""
+"""A truncated file is never accepted as complete."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_file_truncated_anywhere_is_detected(tmp_path, mammogram, syntax):
             cut = read_whole_file(path, 1 << 20)
         except NotReadable:
             continue
-        assert not cut.has_pixels  # cut between two elements: what makes it an image is missing, and that is seen
+        assert not cut.has_pixels  # cut between two elements: attributes of an image are missing, which is detected
 
 
 @pytest.mark.parametrize("syntax", SYNTAXES, ids=lambda uid: uid.name)
@@ -135,7 +135,7 @@ def test_a_deflated_file_in_a_read_only_folder_is_read(tmp_path, mammogram, monk
     write(path, mammogram, DeflatedExplicitVRLittleEndian)
     path.parent.chmod(0o500)
     assert reads(path).PatientID == "ONE"
-    # The permissions do not bind root. So: without a temporary directory it is not inflated, and nowhere else.
+    # Permissions do not restrict root: without a temporary directory it is inflated nowhere else either.
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
     with pytest.raises(FileNotFoundError):
         reads(path)
@@ -144,7 +144,7 @@ def test_a_deflated_file_in_a_read_only_folder_is_read(tmp_path, mammogram, monk
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian], ids=lambda uid: uid.name)
 @pytest.mark.parametrize("reads", READERS.values(), ids=READERS)
 def test_elements_after_the_pixels_of_an_archived_file_are_not_read(tmp_path, mammogram, syntax, reads):
-    """pydicom would follow them, and sequences within one another end in a RecursionError."""
+    """pydicom would read them, and nested sequences end in a RecursionError."""
     path = tmp_path / "image.dcm"
     whole = write(path, mammogram, syntax)
     after = struct.pack("<HH2sHL", 0xFFFA, 0xFFFA, b"SQ", 0, 0xFFFFFFFF) + struct.pack(

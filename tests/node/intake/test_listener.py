@@ -1,4 +1,4 @@
-"""The listener on the network: who may send, what is taken, how it is kept."""
+"""The listener on the network: who may send, what is accepted and how it is stored."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def test_a_peer_that_stops_sending_within_a_transfer_is_disconnected(start_node,
     node = start_node(listening=ListenerLimits(idle_timeout_s=0.3))
     with Wire.to(node.listener.port) as peer:
         assert peer.associate() == ACCEPTED
-        with suppress(BrokenPipeError, ConnectionResetError):  # on a slow machine it is let go even before this
+        with suppress(BrokenPipeError, ConnectionResetError):  # on a slow machine it is disconnected even before this
             peer.send(STORE + pdu(4, pdv(1, 0, raw_bytes(mammogram())))[:200])
         assert peer.pdu()[0] in (CLOSED, ABORTED)
     eventually("nothing of it is left", lambda: not node.files("incoming"))

@@ -1,4 +1,4 @@
-"""Values that pydicom stumbles over: an answer that holds, a row for every file, and other senders go on."""
+"""Values on which pydicom fails: a final answer, a row for every file, and other senders are served."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ CONTENTS = {
 def test_an_unreadable_report_is_answered_with_a_status_that_asks_for_no_repetition(listening_node, mammogram, content):
     for _ in range(2):
         answer = listening_node.store_bytes(a_report(content), sop_class_uid=SR)
-        assert answer.Status != Status.PROCESSING_FAILURE  # that would mean: send it again
+        assert answer.Status != Status.PROCESSING_FAILURE  # that would ask the sender to repeat
     assert len(listening_node.files("archive")) == len(listening_node.instances())
     assert not listening_node.files("incoming")
     assert listening_node.store(mammogram("1.2.3.2")).Status == Status.SUCCESS

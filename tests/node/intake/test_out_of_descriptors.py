@@ -1,4 +1,4 @@
-"""A listening node without a file descriptor for the next connection: nobody is lost, and all works afterwards."""
+"""A listening node without a file descriptor for the next connection: no sender is lost, and it recovers."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ ACCEPTED, CLOSED = 2, None
 
 
 class Listening:
-    """The process, and how many descriptors it may have."""
+    """The process, and its limit of descriptors."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
@@ -50,7 +50,7 @@ class Listening:
         return self.process.stdout.readline().strip()
 
     def has_none_left(self) -> None:
-        """It keeps those it has: the next number it would get is beyond its limit."""
+        """It keeps its open descriptors: the next one would be over its limit."""
         held = {int(path.name) for path in Path(f"/proc/{self.process.pid}/fd").iterdir()}
         next_one = min(set(range(len(held) + 1)) - held)
         resource.prlimit(self.process.pid, resource.RLIMIT_NOFILE, (next_one, self._limits[1]))
@@ -76,7 +76,7 @@ def test_a_connection_without_a_free_descriptor_waits_and_is_served_later(
     with ExitStack() as stack:
         assert stack.enter_context(Wire.to(listening.port)).associate() == ACCEPTED
         listening.has_none_left()
-        first, second = (stack.enter_context(Wire.to(listening.port)) for _ in range(2))  # the kernel takes both
+        first, second = (stack.enter_context(Wire.to(listening.port)) for _ in range(2))  # the kernel accepts both
         assert listening.line() == "a connection waits: Too many open files (logged once)"
         spent = cpu_s(listening.process.pid)
         second.socket.settimeout(1)
@@ -101,7 +101,7 @@ def test_a_connection_without_free_descriptors_is_logged_and_does_not_count_as_a
     with ExitStack() as stack:
         unlucky, sender = (stack.enter_context(Wire.to(listening.port)) for _ in range(2))
         unlucky.send(association_request()[:1])
-        assert sender.associate() == ACCEPTED  # and so the connection before it was taken too
+        assert sender.associate() == ACCEPTED  # and so the connection before it was accepted as well
         listening.has_none_left()
         unlucky.send(association_request()[1:])
         assert unlucky.pdu()[0] is CLOSED
@@ -111,7 +111,7 @@ def test_a_connection_without_free_descriptors_is_logged_and_does_not_count_as_a
         listening.has_enough()
         sender.send(one_store(1, image))
         assert sender.status() == Status.SUCCESS
-        others = [stack.enter_context(Wire.to(listening.port)) for _ in range(15)]  # with the sender, all places
+        others = [stack.enter_context(Wire.to(listening.port)) for _ in range(15)]  # with the sender, all connections
         assert [other.associate() for other in others] == [ACCEPTED] * 15
 
 

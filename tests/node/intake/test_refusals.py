@@ -1,4 +1,4 @@
-"""What is refused, with which status, and that nothing of it stays."""
+"""What is refused, with which status, and that no file of it remains."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ def test_a_refused_sop_class_is_logged(start_node):
     mammography, ct, made_up = "1.2.840.10008.5.1.4.1.1.1.2", "1.2.840.10008.5.1.4.1.1.2", "1.2.3.4.5"
     with node.association(*((uid, ExplicitVRLittleEndian) for uid in (mammography, ct, made_up))):
         pass
-    with node.association((mammography, "1.2.3.99")):  # a transfer syntax that is not taken is no SOP class
+    with node.association((mammography, "1.2.3.99")):  # a refused transfer syntax is no SOP class
         pass
     assert reported == [("PACS", sorted([ct, made_up]))]
 
@@ -208,7 +208,7 @@ OTHER_REQUESTS = {
 def test_a_request_other_than_c_store_is_answered_as_an_unrecognized_operation(
     listening_node, mammogram, raw_bytes, asks: str
 ):
-    """Without a data set, in the context of mammograms: not as a C-STORE whose data set is cut short."""
+    """Without a data set, in the context of mammograms: not as a C-STORE with a truncated data set."""
     field, class_element = OTHER_REQUESTS[asks]
     request = command(
         (class_element, MAMMOGRAPHY.encode()),

@@ -1,4 +1,4 @@
-"""The same SOP Instance UID again."""
+"""Images received again with the same SOP Instance UID."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def test_an_image_sent_again_as_another_kind_of_image_is_set_aside(listening_nod
 def test_other_pixels_with_a_known_uid_are_set_aside_and_reported(listening_node, mammogram):
     listening_node.store(mammogram(seed=1))
     put(listening_node, StudyState.REPORTED)
-    for _ in range(2):  # a sender that tries again fills no disk
+    for _ in range(2):  # a sender that repeats does not fill the disk
         answer = listening_node.store(mammogram(seed=2))
         assert answer.Status == Status.CONTRADICTS
         assert "other pixels" in answer.ErrorComment
@@ -227,7 +227,7 @@ ICON = {"Rows": 2, "Columns": 2, "PixelData": b"\1\2\3\4"}
 
 
 def with_bytes_as(vr: str, image: Dataset) -> Dataset:
-    """The image with a VR of one's choice for whatever holds bytes or words."""
+    """The image with the given VR for all elements of bytes or words."""
     icon = Dataset()
     for keyword, value in ICON.items():
         setattr(icon, keyword, value)

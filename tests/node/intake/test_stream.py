@@ -1,4 +1,4 @@
-"""However a sender cuts what it sends, waiting for answers or not: what is acknowledged is what was sent."""
+"""For any fragmentation of the stream, with and without waiting for answers: the stored bytes are the sent ones."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ SIZES = strategies.one_of(strategies.integers(1, 3000), strategies.integers(BLOC
 
 
 def images(mammogram: Callable[..., Dataset], raw_bytes: Encode, sizes: list[int]) -> dict[str, bytes]:
-    """Data sets with other bytes and another patient each, by SOP Instance UID; each has a study of its own."""
+    """Data sets with different bytes and patients, each in its own study, by SOP Instance UID."""
     made = {}
     for number, size in enumerate(sizes):
         study = generate_uid(prefix=None)
@@ -212,7 +212,7 @@ def test_an_association_ends_once_and_without_an_error_for_any_following_bytes(
 
 
 class PacsThatSendsAhead(threading.Thread):
-    """Answers a C-GET with all its C-STOREs at once, and only then looks for their answers."""
+    """Answers a C-GET with all its C-STOREs at once, and reads their responses only afterwards."""
 
     def __init__(self, sent: dict[str, bytes], cutting: Cutting) -> None:
         super().__init__(daemon=True)
@@ -277,7 +277,7 @@ def test_objects_retrieved_by_c_get_are_unchanged_for_any_fragmentation_and_pipe
 
 
 def test_a_complete_data_set_that_is_no_longer_wanted_leaves_no_file(tmp_path: Path) -> None:
-    """Its sender aborts before the association's thread has looked at it: rare, so it is arranged here."""
+    """Its sender aborts before the association's thread has processed it: rare, so the test arranges it."""
     messages = StreamingDIMSE(Association(AE(), "acceptor"), lambda *_: IncomingFile(tmp_path, b"", 1 << 20))
     taken, begun = (IncomingFile(tmp_path, b"head", 1 << 20) for _ in range(2))
     messages.arrived[taken.path], messages.storing = taken, begun

@@ -1,4 +1,4 @@
-"""Connections that have not associated: they keep nobody out, cost no thread, and are answered whatever they say."""
+"""Connections without an association block no sender, use no thread, and are answered whatever they send."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SILENT = {"silent": b"", "a byte of a head": b"\1", "half a request": associatio
 def connections(port: int, count: int, says: bytes = b"") -> Iterator[list[Wire]]:
     opened = [Wire.to(port) for _ in range(count)]
     for entry in opened:
-        with contextlib.suppress(OSError):  # it may have had to make way
+        with contextlib.suppress(OSError):  # it may have been closed for a later one
             entry.send(says)
     yield opened
     for entry in opened:
@@ -36,7 +36,7 @@ def connections(port: int, count: int, says: bytes = b"") -> Iterator[list[Wire]
 def test_connections_without_an_association_block_no_sender_and_use_no_thread(listening_node, says: bytes):
     port, before = listening_node.listener.port, set(threading.enumerate())
     with connections(port, 100, says), Wire.to(port) as sender:
-        assert sender.associate() == ACCEPTED  # and so all connections before it were taken too
+        assert sender.associate() == ACCEPTED  # and so all connections before it were accepted as well
         begun = set(threading.enumerate()) - before
         assert len(begun) <= 2, "the two of the sender's association"
 
@@ -164,7 +164,7 @@ ODD = {
 
 @pytest.mark.parametrize("odd", ODD)
 def test_an_unusual_request_is_answered_at_once_and_the_next_is_served(start_node, odd: str):
-    node = start_node(listening=ListenerLimits(association_timeout_s=60))  # what is answered later fails here
+    node = start_node(listening=ListenerLimits(association_timeout_s=60))  # a later answer fails here
     parts, kind = ODD[odd]
     with Wire.to(node.listener.port) as peer:
         assert peer.associate(**parts) == kind

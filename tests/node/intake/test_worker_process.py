@@ -1,4 +1,4 @@
-"""Reports and segmentations are read in a process of their own: what brings down their reader leaves the node be."""
+"""Reports and segmentations are read in a separate process: what ends that process does not end the node."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_call_that_never_returns_is_ended():
 
 
 class SlowToLoad:
-    """What a function brings with it takes longer to load than the function may take."""
+    """An argument that takes longer to load than the function may run."""
 
     def __reduce__(self):
         return time.sleep, (3.5,)

@@ -1,4 +1,4 @@
-"""The conformance statement says what the code does."""
+"""The conformance statement agrees with the code."""
 
 from collections.abc import Iterator
 from io import BytesIO
@@ -35,7 +35,7 @@ QUERY_RETRIEVE = (
     StudyRootQueryRetrieveInformationModelGet,
     StudyRootQueryRetrieveInformationModelMove,
 )
-# An attribute by which a module is known to be there (PS3.3).
+# An attribute that shows the presence of a module (PS3.3).
 SIGNS = {
     "Patient": "PatientID",
     "General Study": "StudyInstanceUID",

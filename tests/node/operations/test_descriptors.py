@@ -1,4 +1,4 @@
-"""File descriptors decide how many associations there may be."""
+"""File descriptors limit the number of associations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`retry` on the node's road: what it may send, and what it must never send."""
+"""`retry` in the whole node: what it may send, and what it must never send."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_results_from_before_a_quarantine_are_never_sent_after_it(
     finish(road)
     kill_deliveries(road)
     retry(road)
-    # The segmentations, which the new report takes over, are sent after all.
+    # The segmentations, which the new report reuses, are sent after all.
     assert states_by_revision(road) == {1: {DeliveryState.DEAD}, 2: {DeliveryState.WAITING}}
 
 

@@ -1,4 +1,4 @@
-"""The reader is watched: what kills it is found out, and what hangs is ended."""
+"""The reader is supervised: an image that kills it is identified, and a hanging reader is ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A study can be read again: compared in the shadow, or reported anew."""
+"""A study can be read again: as a shadow reading for comparison, or with a new report."""
 
 from dataclasses import replace
 

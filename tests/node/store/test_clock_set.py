@@ -1,4 +1,4 @@
-"""The wall clock is set while studies wait: nothing waits for longer, and nothing ends early."""
+"""The wall clock is changed while studies wait: nothing waits longer, and nothing ends early."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_only_a_difference_from_the_monotonic_clock_counts_as_a_clock_change() -
     watch = clocks.watch()
     for _ in range(1000):
         clocks.pass_by(1)
-        clocks.wall_s += 0.5  # a clock that is hastened
+        clocks.wall_s += 0.5  # a clock that is set forward
         assert watch.set_by() == 0
     clocks.pass_by(3)
     clocks.wall_s -= HOUR

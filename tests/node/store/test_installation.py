@@ -1,4 +1,4 @@
-"""Which device wrote an object, when, and by whose clock."""
+"""Which device wrote an object, when, and in which time zone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The migrations and the tables are two tellings of one schema."""
+"""The migrations and the table classes define the same schema."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_used_queue_keeps_its_rows_when_the_node_is_upgraded(tmp_path: Path) -
         assert session.execute(text("PRAGMA foreign_key_check")).all() == []
 
 
-BEFORE_0010 = {  # why an image was not read, as a sentence; what became of it
+BEFORE_0010 = {  # why an image was not read, as a sentence, and its state
     "an image, but no mammogram": ("other-image", "", 0, Unread.NO_MAMMOGRAM),
     "the study is in quarantine": ("for-presentation", "", 0, Unread.IN_QUARANTINE),
     "raw image: the image for presentation of the same view was read instead": (

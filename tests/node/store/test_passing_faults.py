@@ -46,7 +46,7 @@ def road(tmp_path: Path) -> Road:
 
 
 def does_not_answer(path: Path) -> Path:
-    """Has the file at `path` answer EIO; the result is where its bytes are kept meanwhile."""
+    """Makes the file at `path` answer EIO; returns where its bytes are kept meanwhile."""
     kept = path.with_suffix(".kept")
     path.rename(kept)
     path.symlink_to(NO_ANSWER)
@@ -54,7 +54,7 @@ def does_not_answer(path: Path) -> Path:
 
 
 def wait_out(road: Road, kind: JobKind) -> None:
-    """Lets the clock run to when the job of this kind that waits is due again."""
+    """Advances the clock until the waiting job of this kind is due again."""
     road.clock.seconds = max(job.next_at for job in road.jobs() if job.kind is kind and job.state is JobState.WAITING)
 
 
@@ -199,7 +199,7 @@ def test_a_report_that_cannot_be_written_without_lost_files_names_them(road: Roa
 
 
 class LittleMemory(OneMass):
-    """Holds one image at a time, and wide ones not at all."""
+    """Has memory for one image at a time, and for no wide one."""
 
     def detect(self, images: Sequence[Mammogram]) -> list[tuple[Detection, ...]]:
         if len(images) > 1 or any(image.shape[1] > image.shape[0] for image in images):
@@ -221,7 +221,7 @@ def test_images_too_large_for_the_memory_together_are_read_one_by_one_without_a_
 
 
 class Shelf:
-    """A destination that reads what it is sent, and takes it."""
+    """A destination that reads and accepts what is sent."""
 
     def __init__(self) -> None:
         self.taken: list[str] = []

@@ -1,4 +1,4 @@
-"""What the queue promises: every job is done once, whatever dies."""
+"""Guarantees of the queue: every job is done once, even if any process is killed."""
 
 from __future__ import annotations
 

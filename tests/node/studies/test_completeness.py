@@ -1,4 +1,4 @@
-"""When a study is complete: the ladder, rung by rung."""
+"""When a study is complete: every rule of the ladder."""
 
 from __future__ import annotations
 

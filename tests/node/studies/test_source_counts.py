@@ -1,4 +1,4 @@
-"""The sources are asked how many images to expect: when, how often, and what their silence costs."""
+"""Queries for the expected number of images: when, how often, and the effect of a source that does not answer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from node.studies.source_counts import ask_sources
 
 @dataclass
 class Source:
-    """What a PACS says when it is asked: a count, or an error."""
+    """The answer of a PACS: a count, or an error."""
 
     says: int | Exception | None
     asked: list[str] = field(default_factory=list)
