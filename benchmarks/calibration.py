@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dicom_io.pixels.case_reader import CaseReader
+from dicom_io.case_reader import CaseReader
 from models.birads.calibration import SCREENING_PREVALENCE, Calibration, Level, prior_of
 from models.bundles.bundle import find_bundle, read_bundle
 from models.catalog import load_pipeline

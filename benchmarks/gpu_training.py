@@ -76,7 +76,7 @@ def main() -> None:
 
 
 def pack(arguments: argparse.Namespace) -> None:
-    from dicom_io.pixels.case_reader import CaseReader
+    from dicom_io.case_reader import CaseReader
     from models.anatomy.film import with_spacing
     from models.datasets.catalog import open_data
     from models.datasets.split import read_split, sides

@@ -21,8 +21,19 @@ class InstanceKind(StrEnum):
 
     @property
     def is_image(self) -> bool:
-        """Whether its arrival reopens a study. Reports and segmentations are stored with the study and do not."""
+        """Whether it is an image. The arrival of an image reopens its study; reports and segmentations do not."""
         return self not in (InstanceKind.SEGMENTATION, InstanceKind.REPORT, InstanceKind.OTHER)
+
+    @property
+    def is_mammogram(self) -> bool:
+        """Whether it is a single 2D image of a breast, raw or for display."""
+        return self in (InstanceKind.FOR_PRESENTATION, InstanceKind.FOR_PROCESSING)
+
+    @property
+    def is_for_display(self) -> bool:
+        """Whether it is read when it arrives. A raw image is read only if its study has no image for display of its
+        view; until the study is closed, this is not known."""
+        return self in (InstanceKind.FOR_PRESENTATION, InstanceKind.SECONDARY_CAPTURE)
 
     @property
     def is_breast_image(self) -> bool:

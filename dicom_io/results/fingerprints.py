@@ -13,15 +13,17 @@ import numpy as np
 from pydicom import Dataset
 
 from dicom_io.attributes import code, text
-from dicom_io.headers import laterality_of
+from dicom_io.headers import kind_of, laterality_of, why_never_read
 from dicom_io.results.lossy import lossy_compression
 from dicom_io.results.sources import (
     demographics,
     patient_orientation,
+    referenced_request,
     request_attributes,
     spacing_mm,
 )
 from dicom_io.results.view_modifiers import view_modifiers
+from dicom_io.spacing import aspect_of, spacing_of
 from dicom_io.views import view_of
 from models.types.exam import ExamReading
 
@@ -56,8 +58,10 @@ def taken_over(source: Dataset) -> object:
         "instance": str(source.get("SOPInstanceUID", "")),
         "series": str(source.get("SeriesInstanceUID", "")),
         "class": str(source.get("SOPClassUID", "")),
+        "kind": [code(source, "Modality"), kind_of(source), why_never_read(source)],
+        "request": referenced_request(source).to_json_dict() if "StudyInstanceUID" in source else {},
         "orientation": patient_orientation(source),
-        "spacing": spacing_mm(source),
+        "spacing": [spacing_mm(source), aspect_of(source), _plain(spacing_of(source))],
         "place": [laterality_of(source), view_of(source), [str(code) for code in view_modifiers(source)]],
         "lossy": lossy_compression([source]).to_json_dict(),
         "burned in": code(source, "BurnedInAnnotation"),

@@ -18,6 +18,7 @@ from models.phantom.detector import attenuation, exposed, for_presentation
 from models.phantom.grid import HEIGHT_MM, WIDTH_MM, Field, Grid, stream
 from models.phantom.lesions import LesionBody, LesionType, PhantomCategory, Projection, draw_cluster, draw_mass, project
 from models.phantom.tissue import DENSITIES, Density, TissueRecipe, glandular_mm
+from models.types.birads import SEVERITY, Category
 from models.types.mammogram import Laterality
 from models.types.region import Box, Mask
 
@@ -28,9 +29,6 @@ ORDER = (
     (Laterality.LEFT, "MLO"),
 )
 """The order of an exam's images."""
-CATEGORIES: tuple[PhantomCategory, ...] = ("1", "2", "3", "4A", "4B", "4C", "5")
-"""BI-RADS assessment categories by rising suspicion."""
-
 _DENSITY_SHARES = (0.1, 0.4, 0.4, 0.1)
 """Shares of women in the United States, by BI-RADS density (ACR BI-RADS, fifth edition)."""
 _MARGIN_MM = 4.0
@@ -120,7 +118,7 @@ class PhantomExam:
 def category(findings: Sequence[LesionType]) -> PhantomCategory:
     """The BI-RADS category of a breast or an exam: its most suspicious lesion's; "1" without a lesion."""
     found: tuple[PhantomCategory, ...] = ("1", *(finding.birads for finding in findings))
-    return max(found, key=CATEGORIES.index)
+    return max(found, key=lambda label: SEVERITY.index(Category(label)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -100,19 +100,27 @@ class Likelihood:
         return in_percent(self.probability, recall_threshold) > 100 * written(recall_threshold)
 
 
+class AssessmentSource(StrEnum):
+    """How a radiologist's assessment was received."""
+
+    SR = "SR"
+    HL7 = "HL7"
+    CSV = "CSV"
+
+
 @dataclass(frozen=True)
 class Assessment:
     """A radiologist's BI-RADS category.
 
     Attributes:
         laterality: the breast it is about; None: the exam.
-        source: how it was received: "SR", "HL7" or "CSV".
+        source: how it was received.
         sop_instance_uid: of the document that holds it, if that is a DICOM object of the study.
     """
 
     laterality: Laterality | None
     category: Category
-    source: str
+    source: AssessmentSource
     sop_instance_uid: str | None = None
 
 

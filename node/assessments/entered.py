@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dicom_io.assessments import StatedAssessment
-from models.types.birads import Assessment
+from models.types.birads import Assessment, AssessmentSource
 from node.assessments.matching import study_for, touched_by
 from node.store.tables import Instance, ReceivedAssessment, Study
 from node.studies.lifecycle import report_anew
@@ -36,7 +36,7 @@ def assessments_of(session: Session, study: Study) -> list[Assessment]:
             laterality=row.laterality,
             category=row.category,
             source=row.source,
-            sop_instance_uid=row.document if row.source == "SR" and row.document in here else None,
+            sop_instance_uid=row.document if row.source is AssessmentSource.SR and row.document in here else None,
         )
         for _, row in sorted(latest.items(), key=lambda pair: pair[0] or "")
     ]
@@ -73,16 +73,21 @@ def _standing(rows: Iterable[ReceivedAssessment]) -> list[ReceivedAssessment]:
 
 def _document_of(row: ReceivedAssessment) -> object:
     """A key that rows of one document have in common; all rows of a table have the same."""
-    return row.received_at if row.source == "CSV" else row.document
+    return row.received_at if row.source is AssessmentSource.CSV else row.document
 
 
 def enter(
-    session: Session, stated: Sequence[StatedAssessment], source: str, now: float, *, in_place_of: Collection[str] = ()
+    session: Session,
+    stated: Sequence[StatedAssessment],
+    source: AssessmentSource,
+    now: float,
+    *,
+    in_place_of: Collection[str] = (),
 ) -> list[ReceivedAssessment]:
     """Stores assessments, matches them with studies and queues reports; returns the new rows, without known ones.
 
     Args:
-        source: "SR", "HL7" or "CSV".
+        source: how they were received.
         now: UTC seconds since the epoch.
         in_place_of: earlier documents that these replace: their assessments no longer count.
     """
@@ -144,7 +149,7 @@ def _counting(session: Session, study: Study) -> _Counting:
     return {(assessment.laterality, assessment.category) for assessment in assessments_of(session, study)}
 
 
-def _row(stated: StatedAssessment, source: str, now: float) -> ReceivedAssessment:
+def _row(stated: StatedAssessment, source: AssessmentSource, now: float) -> ReceivedAssessment:
     return ReceivedAssessment(
         study_instance_uid=stated.study_instance_uid,
         accession_number=stated.accession_number,
@@ -181,7 +186,9 @@ def _is_known(session: Session, row: ReceivedAssessment) -> bool:
     return any(known is not None and _content(known) == _content(row) for known in newest)
 
 
-def _of_documents(session: Session, source: str, documents: Collection[str]) -> Sequence[ReceivedAssessment]:
+def _of_documents(
+    session: Session, source: AssessmentSource, documents: Collection[str]
+) -> Sequence[ReceivedAssessment]:
     return session.scalars(
         select(ReceivedAssessment).where(
             ReceivedAssessment.source == source, ReceivedAssessment.document.in_(documents)

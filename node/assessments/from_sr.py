@@ -7,6 +7,7 @@ import logging
 from sqlalchemy.orm import Session
 
 from dicom_io.assessments import ReadReport
+from models.types.birads import AssessmentSource
 from node.assessments.entered import enter
 from node.store.tables import Instance
 
@@ -24,4 +25,4 @@ def enter_report(session: Session, instance: Instance, report: ReadReport, now: 
         log.warning(
             "study %d: instance %d: no assessment taken from it: %s", instance.study_id, instance.id, report.refusal
         )
-    enter(session, report.stated, "SR", now, in_place_of=report.replaces)
+    enter(session, report.stated, AssessmentSource.SR, now, in_place_of=report.replaces)

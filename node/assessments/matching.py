@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dicom_io.instance_kinds import IMAGES
+from models.types.birads import AssessmentSource
 from node.store.tables import Instance, ReceivedAssessment, Study
 
 NAMES_NO_STUDY = "it names neither one Study Instance UID nor an accession number"
@@ -65,7 +66,7 @@ def _may_be_of_another_study(session: Session, assessment: ReceivedAssessment) -
             Study.study_instance_uid == assessment.study_instance_uid,
         )
     )
-    return assessment.source == "SR" and session.scalar(of_itself) is not None
+    return assessment.source is AssessmentSource.SR and session.scalar(of_itself) is not None
 
 
 def _same_patient(session: Session, study: Study, assessment: ReceivedAssessment) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from models.types.birads import AssessmentSource
 from models.types.words import counted
 from node.cli.birads_stats import stats_of_assessments
 from node.cli.terminal.moments import local_time
@@ -44,7 +45,7 @@ def import_assessments(
     settings = load(config)
     table = read_table(file)
     with open_queue(settings).begin() as session:
-        entered = enter(session, table.assessments, "CSV", time.time())
+        entered = enter(session, table.assessments, AssessmentSource.CSV, time.time())
         waiting = sum(row.study_id is None for row in entered)
     known = len(table.assessments) - len(entered)
     if as_json:

@@ -13,6 +13,7 @@ from rich.console import Console
 from models.types.words import counted
 from node.cli.terminal.moments import local_time
 from node.cli.terminal.options import DEFAULT_CONFIG, AsJson, ConfigFile, open_queue
+from node.store.states import DeliveryState, ImageOutcome, JobState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -100,25 +101,25 @@ def _lines(study: StudyView) -> list[str]:
     lines = [
         f"{study.id}  {study.state}, revision {study.revision}  {study.study_instance_uid}",
         f"   {source}last image {local_time(study.last_received_at)}" + (f": {study.why}" if study.why else ""),
-        f"   images: {_count(study, 'read')}, {_count(study, 'not read')}, {_count(study, 'waiting')}"
+        f"   images: {', '.join(_count(study, outcome) for outcome in ImageOutcome)}"
         + (f"; the source holds {study.expected_instances}" if study.expected_instances is not None else ""),
     ]
     lines += [f"   not read: {_named(image)}: {image.reason}" for image in study.images if image.reason]
     lines += [
         f"   failed: {_work(job)} after {counted(job.attempts, 'attempt')}: {job.error}"
         for job in study.jobs
-        if job.state == "failed"
+        if job.state is JobState.FAILED
     ]
     lines += [
         f"   postponed {counted(job.faults, 'time')}, next try {local_time(job.next_at)}: {_work(job)}: {job.error}"
         for job in study.jobs
-        if job.state == "waiting" and job.faults
+        if job.state is JobState.WAITING and job.faults
     ]
     return lines + [f"   {line}" for line in _delivery_lines(study)]
 
 
-def _count(study: StudyView, outcome: str) -> str:
-    return f"{sum(image.outcome == outcome for image in study.images)} {outcome}"
+def _count(study: StudyView, outcome: ImageOutcome) -> str:
+    return f"{sum(image.outcome is outcome for image in study.images)} {outcome}"
 
 
 def _work(job: JobView) -> str:
@@ -141,14 +142,15 @@ def _delivery_lines(study: StudyView) -> list[str]:
 def _delivery_line(deliveries: list[DeliveryView]) -> str:
     first = deliveries[0]
     kinds = Counter(delivery.result for delivery in deliveries)
-    state = "sent" if first.state == "uncommitted" else first.state
+    uncommitted = first.state is DeliveryState.UNCOMMITTED
+    state = DeliveryState.SENT if uncommitted else first.state
     line = ", ".join(f"{count} {kind}" for kind, count in kinds.items()) + f" to {first.destination}: {state}"
-    if state in ("sent", "committed"):
+    if state in (DeliveryState.SENT, DeliveryState.COMMITTED):
         line += f" {local_time(max(delivery.sent_at or 0 for delivery in deliveries))}"
-        why = first.error or ("not committed yet" if first.state == "uncommitted" else "")
+        why = first.error or ("not committed yet" if uncommitted else "")
         return line + (f", {why}" if why else "")
     if attempts := max(delivery.attempts for delivery in deliveries):
         line += f" after {counted(attempts, 'attempt')}"
-        if first.state == "waiting":
+        if first.state is DeliveryState.WAITING:
             line += f", next try {local_time(min(delivery.next_at for delivery in deliveries))}"
     return line + (f": {first.error}" if first.error else "")

@@ -23,7 +23,7 @@ from node.folder.overlays import write_overlays, write_summary
 from node.operations.status import StudyView, view_queue
 from node.reporting.exams import exam_of
 from node.store.database import Sessions, open_database, read_only, sessions_of
-from node.store.states import DeliveryState, JobState, StudyState
+from node.store.states import DeliveryState, ImageOutcome, JobState, StudyState
 from node.store.tables import Study
 
 AE_TITLE = "MAMMO_NODE"
@@ -182,7 +182,7 @@ class Demo:
         with read_only(self._queue()) as session:
             studies = view_queue(session).studies
         images = [image for study in studies for image in study.images]
-        return DemoProgress(len(images), sum(image.outcome != "waiting" for image in images), studies)
+        return DemoProgress(len(images), sum(image.outcome is not ImageOutcome.WAITING for image in images), studies)
 
     def outcome(self, study: DemoStudy) -> Outcome:
         """The results of a study that was delivered; draws its overlays."""

@@ -17,6 +17,7 @@ from dicom_io.pixels.luts import is_inverse, stated_display
 from dicom_io.pixels.pixel_element import Span
 from dicom_io.pixels.same_header import has_same_header
 from dicom_io.results.fingerprints import taken_over
+from dicom_io.spacing import spacing_of
 from node.archive.versions import same_bytes, same_file
 from node.delivery.outbox import hold_back_replaced
 from node.intake.same_pixels import PixelComparison
@@ -63,6 +64,12 @@ def states_otherwise(old: Dataset, new: Dataset) -> bool:
     return taken_over(old) != taken_over(new) or stated_display(old) != stated_display(new)
 
 
+def measures_otherwise(old: Dataset, new: Dataset) -> bool:
+    """Whether the new header gives another pixel spacing in the breast. The sizes of the lesions and the scale of the
+    models' input depend on it."""
+    return spacing_of(old) != spacing_of(new)
+
+
 def correct(
     session: Session,
     instance: Instance,
@@ -72,10 +79,10 @@ def correct(
     now: float,
     *,
     restated: bool,
-    lost: bool = False,
+    read_again: bool = False,
 ) -> None:
-    """Stores a corrected header; its file is at `path`. The reading is kept because the pixels are the same; if the old
-    file was `lost`, the image is read again.
+    """Stores a corrected header; its file is at `path`. The reading is kept because the pixels are the same, unless the
+    image is to be `read_again`: its old file was lost, or the reading depends on a value that was corrected.
 
     The study is reported again if a value that reports state has changed: `restated`, or a value of the row. A study
     whose instances now disagree about the patient is quarantined: a person must check that all were corrected.
@@ -92,7 +99,7 @@ def correct(
     instance.extent, instance.no_view = header.extent, header.no_view
     hold_two_patients(session, study)
     is_one_now = instance.unread is Unread.NO_VIEW and not instance.no_view
-    if lost or is_one_now:
+    if read_again or is_one_now:
         _read_again(session, instance, study, is_one_now=is_one_now)
     if restated or values != _stated(instance):
         reopen(session, study, now, new_image=False)
@@ -101,7 +108,8 @@ def correct(
 
 
 def _read_again(session: Session, instance: Instance, study: Study, *, is_one_now: bool) -> None:
-    """Queues the reading of an image whose file was lost, or whose header now says that it is a view of a breast."""
+    """Queues the reading of an image: again, or for the first time because its header now says that it is a view of a
+    breast."""
     jobs = session.scalars(select(Job).where(Job.instance_id == instance.id)).all()
     for job in jobs:
         if job.state is JobState.FAILED:

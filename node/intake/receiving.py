@@ -40,6 +40,7 @@ from node.intake.received_again import (
     compare,
     correct,
     hold_contradicting,
+    measures_otherwise,
     states_otherwise,
 )
 from node.intake.register import register
@@ -216,7 +217,8 @@ class Receiving:
             log.warning("study %d: instance %d: its file was gone or damaged, and came again", known.study_id, known.id)
             # A damaged file is kept: an accepted file is never overwritten.
             place = version_for(kept.parent, header.sop_instance_uid, whole.path).path if kept.exists() else kept
-            self._correct(received, known, whole, header, Version(place, is_there=False), restated=True, lost=True)
+            version = Version(place, is_there=False)
+            self._correct(received, known, whole, header, version, restated=True, read_again=True)
             return _SUCCESS
         difference = compare(old, whole, self._pixels)
         if difference is Difference.PIXELS:
@@ -224,9 +226,10 @@ class Receiving:
         if difference is Difference.NONE:
             log.info("study %d: instance %d came again unchanged", known.study_id, known.id)
             return _SUCCESS
-        restated = states_otherwise(old.dataset, whole.dataset)
+        measured = measures_otherwise(old.dataset, whole.dataset)
+        restated = measured or states_otherwise(old.dataset, whole.dataset)
         version = version_for(kept.parent, header.sop_instance_uid, whole.path)
-        self._correct(received, known, whole, header, version, restated=restated)
+        self._correct(received, known, whole, header, version, restated=restated, read_again=measured)
         return _SUCCESS
 
     def _correct(
@@ -238,14 +241,14 @@ class Receiving:
         version: Version,
         *,
         restated: bool,
-        lost: bool = False,
+        read_again: bool = False,
     ) -> None:
         syntax = str(whole.transfer_syntax_uid)
         content = self._content(header, whole.path)
         path = self._relative(version.path) if version.is_there else self._place(whole.path, version.path)
         with self._entering(None if version.is_there else path) as session:
             instance = session.get_one(Instance, known.id)
-            correct(session, instance, header, syntax, path, self._now(), restated=restated, lost=lost)
+            correct(session, instance, header, syntax, path, self._now(), restated=restated, read_again=read_again)
             self._enter(session, instance, received, content)
 
     def _left_out(self, header: InstanceHeader, calling_ae_title: str) -> str:

@@ -66,8 +66,7 @@ def register(
         instance.leave_unread(Unread.LEFT_OUT, left_out)
     elif header.kind.is_image:
         instance.leave_unread(_why_unread(study, header, reads_secondary_capture))
-    at_once = header.kind in (InstanceKind.FOR_PRESENTATION, InstanceKind.SECONDARY_CAPTURE)
-    if at_once and instance.unread is None:
+    if header.kind.is_for_display and instance.unread is None:
         ask_for_reading(session, study, instance)
     return instance
 

@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from sqlalchemy import CompoundSelect, func, or_, select, union
 from sqlalchemy.orm import Session, contains_eager, selectinload
 
-from node.store.states import DeliveryState, JobState, StudyState
+from dicom_io.instance_kinds import InstanceKind
+from dicom_io.results.profiles import ResultKind
+from models.types.mammogram import Laterality
+from node.store.states import DeliveryState, ImageOutcome, JobKind, JobState, StudyState
 from node.store.tables import Delivery, Instance, Job, Result, Study
 
 PAGE = 100
@@ -20,13 +23,13 @@ SETTLED = frozenset({StudyState.REPORTED, StudyState.NOT_READ})
 
 @dataclass(frozen=True)
 class ImageView:
-    """One instance of a study: `outcome` is "read", "not read" (see `reason`) or "waiting"."""
+    """One instance of a study; `reason` says why it was not read."""
 
     id: int
-    kind: str
-    laterality: str | None
+    kind: InstanceKind
+    laterality: Laterality | None
     view: str | None
-    outcome: str
+    outcome: ImageOutcome
     reason: str | None
 
 
@@ -36,9 +39,9 @@ class JobView:
     the last time until `next_at` (UTC seconds since the epoch)."""
 
     id: int
-    kind: str
+    kind: JobKind
     image: int | None
-    state: str
+    state: JobState
     attempts: int
     error: str
     faults: int = 0
@@ -50,10 +53,10 @@ class DeliveryView:
     """The delivery of one result to one destination. Times are UTC seconds since the epoch."""
 
     id: int
-    result: str
+    result: ResultKind
     revision: int
     destination: str
-    state: str
+    state: DeliveryState
     attempts: int
     next_at: float
     sent_at: float | None
@@ -67,7 +70,7 @@ class StudyView:
     id: int
     study_instance_uid: str
     source: str
-    state: str
+    state: StudyState
     why: str
     revision: int
     first_received_at: float
@@ -149,7 +152,7 @@ def _study_view(study: Study, jobs: list[Job], deliveries: list[Delivery]) -> St
         id=study.id,
         study_instance_uid=study.study_instance_uid,
         source=study.source,
-        state=str(study.state),
+        state=study.state,
         why=study.why,
         revision=study.revision,
         first_received_at=study.first_received_at,
@@ -157,9 +160,7 @@ def _study_view(study: Study, jobs: list[Job], deliveries: list[Delivery]) -> St
         expected_instances=study.expected_instances,
         images=tuple(_image_view(instance) for instance in study.instances),
         jobs=tuple(
-            JobView(
-                job.id, str(job.kind), job.instance_id, str(job.state), job.attempts, job.error, job.faults, job.next_at
-            )
+            JobView(job.id, job.kind, job.instance_id, job.state, job.attempts, job.error, job.faults, job.next_at)
             for job in jobs
         ),
         deliveries=tuple(
@@ -168,7 +169,7 @@ def _study_view(study: Study, jobs: list[Job], deliveries: list[Delivery]) -> St
                 delivery.result.kind,
                 delivery.result.revision,
                 delivery.destination,
-                str(delivery.state),
+                delivery.state,
                 delivery.attempts,
                 delivery.next_at,
                 delivery.sent_at,
@@ -181,5 +182,8 @@ def _study_view(study: Study, jobs: list[Job], deliveries: list[Delivery]) -> St
 
 def _image_view(instance: Instance) -> ImageView:
     why = instance.refusal or instance.unread_reason
-    outcome = "not read" if why is not None else "read" if instance.reading is not None else "waiting"
+    if why is not None:
+        outcome = ImageOutcome.NOT_READ
+    else:
+        outcome = ImageOutcome.READ if instance.reading is not None else ImageOutcome.WAITING
     return ImageView(instance.id, instance.kind, instance.laterality, instance.view, outcome, why)

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from enum import StrEnum
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from sqlalchemy import Update, update
-from sqlalchemy.orm import InstrumentedAttribute
+if TYPE_CHECKING:
+    from sqlalchemy import Update
+    from sqlalchemy.orm import InstrumentedAttribute
+
+
+class ImageOutcome(StrEnum):
+    """What became of an image, as people are shown it; it follows from the image's row."""
+
+    READ = "read"
+    NOT_READ = "not read"
+    WAITING = "waiting"
 
 
 class StudyState(StrEnum):
@@ -105,6 +114,8 @@ def moving(column: InstrumentedAttribute[State], old: Collection[State], new: St
     Raises:
         IllegalTransition: one of these transitions is not allowed.
     """
+    from sqlalchemy import update  # not above: the command line's help takes the enums from here
+
     for state in old:
         moved(state, new)
     return update(column.class_).where(column.in_(old)).values({column: new})

@@ -13,7 +13,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from dicom_io.instance_kinds import InstanceKind
 from dicom_io.results.profiles import ResultKind
-from models.types.birads import Category
+from models.types.birads import AssessmentSource, Category
 from models.types.mammogram import Laterality
 from node.store.states import DeliveryState, JobKind, JobState, StudyState
 from node.store.unread import Unread, sentence
@@ -39,6 +39,7 @@ class Table(DeclarativeBase):
         InstanceKind: _by_value(InstanceKind),
         ResultKind: _by_value(ResultKind),
         Category: _by_value(Category),
+        AssessmentSource: _by_value(AssessmentSource),
         Laterality: _by_value(Laterality),
         Unread: _by_value(Unread),
     }
@@ -247,8 +248,7 @@ class ReceivedAssessment(Table):
     laterality: Mapped[Laterality | None]
     """None: the exam."""
     category: Mapped[Category]
-    source: Mapped[str]
-    """"SR", "HL7" or "CSV"."""
+    source: Mapped[AssessmentSource]
     document: Mapped[str]
     """Its document: a SOP Instance UID, a message control ID, or a file and its line. The same again adds nothing."""
     order: Mapped[str] = mapped_column(default="", index=True)

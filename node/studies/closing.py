@@ -138,8 +138,8 @@ def _is_breast_image(instance: Instance, begun: Collection[int | None]) -> bool:
 def _decision(session: Session, study: Study, ladder: Ladder, now: float) -> Wait | Close:
     begun = readings_begun(session, study)
     # Raw images and tomosynthesis often arrive before the images that are read: they do not complete the views.
-    readable = {InstanceKind.FOR_PRESENTATION, InstanceKind.SECONDARY_CAPTURE}
-    views = (view_of(instance) for instance in study.instances if instance.kind in readable and instance.id in begun)
+    displayed = (instance for instance in study.instances if instance.kind.is_for_display)
+    views = (view_of(instance) for instance in displayed if instance.id in begun)
     arrivals = Arrivals(
         views=frozenset(view for view in views if view is not None),
         count=len(study.instances),

@@ -15,9 +15,9 @@ from pydicom import Dataset, dcmread
 from running import RunningNode, eventually
 
 from config.settings import load
+from dicom_io.case_reader import CaseReader
 from dicom_io.network.peer import Peer
 from dicom_io.network.scu import send_files
-from dicom_io.pixels.case_reader import CaseReader
 from models.datasets.catalog import open_data
 from models.types.reading import FindingKind
 from node.annotations.archive_cases import archive_cases

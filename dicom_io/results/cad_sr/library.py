@@ -11,7 +11,6 @@ from pydicom import Dataset
 from dicom_io.attributes import text
 from dicom_io.errors import NotEncodable
 from dicom_io.headers import kind_of, laterality_of, why_never_read
-from dicom_io.instance_kinds import InstanceKind
 from dicom_io.results import codes
 from dicom_io.results.cad_sr.items import (
     Relation,
@@ -30,8 +29,6 @@ from dicom_io.views import view_of
 from models.types.exam import ExamImage, ExamReading
 from models.types.mammogram import Laterality
 
-_NO_IMAGES = (InstanceKind.REPORT, InstanceKind.SEGMENTATION, InstanceKind.OTHER)
-_MAMMOGRAMS = (InstanceKind.FOR_PRESENTATION, InstanceKind.FOR_PROCESSING)
 _ACQUIRED = Relation.HAS_ACQ_CONTEXT
 
 
@@ -54,7 +51,7 @@ class ImageLibrary:
     def attempted(self) -> bool:
         """Whether the study has a mammogram to read; if not, the study was not suitable."""
         return bool(self.read) or any(
-            kind_of(source) in _MAMMOGRAMS and not why_never_read(source) for source in self.unread
+            kind_of(source).is_mammogram and not why_never_read(source) for source in self.unread
         )
 
     @property
@@ -89,7 +86,7 @@ def library_of(exam: ExamReading, sources: Mapping[str, Dataset], position: tupl
     library = ImageLibrary(
         position=position,
         read=tuple((image, sources[image.sop_instance_uid]) for image in exam.images),
-        unread=tuple(source for source in missed if kind_of(source) not in _NO_IMAGES),
+        unread=tuple(source for source in missed if kind_of(source).is_image),
     )
     if not library.sources:
         raise NotEncodable("A CAD report needs at least one image of its study to refer to.")

@@ -19,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from config.hl7 import Hl7
 from dicom_io.durable import write_durably
 from dicom_io.network.host_names import HostNames
+from models.types.birads import AssessmentSource
 from models.types.words import counted
 from node.archive.layout import HL7_REFUSED
 from node.assessments.entered import enter
@@ -94,7 +95,7 @@ class Hl7Intake:
     def _entered(self, message: Message) -> bytes:
         results = results_of(message, self.settings)
         with self.sessions.begin() as session:
-            entered = enter(session, results.assessments, "HL7", self.now())
+            entered = enter(session, results.assessments, AssessmentSource.HL7, self.now())
         log.info("HL7 message: %s, %d new", counted(len(results.assessments), "assessment"), len(entered))
         return self._acknowledged(message, "AA", results.note)
 

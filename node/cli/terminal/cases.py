@@ -39,7 +39,7 @@ def open_cases(data: list[str], config: Path) -> Cases:
             example an archive and its export).
         SettingsError: `data` has the archive, and the node's settings cannot be read.
     """
-    from dicom_io.pixels.case_reader import CaseReader
+    from dicom_io.case_reader import CaseReader
     from models.datasets.case import DatasetError
     from models.datasets.catalog import of_set, open_data, put_together
 

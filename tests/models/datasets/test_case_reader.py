@@ -17,8 +17,8 @@ from pydicom import Dataset, dcmread
 from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
+from dicom_io.case_reader import CaseReader
 from dicom_io.errors import NotReadable
-from dicom_io.pixels.case_reader import CaseReader
 from models.datasets.case import DatasetError
 from models.datasets.dicom import CheckedReader
 from models.types.region import Box

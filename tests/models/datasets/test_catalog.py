@@ -8,7 +8,7 @@ from typing import get_args
 
 import pytest
 
-from dicom_io.pixels.case_reader import CaseReader
+from dicom_io.case_reader import CaseReader
 from models.datasets.case import DatasetError
 from models.datasets.catalog import DATASETS, open_data
 from node.cli.terminal.cases import Data

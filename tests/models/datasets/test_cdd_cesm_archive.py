@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from dicom_io.pixels.case_reader import CaseReader
+from dicom_io.case_reader import CaseReader
 from models.datasets.case import Case, Cases, DatasetError, LeftOut, Pathology
 from models.datasets.catalog import open_data
 from models.types.mammogram import Laterality

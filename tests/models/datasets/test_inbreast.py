@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dicom_io.pixels.case_reader import CaseReader
+from dicom_io.case_reader import CaseReader
 from models.datasets.case import Case, Cases, DatasetError
 from models.datasets.catalog import open_data
 from models.types.mammogram import Laterality

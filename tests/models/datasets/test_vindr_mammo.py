@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from data_files import write_dicom
 
-from dicom_io.pixels.case_reader import CaseReader
+from dicom_io.case_reader import CaseReader
 from models.datasets.case import Cases, DatasetError, Side
 from models.datasets.catalog import open_data
 from models.types.mammogram import Laterality

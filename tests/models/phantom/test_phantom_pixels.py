@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from models.anatomy.breast import breast_mask, breast_side
 from models.phantom.breast import VIEWS, ViewShape, depth_mm, draw_breast, thickness_mm
-from models.phantom.exam import CATEGORIES, PhantomExam, PhantomImage, Prevalence, category, draw_exam
+from models.phantom.exam import PhantomExam, PhantomImage, Prevalence, category, draw_exam
 from models.phantom.grid import Grid, stream
 from models.phantom.lesions import draw_cluster, draw_mass, project
 from models.phantom.power_law import power_law_field
 from models.phantom.tissue import DENSITIES, Density, TissueRecipe, glandular_mm
+from models.types.birads import SEVERITY, Category
 from models.types.mammogram import Laterality
 from models.types.reading import FindingKind
 
@@ -152,7 +153,7 @@ def test_the_malignancy_of_a_phantom_lesion_follows_its_shape(malignant: bool) -
         assert mass.finding.kind is FindingKind.MASS
         assert (len(mass.spicules) > 0) == ("spiculated" in mass.finding.subtype)
         assert ("irregular" in mass.finding.subtype) == mass.finding.malignant == malignant
-        assert (CATEGORIES.index(mass.finding.birads) > CATEGORIES.index("3")) == malignant
+        assert (SEVERITY.index(Category(mass.finding.birads)) > SEVERITY.index(Category.THREE)) == malignant
         assert mass.heights[4:].any() == malignant
     for cluster in (draw_cluster(stream(seed, "cluster"), malignant) for seed in range(12)):
         assert (cluster.elongations.std() > 0) == ("pleomorphic" in cluster.finding.subtype) == malignant

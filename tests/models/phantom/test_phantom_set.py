@@ -16,10 +16,10 @@ from readings import DEVICE
 from simple_models import BUNDLE, OneMass, pipeline_of
 from validators import dcentvfy, dciodvfy
 
+from dicom_io.case_reader import CaseReader
 from dicom_io.device import is_ours
 from dicom_io.headers import describe
 from dicom_io.instance_kinds import InstanceKind
-from dicom_io.pixels.case_reader import CaseReader
 from models.datasets.case import DatasetError, Pathology
 from models.datasets.catalog import open_data
 from models.datasets.phantom import read_phantoms

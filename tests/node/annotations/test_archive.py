@@ -14,7 +14,7 @@ from pydicom.uid import generate_uid
 from road import Road, changed
 
 from config.settings import Settings
-from dicom_io.pixels.case_reader import CaseReader
+from dicom_io.case_reader import CaseReader
 from models.datasets.archive import NO_KIND, read_archive
 from models.datasets.case import Case, Cases, DatasetError
 from models.datasets.catalog import open_data

@@ -104,8 +104,8 @@ def test_a_segmentation_with_the_uid_or_manufacturer_of_the_node_is_no_correctio
     with caplog.at_level(logging.INFO):
         reported.receive(same_uid, our_name)
     assert _rows(reported) == []
-    assert "the viewer must name itself as the Manufacturer" in caplog.text
-    assert f"study {reported.study().id}: a segmentation with mammo-node as its maker" in caplog.text
+    assert "the viewer must write its own Manufacturer" in caplog.text
+    assert f"study {reported.study().id}: a segmentation with Manufacturer mammo-node" in caplog.text
     assert images[0].PatientID not in caplog.text
 
 

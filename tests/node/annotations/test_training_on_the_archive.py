@@ -13,7 +13,7 @@ from pydicom import dcmread
 from road import Road
 from typer.testing import CliRunner, Result
 
-from dicom_io.pixels.case_reader import CaseReader
+from dicom_io.case_reader import CaseReader
 from models.bundles.bundle import read_bundle
 from models.errors import UserError
 from node.cli.train import train

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 from pydicom import Dataset, dcmread
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, JPEG2000Lossless, RLELossless
+from sqlalchemy import select
 
 from dicom_io.network.answers import Status
 from node.operations.retry import retry_study
 from node.store.states import JobKind, JobState, StudyState
-from node.store.tables import Job, Study
+from node.store.tables import Instance, Job, Study
 
 pytestmark = pytest.mark.slow
 
@@ -56,7 +57,7 @@ def test_the_same_pixels_in_another_transfer_syntax_are_no_new_image(listening_n
         {"ViewPosition": "ML"},
         {"StudyDate": "20240102"},
         {"SeriesInstanceUID": "1.2.3.10"},
-        {"ImagerPixelSpacing": [0.07, 0.07]},
+        {"Modality": "CR"},
         {"WindowCenter": 100, "WindowWidth": 300},
         {"RescaleSlope": 2, "RescaleIntercept": 0},
         {"BurnedInAnnotation": "YES"},
@@ -73,6 +74,30 @@ def test_a_study_with_a_corrected_header_is_reported_again_without_reading_it_ag
     assert all(kept[keyword].value == value for keyword, value in changes.items())
     assert len(listening_node.files("archive")) == 2
     assert len(listening_node.jobs()) == 1
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"ImagerPixelSpacing": [0.07, 0.07]},
+        {"EstimatedRadiographicMagnificationFactor": 1.8},
+        {"PixelSpacing": [0.06, 0.06], "PixelSpacingCalibrationType": "FIDUCIAL"},
+        {"DistanceSourceToDetector": 660, "DistanceSourceToPatient": 400},
+    ],
+    ids=["spacing", "factor", "calibrated spacing", "distances"],
+)
+def test_an_image_with_a_corrected_scale_is_read_again_so_that_no_length_stays_old(listening_node, mammogram, changes):
+    stated = {"ImagerPixelSpacing": [0.08, 0.08]}
+    listening_node.store(mammogram(**stated))
+    put(listening_node, StudyState.REPORTED)
+    with listening_node.sessions.begin() as session:
+        session.scalars(select(Job)).one().state = JobState.DONE
+        session.scalars(select(Instance)).one().reading = {"bundle": "old"}
+    assert listening_node.store(mammogram(**stated | changes)).Status == Status.SUCCESS
+    (study,), (instance,) = listening_node.studies(), listening_node.instances()
+    assert (study.state, study.revision) == (StudyState.OPEN, 2)
+    assert instance.reading is None
+    assert [job.state for job in listening_node.jobs()] == [JobState.DONE, JobState.WAITING]
 
 
 def test_a_corrected_header_without_a_reported_change_gives_no_new_report(listening_node, mammogram):

@@ -79,7 +79,7 @@ def test_a_second_reading_is_dropped_if_another_report_was_written_meanwhile(
 ):
     rereading = _reread(reported, OneMass(0.25))
     reported.all_of_it(changed(mammogram_study.files[0], SOPInstanceUID="1.2.3"))
-    with pytest.raises(CannotReread, match="reported anew"):
+    with pytest.raises(CannotReread, match="reported again"):
         store_rereading(reported.sessions, reported.data_dir, rereading, 1.8e9)
     assert {instance.reading["bundle"]["name"] for instance in reported.instances()} == {BUNDLE.name}
 
