@@ -15,6 +15,7 @@ from dicom_io.results.fingerprints import fingerprint
 from dicom_io.results.observer import device_observer
 from dicom_io.results.sources import referenced_request, set_referenced_class, stand_in
 from models.types.exam import ExamReading
+from models.types.words import RESEARCH_USE
 
 SERIES_NUMBER = 9500
 
@@ -45,14 +46,14 @@ def encode_key_objects(exam: ExamReading, sources: Mapping[str, Dataset], *, enc
             document_title=codes.OF_INTEREST,
             referenced_objects=images,
             observer_device_context=device_observer(encoding.device),
-            description=f"Images with AI findings by {models}; research use only, not for diagnosis",
+            description=f"Images with AI findings by {models}; {RESEARCH_USE}, not for diagnosis",
         ),
         series_instance_uid=encoding.lasting_uid(study, content, "KO series"),
         series_number=SERIES_NUMBER,
         sop_instance_uid=encoding.lasting_uid(study, content, "KO"),
         instance_number=1,
         manufacturer=MANUFACTURER,
-        series_description=f"AI key images{encoding.edition}, mammo-node, research use only"[:64],
+        series_description=f"AI key images{encoding.edition}, mammo-node, {RESEARCH_USE}"[:64],
     )
     for image in found:
         set_referenced_class(key_objects, sources[image.sop_instance_uid])

@@ -81,6 +81,7 @@ class Output:
         check: raises NotEncodable if the encoded object of an image does not hold the image's reading.
         of_exam: encodes an object of the exam; None for objects of an image.
         only_findings: whether the object of the exam is written only if there are findings.
+        names_predecessor: whether it names the document of an earlier revision that it replaces.
         of_revision: whether each revision has a new object; the others have UIDs derived from their content.
     """
 
@@ -91,6 +92,7 @@ class Output:
     check: Callable[[bytes, ExamImage], None] = _unchecked
     of_exam: ExamEncoder | None = None
     only_findings: bool = False
+    names_predecessor: bool = False
     of_revision: bool = False
 
     @property
@@ -151,6 +153,7 @@ OUTPUTS: Mapping[ResultKind, Output] = {
             "SR Document Content", "SOP Common",
         ),
         of_exam=_cad_sr,
+        names_predecessor=True,
     ),
     ResultKind.SC: Output(
         SecondaryCaptureImageStorage,
@@ -170,6 +173,7 @@ OUTPUTS: Mapping[ResultKind, Output] = {
             "SR Document General", "SR Document Content", "SOP Common",
         ),
         of_exam=_sr,
+        names_predecessor=True,
         of_revision=True,
     ),
     # Not of a reading: it is written when results are rejected (rejections.py).

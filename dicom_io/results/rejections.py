@@ -19,6 +19,7 @@ from dicom_io.results.encoding import Encoding, sign
 from dicom_io.results.observer import device_observer
 from dicom_io.results.sources import referenced_request, stand_in
 from models.types.mammogram import Laterality
+from models.types.words import RESEARCH_USE
 
 SERIES_NUMBER = 9600
 _SIDES = {value.value: side for table in (codes.LATERALITIES, codes.BREASTS) for side, value in table.items()}
@@ -62,7 +63,7 @@ def encode_rejection(
         document_title=reason.value,
         referenced_objects=taken_back,
         observer_device_context=device_observer(encoding.device),
-        description=f"{_SAYS[reason].format(encoding.revision)}; research use only",
+        description=f"{_SAYS[reason].format(encoding.revision)}; {RESEARCH_USE}",
     )
     if reason is Reason.REPLACED:  # TID 2010 row 3: this title needs a modifier of CID 7011, which knows no "replaced"
         why = CodeContentItem(

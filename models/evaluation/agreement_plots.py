@@ -15,6 +15,7 @@ from models.evaluation.plots import INK, LINE, SECOND, SOFT, plot
 from models.evaluation.tables import Plot
 from models.measures.scores import Bools, CalibrationCurve, calibration_curve, confusion, roc
 from models.types.birads import Category
+from models.types.words import RESEARCH_USE
 
 _ACROSS = tuple(category for category in ASSIGNED if category is not Category.SIX)
 
@@ -116,7 +117,7 @@ def _titled(name: str, title: str, draw: Callable[[Axes], None], inches: tuple[f
 
     def whole(axes: Axes) -> None:
         draw(axes)
-        axes.set_title(f"{title}. Research use only.", loc="left", fontsize=8, color=INK)
+        axes.set_title(f"{title}. {RESEARCH_USE.capitalize()}.", loc="left", fontsize=8, color=INK)
 
     return plot(name, title, whole, inches)
 

@@ -11,9 +11,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from models.types.mammogram import Mammogram
 from models.types.reading import Finding, FindingKind, ImageReading
+from models.types.words import RESEARCH_USE_ONLY
 
 LONG_SIDE_PX = 1600
-FOOTER = "Research use only, not for diagnosis\nScores of {bundle}, no probabilities"
+FOOTER = f"{RESEARCH_USE_ONLY}\nScores of {{bundle}}, no probabilities"
 
 _COLOURS: Mapping[FindingKind, tuple[int, int, int]] = {
     FindingKind.MASS: (255, 176, 0),

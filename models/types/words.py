@@ -4,6 +4,8 @@ from __future__ import annotations
 
 RESEARCH_USE_ONLY = "Research use only, not for diagnosis."
 """Stated in every report, page and bundle."""
+RESEARCH_USE = "research use only"
+"""The short form, in descriptions of series and objects."""
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:

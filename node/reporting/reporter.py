@@ -23,6 +23,7 @@ from dicom_io.headers import describe
 from dicom_io.results.encode import ResultObject, encode_results
 from dicom_io.results.encoding import Encoding
 from dicom_io.results.gsps.display import is_grey
+from dicom_io.results.outputs import OUTPUTS
 from dicom_io.results.profiles import Profile, ResultKind
 from dicom_io.results.sources import identity
 from models.birads.concordance import is_discordant
@@ -264,7 +265,7 @@ class Reporter:
             earlier = {
                 (written.profile, written.kind): written.path
                 for written in sorted(study.results, key=lambda written: written.last_revision)
-                if written.kind in (ResultKind.SR, ResultKind.CAD_SR) and written.revision < held.revision
+                if OUTPUTS[written.kind].names_predecessor and written.revision < held.revision
             }
         headers = headers_of(study.instances, study.study_instance_uid, self.data_dir)
         documents: defaultdict[str, _Documents] = defaultdict(dict)

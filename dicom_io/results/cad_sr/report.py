@@ -16,6 +16,7 @@ from dicom_io.results.fingerprints import exam_fingerprint
 from dicom_io.results.sources import referenced_request
 from dicom_io.results.sr_document import sr_document
 from models.types.exam import ExamReading
+from models.types.words import RESEARCH_USE
 
 SERIES_NUMBER = 9200
 
@@ -57,7 +58,7 @@ def encode_cad_sr(
         details_in="impression",
     )
     sr.SeriesNumber = SERIES_NUMBER
-    sr.SeriesDescription = f"AI CAD{encoding.edition}, mammo-node, research use only"[:64]
+    sr.SeriesDescription = f"AI CAD{encoding.edition}, mammo-node, {RESEARCH_USE}"[:64]
     sr.InstanceNumber = 1
     sr.update(cad_report(exam, library, encoding))
     sign(sr, described, encoding)

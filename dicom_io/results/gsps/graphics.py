@@ -25,9 +25,10 @@ from dicom_io.results.labels import lesion_label, place_labels
 from models.types.exam import ExamImage
 from models.types.reading import FindingKind
 from models.types.region import Box
+from models.types.words import RESEARCH_USE
 
 _LAYERS = {FindingKind.MASS: "MASSES", FindingKind.CALCIFICATION: "CALCIFICATIONS"}
-_NOTE = "mammo-node: research use only"
+_NOTE = f"mammo-node: {RESEARCH_USE}"
 _NOTE_LAYER = "NOTE"
 _NOTE_COLOUR = (190, 190, 190)
 _PIXEL = AnnotationUnitsValues.PIXEL

@@ -15,6 +15,7 @@ from dicom_io.results.gsps.graphics import annotate
 from dicom_io.results.masks import check_masks
 from dicom_io.results.sources import request_attributes, set_referenced_class, stand_in
 from models.types.exam import ExamImage
+from models.types.words import RESEARCH_USE
 
 SERIES_NUMBER = 9300
 
@@ -52,11 +53,11 @@ def encode_gsps(source: Dataset, image: ExamImage, *, encoding: Encoding, title:
         software_versions=str(image.reading.bundle)[:64],
         device_serial_number=encoding.device.serial_number,
         content_label="FINDINGS",
-        content_description=f"Lesions found by {image.reading.bundle}; research use only"[:64],
+        content_description=f"Lesions found by {image.reading.bundle}; {RESEARCH_USE}"[:64],
         content_creator_name=f"{MANUFACTURER}^",
         graphic_layers=layers,
         graphic_annotations=annotations,
-        series_description=f"{title} outlines, research use only{encoding.edition}, mammo-node"[:64],
+        series_description=f"{title} outlines, {RESEARCH_USE}{encoding.edition}, mammo-node"[:64],
     )
     set_referenced_class(state, source)
     sign(state, source, encoding)

@@ -32,6 +32,7 @@ from dicom_io.results.seg.frames import add_nominal_geometry, own_dimensions, se
 from dicom_io.results.sources import patient_orientation, request_attributes, set_referenced_class, stand_in
 from models.types.exam import ExamImage
 from models.types.mammogram import Laterality
+from models.types.words import RESEARCH_USE
 
 SERIES_NUMBER = 9100
 
@@ -66,9 +67,9 @@ def encode_seg(source: Dataset, image: ExamImage, *, encoding: Encoding, title: 
         software_versions=str(image.reading.bundle)[:64],
         device_serial_number=encoding.device.serial_number,
         content_label="FINDINGS",
-        content_description=f"Lesions found by {image.reading.bundle}; research use only"[:64],
+        content_description=f"Lesions found by {image.reading.bundle}; {RESEARCH_USE}"[:64],
         content_creator_name=f"{MANUFACTURER}^",
-        series_description=f"{title} findings, research use only{encoding.edition}, mammo-node"[:64],
+        series_description=f"{title} findings, {RESEARCH_USE}{encoding.edition}, mammo-node"[:64],
         transfer_syntax_uid=ExplicitVRLittleEndian,
     )
     set_referenced_class(seg, source)

@@ -13,6 +13,7 @@ from dicom_io.results.sources import referenced_request
 from dicom_io.results.sr.content import measurement_report
 from dicom_io.results.sr_document import sr_document
 from models.types.exam import ExamReading
+from models.types.words import RESEARCH_USE
 
 SERIES_NUMBER = 9000
 
@@ -52,7 +53,7 @@ def encode_sr(
         details_in="comments",
     )
     sr.SeriesNumber = SERIES_NUMBER
-    sr.SeriesDescription = f"AI report {_edition(encoding.revision)}, mammo-node, research use only"
+    sr.SeriesDescription = f"AI report {_edition(encoding.revision)}, mammo-node, {RESEARCH_USE}"
     sr.InstanceNumber = encoding.revision
     sr.PreliminaryFlag = "PRELIMINARY"
     sr.update(measurement_report(exam, sources, segs.values(), encoding))

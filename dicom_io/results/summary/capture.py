@@ -17,7 +17,7 @@ from dicom_io.results.sources import instance_reference, request_attributes
 from dicom_io.results.summary.page import draw_page
 from dicom_io.views import view_of
 from models.types.exam import ExamReading
-from models.types.words import RESEARCH_USE_ONLY
+from models.types.words import RESEARCH_USE, RESEARCH_USE_ONLY
 
 SERIES_NUMBER = 9400
 
@@ -48,7 +48,7 @@ def encode_summary(exam: ExamReading, sources: Mapping[str, Dataset], *, encodin
     page.StudyInstanceUID = study
     page.SeriesInstanceUID = encoding.lasting_uid(study, content, "SC series")
     page.SeriesNumber = SERIES_NUMBER
-    page.SeriesDescription = f"AI summary{encoding.edition}, mammo-node, research use only"[:64]
+    page.SeriesDescription = f"AI summary{encoding.edition}, mammo-node, {RESEARCH_USE}"[:64]
     # Neither MG nor a Body Part Examined of BREAST: hanging protocols and other AI must not treat it as a view.
     page.Modality = "OT"
     page.Laterality = lateralities[0] if len(lateralities := sides(exam)) == 1 else ""  # type 2C: validators require it
