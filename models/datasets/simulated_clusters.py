@@ -21,7 +21,7 @@ from models.anatomy.breast import breast_mask
 from models.anatomy.film import with_spacing
 from models.datasets.case import Case, Cases, DatasetError, Lesion
 from models.datasets.cdd_cesm import read_without_calcifications
-from models.phantom.insertion import Inserted, grey_per_log_exposure, insert, sham
+from models.phantom.insertion import Inserted, insert, sham
 from models.phantom.microcalcifications import GrainCluster, draw_grain_cluster
 from models.types.mammogram import Mammogram
 from models.types.reading import FindingKind
@@ -60,8 +60,7 @@ def inserted_into(base: Case, number: int | None) -> Inserted:
         cluster = draw_grain_cluster(draw)
         centre = place_of(cluster, depth, draw)
         if centre is not None:
-            gain = grey_per_log_exposure(image.pixels, breast)
-            return insert(image.pixels, gain, cluster, centre, SPACING_MM, draw)
+            return insert(image.pixels, cluster, centre, SPACING_MM, draw)
     raise DatasetError(f"No cluster fits into the breast of {base.name}. Leave the image out of the folder.")
 
 

@@ -1,10 +1,11 @@
 """Clusters of microcalcifications put into a real mammogram, with the truth of every grain.
 
-A grain takes attenuation × thickness from the logarithm of the exposure. How many greys that is follows from the
-image: in the breast, nearly all fat to nearly all gland spans a known difference of attenuation over a compressed
-breast (Johns & Yaffe, Phys Med Biol 32:675, 1987), and spans the greys between two percentiles. Grains are blurred as
-the detector blurs (`detector.BLUR_MM`), the noise behind them rises as fewer quanta come through (Poisson), and the
-picture is stored as an 8-bit JPEG. A sham is the same picture, stored alike, without grains.
+A grain takes attenuation × thickness from the logarithm of the exposure. How many greys that is follows from the noise
+round the place: the noise of the exposure is known from the quanta that reach a pixel (Poisson), and what the detector
+and the image processing make of it is measured in the picture. (Processing lifts fine detail and flattens coarse
+structure, so the range of greys from fat to gland does not tell it.) Grains are blurred as the detector blurs
+(`detector.BLUR_MM`), the noise behind them rises as fewer quanta come through, and the picture is stored as an 8-bit
+JPEG. A sham is the same picture, stored alike, without grains.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.phantom.detector import BLUR_MM, FAT_PER_MM, GLAND_PER_MM
+from models.phantom.detector import BLUR_MM
 from models.phantom.microcalcifications import Grain, GrainCluster
 from models.types.region import Box, Mask
 
@@ -26,9 +27,11 @@ MARGIN_MM = 1.0
 """The outline of a cluster leaves this much beside its outermost grains."""
 _FINEST_MM = 0.02
 """Grains are drawn on pixels no coarser than this, and averaged."""
-_DENSE_MM = 40.0
-"""So much fat is replaced by gland between the two percentiles of grey, in a compressed breast of 50 to 60 mm."""
-_FATTY, _DENSE = 5.0, 95.0
+_QUANTA_PER_MM2 = 4e5
+"""Quanta that are left behind an average compressed breast (see `detector`)."""
+_DQE = 0.5
+"""The share of them that counts: the detective quantum efficiency of a flat-panel detector for mammography at low
+spatial frequencies is about 0.5 (Marshall et al., Phys Med Biol 56, 2011: technical characterisation of systems)."""
 _VISIBLE = 0.5
 """A pixel belongs to a grain where at least this share of its peak contrast is left after the blur."""
 
@@ -53,7 +56,6 @@ class Inserted:
 
 def insert(
     pixels: NDArray[np.float32],
-    gain: float,
     cluster: GrainCluster,
     centre: tuple[int, int],
     spacing_mm: float,
@@ -63,7 +65,6 @@ def insert(
 
     Args:
         pixels: rows × columns, float32 in 0..1, dense tissue bright.
-        gain: of the whole image that they are from; see `grey_per_log_exposure`.
         cluster: what is put in; it lies within the picture.
         centre: in pixels.
         spacing_mm: between pixels.
@@ -81,8 +82,9 @@ def insert(
     reach = int(np.ceil(cluster.reach_mm / spacing_mm))
     around = tuple(slice(max(0, at - reach), at + reach + 1) for at in centre)
     noise = noise_of(pixels[around])
+    gain = noise / exposure_noise(spacing_mm)
     behind = noise * np.sqrt(np.expm1(taken)) * draw.standard_normal(taken.shape, dtype=np.float32)
-    contrast = gain * float(np.median(peaks)) / noise
+    contrast = float(np.median(peaks)) / exposure_noise(spacing_mm)
     changed = (pixels + gain * taken + behind).astype(np.float32)
     return Inserted(stored(changed), tuple(masks), _hull(masks, pixels.shape, spacing_mm), contrast)
 
@@ -99,10 +101,9 @@ def stored(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(cv2.imdecode(encoded, cv2.IMREAD_GRAYSCALE), dtype=np.float32) / np.float32(255)
 
 
-def grey_per_log_exposure(pixels: NDArray[np.float32], breast: NDArray[np.bool_]) -> float:
-    """How many greys (of 0..1) a difference of 1 in the natural logarithm of the exposure makes in this breast."""
-    fatty, dense = np.percentile(pixels[breast], (_FATTY, _DENSE))
-    return float(dense - fatty) / ((GLAND_PER_MM - FAT_PER_MM) * _DENSE_MM)
+def exposure_noise(spacing_mm: float) -> float:
+    """The standard deviation of the natural logarithm of a pixel's exposure behind an average breast."""
+    return float(1 / np.sqrt(_QUANTA_PER_MM2 * spacing_mm**2 * _DQE))
 
 
 def noise_of(pixels: NDArray[np.float32]) -> float:

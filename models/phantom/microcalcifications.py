@@ -18,7 +18,7 @@ from where the numbers are:
 - Attenuation: from half of hydroxyapatite's, for salts with tissue between them, to about solid hydroxyapatite's at
   20 keV (2.1 per mm: NIST's coefficients by weight of its elements, at 3.2 g/cm³).
 
-The numbers were fixed before a detector was trained on them, and are not to be changed with one's figures in view.
+The distributions were committed before a detector was trained on them. Do not tune them to its results.
 """
 
 from __future__ import annotations

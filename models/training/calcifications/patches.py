@@ -19,7 +19,7 @@ from models.anatomy.film import with_spacing
 from models.datasets.case import Case
 from models.datasets.simulated_clusters import depth_in, place_of
 from models.detectors.grain_net import channels_of
-from models.phantom.insertion import grey_per_log_exposure, insert, stored
+from models.phantom.insertion import insert, stored
 from models.phantom.microcalcifications import draw_grain_cluster
 from models.types.region import Box
 
@@ -36,14 +36,12 @@ class Background:
     Attributes:
         levels: rows × columns, its greys as integers, 0 to 255.
         depth: how far each pixel lies inside the breast, in pixels; 0 outside.
-        gain: see `models.phantom.insertion.grey_per_log_exposure`.
         dark, bright: the greys that become 0 and 1.
         spacing_mm: between pixels.
     """
 
     levels: NDArray[np.uint8]
     depth: NDArray[np.float32]
-    gain: float
     dark: float
     bright: float
     spacing_mm: float
@@ -85,9 +83,7 @@ def backgrounds(
             return None
         dark, bright = np.percentile(pixels[breast], (1.0, 99.7))
         levels = np.round(pixels.clip(0, 1) * 255).astype(np.uint8)
-        return Background(
-            levels, depth_in(breast), grey_per_log_exposure(pixels, breast), float(dark), float(bright), mm_per_px
-        )
+        return Background(levels, depth_in(breast), float(dark), float(bright), mm_per_px)
 
     without = [case for case in cases if case.marked_up and not case.kinds]
     with ThreadPoolExecutor(max(1, workers)) as pool:
@@ -111,7 +107,7 @@ def patch_of(background: Background, side: int, with_cluster: bool, draw: np.ran
     crop = _crop(background.levels.shape, centre, reach)
     pixels = background.levels[crop.slices].astype(np.float32) / np.float32(255)
     within = centre[0] - crop.top, centre[1] - crop.left
-    made = insert(pixels, background.gain, cluster, within, background.spacing_mm, draw)
+    made = insert(pixels, cluster, within, background.spacing_mm, draw)
     grains = np.zeros(pixels.shape, dtype=np.bool_)
     for grain in made.grains:
         grains[grain.box.slices] |= grain.crop
