@@ -1,8 +1,8 @@
-"""How HL7 messages are acknowledged: AA once the assessments are committed, otherwise AE or AR with the reason.
+"""Acknowledges HL7 messages: AA after the assessments are committed, otherwise AE or AR with the reason.
 
-AA (accepted) also for results that the node does not use: without BI-RADS, or preliminary. AE (error): the message
-cannot be used as it is, and a copy is kept for support. AR (rejected): no ORU^R01, or the sender may not send; nothing
-is kept.
+AA (accepted) is also the answer to results that the node does not use: without BI-RADS, or preliminary. AE (error): the
+message cannot be used; a copy is kept for support. AR (rejected): no ORU^R01, or not from an allowed sender; no copy is
+kept.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from node.store.database import Sessions
 log = logging.getLogger(__name__)
 
 MOST_REFUSED = 1000
-"""Messages in the folder of those that could not be used, the newest: they hold patient data."""
+"""How many refused messages are kept, the newest ones. They contain patient data."""
 _ERROR_CODES = {
     "AE": ("207", "Application error", "HL70357"),
     "AR": ("200", "Unsupported message type", "HL70357"),
@@ -40,10 +40,10 @@ _ERROR_CODES = {
 
 @dataclass(frozen=True)
 class Hl7Intake:
-    """Takes messages one by one; safe to call from several threads.
+    """Answers messages. Thread-safe.
 
     Attributes:
-        now: UTC seconds since the epoch.
+        now: returns UTC seconds since the epoch.
         hosts: resolves the senders' host names.
     """
 
@@ -54,13 +54,13 @@ class Hl7Intake:
     hosts: HostNames = field(default_factory=HostNames)
 
     def answer(self, block: bytes, host: str) -> bytes:
-        """The acknowledgement of a message (without MLLP frame) that came from the address `host`."""
+        """The acknowledgement of a message (without MLLP frame) from the address `host`. Raises nothing."""
         try:
             return self._answer(block, host)
-        except Exception as fault:  # noqa: BLE001 - a fault of ours: the sender is told that it failed
-            # Where it was, and not what it says: that may quote the patient.
-            log.error("an HL7 message failed: %s", place_of(fault))
-            return self._unusable(None, block, "a fault of the node's own: its log says where")
+        except Exception as fault:  # noqa: BLE001 - an internal error: the sender gets AE
+            # Only the place: the message of the exception may contain patient data.
+            log.error("an internal error in an HL7 message: %s", place_of(fault))
+            return self._unusable(None, block, "an internal error of the node: see its log")
 
     def _answer(self, block: bytes, host: str) -> bytes:
         try:
@@ -75,20 +75,20 @@ class Hl7Intake:
         if applications and message.header.component(3) not in applications:
             return self._rejected(message, "this application may not send (hl7.sender_applications)")
         if [message.header.component(9, number) for number in (1, 2)] != ["ORU", "R01"]:
-            return self._rejected(message, "only messages ORU R01 are taken")
+            return self._rejected(message, "only ORU R01 messages are accepted")
         if message.header.component(11) not in ("", "P"):
-            return self._rejected(message, "only messages for production are taken (MSH-11)")
+            return self._rejected(message, "only production messages are accepted (MSH-11 = P)")
         try:
             return self._entered(message)
         except NotUsable as fault:
             return self._unusable(message, block, str(fault))
         except SQLAlchemyError as fault:
-            # Only its name: the message quotes the row, and the row names the patient.
-            log.error("the database did not take an HL7 message: %s", type(fault).__name__)
+            # Only the type: the message of the exception quotes the row, which has patient data.
+            log.error("an HL7 message could not be written to the database: %s", type(fault).__name__)
             return self._acknowledged(message, "AE", "the node's database cannot be written: send again")
 
     def too_large(self) -> bytes:
-        """The acknowledgement of a message that is larger than the settings allow."""
+        """The acknowledgement of a message that is larger than hl7.max_message_kb."""
         log.warning("HL7 message refused: larger than hl7.max_message_kb")
         return self._acknowledged(None, "AE", "the message is too large (hl7.max_message_kb)")
 
@@ -100,7 +100,7 @@ class Hl7Intake:
         return self._acknowledged(message, "AA", results.note)
 
     def _unusable(self, message: Message | None, block: bytes, why: str) -> bytes:
-        name = f"{hashlib.sha256(block).hexdigest()[:16]}.hl7"  # the same again is kept once
+        name = f"{hashlib.sha256(block).hexdigest()[:16]}.hl7"  # an identical message is kept once
         folder = self.data_dir / HL7_REFUSED
         try:
             folder.mkdir(mode=0o700, exist_ok=True)
@@ -110,7 +110,7 @@ class Hl7Intake:
             for old in newest_first[MOST_REFUSED:]:
                 old.unlink()
         except OSError as fault:
-            log.error("HL7 message refused, and its copy could not be kept: %s: %s", fault.strerror, why)
+            log.error("HL7 message refused, and its copy could not be written: %s: %s", fault.strerror, why)
         else:
             log.warning("HL7 message refused, kept as %s/%s: %s", HL7_REFUSED, name, why)
         return self._acknowledged(message, "AE", why)
@@ -120,8 +120,8 @@ class Hl7Intake:
         return self._acknowledged(message, "AR", why)
 
     def _acknowledged(self, message: Message | None, code: str, text: str) -> bytes:
-        """ACK^R01 (HL7 v2.5.1 section 2.13): sender and receiver changed places, the control ID repeated,
-        the separators the sender's."""
+        """An ACK^R01 (HL7 v2.5.1 section 2.13) with sender and receiver exchanged, the same control ID and the sender's
+        separators."""
         received_field = message.header.raw if message else lambda _: ""
         own = message.header.escaped if message else lambda plain: plain
         separators = message.header.separators if message else "\r|~^&"
@@ -147,5 +147,5 @@ class Hl7Intake:
         return "".join(field.join(segment) + "\r" for segment in segments).encode(charset, errors="replace")
 
     def may_send(self, host: str) -> bool:
-        """Whether messages from this address are taken (hl7.sender_hosts). Waits for no name service."""
+        """Whether this address may send (hl7.sender_hosts). Does not wait for a DNS query."""
         return any(self.hosts.is_at(allowed, host) for allowed in self.settings.sender_hosts)

@@ -1,4 +1,4 @@
-"""The listener for HL7 messages: MLLP, release 1 (HL7 v2 transport specification): <VT> message <FS> <CR>."""
+"""The listener for HL7 messages: MLLP release 1 (HL7 v2 transport specification), <VT> message <FS> <CR>."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ log = logging.getLogger(__name__)
 
 START, END = b"\x0b", b"\x1c"
 MOST_CONNECTIONS = 32
-MOST_OF_ONE = 16
+MOST_PER_ADDRESS = 16
 FRAME_S = 60.0
-MOST_READ_AWAY = 1 << 30
-"""Bytes of a message that is too large, behind its answer. None of them is kept."""
-_PIECE = 1 << 16
+MOST_DISCARDED = 1 << 30
+"""Bytes that are read and discarded after the answer to a message that is too large."""
+_CHUNK = 1 << 16
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """The listening socket.
+    """Opens the listening socket.
 
     Raises:
-        NotListening: the address cannot be had.
+        NotListening: the address cannot be bound.
     """
     try:
         return socket.create_server((host, port))
@@ -41,23 +41,24 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 class Note(Protocol):
-    """Hears whether a connection waits for its next message from now on."""
+    """Is called when a connection begins (`waits`) or ends to wait for its next message."""
 
     def __call__(self, *, waits: bool) -> None: ...
 
 
 @dataclass(frozen=True)
 class MllpListener:
-    """Has every message answered before it reads the next one of the same connection, of which there may be many.
+    """Listens for messages. A connection may send many; each is answered before the next one is read.
 
     Attributes:
-        listening: see `listen`.
-        may_send: whether a connection from an address is taken; it must not wait for anything.
-        answer: the acknowledgement of a message, from its bytes and its sender's address; called in threads.
-        too_large: that of a message of more than `max_bytes`, whose connection is ended once its sender has closed it,
-            or after `frame_s` or MOST_READ_AWAY.
-        frame_s: seconds within which a message that has begun must end. Between messages a connection may be idle for
-            as long as nobody else needs its place.
+        listening: the socket, see `listen`.
+        may_send: whether a connection from an address is accepted; it must not block.
+        answer: returns the acknowledgement of a message, from its bytes and the sender's address; called in threads.
+        max_bytes: size limit of a message.
+        too_large: returns the acknowledgement of a message above `max_bytes`. Its connection is closed after the sender
+            has closed it, or after `frame_s` seconds or MOST_DISCARDED bytes.
+        frame_s: seconds within which a message must end after its first byte. Between messages a connection may be idle
+            until a new connection needs its place.
     """
 
     listening: socket.socket
@@ -68,12 +69,12 @@ class MllpListener:
     frame_s: float = FRAME_S
 
     def run(self, stop: threading.Event) -> None:
-        """Listens until `stop` is set. A message that is being read is still entered; its sender may have to send it
-        again."""
+        """Listens until `stop` is set. A message that is being handled then is still stored, but its acknowledgement
+        may be lost, so that the sender sends it again."""
         asyncio.run(self._serve(stop))
 
     async def _serve(self, stop: threading.Event) -> None:
-        connections: Places[asyncio.Task[None]] = Places(MOST_CONNECTIONS, MOST_OF_ONE)
+        connections: Places[asyncio.Task[None]] = Places(MOST_CONNECTIONS, MOST_PER_ADDRESS)
         running: set[asyncio.Task[None]] = set()
 
         async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -86,17 +87,17 @@ class MllpListener:
                     return
                 idlest = connections.take(task, host, waits=True)
                 if idlest is not None:
-                    log.info("an idle HL7 connection is ended: another needs its place")
+                    log.info("an idle HL7 connection is closed: a new one needs its place")
                     idlest.cancel()
-                # A peer that was switched off says nothing any more: without this its place is free too late.
+                # Keepalive detects a peer that was switched off, and frees its place.
                 writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-                await self._converse(reader, writer, host, partial(connections.note, task))
+                await self._answer_messages(reader, writer, host, partial(connections.note, task))
             except NoPlace:
-                log.warning("an HL7 connection is refused: all places are taken, or all of its address")
+                log.warning("an HL7 connection is refused: too many connections, in total or from its address")
             except ConnectionError:
-                log.info("an HL7 connection broke")
+                log.info("an HL7 connection was lost")
             except asyncio.CancelledError:
-                log.info("an HL7 connection is ended")
+                log.info("an HL7 connection is closed")
             finally:
                 running.discard(task)
                 connections.leave(task)
@@ -110,19 +111,19 @@ class MllpListener:
             task.cancel()
         await asyncio.gather(*ending, return_exceptions=True)
 
-    async def _converse(
+    async def _answer_messages(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, note: Note
     ) -> None:
         while True:
             begin = await reader.read(1)
-            if begin in (b"\r", b"\n"):  # behind the message before
+            if begin in (b"\r", b"\n"):  # after the end of the message before
                 continue
-            note(waits=True)  # it goes after those that have said nothing for longer
+            note(waits=True)  # idle from now on, until a message is complete
             try:
                 async with asyncio.timeout(self.frame_s):
                     read = begin + await reader.readuntil(END) if begin != END else END
             except TimeoutError:
-                log.warning("an HL7 connection is ended: its message did not end within %g s", self.frame_s)
+                log.warning("an HL7 connection is closed: its message did not end within %g s", self.frame_s)
                 return
             except asyncio.IncompleteReadError:
                 if begin:
@@ -131,22 +132,22 @@ class MllpListener:
             except asyncio.LimitOverrunError:
                 writer.write(_framed(self.too_large()))
                 writer.write_eof()
-                await self._read_away(reader)
+                await self._discard_rest(reader)
                 return
-            # What stands before the start belongs to no message.
+            # Bytes before the start byte belong to no message.
             _, _, block = read.removesuffix(END).rpartition(START)
             note(waits=False)
             writer.write(_framed(await asyncio.to_thread(self.answer, block, host)))
             note(waits=True)
             await writer.drain()
 
-    async def _read_away(self, reader: asyncio.StreamReader) -> None:
-        """Reads what a sender that is answered still sends, until it closes: to close before it does would reset the
-        connection, and the answer would be lost on its way (RFC 9293, section 3.6.1)."""
-        bytes_left = MOST_READ_AWAY
+    async def _discard_rest(self, reader: asyncio.StreamReader) -> None:
+        """Reads and discards what the sender still sends, until it closes the connection. Closing earlier would reset
+        the connection, and the sender could lose the answer (RFC 9293, section 3.6.1)."""
+        bytes_left = MOST_DISCARDED
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.frame_s):
-                while bytes_left > 0 and (read := await reader.read(_PIECE)):
+                while bytes_left > 0 and (read := await reader.read(_CHUNK)):
                     bytes_left -= len(read)
 
 

@@ -1,4 +1,4 @@
-"""An HL7 v2 message: its segments and fields (HL7 v2.5.1 chapter 2), without what they mean."""
+"""The syntax of an HL7 v2 message: its segments and fields (HL7 v2.5.1 chapter 2)."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _CHARSETS = {f"8859/{part}": f"iso8859-{part}" for part in (*range(1, 10), 15)} 
     "KS X 1001": "euc_kr",
     "BIG-5": "big5",
 }
-"""Of HL7 table 0211 those whose separators are single bytes, by their names in Python; and UTF-8 as many write it."""
+"""Character sets of HL7 table 0211 with single-byte separators, by their Python names; and "UTF-8", as many write."""
 UNREAD = "\ufffd"
-"""For what the message says in a way that is not known here: another character set, a meaning of the site's own."""
+"""Replaces an escape sequence that cannot be decoded: of another character set, or defined by the site."""
 _ESCAPES = (
     r"{mark}(?P<sign>[EFRSTHN]){mark}"
     r"|(?P<hexadecimal>(?:{mark}[Xx][0-9A-Fa-f]+{mark})+)"
@@ -34,11 +34,11 @@ _ESCAPES = (
 _SEGMENT = re.compile(r"[A-Z][A-Z0-9]{2}")
 _PLACE = re.compile(r"(?P<segment>\w{3})(?:\((?P<identifier>.+)\))?-(?P<field>\d+)(?:\.(?P<component>\d+))?")
 _PARSER_FAULTS = (hl7.HL7Exception, LookupError, TypeError, ValueError)
-"""What the parser raises over bytes that are no message."""
+"""Exceptions of the parser for bytes that are not a message."""
 
 
 class NoMessage(Exception):
-    """These bytes are no HL7 message. The message is one sentence without patient data."""
+    """The bytes are not an HL7 message. The text is one sentence without patient data."""
 
 
 class NotUsable(Exception):
@@ -55,11 +55,11 @@ class Triplet(NamedTuple):
 
 @dataclass(frozen=True)
 class Segment:
-    """A segment: its fields by their number (MSH-1 is the separator), as they came."""
+    """A segment with its fields by number (MSH-1 is the separator), as received."""
 
     fields: tuple[str, ...]
     separators: str
-    """Of segments, fields, repetitions, components and subcomponents."""
+    """The separators of segments, fields, repetitions, components and subcomponents, in this order."""
     escape: str
     charset: str
 
@@ -68,56 +68,56 @@ class Segment:
         return self.fields[0]
 
     def raw(self, field: int) -> str:
-        """A field as it came, "" where there is none."""
+        """A field as received; "" if there is none."""
         return self.fields[field] if field < len(self.fields) else ""
 
     def repetitions(self, field: int) -> list[str]:
-        """What a field holds, as often as it does; escaped."""
+        """The repetitions of a field, still escaped."""
         return self.fields[field].split(self.separators[2]) if field < len(self.fields) else []
 
     def components(self, field: int) -> list[str]:
-        """The components of a field's first repetition, as plain text."""
+        """The components of a field's first repetition, unescaped."""
         return [self._plain(component) for component in "".join(self.repetitions(field)[:1]).split(self.separators[3])]
 
     def every(self, field: int, component: int) -> list[str]:
-        """A component of each repetition, its first subcomponent alone; where it is not empty."""
-        whole = (repetition.split(self.separators[3]) for repetition in self.repetitions(field))
-        said = (
+        """The first subcomponent of a component in each repetition, unescaped, without empty ones."""
+        repetitions = (repetition.split(self.separators[3]) for repetition in self.repetitions(field))
+        values = (
             self._plain(components[component - 1].split(self.separators[4])[0])
-            for components in whole
+            for components in repetitions
             if component <= len(components)
         )
-        return list(filter(None, said))
+        return list(filter(None, values))
 
     def triplets(self, field: int) -> list[Triplet]:
-        """The codes of a field of the data types CE and CWE (chapter 2.A.13), its alternate ones too."""
+        """The codes of a field of data type CE or CWE (chapter 2.A.13), including the alternate ones."""
         found: list[Triplet] = []
         for repetition in self.repetitions(field):
-            said = [self._plain(component) for component in repetition.split(self.separators[3])]
-            said += [""] * (12 - len(said))
-            found += [Triplet(*said[at : at + 3]) for at in (0, 3, 9) if any(said[at : at + 2])]
+            components = [self._plain(component) for component in repetition.split(self.separators[3])]
+            components += [""] * (12 - len(components))
+            found += [Triplet(*components[at : at + 3]) for at in (0, 3, 9) if any(components[at : at + 2])]
         return found
 
     def component(self, field: int, number: int = 1) -> str:
-        """A component of the first repetition that has it; "" where none does."""
+        """A component of the first repetition in which it is not empty; "" if there is none."""
         return next(iter(self.every(field, number)), "")
 
     def text(self, field: int) -> str:
-        """A field's text, one line per repetition."""
+        """The unescaped text of a field, one line per repetition."""
         return "\n".join(self._plain(repetition) for repetition in self.repetitions(field))
 
     def escaped(self, value: str) -> str:
-        """Plain text as a field of the same message would hold it (section 2.7)."""
+        """Plain text, escaped for a field of the same message (section 2.7)."""
         signs = {self.escape: "E"} | dict(zip(self.separators[1:], "FRST", strict=False))
         return "".join(self.escape + signs[letter] + self.escape if letter in signs else letter for letter in value)
 
     def _plain(self, value: str) -> str:
-        """Without escape sequences (section 2.7). Those that format part words; an escape character that begins none
-        stays what it is, and deletes nothing."""
+        """Unescapes a value (section 2.7). Formatting commands become white space. An escape character that begins no
+        sequence stays in the text."""
         signs = dict(zip("FRST", self.separators[1:], strict=True)) | {"E": self.escape, "H": "", "N": ""}
         mark = re.escape(self.escape)
 
-        def shown(found: re.Match[str]) -> str:
+        def unescaped(found: re.Match[str]) -> str:
             match found.lastgroup:
                 case "sign":
                     return signs[found["sign"]]
@@ -130,11 +130,11 @@ class Segment:
                 case _:
                     return UNREAD
 
-        return re.sub(_ESCAPES.format(mark=mark), shown, value).strip()
+        return re.sub(_ESCAPES.format(mark=mark), unescaped, value).strip()
 
 
 def _characters(sequences: Iterable[str], charset: str) -> str:
-    """What hexadecimal digits stand for: letters in the message's character set; what controls a device parts words."""
+    """Decodes hexadecimal data as text in the message's character set; control characters become white space."""
     block = b"".join(bytes.fromhex(digits.zfill(len(digits) + len(digits) % 2)) for digits in sequences)
     text = re.sub("\r\n|[\r\n\v\f\x85]", "\n", block.decode(charset, errors="replace"))
     return "".join(" " if unicodedata.category(letter) == "Cc" and letter != "\n" else letter for letter in text)
@@ -142,12 +142,12 @@ def _characters(sequences: Iterable[str], charset: str) -> str:
 
 @dataclass(frozen=True)
 class Message:
-    """A message: its segments in their order, the header (MSH) first."""
+    """A message: its segments in order, the header (MSH) first."""
 
     segments: tuple[Segment, ...]
     charset: str
     digest: str
-    """Of its bytes: a control ID may be used again for something else."""
+    """16 hexadecimal digits of the SHA-256 of its bytes: senders may reuse a control ID for another message."""
 
     @property
     def header(self) -> Segment:
@@ -169,22 +169,26 @@ class FieldPath:
 
     @classmethod
     def of(cls, setting: str) -> FieldPath:
-        """Raises ValueError: it is no such path."""
+        """Parses a setting.
+
+        Raises:
+            ValueError: it is not a field path.
+        """
         found = _PLACE.fullmatch(setting)
         if found is None:
-            raise ValueError(f"{setting} is no field of a message")
+            raise ValueError(f"{setting} is not a field of a message")
         return cls(found["segment"], found["identifier"], int(found["field"]), int(found["component"] or 1))
 
     def is_in(self, segment: Segment) -> bool:
-        """Whether a segment is of this kind, and has the identifier in its third field, be it the alternate one of the
-        data types CE and CWE."""
+        """Whether a segment has this name and, if the path has an identifier, that identifier in its third field (first
+        or alternate identifier of the data types CE and CWE)."""
         if segment.name != self.segment or self.identifier is None:
             return segment.name == self.segment
         return self.identifier in (*segment.every(3, 1), *segment.every(3, 4))
 
 
 def first_value(paths: Iterable[str], segments: Iterable[Segment]) -> str:
-    """What the first of the paths holds that holds anything; "" where none does."""
+    """The value at the first path that has one; "" if none has."""
     among = list(segments)
     values = (
         segment.component(path.field, path.component)
@@ -196,16 +200,18 @@ def first_value(paths: Iterable[str], segments: Iterable[Segment]) -> str:
 
 
 def parse(block: bytes, charset: str) -> Message:
-    """The message that `block` (without its MLLP frame) holds.
+    """Parses a message.
 
     Args:
-        charset: of messages that name none in MSH-18.
+        block: the bytes without their MLLP frame.
+        charset: the Python codec for messages without MSH-18.
 
     Raises:
-        NoMessage: it does not begin with a usable MSH segment, or is not in its character set.
+        NoMessage: it does not begin with a usable MSH segment, is not in its character set, or cannot be split into
+            segments.
     """
     begin = re.match(rb"MSH(([^\w\s])[^\w\s]{3,5}?)\2", block)
-    if begin is None or len(set(begin[1])) < len(begin[1]):  # separators that could not be told apart
+    if begin is None or len(set(begin[1])) < len(begin[1]):  # separators must differ
         raise NoMessage("it does not begin with an MSH segment")
     codec = _charset(block) or charset
     try:
@@ -221,9 +227,9 @@ def parse(block: bytes, charset: str) -> Message:
             Segment(tuple(map(str, fields)), separators, escape, codec) for fields in parsed if str(fields).strip()
         ]
     except _PARSER_FAULTS as error:
-        raise NoMessage("its segments cannot be told apart") from error
+        raise NoMessage("it cannot be split into segments") from error
     if not all(_SEGMENT.fullmatch(segment.name) for segment in segments):  # a line end within a field
-        raise NoMessage("its segments cannot be told apart")
+        raise NoMessage("it cannot be split into segments")
     return Message(tuple(segments), codec, hashlib.sha256(block).hexdigest()[:16])
 
 
@@ -233,5 +239,5 @@ def _charset(block: bytes) -> str | None:
     if not named:
         return None
     if named.upper() not in _CHARSETS:
-        raise NoMessage("the character set in its MSH-18 is not known")
+        raise NoMessage("the character set in its MSH-18 is unknown or not supported")
     return _CHARSETS[named.upper()]

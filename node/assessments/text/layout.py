@@ -1,9 +1,9 @@
-"""The sentences of a report, each under its heading.
+"""Splits a report into sentences and finds the heading of each.
 
-A heading ("Left breast:", or "Left breast" alone) is for what follows on its line, or where it has a line of its own
-for the lines up to the next heading or empty line (one of the past and the like: up to the next heading); and no longer
-than the other breast is not named. Below a breast's own line, headings naming none ("Density: b", "Masses: none") are
-of that breast, and those of breasts right below one of the past and the like ("Prior report:") are of the past.
+A heading ("Left breast:", or "Left breast" alone) applies to the rest of its line. On a line of its own it applies to
+the lines up to the next heading or empty line (a heading like "Prior report:": up to the next heading). It stops
+applying when the other breast is named. Below the line of a breast, headings without a breast ("Density: b", "Masses:
+none") belong to that breast. Headings of breasts directly below one like "Prior report:" belong to that prior report.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from models.types.mammogram import Laterality
-from node.assessments.text.sentence import announces, forms_of_item, goes_on, letters
+from node.assessments.text.sentence import continues_list, forms_of_item, mentions_birads, signs_of
 from node.assessments.text.sides import row_of
 from node.assessments.text.spelling import names
 from node.assessments.text.words import CONCLUSION, SOFT_BREAK, Sides, Token, doubtful, tokens
@@ -32,13 +32,13 @@ UNSURE = frozenset({"unsure", "sided"})
 
 @dataclass(frozen=True, eq=False)
 class Section:
-    """What stands under one heading, or under none.
+    """A part of the text with one heading, or without one.
 
     Attributes:
         sides: the breast that the heading names.
-        unclear: it names several, or abbreviates what may be one.
-        doubted: no category counts there ("Prior mammogram:", "Density:").
-        of_another: it has the parts of another report ("Prior report:").
+        unclear: the heading names several breasts, or has an abbreviation that may be a breast.
+        doubted: a category in it does not count ("Prior mammogram:", "Density:").
+        of_another: it is another report ("Prior report:").
         concludes: it is the conclusion of the report ("Impression:").
         line_only: it ends with its line.
     """
@@ -51,15 +51,21 @@ class Section:
     line_only: bool = True
 
     def below(self, above: Section) -> Section:
-        """This one under a heading of a breast, or of the past and the like, that has headings below it."""
+        """This section below the heading of a breast, or of a prior report and the like."""
         doubted, unclear = self.doubted or above.doubted, self.unclear or above.unclear
         return replace(self, sides=self.sides or above.sides, doubted=doubted, unclear=unclear)
 
 
 @dataclass
 class Sentence:
-    """Its words, the heading among them where it begins with one (`heads`). `opens`: a line begins with it. `item`: the
-    number of the item that it stands in, of all that begin with a number ("1. Mass. BI-RADS 4."); 0: in none."""
+    """A sentence.
+
+    Attributes:
+        opens: it begins a line.
+        heads: it begins with a heading, which is part of `words`.
+        item: the number of its item, counted over all items that begin with a number ("1. Mass. BI-RADS 4."); 0 if it
+            is not in an item.
+    """
 
     section: Section
     opens: bool
@@ -69,13 +75,13 @@ class Sentence:
 
 
 _BEGINS = re.compile(r"(?:[-*+•–>]|\d{1,2}[.)])\s|(?:The|This|These|There|Das|Der|Die|Es|Dit|Deze|Het|Er)\b")
-"""What begins a line begins a sentence: the sign of an item, or an article or pronoun with a capital letter."""
+"""Beginnings of a line that begin a sentence: the sign of an item, or a capitalised article or pronoun."""
 
 _ANNOUNCING = re.compile(r"(?:\w+ )?BI[ -]?RADS?\b[^:\n]{0,30}:", re.IGNORECASE)
 
 
 def with_soft_breaks(text: str) -> str:
-    """With a SOFT_BREAK for each end of a line that may not be the end of its sentence."""
+    """The text with a SOFT_BREAK for each end of a line that may not be the end of its sentence."""
     pieces: list[str] = []
     lines = text.split("\n")
     hard = True  # whether the line before has ended its sentence
@@ -97,17 +103,17 @@ def with_soft_breaks(text: str) -> str:
 
 
 def _are_items(line: str, following: str) -> bool:
-    """Whether two lines are items of a list, each whole and of one form, or an item and the conclusion below."""
+    """Whether two lines are complete items of one form in a list, or an item and the conclusion below it."""
     if "RAD" not in line.upper() or "RAD" not in following.upper():
         return False
     forms, below = forms_of_item(list(tokens(line))), list(tokens(following))
-    concludes = CONCLUDES.match(following) is not None and set(letters(row_of(below))) <= set("AoNC,")
+    concludes = CONCLUDES.match(following) is not None and set(signs_of(row_of(below))) <= set("AoNC,")
     return bool(forms & forms_of_item(below) or (forms and concludes))
 
 
 def _is_field_without_side(line: str) -> bool:
-    """Whether a line is a name, a colon and a value, and names no breast: "Masses: none"."""
-    return _heading_at(line, 0) is not None and set("lrbLRB?").isdisjoint(letters(row_of(list(tokens(line)))))
+    """Whether a line is a name, a colon and a value without a breast: "Masses: none"."""
+    return _heading_at(line, 0) is not None and set("lrbLRB?").isdisjoint(signs_of(row_of(list(tokens(line)))))
 
 
 def _is_side(line: str) -> bool:
@@ -116,22 +122,22 @@ def _is_side(line: str) -> bool:
 
 
 def is_bare_side(words: Sequence[Token]) -> bool:
-    """Whether they are one side and nothing else, sure or not: "right", "(L)", "Laterality: Left"."""
+    """Whether the words are only one side, certain or not: "right", "(L)", "Laterality: Left"."""
     kinds = {token.kind for token in words}
     named = {side for token in words for side in token.sides}
     return kinds <= _IN_A_HEADING | {"comma", "label"} and (len(named) == 1 or "short" in kinds)
 
 
 def _is_heading(words: Sequence[Token]) -> bool:
-    """Whether a sentence is a heading without a colon: one that names a side alone, or abbreviates what may be one."""
+    """Whether a sentence is a heading without a colon: only a side, or an abbreviation that may be a side."""
     kinds = {token.kind for token in words}
     return (words[0].text[:1].isupper() and _names_one_side(words)) or (
         "short" in kinds and kinds <= {"short", "breast", "filler", "soft"}
     )
 
 
-def _blurs(sentence: Sentence) -> bool:
-    """Whether a sentence leaves it unclear which breast its section is about, by what may be another one."""
+def _makes_unclear(sentence: Sentence) -> bool:
+    """Whether a sentence may be about another breast than its section, so that the section becomes unclear."""
     row = row_of(sentence.words)
     second = sentence.heads and any(word.kind.isupper() and word.sides != sentence.section.sides for word in row)
     return second or any(word.kind == "short" or (word.kind in UNSURE and sentence.section.sides) for word in row)
@@ -148,74 +154,134 @@ def _heading_at(text: str, at: int) -> re.Match[str] | None:
 
 
 def sentences_of(text: str, *, soft_ends: bool) -> Iterator[Sentence]:
-    """The sentences of plain text with soft breaks; `soft_ends`: a soft break ends a sentence."""
-    section = Section()
-    sentence = Sentence(section, opens=True)
-    above = Section()  # of a heading on its own line that has headings below it: a breast, or the past and the like
-    held: Sentence | None = None  # the one before, whose list this one may go on with
-    at_beginning = line_is_empty = True
-    items = 0
-    begun = True  # whether anything but its heading stands in the section
-    for token in [*tokens(text), Token("end", "\n", len(text))]:
-        if token.kind != "end" and not (token.kind == "soft" and soft_ends):
-            if all(word.kind == "bullet" for word in sentence.words) and token.kind not in ("soft", "bullet"):
-                if heading := _heading_at(text, token.at):
-                    found = _section(heading[0], line_only=heading["line"] is None)
-                    above = _above(found, section if not begun else Section(), above)
-                    section = found.below(above)
-                    above = above if section.line_only or not section.sides else section
-                sentence.section, sentence.heads = section, heading is not None
-            if token.kind == "bullet" and not sentence.words:
-                items += 1
-                sentence.item = items
-            sentence.words.append(token)
-            line_is_empty = False
-            continue
-        breaks = token.text in ("\n", SOFT_BREAK)
-        last = next((word.kind for word in reversed(sentence.words) if word.kind not in ("filler", "name")), "")
-        if breaks and last == "birads" and text[token.at + 1 : token.at + 2] not in ("", "\n"):
-            continue  # the category stands on the next line
-        if sentence.words:
-            begun = not sentence.heads or section.line_only
-            if at_beginning and not sentence.heads and _is_heading(sentence.words):
-                found = _section(" ".join(word.text for word in sentence.words), line_only=not breaks)
-                above = _above(found, Section(), above)
-                section = found.below(above)
-                above = above if section.line_only else section
-                sentence.section, sentence.heads = section, True
-                begun = section.line_only
-            elif breaks and not sentence.heads and _blurs(sentence) and sentence.words[-1].text == ":":
-                section = above = Section(unclear=True, line_only=False)
-            elif _blurs(sentence):
-                section = replace(section, unclear=True)
-                above = replace(above, unclear=True)
-            elif not {side for word in row_of(sentence.words) for side in word.sides} <= set(section.sides):
-                section = replace(section, sides=())
-                above = replace(above, sides=())
-            if held and announces(held.words) and goes_on(sentence.words):
-                held.words += [Token("comma", ",", token.at), *sentence.words]
-            else:
-                if held:
-                    yield held
-                held = sentence
-        if token.text == "\n":
-            ends = line_is_empty and begun
-            above = Section() if ends else above
-            if section.line_only or (ends and not section.doubted):
-                section = above
-            line_is_empty = True
-        at_beginning = token.kind == "end"
-        sentence = Sentence(section, opens=breaks, item=0 if token.text == "\n" else sentence.item)
-    if held:
-        yield held
-
-
-def _above(found: Section, before: Section, above: Section) -> Section:
-    """What is above a heading: the one before, where nothing stands between and it is of another report, or of the past
-    or the like and this one of a breast; what was above it, unless this one is of a breast or concludes.
+    """The sentences of plain text with soft breaks, each with its section.
 
     Args:
-        before: the section before, where it holds nothing.
+        soft_ends: whether a soft break ends a sentence.
+    """
+    return _Splitter(text, soft_ends=soft_ends).sentences()
+
+
+class _Splitter:
+    """Splits plain text into sentences and finds the section of each. Takes the tokens in their order."""
+
+    def __init__(self, text: str, *, soft_ends: bool) -> None:
+        self._text = text
+        self._soft_ends = soft_ends
+        self._section = Section()
+        self._above = Section()
+        """The heading on its own line that has the current headings below it: a breast, or a prior report and the like.
+        Without sides and doubt if there is none."""
+        self._section_has_text = True
+        self._sentence = Sentence(self._section, opens=True)
+        self._held: Sentence | None = None
+        """The sentence before, which is not returned yet: the next one may be an item of its list."""
+        self._items = 0
+        self._at_beginning = self._line_is_empty = True
+
+    def sentences(self) -> Iterator[Sentence]:
+        for token in [*tokens(self._text), Token("end", "\n", len(self._text))]:
+            if token.kind != "end" and not (token.kind == "soft" and self._soft_ends):
+                self._add(token)
+            elif not self._category_follows(token):
+                if self._sentence.words:
+                    yield from self._end_sentence(token)
+                self._begin_sentence(token)
+        if self._held:
+            yield self._held
+
+    def _add(self, token: Token) -> None:
+        """Adds a word to the sentence. The first word may begin a heading with a colon."""
+        sentence = self._sentence
+        if all(word.kind == "bullet" for word in sentence.words) and token.kind not in ("soft", "bullet"):
+            if heading := _heading_at(self._text, token.at):
+                before = Section() if self._section_has_text else self._section
+                self._enter(_section(heading[0], line_only=heading["line"] is None), before)
+                if not self._section.line_only and self._section.sides:
+                    self._above = self._section
+            sentence.section, sentence.heads = self._section, heading is not None
+        if token.kind == "bullet" and not sentence.words:
+            self._items += 1
+            sentence.item = self._items
+        sentence.words.append(token)
+        self._line_is_empty = False
+
+    def _enter(self, heading: Section, before: Section) -> None:
+        """Begins the section of a heading. `before`: see `_section_above`."""
+        self._above = _section_above(heading, before, self._above)
+        self._section = heading.below(self._above)
+
+    def _category_follows(self, token: Token) -> bool:
+        """Whether the line ends after the word BI-RADS and the next line is not empty: it has the category."""
+        words = (word.kind for word in reversed(self._sentence.words) if word.kind not in ("filler", "name"))
+        return (
+            token.text in ("\n", SOFT_BREAK)
+            and next(words, "") == "birads"
+            and self._text[token.at + 1 : token.at + 2] not in ("", "\n")
+        )
+
+    def _end_sentence(self, token: Token) -> Iterator[Sentence]:
+        """Ends the sentence at a token. Yields the one before, unless this one continues its list."""
+        self._update_section(breaks=token.text in ("\n", SOFT_BREAK))
+        if self._held and mentions_birads(self._held.words) and continues_list(self._sentence.words):
+            self._held.words += [Token("comma", ",", token.at), *self._sentence.words]
+            return
+        if self._held:
+            yield self._held
+        self._held = self._sentence
+
+    def _update_section(self, *, breaks: bool) -> None:
+        """Changes the section after a sentence: a heading without a colon begins one; a sentence that may be about
+        another breast makes it unclear, and one about another breast ends its sides.
+
+        Args:
+            breaks: whether the sentence ends with its line.
+        """
+        sentence, section = self._sentence, self._section
+        self._section_has_text = not sentence.heads or section.line_only
+        if self._at_beginning and not sentence.heads and _is_heading(sentence.words):
+            self._enter(_section(" ".join(word.text for word in sentence.words), line_only=not breaks), Section())
+            if not self._section.line_only:
+                self._above = self._section
+            sentence.section, sentence.heads = self._section, True
+            self._section_has_text = self._section.line_only
+        elif breaks and not sentence.heads and _makes_unclear(sentence) and sentence.words[-1].text == ":":
+            self._section = self._above = Section(unclear=True, line_only=False)
+        elif _makes_unclear(sentence):
+            self._section = replace(section, unclear=True)
+            self._above = replace(self._above, unclear=True)
+        elif not {side for word in row_of(sentence.words) for side in word.sides} <= set(section.sides):
+            self._section = replace(section, sides=())
+            self._above = replace(self._above, sides=())
+
+    def _begin_sentence(self, token: Token) -> None:
+        """Begins a sentence after a token. The end of a line may end the section."""
+        ends_line = token.text == "\n"
+        if ends_line:
+            ends_sections = self._line_is_empty and self._section_has_text
+            if ends_sections:
+                self._above = Section()
+            if self._section.line_only or (ends_sections and not self._section.doubted):
+                self._section = self._above
+            self._line_is_empty = True
+        self._at_beginning = token.kind == "end"
+        self._sentence = Sentence(
+            self._section,
+            opens=token.text in ("\n", SOFT_BREAK),
+            item=0 if ends_line else self._sentence.item,
+        )
+
+
+def _section_above(found: Section, before: Section, above: Section) -> Section:
+    """The section above a new heading `found`.
+
+    It is the section before if that has no text, is doubted, and either is another report or `found` is a breast.
+    Otherwise it is `above`, unless `found` is a conclusion, or a breast that is not below a doubted section.
+
+    Args:
+        found: the section of the new heading.
+        before: the section before if it has no text, else an empty section.
+        above: the section above the heading before.
     """
     if before.doubted and (found.sides or before.of_another):
         return before
@@ -232,7 +298,7 @@ def _section(heading: str, *, line_only: bool) -> Section:
     density = any(word.kind in ("density", "tissue") for word in words)
     return Section(
         sides=named.pop() if one_breast else (),
-        unclear=len(named) > 1 or "?" in letters(row),
+        unclear=len(named) > 1 or "?" in signs_of(row),
         doubted=doubtful(words) or (density and not line_only),
         of_another=doubtful(words) and _REPORT.search(heading) is not None,
         concludes=CONCLUDES.search(heading) is not None,

@@ -1,9 +1,8 @@
-"""BI-RADS categories in words: "BI-RADS 4A links, BI-RADS 2 rechts". English, German and Dutch.
+"""Reads BI-RADS categories in English, German and Dutch text: "BI-RADS 4A links, BI-RADS 2 rechts".
 
-What a person would have to think about is not guessed but refused. A sentence must pair its categories, the words that
-announce them and its sides (birads_sentence); here the sentences are held against each other and against the headings
-that they stand under (birads_layout). Where a line ends without an end of its sentence, both ways to read it must say
-the same.
+Ambiguous text is refused, not guessed. Within a sentence each category must match its word BI-RADS and its side
+(sentence.py). Here the sentences are compared with each other and with their headings (layout.py). If it is unclear
+whether a sentence ends at the end of a line, both ways to read it must have the same categories.
 """
 
 from __future__ import annotations
@@ -39,14 +38,14 @@ from node.assessments.text.words import (
     category_of,
     corrects,
     doubtful,
-    in_a_language_that_is_read,
+    is_in_supported_language,
     plain,
     tokens,
 )
 
-SEVERAL = "it gives several BI-RADS categories for one breast, or for the exam: send the one that counts"
+SEVERAL = "it has several BI-RADS categories for one breast or for the exam: send only the final one"
 CORRECTED = (
-    "it corrects or takes back something, and which of its words count takes a person: send the corrected report alone"
+    "it corrects or withdraws something, and only a person can see which part is valid: send the corrected report alone"
 )
 MOST_CATEGORIES = 50
 _APART = frozenset({Category.ZERO, Category.SIX})
@@ -55,8 +54,8 @@ _BOTH = (Laterality.LEFT, Laterality.RIGHT)
 
 
 def category_in(value: str, *, alone: bool = False) -> Category | None:
-    """The category that a value is ("4A", "4a", "BI-RADS 4A") or, unless it must stand `alone`, has before a dash and
-    words ("4A - Low suspicion"); None: it is none."""
+    """The category of a value: the whole value ("4A", "4a", "BI-RADS 4A") or, unless `alone`, the part before a dash
+    and words ("4A - Low suspicion"). None if it is not a category."""
     found = FIELD.fullmatch(plain(value))
     if not found or ((words := found["words"]) and (alone or doubtful(tokens(words)))):
         return None
@@ -64,8 +63,8 @@ def category_in(value: str, *, alone: bool = False) -> Category | None:
 
 
 def sides_in(value: str) -> Sides | None:
-    """The breasts that a value names: "L", "left", "RT", "bilateral", "B"; empty: it is empty. None: it names none, or
-    another than it names ("not left"), or does not say for certain which ("left or right")."""
+    """The breasts that a value names: "L", "left", "RT", "bilateral", "B". Empty if the value is empty. None if it
+    names no breast, has a negation ("not left"), or is ambiguous ("left or right")."""
     value_text = plain(value)
     if not value_text:
         return ()
@@ -79,10 +78,10 @@ def sides_in(value: str) -> Sides | None:
 
 
 def sides_beside(value: str) -> Sides:
-    """The breasts that a category's value names beside it ("4 - right breast"); empty: none.
+    """The breasts in the value of a category ("4 - right breast"); empty if there is none.
 
     Raises:
-        ValueError: it does not say for certain which.
+        ValueError: it is unclear which breast.
     """
     if plain(value).upper() != "B" and (sides := sides_in(value)):
         return sides
@@ -93,30 +92,30 @@ def sides_beside(value: str) -> Sides:
 
 
 def breasts_in(text: str) -> set[Laterality]:
-    """The breasts that a text names on their own."""
+    """The breasts that a text names singly (not "both")."""
     return {token.sides[0] for token in row_of(list(tokens(plain(text)))) if len(token.sides) == 1}
 
 
 def is_side(value: str) -> bool:
-    """Whether a value names a side and nothing else ("24028007^Right^SCT" has such a component)."""
+    """Whether a component of a value is only a side ("24028007^Right^SCT")."""
     return any(is_bare_side(list(tokens(part))) for part in plain(value).split("^"))
 
 
 def categories_in(text: str) -> list[tuple[Sides, Category]]:
-    """The categories that a report's text assigns, in their order, with the breasts that each is about; those that are
-    about none are the exam's.
+    """The categories in a report's text, in their order, each with its breasts. A category without breasts is that of
+    the exam.
 
     Raises:
-        ValueError: what it says takes a person to understand.
+        ValueError: a category, or its breast, is not certain; the text is the reason.
     """
     plain_text = with_soft_breaks(plain(text))
     if not names(plain_text):
         return []
-    if not in_a_language_that_is_read(plain_text):
-        raise ValueError("it speaks of BI-RADS in a language that is not read: English, German and Dutch are")
+    if not is_in_supported_language(plain_text):
+        raise ValueError("it mentions BI-RADS in a language that is not supported: only English, German and Dutch are")
     ending, going_on = (_read(plain_text, soft_ends=soft_ends) for soft_ends in (True, False))
     if set(ending) != set(going_on):
-        raise ValueError("it is not clear where its sentences end, and its BI-RADS category depends on that")
+        raise ValueError("its BI-RADS category depends on where its sentences end, which is unclear")
     if ending and corrects(plain_text):
         raise ValueError(CORRECTED)
     return ending
@@ -124,7 +123,7 @@ def categories_in(text: str) -> list[tuple[Sides, Category]]:
 
 @dataclass(frozen=True)
 class _Statement:
-    """A category; `sides`: the breast that its sentence names."""
+    """A category and its sentence. `sides`: the breasts that the sentence names for it."""
 
     sides: Sides
     category: Category
@@ -133,13 +132,13 @@ class _Statement:
 
 @dataclass(frozen=True)
 class _Layout:
-    """What a category under a heading must be held against.
+    """Facts about the whole text that decide which breast a category under a heading belongs to.
 
     Attributes:
-        last: the last sections of a side.
+        last: the last sections of the side that has a heading last.
         named: the breasts that the text names.
-        apart: those that it names on their own, for certain or not.
-        without_breast: the sections that say that there is none.
+        apart: the breasts that it names singly, or may name.
+        without_breast: the sections of a breast that was removed.
     """
 
     last: set[Section]
@@ -150,7 +149,7 @@ class _Layout:
 
 def _read(text: str, *, soft_ends: bool) -> list[tuple[Sides, Category]]:
     sentences = list(sentences_of(text, soft_ends=soft_ends))
-    said: list[_Statement] = []
+    statements: list[_Statement] = []
     for sentence in sentences:
         for sides, category in assigned(sentence.words):
             if sentence.section.doubted:
@@ -158,29 +157,31 @@ def _read(text: str, *, soft_ends: bool) -> list[tuple[Sides, Category]]:
             section = sentence.section
             if not sentence.heads and (section.unclear or (section.sides and not set(sides) <= set(section.sides))):
                 raise ValueError(UNPAIRED)
-            said.append(_Statement(sides, category, sentence))
-        if len(said) > MOST_CATEGORIES:
-            raise ValueError(f"it gives more than {MOST_CATEGORIES} BI-RADS categories: no report does")
+            statements.append(_Statement(sides, category, sentence))
+        if len(statements) > MOST_CATEGORIES:
+            raise ValueError(f"it has more than {MOST_CATEGORIES} BI-RADS categories")
     if sum(word.kind == "birads" for sentence in sentences for word in sentence.words) != names(text):
         raise ValueError(UNREADABLE)
     layout = _Layout(
         last=_last_of_a_side(sentences),
-        named={side for sentence in sentences for side in _named(sentence)} if said else set(),
-        apart={side for sentence in sentences for side in _named_apart(sentence)} if said else set(),
+        named={side for sentence in sentences for side in _named(sentence)} if statements else set(),
+        apart={side for sentence in sentences for side in _named_apart(sentence)} if statements else set(),
         without_breast={
             sentence.section for sentence in sentences if any(word.kind == "absent" for word in sentence.words)
         },
     )
     found = [
-        (_about(statement, said, layout) or _of_its_item(statement, said, sentences), statement.category)
-        for statement in said
+        (_about(statement, statements, layout) or _of_its_item(statement, statements, sentences), statement.category)
+        for statement in statements
     ]
-    _check(found, said)
-    of_exam = [statement for (sides, _), statement in zip(found, said, strict=True) if not sides]
-    if any(_stands_beside_a_side(statement.sentence, sentences) for statement in of_exam):
+    _check(found, statements)
+    of_exam = [statement for (sides, _), statement in zip(found, statements, strict=True) if not sides]
+    if any(_is_beside_bare_side(statement.sentence, sentences) for statement in of_exam):
         raise ValueError(UNPAIRED)
     has_none = layout.apart - {side for sides, _ in found for side in sides}
-    if has_none and any(statement.sides and is_side_of_next_clause(statement.sentence.words) for statement in said):
+    if has_none and any(
+        statement.sides and is_side_of_next_clause(statement.sentence.words) for statement in statements
+    ):
         raise ValueError(UNPAIRED)
     if (
         has_none
@@ -201,7 +202,7 @@ def _named(sentence: Sentence) -> set[Laterality]:
 
 
 def _named_apart(sentence: Sentence) -> set[Laterality]:
-    """The breasts that a sentence names, or may name, but not both in one word. A letter before a word is a name's."""
+    """The breasts that a sentence names or may name singly (not "both"). A letter before a word belongs to a name."""
     row = row_of(sentence.words)
     named = {word.sides[0] for word in row if len(word.sides) == 1}
     for word, following in zip_longest(row, row[1:]):
@@ -212,9 +213,9 @@ def _named_apart(sentence: Sentence) -> set[Laterality]:
     return named
 
 
-def _stands_beside_a_side(sentence: Sentence, sentences: Sequence[Sentence]) -> bool:
-    """Whether a side stands alone before or behind a sentence ("BI-RADS 4; right", "Laterality: Left") and is not the
-    heading of something else."""
+def _is_beside_bare_side(sentence: Sentence, sentences: Sequence[Sentence]) -> bool:
+    """Whether the sentence before or after is only a side ("BI-RADS 4; right", "Laterality: Left") and not a heading of
+    other text."""
     at = next(place for place, other in enumerate(sentences) if other is sentence)
     before, behind = sentences[max(0, at - 1) : at], sentences[at + 1 : at + 2]
     if any(
@@ -230,8 +231,8 @@ def _stands_beside_a_side(sentence: Sentence, sentences: Sequence[Sentence]) -> 
 
 
 def _concludes_all(statement: _Statement, sentences: Sequence[Sentence]) -> bool:
-    """Whether a category without a side is given to the whole exam, though a breast that is named has none: where it is
-    the conclusion, or stands below its heading with no breast named between, and not between the breasts."""
+    """Whether a category without a side is that of the whole exam, although a named breast has none: it is the
+    conclusion, or below the heading of one without a breast named between, and it is not between the two breasts."""
     at = next(place for place, sentence in enumerate(sentences) if sentence is statement.sentence)
     if any(map(_named_apart, sentences[:at])) and any(sentence.section.sides for sentence in sentences[at + 1 :]):
         return False
@@ -245,11 +246,11 @@ def _concludes_all(statement: _Statement, sentences: Sequence[Sentence]) -> bool
     return False
 
 
-def _about(statement: _Statement, said: Sequence[_Statement], layout: _Layout) -> Sides:
-    """The breasts that a category is about.
+def _about(statement: _Statement, statements: Sequence[_Statement], layout: _Layout) -> Sides:
+    """The breasts of a category.
 
-    What stands under the last heading of a side, where the other breast is named and has none, may be of the whole exam
-    as well as of that breast: it is refused, and so is what may be the conclusion of two breasts that have categories.
+    A category under the last heading of a side may be that of the exam or of this breast if the other breast is named
+    and has no category: it is refused. So is a category that may be the conclusion on two breasts with categories.
     """
     section = statement.sentence.section
     if statement.sides or not (section.sides or section.unclear):
@@ -258,15 +259,15 @@ def _about(statement: _Statement, said: Sequence[_Statement], layout: _Layout) -
         raise ValueError(UNPAIRED)
     if section not in layout.last:
         return section.sides
-    others = [other for other in said if _near(other) not in ((), section.sides)]
+    others = [other for other in statements if _near(other) not in ((), section.sides)]
     if (
         others
         and _OVERALL.search(_words(statement))
-        and any(other is not statement and _near(other) == section.sides for other in said)
+        and any(other is not statement and _near(other) == section.sides for other in statements)
     ):
         return ()
     if layout.named - set(section.sides) - {side for other in others for side in _near(other)}:
-        if len(said) == 1 and _concludes(statement):
+        if len(statements) == 1 and _concludes(statement):
             return ()
         raise ValueError(UNPAIRED)
     alike = all(other.sentence.opens == statement.sentence.opens and not other.sentence.heads for other in others)
@@ -275,22 +276,26 @@ def _about(statement: _Statement, said: Sequence[_Statement], layout: _Layout) -
     return section.sides
 
 
-def _of_its_item(statement: _Statement, said: Sequence[_Statement], sentences: Sequence[Sentence]) -> Sides:
-    """The only breast that its numbered item names, where several items give a category to none."""
+def _of_its_item(statement: _Statement, statements: Sequence[_Statement], sentences: Sequence[Sentence]) -> Sides:
+    """The only breast that the category's numbered item names, if several items have a category without a breast."""
     item = statement.sentence.item
-    if not item or len({other.sentence.item for other in said if other.sentence.item and not _near(other)}) < 2:
+    if not item or len({other.sentence.item for other in statements if other.sentence.item and not _near(other)}) < 2:
         return ()
     named = {side for sentence in sentences if sentence.item == item for side in _named_apart(sentence)}
     return tuple(named) if len(named) == 1 else ()
 
 
 def _near(statement: _Statement) -> Sides:
-    """The breast that its sentence names, or the heading above it."""
+    """The breasts that its sentence names, else its heading."""
     return statement.sides or statement.sentence.section.sides
 
 
-def _check(found: Sequence[tuple[Sides, Category]], said: Sequence[_Statement]) -> None:
-    """Raises ValueError: categories contradict each other, or one without a side may be that of a breast."""
+def _check(found: Sequence[tuple[Sides, Category]], statements: Sequence[_Statement]) -> None:
+    """Compares the categories of breasts and exam.
+
+    Raises:
+        ValueError: they contradict each other, or a category without a side may be that of a breast.
+    """
     of: dict[Laterality | None, set[Category]] = {}
     for sides, category in found:
         for side in sides or (None,):
@@ -300,18 +305,18 @@ def _check(found: Sequence[tuple[Sides, Category]], said: Sequence[_Statement]) 
     exam, breasts = of.pop(None, None), [category for several in of.values() for category in several]
     if not exam or not breasts:
         return
-    if not all(_concludes(statement) for (sides, _), statement in zip(found, said, strict=True) if not sides):
+    if not all(_concludes(statement) for (sides, _), statement in zip(found, statements, strict=True) if not sides):
         raise ValueError(UNPAIRED)
     exams_category = exam.pop()
     rank = SEVERITY.index(exams_category) - max(map(SEVERITY.index, breasts))
-    # 0 (incomplete) and 6 (known cancer) may stand beside whatever the breasts have.
+    # 0 (incomplete) and 6 (known cancer) are compatible with any categories of the breasts.
     if exams_category not in _APART and (rank < 0 or (rank and len(of) == len(Laterality))):
-        raise ValueError("its BI-RADS category of the exam contradicts those of the breasts")
+        raise ValueError("the exam's BI-RADS category contradicts those of the breasts")
 
 
 def _concludes(statement: _Statement) -> bool:
-    """Whether its heading says so, or the words before BI-RADS ("Final assessment: BI-RADS 4"): those behind it may
-    belong to its name. "Overall" is of the exam wherever it stands."""
+    """Whether a category is a conclusion: by its heading, by words before BI-RADS ("Final assessment: BI-RADS 4"; words
+    after it may belong to its name), or by "overall" at any place."""
     words = statement.sentence.words
     before = next(at for at, word in enumerate(words) if word.kind == "birads")
     return (

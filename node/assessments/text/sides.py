@@ -1,7 +1,7 @@
-"""Which words of a sentence are sides of the breast.
+"""Decides which words of a sentence are sides of the breast.
 
-An abbreviation may be a name's, and "left" or "right" may be of anything: "the right decision", "nothing left". What is
-not certain becomes a token of the kind "unsure".
+An abbreviation may be part of a name, and "left" and "right" have other meanings: "the right decision", "nothing left".
+A word that is not certain gets the kind "unsure".
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ _MAY_FOLLOW = _MAY_STAND_BEFORE - {"breast", "site", "exam", "name"} | {"former"
 
 
 def row_of(sentence: Sequence[Token]) -> list[Token]:
-    """The words that matter, in their order: sides joined by "and" are both breasts, abbreviated ones are settled.
+    """The relevant words in their order. Sides joined by "and" become both breasts; abbreviations are resolved.
 
-    A side before a colon begins something: its kind is LEFT, RIGHT or BOTH. What was done of both breasts ("bilateral
-    mammogram") is no side: its category is the exam's.
+    A side before a colon is a heading: its kind is LEFT, RIGHT or BOTH. "Both" with an examination ("bilateral
+    mammogram") is not a side: the category is the exam's.
     """
     row: list[Token] = []
     of_exam = any(token.kind == "exam" for token in sentence)
-    settled = [token for token in _settled(sentence) if token.kind not in ("according", "soft", "breast")]
-    for place, token in enumerate(settled):
-        colon = place + 1 < len(settled) and settled[place + 1].text == ":"
+    resolved = [token for token in _resolved(sentence) if token.kind not in ("according", "soft", "breast")]
+    for place, token in enumerate(resolved):
+        colon = place + 1 < len(resolved) and resolved[place + 1].text == ":"
         if token.kind == "both" and of_exam:
             row.append(Token("other", token.text, token.at))
             continue
@@ -58,7 +58,7 @@ def row_of(sentence: Sequence[Token]) -> list[Token]:
 
 
 def _are_both(row: Sequence[Token], side: Token, colon: bool) -> bool:
-    """Whether a side and the one before it are both breasts: "left and right" at the beginning, or by a category."""
+    """Whether a side and the one before it are both breasts: "left and right" at the beginning or after a category."""
     if len(row) < 2 or row[-1].kind != "joined" or not (row[-1].text.isalpha() or row[-1].text in "&+"):
         return False
     if row[-2].kind not in ("left", "right") or row[-2].sides == side.sides:
@@ -66,18 +66,18 @@ def _are_both(row: Sequence[Token], side: Token, colon: bool) -> bool:
     return len(row) == 2 or (row[-3].kind in ("category", "birads") and not colon)
 
 
-def _settled(sentence: Sequence[Token]) -> Iterator[Token]:
-    """Abbreviations of a side become that side where they stand beside a category, its announcement or the breast, or
-    at the beginning before a colon; elsewhere they may be a name's, or "re" for regarding. So do "left" and "right",
-    which may be of anything else ("the right decision", "nothing left")."""
+def _resolved(sentence: Sequence[Token]) -> Iterator[Token]:
+    """Resolves abbreviations: one becomes a side beside a category, the word BI-RADS or the breast, or at the beginning
+    before a colon. Elsewhere it may be part of a name, or "re" for regarding. Also resolves "left" and "right", which
+    may have other meanings ("the right decision", "nothing left")."""
     words = [token for token in sentence if token.kind != "soft"]
     beside = {
         id(token): (words[:at][-2:], words[at + 1 :][:2])
         for at, token in enumerate(words)
         if token.sides and _ADJECTIVE.search(token.text)
     }
-    said_tokens = [token for token in sentence if token.kind not in ("filler", "soft", "name", "according")]
-    place = {id(token): number for number, token in enumerate(said_tokens)}
+    relevant = [token for token in sentence if token.kind not in ("filler", "soft", "name", "according")]
+    place = {id(token): number for number, token in enumerate(relevant)}
     following = {id(token): sentence[at + 1] for at, token in enumerate(sentence[:-1])}
     for token in sentence:
         if token.kind != "short":
@@ -85,9 +85,9 @@ def _settled(sentence: Sequence[Token]) -> Iterator[Token]:
             continue
         side = as_side(token)
         at = place[id(token)]
-        before = said_tokens[at - 1].kind if at else ""
-        named = before == "other" and said_tokens[at - 1].text.isalpha()  # "Room L", "Machine R"
-        after = said_tokens[at + 1].kind if at + 1 < len(said_tokens) else ""
+        before = relevant[at - 1].kind if at else ""
+        named = before == "other" and relevant[at - 1].text.isalpha()  # "Room L", "Machine R"
+        after = relevant[at + 1].kind if at + 1 < len(relevant) else ""
         heads = token is sentence[0] and len(sentence) > 1 and sentence[1].text == ":"
         sure = before in ("category", "breast") or after == "breast"
         if token.text[:2] not in ("Re", "RE"):
@@ -96,19 +96,19 @@ def _settled(sentence: Sequence[Token]) -> Iterator[Token]:
 
 
 def _begins_a_name(token: Token, following: Token | None) -> bool:
-    """Whether an abbreviation may be the first letter or part of a name ("BI-RADS 2 R Patel MD", "Li Wei"): where a
-    word stands behind it that is not of a side."""
+    """Whether an abbreviation may be an initial or part of a name ("BI-RADS 2 R Patel MD", "Li Wei"): a word follows it
+    that does not belong to a side."""
     if following is None or not following.text[0].isalpha() or following.text.lower() in _SIDE_WORDS:
         return False
     return following.kind not in ("breast", "site", "birads", "category", "joined", "name", "short", "left", "right")
 
 
 def _of_a_breast(token: Token, before: Sequence[Token], behind: Sequence[Token]) -> Token:
-    """ "left" or "right" as a side where the noun behind it is of a breast, or where it stands alone, by a category, a
-    finding or a sign; otherwise unsure. "Right away" is no side.
+    """Resolves "left" or "right": a side if the noun after it belongs to a breast, or if it is alone or beside a
+    category, a finding or a punctuation mark; otherwise unsure. "Right away" is not a side.
 
     Args:
-        before, behind: the two words nearest to it.
+        before, behind: the two nearest words on each side.
     """
     following = behind[0] if behind else None
     if len(behind) > 1 and behind[0].text == "-" and behind[1].at == token.at + len(token.text) + 1:
@@ -144,13 +144,13 @@ def _may_stand_before(before: Sequence[Token]) -> bool:
 
 
 def as_side(token: Token) -> Token:
-    """The side that an abbreviation ("L", "re.") stands for; other tokens as they are."""
+    """An abbreviation ("L", "re.") as the token of its side; other tokens unchanged."""
     if token.kind != "short":
         return token
     return Token("left" if token.text[0] in "lL" else "right", token.text, token.at)
 
 
 def side_within(token: Token) -> tuple[Laterality, ...]:
-    """The side whose word stands in a token that may be no side ("left one", "leftover")."""
+    """The side whose word is in a token that may not be a side ("left one", "leftover")."""
     found = _WITHIN.search(token.text)
     return (Laterality.LEFT if found[0][0] in "lL" else Laterality.RIGHT,) if found else ()

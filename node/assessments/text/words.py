@@ -1,6 +1,6 @@
-"""The words in which reports speak of BI-RADS, in English, German and Dutch: what kind of word each is.
+"""The vocabulary of reports with BI-RADS in English, German and Dutch: splits a text into tokens by kind of word.
 
-A text becomes tokens, each of one kind, the name of its group in `_TOKEN`. Linear in the text: no pattern looks far.
+The kind of a token is the name of its group in `_TOKEN`. Runs in linear time: no pattern has unlimited look-ahead.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from models.types.birads import Category
 from models.types.mammogram import Laterality
 
 Sides = tuple[Laterality, ...]
-"""The breasts that are named; empty: none."""
+"""The breasts that are named; empty if none is."""
 
 SOFT_BREAK = "\v"
-"""Stands in plain text for the end of a line that may not be the end of its sentence; white space to every pattern."""
+"""Replaces the end of a line that may not be the end of its sentence. It is white space to all patterns."""
 
 _UNREAD = "\ufffd"
-"""What could not be decoded: it may have been any letter, so what touches it is no category."""
+"""Replaces a character that could not be decoded. It may be any letter, so a number beside it is not a category."""
 _SCRIPTS = ("LATIN", "GREEK", "MICRO", "FEMININE", "MASCULINE", "MODIFIER")
 _HYPHENS = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe63\uff0d\u2043"), "-")
 _INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u2060\ufeff"))
@@ -44,7 +44,7 @@ _ONE = (
     r"(?:lesion|mass|nodule|cyst|lump|focus|asymmetry|distortion|cluster|clip|scar|node|finding|herd|rundherd|läsion|zyste"
     r"|narbe|haard|laesie|massa|cyste|litteken)"
 )
-# "2 benign findings" is what the atlas calls the category; "2 - lesions" is no count.
+# "2 benign findings" is the atlas's name of the category; "2 - lesions" is not a count.
 _OWN_NAME = (
     r"(?:(?<=2.)benign\sfindings|(?<=3.)probably\sbenign\sfindings|(?<=4.)suspicious\s(?:findings|abnormalities))"
 )
@@ -58,7 +58,7 @@ _ROMAN = r"(?-i:III|II|IV|VI|V|I)"
 _LEFT = r"left(?:-sided)?|links|linke[rnms]?|linkerborst|linksseitig\w*"
 _RIGHT = r"right(?:-sided)?|rechts|rechte[rnms]?|rechterborst|rechtsseitig\w*"
 _BREAST = r"breasts?|mammae?|mammas|brust|brüsten?|borst(?:en)?"
-# What is of a breast or found in one: the side before it is one.
+# Parts of a breast and findings in it: a side before one of them is a side of the breast.
 _SITE = (
     r"sided|axill\w*|nipples?|\w*areola\w*|quadrants?|upper(?!\s(?:arm|limb|extrem|lobe|lung|abdom))|lower(?!\s(?:arm|limb|leg"
     r"|extrem|lobe|lung|abdom))|outer|inner|central|medial|lateral|[ul][oi]q|cc|mlo|xccl|implants?|intra-?mammary|mammary|ducts?"
@@ -77,8 +77,8 @@ CONCLUSION = (
     r"impressions?|conclusions?|assessment|overall|summary|final|opinion|diagnos[ei]s|beurteilung|zusammenfassung"
     r"|fazit|gesamt\w*|conclusie|beoordeling|samenvatting|eindconclusie"
 )
-# A number that goes on (4.5, 2-3, 12), counts something (2 cm, 6 months) or is a century's is no category; nor is the 4
-# of "4 b rechts" or "4 A mass", of which nobody can tell whether it is 4B or 4A. That of "4 a mass" is: an article.
+# Not a category: a part of a longer number (4.5, 2-3, 12, 2019), a count (2 cm, 6 months), and the 4 of "4 b rechts" or
+# "4 A mass", which may be 4B or 4A. The 4 of "4 a mass" is one, because "a" is an article.
 CATEGORY = (
     rf"(?:4(?:[ABC]|\s[ABC]{_ALONE})|IV[ABC]"
     rf"|[0-6](?![ ](?:[BC]|(?-i:A))\b(?!/L)|[ ]A\s(?:{_LEFT}|{_RIGHT}|li|re|l|r)\b)"
@@ -102,7 +102,7 @@ _FORMER = (
     r"|(?:jan|feb|mar|mär|maart|mrt|apr|ma[iy]|mei|jun|jul|aug|sep|o[ck]t|nov|de[cz])[^\W\d_]{0,6}[.,]?\s(?:\d{1,2}(?:st|nd|rd|th)?"
     r",?\s)?(?:19|20)\d\d"
 )
-# Somebody whose category is not, or not alone, the report's.
+# Persons whose category is not, or not the only one, of the report.
 _READER = (
     r"(?:over|out)?-?\s?readers?|readings?|over-?\s?reads?|(?:double|wet|blinded|independent|preliminary)(?:ly)?[\s-]read\w*"
     r"|(?:1st|2nd|3rd|first|second|third)[\s-](?:reads?|opinion|review\w*|radiologist|observer|interpretation)|prelim(?:inary)?"
@@ -115,7 +115,7 @@ _READER = (
     r"|(?:assistenz|ober|chef)(?:arzt|ärztin)|tumorboard|(?:eerste|tweede|derde)\s\w*(?:lez|lees|beoord)\w*|lezers?|beoordelaars?"
     r"|(?-i:R[12])(?=:\sBI)|arts-assistent\w*|mdo"
 )
-# Directly before BI-RADS: it is what the patient came with.
+# Directly before BI-RADS: the category is the reason for the exam.
 _CAME_WITH = (
     r"(?:recall(?:ed)?|call-?\s?back|work-?\s?up|s/p|evaluat\w+|presents|presenting|suspicious\sfor|consider|referr(?:ed|al)|follow-?\s?up"
     r"|biops\w+\s(?:of|von|van|bei|nach)|verlaufskontrolle|überwiesen|zugewiesen|verwezen|suspicion|suspected|verdacht|v\.\s?a\.?|verdenking|z\.\s?n\.?|dd"
@@ -145,13 +145,13 @@ _DOUBT = (
     r"|indication|indikation|indicatie|reason\sfor|fragestellung|vraagstelling|anamnes[ei]s?|clinical\s(?:info\w*|question"
     r"|details|data)|klinische\s(?:angaben|gegevens|vraag)"  # why the patient came
     rf"|{_CAME_WITH}|{_READER}"
-    # A machine, not the mammogram "with CAD".
+    # A category by a machine, not a mammogram "with CAD".
     rf"|(?<!with\s)(?<!mit\s)(?<!met\s)(?<!w/\s)(?<!w\s){_MACHINE}"
     r"(?=[ :=(-]{1,3}(?:\w+[ :=(-]{1,3}){0,2}BI[\s-]?RADS?)"
     rf"|(?:^|(?<=[\n{SOFT_BREAK}])){_MACHINE}(?:\s\w+){{0,2}}(?=\s?:)"
     rf"|(?:by|from|per|laut|nach|van|volgens|according\sto)\s(?:the\s|an\s|die\s|der\s|de\s)?{_MACHINE}|(?<=\(){_MACHINE}(?=\))"
 )
-# "No": of findings, and not of the category. What it may be of, as reports have it.
+# A negation of findings, not of the category: adjectives and nouns that reports negate.
 _KIND_OF = (
     r"(?:(?:other|any|new|additional|suspicious|significant|abnormal|focal|definite|discrete|dominant|concerning|worrisome|malignant"
     r"|interval|architectural|residual|recurrent|local|imaging|\w+graphic|or|and|oder|und|of|en|\w*suspekt\w*|\w*verdächtig\w*"
@@ -174,13 +174,13 @@ _NOTHING_FOUND = (
     rf"(?:no|without|kein\w*|ohne|geen|zonder)\s{_KIND_OF}{_FOUND}(?:\s(?:or|and|oder|und|of|en)\s{_KIND_OF}{_FOUND})?"
     rf"(?:{_OF_DISEASE})?"
 )
-# Words of doubt that go with a category: nothing is found; and what the atlas says of 0 and 3 to 5.
+# Doubt words that are normal beside a category: nothing found, and the atlas's phrases for 0 and 3 to 5.
 _IDIOM = (
     rf"{_NOTHING_FOUND}|needs?\s(?:additional\simaging\sevaluation|(?:additional\simaging\sevaluation\sand/or\s)?prior\smammograms"
     r"\sfor\scomparison)|initial\sshort[\s-]interval\sfollow[\s-]?up(?:\s(?:is\s)?suggested)?"
     r"|(?:biopsy|appropriate\saction|tissue\sdiagnosis)\sshould\sbe\s\w+"
 )
-# "In the left breast", behind what is not found.
+# "In the left breast", after a finding that is absent.
 _OF_SIDES = (
     rf"(?:\s(?:(?:in|of|on|auf|der|den|de|the|either)\s){{0,2}}(?:both|{_LEFT}|{_RIGHT}|beid\w*|bds|bilateral\w*|beiderzijds"
     rf"|{_BREAST}|side|seite)\b){{0,3}}"
@@ -197,7 +197,7 @@ _TOKEN = re.compile(
             rf"(?P<idiom>\b(?:{_IDIOM})(?={_OF_SIDES}(?:\s*(?:[,.;:()]|-\s|$)|[ \t]*(?:\n|{SOFT_BREAK}(?-i:[A-Z])))))",
             rf"(?P<former>\b(?:{_FORMER})(?!\w))",
             rf"(?P<doubt>\b(?:{_DOUBT})(?!\w)|\?)",
-            # Short for a side, a name or "regarding": its neighbours tell (birads_sides).
+            # Short for a side, a name or "regarding": sides.py decides by the neighbouring words.
             r"(?P<unsure>(?<=RADS)\s?\(R\)|\b(?-i:[LR])\.\s*(?=(?-i:[A-Z][a-z]))(?!breast|brust|mamma|bi-?rads)"
             r"|\b(?-i:[LR](?:CC|MLO|ML|LM|XCC[LM]?|SIO|AT|B|[UL]?[IO]Q|L|R))\b|\b[lr]['’])",
             r"(?P<absent>\b(?:mastectom\w*|ablatio\w*|amputat\w*|absent|removed|mastektom\w*|geamputeerd)\b)",
@@ -243,7 +243,7 @@ _DOCUMENT = (
     r"(?:report|result|document|dictation|assessment|interpretation|impression|conclusion|(?:vor)?befund|bericht|beurteilung"
     r"|verslag|uitslag|beoordeling|conclusie)e?s?"
 )
-_TAKEN_BACK = (
+_WITHDRAWN = (
     r"(?:retracted|withdrawn|cancel+ed|void(?:ed)?|invalid|recalled|superseded|replaced|revised|updated|reissued|wrong|false"
     r"|incorrect|disregarded|ignored|zurückgezogen|widerrufen|storniert|ungültig|falsch|ersetzt|geändert|aktualisiert"
     r"|ingetrokken|ongeldig|vervallen|vervangen|gewijzigd|herzien|onjuist|fout(?:ief)?)"
@@ -259,8 +259,8 @@ _CORRECTS = re.compile(
     r"|falsche[nrs]?|(?:andere[nrs]?|nicht\sdiese[rs]?)\spatient\w*|richtig\s(?:ist|muss|wäre)|muss\s(?:richtig\s)?(?:heißen|lauten)"
     r"|aanvulling\w*|addenda|correctie\w*|gecorrigeerd\w*|rectificatie\w*|verkeerd\w*|verwissel\w*|omgewissel\w*|onjuist\w*|abusievelijk"
     r"|andere\spatiënt\w*|moet\s(?:luiden|zijn)"
-    rf"|{_TAKEN_BACK}\s(?:\w+\s){{0,2}}{_DOCUMENT}"
-    rf"|{_DOCUMENT}[\s:]{{1,2}}(?:(?:is|was|has|been|hereby|now|wurde|wird|ist|hiermit|werd|wordt|de|the|above|below|previous)\s){{0,4}}{_TAKEN_BACK}"
+    rf"|{_WITHDRAWN}\s(?:\w+\s){{0,2}}{_DOCUMENT}"
+    rf"|{_DOCUMENT}[\s:]{{1,2}}(?:(?:is|was|has|been|hereby|now|wurde|wird|ist|hiermit|werd|wordt|de|the|above|below|previous)\s){{0,4}}{_WITHDRAWN}"
     rf"|{_SIDED}\W(?:\w+\W){{0,4}}(?:switched|reversed|transposed|confused|exchanged|inverted|gewechselt|verdreht)"
     r"|(?:^|(?<=\n)|(?<=[.:!]\s))(?:retracted|withdrawn|cancel+ed|superseded|revised|updated|storniert|widerrufen|ingetrokken)"
     r"(?=\s*[.:!]))(?!\w)",
@@ -286,7 +286,7 @@ _UNREAD_LANGUAGE = re.compile(
     re.IGNORECASE,
 )
 _LETTERS_NOT_READ = re.compile(r"(?!['äöüßéèêëïçáóàâîôûµªº])[^\W\d_a-zA-Z]", re.IGNORECASE)
-"""In words; a name ("Kovač") may have any Latin letters."""
+"""Letters that supported languages do not use in lower-case words; a name ("Kovač") may have any Latin letter."""
 _SIDES: dict[str, Sides] = {
     "left": (Laterality.LEFT,),
     "right": (Laterality.RIGHT,),
@@ -298,7 +298,7 @@ _ARABIC = {"III": "3", "II": "2", "IV": "4", "VI": "6", "V": "5", "I": "1"}
 
 @dataclass(frozen=True)
 class Token:
-    """A word or sign. `at`: where it begins in the text."""
+    """A word or punctuation mark. `at`: the index of its first character in the text."""
 
     kind: str
     text: str
@@ -306,12 +306,12 @@ class Token:
 
     @property
     def sides(self) -> Sides:
-        """The breasts that it names."""
+        """The breasts that the token names."""
         return _SIDES.get(self.kind.lower(), ())
 
 
 def plain(text: str) -> str:
-    """With one hyphen, one kind of line end and nothing invisible; no line begins or ends in white space."""
+    """The text with one kind of hyphen and line end, without invisible characters, each line stripped."""
     return "\n".join(line.strip() for line in text.translate(_PLAIN).split("\n"))
 
 
@@ -321,8 +321,8 @@ def tokens(text: str) -> Iterator[Token]:
 
 
 def unnamed(text: str) -> bool:
-    """Whether a text holds what may be a BI-RADS category without its name ("ACR 4", "Cat. 4a", "category: 4");
-    the density of a breast is none ("Brustdichte ACR 2")."""
+    """Whether a text may have a BI-RADS category without that word ("ACR 4", "Cat. 4a", "category: 4"). A density is
+    not one ("Brustdichte ACR 2")."""
     text = re.sub(_MEASURED, " ", text, flags=re.IGNORECASE)
     return any(
         not _OTHER_RADS.search(text[max(0, match.start() - 12) : match.start()]) for match in _UNNAMED.finditer(text)
@@ -330,19 +330,19 @@ def unnamed(text: str) -> bool:
 
 
 def corrects(text: str) -> bool:
-    """Whether a text corrects, adds to or takes back a report, its own or another: which of its words count then takes
-    a person. Of what is retracted only a report ("nipple retracted" is a finding)."""
+    """Whether a text corrects, amends or withdraws a report, this or another one. "Retracted" counts only for a report
+    ("nipple retracted" is a finding)."""
     return _CORRECTS.search(plain(text)) is not None
 
 
 def about_breasts(text: str) -> bool:
-    """Whether a text speaks of breasts or of mammography."""
+    """Whether a text mentions breasts or mammography."""
     return _OF_BREASTS.search(text) is not None
 
 
-def in_a_language_that_is_read(text: str) -> bool:
-    """Whether nothing in it is of another language than those read here: no words for sides or negations of its
-    neighbours, no letters but Latin ones, and but in names none of other languages."""
+def is_in_supported_language(text: str) -> bool:
+    """Whether a text has no sign of another language than English, German and Dutch: no foreign word for a side, breast
+    or negation, no other alphabet than Latin and Greek, and letters of other languages only in names."""
     letters = {letter for letter in text if letter > "\x7f" and letter.isalpha()}
     if _UNREAD_LANGUAGE.search(text) or any(
         _LETTERS_NOT_READ.search(word) for word in text.split() if word[0].islower()
@@ -352,13 +352,13 @@ def in_a_language_that_is_read(text: str) -> bool:
 
 
 def doubtful(several: Iterable[Token]) -> bool:
-    """Whether they negate, or speak of the past, of a change, a condition, somebody else, another hospital, a machine
-    or of why the patient came."""
+    """Whether one of the tokens is a negation, or about the past, a change, a condition, another person, another
+    hospital, a machine or the reason for the exam."""
     return any(token.kind in ("former", "doubt") for token in several)
 
 
-def category_of(said: str) -> Category:
-    """The category of what CATEGORY matches."""
-    plain = "".join(said.split()).upper()
+def category_of(matched: str) -> Category:
+    """The category of a text that CATEGORY matches."""
+    plain = "".join(matched.split()).upper()
     roman = re.match("[IV]+", plain)
     return _CATEGORIES[_ARABIC[roman[0]] + plain[roman.end() :] if roman else plain]
