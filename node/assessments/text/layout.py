@@ -61,15 +61,15 @@ class Sentence:
     """A sentence.
 
     Attributes:
-        opens: it begins a line.
-        heads: it begins with a heading, which is part of `words`.
+        opens_line: it begins a line.
+        has_heading: it begins with a heading, which is part of `words`.
         item: the number of its item, counted over all items that begin with a number ("1. Mass. BI-RADS 4."); 0 if it
             is not in an item.
     """
 
     section: Section
-    opens: bool
-    heads: bool = False
+    opens_line: bool
+    has_heading: bool = False
     item: int = 0
     words: list[Token] = field(default_factory=list)
 
@@ -139,7 +139,7 @@ def _is_heading(words: Sequence[Token]) -> bool:
 def _makes_unclear(sentence: Sentence) -> bool:
     """Whether a sentence may be about another breast than its section, so that the section becomes unclear."""
     row = row_of(sentence.words)
-    second = sentence.heads and any(word.kind.isupper() and word.sides != sentence.section.sides for word in row)
+    second = sentence.has_heading and any(word.kind.isupper() and word.sides != sentence.section.sides for word in row)
     return second or any(word.kind == "short" or (word.kind in UNSURE and sentence.section.sides) for word in row)
 
 
@@ -173,7 +173,7 @@ class _Splitter:
         """The heading on its own line that has the current headings below it: a breast, or a prior report and the like.
         Without sides and doubt if there is none."""
         self._section_has_text = True
-        self._sentence = Sentence(self._section, opens=True)
+        self._sentence = Sentence(self._section, opens_line=True)
         self._held: Sentence | None = None
         """The sentence before, which is not returned yet: the next one may be an item of its list."""
         self._items = 0
@@ -199,7 +199,7 @@ class _Splitter:
                 self._enter(_section(heading[0], line_only=heading["line"] is None), before)
                 if not self._section.line_only and self._section.sides:
                     self._above = self._section
-            sentence.section, sentence.heads = self._section, heading is not None
+            sentence.section, sentence.has_heading = self._section, heading is not None
         if token.kind == "bullet" and not sentence.words:
             self._items += 1
             sentence.item = self._items
@@ -238,14 +238,14 @@ class _Splitter:
             breaks: whether the sentence ends with its line.
         """
         sentence, section = self._sentence, self._section
-        self._section_has_text = not sentence.heads or section.line_only
-        if self._at_beginning and not sentence.heads and _is_heading(sentence.words):
+        self._section_has_text = not sentence.has_heading or section.line_only
+        if self._at_beginning and not sentence.has_heading and _is_heading(sentence.words):
             self._enter(_section(" ".join(word.text for word in sentence.words), line_only=not breaks), Section())
             if not self._section.line_only:
                 self._above = self._section
-            sentence.section, sentence.heads = self._section, True
+            sentence.section, sentence.has_heading = self._section, True
             self._section_has_text = self._section.line_only
-        elif breaks and not sentence.heads and _makes_unclear(sentence) and sentence.words[-1].text == ":":
+        elif breaks and not sentence.has_heading and _makes_unclear(sentence) and sentence.words[-1].text == ":":
             self._section = self._above = Section(unclear=True, line_only=False)
         elif _makes_unclear(sentence):
             self._section = replace(section, unclear=True)
@@ -267,7 +267,7 @@ class _Splitter:
         self._at_beginning = token.kind == "end"
         self._sentence = Sentence(
             self._section,
-            opens=token.text in ("\n", SOFT_BREAK),
+            opens_line=token.text in ("\n", SOFT_BREAK),
             item=0 if ends_line else self._sentence.item,
         )
 

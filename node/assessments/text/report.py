@@ -137,13 +137,13 @@ class _Layout:
     Attributes:
         last: the last sections of the side that has a heading last.
         named: the breasts that the text names.
-        apart: the breasts that it names singly, or may name.
+        named_singly: the breasts that it names singly, or may name.
         without_breast: the sections of a breast that was removed.
     """
 
     last: set[Section]
     named: set[Laterality]
-    apart: set[Laterality]
+    named_singly: set[Laterality]
     without_breast: set[Section]
 
 
@@ -155,7 +155,9 @@ def _read(text: str, *, soft_ends: bool) -> list[tuple[Sides, Category]]:
             if sentence.section.doubted:
                 raise ValueError(UNCERTAIN)
             section = sentence.section
-            if not sentence.heads and (section.unclear or (section.sides and not set(sides) <= set(section.sides))):
+            if not sentence.has_heading and (
+                section.unclear or (section.sides and not set(sides) <= set(section.sides))
+            ):
                 raise ValueError(UNPAIRED)
             statements.append(_Statement(sides, category, sentence))
         if len(statements) > MOST_CATEGORIES:
@@ -165,27 +167,30 @@ def _read(text: str, *, soft_ends: bool) -> list[tuple[Sides, Category]]:
     layout = _Layout(
         last=_last_of_a_side(sentences),
         named={side for sentence in sentences for side in _named(sentence)} if statements else set(),
-        apart={side for sentence in sentences for side in _named_apart(sentence)} if statements else set(),
+        named_singly={side for sentence in sentences for side in _named_singly(sentence)} if statements else set(),
         without_breast={
             sentence.section for sentence in sentences if any(word.kind == "absent" for word in sentence.words)
         },
     )
     found = [
-        (_about(statement, statements, layout) or _of_its_item(statement, statements, sentences), statement.category)
+        (
+            _breasts_of(statement, statements, layout) or _breasts_of_item(statement, statements, sentences),
+            statement.category,
+        )
         for statement in statements
     ]
     _check(found, statements)
     of_exam = [statement for (sides, _), statement in zip(found, statements, strict=True) if not sides]
     if any(_is_beside_bare_side(statement.sentence, sentences) for statement in of_exam):
         raise ValueError(UNPAIRED)
-    has_none = layout.apart - {side for sides, _ in found for side in sides}
+    has_none = layout.named_singly - {side for sides, _ in found for side in sides}
     if has_none and any(
         statement.sides and is_side_of_next_clause(statement.sentence.words) for statement in statements
     ):
         raise ValueError(UNPAIRED)
     if (
         has_none
-        and layout.apart == set(_BOTH)
+        and layout.named_singly == set(_BOTH)
         and not all(_concludes_all(statement, sentences) for statement in of_exam)
     ):
         raise ValueError(UNPAIRED)
@@ -201,7 +206,7 @@ def _named(sentence: Sentence) -> set[Laterality]:
     return {side for word in row_of(sentence.words) for side in word.sides}
 
 
-def _named_apart(sentence: Sentence) -> set[Laterality]:
+def _named_singly(sentence: Sentence) -> set[Laterality]:
     """The breasts that a sentence names or may name singly (not "both"). A letter before a word belongs to a name."""
     row = row_of(sentence.words)
     named = {word.sides[0] for word in row if len(word.sides) == 1}
@@ -224,7 +229,7 @@ def _is_beside_bare_side(sentence: Sentence, sentences: Sequence[Sentence]) -> b
     ):
         return True
     heads = (
-        any(other.heads and other.section.sides and other.words[-1].text == ":" for other in behind)
+        any(other.has_heading and other.section.sides and other.words[-1].text == ":" for other in behind)
         and len(sentences) > at + 2
     )
     return not heads and any(is_bare_side(other.words) for other in behind)
@@ -234,7 +239,7 @@ def _concludes_all(statement: _Statement, sentences: Sequence[Sentence]) -> bool
     """Whether a category without a side is that of the whole exam, although a named breast has none: it is the
     conclusion, or below the heading of one without a breast named between, and it is not between the two breasts."""
     at = next(place for place, sentence in enumerate(sentences) if sentence is statement.sentence)
-    if any(map(_named_apart, sentences[:at])) and any(sentence.section.sides for sentence in sentences[at + 1 :]):
+    if any(map(_named_singly, sentences[:at])) and any(sentence.section.sides for sentence in sentences[at + 1 :]):
         return False
     if _concludes(statement):
         return True
@@ -246,7 +251,7 @@ def _concludes_all(statement: _Statement, sentences: Sequence[Sentence]) -> bool
     return False
 
 
-def _about(statement: _Statement, statements: Sequence[_Statement], layout: _Layout) -> Sides:
+def _breasts_of(statement: _Statement, statements: Sequence[_Statement], layout: _Layout) -> Sides:
     """The breasts of a category.
 
     A category under the last heading of a side may be that of the exam or of this breast if the other breast is named
@@ -259,33 +264,39 @@ def _about(statement: _Statement, statements: Sequence[_Statement], layout: _Lay
         raise ValueError(UNPAIRED)
     if section not in layout.last:
         return section.sides
-    others = [other for other in statements if _near(other) not in ((), section.sides)]
+    others = [other for other in statements if _sides_of(other) not in ((), section.sides)]
     if (
         others
         and _OVERALL.search(_words(statement))
-        and any(other is not statement and _near(other) == section.sides for other in statements)
+        and any(other is not statement and _sides_of(other) == section.sides for other in statements)
     ):
         return ()
-    if layout.named - set(section.sides) - {side for other in others for side in _near(other)}:
+    if layout.named - set(section.sides) - {side for other in others for side in _sides_of(other)}:
         if len(statements) == 1 and _concludes(statement):
             return ()
         raise ValueError(UNPAIRED)
-    alike = all(other.sentence.opens == statement.sentence.opens and not other.sentence.heads for other in others)
+    alike = all(
+        other.sentence.opens_line == statement.sentence.opens_line and not other.sentence.has_heading
+        for other in others
+    )
     if others and not alike and statement.category is most_severe(other.category for other in others):
         raise ValueError(UNPAIRED)
     return section.sides
 
 
-def _of_its_item(statement: _Statement, statements: Sequence[_Statement], sentences: Sequence[Sentence]) -> Sides:
+def _breasts_of_item(statement: _Statement, statements: Sequence[_Statement], sentences: Sequence[Sentence]) -> Sides:
     """The only breast that the category's numbered item names, if several items have a category without a breast."""
     item = statement.sentence.item
-    if not item or len({other.sentence.item for other in statements if other.sentence.item and not _near(other)}) < 2:
+    if (
+        not item
+        or len({other.sentence.item for other in statements if other.sentence.item and not _sides_of(other)}) < 2
+    ):
         return ()
-    named = {side for sentence in sentences if sentence.item == item for side in _named_apart(sentence)}
+    named = {side for sentence in sentences if sentence.item == item for side in _named_singly(sentence)}
     return tuple(named) if len(named) == 1 else ()
 
 
-def _near(statement: _Statement) -> Sides:
+def _sides_of(statement: _Statement) -> Sides:
     """The breasts that its sentence names, else its heading."""
     return statement.sides or statement.sentence.section.sides
 
