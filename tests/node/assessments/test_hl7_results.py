@@ -257,7 +257,7 @@ def test_laterality_in_words_alone_is_read(intake: Hl7Intake, road: Road, side: 
 
 
 REJECTED = {
-    "another type": (oru("BI-RADS 2", msh="MSH|^~\\&|RIS||||||ADT^A08|M1|P|2.5"), HERE, "only messages ORU R01"),
+    "another type": (oru("BI-RADS 2", msh="MSH|^~\\&|RIS||||||ADT^A08|M1|P|2.5"), HERE, "only ORU R01 messages"),
     "for training": (oru("BI-RADS 2", msh="MSH|^~\\&|RIS||||||ORU^R01|M1|T|2.5"), HERE, "production"),
     "from elsewhere": (oru("BI-RADS 2"), "192.0.2.7", "hl7.sender_hosts"),
     "by somebody else": (oru("BI-RADS 2", msh="MSH|^~\\&|AI||||||ORU^R01|M1|P|2.5"), HERE, "hl7.sender_applications"),
