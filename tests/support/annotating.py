@@ -171,3 +171,10 @@ def annotations_of(road: Road) -> Annotations:
 def comparisons_of(road: Road) -> list[Comparison]:
     """Each corrected image compared with the node's proposals."""
     return [compare(image, road.data_dir) for image in annotations_of(road).images]
+
+
+def smaller_proposal(road: Road, image: Dataset) -> np.ndarray:
+    """The proposal without its upper half."""
+    mask = proposed_mass(road, image).copy()
+    mask[: image.Rows // 2 - image.Rows // 12] = False
+    return mask

@@ -13,12 +13,11 @@ from annotating import (
     disc,
     edited,
     emptied,
-    mammogram_header,
     proposals,
     proposed_mass,
     segmentation,
+    smaller_proposal,
 )
-from highdicom.seg import SegmentAlgorithmTypeValues
 from pydicom import Dataset
 from pydicom.uid import generate_uid
 from readings import DEVICE
@@ -29,13 +28,7 @@ from dicom_io.device import contributing_equipment
 from dicom_io.network.answers import Status
 from models.types.reading import BundleId
 from node.annotations.truth import (
-    BY_A_MACHINE,
-    EMPTY_BY_NOBODY,
-    IN_QUARANTINE,
     NO_IMAGE_HERE,
-    NO_IMAGE_NAMED,
-    OTHER_PATIENT,
-    UNCHANGED_COPY,
 )
 from node.store.states import StudyState
 from node.store.tables import Annotation
@@ -43,20 +36,13 @@ from node.store.tables import Annotation
 pytestmark = pytest.mark.slow
 
 
-def _smaller(road: Road, image: Dataset) -> np.ndarray:
-    """The proposal without its upper half."""
-    mask = proposed_mass(road, image).copy()
-    mask[: image.Rows // 2 - image.Rows // 12] = False
-    return mask
-
-
-def _rows(road: Road) -> list[Annotation]:
+def annotation_rows(road: Road) -> list[Annotation]:
     with road.sessions.begin() as session:
         return list(session.scalars(select(Annotation)))
 
 
 def test_a_corrected_segmentation_is_the_truth_of_its_image(reported: Road, images: list[Dataset]):
-    drawn = _smaller(reported, images[0])
+    drawn = smaller_proposal(reported, images[0])
     seg = segmentation({"R CC mass 1": drawn}, images[0], ContentDate="20231115", ContentTime="101500")
     seg.TimezoneOffsetFromUTC = "+0100"
     (answer,) = reported.receive(seg, sender="ORTHANC")
@@ -76,7 +62,7 @@ def test_a_corrected_segmentation_is_the_truth_of_its_image(reported: Road, imag
 
 def test_a_correction_opens_no_revision_and_is_not_read(reported: Road, images: list[Dataset]):
     jobs, deliveries = len(reported.jobs()), len(reported.deliveries())
-    reported.receive(segmentation({"mass": _smaller(reported, images[0])}, images[0]))
+    reported.receive(segmentation({"mass": smaller_proposal(reported, images[0])}, images[0]))
     reported.read()
     reported.close(after_s=3600)
     reported.report()
@@ -87,43 +73,45 @@ def test_a_correction_opens_no_revision_and_is_not_read(reported: Road, images: 
 def test_a_segmentation_of_the_node_is_never_a_correction(reported: Road):
     for seg in proposals(reported).values():
         assert reported.receive(seg)[0].status == Status.SUCCESS
-    assert _rows(reported) == []
+    assert annotation_rows(reported) == []
 
 
 def test_a_segmentation_with_the_uid_or_manufacturer_of_the_node_is_no_correction(
     reported: Road, images: list[Dataset], caplog: pytest.LogCaptureFixture
 ):
     ours = proposals(reported)[images[0].SOPInstanceUID]
-    same_uid = segmentation({"mass": _smaller(reported, images[0])}, images[0], SOPInstanceUID=ours.SOPInstanceUID)
+    same_uid = segmentation(
+        {"mass": smaller_proposal(reported, images[0])}, images[0], SOPInstanceUID=ours.SOPInstanceUID
+    )
     our_name = segmentation(
-        {"mass": _smaller(reported, images[0])},
+        {"mass": smaller_proposal(reported, images[0])},
         images[0],
         Manufacturer="mammo-node",
         ManufacturerModelName="mammo-node",
     )
     with caplog.at_level(logging.INFO):
         reported.receive(same_uid, our_name)
-    assert _rows(reported) == []
+    assert annotation_rows(reported) == []
     assert "the viewer must write its own Manufacturer" in caplog.text
     assert f"study {reported.study().id}: a segmentation with Manufacturer mammo-node" in caplog.text
     assert images[0].PatientID not in caplog.text
 
 
 def test_a_correction_with_the_node_as_contributing_equipment_is_accepted(reported: Road, images: list[Dataset]):
-    seg = segmentation({"mass": _smaller(reported, images[0])}, images[0])
+    seg = segmentation({"mass": smaller_proposal(reported, images[0])}, images[0])
     seg.ContributingEquipmentSequence = [contributing_equipment(DEVICE, BundleId("test", "1"))]
     reported.receive(seg)
     assert len(annotations_of(reported).images) == 1
 
 
 def test_the_same_segmentation_sent_twice_is_a_single_annotation(reported: Road, images: list[Dataset]):
-    seg = segmentation({"mass": _smaller(reported, images[0])}, images[0])
+    seg = segmentation({"mass": smaller_proposal(reported, images[0])}, images[0])
     assert [answer.status for answer in reported.receive(seg, seg)] == [Status.SUCCESS] * 2
-    assert len(_rows(reported)) == 1
+    assert len(annotation_rows(reported)) == 1
 
 
 def test_a_corrected_header_brings_the_annotation_up_to_date(reported: Road, images: list[Dataset]):
-    seg = segmentation({"mass": _smaller(reported, images[0])}, images[0])
+    seg = segmentation({"mass": smaller_proposal(reported, images[0])}, images[0])
     reported.receive(seg)
     seg.ContentCreatorName = "Expert^Berta"
     reported.receive(seg)
@@ -133,7 +121,7 @@ def test_a_corrected_header_brings_the_annotation_up_to_date(reported: Road, ima
 
 
 def test_of_several_corrections_the_newest_counts_and_all_are_kept(reported: Road, images: list[Dataset]):
-    whole, smaller = proposed_mass(reported, images[0]), _smaller(reported, images[0])
+    whole, smaller = proposed_mass(reported, images[0]), smaller_proposal(reported, images[0])
     newest = segmentation({"mass": smaller}, images[0], ContentDate="20231114", ContentTime="120000")
     oldest = segmentation({"mass": whole}, images[0], ContentDate="20231113", ContentTime="120000")
     oldest.ContentCreatorName = "Expert^Berta"
@@ -155,7 +143,7 @@ def test_a_segmentation_without_pixels_is_a_correction_without_lesions(reported:
     reported.receive(segmentation({"mass": nothing}, images[0]))
     (comparison,) = comparisons_of(reported)
     assert (comparison.drawn, comparison.kept, comparison.added) == ((), (), ())
-    assert [segment.label for segment in comparison.removed] == [_label(reported, images[0])]
+    assert [segment.label for segment in comparison.removed] == [label_of(reported, images[0])]
 
 
 def test_a_segmentation_without_any_frame_is_a_correction_without_lesions(reported: Road, images: list[Dataset]):
@@ -214,138 +202,19 @@ def test_a_segmentation_that_names_its_source_segmentation_corrects_that_revisio
     ours = proposals(reported)[images[0].SOPInstanceUID]
     reported.all_of_it(changed(mammogram_study.files[0], SOPInstanceUID=generate_uid()))
     assert reported.study().revision == 2
-    seg = segmentation({"mass": _smaller(reported, images[0])}, images[0])
+    seg = segmentation({"mass": smaller_proposal(reported, images[0])}, images[0])
     edited(seg, ours)
     reported.clock.seconds += 60
-    reported.receive(seg, segmentation({"mass": _smaller(reported, images[1])}, images[1]))
+    reported.receive(seg, segmentation({"mass": smaller_proposal(reported, images[1])}, images[1]))
     assert {image.image_uid: image.revision for image in annotations_of(reported).images} == {
         images[0].SOPInstanceUID: 1,
         images[1].SOPInstanceUID: 2,
     }
 
 
-def test_a_segmentation_of_an_unknown_image_is_kept_and_reported(reported: Road, images: list[Dataset]):
-    stranger = segmentation({"mass": disc((60, 50), 30, 20, 9)}, StudyInstanceUID=images[0].StudyInstanceUID)
-    stranger.PatientID, stranger.PatientBirthDate = images[0].PatientID, images[0].PatientBirthDate
-    assert reported.receive(stranger)[0].status == Status.SUCCESS
-    found = annotations_of(reported)
-    assert found.images == ()
-    assert [entry.why for entry in found.not_counted] == [NO_IMAGE_HERE]
-    assert reported.study().state is StudyState.REPORTED
-
-
-def test_frames_that_may_belong_to_either_image_do_not_count(reported: Road, images: list[Dataset]):
-    seg = segmentation({"mass": _smaller(reported, images[0])}, images[0])
-    del seg.PerFrameFunctionalGroupsSequence[0].DerivationImageSequence
-    other = Dataset()
-    other.ReferencedSOPClassUID, other.ReferencedSOPInstanceUID = images[1].SOPClassUID, images[1].SOPInstanceUID
-    seg.ReferencedSeriesSequence[0].ReferencedInstanceSequence.append(other)
-    reported.receive(seg)
-    assert [entry.why for entry in annotations_of(reported).not_counted] == [NO_IMAGE_NAMED]
-
-
-def test_another_patients_segmentation_in_the_study_puts_it_into_quarantine(reported: Road, images: list[Dataset]):
-    reported.receive(segmentation({"mass": _smaller(reported, images[0])}, images[0], PatientID="SOMEBODY"))
-    assert reported.study().state is StudyState.QUARANTINED
-    assert [entry.why for entry in annotations_of(reported).not_counted] == [OTHER_PATIENT]
-    reported.receive(segmentation({"mass": _smaller(reported, images[1])}, images[1]))
-    assert [entry.why for entry in annotations_of(reported).not_counted] == [OTHER_PATIENT, IN_QUARANTINE]
-
-
-def test_another_patients_segmentation_from_another_study_does_not_count(reported: Road, images: list[Dataset]):
-    reported.receive(
-        segmentation(
-            {"mass": _smaller(reported, images[0])}, images[0], PatientID="SOMEBODY", StudyInstanceUID=generate_uid()
-        )
-    )
-    assert [entry.why for entry in annotations_of(reported).not_counted] == [OTHER_PATIENT]
-
-
-def test_a_segmentation_by_another_algorithm_does_not_count(reported: Road, images: list[Dataset]):
-    automatic = SegmentAlgorithmTypeValues.AUTOMATIC
-    mask = _smaller(reported, images[0])
-    reported.receive(segmentation({"mass": mask}, images[0], algorithm=automatic, algorithm_name="Other CAD"))
-    assert [entry.why for entry in annotations_of(reported).not_counted] == [BY_A_MACHINE]
-    # Viewers may keep the type of a segment: the node's stays "automatic" after a person edited it.
-    mask = _smaller(reported, images[1])
-    reported.receive(segmentation({"mass": mask}, images[1], algorithm=automatic, algorithm_name="test"))
-    assert len(annotations_of(reported).images) == 1
-
-
-def test_an_unchanged_segmentation_of_the_node_under_another_uid_and_manufacturer_does_not_count(
-    reported: Road, images: list[Dataset]
-):
-    """As a gateway or router sends it again under new identifiers: no person has edited it."""
-    copies = list(proposals(reported).values())
-    for copy in copies:
-        copy.SOPInstanceUID = copy.file_meta.MediaStorageSOPInstanceUID = generate_uid()
-        copy.Manufacturer = "Gateway Ltd"
-    del copies[1].ContentCreatorName
-    reported.receive(*copies)
-    found = annotations_of(reported)
-    assert found.images == ()
-    assert {entry.why for entry in found.not_counted} == {UNCHANGED_COPY}
-
-
-def test_a_segmentation_of_the_node_that_a_person_saved_again_counts_as_confirmed(
-    reported: Road, images: list[Dataset]
-):
-    """A viewer may leave segments "automatic": then a name, or the edited segmentation, shows that a person edited."""
-    named, unnamed = (proposals(reported)[image.SOPInstanceUID] for image in images[:2])
-    original = proposals(reported)[images[1].SOPInstanceUID]
-    for seg in (named, unnamed):
-        seg.SOPInstanceUID = seg.file_meta.MediaStorageSOPInstanceUID = generate_uid()
-        seg.Manufacturer = "Unspecified"
-    named.ContentCreatorName = "Expert^Anna"
-    del unnamed.ContentCreatorName
-    reported.receive(named, edited(unnamed, original))
-    assert [image.creator for image in annotations_of(reported).images] == ["Expert^Anna", ""]
-
-
-def test_an_empty_segmentation_by_another_algorithm_does_not_count(reported: Road, images: list[Dataset]):
-    seg = emptied(segmentation({"mass": _smaller(reported, images[0])}, images[0], ContentCreatorName=""))
-    reported.receive(seg)
-    found = annotations_of(reported)
-    assert found.images == ()
-    assert [entry.why for entry in found.not_counted] == [EMPTY_BY_NOBODY]
-
-
-def test_an_empty_segmentation_counts_if_made_by_a_person_or_from_a_result_of_the_node(
-    reported: Road, images: list[Dataset]
-):
-    ours = proposals(reported)
-    segs = [
-        emptied(segmentation({"mass": _smaller(reported, image)}, image, ContentCreatorName="")) for image in images[:3]
-    ]
-    edited(segs[0], ours[images[0].SOPInstanceUID])
-    segs[1].SeriesInstanceUID = ours[images[1].SOPInstanceUID].SeriesInstanceUID
-    segs[2].ContentCreatorName = "Expert^Anna"
-    nothing = np.zeros((images[3].Rows, images[3].Columns), dtype=bool)
-    reported.receive(*segs, segmentation({"mass": nothing}, images[3], ContentCreatorName=""))  # MANUAL: by a person
-    assert [len(entry.removed) for entry in comparisons_of(reported)] == [1, 1, 1, 1]
-
-
-def test_if_the_newest_segmentation_cannot_be_read_the_one_before_it_counts(reported: Road, images: list[Dataset]):
-    reported.receive(segmentation({"mass": _smaller(reported, images[0])}, images[0]))
-    reported.clock.seconds += 60
-    cropped = segmentation(
-        {"mass": disc((90, 70), 40, 30, 12)}, mammogram_header((90, 70), images[0].SOPInstanceUID), ContentDate=None
-    )
-    cropped.StudyInstanceUID, cropped.PatientID = images[0].StudyInstanceUID, images[0].PatientID
-    cropped.PatientBirthDate, cropped.ContentCreatorName = images[0].PatientBirthDate, "Expert^Berta"
-    del cropped.InstanceCreationDate
-    reported.receive(cropped)
-    found = annotations_of(reported)
-    (image,) = found.images
-    assert (image.creator, image.earlier) == ("Expert^Anna", 0)
-    ((entry),) = found.not_counted
-    assert (entry.annotation_id, entry.image_id) == (2, image.image_id)
-    assert "90 × 70 pixels" in entry.why
-
-
 @pytest.mark.parametrize("damage", ["gone", "damaged"])
 def test_a_lost_proposal_is_reported_only_for_its_image(reported: Road, images: list[Dataset], damage: str):
-    reported.receive(*(segmentation({"mass": _smaller(reported, image)}, image) for image in images[:2]))
+    reported.receive(*(segmentation({"mass": smaller_proposal(reported, image)}, image) for image in images[:2]))
     lost = reported.data_dir / str(annotations_of(reported).images[0].proposal_path)
     if damage == "gone":
         lost.unlink()
@@ -375,7 +244,7 @@ def test_a_report_without_an_image_has_no_proposals_in_it(reported: Road, images
 def test_a_date_without_a_time_is_not_shown_as_midnight(reported: Road, images: list[Dataset]):
     reported.receive(
         segmentation(
-            {"mass": _smaller(reported, images[0])}, images[0], ContentDate="20231114", ContentTime="",
+            {"mass": smaller_proposal(reported, images[0])}, images[0], ContentDate="20231114", ContentTime="",
             InstanceCreationDate=None, InstanceCreationTime=None,
         )
     )  # fmt: skip
@@ -383,5 +252,5 @@ def test_a_date_without_a_time_is_not_shown_as_midnight(reported: Road, images: 
     assert image.created_at is None
 
 
-def _label(road: Road, image: Dataset) -> str:
+def label_of(road: Road, image: Dataset) -> str:
     return str(proposals(road)[image.SOPInstanceUID].SegmentSequence[0].SegmentLabel)

@@ -2,93 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
-from itertools import count
 from pathlib import Path
 
 import pytest
+from commitment_delivery import POLICY, TIMEOUT_S, deliverer, rows, states, take_report, work
 from committing import CommittingPacs, report, report_over, reporting, requested
 from pydicom import Dataset
 from pydicom.uid import SegmentationStorage
 from pynetdicom.association import Association
-from road import Road, changed
+from road import Road
 
-from config.peers import DicomDestination
 from dicom_io.network.commitment import CommitmentReport
-from dicom_io.network.peer import Peer
 from dicom_io.network.scp import AllowedSender, Listener
-from dicom_io.network.scu import CStoreDestination
-from dicom_io.results.outputs import contents_of
-from dicom_io.results.profiles import PROFILES
-from node.delivery.backoff import RetryPolicy
-from node.delivery.commitment import Commitment
-from node.delivery.deliverer import Deliverer
 from node.demo.studies import DemoStudy
 from node.operations.retry import retry_study
-from node.operations.status import view_queue
-from node.peers import commitment_request
 from node.store.states import DeliveryState
-from node.store.tables import Delivery
 
 pytestmark = pytest.mark.slow
-
-POLICY = RetryPolicy(first_s=30, ceiling_s=3600, dead_after_s=72 * 3600)
-TIMEOUT_S = 3600
-
-
-@pytest.fixture
-def road(tmp_path: Path, mammogram_study: DemoStudy) -> Road:
-    """A reported study: four SEGs and an SR, due at one destination."""
-    road = Road(tmp_path)
-    road.all_of_it(*mammogram_study.files)
-    return road
-
-
-@pytest.fixture
-def pacs() -> Iterator[CommittingPacs]:
-    with CommittingPacs().listening() as listening:
-        yield listening
-
-
-def deliverer(road: Road, pacs: CommittingPacs, name: str = "pacs", commits: bool = True) -> Deliverer:
-    """As the node makes it, except clock and transaction UIDs; a second one stands for a restarted node."""
-    of = DicomDestination(name=name, ae_title="PACS", host="127.0.0.1", port=pacs.port, timeout_s=60)
-    uids = (f"2.25.{number}" for number in count(len(pacs.asked) + 1))
-    request = commitment_request(of, "NODE")
-    commitment = Commitment(name, request, POLICY, TIMEOUT_S, road.sessions, road.clock, lambda: next(uids))
-    destination = CStoreDestination(Peer("PACS", "127.0.0.1", pacs.port, 60, "NODE"), contents_of(PROFILES["ohif"]))
-    return Deliverer(
-        name, destination, POLICY, road.sessions, road.data_dir, road.clock, commitment if commits else None
-    )
-
-
-def work(deliverer: Deliverer) -> None:
-    """What its thread does periodically."""
-    deliverer.deliver_due()
-    deliverer.transport.close()
-    assert deliverer.commitment is not None
-    deliverer.commitment.request_due()
-
-
-def take_report(
-    deliverer: Deliverer, request: Dataset, failed: dict[str, int] | None = None, *, without: int = 0
-) -> bool:
-    """The node hears that what was requested is committed, but for what `failed` and for the first `without`."""
-    assert deliverer.commitment is not None
-    kept = frozenset(requested(request)[without:]) - (failed or {}).keys()
-    return deliverer.commitment.take_report(CommitmentReport(str(request.TransactionUID), kept, failed or {}))
-
-
-def states(road: Road) -> list[DeliveryState]:
-    return [delivery.state for delivery in road.deliveries()]
-
-
-def rows(road: Road) -> list[tuple[object, ...]]:
-    return [
-        (delivery.state, delivery.attempts, delivery.next_at, delivery.error, delivery.transaction_uid)
-        for delivery in road.deliveries()
-    ]
 
 
 def test_commitment_of_sent_results_is_requested_once_and_awaited(road: Road, pacs: CommittingPacs) -> None:
@@ -255,112 +185,6 @@ def test_results_at_a_destination_without_commitment_stay_sent_and_the_cure_is_r
     assert error.startswith("stored, but the destination does not commit (")
     assert "set commitment = false" in error
     assert len([line for line in caplog.messages if "does not commit" in line]) == 1
-
-
-def test_retry_requests_commitment_again_from_a_destination_that_supports_it_now(road: Road) -> None:
-    pacs = CommittingPacs()
-    pacs.commits = False
-    with pacs.listening():
-        work(deliverer(road, pacs))
-    pacs.commits = True
-    with road.sessions.begin() as session:
-        retry_study(session, road.study().id, road.clock(), committing={"pacs"})
-    with pacs.listening():
-        delivering = deliverer(road, pacs)
-        work(delivering)
-        take_report(delivering, pacs.asked[0])
-    assert states(road) == [DeliveryState.COMMITTED] * 5
-    assert len(pacs.stored) == 5
-
-
-def test_retry_requests_a_pending_commitment_at_once(road: Road, pacs: CommittingPacs) -> None:
-    delivering = deliverer(road, pacs)
-    pacs.action_status = 0x0213
-    work(delivering)
-    pacs.action_status = 0x0000
-    with road.sessions.begin() as session:
-        sentences = retry_study(session, road.study().id, road.clock(), committing={"pacs"})
-    assert sentences == ["pacs will be asked again to commit to 5 results"]
-    work(delivering)
-    take_report(delivering, pacs.asked[1])
-    assert states(road) == [DeliveryState.COMMITTED] * 5
-
-
-def test_retry_requests_no_commitment_from_a_destination_without_that_setting(road: Road, pacs: CommittingPacs) -> None:
-    deliverer(road, pacs, commits=False).deliver_due()
-    before = rows(road)
-    with road.sessions.begin() as session:
-        assert retry_study(session, road.study().id, road.clock()) == []
-    assert rows(road) == before
-
-
-def test_a_node_killed_between_sending_and_requesting_requests_commitment_after_restart(
-    road: Road, pacs: CommittingPacs
-) -> None:
-    deliverer(road, pacs).deliver_due()
-    again = deliverer(road, pacs)
-    work(again)
-    (request,) = pacs.asked
-    assert requested(request) == pacs.stored
-    assert len(pacs.stored) == 5
-
-
-class Killed(BaseException):
-    """Ends the node at a place that the test chooses."""
-
-
-def test_a_node_killed_before_its_request_was_sent_sends_and_requests_again(road: Road, pacs: CommittingPacs) -> None:
-    def killed(*_: object) -> None:
-        raise Killed
-
-    delivering = deliverer(road, pacs)
-    delivering.deliver_due()
-    assert delivering.commitment is not None
-    with pytest.raises(Killed):
-        replace(delivering.commitment, request=killed).request_due()
-    assert pacs.asked == []
-    again = deliverer(road, pacs)
-    road.clock.seconds += TIMEOUT_S
-    work(again)
-    road.clock.seconds += POLICY.first_s
-    work(again)
-    take_report(again, pacs.asked[0])
-    assert states(road) == [DeliveryState.COMMITTED] * 5
-
-
-def test_results_accepted_by_a_destination_without_commitment_are_complete(road: Road, pacs: CommittingPacs) -> None:
-    delivering = deliverer(road, pacs, commits=False)
-    delivering.deliver_due()
-    road.clock.seconds += POLICY.dead_after_s
-    with road.sessions() as session:
-        assert view_queue(session, newest=0).studies == (), "settled"
-    work(deliverer(road, pacs))
-    assert pacs.asked == [], "what was sent before commitment was switched on is not asked for"
-    assert states(road) == [DeliveryState.SENT] * 5
-
-
-def test_uncommitted_results_that_a_later_revision_replaced_are_not_sent_again(
-    road: Road, pacs: CommittingPacs, mammogram_study: DemoStudy
-) -> None:
-    delivering = deliverer(road, pacs)
-    work(delivering)
-    road.all_of_it(changed(mammogram_study.files[0], SOPInstanceUID="1.2.3.4.5.6.7.8"))
-    first = next(delivery for delivery in road.deliveries() if _replaced(road, delivery))
-    take_report(delivering, pacs.asked[0], {_uid(road, first): 0x0110})
-    delivery_now = next(delivery for delivery in road.deliveries() if delivery.id == first.id)
-    assert delivery_now.state is DeliveryState.DEAD
-    assert delivery_now.error == "not committed: reason 0x0110 (processing failure); replaced by revision 2"
-
-
-def _uid(road: Road, delivery: Delivery) -> str:
-    with road.sessions() as session:
-        return session.get_one(Delivery, delivery.id).result.sop_instance_uid
-
-
-def _replaced(road: Road, delivery: Delivery) -> bool:
-    with road.sessions() as session:
-        result = session.get_one(Delivery, delivery.id).result
-        return result.last_revision < result.study.revision
 
 
 def test_results_that_a_destination_does_not_accept_are_reported_and_the_others_are_sent(road: Road) -> None:

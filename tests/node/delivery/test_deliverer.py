@@ -26,14 +26,6 @@ pytestmark = pytest.mark.slow
 POLICY = RetryPolicy(first_s=30, ceiling_s=3600, dead_after_s=7200)
 
 
-@pytest.fixture
-def road(tmp_path: Path, mammogram_study: DemoStudy) -> Road:
-    """A reported study: four SEGs and an SR, due at one destination."""
-    road = Road(tmp_path)
-    road.all_of_it(*mammogram_study.files)
-    return road
-
-
 def deliverer(road: Road, port: int, timeout_s: float = 60, name: str = "pacs") -> Deliverer:
     destination = CStoreDestination(Peer("PACS", "127.0.0.1", port, timeout_s, "NODE"), contents_of(PROFILES["ohif"]))
     return Deliverer(name, destination, POLICY, road.sessions, road.data_dir, road.clock)
