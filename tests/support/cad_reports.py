@@ -17,8 +17,6 @@ from models.types.mammogram import Laterality
 from models.types.reading import Finding, FindingKind
 
 SHAPE = (120, 101)
-
-
 R_CC, L_CC, R_MLO, L_MLO, TOMO, OLD_REPORT = (f"{STUDY}.{last}" for last in range(2, 8))
 PLACES = {R_CC: ("R", "CC"), L_CC: ("L", "CC"), R_MLO: ("R", "MLO"), L_MLO: ("L", "MLO")}
 MASS = lesion(40, 30, blob(31, 40, 1), malignancy=0.625)
