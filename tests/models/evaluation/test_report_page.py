@@ -141,8 +141,8 @@ def test_the_json_contains_the_numbers_of_the_page(report: Report, tmp_path: Pat
             for line, same_line in zip(measured.rows, same["rows"], strict=True):
                 for cell, same_cell in zip(line.cells, same_line["cells"], strict=True):
                     if isinstance(cell, Figure):
-                        assert same_cell["value_of"] == cell.value
-                        assert number(same_cell["value_of"], measured) in html
+                        assert same_cell["value"] == cell.value
+                        assert number(same_cell["value"], measured) in html
 
 
 def test_the_same_observations_give_the_same_page(report: Report) -> None:
