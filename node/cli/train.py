@@ -37,7 +37,7 @@ Folds = Annotated[
 ]
 SplitFile = Annotated[
     Path | None,
-    typer.Option("--split", help="Held-out patients (a split.json), instead of the recipe's [split].", dir_okay=False),
+    typer.Option("--split", help="Held-out patients (a split.json), instead of the recipe's split.", dir_okay=False),
 ]
 Restart = Annotated[bool, typer.Option("--restart", help="Start again: discard the state of an earlier call.")]
 Base = Annotated[str, typer.Option("--base", help="Bundle from which a new bundle copies its other parts.")]
