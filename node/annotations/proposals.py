@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from dicom_io.attributes import text
 from dicom_io.errors import NotReadable
+from dicom_io.results.profiles import ResultKind
 from dicom_io.segmentations import images_of_frames, read_header
 from node.store.states import JobKind
 from node.store.tables import Annotation, Instance, Job, Result
@@ -79,7 +80,7 @@ class Proposals:
             paths: dict[str, str] = {}
             series, lost = set(), False
             for result in self._of_study(study_id):
-                if result.kind == "SEG" and result.revision <= revision <= result.last_revision:
+                if result.kind is ResultKind.SEG and result.revision <= revision <= result.last_revision:
                     try:
                         header = read_header(self._data_dir / result.path)
                     except (NotReadable, OSError):

@@ -16,6 +16,7 @@ from summary_exams import FOUR, drawn_exam, drawn_image, many_findings
 from dicom_io.results.colours import COLOURS
 from dicom_io.results.summary.page import COLUMNS, ROWS, draw_page
 from dicom_io.results.summary.pen import Pen
+from dicom_io.results.summary.place import Place
 from models.readings.exam import put_together
 from models.types.birads import Category, Likelihood
 from models.types.exam import ExamReading, UnreadImage
@@ -31,14 +32,14 @@ class Text:
     box: tuple[float, float, float, float]
 
 
-Words = Callable[[ExamReading, Mapping[str, str]], list[Text]]
+Words = Callable[[ExamReading, Mapping[str, Place]], list[Text]]
 
 
 @pytest.fixture
 def written(monkeypatch: pytest.MonkeyPatch) -> Words:
     """All texts on the page of an exam, with the rectangles of their letters."""
 
-    def on_page(exam: ExamReading, places: Mapping[str, str]) -> list[Text]:
+    def on_page(exam: ExamReading, places: Mapping[str, Place]) -> list[Text]:
         texts: list[Text] = []
         plain = ImageDraw.ImageDraw.text
 
@@ -54,7 +55,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Words:
     return on_page
 
 
-def _worst() -> tuple[ExamReading, dict[str, str]]:
+def _worst() -> tuple[ExamReading, dict[str, Place]]:
     """Six images of twelve lesions each, one of them without preview, nine warnings and three long reasons."""
     images = [
         drawn_image(f"1.2.{number}", *place, *many_findings())
@@ -65,7 +66,7 @@ def _worst() -> tuple[ExamReading, dict[str, str]]:
     unread = [UnreadImage(f"1.3.{number}", "for-presentation", reason * number) for number in (1, 2, 3)]
     exam = put_together(images, unread, [])
     warnings = tuple(f"left CC, right MLO: warning {number}, which is long: {reason}" for number in range(9))
-    return replace(exam, warnings=warnings), {"1.3.1": "L ML"}
+    return replace(exam, warnings=warnings), {"1.3.1": Place(Laterality.LEFT, "ML")}
 
 
 def _all(texts: list[Text]) -> str:
@@ -136,7 +137,7 @@ def test_images_without_findings_are_labelled_so(written: Words):
 
 def test_a_page_without_any_read_image_states_it_in_large_letters(written: Words):
     unread = [UnreadImage("1.3.1", "for-presentation", "its pixels are corrupt.")]
-    texts = written(put_together([], unread, []), {"1.3.1": "L CC"})
+    texts = written(put_together([], unread, []), {"1.3.1": Place(Laterality.LEFT, "CC")})
     (large,) = [text for text in texts if text.words == "NOTHING WAS READ"]
     assert large.box[3] - large.box[1] > 35
     assert "Not read: L CC (for-presentation): its pixels are corrupt." in _all(texts)
@@ -148,7 +149,7 @@ def test_a_view_that_was_not_read_has_a_frame_with_the_reason(written: Words):
         unread=(UnreadImage("1.3.1", "for-presentation", "its pixels are corrupt."),),
         missing=("left MLO",),
     )
-    words = _all(written(exam, {"1.3.1": "R MLO"}))
+    words = _all(written(exam, {"1.3.1": Place(Laterality.RIGHT, "MLO")}))
     assert "R MLO Not read its pixels are corrupt." in words
     assert "L MLO Missing The study holds no image of this view." in words
     assert "2 images read, 1 not read" in words
@@ -156,7 +157,7 @@ def test_a_view_that_was_not_read_has_a_frame_with_the_reason(written: Words):
 
 def test_a_breast_that_was_not_read_has_no_score(written: Words):
     unread = (UnreadImage("1.3.1", "for-presentation", "Cut short."),)
-    for places in ({"1.3.1": "L CC"}, {"1.3.1": "CC"}, {}):
+    for places in ({"1.3.1": Place(Laterality.LEFT, "CC")}, {"1.3.1": Place(None, "CC")}, {}):
         exam = replace(drawn_exam(of=(("R", "CC"), ("R", "MLO"))), unread=unread)
         assert "Left breast not read" in _all(written(exam, places)), "also where nobody knows whose it is"
 
@@ -165,7 +166,9 @@ def test_a_breast_without_any_image_is_not_called_unread(written: Words):
     exam = drawn_exam(of=(("R", "CC"), ("R", "MLO")))
     assert "Left breast no image" in _all(written(exam, {}))
     unread = (UnreadImage("1.3.1", "for-presentation", "Cut short."),)
-    assert "Left breast no image" in _all(written(replace(exam, unread=unread), {"1.3.1": "R CC"}))
+    assert "Left breast no image" in _all(
+        written(replace(exam, unread=unread), {"1.3.1": Place(Laterality.RIGHT, "CC")})
+    )
 
 
 def test_an_old_reading_without_preview_shows_its_outlines_and_states_it(written: Words):
@@ -208,7 +211,7 @@ def test_of_two_images_of_a_view_the_more_suspicious_is_shown_large(written: Wor
     [_worst, lambda: (drawn_exam(*many_findings()), {}), lambda: (_calibrated(drawn_exam(*many_findings(3))), {})],
 )
 def test_texts_never_overlap_and_stay_on_the_page(
-    make: Callable[[], tuple[ExamReading, dict[str, str]]], written: Words
+    make: Callable[[], tuple[ExamReading, dict[str, Place]]], written: Words
 ):
     texts = [text for text in written(*make()) if not text.words.isdigit()]
     assert all(text.box[0] >= 0 and text.box[2] <= COLUMNS and text.box[3] <= ROWS for text in texts)

@@ -15,6 +15,7 @@ from dicom_io.results.fingerprints import exam_fingerprint
 from dicom_io.results.lossy import lossy_compression
 from dicom_io.results.sources import instance_reference, request_attributes
 from dicom_io.results.summary.page import draw_page
+from dicom_io.results.summary.place import Place
 from dicom_io.views import view_of
 from models.types.exam import ExamReading
 from models.types.words import RESEARCH_USE, RESEARCH_USE_ONLY
@@ -77,11 +78,8 @@ def _describe_image(page: Dataset, exam: ExamReading, sources: Mapping[str, Data
 
 
 def _put_pixels(page: Dataset, exam: ExamReading, sources: Mapping[str, Dataset], encoding: Encoding) -> None:
-    places = {}
-    for image in exam.unread:
-        source = sources.get(image.sop_instance_uid, Dataset())
-        if place := " ".join(part for part in (laterality_of(source), view_of(source)) if part):
-            places[image.sop_instance_uid] = place
+    headers = {image.sop_instance_uid: sources.get(image.sop_instance_uid, Dataset()) for image in exam.unread}
+    places = {uid: Place(laterality_of(source), view_of(source)) for uid, source in headers.items()}
     pixels = draw_page(exam, places, encoding.bundles[0])
     page.Rows, page.Columns, page.SamplesPerPixel = pixels.shape
     page.PhotometricInterpretation = "RGB"

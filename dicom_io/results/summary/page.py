@@ -12,6 +12,7 @@ from dicom_io.results.colours import RGB
 from dicom_io.results.encoding import titles_of
 from dicom_io.results.statements import NOTHING_READ
 from dicom_io.results.summary.pen import Pen
+from dicom_io.results.summary.place import Place
 from dicom_io.results.summary.tables import draw_lesions, draw_notes, draw_scores, notes_height
 from dicom_io.results.summary.views import AMBER, BLACK, GREY, LINE, WHITE, draw_empty, draw_view
 from models.types.exam import ExamImage, ExamReading
@@ -35,11 +36,11 @@ _HANGING = tuple((side, view) for view in ("MLO", "CC") for side in (Laterality.
 _SIDES = {Laterality.LEFT: "left", Laterality.RIGHT: "right"}
 
 
-def draw_page(exam: ExamReading, places: Mapping[str, str], bundle: BundleId) -> NDArray[np.uint8]:
+def draw_page(exam: ExamReading, places: Mapping[str, Place], bundle: BundleId) -> NDArray[np.uint8]:
     """The page, ROWS × COLUMNS × 3 (RGB, uint8); the same exam gives the same page. It has no patient data.
 
     Args:
-        places: breast and view ("L MLO") of the instances that were not read, by SOP Instance UID, where known.
+        places: of the instances that were not read, by SOP Instance UID.
         bundle: the models in use, named if nothing was read.
     """
     canvas = Image.new("RGB", (COLUMNS, ROWS), _PAPER)
@@ -64,7 +65,7 @@ def _draw_header(canvas: Image.Image, exam: ExamReading, bundle: BundleId) -> No
     pen.write(_MARGIN, 54, models_line, 16, GREY, COLUMNS - 2 * _MARGIN)
 
 
-def _draw_views(canvas: Image.Image, exam: ExamReading, places: Mapping[str, str]) -> None:
+def _draw_views(canvas: Image.Image, exam: ExamReading, places: Mapping[str, Place]) -> None:
     titles = dict(zip((image.sop_instance_uid for image in exam.images), titles_of(exam.images), strict=True))
     hung = {spot: _hung(exam.images, spot) for spot in _HANGING}
     shown = {image.sop_instance_uid for image in hung.values() if image}
@@ -98,16 +99,16 @@ def _draw_extras(canvas: Image.Image, strip: Box, extras: Sequence[ExamImage], t
         draw_empty(canvas, rooms[-1], "", f"{len(rest)} more", names)
 
 
-def _why_empty(exam: ExamReading, places: Mapping[str, str], side: Laterality, view: str) -> tuple[str, str]:
+def _why_empty(exam: ExamReading, places: Mapping[str, Place], side: Laterality, view: str) -> tuple[str, str]:
     """The status of a view that was not read, and the reason."""
-    reasons = [image.reason for image in exam.unread if places.get(image.sop_instance_uid) == f"{side} {view}"]
+    reasons = [image.reason for image in exam.unread if places.get(image.sop_instance_uid) == Place(side, view)]
     if reasons:
         return "Not read", " ".join(dict.fromkeys(reasons))
     missing = f"{_SIDES[side]} {view}" in exam.missing
     return "Missing" if missing else "No image", "The study holds no image of this view."
 
 
-def _draw_tables(canvas: Image.Image, exam: ExamReading, places: Mapping[str, str]) -> None:
+def _draw_tables(canvas: Image.Image, exam: ExamReading, places: Mapping[str, Place]) -> None:
     """Draws the scores, the notes at the bottom, and as many lesions as fit between them."""
     pen = Pen(canvas)
     if not exam.images:

@@ -12,6 +12,7 @@ from dicom_io.results.own_codes import range_of
 from dicom_io.results.statements import NO_FINDINGS, compared
 from dicom_io.results.statements_calibration import calibration_sentences
 from dicom_io.results.summary.pen import Pen, line_height
+from dicom_io.results.summary.place import Place
 from dicom_io.results.summary.views import AMBER, BLACK, GREY, LINE, WHITE
 from dicom_io.results.ties import tie_sentences
 from models.types.birads import Agreement, Likelihood
@@ -38,14 +39,15 @@ class _Lesion:
     size: str
 
 
-def draw_scores(pen: Pen, room: Box, exam: ExamReading, places: Mapping[str, str]) -> int:
+def draw_scores(pen: Pen, room: Box, exam: ExamReading, places: Mapping[str, Place]) -> int:
     """Draws one card per breast and one for the exam, and the meaning of their numbers. Returns the row below."""
-    unread = [places.get(image.sop_instance_uid, "") for image in exam.unread]
+    # An unread image of an unknown breast can be of either.
+    unread = {place.laterality if (place := places.get(image.sop_instance_uid)) else None for image in exam.unread}
     scores = {breast.laterality: (breast.malignancy, breast.likelihood) for breast in exam.breasts}
     whole = None if exam.malignancy is None else (exam.malignancy, exam.likelihood)
     cards = (
-        (Laterality.RIGHT, scores.get(Laterality.RIGHT), any(not place.startswith("L ") for place in unread)),
-        (Laterality.LEFT, scores.get(Laterality.LEFT), any(not place.startswith("R ") for place in unread)),
+        (Laterality.RIGHT, scores.get(Laterality.RIGHT), not unread <= {Laterality.LEFT}),
+        (Laterality.LEFT, scores.get(Laterality.LEFT), not unread <= {Laterality.RIGHT}),
         (None, whole, True),
     )
     width = (room.width - _CARD_GAP * (len(cards) - 1)) // len(cards)
@@ -83,13 +85,13 @@ def draw_lesions(pen: Pen, room: Box, exam: ExamReading, titles: Sequence[str]) 
     return top
 
 
-def notes_height(pen: Pen, width: int, exam: ExamReading, places: Mapping[str, str]) -> int:
+def notes_height(pen: Pen, width: int, exam: ExamReading, places: Mapping[str, Place]) -> int:
     """The height of all notes in pixels."""
     count = sum(len(pen.wrapped(words, _TEXT, width - _INDENT, _ALL_LINES)) for words, _ in _notes(exam, places))
     return line_height(_HEADING) + 6 + count * line_height(_TEXT) if count else 0
 
 
-def draw_notes(pen: Pen, room: Box, exam: ExamReading, places: Mapping[str, str]) -> None:
+def draw_notes(pen: Pen, room: Box, exam: ExamReading, places: Mapping[str, Place]) -> None:
     """Draws the notes: unread images, missing views and warnings, as many as fit, and the count of the others."""
     notes = list(_notes(exam, places))
     if not notes:
@@ -156,7 +158,7 @@ def _draw_lesion(pen: Pen, top: int, columns: Sequence[int], lesion: _Lesion) ->
     pen.write(columns[3], top, percentage, _TEXT, WHITE if likelihood else GREY)
 
 
-def _notes(exam: ExamReading, places: Mapping[str, str]) -> Iterator[tuple[str, RGB]]:
+def _notes(exam: ExamReading, places: Mapping[str, Place]) -> Iterator[tuple[str, RGB]]:
     """Yields each note and its colour: amber for disagreement, unread images, missing views and warnings, else grey."""
     for concordance in exam.concordances:
         agreed = concordance.agreement in (Agreement.AGREE, Agreement.NOT_COMPARED)
@@ -170,6 +172,6 @@ def _notes(exam: ExamReading, places: Mapping[str, str]) -> Iterator[tuple[str, 
     yield from ((f"Left out: {_name_of(image, places)}: {image.reason}", GREY) for image in left_out)
 
 
-def _name_of(image: UnreadImage, places: Mapping[str, str]) -> str:
+def _name_of(image: UnreadImage, places: Mapping[str, Place]) -> str:
     place = places.get(image.sop_instance_uid)
-    return f"{place} ({image.what})" if place else image.what
+    return f"{place} ({image.what})" if place and str(place) else image.what
