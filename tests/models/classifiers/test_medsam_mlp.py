@@ -21,6 +21,8 @@ from models.training.classifier.recipe import TaskSettings
 from models.training.fit import fit
 from models.training.recipe import FitRecipe
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 ONCE = FitRecipe(epochs=1, learning_rate=1e-2, optimizer="adam")
 SIDE = 64

@@ -23,6 +23,8 @@ from models.types.mammogram import Mammogram
 from models.types.reading import FindingKind
 from models.types.region import Box, Mask
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 MASS = FindingKind.MASS
 

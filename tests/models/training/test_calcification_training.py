@@ -18,6 +18,8 @@ from models.types.mammogram import Mammogram
 from models.types.reading import FindingKind
 from models.types.region import Box, Mask
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 SHAPE = (1000, 700)
 

@@ -20,6 +20,8 @@ from models.checkpoints.reading import StartError, read_start
 from models.detectors.stock import DetectionModel
 from models.training.start import take_start
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread() -> None:
