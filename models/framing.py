@@ -125,6 +125,17 @@ def _normalised(pixels: NDArray[np.float32], tissue: NDArray[np.float32]) -> NDA
     return np.asarray(np.clip((pixels - dark) / (bright - dark), 0, 1), dtype=np.float32)
 
 
+def mean_spacing_mm(image: Mammogram) -> float:
+    """The geometric mean of the spacing of rows and columns.
+
+    Raises:
+        ValueError: the image has no spacing.
+    """
+    if image.spacing_mm is None:
+        raise ValueError("An image without a spacing has no scale. Assume one first (models.anatomy.film).")
+    return math.sqrt(image.spacing_mm[0] * image.spacing_mm[1])
+
+
 def scaled_frame(image: Mammogram, mm_per_px: float) -> Frame:
     """Shows the breast at a fixed scale, so that a lesion of 10 mm has the same size in every frame.
 
@@ -141,11 +152,9 @@ def scaled_frame(image: Mammogram, mm_per_px: float) -> Frame:
     Raises:
         ValueError: the image has no spacing.
     """
-    if image.spacing_mm is None:
-        raise ValueError("An image without a spacing has no scale. Assume one first (models.anatomy.film).")
     breast = breast_mask(image.pixels)
     part = Box.around(breast) or Box(0, 0, *image.shape)
-    spacing = math.sqrt(image.spacing_mm[0] * image.spacing_mm[1])
+    spacing = mean_spacing_mm(image)
     scale = min(spacing, _LARGEST_MM / max(part.height, part.width)) / mm_per_px
     rows, columns = max(1, round(part.height * scale)), max(1, round(part.width * scale))
     shown = _resized(image.pixels[part.slices], (rows, columns))

@@ -11,7 +11,7 @@ import numpy as np
 from models.anatomy.breast import breast_mask
 from models.anatomy.film import known_or_assumed
 from models.anatomy.landmarks import find_nipple
-from models.anatomy.same_lesion import innermost
+from models.anatomy.same_lesion import groups_of, innermost
 from models.birads.calibration import SCREENING_PREVALENCE, Calibration, Level
 from models.protocols import Classifier, Detector, OutOfMemory, Segmenter
 from models.readings.preview import preview_of
@@ -121,7 +121,10 @@ class Pipeline:
 
     def _segment(self, image: Mammogram, found: Sequence[Detection]) -> list[_Outlined]:
         """The outlines of the detections, without those that contain a smaller finding."""
-        kept = [found[number] for number in innermost([detection.box for detection in found], self._groups(found))]
+        kept = [
+            found[number]
+            for number in innermost([detection.box for detection in found], groups_of(found, self.kinds_apart))
+        ]
         masks = in_halves(
             lambda some: self.segmenter.segment(
                 image, [detection.box for detection in some], [detection.kind for detection in some]
@@ -132,7 +135,7 @@ class Pipeline:
             _Outlined(detection, _full_box(detection) if mask is None else mask, by_segmenter=mask is not None)
             for detection, mask in zip(kept, masks, strict=True)
         ]
-        innermost_outlines = innermost([outline.mask for outline in outlined], self._groups(kept))
+        innermost_outlines = innermost([outline.mask for outline in outlined], groups_of(kept, self.kinds_apart))
         return [outlined[number] for number in innermost_outlines]
 
     def _finding(self, outline: _Outlined, score: float, doubt: str) -> Finding:
@@ -145,10 +148,6 @@ class Pipeline:
             likelihood=self._likelihood(Level.LESION, score),
             doubt=doubt,
         )
-
-    def _groups(self, found: Sequence[Detection]) -> list[object]:
-        """Only findings of one group can be one lesion."""
-        return [detection.kind if self.kinds_apart else None for detection in found]
 
     def _doubts(self, image: Mammogram, masks: Sequence[Mask]) -> list[str]:
         """Why each outline may be wrong; "" if there is no doubt, and for a view that shows only a part of the

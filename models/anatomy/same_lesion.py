@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from models.measures.overlap import Overlap
+from models.types.reading import Detection, FindingKind
 from models.types.region import Box, Mask
 
 SAME_LESION_IOU = 0.1
@@ -16,6 +17,11 @@ SAME_LESION_IOU = 0.1
 NESTED = 0.5
 """If at least this share of a finding lies inside a larger one, both are the same lesion. Measured on the detector's
 boxes: docs/detector.md."""
+
+
+def groups_of(found: Sequence[Detection], kinds_apart: bool) -> list[FindingKind | None]:
+    """The group of each finding for `innermost`: its kind if each kind has a detector of its own, else one for all."""
+    return [detection.kind if kinds_apart else None for detection in found]
 
 
 def innermost(places: Sequence[Box] | Sequence[Mask], groups: Sequence[object] | None = None) -> list[int]:

@@ -48,12 +48,11 @@ def read_simulated_clusters(folder: Path) -> Cases:
     return Cases(tuple(found), ())
 
 
-def inserted_into(base: Case, number: int | None) -> Inserted:
-    """An image with its cluster of this number, or (None) as a sham."""
-    image = with_spacing(base.read(), SPACING_MM)
+def inserted_into(image: Mammogram, name: str, number: int | None) -> Inserted:
+    """The image of this name with its cluster of this number, or (None) as a sham."""
     if number is None:
         return sham(image.pixels)
-    draw = draws_of(base.name, number)
+    draw = draws_of(name, number)
     breast = breast_mask(image.pixels)
     depth = depth_in(breast)
     for _ in range(_TRIES):
@@ -61,7 +60,7 @@ def inserted_into(base: Case, number: int | None) -> Inserted:
         centre = place_of(cluster, depth, draw)
         if centre is not None:
             return insert(image.pixels, cluster, centre, SPACING_MM, draw)
-    raise DatasetError(f"No cluster fits into the breast of {base.name}. Leave the image out of the folder.")
+    raise DatasetError(f"No cluster fits into the breast of {name}. Leave the image out of the folder.")
 
 
 def draws_of(name: str, number: int) -> np.random.Generator:
@@ -92,10 +91,10 @@ def _case(base: Case, number: int | None) -> Case:
 
     def read() -> Mammogram:
         image = with_spacing(base.read(), SPACING_MM)
-        return replace(image, pixels=inserted_into(base, number).pixels)
+        return replace(image, pixels=inserted_into(image, base.name, number).pixels)
 
     def read_lesions(_: Mammogram) -> tuple[Lesion, ...]:
-        cluster = inserted_into(base, number).cluster
+        cluster = inserted_into(with_spacing(base.read(), SPACING_MM), base.name, number).cluster
         return () if cluster is None else (Lesion(cluster, True, FindingKind.CALCIFICATION),)
 
     return replace(

@@ -7,7 +7,6 @@ not looked at.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from models.detectors.clusters import clusters_of, peaks_of
 from models.detectors.grain_net import CONTEXT_PX, GrainNet, channels_of
-from models.framing import Frame, scaled_frame
+from models.framing import Frame, mean_spacing_mm, scaled_frame
 from models.protocols import OutOfMemory
 from models.types.mammogram import Mammogram
 from models.types.reading import Detection, FindingKind
@@ -62,9 +61,7 @@ class GrainDetector:
         Raises:
             ValueError: the image has no spacing.
         """
-        if image.spacing_mm is None:
-            raise ValueError("An image without a spacing has no scale. Assume one first (models.anatomy.film).")
-        return math.sqrt(image.spacing_mm[0] * image.spacing_mm[1]) <= self._coarsest_mm
+        return mean_spacing_mm(image) <= self._coarsest_mm
 
     def _detect(self, image: Mammogram) -> tuple[Detection, ...]:
         if not self.sees(image):

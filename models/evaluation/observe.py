@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from models.anatomy.film import known_or_assumed, with_spacing
-from models.anatomy.same_lesion import innermost
+from models.anatomy.same_lesion import groups_of, innermost
 from models.datasets.case import Case, DatasetError, LeftOut, Lesion
 from models.evaluation.observations import THRESHOLDS, Observation, ObservationFile, Proposal, SeenLesion
 from models.evaluation.truth import Truth, read_truth
@@ -72,9 +72,9 @@ class Parts:
         staying = innermost([found[number].box for number in sure], self.groups([found[number] for number in sure]))
         return [sure[place] for place in staying]
 
-    def groups(self, found: Sequence[Detection]) -> list[object]:
+    def groups(self, found: Sequence[Detection]) -> Sequence[object]:
         """Only findings of one group can be one lesion."""
-        return [each.kind if self.kinds_apart else None for each in found]
+        return groups_of(found, self.kinds_apart)
 
 
 def observe_all(

@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,6 +24,7 @@ from models.datasets.case import Case, DatasetError
 from models.detectors.grain_net import STRIDE, GrainNet
 from models.detectors.grains import GrainDetector
 from models.measures.detection import ImageResult, froc_score, match, sensitivity, threshold
+from models.training.batching import made_ahead
 from models.training.calcifications.patches import Background, Patch, backgrounds, patch_of
 from models.training.recipe import Chance, FitRecipe, Recipe, RecipeTable
 from models.training.start import take_start
@@ -115,13 +115,7 @@ class MarkingGrains:
             background = self._training[int(draw.integers(len(self._training)))]
             return patch_of(background, task.patch_px, bool(draw.random() < task.with_cluster), draw)
 
-        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-            ahead: Iterator[Patch] = iter(())
-            for first in range(0, task.patches, task.batch):
-                now, ahead = ahead, pool.map(patch, range(first, min(first + task.batch, task.patches)))
-                if first:
-                    yield _tensors(list(now))
-            yield _tensors(list(ahead))
+        yield from map(_tensors, made_ahead(patch, range(task.patches), task.batch))
 
     def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         """10 × the mean binary cross-entropy of the pixels, and 1 − Dice of the whole batch: few pixels are grains."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,6 +26,7 @@ from models.detectors.yolov8 import ATTENDED_LAYERS, KINDS, Scale, Stage, YoloDe
 from models.framing import Frame, breast_framing, rows_columns
 from models.measures.detection import ImageResult, froc_score, match, sensitivity, threshold
 from models.training.augment import Picture, changed, mosaic, moved
+from models.training.batching import made_ahead
 from models.training.detector.box_loss import ALPHA, BETA, BoxLoss, detection_loss
 from models.training.detector.framed import Framed, TrainingImage, framed, training_images
 from models.training.detector.planting import planted
@@ -151,15 +151,7 @@ class Detecting:
         def augmented(number: int) -> Picture:
             return self._augmented(number, mosaics, np.random.default_rng((seed, epoch, number)))
 
-        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-            ahead: Iterator[Picture] = iter(())
-            for first in range(0, len(order), size):
-                # map starts the threads at once: the next batch is augmented while this one is used for training.
-                now, ahead = ahead, pool.map(augmented, order[first : first + size])
-                if first:
-                    yield _tensors(list(now))
-            if order:
-                yield _tensors(list(ahead))
+        yield from map(_tensors, made_ahead(augmented, order, size))
 
     def _mixed(self, shuffled: Sequence[int]) -> list[int]:
         """The same pictures, those of each data set spread evenly: film and digital ones stand in every batch."""
