@@ -46,7 +46,6 @@ class OnFullDisk(OneMass):
 
     def detect(self, images: Sequence[Mammogram]) -> list[tuple[Detection, ...]]:
         if not self.room.exists():
-            (self.room.parent / "failed").touch()
             raise OSError(errno.ENOSPC, "No space left on device")
         return super().detect(images)
 
