@@ -74,6 +74,8 @@ class Case:
         read: returns the image.
         read_lesions: takes the image that `read` returned; returns the annotated lesions.
         kinds: of the annotated lesions, as far as the set's tables state them: splits are stratified by it.
+        hospital: where the image was made, as the set names it; "" where that is not known. Hospitals differ in
+            scanner and in their share of malignant cases, so figures of malignancy are also given within hospitals.
     """
 
     name: str
@@ -91,6 +93,7 @@ class Case:
     read: Callable[[], Mammogram]
     read_lesions: Callable[[Mammogram], tuple[Lesion, ...]]
     kinds: frozenset[FindingKind] = frozenset()
+    hospital: str = ""
 
     @property
     def patient(self) -> str:

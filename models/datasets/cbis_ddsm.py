@@ -23,7 +23,7 @@ from types import MappingProxyType
 
 from models.datasets.case import Case, Cases, DatasetError, LeftOut, Lesion, Pathology, Side
 from models.datasets.cbis_ddsm_files import FoundMask, files_by_name, find_mask, read_mask
-from models.datasets.ddsm import film_spacing_mm, pathology_of
+from models.datasets.ddsm import film_spacing_mm, hospital_of, pathology_of
 from models.datasets.dicom import DicomReader, placed
 from models.datasets.labels import birads_of, density_of, laterality_of, worst_birads, worst_pathology
 from models.datasets.tables import Row, read_csv
@@ -71,7 +71,7 @@ class _Film:
     shown: View
     density: str | None
     side: Side
-    spacing_mm: float
+    ddsm_case: str
     abnormalities: tuple[_Abnormality, ...]
 
 
@@ -132,7 +132,7 @@ def _film(
         # The tables of masses and of calcifications spell this column differently.
         density=density_of(row.get("breast_density") or row.get("breast density") or ""),
         side=side,
-        spacing_mm=film_spacing_mm(row.get("ddsm_case") or ""),
+        ddsm_case=row.get("ddsm_case") or "",
         abnormalities=abnormalities,
     )
 
@@ -178,7 +178,7 @@ def _case(films: Sequence[_Film], breast: Sequence[_Abnormality], reader: DicomR
     abnormalities = [abnormality for film in films for abnormality in film.abnormalities]
 
     def read() -> Mammogram:
-        return placed(reader.mammogram(first.path), laterality_of(side), view, first.spacing_mm)
+        return placed(reader.mammogram(first.path), laterality_of(side), view, film_spacing_mm(first.ddsm_case))
 
     def read_lesions(image: Mammogram) -> tuple[Lesion, ...]:
         return tuple(
@@ -210,4 +210,5 @@ def _case(films: Sequence[_Film], breast: Sequence[_Abnormality], reader: DicomR
         read=read,
         read_lesions=read_lesions,
         kinds=frozenset(abnormality.kind for abnormality in abnormalities),
+        hospital=hospital_of(first.ddsm_case),
     )

@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 
 from models.datasets.case import Case, Cases, DatasetError, LeftOut, Lesion, Side
-from models.datasets.ddsm import film_spacing_mm, pathology_of
+from models.datasets.ddsm import film_spacing_mm, hospital_of, pathology_of
 from models.datasets.labels import birads_of, density_of, laterality_of, worst_birads, worst_pathology
 from models.datasets.pictures import box_mask, read_grey
 from models.datasets.tables import Row, read_csv
@@ -101,6 +101,7 @@ def _case(table: Path, path: Path, rows: Sequence[Row]) -> tuple[Case, list[Left
         read=read,
         read_lesions=lambda _: tuple(lesions),
         kinds=frozenset({FindingKind.MASS}),
+        hospital=hospital_of(first["ddsm_case"]),
     )
     return case, left_out
 
