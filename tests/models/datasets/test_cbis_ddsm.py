@@ -175,7 +175,9 @@ def test_a_file_that_is_not_dicom_is_named(cbis: Path) -> None:
         ("", 0.0435),
     ],
 )
-def test_a_films_spacing_is_that_of_its_scanner_and_its_hospital_is_known(cbis: Path, ddsm_case: str, mm: float) -> None:
+def test_a_films_spacing_is_that_of_its_scanner_and_its_hospital_is_known(
+    cbis: Path, ddsm_case: str, mm: float
+) -> None:
     for table in cbis.glob("*.csv"):
         header, *rows = table.read_text().splitlines()
         table.write_text("\n".join([f"{header},ddsm_case", *(f"{row},{ddsm_case}" for row in rows)]))
