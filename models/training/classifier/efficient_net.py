@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from models.checkpoints.reading import StartError, read_start
 from models.classifiers.efficient_net import MalignancyNet, Settings
-from models.classifiers.pictures import image_picture, lesion_picture
+from models.classifiers.pictures import LESION_PX, lesion_picture, middle_of
 from models.measures.detection import auc
 from models.radiomics.texture import LENGTH
 from models.training.classifier.recipe import EfficientNetModel, TaskSettings
@@ -61,8 +61,12 @@ class EfficientNetTask:
         self.network: nn.Module = network
         self._model, self._settings, self._seed = model, settings, seed
         self._images = train.images
-        extra = pieces(train, np.random.default_rng(seed)) if settings.normal_pieces else []
-        self.lesions: tuple[LesionSample, ...] = (*train.lesions, *extra)
+        extra = pieces(train, np.random.default_rng(seed)) if settings.normal_pieces and model.mm_per_px is None else []
+        self.lesions: tuple[LesionSample, ...] = (
+            *train.lesions,
+            *extra,
+            *(train.beside if settings.normal_pieces else ()),
+        )
         self._validation = validation
         if Settings(mode=model.mode).uses_radiomics:
             _measure_textures(network, train.images)
@@ -132,11 +136,11 @@ class EfficientNetTask:
             images = [sample for sample in samples[first : first + _AT_ONCE] if isinstance(sample, ImageSample)]
             lesions = [sample for sample in samples[first : first + _AT_ONCE] if isinstance(sample, LesionSample)]
             if images:
-                pictures = [image_picture(sample.pixels.astype(np.float32), self._model.image_px) for sample in images]
+                pictures = [sample.pixels.astype(np.float32) for sample in images]
                 batch = {"images": _stacked(pictures).to(device), "textures": _textures(images).to(device)}
                 scores.extend(self._score_images(network, batch).tolist())
             if lesions:
-                cut = _stacked([lesion_picture(lesion.pixels, lesion.drawn) for lesion in lesions])
+                cut = _stacked([_shown(lesion.pixels, lesion) for lesion in lesions])
                 scores.extend(network.score_lesions(cut.to(device)).tolist())
         return scores
 
@@ -150,16 +154,23 @@ class EfficientNetTask:
         return nn.functional.binary_cross_entropy_with_logits(logits, labels * (1 - 2 * smoothing) + smoothing)
 
     def _image(self, sample: ImageSample, draw: np.random.Generator) -> Floats:
-        picture = image_picture(sample.pixels.astype(np.float32), self._model.image_px)
+        picture = sample.pixels.astype(np.float32)
         how = self._settings.augmentation
         return relit_as(moved_as(picture, how, draw), how, draw)
 
     def _lesion(self, sample: LesionSample, draw: np.random.Generator) -> Floats:
         if not sample.outlined or draw.random() < self._settings.ellipses:
             sample = as_ellipse(sample)
-        # The grey scale is changed before masking, so that the pixels outside the mask stay 0, as at inference.
         how = self._settings.augmentation
-        return moved_as(lesion_picture(relit_as(sample.pixels, how, draw), sample.drawn), how, draw)
+        if sample.drawn is None:  # turned and shifted before the middle is cut out: its corners are tissue
+            return middle_of(moved_as(relit_as(sample.pixels, how, draw), how, draw), LESION_PX)
+        # The grey scale is changed before masking, so that the pixels outside the mask stay 0, as at inference.
+        return moved_as(_shown(relit_as(sample.pixels, how, draw), sample), how, draw)
+
+
+def _shown(pixels: Floats, lesion: LesionSample) -> Floats:
+    """The network's input for a lesion."""
+    return middle_of(pixels, LESION_PX) if lesion.drawn is None else lesion_picture(pixels, lesion.drawn)
 
 
 def _auc(scores: Sequence[float], malignant: Sequence[bool]) -> float:

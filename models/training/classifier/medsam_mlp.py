@@ -17,7 +17,7 @@ from models.classifiers.medsam_mlp import MedSamMlp, Tuned, picture_of
 from models.datasets.case import Case, Pathology
 from models.measures.detection import auc
 from models.training.classifier.recipe import TaskSettings
-from models.training.classifier.samples import dealt, moved_as, relit_as
+from models.training.classifier.samples import dealt, moved_as, origin_of, relit_as
 
 _AT_ONCE = 4
 """Batch size of the encoder in validation."""
@@ -34,10 +34,12 @@ class Seen:
         kept: float16: the network's input, side × side; if the encoder is frozen and there is no augmentation, the
             embedding, 256 × 64 × 64; if only the perceptron is trained, the perceptron's input, a vector.
         malignant: the label.
+        origin: see `models.training.classifier.samples.origin_of`.
     """
 
     kept: NDArray[np.float16]
     malignant: bool
+    origin: str
 
 
 class MedSamMlpTask:
@@ -126,7 +128,8 @@ def _seen(network: MedSamMlp, cases: Sequence[Case], what: str, device: torch.de
         if what != "picture":
             embedded = network.embed(kept[None].to(device))
             kept = (network.read(embedded) if what == "read" else embedded)[0].cpu()
-        seen.append(Seen(kept.numpy().astype(np.float16), case.pathology is Pathology.MALIGNANT))
+        kept_as = kept.numpy().astype(np.float16)
+        seen.append(Seen(kept_as, case.pathology is Pathology.MALIGNANT, origin_of(case)))
     return seen
 
 

@@ -8,6 +8,7 @@ are cut from frames of the same size.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
@@ -17,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.anatomy.film import with_spacing
-from models.classifiers.pictures import breast_frame
+from models.classifiers.pictures import LESION_PX, image_picture, with_surroundings
 from models.datasets.case import Case, Pathology
+from models.framing import Size, breast_framing
 from models.radiomics.texture import Radiomics
 from models.training.augment import Picture, moved
 from models.training.classifier.recipe import Augmentation
@@ -30,6 +32,10 @@ _ROUND = 8
 _TURN_DEGREES = 30.0
 """Largest rotation in both directions; the paper says only "random rotation"."""
 _TRIES = 20
+_WIDER = 1.4
+"""Samples with surroundings show this many times what the network sees: the augmentation turns and shifts them."""
+_EVERY = 3
+"""A window without a lesion is taken from one of this many images."""
 
 
 class Labelled(Protocol):
@@ -38,6 +44,10 @@ class Labelled(Protocol):
     @property
     def malignant(self) -> bool:
         """The label."""
+
+    @property
+    def origin(self) -> str:
+        """Its set and hospital: `origin_of`."""
 
 
 Sample = TypeVar("Sample", bound=Labelled)
@@ -49,14 +59,16 @@ class ImageSample:
 
     Attributes:
         case: its case's name; with radiomics, an image with several lesions has one sample per lesion.
-        pixels: its frame, float16 to save memory.
+        pixels: the network's input, float16 to save memory.
         malignant: the label: the lesion's if there are radiomics of one, else the breast's.
+        origin: see `origin_of`.
         texture: radiomics (`models.radiomics.texture.LENGTH`); None without them or without a lesion.
     """
 
     case: str
     pixels: NDArray[np.float16]
     malignant: bool
+    origin: str = ""
     texture: NDArray[np.float32] | None = None
 
 
@@ -66,24 +78,27 @@ class LesionSample:
 
     Attributes:
         pixels: the part of the frame around it, with a margin.
-        drawn: its mask in `pixels`; the whole box if only a box was drawn.
+        drawn: its mask in `pixels`; the whole box if only a box was drawn; None: it is shown with its surroundings.
         malignant: the label.
         outlined: whether its outline was drawn.
+        origin: see `origin_of`.
     """
 
     pixels: NDArray[np.float32]
-    drawn: NDArray[np.bool_]
+    drawn: NDArray[np.bool_] | None
     malignant: bool
     outlined: bool = True
+    origin: str = ""
 
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """The samples, and the frames of breasts without lesions (`normal`)."""
+    """The samples; the frames of breasts without lesions (`normal`); and, at a scale, windows beside the lesions."""
 
     images: tuple[ImageSample, ...] = ()
     lesions: tuple[LesionSample, ...] = ()
     normal: tuple[NDArray[np.float16], ...] = ()
+    beside: tuple[LesionSample, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -93,8 +108,15 @@ class Wanted:
     images: bool
     lesions: bool
     frame_px: int
+    image_px: Size = 512
+    mm_per_px: float | None = None
     radiomics: Radiomics | None = None
     assumed_spacing_mm: float = 0.1
+
+
+def origin_of(case: Case) -> str:
+    """Where an image was made, as far as it is known: it may not tell a classifier the label."""
+    return f"{case.dataset}/{case.hospital}"
 
 
 def read_samples(cases: Sequence[Case], wanted: Wanted) -> Samples:
@@ -106,35 +128,43 @@ def read_samples(cases: Sequence[Case], wanted: Wanted) -> Samples:
     images: list[ImageSample] = []
     lesions: list[LesionSample] = []
     normal: list[NDArray[np.float16]] = []
-    for case in cases:
+    beside: list[LesionSample] = []
+    framed = breast_framing(wanted.frame_px, wanted.mm_per_px)
+    for number, case in enumerate(cases):
         if not wanted.lesions and not case.label_is_fair:
             continue
-        image = with_spacing(case.read(), wanted.assumed_spacing_mm)
-        shown = breast_frame(image, wanted.frame_px)
-        kept = shown.pixels.astype(np.float16)
-        known = [
-            (lesion, pathology)
-            for lesion in case.read_lesions(image)
-            if (pathology := lesion.pathology or case.pathology)
-        ]
+        image, origin = with_spacing(case.read(), wanted.assumed_spacing_mm), origin_of(case)
+        shown = framed(image)
+        drawn = case.read_lesions(image)
+        known = [(lesion, pathology) for lesion in drawn if (pathology := lesion.pathology or case.pathology)]
         malignant = [pathology is Pathology.MALIGNANT for _, pathology in known]
         if wanted.images and case.label_is_fair:
+            picture = image_picture(shown.pixels, wanted.image_px).astype(np.float16)
             if wanted.radiomics is not None and known:
                 textures = wanted.radiomics.textures(image, [lesion.mask for lesion, _ in known])
                 images.extend(
-                    ImageSample(case.name, kept, label, texture.vector)
+                    ImageSample(case.name, picture, label, origin, texture.vector)
                     for label, texture in zip(malignant, textures, strict=True)
                 )
             elif case.pathology is not None:
-                images.append(ImageSample(case.name, kept, case.pathology is Pathology.MALIGNANT))
-        if wanted.lesions:
+                images.append(ImageSample(case.name, picture, case.pathology is Pathology.MALIGNANT, origin))
+        if wanted.lesions and wanted.mm_per_px is not None:
+            boxes = [box for lesion, _ in known if (box := Box.around(shown.draw(lesion.mask))) is not None]
+            windows = [with_surroundings(shown.pixels, box, _WIDER) for box in boxes]
             lesions.extend(
-                _cut(shown.pixels, shown.draw(lesion.mask), label, lesion.outlined)
+                LesionSample(window, None, label, origin=origin)
+                for window, label in zip(windows, malignant, strict=True)
+            )
+            if case.marked_up and number % _EVERY == 0:
+                beside.extend(_beside(case, shown.pixels, boxes))
+        elif wanted.lesions:
+            lesions.extend(
+                replace(_cut(shown.pixels, shown.draw(lesion.mask), label, lesion.outlined), origin=origin)
                 for (lesion, _), label in zip(known, malignant, strict=True)
             )
             if case.pathology is Pathology.NORMAL and case.marked_up and not known:
-                normal.append(kept)
-    return Samples(tuple(images), tuple(lesions), tuple(normal))
+                normal.append(shown.pixels.astype(np.float16))
+    return Samples(tuple(images), tuple(lesions), tuple(normal), tuple(beside))
 
 
 def pieces(samples: Samples, draw: np.random.Generator) -> list[LesionSample]:
@@ -146,6 +176,7 @@ def pieces(samples: Samples, draw: np.random.Generator) -> list[LesionSample]:
     for number in range(max(0, outnumbering) // 2):
         pixels = samples.normal[number % len(samples.normal)].astype(np.float32)
         shape = samples.lesions[int(draw.integers(len(samples.lesions)))].drawn
+        assert shape is not None
         made.append(_cut(pixels, _placed(shape, pixels > 0, draw), False, True))
     return made
 
@@ -156,17 +187,20 @@ def dealt(samples: Sequence[Sample], count: int, balanced: bool, draw: np.random
     Args:
         samples: if `balanced`, with malignant and other ones.
         count: the batch size.
-        balanced: half of each batch (rounded up) is malignant, drawn with replacement; False: all samples in turn, in a
-            new random order each time.
+        balanced: half of each batch (rounded up) is malignant, drawn with replacement, and of each origin too, so that
+            a sample's origin does not tell its label; False: all samples in turn, in a new random order each time.
         draw: the source of random numbers.
     """
     if balanced:
-        sorts = [
-            [sample for sample in samples if sample.malignant],
-            [sample for sample in samples if not sample.malignant],
-        ]
+        groups = _with_both(samples)
+        shares = np.array([sum(map(len, group)) for group in groups]) / len(samples)
         while True:
-            yield [sorts[place % 2][int(draw.integers(len(sorts[place % 2])))] for place in range(count)]
+            some = []
+            for place in range(count):
+                group = groups[int(draw.choice(len(groups), p=shares)) if len(groups) > 1 else 0]
+                label = group[place % 2]
+                some.append(label[int(draw.integers(len(label)))])
+            yield some
     deck: list[int] = []
     while True:
         while len(deck) < count:
@@ -175,8 +209,27 @@ def dealt(samples: Sequence[Sample], count: int, balanced: bool, draw: np.random
         del deck[:count]
 
 
+def _with_both(samples: Sequence[Sample]) -> list[tuple[list[Sample], list[Sample]]]:
+    """The malignant and the other samples of each origin; origins that lack one of them are counted as one."""
+    groups: dict[str, tuple[list[Sample], list[Sample]]] = {}
+    for sample in samples:
+        groups.setdefault(sample.origin, ([], []))[0 if sample.malignant else 1].append(sample)
+    whole = [group for group in groups.values() if all(group)]
+    lacking = [group for group in groups.values() if not all(group)]
+    if lacking:
+        rest = tuple([sample for group in lacking for sample in group[label]] for label in (0, 1))
+        if all(rest) or not whole:
+            whole.append((rest[0], rest[1]))
+        else:
+            for label in (0, 1):
+                whole[-1][label].extend(rest[label])
+    return whole
+
+
 def as_ellipse(lesion: LesionSample) -> LesionSample:
     """The lesion, its mask replaced by the ellipse in its box."""
+    if lesion.drawn is None:
+        return lesion
     drawn = np.zeros_like(lesion.drawn)
     if (box := Box.around(lesion.drawn)) is not None:
         drawn[box.slices] = _ellipse(box.height, box.width)
@@ -200,11 +253,33 @@ def moved_as(pixels: NDArray[np.float32], how: Augmentation, draw: np.random.Gen
 
 
 def _turned(pixels: NDArray[np.float32], draw: np.random.Generator) -> NDArray[np.float32]:
-    side = pixels.shape[0]
-    middle = (side - 1) / 2
-    turn = cv2.getRotationMatrix2D((middle, middle), _TURN_DEGREES * draw.uniform(-1, 1), 1.0)
-    there = cv2.warpAffine(pixels, turn, (side, side), flags=cv2.INTER_LINEAR)
+    rows, columns = pixels.shape
+    middle = (columns - 1) / 2, (rows - 1) / 2
+    turn = cv2.getRotationMatrix2D(middle, _TURN_DEGREES * draw.uniform(-1, 1), 1.0)
+    there = cv2.warpAffine(pixels, turn, (columns, rows), flags=cv2.INTER_LINEAR)
     return np.ascontiguousarray(there[:, ::-1] if draw.random() < 0.5 else there, dtype=np.float32)
+
+
+def _beside(case: Case, pixels: NDArray[np.float32], lesions: Sequence[Box]) -> Iterator[LesionSample]:
+    """A window onto the breast whose middle half no lesion's box touches, if some tries find one: not malignant."""
+    draw = np.random.default_rng(zlib.crc32(case.name.encode()))
+    tissue = np.argwhere(pixels > 0)
+    for _ in range(_TRIES if len(tissue) else 0):
+        row, column = (int(place) for place in tissue[int(draw.integers(len(tissue)))])
+        reach = LESION_PX // 4
+        middle = Box(row - reach, column - reach, row + reach, column + reach)
+        if not any(_touch(middle, box) for box in lesions):
+            yield LesionSample(with_surroundings(pixels, middle, _WIDER), None, False, origin=origin_of(case))
+            return
+
+
+def _touch(first: Box, second: Box) -> bool:
+    return (
+        first.top < second.bottom
+        and second.top < first.bottom
+        and first.left < second.right
+        and second.left < first.right
+    )
 
 
 def _cut(pixels: NDArray[np.float32], drawn: NDArray[np.bool_], malignant: bool, outlined: bool) -> LesionSample:

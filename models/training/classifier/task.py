@@ -74,6 +74,8 @@ def _efficient_net(
         images=inputs.sees_images,
         lesions=inputs.sees_lesions,
         frame_px=model.frame_px,
+        image_px=model.image_px,
+        mm_per_px=model.mm_per_px,
         radiomics=Radiomics(inputs.regions) if inputs.uses_radiomics else None,
         assumed_spacing_mm=settings.assumed_spacing_mm,
     )
