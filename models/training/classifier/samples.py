@@ -37,6 +37,9 @@ _WIDER = 1.4
 _EVERY = 3
 """A window without a lesion is taken from one of this many images."""
 
+_REACH_PX = LESION_PX // 4
+"""No lesion is nearer than this to the middle of such a window, along rows or columns."""
+
 
 class Labelled(Protocol):
     """A sample with a label."""
@@ -266,8 +269,7 @@ def _beside(case: Case, pixels: NDArray[np.float32], lesions: Sequence[Box]) -> 
     tissue = np.argwhere(pixels > 0)
     for _ in range(_TRIES if len(tissue) else 0):
         row, column = (int(place) for place in tissue[int(draw.integers(len(tissue)))])
-        reach = LESION_PX // 4
-        middle = Box(row - reach, column - reach, row + reach, column + reach)
+        middle = Box(max(0, row - _REACH_PX), max(0, column - _REACH_PX), row + _REACH_PX, column + _REACH_PX)
         if not any(_touch(middle, box) for box in lesions):
             yield LesionSample(with_surroundings(pixels, middle, _WIDER), None, False, origin=origin_of(case))
             return
