@@ -9,7 +9,14 @@ import pytest
 import torch
 
 from models.classifiers.efficient_net import MalignancyNet, Mode, load
-from models.classifiers.pictures import LESION_PX, PADDING_PX, lesion_picture
+from models.classifiers.pictures import (
+    LESION_PX,
+    PADDING_PX,
+    image_picture,
+    lesion_picture,
+    middle_of,
+    with_surroundings,
+)
 from models.protocols import OutOfMemory
 from models.types.mammogram import Mammogram
 from models.types.region import Box, Mask
@@ -108,6 +115,62 @@ def test_pixels_outside_the_mask_do_not_change_a_lesion_picture() -> None:
     drawn[200:260, 200:300] = True
     beside = np.where(drawn, pixels, 1 - pixels).astype(np.float32)
     assert np.array_equal(lesion_picture(pixels, drawn), lesion_picture(beside, drawn))
+
+
+@pytest.mark.parametrize(("side", "shown"), [(20, 20), (160, 160), (400, 179)])
+def test_a_lesion_with_its_surroundings_is_in_the_middle_at_the_scale_of_the_frame_or_smaller(
+    side: int, shown: int
+) -> None:
+    pixels = np.full((1200, 1200), 0.4, dtype=np.float32)
+    box = Box(400, 400, 400 + side, 400 + side)
+    pixels[box.slices] = 1
+    picture = with_surroundings(pixels, box)
+    bright = Box.around(picture > 0.7)
+    assert picture.shape == (LESION_PX, LESION_PX)
+    assert bright is not None
+    assert (bright.height, bright.width) == pytest.approx((shown, shown), abs=1)
+    assert (bright.top + bright.bottom, bright.left + bright.right) == pytest.approx((LESION_PX, LESION_PX), abs=2)
+    assert picture.min() == pytest.approx(0.4)
+
+
+def test_beyond_the_frame_a_lesion_is_surrounded_by_air() -> None:
+    picture = with_surroundings(np.ones((300, 300), dtype=np.float32), Box(0, 280, 10, 300))
+    assert picture[: LESION_PX // 2 - 5].max() == 0
+    assert picture[:, LESION_PX // 2 + 10 :].max() == 0
+    assert picture[LESION_PX // 2 + 5, LESION_PX // 2] == 1
+
+
+def test_a_wider_picture_holds_the_plain_one_in_its_middle() -> None:
+    pixels = np.random.default_rng(0).random((700, 500), dtype=np.float32)
+    box = Box(300, 200, 340, 260)
+    assert np.array_equal(middle_of(with_surroundings(pixels, box, 1.5), LESION_PX), with_surroundings(pixels, box))
+
+
+def test_an_oblong_picture_keeps_the_proportions_of_the_breast() -> None:
+    picture = image_picture(np.ones((400, 100), dtype=np.float32), (320, 192))
+    shown = Box.around(picture > 0)
+    assert picture.shape == (320, 192)
+    assert shown == Box(0, 56, 320, 136)
+
+
+def test_at_a_scale_the_tissue_round_a_lesion_counts_and_the_size_of_its_pixels_does_not(
+    weights: dict[str, torch.Tensor],
+) -> None:
+    at_scale = load(weights, CPU, False, **BOTH, mm_per_px=0.5)
+    masked = load(weights, CPU, False, **BOTH)
+    image, mask = _mammogram(), _mask(100, 50, 40, 30)
+    _, (score,) = at_scale.classify(image, [mask])
+    _, (finer,) = at_scale.classify(_mammogram(3), [_mask(300, 150, 120, 90)])
+    assert finer == pytest.approx(score, abs=0.02)
+    beside = image.pixels.copy()
+    beside[145:160, 50:80] *= 0.5
+    changed = Mammogram(beside, image.spacing_mm)
+    assert at_scale.classify(changed, [mask])[1] != [score]
+    assert masked.classify(changed, [mask])[1] == pytest.approx(masked.classify(image, [mask])[1], abs=1e-6)
+    with pytest.raises(ValueError, match="no scale"):
+        at_scale.classify(Mammogram(image.pixels), [mask])
+    with pytest.raises(ValueError, match="mm_per_px is 0"):
+        load(weights, CPU, False, **BOTH, mm_per_px=0)
 
 
 def test_a_full_gpu_is_reported_as_out_of_memory(weights: dict[str, torch.Tensor]) -> None:

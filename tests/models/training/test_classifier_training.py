@@ -23,7 +23,7 @@ from models.radiomics.regions import RegionSettings
 from models.training.classifier import task as classifier
 from models.training.classifier.efficient_net import EfficientNetTask, _take
 from models.training.classifier.recipe import Model, TaskSettings
-from models.training.classifier.samples import Samples, Wanted, as_ellipse, pieces, read_samples
+from models.training.classifier.samples import LesionSample, Samples, Wanted, as_ellipse, dealt, pieces, read_samples
 from models.training.fit import fit
 from models.training.recipe import CalibrationRecipe, FitRecipe, Recipe, SplitRecipe, read_recipe, shipped_recipes
 from models.types.reading import FindingKind
@@ -83,9 +83,15 @@ def test_the_rows_of_the_paper_are_trained_on_masses_alone() -> None:
             assert recipe.task.kinds == (mass,)
 
 
-@pytest.mark.parametrize("mode", ["mask", "whole", "whole+radiomics", "both"])
-def test_every_mode_is_trained_and_its_weights_load_in_the_node(mode: str, tmp_path: Path) -> None:
-    recipe = _recipe({**SMALL, "mode": mode}, augmentation="strong", balanced=True, ellipses=0.5)
+@pytest.mark.parametrize(
+    "model",
+    [
+        *({"mode": mode} for mode in ("mask", "whole", "whole+radiomics", "both")),
+        {"mode": "both", "mm_per_px": 1.0, "image_px": [96, 64]},
+    ],
+)
+def test_every_mode_is_trained_and_its_weights_load_in_the_node(model: dict[str, Any], tmp_path: Path) -> None:
+    recipe = _recipe({**SMALL, **model}, augmentation="strong", balanced=True, ellipses=0.5, normal_pieces=True)
     task = classifier.prepare(recipe, drawn_cases(4), drawn_cases(4, 100), None, CPU)
     before = {name: tensor.clone() for name, tensor in task.network.state_dict().items()}
     network = fit(task, recipe.fit, tmp_path, CPU, lambda *_: None)
@@ -119,6 +125,47 @@ def test_every_image_is_shown_once_per_epoch_unless_classes_are_balanced() -> No
     assert len(shown) == len(torch.unique(shown, dim=0)) == 8
     even = classifier.prepare(_recipe({**SMALL, "mode": "whole"}, balanced=True), cases, cases, None, CPU)
     assert all(batch["image_labels"].sum() == 1 for batch in even.batches(0))
+
+
+def _from(origin: str, malignant: int, other: int) -> list[LesionSample]:
+    pixels = np.zeros((1, 1), dtype=np.float32)
+    return [LesionSample(pixels, None, at < malignant, origin=origin) for at in range(malignant + other)]
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [
+        [*_from("A", 40, 10), *_from("B", 2, 30)],
+        [*_from("A", 40, 10), *_from("B", 2, 30), *_from("only malignant", 9, 0), *_from("only others", 0, 5)],
+        [*_from("A", 5, 5), *_from("only malignant", 9, 0)],
+    ],
+    ids=["two hospitals", "and two of a single class", "one of a single class"],
+)
+def test_in_balanced_batches_the_hospital_does_not_tell_the_label(samples: list[LesionSample]) -> None:
+    dealing = dealt(samples, 16, True, np.random.default_rng(0))
+    some = [sample for _ in range(500) for sample in next(dealing)]
+    assert sum(sample.malignant for sample in some) == len(some) / 2
+    for origin in ("A", "B"):
+        labels = [sample.malignant for sample in some if sample.origin == origin]
+        if labels and any(sample.origin == "B" for sample in samples):
+            assert np.mean(labels) == pytest.approx(0.5, abs=0.06)
+    share = np.mean([sample.origin == "A" for sample in some])
+    assert share == pytest.approx(np.mean([sample.origin == "A" for sample in samples]), abs=0.2)
+
+
+def test_windows_beside_lesions_are_no_lesions_and_are_taken_only_where_all_are_drawn() -> None:
+    wanted = replace(WANTED, mm_per_px=0.25)
+    cases = drawn_cases(9)
+    assert len(read_samples(cases, wanted).beside) == 3
+    assert not any(sample.malignant for sample in read_samples(cases, wanted).beside)
+    # The disc is brighter than all other tissue: no window has it in its middle.
+    assert all(sample.pixels[150:164, 150:164].max() < 0.9 for sample in read_samples(cases, wanted).beside)
+    assert read_samples([replace(case, marked_up=False) for case in cases], wanted).beside == ()
+
+
+def test_radiomics_have_a_scale_of_their_own() -> None:
+    with pytest.raises(ValidationError, match="scale of their own"):
+        _recipe({**SMALL, "mode": "whole+radiomics", "mm_per_px": 0.5})
 
 
 def test_whole_images_whose_format_reveals_the_label_are_not_used_for_training_or_validation() -> None:
