@@ -30,7 +30,7 @@ from models.datasets.split import read_split, sides
 from models.measures.detection import auc, with_intervals
 from models.measures.scores import brier, calibration_curve, calibration_line
 from models.training.calibration.composing import composed
-from models.training.calibration.fitting import Scored
+from models.training.calibration.fitting import ScoredCase
 from models.training.calibration.scoring import scores
 
 NAMES = ("AUC", "Brier score", "calibration error", "slope", "intercept")
@@ -54,7 +54,7 @@ def main() -> None:
         show(calibration, own or composed(images, level), arguments.prevalence, drawn=not own)
 
 
-def show(calibration: Calibration, some: Sequence[Scored], prevalence: float, *, drawn: bool) -> None:
+def show(calibration: Calibration, some: Sequence[ScoredCase], prevalence: float, *, drawn: bool) -> None:
     """Prints everything about one level."""
     malignant = np.array([one.malignant for one in some])
     patients = [one.patient for one in some]

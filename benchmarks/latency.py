@@ -16,11 +16,13 @@ import statistics
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
 from orthanc import Orthanc, debian_orthanc
 from pydicom import dcmread
+from pydicom.uid import UID
 from rich.console import Console
 from rich.table import Table
 from running import RunningNode, eventually
@@ -111,7 +113,7 @@ def stages(study: Study, deliveries: list[Delivery], results: list[Result]) -> d
     closed = study.closed_at or 0.0
     last_received = max(instance.received_at for instance in study.instances)
     steps = (closed - last_received - QUIET_S, report.written_at - closed, sent - report.written_at)
-    readings = [instance.reading or {} for instance in study.instances]
+    readings: list[dict[str, Any]] = [instance.reading or {} for instance in study.instances]
     return {
         "total": sum(steps),
         **dict(zip(STEPS, steps, strict=True)),
@@ -127,7 +129,8 @@ def renamed(exam: DemoStudy, folder: Path, name: str) -> tuple[str, list[Path]]:
     for number, file in enumerate(exam.files):
         dataset = dcmread(file)
         dataset.StudyInstanceUID = study_instance_uid
-        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = derive_uid(dataset.SOPInstanceUID, name)
+        uid = UID(derive_uid(dataset.SOPInstanceUID, name))
+        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = uid
         dataset.SeriesInstanceUID = derive_uid(dataset.SeriesInstanceUID, name)
         files.append(folder / f"{number}.dcm")
         dataset.save_as(files[-1])

@@ -23,7 +23,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -228,7 +228,7 @@ def orthanc_path() -> str | None:
 
 
 @contextmanager
-def running(command: list[str | None], env: dict[str, str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
+def running(command: Sequence[str | None], env: dict[str, str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(
         [part for part in command if part], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env
     )
