@@ -97,8 +97,8 @@ def observe_all(
         if known is None or known.truth != truth.digest:
             known = observe(parts, truth)
             kept.add(known)
+            progress(done, len(cases), "observed")
         observations.append(known)
-        progress(done, len(cases), "observed")
     return observations, left_out
 
 

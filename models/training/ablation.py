@@ -17,6 +17,7 @@ from models.evaluation.observe import Progress
 from models.training.kinds import recipe_of
 from models.training.recipe import Recipe, kind_of
 from models.training.runs import make_split, naming, train
+from models.training.study_progress import StudyProgress
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,9 @@ def any_recipe(source: str) -> Recipe:
     return recipe_of(kind_of(source), source)
 
 
-def make_folds(recipes: Sequence[Recipe], cases: Cases, count: int | None) -> list[Split]:
-    """The folds that all recipes share, drawn with the first recipe's seed; without a count, the first recipe's split.
+def make_folds(recipes: Sequence[Recipe], cases: Cases, count: int | None, given: Split | None = None) -> list[Split]:
+    """The folds that all recipes share, drawn with the first recipe's seed; without a count the split that is given or,
+    without one, the first recipe's.
 
     Raises:
         EvaluationError: two recipes have the same name, or there are none.
@@ -66,7 +68,9 @@ def make_folds(recipes: Sequence[Recipe], cases: Cases, count: int | None) -> li
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise EvaluationError(f"Two recipes are named {twice}. Give each file a different name.")
     split = recipes[0].split
-    return [make_split(split, cases.cases)] if count is None else folds(cases.cases, count, split.seed)
+    if count is not None:
+        return folds(cases.cases, count, split.seed)
+    return [given or make_split(split, cases.cases)]
 
 
 def contend(
@@ -85,17 +89,21 @@ def contend(
 
     Args:
         starts: start weights, by the recipe's name.
+        progress: called with the image passes of the whole study; see `StudyProgress`.
         base: if no detector is among the recipes, segmenters get the boxes of its detector; classifiers are evaluated
             with its detector and segmenter. Without a base they are evaluated alone.
 
     Raises what `models.training.runs.train` and `observe_bundle` raise.
     """
     first = next((recipe for recipe in recipes if recipe.kind == "detector"), None)
+    study = StudyProgress(
+        progress, sum(_training_passes(recipe, split) + len(split.test) for recipe in recipes for split in splits)
+    )
     done: dict[str, Contender] = {}
     for recipe in sorted(recipes, key=lambda recipe: recipe is not first):
         detector = done[first.name] if first is not None and recipe.kind == "segmenter" else None
         start = starts.get(recipe.name)
-        done[recipe.name] = _contend(recipe, cases, splits, out, start, device, progress, base, detector)
+        done[recipe.name] = _contend(recipe, cases, splits, out, start, device, study, base, detector)
     return [done[recipe.name] for recipe in recipes]
 
 
@@ -106,7 +114,7 @@ def _contend(
     out: Path,
     start: Path | None,
     device: torch.device,
-    progress: Progress,
+    study: StudyProgress,
     base: Bundle | None,
     detector: Contender | None,
 ) -> Contender:
@@ -119,22 +127,22 @@ def _contend(
         roles = ROLES
     for number, split in enumerate(splits, start=1):
         place = out / recipe.name / f"fold-{number}"
-
-        def fold_progress(done: int, total: int, how: str, number: int = number) -> None:
-            progress(done, total, f"{recipe.name}, fold {number} of {len(splits)}: {how}")
-
-        with naming(f"{recipe.name}, fold {number} of {len(splits)}"):
-            bundle = train(
-                recipe, cases, place, start, device, fold_progress, split=split, base=base, measured=False
-            ).bundle
+        name = f"{recipe.name}, fold {number} of {len(splits)}"
+        with naming(name):
+            with study.phase(_training_passes(recipe, split), name) as step:
+                bundle = train(recipe, cases, place, start, device, step, split=split, base=base, measured=False).bundle
             if detector is not None:
                 bundle = replace(bundle, detector=detector.bundles[number - 1].detector)
             elif base is not None and recipe.kind != "detector":
                 bundle = replace(bundle, detector=base.detector)
-            _, validation, test = sides(cases.cases, split)
+            _, _, test = sides(cases.cases, split)
             mixed = recipe.fit.mixed_precision
-            observed.append(
-                observe_bundle(bundle, test, validation, place / "evaluation", device, mixed, fold_progress, roles)
-            )
+            with study.phase(len(test), name) as step:
+                observed.append(observe_bundle(bundle, test, None, place / "evaluation", device, mixed, step, roles))
         bundles.append(bundle)
     return Contender(recipe, tuple(bundles), tuple(observed), before if recipe.kind == "segmenter" else "")
+
+
+def _training_passes(recipe: Recipe, split: Split) -> int:
+    """Image passes of a training that does not stop early."""
+    return recipe.fit.epochs * len(split.train)

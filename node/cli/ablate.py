@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from models.types.words import counted
-from node.cli.terminal.cases import Data, Device, Resamples, Seed, named, open_cases, summary_of_cases, warn
+from node.cli.terminal.cases import (
+    Data,
+    Device,
+    Resamples,
+    Seed,
+    SplitFile,
+    named,
+    one_held_out_set,
+    open_cases,
+    summary_of_cases,
+    warn,
+)
 from node.cli.terminal.failure import CommandFailed
 from node.cli.terminal.options import DEFAULT_CONFIG, ConfigFile
 from node.cli.terminal.progress import progress_bar
@@ -35,8 +46,10 @@ def ablate(
         typer.Option("--out", help="Folder for bundles and the report. An interrupted run continues.", file_okay=False),
     ],
     folds: Annotated[
-        int | None, typer.Option("--folds", min=3, help="Folds of patients; without it the first recipe's split.")
+        int | None,
+        typer.Option("--folds", min=3, help="Folds of patients; without it --split or the first recipe's split."),
     ] = None,
+    split: SplitFile = None,
     start: Annotated[
         list[str], typer.Option("--start", help="RECIPE=FILE, weights that a recipe starts from; may be repeated.")
     ] = [],  # noqa: B006 (typer's way; nobody adds to it)
@@ -56,18 +69,20 @@ def ablate(
     """Train and measure several recipes over the same patients: the papers' tables, with the papers' figures for
     comparison."""
     from models.bundles.bundle import find_bundle, read_bundle
+    from models.datasets.split import read_split
     from models.device import choose_device
     from models.evaluation.report import PAGE, write_report
     from models.evaluation.tables import Draws
     from models.training.ablation import any_recipe, contend, make_folds
     from models.training.ablation_report import ablation_report, examples_of
 
+    one_held_out_set(split, folds)
     where, read = choose_device(device), [any_recipe(recipe) for recipe in recipes]
     starts = _starts(start, [recipe.name for recipe in read])
     others = read_bundle(find_bundle(base)) if base is not None else None
     cases = open_cases(data, config)
     typer.echo(summary_of_cases(cases))
-    splits = make_folds(read, cases, folds)
+    splits = make_folds(read, cases, folds, None if split is None else read_split(split, cases.cases))
     with writing_to(out), progress_bar("ablation") as progress:
         contenders = contend(read, cases, splits, out, starts, where, progress, others)
         examples = examples_of(contenders, cases, where)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from models.types.words import RESEARCH_USE_ONLY
-from node.cli.terminal.cases import Data, Device, open_cases, summary_of_cases
+from node.cli.terminal.cases import Data, Device, SplitFile, one_held_out_set, open_cases, summary_of_cases
 from node.cli.terminal.options import DEFAULT_CONFIG, ConfigFile
 from node.cli.terminal.progress import progress_bar
 
@@ -34,10 +34,6 @@ Start = Annotated[Path | None, typer.Option("--start", help="Weights to start fr
 Folds = Annotated[
     int | None,
     typer.Option("--folds", help="Number of folds of patients for cross-validation, in OUT/fold-1, …", min=3),
-]
-SplitFile = Annotated[
-    Path | None,
-    typer.Option("--split", help="Held-out patients (a split.json), instead of the recipe's split.", dir_okay=False),
 ]
 Restart = Annotated[bool, typer.Option("--restart", help="Start again: discard the state of an earlier call.")]
 Base = Annotated[str, typer.Option("--base", help="Bundle from which a new bundle copies its other parts.")]
@@ -92,8 +88,7 @@ def _run(
     from models.training.kinds import recipe_of
     from models.training.runs import train, train_folds
 
-    if split is not None and folds is not None:
-        raise typer.BadParameter("Give --split (one held-out set) or --folds (each fold is held out once), not both.")
+    one_held_out_set(split, folds)
     numbers, where, old = recipe_of(kind, recipe), choose_device(device), read_bundle(find_bundle(base))
     cases = open_cases(data, config)
     typer.echo(summary_of_cases(cases))

@@ -23,12 +23,22 @@ Data = Annotated[
         "docs/data.md has the layout of each.",
     ),
 ]
+SplitFile = Annotated[
+    Path | None,
+    typer.Option("--split", help="Held-out patients (a split.json), instead of the recipe's split.", dir_okay=False),
+]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
 Resamples = Annotated[int, typer.Option("--resamples", min=1, help="Bootstrap samples of each interval.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Random seed of the bootstrap.")]
 
 ARCHIVE = "archive"
 _CORRECTED = " Only images of the archive that an expert has corrected are used: `mammo-node annotations list`."
+
+
+def one_held_out_set(split: Path | None, folds: int | None) -> None:
+    """Refuses --split together with --folds."""
+    if split is not None and folds is not None:
+        raise typer.BadParameter("Give --split (one held-out set) or --folds (each fold is held out once), not both.")
 
 
 def open_cases(data: list[str], config: Path) -> Cases:
