@@ -9,7 +9,7 @@ import numpy as np
 
 from models.birads.agreement import ASSIGNED, IMPLIED, RULE, Bools, Compared, is_calibrated, kappa, ranking
 from models.birads.calibration import Level
-from models.evaluation.malignancy import A1_COLUMNS
+from models.evaluation.decisions import A1_COLUMNS
 from models.evaluation.papers import paper_table
 from models.evaluation.tables import Cell, Draws, Row, Table, figures
 from models.measures.detection import auc

@@ -100,6 +100,7 @@ class Observation:
         score: the image's malignancy, 0..1; None without a classifier, or if it is withheld.
         score_withheld: whether the classifier was run without a detector, and its image score depends on findings.
         truth: a digest of the image and its labels (see `Truth`).
+        hospital: see `Case`.
     """
 
     name: str
@@ -121,6 +122,7 @@ class Observation:
     score: float | None
     score_withheld: bool = False
     truth: str = ""
+    hospital: str = ""
 
     @property
     def malignant(self) -> bool:

@@ -153,6 +153,7 @@ def observe(parts: Parts, truth: Truth) -> Observation:
         score=_image_score(parts, image, found, shown, outlined),
         score_withheld=_withheld(parts),
         truth=truth.digest,
+        hospital=case.hospital,
     )
 
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from models.evaluation.decisions import areas, decided
 from models.evaluation.detection import FEWER_DRAWS, averaged, counted, frocs
-from models.evaluation.malignancy import areas, decided
 from models.evaluation.observations import Observation
 from models.evaluation.scored import Scored
 from models.evaluation.segmentation import Drawn, boundary_means, pixel_means
@@ -78,8 +78,19 @@ decision_difference: Difference[Scored] = Difference(
     lambda scored: scored.of, lambda scored: scored.of[0], lambda item: item.patient, ((decided, 4, None),)
 )
 area_difference: Difference[Scored] = Difference(
-    lambda scored: scored.of, lambda scored: scored.of[0], lambda item: item.patient, ((areas, 2, None),)
+    lambda scored: scored.of, lambda scored: scored.of[0], lambda item: item.patient, ((areas, 3, None),)
 )
+
+
+def differences_to(
+    name: str,
+    reference: Sequence[Item],
+    contenders: Mapping[str, Sequence[Item]],
+    difference: Difference[Item],
+    draws: Draws,
+) -> tuple[Row, ...]:
+    """Each contender minus the reference of this name."""
+    return tuple(difference.row(f"{ours} − {name}", some, reference, draws) for ours, some in contenders.items())
 
 
 def differences(
@@ -95,7 +106,7 @@ def differences(
     (first, reference), *others = contenders.items() or [("", ())]
     if not others:
         return ()
-    rows = tuple(difference.row(f"{name} − {first}", some, reference, draws) for name, some in others)
+    rows = differences_to(first, reference, dict(others), difference, draws)
     return (
         Table(
             f"{table}-differences",

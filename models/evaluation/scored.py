@@ -14,6 +14,7 @@ from models.datasets.labels import worst_birads
 from models.evaluation.observations import Observation
 from models.measures.scores import Bools, Floats
 from models.types.mammogram import Laterality
+from models.types.reading import FindingKind
 
 
 @dataclass(frozen=True)
@@ -22,12 +23,14 @@ class Scored:
 
     Attributes:
         of: identifies it within its level: its images' names; for a lesion also its index.
+        hospital: see `Case`; "" if its images are of several.
     """
 
     patient: str
     score: float
     malignant: bool
     of: tuple[str, ...] = ()
+    hospital: str = ""
 
 
 def scored_images(observations: Iterable[Observation]) -> list[Scored]:
@@ -44,7 +47,11 @@ def scored_lesions(observations: Iterable[Observation]) -> list[Scored]:
     """Lesions with a pathology of their own, by their true outlines."""
     return [
         Scored(
-            observation.patient, lesion.score, lesion.pathology is Pathology.MALIGNANT, (observation.name, str(number))
+            observation.patient,
+            lesion.score,
+            lesion.pathology is Pathology.MALIGNANT,
+            (observation.name, str(number)),
+            observation.hospital,
         )
         for observation in observations
         if observation.label_is_fair
@@ -76,6 +83,23 @@ def scored_exams(observations: Iterable[Observation]) -> list[Scored]:
     ]
 
 
+def with_masses(observations: Iterable[Observation]) -> list[Observation]:
+    """Images with a mass: the paper's rows are of masses."""
+    return [
+        observation
+        for observation in observations
+        if any(lesion.kind is FindingKind.MASS for lesion in observation.lesions)
+    ]
+
+
+def only_masses(observations: Sequence[Observation]) -> list[Observation]:
+    """The images, with only their masses as lesions."""
+    return [
+        replace(observation, lesions=tuple(lesion for lesion in observation.lesions if lesion.kind is FindingKind.MASS))
+        for observation in observations
+    ]
+
+
 def _exam(observation: Observation) -> tuple[str | None, ...]:
     return observation.dataset, observation.patient, observation.exam
 
@@ -98,8 +122,19 @@ def _groups(
 def _worst(some: Sequence[Observation]) -> Scored:
     """The images as one item: highest score, most severe pathology; all of them must be scorable."""
     scores = [item.score for item in some if item.score is not None]
-    names = tuple(item.name for item in some)
-    return Scored(some[0].patient, max(scores), any(item.malignant for item in some), names)
+    hospitals = {item.hospital for item in some}
+    return Scored(
+        some[0].patient,
+        max(scores),
+        any(item.malignant for item in some),
+        tuple(item.name for item in some),
+        hospitals.pop() if len(hospitals) == 1 else "",
+    )
+
+
+def scored_of(observation: Observation, score: float) -> Scored:
+    """An image with another score than the models'."""
+    return _worst([replace(observation, score=score)])
 
 
 def arrays(some: Sequence[Scored]) -> tuple[Floats, Bools]:

@@ -52,9 +52,11 @@ def subgroups_section(observations: Sequence[Observation], draws: Draws) -> Sect
 
 
 def _divisions(observations: Sequence[Observation]) -> list[tuple[str, list[Group]]]:
+    hospitals = sorted({observation.hospital for observation in observations if observation.hospital})
     views = sorted({observation.view for observation in observations if observation.view})
     return [
         ("view", [_of_view(view) for view in views]),
+        ("hospital", [_of_hospital(hospital) for hospital in hospitals]),
         ("density", [_of_density(density) for density in "ABCD"]),
         ("type of lesion", [_of_kind(kind) for kind in FindingKind]),
         ("size of lesion", [_of_size(*band) for band in size_bands()]),
@@ -64,6 +66,10 @@ def _divisions(observations: Sequence[Observation]) -> list[tuple[str, list[Grou
 
 def _of_view(view: str) -> Group:
     return _of_images(view, lambda observation: observation.view == view)
+
+
+def _of_hospital(hospital: str) -> Group:
+    return _of_images(hospital, lambda observation: observation.hospital == hospital)
 
 
 def _of_density(density: str) -> Group:

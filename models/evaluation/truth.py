@@ -24,7 +24,7 @@ class Truth:
         """SHA-256 of everything that an observation depends on except the models (pixels, outlines and labels),
         hexadecimal."""
         case, image = self.case, self.image
-        identity = (case.name, case.dataset, case.patients, case.exam, case.laterality, case.view)
+        identity = (case.name, case.dataset, case.patients, case.exam, case.laterality, case.view, case.hospital)
         labels = (case.pathology, case.birads, case.density, case.marked_up, case.label_is_fair)
         digest = hashlib.sha256(repr((identity, labels, image.shape, image.spacing_mm)).encode())
         digest.update(np.ascontiguousarray(image.pixels).data)

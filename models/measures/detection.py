@@ -151,6 +151,18 @@ def auc(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:
     return float(below) / (2 * others.size * ours.size)
 
 
+def auc_within(scores: NDArray[np.float64], positive: NDArray[np.bool_], groups: NDArray[np.str_]) -> float:
+    """The same share among the pairs of one group: the areas of the groups, weighted by their numbers of pairs; NaN
+    without such a pair. What only tells groups apart has 0.5."""
+    above, pairs = 0.0, 0
+    for group in np.unique(groups):
+        own = groups == group
+        count = int(np.count_nonzero(positive[own])) * int(np.count_nonzero(~positive[own]))
+        if count:
+            above, pairs = above + count * auc(scores[own], positive[own]), pairs + count
+    return above / pairs if pairs else float("nan")
+
+
 def with_interval(
     patients: Sequence[str], measure: Callable[[list[int]], float], seed: int, resamples: int = RESAMPLES
 ) -> Figure:

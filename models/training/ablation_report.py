@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean
 
@@ -10,6 +10,16 @@ import torch
 
 from models.birads.calibration import Level
 from models.datasets.case import Cases
+from models.evaluation.decisions import (
+    A1_COLUMNS,
+    AREA_COLUMNS,
+    CUT_NOTE,
+    WITHIN_NOTE,
+    area_row,
+    confusion_table,
+    decision_row,
+    hospital_rows,
+)
 from models.evaluation.detection import (
     B1_COLUMNS,
     B1_NOTES,
@@ -20,20 +30,7 @@ from models.evaluation.detection import (
 )
 from models.evaluation.evaluation import Observed
 from models.evaluation.examples import draw_examples
-from models.evaluation.malignancy import (
-    A1_COLUMNS,
-    AREA_COLUMNS,
-    BIRADS_NOTES,
-    CUT_NOTE,
-    NO_BIRADS,
-    NO_MASSES,
-    area_row,
-    birads_rows,
-    decision_row,
-    why_no_scores,
-    with_birads,
-    with_masses,
-)
+from models.evaluation.malignancy import why_no_scores
 from models.evaluation.observations import Observation
 from models.evaluation.paired import (
     area_difference,
@@ -45,7 +42,18 @@ from models.evaluation.paired import (
     pixel_difference,
 )
 from models.evaluation.papers import paper_table
-from models.evaluation.scored import Scored, scored_images, scored_lesions, worth
+from models.evaluation.radiologists import (
+    BIRADS_NOTES,
+    NO_BIRADS,
+    NO_MASSES,
+    birads_differences,
+    birads_rows,
+    image_calls,
+    mass_calls,
+    paper_differences,
+    with_birads,
+)
+from models.evaluation.scored import Scored, only_masses, scored_images, scored_lesions, with_masses, worth
 from models.evaluation.segmentation import (
     B3_COLUMNS,
     B4_COLUMNS,
@@ -60,7 +68,6 @@ from models.evaluation.segmentation import (
 from models.evaluation.tables import About, Absent, Cell, Counts, Draws, Plot, Report, Row, Section, Table
 from models.measures.detection import Figure
 from models.training.ablation import Contender
-from models.types.reading import FindingKind
 
 _POOLED = (
     "Each recipe's figures are of the test patients of all folds together, each read by a model not trained on them."
@@ -225,7 +232,7 @@ def _classifiers(contenders: Sequence[Contender], draws: Draws) -> Section:
     read = next((contender.pooled for contender in contenders if with_birads(contender.pooled)), [])
     why = {contender.name: why_no_scores(contender.pooled) for contender in contenders}
     no_lesions = "No lesion has a pathology of its own."
-    decisions, areas = [], []
+    decisions, areas, by_hospital = [], [], []
     for name in images:
         groups = (
             ("images", images[name], why[name]),
@@ -236,6 +243,8 @@ def _classifiers(contenders: Sequence[Contender], draws: Draws) -> Section:
         decisions += [decision_row(f"{name}, {group}", some, draws, reason) for group, some, reason in groups]
         decisions.append(decision_row(f"{name}, images with a BI-RADS category", compared[name], draws, NO_BIRADS))
         areas += [area_row(f"{name}, {group}", some, draws, reason) for group, some, reason in groups]
+        by_hospital += hospital_rows(f"{name}, images", images[name], draws)
+        by_hospital += hospital_rows(f"{name}, masses", mass_lesions[name], draws)
     return Section(
         "classifiers",
         "Classifiers",
@@ -252,19 +261,38 @@ def _classifiers(contenders: Sequence[Contender], draws: Draws) -> Section:
             ),
             *differences("A1-images", "Malignant or not, images", A1_COLUMNS, images, decision_difference, draws),
             *differences("A1-masses", "Malignant or not, masses", A1_COLUMNS, mass_lesions, decision_difference, draws),
-            Table("areas", "Areas under the ROC and the precision–recall curve", AREA_COLUMNS, tuple(areas)),
+            *birads_differences(images, mass_lesions, read, draws),
+            *paper_differences(_compared_with_paper(masses, mass_lesions, read), draws),
+            confusion_table(_compared_with_paper(masses, mass_lesions, read), NO_MASSES),
+            Table(
+                "areas",
+                "Areas under the ROC and the precision–recall curve",
+                AREA_COLUMNS,
+                tuple(areas),
+                notes=(WITHIN_NOTE,),
+            ),
+            *_hospitals_table(by_hospital),
             *differences("areas-images", "Areas, images", AREA_COLUMNS, images, area_difference, draws),
             *differences("areas-masses", "Areas, masses", AREA_COLUMNS, mass_lesions, area_difference, draws),
         ),
     )
 
 
-def only_masses(observations: Sequence[Observation]) -> list[Observation]:
-    """The images, with only their masses as lesions."""
-    return [
-        replace(observation, lesions=tuple(lesion for lesion in observation.lesions if lesion.kind is FindingKind.MASS))
-        for observation in observations
-    ]
+def _compared_with_paper(
+    images: Mapping[str, Sequence[Scored]], masses: Mapping[str, Sequence[Scored]], read: Sequence[Observation]
+) -> dict[str, Sequence[Scored]]:
+    """The recipes' and the radiologists' decisions on images with masses, and on masses: the paper's rows are of
+    those."""
+    radiologists = with_masses(with_birads(read))
+    return {
+        **{f"{name}, images with masses": some for name, some in {**images, **image_calls(radiologists)}.items()},
+        **{f"{name}, masses": some for name, some in {**masses, **mass_calls(radiologists)}.items()},
+    }
+
+
+def _hospitals_table(rows: Sequence[Row]) -> tuple[Table, ...]:
+    """Areas by hospital; none if the data name no hospital."""
+    return (Table("areas-hospitals", "Areas by hospital", AREA_COLUMNS, tuple(rows)),) if rows else ()
 
 
 def _calibrated(

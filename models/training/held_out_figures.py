@@ -16,9 +16,10 @@ from models.birads.calibration import Calibration, Level
 from models.birads.caveat import INTERCEPT, SLOPE
 from models.bundles.bundle import Bundle
 from models.datasets.case import Case
+from models.evaluation.decisions import AREA_COLUMNS, area_row
 from models.evaluation.detection import FROC_COLUMNS, froc_row, measured_images
 from models.evaluation.evaluation import observe_bundle
-from models.evaluation.malignancy import AREA_COLUMNS, area_row, calibration_row, why_no_scores
+from models.evaluation.malignancy import calibration_row, why_no_scores
 from models.evaluation.observations import EvaluationError, Observation
 from models.evaluation.scored import levels, scored_images
 from models.evaluation.segmentation import by_true_box, overlap_row

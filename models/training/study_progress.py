@@ -23,22 +23,20 @@ class StudyProgress:
 
     @contextmanager
     def phase(self, passes: int, name: str) -> Iterator[Progress]:
-        """Yields the progress function of a training or an evaluation of so many image passes. Its first call tells
+        """Yields the progress function of a training or an evaluation of so many image passes. Its first call shows
         which share was done before; a phase without a call was finished before."""
-        before = self._done
-        skipped: float | None = None
+        before, skipped = self._done, list[float]()
 
         def step(done: int, total: int, text: str) -> None:
-            nonlocal skipped
-            if skipped is None:
-                skipped = (done - 1) / total
-                self._total -= passes * skipped
+            if not skipped:
+                skipped.append((done - 1) / total)
+                self._total -= passes * skipped[0]
             # A calibration repeats the training, and counts from 1 again: the count never falls.
-            self._done = max(self._done, before + passes * max(0.0, done / total - skipped))
+            self._done = max(self._done, before + passes * max(0.0, done / total - skipped[0]))
             self._progress(round(self._done), round(self._total), f"{name}: {text}")
 
         yield step
-        if skipped is None:
-            self._total -= passes
+        if skipped:
+            self._done = before + passes * (1 - skipped[0])
         else:
-            self._done = before + passes * (1 - skipped)
+            self._total -= passes

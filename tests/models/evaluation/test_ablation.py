@@ -90,3 +90,18 @@ def test_rows_for_comparison_with_the_paper_are_also_given_for_masses_alone(bund
     assert every is not None
     assert masses is not None
     assert 0 < masses.images < every.images
+
+
+def test_an_ablation_has_confusion_matrices_and_the_differences_of_every_row(bundle: Bundle) -> None:
+    seen = [replace(observation, hospital="AB"[at % 2], birads="4") for at, observation in enumerate(many())]
+    found = tables(contender(bundle, "efficientnet-whole", seen))
+    confusion = found["confusion"]
+    names = [row.name for row in confusion.rows]
+    assert "efficientnet-whole, images with masses" in names
+    assert "BI-RADS > 3 = malignant (0 a recall), masses" in names
+    for row in confusion.rows:
+        assert row.counts is not None
+        assert sum(cell for cell in row.cells if isinstance(cell, int)) == row.counts.images
+    assert {row.name for row in found["A1-paper"].rows} == set(names)
+    assert len(found["A1-radiologists"].rows) == 4
+    assert len(found["areas-hospitals"].rows) == 4

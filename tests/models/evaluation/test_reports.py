@@ -11,8 +11,9 @@ from observations import ELSEWHERE, image, lesion, many
 from models.datasets import labels
 from models.datasets.labels import worst_birads
 from models.evaluation.detection import detection_section
-from models.evaluation.malignancy import RECALLED, malignancy_section
+from models.evaluation.malignancy import malignancy_section
 from models.evaluation.observations import Observation, Proposal, SeenLesion
+from models.evaluation.radiologists import RECALLED
 from models.evaluation.report import page
 from models.evaluation.scored import birads_of
 from models.evaluation.segmentation import segmentation_section

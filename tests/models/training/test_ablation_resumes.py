@@ -60,7 +60,8 @@ def results(folder: Path) -> dict[str, bytes]:
 
 def test_a_study_killed_within_a_training_continues_from_its_checkpoint_with_the_same_results(tmp_path: Path) -> None:
     at_once, in_two = tmp_path / "at-once", tmp_path / "in-two"
-    at_once.mkdir(), in_two.mkdir()
+    at_once.mkdir()
+    in_two.mkdir()
     whole: Seen = []
     run(at_once, whole)
 
