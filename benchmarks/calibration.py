@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from dicom_io.case_reader import CaseReader
-from models.birads.calibration import SCREENING_PREVALENCE, Calibration, Level, prior_of
+from models.birads.calibration import SCREENING_PREVALENCE, Calibration, prior_of
 from models.bundles.bundle import find_bundle, read_bundle
 from models.catalog import load_pipeline
 from models.datasets.catalog import open_data
@@ -48,10 +48,9 @@ def main() -> None:
     _, _, test = sides(cases, read_split(arguments.split, cases))
     bundle = read_bundle(find_bundle(arguments.bundle))
     found = scores(replace(load_pipeline(bundle, torch.device("cpu"), False), calibration={}), test)
-    images = [one for one in found if one.level is Level.IMAGE]
     for level, calibration in bundle.calibration.items():
         own = [one for one in found if one.level is level]
-        show(calibration, own or composed(images, level), arguments.prevalence, drawn=not own)
+        show(calibration, own or composed(found, level), arguments.prevalence, drawn=not own)
 
 
 def show(calibration: Calibration, some: Sequence[ScoredCase], prevalence: float, *, drawn: bool) -> None:

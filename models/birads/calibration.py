@@ -64,6 +64,8 @@ class Calibration:
         cases: the number of those cases.
         patients: the number of their patients.
         prior: the share of malignant ones where it is applied, 0..1 exclusive; None: the same as among its cases.
+        normals: the share of normal cases among those that are not malignant, by the weights it was fitted with
+            (`models.measures.scores.weights`), 0..1 exclusive; None: every case counts the same.
 
     Raises:
         ValueError: its parameters are not those of the method or out of range, a share is not between 0 and 1, or there
@@ -77,6 +79,7 @@ class Calibration:
     cases: int
     patients: int
     prior: float | None = None
+    normals: float | None = None
 
     def __post_init__(self) -> None:
         if set(self.parameters) != set(PARAMETERS[self.method]):
@@ -93,8 +96,10 @@ class Calibration:
             raise ValueError("the parameters of isotonic are not within 0..1, or they fall")
         if self.cases < 1 or self.patients < 1:
             raise ValueError("the number of cases or patients is below 1")
-        if not all(0 < share < 1 for share in (self.prevalence, *([] if self.prior is None else [self.prior]))):
+        if not all(0 < share < 1 for share in (self.prevalence, self.prior) if share is not None):
             raise ValueError("a prevalence must be between 0 and 1")
+        if self.normals is not None and not 0 < self.normals < 1:
+            raise ValueError("normals, a share, must be between 0 and 1")
 
     def probability(self, score: float) -> float:
         """The probability of malignancy of a score (0..1), 0..1 exclusive; it does not fall with a rising score."""

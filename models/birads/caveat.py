@@ -3,14 +3,39 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from models.birads.calibration import Level
 from models.types.words import counted
 
 INTERCEPT, SLOPE = "calibration_intercept", "calibration_slope"
 """Measures of a classifier, from a logistic regression of the outcomes on the logits of its images' probabilities, at
 the prevalence of the same patients. 0 and 1 are ideal (Van Calster et al., BMC Medicine 2019, 17:230)."""
+
+
+def line_of(level: Level) -> tuple[str, str]:
+    """The names of a level's intercept and slope among a classifier's figures."""
+    return (INTERCEPT, SLOPE) if level is Level.IMAGE else (f"{level}_{INTERCEPT}", f"{level}_{SLOPE}")
+
+
+def wrong_levels(levels: Iterable[Level], figures: Mapping[str, Any]) -> dict[Level, str]:
+    """The levels whose probabilities were wrong on held-out patients, and how: the 95 % interval of the intercept does
+    not contain 0, or that of the slope does not contain 1. Where breasts or exams could not be measured, the images'
+    figures count for them.
+
+    Args:
+        levels: those that are calibrated.
+        figures: a classifier's, as in bundle.toml.
+    """
+    found = {}
+    for level in levels:
+        intercept, slope = (figures.get(name) for name in line_of(level))
+        if _interval(intercept) is None and level in (Level.BREAST, Level.EXAM):
+            intercept, slope = (figures.get(name) for name in line_of(Level.IMAGE))
+        if faults := [*_too_high_or_low(intercept), *_too_extreme_or_moderate(slope)]:
+            found[level] = " and ".join(faults)
+    return found
 
 
 def caveat_of(figures: Mapping[str, Any]) -> str:

@@ -78,7 +78,7 @@ class Bundle:
     def caveat(self) -> str:
         """One sentence on the error of the probabilities on held-out patients; empty if the figures show none."""
         figures = self.figures.get("classifier")
-        return caveat_of(figures) if self.calibration and isinstance(figures, Mapping) else ""
+        return caveat_of(figures) if Level.IMAGE in self.calibration and isinstance(figures, Mapping) else ""
 
     @property
     def parts(self) -> dict[str, Part]:
@@ -221,6 +221,7 @@ def _calibration(level: Level, card: _Card) -> Calibration:
             prevalence=card.positive("prevalence"),
             cases=int(card.positive("cases")),
             patients=int(card.positive("patients")),
+            normals=card.positive("normals") if "normals" in card.values else None,
         )
     except (TypeError, ValueError) as error:
         table = card.prefix.rstrip(".")

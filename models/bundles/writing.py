@@ -206,6 +206,7 @@ def _calibration_tables(calibrations: Mapping[Level, Calibration]) -> dict[str, 
             "prevalence": calibration.prevalence,
             "cases": calibration.cases,
             "patients": calibration.patients,
+            **({"normals": calibration.normals} if calibration.normals is not None else {}),
             "parameters": {name: list(values) for name, values in calibration.parameters.items()},
         }
         for level, calibration in calibrations.items()
@@ -229,7 +230,8 @@ def _card(bundle: Bundle, licences: Mapping[str, str], data: Mapping[str, str]) 
         f"- {level}: {calibration.method}, {counted(calibration.cases, 'case')} of "
         f"{counted(calibration.patients, 'patient')}, {calibration.prevalence:.0%} of them malignant"
         for level, calibration in bundle.calibration.items()
-    ] or ["Scores are not calibrated."]
+    ]
+    lines += [f"- {level}: not calibrated" for level in Level if level not in bundle.calibration]
     lines += ["", "## Figures on held-out patients", "", "```toml", tomli_w.dumps(dict(bundle.figures)).rstrip(), "```"]
     return "\n".join(lines) + "\n"
 

@@ -37,7 +37,14 @@ from models.evaluation.scored import (
     worth,
 )
 from models.evaluation.tables import Absent, Cell, Draws, Plot, Row, Section, Table, figures
-from models.measures.scores import brier, calibration_curve, calibration_line, confusion, threshold_at_sensitivity
+from models.measures.scores import (
+    brier,
+    calibration_curve,
+    calibration_line,
+    confusion,
+    threshold_at_sensitivity,
+    weights,
+)
 from models.types.words import counted
 
 FIXED_SENSITIVITY = 0.9
@@ -134,10 +141,13 @@ def _areas(by_level: Mapping[Level, Sequence[Scored]], draws: Draws) -> Table:
 
 
 def calibration_row(name: str, some: Sequence[Scored], calibration: Calibration, draws: Draws) -> Row:
-    """Intercept and slope of the probabilities at the prevalence of these same cases; see `calibration_line`."""
+    """Intercept and slope of the probabilities at the prevalence of these same cases, weighted as those that the
+    calibration was fitted on; see `calibration_line`."""
 
     def line(chosen: list[Scored]) -> tuple[float, float]:
-        return calibration_line(*arrays(chosen))
+        scores, malignant = arrays(chosen)
+        normal = np.array([item.normal for item in chosen], dtype=np.bool_)
+        return calibration_line(scores, malignant, weights(malignant, normal, calibration.normals))
 
     share = float(np.mean([item.malignant for item in some])) if some else 0.0
     if not 0 < share < 1:

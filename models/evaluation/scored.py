@@ -24,6 +24,7 @@ class Scored:
     Attributes:
         of: identifies it within its level: its images' names; for a lesion also its index.
         hospital: see `Case`; "" if its images are of several.
+        normal: whether it shows no lesion.
     """
 
     patient: str
@@ -31,6 +32,7 @@ class Scored:
     malignant: bool
     of: tuple[str, ...] = ()
     hospital: str = ""
+    normal: bool = False
 
 
 def scored_images(observations: Iterable[Observation]) -> list[Scored]:
@@ -129,6 +131,7 @@ def _worst(some: Sequence[Observation]) -> Scored:
         any(item.malignant for item in some),
         tuple(item.name for item in some),
         hospitals.pop() if len(hospitals) == 1 else "",
+        all(item.pathology is Pathology.NORMAL for item in some),
     )
 
 

@@ -119,7 +119,24 @@ def calibration_curve(scores: Floats, positive: Bools) -> CalibrationCurve:
     )
 
 
-def calibration_line(probabilities: Floats, positive: Bools) -> tuple[float, float]:
+def weights(malignant: Bools, normal: Bools, normals: float | None) -> Floats:
+    """Weights of cases with a mean of 1: the normal cases get a share `normals` (0..1 exclusive) of what those that are
+    not malignant weigh together. All 1 without that share, or if there are no normal or no benign cases.
+
+    Sets of lesions have far more benign lesions than normal breasts, and screening has far fewer.
+    """
+    benign = ~malignant & ~normal
+    found = np.ones(malignant.size)
+    if normals is not None and benign.any() and normal.any():
+        others = float((~malignant).sum())
+        found[normal] = normals * others / normal.sum()
+        found[benign] = (1 - normals) * others / benign.sum()
+    return found
+
+
+def calibration_line(
+    probabilities: Floats, positive: Bools, sample_weights: Floats | None = None
+) -> tuple[float, float]:
     """Intercept and slope of a logistic regression of the outcomes on the probabilities' logits (0 and 1 are ideal).
 
     NaN if all outcomes are the same.
@@ -127,7 +144,7 @@ def calibration_line(probabilities: Floats, positive: Bools) -> tuple[float, flo
     if not 0 < positive.sum() < positive.size:
         return float("nan"), float("nan")
     odds = np.array([[logit(probability)] for probability in probabilities])
-    fitted = LogisticRegression(C=1e6, max_iter=1000).fit(odds, positive)
+    fitted = LogisticRegression(C=1e6, max_iter=1000).fit(odds, positive, sample_weight=sample_weights)
     return float(fitted.intercept_[0]), float(fitted.coef_[0, 0])
 
 

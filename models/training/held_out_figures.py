@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from models.birads.calibration import Calibration, Level
-from models.birads.caveat import INTERCEPT, SLOPE
+from models.birads.caveat import line_of
 from models.bundles.bundle import Bundle
 from models.datasets.case import Case
 from models.evaluation.decisions import AREA_COLUMNS, area_row
@@ -21,7 +21,7 @@ from models.evaluation.detection import FROC_COLUMNS, froc_row, measured_images
 from models.evaluation.evaluation import observe_bundle
 from models.evaluation.malignancy import calibration_row, why_no_scores
 from models.evaluation.observations import EvaluationError, Observation
-from models.evaluation.scored import levels, scored_images
+from models.evaluation.scored import levels
 from models.evaluation.segmentation import by_true_box, overlap_row
 from models.evaluation.tables import Absent, Draws, Row
 from models.measures.detection import Figure
@@ -88,6 +88,9 @@ def _rows(
                 for level, some in levels(seen).items()
                 if some or level is Level.IMAGE
             ]
-            if calibration := calibrations.get(Level.IMAGE):
-                rows.append((calibration_row(kind, scored_images(seen), calibration, draws), [INTERCEPT, SLOPE]))
+            rows += [
+                (calibration_row(kind, some, calibrations[level], draws), list(line_of(level)))
+                for level, some in levels(seen).items()
+                if level in calibrations and (some or level is Level.IMAGE)
+            ]
             return rows

@@ -101,13 +101,17 @@ class CalibrationRecipe(RecipeTable):
             training reports it.
         folds: the number of additional trainings, each of which scores the patients that were not used in it (at least
             3; see `models/training/calibration/cross_fitting.py`); 0: the validation patients are used.
+        normals: the share of normal images, breasts and exams among those that are not malignant, by weight; None:
+            every case counts the same (`models.measures.scores.weights`).
         composed: for sets of single views: an image's score is used for its breast, and exams are composed from the
-            breasts of two patients (see `models/training/calibration/composing.py`).
+            breasts of two patients (see `models/training/calibration/composing.py`). Breasts of which there are two
+            views keep their own score.
     """
 
     method: Literal["platt", "temperature", "isotonic", "none"] = "platt"
     least: int = Field(default=10, ge=2)
     folds: int = Field(default=0, ge=0)
+    normals: float | None = Field(default=None, gt=0, lt=1)
     composed: bool = False
 
 

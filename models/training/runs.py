@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from models.birads.calibration import Calibration, Level, Method
+from models.birads.caveat import wrong_levels
 from models.bundles.bundle import CARD, Bundle, read_bundle, verify
 from models.bundles.writing import NewPart, other_parts, put_part
 from models.catalog import load_pipeline
@@ -38,6 +39,10 @@ LICENCE = "AGPL-3.0-or-later"
 CALIBRATION_GONE = (
     "The calibration and the classifier's figures belonged to the replaced part and were removed: scores give no "
     "probability until the classifier is trained again in this bundle."
+)
+NOT_CALIBRATED = (
+    "Scores of the level {level} are not calibrated: on the held-out patients the probabilities were {how}, so the "
+    "bundle has none at this level."
 )
 
 
@@ -117,7 +122,9 @@ def train(
     if measured:
         figures, unmeasured = measure(recipe.kind, bundle, test, folder / "observed", device, progress)
         notes += unmeasured
-        bundle = put_part(out, replace(part, figures=figures))
+        calibration, withheld = only_right(part.calibration, figures)
+        notes += withheld
+        bundle = put_part(out, replace(part, figures=figures, calibration=calibration))
     _write(folder / "figures.json", {"depends_on": depends_on, "figures": figures, "notes": notes})
     return Trained(bundle, figures or {}, tuple(notes))
 
@@ -140,6 +147,16 @@ def _new_part(
         largest_lesion=largest_lesion(train_cases) if recipe.kind == "detector" else None,
         calibration=calibration,
     )
+
+
+def only_right(
+    calibration: Mapping[Level, Calibration], figures: Mapping[str, Any]
+) -> tuple[dict[Level, Calibration], list[str]]:
+    """The levels whose probabilities were not wrong on the held-out patients (`wrong_levels`), and a sentence for each
+    other one."""
+    wrong = wrong_levels(calibration, figures)
+    held = {level: found for level, found in calibration.items() if level not in wrong}
+    return held, [NOT_CALIBRATED.format(level=level, how=how) for level, how in wrong.items()]
 
 
 def _calibration(
@@ -172,7 +189,7 @@ def _calibration(
         scored = scored_by(fitted, recipe, pipeline, validation, device)
     calibration, notes = calibrate(scored, settings)
     if settings.composed and Level.IMAGE in calibration:
-        calibration |= calibrate_composed(scored, Method(settings.method))
+        calibration |= calibrate_composed(scored, Method(settings.method), settings.normals)
     return calibration, notes
 
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import expit
 from sklearn.isotonic import IsotonicRegression
@@ -14,6 +13,7 @@ from sklearn.linear_model import LogisticRegression
 
 from models.birads.calibration import Calibration, Level, Method, logit
 from models.measures.detection import Figure, auc, with_interval
+from models.measures.scores import Bools, Floats, weights
 from models.training.recipe import CalibrationRecipe
 
 CHANCE = 0.5
@@ -31,12 +31,16 @@ class ScoredCase:
     Attributes:
         score: the model's, 0..1.
         patient: of the case.
+        normal: whether it shows no lesion.
+        alone: of an image: whether no other image shows the same breast.
     """
 
     level: Level
     score: float
     malignant: bool
     patient: str
+    normal: bool = False
+    alone: bool = True
 
 
 def calibrate(scored: Sequence[ScoredCase], recipe: CalibrationRecipe) -> tuple[dict[Level, Calibration], list[str]]:
@@ -65,7 +69,7 @@ def calibrate(scored: Sequence[ScoredCase], recipe: CalibrationRecipe) -> tuple[
             )
             continue
         area = _area(cases)
-        found = fit_calibration(level, cases, Method(recipe.method)) if area.low > CHANCE else None
+        found = fit_calibration(level, cases, Method(recipe.method), recipe.normals) if area.low > CHANCE else None
         if found is None:
             missing.append(
                 f"Scores of the level {level} are not calibrated: those of the {malignant} malignant cases are not "
@@ -84,14 +88,22 @@ def _area(cases: Sequence[ScoredCase]) -> Figure:
     return with_interval([case.patient for case in cases], lambda at: auc(scores[at], labels[at]), _SEED)
 
 
-def fit_calibration(level: Level, cases: Sequence[ScoredCase], method: Method) -> Calibration | None:
+def fit_calibration(
+    level: Level, cases: Sequence[ScoredCase], method: Method, normals: float | None = None
+) -> Calibration | None:
     """A calibration of these cases; there must be malignant and other ones.
 
     None if the scores do not rise with malignancy: a probability from such scores would be misleading.
+
+    Args:
+        normals: see `Calibration.normals`; without effect if there are no normal or no benign cases.
     """
     scores = np.array([case.score for case in cases])
     labels = np.array([case.malignant for case in cases])
-    parameters = _FITS[method](scores, labels)
+    normal = np.array([case.normal for case in cases])
+    if normal.all() or not normal.any() or bool((normal == ~labels).all()):
+        normals = None
+    parameters = _FITS[method](scores, labels, weights(labels, normal, normals))
     if parameters is None:
         return None
     return Calibration(
@@ -101,32 +113,33 @@ def fit_calibration(level: Level, cases: Sequence[ScoredCase], method: Method) -
         prevalence=float(labels.mean()),
         cases=len(cases),
         patients=len({case.patient for case in cases}),
+        normals=normals,
     )
 
 
 _Parameters = dict[str, tuple[float, ...]]
 
 
-def _platt(scores: NDArray[np.float64], labels: NDArray[np.bool_]) -> _Parameters | None:
+def _platt(scores: Floats, labels: Bools, weighing: Floats) -> _Parameters | None:
     """Logistic regression on the logits."""
     logits, targets = _logits(scores), _targets(labels)
     regression = LogisticRegression(C=np.inf, max_iter=1000)
     regression.fit(
         np.concatenate((logits, logits))[:, None],
         np.repeat((True, False), len(logits)),
-        sample_weight=np.concatenate((targets, 1 - targets)),
+        sample_weight=np.concatenate((weighing * targets, weighing * (1 - targets))),
     )
     slope, offset = float(regression.coef_[0, 0]), float(regression.intercept_[0])
     return {"slope": (slope,), "offset": (offset,)} if slope > _FLAT else None
 
 
-def _temperature(scores: NDArray[np.float64], labels: NDArray[np.bool_]) -> _Parameters | None:
+def _temperature(scores: Floats, labels: Bools, weighing: Floats) -> _Parameters | None:
     """Logistic regression on the logits, with the log odds of the prevalence as offset: only the slope is fitted."""
     logits, targets, offset = _logits(scores), _targets(labels), logit(float(labels.mean()))
 
     def rise(slope: float) -> float:
         """The derivative of the cross-entropy by the slope; it does not fall with a rising slope."""
-        return float(np.sum((expit(slope * logits + offset) - targets) * logits))
+        return float(np.sum(weighing * (expit(slope * logits + offset) - targets) * logits))
 
     if rise(_FLAT) >= 0:
         return None
@@ -136,8 +149,9 @@ def _temperature(scores: NDArray[np.float64], labels: NDArray[np.bool_]) -> _Par
     return {"slope": (float(brentq(rise, _FLAT, high)),)}
 
 
-def _isotonic(scores: NDArray[np.float64], labels: NDArray[np.bool_]) -> _Parameters | None:
-    regression = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(scores, labels.astype(float))
+def _isotonic(scores: Floats, labels: Bools, weighing: Floats) -> _Parameters | None:
+    regression = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip")
+    regression.fit(scores, labels.astype(float), sample_weight=weighing)
     corners, probabilities = regression.X_thresholds_, regression.y_thresholds_
     if probabilities[-1] - probabilities[0] <= _FLAT:
         return None
@@ -147,11 +161,11 @@ def _isotonic(scores: NDArray[np.float64], labels: NDArray[np.bool_]) -> _Parame
 _FITS = {Method.PLATT: _platt, Method.TEMPERATURE: _temperature, Method.ISOTONIC: _isotonic}
 
 
-def _logits(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+def _logits(scores: Floats) -> Floats:
     return np.array([logit(score) for score in scores])
 
 
-def _targets(labels: NDArray[np.bool_]) -> NDArray[np.float64]:
+def _targets(labels: Bools) -> Floats:
     """Platt's targets (1999), which are slightly inside 0..1: the slope of perfectly separated scores stays finite."""
     malignant, others = int(labels.sum()), int((~labels).sum())
     return np.where(labels, (malignant + 1) / (malignant + 2), 1 / (others + 2))

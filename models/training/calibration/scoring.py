@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from models.birads.calibration import Level
@@ -27,6 +28,7 @@ def scores(pipeline: Pipeline, cases: Sequence[Case]) -> list[ScoredCase]:
     """
     found: list[ScoredCase] = []
     exams: dict[str, dict[Laterality, list[ScoredCase]]] = {}
+    shown = Counter(_breast(case) for case in cases)
     for case in cases:
         if not case.label_is_fair:
             continue
@@ -35,7 +37,9 @@ def scores(pipeline: Pipeline, cases: Sequence[Case]) -> list[ScoredCase]:
         found.extend(_findings(case, reading, case.read_lesions(image)))
         if case.pathology is None:
             continue
-        found.append(ScoredCase(Level.IMAGE, reading.malignancy, case.pathology is Pathology.MALIGNANT, case.patient))
+        malignant, normal = (case.pathology is pathology for pathology in (Pathology.MALIGNANT, Pathology.NORMAL))
+        alone = shown[_breast(case)] == 1 or case.exam is None
+        found.append(ScoredCase(Level.IMAGE, reading.malignancy, malignant, case.patient, normal, alone))
         if case.exam is not None and case.laterality is not None:
             exam = exams.setdefault(f"{case.dataset}/{case.patient}/{case.exam}", {})
             exam.setdefault(case.laterality, []).append(found[-1])
@@ -59,9 +63,14 @@ def _findings(case: Case, reading: ImageReading, lesions: Sequence[Lesion]) -> I
             if pathology is Pathology.MALIGNANT:
                 continue
         if pathology is not None:
-            yield ScoredCase(Level.LESION, finding.malignancy, pathology is Pathology.MALIGNANT, case.patient)
+            malignant, normal = pathology is Pathology.MALIGNANT, number is None
+            yield ScoredCase(Level.LESION, finding.malignancy, malignant, case.patient, normal)
 
 
 def _highest(level: Level, some: Sequence[ScoredCase]) -> ScoredCase:
     score, malignant = max(scored.score for scored in some), any(scored.malignant for scored in some)
-    return ScoredCase(level, score, malignant, some[0].patient)
+    return ScoredCase(level, score, malignant, some[0].patient, all(scored.normal for scored in some))
+
+
+def _breast(case: Case) -> tuple[str | None, ...]:
+    return case.dataset, case.patient, case.exam, case.laterality

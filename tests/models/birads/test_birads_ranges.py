@@ -12,7 +12,7 @@ from dicom_io.results.labels import percent
 from dicom_io.results.own_codes import range_of
 from models.birads.calibration import SCREENING_PREVALENCE, Level, prior_of
 from models.birads.categories import NIL_IN_BREAST, NIL_IN_EXAM, RANGES, UPPER_LIMITS, implied_category, points_away
-from models.birads.caveat import caveat_of
+from models.birads.caveat import caveat_of, wrong_levels
 from models.types.birads import LIMITS, Category, Likelihood, in_percent
 from models.types.mammogram import Laterality
 
@@ -142,3 +142,33 @@ def test_a_card_whose_calibration_interval_excludes_the_ideal_states_it(
 ) -> None:
     assert expected in caveat_of(figures)
     assert bool(caveat_of(figures)) == bool(expected)
+
+
+RIGHT = {"calibration_intercept": [0.1, -0.5, 0.6], "calibration_slope": [0.9, 0.6, 1.3]}
+WRONG = {"calibration_intercept": [-1.0, -2.0, -0.1], "calibration_slope": [0.9, 0.6, 1.3]}
+
+
+def of_breasts(figures: dict[str, list[float]]) -> dict[str, list[float]]:
+    return {f"breast_{name}": figure for name, figure in figures.items()}
+
+
+@pytest.mark.parametrize(
+    ("figures", "wrong"),
+    [
+        (RIGHT, set()),
+        (WRONG, {Level.IMAGE, Level.BREAST, Level.EXAM}),
+        ({"calibration_intercept": [0, -1, 1], "calibration_slope": [0.4, 0.1, 0.8]}, {*Level} - {Level.LESION}),
+        (RIGHT | of_breasts(WRONG), {Level.BREAST}),
+        (WRONG | of_breasts(RIGHT), {Level.IMAGE, Level.EXAM}),
+        (RIGHT | {"lesion_calibration_intercept": [1, 0.5, 2], "lesion_calibration_slope": [1, 0, 2]}, {Level.LESION}),
+        ({"calibration_intercept": [-9.0], "calibration_slope": [0.1]}, set()),
+        ({}, set()),
+    ],
+)
+def test_a_level_is_wrong_by_its_own_figures_and_without_any_by_those_of_images(
+    figures: dict[str, object], wrong: set[Level]
+) -> None:
+    found = wrong_levels(Level, figures)
+    assert set(found) == wrong
+    assert all(how.startswith("too ") for how in found.values())
+    assert set(wrong_levels([Level.EXAM], figures)) == wrong & {Level.EXAM}

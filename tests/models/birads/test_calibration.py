@@ -9,7 +9,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from models.birads.calibration import Calibration, Level, Method, logit, prior_of
-from models.training.calibration.composing import calibrate_composed
+from models.measures.scores import calibration_line, weights
+from models.training.calibration.composing import calibrate_composed, composed
 from models.training.calibration.fitting import ScoredCase, calibrate, fit_calibration
 from models.training.recipe import CalibrationRecipe
 from models.types.birads import Category
@@ -179,6 +180,65 @@ def test_a_breast_has_the_calibration_of_images_and_an_exam_a_lower_probability(
     assert (exam.level, exam.cases, exam.patients) == (Level.EXAM, 50, 50)
     assert exam.prevalence == pytest.approx(image.prevalence, abs=0.02)
     assert exam.probability(0.6) < image.probability(0.6)
+
+
+def test_normal_cases_count_as_much_as_benign_ones_if_the_recipe_says_so() -> None:
+    """Nine benign cases for a normal one, and normal ones have lower scores: benign ones would decide otherwise."""
+    draw = np.random.default_rng(5)
+    sorts = {"malignant": (300, 1.5), "benign": (270, 0.5), "normal": (30, -2.0)}
+    some = [
+        ScoredCase(
+            Level.IMAGE,
+            float(1 / (1 + np.exp(-draw.normal(mean)))),
+            sort == "malignant",
+            f"{sort}-{at}",
+            sort == "normal",
+        )
+        for sort, (count, mean) in sorts.items()
+        for at in range(count)
+    ]
+    plain, weighted = (fit_calibration(Level.IMAGE, some, Method.PLATT, normals) for normals in (None, 0.5))
+    assert plain is not None
+    assert weighted is not None
+    assert (plain.normals, weighted.normals) == (None, 0.5)
+    assert weighted.prevalence == plain.prevalence
+    labels, normal = (np.array([getattr(case, name) for case in some]) for name in ("malignant", "normal"))
+    said = np.array([weighted.probability(case.score) for case in some])
+    assert calibration_line(said, labels, weights(labels, normal, 0.5)) == pytest.approx((0, 1), abs=0.06)
+    assert calibration_line(said, labels) != pytest.approx((0, 1), abs=0.1)
+    benign = [case for case in some if not case.normal]
+    unweighted = fit_calibration(Level.IMAGE, benign, Method.PLATT, 0.5)
+    assert unweighted is not None
+    assert unweighted.normals is None, "without normal cases there is nothing to weigh"
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_weights_give_normal_cases_their_share_and_change_no_prevalence(share: float) -> None:
+    malignant = np.array([True] * 4 + [False] * 8)
+    normal = np.array([False] * 10 + [True] * 2)
+    found = weights(malignant, normal, share)
+    assert found.mean() == pytest.approx(1)
+    assert found[malignant].tolist() == [1] * 4
+    assert found[normal].sum() == pytest.approx(share * 8)
+
+
+def test_a_breast_of_two_views_keeps_its_score_and_an_image_without_another_view_is_a_breast() -> None:
+    scored = [
+        ScoredCase(Level.IMAGE, 0.2, False, "two views", alone=False),
+        ScoredCase(Level.IMAGE, 0.6, True, "two views", alone=False),
+        ScoredCase(Level.BREAST, 0.6, True, "two views"),
+        ScoredCase(Level.IMAGE, 0.3, False, "one view", normal=True),
+        ScoredCase(Level.IMAGE, 0.4, False, "another", normal=False),
+    ]
+    breasts = composed(scored, Level.BREAST)
+    assert sorted(breast.score for breast in breasts) == [0.3, 0.4, 0.6]
+    exams = composed(scored, Level.EXAM)
+    assert sorted((exam.score, exam.malignant, exam.normal) for exam in exams) == [
+        (0.4, False, False),
+        (0.4, False, False),
+        (0.6, True, False),
+        (0.6, True, False),
+    ]
 
 
 def test_exams_composed_of_images_have_the_odds_of_the_combination_rule() -> None:

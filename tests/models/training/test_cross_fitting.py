@@ -11,7 +11,7 @@ import pytest
 import torch
 from drawn_cases import drawn_cases
 
-from models.birads.calibration import Level
+from models.birads.calibration import Calibration, Level, Method
 from models.bundles.bundle import find_bundle, read_bundle
 from models.bundles.writing import DEFAULT_BASE
 from models.datasets.case import Cases
@@ -20,7 +20,7 @@ from models.pipeline import Pipeline
 from models.training.calibration.cross_fitting import out_of_fold
 from models.training.classifier.recipe import Model, TaskSettings
 from models.training.recipe import CalibrationRecipe, FitRecipe, Recipe, SplitRecipe
-from models.training.runs import train
+from models.training.runs import only_right, train
 from models.types.mammogram import Mammogram
 from models.types.reading import BundleId, Detection, FindingKind
 from models.types.region import Box, Mask
@@ -76,6 +76,19 @@ def test_every_patient_is_scored_once_by_weights_trained_without_it(tmp_path: Pa
     others = out_of_fold(other, cases, READS, None, tmp_path / "other", CPU, lambda *_: None, "")
     assert [score.patient for score in others] == [score.patient for score in scored]
     assert others != scored
+
+
+def test_probabilities_that_are_wrong_on_held_out_patients_are_withheld_with_a_reason() -> None:
+    fitted = Calibration(Level.IMAGE, Method.TEMPERATURE, {"slope": (1.0,)}, 0.5, 40, 40)
+    both = {Level.IMAGE: fitted, Level.LESION: replace(fitted, level=Level.LESION)}
+    right = {"calibration_intercept": [0.1, -0.5, 0.6], "calibration_slope": [0.9, 0.6, 1.3]}
+    assert only_right(both, right) == (both, [])
+    held, notes = only_right(both, right | {"calibration_slope": [0.4, 0.1, 0.8]})
+    assert held == {Level.LESION: both[Level.LESION]}
+    assert notes == [
+        "Scores of the level image are not calibrated: on the held-out patients the probabilities were too extreme, so "
+        "the bundle has none at this level."
+    ]
 
 
 def test_test_patients_are_not_used_for_calibration_and_cross_fitting_does_not_change_the_weights(

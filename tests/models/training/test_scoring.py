@@ -100,6 +100,16 @@ def test_a_breast_has_the_highest_score_of_its_images_and_is_malignant_if_any_of
     assert [scored_case.malignant for scored_case in found if scored_case.level is Level.BREAST] == [True, False]
 
 
+def test_whether_an_image_is_normal_and_the_only_one_of_its_breast_is_known() -> None:
+    normal = replace(of_exam("second", LEFT, 3, Pathology.NORMAL), patients=("two",))
+    cases = [of_exam("first", LEFT, 0), of_exam("first", LEFT, 1), of_exam("first", RIGHT, 2), normal]
+    images = [case for case in scored(cases) if case.level is Level.IMAGE]
+    assert [image.alone for image in images] == [False, False, True, True]
+    assert [image.normal for image in images] == [False, False, False, True]
+    (breast,) = (case for case in scored(cases) if case.level is Level.BREAST)
+    assert not breast.normal
+
+
 def test_an_incomplete_breast_or_exam_has_no_score() -> None:
     cases = [of_exam("first", LEFT, 0), of_exam("first", LEFT, 1), of_exam("first", RIGHT, 2), of_exam("next", LEFT, 3)]
     levels = [scored_case.level for scored_case in scored(cases)]
