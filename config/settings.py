@@ -67,9 +67,14 @@ class Reader(Section):
     batch: int = Field(default=4, ge=1)
     mixed_precision: bool = True
     prevalence: float = Field(default=0.006, gt=0, lt=1)
+    reference: Path | None = None
     threads: int | None = Field(default=None, ge=1)
     attempts: int = Field(default=3, ge=1)
     lease_s: float = Field(default=600, gt=0)
+
+    def beside(self, folder: Path) -> Reader:
+        """The same settings, with the reference's path taken from `folder`."""
+        return self if self.reference is None else self.model_copy(update={"reference": folder / self.reference})
 
 
 class Birads(Section):
@@ -193,6 +198,7 @@ def load(path: Path) -> Settings:
     folder = path.parent.resolve()
     found = {
         "data_dir": (folder / settings.data_dir).resolve(),
+        "reader": settings.reader.beside(folder),
         "destinations": tuple(to.beside(folder) if isinstance(to, WebService) else to for to in settings.destinations),
         "sources": tuple(
             source.beside(folder) if isinstance(source, WebService) else source for source in settings.sources

@@ -23,6 +23,8 @@ from dicom_io.network.scu import Content, count_instances
 from dicom_io.results.outputs import contents_of
 from dicom_io.results.profiles import profile_of
 from models.bundles.bundle import BundleError, find_bundle, read_bundle, verify
+from models.reference.reference_file import read_reference
+from models.reference.tenths import Reference
 from models.types.reading import BundleId
 from node.archive.leftovers import remove_leftovers
 from node.assessments.hl7.intake import Hl7Intake
@@ -64,6 +66,7 @@ def build_service(settings: Settings) -> Service:
 
     Raises:
         BundleError: the models are missing, or their weights are damaged.
+        ReferenceUnusable: the reference set is missing, damaged, or of another bundle.
         UnknownInstallation: the file with the installation's identity is damaged.
         NotListening: the address for HL7 messages cannot be used.
     """
@@ -72,12 +75,13 @@ def build_service(settings: Settings) -> Service:
     bundle = read_bundle(find_bundle(settings.reader.bundle))
     if problems := verify(bundle):
         raise BundleError("\n".join(problems))
+    reference = None if settings.reader.reference is None else read_reference(settings.reader.reference, bundle)
     _clean_up(settings, sessions)
     device = _device(settings)
     commitments = {to.name: _commitment(to, settings, sessions) for to in committing(settings)}
     return Service(
         _listener(settings, sessions, list(commitments.values()), descriptors),
-        _loops(settings, sessions, commitments, bundle.id, device),
+        _loops(settings, sessions, commitments, bundle.id, device, reference),
         _ticks(settings, sessions, commitments, bundle.id, device),
         ClockWatch(time.time, steady),
     )
@@ -96,7 +100,12 @@ def _clean_up(settings: Settings, sessions: Sessions) -> None:
 
 
 def _loops(
-    settings: Settings, sessions: Sessions, commitments: Mapping[str, Commitment], bundle: BundleId, device: Device
+    settings: Settings,
+    sessions: Sessions,
+    commitments: Mapping[str, Commitment],
+    bundle: BundleId,
+    device: Device,
+    reference: Reference | None,
 ) -> list[Loop]:
     supervisor = ReaderSupervisor(run_reader, (settings,), sessions, reader_name(settings), time.time)
     reporter = Reporter(
@@ -111,6 +120,7 @@ def _loops(
         now=time.time,
         recall_threshold=settings.birads.recall_threshold,
         coded_category=settings.birads.coded_category,
+        reference=reference,
     )
     loops = [Loop("reader", supervisor.run), Loop("reporter", reporter.run)]
     for destination in settings.destinations:

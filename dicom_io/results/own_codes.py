@@ -10,6 +10,7 @@ from dicom_io.results import birads_codes
 from dicom_io.uids import derive_uid
 from models.types.birads import Agreement, Category
 from models.types.mammogram import Laterality
+from models.types.reference import ReferenceTenth
 
 DESIGNATOR = "99MAMMONODE"
 
@@ -17,6 +18,10 @@ DESIGNATOR = "99MAMMONODE"
 MALIGNANCY_SCORE = Code("SCORE", DESIGNATOR, "Malignancy score, not a probability")
 SCORE_UNIT = Code("{score}", "UCUM", "score, 0 to 1")
 PREVALENCE = Code("PREVALENCE", DESIGNATOR, "Prevalence of cancer that the probability holds for")
+
+# Its meaning in a report is ReferenceTenth.name: viewers print a number's name and nothing else.
+REFERENCE_TENTH = Code("REFERENCE_TENTH", DESIGNATOR, "Tenth of a reference set that the exam's score is in")
+TENTH_UNIT = Code("{of_10}", "UCUM", "of 10, 10 has the highest scores")
 
 RECALL = Code("RECALL", DESIGNATOR, "Probability against the site's recall threshold")
 RECALL_THRESHOLD = Code("RECALL_THRESHOLD", DESIGNATOR, "Recall threshold")
@@ -69,6 +74,11 @@ def range_of(category: Category, laterality: Laterality | None) -> Code:
     if category in (Category.ONE, Category.TWO, Category.ONE_OR_TWO):
         return _NIL_IN_BREAST if laterality else _NIL_IN_EXAM
     return _RANGES[category]
+
+
+def tenth_name(tenth: ReferenceTenth) -> Code:
+    """The concept name of a tenth: the name of its reference set is part of it."""
+    return Code(REFERENCE_TENTH.value, DESIGNATOR, tenth.name)
 
 
 def coding_scheme() -> Dataset:

@@ -17,6 +17,7 @@ from models.types.birads import Agreement, Concordance, Likelihood
 from models.types.exam import JOINING_RULE, ExamImage, ExamReading, UnreadImage
 from models.types.mammogram import Laterality
 from models.types.reading import BundleId
+from models.types.reference import ReferenceTenth
 from models.types.words import RESEARCH_USE_ONLY, counted
 
 NOTHING_READ = "Nothing in this study could be read: this report says nothing about the breasts."
@@ -60,6 +61,17 @@ def summary_statements(exam: ExamReading) -> Iterator[Statement]:
         yield Statement(_ascii(statement.sentence), statement.sop_instance_uid)
 
 
+def tenth_sentence(tenth: ReferenceTenth) -> str:
+    """ "Exam: 9 of 10: tenth of reference set NAME (n = 412, not screening)."."""
+    return f"Exam: {tenth}."
+
+
+def tenth_rule(tenth: ReferenceTenth) -> str:
+    """What the number means, and that 10 is not the top tenth of screening unless the set is screening."""
+    rule = "A tenth ranks the exam's score among those of the reference set; 10 has the highest. It is no probability."
+    return rule if tenth.of.is_screening else f"{rule} The set is not screening: 10 is not the top tenth of screening."
+
+
 def compared(concordance: Concordance, exam: ExamReading) -> str:
     """One sentence that compares a radiologist's category with the models' probability."""
     assessment, side = concordance.assessment, concordance.laterality
@@ -91,6 +103,8 @@ def _summary(exam: ExamReading) -> Iterator[Statement]:
         yield Statement(NOTHING_READ)
     if exam.malignancy is not None:
         yield Statement(f"Exam: {_score_and_verdict(exam.malignancy, exam.likelihood, None, exam.recall_threshold)}.")
+    if exam.tenth is not None:
+        yield Statement(tenth_sentence(exam.tenth))
     for breast in exam.breasts:
         side = breast.laterality
         score = _score_and_verdict(breast.malignancy, breast.likelihood, side, exam.recall_threshold)
@@ -109,6 +123,8 @@ def _statements(exam: ExamReading, bundle: BundleId) -> Iterator[Statement]:
         for sentence in calibration_sentences(exam):
             yield Statement(sentence)
         yield Statement(JOINING_RULE)
+    if exam.tenth is not None:
+        yield Statement(tenth_rule(exam.tenth))
     for image in exam.images:
         yield Statement(_read(image), image.sop_instance_uid)
     for image in exam.images:
@@ -159,11 +175,15 @@ def _has_oblong_pixels(image: ExamImage) -> bool:
 
 
 def in_words(exam: ExamReading) -> str:
-    """The exam's score and probability: "exam score 0.79, probability 4.6 %, above the …", or "not scored"."""
+    """The exam's score and probability: "exam score 0.79, probability 4.6 %, above the …", or "not scored".
+
+    With a reference set also the tenth of it."""
     if exam.malignancy is None:
         return "not scored"
     score = _score_and_verdict(exam.malignancy, exam.likelihood, None, exam.recall_threshold)
-    return f"exam {score}" if exam.likelihood else f"exam {score}, not calibrated"
+    calibrated = [] if exam.likelihood else ["not calibrated"]
+    tenth = [] if exam.tenth is None else [str(exam.tenth)]
+    return ", ".join((f"exam {score}", *calibrated, *tenth))
 
 
 def _score_and_verdict(score: float, likelihood: Likelihood | None, side: Laterality | None, threshold: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import tomllib
 from collections.abc import Mapping
@@ -81,6 +82,18 @@ class Bundle:
         return caveat_of(figures) if Level.IMAGE in self.calibration and isinstance(figures, Mapping) else ""
 
     @property
+    def content(self) -> str:
+        """Eight hexadecimal digits of the digest of everything that affects a reading."""
+        content = {
+            "parts": [
+                [part.architecture, part.sha256, part.settings, part.largest_lesion] for part in self.parts.values()
+            ],
+            "calibration": calibration_tables(self.calibration),
+            "assumed_spacing_mm": self.assumed_spacing_mm,
+        }
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
+
+    @property
     def parts(self) -> dict[str, Part]:
         """The parts that it has, by role, in the order of `ROLES`."""
         return {role: part for role in ROLES if (part := getattr(self, role)) is not None}
@@ -139,6 +152,21 @@ def read_bundle(folder: Path) -> Bundle:
 def verify(bundle: Bundle) -> list[str]:
     """The faults of the weights: missing files and wrong digests, one sentence each. Empty: there is none."""
     return [problem for part in bundle.parts.values() if (problem := _problem(part))]
+
+
+def calibration_tables(calibrations: Mapping[Level, Calibration]) -> dict[str, Any]:
+    """The table [calibration] of bundle.toml."""
+    return {
+        str(level): {
+            "method": str(calibration.method),
+            "prevalence": calibration.prevalence,
+            "cases": calibration.cases,
+            "patients": calibration.patients,
+            **({"normals": calibration.normals} if calibration.normals is not None else {}),
+            "parameters": {name: list(values) for name, values in calibration.parameters.items()},
+        }
+        for level, calibration in calibrations.items()
+    }
 
 
 def _problem(part: Part) -> str | None:

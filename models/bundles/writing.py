@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -15,7 +14,7 @@ import torch
 from safetensors.torch import save
 
 from models.birads.calibration import Calibration, Level
-from models.bundles.bundle import CARD, ROLES, Bundle, Part, find_bundle, read_bundle
+from models.bundles.bundle import CARD, ROLES, Bundle, Part, calibration_tables, find_bundle, read_bundle
 from models.durable import write_durably
 from models.types.reading import BundleId
 from models.types.words import RESEARCH_USE_ONLY, counted
@@ -103,7 +102,7 @@ def put_part(folder: Path, part: NewPart, base: Bundle | None = None) -> Bundle:
         calcifications=parts.get("calcifications"),
     )
     name = old.id.name if has_card else folder.resolve().name
-    bundle = replace(bundle, id=BundleId(name, f"{old.id.version.partition('+')[0]}+{_content(bundle)}"))
+    bundle = replace(bundle, id=BundleId(name, f"{old.id.version.partition('+')[0]}+{bundle.content}"))
     _write_cards(bundle)
     _delete_unused_weights(folder)
     return read_bundle(folder)
@@ -155,17 +154,6 @@ def _copied(part: Part, folder: Path) -> Part:
     return replace(part, weights=target)
 
 
-def _content(bundle: Bundle) -> str:
-    """Eight hexadecimal digits of the digest of everything that affects a reading."""
-    parts = bundle.parts.values()
-    content = {
-        "parts": [[part.architecture, part.sha256, part.settings, part.largest_lesion] for part in parts],
-        "calibration": _calibration_tables(bundle.calibration),
-        "assumed_spacing_mm": bundle.assumed_spacing_mm,
-    }
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
-
-
 def _write_cards(bundle: Bundle) -> None:
     licences = {role: part.licence for role, part in bundle.parts.items()}
     data = {role: part.training_data for role, part in bundle.parts.items()}
@@ -187,7 +175,7 @@ def _write_cards(bundle: Bundle) -> None:
             **({} if part.largest_lesion is None else {"largest_lesion": part.largest_lesion}),
             "settings": _plain(part.settings),
         }
-    tables["calibration"] = _calibration_tables(bundle.calibration)
+    tables["calibration"] = calibration_tables(bundle.calibration)
     tables["figures"] = dict(bundle.figures)
     write_durably(bundle.folder / "card.md", _card(bundle, licences, data).encode())
     write_durably(bundle.folder / CARD, tomli_w.dumps(tables, multiline_strings=True).encode())
@@ -197,20 +185,6 @@ def _joined(by_role: Mapping[str, str]) -> str:
     """One text if it is the same for all parts, else each part's text."""
     texts = set(by_role.values())
     return texts.pop() if len(texts) == 1 else "; ".join(f"{role}: {text}" for role, text in by_role.items())
-
-
-def _calibration_tables(calibrations: Mapping[Level, Calibration]) -> dict[str, Any]:
-    return {
-        str(level): {
-            "method": str(calibration.method),
-            "prevalence": calibration.prevalence,
-            "cases": calibration.cases,
-            "patients": calibration.patients,
-            **({"normals": calibration.normals} if calibration.normals is not None else {}),
-            "parameters": {name: list(values) for name, values in calibration.parameters.items()},
-        }
-        for level, calibration in calibrations.items()
-    }
 
 
 def _card(bundle: Bundle, licences: Mapping[str, str], data: Mapping[str, str]) -> str:

@@ -9,6 +9,7 @@ from typing import Literal
 from models.types.birads import RECALL_THRESHOLD, Concordance, Likelihood
 from models.types.mammogram import Laterality
 from models.types.reading import ImageReading
+from models.types.reference import ReferenceTenth
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,6 +125,7 @@ class ExamReading:
         concordances: the radiologist's assessments compared with this reading; empty if none were received.
         recall_threshold: the site's: a probability (0..1) above it is a recall.
         locations: the location of each finding of `images`.
+        tenth: of a reference set, in which the exam's score is; None if the site uses none.
     """
 
     images: tuple[ExamImage, ...]
@@ -137,3 +139,4 @@ class ExamReading:
     concordances: tuple[Concordance, ...] = ()
     recall_threshold: float = RECALL_THRESHOLD
     locations: Mapping[FindingId, Location] = field(default_factory=dict)
+    tenth: ReferenceTenth | None = None

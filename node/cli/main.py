@@ -22,6 +22,7 @@ from node.cli.models_command import models
 from node.cli.phantom import phantom
 from node.cli.pull import pull
 from node.cli.read import read
+from node.cli.reference import reference
 from node.cli.reread import reread
 from node.cli.retry import retry
 from node.cli.routes import route_commands
@@ -40,7 +41,7 @@ def build() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
-    for command in (demo, check, serve, read, status, retry, reread, send, pull, conformance):
+    for command in (demo, check, serve, read, status, retry, reread, reference, send, pull, conformance):
         app.command()(command)
     for research_command in (phantom, evaluate, ablate):
         app.command()(research_command)

@@ -12,6 +12,7 @@ from models.types.words import RESEARCH_USE_ONLY, counted
 from node.cli.terminal.failure import CommandFailed
 from node.cli.terminal.options import AsJson
 from node.cli.terminal.progress import image_bar
+from node.cli.terminal.writing import make_folder
 
 if TYPE_CHECKING:
     from models.bundles.bundle import Bundle
@@ -32,6 +33,10 @@ def read(
     profile: Annotated[
         str, typer.Option(help="The objects to write: ohif, workstation-cad-sr, overlay-only or all.")
     ] = "all",
+    reference: Annotated[
+        Path | None,
+        typer.Option(help="A reference set (`mammo-node reference`): rank the exams' scores by its tenths."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Read the mammography studies in a folder and write results, PNG overlays and reading.json. No network.
@@ -47,14 +52,16 @@ def read(
     from dicom_io.device import Device
     from dicom_io.results.profiles import PROFILES
     from models.bundles.bundle import find_bundle, read_bundle
+    from models.reference.reference_file import read_reference
     from node.folder.reading import FolderLimits, FolderReading
     from node.store.installation import identity_of
 
     paths = [folder] if folder.is_file() else sorted(path for path in folder.rglob("*") if path.is_file())
     models = read_bundle(find_bundle(bundle))
+    ranks_by = read_reference(reference, models) if reference is not None else None
     if profile not in PROFILES:
         raise CommandFailed(f"--profile {profile}: there is no such profile. Profiles: {', '.join(PROFILES)}.")
-    _make_folder(out)
+    make_folder(out)
     with tempfile.TemporaryDirectory(prefix="mammo-node-") as scratch, image_bar(hidden=as_json) as progress:
         reading = FolderReading(
             models.id,
@@ -64,6 +71,7 @@ def read(
             FolderLimits(batch=batch),
             time.time,
             PROFILES[profile],
+            ranks_by,
         )
         skipped = reading.take(paths, reads_secondary_capture=secondary_capture)
         if to_read := reading.to_read():
@@ -81,18 +89,6 @@ def read(
     raise typer.Exit(1 if missing else 0)
 
 
-def _make_folder(out: Path) -> None:
-    """Creates the folder for the results and checks that it can be written, before the reading."""
-    import tempfile
-
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out):
-            pass
-    except OSError as error:
-        raise CommandFailed(f"--out {out}: nothing can be written there: {error.strerror}") from error
-
-
 def _load(bundle: Bundle, device: str) -> Pipeline:
     from models.catalog import load_pipeline
     from models.device import choose_device
@@ -101,12 +97,15 @@ def _load(bundle: Bundle, device: str) -> Pipeline:
 
 
 def _as_json(outcomes: list[StudyOutcome], skipped: list[SkippedFile]) -> str:
+    from node.folder.exam_json import tenth_to_json
+
     return json.dumps(
         {
             "studies": [
                 {
                     "study_instance_uid": outcome.study_instance_uid,
                     "malignancy": outcome.exam.malignancy if outcome.exam else None,
+                    **(tenth_to_json(outcome.exam) if outcome.exam else {}),
                     "folder": str(outcome.folder) if outcome.folder else None,
                     "why": outcome.why,
                     "failed": outcome.failed,

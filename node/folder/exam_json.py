@@ -30,6 +30,7 @@ def exam_to_json(exam: ExamReading, study_instance_uid: str) -> dict[str, object
         "joining_rule": JOINING_RULE,
         "likelihood": _decided(exam.likelihood, None, exam.recall_threshold),
         "recall_threshold": exam.recall_threshold,
+        **tenth_to_json(exam),
         "breasts": [
             {
                 "laterality": str(breast.laterality),
@@ -55,6 +56,22 @@ def exam_to_json(exam: ExamReading, study_instance_uid: str) -> dict[str, object
         ],
         "missing_views": list(exam.missing),
         "warnings": list(exam.warnings),
+    }
+
+
+def tenth_to_json(exam: ExamReading) -> dict[str, object]:
+    """The entry for the tenth of the reference set; none without such a set. Its "tenth" is null if the exam does not
+    compare, "why" says so then."""
+    if exam.tenth is None:
+        return {}
+    tenth, of = exam.tenth, exam.tenth.of
+    return {
+        "reference_tenth": {
+            "tenth": tenth.tenth,
+            "is": tenth.name,
+            "why": tenth.why,
+            "reference_set": {"name": of.name, "exams": of.exams, "screening": of.is_screening},
+        }
     }
 
 

@@ -21,6 +21,7 @@ from dicom_io.headers import describe
 from dicom_io.pixels.intact import FileList, read_whole_file
 from dicom_io.results.profiles import IN_PROFILES, PROFILES, Profile
 from models.pipeline import Pipeline
+from models.reference.tenths import Reference
 from models.types.exam import ExamReading
 from models.types.reading import BundleId
 from node.delivery.outbox import ResultDestination
@@ -95,6 +96,7 @@ class FolderReading:
         out: the output folder, with one subfolder per study, named by its Study Instance UID.
         now: UTC seconds since the epoch.
         device: the installation that is named in every object.
+        reference: the reference set that ranks the exams' scores, if one is used.
     """
 
     def __init__(
@@ -106,12 +108,14 @@ class FolderReading:
         limits: FolderLimits,
         now: Callable[[], float],
         profile: Profile = PROFILES["all"],
+        reference: Reference | None = None,
     ) -> None:
         self._sessions: Sessions = sessions_of(open_database(f"sqlite:///{scratch / 'queue.sqlite'}"))
         self._scratch = scratch
         self._out = out
         self._limits = limits
         self._now = now
+        self._reference = reference
         self._written: dict[int, Path] = {}  # study's row → the folder of its results
         self._reporter = Reporter(
             sessions=self._sessions,
@@ -124,6 +128,7 @@ class FolderReading:
             lease_s=_LEASE_S,
             now=now,
             fault_policy=_AT_ONCE,
+            reference=reference,
         )
 
     def take(self, paths: Iterable[Path], *, reads_secondary_capture: bool) -> list[SkippedFile]:
@@ -213,7 +218,7 @@ class FolderReading:
         """Writes a study's results, overlays and reading.json; returns the folder."""
         with read_only(self._sessions) as session:
             study = session.get_one(Study, study_id)
-            exam = exam_of(session, study, self._scratch)
+            exam = exam_of(session, study, self._scratch, reference=self._reference)
             results = [self._scratch / result.path for result in study.results]
             files = {instance.sop_instance_uid: Path(instance.path) for instance in study.instances}
         folder = self._out / study.study_instance_uid
@@ -238,7 +243,7 @@ class FolderReading:
     def _outcome(self, study_id: int) -> StudyOutcome:
         with read_only(self._sessions) as session:
             study = session.get_one(Study, study_id)
-            exam = exam_of(session, study, self._scratch)
+            exam = exam_of(session, study, self._scratch, reference=self._reference)
             files = {instance.sop_instance_uid: Path(instance.path) for instance in study.instances}
         folder = self._written.get(study_id)
         quarantined = study.state is StudyState.QUARANTINED

@@ -11,21 +11,22 @@ from dicom_io.errors import DestinationError, NotAccepted, Rejected
 from dicom_io.network.commitment import offer_commitment
 from dicom_io.network.scu import echo
 from dicom_io.network.web_peer import web_echo
-from node.operations.machine import CheckResult, database, descriptors, disk, weights
+from node.operations.machine import CheckResult, database, descriptors, disk, reference, weights
 from node.peers import committing, dicom_peer, own_listener, web_peer
 
 Check = Callable[[], CheckResult]
 
 
 def checks(settings: Settings) -> list[Check]:
-    """All checks: database, disk, weights, the device if one is named, each destination and its storage commitment,
-    each source, and the address for HL7 messages."""
+    """All checks: database, disk, weights, the reference set and the device if they are named, each destination and its
+    storage commitment, each source, and the address for HL7 messages."""
     device = [lambda: device_is_there(settings)] if settings.reader.device.startswith("cuda") else []
     return [
         lambda: database(settings),
         lambda: disk(settings),
         lambda: descriptors(settings),
         lambda: weights(settings),
+        *([lambda: reference(settings)] if settings.reader.reference is not None else []),
         *device,
         *(lambda to=destination: destination_answers(to, settings) for destination in settings.destinations),
         *(lambda to=destination: commitment_is_done(to, settings) for destination in committing(settings)),

@@ -13,6 +13,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from config.settings import Settings
 from models.bundles.bundle import BundleError, find_bundle, read_bundle, verify
+from models.errors import UserError
+from models.reference.reference_file import read_reference
 from node.archive.layout import RECEIVED
 from node.operations.descriptors import associations_for, descriptors_for, hard_limit
 from node.store.database import (
@@ -115,3 +117,15 @@ def weights(settings: Settings) -> CheckResult:
     if problems := verify(bundle):
         return CheckResult("weights", False, " ".join(problems))
     return CheckResult("weights", True, f"{bundle.id}: every file has its SHA-256")
+
+
+def reference(settings: Settings) -> CheckResult:
+    """Whether the reference set of `reader.reference`, which must be set, can be used with the bundle."""
+    about = "reference"
+    if settings.reader.reference is None:
+        raise ValueError("reader.reference is not set")
+    try:
+        read = read_reference(settings.reader.reference, read_bundle(find_bundle(settings.reader.bundle)))
+    except UserError as error:
+        return CheckResult(about, False, str(error))
+    return CheckResult(about, True, f"{read.of}: scores of {read.bundle}")

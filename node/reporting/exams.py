@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from dicom_io.instance_kinds import InstanceKind
 from models.birads.concordance import concordances
 from models.readings.exam import put_together
+from models.reference.tenths import Reference, ranked
 from models.types.birads import RECALL_THRESHOLD
 from models.types.exam import ExamImage, ExamReading, UnreadImage
 from node.archive.contents import reading_of
@@ -19,8 +20,18 @@ from node.store.unread import Unread, sentence
 from node.studies.closing import arrived_views, breasts_of, readings_begun, shown_by, shown_views
 
 
-def exam_of(session: Session, study: Study, data_dir: Path, recall_threshold: float = RECALL_THRESHOLD) -> ExamReading:
+def exam_of(
+    session: Session,
+    study: Study,
+    data_dir: Path,
+    recall_threshold: float = RECALL_THRESHOLD,
+    reference: Reference | None = None,
+) -> ExamReading:
     """The exam of a study: the readings, and the images that were not read with the reasons.
+
+    Args:
+        recall_threshold: the site's: a probability (0..1) above it is a recall.
+        reference: the reference set that ranks its score, if the site uses one.
 
     Raises:
         NotReadable, OSError: see `reading_of`.
@@ -49,4 +60,6 @@ def exam_of(session: Session, study: Study, data_dir: Path, recall_threshold: fl
             )
     exam = put_together(images, unread, arrived_views(study, begun), breasts_of(study, begun))
     exam = replace(exam, recall_threshold=recall_threshold)
+    if reference is not None:
+        exam = ranked(exam, reference)
     return replace(exam, concordances=concordances(exam, assessments_of(session, study)))

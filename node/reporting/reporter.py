@@ -28,6 +28,7 @@ from dicom_io.results.profiles import Profile, ResultKind
 from dicom_io.results.sources import identity
 from models.birads.concordance import is_discordant
 from models.readings.exam import put_together
+from models.reference.tenths import Reference
 from models.types.birads import RECALL_THRESHOLD
 from models.types.exam import ExamReading, UnreadImage
 from models.types.reading import BundleId
@@ -83,6 +84,7 @@ class Reporter:
         fault_policy: retries after a fault of the machine.
         recall_threshold: the site's: a probability (0..1) above it is a recall.
         coded_category: see Encoding.
+        reference: the reference set that ranks the exams' scores, if the site uses one.
     """
 
     sessions: Sessions
@@ -97,6 +99,7 @@ class Reporter:
     fault_policy: FaultPolicy = FAULT_POLICY
     recall_threshold: float = RECALL_THRESHOLD
     coded_category: bool = False
+    reference: Reference | None = None
 
     def run(self, stop: threading.Event, pause_s: float = 0.25) -> None:
         """Reports until `stop` is set."""
@@ -261,7 +264,7 @@ class Reporter:
             study = session.get_one(
                 Study, held.study_id, options=[selectinload(Study.instances), selectinload(Study.results)]
             )
-            exam = exam_of(session, study, self.data_dir, self.recall_threshold)
+            exam = exam_of(session, study, self.data_dir, self.recall_threshold, self.reference)
             earlier = {
                 (written.profile, written.kind): written.path
                 for written in sorted(study.results, key=lambda written: written.last_revision)

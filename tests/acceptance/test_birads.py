@@ -21,7 +21,11 @@ from small_bundles import shipped_bundle_with
 from dicom_io.device import is_ours
 from dicom_io.network.peer import Peer
 from dicom_io.network.scu import send_files
+from models.bundles.bundle import read_bundle
+from models.reference.reference_file import write_reference
+from models.reference.tenths import Reference
 from models.types.birads import Category
+from models.types.reference import ReferenceSet
 from node.demo.studies import DemoStudy
 
 pytestmark = pytest.mark.acceptance
@@ -43,6 +47,16 @@ def calibrated_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def reference(calibrated_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A reference set all of whose exams have the highest score."""
+    bundle = read_bundle(calibrated_bundle)
+    path = tmp_path_factory.mktemp("reference") / "ward.json"
+    of = ReferenceSet("ward", 100, is_screening=False)
+    write_reference(path, Reference(of, bundle.id, bundle.content, (1.0,) * 9))
+    return path
+
+
+@pytest.fixture(scope="module")
 def hl7_port() -> Iterator[int]:
     with held_port() as port:
         yield port
@@ -50,7 +64,11 @@ def hl7_port() -> Iterator[int]:
 
 @pytest.fixture(scope="module")
 def reading_node(
-    orthanc: Orthanc, calibrated_bundle: Path, hl7_port: int, tmp_path_factory: pytest.TempPathFactory
+    orthanc: Orthanc,
+    calibrated_bundle: Path,
+    reference: Path,
+    hl7_port: int,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[RunningNode]:
     """A separate node that sends its reports to Orthanc and listens for HL7."""
     node = RunningNode(
@@ -63,6 +81,7 @@ four_views_quiet_s = 1
 quiet_s = 3
 [reader]
 bundle = "{calibrated_bundle}"
+reference = "{reference}"
 [hl7]
 port = {hl7_port}
 [[destinations]]
@@ -140,6 +159,7 @@ def test_an_assessment_by_hl7_sr_or_csv_gives_a_revision_that_compares_models_an
     exam: Exam, reading_node: RunningNode, hl7_port: int, tmp_path: Path
 ) -> None:
     image, first = exam.image, exam.report(1)
+    assert "Exam: 1 of 10: tenth of reference set ward (n = 100, not screening)." in texts(first)
 
     with MLLPClient("127.0.0.1", hl7_port) as client:
         named = {"study": image.StudyInstanceUID, "patient": image.PatientID}

@@ -22,6 +22,7 @@ from models.types.birads import Category, Likelihood
 from models.types.exam import ExamReading, UnreadImage
 from models.types.mammogram import Laterality
 from models.types.reading import FindingKind
+from models.types.reference import ReferenceSet, ReferenceTenth
 
 pytestmark = pytest.mark.slow
 
@@ -66,7 +67,8 @@ def _worst() -> tuple[ExamReading, dict[str, Place]]:
     unread = [UnreadImage(f"1.3.{number}", "for-presentation", reason * number) for number in (1, 2, 3)]
     exam = put_together(images, unread, [])
     warnings = tuple(f"left CC, right MLO: warning {number}, which is long: {reason}" for number in range(9))
-    return replace(exam, warnings=warnings), {"1.3.1": Place(Laterality.LEFT, "ML")}
+    tenth = ReferenceTenth(ReferenceSet("x" * 12, 9_999_999, is_screening=False), 10)
+    return replace(exam, warnings=warnings, tenth=tenth), {"1.3.1": Place(Laterality.LEFT, "ML")}
 
 
 def _all(texts: list[Text]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -19,20 +20,26 @@ from node.store.states import StudyState
 from node.store.tables import Instance, ReceivedAssessment, Study
 
 L, R = Laterality.LEFT, Laterality.RIGHT
+TEST = BundleId("test", "1")
 SHARE = 0.25
 """Of malignant breasts, where a probability is the score; twice that of exams."""
 
 
 @dataclass(frozen=True)
 class AssessedStudy:
-    """A study: the score of each breast, the categories (None: the exam), its patient and its state."""
+    """A study: the score of each breast, the categories (None: the exam), its patient and its state.
+
+    Attributes:
+        views: of each breast, all with its score.
+    """
 
     scores: Mapping[Laterality, float]
     categories: Mapping[Laterality | None, Category] = field(default_factory=dict)
     patient: str | None = None
     calibrated: bool = True
     state: StudyState = StudyState.REPORTED
-    bundle: str = "test"
+    bundle: BundleId = TEST
+    views: Sequence[str] = ("CC",)
 
 
 def archive(data_dir: Path, studies: Sequence[AssessedStudy]) -> Sessions:
@@ -44,8 +51,8 @@ def archive(data_dir: Path, studies: Sequence[AssessedStudy]) -> Sessions:
                 study_instance_uid=f"1.2.{number}", source="PACS", first_received_at=0, last_received_at=0, opened_at=0
             )
             study.state = entry.state
-            for place, (side, score) in enumerate(entry.scores.items(), start=1):
-                study.instances.append(_instance(data_dir, number, place, side, score, entry))
+            for place, (side, view) in enumerate(product(entry.scores, entry.views), start=1):
+                study.instances.append(_instance(data_dir, number, place, side, view, entry))
             session.add(study)
             for breast, category in entry.categories.items():
                 session.add(
@@ -79,22 +86,22 @@ def as_table(malignant: Mapping[tuple[int, Laterality], bool]) -> str:
     return "\n".join(("study_instance_uid,laterality,pathology", *rows)) + "\n"
 
 
-def _instance(data_dir: Path, number: int, place: int, side: Laterality, score: float, exam: AssessedStudy) -> Instance:
+def _instance(data_dir: Path, number: int, place: int, side: Laterality, view: str, exam: AssessedStudy) -> Instance:
     uid = f"1.2.{number}.{place}"
-    reading = _reading(score, side, exam)
+    reading = _reading(exam.scores[side], side, exam)
     masks = data_dir / f"{uid}.npz"
     masks.write_bytes(masks_of(reading))
     return Instance(
         sop_instance_uid=uid,
         sop_class_uid="1.2.840.10008.5.1.4.1.1.1.2",
         series_instance_uid=f"{uid}.0",
-        patient_id=exam.patient or f"P{number}",
+        patient_id=f"P{number}" if exam.patient is None else exam.patient,
         patient_birth_date="19600101",
         accession_number=f"A{number}",
         transfer_syntax_uid="1.2.840.10008.1.2.1",
         kind="for-presentation",
         laterality=side,
-        view="CC",
+        view=view,
         path=f"{uid}.dcm",
         received_at=0,
         reading=to_json(reading),
@@ -104,7 +111,7 @@ def _instance(data_dir: Path, number: int, place: int, side: Laterality, score: 
 
 def _reading(score: float, side: Laterality, exam: AssessedStudy) -> ImageReading:
     reading = read_image("", (60, 40), lesion(10, 10, blob(12, 9)), laterality=side, malignancy=score).reading
-    reading = replace(reading, bundle=BundleId(exam.bundle, "1"))
+    reading = replace(reading, bundle=exam.bundle)
     if not exam.calibrated:
         return reading
     as_breast, as_exam = (_calibration(level).likelihood(score) for level in (Level.BREAST, Level.EXAM))

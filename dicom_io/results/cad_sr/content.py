@@ -11,7 +11,7 @@ from pydicom.sr.coding import Code
 from dicom_io.results import codes, own_codes
 from dicom_io.results.birads_codes import ASSESSMENT_CATEGORY, CODES
 from dicom_io.results.cad_sr.findings import impressions
-from dicom_io.results.cad_sr.items import Part, Relation, algorithm, code_item, container_item, text_item
+from dicom_io.results.cad_sr.items import Part, Relation, algorithm, code_item, container_item, num_item, text_item
 from dicom_io.results.cad_sr.library import ImageLibrary
 from dicom_io.results.cad_sr.performed import summary_of_analyses, summary_of_detections
 from dicom_io.results.encoding import Encoding, sides
@@ -56,8 +56,9 @@ def _outcome(exam: ExamReading, library: ImageLibrary) -> Code:
 
 
 def _impression_body(exam: ExamReading, encoding: Encoding) -> Iterator[Dataset]:
-    """TID 4002: whether the exam is above the recall threshold, which category's range its probability is in, and all
-    sentences of the report. The category itself only if the site asks for it and it has a code (safety rule 3).
+    """TID 4002: whether the exam is above the recall threshold, which category's range its probability is in, the tenth
+    of a reference set that its score is in, and all sentences of the report. The category itself only if the site asks
+    for it and it has a code (safety rule 3).
 
     Only for the exam: PixelMed reports a second category, of a breast, as an error, although PS3.16 allows several.
     """
@@ -68,6 +69,9 @@ def _impression_body(exam: ExamReading, encoding: Encoding) -> Iterator[Dataset]
         yield code_item(own_codes.RECALL, Relation.HAS_PROPERTIES, recalled, _sides(exam))
         category_range = own_codes.range_of(likelihood.category, None)
         yield code_item(own_codes.CATEGORY_RANGE, Relation.HAS_PROPERTIES, category_range, _sides(exam))
+    if exam.tenth is not None and exam.tenth.tenth is not None:
+        name, unit = own_codes.tenth_name(exam.tenth), own_codes.TENTH_UNIT
+        yield num_item(name, Relation.HAS_PROPERTIES, exam.tenth.tenth, unit)
     bundle = encoding.bundles[0]
     # Without the radiologist's assessments: this object does not change when one is received.
     stated = [statement.sentence for statement in statements(replace(exam, concordances=()), bundle)]

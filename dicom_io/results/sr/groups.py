@@ -40,6 +40,7 @@ from dicom_io.results.ties import ties_of
 from models.types.birads import Likelihood, in_percent
 from models.types.exam import ExamImage, ExamReading
 from models.types.mammogram import Laterality
+from models.types.reference import ReferenceTenth
 
 _BREASTS = {Laterality.LEFT: "left breast", Laterality.RIGHT: "right breast"}
 _PROPERTY = RelationshipTypeValues.HAS_PROPERTIES
@@ -81,7 +82,7 @@ def score_groups(
         group[0].ContentSequence.extend(_image_regions(images, sources, encoding))
         yield group
     if exam.malignancy is not None:
-        group = _score_group(None, exam.malignancy, exam.likelihood, exam.images, exam, encoding, sources)
+        group = _score_group(None, exam.malignancy, exam.likelihood, exam.images, exam, encoding, sources, exam.tenth)
         group[0].ContentSequence.extend(_image_regions(exam.images, sources, encoding))
         yield group
 
@@ -116,17 +117,22 @@ def _score_group(
     exam: ExamReading,
     encoding: Encoding,
     sources: Mapping[str, Dataset],
+    tenth: ReferenceTenth | None = None,
 ) -> MeasurementsAndQualitativeEvaluations:
-    """The group of a breast, or of the exam (side None)."""
+    """The group of a breast, or of the exam (side None), whose score may be in a tenth of a reference set."""
     decisive = _decisive(images)
     name = _BREASTS[side] if side else "exam"
     study = sources[decisive.sop_instance_uid].StudyInstanceUID
+    site = _site(_laterality(side, exam))
+    measurements = _score_and_probability(f"{name}, score", score, likelihood, decisive, site, exam)
+    if tenth is not None and tenth.tenth is not None:
+        measurements.append(
+            Measurement(own_codes.tenth_name(tenth), tenth.tenth, own_codes.TENTH_UNIT, finding_sites=[site])
+        )
     return MeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(uid=encoding.uid(study, "score", name), identifier=name),
         algorithm_id=_algorithm(decisive, "whole images"),
-        measurements=_score_and_probability(
-            f"{name}, score", score, likelihood, decisive, _site(_laterality(side, exam)), exam
-        ),
+        measurements=measurements,
         qualitative_evaluations=_verdict(likelihood, side, exam.recall_threshold, encoding) if likelihood else [],
     )
 

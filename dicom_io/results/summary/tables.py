@@ -9,7 +9,7 @@ from dicom_io.results.colours import COLOURS, RGB
 from dicom_io.results.encoding import lesion_name
 from dicom_io.results.labels import long_axis, percent, recall
 from dicom_io.results.own_codes import range_of
-from dicom_io.results.statements import NO_FINDINGS, compared
+from dicom_io.results.statements import NO_FINDINGS, compared, tenth_rule, tenth_sentence
 from dicom_io.results.statements_calibration import calibration_sentences
 from dicom_io.results.summary.pen import Pen, line_height
 from dicom_io.results.summary.place import Place
@@ -55,8 +55,12 @@ def draw_scores(pen: Pen, room: Box, exam: ExamReading, places: Mapping[str, Pla
         left = room.left + number * (width + _CARD_GAP)
         card = Box(room.top, left, room.top + _CARD_ROWS, left + width)
         _draw_card(pen, card, side, score, ("not read", AMBER) if has_images else ("no image", GREY), exam)
+    top = room.top + _CARD_ROWS + 12
+    if exam.tenth is not None:
+        top = pen.write(room.left, top, tenth_sentence(exam.tenth), _HEADING, WHITE, room.width, _ALL_LINES)
+        top = pen.write(room.left, top, tenth_rule(exam.tenth), _SMALL, GREY, room.width, _ALL_LINES) + 6
     meaning = " ".join(calibration_sentences(exam))
-    top = pen.write(room.left, room.top + _CARD_ROWS + 12, meaning, _TEXT, WHITE, room.width, _ALL_LINES)
+    top = pen.write(room.left, top, meaning, _TEXT, WHITE, room.width, _ALL_LINES)
     return pen.write(room.left, top + 4, JOINING_RULE, _SMALL, GREY, room.width, _ALL_LINES)
 
 

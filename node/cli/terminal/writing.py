@@ -1,8 +1,9 @@
-"""The error of an output folder that a command cannot write to."""
+"""Output folders of commands, and the errors of those that cannot be written."""
 
 from __future__ import annotations
 
 import errno
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,20 @@ from node.cli.terminal.failure import CommandFailed
 
 _OF_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 """Errors that only occur in writing, and that do not name the file."""
+
+
+def make_folder(out: Path) -> None:
+    """Creates the folder for the results and checks that it can be written, before the work begins.
+
+    Raises:
+        CommandFailed: it cannot be made or written.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise CommandFailed(f"--out {out}: nothing can be written there: {error.strerror}") from error
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from typer.testing import Result as Ran
 
 from models.types.birads import Category
 from models.types.mammogram import Laterality
+from models.types.reading import BundleId
 from node.agreement.pathology import outcome
 from node.cli.main import build
 from node.demo.studies import DemoStudy
@@ -167,7 +168,7 @@ def test_assessments_that_are_not_compared_are_counted_by_reason(stats: Command,
         tmp_path,
         [
             AssessedStudy({L: 0.9, R: 0.001}, {L: SIX, R: ONE}),
-            AssessedStudy({L: 0.9}, {L: FOUR}, calibrated=False, bundle="other"),
+            AssessedStudy({L: 0.9}, {L: FOUR}, calibrated=False, bundle=BundleId("other", "1")),
             AssessedStudy({L: 0.9}, {L: FOUR, R: TWO}),
             AssessedStudy({L: 0.9, R: 0.1}, {None: FOUR}),
             AssessedStudy({L: 0.9, R: 0.1}, {L: FOUR}),
