@@ -131,7 +131,7 @@ def _view(case: Case) -> View | None:
         case.patients[0],
         case.laterality,
         case.view,
-        lesions[0].kind,
+        lesions[0].kind.basic,
         float(np.hypot(*(centre - nipple))),
         float(abs(nipple[1] - wall)),
         known_or_assumed(image, NATIVE_SPACING_MM)[0],

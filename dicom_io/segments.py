@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from pydicom import Dataset
@@ -18,15 +19,17 @@ _KINDS = {
     "M-03000": FindingKind.MASS,  # SRT, Mass
     "129769006": FindingKind.CALCIFICATION,  # SCT, Calcification Cluster
     "129770007": FindingKind.CALCIFICATION,  # SCT, Individual Calcification
+    "111459": FindingKind.MASS_WITH_CALCIFICATIONS,  # DCM, Mass with calcifications
     "F-01775": FindingKind.CALCIFICATION,  # SRT, Calcification Cluster
 }
-# The first word that occurs in the label decides: "mass with calcifications" is a mass.
+# "Without calcifications", "non-calcified", "outside of a mass": what is not there does not count.
+_ABSENT = re.compile(r"\b(?:without|outside|not?|non)\W+(?:\w+\W+){0,2}?(?:calc|mass)\w*", re.IGNORECASE)
+# The first pattern that occurs in what is left decides.
 _WORDS = (
-    ("mass", FindingKind.MASS),
-    ("calc", FindingKind.CALCIFICATION),
-    ("tumor", FindingKind.MASS),
-    ("tumour", FindingKind.MASS),
-    ("nodule", FindingKind.MASS),
+    (re.compile(r"mass.*calc|calc.*mass", re.IGNORECASE | re.DOTALL), FindingKind.MASS_WITH_CALCIFICATIONS),
+    (re.compile("mass", re.IGNORECASE), FindingKind.MASS),
+    (re.compile("calc", re.IGNORECASE), FindingKind.CALCIFICATION),
+    (re.compile("tumou?r|nodule", re.IGNORECASE), FindingKind.MASS),
 )
 
 
@@ -75,7 +78,8 @@ def _kind(item: Dataset, label: str) -> FindingKind | None:
             return kind
     descriptions = (label, text(item, "SegmentDescription"), *(text(coded, "CodeMeaning") for coded in types))
     for description in descriptions:
-        for word, kind in _WORDS:
-            if word in description.lower():
+        present = _ABSENT.sub("", description)
+        for pattern, kind in _WORDS:
+            if pattern.search(present):
                 return kind
     return None

@@ -17,7 +17,7 @@ from models.protocols import Classifier, Detector, OutOfMemory, Segmenter
 from models.readings.preview import preview_of
 from models.types.birads import Likelihood
 from models.types.mammogram import Mammogram
-from models.types.reading import BundleId, Detection, Finding, ImageReading
+from models.types.reading import BundleId, Detection, Finding, ImageReading, told_apart
 from models.types.region import Mask
 from models.types.words import counted
 
@@ -63,7 +63,8 @@ class Pipeline:
         """One reading per image, in their order. `seconds` has detect (its share of the batch), segment and classify.
 
         Of nested findings only the smallest is kept: first among the detector's boxes, then among the outlines
-        (`models.anatomy.same_lesion.innermost`).
+        (`models.anatomy.same_lesion.innermost`). Then masses in which a calcification lies are told apart from others
+        (`models.types.reading.told_apart`); the calcification stays a finding of its own.
 
         A batch that does not fit on the device is divided into halves.
 
@@ -136,7 +137,7 @@ class Pipeline:
             for detection, mask in zip(kept, masks, strict=True)
         ]
         innermost_outlines = innermost([outline.mask for outline in outlined], groups_of(kept, self.kinds_apart))
-        return [outlined[number] for number in innermost_outlines]
+        return _told_apart([outlined[number] for number in innermost_outlines])
 
     def _finding(self, outline: _Outlined, score: float, doubt: str) -> Finding:
         return Finding(
@@ -188,6 +189,17 @@ class _Outlined:
     detection: Detection
     mask: Mask
     by_segmenter: bool
+
+
+def _told_apart(outlined: Sequence[_Outlined]) -> list[_Outlined]:
+    """Masses in which one of the calcifications lies are masses with calcifications: only now it is known which of both
+    the reading holds."""
+    found = [outline.detection for outline in outlined]
+    kinds = told_apart([detection.box for detection in found], [detection.kind for detection in found])
+    return [
+        replace(outline, detection=replace(outline.detection, kind=kind))
+        for outline, kind in zip(outlined, kinds, strict=True)
+    ]
 
 
 def _warnings(outlined: Sequence[_Outlined], doubts: Sequence[str]) -> list[str]:

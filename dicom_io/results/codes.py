@@ -77,6 +77,7 @@ MORPHOLOGICALLY_ABNORMAL = Code("49755003", "SCT", "Morphologically Abnormal Str
 FINDINGS = {
     FindingKind.MASS: Code("129788004", "SCT", "Mammographic breast mass"),
     FindingKind.CALCIFICATION: Code("129769006", "SCT", "Calcification Cluster"),
+    FindingKind.MASS_WITH_CALCIFICATIONS: Code("111459", "DCM", "Mass with calcifications"),  # CID 6016, CID 6054
 }
 PROBABILITY_OF_CANCER = Code("111047", "DCM", "Probability of cancer")
 CERTAINTY_OF_FINDING = Code("111012", "DCM", "Certainty of Finding")
@@ -114,12 +115,18 @@ COMPOSITE_FEATURE = Code("111015", "DCM", "Composite Feature")
 COMPOSITE_TYPE = Code("111016", "DCM", "Composite type")
 RELATED_SPATIALLY = Code("111154", "DCM", "Target content items are related spatially")
 SCOPE_OF_FEATURE = Code("111057", "DCM", "Scope of Feature")
+# CID 6036
+ON_THE_ONLY_IMAGE = Code("111156", "DCM", "Feature detected on the only image")
+ON_ONE_OF_THE_IMAGES = Code("111157", "DCM", "Feature detected on only one of the images")
 ON_MULTIPLE_IMAGES = Code("111158", "DCM", "Feature detected on multiple images")
 CERTAINTY_OF_FEATURE = Code("111011", "DCM", "Certainty of Feature")
 SINGLE_IMAGE_FINDING = Code("111059", "DCM", "Single Image Finding")
-SINGLE_IMAGE_FINDINGS = {  # CID 6014, which has no mass, because a mass needs two views
-    FindingKind.MASS: Code("129793001", "SCT", "Mammography breast density"),
+_DENSITY = Code("129793001", "SCT", "Mammography breast density")
+# CID 6014, which has no mass, because a mass needs two views; one with calcifications is a composite of the two
+SINGLE_IMAGE_FINDINGS = {
+    FindingKind.MASS: _DENSITY,
     FindingKind.CALCIFICATION: FINDINGS[FindingKind.CALCIFICATION],
+    FindingKind.MASS_WITH_CALCIFICATIONS: _DENSITY,
 }
 TRACKING_IDENTIFIER = Code("112039", "DCM", "Tracking Identifier")
 TRACKING_UID = Code("112040", "DCM", "Tracking Unique Identifier")

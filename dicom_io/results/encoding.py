@@ -18,7 +18,7 @@ from dicom_io.results.sources import demographics
 from dicom_io.uids import derive_uid
 from models.types.exam import ExamImage, ExamReading
 from models.types.mammogram import Laterality
-from models.types.reading import BundleId, FindingKind
+from models.types.reading import BundleId
 
 
 @dataclass(frozen=True)
@@ -126,10 +126,9 @@ def sides(exam: ExamReading) -> tuple[Laterality, ...]:
 def lesion_name(image: ExamImage, number: int) -> LesionName:
     """The name of the image's finding `number`, counted from 1 in the order of the reading."""
     finding, bundle = image.reading.findings[number - 1], image.reading.bundle
-    kind = {FindingKind.MASS: "mass", FindingKind.CALCIFICATION: "calcifications"}[finding.kind]
     content = fingerprint((finding.kind, finding.mask))
     uid = derive_uid("lesion", image.sop_instance_uid, bundle.name, bundle.version, str(number), content)
-    label = f"{place(image)} {kind} {number}"
+    label = f"{place(image)} {finding.kind.in_words} {number}"
     return LesionName(label, f"{label} ({uid[-4:]})", uid)
 
 

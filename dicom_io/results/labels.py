@@ -9,17 +9,14 @@ from dicom_io.results.own_codes import range_of
 from models.types.birads import RECALL_THRESHOLD, Likelihood, in_percent
 from models.types.exam import ExamImage
 from models.types.mammogram import Laterality
-from models.types.reading import FindingKind
 from models.types.region import Box
-
-KINDS = {FindingKind.MASS: "mass", FindingKind.CALCIFICATION: "calcifications"}
 
 
 def lesion_label(image: ExamImage, number: int) -> str:
     """The label of a lesion beside its outline: "1 mass, score 0.79, 17 mm". Without a category: lesions have none."""
     finding = image.reading.findings[number - 1]
     return ", ".join(
-        (f"{number} {KINDS[finding.kind]}", worth(finding.malignancy, finding.likelihood), *long_axis(image, number))
+        (f"{number} {finding.kind.in_words}", worth(finding.malignancy, finding.likelihood), *long_axis(image, number))
     )
 
 

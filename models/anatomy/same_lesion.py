@@ -20,8 +20,9 @@ boxes: docs/detector.md."""
 
 
 def groups_of(found: Sequence[Detection], kinds_apart: bool) -> list[FindingKind | None]:
-    """The group of each finding for `innermost`: its kind if each kind has a detector of its own, else one for all."""
-    return [detection.kind if kinds_apart else None for detection in found]
+    """The group of each finding for `innermost`: masses or calcifications if each have a detector of their own, else
+    one for all."""
+    return [detection.kind.basic if kinds_apart else None for detection in found]
 
 
 def innermost(places: Sequence[Box] | Sequence[Mask], groups: Sequence[object] | None = None) -> list[int]:

@@ -32,7 +32,8 @@ class _Distance:
 
 
 def tie_views(images: Sequence[ExamImage]) -> tuple[Tie, ...]:
-    """The ties between findings of the same kind in a breast's views.
+    """The ties between findings of the same kind in a breast's views; masses with and without calcifications are of one
+    kind here, because calcifications may show in one view only.
 
     Findings are tied one to one in each pair of a cranio-caudal and an oblique or lateral image, with the least sum of
     differences; no difference is larger than `LARGEST_DIFFERENCE_MM`. Images without a known nipple or spacing have no
@@ -74,5 +75,5 @@ def _places(image: ExamImage, kind: FindingKind) -> list[_Distance]:
     return [
         _Distance(FindingId(image.sop_instance_uid, number), distance)
         for number, finding in enumerate(image.reading.findings, start=1)
-        if finding.kind is kind and (distance := distance_to_nipple(finding, image.reading)) is not None
+        if finding.kind.basic is kind and (distance := distance_to_nipple(finding, image.reading)) is not None
     ]

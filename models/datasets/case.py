@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from models.errors import UserError
 from models.types.mammogram import Laterality, Mammogram
-from models.types.reading import FindingKind
+from models.types.reading import FindingKind, told_apart
 from models.types.region import Mask
 
 
@@ -39,7 +39,7 @@ class Lesion:
     Attributes:
         mask: its pixels in the source image, never empty; the whole box where only a box was drawn.
         outlined: True: its outline was drawn; False: only a box was drawn, so Dice is not meaningful.
-        kind: mass or calcification.
+        kind: see `FindingKind`.
         pathology: its own; None where it is not known.
         birads: the radiologist's category of the lesion: "0" to "6", "4A", "4B", "4C"; None where not given.
         subtype: the data set's own description of its shape ("spiculated", "pleomorphic"); "" where there is none.
@@ -73,7 +73,8 @@ class Case:
         official: its side in the publishers' split; None where they made none.
         read: returns the image.
         read_lesions: takes the image that `read` returned; returns the annotated lesions.
-        kinds: of the annotated lesions, as far as the set's tables state them: splits are stratified by it.
+        kinds: of the annotated lesions, as far as the set's tables state them: splits are stratified by them, where a
+            mass with calcifications counts as a mass.
         hospital: where the image was made, as the set names it; "" where that is not known. Hospitals differ in
             scanner and in their share of malignant cases, so figures of malignancy are also given within hospitals.
     """
@@ -101,13 +102,24 @@ class Case:
         return self.patients[0] if len(self.patients) == 1 else f"{self.dataset}/{self.name}"
 
 
+def lesions_told_apart(lesions: Iterable[Lesion]) -> tuple[Lesion, ...]:
+    """One image's lesions, where masses that have calcifications in them are called so (`models.types.reading`)."""
+    lesions = tuple(lesions)
+    kinds = told_apart([lesion.mask.box for lesion in lesions], [lesion.kind for lesion in lesions])
+    return tuple(replace(lesion, kind=kind) for lesion, kind in zip(lesions, kinds, strict=True))
+
+
 def of_kinds(cases: Iterable[Case], kinds: Collection[FindingKind]) -> list[Case]:
-    """The images that show a lesion of these kinds; their lesions of other kinds are omitted."""
+    """The images that show a lesion of these kinds; their lesions of other kinds are omitted. Masses include those with
+    calcifications."""
+
+    def asked(kind: FindingKind) -> bool:
+        return kind in kinds or kind.basic in kinds
 
     def those(case: Case) -> Callable[[Mammogram], tuple[Lesion, ...]]:
-        return lambda image: tuple(lesion for lesion in case.read_lesions(image) if lesion.kind in kinds)
+        return lambda image: tuple(lesion for lesion in case.read_lesions(image) if asked(lesion.kind))
 
-    return [replace(case, read_lesions=those(case)) for case in cases if not case.kinds.isdisjoint(kinds)]
+    return [replace(case, read_lesions=those(case)) for case in cases if any(map(asked, case.kinds))]
 
 
 @dataclass(frozen=True)

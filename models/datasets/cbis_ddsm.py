@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from models.datasets.case import Case, Cases, DatasetError, LeftOut, Lesion, Pathology, Side
+from models.datasets.case import Case, Cases, DatasetError, LeftOut, Lesion, Pathology, Side, lesions_told_apart
 from models.datasets.cbis_ddsm_files import FoundMask, files_by_name, find_mask, read_mask
 from models.datasets.ddsm import film_spacing_mm, hospital_of, pathology_of
 from models.datasets.dicom import DicomReader, placed
@@ -181,7 +181,7 @@ def _case(films: Sequence[_Film], breast: Sequence[_Abnormality], reader: DicomR
         return placed(reader.mammogram(first.path), laterality_of(side), view, film_spacing_mm(first.ddsm_case))
 
     def read_lesions(image: Mammogram) -> tuple[Lesion, ...]:
-        return tuple(
+        return lesions_told_apart(
             Lesion(
                 read_mask(abnormality.mask.path, image.shape, reader),
                 True,

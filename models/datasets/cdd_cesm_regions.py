@@ -21,6 +21,8 @@ _SOFT = re.compile(r"mass|nodul|node|imln|asymm?etr|distortion|densit", re.IGNOR
 _MASS = re.compile(r"mass|nodul|node|imln", re.IGNORECASE)
 _CALCIFICATION = re.compile(r"calcifi|calcification", re.IGNORECASE)
 _HARMLESS = re.compile(r"(benign|vascular)[^$]*calcif[^$]*", re.IGNORECASE)
+_OVERLYING = re.compile(r"overlying[^$]*calcif", re.IGNORECASE)
+_BESIDE_A_MASS = re.compile(r"ass?ymm?etr|distortion|surrounding|scar", re.IGNORECASE)
 _ONLY_HARMLESS = re.compile(r"\s*(benign|pop ?corn)\s+macro-?calcifications?\s*", re.IGNORECASE)
 
 LARGEST_SHARE = 0.3
@@ -43,17 +45,25 @@ def kind_of(findings: str) -> FindingKind | None:
 
     Calcifications called benign or vascular do not count: they were not drawn. Suspicious calcifications without a mass
     or node are a calcification, also if they lie over an asymmetry or a distortion; every other soft-tissue finding
-    (mass, node, asymmetry, distortion) is a mass. All regions of an image get the same kind: the set does not say which
-    finding a region belongs to. None where the text names no lesion that a mammogram shows (oedema, a scar, a duct,
-    "normal").
+    (mass, node, asymmetry, distortion) is a mass. It is a mass with calcifications if every soft-tissue finding of the
+    text is a mass "with overlying calcifications": the text ties calcifications to a lesion by this word alone. All
+    regions of an image get the same kind: the set does not say which finding a region belongs to. None where the text
+    names no lesion that a mammogram shows (oedema, a scar, a duct, "normal").
     """
     words = _HARMLESS.sub("", findings)
     if _CALCIFICATION.search(words) and not _MASS.search(words):
         return FindingKind.CALCIFICATION
     if _SOFT.search(words):
-        return FindingKind.MASS
+        soft = [finding for finding in words.split("$") if _SOFT.search(finding)]
+        calcified = all(map(_is_calcified_mass, soft))
+        return FindingKind.MASS_WITH_CALCIFICATIONS if calcified else FindingKind.MASS
     # "Benign macrocalcification" as the only finding: then the region outlines it.
     return FindingKind.CALCIFICATION if _ONLY_HARMLESS.fullmatch(findings) else None
+
+
+def _is_calcified_mass(finding: str) -> bool:
+    """Whether one finding is a mass under calcifications, and nothing else under which these may lie."""
+    return bool(_MASS.search(finding) and _OVERLYING.search(finding) and not _BESIDE_A_MASS.search(finding))
 
 
 def lesion_regions(

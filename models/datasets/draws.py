@@ -76,4 +76,4 @@ def _by_set(
 
 
 def _stratum(case: Case) -> str:
-    return f"{case.pathology} {case.label_is_fair} {' '.join(sorted(case.kinds))}"
+    return f"{case.pathology} {case.label_is_fair} {' '.join(sorted({kind.basic for kind in case.kinds}))}"

@@ -9,7 +9,8 @@ The folder read here:
 No pathology is known: BI-RADS is a reader's opinion, and biopsies are not stated. Calcifications were drawn one by one,
 often hundreds per image, and sometimes also the outline of their cluster. A calcification lesion is a cluster: one that
 was outlined, or at least five single calcifications ("grouped" in BI-RADS), each within 5 mm of another; the mask of
-such a group is its convex hull, and does not count as outlined. Fewer than five are not a lesion.
+such a group is its convex hull, and does not count as outlined. Fewer than five are not a lesion. A mass in which such
+a lesion lies (`models.types.reading.calcifications_in_masses`) is a mass with calcifications; both are lesions.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ import numpy as np
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
-from models.datasets.case import Case, Cases, DatasetError, LeftOut, Lesion
+from models.datasets.case import Case, Cases, DatasetError, LeftOut, Lesion, lesions_told_apart
 from models.datasets.dicom import DicomReader, placed
 from models.datasets.labels import birads_of, density_of, laterality_of
 from models.datasets.pictures import polygon_mask
@@ -118,7 +119,7 @@ def _drawer(path: Path, regions: tuple[Region, ...]) -> Callable[[Mammogram], tu
             if mask is None:
                 raise DatasetError(f"A region of {path.name} lies outside the image. Fetch both again.")
             lesions.append(Lesion(mask, region.outlined, region.kind, subtype=region.name.lower()))
-        return tuple(lesions)
+        return lesions_told_apart(lesions)
 
     return draw
 

@@ -133,9 +133,10 @@ def _lesions(
 
 
 def _kind(categories: list[str]) -> FindingKind | None:
-    """A mass with calcifications is a mass; calcifications over an asymmetry are calcifications (as in CDD-CESM)."""
-    if _CALCIFICATION in categories and "Mass" not in categories:
-        return FindingKind.CALCIFICATION
+    """A box with both names is a mass with calcifications; calcifications over an asymmetry are calcifications (as in
+    CDD-CESM)."""
+    if _CALCIFICATION in categories:
+        return FindingKind.MASS_WITH_CALCIFICATIONS if "Mass" in categories else FindingKind.CALCIFICATION
     return FindingKind.MASS if _MASSES & set(categories) else None
 
 

@@ -14,7 +14,8 @@ class BothDetectors:
     """See `models.protocols.Detector`.
 
     In an image whose pixels are fine enough for calcifications, these are the grain detector's alone; in a coarser one
-    they are what the whole-breast detector takes for them.
+    they are what the whole-breast detector takes for them. Which masses have calcifications in them is told once it is
+    known which of both the reading holds (`models.pipeline`).
     """
 
     def __init__(self, breast: Detector, calcifications: GrainDetector) -> None:

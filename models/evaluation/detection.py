@@ -13,6 +13,7 @@ from models.evaluation.tables import Cell, Counts, Draws, Row, Section, Table, f
 from models.measures.average_precision import Boxes, mean_average_precision
 from models.measures.detection import FROC_POINTS, HIT_IOU, froc_curve, sensitivities
 from models.measures.scores import Confusion, confusion
+from models.types.reading import FindingKind
 
 PAPERS_CONFIDENCE = 0.2
 FEWER_DRAWS = 200
@@ -42,6 +43,7 @@ def detection_section(observations: Sequence[Observation], draws: Draws) -> Sect
         (
             _froc(images, draws),
             _shown(images, draws),
+            _kinds(images, draws),
             average_precision_table(images, "this detector", draws),
             _thresholds(images, draws),
         ),
@@ -101,6 +103,46 @@ def _shown(images: Sequence[Observation], draws: Draws) -> Table:
             ),
         ),
     )
+
+
+def _kinds(images: Sequence[Observation], draws: Draws) -> Table:
+    columns = (*(f"as {kind}" for kind in FindingKind), "not found")
+    return Table(
+        "kinds",
+        "The kinds of lesions, and of what the node would show of them",
+        columns,
+        tuple(_found_as(images, kind, draws) for kind in FindingKind),
+        notes=(
+            "Of the lesions of a kind, those that are found by a finding of each kind: the most confident one where "
+            "several find it. A mass with calcifications is one in which a calcification lies that is a finding too.",
+        ),
+    )
+
+
+def _found_as(images: Sequence[Observation], kind: FindingKind, draws: Draws) -> Row:
+    """Of the lesions of one kind: the shares that are found as each kind, and that of those not found."""
+
+    def shares(some: list[Observation]) -> list[float]:
+        found = [_finders_kind(image, number) for image in some for number in _of_kind(image, kind)]
+        return [found.count(called) / len(found) for called in (*FindingKind, None)]
+
+    showing = [image for image in images if _of_kind(image, kind)]
+    counts = Counts(
+        len({image.patient for image in showing}), len(showing), sum(len(_of_kind(image, kind)) for image in showing)
+    )
+    none = f"No lesion is a {kind}." if images else why_none(images)
+    return Row(
+        str(kind), figures(showing, lambda image: image.patient, shares, len(FindingKind) + 1, draws, none), counts
+    )
+
+
+def _of_kind(image: Observation, kind: FindingKind) -> list[int]:
+    return [number for number, lesion in enumerate(image.lesions) if lesion.kind is kind]
+
+
+def _finders_kind(image: Observation, number: int) -> FindingKind | None:
+    """The kind of the most confident shown proposal that finds this lesion; None if none does."""
+    return next((found.kind for found in image.shown if found.lesion == number), None)
 
 
 def average_precision_row(images: Sequence[Observation], name: str, draws: Draws) -> Row:

@@ -64,7 +64,7 @@ def _detector(
         for role, part in asked.items()
     }
     of_calcifications = shown.get("calcifications", shown["detector"])
-    confidence = {FindingKind.MASS: shown["detector"], FindingKind.CALCIFICATION: of_calcifications}
+    confidence = {kind: shown["detector"] if kind.is_mass else of_calcifications for kind in FindingKind}
     loaded = [load_part(bundle, part, device, mixed_precision) for part in unsure.values()]
     match loaded:
         case []:

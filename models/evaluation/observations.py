@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from models.errors import UserError
 from models.measures.detection import ImageResult, match
 from models.measures.overlap import Overlap
 from models.types.mammogram import Laterality
-from models.types.reading import FindingKind
+from models.types.reading import FindingKind, told_apart
 from models.types.region import Box
 
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5)
@@ -34,6 +34,7 @@ class Proposal:
     """One box of the detector.
 
     Attributes:
+        kind: the detector's; `Observation.shown` tells masses with calcifications apart.
         lesion: the index of the lesion it finds (see measures.detection.HIT_IOU); None if it finds none.
         shown: whether the node would show it: its confidence is high enough, and no smaller shown one lies inside it.
     """
@@ -131,6 +132,13 @@ class Observation:
     @property
     def boxes(self) -> tuple[tuple[Box, float], ...]:
         return tuple((proposal.box, proposal.confidence) for proposal in self.proposals or ())
+
+    @cached_property
+    def shown(self) -> tuple[Proposal, ...]:
+        """What the node would show, most confident first, where masses with calcifications are told apart."""
+        shown = [proposal for proposal in self.proposals or () if proposal.shown]
+        kinds = told_apart([proposal.box for proposal in shown], [proposal.kind for proposal in shown])
+        return tuple(replace(proposal, kind=kind) for proposal, kind in zip(shown, kinds, strict=True))
 
     @cached_property
     def matched(self) -> ImageResult:

@@ -14,7 +14,6 @@ from models.evaluation.papers import printed
 from models.evaluation.scored import Scored, birads_of, can_be_scored, scored_of, with_masses
 from models.evaluation.tables import Draws, Row, Table, figures
 from models.types.birads import Category
-from models.types.reading import FindingKind
 
 RECALLED = frozenset(category.value for category in SUSPICIOUS)
 _PROVEN_BEFORE = Category.SIX.value
@@ -113,7 +112,7 @@ def mass_calls(observations: Iterable[Observation]) -> dict[str, list[Scored]]:
         for item in observations
         if item.label_is_fair
         for number, lesion in enumerate(item.lesions)
-        if lesion.kind is FindingKind.MASS and lesion.pathology and lesion.birads not in (None, _PROVEN_BEFORE)
+        if lesion.kind.is_mass and lesion.pathology and lesion.birads not in (None, _PROVEN_BEFORE)
     ]
     return {
         f"BI-RADS > 3 = malignant ({rule})": [

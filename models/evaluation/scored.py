@@ -14,7 +14,6 @@ from models.datasets.labels import worst_birads
 from models.evaluation.observations import Observation
 from models.measures.scores import Bools, Floats
 from models.types.mammogram import Laterality
-from models.types.reading import FindingKind
 
 
 @dataclass(frozen=True)
@@ -87,17 +86,13 @@ def scored_exams(observations: Iterable[Observation]) -> list[Scored]:
 
 def with_masses(observations: Iterable[Observation]) -> list[Observation]:
     """Images with a mass: the paper's rows are of masses."""
-    return [
-        observation
-        for observation in observations
-        if any(lesion.kind is FindingKind.MASS for lesion in observation.lesions)
-    ]
+    return [observation for observation in observations if any(lesion.kind.is_mass for lesion in observation.lesions)]
 
 
 def only_masses(observations: Sequence[Observation]) -> list[Observation]:
     """The images, with only their masses as lesions."""
     return [
-        replace(observation, lesions=tuple(lesion for lesion in observation.lesions if lesion.kind is FindingKind.MASS))
+        replace(observation, lesions=tuple(lesion for lesion in observation.lesions if lesion.kind.is_mass))
         for observation in observations
     ]
 

@@ -16,9 +16,10 @@ from models.types.words import RESEARCH_USE_ONLY
 LONG_SIDE_PX = 1600
 FOOTER = f"{RESEARCH_USE_ONLY}\nScores of {{bundle}}, no probabilities"
 
-_COLOURS: Mapping[FindingKind, tuple[int, int, int]] = {
+COLOURS: Mapping[FindingKind, tuple[int, int, int]] = {
     FindingKind.MASS: (255, 176, 0),
     FindingKind.CALCIFICATION: (0, 200, 255),
+    FindingKind.MASS_WITH_CALCIFICATIONS: (255, 240, 80),
 }
 _PAPER, _INK = (0, 0, 0), (235, 235, 235)
 
@@ -59,7 +60,7 @@ def _outline(picture: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], finding: 
     corner = np.array([mask.box.left, mask.box.top])
     scaled = [np.round((line + corner + 0.5) * scale - 0.5).astype(np.int32) for line in lines]
     thickness = max(1, round(max(picture.shape) / 800))
-    cv2.polylines(picture, scaled, isClosed=True, color=_COLOURS[finding.kind], thickness=thickness)
+    cv2.polylines(picture, scaled, isClosed=True, color=COLOURS[finding.kind], thickness=thickness)
 
 
 def _label(
@@ -80,7 +81,7 @@ def _label(
     left = max(0, min(round(box.left * scale), size[0] - width - 4))
     top = max(0, min(top, size[1] - height - 4))
     draw.rectangle((left, top, left + width + 4, top + height + 4), fill=_PAPER)
-    draw.text((left + 2, top + 2), words, fill=_COLOURS[finding.kind], font=font)
+    draw.text((left + 2, top + 2), words, fill=COLOURS[finding.kind], font=font)
 
 
 def _with_footer(picture: Image.Image, words: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> Image.Image:

@@ -57,7 +57,7 @@ class Settings:
 
     def kept(self, kind: FindingKind) -> Components:
         """The components that are kept for a lesion of this kind."""
-        return self.mass if kind is FindingKind.MASS else self.calcification
+        return self.mass if kind.is_mass else self.calcification
 
     def __post_init__(self) -> None:
         if self.shown not in get_args(Shown):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -15,10 +15,57 @@ from models.types.region import Box, Mask
 
 
 class FindingKind(StrEnum):
-    """The kind of a lesion: the detector's classes."""
+    """The kind of a lesion.
+
+    A detector's classes are masses and calcifications. A mass with calcifications is a mass in which a calcification
+    was found too (`calcifications_in_masses`), or that a radiologist calls so.
+    """
 
     MASS = "mass"
     CALCIFICATION = "calcification"
+    MASS_WITH_CALCIFICATIONS = "mass with calcifications"
+
+    @property
+    def basic(self) -> FindingKind:
+        """The class of the detector that finds it: mass or calcification."""
+        return FindingKind.MASS if self.is_mass else FindingKind.CALCIFICATION
+
+    @property
+    def is_mass(self) -> bool:
+        """Whether it is a mass, with calcifications or without."""
+        return self is not FindingKind.CALCIFICATION
+
+    @property
+    def in_words(self) -> str:
+        """For labels: "mass", "calcifications", "mass with calcifications"."""
+        return "calcifications" if self is FindingKind.CALCIFICATION else self.value
+
+
+def calcifications_in_masses(boxes: Sequence[Box], kinds: Sequence[FindingKind]) -> dict[int, int]:
+    """For each calcification in a mass, its number → the number of that mass.
+
+    A calcification (a cluster of them) lies in a mass if the centre of its box lies in the mass's box; of several such
+    masses it is in the smallest, of equal ones in the first.
+
+    Args:
+        boxes: the lesions of one image.
+        kinds: of each.
+    """
+    masses = sorted(
+        (number for number, kind in enumerate(kinds) if kind.is_mass), key=lambda number: boxes[number].area_px
+    )
+    within = {}
+    for number, kind in enumerate(kinds):
+        around = [] if kind.is_mass else [mass for mass in masses if boxes[mass].holds_centre_of(boxes[number])]
+        if around:
+            within[number] = around[0]
+    return within
+
+
+def told_apart(boxes: Sequence[Box], kinds: Sequence[FindingKind]) -> list[FindingKind]:
+    """The kinds of one image's lesions, where masses that have calcifications in them are called so."""
+    calcified = set(calcifications_in_masses(boxes, kinds).values())
+    return [FindingKind.MASS_WITH_CALCIFICATIONS if number in calcified else kind for number, kind in enumerate(kinds)]
 
 
 @dataclass(frozen=True)

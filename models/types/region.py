@@ -49,6 +49,11 @@ class Box:
     def area_px(self) -> int:
         return self.height * self.width
 
+    def holds_centre_of(self, other: Box) -> bool:
+        """Whether the middle of another box lies in this one."""
+        rows, columns = other.top + other.bottom, other.left + other.right
+        return 2 * self.top <= rows < 2 * self.bottom and 2 * self.left <= columns < 2 * self.right
+
     @property
     def slices(self) -> tuple[slice, slice]:
         """The index of this box in an image: `pixels[box.slices]`."""

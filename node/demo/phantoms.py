@@ -25,10 +25,8 @@ from models.errors import UserError
 from models.phantom.exam import PhantomExam, PhantomImage, Prevalence, category, draw_exam
 from models.phantom.lesions import LesionType
 from models.types.mammogram import Laterality
-from models.types.reading import FindingKind
 
 _MARKER = "phantoms.json"
-_WORDS = {FindingKind.MASS: "mass", FindingKind.CALCIFICATION: "calcifications"}
 
 
 class NotAPhantomFolder(UserError):
@@ -119,7 +117,7 @@ def _write_image(number: int, image: PhantomImage, study: PhantomStudy, out: Pat
     write_durably(out / file, to_bytes(mammogram))
     segmentation = f"truth/{study.patient_id}/{name}-SEG.dcm" if image.lesions else None
     labels = [
-        f"{image.laterality} {image.view} {_WORDS[lesion.finding.kind]} {lesion.number}" for lesion in image.lesions
+        f"{image.laterality} {image.view} {lesion.finding.kind.in_words} {lesion.number}" for lesion in image.lesions
     ]
     if segmentation is not None:
         segments = [

@@ -104,6 +104,32 @@ def test_findings_have_outline_and_score_and_the_most_malignant_is_first() -> No
     assert reading.warnings == ()
 
 
+@dataclass
+class Together:
+    """Detects a mass, a cluster in it, a mass without and a cluster elsewhere."""
+
+    def detect(self, images: Sequence[Mammogram]) -> list[tuple[Detection, ...]]:
+        mass, specks = FindingKind.MASS, FindingKind.CALCIFICATION
+        places = ((BOXES[1], mass), (Box(35, 10, 45, 20), specks), (BOXES[2], mass), (Box(80, 20, 90, 30), specks))
+        return [tuple(Detection(box, kind, 0.9) for box, kind in places) for _ in images]
+
+
+def test_a_mass_with_calcifications_is_told_apart_and_its_calcifications_stay_a_finding() -> None:
+    [reading] = replace(_pipeline(), detector=Together(), kinds_apart=True).read([_image()])
+    assert {finding.box: finding.kind.value for finding in reading.findings} == {
+        BOXES[1]: "mass with calcifications",
+        Box(35, 10, 45, 20): "calcification",
+        BOXES[2]: "mass",
+        Box(80, 20, 90, 30): "calcification",
+    }
+
+
+def test_a_mass_that_is_dropped_for_the_calcification_in_it_leaves_a_calcification() -> None:
+    [reading] = replace(_pipeline(), detector=Together(), kinds_apart=False).read([_image()])
+    assert BOXES[1] not in [finding.box for finding in reading.findings]
+    assert FindingKind.MASS_WITH_CALCIFICATIONS not in [finding.kind for finding in reading.findings]
+
+
 def test_an_image_without_findings_has_its_own_score() -> None:
     [reading] = _pipeline(Boxes(())).read([_image()])
     assert reading.findings == ()

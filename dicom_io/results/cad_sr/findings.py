@@ -8,9 +8,10 @@ import numpy as np
 from highdicom.sr import GraphicTypeValues
 from numpy.typing import NDArray
 from pydicom import Dataset
+from pydicom.sr.coding import Code
 
 from dicom_io.results import codes
-from dicom_io.results.cad_sr.composites import Composite, composites
+from dicom_io.results.cad_sr.composites import Composite, composites, masses_of
 from dicom_io.results.cad_sr.items import (
     Part,
     Relation,
@@ -27,13 +28,14 @@ from dicom_io.results.encoding import lesion_name
 from dicom_io.results.geometry import outline, to_xy
 from models.types.birads import in_percent
 from models.types.exam import ExamImage, ExamReading, FindingId
+from models.types.reading import FindingKind
 from models.types.region import Mask
 
 
 def impressions(exam: ExamReading, library: ImageLibrary) -> Iterator[Dataset]:
-    """Yields first the lesions that are seen in several views, then those of one view in the order of the reading. Each
-    finding occurs once."""
-    several = composites(exam.ties)
+    """Yields first the lesions of several findings (views; a mass and the calcifications in it), then those of one
+    finding in the order of the reading. Each finding occurs once."""
+    several = composites(exam.ties, masses_of(exam.images))
     tied = {finding for composite in several for finding in composite.findings}
     for composite in several:
         yield _impression(_composite_feature(composite, exam, library))
@@ -48,25 +50,39 @@ def _impression(feature: Dataset) -> Dataset:
 
 
 def _composite_feature(composite: Composite, exam: ExamReading, library: ImageLibrary) -> Dataset:
-    """TID 4004: findings of one kind, with the certainty that they are one lesion. It has no probability of cancer."""
+    """TID 4004: findings of one lesion; where they are of several views, with the certainty that they are one. It has
+    no probability of cancer."""
     images = {image.sop_instance_uid: image for image in exam.images}
-    first = images[composite.findings[0].sop_instance_uid].reading
+    readings = [images[finding.sop_instance_uid].reading for finding in composite.findings]
+    kinds = [
+        reading.findings[finding.number - 1].kind for reading, finding in zip(readings, composite.findings, strict=True)
+    ]
+    calcified = FindingKind.MASS_WITH_CALCIFICATIONS
+    certain = (
+        [] if composite.certainty is None else [percent(codes.CERTAINTY_OF_FEATURE, round(100 * composite.certainty))]
+    )
     return code_item(
         codes.COMPOSITE_FEATURE,
         Relation.CONTAINS,
-        codes.FINDINGS[first.findings[composite.findings[0].number - 1].kind],
+        codes.FINDINGS[calcified if calcified in kinds else kinds[0]],
         [
             _to_be_shown(),
             code_item(codes.COMPOSITE_TYPE, Relation.HAS_PROPERTIES, codes.RELATED_SPATIALLY),
-            code_item(codes.SCOPE_OF_FEATURE, Relation.HAS_PROPERTIES, codes.ON_MULTIPLE_IMAGES),
-            *algorithm(first.bundle, Part.TWO_VIEWS),
-            percent(codes.CERTAINTY_OF_FEATURE, round(100 * composite.certainty)),
+            code_item(codes.SCOPE_OF_FEATURE, Relation.HAS_PROPERTIES, _scope(composite, exam)),
+            *algorithm(readings[0].bundle, Part.DETECTION if composite.certainty is None else Part.TWO_VIEWS),
+            *certain,
             *(
                 _single_image_finding(images[finding.sop_instance_uid], finding.number, library, Relation.INFERRED_FROM)
                 for finding in composite.findings
             ),
         ],
     )
+
+
+def _scope(composite: Composite, exam: ExamReading) -> Code:
+    if len({finding.sop_instance_uid for finding in composite.findings}) > 1:
+        return codes.ON_MULTIPLE_IMAGES
+    return codes.ON_ONE_OF_THE_IMAGES if len(exam.images) > 1 else codes.ON_THE_ONLY_IMAGE
 
 
 def _single_image_finding(image: ExamImage, number: int, library: ImageLibrary, relation: Relation) -> Dataset:

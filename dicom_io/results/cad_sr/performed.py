@@ -9,6 +9,7 @@ from pydicom import Dataset
 from pydicom.sr.coding import Code
 
 from dicom_io.results import codes
+from dicom_io.results.cad_sr.composites import masses_of
 from dicom_io.results.cad_sr.items import Part, Relation, algorithm, code_item, container_item
 from dicom_io.results.cad_sr.library import ImageLibrary
 from models.types.exam import ExamImage, ExamReading
@@ -44,13 +45,14 @@ class _Task:
 
 def summary_of_detections(exam: ExamReading, library: ImageLibrary, bundle: BundleId) -> Dataset:
     """The detections: masses and calcification clusters, each in all images."""
-    tasks = [_Task(what, Part.DETECTION, exam.images) for what in codes.SINGLE_IMAGE_FINDINGS.values()]
+    tasks = [_Task(what, Part.DETECTION, exam.images) for what in dict.fromkeys(codes.SINGLE_IMAGE_FINDINGS.values())]
     return _summary(_DETECTIONS, tasks, tasks, library, bundle)
 
 
 def summary_of_analyses(exam: ExamReading, library: ImageLibrary, bundle: BundleId) -> Dataset:
-    """The analyses: all images, and lesions and pairs of lesions if there are any."""
+    """The analyses: all images, and lesions, pairs of lesions and masses with calcifications if there are any."""
     tied = {finding.sop_instance_uid for tie in exam.ties for finding in tie.findings}
+    calcified = {mass.sop_instance_uid for mass in masses_of(exam.images).values()}
     overall = _Task(codes.OVERALL_ANALYSIS, Part.WHOLE_IMAGES, exam.images)
     of_lesions = [
         _Task(codes.INDIVIDUAL_ANALYSIS, Part.LESIONS, [image for image in exam.images if image.reading.findings]),
@@ -58,6 +60,11 @@ def summary_of_analyses(exam: ExamReading, library: ImageLibrary, bundle: Bundle
             codes.COLLOCATION_ANALYSIS,
             Part.TWO_VIEWS,
             [image for image in exam.images if image.sop_instance_uid in tied],
+        ),
+        _Task(
+            codes.COLLOCATION_ANALYSIS,
+            Part.DETECTION,
+            [image for image in exam.images if image.sop_instance_uid in calcified],
         ),
     ]
     return _summary(_ANALYSES, [overall, *of_lesions], [overall], library, bundle)

@@ -27,7 +27,12 @@ from models.types.reading import FindingKind
 from models.types.region import Box
 from models.types.words import RESEARCH_USE
 
-_LAYERS = {FindingKind.MASS: "MASSES", FindingKind.CALCIFICATION: "CALCIFICATIONS"}
+# Graphic Layer (0070,0002) is a Code String: 16 characters at most (PS3.5 section 6.2).
+LAYERS = {
+    FindingKind.MASS: "MASSES",
+    FindingKind.CALCIFICATION: "CALCIFICATIONS",
+    FindingKind.MASS_WITH_CALCIFICATIONS: "MASSES WITH CALC",
+}
 _NOTE = f"mammo-node: {RESEARCH_USE}"
 _NOTE_LAYER = "NOTE"
 _NOTE_COLOUR = (190, 190, 190)
@@ -63,7 +68,7 @@ def annotate(referenced: Dataset, image: ExamImage) -> tuple[list[GraphicLayer],
         layers.append(GraphicLayer(name, len(layers) + 1, display_color=CIELabColor.from_rgb(*rgb)))
         annotations.append(GraphicAnnotation([referenced], layers[-1], graphic_objects=graphics, text_objects=texts))
 
-    for kind, name in _LAYERS.items():
+    for kind, name in LAYERS.items():
         of_kind = [annotation for annotation, finding in zip(drawn, findings, strict=True) if finding.kind is kind]
         if of_kind:
             add(

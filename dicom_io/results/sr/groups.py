@@ -34,7 +34,7 @@ from pydicom.sr.coding import Code
 from dicom_io.results import birads_codes, codes, own_codes
 from dicom_io.results.encoding import Encoding, lesion_name, sides
 from dicom_io.results.geometry import frame, longest_extent_mm, outline
-from dicom_io.results.labels import KINDS, long_axis
+from dicom_io.results.labels import long_axis
 from dicom_io.results.locations import location_of
 from dicom_io.results.ties import ties_of
 from models.types.birads import Likelihood, in_percent
@@ -91,7 +91,7 @@ def _lesion_group(image: ExamImage, number: int, source: Dataset) -> PlanarROIMe
     finding = image.reading.findings[number - 1]
     name = lesion_name(image, number)
     ring = outline(finding.mask)
-    words = ", ".join((f"{number} {KINDS[finding.kind]}", *long_axis(image, number), "score"))
+    words = ", ".join((f"{number} {finding.kind.in_words}", *long_axis(image, number), "score"))
     site = _site(codes.LATERALITIES[image.laterality] if image.laterality else None)
     group = PlanarROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(uid=name.uid, identifier=name.identifier),

@@ -80,7 +80,7 @@ def training_images(
 
     def training_image(case: Case) -> TrainingImage:
         shown, lesions = _read(case, framing)
-        drawn = [(outline(lesion.mask, shown), kinds.index(lesion.kind)) for lesion in lesions]
+        drawn = [(outline(lesion.mask, shown), kinds.index(lesion.kind.basic)) for lesion in lesions]
         drawn = [(points, kind) for points, kind in drawn if len(points)]
         levels = np.round(shown.pixels * 255).astype(np.uint8)
         return TrainingImage(

@@ -14,6 +14,7 @@ from models.types.reading import BundleId, Finding, FindingKind, ImageReading
 from models.types.region import Box, Mask
 
 MASS, CALCIFICATION = FindingKind.MASS, FindingKind.CALCIFICATION
+BOTH = FindingKind.MASS_WITH_CALCIFICATIONS
 L, R = Laterality.LEFT, Laterality.RIGHT
 NIPPLE = (1000, 1500)
 
@@ -81,6 +82,12 @@ def test_findings_of_different_kinds_or_breasts_are_not_matched() -> None:
     mlo = _image("MLO", [60, 40], kinds=[MASS, CALCIFICATION])
     assert _numbers(tie_views([cc, mlo])) == [(1, 1), (2, 2)]
     assert tie_views([_image("CC", [40], side=L), _image("MLO", [40], side=R)]) == ()
+
+
+def test_a_mass_is_matched_with_one_whose_calcifications_show_in_its_view_only() -> None:
+    cc = _image("CC", [40, 40], kinds=[BOTH, CALCIFICATION])
+    mlo = _image("MLO", [40, 40], kinds=[CALCIFICATION, MASS])
+    assert _numbers(tie_views([cc, mlo])) == [(1, 2), (2, 1)]
 
 
 @pytest.mark.parametrize("view", ["MLO", "LMO", "ML", "LM"])

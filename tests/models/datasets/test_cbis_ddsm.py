@@ -69,7 +69,16 @@ def test_a_film_in_both_parts_is_one_test_case_with_the_lesions_of_both(cbis: Pa
     (both,) = [image for image in found.cases if image.patients == ("cbis-ddsm/P_00003",)]
     assert both.official is Side.TEST
     assert both.pathology is Pathology.MALIGNANT
-    assert {lesion.kind for lesion in lesions(both)} == set(FindingKind) == both.kinds
+    assert {lesion.kind for lesion in lesions(both)} == {FindingKind.MASS, FindingKind.CALCIFICATION} == both.kinds
+
+
+def test_a_mass_in_which_calcifications_were_drawn_is_a_mass_with_calcifications(cbis: Path) -> None:
+    mask = np.zeros((240, 160), dtype=np.uint8)
+    mask[60:140, 10:90] = 255
+    write_dicom(next((cbis / "CBIS-DDSM" / "Mass-Test_P_00003_LEFT_CC_1").rglob("1-1.dcm")), mask)
+    (both,) = [image for image in opened(cbis).cases if image.patients == ("cbis-ddsm/P_00003",)]
+    kinds = {lesion.kind for lesion in lesions(both)}
+    assert kinds == {FindingKind.MASS_WITH_CALCIFICATIONS, FindingKind.CALCIFICATION}
 
 
 def test_two_films_of_the_same_view_are_not_marked_up(cbis: Path) -> None:

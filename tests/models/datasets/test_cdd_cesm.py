@@ -16,13 +16,23 @@ from models.types.reading import FindingKind
 from models.types.region import Mask
 
 ROWS, COLUMNS = 400, 300
+CALCIFIED = FindingKind.MASS_WITH_CALCIFICATIONS
 
 
 @pytest.mark.parametrize(
     ("findings", "kind"),
     [
         ("High density mass with microlobulated margin", FindingKind.MASS),
-        ("High density mass with speculated margin and overlying microcalcification", FindingKind.MASS),
+        ("High density mass with speculated margin and overlying microcalcification", CALCIFIED),
+        (
+            "High density mass with speculated margin and overlying microcalcification$Benign macrocalcificaion",
+            CALCIFIED,
+        ),
+        ("High density ulcerating mass with overlying mircocalcifications and edema pattern", CALCIFIED),
+        ("Equal density mass with speculated margin with adjacent cluster of microcalcifications", FindingKind.MASS),
+        ("High density mass and surrounding nodules, one with overlying microcalcifications", FindingKind.MASS),
+        ("Two high density masses and architectural distortion with overlying microcalcifications", FindingKind.MASS),
+        ("High density mass with overlying calcifications$Equal density mass", FindingKind.MASS),
         ("IMLN", FindingKind.MASS),
         ("Focal asymmetrical increased density", FindingKind.MASS),
         ("Architectural distortion$Benign macrocalcification", FindingKind.MASS),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import plistlib
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,20 @@ def test_calcifications_are_a_lesion_if_they_are_grouped(inbreast: Path) -> None
     assert (cluster.outlined, group.outlined) == (True, False)
     assert cluster.kind is group.kind is FindingKind.CALCIFICATION
     assert (group.mask.box.left, group.mask.box.right) == (55, 116)
+
+
+def test_a_mass_in_which_a_cluster_was_drawn_is_a_mass_with_calcifications(inbreast: Path) -> None:
+    path = inbreast / "AllXML" / "20586934.xml"
+    drawn = plistlib.loads(path.read_bytes())
+    corners = [f"({x}, {y})" for x, y in ((50, 100), (130, 100), (130, 140), (50, 140))]
+    drawn["Images"][0]["ROIs"].append({"Name": "Mass", "Point_px": corners})
+    path.write_bytes(plistlib.dumps(drawn))
+    image = case(inbreast, "20586934")
+    assert [(lesion.kind, lesion.subtype) for lesion in image.read_lesions(image.read())] == [
+        (FindingKind.MASS_WITH_CALCIFICATIONS, "mass"),
+        (FindingKind.CALCIFICATION, "cluster"),
+        (FindingKind.CALCIFICATION, "grouped calcifications"),
+    ]
 
 
 def test_an_image_without_regions_is_marked_up_only_if_the_breast_is_normal(inbreast: Path) -> None:

@@ -36,6 +36,13 @@ def test_boxes_are_lesions_without_an_outline(vindr: Path) -> None:
     assert [image.marked_up for image in (first, second, normal, benign)] == [True, True, True, False]
 
 
+def test_a_box_called_a_mass_and_calcifications_is_a_mass_with_calcifications(vindr: Path) -> None:
+    table = vindr / "finding_annotations.csv"
+    table.write_text(table.read_text().replace("['Mass']", "\"['Mass', 'Suspicious Calcification']\""))
+    first = opened(vindr).cases[0]
+    assert [lesion.kind for lesion in first.read_lesions(first.read())] == [FindingKind.MASS_WITH_CALCIFICATIONS]
+
+
 def test_every_unusable_item_is_reported_with_its_reason(vindr: Path) -> None:
     (vindr / "images" / "s2" / "i3.dicom").unlink()
     table = vindr / "finding_annotations.csv"

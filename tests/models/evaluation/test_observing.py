@@ -11,9 +11,12 @@ import pytest
 from observations import image, lesion, many
 
 from models.datasets.case import Case, DatasetError, Lesion, Pathology
+from models.evaluation.detection import detection_section
 from models.evaluation.observations import EvaluationError, ObservationFile
 from models.evaluation.observe import Parts, observe, observe_all
+from models.evaluation.tables import Absent, Draws
 from models.evaluation.truth import read_truth
+from models.measures.detection import Figure
 from models.types.mammogram import Mammogram
 from models.types.reading import Detection, FindingKind
 from models.types.region import Box, Mask
@@ -132,6 +135,30 @@ def test_of_nested_findings_the_one_that_the_node_shows_is_measured() -> None:
     assert [proposal.shown for proposal in seen.proposals or ()] == [False, True, True, False]
     assert seen.lesions == alone.lesions
     assert (seen.by_threshold, seen.score) == (alone.by_threshold, alone.score)
+
+
+class DetectsCalcified(Detects):
+    """Calcifications in the lesion too, those in the other finding with too little confidence to be shown."""
+
+    def detect(self, images: Sequence[Mammogram]) -> list[tuple[Detection, ...]]:
+        within = (
+            Detection(Box(box.top + 2, box.left + 2, box.top + 6, box.left + 6), FindingKind.CALCIFICATION, confidence)
+            for box, confidence in ((BOX, 0.5), (WRONG, 0.1))
+        )
+        return [(*found, *within) for found in super().detect(images)]
+
+
+def test_a_finding_has_the_kind_that_the_node_would_give_it() -> None:
+    seen = observe(replace(PARTS, detector=DetectsCalcified(), kinds_apart=True), read_truth(case()))
+    assert [(proposal.kind.value, proposal.lesion) for proposal in seen.shown] == [
+        ("mass with calcifications", 0),
+        ("mass", None),
+        ("calcification", None),
+    ]
+    table = next(table for table in detection_section([seen], Draws(resamples=10)).tables if table.id == "kinds")
+    (mass, *others) = table.rows
+    assert [cell.value for cell in mass.cells if isinstance(cell, Figure)] == [0, 0, 1, 0]
+    assert all(isinstance(cell, Absent) for row in others for cell in row.cells)
 
 
 def test_a_lesion_with_only_a_box_has_no_dice() -> None:

@@ -140,7 +140,9 @@ def test_the_data_set_has_the_labels_of_the_truth_file(phantom_set: WrittenPhant
         )
         assert case.birads == max(("1", *(lesion.birads or "" for lesion in lesions)))
         seen |= {(lesion.kind, lesion.pathology) for lesion in lesions}
-    assert seen == {(kind, pathology) for kind in FindingKind for pathology in (Pathology.BENIGN, Pathology.MALIGNANT)}
+    assert seen == {
+        (kind.basic, pathology) for kind in FindingKind for pathology in (Pathology.BENIGN, Pathology.MALIGNANT)
+    }
 
 
 def test_an_interrupted_run_resumes_and_a_longer_one_keeps_the_existing_studies(tmp_path: Path) -> None:

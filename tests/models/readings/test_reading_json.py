@@ -19,7 +19,7 @@ def _reading(findings: int) -> ImageReading:
     return ImageReading(
         findings=tuple(
             Finding(
-                kind=FindingKind.MASS if index % 2 else FindingKind.CALCIFICATION,
+                kind=list(FindingKind)[index % 3],
                 box=Box(10, 20 + index, 40, 60),
                 mask=Mask(Box(8, 18, 8 + 33, 18 + 47), random.random((33, 47)) > 0.5),
                 confidence=float(random.random()),
