@@ -14,6 +14,11 @@ class NoSuchDevice(UserError):
     """The settings name a device that this machine does not have."""
 
 
+def half_type(device: torch.device) -> torch.dtype:
+    """The type of half precision: float16 on a GPU, bfloat16 on a CPU."""
+    return torch.float16 if device.type == "cuda" else torch.bfloat16
+
+
 def choose_device(wanted: str) -> torch.device:
     """The device for a setting of "auto" (the first CUDA device, else the CPU), "cpu", "cuda" or "cuda:N".
 

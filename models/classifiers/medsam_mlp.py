@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.anatomy.breast import breast_box
+from models.device import half_type
 from models.protocols import OutOfMemory
 from models.segmenters.lite_medsam import LiteMedSamNet
 from models.segmenters.network import encode_prompts
@@ -131,7 +132,7 @@ class MedSamMlpClassifier:
     def __init__(self, network: MedSamMlp, device: torch.device, mixed_precision: bool) -> None:
         self._network = network.to(device).eval().requires_grad_(False)
         self._device = device
-        self._half = mixed_precision and device.type == "cuda"
+        self._half = mixed_precision
 
     @property
     def scores_images_alone(self) -> bool:
@@ -144,7 +145,7 @@ class MedSamMlpClassifier:
         try:
             with torch.inference_mode():
                 # Half precision is not exact enough for the positions of boxes: only the encoder uses it.
-                with torch.autocast(self._device.type, torch.float16, enabled=self._half):
+                with torch.autocast(self._device.type, half_type(self._device), enabled=self._half):
                     embedded = self._network.embed(picture.to(self._device))
                 logits = self._network.score(self._network.read(embedded))
         except torch.cuda.OutOfMemoryError as error:
@@ -161,7 +162,7 @@ def load(
     Args:
         weights: the network's state dict, in any floating-point type.
         device: where it runs.
-        mixed_precision: use half precision if the device is a GPU.
+        mixed_precision: the encoder uses half precision, on a CPU too: its large maps are limited by memory there.
         settings: see `Settings`.
 
     Raises:

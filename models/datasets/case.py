@@ -43,6 +43,7 @@ class Lesion:
         pathology: its own; None where it is not known.
         birads: the radiologist's category of the lesion: "0" to "6", "4A", "4B", "4C"; None where not given.
         subtype: the data set's own description of its shape ("spiculated", "pleomorphic"); "" where there is none.
+        drawn: where only a box was drawn: a segmenter's outline (`models.datasets.drawn_outlines`); never a truth.
     """
 
     mask: Mask
@@ -51,6 +52,12 @@ class Lesion:
     pathology: Pathology | None = None
     birads: str | None = None
     subtype: str = ""
+    drawn: Mask | None = None
+
+    @property
+    def shown(self) -> Mask:
+        """What a classifier sees of it: its outline, or the one that a segmenter drew, or else its box."""
+        return self.mask if self.drawn is None else self.drawn
 
 
 @dataclass(frozen=True, eq=False)

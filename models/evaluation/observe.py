@@ -265,4 +265,4 @@ def _withheld(parts: Parts) -> bool:
 def _lesion_scores(parts: Parts, image: Mammogram, lesions: Sequence[Lesion]) -> Sequence[float | None]:
     if parts.classifier is None or not lesions:
         return [None] * len(lesions)
-    return parts.classifier.classify(image, [lesion.mask for lesion in lesions])[1]
+    return parts.classifier.classify(image, [lesion.shown for lesion in lesions])[1]

@@ -33,6 +33,8 @@ class Truth:
                 repr((lesion.mask.box, lesion.outlined, lesion.kind, lesion.pathology, lesion.birads)).encode()
             )
             digest.update(np.packbits(lesion.mask.crop).data)
+            if lesion.drawn is not None:
+                digest.update(repr(lesion.drawn.box).encode() + np.packbits(lesion.drawn.crop).tobytes())
         return digest.hexdigest()
 
 

@@ -26,6 +26,8 @@ PROMPTS = Settings(shown="whole")
 """The default settings: a lesion is shown as in HQ-SAM's training."""
 
 PictureName = Literal["sam", "medsam"]
+SIDE = 1024
+"""Of SAM's input, in pixels."""
 
 
 class HqSamNet(PromptedNet):
@@ -106,27 +108,33 @@ class HqSamNet(PromptedNet):
         return fine
 
 
-def build(variant: str, hq_token_only: bool = False, picture: PictureName = "sam") -> HqSamNet:
+def build(variant: str, hq_token_only: bool = False, picture: PictureName = "sam", side: int = SIDE) -> HqSamNet:
     """A network with arbitrary weights.
 
     Args:
         variant: "vit-b", "vit-l", "vit-h" or "tiny".
         hq_token_only: see HqSamNet.
         picture: "medsam" if the frozen encoder is MedSAM's, which needs other greys; else "sam".
+        side: see `picture_of`.
     """
-    shown = picture_of(picture)
+    shown = picture_of(picture, side)
     return HqSamNet(encoder(variant, shown.side), shown, hq_token_only)
 
 
-def picture_of(name: PictureName) -> Picture:
+def picture_of(name: PictureName, side: int = SIDE) -> Picture:
     """The input format of this name.
 
+    Args:
+        side: of the input, in pixels. Weights of TinyViT fit every side, those of a ViT only that of their training.
+
     Raises:
-        ValueError: there is none of this name.
+        ValueError: there is none of this name, or the side is no multiple of a patch.
     """
+    if side < PATCH or side % PATCH:
+        raise ValueError(f"side is {side}; give a multiple of {PATCH}")
     if name not in ("sam", "medsam"):
         raise ValueError(f"picture is {name!r}; give sam or medsam")
-    return MedSamPicture() if name == "medsam" else SamPicture()
+    return MedSamPicture(side) if name == "medsam" else SamPicture(side)
 
 
 def from_official(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -136,14 +144,14 @@ def from_official(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def untrained(
-    variant: str, hq_token_only: bool = False, picture: PictureName = "sam", **settings: Any
+    variant: str, hq_token_only: bool = False, picture: PictureName = "sam", side: int = SIDE, **settings: Any
 ) -> tuple[PromptedNet, Settings]:
     """The network with arbitrary weights, and its settings; arguments as for `load`.
 
     Raises:
         TypeError, ValueError: a setting is unknown or wrong.
     """
-    return build(variant, hq_token_only, picture), replace(PROMPTS, **settings)
+    return build(variant, hq_token_only, picture, side), replace(PROMPTS, **settings)
 
 
 load = loading(untrained)

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from models.segmenters.hq_encoders import HqTinyVit, HqVit, encoder
 from models.segmenters.hq_library import LayerNorm2d
-from models.segmenters.hq_sam import HqSamNet, PictureName, picture_of
+from models.segmenters.hq_sam import SIDE, HqSamNet, PictureName, picture_of
 from models.segmenters.network import Embedded, PromptedNet
 from models.segmenters.pictures import Picture
 from models.segmenters.prompted import loading
@@ -129,15 +129,19 @@ def _zero_branch(width: int) -> nn.Module:
 
 
 def build(
-    variant: str, hq_token_only: bool = False, picture: PictureName = "sam", branches: Branches | None = None
+    variant: str,
+    hq_token_only: bool = False,
+    picture: PictureName = "sam",
+    branches: Branches | None = None,
+    side: int = SIDE,
 ) -> MlsamNet:
     """A network with arbitrary weights (new branches: zeros); arguments as hq_sam.build's."""
-    shown = picture_of(picture)
+    shown = picture_of(picture, side)
     return MlsamNet(encoder(variant, shown.side), shown, branches or Branches(), hq_token_only)
 
 
 def untrained(
-    variant: str, hq_token_only: bool = False, picture: PictureName = "sam", **settings: Any
+    variant: str, hq_token_only: bool = False, picture: PictureName = "sam", side: int = SIDE, **settings: Any
 ) -> tuple[PromptedNet, Settings]:
     """The network with arbitrary weights, and its settings; arguments as for `load`.
 
@@ -147,7 +151,7 @@ def untrained(
     names = {field.name for field in fields(Branches)}
     branches = Branches(**{name: value for name, value in settings.items() if name in names})
     others = {name: value for name, value in settings.items() if name not in names}
-    return build(variant, hq_token_only, picture, branches), replace(PROMPTS, **others)
+    return build(variant, hq_token_only, picture, branches, side), replace(PROMPTS, **others)
 
 
 load = loading(untrained)

@@ -82,6 +82,7 @@ def contend(
     device: torch.device,
     progress: Progress,
     base: Bundle | None = None,
+    outlined: Cases | None = None,
 ) -> list[Contender]:
     """Trains and evaluates each recipe on each fold, in `out/RECIPE/fold-N`; finished folds are not repeated.
 
@@ -92,6 +93,7 @@ def contend(
         progress: called with the image passes of the whole study; see `StudyProgress`.
         base: if no detector is among the recipes, segmenters get the boxes of its detector; classifiers are evaluated
             with its detector and segmenter. Without a base they are evaluated alone.
+        outlined: the same cases for the classifiers, with outlines drawn where only boxes are known; None: `cases`.
 
     Raises what `models.training.runs.train` and `observe_bundle` raise.
     """
@@ -103,7 +105,8 @@ def contend(
     for recipe in sorted(recipes, key=lambda recipe: recipe is not first):
         detector = done[first.name] if first is not None and recipe.kind == "segmenter" else None
         start = starts.get(recipe.name)
-        done[recipe.name] = _contend(recipe, cases, splits, out, start, device, study, base, detector)
+        some = outlined if outlined is not None and recipe.kind == "classifier" else cases
+        done[recipe.name] = _contend(recipe, some, splits, out, start, device, study, base, detector)
     return [done[recipe.name] for recipe in recipes]
 
 

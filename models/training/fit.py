@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
+from models.device import half_type
 from models.durable import write_durably
 from models.errors import UserError
 from models.training.checkpoint import Checkpoint, Course, read_checkpoint, write_checkpoint
@@ -125,8 +126,7 @@ class _Loop:
     def _step(self, batch: Any, factor: float, kept: float) -> dict[str, float]:
         for group in self._optimizer.param_groups:
             group["lr"] = self._recipe.learning_rate * group["lr_scale"] * factor
-        narrow = torch.float16 if self._device.type == "cuda" else torch.bfloat16
-        with torch.autocast(self._device.type, narrow, enabled=self._recipe.mixed_precision):
+        with torch.autocast(self._device.type, half_type(self._device), enabled=self._recipe.mixed_precision):
             loss, terms = self._task.loss(self._network, batch)
         value = loss.item()
         if not math.isfinite(value):

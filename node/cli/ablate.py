@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -29,10 +29,13 @@ from node.cli.terminal.writing import writing_to
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import torch
+
     from models.bundles.bundle import Bundle
     from models.datasets.case import Cases
     from models.datasets.split import Split
     from models.evaluation.tables import About, Draws
+    from models.protocols import Segmenter
     from models.training.ablation import Contender
 
 
@@ -61,6 +64,14 @@ def ablate(
             "given, detector and segmenter for a classifier.",
         ),
     ] = None,
+    outlines: Annotated[
+        str | None,
+        typer.Option(
+            "--outlines",
+            help="A bundle whose segmenter draws the outlines that classifiers see where the data have only boxes; "
+            "each is drawn once and kept in the output folder.",
+        ),
+    ] = None,
     device: Device = "auto",
     resamples: Resamples = 2000,
     seed: Seed = 1,
@@ -83,11 +94,13 @@ def ablate(
     cases = open_cases(data, config)
     typer.echo(summary_of_cases(cases))
     splits = make_folds(read, cases, folds, None if split is None else read_split(split, cases.cases))
+    drawer = read_bundle(find_bundle(outlines)) if outlines is not None else None
+    outlined = None if drawer is None else _outlined(cases, drawer, out, where)
     with writing_to(out), progress_bar("ablation") as progress:
-        contenders = contend(read, cases, splits, out, starts, where, progress, others)
+        contenders = contend(read, cases, splits, out, starts, where, progress, others, outlined)
         examples = examples_of(contenders, cases, where)
     draws = Draws(seed, resamples)
-    about = _about([recipe.name for recipe in read], data, cases, splits, contenders, others, draws)
+    about = _about([recipe.name for recipe in read], data, cases, splits, contenders, others, drawer, draws)
     report = ablation_report(about, contenders, draws, examples)
     warn(about.warnings)
     with writing_to(out):
@@ -98,6 +111,22 @@ def ablate(
     typer.echo(f"Written: {out / PAGE}")
 
 
+def _outlined(cases: Cases, bundle: Bundle, out: Path, device: torch.device) -> Cases:
+    """The cases, with outlines that the bundle's segmenter draws where only boxes are known."""
+    from functools import cache
+
+    from models.catalog import load_part
+    from models.datasets.drawn_outlines import Outlines, with_drawn_outlines
+    from models.evaluation.loading import digest
+
+    @cache
+    def load() -> Segmenter:
+        return cast("Segmenter", load_part(bundle, bundle.segmenter, device, False))
+
+    outlines = Outlines(load, digest(bundle, ("segmenter",)), out / "outlines", bundle.assumed_spacing_mm)
+    return with_drawn_outlines(cases, outlines)
+
+
 def _about(
     names: Sequence[str],
     data: Sequence[str],
@@ -105,9 +134,11 @@ def _about(
     splits: Sequence[Split],
     contenders: Sequence[Contender],
     others: Bundle | None,
+    outlines: Bundle | None,
     draws: Draws,
 ) -> About:
-    """The head of the report. `names`: of the recipes; `others`: the bundle that supplies the other parts."""
+    """The head of the report. `names`: of the recipes; `others`: the bundle that supplies the other parts; `outlines`:
+    the one whose segmenter draws outlines in boxes."""
     from models.evaluation.held_out import made_of_own_outlines, not_asked_for, seen_in_training
     from models.evaluation.tables import About
 
@@ -123,7 +154,14 @@ def _about(
         models=", ".join(names),
         data=tuple(named(spec) for spec in data),
         side=f"the images held out of {counted(len(splits), 'split')}: {splits[0].scheme}, seed {splits[0].seed}",
-        lines=(("Bootstrap", f"{draws.resamples} draws of patients, seed {draws.seed}"),),
+        lines=(
+            *(
+                []
+                if outlines is None
+                else [("Outlines in boxes", f"by {outlines.segmenter.architecture}, {outlines.id}")]
+            ),
+            ("Bootstrap", f"{draws.resamples} draws of patients, seed {draws.seed}"),
+        ),
         left_out=tuple(dict.fromkeys((case.name, case.reason) for case in (*cases.left_out, *unread))),
         warnings=tuple(warnings),
         elsewhere=not_asked_for(len(cases.cases), len(measured), len(on_both_sides), "on a test side"),

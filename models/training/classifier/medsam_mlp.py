@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from models.checkpoints.reading import StartError, read_start
 from models.classifiers.medsam_mlp import MedSamMlp, Tuned, picture_of
 from models.datasets.case import Case, Pathology
+from models.device import half_type
 from models.measures.detection import auc
 from models.training.classifier.recipe import TaskSettings
 from models.training.classifier.samples import dealt, moved_as, origin_of, relit_as
@@ -59,13 +60,14 @@ class MedSamMlpTask:
         validation: Sequence[Case],
         device: torch.device,
         seed: int,
+        mixed_precision: bool = False,
     ) -> None:
         self._settings, self._seed = settings, seed
         self._judge_from = _KEPT[network.tuned]
         self._train_from = self._judge_from if settings.augmentation == "none" else "picture"
         network.to(device).eval()
-        self.train = _seen(network, train, self._train_from, device)
-        self.validation = _seen(network, validation, self._judge_from, device)
+        self.train = _seen(network, train, self._train_from, device, mixed_precision)
+        self.validation = _seen(network, validation, self._judge_from, device, mixed_precision)
         self.network: nn.Module = network.cpu()
 
     def parameter_groups(self) -> list[dict[str, Any]]:
@@ -118,7 +120,9 @@ class MedSamMlpTask:
 
 
 @torch.no_grad()
-def _seen(network: MedSamMlp, cases: Sequence[Case], what: str, device: torch.device) -> list[Seen]:
+def _seen(
+    network: MedSamMlp, cases: Sequence[Case], what: str, device: torch.device, mixed_precision: bool
+) -> list[Seen]:
     """The cases with a known and fair label."""
     seen = []
     for case in cases:
@@ -126,7 +130,8 @@ def _seen(network: MedSamMlp, cases: Sequence[Case], what: str, device: torch.de
             continue
         kept = torch.from_numpy(picture_of(case.read(), network.sam))
         if what != "picture":
-            embedded = network.embed(kept[None].to(device))
+            with torch.autocast(device.type, half_type(device), enabled=mixed_precision):
+                embedded = network.embed(kept[None].to(device))
             kept = (network.read(embedded) if what == "read" else embedded)[0].cpu()
         kept_as = kept.numpy().astype(np.float16)
         seen.append(Seen(kept_as, case.pathology is Pathology.MALIGNANT, origin_of(case)))

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from models.anatomy.film import with_spacing
 from models.classifiers.pictures import LESION_PX, image_picture, with_surroundings
-from models.datasets.case import Case, Pathology
+from models.datasets.case import Case, Lesion, Pathology
 from models.framing import Size, breast_framing
 from models.radiomics.texture import Radiomics
 from models.training.augment import Picture, moved
@@ -144,7 +144,7 @@ def read_samples(cases: Sequence[Case], wanted: Wanted) -> Samples:
         if wanted.images and case.label_is_fair:
             picture = image_picture(shown.pixels, wanted.image_px).astype(np.float16)
             if wanted.radiomics is not None and known:
-                textures = wanted.radiomics.textures(image, [lesion.mask for lesion, _ in known])
+                textures = wanted.radiomics.textures(image, [lesion.shown for lesion, _ in known])
                 images.extend(
                     ImageSample(case.name, picture, label, origin, texture.vector)
                     for label, texture in zip(malignant, textures, strict=True)
@@ -162,12 +162,16 @@ def read_samples(cases: Sequence[Case], wanted: Wanted) -> Samples:
                 beside.extend(_beside(case, shown.pixels, boxes))
         elif wanted.lesions:
             lesions.extend(
-                replace(_cut(shown.pixels, shown.draw(lesion.mask), label, lesion.outlined), origin=origin)
+                replace(_cut(shown.pixels, shown.draw(lesion.shown), label, _has_outline(lesion)), origin=origin)
                 for (lesion, _), label in zip(known, malignant, strict=True)
             )
             if case.pathology is Pathology.NORMAL and case.marked_up and not known:
                 normal.append(shown.pixels.astype(np.float16))
     return Samples(tuple(images), tuple(lesions), tuple(normal), tuple(beside))
+
+
+def _has_outline(lesion: Lesion) -> bool:
+    return lesion.outlined or lesion.drawn is not None
 
 
 def pieces(samples: Samples, draw: np.random.Generator) -> list[LesionSample]:

@@ -42,7 +42,7 @@ def prepare(
         case EfficientNetModel() as model:
             return _efficient_net(model, recipe.task, train, validation, start, recipe.fit.seed)
         case MedSamMlpModel() as model:
-            return _medsam_mlp(model, recipe.task, train, validation, start, device, recipe.fit.seed)
+            return _medsam_mlp(model, recipe, train, validation, start, device)
     raise TypeError(f"No classifier is trained from {type(recipe.model.root).__name__}")
 
 
@@ -94,18 +94,18 @@ def _efficient_net(
 
 def _medsam_mlp(
     model: MedSamMlpModel,
-    settings: TaskSettings,
+    recipe: Recipe,
     train: Sequence[Case],
     validation: Sequence[Case],
     start: Path | None,
     device: torch.device,
-    seed: int,
 ) -> MedSamMlpTask:
-    torch.manual_seed(seed)
+    torch.manual_seed(recipe.fit.seed)
     network = MedSamMlp(encoder_of(model.encoder), model.reads, model.tuned)
     if start is not None:
         start_from(network, start)
-    task = MedSamMlpTask(network, settings, train, validation, device, seed)
+    mixed = recipe.fit.mixed_precision
+    task = MedSamMlpTask(network, recipe.task, train, validation, device, recipe.fit.seed, mixed)
     _both("training images", [sample.malignant for sample in task.train])
     _both("validation images", [sample.malignant for sample in task.validation])
     return task

@@ -175,3 +175,15 @@ def test_every_network_segments_crops_and_whole_images(kind: str, shown: str) ->
         assert len(masks) == 3
         for mask in masks:
             assert mask is None or (mask.box.bottom <= 600 and mask.box.right <= 400 and mask.area_px > 0)
+
+
+@pytest.mark.parametrize("make", [hq_sam.untrained, mlsam.untrained])
+def test_weights_of_tinyvit_fit_every_side_of_the_input(make: Any) -> None:
+    small, _ = make("tiny", side=64)
+    large, _ = make("tiny", side=128)
+    small.load_state_dict(large.state_dict())
+    embedded = small.eval().embed(torch.zeros(1, 3, 64, 64))
+    drawn = small.decode(embedded, torch.tensor([0]), boxes=torch.tensor([[8.0, 8.0, 40.0, 40.0]]))
+    assert drawn.shape == (1, 16, 16)
+    with pytest.raises(ValueError, match="multiple of 16"):
+        make("tiny", side=100)
