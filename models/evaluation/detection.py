@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -45,7 +45,7 @@ def detection_section(observations: Sequence[Observation], draws: Draws) -> Sect
             _shown(images, draws),
             _kinds(images, draws),
             average_precision_table(images, "this detector", draws),
-            _thresholds(images, draws),
+            threshold_table({"": images}, draws),
         ),
         plots,
     )
@@ -190,9 +190,11 @@ B1_NOTES = (
 )
 
 
-def _thresholds(images: Sequence[Observation], draws: Draws) -> Table:
+def threshold_table(contenders: Mapping[str, Sequence[Observation]], draws: Draws) -> Table:
+    """Paper B's Table 2: images by the detector's confidence, with a row for each contender and threshold."""
     ours = [
-        Row(f"{at:g}", _at_threshold(images, number, at, draws), counts_of(images))
+        Row(f"{name}, {at:g}" if name else f"{at:g}", _at_threshold(images, number, at, draws), counts_of(images))
+        for name, images in contenders.items()
         for number, at in enumerate(THRESHOLDS)
     ]
     notes = (

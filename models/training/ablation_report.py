@@ -27,6 +27,7 @@ from models.evaluation.detection import (
     average_precision_row,
     froc_row,
     measured_images,
+    threshold_table,
 )
 from models.evaluation.evaluation import Observed
 from models.evaluation.examples import draw_examples
@@ -175,9 +176,10 @@ def _segmenters(contenders: Sequence[Contender], draws: Draws) -> Section:
 
 
 def _whole_tables(contenders: Sequence[Contender], draws: Draws) -> tuple[Table, ...]:
-    """Paper B's Table 5: detector and segmenter together, by fold."""
+    """Paper B's Tables 5 and 2: detector and segmenter together, by fold and by the detector's threshold."""
     rows: list[Row] = []
     pooled: dict[str, list[Drawn]] = {}
+    images: dict[str, list[Observation]] = {}
     for contender in contenders:
         if not contender.detector:
             rows.append(Row(contender.name, (Absent(_NO_DETECTOR),) * len(B4_COLUMNS)))
@@ -186,6 +188,7 @@ def _whole_tables(contenders: Sequence[Contender], draws: Draws) -> tuple[Table,
         by_fold = [as_shown(fold) for fold in _tests(contender.folds)]
         rows += _by_fold(name, by_fold, draws)
         pooled[name] = [lesion for fold in by_fold for lesion in fold]
+        images[name] = measured_images(contender.pooled)
     return (
         paper_table(
             "B5",
@@ -197,6 +200,7 @@ def _whole_tables(contenders: Sequence[Contender], draws: Draws) -> tuple[Table,
         *differences(
             "B5", "Detector and segmenter together", B4_COLUMNS, pooled, pixel_difference, draws, percent=True
         ),
+        *((threshold_table(images, draws),) if images else ()),
     )
 
 

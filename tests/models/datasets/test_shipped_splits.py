@@ -24,7 +24,7 @@ def base_of(name: str) -> str:
     return name.removesuffix("-sham").rsplit("-cluster-", 1)[0]
 
 
-@pytest.mark.parametrize("name", ["cbis-ddsm-masses", "simulated-clusters"])
+@pytest.mark.parametrize("name", ["cbis-ddsm-masses", "cdd-cesm", "simulated-clusters"])
 def test_an_image_is_on_the_side_that_it_has_in_the_split_of_both_sets(name: str) -> None:
     sides = sides_of(name)
     assert sides

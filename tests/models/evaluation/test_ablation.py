@@ -9,7 +9,7 @@ from observations import image, lesion, many, overlap
 
 from models.bundles.bundle import Bundle, find_bundle, read_bundle
 from models.evaluation.evaluation import Observed
-from models.evaluation.observations import Observation
+from models.evaluation.observations import THRESHOLDS, Observation
 from models.evaluation.tables import About, Absent, Draws, Table
 from models.measures.detection import Figure
 from models.training.ablation import Contender, any_recipe
@@ -79,6 +79,8 @@ def test_table_5_measures_detector_and_segmenter_together_and_an_undetected_lesi
     assert whole.value == pytest.approx(0.4)
     assert isinstance(ours["hq-sam-tiny"], Absent)
     assert "--base" in ours["hq-sam-tiny"].not_measured
+    thresholds = [row.name for row in found["thresholds"].rows if not row.theirs]
+    assert thresholds == [f"yolo + mlsam-tiny, {at:g}" for at in THRESHOLDS]
     true_box = found["folds"].rows[0].cells[3]
     assert isinstance(true_box, Figure)
     assert true_box.value == pytest.approx(0.8)
