@@ -39,12 +39,14 @@ def evaluate(
     seed: Seed = 1,
     config: ConfigFile = DEFAULT_CONFIG,
 ) -> None:
-    """Measure a bundle on data sets: report.html and report.json, with the tables of both papers and the usual ones."""
+    """Measure a bundle on data sets: report.html, report.json, and pages of pictures, with both papers' tables and the
+    usual ones."""
     from models.bundles.bundle import find_bundle, read_bundle
     from models.device import choose_device
     from models.evaluation.evaluation import make_report, observe_bundle
     from models.evaluation.examples import draw_examples
     from models.evaluation.held_out import made_of_own_outlines, seen_in_training
+    from models.evaluation.pictures import write_pictures
     from models.evaluation.report import PAGE, write_report
     from models.evaluation.tables import About, Draws
 
@@ -78,7 +80,8 @@ def evaluate(
     report = make_report(about, observed, found, Draws(seed, resamples), examples)
     with writing_to(out):
         write_report(report, out)
-    typer.echo(f"Written: {out / PAGE}")
+        pictures = write_pictures(observed.test, chosen, out, seed)
+    typer.echo(f"Written: {', '.join(str(page) for page in (out / PAGE, *pictures))}")
 
 
 def _chosen(

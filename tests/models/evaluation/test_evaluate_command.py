@@ -127,13 +127,17 @@ def test_a_bundle_is_evaluated_into_a_page_and_json(
     assert "data:image/png;base64" in (out / "report.html").read_text()
     tables = {table["id"]: table for section in printed["sections"] for table in section["tables"]}
     assert tables["areas"]["rows"][0]["name"] == "images (2 malignant, 2 not)"
-    assert all(0 <= cell["value"] <= 1 for cell in tables["areas"]["rows"][0]["cells"])
+    pooled, within, precision = tables["areas"]["rows"][0]["cells"]
+    assert 0 <= pooled["value"] <= 1
+    assert 0 <= precision["value"] <= 1
+    assert "not_measured" in within, "phantoms are of no hospital"
     assert all(0 <= cell["value"] <= 1 for cell in tables["calibration"]["rows"][0]["cells"])
     assert "images of patients" not in printed["about"]["side"]
     assert any("that the detector was trained on" in warning for warning in printed["about"]["warnings"])
     assert "Not held out" in ran.output
     assert any("not on the test side of split.json" in sentence for sentence in printed["about"]["elsewhere"])
     assert str(phantom_set.folder.parent) not in (out / "report.html").read_text()
+    assert (out / "pictures-phantoms.html").read_text().count("data:image/jpeg;base64") == 4
     seen = (out / "observations.jsonl").read_text()
     assert seen.count("\n") == 5  # the header and four images
     drawn = [lesion for line in seen.splitlines()[1:] for lesion in json.loads(line)["lesions"]]
