@@ -24,6 +24,8 @@ from models.types.exam import ExamReading
 from models.types.reference import ReferenceSet, ReferenceTenth
 from node.folder.exam_json import exam_to_json
 
+pytestmark = pytest.mark.slow
+
 WARD = ReferenceSet("ward", 412, is_screening=False)
 NINE = ReferenceTenth(WARD, 9)
 NONE = ReferenceTenth(WARD, None, "not all four standard views of it were read")
@@ -146,7 +148,6 @@ def test_another_tenth_or_set_changes_only_the_objects_in_which_it_stands() -> N
         assert len({frozenset(objects[kind]) for objects in some}) == len(some), kind
 
 
-@pytest.mark.slow
 def test_reports_with_a_tenth_pass_the_validators_without_errors(tmp_path: Path) -> None:
     longest = ReferenceTenth(ReferenceSet("x" * 12, 9_999_999, is_screening=False), 10)
     documents = []
