@@ -30,7 +30,7 @@ from models.training.calibration.fitting import calibrate
 from models.training.detector.largest_lesion import largest_lesion
 from models.training.held_out_figures import is_interval, measure
 from models.training.parts import Fitted, fit_part
-from models.training.recipe import Progress, Recipe, SplitRecipe
+from models.training.recipe import CalibrationRecipe, Progress, Recipe, SplitRecipe
 from models.types.words import counted
 
 LICENCE = "AGPL-3.0-or-later"
@@ -110,7 +110,9 @@ def train(
     _write(folder / "left-out.json", [asdict(left_out) for left_out in cases.left_out])
 
     train_cases, validation, test = sides(cases.cases, split)
-    fitted = fit_part(recipe, train_cases, validation, start, folder, device, progress, depends_on)
+    # The weights do not depend on the calibration: with another one they are not trained again.
+    weights_depend_on = _digest(replace(recipe, calibration=CalibrationRecipe()), split, start)
+    fitted = fit_part(recipe, train_cases, validation, start, folder, device, progress, weights_depend_on)
     others = other_parts(out, base)
     calibration, notes = _calibration(
         recipe, cases, fitted, validation, test, start, folder, device, progress, depends_on, others

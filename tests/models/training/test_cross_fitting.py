@@ -66,6 +66,11 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
+def _no_step(done: int, total: int, text: str) -> None:
+    """For a training whose own weights are finished: only those of its folds are trained."""
+    assert "fold" in text, text
+
+
 def test_every_patient_is_scored_once_by_weights_trained_without_it(tmp_path: Path) -> None:
     cases = drawn_cases(12)
     scored = out_of_fold(RECIPE, cases, READS, None, tmp_path, CPU, lambda *_: None, "")
@@ -105,6 +110,9 @@ def test_test_patients_are_not_used_for_calibration_and_cross_fitting_does_not_c
     )
     assert crossed.bundle.classifier.sha256 == simple.bundle.classifier.sha256
     assert simple.bundle.calibration == {}
+    again = train(RECIPE, cases, tmp_path / "simple", None, CPU, _no_step, base=base, measured=False)
+    assert again.notes == crossed.notes, "calibrated after all, with the weights that were there"
+    assert again.bundle.classifier.sha256 == simple.bundle.classifier.sha256
     split = read_split(tmp_path / "crossed/training/classifier/split.json", cases.cases)
     learnt, validation, test = sides(cases.cases, split)
     assert test
