@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
@@ -31,6 +31,8 @@ AETitle = Annotated[
 ]
 """A DICOM application entity title: 1..16 printable characters without backslash (PS3.5 section 6.2, VR AE)."""
 Port = Annotated[int, Field(ge=1, le=65535)]
+Urgency = Literal["LOW", "ROUTINE", "HIGH", "STAT"]
+"""How urgent a study is (PS3.3 section C.4.11)."""
 
 
 EquipmentText = Annotated[

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
-from config.fields import AETitle, Name, Port, Section
+from config.fields import AETitle, Name, Port, Section, Urgency
 
 
 class Sender(Section):
@@ -19,6 +19,8 @@ class Sender(Section):
     ae_title: AETitle
     host: str | None = None
     reads_secondary_capture: bool = False
+    urgency: Urgency | None = None
+    heeds_priority: bool = True
     find_host: str | None = None
     find_port: Port | None = None
 

@@ -19,7 +19,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError as EnvironmentUnreadable
 
-from config.fields import AETitle, EquipmentText, Name, Port, Section, TimeZone, matching
+from config.fields import AETitle, EquipmentText, Name, Port, Section, TimeZone, Urgency, matching
 from config.hl7 import Hl7
 from config.mistakes import BETWEEN, PREFIX, sentences, unknown_variables
 from config.peers import BY_DICOM, BY_WEB, AnyDestination, AnySource, Sender, WebService
@@ -95,6 +95,7 @@ class Route(Section):
     older_than_days: float | None = Field(default=None, ge=0)
     younger_than_days: float | None = Field(default=None, ge=0)
     read: bool = True
+    urgency: Urgency | None = None
     destinations: tuple[Name, ...] | None = None
 
 

@@ -68,6 +68,8 @@ class InstanceHeader:
     """Why it is no ordinary view of a breast, and is never read: a reason for the report; "" for an ordinary view."""
     procedures: tuple[str, ...]
     """The procedure, in all forms of the header: descriptions of study and procedure, and codes."""
+    requested_priorities: tuple[str, ...]
+    """Requested Procedure Priority, as stated anywhere in the header."""
     institution: str
     study_date: date | None
     ours: bool
@@ -94,6 +96,7 @@ def describe(dataset: Dataset) -> InstanceHeader:
         extent=extent_of(dataset),
         no_view=why_never_read(dataset),
         procedures=procedures_of(dataset),
+        requested_priorities=requested_priorities_of(dataset),
         institution=text(dataset, "InstitutionName"),
         study_date=_date(text(dataset, "StudyDate")),
         ours=is_ours(dataset),
@@ -177,6 +180,16 @@ def procedures_of(dataset: Dataset) -> tuple[str, ...]:
         for sequence in ("ProcedureCodeSequence", "RequestedProcedureCodeSequence"):
             found += [text(code, key) for code in items(holder, sequence) for key in ("CodeValue", "CodeMeaning")]
     return tuple(dict.fromkeys(name for name in found if name))
+
+
+def requested_priorities_of(dataset: Dataset) -> tuple[str, ...]:
+    """Requested Procedure Priority (PS3.3 §C.4.11) of the data set and of its requests.
+
+    It belongs to worklists; devices that copy it into images write it beside the request's other attributes.
+    """
+    holders = (dataset, *items(dataset, "RequestAttributesSequence"))
+    found = (code(holder, "RequestedProcedurePriority") for holder in holders)
+    return tuple(dict.fromkeys(word for word in found if word))
 
 
 def chest_wall_side(dataset: Dataset) -> Literal["left", "right"] | None:

@@ -229,6 +229,7 @@ def _listener(settings: Settings, sessions: Sessions, commitments: Sequence[Comm
         frozenset(sender.ae_title for sender in settings.senders if sender.reads_secondary_capture),
         time.time,
         partial(route, settings.routes),
+        settings.senders,
     )
     return Listener(
         limits.ae_title,

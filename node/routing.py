@@ -22,12 +22,14 @@ class Decision:
     Attributes:
         read: whether the image is read.
         destinations: names of the destinations that get the results; None: all.
+        urgency: as the route states it; None: it does not.
         route: the name of the route that decided; None: no route matches, and the defaults apply.
         why: one sentence for each route that was tried, in their order.
     """
 
     read: bool
     destinations: tuple[str, ...] | None
+    urgency: str | None
     route: str | None
     why: tuple[str, ...]
 
@@ -44,9 +46,9 @@ def route(routes: Sequence[Route], header: InstanceHeader, calling_ae_title: str
         against = next(_against(candidate, header, calling_ae_title, day), None)
         if against is None:
             why.append(f"{candidate.name}: fits")
-            return Decision(candidate.read, candidate.destinations, candidate.name, tuple(why))
+            return Decision(candidate.read, candidate.destinations, candidate.urgency, candidate.name, tuple(why))
         why.append(f"{candidate.name}: does not fit: {against}")
-    return Decision(True, None, None, (*why, "no route fits: none keeps anything back"))
+    return Decision(True, None, None, None, (*why, "no route fits: none keeps anything back"))
 
 
 def _against(candidate: Route, header: InstanceHeader, calling_ae_title: str, day: date) -> Iterator[str]:

@@ -24,6 +24,7 @@ from dicom_io.network.commitment import Hear, answer_report
 from dicom_io.network.host_names import HostNames, addresses_of
 from dicom_io.network.incoming import IncomingFile, head_of
 from dicom_io.network.places import Places
+from dicom_io.network.priority import MEDIUM
 from dicom_io.network.scp_contexts import supported_contexts
 from dicom_io.network.scp_gate import Refusal
 from dicom_io.network.scp_messages import StreamingDIMSE
@@ -48,6 +49,7 @@ class ReceivedFile:
         calling_ae_title: the sender's AE title.
         peer: the sender's IP address.
         sop_class_uid, sop_instance_uid, transfer_syntax_uid: as the request states them, unchecked.
+        priority: MEDIUM, HIGH or LOW (PS3.7 table 9.3-1); MEDIUM if the request states no other.
     """
 
     path: Path
@@ -56,6 +58,7 @@ class ReceivedFile:
     sop_class_uid: str
     sop_instance_uid: str
     transfer_syntax_uid: str
+    priority: int = MEDIUM
 
 
 class Intake(Protocol):
@@ -268,6 +271,7 @@ class Listener:
                 sop_class_uid=str(request.AffectedSOPClassUID),
                 sop_instance_uid=str(request.AffectedSOPInstanceUID),
                 transfer_syntax_uid=str(context.transfer_syntax),
+                priority=int(request.Priority),
             )
         )
 

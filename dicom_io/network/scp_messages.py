@@ -26,6 +26,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made from ta
 
 from dicom_io.network.answers import Answer, Status
 from dicom_io.network.incoming import IncomingFile
+from dicom_io.network.priority import priority_of
 
 log = logging.getLogger(__name__)
 
@@ -263,7 +264,7 @@ def _message_id(message: C_STORE_RQ) -> int:
 
 def _request(message: C_STORE_RQ) -> C_STORE | Answer:
     """The request of a C-STORE, or its refusal if a UID is missing or malformed or the SOP class is no storage class.
-    Its other parameters are not used."""
+    Of its other parameters only the priority is used."""
     try:
         named = (message.command_set.AffectedSOPClassUID, message.command_set.AffectedSOPInstanceUID)
     except Exception:  # noqa: BLE001 - a malformed command can raise anything
@@ -274,7 +275,7 @@ def _request(message: C_STORE_RQ) -> C_STORE | Answer:
         return _NOT_OF_STORAGE
     request = C_STORE()
     request.MessageID = _message_id(message)
-    request.Priority = 2
+    request.Priority = priority_of(message.command_set)
     request.AffectedSOPClassUID, request.AffectedSOPInstanceUID = named
     request.DataSet = BytesIO()  # pynetdicom counts a request without it as invalid
     return request

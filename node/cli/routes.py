@@ -29,9 +29,11 @@ def route_test(
     from dicom_io.errors import NotReadable
     from dicom_io.headers import describe
     from dicom_io.instance_kinds import InstanceKind
+    from dicom_io.network.priority import MEDIUM
     from dicom_io.pixels.intact import read_whole_file
     from node.cli.terminal.failure import CommandFailed
     from node.intake.register import never_read
+    from node.intake.urgency import urgency_of
     from node.routing import route
     from node.store.unread import sentence
 
@@ -42,8 +44,8 @@ def route_test(
     except NotReadable as error:
         raise CommandFailed(f"{file}: {error}") from error
     decision = route(settings.routes, header, calling, time.time())
-    film = any(sender.ae_title == calling and sender.reads_secondary_capture for sender in settings.senders)
-    why = never_read(header, reads_secondary_capture=film)
+    sender = next((sender for sender in settings.senders if sender.ae_title == calling), None)
+    why = never_read(header, reads_secondary_capture=sender is not None and sender.reads_secondary_capture)
     against = None if why is None else sentence(why, header.no_view)
     if not decision.read:
         against = f"the route {decision.route} says that it is not read"
@@ -53,6 +55,7 @@ def route_test(
         "routes": list(decision.why),
         "read": against is None,
         "not_read_because": against,
+        "urgency": str(urgency_of(header, MEDIUM, sender, decision.urgency)),
         "destinations": [] if against else list(known if decision.destinations is None else decision.destinations),
     }
     raw = header.kind is InstanceKind.FOR_PROCESSING
@@ -67,4 +70,5 @@ def _as_text(outcome: dict[str, object], why: tuple[str, ...], *, raw: bool) -> 
     destinations = outcome["destinations"]
     names = ", ".join(destinations) if isinstance(destinations, list) else ""
     unless = ", unless an image for presentation of the same view comes too" if raw else ""
+    lines.append(f"Its urgency: {outcome['urgency']} (the C-STORE's Priority may raise it)")
     return "\n".join([*lines, f"It is read{unless}. Results go to: {names or 'no destination: they stay in data_dir'}"])

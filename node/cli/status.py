@@ -14,6 +14,7 @@ from models.types.words import counted
 from node.cli.terminal.moments import local_time
 from node.cli.terminal.options import DEFAULT_CONFIG, AsJson, ConfigFile, open_queue
 from node.store.states import DeliveryState, ImageOutcome, JobState
+from node.store.urgency import Urgency
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -78,6 +79,9 @@ def _text(
     for fault in found:
         yield f"FAULT of this machine, {fault.about}: {fault.says}"
     yield "Studies: " + ", ".join(f"{count} {state}" for state, count in queue.counts.items())
+    unreported = {urgency: count for urgency, count in queue.unreported.items() if count}
+    if unreported.keys() - {Urgency.ROUTINE}:
+        yield "Not reported yet: " + ", ".join(f"{count} {urgency}" for urgency, count in unreported.items())
     for name, count in orphaned_counts.items():
         yield (
             f"{waiting_for(name, count)}, which is no longer in the settings: "
@@ -98,8 +102,9 @@ def _text(
 
 def _lines(study: StudyView) -> list[str]:
     source = f"from {study.source}, " if study.source else ""
+    urgency = "" if study.urgency is Urgency.ROUTINE else f", {study.urgency}"
     lines = [
-        f"{study.id}  {study.state}, revision {study.revision}  {study.study_instance_uid}",
+        f"{study.id}  {study.state}, revision {study.revision}{urgency}  {study.study_instance_uid}",
         f"   {source}last image {local_time(study.last_received_at)}" + (f": {study.why}" if study.why else ""),
         f"   images: {', '.join(_count(study, outcome) for outcome in ImageOutcome)}"
         + (f"; the source holds {study.expected_instances}" if study.expected_instances is not None else ""),

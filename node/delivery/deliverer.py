@@ -22,6 +22,9 @@ from node.store.tables import Delivery, Result, Study
 
 log = logging.getLogger(__name__)
 
+AT_ONCE = 20
+"""Deliveries that are sent before it is asked again which come next: an urgent study waits for no more than these."""
+
 
 class Transport(Protocol):
     """Sends objects to one destination, for example dicom_io.network.scu.CStoreDestination."""
@@ -80,8 +83,8 @@ class Deliverer:
             self.transport.close()
 
     def deliver_due(self, stop: threading.Event | None = None) -> int:
-        """Tries every due delivery, oldest first; returns the number of tries."""
-        due = self._due()
+        """Tries the next AT_ONCE due deliveries, by the turn of their studies; returns the number of tries."""
+        due = self._due(AT_ONCE)
         for tried, delivery in enumerate(due):
             if stop is not None and stop.is_set():
                 return tried
@@ -91,7 +94,7 @@ class Deliverer:
                 self.transport.send(delivery.path)
             except Unreachable as error:
                 # Each of the others would wait for the same time-out.
-                for unsent in due[tried:]:
+                for unsent in self._due():
                     self._failed(unsent, error)
                 return tried + 1
             except DestinationError as error:
@@ -104,10 +107,10 @@ class Deliverer:
                 self._sent(delivery)
         return len(due)
 
-    def _due(self) -> list[_Due]:
+    def _due(self, limit: int | None = None) -> list[_Due]:
+        due = self._waiting().where(Delivery.next_at <= self.now()).order_by(Study.turn, Delivery.id)
         with read_only(self.sessions) as session:
-            rows = session.execute(self._waiting().where(Delivery.next_at <= self.now()).order_by(Delivery.id))
-            return [_Due(delivery_id, self.data_dir / path) for delivery_id, path in rows]
+            return [_Due(delivery_id, self.data_dir / path) for delivery_id, path in session.execute(due.limit(limit))]
 
     def _may_leave(self, due: _Due) -> bool:
         """Whether it may still be sent: its study may have been quarantined since the list was read."""

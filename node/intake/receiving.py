@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from sqlalchemy import exists, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from config.peers import Sender
 from dicom_io.assessments import ReadReport, read_report
 from dicom_io.corrections import CorrectionHeader, read_correction_header
 from dicom_io.durable import FULL, sync_folder
@@ -45,12 +46,14 @@ from node.intake.received_again import (
 )
 from node.intake.register import register
 from node.intake.same_pixels import PixelComparison
+from node.intake.urgency import urgency_of
 from node.intake.worker_process import NoAnswer, WorkerProcess
-from node.routing import Router, everything
+from node.routing import Decision, Router, everything
 from node.store.database import OneWriter, Sessions
 from node.store.faults import describe_fault, is_passing
 from node.store.tables import Instance, Result, Study
-from node.studies.lifecycle import Contradiction
+from node.store.urgency import Urgency
+from node.studies.lifecycle import Contradiction, raise_urgency
 
 log = logging.getLogger(__name__)
 
@@ -89,15 +92,17 @@ class Receiving:
         secondary_capture_from: frozenset[str],
         now: Callable[[], float],
         router: Router = everything,
+        senders: Sequence[Sender] = (),
     ) -> None:
         """`secondary_capture_from`: AE titles whose secondary captures are mammograms; `router`: decides what is
-        read."""
+        read; `senders`: whose settings state how urgent their studies are."""
         self._sessions = sessions
         self._data_dir = data_dir
         self._limits = limits
         self._secondary_capture_from = secondary_capture_from
         self._now = now
         self._router = router
+        self._senders = {sender.ae_title: sender for sender in senders}
         self._pixels = PixelComparison(limits.max_image_pixels)
         self._contents = WorkerProcess(_CONTENT_BYTES, _CONTENT_S)
         self._study_locks = _LockPerStudy()
@@ -181,17 +186,24 @@ class Receiving:
         if is_ours:
             log.info("one of the node's own objects was received: acknowledged, not stored")
             return _SUCCESS
+        decision = self._router(header, received.calling_ae_title, self._now())
+        sender = self._senders.get(received.calling_ae_title)
+        urgency = urgency_of(header, received.priority, sender, decision.urgency)
         if row is None:
-            return self._keep_new(received, whole, header)
+            return self._keep_new(received, whole, header, decision, urgency)
         known, study_instance_uid = row
         if study_instance_uid != header.study_instance_uid:
             return self._set_aside(whole, header, known, Contradiction.OTHER_STUDY)
         if known.kind != header.kind:
             return self._set_aside(whole, header, known, Contradiction.OTHER_KIND)
+        self._raise_urgency(known.study_id, urgency)
         return self._keep_resent(received, whole, header, known)
 
-    def _keep_new(self, received: ReceivedFile, whole: WholeFile, header: InstanceHeader) -> Answer:
-        content, left_out = self._content(header, whole.path), self._left_out(header, received.calling_ae_title)
+    def _keep_new(
+        self, received: ReceivedFile, whole: WholeFile, header: InstanceHeader, decision: Decision, urgency: Urgency
+    ) -> Answer:
+        content = self._content(header, whole.path)
+        left_out = "" if decision.read else f"the route {decision.route} says that it is not read"
         # No row has this path, so a file that is there is left over from a crash, and is replaced.
         path = self._place(whole.path, self._data_dir / archived(header.study_instance_uid, header.sop_instance_uid))
         with self._entering(path) as session:
@@ -204,6 +216,7 @@ class Receiving:
                 now=self._now(),
                 reads_secondary_capture=received.calling_ae_title in self._secondary_capture_from,
                 left_out=left_out,
+                urgency=urgency,
             )
             self._enter(session, instance, received, content)
             log.info("study %d: instance %d received: %s", instance.study_id, instance.id, header.kind)
@@ -251,9 +264,11 @@ class Receiving:
             correct(session, instance, header, syntax, path, self._now(), restated=restated, read_again=read_again)
             self._enter(session, instance, received, content)
 
-    def _left_out(self, header: InstanceHeader, calling_ae_title: str) -> str:
-        decision = self._router(header, calling_ae_title, self._now())
-        return "" if decision.read else f"the route {decision.route} says that it is not read"
+    def _raise_urgency(self, study_id: int, urgency: Urgency) -> None:
+        """An instance that comes again may be sent again because its study is urgent now."""
+        if urgency.head_start_s > Urgency.ROUTINE.head_start_s:
+            with self._one_writer.begin() as session:
+                raise_urgency(session, session.get_one(Study, study_id, with_for_update=True), urgency)
 
     def _content(self, header: InstanceHeader, path: Path) -> _Content:
         """The content of a report or segmentation, read before the transaction begins."""

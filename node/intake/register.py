@@ -9,6 +9,7 @@ from dicom_io.instance_kinds import InstanceKind
 from node.store.states import StudyState
 from node.store.tables import Instance, Study
 from node.store.unread import Unread
+from node.store.urgency import Urgency
 from node.studies.lifecycle import (
     ask_for_reading,
     hold_two_patients,
@@ -26,6 +27,7 @@ def register(
     now: float,
     reads_secondary_capture: bool,
     left_out: str = "",
+    urgency: Urgency = Urgency.ROUTINE,
 ) -> Instance:
     """Stores the row of a new instance, updates its study and queues its reading; within a transaction.
 
@@ -35,8 +37,9 @@ def register(
         now: UTC seconds since the epoch.
         reads_secondary_capture: whether secondary captures from this source are mammograms.
         left_out: the reason if a route says that it is not read.
+        urgency: that it gives its study.
     """
-    study = locked_study(session, header.study_instance_uid, source, now)
+    study = locked_study(session, header.study_instance_uid, source, now, urgency)
     study.last_received_at = now
     study.decide_at = 0.0
     instance = Instance(

@@ -14,7 +14,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from config.settings import Settings
 from models.bundles.bundle import BundleError, find_bundle, read_bundle, verify
 from models.errors import UserError
-from models.reference.reference_file import read_reference
 from node.archive.layout import RECEIVED
 from node.operations.descriptors import associations_for, descriptors_for, hard_limit
 from node.store.database import (
@@ -121,6 +120,8 @@ def weights(settings: Settings) -> CheckResult:
 
 def reference(settings: Settings) -> CheckResult:
     """Whether the reference set of `reader.reference`, which must be set, can be used with the bundle."""
+    from models.reference.reference_file import read_reference  # not above: it imports scipy, which `status` needs not
+
     about = "reference"
     if settings.reader.reference is None:
         raise ValueError("reader.reference is not set")

@@ -14,6 +14,7 @@ from dicom_io.results.profiles import ResultKind
 from models.types.mammogram import Laterality
 from node.store.states import DeliveryState, ImageOutcome, JobKind, JobState, StudyState
 from node.store.tables import Delivery, Instance, Job, Result, Study
+from node.store.urgency import Urgency
 
 PAGE = 100
 """Studies per page, so that a page of a large queue is fast."""
@@ -79,14 +80,16 @@ class StudyView:
     images: tuple[ImageView, ...]
     jobs: tuple[JobView, ...]
     deliveries: tuple[DeliveryView, ...]
+    urgency: Urgency = Urgency.ROUTINE
 
 
 @dataclass(frozen=True)
 class QueueView:
-    """`counts`: all studies by their state; `pages`: number of pages of the selected studies; `studies`: those of one
-    page, oldest first."""
+    """`counts`: all studies by their state; `unreported`: the open and closed ones by their urgency, the most urgent
+    first; `pages`: number of pages of the selected studies; `studies`: those of one page, oldest first."""
 
     counts: dict[str, int]
+    unreported: dict[str, int]
     pages: int
     studies: tuple[StudyView, ...]
 
@@ -98,6 +101,10 @@ def view_queue(session: Session, newest: int | None = None, page: int = 1) -> Qu
     counts = {str(state): 0 for state in StudyState}
     for state, count in session.execute(select(Study.state, func.count()).group_by(Study.state)):
         counts[str(state)] = count
+    unreported = {str(urgency): 0 for urgency in reversed(Urgency)}
+    wait = Study.state.in_([StudyState.OPEN, StudyState.CLOSED])
+    for urgency, count in session.execute(select(Study.urgency, func.count()).where(wait).group_by(Study.urgency)):
+        unreported[str(urgency)] = count
     asked_for = select(Study.id)
     if newest is not None:
         latest = select(Study.id).order_by(Study.id.desc()).limit(newest).subquery()
@@ -110,7 +117,7 @@ def view_queue(session: Session, newest: int | None = None, page: int = 1) -> Qu
         .options(selectinload(Study.instances))
         .order_by(Study.id)
     ).all()
-    return QueueView(counts, math.ceil(number / PAGE), tuple(_with_rows(session, studies)))
+    return QueueView(counts, unreported, math.ceil(number / PAGE), tuple(_with_rows(session, studies)))
 
 
 def _unsettled() -> CompoundSelect[tuple[int]]:
@@ -177,6 +184,7 @@ def _study_view(study: Study, jobs: list[Job], deliveries: list[Delivery]) -> St
             )
             for delivery in deliveries
         ),
+        urgency=study.urgency,
     )
 
 

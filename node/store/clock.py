@@ -92,6 +92,7 @@ def follow(session: Session, moved: float, now: float, since_s: float) -> None:
     set_past(Study.last_received_at, _OPEN)
     session.execute(update(Study).where(_OPEN).values(decide_at=0.0))
     set_future(Job.next_at, Job.state == JobState.WAITING, Job.next_at > 0)
+    set_past(Job.turn, Job.state.in_([JobState.WAITING, JobState.RUNNING]))
     held = Job.state == JobState.RUNNING
     still_held = and_(held, Job.lease_until < now if moved > 0 else Job.lease_until + moved >= now)
     session.execute(update(Job).where(still_held).values(lease_until=Job.lease_until + moved))
@@ -105,6 +106,7 @@ def resume(session: Session, now: float) -> None:
         session.execute(update(Study).where(_OPEN, column > now).values({column: now}))
     session.execute(update(Study).where(_OPEN).values(decide_at=0.0))  # the settings may have changed
     session.execute(update(Job).where(Job.state == JobState.WAITING, Job.next_at > now).values(next_at=now))
+    session.execute(update(Job).where(Job.state == JobState.WAITING, Job.turn > now).values(turn=now))
     waiting = Delivery.state == DeliveryState.WAITING
     session.execute(update(Delivery).where(_UNDELIVERED, Delivery.created_at > now).values(created_at=now))
     latest = now + LONGEST_WAIT_S

@@ -13,7 +13,10 @@ from sqlalchemy import ColumnElement, and_, exists, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from node.store.states import JobKind, JobState, moving
-from node.store.tables import Job
+from node.store.tables import Job, Study
+
+OVERDUE_S = 3600.0
+"""After its turn a job that was tried before goes before new ones."""
 
 
 class LeaseLost(Exception):
@@ -40,17 +43,24 @@ class Claim:
 
 
 def claim(session: Session, kind: JobKind, worker: str, now: float, lease_s: float, limit: int = 1) -> list[Claim]:
-    """Claims up to `limit` due jobs of a kind, oldest first; jobs that were postponed come last.
+    """Claims up to `limit` due jobs of a kind, by their turn: urgent ones first, and the oldest of these (urgency.py).
 
     Jobs that were never tried come first, together. A job that was tried before is claimed alone, so that an image that
-    crashes the reader neither fails nor delays others. A report waits for the last reading of its study.
+    crashes the reader neither fails nor delays others; once its turn is OVERDUE_S ago it comes first, so that it does
+    not starve. A report waits for the last reading of its study.
     """
-    fresh = _take(session, kind, worker, now, lease_s, limit, Job.attempts == 0)
-    return fresh or _take(session, kind, worker, now, lease_s, 1, Job.attempts > 0)
+    fresh = and_(Job.state == JobState.WAITING, Job.attempts == 0)
+    lease_ran_out = and_(Job.state == JobState.RUNNING, Job.lease_until < now)
+    tried = and_(or_(Job.state == JobState.WAITING, lease_ran_out), Job.attempts > 0)
+    return (
+        _take(session, kind, worker, now, lease_s, 1, and_(tried, Job.turn < now - OVERDUE_S))
+        or _take(session, kind, worker, now, lease_s, limit, fresh)
+        or _take(session, kind, worker, now, lease_s, 1, tried)
+    )
 
 
 def _take(
-    session: Session, kind: JobKind, worker: str, now: float, lease_s: float, limit: int, tried: ColumnElement[bool]
+    session: Session, kind: JobKind, worker: str, now: float, lease_s: float, limit: int, free: ColumnElement[bool]
 ) -> list[Claim]:
     reading = aliased(Job)
     unread = exists().where(
@@ -58,10 +68,9 @@ def _take(
         reading.kind == JobKind.READ_IMAGE,
         reading.state.in_([JobState.WAITING, JobState.RUNNING]),
     )
-    free = or_(Job.state == JobState.WAITING, and_(Job.state == JobState.RUNNING, Job.lease_until < now))
     ready = free if kind is JobKind.READ_IMAGE else and_(free, ~unread)
-    due = and_(Job.kind == kind, Job.next_at <= now, ready, tried)
-    candidates = select(Job.id).where(due).order_by(Job.next_at, Job.id).limit(limit)
+    due = and_(Job.kind == kind, Job.next_at <= now, ready)
+    candidates = select(Job.id).where(due).order_by(Job.turn, Job.id).limit(limit)
     rows = session.execute(
         moving(Job.state, [JobState.WAITING, JobState.RUNNING], JobState.RUNNING)
         .where(Job.id.in_(candidates.with_for_update(skip_locked=True).scalar_subquery()))
@@ -71,10 +80,11 @@ def _take(
             attempts=Job.attempts + 1,
             lease_until=now + lease_s,
         )
-        .returning(Job.id, Job.study_id, Job.instance_id, Job.revision, Job.attempts, Job.faults, Job.token)
+        .returning(Job.id, Job.study_id, Job.instance_id, Job.revision, Job.attempts, Job.faults, Job.token, Job.turn)
         .execution_options(synchronize_session=False)
     )
-    return sorted((Claim(*row) for row in rows), key=lambda claim: claim.job_id)
+    by_turn = sorted(rows, key=lambda row: (row[-1], row[0]))
+    return [Claim(*held) for *held, _ in by_turn]
 
 
 def renew(session: Session, claims: list[Claim], now: float, lease_s: float) -> None:
@@ -102,12 +112,18 @@ def wait_again(session: Session, held: Claim) -> None:
 
 
 def put_off(session: Session, held: Claim, error: str, until: float) -> None:
-    """Puts a job off after a fault of the machine, to the back of the queue; no attempt is counted.
+    """Puts a job off after a fault of the machine, as if its study arrived at `until`; no attempt is counted.
 
     Raises:
         LeaseLost: as for `finish`.
     """
-    hindered = {Job.attempts: Job.attempts - 1, Job.faults: Job.faults + 1, Job.next_at: until, Job.error: error}
+    hindered = {
+        Job.attempts: Job.attempts - 1,
+        Job.faults: Job.faults + 1,
+        Job.next_at: until,
+        Job.turn: until - session.get_one(Study, held.study_id).urgency.head_start_s,
+        Job.error: error,
+    }
     _release(session, held, JobState.WAITING, hindered)
 
 

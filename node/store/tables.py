@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from sqlalchemy import JSON, Enum, ForeignKey, Index, MetaData, UniqueConstraint
+from sqlalchemy import JSON, ColumnElement, Enum, ForeignKey, Index, MetaData, UniqueConstraint, case
+from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from dicom_io.instance_kinds import InstanceKind
@@ -17,6 +18,7 @@ from models.types.birads import AssessmentSource, Category
 from models.types.mammogram import Laterality
 from node.store.states import DeliveryState, JobKind, JobState, StudyState
 from node.store.unread import Unread, sentence
+from node.store.urgency import Urgency
 
 
 def _by_value(kinds: type[StrEnum]) -> Enum:
@@ -42,6 +44,7 @@ class Table(DeclarativeBase):
         AssessmentSource: _by_value(AssessmentSource),
         Laterality: _by_value(Laterality),
         Unread: _by_value(Unread),
+        Urgency: _by_value(Urgency),
     }
 
 
@@ -72,8 +75,21 @@ class Study(Table):
     """For an open study: the time of the next check by studies/closing.py; 0: at once, because something has
     changed."""
 
+    urgency: Mapped[Urgency] = mapped_column(default=Urgency.ROUTINE)
+    """The highest that its instances gave it."""
+
     instances: Mapped[list[Instance]] = relationship(back_populates="study", order_by="Instance.id")
     results: Mapped[list[Result]] = relationship(back_populates="study", order_by="Result.id")
+
+    @hybrid_property
+    def turn(self) -> float:
+        """What waits goes in this order, lowest first; see urgency.py."""
+        return self.opened_at - self.urgency.head_start_s
+
+    @turn.inplace.expression
+    @classmethod
+    def _turn(cls) -> ColumnElement[float]:
+        return cls.opened_at - case({urgency: urgency.head_start_s for urgency in Urgency}, value=cls.urgency)
 
 
 class Instance(Table):
@@ -155,7 +171,7 @@ class Job(Table):
     """Work to be done once. The row stays while its job runs; see queue.py for leases and fencing."""
 
     __tablename__ = "job"
-    __table_args__ = (Index("ix_job_claim", "state", "kind", "next_at", "id"),)
+    __table_args__ = (Index("ix_job_claim", "state", "kind", "attempts", "turn", "id"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     kind: Mapped[JobKind]
@@ -170,6 +186,9 @@ class Job(Table):
     """How often a fault of the machine put it off (faults.py): `error` names the last; none counts as an attempt."""
     next_at: Mapped[float] = mapped_column(default=0.0)
     """Earliest time of the next claim; 0 if it was never postponed."""
+    turn: Mapped[float] = mapped_column(default=0.0)
+    """Jobs are claimed in this order, lowest first: its study's turn when it was queued, or later, if it was
+    postponed."""
     token: Mapped[int] = mapped_column(default=0)
     """Fencing token: increases with every claim; only the holder of the newest may finish the job."""
     worker: Mapped[str | None]

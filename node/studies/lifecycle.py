@@ -9,11 +9,12 @@ from __future__ import annotations
 import logging
 from enum import StrEnum
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from node.store.states import JobKind, JobState, StudyState, moved, moving
 from node.store.tables import Instance, Job, Study
+from node.store.urgency import Urgency
 
 log = logging.getLogger(__name__)
 
@@ -27,14 +28,16 @@ class Contradiction(StrEnum):
     OTHER_STUDY = "an instance of it came again under another study"
 
 
-def locked_study(session: Session, study_instance_uid: str, source: str, now: float) -> Study:
+def locked_study(session: Session, study_instance_uid: str, source: str, now: float, urgency: Urgency) -> Study:
     """The study of a received instance, locked; a new open study if it is the first instance.
 
     Args:
         source: the calling AE title of a new study, "" for files.
+        urgency: of the instance; see `raise_urgency`.
     """
     known = session.scalar(select(Study).where(Study.study_instance_uid == study_instance_uid).with_for_update())
     if known is not None:
+        raise_urgency(session, known, urgency)
         return known
     study = Study(
         study_instance_uid=study_instance_uid,
@@ -45,10 +48,24 @@ def locked_study(session: Session, study_instance_uid: str, source: str, now: fl
         first_received_at=now,
         last_received_at=now,
         opened_at=now,
+        urgency=urgency,
     )
     session.add(study)
     session.flush()
+    if urgency is not Urgency.ROUTINE:
+        log.info("study %d: its urgency is %s", study.id, urgency)
     return study
+
+
+def raise_urgency(session: Session, study: Study, urgency: Urgency) -> None:
+    """Makes a study more urgent, and moves what still waits of it; a lower urgency changes nothing."""
+    sooner_s = urgency.head_start_s - study.urgency.head_start_s
+    if sooner_s <= 0:
+        return
+    log.info("study %d: its urgency is %s, and was %s", study.id, urgency, study.urgency)
+    study.urgency = urgency
+    unfinished = Job.state.in_([JobState.WAITING, JobState.RUNNING, JobState.FAILED])
+    session.execute(update(Job).where(Job.study_id == study.id, unfinished).values(turn=Job.turn - sooner_s))
 
 
 def reopen(session: Session, study: Study, now: float, *, new_image: bool) -> None:
@@ -144,7 +161,15 @@ def hold_two_patients(session: Session, study: Study) -> None:
 
 def ask_for_reading(session: Session, study: Study, image: Instance) -> None:
     """Puts the reading of an image into the queue, for the study's present revision."""
-    session.add(Job(kind=JobKind.READ_IMAGE, study_id=study.id, instance_id=image.id, revision=study.revision))
+    session.add(
+        Job(
+            kind=JobKind.READ_IMAGE,
+            study_id=study.id,
+            instance_id=image.id,
+            revision=study.revision,
+            turn=study.turn,
+        )
+    )
 
 
 def cancel_reports(session: Session, study: Study) -> None:
@@ -178,4 +203,4 @@ def _close(session: Session, study: Study, now: float) -> None:
 
 
 def _ask_for_report(session: Session, study: Study) -> None:
-    session.add(Job(kind=JobKind.REPORT, study_id=study.id, revision=study.revision))
+    session.add(Job(kind=JobKind.REPORT, study_id=study.id, revision=study.revision, turn=study.turn))

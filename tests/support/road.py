@@ -14,6 +14,7 @@ from simple_models import BUNDLE, OneMass, pipeline_of
 from sqlalchemy import select
 
 from dicom_io.network.answers import Answer
+from dicom_io.network.priority import MEDIUM
 from dicom_io.network.scp import ReceivedFile
 from dicom_io.results.profiles import PROFILES
 from models.birads.calibration import Calibration, Level
@@ -69,9 +70,10 @@ class Road:
             self.clock,
         )
 
-    def receive(self, *images: Dataset | Path, sender: str = "PACS") -> list[Answer]:
+    def receive(self, *images: Dataset | Path, sender: str = "PACS", priority: int = MEDIUM) -> list[Answer]:
         """What the listener does after an image was received."""
-        return [self._receive(image if isinstance(image, Path) else self._saved(image), sender) for image in images]
+        files = (image if isinstance(image, Path) else self._saved(image) for image in images)
+        return [self._receive(file, sender, priority) for file in files]
 
     def read(self) -> None:
         while self.reader.read_some():
@@ -124,7 +126,7 @@ class Road:
         image.save_as(path, enforce_file_format=True)
         return path
 
-    def _receive(self, file: Path, sender: str) -> Answer:
+    def _receive(self, file: Path, sender: str, priority: int) -> Answer:
         incoming = self.receiving.incoming / "one.dcm"
         shutil.copy(file, incoming)
         header = dcmread(file, stop_before_pixels=True)
@@ -136,6 +138,7 @@ class Road:
                 header.SOPClassUID,
                 header.SOPInstanceUID,
                 header.file_meta.TransferSyntaxUID,
+                priority,
             )
         )
 

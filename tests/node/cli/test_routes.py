@@ -39,6 +39,15 @@ def image(tmp_path):
     return write
 
 
+def test_the_urgency_of_a_file_is_shown(command, config, image):
+    sender = '\n[[senders]]\nae_title = "CLINIC"\nurgency = "HIGH"\n'
+    config.write_text('data_dir = "data"\n' + ROUTES["fits"] + 'urgency = "LOW"\n' + sender)
+    file = image(DigitalMammographyXRayImageStorageForPresentation)
+    assert "Its urgency: LOW" in command("routes", "test", file, "-c", config).output
+    printed = command("routes", "test", file, "--from", "CLINIC", "-c", config, "--json").output
+    assert json.loads(printed)["urgency"] == "HIGH"
+
+
 @pytest.mark.parametrize("routes", ROUTES)
 @pytest.mark.parametrize(
     "sop_class_uid",

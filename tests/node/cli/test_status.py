@@ -8,8 +8,9 @@ import sys
 
 from node.cli.status import NEWEST
 from node.store.states import DeliveryState, JobState, StudyState
-from node.store.tables import Delivery, Result
+from node.store.tables import Delivery, Result, Study
 from node.store.unread import Unread
+from node.store.urgency import Urgency
 
 DEAD = {"state": DeliveryState.DEAD, "attempts": 9, "error": "PACS at 192.0.2.1:104 does not answer"}
 
@@ -20,6 +21,21 @@ def test_status_shows_why_a_study_waits(command, config, a_study):
     assert "1 open" in output
     assert "more images may come: quiet period" in output
     assert "0 read, 0 not read, 1 waiting" in output
+
+
+def test_status_shows_which_studies_are_urgent_and_how_many_wait(command, config, a_study, sessions):
+    for state in (StudyState.OPEN, StudyState.CLOSED, StudyState.REPORTED):
+        a_study(state)
+    assert "Not reported yet" not in command("status", "-c", config).output
+    with sessions.begin() as session:
+        for study_id in (2, 3):
+            session.get_one(Study, study_id).urgency = Urgency.STAT
+    output = command("status", "-c", config).output
+    assert "Not reported yet: 1 STAT, 1 ROUTINE" in output
+    assert "2  closed, revision 1, STAT  " in output
+    shown = json.loads(command("status", "-c", config, "--json").output)
+    assert shown["unreported"] == {"STAT": 1, "HIGH": 0, "ROUTINE": 1, "LOW": 0}
+    assert [study["urgency"] for study in shown["studies"]] == ["ROUTINE", "STAT", "STAT"]
 
 
 def test_status_shows_which_image_was_not_read_and_why(command, config, a_study):

@@ -80,6 +80,14 @@ def test_an_unlisted_sop_class_is_refused_and_the_others_are_accepted(listening_
         assert association.send_c_store(mammogram()).Status == 0x0000
 
 
+def test_the_priority_of_a_request_makes_its_study_urgent(listening_node, mammogram):
+    with listening_node.association() as association:
+        for number, priority in enumerate((0, 1, 2)):
+            image = mammogram(f"1.2.{number}.1", StudyInstanceUID=f"1.2.{number}")
+            assert association.send_c_store(image, priority=priority).Status == 0x0000
+    assert [str(study.urgency) for study in listening_node.studies()] == ["ROUTINE", "HIGH", "ROUTINE"]
+
+
 def test_every_storage_class_is_accepted_in_every_transfer_syntax(listening_node):
     assert {HTJ2K, HTJ2KLossless, HTJ2KLosslessRPCL, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian} <= set(
         TRANSFER_SYNTAXES

@@ -116,6 +116,7 @@ def test_leases_delays_and_lifetimes_are_shifted_with_the_clock(
     (job,) = (job for job in road.jobs() if job.id == held.job_id)
     assert job.state is JobState.RUNNING
     assert 0 < job.lease_until - road.clock() <= 600
+    assert road.clock() - job.turn == pytest.approx(1), "else what comes next would go before it, or never"
 
 
 def test_a_clock_set_back_while_the_node_was_down_does_not_prolong_any_wait(
