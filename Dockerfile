@@ -13,7 +13,7 @@ COPY config config
 COPY dicom_io dicom_io
 COPY models models
 COPY node node
-RUN uv pip install --no-cache --python /opt/mammo-node/bin/python --no-deps --no-build-isolation .
+RUN uv pip install --no-cache --python /opt/mammo-node/bin/python --compile-bytecode --no-deps --no-build-isolation .
 
 FROM python:3.13-slim-bookworm
 COPY --from=build /opt/mammo-node /opt/mammo-node

@@ -70,8 +70,9 @@ lock: $(BIN)/uv
 
 # Everything is installed by hash, setuptools included, which then installs the node itself without fetching anything.
 $(READY): requirements-dev.txt pyproject.toml | $(BIN)/uv
-	$(BIN)/uv pip sync --python $(BIN)/python --require-hashes requirements-dev.txt
+	$(BIN)/uv pip sync --python $(BIN)/python --compile-bytecode --require-hashes requirements-dev.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m compileall -q config dicom_io models node
 	@touch $@
 
 $(BIN)/uv: requirements-uv.txt

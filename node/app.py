@@ -6,6 +6,7 @@ Importing this module never imports torch; only `run_reader`, in the reader's ow
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -57,7 +58,6 @@ log = logging.getLogger(__name__)
 CLOSING_EVERY_S = 1.0
 ASKING_EVERY_S = 10.0
 REJECTING_EVERY_S = 30.0
-IDLE_S = 0.2
 MB = 1_000_000
 
 
@@ -200,9 +200,7 @@ def run_reader(settings: Settings) -> None:
         now=time.time,
     )
     try:
-        while True:
-            if not reader.read_some():
-                time.sleep(IDLE_S)
+        reader.run(threading.Event())
     except torch.AcceleratorError as error:
         raise DeviceFailed("the GPU does not answer") from error
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from dicom_io.errors import DestinationError, NotAccepted, Rejected, Unreachable
 from node.delivery.backoff import RetryPolicy, next_try
 from node.delivery.commitment import Commitment
+from node.store.changes import ChangeWatch
 from node.store.database import Sessions, read_only
 from node.store.faults import RAISED_AS, describe_fault, is_passing
 from node.store.states import DeliveryState, StudyState, moved
@@ -67,10 +69,11 @@ class Deliverer:
     now: Callable[[], float]
     commitment: Commitment | None = None
 
-    def run(self, stop: threading.Event, pause_s: float = 0.25) -> None:
+    def run(self, stop: threading.Event) -> None:
         """Delivers until `stop` is set."""
-        try:
+        with closing(self.transport), ChangeWatch(self.sessions, self.now) as changes:
             while not stop.is_set():
+                looked_at = self.now()
                 tried = self.deliver_due(stop)
                 if not tried:
                     # An idle association would occupy one of the destination's places.
@@ -78,9 +81,7 @@ class Deliverer:
                 if self.commitment is not None:
                     self.commitment.request_due()
                 if not tried:
-                    stop.wait(pause_s)
-        finally:
-            self.transport.close()
+                    changes.wait(stop, self._next_due(looked_at))
 
     def deliver_due(self, stop: threading.Event | None = None) -> int:
         """Tries the next AT_ONCE due deliveries, by the turn of their studies; returns the number of tries."""
@@ -111,6 +112,15 @@ class Deliverer:
         due = self._waiting().where(Delivery.next_at <= self.now()).order_by(Study.turn, Delivery.id)
         with read_only(self.sessions) as session:
             return [_Due(delivery_id, self.data_dir / path) for delivery_id, path in session.execute(due.limit(limit))]
+
+    def _next_due(self, after: float) -> float | None:
+        """The earliest time later than `after` at which a delivery or a commitment is due."""
+        unfinished = Delivery.state.in_([DeliveryState.WAITING, DeliveryState.UNCOMMITTED])
+        later = select(func.min(Delivery.next_at)).where(
+            unfinished, Delivery.destination == self.name, Delivery.next_at > after
+        )
+        with read_only(self.sessions) as session:
+            return session.scalar(later)
 
     def _may_leave(self, due: _Due) -> bool:
         """Whether it may still be sent: its study may have been quarantined since the list was read."""

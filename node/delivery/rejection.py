@@ -92,13 +92,17 @@ class RejectionWriter:
         """Whether any result of the study's current revision is delivered (or, with arrived=False, not delivered)."""
         delivery, result = aliased(Delivery), aliased(Result)
         delivered_states = (DeliveryState.COMMITTED,) if self.commits else _ARRIVED
-        return exists().where(
+        # One inside the other, so that SQLite begins with the study's few results and not with all deliveries.
+        delivered = exists().where(
             delivery.result_id == result.id,
             delivery.destination == self.destination.name,
             delivery.state.in_(delivered_states) if arrived else delivery.state.not_in(delivered_states),
+        )
+        return exists().where(
             result.study_id == Study.id,
             result.last_revision == Study.revision,
             result.kind != ResultKind.REJECTION,
+            delivered,
         )
 
     def _reject_or_log(self, study_id: int, deliveries: Sequence[int]) -> int:

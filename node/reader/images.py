@@ -7,6 +7,7 @@ that caused it is claimed again alone, and fails after `attempts` times.
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,9 +25,10 @@ from models.types.mammogram import Mammogram
 from models.types.reading import ImageReading
 from models.types.words import counted
 from node.archive.layout import masks_of_reading
-from node.store.database import Sessions
+from node.store.changes import ChangeWatch
+from node.store.database import Sessions, read_only
 from node.store.faults import FAULT_POLICY, RAISED_AS, FaultPolicy, describe_fault, given_up, is_passing
-from node.store.queue import Claim, LeaseLost, claim, finish, put_off, renew
+from node.store.queue import Claim, LeaseLost, claim, finish, next_due, put_off, renew
 from node.store.states import JobKind, JobState
 from node.store.tables import Instance
 from node.store.unread import Unread
@@ -64,6 +66,16 @@ class ImageReader:
     worker: str
     limits: ReadingLimits
     now: Callable[[], float]
+
+    def run(self, stop: threading.Event) -> None:
+        """Reads until `stop` is set."""
+        with ChangeWatch(self.sessions, self.now) as changes:
+            while not stop.is_set():
+                looked_at = self.now()
+                if not self.read_some():
+                    with read_only(self.sessions) as session:
+                        due = next_due(session, JobKind.READ_IMAGE, looked_at)
+                    changes.wait(stop, due)
 
     def read_some(self) -> int:
         """Reads one batch; returns the number of claimed images (0: nothing to do)."""

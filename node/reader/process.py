@@ -133,6 +133,8 @@ def _end(process: SpawnProcess) -> None:
 def _reader_main(target: Callable[..., None], arguments: tuple[object, ...]) -> None:
     # Ctrl-C reaches the whole process group; the node ends its reader itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Read when torch loads its OpenMP: threads that wait would otherwise spin, and take the cores from other programs.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     threading.Thread(target=_end_with_the_node, name="parent-watch", daemon=True).start()
     try:
         target(*arguments)

@@ -46,9 +46,10 @@ from node.delivery.outbox import (
 from node.logs import place_of
 from node.reporting.exams import exam_of
 from node.routing import Router
+from node.store.changes import ChangeWatch
 from node.store.database import Sessions, read_only
 from node.store.faults import FAULT_POLICY, FaultPolicy, describe_fault, given_up, is_passing
-from node.store.queue import Claim, LeaseLost, claim, finish, give_back, put_off, wait_again
+from node.store.queue import Claim, LeaseLost, claim, finish, give_back, next_due, put_off, wait_again
 from node.store.states import JobKind, JobState
 from node.store.tables import Job, Study
 from node.studies.closing import (
@@ -101,13 +102,17 @@ class Reporter:
     coded_category: bool = False
     reference: Reference | None = None
 
-    def run(self, stop: threading.Event, pause_s: float = 0.25) -> None:
+    def run(self, stop: threading.Event) -> None:
         """Reports until `stop` is set."""
         with self.sessions.begin() as session:
             give_back(session, self.worker, counts=False)  # left if a fault of the database ended this loop before
-        while not stop.is_set():
-            if not self.report_one():
-                stop.wait(pause_s)
+        with ChangeWatch(self.sessions, self.now) as changes:
+            while not stop.is_set():
+                looked_at = self.now()
+                if not self.report_one():
+                    with read_only(self.sessions) as session:
+                        due = next_due(session, JobKind.REPORT, looked_at)
+                    changes.wait(stop, due)
 
     def report_one(self) -> bool:
         """Reports one study; returns False if none is ready."""

@@ -130,6 +130,14 @@ def read_only(sessions: Sessions) -> Iterator[Session]:
         yield session
 
 
+def reading_connection(sessions: Sessions) -> Connection:
+    """A connection of its own, outside the pool, whose transactions only read; the caller closes it."""
+    engine: Engine = sessions.kw["bind"]
+    connection = engine.execution_options(**{_READ_ONLY: True}).connect()
+    connection.detach()
+    return connection
+
+
 class OneWriter:
     """Serialises the writing threads of this process. Each starts as soon as the one before has finished; SQLite itself
     polls, with sleeps of up to 0.1 s.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, and_, exists, or_, select, update
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from node.store.states import JobKind, JobState, moving
@@ -85,6 +85,17 @@ def _take(
     )
     by_turn = sorted(rows, key=lambda row: (row[-1], row[0]))
     return [Claim(*held) for *held, _ in by_turn]
+
+
+def next_due(session: Session, kind: JobKind, after: float) -> float | None:
+    """The earliest time later than `after` at which a job of a kind may be claimed, because its wait or its lease is
+    over; None: there is none."""
+    waits = select(func.min(Job.next_at)).where(Job.kind == kind, Job.state == JobState.WAITING, Job.next_at > after)
+    leases = select(func.min(Job.lease_until)).where(
+        Job.kind == kind, Job.state == JobState.RUNNING, Job.lease_until > after
+    )
+    times = (session.scalar(waits), session.scalar(leases))
+    return min((time for time in times if time is not None), default=None)
 
 
 def renew(session: Session, claims: list[Claim], now: float, lease_s: float) -> None:

@@ -52,7 +52,10 @@ class Study(Table):
     """A study. Logs contain its `id`, and not its UID."""
 
     __tablename__ = "study"
-    __table_args__ = (Index("ix_study_due", "state", "decide_at"),)
+    __table_args__ = (
+        Index("ix_study_due", "state", "decide_at"),
+        Index("ix_study_revised", "state", "revision"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     study_instance_uid: Mapped[str] = mapped_column(unique=True)
@@ -229,7 +232,7 @@ class Delivery(Table):
     __tablename__ = "delivery"
     __table_args__ = (
         UniqueConstraint("result_id", "destination"),
-        Index("ix_delivery_due", "destination", "state", "next_at"),
+        Index("ix_delivery_due", "state", "destination", "next_at"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -60,6 +60,4 @@ def read(data_dir: Path, models: OneMass, lease_s: float) -> None:
         ReadingLimits(batch=2, attempts=3, lease_s=lease_s, max_image_pixels=100_000_000),
         time.time,
     )
-    while True:
-        if not reader.read_some():
-            time.sleep(0.05)
+    reader.run(threading.Event())

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from uuid import UUID
 
 from pydicom.uid import generate_uid
-from sqlalchemy import CTE, Connection, Engine, String, cast, func, insert, literal, select, true, update
+from sqlalchemy import CTE, ColumnElement, Connection, Engine, String, cast, func, insert, literal, select, true, update
 from sqlalchemy.orm import Session
 
 from config.peers import DicomDestination
@@ -83,7 +84,7 @@ def repeated(sessions: Sessions, data_dir: Path, now: float = NOW) -> dict[str, 
     to = CStoreDestination(Peer("PACS", "127.0.0.1", 1, 10, "NODE"), contents_of(PROFILES["ohif"]))
     rejection = RejectionWriter(
         ResultDestination(DESTINATION, PROFILES["ohif"], only_discordant=False, rejection_notes=True),
-        True, sessions, data_dir, Device("1", "", ""), BundleId("a", "1"), lambda: now,
+        True, sessions, data_dir, Device(UUID(int=1), "", ""), BundleId("a", "1"), lambda: now,
     )  # fmt: skip
     return {
         "closing": lambda: close_complete(sessions, Ladder(10, 60, 3600), now),
@@ -151,7 +152,7 @@ _DONE = {"state": JobState.DONE, "attempts": 1, "token": 1}
 
 def _copy(connection: Connection, of: type[Table], studies: int) -> None:
     """Copies the rows of the first study for all others, with ids and UIDs of their own."""
-    table, numbers = of.__table__, _numbers(studies - 1)
+    table, numbers = Table.metadata.tables[of.__tablename__], _numbers(studies - 1)
     number = numbers.c.number
     rows = {
         "id": connection.scalar(select(func.count()).select_from(table)) or 0,
@@ -159,7 +160,7 @@ def _copy(connection: Connection, of: type[Table], studies: int) -> None:
         "instance_id": len(_VIEWS),
         "result_id": len(_KINDS),
     }
-    columns = []
+    columns: list[ColumnElement[object]] = []
     for column in table.columns:
         if column.name in rows:
             columns.append((column + number * rows[column.name]).label(column.name))
