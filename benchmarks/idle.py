@@ -99,15 +99,15 @@ def median_s(ask: Callable[[], object], times: int = 20, at_most_s: float = 10) 
 
 
 def loaded(node: int) -> int | None:
-    """The reader's process, once it waits for images: it has torch's threads, and used no CPU for a second."""
-    children = Path(f"/proc/{node}/task/{node}/children")
-    processes = [int(child) for task in children.parent.parent.glob("*/children") for child in task.read_text().split()]
-    for process in processes:
-        if "libtorch_cpu" in Path(f"/proc/{process}/maps").read_text():
-            before = cpu_s(process)
-            time.sleep(2)
-            if cpu_s(process) - before < 0.5:
+    """The reader's process, once it has loaded its models: only then it opens the database."""
+    tasks = Path(f"/proc/{node}/task").glob("*/children")
+    try:
+        for process in (int(child) for task in tasks for child in task.read_text().split()):
+            opened = Path(f"/proc/{process}/fd")
+            if any(file.readlink().name == "queue.sqlite" for file in opened.iterdir()):
                 return process
+    except FileNotFoundError:  # closed, or ended, meanwhile
+        pass
     return None
 
 
