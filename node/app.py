@@ -91,7 +91,7 @@ def _clean_up(settings: Settings, sessions: Sessions) -> None:
     """Cleans up after an earlier run that was killed: gives back its leases, and deletes incomplete files."""
     with sessions.begin() as session:
         for worker in (reader_name(settings), reporter_name(settings)):
-            give_back(session, worker, counts=True)
+            give_back(session, worker, time.time(), counts=True)
         resume(session, time.time())
         remove_leftovers(session, settings.data_dir, time.time())
         configured = [destination.name for destination in settings.destinations]

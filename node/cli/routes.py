@@ -36,6 +36,7 @@ def route_test(
     from node.intake.urgency import urgency_of
     from node.routing import route
     from node.store.unread import sentence
+    from node.store.urgency import Urgency
 
     settings = load(config)
     try:
@@ -55,7 +56,7 @@ def route_test(
         "routes": list(decision.why),
         "read": against is None,
         "not_read_because": against,
-        "urgency": str(urgency_of(header, MEDIUM, sender, decision.urgency)),
+        "urgency": str(urgency_of(header, MEDIUM, sender, decision.urgency) or Urgency.ROUTINE),
         "destinations": [] if against else list(known if decision.destinations is None else decision.destinations),
     }
     raw = header.kind is InstanceKind.FOR_PROCESSING

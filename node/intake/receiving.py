@@ -200,7 +200,12 @@ class Receiving:
         return self._keep_resent(received, whole, header, known)
 
     def _keep_new(
-        self, received: ReceivedFile, whole: WholeFile, header: InstanceHeader, decision: Decision, urgency: Urgency
+        self,
+        received: ReceivedFile,
+        whole: WholeFile,
+        header: InstanceHeader,
+        decision: Decision,
+        urgency: Urgency | None,
     ) -> Answer:
         content = self._content(header, whole.path)
         left_out = "" if decision.read else f"the route {decision.route} says that it is not read"
@@ -264,9 +269,9 @@ class Receiving:
             correct(session, instance, header, syntax, path, self._now(), restated=restated, read_again=read_again)
             self._enter(session, instance, received, content)
 
-    def _raise_urgency(self, study_id: int, urgency: Urgency) -> None:
+    def _raise_urgency(self, study_id: int, urgency: Urgency | None) -> None:
         """An instance that comes again may be sent again because its study is urgent now."""
-        if urgency.head_start_s > Urgency.ROUTINE.head_start_s:
+        if urgency is not None:
             with self._one_writer.begin() as session:
                 raise_urgency(session, session.get_one(Study, study_id, with_for_update=True), urgency)
 

@@ -27,7 +27,7 @@ def register(
     now: float,
     reads_secondary_capture: bool,
     left_out: str = "",
-    urgency: Urgency = Urgency.ROUTINE,
+    urgency: Urgency | None = None,
 ) -> Instance:
     """Stores the row of a new instance, updates its study and queues its reading; within a transaction.
 
@@ -37,7 +37,7 @@ def register(
         now: UTC seconds since the epoch.
         reads_secondary_capture: whether secondary captures from this source are mammograms.
         left_out: the reason if a route says that it is not read.
-        urgency: that it gives its study.
+        urgency: that it gives its study; None: it states none.
     """
     study = locked_study(session, header.study_instance_uid, source, now, urgency)
     study.last_received_at = now

@@ -8,8 +8,8 @@ from dicom_io.network.priority import HIGH
 from node.store.urgency import Urgency, highest, in_words
 
 
-def urgency_of(header: InstanceHeader, priority: int, sender: Sender | None, of_route: str | None) -> Urgency:
-    """The urgency that an instance gives its study.
+def urgency_of(header: InstanceHeader, priority: int, sender: Sender | None, of_route: str | None) -> Urgency | None:
+    """The urgency that an instance gives its study; None if nothing is stated.
 
     Only HIGH of a C-STORE's Priority counts: MEDIUM or LOW is what a toolkit writes when nobody has chosen (DCMTK and
     Orthanc MEDIUM, pynetdicom LOW), and states nothing.

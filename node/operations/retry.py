@@ -70,7 +70,7 @@ def retry_study(
     one as the next revision. A failed report is tried again. Dead deliveries of the current revision are due at once,
     and `dead_after_s` starts again. A study in quarantine is released: the caller has checked it. Undelivered results
     of revisions before the quarantine are not sent any more. For results that were sent and are not committed,
-    commitment is requested at once.
+    commitment is requested at once. What is done again has its turn as if the study arrived now.
 
     Args:
         committing: names of the destinations with `commitment`.
@@ -89,11 +89,12 @@ def retry_study(
         done += _release(session, study, now)
     elif (unread or lost) and study.state is not StudyState.OPEN:
         reopen(session, study, now, new_image=True)
+        study.opened_at = now
         done.append(f"open again, for revision {study.revision}")
     done += [_read_again(job, study) for job in unread]
     done += [_read_anew(session, study, instance) for instance in study.instances if instance.id in lost]
     # Last, because reopening the study may have cancelled a report.
-    done += [_report_again(job, study) for job in _failed(session, study, JobKind.REPORT)]
+    done += [_report_again(job, study, now) for job in _failed(session, study, JobKind.REPORT)]
     return done + _send_again(session, study, now) + _ask_again(session, study, now, committing)
 
 
@@ -137,8 +138,9 @@ def _read_anew(session: Session, study: Study, instance: Instance) -> str:
     return f"image {instance.id} will be read again: its masks are damaged or gone"
 
 
-def _report_again(job: Job, study: Study) -> str:
+def _report_again(job: Job, study: Study, now: float) -> str:
     begin_revision_after_notice(study)
+    study.opened_at = now
     _wait_again(job, study)
     return f"its report will be written again (job {job.id})"
 
@@ -146,6 +148,7 @@ def _report_again(job: Job, study: Study) -> str:
 def _wait_again(job: Job, study: Study) -> None:
     job.state = moved(job.state, JobState.WAITING)
     job.revision = study.revision
+    job.turn = study.turn
     job.attempts = job.faults = 0
     job.next_at = 0.0
     job.error = ""
@@ -154,6 +157,8 @@ def _wait_again(job: Job, study: Study) -> None:
 def _send_again(session: Session, study: Study, now: float) -> list[str]:
     """Makes dead deliveries of the current revision due again; those of replaced results stay dead."""
     dead = _deliveries(session, study, DeliveryState.DEAD)
+    if dead and study.state is not StudyState.OPEN:
+        study.opened_at = now  # deliveries go by the turn of their study
     for delivery in dead:
         send_again(delivery, now)
     return [f"{delivery.result.kind} will be sent to {delivery.destination} again" for delivery in dead]

@@ -104,7 +104,7 @@ class ReaderSupervisor:
 
     def _give_back(self, *, counts: bool) -> int:
         with self._sessions.begin() as session:
-            return give_back(session, self._worker, counts=counts)
+            return give_back(session, self._worker, self._now(), counts=counts)
 
     def _held(self) -> frozenset[int]:
         with read_only(self._sessions) as session:

@@ -105,7 +105,8 @@ class Reporter:
     def run(self, stop: threading.Event) -> None:
         """Reports until `stop` is set."""
         with self.sessions.begin() as session:
-            give_back(session, self.worker, counts=False)  # left if a fault of the database ended this loop before
+            # Left if a fault of the database ended this loop before.
+            give_back(session, self.worker, self.now(), counts=False)
         with ChangeWatch(self.sessions, self.now) as changes:
             while not stop.is_set():
                 looked_at = self.now()

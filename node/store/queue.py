@@ -16,7 +16,7 @@ from node.store.states import JobKind, JobState, moving
 from node.store.tables import Job, Study
 
 OVERDUE_S = 3600.0
-"""After its turn a job that was tried before goes before new ones."""
+"""So long after its last try a job goes before new ones."""
 
 
 class LeaseLost(Exception):
@@ -46,17 +46,22 @@ def claim(session: Session, kind: JobKind, worker: str, now: float, lease_s: flo
     """Claims up to `limit` due jobs of a kind, by their turn: urgent ones first, and the oldest of these (urgency.py).
 
     Jobs that were never tried come first, together. A job that was tried before is claimed alone, so that an image that
-    crashes the reader neither fails nor delays others; once its turn is OVERDUE_S ago it comes first, so that it does
-    not starve. A report waits for the last reading of its study.
+    crashes the reader neither fails nor delays others; OVERDUE_S after its last try it comes first, so that it does not
+    starve, however urgent or old it is. A report waits for the last reading of its study.
     """
     fresh = and_(Job.state == JobState.WAITING, Job.attempts == 0)
-    lease_ran_out = and_(Job.state == JobState.RUNNING, Job.lease_until < now)
-    tried = and_(or_(Job.state == JobState.WAITING, lease_ran_out), Job.attempts > 0)
     return (
-        _take(session, kind, worker, now, lease_s, 1, and_(tried, Job.turn < now - OVERDUE_S))
+        _take(session, kind, worker, now, lease_s, 1, _tried(now - OVERDUE_S))
         or _take(session, kind, worker, now, lease_s, limit, fresh)
-        or _take(session, kind, worker, now, lease_s, 1, tried)
+        or _take(session, kind, worker, now, lease_s, 1, _tried(now))
     )
+
+
+def _tried(by: float) -> ColumnElement[bool]:
+    """Jobs whose last try has ended by this time."""
+    given_back = and_(Job.state == JobState.WAITING, Job.next_at <= by)
+    lease_ran_out = and_(Job.state == JobState.RUNNING, Job.lease_until < by)
+    return and_(or_(given_back, lease_ran_out), Job.attempts > 0)
 
 
 def _take(
@@ -138,16 +143,16 @@ def put_off(session: Session, held: Claim, error: str, until: float) -> None:
     _release(session, held, JobState.WAITING, hindered)
 
 
-def give_back(session: Session, worker: str, *, counts: bool) -> int:
+def give_back(session: Session, worker: str, now: float, *, counts: bool) -> int:
     """Puts the jobs that `worker` holds back into the queue; returns their number.
 
     `counts` is False where the worker was told to stop: that was no fault of its jobs, and is no attempt.
     """
-    attempts = Job.attempts if counts else Job.attempts - 1
+    tried: dict[InstrumentedAttribute[Any], object] = {Job.next_at: now} if counts else {Job.attempts: Job.attempts - 1}
     returned = session.execute(
         moving(Job.state, [JobState.RUNNING], JobState.WAITING)
         .where(Job.worker == worker)
-        .values(worker=None, lease_until=None, attempts=attempts)
+        .values({Job.worker: None, Job.lease_until: None, **tried})
         .returning(Job.id)
         .execution_options(synchronize_session=False)
     )

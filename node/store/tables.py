@@ -188,7 +188,7 @@ class Job(Table):
     faults: Mapped[int] = mapped_column(default=0)
     """How often a fault of the machine put it off (faults.py): `error` names the last; none counts as an attempt."""
     next_at: Mapped[float] = mapped_column(default=0.0)
-    """Earliest time of the next claim; 0 if it was never postponed."""
+    """Earliest time of the next claim: when it was last given back or postponed until; 0 if it never was."""
     turn: Mapped[float] = mapped_column(default=0.0)
     """Jobs are claimed in this order, lowest first: its study's turn when it was queued, or later, if it was
     postponed."""

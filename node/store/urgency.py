@@ -43,10 +43,10 @@ def in_words(stated: str) -> Urgency | None:
     return _WORDS.get(stated.strip().upper())
 
 
-def highest(stated: Iterable[Urgency | None]) -> Urgency:
-    """The highest of what is stated; ROUTINE if nothing is."""
+def highest(stated: Iterable[Urgency | None]) -> Urgency | None:
+    """The highest of what is stated; None if nothing is."""
     return max(
         (urgency for urgency in stated if urgency is not None),
         key=lambda urgency: urgency.head_start_s,
-        default=Urgency.ROUTINE,
+        default=None,
     )

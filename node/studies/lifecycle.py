@@ -28,16 +28,17 @@ class Contradiction(StrEnum):
     OTHER_STUDY = "an instance of it came again under another study"
 
 
-def locked_study(session: Session, study_instance_uid: str, source: str, now: float, urgency: Urgency) -> Study:
+def locked_study(session: Session, study_instance_uid: str, source: str, now: float, urgency: Urgency | None) -> Study:
     """The study of a received instance, locked; a new open study if it is the first instance.
 
     Args:
         source: the calling AE title of a new study, "" for files.
-        urgency: of the instance; see `raise_urgency`.
+        urgency: that the instance states (`raise_urgency`); None: a new study is ROUTINE, a known one stays so.
     """
     known = session.scalar(select(Study).where(Study.study_instance_uid == study_instance_uid).with_for_update())
     if known is not None:
-        raise_urgency(session, known, urgency)
+        if urgency is not None:
+            raise_urgency(session, known, urgency)
         return known
     study = Study(
         study_instance_uid=study_instance_uid,
@@ -48,12 +49,12 @@ def locked_study(session: Session, study_instance_uid: str, source: str, now: fl
         first_received_at=now,
         last_received_at=now,
         opened_at=now,
-        urgency=urgency,
+        urgency=Urgency.ROUTINE if urgency is None else urgency,
     )
     session.add(study)
     session.flush()
-    if urgency is not Urgency.ROUTINE:
-        log.info("study %d: its urgency is %s", study.id, urgency)
+    if study.urgency is not Urgency.ROUTINE:
+        log.info("study %d: its urgency is %s", study.id, study.urgency)
     return study
 
 

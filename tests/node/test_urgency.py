@@ -27,10 +27,11 @@ from node.delivery.deliverer import Deliverer
 from node.demo.studies import DemoStudy
 from node.intake.urgency import urgency_of
 from node.store.database import Sessions, open_database, sessions_of
-from node.store.queue import OVERDUE_S, claim, give_back, put_off
+from node.store.queue import OVERDUE_S, Claim, claim, give_back, put_off
 from node.store.states import JobKind
 from node.store.tables import Job, Result, Study
 from node.store.urgency import Urgency
+from node.studies.lifecycle import raise_urgency
 
 HOUR = 3600.0
 LOWEST_HIGHEST_S = Urgency.STAT.head_start_s - Urgency.LOW.head_start_s
@@ -39,9 +40,9 @@ LOWEST_HIGHEST_S = Urgency.STAT.head_start_s - Urgency.LOW.head_start_s
 @pytest.mark.parametrize(
     ("priority", "of_image", "of_request", "of_sender", "of_route", "urgency"),
     [
-        (MEDIUM, None, None, None, None, "ROUTINE"),
+        (MEDIUM, None, None, None, None, None),
         (HIGH, None, None, None, None, "HIGH"),
-        (LOW, None, None, None, None, "ROUTINE"),  # pynetdicom's default
+        (LOW, None, None, None, None, None),  # pynetdicom's default
         (MEDIUM, "STAT", None, None, None, "STAT"),
         (MEDIUM, None, "stat ", None, None, "STAT"),
         (MEDIUM, "S", None, None, None, "STAT"),
@@ -51,11 +52,11 @@ LOWEST_HIGHEST_S = Urgency.STAT.head_start_s - Urgency.LOW.head_start_s
         (HIGH, "LOW", None, None, None, "HIGH"),
         (HIGH, "STAT", None, None, None, "STAT"),
         (HIGH, "when you can", None, None, None, "HIGH"),
-        (MEDIUM, "7", "", None, None, "ROUTINE"),
+        (MEDIUM, "7", "", None, None, None),
         (MEDIUM, None, None, {"urgency": "HIGH"}, None, "HIGH"),
         (MEDIUM, None, None, {"urgency": "LOW"}, None, "LOW"),
         (HIGH, None, None, {"urgency": "LOW"}, None, "HIGH"),
-        (HIGH, "STAT", None, {"heeds_priority": False}, None, "ROUTINE"),
+        (HIGH, "STAT", None, {"heeds_priority": False}, None, None),
         (HIGH, "STAT", None, {"heeds_priority": False, "urgency": "LOW"}, None, "LOW"),
         (MEDIUM, None, None, None, "STAT", "STAT"),
         (MEDIUM, None, None, {"urgency": "HIGH"}, "LOW", "HIGH"),
@@ -123,6 +124,17 @@ def test_a_later_image_makes_its_study_urgent_and_none_makes_it_less(tmp_path: P
     assert {held.study_id for held in claims} == {studies(road)[1].id}, "also those that waited already"
 
 
+def test_an_image_that_states_nothing_leaves_a_study_as_low_as_it_was(tmp_path: Path, mammogram_study: DemoStudy):
+    road = Road(tmp_path)
+    low, also_low, routine = (dcmread(file) for file in mammogram_study.files[:3])
+    low.RequestedProcedurePriority = also_low.RequestedProcedurePriority = "LOW"
+    routine.RequestedProcedurePriority = "ROUTINE"
+    road.receive(low, mammogram_study.files[3], also_low, mammogram_study.files[3])
+    assert road.study().urgency is Urgency.LOW
+    road.receive(routine)
+    assert road.study().urgency is Urgency.ROUTINE
+
+
 def test_an_image_that_comes_again_unchanged_may_make_its_study_urgent(tmp_path: Path, mammogram_study: DemoStudy):
     road = Road(tmp_path)
     for priority in (MEDIUM, HIGH, MEDIUM):
@@ -169,15 +181,38 @@ def test_what_is_older_than_the_head_start_goes_before_a_new_urgent_study(sessio
     assert [held.study_id for held in take(sessions, limit=3)] == [old, urgent, young]
 
 
-def test_an_image_that_was_tried_before_does_not_starve_behind_new_ones(sessions: Sessions):
+@pytest.mark.parametrize("urgency", Urgency)
+@pytest.mark.parametrize("waited_s", [0.0, 10 * HOUR])
+@pytest.mark.parametrize("hung", [False, True])
+def test_an_image_that_was_tried_before_goes_after_new_ones_for_an_hour_and_then_does_not_starve(
+    sessions: Sessions, urgency: Urgency, waited_s: float, hung: bool
+):
+    """However urgent it is, and however long it waited: it may hang the decoder again."""
+    tried, at = queued(sessions, 0, urgency), waited_s
+    assert [held.study_id for held in take(sessions, now=at, lease_s=600)] == [tried]
+    new = [queued(sessions, at + number, Urgency.LOW) for number in range(3)]
+    if hung:
+        at += 600  # its lease runs out
+    else:
+        with sessions.begin() as session:
+            give_back(session, "node/reader", at, counts=True)
+    assert [held.study_id for held in take(sessions, now=at + OVERDUE_S - 1)] == new[:1]
+    assert [held.study_id for held in take(sessions, limit=2, now=at + OVERDUE_S + 1)] == [tried], "alone"
+    assert [held.study_id for held in take(sessions, limit=2, now=at + OVERDUE_S + 1)] == new[1:]
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["raised at its retry", "raised before"])
+def test_a_tried_image_whose_study_becomes_urgent_still_goes_after_new_ones(sessions: Sessions, first: bool):
     tried = queued(sessions, 0, Urgency.ROUTINE)
-    take(sessions)
+    take(sessions, now=0)
     with sessions.begin() as session:
-        give_back(session, "node/reader", counts=True)
-    new = [queued(sessions, at, Urgency.ROUTINE) for at in range(3)]
-    assert [held.study_id for held in take(sessions, now=OVERDUE_S)] == new[:1]
-    assert [held.study_id for held in take(sessions, limit=2, now=OVERDUE_S + 1)] == [tried], "alone"
-    assert [held.study_id for held in take(sessions, limit=2, now=OVERDUE_S + 1)] == new[1:]
+        if first:
+            raise_urgency(session, session.get_one(Study, tried), Urgency.STAT)
+        give_back(session, "node/reader", 0, counts=True)
+        if not first:
+            raise_urgency(session, session.get_one(Study, tried), Urgency.STAT)
+    new = queued(sessions, 1, Urgency.ROUTINE)
+    assert [held.study_id for held in take(sessions, now=2)] == [new]
 
 
 def test_a_job_that_was_put_off_keeps_the_head_start_of_its_study(sessions: Sessions):
@@ -244,6 +279,12 @@ def queued(sessions: Sessions, at: float, urgency: Urgency, kind: JobKind = JobK
         return study.id
 
 
-def take(sessions: Sessions, kind: JobKind = JobKind.READ_IMAGE, limit: int = 1, now: float = 1e6):
+def take(
+    sessions: Sessions,
+    kind: JobKind = JobKind.READ_IMAGE,
+    limit: int = 1,
+    now: float = 1e6,
+    lease_s: float = 1e9,
+) -> list[Claim]:
     with sessions.begin() as session:
-        return claim(session, kind, "node/reader", now, 1e9, limit)
+        return claim(session, kind, "node/reader", now, lease_s, limit)

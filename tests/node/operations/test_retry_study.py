@@ -10,7 +10,7 @@ from road import Road, changed, texts
 from node.demo.studies import DemoStudy
 from node.operations.retry import StillTwoPatients, retry_study
 from node.store.states import DeliveryState, JobKind, JobState, StudyState
-from node.store.tables import Delivery
+from node.store.tables import Delivery, Job
 
 pytestmark = pytest.mark.slow
 
@@ -172,3 +172,24 @@ def test_a_failed_report_is_not_written_for_a_study_in_quarantine(road: Road, ma
     assert road.results() == []
     finish(road)
     assert report_jobs(road) == [JobState.CANCELLED, JobState.DONE]
+
+
+@pytest.mark.parametrize("failed", ["an image", "a report", "deliveries"])
+def test_what_is_retried_after_a_week_goes_after_what_came_before_it_was_retried(
+    road: Road, mammogram_study: DemoStudy, failed: str
+) -> None:
+    if failed == "deliveries":
+        road.all_of_it(*mammogram_study.files)
+        kill_deliveries(road)
+    else:
+        road.receive(*mammogram_study.files)
+        road.read()
+        road.close()
+        with road.sessions.begin() as session:
+            kind = JobKind.REPORT if failed == "a report" else JobKind.READ_IMAGE
+            session.query(Job).where(Job.kind == kind).first().state = JobState.FAILED
+    road.clock.seconds += 7 * 86_400
+    assert retry(road)
+    assert road.study().turn == road.clock(), "deliveries go by it"
+    if failed != "deliveries":
+        assert [job.turn for job in road.jobs() if job.state is JobState.WAITING] == [road.clock()]

@@ -92,7 +92,7 @@ def test_a_job_with_a_failed_attempt_is_claimed_alone_and_after_new_jobs(session
     add_study(sessions, images=3)
     (killer,) = take(sessions)
     with sessions.begin() as session:
-        assert give_back(session, "node/reader", counts=True) == 1
+        assert give_back(session, "node/reader", 0, counts=True) == 1
     assert killer.job_id not in [held.job_id for held in take(sessions, limit=4)]
     assert [held.job_id for held in take(sessions, limit=4)] == [killer.job_id]
 
@@ -101,7 +101,7 @@ def test_leases_released_at_a_stop_do_not_count_as_an_attempt(sessions: Sessions
     add_study(sessions, images=1)
     (held,) = take(sessions)
     with sessions.begin() as session:
-        give_back(session, "node/reader", counts=False)
+        give_back(session, "node/reader", 0, counts=False)
     (again,) = take(sessions)
     assert again.attempts == 1
     assert again.token > held.token
