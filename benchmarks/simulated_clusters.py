@@ -29,7 +29,7 @@ from safetensors.torch import load_file
 from models.anatomy.film import with_spacing
 from models.bundles.bundle import find_bundle, read_bundle
 from models.datasets.case import Case
-from models.datasets.cdd_cesm import read_cdd_cesm, read_without_calcifications
+from models.datasets.cdd_cesm import read_with_calcifications, read_without_calcifications
 from models.datasets.simulated_clusters import PER_IMAGE, SPACING_MM, inserted_into, read_simulated_clusters
 from models.datasets.split import read_split
 from models.detectors.grains import GrainDetector, load
@@ -37,7 +37,7 @@ from models.framing import Frame, scaled_frame
 from models.measures.detection import Figure, match, with_interval
 from models.phantom.insertion import Inserted
 from models.types.mammogram import Mammogram
-from models.types.reading import Detection, FindingKind
+from models.types.reading import Detection
 
 SEED = 1
 TOLERANCE = np.ones((3, 3), dtype=np.uint8)
@@ -159,23 +159,25 @@ def of(some: Sequence[Looked], values: Sequence[float]) -> str:
 
 
 def show_real(detector: GrainDetector, folder: Path) -> None:
-    """The native images whose findings name calcifications: how many of the drawn ones are found."""
+    """The native images whose findings name calcifications: in how many a cluster is found in a drawn region.
+
+    The set draws regions and does not say which of them has the calcifications: a cluster counts if its centre lies in
+    one, whatever the region's kind.
+    """
     table = Table(title="Real calcifications of the native images")
-    for heading in ("image", "pathology", "drawn", "found", "other clusters"):
+    for heading in ("image", "pathology", "regions drawn", "clusters in them", "clusters elsewhere"):
         table.add_column(heading, justify="left" if heading in ("image", "pathology") else "right")
-    drawn = hits = 0
-    for case in read_cdd_cesm(folder).cases:
-        if not case.label_is_fair or FindingKind.CALCIFICATION not in case.kinds:
-            continue
+    images = hits = 0
+    for case in read_with_calcifications(folder):
         image = with_spacing(case.read(), SPACING_MM)
-        lesions = [lesion.mask.box for lesion in case.read_lesions(image) if lesion.kind is FindingKind.CALCIFICATION]
+        regions = [lesion.mask.box for lesion in case.read_lesions(image)]
         (proposed,) = detector.detect([image])
-        met = match([(found.box, found.confidence) for found in proposed], lesions)
-        found = sum(number is not None for _, number in met)
-        drawn, hits = drawn + len(lesions), hits + found
-        table.add_row(case.name, str(case.pathology), str(len(lesions)), str(found), str(len(met) - found))
+        inside = sum(any(region.holds_centre_of(found.box) for region in regions) for found in proposed)
+        images, hits = images + 1, hits + (inside > 0)
+        counts = (len(regions), inside, len(proposed) - inside)
+        table.add_row(case.name, str(case.pathology), *map(str, counts))
     Console().print(table)
-    print(f"Found {hits} of {drawn}.")
+    print(f"A cluster was found in a drawn region of {hits} of {images} images.")
 
 
 if __name__ == "__main__":

@@ -63,6 +63,12 @@ class Frame:
             return None
         return Box(first_row, first_column, last_row, last_column)
 
+    def box_of(self, mask: Mask) -> Box:
+        """The box of a mask in the frame (`draw` always draws something)."""
+        box = Box.around(self.draw(mask))
+        assert box is not None
+        return box
+
     def draw(self, mask: Mask) -> NDArray[np.bool_]:
         """A mask of the source image, mapped to the frame and of its shape; pixels outside the part are cut off."""
         rows, columns = self.pixels.shape

@@ -20,9 +20,10 @@ def line_of(level: Level) -> tuple[str, str]:
 
 
 def wrong_levels(levels: Iterable[Level], figures: Mapping[str, Any]) -> dict[Level, str]:
-    """The levels whose probabilities were wrong on held-out patients, and how: the 95 % interval of the intercept does
-    not contain 0, or that of the slope does not contain 1. Where breasts or exams could not be measured, the images'
-    figures count for them.
+    """The levels whose probabilities cannot be trusted, and why.
+
+    On held-out patients the 95 % interval of the intercept does not contain 0, or that of the slope does not contain 1,
+    or there are too few patients for an interval.
 
     Args:
         levels: those that are calibrated.
@@ -31,9 +32,9 @@ def wrong_levels(levels: Iterable[Level], figures: Mapping[str, Any]) -> dict[Le
     found = {}
     for level in levels:
         intercept, slope = (figures.get(name) for name in line_of(level))
-        if _interval(intercept) is None and level in (Level.BREAST, Level.EXAM):
-            intercept, slope = (figures.get(name) for name in line_of(Level.IMAGE))
-        if faults := [*_too_high_or_low(intercept), *_too_extreme_or_moderate(slope)]:
+        if _interval(intercept) is None or _interval(slope) is None:
+            found[level] = "not measured: there are too few"
+        elif faults := [*_too_high_or_low(intercept), *_too_extreme_or_moderate(slope)]:
             found[level] = " and ".join(faults)
     return found
 

@@ -37,7 +37,7 @@ from models.protocols import OutOfMemory
 from models.radiomics.regions import RegionSettings
 from models.radiomics.texture import LENGTH, Radiomics
 from models.types.mammogram import Mammogram
-from models.types.region import Box, Mask
+from models.types.region import Mask
 
 Mode = Literal["mask", "whole", "whole+radiomics", "both"]
 
@@ -211,10 +211,9 @@ class EfficientNetClassifier:
         return max(scores), scores[: len(textures)]
 
     def _lesion(self, shown: Frame, mask: Mask) -> NDArray[np.float32]:
-        drawn = shown.draw(mask)
         if self._settings.mm_per_px is None:
-            return lesion_picture(shown.pixels, drawn)
-        return with_surroundings(shown.pixels, Box.around(drawn) or Box(0, 0, *drawn.shape))
+            return lesion_picture(shown.pixels, shown.draw(mask))
+        return with_surroundings(shown.pixels, shown.box_of(mask))
 
     def _lesions(self, pictures: Sequence[NDArray[np.float32]]) -> list[float]:
         parts = [pictures[first : first + _AT_ONCE] for first in range(0, len(pictures), _AT_ONCE)]

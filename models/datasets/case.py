@@ -145,8 +145,11 @@ class Cases:
         cases: the images.
         left_out: what is not used.
         mended: items that were defective, are used all the same, and what was done to them (one sentence each).
+        outlined_by: identifies the segmenter that drew outlines in boxes (drawn_outlines.py); "" if none did. Weights
+            that were trained on them depend on it.
     """
 
     cases: tuple[Case, ...]
     left_out: tuple[LeftOut, ...]
     mended: tuple[str, ...] = ()
+    outlined_by: str = ""

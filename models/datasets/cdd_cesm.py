@@ -107,14 +107,29 @@ def read_without_calcifications(folder: Path) -> tuple[Case, ...]:
     Raises:
         DatasetError: see `read_cdd_cesm`.
     """
-    pictures, _ = _archive(folder) if (folder / _REGIONS).is_file() else _part(folder)
     return tuple(
         _case(picture, ())
-        for picture in pictures
-        if picture.native
-        and picture.pathology is not Pathology.MALIGNANT
-        and not names_calcifications(picture.findings)
+        for picture in _native_pictures(folder)
+        if picture.pathology is not Pathology.MALIGNANT and not names_calcifications(picture.findings)
     )
+
+
+def read_with_calcifications(folder: Path) -> tuple[Case, ...]:
+    """The native images whose findings name calcifications, with the regions that are drawn in them as lesions.
+
+    Raises:
+        DatasetError: see `read_cdd_cesm`.
+    """
+    return tuple(
+        _case(picture, _lesions(picture)[0])
+        for picture in _native_pictures(folder)
+        if names_calcifications(picture.findings)
+    )
+
+
+def _native_pictures(folder: Path) -> list[_Picture]:
+    pictures, _ = _archive(folder) if (folder / _REGIONS).is_file() else _part(folder)
+    return [picture for picture in pictures if picture.native]
 
 
 def _case(picture: _Picture, lesions: tuple[Lesion, ...]) -> Case:

@@ -59,7 +59,8 @@ class Outlines:
 
 def with_drawn_outlines(cases: Cases, outlines: Outlines) -> Cases:
     """The cases; a lesion of which only a box is known gets an outline (`Lesion.drawn`)."""
-    return replace(cases, cases=tuple(_outlined(case, outlines) for case in cases.cases))
+    outlined = tuple(_outlined(case, outlines) for case in cases.cases)
+    return replace(cases, cases=outlined, outlined_by=outlines.identity)
 
 
 def _outlined(case: Case, outlines: Outlines) -> Case:

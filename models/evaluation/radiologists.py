@@ -11,7 +11,7 @@ from models.evaluation.decisions import A1_COLUMNS, decided, decision_row, patie
 from models.evaluation.observations import Observation
 from models.evaluation.paired import decision_difference, differences_to
 from models.evaluation.papers import printed
-from models.evaluation.scored import Scored, birads_of, can_be_scored, scored_of, with_masses
+from models.evaluation.scored import Scored, birads_of, can_be_scored, only_masses, scored_of, with_masses
 from models.evaluation.tables import Draws, Row, Table, figures
 from models.types.birads import Category
 
@@ -109,10 +109,10 @@ def mass_calls(observations: Iterable[Observation]) -> dict[str, list[Scored]]:
     """The same for masses with a category and a pathology of their own."""
     some = [
         (item, number, lesion)
-        for item in observations
+        for item in only_masses(list(observations))
         if item.label_is_fair
         for number, lesion in enumerate(item.lesions)
-        if lesion.kind.is_mass and lesion.pathology and lesion.birads not in (None, _PROVEN_BEFORE)
+        if lesion.pathology and lesion.birads not in (None, _PROVEN_BEFORE)
     ]
     return {
         f"BI-RADS > 3 = malignant ({rule})": [

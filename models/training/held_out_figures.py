@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from models.birads.calibration import Calibration, Level
@@ -19,14 +20,18 @@ from models.datasets.case import Case
 from models.evaluation.decisions import AREA_COLUMNS, area_row
 from models.evaluation.detection import FROC_COLUMNS, froc_row, measured_images
 from models.evaluation.evaluation import observe_bundle
-from models.evaluation.malignancy import calibration_row, why_no_scores
+from models.evaluation.malignancy import why_no_scores
 from models.evaluation.observations import EvaluationError, Observation
 from models.evaluation.scored import levels
 from models.evaluation.segmentation import by_true_box, overlap_row
 from models.evaluation.tables import Absent, Draws, Row
-from models.measures.detection import Figure
+from models.measures.detection import Figure, with_intervals
+from models.measures.scores import Bools, Floats, calibration_line, weights
+from models.training.calibration.composing import composed as composed_of
+from models.training.calibration.fitting import ScoredCase
 from models.training.recipe import Progress
 
+_SEED, _RESAMPLES = 1, 500
 _OVERLAPS = ("Dice", "IoU", "boundary IoU")
 
 
@@ -49,7 +54,7 @@ def measure(
         return {}, [f"Nothing was measured on the held-out patients: {error}"]
     found: dict[str, Any] = {}
     missing: list[str] = []
-    for row, names in _rows(kind, seen.test, bundle.calibration):
+    for row, names in _rows(kind, seen.test):
         counts = row.counts
         if counts is not None and not found:
             found |= {"patients": counts.patients, "images": counts.images}
@@ -70,9 +75,52 @@ def is_interval(value: object) -> bool:
     return isinstance(value, list)
 
 
-def _rows(
-    kind: str, seen: Sequence[Observation], calibrations: Mapping[Level, Calibration]
-) -> list[tuple[Row, list[str]]]:
+def calibration_lines(
+    calibrations: Mapping[Level, Calibration], scored: Sequence[ScoredCase], *, composed: bool
+) -> dict[str, list[float]]:
+    """Intercept and slope of the probabilities at each level (`models.birads.caveat.line_of`).
+
+    With 95 % intervals by patient, at the prevalence of the same cases, and with the weights of the calibration.
+
+    A level without both malignant and other cases has no figures, one with too few patients only values. A composed
+    exam counts as its first breast's patient.
+
+    Args:
+        scored: the whole bundle's scores of held-out patients (`scoring.scores`): what the node would report, as the
+            calibration was fitted on.
+        composed: whether the breasts and exams were composed when it was fitted (`composing.composed`).
+    """
+    found: dict[str, list[float]] = {}
+    for level, calibration in calibrations.items():
+        cases = (
+            composed_of(scored, level)
+            if composed and level in (Level.BREAST, Level.EXAM)
+            else [case for case in scored if case.level is level]
+        )
+        malignant, normal = (
+            np.array([getattr(case, name) for case in cases], dtype=np.bool_) for name in ("malignant", "normal")
+        )
+        if not cases or malignant.all() or not malignant.any():
+            continue
+        here = calibration.at_prevalence(float(malignant.mean()))
+        said = np.array([here.probability(case.score) for case in cases])
+
+        def line(
+            at: list[int],
+            said: Floats = said,
+            malignant: Bools = malignant,
+            normal: Bools = normal,
+            normals: float | None = calibration.normals,
+        ) -> tuple[float, float]:
+            return calibration_line(said[at], malignant[at], weights(malignant[at], normal[at], normals))
+
+        figures = with_intervals([case.patient for case in cases], line, _SEED, _RESAMPLES)
+        for name, figure in zip(line_of(level), figures, strict=True):
+            found[name] = [figure.value] if figure.bare else [figure.value, figure.low, figure.high]
+    return found
+
+
+def _rows(kind: str, seen: Sequence[Observation]) -> list[tuple[Row, list[str]]]:
     """Rows of the evaluation's tables, and the names of their figures in the bundle."""
     draws = Draws()
     match kind:
@@ -87,10 +135,5 @@ def _rows(
                 (area_row(kind, some, draws, why_no_scores(seen)), [f"{level} {name}" for name in AREA_COLUMNS])
                 for level, some in levels(seen).items()
                 if some or level is Level.IMAGE
-            ]
-            rows += [
-                (calibration_row(kind, some, calibrations[level], draws), list(line_of(level)))
-                for level, some in levels(seen).items()
-                if level in calibrations and (some or level is Level.IMAGE)
             ]
             return rows

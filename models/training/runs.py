@@ -27,8 +27,9 @@ from models.errors import UserError
 from models.training.calibration.composing import calibrate_composed
 from models.training.calibration.cross_fitting import out_of_fold, scored_by
 from models.training.calibration.fitting import calibrate
+from models.training.calibration.scoring import scores
 from models.training.detector.largest_lesion import largest_lesion
-from models.training.held_out_figures import is_interval, measure
+from models.training.held_out_figures import calibration_lines, is_interval, measure
 from models.training.parts import Fitted, fit_part
 from models.training.recipe import CalibrationRecipe, Progress, Recipe, SplitRecipe
 from models.types.words import counted
@@ -41,8 +42,8 @@ CALIBRATION_GONE = (
     "probability until the classifier is trained again in this bundle."
 )
 NOT_CALIBRATED = (
-    "Scores of the level {level} are not calibrated: on the held-out patients the probabilities were {how}, so the "
-    "bundle has none at this level."
+    "Scores of the level {level} are not calibrated: on held-out patients the probabilities were {how}, so the bundle "
+    "has none at this level."
 )
 
 
@@ -102,7 +103,7 @@ def train(
     folder = out / "training" / recipe.kind
     if restart:
         shutil.rmtree(folder, ignore_errors=True)
-    depends_on = _digest(recipe, split, start)
+    depends_on = _digest(recipe, split, start, cases.outlined_by)
     if (finished := _finished(folder, out, recipe.kind, depends_on, measured)) is not None:
         return finished
     folder.mkdir(parents=True, exist_ok=True)
@@ -111,11 +112,11 @@ def train(
 
     train_cases, validation, test = sides(cases.cases, split)
     # The weights do not depend on the calibration: with another one they are not trained again.
-    weights_depend_on = _digest(replace(recipe, calibration=CalibrationRecipe()), split, start)
+    weights_depend_on = _digest(replace(recipe, calibration=CalibrationRecipe()), split, start, cases.outlined_by)
     fitted = fit_part(recipe, train_cases, validation, start, folder, device, progress, weights_depend_on)
     others = other_parts(out, base)
     calibration, notes = _calibration(
-        recipe, cases, fitted, validation, test, start, folder, device, progress, depends_on, others
+        recipe, cases, fitted, validation, test, start, folder, device, progress, weights_depend_on, others
     )
     part = _new_part(recipe, fitted, train_cases, start, calibration)
     bundle, figures = put_part(out, part, base), None
@@ -124,6 +125,9 @@ def train(
     if measured:
         figures, unmeasured = measure(recipe.kind, bundle, test, folder / "observed", device, progress)
         notes += unmeasured
+        if part.calibration:
+            scored = scores(load_pipeline(bundle, device, recipe.fit.mixed_precision), test)
+            figures |= calibration_lines(part.calibration, scored, composed=recipe.calibration.composed)
         calibration, withheld = only_right(part.calibration, figures)
         notes += withheld
         bundle = put_part(out, replace(part, figures=figures, calibration=calibration))
@@ -171,7 +175,7 @@ def _calibration(
     folder: Path,
     device: torch.device,
     progress: Progress,
-    depends_on: str,
+    weights_depend_on: str,
     others: Bundle,
 ) -> tuple[dict[Level, Calibration], list[str]]:
     """A classifier's calibration as its recipe requires, with sentences for the user; empty for other parts.
@@ -186,11 +190,14 @@ def _calibration(
     if settings.folds:
         test_patients = {patient for case in test for patient in case.patients}
         not_test = [case for case in cases.cases if test_patients.isdisjoint(case.patients)]
-        scored = out_of_fold(recipe, not_test, pipeline, start, folder / "calibration", device, progress, depends_on)
+        place = folder / "calibration" / f"{settings.folds}-folds"
+        scored = out_of_fold(recipe, not_test, pipeline, start, place, device, progress, weights_depend_on)
     else:
         scored = scored_by(fitted, recipe, pipeline, validation, device)
-    calibration, notes = calibrate(scored, settings)
-    if settings.composed and Level.IMAGE in calibration:
+    if not settings.composed:
+        return calibrate(scored, settings)
+    calibration, notes = calibrate([case for case in scored if case.level not in (Level.BREAST, Level.EXAM)], settings)
+    if Level.IMAGE in calibration:
         calibration |= calibrate_composed(scored, Method(settings.method), settings.normals)
     return calibration, notes
 
@@ -261,10 +268,11 @@ def make_split(recipe: SplitRecipe, cases: Sequence[Case]) -> Split:
             return paper(cases, recipe.seed)
 
 
-def _digest(recipe: Recipe, split: Split, start: Path | None) -> str:
-    """Digest of everything that the weights depend on: recipe, split and start weights."""
+def _digest(recipe: Recipe, split: Split, start: Path | None, outlined_by: str) -> str:
+    """Digest of everything that the weights depend on: recipe, split, start weights, and who drew outlines in boxes."""
     weights = hashlib.sha256(start.read_bytes()).hexdigest() if start is not None and start.is_file() else ""
-    content = json.dumps([recipe.digest, asdict(split), weights], sort_keys=True)
+    drawn = [outlined_by] if outlined_by else []
+    content = json.dumps([recipe.digest, asdict(split), weights, *drawn], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
 
 

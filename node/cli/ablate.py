@@ -147,8 +147,8 @@ def _about(
     on_both_sides = {name for split in splits for name in split.left_out} - measured
     tested = [case for case in cases.cases if case.name in measured]
     warnings = made_of_own_outlines(tested)
-    if others is not None:
-        warnings = [*seen_in_training(others.folder, cases.cases, tested, tested=False, is_base=True), *warnings]
+    for folder in {bundle.folder for bundle in (others, outlines) if bundle is not None}:
+        warnings = [*seen_in_training(folder, cases.cases, tested, tested=False, is_base=True), *warnings]
     return About(
         title="Recipes side by side",
         models=", ".join(names),

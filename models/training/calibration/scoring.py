@@ -28,7 +28,7 @@ def scores(pipeline: Pipeline, cases: Sequence[Case]) -> list[ScoredCase]:
     """
     found: list[ScoredCase] = []
     exams: dict[str, dict[Laterality, list[ScoredCase]]] = {}
-    shown = Counter(_breast(case) for case in cases)
+    shown = Counter(_breast(case) for case in cases if case.label_is_fair and case.pathology is not None)
     for case in cases:
         if not case.label_is_fair:
             continue

@@ -84,7 +84,8 @@ class TaskSettings(RecipeTable):
         normal_pieces: add pieces of breasts without a lesion, like a detector's false positives: in the shapes of
             lesions, from normal breasts; or, at a scale (`mm_per_px`), windows beside the lesions of every third image
             whose lesions are all drawn.
-        assumed_spacing_mm: mm per pixel of digital images without a spacing (anatomy/film.py); used only by radiomics.
+        assumed_spacing_mm: mm per pixel of digital images without a spacing (anatomy/film.py); used by radiomics and at
+            a scale.
     """
 
     batch: int = Field(default=32, ge=2)

@@ -2,8 +2,8 @@
 
 In some data sets properties that are not signs of disease reveal the label (in CDD-CESM every MLO image and every
 512-pixel image is malignant). So training on whole images, and all validation, use only images with
-`Case.label_is_fair`. Lesions of the other images are used for training, because there would be too few otherwise; all
-are cut from frames of the same size.
+`Case.label_is_fair`. Lesions of the other images are used for training where all lesions are cut from frames of the
+same size; at a scale (`mm_per_px`) they are not, because coarse images are blurred there.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def read_samples(cases: Sequence[Case], wanted: Wanted) -> Samples:
     beside: list[LesionSample] = []
     framed = breast_framing(wanted.frame_px, wanted.mm_per_px)
     for number, case in enumerate(cases):
-        if not wanted.lesions and not case.label_is_fair:
+        if not case.label_is_fair and (not wanted.lesions or wanted.mm_per_px is not None):
             continue
         image, origin = with_spacing(case.read(), wanted.assumed_spacing_mm), origin_of(case)
         shown = framed(image)
@@ -152,7 +152,7 @@ def read_samples(cases: Sequence[Case], wanted: Wanted) -> Samples:
             elif case.pathology is not None:
                 images.append(ImageSample(case.name, picture, case.pathology is Pathology.MALIGNANT, origin))
         if wanted.lesions and wanted.mm_per_px is not None:
-            boxes = [box for lesion, _ in known if (box := Box.around(shown.draw(lesion.mask))) is not None]
+            boxes = [shown.box_of(lesion.mask) for lesion, _ in known]
             windows = [with_surroundings(shown.pixels, box, _WIDER) for box in boxes]
             lesions.extend(
                 LesionSample(window, None, label, origin=origin)
@@ -217,7 +217,8 @@ def dealt(samples: Sequence[Sample], count: int, balanced: bool, draw: np.random
 
 
 def _with_both(samples: Sequence[Sample]) -> list[tuple[list[Sample], list[Sample]]]:
-    """The malignant and the other samples of each origin; origins that lack one of them are counted as one."""
+    """The malignant and the other samples of each origin. Origins that lack one of them are counted as one; if they all
+    lack the same one, they belong to the last origin that has both."""
     groups: dict[str, tuple[list[Sample], list[Sample]]] = {}
     for sample in samples:
         groups.setdefault(sample.origin, ([], []))[0 if sample.malignant else 1].append(sample)

@@ -155,20 +155,24 @@ def of_breasts(figures: dict[str, list[float]]) -> dict[str, list[float]]:
 @pytest.mark.parametrize(
     ("figures", "wrong"),
     [
-        (RIGHT, set()),
-        (WRONG, {Level.IMAGE, Level.BREAST, Level.EXAM}),
-        ({"calibration_intercept": [0, -1, 1], "calibration_slope": [0.4, 0.1, 0.8]}, {*Level} - {Level.LESION}),
-        (RIGHT | of_breasts(WRONG), {Level.BREAST}),
-        (WRONG | of_breasts(RIGHT), {Level.IMAGE, Level.EXAM}),
-        (RIGHT | {"lesion_calibration_intercept": [1, 0.5, 2], "lesion_calibration_slope": [1, 0, 2]}, {Level.LESION}),
-        ({"calibration_intercept": [-9.0], "calibration_slope": [0.1]}, set()),
-        ({}, set()),
+        (RIGHT | of_breasts(RIGHT), {}),
+        (WRONG | of_breasts(RIGHT), {Level.IMAGE: "too high"}),
+        (RIGHT | of_breasts(WRONG), {Level.BREAST: "too high"}),
+        (
+            {"calibration_intercept": [0, -1, 1], "calibration_slope": [0.4, 0.1, 0.8]} | of_breasts(RIGHT),
+            {Level.IMAGE: "too extreme"},
+        ),
+        (RIGHT, {Level.BREAST: "not measured"}),
+        (
+            RIGHT | of_breasts({"calibration_intercept": [0.0], "calibration_slope": [1.0]}),
+            {Level.BREAST: "not measured"},
+        ),
+        ({}, {Level.IMAGE: "not measured", Level.BREAST: "not measured"}),
     ],
 )
-def test_a_level_is_wrong_by_its_own_figures_and_without_any_by_those_of_images(
-    figures: dict[str, object], wrong: set[Level]
+def test_a_level_is_trusted_only_if_its_own_intervals_hold_the_ideal_values(
+    figures: dict[str, object], wrong: dict[Level, str]
 ) -> None:
-    found = wrong_levels(Level, figures)
-    assert set(found) == wrong
-    assert all(how.startswith("too ") for how in found.values())
-    assert set(wrong_levels([Level.EXAM], figures)) == wrong & {Level.EXAM}
+    found = wrong_levels([Level.IMAGE, Level.BREAST], figures)
+    assert found.keys() == wrong.keys()
+    assert all(how.startswith(wrong[level]) for level, how in found.items())

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from models.datasets.case import Case, DatasetError
-from models.datasets.cdd_cesm import read_cdd_cesm
+from models.datasets.cdd_cesm import read_cdd_cesm, read_with_calcifications
 from models.datasets.cdd_cesm_regions import names_calcifications
 from models.datasets.simulated_clusters import PER_IMAGE, read_simulated_clusters
 from models.types.reading import FindingKind
@@ -20,6 +20,8 @@ def test_only_native_breasts_without_calcifications_and_carcinomas_are_used(cesm
     fit = {case.name for case in read_cdd_cesm(cesm_template).cases if case.label_is_fair}
     assert used
     assert used < fit
+    with_them = {case.name for case in read_with_calcifications(cesm_template)}
+    assert with_them <= fit - used
     assert names_calcifications("Benign macrocalcification")
     assert not names_calcifications("Oval mass")
 

@@ -153,6 +153,13 @@ def test_in_balanced_batches_the_hospital_does_not_tell_the_label(samples: list[
     assert share == pytest.approx(np.mean([sample.origin == "A" for sample in samples]), abs=0.2)
 
 
+def test_at_a_scale_images_whose_blur_reveals_the_label_are_not_used_at_all() -> None:
+    unfair = [drawn_case(20 + at, Pathology.MALIGNANT, fair=False) for at in range(3)]
+    samples = read_samples([*drawn_cases(2), *unfair], replace(WANTED, mm_per_px=1.0))
+    assert len(samples.lesions) == 2
+    assert len(samples.images) == 2
+
+
 def test_windows_beside_lesions_are_no_lesions_and_are_taken_only_where_all_are_drawn() -> None:
     wanted = replace(WANTED, mm_per_px=0.25)
     cases = drawn_cases(9)

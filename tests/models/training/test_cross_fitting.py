@@ -7,18 +7,23 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from drawn_cases import drawn_cases
 
 from models.birads.calibration import Calibration, Level, Method
+from models.birads.caveat import line_of, wrong_levels
 from models.bundles.bundle import find_bundle, read_bundle
 from models.bundles.writing import DEFAULT_BASE
 from models.datasets.case import Cases
 from models.datasets.split import read_split, sides
 from models.pipeline import Pipeline
+from models.training.calibration.composing import calibrate_composed
 from models.training.calibration.cross_fitting import out_of_fold
+from models.training.calibration.fitting import ScoredCase, calibrate
 from models.training.classifier.recipe import Model, TaskSettings
+from models.training.held_out_figures import calibration_lines
 from models.training.recipe import CalibrationRecipe, FitRecipe, Recipe, SplitRecipe
 from models.training.runs import only_right, train
 from models.types.mammogram import Mammogram
@@ -86,14 +91,38 @@ def test_every_patient_is_scored_once_by_weights_trained_without_it(tmp_path: Pa
 def test_probabilities_that_are_wrong_on_held_out_patients_are_withheld_with_a_reason() -> None:
     fitted = Calibration(Level.IMAGE, Method.TEMPERATURE, {"slope": (1.0,)}, 0.5, 40, 40)
     both = {Level.IMAGE: fitted, Level.LESION: replace(fitted, level=Level.LESION)}
-    right = {"calibration_intercept": [0.1, -0.5, 0.6], "calibration_slope": [0.9, 0.6, 1.3]}
+    ideal = {"calibration_intercept": [0.1, -0.5, 0.6], "calibration_slope": [0.9, 0.6, 1.3]}
+    right = ideal | {f"lesion_{name}": figure for name, figure in ideal.items()}
     assert only_right(both, right) == (both, [])
     held, notes = only_right(both, right | {"calibration_slope": [0.4, 0.1, 0.8]})
     assert held == {Level.LESION: both[Level.LESION]}
     assert notes == [
-        "Scores of the level image are not calibrated: on the held-out patients the probabilities were too extreme, so "
-        "the bundle has none at this level."
+        "Scores of the level image are not calibrated: on held-out patients the probabilities were too extreme, so the "
+        "bundle has none at this level."
     ]
+
+
+def test_the_line_of_held_out_probabilities_is_that_of_what_was_fitted() -> None:
+    """Fitted and measured on the same scores it is the ideal one, at each level, composed or not; elsewhere not."""
+    draw = np.random.default_rng(2)
+    scored = [
+        ScoredCase(level, float(1 / (1 + np.exp(-draw.normal(1.2 * label - 0.4)))), bool(label), f"{number}", not label)
+        for level in (Level.IMAGE, Level.LESION)
+        for number, label in enumerate([1, 0] * 60)
+    ]
+    settings = CalibrationRecipe(composed=True)
+    fitted, _ = calibrate(scored, settings)
+    fitted |= calibrate_composed(scored, Method.PLATT)
+    figures = calibration_lines(fitted, scored, composed=True)
+    assert set(figures) == {name for level in Level for name in line_of(level)}
+    assert wrong_levels(Level, figures) == {}
+    for level in Level:
+        intercept, slope = (figures[name][0] for name in line_of(level))
+        assert (intercept, slope) == pytest.approx((0, 1), abs=0.25)
+    others = [replace(case, score=case.score**6) for case in scored]
+    assert Level.IMAGE in wrong_levels(fitted, calibration_lines(fitted, others, composed=True))
+    few = [case for case in scored if int(case.patient) < 4]
+    assert set(wrong_levels(fitted, calibration_lines(fitted, few, composed=True))) == set(fitted)
 
 
 def test_test_patients_are_not_used_for_calibration_and_cross_fitting_does_not_change_the_weights(

@@ -110,6 +110,12 @@ def test_whether_an_image_is_normal_and_the_only_one_of_its_breast_is_known() ->
     assert not breast.normal
 
 
+def test_a_view_that_is_not_scored_does_not_hide_the_breast_of_the_other() -> None:
+    other_view = replace(of_exam("first", LEFT, 1), label_is_fair=False)
+    (image,) = (case for case in scored([of_exam("first", LEFT, 0), other_view]) if case.level is Level.IMAGE)
+    assert image.alone
+
+
 def test_an_incomplete_breast_or_exam_has_no_score() -> None:
     cases = [of_exam("first", LEFT, 0), of_exam("first", LEFT, 1), of_exam("first", RIGHT, 2), of_exam("next", LEFT, 3)]
     levels = [scored_case.level for scored_case in scored(cases)]
