@@ -1,8 +1,9 @@
-"""A rule for the tests, checked in their source."""
+"""Rules for the tests, checked in their source."""
 
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,3 +30,9 @@ def test_every_test_asserts_something() -> None:
     tests = [(file, function) for file, function in functions() if function.name.startswith("test_")]
     assert len(tests) > 1000
     assert [f"{file}:{test.lineno} {test.name}" for file, test in tests if not judges(test)] == []
+
+
+def test_no_two_test_files_have_the_same_name() -> None:
+    """pytest imports them by their names alone: of two it collects neither surely."""
+    names = Counter(path.name for path in TESTS.rglob("test_*.py"))
+    assert [name for name, count in names.items() if count > 1] == []

@@ -45,7 +45,7 @@ def queue_a_reading(sessions: Sessions, next_at: float = 0.0) -> None:
 
 
 @contextmanager
-def waiting(watch: ChangeWatch, due: float | None = None) -> Iterator[threading.Thread]:
+def assert_wait_ends(watch: ChangeWatch, due: float | None = None) -> Iterator[threading.Thread]:
     """A thread that waits; it must end by itself, and is stopped only after a failure."""
     stop = threading.Event()
     thread = threading.Thread(target=watch.wait, args=(stop, due))
@@ -69,7 +69,7 @@ def of_another_program(url: str, sessions: Sessions) -> Sessions:
 
 @pytest.mark.parametrize("writer", [of_this_process, of_another_program])
 def test_a_commit_ends_the_wait(url: str, sessions: Sessions, writer: Callable[[str, Sessions], Sessions]) -> None:
-    with ChangeWatch(sessions, lambda: NOW) as watch, waiting(watch):
+    with ChangeWatch(sessions, lambda: NOW) as watch, assert_wait_ends(watch):
         queue_a_reading(writer(url, sessions))
 
 
@@ -78,13 +78,13 @@ def test_a_commit_between_the_look_for_work_and_the_wait_ends_the_wait(sessions:
         with sessions.begin() as session:
             assert claim(session, JobKind.READ_IMAGE, "reader", NOW, 600) == []
         queue_a_reading(sessions)
-        with waiting(watch):
+        with assert_wait_ends(watch):
             pass
 
 
 def test_a_wait_ends_when_something_is_due(sessions: Sessions) -> None:
     clock = [NOW]
-    with ChangeWatch(sessions, lambda: clock[0]) as watch, waiting(watch, due=NOW + 5):
+    with ChangeWatch(sessions, lambda: clock[0]) as watch, assert_wait_ends(watch, due=NOW + 5):
         clock[0] = NOW + 5
 
 
