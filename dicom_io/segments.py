@@ -22,8 +22,23 @@ _KINDS = {
     "111459": FindingKind.MASS_WITH_CALCIFICATIONS,  # DCM, Mass with calcifications
     "F-01775": FindingKind.CALCIFICATION,  # SRT, Calcification Cluster
 }
-# "Without calcifications", "non-calcified", "outside of a mass": what is not there does not count.
-_ABSENT = re.compile(r"\b(?:without|outside|not?|non)\W+(?:\w+\W+){0,2}?(?:calc|mass)\w*", re.IGNORECASE)
+_LESION = r"(?:calc|mass)\w*"
+_MICRO_LESION = r"\w*(?:calc|mass)\w*"
+_NOTHING_OF = (
+    r"(?:without|w/o|outside|neither|free (?:of|from)|absence of|lack(?:s|ing)?|negative for|not?(?!\.|\W*\d))"
+)
+# "No. 2" is a number. The words between belong to what is absent until another part of the description begins.
+_BETWEEN = r"(?:[\s/-]+(?!(?:and|but|with)\b)(?:associat\w+\s+with|\w+)){0,6}?[\s/-]+"
+# "Without calcifications", "neither mass nor calcs", "noncalcified", "outside of a mass", "calcifications: none": what
+# is not there does not count.
+_ABSENT = re.compile(
+    rf"\b{_NOTHING_OF}{_BETWEEN}{_MICRO_LESION}(?:\s+n?or{_BETWEEN}{_MICRO_LESION})*"
+    rf"|\b(?:non|un)[\s-]*{_LESION}"
+    rf"|\b{_MICRO_LESION}(?:\W+(?:is|are))?\W+(?:absent|none|free(?! of| from)|not (?:seen|present))\b",
+    re.IGNORECASE,
+)
+# "Mass or calcification" is not both, and does not say which.
+_EITHER = re.compile(rf"\b{_MICRO_LESION}\s+(?:or|vs\.?|versus)\s+(?:\w+\s+)?{_MICRO_LESION}", re.IGNORECASE)
 # The first pattern that occurs in what is left decides.
 _WORDS = (
     (re.compile(r"mass.*calc|calc.*mass", re.IGNORECASE | re.DOTALL), FindingKind.MASS_WITH_CALCIFICATIONS),
@@ -78,7 +93,7 @@ def _kind(item: Dataset, label: str) -> FindingKind | None:
             return kind
     descriptions = (label, text(item, "SegmentDescription"), *(text(coded, "CodeMeaning") for coded in types))
     for description in descriptions:
-        present = _ABSENT.sub("", description)
+        present = _EITHER.sub("", _ABSENT.sub("", description))
         for pattern, kind in _WORDS:
             if pattern.search(present):
                 return kind

@@ -23,8 +23,8 @@ from dicom_io.network.scp import Listener, ListenerLimits
 from dicom_io.network.scu import Content, count_instances
 from dicom_io.results.outputs import contents_of
 from dicom_io.results.profiles import profile_of
-from models.bundles.bundle import BundleError, find_bundle, read_bundle, verify
-from models.reference.reference_file import read_reference
+from models.bundles.bundle import Bundle, BundleError, find_bundle, read_bundle, verify
+from models.reference.reference_file import ReferenceUnusable, read_reference
 from models.reference.tenths import Reference
 from models.types.reading import BundleId
 from node.archive.leftovers import remove_leftovers
@@ -66,7 +66,6 @@ def build_service(settings: Settings) -> Service:
 
     Raises:
         BundleError: the models are missing, or their weights are damaged.
-        ReferenceUnusable: the reference set is missing, damaged, or of another bundle.
         UnknownInstallation: the file with the installation's identity is damaged.
         NotListening: the address for HL7 messages cannot be used.
     """
@@ -75,16 +74,27 @@ def build_service(settings: Settings) -> Service:
     bundle = read_bundle(find_bundle(settings.reader.bundle))
     if problems := verify(bundle):
         raise BundleError("\n".join(problems))
-    reference = None if settings.reader.reference is None else read_reference(settings.reader.reference, bundle)
     _clean_up(settings, sessions)
     device = _device(settings)
     commitments = {to.name: _commitment(to, settings, sessions) for to in committing(settings)}
     return Service(
         _listener(settings, sessions, list(commitments.values()), descriptors),
-        _loops(settings, sessions, commitments, bundle.id, device, reference),
+        _loops(settings, sessions, commitments, bundle.id, device, _reference(settings, bundle)),
         _ticks(settings, sessions, commitments, bundle.id, device),
         ClockWatch(time.time, steady),
     )
+
+
+def _reference(settings: Settings, bundle: Bundle) -> Reference | None:
+    """The reference set of the settings. One that cannot be used, for example after the bundle was changed, must not
+    keep the node from receiving: results then state no tenth, and `check` and `status` say why."""
+    if settings.reader.reference is None:
+        return None
+    try:
+        return read_reference(settings.reader.reference, bundle)
+    except ReferenceUnusable as error:
+        log.error("results state no tenth of a reference set: %s", error)
+        return None
 
 
 def _clean_up(settings: Settings, sessions: Sessions) -> None:

@@ -15,6 +15,7 @@ from models.types.reference import ReferenceSet, ReferenceTenth
 NOTHING_READ = "no image of it was read"
 ANOTHER_BUNDLE = "it was read by another bundle"
 NOT_FOUR_VIEWS = "not all four standard views of it were read"
+FURTHER_VIEWS = "further views of it were read"
 
 
 @dataclass(frozen=True)
@@ -60,15 +61,18 @@ def boundaries_of(scores: Sequence[float]) -> tuple[float, ...]:
 def why_not_compared(exam: ExamReading, bundle: BundleId) -> str:
     """Why an exam can neither belong to a reference set of a bundle's scores nor be ranked by it; "" if it can.
 
-    The exam's score is the highest of its images: with fewer views it is lower. So only exams compare of which all four
-    standard views were read.
+    The exam's score is the highest of its images: with fewer views it is lower, and with further ones (magnified, of a
+    part, without a stated side) higher. So only exams compare of which the four standard views and no others were read.
     """
     if exam.malignancy is None:
         return NOTHING_READ
     if any(image.reading.bundle != bundle for image in exam.images):
         return ANOTHER_BUNDLE
-    if not {(image.laterality, image.view) for image in exam.images if image.is_whole} >= FOUR_VIEWS:
+    views = [(image.laterality, image.view) if image.is_whole else None for image in exam.images]
+    if not FOUR_VIEWS.issubset(views):
         return NOT_FOUR_VIEWS
+    if not FOUR_VIEWS.issuperset(views):
+        return FURTHER_VIEWS
     return ""
 
 

@@ -113,7 +113,7 @@ def gather(
         left_out.update(_not_compared(exam, assessments, outcomes, here, level))
         bundles[_read_by(exam)] += len(here)
         units += here
-        session.expunge_all()  # readings are large
+        session.close()  # readings are large, and SQLite's write-ahead log grows while a transaction is open
         progress(done, len(wanted), "studies")
     return ArchiveStats(level, tuple(units), +left_out, +bundles)
 

@@ -27,8 +27,8 @@ from node.store.tables import Delivery
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = 200
-"""Most instances in one request."""
+MOST_IN_ONE_REQUEST = 200
+"""Instances."""
 
 Request = Callable[[str, Sequence[Reference], Hear], None]
 """dicom_io.network.commitment.ask_commitment of a peer."""
@@ -90,7 +90,7 @@ class Commitment:
                 Delivery.next_at <= self.now(),
             )
             .order_by(Delivery.id)
-            .limit(AT_ONCE)
+            .limit(MOST_IN_ONE_REQUEST)
         )
 
     def _asked(self, transaction_uid: str) -> list[Reference]:

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from dicom_io.errors import DestinationError, NotAccepted, Rejected, Unreachable
 from node.delivery.backoff import RetryPolicy, next_try
-from node.delivery.commitment import Commitment
+from node.delivery.commitment import MOST_IN_ONE_REQUEST, Commitment
 from node.store.changes import ChangeWatch
 from node.store.database import Sessions, read_only
 from node.store.faults import RAISED_AS, describe_fault, is_passing
@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 
 AT_ONCE = 20
 """Deliveries that are sent before it is asked again which come next: an urgent study waits for no more than these."""
+COMMITMENT_EVERY_S = 10.0
+"""While something is sent, commitment is requested no sooner than this after the last request, which takes a second, or
+its time-out: an urgent study waits for it. Sooner if as many objects wait as one request names."""
 
 
 class Transport(Protocol):
@@ -71,15 +74,19 @@ class Deliverer:
 
     def run(self, stop: threading.Event) -> None:
         """Delivers until `stop` is set."""
+        unasked, asked_at = 0, self.now()
         with closing(self.transport), ChangeWatch(self.sessions, self.now) as changes:
             while not stop.is_set():
                 looked_at = self.now()
                 tried = self.deliver_due(stop)
+                unasked += tried
                 if not tried:
                     # An idle association would occupy one of the destination's places.
                     self.transport.close()
-                if self.commitment is not None:
+                due = not tried or unasked >= MOST_IN_ONE_REQUEST or self.now() >= asked_at + COMMITMENT_EVERY_S
+                if self.commitment is not None and due:
                     self.commitment.request_due()
+                    unasked, asked_at = 0, self.now()
                 if not tried:
                     changes.wait(stop, self._next_due(looked_at))
 

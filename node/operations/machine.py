@@ -40,8 +40,9 @@ class CheckResult:
 
 
 def faults(settings: Settings) -> list[CheckResult]:
-    """The current faults of the machine that stop the node's work; for `status`."""
-    return [answer for ask in (database, disk, weights) if not (answer := ask(settings)).ok]
+    """The current faults of the machine that stop the node's work, or leave something out of it; for `status`."""
+    ranks = [reference] if settings.reader.reference is not None else []
+    return [answer for ask in (database, disk, weights, *ranks) if not (answer := ask(settings)).ok]
 
 
 def database(settings: Settings) -> CheckResult:
@@ -120,7 +121,7 @@ def weights(settings: Settings) -> CheckResult:
 
 def reference(settings: Settings) -> CheckResult:
     """Whether the reference set of `reader.reference`, which must be set, can be used with the bundle."""
-    from models.reference.reference_file import read_reference  # not above: it imports scipy, which `status` needs not
+    from models.reference.reference_file import read_reference  # not above: it imports scipy
 
     about = "reference"
     if settings.reader.reference is None:

@@ -74,7 +74,7 @@ def count_exams(
             elif exam.malignancy is not None:
                 patients.add(patient)
                 scores.append(exam.malignancy)
-        session.expunge_all()  # readings are large
+        session.close()  # readings are large, and SQLite's write-ahead log grows while a transaction is open
         progress(done, len(ids), "studies")
     return CountedExams(tuple(scores), +left_out)
 

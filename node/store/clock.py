@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from sqlalchemy import ColumnElement, and_, case, not_, update
+from sqlalchemy import ColumnElement, ScalarSelect, and_, case, not_, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from node.store.states import DeliveryState, JobState, StudyState
-from node.store.tables import Delivery, Job, Study
+from node.store.tables import Delivery, Job, Result, Study
 
 TOLERANCE_S = 2.0
 """A smaller difference is not a changed clock but drift, or a delay of this thread."""
@@ -22,6 +22,13 @@ LONGEST_WAIT_S = 3600.0
 """Of a delivery after a start, whatever its row says."""
 _OPEN = Study.state == StudyState.OPEN
 _UNDELIVERED = Delivery.state.in_([DeliveryState.WAITING, DeliveryState.UNCOMMITTED])
+_WAITS = or_(
+    Study.state.in_([StudyState.OPEN, StudyState.CLOSED]),
+    Study.id.in_(select(Result.study_id).join(Delivery, Delivery.result_id == Result.id).where(_UNDELIVERED)),
+)
+"""Something of the study waits, and goes by the study's turn."""
+_HEAD_START_S = select(Study.head_start_s).where(Study.id == Job.study_id).scalar_subquery()
+_UNFINISHED = Job.state.in_([JobState.WAITING, JobState.RUNNING])
 
 
 def steady() -> float:
@@ -78,8 +85,13 @@ def follow(session: Session, moved: float, now: float, since_s: float) -> None:
         since_s: times within so many seconds before `now` may be of the clock as it is now, and stay.
     """
 
-    def set_past(column: InstrumentedAttribute[float], *unfinished: ColumnElement[bool]) -> None:
-        of_the_clock_before = not_(column.between(now - since_s, now))
+    def set_past(
+        column: InstrumentedAttribute[float],
+        *unfinished: ColumnElement[bool],
+        later_s: ColumnElement[float] | ScalarSelect[float] | float = 0.0,
+    ) -> None:
+        """`later_s`: by how much the time that the row states is later than what the column holds."""
+        of_the_clock_before = not_((column + later_s).between(now - since_s, now))
         session.execute(update(column.class_).where(of_the_clock_before, *unfinished).values({column: column + moved}))
 
     def set_future(column: InstrumentedAttribute[float], *unfinished: ColumnElement[bool]) -> None:
@@ -88,11 +100,11 @@ def follow(session: Session, moved: float, now: float, since_s: float) -> None:
         set_now = case((column + moved < now, now), else_=column + moved) if moved < 0 else column + moved
         session.execute(update(column.class_).where(of_the_clock_before, *unfinished).values({column: set_now}))
 
-    set_past(Study.opened_at, _OPEN)
+    set_past(Study.opened_at, _WAITS)
     set_past(Study.last_received_at, _OPEN)
     session.execute(update(Study).where(_OPEN).values(decide_at=0.0))
     set_future(Job.next_at, Job.state == JobState.WAITING, Job.next_at > 0)
-    set_past(Job.turn, Job.state.in_([JobState.WAITING, JobState.RUNNING]))
+    set_past(Job.turn, _UNFINISHED, later_s=_HEAD_START_S)
     held = Job.state == JobState.RUNNING
     still_held = and_(held, Job.lease_until < now if moved > 0 else Job.lease_until + moved >= now)
     session.execute(update(Job).where(still_held).values(lease_until=Job.lease_until + moved))
@@ -102,11 +114,11 @@ def follow(session: Session, moved: float, now: float, since_s: float) -> None:
 
 def resume(session: Session, now: float) -> None:
     """At a start: the clock may have been set back while the node was down. Shortens waits that this made longer."""
-    for column in (Study.opened_at, Study.last_received_at):
-        session.execute(update(Study).where(_OPEN, column > now).values({column: now}))
+    session.execute(update(Study).where(Study.opened_at > now).values(opened_at=now))
+    session.execute(update(Study).where(_OPEN, Study.last_received_at > now).values(last_received_at=now))
     session.execute(update(Study).where(_OPEN).values(decide_at=0.0))  # the settings may have changed
     session.execute(update(Job).where(Job.state == JobState.WAITING, Job.next_at > now).values(next_at=now))
-    session.execute(update(Job).where(Job.state == JobState.WAITING, Job.turn > now).values(turn=now))
+    session.execute(update(Job).where(_UNFINISHED, Job.turn + _HEAD_START_S > now).values(turn=now - _HEAD_START_S))
     waiting = Delivery.state == DeliveryState.WAITING
     session.execute(update(Delivery).where(_UNDELIVERED, Delivery.created_at > now).values(created_at=now))
     latest = now + LONGEST_WAIT_S

@@ -69,7 +69,7 @@ class Study(Table):
     first_received_at: Mapped[float]
     last_received_at: Mapped[float]
     opened_at: Mapped[float]
-    """Arrival of the first image of this revision: the deadline counts from here."""
+    """Arrival of the first image of this revision, or when it was retried: deadline and turn count from here."""
     closed_at: Mapped[float | None]
     """When this revision was complete."""
     expected_instances: Mapped[int | None]
@@ -85,14 +85,24 @@ class Study(Table):
     results: Mapped[list[Result]] = relationship(back_populates="study", order_by="Result.id")
 
     @hybrid_property
+    def head_start_s(self) -> float:
+        """See urgency.py."""
+        return self.urgency.head_start_s
+
+    @head_start_s.inplace.expression
+    @classmethod
+    def _head_start_s(cls) -> ColumnElement[float]:
+        return case({urgency: urgency.head_start_s for urgency in Urgency}, value=cls.urgency)
+
+    @hybrid_property
     def turn(self) -> float:
         """What waits goes in this order, lowest first; see urgency.py."""
-        return self.opened_at - self.urgency.head_start_s
+        return self.opened_at - self.head_start_s
 
     @turn.inplace.expression
     @classmethod
     def _turn(cls) -> ColumnElement[float]:
-        return cls.opened_at - case({urgency: urgency.head_start_s for urgency in Urgency}, value=cls.urgency)
+        return cls.opened_at - cls.head_start_s
 
 
 class Instance(Table):

@@ -176,3 +176,51 @@ def test_segmentation_and_presentation_state_of_every_kind_pass_dciodvfy(tmp_pat
     for at, dataset in enumerate((_segmentation(_one_of_each()), encoded_state(_one_of_each()))):
         dataset.save_as(tmp_path / f"{at}.dcm")
         assert dciodvfy(tmp_path / f"{at}.dcm") == []
+
+
+MASS_ONLY, CALCIFICATIONS = FindingKind.MASS, FindingKind.CALCIFICATION
+
+
+@pytest.mark.parametrize(
+    ("label", "kind"),
+    [
+        ("Lesion no. 1 mass", MASS_ONLY),
+        ("Finding No 3: mass, left", MASS_ONLY),
+        ("no. 2 calcifications", CALCIFICATIONS),
+        ("Mass no.2 with calcs", BOTH),
+        ("mass no 4", MASS_ONLY),
+        ("noncalcified mass", MASS_ONLY),
+        ("non-calcified mass", MASS_ONLY),
+        ("uncalcified mass", MASS_ONLY),
+        ("calcified mass", BOTH),
+        ("mass free of calcifications", MASS_ONLY),
+        ("calcification-free mass", MASS_ONLY),
+        ("mass w/o calcs", MASS_ONLY),
+        ("mass, negative for calcifications", MASS_ONLY),
+        ("mass lacking microcalcifications", MASS_ONLY),
+        ("mass not associated with calcification", MASS_ONLY),
+        ("mass without any suspicious pleomorphic calcifications", MASS_ONLY),
+        ("mass, calcifications not seen", MASS_ONLY),
+        ("Calcifications: none. Mass", MASS_ONLY),
+        ("mass without calcification or distortion", MASS_ONLY),
+        ("mass without spiculation and with calcs", BOTH),
+        ("no skin thickening, mass with calcs", BOTH),
+        ("microcalcifications outside of a mass", CALCIFICATIONS),
+        ("not a mass but calcs", CALCIFICATIONS),
+        ("calcs in mass", BOTH),
+        ("mass or calcification", None),
+        ("mass vs. calcification", None),
+        ("neither mass nor calcs", None),
+        ("no mass or calcifications", None),
+        ("non-mass enhancement", None),
+    ],
+)
+def test_an_experts_label_gives_the_kind_that_it_says_and_not_what_it_says_is_absent(
+    label: str, kind: FindingKind | None
+) -> None:
+    item = Dataset()
+    item.SegmentNumber = 1
+    item.SegmentLabel = label
+    dataset = Dataset()
+    dataset.SegmentSequence = [item]
+    assert [segment.kind for segment in segments_of(dataset)] == [kind]

@@ -12,10 +12,12 @@ from readings import BUNDLE, read_image
 from models.readings.exam import put_together
 from models.reference.tenths import (
     ANOTHER_BUNDLE,
+    FURTHER_VIEWS,
     NOT_FOUR_VIEWS,
     Reference,
     boundaries_of,
     ranked,
+    why_not_compared,
 )
 from models.types.exam import ExamImage, ExamReading
 from models.types.mammogram import Laterality
@@ -92,6 +94,29 @@ def test_an_exam_that_lacks_a_view_has_no_tenth_because_its_score_is_of_fewer_im
     of = reference([0.5] * 100)
     for some in ([*images[:lacking], *images[lacking + 1 :]], [*images[:lacking], magnified, *images[lacking + 1 :]]):
         assert ranked(exam(*some), of).tenth == ReferenceTenth(WARD, None, NOT_FOUR_VIEWS)
+
+
+@pytest.mark.parametrize(
+    "further",
+    [
+        {"extent": "spot/magnified"},
+        {"extent": "cleavage"},
+        {"view": "ML"},
+        {"view": None},
+        {"laterality": None},
+    ],
+)
+def test_an_exam_with_a_further_view_has_no_tenth_and_belongs_to_no_set_because_its_score_is_of_more_images(
+    further: dict[str, str | None],
+) -> None:
+    images = [*four_views(0.5), replace(four_views(0.9)[0], sop_instance_uid="1.2.9", **further)]
+    assert why_not_compared(exam(*images), BUNDLE) == FURTHER_VIEWS
+    assert ranked(exam(*images), reference([0.5] * 100)).tenth == ReferenceTenth(WARD, None, FURTHER_VIEWS)
+
+
+def test_an_exam_with_one_of_the_four_views_twice_is_ranked() -> None:
+    images = [*four_views(0.5), replace(four_views(0.9)[0], sop_instance_uid="1.2.9")]
+    assert ranked(exam(*images), reference([0.5] * 100)).tenth == ReferenceTenth(WARD, 10)
 
 
 def test_an_exam_with_an_image_read_by_another_bundle_has_no_tenth() -> None:

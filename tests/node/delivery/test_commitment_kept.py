@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Event
 
 import pytest
 from commitment_delivery import POLICY, TIMEOUT_S, deliverer, rows, states, take_report, work
@@ -208,3 +209,25 @@ def test_a_destination_that_accepts_nothing_is_reported_until_a_person_retries(r
     with pacs.listening():
         deliverer(road, pacs, commits=False).deliver_due()
     assert states(road) == [DeliveryState.SENT] * 5
+
+
+def test_commitment_is_requested_once_for_what_is_sent_in_several_rounds(
+    road: Road, pacs: CommittingPacs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request takes a second, or its time-out: an urgent study would wait for one after every few objects."""
+    monkeypatch.setattr("node.delivery.deliverer.AT_ONCE", 2)
+    stop = Event()
+    pacs.at_request = lambda *_: stop.set()
+    deliverer(road, pacs).run(stop)
+    assert [len(requested(request)) for request in pacs.asked] == [5]
+
+
+def test_commitment_is_requested_while_sending_goes_on_once_a_request_is_full(
+    road: Road, pacs: CommittingPacs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.delivery.deliverer.AT_ONCE", 1)
+    monkeypatch.setattr("node.delivery.deliverer.MOST_IN_ONE_REQUEST", 2)
+    stop = Event()
+    pacs.at_request = lambda *_: stop.set() if len(pacs.asked) == 3 else None
+    deliverer(road, pacs).run(stop)
+    assert [len(requested(request)) for request in pacs.asked] == [2, 2, 1]

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 from road import LADDER, Road, changed
-from sqlalchemy import event
+from sqlalchemy import event, select
 
 from node.demo.studies import DemoStudy
 from node.store.clock import ClockWatch, follow, resume
 from node.store.queue import claim
 from node.store.states import JobKind, JobState, StudyState
-from node.store.tables import Delivery, Study
+from node.store.tables import Delivery, Job, Study
+from node.store.urgency import Urgency
 from node.studies.closing import close_complete
 
 pytestmark = pytest.mark.slow
@@ -154,3 +155,59 @@ def test_the_closing_tick_makes_one_query_if_no_image_was_received(road: Road, m
     with road.sessions.begin() as session:
         states = [study.state for study in session.query(Study)]
     assert states == [StudyState.OPEN, StudyState.CLOSED, StudyState.OPEN]
+
+
+def waiting_jobs(road: Road, *came_before_s: float, state: StudyState = StudyState.OPEN) -> None:
+    """A job of a study of each urgency that came so long ago."""
+    with road.sessions.begin() as session:
+        for number, before_s in enumerate(came_before_s):
+            at = road.clock() - before_s
+            times = {"first_received_at": at, "last_received_at": at, "opened_at": at}
+            for urgency in Urgency:
+                uid = f"1.{road.clock():.0f}.{number}.{urgency.head_start_s:.0f}".replace("-", "9")
+                study = Study(study_instance_uid=uid, source="PACS", urgency=urgency, state=state, **times)
+                session.add(study)
+                session.flush()
+                session.add(Job(kind=JobKind.READ_IMAGE, study_id=study.id, revision=1, turn=study.turn))
+
+
+def ages(road: Road) -> list[tuple[float, float]]:
+    """How long ago each job and its study came, s."""
+    with road.sessions.begin() as session:
+        jobs = session.scalars(select(Job).order_by(Job.id)).all()
+        return [(road.clock() - job.turn - job.study.head_start_s, road.clock() - job.study.opened_at) for job in jobs]
+
+
+@pytest.mark.parametrize("by_s", JUMPS)
+@pytest.mark.parametrize("state", [StudyState.OPEN, StudyState.CLOSED])
+def test_turns_follow_the_clock_whatever_the_urgency_and_those_of_the_new_clock_stay(
+    road: Road, by_s: float, state: StudyState
+) -> None:
+    waiting_jobs(road, 40, 8000, state=state)
+    road.clock.seconds += by_s
+    waiting_jobs(road, 0.5, state=state)
+    with road.sessions.begin() as session:
+        follow(session, by_s, road.clock(), since_s=1)
+    each = len(Urgency)
+    assert ages(road) == [pytest.approx((age, age)) for age in [40] * each + [8000] * each + [0.5] * each]
+
+
+@pytest.mark.parametrize("by_s", JUMPS)
+def test_a_reported_study_whose_results_are_not_delivered_keeps_its_turn(
+    road: Road, mammogram_study: DemoStudy, by_s: float
+) -> None:
+    road.all_of_it(*mammogram_study.files)
+    road.clock.seconds += 30
+    age_s = road.clock() - road.study().opened_at
+    set_clock(road, by_s)
+    assert road.clock() - road.study().opened_at == pytest.approx(age_s + 1)
+
+
+@pytest.mark.parametrize("back_s", [0.0, 60.0, 24 * HOUR])
+def test_at_a_start_no_study_lies_ahead_and_a_low_one_keeps_its_delay(road: Road, back_s: float) -> None:
+    waiting_jobs(road, 100, 8000, state=StudyState.CLOSED)
+    road.clock.seconds -= back_s
+    with road.sessions.begin() as session:
+        resume(session, road.clock())
+    expected = [max(0.0, age_s - back_s) for age_s in (100, 8000) for _ in Urgency]
+    assert ages(road) == [pytest.approx((age, age)) for age in expected]
