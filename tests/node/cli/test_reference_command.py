@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,8 +21,11 @@ from models.types.reading import BundleId
 from models.types.reference import ReferenceSet
 from node.app import build_service
 from node.cli.main import build
+from node.cli.terminal.options import open_queue
 from node.operations.check import ask, checks
 from node.operations.machine import faults
+from node.operations.reference import count_exams
+from node.store.database import read_only
 from node.store.states import StudyState
 
 pytestmark = pytest.mark.slow
@@ -90,6 +94,26 @@ def test_the_command_says_what_it_counted_and_what_it_left_out_and_why(site: tup
     table = [line.split() for line in lines[lines.index("tenth  exams  scores") + 1 :][:10]]
     assert [(row[0], row[1]) for row in table] == [(str(tenth), "12") for tenth in range(1, 11)]
     assert table[8][2:] == ["above", "0.8000", "to", "0.9000"]
+
+
+def test_counting_holds_no_transaction_open_so_that_the_write_ahead_log_of_a_running_node_is_emptied(
+    site: tuple[Path, Command, Ran],
+) -> None:
+    settings = load(site[0] / "node.toml")
+    sessions = open_queue(settings)
+    emptied: list[bool] = []
+
+    def written_meanwhile(*_: object) -> None:
+        with sqlite3.connect(settings.database.removeprefix("sqlite:///"), timeout=0) as queue:
+            queue.execute("UPDATE study SET decide_at = decide_at + 1 WHERE id = 1")
+            queue.commit()
+            busy, *_ = queue.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        emptied.append(not busy)
+
+    with read_only(sessions) as session:
+        count_exams(session, settings.data_dir, SHIPPED.id, written_meanwhile)
+    assert len(emptied) > 100
+    assert all(emptied)
 
 
 def test_the_file_has_no_data_of_a_patient(site: tuple[Path, Command, Ran]) -> None:
