@@ -46,6 +46,7 @@ from models.datasets.catalog import open_data
 from models.datasets.split import read_split, sides
 from models.framing import breast_framing
 from models.measures.detection import auc, auc_within, with_intervals
+from models.training.classifier.samples import origin_of
 from models.types.mammogram import Mammogram
 
 SEED = 1
@@ -82,11 +83,6 @@ def main() -> None:
     told_apart(seen)
     areas(seen, train)
     greys_changed(seen)
-
-
-def origin_of(case: Case) -> str:
-    """The set, and the hospital where it is known."""
-    return f"{case.dataset} {case.hospital}".strip()
 
 
 def look(classifier: Any, cases: Sequence[Case]) -> list[Seen]:

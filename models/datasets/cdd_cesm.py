@@ -86,10 +86,7 @@ def read_cdd_cesm(folder: Path) -> Cases:
     Raises:
         DatasetError: a table, an image or a mask is missing or damaged, or there are no images.
     """
-    if (folder / _REGIONS).is_file():
-        pictures, left_out = _archive(folder)
-    else:
-        pictures, left_out = _part(folder)
+    pictures, left_out = _pictures(folder)
     if not pictures:
         raise DatasetError(f"No images in {folder}. Give the folder that holds the tables of CDD-CESM and its images.")
     cases = []
@@ -128,8 +125,12 @@ def read_with_calcifications(folder: Path) -> tuple[Case, ...]:
 
 
 def _native_pictures(folder: Path) -> list[_Picture]:
-    pictures, _ = _archive(folder) if (folder / _REGIONS).is_file() else _part(folder)
-    return [picture for picture in pictures if picture.native]
+    return [picture for picture in _pictures(folder)[0] if picture.native]
+
+
+def _pictures(folder: Path) -> tuple[list[_Picture], list[LeftOut]]:
+    """The images of either layout, and those that are left out."""
+    return _archive(folder) if (folder / _REGIONS).is_file() else _part(folder)
 
 
 def _case(picture: _Picture, lesions: tuple[Lesion, ...]) -> Case:

@@ -40,10 +40,8 @@ from models.evaluation.tables import Absent, Cell, Draws, Plot, Row, Section, Ta
 from models.measures.scores import (
     brier,
     calibration_curve,
-    calibration_line,
     confusion,
     threshold_at_sensitivity,
-    weights,
 )
 from models.types.words import counted
 
@@ -138,22 +136,6 @@ def _areas(by_level: Mapping[Level, Sequence[Scored]], draws: Draws) -> Table:
             "all images have a score, a known pathology and a fair label.",
         ),
     )
-
-
-def calibration_row(name: str, some: Sequence[Scored], calibration: Calibration, draws: Draws) -> Row:
-    """Intercept and slope of the probabilities at the prevalence of these same cases, weighted as those that the
-    calibration was fitted on; see `calibration_line`."""
-
-    def line(chosen: list[Scored]) -> tuple[float, float]:
-        scores, malignant = arrays(chosen)
-        normal = np.array([item.normal for item in chosen], dtype=np.bool_)
-        return calibration_line(scores, malignant, weights(malignant, normal, calibration.normals))
-
-    share = float(np.mean([item.malignant for item in some])) if some else 0.0
-    if not 0 < share < 1:
-        return Row(name, (Absent(ONE_SORT if some else NO_SCORES),) * 2, counts(some))
-    probabilities = worth(some, calibration.at_prevalence(share))
-    return Row(name, figures(probabilities, patient, line, 2, draws, ONE_SORT), counts(some))
 
 
 def _decisions(observations: Sequence[Observation], calibration: Calibration | None, draws: Draws) -> Table:

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from numpy.typing import NDArray
 
 from models.datasets.case import Case
 from models.durable import write_durably
 from models.evaluation.detection import measured_images
 from models.evaluation.observations import Observation
+from models.evaluation.report import templates
 from models.types.region import Box
 from models.types.words import RESEARCH_USE_ONLY, counted
 
@@ -129,11 +129,5 @@ def _rectangle(picture: NDArray[np.uint8], box: Box, scale: float, colour: tuple
 
 
 def _page(dataset: str, thirds: Sequence[tuple[str, Sequence[Shown]]]) -> str:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).with_name("templates")),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-    )
-    template = environment.get_template("pictures.html.jinja")
+    template = templates().get_template("pictures.html.jinja")
     return template.render(dataset=dataset, thirds=thirds, use=RESEARCH_USE_ONLY) + "\n"

@@ -68,13 +68,18 @@ def _without_nan(value: Any) -> Any:
 
 def page(report: Report) -> str:
     """The self-contained HTML page."""
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
+    environment = templates()
     environment.filters["cell"] = shown
     environment.filters["svg"] = lambda svg: Markup(svg)
     template = environment.get_template("report.html.jinja")
     return template.render(report=report, use=_USE) + "\n"
+
+
+def templates() -> Environment:
+    """The templates of the pages."""
+    return Environment(
+        loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
 
 
 def shown(cell: Cell, table: Table, row: Row) -> Markup:

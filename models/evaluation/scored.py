@@ -23,7 +23,6 @@ class Scored:
     Attributes:
         of: identifies it within its level: its images' names; for a lesion also its index.
         hospital: see `Case`; "" if its images are of several.
-        normal: whether it shows no lesion.
     """
 
     patient: str
@@ -31,7 +30,6 @@ class Scored:
     malignant: bool
     of: tuple[str, ...] = ()
     hospital: str = ""
-    normal: bool = False
 
 
 def scored_images(observations: Iterable[Observation]) -> list[Scored]:
@@ -126,7 +124,6 @@ def _worst(some: Sequence[Observation]) -> Scored:
         any(item.malignant for item in some),
         tuple(item.name for item in some),
         hospitals.pop() if len(hospitals) == 1 else "",
-        all(item.pathology is Pathology.NORMAL for item in some),
     )
 
 
