@@ -214,13 +214,17 @@ def _content(path: Path) -> dict[str, Any]:
 
 def find_recipe(source: str | Path) -> Path:
     """The file of a shipped recipe, given by name, or of a user's recipe, given by path."""
-    named = _SHIPPED / f"{source}.toml"
-    return named if named.is_file() and not Path(source).is_file() else Path(source)
+    named = _shipped().get(str(source))
+    return named if named is not None and not Path(source).is_file() else Path(source)
 
 
 def shipped_recipes() -> list[str]:
     """The names of the recipes that ship with the node."""
-    return sorted(path.stem for path in _SHIPPED.glob("*.toml"))
+    return sorted(_shipped())
+
+
+def _shipped() -> dict[str, Path]:
+    return {path.stem: path for path in _SHIPPED.rglob("*.toml")}
 
 
 def _checked(path: Path, name: str, model: type[BaseModel], values: dict[str, Any]) -> BaseModel:

@@ -123,16 +123,30 @@ def train(
     if others.calibration and recipe.kind != "classifier" and not bundle.calibration:
         notes.append(CALIBRATION_GONE)
     if measured:
-        figures, unmeasured = measure(recipe.kind, bundle, test, folder / "observed", device, progress)
+        bundle, figures, unmeasured = _measured(recipe, bundle, part, test, out, folder, device, progress)
         notes += unmeasured
-        if part.calibration:
-            scored = scores(load_pipeline(bundle, device, recipe.fit.mixed_precision), test)
-            figures |= calibration_lines(part.calibration, scored, composed=recipe.calibration.composed)
-        calibration, withheld = only_right(part.calibration, figures)
-        notes += withheld
-        bundle = put_part(out, replace(part, figures=figures, calibration=calibration))
     _write(folder / "figures.json", {"depends_on": depends_on, "figures": figures, "notes": notes})
     return Trained(bundle, figures or {}, tuple(notes))
+
+
+def _measured(
+    recipe: Recipe,
+    bundle: Bundle,
+    part: NewPart,
+    test: Sequence[Case],
+    out: Path,
+    folder: Path,
+    device: torch.device,
+    progress: Progress,
+) -> tuple[Bundle, dict[str, Any], list[str]]:
+    """The bundle with the part's figures on the test patients, without the levels of its calibration that were wrong on
+    them; the figures, and sentences for the user."""
+    figures, notes = measure(recipe.kind, bundle, test, folder / "observed", device, progress)
+    if part.calibration:
+        scored = scores(load_pipeline(bundle, device, recipe.fit.mixed_precision), test)
+        figures |= calibration_lines(part.calibration, scored, composed=recipe.calibration.composed)
+    calibration, withheld = only_right(part.calibration, figures)
+    return put_part(out, replace(part, figures=figures, calibration=calibration)), figures, [*notes, *withheld]
 
 
 def _new_part(
