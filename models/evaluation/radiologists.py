@@ -35,13 +35,13 @@ def birads_rows(observations: Sequence[Observation], draws: Draws) -> tuple[Row,
     recall (0) is below 4."""
     known = with_birads(observations)
     groups = (
-        ("the same images", image_calls(known)),
-        ("those with masses", image_calls(with_masses(known))),
-        ("masses", mass_calls(observations)),
+        ("the same images", image_calls(known), NO_BIRADS),
+        ("those with masses", image_calls(with_masses(known)), NO_MASSES if known else NO_BIRADS),
+        ("masses", mass_calls(observations), NO_MASSES),
     )
     return tuple(
-        decision_row(f"{name}, {group}", calls, draws, NO_MASSES if known else NO_BIRADS)
-        for group, by_rule in groups
+        decision_row(f"{name}, {group}", calls, draws, reason)
+        for group, by_rule, reason in groups
         for name, calls in by_rule.items()
     )
 
@@ -54,15 +54,12 @@ def birads_differences(
 ) -> tuple[Table, ...]:
     """Each model's decisions minus the radiologists', on the same images and on the same masses; none without
     categories."""
-    known = with_birads(observations)
-    if not known:
+    groups = (("images", images, image_calls(with_birads(observations))), ("masses", masses, mass_calls(observations)))
+    if not any(calls for *_, theirs in groups for calls in theirs.values()):
         return ()
     rows = [
         row
-        for group, ours, theirs in (
-            ("images", images, image_calls(known)),
-            ("masses", masses, mass_calls(observations)),
-        )
+        for group, ours, theirs in groups
         for rule, calls in theirs.items()
         for row in differences_to(f"{rule}, {group}", calls, ours, decision_difference, draws)
     ]

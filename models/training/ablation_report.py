@@ -233,7 +233,9 @@ def _classifiers(contenders: Sequence[Contender], draws: Draws) -> Section:
     masses = {contender.name: _calibrated(contender, Level.IMAGE, with_masses) for contender in contenders}
     mass_lesions = {contender.name: _calibrated(contender, Level.LESION, only_masses) for contender in contenders}
     compared = {contender.name: _calibrated(contender, Level.IMAGE, with_birads) for contender in contenders}
-    read = next((contender.pooled for contender in contenders if with_birads(contender.pooled)), [])
+    # Masses can be compared with the radiologists even if no recipe scores whole images.
+    pooled = [contender.pooled for contender in contenders]
+    read = next((some for some in pooled if with_birads(some)), pooled[0])
     why = {contender.name: why_no_scores(contender.pooled) for contender in contenders}
     no_lesions = "No lesion has a pathology of its own."
     decisions, areas, by_hospital = [], [], []

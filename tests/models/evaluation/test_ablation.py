@@ -107,3 +107,15 @@ def test_an_ablation_has_confusion_matrices_and_the_differences_of_every_row(bun
     assert {row.name for row in found["A1-paper"].rows} == set(names)
     assert len(found["A1-radiologists"].rows) == 4
     assert len(found["areas-hospitals"].rows) == 4
+
+
+def test_masses_are_compared_with_the_radiologists_even_if_no_recipe_scores_whole_images(bundle: Bundle) -> None:
+    seen = [replace(observation, score=None) for observation in many()]
+    found = tables(contender(bundle, "efficientnet-mask", seen))
+    rows = {row.name: row for row in found["A1"].rows}
+    counts = rows["BI-RADS > 3 = malignant (0 a recall), masses"].counts
+    assert counts is not None
+    assert counts == rows["efficientnet-mask, masses"].counts
+    differences = {row.name: row.cells for row in found["A1-radiologists"].rows}
+    (of_masses,) = [cells for name, cells in differences.items() if name.endswith("(0 a recall), masses")]
+    assert all(isinstance(cell, Figure) for cell in of_masses)
