@@ -30,6 +30,9 @@ Stage = Literal[2, 4, 6, 8]
 """ultralytics' numbers of the backbone's C2f blocks, at strides 4, 8, 16 and 32."""
 ATTENDED_LAYERS: tuple[Stage, ...] = (2, 4)
 
+Finest = Literal[4, 8]
+"""The stride of the head's finest grid: 8 as in YOLOv8; 4 has a fourth grid for small lesions ("P2")."""
+
 Scale = Literal["n", "s", "m", "l", "x"]
 """Width and depth of the network: YOLOv8's nano, small, medium, large, extra large."""
 
@@ -57,20 +60,26 @@ class AttendedC2f(C2f):
         return attended
 
 
-def build(scale: Scale, attention: Attention, attended: Sequence[Stage] = ATTENDED_LAYERS) -> nn.Module:
+def build(
+    scale: Scale, attention: Attention, attended: Sequence[Stage] = ATTENDED_LAYERS, finest: Finest = 8
+) -> nn.Module:
     """The untrained network, with one class for each of `KINDS`.
 
     Args:
         scale: YOLOv8's size.
         attention: the attention module after each attended stage.
         attended: the stages followed by attention.
+        finest: the stride of the head's finest grid.
 
     Raises:
-        ValueError: there is no such scale, attention or stage.
+        ValueError: there is no such scale, attention, stage or head.
     """
     if scale not in get_args(Scale) or attention not in get_args(Attention) or set(attended) - set(get_args(Stage)):
         raise ValueError(f"No YOLOv8 has scale {scale!r} and attention {attention!r} behind layers {attended}.")
-    network: nn.Module = DetectionModel(f"yolov8{scale}.yaml", nc=len(KINDS), verbose=False)  # type: ignore[no-untyped-call]
+    if finest not in get_args(Finest):
+        raise ValueError(f"No YOLOv8 has a head whose finest grid has stride {finest}: 4 or 8.")
+    head = "-p2" if finest == 4 else ""
+    network: nn.Module = DetectionModel(f"yolov8{scale}{head}.yaml", nc=len(KINDS), verbose=False)  # type: ignore[no-untyped-call]
     layers: Any = network.model
     for layer in attended:
         AttendedC2f.convert(layers[layer], attention)
@@ -97,6 +106,7 @@ class YoloDetector:
         self._device = device
         # Half precision is faster only on a GPU.
         self._half = mixed_precision and device.type == "cuda"
+        self._strides = [int(stride) for stride in network.stride]  # type: ignore[union-attr]
         self._framed = breast_framing(input_px, mm_per_px)
         self._confidence, self._iou, self._most, self._mirrored = confidence, iou, most, mirrored
 
@@ -131,7 +141,8 @@ class YoloDetector:
         try:
             found = self._run(pixels)
             if self._mirrored:
-                found = (found + _mirror(self._run(pixels[..., ::-1].copy()), pixels.shape[-2:])) / 2
+                turned = self._run(pixels[..., ::-1].copy())
+                found = (found + _mirror(turned, pixels.shape[-2:], self._strides)) / 2
         except torch.cuda.OutOfMemoryError as error:
             rows, columns = pixels.shape[-2:]
             raise OutOfMemory(f"{len(frames)} frames of {rows} × {columns} pixels did not fit on the device") from error
@@ -160,12 +171,12 @@ class YoloDetector:
         return tuple(found)
 
 
-def _mirror(outputs: torch.Tensor, size: tuple[int, ...]) -> torch.Tensor:
+def _mirror(outputs: torch.Tensor, size: tuple[int, ...], strides: Sequence[int]) -> torch.Tensor:
     """The network's output for a mirrored frame, mirrored back.
 
-    `outputs` is batch × (4 + classes) × grid cells; the cells are those of strides 8, 16 and 32, row by row.
+    `outputs` is batch × (4 + classes) × grid cells; the cells are those of each stride, row by row.
     """
-    shapes = [(size[0] // stride, size[1] // stride) for stride in (8, 16, 32)]
+    shapes = [(size[0] // stride, size[1] // stride) for stride in strides]
     grids = torch.split(outputs, [rows * columns for rows, columns in shapes], dim=-1)
     turned = torch.cat(
         [
@@ -187,6 +198,7 @@ def load(
     mm_per_px: float | None = None,
     attention: Attention = "cbam",
     attended: Sequence[Stage] = ATTENDED_LAYERS,
+    finest: Finest = 8,
     confidence: float = 0.2,
     iou: float = 0.5,
     most: int = 50,
@@ -204,6 +216,7 @@ def load(
             windows onto such frames that the network was trained on.
         attention: the attention module after each attended stage: "none", "cbam", "se" or "eca".
         attended: those stages; see `build`.
+        finest: the stride of the head's finest grid.
         confidence: boxes below it are not proposed (0.2 as in the paper).
         iou: of two boxes that overlap by more, the less confident one is dropped.
         most: the maximum number of boxes per image.
@@ -213,7 +226,7 @@ def load(
         RuntimeError: the weights do not fit this network.
         ValueError: see `build`.
     """
-    network = build(scale, attention, attended)
+    network = build(scale, attention, attended, finest)
     network.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
     return YoloDetector(
         network,

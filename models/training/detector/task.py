@@ -22,7 +22,7 @@ from models.anatomy.film import with_spacing
 from models.checkpoints.reading import read_start
 from models.datasets.case import Case, DatasetError
 from models.detectors.attention import Attention
-from models.detectors.yolov8 import ATTENDED_LAYERS, KINDS, Scale, Stage, YoloDetector, build
+from models.detectors.yolov8 import ATTENDED_LAYERS, KINDS, Finest, Scale, Stage, YoloDetector, build
 from models.framing import Frame, breast_framing, rows_columns
 from models.measures.detection import ImageResult, froc_score, match, sensitivity, threshold
 from models.training.augment import Picture, changed, mosaic, moved
@@ -55,6 +55,7 @@ class Model(RecipeTable):
         scale: YOLOv8's size.
         attention: the attention module after each attended stage.
         attended: ultralytics' numbers of those stages.
+        finest: the stride of the head's finest grid: 8, or 4 with a fourth grid for small lesions.
         input_px: size of the frame that shows the breast, and of the training pictures: the side of a square, or rows
             and columns.
         mm_per_px: if given, each breast has a frame of its own size at this scale, and the training pictures are
@@ -64,6 +65,7 @@ class Model(RecipeTable):
     scale: Scale = "s"
     attention: Attention = "cbam"
     attended: tuple[Stage, ...] = ATTENDED_LAYERS
+    finest: Finest = 8
     input_px: InputSide | tuple[InputSide, InputSide] = 640
     mm_per_px: float | None = Field(default=None, gt=0)
 
@@ -252,7 +254,7 @@ def prepare(
     model: Model = recipe.model
     task: TaskSettings = recipe.task
     torch.manual_seed(recipe.fit.seed)
-    network = build(model.scale, model.attention, model.attended)
+    network = build(model.scale, model.attention, model.attended, model.finest)
     if start is not None:
         weights = read_start(start)
         taken = {name: tensor for name, tensor in weights.items() if task.keep_classes or not _is_classes(name)}

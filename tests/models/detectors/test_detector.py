@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 import torch
 
-from models.detectors.attention import CBAM, ECA, SE, eca_window
+from models.detectors.attention import CBAM, ECA, SE, Attention, eca_window
 from models.detectors.stock import DetectionModel
-from models.detectors.yolov8 import ATTENDED_LAYERS, YoloDetector, build, load
+from models.detectors.yolov8 import ATTENDED_LAYERS, Finest, YoloDetector, build, load
 from models.framing import Frame
 from models.protocols import OutOfMemory
 from models.types.mammogram import Mammogram
@@ -33,9 +33,9 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def _weights(attention: str = "cbam") -> dict[str, torch.Tensor]:
+def _weights(attention: Attention = "cbam", finest: Finest = 8) -> dict[str, torch.Tensor]:
     torch.manual_seed(0)
-    return {name: tensor.half() for name, tensor in build("n", attention).state_dict().items()}
+    return {name: tensor.half() for name, tensor in build("n", attention, finest=finest).state_dict().items()}
 
 
 def _mammogram(rows: int = 300, columns: int = 200) -> Mammogram:
@@ -219,9 +219,11 @@ def test_at_a_fixed_scale_each_breast_has_its_own_frame_and_findings_independent
 class Brightness(torch.nn.Module):
     """A network whose confidence is the local brightness, halved in the right half of the frame."""
 
+    stride = torch.tensor([8, 16, 32])
+
     def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, None]:
         found = []
-        for stride in (8, 16, 32):
+        for stride in self.stride.tolist():
             grey = torch.nn.functional.avg_pool2d(pixels[:, :1], stride)
             height, width = grey.shape[-2:]
             grey = grey * torch.where(torch.arange(width) < width / 2, 1.0, 0.5)
@@ -249,9 +251,11 @@ def test_with_mirroring_the_confidences_of_the_same_place_are_averaged(rows: int
     ]
 
 
-def test_with_mirroring_a_mirrored_breast_gets_mirrored_proposals() -> None:
+@pytest.mark.parametrize("finest", [8, 4])
+def test_with_mirroring_a_mirrored_breast_gets_mirrored_proposals(finest: Finest) -> None:
     image = _mammogram()
-    detector = load(_weights(), CPU, False, **SMALL, confidence=0.0, most=5, mirrored=True)
+    weights = _weights(finest=finest)
+    detector = load(weights, CPU, False, **SMALL, finest=finest, confidence=0.0, most=5, mirrored=True)
     found, again, mirrored = detector.detect([image, image, Mammogram(np.ascontiguousarray(image.pixels[:, ::-1]))])
     assert found == again
     for detection, other in zip(found, mirrored, strict=True):
