@@ -11,18 +11,21 @@ On the test images with a fair label, each classified with its true lesions:
 - how well the hospital's share of malignant images in the training tells malignancy, and the score's area within
   hospitals beside the pooled one;
 - how far the image's score moves if its greys become those of an image of another set or hospital (histogram matching
-  inside the breast), and what that does to the area.
+  inside the breast), or if everything outside the breast (borders, labels, air) becomes that image's, and what that
+  does to the area.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -45,7 +48,7 @@ from models.datasets.case import Case, Pathology
 from models.datasets.catalog import open_data
 from models.datasets.split import read_split, sides
 from models.framing import breast_framing
-from models.measures.detection import auc, auc_within, with_intervals
+from models.measures.detection import auc, auc_within, with_interval, with_intervals
 from models.training.classifier.samples import origin_of
 from models.types.mammogram import Mammogram
 
@@ -56,13 +59,13 @@ FOLDS = 5
 
 @dataclass(frozen=True)
 class Seen:
-    """A test image: its labels, its score with its own greys and with another origin's, and its embedding."""
+    """A test image: its labels, its score as it is and in each disguise (`DISGUISES`), and its embedding."""
 
     patient: str
     origin: str
     malignant: bool
     score: float
-    moved: float
+    disguised: Mapping[str, float]
     embedding: NDArray[np.float32]
     greys: NDArray[np.float32]
 
@@ -82,11 +85,11 @@ def main() -> None:
     seen = look(classifier, chosen)
     told_apart(seen)
     areas(seen, train)
-    greys_changed(seen)
+    in_disguise(seen)
 
 
 def look(classifier: Any, cases: Sequence[Case]) -> list[Seen]:
-    """Scores every image twice; the other greys are those of a random image of another origin."""
+    """Scores every image as it is and in each disguise, of a random image of another origin."""
     draw = np.random.default_rng(SEED)
     settings = classifier._settings
     framed = breast_framing(settings.frame_px, settings.mm_per_px)
@@ -107,7 +110,7 @@ def look(classifier: Any, cases: Sequence[Case]) -> list[Seen]:
                 origin_of(case),
                 case.pathology is Pathology.MALIGNANT,
                 classifier.classify(image, masks)[0],
-                classifier.classify(with_greys_of(image, other), masks)[0],
+                {name: classifier.classify(disguise(image, other), masks)[0] for name, disguise in DISGUISES.items()},
                 embedding,
                 greys,
             )
@@ -121,6 +124,23 @@ def with_greys_of(image: Mammogram, other: Mammogram) -> Mammogram:
     pixels = image.pixels.copy()
     pixels[breast] = match_histograms(image.pixels[breast], other.pixels[reference])
     return replace(image, pixels=pixels.astype(np.float32))
+
+
+def in_frame_of(image: Mammogram, other: Mammogram) -> Mammogram:
+    """The breast in another image's surroundings: what lies outside that breast, stretched to this image's shape."""
+    rows, columns = image.pixels.shape
+    outside = np.where(breast_mask(other.pixels), 0, other.pixels).astype(np.float32)
+    around = cv2.resize(outside, (columns, rows), interpolation=cv2.INTER_AREA)
+    return replace(image, pixels=np.where(breast_mask(image.pixels), image.pixels, around).astype(np.float32))
+
+
+DISGUISES: Mapping[str, Callable[[Mammogram, Mammogram], Mammogram]] = MappingProxyType(
+    {
+        "with another's greys": with_greys_of,
+        "in another's surroundings": in_frame_of,
+        "both": lambda image, other: with_greys_of(in_frame_of(image, other), other),
+    }
+)
 
 
 def told_apart(seen: Sequence[Seen]) -> None:
@@ -137,7 +157,12 @@ def told_apart(seen: Sequence[Seen]) -> None:
             said = cross_val_predict(
                 model, features, here, groups=patients, cv=GroupKFold(FOLDS), method="decision_function"
             )
-            cells.append(f"{auc(said, here):.2f}")
+
+            def area(at: list[int], said: NDArray[np.float64] = said, here: NDArray[np.bool_] = here) -> float:
+                return auc(said[at], here[at])
+
+            found = with_interval(patients, area, SEED)
+            cells.append(f"{found.value:.2f} ({found.low:.2f}–{found.high:.2f})")
         table.add_row(origin, str(here.sum()), *cells)
     Console().print(table)
 
@@ -154,12 +179,14 @@ def areas(seen: Sequence[Seen], train: Sequence[Case]) -> None:
     show("Malignant against the rest", seen, {"the origin's share alone": alone, "the score, pooled": scores})
 
 
-def greys_changed(seen: Sequence[Seen]) -> None:
-    """What other greys do to the score."""
-    scores, moved = (np.array([getattr(item, name) for item in seen]) for name in ("score", "moved"))
-    change = np.abs(moved - scores)
-    show("Malignant against the rest, other greys", seen, {"with its own greys": scores, "with another's": moved})
-    print(f"The score moves by {np.median(change):.3f} (median; 95th percentile {np.percentile(change, 95):.3f}).")
+def in_disguise(seen: Sequence[Seen]) -> None:
+    """What each disguise does to the score."""
+    scores = np.array([item.score for item in seen])
+    moved = {name: np.array([item.disguised[name] for item in seen]) for name in DISGUISES}
+    show("Malignant against the rest, in disguise", seen, {"as it is": scores, **moved})
+    for name, other in moved.items():
+        change = np.abs(other - scores)
+        print(f"{name}: the score moves by {np.median(change):.3f} (median), {np.percentile(change, 95):.3f} (95 %).")
 
 
 def show(title: str, seen: Sequence[Seen], by_name: dict[str, NDArray[np.float64]]) -> None:
