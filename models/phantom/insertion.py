@@ -32,6 +32,9 @@ _QUANTA_PER_MM2 = 4e5
 _DQE = 0.5
 """The share of them that counts: the detective quantum efficiency of a flat-panel detector for mammography at low
 spatial frequencies is about 0.5 (Marshall et al., Phys Med Biol 56, 2011: technical characterisation of systems)."""
+_BAND_MM = (0.07, 0.112)
+"""The standard deviations of two blurs, between which the noise is measured: structures of 0.1 to 0.2 mm."""
+_REACH_PX = 15
 _VISIBLE = 0.5
 """A pixel belongs to a grain where at least this share of its peak contrast is left after the blur."""
 
@@ -81,7 +84,7 @@ def insert(
         peaks.append(float(alone.max()))
     reach = int(np.ceil(cluster.reach_mm / spacing_mm))
     around = tuple(slice(max(0, at - reach), at + reach + 1) for at in centre)
-    noise = noise_of(pixels[around])
+    noise = noise_of(pixels[around], spacing_mm)
     gain = noise / exposure_noise(spacing_mm)
     behind = noise * np.sqrt(np.expm1(taken)) * draw.standard_normal(taken.shape, dtype=np.float32)
     contrast = float(np.median(peaks)) / exposure_noise(spacing_mm)
@@ -106,13 +109,23 @@ def exposure_noise(spacing_mm: float) -> float:
     return float(1 / np.sqrt(_QUANTA_PER_MM2 * spacing_mm**2 * _DQE))
 
 
-def noise_of(pixels: NDArray[np.float32]) -> float:
-    """The standard deviation of the noise, from differences of second order between neighbours (Immerkær, Comput Vis
-    Image Underst 64:300, 1996, here with a median, which anatomy and grains disturb less); at least a third of one of
-    255 steps, as rounding leaves it."""
-    kernel = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], dtype=np.float32)
-    spread = float(np.median(np.abs(cv2.filter2D(pixels, -1, kernel)))) / 0.6745 / 6
-    return max(spread, 1 / (3 * 255))
+def noise_of(pixels: NDArray[np.float32], spacing_mm: float) -> float:
+    """The standard deviation of the noise, as white noise of the same strength at the size of a grain would have it.
+
+    Measured between two blurs (`_BAND_MM`), by the median, which anatomy and grains disturb less. Differences between
+    neighbouring pixels alone would not tell it: many mammograms come with these smoothed away. At least a third of one
+    of 255 steps, as rounding leaves it.
+    """
+    impulse = np.zeros((2 * _REACH_PX + 1, 2 * _REACH_PX + 1), dtype=np.float32)
+    impulse[_REACH_PX, _REACH_PX] = 1
+    of_white = float(np.linalg.norm(_band(impulse, spacing_mm)))
+    spread = float(np.median(np.abs(_band(pixels, spacing_mm)))) / 0.6745
+    return max(spread / of_white, 1 / (3 * 255))
+
+
+def _band(pixels: NDArray[np.float32], spacing_mm: float) -> NDArray[np.float32]:
+    fine, coarse = (cv2.GaussianBlur(pixels, (0, 0), sigma / spacing_mm) for sigma in _BAND_MM)
+    return np.asarray(fine - coarse, dtype=np.float32)
 
 
 def thickness_mm(grain: Grain, centre: tuple[int, int], spacing_mm: float) -> tuple[NDArray[np.float32], int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -37,7 +38,7 @@ def test_a_grain_is_brighter_by_its_attenuation_and_blur_dims_smaller_grains_mor
     for width in (0.15, 0.3, 0.6):
         shown = insert(pixels, ball(width), (300, 300), MM, np.random.default_rng(0))
         peaks.append(float((shown.pixels - stored(pixels))[298:303, 298:303].mean()) / width)
-    unblurred = 1.5 * noise_of(pixels) / exposure_noise(MM)
+    unblurred = 1.5 * noise_of(pixels, MM) / exposure_noise(MM)
     assert peaks == sorted(peaks)
     assert peaks[0] < 0.3 * unblurred < 0.6 * unblurred < peaks[-1] < 1.1 * unblurred
 
@@ -56,7 +57,7 @@ def test_every_grain_is_marked_at_its_place_and_the_outline_contains_them_all() 
             assert outline[mask.box.slices][mask.crop].all()
             gains.append(gained[mask.box.slices][mask.crop].mean())
     assert np.mean(np.array(gains) > 0) > 0.9  # the noise behind a grain can hide a faint one
-    assert np.mean(gains) > 2 * noise_of(pixels)
+    assert np.mean(gains) > 2 * noise_of(pixels, MM)
 
 
 def test_outside_the_cluster_a_picture_equals_its_sham() -> None:
@@ -67,7 +68,7 @@ def test_outside_the_cluster_a_picture_equals_its_sham() -> None:
     assert np.array_equal(found.pixels[:264], plain.pixels[:264])
     assert np.array_equal(found.pixels[:, 336:], plain.pixels[:, 336:])
     assert (plain.grains, plain.cluster, plain.contrast) == ((), None, 0.0)
-    assert noise_of(found.pixels) == pytest.approx(noise_of(plain.pixels), rel=0.02)
+    assert noise_of(found.pixels, MM) == pytest.approx(noise_of(plain.pixels, MM), rel=0.02)
 
 
 @pytest.mark.parametrize("noise", [0.01, 0.02])
@@ -76,8 +77,26 @@ def test_grains_stand_out_of_the_noise_by_the_quanta_and_not_by_the_display(nois
     pixels = tissue(noise=noise)
     draws = [insert(pixels, ball(0.4), (300, 300), MM, np.random.default_rng(seed)) for seed in range(20)]
     gained = np.mean([shown.pixels - stored(pixels) for shown in draws], axis=0)
-    assert draws[0].contrast == pytest.approx(gained.max() / noise_of(pixels), rel=0.2)
+    assert draws[0].contrast == pytest.approx(gained.max() / noise_of(pixels, MM), rel=0.2)
     assert 10 < draws[0].contrast < 30
+
+
+@pytest.mark.parametrize("smoothed_px", [0.4, 0.6, 0.8])
+def test_grains_are_not_fainter_because_the_noise_between_neighbouring_pixels_was_smoothed_away(
+    smoothed_px: float,
+) -> None:
+    """As vendors' processing and coarser copies do."""
+    rough = tissue(noise=0.02)
+    smooth = cv2.GaussianBlur(rough, (0, 0), smoothed_px)
+    gained = [
+        (insert(pixels, ball(0.4), (300, 300), MM, np.random.default_rng(0)).pixels - stored(pixels)).max()
+        for pixels in (rough, smooth)
+    ]
+    assert gained[1] > 0.4 * gained[0]
+
+
+def test_white_noise_is_measured_as_it_is() -> None:
+    assert noise_of(tissue(noise=0.02), MM) == pytest.approx(0.02, rel=0.05)
 
 
 def test_sizes_and_numbers_of_grains_are_as_in_the_literature() -> None:
