@@ -185,13 +185,14 @@ def run_reader(settings: Settings) -> None:
     from models.catalog import load_pipeline
     from models.device import choose_device
     from node.reader.images import ImageReader, ReadingLimits
+    from node.reader.threads import use_threads
 
     set_up_logging(settings.log_level)
-    if settings.reader.threads is not None:
-        torch.set_num_threads(settings.reader.threads)
+    device = choose_device(settings.reader.device)
+    use_threads(device, settings.reader.threads, time.perf_counter)
     pipeline = load_pipeline(
         read_bundle(find_bundle(settings.reader.bundle)),
-        choose_device(settings.reader.device),
+        device,
         mixed_precision=settings.reader.mixed_precision,
         prevalence=settings.reader.prevalence,
         clock=time.perf_counter,

@@ -30,8 +30,8 @@ MUST_NOT_USE = {
     "node": set(),
 }
 MODEL_LIBRARIES = {"ultralytics", "timm", "segment_anything", "segment_anything_hq"}
-# LiteMedSAM joins the image encoder of one library with the mask decoder of another; hq_library separates them.
-TWO_LIBRARIES = {"models/segmenters/lite_medsam.py", "models/segmenters/hq_library.py"}
+# It separates the two.
+TWO_LIBRARIES = {"models/segmenters/hq_library.py"}
 # Switches of libraries that hold for the whole process, each set once, when the file is imported.
 SETS_A_SWITCH = {
     "dicom_io/network/scu.py": {"_config"},  # pynetdicom streams files instead of decoding them
@@ -41,7 +41,7 @@ SETS_A_SWITCH = {
 }
 CHANGING = {"append", "add", "update", "setdefault", "extend", "insert", "pop", "clear", "remove", "discard"}
 # ultralytics reads its settings only from environment variables, at its import; so does torch's OpenMP its wait policy.
-SETS_VARIABLES = {"models/detectors/stock.py", "node/reader/process.py"}
+SETS_VARIABLES = {"models/detectors/stock.py", "node/reader/threads.py"}
 # The key of the pseudonyms is a secret of the installation.
 DRAWS_A_SECRET = {"node/annotations/pseudonyms.py"}
 WALL_CLOCK = re.compile(r"time\.(time(_ns)?|localtime|gmtime|ctime)|(datetime|date)\.(now|today|utcnow)")

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from models.detectors.clusters import clusters_of, peaks_of
 from models.detectors.grain_net import CONTEXT_PX, GrainNet, channels_of
 from models.framing import Frame, mean_spacing_mm, scaled_frame
+from models.fused import can_fuse
 from models.protocols import OutOfMemory
 from models.types.mammogram import Mammogram
 from models.types.reading import Detection, FindingKind
@@ -141,6 +142,9 @@ def load(
     fine, middle, coarse = channels
     network = GrainNet((fine, middle, coarse))
     network.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
+    if can_fuse(device):
+        network.eval()
+        network.fuse()
     return GrainDetector(
         network,
         device,

@@ -16,7 +16,6 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 from segment_anything.modeling.common import LayerNorm2d  # type: ignore[import-untyped]
-from timm.models.tiny_vit import ConvNorm, TinyVit
 from torch import Tensor, nn
 
 from models.segmenters.network import Embedded, PromptedNet
@@ -24,6 +23,7 @@ from models.segmenters.pictures import LiteMedSamPicture
 from models.segmenters.prompted import loading
 from models.segmenters.prompts import Settings
 from models.segmenters.sam_decoder import SamDecodedNet
+from models.segmenters.tiny_vit import fuse, tiny_vit
 from models.segmenters.vit import CHANNELS
 
 PROMPTS = Settings()
@@ -48,7 +48,7 @@ class LiteMedSamNet(SamDecodedNet):
 
     def __init__(self) -> None:
         super().__init__(LiteMedSamPicture(), _GRID)
-        self.image_encoder = _tiny_vit()
+        self.image_encoder = tiny_vit()
         self.neck = nn.Sequential(
             nn.Conv2d(320, CHANNELS, kernel_size=1, bias=False),
             LayerNorm2d(CHANNELS),
@@ -60,25 +60,9 @@ class LiteMedSamNet(SamDecodedNet):
         """One tensor, N × 256 × 64 × 64."""
         return (self.neck(self.image_encoder(pictures)),)
 
-
-def _tiny_vit() -> nn.Module:
-    """timm's TinyViT 5M without its head: N × 3 × 256 × 256 to N × 320 × 64 × 64.
-
-    Patches are single pixels, and the last stage keeps its resolution (as in MobileSAM).
-    """
-    encoder = TinyVit(
-        num_classes=0,
-        global_pool="",
-        embed_dims=(64, 128, 160, 320),
-        depths=(2, 2, 6, 2),
-        num_heads=(2, 4, 5, 10),
-        window_sizes=(7, 7, 14, 7),
-        drop_path_rate=0.0,
-    )
-    encoder.patch_embed.conv1, encoder.patch_embed.conv2 = ConvNorm(3, 32), ConvNorm(32, 64)
-    last: Any = encoder.stages[3]
-    last.downsample.conv2.conv.stride = (1, 1)
-    return nn.Sequential(encoder.patch_embed, encoder.stages)
+    def fuse(self) -> None:
+        """See PromptedNet."""
+        fuse(self.image_encoder)
 
 
 def from_official(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -19,6 +19,7 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Check configuration, database, disk, model weights, a named CUDA device, every destination and every source.
+    Measures how many CPU threads the reader would use.
 
     One line each. The exit status is 0 if all checks passed, 1 if one failed, 2 if the configuration cannot be used.
     Changes nothing, and may be run while the node runs.

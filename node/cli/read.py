@@ -90,10 +90,17 @@ def read(
 
 
 def _load(bundle: Bundle, device: str) -> Pipeline:
+    import time
+
+    from node.reader.threads import use_threads, wait_without_spinning
+
+    wait_without_spinning()
     from models.catalog import load_pipeline
     from models.device import choose_device
 
-    return load_pipeline(bundle, choose_device(device), mixed_precision=True)
+    chosen = choose_device(device)
+    use_threads(chosen, None, time.perf_counter)
+    return load_pipeline(bundle, chosen, mixed_precision=True)
 
 
 def _as_json(outcomes: list[StudyOutcome], skipped: list[SkippedFile]) -> str:

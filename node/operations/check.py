@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -18,14 +19,15 @@ Check = Callable[[], CheckResult]
 
 
 def checks(settings: Settings) -> list[Check]:
-    """All checks: database, disk, weights, the reference set and the device if they are named, each destination and its
-    storage commitment, each source, and the address for HL7 messages."""
+    """All checks: database, disk, weights, the reader's threads unless they are set, the reference set and the device
+    if they are named, each destination and its storage commitment, each source, and the address for HL7 messages."""
     device = [lambda: device_is_there(settings)] if settings.reader.device.startswith("cuda") else []
     return [
         lambda: database(settings),
         lambda: disk(settings),
         lambda: descriptors(settings),
         lambda: weights(settings),
+        *([lambda: threads(settings)] if settings.reader.threads is None and not device else []),
         *([lambda: reference(settings)] if settings.reader.reference is not None else []),
         *device,
         *(lambda to=destination: destination_answers(to, settings) for destination in settings.destinations),
@@ -51,6 +53,20 @@ def device_is_there(settings: Settings) -> CheckResult:
     except NoSuchDevice as error:
         return CheckResult("device", False, str(error))
     return CheckResult("device", True, f"{settings.reader.device} is there")
+
+
+def threads(settings: Settings) -> CheckResult:
+    """How many CPU threads the reader would use if it started now. Imports torch."""
+    from node.reader.threads import in_words, wait_without_spinning
+
+    wait_without_spinning()
+    from models.device import choose_device
+    from models.threads import measure_threads
+
+    if choose_device(settings.reader.device).type != "cpu":
+        return CheckResult("threads", True, "the reader uses a GPU")
+    times = measure_threads(time.perf_counter)
+    return CheckResult("threads", True, f"a reader that starts now uses {times.best}: {in_words(times)}")
 
 
 def destination_answers(destination: AnyDestination, settings: Settings) -> CheckResult:

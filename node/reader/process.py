@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from models.types.words import counted
 from node.logs import place_of
+from node.reader.threads import wait_without_spinning
 from node.store.database import Sessions, read_only
 from node.store.queue import give_back
 from node.store.states import JobKind, JobState
@@ -133,8 +134,7 @@ def _end(process: SpawnProcess) -> None:
 def _reader_main(target: Callable[..., None], arguments: tuple[object, ...]) -> None:
     # Ctrl-C reaches the whole process group; the node ends its reader itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # Read when torch loads its OpenMP: threads that wait would otherwise spin, and take the cores from other programs.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    wait_without_spinning()
     threading.Thread(target=_end_with_the_node, name="parent-watch", daemon=True).start()
     try:
         target(*arguments)

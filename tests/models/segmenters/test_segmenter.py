@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -129,6 +130,26 @@ def test_all_parts_of_a_cluster_are_kept_and_only_the_largest_part_of_a_mass() -
     assert Settings(calcification="largest").kept(FindingKind.CALCIFICATION) == "largest"
     with pytest.raises(ValueError, match="calcification is 'some'; give one of largest, all"):
         Settings(calcification="some")
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_what_overlaps_the_box_is_kept_and_nothing_else_wherever_it_lies(seed: int) -> None:
+    """A component at a time, each looked at on its own."""
+    random = np.random.default_rng(seed)
+    image = Mammogram(np.zeros((60, 50), np.float32), (1, 1))
+    (top, left), (height, width) = random.integers(0, 40, 2), random.integers(1, 10, 2)
+    settings = Settings(margin_mm=1, context=4, smallest_crop_px=20)
+    [prompt] = prompts_of(image, [Box(int(top), int(left), int(top + height), int(left + width))], settings)
+    drawn = random.random((prompt.crop.height, prompt.crop.width)) < random.choice([0, 0.01, 0.1, 0.3])
+    count, labels = cv2.connectedComponents(drawn.astype(np.uint8), connectivity=8)
+    whole = np.zeros(image.shape, dtype=np.bool_)
+    for label in range(1, count):
+        component = np.zeros(image.shape, dtype=np.bool_)
+        component[prompt.crop.slices] = labels == label
+        if component[prompt.box.slices].any():
+            whole |= component
+    kept = touching(drawn, prompt, "all")
+    np.testing.assert_array_equal(np.zeros_like(whole) if kept is None else kept.full(image.shape), whole)
 
 
 def _segment(net: PromptedNet, image: Mammogram, box: Box, **settings: float) -> Mask | None:

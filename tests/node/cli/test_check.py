@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from committing import CommittingPacs
@@ -124,6 +125,13 @@ def test_without_a_configured_cuda_device_none_is_required(tmp_path, device):
     assert "device" not in [a.about for a in ask(checks(settings(tmp_path, reader={"device": device})))]
 
 
+def test_how_many_threads_would_be_used_is_measured_and_printed_unless_they_are_set(tmp_path):
+    (answer,) = [answer for answer in ask(checks(settings(tmp_path))) if answer.about == "threads"]
+    assert answer.ok
+    assert re.fullmatch(r"a reader that starts now uses \d+: the same work took \d+ ms with 1.*", answer.says)
+    assert "threads" not in [answer.about for answer in ask(checks(settings(tmp_path, reader={"threads": 2})))]
+
+
 def test_a_running_node_that_rejects_its_own_ae_title_counts_as_running(tmp_path, answering_port):
     receiver = {"ae_title": "ANOTHER", "port": answering_port}
     assert listener(settings(tmp_path, receiver=receiver)).ok
@@ -152,6 +160,7 @@ def test_check_prints_one_line_per_item_and_fails_with_an_exit_status(tmp_path, 
         "disk",
         "file",
         "weights",
+        "threads",
         "destination",
     ]
     assert lines[-1].startswith("FAILED")

@@ -1,0 +1,72 @@
+"""timm's TinyViT (Wu et al., ECCV 2022) as LiteMedSAM and MobileSAM have it, and how a CPU reads with it faster."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from timm.models.tiny_vit import Attention, ConvNorm, MBConv, NormMlp, PatchEmbed, PatchMerging, TinyVit, TinyVitBlock
+from torch import Tensor, nn
+
+from models.fused import Activation, FusedConv, FusedLinear
+
+
+def tiny_vit() -> nn.Sequential:
+    """TinyViT 5M without its head: N × 3 × 256 × 256 to N × 320 × 64 × 64.
+
+    Patches are single pixels, and the last stage keeps its resolution (as in MobileSAM).
+    """
+    encoder = TinyVit(
+        num_classes=0,
+        global_pool="",
+        embed_dims=(64, 128, 160, 320),
+        depths=(2, 2, 6, 2),
+        num_heads=(2, 4, 5, 10),
+        window_sizes=(7, 7, 14, 7),
+        drop_path_rate=0.0,
+    )
+    encoder.patch_embed.conv1, encoder.patch_embed.conv2 = ConvNorm(3, 32), ConvNorm(32, 64)
+    last: Any = encoder.stages[3]
+    last.downsample.conv2.conv.stride = (1, 1)
+    return nn.Sequential(encoder.patch_embed, encoder.stages)
+
+
+def fuse(encoder: nn.Module) -> None:
+    """Replaces its layers in place by those of `models.fused`. It must be in eval mode, and cannot be trained again."""
+    modules: list[Any] = list(encoder.modules())
+    for module in modules:
+        match module:
+            case PatchEmbed():
+                _fuse_convolution(module.conv1, "gelu")
+                _fuse_convolution(module.conv2, "none")
+                module.act = nn.Identity()
+            case MBConv() | PatchMerging():
+                _fuse_convolution(module.conv1, "gelu")
+                _fuse_convolution(module.conv2, "gelu")
+                _fuse_convolution(module.conv3, "none")
+                module.act1 = module.act2 = nn.Identity()
+            case TinyVitBlock():
+                _fuse_convolution(module.local_conv, "none")
+            case NormMlp():
+                _fuse_linear(module, "fc1", "gelu")
+                _fuse_linear(module, "fc2", "none")
+                module.act = nn.Identity()
+            case Attention():
+                module.__class__ = _BatchedBiasAttention
+                _fuse_linear(module, "qkv", "none")
+                _fuse_linear(module, "proj", "none")
+
+
+def _fuse_linear(block: nn.Module, name: str, activation: Activation) -> None:
+    setattr(block, name, FusedLinear(getattr(block, name), activation))
+
+
+def _fuse_convolution(block: Any, activation: Activation) -> None:
+    block.conv, block.bn = FusedConv(block.conv, block.bn, activation), nn.Identity()
+
+
+class _BatchedBiasAttention(Attention):
+    """Attention whose biases have a dimension for the batch, without which torch has no fast attention for a CPU."""
+
+    def get_attention_biases(self, device: torch.device) -> Tensor:
+        return super().get_attention_biases(device)[None]
