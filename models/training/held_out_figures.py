@@ -52,11 +52,16 @@ def measure(
         seen = observe_bundle(bundle, test, None, folder, device, False, progress, (kind,))
     except EvaluationError as error:
         return {}, [f"Nothing was measured on the held-out patients: {error}"]
+    return figures_of(kind, seen.test)
+
+
+def figures_of(kind: str, seen: Sequence[Observation]) -> tuple[dict[str, Any], list[str]]:
+    """The same, from what was observed. The counts are those of the first figure that could be measured."""
     found: dict[str, Any] = {}
     missing: list[str] = []
-    for row, names in _rows(kind, seen.test):
+    for row, names in _rows(kind, seen):
         counts = row.counts
-        if counts is not None and not found:
+        if counts is not None and not found and any(isinstance(cell, Figure) for cell in row.cells):
             found |= {"patients": counts.patients, "images": counts.images}
             found |= {"lesions": counts.lesions} if counts.lesions is not None else {}
         for name, cell in zip(names, row.cells, strict=True):
