@@ -10,6 +10,7 @@ from pydicom import Dataset
 
 from dicom_io.results.checks import check_together
 from dicom_io.results.encoding import Encoding, titles_of, to_bytes
+from dicom_io.results.geometry import outlined_once
 from dicom_io.results.outputs import OUTPUTS, Basis
 from dicom_io.results.profiles import ResultKind
 from models.types.exam import ExamImage, ExamReading
@@ -56,6 +57,7 @@ def encode_results(
         NotEncodable: an object cannot be written, a SEG does not read back as the masks it was made of, or a check
             fails (see checks.py).
     """
+    exam = outlined_once(exam)
     before = predecessors or {}
     encoded: list[_Encoded] = []
     segs: dict[str, Dataset] = {}

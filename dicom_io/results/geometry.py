@@ -7,12 +7,16 @@ annotations in PIXEL units (PS3.3 §C.10.5), which end at Columns\\Rows.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from functools import cached_property
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import pdist
 from skimage.measure import find_contours, label
 
+from models.types.exam import ExamReading
 from models.types.region import Box, Mask
 
 # Viewers become slow with long outlines long before GraphicData is full (8191 points in explicit VR).
@@ -34,14 +38,27 @@ def outline(mask: Mask) -> NDArray[np.float64]:
     out; a mask in several parts, or one that needs more than 1000 points, is outlined by its convex hull, because a
     measurement group has one region. The SEG has the exact lesion.
     """
-    crop = np.pad(mask.crop, 1)
-    contours = find_contours(crop.astype(np.float32), 0.5, fully_connected="high")
-    parts_px = np.bincount(label(crop, connectivity=2).ravel())[1:]
-    in_one_part = parts_px.max() >= _NEARLY_ALL * mask.area_px
-    ring = _simplified(max(contours, key=_enclosed_area)) if in_one_part else None
-    if ring is None:
-        ring = _closed(cv2.convexHull(np.vstack(contours).astype(np.float32)))
-    return to_xy(_unlike_a_rectangle(ring) - 1 + (mask.box.top, mask.box.left))
+    return mask.outline if isinstance(mask, _OutlinedMask) else _outline(mask)
+
+
+def outlined_once(exam: ExamReading) -> ExamReading:
+    """The same exam, whose masks keep their outline: each lesion is drawn in several objects, some of them twice."""
+    return replace(
+        exam,
+        images=tuple(
+            replace(
+                image,
+                reading=replace(
+                    image.reading,
+                    findings=tuple(
+                        replace(finding, mask=_OutlinedMask(finding.mask.box, finding.mask.crop))
+                        for finding in image.reading.findings
+                    ),
+                ),
+            )
+            for image in exam.images
+        ),
+    )
 
 
 def frame(shape: tuple[int, int]) -> NDArray[np.float64]:
@@ -71,6 +88,32 @@ def longest_extent_mm(xy: NDArray[np.float64], spacing_mm: tuple[float, float]) 
         spacing_mm: of rows, of columns (Mammogram.spacing_mm).
     """
     return float(pdist(xy * spacing_mm[::-1]).max())
+
+
+@dataclass(frozen=True, eq=False)
+class _OutlinedMask(Mask):
+    @cached_property
+    def outline(self) -> NDArray[np.float64]:
+        xy = _outline(self)
+        xy.setflags(write=False)
+        return xy
+
+
+def _outline(mask: Mask) -> NDArray[np.float64]:
+    crop = np.pad(mask.crop, 1)
+    contours = find_contours(crop.astype(np.float32), 0.5, fully_connected="high")
+    ring = _simplified(max(contours, key=_enclosed_area)) if _is_in_one_part(crop, contours) else None
+    if ring is None:
+        ring = _closed(cv2.convexHull(np.vstack(contours).astype(np.float32)))
+    return to_xy(_unlike_a_rectangle(ring) - 1 + (mask.box.top, mask.box.left))
+
+
+def _is_in_one_part(crop: NDArray[np.bool_], contours: list[NDArray[np.float64]]) -> bool:
+    """Whether one part has nearly all of the mask's pixels."""
+    if len(contours) == 1:
+        return True
+    parts_px = np.bincount(label(crop, connectivity=2).ravel())[1:]
+    return bool(parts_px.max() >= _NEARLY_ALL * parts_px.sum())
 
 
 def _unlike_a_rectangle(ring: NDArray[np.float64]) -> NDArray[np.float64]:

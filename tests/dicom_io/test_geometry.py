@@ -4,8 +4,9 @@ from readings import blob, lesion
 from scipy.ndimage import binary_fill_holes
 from skimage.draw import polygon2mask
 from skimage.measure import points_in_poly
+from summary_exams import drawn_exam, many_findings
 
-from dicom_io.results.geometry import frame, outline, to_xy
+from dicom_io.results.geometry import frame, outline, outlined_once, to_xy
 
 
 def test_the_centre_of_the_first_pixel_is_at_one_half_one_half():
@@ -64,3 +65,14 @@ def test_a_frame_follows_the_edge_of_its_image():
     assert xy.max(axis=0).tolist() == [200, 300]
     assert np.array_equal(xy[0], xy[-1])
     assert len(xy) > 5
+
+
+def test_an_outline_is_calculated_once_for_all_objects_of_a_study():
+    exam = drawn_exam(*many_findings(3))
+    once = outlined_once(exam)
+    masks = [finding.mask for image in exam.images for finding in image.reading.findings]
+    kept = [finding.mask for image in once.images for finding in image.reading.findings]
+    assert len(kept) == len(masks) == 12
+    for mask, keeper in zip(masks, kept, strict=True):
+        assert np.array_equal(outline(keeper), outline(mask))
+        assert outline(keeper) is outline(keeper), "the second object gets the outline of the first"
