@@ -1,12 +1,11 @@
 """Builds `mammo-node serve` from settings, database, network and models.
 
-Importing this module never imports torch; only `run_reader`, in the reader's own process, does.
+Importing this module never imports torch; only the reader's own process (node/reader/main.py) does.
 """
 
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -38,10 +37,10 @@ from node.delivery.outbox import ResultDestination
 from node.delivery.rejection import RejectionWriter
 from node.intake.receiving import Receiving, ReceivingLimits
 from node.intake.refused_classes import enter_refused_classes
-from node.logs import set_up_logging
 from node.operations.descriptors import associations_for, raise_limit
 from node.peers import callers, commitment_request, committing, transport
-from node.reader.process import DeviceFailed, ReaderSupervisor
+from node.reader.main import reader_name, run_reader
+from node.reader.process import ReaderSupervisor
 from node.reporting.reporter import Reporter
 from node.routing import route
 from node.service import Loop, Service, Tick
@@ -168,52 +167,9 @@ def _ticks(
     return ticks
 
 
-def reader_name(settings: Settings) -> str:
-    """The worker name of this node's reader, used in its leases."""
-    return f"{settings.receiver.ae_title}/reader"
-
-
 def reporter_name(settings: Settings) -> str:
     """The worker name of this node's reporter, used in its leases."""
     return f"{settings.receiver.ae_title}/reporter"
-
-
-def run_reader(settings: Settings) -> None:
-    """The main function of the reader process: loads the bundle once, then reads until the process is ended."""
-    import torch
-
-    from models.catalog import load_pipeline
-    from models.device import choose_device
-    from node.reader.images import ImageReader, ReadingLimits
-    from node.reader.threads import use_threads
-
-    set_up_logging(settings.log_level)
-    device = choose_device(settings.reader.device)
-    use_threads(device, settings.reader.threads, time.perf_counter)
-    pipeline = load_pipeline(
-        read_bundle(find_bundle(settings.reader.bundle)),
-        device,
-        mixed_precision=settings.reader.mixed_precision,
-        prevalence=settings.reader.prevalence,
-        clock=time.perf_counter,
-    )
-    reader = ImageReader(
-        sessions=sessions_of(open_database(settings.database)),
-        data_dir=settings.data_dir,
-        pipeline=pipeline,
-        worker=reader_name(settings),
-        limits=ReadingLimits(
-            batch=settings.reader.batch,
-            attempts=settings.reader.attempts,
-            lease_s=settings.reader.lease_s,
-            max_image_pixels=settings.receiver.max_image_pixels,
-        ),
-        now=time.time,
-    )
-    try:
-        reader.run(threading.Event())
-    except torch.AcceleratorError as error:
-        raise DeviceFailed("the GPU does not answer") from error
 
 
 def _device(settings: Settings) -> Device:

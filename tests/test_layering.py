@@ -117,6 +117,14 @@ def test_the_process_of_the_receiver_never_imports_torch(module):
     assert ran.returncode == 0, ran.stderr or f"{module} imports torch"
 
 
+def test_the_reader_starts_without_the_libraries_of_the_network_and_the_results():
+    """It starts again after every image that kills it, and each library costs it time and memory."""
+    code = "import sys, node.__main__, node.reader.main, node.reader.images; print(*sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "numpy" in ran.stdout.split()
+    assert not {"highdicom", "pynetdicom", "skimage.measure", "typer", "node.app"} & {*ran.stdout.split()}
+
+
 @pytest.mark.parametrize("name", SOURCES)
 def test_no_module_has_mutable_state(name):
     """No `global`; no list, dict, set or other object of a module that the module then changes; and no attribute of an
@@ -192,8 +200,9 @@ def _variable_set(node: ast.AST) -> ast.expr | None:
 
 @pytest.mark.parametrize("name", SOURCES)
 def test_only_listed_modules_read_the_wall_clock_or_use_randomness(name):
-    """node/app.py and the commands; a generator with a seed, and clocks that nobody sets, are free to all."""
-    if name == "node/app.py" or name.startswith("node/cli/"):
+    """The processes' main functions and the commands; a generator with a seed, and clocks that nobody sets, are free to
+    all."""
+    if name in ("node/app.py", "node/reader/main.py") or name.startswith("node/cli/"):
         return
     for node in ast.walk(TREES[name]):
         match node:

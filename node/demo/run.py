@@ -15,8 +15,10 @@ from config.settings import Settings, load
 from dicom_io.errors import DestinationError
 from dicom_io.network.peer import Peer
 from dicom_io.network.scu import echo, send_files
+from dicom_io.pixels.mammogram import read_mammogram
 from models.errors import UserError
-from models.types.exam import ExamReading
+from models.readings.overlay import draw_overlay
+from models.types.exam import ExamImage, ExamReading
 from node.demo.pacs import FolderIntake, demo_pacs
 from node.demo.studies import DemoStudy
 from node.folder.overlays import write_overlays, write_summary
@@ -193,9 +195,12 @@ class Demo:
             row = session.query(Study).filter_by(study_instance_uid=study.study_instance_uid).one()
             exam = exam_of(session, row, settings.data_dir)
             files = {instance.sop_instance_uid: settings.data_dir / instance.path for instance in row.instances}
-        overlays = write_overlays(
-            exam, files, self.folder / "overlays" / study.patient_id, settings.receiver.max_image_pixels
-        )
+
+        def overlay_of(image: ExamImage) -> bytes:
+            pixels = read_mammogram(files[image.sop_instance_uid], settings.receiver.max_image_pixels)
+            return draw_overlay(pixels, image.reading)
+
+        overlays = write_overlays(exam, overlay_of, self.folder / "overlays" / study.patient_id)
         results = self.pacs.study(study.study_instance_uid)
         return Outcome(study, exam, results, overlays + write_summary(results, overlays[0].parent))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from io import BytesIO
 from pathlib import Path
 
@@ -11,26 +11,22 @@ from pydicom import dcmread
 from pydicom.uid import SecondaryCaptureImageStorage
 
 from dicom_io.durable import write_durably
-from dicom_io.pixels.mammogram import read_mammogram
-from models.readings.overlay import draw_overlay
-from models.types.exam import ExamReading
+from models.types.exam import ExamImage, ExamReading
 
 SUMMARY = "summary.png"
 
 
-def write_overlays(exam: ExamReading, files: dict[str, Path], out: Path, max_pixels: int) -> list[Path]:
+def write_overlays(exam: ExamReading, overlay_of: Callable[[ExamImage], bytes], out: Path) -> list[Path]:
     """One PNG per read image, named by its number and view ("1-R-CC.png").
 
     Args:
-        files: the images' files by SOP Instance UID.
-        max_pixels: see dicom_io.pixels.mammogram.read_mammogram.
+        overlay_of: draws an image with its findings (models.readings.overlay.draw_overlay).
     """
     written = []
     for number, image in enumerate(exam.images, start=1):
         place = "-".join(part for part in (image.laterality, image.view) if part) or "view-not-stated"
         path = out / f"{number}-{_safe(place)}.png"
-        mammogram = read_mammogram(files[image.sop_instance_uid], max_pixels)
-        write_durably(path, draw_overlay(mammogram, image.reading))
+        write_durably(path, overlay_of(image))
         written.append(path)
     return written
 

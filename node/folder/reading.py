@@ -21,9 +21,11 @@ from dicom_io.headers import describe
 from dicom_io.pixels.intact import FileList, read_whole_file
 from dicom_io.results.profiles import IN_PROFILES, PROFILES, Profile
 from models.pipeline import Pipeline
+from models.readings.overlay import draw_overlay
 from models.reference.tenths import Reference
 from models.types.exam import ExamReading
-from models.types.reading import BundleId
+from models.types.mammogram import Mammogram
+from models.types.reading import BundleId, ImageReading
 from node.delivery.outbox import ResultDestination
 from node.folder.exam_json import exam_to_json
 from node.folder.overlays import SUMMARY, write_overlays, write_summary
@@ -160,6 +162,7 @@ class FolderReading:
             worker="reader",
             limits=ReadingLimits(self._limits.batch, 1, _LEASE_S, self._limits.max_image_pixels, _AT_ONCE),
             now=self._now,
+            on_stored=self._draw,
         )
         while self.to_read():  # a report may ask for a raw image after all
             while count := reader.read_some():
@@ -221,15 +224,27 @@ class FolderReading:
             exam = exam_of(session, study, self._scratch, reference=self._reference)
             results = [self._scratch / result.path for result in study.results]
             files = {instance.sop_instance_uid: Path(instance.path) for instance in study.instances}
+            drawn = {instance.sop_instance_uid: self._drawn(instance.id) for instance in study.instances}
         folder = self._out / study.study_instance_uid
         self._clear(folder, set(files.values()))
         for result in results:
             write_durably(folder / result.name, result.read_bytes())
-        write_overlays(exam, files, folder, self._limits.max_image_pixels)
+        write_overlays(exam, lambda image: drawn[image.sop_instance_uid].read_bytes(), folder)
+        for overlay in drawn.values():
+            overlay.unlink(missing_ok=True)
         write_summary(results, folder)
         document = json.dumps(exam_to_json(exam, study.study_instance_uid), indent=2)
         write_durably(folder / READING, document.encode())
         return folder
+
+    def _draw(self, instance_id: int, image: Mammogram, reading: ImageReading) -> None:
+        """Draws an image's overlay while its pixels are there, so that they are decoded once."""
+        overlay = self._drawn(instance_id)
+        overlay.parent.mkdir(exist_ok=True)
+        overlay.write_bytes(draw_overlay(image, reading))
+
+    def _drawn(self, instance_id: int) -> Path:
+        return self._scratch / "overlays" / f"{instance_id}.png"
 
     def _clear(self, folder: Path, inputs: set[Path]) -> None:
         """Deletes the results of an earlier run, so that they are not mistaken for results of this run."""

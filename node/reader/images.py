@@ -58,6 +58,7 @@ class ImageReader:
         data_dir: the data folder; paths in the database are relative to it.
         worker: the name in the leases.
         now: UTC seconds since the epoch.
+        on_stored: called with an image's row number, its pixels and its reading, once the reading is stored.
     """
 
     sessions: Sessions
@@ -66,6 +67,7 @@ class ImageReader:
     worker: str
     limits: ReadingLimits
     now: Callable[[], float]
+    on_stored: Callable[[int, Mammogram, ImageReading], None] = lambda *_: None
 
     def run(self, stop: threading.Event) -> None:
         """Reads until `stop` is set."""
@@ -120,8 +122,8 @@ class ImageReader:
             readings, reason = [], describe_fault(fault)
         # Outside the except block: its traceback would keep the memory of the failed batch.
         if readings:
-            for (held, _, decode_s), reading in zip(decoded, readings, strict=True):
-                self._store_or_put_off(held, replace(reading, seconds={"decode": decode_s, **reading.seconds}))
+            for (held, image, decode_s), reading in zip(decoded, readings, strict=True):
+                self._store_or_put_off(held, image, replace(reading, seconds={"decode": decode_s, **reading.seconds}))
         elif not alone:
             for claimed in decoded:
                 self._read([claimed])
@@ -130,15 +132,15 @@ class ImageReader:
         else:
             self._give_up(decoded[0][0], TOO_LARGE)
 
-    def _store_or_put_off(self, held: Claim, reading: ImageReading) -> None:
+    def _store_or_put_off(self, held: Claim, image: Mammogram, reading: ImageReading) -> None:
         try:
-            self._store(held, reading)
+            self._store(held, image, reading)
         except RAISED_AS as fault:
             if not is_passing(fault):
                 raise
             self._put_off(held, describe_fault(fault))
 
-    def _store(self, held: Claim, reading: ImageReading) -> None:
+    def _store(self, held: Claim, image: Mammogram, reading: ImageReading) -> None:
         masks_path = masks_of_reading(held.instance_id, held.token)
         write_durably(self.data_dir / masks_path, masks_of(reading))
         try:
@@ -148,10 +150,12 @@ class ImageReader:
                 instance.reading = to_json(reading)
                 instance.masks_path = str(masks_path)
                 instance.leave_unread(None)
+                stored = instance.id
         except LeaseLost:
             (self.data_dir / masks_path).unlink(missing_ok=True)
             log.warning("job %d: its lease was lost while it was read; the reading is dropped", held.job_id)
         else:
+            self.on_stored(stored, image, reading)
             log.info("job %d: read, %s", held.job_id, counted(len(reading.findings), "finding"))
 
     def _put_off(self, held: Claim, reason: str) -> None:

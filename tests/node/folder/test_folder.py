@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from road import changed
 from simple_models import BUNDLE, OneMass, pipeline_of
 
 from dicom_io.bounds import MOST_ITEMS
+from models.types.mammogram import Mammogram
+from models.types.reading import Detection
 from node.demo.studies import DemoStudy
 from node.folder.exam_json import exam_to_json
 from node.folder.reading import FolderLimits, FolderReading, SkippedFile, StudyOutcome
@@ -63,6 +66,28 @@ def test_a_folders_study_gives_every_kind_of_result_overlays_and_a_reading(
     assert parsed["malignancy"] == 0.5
     assert [image["view"] for image in parsed["images"]] == ["CC", "MLO", "CC", "MLO"]
     assert "Research use only" in parsed["intended_use"]
+
+
+def test_the_pixels_are_decoded_once_for_the_reading_and_its_overlay(
+    mammogram_study: DemoStudy, scratch: Path, tmp_path: Path
+) -> None:
+    """A file whose pixels are lost once they were decoded has all its results: they need no more than its header."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    only = Path(shutil.copy(mammogram_study.files[0], folder))
+
+    class Losing(OneMass):
+        def detect(self, images: Sequence[Mammogram]) -> list[tuple[Detection, ...]]:
+            only.write_bytes(only.read_bytes()[:-100_000])
+            return super().detect(images)
+
+    reading = FolderReading(BUNDLE, DEVICE, scratch, tmp_path / "out", FolderLimits(), Clock())
+    assert reading.take([only], reads_secondary_capture=False) == []
+    reading.read(pipeline_of(Losing()), lambda count: None)
+    (outcome,) = reading.report()
+    assert outcome.folder is not None
+    assert (outcome.folder / "1-R-CC.png").is_file()
+    assert list((scratch / "overlays").iterdir()) == []
 
 
 def test_in_reading_json_only_breasts_and_the_exam_have_a_range_of_categories() -> None:
