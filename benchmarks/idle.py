@@ -99,12 +99,16 @@ def median_s(ask: Callable[[], object], times: int = 20, at_most_s: float = 10) 
 
 
 def loaded(node: int) -> int | None:
-    """The reader's process, once it has loaded its models: only then it opens the database."""
+    """The reader's process, once it has loaded its models: only then it opens the database.
+
+    A process that is being started has the node's open files for a moment, until it runs its own program.
+    """
     tasks = Path(f"/proc/{node}/task").glob("*/children")
     try:
         for process in (int(child) for task in tasks for child in task.read_text().split()):
             opened = Path(f"/proc/{process}/fd")
-            if any(file.readlink().name == "queue.sqlite" for file in opened.iterdir()):
+            spawned = b"spawn_main" in Path(f"/proc/{process}/cmdline").read_bytes()
+            if spawned and any(file.readlink().name == "queue.sqlite" for file in opened.iterdir()):
                 return process
     except FileNotFoundError:  # closed, or ended, meanwhile
         pass

@@ -7,7 +7,6 @@ import fcntl
 import mmap
 import os
 import tempfile
-import zlib
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import UID
 from pynetdicom import PYNETDICOM_IMPLEMENTATION_UID, PYNETDICOM_IMPLEMENTATION_VERSION
+from xxhash import xxh3_64
 
 from dicom_io.durable import FULL
 from dicom_io.network.answers import Answer, Status
@@ -64,7 +64,7 @@ class IncomingFile:
         self._block = memoryview(mmap.mmap(-1, BLOCK))  # aligned to a memory page, as O_DIRECT requires
         self._filled = 0
         self._written = 0
-        self._checksum = 0
+        self._checksum = xxh3_64()
         self._max_bytes = max_bytes
         self._descriptor: int | None = None
         self._direct = False
@@ -83,7 +83,7 @@ class IncomingFile:
         """Must be called after `size` bytes were put into `room`."""
         end = self._filled + size
         if self.fault is None:
-            self._checksum = zlib.crc32(self._block[self._filled : end], self._checksum)
+            self._checksum.update(self._block[self._filled : end])
         self._filled = end
 
     def write(self, data: bytes | memoryview) -> None:
@@ -103,7 +103,7 @@ class IncomingFile:
             try:
                 os.ftruncate(self._descriptor, self._written)  # the last block was padded to a whole sector
                 os.fsync(self._descriptor)
-                if self._as_written() != (self._written, self._checksum):
+                if self._as_written() != (self._written, self._checksum.digest()):
                     self.fault = Answer(Status.NO_STORAGE, "the disk does not hold what was sent: send again")
             except OSError as error:
                 self.fault = _disk_fault(error)
@@ -147,14 +147,14 @@ class IncomingFile:
                 _leave_direct(descriptor)  # O_DIRECT was accepted, but the file system requires another alignment
                 self._direct = False
 
-    def _as_written(self) -> tuple[int, int]:
+    def _as_written(self) -> tuple[int, bytes]:
         """Length and checksum of the file, opened again by its name."""
-        length = checksum = 0
+        length, checksum = 0, xxh3_64()
         with self.path.open("rb", buffering=0) as written:
             while read := written.readinto(self._block):
-                checksum = zlib.crc32(self._block[:read], checksum)
+                checksum.update(self._block[:read])
                 length += read
-        return length, checksum
+        return length, checksum.digest()
 
     def _close(self) -> None:
         if self._descriptor is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 import time
@@ -70,8 +71,6 @@ class LookaheadSocket(AssociationSocket):
             while read < nr_bytes and (more := self._recv_into(view[read:])):
                 read += more
         del data[read:]
-        if _TCP_QUICKACK is not None:  # not sticky: set again after every read
-            self._open_socket.setsockopt(socket.IPPROTO_TCP, _TCP_QUICKACK, 1)
         return data
 
     def read_some(self, most: int) -> bytes:
@@ -109,15 +108,23 @@ class LookaheadSocket(AssociationSocket):
             size -= read
 
     def _recv_into(self, view: memoryview) -> int:
-        connection = self._open_socket
-        if self.deadline is None:
-            return connection.recv_into(view)
-        left = self.deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
+        """Reads what is there, and waits only if nothing is: socket.recv_into would ask the system to wait before each
+        read, and to set the timeout before and after it."""
+        while True:
+            connection = self._open_socket
+            try:
+                return os.readv(connection.fileno(), (view,))
+            except BlockingIOError:  # it has a timeout, which makes it non-blocking for the system
+                self._wait(connection)
+
+    def _wait(self, connection: socket.socket) -> None:
         patience = connection.gettimeout()
-        connection.settimeout(left if patience is None else min(left, patience))
-        try:
-            return connection.recv_into(view)
-        finally:
-            connection.settimeout(patience)
+        if self.deadline is not None:
+            left = self.deadline - time.monotonic()
+            patience = left if patience is None else min(left, patience)
+        if _TCP_QUICKACK is not None:  # not sticky; acknowledges at once what was read
+            connection.setsockopt(socket.IPPROTO_TCP, _TCP_QUICKACK, 1)
+        poll = select.poll()
+        poll.register(connection, select.POLLIN)
+        if (patience is not None and patience <= 0) or not poll.poll(None if patience is None else patience * 1000):
+            raise TimeoutError
