@@ -14,7 +14,7 @@ OHIF_SHA512 := d24b85eba32af5cf5d303fbe6d4b138ccac9a57270699873f41e2e4b6e380dac0
 # Programs that start a hundred times compile their libraries once (some containers turn that off).
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo check test fuzz soak viewer lock bench
+.PHONY: help setup demo check test fuzz soak viewer lock bench bench-quick
 
 help:
 	@echo "make demo   read two real exams through a node of your own, and show what comes back"
@@ -23,7 +23,8 @@ help:
 	@echo "make soak   kills and faults on a node beside Orthanc for twenty minutes, and one account of all images"
 	@echo "make setup  create $(VENV) from the pinned, hashed requirements (the others do it too)"
 	@echo "make viewer fetch the OHIF viewer ($(OHIF), 46 MiB) that tests show results in"
-	@echo "make bench  measure receiving and latency"
+	@echo "make bench  measure receiving, reading, latency and an idle node, against benchmarks/baseline.json"
+	@echo "make bench-quick  the same in short: five minutes on a quiet machine"
 	@echo "make fuzz   feed the readers with damaged inputs, 50,000 for each, and print what came of it (hours)"
 	@echo "make lock   pin the newest requirements that pyproject.toml allows"
 
@@ -61,8 +62,10 @@ $(VIEWER)/index.html:
 	rm .viewer/ohif-app-$(OHIF).tgz
 
 bench: setup
-	$(BIN)/python benchmarks/receive.py
-	$(BIN)/python benchmarks/latency.py
+	$(BIN)/python benchmarks/all.py --against benchmarks/baseline.json
+
+bench-quick: setup
+	$(BIN)/python benchmarks/all.py --quick --against benchmarks/baseline.json
 
 lock: $(BIN)/uv
 	$(COMPILE) pyproject.toml -o requirements.txt

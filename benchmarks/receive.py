@@ -84,10 +84,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
     parser.add_argument("--folder", type=Path, default=None, help="where everything is written (default: temporary)")
     options = parser.parse_args()
-    files, runs = (4, 2) if options.quick else (24, 5)
-    loads = [Load(f"{max(files, n)} × 27 MB, {n} sender(s)", max(files, n), 4096, 3328, n) for n in (1, 4, 16)]
-    small = 20 if options.quick else 400
-    loads.append(Load(f"{small} small objects, 1 sender", small, 64, 64, 1))
+    loads, runs = loads_of(quick=options.quick), 2 if options.quick else 5
     results: list[Measured] = []
     for load in loads:
         for measured in compare(load, runs, options.folder):
@@ -101,6 +98,12 @@ def main() -> None:
         print(f"\nThe node against the others ({os.cpu_count()} cores; 2.0 = twice as fast):")
         for name, ratio in ratios.items():
             print(f"  {name:34}" + "".join(f"  {other} {value:.2f}" for other, value in ratio.items()))
+
+
+def loads_of(*, quick: bool) -> list[Load]:
+    files, small = (4, 20) if quick else (24, 400)
+    large = [Load(f"{max(files, n)} × 27 MB, senders: {n}", max(files, n), 4096, 3328, n) for n in (1, 4, 16)]
+    return [*large, Load(f"{small} × 8 kB, senders: 1, small objects", small, 64, 64, 1)]
 
 
 def line(one: Measured) -> str:
