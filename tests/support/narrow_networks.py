@@ -10,4 +10,4 @@ from models.segmenters import lite_medsam
 
 def narrow_lite_medsam(monkeypatch: pytest.MonkeyPatch) -> None:
     """LiteMedSAM with a single convolution as encoder: patches of 4 × 4 pixels give its 64 × 64 embedding."""
-    monkeypatch.setattr(lite_medsam, "_tiny_vit", lambda: nn.Conv2d(3, 320, kernel_size=4, stride=4))
+    monkeypatch.setattr(lite_medsam, "tiny_vit", lambda: nn.Conv2d(3, 320, kernel_size=4, stride=4))

@@ -29,7 +29,6 @@ from models.types.region import Box, Mask
 pytestmark = pytest.mark.slow
 
 CPU = torch.device("cpu")
-RECIPES = Path(yolov8.__file__).parents[1] / "recipes"
 
 
 def test_the_size_of_the_largest_lesion_is_stored_as_a_share_of_its_breast() -> None:
@@ -261,13 +260,13 @@ def test_norms_and_biases_have_no_weight_decay_and_every_weight_is_optimised_onc
     assert sorted(trained) == sorted(map(id, (*kernels["params"], *others["params"])))
 
 
-@pytest.mark.parametrize("name", ["detector", "yolo-mlsam-detector"])
+@pytest.mark.parametrize("name", ["detector", "detector-masses", "yolo-mlsam-detector"])
 def test_the_shipped_detector_recipes_can_be_read(name: str) -> None:
-    assert read_recipe(RECIPES / f"{name}.toml", "detector", Model, TaskSettings).model.attention == "cbam"
+    assert read_recipe(name, "detector", Model, TaskSettings).model.attention == "cbam"
 
 
 def test_the_papers_recipe_has_the_papers_settings() -> None:
-    recipe = read_recipe(RECIPES / "yolo-mlsam-detector.toml", "detector", Model, TaskSettings)
+    recipe = read_recipe("yolo-mlsam-detector", "detector", Model, TaskSettings)
     assert (recipe.fit.epochs, recipe.fit.learning_rate, recipe.fit.schedule) == (150, 0.01, "cosine")
     assert (recipe.task.batch, recipe.task.confidence, recipe.task.mosaic) == (8, 0.2, 1.0)
 
