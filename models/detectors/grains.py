@@ -1,8 +1,8 @@
 """Finds clusters of microcalcifications: the breast at native resolution in, boxes of clusters out.
 
 The breast is looked at in tiles of one size that overlap, air left out; a network marks the grains (`grain_net.py`),
-and marked grains that lie close are a cluster (`clusters.py`). Images with coarser pixels than calcifications need are
-not looked at.
+and marked grains that lie close are a cluster (`clusters.py`). Images with coarser pixels than calcifications need, and
+those with finer pixels than a digital detector's, are not looked at.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ from models.types.mammogram import Mammogram
 from models.types.reading import Detection, FindingKind
 
 TILE_PX = 512
+FINEST_MM = 0.049
+"""Digital detectors have pixels of 0.05 to 0.1 mm, film scanners mostly finer ones (`models.anatomy.film`). Dust and
+scratches on films look like grains to a network that learned from digital images."""
 _TILES_AT_ONCE = 16
 """On a GPU."""
 
@@ -36,6 +39,7 @@ class GrainDetector:
         mixed_precision: bool,
         *,
         mm_per_px: float,
+        finest_mm: float,
         coarsest_mm: float,
         grain: float,
         fewest: int,
@@ -45,7 +49,7 @@ class GrainDetector:
         self._network = network.to(device).to(memory_format=torch.channels_last).eval()
         self._device = device
         self._half = mixed_precision and device.type == "cuda"
-        self._mm_per_px, self._coarsest_mm = mm_per_px, coarsest_mm
+        self._mm_per_px, self._finest_mm, self._coarsest_mm = mm_per_px, finest_mm, coarsest_mm
         self._grain, self._fewest, self._confidence, self._most = grain, fewest, confidence, most
 
     def detect(self, images: Sequence[Mammogram]) -> list[tuple[Detection, ...]]:
@@ -57,12 +61,12 @@ class GrainDetector:
         return [self._detect(image) for image in images]
 
     def sees(self, image: Mammogram) -> bool:
-        """Whether the image's pixels are fine enough to show calcifications.
+        """Whether the image's pixels are fine enough to show calcifications, and no finer than a detector's.
 
         Raises:
             ValueError: the image has no spacing.
         """
-        return mean_spacing_mm(image) <= self._coarsest_mm
+        return self._finest_mm <= mean_spacing_mm(image) <= self._coarsest_mm
 
     def _detect(self, image: Mammogram) -> tuple[Detection, ...]:
         if not self.sees(image):
@@ -116,6 +120,7 @@ def load(
     *,
     channels: Sequence[int] = (16, 32, 48),
     mm_per_px: float = 0.1,
+    finest_mm: float = FINEST_MM,
     coarsest_mm: float = 0.15,
     grain: float = 0.3,
     fewest: int = 5,
@@ -130,6 +135,7 @@ def load(
         mixed_precision: use half precision if the device is a GPU.
         channels: of the network's three levels.
         mm_per_px: the scale at which it looks.
+        finest_mm: images with a smaller spacing are not looked at: they are scanned films.
         coarsest_mm: images with a larger spacing are not looked at.
         grain: the least sureness of a grain, 0..1.
         fewest: grains of a cluster, within one square centimetre.
@@ -150,6 +156,7 @@ def load(
         device,
         mixed_precision,
         mm_per_px=mm_per_px,
+        finest_mm=finest_mm,
         coarsest_mm=coarsest_mm,
         grain=grain,
         fewest=fewest,

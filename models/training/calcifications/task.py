@@ -22,7 +22,7 @@ from models.anatomy.film import with_spacing
 from models.checkpoints.reading import read_start
 from models.datasets.case import Case, DatasetError
 from models.detectors.grain_net import STRIDE, GrainNet
-from models.detectors.grains import GrainDetector
+from models.detectors.grains import FINEST_MM, GrainDetector
 from models.measures.detection import ImageResult, froc_score, match, sensitivity, threshold
 from models.training.batching import made_ahead
 from models.training.calcifications.patches import Background, Patch, backgrounds, patch_of
@@ -146,6 +146,7 @@ class MarkingGrains:
             next(network.parameters()).device,
             self._fit.mixed_precision,
             mm_per_px=self._model.mm_per_px,
+            finest_mm=FINEST_MM,
             coarsest_mm=self._model.coarsest_mm,
             grain=self._task.grain,
             fewest=self._task.fewest,

@@ -28,7 +28,7 @@ class Bright(torch.nn.Module):
 
 
 def detector(confidence: float = 0.5) -> GrainDetector:
-    settings = {"mm_per_px": 0.1, "coarsest_mm": 0.15, "grain": 0.3, "fewest": 5, "most": 10}
+    settings = {"mm_per_px": 0.1, "finest_mm": 0.049, "coarsest_mm": 0.15, "grain": 0.3, "fewest": 5, "most": 10}
     return GrainDetector(Bright(), CPU, False, confidence=confidence, **settings)
 
 
@@ -61,8 +61,9 @@ def test_single_grains_far_apart_are_not_a_cluster() -> None:
     assert detector().detect([Mammogram(breast(far), (0.1, 0.1))]) == [()]
 
 
-def test_an_image_with_pixels_too_coarse_for_calcifications_is_skipped() -> None:
-    image = Mammogram(breast(CLUSTER), (0.2, 0.2))
+@pytest.mark.parametrize("mm", [0.2, 0.042, 0.0435])
+def test_images_with_pixels_too_coarse_for_calcifications_and_scanned_films_are_skipped(mm: float) -> None:
+    image = Mammogram(breast(CLUSTER), (mm, mm))
     assert not detector().sees(image)
     assert detector().detect([image]) == [()]
     with pytest.raises(ValueError, match="without a spacing"):
