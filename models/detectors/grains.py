@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from models.detectors.clusters import clusters_of, peaks_of
 from models.detectors.grain_net import CONTEXT_PX, GrainNet, channels_of
-from models.framing import Frame, mean_spacing_mm, scaled_frame
+from models.framing import Frame, scaled_frame
 from models.fused import can_fuse
 from models.protocols import OutOfMemory
 from models.types.mammogram import Mammogram
@@ -66,7 +66,9 @@ class GrainDetector:
         Raises:
             ValueError: the image has no spacing.
         """
-        return self._finest_mm <= mean_spacing_mm(image) <= self._coarsest_mm
+        if image.spacing_mm is None:
+            raise ValueError("An image without a spacing: its calcifications cannot be looked for.")
+        return self._finest_mm <= min(image.spacing_mm) and max(image.spacing_mm) <= self._coarsest_mm
 
     def _detect(self, image: Mammogram) -> tuple[Detection, ...]:
         if not self.sees(image):

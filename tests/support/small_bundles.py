@@ -11,11 +11,12 @@ from models.bundles.bundle import find_bundle
 
 
 def shipped_bundle_with(folder: Path, **detector: object) -> Path:
-    """A bundle in a new `folder`: the shipped weights, linked, and other settings of the detector."""
+    """A bundle in a new `folder`: the shipped weights, linked, and other settings of its one detector."""
     shipped = find_bundle("research-default")
     card = tomllib.loads((shipped / "bundle.toml").read_text())
     assert not detector.keys() - card["detector"]["settings"].keys()
     card["detector"]["settings"] |= detector
+    card.pop("calcifications", None)
     folder.mkdir()
     for role in ("detector", "segmenter", "classifier"):
         weights = card[role]["weights"]

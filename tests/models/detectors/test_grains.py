@@ -61,9 +61,11 @@ def test_single_grains_far_apart_are_not_a_cluster() -> None:
     assert detector().detect([Mammogram(breast(far), (0.1, 0.1))]) == [()]
 
 
-@pytest.mark.parametrize("mm", [0.2, 0.042, 0.0435])
-def test_images_with_pixels_too_coarse_for_calcifications_and_scanned_films_are_skipped(mm: float) -> None:
-    image = Mammogram(breast(CLUSTER), (mm, mm))
+@pytest.mark.parametrize("mm", [(0.2, 0.2), (0.09, 0.2), (0.042, 0.042), (0.0435, 0.0435)])
+def test_images_with_pixels_too_coarse_for_calcifications_and_scanned_films_are_skipped(
+    mm: tuple[float, float],
+) -> None:
+    image = Mammogram(breast(CLUSTER), mm)
     assert not detector().sees(image)
     assert detector().detect([image]) == [()]
     with pytest.raises(ValueError, match="without a spacing"):
