@@ -131,15 +131,24 @@ def _normalised(pixels: NDArray[np.float32], tissue: NDArray[np.float32]) -> NDA
     return np.asarray(np.clip((pixels - dark) / (bright - dark), 0, 1), dtype=np.float32)
 
 
+def spacing_of(image: Mammogram) -> tuple[float, float]:
+    """The spacing of rows and columns, in millimetres.
+
+    Raises:
+        ValueError: the image has none.
+    """
+    if image.spacing_mm is None:
+        raise ValueError("An image without a spacing has no scale. Assume one first (models.anatomy.film).")
+    return image.spacing_mm
+
+
 def mean_spacing_mm(image: Mammogram) -> float:
     """The geometric mean of the spacing of rows and columns.
 
     Raises:
         ValueError: the image has no spacing.
     """
-    if image.spacing_mm is None:
-        raise ValueError("An image without a spacing has no scale. Assume one first (models.anatomy.film).")
-    return math.sqrt(image.spacing_mm[0] * image.spacing_mm[1])
+    return math.sqrt(math.prod(spacing_of(image)))
 
 
 def scaled_frame(image: Mammogram, mm_per_px: float) -> Frame:

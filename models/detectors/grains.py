@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from models.detectors.clusters import clusters_of, peaks_of
 from models.detectors.grain_net import CONTEXT_PX, GrainNet, channels_of
-from models.framing import Frame, scaled_frame
+from models.framing import Frame, scaled_frame, spacing_of
 from models.fused import can_fuse
 from models.protocols import OutOfMemory
 from models.types.mammogram import Mammogram
@@ -27,6 +27,16 @@ FINEST_MM = 0.049
 scratches on films look like grains to a network that learned from digital images."""
 _TILES_AT_ONCE = 16
 """On a GPU."""
+
+
+def shows_calcifications(image: Mammogram, finest_mm: float, coarsest_mm: float) -> bool:
+    """Whether the image's pixels are fine enough to show calcifications, and no finer than a detector's.
+
+    Raises:
+        ValueError: the image has no spacing.
+    """
+    spacing = spacing_of(image)
+    return finest_mm <= min(spacing) and max(spacing) <= coarsest_mm
 
 
 class GrainDetector:
@@ -61,14 +71,8 @@ class GrainDetector:
         return [self._detect(image) for image in images]
 
     def sees(self, image: Mammogram) -> bool:
-        """Whether the image's pixels are fine enough to show calcifications, and no finer than a detector's.
-
-        Raises:
-            ValueError: the image has no spacing.
-        """
-        if image.spacing_mm is None:
-            raise ValueError("An image without a spacing: its calcifications cannot be looked for.")
-        return self._finest_mm <= min(image.spacing_mm) and max(image.spacing_mm) <= self._coarsest_mm
+        """Whether it looks at such an image; see `shows_calcifications`."""
+        return shows_calcifications(image, self._finest_mm, self._coarsest_mm)
 
     def _detect(self, image: Mammogram) -> tuple[Detection, ...]:
         if not self.sees(image):

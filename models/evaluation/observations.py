@@ -37,6 +37,7 @@ class Proposal:
         kind: the detector's; `Observation.shown` tells masses with calcifications apart.
         lesion: the index of the lesion it finds (see measures.detection.HIT_IOU); None if it finds none.
         shown: whether the node would show it: its confidence is high enough, and no smaller shown one lies inside it.
+        malignancy: the classifier's score of what is shown, 0..1; None if it is not shown, or without a classifier.
     """
 
     box: Box
@@ -44,6 +45,7 @@ class Proposal:
     confidence: float
     lesion: int | None
     shown: bool = False
+    malignancy: float | None = None
 
 
 @dataclass(frozen=True)
@@ -166,7 +168,7 @@ class ObservationFile:
 
     def __init__(self, path: Path, models: str) -> None:
         self._path = path
-        self._header = json.dumps({"observations": 3, "models": models})
+        self._header = json.dumps({"observations": 4, "models": models})
         self._rows = TypeAdapter(Observation)
         self.seen = {observation.name: observation for observation in self._read()}
 

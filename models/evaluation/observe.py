@@ -117,6 +117,7 @@ def observe(parts: Parts, truth: Truth) -> Observation:
     true = _by_pass(parts, image, [(lesion.mask.box, lesion.kind) for lesion in lesions])
     scores = _lesion_scores(parts, image, lesions)
     finders = [_finder(matched, shown, number) for number in range(len(lesions))]
+    score, malignancies = _image_scores(parts, image, found, shown, outlined)
     return Observation(
         name=case.name,
         dataset=case.dataset,
@@ -131,7 +132,7 @@ def observe(parts: Parts, truth: Truth) -> Observation:
         label_is_fair=case.label_is_fair,
         spacing_assumed=read.spacing_mm is None,
         confidence=parts.confidence[FindingKind.MASS],
-        proposals=_proposals(found, matched, shown) if parts.detector else None,
+        proposals=_proposals(found, matched, dict(zip(shown, malignancies, strict=True))) if parts.detector else None,
         lesions=tuple(
             SeenLesion(
                 box=lesion.mask.box,
@@ -150,7 +151,7 @@ def observe(parts: Parts, truth: Truth) -> Observation:
             for number, lesion in enumerate(lesions)
         ),
         by_threshold=_by_threshold(parts, image, case, lesions, found, outlined),
-        score=_image_score(parts, image, found, shown, outlined),
+        score=score,
         score_withheld=_withheld(parts),
         truth=truth.digest,
         hospital=case.hospital,
@@ -158,10 +159,11 @@ def observe(parts: Parts, truth: Truth) -> Observation:
 
 
 def _proposals(
-    found: Sequence[Detection], matched: Sequence[tuple[float, int | None]], shown: Sequence[int]
+    found: Sequence[Detection], matched: Sequence[tuple[float, int | None]], shown: Mapping[int, float | None]
 ) -> tuple[Proposal, ...]:
+    """`shown`: the malignancy of the proposals that the node would show, by their numbers."""
     return tuple(
-        Proposal(detection.box, detection.kind, detection.confidence, lesion, number in shown)
+        Proposal(detection.box, detection.kind, detection.confidence, lesion, number in shown, shown.get(number))
         for number, (detection, (_, lesion)) in enumerate(zip(found, matched, strict=True))
     )
 
@@ -243,18 +245,19 @@ def _of_all_kinds(confidence: float) -> Mapping[FindingKind, float]:
     return dict.fromkeys(FindingKind, confidence)
 
 
-def _image_score(
+def _image_scores(
     parts: Parts,
     image: Mammogram,
     found: Sequence[Detection],
     shown: Sequence[int],
     outlined: Mapping[int, Passes],
-) -> float | None:
-    """The image's score with the lesions that the node would show. True lesions are not used: they reveal the label."""
+) -> tuple[float | None, Sequence[float | None]]:
+    """The image's score, and those of the lesions that the node would show. True lesions are not used: they reveal the
+    label."""
     if parts.classifier is None or _withheld(parts):
-        return None
+        return None, [None] * len(shown)
     masks = [_own(parts, found[number].box, outlined[number]) for number in shown]
-    return parts.classifier.classify(image, masks)[0]
+    return parts.classifier.classify(image, masks)
 
 
 def _withheld(parts: Parts) -> bool:

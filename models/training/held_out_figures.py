@@ -15,7 +15,7 @@ import torch
 
 from models.birads.calibration import Calibration, Level
 from models.birads.caveat import line_of
-from models.bundles.bundle import Bundle
+from models.bundles.bundle import ROLES, Bundle
 from models.datasets.case import Case
 from models.evaluation.decisions import AREA_COLUMNS, area_row
 from models.evaluation.detection import FROC_COLUMNS, froc_row, measured_images
@@ -29,16 +29,20 @@ from models.measures.detection import Figure, with_intervals
 from models.measures.scores import Bools, Floats, calibration_line, weights
 from models.training.calibration.composing import composed as composed_of
 from models.training.calibration.fitting import ScoredCase
-from models.training.recipe import Progress
+from models.training.calibration.scoring import scores_of
+from models.training.recipe import Progress, Recipe
 
 _SEED, _RESAMPLES = 1, 500
 _OVERLAPS = ("Dice", "IoU", "boundary IoU")
 
 
 def measure(
-    kind: str, bundle: Bundle, test: Sequence[Case], folder: Path, device: torch.device, progress: Progress
+    recipe: Recipe, bundle: Bundle, test: Sequence[Case], folder: Path, device: torch.device, progress: Progress
 ) -> tuple[dict[str, Any], list[str]]:
-    """The figures of one part, with its weights as stored in the bundle.
+    """The figures of the recipe's part, with its weights as stored in the bundle.
+
+    A classifier is measured with the findings of the bundle's other parts, since an image's score may depend on them,
+    and the lines of its calibration are among its figures.
 
     Args:
         folder: for the results of each image; results of an earlier call are deleted.
@@ -49,10 +53,14 @@ def measure(
     """
     shutil.rmtree(folder, ignore_errors=True)
     try:
-        seen = observe_bundle(bundle, test, None, folder, device, False, progress, (kind,))
+        roles = ROLES if recipe.kind == "classifier" else (recipe.kind,)
+        seen = observe_bundle(bundle, test, None, folder, device, False, progress, roles).test
     except EvaluationError as error:
         return {}, [f"Nothing was measured on the held-out patients: {error}"]
-    return figures_of(kind, seen.test)
+    figures, missing = figures_of(recipe.kind, seen)
+    if recipe.kind == "classifier":
+        figures |= calibration_lines(bundle.calibration, scores_of(seen), composed=recipe.calibration.composed)
+    return figures, missing
 
 
 def figures_of(kind: str, seen: Sequence[Observation]) -> tuple[dict[str, Any], list[str]]:
@@ -91,7 +99,7 @@ def calibration_lines(
     exam counts as its first breast's patient.
 
     Args:
-        scored: the whole bundle's scores of held-out patients (`scoring.scores`): what the node would report, as the
+        scored: the whole bundle's scores of held-out patients (`scoring`): what the node would report, as the
             calibration was fitted on.
         composed: whether the breasts and exams were composed when it was fitted (`composing.composed`).
     """

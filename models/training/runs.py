@@ -27,9 +27,8 @@ from models.errors import UserError
 from models.training.calibration.composing import calibrate_composed
 from models.training.calibration.cross_fitting import out_of_fold, scored_by
 from models.training.calibration.fitting import calibrate
-from models.training.calibration.scoring import scores
 from models.training.detector.largest_lesion import largest_lesion
-from models.training.held_out_figures import calibration_lines, is_interval, measure
+from models.training.held_out_figures import is_interval, measure
 from models.training.parts import Fitted, fit_part
 from models.training.recipe import CalibrationRecipe, Progress, Recipe, SplitRecipe
 from models.types.words import counted
@@ -141,10 +140,7 @@ def _measured(
 ) -> tuple[Bundle, dict[str, Any], list[str]]:
     """The bundle with the part's figures on the test patients, without the levels of its calibration that were wrong on
     them; the figures, and sentences for the user."""
-    figures, notes = measure(recipe.kind, bundle, test, folder / "observed", device, progress)
-    if part.calibration:
-        scored = scores(load_pipeline(bundle, device, recipe.fit.mixed_precision), test)
-        figures |= calibration_lines(part.calibration, scored, composed=recipe.calibration.composed)
+    figures, notes = measure(recipe, bundle, test, folder / "observed", device, progress)
     calibration, withheld = only_right(part.calibration, figures)
     return put_part(out, replace(part, figures=figures, calibration=calibration)), figures, [*notes, *withheld]
 

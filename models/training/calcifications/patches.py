@@ -6,7 +6,7 @@ nothing but the grains tells them apart.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -19,8 +19,10 @@ from models.anatomy.film import with_spacing
 from models.datasets.case import Case
 from models.datasets.simulated_clusters import depth_in, place_of
 from models.detectors.grain_net import channels_of
+from models.framing import mean_spacing_mm
 from models.phantom.insertion import insert, stored
 from models.phantom.microcalcifications import draw_grain_cluster
+from models.types.mammogram import Mammogram
 from models.types.region import Box
 
 _ROOM_PX = 32
@@ -61,9 +63,16 @@ class Patch:
 
 
 def backgrounds(
-    cases: Sequence[Case], mm_per_px: float, coarsest_mm: float, assumed_spacing_mm: float, workers: int
+    cases: Sequence[Case],
+    mm_per_px: float,
+    fine_enough: Callable[[Mammogram], bool],
+    assumed_spacing_mm: float,
+    workers: int,
 ) -> list[Background]:
     """The breasts of the cases in which nothing is to be found and whose pixels are fine enough, at one scale.
+
+    Args:
+        fine_enough: the detector's rule, of which images it looks at.
 
     Raises:
         DatasetError: a case cannot be read.
@@ -71,11 +80,9 @@ def backgrounds(
 
     def background(case: Case) -> Background | None:
         image = with_spacing(case.read(), assumed_spacing_mm)
-        assert image.spacing_mm is not None  # with_spacing gives one
-        spacing = image.spacing_mm[0]
-        if spacing > coarsest_mm:
+        if not fine_enough(image):
             return None
-        factor = spacing / mm_per_px
+        factor = mean_spacing_mm(image) / mm_per_px
         size = round(image.shape[1] * factor), round(image.shape[0] * factor)
         pixels = np.asarray(cv2.resize(image.pixels, size, interpolation=cv2.INTER_AREA), dtype=np.float32)
         breast = breast_mask(pixels)

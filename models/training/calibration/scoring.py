@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from models.birads.calibration import Level
-from models.datasets.case import Case, Lesion, Pathology
+from models.datasets.case import Case, Pathology
+from models.evaluation.observations import Observation
 from models.measures.detection import match
 from models.pipeline import Pipeline
 from models.training.calibration.fitting import ScoredCase
 from models.types.mammogram import Laterality
-from models.types.reading import ImageReading
+from models.types.region import Box
+
+
+@dataclass(frozen=True)
+class _Read:
+    """An image that was read.
+
+    Attributes:
+        of: the image with its labels.
+        malignancy: its score.
+        findings: box, confidence and score of each.
+        lesions: box of each true lesion, and its own pathology if that is known.
+    """
+
+    of: Case | Observation
+    malignancy: float
+    findings: Sequence[tuple[Box, float, float]]
+    lesions: Sequence[tuple[Box, Pathology | None]]
 
 
 def scores(pipeline: Pipeline, cases: Sequence[Case]) -> list[ScoredCase]:
@@ -26,20 +45,45 @@ def scores(pipeline: Pipeline, cases: Sequence[Case]) -> list[ScoredCase]:
         DatasetError: a file cannot be read.
         OutOfMemory: see `Pipeline.read`.
     """
+    return _scored([_read(pipeline, case) for case in cases if case.label_is_fair])
+
+
+def scores_of(observations: Iterable[Observation]) -> list[ScoredCase]:
+    """The same of images that a whole bundle has read (`models.evaluation.observe`)."""
+    return _scored(
+        [
+            _Read(
+                seen,
+                seen.score,
+                [(each.box, each.confidence, each.malignancy) for each in seen.shown if each.malignancy is not None],
+                [(lesion.box, lesion.pathology) for lesion in seen.lesions],
+            )
+            for seen in observations
+            if seen.label_is_fair and seen.score is not None
+        ]
+    )
+
+
+def _read(pipeline: Pipeline, case: Case) -> _Read:
+    image = case.read()
+    (reading,) = pipeline.read([image])
+    findings = [(finding.box, finding.confidence, finding.malignancy) for finding in reading.findings]
+    lesions = [(lesion.mask.box, lesion.pathology) for lesion in case.read_lesions(image)]
+    return _Read(case, reading.malignancy, findings, lesions)
+
+
+def _scored(reads: Sequence[_Read]) -> list[ScoredCase]:
     found: list[ScoredCase] = []
     exams: dict[str, dict[Laterality, list[ScoredCase]]] = {}
-    shown = Counter(_breast(case) for case in cases if case.label_is_fair and case.pathology is not None)
-    for case in cases:
-        if not case.label_is_fair:
-            continue
-        image = case.read()
-        (reading,) = pipeline.read([image])
-        found.extend(_findings(case, reading, case.read_lesions(image)))
+    shown = Counter(_breast(read.of) for read in reads if read.of.pathology is not None)
+    for read in reads:
+        case = read.of
+        found.extend(_findings(read))
         if case.pathology is None:
             continue
         malignant, normal = (case.pathology is pathology for pathology in (Pathology.MALIGNANT, Pathology.NORMAL))
         alone = shown[_breast(case)] == 1 or case.exam is None
-        found.append(ScoredCase(Level.IMAGE, reading.malignancy, malignant, case.patient, normal, alone))
+        found.append(ScoredCase(Level.IMAGE, read.malignancy, malignant, case.patient, normal, alone))
         if case.exam is not None and case.laterality is not None:
             exam = exams.setdefault(f"{case.dataset}/{case.patient}/{case.exam}", {})
             exam.setdefault(case.laterality, []).append(found[-1])
@@ -51,20 +95,20 @@ def scores(pipeline: Pipeline, cases: Sequence[Case]) -> list[ScoredCase]:
     return found
 
 
-def _findings(case: Case, reading: ImageReading, lesions: Sequence[Lesion]) -> Iterator[ScoredCase]:
+def _findings(read: _Read) -> Iterator[ScoredCase]:
     """The findings with a known outcome. If not all lesions are drawn, an unmatched finding may be one of them."""
-    shown = [(finding.box, finding.confidence) for finding in reading.findings]
-    met = match(shown, [lesion.mask.box for lesion in lesions])
-    for finding, (_, number) in zip(reading.findings, met, strict=True):
+    case = read.of
+    met = match([(box, confidence) for box, confidence, _ in read.findings], [box for box, _ in read.lesions])
+    for (_, _, score), (_, number) in zip(read.findings, met, strict=True):
         if number is not None:
-            pathology = lesions[number].pathology or case.pathology
+            pathology = read.lesions[number][1] or case.pathology
         else:
             pathology = Pathology.NORMAL if case.marked_up else case.pathology
             if pathology is Pathology.MALIGNANT:
                 continue
         if pathology is not None:
             malignant, normal = pathology is Pathology.MALIGNANT, number is None
-            yield ScoredCase(Level.LESION, finding.malignancy, malignant, case.patient, normal)
+            yield ScoredCase(Level.LESION, score, malignant, case.patient, normal)
 
 
 def _highest(level: Level, some: Sequence[ScoredCase]) -> ScoredCase:
@@ -72,5 +116,5 @@ def _highest(level: Level, some: Sequence[ScoredCase]) -> ScoredCase:
     return ScoredCase(level, score, malignant, some[0].patient, all(scored.normal for scored in some))
 
 
-def _breast(case: Case) -> tuple[str | None, ...]:
+def _breast(case: Case | Observation) -> tuple[str | None, ...]:
     return case.dataset, case.patient, case.exam, case.laterality

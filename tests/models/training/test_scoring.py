@@ -10,9 +10,11 @@ from drawn_cases import drawn_case, drawn_cases
 
 from models.birads.calibration import Level
 from models.datasets.case import Case, Pathology
+from models.evaluation.observe import Parts, observe
+from models.evaluation.truth import read_truth
 from models.pipeline import Pipeline
 from models.training.calibration.fitting import ScoredCase
-from models.training.calibration.scoring import scores
+from models.training.calibration.scoring import scores, scores_of
 from models.types.mammogram import Laterality, Mammogram
 from models.types.reading import BundleId, Detection, FindingKind
 from models.types.region import Box, Mask
@@ -121,3 +123,14 @@ def test_an_incomplete_breast_or_exam_has_no_score() -> None:
     levels = [scored_case.level for scored_case in scored(cases)]
     assert levels.count(Level.BREAST) == 1
     assert Level.EXAM not in levels
+
+
+def test_what_an_evaluation_observed_has_the_scores_that_the_node_reports() -> None:
+    """So held-out images are read once, for their figures and for their calibration."""
+    confidence = dict.fromkeys(FindingKind, 0.5)
+    cases = [of_exam("first", LEFT, 0), of_exam("first", LEFT, 1, Pathology.MALIGNANT), *drawn_cases(3)]
+    unfair = drawn_case(20, Pathology.MALIGNANT, fair=False)
+    boxes = CORNER, drawn_box(cases[0]), drawn_box(cases[1])
+    parts = Parts(Finds(boxes), None, Brightness(), 1, confidence, 10, 0.1)
+    seen = [observe(parts, read_truth(case)) for case in [*cases, unfair]]
+    assert sorted(map(repr, scores_of(seen))) == sorted(map(repr, scored(cases, *boxes)))
