@@ -66,6 +66,8 @@ class Calibration:
         prior: the share of malignant ones where it is applied, 0..1 exclusive; None: the same as among its cases.
         normals: the share of normal cases among those that are not malignant, by the weights it was fitted with
             (`models.measures.scores.weights`), 0..1 exclusive; None: every case counts the same.
+        composed: whether the breasts or exams it was fitted on were put together from single images of different
+            patients.
 
     Raises:
         ValueError: its parameters are not those of the method or out of range, a share is not between 0 and 1, or there
@@ -80,6 +82,7 @@ class Calibration:
     patients: int
     prior: float | None = None
     normals: float | None = None
+    composed: bool = False
 
     def __post_init__(self) -> None:
         if set(self.parameters) != set(PARAMETERS[self.method]):
@@ -100,6 +103,8 @@ class Calibration:
             raise ValueError("a prevalence must be between 0 and 1")
         if self.normals is not None and not 0 < self.normals < 1:
             raise ValueError("normals, a share, must be between 0 and 1")
+        if not isinstance(self.composed, bool):
+            raise ValueError("composed must be true or false")
 
     def probability(self, score: float) -> float:
         """The probability of malignancy of a score (0..1), 0..1 exclusive; it does not fall with a rising score."""

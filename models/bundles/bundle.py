@@ -163,6 +163,7 @@ def calibration_tables(calibrations: Mapping[Level, Calibration]) -> dict[str, A
             "cases": calibration.cases,
             "patients": calibration.patients,
             **({"normals": calibration.normals} if calibration.normals is not None else {}),
+            **({"composed": True} if calibration.composed else {}),
             "parameters": {name: list(values) for name, values in calibration.parameters.items()},
         }
         for level, calibration in calibrations.items()
@@ -250,6 +251,7 @@ def _calibration(level: Level, card: _Card) -> Calibration:
             cases=int(card.positive("cases")),
             patients=int(card.positive("patients")),
             normals=card.positive("normals") if "normals" in card.values else None,
+            composed=card.values.get("composed", False),
         )
     except (TypeError, ValueError) as error:
         table = card.prefix.rstrip(".")

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from models.birads.calibration import Calibration, Level
+from models.evaluation.calibration import calibration_table, categories_table
 from models.evaluation.decisions import (
     A1_COLUMNS,
     AREA_COLUMNS,
@@ -38,7 +39,6 @@ from models.evaluation.scored import (
 )
 from models.evaluation.tables import Absent, Cell, Draws, Plot, Row, Section, Table, figures
 from models.measures.scores import (
-    brier,
     calibration_curve,
     confusion,
     threshold_at_sensitivity,
@@ -85,7 +85,8 @@ def malignancy_section(
                 observations,
                 draws,
             ),
-            _calibration(by_level, calibrations, draws),
+            calibration_table(observations, calibrations, draws),
+            categories_table(observations, calibrations),
             _fixed(images, None if validation is None else scored_images(validation), draws),
         ),
         _plots(images, calibration),
@@ -153,41 +154,6 @@ def _decisions(observations: Sequence[Observation], calibration: Calibration | N
         *birads_rows(observations, draws),
     ]
     return paper_table("A1", "Malignant or not", A1_COLUMNS, ours, (CUT_NOTE, *BIRADS_NOTES), "decisions")
-
-
-def _calibration(
-    by_level: Mapping[Level, Sequence[Scored]], calibrations: Mapping[Level, Calibration], draws: Draws
-) -> Table:
-    def errors(some: list[Scored]) -> tuple[float, float]:
-        scores, malignant = arrays(some)
-        return calibration_curve(scores, malignant).error, brier(scores, malignant)
-
-    def row(name: str, some: Sequence[Scored]) -> Row:
-        return Row(name, figures(some, patient, errors, 2, draws, NO_SCORES), counts(some))
-
-    rows = [row("image: uncalibrated scores", by_level[Level.IMAGE])]
-    for level, calibration in calibrations.items():
-        some = by_level[level]
-        rows.append(
-            row(f"{level}: probabilities at a prevalence of {calibration.prevalence:.3g}", worth(some, calibration))
-        )
-        share = float(np.mean([item.malignant for item in some])) if some else 0.0
-        if 0 < share < 1:
-            corrected = worth(some, calibration.at_prevalence(share))
-            rows.append(row(f"{level}: probabilities corrected to {share:.3g}, these data's", corrected))
-    if not calibrations:
-        rows.append(Row("probabilities", (Absent("The bundle is not calibrated."),) * 2))
-    return Table(
-        "calibration",
-        "Calibration",
-        ("expected calibration error", "Brier score"),
-        tuple(rows),
-        notes=(
-            "Ten bins of equal width. The node corrects probabilities to its site's prevalence; the last row of a "
-            "level corrects them to that of these data. Lesions have their true outlines here, but a bundle is "
-            "calibrated on a detector's findings (benchmarks/calibration.py measures those).",
-        ),
-    )
 
 
 def _fixed(images: Sequence[Scored], validation: Sequence[Scored] | None, draws: Draws) -> Table:

@@ -10,26 +10,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from models.birads.calibration import Calibration, Level
 from models.birads.caveat import line_of
 from models.bundles.bundle import ROLES, Bundle
 from models.datasets.case import Case
+from models.evaluation.calibration import calibration_figures
 from models.evaluation.decisions import AREA_COLUMNS, area_row
 from models.evaluation.detection import FROC_COLUMNS, froc_row, measured_images
 from models.evaluation.evaluation import observe_bundle
 from models.evaluation.malignancy import why_no_scores
 from models.evaluation.observations import EvaluationError, Observation
+from models.evaluation.reported_scores import ReportedScore, scores_of
 from models.evaluation.scored import levels
 from models.evaluation.segmentation import by_true_box, overlap_row
 from models.evaluation.tables import Absent, Draws, Row
-from models.measures.detection import Figure, with_intervals
-from models.measures.scores import Bools, Floats, calibration_line, weights
-from models.training.calibration.composing import composed as composed_of
-from models.training.calibration.fitting import ScoredCase
-from models.training.calibration.scoring import scores_of
+from models.measures.detection import Figure
 from models.training.recipe import Progress, Recipe
 
 _SEED, _RESAMPLES = 1, 500
@@ -59,7 +56,7 @@ def measure(
         return {}, [f"Nothing was measured on the held-out patients: {error}"]
     figures, missing = figures_of(recipe.kind, seen)
     if recipe.kind == "classifier":
-        figures |= calibration_lines(bundle.calibration, scores_of(seen), composed=recipe.calibration.composed)
+        figures |= calibration_lines(bundle.calibration, scores_of(seen))
     return figures, missing
 
 
@@ -89,47 +86,22 @@ def is_interval(value: object) -> bool:
 
 
 def calibration_lines(
-    calibrations: Mapping[Level, Calibration], scored: Sequence[ScoredCase], *, composed: bool
+    calibrations: Mapping[Level, Calibration], scored: Sequence[ReportedScore]
 ) -> dict[str, list[float]]:
-    """Intercept and slope of the probabilities at each level (`models.birads.caveat.line_of`).
+    """Intercept and slope of the probabilities at each level (`models.birads.caveat.line_of`), with 95 % intervals.
 
-    With 95 % intervals by patient, at the prevalence of the same cases, and with the weights of the calibration.
-
-    A level without both malignant and other cases has no figures, one with too few patients only values. A composed
-    exam counts as its first breast's patient.
+    A level without both malignant and other cases has no figures, one with too few patients only values.
 
     Args:
-        scored: the whole bundle's scores of held-out patients (`scoring`): what the node would report, as the
-            calibration was fitted on.
-        composed: whether the breasts and exams were composed when it was fitted (`composing.composed`).
+        scored: the whole bundle's scores of held-out patients: what the node would report, as the calibration was
+            fitted on.
     """
     found: dict[str, list[float]] = {}
     for level, calibration in calibrations.items():
-        cases = (
-            composed_of(scored, level)
-            if composed and level in (Level.BREAST, Level.EXAM)
-            else [case for case in scored if case.level is level]
-        )
-        malignant, normal = (
-            np.array([getattr(case, name) for case in cases], dtype=np.bool_) for name in ("malignant", "normal")
-        )
-        if not cases or malignant.all() or not malignant.any():
-            continue
-        here = calibration.at_prevalence(float(malignant.mean()))
-        said = np.array([here.probability(case.score) for case in cases])
-
-        def line(
-            at: list[int],
-            said: Floats = said,
-            malignant: Bools = malignant,
-            normal: Bools = normal,
-            normals: float | None = calibration.normals,
-        ) -> tuple[float, float]:
-            return calibration_line(said[at], malignant[at], weights(malignant[at], normal[at], normals))
-
-        figures = with_intervals([case.patient for case in cases], line, _SEED, _RESAMPLES)
-        for name, figure in zip(line_of(level), figures, strict=True):
-            found[name] = [figure.value] if figure.bare else [figure.value, figure.low, figure.high]
+        figures = calibration_figures(calibration, scored, Draws(_SEED, _RESAMPLES))
+        if figures is not None:
+            for name, figure in zip(line_of(level), figures[:2], strict=True):
+                found[name] = [figure.value] if figure.bare else [figure.value, figure.low, figure.high]
     return found
 
 

@@ -24,9 +24,8 @@ from models.datasets.case import Case, Cases
 from models.datasets.split import Split, folds, official, paper, sides, split_by_patient
 from models.durable import write_durably
 from models.errors import UserError
-from models.training.calibration.composing import calibrate_composed
 from models.training.calibration.cross_fitting import out_of_fold, scored_by
-from models.training.calibration.fitting import calibrate
+from models.training.calibration.fitting import calibrate, calibrate_composed
 from models.training.detector.largest_lesion import largest_lesion
 from models.training.held_out_figures import is_interval, measure
 from models.training.parts import Fitted, fit_part

@@ -17,9 +17,8 @@ import torch
 from models.catalog import adapter_of
 from models.datasets.case import Case
 from models.datasets.split import folds, sides
+from models.evaluation.reported_scores import ReportedScore, scores
 from models.pipeline import Pipeline
-from models.training.calibration.fitting import ScoredCase
-from models.training.calibration.scoring import scores
 from models.training.parts import Fitted, fit_part
 from models.training.recipe import Progress, Recipe
 
@@ -33,7 +32,7 @@ def out_of_fold(
     device: torch.device,
     progress: Progress,
     depends_on: str,
-) -> list[ScoredCase]:
+) -> list[ReportedScore]:
     """The scores of `recipe.calibration.folds` classifiers, each on the patients that it was not trained on.
 
     Args:
@@ -61,8 +60,8 @@ def out_of_fold(
 
 def scored_by(
     fitted: Fitted, recipe: Recipe, pipeline: Pipeline, cases: Sequence[Case], device: torch.device
-) -> list[ScoredCase]:
-    """The scores of these cases (see `scoring.scores`), with the pipeline's classifier replaced by the fitted one."""
+) -> list[ReportedScore]:
+    """The scores of these cases (`reported_scores.scores`), with the fitted classifier in the pipeline's place."""
     mixed = recipe.fit.mixed_precision
     classifier = adapter_of(fitted.architecture, fitted.weights, fitted.settings, device, mixed)
     return scores(replace(pipeline, classifier=classifier), cases)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 from scipy.optimize import brentq
@@ -12,6 +12,7 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
 from models.birads.calibration import Calibration, Level, Method, logit
+from models.evaluation.reported_scores import ReportedScore, composed
 from models.measures.detection import Figure, auc, with_interval
 from models.measures.scores import Bools, Floats, weights
 from models.training.recipe import CalibrationRecipe
@@ -24,26 +25,7 @@ _FLAT = 1e-9
 """A slope, or a rise of the probability over all scores, of at most this is a rounding error."""
 
 
-@dataclass(frozen=True)
-class ScoredCase:
-    """One score with a known outcome.
-
-    Attributes:
-        score: the model's, 0..1.
-        patient: of the case.
-        normal: whether it shows no lesion.
-        alone: of an image: whether no other image shows the same breast.
-    """
-
-    level: Level
-    score: float
-    malignant: bool
-    patient: str
-    normal: bool = False
-    alone: bool = True
-
-
-def calibrate(scored: Sequence[ScoredCase], recipe: CalibrationRecipe) -> tuple[dict[Level, Calibration], list[str]]:
+def calibrate(scored: Sequence[ReportedScore], recipe: CalibrationRecipe) -> tuple[dict[Level, Calibration], list[str]]:
     """A calibration for each level with enough cases and informative scores; a sentence for each other level.
 
     Scores are informative if the whole 95 % interval (bootstrap by patient) of the area under the ROC curve is above
@@ -81,7 +63,26 @@ def calibrate(scored: Sequence[ScoredCase], recipe: CalibrationRecipe) -> tuple[
     return fitted, missing
 
 
-def _area(cases: Sequence[ScoredCase]) -> Figure:
+def calibrate_composed(
+    scored: Sequence[ReportedScore], method: Method, normals: float | None = None
+) -> dict[Level, Calibration]:
+    """Calibrations of breasts and exams on single images (`models.evaluation.reported_scores`); their number of cases
+    is that of the breasts.
+
+    Args:
+        scored: its images and breasts are used; there must be malignant and other ones.
+        method: of the calibration.
+        normals: see `Calibration.normals`.
+    """
+    breasts = composed(scored, Level.BREAST)
+    by_level = {Level.BREAST: breasts, Level.EXAM: composed(scored, Level.EXAM)}
+    fitted = {level: fit_calibration(level, cases, method, normals) for level, cases in by_level.items()}
+    return {
+        level: replace(found, cases=len(breasts), composed=True) for level, found in fitted.items() if found is not None
+    }
+
+
+def _area(cases: Sequence[ReportedScore]) -> Figure:
     """The area under the ROC curve. With fewer than five patients its interval is NaN, which is not above chance."""
     scores = np.array([case.score for case in cases])
     labels = np.array([case.malignant for case in cases])
@@ -89,7 +90,7 @@ def _area(cases: Sequence[ScoredCase]) -> Figure:
 
 
 def fit_calibration(
-    level: Level, cases: Sequence[ScoredCase], method: Method, normals: float | None = None
+    level: Level, cases: Sequence[ReportedScore], method: Method, normals: float | None = None
 ) -> Calibration | None:
     """A calibration of these cases; there must be malignant and other ones.
 

@@ -9,14 +9,14 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from models.birads.calibration import Calibration, Level, Method, logit, prior_of
+from models.evaluation.reported_scores import ReportedScore, composed
 from models.measures.scores import calibration_line, weights
-from models.training.calibration.composing import calibrate_composed, composed
-from models.training.calibration.fitting import ScoredCase, calibrate, fit_calibration
+from models.training.calibration.fitting import calibrate, calibrate_composed, fit_calibration
 from models.training.recipe import CalibrationRecipe
 from models.types.birads import Category
 
 
-def cases(count: int, slope: float, offset: float, seed: int = 1) -> list[ScoredCase]:
+def cases(count: int, slope: float, offset: float, seed: int = 1) -> list[ReportedScore]:
     """Scores whose logit, times `slope` plus `offset`, is the true log odds of malignancy."""
     draw = np.random.default_rng(seed)
     logits = draw.normal(0, 2, count)
@@ -24,7 +24,7 @@ def cases(count: int, slope: float, offset: float, seed: int = 1) -> list[Scored
     malignant = draw.random(count) < truth
     scores = 1 / (1 + np.exp(-logits))
     return [
-        ScoredCase(Level.LESION, float(score), bool(label), str(number // 2))
+        ReportedScore(Level.LESION, float(score), bool(label), str(number // 2))
         for number, (score, label) in enumerate(zip(scores, malignant, strict=True))
     ]
 
@@ -48,12 +48,13 @@ def test_a_temperature_is_estimated_correctly_if_few_are_malignant(share: float)
     """Scores of a network trained with equal numbers of both classes: their odds lack the prior."""
     draw = np.random.default_rng(5)
 
-    def some(count: int) -> list[ScoredCase]:
+    def some(count: int) -> list[ReportedScore]:
         labels = draw.random(count) < share
         logits = 2 * draw.normal(np.where(labels, 0.5, -0.5))  # of true log odds 1, stated twice as large
         scores = 1 / (1 + np.exp(-logits))
         return [
-            ScoredCase(Level.IMAGE, float(score), bool(label), "p") for score, label in zip(scores, labels, strict=True)
+            ReportedScore(Level.IMAGE, float(score), bool(label), "p")
+            for score, label in zip(scores, labels, strict=True)
         ]
 
     found = fit_calibration(Level.IMAGE, some(20_000), Method.TEMPERATURE)
@@ -96,7 +97,7 @@ def test_the_prevalence_of_the_site_changes_the_mean_and_keeps_the_order(method:
 
 
 def test_perfectly_separated_scores_give_no_probability_of_0_or_1() -> None:
-    few = [ScoredCase(Level.IMAGE, score, score > 0.5, str(score)) for score in (0.1, 0.2, 0.3, 0.7, 0.8, 0.9)]
+    few = [ReportedScore(Level.IMAGE, score, score > 0.5, str(score)) for score in (0.1, 0.2, 0.3, 0.7, 0.8, 0.9)]
     for method in Method:
         found = fit_calibration(Level.IMAGE, few, method)
         assert 0.01 < found.probability(0.01) < found.probability(0.99) < 0.995, method
@@ -108,7 +109,7 @@ def test_uninformative_or_inverted_scores_are_not_calibrated_and_the_reason_is_s
     method: Method, misleading: bool
 ) -> None:
     scores = np.linspace(0.05, 0.95, 40)
-    wrong = [ScoredCase(Level.IMAGE, score if misleading else 0.3, score < 0.5, str(score)) for score in scores]
+    wrong = [ReportedScore(Level.IMAGE, score if misleading else 0.3, score < 0.5, str(score)) for score in scores]
     found, missing = calibrate([*cases(200, 1, 0), *wrong], CalibrationRecipe(method=method.value))
     assert set(found) == {Level.LESION}
     area = "0.00, 95 % interval 0.00 to 0.00" if misleading else "0.50, 95 % interval 0.50 to 0.50"
@@ -130,7 +131,7 @@ def test_scores_that_may_be_chance_are_not_calibrated() -> None:
 
 
 def test_levels_with_too_few_cases_are_not_calibrated_and_the_reason_is_stated() -> None:
-    some = [*cases(200, 1, 0), *(ScoredCase(Level.IMAGE, 0.5, number == 0, str(number)) for number in range(30))]
+    some = [*cases(200, 1, 0), *(ReportedScore(Level.IMAGE, 0.5, number == 0, str(number)) for number in range(30))]
     found, missing = calibrate(some, CalibrationRecipe())
     assert set(found) == {Level.LESION}
     assert missing == [
@@ -158,13 +159,13 @@ def test_a_likelihood_ratio_not_above_that_of_screening_implies_1_2_at_every_pre
     assert (implied(0.0199), implied(0.0201)) == (Category.THREE, Category.FOUR_A)
 
 
-def images(malignant: int, others: int, distance: float) -> list[ScoredCase]:
+def images(malignant: int, others: int, distance: float) -> list[ReportedScore]:
     """Images whose logits have unit variance; those of malignant images are higher by `distance`."""
     draw = np.random.default_rng(3)
     labels = [True] * malignant + [False] * others
     logits = [draw.normal(distance * label) for label in labels]
     return [
-        ScoredCase(Level.IMAGE, float(1 / (1 + np.exp(-value))), label, str(number))
+        ReportedScore(Level.IMAGE, float(1 / (1 + np.exp(-value))), label, str(number))
         for number, (value, label) in enumerate(zip(logits, labels, strict=True))
     ]
 
@@ -176,7 +177,7 @@ def test_a_breast_has_the_calibration_of_images_and_an_exam_a_lower_probability(
     found = calibrate_composed([*few, *cases(10, 1, 0)], Method.PLATT)
     breast, exam = found[Level.BREAST], found[Level.EXAM]
     assert image is not None
-    assert breast == replace(image, level=Level.BREAST)
+    assert breast == replace(image, level=Level.BREAST, composed=True)
     assert (exam.level, exam.cases, exam.patients) == (Level.EXAM, 50, 50)
     assert exam.prevalence == pytest.approx(image.prevalence, abs=0.02)
     assert exam.probability(0.6) < image.probability(0.6)
@@ -187,7 +188,7 @@ def test_normal_cases_count_as_much_as_benign_ones_if_the_recipe_says_so() -> No
     draw = np.random.default_rng(5)
     sorts = {"malignant": (300, 1.5), "benign": (270, 0.5), "normal": (30, -2.0)}
     some = [
-        ScoredCase(
+        ReportedScore(
             Level.IMAGE,
             float(1 / (1 + np.exp(-draw.normal(mean)))),
             sort == "malignant",
@@ -224,11 +225,11 @@ def test_weights_give_normal_cases_their_share_and_change_no_prevalence(share: f
 
 def test_a_breast_of_two_views_keeps_its_score_and_an_image_without_another_view_is_a_breast() -> None:
     scored = [
-        ScoredCase(Level.IMAGE, 0.2, False, "two views", alone=False),
-        ScoredCase(Level.IMAGE, 0.6, True, "two views", alone=False),
-        ScoredCase(Level.BREAST, 0.6, True, "two views"),
-        ScoredCase(Level.IMAGE, 0.3, False, "one view", normal=True),
-        ScoredCase(Level.IMAGE, 0.4, False, "another", normal=False),
+        ReportedScore(Level.IMAGE, 0.2, False, "two views", alone=False),
+        ReportedScore(Level.IMAGE, 0.6, True, "two views", alone=False),
+        ReportedScore(Level.BREAST, 0.6, True, "two views"),
+        ReportedScore(Level.IMAGE, 0.3, False, "one view", normal=True),
+        ReportedScore(Level.IMAGE, 0.4, False, "another", normal=False),
     ]
     breasts = composed(scored, Level.BREAST)
     assert sorted(breast.score for breast in breasts) == [0.3, 0.4, 0.6]

@@ -101,6 +101,7 @@ def test_a_faulty_card_is_reported_with_its_fault(folder: Path, change: str, to:
         ("slope = [1.0]", "slope = 1.0", "not iterable"),
         ("prevalence = 0.3", "prevalence = 1.5", "prevalence must be between 0 and 1"),
         ("patients = 5", "patients = 5\nnormals = 1.5", "normals, a share, must be between 0 and 1"),
+        ("patients = 5", "patients = 5\ncomposed = 1", "composed must be true or false"),
         ("cases = 10", "cases = 0.5", "number of cases or patients is below 1"),
         ("patients = 5", "patients = inf", "calibration.image.patients is inf"),
     ],

@@ -18,10 +18,10 @@ from models.bundles.bundle import find_bundle, read_bundle
 from models.bundles.writing import DEFAULT_BASE
 from models.datasets.case import Cases
 from models.datasets.split import read_split, sides
+from models.evaluation.reported_scores import ReportedScore
 from models.pipeline import Pipeline
-from models.training.calibration.composing import calibrate_composed
 from models.training.calibration.cross_fitting import out_of_fold
-from models.training.calibration.fitting import ScoredCase, calibrate
+from models.training.calibration.fitting import calibrate, calibrate_composed
 from models.training.classifier.recipe import Model, TaskSettings
 from models.training.held_out_figures import calibration_lines
 from models.training.recipe import CalibrationRecipe, FitRecipe, Recipe, SplitRecipe
@@ -106,23 +106,25 @@ def test_the_line_of_held_out_probabilities_is_that_of_what_was_fitted() -> None
     """Fitted and measured on the same scores it is the ideal one, at each level, composed or not; elsewhere not."""
     draw = np.random.default_rng(2)
     scored = [
-        ScoredCase(level, float(1 / (1 + np.exp(-draw.normal(1.2 * label - 0.4)))), bool(label), f"{number}", not label)
+        ReportedScore(
+            level, float(1 / (1 + np.exp(-draw.normal(1.2 * label - 0.4)))), bool(label), f"{number}", not label
+        )
         for level in (Level.IMAGE, Level.LESION)
         for number, label in enumerate([1, 0] * 60)
     ]
     settings = CalibrationRecipe(composed=True)
     fitted, _ = calibrate(scored, settings)
     fitted |= calibrate_composed(scored, Method.PLATT)
-    figures = calibration_lines(fitted, scored, composed=True)
+    figures = calibration_lines(fitted, scored)
     assert set(figures) == {name for level in Level for name in line_of(level)}
     assert wrong_levels(Level, figures) == {}
     for level in Level:
         intercept, slope = (figures[name][0] for name in line_of(level))
         assert (intercept, slope) == pytest.approx((0, 1), abs=0.25)
     others = [replace(case, score=case.score**6) for case in scored]
-    assert Level.IMAGE in wrong_levels(fitted, calibration_lines(fitted, others, composed=True))
+    assert Level.IMAGE in wrong_levels(fitted, calibration_lines(fitted, others))
     few = [case for case in scored if int(case.patient) < 4]
-    assert set(wrong_levels(fitted, calibration_lines(fitted, few, composed=True))) == set(fitted)
+    assert set(wrong_levels(fitted, calibration_lines(fitted, few))) == set(fitted)
 
 
 def test_test_patients_are_not_used_for_calibration_and_cross_fitting_does_not_change_the_weights(

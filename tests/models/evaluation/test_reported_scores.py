@@ -11,10 +11,9 @@ from drawn_cases import drawn_case, drawn_cases
 from models.birads.calibration import Level
 from models.datasets.case import Case, Pathology
 from models.evaluation.observe import Parts, observe
+from models.evaluation.reported_scores import ReportedScore, scores, scores_of
 from models.evaluation.truth import read_truth
 from models.pipeline import Pipeline
-from models.training.calibration.fitting import ScoredCase
-from models.training.calibration.scoring import scores, scores_of
 from models.types.mammogram import Laterality, Mammogram
 from models.types.reading import BundleId, Detection, FindingKind
 from models.types.region import Box, Mask
@@ -49,7 +48,7 @@ class Brightness:
         return float(image.pixels.mean()), [float(image.pixels[mask.box.slices].mean()) for mask in masks]
 
 
-def scored(cases: Sequence[Case], *boxes: Box) -> list[ScoredCase]:
+def scored(cases: Sequence[Case], *boxes: Box) -> list[ReportedScore]:
     reads = Pipeline(Finds(boxes), DrawsNothing(), Brightness(), BundleId("test", "1"), 0.1, lambda: 0.0)
     return scores(reads, cases)
 

@@ -1,19 +1,46 @@
-"""Scores of a whole bundle on patients with known outcomes, for the fitting of calibrations."""
+"""Scores of a whole bundle on patients with known outcomes: calibrations are fitted and measured on them.
+
+In a data set of single views no exam's score (the highest of its breasts) can be measured, and the calibration of
+images is wrong for exams: the highest of two scores is higher, also in healthy patients. So exams are composed from the
+breasts of two patients, at most one of them malignant (`composed`). A breast of which there is a single view gets its
+image's score: both views are assumed to have the same. The node takes the highest of two views, which agree only
+roughly, so its probabilities for breasts and exams are too high rather than too low. (If the views were assumed to be
+independent, the composed breasts would be easier to separate than real ones, and the calibration would be
+overconfident.)
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from models.birads.calibration import Level
+from models.birads.calibration import Calibration, Level
 from models.datasets.case import Case, Pathology
 from models.evaluation.observations import Observation
 from models.measures.detection import match
 from models.pipeline import Pipeline
-from models.training.calibration.fitting import ScoredCase
 from models.types.mammogram import Laterality
 from models.types.region import Box
+
+
+@dataclass(frozen=True)
+class ReportedScore:
+    """One score with a known outcome.
+
+    Attributes:
+        score: the model's, 0..1.
+        patient: of the case.
+        normal: whether it shows no lesion.
+        alone: of an image: whether no other image shows the same breast.
+    """
+
+    level: Level
+    score: float
+    malignant: bool
+    patient: str
+    normal: bool = False
+    alone: bool = True
 
 
 @dataclass(frozen=True)
@@ -33,7 +60,7 @@ class _Read:
     lesions: Sequence[tuple[Box, Pathology | None]]
 
 
-def scores(pipeline: Pipeline, cases: Sequence[Case]) -> list[ScoredCase]:
+def scores(pipeline: Pipeline, cases: Sequence[Case]) -> list[ReportedScore]:
     """Every score that the node would report, at every level, of cases with a fair label (`Case.label_is_fair`).
 
     A lesion is a finding of the detector, scored by the segmenter's outline. It is malignant if it finds a malignant
@@ -48,7 +75,7 @@ def scores(pipeline: Pipeline, cases: Sequence[Case]) -> list[ScoredCase]:
     return _scored([_read(pipeline, case) for case in cases if case.label_is_fair])
 
 
-def scores_of(observations: Iterable[Observation]) -> list[ScoredCase]:
+def scores_of(observations: Iterable[Observation]) -> list[ReportedScore]:
     """The same of images that a whole bundle has read (`models.evaluation.observe`)."""
     return _scored(
         [
@@ -72,9 +99,9 @@ def _read(pipeline: Pipeline, case: Case) -> _Read:
     return _Read(case, reading.malignancy, findings, lesions)
 
 
-def _scored(reads: Sequence[_Read]) -> list[ScoredCase]:
-    found: list[ScoredCase] = []
-    exams: dict[str, dict[Laterality, list[ScoredCase]]] = {}
+def _scored(reads: Sequence[_Read]) -> list[ReportedScore]:
+    found: list[ReportedScore] = []
+    exams: dict[str, dict[Laterality, list[ReportedScore]]] = {}
     shown = Counter(_breast(read.of) for read in reads if read.of.pathology is not None)
     for read in reads:
         case = read.of
@@ -83,7 +110,7 @@ def _scored(reads: Sequence[_Read]) -> list[ScoredCase]:
             continue
         malignant, normal = (case.pathology is pathology for pathology in (Pathology.MALIGNANT, Pathology.NORMAL))
         alone = shown[_breast(case)] == 1 or case.exam is None
-        found.append(ScoredCase(Level.IMAGE, read.malignancy, malignant, case.patient, normal, alone))
+        found.append(ReportedScore(Level.IMAGE, read.malignancy, malignant, case.patient, normal, alone))
         if case.exam is not None and case.laterality is not None:
             exam = exams.setdefault(f"{case.dataset}/{case.patient}/{case.exam}", {})
             exam.setdefault(case.laterality, []).append(found[-1])
@@ -95,7 +122,7 @@ def _scored(reads: Sequence[_Read]) -> list[ScoredCase]:
     return found
 
 
-def _findings(read: _Read) -> Iterator[ScoredCase]:
+def _findings(read: _Read) -> Iterator[ReportedScore]:
     """The findings with a known outcome. If not all lesions are drawn, an unmatched finding may be one of them."""
     case = read.of
     met = match([(box, confidence) for box, confidence, _ in read.findings], [box for box, _ in read.lesions])
@@ -108,13 +135,41 @@ def _findings(read: _Read) -> Iterator[ScoredCase]:
                 continue
         if pathology is not None:
             malignant, normal = pathology is Pathology.MALIGNANT, number is None
-            yield ScoredCase(Level.LESION, score, malignant, case.patient, normal)
+            yield ReportedScore(Level.LESION, score, malignant, case.patient, normal)
 
 
-def _highest(level: Level, some: Sequence[ScoredCase]) -> ScoredCase:
+def _highest(level: Level, some: Sequence[ReportedScore]) -> ReportedScore:
     score, malignant = max(scored.score for scored in some), any(scored.malignant for scored in some)
-    return ScoredCase(level, score, malignant, some[0].patient, all(scored.normal for scored in some))
+    return ReportedScore(level, score, malignant, some[0].patient, all(scored.normal for scored in some))
 
 
 def _breast(case: Case | Observation) -> tuple[str | None, ...]:
     return case.dataset, case.patient, case.exam, case.laterality
+
+
+def of_calibration(scored: Sequence[ReportedScore], calibration: Calibration) -> list[ReportedScore]:
+    """The scores of the calibration's level: composed, if those were that it was fitted on."""
+    if calibration.composed:
+        return composed(scored, calibration.level)
+    return [case for case in scored if case.level is calibration.level]
+
+
+def composed(scored: Sequence[ReportedScore], level: Level) -> list[ReportedScore]:
+    """The breasts of two views, and each other image as a breast; or each pair of such a breast and another one that is
+    not malignant, as an exam."""
+    breasts = [
+        replace(case, level=Level.BREAST)
+        for case in scored
+        if case.level is Level.BREAST or (case.level is Level.IMAGE and case.alone)
+    ]
+    if level is Level.BREAST:
+        return breasts
+    others = [breast for breast in breasts if not breast.malignant]
+    return [
+        ReportedScore(
+            level, max(breast.score, other.score), breast.malignant, breast.patient, breast.normal and other.normal
+        )
+        for breast in breasts
+        for other in others
+        if other is not breast
+    ]
