@@ -7,6 +7,7 @@ than LARGEST_PDU or take longer than the time-out.
 from __future__ import annotations
 
 import logging
+import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 LARGEST_PDU = 1 << 20
 """Bytes of the largest PDU that is read. The node proposes 16 KiB; without a limit, a PDU could fill the memory."""
 _PIECE = 1 << 16
+_PROBE_S = 1.0
 _TRANSIENT = 0x02  # A-ASSOCIATE-RJ result, PS3.8 section 9.3.4
 _SOP_CLASS_NOT_SUPPORTED = 0x0122  # PS3.7 section C.5.6
 
@@ -90,7 +92,19 @@ class Peer:
             raise Rejected(message)
         if association.rejected_contexts:
             raise NotAccepted(f"{self} does not accept {_names(association.rejected_contexts)}")
-        raise Unreachable(f"{self} does not answer (waited up to {self.timeout_s:g} s)")
+        raise Unreachable(f"{self} {self._silence()}")
+
+    def _silence(self) -> str:
+        """Why there was no answer: pynetdicom does not say it."""
+        try:
+            socket.create_connection((self.host, self.port), timeout=_PROBE_S).close()
+        except ConnectionRefusedError:
+            return "refuses connections: nothing listens at this port"
+        except TimeoutError:
+            pass
+        except OSError as error:
+            return f"cannot be reached: {error.strerror}"
+        return f"does not answer (waited up to {self.timeout_s:g} s)"
 
     def must_not_fail(self, answer: Dataset) -> None:
         """Checks that a DIMSE answer has a status of success, warning or pending.

@@ -188,6 +188,7 @@ class Listener:
         self._server = server
         self._address = (self._address[0], server.server_address[1])
         threading.Thread(target=server.serve_forever, name="listener", daemon=True).start()
+        log.info("listening as %s at %s:%d", self._ae.ae_title, *self._address)
 
     def stop(self, grace_s: float) -> None:
         """Accepts no more associations, waits `grace_s` seconds for the open ones to end, and aborts the rest."""

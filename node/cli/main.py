@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
@@ -32,15 +34,20 @@ from node.cli.status import status
 from node.cli.train import train
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"mammo-node {version('mammo-node')}")
+        raise typer.Exit
+
+
 def build() -> typer.Typer:
     """The command line."""
     app = typer.Typer(
         name="mammo-node",
-        help="A DICOM node that reads mammograms and sends back SEG and structured reports. Research use only.",
         no_args_is_help=True,
-        add_completion=False,
         pretty_exceptions_enable=False,
     )
+    app.callback()(_options)
     for command in (demo, check, serve, read, status, retry, reread, reference, send, pull, conformance):
         app.command()(command)
     for research_command in (phantom, evaluate, ablate):
@@ -55,6 +62,14 @@ def build() -> typer.Typer:
     app.add_typer(route_commands, name="routes")
     app.add_typer(delivery_commands, name="deliveries")
     return app
+
+
+def _options(
+    asked: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version, and exit.")
+    ] = False,
+) -> None:
+    """A DICOM node that reads mammograms and sends back SEG and structured reports. Research use only."""
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -10,6 +11,8 @@ import time
 
 from node.cli.terminal.failure import CommandFailed
 from node.cli.terminal.options import DEFAULT_CONFIG, ConfigFile
+
+log = logging.getLogger(__name__)
 
 EXIT_AFTER_S = 0.5
 """Seconds that threads have to end after the service has stopped."""
@@ -23,10 +26,12 @@ def serve(config: ConfigFile = DEFAULT_CONFIG) -> None:
     Success is kept, even after a power failure.
     """
     from config.settings import load
+    from node.announcement import starting
     from node.logs import set_up_logging
 
     settings = load(config)  # before the slow imports, so that a mistake in the settings is reported at once
     set_up_logging(settings.log_level)
+    log.info("%s", starting(settings))
     from sqlalchemy.exc import SQLAlchemyError
 
     from node.app import build_service

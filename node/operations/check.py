@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from ipaddress import ip_address
+from socket import getaddrinfo
 
 from config.peers import AnyDestination, AnySource, DicomDestination, WebService
 from config.settings import Settings
@@ -17,12 +19,19 @@ from node.peers import committing, dicom_peer, own_listener, web_peer
 
 Check = Callable[[], CheckResult]
 
+NO_DESTINATION = CheckResult(
+    "destinations", True, "there are none: results are kept and sent to nobody. Add [[destinations]]", warns=True
+)
+
 
 def checks(settings: Settings) -> list[Check]:
-    """All checks: database, disk, weights, the reader's threads unless they are set, the reference set and the device
-    if they are named, each destination and its storage commitment, each source, and the address for HL7 messages."""
+    """All checks: who may send, where results go, database, disk, weights, the reader's threads unless they are set,
+    the reference set and the device if they are named, each destination and its storage commitment, each source, and
+    the address for HL7 messages."""
     device = [lambda: device_is_there(settings)] if settings.reader.device.startswith("cuda") else []
     return [
+        lambda: senders_reach_it(settings),
+        *([] if settings.destinations else [lambda: NO_DESTINATION]),
         lambda: database(settings),
         lambda: disk(settings),
         lambda: descriptors(settings),
@@ -35,6 +44,33 @@ def checks(settings: Settings) -> list[Check]:
         *(lambda of=source: source_answers(of, settings) for source in settings.sources),
         *([lambda: hl7_address(settings)] if settings.hl7.port is not None else []),
     ]
+
+
+def senders_reach_it(settings: Settings) -> CheckResult:
+    """Whether there are senders, whether their host names are known, and whether they can reach the listener's
+    address."""
+    senders = settings.senders
+    hosts = dict.fromkeys(sender.host for sender in senders if sender.host is not None)
+    if not senders:
+        return CheckResult("senders", True, "there are none: no PACS may send. Add [[senders]]", warns=True)
+    if unknown := [host for host in hosts if not _addresses(host)]:
+        return CheckResult(
+            "senders", False, f"the name {', '.join(unknown)} is not known: write it otherwise, or enter it"
+        )
+    others = [host for host in hosts if not all(ip_address(address).is_loopback for address in _addresses(host))]
+    receiver = settings.receiver
+    if (others or len(hosts) == 0) and all(ip_address(address).is_loopback for address in _addresses(receiver.host)):
+        says = f"the node listens at {receiver.host}, which other machines cannot reach. Set receiver.host"
+        return CheckResult("senders", True, says, warns=True)
+    return CheckResult("senders", True, f"{', '.join(sender.ae_title for sender in senders)} may send")
+
+
+def _addresses(host: str) -> set[str]:
+    """The IP addresses of a host, none if its name is not known."""
+    try:
+        return {str(found[4][0]).partition("%")[0] for found in getaddrinfo(host, None)}
+    except OSError:
+        return set()
 
 
 def ask(asked: Sequence[Check]) -> list[CheckResult]:

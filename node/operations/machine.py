@@ -32,11 +32,13 @@ MB = 1_000_000
 
 @dataclass(frozen=True)
 class CheckResult:
-    """`about`: the checked thing; `ok`: whether the check passed; `says`: one sentence."""
+    """`about`: the checked thing; `ok`: whether the check passed; `says`: one sentence; `warns`: whether it passed, but
+    is probably not what was meant."""
 
     about: str
     ok: bool
     says: str
+    warns: bool = False
 
 
 def faults(settings: Settings) -> list[CheckResult]:

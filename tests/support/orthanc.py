@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
@@ -20,6 +20,8 @@ from running import eventually, running
 
 ROUTING = Path(__file__).parents[2] / "compose" / "corrections.lua"
 """Sends experts' segmentations to the modality "mammo-node"."""
+AUTOROUTING = ROUTING.with_name("autorouting.lua")
+"""Sends the mammograms of stable studies to it."""
 DICOMWEB = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 """Debian's package orthanc-dicomweb."""
 
@@ -83,16 +85,19 @@ class Orthanc:
 
 
 @contextmanager
-def debian_orthanc(folder: Path) -> Iterator[Orthanc]:
-    """Debian's Orthanc on free ports of 127.0.0.1; the test is skipped where it is not installed."""
+def debian_orthanc(folder: Path, **settings: object) -> Iterator[Orthanc]:
+    """Debian's Orthanc on free ports of 127.0.0.1, with some other settings; the test is skipped where it is not
+    installed."""
     program = shutil.which("Orthanc")
     if program is None:
         pytest.skip("Orthanc is not installed (Debian package orthanc) and no --orthanc-url was given")
     with held_port() as http_port, held_port() as dicom_port:
-        yield from _started(program, folder, http_port, dicom_port)
+        yield from _started(program, folder, http_port, dicom_port, settings)
 
 
-def _started(program: str, folder: Path, http_port: int, dicom_port: int) -> Iterator[Orthanc]:
+def _started(
+    program: str, folder: Path, http_port: int, dicom_port: int, settings: Mapping[str, object]
+) -> Iterator[Orthanc]:
     configuration = {
         "Name": "acceptance",
         "StorageDirectory": str(folder / "storage"),
@@ -109,6 +114,7 @@ def _started(program: str, folder: Path, http_port: int, dicom_port: int) -> Ite
         "LuaScripts": [str(ROUTING)],
         "Plugins": [str(plugin) for plugin in [DICOMWEB] if plugin.exists()],
         "DicomWeb": {"Enable": True, "Root": "/dicom-web/", "EnableWado": True, "WadoRoot": "/wado"},
+        **settings,
     }
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "orthanc.json").write_text(json.dumps(configuration))

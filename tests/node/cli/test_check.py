@@ -12,7 +12,7 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # m
 
 from config.peers import DicomDestination
 from config.settings import Settings
-from node.operations.check import ask, checks, destination_answers, listener
+from node.operations.check import ask, checks, destination_answers, listener, senders_reach_it
 from node.operations.machine import database, disk
 
 
@@ -74,6 +74,42 @@ def test_a_destination_set_to_commit_without_storage_commitment_is_reported_with
 def test_the_address_of_the_hl7_listener_is_shown(tmp_path):
     answers = ask(checks(settings(tmp_path, hl7={"port": 2575})))
     assert "127.0.0.1:2575" in next(answer.says for answer in answers if answer.about == "HL7")
+
+
+REACHED = {"receiver": {"host": "0.0.0.0"}}
+
+
+@pytest.mark.parametrize(
+    ("changed", "ok", "warns", "says"),
+    [
+        ({}, True, True, "no PACS may send"),
+        ({"senders": [{"ae_title": "A", "host": "127.0.0.1"}]}, True, False, "A may send"),
+        ({"senders": [{"ae_title": "A", "host": "192.0.2.1"}]}, True, True, "Set receiver.host"),
+        ({"senders": [{"ae_title": "A"}]}, True, True, "Set receiver.host"),
+        ({"senders": [{"ae_title": "A", "host": "192.0.2.1"}, {"ae_title": "B"}], **REACHED}, True, False, "A, B may"),
+        ({"senders": [{"ae_title": "A", "host": "no-such-host.invalid"}], **REACHED}, False, False, "no-such-host"),
+    ],
+)
+def test_whether_a_pacs_can_send_to_the_node_is_told(tmp_path, changed, ok, warns, says):
+    answer = senders_reach_it(settings(tmp_path, **changed))
+    assert (answer.ok, answer.warns) == (ok, warns)
+    assert says in answer.says
+
+
+def test_a_node_without_destinations_is_warned_of(tmp_path, command):
+    config = tmp_path / "node.toml"
+    config.write_text('data_dir = "data"\n[reader]\nthreads = 1')
+    ran = command("check", "-c", config)
+    assert ran.exit_code == 0, "a warning is no failure"
+    assert "warns   destinations: there are none" in ran.output
+
+
+def test_a_port_that_refuses_is_told_from_one_that_is_silent(tmp_path, silent_port, closed_port):
+    silent, refused = (
+        destination_answers(destination(port, 0.5), settings(tmp_path)) for port in (silent_port, closed_port)
+    )
+    assert "does not answer" in silent.says
+    assert "refuses connections: nothing listens at this port" in refused.says
 
 
 def test_a_missing_queue_passes_the_check_and_is_not_created(tmp_path):
@@ -156,6 +192,7 @@ def test_check_prints_one_line_per_item_and_fails_with_an_exit_status(tmp_path, 
     lines = ran.output.splitlines()
     assert [line.split()[1].rstrip(":") for line in lines] == [
         "configuration",
+        "senders",
         "database",
         "disk",
         "file",

@@ -29,6 +29,10 @@ def test_help_lists_every_command():
         assert command in output
 
 
+def test_the_version_is_printed():
+    assert run("--version").stdout.startswith("mammo-node ")
+
+
 def test_a_folder_with_the_name_of_a_package_is_not_imported(tmp_path):
     for package in ("config", "dicom_io", "models", "node"):
         (tmp_path / package).mkdir()

@@ -67,7 +67,7 @@ def test_an_unreachable_peer_is_reported(tmp_path, command, closed_port):
     write_image(tmp_path / "1.dcm", "1.2.1")
     ran = command("send", tmp_path, f"PACS@127.0.0.1:{closed_port}", "--timeout", 1)
     assert ran.exit_code == 1
-    assert f"PACS at 127.0.0.1:{closed_port} does not answer" in ran.output
+    assert f"PACS at 127.0.0.1:{closed_port} refuses connections: nothing listens at this port" in ran.output
     assert "1 not tried" in ran.output
 
 

@@ -1,0 +1,17 @@
+"""The first line of `serve`'s log."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+from config.settings import Settings
+
+
+def starting(settings: Settings) -> str:
+    """Who starts, with which models, where its data lies, who may send, and where results go."""
+    senders = ", ".join(sender.ae_title for sender in settings.senders) or "nobody ([[senders]] is empty)"
+    to = ", ".join(destination.name for destination in settings.destinations) or "nobody ([[destinations]] is empty)"
+    return (
+        f"mammo-node {version('mammo-node')} (research use only) starts: bundle {settings.reader.bundle}, data in "
+        f"{settings.data_dir}, senders {senders}, results to {to}"
+    )
