@@ -15,6 +15,10 @@ from models.datasets.cbis_ddsm_masses import read_cbis_ddsm_masses
 from models.datasets.cdd_cesm import read_cdd_cesm
 from models.datasets.dicom import CheckedReader, DicomReader
 from models.datasets.inbreast import read_inbreast
+from models.datasets.own.coco import read_coco
+from models.datasets.own.csv_file import read_csv_file
+from models.datasets.own.nnunet import read_nnunet
+from models.datasets.own.yolo import read_yolo
 from models.datasets.phantom import read_phantoms
 from models.datasets.simulated_clusters import read_simulated_clusters
 from models.datasets.vindr_mammo import read_vindr_mammo
@@ -29,9 +33,16 @@ DATASETS: Mapping[str, Callable[[Path, DicomReader], Cases]] = MappingProxyType(
         "phantom": read_phantoms,
         "simulated-clusters": lambda folder, _: read_simulated_clusters(folder),
         "archive": read_archive,
+        "csv": read_csv_file,
+        "coco": read_coco,
+        "yolo": read_yolo,
+        "nnunet": read_nnunet,
     }
 )
-"""Every supported data set (docs/data.md says how to get each one and how its folder is laid out)."""
+"""Every supported data set (docs/data.md says how to get each one and how its folder is laid out); the last four are
+layouts of one's own images."""
+_FILES = frozenset({"csv"})
+"""Data sets that are named by a file."""
 _SAME_PATIENTS = MappingProxyType({"cbis-ddsm-masses": "cbis-ddsm", "simulated-clusters": "cdd-cesm"})
 """Data sets whose patients are those of another set, under the same numbers."""
 
@@ -80,7 +91,9 @@ def _open(spec: str, reader: DicomReader) -> Cases:
             "for example cbis-ddsm:/data/CBIS-DDSM."
         )
     folder = Path(place).expanduser()
-    if not folder.is_dir():
+    if name in _FILES and not folder.is_file():
+        raise DatasetError(f"{folder} is not a file. Give the table of your images (docs/data.md).")
+    if name not in _FILES and not folder.is_dir():
         raise DatasetError(f"{folder} is not a folder. Give the folder that {name} was downloaded to.")
     found = DATASETS[name](folder, reader)
     if not found.cases:

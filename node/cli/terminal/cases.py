@@ -19,8 +19,8 @@ Data = Annotated[
     typer.Option(
         "--data",
         help="NAME:FOLDER of a data set; NAME is cbis-ddsm, cbis-ddsm-masses, cdd-cesm, inbreast, vindr-mammo, "
-        "phantom, simulated-clusters or archive; or archive without a folder (the node's archive); may be repeated. "
-        "docs/data.md has the layout of each.",
+        "phantom, simulated-clusters, archive, or coco, yolo or nnunet for images of your own; or csv:FILE; or archive "
+        "without a folder (the node's archive); may be repeated. docs/data.md has the layout of each.",
     ),
 ]
 SplitFile = Annotated[
