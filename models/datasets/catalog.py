@@ -18,7 +18,7 @@ from models.datasets.inbreast import read_inbreast
 from models.datasets.own.coco import read_coco
 from models.datasets.own.csv_file import read_csv_file
 from models.datasets.own.nnunet import read_nnunet
-from models.datasets.own.yolo import read_yolo
+from models.datasets.own.yolo_labels import read_yolo
 from models.datasets.phantom import read_phantoms
 from models.datasets.simulated_clusters import read_simulated_clusters
 from models.datasets.vindr_mammo import read_vindr_mammo
