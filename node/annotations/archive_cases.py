@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -57,8 +58,13 @@ def archive_cases(settings: Settings, reader: DicomReader) -> Cases:
     with read_only(sessions) as session:
         found = read_annotations(session, settings.data_dir)
     images, left_out = true_images(found, settings.data_dir, open_pseudonyms(settings.data_dir))
-    cases = cases_of([_archive_image(truth, settings.data_dir / truth.image.image_path, reader) for truth in images])
+    cases = cases_of_images(images, settings.data_dir, reader)
     return replace(cases, left_out=(*left_out, *cases.left_out))
+
+
+def cases_of_images(images: Sequence[TrueImage], data_dir: Path, reader: DicomReader) -> Cases:
+    """The images as cases. Reading an image raises DatasetError if its file is missing or damaged."""
+    return cases_of([_archive_image(truth, data_dir / truth.image.image_path, reader) for truth in images])
 
 
 def true_images(

@@ -8,11 +8,14 @@ from pathlib import Path
 
 from pydicom import dcmread
 
+from dicom_io.case_reader import CaseReader
 from dicom_io.segmentations import images_of_frames, of_one_image, shape_of
 from models.datasets.archive import NAME, VERSION, Export, ExportedImage, ExportedLesion
+from models.datasets.case import LeftOut
+from models.datasets.own.writing import Layout, write_cases
 from models.errors import UserError
 from models.types.words import RESEARCH_USE_ONLY
-from node.annotations.archive_cases import TrueImage
+from node.annotations.archive_cases import TrueImage, cases_of_images
 
 IMAGES = "images"
 SEGMENTATIONS = "segmentations"
@@ -31,13 +34,31 @@ def export(images: Sequence[TrueImage], data_dir: Path, out: Path) -> None:
         NotEmpty: `out` is not empty; files of two exports must not be mixed.
         NotReadable: a segmentation has become unreadable.
     """
-    if out.exists() and any(out.iterdir()):
-        raise NotEmpty(f"{out} is not empty: give a new or an empty folder.")
+    _must_be_empty(out)
     for folder in (IMAGES, SEGMENTATIONS):
         (out / folder).mkdir(parents=True)
     written = tuple(_export_one(image, data_dir, out) for image in images)
     written_export = Export(version=VERSION, intended_use=RESEARCH_USE_ONLY, images=written)
     (out / NAME).write_text(written_export.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+def export_as(layout: Layout, images: Sequence[TrueImage], data_dir: Path, out: Path) -> tuple[LeftOut, ...]:
+    """Writes the images as pictures in the layout of other programs; returns those without a lesion of a known kind.
+
+    Raises:
+        NotEmpty: `out` is not empty.
+        DatasetError: an image is missing or damaged.
+    """
+    _must_be_empty(out)
+    out.mkdir(parents=True, exist_ok=True)
+    cases = cases_of_images(images, data_dir, CaseReader())
+    write_cases(cases.cases, layout, out)
+    return cases.left_out
+
+
+def _must_be_empty(out: Path) -> None:
+    if out.exists() and any(out.iterdir()):
+        raise NotEmpty(f"{out} is not empty: give a new or an empty folder.")
 
 
 def _export_one(truth: TrueImage, data_dir: Path, out: Path) -> ExportedImage:

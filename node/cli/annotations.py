@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,6 +22,15 @@ if TYPE_CHECKING:
     from node.annotations.compared import Comparison
     from node.annotations.stats import AnnotationStats
     from node.annotations.truth import AnnotatedImage, Annotations, NotCounted
+
+
+class ExportLayout(StrEnum):
+    ARCHIVE = "archive"
+    CSV = "csv"
+    COCO = "coco"
+    YOLO = "yolo"
+    NNUNET = "nnunet"
+
 
 annotation_commands = typer.Typer(
     help="Experts' corrected segmentations, compared with the node's proposals.", no_args_is_help=True
@@ -77,6 +87,7 @@ def list_annotations(
 @annotation_commands.command("export")
 def export_annotations(
     out: Annotated[Path, typer.Option("--out", help="A new or empty folder.", file_okay=False)],
+    layout: Annotated[ExportLayout, typer.Option("--as", help="Layout of the folder.")] = ExportLayout.ARCHIVE,
     config: ConfigFile = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
@@ -84,23 +95,32 @@ def export_annotations(
 
     Patients and experts have pseudonyms in archive.json, but the images and segmentations themselves are copied as they
     were received and STILL HOLD PATIENT DATA: de-identify them before you give them to anybody.
+
+    With --as csv, coco, yolo or nnunet, images are written as PNG, without headers, in the layout of other programs
+    (`--data NAME:…` reads it too). Text that is burnt into the images STAYS IN THEM.
     """
     from config.settings import load
+    from models.datasets.own.writing import Layout
     from node.annotations.archive_cases import true_images
-    from node.annotations.export import export
+    from node.annotations.export import export, export_as
     from node.annotations.pseudonyms import open_pseudonyms
 
     settings = load(config)
     found = _found(settings)
     images, left_out = true_images(found, settings.data_dir, open_pseudonyms(settings.data_dir))
-    export(images, settings.data_dir, out)
+    if layout is ExportLayout.ARCHIVE:
+        export(images, settings.data_dir, out)
+        hold = "The DICOM files hold patient data as they were received."
+    else:
+        left_out += export_as(Layout(layout), images, settings.data_dir, out)
+        hold = "The pictures hold what is burnt into them."
     if as_json:
         named = [{"what": left.name, "why": left.reason} for left in left_out]
         typer.echo(json.dumps({"images": len(images), "out": str(out), "left_out": named}, indent=2))
         return
     for left in left_out:
         typer.echo(f"left out: {left.name}: {left.reason}")
-    typer.echo(f"{counted(len(images), 'image')} in {out}. The DICOM files hold patient data as they were received.")
+    typer.echo(f"{counted(len(images), 'image')} in {out}. {hold}")
 
 
 @annotation_commands.command("stats")

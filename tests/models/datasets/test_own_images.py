@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -16,6 +17,7 @@ from dicom_io.case_reader import CaseReader
 from models.datasets.case import Case, Cases, DatasetError, Pathology, Side
 from models.datasets.catalog import open_data
 from models.datasets.own.regions import kind_of
+from models.datasets.own.writing import Layout, write_cases
 from models.types.mammogram import Laterality
 from models.types.reading import FindingKind
 
@@ -261,3 +263,20 @@ def test_a_lesion_that_does_not_fit_its_image_is_named(
 def test_a_table_that_is_no_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="is not a file"):
         opened(f"csv:{tmp_path}")
+
+
+@pytest.mark.parametrize("layout", list(Layout))
+def test_what_is_written_is_read_again(layout: Layout, tmp_path: Path) -> None:
+    (tmp_path / "given").mkdir()
+    (tmp_path / "out").mkdir()
+    first, second = opened(csv(tmp_path / "given")).cases
+    write_cases([first, replace(second, marked_up=False)], layout, tmp_path / "out")
+    place = tmp_path / "out/images.csv" if layout is Layout.CSV else tmp_path / "out"
+    again, unmarked = opened(f"{layout}:{place}").cases
+    for name in ("exam", "laterality", "view", "density", "hospital", "official", "birads", "pathology", "kinds"):
+        assert getattr(again, name) == getattr(first, name), name
+    assert again.read().spacing_mm == first.read().spacing_mm
+    assert (again.marked_up, unmarked.marked_up) == (True, False)
+    for (kind, mask), (other_kind, other) in zip(masks(first), masks(again), strict=True):
+        assert kind is other_kind
+        np.testing.assert_array_equal(mask, other)

@@ -18,9 +18,10 @@ from dicom_io.case_reader import CaseReader
 from models.datasets.archive import NO_KIND, read_archive
 from models.datasets.case import Case, Cases, DatasetError
 from models.datasets.catalog import open_data
+from models.datasets.own.writing import Layout
 from models.types.reading import FindingKind
 from node.annotations.archive_cases import archive_cases, true_images
-from node.annotations.export import NotEmpty, export
+from node.annotations.export import NotEmpty, export, export_as
 from node.annotations.pseudonyms import open_pseudonyms
 from node.cli.terminal.cases import open_cases
 
@@ -175,6 +176,23 @@ def test_an_export_gives_the_same_cases_as_the_archive(corrected: Road, tmp_path
         drawn = zip(_drawn(entry), _drawn(other), strict=True)
         assert all(ours[0] == theirs[0] and np.array_equal(ours[1], theirs[1]) for ours, theirs in drawn)
     assert len(open_data([f"archive:{tmp_path / 'out'}"], CaseReader()).cases) == 2
+
+
+def test_an_export_in_another_layout_has_the_same_outlines_and_names_nobody(
+    corrected: Road, images: list[Dataset], tmp_path: Path
+):
+    found, _ = true_images(annotations_of(corrected), corrected.data_dir, open_pseudonyms(corrected.data_dir))
+    assert export_as(Layout.COCO, found, corrected.data_dir, tmp_path / "out") == ()
+    there = archive_cases(_settings(corrected), CaseReader()).cases
+    exported = open_data([f"coco:{tmp_path / 'out'}"], CaseReader()).cases
+    for entry, other in zip(exported, there, strict=True):
+        assert (entry.exam, entry.laterality, entry.view) == (other.exam, other.laterality, other.view)
+        drawn = zip(_drawn(entry), _drawn(other), strict=True)
+        assert all(ours[0] == theirs[0] and np.array_equal(ours[1], theirs[1]) for ours, theirs in drawn)
+    written = b"".join(path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file())
+    assert not [secret for secret in _secrets(images) if secret.encode() in written]
+    with pytest.raises(NotEmpty):
+        export_as(Layout.CSV, found, corrected.data_dir, tmp_path / "out")
 
 
 @pytest.mark.parametrize("damage", ["gone", "cut short"])
