@@ -15,8 +15,6 @@ from node.cli.terminal.progress import image_bar
 from node.cli.terminal.writing import make_folder
 
 if TYPE_CHECKING:
-    from models.bundles.bundle import Bundle
-    from models.pipeline import Pipeline
     from node.folder.reading import SkippedFile, StudyOutcome
 
 
@@ -53,6 +51,7 @@ def read(
     from dicom_io.results.profiles import PROFILES
     from models.bundles.bundle import find_bundle, read_bundle
     from models.reference.reference_file import read_reference
+    from node.folder.loading import load_for_reading
     from node.folder.reading import FolderLimits, FolderReading
     from node.store.installation import identity_of
 
@@ -76,7 +75,7 @@ def read(
         skipped = reading.take(paths, reads_secondary_capture=secondary_capture)
         if to_read := reading.to_read():
             loading = progress.add_task("Loading the models", total=None)
-            pipeline = _load(models, device)
+            pipeline = load_for_reading(models, device, time.perf_counter)
             progress.remove_task(loading)
             task = progress.add_task("Reading images", total=to_read)
             reading.read(pipeline, lambda count: progress.advance(task, count))
@@ -87,20 +86,6 @@ def read(
     unread = [*skipped, *(file for outcome in outcomes for file in outcome.unread)]
     missing = any(outcome.failed for outcome in outcomes) or not all(file.on_purpose for file in unread)
     raise typer.Exit(1 if missing else 0)
-
-
-def _load(bundle: Bundle, device: str) -> Pipeline:
-    import time
-
-    from node.reader.threads import use_threads, wait_without_spinning
-
-    wait_without_spinning()
-    from models.catalog import load_pipeline
-    from models.device import choose_device
-
-    chosen = choose_device(device)
-    use_threads(chosen, None, time.perf_counter)
-    return load_pipeline(bundle, chosen, mixed_precision=True)
 
 
 def _as_json(outcomes: list[StudyOutcome], skipped: list[SkippedFile]) -> str:
