@@ -104,7 +104,8 @@ def frame(pixels: NDArray[np.float32], part: Box, size: Size) -> Frame:
     top, left = (height - rows) // 2, (width - columns) // 2
     framed = np.zeros((height, width), dtype=np.float32)
     step = max(1, max(rows, columns) // _SAMPLE)
-    framed[top : top + rows, left : left + columns] = _normalised(resized, resized[::step, ::step])
+    dark, bright = np.percentile(resized[::step, ::step], (_DARKEST, _BRIGHTEST))
+    framed[top : top + rows, left : left + columns] = _normalised(resized, dark, bright)
     return Frame(framed, part, scale, top, left)
 
 
@@ -123,9 +124,8 @@ def rows_columns(size: Size) -> tuple[int, int]:
     return (size, size) if isinstance(size, int) else (size[0], size[1])
 
 
-def _normalised(pixels: NDArray[np.float32], tissue: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The pixels, scaled so that the darkest of `tissue` is 0 and its brightest 1."""
-    dark, bright = np.percentile(tissue, (_DARKEST, _BRIGHTEST))
+def _normalised(pixels: NDArray[np.float32], dark: float, bright: float) -> NDArray[np.float32]:
+    """The pixels, scaled so that `dark` is 0 and `bright` 1."""
     if bright - dark < _LEAST_CONTRAST:
         return np.zeros_like(pixels)
     return np.asarray(np.clip((pixels - dark) / (bright - dark), 0, 1), dtype=np.float32)
@@ -140,6 +140,14 @@ def spacing_of(image: Mammogram) -> tuple[float, float]:
     if image.spacing_mm is None:
         raise ValueError("An image without a spacing has no scale. Assume one first (models.anatomy.film).")
     return image.spacing_mm
+
+
+def grown(shape: NDArray[np.bool_], distance: int) -> NDArray[np.bool_]:
+    """The pixels that are at most so far from the shape: its dilation by a disc."""
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * distance + 1, 2 * distance + 1)).astype(np.float32)
+    # How many pixels of the shape are under the disc. OpenCV's own dilation takes five times as long for large discs.
+    under = cv2.filter2D(shape.astype(np.float32), -1, disc, borderType=cv2.BORDER_CONSTANT)
+    return np.asarray(under > 0.5)
 
 
 def mean_spacing_mm(image: Mammogram) -> float:
@@ -175,12 +183,10 @@ def scaled_frame(image: Mammogram, mm_per_px: float) -> Frame:
     shown = _resized(image.pixels[part.slices], (rows, columns))
     inside = _resized(breast[part.slices].astype(np.float32), (rows, columns)) >= 0.5
     if inside.any():
-        rim = 2 * max(1, round(_RIM_MM / mm_per_px)) + 1
-        near = cv2.dilate(inside.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (rim, rim))) > 0
-        border = ~inside & (
-            shown > np.median(shown[inside])
-        )  # skin is darker than most tissue, a film's border brighter
-        shown = np.where(near & ~border, _normalised(shown, shown[inside]), np.float32(0))
+        dark, usual, bright = np.percentile(shown[inside], (_DARKEST, 50, _BRIGHTEST))
+        border = ~inside & (shown > usual)  # skin is darker than most tissue, a film's border brighter
+        near = grown(inside, max(1, round(_RIM_MM / mm_per_px)))
+        shown = np.where(near & ~border, _normalised(shown, dark, bright), np.float32(0))
     size = tuple(-(-side // _MULTIPLE_PX) * _MULTIPLE_PX for side in (rows, columns))
     framed = np.zeros(size, dtype=np.float32)
     top, left = (size[0] - rows) // 2, (size[1] - columns) // 2

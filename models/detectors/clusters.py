@@ -48,7 +48,8 @@ def peaks_of(marks: NDArray[np.float32], least: float) -> tuple[NDArray[np.int64
     top = ((marks >= least) & (marks == highest)).astype(np.uint8)
     # Neighbouring pixels that are equally sure are one grain.
     _, labels, _, centres = cv2.connectedComponentsWithStats(top, connectivity=8)
-    first = np.unique(labels, return_index=True)[1][1:]
+    labelled = np.flatnonzero(labels)
+    first = labelled[np.unique(labels.ravel()[labelled], return_index=True)[1]]
     places = np.round(centres[1:, ::-1]).astype(np.int64)
     return places, marks.ravel()[first]
 

@@ -7,6 +7,7 @@ and fine tissue) it usually has, and the picture itself.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -44,12 +45,23 @@ class GrainNet(nn.Module):
         nn.init.constant_(self.head.bias, -4.0)  # type: ignore[arg-type]  # few pixels are grains
 
     def forward(self, pictures: Tensor) -> Tensor:
-        fine = self.fine(pictures)
+        return self._logits(pictures, _Rims())
+
+    def inner(self, pictures: Tensor) -> Tensor:
+        """The logits without the outermost `CONTEXT_PX` rows and columns, on which they depend.
+
+        They are those of `forward` up to rounding. What they do not depend on is not calculated.
+        """
+        return self._logits(pictures, _INNER)
+
+    def _logits(self, pictures: Tensor, rims: _Rims) -> Tensor:
+        fine = self.fine(_without(pictures, rims.pictures))
         middle = self.middle(nn.functional.max_pool2d(fine, 2))
-        coarse = self.coarse(nn.functional.max_pool2d(middle, 2))
-        middle = self.up_middle(torch.cat((_doubled(coarse), middle), dim=1))
-        fine = self.up_fine(torch.cat((_doubled(middle), fine), dim=1))
-        logits: Tensor = self.head(fine)
+        coarse = _doubled(_without(self.coarse(nn.functional.max_pool2d(middle, 2)), rims.coarse))
+        middle = self.up_middle(torch.cat((_without(coarse, rims.doubled), _without(middle, rims.middle)), dim=1))
+        middle = _doubled(_without(middle, rims.up_middle))
+        fine = self.up_fine(torch.cat((_without(middle, rims.doubled), _without(fine, rims.fine)), dim=1))
+        logits: Tensor = self.head(_without(fine, rims.up_fine))
         return logits[:, 0]
 
     def fuse(self) -> None:
@@ -62,6 +74,26 @@ class GrainNet(nn.Module):
                 block[place + 1] = block[place + 2] = nn.Identity()
 
 
+@dataclass(frozen=True)
+class _Rims:
+    """How many of the outermost rows and columns are left out of what the network's parts give."""
+
+    pictures: int = 0
+    coarse: int = 0
+    doubled: int = 0
+    middle: int = 0
+    up_middle: int = 0
+    up_fine: int = 0
+    fine: int = 0
+
+
+# Outwards from a picture's inner part, each 3 × 3 convolution needs a further pixel of its own level and each doubling
+# three quarters of one. So the fine level's second half needs 2 pixels of its input, that of the middle level 4, and
+# the coarse level 3; the rest of the rim of 32 (8 coarse pixels) is left out where it is no longer needed, a multiple
+# of `STRIDE` where pixels are pooled afterwards.
+_INNER = _Rims(pictures=4, coarse=4, doubled=2, middle=10, up_middle=2, fine=26, up_fine=2)
+
+
 def channels_of(pixels: NDArray[np.float32], mm_per_px: float) -> NDArray[np.float32]:
     """What the network sees of a picture.
 
@@ -72,11 +104,13 @@ def channels_of(pixels: NDArray[np.float32], mm_per_px: float) -> NDArray[np.flo
     Returns:
         2 × rows × columns, float32: the detail in units of its own usual size, and the greys.
     """
-    tissue = (pixels > 0).astype(np.float32)
-    # Of the tissue alone: at the skin, air would make all of it stand out.
-    coarse, share = (cv2.GaussianBlur(plane, (0, 0), _COARSE_MM / mm_per_px) for plane in (pixels, tissue))
-    detail = (pixels - coarse / np.maximum(share, _LEAST_DETAIL)) * tissue
-    inside = np.abs(detail[pixels > 0])
+    tissue = pixels > 0
+    coarse = cv2.GaussianBlur(pixels, (0, 0), _COARSE_MM / mm_per_px)
+    if not tissue.all():  # of the tissue alone: at the skin, air would make all of it stand out
+        share = cv2.GaussianBlur(tissue.astype(np.float32), (0, 0), _COARSE_MM / mm_per_px)
+        coarse = coarse / np.maximum(share, _LEAST_DETAIL)
+    detail = (pixels - coarse) * tissue
+    inside = np.abs(detail[tissue])
     usual = float(np.median(inside)) / 0.6745 if inside.size else 1.0
     detail = (detail / max(usual, _LEAST_DETAIL)).clip(-_BRIGHTEST, _BRIGHTEST) / _SCALE
     return np.stack((detail, pixels - 0.5)).astype(np.float32)
@@ -87,6 +121,10 @@ def _block(before: int, after: int) -> nn.Sequential:
     for width in (before, after):
         layers += [nn.Conv2d(width, after, 3, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU(inplace=True)]
     return nn.Sequential(*layers)
+
+
+def _without(features: Tensor, rim: int) -> Tensor:
+    return features[..., rim:-rim, rim:-rim] if rim else features
 
 
 def _doubled(features: Tensor) -> Tensor:

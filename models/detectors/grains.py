@@ -14,12 +14,13 @@ import torch
 from numpy.typing import NDArray
 
 from models.detectors.clusters import clusters_of, peaks_of
-from models.detectors.grain_net import CONTEXT_PX, GrainNet, channels_of
+from models.detectors.grain_net import CONTEXT_PX, STRIDE, GrainNet, channels_of
 from models.framing import Frame, scaled_frame, spacing_of
 from models.fused import can_fuse
 from models.protocols import OutOfMemory
 from models.types.mammogram import Mammogram
 from models.types.reading import Detection, FindingKind
+from models.types.region import Box
 
 TILE_PX = 512
 FINEST_MM = 0.049
@@ -44,7 +45,7 @@ class GrainDetector:
 
     def __init__(
         self,
-        network: torch.nn.Module,
+        network: GrainNet,
         device: torch.device,
         mixed_precision: bool,
         *,
@@ -102,21 +103,34 @@ class GrainDetector:
         side = TILE_PX + 2 * CONTEXT_PX
         for first in range(0, len(corners), at_once):
             some = corners[first : first + at_once]
-            tiles = np.stack(
-                [channels_of(padded[row : row + side, column : column + side], self._mm_per_px) for row, column in some]
-            )
-            for (row, column), found in zip(some, self._run(tiles), strict=True):
-                inner = found[CONTEXT_PX:-CONTEXT_PX, CONTEXT_PX:-CONTEXT_PX]
-                marks[row : row + TILE_PX, column : column + TILE_PX] = inner
+            seen = [
+                channels_of(padded[row : row + side, column : column + side], self._mm_per_px) for row, column in some
+            ]
+            if at_once == 1:  # tiles of different sizes cannot go through the network together
+                ((row, column),) = some
+                part = _needed(breast[row : row + TILE_PX, column : column + TILE_PX])
+                some = [(row + part.top, column + part.left)]
+                seen = [seen[0][:, part.top : part.bottom + 2 * CONTEXT_PX, part.left : part.right + 2 * CONTEXT_PX]]
+            for (row, column), found in zip(some, self._run(np.stack(seen)), strict=True):
+                marks[row : row + found.shape[0], column : column + found.shape[1]] = found
         return marks[:rows, :columns] * breast
 
     def _run(self, tiles: NDArray[np.float32]) -> NDArray[np.float32]:
         try:
             with torch.inference_mode(), torch.autocast(self._device.type, torch.float16, enabled=self._half):
-                logits = self._network(torch.from_numpy(tiles).to(self._device))
+                logits = self._network.inner(torch.from_numpy(tiles).to(self._device))
             return np.asarray(torch.sigmoid(logits.float()).cpu().numpy(), dtype=np.float32)
         except torch.cuda.OutOfMemoryError as error:
             raise OutOfMemory(f"{len(tiles)} tiles of {tiles.shape[-1]} pixels did not fit on the device") from error
+
+
+def _needed(breast: NDArray[np.bool_]) -> Box:
+    """The part of a tile that its breast lies in; its sides are multiples of `STRIDE`."""
+    box = Box.around(breast)
+    assert box is not None
+    top, left = (side // STRIDE * STRIDE for side in (box.top, box.left))
+    bottom, right = (-(-side // STRIDE) * STRIDE for side in (box.bottom, box.right))
+    return Box(top, left, bottom, right)
 
 
 def load(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from models.bundles.bundle import Bundle
 from models.pipeline import Pipeline
+from node.reader.memory import keep_freed_memory
 from node.reader.threads import use_threads, wait_without_spinning
 
 
@@ -20,6 +21,7 @@ def load_for_reading(bundle: Bundle, device: str, clock: Callable[[], float]) ->
         NoSuchDevice: there is no such device.
     """
     wait_without_spinning()
+    keep_freed_memory()
     # torch reads that setting when it is imported.
     from models.catalog import load_pipeline
     from models.device import choose_device

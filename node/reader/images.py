@@ -25,6 +25,7 @@ from models.types.mammogram import Mammogram
 from models.types.reading import ImageReading
 from models.types.words import counted
 from node.archive.layout import masks_of_reading
+from node.reader.memory import give_back_freed_memory
 from node.store.changes import ChangeWatch
 from node.store.database import Sessions, read_only
 from node.store.faults import FAULT_POLICY, RAISED_AS, FaultPolicy, describe_fault, given_up, is_passing
@@ -75,6 +76,7 @@ class ImageReader:
             while not stop.is_set():
                 looked_at = self.now()
                 if not self.read_some():
+                    give_back_freed_memory()
                     with read_only(self.sessions) as session:
                         due = next_due(session, JobKind.READ_IMAGE, looked_at)
                     changes.wait(stop, due)

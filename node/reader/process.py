@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from models.types.words import counted
 from node.logs import place_of
+from node.reader.memory import keep_freed_memory
 from node.reader.threads import wait_without_spinning
 from node.store.database import Sessions, read_only
 from node.store.queue import give_back
@@ -135,6 +136,7 @@ def _reader_main(target: Callable[..., None], arguments: tuple[object, ...]) -> 
     # Ctrl-C reaches the whole process group; the node ends its reader itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     wait_without_spinning()
+    keep_freed_memory()
     threading.Thread(target=_end_with_the_node, name="parent-watch", daemon=True).start()
     try:
         target(*arguments)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.framing import frame, scaled_frame
+from models.framing import frame, grown, scaled_frame
 from models.types.mammogram import Mammogram
 from models.types.region import Box, Mask
 
@@ -93,3 +94,10 @@ def test_at_a_fixed_scale_a_frame_has_a_maximum_size_for_any_stated_spacing() ->
 def test_an_image_without_a_spacing_has_no_frame_at_a_fixed_scale() -> None:
     with pytest.raises(ValueError, match="without a spacing has no scale"):
         scaled_frame(Mammogram(_breast(100, 100)), 0.2)
+
+
+@pytest.mark.parametrize("distance", [1, 2, 5, 17, 50])
+def test_a_shape_grows_as_by_a_dilation_with_a_disc_also_at_the_edges(distance: int) -> None:
+    shape = np.random.default_rng(distance).random((150, 90)) > 0.998
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * distance + 1, 2 * distance + 1))
+    assert np.array_equal(grown(shape, distance), cv2.dilate(shape.astype(np.uint8), disc) > 0)

@@ -11,7 +11,7 @@ import copy
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import numpy as np
 import torch
@@ -144,7 +144,7 @@ class MarkingGrains:
 
     def _results(self, network: nn.Module) -> list[ImageResult]:
         detector = GrainDetector(
-            copy.deepcopy(network),
+            cast(GrainNet, copy.deepcopy(network)),
             next(network.parameters()).device,
             self._fit.mixed_precision,
             mm_per_px=self._model.mm_per_px,

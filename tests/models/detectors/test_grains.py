@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from models.detectors.both import BothDetectors
-from models.detectors.grain_net import CONTEXT_PX, GrainNet
+from models.detectors.grain_net import CONTEXT_PX, GrainNet, channels_of
 from models.detectors.grains import TILE_PX, GrainDetector, load
 from models.framing import Frame
 from models.types.mammogram import Mammogram
@@ -20,11 +20,11 @@ from models.types.region import Box
 CPU = torch.device("cpu")
 
 
-class Bright(torch.nn.Module):
+class Bright(GrainNet):
     """Marks pixels that are brighter than their surroundings."""
 
-    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-        return 20 * (pictures[:, 0] - 0.68)
+    def inner(self, pictures: torch.Tensor) -> torch.Tensor:
+        return 20 * (pictures[:, 0, CONTEXT_PX:-CONTEXT_PX, CONTEXT_PX:-CONTEXT_PX] - 0.68)
 
 
 def detector(confidence: float = 0.5) -> GrainDetector:
@@ -82,6 +82,33 @@ def test_tiles_of_a_larger_picture_are_marked_as_single_tiles() -> None:
     whole = made.marks(Frame(greys, Box(0, 0, *greys.shape), 1.0, 0, 0))
     upper = made.marks(Frame(greys[: TILE_PX + CONTEXT_PX], Box(0, 0, TILE_PX + CONTEXT_PX, 160), 1.0, 0, 0))
     assert np.allclose(whole[:TILE_PX], upper[:TILE_PX], atol=2e-3)
+
+
+@pytest.mark.parametrize("fused", [False, True])
+@pytest.mark.parametrize("size", [(96, 68), (68, 120)])
+def test_the_inner_part_of_a_picture_is_marked_as_with_the_whole_picture(fused: bool, size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    network = GrainNet((4, 6, 8)).eval().requires_grad_(False)
+    if fused:
+        network.fuse()
+    pictures = torch.randn(1, 2, *size)
+    with torch.inference_mode():
+        whole = network(pictures)[:, CONTEXT_PX:-CONTEXT_PX, CONTEXT_PX:-CONTEXT_PX]
+        torch.testing.assert_close(network.inner(pictures), whole, atol=1e-5, rtol=1e-4)
+
+
+def test_air_is_not_looked_at_and_the_breast_is_marked_as_with_it() -> None:
+    torch.manual_seed(0)
+    network = GrainNet((4, 6, 8)).eval().requires_grad_(False)
+    torch.nn.init.constant_(network.head.bias, 0.0)
+    made = load(network.state_dict(), CPU, False, channels=(4, 6, 8))
+    greys = np.zeros((TILE_PX, TILE_PX), dtype=np.float32)
+    greys[30:91, 45:300] = np.random.default_rng(0).random((61, 255))
+    seen = channels_of(np.pad(greys, CONTEXT_PX), 0.1)
+    with torch.inference_mode():
+        whole = torch.sigmoid(network(torch.from_numpy(seen[None])))[0, CONTEXT_PX:-CONTEXT_PX, CONTEXT_PX:-CONTEXT_PX]
+    marks = made.marks(Frame(greys, Box(0, 0, *greys.shape), 1.0, 0, 0))
+    assert np.allclose(marks, whole.numpy() * (greys > 0), atol=1e-5)
 
 
 class Breast:
