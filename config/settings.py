@@ -23,6 +23,7 @@ from config.fields import AETitle, EquipmentText, Name, Port, Section, TimeZone,
 from config.hl7 import Hl7
 from config.mistakes import BETWEEN, PREFIX, sentences, unknown_variables
 from config.peers import BY_DICOM, BY_WEB, AnyDestination, AnySource, Sender, WebService
+from config.web import Web
 
 
 class SettingsError(Exception):
@@ -129,6 +130,7 @@ class Settings(BaseSettings):
     birads: Birads = Birads()
     hl7: Hl7 = Hl7()
     review: Review = Review()
+    web: Web = Web()
     destinations: tuple[AnyDestination, ...] = ()
     routes: tuple[Route, ...] = ()
     sources: tuple[AnySource, ...] = ()
@@ -200,6 +202,7 @@ def load(path: Path) -> Settings:
     found = {
         "data_dir": (folder / settings.data_dir).resolve(),
         "reader": settings.reader.beside(folder),
+        "web": settings.web.beside(folder),
         "destinations": tuple(to.beside(folder) if isinstance(to, WebService) else to for to in settings.destinations),
         "sources": tuple(
             source.beside(folder) if isinstance(source, WebService) else source for source in settings.sources
@@ -207,7 +210,10 @@ def load(path: Path) -> Settings:
     }
     if settings.time_zone is not None:
         _set_time_zone(settings.time_zone)
-    return settings.model_copy(update=found)
+    # Only what was set: what was left out stays known as a default (origins.py).
+    return settings.model_copy(
+        update={name: value for name, value in found.items() if name in settings.model_fields_set}
+    )
 
 
 def _set_time_zone(time_zone: str) -> None:

@@ -51,6 +51,8 @@ from node.store.queue import give_back
 from node.studies.closing import close_complete
 from node.studies.completeness import Ladder
 from node.studies.source_counts import Count, ask_sources
+from node.web.main import run_web
+from node.web.process import WebSupervisor
 
 log = logging.getLogger(__name__)
 
@@ -137,6 +139,8 @@ def _loops(
         loops.append(Loop(f"delivery to {destination.name}", deliverer.run))
     if settings.hl7.port is not None:
         loops.append(Loop("HL7", _hl7_listener(settings.hl7.port, settings, sessions).run))
+    if settings.web.port is not None:
+        loops.append(Loop("web page", WebSupervisor(run_web, (settings,), steady).run))
     return loops
 
 

@@ -42,8 +42,8 @@ SETS_A_SWITCH = {
 CHANGING = {"append", "add", "update", "setdefault", "extend", "insert", "pop", "clear", "remove", "discard"}
 # ultralytics reads its settings only from environment variables, at its import; so does torch's OpenMP its wait policy.
 SETS_VARIABLES = {"models/detectors/stock.py", "node/reader/threads.py"}
-# The key of the pseudonyms is a secret of the installation.
-DRAWS_A_SECRET = {"node/annotations/pseudonyms.py"}
+# Keys that are secrets of the installation: of the pseudonyms, and of the page's sessions.
+DRAWS_A_SECRET = {"node/annotations/pseudonyms.py", "node/web/tokens.py"}
 WALL_CLOCK = re.compile(r"time\.(time(_ns)?|localtime|gmtime|ctime)|(datetime|date)\.(now|today|utcnow)")
 RANDOM = re.compile(
     r"(secrets|random)\.\w+|(uuid\.)?uuid[14]|os\.urandom|(pydicom\.uid\.)?generate_uid"
@@ -115,6 +115,13 @@ def test_the_process_of_the_receiver_never_imports_torch(module):
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr or f"{module} imports torch"
+
+
+def test_the_process_of_the_page_never_imports_torch_and_the_receivers_loads_nothing_of_the_page():
+    code = "import sys, node.app; print('fastapi' in sys.modules); import node.web.application; print(*sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    in_receiver, *loaded = ran.stdout.split()
+    assert (in_receiver, "fastapi" in loaded, "torch" in loaded) == ("False", True, False)
 
 
 def test_the_reader_starts_without_the_libraries_of_the_network_and_the_results():
@@ -202,7 +209,8 @@ def _variable_set(node: ast.AST) -> ast.expr | None:
 def test_only_listed_modules_read_the_wall_clock_or_use_randomness(name):
     """The processes' main functions and the commands; a generator with a seed, and clocks that nobody sets, are free to
     all."""
-    if name in ("node/app.py", "node/api.py", "node/reader/main.py") or name.startswith("node/cli/"):
+    mains = ("node/app.py", "node/api.py", "node/reader/main.py", "node/web/main.py")
+    if name in mains or name.startswith("node/cli/"):
         return
     for node in ast.walk(TREES[name]):
         match node:

@@ -6,7 +6,7 @@
     readings/IMAGE-TOKEN.npz                      the masks of a reading
     results/STUDY/revision-N/…                    the objects of a report
     hl7-refused/DIGEST.hl7                        HL7 messages that could not be used
-    pseudonyms.key, node.lock
+    pseudonyms.key, web.key, node.lock
 
 STUDY and INSTANCE are UIDs in `archive` and `quarantine`, and row ids of the database elsewhere.
 """
@@ -21,6 +21,8 @@ RECEIVED = (INCOMING, ARCHIVE, QUARANTINE)
 READINGS = Path("readings")
 HL7_REFUSED = Path("hl7-refused")
 PSEUDONYM_KEY = Path("pseudonyms.key")
+WEB_KEY = Path("web.key")
+"""Signs the sessions of the web page."""
 LOCK = Path("node.lock")
 _RESULTS = Path("results")
 

@@ -28,12 +28,12 @@ def check(
     Changes nothing, and may be run while the node runs.
     """
     from config.settings import load
-    from node.operations.check import ask, checks, listener
+    from node.operations.check import check_everything, listener
     from node.operations.machine import CheckResult
 
     settings = load(config)
     configuration = CheckResult("configuration", True, str(config))
-    answers = [listener(settings)] if alive else [configuration, *ask(checks(settings))]
+    answers = [listener(settings)] if alive else [configuration, *check_everything(settings)]
     if as_json:
         typer.echo(json.dumps([asdict(answer) for answer in answers], indent=2))
     else:

@@ -96,30 +96,19 @@ def import_model(
 
 
 def _lines(bundle: Bundle) -> Iterator[str]:
+    from models.bundles.described import flat
+
     yield f"{bundle.id}  ({bundle.folder})"
     yield f"  {bundle.intended_use}"
     for role, part in bundle.parts.items():
         yield f"  {role}: {part.architecture}{_settings(part.settings)}; {part.licence}"
-        yield from (f"    {name}: {value}" for name, value in _flat(bundle.figures.get(role, {})))
+        yield from (f"    {name}: {value}" for name, value in flat(bundle.figures.get(role, {})))
     levels = [f"{level} ({fitted.method}, {fitted.cases} cases)" for level, fitted in bundle.calibration.items()]
     yield f"  calibrated: {', '.join(levels) or 'no'}"
 
 
 def _settings(settings: Mapping[str, Any]) -> str:
     return f" ({', '.join(f'{name} {value}' for name, value in settings.items())})" if settings else ""
-
-
-def _flat(figures: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for name, value in figures.items():
-        match value:
-            case Mapping():
-                yield from _flat(value, f"{prefix}{name} ")
-            case [float() as middle, float() as low, float() as high]:
-                yield f"{prefix}{name}", f"{middle:.2f} (95 % CI {low:.2f} to {high:.2f})"
-            case float():
-                yield f"{prefix}{name}", f"{value:.3f}"
-            case _:
-                yield f"{prefix}{name}", str(value)
 
 
 def _described(bundle: Bundle) -> dict[str, Any]:

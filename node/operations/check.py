@@ -73,6 +73,11 @@ def _addresses(host: str) -> set[str]:
         return set()
 
 
+def check_everything(settings: Settings) -> list[CheckResult]:
+    """The results of all checks. May import torch: a process that must not calls it in another."""
+    return ask(checks(settings))
+
+
 def ask(asked: Sequence[Check]) -> list[CheckResult]:
     """The results, in the checks' order. They run in parallel, so that a hung peer delays no other check."""
     with ThreadPoolExecutor(max_workers=max(1, len(asked))) as pool:

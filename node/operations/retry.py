@@ -133,7 +133,7 @@ def _read_again(job: Job, study: Study) -> str:
 
 
 def _read_anew(session: Session, study: Study, instance: Instance) -> str:
-    instance.reading = instance.masks_path = None
+    instance.reading = instance.masks_path = instance.read_at = None
     ask_for_reading(session, study, instance)
     return f"image {instance.id} will be read again: its masks are damaged or gone"
 

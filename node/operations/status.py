@@ -25,7 +25,8 @@ DELIVERED = frozenset({DeliveryState.SENT, DeliveryState.COMMITTED})
 
 @dataclass(frozen=True)
 class ImageView:
-    """One instance of a study; `reason` says why it was not read."""
+    """One instance of a study; `reason` says why it was not read. Times are UTC seconds since the epoch; `read_at` is
+    None if it was not read, or by an older version."""
 
     id: int
     kind: InstanceKind
@@ -33,6 +34,8 @@ class ImageView:
     view: str | None
     outcome: ImageOutcome
     reason: str | None
+    received_at: float = 0.0
+    read_at: float | None = None
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,8 @@ class JobView:
 
 @dataclass(frozen=True)
 class DeliveryView:
-    """The delivery of one result to one destination. Times are UTC seconds since the epoch."""
+    """The delivery of one result to one destination; `revision` is the one that the result was written for,
+    `last_revision` the newest that it belongs to. Times are UTC seconds since the epoch."""
 
     id: int
     result: ResultKind
@@ -63,11 +67,14 @@ class DeliveryView:
     next_at: float
     sent_at: float | None
     error: str
+    last_revision: int = 0
+    created_at: float = 0.0
 
 
 @dataclass(frozen=True)
 class StudyView:
-    """A study with its unfinished jobs and its deliveries."""
+    """A study with its unfinished jobs and its deliveries. `score`: of the exam, 0..1; `discordant`: models and
+    radiologist disagree on recall; both as in the last report."""
 
     id: int
     study_instance_uid: str
@@ -82,6 +89,9 @@ class StudyView:
     jobs: tuple[JobView, ...]
     deliveries: tuple[DeliveryView, ...]
     urgency: Urgency = Urgency.ROUTINE
+    closed_at: float | None = None
+    score: float | None = None
+    discordant: bool = False
 
 
 @dataclass(frozen=True)
@@ -118,7 +128,7 @@ def view_queue(session: Session, newest: int | None = None, page: int = 1) -> Qu
         .options(selectinload(Study.instances))
         .order_by(Study.id)
     ).all()
-    return QueueView(counts, unreported, math.ceil(number / PAGE), tuple(_with_rows(session, studies)))
+    return QueueView(counts, unreported, math.ceil(number / PAGE), tuple(with_rows(session, studies)))
 
 
 def _unsettled() -> CompoundSelect[tuple[int]]:
@@ -135,7 +145,8 @@ def _unsettled() -> CompoundSelect[tuple[int]]:
     )
 
 
-def _with_rows(session: Session, studies: Sequence[Study]) -> Iterator[StudyView]:
+def with_rows(session: Session, studies: Sequence[Study]) -> Iterator[StudyView]:
+    """The studies, in the same order, with their jobs and deliveries."""
     ids = [study.id for study in studies]
     pending = [JobState.WAITING, JobState.RUNNING, JobState.FAILED]
     jobs = session.scalars(select(Job).where(Job.study_id.in_(ids), Job.state.in_(pending)).order_by(Job.id)).all()
@@ -182,10 +193,15 @@ def _study_view(study: Study, jobs: list[Job], deliveries: list[Delivery]) -> St
                 delivery.next_at,
                 delivery.sent_at,
                 delivery.error,
+                delivery.result.last_revision,
+                delivery.created_at,
             )
             for delivery in deliveries
         ),
         urgency=study.urgency,
+        closed_at=study.closed_at,
+        score=study.score,
+        discordant=study.discordant,
     )
 
 
@@ -195,4 +211,13 @@ def _image_view(instance: Instance) -> ImageView:
         outcome = ImageOutcome.NOT_READ
     else:
         outcome = ImageOutcome.READ if instance.reading is not None else ImageOutcome.WAITING
-    return ImageView(instance.id, instance.kind, instance.laterality, instance.view, outcome, why)
+    return ImageView(
+        instance.id,
+        instance.kind,
+        instance.laterality,
+        instance.view,
+        outcome,
+        why,
+        instance.received_at,
+        instance.read_at,
+    )

@@ -151,6 +151,7 @@ class ImageReader:
                 instance = session.get_one(Instance, held.instance_id)
                 instance.reading = to_json(reading)
                 instance.masks_path = str(masks_path)
+                instance.read_at = self.now()
                 instance.leave_unread(None)
                 stored = instance.id
         except LeaseLost:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
-import os
 import signal
 import sys
 import threading
@@ -19,6 +18,7 @@ from models.types.words import counted
 from node.logs import place_of
 from node.reader.memory import keep_freed_memory
 from node.reader.threads import wait_without_spinning
+from node.spawned import end, end_with_the_node
 from node.store.database import Sessions, read_only
 from node.store.queue import give_back
 from node.store.states import JobKind, JobState
@@ -69,7 +69,7 @@ class ReaderSupervisor:
             try:
                 self._watch(process, stop)
             finally:
-                _end(process)
+                end(process)
             held = self._held()
             if stop.is_set() or process.exitcode == EXIT_MACHINE_FAILED:
                 blamed = False
@@ -124,20 +124,13 @@ class ReaderSupervisor:
             return bool(session.scalar(select(overdue)))
 
 
-def _end(process: SpawnProcess) -> None:
-    process.terminate()
-    process.join(timeout=2)
-    if process.is_alive():
-        process.kill()
-        process.join()
-
-
 def _reader_main(target: Callable[..., None], arguments: tuple[object, ...]) -> None:
     # Ctrl-C reaches the whole process group; the node ends its reader itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     wait_without_spinning()
     keep_freed_memory()
-    threading.Thread(target=_end_with_the_node, name="parent-watch", daemon=True).start()
+    # An orphan would continue under its leases.
+    end_with_the_node()
     try:
         target(*arguments)
     except (OSError, SQLAlchemyError) as fault:
@@ -150,11 +143,3 @@ def _reader_main(target: Callable[..., None], arguments: tuple[object, ...]) -> 
         # Only its place is logged: multiprocessing would print the message, which may quote a header.
         log.error("the reader stops: %s", place_of(fault))
         sys.exit(1)
-
-
-def _end_with_the_node() -> None:
-    """Ends this process when the node ends, also when it is killed: an orphan would continue under its leases."""
-    node = multiprocessing.parent_process()
-    if node is not None:
-        wait([node.sentinel])
-        os._exit(1)

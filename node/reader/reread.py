@@ -111,6 +111,7 @@ def store_rereading(sessions: Sessions, data_dir: Path, rereading: Rereading, no
                 if image.instance_id == instance.id:
                     instance.reading = to_json(image.now)
                     instance.masks_path = paths[instance.id]
+                    instance.read_at = now
         report_anew(session, study, now, f"read again by {rereading.images[0].now.bundle}")
         return study.revision
 

@@ -232,7 +232,7 @@ class Reporter:
             )
             if in_colour:
                 log.info("study %d: no presentation state of %s in colour", held.study_id, counted(in_colour, "image"))
-        self._store(held, written, destinations, is_discordant(exam))
+        self._store(held, written, destinations, exam)
 
     def _encoding(self, held: Claim, study: Study, profile: Profile) -> Encoding:
         return Encoding(
@@ -295,12 +295,14 @@ class Reporter:
             yield Written(profile.name, encoded.kind, encoded.sop_instance_uid, path)
 
     def _store(
-        self, held: Claim, objects: Sequence[Written], destinations: Sequence[ResultDestination], discordant: bool
+        self, held: Claim, objects: Sequence[Written], destinations: Sequence[ResultDestination], exam: ExamReading
     ) -> None:
+        discordant = is_discordant(exam)
         with self.sessions.begin() as session:
             finish(session, held, JobState.DONE)
             study = session.get_one(Study, held.study_id)
             end_reported(study)
+            study.score, study.discordant = exam.malignancy, discordant
             known = destinations_reached(session, study)
             wanted = [
                 destination

@@ -55,6 +55,8 @@ class Study(Table):
     __table_args__ = (
         Index("ix_study_due", "state", "decide_at"),
         Index("ix_study_revised", "state", "revision"),
+        Index("ix_study_in_state", "state", "id"),
+        Index("ix_study_from_source", "source", "id"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -66,7 +68,7 @@ class Study(Table):
     """Why it waits, was closed, was not read or is in quarantine: one sentence without patient data."""
     revision: Mapped[int] = mapped_column(default=1)
     """Number of the report: an image that arrives after a report opens the next revision."""
-    first_received_at: Mapped[float]
+    first_received_at: Mapped[float] = mapped_column(index=True)
     last_received_at: Mapped[float]
     opened_at: Mapped[float]
     """Arrival of the first image of this revision, or when it was retried: deadline and turn count from here."""
@@ -80,6 +82,11 @@ class Study(Table):
 
     urgency: Mapped[Urgency] = mapped_column(default=Urgency.ROUTINE)
     """The highest that its instances gave it."""
+
+    score: Mapped[float | None]
+    """Of the exam, as its last report states it (0..1); None: nothing was read, or no report of this version."""
+    discordant: Mapped[bool] = mapped_column(default=False)
+    """Whether the last report's models and radiologist disagree on recall."""
 
     instances: Mapped[list[Instance]] = relationship(back_populates="study", order_by="Instance.id")
     results: Mapped[list[Result]] = relationship(back_populates="study", order_by="Result.id")
@@ -115,7 +122,7 @@ class Instance(Table):
     sop_instance_uid: Mapped[str] = mapped_column(unique=True)
     sop_class_uid: Mapped[str]
     series_instance_uid: Mapped[str]
-    patient_id: Mapped[str]
+    patient_id: Mapped[str] = mapped_column(index=True)
     """As this instance states it, like the birth date: a study's instances must agree (safety rule 5)."""
     patient_birth_date: Mapped[str]
     accession_number: Mapped[str] = mapped_column(default="", index=True)
@@ -129,7 +136,9 @@ class Instance(Table):
     no_view: Mapped[str] = mapped_column(default="")
     """Why it is no ordinary view of a breast, and is never read: a sentence for the report; "" for an ordinary view."""
     path: Mapped[str]
-    received_at: Mapped[float]
+    received_at: Mapped[float] = mapped_column(index=True)
+    read_at: Mapped[float | None] = mapped_column(index=True)
+    """When its reading was stored; None: not read, or by an older version."""
     left_out: Mapped[bool] = mapped_column(default=False)
     """A route says that it is not read: its study is handled as if it had not arrived."""
     unread: Mapped[Unread | None]
@@ -231,7 +240,7 @@ class Result(Table):
     kind: Mapped[ResultKind]
     sop_instance_uid: Mapped[str] = mapped_column(unique=True)
     path: Mapped[str]
-    written_at: Mapped[float]
+    written_at: Mapped[float] = mapped_column(index=True)
 
     study: Mapped[Study] = relationship(back_populates="results")
 
@@ -243,6 +252,7 @@ class Delivery(Table):
     __table_args__ = (
         UniqueConstraint("result_id", "destination"),
         Index("ix_delivery_due", "state", "destination", "next_at"),
+        Index("ix_delivery_sent", "destination", "sent_at"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -1,0 +1,73 @@
+"""The settings of the node's web page."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator, model_validator
+
+from config.fields import Port, Section
+
+Role = Literal["viewer", "operator", "administrator"]
+"""Who may do what on the page: docs/web.md."""
+UID_HERE = "{StudyInstanceUID}"
+
+
+class Web(Section):
+    """The page for those who run the node."""
+
+    host: str = "127.0.0.1"
+    port: Port | None = None
+    url: str | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+    shows_patients_to: tuple[Role, ...] = ("operator", "administrator")
+    viewer_url: str | None = None
+    session_hours: float = Field(default=12, gt=0)
+
+    @field_validator("url")
+    @classmethod
+    def _is_an_origin(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        parts = urlsplit(url.rstrip("/"))
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.path or parts.query or parts.username:
+            raise ValueError("must be scheme, host and port without a path, such as https://mammo.example")
+        return f"{parts.scheme}://{parts.netloc.lower()}"
+
+    @field_validator("viewer_url")
+    @classmethod
+    def _names_the_study(cls, url: str | None) -> str | None:
+        if url is not None and (urlsplit(url).scheme not in ("http", "https") or UID_HERE not in url):
+            raise ValueError(f"must be an http or https address with {UID_HERE} in it")
+        return url
+
+    @model_validator(mode="after")
+    def _certificate_has_a_key(self) -> Self:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key go together")
+        return self
+
+    def beside(self, folder: Path) -> Web:
+        """The same with paths relative to `folder`."""
+        return self.model_copy(
+            update={name: folder / path for name in ("certificate", "key") if (path := getattr(self, name)) is not None}
+        )
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the address is one of this machine's own, which others cannot reach."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether browsers reach the page by https, from the node itself or by a proxy before it."""
+        return self.certificate is not None or (self.url or "").startswith("https://")

@@ -1,0 +1,101 @@
+"""What needs a person now, the most urgent first: whatever the node does not mend by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from config.settings import Settings
+from models.types.words import counted
+from node.delivery.orphaned import orphaned, waiting_for
+from node.operations.day import Day, DestinationWord
+from node.operations.machine import disk
+from node.store.states import JobKind, JobState, StudyState
+from node.store.tables import Job, Study
+
+STALLED_S = 600.0
+"""Images that wait so long while none is read mean that the reader does not work."""
+
+
+@dataclass(frozen=True)
+class Need:
+    """Something that a person must look at. `about`: what it concerns, as a key for pages ("disk", "delivery",
+    "quarantine", "failed", "stranded", "reader"); `says`: what is wrong; `cure`: what to do."""
+
+    about: str
+    says: str
+    cure: str
+
+
+def needs(
+    session: Session, settings: Settings, day: Day, destinations: Sequence[DestinationWord], now: float
+) -> tuple[Need, ...]:
+    """What needs a person.
+
+    Args:
+        day, destinations: see node/operations/day.py, of the same moment.
+    """
+    return tuple(_needs(session, settings, day, destinations, now))
+
+
+def _needs(
+    session: Session, settings: Settings, day: Day, destinations: Sequence[DestinationWord], now: float
+) -> Iterator[Need]:
+    room = disk(settings)
+    if not room.ok:
+        yield Need("disk", room.says, "Free some space, or mend the folder: senders are refused until then.")
+    if day.to_read and not day.being_read and _waits_since(session) < now - STALLED_S:
+        says = f"{counted(day.to_read, 'image')} {'waits' if day.to_read == 1 else 'wait'}, and none is being read"
+        if (day.last_read_at or 0) < now - STALLED_S:
+            yield Need("reader", says, "The reader does not start, or ends again: the node's log says why.")
+    for word in destinations:
+        if word.waiting and word.error:
+            says = f"{waiting_for_results(word)}: {word.error}"
+            yield Need("delivery", says, "It is tried again by itself, and each wait is longer than the one before.")
+    quarantined = session.scalar(select(func.count()).select_from(Study).where(Study.state == StudyState.QUARANTINED))
+    if quarantined:
+        yield Need(
+            "quarantine",
+            f"{counted(quarantined, 'study', 'studies')} in quarantine: nothing of {_it(quarantined)} is sent",
+            "Check what contradicts, and retry the study when it is right.",
+        )
+    failed = select(Job.kind, func.count()).where(Job.state == JobState.FAILED).group_by(Job.kind)
+    for kind, count in session.execute(failed):
+        if kind is JobKind.REPORT:
+            yield Need(
+                "failed", f"{counted(count, 'report')} could not be written", "The study says why; then retry it."
+            )
+        else:
+            yield Need("failed", f"{counted(count, 'image')} could not be read", "The study says why; then retry it.")
+    for word in destinations:
+        if word.given_up:
+            says = f"{counted(word.given_up, 'result')} did not reach {word.name}, and {_is(word.given_up)} given up"
+            yield Need("failed", says, "Mend the destination, then retry the studies.")
+    for name, count in orphaned(session, [word.name for word in destinations]).items():
+        cure = f"`mammo-node deliveries move {name} TO` or `deliveries drop {name}`"
+        yield Need("stranded", f"{waiting_for(name, count)}, which is no longer in the settings", cure)
+
+
+def waiting_for_results(word: DestinationWord) -> str:
+    """ "2 results wait for pacs"."""
+    return f"{counted(word.waiting, 'result')} {'waits' if word.waiting == 1 else 'wait'} for {word.name}"
+
+
+def _waits_since(session: Session) -> float:
+    """When the image that waits the longest was due."""
+    waits = select(func.min(Job.next_at), func.min(Job.turn)).where(
+        Job.state == JobState.WAITING, Job.kind == JobKind.READ_IMAGE
+    )
+    next_at, turn = session.execute(waits).one()
+    return max(next_at or 0.0, turn or 0.0)
+
+
+def _it(count: int) -> str:
+    return "it" if count == 1 else "them"
+
+
+def _is(count: int) -> str:
+    return "is" if count == 1 else "are"

@@ -1,0 +1,140 @@
+"""Finding studies among very many: by what they are and where they stand, or by an identifier of a patient.
+
+Pages are cut by key (the study's id), so that the last page of a million studies costs as much as the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, CompoundSelect, exists, select, union
+from sqlalchemy.orm import Session, selectinload
+
+from node.operations.status import StudyView, with_rows
+from node.store.states import DeliveryState, JobState, StudyState
+from node.store.tables import Delivery, Instance, Job, Result, Study
+
+PAGE = 50
+"""Studies on a page."""
+MOST_NAMED = 200
+"""Most studies that are found by an identifier."""
+
+
+@dataclass(frozen=True)
+class StudyFilter:
+    """Which studies are wanted; what is None or False asks for nothing.
+
+    Attributes:
+        source: the calling AE title of the sender.
+        destination: the name of a destination that has results of it, or is to get them.
+        since, until: when its first image arrived, UTC seconds since the epoch; `until` itself is excluded.
+        problems: only what needs a person, see `needing_a_person`.
+        discordant: only where models and radiologist disagree on recall.
+        least_score: only exams whose score (0..1) is at least this.
+        ids: only these studies.
+    """
+
+    state: StudyState | None = None
+    source: str | None = None
+    destination: str | None = None
+    since: float | None = None
+    until: float | None = None
+    problems: bool = False
+    discordant: bool = False
+    least_score: float | None = None
+    ids: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
+class StudyPage:
+    """Some studies, the newest first; `older`: the key of the next page, None on the last."""
+
+    studies: tuple[StudyView, ...]
+    older: int | None
+
+
+@dataclass(frozen=True)
+class Identifiers:
+    """What leads to the patient, as the study's first instance states it."""
+
+    study_instance_uid: str
+    patient_id: str
+    birth_date: str
+    accession_number: str
+
+
+def find_studies(session: Session, wanted: StudyFilter, before: int | None = None, limit: int = PAGE) -> StudyPage:
+    """A page of studies, the newest first.
+
+    Args:
+        before: only studies with a smaller id: the `older` of the page before; None: the first page.
+    """
+    query = select(Study).where(*_conditions(wanted)).order_by(Study.id.desc()).limit(limit + 1)
+    if before is not None:
+        query = query.where(Study.id < before)
+    found = session.scalars(query.options(selectinload(Study.instances))).all()
+    of_page = found[:limit]
+    return StudyPage(tuple(with_rows(session, of_page)), of_page[-1].id if len(found) > limit else None)
+
+
+def _conditions(wanted: StudyFilter) -> Iterator[ColumnElement[bool]]:
+    if wanted.state is not None:
+        yield Study.state == wanted.state
+    if wanted.source is not None:
+        yield Study.source == wanted.source
+    if wanted.since is not None:
+        yield Study.first_received_at >= wanted.since
+    if wanted.until is not None:
+        yield Study.first_received_at < wanted.until
+    if wanted.discordant:
+        yield Study.discordant.is_(True)
+    if wanted.least_score is not None:
+        yield Study.score >= wanted.least_score
+    if wanted.ids is not None:
+        yield Study.id.in_(wanted.ids)
+    if wanted.problems:
+        yield Study.id.in_(needing_a_person())
+    if wanted.destination is not None:
+        of_study = select(Delivery.id).join(Result, Delivery.result_id == Result.id)
+        yield exists(of_study.where(Result.study_id == Study.id, Delivery.destination == wanted.destination))
+
+
+def needing_a_person() -> CompoundSelect[tuple[int]]:
+    """The ids of studies that the node does not bring further by itself: in quarantine, with a failed job, or with a
+    dead delivery of the current revision."""
+    return union(
+        select(Study.id).where(Study.state == StudyState.QUARANTINED),
+        select(Job.study_id).where(Job.state == JobState.FAILED),
+        select(Study.id)
+        .join(Study.results)
+        .join(Delivery, Delivery.result_id == Result.id)
+        .where(Delivery.state == DeliveryState.DEAD, Result.last_revision == Study.revision),
+    )
+
+
+def identifiers(session: Session, ids: Collection[int]) -> dict[int, Identifiers]:
+    """What leads to the patients of some studies, by the study's id; only for people who may see it."""
+    columns = (
+        Study.id,
+        Study.study_instance_uid,
+        Instance.patient_id,
+        Instance.patient_birth_date,
+        Instance.accession_number,
+    )
+    rows = session.execute(
+        select(*columns).join(Study.instances).where(Study.id.in_(ids)).order_by(Study.id, Instance.id.desc())
+    )
+    return {study: Identifiers(*stated) for study, *stated in rows}  # the first instance is the last row
+
+
+def studies_named(session: Session, name: str) -> list[int]:
+    """The ids of the studies with this Study Instance UID, accession number or patient ID, the newest first."""
+    if not name:
+        return []
+    found = union(
+        select(Study.id).where(Study.study_instance_uid == name),
+        select(Instance.study_id).where(Instance.accession_number == name),
+        select(Instance.study_id).where(Instance.patient_id == name),
+    ).subquery()
+    return list(session.scalars(select(found.c.id).order_by(found.c.id.desc()).limit(MOST_NAMED)))

@@ -1,0 +1,82 @@
+"""The web page as an application: its pages, and what every request passes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import StreamingResponse
+from fastapi.staticfiles import StaticFiles
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.exceptions import HTTPException as StarletteHTTPException
+
+from config.settings import Settings
+from node.logs import place_of
+from node.store.database import Sessions, why_not_opened
+from node.web.answers import page, plainly
+from node.web.desk import Desk, desk_of
+from node.web.live import Live
+from node.web.pages import check, models, settings_in_force, studies, study, today
+from node.web.protection import Gate
+from node.web.rendering import FOLDER, Renderer
+from node.web.tokens import Tokens, key_of
+
+log = logging.getLogger(__name__)
+
+
+def build_application(settings: Settings, sessions: Sessions, now: Callable[[], float]) -> FastAPI:
+    """The application for a node's settings and queue.
+
+    Args:
+        now: UTC seconds since the epoch.
+    """
+    desk = Desk(settings, sessions, now, Renderer(), Tokens(key_of(settings.data_dir)), Live(sessions, now))
+
+    @asynccontextmanager
+    async def watching(_: FastAPI) -> AsyncIterator[None]:
+        desk.live.start()
+        yield
+        desk.live.stop()
+
+    application = FastAPI(title="mammo-node", lifespan=watching, docs_url=None, redoc_url=None, openapi_url=None)
+    application.state.desk = desk
+    for pages in (today, studies, study, models, settings_in_force, check):
+        application.include_router(pages.router)
+    application.add_api_route("/events", events, include_in_schema=False)
+    application.mount("/static", StaticFiles(directory=FOLDER / "static"), name="static")
+    application.middleware("http")(Gate(settings.web))
+    application.add_exception_handler(SQLAlchemyError, _no_database)
+    application.add_exception_handler(RequestValidationError, _no_such_page)
+    application.add_exception_handler(StarletteHTTPException, _refused)
+    return application
+
+
+async def events(request: Request) -> Response:
+    """The stream of live updates."""
+    live = desk_of(request).live
+    if live.is_full:
+        return plainly(503, "Too many pages are open.")
+    return StreamingResponse(live.stream(), media_type="text/event-stream")
+
+
+async def _no_database(request: Request, fault: Exception) -> Response:
+    log.error("a page failed: %s", place_of(fault))
+    cause = why_not_opened(fault) if isinstance(fault, SQLAlchemyError) else ""
+    return page(
+        request, "message.html", 503, title="The queue does not answer", says=f"{cause}. Try again in a moment."
+    )
+
+
+async def _no_such_page(request: Request, _: Exception) -> Response:
+    return page(request, "message.html", 404, title="Not found", says="There is no such page.")
+
+
+async def _refused(request: Request, fault: Exception) -> Response:
+    status = fault.status_code if isinstance(fault, HTTPException | StarletteHTTPException) else 500
+    if status in (404, 405):
+        return await _no_such_page(request, fault)
+    detail = str(fault.detail) if isinstance(fault, HTTPException) else ""
+    return page(request, "message.html", status, title="Refused", says=detail or "This is not possible.")

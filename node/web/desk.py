@@ -1,0 +1,32 @@
+"""What every page works with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fastapi import Request
+
+from config.settings import Settings
+from node.store.database import Sessions
+from node.web.live import Live
+from node.web.rendering import Renderer
+from node.web.tokens import Tokens
+
+
+@dataclass(frozen=True)
+class Desk:
+    """The node's settings and queue, and what pages are made with. `now`: UTC seconds since the epoch."""
+
+    settings: Settings
+    sessions: Sessions
+    now: Callable[[], float]
+    renderer: Renderer
+    tokens: Tokens
+    live: Live
+
+
+def desk_of(request: Request) -> Desk:
+    """The desk of the application that answers a request."""
+    desk: Desk = request.app.state.desk
+    return desk

@@ -1,0 +1,49 @@
+"""The main function of the web page's process."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+
+from config.settings import Settings
+from node.logs import set_up_logging
+from node.store.database import open_queue
+
+log = logging.getLogger(__name__)
+
+
+def run_web(settings: Settings) -> None:
+    """Serves the page until the process is ended."""
+    # Here, so that the main process, which names this function, does not load them.
+    import uvicorn
+
+    from node.web.application import build_application
+
+    set_up_logging(settings.log_level)
+    web = settings.web
+    if web.port is None:
+        raise ValueError("web.port is not set")
+    sessions = open_queue(settings.database)
+    application = build_application(settings, sessions, time.time)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            application,
+            host=web.host,
+            port=web.port,
+            ssl_certfile=web.certificate,
+            ssl_keyfile=web.key,
+            log_config=None,
+            access_log=False,  # addresses say who looked at what
+            server_header=False,
+            proxy_headers=False,  # anybody may write them
+            ws="none",
+            lifespan="on",
+            timeout_graceful_shutdown=1,
+        )
+    )
+    try:
+        server.run()
+    except SystemExit:  # uvicorn's, after it has logged why
+        log.error("the web page cannot listen on %s:%d: the port is in use, or not this machine's", web.host, web.port)
+        sys.exit(1)

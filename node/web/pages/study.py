@@ -1,0 +1,112 @@
+"""One study: where it stands and why, its road, its images with their lesions, and its deliveries."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, HTTPException, Path, Request, Response
+from sqlalchemy.orm import Session
+
+from config.web import UID_HERE
+from dicom_io.errors import NotReadable
+from dicom_io.results.labels import percent, verdict
+from models.types.birads import Likelihood
+from models.types.exam import ExamReading
+from models.types.mammogram import Laterality
+from node.archive.contents import reading_of
+from node.operations.road import name_of, road_of
+from node.operations.studies import Identifiers, identifiers
+from node.reporting.exams import exam_of
+from node.store.database import read_only
+from node.store.tables import Instance, Study
+from node.web.answers import not_found, page
+from node.web.desk import Desk, desk_of
+from node.web.pictures import jpeg_of, pictures_of
+from node.web.visitors import Visitor, visitor_of
+
+router = APIRouter()
+
+Number = Annotated[int, Path(ge=1, lt=2**31)]
+
+
+@router.get("/studies/{study}")
+def one_study(request: Request, study: Number) -> Response:
+    return show(request, study)
+
+
+def show(request: Request, study: int, done: tuple[str, ...] = (), refused: str = "", status: int = 200) -> Response:
+    """The page of a study. `done`: what an act on it did; `refused`: why an act was not done."""
+    desk, visitor = desk_of(request), visitor_of(request)
+    with read_only(desk.sessions) as session:
+        road = road_of(session, study)
+        if road is None:
+            return not_found(request, f"There is no study {study}.")
+        exam, lost = _exam(session, desk, study)
+        rows = session.get_one(Study, study).instances
+        known = identifiers(session, [study]).get(study) if visitor.sees_patients else None
+        pictures = pictures_of(exam, {row.sop_instance_uid: row.id for row in rows}) if exam else ()
+    return page(
+        request,
+        "study.html",
+        status,
+        road=road,
+        study=road.study,
+        known=known,
+        exam=exam,
+        lost=lost,
+        pictures=pictures,
+        verdict=verdict,
+        percent=percent,
+        exam_rows=exam_rows,
+        name_of=name_of,
+        viewer_url=_viewer(desk, visitor, known),
+        done=done,
+        refused=refused,
+    )
+
+
+@router.get("/studies/{study}/images/{image}.jpg")
+def picture(request: Request, study: Number, image: Number) -> Response:
+    desk = desk_of(request)
+    if not visitor_of(request).sees_patients:
+        raise HTTPException(403, "Your account may not see pictures of patients.")
+    with read_only(desk.sessions) as session:
+        row = session.get(Instance, image)
+        if row is None or row.study_id != study or row.masks_path is None or row.reading is None:
+            return not_found(request, "There is no such picture.")
+        try:
+            made = jpeg_of(reading_of(row, desk.settings.data_dir))
+        except (NotReadable, OSError):
+            made = None
+    return not_found(request, "There is no such picture.") if made is None else Response(made, media_type="image/jpeg")
+
+
+def _exam(session: Session, desk: Desk, study: int) -> tuple[ExamReading | None, str]:
+    """The exam, or why there is none: its readings are damaged or gone."""
+    row = session.get_one(Study, study)
+    try:
+        exam = exam_of(session, row, desk.settings.data_dir, desk.settings.birads.recall_threshold)
+    except NotReadable as error:
+        return None, str(error)
+    except OSError as error:
+        return None, f"the disk does not answer: {error.strerror}"
+    return (exam, "") if exam.images else (None, "")
+
+
+def exam_rows(exam: ExamReading) -> list[tuple[Laterality | None, str, float | None, Likelihood | None]]:
+    """Breasts and exam: side, name, score and likelihood."""
+    names = {Laterality.LEFT: "Left breast", Laterality.RIGHT: "Right breast"}
+    return [
+        *(
+            (breast.laterality, names[breast.laterality], breast.malignancy, breast.likelihood)
+            for breast in exam.breasts
+        ),
+        (None, "Exam", exam.malignancy, exam.likelihood),
+    ]
+
+
+def _viewer(desk: Desk, visitor: Visitor, known: Identifiers | None) -> str | None:
+    template = desk.settings.web.viewer_url
+    if template is None or known is None or not visitor.sees_patients:
+        return None
+    return template.replace(UID_HERE, known.study_instance_uid)

@@ -1,0 +1,46 @@
+"""Today: what the node did in the last 24 hours, and what needs a person, first."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+
+from node.intake.refused_classes import refused_classes
+from node.operations.day import destination_words, sender_words, view_day, view_disk
+from node.operations.needs import needs
+from node.store.database import read_only
+from node.web.answers import page
+from node.web.charts import hourly
+from node.web.desk import desk_of
+
+router = APIRouter()
+MB = 1_000_000
+
+LINKS = {
+    "quarantine": "/studies?state=quarantined",
+    "failed": "/studies?problems=on",
+    "reader": "/studies?state=closed",
+    "disk": "/check",
+}
+
+
+@router.get("/")
+def today(request: Request) -> Response:
+    desk = desk_of(request)
+    settings, now = desk.settings, desk.now()
+    names = [destination.name for destination in settings.destinations]
+    with read_only(desk.sessions) as session:
+        day = view_day(session, names, now)
+        destinations = destination_words(session, names, now)
+        return page(
+            request,
+            "today.html",
+            day=day,
+            chart=hourly(day.hours),
+            needs=needs(session, settings, day, destinations, now),
+            links=LINKS,
+            destinations=destinations,
+            senders=sender_words(session, [sender.ae_title for sender in settings.senders]),
+            refused=refused_classes(session),
+            disk=view_disk(session, settings.data_dir, settings.receiver.min_free_mb * MB, now),
+            reader=settings.reader,
+        )

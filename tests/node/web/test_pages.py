@@ -1,0 +1,137 @@
+"""What the page shows of a queue."""
+
+from __future__ import annotations
+
+import pytest
+from browsing import words
+from road import Road, changed
+from sqlalchemy import select
+
+from config.peers import DicomDestination, Sender
+from node.demo.studies import DemoStudy
+from node.store.states import DeliveryState, JobState, moved
+from node.store.tables import Delivery, Job, Study
+
+PACS = DicomDestination(name="pacs", ae_title="PACS", host="127.0.0.1", port=1)
+
+
+def test_an_empty_node_says_that_all_is_well_and_nothing_has_come(browse, road: Road):
+    browser = browse(road)
+    assert "Nothing. All is well." in browser.text("/")
+    assert "No study has come so far." in browser.text("/studies")
+
+
+def test_a_reported_study_is_shown_with_its_road_its_lesions_and_its_deliveries(browse, reported: Road):
+    browser = browse(reported, destinations=(PACS,), senders=(Sender(ae_title="PACS"),))
+    shown = browser.text("/studies/1")
+    assert "It was read and reported; 5 results still to go to pacs." in shown
+    for what in ("First image received from PACS", "Left MLO read", "Revision 1 reported", "4 SEG, 1 SR"):
+        assert what in shown
+    assert shown.count("score ") == 8, "four images, a lesion each"
+    today = browser.text("/")
+    assert "Received 4 images, 1 studies" in today
+    assert "Reported 1 studies" in today
+    assert "From the last image to the report" in today
+    assert "5, the oldest since" in today
+
+
+def test_nobody_sees_what_leads_to_a_patient_without_an_account(browse, reported: Road):
+    browser = browse(reported, destinations=(PACS,))
+    with reported.sessions.begin() as session:
+        study = session.scalars(select(Study)).one()
+        secrets = {study.study_instance_uid, *(image.patient_id for image in study.instances)}
+        image = study.instances[0].id
+    pages = [browser.get(address).text for address in ("/", "/studies", "/studies/1", "/settings")]
+    assert not [secret for secret in secrets for page in pages if secret in page]
+    assert browser.get(f"/studies/1/images/{image}.jpg").status_code == 403
+    for secret in secrets:
+        assert "No study is like this" in words(browser.send("/studies/find", "/studies", name=secret).text)
+
+
+def test_what_failed_comes_first_and_says_why(browse, road: Road, mammogram_study: DemoStudy):
+    road.all_of_it(*mammogram_study.files)
+    with road.sessions.begin() as session:
+        delivery = session.scalars(select(Delivery)).first()
+        delivery.state = moved(delivery.state, DeliveryState.DEAD)
+        delivery.error = "it refused the object"
+    browser = browse(road, destinations=(PACS,))
+    today = browser.text("/")
+    assert "1 result did not reach pacs, and is given up" in today
+    assert today.index("did not reach") < today.index("The last 24 hours")
+    assert "but 1 result did not reach pacs: it refused the object." in browser.text("/studies?problems=on")
+
+
+@pytest.mark.parametrize(
+    ("query", "there"),
+    [
+        ("state=reported", True), ("state=open", False), ("source=PACS", True), ("source=OTHER", False),
+        ("destination=pacs", True), ("destination=none", False), ("score=0.0", True), ("score=1", False),
+        ("since=2023-11-14&until=2023-11-14&zone=UTC", True), ("until=2023-11-13", False), ("discordant=on", False),
+        ("problems=on", False), ("ids=1", True), ("ids=none", False),
+    ],
+)  # fmt: skip
+def test_studies_are_filtered(browse, reported: Road, query, there):
+    assert ('href="/studies/1"' in browse(reported).get(f"/studies?{query}").text) is there
+
+
+@pytest.mark.parametrize("query", ["state=lost", "since=yesterday", "score=2", "zone=Nowhere"])
+def test_a_filter_that_cannot_be_understood_is_refused_with_its_reason(browse, road: Road, query):
+    answer = browse(road).get(f"/studies?{query}")
+    assert answer.status_code == 400
+    assert "Refused" in answer.text
+
+
+def test_pages_of_many_studies_hold_each_once_and_in_order(browse, road: Road):
+    with road.sessions.begin() as session:
+        for number in range(120):
+            session.add(
+                Study(
+                    study_instance_uid=f"1.2.{number}", source="PACS",
+                    first_received_at=0.0, last_received_at=0.0, opened_at=0.0,
+                )
+            )  # fmt: skip
+    browser, seen, address = browse(road), [], "/studies"
+    while address:
+        page = browser.get(address).text
+        seen += [int(row.partition('"')[0]) for row in page.split('rowheader"><a href="/studies/')[1:]]
+        address = page.partition(' rel="next"')[0].rpartition('href="')[2].rstrip('"') if ' rel="next"' in page else ""
+    assert seen == list(range(120, 0, -1))
+
+
+def test_a_study_in_quarantine_says_why_nothing_is_sent(browse, road: Road, mammogram_study: DemoStudy):
+    first, second = mammogram_study.files[:2]
+    road.receive(first, changed(second, PatientID="another"))
+    shown = browse(road).text("/studies/1")
+    assert "It is in quarantine:" in shown
+    assert "Nothing is sent until a person has checked it" in shown
+
+
+def test_a_failed_report_says_why(browse, road: Road, mammogram_study: DemoStudy):
+    road.receive(*mammogram_study.files)
+    road.read()
+    road.close()
+    with road.sessions.begin() as session:
+        job = session.scalars(select(Job).where(Job.kind == "REPORT")).one()
+        job.state = moved(moved(job.state, JobState.RUNNING), JobState.FAILED)
+        job.error = "it broke"
+    browser = browse(road)
+    assert "Its report could not be written: it broke. Retry it" in browser.text("/studies/1")
+    assert "1 report could not be written" in browser.text("/")
+
+
+def test_the_settings_are_shown_with_where_each_comes_from_and_without_a_password(browse, road: Road):
+    browser = browse(road, receiver={"port": 4100})
+    shown = browser.text("/settings")
+    assert "port 4100 file" in shown
+    assert "ae_title MAMMO_NODE default" in shown
+
+
+def test_the_models_are_shown_with_their_figures(browse, road: Road):
+    shown = browse(road).text("/models")
+    assert "research-default" in shown
+    assert "95 % CI" in shown
+
+
+def test_what_is_not_there_is_not_found(browse, road: Road):
+    browser = browse(road)
+    assert [browser.get(address).status_code for address in ("/studies/7", "/nothing", "/studies/x")] == [404] * 3

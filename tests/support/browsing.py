@@ -1,0 +1,45 @@
+"""A browser without a screen: asks the page, and sends its forms."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from html import unescape
+
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from httpx import Response
+from road import Road
+
+from config.settings import Settings
+from node.web.application import build_application
+
+ORIGIN = "http://127.0.0.1:8080"
+
+
+def application_of(road: Road, settings: Settings) -> FastAPI:
+    return build_application(settings, road.sessions, road.clock)
+
+
+@dataclass(frozen=True)
+class Browsing:
+    client: TestClient
+
+    def get(self, address: str, **options: object) -> Response:
+        return self.client.get(address, **options)
+
+    def text(self, address: str) -> str:
+        """The words of a page, as people read them."""
+        answer = self.get(address)
+        assert answer.status_code == 200, answer.text
+        return words(answer.text)
+
+    def send(self, address: str, of: str, **fields: str) -> Response:
+        """Sends a form of the page `of`, with its token."""
+        token = re.search(r'name="csrf" value="([^"]+)"', self.get(of).text)
+        assert token, f"{of} has no form"
+        return self.client.post(address, data={"csrf": token[1], **fields}, headers={"Origin": ORIGIN})
+
+
+def words(html: str) -> str:
+    return " ".join(unescape(re.sub(r"<[^>]*>", " ", html)).split())
