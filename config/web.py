@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
 from config.fields import Port, Section
 
-Role = Literal["viewer", "operator", "administrator"]
-"""Who may do what on the page: docs/web.md."""
+
+class Role(StrEnum):
+    """Who may do what on the page (docs/web.md): each may do what those before it may."""
+
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    ADMINISTRATOR = "administrator"
+
+
 UID_HERE = "{StudyInstanceUID}"
 
 
@@ -24,7 +32,7 @@ class Web(Section):
     url: str | None = None
     certificate: Path | None = None
     key: Path | None = None
-    shows_patients_to: tuple[Role, ...] = ("operator", "administrator")
+    shows_patients_to: tuple[Role, ...] = (Role.OPERATOR, Role.ADMINISTRATOR)
     viewer_url: str | None = None
     session_hours: float = Field(default=12, gt=0)
 

@@ -32,6 +32,7 @@ from node.cli.send import send
 from node.cli.serve import serve
 from node.cli.status import status
 from node.cli.train import train
+from node.cli.users import user_commands
 
 
 def _print_version(asked: bool) -> None:
@@ -61,6 +62,7 @@ def build() -> typer.Typer:
     app.add_typer(birads_commands, name="birads")
     app.add_typer(route_commands, name="routes")
     app.add_typer(delivery_commands, name="deliveries")
+    app.add_typer(user_commands, name="users")
     return app
 
 

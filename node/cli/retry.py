@@ -20,7 +20,8 @@ def retry(
     does the work.
     """
     from config.settings import load
-    from node.operations.retry import lost_masks, retry_study
+    from node.operations.acts import COMMAND_LINE, Act, note
+    from node.operations.retry import NOTHING_TO_RETRY, lost_masks, retry_study
     from node.peers import committing
 
     settings = load(config)
@@ -28,5 +29,6 @@ def retry(
     with open_queue(settings).begin() as session:
         lost = lost_masks(session, study, settings.data_dir)
         done = retry_study(session, study, time.time(), asked_to_commit, lost)
-    for line in done or ["nothing failed, is dead, uncommitted or in quarantine: nothing was changed"]:
+        note(session, Act("retried", COMMAND_LINE, study=study))
+    for line in done or [NOTHING_TO_RETRY]:
         typer.echo(f"study {study}: {line}")

@@ -28,6 +28,9 @@ from node.studies.lifecycle import (
     reopen,
 )
 
+NOTHING_TO_RETRY = "nothing failed, is dead, uncommitted or in quarantine: nothing was changed"
+"""Said where `retry_study` has done nothing."""
+
 
 class CannotRetry(UserError):
     """The message says why, and what to do."""
@@ -68,9 +71,10 @@ def retry_study(
 
     Unreadable images, and those whose masks are lost, are read again; a closed study is reopened for them, a reported
     one as the next revision. A failed report is tried again. Dead deliveries of the current revision are due at once,
-    and `dead_after_s` starts again. A study in quarantine is released: the caller has checked it. Undelivered results
-    of revisions before the quarantine are not sent any more. For results that were sent and are not committed,
-    commitment is requested at once. What is done again has its turn as if the study arrived now.
+    and `dead_after_s` starts again; those that failed and wait for their next try are due at once too. A study in
+    quarantine is released: the caller has checked it. Undelivered results of revisions before the quarantine are not
+    sent any more. For results that were sent and are not committed, commitment is requested at once. What is done again
+    has its turn as if the study arrived now.
 
     Args:
         committing: names of the destinations with `commitment`.
@@ -155,13 +159,18 @@ def _wait_again(job: Job, study: Study) -> None:
 
 
 def _send_again(session: Session, study: Study, now: float) -> list[str]:
-    """Makes dead deliveries of the current revision due again; those of replaced results stay dead."""
+    """Makes dead deliveries of the current revision due again, and those due now that wait after a failure; those of
+    replaced results stay dead."""
     dead = _deliveries(session, study, DeliveryState.DEAD)
+    waiting = _deliveries(session, study, DeliveryState.WAITING)
+    late = [delivery for delivery in waiting if delivery.error and delivery.next_at > now]
     if dead and study.state is not StudyState.OPEN:
         study.opened_at = now  # deliveries go by the turn of their study
     for delivery in dead:
         send_again(delivery, now)
-    return [f"{delivery.result.kind} will be sent to {delivery.destination} again" for delivery in dead]
+    for delivery in late:
+        delivery.next_at = now
+    return [f"{delivery.result.kind} will be sent to {delivery.destination} again" for delivery in (*dead, *late)]
 
 
 def _ask_again(session: Session, study: Study, now: float, committing: Collection[str]) -> list[str]:

@@ -303,6 +303,22 @@ class ReceivedAssessment(Table):
     study: Mapped[Study | None] = relationship()
 
 
+class Account(Table):
+    """Somebody who may sign in to the page."""
+
+    __tablename__ = "account"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    role: Mapped[str]
+    """A value of config.web.Role."""
+    password_hash: Mapped[str]
+    """Argon2id, with its salt and parameters."""
+    created_at: Mapped[float]
+    signed_out_at: Mapped[float] = mapped_column(default=0.0)
+    """Sessions that began by this time have ended."""
+
+
 class RefusedClass(Table):
     """A SOP class that a sender proposed and the node does not accept: its instances were never sent."""
 

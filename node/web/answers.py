@@ -18,6 +18,7 @@ def page(request: Request, template: str, status: int = 200, **values: object) -
         "path": request.url.path,
         "csrf": desk.tokens.csrf(session),
         "now": desk.now(),
+        "accounts": request.state.accounts,
         "encrypted": desk.settings.web.is_encrypted,
     }
     return HTMLResponse(desk.renderer.render(template, {**common, **values}), status)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -14,17 +13,16 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from config.settings import Settings
-from node.logs import place_of
-from node.store.database import Sessions, why_not_opened
+from node.store.database import Sessions
 from node.web.answers import page, plainly
 from node.web.desk import Desk, desk_of
 from node.web.live import Live
-from node.web.pages import check, models, settings_in_force, studies, study, today
-from node.web.protection import Gate
+from node.web.metrics import Metrics
+from node.web.pages import check, models, settings_in_force, sign_in, studies, study, today, watched
+from node.web.protection import Gate, no_database
 from node.web.rendering import FOLDER, Renderer
+from node.web.throttle import Throttle
 from node.web.tokens import Tokens, key_of
-
-log = logging.getLogger(__name__)
 
 
 def build_application(settings: Settings, sessions: Sessions, now: Callable[[], float]) -> FastAPI:
@@ -33,7 +31,16 @@ def build_application(settings: Settings, sessions: Sessions, now: Callable[[], 
     Args:
         now: UTC seconds since the epoch.
     """
-    desk = Desk(settings, sessions, now, Renderer(), Tokens(key_of(settings.data_dir)), Live(sessions, now))
+    desk = Desk(
+        settings,
+        sessions,
+        now,
+        Renderer(),
+        Tokens(key_of(settings.data_dir)),
+        Throttle(now),
+        Live(sessions, now),
+        Metrics(settings, now),
+    )
 
     @asynccontextmanager
     async def watching(_: FastAPI) -> AsyncIterator[None]:
@@ -43,11 +50,11 @@ def build_application(settings: Settings, sessions: Sessions, now: Callable[[], 
 
     application = FastAPI(title="mammo-node", lifespan=watching, docs_url=None, redoc_url=None, openapi_url=None)
     application.state.desk = desk
-    for pages in (today, studies, study, models, settings_in_force, check):
+    for pages in (today, studies, study, models, settings_in_force, check, sign_in, watched):
         application.include_router(pages.router)
     application.add_api_route("/events", events, include_in_schema=False)
     application.mount("/static", StaticFiles(directory=FOLDER / "static"), name="static")
-    application.middleware("http")(Gate(settings.web))
+    application.middleware("http")(Gate(desk))
     application.add_exception_handler(SQLAlchemyError, _no_database)
     application.add_exception_handler(RequestValidationError, _no_such_page)
     application.add_exception_handler(StarletteHTTPException, _refused)
@@ -63,11 +70,9 @@ async def events(request: Request) -> Response:
 
 
 async def _no_database(request: Request, fault: Exception) -> Response:
-    log.error("a page failed: %s", place_of(fault))
-    cause = why_not_opened(fault) if isinstance(fault, SQLAlchemyError) else ""
-    return page(
-        request, "message.html", 503, title="The queue does not answer", says=f"{cause}. Try again in a moment."
-    )
+    if not isinstance(fault, SQLAlchemyError):
+        raise fault
+    return no_database(request, fault)
 
 
 async def _no_such_page(request: Request, _: Exception) -> Response:

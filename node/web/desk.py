@@ -10,7 +10,9 @@ from fastapi import Request
 from config.settings import Settings
 from node.store.database import Sessions
 from node.web.live import Live
+from node.web.metrics import Metrics
 from node.web.rendering import Renderer
+from node.web.throttle import Throttle
 from node.web.tokens import Tokens
 
 
@@ -23,7 +25,9 @@ class Desk:
     now: Callable[[], float]
     renderer: Renderer
     tokens: Tokens
+    throttle: Throttle
     live: Live
+    metrics: Metrics
 
 
 def desk_of(request: Request) -> Desk:

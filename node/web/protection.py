@@ -1,19 +1,24 @@
-"""What every request passes: the Host it names, where it comes from, and the headers of the answer."""
+"""What every request passes: who it is from, the Host it names, where it comes from, and the headers of the answer."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
 from ipaddress import ip_address
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from fastapi import HTTPException, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import RedirectResponse
+from sqlalchemy.exc import SQLAlchemyError
 
 from config.web import Web
 from node.logs import place_of
+from node.operations.accounts import account, any_accounts
+from node.store.database import read_only, why_not_opened
 from node.web.answers import page, plainly
-from node.web.desk import desk_of
-from node.web.visitors import NOBODY
+from node.web.desk import Desk, desk_of
+from node.web.visitors import NOBODY, Visitor, visitor_with
 
 log = logging.getLogger(__name__)
 
@@ -31,10 +36,18 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+SIGN_IN = "/sign-in"
+_FOR_EVERYBODY = ("/static/", "/health/", "/metrics", SIGN_IN)
+"""Shown without an account, also to other machines: nothing of a patient."""
 _LOCAL_NAMES = {"localhost", "127.0.0.1", "::1"}
 _BY_A_PROXY = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
 
 Next = Callable[[Request], Awaitable[Response]]
+
+
+def cookie_name(web: Web) -> str:
+    """The session's cookie; with https one that only https may set, for this host alone."""
+    return "__Host-session" if web.is_encrypted else "session"
 
 
 def is_at_this_machine(request: Request) -> bool:
@@ -70,18 +83,23 @@ def check_form(request: Request, token: str) -> None:
         raise HTTPException(403, "This form is not of your session: load the page again. Nothing was done.")
 
 
-def _name_of(host: str) -> str:
-    return urlsplit(f"//{host}").hostname or ""
-
-
 class Gate:
-    """Lets requests in. Without accounts only those from this machine."""
+    """Lets requests in: people who have signed in, or whoever is at this machine while there are no accounts."""
 
-    def __init__(self, web: Web) -> None:
-        self._web = web
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._web = desk.settings.web
 
     async def __call__(self, request: Request, call_next: Next) -> Response:
-        answer = await self._answer(request, call_next)
+        request.state.visitor, request.state.session, request.state.accounts = NOBODY, "", True
+        try:
+            answer = await self._answer(request, call_next)
+        except SQLAlchemyError as fault:
+            answer = no_database(request, fault)
+        except Exception as fault:  # noqa: BLE001 - logged without its message, which may quote a patient's data
+            log.error("a page failed: %s", place_of(fault))
+            says = "An error of the program: the node's log says where."
+            answer = page(request, "message.html", 500, title="This page failed", says=says)
         for name, value in HEADERS.items():
             answer.headers.setdefault(name, value)
         if self._web.is_encrypted:
@@ -89,19 +107,53 @@ class Gate:
         return answer
 
     async def _answer(self, request: Request, call_next: Next) -> Response:
-        if not is_at_this_machine(request):
+        if request.method not in ("GET", "HEAD") and not is_from_here(request, self._web):
+            return plainly(403, "The request was not made by a page of this node: nothing was done.")
+        cookie = request.cookies.get(cookie_name(self._web), "")
+        there_are_accounts, visitor = await run_in_threadpool(self._look_up, cookie)
+        request.state.accounts = there_are_accounts
+        if visitor is not None:
+            request.state.visitor, request.state.session = visitor, cookie
+        elif request.url.path.startswith(_FOR_EVERYBODY):
+            pass
+        elif there_are_accounts:
+            return _to_sign_in(request)
+        elif not is_at_this_machine(request):
             return plainly(
                 403,
                 "There are no accounts yet, so the page is shown at the node's own machine only. An administrator "
-                "makes the first one there.",
+                "makes the first one there: mammo-node users add NAME --role administrator",
             )
-        if request.method not in ("GET", "HEAD") and not is_from_here(request, self._web):
-            return plainly(403, "The request was not made by a page of this node: nothing was done.")
-        request.state.visitor = NOBODY
-        request.state.session = ""
-        try:
-            return await call_next(request)
-        except Exception as fault:  # noqa: BLE001 - logged without its message, which may quote a patient's data
-            log.error("a page failed: %s", place_of(fault))
-            says = "An error of the program: the node's log says where."
-            return page(request, "message.html", 500, title="This page failed", says=says)
+        return await call_next(request)
+
+    def _look_up(self, cookie: str) -> tuple[bool, Visitor | None]:
+        """Whether there are accounts, and who the cookie's session belongs to."""
+        signed_in = self._desk.tokens.signed_in(cookie) if cookie else None
+        with read_only(self._desk.sessions) as session:
+            if signed_in is None:
+                return any_accounts(session), None
+            known = account(session, signed_in.account)
+            if known is None:
+                return any_accounts(session), None
+        age_s = self._desk.now() - signed_in.at
+        if signed_in.at <= known.signed_out_at or not 0 <= age_s < self._web.session_hours * 3600:
+            return True, None
+        return True, visitor_with(known, self._web.shows_patients_to)
+
+
+def no_database(request: Request, fault: SQLAlchemyError) -> Response:
+    """The answer while the queue cannot be used."""
+    log.error("a page failed: %s", place_of(fault))
+    says = f"{why_not_opened(fault)}. Nothing was changed; try again in a moment."
+    return page(request, "message.html", 503, title="The queue does not answer", says=says)
+
+
+def _to_sign_in(request: Request) -> Response:
+    if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
+        asked = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        return RedirectResponse(SIGN_IN if asked == "/" else f"{SIGN_IN}?{urlencode({'to': asked})}", 303)
+    return plainly(401, f"Sign in first: {SIGN_IN}")
+
+
+def _name_of(host: str) -> str:
+    return urlsplit(f"//{host}").hostname or ""

@@ -1,9 +1,10 @@
-"""Tokens that only this installation can make: against requests that another site makes a browser send (CSRF)."""
+"""Tokens that only this installation can make: sessions, and proofs that a form is of a session (CSRF)."""
 
 from __future__ import annotations
 
 import secrets
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from itsdangerous import BadSignature, URLSafeSerializer
@@ -11,8 +12,15 @@ from itsdangerous import BadSignature, URLSafeSerializer
 from dicom_io.durable import write_durably
 from node.archive.layout import WEB_KEY
 
-_CSRF = "csrf"
 _KEY_BYTES = 32
+
+
+@dataclass(frozen=True)
+class SignedIn:
+    """An account's id, and when it signed in (UTC seconds since the epoch)."""
+
+    account: int
+    at: float
 
 
 class Tokens:
@@ -23,7 +31,20 @@ class Tokens:
     """
 
     def __init__(self, key: bytes) -> None:
-        self._csrf = URLSafeSerializer(key, salt=_CSRF)
+        self._csrf = URLSafeSerializer(key, salt="csrf")
+        self._sessions = URLSafeSerializer(key, salt="session")
+
+    def session(self, signed_in: SignedIn) -> str:
+        """The token of a session, for a cookie."""
+        return str(self._sessions.dumps([signed_in.account, signed_in.at]))
+
+    def signed_in(self, session: str) -> SignedIn | None:
+        """Who a session's token was given to; None: it is not ours."""
+        try:
+            account, at = self._sessions.loads(session)
+        except (BadSignature, TypeError, ValueError):
+            return None
+        return SignedIn(account, at)
 
     def csrf(self, session: str) -> str:
         """The token of the forms that a session is shown ("" where there is no session)."""

@@ -4,32 +4,55 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fastapi import Request
+from fastapi import HTTPException, Request
 
 from config.web import Role
-
-ROLES: tuple[Role, ...] = ("viewer", "operator", "administrator")
-"""Each may do what those before it may."""
+from node.operations.accounts import AccountView
 
 
 @dataclass(frozen=True)
 class Visitor:
-    """A person. `name`: of the account, "" where there is none; `sees_patients`: identifiers and pictures."""
+    """A person. `account`: the id, None where there is none; `sees_patients`: identifiers and pictures."""
 
+    account: int | None
     name: str
     role: Role
     sees_patients: bool
 
     def may(self, role: Role) -> bool:
         """Whether the person has at least this role."""
-        return ROLES.index(self.role) >= ROLES.index(role)
+        return list(Role).index(self.role) >= list(Role).index(role)
+
+    @property
+    def known_as(self) -> str:
+        """As acts are noted."""
+        return f"account {self.account}"
 
 
-NOBODY = Visitor("", "viewer", sees_patients=False)
-"""Whoever is at this machine while there are no accounts."""
+NOBODY = Visitor(None, "", Role.VIEWER, sees_patients=False)
+"""Whoever is at this machine while there are no accounts, and whoever has not signed in."""
+
+
+def visitor_with(account: AccountView, shows_patients_to: tuple[Role, ...]) -> Visitor:
+    """The person who has signed in with an account."""
+    return Visitor(account.id, account.name, account.role, account.role in shows_patients_to)
 
 
 def visitor_of(request: Request) -> Visitor:
     """The person behind a request, whom node/web/protection.py has let in."""
     visitor: Visitor = request.state.visitor
+    return visitor
+
+
+def require(request: Request, role: Role) -> Visitor:
+    """The person behind a request, who must have a role.
+
+    Raises:
+        HTTPException: the person has not.
+    """
+    visitor = visitor_of(request)
+    if visitor.account is None:
+        raise HTTPException(403, "This changes something: sign in with an account for it.")
+    if not visitor.may(role):
+        raise HTTPException(403, f"This needs the role {role}; your account is a {visitor.role}. Nothing was done.")
     return visitor

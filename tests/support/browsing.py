@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from html import unescape
 
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from httpx import Response
+from httpx2 import Response
 from road import Road
 
 from config.settings import Settings
@@ -25,8 +26,8 @@ def application_of(road: Road, settings: Settings) -> FastAPI:
 class Browsing:
     client: TestClient
 
-    def get(self, address: str, **options: object) -> Response:
-        return self.client.get(address, **options)
+    def get(self, address: str, headers: Mapping[str, str] | None = None) -> Response:
+        return self.client.get(address, headers=headers)
 
     def text(self, address: str) -> str:
         """The words of a page, as people read them."""
@@ -36,9 +37,13 @@ class Browsing:
 
     def send(self, address: str, of: str, **fields: str) -> Response:
         """Sends a form of the page `of`, with its token."""
+        return self.client.post(address, data={"csrf": self.token(of), **fields}, headers={"Origin": ORIGIN})
+
+    def token(self, of: str) -> str:
+        """The token of the forms of a page."""
         token = re.search(r'name="csrf" value="([^"]+)"', self.get(of).text)
         assert token, f"{of} has no form"
-        return self.client.post(address, data={"csrf": token[1], **fields}, headers={"Origin": ORIGIN})
+        return token[1]
 
 
 def words(html: str) -> str:

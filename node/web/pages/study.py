@@ -4,25 +4,29 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, HTTPException, Path, Request, Response
+from fastapi import APIRouter, Form, HTTPException, Path, Request, Response
 from sqlalchemy.orm import Session
 
-from config.web import UID_HERE
+from config.web import UID_HERE, Role
 from dicom_io.errors import NotReadable
 from dicom_io.results.labels import percent, verdict
 from models.types.birads import Likelihood
 from models.types.exam import ExamReading
 from models.types.mammogram import Laterality
 from node.archive.contents import reading_of
+from node.operations.acts import Act, note
+from node.operations.retry import NOTHING_TO_RETRY, CannotRetry, NoSuchStudy, lost_masks, retry_study
 from node.operations.road import name_of, road_of
 from node.operations.studies import Identifiers, identifiers
+from node.peers import committing
 from node.reporting.exams import exam_of
 from node.store.database import read_only
 from node.store.tables import Instance, Study
 from node.web.answers import not_found, page
 from node.web.desk import Desk, desk_of
 from node.web.pictures import jpeg_of, pictures_of
-from node.web.visitors import Visitor, visitor_of
+from node.web.protection import check_form
+from node.web.visitors import Visitor, require, visitor_of
 
 router = APIRouter()
 
@@ -63,6 +67,25 @@ def show(request: Request, study: int, done: tuple[str, ...] = (), refused: str 
         done=done,
         refused=refused,
     )
+
+
+@router.post("/studies/{study}/retry")
+def retry(request: Request, study: Number, csrf: Annotated[str, Form()] = "") -> Response:
+    """As `mammo-node retry`."""
+    check_form(request, csrf)
+    visitor = require(request, Role.OPERATOR)
+    desk = desk_of(request)
+    asked_to_commit = {destination.name for destination in committing(desk.settings)}
+    try:
+        with desk.sessions.begin() as session:
+            lost = lost_masks(session, study, desk.settings.data_dir)
+            done = retry_study(session, study, desk.now(), asked_to_commit, lost)
+            note(session, Act("retried", visitor.known_as, study=study))
+    except NoSuchStudy:
+        return not_found(request, f"There is no study {study}.")
+    except CannotRetry as refusal:
+        return show(request, study, refused=str(refusal), status=409)
+    return show(request, study, done=tuple(done) or (NOTHING_TO_RETRY,))
 
 
 @router.get("/studies/{study}/images/{image}.jpg")

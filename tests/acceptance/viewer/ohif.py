@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,18 +11,12 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from playwright.sync_api import Browser, Page, Route, TimeoutError, sync_playwright
+from playwright.sync_api import Page, Route, TimeoutError
 
 _FILES = Path(__file__).parents[3] / ".viewer"
 _LOOKING = Path(__file__).with_name("looking.js")
-_FLAGS = (
-    "--no-sandbox",
-    "--disable-dev-shm-usage",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-quic",
-    "--use-gl=angle",  # WebGL without a graphics card
+WEBGL = (  # without a graphics card
+    "--use-gl=angle",
     "--use-angle=swiftshader",
     "--enable-unsafe-swiftshader",
     "--ignore-gpu-blocklist",
@@ -41,18 +33,6 @@ def ohif_files() -> Path:
     if not pages:
         pytest.skip("The OHIF viewer is not here; get it with: make viewer")
     return pages[-1].parent
-
-
-@contextmanager
-def chromium() -> Iterator[Browser]:
-    """Headless; the test is skipped where it is not installed."""
-    program = shutil.which("chromium")
-    if program is None:
-        pytest.skip("Chromium is not installed (Debian package chromium); the viewer itself comes with: make viewer")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=_FLAGS)
-        yield browser
-        browser.close()
 
 
 @dataclass(frozen=True, eq=False)

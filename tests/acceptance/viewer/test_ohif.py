@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from chromium import chromium
 from known_lesions import known_exam
-from ohif import Ohif, chromium, ohif_files
+from ohif import WEBGL, Ohif, ohif_files
 from orthanc import Orthanc
 from playwright.sync_api import Browser
 from pydicom import Dataset
@@ -62,7 +63,7 @@ class Delivered:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with chromium() as started:
+    with chromium(WEBGL) as started:
         yield started
 
 

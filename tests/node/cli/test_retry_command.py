@@ -41,6 +41,12 @@ def test_a_retried_dead_delivery_is_due_at_once_with_its_full_lifetime(a_study, 
     assert row(Study).state is StudyState.REPORTED
 
 
+def test_a_retried_delivery_that_failed_and_waits_is_due_at_once(a_study, retried, row):
+    late = {"attempts": 3, "error": "it does not answer", "next_at": NOW + 3600, "created_at": 5.0}
+    assert retried(a_study(StudyState.REPORTED, delivery=late)) == ["SR will be sent to pacs again"]
+    assert (row(Delivery).next_at, row(Delivery).created_at) == (NOW, 5.0)
+
+
 def test_an_image_given_up_before_the_report_is_read_again(a_study, retried, row):
     study_id = a_study(StudyState.CLOSED, reading=JobState.FAILED, unread=Unread.UNREADABLE, report=JobState.WAITING)
     assert retried(study_id) == ["open again, for revision 1", "image 1 will be read again (job 1)"]

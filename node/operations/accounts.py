@@ -1,0 +1,127 @@
+"""The accounts of people who use the page: names, roles and passwords."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from sqlalchemy import exists, select
+from sqlalchemy.orm import Session
+
+from config.web import Role
+from models.errors import UserError
+from node.operations.acts import COMMAND_LINE, Act, note
+from node.store.tables import Account
+
+LEAST_LETTERS = 12
+MOST_LETTERS = 256
+_NAME = re.compile(r"[\w.@-]{1,64}")
+_NOBODYS = "$argon2id$v=19$m=65536,t=3,p=4$vooOzImrM+IHoUZTB5jgjw$NmoLAfBS0RKyJfn740/ImkKT49Y8Vx3cVbx+fon3//k"
+"""Is verified where there is no such account, so that the time of an answer does not tell which names there are."""
+
+
+class AccountRefused(UserError):
+    """The message says why an account cannot be made or changed."""
+
+
+@dataclass(frozen=True)
+class AccountView:
+    """An account. Times are UTC seconds since the epoch."""
+
+    id: int
+    name: str
+    role: Role
+    created_at: float
+    signed_out_at: float
+
+
+def any_accounts(session: Session) -> bool:
+    """Whether there is an account."""
+    return bool(session.scalar(select(exists().select_from(Account))))
+
+
+def accounts(session: Session) -> tuple[AccountView, ...]:
+    """All accounts, by name."""
+    return tuple(_view(row) for row in session.scalars(select(Account).order_by(Account.name)))
+
+
+def account(session: Session, number: int) -> AccountView | None:
+    """The account with this id; None: it was removed."""
+    row = session.get(Account, number)
+    return None if row is None else _view(row)
+
+
+def add(session: Session, name: str, role: Role, password: str, now: float) -> None:
+    """Makes an account.
+
+    Raises:
+        AccountRefused: the name is taken or none, or the password is too short.
+    """
+    if not _NAME.fullmatch(name):
+        raise AccountRefused(f"{name!r}: a name has letters, digits and . _ - @, 64 at most, and no spaces.")
+    if _row(session, name) is not None:
+        raise AccountRefused(f"There is an account {name} already: `mammo-node users password {name}` changes it.")
+    session.add(Account(name=name, role=role, password_hash=_hashed(password), created_at=now, signed_out_at=0.0))
+    note(session, Act("account made", COMMAND_LINE, about=f"{role} account"))
+
+
+def remove(session: Session, name: str) -> None:
+    """Removes an account; its sessions end at once.
+
+    Raises:
+        AccountRefused: there is none.
+    """
+    session.delete(_known(session, name))
+    note(session, Act("account removed", COMMAND_LINE))
+
+
+def set_password(session: Session, name: str, password: str, now: float) -> None:
+    """Changes a password; the account's sessions end at once.
+
+    Raises:
+        AccountRefused: there is no such account, or the password is too short.
+    """
+    row = _known(session, name)
+    row.password_hash = _hashed(password)
+    row.signed_out_at = now
+    note(session, Act("password changed", COMMAND_LINE, about=f"account {row.id}"))
+
+
+def sign_out(session: Session, number: int, now: float) -> None:
+    """Ends all sessions of an account."""
+    row = session.get(Account, number)
+    if row is not None:
+        row.signed_out_at = now
+
+
+def with_password(session: Session, name: str, password: str) -> AccountView | None:
+    """The account with this name and password; None: there is none. Takes as long in either case."""
+    row = _row(session, name)
+    try:
+        PasswordHasher().verify(_NOBODYS if row is None else row.password_hash, password[:MOST_LETTERS])
+    except (VerificationError, InvalidHashError):
+        return None
+    return None if row is None else _view(row)
+
+
+def _hashed(password: str) -> str:
+    if not LEAST_LETTERS <= len(password) <= MOST_LETTERS:
+        raise AccountRefused(f"A password has {LEAST_LETTERS} letters at least, and {MOST_LETTERS} at most.")
+    return PasswordHasher().hash(password)
+
+
+def _row(session: Session, name: str) -> Account | None:
+    return session.scalars(select(Account).where(Account.name == name)).one_or_none()
+
+
+def _known(session: Session, name: str) -> Account:
+    row = _row(session, name)
+    if row is None:
+        raise AccountRefused(f"There is no account {name}: `mammo-node users list` shows them.")
+    return row
+
+
+def _view(row: Account) -> AccountView:
+    return AccountView(row.id, row.name, Role(row.role), row.created_at, row.signed_out_at)

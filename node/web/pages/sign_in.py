@@ -1,0 +1,87 @@
+"""Signing in and out."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Query, Request, Response
+from fastapi.responses import RedirectResponse
+
+from models.types.words import counted
+from node.operations.accounts import MOST_LETTERS, sign_out, with_password
+from node.operations.acts import Act, note
+from node.store.database import read_only
+from node.web.answers import page
+from node.web.desk import desk_of
+from node.web.protection import SIGN_IN, check_form, cookie_name
+from node.web.tokens import SignedIn
+from node.web.visitors import visitor_of
+
+router = APIRouter()
+
+
+@router.get(SIGN_IN)
+def ask(request: Request, to: Annotated[str, Query(max_length=2000)] = "/") -> Response:
+    if not request.state.accounts or visitor_of(request).account is not None:
+        return RedirectResponse(_inside(to), 303)
+    return page(request, "sign_in.html", to=to, name="", refused="")
+
+
+@router.post(SIGN_IN)
+def sign_in(
+    request: Request,
+    name: Annotated[str, Form(max_length=64)],
+    password: Annotated[str, Form(max_length=MOST_LETTERS)],
+    to: Annotated[str, Form(max_length=2000)] = "/",
+    csrf: Annotated[str, Form()] = "",
+) -> Response:
+    """Whoever fails often waits, by address and by name."""
+    check_form(request, csrf)
+    desk = desk_of(request)
+    keys = (f"address {request.client.host if request.client else ''}", f"name {name}")
+    wait_s = desk.throttle.wait_s(*keys)
+    if wait_s:
+        refused = f"Too many failures: try again in {counted(round(wait_s + 0.5), 'second')}."
+        return page(request, "sign_in.html", 429, to=to, name=name, refused=refused)
+    with read_only(desk.sessions) as session:
+        known = with_password(session, name, password)
+    if known is None:
+        desk.throttle.failed(*keys)
+        with desk.sessions.begin() as session:
+            note(session, Act("refused to sign in", "somebody"))
+        refused = "There is no account with this name and password."
+        return page(request, "sign_in.html", 403, to=to, name=name, refused=refused)
+    desk.throttle.succeeded(*keys)
+    now = desk.now()
+    with desk.sessions.begin() as session:
+        note(session, Act("signed in", f"account {known.id}"))
+    answer = RedirectResponse(_inside(to), 303)
+    web = desk.settings.web
+    answer.set_cookie(
+        cookie_name(web),
+        desk.tokens.session(SignedIn(known.id, now)),
+        max_age=round(web.session_hours * 3600),
+        secure=web.is_encrypted,
+        httponly=True,
+        samesite="lax",  # a link in a message leads to the page and not to signing in again
+    )
+    return answer
+
+
+@router.post("/sign-out")
+def leave(request: Request, csrf: Annotated[str, Form()] = "") -> Response:
+    """Ends all sessions of the account, in every browser."""
+    check_form(request, csrf)
+    desk, visitor = desk_of(request), visitor_of(request)
+    if visitor.account is not None:
+        with desk.sessions.begin() as session:
+            sign_out(session, visitor.account, desk.now())
+            note(session, Act("signed out", visitor.known_as))
+    answer = RedirectResponse(SIGN_IN, 303)
+    answer.delete_cookie(cookie_name(desk.settings.web))
+    return answer
+
+
+def _inside(address: str) -> str:
+    """An address of this page; any other becomes the first page."""
+    return address if address.startswith("/") and not address.startswith(("//", "/\\")) else "/"

@@ -1,0 +1,184 @@
+"""Signing in, what each role may do, and what is noted of it."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+from browsing import ORIGIN, Browsing, words
+from road import Road, changed
+from sqlalchemy import select
+
+from config.peers import DicomDestination
+from config.web import Role
+from node.demo.studies import DemoStudy
+from node.operations.accounts import AccountRefused, add, remove, set_password
+from node.store.states import DeliveryState, moved
+from node.store.tables import Account, Delivery
+
+PASSWORD = "a long enough one"
+PACS = DicomDestination(name="pacs", ae_title="PACS", host="127.0.0.1", port=1)
+
+
+def make(road: Road, *roles: Role) -> None:
+    with road.sessions.begin() as session:
+        for role in roles:
+            add(session, f"the-{role}", role, PASSWORD, road.clock())
+
+
+def sign_in(browser: Browsing, role: Role, password: str = PASSWORD, to: str = "/"):
+    return browser.send("/sign-in", "/sign-in", name=f"the-{role}", password=password, to=to)
+
+
+@pytest.fixture
+def dead(road: Road, mammogram_study: DemoStudy) -> Road:
+    """A study of which one result is a dead letter."""
+    road.receive(mammogram_study.files[0])
+    road.read()
+    road.close()
+    road.report()
+    with road.sessions.begin() as session:
+        delivery = session.scalars(select(Delivery)).first()
+        delivery.state = moved(delivery.state, DeliveryState.DEAD)
+    return road
+
+
+def test_with_an_account_everybody_signs_in_and_is_led_to_what_was_asked_for(browse, road: Road):
+    make(road, Role.VIEWER)
+    browser = browse(road)
+    asked = browser.get("/studies?state=open", headers={"Accept": "text/html"})
+    assert "Sign in" in asked.text
+    assert browser.get("/events").status_code == 401
+    signed_in = sign_in(browser, Role.VIEWER, to="/studies?state=open")
+    assert signed_in.url.path == "/studies"
+    assert "the-viewer, viewer" in words(signed_in.text)
+
+
+@pytest.mark.parametrize("to", ["https://evil.example/", "//evil.example", "/\\evil.example"])
+def test_signing_in_leads_to_no_other_site(browse, road: Road, to):
+    make(road, Role.VIEWER)
+    assert sign_in(browse(road), Role.VIEWER, to=to).url == f"{ORIGIN}/"
+
+
+@pytest.mark.parametrize("url", [None, "https://127.0.0.1:8080"])
+def test_the_sessions_cookie_is_out_of_reach_of_scripts_and_with_https_of_http(browse, road: Road, url):
+    make(road, Role.VIEWER)
+    browser = browse(road, web={"url": url})
+    browser.client.follow_redirects = False
+    cookie = browser.send("/sign-in", "/sign-in", name="the-viewer", password=PASSWORD).headers["set-cookie"].lower()
+    assert {"httponly", "samesite=lax", "path=/"} <= {part.strip() for part in cookie.split(";")}
+    assert ("secure" in cookie, cookie.startswith("__host-session=")) == (bool(url), bool(url))
+
+
+def test_a_session_ends_when_it_signs_out_when_its_time_is_over_and_with_its_account(browse, road: Road):
+    def signed_in() -> Browsing:
+        browser = browse(road)
+        road.clock.seconds += 1
+        sign_in(browser, Role.VIEWER)
+        assert browser.get("/events.none").status_code == 404, "let in"
+        return browser
+
+    def ended(browser: Browsing) -> bool:
+        return browser.get("/events.none").status_code == 401
+
+    make(road, Role.VIEWER, Role.OPERATOR)
+    first, second = signed_in(), signed_in()
+    first.send("/sign-out", "/studies")
+    assert ended(first)
+    assert ended(second), "in every browser"
+    third = signed_in()
+    road.clock.seconds += 12 * 3600
+    assert ended(third)
+    fourth = signed_in()
+    with road.sessions.begin() as session:
+        set_password(session, "the-viewer", "another long enough one", road.clock() + 1)
+    assert ended(fourth)
+    with road.sessions.begin() as session:
+        remove(session, "the-viewer")
+    assert ended(fourth)
+
+
+def test_a_cookie_that_this_node_did_not_make_lets_nobody_in(browse, road: Road):
+    make(road, Role.VIEWER)
+    browser = browse(road)
+    browser.client.cookies.set("session", "WzEsIDE3MDAwMDAwMDAuMF0.made-up")
+    assert browser.get("/").status_code == 401
+
+
+def test_whoever_tries_passwords_must_wait_longer_and_longer(browse, road: Road):
+    make(road, Role.VIEWER)
+    browser = browse(road)
+    assert [sign_in(browser, Role.VIEWER, "wrong").status_code for _ in range(5)] == [403] * 5
+    assert sign_in(browser, Role.VIEWER).status_code == 429, "also with the right one"
+    road.clock.seconds += 2
+    assert sign_in(browser, Role.VIEWER, "wrong").status_code == 403
+    road.clock.seconds += 2
+    assert sign_in(browser, Role.VIEWER).status_code == 429
+    road.clock.seconds += 2
+    assert sign_in(browser, Role.VIEWER).status_code == 200
+
+
+def test_a_viewer_may_not_retry_and_an_operator_may_and_it_is_noted(browse, dead: Road, caplog):
+    make(dead, Role.VIEWER, Role.OPERATOR)
+    viewer, operator = browse(dead, destinations=(PACS,)), browse(dead, destinations=(PACS,))
+    sign_in(viewer, Role.VIEWER)
+    sign_in(operator, Role.OPERATOR)
+    assert "Retry" not in words(viewer.get("/studies/1").text)
+    refused = viewer.send("/studies/1/retry", "/studies")
+    assert refused.status_code == 403
+    assert "This needs the role operator" in words(refused.text)
+    with caplog.at_level(logging.INFO):
+        done = operator.send("/studies/1/retry", "/studies/1")
+    assert "will be sent to pacs again" in words(done.text)
+    assert "retried by account 2: study 1" in caplog.text
+    with dead.sessions.begin() as session:
+        assert DeliveryState.DEAD not in {delivery.state for delivery in session.scalars(select(Delivery))}
+
+
+def test_a_study_of_two_patients_stays_in_quarantine_and_the_page_says_why(
+    browse, road: Road, mammogram_study: DemoStudy
+):
+    first, second = mammogram_study.files[:2]
+    road.receive(first, changed(second, PatientID="another"))
+    make(road, Role.OPERATOR)
+    browser = browse(road)
+    sign_in(browser, Role.OPERATOR)
+    answer = browser.send("/studies/1/retry", "/studies/1")
+    assert answer.status_code == 409
+    assert "stays in quarantine" in words(answer.text)
+
+
+def test_who_may_see_patients_finds_a_study_by_each_identifier_and_its_pictures(browse, reported: Road):
+    make(reported, Role.VIEWER, Role.OPERATOR)
+    browser = browse(reported, web={"viewer_url": "https://pacs.example/?study={StudyInstanceUID}"})
+    sign_in(browser, Role.OPERATOR)
+    with reported.sessions.begin() as session:
+        instance = session.scalars(select(Delivery)).first().result.study.instances[0]
+        study, names = instance.study.study_instance_uid, (instance.patient_id, instance.study.study_instance_uid, "1")
+    for name in names:
+        assert browser.send("/studies/find", "/studies", name=name).url.path == "/studies/1"
+    page = browser.get("/studies/1").text
+    assert f"https://pacs.example/?study={study}" in page
+    picture = browser.get(f"/studies/1/images/{instance.id}.jpg")
+    assert picture.content.startswith(b"\xff\xd8")
+    viewer = browse(reported)
+    sign_in(viewer, Role.VIEWER)
+    assert study not in viewer.get("/studies/1").text
+    assert viewer.get(f"/studies/1/images/{instance.id}.jpg").status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("name", "password"), [("x", "too short"), ("two words", PASSWORD), ("", PASSWORD), ("the-viewer", PASSWORD)]
+)
+def test_an_account_that_cannot_be_is_refused_with_its_reason(road: Road, name, password):
+    make(road, Role.VIEWER)
+    with pytest.raises(AccountRefused), road.sessions.begin() as session:
+        add(session, name, Role.VIEWER, password, 0.0)
+
+
+def test_passwords_are_not_stored(road: Road):
+    make(road, Role.VIEWER)
+    with road.sessions.begin() as session:
+        stored = session.scalars(select(Account)).one().password_hash
+    assert stored.startswith("$argon2id$")
+    assert PASSWORD not in stored
