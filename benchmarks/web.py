@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
@@ -116,7 +117,7 @@ def measure(scratch: Path, studies: int, repeat: int) -> Iterator[tuple[str, tup
             "/check",
             "/metrics",
         ):
-            yield path, timed(lambda path=path: browser.get(path), repeat)
+            yield path, timed(partial(browser.get, path), repeat)
         token = browser.token("/studies")
         yield "find an accession number", timed(lambda: find(browser, token, f"A{middle}"), repeat)
         yield "find a patient ID", timed(lambda: find(browser, token, f"P{middle}"), repeat)

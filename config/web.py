@@ -66,6 +66,14 @@ class Web(Section):
         )
 
     @property
+    def address(self) -> str | None:
+        """Where browsers find the page; None: there is none."""
+        if self.port is None:
+            return None
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return self.url or f"{'https' if self.certificate else 'http'}://{host}:{self.port}"
+
+    @property
     def is_local(self) -> bool:
         """Whether the address is one of this machine's own, which others cannot reach."""
         if self.host == "localhost":

@@ -8,10 +8,11 @@ from config.settings import Settings
 
 
 def starting(settings: Settings) -> str:
-    """Who starts, with which models, where its data lies, who may send, and where results go."""
+    """Who starts, with which models, where its data lies, who may send, where results go, and where its page is."""
     senders = ", ".join(sender.ae_title for sender in settings.senders) or "nobody ([[senders]] is empty)"
     to = ", ".join(destination.name for destination in settings.destinations) or "nobody ([[destinations]] is empty)"
+    page = settings.web.address
     return (
         f"mammo-node {version('mammo-node')} (research use only) starts: bundle {settings.reader.bundle}, data in "
-        f"{settings.data_dir}, senders {senders}, results to {to}"
+        f"{settings.data_dir}, senders {senders}, results to {to}" + (f"; its page: {page}" if page else "")
     )

@@ -43,6 +43,7 @@ def checks(settings: Settings) -> list[Check]:
         *(lambda to=destination: commitment_is_done(to, settings) for destination in committing(settings)),
         *(lambda of=source: source_answers(of, settings) for source in settings.sources),
         *([lambda: hl7_address(settings)] if settings.hl7.port is not None else []),
+        *([lambda: page_address(settings)] if settings.web.port is not None else []),
     ]
 
 
@@ -139,6 +140,16 @@ def hl7_address(settings: Settings) -> CheckResult:
     """The address of the HL7 listener. Whether it is free shows only when `serve` starts."""
     hl7 = settings.hl7
     return CheckResult("HL7", True, f"serve takes messages at {hl7.host}:{hl7.port} from {', '.join(hl7.sender_hosts)}")
+
+
+def page_address(settings: Settings) -> CheckResult:
+    """The page's address, and whether passwords cross the network in the clear on the way to it. Whether the address is
+    free shows only when `serve` starts."""
+    web = settings.web
+    if not (web.is_local or web.is_encrypted):
+        says = f"passwords for {web.address} can be read on the network: set web.certificate, or web.url of a proxy"
+        return CheckResult("page", True, says, warns=True)
+    return CheckResult("page", True, f"serve shows it at {web.address}")
 
 
 def _answers(about: str, of: AnyDestination | AnySource, settings: Settings) -> CheckResult:

@@ -121,13 +121,13 @@ class Metrics:
         self._jobs.clear()
         states = [JobState.WAITING, JobState.RUNNING, JobState.FAILED]
         unfinished = select(Job.kind, Job.state, func.count()).where(Job.state.in_(states))
-        for kind, state, count in session.execute(unfinished.group_by(Job.kind, Job.state)):
-            self._jobs.labels(kind, state).set(count)
+        for kind, job_state, count in session.execute(unfinished.group_by(Job.kind, Job.state)):
+            self._jobs.labels(kind, job_state).set(count)
         self._deliveries.clear()
         open_states = [DeliveryState.WAITING, DeliveryState.UNCOMMITTED, DeliveryState.DEAD]
         open_ones = select(Delivery.destination, Delivery.state, func.count()).where(Delivery.state.in_(open_states))
-        for name, state, count in session.execute(open_ones.group_by(Delivery.destination, Delivery.state)):
-            self._deliveries.labels(name, state).set(count)
+        for name, delivery_state, count in session.execute(open_ones.group_by(Delivery.destination, Delivery.state)):
+            self._deliveries.labels(name, delivery_state).set(count)
         names = [destination.name for destination in settings.destinations]
         words = destination_words(session, names, now)
         for word in words:

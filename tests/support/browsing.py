@@ -22,6 +22,12 @@ def application_of(road: Road, settings: Settings) -> FastAPI:
     return build_application(settings, road.sessions, road.clock)
 
 
+def asking(road: Road, address: str = "127.0.0.1", host: str = "127.0.0.1:8080") -> TestClient:
+    """A client at an IP address, which asks for the node under a name."""
+    application = application_of(road, Settings(data_dir=road.data_dir))
+    return TestClient(application, base_url=f"http://{host}", client=(address, 50000))
+
+
 @dataclass(frozen=True)
 class Browsing:
     client: TestClient
