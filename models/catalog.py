@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 
 from models.birads.calibration import SCREENING_PREVALENCE, prior_of
 from models.bundles.bundle import CARD, Bundle, BundleError, Part, verify
+from models.extensions import extensions, load_extension
 from models.pipeline import Pipeline
 from models.protocols import Detector
 from models.segmenters.network import PromptedNet
@@ -110,7 +111,8 @@ ARCHITECTURES: Mapping[str, Callable[[], Architecture]] = MappingProxyType(
         "medsam-mlp": _medsam_mlp,
     }
 )
-"""By the name in bundle.toml. Each function imports its library only when it is called."""
+"""By the name in bundle.toml. Each function imports its library only when it is called. Those of other packages
+(models/extensions.py) cannot replace one of these."""
 
 
 def load_pipeline(
@@ -168,10 +170,11 @@ def load_part(bundle: Bundle, part: Part, device: torch.device, mixed_precision:
     Raises:
         BundleError: its architecture is unknown, or weights and settings do not fit it.
     """
-    if part.architecture not in ARCHITECTURES:
+    known = {*ARCHITECTURES, *extensions()}
+    if part.architecture not in known:
         raise BundleError(
             f"{bundle.folder / CARD}: architecture {part.architecture!r} is unknown. "
-            f"Known: {', '.join(sorted(ARCHITECTURES))}."
+            f"Known: {', '.join(sorted(known))}. If it is of another package, install that package here."
         )
     try:
         return adapter_of(part.architecture, load_file(part.weights), part.settings, device, mixed_precision)
@@ -192,9 +195,16 @@ def adapter_of(
 
     Raises:
         KeyError: the architecture is unknown.
+        ExtensionError: it is of another package, which cannot be imported.
         RuntimeError, TypeError, ValueError: weights and settings do not fit it.
     """
-    return ARCHITECTURES[architecture]().load(weights, device, mixed_precision, **settings)
+    return _architecture(architecture).load(weights, device, mixed_precision, **settings)
+
+
+def _architecture(name: str) -> Architecture:
+    if name in ARCHITECTURES:
+        return ARCHITECTURES[name]()
+    return Architecture(load_extension(extensions()[name]))
 
 
 def untrained(architecture: str, settings: Mapping[str, Any]) -> tuple[PromptedNet, Settings]:
@@ -204,7 +214,7 @@ def untrained(architecture: str, settings: Mapping[str, Any]) -> tuple[PromptedN
         KeyError: the architecture is unknown.
         TypeError, ValueError: it is not a segmenter, or a setting is unknown or wrong.
     """
-    make = ARCHITECTURES[architecture]().untrained
+    make = _architecture(architecture).untrained
     if make is None:
         raise ValueError(f"{architecture} is not a segmenter")
     return make(**settings)
