@@ -49,6 +49,7 @@ from models.datasets.catalog import open_data
 from models.datasets.split import read_split, sides
 from models.framing import breast_framing
 from models.measures.detection import auc, auc_within, with_interval, with_intervals
+from models.protocols import ToScore
 from models.training.classifier.samples import origin_of
 from models.types.mammogram import Mammogram
 
@@ -109,8 +110,11 @@ def look(classifier: Any, cases: Sequence[Case]) -> list[Seen]:
                 case.patient,
                 origin_of(case),
                 case.pathology is Pathology.MALIGNANT,
-                classifier.classify(image, masks)[0],
-                {name: classifier.classify(disguise(image, other), masks)[0] for name, disguise in DISGUISES.items()},
+                classifier.classify([ToScore(image, masks)])[0][0],
+                {
+                    name: classifier.classify([ToScore(disguise(image, other), masks)])[0][0]
+                    for name, disguise in DISGUISES.items()
+                },
                 embedding,
                 greys,
             )

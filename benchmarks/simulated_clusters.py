@@ -36,6 +36,7 @@ from models.detectors.grains import GrainDetector, load
 from models.framing import Frame, scaled_frame
 from models.measures.detection import Figure, match, with_interval
 from models.phantom.insertion import Inserted
+from models.runner import Runner
 from models.types.mammogram import Mammogram
 from models.types.reading import Detection
 
@@ -72,7 +73,7 @@ def main() -> None:
     if part is None:
         parser.error(f"{arguments.bundle} has no detector of calcifications: train one into it first.")
     settings = dict(part.settings)
-    detector = load(load_file(part.weights), torch.device("cpu"), False, **settings)
+    detector = load(load_file(part.weights), Runner(torch.device("cpu")), **settings)
     grain, mm_per_px = float(settings.get("grain", 0.3)), float(settings.get("mm_per_px", 0.1))
 
     names = set(getattr(read_split(arguments.split, read_simulated_clusters(arguments.folder).cases), arguments.side))
@@ -95,7 +96,7 @@ def look(detector: GrainDetector, grain: float, mm_per_px: float, base: Case, nu
     dice = float("nan")
     if inserted.cluster is not None:
         shown = scaled_frame(seen, mm_per_px)
-        dice = grain_dice(marked(detector.marks(shown) >= grain, shown, proposed), true_grains(inserted, shown))
+        dice = grain_dice(marked(detector.marks([shown])[0] >= grain, shown, proposed), true_grains(inserted, shown))
     return Looked(base.patient, inserted.contrast, hits > 0, len(met) - hits, dice)
 
 

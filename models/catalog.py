@@ -1,7 +1,7 @@
 """The list of architectures; loads a bundle's models into a pipeline.
 
 To add an architecture: a file in the folder of its kind (models/detectors, segmenters, classifiers) with
-`load(weights, device, mixed_precision, **settings)`, and a function and a line below.
+`load(weights, runner, **settings)`, and a function and a line below.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from models.bundles.bundle import CARD, Bundle, BundleError, Part, verify
 from models.extensions import extensions, load_extension
 from models.pipeline import Pipeline
 from models.protocols import Detector
+from models.runner import Runner
 from models.segmenters.network import PromptedNet
 from models.segmenters.prompts import Settings
 
@@ -31,8 +32,7 @@ class Architecture:
     """The functions of an adapter's file.
 
     Attributes:
-        load: makes the adapter (a Detector, Segmenter or Classifier) from weights, device, mixed precision and
-            settings.
+        load: makes the adapter (a Detector, Segmenter or Classifier) from weights, a `Runner` and settings.
         untrained: makes a segmenter's network with arbitrary weights, and its `Settings`: see models/segmenters.
         from_official: renames the tensors of the published checkpoint to the names used here.
     """
@@ -121,6 +121,7 @@ def load_pipeline(
     mixed_precision: bool,
     clock: Callable[[], float] = time.perf_counter,
     prevalence: float = SCREENING_PREVALENCE,
+    together: bool | None = None,
 ) -> Pipeline:
     """The bundle's models on `device`, ready to read. All weights are checked by their digests before one is loaded.
 
@@ -129,6 +130,7 @@ def load_pipeline(
         mixed_precision: half precision in the parts that gain from it; only on CUDA.
         clock: returns seconds from any origin, to measure the time of each stage.
         prevalence: the share of exams with a cancer at the node's site, 0..1 exclusive; used by calibrated bundles.
+        together: see models.runner.Runner; None: on a GPU alone.
 
     Raises:
         BundleError: weights are missing or damaged, an architecture is unknown, or the weights do not fit it.
@@ -137,9 +139,9 @@ def load_pipeline(
     if problems:
         raise BundleError("\n".join(problems))
     return Pipeline(
-        detector=load_detector(bundle, device, mixed_precision),
-        segmenter=load_part(bundle, bundle.segmenter, device, mixed_precision),
-        classifier=load_part(bundle, bundle.classifier, device, mixed_precision),
+        detector=load_detector(bundle, device, mixed_precision, together),
+        segmenter=load_part(bundle, bundle.segmenter, device, mixed_precision, together),
+        classifier=load_part(bundle, bundle.classifier, device, mixed_precision, together),
         bundle=bundle.id,
         assumed_spacing_mm=bundle.assumed_spacing_mm,
         clock=clock,
@@ -154,17 +156,21 @@ def load_pipeline(
     )
 
 
-def load_detector(bundle: Bundle, device: torch.device, mixed_precision: bool) -> Detector:
+def load_detector(
+    bundle: Bundle, device: torch.device, mixed_precision: bool, together: bool | None = None
+) -> Detector:
     """The bundle's detector, together with that of calcifications where it has one; see `load_part`."""
-    breast: Detector = load_part(bundle, bundle.detector, device, mixed_precision)
+    breast: Detector = load_part(bundle, bundle.detector, device, mixed_precision, together)
     if bundle.calcifications is None:
         return breast
     from models.detectors.both import BothDetectors
 
-    return BothDetectors(breast, load_part(bundle, bundle.calcifications, device, mixed_precision))
+    return BothDetectors(breast, load_part(bundle, bundle.calcifications, device, mixed_precision, together))
 
 
-def load_part(bundle: Bundle, part: Part, device: torch.device, mixed_precision: bool) -> Any:
+def load_part(
+    bundle: Bundle, part: Part, device: torch.device, mixed_precision: bool, together: bool | None = None
+) -> Any:
     """One part's adapter: a Detector, Segmenter or Classifier. Its digest is not checked here.
 
     Raises:
@@ -177,7 +183,7 @@ def load_part(bundle: Bundle, part: Part, device: torch.device, mixed_precision:
             f"Known: {', '.join(sorted(known))}. If it is of another package, install that package here."
         )
     try:
-        return adapter_of(part.architecture, load_file(part.weights), part.settings, device, mixed_precision)
+        return adapter_of(part.architecture, load_file(part.weights), part.settings, device, mixed_precision, together)
     except (RuntimeError, TypeError, ValueError, SafetensorError) as error:
         raise BundleError(
             f"{part.weights}: does not load as {part.architecture!r} with the settings in {CARD}: {error}"
@@ -190,6 +196,7 @@ def adapter_of(
     settings: Mapping[str, Any],
     device: torch.device,
     mixed_precision: bool,
+    together: bool | None = None,
 ) -> Any:
     """An adapter from weights that need not be in a bundle.
 
@@ -198,13 +205,16 @@ def adapter_of(
         ExtensionError: it is of another package, which cannot be imported.
         RuntimeError, TypeError, ValueError: weights and settings do not fit it.
     """
-    return _architecture(architecture).load(weights, device, mixed_precision, **settings)
+    return _architecture(architecture).load(weights, Runner.on(device, mixed_precision, together), **settings)
 
 
 def _architecture(name: str) -> Architecture:
     if name in ARCHITECTURES:
         return ARCHITECTURES[name]()
-    return Architecture(load_extension(extensions()[name]))
+    load = load_extension(extensions()[name])
+    return Architecture(
+        lambda weights, runner, **settings: load(weights, runner.device, runner.mixed_precision, **settings)
+    )
 
 
 def untrained(architecture: str, settings: Mapping[str, Any]) -> tuple[PromptedNet, Settings]:

@@ -5,17 +5,22 @@ A package offers an architecture as an entry point of one of `GROUPS` (docs/own_
     [project.entry-points."mammo_node.detectors"]
     my-detector = "my_package.detector:load"
 
-`load(weights, device, mixed_precision, **settings)` returns what models/protocols.py asks for. A bundle that names the
-architecture can then be used like any other. Only what is installed is loaded, and only when a bundle names it.
+`load(weights, device, mixed_precision, **settings)` returns a Detector, OneImageSegmenter or OneImageClassifier of
+models/protocols.py. A bundle that names the architecture can then be used like any other. Only what is installed is
+loaded, and only when a bundle names it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
+from types import MappingProxyType
 from typing import Any
 
 from models.errors import UserError
+from models.protocols import OneImageClassifier, OneImageSegmenter, ToOutline, ToScore
+from models.types.region import Mask
 
 GROUPS = ("mammo_node.detectors", "mammo_node.segmenters", "mammo_node.classifiers")
 
@@ -43,7 +48,7 @@ def extensions() -> dict[str, EntryPoint]:
 
 
 def load_extension(offered: EntryPoint) -> Callable[..., Any]:
-    """The package's `load` function.
+    """The package's `load` function; what it returns takes several images.
 
     Raises:
         ExtensionError: the package cannot be imported, or has no such function.
@@ -57,7 +62,41 @@ def load_extension(offered: EntryPoint) -> Callable[..., Any]:
         ) from error
     if not callable(load):
         raise ExtensionError(f"{offered.value} of {package_of(offered)} is no function. It must be a load function.")
-    return load  # type: ignore[no-any-return]  # any function may be offered
+    several = _SEVERAL.get(offered.group)
+    return load if several is None else lambda *arguments, **settings: several(load(*arguments, **settings))
+
+
+@dataclass(frozen=True)
+class _SegmentsEach:
+    """A segmenter of one image, as `models.protocols.Segmenter`."""
+
+    of_one: OneImageSegmenter
+
+    def segment(self, images: Sequence[ToOutline]) -> list[list[Mask | None]]:
+        return [
+            self.of_one.segment(asked.image, [box for box, _ in asked.lesions], [kind for _, kind in asked.lesions])
+            for asked in images
+        ]
+
+
+@dataclass(frozen=True)
+class _ClassifiesEach:
+    """A classifier of one image, as `models.protocols.Classifier`."""
+
+    of_one: OneImageClassifier
+
+    @property
+    def scores_images_alone(self) -> bool:
+        return self.of_one.scores_images_alone
+
+    def classify(self, images: Sequence[ToScore]) -> list[tuple[float, list[float]]]:
+        return [self.of_one.classify(asked.image, asked.masks) for asked in images]
+
+
+_SEVERAL: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
+    {"mammo_node.segmenters": _SegmentsEach, "mammo_node.classifiers": _ClassifiesEach}
+)
+"""By the group: what makes an object for one image take several."""
 
 
 def package_of(offered: EntryPoint) -> str:

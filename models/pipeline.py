@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
 
 import numpy as np
 
@@ -13,16 +12,14 @@ from models.anatomy.film import known_or_assumed
 from models.anatomy.landmarks import find_nipple
 from models.anatomy.same_lesion import groups_of, innermost
 from models.birads.calibration import SCREENING_PREVALENCE, Calibration, Level
-from models.protocols import Classifier, Detector, OutOfMemory, Segmenter
+from models.halving import in_halves
+from models.protocols import Classifier, Detector, Segmenter, ToOutline, ToScore
 from models.readings.preview import preview_of
 from models.types.birads import Likelihood
 from models.types.mammogram import Mammogram
 from models.types.reading import BundleId, Detection, Finding, ImageReading, told_apart
 from models.types.region import Mask
 from models.types.words import counted
-
-In = TypeVar("In")
-Out = TypeVar("Out")
 
 ASSUMED_SPACING = "No pixel spacing is known: the models assumed {mm:.3g} mm per pixel, and no lengths are given."
 NO_OUTLINE = "{findings} could not be outlined: the detector's box is used as the outline."
@@ -60,7 +57,8 @@ class Pipeline:
     caveat: str = ""
 
     def read(self, images: Sequence[Mammogram]) -> list[ImageReading]:
-        """One reading per image, in their order. `seconds` has detect (its share of the batch), segment and classify.
+        """One reading per image, in their order, from one call of each model. `seconds` has detect, segment and
+        classify: an image's share of what the batch took.
 
         Of nested findings only the smallest is kept: first among the detector's boxes, then among the outlines
         (`models.anatomy.same_lesion.innermost`). Then masses in which a calcification lies are told apart from others
@@ -69,16 +67,20 @@ class Pipeline:
         A batch that does not fit on the device is divided into halves.
 
         Raises:
-            OutOfMemory: not even a single image, outline or lesion fits.
+            OutOfMemory: not even a single image fits.
         """
         scaled = [self._with_spacing(image) for image in images]
         began = self.clock()
-        detected = in_halves(self.detector.detect, scaled)
-        detect_s = (self.clock() - began) / max(1, len(scaled))
-        return [
-            self._read(image, found, detect_s, as_stated)
-            for as_stated, image, found in zip(images, scaled, detected, strict=True)
-        ]
+        found = in_halves(self.detector.detect, scaled)
+        detected = self.clock()
+        outlined = self._outlined(scaled, found)
+        segmented = self.clock()
+        masks = [[outline.mask for outline in of_image] for of_image in outlined]
+        scores = in_halves(self.classifier.classify, [ToScore(*each) for each in zip(scaled, masks, strict=True)])
+        classified = self.clock()
+        shares = {"detect": detected - began, "segment": segmented - detected, "classify": classified - segmented}
+        seconds = {stage: took / max(1, len(images)) for stage, took in shares.items()}
+        return [self._reading(*each, seconds) for each in zip(images, scaled, outlined, scores, strict=True)]
 
     def _with_spacing(self, image: Mammogram) -> Mammogram:
         if image.spacing_mm is not None:
@@ -87,17 +89,39 @@ class Pipeline:
         warning = ASSUMED_SPACING.format(mm=spacing[0])
         return replace(image, spacing_mm=spacing, warnings=(*image.warnings, warning))
 
-    def _read(
-        self, image: Mammogram, found: Sequence[Detection], detect_s: float, as_stated: Mammogram
+    def _outlined(self, images: Sequence[Mammogram], found: Sequence[Sequence[Detection]]) -> list[list[_Outlined]]:
+        """The outlines of each image's detections, without those that contain a smaller finding."""
+        kept = [self._innermost_boxes(detections) for detections in found]
+        asked = [
+            ToOutline(image, [(detection.box, detection.kind) for detection in detections])
+            for image, detections in zip(images, kept, strict=True)
+        ]
+        masks = in_halves(self.segmenter.segment, asked)
+        return [self._innermost_outlines(*each) for each in zip(kept, masks, strict=True)]
+
+    def _innermost_boxes(self, found: Sequence[Detection]) -> list[Detection]:
+        inner = innermost([detection.box for detection in found], groups_of(found, self.kinds_apart))
+        return [found[number] for number in inner]
+
+    def _innermost_outlines(self, found: Sequence[Detection], masks: Sequence[Mask | None]) -> list[_Outlined]:
+        outlined = [
+            _Outlined(detection, _full_box(detection) if mask is None else mask, by_segmenter=mask is not None)
+            for detection, mask in zip(found, masks, strict=True)
+        ]
+        inner = innermost([outline.mask for outline in outlined], groups_of(found, self.kinds_apart))
+        return _told_apart([outlined[number] for number in inner])
+
+    def _reading(
+        self,
+        as_stated: Mammogram,
+        image: Mammogram,
+        outlined: Sequence[_Outlined],
+        scored: tuple[float, Sequence[float]],
+        seconds: Mapping[str, float],
     ) -> ImageReading:
         """`image` has a spacing, which may be assumed; `as_stated` is the same image as it came."""
-        began = self.clock()
-        outlined = self._segment(image, found)
-        segmented = self.clock()
-        masks = [outline.mask for outline in outlined]
-        malignancy, scores = self._classify(image, masks)
-        classified = self.clock()
-        doubts = self._doubts(image, masks)
+        malignancy, scores = scored
+        doubts = self._doubts(image, [outline.mask for outline in outlined])
         findings = [
             self._finding(outline, score, doubt) for outline, score, doubt in zip(outlined, scores, doubts, strict=True)
         ]
@@ -106,7 +130,7 @@ class Pipeline:
             malignancy=malignancy,
             shape=image.shape,
             bundle=self.bundle,
-            seconds={"detect": detect_s, "segment": segmented - began, "classify": classified - segmented},
+            seconds=dict(seconds),
             warnings=(*image.warnings, *_warnings(outlined, doubts)),
             likelihood=self._likelihood(Level.IMAGE, malignancy),
             as_breast=self._likelihood(Level.BREAST, malignancy),
@@ -119,25 +143,6 @@ class Pipeline:
             preview=preview_of(image.pixels),
             tones=image.tones,
         )
-
-    def _segment(self, image: Mammogram, found: Sequence[Detection]) -> list[_Outlined]:
-        """The outlines of the detections, without those that contain a smaller finding."""
-        kept = [
-            found[number]
-            for number in innermost([detection.box for detection in found], groups_of(found, self.kinds_apart))
-        ]
-        masks = in_halves(
-            lambda some: self.segmenter.segment(
-                image, [detection.box for detection in some], [detection.kind for detection in some]
-            ),
-            kept,
-        )
-        outlined = [
-            _Outlined(detection, _full_box(detection) if mask is None else mask, by_segmenter=mask is not None)
-            for detection, mask in zip(kept, masks, strict=True)
-        ]
-        innermost_outlines = innermost([outline.mask for outline in outlined], groups_of(kept, self.kinds_apart))
-        return _told_apart([outlined[number] for number in innermost_outlines])
 
     def _finding(self, outline: _Outlined, score: float, doubt: str) -> Finding:
         return Finding(
@@ -167,19 +172,6 @@ class Pipeline:
     def _likelihood(self, level: Level, score: float) -> Likelihood | None:
         calibration = self.calibration.get(level)
         return None if calibration is None else calibration.likelihood(score)
-
-    def _classify(self, image: Mammogram, masks: Sequence[Mask]) -> tuple[float, list[float]]:
-        if not masks:
-            return self.classifier.classify(image, masks)
-
-        def classify(some: Sequence[Mask]) -> list[tuple[float, float]]:
-            whole, each = self.classifier.classify(image, some)
-            return [(whole, score) for score in each]
-
-        pairs = in_halves(classify, masks)
-        # A classifier of lesions scores an image by the lesions it was given: the highest is the score with all
-        # lesions.
-        return max(whole for whole, _ in pairs), [score for _, score in pairs]
 
 
 @dataclass(frozen=True)
@@ -211,23 +203,6 @@ def _warnings(outlined: Sequence[_Outlined], doubts: Sequence[str]) -> list[str]
     if doubtful:
         warnings.append(DOUBTFUL.format(outlines=counted(doubtful, "outline")))
     return warnings
-
-
-def in_halves(work: Callable[[Sequence[In]], list[Out]], items: Sequence[In]) -> list[Out]:
-    """`work` on all items at once or, if they do not fit in memory, on one half after the other.
-
-    Raises:
-        OutOfMemory: a single item does not fit.
-    """
-    if not items:
-        return []
-    try:
-        return work(items)
-    except OutOfMemory:
-        if len(items) == 1:
-            raise
-    half = len(items) // 2
-    return in_halves(work, items[:half]) + in_halves(work, items[half:])
 
 
 def _full_box(detection: Detection) -> Mask:

@@ -1,8 +1,13 @@
-"""The three interfaces of the pipeline; catalog.py lists the implementations that a bundle can name."""
+"""The three interfaces of the pipeline; catalog.py lists the implementations that a bundle can name.
+
+Each works on several images at once. What it finds in one depends on no other, up to rounding: a score by 0.0001, a
+mask by one pixel in 10,000.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from models.types.mammogram import Mammogram
@@ -12,6 +17,26 @@ from models.types.region import Box, Mask
 
 class OutOfMemory(Exception):
     """This batch did not fit in the device's memory; a smaller one may fit."""
+
+
+@dataclass(frozen=True, eq=False)
+class ToOutline:
+    """An image and the lesions to outline in it.
+
+    Attributes:
+        lesions: the box (the detector's, not enlarged; in source-image pixels) and the kind of each.
+    """
+
+    image: Mammogram
+    lesions: Sequence[tuple[Box, FindingKind]]
+
+
+@dataclass(frozen=True, eq=False)
+class ToScore:
+    """An image and its lesions' masks."""
+
+    image: Mammogram
+    masks: Sequence[Mask]
 
 
 class Detector(Protocol):
@@ -28,12 +53,11 @@ class Detector(Protocol):
 class Segmenter(Protocol):
     """Outlines lesions."""
 
-    def segment(self, image: Mammogram, boxes: Sequence[Box], kinds: Sequence[FindingKind]) -> list[Mask | None]:
-        """One mask per box (the detector's, not enlarged) of a lesion of this kind, in source-image pixels; None if the
-        segmenter found no outline.
+    def segment(self, images: Sequence[ToOutline]) -> list[list[Mask | None]]:
+        """For each image, one mask per lesion in source-image pixels; None if the segmenter found no outline.
 
         Raises:
-            OutOfMemory: the prompts did not fit on the device.
+            OutOfMemory: the batch did not fit on the device.
         """
 
 
@@ -44,9 +68,28 @@ class Classifier(Protocol):
     def scores_images_alone(self) -> bool:
         """Whether an image's score does not depend on the masks."""
 
-    def classify(self, image: Mammogram, masks: Sequence[Mask]) -> tuple[float, list[float]]:
-        """The whole image's score and one score per mask, each 0..1.
+    def classify(self, images: Sequence[ToScore]) -> list[tuple[float, list[float]]]:
+        """For each image, the whole image's score and one score per mask, each 0..1.
 
         Raises:
             OutOfMemory: the batch did not fit on the device.
         """
+
+
+class OneImageSegmenter(Protocol):
+    """A Segmenter of one image at a time: what another package offers (models/extensions.py)."""
+
+    def segment(self, image: Mammogram, boxes: Sequence[Box], kinds: Sequence[FindingKind]) -> list[Mask | None]:
+        """One mask per box (the detector's, not enlarged) of a lesion of this kind, in source-image pixels; None if the
+        segmenter found no outline."""
+
+
+class OneImageClassifier(Protocol):
+    """A Classifier of one image at a time: what another package offers."""
+
+    @property
+    def scores_images_alone(self) -> bool:
+        """Whether an image's score does not depend on the masks."""
+
+    def classify(self, image: Mammogram, masks: Sequence[Mask]) -> tuple[float, list[float]]:
+        """The whole image's score and one score per mask, each 0..1."""

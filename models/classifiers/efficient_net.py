@@ -19,7 +19,7 @@ margin, which a mask cuts off, and which nobody drew where only a box is known.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -33,10 +33,10 @@ from torch import Tensor, nn
 from models.birads.calibration import logit as log_odds
 from models.classifiers.pictures import image_picture, lesion_picture, with_surroundings
 from models.framing import Frame, Size, breast_framing
-from models.protocols import OutOfMemory
+from models.protocols import ToScore
 from models.radiomics.regions import RegionSettings
 from models.radiomics.texture import LENGTH, Radiomics
-from models.types.mammogram import Mammogram
+from models.runner import Runner
 from models.types.region import Mask
 
 Mode = Literal["mask", "whole", "whole+radiomics", "both"]
@@ -45,8 +45,8 @@ _TRAINED_WITH = {"efficientnet_lite0": ((127 / 255,) * 3, (128 / 255,) * 3)}
 """Mean and standard deviation of the pixels that the ImageNet weights were trained with, where timm's entry is wrong
 for them."""
 _HIDDEN = (256, 64)
-_AT_ONCE = 32
-"""Batch size of lesions."""
+_AT_ONCE = 64
+"""Pictures that go through the network together."""
 
 
 @dataclass(frozen=True)
@@ -163,12 +163,9 @@ class MalignancyNet(nn.Module):
 class EfficientNetClassifier:
     """The classifier. See `models.protocols.Classifier`, and the module's docstring for the scores of each mode."""
 
-    def __init__(self, network: MalignancyNet, device: torch.device, mixed_precision: bool, settings: Settings) -> None:
-        self._network = network.to(device).eval()
-        self._device = device
-        # Half precision is faster only on a GPU.
-        self._half = mixed_precision and device.type == "cuda"
-        self._settings = settings
+    def __init__(self, network: MalignancyNet, runner: Runner, settings: Settings) -> None:
+        runner.place(network)
+        self._network, self._runner, self._settings = network, runner, settings
         self._radiomics = Radiomics(settings.regions) if settings.uses_radiomics else None
         self._framed = breast_framing(settings.frame_px, settings.mm_per_px)
 
@@ -177,65 +174,74 @@ class EfficientNetClassifier:
         """See the protocol."""
         return self._settings.scores_images_alone
 
-    def classify(self, image: Mammogram, masks: Sequence[Mask]) -> tuple[float, list[float]]:
-        """The image's score and one score per mask; see the protocol.
+    def classify(self, images: Sequence[ToScore]) -> list[tuple[float, list[float]]]:
+        """Each image's score and one score per mask; see the protocol.
 
         Raises:
-            ValueError: with radiomics or at a scale: the image has no spacing; the pipeline fills in a missing one.
+            OutOfMemory: not even a single picture fits on the device.
+            ValueError: with radiomics or at a scale: an image has no spacing; the pipeline fills in a missing one.
         """
-        shown = self._framed(image)
-        try:
-            with torch.inference_mode(), torch.autocast(self._device.type, torch.float16, enabled=self._half):
-                if self._radiomics is not None:
-                    textures = [texture.vector for texture in self._radiomics.textures(image, masks)]
-                    return self._with_textures(shown.pixels, textures)
-                lesions: list[float] = []
-                if self._settings.sees_lesions:
-                    lesions = self._lesions([self._lesion(shown, mask) for mask in masks])
-                if not self._settings.sees_images:
-                    return max(lesions, default=self._settings.floor), lesions
-                logit = self._network.score_images(self._whole(shown.pixels)).item()
-                if not self._settings.sees_lesions:
-                    return float(expit(logit)), [float(expit(logit))] * len(masks)
-                share, worst = self._settings.lesion_share, max(lesions, default=self._settings.floor)
-                return float(expit((1 - share) * logit + share * log_odds(worst))), lesions
-        except torch.cuda.OutOfMemoryError as error:
-            raise OutOfMemory("An image and its lesions did not fit on the device") from error
+        seen = [self._pictures(each) for each in images]
+        if self._radiomics is not None:
+            textures = [self._radiomics.textures(each.image, each.masks) for each in images]
+            vectors = [[texture.vector for texture in of_image] for of_image in textures]
+            return self._with_textures([whole for whole, _ in seen], vectors)
+        lesions = self._lesion_scores([pictures for _, pictures in seen])
+        if not self._settings.sees_images:
+            return [(max(scores, default=self._settings.floor), scores) for scores in lesions]
+        logits = self._scores(self._network.score_images, [whole for whole, _ in seen])
+        return [
+            self._joined(logit, scores, len(each.masks))
+            for logit, scores, each in zip(logits, lesions, images, strict=True)
+        ]
 
-    def _with_textures(
-        self, pixels: NDArray[np.float32], textures: Sequence[NDArray[np.float32]]
-    ) -> tuple[float, list[float]]:
-        rows = self._tensor(textures or [np.full(LENGTH, np.nan, dtype=np.float32)])
-        features = self._network.features(self._whole(pixels)).expand(len(rows), -1)
-        scores: list[float] = torch.sigmoid(self._network.score_with_texture(features, rows)).tolist()
-        return max(scores), scores[: len(textures)]
+    def _pictures(self, asked: ToScore) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
+        """The inputs that show the image and its lesions; of lesions none if the mode does not see them."""
+        shown = self._framed(asked.image)
+        whole = image_picture(shown.pixels, self._settings.image_px)
+        return whole, [self._lesion(shown, mask) for mask in asked.masks] if self._settings.sees_lesions else []
 
     def _lesion(self, shown: Frame, mask: Mask) -> NDArray[np.float32]:
         if self._settings.mm_per_px is None:
             return lesion_picture(shown.pixels, shown.draw(mask))
         return with_surroundings(shown.pixels, shown.box_of(mask))
 
-    def _lesions(self, pictures: Sequence[NDArray[np.float32]]) -> list[float]:
-        parts = [pictures[first : first + _AT_ONCE] for first in range(0, len(pictures), _AT_ONCE)]
-        logits = [self._network.score_lesions(self._tensor(part)) for part in parts]
-        return [score for part in logits for score in torch.sigmoid(part).tolist()]
+    def _lesion_scores(self, pictures: Sequence[Sequence[NDArray[np.float32]]]) -> list[list[float]]:
+        """The scores of each image's lesions."""
+        logits = iter(self._scores(self._network.score_lesions, [picture for some in pictures for picture in some]))
+        return [[float(expit(next(logits))) for _ in some] for some in pictures]
 
-    def _whole(self, pixels: NDArray[np.float32]) -> Tensor:
-        return self._tensor([image_picture(pixels, self._settings.image_px)])
+    def _joined(self, logit: float, lesions: list[float], masks: int) -> tuple[float, list[float]]:
+        """An image's score and its lesions' by the logit of the whole and, if the mode sees them, the lesions' own."""
+        if not self._settings.sees_lesions:
+            return float(expit(logit)), [float(expit(logit))] * masks
+        share, worst = self._settings.lesion_share, max(lesions, default=self._settings.floor)
+        return float(expit((1 - share) * logit + share * log_odds(worst))), lesions
 
-    def _tensor(self, arrays: Sequence[NDArray[np.float32]]) -> Tensor:
-        return torch.from_numpy(np.stack(arrays)).to(self._device)
+    def _with_textures(
+        self, wholes: Sequence[NDArray[np.float32]], textures: Sequence[Sequence[NDArray[np.float32]]]
+    ) -> list[tuple[float, list[float]]]:
+        features = self._runner.each(self._network.features, wholes, _AT_ONCE)
+        found = []
+        for feature, vectors in zip(features, textures, strict=True):
+            rows = vectors or [np.full(LENGTH, np.nan, dtype=np.float32)]
+            with self._runner.fitting("the features of an image"):
+                pooled = feature.to(self._runner.device).expand(len(rows), -1)
+                logits = self._network.score_with_texture(pooled, self._runner.upload(rows))
+            scores = torch.sigmoid(logits).tolist()
+            found.append((max(scores), scores[: len(vectors)]))
+        return found
+
+    def _scores(self, score: Callable[[Tensor], Tensor], pictures: Sequence[NDArray[np.float32]]) -> list[float]:
+        return [float(logit) for logit in self._runner.each(score, pictures, _AT_ONCE)]
 
 
-def load(
-    weights: Mapping[str, Tensor], device: torch.device, mixed_precision: bool, **settings: Any
-) -> EfficientNetClassifier:
+def load(weights: Mapping[str, Tensor], runner: Runner, **settings: Any) -> EfficientNetClassifier:
     """Builds the classifier from a bundle's weights and settings.
 
     Args:
         weights: the network's state dict, in any floating-point type.
-        device: where it runs.
-        mixed_precision: use half precision if the device is a GPU.
+        runner: how it is run.
         settings: see `Settings`.
 
     Raises:
@@ -247,7 +253,7 @@ def load(
     network.load_state_dict(
         {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
     )
-    return EfficientNetClassifier(network, device, mixed_precision, chosen)
+    return EfficientNetClassifier(network, runner, chosen)
 
 
 def _logits(head: nn.Module, features: Tensor) -> Tensor:

@@ -31,14 +31,16 @@ from torch import Tensor, nn
 
 from models.anatomy.breast import breast_box
 from models.device import half_type
-from models.protocols import OutOfMemory
+from models.halving import in_halves
+from models.protocols import ToScore
+from models.runner import Runner
 from models.segmenters.lite_medsam import LiteMedSamNet
 from models.segmenters.network import encode_prompts
 from models.segmenters.sam import build
 from models.segmenters.sam_decoder import SamDecodedNet
 from models.segmenters.vit import CHANNELS
 from models.types.mammogram import Mammogram
-from models.types.region import Mask
+from models.types.words import counted
 
 Encoder = Literal["medsam-vit-b", "lite-medsam"]
 Reads = Literal["embedding", "tokens", "upscaled"]
@@ -49,6 +51,8 @@ _DROPOUT = 0.5
 _TOKENS = 5
 _MALIGNANT = 1
 """The index of the class."""
+_AT_ONCE = 8
+"""Images that go through the network together."""
 
 
 @dataclass(frozen=True)
@@ -129,40 +133,46 @@ def picture_of(image: Mammogram, network: SamDecodedNet) -> NDArray[np.float32]:
 class MedSamMlpClassifier:
     """The classifier. See `models.protocols.Classifier`."""
 
-    def __init__(self, network: MedSamMlp, device: torch.device, mixed_precision: bool) -> None:
-        self._network = network.to(device).eval().requires_grad_(False)
-        self._device = device
-        self._half = mixed_precision
+    def __init__(self, network: MedSamMlp, runner: Runner) -> None:
+        runner.place(network)
+        self._network, self._runner = network, runner
 
     @property
     def scores_images_alone(self) -> bool:
         """See the protocol: always."""
         return True
 
-    def classify(self, image: Mammogram, masks: Sequence[Mask]) -> tuple[float, list[float]]:
-        """The image's score, and the same for each mask; see the protocol."""
-        picture = torch.from_numpy(picture_of(image, self._network.sam))[None]
-        try:
-            with torch.inference_mode():
-                # Half precision is not exact enough for the positions of boxes: only the encoder uses it.
-                with torch.autocast(self._device.type, half_type(self._device), enabled=self._half):
-                    embedded = self._network.embed(picture.to(self._device))
-                logits = self._network.score(self._network.read(embedded))
-        except torch.cuda.OutOfMemoryError as error:
-            raise OutOfMemory("An image did not fit on the device") from error
-        score = torch.softmax(logits, dim=1)[0, _MALIGNANT].item()
-        return score, [score] * len(masks)
+    def classify(self, images: Sequence[ToScore]) -> list[tuple[float, list[float]]]:
+        """Each image's score, and the same for each of its masks; see the protocol.
+
+        Raises:
+            OutOfMemory: not even a single image fits on the device.
+        """
+        found: list[tuple[float, list[float]]] = []
+        for batch in self._runner.batches([None] * len(images), _AT_ONCE):
+            some = [images[number] for number in batch]
+            scores = in_halves(self._scores, [picture_of(each.image, self._network.sam) for each in some])
+            found += [(score, [score] * len(each.masks)) for score, each in zip(scores, some, strict=True)]
+        return found
+
+    def _scores(self, pictures: Sequence[NDArray[np.float32]]) -> list[float]:
+        device = self._runner.device
+        with self._runner.fitting(counted(len(pictures), "image")):
+            # Half precision is not exact enough for the positions of boxes: only the encoder uses it, on a CPU too,
+            # where its large maps are limited by memory.
+            with torch.autocast(device.type, half_type(device), enabled=self._runner.mixed_precision):
+                embedded = self._network.embed(self._runner.upload(pictures))
+            logits = self._network.score(self._network.read(embedded))
+            scores: list[float] = torch.softmax(logits, dim=1)[:, _MALIGNANT].tolist()
+            return scores
 
 
-def load(
-    weights: Mapping[str, Tensor], device: torch.device, mixed_precision: bool, **settings: Any
-) -> MedSamMlpClassifier:
+def load(weights: Mapping[str, Tensor], runner: Runner, **settings: Any) -> MedSamMlpClassifier:
     """Builds the classifier from a bundle's weights and settings.
 
     Args:
         weights: the network's state dict, in any floating-point type.
-        device: where it runs.
-        mixed_precision: the encoder uses half precision, on a CPU too: its large maps are limited by memory there.
+        runner: how it is run; in mixed precision the encoder uses half precision on a CPU too.
         settings: see `Settings`.
 
     Raises:
@@ -177,7 +187,7 @@ def load(
     network.load_state_dict(
         {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
     )
-    return MedSamMlpClassifier(network, device, mixed_precision)
+    return MedSamMlpClassifier(network, runner)
 
 
 def _tune(parameters: Iterable[nn.Parameter]) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 from models.anatomy.film import with_spacing
 from models.datasets.case import Case, Cases, Lesion
 from models.durable import write_durably
-from models.protocols import Segmenter
+from models.protocols import Segmenter, ToOutline
 from models.types.mammogram import Mammogram
 from models.types.region import Box, Mask
 
@@ -42,12 +42,12 @@ class Outlines:
     def of(self, image: Mammogram, lesions: Sequence[Lesion]) -> list[Mask | None]:
         """The outline of each lesion from its box; None where the segmenter finds none."""
         image = with_spacing(image, self.assumed_spacing_mm)
-        boxes = [lesion.mask.box for lesion in lesions]
         path = self.folder / f"{self._digest(image, lesions)}.npz"
         if not path.is_file():
             self.folder.mkdir(parents=True, exist_ok=True)
-            write_durably(path, _packed(self.load().segment(image, boxes, [lesion.kind for lesion in lesions])))
-        return _unpacked(path, len(boxes))
+            [masks] = self.load().segment([ToOutline(image, [(lesion.mask.box, lesion.kind) for lesion in lesions])])
+            write_durably(path, _packed(masks))
+        return _unpacked(path, len(lesions))
 
     def _digest(self, image: Mammogram, lesions: Sequence[Lesion]) -> str:
         """Digest of everything that the outlines depend on, hexadecimal."""

@@ -8,6 +8,7 @@ those with finer pixels than a digital detector's, are not looked at.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from models.detectors.clusters import clusters_of, peaks_of
 from models.detectors.grain_net import CONTEXT_PX, STRIDE, GrainNet, channels_of
 from models.framing import Frame, scaled_frame, spacing_of
 from models.fused import can_fuse
-from models.protocols import OutOfMemory
+from models.runner import Runner
 from models.types.mammogram import Mammogram
 from models.types.reading import Detection, FindingKind
 from models.types.region import Box
@@ -26,8 +27,10 @@ TILE_PX = 512
 FINEST_MM = 0.049
 """Digital detectors have pixels of 0.05 to 0.1 mm, film scanners mostly finer ones (`models.anatomy.film`). Dust and
 scratches on films look like grains to a network that learned from digital images."""
-_TILES_AT_ONCE = 16
-"""On a GPU."""
+_AT_ONCE = 32
+"""Tiles that go through the network together."""
+_IMAGES_AT_ONCE = 8
+"""Images whose tiles do: their frames at native resolution take main memory."""
 
 
 def shows_calcifications(image: Mammogram, finest_mm: float, coarsest_mm: float) -> bool:
@@ -46,8 +49,7 @@ class GrainDetector:
     def __init__(
         self,
         network: GrainNet,
-        device: torch.device,
-        mixed_precision: bool,
+        runner: Runner,
         *,
         mm_per_px: float,
         finest_mm: float,
@@ -57,9 +59,8 @@ class GrainDetector:
         confidence: float,
         most: int,
     ) -> None:
-        self._network = network.to(device).to(memory_format=torch.channels_last).eval()
-        self._device = device
-        self._half = mixed_precision and device.type == "cuda"
+        runner.place(network)
+        self._network, self._runner = network, runner
         self._mm_per_px, self._finest_mm, self._coarsest_mm = mm_per_px, finest_mm, coarsest_mm
         self._grain, self._fewest, self._confidence, self._most = grain, fewest, confidence, most
 
@@ -69,17 +70,21 @@ class GrainDetector:
         Raises:
             ValueError: an image has no spacing.
         """
-        return [self._detect(image) for image in images]
+        seen = [number for number, image in enumerate(images) if self.sees(image)]
+        found: list[tuple[Detection, ...]] = [()] * len(images)
+        for batch in self._runner.batches([None] * len(seen), _IMAGES_AT_ONCE):
+            numbers = [seen[place] for place in batch]
+            frames = [scaled_frame(images[number], self._mm_per_px) for number in numbers]
+            for number, shown, marks in zip(numbers, frames, self.marks(frames), strict=True):
+                found[number] = self._clusters(shown, marks)
+        return found
 
     def sees(self, image: Mammogram) -> bool:
         """Whether it looks at such an image; see `shows_calcifications`."""
         return shows_calcifications(image, self._finest_mm, self._coarsest_mm)
 
-    def _detect(self, image: Mammogram) -> tuple[Detection, ...]:
-        if not self.sees(image):
-            return ()
-        shown = scaled_frame(image, self._mm_per_px)
-        places, sureness = peaks_of(self.marks(shown), min(self._grain, self._confidence))
+    def _clusters(self, shown: Frame, marks: NDArray[np.float32]) -> tuple[Detection, ...]:
+        places, sureness = peaks_of(marks, min(self._grain, self._confidence))
         found = []
         for cluster in clusters_of(places, sureness, self._fewest, self._mm_per_px):
             box = shown.to_source(cluster.left, cluster.top, cluster.right, cluster.bottom)
@@ -87,41 +92,72 @@ class GrainDetector:
                 found.append(Detection(box, FindingKind.CALCIFICATION, min(1.0, cluster.confidence)))
         return tuple(found[: self._most])
 
-    def marks(self, shown: Frame) -> NDArray[np.float32]:
-        """How sure the network is of a grain in each pixel of a frame, 0..1."""
-        breast = shown.pixels > 0
-        padded = np.pad(shown.pixels, (CONTEXT_PX, TILE_PX + CONTEXT_PX))
-        rows, columns = shown.pixels.shape
-        corners = [
-            (row, column)
-            for row in range(0, rows, TILE_PX)
-            for column in range(0, columns, TILE_PX)
-            if breast[row : row + TILE_PX, column : column + TILE_PX].any()
-        ]
-        marks = np.zeros((rows + TILE_PX, columns + TILE_PX), dtype=np.float32)
-        at_once = _TILES_AT_ONCE if self._device.type == "cuda" else 1
-        side = TILE_PX + 2 * CONTEXT_PX
-        for first in range(0, len(corners), at_once):
-            some = corners[first : first + at_once]
-            seen = [
-                channels_of(padded[row : row + side, column : column + side], self._mm_per_px) for row, column in some
+    def marks(self, frames: Sequence[Frame]) -> list[NDArray[np.float32]]:
+        """How sure the network is of a grain in each pixel of each frame, 0..1."""
+        padded = [np.pad(shown.pixels, (CONTEXT_PX, TILE_PX + CONTEXT_PX)) for shown in frames]
+        marks = [np.zeros([side + TILE_PX for side in shown.pixels.shape], dtype=np.float32) for shown in frames]
+        tiles = [_Tile(number, *corner) for number, shown in enumerate(frames) for corner in _corners(shown)]
+        for batch in self._runner.batches([None] * len(tiles), _AT_ONCE):
+            some = [tiles[number] for number in batch]
+            # Only tiles of one size can go through the network together.
+            parts = [
+                _WHOLE_TILE if self._runner.together else _needed(frames[tile.frame].pixels[tile.inner] > 0)
+                for tile in some
             ]
-            if at_once == 1:  # tiles of different sizes cannot go through the network together
-                ((row, column),) = some
-                part = _needed(breast[row : row + TILE_PX, column : column + TILE_PX])
-                some = [(row + part.top, column + part.left)]
-                seen = [seen[0][:, part.top : part.bottom + 2 * CONTEXT_PX, part.left : part.right + 2 * CONTEXT_PX]]
-            for (row, column), found in zip(some, self._run(np.stack(seen)), strict=True):
-                marks[row : row + found.shape[0], column : column + found.shape[1]] = found
-        return marks[:rows, :columns] * breast
+            seen = [
+                channels_of(padded[tile.frame][tile.with_context], self._mm_per_px)[
+                    :, part.top : part.bottom + 2 * CONTEXT_PX, part.left : part.right + 2 * CONTEXT_PX
+                ]
+                for tile, part in zip(some, parts, strict=True)
+            ]
+            for tile, part, found in zip(some, parts, self._runner.run(self._sureness, seen), strict=True):
+                marks[tile.frame][tile.part(part)] = found.numpy()
+        return [
+            marked[: shown.pixels.shape[0], : shown.pixels.shape[1]] * (shown.pixels > 0)
+            for marked, shown in zip(marks, frames, strict=True)
+        ]
 
-    def _run(self, tiles: NDArray[np.float32]) -> NDArray[np.float32]:
-        try:
-            with torch.inference_mode(), torch.autocast(self._device.type, torch.float16, enabled=self._half):
-                logits = self._network.inner(torch.from_numpy(tiles).to(self._device))
-            return np.asarray(torch.sigmoid(logits.float()).cpu().numpy(), dtype=np.float32)
-        except torch.cuda.OutOfMemoryError as error:
-            raise OutOfMemory(f"{len(tiles)} tiles of {tiles.shape[-1]} pixels did not fit on the device") from error
+    def _sureness(self, tiles: torch.Tensor) -> torch.Tensor:
+        return torch.sigmoid(self._network.inner(tiles).float())
+
+
+@dataclass(frozen=True)
+class _Tile:
+    """A square of `TILE_PX` of a frame, by the frame's number and its upper left corner."""
+
+    frame: int
+    row: int
+    column: int
+
+    @property
+    def inner(self) -> tuple[slice, slice]:
+        return slice(self.row, self.row + TILE_PX), slice(self.column, self.column + TILE_PX)
+
+    @property
+    def with_context(self) -> tuple[slice, slice]:
+        """The same with its surroundings, in the padded frame."""
+        side = TILE_PX + 2 * CONTEXT_PX
+        return slice(self.row, self.row + side), slice(self.column, self.column + side)
+
+    def part(self, part: Box) -> tuple[slice, slice]:
+        """A part of the tile, in the frame."""
+        top, left = self.row + part.top, self.column + part.left
+        return slice(top, top + part.height), slice(left, left + part.width)
+
+
+_WHOLE_TILE = Box(0, 0, TILE_PX, TILE_PX)
+
+
+def _corners(shown: Frame) -> list[tuple[int, int]]:
+    """Of the tiles of a frame that are not only air."""
+    rows, columns = shown.pixels.shape
+    breast = shown.pixels > 0
+    return [
+        (row, column)
+        for row in range(0, rows, TILE_PX)
+        for column in range(0, columns, TILE_PX)
+        if breast[row : row + TILE_PX, column : column + TILE_PX].any()
+    ]
 
 
 def _needed(breast: NDArray[np.bool_]) -> Box:
@@ -135,8 +171,7 @@ def _needed(breast: NDArray[np.bool_]) -> Box:
 
 def load(
     weights: Mapping[str, torch.Tensor],
-    device: torch.device,
-    mixed_precision: bool,
+    runner: Runner,
     *,
     channels: Sequence[int] = (16, 32, 48),
     mm_per_px: float = 0.1,
@@ -151,8 +186,7 @@ def load(
 
     Args:
         weights: the network's state dict, in any floating-point type.
-        device: where it runs.
-        mixed_precision: use half precision if the device is a GPU.
+        runner: how it is run.
         channels: of the network's three levels.
         mm_per_px: the scale at which it looks.
         finest_mm: images with a smaller spacing are not looked at: they are scanned films.
@@ -168,13 +202,12 @@ def load(
     fine, middle, coarse = channels
     network = GrainNet((fine, middle, coarse))
     network.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
-    if can_fuse(device):
+    if can_fuse(runner.device):
         network.eval()
         network.fuse()
     return GrainDetector(
         network,
-        device,
-        mixed_precision,
+        runner,
         mm_per_px=mm_per_px,
         finest_mm=finest_mm,
         coarsest_mm=coarsest_mm,

@@ -10,16 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 from torchvision.ops import nms  # type: ignore[import-untyped]
 
 from models.detectors.attention import Attention, make_attention
 from models.detectors.stock import C2f, DetectionModel
 from models.framing import Frame, Size, breast_framing
-from models.protocols import OutOfMemory
+from models.runner import Runner
 from models.types.mammogram import Mammogram
 from models.types.reading import Detection, FindingKind
 
@@ -35,6 +33,9 @@ Finest = Literal[4, 8]
 
 Scale = Literal["n", "s", "m", "l", "x"]
 """Width and depth of the network: YOLOv8's nano, small, medium, large, extra large."""
+
+_AT_ONCE = 32
+"""Frames that go through the network together."""
 
 
 class AttendedC2f(C2f):
@@ -92,8 +93,7 @@ class YoloDetector:
     def __init__(
         self,
         network: nn.Module,
-        device: torch.device,
-        mixed_precision: bool,
+        runner: Runner,
         *,
         input_px: Size,
         mm_per_px: float | None,
@@ -102,10 +102,8 @@ class YoloDetector:
         most: int,
         mirrored: bool,
     ) -> None:
-        self._network = network.to(device).to(memory_format=torch.channels_last).eval()
-        self._device = device
-        # Half precision is faster only on a GPU.
-        self._half = mixed_precision and device.type == "cuda"
+        runner.place(network)
+        self._network, self._runner = network, runner
         self._strides = [int(stride) for stride in network.stride]  # type: ignore[union-attr]
         self._framed = breast_framing(input_px, mm_per_px)
         self._confidence, self._iou, self._most, self._mirrored = confidence, iou, most, mirrored
@@ -116,43 +114,20 @@ class YoloDetector:
 
     def detect_framed(self, frames: Sequence[Frame]) -> list[tuple[Detection, ...]]:
         """The same, for images that are already framed as this detector frames them."""
-        found: dict[int, tuple[Detection, ...]] = {}
-        for batch in self._batches([breast.pixels.shape for breast in frames]):
-            outputs = self._outputs([frames[number] for number in batch])
-            for number, output in zip(batch, outputs, strict=True):
-                found[number] = self._detections(output, frames[number])
-        return [found[number] for number in range(len(frames))]
+        outputs = self._runner.each(self._outputs, [shown.pixels for shown in frames], _AT_ONCE)
+        return [self._detections(output, shown) for output, shown in zip(outputs, frames, strict=True)]
 
-    def _batches(self, shapes: Sequence[tuple[int, ...]]) -> list[list[int]]:
-        """The frames, by number, that go through the network together: on a GPU, all of the same shape.
+    def _outputs(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Frames in (batch × rows × columns), outputs as in `_detections`; the average of both looks if mirrored."""
+        found = self._look(pixels)
+        if not self._mirrored:
+            return found
+        turned = self._look(pixels.flip(-1))
+        return (found + _mirror(turned, pixels.shape[-2:], self._strides)) / 2
 
-        On a CPU batches are not faster, and without them the result of an image does not depend, not even by a
-        rounding error, on the other images of its batch.
-        """
-        if self._device.type != "cuda":
-            return [[number] for number in range(len(shapes))]
-        of_shape: dict[tuple[int, ...], list[int]] = {}
-        for number, shape in enumerate(shapes):
-            of_shape.setdefault(shape, []).append(number)
-        return list(of_shape.values())
-
-    def _outputs(self, frames: Sequence[Frame]) -> torch.Tensor:
-        pixels = np.stack([breast.pixels for breast in frames])
-        try:
-            found = self._run(pixels)
-            if self._mirrored:
-                turned = self._run(pixels[..., ::-1].copy())
-                found = (found + _mirror(turned, pixels.shape[-2:], self._strides)) / 2
-        except torch.cuda.OutOfMemoryError as error:
-            rows, columns = pixels.shape[-2:]
-            raise OutOfMemory(f"{len(frames)} frames of {rows} × {columns} pixels did not fit on the device") from error
-        return found
-
-    def _run(self, pixels: NDArray[np.float32]) -> torch.Tensor:
-        batch = torch.from_numpy(pixels)[:, None].expand(-1, 3, -1, -1)
-        with torch.inference_mode(), torch.autocast(self._device.type, torch.float16, enabled=self._half):
-            outputs, _ = self._network(batch.to(self._device))
-        found: torch.Tensor = outputs.float().cpu()
+    def _look(self, pixels: torch.Tensor) -> torch.Tensor:
+        outputs, _ = self._network(pixels[:, None].expand(-1, 3, -1, -1))
+        found: torch.Tensor = outputs.float()
         return found
 
     def _detections(self, output: torch.Tensor, shown: Frame) -> tuple[Detection, ...]:
@@ -190,8 +165,7 @@ def _mirror(outputs: torch.Tensor, size: tuple[int, ...], strides: Sequence[int]
 
 def load(
     weights: Mapping[str, torch.Tensor],
-    device: torch.device,
-    mixed_precision: bool,
+    runner: Runner,
     *,
     scale: Scale,
     input_px: Size,
@@ -208,8 +182,7 @@ def load(
 
     Args:
         weights: the network's state dict, in any floating-point type.
-        device: where it runs.
-        mixed_precision: use half precision if the device is a GPU.
+        runner: how it is run.
         scale: YOLOv8's size, "n" to "x".
         input_px: size of the frame that shows the breast: the side of a square, or rows and columns; multiples of 32.
         mm_per_px: if given, each breast has a frame of its own size at this scale, and `input_px` is the size of the
@@ -230,8 +203,7 @@ def load(
     network.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
     return YoloDetector(
         network,
-        device,
-        mixed_precision,
+        runner,
         input_px=input_px,
         mm_per_px=mm_per_px,
         confidence=confidence,

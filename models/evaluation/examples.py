@@ -21,6 +21,7 @@ from models.evaluation.segmentation import Drawn, by_true_box
 from models.evaluation.tables import Plot
 from models.evaluation.truth import read_truth
 from models.measures.overlap import Overlap, enlarged
+from models.protocols import ToOutline
 from models.types.region import Box, Mask
 
 MANY = 6
@@ -82,7 +83,7 @@ def _example(parts: Parts, case: Case, number: int) -> _Example:
     truth = read_truth(case)
     image, lesion = with_spacing(truth.image, parts.assumed_spacing_mm), truth.lesions[number]
     assert parts.segmenter is not None
-    (passes,) = parts.segmenter.outlines_by_pass(image, [lesion.mask.box], [lesion.kind])
+    [[passes]] = parts.segmenter.outlines_by_pass([ToOutline(image, [(lesion.mask.box, lesion.kind)])])
     return _Example(image.pixels, lesion.mask, passes[parts.own_pass - 1])
 
 

@@ -15,8 +15,7 @@ from models.evaluation.observations import THRESHOLDS, Observation, ObservationF
 from models.evaluation.truth import Truth, read_truth
 from models.measures.detection import match
 from models.measures.overlap import Overlap, all_border, boundary_iou, diameter_mm, enlarged, overlap
-from models.pipeline import in_halves
-from models.protocols import Classifier, Detector
+from models.protocols import Classifier, Detector, ToOutline, ToScore
 from models.types.mammogram import Mammogram
 from models.types.reading import Detection, FindingKind
 from models.types.region import Box, Mask
@@ -31,10 +30,8 @@ Passes = tuple[Mask | None, ...]
 class ByPasses(Protocol):
     """A segmenter that returns the masks of all its passes."""
 
-    def outlines_by_pass(
-        self, image: Mammogram, boxes: Sequence[Box], kinds: Sequence[FindingKind]
-    ) -> list[list[Mask | None]]:
-        """For each box (of a lesion of this kind), the mask after each pass."""
+    def outlines_by_pass(self, images: Sequence[ToOutline]) -> list[list[list[Mask | None]]]:
+        """For each image and lesion, the mask after each pass."""
 
 
 @dataclass(frozen=True)
@@ -184,9 +181,7 @@ def _by_pass(parts: Parts, image: Mammogram, prompts: Sequence[tuple[Box, Findin
     segmenter = parts.segmenter
     if segmenter is None:
         return [()] * len(prompts)
-    outlines = in_halves(
-        lambda some: segmenter.outlines_by_pass(image, [box for box, _ in some], [kind for _, kind in some]), prompts
-    )
+    [outlines] = segmenter.outlines_by_pass([ToOutline(image, prompts)])
     return [tuple(passes) for passes in outlines]
 
 
@@ -257,7 +252,7 @@ def _image_scores(
     if parts.classifier is None or _withheld(parts):
         return None, [None] * len(shown)
     masks = [_own(parts, found[number].box, outlined[number]) for number in shown]
-    return parts.classifier.classify(image, masks)
+    return parts.classifier.classify([ToScore(image, masks)])[0]
 
 
 def _withheld(parts: Parts) -> bool:
@@ -268,4 +263,4 @@ def _withheld(parts: Parts) -> bool:
 def _lesion_scores(parts: Parts, image: Mammogram, lesions: Sequence[Lesion]) -> Sequence[float | None]:
     if parts.classifier is None or not lesions:
         return [None] * len(lesions)
-    return parts.classifier.classify(image, [lesion.shown for lesion in lesions])[1]
+    return parts.classifier.classify([ToScore(image, [lesion.shown for lesion in lesions])])[0][1]

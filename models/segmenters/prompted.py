@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import cv2
@@ -12,69 +13,77 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.fused import can_fuse
-from models.protocols import OutOfMemory
+from models.halving import in_halves
+from models.protocols import ToOutline
+from models.runner import Runner
 from models.segmenters.network import PromptedNet
 from models.segmenters.prompts import Components, Prompt, Settings, prompts_of
-from models.types.mammogram import Mammogram
-from models.types.reading import FindingKind
 from models.types.region import Box, Mask
+from models.types.words import counted
 
 
 class PromptedSegmenter:
     """Outlines the lesions in the detector's boxes (models.protocols.Segmenter).
 
-    Each crop of the image is embedded once, for any number of prompts.
+    Each crop of an image is embedded once, for any number of prompts. On a GPU the crops of all images are embedded
+    together, and their prompts decoded together, `Settings.batch` crops at once.
     """
 
-    def __init__(self, net: PromptedNet, device: torch.device, mixed_precision: bool, settings: Settings) -> None:
+    def __init__(self, net: PromptedNet, runner: Runner, settings: Settings) -> None:
         self.net = net
-        self._device = device
-        self._mixed = mixed_precision and device.type == "cuda"
+        self._runner = runner
         self._settings = settings
 
-    def segment(self, image: Mammogram, boxes: Sequence[Box], kinds: Sequence[FindingKind]) -> list[Mask | None]:
+    def segment(self, images: Sequence[ToOutline]) -> list[list[Mask | None]]:
         """The last pass's masks: see models.protocols.Segmenter.
 
         Raises:
-            OutOfMemory: the prompts did not fit on the device.
-            ValueError: the image has no spacing, and the margin is in millimetres (the pipeline fills in a missing
-                spacing); or a box is outside the image.
+            OutOfMemory: not even a single prompt fits on the device.
+            ValueError: an image has no spacing, and the margin is in millimetres (the pipeline fills in a missing
+                spacing); or a box is outside its image.
         """
-        return [masks[-1] for masks in self._outlined(image, boxes, kinds, first=self._settings.passes - 1)]
+        return [[by_pass[-1] for by_pass in masks] for masks in self._outlined(images, self._settings.passes - 1)]
 
-    def outlines_by_pass(
-        self, image: Mammogram, boxes: Sequence[Box], kinds: Sequence[FindingKind]
-    ) -> list[list[Mask | None]]:
-        """For each box, its mask after each pass (Guo, Cai and Dungey, Figure 4). Raises the same errors as
-        `segment`."""
-        return self._outlined(image, boxes, kinds, first=0)
+    def outlines_by_pass(self, images: Sequence[ToOutline]) -> list[list[list[Mask | None]]]:
+        """For each image and lesion, its mask after each pass (Guo, Cai and Dungey, Figure 4). Raises the same errors
+        as `segment`."""
+        return self._outlined(images, first=0)
 
-    def _outlined(
-        self, image: Mammogram, boxes: Sequence[Box], kinds: Sequence[FindingKind], first: int
-    ) -> list[list[Mask | None]]:
-        """For each box, its masks from pass number `first` (counted from 0) on."""
-        prompts = prompts_of(image, boxes, self._settings)
-        crops = list(dict.fromkeys(prompt.crop for prompt in prompts))
-        outlined: dict[int, list[Mask | None]] = {}
-        for start in range(0, len(crops), self._settings.batch):
-            some = crops[start : start + self._settings.batch]
-            shown = {number: prompt for number, prompt in enumerate(prompts) if prompt.crop in some}
-            try:
-                with torch.inference_mode():
-                    drawn = self._logits_by_pass(image, some, list(shown.values()))[first:]
-                    for place, (number, prompt) in enumerate(shown.items()):
-                        kept = self._settings.kept(kinds[number])
-                        outlined[number] = [self._outline(prompt, logits[place], kept) for logits in drawn]
-            except torch.OutOfMemoryError as error:
-                torch.cuda.empty_cache()
-                raise OutOfMemory(f"{len(shown)} boxes in {len(some)} crops do not fit on {self._device}") from error
-        return [outlined[number] for number in range(len(prompts))]
+    def _outlined(self, images: Sequence[ToOutline], first: int) -> list[list[list[Mask | None]]]:
+        """For each image and lesion, its masks from pass number `first` (counted from 0) on."""
+        prompts = [
+            _Shown(number, place, asked.image.pixels, prompt, self._settings.kept(kind))
+            for number, asked in enumerate(images)
+            for place, (prompt, (_, kind)) in enumerate(
+                zip(
+                    prompts_of(asked.image, [box for box, _ in asked.lesions], self._settings),
+                    asked.lesions,
+                    strict=True,
+                )
+            )
+        ]
+        crops = list(dict.fromkeys(shown.crop for shown in prompts))
+        outlined: dict[tuple[int, int], list[Mask | None]] = {}
+        for batch in self._runner.batches([None] * len(crops), self._settings.batch):
+            of_these = {crops[number] for number in batch}
+            some = [shown for shown in prompts if shown.crop in of_these]
+            drawn = in_halves(lambda few: self._masks_by_pass(few, first), some)
+            outlined |= {(shown.image, shown.place): masks for shown, masks in zip(some, drawn, strict=True)}
+        return [[outlined[number, place] for place in range(len(asked.lesions))] for number, asked in enumerate(images)]
 
-    def _logits_by_pass(self, image: Mammogram, crops: Sequence[Box], prompts: Sequence[Prompt]) -> list[Tensor]:
+    def _masks_by_pass(self, shown: Sequence[_Shown], first: int) -> list[list[Mask | None]]:
+        crops = list(dict.fromkeys(each.crop for each in shown))
+        with self._runner.fitting(f"{counted(len(shown), 'box', 'boxes')} in {counted(len(crops), 'crop')}"):
+            drawn = self._logits_by_pass(shown, crops)[first:]
+            return [[self._outline(each, logits[place]) for logits in drawn] for place, each in enumerate(shown)]
+
+    def _logits_by_pass(self, shown: Sequence[_Shown], crops: Sequence[_Crop]) -> list[Tensor]:
         """Each pass's logits (prompts × L × L); every prompt's crop is one of `crops`."""
-        prompt_kind, picture = self._settings.prompt, self.net.picture
-        embedded = self._embedded([image.pixels[crop.slices] for crop in crops])
-        index = torch.tensor([crops.index(prompt.crop) for prompt in prompts], device=self._device)
+        prompt_kind, picture, device = self._settings.prompt, self.net.picture, self._runner.device
+        pixels = {each.crop: each.pixels for each in shown}
+        embedded = self._embedded([pixels[crop][crop.box.slices] for crop in crops])
+        index = torch.tensor([crops.index(each.crop) for each in shown], device=device)
+        prompts = [each.prompt for each in shown]
         scales = [picture.scale((prompt.crop.height, prompt.crop.width)) for prompt in prompts]
         boxes = self._tensor([prompt.box_in(scale) for prompt, scale in zip(prompts, scales, strict=True)])
         points = self._tensor([prompt.point_in(scale) for prompt, scale in zip(prompts, scales, strict=True)])
@@ -91,18 +100,42 @@ class PromptedSegmenter:
         return drawn
 
     def _embedded(self, crops: Sequence[NDArray[np.float32]]) -> tuple[Tensor, ...]:
-        pictures = torch.stack([self.net.picture.prepare(crop) for crop in crops]).to(self._device)
+        pictures = torch.stack([self.net.picture.prepare(crop) for crop in crops]).to(self._runner.device)
         # Half precision is not exact enough for the positions of boxes: only the encoder uses it.
-        with torch.autocast(self._device.type, torch.float16, enabled=self._mixed):
+        with self._runner.in_half():
             embedded = self.net.embed(pictures.contiguous(memory_format=torch.channels_last))
         return tuple(tensor.float() for tensor in embedded)
 
     def _tensor(self, coordinates: Sequence[NDArray[np.float32]]) -> Tensor:
-        return torch.from_numpy(np.stack(coordinates)).to(self._device)
+        return torch.from_numpy(np.stack(coordinates)).to(self._runner.device)
 
-    def _outline(self, prompt: Prompt, logits: Tensor, kept: Components) -> Mask | None:
+    def _outline(self, shown: _Shown, logits: Tensor) -> Mask | None:
+        prompt = shown.prompt
         drawn = self.net.picture.restore(logits, (prompt.crop.height, prompt.crop.width)) > 0
-        return touching(drawn.cpu().numpy(), prompt, kept)
+        return touching(drawn.cpu().numpy(), prompt, shown.kept)
+
+
+@dataclass(frozen=True)
+class _Crop:
+    """A part of an image; the image's number in its batch."""
+
+    image: int
+    box: Box
+
+
+@dataclass(frozen=True, eq=False)
+class _Shown:
+    """A prompt, with the image's number in the batch and the lesion's in the image."""
+
+    image: int
+    place: int
+    pixels: NDArray[np.float32]
+    prompt: Prompt
+    kept: Components
+
+    @property
+    def crop(self) -> _Crop:
+        return _Crop(self.image, self.prompt.crop)
 
 
 def touching(drawn: NDArray[np.bool_], prompt: Prompt, kept: Components) -> Mask | None:
@@ -131,9 +164,7 @@ def touching(drawn: NDArray[np.bool_], prompt: Prompt, kept: Components) -> Mask
 class Load(Protocol):
     """An adapter's `load`, which models/catalog.py calls."""
 
-    def __call__(
-        self, weights: Mapping[str, Tensor], device: torch.device, mixed_precision: bool, **settings: Any
-    ) -> PromptedSegmenter:
+    def __call__(self, weights: Mapping[str, Tensor], runner: Runner, **settings: Any) -> PromptedSegmenter:
         """The segmenter with these weights; the settings are those of the adapter's `untrained`.
 
         Raises:
@@ -145,14 +176,12 @@ class Load(Protocol):
 def loading(untrained: Callable[..., tuple[PromptedNet, Settings]]) -> Load:
     """Makes an adapter's `load` from its `untrained`."""
 
-    def load(
-        weights: Mapping[str, Tensor], device: torch.device, mixed_precision: bool, **settings: Any
-    ) -> PromptedSegmenter:
+    def load(weights: Mapping[str, Tensor], runner: Runner, **settings: Any) -> PromptedSegmenter:
         net, prompts = untrained(**settings)
         net.load_state_dict({name: weight.float() for name, weight in weights.items()})
-        net = net.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)
-        if can_fuse(device):
+        runner.place(net)
+        if can_fuse(runner.device):
             net.fuse()
-        return PromptedSegmenter(net, device, mixed_precision, prompts)
+        return PromptedSegmenter(net, runner, prompts)
 
     return load

@@ -36,7 +36,7 @@ class Settings:
         prompt: "box": the enlarged box; "box+point": also the brightest pixel of the detector's own box (Chen, Liu and
             Wang, 3.1); "point": only that pixel.
         passes: 1 to 3. Each later pass gets the same prompt and, as a mask prompt, the logits of the previous pass.
-        batch: the number of crops that are embedded at once.
+        batch: the number of crops that are embedded at once on a GPU, at most.
         mass, calcification: the connected components of the mask that are kept for a lesion of this kind: "largest":
             the largest one that overlaps the detector's box; "all": every one that does, because a cluster of many
             calcifications is one lesion.
@@ -51,7 +51,7 @@ class Settings:
     smallest_crop_px: int = 256
     prompt: PromptKind = "box"
     passes: int = 1
-    batch: int = 8
+    batch: int = 32
     mass: Components = "largest"
     calcification: Components = "all"
 

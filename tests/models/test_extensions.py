@@ -11,14 +11,19 @@ import tomllib
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tomli_w
 import torch
 from safetensors.torch import save_file
 
 from models import extensions as module
-from models.catalog import ARCHITECTURES
+from models.catalog import ARCHITECTURES, adapter_of
 from models.extensions import ExtensionError, extensions, load_extension
+from models.protocols import ToOutline, ToScore
+from models.types.mammogram import Mammogram
+from models.types.reading import FindingKind
+from models.types.region import Box
 from node.demo.studies import DemoStudy
 
 ROOT = Path(__file__).parents[2]
@@ -59,6 +64,26 @@ print(finding.box.height, finding.box.width)
 
 def offering(monkeypatch: pytest.MonkeyPatch, *offered: EntryPoint) -> None:
     monkeypatch.setattr(module, "entry_points", lambda group: [each for each in offered if each.group == group])
+
+
+def test_a_package_s_segmenter_and_classifier_of_one_image_read_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    offering(
+        monkeypatch,
+        EntryPoint("boxes", "own_models:load_segmenter", "mammo_node.segmenters"),
+        EntryPoint("bright", "own_models:load_classifier", "mammo_node.classifiers"),
+    )
+    cpu = torch.device("cpu")
+    segmenter = adapter_of("boxes", {}, {}, cpu, False)
+    classifier = adapter_of("bright", {}, {"factor": 0.5}, cpu, True)
+    images = [Mammogram(np.full((40, 30), grey, dtype=np.float32)) for grey in (0.2, 0.6)]
+    box = Box(5, 5, 20, 15)
+    lesions = [[(box, FindingKind.MASS), (box, FindingKind.CALCIFICATION)], []]
+    masks = segmenter.segment([ToOutline(*each) for each in zip(images, lesions, strict=True)])
+    assert [[mask is not None for mask in of_image] for of_image in masks] == [[True, False], []]
+    scores = classifier.classify([ToScore(images[0], masks[0][:1]), ToScore(images[1], [])])
+    assert scores == [(pytest.approx(0.1), [pytest.approx(0.2)]), (pytest.approx(0.3), [])]
+    assert classifier.scores_images_alone
+    assert (classifier.of_one.device, classifier.of_one.mixed_precision) == (cpu, True)
 
 
 def test_two_packages_of_one_name_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,8 +14,9 @@ from simple_models import OneMass
 
 from dicom_io.phantom import PhantomStudy, PhantomView, phantom_mammogram
 from models.phantom.exam import PhantomImage, PhantomLesion, Prevalence, draw_exam
+from models.protocols import ToOutline
 from models.types.mammogram import Laterality, Mammogram
-from models.types.reading import Detection, FindingKind
+from models.types.reading import Detection
 from models.types.region import Box, Mask
 
 View = tuple[Laterality | None, str | None]
@@ -33,9 +34,11 @@ class KnownLesions(OneMass):
             for image in images
         ]
 
-    def segment(self, image: Mammogram, boxes: Sequence[Box], kinds: Sequence[FindingKind]) -> list[Mask | None]:
-        masks = {lesion.mask.box: lesion.mask for lesion in self._lesions(image)}
-        return [masks[box] for box in boxes]
+    def segment(self, images: Sequence[ToOutline]) -> list[list[Mask | None]]:
+        return [[self._mask_in(asked.image, box) for box, _ in asked.lesions] for asked in images]
+
+    def _mask_in(self, image: Mammogram, box: Box) -> Mask:
+        return {lesion.mask.box: lesion.mask for lesion in self._lesions(image)}[box]
 
     def _lesions(self, image: Mammogram) -> Sequence[PhantomLesion]:
         return self.of_views.get((image.laterality, image.view), ())

@@ -11,7 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.segmenters.hq_encoders import HqTinyVit, HqVit
+from models.segmenters.hq_sam import HqSamNet
+from models.segmenters.mlsam import Branches, MlsamNet
 from models.segmenters.network import PromptedNet
+from models.segmenters.pictures import SamPicture
+from models.segmenters.sam import SamNet
 from models.segmenters.vit import Vit
 
 CPU = torch.device("cpu")
@@ -80,3 +84,13 @@ def assert_close(found: Tensor, expected: NDArray[np.float32] | Tensor, toleranc
 
 def hq_encoder(name: str) -> HqVit | HqTinyVit:
     return HqTinyVit(SIDE) if name == "tiny" else HqVit(SMALL, SIDE)
+
+
+def small(kind: str) -> PromptedNet:
+    """A network of this name: "sam", "hq", "tiny" (HQ-SAM with TinyViT) or "mlsam"."""
+    match kind:
+        case "sam":
+            return SamNet(WINDOWED, SamPicture(SIDE))
+        case "hq" | "tiny":
+            return HqSamNet(hq_encoder(kind), SamPicture(SIDE))
+    return MlsamNet(HqVit(SMALL, SIDE), SamPicture(SIDE), Branches())

@@ -9,6 +9,7 @@ import numpy as np
 
 from models.birads.calibration import Calibration, Level
 from models.pipeline import Pipeline
+from models.protocols import ToOutline, ToScore
 from models.types.mammogram import Mammogram
 from models.types.reading import BundleId, Detection, FindingKind
 from models.types.region import Box, Mask
@@ -31,11 +32,15 @@ class OneMass:
             (Detection(middle(image), FindingKind.MASS, 0.9),) if image.pixels.max() > 0 else () for image in images
         ]
 
-    def segment(self, image: Mammogram, boxes: Sequence[Box], kinds: Sequence[FindingKind]) -> list[Mask | None]:
-        return [Mask(box, np.ones((box.height, box.width), dtype=np.bool_)) for box in boxes]
+    def segment(self, images: Sequence[ToOutline]) -> list[list[Mask | None]]:
+        return [[_whole(box) for box, _ in asked.lesions] for asked in images]
 
-    def classify(self, image: Mammogram, masks: Sequence[Mask]) -> tuple[float, list[float]]:
-        return self.malignancy, [self.malignancy for _ in masks]
+    def classify(self, images: Sequence[ToScore]) -> list[tuple[float, list[float]]]:
+        return [(self.score(asked.image), [self.score(asked.image)] * len(asked.masks)) for asked in images]
+
+    def score(self, image: Mammogram) -> float:
+        """Of an image and of each mask in it."""
+        return self.malignancy
 
 
 class Nothing(OneMass):
@@ -43,6 +48,10 @@ class Nothing(OneMass):
 
     def detect(self, images: Sequence[Mammogram]) -> list[tuple[Detection, ...]]:
         return [() for _ in images]
+
+
+def _whole(box: Box) -> Mask:
+    return Mask(box, np.ones((box.height, box.width), dtype=np.bool_))
 
 
 def middle(image: Mammogram) -> Box:

@@ -24,6 +24,7 @@ from models.datasets.case import Case, DatasetError
 from models.detectors.grain_net import STRIDE, GrainNet
 from models.detectors.grains import FINEST_MM, GrainDetector, shows_calcifications
 from models.measures.detection import ImageResult, froc_score, match, sensitivity, threshold
+from models.runner import Runner
 from models.training.batching import made_ahead
 from models.training.calcifications.patches import Background, Patch, backgrounds, patch_of
 from models.training.recipe import Chance, FitRecipe, Recipe, RecipeTable
@@ -145,8 +146,7 @@ class MarkingGrains:
     def _results(self, network: nn.Module) -> list[ImageResult]:
         detector = GrainDetector(
             cast(GrainNet, copy.deepcopy(network)),
-            next(network.parameters()).device,
-            self._fit.mixed_precision,
+            Runner.on(next(network.parameters()).device, self._fit.mixed_precision),
             mm_per_px=self._model.mm_per_px,
             finest_mm=self._model.finest_mm,
             coarsest_mm=self._model.coarsest_mm,

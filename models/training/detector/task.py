@@ -25,6 +25,7 @@ from models.detectors.attention import Attention
 from models.detectors.yolov8 import ATTENDED_LAYERS, KINDS, Finest, Scale, Stage, YoloDetector, build
 from models.framing import Frame, breast_framing, rows_columns
 from models.measures.detection import ImageResult, froc_score, match, sensitivity, threshold
+from models.runner import Runner
 from models.training.augment import Picture, changed, mosaic, moved
 from models.training.batching import made_ahead
 from models.training.detector.box_loss import ALPHA, BETA, BoxLoss, detection_loss
@@ -215,8 +216,7 @@ class Detecting:
         device = next(network.parameters()).device
         detector = YoloDetector(
             copy.deepcopy(network),
-            device,
-            self._fit.mixed_precision,
+            Runner.on(device, self._fit.mixed_precision),
             input_px=self._model.input_px,
             mm_per_px=self._model.mm_per_px,
             confidence=_MEASURED_FROM,

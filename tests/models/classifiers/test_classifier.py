@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from models.classifiers.efficient_net import MalignancyNet, Mode, load
+from models.classifiers.efficient_net import EfficientNetClassifier, MalignancyNet, Mode, load
 from models.classifiers.pictures import (
     LESION_PX,
     PADDING_PX,
@@ -17,11 +18,12 @@ from models.classifiers.pictures import (
     middle_of,
     with_surroundings,
 )
-from models.protocols import OutOfMemory
+from models.protocols import OutOfMemory, ToScore
+from models.runner import Runner
 from models.types.mammogram import Mammogram
 from models.types.region import Box, Mask
 
-CPU = torch.device("cpu")
+CPU = Runner(torch.device("cpu"))
 TINY: dict[str, Any] = {"backbone": "test_efficientnet", "image_px": 96}
 """timm's smallest EfficientNet."""
 BOTH = {**TINY, "mode": "both"}
@@ -42,6 +44,11 @@ def _halved(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.half() if tensor.is_floating_point() else tensor
 
 
+def classify(classifier: EfficientNetClassifier, image: Mammogram, masks: Sequence[Mask]) -> tuple[float, list[float]]:
+    [scored] = classifier.classify([ToScore(image, masks)])
+    return scored
+
+
 def _mammogram(factor: int = 1) -> Mammogram:
     y, x = np.mgrid[: 300 * factor, : 200 * factor] / factor
     breast = ((y - 150) / 140) ** 2 + (x / 160) ** 2 < 1
@@ -54,45 +61,45 @@ def _mask(top: int, left: int, height: int, width: int) -> Mask:
 
 
 def test_the_image_and_each_mask_have_a_score(weights: dict[str, torch.Tensor]) -> None:
-    classifier = load(weights, CPU, False, **BOTH)
+    classifier = load(weights, CPU, **BOTH)
     masks = [_mask(100, 50, 30, 40), _mask(60, 20, 10, 10), _mask(150, 80, 1, 1)]
-    score, scores = classifier.classify(_mammogram(), masks)
+    score, scores = classify(classifier, _mammogram(), masks)
     assert len(scores) == 3
     assert all(0 <= value <= 1 for value in (score, *scores))
-    alone, of_none = classifier.classify(_mammogram(), [])
+    alone, of_none = classify(classifier, _mammogram(), [])
     assert alone == pytest.approx(score)
     assert of_none == []
 
 
 def test_a_lesion_classifier_scores_an_image_by_its_highest_lesion_or_the_minimum_without_any() -> None:
-    classifier = load(_weights("mask"), CPU, False, mode="mask", floor=0.03, **TINY)
-    score, scores = classifier.classify(_mammogram(), [_mask(100, 50, 30, 40), _mask(60, 20, 10, 10)])
+    classifier = load(_weights("mask"), CPU, mode="mask", floor=0.03, **TINY)
+    score, scores = classify(classifier, _mammogram(), [_mask(100, 50, 30, 40), _mask(60, 20, 10, 10)])
     assert len(set(scores)) == 2
     assert score == max(scores)
-    assert classifier.classify(_mammogram(), []) == (0.03, [])
+    assert classify(classifier, _mammogram(), []) == (0.03, [])
 
 
 def test_an_image_classifier_gives_each_lesion_the_score_of_its_image() -> None:
-    classifier = load(_weights("whole"), CPU, False, mode="whole", **TINY)
-    score, scores = classifier.classify(_mammogram(), [_mask(100, 50, 30, 40), _mask(60, 20, 10, 10)])
+    classifier = load(_weights("whole"), CPU, mode="whole", **TINY)
+    score, scores = classify(classifier, _mammogram(), [_mask(100, 50, 30, 40), _mask(60, 20, 10, 10)])
     assert scores == [score, score]
-    assert classifier.classify(_mammogram(), []) == (score, [])
+    assert classify(classifier, _mammogram(), []) == (score, [])
 
 
 def test_with_radiomics_each_lesion_has_a_score_and_the_image_has_the_highest() -> None:
-    classifier = load(_weights("whole+radiomics"), CPU, False, mode="whole+radiomics", **TINY)
-    score, scores = classifier.classify(_mammogram(), [_mask(100, 50, 30, 40), _mask(60, 20, 10, 10)])
+    classifier = load(_weights("whole+radiomics"), CPU, mode="whole+radiomics", **TINY)
+    score, scores = classify(classifier, _mammogram(), [_mask(100, 50, 30, 40), _mask(60, 20, 10, 10)])
     assert len(set(scores)) == 2
     assert score == max(scores)
-    assert 0 < classifier.classify(_mammogram(), [])[0] < 1
+    assert 0 < classify(classifier, _mammogram(), [])[0] < 1
     with pytest.raises(ValueError, match="spacing_mm"):
-        classifier.classify(Mammogram(_mammogram().pixels), [_mask(100, 50, 30, 40)])
+        classify(classifier, Mammogram(_mammogram().pixels), [_mask(100, 50, 30, 40)])
 
 
 def test_the_size_of_the_image_does_not_change_the_scores(weights: dict[str, torch.Tensor]) -> None:
-    classifier = load(weights, CPU, False, **BOTH)
-    score, (lesion,) = classifier.classify(_mammogram(), [_mask(100, 50, 40, 30)])
-    larger, (larger_lesion,) = classifier.classify(_mammogram(3), [_mask(300, 150, 120, 90)])
+    classifier = load(weights, CPU, **BOTH)
+    score, (lesion,) = classify(classifier, _mammogram(), [_mask(100, 50, 40, 30)])
+    larger, (larger_lesion,) = classify(classifier, _mammogram(3), [_mask(300, 150, 120, 90)])
     assert larger == pytest.approx(score, abs=0.02)
     assert larger_lesion == pytest.approx(lesion, abs=0.02)
 
@@ -156,58 +163,58 @@ def test_an_oblong_picture_keeps_the_proportions_of_the_breast() -> None:
 def test_at_a_scale_the_tissue_round_a_lesion_counts_and_the_size_of_its_pixels_does_not(
     weights: dict[str, torch.Tensor],
 ) -> None:
-    at_scale = load(weights, CPU, False, **BOTH, mm_per_px=0.5)
-    masked = load(weights, CPU, False, **BOTH)
+    at_scale = load(weights, CPU, **BOTH, mm_per_px=0.5)
+    masked = load(weights, CPU, **BOTH)
     image, mask = _mammogram(), _mask(100, 50, 40, 30)
-    _, (score,) = at_scale.classify(image, [mask])
-    _, (finer,) = at_scale.classify(_mammogram(3), [_mask(300, 150, 120, 90)])
+    _, (score,) = classify(at_scale, image, [mask])
+    _, (finer,) = classify(at_scale, _mammogram(3), [_mask(300, 150, 120, 90)])
     assert finer == pytest.approx(score, abs=0.02)
     beside = image.pixels.copy()
     beside[145:160, 50:80] *= 0.5
     changed = Mammogram(beside, image.spacing_mm)
-    assert at_scale.classify(changed, [mask])[1] != [score]
-    assert masked.classify(changed, [mask])[1] == pytest.approx(masked.classify(image, [mask])[1], abs=1e-6)
+    assert classify(at_scale, changed, [mask])[1] != [score]
+    assert classify(masked, changed, [mask])[1] == pytest.approx(classify(masked, image, [mask])[1], abs=1e-6)
     with pytest.raises(ValueError, match="no scale"):
-        at_scale.classify(Mammogram(image.pixels), [mask])
+        classify(at_scale, Mammogram(image.pixels), [mask])
     with pytest.raises(ValueError, match="mm_per_px is 0"):
-        load(weights, CPU, False, **BOTH, mm_per_px=0)
+        load(weights, CPU, **BOTH, mm_per_px=0)
 
 
 def test_at_a_scale_a_film_s_border_and_labels_change_no_score(weights: dict[str, torch.Tensor]) -> None:
-    classifier = load(weights, CPU, False, **BOTH, mm_per_px=0.5)
+    classifier = load(weights, CPU, **BOTH, mm_per_px=0.5)
     image, mask = _mammogram(), _mask(100, 50, 40, 30)
     film = image.pixels.copy()
     film[:, 195:] = 1.0
     film[:40, 110:160] = 0.9  # in the corner of the breast's box
     on_film = Mammogram(film, image.spacing_mm)
-    (score, (lesion,)), (plain, (of_plain,)) = (classifier.classify(shown, [mask]) for shown in (on_film, image))
+    (score, (lesion,)), (plain, (of_plain,)) = (classify(classifier, shown, [mask]) for shown in (on_film, image))
     # The border moves the threshold between breast and air a little, and the breast's edge with it.
     assert (score, lesion) == pytest.approx((plain, of_plain), abs=1e-5)
 
 
 def test_a_full_gpu_is_reported_as_out_of_memory(weights: dict[str, torch.Tensor]) -> None:
-    classifier = load(weights, CPU, False, **BOTH)
+    classifier = load(weights, CPU, **BOTH)
 
     def full(*_: object) -> None:
         raise torch.cuda.OutOfMemoryError
 
     classifier._network.backbone.register_forward_pre_hook(full)
     with pytest.raises(OutOfMemory):
-        classifier.classify(_mammogram(), [])
+        classify(classifier, _mammogram(), [])
 
 
 def test_weights_of_another_network_are_refused() -> None:
     with pytest.raises(RuntimeError, match="Missing key"):
-        load({}, CPU, False, **BOTH)
+        load({}, CPU, **BOTH)
     with pytest.raises(RuntimeError, match="Unexpected key"):
-        load(_weights("both"), CPU, False, mode="whole", **TINY)
+        load(_weights("both"), CPU, mode="whole", **TINY)
 
 
 def test_an_unknown_setting_or_backbone_is_refused() -> None:
     with pytest.raises(TypeError, match="colour"):
-        load({}, CPU, False, colour="grey")
+        load({}, CPU, colour="grey")
     with pytest.raises(RuntimeError, match="no-such-net"):
-        load({}, CPU, False, backbone="no-such-net")
+        load({}, CPU, backbone="no-such-net")
 
 
 def test_the_weight_of_the_worst_lesion_in_the_score_of_an_image_is_a_setting() -> None:
@@ -218,7 +225,7 @@ def test_the_weight_of_the_worst_lesion_in_the_score_of_an_image_is_a_setting() 
 
     def scores(share: float, some: list[Mask]) -> tuple[float, list[float]]:
         small: dict[str, Any] = {"mode": "both", "backbone": "efficientnet_lite0", "image_px": 64, "frame_px": 64}
-        return load(weights, CPU, False, **small, lesion_share=share, floor=0.2).classify(image, some)
+        return classify(load(weights, CPU, **small, lesion_share=share, floor=0.2), image, some)
 
     alone, (lesion,) = scores(0.0, masks)
     assert scores(0.0, []) == (alone, [])

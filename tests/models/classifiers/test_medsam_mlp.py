@@ -13,6 +13,8 @@ from safetensors.torch import save_file
 
 from models.checkpoints.reading import StartError
 from models.classifiers.medsam_mlp import MedSamMlp, MedSamMlpClassifier, Reads, Tuned, load
+from models.protocols import ToScore
+from models.runner import Runner
 from models.segmenters.pictures import MedSamPicture
 from models.segmenters.sam import SamNet
 from models.segmenters.vit import Vit
@@ -82,7 +84,7 @@ def test_cached_features_of_an_image_give_the_score_of_the_node(
         held = torch.from_numpy(task.train[1].kept[None].astype(np.float32))
         score = torch.softmax(network.score(task._read(network, held, task._judge_from)), dim=1)[0, 1].item()
     (lesion,) = drawn_cases(2)[1].read_lesions(image)
-    whole, lesions = MedSamMlpClassifier(network, CPU, False).classify(image, [lesion.mask])
+    [(whole, lesions)] = MedSamMlpClassifier(network, Runner(CPU)).classify([ToScore(image, [lesion.mask])])
     assert whole == pytest.approx(score, abs=2e-3)
     assert lesions == [whole]
 
@@ -119,6 +121,6 @@ def test_training_starts_from_a_segmenter_or_from_a_whole_classifier(tmp_path: P
 
 def test_an_unknown_setting_is_refused() -> None:
     with pytest.raises(TypeError, match="'vit-x' is none of"):
-        load({}, CPU, False, encoder="vit-x")
+        load({}, Runner(CPU), encoder="vit-x")
     with pytest.raises(RuntimeError, match="Missing key"):
-        load({}, CPU, False, encoder="lite-medsam", reads="tokens")
+        load({}, Runner(CPU), encoder="lite-medsam", reads="tokens")

@@ -11,9 +11,8 @@ from drawn_cases import drawn_case
 from models.datasets.case import Case, Cases, Lesion, Pathology
 from models.datasets.drawn_outlines import Outlines, with_drawn_outlines
 from models.evaluation.truth import read_truth
+from models.protocols import ToOutline
 from models.training.classifier.samples import Wanted, read_samples
-from models.types.mammogram import Mammogram
-from models.types.reading import FindingKind
 from models.types.region import Box, Mask
 
 WANTED = Wanted(images=False, lesions=True, frame_px=96)
@@ -25,9 +24,14 @@ class Triangles:
     def __init__(self) -> None:
         self.drawn = 0
 
-    def segment(self, image: Mammogram, boxes: Sequence[Box], kinds: Sequence[FindingKind]) -> list[Mask | None]:
-        self.drawn += len(boxes)
-        return [Mask(box, np.tri(box.height, box.width, dtype=np.bool_)) if box.height > 10 else None for box in boxes]
+    def segment(self, images: Sequence[ToOutline]) -> list[list[Mask | None]]:
+        boxes = [[box for box, _ in asked.lesions] for asked in images]
+        self.drawn += sum(map(len, boxes))
+        return [[_triangle(box) for box in of_image] for of_image in boxes]
+
+
+def _triangle(box: Box) -> Mask | None:
+    return Mask(box, np.tri(box.height, box.width, dtype=np.bool_)) if box.height > 10 else None
 
 
 def outlined(cases: Sequence[Case], segmenter: Triangles, folder: Path, identity: str = "triangles") -> list[Case]:

@@ -19,12 +19,13 @@ from models.detectors.stock import DetectionModel
 from models.detectors.yolov8 import ATTENDED_LAYERS, Finest, YoloDetector, build, load
 from models.framing import Frame
 from models.protocols import OutOfMemory
+from models.runner import Runner
 from models.types.mammogram import Mammogram
 from models.types.region import Box
 
 pytestmark = pytest.mark.slow
 
-CPU = torch.device("cpu")
+CPU = Runner(torch.device("cpu"))
 SMALL: dict[str, Any] = {"scale": "n", "input_px": 128}
 
 
@@ -157,7 +158,7 @@ def test_attention_is_added_only_after_the_given_stages() -> None:
 
 def test_weights_of_another_attention_are_refused() -> None:
     with pytest.raises(RuntimeError, match="Missing key"):
-        load(_weights("se"), CPU, False, **SMALL, attention="eca")
+        load(_weights("se"), CPU, **SMALL, attention="eca")
 
 
 def test_ultralytics_changes_nothing_outside_its_adapter(tmp_path: Path) -> None:
@@ -169,7 +170,7 @@ def test_ultralytics_changes_nothing_outside_its_adapter(tmp_path: Path) -> None
 
 
 def test_proposals_lie_in_the_image_sorted_by_confidence_and_limited_in_number() -> None:
-    detector = load(_weights(), CPU, False, **SMALL, confidence=0.0, most=7)
+    detector = load(_weights(), CPU, **SMALL, confidence=0.0, most=7)
     image = _mammogram()
     (found,) = detector.detect([image])
     assert 0 < len(found) <= 7
@@ -181,36 +182,36 @@ def test_proposals_lie_in_the_image_sorted_by_confidence_and_limited_in_number()
 
 
 def test_the_detections_of_an_image_do_not_depend_on_the_other_images_of_the_batch() -> None:
-    detector = load(_weights(), CPU, False, **SMALL, confidence=0.0, most=3)
+    detector = load(_weights(), CPU, **SMALL, confidence=0.0, most=3)
     image, other = _mammogram(), _mammogram(180, 260)
     assert detector.detect([image])[0] == detector.detect([other, image, image])[1]
 
 
 def test_no_images_and_empty_images_give_no_proposals() -> None:
-    detector = load(_weights(), CPU, False, **SMALL, confidence=0.9)
+    detector = load(_weights(), CPU, **SMALL, confidence=0.9)
     assert detector.detect([]) == []
     assert detector.detect([Mammogram(np.zeros((64, 64), dtype=np.float32))]) == [()]
 
 
 def test_weights_of_another_network_are_refused() -> None:
     with pytest.raises(RuntimeError, match="size mismatch"):
-        load(_weights(), CPU, False, **{**SMALL, "scale": "s"})
+        load(_weights(), CPU, **{**SMALL, "scale": "s"})
 
 
 def test_a_full_gpu_is_reported_as_out_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    detector = load(_weights(), CPU, False, **SMALL)
+    detector = load(_weights(), CPU, **SMALL)
 
     def full(*_: object) -> None:
         raise torch.cuda.OutOfMemoryError
 
     detector._network.register_forward_pre_hook(full)
-    with pytest.raises(OutOfMemory, match="1 frames of 128 × 128 pixels"):
+    with pytest.raises(OutOfMemory, match="1 input of 128 × 128"):
         detector.detect([_mammogram()])
 
 
 def test_at_a_fixed_scale_each_breast_has_its_own_frame_and_findings_independent_of_the_batch() -> None:
     small, large = (replace(_mammogram(rows, 200), spacing_mm=(0.5, 0.5)) for rows in (200, 300))
-    detector = load(_weights(), CPU, False, **SMALL, mm_per_px=0.8, confidence=0.0, most=5)
+    detector = load(_weights(), CPU, **SMALL, mm_per_px=0.8, confidence=0.0, most=5)
     together = detector.detect([small, large, small])
     assert together == [detector.detect([image])[0] for image in (small, large, small)]
     assert all(found.box.bottom <= 200 and found.box.right <= 200 for found in together[0])
@@ -239,8 +240,8 @@ def test_with_mirroring_the_confidences_of_the_same_place_are_averaged(rows: int
     pixels[32:40, 16:24], pixels[64:72, 104:112] = 1.0, 1.0  # one lesion on the left, one on the right
     shown = Frame(pixels, Box(0, 0, rows, 128), 1.0, 0, 0)
     settings: dict[str, Any] = {"input_px": (rows, 128), "mm_per_px": None, "confidence": 0.4, "iou": 0.2, "most": 9}
-    once = YoloDetector(Brightness(), CPU, False, **settings, mirrored=False).detect_framed([shown])[0]
-    twice = YoloDetector(Brightness(), CPU, False, **settings, mirrored=True).detect_framed([shown])[0]
+    once = YoloDetector(Brightness(), CPU, **settings, mirrored=False).detect_framed([shown])[0]
+    twice = YoloDetector(Brightness(), CPU, **settings, mirrored=True).detect_framed([shown])[0]
     assert [(detection.box, detection.confidence) for detection in once] == [
         (Box(32, 16, 40, 24), 1.0),
         (Box(64, 104, 72, 112), 0.5),
@@ -255,7 +256,7 @@ def test_with_mirroring_the_confidences_of_the_same_place_are_averaged(rows: int
 def test_with_mirroring_a_mirrored_breast_gets_mirrored_proposals(finest: Finest) -> None:
     image = _mammogram()
     weights = _weights(finest=finest)
-    detector = load(weights, CPU, False, **SMALL, finest=finest, confidence=0.0, most=5, mirrored=True)
+    detector = load(weights, CPU, **SMALL, finest=finest, confidence=0.0, most=5, mirrored=True)
     found, again, mirrored = detector.detect([image, image, Mammogram(np.ascontiguousarray(image.pixels[:, ::-1]))])
     assert found == again
     for detection, other in zip(found, mirrored, strict=True):

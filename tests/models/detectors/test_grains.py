@@ -13,11 +13,12 @@ from models.detectors.both import BothDetectors
 from models.detectors.grain_net import CONTEXT_PX, GrainNet, channels_of
 from models.detectors.grains import TILE_PX, GrainDetector, load
 from models.framing import Frame
+from models.runner import Runner
 from models.types.mammogram import Mammogram
 from models.types.reading import Detection, FindingKind
 from models.types.region import Box
 
-CPU = torch.device("cpu")
+CPU = Runner(torch.device("cpu"))
 
 
 class Bright(GrainNet):
@@ -29,7 +30,7 @@ class Bright(GrainNet):
 
 def detector(confidence: float = 0.5) -> GrainDetector:
     settings = {"mm_per_px": 0.1, "finest_mm": 0.049, "coarsest_mm": 0.15, "grain": 0.3, "fewest": 5, "most": 10}
-    return GrainDetector(Bright(), CPU, False, confidence=confidence, **settings)
+    return GrainDetector(Bright(), CPU, confidence=confidence, **settings)
 
 
 def breast(grains: Sequence[tuple[int, int]], rows: int = 900, columns: int = 700) -> NDArray[np.float32]:
@@ -77,10 +78,11 @@ def test_tiles_of_a_larger_picture_are_marked_as_single_tiles() -> None:
     torch.manual_seed(0)
     network = GrainNet((4, 6, 8)).eval()
     torch.nn.init.constant_(network.head.bias, 0.0)
-    made = load(network.state_dict(), CPU, False, channels=(4, 6, 8))
+    made = load(network.state_dict(), CPU, channels=(4, 6, 8))
     greys = np.random.default_rng(0).random((TILE_PX + 200, 160), dtype=np.float32)
-    whole = made.marks(Frame(greys, Box(0, 0, *greys.shape), 1.0, 0, 0))
-    upper = made.marks(Frame(greys[: TILE_PX + CONTEXT_PX], Box(0, 0, TILE_PX + CONTEXT_PX, 160), 1.0, 0, 0))
+    large = Frame(greys, Box(0, 0, *greys.shape), 1.0, 0, 0)
+    small = Frame(greys[: TILE_PX + CONTEXT_PX], Box(0, 0, TILE_PX + CONTEXT_PX, 160), 1.0, 0, 0)
+    whole, upper = made.marks([large, small])
     assert np.allclose(whole[:TILE_PX], upper[:TILE_PX], atol=2e-3)
 
 
@@ -101,13 +103,13 @@ def test_air_is_not_looked_at_and_the_breast_is_marked_as_with_it() -> None:
     torch.manual_seed(0)
     network = GrainNet((4, 6, 8)).eval().requires_grad_(False)
     torch.nn.init.constant_(network.head.bias, 0.0)
-    made = load(network.state_dict(), CPU, False, channels=(4, 6, 8))
+    made = load(network.state_dict(), CPU, channels=(4, 6, 8))
     greys = np.zeros((TILE_PX, TILE_PX), dtype=np.float32)
     greys[30:91, 45:300] = np.random.default_rng(0).random((61, 255))
     seen = channels_of(np.pad(greys, CONTEXT_PX), 0.1)
     with torch.inference_mode():
         whole = torch.sigmoid(network(torch.from_numpy(seen[None])))[0, CONTEXT_PX:-CONTEXT_PX, CONTEXT_PX:-CONTEXT_PX]
-    marks = made.marks(Frame(greys, Box(0, 0, *greys.shape), 1.0, 0, 0))
+    marks = made.marks([Frame(greys, Box(0, 0, *greys.shape), 1.0, 0, 0)])[0]
     assert np.allclose(marks, whole.numpy() * (greys > 0), atol=1e-5)
 
 

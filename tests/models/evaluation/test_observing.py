@@ -17,6 +17,7 @@ from models.evaluation.observe import Parts, observe, observe_all
 from models.evaluation.tables import Absent, Draws
 from models.evaluation.truth import read_truth
 from models.measures.detection import Figure
+from models.protocols import ToOutline, ToScore
 from models.types.mammogram import Mammogram
 from models.types.reading import Detection, FindingKind
 from models.types.region import Box, Mask
@@ -26,6 +27,10 @@ BOX, WRONG, UNSURE = Box(20, 20, 40, 40), Box(60, 60, 80, 80), Box(20, 60, 40, 8
 
 def filled(box: Box) -> Mask:
     return Mask(box, np.ones((box.height, box.width), dtype=np.bool_))
+
+
+def upper_half(box: Box) -> Mask:
+    return filled(Box(box.top, box.left, box.top + box.height // 2, box.right))
 
 
 class Detects:
@@ -39,11 +44,8 @@ class Detects:
 class Outlines:
     """The box in the first pass, its upper half in the second, an empty mask in the third."""
 
-    def outlines_by_pass(
-        self, image: Mammogram, boxes: Sequence[Box], kinds: Sequence[FindingKind]
-    ) -> list[list[Mask | None]]:
-        halves = [filled(Box(box.top, box.left, box.top + box.height // 2, box.right)) for box in boxes]
-        return [[filled(box), half, None] for box, half in zip(boxes, halves, strict=True)]
+    def outlines_by_pass(self, images: Sequence[ToOutline]) -> list[list[list[Mask | None]]]:
+        return [[[filled(box), upper_half(box), None] for box, _ in asked.lesions] for asked in images]
 
 
 class Scores:
@@ -51,8 +53,8 @@ class Scores:
 
     scores_images_alone = False
 
-    def classify(self, image: Mammogram, masks: Sequence[Mask]) -> tuple[float, list[float]]:
-        return 0.1 * len(masks), [0.5] * len(masks)
+    def classify(self, images: Sequence[ToScore]) -> list[tuple[float, list[float]]]:
+        return [(0.1 * len(asked.masks), [0.5] * len(asked.masks)) for asked in images]
 
 
 class LooksAtImages:
@@ -60,8 +62,8 @@ class LooksAtImages:
 
     scores_images_alone = True
 
-    def classify(self, image: Mammogram, masks: Sequence[Mask]) -> tuple[float, list[float]]:
-        return 0.3, [0.3] * len(masks)
+    def classify(self, images: Sequence[ToScore]) -> list[tuple[float, list[float]]]:
+        return [(0.3, [0.3] * len(asked.masks)) for asked in images]
 
 
 class Tired:

@@ -14,6 +14,7 @@ from models.evaluation.observe import Parts, observe
 from models.evaluation.reported_scores import ReportedScore, scores, scores_of
 from models.evaluation.truth import read_truth
 from models.pipeline import Pipeline
+from models.protocols import ToOutline, ToScore
 from models.types.mammogram import Laterality, Mammogram
 from models.types.reading import BundleId, Detection, FindingKind
 from models.types.region import Box, Mask
@@ -35,8 +36,12 @@ class Finds:
 class DrawsNothing:
     """The box is used as the outline."""
 
-    def segment(self, image: Mammogram, boxes: Sequence[Box], kinds: Sequence[FindingKind]) -> list[Mask | None]:
-        return [None] * len(boxes)
+    def segment(self, images: Sequence[ToOutline]) -> list[list[Mask | None]]:
+        return [[None] * len(asked.lesions) for asked in images]
+
+
+def brightness(image: Mammogram, box: Box | None = None) -> float:
+    return float(image.pixels[box.slices if box else ...].mean())
 
 
 class Brightness:
@@ -44,8 +49,10 @@ class Brightness:
 
     scores_images_alone = True
 
-    def classify(self, image: Mammogram, masks: Sequence[Mask]) -> tuple[float, list[float]]:
-        return float(image.pixels.mean()), [float(image.pixels[mask.box.slices].mean()) for mask in masks]
+    def classify(self, images: Sequence[ToScore]) -> list[tuple[float, list[float]]]:
+        return [
+            (brightness(asked.image), [brightness(asked.image, mask.box) for mask in asked.masks]) for asked in images
+        ]
 
 
 def scored(cases: Sequence[Case], *boxes: Box) -> list[ReportedScore]:

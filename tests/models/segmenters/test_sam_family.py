@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import timm
 import torch
-from sam_networks import BOX, CPU, SIDE, SMALL, WINDOWED, assert_close, hq_encoder, ours, photograph, seeded
+from sam_networks import BOX, CPU, SIDE, SMALL, assert_close, ours, photograph, seeded, small
 
+from models.protocols import ToOutline
+from models.runner import Runner
 from models.segmenters import hq_sam, mlsam
 from models.segmenters.hq_encoders import HqVit
 from models.segmenters.hq_sam import HqSamNet
 from models.segmenters.mlsam import Branches, MlsamNet
-from models.segmenters.network import PromptedNet
 from models.segmenters.pictures import SamPicture
 from models.segmenters.prompted import PromptedSegmenter
 from models.segmenters.prompts import Settings
@@ -103,15 +104,6 @@ def test_many_prompts_over_several_pictures_give_the_masks_of_single_prompts(kin
             masks = together
 
 
-def small(kind: str) -> PromptedNet:
-    match kind:
-        case "sam":
-            return SamNet(WINDOWED, SamPicture(SIDE))
-        case "hq" | "tiny":
-            return HqSamNet(hq_encoder(kind), SamPicture(SIDE))
-    return MlsamNet(HqVit(SMALL, SIDE), SamPicture(SIDE), Branches())
-
-
 @pytest.mark.parametrize("kind", ["sam", "hq", "tiny", "mlsam"])
 def test_every_parameter_belongs_to_one_part(kind: str) -> None:
     net = small(kind)
@@ -150,11 +142,11 @@ def test_importing_the_segmenters_does_not_replace_the_tiny_vit_of_timm() -> Non
 @pytest.mark.parametrize("module", [hq_sam, mlsam])
 def test_wrong_settings_are_refused_with_the_valid_ones(module: object) -> None:
     with pytest.raises(ValueError, match="sam or medsam"):
-        module.load({}, CPU, False, variant="tiny", picture="ct")  # type: ignore[attr-defined]
+        module.load({}, Runner(CPU), variant="tiny", picture="ct")  # type: ignore[attr-defined]
     with pytest.raises(TypeError, match="middle_bloc"):
-        module.load({}, CPU, False, variant="tiny", middle_bloc=2)  # type: ignore[attr-defined]
+        module.load({}, Runner(CPU), variant="tiny", middle_bloc=2)  # type: ignore[attr-defined]
     with pytest.raises(RuntimeError, match="Missing key"):
-        module.load({}, CPU, False, variant="tiny")  # type: ignore[attr-defined]
+        module.load({}, Runner(CPU), variant="tiny")  # type: ignore[attr-defined]
 
 
 def test_mlsam_without_any_branch_is_refused() -> None:
@@ -168,10 +160,11 @@ def test_mlsam_without_any_branch_is_refused() -> None:
 @pytest.mark.parametrize("shown", ["crop", "whole"])
 def test_every_network_segments_crops_and_whole_images(kind: str, shown: str) -> None:
     settings = Settings(shown=shown, prompt="box+point", passes=3, context=2, smallest_crop_px=64)
-    segmenter = PromptedSegmenter(seeded(small(kind)), CPU, False, settings)
+    segmenter = PromptedSegmenter(seeded(small(kind)), Runner(CPU), settings)
     image = Mammogram(photograph((600, 400)).astype(np.float32) / 255, (0.2, 0.2))
     boxes = [Box(10, 20, 60, 80), Box(400, 250, 520, 380), Box(590, 390, 600, 400)]
-    for masks in segmenter.outlines_by_pass(image, boxes, [FindingKind.MASS] * len(boxes)):
+    [by_box] = segmenter.outlines_by_pass([ToOutline(image, [(box, FindingKind.MASS) for box in boxes])])
+    for masks in by_box:
         assert len(masks) == 3
         for mask in masks:
             assert mask is None or (mask.box.bottom <= 600 and mask.box.right <= 400 and mask.area_px > 0)

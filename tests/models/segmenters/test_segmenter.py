@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +15,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from models.bundles.bundle import find_bundle, read_bundle
-from models.protocols import OutOfMemory
+from models.protocols import OutOfMemory, ToOutline
+from models.runner import Runner
 from models.segmenters.lite_medsam import load
 from models.segmenters.network import Embedded, PromptedNet
 from models.segmenters.pictures import LiteMedSamPicture
@@ -26,7 +28,7 @@ from models.types.region import Box, Mask
 
 pytestmark = pytest.mark.slow
 
-CPU = torch.device("cpu")
+CPU = Runner(torch.device("cpu"))
 MASS = FindingKind.MASS
 
 
@@ -34,7 +36,12 @@ MASS = FindingKind.MASS
 def net() -> PromptedNet:
     torch.set_num_threads(1)
     part = read_bundle(find_bundle("research-default")).segmenter
-    return load(load_file(part.weights), CPU, mixed_precision=False).net
+    return load(load_file(part.weights), CPU).net
+
+
+def segment(segmenter: PromptedSegmenter, image: Mammogram, boxes: Sequence[Box]) -> list[Mask | None]:
+    [masks] = segmenter.segment([ToOutline(image, [(box, MASS) for box in boxes])])
+    return masks
 
 
 def _phantom() -> NDArray[np.float32]:
@@ -62,9 +69,7 @@ def test_the_shipped_weights_draw_what_the_published_ones_draw(net: PromptedNet)
 
 def test_a_mass_is_outlined_at_its_place(net: PromptedNet) -> None:
     image = Mammogram(np.kron(_phantom(), np.ones((4, 4), dtype=np.float32)), spacing_mm=(0.1, 0.1))
-    [mask] = PromptedSegmenter(net, CPU, mixed_precision=False, settings=Settings(context=4)).segment(
-        image, [Box(410, 310, 550, 410)], [MASS]
-    )
+    [mask] = segment(PromptedSegmenter(net, CPU, Settings(context=4)), image, [Box(410, 310, 550, 410)])
     assert mask is not None
     y, x = np.mgrid[:1024, :1024]
     truth = ((y - 480) / 100) ** 2 + ((x - 360) / 80) ** 2 < 1
@@ -153,8 +158,8 @@ def test_what_overlaps_the_box_is_kept_and_nothing_else_wherever_it_lies(seed: i
 
 
 def _segment(net: PromptedNet, image: Mammogram, box: Box, **settings: float) -> Mask | None:
-    segmenter = PromptedSegmenter(net, CPU, mixed_precision=True, settings=Settings(**settings))
-    return segmenter.segment(image, [box], [MASS])[0]
+    segmenter = PromptedSegmenter(net, Runner(torch.device("cpu"), mixed_precision=True), settings=Settings(**settings))
+    return segment(segmenter, image, [box])[0]
 
 
 @pytest.mark.parametrize("shape", [(1500, 1100), (1100, 1500), (300, 900), (90, 60)])
@@ -199,12 +204,12 @@ def test_an_empty_mask_is_returned_as_none() -> None:
 def test_every_box_has_its_own_mask_in_order_even_over_several_batches() -> None:
     image = Mammogram(np.random.default_rng(1).random((1000, 900), dtype=np.float32), (0.1, 0.1))
     boxes = [Box(50 * n, 40 * n, 50 * n + 60, 40 * n + 50) for n in range(11)]
-    segmenter = PromptedSegmenter(Stencil(), CPU, mixed_precision=False, settings=Settings(margin_mm=0, batch=4))
-    for box, mask in zip(boxes, segmenter.segment(image, boxes, [MASS] * len(boxes)), strict=True):
+    segmenter = PromptedSegmenter(Stencil(), CPU, settings=Settings(margin_mm=0, batch=4))
+    for box, mask in zip(boxes, segment(segmenter, image, boxes), strict=True):
         assert mask is not None
         assert abs(mask.box.top - box.top) <= 3
         assert abs(mask.box.left - box.left) <= 3
-    assert segmenter.segment(image, [], []) == []
+    assert segment(segmenter, image, []) == []
 
 
 def test_neighbouring_boxes_share_a_crop_and_its_embedding() -> None:
@@ -212,9 +217,7 @@ def test_neighbouring_boxes_share_a_crop_and_its_embedding() -> None:
     near = [Box(500, 500, 600, 600), Box(600, 700, 690, 790), Box(500, 500, 600, 600)]
     far = Box(3500, 2500, 3600, 2600)
     net = Stencil()
-    masks = PromptedSegmenter(net, CPU, mixed_precision=False, settings=Settings()).segment(
-        image, [*near, far], [MASS] * 4
-    )
+    masks = segment(PromptedSegmenter(net, CPU, Settings()), image, [*near, far])
     assert net.embedded == 2
     for box, mask in zip([*near, far], masks, strict=True):
         assert mask is not None
@@ -224,9 +227,9 @@ def test_neighbouring_boxes_share_a_crop_and_its_embedding() -> None:
 
 def test_a_full_device_is_reported_as_out_of_memory() -> None:
     image = Mammogram(np.zeros((500, 400), dtype=np.float32), (0.1, 0.1))
-    segmenter = PromptedSegmenter(Stencil(room=0), CPU, mixed_precision=False, settings=Settings())
-    with pytest.raises(OutOfMemory, match="2 boxes"):
-        segmenter.segment(image, [Box(0, 0, 9, 9), Box(50, 50, 90, 90)], [MASS, MASS])
+    segmenter = PromptedSegmenter(Stencil(room=0), CPU, settings=Settings())
+    with pytest.raises(OutOfMemory, match="cpu: 1 box in 1 crop"):
+        segment(segmenter, image, [Box(0, 0, 9, 9), Box(50, 50, 90, 90)])
 
 
 def test_a_box_in_millimetres_requires_a_spacing() -> None:
@@ -259,8 +262,8 @@ def test_the_network_is_prompted_with_the_box_the_point_or_both(
     pixels[300, 100] = 1.0
     net = Stencil()
     settings = Settings(margin_mm=0, shown="whole", prompt=prompt)
-    segmenter = PromptedSegmenter(net, CPU, mixed_precision=False, settings=settings)
-    [mask] = segmenter.segment(Mammogram(pixels, (0.1, 0.1)), [Box(280, 80, 320, 120)], [MASS])
+    segmenter = PromptedSegmenter(net, CPU, settings=settings)
+    [mask] = segment(segmenter, Mammogram(pixels, (0.1, 0.1)), [Box(280, 80, 320, 120)])
     assert mask is not None
     [(boxes, points, masks)] = net.asked
     assert (boxes is not None, points is not None) == expected
@@ -274,10 +277,10 @@ def test_the_network_is_prompted_with_the_box_the_point_or_both(
 def test_each_later_pass_is_prompted_by_the_earlier_ones_mask() -> None:
     net = Stencil()
     settings = Settings(margin_mm=0, shown="whole", passes=3)
-    segmenter = PromptedSegmenter(net, CPU, mixed_precision=False, settings=settings)
+    segmenter = PromptedSegmenter(net, CPU, settings=settings)
     image = _random((256, 256))
     boxes = [Box(20, 20, 60, 80), Box(100, 100, 160, 150)]
-    by_box = segmenter.outlines_by_pass(image, boxes, [MASS] * len(boxes))
+    [by_box] = segmenter.outlines_by_pass([ToOutline(image, [(box, MASS) for box in boxes])])
     assert [len(masks) for masks in by_box] == [3, 3]
     first, second, third = ([mask.box.right for mask in masks if mask] for masks in zip(*by_box, strict=True))
     assert first == [80, 150]
@@ -288,9 +291,7 @@ def test_each_later_pass_is_prompted_by_the_earlier_ones_mask() -> None:
     assert later.shape == (2, 256, 256)
     assert torch.equal(later[0, 20:60, 20:80], torch.full((40, 60), 5.0))
     assert net.embedded == 1
-    assert [mask.box for mask in segmenter.segment(image, boxes, [MASS] * len(boxes)) if mask] == [
-        m[2].box for m in by_box if m[2]
-    ]
+    assert [mask.box for mask in segment(segmenter, image, boxes) if mask] == [m[2].box for m in by_box if m[2]]
 
 
 def test_a_whole_image_is_encoded_once_for_any_number_of_boxes() -> None:
@@ -298,9 +299,7 @@ def test_a_whole_image_is_encoded_once_for_any_number_of_boxes() -> None:
     boxes = [Box(0, 0, 40, 40), Box(660, 260, 700, 300), Box(300, 100, 400, 200)]
     net = Stencil()
     settings = Settings(margin_mm=0, shown="whole")
-    masks = PromptedSegmenter(net, CPU, mixed_precision=False, settings=settings).segment(
-        image, boxes, [MASS] * len(boxes)
-    )
+    masks = segment(PromptedSegmenter(net, CPU, settings), image, boxes)
     assert net.embedded == 1
     for box, mask in zip(boxes, masks, strict=True):
         assert mask is not None
@@ -312,8 +311,8 @@ def test_a_whole_image_is_encoded_once_for_any_number_of_boxes() -> None:
 @pytest.mark.parametrize("box", [Box(0, 0, 1, 1), Box(299, 199, 300, 200), Box(150, 0, 151, 200), Box(0, 0, 300, 200)])
 def test_a_single_pixel_the_last_corner_and_the_whole_image_are_valid_boxes(shown: Literal["crop"], box: Box) -> None:
     settings = Settings(shown=shown, prompt="box+point")
-    segmenter = PromptedSegmenter(Stencil(), CPU, mixed_precision=False, settings=settings)
-    [mask] = segmenter.segment(_random((300, 200)), [box], [MASS])
+    segmenter = PromptedSegmenter(Stencil(), CPU, settings=settings)
+    [mask] = segment(segmenter, _random((300, 200)), [box])
     assert mask is not None
     assert mask.box.bottom <= 300
     assert mask.box.right <= 200
@@ -340,9 +339,9 @@ def test_a_wrong_setting_is_refused_with_the_valid_ones(settings: dict[str, obje
 
 def test_weights_of_another_network_and_unknown_settings_are_refused() -> None:
     with pytest.raises(RuntimeError, match="LiteMedSamNet"):
-        load({"image_encoder.weight": torch.zeros(1)}, CPU, mixed_precision=False)
+        load({"image_encoder.weight": torch.zeros(1)}, CPU)
     with pytest.raises(TypeError, match="margin_px"):
-        load({}, CPU, mixed_precision=False, margin_px=3)
+        load({}, CPU, margin_px=3)
 
 
 def test_every_parameter_is_in_exactly_one_part(net: PromptedNet) -> None:
@@ -362,10 +361,10 @@ def _random(shape: tuple[int, int]) -> Mammogram:
 def test_cuda_draws_what_the_cpu_draws(net: PromptedNet, mixed_precision: bool) -> None:
     image = Mammogram(np.kron(_phantom(), np.ones((4, 4), dtype=np.float32)), spacing_mm=(0.1, 0.1))
     box = Box(410, 310, 550, 410)
-    [here] = PromptedSegmenter(net, CPU, False, Settings()).segment(image, [box], [MASS])
+    [here] = segment(PromptedSegmenter(net, CPU, Settings()), image, [box])
     cuda = torch.device("cuda")
     weights = load_file(read_bundle(find_bundle("research-default")).segmenter.weights)
-    [there] = load(weights, cuda, mixed_precision).segment(image, [box], [MASS])
+    [there] = segment(load(weights, Runner.on(cuda, mixed_precision)), image, [box])
     assert here is not None
     assert there is not None
     assert _dice(here.full(image.shape), there.full(image.shape)) > 0.98

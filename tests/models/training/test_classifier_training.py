@@ -19,6 +19,7 @@ from models.catalog import adapter_of
 from models.checkpoints.reading import StartError
 from models.classifiers.efficient_net import MalignancyNet
 from models.datasets.case import Case, DatasetError, Pathology, of_kinds
+from models.protocols import ToScore
 from models.radiomics.regions import RegionSettings
 from models.training.classifier import task as classifier
 from models.training.classifier.efficient_net import EfficientNetTask, _take
@@ -99,7 +100,8 @@ def test_every_mode_is_trained_and_its_weights_load_in_the_node(model: dict[str,
     architecture, settings = classifier.part(network, recipe)
     adapter = adapter_of(architecture, stored(network.state_dict(), half=True), settings, CPU, False)
     image = (case := drawn_case(1, Pathology.MALIGNANT)).read()
-    whole, lesions = adapter.classify(image, [lesion.mask for lesion in case.read_lesions(image)])
+    masks = [lesion.mask for lesion in case.read_lesions(image)]
+    [(whole, lesions)] = adapter.classify([ToScore(image, masks)])
     assert 0 <= whole <= 1
     assert all(0 <= score <= 1 for score in lesions)
 

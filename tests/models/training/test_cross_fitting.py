@@ -20,6 +20,7 @@ from models.datasets.case import Cases
 from models.datasets.split import read_split, sides
 from models.evaluation.reported_scores import ReportedScore
 from models.pipeline import Pipeline
+from models.protocols import ToOutline, ToScore
 from models.training.calibration.cross_fitting import out_of_fold
 from models.training.calibration.fitting import calibrate, calibrate_composed
 from models.training.classifier.recipe import Model, TaskSettings
@@ -27,8 +28,8 @@ from models.training.held_out_figures import calibration_lines
 from models.training.recipe import CalibrationRecipe, FitRecipe, Recipe, SplitRecipe
 from models.training.runs import only_right, train
 from models.types.mammogram import Mammogram
-from models.types.reading import BundleId, Detection, FindingKind
-from models.types.region import Box, Mask
+from models.types.reading import BundleId, Detection
+from models.types.region import Mask
 
 pytestmark = pytest.mark.slow
 
@@ -52,14 +53,15 @@ class FindsNothing:
 
 
 class Unasked:
-    """A part that is not called if nothing is found."""
+    """Parts that are asked for nothing if nothing is found."""
 
     scores_images_alone = True
 
-    def segment(self, image: Mammogram, boxes: Sequence[Box], kinds: Sequence[FindingKind]) -> list[Mask | None]:
-        raise AssertionError
+    def segment(self, images: Sequence[ToOutline]) -> list[list[Mask | None]]:
+        assert not any(asked.lesions for asked in images)
+        return [[] for _ in images]
 
-    def classify(self, image: Mammogram, masks: Sequence[Mask]) -> tuple[float, list[float]]:
+    def classify(self, images: Sequence[ToScore]) -> list[tuple[float, list[float]]]:
         raise AssertionError
 
 

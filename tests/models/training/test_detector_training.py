@@ -16,6 +16,7 @@ from models.checkpoints.reading import StartError
 from models.datasets.case import Case, DatasetError, Lesion
 from models.detectors import yolov8
 from models.framing import breast_framing
+from models.runner import Runner
 from models.training.augment import Picture, mosaic, moved
 from models.training.detector.framed import framed
 from models.training.detector.largest_lesion import largest_lesion
@@ -208,7 +209,7 @@ def test_trained_weights_load_with_the_settings_of_their_part_and_detect() -> No
     architecture, settings = part(_task(recipe).network, recipe)
     assert architecture == "yolov8"
     assert settings["confidence"] == 0.3
-    detector = yolov8.load(_task(recipe).network.state_dict(), CPU, False, **settings)
+    detector = yolov8.load(_task(recipe).network.state_dict(), Runner(CPU), **settings)
     assert len(detector.detect([_case(0).read()])) == 1
 
 
@@ -218,7 +219,7 @@ def test_the_operating_point_stays_within_the_allowed_false_positives(allowed: f
     task = _task(recipe)
     assert _task(_recipe()).chosen(task.network) == {}
     settings = part(task.network, recipe)[1] | task.chosen(task.network)
-    detector = yolov8.load(task.network.state_dict(), CPU, False, **settings)
+    detector = yolov8.load(task.network.state_dict(), Runner(CPU), **settings)
     cases = [_case(4), _case(5)]
     found = detector.detect_framed([image.shown for image in framed(cases, breast_framing(96, None), 1)])
     assert sum(map(len, found)) <= allowed * len(cases) + len(cases)  # at most one true positive per image

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from simple_models import OneMass
 from config.hl7 import Hl7
 from models.birads.calibration import Calibration, Level, Method
 from models.types.mammogram import Laterality, Mammogram
-from models.types.region import Mask
 from node.assessments.hl7.intake import Hl7Intake
 from node.demo.studies import DemoStudy
 
@@ -23,9 +21,8 @@ from node.demo.studies import DemoStudy
 class LeftIsSuspicious(OneMass):
     """Scores 0.9 for left breasts and 0.05 for right ones."""
 
-    def classify(self, image: Mammogram, masks: Sequence[Mask]) -> tuple[float, list[float]]:
-        score = 0.9 if image.laterality is Laterality.LEFT else 0.05
-        return score, [score for _ in masks]
+    def score(self, image: Mammogram) -> float:
+        return 0.9 if image.laterality is Laterality.LEFT else 0.05
 
 
 def calibration(level: Level) -> Calibration:
