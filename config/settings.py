@@ -65,7 +65,7 @@ class Reader(Section):
 
     bundle: str = "research-default"
     device: Annotated[str, matching(r"auto|cpu|cuda(:\d+)?", "auto, cpu, cuda or one device, such as cuda:0")] = "auto"
-    batch: int = Field(default=4, ge=1)
+    batch: int | None = Field(default=None, ge=1)
     mixed_precision: bool = True
     prevalence: float = Field(default=0.006, gt=0, lt=1)
     reference: Path | None = None

@@ -30,6 +30,7 @@ from node.delivery.outbox import ResultDestination
 from node.folder.exam_json import exam_to_json
 from node.folder.overlays import SUMMARY, write_overlays, write_summary
 from node.intake.register import register
+from node.reader.decoding import DecoderHere
 from node.reader.images import ImageReader, ReadingLimits
 from node.reporting.exams import exam_of
 from node.reporting.reporter import Reporter
@@ -160,7 +161,8 @@ class FolderReading:
             data_dir=self._scratch,
             pipeline=pipeline,
             worker="reader",
-            limits=ReadingLimits(self._limits.batch, 1, _LEASE_S, self._limits.max_image_pixels, _AT_ONCE),
+            limits=ReadingLimits(self._limits.batch, 1, _LEASE_S, _AT_ONCE),
+            decoder=DecoderHere(self._limits.max_image_pixels),
             now=self._now,
             on_stored=self._draw,
         )

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dicom_io.durable import write_durably
 from dicom_io.errors import NotReadable
-from dicom_io.headers import chest_wall_side
-from dicom_io.pixels.mammogram import read_mammogram
-from dicom_io.segmentations import read_header
-from models.anatomy.breast import breast_side
 from models.pipeline import Pipeline
 from models.protocols import OutOfMemory
 from models.readings.reading_json import masks_of, to_json
@@ -25,6 +22,7 @@ from models.types.mammogram import Mammogram
 from models.types.reading import ImageReading
 from models.types.words import counted
 from node.archive.layout import masks_of_reading
+from node.reader.decoding import Decoder, kills_the_reader
 from node.reader.memory import give_back_freed_memory
 from node.store.changes import ChangeWatch
 from node.store.database import Sessions, read_only
@@ -36,19 +34,30 @@ from node.store.unread import Unread
 
 log = logging.getLogger(__name__)
 
-KILLS_THE_READER = "unreadable: kills the reader ({attempts})"
 TOO_LARGE = "unreadable: the device's memory does not hold it, even alone"
 
 
 @dataclass(frozen=True)
 class ReadingLimits:
-    """See config.settings.Reader and Receiver, and for `fault_policy` faults.py."""
+    """See config.settings.Reader, and for `fault_policy` faults.py.
+
+    Attributes:
+        gather_s: how long a batch that is not full waits for more images.
+    """
 
     batch: int
     attempts: int
     lease_s: float
-    max_image_pixels: int
     fault_policy: FaultPolicy = FAULT_POLICY
+    gather_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """A claimed image; the function waits until it is decoded. None: it has ended the reader too often."""
+
+    held: Claim
+    image: Callable[[], Mammogram] | None
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,7 @@ class ImageReader:
         data_dir: the data folder; paths in the database are relative to it.
         worker: the name in the leases.
         now: UTC seconds since the epoch.
+        decoder: decodes a batch's images; if it can do so beside, while the models read the batch before.
         on_stored: called with an image's row number, its pixels and its reading, once the reading is stored.
     """
 
@@ -67,45 +77,82 @@ class ImageReader:
     pipeline: Pipeline
     worker: str
     limits: ReadingLimits
+    decoder: Decoder
     now: Callable[[], float]
+    pause: Callable[[float], None] = time.sleep
     on_stored: Callable[[int, Mammogram, ImageReading], None] = lambda *_: None
 
     def run(self, stop: threading.Event) -> None:
         """Reads until `stop` is set."""
+        begun: list[_Begun] = []
         with ChangeWatch(self.sessions, self.now) as changes:
             while not stop.is_set():
                 looked_at = self.now()
-                if not self.read_some():
-                    give_back_freed_memory()
-                    with read_only(self.sessions) as session:
-                        due = next_due(session, JobKind.READ_IMAGE, looked_at)
-                    changes.wait(stop, due)
+                begun = begun or self._begin()
+                if begun:
+                    begun = self._read_on(begun)
+                    continue
+                give_back_freed_memory()
+                with read_only(self.sessions) as session:
+                    due = next_due(session, JobKind.READ_IMAGE, looked_at)
+                changes.wait(stop, due)
 
     def read_some(self) -> int:
         """Reads one batch; returns the number of claimed images (0: nothing to do)."""
+        begun = self._begin()
+        self._read_begun(begun)
+        return len(begun)
+
+    def _read_on(self, begun: list[_Begun]) -> list[_Begun]:
+        """Reads a batch, and meanwhile has the next one decoded, which it returns.
+
+        Beside an image that was tried before none is claimed: it may end this process.
+        """
+        tried = any(each.held.attempts > 1 for each in begun)
+        following = self._begin(untried=True) if self.decoder.beside and not tried else []
+        self._read_begun(begun)
+        return following
+
+    def _begin(self, untried: bool = False) -> list[_Begun]:
+        """Claims a batch and begins to decode it. A batch that is not full waits `gather_s` for more images."""
+        begun = self._claim(self.limits.batch, untried)
+        missing = self.limits.batch - len(begun)
+        if self.limits.gather_s and begun and missing and begun[0].held.attempts == 1:
+            self.pause(self.limits.gather_s)
+            begun += self._claim(missing, untried=True)
+        return begun
+
+    def _claim(self, most: int, untried: bool) -> list[_Begun]:
         with self.sessions.begin() as session:
-            claims = claim(session, JobKind.READ_IMAGE, self.worker, self.now(), self.limits.lease_s, self.limits.batch)
-            paths = {held.job_id: self._path(session.get_one(Instance, held.instance_id)) for held in claims}
+            claims = claim(
+                session, JobKind.READ_IMAGE, self.worker, self.now(), self.limits.lease_s, most, untried=untried
+            )
+            paths = [self._path(session.get_one(Instance, held.instance_id)) for held in claims]
+        return [
+            _Begun(held, self.decoder.begin(path) if held.attempts <= self.limits.attempts else None)
+            for held, path in zip(claims, paths, strict=True)
+        ]
+
+    def _read_begun(self, begun: Sequence[_Begun]) -> None:
         decoded: list[tuple[Claim, Mammogram, float]] = []
-        for held in claims:
-            if held.attempts > self.limits.attempts:
-                self._give_up(held, KILLS_THE_READER.format(attempts=counted(self.limits.attempts, "attempt")))
+        for each in begun:
+            if each.image is None:
+                self._give_up(each.held, kills_the_reader(self.limits.attempts))
                 continue
             began = self.now()
             try:
-                image = decode(paths[held.job_id], self.limits.max_image_pixels)
+                image = each.image()
             except NotReadable as reason:
-                self._give_up(held, str(reason))
+                self._give_up(each.held, str(reason))
                 continue
             except RAISED_AS as fault:
                 if not is_passing(fault):
                     raise
-                self._put_off(held, describe_fault(fault))
+                self._put_off(each.held, describe_fault(fault))
                 continue
-            decoded.append((held, image, self.now() - began))
+            decoded.append((each.held, image, self.now() - began))
         if decoded:
             self._read(decoded)
-        return len(claims)
 
     def _path(self, instance: Instance) -> Path:
         return self.data_dir / instance.path
@@ -185,30 +232,3 @@ class ImageReader:
             log.warning("job %d: its lease was lost before it was given up", held.job_id)
         else:
             log.warning("job %d: not readable: %s", held.job_id, reason)
-
-
-def decode(path: Path, max_image_pixels: int) -> Mammogram:
-    """The input of the models for an archived image, with a warning if its laterality looks wrong.
-
-    Raises:
-        NotReadable: the file is missing, may not be read, or cannot be decoded.
-        OSError, MemoryError: a temporary fault of the machine (faults.py).
-    """
-    try:
-        image = read_mammogram(path, max_image_pixels)
-        expected = chest_wall_side(read_header(path))
-    except FileNotFoundError as error:
-        raise NotReadable("its file is gone from the archive: send it again") from error
-    except PermissionError as error:
-        raise NotReadable("its file in the archive may not be read: mend its permissions, then retry") from error
-    except OSError as error:
-        if is_passing(error):
-            raise
-        raise NotReadable(
-            f"its file in the archive cannot be read, {describe_fault(error)}: mend that, then retry"
-        ) from error
-    seen = breast_side(image.pixels)
-    if expected is not None and seen is not None and seen != expected:
-        warning = f"The header puts the chest wall on the {expected}, the pixels on the {seen}: check the laterality."
-        return replace(image, warnings=(*image.warnings, warning))
-    return image

@@ -6,14 +6,24 @@ results.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
+from typing import TYPE_CHECKING
 
 from config.settings import Settings
 from models.bundles.bundle import find_bundle, read_bundle
 from node.logs import set_up_logging
 from node.reader.process import DeviceFailed
 from node.store.database import open_database, sessions_of
+
+if TYPE_CHECKING:
+    from node.reader.decoding import DecoderPool
+
+
+BATCH_ON_A_CPU, BATCH_ON_A_GPU = 4, 16
+GATHER_S = 0.02
+"""How long a batch that is not full waits for more images on a GPU: a study's images arrive one after the other."""
 
 
 def reader_name(settings: Settings) -> str:
@@ -27,6 +37,7 @@ def run_reader(settings: Settings) -> None:
 
     from models.catalog import load_pipeline
     from models.device import choose_device
+    from node.reader.decoding import DecoderHere
     from node.reader.images import ImageReader, ReadingLimits
     from node.reader.threads import use_threads
 
@@ -40,20 +51,36 @@ def run_reader(settings: Settings) -> None:
         prevalence=settings.reader.prevalence,
         clock=time.perf_counter,
     )
+    on_gpu = device.type == "cuda"
+    batch = settings.reader.batch or (BATCH_ON_A_GPU if on_gpu else BATCH_ON_A_CPU)
     reader = ImageReader(
         sessions=sessions_of(open_database(settings.database)),
         data_dir=settings.data_dir,
         pipeline=pipeline,
         worker=reader_name(settings),
         limits=ReadingLimits(
-            batch=settings.reader.batch,
+            batch=batch,
             attempts=settings.reader.attempts,
             lease_s=settings.reader.lease_s,
-            max_image_pixels=settings.receiver.max_image_pixels,
+            gather_s=GATHER_S if on_gpu else 0.0,
         ),
+        decoder=_pool(settings, batch) if on_gpu else DecoderHere(settings.receiver.max_image_pixels),
         now=time.time,
     )
     try:
         reader.run(threading.Event())
     except torch.AcceleratorError as error:
         raise DeviceFailed("the GPU does not answer") from error
+
+
+def _pool(settings: Settings, most: int) -> DecoderPool:
+    """One process for each core, at most `most`. All attempts at an image end before its lease does."""
+    from node.reader.decoding import DecoderPool
+
+    attempts = settings.reader.attempts
+    return DecoderPool(
+        processes=min(most, len(os.sched_getaffinity(0))),
+        max_image_pixels=settings.receiver.max_image_pixels,
+        attempts=attempts,
+        timeout_s=settings.reader.lease_s / (attempts + 1),
+    )

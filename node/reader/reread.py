@@ -15,7 +15,7 @@ from models.pipeline import Pipeline
 from models.readings.reading_json import from_json, masks_of, to_json
 from models.types.reading import Finding, ImageReading
 from node.archive.layout import masks_of_rereading
-from node.reader.images import decode
+from node.reader.decoding import decode
 from node.store.database import Sessions, read_only
 from node.store.states import StudyState
 from node.store.tables import Study

@@ -42,14 +42,28 @@ class Claim:
     token: int
 
 
-def claim(session: Session, kind: JobKind, worker: str, now: float, lease_s: float, limit: int = 1) -> list[Claim]:
+def claim(
+    session: Session,
+    kind: JobKind,
+    worker: str,
+    now: float,
+    lease_s: float,
+    limit: int = 1,
+    *,
+    untried: bool = False,
+) -> list[Claim]:
     """Claims up to `limit` due jobs of a kind, by their turn: urgent ones first, and the oldest of these (urgency.py).
 
     Jobs that were never tried come first, together. A job that was tried before is claimed alone, so that an image that
     crashes the reader neither fails nor delays others; OVERDUE_S after its last try it comes first, so that it does not
     starve, however urgent or old it is. A report waits for the last reading of its study.
+
+    Args:
+        untried: claim only jobs that were never tried.
     """
     fresh = and_(Job.state == JobState.WAITING, Job.attempts == 0)
+    if untried:
+        return _take(session, kind, worker, now, lease_s, limit, fresh)
     return (
         _take(session, kind, worker, now, lease_s, 1, _tried(now - OVERDUE_S))
         or _take(session, kind, worker, now, lease_s, limit, fresh)

@@ -31,7 +31,7 @@ def inputs() -> some.SearchStrategy[bytes]:
 
 @contextmanager
 def opened(folder: Path) -> Iterator[Callable[[bytes], str]]:
-    from node.reader.images import decode
+    from node.reader.decoding import decode
 
     path = folder / "image.dcm"
 

@@ -14,10 +14,12 @@ from simple_models import OneMass, pipeline_of
 
 from models.types.mammogram import Mammogram
 from models.types.reading import Detection
+from node.reader.decoding import DecoderHere, DecoderPool, decode
 from node.reader.images import ImageReader, ReadingLimits
 from node.store.database import open_database, sessions_of
 
 WORKER = "node/reader"
+MOST_PIXELS = 100_000_000
 
 
 class DiesOfWide(OneMass):
@@ -50,14 +52,23 @@ class OnFullDisk(OneMass):
         return super().detect(images)
 
 
-def read(data_dir: Path, models: OneMass, lease_s: float) -> None:
-    """The reader's process."""
+def dies_of_wide(path: Path, max_image_pixels: int) -> Mammogram:
+    """A decoder that ends its process for images wider than high."""
+    image = decode(path, max_image_pixels)
+    if image.shape[1] > image.shape[0]:
+        os._exit(139)
+    return image
+
+
+def read(data_dir: Path, models: OneMass, lease_s: float, beside: bool = False) -> None:
+    """The reader's process; with `beside` it decodes in processes of their own, as on a GPU."""
     reader = ImageReader(
         sessions_of(open_database(f"sqlite:///{data_dir / 'queue.sqlite'}")),
         data_dir,
         pipeline_of(models),
         WORKER,
-        ReadingLimits(batch=2, attempts=3, lease_s=lease_s, max_image_pixels=100_000_000),
+        ReadingLimits(batch=2, attempts=3, lease_s=lease_s),
+        DecoderPool(2, MOST_PIXELS, attempts=3, timeout_s=60) if beside else DecoderHere(MOST_PIXELS),
         time.time,
     )
     reader.run(threading.Event())

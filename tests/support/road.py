@@ -20,6 +20,7 @@ from dicom_io.results.profiles import PROFILES
 from models.birads.calibration import Calibration, Level
 from node.delivery.outbox import ResultDestination
 from node.intake.receiving import Receiving, ReceivingLimits
+from node.reader.decoding import DecoderHere
 from node.reader.images import ImageReader, ReadingLimits
 from node.reporting.reporter import Reporter
 from node.routing import Router, everything
@@ -55,7 +56,8 @@ class Road:
             self.data_dir,
             pipeline_of(self.models, self.calibration),
             "node/reader",
-            ReadingLimits(batch=4, attempts=3, lease_s=600, max_image_pixels=100_000_000),
+            ReadingLimits(batch=4, attempts=3, lease_s=600),
+            DecoderHere(100_000_000),
             self.clock,
         )
         self.reporter = Reporter(

@@ -26,9 +26,9 @@ KILLS = "3 attempts"
 
 
 @contextmanager
-def supervised(road: Road, models: OneMass, lease_s: float = 600) -> Iterator[None]:
+def supervised(road: Road, models: OneMass, lease_s: float = 600, beside: bool = False) -> Iterator[None]:
     stop = threading.Event()
-    supervisor = ReaderSupervisor(read, (road.data_dir, models, lease_s), road.sessions, WORKER, time.time)
+    supervisor = ReaderSupervisor(read, (road.data_dir, models, lease_s, beside), road.sessions, WORKER, time.time)
     thread = threading.Thread(target=supervisor.run, args=(stop,))
     thread.start()
     try:
@@ -53,11 +53,14 @@ def settled(road: Road) -> bool:
     return all(job.state in (JobState.DONE, JobState.FAILED) for job in road.jobs())
 
 
-@pytest.mark.parametrize(("models", "lease_s"), [(DiesOfWide(), 600.0), (HangsOnWide(), 1.0)])
+@pytest.mark.parametrize(
+    ("models", "lease_s", "beside"),
+    [(DiesOfWide(), 600.0, False), (HangsOnWide(), 1.0, False), (DiesOfWide(), 600.0, True)],
+)
 def test_an_image_that_ends_the_reader_fails_after_three_attempts_and_the_others_are_read(
-    road: Road, models: OneMass, lease_s: float
+    road: Road, models: OneMass, lease_s: float, beside: bool
 ) -> None:
-    with supervised(road, models, lease_s):
+    with supervised(road, models, lease_s, beside):
         eventually("all images are read or given up", lambda: settled(road))
     first, wide, *others = road.instances()
     assert wide.unread_reason == f"unreadable: kills the reader ({KILLS})"

@@ -25,7 +25,7 @@ from node.delivery.deliverer import Deliverer
 from node.demo.studies import DemoStudy
 from node.operations.retry import retry_study
 from node.operations.status import view_queue
-from node.reader.images import decode
+from node.reader.decoding import decode
 from node.store.faults import FAULT_POLICY, is_passing
 from node.store.states import DeliveryState, JobKind, JobState, StudyState
 from node.store.tables import Result
