@@ -40,7 +40,7 @@ def demo(
     folder = Path(tempfile.mkdtemp(prefix="run-", dir=out))
     studies = make_studies(find_cases(), folder / "studies")
     console.print(f"Two real exams: {CHANGES}\n")
-    scene = Demo(folder)
+    scene = Demo(folder, shows_page=keep)
     with scene.running():
         _print_text(
             console, f"A node listens on 127.0.0.1:{scene.port}; its settings and log: {folder}/node.toml, node.log"
@@ -128,7 +128,8 @@ def _findings(image: ExamImage) -> str:
 def _wait_for_ctrl_c(scene: Demo, console: Console) -> None:
     _print_text(
         console,
-        f"\nThe node is still running: `mammo-node status --config {scene.folder}/node.toml`, or send more with\n"
+        f"\nThe node is still running. Its page: {scene.settings.web.address if scene.settings else ''}\n"
+        f"Its queue: `mammo-node status --config {scene.folder}/node.toml`, or send more with\n"
         f"`mammo-node send FOLDER MAMMO_NODE@127.0.0.1:{scene.port} --calling DEMO_SENDER`. Ctrl-C ends it.",
     )
     try:

@@ -33,36 +33,21 @@ def reread(
     the node reports the study again, as its next revision. Research use only, not for diagnosis.
     """
     from config.settings import load
-    from models.bundles.bundle import find_bundle, read_bundle
-    from models.catalog import load_pipeline
-    from models.device import choose_device
     from node.cli.terminal.progress import progress_bar
-    from node.reader.reread import find_study, store_rereading
-    from node.reader.reread import reread as read_again
+    from node.operations.acts import COMMAND_LINE, Act, note
+    from node.operations.rereading import read_again
+    from node.reader.reread import find_study
     from node.store.database import read_only
 
     settings = load(config)
     sessions = open_queue(settings)
-    models = read_bundle(find_bundle(bundle or settings.reader.bundle))
     with read_only(sessions) as session:
         study_id = find_study(session, study)
-    device = choose_device(settings.reader.device)
     with progress_bar("Reading again") as progress:
-        pipeline = load_pipeline(
-            models,
-            device,
-            mixed_precision=settings.reader.mixed_precision,
-            prevalence=settings.reader.prevalence,
-        )
-        rereading = read_again(
-            sessions,
-            settings.data_dir,
-            study_id,
-            pipeline,
-            settings.receiver.max_image_pixels,
-            lambda done, total: progress(done, total, str(models.id)),
-        )
-    revision = None if shadow else store_rereading(sessions, settings.data_dir, rereading, time.time())
+        rereading, revision = read_again(settings, sessions, study_id, bundle, time.time, progress, shadow=shadow)
+    if revision is not None:
+        with sessions.begin() as session:
+            note(session, Act("read again", COMMAND_LINE, study=study_id))
     typer.echo(_as_json(rereading, revision) if as_json else _as_text(rereading, revision))
 
 

@@ -54,6 +54,10 @@ profile = "all"
 retry_first_s = 2
 dead_after_s = 60
 """
+PAGE = """
+[web]
+port = {port}
+"""
 
 
 COMMAND = (sys.executable, "-P", "-m", "node")
@@ -111,8 +115,9 @@ def _faults(study: StudyView) -> Iterator[str]:
 class Demo:
     """A node and a PACS of its own, in a scratch folder. Use as a context manager."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, shows_page: bool = False) -> None:
         self.folder = folder
+        self._page = PAGE.format(port=_free_port()) if shows_page else ""
         self.pacs = FolderIntake(folder / "pacs")
         self.port = _free_port()
         self._listener = demo_pacs(self.pacs, AE_TITLE)
@@ -137,6 +142,7 @@ class Demo:
             config = self.folder / "node.toml"
             config.write_text(
                 SETTINGS.format(ae_title=AE_TITLE, port=self.port, sender=SENDER, pacs_port=self._listener.port)
+                + self._page
             )
             self.settings = load(config)
             with self.log.open("wb") as log:

@@ -130,7 +130,7 @@ def view_day(session: Session, destinations: Sequence[str], now: float) -> Day:
         reported=_count(session, select(func.count(Result.study_id.distinct())).where(Result.written_at >= first)),
         problems=_count(session, select(func.count()).select_from(needing_a_person().subquery())),
         unreported=_count(session, select(func.count()).select_from(Study).where(unreported)),
-        latency=_latency(session, first),
+        latency=_latency(session, first, now),
         to_read=jobs.get((JobKind.READ_IMAGE, JobState.WAITING), 0),
         being_read=jobs.get((JobKind.READ_IMAGE, JobState.RUNNING), 0),
         to_report=sum(count for (kind, _), count in jobs.items() if kind is JobKind.REPORT),
@@ -159,15 +159,25 @@ def _by_hour(
     return Counter(first + (at - first) // HOUR_S * HOUR_S for at in found if at is not None)
 
 
-def _latency(session: Session, first: float) -> Latency | None:
-    written = func.min(Result.written_at)
-    rows = session.execute(
-        select(written - Study.last_received_at)
-        .join(Result.study)
-        .where(Result.written_at >= first, Result.revision == 1, Study.revision == 1)
-        .group_by(Study.id)
+def first_report_seconds(session: Session, after: float, until: float) -> list[float]:
+    """For each study that was reported for the first time in (after, until]: seconds from the last image that had come
+    by then to the report."""
+    written = (
+        select(Result.study_id, func.min(Result.written_at).label("at"))
+        .where(Result.written_at > after, Result.written_at <= until, Result.revision == 1)
+        .group_by(Result.study_id)
+        .subquery()
     )
-    seconds = sorted(max(0.0, value) for (value,) in rows)
+    last_image = (
+        select(func.max(Instance.received_at))
+        .where(Instance.study_id == written.c.study_id, Instance.received_at <= written.c.at)
+        .scalar_subquery()
+    )
+    return [seconds for seconds in session.scalars(select(written.c.at - last_image)) if seconds is not None]
+
+
+def _latency(session: Session, first: float, now: float) -> Latency | None:
+    seconds = sorted(first_report_seconds(session, first, now))
     if not seconds:
         return None
     return Latency(len(seconds), statistics.median(seconds), seconds[min(len(seconds) - 1, int(0.95 * len(seconds)))])

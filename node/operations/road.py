@@ -72,6 +72,19 @@ def answer(study: StudyView) -> str:
             return " ".join(_reported(study))
 
 
+def retry_helps(study: StudyView) -> bool:
+    """Whether a person who retries the study brings it further, or sooner."""
+    return (
+        study.state is StudyState.QUARANTINED
+        or any(job.state is JobState.FAILED for job in study.jobs)
+        or any(
+            delivery.state is DeliveryState.DEAD or (delivery.state is DeliveryState.WAITING and delivery.error)
+            for delivery in study.deliveries
+            if delivery.last_revision == study.revision
+        )
+    )
+
+
 def _unreported(study: StudyView) -> str:
     failed = [job for job in study.jobs if job.state is JobState.FAILED and job.kind is JobKind.REPORT]
     if failed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from threading import Lock
 
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -21,6 +22,7 @@ from node.web.metrics import Metrics
 from node.web.pages import check, models, settings_in_force, sign_in, studies, study, today, watched
 from node.web.protection import Gate, no_database
 from node.web.rendering import FOLDER, Renderer
+from node.web.rereads import Rereads
 from node.web.throttle import Throttle
 from node.web.tokens import Tokens, key_of
 
@@ -40,6 +42,8 @@ def build_application(settings: Settings, sessions: Sessions, now: Callable[[], 
         Throttle(now),
         Live(sessions, now),
         Metrics(settings, now),
+        Rereads(settings, now),
+        Lock(),
     )
 
     @asynccontextmanager
@@ -76,6 +80,8 @@ async def _no_database(request: Request, fault: Exception) -> Response:
 
 
 async def _no_such_page(request: Request, _: Exception) -> Response:
+    if request.method == "POST":
+        return page(request, "message.html", 400, title="Refused", says="The form is not complete: nothing was done.")
     return page(request, "message.html", 404, title="Not found", says="There is no such page.")
 
 

@@ -10,7 +10,7 @@ from node.operations.day import Hour
 
 SERIES = ("received", "read", "delivered")
 WIDTH, HEIGHT = 960, 220
-_LEFT, _TOP, _FLOOR = 44, 8, 190
+_LEFT, _TOP, _FLOOR = 64, 14, 186
 
 
 @dataclass(frozen=True)

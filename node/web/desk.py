@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from threading import Lock
 
 from fastapi import Request
 
@@ -12,6 +13,7 @@ from node.store.database import Sessions
 from node.web.live import Live
 from node.web.metrics import Metrics
 from node.web.rendering import Renderer
+from node.web.rereads import Rereads
 from node.web.throttle import Throttle
 from node.web.tokens import Tokens
 
@@ -28,6 +30,9 @@ class Desk:
     throttle: Throttle
     live: Live
     metrics: Metrics
+    rereads: Rereads
+    checking: Lock
+    """Held while somebody checks."""
 
 
 def desk_of(request: Request) -> Desk:

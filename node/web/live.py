@@ -16,7 +16,7 @@ from node.store.database import Sessions
 log = logging.getLogger(__name__)
 
 MOST_LISTENERS = 100
-AT_MOST_EVERY_S = 1.0
+AT_MOST_EVERY_S = 3.0
 SAYS_IT_IS_THERE_EVERY_S = 20.0
 ENDS_AFTER_S = 900.0
 """A stream ends then; the browser asks for the next one, and must still be allowed to."""
@@ -52,7 +52,7 @@ class Live:
         return self._listeners >= MOST_LISTENERS
 
     async def stream(self) -> AsyncIterator[str]:
-        """Server-sent events: `changed` at most once a second; they carry no data."""
+        """Server-sent events: `changed` at most every three seconds; they carry no data."""
         self._listeners += 1
         try:
             yield "retry: 3000\n\n"

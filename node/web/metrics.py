@@ -15,10 +15,10 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from config.settings import Settings
-from node.operations.day import destination_words, view_day
+from node.operations.day import destination_words, first_report_seconds, view_day
 from node.operations.needs import needs
 from node.store.states import DeliveryState, JobState, StudyState
-from node.store.tables import Delivery, Instance, Job, Result, Study
+from node.store.tables import Delivery, Instance, Job, Study
 
 MB = 1_000_000
 _SETTLES_S = 5.0
@@ -98,15 +98,8 @@ class Metrics:
             if isinstance(seconds, dict):
                 for stage, value in seconds.items():
                     self._stages.labels(stage).observe(value)
-        written = func.min(Result.written_at)
-        first_reports = (
-            select(written - Study.last_received_at)
-            .join(Result.study)
-            .where(Result.written_at > after, Result.written_at <= until, Result.revision == 1, Study.revision == 1)
-            .group_by(Study.id)
-        )
-        for seconds in session.scalars(first_reports):
-            self._reports.observe(max(0.0, seconds))
+        for seconds in first_report_seconds(session, after, until):
+            self._reports.observe(seconds)
         for destination in self._settings.destinations:
             sent = select(func.count()).where(
                 Delivery.destination == destination.name, Delivery.sent_at > after, Delivery.sent_at <= until

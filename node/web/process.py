@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import os
 import signal
 import sys
 import threading
@@ -16,6 +17,8 @@ from node.spawned import end, end_with_the_node
 log = logging.getLogger(__name__)
 
 LONGEST_PAUSE_S = 60.0
+BEHIND_RECEIVING = 5
+"""Added to the process's nice value: receiving and reading go before pages."""
 LIVED_S = 60.0
 """A process that ran so long began well: the next pause is short again."""
 
@@ -59,6 +62,7 @@ class WebSupervisor:
 def _web_main(target: Callable[..., None], arguments: tuple[object, ...]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the node ends its processes itself
     end_with_the_node()
+    os.nice(BEHIND_RECEIVING)
     try:
         target(*arguments)
     except Exception as fault:  # noqa: BLE001 - the process ends with it

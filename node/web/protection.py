@@ -100,6 +100,8 @@ class Gate:
             log.error("a page failed: %s", place_of(fault))
             says = "An error of the program: the node's log says where."
             answer = page(request, "message.html", 500, title="This page failed", says=says)
+        if request.url.path.startswith("/static/"):
+            answer.headers.setdefault("Cache-Control", "no-cache")  # asked for again by its ETag
         for name, value in HEADERS.items():
             answer.headers.setdefault(name, value)
         if self._web.is_encrypted:

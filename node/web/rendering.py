@@ -9,7 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from models.types.words import RESEARCH_USE_ONLY
+from models.types.words import RESEARCH_USE_ONLY, counted
 
 FOLDER = Path(__file__).parent
 
@@ -26,7 +26,7 @@ class Renderer:
             lstrip_blocks=True,
         )
         self._templates.filters.update(
-            moment=moment, duration=duration, size=size, number=number, capital=capital, score=score
+            moment=moment, duration=duration, size=size, number=number, capital=capital, score=score, counted=counted
         )
         self._templates.globals.update(RESEARCH_USE_ONLY=RESEARCH_USE_ONLY)
 

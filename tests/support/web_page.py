@@ -27,7 +27,7 @@ class WebPage:
         self.page: Page = self._context.new_page()
         self.address = address
         self.faults: list[str] = []
-        self.page.set_default_timeout(120_000)
+        self.page.set_default_timeout(400_000)
         self.page.on("pageerror", lambda error: self.faults.append(str(error)))
         self.page.on("console", lambda said: self.faults.append(said.text) if said.type == "error" else None)
         self.page.route("**/*", self._at_home)

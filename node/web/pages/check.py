@@ -7,8 +7,9 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Request, Response
+from fastapi import APIRouter, Form, HTTPException, Request, Response
 
+from config.settings import Settings
 from node.operations.check import check_everything
 from node.operations.machine import CheckResult
 from node.web.answers import page
@@ -28,9 +29,17 @@ def run_check(request: Request, csrf: Annotated[str, Form()] = "") -> Response:
     """Runs the checks in a process of their own: some of them import torch."""
     check_form(request, csrf)
     desk = desk_of(request)
+    if not desk.checking.acquire(blocking=False):
+        raise HTTPException(409, "Somebody else checks at this moment: try again when that is done.")
+    try:
+        return page(request, "check.html", results=_check(desk.settings))
+    finally:
+        desk.checking.release()
+
+
+def _check(settings: Settings) -> list[CheckResult]:
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         try:
-            results = pool.submit(check_everything, desk.settings).result()
+            return pool.submit(check_everything, settings).result()
         except BrokenProcessPool:
-            results = [CheckResult("check", False, "the process that checks ended: is there too little memory?")]
-    return page(request, "check.html", results=results)
+            return [CheckResult("check", False, "the process that checks ended: is there too little memory?")]

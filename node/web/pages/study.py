@@ -16,7 +16,7 @@ from models.types.mammogram import Laterality
 from node.archive.contents import reading_of
 from node.operations.acts import Act, note
 from node.operations.retry import NOTHING_TO_RETRY, CannotRetry, NoSuchStudy, lost_masks, retry_study
-from node.operations.road import name_of, road_of
+from node.operations.road import name_of, retry_helps, road_of
 from node.operations.studies import Identifiers, identifiers
 from node.peers import committing
 from node.reporting.exams import exam_of
@@ -66,6 +66,8 @@ def show(request: Request, study: int, done: tuple[str, ...] = (), refused: str 
         viewer_url=_viewer(desk, visitor, known),
         done=done,
         refused=refused,
+        reread=desk.rereads.said_of(study),
+        helps=retry_helps(road.study),
     )
 
 
@@ -86,6 +88,21 @@ def retry(request: Request, study: Number, csrf: Annotated[str, Form()] = "") ->
     except CannotRetry as refusal:
         return show(request, study, refused=str(refusal), status=409)
     return show(request, study, done=tuple(done) or (NOTHING_TO_RETRY,))
+
+
+@router.post("/studies/{study}/reread")
+def reread(request: Request, study: Number, csrf: Annotated[str, Form()] = "") -> Response:
+    """As `mammo-node reread`, with the node's bundle; it goes on after the answer."""
+    check_form(request, csrf)
+    visitor = require(request, Role.OPERATOR)
+    desk = desk_of(request)
+    with desk.sessions.begin() as session:
+        if session.get(Study, study) is None:
+            return not_found(request, f"There is no study {study}.")
+        note(session, Act("asked to be read again", visitor.known_as, study=study))
+    if not desk.rereads.begin(study):
+        return show(request, study, refused="Another study is being read again: wait until it is done.", status=409)
+    return show(request, study)
 
 
 @router.get("/studies/{study}/images/{image}.jpg")

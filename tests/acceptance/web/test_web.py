@@ -150,6 +150,13 @@ def test_a_lesion_is_hidden_and_shown_again(delivered: WebPage):
     assert lesion.is_visible()
 
 
+def test_a_study_is_read_again_from_the_page_and_its_next_revision_appears_by_itself(delivered: WebPage):
+    delivered.page.get_by_role("button", name="Read again").click()
+    delivered.shows("Revision 2 reported")
+    delivered.shows("It was read again: revision 2 reports it.")
+    delivered.shows("It was read, reported and delivered.")
+
+
 ADDRESSES = ("/", "/studies", "/studies?state=reported", "/studies/1", "/models", "/settings", "/check", "/studies/99")
 
 
@@ -242,9 +249,14 @@ def test_the_page_is_started_again_when_its_process_is_killed_and_receiving_goes
     first = eventually("the page has a process", lambda: _process_of_the_page(node, port))
     first.kill()
     assert orthanc.post("/modalities/mammo-node/echo", {}) is not None
-    second = eventually("the page has another process", lambda: _process_of_the_page(node, port))
-    assert second.pid != first.pid
+
+    def another() -> bool:
+        now = _process_of_the_page(node, port)
+        return now is not None and now.pid != first.pid
+
+    assert eventually("the page has another process", another)
     assert _answers(shown)
+    assert node.stop() == 0, "with a page open"
 
 
 def _process_of_the_page(node: RunningNode, port: int) -> psutil.Process | None:

@@ -29,8 +29,8 @@ def test_a_reported_study_is_shown_with_its_road_its_lesions_and_its_deliveries(
         assert what in shown
     assert shown.count("score ") == 8, "four images, a lesion each"
     today = browser.text("/")
-    assert "Received 4 images, 1 studies" in today
-    assert "Reported 1 studies" in today
+    assert "Received 4 images, 1 study" in today
+    assert "Reported 1 study" in today
     assert "From the last image to the report" in today
     assert "5, the oldest since" in today
 

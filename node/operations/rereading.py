@@ -1,0 +1,65 @@
+"""Reading a study again, with the node's bundle or another; imports torch when it is called."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from config.settings import Settings
+from node.store.database import Sessions
+
+if TYPE_CHECKING:
+    from node.reader.reread import Rereading
+
+Progress = Callable[[int, int, str], None]
+
+
+def read_again(
+    settings: Settings,
+    sessions: Sessions,
+    study_id: int,
+    bundle: str | None,
+    now: Callable[[], float],
+    progress: Progress,
+    *,
+    shadow: bool = False,
+) -> tuple[Rereading, int | None]:
+    """Reads a reported study again; returns the two readings, and the number of the revision that will report the new
+    one (None for a shadow).
+
+    Args:
+        bundle: a shipped bundle's name, or the folder of one; None: the node's.
+        progress: called with the number of images done, the number of all, and the bundle.
+        shadow: only compares; nothing is stored.
+
+    Raises:
+        BundleError: the bundle cannot be used.
+        CannotReread: the study cannot be read again; nothing was changed.
+    """
+    from node.reader.threads import use_threads, wait_without_spinning
+
+    wait_without_spinning()
+    from models.bundles.bundle import find_bundle, read_bundle
+    from models.catalog import load_pipeline
+    from models.device import choose_device
+    from node.reader.reread import reread, store_rereading
+
+    models = read_bundle(find_bundle(bundle or settings.reader.bundle))
+    device = choose_device(settings.reader.device)
+    use_threads(device, settings.reader.threads, time.perf_counter)
+    pipeline = load_pipeline(
+        models,
+        device,
+        mixed_precision=settings.reader.mixed_precision,
+        prevalence=settings.reader.prevalence,
+    )
+    rereading = reread(
+        sessions,
+        settings.data_dir,
+        study_id,
+        pipeline,
+        settings.receiver.max_image_pixels,
+        lambda done, total: progress(done, total, str(models.id)),
+    )
+    return rereading, None if shadow else store_rereading(sessions, settings.data_dir, rereading, now())
