@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from config.settings import Settings
-from node.store.database import Sessions
+from node.logs import set_up_logging
+from node.store.database import Sessions, open_queue
 
 if TYPE_CHECKING:
     from node.reader.reread import Rereading
@@ -63,3 +64,17 @@ def read_again(
         lambda done, total: progress(done, total, str(models.id)),
     )
     return rereading, None if shadow else store_rereading(sessions, settings.data_dir, rereading, now())
+
+
+def reread_study(settings: Settings, study_id: int, now: Callable[[], float]) -> int | None:
+    """Reads a study again with the node's bundle, in a process that is spawned for it; returns the revision that will
+    report it.
+
+    Raises:
+        QueueUnusable: the queue cannot be used.
+        BundleError, CannotReread: as for `read_again`.
+    """
+    set_up_logging(settings.log_level)
+    sessions = open_queue(settings.database)
+    _, revision = read_again(settings, sessions, study_id, None, now, lambda *_: None)
+    return revision

@@ -16,13 +16,13 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from config.settings import Settings
 from node.store.database import Sessions
 from node.web.answers import page, plainly
+from node.web.background import Background
 from node.web.desk import Desk, desk_of
 from node.web.live import Live
 from node.web.metrics import Metrics
-from node.web.pages import check, models, settings_in_force, sign_in, studies, study, today, watched
+from node.web.pages import agreement, check, models, settings_in_force, sign_in, studies, study, today, watched
 from node.web.protection import Gate, no_database
 from node.web.rendering import FOLDER, Renderer
-from node.web.rereads import Rereads
 from node.web.throttle import Throttle
 from node.web.tokens import Tokens, key_of
 
@@ -42,7 +42,7 @@ def build_application(settings: Settings, sessions: Sessions, now: Callable[[], 
         Throttle(now),
         Live(sessions, now),
         Metrics(settings, now),
-        Rereads(settings, now),
+        Background(),
         Lock(),
     )
 
@@ -54,7 +54,7 @@ def build_application(settings: Settings, sessions: Sessions, now: Callable[[], 
 
     application = FastAPI(title="mammo-node", lifespan=watching, docs_url=None, redoc_url=None, openapi_url=None)
     application.state.desk = desk
-    for pages in (today, studies, study, models, settings_in_force, check, sign_in, watched):
+    for pages in (today, studies, study, agreement, models, settings_in_force, check, sign_in, watched):
         application.include_router(pages.router)
     application.add_api_route("/events", events, include_in_schema=False)
     application.mount("/static", StaticFiles(directory=FOLDER / "static"), name="static")

@@ -10,10 +10,10 @@ from fastapi import Request
 
 from config.settings import Settings
 from node.store.database import Sessions
+from node.web.background import Background
 from node.web.live import Live
 from node.web.metrics import Metrics
 from node.web.rendering import Renderer
-from node.web.rereads import Rereads
 from node.web.throttle import Throttle
 from node.web.tokens import Tokens
 
@@ -30,7 +30,7 @@ class Desk:
     throttle: Throttle
     live: Live
     metrics: Metrics
-    rereads: Rereads
+    background: Background
     checking: Lock
     """Held while somebody checks."""
 

@@ -15,6 +15,7 @@ from models.types.exam import ExamReading
 from models.types.mammogram import Laterality
 from node.archive.contents import reading_of
 from node.operations.acts import Act, note
+from node.operations.rereading import reread_study
 from node.operations.retry import NOTHING_TO_RETRY, CannotRetry, NoSuchStudy, lost_masks, retry_study
 from node.operations.road import name_of, retry_helps, road_of
 from node.operations.studies import Identifiers, identifiers
@@ -23,6 +24,7 @@ from node.reporting.exams import exam_of
 from node.store.database import read_only
 from node.store.tables import Instance, Study
 from node.web.answers import not_found, page
+from node.web.background import Outcome
 from node.web.desk import Desk, desk_of
 from node.web.pictures import jpeg_of, pictures_of
 from node.web.protection import check_form
@@ -66,7 +68,7 @@ def show(request: Request, study: int, done: tuple[str, ...] = (), refused: str 
         viewer_url=_viewer(desk, visitor, known),
         done=done,
         refused=refused,
-        reread=desk.rereads.said_of(study),
+        reread=_said(desk.background.outcome(_reread(study))),
         helps=retry_helps(road.study),
     )
 
@@ -100,8 +102,13 @@ def reread(request: Request, study: Number, csrf: Annotated[str, Form()] = "") -
         if session.get(Study, study) is None:
             return not_found(request, f"There is no study {study}.")
         note(session, Act("asked to be read again", visitor.known_as, study=study))
-    if not desk.rereads.begin(study):
-        return show(request, study, refused="Another study is being read again: wait until it is done.", status=409)
+    if not desk.background.begin(_reread(study), reread_study, desk.settings, study, desk.now):
+        return show(
+            request,
+            study,
+            refused="Something else is being read again or calculated: wait until that is done.",
+            status=409,
+        )
     return show(request, study)
 
 
@@ -131,6 +138,21 @@ def _exam(session: Session, desk: Desk, study: int) -> tuple[ExamReading | None,
     except OSError as error:
         return None, f"the disk does not answer: {error.strerror}"
     return (exam, "") if exam.images else (None, "")
+
+
+def _reread(study: int) -> str:
+    return f"study {study}"
+
+
+def _said(outcome: Outcome | None) -> str:
+    """What became of reading a study again, one sentence; "" where it was not asked for."""
+    if outcome is None:
+        return ""
+    if outcome.runs:
+        return "It is being read again. This page shows its next revision when it is there."
+    if outcome.failed:
+        return f"It was not read again: {outcome.failed}"
+    return f"It was read again: revision {outcome.value} reports it."
 
 
 def exam_rows(exam: ExamReading) -> list[tuple[Laterality | None, str, float | None, Likelihood | None]]:

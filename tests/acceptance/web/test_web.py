@@ -157,7 +157,17 @@ def test_a_study_is_read_again_from_the_page_and_its_next_revision_appears_by_it
     delivered.shows("It was read, reported and delivered.")
 
 
-ADDRESSES = ("/", "/studies", "/studies?state=reported", "/studies/1", "/models", "/settings", "/check", "/studies/99")
+ADDRESSES = (
+    "/",
+    "/studies",
+    "/studies?state=reported",
+    "/studies/1",
+    "/agreement",
+    "/models",
+    "/settings",
+    "/check",
+    "/studies/99",
+)
 
 
 @pytest.fixture(scope="module")

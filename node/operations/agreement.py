@@ -1,0 +1,65 @@
+"""The models against the radiologists, of the whole archive, as the page shows it: the tables of `birads stats`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from config.settings import Settings
+from models.birads.calibration import Level
+from models.evaluation.agreement_tables import agreement_table, confusion_table
+from models.evaluation.tables import Draws, Table
+from models.types.birads import Agreement, Category
+from models.types.mammogram import Laterality
+from node.agreement.stats import gather
+from node.store.database import open_queue, read_only
+
+
+@dataclass(frozen=True)
+class Discordant:
+    """A breast or (laterality None) an exam on which models and radiologist disagree on recall."""
+
+    study: int
+    laterality: Laterality | None
+    agreement: Agreement
+    assigned: Category | None
+    score: float | None
+
+
+@dataclass(frozen=True)
+class AgreementView:
+    """`units`: how many breasts or exams are compared; `bundles`: how many of them each bundle read; `left_out`: what
+    is not compared, why, and how many; `at`: when it was calculated, UTC seconds since the epoch."""
+
+    level: Level
+    units: int
+    tables: tuple[Table, ...]
+    discordant: tuple[Discordant, ...]
+    bundles: Mapping[str, int]
+    left_out: Mapping[str, int]
+    at: float
+
+
+def calculate(settings: Settings, level: Level, now: float) -> AgreementView:
+    """Reads the archive, which takes a while where it is large: for a process that is spawned for it.
+
+    Raises:
+        QueueUnusable: the queue cannot be used.
+    """
+    with read_only(open_queue(settings.database)) as session:
+        stats = gather(session, settings.data_dir, level, {}, lambda *_: None, settings.birads.recall_threshold)
+    some = stats.compared
+    return AgreementView(
+        level=level,
+        units=len(stats.units),
+        tables=(confusion_table(some), agreement_table(some, level, Draws())) if some else (),
+        discordant=tuple(
+            Discordant(
+                unit.study, unit.laterality, unit.compared.agreement, unit.compared.assigned, unit.compared.score
+            )
+            for unit in stats.discordant
+        ),
+        bundles=dict(stats.bundles),
+        left_out=dict(stats.left_out),
+        at=now,
+    )

@@ -1,0 +1,43 @@
+"""Agreement: the models against the radiologists, calculated at a button."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request, Response
+
+from config.web import Role
+from models.birads.calibration import Level
+from models.evaluation.report import text
+from node.operations.acts import Act, note
+from node.operations.agreement import calculate
+from node.web.answers import page
+from node.web.desk import desk_of
+from node.web.protection import check_form
+from node.web.visitors import require
+
+router = APIRouter()
+LEVELS = (Level.BREAST, Level.EXAM)
+
+
+@router.get("/agreement")
+def agreement(request: Request) -> Response:
+    return _show(request)
+
+
+@router.post("/agreement")
+def begin(request: Request, level: Annotated[Level, Form()], csrf: Annotated[str, Form()] = "") -> Response:
+    """Begins to calculate; the page shows the tables when they are there."""
+    check_form(request, csrf)
+    visitor = require(request, Role.OPERATOR)
+    desk = desk_of(request)
+    with desk.sessions.begin() as session:
+        note(session, Act("asked for the agreement", visitor.known_as, about=f"{level}s"))
+    if not desk.background.begin("agreement", calculate, desk.settings, level, desk.now()):
+        return _show(request, "Something else is being calculated or read again: wait until that is done.", 409)
+    return _show(request)
+
+
+def _show(request: Request, refused: str = "", status: int = 200) -> Response:
+    outcome = desk_of(request).background.outcome("agreement")
+    return page(request, "agreement.html", status, outcome=outcome, refused=refused, levels=LEVELS, text=text)
