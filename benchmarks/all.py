@@ -15,6 +15,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -41,20 +42,27 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the ratios, and all that was measured, into this file")
     parser.add_argument("--against", type=Path, help="a file that --json wrote")
     arguments = parser.parse_args()
-    measured = {name: run(name, QUICK[name] if arguments.quick else []) for name in arguments.only}
+    runs = {name: run(name, QUICK[name] if arguments.quick else []) for name in arguments.only}
+    measured = {name: figures for name, figures in runs.items() if figures is not None}
     ratios = ratios_of(measured)
     baseline = json.loads(arguments.against.read_text()) if arguments.against else None
     show(ratios, baseline["ratios"] if baseline else {})
     if arguments.json:
         stored = {"cores": os.cpu_count(), "load_average": os.getloadavg()[0], "tolerance": TOLERANCE}
         arguments.json.write_text(json.dumps({**stored, "ratios": ratios, "measured": measured}, indent=2) + "\n")
+    if failed := [name for name in runs if name not in measured]:
+        sys.exit(f"Not measured: {', '.join(failed)}.")
     if baseline and (fallen := worse(ratios, baseline["ratios"], baseline["tolerance"])):
         sys.exit(f"Worse than {arguments.against} by more than {baseline['tolerance']:.0%}: {', '.join(fallen)}.")
 
 
 def run(name: str, options: list[str]) -> Any:
-    command = [sys.executable, str(FOLDER / f"{name}.py"), "--json", *options]
-    return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+    """What a benchmark measured; None if it failed: the others are still run."""
+    began = time.monotonic()
+    ended = subprocess.run([sys.executable, str(FOLDER / f"{name}.py"), "--json", *options], stdout=subprocess.PIPE)
+    outcome = f"failed with exit status {ended.returncode}" if ended.returncode else "measured"
+    print(f"{name}: {outcome} in {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+    return None if ended.returncode else json.loads(ended.stdout)
 
 
 def ratios_of(measured: Mapping[str, Any]) -> dict[str, float]:

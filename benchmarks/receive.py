@@ -37,6 +37,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 STORESCU = ("storescu", "--scan-directories", "-aet", "STORESCU", "-aec", "BENCH")
+_STARTS_WITHIN_S = 300.0
+"""On a busy machine the imports alone can take a minute."""
 NODE = """
 import sys, threading, time
 from pathlib import Path
@@ -142,7 +144,7 @@ def run(start, load: Load, scratch: Path) -> tuple[float, float]:  # type: ignor
     (scratch / "receive").mkdir()
     port = free_port()
     with start(scratch / "receive", port) as process:
-        wait_for(port)
+        wait_for(port, process)
         with memory_of(process.pid) as peak:
             began = time.perf_counter()
             senders = [
@@ -281,14 +283,16 @@ def resident_mb(pid: int) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def wait_for(port: int) -> None:
-    for _ in range(600):
+def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    for _ in range(int(_STARTS_WITHIN_S / 0.05)):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 break
+        if process.poll() is not None:
+            raise SystemExit(f"a receiver ended by itself with exit status {process.returncode}")
         time.sleep(0.05)
     else:
-        raise SystemExit("a receiver did not start within 30 s")
+        raise SystemExit(f"a receiver did not start within {_STARTS_WITHIN_S:.0f} s")
     subprocess.run(["echoscu", "-aet", "STORESCU", "-aec", "BENCH", "127.0.0.1", str(port)], check=True)
 
 

@@ -55,6 +55,46 @@ def fuse(encoder: nn.Module) -> None:
                 module.__class__ = _BatchedBiasAttention
                 _fuse_linear(module, "qkv", "none")
                 _fuse_linear(module, "proj", "none")
+    _skip_padding(encoder)
+
+
+def _skip_padding(encoder: Any) -> None:
+    """The patches and the first stage have two 3 × 3 convolutions; from the second stage on, windows are compared."""
+    patches, stages = encoder
+    encoder[0] = WithoutPadding(nn.Sequential(patches, stages[0]), reach=2)
+    stages[0] = nn.Identity()
+
+
+class WithoutPadding(nn.Module):
+    """Layers of which each output depends on inputs up to `reach` pixels away, for pictures with zeros below or to the
+    right.
+
+    Far enough from the picture and the edge, such layers give the same for each row or column of zeros: one is
+    calculated and repeated. A breast is twice as high as wide, so two fifths of the input are such zeros.
+    """
+
+    def __init__(self, layers: nn.Module, reach: int) -> None:
+        super().__init__()
+        self._layers = layers
+        self._reach = reach
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """N × channels × rows × columns to N × other channels × rows × columns."""
+        size = pictures.shape[2:]
+        drawn = pictures.ne(0).any(dim=1).any(dim=0)
+        ends = [int(drawn.any(dim=along).nonzero().max()) + 1 if drawn.any() else 0 for along in (1, 0)]
+        needed = [min(whole, end + 2 * self._reach + 1) for whole, end in zip(size, ends, strict=True)]
+        features: Tensor = self._layers(pictures[:, :, : needed[0], : needed[1]])
+        for dimension, whole, end in zip((2, 3), size, ends, strict=True):
+            features = self._repeated(features, dimension, whole, end)
+        return features
+
+    def _repeated(self, features: Tensor, dimension: int, whole: int, end: int) -> Tensor:
+        missing = whole - features.shape[dimension]
+        if not missing:
+            return features
+        before, alike, after = features.split([end + self._reach, 1, self._reach], dimension)
+        return torch.cat((before, alike.repeat_interleave(1 + missing, dimension), after), dimension)
 
 
 def _fuse_linear(block: nn.Module, name: str, activation: Activation) -> None:

@@ -12,6 +12,7 @@ from models.detectors.grain_net import GrainNet
 from models.fused import Activation, FusedConv, FusedLinear, can_fuse
 from models.segmenters.lite_medsam import LiteMedSamNet
 from models.segmenters.network import PromptedNet
+from models.segmenters.tiny_vit import WithoutPadding
 
 ACTIVATIONS: dict[Activation, nn.Module] = {
     "none": nn.Identity(),
@@ -80,14 +81,31 @@ def test_the_grain_detector_marks_the_same_when_it_is_fused() -> None:
     assert not any(isinstance(module, nn.BatchNorm2d) for module in grains.modules())
 
 
+@pytest.mark.parametrize(("rows", "columns"), [(30, 30), (30, 11), (11, 30), (30, 1), (7, 26), (26, 27), (0, 0)])
+def test_zeros_below_and_beside_a_picture_are_not_calculated_and_the_features_are_the_same(
+    rows: int, columns: int
+) -> None:
+    layers = settled(
+        nn.Sequential(
+            nn.Conv2d(3, 4, 1), nn.GELU(), nn.Conv2d(4, 4, 3, padding=1), nn.GELU(), nn.Conv2d(4, 5, 3, padding=1)
+        )
+    )
+    pictures = torch.zeros(2, 3, 30, 30)
+    pictures[:, :, :rows, :columns] = torch.rand(2, 3, rows, columns)
+    with torch.inference_mode():
+        torch.testing.assert_close(WithoutPadding(layers, reach=2)(pictures), layers(pictures), **ROUNDING)
+
+
 @pytest.mark.slow
-def test_a_fused_encoder_embeds_the_same_and_the_masks_are_the_same() -> None:
+@pytest.mark.parametrize("columns", [256, 150])
+def test_a_fused_encoder_embeds_the_same_and_the_masks_are_the_same(columns: int) -> None:
     """At most one pixel in 10,000 of the network's mask differs."""
     plain = settled(LiteMedSamNet())
     assert isinstance(plain, PromptedNet)
     fused = copy.deepcopy(plain)
     fused.fuse()
     pictures = torch.rand(1, 1, 256, 256).expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
+    pictures = pictures * (torch.arange(256) < columns)
     with torch.inference_mode():
         [before], [after] = plain.embed(pictures), fused.embed(pictures)
         torch.testing.assert_close(after, before, atol=1e-3, rtol=1e-3)
