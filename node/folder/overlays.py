@@ -38,7 +38,7 @@ def write_summary(results: Iterable[Path], out: Path) -> list[Path]:
         dataset = dcmread(result, defer_size="1 KB")
         if dataset.SOPClassUID == SecondaryCaptureImageStorage:
             page = BytesIO()
-            Image.fromarray(dataset.pixel_array).save(page, "PNG")
+            Image.fromarray(dataset.pixel_array).save(page, "PNG", compress_level=1)
             write_durably(out / SUMMARY, page.getvalue())
             written.append(out / SUMMARY)
     return written
