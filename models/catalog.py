@@ -25,6 +25,7 @@ from models.protocols import Detector
 from models.runner import Runner
 from models.segmenters.network import PromptedNet
 from models.segmenters.prompts import Settings
+from models.without_compiler import import_libraries
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,7 @@ def load_pipeline(
     problems = verify(bundle)
     if problems:
         raise BundleError("\n".join(problems))
+    import_libraries()
     return Pipeline(
         detector=load_detector(bundle, device, mixed_precision, together),
         segmenter=load_part(bundle, bundle.segmenter, device, mixed_precision, together),

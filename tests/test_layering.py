@@ -36,6 +36,7 @@ TWO_LIBRARIES = {"models/segmenters/hq_library.py"}
 SETS_A_SWITCH = {
     "dicom_io/network/scu.py": {"_config"},  # pynetdicom streams files instead of decoding them
     "models/segmenters/hq_library.py": {"_registry"},  # restored after the import
+    "models/without_compiler.py": {"sys"},  # removed after the imports
     "models/detectors/stock.py": {"os", "torch"},  # torch's functions are restored after the import
     "node/logs.py": {"sys", "threading"},  # called when a thread ends by an exception
 }

@@ -93,7 +93,7 @@ class WithoutPadding(nn.Module):
         missing = whole - features.shape[dimension]
         if not missing:
             return features
-        before, alike, after = features.split([end + self._reach, 1, self._reach], dimension)
+        before, alike, after = torch.split(features, [end + self._reach, 1, self._reach], dimension)
         return torch.cat((before, alike.repeat_interleave(1 + missing, dimension), after), dimension)
 
 
