@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from inspect import signature
 from types import MappingProxyType
 from typing import Any
 
@@ -26,6 +27,9 @@ from models.runner import Runner
 from models.segmenters.network import PromptedNet
 from models.segmenters.prompts import Settings
 from models.without_compiler import import_libraries
+
+_CONFIDENCE = 0.5
+"""Of a detector whose adapter has no such setting."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +171,8 @@ def load_detector(
         return breast
     from models.detectors.both import BothDetectors
 
-    return BothDetectors(breast, load_part(bundle, bundle.calcifications, device, mixed_precision, together))
+    grains = load_part(bundle, bundle.calcifications, device, mixed_precision, together)
+    return BothDetectors(breast, grains, (shown_from(bundle.detector), shown_from(bundle.calcifications)))
 
 
 def load_part(
@@ -190,6 +195,14 @@ def load_part(
         raise BundleError(
             f"{part.weights}: does not load as {part.architecture!r} with the settings in {CARD}: {error}"
         ) from error
+
+
+def shown_from(detector: Part) -> float:
+    """The confidence from which on a detector shows what it finds: of its settings, else its adapter's default."""
+    if "confidence" in detector.settings:
+        return float(detector.settings["confidence"])
+    known = signature(_architecture(detector.architecture).load).parameters.get("confidence")
+    return _CONFIDENCE if known is None or known.default is known.empty else float(known.default)
 
 
 def adapter_of(

@@ -5,21 +5,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import replace
 
 import torch
 
-from models.bundles.bundle import CARD, ROLES, Bundle, BundleError, verify
-from models.catalog import load_part
+from models.bundles.bundle import CARD, ROLES, Bundle, BundleError, Part, verify
+from models.catalog import load_part, shown_from
 from models.detectors.both import BothDetectors
 from models.evaluation.observe import Parts
 from models.protocols import Detector
-from models.types.reading import FindingKind
 
 _LEAST_CONFIDENCE, _MOST = 0.005, 100
 """Curves use proposals of at least this confidence, and at most this many per image."""
-_CONFIDENCE, _SHOWN, _PASSES = 0.2, 50, 1
+_SHOWN, _PASSES = 50, 1
 """The adapters' defaults for settings that a bundle does not have."""
 _DETECTORS = ("detector", "calcifications")
 _LOOKED_AT = 3
@@ -47,32 +46,36 @@ def load_for_measuring(
         classifier=load_part(bundle, bundle.classifier, device, mixed_precision) if "classifier" in roles else None,
         own_pass=own_pass,
         confidence=confidence,
-        most=int(bundle.detector.settings.get("most", _SHOWN)),
+        most=sum(int(part.settings.get("most", _SHOWN)) for part in _asked(bundle, roles).values()) or _SHOWN,
         assumed_spacing_mm=bundle.assumed_spacing_mm,
         kinds_apart=bundle.calcifications is not None,
     )
 
 
+def _asked(bundle: Bundle, roles: Collection[str]) -> dict[str, Part]:
+    """The detectors of these roles."""
+    return {role: part for role, part in bundle.parts.items() if role in roles and role in _DETECTORS}
+
+
 def _detector(
     bundle: Bundle, device: torch.device, mixed_precision: bool, roles: Collection[str]
-) -> tuple[Detector | None, Mapping[FindingKind, float]]:
-    """The detectors of these roles, as one, and the confidence from which on the node shows a finding of each kind."""
-    asked = {role: part for role, part in bundle.parts.items() if role in roles and role in _DETECTORS}
-    shown = {role: float(part.settings.get("confidence", _CONFIDENCE)) for role, part in bundle.parts.items()}
-    unsure = {
-        role: replace(part, settings={**part.settings, "confidence": _LEAST_CONFIDENCE, "most": _MOST})
-        for role, part in asked.items()
-    }
-    of_calcifications = shown.get("calcifications", shown["detector"])
-    confidence = {kind: shown["detector"] if kind.is_mass else of_calcifications for kind in FindingKind}
-    loaded = [load_part(bundle, part, device, mixed_precision) for part in unsure.values()]
-    match loaded:
-        case []:
-            return None, confidence
-        case [alone]:
-            return alone, confidence
-        case _:
-            return BothDetectors(*loaded), confidence
+) -> tuple[Detector | None, float]:
+    """The detectors of these roles, as one, and the confidence from which on the node shows a finding."""
+    asked = _asked(bundle, roles).values()
+    unsure = {"confidence": _LEAST_CONFIDENCE, "most": _MOST}
+    loaded = [
+        load_part(bundle, replace(part, settings={**part.settings, **unsure}), device, mixed_precision)
+        for part in asked
+    ]
+    thresholds = [shown_from(part) for part in asked]
+    match loaded, thresholds:
+        case [], _:
+            return None, shown_from(bundle.detector)
+        case [alone], [threshold]:
+            return alone, threshold
+        case [breast, grains], [of_breast, of_grains]:
+            return BothDetectors(breast, grains, (of_breast, of_grains)), of_breast
+    raise AssertionError
 
 
 def digest(bundle: Bundle, roles: Collection[str] = ROLES) -> str:

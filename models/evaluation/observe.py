@@ -42,7 +42,7 @@ class Parts:
         detector: gives proposals of low confidence too.
         segmenter: goes through as many passes as are to be looked at.
         own_pass: which of them (counted from 1) the node goes by.
-        confidence: from which on the node would show a proposal, by its kind.
+        confidence: from which on the node would show a proposal.
         most: how many the node would show of an image.
         assumed_spacing_mm: of digital images without a spacing (models/anatomy/film.py).
         kinds_apart: see `models.pipeline.Pipeline`.
@@ -52,7 +52,7 @@ class Parts:
     segmenter: ByPasses | None
     classifier: Classifier | None
     own_pass: int
-    confidence: Mapping[FindingKind, float]
+    confidence: float
     most: int
     assumed_spacing_mm: float
     kinds_apart: bool = False
@@ -61,11 +61,9 @@ class Parts:
         """Which of it the node would outline, by their numbers: as `models.pipeline` chooses."""
         return self.at_confidence(found, self.confidence, self.most)
 
-    def at_confidence(
-        self, found: Sequence[Detection], confidence: Mapping[FindingKind, float], most: int | None = None
-    ) -> list[int]:
+    def at_confidence(self, found: Sequence[Detection], confidence: float, most: int | None = None) -> list[int]:
         """The numbers of the proposals of at least this confidence, `most` at most, of which none lies in another."""
-        sure = [number for number, each in enumerate(found) if each.confidence >= confidence[each.kind]][:most]
+        sure = [number for number, each in enumerate(found) if each.confidence >= confidence][:most]
         staying = innermost([found[number].box for number in sure], self.groups([found[number] for number in sure]))
         return [sure[place] for place in staying]
 
@@ -128,7 +126,7 @@ def observe(parts: Parts, truth: Truth) -> Observation:
         marked_up=case.marked_up,
         label_is_fair=case.label_is_fair,
         spacing_assumed=read.spacing_mm is None,
-        confidence=parts.confidence[FindingKind.MASS],
+        confidence=parts.confidence,
         proposals=_proposals(found, matched, dict(zip(shown, malignancies, strict=True))) if parts.detector else None,
         lesions=tuple(
             SeenLesion(
@@ -168,7 +166,7 @@ def _proposals(
 def _outlined(parts: Parts, image: Mammogram, found: Sequence[Detection], shown: Sequence[int]) -> Mapping[int, Passes]:
     """By their numbers, the proposals that are looked at: those of the node, outlined together, as the node does it,
     and those of Table 2's thresholds."""
-    others = {number for at in THRESHOLDS for number in parts.at_confidence(found, _of_all_kinds(at))} - set(shown)
+    others = {number for at in THRESHOLDS for number in parts.at_confidence(found, at)} - set(shown)
     outlined: dict[int, Passes] = {}
     for some in (shown, sorted(others)):
         prompts = [(found[number].box, found[number].kind) for number in some]
@@ -229,15 +227,11 @@ def _by_threshold(
     true = [lesion.mask for lesion in lesions]
     overlaps = []
     for at in THRESHOLDS:
-        chosen = parts.at_confidence(found, _of_all_kinds(at))
+        chosen = parts.at_confidence(found, at)
         masks = [_own(parts, found[number].box, outlined[number]) for number in chosen]
         staying = innermost(masks, parts.groups([found[number] for number in chosen]))
         overlaps.append(overlap([masks[number] for number in staying], true, image.shape))
     return tuple(overlaps)
-
-
-def _of_all_kinds(confidence: float) -> Mapping[FindingKind, float]:
-    return dict.fromkeys(FindingKind, confidence)
 
 
 def _image_scores(

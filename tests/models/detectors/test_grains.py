@@ -125,9 +125,21 @@ class Breast:
 
 
 def test_calcifications_come_from_the_grain_detector_or_for_coarse_pixels_from_the_breast_detector() -> None:
-    both = BothDetectors(Breast(), detector())
+    both = BothDetectors(Breast(), detector(), (0.5, 0.5))
     fine, coarse = both.detect([Mammogram(breast(CLUSTER), (mm, mm)) for mm in (0.1, 0.2)])
     assert [found.kind for found in coarse] == [FindingKind.MASS, FindingKind.CALCIFICATION]
     assert sorted(found.kind for found in fine) == [FindingKind.CALCIFICATION, FindingKind.MASS]
     assert Box(90, 90, 99, 99) not in [found.box for found in fine]
     assert [found.confidence for found in fine] == sorted((found.confidence for found in fine), reverse=True)
+
+
+@pytest.mark.parametrize("thresholds", [(0.083, 0.611), (0.3, 0.3), (0.6, 0.1)])
+def test_both_detectors_show_from_the_same_confidence_on(thresholds: tuple[float, float]) -> None:
+    """So findings of both can be ranked together, in results and in the curves of an evaluation."""
+    image = Mammogram(breast(CLUSTER), (0.1, 0.1))
+    (alone,) = detector().detect([image])[0]
+    found = BothDetectors(Breast(), detector(), thresholds).detect([image])[0]
+    (cluster,) = (each for each in found if each.kind is FindingKind.CALCIFICATION)
+    of_breast, of_grains = thresholds
+    assert (cluster.confidence >= of_breast) == (alone.confidence >= of_grains)
+    assert cluster.confidence == pytest.approx(alone.confidence ** (np.log(of_breast) / np.log(of_grains)))

@@ -78,7 +78,7 @@ PARTS = Parts(
     Outlines(),
     Scores(),
     own_pass=1,
-    confidence=dict.fromkeys(FindingKind, 0.4),
+    confidence=0.4,
     most=10,
     assumed_spacing_mm=0.1,
 )

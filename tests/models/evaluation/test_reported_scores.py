@@ -133,10 +133,9 @@ def test_an_incomplete_breast_or_exam_has_no_score() -> None:
 
 def test_what_an_evaluation_observed_has_the_scores_that_the_node_reports() -> None:
     """So held-out images are read once, for their figures and for their calibration."""
-    confidence = dict.fromkeys(FindingKind, 0.5)
     cases = [of_exam("first", LEFT, 0), of_exam("first", LEFT, 1, Pathology.MALIGNANT), *drawn_cases(3)]
     unfair = drawn_case(20, Pathology.MALIGNANT, fair=False)
     boxes = CORNER, drawn_box(cases[0]), drawn_box(cases[1])
-    parts = Parts(Finds(boxes), None, Brightness(), 1, confidence, 10, 0.1)
+    parts = Parts(Finds(boxes), None, Brightness(), 1, 0.5, 10, 0.1)
     seen = [observe(parts, read_truth(case)) for case in [*cases, unfair]]
     assert sorted(map(repr, scores_of(seen))) == sorted(map(repr, scored(cases, *boxes)))
