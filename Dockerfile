@@ -23,7 +23,7 @@ RUN useradd --system --uid 10001 --home-dir /data --shell /usr/sbin/nologin mamm
 USER mammo-node
 WORKDIR /data
 VOLUME /data
-EXPOSE 11112 2575
+EXPOSE 11112 2575 8080
 HEALTHCHECK --interval=60s --timeout=15s --start-period=60s \
     CMD ["mammo-node", "check", "--alive", "--config", "/etc/mammo-node/node.toml"]
 ENTRYPOINT ["mammo-node"]
