@@ -80,7 +80,8 @@ class RejectionWriter:
                 Study.state == StudyState.REPORTED,
                 Result.last_revision < Study.revision,
                 Delivery.destination == self.destination.name,
-                Delivery.state.in_(_ARRIVED),
+                # Not `in_`: an index of delivery states would be used, and with it all deliveries be looked at.
+                Delivery.state.not_in(set(DeliveryState) - set(_ARRIVED)),
                 Delivery.rejected_by_id.is_(None),
                 self._present_is(arrived=True),
                 ~self._present_is(arrived=False),

@@ -18,6 +18,8 @@ from node.store.tables import Delivery, Instance, Job, Result, Study
 
 HOUR_S = 3600.0
 HOURS = 24
+REMEMBERED_S = 30 * 86400.0
+"""What a destination took before is not looked for."""
 _OF_A_WEEK = 7
 _SAMPLE = 50
 """Files whose sizes are asked, to estimate how fast the disk fills."""
@@ -45,7 +47,8 @@ class Latency:
 @dataclass(frozen=True)
 class DestinationWord:
     """What is known of a destination. `waiting`: results that wait, the oldest since `waits_since`, with the last
-    `error` and the next try; `given_up`: dead results of current revisions; `last_sent_at`: its last word."""
+    `error` and the next try; `given_up`: dead results of current revisions; `last_sent_at`: its last
+    word, None if it took nothing within REMEMBERED_S."""
 
     name: str
     delivered: int
@@ -207,7 +210,12 @@ def destination_words(session: Session, names: Sequence[str], now: float) -> tup
             DestinationWord(
                 name=name,
                 delivered=_count(session, select(func.count()).select_from(Delivery).where(sent)),
-                last_sent_at=session.scalar(select(func.max(Delivery.sent_at)).where(Delivery.destination == name)),
+                last_sent_at=session.scalar(
+                    select(Delivery.sent_at)
+                    .where(Delivery.destination == name, Delivery.sent_at >= now - REMEMBERED_S)
+                    .order_by(Delivery.sent_at.desc())
+                    .limit(1)
+                ),
                 waiting=count,
                 waits_since=since,
                 next_at=next_at,

@@ -55,7 +55,6 @@ class Study(Table):
     __table_args__ = (
         Index("ix_study_due", "state", "decide_at"),
         Index("ix_study_revised", "state", "revision"),
-        Index("ix_study_in_state", "state", "id"),
         Index("ix_study_from_source", "source", "id"),
     )
 
@@ -252,7 +251,6 @@ class Delivery(Table):
     __table_args__ = (
         UniqueConstraint("result_id", "destination"),
         Index("ix_delivery_due", "state", "destination", "next_at"),
-        Index("ix_delivery_sent", "destination", "sent_at"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -263,7 +261,7 @@ class Delivery(Table):
     attempts: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[float]
     next_at: Mapped[float]
-    sent_at: Mapped[float | None]
+    sent_at: Mapped[float | None] = mapped_column(index=True)
     transaction_uid: Mapped[str | None] = mapped_column(index=True)
     """Of the last storage commitment request; None: none so far."""
     commitment_asked_at: Mapped[float | None]

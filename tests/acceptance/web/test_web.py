@@ -154,7 +154,7 @@ def test_a_study_is_read_again_from_the_page_and_its_next_revision_appears_by_it
     delivered.page.get_by_role("button", name="Read again").click()
     delivered.shows("Revision 2 reported")
     delivered.shows("It was read again: revision 2 reports it.")
-    delivered.shows("It was read, reported and delivered.")
+    assert delivered.shows("It was read, reported and delivered.").is_visible()
 
 
 ADDRESSES = (
